@@ -1,5 +1,12 @@
 package token
 
+import (
+	"crypto"
+	"crypto/elliptic"
+	_ "crypto/sha256" // registers SHA-256 with crypto.Hash
+	_ "crypto/sha512" // registers SHA-384 and SHA-512 with crypto.Hash
+)
+
 // Algorithm names a signature algorithm as the "alg" header of a token does
 // (RFC 7518 §3.1, RFC 8037 §3.1). Names are compared exactly; there is no
 // "none".
@@ -21,3 +28,55 @@ const (
 	ES512 Algorithm = "ES512" // ECDSA on P-521 with SHA-512
 	EdDSA Algorithm = "EdDSA" // Ed25519
 )
+
+// A family is the kind of key that an algorithm needs, as a JWK's "kty".
+type family string
+
+const (
+	familyHMAC    family = "oct"
+	familyRSA     family = "RSA"
+	familyECDSA   family = "EC"
+	familyEd25519 family = "OKP"
+)
+
+// A suite is what an Algorithm stands for.
+type suite struct {
+	name   Algorithm
+	family family
+	hash   crypto.Hash    // 0 for EdDSA, which hashes by itself
+	curve  elliptic.Curve // ECDSA only
+	pss    bool           // RSA only: PSS, not PKCS #1 v1.5
+}
+
+var suites = map[Algorithm]suite{
+	HS256: {name: HS256, family: familyHMAC, hash: crypto.SHA256},
+	HS384: {name: HS384, family: familyHMAC, hash: crypto.SHA384},
+	HS512: {name: HS512, family: familyHMAC, hash: crypto.SHA512},
+	RS256: {name: RS256, family: familyRSA, hash: crypto.SHA256},
+	RS384: {name: RS384, family: familyRSA, hash: crypto.SHA384},
+	RS512: {name: RS512, family: familyRSA, hash: crypto.SHA512},
+	PS256: {name: PS256, family: familyRSA, hash: crypto.SHA256, pss: true},
+	PS384: {name: PS384, family: familyRSA, hash: crypto.SHA384, pss: true},
+	PS512: {name: PS512, family: familyRSA, hash: crypto.SHA512, pss: true},
+	ES256: {name: ES256, family: familyECDSA, hash: crypto.SHA256, curve: elliptic.P256()},
+	ES384: {name: ES384, family: familyECDSA, hash: crypto.SHA384, curve: elliptic.P384()},
+	ES512: {name: ES512, family: familyECDSA, hash: crypto.SHA512, curve: elliptic.P521()},
+	EdDSA: {name: EdDSA, family: familyEd25519},
+}
+
+// digest hashes what is signed.
+func (s suite) digest(input []byte) []byte {
+	h := s.hash.New()
+	h.Write(input)
+	return h.Sum(nil)
+}
+
+// suiteOnCurve finds the ECDSA algorithm of a JWK's "crv".
+func suiteOnCurve(name string) (suite, bool) {
+	for _, alg := range []Algorithm{ES256, ES384, ES512} {
+		if s := suites[alg]; s.curve.Params().Name == name {
+			return s, true
+		}
+	}
+	return suite{}, false
+}

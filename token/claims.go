@@ -1,6 +1,15 @@
 package token
 
-import "time"
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 // Type is the kind of a token, its "type" claim. A token of one kind never
 // passes for another; whoever asks for a token says which kind it wants.
@@ -37,8 +46,145 @@ func (c *Claims) Payload() []byte { return []byte(c.payload) }
 
 // Decode reads the payload into v, as for claims that are not in Claims. Names
 // are matched exactly, by the `json` tags of v.
-func (c *Claims) Decode(v any) error { return errTODO }
+func (c *Claims) Decode(v any) error {
+	if err := json.Unmarshal([]byte(c.payload), v); err != nil {
+		return fmt.Errorf("token: claims do not fit %T: %w", v, err)
+	}
+	return nil
+}
 
 // ValidUntil returns ExpiresAt plus the leeway of the verifier: a session that
 // began with this token lives until then.
 func (c *Claims) ValidUntil() time.Time { return c.ExpiresAt.Add(c.leeway) }
+
+// String tells whose token it is and until when, and leaves out the CSRF value
+// and the claims that this package does not know.
+func (c Claims) String() string {
+	return fmt.Sprintf("token.Claims(%s of %q, jti %q, sid %q, until %s)",
+		c.Type, c.Subject, c.ID, c.SessionID, c.ExpiresAt.UTC().Format(time.RFC3339))
+}
+
+// GoString is String, for %#v.
+func (c Claims) GoString() string { return c.String() }
+
+// LogValue is String, for slog.
+func (c Claims) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// readClaims reads a payload strictly. It checks types, not values: that is for
+// the verifier.
+func (s *scratch) readClaims(payload []byte) (*Claims, error) {
+	c := &Claims{payload: string(payload)}
+	err := s.object.read(payload, func(m member) (err error) {
+		switch string(m.name) {
+		case "sub":
+			c.Subject, err = c.stringClaim(m)
+		case "iss":
+			c.Issuer, err = c.stringClaim(m)
+		case "jti":
+			c.ID, err = c.stringClaim(m)
+		case "csrf":
+			c.CSRF, err = c.stringClaim(m)
+		case "sid":
+			c.SessionID, err = c.stringClaim(m)
+		case "type":
+			var kind string
+			kind, err = c.stringClaim(m)
+			c.Type = Type(kind)
+		case "aud":
+			c.Audience, err = c.audienceClaim(m)
+		case "exp":
+			c.ExpiresAt, err = dateClaim(m)
+		case "nbf":
+			c.NotBefore, err = dateClaim(m)
+		case "iat":
+			c.IssuedAt, err = dateClaim(m)
+		case "fresh":
+			c.Fresh, err = boolClaim(m)
+		}
+		return err
+	})
+	if refusal, ok := err.(*Error); ok {
+		return nil, refusal
+	}
+	if err != nil {
+		return nil, refuse(ErrMalformed, "payload: "+err.Error())
+	}
+	return c, nil
+}
+
+// stringClaim shares the memory of the payload when it can.
+func (c *Claims) stringClaim(m member) (string, error) {
+	if m.value[0] != '"' {
+		return "", refuse(ErrClaims, string(m.name)+" is not a string")
+	}
+	quoted := c.payload[m.at : m.at+len(m.value)]
+	text := quoted[1 : len(quoted)-1]
+	for i := range len(text) {
+		if text[i] == '\\' {
+			unquoted, err := jsontext.AppendUnquote(nil, quoted)
+			if err != nil {
+				return "", refuse(ErrMalformed, "payload: "+errNotStrict.Error())
+			}
+			text = string(unquoted)
+			break
+		}
+	}
+	if text == "" {
+		return "", refuse(ErrClaims, string(m.name)+" is empty")
+	}
+	if fault := nameFault(text); fault != "" {
+		return "", refuse(ErrClaims, string(m.name)+" "+fault)
+	}
+	return text, nil
+}
+
+// audienceClaim is a string or an array of strings (RFC 7519 §4.1.3).
+func (c *Claims) audienceClaim(m member) ([]string, error) {
+	if m.value[0] != '[' {
+		audience, err := c.stringClaim(m)
+		return []string{audience}, err
+	}
+	var audience []string
+	if err := json.Unmarshal(m.value, &audience); err != nil {
+		return nil, refuse(ErrClaims, "aud is not an array of strings")
+	}
+	if len(audience) == 0 {
+		return nil, refuse(ErrClaims, "aud is empty")
+	}
+	for _, a := range audience {
+		if a == "" {
+			return nil, refuse(ErrClaims, "aud has an empty string")
+		}
+		if fault := nameFault(a); fault != "" {
+			return nil, refuse(ErrClaims, "aud "+fault)
+		}
+	}
+	return audience, nil
+}
+
+// maxDate is the last second of the year 9999, the last that RFC 3339 can write.
+const maxDate = 253402300799
+
+// dateClaim is a NumericDate: seconds since 1970, which may have a fraction or
+// an exponent (RFC 7519 §2).
+func dateClaim(m member) (time.Time, error) {
+	if kind := jsontext.Value(m.value).Kind(); kind != '0' {
+		return time.Time{}, refuse(ErrClaims, string(m.name)+" is not a number")
+	}
+	seconds, err := strconv.ParseFloat(string(m.value), 64)
+	if err != nil || seconds < 0 || seconds > maxDate {
+		return time.Time{}, refuse(ErrClaims, string(m.name)+" is not a date from 1970 to 9999")
+	}
+	whole, fraction := math.Modf(seconds)
+	return time.Unix(int64(whole), int64(fraction*1e9)), nil
+}
+
+func boolClaim(m member) (bool, error) {
+	switch m.value[0] {
+	case 't':
+		return true, nil
+	case 'f':
+		return false, nil
+	}
+	return false, refuse(ErrClaims, string(m.name)+" is not true or false")
+}

@@ -51,3 +51,5 @@ func (e *Error) Error() string { return e.Kind.Error() + ": " + e.Detail }
 
 // Unwrap returns Kind.
 func (e *Error) Unwrap() error { return e.Kind }
+
+func refuse(kind error, detail string) error { return &Error{Kind: kind, Detail: detail} }

@@ -1,6 +1,57 @@
 package token
 
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+)
+
+// maxKeyBytes bounds one key in text form.
+const maxKeyBytes = 64 << 10
+
 // ParsePEM reads the one key in data: PKCS#8 ("PRIVATE KEY"), PKCS#1 ("RSA
 // PRIVATE KEY", "RSA PUBLIC KEY"), SEC 1 ("EC PRIVATE KEY") or PKIX ("PUBLIC
 // KEY"). Encrypted keys, several keys and more than 64 KiB are refused.
-func ParsePEM(alg Algorithm, data []byte, opts KeyOptions) (*Key, error) { return nil, errTODO }
+func ParsePEM(alg Algorithm, data []byte, opts KeyOptions) (*Key, error) {
+	if len(data) > maxKeyBytes {
+		return nil, errors.New("token: PEM: longer than 64 KiB")
+	}
+	block, rest := pem.Decode(data)
+	if block != nil && block.Type == "EC PARAMETERS" { // openssl ecparam -genkey writes the curve first
+		block, rest = pem.Decode(rest)
+	}
+	if block == nil {
+		return nil, errors.New("token: PEM: no key found")
+	}
+	if next, _ := pem.Decode(rest); next != nil {
+		return nil, errors.New("token: PEM: more than one key")
+	}
+	material, err := parseDER(block)
+	if err != nil {
+		return nil, err
+	}
+	return NewKey(alg, material, opts)
+}
+
+func parseDER(block *pem.Block) (material any, err error) {
+	switch block.Type {
+	case "PRIVATE KEY":
+		material, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	case "RSA PRIVATE KEY":
+		material, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		material, err = x509.ParseECPrivateKey(block.Bytes)
+	case "PUBLIC KEY":
+		material, err = x509.ParsePKIXPublicKey(block.Bytes)
+	case "RSA PUBLIC KEY":
+		material, err = x509.ParsePKCS1PublicKey(block.Bytes)
+	default:
+		return nil, fmt.Errorf("token: PEM: cannot read a block of type %.40q", block.Type)
+	}
+	if err != nil {
+		// The cause is not passed on: it might quote private material.
+		return nil, fmt.Errorf("token: PEM: the %s is damaged or of an unknown kind", block.Type)
+	}
+	return material, nil
+}

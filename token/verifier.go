@@ -2,7 +2,18 @@ package token
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+const (
+	maxLeeway          = time.Minute
+	defaultMaxLifetime = 366 * 24 * time.Hour
 )
 
 // VerifierConfig says which tokens to accept.
@@ -40,17 +51,169 @@ type VerifierConfig struct {
 }
 
 // Verifier checks tokens. It is immutable and safe for concurrent use.
-type Verifier struct{}
+type Verifier struct {
+	keys        *KeySet
+	algorithms  []Algorithm
+	issuer      string
+	audience    []string
+	mediaTypes  []string
+	leeway      time.Duration
+	maxLifetime time.Duration
+	maxBytes    int
+}
 
 // NewVerifier reports every fault of the configuration at once, joined, each
 // beginning with the name of its field.
-func NewVerifier(c VerifierConfig) (*Verifier, error) { return nil, errTODO }
+func NewVerifier(c VerifierConfig) (*Verifier, error) {
+	v := &Verifier{
+		keys:        c.Keys,
+		issuer:      c.Issuer,
+		audience:    slices.Clone(c.Audience),
+		mediaTypes:  []string{"jwt", "at+jwt"},
+		leeway:      c.Leeway,
+		maxLifetime: defaultMaxLifetime,
+		maxBytes:    defaultMaxBytes,
+	}
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+
+	if c.Keys == nil || len(c.Keys.keys) == 0 {
+		fault("Keys: required")
+	} else {
+		v.algorithms = c.Keys.algorithms()
+	}
+	if len(c.Algorithms) > 0 {
+		v.algorithms = slices.DeleteFunc(v.algorithms, func(a Algorithm) bool { return !slices.Contains(c.Algorithms, a) })
+		if c.Keys != nil && len(v.algorithms) == 0 {
+			fault("Algorithms: no key is for any of them")
+		}
+	}
+	for _, alg := range c.Algorithms {
+		if _, ok := suites[alg]; !ok {
+			fault("Algorithms: %q is unknown", alg)
+		}
+	}
+	if f := nameFault(c.Issuer); f != "" {
+		fault("Issuer: %s", f)
+	}
+	for _, a := range c.Audience {
+		if f := nameFault(a); f != "" || a == "" {
+			fault("Audience: %q is empty or %s", a, f)
+		}
+	}
+	if c.MediaType != "" {
+		v.mediaTypes = []string{mediaType(c.MediaType)}
+	}
+	if c.Leeway < 0 || c.Leeway > maxLeeway {
+		fault("Leeway: %s is not from 0 to %s", c.Leeway, maxLeeway)
+	}
+	if c.MaxLifetime < 0 {
+		fault("MaxLifetime: %s is negative", c.MaxLifetime)
+	} else if c.MaxLifetime > 0 {
+		v.maxLifetime = c.MaxLifetime
+	}
+	if c.MaxBytes < 0 || c.MaxBytes > limitMaxBytes {
+		fault("MaxBytes: %d is not from 0 to %d", c.MaxBytes, limitMaxBytes)
+	} else if c.MaxBytes > 0 {
+		v.maxBytes = c.MaxBytes
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
 
 // Verify returns the claims of raw when a trusted key signed it and it is valid
 // now. Any other error than the context's is an [*Error]. The context is for
 // verifiers that must fetch keys.
-func (v *Verifier) Verify(ctx context.Context, raw string) (*Claims, error) { return nil, errTODO }
+func (v *Verifier) Verify(ctx context.Context, raw string) (*Claims, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
 
-// UnverifiedHeader returns the header of raw, read strictly but believed by
-// nobody: no signature was checked. It is for diagnostics.
-func UnverifiedHeader(raw string) (map[string]any, error) { return nil, errTODO }
+	j, err := s.readJWS(raw, v.maxBytes)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(v.algorithms, j.alg) {
+		return nil, refuse(ErrAlgorithm, "alg is missing, unknown or not one of ours")
+	}
+	if !v.keys.verify(j) {
+		return nil, refuse(ErrSignature, fmt.Sprintf("no %s key made it, kid %.64q", j.alg, j.kid))
+	}
+	if j.hasTyp && !slices.Contains(v.mediaTypes, mediaType(string(j.typ))) {
+		return nil, refuse(ErrMalformed, "header: typ is that of another kind of token")
+	}
+	c, err := s.readClaims(j.payload)
+	if err != nil {
+		return nil, err
+	}
+	c.leeway = v.leeway
+	if err := v.checkTime(c, time.Now()); err != nil {
+		return nil, err
+	}
+	if err := v.checkParties(c); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// checkTime holds iat, nbf and exp against the clock (RFC 7519 §4.1.4 to
+// §4.1.6). A token is no longer valid at exp itself.
+func (v *Verifier) checkTime(c *Claims, now time.Time) error {
+	switch {
+	case c.IssuedAt.After(now.Add(v.leeway)):
+		return refuse(ErrIssuedInFuture, "iat is later than now")
+	case c.NotBefore.After(now.Add(v.leeway)):
+		return refuse(ErrNotYetValid, "nbf is later than now")
+	case c.ExpiresAt.IsZero():
+		return refuse(ErrClaims, "exp is missing")
+	case !now.Before(c.ValidUntil()):
+		return refuse(ErrExpired, "exp has passed")
+	case c.ExpiresAt.After(now.Add(v.leeway + v.maxLifetime)):
+		return refuse(ErrClaims, "exp is further away than MaxLifetime")
+	case c.ExpiresAt.Before(c.IssuedAt):
+		return refuse(ErrClaims, "exp is before iat")
+	}
+	return nil
+}
+
+// checkParties holds iss, aud and sub against those that are expected.
+func (v *Verifier) checkParties(c *Claims) error {
+	switch {
+	case v.issuer != "" && c.Issuer != v.issuer:
+		return refuse(ErrIssuer, "iss is not the expected one")
+	case len(v.audience) == 0 && c.Audience != nil:
+		return refuse(ErrAudience, "aud is present, and we have no name")
+	case len(v.audience) > 0 && !slices.ContainsFunc(c.Audience, func(a string) bool { return slices.Contains(v.audience, a) }):
+		return refuse(ErrAudience, "aud does not name us")
+	case c.Subject == "":
+		return refuse(ErrClaims, "sub is missing")
+	}
+	return nil
+}
+
+// mediaType folds a typ as RFC 7515 §4.1.9 says.
+func mediaType(typ string) string {
+	return strings.TrimPrefix(strings.ToLower(typ), "application/")
+}
+
+// UnverifiedHeader returns the header of raw, read as strictly as Verify does,
+// up to 65536 bytes of token, but believed by nobody: no signature was checked.
+// It is for diagnostics.
+func UnverifiedHeader(raw string) (map[string]any, error) {
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+
+	j, err := s.readJWS(raw, limitMaxBytes)
+	if err != nil {
+		return nil, err
+	}
+	var header map[string]any
+	if err := json.Unmarshal(j.header, &header); err != nil {
+		return nil, refuse(ErrMalformed, "header: a value has no Go type")
+	}
+	return header, nil
+}

@@ -1,0 +1,123 @@
+package token
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"errors"
+	"fmt"
+	"hash"
+	"strings"
+	"sync"
+)
+
+// minDistinct is how many different bytes a secret has at least. A random one
+// of 32 bytes has fewer once in 10^40; a repeated word has fewer always.
+const minDistinct = 8
+
+// wellKnownSecrets are long enough to pass for keys, and stand in documentation
+// and tutorials, so that an attacker tries them first. Shorter ones are here
+// for the day when someone doubles the rule of length.
+var wellKnownSecrets = []string{
+	"secret", "secretkey", "secret_key", "secret-key", "mysecret", "my-secret", "mysecretkey",
+	"my-secret-key", "supersecret", "super-secret", "supersecretkey", "topsecret", "changeme",
+	"change-me", "changeit", "password", "passw0rd", "123456", "12345678", "qwerty", "admin",
+	"test", "key", "jwt", "jwt_secret", "jwtsecret", "jwt-secret", "default", "shhhhh",
+	"keyboard cat", "your-secret", "your-secret-key", "your_secret_key", "thisisasecret",
+	"your-256-bit-secret", "your-384-bit-secret", "your-512-bit-secret",
+	"a-string-secret-at-least-256-bits-long",
+	"a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long",
+	"super-secret-jwt-token-with-at-least-32-characters-long",
+	"09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+	"404E635266556A586E3272357538782F413F4428472B4B6250645367566B5970",
+}
+
+// hmacSecret is the material of HS256, HS384 and HS512 (RFC 7518 §3.2). Its
+// pool holds keyed hashes, because keying one costs as much as a short token.
+type hmacSecret struct {
+	secret []byte
+	pool   sync.Pool
+}
+
+// A keyedHash is an HMAC with room for its result.
+type keyedHash struct {
+	hash.Hash
+	sum []byte
+}
+
+func newHMAC(s suite, secret []byte, weak bool) (material, error) {
+	if s.family != familyHMAC {
+		return nil, errors.New("the material is an HMAC secret")
+	}
+	if looksPublic(secret) {
+		return nil, errors.New("the secret is a key in text form; everybody knows a public one")
+	}
+	if !weak {
+		if err := checkSecret(s, secret); err != nil {
+			return nil, err
+		}
+	}
+	m := &hmacSecret{secret: bytes.Clone(secret)}
+	m.pool.New = func() any {
+		return &keyedHash{Hash: hmac.New(s.hash.New, m.secret), sum: make([]byte, 0, s.hash.Size())}
+	}
+	return m, nil
+}
+
+// looksPublic recognises PEM and SSH keys. With a public key as the secret,
+// anybody could sign.
+func looksPublic(secret []byte) bool {
+	text := bytes.TrimSpace(secret)
+	for _, prefix := range []string{"-----BEGIN ", "ssh-", "ecdsa-sha2-"} {
+		if bytes.HasPrefix(text, []byte(prefix)) {
+			return true
+		}
+	}
+	return false
+}
+
+func checkSecret(s suite, secret []byte) error {
+	for _, known := range wellKnownSecrets {
+		if strings.EqualFold(known, string(secret)) {
+			return errors.New("the secret stands in tutorials")
+		}
+	}
+	if len(secret) < s.hash.Size() {
+		return fmt.Errorf("the secret has %d bytes, needs %d (RFC 7518 §3.2)", len(secret), s.hash.Size())
+	}
+	var seen [256]bool
+	distinct := 0
+	for _, b := range secret {
+		if !seen[b] {
+			seen[b] = true
+			distinct++
+		}
+	}
+	if distinct < minDistinct {
+		return fmt.Errorf("the secret has only %d different bytes", distinct)
+	}
+	return nil
+}
+
+func (m *hmacSecret) sum(input []byte, use func(sum []byte)) {
+	h := m.pool.Get().(*keyedHash)
+	defer m.pool.Put(h)
+	h.Reset()
+	h.Write(input)
+	use(h.Sum(h.sum))
+}
+
+func (m *hmacSecret) sign(input []byte) (signature []byte, err error) {
+	m.sum(input, func(sum []byte) { signature = bytes.Clone(sum) })
+	return signature, nil
+}
+
+func (m *hmacSecret) verify(input, signature []byte) (ok bool) {
+	m.sum(input, func(sum []byte) { ok = hmac.Equal(sum, signature) })
+	return ok
+}
+
+func (m *hmacSecret) canSign() bool { return true }
+
+func (m *hmacSecret) public() material { return nil }
+
+func (m *hmacSecret) members() jwk { return jwk{K: encode(m.secret)} }

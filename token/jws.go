@@ -1,0 +1,162 @@
+package token
+
+import (
+	"bytes"
+	"encoding/base64"
+	"slices"
+	"sync"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// The length of a token in bytes: what is looked at by default, and at most.
+const (
+	defaultMaxBytes = 8 << 10
+	limitMaxBytes   = 64 << 10
+)
+
+// base64url is that of RFC 7515 §2, canonical: no padding, unused bits zero.
+var base64url = base64.RawURLEncoding.Strict()
+
+// A jws is a compact JWS taken apart (RFC 7515 §7.1), not yet verified. Its
+// slices belong to the scratch that read it.
+type jws struct {
+	header    []byte // JSON
+	payload   []byte
+	signature []byte
+	signed    []byte // what the signature is made over
+
+	alg    Algorithm // "" when unknown
+	kid    []byte
+	typ    []byte
+	hasKid bool
+	hasTyp bool
+}
+
+// scratch is the memory that reading one token needs.
+type scratch struct {
+	raw     []byte
+	decoded []byte
+	object  *objectReader
+}
+
+var scratches = sync.Pool{New: func() any { return &scratch{object: newObjectReader()} }}
+
+// readJWS takes raw apart: length, alphabet, segments, base64url, header. The
+// payload may still be anything.
+func (s *scratch) readJWS(raw string, maxBytes int) (*jws, error) {
+	if len(raw) > maxBytes {
+		return nil, refuse(ErrMalformed, "longer than MaxBytes")
+	}
+	var dots [2]int
+	segments := 1
+	for i := range len(raw) {
+		switch c := raw[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		case c != '.':
+			return nil, refuse(ErrMalformed, "a byte outside of base64url")
+		case segments == 3:
+			return nil, refuse(ErrMalformed, "more than three segments")
+		default:
+			dots[segments-1] = i
+			segments++
+		}
+	}
+	if segments < 3 {
+		return nil, refuse(ErrSegments, "fewer than three segments")
+	}
+	s.raw = append(s.raw[:0], raw...)
+	s.decoded = slices.Grow(s.decoded[:0], len(raw))
+	j := &jws{signed: s.raw[:dots[1]]}
+	var err error
+	if j.header, err = s.decode("header", s.raw[:dots[0]]); err != nil {
+		return nil, err
+	}
+	if j.payload, err = s.decode("payload", s.raw[dots[0]+1:dots[1]]); err != nil {
+		return nil, err
+	}
+	if j.signature, err = s.decode("signature", s.raw[dots[1]+1:]); err != nil {
+		return nil, err
+	}
+	return j, s.readHeader(j)
+}
+
+// decode appends a decoded segment to s.decoded, which is large enough.
+func (s *scratch) decode(name string, segment []byte) ([]byte, error) {
+	begin := len(s.decoded)
+	decoded, err := base64url.AppendDecode(s.decoded, segment)
+	if err != nil {
+		return nil, refuse(ErrMalformed, name+": base64url is not canonical")
+	}
+	s.decoded = decoded
+	return decoded[begin:], nil
+}
+
+// refusedParameters would let a token bring its own key, compression, nesting
+// or rules (RFC 7515 §4.1, RFC 7516 §4.1.3, RFC 7797 §3). A token that has one
+// is refused rather than read without it.
+var refusedParameters = []string{"crit", "b64", "jku", "jwk", "x5u", "x5c", "zip", "cty", "enc"}
+
+// readParameters are the only ones that we look at.
+var readParameters = []string{"alg", "kid", "typ"}
+
+func (s *scratch) readHeader(j *jws) error {
+	err := s.object.read(j.header, func(m member) error {
+		switch string(m.name) {
+		case "alg":
+			alg, err := headerString(m)
+			j.alg = suites[Algorithm(alg)].name
+			return err
+		case "kid":
+			kid, err := headerString(m)
+			j.kid, j.hasKid = kid, true
+			return err
+		case "typ":
+			typ, err := headerString(m)
+			j.typ, j.hasTyp = typ, true
+			return err
+		}
+		return checkParameter(m.name)
+	})
+	if refusal, ok := err.(*Error); ok {
+		return refusal
+	}
+	if err != nil {
+		return refuse(ErrMalformed, "header: "+err.Error())
+	}
+	return nil
+}
+
+// checkParameter refuses what must not be there, and the parameters that we
+// read in another case: a lenient reader would take them for the real ones.
+func checkParameter(name []byte) error {
+	for _, refused := range refusedParameters {
+		if bytes.EqualFold(name, []byte(refused)) {
+			return refuse(ErrMalformed, "header: "+refused+" is not allowed")
+		}
+	}
+	for _, read := range readParameters {
+		if bytes.EqualFold(name, []byte(read)) {
+			return refuse(ErrMalformed, "header: "+read+" in another case")
+		}
+	}
+	return nil
+}
+
+// headerString is the value of a parameter that must be a non-empty string.
+func headerString(m member) ([]byte, error) {
+	if m.value[0] != '"' {
+		return nil, refuse(ErrMalformed, "header: "+string(m.name)+" is not a string")
+	}
+	text, err := jsontext.AppendUnquote(nil, m.value)
+	if err != nil {
+		return nil, refuse(ErrMalformed, "header: "+errNotStrict.Error())
+	}
+	if len(text) == 0 {
+		return nil, refuse(ErrMalformed, "header: "+string(m.name)+" is empty")
+	}
+	if fault := nameFault(string(text)); fault != "" {
+		return nil, refuse(ErrMalformed, "header: "+string(m.name)+" "+fault)
+	}
+	return text, nil
+}

@@ -1,0 +1,166 @@
+package token
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// What the JSON of a header or a payload may contain. Real tokens stay far
+// below; each bound stops one way of making a reader work.
+const (
+	maxDepth      = 16   // nested arrays and objects, the outermost included
+	maxValues     = 1024 // names, values and elements at all depths
+	maxNumberSize = 64   // bytes of one number
+	maxNameSize   = 256  // bytes of a string that names something: a subject, a key
+)
+
+var (
+	errNotObject = errors.New("not a JSON object")
+	errNotStrict = errors.New("not strict JSON")
+	errDuplicate = errors.New("a name stands twice")
+	errTooDeep   = errors.New("nested too deeply")
+	errTooMany   = errors.New("too many values")
+	errNumber    = errors.New("a number is too long")
+)
+
+// objectReader reads one JSON object by the rules of RFC 7493: UTF-8, no lone
+// surrogates, no name twice. Its errors hold nothing of the input. It may be
+// used again, not concurrently.
+type objectReader struct {
+	data    []byte
+	buffer  bytes.Buffer
+	decoder *jsontext.Decoder
+	values  int
+	name    []byte // unquoted, when the quoted one has escapes
+}
+
+func newObjectReader() *objectReader {
+	r := new(objectReader)
+	r.decoder = jsontext.NewDecoder(&r.buffer)
+	return r
+}
+
+// A member is one name and value of an object. Both point into the input, and
+// are valid until the next member is read.
+type member struct {
+	name  []byte // unquoted
+	value []byte // JSON
+	at    int    // where the value begins
+}
+
+// read calls visit for each member of the object that is all of data.
+func (r *objectReader) read(data []byte, visit func(member) error) error {
+	r.data, r.values = data, 0
+	r.buffer = *bytes.NewBuffer(data)
+	r.decoder.Reset(&r.buffer)
+	if r.decoder.PeekKind() != '{' {
+		return errNotObject
+	}
+	if _, err := r.decoder.ReadToken(); err != nil {
+		return strictError(err)
+	}
+	for r.decoder.PeekKind() != '}' {
+		name, _, err := r.scalar()
+		if err != nil {
+			return err
+		}
+		if r.name, err = jsontext.AppendUnquote(r.name[:0], name); err != nil {
+			return errNotStrict
+		}
+		value, at, err := r.value()
+		if err != nil {
+			return err
+		}
+		if err := visit(member{r.name, value, at}); err != nil {
+			return err
+		}
+	}
+	if _, err := r.decoder.ReadToken(); err != nil {
+		return strictError(err)
+	}
+	if _, err := r.decoder.ReadToken(); err != io.EOF {
+		return errNotStrict
+	}
+	return nil
+}
+
+// value reads the value of a member, all that is nested in it included.
+func (r *objectReader) value() (value []byte, at int, err error) {
+	if kind := r.decoder.PeekKind(); kind != '{' && kind != '[' {
+		return r.scalar()
+	}
+	outside := r.decoder.StackDepth()
+	for at = -1; at < 0 || r.decoder.StackDepth() > outside; {
+		switch r.decoder.PeekKind() {
+		case '{', '[', '}', ']':
+			if _, err := r.decoder.ReadToken(); err != nil {
+				return nil, 0, strictError(err)
+			}
+			if at < 0 {
+				at = int(r.decoder.InputOffset()) - 1
+			}
+			if r.decoder.StackDepth() > maxDepth {
+				return nil, 0, errTooDeep
+			}
+			if r.values++; r.values > maxValues {
+				return nil, 0, errTooMany
+			}
+		default:
+			if _, _, err := r.scalar(); err != nil {
+				return nil, 0, err
+			}
+		}
+	}
+	return r.data[at:r.decoder.InputOffset()], at, nil
+}
+
+// scalar reads a name, or a value that is neither array nor object.
+func (r *objectReader) scalar() (value []byte, at int, err error) {
+	if value, err = r.decoder.ReadValue(); err != nil {
+		return nil, 0, strictError(err)
+	}
+	if kind := jsontext.Value(value).Kind(); kind == '0' && len(value) > maxNumberSize {
+		return nil, 0, errNumber
+	}
+	if r.values++; r.values > maxValues {
+		return nil, 0, errTooMany
+	}
+	return value, int(r.decoder.InputOffset()) - len(value), nil
+}
+
+// strictError replaces an error of the decoder, which quotes its input.
+func strictError(err error) error {
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		return errDuplicate
+	}
+	return errNotStrict
+}
+
+// nameFault says what is wrong with a string that is to name something in logs,
+// headers and stores: it may have at most 256 bytes of UTF-8, without control
+// characters, line separators and the characters that reverse the direction of
+// text around them. It returns "" when nothing is wrong.
+func nameFault(s string) string {
+	if len(s) > maxNameSize {
+		return "is longer than 256 bytes"
+	}
+	for i := 0; i < len(s); {
+		r, size := rune(s[i]), 1
+		if r >= utf8.RuneSelf {
+			r, size = utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && size == 1 {
+				return "is not UTF-8"
+			}
+		}
+		if unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
+			return "has a control character"
+		}
+		i += size
+	}
+	return ""
+}
