@@ -1,0 +1,64 @@
+package wsauth
+
+import (
+	"iter"
+	"net/http"
+	"strings"
+)
+
+// cookiePairs yields the pairs of r's Cookie fields as a browser writes them
+// (RFC 6265bis section 5.8.3): separated by "; ", names and values untouched.
+// A name with other white space or quotes around it is another name: lenient
+// readers let a planted cookie pass for one with a prefix.
+func cookiePairs(r *http.Request) iter.Seq2[string, string] {
+	return func(yield func(pair, name string) bool) {
+		for _, line := range r.Header["Cookie"] {
+			for i := 0; line != ""; i++ {
+				var pair string
+				pair, line, _ = strings.Cut(line, ";")
+				if i > 0 {
+					pair = strings.TrimPrefix(pair, " ")
+				}
+				name, _, _ := strings.Cut(pair, "=")
+				if !yield(pair, name) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// cookieValue returns the value of the one cookie of that name, or "" where
+// there is none.
+func cookieValue(r *http.Request, name string) (string, error) {
+	value, found := "", false
+	for pair, n := range cookiePairs(r) {
+		if n != name {
+			continue
+		}
+		if found {
+			return "", refuseWith(InvalidRequest, "More than one cookie "+name)
+		}
+		value, found = strings.TrimPrefix(pair[len(n):], "="), true
+	}
+	return value, nil
+}
+
+// stripCookies removes the cookies whose names drop says, however a lenient
+// reader behind us would trim them.
+func stripCookies(r *http.Request, drop func(name string) bool) {
+	if len(r.Header["Cookie"]) == 0 {
+		return
+	}
+	var kept []string
+	for pair, name := range cookiePairs(r) {
+		if !drop(strings.Trim(strings.TrimSpace(name), `"`)) {
+			kept = append(kept, pair)
+		}
+	}
+	if len(kept) == 0 {
+		r.Header.Del("Cookie")
+		return
+	}
+	r.Header.Set("Cookie", strings.Join(kept, "; "))
+}

@@ -1,0 +1,255 @@
+package wsauth
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"wsauth/token"
+)
+
+// Cookies is the location of tokens in cookies that a page cannot read, each
+// with a second cookie that it can: the CSRF value, which is also a claim of
+// the token. The page repeats it, in a header or in the query of a WebSocket
+// URL; a page of another site cannot, and the value in the signed token cannot
+// be planted (double submit).
+//
+// Cookies both reads and sets them; see [Cookies.SetAccess]. The zero value
+// has safe defaults. Give the guard a pointer.
+//
+// Outside localhost every cookie is Secure, and the names of the two token
+// cookies get the prefix "__Host-" ("__Secure-" where Domain or a path is
+// set), which a browser accepts only from the host itself over TLS.
+type Cookies struct {
+	// Access and Refresh name the cookies of the tokens, without a prefix.
+	// Default: "access_token_cookie" and "refresh_token_cookie".
+	Access, Refresh string
+
+	// AccessPath and RefreshPath are the cookies' paths. Default: "/".
+	AccessPath, RefreshPath string
+
+	// AccessCSRF and RefreshCSRF name the cookies that the page reads.
+	// Default: "csrf_access_token" and "csrf_refresh_token".
+	AccessCSRF, RefreshCSRF string
+
+	// AccessCSRFPath and RefreshCSRFPath are their paths. Default: "/".
+	AccessCSRFPath, RefreshCSRFPath string
+
+	// AccessCSRFHeader and RefreshCSRFHeader name the fields in which a
+	// request repeats the value. Default: "X-CSRF-Token".
+	AccessCSRFHeader, RefreshCSRFHeader string
+
+	// CSRFQuery names the query parameter in which a WebSocket handshake
+	// repeats it. Default: "csrf_token".
+	CSRFQuery string
+
+	// CSRFMethods are the methods that need it; WebSocket handshakes always
+	// do. Default: POST, PUT, PATCH, DELETE.
+	CSRFMethods []string
+
+	// InsecureNoCSRF switches the double submit off. A handshake then needs an
+	// Origin header.
+	InsecureNoCSRF bool
+
+	// Domain makes the cookies go to all hosts below it. Default: this host
+	// alone.
+	Domain string
+
+	// SameSite of the cookies. Default: Lax. It is no protection from other
+	// hosts of the same site.
+	SameSite http.SameSite
+
+	// MaxAge is how long a browser keeps the cookies. Default: until it is
+	// closed.
+	MaxAge time.Duration
+
+	// InsecureHTTP sets the cookies without Secure and without a prefix on
+	// every host, for networks without TLS.
+	InsecureHTTP bool
+}
+
+// maxCookie is how long a cookie's name and value may be together: browsers
+// drop longer ones silently (RFC 6265bis section 5.6).
+const maxCookie = 4096
+
+func (c *Cookies) validate() error {
+	if c == nil {
+		return errors.New("Cookies: nil")
+	}
+	var faults []error
+	names := []string{c.name(token.TypeAccess), c.name(token.TypeRefresh), c.csrfName(token.TypeAccess), c.csrfName(token.TypeRefresh)}
+	for i, name := range names {
+		if err := (&http.Cookie{Name: name, Value: "x"}).Valid(); err != nil {
+			faults = append(faults, errors.New("Cookies: a cookie's name is not valid"))
+		}
+		if slices.Contains(names[:i], name) {
+			faults = append(faults, errors.New("Cookies: two cookies have the name "+name))
+		}
+	}
+	if c.MaxAge < 0 {
+		faults = append(faults, errors.New("Cookies: MaxAge is negative; use Clear to delete cookies"))
+	}
+	if c.SameSite == http.SameSiteNoneMode && c.InsecureHTTP {
+		faults = append(faults, errors.New("Cookies: SameSite=None needs Secure, which InsecureHTTP switches off"))
+	}
+	return errors.Join(faults...)
+}
+
+// Extract returns the cookie of q, and the CSRF value where r needs one. The
+// same name twice is refused: another host of the site may have planted one.
+func (c *Cookies) Extract(r *http.Request, q Requirement) (Credential, error) {
+	typ := q.Type()
+	raw, err := cookieValue(r, c.prefixed(r, typ))
+	if err != nil || raw == "" {
+		return Credential{}, err
+	}
+	cred := Credential{Token: raw, Ambient: true, CSRFRequired: c.needsCSRF(r)}
+	if !cred.CSRFRequired {
+		return cred, nil
+	}
+	if cred.CSRF, err = c.submitted(r, typ); err != nil {
+		return Credential{}, err
+	}
+	if cred.CSRF == "" {
+		return Credential{}, refuseWith(CSRFMismatch, "Missing CSRF Token")
+	}
+	return cred, nil
+}
+
+// needsCSRF reports whether r must repeat the CSRF value.
+func (c *Cookies) needsCSRF(r *http.Request) bool {
+	if c.InsecureNoCSRF {
+		return false
+	}
+	if len(c.CSRFMethods) > 0 {
+		return isUpgrade(r) || slices.Contains(c.CSRFMethods, r.Method)
+	}
+	switch r.Method {
+	case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
+		return true
+	}
+	return isUpgrade(r)
+}
+
+// submitted returns the value that the page repeats: never from a cookie,
+// which the browser would send by itself.
+func (c *Cookies) submitted(r *http.Request, typ token.Type) (string, error) {
+	header := r.Header.Get(c.csrfHeader(typ))
+	if header != "" || !isUpgrade(r) {
+		return header, nil
+	}
+	return queryValue(r.URL.RawQuery, c.csrfQuery())
+}
+
+// Missing is "Missing cookie access_token_cookie", with the configured name.
+func (c *Cookies) Missing(q Requirement) string { return "Missing cookie " + c.name(q.Type()) }
+
+// Strip removes the cookies and the CSRF values.
+func (c *Cookies) Strip(r *http.Request) {
+	stripQuery(r, c.csrfQuery())
+	for _, typ := range tokenTypes {
+		r.Header.Del(c.csrfHeader(typ))
+	}
+	stripCookies(r, func(name string) bool {
+		for _, typ := range tokenTypes {
+			if name == c.csrfName(typ) || strings.TrimPrefix(strings.TrimPrefix(name, hostPrefix), securePrefix) == c.name(typ) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+var tokenTypes = [...]token.Type{token.TypeAccess, token.TypeRefresh}
+
+// pick returns the value for typ, or its default.
+func pick(typ token.Type, access, refresh, accessDefault, refreshDefault string) string {
+	v, d := access, accessDefault
+	if typ == token.TypeRefresh {
+		v, d = refresh, refreshDefault
+	}
+	if v == "" {
+		return d
+	}
+	return v
+}
+
+func (c *Cookies) name(typ token.Type) string {
+	return pick(typ, c.Access, c.Refresh, "access_token_cookie", "refresh_token_cookie")
+}
+
+func (c *Cookies) path(typ token.Type) string {
+	return pick(typ, c.AccessPath, c.RefreshPath, "/", "/")
+}
+
+func (c *Cookies) csrfName(typ token.Type) string {
+	return pick(typ, c.AccessCSRF, c.RefreshCSRF, "csrf_access_token", "csrf_refresh_token")
+}
+
+func (c *Cookies) csrfPath(typ token.Type) string {
+	return pick(typ, c.AccessCSRFPath, c.RefreshCSRFPath, "/", "/")
+}
+
+func (c *Cookies) csrfHeader(typ token.Type) string {
+	return pick(typ, c.AccessCSRFHeader, c.RefreshCSRFHeader, "X-CSRF-Token", "X-CSRF-Token")
+}
+
+func (c *Cookies) csrfQuery() string {
+	if c.CSRFQuery == "" {
+		return "csrf_token"
+	}
+	return c.CSRFQuery
+}
+
+// The prefixes of RFC 6265bis section 4.1.3.
+const (
+	hostPrefix   = "__Host-"
+	securePrefix = "__Secure-"
+)
+
+// prefixed is the name under which the browser has the cookie of typ.
+func (c *Cookies) prefixed(r *http.Request, typ token.Type) string {
+	switch {
+	case !c.secure(r):
+		return c.name(typ)
+	case c.Domain == "" && c.path(typ) == "/":
+		return hostPrefix + c.name(typ)
+	}
+	return securePrefix + c.name(typ)
+}
+
+// secure reports whether cookies of r's host are Secure: everywhere but on a
+// developer's own machine, to which r must show no sign of having come through
+// a proxy, since proxies may pass a loopback Host on.
+func (c *Cookies) secure(r *http.Request) bool {
+	if c.InsecureHTTP {
+		return false
+	}
+	if r.TLS != nil || !isLoopback(r.Host) {
+		return true
+	}
+	for _, name := range [...]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"} {
+		if len(r.Header[name]) > 0 {
+			return true
+		}
+	}
+	origin := r.Header.Get("Origin")
+	_, host, _ := strings.Cut(origin, "://")
+	return origin != "" && !isLoopback(host)
+}
+
+// isLoopback reports whether host, with or without a port, names this machine.
+func isLoopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761 section 6.3
+		return true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && addr.IsLoopback()
+}

@@ -1,0 +1,73 @@
+package wsauth
+
+import (
+	"net/http"
+	"strings"
+)
+
+// A Credential is a token as a request carries it.
+type Credential struct {
+	// Token is the compact JWS.
+	Token string
+
+	// Ambient says that a browser sends the credential by itself, without the
+	// page's doing, as it does with cookies.
+	Ambient bool
+
+	// CSRFRequired says that the csrf claim of the token must equal CSRF: the
+	// double submit which shows that a page of ours wanted the request.
+	CSRFRequired bool
+
+	// CSRF is the value that the page sent beside the credential.
+	CSRF string
+}
+
+// A Location is a place of a request that may carry a credential.
+type Location interface {
+	// Extract returns the credential that r carries for q. It is no error when
+	// there is none: the Credential is then zero. It is an [*Error] when the
+	// place is there but not well-formed, or names the credential twice.
+	Extract(r *http.Request, q Requirement) (Credential, error)
+
+	// Missing is the text for a request that needs a credential and has none.
+	Missing(q Requirement) string
+
+	// Strip removes the credential from r, so that no handler and no upstream
+	// sees it. r is a copy that the location may change, its URL and its
+	// Header map included, but not the slices in that map.
+	Strip(r *http.Request)
+}
+
+// extract returns the one credential of r. More than one is refused, whether
+// or not they are equal (RFC 6750 section 2): two parts of a system that each
+// believe another one could be made to see different users.
+func (g *Guard) extract(r *http.Request, q Requirement) (Credential, error) {
+	if strings.Contains(r.RequestURI, "#") {
+		return Credential{}, refuseWith(InvalidRequest, "A request target has no fragment")
+	}
+	var found Credential
+	for _, location := range g.config.Locations {
+		c, err := location.Extract(r, q)
+		if err != nil {
+			return Credential{}, err
+		}
+		if c.Token == "" {
+			continue
+		}
+		if found.Token != "" {
+			return Credential{}, refuseWith(InvalidRequest, "A request carries its credential in one place only")
+		}
+		found = c
+	}
+	if g.refuseQuery && queryHasToken(r.URL.RawQuery) {
+		return Credential{}, refuseWith(InvalidRequest, "A token does not travel in the URL here")
+	}
+	return found, nil
+}
+
+// strip removes every credential from r.
+func (g *Guard) strip(r *http.Request) {
+	for _, location := range g.config.Locations {
+		location.Strip(r)
+	}
+}

@@ -1,0 +1,23 @@
+// Package wsauth authenticates WebSocket connections, and the HTTP endpoints
+// beside them, for as long as they live.
+//
+// The WebSocket protocol carries no authentication of its own, and a page
+// behind a login does not hand its login to the sockets that it opens. A
+// [Guard] wraps any [http.Handler], with any WebSocket library inside. It
+// checks the request before the handler sees it, and it ends the socket, with
+// a close code and a reason that a browser can read, when the right to it
+// ends.
+//
+// A request's way through the guard, and the files that hold the steps:
+//
+//	handshake.go    is it a WebSocket upgrade, and a proper one?
+//	origin.go       may pages of this origin open sockets here?
+//	credential.go   exactly one location carries a token, once
+//	                (header.go, cookies.go, query.go, pathvalue.go)
+//	check.go        signature, time, revocation, requirement, CSRF, the
+//	                caller's own rule
+//	upgrade.go      take the connection, start the session
+//	session.go      what the handler holds; its end has one cause
+//	refusal.go      every refusal leaves here
+//	errors.go       the one table of reasons, statuses and close codes
+package wsauth

@@ -1,0 +1,149 @@
+package wsauth
+
+import (
+	"net/http"
+)
+
+// A Reason is a stable word that says why a request was refused or a socket
+// was ended. It is the reason of the close frame, the "reason" member of the
+// problem document, and an error, so that callers can branch on it:
+//
+//	if errors.Is(err, wsauth.TokenExpired) { … }
+type Reason string
+
+// The reasons. What each of them means on the wire is in [Reason.Outcome], and
+// for people in docs/errors.md.
+const (
+	TokenMissing Reason = "token_missing"
+	TokenInvalid Reason = "token_invalid"
+	TokenExpired Reason = "token_expired"
+	TokenRevoked Reason = "token_revoked"
+	SessionEnded Reason = "session_ended"
+
+	OriginNotAllowed   Reason = "origin_not_allowed"
+	CSRFMismatch       Reason = "csrf_mismatch"
+	WrongTokenType     Reason = "wrong_token_type"
+	FreshTokenRequired Reason = "fresh_token_required"
+	NotAuthorized      Reason = "not_authorized"
+
+	InvalidRequest      Reason = "invalid_request"
+	InvalidHandshake    Reason = "invalid_handshake"
+	MethodNotAllowed    Reason = "method_not_allowed"
+	VersionNotSupported Reason = "version_not_supported"
+
+	StoreUnavailable Reason = "store_unavailable"
+	Restarting       Reason = "restarting"
+	InternalError    Reason = "internal_error"
+)
+
+// Error is the word itself.
+func (r Reason) Error() string { return string(r) }
+
+// Close codes of the IANA registry of WebSocket close codes that a guard
+// sends.
+const (
+	closeNormal = 1000
+
+	CloseInternalError  = 1011
+	CloseServiceRestart = 1012
+	CloseTryAgainLater  = 1013
+	CloseUnauthorized   = 3000
+	CloseForbidden      = 3003
+)
+
+// An Advice is what a client should do after a refusal or an end.
+type Advice string
+
+// The advices.
+const (
+	// AdviceRenew: a new token is needed.
+	AdviceRenew Advice = "refresh or log in, then reconnect"
+	// AdviceStop: the same request will be refused again.
+	AdviceStop Advice = "do not reconnect as you are"
+	// AdviceWait: the server cannot serve now.
+	AdviceWait Advice = "reconnect after a random wait"
+)
+
+// An Outcome is what a [Reason] means on the wire.
+type Outcome struct {
+	Status int    // HTTP status of a refused request
+	Code   int    // close code of a refused or ended socket
+	Text   string // the usual text for the client; an [Error] may have a more exact one
+	Advice Advice // what the client should do next
+}
+
+// outcomes is the one place that says what a reason means.
+var outcomes = map[Reason]Outcome{
+	TokenMissing: {http.StatusUnauthorized, CloseUnauthorized, "Missing access token", AdviceRenew},
+	TokenInvalid: {http.StatusUnauthorized, CloseUnauthorized, "The token is not valid", AdviceRenew},
+	TokenExpired: {http.StatusUnauthorized, CloseUnauthorized, "Signature has expired", AdviceRenew},
+	TokenRevoked: {http.StatusUnauthorized, CloseUnauthorized, "Token has been revoked", AdviceRenew},
+	SessionEnded: {http.StatusUnauthorized, CloseUnauthorized, "The session has ended", AdviceRenew},
+
+	OriginNotAllowed:   {http.StatusForbidden, CloseForbidden, "Origin not allowed", AdviceStop},
+	CSRFMismatch:       {http.StatusForbidden, CloseForbidden, "CSRF double submit tokens do not match", AdviceStop},
+	WrongTokenType:     {http.StatusForbidden, CloseForbidden, "Only access tokens are allowed", AdviceStop},
+	FreshTokenRequired: {http.StatusForbidden, CloseForbidden, "Fresh token required", AdviceStop},
+	NotAuthorized:      {http.StatusForbidden, CloseForbidden, "Not authorized", AdviceStop},
+
+	InvalidRequest:      {http.StatusBadRequest, CloseForbidden, "The request is not valid", AdviceStop},
+	InvalidHandshake:    {http.StatusBadRequest, CloseForbidden, "The WebSocket handshake is not valid", AdviceStop},
+	MethodNotAllowed:    {http.StatusMethodNotAllowed, CloseForbidden, "Method Not Allowed", AdviceStop},
+	VersionNotSupported: {http.StatusUpgradeRequired, CloseForbidden, "Only WebSocket version 13 is supported", AdviceStop},
+
+	StoreUnavailable: {http.StatusServiceUnavailable, CloseTryAgainLater, "The service is not available", AdviceWait},
+	Restarting:       {http.StatusServiceUnavailable, CloseServiceRestart, "The service is restarting", AdviceWait},
+	InternalError:    {http.StatusInternalServerError, CloseInternalError, "Internal Server Error", AdviceWait},
+}
+
+// Reasons lists every reason that a guard gives, in no order.
+func Reasons() []Reason {
+	all := make([]Reason, 0, len(outcomes))
+	for r := range outcomes {
+		all = append(all, r)
+	}
+	return all
+}
+
+// Outcome is what r means on the wire; that of InternalError for a reason that
+// is not the guard's.
+func (r Reason) Outcome() Outcome {
+	if o, ok := outcomes[r]; ok {
+		return o
+	}
+	return outcomes[InternalError]
+}
+
+// An Error is a refusal. It has two texts: Message is fixed and for the
+// client, Err is the whole cause and for the log.
+type Error struct {
+	Reason  Reason
+	Message string // never holds anything of the request
+	Err     error  // may be nil
+}
+
+// refuse makes an Error with the usual text of its reason.
+func refuse(reason Reason, err error) *Error {
+	return &Error{Reason: reason, Message: reason.Outcome().Text, Err: err}
+}
+
+// refuseWith makes an Error with a more exact text.
+func refuseWith(reason Reason, message string) *Error {
+	return &Error{Reason: reason, Message: message}
+}
+
+// Error is the text for the log.
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return string(e.Reason) + ": " + e.Message
+	}
+	return string(e.Reason) + ": " + e.Message + ": " + e.Err.Error()
+}
+
+// Unwrap gives the cause and the reason to errors.Is and errors.As.
+func (e *Error) Unwrap() []error {
+	if e.Err == nil {
+		return []error{e.Reason}
+	}
+	return []error{e.Reason, e.Err}
+}

@@ -1,0 +1,248 @@
+// Package wsconn is the connection that a guard puts between a WebSocket
+// handler and its client.
+//
+// The handler's WebSocket library owns the socket: it frames the messages, and
+// no interface reaches into it from outside. To end a socket whose right has
+// ended, with a close code that a browser can read, this package follows the
+// frames which the library writes (their heads only), and when the time has
+// come it puts one close frame between two of them, refuses what the library
+// writes later, and shuts the connection in the order that loses nothing:
+// half-close, drain, close. Closing over unread input would reset the
+// connection, and the peer's kernel would throw the close frame away.
+package wsconn
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Grace bounds how long an end may take: half of it for the handler to finish
+// the frame that it is in and for a slow peer to take it, the whole of it for
+// the peer to hang up.
+const Grace = 5 * time.Second
+
+// A Conn is the net.Conn that a guarded handler gets from Hijack. All methods
+// are safe for concurrent use.
+type Conn struct {
+	conn     net.Conn
+	onClosed func()
+	released sync.Once
+
+	wmu sync.Mutex // held while writing: the stream advances with what was written
+	out stream
+
+	rmu sync.Mutex // held while reading, so that the drain can wait for the handler's reader to leave
+
+	dmu      sync.Mutex // orders the handler's deadlines and Close against End
+	closed   bool
+	farewell atomic.Pointer[farewell]
+}
+
+// A farewell is an end under way.
+type farewell struct {
+	cause error
+	frame []byte
+	once  sync.Once
+	said  chan struct{} // closed when frame is out, or can no longer be sent
+}
+
+func (f *farewell) done() { f.once.Do(func() { close(f.said) }) }
+
+// New interposes on conn, a server's connection before its first response
+// byte. It calls onClosed once, when the connection has come to its end,
+// whether by End or because the handler closed it.
+func New(conn net.Conn, onClosed func()) *Conn {
+	return &Conn{conn: conn, onClosed: onClosed}
+}
+
+func (c *Conn) release() { c.released.Do(c.onClosed) }
+
+// End ends the connection: it sends frame between two frames of the handler,
+// lets every later Read and Write of the handler fail with cause, calls
+// cancel, and hangs up. It returns when the connection is closed, after Grace
+// at the latest. It does nothing where the connection has ended already.
+//
+// A handler that has not sent its handshake response yet sends it first, so
+// that the peer has a socket to read the close frame from.
+func (c *Conn) End(cause error, frame []byte, cancel func()) {
+	f := &farewell{cause: cause, frame: frame, said: make(chan struct{})}
+	begun := time.Now()
+
+	c.dmu.Lock()
+	if c.closed || !c.farewell.CompareAndSwap(nil, f) {
+		c.dmu.Unlock()
+		return
+	}
+	// The deadline comes before the lock: a peer that does not read may keep a
+	// write of the handler, and with it the lock, for ever.
+	_ = c.conn.SetWriteDeadline(begun.Add(Grace / 2))
+	c.dmu.Unlock()
+
+	c.wmu.Lock()
+	c.sayFarewell(f)
+	c.wmu.Unlock()
+	unfinished := time.NewTimer(time.Until(begun.Add(Grace / 2)))
+	defer unfinished.Stop()
+	select {
+	case <-f.said:
+	case <-unfinished.C:
+	}
+
+	cancel()
+	c.hangUp(begun.Add(Grace))
+}
+
+// sayFarewell writes the close frame if the stream stands where one may
+// stand. The caller holds wmu.
+func (c *Conn) sayFarewell(f *farewell) {
+	select {
+	case <-f.said:
+		return
+	default:
+	}
+	switch {
+	case c.out.broken || c.out.frames.Closed():
+		f.done()
+	case c.out.boundary():
+		n, _ := c.conn.Write(f.frame)
+		c.out.advance(f.frame[:n])
+		f.done()
+	}
+}
+
+// hangUp half-closes, drains what the peer still sends until it hangs up or
+// until the deadline, and closes.
+func (c *Conn) hangUp(deadline time.Time) {
+	defer c.release()
+	defer c.conn.Close()
+	// The past deadline wakes a handler that waits in Read; rmu tells when it
+	// has left, so that the new deadline cannot put it back to sleep.
+	_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+	c.rmu.Lock()
+	defer c.rmu.Unlock()
+	_ = c.conn.SetDeadline(deadline)
+	if closeWrite(c.conn) != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, c.conn)
+}
+
+// Finish closes a connection that carries a plain HTTP response, after the
+// peer has had the time to read it.
+func (c *Conn) Finish() {
+	c.dmu.Lock()
+	if c.closed || c.farewell.Load() != nil {
+		c.dmu.Unlock()
+		return
+	}
+	c.closed = true
+	c.dmu.Unlock()
+	c.hangUp(time.Now().Add(Grace))
+}
+
+// Read reads what the client sends, or fails with the cause of the end.
+func (c *Conn) Read(p []byte) (int, error) {
+	c.rmu.Lock()
+	defer c.rmu.Unlock()
+	if f := c.farewell.Load(); f != nil {
+		return 0, f.cause
+	}
+	n, err := c.conn.Read(p)
+	if f := c.farewell.Load(); f != nil {
+		return 0, f.cause
+	}
+	return n, err
+}
+
+// Write sends p to the client. Once the connection is ending it takes only the
+// rest of the frame that the stream is in, and fails with the cause.
+func (c *Conn) Write(p []byte) (int, error) {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	f := c.farewell.Load()
+	if f == nil {
+		n, err := c.conn.Write(p)
+		c.out.advance(p[:n])
+		return n, err
+	}
+	c.sayFarewell(f)
+	select {
+	case <-f.said:
+		return 0, f.cause
+	default:
+	}
+	rest, complete := c.out.toBoundary(p)
+	n, err := c.conn.Write(p[:rest])
+	c.out.advance(p[:n])
+	if err != nil {
+		f.done() // cut inside a frame: nothing more can be said
+		return n, f.cause
+	}
+	if !complete {
+		return n, nil
+	}
+	c.sayFarewell(f)
+	if n < len(p) {
+		return n, f.cause
+	}
+	return n, nil
+}
+
+// Close closes the connection at once, unless End is closing it.
+func (c *Conn) Close() error {
+	c.dmu.Lock()
+	if c.farewell.Load() != nil {
+		c.dmu.Unlock()
+		return nil
+	}
+	c.closed = true
+	c.dmu.Unlock()
+	defer c.release()
+	return c.conn.Close()
+}
+
+// CloseWrite shuts the side that the server writes, as TCP and TLS know it.
+func (c *Conn) CloseWrite() error {
+	c.dmu.Lock()
+	defer c.dmu.Unlock()
+	if c.farewell.Load() != nil {
+		return nil
+	}
+	return closeWrite(c.conn)
+}
+
+func closeWrite(conn net.Conn) error {
+	if cw, ok := conn.(interface{ CloseWrite() error }); ok {
+		return cw.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// LocalAddr is the server's address.
+func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
+
+// RemoteAddr is the client's address.
+func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+
+// SetDeadline sets both deadlines; without effect once the connection is
+// ending, since the end has its own.
+func (c *Conn) SetDeadline(t time.Time) error { return c.setDeadline(t, c.conn.SetDeadline) }
+
+// SetReadDeadline is SetDeadline for Read.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(t, c.conn.SetReadDeadline) }
+
+// SetWriteDeadline is SetDeadline for Write.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(t, c.conn.SetWriteDeadline) }
+
+func (c *Conn) setDeadline(t time.Time, set func(time.Time) error) error {
+	c.dmu.Lock()
+	defer c.dmu.Unlock()
+	if c.farewell.Load() != nil {
+		return nil
+	}
+	return set(t)
+}

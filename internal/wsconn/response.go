@@ -1,0 +1,114 @@
+package wsconn
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// handlerBuffer is the size of the buffers that Hijack hands out. net/http's
+// are 4 KiB each; a library keeps them for as long as the socket lives, and
+// this much holds a frame of 1 KiB with its head.
+const handlerBuffer = 1152
+
+// A Response is the http.ResponseWriter of a request whose connection the
+// guard has taken from net/http, so that an open socket holds nothing of
+// net/http's. A handler upgrades it by Hijack, as it would net/http's own, or
+// answers in plain HTTP, after which the connection closes.
+type Response struct {
+	conn     *Conn
+	header   http.Header
+	status   int // 0 until WriteHeader
+	hijacked bool
+}
+
+// NewResponse answers on conn.
+func NewResponse(conn *Conn) *Response {
+	return &Response{conn: conn, header: make(http.Header, 4)}
+}
+
+// Header is the header that WriteHeader will send.
+func (r *Response) Header() http.Header { return r.header }
+
+// WriteHeader sends the head of the response. Informational statuses (RFC 9110
+// section 15.2) other than 101 are not sent: a client may do without them.
+func (r *Response) WriteHeader(status int) {
+	upgrade := status == http.StatusSwitchingProtocols
+	if r.hijacked || r.status != 0 || status < 200 && !upgrade {
+		return
+	}
+	r.status = status
+	var head bytes.Buffer
+	fmt.Fprintf(&head, "HTTP/1.1 %03d %s\r\n", status, http.StatusText(status))
+	if !upgrade {
+		r.header.Del("Transfer-Encoding")
+		r.header.Set("Connection", "close")
+		if r.header.Get("Date") == "" {
+			r.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+		}
+	}
+	_ = r.header.Write(&head)
+	head.WriteString("\r\n")
+	_, _ = r.conn.Write(head.Bytes()) // an error shows at the next write
+}
+
+// Write sends p as part of the body, which ends with the connection.
+func (r *Response) Write(p []byte) (int, error) {
+	if r.hijacked {
+		return 0, http.ErrHijacked
+	}
+	if r.status == 0 {
+		if r.header.Get("Content-Type") == "" {
+			r.header.Set("Content-Type", http.DetectContentType(p))
+		}
+		r.WriteHeader(http.StatusOK)
+	}
+	if r.status == http.StatusSwitchingProtocols || r.status == http.StatusNoContent || r.status == http.StatusNotModified {
+		return 0, http.ErrBodyNotAllowed
+	}
+	return r.conn.Write(p)
+}
+
+// Flush sends the head, as http.Flusher; the body is never held back.
+func (r *Response) Flush() {
+	if r.status == 0 {
+		r.WriteHeader(http.StatusOK)
+	}
+}
+
+// SetReadDeadline is for http.ResponseController.
+func (r *Response) SetReadDeadline(t time.Time) error { return r.conn.SetReadDeadline(t) }
+
+// SetWriteDeadline is for http.ResponseController.
+func (r *Response) SetWriteDeadline(t time.Time) error { return r.conn.SetWriteDeadline(t) }
+
+// Hijack hands the interposed connection to the handler's WebSocket library.
+func (r *Response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if r.hijacked {
+		return nil, nil, http.ErrHijacked
+	}
+	r.hijacked = true
+	return r.conn, bufio.NewReadWriter(
+		bufio.NewReaderSize(r.conn, handlerBuffer),
+		bufio.NewWriterSize(r.conn, handlerBuffer),
+	), nil
+}
+
+// Hijacked reports whether the connection is the handler's.
+func (r *Response) Hijacked() bool { return r.hijacked }
+
+// Finish ends the response after the handler has returned: a hijacked
+// connection is the handler's, and any other is closed once the client has
+// read the answer.
+func (r *Response) Finish() {
+	if r.hijacked {
+		return
+	}
+	if r.status == 0 {
+		r.WriteHeader(http.StatusOK)
+	}
+	r.conn.Finish()
+}

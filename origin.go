@@ -1,0 +1,80 @@
+package wsauth
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// checkOrigin refuses upgrades that a page of another origin asks for. A
+// browser sends the user's cookies along with them and nothing else in the
+// handshake stops it (RFC 6455 section 10.2).
+//
+// A missing Origin is no browser's, so it passes here; where a cookie alone
+// would authenticate it, checkAmbient refuses it.
+func (g *Guard) checkOrigin(r *http.Request) error {
+	lines := r.Header["Origin"]
+	if len(lines) == 0 || g.config.InsecureAnyOrigin {
+		return nil
+	}
+	if len(lines) > 1 {
+		return refuse(OriginNotAllowed, errors.New("more than one Origin header"))
+	}
+	origin := foldOrigin(lines[0])
+	if len(g.config.Origins) > 0 {
+		if slices.Contains(g.config.Origins, origin) {
+			return nil
+		}
+		return refuse(OriginNotAllowed, errors.New("the origin is not one of Config.Origins"))
+	}
+	if origin != ownOrigin(r) {
+		return refuse(OriginNotAllowed, errors.New("the origin is not the server's own; name it in Config.Origins if it is one of yours"))
+	}
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		return refuse(OriginNotAllowed, errors.New("Sec-Fetch-Site contradicts the origin"))
+	}
+	return nil
+}
+
+// checkAmbient refuses an upgrade that is authenticated by what a browser
+// sends on its own accord, where nothing shows that a page of ours wanted it.
+func (g *Guard) checkAmbient(r *http.Request, c Credential) error {
+	if !c.Ambient || g.config.InsecureAnyOrigin {
+		return nil
+	}
+	if len(r.Header["Origin"]) == 0 && !c.CSRFRequired {
+		return refuse(OriginNotAllowed, errors.New("a cookie without CSRF protection needs an Origin header"))
+	}
+	if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		return refuse(OriginNotAllowed, errors.New("a cookie was sent from another site"))
+	}
+	return nil
+}
+
+// ownOrigin is the origin that r was sent to.
+func ownOrigin(r *http.Request) string {
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	host := strings.ToLower(r.Host)
+	if port := defaultPort(scheme); strings.HasSuffix(host, ":"+port) {
+		host = strings.TrimSuffix(host, ":"+port)
+	}
+	return scheme + "://" + host
+}
+
+// foldOrigin lower-cases scheme and host, which are equal in any case (RFC
+// 3986 section 6.2.2.1), and changes nothing else.
+func foldOrigin(o string) string { return strings.ToLower(o) }
+
+func defaultPort(scheme string) string {
+	switch scheme {
+	case "http", "ws":
+		return "80"
+	case "https", "wss":
+		return "443"
+	}
+	return ""
+}

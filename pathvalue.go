@@ -1,0 +1,48 @@
+package wsauth
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// A PathValue is the location of a token in a wildcard of the route's pattern,
+// such as "/ws/{token}" of [http.ServeMux]. Like [Query] it puts the token
+// into every log on the way.
+type PathValue struct {
+	// Name of the wildcard. Required.
+	Name string
+}
+
+func (p PathValue) validate() error {
+	if p.Name == "" {
+		return errors.New("PathValue: Name is required")
+	}
+	return nil
+}
+
+// Extract returns the value of the wildcard. A value that is escaped in the
+// path is refused: a token needs no escapes, and servers disagree about them.
+func (p PathValue) Extract(r *http.Request, _ Requirement) (Credential, error) {
+	raw := r.PathValue(p.Name)
+	if !strings.Contains(r.URL.EscapedPath(), raw) {
+		return Credential{}, refuseWith(InvalidRequest, "The token in the path is not given plainly")
+	}
+	return Credential{Token: raw}, nil
+}
+
+// Missing is the same text as that of [Query].
+func (p PathValue) Missing(q Requirement) string { return Query{}.Missing(q) }
+
+// Strip puts "-" in the token's place.
+func (p PathValue) Strip(r *http.Request) {
+	const removed = "-"
+	raw := r.PathValue(p.Name)
+	if raw == "" {
+		return
+	}
+	r.SetPathValue(p.Name, removed)
+	r.URL.Path = strings.ReplaceAll(r.URL.Path, raw, removed)
+	r.URL.RawPath = strings.ReplaceAll(r.URL.RawPath, raw, removed)
+	r.RequestURI = r.URL.RequestURI()
+}

@@ -1,0 +1,120 @@
+package wsauth
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// A Query is the location of a token in a parameter of the URL's query, such
+// as "/ws?token=…". Every browser can do it, and every log on the way keeps
+// it: prefer cookies, or tokens that live for seconds (RFC 6750 sections 2.3
+// and 5.3).
+type Query struct {
+	// Name of the parameter. Required.
+	Name string
+}
+
+func (q Query) validate() error {
+	if q.Name == "" || url.QueryEscape(q.Name) != q.Name {
+		return errors.New("Query: Name is required, without characters that a URL escapes")
+	}
+	return nil
+}
+
+// Extract returns the token of the parameter. The parameter given twice, with
+// an escaped name, or beside a semicolon, which some servers take for "&", is
+// refused.
+func (q Query) Extract(r *http.Request, _ Requirement) (Credential, error) {
+	raw, err := queryValue(r.URL.RawQuery, q.Name)
+	return Credential{Token: raw}, err
+}
+
+// Missing is the text of the WebSocket programs that wsauth grew from.
+func (q Query) Missing(requirement Requirement) string {
+	return "Missing " + string(requirement.Type()) + " token from Query or Path"
+}
+
+// Strip removes the parameter.
+func (q Query) Strip(r *http.Request) { stripQuery(r, q.Name) }
+
+// queryValue returns the value of the one parameter of that name, unescaped,
+// or "" where there is none.
+func queryValue(query, name string) (string, error) {
+	value, found := "", false
+	for part := range strings.SplitSeq(query, "&") {
+		key, v, _ := strings.Cut(part, "=")
+		if !namesParameter(part, key, name) {
+			continue
+		}
+		unescaped, err := url.QueryUnescape(v)
+		if found || key != name || strings.Contains(part, ";") || err != nil {
+			return "", refuseWith(InvalidRequest, "The parameter "+name+" is not given once and plainly")
+		}
+		value, found = unescaped, true
+	}
+	return value, nil
+}
+
+// namesParameter reports whether part could be taken for the parameter name,
+// by this server or by a more lenient one behind it.
+func namesParameter(part, key, name string) bool {
+	if key == name {
+		return true
+	}
+	if strings.ContainsAny(key, "%+") {
+		if plain, err := url.QueryUnescape(key); err == nil && strings.TrimSpace(plain) == name {
+			return true
+		}
+	}
+	if strings.Contains(part, ";") {
+		for piece := range strings.SplitSeq(part, ";") {
+			if key, _, _ := strings.Cut(piece, "="); key == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// stripQuery removes a parameter from the URL and the request target of r.
+func stripQuery(r *http.Request, name string) {
+	var kept []string
+	for part := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		if key, _, _ := strings.Cut(part, "="); !namesParameter(part, key, name) {
+			kept = append(kept, part)
+		}
+	}
+	setQuery(r, strings.Join(kept, "&"))
+}
+
+func setQuery(r *http.Request, query string) {
+	if r.URL.RawQuery == query {
+		return
+	}
+	r.URL.RawQuery = query
+	r.RequestURI = r.URL.RequestURI()
+}
+
+// queryHasToken reports whether the query carries a token where no policy asks
+// for one: it would be logged on its way and, since nobody looks at it, never
+// missed.
+func queryHasToken(query string) bool {
+	for part := range strings.SplitSeq(query, "&") {
+		key, value, _ := strings.Cut(part, "=")
+		switch {
+		case key == "access_token": // RFC 6750 section 2.3
+			return true
+		case key == "token" && looksLikeJWS(value):
+			return true
+		}
+	}
+	return false
+}
+
+// looksLikeJWS tells a compact JWS, whose header begins with `{"`, from other
+// parameters that happen to be called token.
+func looksLikeJWS(s string) bool {
+	return strings.HasPrefix(s, "eyJ") && strings.Count(s, ".") == 2
+}

@@ -1,0 +1,117 @@
+package wsauth
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"wsauth/internal/wsconn"
+	"wsauth/internal/wsframe"
+)
+
+// Refuse answers r with the refusal err, which is one of [Guard.Check]'s: as
+// application/problem+json (RFC 9457), or, for an upgrade under RefuseClose,
+// by a socket that closes with code and reason.
+func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		e = refuse(InternalError, err)
+	}
+	g.logRefusal(r, e)
+	if isUpgrade(r) {
+		if g.config.Refusal == RefuseClose && e.mayOpen() && g.refuseByClose(w, r, e) {
+			return
+		}
+		// What the client sent after the handshake is no request.
+		w.Header().Set("Connection", "close")
+	}
+	writeProblem(w, e)
+}
+
+// mayOpen reports whether a socket may be opened just to say why it closes:
+// not for foreign pages, and not where the handshake itself is the fault.
+func (e *Error) mayOpen() bool {
+	switch e.Reason {
+	case OriginNotAllowed, InvalidHandshake, MethodNotAllowed, VersionNotSupported, InternalError:
+		return false
+	}
+	return true
+}
+
+// A problem is the body of a refusal (RFC 9457 section 3.1). Detail is the
+// fixed text, never anything of the request.
+type problem struct {
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Reason Reason `json:"reason"`
+}
+
+func writeProblem(w http.ResponseWriter, e *Error) {
+	status := e.Reason.Outcome().Status
+	h := w.Header()
+	switch e.Reason {
+	case MethodNotAllowed:
+		h.Set("Allow", http.MethodGet)
+	case VersionNotSupported:
+		h.Set("Sec-WebSocket-Version", "13") // RFC 6455 section 4.4
+		h.Set("Upgrade", "websocket")        // RFC 9110 section 15.5.22
+	case InvalidRequest:
+		h.Set("WWW-Authenticate", `Bearer error="invalid_request"`)
+	case TokenMissing:
+		h.Set("WWW-Authenticate", "Bearer") // no error code where nothing was sent (RFC 6750 section 3.1)
+	default:
+		if status == http.StatusUnauthorized {
+			h.Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		}
+	}
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "1")
+	}
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	body, err := json.Marshal(problem{http.StatusText(status), status, e.Message, e.Reason})
+	if err == nil {
+		_, _ = w.Write(append(body, '\n'))
+	}
+}
+
+// refuseByClose opens the socket and closes it with the code and reason of e.
+// It reports whether it could.
+func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) bool {
+	raw, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return false
+	}
+	end := e.Reason.End(nil)
+	conn := wsconn.New(raw, func() {})
+	response := wsconn.NewResponse(conn)
+	h := response.Header()
+	h.Set("Upgrade", "websocket")
+	h.Set("Connection", "Upgrade")
+	h.Set("Sec-WebSocket-Accept", wsframe.AcceptKey(r.Header.Get("Sec-WebSocket-Key")))
+	if p := subprotocol(r); p != "" {
+		h.Set("Sec-WebSocket-Protocol", p)
+	}
+	response.WriteHeader(http.StatusSwitchingProtocols)
+	go conn.End(end, end.frame(), func() {})
+	return true
+}
+
+// subprotocol chooses what to answer an offer of subprotocols with: a browser
+// fails a socket whose answer names none. What may be a token is not repeated.
+func subprotocol(r *http.Request) string {
+	const longest = 64
+	for _, line := range r.Header["Sec-Websocket-Protocol"] {
+		for item := range strings.SplitSeq(line, ",") {
+			item = strings.TrimSpace(item)
+			if item != "" && len(item) <= longest && !looksLikeJWS(item) {
+				return item
+			}
+		}
+	}
+	return ""
+}
