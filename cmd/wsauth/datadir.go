@@ -1,0 +1,26 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// dataDir is where this user's programs keep their data: $XDG_DATA_HOME, which is ~/.local/share unless set (XDG Base Directory
+// Specification), and the system's own place on macOS and Windows.
+func dataDir() (string, error) {
+	if dir := os.Getenv("XDG_DATA_HOME"); dir != "" {
+		if !filepath.IsAbs(dir) {
+			return "", errors.New("$XDG_DATA_HOME is not an absolute path")
+		}
+		return filepath.Join(dir, "wsauth"), nil
+	}
+	switch runtime.GOOS {
+	case "darwin", "windows":
+		dir, err := os.UserConfigDir()
+		return filepath.Join(dir, "wsauth"), err
+	}
+	home, err := os.UserHomeDir()
+	return filepath.Join(home, ".local", "share", "wsauth"), err
+}

@@ -1,0 +1,31 @@
+// Command wsauth serves and manages authenticated WebSockets.
+//
+// With no configuration, "wsauth serve" starts a demonstration on http://127.0.0.1:8000/.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// A cli is the whole command line.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // so that a second signal ends the process at once
+	command := kong.Parse(&cli{},
+		kong.Name("wsauth"),
+		kong.Description("Authenticates WebSocket connections for as long as they live."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	command.FatalIfErrorf(command.Run())
+}

@@ -1,0 +1,83 @@
+package gateway
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path"
+	"time"
+)
+
+//go:embed web
+var web embed.FS
+
+// An asset is a file of the pages.
+type asset struct {
+	body        []byte
+	contentType string
+	etag        string
+}
+
+// assets are the files of the pages by name. A name that is not here is not served, so there is no path to climb.
+type assets map[string]asset
+
+// contentTypes does not ask the system's tables, which differ, and decides what a browser will run.
+var contentTypes = map[string]string{
+	".html": "text/html; charset=utf-8",
+	".css":  "text/css; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".svg":  "image/svg+xml",
+	".json": "application/json",
+}
+
+func loadAssets() (assets, error) {
+	entries, err := web.ReadDir("web")
+	if err != nil {
+		return nil, fmt.Errorf("gateway: assets: %w", err)
+	}
+	files := assets{}
+	for _, e := range entries {
+		body, err := fs.ReadFile(web, path.Join("web", e.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("gateway: assets: %w", err)
+		}
+		contentType, ok := contentTypes[path.Ext(e.Name())]
+		if !ok {
+			return nil, fmt.Errorf("gateway: assets: no content type for %s", e.Name())
+		}
+		sum := sha256.Sum256(body)
+		files[e.Name()] = asset{body, contentType, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
+	}
+	return files, nil
+}
+
+// serve answers with the file that the wildcard {file} names.
+func (a assets) serve(w http.ResponseWriter, r *http.Request) {
+	file, ok := a[r.PathValue("file")]
+	if !ok {
+		problem(http.StatusNotFound, "", "There is no such file")(w, r)
+		return
+	}
+	file.ServeHTTP(w, r)
+}
+
+// handler serves the one file called name.
+func (a assets) handler(name string) http.Handler {
+	file, ok := a[name]
+	if !ok {
+		panic("gateway: no asset " + name) // the name is ours and the file is embedded
+	}
+	return file
+}
+
+// ServeHTTP answers with the file, or 304 when the client has it. The client asks each time, so a new version shows at once.
+func (f asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", f.contentType)
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("ETag", f.etag)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.body))
+}

@@ -1,0 +1,38 @@
+package gateway
+
+import "net/http"
+
+const (
+	maxTarget  = 8 << 10  // bytes of a request target; more is 414
+	maxHeaders = 32 << 10 // bytes of all header fields; more is 431
+)
+
+// limit refuses requests whose head is too long, and methods that have no place here. The server's own limit lies higher, so that
+// the client is told which of the two was too long.
+func limit(next http.Handler) http.Handler {
+	tooLongTarget := problem(http.StatusRequestURITooLong, "", "The address is longer than 8 KiB")
+	tooLongHeaders := problem(http.StatusRequestHeaderFieldsTooLarge, "", "The header fields are longer than 32 KiB")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case len(r.RequestURI) > maxTarget:
+			tooLongTarget(w, r)
+		case headerBytes(r.Header) > maxHeaders:
+			tooLongHeaders(w, r)
+		case r.Method == http.MethodConnect || r.Method == http.MethodTrace:
+			methodNotAllowed("GET, HEAD, POST").ServeHTTP(w, r)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// headerBytes is the length of h on the wire.
+func headerBytes(h http.Header) int {
+	n := 0
+	for name, values := range h {
+		for _, v := range values {
+			n += len(name) + len(": ") + len(v) + len("\r\n")
+		}
+	}
+	return n
+}

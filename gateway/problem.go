@@ -1,0 +1,40 @@
+package gateway
+
+import (
+	"net/http"
+
+	"github.com/go-json-experiment/json"
+)
+
+// A problemDocument is the body of an error answer (RFC 9457). It has the members of the guard's own.
+type problemDocument struct {
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Reason string `json:"reason,omitzero"` // a stable word for programs
+}
+
+// problem answers every request with one error. detail is a fixed text for a person: nothing of the request is in it.
+func problem(status int, reason, detail string) http.HandlerFunc {
+	body, err := json.Marshal(problemDocument{http.StatusText(status), status, detail, reason})
+	if err != nil {
+		panic(err) // strings and an integer always marshal
+	}
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(status)
+		_, _ = w.Write(body) // a client that is gone needs no answer
+	}
+}
+
+// writeJSON answers 200 with v, which proves or tells of a login and so is never stored by a cache.
+func writeJSON(w http.ResponseWriter, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // v is one of the answers of this package
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(body) // a client that is gone needs no answer
+}

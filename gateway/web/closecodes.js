@@ -1,0 +1,161 @@
+// What the end of a socket means to a person, and what a client should do next. The reason, a stable word, says more than the
+// code, so it is looked up first. The codes are those of RFC 6455 section 7.4.1 and of IANA's registry.
+
+/**
+ * @typedef {object} Explanation
+ * @property {string} title
+ * @property {string} meaning
+ * @property {string} advice what to do next
+ * @property {("refresh"|"login"|"reconnect")[]} actions the buttons that do it
+ * @property {boolean} [calm] nothing went wrong
+ */
+
+const asYouAre = "Do not reconnect as you are: the answer would be the same.";
+const randomWait = "Reconnect after a random wait, so that not all clients come back in the same moment.";
+
+/** @type {Record<string, Explanation>} */
+const reasons = {
+  token_missing: {
+    title: "No token came with the handshake",
+    meaning: "The server has nothing to tell who you are by.",
+    advice: "Log in, then reconnect with the token.",
+    actions: ["login", "reconnect"],
+  },
+  token_invalid: {
+    title: "The token is not genuine",
+    meaning: "Its form or its signature is wrong, so nothing that it says is believed.",
+    advice: "Refresh or log in to get a good one, then reconnect.",
+    actions: ["refresh", "login"],
+  },
+  token_expired: {
+    title: "The token’s time is up",
+    meaning: "The socket had its right to be open from this token, and ended with it.",
+    advice: "Refresh to get a new access token, then reconnect with it.",
+    actions: ["refresh", "login"],
+  },
+  token_revoked: {
+    title: "The login has been ended",
+    meaning: "This token was good, but its session was logged out, and every token of that session with it.",
+    advice: "Log in again, then reconnect.",
+    actions: ["login"],
+  },
+  session_ended: {
+    title: "The session has ended",
+    meaning: "The server ended the session that this socket belongs to.",
+    advice: "Log in again, then reconnect.",
+    actions: ["login"],
+  },
+  origin_not_allowed: {
+    title: "This site may not open the socket",
+    meaning: "The page comes from an origin that is not on the server’s list.",
+    advice: asYouAre + " The server’s list of origins has to name this site.",
+    actions: [],
+  },
+  csrf_mismatch: {
+    title: "The CSRF value is missing or wrong",
+    meaning: "The cookie came by itself, as cookies do. Without the matching value the server cannot know that this page sent it.",
+    advice: asYouAre + " Send the value that belongs to the cookie.",
+    actions: [],
+  },
+  wrong_token_type: {
+    title: "That is another kind of token",
+    meaning: "A refresh token fetches new access tokens and opens nothing else; here an access token is required.",
+    advice: asYouAre + " Send the access token.",
+    actions: [],
+  },
+  fresh_token_required: {
+    title: "A fresh token is required",
+    meaning: "Only a token that came straight from the password opens this socket, not one from a refresh.",
+    advice: asYouAre + " Log in with the password.",
+    actions: ["login"],
+  },
+  not_authorized: {
+    title: "You may not open this socket",
+    meaning: "The server knows who you are, and its rules say no.",
+    advice: asYouAre,
+    actions: [],
+  },
+  invalid_request: {
+    title: "The handshake is not clear",
+    meaning: "It carries more than one credential, or one in a form that has more than one reading.",
+    advice: asYouAre + " Send one credential, in one place, once.",
+    actions: [],
+  },
+  auth_timeout: {
+    title: "Authentication took too long",
+    meaning: "The server waits a short time for a credential, and none came.",
+    advice: "Reconnect.",
+    actions: ["reconnect"],
+  },
+};
+
+/** @type {Record<number, Explanation>} */
+const codes = {
+  1000: {
+    title: "Closed as agreed",
+    meaning: "One side said that it was done, and the other agreed.",
+    advice: "Nothing. Open it again whenever you like.",
+    actions: ["reconnect"],
+    calm: true,
+  },
+  1001: {
+    title: "The other side is going away",
+    meaning: "The server is stopping.",
+    advice: randomWait,
+    actions: ["reconnect"],
+    calm: true,
+  },
+  1006: {
+    title: "The connection broke",
+    meaning: "No close frame came. The network failed, the server is not there, or it refused the upgrade with an HTTP answer, which browsers do not show to a page.",
+    advice: randomWait,
+    actions: ["reconnect"],
+  },
+  1009: {
+    title: "The message was too big",
+    meaning: "The server reads messages of up to 32 KiB.",
+    advice: "Send less at once.",
+    actions: ["reconnect"],
+  },
+  1012: {
+    title: "The server is restarting",
+    meaning: "Your right to be connected has not changed.",
+    advice: randomWait,
+    actions: ["reconnect"],
+    calm: true,
+  },
+  1013: {
+    title: "Not now",
+    meaning: "The server is too busy, or cannot reach what it needs to decide.",
+    advice: randomWait,
+    actions: ["reconnect"],
+  },
+  3000: {
+    title: "No valid credential",
+    meaning: "The server does not know who you are.",
+    advice: "Refresh or log in, then reconnect.",
+    actions: ["refresh", "login"],
+  },
+  3003: {
+    title: "Not allowed",
+    meaning: "The server knows enough to say no.",
+    advice: asYouAre,
+    actions: [],
+  },
+};
+
+/**
+ * Explains a close event.
+ * @param {number} code
+ * @param {string} reason
+ * @returns {Explanation}
+ */
+export function explain(code, reason) {
+  const known = code >= 3000 && Object.hasOwn(reasons, reason) ? reasons[reason] : codes[code];
+  return known ?? {
+    title: "The socket was closed",
+    meaning: "This page knows no more about this code.",
+    advice: "Reconnect after a wait.",
+    actions: ["reconnect"],
+  };
+}

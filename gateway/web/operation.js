@@ -1,0 +1,40 @@
+/** Follows a reference inside the document, such as {"$ref": "#/components/parameters/X"}. */
+export function resolve(spec, value) {
+  if (typeof value.$ref !== "string") return value;
+  return value.$ref.slice(2).split("/").reduce((at, name) => at[name], spec);
+}
+
+/**
+ * Sends the operation that a form describes.
+ * @param {HTMLFormElement} form its data-path and data-method say where; its fields say with what
+ * @param {object} operation of the document: a bearer token goes only where the operation takes one
+ * @param {string} bearer the token, or ""
+ */
+export async function request(form, operation, bearer) {
+  const url = new URL(form.dataset.path, location.href);
+  const headers = new Headers();
+  const init = { method: form.dataset.method, headers, cache: "no-store" };
+  for (const field of form.elements) {
+    if (field.dataset.in === "query" && field.value) url.searchParams.set(field.name, field.value);
+    if (field.dataset.in === "header" && field.value) headers.set(field.name, field.value);
+    if (field.dataset.in === "path") url.pathname = url.pathname.replace(encodeURI(`{${field.name}}`), encodeURIComponent(field.value));
+    if (field.name === "body") {
+      init.body = field.value;
+      headers.set("Content-Type", "application/json");
+    }
+  }
+  const takesBearer = operation.security?.some((way) => "bearer" in way);
+  if (bearer && takesBearer) headers.set("Authorization", `Bearer ${bearer}`);
+  const response = await fetch(url, init);
+  return { response, body: readable(await response.text(), response.headers.get("Content-Type") ?? "") };
+}
+
+/** The body as an object when it is JSON, else as text. */
+function readable(text, type) {
+  if (!/json/.test(type)) return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}

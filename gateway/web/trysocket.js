@@ -1,0 +1,35 @@
+import { explain } from "./closecodes.js";
+import { element } from "./dom.js";
+import { socketAddress } from "./login.js";
+
+let current = null;
+
+/** Opens the socket with the query that form holds, and shows in place what it says until it ends. */
+export function converse(form, place) {
+  current?.close(1000);
+  const url = socketAddress();
+  for (const field of form.elements) {
+    if (field.dataset.in === "query" && field.value) url.searchParams.set(field.name, field.value);
+  }
+  const head = element("div", "result-head");
+  const state = element("b", "", "Connecting");
+  head.append(state);
+  const log = element("pre");
+  place.replaceChildren(head, log);
+  place.hidden = false;
+
+  const socket = new WebSocket(url);
+  current = socket;
+  const line = (mark, text) => log.append(`${mark} ${text}\n`);
+  socket.addEventListener("open", () => {
+    state.textContent = "101 Switching Protocols";
+    socket.send("Hello from the API page");
+  });
+  socket.addEventListener("message", (event) => line("←", event.data));
+  socket.addEventListener("close", (event) => {
+    state.className = "bad";
+    state.textContent = `Closed ${event.code} ${event.reason}`;
+    const why = explain(event.code, event.reason);
+    line("×", `${why.title}. ${why.meaning} ${why.advice}`);
+  });
+}
