@@ -117,17 +117,9 @@ func (c *Claims) stringClaim(m member) (string, error) {
 	if m.value[0] != '"' {
 		return "", refuse(ErrClaims, string(m.name)+" is not a string")
 	}
-	quoted := c.payload[m.at : m.at+len(m.value)]
-	text := quoted[1 : len(quoted)-1]
-	for i := range len(text) {
-		if text[i] == '\\' {
-			unquoted, err := jsontext.AppendUnquote(nil, quoted)
-			if err != nil {
-				return "", refuse(ErrMalformed, "payload: "+errNotStrict.Error())
-			}
-			text = string(unquoted)
-			break
-		}
+	text, err := unquote(c.payload[m.at : m.at+len(m.value)])
+	if err != nil {
+		return "", refuse(ErrMalformed, "payload: "+errNotStrict.Error())
 	}
 	if text == "" {
 		return "", refuse(ErrClaims, string(m.name)+" is empty")

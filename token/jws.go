@@ -5,8 +5,6 @@ import (
 	"encoding/base64"
 	"slices"
 	"sync"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // The length of a token in bytes: what is looked at by default, and at most.
@@ -17,6 +15,14 @@ const (
 
 // base64url is that of RFC 7515 §2, canonical: no padding, unused bits zero.
 var base64url = base64.RawURLEncoding.Strict()
+
+// inAlphabet is checked first, because the standard decoder skips line breaks.
+var inAlphabet = func() (in [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
+		in[c] = true
+	}
+	return in
+}()
 
 // A jws is a compact JWS taken apart (RFC 7515 §7.1), not yet verified. Its
 // slices belong to the scratch that read it.
@@ -38,6 +44,7 @@ type scratch struct {
 	raw     []byte
 	decoded []byte
 	object  *objectReader
+	jws     jws
 }
 
 var scratches = sync.Pool{New: func() any { return &scratch{object: newObjectReader()} }}
@@ -51,9 +58,9 @@ func (s *scratch) readJWS(raw string, maxBytes int) (*jws, error) {
 	var dots [2]int
 	segments := 1
 	for i := range len(raw) {
-		switch c := raw[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
-		case c != '.':
+		switch {
+		case inAlphabet[raw[i]]:
+		case raw[i] != '.':
 			return nil, refuse(ErrMalformed, "a byte outside of base64url")
 		case segments == 3:
 			return nil, refuse(ErrMalformed, "more than three segments")
@@ -67,7 +74,8 @@ func (s *scratch) readJWS(raw string, maxBytes int) (*jws, error) {
 	}
 	s.raw = append(s.raw[:0], raw...)
 	s.decoded = slices.Grow(s.decoded[:0], len(raw))
-	j := &jws{signed: s.raw[:dots[1]]}
+	j := &s.jws
+	*j = jws{signed: s.raw[:dots[1]]}
 	var err error
 	if j.header, err = s.decode("header", s.raw[:dots[0]]); err != nil {
 		return nil, err
@@ -148,7 +156,7 @@ func headerString(m member) ([]byte, error) {
 	if m.value[0] != '"' {
 		return nil, refuse(ErrMalformed, "header: "+string(m.name)+" is not a string")
 	}
-	text, err := jsontext.AppendUnquote(nil, m.value)
+	text, err := unquote(m.value)
 	if err != nil {
 		return nil, refuse(ErrMalformed, "header: "+errNotStrict.Error())
 	}

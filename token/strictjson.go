@@ -36,7 +36,6 @@ type objectReader struct {
 	buffer  bytes.Buffer
 	decoder *jsontext.Decoder
 	values  int
-	name    []byte // unquoted, when the quoted one has escapes
 }
 
 func newObjectReader() *objectReader {
@@ -45,12 +44,11 @@ func newObjectReader() *objectReader {
 	return r
 }
 
-// A member is one name and value of an object. Both point into the input, and
-// are valid until the next member is read.
+// A member is one name and value of an object.
 type member struct {
 	name  []byte // unquoted
-	value []byte // JSON
-	at    int    // where the value begins
+	value []byte // JSON, a part of the input
+	at    int    // where in the input the value begins
 }
 
 // read calls visit for each member of the object that is all of data.
@@ -69,14 +67,14 @@ func (r *objectReader) read(data []byte, visit func(member) error) error {
 		if err != nil {
 			return err
 		}
-		if r.name, err = jsontext.AppendUnquote(r.name[:0], name); err != nil {
+		if name, err = unquote(name); err != nil {
 			return errNotStrict
 		}
 		value, at, err := r.value()
 		if err != nil {
 			return err
 		}
-		if err := visit(member{r.name, value, at}); err != nil {
+		if err := visit(member{name, value, at}); err != nil {
 			return err
 		}
 	}
@@ -121,16 +119,31 @@ func (r *objectReader) value() (value []byte, at int, err error) {
 
 // scalar reads a name, or a value that is neither array nor object.
 func (r *objectReader) scalar() (value []byte, at int, err error) {
-	if value, err = r.decoder.ReadValue(); err != nil {
+	read, err := r.decoder.ReadValue()
+	if err != nil {
 		return nil, 0, strictError(err)
 	}
-	if kind := jsontext.Value(value).Kind(); kind == '0' && len(value) > maxNumberSize {
+	if read.Kind() == '0' && len(read) > maxNumberSize {
 		return nil, 0, errNumber
 	}
 	if r.values++; r.values > maxValues {
 		return nil, 0, errTooMany
 	}
-	return value, int(r.decoder.InputOffset()) - len(value), nil
+	end := int(r.decoder.InputOffset())
+	at = end - len(read)
+	return r.data[at:end], at, nil
+}
+
+// unquote reads a JSON string, and copies it only when it has escapes.
+func unquote[Bytes ~[]byte | ~string](quoted Bytes) (Bytes, error) {
+	inner := quoted[1 : len(quoted)-1]
+	for i := range len(inner) {
+		if inner[i] == '\\' {
+			text, err := jsontext.AppendUnquote(nil, quoted)
+			return Bytes(text), err
+		}
+	}
+	return inner, nil
 }
 
 // strictError replaces an error of the decoder, which quotes its input.
@@ -150,14 +163,18 @@ func nameFault(s string) string {
 		return "is longer than 256 bytes"
 	}
 	for i := 0; i < len(s); {
-		r, size := rune(s[i]), 1
-		if r >= utf8.RuneSelf {
-			r, size = utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && size == 1 {
-				return "is not UTF-8"
+		if c := s[i]; c < utf8.RuneSelf {
+			if c < ' ' || c == 0x7f {
+				return "has a control character"
 			}
+			i++
+			continue
 		}
-		if unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && size == 1 {
+			return "is not UTF-8"
+		}
+		if unicode.In(r, unicode.Cc, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
 			return "has a control character"
 		}
 		i += size

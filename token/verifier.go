@@ -56,7 +56,7 @@ type Verifier struct {
 	algorithms  []Algorithm
 	issuer      string
 	audience    []string
-	mediaTypes  []string
+	mediaType   string
 	leeway      time.Duration
 	maxLifetime time.Duration
 	maxBytes    int
@@ -69,7 +69,7 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 		keys:        c.Keys,
 		issuer:      c.Issuer,
 		audience:    slices.Clone(c.Audience),
-		mediaTypes:  []string{"jwt", "at+jwt"},
+		mediaType:   shortMediaType(c.MediaType),
 		leeway:      c.Leeway,
 		maxLifetime: defaultMaxLifetime,
 		maxBytes:    defaultMaxBytes,
@@ -100,9 +100,6 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 		if f := nameFault(a); f != "" || a == "" {
 			fault("Audience: %q is empty or %s", a, f)
 		}
-	}
-	if c.MediaType != "" {
-		v.mediaTypes = []string{mediaType(c.MediaType)}
 	}
 	if c.Leeway < 0 || c.Leeway > maxLeeway {
 		fault("Leeway: %s is not from 0 to %s", c.Leeway, maxLeeway)
@@ -143,7 +140,7 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Claims, error) {
 	if !v.keys.verify(j) {
 		return nil, refuse(ErrSignature, fmt.Sprintf("no %s key made it, kid %.64q", j.alg, j.kid))
 	}
-	if j.hasTyp && !slices.Contains(v.mediaTypes, mediaType(string(j.typ))) {
+	if !v.checkMediaType(j) {
 		return nil, refuse(ErrMalformed, "header: typ is that of another kind of token")
 	}
 	c, err := s.readClaims(j.payload)
@@ -195,9 +192,21 @@ func (v *Verifier) checkParties(c *Claims) error {
 	return nil
 }
 
-// mediaType folds a typ as RFC 7515 §4.1.9 says.
-func mediaType(typ string) string {
-	return strings.TrimPrefix(strings.ToLower(typ), "application/")
+// checkMediaType compares typ as RFC 7515 §4.1.9 says.
+func (v *Verifier) checkMediaType(j *jws) bool {
+	typ := shortMediaType(string(j.typ))
+	if v.mediaType != "" {
+		return strings.EqualFold(typ, v.mediaType)
+	}
+	return !j.hasTyp || strings.EqualFold(typ, "JWT") || strings.EqualFold(typ, "at+jwt")
+}
+
+func shortMediaType(typ string) string {
+	const prefix = "application/"
+	if len(typ) > len(prefix) && strings.EqualFold(typ[:len(prefix)], prefix) {
+		return typ[len(prefix):]
+	}
+	return typ
 }
 
 // UnverifiedHeader returns the header of raw, read as strictly as Verify does,

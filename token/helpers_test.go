@@ -1,0 +1,116 @@
+package token
+
+import (
+	"context"
+	"crypto/rsa"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+// algorithms are all that the package knows, in a fixed order.
+var algorithms = []Algorithm{HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA}
+
+var testRSA = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := GenerateKey(RS256)
+	if err != nil {
+		panic(err)
+	}
+	return key.material.(*rsaPrivate).private
+})
+
+// testKeys are made once: one key without an ID for each algorithm.
+var testKeys = sync.OnceValue(func() map[Algorithm]*Key {
+	keys := make(map[Algorithm]*Key)
+	for _, alg := range algorithms {
+		var key *Key
+		var err error
+		if suites[alg].family == familyRSA {
+			key, err = NewKey(alg, testRSA(), KeyOptions{})
+		} else {
+			key, err = GenerateKey(alg)
+		}
+		if err != nil {
+			panic(err)
+		}
+		key.id = ""
+		keys[alg] = key
+	}
+	return keys
+})
+
+func testKey(alg Algorithm) *Key { return testKeys()[alg] }
+
+// named is the same key with an ID.
+func named(k *Key, id string) *Key { return &Key{id: id, alg: k.alg, material: k.material} }
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func newVerifier(t testing.TB, c VerifierConfig, keys ...*Key) *Verifier {
+	t.Helper()
+	if c.Keys == nil {
+		set, err := NewKeySet(keys...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Keys = set
+	}
+	v, err := NewVerifier(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// mint signs any header and payload, which an Issuer would not.
+func mint(t testing.TB, key *Key, header, payload string) string {
+	t.Helper()
+	return mintSegments(t, key, encode([]byte(header)), encode([]byte(payload)))
+}
+
+func mintSegments(t testing.TB, key *Key, header, payload string) string {
+	t.Helper()
+	signed := header + "." + payload
+	signature, err := key.sign([]byte(signed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed + "." + encode(signature)
+}
+
+func headerOf(alg Algorithm) string { return `{"alg":"` + string(alg) + `","typ":"JWT"}` }
+
+// soon is a date in the near future, as JSON.
+func soon() string { return strconv.FormatInt(time.Now().Unix()+600, 10) }
+
+// valid is a payload that every default verifier accepts, with more members.
+func valid(more string) string { return `{"sub":"alice","exp":` + soon() + more + `}` }
+
+// verifyJWS is Verify without the claims: what RFC 7515 alone asks.
+func verifyJWS(set *KeySet, raw string) ([]byte, bool) {
+	s := &scratch{object: newObjectReader()}
+	j, err := s.readJWS(raw, limitMaxBytes)
+	if err != nil || !slices.Contains(set.algorithms(), j.alg) || !set.verify(j) {
+		return nil, false
+	}
+	return j.payload, true
+}
+
+func verify(v *Verifier, raw string) (*Claims, error) { return v.Verify(context.Background(), raw) }
+
+// skip is visible, and a failure where everything must run.
+func skip(t testing.TB, reason string) {
+	t.Helper()
+	if os.Getenv("WSAUTH_TEST_ALL") == "1" {
+		t.Fatal(reason)
+	}
+	t.Skip(reason)
+}
