@@ -1,0 +1,45 @@
+// Echo is the shortest guarded WebSocket server: it sends every message back
+// under the name of the token's subject, and its sockets end when the token
+// does.
+package main
+
+import (
+	"fmt"
+	"log"
+	"net/http"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"wsauth"
+	"wsauth/token"
+)
+
+func main() {
+	key := must(token.GenerateKey(token.HS256))
+	verifier := must(token.NewVerifier(token.VerifierConfig{Keys: must(token.NewKeySet(key))}))
+	guard := must(wsauth.New(wsauth.Config{Verifier: verifier}))
+
+	http.Handle("/ws", guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session, _ := wsauth.SessionFrom(r.Context())
+		conn, err := websocket.Accept(w, r, nil)
+		for err == nil {
+			var message []byte
+			if _, message, err = conn.Read(r.Context()); err == nil {
+				err = conn.Write(r.Context(), websocket.MessageText, fmt.Appendf(nil, "%s: %s", session.Claims().Subject, message))
+			}
+		}
+		log.Print(err) // "… session ended: token_expired" after a minute
+	})))
+
+	issuer := must(token.NewIssuer(token.IssuerConfig{Key: key, AccessTTL: time.Minute}))
+	fmt.Println("Authorization: Bearer", must(issuer.Access("ada", token.Options{})).Raw)
+	log.Fatal(http.ListenAndServe("127.0.0.1:8000", nil))
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return v
+}

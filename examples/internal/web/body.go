@@ -1,0 +1,63 @@
+package web
+
+import (
+	"encoding/json"
+	"io"
+	"mime"
+	"net/http"
+	"unicode/utf8"
+)
+
+// A fault is one thing that is wrong with a body.
+type fault struct {
+	Loc  []string `json:"loc"`
+	Msg  string   `json:"msg"`
+	Type string   `json:"type"`
+}
+
+const maxBody = 64 << 10
+
+// Strings reads the named string members of a JSON body, in their order. It
+// answers the request itself, with every fault at once, and returns false
+// where the body is not as it should be.
+func Strings(w http.ResponseWriter, r *http.Request, names ...string) ([]string, bool) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil || !utf8.Valid(body) {
+		Detail(w, http.StatusBadRequest, "There was an error parsing the body")
+		return nil, false
+	}
+	values, faults := members(body, r.Header.Get("Content-Type"), names)
+	if len(faults) > 0 {
+		Detail(w, http.StatusUnprocessableEntity, faults)
+		return nil, false
+	}
+	return values, true
+}
+
+func members(body []byte, contentType string, names []string) (values []string, faults []fault) {
+	if len(body) == 0 {
+		return nil, []fault{{[]string{"body"}, "field required", "value_error.missing"}}
+	}
+	if media, _, _ := mime.ParseMediaType(contentType); contentType != "" && media != "application/json" {
+		return nil, []fault{{[]string{"body"}, "value is not a valid dict", "type_error.dict"}}
+	}
+	var object map[string]any
+	if err := json.Unmarshal(body, &object); err != nil || object == nil {
+		if json.Valid(body) {
+			return nil, []fault{{[]string{"body"}, "value is not a valid dict", "type_error.dict"}}
+		}
+		return nil, []fault{{[]string{"body"}, "the body is not JSON", "value_error.jsondecode"}}
+	}
+	for _, name := range names {
+		value, given := object[name]
+		text, isText := value.(string)
+		switch {
+		case !given:
+			faults = append(faults, fault{[]string{"body", name}, "field required", "value_error.missing"})
+		case !isText:
+			faults = append(faults, fault{[]string{"body", name}, "str type expected", "type_error.str"})
+		}
+		values = append(values, text)
+	}
+	return values, faults
+}
