@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rsa"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -113,4 +114,17 @@ func skip(t testing.TB, reason string) {
 		t.Fatal(reason)
 	}
 	t.Skip(reason)
+}
+
+// allocatedBytes is what one run of f allocates, on average.
+func allocatedBytes(runs int, f func()) uint64 {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	f()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range runs {
+		f()
+	}
+	runtime.ReadMemStats(&after)
+	return (after.TotalAlloc - before.TotalAlloc) / uint64(runs)
 }

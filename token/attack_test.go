@@ -1,0 +1,849 @@
+package token
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf16"
+)
+
+// forAll runs a test with the key of each algorithm and a verifier that trusts
+// it alone.
+func forAll(t *testing.T, name string, test func(t *testing.T, v *Verifier, key *Key)) {
+	for _, alg := range algorithms {
+		t.Run(name+"/"+string(alg), func(t *testing.T) {
+			key := testKey(alg)
+			test(t, newVerifier(t, VerifierConfig{}, key), key)
+		})
+	}
+}
+
+// refused fails when raw is accepted, or refused for another reason.
+func refused(t *testing.T, v *Verifier, raw string, kind error) {
+	t.Helper()
+	claims, err := verify(v, raw)
+	if err == nil {
+		t.Fatalf("accepted: %s", claims)
+	}
+	var detail *Error
+	if !errors.As(err, &detail) {
+		t.Fatalf("error of type %T", err)
+	}
+	if !errors.Is(err, kind) {
+		t.Errorf("refused with %q, want %q", err, kind)
+	}
+}
+
+func accepted(t *testing.T, v *Verifier, raw string) *Claims {
+	t.Helper()
+	claims, err := verify(v, raw)
+	if err != nil {
+		t.Fatalf("refused: %v", err)
+	}
+	return claims
+}
+
+// header adds members to a good header.
+func headerWith(alg Algorithm, more string) string {
+	return `{"alg":"` + string(alg) + `",` + more + `}`
+}
+
+// A forgery is a header and a payload, signed with the right key.
+type forgery struct {
+	name, header, payload string
+	kind                  error // nil: must be accepted
+}
+
+func run(t *testing.T, prefix string, forgeries func(alg Algorithm) []forgery) {
+	forAll(t, prefix, func(t *testing.T, v *Verifier, key *Key) {
+		accepted(t, v, mint(t, key, headerOf(key.alg), valid("")))
+		for _, f := range forgeries(key.alg) {
+			t.Run(f.name, func(t *testing.T) {
+				header, payload := f.header, f.payload
+				if header == "" {
+					header = headerOf(key.alg)
+				}
+				if payload == "" {
+					payload = valid("")
+				}
+				raw := mint(t, key, header, payload)
+				if f.kind == nil {
+					accepted(t, v, raw)
+				} else {
+					refused(t, v, raw, f.kind)
+				}
+			})
+		}
+	})
+}
+
+func TestAttackJ1_None(t *testing.T) {
+	forAll(t, "J1", func(t *testing.T, v *Verifier, key *Key) {
+		for _, alg := range []string{"none", "None", "NONE", "nOnE"} {
+			header, payload := encode([]byte(`{"alg":"`+alg+`"}`)), encode([]byte(valid("")))
+			refused(t, v, header+"."+payload+".", ErrAlgorithm)
+			refused(t, v, mintSegments(t, key, header, payload), ErrAlgorithm)
+		}
+	})
+}
+
+func TestAttackJ2_Confusion(t *testing.T) {
+	for _, alg := range []Algorithm{RS256, PS256, ES256, ES384, ES512, EdDSA} {
+		t.Run("J2/"+string(alg), func(t *testing.T) {
+			key := must(testKey(alg).Public())
+			der := must(x509.MarshalPKIXPublicKey(publicOf(key)))
+			text := pemOf("PUBLIC KEY", der)
+			secrets := map[string][]byte{
+				"PEM":            text,
+				"PEM no newline": bytes.TrimSpace(text),
+				"DER":            der,
+				"JWK":            key.JWK(),
+				"SSH":            []byte("ssh-rsa " + base64.StdEncoding.EncodeToString(der)),
+				"SSH blob":       append([]byte("\x00\x00\x00\x07ssh-rsa"), der...),
+			}
+			if public, ok := publicOf(key).(*rsa.PublicKey); ok {
+				pkcs1 := x509.MarshalPKCS1PublicKey(public)
+				secrets["PKCS1"], secrets["PKCS1 PEM"] = pkcs1, pemOf("RSA PUBLIC KEY", pkcs1)
+			}
+			// The trusted set has a real secret too, so that HS256 is allowed.
+			lone := newVerifier(t, VerifierConfig{}, key)
+			mixed := newVerifier(t, VerifierConfig{}, named(key, "a"), named(testKey(HS256), "h"))
+			for name, secret := range secrets {
+				t.Run(name, func(t *testing.T) {
+					forger := &Key{alg: HS256, material: rawHMAC(secret)}
+					refused(t, lone, mint(t, forger, headerOf(HS256), valid("")), ErrAlgorithm)
+					for _, kid := range []string{"a", "h"} {
+						refused(t, mixed, mint(t, forger, headerWith(HS256, `"kid":"`+kid+`"`), valid("")), ErrSignature)
+					}
+					refused(t, mixed, mint(t, forger, headerOf(HS256), valid("")), ErrSignature)
+				})
+			}
+		})
+	}
+}
+
+// rawHMAC takes any secret, as an attacker's library does.
+func rawHMAC(secret []byte) material {
+	m := must(newHMAC(suites[HS256], bytes.Repeat([]byte{1}, 32), true)).(*hmacSecret)
+	m.secret = secret
+	return m
+}
+
+func publicOf(k *Key) any {
+	switch m := k.public().(type) {
+	case *rsaPublic:
+		return m.key
+	case *ecdsaPublic:
+		return m.key
+	case *ed25519Public:
+		return m.key
+	}
+	return nil
+}
+
+func TestAttackJ3_WrongAlgorithm(t *testing.T) {
+	run(t, "J3", func(alg Algorithm) []forgery {
+		var list []forgery
+		for _, other := range append(slices.Clone(algorithms), Algorithm(strings.ToLower(string(alg))), "ES256K", "HS1", "") {
+			if other == alg {
+				continue
+			}
+			kind := ErrAlgorithm
+			if other == "" {
+				kind = ErrMalformed
+			}
+			list = append(list, forgery{"as " + string(other), headerOf(other), "", kind})
+		}
+		for _, value := range []string{"null", "[]", `["` + string(alg) + `"]`, "{}", "1", "true"} {
+			list = append(list, forgery{value, `{"alg":` + value + `}`, "", ErrMalformed})
+		}
+		return append(list, forgery{"absent", `{"typ":"JWT"}`, "", ErrAlgorithm}, forgery{"space", headerOf(alg + " "), "", ErrAlgorithm})
+	})
+}
+
+func TestAttackJ4_HeaderTwins(t *testing.T) {
+	run(t, "J4", func(alg Algorithm) []forgery {
+		a := string(alg)
+		return []forgery{
+			{"none first", `{"alg":"none","alg":"` + a + `"}`, "", ErrMalformed},
+			{"none last", `{"alg":"` + a + `","alg":"none"}`, "", ErrMalformed},
+			{"escaped", `{"alg":"` + a + `","\u0061lg":"none"}`, "", ErrMalformed},
+			{"upper case", headerWith(alg, `"ALG":"none"`), "", ErrMalformed},
+			{"title case", headerWith(alg, `"Alg":"none"`), "", ErrMalformed},
+			{"kid in upper case", headerWith(alg, `"KID":"x"`), "", ErrMalformed},
+			{"kelvin sign", headerWith(alg, "\"\u212aid\":\"x\""), "", ErrMalformed},
+			{"crit in upper case", headerWith(alg, `"CRIT":["x"]`), "", ErrMalformed},
+			{"other duplicate", headerWith(alg, `"x":1,"x":1`), "", ErrMalformed},
+			{"nested duplicate", headerWith(alg, `"x":{"y":1,"y":1}`), "", ErrMalformed},
+			{"unknown member", headerWith(alg, `"x":{"y":[1,"z"]}`), "", nil},
+		}
+	})
+}
+
+func TestAttackJ5_KeyIDTraversal(t *testing.T) {
+	forAll(t, "J5", func(t *testing.T, v *Verifier, key *Key) {
+		empty := &Key{alg: HS256, material: rawHMAC(nil)}
+		for kid, kind := range map[string]error{"../../dev/null": ErrSignature, "/dev/null": ErrSignature, "": ErrMalformed} {
+			if kid != "" && key.alg != HS256 {
+				kind = ErrAlgorithm
+			}
+			refused(t, v, mint(t, empty, headerWith(HS256, fmt.Sprintf(`"kid":%q`, kid)), valid("")), kind)
+		}
+		only := newVerifier(t, VerifierConfig{}, named(key, "k"))
+		refused(t, only, mint(t, key, headerWith(key.alg, `"kid":"../../dev/null"`), valid("")), ErrSignature)
+		refused(t, only, mint(t, key, headerWith(key.alg, `"kid":""`), valid("")), ErrMalformed)
+	})
+}
+
+func TestAttackJ6_KeyIDInjection(t *testing.T) {
+	forger := &Key{alg: HS256, material: rawHMAC([]byte("1"))}
+	v := newVerifier(t, VerifierConfig{}, named(testKey(HS256), "k"))
+	for _, kid := range []string{"x' UNION SELECT '1';--", "|sleep 10", "$(sleep 10)", "k\\u0000"} {
+		kind := ErrSignature
+		if strings.Contains(kid, `\u0000`) {
+			kind = ErrMalformed
+		}
+		refused(t, v, mint(t, forger, headerWith(HS256, `"kid":"`+kid+`"`), valid("")), kind)
+	}
+}
+
+func TestAttackJ7_KeyIDAbuse(t *testing.T) {
+	run(t, "J7", func(alg Algorithm) []forgery {
+		list := []forgery{{"long", headerWith(alg, `"kid":"`+strings.Repeat("k", 300)+`"`), "", ErrMalformed}}
+		for _, kid := range []string{`["k"]`, "1", "null", "{}", "true", `"\ud800"`, `"a\nb"`, `"\u202e"`, "\"\xff\""} {
+			list = append(list, forgery{kid, headerWith(alg, `"kid":`+kid), "", ErrMalformed})
+		}
+		return list
+	})
+	key := testKey(HS256)
+	v := newVerifier(t, VerifierConfig{MaxBytes: limitMaxBytes}, key)
+	refused(t, v, mint(t, key, headerWith(HS256, `"kid":"`+strings.Repeat("k", 40_000)+`"`), valid("")), ErrMalformed)
+	refused(t, v, mint(t, key, headerWith(HS256, `"kid":"`+strings.Repeat("k", 64<<10)+`"`), valid("")), ErrMalformed)
+}
+
+func TestAttackJ8_KeyURL(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	connections := make(chan struct{}, 1000)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+			connections <- struct{}{}
+		}
+	}()
+	url := "http://" + listener.Addr().String()
+	run(t, "J8", func(alg Algorithm) []forgery {
+		return []forgery{
+			{"jku", headerWith(alg, `"jku":"`+url+`"`), "", ErrMalformed},
+			{"x5u", headerWith(alg, `"x5u":"`+url+`"`), "", ErrMalformed},
+			{"JKU", headerWith(alg, `"JKU":"`+url+`"`), "", ErrMalformed},
+		}
+	})
+	listener.Close()
+	<-done
+	if len(connections) != 0 {
+		t.Errorf("%d connections to the URL of a token", len(connections))
+	}
+}
+
+func TestAttackJ9_EmbeddedKey(t *testing.T) {
+	for _, alg := range []Algorithm{RS256, ES256, EdDSA} {
+		attacker := must(GenerateKey(alg))
+		public := string(must(attacker.Public()).JWK())
+		v := newVerifier(t, VerifierConfig{}, testKey(alg))
+		refused(t, v, mint(t, attacker, headerWith(alg, `"jwk":`+public), valid("")), ErrMalformed)
+		refused(t, v, mint(t, attacker, headerWith(alg, `"x5c":["MIIB"]`), valid("")), ErrMalformed)
+		refused(t, v, mint(t, attacker, headerOf(alg), valid("")), ErrSignature)
+	}
+}
+
+func TestAttackJ10_J11_Critical(t *testing.T) {
+	run(t, "J10", func(alg Algorithm) []forgery {
+		return []forgery{
+			{"unknown", headerWith(alg, `"crit":["exp"],"exp":1`), "", ErrMalformed},
+			{"empty", headerWith(alg, `"crit":[]`), "", ErrMalformed},
+			{"standard", headerWith(alg, `"crit":["alg"]`), "", ErrMalformed},
+			{"null", headerWith(alg, `"crit":null`), "", ErrMalformed},
+		}
+	})
+	run(t, "J11", func(alg Algorithm) []forgery {
+		return []forgery{
+			{"b64", headerWith(alg, `"b64":false`), "", ErrMalformed},
+			{"b64 true", headerWith(alg, `"b64":true`), "", ErrMalformed},
+			{"b64 and crit", headerWith(alg, `"b64":false,"crit":["b64"]`), "", ErrMalformed},
+		}
+	})
+}
+
+func TestAttackJ12_Signature(t *testing.T) {
+	forAll(t, "J12", func(t *testing.T, v *Verifier, key *Key) {
+		raw := mint(t, key, headerOf(key.alg), valid(""))
+		dot := strings.LastIndexByte(raw, '.')
+		signature := must(base64url.DecodeString(raw[dot+1:]))
+		with := func(signature []byte) string { return raw[:dot+1] + encode(signature) }
+		refused(t, v, with(nil), ErrSignature)
+		refused(t, v, with(signature[:16]), ErrSignature)
+		refused(t, v, with(signature[:len(signature)-1]), ErrSignature)
+		refused(t, v, with(append(slices.Clone(signature), 0)), ErrSignature)
+		refused(t, v, with(make([]byte, len(signature))), ErrSignature)
+		refused(t, v, with(make([]byte, 1<<20)), ErrMalformed)
+		for i := range signature {
+			flipped := slices.Clone(signature)
+			flipped[i] ^= 1
+			refused(t, v, with(flipped), ErrSignature)
+			if i > 80 {
+				break
+			}
+		}
+	})
+}
+
+func TestAttackJ13_Segments(t *testing.T) {
+	forAll(t, "J13", func(t *testing.T, v *Verifier, key *Key) {
+		raw := mint(t, key, headerOf(key.alg), valid(""))
+		parts := strings.Split(raw, ".")
+		refused(t, v, "", ErrSegments)
+		refused(t, v, parts[0], ErrSegments)
+		refused(t, v, parts[0]+"."+parts[1], ErrSegments)
+		refused(t, v, raw+".", ErrMalformed)
+		refused(t, v, "."+raw, ErrMalformed)
+		refused(t, v, raw+"."+parts[1], ErrMalformed)
+		refused(t, v, "..", ErrMalformed)
+		refused(t, v, "."+parts[1]+"."+parts[2], ErrMalformed)
+		refused(t, v, parts[0]+".."+parts[2], ErrSignature)
+		refused(t, v, mintSegments(t, key, parts[0], ""), ErrMalformed)
+	})
+}
+
+func TestAttackJ14_Encrypted(t *testing.T) {
+	key := testKey(HS256)
+	v := newVerifier(t, VerifierConfig{}, key)
+	for _, header := range []string{
+		`{"alg":"dir","enc":"A128GCM","zip":"DEF"}`,
+		`{"alg":"PBES2-HS256+A128KW","enc":"A128GCM","p2c":2147483647,"p2s":"AA"}`,
+	} {
+		refused(t, v, encode([]byte(header))+".AAAA.AAAA.AAAA.AAAA", ErrMalformed)
+		refused(t, v, mint(t, key, header, valid("")), ErrMalformed)
+	}
+	refused(t, v, mint(t, key, headerWith(HS256, `"zip":"DEF"`), valid("")), ErrMalformed)
+}
+
+func TestAttackJ15_JSONSerialization(t *testing.T) {
+	forAll(t, "J15", func(t *testing.T, v *Verifier, key *Key) {
+		p := strings.Split(mint(t, key, headerOf(key.alg), valid("")), ".")
+		refused(t, v, fmt.Sprintf(`{"protected":%q,"payload":%q,"signature":%q}`, p[0], p[1], p[2]), ErrMalformed)
+		refused(t, v, fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"signature":%q}]}`, p[1], p[0], p[2]), ErrMalformed)
+	})
+}
+
+func TestAttackJ16_Alphabet(t *testing.T) {
+	forAll(t, "J16", func(t *testing.T, v *Verifier, key *Key) {
+		good := strings.Split(mint(t, key, headerOf(key.alg), valid("")), ".")
+		for segment := range 3 {
+			for _, insert := range []string{"\n", "\r\n", " ", "\t", "=", "==", "+", "/", "!!!!", "%", "\x00", "é", "\ufeff"} {
+				for _, at := range []int{0, 4, len(good[segment])} {
+					p := slices.Clone(good)
+					p[segment] = p[segment][:at] + insert + p[segment][at:]
+					refused(t, v, strings.Join(p, "."), ErrMalformed)
+					if segment < 2 { // signed as it stands, too
+						refused(t, v, mintSegments(t, key, p[0], p[1]), ErrMalformed)
+					}
+				}
+			}
+		}
+	})
+}
+
+// lowBits sets an unused bit in the last character of a segment, or reports
+// that it has none.
+func lowBits(segment string) (string, bool) {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	if len(segment)%4 == 0 {
+		return "", false
+	}
+	last := strings.IndexByte(alphabet, segment[len(segment)-1])
+	return segment[:len(segment)-1] + string(alphabet[last|1]), true
+}
+
+func TestAttackJ17_UnusedBits(t *testing.T) {
+	forAll(t, "J17", func(t *testing.T, v *Verifier, key *Key) {
+		flipped := 0
+		for pad := range 3 {
+			p := strings.Split(mint(t, key, headerWith(key.alg, `"x":"`+strings.Repeat("x", pad)+`"`),
+				valid(`,"x":"`+strings.Repeat("x", pad)+`"`)), ".")
+			accepted(t, v, strings.Join(p, "."))
+			for segment := range 3 {
+				other, ok := lowBits(p[segment])
+				if !ok {
+					continue
+				}
+				flipped++
+				q := slices.Clone(p)
+				q[segment] = other
+				refused(t, v, strings.Join(q, "."), ErrMalformed)
+				if segment < 2 {
+					refused(t, v, mintSegments(t, key, q[0], q[1]), ErrMalformed)
+				}
+			}
+		}
+		if flipped < 4 {
+			t.Errorf("only %d segments had unused bits", flipped)
+		}
+	})
+}
+
+func TestAttackJ18_ECDSA(t *testing.T) {
+	for _, alg := range []Algorithm{ES256, ES384, ES512} {
+		t.Run("J18/"+string(alg), func(t *testing.T) {
+			key := testKey(alg)
+			v := newVerifier(t, VerifierConfig{}, key)
+			raw := mint(t, key, headerOf(alg), valid(`,"jti":"j"`))
+			dot := strings.LastIndexByte(raw, '.')
+			signature := must(base64url.DecodeString(raw[dot+1:]))
+			with := func(signature []byte) string { return raw[:dot+1] + encode(signature) }
+			size := len(signature) / 2
+			params := suites[alg].curve.Params()
+			n1 := new(big.Int).Sub(params.N, big.NewInt(1))
+			special := []*big.Int{new(big.Int), params.N, n1, params.P, big.NewInt(1)}
+			for _, r := range special {
+				for _, s := range special {
+					forged := make([]byte, 2*size)
+					r.FillBytes(forged[:size])
+					s.FillBytes(forged[size:])
+					refused(t, v, with(forged), ErrSignature)
+				}
+			}
+			der := must(key.material.(*ecdsaPrivate).private.Sign(rand.Reader, suites[alg].digest([]byte(raw[:dot])), suites[alg].hash))
+			refused(t, v, with(der), ErrSignature)
+			refused(t, v, with(signature[:2*size-1]), ErrSignature)
+			refused(t, v, with(append([]byte{0}, signature...)), ErrSignature)
+
+			// The twin is as valid. It is another text with the same jti,
+			// which is why state is kept by jti.
+			s := new(big.Int).SetBytes(signature[size:])
+			new(big.Int).Sub(params.N, s).FillBytes(signature[size:])
+			twin := with(signature)
+			if a, b := accepted(t, v, raw), accepted(t, v, twin); twin == raw || a.ID != b.ID || a.ID != "j" {
+				t.Error("the twin has another jti")
+			}
+		})
+	}
+}
+
+func TestAttackJ19_Ed25519(t *testing.T) {
+	key := testKey(EdDSA)
+	v := newVerifier(t, VerifierConfig{}, key)
+	raw := mint(t, key, headerOf(EdDSA), valid(""))
+	dot := strings.LastIndexByte(raw, '.')
+	signature := must(base64url.DecodeString(raw[dot+1:]))
+
+	order, _ := new(big.Int).SetString("7237005577332262213973186563042994240857116359379907606001950938285454250989", 10)
+	s := slices.Clone(signature[32:])
+	slices.Reverse(s)
+	plus := make([]byte, 32)
+	new(big.Int).Add(new(big.Int).SetBytes(s), order).FillBytes(plus)
+	slices.Reverse(plus)
+	refused(t, v, raw[:dot+1]+encode(slices.Concat(signature[:32], plus)), ErrSignature)
+
+	for _, y := range smallOrderEncodings(t) {
+		if _, err := NewKey(EdDSA, ed25519PublicKey(y), KeyOptions{}); err == nil {
+			t.Errorf("the key %x is of small order, and was accepted", y)
+		}
+		refused(t, v, raw[:dot+1]+encode(slices.Concat(y, signature[32:])), ErrSignature)
+		refused(t, v, raw[:dot+1]+encode(slices.Concat(y, make([]byte, 32))), ErrSignature)
+	}
+}
+
+func TestAttackJ20_PSSSalt(t *testing.T) {
+	for _, alg := range []Algorithm{PS256, PS384, PS512} {
+		t.Run("J20/"+string(alg), func(t *testing.T) {
+			key, hash := testKey(alg), suites[alg].hash
+			v := newVerifier(t, VerifierConfig{}, key)
+			signed := encode([]byte(headerOf(alg))) + "." + encode([]byte(valid("")))
+			for _, salt := range []int{0, 20, hash.Size(), rsa.PSSSaltLengthAuto} {
+				length := salt
+				if salt == 0 { // 0 would mean "auto": a salt of one byte is as short as it gets
+					length = 1
+				}
+				signature, err := rsa.SignPSS(rand.Reader, testRSA(), hash, suites[alg].digest([]byte(signed)), &rsa.PSSOptions{SaltLength: length})
+				if err != nil {
+					t.Fatal(err)
+				}
+				raw := signed + "." + encode(signature)
+				if salt == hash.Size() {
+					accepted(t, v, raw)
+				} else {
+					refused(t, v, raw, ErrSignature)
+				}
+			}
+		})
+	}
+}
+
+func TestAttackJ21_J22_Claims(t *testing.T) {
+	run(t, "J21", func(Algorithm) []forgery {
+		return []forgery{
+			{"sub", "", valid(`,"sub":"bob"`), ErrMalformed},
+			{"same sub", "", valid(`,"sub":"alice"`), ErrMalformed},
+			{"escaped sub", "", valid(`,"\u0073ub":"bob"`), ErrMalformed},
+			{"exp", "", valid(`,"exp":9999999999`), ErrMalformed},
+			{"other", "", valid(`,"x":1,"x":2`), ErrMalformed},
+			{"nested", "", valid(`,"x":{"y":1,"\u0079":2}`), ErrMalformed},
+		}
+	})
+	forAll(t, "J22", func(t *testing.T, v *Verifier, key *Key) {
+		c := accepted(t, v, mint(t, key, headerOf(key.alg), valid(`,"SUB":"bob","Sub":"bob","EXP":1,"Type":"access","FRESH":true,"ſub":"bob"`)))
+		if c.Subject != "alice" || c.Type != "" || c.Fresh {
+			t.Errorf("a claim in another case was merged: %s", c)
+		}
+		refused(t, v, mint(t, key, headerOf(key.alg), `{"SUB":"bob","exp":`+soon()+`}`), ErrClaims)
+		refused(t, v, mint(t, key, headerOf(key.alg), `{"sub":"bob","EXP":`+soon()+`}`), ErrClaims)
+	})
+}
+
+func TestAttackJ23_J25_Expiry(t *testing.T) {
+	now := time.Now().Unix()
+	run(t, "J23", func(Algorithm) []forgery {
+		list := []forgery{{"missing", "", `{"sub":"alice"}`, ErrClaims}, {"past", "", fmt.Sprintf(`{"sub":"alice","exp":%d}`, now-1), ErrExpired}}
+		for exp, kind := range map[string]error{
+			`"` + soon() + `"`: ErrClaims, "null": ErrClaims, "true": ErrClaims, "[]": ErrClaims, "{}": ErrClaims,
+			"[" + soon() + "]": ErrClaims, "NaN": ErrMalformed, "Infinity": ErrMalformed, "1e400": ErrClaims, "-1": ErrClaims,
+			"0": ErrExpired, "-0": ErrExpired, "9223372036854775808": ErrClaims,
+			new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), 64), big.NewInt(now+60)).String(): ErrClaims,
+			"253402300800": ErrClaims, "253402300799": ErrClaims, "253402300799.5": ErrClaims,
+			"01" + soon(): ErrMalformed, "+" + soon(): ErrMalformed, "0x7fffffff": ErrMalformed, soon() + ".": ErrMalformed,
+			"1e-400": ErrExpired, strings.Repeat("9", 65): ErrMalformed, fmt.Sprint(now + 367*86400): ErrClaims,
+		} {
+			list = append(list, forgery{exp, "", `{"sub":"alice","exp":` + exp + `}`, kind})
+		}
+		return list
+	})
+	run(t, "J25", func(Algorithm) []forgery {
+		return []forgery{
+			{"fraction", "", fmt.Sprintf(`{"sub":"alice","exp":%d.5}`, now+60), nil},
+			{"exponent", "", fmt.Sprintf(`{"sub":"alice","exp":%de-1}`, 10*(now+60)), nil},
+			{"both", "", fmt.Sprintf(`{"sub":"alice","exp":%d.%09dE9}`, (now+60)/1e9, (now+60)%1e9), nil},
+		}
+	})
+}
+
+func TestAttackJ24_LongNumber(t *testing.T) {
+	key := testKey(HS256)
+	v := newVerifier(t, VerifierConfig{MaxBytes: limitMaxBytes}, key)
+	for _, digits := range []int{40_000, 1_000_000} {
+		raw := mint(t, key, headerOf(HS256), `{"sub":"alice","exp":`+strings.Repeat("9", digits)+`}`)
+		best := time.Hour
+		for range 5 { // the best of five: others use the machine too
+			start := time.Now()
+			refused(t, v, raw, ErrMalformed)
+			best = min(best, time.Since(start))
+		}
+		if best > 5*time.Millisecond {
+			t.Errorf("%d digits took %s", digits, best)
+		}
+	}
+}
+
+func TestAttackJ26_Times(t *testing.T) {
+	now := time.Now().Unix()
+	run(t, "J26", func(Algorithm) []forgery {
+		return []forgery{
+			{"nbf", "", valid(fmt.Sprintf(`,"nbf":%d`, now+30)), ErrNotYetValid},
+			{"iat", "", valid(fmt.Sprintf(`,"iat":%d`, now+30)), ErrIssuedInFuture},
+			{"iat before nbf", "", valid(fmt.Sprintf(`,"iat":%d,"nbf":%d`, now+30, now+30)), ErrIssuedInFuture},
+			{"iat is a string", "", valid(`,"iat":"1"`), ErrClaims},
+			{"nbf is null", "", valid(`,"nbf":null`), ErrClaims},
+			{"now", "", valid(fmt.Sprintf(`,"iat":%d,"nbf":%d`, now, now)), nil},
+		}
+	})
+	key := testKey(HS256)
+	lenient := newVerifier(t, VerifierConfig{Leeway: time.Minute}, key)
+	refused(t, lenient, mint(t, key, headerOf(HS256), fmt.Sprintf(`{"sub":"alice","iat":%d,"exp":%d}`, now+20, now+10)), ErrClaims)
+	refused(t, lenient, mint(t, key, headerOf(HS256), valid(fmt.Sprintf(`,"iat":%d`, now+90))), ErrIssuedInFuture)
+}
+
+func TestAttackJ27_Issuer(t *testing.T) {
+	key := testKey(HS256)
+	v := newVerifier(t, VerifierConfig{Issuer: "https://a.example"}, key)
+	for iss, kind := range map[string]error{
+		`"https://a.example"`: nil, `["https://a.example"]`: ErrClaims, `"https://a.exampl"`: ErrIssuer, `"https://a.example.evil"`: ErrIssuer,
+		`"https://a.example/"`: ErrIssuer, `"https://A.example"`: ErrIssuer, `""`: ErrClaims, "null": ErrClaims, `"x https://a.example"`: ErrIssuer,
+	} {
+		raw := mint(t, key, headerOf(HS256), valid(`,"iss":`+iss))
+		if kind == nil {
+			accepted(t, v, raw)
+		} else {
+			refused(t, v, raw, kind)
+		}
+	}
+	refused(t, v, mint(t, key, headerOf(HS256), valid("")), ErrIssuer)
+
+	// Two issuers, the same kid: the keys of one never serve the other.
+	a, b := named(must(GenerateKey(ES256)), "k"), named(must(GenerateKey(ES256)), "k")
+	va := newVerifier(t, VerifierConfig{Issuer: "a"}, a)
+	vb := newVerifier(t, VerifierConfig{Issuer: "b"}, b)
+	fromA := mint(t, a, headerWith(ES256, `"kid":"k"`), valid(`,"iss":"a"`))
+	accepted(t, va, fromA)
+	refused(t, vb, fromA, ErrSignature)
+	refused(t, vb, mint(t, a, headerWith(ES256, `"kid":"k"`), valid(`,"iss":"b"`)), ErrSignature)
+	refused(t, va, mint(t, a, headerWith(ES256, `"kid":"k"`), valid(`,"iss":"b"`)), ErrIssuer)
+}
+
+func TestAttackJ28_Audience(t *testing.T) {
+	key := testKey(HS256)
+	ours := newVerifier(t, VerifierConfig{Audience: []string{"api", "ws"}}, key)
+	none := newVerifier(t, VerifierConfig{}, key)
+	for aud, kind := range map[string]error{
+		`"ws"`: nil, `["x","ws"]`: nil, `["api"]`: nil,
+		`"w"`: ErrAudience, `"wss"`: ErrAudience, `"WS"`: ErrAudience, `["x"]`: ErrAudience, `"api ws"`: ErrAudience,
+		`[]`: ErrClaims, `[""]`: ErrClaims, `["ws",""]`: ErrClaims, `""`: ErrClaims, `[1,"ws"]`: ErrClaims, `[["ws"]]`: ErrClaims,
+		`null`: ErrClaims, `["ws",null]`: ErrClaims, `{"ws":1}`: ErrClaims, `["ws","a\u0000"]`: ErrClaims,
+	} {
+		raw := mint(t, key, headerOf(HS256), valid(`,"aud":`+aud))
+		if kind == nil {
+			accepted(t, ours, raw)
+			refused(t, none, raw, ErrAudience)
+		} else {
+			refused(t, ours, raw, kind)
+			if _, err := verify(none, raw); err == nil {
+				t.Errorf("aud %s accepted without an audience", aud)
+			}
+		}
+	}
+	refused(t, ours, mint(t, key, headerOf(HS256), valid("")), ErrAudience)
+}
+
+func TestAttackJ29_J30_Subject(t *testing.T) {
+	exp := soon()
+	run(t, "J29", func(Algorithm) []forgery {
+		list := []forgery{{"missing", "", `{"exp":` + exp + `}`, ErrClaims}}
+		for _, sub := range []string{`""`, "1", "{}", "[]", `["alice"]`, "null", "true", `"` + strings.Repeat("a", 257) + `"`} {
+			list = append(list, forgery{sub, "", `{"exp":` + exp + `,"sub":` + sub + `}`, ErrClaims})
+		}
+		return append(list, forgery{"longest", "", `{"exp":` + exp + `,"sub":"` + strings.Repeat("a", 256) + `"}`, nil})
+	})
+	run(t, "J30", func(Algorithm) []forgery {
+		var list []forgery
+		for _, claim := range []string{"sub", "jti", "sid", "csrf", "type", "iss"} {
+			for text, kind := range map[string]error{
+				"a\xff": ErrMalformed, `a\ud800`: ErrMalformed, `\udc00\ud800`: ErrMalformed, "a\x00": ErrMalformed, "a\nb": ErrMalformed,
+				"\xed\xa0\x80": ErrMalformed, "\xc0\x80": ErrMalformed,
+				`a\u0000`: ErrClaims, `a\r\nX-Admin: 1`: ErrClaims, `\u007f`: ErrClaims, `\u0085`: ErrClaims, `\u2028`: ErrClaims,
+				"a\u202eb": ErrClaims, `a\u2066b`: ErrClaims, "\u061c": ErrClaims, "\u200f": ErrClaims, "\x7f": ErrClaims,
+			} {
+				payload := `{"exp":` + exp + `,"` + claim + `":"` + text + `"}`
+				if claim != "sub" {
+					payload = valid(`,"` + claim + `":"` + text + `"`)
+				}
+				list = append(list, forgery{fmt.Sprintf("%s %q", claim, text), "", payload, kind})
+			}
+		}
+		return append(list, forgery{"letters of the world", "", `{"exp":` + exp + `,"sub":"Zoë 李 \ud83d\ude00 أحمد"}`, nil})
+	})
+	key := testKey(HS256)
+	big := newVerifier(t, VerifierConfig{MaxBytes: limitMaxBytes}, key)
+	refused(t, big, mint(t, key, headerOf(HS256), `{"exp":`+exp+`,"sub":"`+strings.Repeat("a", 45_000)+`"}`), ErrClaims)
+}
+
+func TestAttackJ31_Payload(t *testing.T) {
+	utf16le := new(bytes.Buffer)
+	utf16le.WriteString("\xff\xfe")
+	for _, u := range utf16.Encode([]rune(valid(""))) {
+		utf16le.Write([]byte{byte(u), byte(u >> 8)})
+	}
+	run(t, "J31", func(Algorithm) []forgery {
+		var list []forgery
+		for name, payload := range map[string]string{
+			"null": "null", "array": "[]", "array of object": "[" + valid("") + "]", "string": `"x"`, "number": "1", "spaces": "  ",
+			"BOM": "\ufeff" + valid(""), "UTF-16": utf16le.String(), "trailing brace": valid("") + "}", "trailing NUL": valid("") + "\x00",
+			"two objects": valid("") + valid(""), "trailing comma": `{"sub":"alice",}`, "comment": valid("") + "//", "truncated": valid("")[:20],
+			"single quotes": `{'sub':'alice'}`, "no colon": `{"sub" "alice"}`, "bare name": `{sub:"alice"}`,
+		} {
+			list = append(list, forgery{name, "", payload, ErrMalformed})
+		}
+		return append(list, forgery{"empty object", "", "{}", ErrClaims}, forgery{"white space", "", " \n" + valid("") + "\t\r\n", nil})
+	})
+}
+
+func TestAttackJ32_Depth(t *testing.T) {
+	key := testKey(HS256)
+	v := newVerifier(t, VerifierConfig{MaxBytes: limitMaxBytes}, key)
+	deep := func(n int) string {
+		return valid(`,"x":` + strings.Repeat("[", n) + strings.Repeat("]", n))
+	}
+	objects := func(n int) string {
+		return valid(`,"x":` + strings.Repeat(`{"a":`, n) + "1" + strings.Repeat("}", n))
+	}
+	many := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `,"k%d":1`, i)
+		}
+		return valid(b.String())
+	}
+	accepted(t, v, mint(t, key, headerOf(HS256), deep(maxDepth-1)))
+	accepted(t, v, mint(t, key, headerOf(HS256), objects(maxDepth-1)))
+	accepted(t, v, mint(t, key, headerOf(HS256), many(500)))
+	for _, payload := range []string{
+		deep(maxDepth), objects(maxDepth), deep(9_000), objects(9_000), deep(200_000), many(1_000), many(100_000),
+		valid(`,"x":[` + strings.Repeat("1,", 1_100) + `1]`), valid(`,"x":"` + strings.Repeat("a", 100_000) + `"`),
+	} {
+		refused(t, v, mint(t, key, headerOf(HS256), payload), ErrMalformed)
+	}
+	refused(t, v, mint(t, key, headerWith(HS256, `"x":`+strings.Repeat("[", 9_000)+strings.Repeat("]", 9_000)), valid("")), ErrMalformed)
+}
+
+func TestAttackJ33_Size(t *testing.T) {
+	key := testKey(HS256)
+	v := newVerifier(t, VerifierConfig{}, key)
+	exact := func(size int) string {
+		for pad := size/2 - 200; ; pad++ {
+			raw := mint(t, key, headerOf(HS256), valid(`,"x":"`+strings.Repeat("a", pad)+`"`))
+			if len(raw) >= size {
+				return raw
+			}
+		}
+	}
+	accepted(t, v, exact(defaultMaxBytes - 2)[:])
+	big := map[string]string{
+		"1 MiB token": mint(t, key, headerOf(HS256), valid(`,"x":"`+strings.Repeat("a", 1<<20)+`"`)),
+		"1M dots":     strings.Repeat(".", 1_000_000),
+		"8193 bytes":  strings.Repeat("a", defaultMaxBytes+1),
+	}
+	for name, raw := range big {
+		refused(t, v, raw, ErrMalformed)
+		bytesPerRun := allocatedBytes(100, func() { _, _ = verify(v, raw) })
+		if bytesPerRun > 4096 {
+			t.Errorf("%s: %d bytes allocated", name, bytesPerRun)
+		}
+		if _, err := UnverifiedHeader(raw); err == nil {
+			t.Errorf("%s: header read", name)
+		}
+	}
+}
+
+// TestAttackJ34_Type: a token says its kind, and nothing else passes for one.
+// Whoever verifies asks for the kind; a typ that names another kind is refused
+// here already.
+func TestAttackJ34_Type(t *testing.T) {
+	key := testKey(HS256)
+	v := newVerifier(t, VerifierConfig{}, key)
+	for _, kind := range []string{"access", "refresh", "ticket", "id", ""} {
+		more := `,"type":"` + kind + `"`
+		if kind == "" {
+			more = ""
+		}
+		if c := accepted(t, v, mint(t, key, headerOf(HS256), valid(more))); c.Type != Type(kind) {
+			t.Errorf("type %q read as %q", kind, c.Type)
+		}
+	}
+	for _, value := range []string{"1", "null", `["access"]`, `""`, `{"access":1}`} {
+		refused(t, v, mint(t, key, headerOf(HS256), valid(`,"type":`+value)), ErrClaims)
+	}
+	for _, value := range []string{"1", "null", `"true"`, "[]"} {
+		refused(t, v, mint(t, key, headerOf(HS256), valid(`,"fresh":`+value)), ErrClaims)
+	}
+	for _, typ := range []string{"secevent+jwt", "logout+jwt", "dpop+jwt", "application/dpop+jwt", "JOSE", "JWT ", "at"} {
+		refused(t, v, mint(t, key, headerWith(HS256, `"typ":"`+typ+`"`), valid("")), ErrMalformed)
+	}
+}
+
+func TestAttackJ35_MediaType(t *testing.T) {
+	key := testKey(HS256)
+	v := newVerifier(t, VerifierConfig{MediaType: "at+jwt"}, key)
+	any := newVerifier(t, VerifierConfig{}, key)
+	for header, want := range map[string][2]bool{
+		`"typ":"at+jwt"`:                     {true, true},
+		`"typ":"application/at+jwt"`:         {true, true},
+		`"typ":"Application/AT+JWT"`:         {true, true},
+		`"typ":"JWT"`:                        {false, true},
+		`"x":1`:                              {false, true},
+		`"typ":"at+jwt","cty":"JWT"`:         {false, false},
+		`"typ":""`:                           {false, false},
+		`"typ":null`:                         {false, false},
+		`"typ":["at+jwt"]`:                   {false, false},
+		`"typ":"application/application/at"`: {false, false},
+	} {
+		raw := mint(t, key, headerWith(HS256, header), valid(""))
+		for i, v := range []*Verifier{v, any} {
+			if _, err := verify(v, raw); (err == nil) != want[i] {
+				t.Errorf("%s: verifier %d says %v", header, i, err)
+			}
+		}
+	}
+}
+
+func TestAttackJ36_S1_WeakKeys(t *testing.T) {
+	n2048 := new(big.Int).Set(testRSA().N)
+	n1024, _ := new(big.Int).SetString(hex.EncodeToString(bytes.Repeat([]byte{0xff}, 128)), 16)
+	for name, key := range map[string]*rsa.PublicKey{
+		"1024 bits": {N: n1024, E: 65537},
+		"2047 bits": {N: new(big.Int).SetBit(new(big.Int), 2046, 1), E: 65537},
+		"e = 1":     {N: n2048, E: 1},
+		"e = 2":     {N: n2048, E: 2},
+		"e even":    {N: n2048, E: 65536},
+		"e = -1":    {N: n2048, E: -1},
+		"n even":    {N: new(big.Int).Lsh(big.NewInt(1), 2047), E: 65537},
+		"n huge":    {N: new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), 16384), big.NewInt(1)), E: 65537},
+		"n nil":     {E: 65537},
+		"nil":       nil,
+	} {
+		if _, err := NewKey(RS256, key, KeyOptions{}); err == nil {
+			t.Errorf("RSA %s: accepted", name)
+		}
+	}
+	random := sha256.Sum256([]byte("a random secret"))
+	for _, alg := range []Algorithm{HS256, HS384, HS512} {
+		size := suites[alg].hash.Size()
+		for _, secret := range [][]byte{
+			nil, {}, []byte("secret"), random[:31], bytes.Repeat([]byte{0}, 64), []byte(strings.Repeat("secret", 20)),
+			bytes.Repeat(random[:], 2)[:size-1], []byte("Super-Secret-JWT-Token-with-at-least-32-characters-long"),
+		} {
+			if _, err := NewKey(alg, secret, KeyOptions{}); err == nil {
+				t.Errorf("%s: secret of %d bytes accepted", alg, len(secret))
+			}
+			if _, err := NewKey(alg, secret, KeyOptions{InsecureWeakSecret: true}); err != nil {
+				t.Errorf("%s: insecure secret of %d bytes refused: %v", alg, len(secret), err)
+			}
+			if data, err := json.Marshal(map[string]string{"kty": "oct", "alg": string(alg), "k": encode(secret)}); err != nil {
+				t.Fatal(err)
+			} else if _, err := ParseJWK(data, KeyOptions{}); err == nil {
+				t.Errorf("%s: JWK with a secret of %d bytes accepted", alg, len(secret))
+			}
+		}
+		if _, err := NewKey(alg, bytes.Repeat(random[:], 2)[:size], KeyOptions{}); err != nil {
+			t.Error(err)
+		}
+		for _, known := range wellKnownSecrets {
+			if _, err := NewKey(alg, []byte(known), KeyOptions{}); err == nil {
+				t.Errorf("%s: %q accepted", alg, known)
+			}
+		}
+	}
+	for _, text := range [][]byte{pemOf("PUBLIC KEY", []byte{1}), []byte("  \n-----BEGIN X"), []byte("ssh-ed25519 AAAA")} {
+		if _, err := NewKey(HS256, text, KeyOptions{InsecureWeakSecret: true}); err == nil {
+			t.Errorf("a public key in text form was accepted as a secret")
+		}
+	}
+}
