@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/rsa"
 	"os"
 	"runtime"
@@ -15,13 +16,7 @@ import (
 // algorithms are all that the package knows, in a fixed order.
 var algorithms = []Algorithm{HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA}
 
-var testRSA = sync.OnceValue(func() *rsa.PrivateKey {
-	key, err := GenerateKey(RS256)
-	if err != nil {
-		panic(err)
-	}
-	return key.material.(*rsaPrivate).private
-})
+var testRSA = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, minRSABits)) })
 
 // testKeys are made once: one key without an ID for each algorithm.
 var testKeys = sync.OnceValue(func() map[Algorithm]*Key {

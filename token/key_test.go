@@ -2,9 +2,16 @@ package token
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"log/slog"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -49,4 +56,219 @@ func smallOrderEncodings(t *testing.T) [][]byte {
 		}
 	}
 	return encodings
+}
+
+func TestSmallOrder(t *testing.T) {
+	encodings := smallOrderEncodings(t)
+	if len(encodings) != 14 { // 5 canonical y, 2 that are not, both signs
+		t.Errorf("%d encodings, want 14", len(encodings))
+	}
+	for _, y := range encodings {
+		if !smallOrder(y) && canonicalPoint(y) {
+			t.Errorf("%x is missed", y)
+		}
+	}
+	for range 100 {
+		public := testKeyEd25519(t)
+		if smallOrder(public) || !canonicalPoint(public) {
+			t.Errorf("%x is an honest key", public)
+		}
+	}
+}
+
+func testKeyEd25519(t *testing.T) ed25519.PublicKey {
+	public, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public
+}
+
+func TestKey(t *testing.T) {
+	for _, alg := range algorithms {
+		t.Run(string(alg), func(t *testing.T) {
+			key := named(testKey(alg), "k")
+			if key.ID() != "k" || key.Algorithm() != alg || !key.CanSign() {
+				t.Errorf("%s", key)
+			}
+			again, err := ParseJWK(key.JWK(), KeyOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(again.JWK(), key.JWK()) {
+				t.Error("the JWK does not come back")
+			}
+			input := []byte("input")
+			if !again.verify(input, must(key.sign(input))) || !key.verify(input, must(again.sign(input))) {
+				t.Error("the key that came back is another")
+			}
+			public, err := key.Public()
+			if suites[alg].family == familyHMAC {
+				if err == nil {
+					t.Error("an HMAC secret has a public half")
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if public.CanSign() || public.ID() != "k" || !public.verify(input, must(key.sign(input))) {
+				t.Errorf("public half: %s", public)
+			}
+			for _, member := range []string{`"d":`, `"p":`, `"q":`, `"dp":`, `"dq":`, `"qi":`, `"k":`} {
+				if bytes.Contains(public.JWK(), []byte(member)) {
+					t.Errorf("the public JWK has %s", member)
+				}
+			}
+			if _, err := public.sign(input); err == nil {
+				t.Error("a public key signed")
+			}
+			if same, err := public.Public(); err != nil || !bytes.Equal(same.JWK(), public.JWK()) {
+				t.Error("the public half of a public key is another")
+			}
+		})
+	}
+}
+
+func TestGenerateKey(t *testing.T) {
+	seen := map[string]bool{}
+	for _, alg := range []Algorithm{HS256, HS384, HS512, RS256, PS512, ES256, ES384, ES512, EdDSA} {
+		for range 2 {
+			key := must(GenerateKey(alg))
+			if key.ID() == "" || seen[key.ID()] || key.Algorithm() != alg || !key.CanSign() {
+				t.Errorf("%s", key)
+			}
+			seen[key.ID()] = true
+		}
+	}
+	for _, alg := range []Algorithm{"", "none", "hs256", "ES256K"} {
+		if _, err := GenerateKey(alg); err == nil {
+			t.Errorf("%q: a key was made", alg)
+		}
+	}
+}
+
+// TestKeyIsCopied: a key does not follow what becomes of its material.
+func TestKeyIsCopied(t *testing.T) {
+	secret := bytes.Clone(testKey(HS256).material.(*hmacSecret).secret)
+	key := must(NewKey(HS256, secret, KeyOptions{}))
+	before := key.JWK()
+	clear(secret)
+	if !bytes.Equal(before, key.JWK()) {
+		t.Error("the secret was not copied")
+	}
+	public := testKeyEd25519(t)
+	edKey := must(NewKey(EdDSA, public, KeyOptions{}))
+	before = edKey.JWK()
+	clear(public)
+	if !bytes.Equal(before, edKey.JWK()) {
+		t.Error("the public key was not copied")
+	}
+}
+
+// TestNewKeyRefuses: no material serves an algorithm that it is not for (Q1).
+func TestNewKeyRefuses(t *testing.T) {
+	materials := map[family][]any{
+		familyHMAC:    {testKey(HS512).material.(*hmacSecret).secret},
+		familyRSA:     {testRSA(), &testRSA().PublicKey},
+		familyEd25519: {testKey(EdDSA).material.(*ed25519Private).private, testKey(EdDSA).material.(*ed25519Private).key},
+	}
+	curves := map[Algorithm][]any{}
+	for _, alg := range []Algorithm{ES256, ES384, ES512} {
+		m := testKey(alg).material.(*ecdsaPrivate)
+		curves[alg] = []any{m.private, m.key}
+	}
+	for _, alg := range algorithms {
+		try := func(m any, ok bool) {
+			if _, err := NewKey(alg, m, KeyOptions{}); (err == nil) != ok {
+				t.Errorf("%s with %T: %v", alg, m, err)
+			}
+		}
+		for f, list := range materials {
+			for _, m := range list {
+				try(m, f == suites[alg].family)
+			}
+		}
+		for curve, list := range curves {
+			for _, m := range list {
+				try(m, curve == alg)
+			}
+		}
+		for _, m := range []any{nil, "secret", 1, (*rsa.PrivateKey)(nil), (*ecdsa.PublicKey)(nil), (*ecdsa.PrivateKey)(nil), ed25519.PublicKey{1}, ed25519.PrivateKey{1}, rsa.PublicKey{}} {
+			try(m, false)
+		}
+	}
+	wrongHalf := slices.Clone(testKey(EdDSA).material.(*ed25519Private).private)
+	copy(wrongHalf[32:], testKeyEd25519(t))
+	if _, err := NewKey(EdDSA, wrongHalf, KeyOptions{}); err == nil {
+		t.Error("an Ed25519 key with the public half of another was accepted")
+	}
+	otherPoint := *testKey(ES256).material.(*ecdsaPrivate).private
+	otherPoint.PublicKey = *must(GenerateKey(ES256)).material.(*ecdsaPrivate).key
+	if _, err := NewKey(ES256, &otherPoint, KeyOptions{}); err == nil {
+		t.Error("an ECDSA key with the public half of another was accepted")
+	}
+	otherD := *testRSA()
+	otherD.D = new(big.Int).Add(otherD.D, big.NewInt(2))
+	if _, err := NewKey(RS256, &otherD, KeyOptions{}); err == nil {
+		t.Error("an RSA key with another exponent was accepted")
+	}
+	for _, id := range []string{"a\n", "\x00", "\xff", strings.Repeat("k", 257), "\u202e"} {
+		if _, err := NewKey(RS256, testRSA(), KeyOptions{ID: id}); err == nil {
+			t.Errorf("the ID %q was accepted", id)
+		}
+	}
+}
+
+// TestNothingShown prints everything that holds a secret in every way that is
+// likely to happen, and looks for the secret.
+func TestNothingShown(t *testing.T) {
+	for _, alg := range []Algorithm{HS256, RS256, ES256, EdDSA} {
+		key := named(testKey(alg), "my-kid")
+		issuer := must(NewIssuer(IssuerConfig{Key: key}))
+		set := must(NewKeySet(key))
+		tok := must(issuer.Access("alice", Options{CSRF: true}))
+		verifier := newVerifier(t, VerifierConfig{Keys: set})
+
+		var members map[string]string
+		if err := json.Unmarshal(key.JWK(), &members); err != nil {
+			t.Fatal(err)
+		}
+		secrets := map[string][]byte{"csrf": []byte(tok.Claims.CSRF), "signature": []byte(tok.Raw[strings.LastIndexByte(tok.Raw, '.')+1:])}
+		for _, name := range []string{"k", "d", "p"} {
+			if members[name] != "" {
+				secrets[name] = must(base64url.DecodeString(members[name]))
+			}
+		}
+		var out bytes.Buffer
+		logger := slog.New(slog.NewTextHandler(&out, nil))
+		jsonLogger := slog.New(slog.NewJSONHandler(&out, nil))
+		holder := struct{ K any }{key}
+		for _, v := range []any{key, *key, &holder, holder, []*Key{key}, map[string]*Key{"k": key}, set, *set, issuer, *issuer, verifier, *verifier, IssuerConfig{Key: key}, tok, *tok, tok.Claims, *tok.Claims} {
+			fmt.Fprintf(&out, "%v %+v %#v %s %q %x\n", v, v, v, v, v, v)
+			fmt.Fprintln(&out, v)
+			logger.Info("m", "v", v)
+			jsonLogger.Info("m", "v", v)
+		}
+		for _, v := range []any{key, *key, holder, set, issuer, verifier} {
+			data, err := json.Marshal(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out.Write(data)
+		}
+		for name, secret := range secrets {
+			for form, text := range map[string]string{
+				"raw": string(secret), "hex": fmt.Sprintf("%x", secret), "base64url": encode(secret), "base64": base64.StdEncoding.EncodeToString(secret),
+				"decimal": strings.Trim(fmt.Sprint(secret), "[]"), "go": strings.Trim(fmt.Sprintf("%#v", secret), "[]byte{}"), "integer": new(big.Int).SetBytes(secret).String(),
+			} {
+				if strings.Contains(out.String(), text) {
+					t.Errorf("%s: %s is shown, as %s", alg, name, form)
+				}
+			}
+		}
+		if !strings.Contains(out.String(), "my-kid") {
+			t.Error("the ID is not shown either")
+		}
+	}
 }

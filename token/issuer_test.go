@@ -1,0 +1,130 @@
+package token
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestPayloadOrder: the payloads are those of the Python programs that this
+// library replaces, with ours after them.
+func TestPayloadOrder(t *testing.T) {
+	key := testKey(HS256)
+	synctest.Test(t, func(t *testing.T) {
+		const uuid = `[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`
+		now := time.Now().Unix()
+		plain := must(NewIssuer(IssuerConfig{Key: key}))
+		full := must(NewIssuer(IssuerConfig{Key: named(key, "k"), Issuer: "me", Audience: []string{"us"}, AccessTTL: time.Minute, RefreshTTL: time.Hour}))
+		times := func(ttl int64) string {
+			return fmt.Sprintf(`"sub":"test","iat":%d,"nbf":%d,"jti":"%s","exp":%d`, now, now, uuid, now+ttl)
+		}
+		for name, tt := range map[string]struct {
+			tok  *Token
+			want string
+		}{
+			"access":  {must(plain.Access("test", Options{})), `{` + times(900) + `,"type":"access","fresh":false}`},
+			"fresh":   {must(plain.Access("test", Options{Fresh: true, CSRF: true})), `{` + times(900) + `,"type":"access","fresh":true,"csrf":"` + uuid + `"}`},
+			"refresh": {must(plain.Refresh("test", Options{})), `{` + times(2592000) + `,"type":"refresh"}`},
+			"full": {must(full.Refresh("test", Options{CSRF: true, SessionID: "s", Claims: map[string]any{"b": 1, "a": []int{2}}})),
+				`{` + times(3600) + `,"type":"refresh","csrf":"` + uuid + `","sid":"s","iss":"me","aud":"us","a":\[2\],"b":1}`},
+			"audiences":   {must(full.Access("test", Options{Audience: []string{"a", "b"}})), `{` + times(60) + `,"type":"access","fresh":false,"iss":"me","aud":\["a","b"\]}`},
+			"no audience": {must(full.Access("test", Options{Audience: []string{}, TTL: 5*time.Second + 1})), `{` + times(5) + `,"type":"access","fresh":false,"iss":"me"}`},
+		} {
+			if got := string(tt.tok.Claims.Payload()); !regexp.MustCompile("^" + tt.want + "$").MatchString(got) {
+				t.Errorf("%s: %s\nwant %s", name, got, tt.want)
+			}
+		}
+	})
+}
+
+func TestHeader(t *testing.T) {
+	hs, es := testKey(HS256), named(testKey(ES256), "es")
+	issuer := must(NewIssuer(IssuerConfig{Key: hs}))
+	for want, o := range map[string]Options{
+		`{"alg":"HS256","typ":"JWT"}`:                          {},
+		`{"alg":"ES256","typ":"JWT","kid":"es"}`:               {Key: es},
+		`{"alg":"HS256","typ":"JWT","a":{"c":1,"d":2},"b":""}`: {Headers: map[string]any{"b": "", "a": map[string]int{"d": 2, "c": 1}}},
+	} {
+		tok := must(issuer.Access("test", o))
+		if got := string(must(base64url.DecodeString(strings.Split(tok.Raw, ".")[0]))); got != want {
+			t.Errorf("header %s, want %s", got, want)
+		}
+		accepted(t, newVerifier(t, VerifierConfig{}, named(hs, "hs"), es), strings.Clone(must(issuer.Access("test", Options{Key: es})).Raw))
+	}
+}
+
+func TestTokensAreUnique(t *testing.T) {
+	issuer := must(NewIssuer(IssuerConfig{Key: testKey(HS256)}))
+	seen := map[string]bool{}
+	for range 100 {
+		c := must(issuer.Access("test", Options{CSRF: true})).Claims
+		if seen[c.ID] || seen[c.CSRF] || c.ID == c.CSRF {
+			t.Fatal("a random value came twice")
+		}
+		seen[c.ID], seen[c.CSRF] = true, true
+	}
+}
+
+func TestNewIssuerReportsEveryFault(t *testing.T) {
+	_, err := NewIssuer(IssuerConfig{Key: must(testKey(ES256).Public()), Issuer: "\n", Audience: []string{"a", ""}, AccessTTL: -1, RefreshTTL: 367 * 24 * time.Hour})
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, field := range []string{"Key", "Issuer", "Audience", "AccessTTL", "RefreshTTL"} {
+		if !regexp.MustCompile(`(?m)^` + field + `: `).MatchString(err.Error()) {
+			t.Errorf("no fault of %s in:\n%s", field, err)
+		}
+	}
+	if _, err := NewIssuer(IssuerConfig{}); err == nil {
+		t.Error("no key accepted")
+	}
+}
+
+func TestIssueRefuses(t *testing.T) {
+	issuer := must(NewIssuer(IssuerConfig{Key: testKey(HS256)}))
+	refuses := func(name, subject string, o Options) {
+		t.Run(name, func(t *testing.T) {
+			if tok, err := issuer.Access(subject, o); err == nil {
+				t.Errorf("issued: %s", tok.Claims.Payload())
+			}
+		})
+	}
+	for _, subject := range []string{"", "a\n", "\x00", "\xff", "a\u202eb", strings.Repeat("a", 257)} {
+		refuses(fmt.Sprintf("subject %.10q", subject), subject, Options{})
+	}
+	for _, name := range []string{"alg", "typ", "kid", "crit", "b64", "jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256", "zip", "cty", "enc", "ALG", "Kid", "\u212aid"} {
+		refuses("header "+name, "test", Options{Headers: map[string]any{name: "x"}})
+	}
+	for _, name := range []string{"sub", "iat", "nbf", "jti", "exp", "type", "fresh", "csrf", "sid", "iss", "aud", "SUB", "Type", "ſub"} {
+		refuses("claim "+name, "test", Options{Claims: map[string]any{name: "x"}})
+	}
+	refuses("claim of a function", "test", Options{Claims: map[string]any{"x": func() {}}})
+	refuses("claim not UTF-8", "test", Options{Claims: map[string]any{"x": "\xff"}})
+	refuses("claim too deep", "test", Options{Claims: map[string]any{"x": nest(20)}})
+	refuses("header too deep", "test", Options{Headers: map[string]any{"x": nest(20)}})
+	refuses("too long", "test", Options{Claims: map[string]any{"x": strings.Repeat("x", 8000)}})
+	refuses("TTL negative", "test", Options{TTL: -time.Second})
+	refuses("TTL under a second", "test", Options{TTL: time.Second - 1})
+	refuses("TTL too long", "test", Options{TTL: 367 * 24 * time.Hour})
+	refuses("public key", "test", Options{Key: must(testKey(ES256).Public())})
+	refuses("session", "test", Options{SessionID: "a\n"})
+	refuses("audience", "test", Options{Audience: []string{""}})
+	if _, err := issuer.Refresh("test", Options{Fresh: true}); err == nil {
+		t.Error("a fresh refresh token was issued")
+	}
+	_, err := issuer.Access("", Options{})
+	if !errors.Is(err, ErrClaims) || !strings.Contains(err.Error(), "sub") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func nest(n int) any {
+	if n == 0 {
+		return 1
+	}
+	return []any{nest(n - 1)}
+}

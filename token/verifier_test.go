@@ -1,0 +1,251 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestNewVerifierReportsEveryFault(t *testing.T) {
+	_, err := NewVerifier(VerifierConfig{
+		Algorithms:  []Algorithm{"none"},
+		Issuer:      "a\n",
+		Audience:    []string{""},
+		Leeway:      61 * time.Second,
+		MaxLifetime: -1,
+		MaxBytes:    limitMaxBytes + 1,
+	})
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	lines := strings.Split(err.Error(), "\n")
+	for _, field := range []string{"Keys", "Algorithms", "Issuer", "Audience", "Leeway", "MaxLifetime", "MaxBytes"} {
+		found := false
+		for _, line := range lines {
+			found = found || strings.HasPrefix(line, field+": ")
+		}
+		if !found {
+			t.Errorf("no fault of %s in:\n%s", field, err)
+		}
+	}
+	if len(lines) != 7 {
+		t.Errorf("%d faults, want 7:\n%s", len(lines), err)
+	}
+	set := must(NewKeySet(testKey(ES256)))
+	for _, c := range []VerifierConfig{
+		{Keys: &KeySet{}},
+		{Keys: set, Algorithms: []Algorithm{HS256}},
+		{Keys: set, Algorithms: []Algorithm{ES256, "es256"}},
+		{Keys: set, Leeway: -1},
+		{Keys: set, MaxBytes: -1},
+	} {
+		if _, err := NewVerifier(c); err == nil {
+			t.Errorf("%+v accepted", c)
+		}
+	}
+}
+
+// TestAlgorithmsNarrow: a key whose algorithm is not wanted is not used (Q1).
+func TestAlgorithmsNarrow(t *testing.T) {
+	es, rs := testKey(ES256), testKey(RS256)
+	v := newVerifier(t, VerifierConfig{Algorithms: []Algorithm{ES256, PS256}}, es, rs)
+	accepted(t, v, mint(t, es, headerOf(ES256), valid("")))
+	refused(t, v, mint(t, rs, headerOf(RS256), valid("")), ErrAlgorithm)
+	refused(t, v, mint(t, testKey(PS256), headerOf(PS256), valid("")), ErrAlgorithm)
+	// The same RSA key, used with the other padding.
+	both := newVerifier(t, VerifierConfig{}, rs, es)
+	refused(t, both, mint(t, testKey(PS256), headerOf(PS256), valid("")), ErrAlgorithm)
+}
+
+func TestOrderOfChecks(t *testing.T) {
+	key, other := testKey(HS256), must(GenerateKey(HS256))
+	v := newVerifier(t, VerifierConfig{Issuer: "me", Audience: []string{"us"}}, key)
+	now := time.Now().Unix()
+	future, past := now+100, now-100
+	for i, tt := range []struct {
+		key     *Key
+		header  string
+		payload string
+		want    error
+	}{
+		{other, "{", "{", ErrMalformed},
+		{other, headerOf("none"), "{", ErrAlgorithm},
+		{other, headerOf(HS256), fmt.Sprintf(`{"exp":%d}`, past), ErrSignature}, // expired and badly signed
+		{key, headerOf(HS256), "{", ErrMalformed},
+		{key, headerOf(HS256), fmt.Sprintf(`{"iat":%d,"nbf":%d,"exp":%d,"iss":"x","aud":"x"}`, future, future, past), ErrIssuedInFuture},
+		{key, headerOf(HS256), fmt.Sprintf(`{"nbf":%d,"exp":%d,"iss":"x","aud":"x"}`, future, past), ErrNotYetValid},
+		{key, headerOf(HS256), fmt.Sprintf(`{"exp":%d,"iss":"x","aud":"x"}`, past), ErrExpired},
+		{key, headerOf(HS256), fmt.Sprintf(`{"exp":%d,"iss":"x","aud":"x"}`, future), ErrIssuer},
+		{key, headerOf(HS256), fmt.Sprintf(`{"exp":%d,"iss":"me","aud":"x"}`, future), ErrAudience},
+		{key, headerOf(HS256), fmt.Sprintf(`{"exp":%d,"iss":"me","aud":"us"}`, future), ErrClaims},
+	} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			refused(t, v, mint(t, tt.key, tt.header, tt.payload), tt.want)
+		})
+	}
+}
+
+// TestClock walks the clock past each bound, to the nanosecond.
+func TestClock(t *testing.T) {
+	for _, leeway := range []time.Duration{0, 10 * time.Second, time.Minute} {
+		key := testKey(HS256) // made outside of the bubble
+		synctest.Test(t, func(t *testing.T) {
+			v := newVerifier(t, VerifierConfig{Leeway: leeway}, key)
+			start := time.Now().Truncate(time.Second)
+			at := func(d time.Duration) int64 { return start.Add(d).Unix() }
+			raw := mint(t, key, headerOf(HS256), fmt.Sprintf(`{"sub":"alice","iat":%d,"nbf":%d,"exp":%d}`,
+				at(100*time.Second), at(200*time.Second), at(300*time.Second)))
+			until := func(d time.Duration) { time.Sleep(time.Until(start.Add(d))) }
+
+			until(100*time.Second - leeway - 1)
+			refused(t, v, raw, ErrIssuedInFuture)
+			until(100*time.Second - leeway)
+			refused(t, v, raw, ErrNotYetValid)
+			until(200*time.Second - leeway - 1)
+			refused(t, v, raw, ErrNotYetValid)
+			until(200*time.Second - leeway)
+			c := accepted(t, v, raw)
+			until(300*time.Second + leeway - 1)
+			accepted(t, v, raw)
+			until(300*time.Second + leeway)
+			refused(t, v, raw, ErrExpired)
+			if !c.ValidUntil().Equal(time.Now()) {
+				t.Errorf("ValidUntil %s, but it expired at %s", c.ValidUntil(), time.Now())
+			}
+		})
+	}
+}
+
+func TestMaxLifetime(t *testing.T) {
+	key := testKey(HS256)
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now().Truncate(time.Second)
+		time.Sleep(time.Until(now.Add(time.Second)))
+		now = time.Now()
+		for limit, life := range map[time.Duration]time.Duration{0: 366 * 24 * time.Hour, time.Hour: time.Hour} {
+			v := newVerifier(t, VerifierConfig{MaxLifetime: limit}, key)
+			payload := func(d time.Duration) string {
+				return fmt.Sprintf(`{"sub":"alice","exp":%d}`, now.Add(d).Unix())
+			}
+			accepted(t, v, mint(t, key, headerOf(HS256), payload(life)))
+			refused(t, v, mint(t, key, headerOf(HS256), payload(life+time.Second)), ErrClaims)
+		}
+	})
+}
+
+func TestVerifyContext(t *testing.T) {
+	v, raw := benchToken(t, HS256)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := v.Verify(ctx, raw); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestConcurrent: verifiers share scratch memory, and must not share claims.
+func TestConcurrent(t *testing.T) {
+	key := testKey(HS256)
+	v := newVerifier(t, VerifierConfig{}, key)
+	var wg sync.WaitGroup
+	for g := range 8 {
+		subject := strings.Repeat(fmt.Sprint(g), 10+g)
+		raw := mint(t, key, headerOf(HS256), `{"exp":`+soon()+`,"sub":"`+subject+`"}`)
+		wg.Go(func() {
+			for range 500 {
+				c, err := verify(v, raw)
+				if err != nil || c.Subject != subject || !strings.Contains(string(c.Payload()), `"`+subject+`"`) {
+					t.Errorf("%v %v", c, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestClaims(t *testing.T) {
+	key := testKey(HS256)
+	v := newVerifier(t, VerifierConfig{Audience: []string{"us"}, Leeway: 5 * time.Second}, key)
+	exp := time.Now().Unix() + 600
+	payload := fmt.Sprintf(`{ "z":[1,{"b":2}], "sub":"al\u0069ce","exp":%d,"aud":["x","us"],"jti":"j","type":"access","fresh":true,"csrf":"c","sid":"s","iss":"i","iat":1,"nbf":2.5,"n":12345678901234567 }`, exp)
+	c := accepted(t, v, mint(t, key, headerOf(HS256), payload))
+	if string(c.Payload()) != payload {
+		t.Errorf("payload %s", c.Payload())
+	}
+	c.Payload()[0] = 'x'
+	if string(c.Payload()) != payload {
+		t.Error("Payload gives its memory away")
+	}
+	if c.Subject != "alice" || c.ID != "j" || c.Type != TypeAccess || !c.Fresh || c.CSRF != "c" || c.SessionID != "s" || c.Issuer != "i" {
+		t.Errorf("%+v", c)
+	}
+	if fmt.Sprint(c.Audience) != "[x us]" || c.IssuedAt.Unix() != 1 || c.NotBefore.UnixMilli() != 2500 || c.ExpiresAt.Unix() != exp {
+		t.Errorf("%v %v %v %v", c.Audience, c.IssuedAt, c.NotBefore, c.ExpiresAt)
+	}
+	if got := c.ValidUntil().Unix(); got != exp+5 {
+		t.Errorf("valid until %d, want %d", got, exp+5)
+	}
+	var more struct {
+		N int64 `json:"n"`
+		Z []any `json:"z"`
+		B int   `json:"N"`
+	}
+	if err := c.Decode(&more); err != nil || more.N != 12345678901234567 || len(more.Z) != 2 || more.B != 0 {
+		t.Errorf("%+v %v", more, err)
+	}
+	if err := c.Decode(&struct {
+		Sub int `json:"sub"`
+	}{}); err == nil {
+		t.Error("a string was decoded into a number")
+	}
+}
+
+// TestErrors: a refusal holds nothing of the token but its kid, quoted.
+func TestErrors(t *testing.T) {
+	key := testKey(HS256)
+	v := newVerifier(t, VerifierConfig{Issuer: "me"}, named(key, "k"))
+	const canary = "CANARY"
+	long := strings.Repeat("k", 200)
+	for _, raw := range []string{
+		canary, canary + "." + canary + "." + canary, canary + "!",
+		mint(t, key, `{"CANARY`, "x"), mint(t, key, `{"CANARY":1,"CANARY":2}`, "x"), mint(t, key, `{"alg":"CANARY"}`, "x"), mint(t, key, `{"alg":["CANARY"]}`, "x"),
+		mint(t, key, headerWith(HS256, `"typ":"CANARY"`), valid("")),
+		mint(t, key, headerOf(HS256), `{"CANARY":1,"CANARY":2}`), mint(t, key, headerOf(HS256), `{"CANARY`), mint(t, key, headerOf(HS256), `CANARY`),
+		mint(t, key, headerOf(HS256), valid(`,"iss":"CANARY"`)), mint(t, key, headerOf(HS256), valid(`,"aud":"CANARY","iss":"me"`)),
+		mint(t, key, headerOf(HS256), valid(`,"nbf":"CANARY"`)), mint(t, key, headerOf(HS256), valid(`,"aud":["CANARY",1]`)),
+		mint(t, key, headerOf(HS256), valid(`,"CANARY":1e1000,"jti":"\n"`)), mint(t, key, headerOf(HS256), `{"sub":"CANARY","exp":1}`),
+	} {
+		_, err := verify(v, raw)
+		if err == nil {
+			t.Errorf("%s accepted", raw)
+		} else if strings.Contains(err.Error(), canary) || strings.ContainsAny(err.Error(), "\n\r\x00") {
+			t.Errorf("the error shows the token: %q", err)
+		}
+		if _, err := UnverifiedHeader(raw); err != nil && strings.Contains(err.Error(), canary) {
+			t.Errorf("the error shows the token: %q", err)
+		}
+	}
+	_, err := verify(v, mint(t, key, headerWith(HS256, `"kid":"`+long+`"`), valid("")))
+	var detail *Error
+	if !errors.As(err, &detail) || !strings.Contains(detail.Detail, `"`+strings.Repeat("k", 64)+`"`) || strings.Contains(detail.Detail, strings.Repeat("k", 65)) {
+		t.Errorf("detail %v", err)
+	}
+}
+
+func TestUnverifiedHeader(t *testing.T) {
+	got, err := UnverifiedHeader(encode([]byte(`{"alg":"HS256","kid":"k","x":[1]}`)) + ".e30.AAAA")
+	if err != nil || got["alg"] != "HS256" || got["kid"] != "k" || len(got) != 3 {
+		t.Errorf("%v %v", got, err)
+	}
+	for raw, kind := range map[string]error{"": ErrSegments, "a.b": ErrSegments, "e30=.e30.": ErrMalformed, "W10.e30.": ErrMalformed, strings.Repeat("a", math.MaxUint16+2): ErrMalformed} {
+		if _, err := UnverifiedHeader(raw); !errors.Is(err, kind) {
+			t.Errorf("%.20q: %v", raw, err)
+		}
+	}
+}
