@@ -1,6 +1,7 @@
 package token
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -103,7 +104,7 @@ func (s *scratch) readClaims(payload []byte) (*Claims, error) {
 		}
 		return err
 	})
-	if refusal, ok := err.(*Error); ok {
+	if refusal, ok := errors.AsType[*Error](err); ok {
 		return nil, refusal
 	}
 	if err != nil {

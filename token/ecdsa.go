@@ -7,8 +7,6 @@ import (
 	"math/big"
 )
 
-var errPublicKey = errors.New("a public key cannot sign")
-
 // ecdsaPublic is the verifying material of ES256, ES384 and ES512 (RFC 7518
 // §3.4).
 type ecdsaPublic struct {

@@ -14,9 +14,9 @@ import (
 // of 32 bytes has fewer once in 10^40; a repeated word has fewer always.
 const minDistinct = 8
 
-// wellKnownSecrets are long enough to pass for keys, and stand in documentation
-// and tutorials, so that an attacker tries them first. Shorter ones are here
-// for the day when someone doubles the rule of length.
+// wellKnownSecrets stand in documentation and tutorials, so that an attacker
+// tries them first. Most are too short anyway, but an error that says "known"
+// is clearer than one that asks for a few bytes more.
 var wellKnownSecrets = []string{
 	"secret", "secretkey", "secret_key", "secret-key", "mysecret", "my-secret", "mysecretkey",
 	"my-secret-key", "supersecret", "super-secret", "supersecretkey", "topsecret", "changeme",

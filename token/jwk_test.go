@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestParseJWK changes one member of a good JWK at a time (Q9).
-func TestParseJWK(t *testing.T) {
+// TestQ9_ParseJWK changes one member of a good JWK at a time.
+func TestQ9_ParseJWK(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		key    *Key

@@ -3,6 +3,7 @@ package token
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"slices"
 	"sync"
 )
@@ -126,7 +127,7 @@ func (s *scratch) readHeader(j *jws) error {
 		}
 		return checkParameter(m.name)
 	})
-	if refusal, ok := err.(*Error); ok {
+	if refusal, ok := errors.AsType[*Error](err); ok {
 		return refusal
 	}
 	if err != nil {

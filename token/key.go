@@ -22,7 +22,7 @@ type Key struct {
 // A material is the cryptography of a key: an HMAC secret, or one half of a
 // pair of keys.
 type material interface {
-	// sign is called only when canSign.
+	// sign fails unless canSign.
 	sign(input []byte) ([]byte, error)
 	verify(input, signature []byte) bool
 	canSign() bool
@@ -33,6 +33,8 @@ type material interface {
 	// members are the parameters of the material in a JWK.
 	members() jwk
 }
+
+var errPublicKey = errors.New("a public key cannot sign")
 
 // KeyOptions says what the material of a key does not say by itself.
 type KeyOptions struct {

@@ -166,8 +166,8 @@ func TestKeyIsCopied(t *testing.T) {
 	}
 }
 
-// TestNewKeyRefuses: no material serves an algorithm that it is not for (Q1).
-func TestNewKeyRefuses(t *testing.T) {
+// TestQ1_NewKeyRefuses: no material serves an algorithm that it is not for.
+func TestQ1_NewKeyRefuses(t *testing.T) {
 	materials := map[family][]any{
 		familyHMAC:    {testKey(HS512).material.(*hmacSecret).secret},
 		familyRSA:     {testRSA(), &testRSA().PublicKey},

@@ -71,3 +71,18 @@ func TestParsePEMRefuses(t *testing.T) {
 		})
 	}
 }
+
+// pemSeeds are all forms of a key.
+func pemSeeds(k *Key) [][]byte {
+	list := [][]byte{nil, []byte("-----BEGIN PUBLIC KEY-----\n")}
+	switch m := k.material.(type) {
+	case *rsaPrivate:
+		list = append(list, pemOf("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(m.private)), pemOf("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(m.key)),
+			pemOf("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(m.private))))
+	case *ecdsaPrivate:
+		list = append(list, pemOf("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(m.private))), pemOf("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(m.private))))
+	case *ed25519Private:
+		list = append(list, pemOf("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(m.private))))
+	}
+	return append(list, pemOf("PUBLIC KEY", must(x509.MarshalPKIXPublicKey(publicOf(k)))))
+}

@@ -14,7 +14,7 @@ import (
 // below; each bound stops one way of making a reader work.
 const (
 	maxDepth      = 16   // nested arrays and objects, the outermost included
-	maxValues     = 1024 // names, values and elements at all depths
+	maxValues     = 1024 // names, values and closing brackets, at all depths
 	maxNumberSize = 64   // bytes of one number
 	maxNameSize   = 256  // bytes of a string that names something: a subject, a key
 )

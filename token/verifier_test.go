@@ -51,8 +51,8 @@ func TestNewVerifierReportsEveryFault(t *testing.T) {
 	}
 }
 
-// TestAlgorithmsNarrow: a key whose algorithm is not wanted is not used (Q1).
-func TestAlgorithmsNarrow(t *testing.T) {
+// TestQ1_AlgorithmsNarrow: a key whose algorithm is not wanted is not used.
+func TestQ1_AlgorithmsNarrow(t *testing.T) {
 	es, rs := testKey(ES256), testKey(RS256)
 	v := newVerifier(t, VerifierConfig{Algorithms: []Algorithm{ES256, PS256}}, es, rs)
 	accepted(t, v, mint(t, es, headerOf(ES256), valid("")))
