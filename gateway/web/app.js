@@ -1,5 +1,5 @@
 import { showClaims } from "./claims.js";
-import { $, duration } from "./dom.js";
+import { $ } from "./dom.js";
 import { Login } from "./login.js";
 import { SocketPanel } from "./socket.js";
 import { Timeline } from "./timeline.js";
@@ -39,9 +39,9 @@ function claimsRead(claims) {
   $("claims-empty").hidden = true;
   $("session-user").textContent = claims.sub;
   $("session-initial").textContent = claims.sub.slice(0, 1);
-  const left = duration(claims.exp - Date.now() / 1000);
+  const until = new Date(claims.exp * 1000).toLocaleTimeString([], { hour12: false });
   const freshness = claims.fresh ? "fresh, from your password" : "not fresh, from a refresh";
-  $("session-detail").textContent = `${login.mode === "cookie" ? "Token in a cookie" : "Token in the request"} · ${freshness} · valid for ${left}`;
+  $("session-detail").textContent = `${login.mode === "cookie" ? "Token in a cookie" : "Token in the request"} · ${freshness} · valid until ${until}`;
 }
 
 function note(text, bad = false) {

@@ -117,6 +117,12 @@ const codes = {
     advice: "Send less at once.",
     actions: ["reconnect"],
   },
+  1011: {
+    title: "The server failed",
+    meaning: "Something went wrong that is not your doing.",
+    advice: randomWait,
+    actions: ["reconnect"],
+  },
   1012: {
     title: "The server is restarting",
     meaning: "Your right to be connected has not changed.",

@@ -27,9 +27,9 @@ export function converse(form, place) {
   });
   socket.addEventListener("message", (event) => line("←", event.data));
   socket.addEventListener("close", (event) => {
-    state.className = "bad";
-    state.textContent = `Closed ${event.code} ${event.reason}`;
     const why = explain(event.code, event.reason);
+    state.className = why.calm ? "" : "bad";
+    state.textContent = `Closed ${event.code} ${event.reason}`;
     line("×", `${why.title}. ${why.meaning} ${why.advice}`);
   });
 }

@@ -1,0 +1,285 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/go-json-experiment/json"
+
+	"wsauth/token"
+)
+
+// A rig is a gateway behind its own server, with a client.
+type rig struct {
+	t      *testing.T
+	g      *Gateway
+	url    string
+	client *http.Client
+	log    *logBuffer
+	stop   context.CancelFunc
+	served chan error // what Serve returned
+}
+
+// start serves a gateway on loopback until the test ends.
+func start(t *testing.T, change ...func(*Config)) *rig {
+	t.Helper()
+	key, err := token.GenerateKey(token.HS256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &logBuffer{}
+	c := Config{Key: key, Authenticate: DemoUser, Logger: slog.New(slog.NewTextHandler(log, nil))}
+	for _, f := range change {
+		f(&c)
+	}
+	g, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{
+		t: t, g: g, url: "http://" + l.Addr().String(), log: log, stop: stop, served: make(chan error, 1),
+		client: &http.Client{
+			Jar:           jar,
+			Timeout:       10 * time.Second,
+			Transport:     &http.Transport{},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+	go func() {
+		r.served <- g.Serve(ctx, l)
+		close(r.served)
+	}()
+	t.Cleanup(func() {
+		r.client.CloseIdleConnections()
+		stop()
+		if err, open := <-r.served; open && err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return r
+}
+
+// An exchange is an answer and its body.
+type exchange struct {
+	*http.Response
+	body string
+}
+
+// decode reads the body as JSON.
+func (e exchange) decode(t *testing.T) map[string]any {
+	t.Helper()
+	var v map[string]any
+	if err := json.Unmarshal([]byte(e.body), &v); err != nil {
+		t.Fatalf("body %q: %v", e.body, err)
+	}
+	return v
+}
+
+// call sends a request, with headers as "Name: value", and holds the answer against the OpenAPI document.
+func (r *rig) call(method, path, body string, headers ...string) exchange {
+	r.t.Helper()
+	req, err := http.NewRequest(method, r.url+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		req.Header.Add(name, value)
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	e := exchange{resp, string(text)}
+	checkDocumented(r.t, req, e)
+	return e
+}
+
+const jsonType = "Content-Type: application/json"
+
+// login logs in the demo user without cookies and returns the tokens.
+func (r *rig) login() (access, refresh string) {
+	r.t.Helper()
+	e := r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType)
+	if e.StatusCode != http.StatusOK {
+		r.t.Fatalf("login: %d %s", e.StatusCode, e.body)
+	}
+	v := e.decode(r.t)
+	return v["access_token"].(string), v["refresh_token"].(string)
+}
+
+// loginCookies logs in the demo user with cookies and returns the CSRF values.
+func (r *rig) loginCookies() (access, refresh string) {
+	r.t.Helper()
+	e := r.call("POST", "/auth/login", `{"username":"test","password":"test","cookies":true}`, jsonType)
+	if e.StatusCode != http.StatusOK {
+		r.t.Fatalf("login: %d %s", e.StatusCode, e.body)
+	}
+	v := e.decode(r.t)
+	return v["csrf_token"].(string), v["refresh_csrf_token"].(string)
+}
+
+// dial opens the socket as a page of the gateway's own would.
+func (r *rig) dial(query string, headers ...string) (*websocket.Conn, *http.Response, error) {
+	r.t.Helper()
+	h := http.Header{"Origin": {r.url}}
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		h.Set(name, value)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, resp, err := websocket.Dial(ctx, r.url+"/ws"+query, &websocket.DialOptions{HTTPHeader: h, HTTPClient: r.client})
+	if conn != nil {
+		r.t.Cleanup(func() { conn.CloseNow() })
+	}
+	return conn, resp, err
+}
+
+// open is dial for a handshake that is accepted.
+func (r *rig) open(query string, headers ...string) *websocket.Conn {
+	r.t.Helper()
+	conn, _, err := r.dial(query, headers...)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return conn
+}
+
+// read reads one message.
+func (r *rig) read(conn *websocket.Conn) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_, message, err := conn.Read(ctx)
+	return string(message), err
+}
+
+// write sends one text message.
+func (r *rig) write(conn *websocket.Conn, message string) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := conn.Write(ctx, websocket.MessageText, []byte(message)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// wantClose reads the close frame that must come next.
+func (r *rig) wantClose(conn *websocket.Conn, code websocket.StatusCode, reason string) {
+	r.t.Helper()
+	message, err := r.read(conn)
+	if err == nil {
+		r.t.Fatalf("got message %q, want close %d %s", message, code, reason)
+	}
+	end, ok := errors.AsType[websocket.CloseError](err)
+	if !ok || end.Code != code || end.Reason != reason {
+		r.t.Fatalf("got %v, want close %d %q", err, code, reason)
+	}
+}
+
+// cookies are what the browser holds for the gateway, by name.
+func (r *rig) cookies() map[string]string {
+	r.t.Helper()
+	u, err := url.Parse(r.url)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, c := range r.client.Jar.Cookies(u) {
+		found[c.Name] = c.Value
+	}
+	return found
+}
+
+// wantProblem holds e against the form of an error answer.
+func wantProblem(t *testing.T, e exchange, status int, reason, detail string) {
+	t.Helper()
+	if e.StatusCode != status {
+		t.Fatalf("status %d, want %d; body %s", e.StatusCode, status, e.body)
+	}
+	if got := e.Header.Get("Content-Type"); got != "application/problem+json" {
+		t.Errorf("Content-Type %q", got)
+	}
+	v := e.decode(t)
+	if v["status"] != float64(status) || v["title"] != http.StatusText(status) {
+		t.Errorf("status and title in %s do not say %d", e.body, status)
+	}
+	if got, _ := v["reason"].(string); got != reason {
+		t.Errorf("reason %q, want %q", got, reason)
+	}
+	if got, _ := v["detail"].(string); !strings.Contains(got, detail) || got == "" {
+		t.Errorf("detail %q, want %q in it", got, detail)
+	}
+}
+
+// A logBuffer collects a log; it is safe for concurrent use.
+type logBuffer struct {
+	mu    sync.Mutex
+	buf   bytes.Buffer
+	grown chan struct{} // closed at the next write; nil when nobody waits
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.grown != nil {
+		close(l.grown)
+		l.grown = nil
+	}
+	return l.buf.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// waitFor returns when the log holds text: the end of a socket is logged after the client has seen it.
+func (l *logBuffer) waitFor(t *testing.T, text string) {
+	t.Helper()
+	late := time.After(10 * time.Second)
+	for {
+		l.mu.Lock()
+		if strings.Contains(l.buf.String(), text) {
+			l.mu.Unlock()
+			return
+		}
+		if l.grown == nil {
+			l.grown = make(chan struct{})
+		}
+		grown := l.grown
+		l.mu.Unlock()
+		select {
+		case <-grown:
+		case <-late:
+			t.Fatalf("the log does not say %q: %s", text, l)
+		}
+	}
+}

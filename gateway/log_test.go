@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+)
+
+func TestR6_NothingSecretIsLogged(t *testing.T) {
+	const canary = "CANARY-7f3a"
+	r := start(t)
+	access, refresh := r.login()
+	r.call("POST", "/auth/login", `{"username":"test","password":"`+canary+`"}`, jsonType)
+	r.call("POST", "/auth/login", `{"username":"test","`+canary+`":1}`, jsonType)
+	r.call("GET", "/auth/session?"+canary+"="+canary, "", bearer(canary))
+	r.call("GET", "/auth/session", "", "Cookie: access_token_cookie="+canary+"; x="+canary)
+	r.call("POST", "/auth/refresh", "", csrf(canary), bearer(access+canary))
+	r.call("GET", "/"+canary, "")
+	for _, query := range []string{"?token=" + canary, "?token=" + access + canary, "?token=" + refresh, "?token=" + access + "&token=" + canary} {
+		if _, err := r.read(r.open(query)); err == nil {
+			t.Errorf("%s was accepted", query)
+		}
+	}
+	conn := r.open("?token=" + access + "&x=" + canary)
+	if _, err := r.read(conn); err != nil {
+		t.Fatal(err)
+	}
+	r.write(conn, canary)
+	if got, err := r.read(conn); got != canary {
+		t.Fatal(got, err)
+	}
+	r.call("POST", "/auth/logout", "", bearer(access))
+	r.loginCookies()
+	held := r.cookies()
+	r.stop()
+	r.wantClose(conn, 1012, "restarting")
+	if err := <-r.served; err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"logged in", "login failed", "refused", "socket opened", "socket ended", "restarting", "logged out"} {
+		r.log.waitFor(t, line)
+	}
+	log := r.log.String()
+	secrets := map[string]string{
+		"the canary":                   canary,
+		"the access token's claims":    strings.Split(access, ".")[1],
+		"the access token's signature": strings.Split(access, ".")[2],
+		"the refresh token's claims":   strings.Split(refresh, ".")[1],
+	}
+	for name, value := range held {
+		secrets["the cookie "+name] = value
+	}
+	for name, secret := range secrets {
+		if secret == "" || strings.Contains(log, secret) {
+			t.Errorf("the log holds %s", name)
+		}
+	}
+}
+
+func TestR5_NamesCannotForgeLines(t *testing.T) {
+	r := start(t)
+	name := "a\nlevel=INFO msg=\"logged in\" user=root\r\x1b[31m\u202e" + strings.Repeat("x", 200)
+	body := `{"username":` + quoteJSON(t, name) + `,"password":"x"}`
+	before := strings.Count(r.log.String(), "\n")
+	if e := r.call("POST", "/auth/login", body, jsonType); e.StatusCode != 401 {
+		t.Fatalf("%d %s", e.StatusCode, e.body)
+	}
+	log := r.log.String()
+	if got := strings.Count(log, "\n") - before; got != 1 {
+		t.Errorf("one attempt made %d lines: %q", got, log)
+	}
+	if strings.ContainsAny(log, "\r\x1b\u202e") || strings.Contains(log, strings.Repeat("x", 100)) {
+		t.Errorf("the name is in the log unescaped or uncut: %q", log)
+	}
+}
+
+func quoteJSON(t *testing.T, s string) string {
+	t.Helper()
+	b, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}

@@ -1,0 +1,174 @@
+package gateway
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestServeDrains(t *testing.T) {
+	r := start(t)
+	access, _ := r.login()
+	conn := r.open("?token=" + access)
+	if _, err := r.read(conn); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	r.wantClose(conn, 1012, "restarting")
+	if err := <-r.served; err != nil {
+		t.Fatalf("Serve: %v", err)
+	}
+	if c, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://")); err == nil {
+		c.Close()
+		t.Error("the listener still takes connections")
+	}
+}
+
+func TestServeReportsAListenerThatFails(t *testing.T) {
+	r := start(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if err := r.g.Serve(t.Context(), l); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestEveryAnswerIsStrict(t *testing.T) {
+	r := start(t)
+	for _, path := range []string{"/", "/docs", "/openapi.json", "/assets/app.js", "/assets/none", "/nowhere", "/auth/session", "/ws"} {
+		e := r.call("GET", path, "")
+		for name, want := range map[string]string{
+			"X-Content-Type-Options":     "nosniff",
+			"Referrer-Policy":            "no-referrer",
+			"Cross-Origin-Opener-Policy": "same-origin",
+			"Content-Security-Policy":    contentSecurityPolicy,
+		} {
+			if got := e.Header.Get(name); got != want {
+				t.Errorf("%s: %s is %q, want %q", path, name, got, want)
+			}
+		}
+	}
+	for _, part := range []string{"default-src 'none'", "frame-ancestors 'none'", "script-src 'self';", "style-src 'self';", "connect-src 'self';"} {
+		if !strings.Contains(contentSecurityPolicy, part) {
+			t.Errorf("the policy has no %q", part)
+		}
+	}
+	if strings.Contains(contentSecurityPolicy, "unsafe") {
+		t.Error("the policy has an unsafe part")
+	}
+}
+
+func TestUnknownPathsAndMethods(t *testing.T) {
+	r := start(t)
+	for _, path := range []string{"/nowhere", "/auth", "/auth/", "/auth/login/x", "/docs/", "/assets/", "/assets/a/b", "/ws/x"} {
+		wantProblem(t, r.call("GET", path, ""), 404, "", "nothing at this address")
+	}
+	for _, path := range []string{"/assets/none.js", "/assets/..%2fserver.go", "/assets/%2e%2e"} { // R13
+		if e := r.call("GET", path, ""); e.StatusCode != 404 && e.StatusCode != 301 && e.StatusCode != 307 {
+			t.Errorf("%s: %d", path, e.StatusCode)
+		}
+	}
+	for _, tt := range []struct{ method, path, allow string }{
+		{"GET", "/auth/login", "POST"},
+		{"DELETE", "/auth/refresh", "POST"},
+		{"HEAD", "/auth/logout", "POST"},
+		{"POST", "/auth/session", "GET, HEAD"},
+		{"PUT", "/", "GET, HEAD"},
+		{"POST", "/assets/app.js", "GET, HEAD"},
+		{"POST", "/ws", "GET, HEAD"},
+		{"TRACE", "/", "GET, HEAD, POST"}, // R14
+	} {
+		e := r.call(tt.method, tt.path, "")
+		if e.StatusCode != 405 || e.Header.Get("Allow") != tt.allow {
+			t.Errorf("%s %s: %d, Allow %q; want 405, %q", tt.method, tt.path, e.StatusCode, e.Header.Get("Allow"), tt.allow)
+		}
+		if tt.method != "HEAD" && !strings.Contains(e.body, "method_not_allowed") {
+			t.Errorf("%s %s: body %q", tt.method, tt.path, e.body)
+		}
+	}
+}
+
+func TestT11_LongHeads(t *testing.T) {
+	r := start(t)
+	for name, tt := range map[string]struct {
+		path, header string
+		status       int
+	}{
+		"target of 9 KiB":       {"/?" + strings.Repeat("a", 9<<10), "A: b", 414},
+		"target of 64 KiB":      {"/?" + strings.Repeat("a", 64<<10), "A: b", 414},
+		"10,000 parameters":     {"/ws?" + strings.Repeat("a=b&", 10_000), "A: b", 414},
+		"header of 33 KiB":      {"/", "A: " + strings.Repeat("b", 33<<10), 431},
+		"headers of 2 MiB":      {"/", "A: " + strings.Repeat("b", 2<<20), 431},
+		"33 KiB of short lines": {"/", strings.TrimSuffix(strings.Repeat("A: b\r\n", 33<<10/6), "\r\n"), 431},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := r.raw("GET " + tt.path + " HTTP/1.1\r\nHost: x\r\n" + tt.header + "\r\n\r\n"); got != tt.status {
+				t.Errorf("status %d, want %d", got, tt.status)
+			}
+		})
+	}
+	if e := r.call("GET", "/?"+strings.Repeat("a", 8000), "", "A: "+strings.Repeat("b", 30<<10)); e.StatusCode != 200 {
+		t.Errorf("a head within the limits: %d", e.StatusCode)
+	}
+}
+
+func TestR14_Connect(t *testing.T) {
+	r := start(t)
+	if got := r.raw("CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"); got != 405 {
+		t.Errorf("status %d, want 405", got)
+	}
+}
+
+// raw sends bytes and returns the status of the answer. The server may answer and hang up before it has read all.
+func (r *rig) raw(request string) int {
+	r.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		r.t.Fatal(err)
+	}
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		_, _ = io.WriteString(conn, request)
+	}()
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	resp.Body.Close()
+	conn.Close()
+	<-written
+	return resp.StatusCode
+}
+
+func TestH10_SlowHeadIsCut(t *testing.T) {
+	t.Parallel() // it takes the five seconds of the limit
+	r := start(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	begun := time.Now()
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nA"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(begun.Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.ReadAll(conn)
+	if took := time.Since(begun); err != nil || took > 6*time.Second {
+		t.Errorf("cut after %v (%v), want 5 seconds", took, err)
+	}
+}
