@@ -1,0 +1,196 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// stopBrowser ends the browser, if there is one.
+var stopBrowser = func() {}
+
+// browser starts the one browser of this package, with the flags that a person
+// would use on a machine without a screen.
+var browser = sync.OnceValues(func() (context.Context, error) {
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(),
+		chromedp.ExecPath(path),
+		chromedp.Headless,
+		chromedp.NoSandbox, // root cannot have one
+		chromedp.DisableGPU,
+		chromedp.NoFirstRun,
+		chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true),
+		chromedp.UserDataDir(filepath.Join(scratch, "profile")),
+	)
+	ctx, _ = chromedp.NewContext(ctx)
+	stopBrowser = func() {
+		bounded, done := context.WithTimeout(ctx, patience)
+		defer done()
+		_ = chromedp.Cancel(bounded) // whatever is left is killed
+		cancel()
+	}
+	return ctx, chromedp.Do(ctx)
+})
+
+// A tab is one tab of the browser, with cookies of its own.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+}
+
+// newTab opens a tab for the rest of the test. The test fails when a page does
+// not catch an exception, or breaks its Content-Security-Policy.
+func newTab(t *testing.T) *tab {
+	t.Helper()
+	parent, err := browser()
+	if err != nil {
+		skip(t, "no browser: "+err.Error())
+	}
+	ctx, cancel := chromedp.NewContext(parent,
+		chromedp.WithNewBrowserContext(),
+		chromedp.WithListener(func(ev any) {
+			switch ev := ev.(type) {
+			case *runtime.EventExceptionThrown:
+				t.Errorf("the page threw: %s", ev.ExceptionDetails.Text)
+			case *cdplog.EventEntryAdded:
+				if ev.Entry.Source == cdplog.EntrySourceSecurity {
+					t.Errorf("the page broke its policy: %s", ev.Entry.Text)
+				}
+			}
+		}))
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return &tab{t, ctx}
+}
+
+// do runs steps, each within the patience of the test.
+func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// open goes to an address.
+func (b *tab) open(url string) {
+	b.t.Helper()
+	b.do(chromedp.Navigate(url))
+}
+
+// click clicks what a CSS selector finds, as soon as it can be seen.
+func (b *tab) click(selector string) {
+	b.t.Helper()
+	b.do(chromedp.Click(chromedp.CSS(selector), visible))
+}
+
+var visible = chromedp.QueryOption(chromedp.NodeVisible)
+
+// fill replaces the text of a field, key by key.
+func (b *tab) fill(selector, text string) {
+	b.t.Helper()
+	b.set(selector, "")
+	b.do(chromedp.SendKeys(chromedp.CSS(selector), text, visible))
+}
+
+// set sets the value of a field at once, as pasting and choosing do.
+func (b *tab) set(selector, value string) {
+	b.t.Helper()
+	assign := fmt.Sprintf("document.querySelector(%s).value = %s", strconv.Quote(selector), strconv.Quote(value))
+	b.do(chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Evaluate[chromedp.Void](assign))
+}
+
+// text is what a person reads in an element, as soon as it can be seen.
+func (b *tab) text(selector string) string {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	text, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS(selector), visible))
+	if err != nil {
+		b.t.Fatalf("%s: %v", selector, err)
+	}
+	return text
+}
+
+// run evaluates an expression in the page, a promise's value included.
+func run[T any](b *tab, expression string) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+// until waits until an expression is truthy, and returns it. chromedp.Poll
+// makes a function from a string, which a page's Content-Security-Policy
+// forbids.
+func until[T any](b *tab, expression string) T {
+	b.t.Helper()
+	return run[T](b, fmt.Sprintf(`new Promise((done, fail) => {
+		const look = () => { const v = (%s); v ? done(v) : performance.now() < late ? setTimeout(look, 20) : fail(%s) };
+		const late = performance.now() + %d;
+		look();
+	})`, expression, strconv.Quote("never: "+expression), patience.Milliseconds()))
+}
+
+// An end is what a page learns about a socket: its close event, and what came
+// before.
+type end struct {
+	Code     int      `json:"code"`
+	Reason   string   `json:"reason"`
+	Opened   bool     `json:"opened"`
+	Messages []string `json:"messages"`
+}
+
+// dial opens a socket from within the page and waits for its end.
+func (b *tab) dial(url string) end {
+	b.t.Helper()
+	return run[end](b, fmt.Sprintf(`new Promise((done) => {
+		const seen = {opened: false, messages: []};
+		const socket = new WebSocket(%s);
+		socket.onopen = () => { seen.opened = true };
+		socket.onmessage = (event) => seen.messages.push(event.data);
+		socket.onclose = (event) => done({...seen, code: event.code, reason: event.reason});
+	})`, strconv.Quote(url)))
+}
+
+// watchSockets lets the page note the end of the sockets that it opens from
+// now on, for lastEnd.
+func (b *tab) watchSockets() {
+	b.t.Helper()
+	b.do(chromedp.Evaluate[chromedp.Void](`window.WebSocket = class extends WebSocket {
+		constructor(...args) {
+			super(...args);
+			const seen = {opened: false, messages: []};
+			this.addEventListener("open", () => { seen.opened = true });
+			this.addEventListener("message", (event) => seen.messages.push(event.data));
+			this.addEventListener("close", (event) => { window.lastEnd = {...seen, code: event.code, reason: event.reason} });
+		}
+	}`))
+}
+
+// lastEnd waits for the end of a socket that the page opened after
+// watchSockets.
+func (b *tab) lastEnd() end {
+	b.t.Helper()
+	return until[end](b, "window.lastEnd")
+}

@@ -1,0 +1,40 @@
+// Package e2e runs the programs as a person does, from their source, and looks
+// at them with a real browser: what a page learns about a WebSocket, only a
+// browser can tell.
+package e2e
+
+import (
+	"log"
+	"os"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait of these tests: for a program, for the browser,
+// for a condition of a page.
+const patience = 15 * time.Second
+
+// scratch holds the programs and the browser's profile.
+var scratch string
+
+func TestMain(m *testing.M) {
+	var err error
+	if scratch, err = os.MkdirTemp("", "wsauth-e2e-"); err != nil {
+		log.Fatal(err)
+	}
+	status := m.Run()
+	stopBrowser()
+	if err := os.RemoveAll(scratch); err != nil {
+		log.Print(err)
+	}
+	os.Exit(status)
+}
+
+// skip skips the test, visibly, unless everything must run.
+func skip(t *testing.T, reason string) {
+	t.Helper()
+	if os.Getenv("WSAUTH_TEST_ALL") == "1" {
+		t.Fatal(reason)
+	}
+	t.Skip(reason)
+}

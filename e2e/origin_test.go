@@ -1,0 +1,84 @@
+package e2e
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// noSocket is all that a page learns where the handshake is refused in HTTP.
+var noSocket = end{Code: 1006, Messages: []string{}}
+
+// otherSite serves a page of another origin: the same host, another port. The
+// browser sends it the same cookies, since those know no ports.
+func otherSite(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte("<!doctype html><title>Other site</title>"))
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func TestForeignPageGetsNoSocket(t *testing.T) {
+	server := startServer(t)
+	other := otherSite(t)
+	socket := strings.Replace(server.url, "http", "ws", 1) + "/ws"
+
+	t.Run("with a token", func(t *testing.T) {
+		var login tokens
+		post(t, server.url+"/auth/login", testUser, &login)
+		page := newTab(t)
+		page.open(other)
+		if diff := cmp.Diff(noSocket, page.dial(socket+"?token="+login.Access)); diff != "" {
+			t.Error(diff)
+		}
+		page.open(server.url)
+		if got := page.dial(socket + "?token=nonsense"); got.Code != 3000 {
+			t.Errorf("the server's own page got %+v, want to read why", got)
+		}
+	})
+
+	t.Run("with cookies and a stolen CSRF value", func(t *testing.T) {
+		page := newTab(t)
+		logIn(page, server, "cookie")
+		page.open(other)
+		stolen := run[string](page, `document.cookie.match(/csrf_access_token=([^;]*)/)[1]`)
+		if diff := cmp.Diff(noSocket, page.dial(socket+"?csrf_token="+stolen)); diff != "" {
+			t.Error(diff)
+		}
+	})
+
+	server.output.wait(t, regexp.MustCompile(`reason=origin_not_allowed(?s:.*)reason=origin_not_allowed`))
+}
+
+func TestForeignPageAndTheExamples(t *testing.T) {
+	other := otherSite(t)
+
+	t.Run("query", func(t *testing.T) {
+		server := start(t, "query", "-addr", "127.0.0.1:0")
+		var login tokens
+		post(t, server.url+"/login", testUser, &login)
+		page := newTab(t)
+		page.open(other)
+		if diff := cmp.Diff(noSocket, page.dial(strings.Replace(server.url, "http", "ws", 1)+"/ws?token="+login.Access)); diff != "" {
+			t.Error(diff)
+		}
+	})
+
+	t.Run("cookie", func(t *testing.T) {
+		server := start(t, "cookie", "-addr", "127.0.0.1:0")
+		page := newTab(t)
+		page.open(server.url + "/get-cookie")
+		page.open(other)
+		stolen := run[string](page, `document.cookie.match(/csrf_access_token=([^;]*)/)[1]`)
+		if diff := cmp.Diff(noSocket, page.dial(strings.Replace(server.url, "http", "ws", 1)+"/ws?csrf_token="+stolen)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}

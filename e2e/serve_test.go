@@ -1,0 +1,186 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// ways are the values of the page's choice how the token travels.
+var ways = []string{"token", "cookie"}
+
+// logIn logs the test user in on the server's page.
+func logIn(b *tab, server *program, way string) {
+	b.t.Helper()
+	b.open(server.url)
+	b.click("#transport-" + way)
+	b.click("#login-button")
+	if got := b.text("#session-user"); got != "test" {
+		b.t.Fatalf("logged in as %q, want test", got)
+	}
+}
+
+// openSocket opens the page's socket with what the person chose to send.
+func openSocket(b *tab, attempt string) {
+	b.t.Helper()
+	b.set("#attempt", attempt)
+	b.click("#open-button")
+}
+
+const socketOpen = `document.querySelector("#socket-state").dataset.state === "open"`
+
+// wantEnd fails unless the page tells the person this end of the socket.
+func wantEnd(b *tab, code, reason, title string) {
+	b.t.Helper()
+	until[bool](b, `!document.querySelector("#end").hidden`)
+	if got := b.text("#end-code"); got != code {
+		b.t.Errorf("the page shows code %q, want %s", got, code)
+	}
+	if got := run[string](b, `document.querySelector("#end-reason").textContent`); got != reason {
+		b.t.Errorf("the page shows reason %q, want %s", got, reason)
+	}
+	if got := b.text("#end-title"); !strings.Contains(got, title) {
+		b.t.Errorf("the page explains %q, want %q", got, title)
+	}
+	if got := b.text("#end-advice"); got == "" {
+		b.t.Error("the page gives no advice")
+	}
+}
+
+func TestServeEcho(t *testing.T) {
+	server := startServer(t)
+	for _, way := range ways {
+		t.Run(way, func(t *testing.T) {
+			page := newTab(t)
+			logIn(page, server, way)
+			openSocket(page, "good")
+			until[bool](page, socketOpen)
+			page.fill("#message", "Grüße, 世界")
+			page.click("#send-button")
+			if got := until[string](page, `document.querySelector("#messages li:not(.system, .sent)")?.textContent`); got != "Grüße, 世界" {
+				t.Errorf("the echo is %q", got)
+			}
+			if page.text("#expiry-text") == "" {
+				t.Error("the page does not say how long the socket may stay")
+			}
+			page.click("#close-button")
+			wantEnd(page, "1000", "done", "Closed as agreed")
+		})
+	}
+}
+
+func TestServeTokenByHeader(t *testing.T) {
+	server := startServer(t)
+	page := newTab(t)
+	logIn(page, server, "token")
+	page.click("#session-button")
+	if got := page.text("#session-note"); !strings.Contains(got, "Authorization header") {
+		t.Errorf("the page says %q", got)
+	}
+}
+
+func TestServeRefusals(t *testing.T) {
+	server := startServer(t)
+	refusals := []struct{ way, attempt, code, reason, title string }{
+		{"token", "none", "3000", "token_missing", "No token"},
+		{"token", "tampered", "3000", "token_invalid", "not genuine"},
+		{"token", "refresh", "3003", "wrong_token_type", "another kind"},
+		{"cookie", "none", "3003", "csrf_mismatch", "CSRF"},
+		{"cookie", "tampered", "3003", "csrf_mismatch", "CSRF"},
+	}
+	for _, r := range refusals {
+		t.Run(r.way+"/"+r.attempt, func(t *testing.T) {
+			page := newTab(t)
+			logIn(page, server, r.way)
+			openSocket(page, r.attempt)
+			wantEnd(page, r.code, r.reason, r.title)
+		})
+	}
+}
+
+// The socket ends with its token, and the page can bring it back.
+func TestServeExpiry(t *testing.T) {
+	server := startServer(t, "--access-ttl", "3s")
+	for _, way := range ways {
+		t.Run(way, func(t *testing.T) {
+			page := newTab(t)
+			logIn(page, server, way)
+			openSocket(page, "good")
+			until[bool](page, socketOpen)
+			wantEnd(page, "3000", "token_expired", "time is up")
+			page.click("#end-refresh")
+			until[bool](page, socketOpen)
+		})
+	}
+}
+
+func TestServeRestart(t *testing.T) {
+	server := startServer(t)
+	page := newTab(t)
+	logIn(page, server, "token")
+	openSocket(page, "good")
+	until[bool](page, socketOpen)
+	server.terminate(t)
+	wantEnd(page, "1012", "restarting", "restarting")
+}
+
+func TestServeWrongPassword(t *testing.T) {
+	server := startServer(t)
+	page := newTab(t)
+	page.open(server.url)
+	page.fill("#password", "wrong")
+	page.click("#login-button")
+	if got := page.text("#login-error"); got != "Bad username or password" {
+		t.Errorf("the page says %q", got)
+	}
+}
+
+// After a logout the token that the page had opens no socket.
+func TestServeLogout(t *testing.T) {
+	server := startServer(t)
+	var login tokens
+	post(t, server.url+"/auth/login", testUser, &login)
+	page := newTab(t)
+	page.open(server.url)
+	socket := strings.Replace(server.url, "http", "ws", 1) + "/ws?token=" + login.Access
+	logout := `fetch("/auth/logout", {method: "POST", headers: {Authorization: "Bearer ` + login.Access + `"}}).then((r) => r.status)`
+	if status := run[int](page, logout); status != http.StatusNoContent {
+		t.Fatalf("the logout is answered with %d", status)
+	}
+	if got := page.dial(socket); got.Code != 3000 || got.Reason != "token_revoked" || len(got.Messages) != 0 {
+		t.Errorf("the socket got %+v", got)
+	}
+}
+
+// The page can be used without a mouse.
+func TestServeByKeyboard(t *testing.T) {
+	server := startServer(t)
+	page := newTab(t)
+	page.open(server.url)
+	tabTo(page, "password")
+	page.do(chromedp.KeyEvent("\r"))
+	page.text("#session-user")
+	tabTo(page, "open-button")
+	page.do(chromedp.KeyEvent("\r"))
+	until[bool](page, socketOpen)
+	until[bool](page, `document.activeElement.id === "message"`)
+	page.do(chromedp.KeyEvent("hello\r"))
+	if got := until[string](page, `document.querySelector("#messages li:not(.system, .sent)")?.textContent`); got != "hello" {
+		t.Errorf("the echo is %q", got)
+	}
+}
+
+// tabTo presses the tab key until the element with that id has the focus.
+func tabTo(b *tab, id string) {
+	b.t.Helper()
+	const most = 40
+	for range most {
+		if run[string](b, "document.activeElement.id") == id {
+			return
+		}
+		b.do(chromedp.KeyEvent("\t"))
+	}
+	b.t.Fatalf("the tab key does not reach #%s", id)
+}
