@@ -438,6 +438,7 @@ func TestAttackJ18_ECDSA(t *testing.T) {
 			refused(t, v, with(der), ErrSignature)
 			refused(t, v, with(signature[:2*size-1]), ErrSignature)
 			refused(t, v, with(append([]byte{0}, signature...)), ErrSignature)
+			refused(t, v, with(slices.Concat(signature[:size], []byte{0}, signature[size:])), ErrSignature)
 
 			// The twin is as valid. It is another text with the same jti,
 			// which is why state is kept by jti.

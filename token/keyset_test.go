@@ -80,6 +80,10 @@ func TestKeySetSelection(t *testing.T) {
 	refused(t, v, token(a, "x"), ErrSignature)
 	refused(t, v, token(a, "e"), ErrSignature)
 
+	// The alg of a token is signed too, but a key answers for its own alone.
+	refused(t, v, mint(t, a, headerOf(EdDSA), valid("")), ErrSignature)
+	refused(t, v, mint(t, a, headerWith(EdDSA, `"kid":"a"`), valid("")), ErrSignature)
+
 	// A mixed set leaves nothing to guesses.
 	mixed := newVerifier(t, VerifierConfig{}, a, named(testKey(HS256), "h"))
 	accepted(t, mixed, token(a, "a"))
