@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"wsauth": main})
+}
+
+// The scripts drive the real command. They may use, beside testscript's own commands:
+//
+//	start ARGS…        run "wsauth ARGS…" until it listens; sets $URL and $ADDR
+//	signal TERM|INT    send it a signal
+//	saw TEXT           wait until its log holds TEXT
+//	ended CODE         wait until it has ended, with that exit code, or -1 by a signal; its log is then in the file "log"
+//	socket             log in and open a socket
+//	closed CODE REASON read the close frame of that socket
+//	mode FILE MODE     check the permissions of a file
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			home := filepath.Join(e.WorkDir, "home")
+			e.Vars = append(e.Vars, "HOME="+home, "XDG_DATA_HOME=")
+			e.Values[serverKey{}] = &server{}
+			return os.Mkdir(home, 0o700)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"start":  func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).start(ts, args) },
+			"signal": func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).signal(ts, args[0]) },
+			"saw":    func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).saw(ts, args[0]) },
+			"ended":  func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).ended(ts, args[0]) },
+			"socket": func(ts *testscript.TestScript, _ bool, _ []string) { theServer(ts).open(ts) },
+			"closed": func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).closed(ts, args[0], args[1]) },
+			"mode":   mode,
+		},
+	})
+}
+
+func mode(ts *testscript.TestScript, _ bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[1] {
+		ts.Fatalf("mode of %s is %s, want %s", args[0], got, args[1])
+	}
+}
+
+type serverKey struct{}
+
+// A server is a running "wsauth serve" of one script.
+type server struct {
+	cmd   *exec.Cmd
+	lines chan string // its log, line by line; closed when it has ended
+	log   bytes.Buffer
+	url   string
+	conn  *websocket.Conn
+}
+
+func theServer(ts *testscript.TestScript) *server { return ts.Value(serverKey{}).(*server) }
+
+var urlOf = regexp.MustCompile(`url"?[=:]"?(http://[^/]+)/`)
+
+func (s *server) start(ts *testscript.TestScript, args []string) {
+	path, err := exec.LookPath(filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "wsauth"))
+	ts.Check(err)
+	s.cmd = exec.Command(path, args...)
+	s.cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "XDG_DATA_HOME", "GOCOVERDIR", "TMPDIR"} {
+		s.cmd.Env = append(s.cmd.Env, name+"="+ts.Getenv(name))
+	}
+	stderr, err := s.cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(s.cmd.Start())
+	ts.Defer(func() {
+		_ = s.cmd.Process.Kill() // it may have ended as it should
+		_ = s.cmd.Wait()
+	})
+	s.log.Reset()
+	lines := make(chan string, 1000)
+	s.lines = lines
+	go func() {
+		defer close(lines)
+		for in := bufio.NewScanner(stderr); in.Scan(); {
+			lines <- in.Text()
+		}
+	}()
+	s.saw(ts, "listening")
+	found := urlOf.FindStringSubmatch(s.log.String())
+	if found == nil {
+		ts.Fatalf("no address in the log: %s", &s.log)
+	}
+	s.url = found[1]
+	ts.Setenv("URL", s.url)
+	ts.Setenv("ADDR", strings.TrimPrefix(s.url, "http://"))
+}
+
+// saw reads the log until it holds text.
+func (s *server) saw(ts *testscript.TestScript, text string) {
+	late := time.After(20 * time.Second)
+	for !strings.Contains(s.log.String(), text) {
+		select {
+		case line, open := <-s.lines:
+			if !open {
+				ts.Fatalf("it ended without saying %q: %s", text, &s.log)
+			}
+			s.log.WriteString(line + "\n")
+		case <-late:
+			ts.Fatalf("it does not say %q: %s", text, &s.log)
+		}
+	}
+}
+
+func (s *server) signal(ts *testscript.TestScript, name string) {
+	sig, ok := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT}[name]
+	if !ok {
+		ts.Fatalf("unknown signal %s", name)
+	}
+	ts.Check(s.cmd.Process.Signal(sig))
+}
+
+func (s *server) ended(ts *testscript.TestScript, code string) {
+	for line := range s.lines {
+		s.log.WriteString(line + "\n")
+	}
+	err := s.cmd.Wait()
+	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		ts.Fatalf("wait: %v", err)
+	}
+	if got := strconv.Itoa(s.cmd.ProcessState.ExitCode()); got != code {
+		ts.Fatalf("exit code %s, want %s; log: %s", got, code, &s.log)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("log"), s.log.Bytes(), 0o600))
+}
+
+func (s *server) open(ts *testscript.TestScript) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	resp, err := http.Post(s.url+"/auth/login", "application/json", strings.NewReader(`{"username":"test","password":"test"}`))
+	ts.Check(err)
+	defer resp.Body.Close()
+	var tokens struct {
+		Access string `json:"access_token"`
+	}
+	body, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	ts.Check(json.Unmarshal(body, &tokens))
+	s.conn, _, err = websocket.Dial(ctx, s.url+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + tokens.Access}}})
+	ts.Check(err)
+	ts.Defer(func() { s.conn.CloseNow() })
+	_, _, err = s.conn.Read(ctx) // the welcome
+	ts.Check(err)
+}
+
+func (s *server) closed(ts *testscript.TestScript, code, reason string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	_, message, err := s.conn.Read(ctx)
+	end, ok := errors.AsType[websocket.CloseError](err)
+	if !ok || strconv.Itoa(int(end.Code)) != code || end.Reason != reason {
+		ts.Fatalf("got %q, %v; want close %s %s", message, err, code, reason)
+	}
+}
