@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -63,7 +64,7 @@ func TestR5_NamesCannotForgeLines(t *testing.T) {
 	name := "a\nlevel=INFO msg=\"logged in\" user=root\r\x1b[31m\u202e" + strings.Repeat("x", 200)
 	body := `{"username":` + quoteJSON(t, name) + `,"password":"x"}`
 	before := strings.Count(r.log.String(), "\n")
-	if e := r.call("POST", "/auth/login", body, jsonType); e.StatusCode != 401 {
+	if e := r.call("POST", "/auth/login", body, jsonType); e.StatusCode != http.StatusUnauthorized {
 		t.Fatalf("%d %s", e.StatusCode, e.body)
 	}
 	log := r.log.String()

@@ -13,7 +13,7 @@ func TestLoginAnswersTokens(t *testing.T) {
 	r := start(t)
 	e := r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType)
 	v := e.decode(t)
-	if e.StatusCode != 200 || v["token_type"] != "Bearer" || v["expires_in"] != float64(900) {
+	if e.StatusCode != http.StatusOK || v["token_type"] != "Bearer" || v["expires_in"] != float64(900) {
 		t.Errorf("%d %s", e.StatusCode, e.body)
 	}
 	if got := e.Header.Get("Cache-Control"); got != "no-store" {
@@ -111,7 +111,7 @@ func TestLoginRefusesBadBodies(t *testing.T) {
 			wantProblem(t, r.call("POST", "/auth/login", tt.body, headers...), tt.status, "invalid_request", tt.detail)
 		})
 	}
-	if e := r.call("POST", "/auth/login", good, "Content-Type: application/json; charset=UTF-8"); e.StatusCode != 200 {
+	if e := r.call("POST", "/auth/login", good, "Content-Type: application/json; charset=UTF-8"); e.StatusCode != http.StatusOK {
 		t.Errorf("a charset of UTF-8 is refused: %d %s", e.StatusCode, e.body)
 	}
 }
@@ -120,7 +120,7 @@ func TestR3_LoginIsLimitedByName(t *testing.T) {
 	r := start(t)
 	bad := `{"username":"test","password":"wrong"}`
 	for i := range 10 {
-		if e := r.call("POST", "/auth/login", bad, jsonType); e.StatusCode != 401 {
+		if e := r.call("POST", "/auth/login", bad, jsonType); e.StatusCode != http.StatusUnauthorized {
 			t.Fatalf("attempt %d: %d", i+1, e.StatusCode)
 		}
 	}
@@ -129,10 +129,10 @@ func TestR3_LoginIsLimitedByName(t *testing.T) {
 	if s, err := strconv.Atoi(e.Header.Get("Retry-After")); err != nil || s < 1 || s > 6 {
 		t.Errorf("Retry-After %q, want 1 to 6 seconds", e.Header.Get("Retry-After"))
 	}
-	if e := r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType); e.StatusCode != 429 {
+	if e := r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType); e.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("the right password passes a name that is limited: %d", e.StatusCode)
 	}
-	if e := r.call("POST", "/auth/login", `{"username":"other","password":"wrong"}`, jsonType); e.StatusCode != 401 {
+	if e := r.call("POST", "/auth/login", `{"username":"other","password":"wrong"}`, jsonType); e.StatusCode != http.StatusUnauthorized {
 		t.Errorf("another name is limited too: %d", e.StatusCode)
 	}
 }

@@ -125,7 +125,7 @@ func TestCheckDocumentedRefuses(t *testing.T) {
 		"wrong constant":      {200, `{"access_token":"a","refresh_token":"b","token_type":"bearer","expires_in":1}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			req := httptest.NewRequest("POST", "/auth/login", nil)
+			req := httptest.NewRequest(http.MethodPost, "/auth/login", nil)
 			err := openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
 				RequestValidationInput: &openapi3filter.RequestValidationInput{Request: req, Route: route},
 				Status:                 tt.status,

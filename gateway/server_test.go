@@ -71,7 +71,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		wantProblem(t, r.call("GET", path, ""), 404, "", "nothing at this address")
 	}
 	for _, path := range []string{"/assets/none.js", "/assets/..%2fserver.go", "/assets/%2e%2e"} { // R13
-		if e := r.call("GET", path, ""); e.StatusCode != 404 && e.StatusCode != 301 && e.StatusCode != 307 {
+		if e := r.call("GET", path, ""); e.StatusCode != http.StatusNotFound && e.StatusCode != http.StatusMovedPermanently && e.StatusCode != http.StatusTemporaryRedirect {
 			t.Errorf("%s: %d", path, e.StatusCode)
 		}
 	}
@@ -86,7 +86,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		{"TRACE", "/", "GET, HEAD, POST"}, // R14
 	} {
 		e := r.call(tt.method, tt.path, "")
-		if e.StatusCode != 405 || e.Header.Get("Allow") != tt.allow {
+		if e.StatusCode != http.StatusMethodNotAllowed || e.Header.Get("Allow") != tt.allow {
 			t.Errorf("%s %s: %d, Allow %q; want 405, %q", tt.method, tt.path, e.StatusCode, e.Header.Get("Allow"), tt.allow)
 		}
 		if tt.method != "HEAD" && !strings.Contains(e.body, "method_not_allowed") {
@@ -114,7 +114,7 @@ func TestT11_LongHeads(t *testing.T) {
 			}
 		})
 	}
-	if e := r.call("GET", "/?"+strings.Repeat("a", 8000), "", "A: "+strings.Repeat("b", 30<<10)); e.StatusCode != 200 {
+	if e := r.call("GET", "/?"+strings.Repeat("a", 8000), "", "A: "+strings.Repeat("b", 30<<10)); e.StatusCode != http.StatusOK {
 		t.Errorf("a head within the limits: %d", e.StatusCode)
 	}
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ func TestSessionTellsTheClaims(t *testing.T) {
 	access, refresh := r.login()
 	e := r.call("GET", "/auth/session", "", bearer(access))
 	v := e.decode(t)
-	if e.StatusCode != 200 || v["sub"] != "test" || v["fresh"] != true || v["type"] != "access" {
+	if e.StatusCode != http.StatusOK || v["sub"] != "test" || v["fresh"] != true || v["type"] != "access" {
 		t.Errorf("%d %s", e.StatusCode, e.body)
 	}
 	wantProblem(t, r.call("GET", "/auth/session", "", bearer(refresh)), 403, "wrong_token_type", "Only access tokens")
@@ -30,7 +31,7 @@ func TestRefreshKeepsTheSessionAndIsNotFresh(t *testing.T) {
 	before := r.call("GET", "/auth/session", "", bearer(access)).decode(t)
 	e := r.call("POST", "/auth/refresh", "", bearer(refresh))
 	v := e.decode(t)
-	if e.StatusCode != 200 || v["refresh_token"] != nil || e.Header.Get("Cache-Control") != "no-store" {
+	if e.StatusCode != http.StatusOK || v["refresh_token"] != nil || e.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("%d %s", e.StatusCode, e.body)
 	}
 	after := r.call("GET", "/auth/session", "", bearer(v["access_token"].(string))).decode(t)
@@ -47,7 +48,7 @@ func TestRefreshByCookieStaysInCookies(t *testing.T) {
 	wantProblem(t, r.call("POST", "/auth/refresh", ""), 403, "csrf_mismatch", "Missing CSRF")                   // C12
 	wantProblem(t, r.call("POST", "/auth/refresh", "", csrf(accessCSRF)), 403, "csrf_mismatch", "do not match") // another token's
 	e := r.call("POST", "/auth/refresh", "", csrf(refreshCSRF))
-	if e.StatusCode != 200 || strings.Contains(e.body, "access_token\"") {
+	if e.StatusCode != http.StatusOK || strings.Contains(e.body, "access_token\"") {
 		t.Fatalf("%d %s", e.StatusCode, e.body)
 	}
 	if now := r.cookies(); now["access_token_cookie"] == old || now["csrf_access_token"] != e.decode(t)["csrf_token"] {
@@ -62,7 +63,7 @@ func TestLogoutEndsEveryTokenOfTheSession(t *testing.T) { // Q19
 			access, refresh := r.login()
 			other, _ := r.login()
 			newer := r.call("POST", "/auth/refresh", "", bearer(refresh)).decode(t)["access_token"].(string)
-			if e := r.call("POST", "/auth/logout", "", bearer(map[string]string{"access": access, "refresh": refresh}[by])); e.StatusCode != 204 || e.body != "" {
+			if e := r.call("POST", "/auth/logout", "", bearer(map[string]string{"access": access, "refresh": refresh}[by])); e.StatusCode != http.StatusNoContent || e.body != "" {
 				t.Fatalf("%d %s", e.StatusCode, e.body)
 			}
 			for _, raw := range []string{access, newer} {
@@ -71,7 +72,7 @@ func TestLogoutEndsEveryTokenOfTheSession(t *testing.T) { // Q19
 			}
 			wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(refresh)), 401, "token_revoked", "revoked")
 			wantProblem(t, r.call("POST", "/auth/logout", "", bearer(access)), 401, "token_revoked", "revoked")
-			if e := r.call("GET", "/auth/session", "", bearer(other)); e.StatusCode != 200 {
+			if e := r.call("GET", "/auth/session", "", bearer(other)); e.StatusCode != http.StatusOK {
 				t.Errorf("another session of the same user ended too: %d", e.StatusCode)
 			}
 		})
@@ -82,7 +83,7 @@ func TestLogoutByCookieClearsCookies(t *testing.T) {
 	r := start(t)
 	access, _ := r.loginCookies()
 	wantProblem(t, r.call("POST", "/auth/logout", ""), 403, "csrf_mismatch", "Missing CSRF")
-	if e := r.call("POST", "/auth/logout", "", csrf(access)); e.StatusCode != 204 {
+	if e := r.call("POST", "/auth/logout", "", csrf(access)); e.StatusCode != http.StatusNoContent {
 		t.Fatalf("%d %s", e.StatusCode, e.body)
 	}
 	if left := r.cookies(); len(left) != 0 {
@@ -120,7 +121,7 @@ func TestC17_PostsOfOtherSitesAreRefused(t *testing.T) {
 		}
 	}
 	e := r.call("OPTIONS", "/auth/login", "", "Origin: https://evil.example", "Access-Control-Request-Method: POST") // C18
-	if e.StatusCode != 405 || e.Header.Get("Access-Control-Allow-Origin") != "" || e.Header.Get("Access-Control-Allow-Credentials") != "" {
+	if e.StatusCode != http.StatusMethodNotAllowed || e.Header.Get("Access-Control-Allow-Origin") != "" || e.Header.Get("Access-Control-Allow-Credentials") != "" {
 		t.Errorf("a preflight gets %d with %v", e.StatusCode, e.Header)
 	}
 }
@@ -128,7 +129,7 @@ func TestC17_PostsOfOtherSitesAreRefused(t *testing.T) {
 func TestConfiguredOriginMayUseTheServer(t *testing.T) {
 	r := start(t, func(c *Config) { c.Origins = []string{"https://app.example"} })
 	e := r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType, "Origin: https://app.example")
-	if e.StatusCode != 200 {
+	if e.StatusCode != http.StatusOK {
 		t.Fatalf("login: %d %s", e.StatusCode, e.body)
 	}
 	conn := r.open("?token="+e.decode(t)["access_token"].(string), "Origin: https://app.example")
@@ -199,7 +200,7 @@ func TestHandshakesThatAreRefused(t *testing.T) {
 	r.wantClose(r.open("?token="+refresh), 3003, "wrong_token_type")
 	for _, origin := range []string{"https://evil.example", "null", "https" + strings.TrimPrefix(r.url, "http"), r.url + ".evil.example"} {
 		_, resp, err := r.dial("?token="+access, "Origin: "+origin)
-		if err == nil || resp == nil || resp.StatusCode != 403 {
+		if err == nil || resp == nil || resp.StatusCode != http.StatusForbidden {
 			t.Errorf("Origin %s: %v, want 403", origin, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
@@ -22,10 +23,10 @@ func TestAssetsAreCachedByContent(t *testing.T) {
 	} {
 		e := r.call("GET", path, "")
 		etag := e.Header.Get("ETag")
-		if e.StatusCode != 200 || e.body == "" || e.Header.Get("Content-Type") != contentType || etag == "" {
+		if e.StatusCode != http.StatusOK || e.body == "" || e.Header.Get("Content-Type") != contentType || etag == "" {
 			t.Errorf("%s: %d %v", path, e.StatusCode, e.Header)
 		}
-		if again := r.call("GET", path, "", "If-None-Match: "+etag); again.StatusCode != 304 || again.body != "" {
+		if again := r.call("GET", path, "", "If-None-Match: "+etag); again.StatusCode != http.StatusNotModified || again.body != "" {
 			t.Errorf("%s again: %d", path, again.StatusCode)
 		}
 	}
