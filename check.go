@@ -46,6 +46,9 @@ func (g *Guard) authenticate(ctx context.Context, c Credential, q Requirement) (
 		}
 		return nil, refuseWith(TokenMissing, g.config.Locations[0].Missing(q))
 	}
+	if c.CSRFRequired && c.CSRF == "" {
+		return nil, refuseWith(CSRFMismatch, "Missing CSRF Token")
+	}
 	claims, err := g.config.Verifier.Verify(ctx, c.Token)
 	if err != nil {
 		return nil, refuseToken(err)

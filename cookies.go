@@ -111,13 +111,8 @@ func (c *Cookies) Extract(r *http.Request, q Requirement) (Credential, error) {
 	if !cred.CSRFRequired {
 		return cred, nil
 	}
-	if cred.CSRF, err = c.submitted(r, typ); err != nil {
-		return Credential{}, err
-	}
-	if cred.CSRF == "" {
-		return Credential{}, refuseWith(CSRFMismatch, "Missing CSRF Token")
-	}
-	return cred, nil
+	cred.CSRF, err = c.submitted(r, typ)
+	return cred, err
 }
 
 // needsCSRF reports whether r must repeat the CSRF value.
