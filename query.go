@@ -45,7 +45,7 @@ func queryValue(query, name string) (string, error) {
 	value, found := "", false
 	for part := range strings.SplitSeq(query, "&") {
 		key, v, _ := strings.Cut(part, "=")
-		if !namesParameter(part, key, name) {
+		if !namesParameter(part, name) {
 			continue
 		}
 		unescaped, err := url.QueryUnescape(v)
@@ -58,21 +58,13 @@ func queryValue(query, name string) (string, error) {
 }
 
 // namesParameter reports whether part could be taken for the parameter name,
-// by this server or by a more lenient one behind it.
-func namesParameter(part, key, name string) bool {
-	if key == name {
-		return true
-	}
-	if strings.ContainsAny(key, "%+") {
+// by this server or by a more lenient one behind it, which splits at ";" too or
+// trims what it has unescaped.
+func namesParameter(part, name string) bool {
+	for piece := range strings.SplitSeq(part, ";") {
+		key, _, _ := strings.Cut(piece, "=")
 		if plain, err := url.QueryUnescape(key); err == nil && strings.TrimSpace(plain) == name {
 			return true
-		}
-	}
-	if strings.Contains(part, ";") {
-		for piece := range strings.SplitSeq(part, ";") {
-			if key, _, _ := strings.Cut(piece, "="); key == name {
-				return true
-			}
 		}
 	}
 	return false
@@ -82,7 +74,7 @@ func namesParameter(part, key, name string) bool {
 func stripQuery(r *http.Request, name string) {
 	var kept []string
 	for part := range strings.SplitSeq(r.URL.RawQuery, "&") {
-		if key, _, _ := strings.Cut(part, "="); !namesParameter(part, key, name) {
+		if !namesParameter(part, name) {
 			kept = append(kept, part)
 		}
 	}
