@@ -52,7 +52,7 @@ func stripCookies(r *http.Request, drop func(name string) bool) {
 	}
 	var kept []string
 	for pair, name := range cookiePairs(r) {
-		if !drop(strings.Trim(strings.TrimSpace(name), `"`)) {
+		if !drop(trimName(name)) {
 			kept = append(kept, pair)
 		}
 	}
@@ -61,4 +61,18 @@ func stripCookies(r *http.Request, drop func(name string) bool) {
 		return
 	}
 	r.Header.Set("Cookie", strings.Join(kept, "; "))
+}
+
+// trimName removes what lenient readers trim from a name: quotes and white
+// space, also that of Latin-1 (0x85 and 0xA0), as which some read a field.
+func trimName(name string) string {
+	const around = "\t \"\x85\xa0"
+	name = strings.TrimSpace(name)
+	for name != "" && strings.IndexByte(around, name[0]) >= 0 {
+		name = name[1:]
+	}
+	for name != "" && strings.IndexByte(around, name[len(name)-1]) >= 0 {
+		name = name[:len(name)-1]
+	}
+	return name
 }
