@@ -108,10 +108,21 @@ func subprotocol(r *http.Request) string {
 	for _, line := range r.Header["Sec-Websocket-Protocol"] {
 		for item := range strings.SplitSeq(line, ",") {
 			item = strings.TrimSpace(item)
-			if item != "" && len(item) <= longest && !looksLikeJWS(item) {
+			if len(item) <= longest && isName(item) && !looksLikeJWS(item) {
 				return item
 			}
 		}
 	}
 	return ""
+}
+
+// isName reports whether s is a token of RFC 9110 section 5.6.2, as the name
+// of a subprotocol is (RFC 6455 section 4.1, item 10).
+func isName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
 }
