@@ -74,9 +74,8 @@ func (p *program) stop(t *testing.T) {
 			t.Errorf("%s: %v\n%s", p.cmd.Path, err, p.output)
 		}
 	case <-time.After(patience):
-		t.Errorf("%s does not stop\n%s", p.cmd.Path, p.output)
 		_ = p.cmd.Process.Kill()
-		_ = <-p.ended // "killed", as we know
+		t.Errorf("%s does not stop: %v\n%s", p.cmd.Path, <-p.ended, p.output)
 	}
 }
 
