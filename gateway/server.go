@@ -11,9 +11,6 @@ import (
 
 const drainTimeout = 10 * time.Second // from the end of ctx until everything is cut
 
-// KeepAlive makes the kernel find out within 55 seconds that the other end of a connection is gone without a word.
-var KeepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 10 * time.Second, Count: 4}
-
 // Serve answers the connections of l, which it closes, until ctx is done. Then it takes no more, ends every socket with close
 // code 1012, and returns when all are gone, after ten seconds at the latest; nil if they were.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {

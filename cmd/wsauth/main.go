@@ -19,8 +19,12 @@ type cli struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // so that a second signal ends the process at once
+	ctx, stop := context.WithCancel(context.Background())
+	signalled, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(signalled, func() {
+		restore() // before anything stops, so that a second signal ends the process at once
+		stop()
+	})
 	command := kong.Parse(&cli{},
 		kong.Name("wsauth"),
 		kong.Description("Authenticates WebSocket connections for as long as they live."),

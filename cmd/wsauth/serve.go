@@ -114,8 +114,7 @@ func newKey() ([]byte, error) {
 
 // listen opens the address, and says what to do when it cannot.
 func listen(ctx context.Context, addr string) (net.Listener, error) {
-	config := net.ListenConfig{KeepAliveConfig: gateway.KeepAlive}
-	l, err := config.Listen(ctx, "tcp", addr)
+	l, err := gateway.Listen(ctx, addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("another program listens on %s already: stop it, or choose another port with --addr=HOST:PORT (port 0 takes a free one)", addr)

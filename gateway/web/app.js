@@ -25,6 +25,7 @@ function showLogin(on) {
   $("session-note").hidden = true;
   $("claims").hidden = !on;
   $("claims-empty").hidden = on;
+  $("end").classList.toggle("logged-out", !on);
   showAttempts();
 }
 
@@ -116,7 +117,6 @@ const open = () => socket.open(login.socketURL($("attempt").value));
 $("open-button").addEventListener("click", open);
 $("end-reconnect").addEventListener("click", open);
 $("end-refresh").addEventListener("click", async () => {
-  if (!loggedIn) return $("username").focus();
   if (await act($("end-refresh"), "Refresh", refresh)) {
     $("attempt").value = "good";
     open();

@@ -19,7 +19,7 @@ const reasons = {
     title: "No token came with the handshake",
     meaning: "The server has nothing to tell who you are by.",
     advice: "Log in, then reconnect with the token.",
-    actions: ["login", "reconnect"],
+    actions: ["login"],
   },
   token_invalid: {
     title: "The token is not genuine",

@@ -117,7 +117,7 @@ export class SocketPanel {
   #controls(on) {
     $("message").disabled = !on;
     $("send-button").disabled = !on;
-    $("message").placeholder = on ? "Say something" : "Open the socket to send a message";
+    $("message").placeholder = on ? "Say something" : "Open the socket first";
   }
 }
 

@@ -1,0 +1,49 @@
+package gateway
+
+import (
+	"net"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// The kernel does the work of noticing a dead peer, so the test asks the kernel what it was told.
+func TestH11_AcceptedConnectionsNoticeADeadPeer(t *testing.T) {
+	l, err := Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	raw, err := server.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	option := func(level, name int) (value int) {
+		t.Helper()
+		var failed error
+		if err := raw.Control(func(fd uintptr) { value, failed = unix.GetsockoptInt(int(fd), level, name) }); err != nil || failed != nil {
+			t.Fatal(err, failed)
+		}
+		return value
+	}
+	if option(unix.SOL_SOCKET, unix.SO_KEEPALIVE) == 0 {
+		t.Error("keep-alive is off")
+	}
+	idle, interval, count := option(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE), option(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL), option(unix.IPPROTO_TCP, unix.TCP_KEEPCNT)
+	if after := idle + interval*count; after > 60 {
+		t.Errorf("an idle peer that is dead is noticed after %d s, want at most 60", after)
+	}
+	if got := option(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT); got < 1 || got > 60_000 {
+		t.Errorf("TCP_USER_TIMEOUT is %d ms, want at most 60000", got)
+	}
+}
