@@ -4,12 +4,19 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"go/ast"
+	"go/format"
+	"go/parser"
+	gotoken "go/token"
 	"io"
 	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -209,4 +216,134 @@ func exchange(t *testing.T, server *httptest.Server, request string) (status str
 	}
 	defer answer.Body.Close()
 	return strconv.Itoa(answer.StatusCode), answer.Close
+}
+
+// Every setting and function of the original has a row, and every Go name in
+// those rows exists.
+func TestMigratingPage(t *testing.T) {
+	original := strings.Fields(`
+		token_location secret_key public_key private_key algorithm decode_algorithms decode_leeway encode_issuer decode_issuer
+		decode_audience denylist_enabled denylist_token_checks header_name header_type access_token_expires
+		refresh_token_expires access_cookie_key refresh_cookie_key access_cookie_path refresh_cookie_path cookie_max_age
+		cookie_domain cookie_secure cookie_samesite cookie_csrf_protect access_csrf_cookie_key refresh_csrf_cookie_key
+		access_csrf_cookie_path refresh_csrf_cookie_path access_csrf_header_name refresh_csrf_header_name csrf_methods
+		load_config create_access_token create_refresh_token jwt_required jwt_optional jwt_refresh_token_required
+		fresh_jwt_required get_raw_jwt get_jti get_jwt_subject get_unverified_jwt_headers set_access_cookies
+		set_refresh_cookies unset_jwt_cookies unset_access_cookies unset_refresh_cookies token_in_denylist_loader
+		AuthJWTException`)
+	var documented []string
+	names := exported(t, ".", "token")
+	code := regexp.MustCompile("`(wsauth|token)\\.([A-Za-z.]+)`")
+	for _, row := range tableRows(readDoc(t, "docs/migrating.md"), "| fastapi-jwt-auth | wsauth | what to know |") {
+		documented = append(documented, strings.Trim(row[1], "`"))
+		if !code.MatchString(row[2]) {
+			t.Errorf("%s: %q is no Go name", row[1], row[2])
+		}
+		for _, match := range code.FindAllStringSubmatch(strings.Join(row[2:], " "), -1) {
+			if name := match[1] + "." + match[2]; !names[name] {
+				t.Errorf("%s: there is no %s", row[1], name)
+			}
+		}
+	}
+	slices.Sort(original)
+	slices.Sort(documented)
+	if diff := gocmp.Diff(original, documented); diff != "" {
+		t.Errorf("docs/migrating.md differs (- original, + page):\n%s", diff)
+	}
+}
+
+// exported is the set of the names that the packages in these folders export:
+// package.Name, and package.Type.Name for fields and methods.
+func exported(t *testing.T, folders ...string) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	for _, folder := range folders {
+		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			file, err := parser.ParseFile(gotoken.NewFileSet(), name, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, decl := range file.Decls {
+				for _, name := range declared(decl) {
+					names[file.Name.Name+"."+name] = true
+				}
+			}
+		}
+	}
+	return names
+}
+
+// declared are the names that a declaration at the top of a file makes.
+func declared(decl ast.Decl) (names []string) {
+	switch decl := decl.(type) {
+	case *ast.FuncDecl:
+		if decl.Recv == nil {
+			return []string{decl.Name.Name}
+		}
+		receiver := decl.Recv.List[0].Type
+		if pointer, ok := receiver.(*ast.StarExpr); ok {
+			receiver = pointer.X
+		}
+		return []string{receiver.(*ast.Ident).Name + "." + decl.Name.Name}
+	case *ast.GenDecl:
+		for _, spec := range decl.Specs {
+			switch spec := spec.(type) {
+			case *ast.ValueSpec:
+				for _, name := range spec.Names {
+					names = append(names, name.Name)
+				}
+			case *ast.TypeSpec:
+				names = append(names, spec.Name.Name)
+				object, ok := spec.Type.(*ast.StructType)
+				if !ok {
+					continue
+				}
+				for _, field := range object.Fields.List {
+					for _, name := range field.Names {
+						names = append(names, spec.Name.Name+"."+name.Name)
+					}
+				}
+			}
+		}
+	}
+	return names
+}
+
+// The programs in the pages compile.
+func TestProgramsInPages(t *testing.T) {
+	var pages []string
+	for _, pattern := range []string{"*.md", "docs/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	programs := regexp.MustCompile("(?s)```go\n(package main\n.*?)```")
+	found := 0
+	for _, page := range pages {
+		for _, program := range programs.FindAllStringSubmatch(readDoc(t, page), -1) {
+			found++
+			file := filepath.Join(t.TempDir(), "main.go")
+			if err := os.WriteFile(file, []byte(program[1]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := exec.Command("go", "vet", file).CombinedOutput(); err != nil {
+				t.Errorf("%s: %v\n%s", page, err, out)
+			}
+			if formatted, err := format.Source([]byte(program[1])); err != nil || string(formatted) != program[1] {
+				t.Errorf("%s: the program is not as gofmt writes it (%v)", page, err)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no program found")
+	}
 }
