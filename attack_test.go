@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -286,4 +287,22 @@ func (b *lockedBuffer) take() string {
 	defer b.mu.Unlock()
 	defer b.buf.Reset()
 	return b.buf.String()
+}
+
+// request is raw as a server reads it.
+func request(t testing.TB, raw string) *http.Request {
+	t.Helper()
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// reasonOf is the reason of a refusal, "" without one.
+func reasonOf(err error) wsauth.Reason {
+	if e, ok := errors.AsType[*wsauth.Error](err); ok {
+		return e.Reason
+	}
+	return ""
 }

@@ -1,7 +1,6 @@
 package wsauth_test
 
 import (
-	"bufio"
 	"context"
 	"crypto/elliptic"
 	"errors"
@@ -320,11 +319,7 @@ func TestCost(t *testing.T) {
 				continue
 			}
 			t.Run(p.name+"/"+h.name, func(t *testing.T) {
-				r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(p.request(h.token, true))))
-				if err != nil {
-					t.Fatal(err)
-				}
-				mux.ServeHTTP(httptest.NewRecorder(), r)
+				mux.ServeHTTP(httptest.NewRecorder(), request(t, p.request(h.token, true)))
 				if bytes > 64<<10 || spent > 25*time.Millisecond { // under 5 ms, but for the race detector
 					t.Errorf("%d bytes allocated in %s for a token of %d", bytes, spent, len(h.token))
 				}
