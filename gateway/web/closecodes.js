@@ -30,7 +30,7 @@ const reasons = {
   token_expired: {
     title: "The token’s time is up",
     meaning: "The socket had its right to be open from this token, and ended with it.",
-    advice: "Refresh to get a new access token, then reconnect with it.",
+    advice: "Refresh, or log in again, then reconnect with the new access token.",
     actions: ["refresh", "login"],
   },
   token_revoked: {
