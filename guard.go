@@ -89,18 +89,16 @@ func (g *Guard) remember(s *Session) bool {
 	if g.closing {
 		return false
 	}
+	s.admitted = true
 	g.sessions[s] = struct{}{}
 	return true
 }
 
-// forget reports whether s was an open socket.
-func (g *Guard) forget(s *Session) bool {
+func (g *Guard) forget(s *Session) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	_, open := g.sessions[s]
 	delete(g.sessions, s)
 	g.closeIdle()
-	return open
 }
 
 func (g *Guard) closeIdle() {

@@ -23,7 +23,9 @@ type Session struct {
 	cancel context.CancelCauseFunc
 	conn   *wsconn.Conn // nil for a plain HTTP request
 	expiry *time.Timer  // the same
-	end    atomic.Pointer[EndError]
+
+	admitted bool // the guard remembers it
+	end      atomic.Pointer[EndError]
 }
 
 type sessionKey struct{}
@@ -74,8 +76,9 @@ func (s *Session) closed() {
 	e := s.end.Load()
 	s.cancel(e)
 	s.expiry.Stop()
-	if s.guard.forget(s) {
+	if s.admitted {
 		s.guard.logEnd(s, e)
+		s.guard.forget(s)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"log/slog"
 	"maps"
 	"net/http"
 	"runtime/debug"
@@ -115,23 +114,4 @@ func (g *Guard) stripped(ctx context.Context, r *http.Request) *http.Request {
 	r.URL = &url
 	g.strip(r)
 	return r
-}
-
-func (g *Guard) logRefusal(r *http.Request, e *Error) {
-	g.config.Logger.LogAttrs(r.Context(), slog.LevelInfo, "refused",
-		slog.String("reason", string(e.Reason)),
-		slog.String("remote", r.RemoteAddr),
-		slog.String("error", e.Error()))
-}
-
-func (g *Guard) logOpen(s *Session) {
-	g.config.Logger.LogAttrs(context.Background(), slog.LevelInfo, "socket opened", slog.String("remote", s.remote))
-}
-
-func (g *Guard) logEnd(s *Session, e *EndError) {
-	g.config.Logger.LogAttrs(context.Background(), slog.LevelInfo, "socket ended",
-		slog.String("reason", e.Reason),
-		slog.Int("code", e.Code),
-		slog.String("remote", s.remote),
-		slog.Duration("lifetime", time.Since(s.begun)))
 }

@@ -2,10 +2,12 @@ package wsconn
 
 import (
 	"bufio"
-	"bytes"
-	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -41,8 +43,6 @@ func (r *Response) WriteHeader(status int) {
 		return
 	}
 	r.status = status
-	var head bytes.Buffer
-	fmt.Fprintf(&head, "HTTP/1.1 %03d %s\r\n", status, http.StatusText(status))
 	if !upgrade {
 		r.header.Del("Transfer-Encoding")
 		r.header.Set("Connection", "close")
@@ -50,10 +50,32 @@ func (r *Response) WriteHeader(status int) {
 			r.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 		}
 	}
-	_ = r.header.Write(&head)
-	head.WriteString("\r\n")
-	_, _ = r.conn.Write(head.Bytes()) // an error shows at the next write
+	_, _ = r.conn.Write(appendHead(make([]byte, 0, 256), status, r.header)) // an error shows at the next write
 }
+
+// appendHead appends the head of a response (RFC 9112 sections 4 and 5). Line
+// breaks in a value become spaces, as net/http writes them.
+func appendHead(b []byte, status int, header http.Header) []byte {
+	b = append(b, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(status), 10)
+	b = append(b, ' ')
+	b = append(b, http.StatusText(status)...)
+	b = append(b, "\r\n"...)
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		if strings.ContainsAny(name, ": \r\n") {
+			continue
+		}
+		for _, value := range header[name] {
+			b = append(b, name...)
+			b = append(b, ": "...)
+			b = append(b, lineBreaks.Replace(value)...)
+			b = append(b, "\r\n"...)
+		}
+	}
+	return append(b, "\r\n"...)
+}
+
+var lineBreaks = strings.NewReplacer("\r", " ", "\n", " ")
 
 // Write sends p as part of the body, which ends with the connection.
 func (r *Response) Write(p []byte) (int, error) {

@@ -1,0 +1,352 @@
+package wsconn
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"wsauth/internal/wsframe"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var errEnd = errors.New("the end")
+
+const head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
+
+var bye = wsframe.AppendClose(nil, 3000, "token_expired")
+
+// text is a frame with a payload of n bytes.
+func text(n int) []byte {
+	return append([]byte{0x82, 126, byte(n >> 8), byte(n)}, make([]byte, n)...)
+}
+
+// A half is one end of a net.Pipe that can be half-closed.
+type half struct {
+	net.Conn
+	shut chan struct{} // closed by CloseWrite
+}
+
+func (h half) CloseWrite() error { close(h.shut); return nil }
+
+// A rig is a Conn whose peer keeps what it is sent.
+type rig struct {
+	*Conn
+	peer     net.Conn
+	got      chan []byte // all that the peer read, once the stream has ended
+	released int
+	canceled bool
+	ended    chan struct{} // closed when End has returned
+}
+
+// newRig makes a peer that hangs up after the half-close, if it is polite.
+func newRig(polite bool) *rig {
+	server, client := net.Pipe()
+	shut := make(chan struct{})
+	g := &rig{peer: client, got: make(chan []byte, 1), ended: make(chan struct{})}
+	g.Conn = New(half{server, shut}, func() { g.released++ })
+	go func() {
+		all, _ := io.ReadAll(client)
+		g.got <- all
+	}()
+	if polite {
+		go func() { <-shut; client.Close() }()
+	}
+	return g
+}
+
+func (g *rig) end() {
+	defer close(g.ended)
+	g.End(errEnd, bye, func() { g.canceled = true })
+}
+
+// send writes as a handler does, and must succeed.
+func (g *rig) send(t *testing.T, p []byte) {
+	t.Helper()
+	if n, err := g.Write(p); err != nil || n != len(p) {
+		t.Fatalf("Write = %d, %v; want %d", n, err, len(p))
+	}
+}
+
+// check compares what the peer got, and what every end leaves behind.
+func (g *rig) check(t *testing.T, want ...[]byte) {
+	t.Helper()
+	<-g.ended
+	if got, want := <-g.got, bytes.Join(want, nil); !bytes.Equal(got, want) {
+		t.Errorf("the peer got %d bytes, ending in % x; want %d, ending in % x", len(got), tail(got), len(want), tail(want))
+	}
+	if g.released != 1 || !g.canceled {
+		t.Errorf("released %d times, canceled %v", g.released, g.canceled)
+	}
+	if n, err := g.Write(text(1)); n != 0 || !errors.Is(err, errEnd) {
+		t.Errorf("a late Write = %d, %v", n, err)
+	}
+	if n, err := g.Read(make([]byte, 1)); n != 0 || !errors.Is(err, errEnd) {
+		t.Errorf("a late Read = %d, %v", n, err)
+	}
+	if err := g.Close(); err != nil {
+		t.Errorf("a late Close: %v", err)
+	}
+}
+
+func tail(p []byte) []byte { return p[max(0, len(p)-20):] }
+
+func TestEndBetweenFrames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(true)
+		g.send(t, []byte(head))
+		g.send(t, text(300))
+		g.end()
+		g.check(t, []byte(head), text(300), bye)
+	})
+}
+
+func TestEndInsideAFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(true)
+		frame := text(300)
+		g.send(t, []byte(head))
+		g.send(t, frame[:2]) // not even the head is whole
+		go g.end()
+		synctest.Wait()
+		g.send(t, frame[2:100])
+		// The handler goes on with two more frames in one write: the first
+		// byte after the boundary is refused.
+		n, err := g.Write(append(frame[100:len(frame):len(frame)], text(5)...))
+		if n != len(frame)-100 || !errors.Is(err, errEnd) {
+			t.Errorf("Write over the boundary = %d, %v; want %d", n, err, len(frame)-100)
+		}
+		g.check(t, []byte(head), frame, bye)
+	})
+}
+
+func TestEndBeforeTheHandshake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(true)
+		go g.end()
+		synctest.Wait()
+		g.send(t, []byte(head[:20]))
+		g.send(t, []byte(head[20:]))
+		g.check(t, []byte(head), bye)
+	})
+}
+
+func TestEndOfAHandlerThatHangsInsideAFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(true)
+		g.send(t, []byte(head))
+		g.send(t, text(300)[:7])
+		begun := time.Now()
+		g.end()
+		if d := time.Since(begun); d != Grace/2 {
+			t.Errorf("the end took %v, want %v", d, Grace/2)
+		}
+		if got := <-g.got; !bytes.Equal(got, append([]byte(head), text(300)[:7]...)) {
+			t.Errorf("a close frame inside a frame: % x", tail(got))
+		}
+		if !g.canceled || g.released != 1 {
+			t.Errorf("canceled %v, released %d", g.canceled, g.released)
+		}
+	})
+}
+
+// TestEndOfAPeerThatDoesNotHangUp is P11.
+func TestEndOfAPeerThatDoesNotHangUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(false)
+		g.send(t, []byte(head))
+		begun := time.Now()
+		g.end()
+		if d := time.Since(begun); d != Grace {
+			t.Errorf("the end took %v, want %v", d, Grace)
+		}
+		g.check(t, []byte(head), bye)
+	})
+}
+
+// TestEndOfAPeerThatDoesNotRead: the handler is blocked in a write that holds
+// the lock, and the end must not wait for it. The clock is the real one, since
+// a bubble's does not move while somebody waits for a lock.
+func TestEndOfAPeerThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	server, client := net.Pipe()
+	shut := make(chan struct{})
+	go func() { <-shut; client.Close() }()
+	started := make(chan struct{})
+	c := New(firstWrite{half{server, shut}, started}, func() {})
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := c.Write([]byte(head))
+		wrote <- err
+	}()
+	<-started
+	begun := time.Now()
+	c.End(errEnd, bye, func() {})
+	if d := time.Since(begun); d > Grace {
+		t.Errorf("the end took %v", d)
+	}
+	if err := <-wrote; err == nil {
+		t.Error("the blocked write succeeded")
+	}
+}
+
+// A firstWrite tells when a write has begun.
+type firstWrite struct {
+	half
+	started chan struct{}
+}
+
+func (w firstWrite) Write(p []byte) (int, error) {
+	close(w.started)
+	return w.Conn.Write(p)
+}
+
+func TestEndWakesTheReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(false)
+		g.send(t, []byte(head))
+		read := make(chan error, 1)
+		begun := time.Now()
+		go func() {
+			_, err := g.Read(make([]byte, 1))
+			read <- err
+		}()
+		synctest.Wait()
+		go g.end()
+		if err := <-read; !errors.Is(err, errEnd) {
+			t.Errorf("Read: %v", err)
+		}
+		if d := time.Since(begun); d != 0 {
+			t.Errorf("the reader was woken after %v", d)
+		}
+		// A handler cannot prolong the end.
+		for _, set := range []func(time.Time) error{g.SetDeadline, g.SetReadDeadline, g.SetWriteDeadline} {
+			if err := set(time.Now().Add(time.Hour)); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := g.CloseWrite(); err != nil {
+			t.Error(err)
+		}
+		g.check(t, []byte(head), bye)
+	})
+}
+
+func TestEndAfterTheHandlersOwnCloseFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(true)
+		own := wsframe.AppendClose(nil, 1000, "")
+		g.send(t, []byte(head))
+		g.send(t, own)
+		g.end()
+		g.check(t, []byte(head), own)
+	})
+}
+
+func TestEndOfAnAnswerThatIsNoUpgrade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(true)
+		const answer = "HTTP/1.1 400 Bad Request\r\n\r\nbody"
+		g.send(t, []byte(answer))
+		g.end()
+		g.check(t, []byte(answer))
+	})
+}
+
+func TestTheHandlerClosesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(false)
+		g.send(t, []byte(head))
+		if err := g.Close(); err != nil {
+			t.Fatal(err)
+		}
+		g.end() // does nothing
+		if got := <-g.got; string(got) != head {
+			t.Errorf("the peer got %q", got)
+		}
+		if g.released != 1 || g.canceled {
+			t.Errorf("released %d times, canceled %v", g.released, g.canceled)
+		}
+	})
+}
+
+// FuzzEnd: wherever in the handler's stream the end comes, and however the
+// handler cuts its writes, the peer reads whole frames, in order, then one
+// close frame, then nothing.
+func FuzzEnd(f *testing.F) {
+	f.Add([]byte{0, 10, 200}, uint16(3), uint8(7))
+	f.Add([]byte{255, 1}, uint16(0), uint8(1))
+	f.Add([]byte{40, 40, 40, 40}, uint16(500), uint8(100))
+	f.Fuzz(func(t *testing.T, sizes []byte, at uint16, cut uint8) {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(true)
+			stream := []byte(head)
+			ends := []int{len(stream)}
+			for _, s := range sizes[:min(len(sizes), 10)] {
+				stream = append(stream, text(int(s)*3)...)
+				ends = append(ends, len(stream))
+			}
+			ended := false
+			for from := 0; from < len(stream); {
+				if !ended && from >= int(at) {
+					ended = true
+					go g.end()
+					synctest.Wait()
+				}
+				to := min(from+int(cut)+1, len(stream))
+				n, err := g.Write(stream[from:to])
+				from += n
+				if err != nil {
+					break
+				}
+			}
+			if !ended {
+				go g.end()
+			}
+			got := <-g.got
+			rest, found := bytes.CutSuffix(got, bye)
+			if !found {
+				t.Fatalf("%d bytes without a close frame at the end", len(got))
+			}
+			if !bytes.HasPrefix(stream, rest) {
+				t.Fatal("not what the handler sent")
+			}
+			for _, end := range ends {
+				if len(rest) == end {
+					return
+				}
+			}
+			t.Fatalf("the close frame came at %d, between %v", len(rest), ends)
+		})
+	})
+}
+
+// discard is a connection to nowhere.
+type discard struct{ net.Conn }
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+func TestWriteAllocatesNothing(t *testing.T) {
+	c, frame := New(discard{}, func() {}), text(1024)
+	_, _ = c.Write([]byte(head))
+	if n := testing.AllocsPerRun(1000, func() { _, _ = c.Write(frame) }); n != 0 {
+		t.Errorf("%v allocations per frame", n)
+	}
+}
+
+// BenchmarkWrite1KiB is what a frame of 1 KiB costs more than on the bare
+// connection, which costs nothing here.
+func BenchmarkWrite1KiB(b *testing.B) {
+	c, frame := New(discard{}, func() {}), text(1024)
+	_, _ = c.Write([]byte(head))
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = c.Write(frame)
+	}
+}

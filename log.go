@@ -1,0 +1,34 @@
+package wsauth
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// The guard's log lines. Nothing that a request carries is in them but the
+// address that it came from; slog escapes what an error may quote.
+
+func (g *Guard) logRefusal(r *http.Request, e *Error) {
+	g.log("refused",
+		slog.String("reason", string(e.Reason)),
+		slog.String("remote", r.RemoteAddr),
+		slog.String("error", e.Error()))
+}
+
+func (g *Guard) logOpen(s *Session) {
+	g.log("socket opened", slog.String("remote", s.remote))
+}
+
+func (g *Guard) logEnd(s *Session, e *EndError) {
+	g.log("socket ended",
+		slog.String("reason", e.Reason),
+		slog.Int("code", e.Code),
+		slog.String("remote", s.remote),
+		slog.Duration("lifetime", time.Since(s.begun)))
+}
+
+func (g *Guard) log(message string, attrs ...slog.Attr) {
+	g.config.Logger.LogAttrs(context.Background(), slog.LevelInfo, message, attrs...)
+}
