@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -45,6 +46,18 @@ var browser = sync.OnceValues(func() (context.Context, error) {
 	return ctx, chromedp.Do(ctx)
 })
 
+// needBrowser skips the test where there is no browser.
+func needBrowser(t *testing.T) context.Context {
+	t.Helper()
+	ctx, err := browser()
+	if errors.Is(err, exec.ErrNotFound) {
+		skip(t, err.Error())
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return ctx
+}
+
 // A tab is one tab of the browser, with cookies of its own.
 type tab struct {
 	t   *testing.T
@@ -55,11 +68,7 @@ type tab struct {
 // not catch an exception, or breaks its Content-Security-Policy.
 func newTab(t *testing.T) *tab {
 	t.Helper()
-	parent, err := browser()
-	if err != nil {
-		skip(t, "no browser: "+err.Error())
-	}
-	ctx, cancel := chromedp.NewContext(parent,
+	ctx, cancel := chromedp.NewContext(needBrowser(t),
 		chromedp.WithNewBrowserContext(),
 		chromedp.WithListener(func(ev any) {
 			switch ev := ev.(type) {

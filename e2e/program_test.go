@@ -34,8 +34,10 @@ type program struct {
 var address = regexp.MustCompile(`listening.*?(http://127\.0\.0\.1:[0-9]+)`)
 
 // start runs a program until the end of the test, when it must stop cleanly.
+// A test that starts one looks at it with the browser.
 func start(t *testing.T, name string, args ...string) *program {
 	t.Helper()
+	needBrowser(t)
 	if err := build(); err != nil {
 		t.Fatalf("the programs do not build: %v", err)
 	}
