@@ -87,6 +87,7 @@ func setQuery(r *http.Request, query string) {
 	}
 	r.URL.RawQuery = query
 	r.RequestURI = r.URL.RequestURI()
+	r.Form = nil // a handler in front may have parsed it; ParseForm makes it anew
 }
 
 // queryHasToken reports whether the query carries a token where no policy asks
