@@ -33,8 +33,7 @@ type Location interface {
 	Missing(q Requirement) string
 
 	// Strip removes the credential from r, so that no handler and no upstream
-	// sees it. r is a copy that the location may change, its URL and its
-	// Header map included, but not the slices in that map.
+	// sees it. r is a copy that the location may change as it needs.
 	Strip(r *http.Request)
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"maps"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -108,10 +107,7 @@ func (g *Guard) newSession(parent context.Context, r *http.Request, claims *toke
 // stripped is r with the context ctx and without its credentials. The original
 // keeps them, for handlers in front of the guard.
 func (g *Guard) stripped(ctx context.Context, r *http.Request) *http.Request {
-	r = r.WithContext(ctx)
-	r.Header = maps.Clone(r.Header)
-	url := *r.URL
-	r.URL = &url
+	r = r.Clone(ctx)
 	g.strip(r)
 	return r
 }
