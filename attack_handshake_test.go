@@ -177,12 +177,7 @@ func TestPipelined(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Refusal: c.refusal})
-			conn, err := net.Dial("tcp", x.addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+			conn := dial(t, x.addr)
 			if _, err := io.WriteString(conn, c.raw); err != nil {
 				t.Fatal(err)
 			}

@@ -120,11 +120,18 @@ type answer struct {
 // connection stays open after a 101, until the test ends.
 func (x *target) send(t testing.TB, raw string) *answer {
 	t.Helper()
-	conn, err := net.Dial("tcp", x.addr)
+	return ask(t, dial(t, x.addr), raw)
+}
+
+func dial(t testing.TB, addr string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ask(t, conn, raw)
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	return conn
 }
 
 func ask(t testing.TB, conn net.Conn, raw string) *answer {
