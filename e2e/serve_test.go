@@ -154,6 +154,24 @@ func TestServeLogout(t *testing.T) {
 	}
 }
 
+// The API page logs in and then asks who is logged in, by its own forms.
+func TestServeAPIPage(t *testing.T) {
+	server := startServer(t)
+	page := newTab(t)
+	page.open(server.url + "/docs")
+	page.click("#login summary")
+	page.click("#login form button")
+	if got := page.text("#login .result-head b"); !strings.HasPrefix(got, "200 ") {
+		t.Fatalf("the login shows %q", got)
+	}
+	page.click("#login .result-head button") // "Use access token"
+	page.click("#session summary")
+	page.click("#session form button")
+	if got := page.text("#session .result"); !strings.Contains(got, "200 ") || !strings.Contains(got, `"sub": "test"`) {
+		t.Errorf("the session shows %q", got)
+	}
+}
+
 // The page can be used without a mouse.
 func TestServeByKeyboard(t *testing.T) {
 	server := startServer(t)
