@@ -2,6 +2,7 @@ package wsauth
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -88,6 +89,11 @@ func (c *Cookies) validate() error {
 		}
 		if slices.Contains(names[:i], name) {
 			faults = append(faults, errors.New("Cookies: two cookies have the name "+name))
+		}
+	}
+	for _, m := range c.CSRFMethods {
+		if m == "" || m != strings.ToUpper(m) { // methods are compared exactly (RFC 9110 section 9.1)
+			faults = append(faults, fmt.Errorf("Cookies: CSRFMethods: %q is not a method in capital letters", m))
 		}
 	}
 	if c.MaxAge < 0 {
