@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"wsauth/token"
 )
@@ -124,7 +125,10 @@ func validateOrigin(o string) error {
 	if err != nil || u.Scheme == "" || u.Host == "" {
 		return fmt.Errorf("%q is not an origin such as https://app.example", o)
 	}
-	if exact := u.Scheme + "://" + u.Host; exact != o || o != strings.ToLower(o) {
+	if strings.ContainsFunc(o, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return fmt.Errorf("%q: browsers write the host in ASCII, as xn--…", o)
+	}
+	if exact := u.Scheme + "://" + strings.TrimSuffix(u.Host, ":"); exact != o || o != strings.ToLower(o) {
 		return fmt.Errorf("%q is not exact: write it as browsers do, %q", o, strings.ToLower(exact))
 	}
 	if port := u.Port(); port != "" && port == defaultPort(u.Scheme) {
