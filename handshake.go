@@ -25,7 +25,7 @@ func checkHandshake(r *http.Request) error {
 	switch {
 	case r.ProtoMajor != 1 || r.ProtoMinor < 1:
 		return refuseWith(InvalidHandshake, "A WebSocket handshake needs HTTP/1.1")
-	case r.Host == "" || strings.Contains(r.RequestURI, "://") && r.RequestURI[0] != '/':
+	case r.Host == "" || r.RequestURI != "" && r.RequestURI[0] != '/':
 		// The absolute form names a second host, which may differ from Host.
 		return refuseWith(InvalidHandshake, "The request target is not a path of one host")
 	case !isToken(r.Header["Upgrade"], "websocket"):
