@@ -85,6 +85,7 @@ func TestHandshake(t *testing.T) {
 		{"H8/both_lengths", up, up + "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", wsauth.InvalidHandshake},
 		{"H12/absolute_form", target, "GET http://app.example/access HTTP/1.1\r\n", wsauth.InvalidHandshake},
 		{"H12/absolute_form_of_another_host", target, "GET http://evil.example/access HTTP/1.1\r\n", wsauth.InvalidHandshake},
+		{"H12/asterisk", target, "GET * HTTP/1.1\r\n", "net/http"},
 		{"H12/url_in_the_query", target, "GET /access?next=http://app.example/ HTTP/1.1\r\n", good},
 		{"H12/host_empty", hostly, "Host:\r\n", wsauth.InvalidHandshake},
 		{"H13/bogus_extension", up, up + "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=99; x=\"\x01\", ;;\r\n", wsauth.Reason("net/http")},
