@@ -33,6 +33,11 @@ type jws struct {
 	signature []byte
 	signed    []byte // what the signature is made over
 
+	parameters
+}
+
+// parameters are what a header says to us.
+type parameters struct {
 	alg    Algorithm // "" when unknown
 	kid    []byte
 	typ    []byte
@@ -46,7 +51,15 @@ type scratch struct {
 	decoded []byte
 	object  *objectReader
 	jws     jws
+
+	// The header that was read last, and what it says: the tokens of one
+	// issuer have the same one.
+	header     []byte
+	parameters parameters
 }
+
+// maxKeptHeader is the longest header in bytes that is kept for the next token.
+const maxKeptHeader = 256
 
 var scratches = sync.Pool{New: func() any { return &scratch{object: newObjectReader()} }}
 
@@ -109,7 +122,25 @@ var refusedParameters = []string{"crit", "b64", "jku", "jwk", "x5u", "x5c", "zip
 // readParameters are the only ones that we look at.
 var readParameters = []string{"alg", "kid", "typ"}
 
+// readHeader reads the header of j strictly, or knows what it says because the
+// last one was the same.
 func (s *scratch) readHeader(j *jws) error {
+	if len(s.header) > 0 && bytes.Equal(j.header, s.header) {
+		j.parameters = s.parameters
+		return nil
+	}
+	if err := s.parseHeader(j); err != nil {
+		return err
+	}
+	if len(j.header) <= maxKeptHeader {
+		s.header = append(s.header[:0], j.header...)
+		s.parameters = j.parameters
+		s.parameters.kid, s.parameters.typ = bytes.Clone(j.kid), bytes.Clone(j.typ)
+	}
+	return nil
+}
+
+func (s *scratch) parseHeader(j *jws) error {
 	err := s.object.read(j.header, func(m member) error {
 		switch string(m.name) {
 		case "alg":
