@@ -17,6 +17,9 @@ import (
 
 func main() {
 	key := must(token.GenerateKey(token.HS256))
+	issuer := must(token.NewIssuer(token.IssuerConfig{Key: key, AccessTTL: time.Minute}))
+	fmt.Println("Authorization: Bearer", must(issuer.Access("ada", token.Options{})).Raw)
+
 	verifier := must(token.NewVerifier(token.VerifierConfig{Keys: must(token.NewKeySet(key))}))
 	guard := must(wsauth.New(wsauth.Config{Verifier: verifier}))
 
@@ -29,11 +32,8 @@ func main() {
 				err = conn.Write(r.Context(), websocket.MessageText, fmt.Appendf(nil, "%s: %s", session.Claims().Subject, message))
 			}
 		}
-		log.Print(err) // "… session ended: token_expired" after a minute
+		log.Print(err) // after a minute: wsauth: session ended: token_expired
 	})))
-
-	issuer := must(token.NewIssuer(token.IssuerConfig{Key: key, AccessTTL: time.Minute}))
-	fmt.Println("Authorization: Bearer", must(issuer.Access("ada", token.Options{})).Raw)
 	log.Fatal(http.ListenAndServe("127.0.0.1:8000", nil))
 }
 

@@ -1,0 +1,37 @@
+package wsauth_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestReadmeCodeCompiles: the Go code of the README stands, line by line, in a
+// program that is compiled with the tests.
+func TestReadmeCodeCompiles(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile("examples/echo/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
+	if len(blocks) == 0 {
+		t.Fatal("the README has no Go code")
+	}
+	for _, block := range blocks {
+		var indented strings.Builder
+		for line := range strings.Lines(block[1]) {
+			if line != "\n" {
+				indented.WriteString("\t")
+			}
+			indented.WriteString(line)
+		}
+		if !strings.Contains(string(program), indented.String()) {
+			t.Errorf("not a part of examples/echo/main.go:\n%s", block[1])
+		}
+	}
+}
