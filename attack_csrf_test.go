@@ -1,6 +1,7 @@
 package wsauth_test
 
 import (
+	"crypto/tls"
 	"strings"
 	"testing"
 
@@ -76,6 +77,26 @@ func TestOwnOrigin(t *testing.T) {
 		{"C3/forwarded_host_is_not_believed", upgrade("/access", bearer(tok), "Origin: http://evil.example", "X-Forwarded-Host: evil.example"), wsauth.OriginNotAllowed},
 		{"C3/before_the_credential", upgrade("/access", "Origin: http://evil.example"), wsauth.OriginNotAllowed},
 	})
+	for name, c := range map[string]struct {
+		host, origin string
+		want         wsauth.Reason
+	}{
+		"C6/over_tls":              {"app.example", "https://app.example", ""},
+		"C6/http_for_tls":          {"app.example", "http://app.example", wsauth.OriginNotAllowed},
+		"C5/own_port_in_host":      {"APP.example:443", "https://app.example", ""},
+		"C5/own_port_in_origin":    {"app.example", "https://app.example:443", wsauth.OriginNotAllowed},
+		"C5/port_80_is_not_tls's":  {"app.example:80", "https://app.example", wsauth.OriginNotAllowed},
+		"C5/port":                  {"app.example:8443", "https://app.example:8443", ""},
+		"C4/trailing_dot_over_tls": {"app.example", "https://app.example.", wsauth.OriginNotAllowed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := request(t, upgrade("/access", bearer(tok), "Origin: "+c.origin))
+			r.Host, r.TLS = c.host, &tls.ConnectionState{}
+			if _, err := x.guard.Check(r, wsauth.Access); reasonOf(err) != c.want {
+				t.Errorf("Check: %v, want %q", err, c.want)
+			}
+		})
+	}
 	anyone := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), InsecureAnyOrigin: true})
 	anyone.fire(t, []shot{{"C3/insecure_any_origin", upgrade("/access", bearer(tok), "Origin: http://evil.example"), ""}})
 }

@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"unicode"
 
@@ -285,4 +287,28 @@ func TestLogLines(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNobodyIsAnother: many users at once, and each is who it is. What a reader
+// of tokens reuses must not carry one user's claims to another.
+func TestNobodyIsAnother(t *testing.T) {
+	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var users sync.WaitGroup
+	for i := range 64 {
+		users.Go(func() {
+			name := fmt.Sprint("user", strings.Repeat("x", i), i)
+			tok := signed(claims("sub", fmt.Sprintf("%q", name), "jti", fmt.Sprintf("%q", name)))
+			for range 100 {
+				c, err := guard.Check(request(t, upgrade("/access", bearer(tok))), wsauth.Access)
+				if err != nil || c.Subject != name || c.ID != name || !strings.Contains(string(c.Payload()), name) {
+					t.Errorf("%s: %v, %v", name, c, err)
+					return
+				}
+			}
+		})
+	}
+	users.Wait()
 }

@@ -131,22 +131,23 @@ func TestPlantedNames(t *testing.T) {
 	})
 	alice := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
 	mallory := issue(t, token.TypeAccess, "mallory", token.Options{CSRF: true})
-	for name, planted := range map[string]string{
-		"lower_case": "__host-access_token_cookie", "upper_case": "__HOST-access_token_cookie", "no_prefix": "access_token_cookie",
-		"secure_prefix": "__Secure-access_token_cookie", "other_case": "__Host-Access_Token_Cookie", "tab": "\t__Host-access_token_cookie",
-		"two_spaces": "  __Host-access_token_cookie", "space_after": "__Host-access_token_cookie ", "nbsp": "\u00a0__Host-access_token_cookie",
-		"latin_nbsp": "\xa0__Host-access_token_cookie", "en_space": "\u2000__Host-access_token_cookie", "quoted": `"__Host-access_token_cookie"`,
-		"nameless": "=__Host-access_token_cookie", "brackets": "__Host-access_token_cookie[]", "dots": "__Host-access.token.cookie",
+	const ours = "__Host-access_token_cookie"
+	for name, c := range map[string]struct {
+		planted string
+		twin    bool // some reader trims it to ours, so no handler may see it
+	}{
+		"lower_case": {"__host-access_token_cookie", false}, "upper_case": {"__HOST-access_token_cookie", false},
+		"other_case": {"__Host-Access_Token_Cookie", false}, "nameless": {"=" + ours, false}, "brackets": {ours + "[]", false},
+		"dots": {"__Host-access.token.cookie", false}, "no_prefix": {"access_token_cookie", true}, "secure_prefix": {"__Secure-access_token_cookie", true},
+		"tab": {"\t" + ours, true}, "two_spaces": {"  " + ours, true}, "space_after": {ours + " ", true}, "nbsp": {"\u00a0" + ours, true},
+		"en_space": {"\u2000" + ours, true}, "latin_nbsp": {"\xa0" + ours, true}, "latin_nel": {ours + "\x85", true}, "quoted": {`"` + ours + `"`, true},
 	} {
 		t.Run("T8/"+name, func(t *testing.T) {
-			pair := planted + "=" + mallory.Raw
+			pair := c.planted + "=" + mallory.Raw
 			x.wantRefusal(t, x.send(t, upgrade("/access", "Cookie: x=y; "+pair, csrf(mallory.Claims.CSRF), fromOurs)), wsauth.TokenMissing)
 			seen := x.wantSuccess(t, x.send(t, upgrade("/access", cookie(alice.Raw)+"; "+pair, csrf(alice.Claims.CSRF), fromOurs)))
-			if strings.Contains(seen, alice.Raw) {
-				t.Error("the handler sees the token")
-			}
-			if trimmed := strings.Trim(planted, "\t \u00a0\u2000\xa0\""); trimmed == "__Host-access_token_cookie" && strings.Contains(seen, mallory.Raw) {
-				t.Errorf("a handler that trims names would take the planted cookie for ours:\n%s", seen)
+			if strings.Contains(seen, alice.Raw) || c.twin && strings.Contains(seen, mallory.Raw) {
+				t.Errorf("the handler sees\n%s", seen)
 			}
 		})
 	}
