@@ -49,10 +49,15 @@ func loadAssets() (assets, error) {
 		if !ok {
 			return nil, fmt.Errorf("gateway: assets: no content type for %s", e.Name())
 		}
-		sum := sha256.Sum256(body)
-		files[e.Name()] = asset{body, contentType, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
+		files[e.Name()] = newAsset(body, contentType)
 	}
 	return files, nil
+}
+
+// newAsset names the version of body by its content.
+func newAsset(body []byte, contentType string) asset {
+	sum := sha256.Sum256(body)
+	return asset{body, contentType, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
 }
 
 // serve answers with the file that the wildcard {file} names.

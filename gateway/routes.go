@@ -15,17 +15,15 @@ type route struct {
 
 // routes is all that the gateway serves.
 func (g *Gateway) routes(files assets) []route {
-	return []route{
+	own := []route{
 		{http.MethodPost, "/auth/login", http.HandlerFunc(g.login)},
 		{http.MethodPost, "/auth/refresh", http.HandlerFunc(g.refresh)},
 		{http.MethodPost, "/auth/logout", http.HandlerFunc(g.logout)},
 		{http.MethodGet, "/auth/session", http.HandlerFunc(g.session)},
 		{http.MethodGet, "/ws", upgradesOnly(g.guard.Require(wsauth.Access)(http.HandlerFunc(g.echo)))},
 		{http.MethodGet, "/{$}", files.handler("index.html")},
-		{http.MethodGet, "/docs", files.handler("docs.html")},
-		{http.MethodGet, "/openapi.json", files.handler("openapi.json")},
-		{http.MethodGet, "/assets/{file}", http.HandlerFunc(files.serve)},
 	}
+	return append(own, docsRoutes(files, files.handler("openapi.json"))...)
 }
 
 // newMux serves the routes. Any other method on their paths is 405 with Allow (RFC 9110 section 15.5.6), any other path 404.

@@ -1,6 +1,6 @@
 // Renders /openapi.json as forms that really call the server. It reads only the parts of OpenAPI that the document uses.
 import { $, element } from "./dom.js";
-import { request, resolve } from "./operation.js";
+import { request, resolve, takesBearer } from "./operation.js";
 import { converse } from "./trysocket.js";
 
 /** Text in which `this` is code. */
@@ -54,16 +54,19 @@ function showResult(place, status, good, headers, body) {
   for (const name of ["access_token", "refresh_token"]) {
     if (typeof body?.[name] !== "string") continue;
     const kind = name.replace("_token", "");
-    const use = element("button", "", `Use ${kind} token`);
-    use.addEventListener("click", () => {
-      $("bearer").value = body[name];
-    });
+    if (!$("authorize").hidden) {
+      const use = element("button", "", `Use ${kind} token`);
+      use.addEventListener("click", () => {
+        $("bearer").value = body[name];
+      });
+      actions.append(use);
+    }
     const copy = element("button", "", `Copy ${kind} token`);
     copy.addEventListener("click", async () => {
       await navigator.clipboard.writeText(body[name]);
       copy.textContent = "Copied";
     });
-    actions.append(use, copy);
+    actions.append(copy);
   }
   for (const button of actions.children) button.type = "button";
   head.append(actions);
@@ -133,6 +136,8 @@ function render(spec) {
   $("api-title").textContent = spec.info.title;
   $("api-description").replaceWith(prose("p", spec.info.description));
   $("api-version").textContent = `· version ${spec.info.version} · OpenAPI ${spec.openapi}`;
+  const operations = Object.values(spec.paths).flatMap((item) => Object.values(item));
+  $("authorize").hidden = !operations.some(takesBearer);
   const groups = new Map(spec.tags.map((tag) => {
     const group = element("section", "group");
     group.append(element("h2", "", tag.name), prose("p", tag.description));

@@ -4,6 +4,11 @@ export function resolve(spec, value) {
   return value.$ref.slice(2).split("/").reduce((at, name) => at[name], spec);
 }
 
+/** Whether an operation accepts a bearer token. */
+export function takesBearer(operation) {
+  return operation.security?.some((way) => "bearer" in way) ?? false;
+}
+
 /**
  * Sends the operation that a form describes.
  * @param {HTMLFormElement} form its data-path and data-method say where; its fields say with what
@@ -23,8 +28,7 @@ export async function request(form, operation, bearer) {
       headers.set("Content-Type", "application/json");
     }
   }
-  const takesBearer = operation.security?.some((way) => "bearer" in way);
-  if (bearer && takesBearer) headers.set("Authorization", `Bearer ${bearer}`);
+  if (bearer && takesBearer(operation)) headers.set("Authorization", `Bearer ${bearer}`);
   const response = await fetch(url, init);
   return { response, body: readable(await response.text(), response.headers.get("Content-Type") ?? "") };
 }
