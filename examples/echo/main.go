@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net/http"
@@ -32,7 +33,7 @@ func main() {
 				err = conn.Write(r.Context(), websocket.MessageText, fmt.Appendf(nil, "%s: %s", session.Claims().Subject, message))
 			}
 		}
-		log.Print(err) // after a minute: wsauth: session ended: token_expired
+		log.Print(context.Cause(r.Context())) // after a minute: wsauth: session ended: token_expired
 	})))
 	log.Fatal(http.ListenAndServe("127.0.0.1:8000", nil))
 }

@@ -44,13 +44,21 @@ type Conn struct {
 
 // A farewell is an end under way.
 type farewell struct {
-	cause error
-	frame []byte
-	once  sync.Once
-	said  chan struct{} // closed when frame is out, or can no longer be sent
+	cause  error
+	frame  []byte
+	cancel func()
+	once   sync.Once
+	said   chan struct{} // closed when frame is out, or can no longer be sent
 }
 
-func (f *farewell) done() { f.once.Do(func() { close(f.said) }) }
+// done lets the handler know. Its context ends before its reads and writes
+// fail, so that it finds the cause there, too.
+func (f *farewell) done() {
+	f.once.Do(func() {
+		f.cancel()
+		close(f.said)
+	})
+}
 
 // New interposes on conn, a server's connection before its first response
 // byte. It calls onClosed once, when the connection has come to its end,
@@ -62,14 +70,14 @@ func New(conn net.Conn, onClosed func()) *Conn {
 func (c *Conn) release() { c.released.Do(c.onClosed) }
 
 // End ends the connection: it sends frame between two frames of the handler,
-// lets every later Read and Write of the handler fail with cause, calls
-// cancel, and hangs up. It returns when the connection is closed, after Grace
+// calls cancel, lets every later Read and Write of the handler fail with cause,
+// and hangs up. It returns when the connection is closed, after Grace
 // at the latest. It does nothing where the connection has ended already.
 //
 // A handler that has not sent its handshake response yet sends it first, so
 // that the peer has a socket to read the close frame from.
 func (c *Conn) End(cause error, frame []byte, cancel func()) {
-	f := &farewell{cause: cause, frame: frame, said: make(chan struct{})}
+	f := &farewell{cause: cause, frame: frame, cancel: cancel, said: make(chan struct{})}
 	begun := time.Now()
 
 	c.dmu.Lock()
@@ -90,9 +98,8 @@ func (c *Conn) End(cause error, frame []byte, cancel func()) {
 	select {
 	case <-f.said:
 	case <-unfinished.C:
+		f.done()
 	}
-
-	cancel()
 	c.hangUp(begun.Add(Grace))
 }
 
@@ -144,18 +151,25 @@ func (c *Conn) Finish() {
 	c.hangUp(time.Now().Add(Grace))
 }
 
-// Read reads what the client sends, or fails with the cause of the end.
+// Read reads what the client sends, or fails with the cause of the end; that
+// only after the farewell is said, because a handler whose reads fail would
+// not finish the frame that it writes.
 func (c *Conn) Read(p []byte) (int, error) {
-	c.rmu.Lock()
-	defer c.rmu.Unlock()
+	n, err := c.read(p)
 	if f := c.farewell.Load(); f != nil {
-		return 0, f.cause
-	}
-	n, err := c.conn.Read(p)
-	if f := c.farewell.Load(); f != nil {
+		<-f.said
 		return 0, f.cause
 	}
 	return n, err
+}
+
+func (c *Conn) read(p []byte) (int, error) {
+	c.rmu.Lock()
+	defer c.rmu.Unlock()
+	if c.farewell.Load() != nil {
+		return 0, nil
+	}
+	return c.conn.Read(p)
 }
 
 // Write sends p to the client. Once the connection is ending it takes only the

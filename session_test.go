@@ -1,0 +1,278 @@
+package wsauth_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	coder "github.com/coder/websocket"
+	gorilla "github.com/gorilla/websocket"
+
+	"wsauth"
+)
+
+// dialCoder opens a socket on a guarded server and fails the test if it
+// cannot.
+func dialCoder(t *testing.T, server *httptest.Server, protocols ...string) *coder.Conn {
+	t.Helper()
+	conn, _, err := tryCoder(t, server, protocols...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.CloseNow() })
+	return conn
+}
+
+func tryCoder(t *testing.T, server *httptest.Server, protocols ...string) (*coder.Conn, *http.Response, error) {
+	return coder.Dial(t.Context(), server.URL, &coder.DialOptions{
+		HTTPClient:   server.Client(),
+		HTTPHeader:   http.Header{"Authorization": {"Bearer x"}},
+		Subprotocols: protocols,
+	})
+}
+
+// closeOf reads up to the close frame.
+func closeOf(t *testing.T, conn *coder.Conn) (coder.StatusCode, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for {
+		_, _, err := conn.Read(ctx)
+		if end, ok := errors.AsType[coder.CloseError](err); ok {
+			return end.Code, end.Reason
+		}
+		if err != nil {
+			t.Fatalf("no close frame: %v", err)
+		}
+	}
+}
+
+func TestEndOverTLS(t *testing.T) {
+	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(100 * time.Millisecond)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewTLSServer(guard.Require(wsauth.Access)(coderHandler(t, behaviour{flood: true})))
+	t.Cleanup(server.Close)
+	if code, reason := closeOf(t, dialCoder(t, server)); code != 3000 || reason != "token_expired" {
+		t.Errorf("close %d %q", code, reason)
+	}
+}
+
+// TestHandlerReturnsBeforeItsSocket: as gorilla's users do, a handler may leave
+// the socket to goroutines; the guard ends it all the same.
+func TestHandlerReturnsBeforeItsSocket(t *testing.T) {
+	var pumps sync.WaitGroup
+	var upgrader gorilla.Upgrader
+	rig := newRig(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		pumps.Go(func() {
+			defer conn.Close()
+			<-r.Context().Done() // ends with the socket, not with the handler
+			if cause := context.Cause(r.Context()); !errors.Is(cause, wsauth.TokenExpired) {
+				t.Errorf("cause %v", cause)
+			}
+		})
+	}), 300*time.Millisecond)
+	client := rig.dial(t, false)
+	<-rig.done
+	if code, reason, err := client.readToClose(); code != 3000 || reason != "token_expired" {
+		t.Errorf("close %d %q, %v", code, reason, err)
+	}
+	pumps.Wait()
+}
+
+// TestHandlerDoesNotUpgrade: it answers in HTTP, as if there were no guard.
+func TestHandlerDoesNotUpgrade(t *testing.T) {
+	for name, test := range map[string]struct {
+		handler http.HandlerFunc
+		status  int
+		body    string
+	}{
+		"error":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no such room", 404) }, 404, "no such room\n"},
+		"text":    {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<p>hello") }, 200, "<p>hello"},
+		"nothing": {func(http.ResponseWriter, *http.Request) {}, 200, ""},
+		"header": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Evil", "a\r\nSet-Cookie: b=c")
+			w.Header()["Bad Name"] = []string{"x"}
+			w.WriteHeader(http.StatusTeapot)
+		}, 418, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rig := newRig(t, test.handler, time.Hour)
+			_, response, err := tryCoder(t, rig.server)
+			if err == nil {
+				t.Fatal("a socket was opened")
+			}
+			defer response.Body.Close()
+			body, _ := io.ReadAll(response.Body)
+			if response.StatusCode != test.status || string(body) != test.body {
+				t.Errorf("%d %q, want %d %q", response.StatusCode, body, test.status, test.body)
+			}
+			if response.Header.Get("Set-Cookie") != "" {
+				t.Error("a value broke out of its line")
+			}
+			rig.waitForHandler(t)
+		})
+	}
+}
+
+// TestHandlerPanics: the program lives, the log says where, and the client
+// learns it.
+func TestHandlerPanics(t *testing.T) {
+	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines lockedBuffer
+	mux := http.NewServeMux()
+	mux.Handle("/before", guard.Require(wsauth.Access)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		panic("a fault of the handler")
+	})))
+	mux.Handle("/after", guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := coder.Accept(w, r, nil); err != nil {
+			t.Error(err)
+		}
+		panic("a fault of the handler")
+	})))
+	mux.Handle("/abort", guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		panic(http.ErrAbortHandler)
+	})))
+	server := httptest.NewUnstartedServer(mux)
+	server.Config.ErrorLog = log.New(&lines, "", 0)
+	server.Start()
+	t.Cleanup(server.Close)
+
+	dial := func(path string) (*coder.Conn, error) {
+		conn, _, err := coder.Dial(t.Context(), server.URL+path, &coder.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer x"}}})
+		return conn, err
+	}
+	if _, err := dial("/abort"); err == nil {
+		t.Error("/abort opened a socket")
+	}
+	if got := lines.take(); got != "" {
+		t.Errorf("an abort was logged: %s", got)
+	}
+	if _, err := dial("/before"); err == nil {
+		t.Error("/before opened a socket")
+	}
+	conn, err := dial("/after")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, reason := closeOf(t, conn); code != 1011 || reason != "internal_error" {
+		t.Errorf("close %d %q", code, reason)
+	}
+	if got := lines.take(); strings.Count(got, "panic serving") != 2 || !strings.Contains(got, "session_test.go") {
+		t.Errorf("log: %s", got)
+	}
+	if err := guard.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestShutdownRefusesNewSockets, and lets plain requests finish.
+func TestShutdownRefusesNewSockets(t *testing.T) {
+	rig := newRig(t, coderHandler(t, behaviour{}), time.Hour)
+	rig.shutdown()
+	_, response, err := tryCoder(t, rig.server)
+	if err == nil || response == nil || response.StatusCode != http.StatusServiceUnavailable {
+		t.Fatalf("%v, %v", response, err)
+	}
+	body, _ := io.ReadAll(response.Body)
+	if !strings.Contains(string(body), `"reason":"restarting"`) {
+		t.Errorf("%s", body)
+	}
+}
+
+// TestShutdownHasALimit: a peer that does not hang up keeps it waiting only as
+// long as its context allows.
+func TestShutdownHasALimit(t *testing.T) {
+	rig := newRig(t, coderHandler(t, behaviour{}), time.Hour)
+	rig.dial(t, false) // and never answers the close frame
+	<-rig.session
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := rig.guard.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Shutdown: %v", err)
+	}
+}
+
+// TestRefuseClose: the page of a browser reads code and reason, with the
+// subprotocol that it needs to see, and a foreign page still gets no socket.
+func TestRefuseClose(t *testing.T) {
+	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour), Refusal: wsauth.RefuseClose})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(guard.Require(wsauth.Refresh)(coderHandler(t, behaviour{})))
+	t.Cleanup(server.Close)
+	conn := dialCoder(t, server, "chat", "v2.chat")
+	if conn.Subprotocol() != "chat" {
+		t.Errorf("subprotocol %q", conn.Subprotocol())
+	}
+	if code, reason := closeOf(t, conn); code != 3003 || reason != "wrong_token_type" {
+		t.Errorf("close %d %q", code, reason)
+	}
+	_, response, err := coder.Dial(t.Context(), server.URL, &coder.DialOptions{HTTPHeader: http.Header{"Origin": {"https://evil.example"}}})
+	if err == nil || response == nil || response.StatusCode != http.StatusForbidden {
+		t.Errorf("foreign page: %v, %v", response, err)
+	}
+}
+
+// TestSessionOfAPlainRequest has claims, and ends its context.
+func TestSessionOfAPlainRequest(t *testing.T) {
+	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	called := false
+	handler := guard.Require(wsauth.Access)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		called = true
+		session, ok := wsauth.SessionFrom(r.Context())
+		if !ok || session.Claims().Subject != "ada" {
+			t.Fatalf("session %v", session)
+		}
+		session.End(nil)
+		session.End(&wsauth.EndError{Code: 4000, Reason: "too late"})
+		var end *wsauth.EndError
+		if cause := context.Cause(r.Context()); !errors.As(cause, &end) || !errors.Is(cause, wsauth.SessionEnded) || end.Code != 3000 {
+			t.Errorf("cause %v", cause)
+		}
+	}))
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Authorization", "Bearer x")
+	handler.ServeHTTP(httptest.NewRecorder(), r)
+	if !called {
+		t.Error("the handler was not called")
+	}
+	if _, ok := wsauth.SessionFrom(t.Context()); ok {
+		t.Error("a session without a guard")
+	}
+}
+
+// TestEndCodes: a code that no endpoint may send becomes 1011, and a reason
+// that does not fit is cut.
+func TestEndCodes(t *testing.T) {
+	for given, want := range map[int]int{1000: 1000, 1005: 1011, 1006: 1011, 1015: 1011, 999: 1011, 2999: 1011, 3000: 3000, 4999: 4999, 5000: 1011, 0: 1011, -1: 1011, 70000: 1011} {
+		rig := newRig(t, coderHandler(t, behaviour{}), time.Hour)
+		client := rig.dial(t, false)
+		(<-rig.session).End(&wsauth.EndError{Code: given, Reason: strings.Repeat("x", 122) + "é\xff"})
+		code, reason, err := client.readToClose()
+		if err != nil || code != want || reason != strings.Repeat("x", 122) {
+			t.Errorf("End(%d): close %d, reason of %d bytes, %v; want %d", given, code, len(reason), err, want)
+		}
+		client.conn.Close()
+	}
+}
