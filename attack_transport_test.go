@@ -183,6 +183,7 @@ func TestSubprotocolToken(t *testing.T) {
 		"T10/token_last":        {"chat, " + tok, "chat"},
 		"T10/token_first":       {tok + ", chat", "chat"},
 		"T10/token_alone":       {tok, ""},
+		"T10/short_token":       {"eyJhbGciOiJIUzI1NiJ9.e30.c2ln, chat", "chat"},
 		"T10/long":              {strings.Repeat("x", 65) + ", chat", "chat"},
 		"T10/encoded_token":     {"base64url.bearer.authorization.k8s.io." + b64(tok) + ", chat", "chat"},
 		"T10/not_a_subprotocol": {`a b, x"y, chät, <script>, chat`, "chat"},
