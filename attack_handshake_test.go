@@ -68,7 +68,6 @@ func TestHandshake(t *testing.T) {
 		{"H4/http_1.0", "HTTP/1.1", "HTTP/1.0", wsauth.InvalidHandshake},
 		{"H5/upper_case", "websocket", "WebSocket", good},
 		{"H5/websocketx", "websocket", "websocketx", wsauth.InvalidHandshake},
-		{"H5/h2c", "websocket", "h2c", wsauth.InvalidHandshake},
 		{"H5/list", "websocket", "websocket, h2c", wsauth.InvalidHandshake},
 		{"H5/list_reversed", "websocket", "h2c, websocket", wsauth.InvalidHandshake},
 		{"H5/two_lines", up, up + "Upgrade: h2c\r\n", wsauth.InvalidHandshake},

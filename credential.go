@@ -58,7 +58,7 @@ func (g *Guard) extract(r *http.Request, q Requirement) (Credential, error) {
 		}
 		found = c
 	}
-	if g.refuseQuery && queryHasToken(r.URL.RawQuery) {
+	if g.strayToken(r.URL.RawQuery) {
 		return Credential{}, refuseWith(InvalidRequest, "A token does not travel in the URL here")
 	}
 	return found, nil

@@ -4,15 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 )
 
 // A Guard authenticates requests and ends the sockets whose right has ended.
 // It is safe for concurrent use.
 type Guard struct {
-	config      Config
-	refuseQuery bool // no location reads the query
+	config Config
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{} // open sockets
@@ -26,9 +24,7 @@ func New(c Config) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Guard{config: c, sessions: map[*Session]struct{}{}, idle: make(chan struct{})}
-	g.refuseQuery = !slices.ContainsFunc(c.Locations, func(l Location) bool { _, ok := l.(Query); return ok })
-	return g, nil
+	return &Guard{config: c, sessions: map[*Session]struct{}{}, idle: make(chan struct{})}, nil
 }
 
 // Require wraps a handler so that only requests which satisfy q reach it,

@@ -9,9 +9,19 @@ import (
 
 // isUpgrade reports whether r asks to leave HTTP. Whatever asks is held to the
 // rules of a WebSocket handshake, so that no handler can see an upgrade in a
-// request which the guard took for a plain one.
+// request which the guard took for a plain one. The offer of h2c alone is not
+// meant: some clients add it to each request, and a server may pass over it
+// (RFC 9110 section 7.8).
 func isUpgrade(r *http.Request) bool {
-	return len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect
+	upgrade := r.Header["Upgrade"]
+	return len(upgrade) > 0 && !isToken(upgrade, "h2c") || r.Method == http.MethodConnect
+}
+
+// stripUpgrade removes the offer of h2c from a plain request, so that nothing
+// behind the guard takes it up and leaves the guard behind.
+func stripUpgrade(r *http.Request) {
+	r.Header.Del("Upgrade")
+	r.Header.Del("Http2-Settings")
 }
 
 // checkHandshake refuses what RFC 6455 section 4.2.1 does not allow, and what

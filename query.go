@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -90,16 +91,15 @@ func setQuery(r *http.Request, query string) {
 	r.Form = nil // a handler in front may have parsed it; ParseForm makes it anew
 }
 
-// queryHasToken reports whether the query carries a token where no policy asks
-// for one: it would be logged on its way and, since nobody looks at it, never
-// missed.
-func queryHasToken(query string) bool {
+// strayToken reports whether the query carries a token in a parameter that no
+// location reads: it would be logged on its way and, since nobody looks at it,
+// never missed.
+func (g *Guard) strayToken(query string) bool {
 	for part := range strings.SplitSeq(query, "&") {
-		key, value, _ := strings.Cut(part, "=")
-		switch {
-		case key == "access_token": // RFC 6750 section 2.3
-			return true
-		case key == "token" && looksLikeJWS(value):
+		name, value, _ := strings.Cut(part, "=")
+		stray := name == "access_token" || // RFC 6750 section 2.3
+			name == "token" && looksLikeJWS(value)
+		if stray && !slices.Contains(g.config.Locations, Location(Query{Name: name})) {
 			return true
 		}
 	}

@@ -276,3 +276,50 @@ func TestEndCodes(t *testing.T) {
 		client.conn.Close()
 	}
 }
+
+// TestOfferOfH2C: a request that offers h2c, as Java's client does, is a plain
+// one, and nothing behind the guard can take the offer up.
+func TestOfferOfH2C(t *testing.T) {
+	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen http.Header
+	handler := guard.Require(wsauth.Access)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header }))
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("body"))
+	r.Header.Set("Authorization", "Bearer x")
+	r.Header.Set("Connection", "Upgrade, HTTP2-Settings")
+	r.Header.Set("Upgrade", "h2c")
+	r.Header.Set("HTTP2-Settings", "AAMAAABkAAQAAP__")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	if seen == nil || w.Code != http.StatusOK {
+		t.Fatalf("status %d", w.Code)
+	}
+	if seen.Get("Upgrade") != "" || seen.Get("HTTP2-Settings") != "" {
+		t.Errorf("the handler sees the offer: %v", seen)
+	}
+}
+
+// TestStrayToken is T5 where one parameter is a location and another is not.
+func TestStrayToken(t *testing.T) {
+	guard, err := wsauth.New(wsauth.Config{
+		Verifier:  fixedVerifier(time.Hour),
+		Locations: []wsauth.Location{wsauth.Query{Name: "ticket"}, wsauth.Query{Name: "access_token"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for target, want := range map[string]error{
+		"/?ticket=x":                      nil,
+		"/?access_token=x":                nil,
+		"/?ticket=x&token=eyJ.e30.x":      wsauth.InvalidRequest,
+		"/?ticket=x&token=an-invitation":  nil,
+		"/?ticket=x&access_token=x":       wsauth.InvalidRequest,
+		"/?a=b&access_token=x&token=else": nil,
+	} {
+		if _, err := guard.Check(httptest.NewRequest(http.MethodGet, target, nil), wsauth.Access); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", target, err, want)
+		}
+	}
+}

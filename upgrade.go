@@ -22,7 +22,9 @@ func (g *Guard) serve(w http.ResponseWriter, r *http.Request, claims *token.Clai
 	}
 	ctx, s := g.newSession(r.Context(), r, claims)
 	defer s.cancel(nil)
-	next.ServeHTTP(w, g.stripped(ctx, r))
+	r = g.stripped(ctx, r)
+	stripUpgrade(r)
+	next.ServeHTTP(w, r)
 }
 
 // upgrade takes the connection from net/http and runs the handler on it, in a
