@@ -4,31 +4,36 @@ package main
 
 import (
 	_ "embed"
-	"errors"
 	"flag"
 	"log"
 	"net/http"
+	"strings"
 
 	"wsauth"
 	"wsauth/examples/internal/web"
+	"wsauth/gateway"
 	"wsauth/token"
 )
 
-//go:embed page.html
-var page string
+var (
+	//go:embed page.html
+	page string
+	//go:embed openapi.json
+	openapi []byte
+)
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8000", "`address` to listen on")
 	check := flag.String("check", "required", "what /ws demands: required, optional, refresh or fresh")
 	flag.Parse()
-	handler, err := newHandler(*check)
+	routes, err := newRoutes(*check)
 	if err != nil {
 		log.Fatal(err)
 	}
-	web.Serve(*addr, handler)
+	web.Serve(*addr, routes.Handler())
 }
 
-func newHandler(check string) (http.Handler, error) {
+func newRoutes(check string) (web.Routes, error) {
 	requirement, err := web.ParseCheck(check)
 	if err != nil {
 		return nil, err
@@ -58,12 +63,20 @@ func newHandler(check string) (http.Handler, error) {
 		return nil, err
 	}
 
-	return web.Routes(map[string]http.HandlerFunc{
-		"GET /{$}": web.HTML(page),
+	docs, err := gateway.Docs(openapi)
+	if err != nil {
+		return nil, err
+	}
+
+	return web.Routes{
+		"GET /{$}":           web.HTML(page),
+		"GET /docs":          docs.ServeHTTP,
+		"GET /openapi.json":  docs.ServeHTTP,
+		"GET /assets/{file}": docs.ServeHTTP,
 
 		"/ws": func(w http.ResponseWriter, r *http.Request) {
 			switch {
-			case r.Header.Get("Upgrade") == "":
+			case !strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
 				web.NotFound(w)
 				return
 			case !r.URL.Query().Has("token"):
@@ -71,8 +84,8 @@ func newHandler(check string) (http.Handler, error) {
 				return
 			}
 			claims, err := guard.Check(r, requirement)
-			if errors.Is(err, wsauth.OriginNotAllowed) {
-				guard.Refuse(w, r, err) // a page of another site gets no socket
+			if web.NoSocket(err) {
+				guard.Refuse(w, r, err)
 				return
 			}
 			web.Answer(w, r, claims, err)
@@ -99,5 +112,5 @@ func newHandler(check string) (http.Handler, error) {
 			}
 			web.JSON(w, http.StatusOK, map[string]string{"access_token": access.Raw, "refresh_token": refresh.Raw})
 		},
-	}), nil
+	}, nil
 }

@@ -22,6 +22,14 @@ func ParseCheck(name string) (wsauth.Requirement, error) {
 	return q, nil
 }
 
+// NoSocket reports whether err refuses the handshake itself, or the page that
+// sent it: such a request is answered in HTTP. Any other refusal is told by
+// message, see [Answer].
+func NoSocket(err error) bool {
+	return errors.Is(err, wsauth.OriginNotAllowed) || errors.Is(err, wsauth.InvalidHandshake) ||
+		errors.Is(err, wsauth.MethodNotAllowed) || errors.Is(err, wsauth.VersionNotSupported)
+}
+
 // Answer opens the socket and tells the client by message what came of the
 // check: its claims, or what is wrong, which the close code repeats.
 func Answer(w http.ResponseWriter, r *http.Request, claims *token.Claims, checked error) {
@@ -30,7 +38,11 @@ func Answer(w http.ResponseWriter, r *http.Request, claims *token.Claims, checke
 		return // Accept has answered
 	}
 	defer conn.CloseNow()
-	if refusal, ok := errors.AsType[*wsauth.Error](checked); ok {
+	if checked != nil {
+		refusal, ok := errors.AsType[*wsauth.Error](checked)
+		if !ok {
+			refusal = &wsauth.Error{Reason: wsauth.InternalError, Message: wsauth.InternalError.Outcome().Text}
+		}
 		_ = conn.Write(r.Context(), websocket.MessageText, []byte(refusal.Message))
 		_ = conn.Close(websocket.StatusCode(refusal.Reason.Outcome().Code), string(refusal.Reason))
 		return

@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -38,7 +39,7 @@ func members(body []byte, contentType string, names []string) (values []string, 
 	if len(body) == 0 {
 		return nil, []fault{{[]string{"body"}, "field required", "value_error.missing"}}
 	}
-	if media, _, _ := mime.ParseMediaType(contentType); contentType != "" && media != "application/json" {
+	if contentType != "" && !isJSON(contentType) {
 		return nil, []fault{{[]string{"body"}, "value is not a valid dict", "type_error.dict"}}
 	}
 	var object map[string]any
@@ -60,4 +61,9 @@ func members(body []byte, contentType string, names []string) (values []string, 
 		values = append(values, text)
 	}
 	return values, faults
+}
+
+func isJSON(contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (media == "application/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"))
 }

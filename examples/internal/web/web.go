@@ -18,9 +18,12 @@ import (
 	"time"
 )
 
-// Routes makes a handler from patterns of [http.ServeMux], each with a method.
-// Any other method or path is answered in JSON.
-func Routes(routes map[string]http.HandlerFunc) http.Handler {
+// Routes are handlers by patterns of [http.ServeMux], each with its one method,
+// or without one where the handler answers every method itself.
+type Routes map[string]http.HandlerFunc
+
+// Handler serves the routes. Any other method or path is answered in JSON.
+func (routes Routes) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { NotFound(w) })
 	for pattern, handler := range routes {
@@ -43,12 +46,16 @@ func HTML(page string) http.HandlerFunc {
 	}
 }
 
-// JSON answers with v.
+// JSON answers with v, which is one of the programs' answers and so marshals.
 func JSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v)
+	_, _ = w.Write(body) // a client that is gone needs no answer
 }
 
 // Detail answers with {"detail": detail}.
