@@ -1,0 +1,102 @@
+package seedtest
+
+import (
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/google/go-cmp/cmp"
+
+	"wsauth/examples/internal/web"
+)
+
+// The bodies of pages have no schema to be held against.
+func init() {
+	for _, name := range []string{"text/html", "text/javascript"} {
+		openapi3filter.RegisterBodyDecoder(name, openapi3filter.FileBodyDecoder)
+	}
+}
+
+// load reads a document and finds it valid.
+func load(t *testing.T, openapi []byte) *openapi3.T {
+	t.Helper()
+	loader := openapi3.NewLoader()
+	document, err := loader.LoadFromData(openapi)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := document.Validate(loader.Context); err != nil {
+		t.Fatal(err)
+	}
+	return document
+}
+
+// CheckDocument fails unless the document is one of OpenAPI 3.1 that describes
+// the routes, every one and no other, with what the API page shows of each.
+func CheckDocument(t *testing.T, routes web.Routes, openapi []byte) {
+	t.Helper()
+	document := load(t, openapi)
+	if document.OpenAPI != "3.1.0" {
+		t.Errorf("version %q", document.OpenAPI)
+	}
+	var described []string
+	for path, item := range document.Paths.Map() {
+		for method, operation := range item.Operations() {
+			described = append(described, method+" "+path)
+			if operation.OperationID == "" || operation.Summary == "" || operation.Description == "" || len(operation.Tags) != 1 || document.Tags.Get(operation.Tags[0]) == nil {
+				t.Errorf("%s %s lacks an id, a summary, a description or its one tag", method, path)
+			}
+		}
+	}
+	var served []string
+	for pattern := range maps.Keys(routes) {
+		if !strings.Contains(pattern, " ") {
+			pattern = "GET " + pattern // the socket's
+		}
+		served = append(served, strings.TrimSuffix(pattern, "{$}"))
+	}
+	slices.Sort(described)
+	slices.Sort(served)
+	if diff := cmp.Diff(served, described); diff != "" || len(served) == 0 {
+		t.Errorf("served (-) and described (+) differ: %s", diff)
+	}
+}
+
+// checkDocumented holds an answer against the document: its status, its headers
+// and its body. What the document does not have was not found, or not by this
+// method.
+func (s *Server) checkDocumented(t *testing.T, request *http.Request, a Answer) {
+	t.Helper()
+	path := request.URL.Path
+	if strings.HasPrefix(path, "/assets/") {
+		path = "/assets/{file}"
+	}
+	item := s.document.Paths.Value(path)
+	if item == nil || item.GetOperation(request.Method) == nil {
+		if a.Status != http.StatusNotFound && a.Status != http.StatusMethodNotAllowed {
+			t.Errorf("%s %s answered %d and is not documented", request.Method, path, a.Status)
+		}
+		return
+	}
+	err := openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{
+			Request: request,
+			Route: &routers.Route{
+				Spec: s.document, Path: path, PathItem: item, Method: request.Method, Operation: item.GetOperation(request.Method),
+			},
+		},
+		Status:  a.Status,
+		Header:  a.Header,
+		Body:    io.NopCloser(strings.NewReader(a.Body)),
+		Options: &openapi3filter.Options{IncludeResponseStatus: true},
+	})
+	if err != nil {
+		t.Errorf("%s %s answered %d, which is not as documented: %v", request.Method, path, a.Status, err)
+	}
+}
