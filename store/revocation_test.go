@@ -1,0 +1,137 @@
+package store
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth/token"
+)
+
+// sidAt is a UUIDv7 of a moment.
+func sidAt(t *testing.T, at time.Time) string {
+	t.Helper()
+	const digits = "0123456789abcdef"
+	milliseconds := at.UnixMilli()
+	head := make([]byte, 12)
+	for i := range head {
+		head[i] = digits[milliseconds>>(44-4*i)&15]
+	}
+	sid := string(head[:8]) + "-" + string(head[8:]) + "-7abc-8def-0123456789ab"
+	if began, ok := sessionBegan(sid); !ok || !began.Equal(at.Truncate(time.Millisecond)) {
+		t.Fatalf("%s began %v, %v, want %v", sid, began, ok, at)
+	}
+	return sid
+}
+
+func TestConcerns(t *testing.T) {
+	cut := time.Date(2026, 1, 2, 3, 4, 5, 500e6, time.UTC)
+	second := cut.Truncate(time.Second)
+	const ms = time.Millisecond
+	everything := Revocation{Scope: Everything, Before: cut}
+	subject := Revocation{Scope: Subject, ID: "ann", Before: cut}
+	for name, tt := range map[string]struct {
+		revocation Revocation
+		claims     token.Claims
+		want       bool
+	}{
+		"token":                 {Revocation{Scope: Token, ID: "j"}, token.Claims{ID: "j"}, true},
+		"other token":           {Revocation{Scope: Token, ID: "j"}, token.Claims{ID: "J"}, false},
+		"token named as sub":    {Revocation{Scope: Token, ID: "j"}, token.Claims{Subject: "j", SessionID: "j"}, false},
+		"token without jti":     {Revocation{Scope: Token}, token.Claims{}, false},
+		"session":               {Revocation{Scope: Session, ID: "s"}, token.Claims{SessionID: "s", IssuedAt: cut.Add(time.Hour)}, true},
+		"other session":         {Revocation{Scope: Session, ID: "s"}, token.Claims{SessionID: "t", ID: "s", Subject: "s"}, false},
+		"token without sid":     {Revocation{Scope: Session}, token.Claims{}, false},
+		"unknown scope":         {Revocation{ID: "j", Before: cut}, token.Claims{ID: "j", SessionID: "j", Subject: "j"}, false},
+		"other subject":         {subject, token.Claims{Subject: "bob", IssuedAt: second.Add(-time.Hour)}, false},
+		"subject without a sub": {Revocation{Scope: Subject, Before: cut}, token.Claims{}, false},
+
+		"iat before":              {subject, token.Claims{Subject: "ann", IssuedAt: second.Add(-time.Second)}, true},
+		"iat in the second":       {subject, token.Claims{Subject: "ann", IssuedAt: second}, true},
+		"iat in the second after": {subject, token.Claims{Subject: "ann", IssuedAt: second.Add(999 * ms)}, true},
+		"iat later":               {subject, token.Claims{Subject: "ann", IssuedAt: second.Add(time.Second)}, false},
+		"no iat":                  {subject, token.Claims{Subject: "ann"}, true},
+		"sid is no UUIDv7":        {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: "00000000-0000-4000-8000-000000000000"}, true},
+
+		"session began before":            {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut.Add(-ms))}, true},
+		"session began then":              {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut)}, true},
+		"session began after":             {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut.Add(ms))}, false},
+		"session began long before iat":   {subject, token.Claims{Subject: "ann", IssuedAt: second.Add(time.Hour), SessionID: sidAt(t, cut.Add(-time.Hour))}, true},
+		"session younger than its token":  {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, second.Add(time.Second))}, true},
+		"session alone, before":           {subject, token.Claims{Subject: "ann", SessionID: sidAt(t, cut)}, true},
+		"session alone, after":            {subject, token.Claims{Subject: "ann", SessionID: sidAt(t, cut.Add(ms))}, false},
+		"session in capitals":             {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: strings.ToUpper(sidAt(t, cut.Add(ms)))}, false},
+		"a moment within a millisecond":   {Revocation{Scope: Everything, Before: cut.Add(ms - 1)}, token.Claims{IssuedAt: second, SessionID: sidAt(t, cut.Add(ms))}, false},
+		"everything, before":              {everything, token.Claims{Subject: "bob", IssuedAt: second}, true},
+		"everything, after":               {everything, token.Claims{Subject: "bob", IssuedAt: second.Add(time.Second)}, false},
+		"everything, a session after":     {everything, token.Claims{Subject: "bob", IssuedAt: second, SessionID: sidAt(t, cut.Add(ms))}, false},
+		"everything, a session from then": {everything, token.Claims{Subject: "bob", IssuedAt: second.Add(time.Hour), SessionID: sidAt(t, cut)}, true},
+	} {
+		if got := tt.revocation.Concerns(&tt.claims); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+}
+
+func TestCanonical(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 6_000_001, time.FixedZone("", -3600))
+	then := now.Add(time.Hour)
+	for name, tt := range map[string]struct {
+		revocation Revocation
+		want       string // of the error; empty: none
+	}{
+		"token":                {Revocation{Scope: Token, ID: "a", Expires: then}, ""},
+		"session":              {Revocation{Scope: Session, ID: strings.Repeat("s", 256), Expires: then}, ""},
+		"subject":              {Revocation{Scope: Subject, ID: "a", Before: now, Expires: then}, ""},
+		"everything":           {Revocation{Scope: Everything, Before: now, Expires: then}, ""},
+		"last date":            {Revocation{Scope: Token, ID: "a", Expires: time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC)}, ""},
+		"no scope":             {Revocation{ID: "a", Expires: then}, "Scope(0)"},
+		"unknown scope":        {Revocation{Scope: 5, ID: "a", Expires: then}, "Scope(5)"},
+		"token without ID":     {Revocation{Scope: Token, Expires: then}, "token with an ID of 0 bytes"},
+		"subject without ID":   {Revocation{Scope: Subject, Before: now, Expires: then}, "subject with an ID of 0 bytes"},
+		"everything with ID":   {Revocation{Scope: Everything, ID: "a", Before: now, Expires: then}, "everything with an ID of 1 bytes"},
+		"long ID":              {Revocation{Scope: Token, ID: strings.Repeat("s", 257), Expires: then}, "an ID of 257 bytes"},
+		"token with Before":    {Revocation{Scope: Token, ID: "a", Before: now, Expires: then}, "token with Before"},
+		"session with Before":  {Revocation{Scope: Session, ID: "a", Before: now, Expires: then}, "session with Before"},
+		"subject, no Before":   {Revocation{Scope: Subject, ID: "a", Expires: then}, "subject with Before"},
+		"Before 1970":          {Revocation{Scope: Everything, Before: time.Unix(0, 999_999), Expires: then}, "everything with Before"},
+		"Before after 9999":    {Revocation{Scope: Everything, Before: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), Expires: then}, "everything with Before"},
+		"no Expires":           {Revocation{Scope: Token, ID: "a"}, "token with Expires"},
+		"Expires after 9999":   {Revocation{Scope: Token, ID: "a", Expires: time.Date(9999, 12, 31, 23, 59, 59, 999e6+1, time.UTC)}, "token with Expires"},
+		"Expires when 1970 be": {Revocation{Scope: Token, ID: "a", Expires: time.Unix(0, 0)}, "token with Expires"},
+	} {
+		got, err := tt.revocation.Canonical()
+		if tt.want != "" {
+			if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), tt.want) || got != (Revocation{}) {
+				t.Errorf("%s: %v, %v, want an error with %q", name, got, err, tt.want)
+			}
+			continue
+		}
+		if again, againErr := got.Canonical(); err != nil || againErr != nil || again != got {
+			t.Errorf("%s: %v, %v, and once more %v, %v", name, got, err, again, againErr)
+		}
+		if got.Expires.Before(tt.revocation.Expires) || got.Before.After(tt.revocation.Before) {
+			t.Errorf("%s: %v does not round for safety", name, got)
+		}
+	}
+}
+
+// TestGone: a revocation is gone an hour after it has expired, and no earlier.
+func TestGone(t *testing.T) {
+	expires := time.Now()
+	r := Revocation{Expires: expires}
+	for after, want := range map[time.Duration]bool{0: false, ClockSlack - 1: false, ClockSlack: true} {
+		if got := r.Gone(expires.Add(after)); got != want {
+			t.Errorf("%v after: %v, want %v", after, got, want)
+		}
+	}
+}
+
+func TestScopeString(t *testing.T) {
+	for scope, want := range map[Scope]string{Token: "token", Session: "session", Subject: "subject", Everything: "everything", 9: "Scope(9)"} {
+		if got := scope.String(); got != want {
+			t.Errorf("%d is %q, want %q", scope, got, want)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package store
+
+import (
+	"context"
+	"errors"
+)
+
+// MaxPage is how many revocations one call takes or returns at most.
+const MaxPage = 1000
+
+// What a log of [Revocations] answers with, besides [ErrInvalid] and the
+// error of a context. Any other error is a failure of the store.
+var (
+	// ErrFull: the log holds as many revocations that still matter as it
+	// may. It never forgets one of them for another.
+	ErrFull = errors.New("store: full")
+
+	// ErrCursor: the cursor is of another log, or of a state of this one
+	// that was lost. Read again from the zero Cursor.
+	ErrCursor = errors.New("store: unknown cursor")
+
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("store: closed")
+)
+
+// Revocations is a log of revocations, which any number of readers follow.
+// It is safe for concurrent use. Methods return soon after ctx is done, with
+// its error.
+type Revocations interface {
+	// Revoke adds all of the revocations, or none. When it returns nil they
+	// are as durable as the store is, and readers see them.
+	//
+	// A scope and ID that the log has is no error: of both the later Before
+	// and the later Expires hold, and readers see it again only if that
+	// changed it. One that is [Revocation.Gone] already is no error either,
+	// and is left out. Nor is it one to revoke nothing.
+	//
+	// After an error that is none of this package's, such as a context's in
+	// the midst of it, all of them may have been added, or none: to repeat
+	// the call does no harm.
+	Revoke(context.Context, ...Revocation) error
+
+	// Read returns the revocations that came after a cursor, oldest first,
+	// MaxPage of them; a page that has fewer ends the log for now. None that
+	// is Gone is among them, nor one that a later one replaced. The zero
+	// Cursor stands before the first revocation.
+	Read(ctx context.Context, after Cursor) (Page, error)
+
+	// Wait returns nil once something came after the cursor of a page, at
+	// once if it has already.
+	Wait(ctx context.Context, after Cursor) error
+}
+
+// A Cursor is a place in one log. It is comparable, and means nothing to
+// another log.
+type Cursor struct {
+	Epoch    string // which log; another one whenever entries may have been lost
+	Sequence uint64 // the last entry before the place
+}
+
+// A Page is a part of a log.
+type Page struct {
+	Revocations []Revocation // canonical, oldest first
+	Next        Cursor       // where to read on
+}

@@ -1,0 +1,35 @@
+package store
+
+import (
+	"regexp"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestNewSessionID(t *testing.T) {
+	form := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	synctest.Test(t, func(t *testing.T) {
+		seen := map[string]bool{}
+		for range 100 {
+			time.Sleep(1234567 * time.Microsecond)
+			sid := NewSessionID()
+			if began, ok := sessionBegan(sid); !ok || began.UnixMilli() != time.Now().UnixMilli() || !form.MatchString(sid) {
+				t.Errorf("%s began %v, %v, at %v", sid, began, ok, time.Now())
+			}
+			if random := sid[14:]; seen[random] {
+				t.Errorf("%s comes again", random)
+			} else {
+				seen[random] = true
+			}
+		}
+	})
+}
+
+// TestSessionBegan: the example of RFC 9562, appendix A.6.
+func TestSessionBegan(t *testing.T) {
+	began, ok := sessionBegan("017F22E2-79B0-7CC3-98C4-DC0C0C07398F")
+	if want := time.UnixMilli(1645557742000); !ok || !began.Equal(want) {
+		t.Errorf("began %v, %v, want %v", began, ok, want)
+	}
+}

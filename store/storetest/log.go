@@ -1,0 +1,184 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth/store"
+)
+
+func testEmpty(t *testing.T, log store.Revocations) {
+	next := wantAfter(t, log, store.Cursor{})
+	revoke(t, log)
+	wantAfter(t, log, next)
+	revoke(t, log, revokeToken("a"))
+	wantAfter(t, log, next, revokeToken("a"))
+}
+
+func testOrder(t *testing.T, log store.Revocations) {
+	now := time.Now().Truncate(time.Millisecond).UTC()
+	all := []store.Revocation{
+		revokeToken("z"),
+		{Scope: store.Session, ID: "z", Expires: expires},
+		{Scope: store.Subject, ID: "z", Before: now, Expires: expires},
+		{Scope: store.Everything, Before: now, Expires: expires},
+		revokeToken("a"),
+		{Scope: store.Subject, ID: strings.Repeat("\u00fc", 128), Before: now, Expires: expires},
+	}
+	revoke(t, log, all[0])
+	middle := wantAfter(t, log, store.Cursor{}, all[0])
+	revoke(t, log, all[1:3]...)
+	revoke(t, log, all[3:]...)
+	wantAfter(t, log, store.Cursor{}, all...)
+	wantAfter(t, log, middle, all[1:]...)
+}
+
+// testIdempotence: what reaches further is seen again, at the end; what does
+// not is not; and nothing ever reaches less far.
+func testIdempotence(t *testing.T, log store.Revocations) {
+	now := time.Now().Truncate(time.Millisecond).UTC()
+	first := store.Revocation{Scope: store.Subject, ID: "s", Before: now, Expires: expires}
+	revoke(t, log, first, first, revokeToken("a"))
+	next := wantAfter(t, log, store.Cursor{}, first, revokeToken("a"))
+
+	earlier, shorter := first, first
+	earlier.Before = now.Add(-time.Hour)
+	shorter.Expires = first.Expires.Add(-time.Second)
+	revoke(t, log, first)
+	revoke(t, log, earlier, shorter)
+	wantAfter(t, log, next)
+
+	later, longer := earlier, shorter
+	later.Expires = first.Expires.Add(time.Second)
+	longer.Before = now.Add(time.Second)
+	revoke(t, log, later)
+	want := first
+	want.Expires = later.Expires
+	next = wantAfter(t, log, next, want)
+	revoke(t, log, longer)
+	want.Before = longer.Before
+	wantAfter(t, log, next, want)
+	wantAfter(t, log, store.Cursor{}, revokeToken("a"), want)
+}
+
+func testCanonical(t *testing.T, log store.Revocations) {
+	before := time.Date(2100, 1, 2, 3, 4, 5, 6_999_999, time.FixedZone("", 3600))
+	revoke(t, log, store.Revocation{Scope: store.Everything, Before: before, Expires: before.Add(time.Hour)})
+	wantAfter(t, log, store.Cursor{}, store.Revocation{
+		Scope:   store.Everything,
+		Before:  time.Date(2100, 1, 2, 2, 4, 5, 6_000_000, time.UTC),
+		Expires: time.Date(2100, 1, 2, 3, 4, 5, 7_000_000, time.UTC),
+	})
+}
+
+func testInvalid(t *testing.T, log store.Revocations) {
+	good := revokeToken("good")
+	for name, bad := range map[string][]store.Revocation{
+		"scope":      {good, {ID: "a", Expires: expires}},
+		"no ID":      {good, {Scope: store.Session, Expires: expires}},
+		"no Expires": {{Scope: store.Token, ID: "a"}, good},
+		"Before":     {good, {Scope: store.Token, ID: "a", Before: expires, Expires: expires}},
+		"no Before":  {good, {Scope: store.Everything, Expires: expires}, good},
+		"too many":   tokens("t", store.MaxPage+1),
+	} {
+		if err := log.Revoke(t.Context(), bad...); !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("%s: error %v, want ErrInvalid", name, err)
+		}
+	}
+	wantAfter(t, log, store.Cursor{})
+}
+
+// testGone: what can concern nothing any more is left out; what has expired
+// only just is not, for clocks may be set back.
+func testGone(t *testing.T, log store.Revocations) {
+	gone, expired := revokeToken("gone"), revokeToken("expired")
+	gone.Expires = time.Now().Add(-store.ClockSlack - time.Second).Truncate(time.Millisecond).UTC()
+	expired.Expires = gone.Expires.Add(time.Minute)
+	revoke(t, log, gone, expired)
+	revoke(t, log, gone)
+	wantAfter(t, log, store.Cursor{}, expired)
+}
+
+// testExpiry: a revocation vanishes when its time has come, and not before.
+func testExpiry(t *testing.T, log store.Revocations) {
+	short, long, longer := revokeToken("short"), revokeToken("long"), revokeToken("longer")
+	short.Expires = time.Now().Add(time.Minute).Truncate(time.Millisecond).UTC()
+	longer.Expires = short.Expires
+	long.Expires = short.Expires.Add(time.Hour)
+	revoke(t, log, short, long, longer)
+	longer.Expires = long.Expires
+	revoke(t, log, longer)
+	next := wantAfter(t, log, store.Cursor{}, short, long, longer)
+
+	time.Sleep(time.Until(short.Expires) + store.ClockSlack - time.Millisecond)
+	wantAfter(t, log, store.Cursor{}, short, long, longer)
+	time.Sleep(time.Millisecond)
+	wantAfter(t, log, store.Cursor{}, long, longer)
+	time.Sleep(time.Until(long.Expires) + store.ClockSlack)
+	wantAfter(t, log, store.Cursor{})
+	wantAfter(t, log, next)
+
+	again := revokeToken("short")
+	revoke(t, log, again)
+	wantAfter(t, log, next, again)
+}
+
+func testPaging(t *testing.T, log store.Revocations) {
+	all := tokens("t", 2*store.MaxPage+1)
+	for i := 0; i < len(all); i += store.MaxPage {
+		revoke(t, log, all[i:min(i+store.MaxPage, len(all))]...)
+	}
+	next := wantAfter(t, log, store.Cursor{}, all...)
+	wantAfter(t, log, next)
+
+	page, err := log.Read(t.Context(), store.Cursor{})
+	if err != nil || len(page.Revocations) != store.MaxPage {
+		t.Fatalf("a page of %d, %v, want it full", len(page.Revocations), err)
+	}
+	// What a reader has not come to yet moves to the end, and is read once.
+	moved := all[len(all)-2]
+	moved.Expires = moved.Expires.Add(time.Second)
+	revoke(t, log, moved)
+	want := append(append([]store.Revocation{}, all[store.MaxPage:len(all)-2]...), all[len(all)-1], moved)
+	wantAfter(t, log, page.Next, want...)
+}
+
+// testCursors: a place that the log never came to is unknown.
+func testCursors(t *testing.T, log store.Revocations) {
+	revoke(t, log, revokeToken("a"))
+	next := wantAfter(t, log, store.Cursor{}, revokeToken("a"))
+	ahead, other, nameless := next, next, next
+	ahead.Sequence++
+	other.Epoch += "x"
+	nameless.Epoch = ""
+	for _, cursor := range []store.Cursor{ahead, other, nameless} {
+		if page, err := log.Read(t.Context(), cursor); !errors.Is(err, store.ErrCursor) {
+			t.Errorf("Read after %v: %v, %v, want ErrCursor", cursor, page, err)
+		}
+		if err := log.Wait(t.Context(), cursor); !errors.Is(err, store.ErrCursor) {
+			t.Errorf("Wait after %v: %v, want ErrCursor", cursor, err)
+		}
+	}
+}
+
+// testAnotherLog: a cursor of one log is none of another, however alike.
+func testAnotherLog(t *testing.T, one, other store.Revocations) {
+	revoke(t, one, revokeToken("a"))
+	revoke(t, other, revokeToken("a"))
+	next := wantAfter(t, one, store.Cursor{}, revokeToken("a"))
+	if _, err := other.Read(t.Context(), next); !errors.Is(err, store.ErrCursor) {
+		t.Errorf("Read: %v, want ErrCursor", err)
+	}
+}
+
+// tokens are n revocations of tokens.
+func tokens(prefix string, n int) []store.Revocation {
+	all := make([]store.Revocation, n)
+	for i := range all {
+		all[i] = store.Revocation{Scope: store.Token, ID: fmt.Sprintf("%s-%d", prefix, i), Expires: expires}
+	}
+	return all
+}
