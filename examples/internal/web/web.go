@@ -72,9 +72,9 @@ func Serve(addr string, handler http.Handler) {
 	if err != nil {
 		log.Fatalf("cannot listen: %v; choose another address with -addr", err)
 	}
-	fmt.Printf("listening on http://%s (Ctrl-C stops)\n", listener.Addr())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	fmt.Printf("listening on http://%s (Ctrl-C stops)\n", listener.Addr())
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 32 << 10}
 	context.AfterFunc(ctx, func() {
 		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
