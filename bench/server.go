@@ -26,7 +26,9 @@ import (
 type hello struct {
 	Addr  string // of the sockets: /plain and /guarded
 	Token string // an access token that lives for an hour
-	Brief string // one that lives for two seconds
+	Brief string // one that lives for three seconds
+
+	BriefUntil int64 // its exp
 }
 
 // A usage is what a server has used up.
@@ -63,7 +65,7 @@ func serve() error {
 	if err != nil {
 		return err
 	}
-	brief, err := issuer.Access("ada", token.Options{TTL: 2 * time.Second})
+	brief, err := issuer.Access("ada", token.Options{TTL: 3 * time.Second})
 	if err != nil {
 		return err
 	}
@@ -78,7 +80,7 @@ func serve() error {
 	go func() { _ = server.Serve(listener) }()
 
 	out := json.NewEncoder(os.Stdout)
-	if err := out.Encode(hello{listener.Addr().String(), long.Raw, brief.Raw}); err != nil {
+	if err := out.Encode(hello{listener.Addr().String(), long.Raw, brief.Raw, brief.Claims.ExpiresAt.Unix()}); err != nil {
 		return err
 	}
 	lines := bufio.NewScanner(os.Stdin)

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log"
@@ -23,19 +24,24 @@ func main() {
 
 	verifier := must(token.NewVerifier(token.VerifierConfig{Keys: must(token.NewKeySet(key))}))
 	guard := must(wsauth.New(wsauth.Config{Verifier: verifier}))
-
-	http.Handle("/ws", guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		session, _ := wsauth.SessionFrom(r.Context())
-		conn, err := websocket.Accept(w, r, nil)
-		for err == nil {
-			var message []byte
-			if _, message, err = conn.Read(r.Context()); err == nil {
-				err = conn.Write(r.Context(), websocket.MessageText, fmt.Appendf(nil, "%s: %s", session.Claims().Subject, message))
-			}
-		}
-		log.Print(context.Cause(r.Context())) // after a minute: wsauth: session ended: token_expired
-	})))
+	http.Handle("/ws", guard.Require(wsauth.Access)(http.HandlerFunc(echo)))
 	log.Fatal(http.ListenAndServe("127.0.0.1:8000", nil))
+}
+
+func echo(w http.ResponseWriter, r *http.Request) {
+	session, _ := wsauth.SessionFrom(r.Context())
+	conn, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return // Accept has answered
+	}
+	defer conn.CloseNow()
+	for err == nil {
+		var message []byte
+		if _, message, err = conn.Read(r.Context()); err == nil {
+			err = conn.Write(r.Context(), websocket.MessageText, fmt.Appendf(nil, "%s: %s", session.Claims().Subject, message))
+		}
+	}
+	log.Print(cmp.Or(context.Cause(r.Context()), err)) // after a minute: wsauth: session ended: token_expired
 }
 
 func must[T any](v T, err error) T {

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"go.uber.org/goleak"
+
+	"wsauth"
+	"wsauth/token"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestEcho: messages come back under the subject's name, and whether the
+// client says goodbye, vanishes or sends too much, its socket is gone.
+func TestEcho(t *testing.T) {
+	key := must(token.GenerateKey(token.HS256))
+	raw := must(must(token.NewIssuer(token.IssuerConfig{Key: key})).Access("ada", token.Options{})).Raw
+	for name, leave := range map[string]func(context.Context, *websocket.Conn) error{
+		"goodbye":  func(_ context.Context, c *websocket.Conn) error { return c.Close(websocket.StatusNormalClosure, "") },
+		"vanishes": func(_ context.Context, c *websocket.Conn) error { return c.CloseNow() },
+		"too much": func(ctx context.Context, c *websocket.Conn) error {
+			return c.Write(ctx, websocket.MessageText, make([]byte, 64<<10))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			guard := must(wsauth.New(wsauth.Config{Verifier: must(token.NewVerifier(token.VerifierConfig{Keys: must(token.NewKeySet(key))}))}))
+			ended := make(chan struct{})
+			server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				context.AfterFunc(r.Context(), func() { close(ended) })
+				echo(w, r)
+			})))
+			defer server.Close()
+			conn, _, err := websocket.Dial(ctx, server.URL, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + raw}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.CloseNow()
+			if err := conn.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
+				t.Fatal(err)
+			}
+			if _, message, err := conn.Read(ctx); err != nil || string(message) != "ada: hello" {
+				t.Errorf("%q, %v", message, err)
+			}
+			if err := leave(ctx, conn); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-ended:
+			case <-ctx.Done():
+				t.Error("the session lives on")
+			}
+		})
+	}
+}
