@@ -13,16 +13,26 @@ import (
 	"crypto/ed25519"
 )
 
-const wycheproofModule = "github.com/c2sp/wycheproof@v0.0.0-20260902155932-3fa63dd0344a"
+// The vectors are not in go.sum, since no package imports them: their hash is
+// here.
+const (
+	wycheproofModule = "github.com/c2sp/wycheproof@v0.0.0-20260902155932-3fa63dd0344a"
+	wycheproofSum    = "h1:pNbL2nztRsWfW/ispAwsvcDFxs9Id38uIsR2/Up5G2c="
+)
 
 var wycheproofDir = sync.OnceValues(func() (string, error) {
 	out, err := exec.Command("go", "mod", "download", "-json", wycheproofModule).Output()
 	if err != nil {
 		return "", err
 	}
-	var module struct{ Dir string }
-	err = json.Unmarshal(out, &module)
-	return filepath.Join(module.Dir, "testvectors_v1"), err
+	var module struct{ Dir, Sum string }
+	if err := json.Unmarshal(out, &module); err != nil {
+		return "", err
+	}
+	if module.Sum != wycheproofSum {
+		panic("Wycheproof's vectors are not the ones that were judged: " + module.Sum)
+	}
+	return filepath.Join(module.Dir, "testvectors_v1"), nil
 })
 
 // wycheproof reads one file of Project Wycheproof into its groups.

@@ -76,7 +76,9 @@ func Serve(addr string, handler http.Handler) {
 	defer stop()
 	fmt.Printf("listening on http://%s (Ctrl-C stops)\n", listener.Addr())
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 32 << 10}
+	stopped := make(chan struct{})
 	context.AfterFunc(ctx, func() {
+		defer close(stopped)
 		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		_ = server.Shutdown(grace)
@@ -84,4 +86,5 @@ func Serve(addr string, handler http.Handler) {
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		log.Fatal(err)
 	}
+	<-stopped // Serve returns when Shutdown begins
 }
