@@ -25,7 +25,8 @@ func TestEcho(t *testing.T) {
 		"goodbye":  func(_ context.Context, c *websocket.Conn) error { return c.Close(websocket.StatusNormalClosure, "") },
 		"vanishes": func(_ context.Context, c *websocket.Conn) error { return c.CloseNow() },
 		"too much": func(ctx context.Context, c *websocket.Conn) error {
-			return c.Write(ctx, websocket.MessageText, make([]byte, 64<<10))
+			_ = c.Write(ctx, websocket.MessageText, make([]byte, 64<<10)) // the server may hang up in the middle of it
+			return nil
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
