@@ -1,0 +1,60 @@
+package store
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"wsauth/token"
+)
+
+// BenchmarkRevoked asks an index of a million entries, most of them tokens,
+// for tokens of which one in eight is revoked. B/entry is the memory that it
+// holds, the names included.
+func BenchmarkRevoked(b *testing.B) {
+	const n = 1_000_000
+	moment := time.UnixMilli(1_700_000_000_000)
+	claims := make([]*token.Claims, 1<<16)
+	x, err := NewIndex(IndexConfig{Revocations: NewMemory(0)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	before := heapInUse()
+	for i := range n {
+		r := Revocation{Scope: Token, ID: NewSessionID(), Expires: moment.Add(time.Duration(i%3600) * time.Second)}
+		switch i % 10 {
+		case 8:
+			r.Scope = Session
+		case 9:
+			r.Scope, r.Before = Subject, moment
+		}
+		x.set.put(r)
+		if i < len(claims) {
+			claims[i] = &token.Claims{ID: NewSessionID(), SessionID: NewSessionID(), Subject: fmt.Sprint("user-", i), IssuedAt: moment}
+			if i%8 == 0 {
+				claims[i].ID = r.ID
+			}
+		}
+	}
+	perEntry := float64(heapInUse()-before) / n
+	i, revoked := 0, 0
+	for b.Loop() {
+		if x.Revoked(claims[i%len(claims)]) {
+			revoked++
+		}
+		i++
+	}
+	if revoked == 0 && i > 8 {
+		b.Error("nothing is revoked")
+	}
+	b.ReportMetric(perEntry, "B/entry")
+	runtime.KeepAlive(x)
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}

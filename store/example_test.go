@@ -1,0 +1,81 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// A node follows the log, asks its index about each token, and trusts it only
+// while it is in contact with the store.
+func ExampleIndex() {
+	log := store.NewMemory(0)
+	ended := make(chan store.Revocation, 1)
+	index, err := store.NewIndex(store.IndexConfig{
+		Revocations: log,
+		OnRevoke:    func(r store.Revocation) { ended <- r }, // here a guard ends sockets
+	})
+	if err != nil {
+		panic(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); _ = index.Run(ctx) }()
+	<-index.Ready()
+
+	claims := &token.Claims{Subject: "ann", ID: "4711", ExpiresAt: time.Now().Add(time.Minute)}
+	fmt.Println(index.Revoked(claims), time.Since(index.Contact()) < 10*time.Second)
+
+	if err := log.Revoke(ctx, store.Revocation{Scope: store.Token, ID: claims.ID, Expires: claims.ValidUntil()}); err != nil {
+		panic(err)
+	}
+	r := <-ended
+	fmt.Println(index.Revoked(claims), r.Scope, r.ID)
+
+	cancel()
+	<-stopped
+	// Output:
+	// false true
+	// true token 4711
+}
+
+// Logout everywhere: what the subject began until now ends, what it begins
+// afterwards does not, even within the same second.
+func ExampleRevocation_Concerns() {
+	session := store.NewSessionID()
+	everywhere := store.Revocation{
+		Scope:   store.Subject,
+		ID:      "ann",
+		Before:  time.Now(),
+		Expires: time.Now().Add(30 * 24 * time.Hour), // as long as refresh tokens live
+	}
+	for everywhere.Before.UnixMilli() == time.Now().UnixMilli() {
+		continue // the next millisecond
+	}
+	again := store.NewSessionID()
+
+	issued := time.Now().Truncate(time.Second)
+	fmt.Println(everywhere.Concerns(&token.Claims{Subject: "ann", SessionID: session, IssuedAt: issued}))
+	fmt.Println(everywhere.Concerns(&token.Claims{Subject: "ann", SessionID: again, IssuedAt: issued}))
+	// Output:
+	// true
+	// false
+}
+
+func ExampleNewMemory() {
+	ctx := context.Background()
+	log := store.NewMemory(1)
+	expires := time.Now().Add(time.Hour)
+	fmt.Println(log.Revoke(ctx, store.Revocation{Scope: store.Session, ID: "a", Expires: expires}))
+	fmt.Println(log.Revoke(ctx, store.Revocation{Scope: store.Session, ID: "b", Expires: expires}))
+
+	page, err := log.Read(ctx, store.Cursor{})
+	fmt.Println(len(page.Revocations), page.Revocations[0].ID, err)
+	// Output:
+	// <nil>
+	// store: full
+	// 1 a <nil>
+}

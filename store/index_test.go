@@ -1,0 +1,287 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth/token"
+)
+
+// startIndex runs an index until the end of the test, and waits until it has
+// nothing more to do.
+func startIndex(t *testing.T, c IndexConfig) *Index {
+	t.Helper()
+	x, err := NewIndex(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- x.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	synctest.Wait()
+	return x
+}
+
+func mustRevoke(t *testing.T, log Revocations, revocations ...Revocation) {
+	t.Helper()
+	if err := log.Revoke(t.Context(), revocations...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func inAMinute(id string) Revocation {
+	return Revocation{Scope: Token, ID: id, Expires: time.Now().Add(time.Minute)}
+}
+
+// broken is a log that can fail, hang, or say that cursors are unknown.
+type broken struct {
+	Revocations
+	fault atomic.Pointer[error]
+	hang  atomic.Bool
+	calls atomic.Int64
+}
+
+func (b *broken) fail(err error) { b.fault.Store(&err) }
+
+func (b *broken) Read(ctx context.Context, after Cursor) (Page, error) {
+	b.calls.Add(1)
+	if b.hang.Load() {
+		<-ctx.Done()
+		return Page{}, ctx.Err()
+	}
+	if err := b.fault.Load(); err != nil && *err != nil {
+		return Page{}, *err
+	}
+	return b.Revocations.Read(ctx, after)
+}
+
+func TestIndexFollows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := NewMemory(0)
+		old := inAMinute("old")
+		mustRevoke(t, log, old)
+		var x *Index
+		var told []string
+		x, err := NewIndex(IndexConfig{Revocations: log, OnRevoke: func(r Revocation) {
+			if !x.Revoked(&token.Claims{ID: r.ID}) {
+				t.Errorf("told of %s before it counts", r.ID)
+			}
+			told = append(told, r.ID)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-x.Ready():
+			t.Error("ready before Run")
+		default:
+		}
+		if !x.Contact().IsZero() || x.Revoked(&token.Claims{ID: "old"}) {
+			t.Error("an index that never ran has had contact")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- x.Run(ctx) }()
+		<-x.Ready()
+		began := time.Now()
+		mustRevoke(t, log, inAMinute("new"), inAMinute("newer"))
+		mustRevoke(t, log, old)
+		synctest.Wait()
+		if time.Since(began) != 0 {
+			t.Errorf("news took %v", time.Since(began))
+		}
+		if !x.Revoked(&token.Claims{ID: "new"}) || x.Revoked(&token.Claims{ID: "other", Subject: "new", SessionID: "new"}) {
+			t.Error("the index does not know what was revoked")
+		}
+		if want := []string{"old", "new", "newer"}; !slices.Equal(told, want) || x.Len() != len(want) {
+			t.Errorf("told of %v, holds %d, want %v", told, x.Len(), want)
+		}
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+// TestIndexScopes: the index answers as each revocation does.
+func TestIndexScopes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		expires := now.Add(time.Hour)
+		log := NewMemory(0)
+		x := startIndex(t, IndexConfig{Revocations: log})
+		past := now.Add(-time.Minute)
+		for name, tt := range map[string]struct {
+			revocation Revocation
+			hit, miss  token.Claims
+		}{
+			"token":   {Revocation{Scope: Token, ID: "j", Expires: expires}, token.Claims{ID: "j"}, token.Claims{ID: "k", Subject: "j", SessionID: "j"}},
+			"session": {Revocation{Scope: Session, ID: "s", Expires: expires}, token.Claims{SessionID: "s"}, token.Claims{ID: "s", Subject: "s"}},
+			"subject": {Revocation{Scope: Subject, ID: "u", Before: now, Expires: expires}, token.Claims{Subject: "u", IssuedAt: past}, token.Claims{Subject: "u", IssuedAt: now.Add(time.Second)}},
+		} {
+			if x.Revoked(&tt.hit) {
+				t.Errorf("%s: revoked too early", name)
+			}
+			mustRevoke(t, log, tt.revocation)
+			synctest.Wait()
+			if !x.Revoked(&tt.hit) || x.Revoked(&tt.miss) {
+				t.Errorf("%s: revoked %v, and another %v", name, x.Revoked(&tt.hit), x.Revoked(&tt.miss))
+			}
+		}
+		mustRevoke(t, log, Revocation{Scope: Everything, Before: now, Expires: expires})
+		synctest.Wait()
+		if !x.Revoked(&token.Claims{Subject: "x", IssuedAt: past}) || x.Revoked(&token.Claims{Subject: "x", IssuedAt: now.Add(time.Second)}) {
+			t.Error("everything: not what began before alone")
+		}
+	})
+}
+
+// TestIndexForgets: an entry stays until it is gone, also when that moved, and
+// vanishes then by itself.
+func TestIndexForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := NewMemory(0)
+		x := startIndex(t, IndexConfig{Revocations: log})
+		const n = 2*MaxPage + 10
+		for i := range n {
+			mustRevoke(t, log, inAMinute(fmt.Sprint(i)))
+		}
+		longer := inAMinute("0")
+		longer.Expires = longer.Expires.Add(time.Hour)
+		mustRevoke(t, log, longer)
+
+		time.Sleep(time.Minute + ClockSlack - time.Millisecond)
+		synctest.Wait()
+		if x.Len() != n || !x.Revoked(&token.Claims{ID: "1"}) {
+			t.Errorf("%d entries before they are gone, want %d", x.Len(), n)
+		}
+		time.Sleep(contactEvery)
+		synctest.Wait()
+		if x.Len() != 1 || x.Revoked(&token.Claims{ID: "1"}) || !x.Revoked(&token.Claims{ID: "0"}) {
+			t.Errorf("%d entries when all but one are gone", x.Len())
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if x.Len() != 0 {
+			t.Errorf("%d entries at last", x.Len())
+		}
+	})
+}
+
+// TestIndexKnowsItsAge: contact is never older than a second while the store
+// answers, stands still while it fails or hangs, and comes back soon after it.
+func TestIndexKnowsItsAge(t *testing.T) {
+	for name, fault := range map[string]func(*broken, bool){
+		"fails": func(b *broken, on bool) {
+			if b.fail(nil); on {
+				b.fail(errors.New("store on fire"))
+			}
+		},
+		"hangs": func(b *broken, on bool) { b.hang.Store(on) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var logged strings.Builder
+				log := &broken{Revocations: NewMemory(0)}
+				x := startIndex(t, IndexConfig{Revocations: log, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+				for range 100 {
+					time.Sleep(123 * time.Millisecond)
+					if age := time.Since(x.Contact()); age > contactEvery {
+						t.Errorf("the last contact was %v ago", age)
+					}
+				}
+				fault(log, true)
+				time.Sleep(contactEvery)
+				last, calls := x.Contact(), log.calls.Load()
+				mustRevoke(t, log, inAMinute("missed"))
+				time.Sleep(time.Minute)
+				if x.Contact() != last || x.Revoked(&token.Claims{ID: "missed"}) {
+					t.Error("contact with a store that does not answer")
+				}
+				if tries := log.calls.Load() - calls; tries < 10 || tries > 150 {
+					t.Errorf("%d tries in a minute", tries)
+				}
+				fault(log, false)
+				time.Sleep(readTimeout + maxBackoff)
+				synctest.Wait()
+				if age := time.Since(x.Contact()); age > readTimeout+maxBackoff || !x.Revoked(&token.Claims{ID: "missed"}) {
+					t.Errorf("contact %v ago after the store came back", age)
+				}
+				if text := logged.String(); strings.Count(text, "the store fails") != 1 || strings.Count(text, "the store is back") != 1 {
+					t.Errorf("logged %s", text)
+				}
+			})
+		})
+	}
+}
+
+// TestIndexIsNotReadyWithoutAStore: not before the first full read.
+func TestIndexIsNotReadyWithoutAStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &broken{Revocations: NewMemory(0)}
+		log.fail(errors.New("store on fire"))
+		x := startIndex(t, IndexConfig{Revocations: log})
+		time.Sleep(time.Hour)
+		select {
+		case <-x.Ready():
+			t.Error("ready")
+		default:
+		}
+		log.fail(nil)
+		began := time.Now()
+		<-x.Ready()
+		if waited := time.Since(began); waited > maxBackoff {
+			t.Errorf("ready after %v", waited)
+		}
+	})
+}
+
+// swap is a log that another one can take the place of.
+type swap struct{ atomic.Pointer[Memory] }
+
+func (s *swap) Revoke(ctx context.Context, r ...Revocation) error { return s.Load().Revoke(ctx, r...) }
+func (s *swap) Read(ctx context.Context, c Cursor) (Page, error)  { return s.Load().Read(ctx, c) }
+func (s *swap) Wait(ctx context.Context, c Cursor) error          { return s.Load().Wait(ctx, c) }
+
+// TestIndexReadsAnotherLogAnew: after a reset it learns what the new log has,
+// and keeps what it had from the old one.
+func TestIndexReadsAnotherLogAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &swap{}
+		log.Store(NewMemory(0))
+		mustRevoke(t, log, inAMinute("old"))
+		x := startIndex(t, IndexConfig{Revocations: log})
+		log.Store(NewMemory(0))
+		mustRevoke(t, log, inAMinute("new"))
+		time.Sleep(contactEvery + maxBackoff)
+		synctest.Wait()
+		for _, id := range []string{"old", "new"} {
+			if !x.Revoked(&token.Claims{ID: id}) {
+				t.Errorf("%s is not revoked", id)
+			}
+		}
+		if age := time.Since(x.Contact()); age > contactEvery {
+			t.Errorf("contact %v ago", age)
+		}
+	})
+}
+
+func TestNewIndexNeedsALog(t *testing.T) {
+	if _, err := NewIndex(IndexConfig{}); err == nil || !strings.Contains(err.Error(), "Revocations: required") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -1,0 +1,92 @@
+package store
+
+import (
+	"time"
+
+	"wsauth/token"
+)
+
+// set is the revocations of a log that one node holds, in little memory. It is
+// not safe for concurrent use.
+type set struct {
+	spans   [len(scopes) + 1]map[string]span // by scope and ID
+	expires expiries
+}
+
+// span is what a set keeps of one revocation, in milliseconds since 1970.
+type span struct{ before, expires int64 }
+
+func newSet() *set {
+	s := &set{}
+	for _, scope := range scopes {
+		s.spans[scope] = map[string]span{}
+	}
+	return s
+}
+
+// put merges a canonical revocation into the set, and reports whether it
+// changed anything.
+func (s *set) put(r Revocation) bool {
+	old, known := s.spans[r.Scope][r.ID]
+	merged := r
+	if known {
+		held := restore(r.Scope, r.ID, old.before, old.expires)
+		if merged = r.Merge(held); merged == held {
+			return false
+		}
+	} else {
+		s.expires.add(r.name(), r.Expires.UnixMilli())
+	}
+	kept := span{expires: merged.Expires.UnixMilli()}
+	if merged.Scope.dated() {
+		kept.before = merged.Before.UnixMilli()
+	}
+	s.spans[r.Scope][r.ID] = kept
+	return true
+}
+
+// revoked reports whether a revocation of the set concerns the token.
+func (s *set) revoked(c *token.Claims) bool {
+	for _, scope := range scopes {
+		id := ""
+		switch scope {
+		case Token:
+			id = c.ID
+		case Session:
+			id = c.SessionID
+		case Subject:
+			id = c.Subject
+		}
+		if held, ok := s.spans[scope][id]; ok && restore(scope, id, held.before, held.expires).Concerns(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// sweep forgets up to limit revocations that are gone, and reports whether
+// there may be more.
+func (s *set) sweep(now time.Time, limit int) bool {
+	horizon := now.Add(-ClockSlack).UnixMilli()
+	for range limit {
+		n, ok := s.expires.due(horizon)
+		if !ok {
+			return false
+		}
+		if held := s.spans[n.scope][n.id]; held.expires > horizon {
+			s.expires.add(n, held.expires)
+		} else {
+			delete(s.spans[n.scope], n.id)
+		}
+	}
+	return true
+}
+
+// len is how many revocations the set holds.
+func (s *set) len() int {
+	n := 0
+	for _, scope := range scopes {
+		n += len(s.spans[scope])
+	}
+	return n
+}
