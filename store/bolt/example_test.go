@@ -1,0 +1,40 @@
+package bolt_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"wsauth/store"
+	"wsauth/store/bolt"
+)
+
+// What was revoked is still revoked after a restart.
+func ExampleOpen() {
+	directory, err := os.MkdirTemp("", "wsauth")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(directory)
+	path := filepath.Join(directory, "wsauth.db")
+	ctx := context.Background()
+
+	s, err := bolt.Open(path, bolt.Options{})
+	if err != nil {
+		panic(err)
+	}
+	logout := store.Revocation{Scope: store.Session, ID: "4711", Expires: time.Now().Add(time.Hour)}
+	fmt.Println(s.Revoke(ctx, logout), s.Close())
+
+	if s, err = bolt.Open(path, bolt.Options{}); err != nil {
+		panic(err)
+	}
+	defer s.Close()
+	page, err := s.Read(ctx, store.Cursor{})
+	fmt.Println(page.Revocations[0].Scope, page.Revocations[0].ID, err)
+	// Output:
+	// <nil> <nil>
+	// session 4711 <nil>
+}

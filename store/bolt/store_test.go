@@ -1,0 +1,199 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"wsauth/store"
+	"wsauth/store/storetest"
+)
+
+// open opens a file and closes it at the end of the test.
+func open(t testing.TB, path string, o Options) *Store {
+	t.Helper()
+	s, err := Open(path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return s
+}
+
+func newPath(t testing.TB) string { return filepath.Join(t.TempDir(), "wsauth.db") }
+
+func inAMinute(id string) store.Revocation {
+	return store.Revocation{Scope: store.Token, ID: id, Expires: time.Now().Add(time.Minute)}
+}
+
+func TestStoreKeepsTheContract(t *testing.T) {
+	for name, run := range map[string]func(*testing.T, func(*testing.T)){"bubble": synctest.Test, "real time": nil} {
+		t.Run(name, func(t *testing.T) {
+			storetest.Revocations(t, storetest.Config{
+				Open: func(t *testing.T) store.Revocations { return open(t, newPath(t), Options{}) },
+				Reopen: func(t *testing.T, log store.Revocations) store.Revocations {
+					s := log.(*Store)
+					path := s.db.Path()
+					if err := s.Close(); err != nil {
+						t.Fatal(err)
+					}
+					return open(t, path, Options{})
+				},
+				Run: run,
+			})
+		})
+	}
+}
+
+func TestOpenTwice(t *testing.T) {
+	path := newPath(t)
+	open(t, path, Options{})
+	if s, err := Open(path, Options{}); !errors.Is(err, ErrLocked) {
+		t.Errorf("opened again: %v, %v", s, err)
+	}
+}
+
+func TestFileIsPrivate(t *testing.T) {
+	path := newPath(t)
+	open(t, path, Options{})
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
+// TestOpenOther: a file of something else is refused, and left alone.
+func TestOpenOther(t *testing.T) {
+	path := newPath(t)
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("other")); return err })
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path, Options{}); !errors.Is(err, ErrFormat) {
+		t.Errorf("a database of something else: %v", err)
+	}
+	text := []byte("no database, though it is long enough to be one")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path, Options{}); err == nil {
+		t.Error("a text: no error")
+	}
+	if left, err := os.ReadFile(path); err != nil || string(left) != string(text) {
+		t.Errorf("%q is left, %v", left, err)
+	}
+	if _, err := Open(filepath.Join(t.TempDir(), "missing", "file"), Options{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no directory: %v", err)
+	}
+}
+
+func TestClose(t *testing.T) {
+	s := open(t, newPath(t), Options{})
+	page, err := s.Read(t.Context(), store.Cursor{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waited := make(chan error)
+	go func() { waited <- s.Wait(t.Context(), page.Next) }()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, readErr := s.Read(t.Context(), store.Cursor{})
+	for name, err := range map[string]error{"Wait": <-waited, "Read": readErr, "Revoke": s.Revoke(t.Context(), inAMinute("a"))} {
+		if !errors.Is(err, store.ErrClosed) {
+			t.Errorf("%s: %v, want ErrClosed", name, err)
+		}
+	}
+}
+
+// TestLimit: a full log refuses what is new, all of it, and takes what it has;
+// the sweep makes room, and leaves nothing behind.
+func TestLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, newPath(t), Options{Limit: 3})
+		revoke := func(ids ...string) error {
+			var all []store.Revocation
+			for _, id := range ids {
+				all = append(all, inAMinute(id))
+			}
+			return s.Revoke(t.Context(), all...)
+		}
+		if err := revoke("a", "b"); err != nil {
+			t.Fatal(err)
+		}
+		if err := revoke("c", "a", "d"); !errors.Is(err, store.ErrFull) {
+			t.Errorf("one too many: %v", err)
+		}
+		time.Sleep(time.Second)
+		if err := revoke("a", "b", "c"); err != nil {
+			t.Errorf("what fits: %v", err)
+		}
+		time.Sleep(time.Minute + store.ClockSlack + sweepEvery)
+		synctest.Wait()
+		if n := entries(t, s); n != 0 {
+			t.Errorf("%d entries are left", n)
+		}
+		if err := revoke("d", "e", "f"); err != nil {
+			t.Errorf("after the sweep: %v", err)
+		}
+	})
+}
+
+// TestSweep: all that is gone goes, in more than one step, and nothing else.
+func TestSweep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, newPath(t), Options{})
+		for range 3 {
+			all := make([]store.Revocation, store.MaxPage)
+			for i := range all {
+				all[i] = inAMinute(fmt.Sprint(time.Now().UnixNano(), "-", i))
+			}
+			if err := s.Revoke(t.Context(), all...); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		late := inAMinute("late")
+		late.Expires = late.Expires.Add(time.Hour)
+		if err := s.Revoke(t.Context(), late); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute + store.ClockSlack + sweepEvery)
+		synctest.Wait()
+		if n := entries(t, s); n != 1 {
+			t.Errorf("%d entries are left, want 1", n)
+		}
+	})
+}
+
+// entries counts the log, and checks that the buckets agree.
+func entries(t *testing.T, s *Store) int {
+	t.Helper()
+	n := 0
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		l := openLog(tx)
+		n = l.log.Stats().KeyN
+		if names, expiry := l.names.Stats().KeyN, l.expiry.Stats().KeyN; names != n || expiry != n || l.count != uint64(n) {
+			t.Errorf("%d in the log, %d names, %d expiries, count %d", n, names, expiry, l.count)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

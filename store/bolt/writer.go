@@ -1,0 +1,133 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"wsauth/store"
+)
+
+const (
+	// maxBatch is how many writes share one transaction at most.
+	maxBatch = 1024
+
+	// sweepEvery is how often the file is rid of what is gone.
+	sweepEvery = time.Minute
+
+	// sweepSize is how many revocations one transaction sweeps at most.
+	sweepSize = 1000
+)
+
+// write is one call of Revoke on its way to the file.
+type write struct {
+	ctx         context.Context
+	revocations []store.Revocation
+	result      chan error // of one, so that the writer never waits
+}
+
+// run is the one writer. It commits together whatever has come while it
+// committed last, so that a lone write waits for nothing but its own sync.
+func (s *Store) run() {
+	defer close(s.done)
+	sweep := time.NewTimer(0)
+	defer sweep.Stop()
+	for {
+		select {
+		case first := <-s.writes:
+			s.commit(s.gather(first))
+		case <-sweep.C:
+			if s.sweep(time.Now()) {
+				sweep.Reset(0)
+			} else {
+				sweep.Reset(sweepEvery)
+			}
+		case <-s.stop:
+			return
+		}
+	}
+}
+
+// gather returns the first write and those that wait behind it.
+func (s *Store) gather(first *write) []*write {
+	batch := []*write{first}
+	for len(batch) < maxBatch {
+		select {
+		case w := <-s.writes:
+			batch = append(batch, w)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// commit writes a batch in one transaction, syncs it, and answers. What a
+// write is refused for concerns that write alone; what fails, fails for all.
+func (s *Store) commit(batch []*write) {
+	results := make([]error, len(batch))
+	grown := false
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		l := openLog(tx)
+		before := l.log.Sequence()
+		for i, w := range batch {
+			if results[i] = w.ctx.Err(); results[i] != nil {
+				continue
+			}
+			err := l.add(w.revocations, s.limit)
+			if results[i] = err; err != nil && !errors.Is(err, store.ErrFull) {
+				return err
+			}
+		}
+		grown = l.log.Sequence() > before
+		return l.close()
+	})
+	if err == nil && grown {
+		s.announce()
+	}
+	for i, w := range batch {
+		if err != nil {
+			results[i] = wrap(err)
+		}
+		w.result <- results[i]
+	}
+}
+
+// announce wakes the readers: the log has grown.
+func (s *Store) announce() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.more)
+	s.more = make(chan struct{})
+}
+
+// news returns a channel that is closed when the log grows.
+func (s *Store) news() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.more
+}
+
+// sweep deletes some of what is gone, and reports whether there may be more.
+// What it cannot delete now is left for the next time.
+func (s *Store) sweep(now time.Time) bool {
+	due := false
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		due = openLog(tx).due(now)
+		return nil
+	})
+	if err != nil || !due {
+		return false
+	}
+	err = s.db.Update(func(tx *bbolt.Tx) error {
+		l := openLog(tx)
+		if err := l.sweep(now, sweepSize); err != nil {
+			return err
+		}
+		due = l.due(now)
+		return l.close()
+	})
+	return err == nil && due
+}
