@@ -202,3 +202,18 @@ func tabTo(b *tab, id string) {
 	}
 	b.t.Fatalf("the tab key does not reach #%s", id)
 }
+
+// Cookies know no ports, so those of another program of this machine come to the server too.
+func TestServeAfterCookiesOfAnotherProgram(t *testing.T) {
+	server := startServer(t)
+	other := start(t, "cookie", "-addr", "127.0.0.1:0")
+	page := newTab(t)
+	page.open(other.url + "/get-cookie")
+	page.open(server.url)
+	if seen := run[string](page, "document.cookie"); !strings.Contains(seen, "csrf_access_token=") {
+		t.Fatalf("the page has the cookies %q, want those of the other program", seen)
+	}
+	logIn(page, server, "token")
+	openSocket(page, "good")
+	until[bool](page, socketOpen)
+}

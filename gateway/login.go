@@ -92,9 +92,12 @@ func (g *Gateway) beginSession(w http.ResponseWriter, r *http.Request, name stri
 	log.Info("logged in", "session", o.SessionID, "cookies", cookies)
 	if cookies {
 		g.answerCookies(w, r, access, refresh)
-	} else {
-		g.answerTokens(w, access, refresh)
+		return
 	}
+	// Cookies of an earlier login, or of another server of this host, since they know no ports, would come along with the new
+	// token: every socket would carry two credentials.
+	g.cookies.Clear(w, r)
+	g.answerTokens(w, access, refresh)
 }
 
 // printable makes a client's text fit for one line of a log: what cannot be seen is replaced, and it is cut.

@@ -100,8 +100,8 @@ func TestLogoutThatCannotBeRememberedIsRefused(t *testing.T) {
 
 func TestT1_TwoCredentialsAreRefused(t *testing.T) {
 	r := start(t)
-	value, _ := r.loginCookies()
 	access, _ := r.login()
+	value, _ := r.loginCookies()
 	wantProblem(t, r.call("GET", "/auth/session", "", bearer(access)), 400, "invalid_request", "")
 	wantProblem(t, r.call("POST", "/auth/logout", "", bearer(access), csrf(value)), 400, "invalid_request", "")
 	r.wantClose(r.open("?token="+access+"&csrf_token="+value), 3003, "invalid_request")
