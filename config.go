@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"unicode"
 
@@ -50,7 +51,8 @@ type Config struct {
 	// "https://app.example" (RFC 6454 section 6.2). Default: the origin that
 	// the request itself is sent to. Behind a proxy that ends TLS the default
 	// refuses, because the guard sees http where the page has https: name the
-	// origin here.
+	// origin here. Cookies that a browser sends from another site are refused
+	// even so.
 	Origins []string
 
 	// InsecureAnyOrigin lets pages of every origin open sockets: any web site
@@ -82,16 +84,21 @@ func (c Config) withDefaults() (Config, error) {
 	fault := func(format string, args ...any) {
 		faults = append(faults, fmt.Errorf("wsauth: Config."+format, args...))
 	}
-	if c.Verifier == nil {
+	if isNil(c.Verifier) {
 		fault("Verifier: required; token.NewVerifier makes one")
 	}
 	if len(c.Locations) == 0 {
 		c.Locations = []Location{Header{}}
 	}
 	for i, l := range c.Locations {
-		if l == nil {
+		if isNil(l) {
 			fault("Locations[%d]: nil", i)
 			continue
+		}
+		for j, other := range c.Locations[:i] {
+			if reflect.DeepEqual(l, other) {
+				fault("Locations[%d]: the same as Locations[%d]; every credential would be found twice", i, j)
+			}
 		}
 		if v, ok := l.(interface{ validate() error }); ok {
 			if err := v.validate(); err != nil {
@@ -114,6 +121,11 @@ func (c Config) withDefaults() (Config, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c, errors.Join(faults...)
+}
+
+// isNil reports whether v is nil or holds a nil pointer.
+func isNil(v any) bool {
+	return v == nil || reflect.ValueOf(v).Kind() == reflect.Pointer && reflect.ValueOf(v).IsNil()
 }
 
 // validateOrigin refuses what a browser would never send as an Origin header.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -78,29 +79,52 @@ type Cookies struct {
 const maxCookie = 4096
 
 func (c *Cookies) validate() error {
-	if c == nil {
-		return errors.New("Cookies: nil")
-	}
 	var faults []error
-	names := []string{c.name(token.TypeAccess), c.name(token.TypeRefresh), c.csrfName(token.TypeAccess), c.csrfName(token.TypeRefresh)}
-	for i, name := range names {
-		if err := (&http.Cookie{Name: name, Value: "x"}).Valid(); err != nil {
-			faults = append(faults, errors.New("Cookies: a cookie's name is not valid"))
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("Cookies: "+format, args...)) }
+	names := []struct{ field, name, path string }{
+		{"Access", c.name(token.TypeAccess), c.path(token.TypeAccess)},
+		{"Refresh", c.name(token.TypeRefresh), c.path(token.TypeRefresh)},
+		{"AccessCSRF", c.csrfName(token.TypeAccess), c.csrfPath(token.TypeAccess)},
+		{"RefreshCSRF", c.csrfName(token.TypeRefresh), c.csrfPath(token.TypeRefresh)},
+	}
+	for i, n := range names {
+		if (&http.Cookie{Name: n.name, Value: "x"}).Valid() != nil {
+			fault("%s: %q is no name of a cookie", n.field, n.name)
 		}
-		if slices.Contains(names[:i], name) {
-			faults = append(faults, errors.New("Cookies: two cookies have the name "+name))
+		if (&http.Cookie{Name: "x", Value: "x", Path: n.path}).Valid() != nil || n.path[0] != '/' {
+			fault("%sPath: %q is no path of a cookie", n.field, n.path)
 		}
+		for _, other := range names[:i] {
+			if n.name == other.name {
+				fault("%s: two cookies have the name %s", n.field, n.name)
+			}
+		}
+	}
+	if c.Domain != "" && (&http.Cookie{Name: "x", Value: "x", Domain: c.Domain}).Valid() != nil {
+		fault("Domain: %q is no domain of a cookie", c.Domain)
+	}
+	if !isName(c.csrfHeader(token.TypeAccess)) {
+		fault("AccessCSRFHeader: %q is no name of a header", c.AccessCSRFHeader)
+	}
+	if !isName(c.csrfHeader(token.TypeRefresh)) {
+		fault("RefreshCSRFHeader: %q is no name of a header", c.RefreshCSRFHeader)
+	}
+	if err := (Query{Name: c.csrfQuery()}).validate(); err != nil {
+		fault("CSRFQuery: %q has characters that a URL escapes", c.CSRFQuery)
 	}
 	for _, m := range c.CSRFMethods {
 		if m == "" || m != strings.ToUpper(m) { // methods are compared exactly (RFC 9110 section 9.1)
-			faults = append(faults, fmt.Errorf("Cookies: CSRFMethods: %q is not a method in capital letters", m))
+			fault("CSRFMethods: %q is not a method in capital letters", m)
 		}
 	}
-	if c.MaxAge < 0 {
-		faults = append(faults, errors.New("Cookies: MaxAge is negative; use Clear to delete cookies"))
+	switch {
+	case c.MaxAge < 0:
+		fault("MaxAge is negative; use Clear to delete cookies")
+	case c.MaxAge%time.Second != 0:
+		fault("MaxAge: %v is not in whole seconds", c.MaxAge)
 	}
 	if c.SameSite == http.SameSiteNoneMode && c.InsecureHTTP {
-		faults = append(faults, errors.New("Cookies: SameSite=None needs Secure, which InsecureHTTP switches off"))
+		fault("SameSite=None needs Secure, which InsecureHTTP switches off")
 	}
 	return errors.Join(faults...)
 }
@@ -238,9 +262,13 @@ func (c *Cookies) secure(r *http.Request) bool {
 			return true
 		}
 	}
-	origin := r.Header.Get("Origin")
-	_, host, _ := strings.Cut(origin, "://")
-	return origin != "" && !isLoopback(host)
+	for _, name := range [...]string{"Origin", "Referer"} {
+		value := r.Header.Get(name)
+		if page, err := url.Parse(value); value != "" && (err != nil || !isLoopback(page.Host)) {
+			return true
+		}
+	}
+	return false
 }
 
 // isLoopback reports whether host, with or without a port, names this machine.

@@ -1,5 +1,5 @@
-// Package wsauth authenticates WebSocket connections, and the HTTP endpoints
-// beside them, for as long as they live.
+// Package wsauth authenticates WebSocket connections for as long as they live,
+// and the HTTP requests beside them when they come.
 //
 // The WebSocket protocol carries no authentication of its own, and a page
 // behind a login does not hand its login to the sockets that it opens. A

@@ -31,9 +31,14 @@ func New(c Config) (*Guard, error) {
 // plain HTTP and WebSocket handshakes alike. Any WebSocket library will do
 // inside: the guard ends the sockets that it opens.
 //
-// The handler finds claims and session with [SessionFrom]. Of a WebSocket
-// handshake it sees an http.ResponseWriter of the guard's, and its request's
-// context ends with the socket, not with the handler.
+// The handler finds claims and session with [SessionFrom].
+//
+// A handshake's handler runs in a goroutine of its own, with an
+// http.ResponseWriter of the guard's, and its request's context ends with the
+// socket: it keeps the values of the one that came in, not its end. A
+// middleware in front of the guard therefore sees the handshake only, and
+// returns before the handler does; one that recovers, measures or counts
+// sockets belongs behind the guard.
 //
 // Require panics where q is none of the four requirements.
 func (g *Guard) Require(q Requirement) func(http.Handler) http.Handler {
@@ -53,9 +58,10 @@ func (g *Guard) Require(q Requirement) func(http.Handler) http.Handler {
 }
 
 // Shutdown ends every open socket with close code 1012 and reason
-// "restarting", refuses new ones, and waits until they are gone or ctx is
-// done, whose error it then returns. [http.Server.Shutdown] knows nothing of
-// sockets: call both.
+// "restarting", refuses new ones, and waits until their connections are gone or
+// ctx is done, whose error it then returns. It waits for no handler, and ends no
+// plain HTTP request: [http.Server.Shutdown] does that, and knows nothing of
+// sockets. Call both.
 func (g *Guard) Shutdown(ctx context.Context) error {
 	g.mu.Lock()
 	if !g.closing {

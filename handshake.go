@@ -54,14 +54,14 @@ func checkHandshake(r *http.Request) error {
 
 // isToken reports whether the field is one line that is the token want.
 func isToken(lines []string, want string) bool {
-	return len(lines) == 1 && strings.EqualFold(strings.TrimSpace(lines[0]), want)
+	return len(lines) == 1 && lowerASCII(strings.TrimSpace(lines[0])) == want
 }
 
 // hasToken reports whether a list field (RFC 9110 section 5.6.1) holds want.
 func hasToken(lines []string, want string) bool {
 	for _, line := range lines {
 		for item := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(item), want) {
+			if lowerASCII(strings.TrimSpace(item)) == want {
 				return true
 			}
 		}

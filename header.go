@@ -38,8 +38,8 @@ func (h Header) scheme() string {
 }
 
 func (h Header) validate() error {
-	if strings.ContainsAny(h.Name, " \t\r\n:") || strings.ContainsAny(h.Scheme, " \t\r\n,") {
-		return errors.New("Header: Name and Scheme are single words")
+	if !isName(h.name()) || h.Scheme != "" && !isName(h.Scheme) {
+		return errors.New("Header: Name and Scheme are single words (RFC 9110 section 5.6.2)")
 	}
 	if h.NoScheme && h.Scheme != "" {
 		return errors.New("Header: NoScheme contradicts Scheme")

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// The guard's log lines. Nothing that a request carries is in them but the
-// address that it came from; slog escapes what an error may quote.
+// The guard's log lines. Of a request they hold the address that it came from,
+// and of a token that no key made its kid, quoted and cut; slog escapes both.
 
 func (g *Guard) logRefusal(r *http.Request, e *Error) {
 	g.log("refused",

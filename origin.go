@@ -21,7 +21,7 @@ func (g *Guard) checkOrigin(r *http.Request) error {
 	if len(lines) > 1 {
 		return refuse(OriginNotAllowed, errors.New("more than one Origin header"))
 	}
-	origin := foldOrigin(lines[0])
+	origin := lowerASCII(lines[0])
 	if len(g.config.Origins) > 0 {
 		if slices.Contains(g.config.Origins, origin) {
 			return nil
@@ -58,16 +58,24 @@ func ownOrigin(r *http.Request) string {
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	host := strings.ToLower(r.Host)
+	host := lowerASCII(r.Host)
 	if port := defaultPort(scheme); strings.HasSuffix(host, ":"+port) {
 		host = strings.TrimSuffix(host, ":"+port)
 	}
 	return scheme + "://" + host
 }
 
-// foldOrigin lower-cases scheme and host, which are equal in any case (RFC
-// 3986 section 6.2.2.1), and changes nothing else.
-func foldOrigin(o string) string { return strings.ToLower(o) }
+// lowerASCII folds what is equal in any case: scheme and host (RFC 3986 section
+// 6.2.2.1), the tokens of a handshake. Unicode's folding would take the Kelvin
+// sign for a k.
+func lowerASCII(o string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + ('a' - 'A')
+		}
+		return r
+	}, o)
+}
 
 func defaultPort(scheme string) string {
 	switch scheme {

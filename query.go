@@ -99,12 +99,23 @@ func (g *Guard) strayToken(query string) bool {
 		name, value, _ := strings.Cut(part, "=")
 		stray := name == "access_token" || // RFC 6750 section 2.3
 			name == "token" && looksLikeJWS(value)
-		if stray && !slices.Contains(g.config.Locations, Location(Query{Name: name})) {
+		if stray && !g.readsQuery(name) {
 			return true
 		}
 	}
 	return false
 }
+
+// readsQuery reports whether a location reads the parameter: a [Query], or one
+// of the caller's that embeds it.
+func (g *Guard) readsQuery(name string) bool {
+	return slices.ContainsFunc(g.config.Locations, func(l Location) bool {
+		reader, ok := l.(interface{ readsQuery(name string) bool })
+		return ok && reader.readsQuery(name)
+	})
+}
+
+func (q Query) readsQuery(name string) bool { return name == q.Name }
 
 // looksLikeJWS tells a compact JWS, whose header begins with `{"`, from other
 // parameters that happen to be called token.

@@ -96,8 +96,10 @@ func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) 
 	if p := subprotocol(r); p != "" {
 		h.Set("Sec-WebSocket-Protocol", p)
 	}
-	response.WriteHeader(http.StatusSwitchingProtocols)
-	go conn.End(end, end.frame(), func() {})
+	go func() {
+		response.WriteHeader(http.StatusSwitchingProtocols)
+		conn.End(end, end.frame(), func() {})
+	}()
 	return true
 }
 

@@ -7,15 +7,18 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"weak"
 
 	coder "github.com/coder/websocket"
 	gorilla "github.com/gorilla/websocket"
 
 	"wsauth"
+	"wsauth/token"
 )
 
 // dialCoder opens a socket on a guarded server and fails the test if it
@@ -164,8 +167,12 @@ func TestHandlerPanics(t *testing.T) {
 	if got := lines.take(); got != "" {
 		t.Errorf("an abort was logged: %s", got)
 	}
+	begun := time.Now()
 	if _, err := dial("/before"); err == nil {
 		t.Error("/before opened a socket")
+	}
+	if d := time.Since(begun); d > 2*time.Second {
+		t.Errorf("the client of a panic before the upgrade waited %v", d)
 	}
 	conn, err := dial("/after")
 	if err != nil {
@@ -321,5 +328,86 @@ func TestStrayToken(t *testing.T) {
 		if _, err := guard.Check(httptest.NewRequest(http.MethodGet, target, nil), wsauth.Access); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", target, err, want)
 		}
+	}
+}
+
+// TestLocationByPointer: a pointer to a location is one too, and so is a struct
+// that embeds one.
+func TestLocationByPointer(t *testing.T) {
+	for _, location := range []wsauth.Location{&wsauth.Query{Name: "token"}, struct{ wsauth.Query }{wsauth.Query{Name: "token"}}} {
+		guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour), Locations: []wsauth.Location{location}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := guard.Check(httptest.NewRequest(http.MethodGet, "/?token=eyJ.e30.x", nil), wsauth.Access); err != nil {
+			t.Errorf("%T: %v", location, err)
+		}
+	}
+}
+
+// TestConfigFaultsOfLocations: what would make every request fail, or fall
+// back to something weaker in silence, is found at the start.
+func TestConfigFaultsOfLocations(t *testing.T) {
+	for want, c := range map[string]wsauth.Config{
+		"Verifier: required":       {Verifier: (*token.Verifier)(nil)},
+		"Locations[0]: nil":        {Locations: []wsauth.Location{(*wsauth.Query)(nil)}},
+		"the same as Locations[0]": {Locations: []wsauth.Location{wsauth.Header{}, wsauth.Header{}}},
+		"Domain":                   {Locations: []wsauth.Location{&wsauth.Cookies{Domain: "bad domain;x"}}},
+		"AccessPath":               {Locations: []wsauth.Location{&wsauth.Cookies{AccessPath: "nopath;"}}},
+		"AccessCSRFHeader":         {Locations: []wsauth.Location{&wsauth.Cookies{AccessCSRFHeader: "bad header:"}}},
+		"RefreshCSRFHeader":        {Locations: []wsauth.Location{&wsauth.Cookies{RefreshCSRFHeader: "a b"}}},
+		"CSRFQuery":                {Locations: []wsauth.Location{&wsauth.Cookies{CSRFQuery: "a b&c"}}},
+		"MaxAge":                   {Locations: []wsauth.Location{&wsauth.Cookies{MaxAge: 500 * time.Millisecond}}},
+		"Name and Scheme":          {Locations: []wsauth.Location{wsauth.Header{Name: "X-\u00fc("}}},
+	} {
+		if _, err := wsauth.New(c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want a fault that says %q", err, want)
+		}
+	}
+}
+
+// TestFoldingIsASCII: the Kelvin sign is no k, and a long s no s.
+func TestFoldingIsASCII(t *testing.T) {
+	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour), Origins: []string{"https://booking.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(upgrade, origin string) error {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		for name, value := range map[string]string{
+			"Connection": "Upgrade", "Upgrade": upgrade, "Sec-WebSocket-Version": "13",
+			"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Origin": origin, "Authorization": "Bearer x",
+		} {
+			r.Header.Set(name, value)
+		}
+		_, err := guard.Check(r, wsauth.Access)
+		return err
+	}
+	if err := check("WebSocket", "https://Booking.example"); err != nil {
+		t.Error(err)
+	}
+	if err := check("websocket", "https://boo\u212aing.example"); !errors.Is(err, wsauth.OriginNotAllowed) {
+		t.Errorf("Kelvin's origin: %v", err)
+	}
+	if err := check("web\u017foc\u212aet", "https://booking.example"); !errors.Is(err, wsauth.InvalidHandshake) {
+		t.Errorf("Kelvin's upgrade: %v", err)
+	}
+}
+
+// TestEndedSessionsAreFreed: a token that lives for an hour does not keep the
+// session of a socket that is gone.
+func TestEndedSessionsAreFreed(t *testing.T) {
+	rig := newRig(t, coderHandler(t, behaviour{}), time.Hour)
+	client := rig.dial(t, false)
+	session := weak.Make(<-rig.session)
+	client.conn.Close()
+	_ = rig.waitForHandler(t)
+	rig.shutdown()
+	deadline := time.Now().Add(patience)
+	for session.Value() != nil {
+		if time.Now().After(deadline) {
+			t.Fatal("the session is still there")
+		}
+		runtime.GC()
 	}
 }

@@ -112,7 +112,7 @@ func (c *Conn) sayFarewell(f *farewell) {
 	default:
 	}
 	switch {
-	case c.out.broken || c.out.frames.Closed():
+	case c.out.broken, c.out.boundary() && c.out.frames.Closed():
 		f.done()
 	case c.out.boundary():
 		n, _ := c.conn.Write(f.frame)
@@ -219,10 +219,10 @@ func (c *Conn) Close() error {
 	return c.conn.Close()
 }
 
-// CloseWrite shuts the side that the server writes, as TCP and TLS know it.
+// CloseWrite shuts the side that the server writes, as TCP and TLS know it. It
+// holds no lock meanwhile: over TLS it waits for a write that a slow peer
+// blocks.
 func (c *Conn) CloseWrite() error {
-	c.dmu.Lock()
-	defer c.dmu.Unlock()
 	if c.farewell.Load() != nil {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -249,6 +250,83 @@ func TestEndAfterTheHandlersOwnCloseFrame(t *testing.T) {
 	})
 }
 
+// TestEndInsideTheHandlersOwnCloseFrame: the handler finishes it.
+func TestEndInsideTheHandlersOwnCloseFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(true)
+		own := wsframe.AppendClose(nil, 1000, "goodbye")
+		g.send(t, []byte(head))
+		g.send(t, own[:3])
+		go g.end()
+		synctest.Wait()
+		g.send(t, own[3:])
+		g.check(t, []byte(head), own)
+	})
+}
+
+// TestCloseWriteDoesNotHoldUpTheEnd: over TLS it waits for a write that a slow
+// peer blocks.
+func TestCloseWriteDoesNotHoldUpTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := net.Pipe()
+		go func() { _, _ = io.Copy(io.Discard, client) }()
+		blocked := make(chan struct{})
+		c := New(stuckHalf{server, blocked}, func() {})
+		_, _ = c.Write([]byte(head))
+		go func() { _ = c.CloseWrite() }()
+		synctest.Wait()
+		ended := false
+		go func() {
+			c.End(errEnd, bye, func() { ended = true })
+		}()
+		synctest.Wait()
+		if !ended {
+			t.Error("the end waits for CloseWrite")
+		}
+		close(blocked)
+		client.Close()
+	})
+}
+
+// A stuckHalf does not come back from CloseWrite until it is let go.
+type stuckHalf struct {
+	net.Conn
+	let chan struct{}
+}
+
+func (s stuckHalf) CloseWrite() error { <-s.let; return nil }
+
+// TestAnswersAreBounded: a peer that does not read holds up an answer before
+// the upgrade for Grace, and no handler that has the socket.
+func TestAnswersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := net.Pipe()
+		defer client.Close()
+		r := NewResponse(New(server, func() {}))
+		begun := time.Now()
+		r.WriteHeader(http.StatusSwitchingProtocols)
+		if d := time.Since(begun); d != Grace {
+			t.Errorf("the head was given up after %v, want %v", d, Grace)
+		}
+		conn, _, err := r.Hijack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrote := make(chan error, 1)
+		go func() {
+			_, err := conn.Write([]byte("x"))
+			wrote <- err
+		}()
+		time.Sleep(2 * Grace) // of the bubble's clock
+		if _, err := client.Read(make([]byte, 1)); err != nil {
+			t.Error(err)
+		}
+		if err := <-wrote; err != nil {
+			t.Errorf("after the hijack: %v", err)
+		}
+	})
+}
+
 func TestEndOfAnAnswerThatIsNoUpgrade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)
@@ -283,12 +361,19 @@ func FuzzEnd(f *testing.F) {
 	f.Add([]byte{0, 10, 200}, uint16(3), uint8(7))
 	f.Add([]byte{255, 1}, uint16(0), uint8(1))
 	f.Add([]byte{40, 40, 40, 40}, uint16(500), uint8(100))
+	f.Add([]byte{40, 255}, uint16(182), uint8(1))
 	f.Fuzz(func(t *testing.T, sizes []byte, at uint16, cut uint8) {
 		synctest.Test(t, func(t *testing.T) {
 			g := newRig(true)
 			stream := []byte(head)
 			ends := []int{len(stream)}
+			closed := 0 // where the handler's own close frame ends
 			for _, s := range sizes[:min(len(sizes), 10)] {
+				if s == 255 {
+					stream = wsframe.AppendClose(stream, 1000, "own")
+					closed = len(stream)
+					break
+				}
 				stream = append(stream, text(int(s)*3)...)
 				ends = append(ends, len(stream))
 			}
@@ -310,6 +395,9 @@ func FuzzEnd(f *testing.F) {
 				go g.end()
 			}
 			got := <-g.got
+			if closed > 0 && len(got) == closed && bytes.Equal(got, stream) {
+				return // the handler said its own goodbye, whole
+			}
 			rest, found := bytes.CutSuffix(got, bye)
 			if !found {
 				t.Fatalf("%d bytes without a close frame at the end", len(got))

@@ -50,7 +50,7 @@ func (r *Response) WriteHeader(status int) {
 			r.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 		}
 	}
-	_, _ = r.conn.Write(appendHead(make([]byte, 0, 256), status, r.header)) // an error shows at the next write
+	_, _ = r.write(appendHead(make([]byte, 0, 256), status, r.header)) // an error shows at the next write
 }
 
 // appendHead appends the head of a response (RFC 9112 sections 4 and 5). Line
@@ -91,6 +91,14 @@ func (r *Response) Write(p []byte) (int, error) {
 	if r.status == http.StatusSwitchingProtocols || r.status == http.StatusNoContent || r.status == http.StatusNotModified {
 		return 0, http.ErrBodyNotAllowed
 	}
+	return r.write(p)
+}
+
+// write gives the peer Grace to take p: a hijack has cleared the deadlines of
+// the server, and nothing else bounds what is sent before the socket is the
+// handler's.
+func (r *Response) write(p []byte) (int, error) {
+	_ = r.conn.SetWriteDeadline(time.Now().Add(Grace))
 	return r.conn.Write(p)
 }
 
@@ -104,15 +112,13 @@ func (r *Response) Flush() {
 // SetReadDeadline is for http.ResponseController.
 func (r *Response) SetReadDeadline(t time.Time) error { return r.conn.SetReadDeadline(t) }
 
-// SetWriteDeadline is for http.ResponseController.
-func (r *Response) SetWriteDeadline(t time.Time) error { return r.conn.SetWriteDeadline(t) }
-
 // Hijack hands the interposed connection to the handler's WebSocket library.
 func (r *Response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if r.hijacked {
 		return nil, nil, http.ErrHijacked
 	}
 	r.hijacked = true
+	_ = r.conn.SetWriteDeadline(time.Time{})
 	return r.conn, bufio.NewReadWriter(
 		bufio.NewReaderSize(r.conn, handlerBuffer),
 		bufio.NewWriterSize(r.conn, handlerBuffer),
