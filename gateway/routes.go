@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"net/http"
+	"path"
+	"strings"
 
 	"wsauth"
 )
@@ -27,7 +29,8 @@ func (g *Gateway) routes(files assets) []route {
 }
 
 // newMux serves the routes. Any other method on their paths is 405 with Allow (RFC 9110 section 15.5.6), any other path 404.
-func newMux(routes []route) *http.ServeMux {
+func newMux(routes []route) http.Handler {
+	nothingHere := problem(http.StatusNotFound, "", "There is nothing at this address")
 	mux := http.NewServeMux()
 	for _, r := range routes {
 		allow := r.method
@@ -37,8 +40,29 @@ func newMux(routes []route) *http.ServeMux {
 		mux.Handle(r.method+" "+r.path, r.handler)
 		mux.Handle(r.path, methodNotAllowed(allow))
 	}
-	mux.Handle("/", problem(http.StatusNotFound, "", "There is nothing at this address"))
-	return mux
+	mux.Handle("/", nothingHere)
+	return cleanOnly(mux, nothingHere)
+}
+
+// cleanOnly passes on requests whose path has one spelling only. http.ServeMux would answer the others with a redirect that
+// repeats their query, and so a token that is in it.
+func cleanOnly(next, nothingHere http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if escaped := r.URL.EscapedPath(); escaped != clean(escaped) {
+			nothingHere.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// clean is p without empty, "." and ".." segments.
+func clean(p string) string {
+	cleaned := path.Clean("/" + p)
+	if strings.HasSuffix(p, "/") && cleaned != "/" {
+		cleaned += "/"
+	}
+	return cleaned
 }
 
 func methodNotAllowed(allow string) http.Handler {
