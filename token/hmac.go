@@ -3,11 +3,15 @@ package token
 import (
 	"bytes"
 	"crypto/hmac"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"hash"
 	"strings"
 	"sync"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // minDistinct is how many different bytes a secret has at least. A random one
@@ -48,8 +52,11 @@ func newHMAC(s suite, secret []byte, weak bool) (material, error) {
 	if s.family != familyHMAC {
 		return nil, errors.New("the material is an HMAC secret")
 	}
+	if len(secret) == 0 {
+		return nil, errors.New("the secret is empty")
+	}
 	if looksPublic(secret) {
-		return nil, errors.New("the secret is a key in text form; everybody knows a public one")
+		return nil, errors.New("the secret is an encoded key; everybody knows a public one")
 	}
 	if !weak {
 		if err := checkSecret(s, secret); err != nil {
@@ -63,8 +70,8 @@ func newHMAC(s suite, secret []byte, weak bool) (material, error) {
 	return m, nil
 }
 
-// looksPublic recognises PEM and SSH keys. With a public key as the secret,
-// anybody could sign.
+// looksPublic recognises keys in PEM, of SSH, as a JWK, and public ones in DER
+// (PKIX and PKCS#1). With a public key as the secret, anybody could sign.
 func looksPublic(secret []byte) bool {
 	text := bytes.TrimSpace(secret)
 	for _, prefix := range []string{"-----BEGIN ", "ssh-", "ecdsa-sha2-"} {
@@ -72,7 +79,17 @@ func looksPublic(secret []byte) bool {
 			return true
 		}
 	}
-	return false
+	var j struct {
+		Kty jsontext.Value `json:"kty"`
+	}
+	if err := json.Unmarshal(secret, &j); err == nil && j.Kty != nil {
+		return true
+	}
+	if _, err := x509.ParsePKIXPublicKey(secret); err == nil {
+		return true
+	}
+	_, err := x509.ParsePKCS1PublicKey(secret)
+	return err == nil
 }
 
 func checkSecret(s suite, secret []byte) error {

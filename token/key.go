@@ -52,6 +52,7 @@ type KeyOptions struct {
 	// InsecureWeakSecret accepts an HMAC secret that can be guessed: one
 	// shorter than the hash (RFC 7518 §3.2), one with fewer than 8 different
 	// bytes, or one that stands in tutorials. For examples and tests only.
+	// An empty secret, or one that is an encoded key, is refused even so.
 	InsecureWeakSecret bool
 }
 
@@ -59,7 +60,8 @@ type KeyOptions struct {
 // *rsa.PrivateKey, *rsa.PublicKey, *ecdsa.PrivateKey, *ecdsa.PublicKey,
 // ed25519.PrivateKey or ed25519.PublicKey. It is copied. It is refused when it
 // does not fit alg or is weak: an RSA modulus under 2048 bits, an Ed25519 point
-// of small order, a guessable HMAC secret.
+// of small order, a guessable HMAC secret, a key in PEM, of SSH, as a JWK or a
+// public one in DER as the secret.
 func NewKey(alg Algorithm, material any, opts KeyOptions) (*Key, error) {
 	s, ok := suites[alg]
 	if !ok {

@@ -1,0 +1,57 @@
+package token
+
+import (
+	"crypto/rsa"
+	"crypto/x509"
+	"testing"
+)
+
+// TestEmptySecret: whoever forgets to set a secret does not let everyone sign.
+func TestEmptySecret(t *testing.T) {
+	for _, alg := range []Algorithm{HS256, HS384, HS512} {
+		for _, secret := range [][]byte{nil, {}} {
+			for _, weak := range []bool{false, true} {
+				if _, err := NewKey(alg, secret, KeyOptions{InsecureWeakSecret: weak}); err == nil {
+					t.Errorf("%s, weak %v: an empty secret was accepted", alg, weak)
+				}
+			}
+		}
+	}
+}
+
+// TestAttackJ2_PublicKeyAsSecret: an encoded key is no secret, even where weak
+// ones are allowed.
+func TestAttackJ2_PublicKeyAsSecret(t *testing.T) {
+	refuses := func(name string, secret []byte) {
+		for _, weak := range []bool{false, true} {
+			if _, err := NewKey(HS256, secret, KeyOptions{InsecureWeakSecret: weak}); err == nil {
+				t.Errorf("%s, weak %v: accepted as a secret", name, weak)
+			}
+		}
+	}
+	refuses("PEM after space", []byte("  \n-----BEGIN X"))
+	refuses("SSH Ed25519", []byte("ssh-ed25519 AAAA"))
+	refuses("SSH ECDSA", []byte("ecdsa-sha2-nistp256 AAAA"))
+	for _, alg := range []Algorithm{RS256, ES256, ES384, ES512, EdDSA} {
+		public := must(testKey(alg).Public())
+		der := must(x509.MarshalPKIXPublicKey(publicOf(public)))
+		refuses(string(alg)+" PKIX", der)
+		refuses(string(alg)+" PEM", pemOf("PUBLIC KEY", der))
+		refuses(string(alg)+" JWK", public.JWK())
+		refuses(string(alg)+" JWK in a file", append(append([]byte("\n "), public.JWK()...), '\n'))
+		refuses(string(alg)+" private JWK", testKey(alg).JWK())
+		if key, ok := publicOf(public).(*rsa.PublicKey); ok {
+			refuses("PKCS#1", x509.MarshalPKCS1PublicKey(key))
+		}
+		if _, err := NewKey(HS256, der[:len(der)-1], KeyOptions{}); err != nil {
+			t.Errorf("%s: bytes that are no key: %v", alg, err)
+		}
+	}
+	refuses("kty last", []byte(`{"k":"AAAA","kty":"oct"}`))
+	refuses("kty of a wrong type", []byte(`{"kty":null}`))
+	for _, text := range []string{`{"name":"kty","of":"0123456789abcdef"}`, `"kty", and 0123456789abcdef more`} {
+		if _, err := NewKey(HS256, []byte(text), KeyOptions{}); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
