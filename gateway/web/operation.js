@@ -12,7 +12,7 @@ export function takesBearer(operation) {
 /**
  * Sends the operation that a form describes.
  * @param {HTMLFormElement} form its data-path and data-method say where; its fields say with what
- * @param {object} operation of the document: a bearer token goes only where the operation takes one
+ * @param {object} operation of the document: a bearer token goes only where the operation takes one, and then no cookie does
  * @param {string} bearer the token, or ""
  */
 export async function request(form, operation, bearer) {
@@ -28,7 +28,10 @@ export async function request(form, operation, bearer) {
       headers.set("Content-Type", "application/json");
     }
   }
-  if (bearer && takesBearer(operation)) headers.set("Authorization", `Bearer ${bearer}`);
+  if (bearer && takesBearer(operation)) {
+    headers.set("Authorization", `Bearer ${bearer}`);
+    init.credentials = "omit"; // a cookie beside it would be a second credential
+  }
   const response = await fetch(url, init);
   return { response, body: readable(await response.text(), response.headers.get("Content-Type") ?? "") };
 }
