@@ -15,6 +15,10 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
+// otherName leads the browser to this machine, but not in the eyes of its
+// rules: over plain HTTP such a page is not secure.
+const otherName = "wsauth.example"
+
 // stopBrowser ends the browser, if there is one.
 var stopBrowser = func() {}
 
@@ -34,6 +38,7 @@ var browser = sync.OnceValues(func() (context.Context, error) {
 		chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true),
+		chromedp.Flag("host-resolver-rules", "MAP "+otherName+" 127.0.0.1"),
 		chromedp.UserDataDir(filepath.Join(scratch, "profile")),
 	)
 	ctx, _ = chromedp.NewContext(ctx)

@@ -217,3 +217,46 @@ func TestServeAfterCookiesOfAnotherProgram(t *testing.T) {
 	openSocket(page, "good")
 	until[bool](page, socketOpen)
 }
+
+// Over plain HTTP to another machine a browser keeps no cookie and gives the
+// page no clipboard. The page says so, and tokens work.
+func TestServeWithoutHTTPS(t *testing.T) {
+	server := startServer(t)
+	server.url = strings.Replace(server.url, "127.0.0.1", otherName, 1)
+	page := newTab(t)
+	page.open(server.url)
+	page.click("#transport-cookie")
+	page.click("#login-button")
+	if got := page.text("#login-error"); !strings.Contains(got, "kept no cookie, because this page did not come over HTTPS") {
+		t.Errorf("the page says %q", got)
+	}
+	if run[bool](page, `document.querySelector("#login-form").hidden`) {
+		t.Error("the page shows a login that is none")
+	}
+	logIn(page, server, "token")
+	openSocket(page, "good")
+	until[bool](page, socketOpen)
+
+	page.open(server.url + "/docs")
+	page.click("#login summary")
+	page.click("#login form button")
+	if got := page.text("#login .result-head"); !strings.HasPrefix(got, "200 ") || strings.Contains(got, "Copy") {
+		t.Errorf("the API page shows %q, want no button that cannot work", got)
+	}
+}
+
+// On the API page a bearer token counts, though the browser holds cookies.
+func TestServeAPIPageWithCookiesToo(t *testing.T) {
+	server := startServer(t)
+	var login tokens
+	post(t, server.url+"/auth/login", testUser, &login)
+	page := newTab(t)
+	logIn(page, server, "cookie")
+	page.open(server.url + "/docs")
+	page.set("#bearer", login.Access)
+	page.click("#session summary")
+	page.click("#session form button")
+	if got := page.text("#session .result-head b"); !strings.HasPrefix(got, "200 ") {
+		t.Errorf("the session shows %q", got)
+	}
+}

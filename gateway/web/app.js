@@ -76,10 +76,20 @@ async function begin(mode) {
   $("login-error").hidden = true;
   const fresh = new Login(mode);
   await fresh.begin($("username").value, $("password").value);
+  const claims = await fresh.session().catch((error) => {
+    throw mode === "cookie" && error.reason === "token_missing" ? new Error(cookieLost()) : error;
+  });
   login = fresh;
   timeline.add("Logged in", "good", mode === "cookie" ? "POST /auth/login · two tokens, in cookies" : "POST /auth/login · two tokens, in the answer");
   showLogin(true);
-  claimsRead(await login.session());
+  claimsRead(claims);
+}
+
+/** Why a login by cookie does not last: a browser drops cookies for HTTPS on other pages. */
+function cookieLost() {
+  return isSecureContext
+    ? "The browser kept no cookie: its settings forbid it."
+    : "The browser kept no cookie, because this page did not come over HTTPS. Choose “In the request”, or open the page over HTTPS.";
 }
 
 async function refresh() {
@@ -93,7 +103,7 @@ async function refresh() {
 
 async function end() {
   await login.end();
-  timeline.add("Logged out", "", "POST /auth/logout · the session is refused from now on"
+  timeline.add("Logged out", "", "POST /auth/logout · the server refuses the session’s tokens"
     + (socket.busy ? "; the open socket stays until its token expires" : ""));
   login = new Login(login.mode);
   showLogin(false);

@@ -61,6 +61,7 @@ function showResult(place, status, good, headers, body) {
       });
       actions.append(use);
     }
+    if (!navigator.clipboard) continue; // a page that did not come over HTTPS has none
     const copy = element("button", "", `Copy ${kind} token`);
     copy.addEventListener("click", async () => {
       await navigator.clipboard.writeText(body[name]);
