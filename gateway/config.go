@@ -21,11 +21,13 @@ type Config struct {
 	// AccessTTL is the life of an access token, and so of a socket. Whole seconds, at least one. Default: 15 minutes.
 	AccessTTL time.Duration
 
-	// RefreshTTL is the life of a refresh token, and so of a session. Whole seconds, longer than AccessTTL. Default: 30 days.
+	// RefreshTTL is the life of a refresh token, and so of a session. Whole seconds, longer than AccessTTL, at most
+	// [MaxTTL]. Default: 30 days.
 	RefreshTTL time.Duration
 
-	// Origins are the origins whose pages may use this server, each exactly as browsers send it, such as
-	// "https://app.example". Default: the origin that a request is sent to.
+	// Origins are the origins under which browsers see this server, such as "https://app.example" where a proxy in front ends
+	// TLS, and any others whose pages may use it, each exactly as browsers send it; see [CheckOrigin]. They replace the default,
+	// which is the origin that a request is sent to.
 	Origins []string
 
 	// Logger gets a line for each login, each refusal, and each begin and end of a socket, never with a token, a cookie, a query
@@ -38,6 +40,9 @@ type Config struct {
 // UTF-8, at most 256 and 1024 bytes long, and otherwise anything.
 type Authenticator func(ctx context.Context, name, password string) (bool, error)
 
+// MaxTTL is the longest life of a token: a verifier believes no longer one.
+const MaxTTL = 366 * 24 * time.Hour
+
 const (
 	defaultAccessTTL  = 15 * time.Minute
 	defaultRefreshTTL = 30 * 24 * time.Hour
@@ -46,7 +51,9 @@ const (
 // withDefaults checks c and fills what is unset. Every fault is reported, each with the name of its field.
 func (c Config) withDefaults() (Config, error) {
 	var faults []error
-	fault := func(text string) { faults = append(faults, fmt.Errorf("gateway: Config.%s", text)) }
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("gateway: Config."+format, args...))
+	}
 	if c.Key == nil {
 		fault("Key: required; token.GenerateKey makes one")
 	} else if !c.Key.CanSign() {
@@ -64,8 +71,13 @@ func (c Config) withDefaults() (Config, error) {
 	if c.AccessTTL < time.Second || c.AccessTTL%time.Second != 0 {
 		fault("AccessTTL: must be whole seconds, at least one")
 	}
-	if c.RefreshTTL <= c.AccessTTL || c.RefreshTTL%time.Second != 0 {
-		fault("RefreshTTL: must be whole seconds, and longer than AccessTTL")
+	if c.RefreshTTL <= c.AccessTTL || c.RefreshTTL > MaxTTL || c.RefreshTTL%time.Second != 0 {
+		fault("RefreshTTL: must be whole seconds, longer than AccessTTL, and at most %s", MaxTTL)
+	}
+	for i, o := range c.Origins {
+		if err := CheckOrigin(o); err != nil {
+			fault("Origins[%d]: %w", i, err)
+		}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -89,11 +89,11 @@ func TestR3_NetworkOfAnAddress(t *testing.T) {
 }
 
 func TestNewReportsEveryFault(t *testing.T) {
-	_, err := New(Config{AccessTTL: time.Millisecond, RefreshTTL: time.Microsecond})
+	_, err := New(Config{AccessTTL: time.Millisecond, RefreshTTL: time.Microsecond, Origins: []string{"https://app.example", "*"}})
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, field := range []string{"Config.Key", "Config.Authenticate", "Config.AccessTTL", "Config.RefreshTTL"} {
+	for _, field := range []string{"Config.Key", "Config.Authenticate", "Config.AccessTTL", "Config.RefreshTTL", "Config.Origins[1]"} {
 		if !strings.Contains(err.Error(), field) {
 			t.Errorf("%v does not name %s", err, field)
 		}
@@ -109,8 +109,11 @@ func TestNewReportsEveryFault(t *testing.T) {
 	if _, err := New(Config{Key: public, Authenticate: DemoUser}); err == nil || !strings.Contains(err.Error(), "cannot sign") {
 		t.Errorf("a public key: %v", err)
 	}
-	if _, err := New(Config{Key: key, Authenticate: DemoUser, Origins: []string{"*"}}); err == nil { // S3
-		t.Error("the origin * is accepted")
+	if _, err := New(Config{Key: key, Authenticate: DemoUser, RefreshTTL: MaxTTL}); err != nil {
+		t.Errorf("the longest life: %v", err)
+	}
+	if _, err := New(Config{Key: key, Authenticate: DemoUser, RefreshTTL: MaxTTL + time.Second}); err == nil || !strings.Contains(err.Error(), "Config.RefreshTTL") {
+		t.Errorf("a longer life: %v", err)
 	}
 }
 
