@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -20,8 +21,8 @@ type serveCmd struct {
 	Addr             string        `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (default: ${default}). Port 0 takes a free one."`
 	Data             string        `placeholder:"DIR" help:"Folder of the signing key, made on first start (default: wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
 	AccessTTL        time.Duration `name:"access-ttl" default:"15m" placeholder:"DURATION" help:"How long an access token, and a socket opened with it, lives: whole seconds, such as 20s, 15m or 1h (default: ${default})."`
-	RefreshTTL       time.Duration `name:"refresh-ttl" default:"720h" placeholder:"DURATION" help:"How long a refresh token, and so a login, lives (default: ${default}, 30 days)."`
-	Origin           []string      `placeholder:"URL" help:"Origin whose pages may use this server, such as https://app.example. Repeat for more (default: this server's own)."`
+	RefreshTTL       time.Duration `name:"refresh-ttl" default:"720h" placeholder:"DURATION" help:"How long a refresh token, and so a login, lives: at most 8784h (default: ${default}, 30 days)."`
+	Origin           []string      `placeholder:"URL" help:"Origin under which browsers see this server, such as https://app.example behind a TLS proxy. It replaces the server's own, http://HOST:PORT; repeat for more."`
 	Log              string        `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Format of the log on standard error: text or json (default: ${default})."`
 	InsecureDemoUser bool          `help:"Let the user test with the password test log in on addresses that other machines can reach."`
 }
@@ -38,8 +39,13 @@ func (c *serveCmd) Validate() error {
 	if c.AccessTTL < time.Second || c.AccessTTL%time.Second != 0 {
 		faults = append(faults, fmt.Errorf("--access-ttl=%s: must be whole seconds, at least 1s", c.AccessTTL))
 	}
-	if c.RefreshTTL <= c.AccessTTL || c.RefreshTTL%time.Second != 0 {
-		faults = append(faults, fmt.Errorf("--refresh-ttl=%s: must be whole seconds, and longer than --access-ttl=%s", c.RefreshTTL, c.AccessTTL))
+	if c.RefreshTTL <= c.AccessTTL || c.RefreshTTL > gateway.MaxTTL || c.RefreshTTL%time.Second != 0 {
+		faults = append(faults, fmt.Errorf("--refresh-ttl=%s: must be whole seconds, longer than --access-ttl=%s, and at most %s", c.RefreshTTL, c.AccessTTL, gateway.MaxTTL))
+	}
+	for _, o := range c.Origin {
+		if err := gateway.CheckOrigin(o); err != nil {
+			faults = append(faults, fmt.Errorf("--origin: %w", err))
+		}
 	}
 	return errors.Join(faults...)
 }
@@ -71,7 +77,7 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		return err
 	}
 	log.Warn("demonstration: everybody may log in", "user", "test", "password", "test")
-	log.Info("listening", "url", "http://"+listener.Addr().String()+"/", "key", path, "access_ttl", c.AccessTTL, "refresh_ttl", c.RefreshTTL)
+	log.Info("listening", "url", "http://"+reachable(listener)+"/", "addr", listener.Addr().String(), "key", path, "access_ttl", c.AccessTTL, "refresh_ttl", c.RefreshTTL)
 	return g.Serve(ctx, listener)
 }
 
@@ -130,4 +136,13 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 func onLoopback(l net.Listener) bool {
 	addr, ok := l.Addr().(*net.TCPAddr)
 	return ok && addr.IP.IsLoopback()
+}
+
+// reachable is the address of l as a browser on this machine can open it: "localhost" where l listens on all addresses.
+func reachable(l net.Listener) string {
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok || !addr.IP.IsUnspecified() {
+		return l.Addr().String()
+	}
+	return net.JoinHostPort("localhost", strconv.Itoa(addr.Port))
 }
