@@ -169,7 +169,7 @@ func (v *Verifier) checkTime(c *Claims, now time.Time) error {
 		return refuse(ErrClaims, "exp is missing")
 	case !now.Before(c.ValidUntil()):
 		return refuse(ErrExpired, "exp has passed")
-	case c.ExpiresAt.After(now.Add(v.leeway + v.maxLifetime)):
+	case c.ExpiresAt.After(now.Add(v.leeway).Add(v.maxLifetime)):
 		return refuse(ErrClaims, "exp is further away than MaxLifetime")
 	case c.ExpiresAt.Before(c.IssuedAt):
 		return refuse(ErrClaims, "exp is before iat")

@@ -139,6 +139,20 @@ func TestMaxLifetime(t *testing.T) {
 	})
 }
 
+// TestMaxLifetimeOfCenturies: the leeway and the longest of all durations do
+// not add up to a negative one.
+func TestMaxLifetimeOfCenturies(t *testing.T) {
+	key := testKey(HS256)
+	synctest.Test(t, func(t *testing.T) {
+		v := newVerifier(t, VerifierConfig{Leeway: maxLeeway, MaxLifetime: math.MaxInt64}, key)
+		last := time.Now().Add(maxLeeway).Add(math.MaxInt64).Unix()
+		payload := `{"sub":"alice","exp":%d}`
+		accepted(t, v, mint(t, key, headerOf(HS256), valid("")))
+		accepted(t, v, mint(t, key, headerOf(HS256), fmt.Sprintf(payload, last)))
+		refused(t, v, mint(t, key, headerOf(HS256), fmt.Sprintf(payload, last+1)), ErrClaims)
+	})
+}
+
 func TestVerifyContext(t *testing.T) {
 	v, raw := benchToken(t, HS256)
 	ctx, cancel := context.WithCancel(context.Background())
