@@ -79,8 +79,10 @@ func TestNewIssuerReportsEveryFault(t *testing.T) {
 			t.Errorf("no fault of %s in:\n%s", field, err)
 		}
 	}
-	if _, err := NewIssuer(IssuerConfig{}); err == nil {
-		t.Error("no key accepted")
+	for _, key := range []*Key{nil, {}} {
+		if _, err := NewIssuer(IssuerConfig{Key: key}); err == nil {
+			t.Error("no key accepted")
+		}
 	}
 }
 
@@ -111,6 +113,7 @@ func TestIssueRefuses(t *testing.T) {
 	refuses("TTL under a second", "test", Options{TTL: time.Second - 1})
 	refuses("TTL too long", "test", Options{TTL: 367 * 24 * time.Hour})
 	refuses("public key", "test", Options{Key: must(testKey(ES256).Public())})
+	refuses("key without material", "test", Options{Key: &Key{}})
 	refuses("session", "test", Options{SessionID: "a\n"})
 	refuses("audience", "test", Options{Audience: []string{""}})
 	if _, err := issuer.Refresh("test", Options{Fresh: true}); err == nil {
