@@ -122,7 +122,7 @@ func (x *Index) Run(ctx context.Context) error {
 		case backoff == minBackoff:
 			x.config.Logger.ErrorContext(ctx, "revocations: the store fails", "error", err)
 		}
-		sleep(ctx, rand.N(backoff))
+		sleep(ctx, rand.N(backoff)) //nolint:gosec // spreads nodes in time, keeps no secret
 		backoff = min(2*backoff, maxBackoff)
 	}
 	return ctx.Err()
@@ -181,6 +181,7 @@ func (x *Index) caughtUp(at time.Time) {
 	for more := true; more; {
 		x.mu.Lock()
 		more = x.set.sweep(at, MaxPage)
+		x.set.refilter()
 		x.mu.Unlock()
 	}
 }

@@ -19,7 +19,7 @@ const maxID = 256
 // tokens end.
 const maxTime = 253402300800 * 1000
 
-// ErrInvalid: a revocation that cannot concern any token, or one call with
+// ErrInvalid means a revocation that cannot concern any token, or one call with
 // more than [MaxPage] of them.
 var ErrInvalid = errors.New("store: invalid revocation")
 

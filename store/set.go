@@ -6,18 +6,24 @@ import (
 	"wsauth/token"
 )
 
+// refilterAfter is how many names a set forgets before it makes its filter
+// anew, for a filter cannot forget.
+const refilterAfter = 1 << 20
+
 // set is the revocations of a log that one node holds, in little memory. It is
 // not safe for concurrent use.
 type set struct {
-	spans   [len(scopes) + 1]map[string]span // by scope and ID
-	expires expiries
+	spans     [len(scopes) + 1]map[string]span // by scope and ID
+	ids       *filter                          // the IDs of all scopes
+	forgotten int                              // IDs that are in the filter alone
+	expires   expiries
 }
 
 // span is what a set keeps of one revocation, in milliseconds since 1970.
 type span struct{ before, expires int64 }
 
 func newSet() *set {
-	s := &set{}
+	s := &set{ids: newFilter()}
 	for _, scope := range scopes {
 		s.spans[scope] = map[string]span{}
 	}
@@ -35,6 +41,7 @@ func (s *set) put(r Revocation) bool {
 			return false
 		}
 	} else {
+		s.ids.add(r.ID)
 		s.expires.add(r.name(), r.Expires.UnixMilli())
 	}
 	kept := span{expires: merged.Expires.UnixMilli()}
@@ -57,6 +64,9 @@ func (s *set) revoked(c *token.Claims) bool {
 		case Subject:
 			id = c.Subject
 		}
+		if !s.ids.mayHold(id) {
+			continue
+		}
 		if held, ok := s.spans[scope][id]; ok && restore(scope, id, held.before, held.expires).Concerns(c) {
 			return true
 		}
@@ -77,9 +87,24 @@ func (s *set) sweep(now time.Time, limit int) bool {
 			s.expires.add(n, held.expires)
 		} else {
 			delete(s.spans[n.scope], n.id)
+			s.forgotten++
 		}
 	}
 	return true
+}
+
+// refilter makes the filter anew when it is time. It looks at all names.
+func (s *set) refilter() {
+	if s.forgotten < refilterAfter {
+		return
+	}
+	s.forgotten = 0
+	s.ids = newFilter()
+	for _, scope := range scopes {
+		for id := range s.spans[scope] {
+			s.ids.add(id)
+		}
+	}
 }
 
 // len is how many revocations the set holds.

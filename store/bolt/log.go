@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -155,7 +154,7 @@ func goneBy(key []byte, now time.Time) bool {
 func decode(value []byte) (store.Revocation, error) {
 	var r store.Revocation
 	if err := r.UnmarshalBinary(value); err != nil {
-		return r, fmt.Errorf("damaged file: %v", err)
+		return r, errors.New("damaged file: " + err.Error()) // not the caller's mistake, so not ErrInvalid
 	}
 	return r, nil
 }

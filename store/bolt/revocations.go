@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bberrors "go.etcd.io/bbolt/errors"
 
 	"wsauth/store"
 )
@@ -99,7 +100,7 @@ func wrap(err error) error {
 	switch {
 	case err == nil, errors.Is(err, store.ErrCursor):
 		return err
-	case errors.Is(err, bbolt.ErrDatabaseNotOpen):
+	case errors.Is(err, bberrors.ErrDatabaseNotOpen):
 		return store.ErrClosed
 	}
 	return fmt.Errorf("store/bolt: %w", err)

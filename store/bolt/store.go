@@ -12,14 +12,15 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bberrors "go.etcd.io/bbolt/errors"
 
 	"wsauth/store"
 )
 
-// ErrLocked: another process, or another Store, has the file open.
+// ErrLocked means that another process, or another Store, has the file open.
 var ErrLocked = errors.New("store/bolt: the file is in use")
 
-// ErrFormat: the file is a database of something else, or of another version.
+// ErrFormat means that the file is a database of something else, or of another version.
 var ErrFormat = errors.New("store/bolt: not a store of this version")
 
 // lockTimeout is how long Open waits for another process to let go of a file.
@@ -77,7 +78,7 @@ func Open(path string, o Options) (*Store, error) {
 		NoFreelistSync: true,
 		FreelistType:   bbolt.FreelistMapType,
 	})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bberrors.ErrTimeout) {
 		return nil, fmt.Errorf("%w: %s", ErrLocked, path)
 	}
 	if err != nil {
@@ -150,7 +151,7 @@ func syncDirectory(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
-	directory, err := os.Open(filepath.Dir(path))
+	directory, err := os.Open(filepath.Dir(path)) //nolint:gosec // the path that our caller has chosen
 	if err != nil {
 		return err
 	}
