@@ -28,10 +28,11 @@ type welcome struct {
 	ExpiresAt int64          `json:"expires_at"` // seconds since 1970
 }
 
-// upgradesOnly answers 426 to a plain request for the socket, as to a link that a person follows.
+// upgradesOnly answers 426 to a plain request for the socket, as to a link that a person follows. HEAD is one always: an upgrade
+// is a GET (RFC 6455 section 4.1), and any other may be ignored (RFC 9110 section 7.8).
 func upgradesOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Upgrade") == "" {
+		if r.Header.Get("Upgrade") == "" || r.Method == http.MethodHead {
 			w.Header().Set("Upgrade", "websocket")
 			w.Header().Set("Connection", "Upgrade")
 			w.Header().Set("Sec-WebSocket-Version", "13")

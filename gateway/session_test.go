@@ -209,6 +209,11 @@ func TestHandshakesThatAreRefused(t *testing.T) {
 	if e.Header.Get("Sec-WebSocket-Version") != "13" {
 		t.Error("426 does not name the version")
 	}
+	for _, headers := range [][]string{nil, {"Upgrade: websocket", "Connection: Upgrade"}} {
+		if e := r.call("HEAD", "/ws", "", headers...); e.StatusCode != http.StatusUpgradeRequired { // POST is told that HEAD is allowed
+			t.Errorf("HEAD with %q: %d, want 426", headers, e.StatusCode)
+		}
+	}
 }
 
 func TestBinaryMessagesEndTheSocket(t *testing.T) {
