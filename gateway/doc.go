@@ -4,7 +4,7 @@
 //
 //	POST /auth/login     a name and a password for an access and a refresh token
 //	POST /auth/refresh   a refresh token for a new access token
-//	POST /auth/logout    ends the session: its tokens are refused from then on
+//	POST /auth/logout    ends the session: its tokens are refused, until the server restarts
 //	GET  /auth/session   the claims of an access token
 //	GET  /ws             the guarded echo socket
 //	GET  /, /docs        the page, and the API as forms (described by /openapi.json)
