@@ -260,3 +260,16 @@ func TestServeAPIPageWithCookiesToo(t *testing.T) {
 		t.Errorf("the session shows %q", got)
 	}
 }
+
+// A handshake that is refused in HTTP, as behind a proxy that the server does
+// not know of, is no reason to try again and again.
+func TestServeRefusedHandshake(t *testing.T) {
+	server := startServer(t, "--origin", "https://app.example")
+	page := newTab(t)
+	logIn(page, server, "token")
+	openSocket(page, "good")
+	wantEnd(page, "1006", "", "handshake failed")
+	if got := page.text("#end-advice"); !strings.Contains(got, "--origin") {
+		t.Errorf("the page advises %q", got)
+	}
+}

@@ -113,6 +113,26 @@ func TestPageExplainsEveryReason(t *testing.T) {
 	}
 }
 
+// And it has no words for what never comes.
+func TestPageExplainsNothingElse(t *testing.T) {
+	text := string(mustLoad(t)["closecodes.js"].body)
+	known := map[string]bool{"1000": true, "1001": true, "1006": true, "1009": true} // of RFC 6455, without a reason of ours
+	for _, reason := range wsauth.Reasons() {
+		code := reason.Outcome().Code
+		known[strconv.Itoa(code)] = true
+		known[string(reason)] = code >= 3000 && !neverOnASocket[reason]
+	}
+	found := regexp.MustCompile(`(?m)^  ([a-z_]+|[0-9]+): \{$`).FindAllStringSubmatch(text, -1)
+	if len(found) < len(wsauth.Reasons()) {
+		t.Fatalf("only %d explanations found", len(found))
+	}
+	for _, m := range found {
+		if !known[m[1]] {
+			t.Errorf("closecodes.js explains %s, which never comes", m[1])
+		}
+	}
+}
+
 // neverOnASocket are the reasons that a guard answers in HTTP even where it refuses by close codes.
 var neverOnASocket = map[wsauth.Reason]bool{
 	wsauth.InvalidHandshake:    true,

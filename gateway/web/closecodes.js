@@ -81,12 +81,6 @@ const reasons = {
     advice: asYouAre + " Send one credential, in one place, once.",
     actions: [],
   },
-  auth_timeout: {
-    title: "Authentication took too long",
-    meaning: "The server waits a short time for a credential, and none came.",
-    advice: "Reconnect.",
-    actions: ["reconnect"],
-  },
 };
 
 /** @type {Record<number, Explanation>} */
@@ -107,7 +101,7 @@ const codes = {
   },
   1006: {
     title: "The connection broke",
-    meaning: "No close frame came. The network failed, the server is not there, or it refused the upgrade with an HTTP answer, which browsers do not show to a page.",
+    meaning: "No close frame came: the network failed, or the server is gone.",
     advice: randomWait,
     actions: ["reconnect"],
   },
@@ -150,13 +144,23 @@ const codes = {
   },
 };
 
+/** @type {Explanation} */
+const neverOpened = {
+  title: "The handshake failed",
+  meaning: "The server is not there, or it refused the upgrade with an HTTP answer, which browsers do not show to a page.",
+  advice: "If the server runs, its log has the reason. Behind a proxy that ends TLS it must be told the origin of this page (--origin); until then reconnecting changes nothing.",
+  actions: ["reconnect"],
+};
+
 /**
  * Explains a close event.
  * @param {number} code
  * @param {string} reason
+ * @param {boolean} opened whether the socket was open before
  * @returns {Explanation}
  */
-export function explain(code, reason) {
+export function explain(code, reason, opened) {
+  if (code === 1006 && !opened) return neverOpened;
   const known = code >= 3000 && Object.hasOwn(reasons, reason) ? reasons[reason] : codes[code];
   return known ?? {
     title: "The socket was closed",

@@ -4,6 +4,7 @@ import { $, append, duration, element } from "./dom.js";
 /** The panel of the socket: its state, its time, its messages and its end. It shows one socket at a time. */
 export class SocketPanel {
   #socket = null;
+  #opened = false;
   #welcomed = false;
   #clock = 0;
 
@@ -36,6 +37,10 @@ export class SocketPanel {
     const began = performance.now();
     const socket = new WebSocket(url);
     this.#socket = socket;
+    this.#opened = false;
+    socket.addEventListener("open", () => {
+      this.#opened = true;
+    });
     socket.addEventListener("message", (event) => this.#receive(event.data));
     socket.addEventListener("close", (event) => this.#ended(event, (performance.now() - began) / 1000));
     $("open-button").hidden = true;
@@ -92,7 +97,7 @@ export class SocketPanel {
     $("open-button").hidden = false;
     $("close-button").hidden = true;
 
-    const why = explain(event.code, event.reason);
+    const why = explain(event.code, event.reason, this.#opened);
     this.#state(why.calm ? "none" : "ended", welcomed ? "Ended" : "Refused");
     $("end").classList.toggle("calm", why.calm === true);
     $("end-code").textContent = String(event.code);

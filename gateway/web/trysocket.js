@@ -21,13 +21,15 @@ export function converse(form, place) {
   const socket = new WebSocket(url);
   current = socket;
   const line = (mark, text) => log.append(`${mark} ${text}\n`);
+  let opened = false;
   socket.addEventListener("open", () => {
+    opened = true;
     state.textContent = "101 Switching Protocols";
     socket.send("Hello from the API page");
   });
   socket.addEventListener("message", (event) => line("←", event.data));
   socket.addEventListener("close", (event) => {
-    const why = explain(event.code, event.reason);
+    const why = explain(event.code, event.reason, opened);
     state.className = why.calm ? "" : "bad";
     state.textContent = `Closed ${event.code} ${event.reason}`;
     line("×", `${why.title}. ${why.meaning} ${why.advice}`);
