@@ -37,12 +37,12 @@ func (d *denylist) add(key string, now time.Time, ttl time.Duration) error {
 	return nil
 }
 
-// has reports whether key is denied. An entry that has outlived its tokens may still be there, and harms nobody.
-func (d *denylist) has(key string) bool {
+// has reports whether key is denied at now.
+func (d *denylist) has(key string, now time.Time) bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	_, there := d.ends[key]
-	return there
+	end, there := d.ends[key]
+	return there && !now.After(end)
 }
 
 // forget drops what no longer matters. The caller holds the lock.

@@ -66,7 +66,7 @@ func New(c Config) (*Gateway, error) {
 		Locations: []wsauth.Location{wsauth.Header{}, wsauth.Query{Name: "token"}, g.cookies},
 		Origins:   c.Origins,
 		Revoked: func(_ context.Context, claims *token.Claims) (bool, error) {
-			return g.denied.has(sessionKey(claims)), nil
+			return g.denied.has(sessionKey(claims), time.Now()), nil
 		},
 		Refusal: wsauth.RefuseClose,
 		Logger:  c.Logger,

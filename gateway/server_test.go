@@ -45,23 +45,17 @@ func TestEveryAnswerIsStrict(t *testing.T) {
 	for _, path := range []string{"/", "/docs", "/openapi.json", "/assets/app.js", "/assets/none", "/nowhere", "/auth/session", "/ws"} {
 		e := r.call("GET", path, "")
 		for name, want := range map[string]string{
-			"X-Content-Type-Options":     "nosniff",
-			"Referrer-Policy":            "no-referrer",
-			"Cross-Origin-Opener-Policy": "same-origin",
-			"Content-Security-Policy":    contentSecurityPolicy,
+			"X-Content-Type-Options":       "nosniff",
+			"Referrer-Policy":              "no-referrer",
+			"Cross-Origin-Opener-Policy":   "same-origin",
+			"Cross-Origin-Resource-Policy": "same-origin",
+			"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+				"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
 		} {
 			if got := e.Header.Get(name); got != want {
 				t.Errorf("%s: %s is %q, want %q", path, name, got, want)
 			}
 		}
-	}
-	for _, part := range []string{"default-src 'none'", "frame-ancestors 'none'", "script-src 'self';", "style-src 'self';", "connect-src 'self';"} {
-		if !strings.Contains(contentSecurityPolicy, part) {
-			t.Errorf("the policy has no %q", part)
-		}
-	}
-	if strings.Contains(contentSecurityPolicy, "unsafe") {
-		t.Error("the policy has an unsafe part")
 	}
 }
 

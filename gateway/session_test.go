@@ -79,6 +79,18 @@ func TestLogoutEndsEveryTokenOfTheSession(t *testing.T) { // Q19
 	}
 }
 
+// The last access token of a session may come from its refresh token's last moment.
+func TestLogoutIsRememberedAsLongAsAnyToken(t *testing.T) {
+	r := start(t, func(c *Config) { c.AccessTTL, c.RefreshTTL = time.Hour, 2*time.Hour })
+	access, _ := r.login()
+	sid := r.call("GET", "/auth/session", "", bearer(access)).decode(t)["sid"].(string)
+	before := time.Now()
+	r.call("POST", "/auth/logout", "", bearer(access))
+	if !r.g.denied.has(sid, before.Add(3*time.Hour)) {
+		t.Error("the session is forgotten before its last token has ended")
+	}
+}
+
 func TestLogoutByCookieClearsCookies(t *testing.T) {
 	r := start(t)
 	access, _ := r.loginCookies()

@@ -22,13 +22,16 @@ func TestDenylistRemembersUntilTheEnd(t *testing.T) {
 	if err := d.add("c", now.Add(time.Minute), time.Hour); !errors.Is(err, errDenylistFull) {
 		t.Errorf("a third entry: %v, want a refusal", err)
 	}
-	if !d.has("a") || !d.has("b") || d.has("c") {
+	if end := now.Add(time.Hour); !d.has("a", end) || !d.has("b", now) || d.has("c", now) {
 		t.Error("the list forgot an entry that matters, or holds what it refused")
+	}
+	if d.has("a", now.Add(time.Hour+1)) {
+		t.Error("the list denies what has ended")
 	}
 	if err := d.add("c", now.Add(time.Hour+time.Second), time.Hour); err != nil {
 		t.Errorf("a third entry when the others have ended: %v", err)
 	}
-	if d.has("a") || !d.has("c") {
+	if len(d.ends) != 1 || !d.has("c", now) {
 		t.Error("the list kept what has ended, or lost what it took")
 	}
 }
@@ -69,6 +72,28 @@ func TestLimiterIsBounded(t *testing.T) {
 	}
 	if _, wait := l.take("new", now.Add(time.Hour)); wait != 0 || len(l.buckets) != 1 {
 		t.Errorf("an hour later: wait %v, %d buckets", wait, len(l.buckets))
+	}
+}
+
+// A flood of new keys sweeps a full table once per period, not once per request.
+func TestLimiterSweepsOncePerPeriod(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	l := newLimiter(2, time.Second, 10)
+	for i := range 10 {
+		l.take(strconv.Itoa(i), now)
+	}
+	for _, step := range []struct {
+		after time.Duration
+		left  int
+	}{
+		{500 * time.Millisecond, 10},  // sweeps, and no bucket is full again
+		{1400 * time.Millisecond, 10}, // all are, but the period is not over
+		{1500 * time.Millisecond, 1},
+	} {
+		l.take("new", now.Add(step.after))
+		if len(l.buckets) != step.left {
+			t.Errorf("after %v: %d buckets, want %d", step.after, len(l.buckets), step.left)
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ func TestAssetsAreCachedByContent(t *testing.T) {
 	} {
 		e := r.call("GET", path, "")
 		etag := e.Header.Get("ETag")
-		if e.StatusCode != http.StatusOK || e.body == "" || e.Header.Get("Content-Type") != contentType || etag == "" {
+		if e.StatusCode != http.StatusOK || e.body == "" || e.Header.Get("Content-Type") != contentType || etag == "" || e.Header.Get("Cache-Control") != "no-cache" {
 			t.Errorf("%s: %d %v", path, e.StatusCode, e.Header)
 		}
 		if again := r.call("GET", path, "", "If-None-Match: "+etag); again.StatusCode != http.StatusNotModified || again.body != "" {
