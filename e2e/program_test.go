@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -28,6 +30,7 @@ type program struct {
 	output *output
 	cmd    *exec.Cmd
 	ended  chan error // gets the result once
+	told   bool       // to stop
 }
 
 // address finds where a program says that it listens.
@@ -59,17 +62,22 @@ func startServer(t *testing.T, args ...string) *program {
 	return start(t, "wsauth", append([]string{"serve", "--addr", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data")}, args...)...)
 }
 
-// terminate asks the program to stop.
+// terminate asks the program to stop, once: a second signal would end it at
+// once.
 func (p *program) terminate(t *testing.T) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if p.told {
+		return
+	}
+	p.told = true
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
 	}
 }
 
 // stop asks the program to stop and insists after a while.
 func (p *program) stop(t *testing.T) {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have stopped already
+	p.terminate(t)
 	select {
 	case err := <-p.ended:
 		if err != nil {
