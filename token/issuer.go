@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ type Options struct {
 	Fresh     bool          // access tokens only: the user has just logged in
 	TTL       time.Duration // how long it lives; 0: the issuer's default
 	Audience  []string      // aud; nil: the issuer's; empty: none
+	ID        string        // jti; empty: a random one
 	SessionID string        // sid, the login that the token belongs to
 	CSRF      bool          // add a csrf claim, for a token that travels in a cookie
 	Key       *Key          // sign with this key instead of the issuer's
@@ -158,7 +160,7 @@ func (i *Issuer) issue(subject string, kind Type, fresh *bool, ttl time.Duration
 		Subject:   subject,
 		IssuedAt:  now,
 		NotBefore: now,
-		ID:        newUUID(),
+		ID:        cmp.Or(o.ID, newUUID()),
 		ExpiresAt: now + int64(ttl/time.Second),
 		Type:      kind,
 		Fresh:     fresh,

@@ -131,3 +131,19 @@ func nest(n int) any {
 	}
 	return []any{nest(n - 1)}
 }
+
+// TestChosenID: a token can be given the jti of another, as when it is issued
+// again; what a verifier would refuse is not issued.
+func TestChosenID(t *testing.T) {
+	issuer, err := NewIssuer(IssuerConfig{Key: testKey(HS256)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := issuer.Refresh("ann", Options{ID: "j-1"})
+	if err != nil || made.Claims.ID != "j-1" {
+		t.Errorf("%v, %v", made, err)
+	}
+	if made, err := issuer.Refresh("ann", Options{ID: "j\n1"}); err == nil {
+		t.Errorf("issued %v", made)
+	}
+}
