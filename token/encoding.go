@@ -6,7 +6,6 @@ import (
 	"time"
 )
 
-
 // AppendBinary appends an encoding of c, for a store: the leeway of the
 // verifier in nanoseconds, 8 bytes big-endian, and the payload as it was
 // signed. There is no signature in it, so it is no token; but whoever can
