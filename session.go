@@ -56,7 +56,7 @@ func (s *Session) End(e *EndError) {
 		s.cancel(e)
 		return
 	}
-	go s.conn.End(e, e.frame(), func() { s.cancel(e) })
+	s.conn.End(e, e.frame(), func() { s.cancel(e) })
 }
 
 // noExpiry is a delay that never passes.

@@ -31,6 +31,7 @@ type Conn struct {
 	conn     net.Conn
 	onClosed func()
 	released sync.Once
+	budget   budget
 
 	wmu sync.Mutex // held while writing: the stream advances with what was written
 	out stream
@@ -44,6 +45,7 @@ type Conn struct {
 
 // A farewell is an end under way.
 type farewell struct {
+	begun  time.Time
 	cause  error
 	frame  []byte
 	cancel func()
@@ -71,36 +73,39 @@ func (c *Conn) release() { c.released.Do(c.onClosed) }
 
 // End ends the connection: it sends frame between two frames of the handler,
 // calls cancel, lets every later Read and Write of the handler fail with cause,
-// and hangs up. It returns when the connection is closed, after Grace
-// at the latest. It does nothing where the connection has ended already.
+// and hangs up. It returns at once; the connection is closed after Grace at the
+// latest, and then onClosed is called. It does nothing where the connection has
+// ended already.
 //
 // A handler that has not sent its handshake response yet sends it first, so
 // that the peer has a socket to read the close frame from.
 func (c *Conn) End(cause error, frame []byte, cancel func()) {
-	f := &farewell{cause: cause, frame: frame, cancel: cancel, said: make(chan struct{})}
-	begun := time.Now()
+	f := &farewell{begun: time.Now(), cause: cause, frame: frame, cancel: cancel, said: make(chan struct{})}
 
 	c.dmu.Lock()
+	defer c.dmu.Unlock()
 	if c.closed || !c.farewell.CompareAndSwap(nil, f) {
-		c.dmu.Unlock()
 		return
 	}
 	// The deadline comes before the lock: a peer that does not read may keep a
 	// write of the handler, and with it the lock, for ever.
-	_ = c.conn.SetWriteDeadline(begun.Add(Grace / 2))
-	c.dmu.Unlock()
+	_ = c.conn.SetWriteDeadline(f.begun.Add(Grace / 2))
+	go c.finish(f)
+}
 
+// finish says farewell and hangs up.
+func (c *Conn) finish(f *farewell) {
 	c.wmu.Lock()
 	c.sayFarewell(f)
 	c.wmu.Unlock()
-	unfinished := time.NewTimer(time.Until(begun.Add(Grace / 2)))
+	unfinished := time.NewTimer(time.Until(f.begun.Add(Grace / 2)))
 	defer unfinished.Stop()
 	select {
 	case <-f.said:
 	case <-unfinished.C:
 		f.done()
 	}
-	c.hangUp(begun.Add(Grace))
+	c.hangUp(f.begun.Add(Grace))
 }
 
 // sayFarewell writes the close frame if the stream stands where one may
@@ -121,8 +126,8 @@ func (c *Conn) sayFarewell(f *farewell) {
 	}
 }
 
-// hangUp half-closes, drains what the peer still sends until it hangs up or
-// until the deadline, and closes.
+// hangUp half-closes, drains what the peer still sends until it hangs up, has
+// used up its budget, or until the deadline, and closes.
 func (c *Conn) hangUp(deadline time.Time) {
 	defer c.release()
 	defer c.conn.Close()
@@ -135,7 +140,7 @@ func (c *Conn) hangUp(deadline time.Time) {
 	if closeWrite(c.conn) != nil {
 		return
 	}
-	_, _ = io.Copy(io.Discard, c.conn)
+	_, _ = io.Copy(io.Discard, c.budget.reader(c.conn))
 }
 
 // Finish closes a connection that carries a plain HTTP response, after the
@@ -169,7 +174,7 @@ func (c *Conn) read(p []byte) (int, error) {
 	if c.farewell.Load() != nil {
 		return 0, nil
 	}
-	return c.conn.Read(p)
+	return c.budget.read(c.conn, p)
 }
 
 // Write sends p to the client. Once the connection is ending it takes only the

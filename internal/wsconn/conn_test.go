@@ -43,7 +43,7 @@ type rig struct {
 	got      chan []byte // all that the peer read, once the stream has ended
 	released int
 	canceled bool
-	ended    chan struct{} // closed when End has returned
+	ended    chan struct{} // closed when the connection has come to its end
 }
 
 // newRig makes a peer that hangs up after the half-close, if it is polite.
@@ -51,7 +51,10 @@ func newRig(polite bool) *rig {
 	server, client := net.Pipe()
 	shut := make(chan struct{})
 	g := &rig{peer: client, got: make(chan []byte, 1), ended: make(chan struct{})}
-	g.Conn = New(half{server, shut}, func() { g.released++ })
+	g.Conn = New(half{server, shut}, func() {
+		g.released++
+		close(g.ended)
+	})
 	go func() {
 		all, _ := io.ReadAll(client)
 		g.got <- all
@@ -63,8 +66,13 @@ func newRig(polite bool) *rig {
 }
 
 func (g *rig) end() {
-	defer close(g.ended)
 	g.End(errEnd, bye, func() { g.canceled = true })
+}
+
+// endAndWait also waits for the connection to be closed.
+func (g *rig) endAndWait() {
+	g.end()
+	<-g.ended
 }
 
 // send writes as a handler does, and must succeed.
@@ -114,7 +122,7 @@ func TestEndInsideAFrame(t *testing.T) {
 		frame := text(300)
 		g.send(t, []byte(head))
 		g.send(t, frame[:2]) // not even the head is whole
-		go g.end()
+		g.end()
 		synctest.Wait()
 		g.send(t, frame[2:100])
 		// The handler goes on with two more frames in one write: the first
@@ -130,7 +138,7 @@ func TestEndInsideAFrame(t *testing.T) {
 func TestEndBeforeTheHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)
-		go g.end()
+		g.end()
 		synctest.Wait()
 		g.send(t, []byte(head[:20]))
 		g.send(t, []byte(head[20:]))
@@ -144,7 +152,7 @@ func TestEndOfAHandlerThatHangsInsideAFrame(t *testing.T) {
 		g.send(t, []byte(head))
 		g.send(t, text(300)[:7])
 		begun := time.Now()
-		g.end()
+		g.endAndWait()
 		if d := time.Since(begun); d != Grace/2 {
 			t.Errorf("the end took %v, want %v", d, Grace/2)
 		}
@@ -163,7 +171,7 @@ func TestEndOfAPeerThatDoesNotHangUp(t *testing.T) {
 		g := newRig(false)
 		g.send(t, []byte(head))
 		begun := time.Now()
-		g.end()
+		g.endAndWait()
 		if d := time.Since(begun); d != Grace {
 			t.Errorf("the end took %v, want %v", d, Grace)
 		}
@@ -180,7 +188,8 @@ func TestEndOfAPeerThatDoesNotRead(t *testing.T) {
 	shut := make(chan struct{})
 	go func() { <-shut; client.Close() }()
 	started := make(chan struct{})
-	c := New(firstWrite{half{server, shut}, started}, func() {})
+	closed := make(chan struct{})
+	c := New(firstWrite{half{server, shut}, started}, func() { close(closed) })
 	wrote := make(chan error, 1)
 	go func() {
 		_, err := c.Write([]byte(head))
@@ -189,6 +198,7 @@ func TestEndOfAPeerThatDoesNotRead(t *testing.T) {
 	<-started
 	begun := time.Now()
 	c.End(errEnd, bye, func() {})
+	<-closed
 	if d := time.Since(begun); d > Grace {
 		t.Errorf("the end took %v", d)
 	}
@@ -219,7 +229,7 @@ func TestEndWakesTheReader(t *testing.T) {
 			read <- err
 		}()
 		synctest.Wait()
-		go g.end()
+		g.end()
 		if err := <-read; !errors.Is(err, errEnd) {
 			t.Errorf("Read: %v", err)
 		}
@@ -257,7 +267,7 @@ func TestEndInsideTheHandlersOwnCloseFrame(t *testing.T) {
 		own := wsframe.AppendClose(nil, 1000, "goodbye")
 		g.send(t, []byte(head))
 		g.send(t, own[:3])
-		go g.end()
+		g.end()
 		synctest.Wait()
 		g.send(t, own[3:])
 		g.check(t, []byte(head), own)
@@ -276,9 +286,7 @@ func TestCloseWriteDoesNotHoldUpTheEnd(t *testing.T) {
 		go func() { _ = c.CloseWrite() }()
 		synctest.Wait()
 		ended := false
-		go func() {
-			c.End(errEnd, bye, func() { ended = true })
-		}()
+		c.End(errEnd, bye, func() { ended = true })
 		synctest.Wait()
 		if !ended {
 			t.Error("the end waits for CloseWrite")
@@ -381,7 +389,7 @@ func FuzzEnd(f *testing.F) {
 			for from := 0; from < len(stream); {
 				if !ended && from >= int(at) {
 					ended = true
-					go g.end()
+					g.end()
 					synctest.Wait()
 				}
 				to := min(from+int(cut)+1, len(stream))
@@ -392,7 +400,7 @@ func FuzzEnd(f *testing.F) {
 				}
 			}
 			if !ended {
-				go g.end()
+				g.end()
 			}
 			got := <-g.got
 			if closed > 0 && len(got) == closed && bytes.Equal(got, stream) {

@@ -1,0 +1,66 @@
+package wsconn
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestBudget: the handler gets what the budget allows to the byte, and the end
+// instead of the next one.
+func TestBudget(t *testing.T) {
+	for _, size := range []int{1, 7, 100, 1000} { // of the handler's reads
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(false)
+			g.send(t, []byte(head))
+			told := 0
+			g.Limit(100, func() { told++; g.end() })
+			go func() { _, _ = g.peer.Write(make([]byte, 300)) }()
+			var got bytes.Buffer
+			_, err := io.CopyBuffer(&got, struct{ io.Reader }{g}, make([]byte, size))
+			if got.Len() != 100 || told != 1 || !errors.Is(err, errEnd) {
+				t.Errorf("%d bytes, told %d times, %v", got.Len(), told, err)
+			}
+			begun := time.Now()
+			g.check(t, []byte(head), bye)
+			if d := time.Since(begun); d != 0 {
+				t.Errorf("drained for %v what is over the budget", d)
+			}
+		})
+	}
+}
+
+// TestBudgetLifted: what comes after Unlimit is no one's to count, also where
+// a read waits meanwhile.
+func TestBudgetLifted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(true)
+		g.send(t, []byte(head))
+		g.Limit(10, func() { t.Error("told of a budget that was lifted") })
+		send := func(n int) {
+			t.Helper()
+			go func() { _, _ = g.peer.Write(make([]byte, n)) }()
+			if n, err := io.ReadFull(g, make([]byte, n)); err != nil {
+				t.Fatalf("%d, %v", n, err)
+			}
+		}
+		send(10)
+		waiting := make(chan error)
+		go func() {
+			_, err := g.Read(make([]byte, 1))
+			waiting <- err
+		}()
+		synctest.Wait()
+		g.Unlimit()
+		_, _ = g.peer.Write([]byte{0})
+		if err := <-waiting; err != nil {
+			t.Error(err)
+		}
+		send(1000)
+		g.end()
+		g.check(t, []byte(head), bye)
+	})
+}
