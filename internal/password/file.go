@@ -1,0 +1,77 @@
+package password
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// MaxBytes is the length of the longest file of users that is read.
+const MaxBytes = 8 << 20
+
+// ReadFile reads a file of users. It refuses, with an error that says how to mend it, anything but a regular file, one that
+// belongs to neither this user nor root, and one that its group may write or anybody else may read: who reads hashes can guess
+// passwords at leisure, and who writes them is every user. A group may read it, as that of a service whose administrator
+// writes it.
+func ReadFile(path string) (*List, error) {
+	f, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, MaxBytes+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("password: %w", err)
+	case len(data) > MaxBytes:
+		return nil, fmt.Errorf("password: %s is longer than %d bytes, so it is not a file of users", path, MaxBytes)
+	}
+	list, err := ParseList(data)
+	if err != nil {
+		return nil, fmt.Errorf("password: %s: %w", path, err)
+	}
+	return list, nil
+}
+
+// openFile opens path for reading when it may be trusted. The check is of the open file, not of the name.
+func openFile(path string) (*os.File, error) {
+	f, err := openNow(path)
+	if err != nil {
+		return nil, fmt.Errorf("password: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", path)
+	}
+	if err == nil {
+		err = checkFile(path, info)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("password: %w", err), f.Close())
+	}
+	return f, nil
+}
+
+// WriteFile puts a file of users in the place of another, all or nothing: it is on disk before it gets the name. A new file has
+// mode 0600, and one that was there keeps its mode. Comments are lost.
+func WriteFile(path string, l *List) error {
+	mode := os.FileMode(0o600)
+	if info, err := os.Stat(path); err == nil {
+		mode = info.Mode().Perm()
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600, O_EXCL
+	if err != nil {
+		return fmt.Errorf("password: %w", err)
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(l.format())
+	if err := errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close()); err != nil {
+		return fmt.Errorf("password: %w", err)
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return fmt.Errorf("password: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+//go:build unix
+
+package password
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestWriteFileThenReadFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users")
+	list, err := ParseList([]byte("anna:" + cheap(t) + "\nbert:" + cheap(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(mode os.FileMode) {
+		t.Helper()
+		if err := WriteFile(path, list); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadFile(path)
+		if err != nil || !slices.Equal(got.Users(), list.Users()) {
+			t.Errorf("%v, %v", got, err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("mode %v, want %v (%v)", info.Mode(), mode, err)
+		}
+	}
+	check(0o600)
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	check(0o640)
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
+		t.Errorf("the folder holds %v (%v)", entries, err)
+	}
+	if err := WriteFile(filepath.Join(path, "x"), list); err == nil {
+		t.Error("a file was written into a file")
+	}
+}
+
+func TestS2_ReadFileRefuses(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	good := "anna:" + cheap(t)
+	for _, tt := range []struct{ path, want string }{
+		{file("readable", good, 0o604), "open to others (mode 0604); mend it: chmod 600 '" + dir + "/readable'"},
+		{file("group", good, 0o620), "mode 0620"},
+		{file("writable", good, 0o602), "mode 0602"},
+		{file("bad", "anna", 0o600), "line 1: there is no colon"},
+		{file("long", strings.Repeat("#\n", MaxBytes/2+1), 0o600), "longer than"},
+		{dir, "not a regular file"},
+		{filepath.Join(dir, "none"), "no such file"},
+	} {
+		if _, err := ReadFile(tt.path); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.path, err, tt.want)
+		}
+	}
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadFile(pipe); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("a pipe: %v", err)
+	}
+	if os.Geteuid() == 0 {
+		path := file("foreign", good, 0o600)
+		if err := os.Chown(path, 12345, -1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
+			t.Errorf("a file of another user: %v", err)
+		}
+	}
+}

@@ -1,0 +1,29 @@
+//go:build unix
+
+package password
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// openNow opens path for reading, and does not wait for the writer of a pipe.
+func openNow(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+func checkFile(path string, info fs.FileInfo) error {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	quoted := "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	switch {
+	case !ok || int(stat.Uid) != os.Geteuid() && stat.Uid != 0:
+		return fmt.Errorf("%s belongs to another user; mend it: chown %d %s", path, os.Geteuid(), quoted)
+	case info.Mode().Perm()&0o027 != 0:
+		return fmt.Errorf("%s is open to others (mode %04o); mend it: chmod 600 %s, and change the passwords if someone may have read or written it",
+			path, info.Mode().Perm(), quoted)
+	}
+	return nil
+}

@@ -1,0 +1,133 @@
+package password
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/alexedwards/argon2id"
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/bcrypt"
+)
+
+// Bounds of what a hash may ask for. The least are what old versions of common programs made, and the most are what a login may
+// cost the server: about a second, and 256 MiB for as long.
+const (
+	minMemory     = 4 << 10   // KiB of argon2id
+	maxMemory     = 256 << 10 // the same
+	maxPasses     = 16
+	maxLanes      = 16
+	maxFilled     = 1 << 20 // KiB that all passes together write
+	minSalt       = 8       // bytes, RFC 9106 section 3.1
+	minKey        = 16      // bytes
+	maxSaltAndKey = 64      // bytes of each
+	maxCost       = 14      // of bcrypt, 2^14 rounds
+	bcryptLength  = 60      // bytes of the text
+)
+
+// parameters are those of new hashes: the second choice of RFC 9106 section 4, for where memory is not plenty.
+var parameters = argon2id.Params{Memory: 64 << 10, Iterations: 3, Parallelism: 4, SaltLength: 16, KeyLength: 32}
+
+// A Hash is a password's, with all that is needed to check one. Make it with [New] or [Parse]. It prints as what kind it is.
+type Hash struct{ text string }
+
+// New hashes a password with argon2id.
+func New(password string) (Hash, error) {
+	text, err := argon2id.CreateHash(password, &parameters)
+	if err != nil {
+		return Hash{}, fmt.Errorf("password: %w", err)
+	}
+	return Hash{text}, nil
+}
+
+// Decoy is a hash that no password is known for, and that costs as much to check as one of [New].
+func Decoy() Hash {
+	salt, key := make([]byte, parameters.SaltLength), make([]byte, parameters.KeyLength)
+	_, _ = rand.Read(salt) // never fails
+	_, _ = rand.Read(key)
+	return Hash{argon2Text(&parameters, salt, key)}
+}
+
+// Parse reads a hash as it stands in a file. It refuses one that would cost too much to check, or too little.
+func Parse(text string) (Hash, error) {
+	var err error
+	switch {
+	case strings.HasPrefix(text, "$argon2id$"):
+		err = checkArgon2(text)
+	case strings.HasPrefix(text, "$2y$"), strings.HasPrefix(text, "$2b$"), strings.HasPrefix(text, "$2a$"):
+		err = checkBcrypt(text)
+	default:
+		err = errors.New("the hash is neither argon2id nor bcrypt; make it anew with \"wsauth user hash\" or \"htpasswd -nB\"")
+	}
+	if err != nil {
+		return Hash{}, err
+	}
+	return Hash{text}, nil
+}
+
+// Matches reports whether password is the one that h was made from. It takes as long as the hash asks for, and cannot be stopped.
+// Of a password longer than 72 bytes bcrypt knows those 72 only, here as everywhere.
+func (h Hash) Matches(password string) bool {
+	if strings.HasPrefix(h.text, "$argon2id$") {
+		same, err := argon2id.ComparePasswordAndHash(password, h.text)
+		return err == nil && same
+	}
+	return bcrypt.CompareHashAndPassword([]byte(h.text), []byte(password)) == nil
+}
+
+// Text is the hash as it stands in a file.
+func (h Hash) Text() string { return h.text }
+
+// String keeps a hash out of logs.
+func (h Hash) String() string {
+	if h.text == "" {
+		return "no hash"
+	}
+	return "a hash of " + strings.SplitN(h.text, "$", 3)[1]
+}
+
+// GoString is String, for %#v.
+func (h Hash) GoString() string { return h.String() }
+
+func checkArgon2(text string) error {
+	p, salt, key, err := argon2id.DecodeHash(text)
+	switch {
+	case err != nil || argon2Text(p, salt, key) != text: // the second: DecodeHash does not look at what follows a number
+		return errors.New("the argon2id hash is not whole: it must be $argon2id$v=19$m=…,t=…,p=…$salt$key")
+	case p.Memory < minMemory || p.Memory > maxMemory:
+		return fmt.Errorf("the argon2id hash asks for %d KiB of memory: it must be from %d to %d", p.Memory, minMemory, maxMemory)
+	case p.Iterations < 1 || p.Iterations > maxPasses || uint64(p.Iterations)*uint64(p.Memory) > maxFilled:
+		return fmt.Errorf("the argon2id hash asks for %d passes over %d KiB: it must be at least one, and at most %d or %d KiB in all",
+			p.Iterations, p.Memory, maxPasses, maxFilled)
+	case p.Parallelism < 1 || p.Parallelism > maxLanes:
+		return fmt.Errorf("the argon2id hash asks for %d lanes: it must be from 1 to %d", p.Parallelism, maxLanes)
+	case len(salt) < minSalt || len(salt) > maxSaltAndKey || len(key) < minKey || len(key) > maxSaltAndKey:
+		return fmt.Errorf("the argon2id hash has a salt of %d bytes and a key of %d: they must be from %d and %d to %d",
+			len(salt), len(key), minSalt, minKey, maxSaltAndKey)
+	}
+	return nil
+}
+
+// argon2Text is the one spelling of a hash.
+func argon2Text(p *argon2id.Params, salt, key []byte) string {
+	encode := base64.RawStdEncoding.EncodeToString
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, p.Memory, p.Iterations, p.Parallelism, encode(salt), encode(key))
+}
+
+func checkBcrypt(text string) error {
+	cost, err := bcrypt.Cost([]byte(text))
+	if err != nil || len(text) != bcryptLength || text[6] != '$' || strings.ContainsFunc(text[7:], notOfBcrypt) {
+		return errors.New("the bcrypt hash is not whole: it must be $2y$, a cost from 04, $ and 53 characters")
+	}
+	if cost > maxCost {
+		return fmt.Errorf("the bcrypt hash asks for a cost of %d: it may be %d at most", cost, maxCost)
+	}
+	return nil
+}
+
+// notOfBcrypt reports whether r is not of bcrypt's own base 64.
+func notOfBcrypt(r rune) bool {
+	return r != '.' && r != '/' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+}

@@ -1,0 +1,124 @@
+package password
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestParseList(t *testing.T) {
+	a, b := cheap(t), bcryptOf(t, "secret")
+	list, err := ParseList([]byte("# users\n\nanna:" + a + "\r\nBert Müller:" + b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := list.Users(); len(got) != 2 || got[0].Name != "anna" || got[0].Hash.Text() != a || got[1].Name != "Bert Müller" || got[1].Hash.Text() != b {
+		t.Errorf("%v", got)
+	}
+	if h, ok := list.Find("anna"); !ok || h.Text() != a {
+		t.Error("anna is not found")
+	}
+	for _, name := range []string{"Anna", "anna ", "", "bert"} {
+		if _, ok := list.Find(name); ok {
+			t.Errorf("%q is found", name)
+		}
+	}
+	if empty, err := ParseList(nil); err != nil || len(empty.Users()) != 0 {
+		t.Errorf("an empty file: %v", err)
+	}
+}
+
+func TestParseListNamesTheLine(t *testing.T) {
+	good := "anna:" + cheap(t) + "\n"
+	for text, want := range map[string]string{
+		good + "bert":                             "line 2: there is no colon",
+		"# x\n\n:" + cheap(t):                     "line 3: the name is empty",
+		good + good:                               "line 2: the user \"anna\" is in line 1 already",
+		good + "bert:{SHA}hunter2":                "line 2: the hash is neither argon2id nor bcrypt; make it anew with \"wsauth user hash\"",
+		" anna:" + cheap(t):                       "line 1: the name \" anna\" begins",
+		"a\x1bb:" + cheap(t):                      "line 1: the name has characters",
+		"a\xffb:" + cheap(t):                      "line 1: the name has characters",
+		"a\u202eb:" + cheap(t):                    "line 1: the name has characters",
+		strings.Repeat("a", 257) + ":" + cheap(t): "line 1: the name is longer",
+	} {
+		_, err := ParseList([]byte(text))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the error holds a hash, or a password: %v", err)
+		}
+	}
+	if _, err := ParseList([]byte(strings.Repeat("x\n", 1000))); err == nil || strings.Count(err.Error(), "\n") != maxFaults-1 {
+		t.Errorf("not ten faults: %v", err)
+	}
+}
+
+// R3: the time of an unknown name is that of some known one, and always the same.
+func TestR3_UnknownNamesCostWhatKnownOnesDo(t *testing.T) {
+	slow, err := New("secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := ParseList([]byte("anna:" + cheap(t) + "\nbert:" + slow.Text() + "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[Hash]int{}
+	for i := range 1000 {
+		name := fmt.Sprint("nobody", i)
+		decoy, known := list.Find(name)
+		if again, _ := list.Find(name); known || again != decoy {
+			t.Fatalf("%s is known, or gets another decoy each time", name)
+		}
+		counts[decoy]++
+	}
+	for _, u := range list.Users() {
+		if counts[u.Hash] < 300 {
+			t.Errorf("the cost of %s is that of %d unknown names in 1000", u.Name, counts[u.Hash])
+		}
+	}
+	none, err := NewList(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if decoy, known := none.Find("anna"); known || !strings.HasPrefix(decoy.Text(), "$argon2id$v=19$m=65536,t=3,p=4$") {
+		t.Errorf("the decoy of an empty list is %v", decoy)
+	}
+}
+
+func TestChanged(t *testing.T) {
+	a, b := cheap(t), cheap(t)
+	list := func(text string) *List {
+		l, err := ParseList([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	old := list("anna:" + a + "\nbert:" + a + "\ncarl:" + a)
+	if got := old.Changed(list("bert:" + b + "\nanna:" + a + "\ndora:" + a)); !slices.Equal(got, []string{"bert", "carl"}) {
+		t.Errorf("%v, want bert and carl", got)
+	}
+	if got := old.Changed(old); got != nil {
+		t.Errorf("nothing changed, but %v", got)
+	}
+}
+
+// A list that was read is read again as the same one.
+func FuzzParseList(f *testing.F) {
+	for _, seed := range []string{"anna:" + cheap(f), "# x\r\n\r\nanna:" + bcryptOf(f, "secret") + "\nbert:" + cheap(f) + "\n", "a:b:c", ":", "\n"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		list, err := ParseList(data)
+		if err != nil {
+			return
+		}
+		again, err := ParseList(list.format())
+		if err != nil || !slices.Equal(again.Users(), list.Users()) {
+			t.Errorf("%q is read as %v, then as %v (%v)", data, list.Users(), again.Users(), err)
+		}
+	})
+}
