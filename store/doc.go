@@ -5,7 +5,11 @@
 // kept in a durable log of [Revocations] that every node follows. A node holds
 // the whole log in an [Index], so that a check needs neither disk nor network.
 //
-// [Memory] is the log of a single process that forgets when it ends; package
-// store/bolt keeps it in a file. Package storetest is the suite that each of
-// them passes, for stores of your own too.
+// [Tickets] are values that can be taken once, however many ask for them.
+// [Families] are logins: which refresh token of each is good, and what becomes
+// of a login whose old one is used again.
+//
+// A [Store] is all three. [Memory] is that of a single process, which forgets
+// when it ends; package store/bolt keeps it in a file. Package storetest is the
+// suite that each of them passes, for stores of your own too.
 package store

@@ -32,8 +32,10 @@ type IndexConfig struct {
 
 	// OnRevoke, if not nil, is called for every revocation that is new to
 	// the index or reaches further than before, after [Index.Revoked] has
-	// begun to see it, in the order of the log, one call at a time. The
-	// index learns nothing more before it returns.
+	// begun to see it, once for each. [Index.Run] calls it in the order of
+	// the log, and learns nothing more before it returns; [Index.Revoke]
+	// calls it too, at the same time as Run and other calls of Revoke do. It
+	// must not wait for a call of Revoke, which may be waiting for it.
 	OnRevoke func(Revocation)
 
 	// Logger is told when the store fails and when it is back. Default: no
@@ -54,6 +56,7 @@ type Index struct {
 	mu      sync.RWMutex
 	set     *set
 	contact time.Time
+	telling map[name]chan struct{} // news that OnRevoke is being told of; closed when it knows
 }
 
 // NewIndex makes an index that is empty until Run fills it.
@@ -67,7 +70,7 @@ func NewIndex(c IndexConfig) (*Index, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Index{config: c, ready: make(chan struct{}), set: newSet()}, nil
+	return &Index{config: c, ready: make(chan struct{}), set: newSet(), telling: map[name]chan struct{}{}}, nil
 }
 
 // Revoked reports whether a revocation that the index has seen concerns the
@@ -77,6 +80,22 @@ func (x *Index) Revoked(c *token.Claims) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.set.revoked(c)
+}
+
+// Revoke adds revocations to the log, as [Revocations.Revoke] does, and to the
+// index at once, whether Run is running or not. When it returns nil, the index
+// sees them and OnRevoke has returned for each that was news, whoever called
+// it. After an error Run learns what was added nevertheless.
+func (x *Index) Revoke(ctx context.Context, revocations ...Revocation) error {
+	prepared, err := Prepare(time.Now(), revocations)
+	if err != nil {
+		return err
+	}
+	if err := x.config.Revocations.Revoke(ctx, prepared...); err != nil {
+		return err
+	}
+	x.learn(prepared)
+	return x.awaitTold(ctx, prepared)
 }
 
 // Contact returns the last moment at which the index is known to have held the
@@ -156,16 +175,45 @@ func (x *Index) follow(ctx context.Context, cursor Cursor) (Cursor, error) {
 // learn adds revocations to the set, then tells of those that are news.
 func (x *Index) learn(revocations []Revocation) {
 	news := make([]Revocation, 0, len(revocations))
+	told := make(chan struct{})
 	x.mu.Lock()
 	for _, r := range revocations {
 		if x.set.put(r) {
 			news = append(news, r)
+			x.telling[r.name()] = told
 		}
 	}
 	x.mu.Unlock()
 	for _, r := range news {
 		x.config.OnRevoke(r)
 	}
+	close(told)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, r := range news {
+		if x.telling[r.name()] == told {
+			delete(x.telling, r.name())
+		}
+	}
+}
+
+// awaitTold waits until OnRevoke knows of revocations that another call learns
+// at the same time.
+func (x *Index) awaitTold(ctx context.Context, revocations []Revocation) error {
+	for _, r := range revocations {
+		x.mu.RLock()
+		told, ok := x.telling[r.name()]
+		x.mu.RUnlock()
+		if !ok {
+			continue
+		}
+		select {
+		case <-told:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // caughtUp notes that the index had the whole log at a moment, and forgets

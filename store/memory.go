@@ -1,175 +1,27 @@
 package store
 
-import (
-	"cmp"
-	"context"
-	"crypto/rand"
-	"slices"
-	"sync"
-	"time"
-)
-
-// DefaultLimit is how many revocations a store holds when its user does not
-// say.
-const DefaultLimit = 1_000_000
-
-// Memory is a log of [Revocations] for one process, which ends with it: for
-// tests, and where every token may live on after a restart. Make it with
-// [NewMemory].
+// Memory is the [Store] of one process, which ends with it: for tests, and
+// where everyone may have to log in again after a restart, and revoked tokens
+// may live on. Make it with [NewMemory].
 type Memory struct {
-	epoch string
-	limit int
-
-	mu      sync.Mutex
-	last    uint64          // sequence of the newest entry
-	entries map[name]logged // what holds now
-	log     []logged        // by sequence, with entries that were replaced or are gone
-	expires expiries
-	more    chan struct{} // closed when the log grows, then replaced
+	memoryRevocations
+	memoryTickets
+	memoryFamilies
 }
 
-// logged is a revocation and its place in the log.
-type logged struct {
-	revocation Revocation
-	sequence   uint64
-}
+var _ Store = (*Memory)(nil)
 
-var _ Revocations = (*Memory)(nil)
+// NewMemory makes an empty store of at most limit revocations that are not
+// [Revocation.Gone]; 0 or less means [DefaultLimit]. The other limits are the
+// default ones.
+func NewMemory(limit int) *Memory { return NewMemoryWithin(Limits{Revocations: limit}) }
 
-// NewMemory makes an empty log of at most limit revocations that are not
-// [Revocation.Gone]; 0 or less means [DefaultLimit].
-func NewMemory(limit int) *Memory {
-	if limit <= 0 {
-		limit = DefaultLimit
-	}
+// NewMemoryWithin makes an empty store.
+func NewMemoryWithin(limits Limits) *Memory {
+	limits = limits.OrDefault()
 	return &Memory{
-		epoch:   rand.Text(),
-		limit:   limit,
-		entries: map[name]logged{},
-		more:    make(chan struct{}),
-	}
-}
-
-// Revoke implements [Revocations].
-func (m *Memory) Revoke(ctx context.Context, revocations ...Revocation) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	now := time.Now()
-	merged, err := Prepare(now, revocations)
-	if err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.sweep(now)
-	added := 0
-	for _, r := range merged {
-		if _, ok := m.entries[r.name()]; !ok {
-			added++
-		}
-	}
-	if len(m.entries)+added > m.limit {
-		return ErrFull
-	}
-	before := m.last
-	for _, r := range merged {
-		m.put(r)
-	}
-	if m.last > before {
-		close(m.more)
-		m.more = make(chan struct{})
-	}
-	return nil
-}
-
-// put adds r to the end of the log, unless it changes nothing.
-func (m *Memory) put(r Revocation) {
-	old, known := m.entries[r.name()]
-	if known {
-		if r = r.Merge(old.revocation); r == old.revocation {
-			return
-		}
-	} else {
-		m.expires.add(r.name(), r.Expires.UnixMilli())
-	}
-	m.last++
-	entry := logged{r, m.last}
-	m.entries[r.name()] = entry
-	m.log = append(m.log, entry)
-}
-
-// Read implements [Revocations].
-func (m *Memory) Read(ctx context.Context, after Cursor) (Page, error) {
-	if err := ctx.Err(); err != nil {
-		return Page{}, err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.check(after); err != nil {
-		return Page{}, err
-	}
-	now := time.Now()
-	page := Page{Next: Cursor{Epoch: m.epoch, Sequence: after.Sequence}}
-	first, _ := slices.BinarySearchFunc(m.log, after.Sequence+1, func(e logged, s uint64) int {
-		return cmp.Compare(e.sequence, s)
-	})
-	for _, e := range m.log[first:] {
-		if len(page.Revocations) == MaxPage {
-			return page, nil
-		}
-		page.Next.Sequence = e.sequence
-		if m.holds(e) && !e.revocation.Gone(now) {
-			page.Revocations = append(page.Revocations, e.revocation)
-		}
-	}
-	page.Next.Sequence = m.last
-	return page, nil
-}
-
-// Wait implements [Revocations].
-func (m *Memory) Wait(ctx context.Context, after Cursor) error {
-	for {
-		m.mu.Lock()
-		err, last, more := m.check(after), m.last, m.more
-		m.mu.Unlock()
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err != nil || last > after.Sequence {
-			return err
-		}
-		select {
-		case <-more:
-		case <-ctx.Done():
-		}
-	}
-}
-
-// check returns ErrCursor for a place that is not in the log.
-func (m *Memory) check(c Cursor) error {
-	if c != (Cursor{}) && (c.Epoch != m.epoch || c.Sequence > m.last) {
-		return ErrCursor
-	}
-	return nil
-}
-
-// holds reports whether an entry of the log was neither replaced nor swept.
-func (m *Memory) holds(e logged) bool {
-	return m.entries[e.revocation.name()].sequence == e.sequence
-}
-
-// sweep forgets what is gone, and clears the log when half of it is dead.
-func (m *Memory) sweep(now time.Time) {
-	horizon := now.Add(-ClockSlack).UnixMilli()
-	for n, ok := m.expires.due(horizon); ok; n, ok = m.expires.due(horizon) {
-		if r := m.entries[n].revocation; r.Gone(now) {
-			delete(m.entries, n)
-		} else {
-			m.expires.add(n, r.Expires.UnixMilli())
-		}
-	}
-	if len(m.log) > 2*len(m.entries)+MaxPage {
-		m.log = slices.DeleteFunc(m.log, func(e logged) bool { return !m.holds(e) })
+		memoryRevocations: newMemoryRevocations(limits.Revocations),
+		memoryTickets:     newMemoryTickets(limits.Tickets),
+		memoryFamilies:    newMemoryFamilies(limits.Families),
 	}
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -18,10 +17,6 @@ const maxID = 256
 // maxTime is the first millisecond after the year 9999, where the dates of
 // tokens end.
 const maxTime = 253402300800 * 1000
-
-// ErrInvalid means a revocation that cannot concern any token, or one call with
-// more than [MaxPage] of them.
-var ErrInvalid = errors.New("store: invalid revocation")
 
 // A Revocation ends tokens before their time. Names are those of one issuer:
 // who trusts several keeps a log for each.

@@ -8,27 +8,18 @@ import (
 // MaxPage is how many revocations one call takes or returns at most.
 const MaxPage = 1000
 
-// What a log of [Revocations] answers with, besides [ErrInvalid] and the
-// error of a context. Any other error is a failure of the store.
-var (
-	// ErrFull: the log holds as many revocations that still matter as it
-	// may. It never forgets one of them for another.
-	ErrFull = errors.New("store: full")
-
-	// ErrCursor: the cursor is of another log, or of a state of this one
-	// that was lost. Read again from the zero Cursor.
-	ErrCursor = errors.New("store: unknown cursor")
-
-	// ErrClosed: the store was closed.
-	ErrClosed = errors.New("store: closed")
-)
+// ErrCursor means that a cursor is of another log, or of a state of this one
+// that was lost. Read again from the zero Cursor.
+var ErrCursor = errors.New("store: unknown cursor")
 
 // Revocations is a log of revocations, which any number of readers follow.
 // It is safe for concurrent use. Methods return soon after ctx is done, with
 // its error.
 type Revocations interface {
 	// Revoke adds all of the revocations, or none. When it returns nil they
-	// are as durable as the store is, and readers see them.
+	// are as durable as the store is, and readers see them. One that cannot
+	// concern any token is [ErrInvalid], as are more than MaxPage in one
+	// call; [ErrFull] is a log with as many that still matter as it may have.
 	//
 	// A scope and ID that the log has is no error: of both the later Before
 	// and the later Expires hold, and readers see it again only if that

@@ -3,16 +3,12 @@ package store
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"time"
 )
 
 // MaxTicketValue is the length in bytes of the longest value that a ticket
 // can stand for.
 const MaxTicketValue = 16 << 10
-
-// ErrNotFound: the store has nothing under that name, or not any more.
-var ErrNotFound = errors.New("store: not found")
 
 // A TicketKey is the name under which a store keeps a ticket: the SHA-256 of
 // its text, so that whoever reads the store cannot use what it holds.

@@ -1,0 +1,140 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth/token"
+)
+
+// TestIndexRevokes: what the index revokes itself is in the log, and the index
+// knows it and has told of it at once, though it follows no log.
+func TestIndexRevokes(t *testing.T) {
+	log := NewMemory(0)
+	told := map[string]int{}
+	x, err := NewIndex(IndexConfig{Revocations: log, OnRevoke: func(r Revocation) { told[r.ID]++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := Revocation{Scope: Token, ID: "gone", Expires: time.Now().Add(-2 * ClockSlack)}
+	for range 2 {
+		if err := x.Revoke(t.Context(), inAMinute("a"), inAMinute("b"), inAMinute("a"), gone); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := log.Read(t.Context(), Cursor{})
+	if err != nil || len(page.Revocations) != 2 {
+		t.Errorf("the log has %v, %v", page.Revocations, err)
+	}
+	if !x.Revoked(&token.Claims{ID: "a"}) || !x.Revoked(&token.Claims{ID: "b"}) || x.Len() != 2 {
+		t.Errorf("the index holds %d", x.Len())
+	}
+	// The times of the second call are later: it is news again, once.
+	for _, id := range []string{"a", "b"} {
+		if told[id] < 1 || told[id] > 2 {
+			t.Errorf("told of %s %d times", id, told[id])
+		}
+	}
+	if told["gone"] != 0 {
+		t.Error("told of what is gone")
+	}
+}
+
+// TestIndexRevokeFails: the index learns nothing that the log did not take.
+func TestIndexRevokeFails(t *testing.T) {
+	x, err := NewIndex(IndexConfig{Revocations: NewMemory(1), OnRevoke: func(r Revocation) { t.Errorf("told of %v", r) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, tt := range map[string]struct {
+		ctx         context.Context
+		revocations []Revocation
+		want        error
+	}{
+		"invalid":   {t.Context(), []Revocation{inAMinute("a"), {}}, ErrInvalid},
+		"full":      {t.Context(), []Revocation{inAMinute("a"), inAMinute("b")}, ErrFull},
+		"cancelled": {cancelled, []Revocation{inAMinute("a")}, context.Canceled},
+	} {
+		if err := x.Revoke(tt.ctx, tt.revocations...); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", name, err, tt.want)
+		}
+	}
+	if x.Len() != 0 || x.Revoked(&token.Claims{ID: "a"}) {
+		t.Errorf("the index holds %d", x.Len())
+	}
+}
+
+// TestIndexRevokeWaits: it does not return while Run still tells of the same
+// revocation, unless it must.
+func TestIndexRevokeWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := NewMemory(0)
+		begun, goOn := make(chan struct{}), make(chan struct{})
+		x := startIndex(t, IndexConfig{Revocations: log, OnRevoke: func(Revocation) { close(begun); <-goOn }})
+		r := inAMinute("a")
+		mustRevoke(t, log, r)
+		<-begun
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := x.Revoke(short, r); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("while Run tells: %v", err)
+		}
+		var returned atomic.Bool
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := x.Revoke(t.Context(), r); err != nil {
+				t.Error(err)
+			}
+			returned.Store(true)
+		})
+		synctest.Wait()
+		if returned.Load() {
+			t.Error("returned while Run tells")
+		}
+		close(goOn)
+		wg.Wait()
+	})
+}
+
+// TestIndexTellsOnce: of whatever Run and many calls of Revoke learn at the
+// same time, OnRevoke is told once, and before Revoke returns.
+func TestIndexTellsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		told := map[string]int{}
+		x := startIndex(t, IndexConfig{Revocations: NewMemory(0), OnRevoke: func(r Revocation) {
+			mu.Lock()
+			defer mu.Unlock()
+			told[r.ID]++
+		}})
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for n := range 1000 {
+					r := inAMinute(fmt.Sprint(n))
+					if err := x.Revoke(t.Context(), r); err != nil {
+						t.Error(err)
+					}
+					mu.Lock()
+					if told[r.ID] != 1 {
+						t.Errorf("told of %s %d times", r.ID, told[r.ID])
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+		synctest.Wait()
+		if len(told) != 1000 || len(x.telling) != 0 {
+			t.Errorf("told of %d, still telling %d", len(told), len(x.telling))
+		}
+	})
+}

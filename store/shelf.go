@@ -1,0 +1,88 @@
+package store
+
+import (
+	"container/heap"
+	"time"
+)
+
+// shelf keeps values by key until they expire, and finds those that expire
+// first without a look at the others. It is not safe for concurrent use.
+type shelf[K comparable, V any] struct {
+	items map[K]*item[K, V]
+	order itemHeap[K, V]
+}
+
+type item[K comparable, V any] struct {
+	key     K
+	value   V
+	expires time.Time
+	at      int // in the heap
+}
+
+func newShelf[K comparable, V any]() shelf[K, V] {
+	return shelf[K, V]{items: map[K]*item[K, V]{}}
+}
+
+// get returns the value of a key, which may have expired.
+func (s *shelf[K, V]) get(key K) (value V, ok bool) {
+	if i, ok := s.items[key]; ok {
+		return i.value, true
+	}
+	return value, false
+}
+
+// put keeps a value in the place of what the key had.
+func (s *shelf[K, V]) put(key K, value V, expires time.Time) {
+	if i, ok := s.items[key]; ok {
+		i.value, i.expires = value, expires
+		heap.Fix(&s.order, i.at)
+		return
+	}
+	i := &item[K, V]{key: key, value: value, expires: expires}
+	s.items[key] = i
+	heap.Push(&s.order, i)
+}
+
+// remove forgets a key, which need not be there.
+func (s *shelf[K, V]) remove(key K) {
+	if i, ok := s.items[key]; ok {
+		heap.Remove(&s.order, i.at)
+		delete(s.items, key)
+	}
+}
+
+// due removes and returns a value that has expired. It reports false when
+// there is none.
+func (s *shelf[K, V]) due(now time.Time) (value V, ok bool) {
+	if len(s.order) == 0 || s.order[0].expires.After(now) {
+		return value, false
+	}
+	first := s.order[0]
+	s.remove(first.key)
+	return first.value, true
+}
+
+// itemHeap is a [heap.Interface], the earliest first.
+type itemHeap[K comparable, V any] []*item[K, V]
+
+func (h itemHeap[K, V]) Len() int           { return len(h) }
+func (h itemHeap[K, V]) Less(i, j int) bool { return h[i].expires.Before(h[j].expires) }
+
+func (h itemHeap[K, V]) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = i, j
+}
+
+func (h *itemHeap[K, V]) Push(x any) {
+	i := x.(*item[K, V])
+	i.at = len(*h)
+	*h = append(*h, i)
+}
+
+func (h *itemHeap[K, V]) Pop() any {
+	last := len(*h) - 1
+	i := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return i
+}
