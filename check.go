@@ -9,12 +9,32 @@ import (
 	"wsauth/token"
 )
 
+// A pass is what a request that may pass has shown.
+type pass struct {
+	claims      *token.Claims
+	requirement Requirement
+	waits       bool // nothing yet: the credential is to come in the first message
+}
+
+// pass is Check for a guard that can wait for the first message.
+func (g *Guard) pass(r *http.Request, q Requirement) (pass, error) {
+	claims, err := g.Check(r, q)
+	if g.firstMessage != nil && isUpgrade(r) && errors.Is(err, TokenMissing) {
+		return pass{requirement: q, waits: true}, nil
+	}
+	return pass{claims: claims, requirement: q}, err
+}
+
 // Check decides whether r may pass, and writes nothing: [Guard.Require] is
 // Check and an answer. It returns the claims of the token, nil claims where an
-// [Optional] requirement found no credential, or an [*Error].
+// [Optional] requirement found no credential, or an [*Error]. A ticket is used
+// up by it.
 func (g *Guard) Check(r *http.Request, q Requirement) (*token.Claims, error) {
 	upgrade := isUpgrade(r)
 	if upgrade {
+		if err := g.checkRate(r); err != nil {
+			return nil, err
+		}
 		if err := checkHandshake(r); err != nil {
 			return nil, err
 		}
@@ -31,7 +51,7 @@ func (g *Guard) Check(r *http.Request, q Requirement) (*token.Claims, error) {
 			return nil, err
 		}
 	}
-	claims, err := g.authenticate(r.Context(), credential, q)
+	claims, err := g.authenticate(r, credential, q)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +59,7 @@ func (g *Guard) Check(r *http.Request, q Requirement) (*token.Claims, error) {
 }
 
 // authenticate turns a credential into claims that satisfy q.
-func (g *Guard) authenticate(ctx context.Context, c Credential, q Requirement) (*token.Claims, error) {
+func (g *Guard) authenticate(r *http.Request, c Credential, q Requirement) (*token.Claims, error) {
 	if c.Token == "" {
 		if q == Optional {
 			return nil, nil
@@ -49,20 +69,41 @@ func (g *Guard) authenticate(ctx context.Context, c Credential, q Requirement) (
 	if c.CSRFRequired && c.CSRF == "" {
 		return nil, refuseWith(CSRFMismatch, "Missing CSRF Token")
 	}
-	claims, err := g.config.Verifier.Verify(ctx, c.Token)
+	claims, err := g.read(r, c)
 	if err != nil {
-		return nil, refuseToken(err)
-	}
-	if err := g.checkRevoked(ctx, claims); err != nil {
 		return nil, err
 	}
-	if err := q.check(claims); err != nil {
+	if err := g.checkClaims(r.Context(), claims, q); err != nil {
 		return nil, err
 	}
 	if err := checkCSRF(c, claims); err != nil {
 		return nil, err
 	}
 	return claims, nil
+}
+
+// read makes claims of a credential's text.
+func (g *Guard) read(r *http.Request, c Credential) (*token.Claims, error) {
+	if c.Ticket {
+		return g.redeem(r, c.Token)
+	}
+	return g.verify(r.Context(), c.Token)
+}
+
+func (g *Guard) verify(ctx context.Context, raw string) (*token.Claims, error) {
+	claims, err := g.config.Verifier.Verify(ctx, raw)
+	if err != nil {
+		return nil, refuseToken(err)
+	}
+	return claims, nil
+}
+
+// checkClaims refuses a token that was revoked, and one that q does not want.
+func (g *Guard) checkClaims(ctx context.Context, claims *token.Claims, q Requirement) error {
+	if err := g.checkRevoked(ctx, claims); err != nil {
+		return err
+	}
+	return q.check(claims)
 }
 
 // tokenTexts are the texts for the client, those of the programs that wsauth
@@ -94,20 +135,6 @@ func refuseToken(err error) *Error {
 		}
 	}
 	return refuse(StoreUnavailable, err)
-}
-
-func (g *Guard) checkRevoked(ctx context.Context, claims *token.Claims) error {
-	if g.config.Revoked == nil {
-		return nil
-	}
-	revoked, err := g.config.Revoked(ctx, claims)
-	switch {
-	case err != nil:
-		return refuse(StoreUnavailable, err)
-	case revoked:
-		return refuse(TokenRevoked, nil)
-	}
-	return nil
 }
 
 // checkCSRF is the double submit: the page's value must be the one in the

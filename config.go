@@ -9,8 +9,10 @@ import (
 	"net/url"
 	"reflect"
 	"strings"
+	"time"
 	"unicode"
 
+	"wsauth/store"
 	"wsauth/token"
 )
 
@@ -59,14 +61,37 @@ type Config struct {
 	// can then use the cookies of its visitors.
 	InsecureAnyOrigin bool
 
-	// Revoked reports whether a token was revoked; it is asked for every valid
-	// token. An error refuses the request with 503, since a store that does
-	// not answer has not said "not revoked". Default: none is revoked.
+	// Revocations is the log of what was revoked. The guard follows it from
+	// [New] to [Guard.Shutdown]: it refuses the tokens that are concerned and
+	// ends their sockets, whoever added the revocation. Default: none, and
+	// nothing can be revoked.
+	Revocations store.Revocations
+
+	// Staleness is how long the guard trusts what it knows of Revocations when
+	// the store does not answer. After it, new requests are refused with
+	// StoreUnavailable, and open sockets end with it: nobody can tell whether
+	// they were revoked. At least 3 s. Default: 10 s.
+	Staleness time.Duration
+
+	// Revoked is a denylist of the application's own: it is asked whether a
+	// token was revoked for every valid token, after Revocations, and knows
+	// nothing of sockets that are open. An error refuses the request with 503,
+	// since a store that does not answer has not said "not revoked". Default:
+	// none is revoked.
 	Revoked func(ctx context.Context, claims *token.Claims) (bool, error)
+
+	// Tickets keeps the tickets of [Guard.IssueTicket]. Required by the
+	// location [Ticket].
+	Tickets store.Tickets
+
+	// Limits bound what clients may take. Default: see there.
+	Limits Limits
 
 	// Authorize is the application's own rule, asked last. claims is nil where
 	// an [Optional] requirement found no credential. An error refuses the
-	// request with 403; an [*Error] refuses it as it says. Default: allow.
+	// request with 403; an [*Error] refuses it as it says. A renewal of a
+	// socket asks again, with the new claims and the request of the handshake
+	// without its credential. Default: allow.
 	Authorize func(r *http.Request, claims *token.Claims) error
 
 	// Refusal is the way in which upgrades are refused. Default: RefuseHTTP.
@@ -106,11 +131,23 @@ func (c Config) withDefaults() (Config, error) {
 			}
 		}
 	}
+	faults = append(faults, c.checkStores()...)
+	limits, err := c.Limits.withDefaults()
+	if err != nil {
+		faults = append(faults, err)
+	}
+	c.Limits = limits
+	if c.Staleness == 0 {
+		c.Staleness = 10 * time.Second
+	}
+	if c.Staleness < minStaleness {
+		fault("Staleness: %v is less than %v; the store is asked once a second", c.Staleness, minStaleness)
+	}
 	if c.InsecureAnyOrigin && len(c.Origins) > 0 {
 		fault("InsecureAnyOrigin: contradicts Origins; set one of the two")
 	}
 	for i, o := range c.Origins {
-		if err := validateOrigin(o); err != nil {
+		if err := CheckOrigin(o); err != nil {
 			fault("Origins[%d]: %w", i, err)
 		}
 	}
@@ -123,13 +160,39 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(faults...)
 }
 
+const minStaleness = 3 * time.Second
+
+// checkStores reports the stores that are nil pointers, and locations without
+// what they need.
+func (c Config) checkStores() []error {
+	var faults []error
+	if c.Revocations != nil && isNil(c.Revocations) {
+		faults = append(faults, errors.New("wsauth: Config.Revocations: a nil pointer"))
+	}
+	first := 0
+	for i, l := range c.Locations {
+		switch l.(type) {
+		case Ticket:
+			if c.Tickets == nil || isNil(c.Tickets) {
+				faults = append(faults, fmt.Errorf("wsauth: Config.Tickets: required by Locations[%d]; store.NewMemory makes one", i))
+			}
+		case FirstMessage:
+			if first++; first > 1 {
+				faults = append(faults, fmt.Errorf("wsauth: Config.Locations[%d]: a second FirstMessage", i))
+			}
+		}
+	}
+	return faults
+}
+
 // isNil reports whether v is nil or holds a nil pointer.
 func isNil(v any) bool {
 	return v == nil || reflect.ValueOf(v).Kind() == reflect.Pointer && reflect.ValueOf(v).IsNil()
 }
 
-// validateOrigin refuses what a browser would never send as an Origin header.
-func validateOrigin(o string) error {
+// CheckOrigin reports what is wrong with an entry of [Config.Origins]: what a
+// browser would never send as an Origin header.
+func CheckOrigin(o string) error {
 	if strings.Contains(o, "*") {
 		return fmt.Errorf("%q: patterns are not supported; name each origin, or set InsecureAnyOrigin", o)
 	}

@@ -7,8 +7,11 @@ import (
 
 // A Credential is a token as a request carries it.
 type Credential struct {
-	// Token is the compact JWS.
+	// Token is the compact JWS, or a ticket.
 	Token string
+
+	// Ticket says that Token is a ticket of [Guard.IssueTicket].
+	Ticket bool
 
 	// Ambient says that a browser sends the credential by itself, without the
 	// page's doing, as it does with cookies.

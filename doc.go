@@ -13,11 +13,16 @@
 //	handshake.go    is it a WebSocket upgrade, and a proper one?
 //	origin.go       may pages of this origin open sockets here?
 //	credential.go   exactly one location carries a token, once
-//	                (header.go, cookies.go, query.go, pathvalue.go)
+//	                (header.go, cookies.go, query.go, pathvalue.go,
+//	                subprotocol.go, ticket.go, firstmessage.go)
 //	check.go        signature, time, revocation, requirement, CSRF, the
 //	                caller's own rule
 //	upgrade.go      take the connection, start the session
+//	admit.go        let the socket in (registry.go, limits.go)
 //	session.go      what the handler holds; its end has one cause
+//	renew.go        a new token for an open socket
+//	revoke.go       the end of sockets whose token was taken back
+//	shutdown.go     the end of all of them
 //	refusal.go      every refusal leaves here
 //	errors.go       the one table of reasons, statuses and close codes
 package wsauth

@@ -25,12 +25,17 @@ const (
 	WrongTokenType     Reason = "wrong_token_type"
 	FreshTokenRequired Reason = "fresh_token_required"
 	NotAuthorized      Reason = "not_authorized"
+	ConnectionLimit    Reason = "connection_limit"
+	MessageTooBig      Reason = "message_too_big"
+
+	AuthTimeout Reason = "auth_timeout"
 
 	InvalidRequest      Reason = "invalid_request"
 	InvalidHandshake    Reason = "invalid_handshake"
 	MethodNotAllowed    Reason = "method_not_allowed"
 	VersionNotSupported Reason = "version_not_supported"
 
+	RateLimited      Reason = "rate_limited"
 	StoreUnavailable Reason = "store_unavailable"
 	Restarting       Reason = "restarting"
 	InternalError    Reason = "internal_error"
@@ -44,11 +49,13 @@ func (r Reason) Error() string { return string(r) }
 const (
 	closeNormal = 1000
 
+	CloseMessageTooBig  = 1009
 	CloseInternalError  = 1011
 	CloseServiceRestart = 1012
 	CloseTryAgainLater  = 1013
 	CloseUnauthorized   = 3000
 	CloseForbidden      = 3003
+	CloseTimeout        = 3008
 )
 
 // An Advice is what a client should do after a refusal or an end.
@@ -60,6 +67,8 @@ const (
 	AdviceRenew Advice = "refresh or log in, then reconnect"
 	// AdviceStop: the same request will be refused again.
 	AdviceStop Advice = "do not reconnect as you are"
+	// AdviceReconnect: nothing is wrong with the credential.
+	AdviceReconnect Advice = "reconnect"
 	// AdviceWait: the server cannot serve now.
 	AdviceWait Advice = "reconnect after a random wait"
 )
@@ -85,12 +94,17 @@ var outcomes = map[Reason]Outcome{
 	WrongTokenType:     {http.StatusForbidden, CloseForbidden, "Only access tokens are allowed", AdviceStop},
 	FreshTokenRequired: {http.StatusForbidden, CloseForbidden, "Fresh token required", AdviceStop},
 	NotAuthorized:      {http.StatusForbidden, CloseForbidden, "Not authorized", AdviceStop},
+	ConnectionLimit:    {http.StatusForbidden, CloseForbidden, "A newer connection took the place of this one", AdviceStop},
+	MessageTooBig:      {http.StatusRequestEntityTooLarge, CloseMessageTooBig, "The message is too big", AdviceStop},
+
+	AuthTimeout: {http.StatusRequestTimeout, CloseTimeout, "No credential came in time", AdviceReconnect},
 
 	InvalidRequest:      {http.StatusBadRequest, CloseForbidden, "The request is not valid", AdviceStop},
 	InvalidHandshake:    {http.StatusBadRequest, CloseForbidden, "The WebSocket handshake is not valid", AdviceStop},
 	MethodNotAllowed:    {http.StatusMethodNotAllowed, CloseForbidden, "Method Not Allowed", AdviceStop},
 	VersionNotSupported: {http.StatusUpgradeRequired, CloseForbidden, "Only WebSocket version 13 is supported", AdviceStop},
 
+	RateLimited:      {http.StatusTooManyRequests, CloseTryAgainLater, "Too many requests", AdviceWait},
 	StoreUnavailable: {http.StatusServiceUnavailable, CloseTryAgainLater, "The service is not available", AdviceWait},
 	Restarting:       {http.StatusServiceUnavailable, CloseServiceRestart, "The service is restarting", AdviceWait},
 	InternalError:    {http.StatusInternalServerError, CloseInternalError, "Internal Server Error", AdviceWait},

@@ -4,27 +4,41 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"sync"
+
+	"wsauth/internal/ratelimit"
+	"wsauth/store"
 )
 
 // A Guard authenticates requests and ends the sockets whose right has ended.
 // It is safe for concurrent use.
 type Guard struct {
-	config Config
-
-	mu       sync.Mutex
-	sessions map[*Session]struct{} // open sockets
-	closing  bool
-	idle     chan struct{} // closed when the last socket is gone, while closing
+	config       Config
+	firstMessage *FirstMessage      // nil where no credential comes that way
+	handshakes   *ratelimit.Limiter // nil where nobody counts them
+	sockets      *registry
+	revocations  *store.Index // nil where nothing can be revoked
+	stop         func()       // ends what New began
 }
 
-// New makes a guard. It reports every fault of the configuration at once.
+// New makes a guard. It reports every fault of the configuration at once. A
+// guard that has Config.Revocations follows them until [Guard.Shutdown].
 func New(c Config) (*Guard, error) {
 	c, err := c.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	return &Guard{config: c, sessions: map[*Session]struct{}{}, idle: make(chan struct{})}, nil
+	g := &Guard{config: c, handshakes: c.Limits.newHandshakes(), sockets: newRegistry(c.Limits), stop: func() {}}
+	for _, l := range c.Locations {
+		if first, ok := l.(FirstMessage); ok {
+			g.firstMessage = &first
+		}
+	}
+	if c.Revocations != nil {
+		if err := g.follow(c.Revocations); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
 }
 
 // Require wraps a handler so that only requests which satisfy q reach it,
@@ -47,68 +61,37 @@ func (g *Guard) Require(q Requirement) func(http.Handler) http.Handler {
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			claims, err := g.Check(r, q)
+			p, err := g.pass(r, q)
 			if err != nil {
 				g.Refuse(w, r, err)
 				return
 			}
-			g.serve(w, r, claims, next)
+			g.serve(w, r, p, next)
 		})
 	}
 }
 
-// Shutdown ends every open socket with close code 1012 and reason
-// "restarting", refuses new ones, and waits until their connections are gone or
-// ctx is done, whose error it then returns. It waits for no handler, and ends no
-// plain HTTP request: [http.Server.Shutdown] does that, and knows nothing of
-// sockets. Call both.
+// Sessions returns the open sockets of a subject, the oldest first.
+func (g *Guard) Sessions(subject string) []*Session { return g.sockets.named(bySubject, subject) }
+
+// Shutdown refuses new sockets, ends the open ones with close code 1012 and
+// reason "restarting", and waits until their connections are gone or ctx is
+// done, whose error it then returns. Sockets end one after the other, at most
+// one each millisecond unless half of ctx's time is too short for that: their
+// clients will all be back at once somewhere else.
+//
+// It waits for no handler, and ends no plain HTTP request:
+// [http.Server.Shutdown] does that, and knows nothing of sockets. Call both.
+// Once Shutdown has returned, a guard with Config.Revocations lets nothing pass
+// any more.
 func (g *Guard) Shutdown(ctx context.Context) error {
-	g.mu.Lock()
-	if !g.closing {
-		g.closing = true
-		g.closeIdle()
-	}
-	open := make([]*Session, 0, len(g.sessions))
-	for s := range g.sessions {
-		open = append(open, s)
-	}
-	g.mu.Unlock()
-	for _, s := range open {
-		s.End(Restarting.End(nil))
-	}
+	defer g.stop()
+	g.sockets.close()
+	g.drain(ctx)
 	select {
-	case <-g.idle:
+	case <-g.sockets.idle:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// remember notes an open socket; it reports false once the guard is closing.
-func (g *Guard) remember(s *Session) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closing {
-		return false
-	}
-	s.admitted = true
-	g.sessions[s] = struct{}{}
-	return true
-}
-
-func (g *Guard) forget(s *Session) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.sessions, s)
-	g.closeIdle()
-}
-
-func (g *Guard) closeIdle() {
-	if g.closing && len(g.sessions) == 0 {
-		select {
-		case <-g.idle:
-		default:
-			close(g.idle)
-		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"wsauth/internal/ratelimit"
 	"wsauth/internal/wsconn"
 	"wsauth/internal/wsframe"
 )
@@ -66,7 +67,7 @@ func writeProblem(w http.ResponseWriter, e *Error) {
 			h.Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 		}
 	}
-	if status == http.StatusServiceUnavailable {
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		h.Set("Retry-After", "1")
 	}
 	h.Set("Cache-Control", "no-store")
@@ -80,20 +81,26 @@ func writeProblem(w http.ResponseWriter, e *Error) {
 }
 
 // refuseByClose opens the socket and closes it with the code and reason of e.
-// It reports whether it could.
+// It reports whether it could: not where too many such sockets are open.
 func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) bool {
+	network := ratelimit.Network(r.RemoteAddr)
+	if !g.sockets.unknown(network) {
+		return false
+	}
 	raw, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
+		g.sockets.gone(network)
 		return false
 	}
 	end := e.Reason.End(nil)
-	conn := wsconn.New(raw, func() {})
+	conn := wsconn.New(raw, func() { g.sockets.gone(network) })
+	conn.Limit(maxFirstMessage, func() {})
 	response := wsconn.NewResponse(conn)
 	h := response.Header()
 	h.Set("Upgrade", "websocket")
 	h.Set("Connection", "Upgrade")
 	h.Set("Sec-WebSocket-Accept", wsframe.AcceptKey(r.Header.Get("Sec-WebSocket-Key")))
-	if p := subprotocol(r); p != "" {
+	if p := subprotocol(g.stripped(r.Context(), r)); p != "" {
 		h.Set("Sec-WebSocket-Protocol", p)
 	}
 	go func() {
@@ -107,12 +114,9 @@ func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) 
 // fails a socket whose answer names none. What may be a token is not repeated.
 func subprotocol(r *http.Request) string {
 	const longest = 64
-	for _, line := range r.Header["Sec-Websocket-Protocol"] {
-		for item := range strings.SplitSeq(line, ",") {
-			item = strings.TrimSpace(item)
-			if len(item) <= longest && isName(item) && !looksLikeJWS(item) {
-				return item
-			}
+	for _, item := range offeredSubprotocols(r) {
+		if len(item) <= longest && isName(item) && !looksLikeJWS(item) {
+			return item
 		}
 	}
 	return ""

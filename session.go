@@ -4,28 +4,42 @@ import (
 	"context"
 	"math"
 	"net"
-	"strings"
+	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"wsauth/internal/wsconn"
-	"wsauth/internal/wsframe"
 	"wsauth/token"
 )
 
 // A Session is a request that passed the guard: an open socket, or a plain
-// HTTP request while its handler runs. Handlers find it with [SessionFrom].
+// HTTP request while its handler runs. Handlers find it with [SessionFrom]. It
+// is safe for concurrent use.
 type Session struct {
-	guard  *Guard
-	claims *token.Claims
-	begun  time.Time
-	remote string
-	cancel context.CancelCauseFunc
-	conn   *wsconn.Conn // nil for a plain HTTP request
-	expiry *time.Timer  // the same
+	guard       *Guard
+	requirement Requirement
+	begun       time.Time
+	remote      string
+	network     string        // remote as limits count it
+	request     *http.Request // for Config.Authorize, where there is one
+	claims      atomic.Pointer[token.Claims]
+	ctx         context.Context // ends with the session
+	cancel      context.CancelCauseFunc
+	conn        *wsconn.Conn // nil for a plain HTTP request
+	timer       *time.Timer  // the same; the session's end, unless it is renewed
+	end         atomic.Pointer[EndError]
 
-	admitted bool // the guard remembers it
-	end      atomic.Pointer[EndError]
+	mu       sync.Mutex    // orders renewals
+	renewals *rate.Limiter // nil before the first
+	renewed  chan struct{} // closed by the next renewal; nil if nobody waits
+
+	// What follows is the registry's, and changes under its lock.
+	links    [grains]link
+	admitted bool
+	waits    bool // it counts as one whose client is not known
 }
 
 type sessionKey struct{}
@@ -37,9 +51,18 @@ func SessionFrom(ctx context.Context) (*Session, bool) {
 	return s, ok
 }
 
-// Claims returns what the token says; nil where the route's requirement is
-// [Optional] and the client sent none.
-func (s *Session) Claims() *token.Claims { return s.claims }
+// Claims returns what the token says that the session has now: a renewal
+// replaces them. They are nil where the route's requirement is [Optional] and
+// the client sent none, and until [Session.Authenticate] has taken the first
+// message of a client that sends its token in it.
+func (s *Session) Claims() *token.Claims { return s.claims.Load() }
+
+// Begun returns when the request came.
+func (s *Session) Begun() time.Time { return s.begun }
+
+// RemoteAddr returns the address that the request came from, as
+// [http.Request.RemoteAddr].
+func (s *Session) RemoteAddr() string { return s.remote }
 
 // End ends the session: the client of a socket gets the close frame of e, the
 // handler's reads and writes fail with e, and the request's context is
@@ -59,15 +82,28 @@ func (s *Session) End(e *EndError) {
 	s.conn.End(e, e.frame(), func() { s.cancel(e) })
 }
 
-// noExpiry is a delay that never passes.
-const noExpiry = time.Duration(math.MaxInt64)
+// noEnd is a delay that never passes.
+const noEnd = time.Duration(math.MaxInt64)
 
-// expire ends the session when its token is no longer valid. The timer is
-// monotonic: a clock that is set back does not lengthen a session.
-func (s *Session) expire() {
-	if s.claims != nil {
-		s.expiry.Reset(time.Until(s.claims.ValidUntil()))
+// endsBy sets the timer to the end that the session comes to by itself: that of
+// its token, or of the client's time to send one. The timer is monotonic: a
+// clock that is set back does not lengthen a session.
+func (s *Session) endsBy() {
+	switch claims := s.Claims(); {
+	case claims != nil:
+		s.timer.Reset(time.Until(claims.ValidUntil()))
+	case s.waits:
+		s.timer.Reset(s.guard.firstMessage.timeout())
 	}
+}
+
+// timedOut is the end that endsBy has set.
+func (s *Session) timedOut() {
+	if s.Claims() == nil {
+		s.End(AuthTimeout.End(nil))
+		return
+	}
+	s.End(TokenExpired.End(nil))
 }
 
 // closed runs once the connection is gone, whoever closed it.
@@ -75,67 +111,8 @@ func (s *Session) closed() {
 	s.end.CompareAndSwap(nil, &EndError{Code: closeNormal, Reason: "closed", Err: net.ErrClosed})
 	e := s.end.Load()
 	s.cancel(e)
-	s.expiry.Stop()
-	if s.admitted {
+	s.timer.Stop()
+	if s.guard.sockets.forget(s) {
 		s.guard.logEnd(s, e)
-		s.guard.forget(s)
 	}
-}
-
-// An EndError says why a session ended. It is the [context.Cause] of the
-// request's context, and the error of the handler's reads and writes, from
-// then on.
-type EndError struct {
-	// Code is the close code that the client gets: 1000 to 1014 as far as RFC
-	// 6455 section 7.4.1 lets an endpoint send it, or 3000 to 4999. Any other
-	// becomes 1011.
-	Code int
-
-	// Reason is the reason that the client gets: a short, stable word. Bytes
-	// after the 123rd are cut.
-	Reason string
-
-	// Err is the cause for the log; the client does not get it. May be nil.
-	Err error
-}
-
-// End makes the end that r means: its close code, and r itself as the reason.
-func (r Reason) End(err error) *EndError {
-	return &EndError{Code: r.Outcome().Code, Reason: string(r), Err: err}
-}
-
-// Error is the text for the log.
-func (e *EndError) Error() string {
-	if e.Err == nil {
-		return "wsauth: session ended: " + e.Reason
-	}
-	return "wsauth: session ended: " + e.Reason + ": " + e.Err.Error()
-}
-
-// Unwrap gives the cause and the reason to errors.Is and errors.As.
-func (e *EndError) Unwrap() []error {
-	if e.Err == nil {
-		return []error{Reason(e.Reason)}
-	}
-	return []error{Reason(e.Reason), e.Err}
-}
-
-// frame is the close frame for the client.
-func (e *EndError) frame() []byte {
-	code := e.Code
-	if !sendable(code) {
-		code = CloseInternalError
-	}
-	return wsframe.AppendClose(nil, code, strings.ToValidUTF8(e.Reason, ""))
-}
-
-// sendable reports whether an endpoint may send the close code: 1004, 1005,
-// 1006 and 1015 are reserved (RFC 6455 section 7.4.1), and 1016 to 2999 are
-// not given out.
-func sendable(code int) bool {
-	switch {
-	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014:
-		return true
-	}
-	return code >= 3000 && code <= 4999
 }

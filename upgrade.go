@@ -11,17 +11,16 @@ import (
 	"time"
 
 	"wsauth/internal/wsconn"
-	"wsauth/token"
 )
 
 // serve hands a request that passed to the handler, with its session in the
 // context and without its credential.
-func (g *Guard) serve(w http.ResponseWriter, r *http.Request, claims *token.Claims, next http.Handler) {
+func (g *Guard) serve(w http.ResponseWriter, r *http.Request, p pass, next http.Handler) {
 	if isUpgrade(r) {
-		g.upgrade(w, r, claims, next)
+		g.upgrade(w, r, p, next)
 		return
 	}
-	ctx, s := g.newSession(r.Context(), r, claims)
+	ctx, s := g.newSession(r.Context(), r, p)
 	defer s.cancel(nil)
 	r = g.stripped(ctx, r)
 	stripUpgrade(r)
@@ -35,40 +34,33 @@ func (g *Guard) serve(w http.ResponseWriter, r *http.Request, claims *token.Clai
 //
 // The request's context outlives net/http's for the same reason. It keeps its
 // values, and ends with the session.
-func (g *Guard) upgrade(w http.ResponseWriter, r *http.Request, claims *token.Claims, next http.Handler) {
+func (g *Guard) upgrade(w http.ResponseWriter, r *http.Request, p pass, next http.Handler) {
 	raw, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		g.Refuse(w, r, refuse(InternalError, fmt.Errorf("cannot take the connection over: %w; is this HTTP/2, or does a middleware in front of the guard hide http.Hijacker?", err)))
 		return
 	}
-	ctx, s := g.newSession(context.WithoutCancel(r.Context()), r, claims)
-	s.expiry = time.AfterFunc(noExpiry, func() { s.End(TokenExpired.End(nil)) })
+	ctx, s := g.newSession(context.WithoutCancel(r.Context()), r, p)
+	s.timer = time.AfterFunc(noEnd, s.timedOut)
 	s.conn = wsconn.New(raw, s.closed)
+	if p.waits {
+		s.conn.Limit(maxFirstMessage, func() { s.End(MessageTooBig.End(nil)) })
+	}
 	response := wsconn.NewResponse(s.conn)
+	stripped := g.stripped(ctx, r)
+	stripped.Body = http.NoBody
+	if g.config.Authorize != nil {
+		s.request = stripped
+	}
 	if err := g.admit(s, buffered.Reader.Buffered()); err != nil {
+		s.timer.Stop()
+		g.sockets.forget(s)
 		g.Refuse(response, r, err)
 		go response.Finish()
 		return
 	}
-	r = g.stripped(ctx, r)
-	r.Body = http.NoBody
 	g.logOpen(s)
-	go run(next, response, r, s)
-}
-
-// admit notes the session, and from then on it can be ended.
-func (g *Guard) admit(s *Session, early int) error {
-	if early > 0 {
-		// A client waits for the answer before it sends (RFC 6455 section
-		// 4.1); what comes earlier may be a request that a proxy in front of
-		// us took for part of this one.
-		return refuseWith(InvalidHandshake, "Data came before the handshake was answered")
-	}
-	s.expire() // before anything can end it, which stops the timer for good
-	if !g.remember(s) {
-		return refuse(Restarting, nil)
-	}
-	return nil
+	go run(next, response, stripped, s)
 }
 
 // run calls the handler as net/http would: a panic is logged and ends the
@@ -112,10 +104,11 @@ func logPanic(r *http.Request, v any) {
 	logf("wsauth: panic serving %s: %v\n%s", r.RemoteAddr, v, debug.Stack())
 }
 
-func (g *Guard) newSession(parent context.Context, r *http.Request, claims *token.Claims) (context.Context, *Session) {
-	s := &Session{guard: g, claims: claims, begun: time.Now(), remote: r.RemoteAddr}
+func (g *Guard) newSession(parent context.Context, r *http.Request, p pass) (context.Context, *Session) {
+	s := &Session{guard: g, requirement: p.requirement, begun: time.Now(), remote: r.RemoteAddr, waits: p.waits}
+	s.claims.Store(p.claims)
 	ctx, cancel := context.WithCancelCause(context.WithValue(parent, sessionKey{}, s))
-	s.cancel = cancel
+	s.ctx, s.cancel = ctx, cancel
 	return ctx, s
 }
 

@@ -1,0 +1,115 @@
+package wsauth
+
+import (
+	"errors"
+
+	"wsauth/internal/ratelimit"
+	"wsauth/token"
+)
+
+// admit lets a socket in, and from then on it can be found and ended. Only
+// after that does it ask once more whether the token was revoked: a revocation
+// in between has either found the socket, or is found now.
+func (g *Guard) admit(s *Session, early int) error {
+	if early > 0 {
+		// A client waits for the answer before it sends (RFC 6455 section
+		// 4.1); what comes earlier may be a request that a proxy in front of
+		// us took for part of this one.
+		return refuseWith(InvalidHandshake, "Data came before the handshake was answered")
+	}
+	s.endsBy() // before anything can end it, which stops the timer for good
+	gone, err := g.sockets.admit(s)
+	if err != nil {
+		return err
+	}
+	endAll(gone, func(*Session) *EndError { return ConnectionLimit.End(nil) })
+	return g.lookAgain(s.Claims())
+}
+
+// lookAgain refuses claims that were revoked since they were checked.
+func (g *Guard) lookAgain(claims *token.Claims) error {
+	if claims != nil && g.revocations != nil && g.revocations.Revoked(claims) {
+		return refuse(TokenRevoked, errors.New("revoked while the socket was being opened"))
+	}
+	return nil
+}
+
+// admit notes an open socket, unless the guard is closing or a limit stands
+// against it. It returns the sockets that have to go for it.
+func (r *registry) admit(s *Session) ([]*Session, error) {
+	if r.limits.PerAddress > 0 || s.waits {
+		s.network = ratelimit.Network(s.remote)
+	}
+	if s.waits && !r.unknown(s.network) {
+		s.waits = false
+		return nil, refuseWith(RateLimited, "Too many connections wait to be authenticated")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closing {
+		return nil, refuse(Restarting, nil)
+	}
+	var gone []*Session
+	if r.limits.PerAddress > 0 {
+		oldest, err := r.room(byAddress, s.network, r.limits.PerAddress)
+		if err != nil {
+			return nil, err
+		}
+		gone = appendSession(gone, oldest)
+	}
+	more, err := r.identify(s, s.Claims())
+	if err != nil {
+		return gone, err
+	}
+	if r.limits.PerAddress > 0 {
+		r.add(byAddress, s.network, s)
+	}
+	r.add(byNothing, "", s)
+	s.admitted = true
+	return append(gone, more...), nil
+}
+
+// identify files a socket under what its token says, or refuses it. It returns
+// the sockets that have to go for it. The caller holds the lock.
+func (r *registry) identify(s *Session, claims *token.Claims) ([]*Session, error) {
+	if claims == nil {
+		return nil, nil
+	}
+	var gone []*Session
+	for _, limit := range []struct {
+		grain grain
+		name  string
+		most  int
+	}{
+		{bySession, claims.SessionID, r.limits.PerSession},
+		{bySubject, claims.Subject, r.limits.PerSubject},
+	} {
+		oldest, err := r.room(limit.grain, limit.name, limit.most)
+		if err != nil {
+			return gone, err
+		}
+		gone = appendSession(gone, oldest)
+	}
+	r.add(bySubject, claims.Subject, s)
+	if claims.ID != "" {
+		r.add(byToken, claims.ID, s)
+	}
+	if claims.SessionID != "" {
+		r.add(bySession, claims.SessionID, s)
+	}
+	return gone, nil
+}
+
+func appendSession(all []*Session, s *Session) []*Session {
+	if s == nil {
+		return all
+	}
+	return append(all, s)
+}
+
+// endAll ends sockets, each with an end of its own.
+func endAll(sessions []*Session, end func(*Session) *EndError) {
+	for _, s := range sessions {
+		s.End(end(s))
+	}
+}

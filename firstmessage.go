@@ -1,0 +1,201 @@
+package wsauth
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"wsauth/token"
+)
+
+// maxFirstMessage is how much a client may send before it is known, in bytes,
+// frame heads included.
+const maxFirstMessage = 64 << 10
+
+// A FirstMessage is the location of a token in the first message on the socket
+// itself, for clients that can set no header and should put nothing into the
+// URL. Such a handshake passes with no claims: the handler upgrades, and hands
+// what it reads to [Session.Authenticate] before it does anything else.
+//
+// Until then the socket counts as unauthenticated (see [Limits]), may send 64
+// KiB, and ends with AuthTimeout after Timeout.
+type FirstMessage struct {
+	// Timeout is how long the client has to send its token, from the
+	// handshake. At most a minute. Default: 10 s.
+	Timeout time.Duration
+}
+
+func (f FirstMessage) validate() error {
+	if f.Timeout < 0 || f.Timeout > time.Minute {
+		return errors.New("FirstMessage: Timeout is not from 0 to a minute")
+	}
+	return nil
+}
+
+func (f FirstMessage) timeout() time.Duration {
+	if f.Timeout == 0 {
+		return 10 * time.Second
+	}
+	return f.Timeout
+}
+
+// Extract returns nothing: the message is yet to come.
+func (FirstMessage) Extract(*http.Request, Requirement) (Credential, error) { return Credential{}, nil }
+
+// Missing is the text for a plain HTTP request, which has no messages.
+func (FirstMessage) Missing(q Requirement) string { return "Missing " + string(q.Type()) + " token" }
+
+// Strip does nothing: the request carries no credential.
+func (FirstMessage) Strip(*http.Request) {}
+
+// Authenticate takes a text message of a client that may carry a token. What
+// it does depends on what the guard knows of the client.
+//
+// As the first message of a client that is not known yet it must carry one, in
+// one of these forms, else the socket ends with TokenMissing:
+//
+//	{"type":"auth","token":"…"}
+//	{"type":"connection_init","payload":{"token":"…"}}
+//
+// The second is that of graphql-transport-ws, whose payload may have
+// "Authorization": "Bearer …" instead. The reply is for the client: it says
+// {"type":"auth_ok","expires_at":…} with the token's end in seconds since 1970,
+// or {"type":"connection_ack"}.
+//
+// Later, a message of the first form renews the socket, as [Session.Renew]
+// does; on an [Optional] route it may come at any time. Any other message is
+// the application's: the reply and the error are then nil.
+//
+// An error is an [*Error] and has ended the socket, unless it is
+// StoreUnavailable. Messages longer than 64 KiB carry no token: as the first
+// one they end the socket with MessageTooBig.
+func (s *Session) Authenticate(ctx context.Context, message []byte) (reply []byte, err error) {
+	if s.Claims() != nil || s.requirement == Optional {
+		return s.renewBy(ctx, message)
+	}
+	if s.conn == nil {
+		return nil, errNoSocket
+	}
+	if len(message) > maxFirstMessage {
+		return nil, s.refused(refuse(MessageTooBig, nil))
+	}
+	m, err := readAuthMessage(message)
+	if err != nil {
+		return nil, s.refused(&Error{Reason: TokenMissing, Message: "The first message carries no token", Err: err})
+	}
+	if err := s.Renew(ctx, m.token); err != nil {
+		return nil, err
+	}
+	return m.reply(s.Claims()), nil
+}
+
+// renewBy takes a message of a client that need not say who it is.
+func (s *Session) renewBy(ctx context.Context, message []byte) ([]byte, error) {
+	// Most messages are the application's, and need not be parsed to know it.
+	if len(message) > maxFirstMessage || !bytes.Contains(message, []byte(`"auth"`)) {
+		return nil, nil
+	}
+	m, err := readAuthMessage(message)
+	if err != nil || m.kind != "auth" {
+		return nil, nil //nolint:nilerr // then it is the application's
+	}
+	if err := s.Renew(ctx, m.token); err != nil {
+		return nil, err
+	}
+	return m.reply(s.Claims()), nil
+}
+
+// begin makes a socket whose client was not known that of claims. The caller
+// holds s.mu.
+func (s *Session) begin(claims *token.Claims) error {
+	if err := s.authorizeAgain(claims); err != nil {
+		return err
+	}
+	gone, err := s.guard.sockets.introduce(s, claims)
+	if err != nil {
+		return err
+	}
+	endAll(gone, func(*Session) *EndError { return ConnectionLimit.End(nil) })
+	if err := s.hold(claims); err != nil {
+		return err
+	}
+	s.conn.Unlimit()
+	return nil
+}
+
+// introduce files a socket whose client has become known.
+func (r *registry) introduce(s *Session, claims *token.Claims) ([]*Session, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !s.admitted {
+		return nil, refuse(SessionEnded, nil) // it is gone
+	}
+	gone, err := r.identify(s, claims)
+	if err != nil {
+		return nil, err
+	}
+	if s.waits {
+		s.waits = false
+		r.known(s.network)
+	}
+	return gone, nil
+}
+
+// An authMessage is a message that carries a token.
+type authMessage struct {
+	kind  string // "auth" or "connection_init"
+	token string
+}
+
+// readAuthMessage reads a JSON object strictly: names are exact, and none
+// comes twice. Members that it does not know are the application's.
+func readAuthMessage(message []byte) (authMessage, error) {
+	var m struct {
+		Type    string  `json:"type"`
+		Token   *string `json:"token"`
+		Payload *struct {
+			Token         *string `json:"token"`
+			Authorization *string `json:"Authorization"`
+		} `json:"payload"`
+	}
+	if err := json.Unmarshal(message, &m); err != nil {
+		return authMessage{}, errors.New("not a JSON object of the known form")
+	}
+	raw := m.Token
+	if m.Type == "connection_init" && m.Token == nil && m.Payload != nil {
+		raw = m.Payload.Token
+		if header := m.Payload.Authorization; header != nil {
+			scheme, value, _ := strings.Cut(*header, " ")
+			if raw != nil || !strings.EqualFold(scheme, "Bearer") {
+				return authMessage{}, errors.New("two tokens, or an Authorization that is not Bearer")
+			}
+			raw = &value
+		}
+	} else if m.Type != "auth" {
+		raw = nil
+	}
+	if raw == nil || *raw == "" {
+		return authMessage{}, errors.New("no token")
+	}
+	return authMessage{m.Type, *raw}, nil
+}
+
+// reply is what the client is told.
+func (m authMessage) reply(claims *token.Claims) []byte {
+	if m.kind == "connection_init" {
+		return []byte(`{"type":"connection_ack"}`)
+	}
+	reply, err := json.Marshal(struct {
+		Type      string `json:"type"`
+		ExpiresAt int64  `json:"expires_at"`
+	}{"auth_ok", claims.ValidUntil().Unix()})
+	if err != nil {
+		panic(err) // a string and a number
+	}
+	return reply
+}

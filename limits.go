@@ -1,0 +1,133 @@
+package wsauth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"wsauth/internal/ratelimit"
+)
+
+// Limits bound what clients may take of a server. A client's address is its IP
+// address or, of IPv6, its /64; behind a proxy that is the proxy's, so that the
+// limits by address are for servers which clients reach directly.
+type Limits struct {
+	// PerSubject, PerSession and PerAddress are how many sockets may be open at
+	// once for one user (sub), one login (sid) and one address. 0: no limit.
+	PerSubject int
+	PerSession int
+	PerAddress int
+
+	// EndOldest lets a new socket over a limit in, and ends the oldest instead,
+	// with ConnectionLimit: clients stop then, so that two windows do not push
+	// each other out for ever. Without it the new one is refused, with
+	// RateLimited.
+	EndOldest bool
+
+	// HandshakesPerMinute is how many WebSocket handshakes one address may
+	// begin in a minute, and at once; more are refused with RateLimited before
+	// their credential is looked at. 0: no limit.
+	HandshakesPerMinute int
+
+	// Unauthenticated is how many sockets may be open at once whose client is
+	// not known: those that wait for a first message, and those opened by
+	// RefuseClose just to be closed. UnauthenticatedPerAddress is how many of
+	// one address. Beyond them, handshakes are refused in HTTP, with
+	// RateLimited. Each such socket has 64 KiB to send and the time of
+	// [FirstMessage.Timeout]. Defaults: 1000 and 100.
+	Unauthenticated           int
+	UnauthenticatedPerAddress int
+}
+
+// maxAddresses is how many addresses are counted one by one in a minute.
+const maxAddresses = 50_000
+
+func (l Limits) withDefaults() (Limits, error) {
+	if l.Unauthenticated == 0 {
+		l.Unauthenticated = 1000
+	}
+	if l.UnauthenticatedPerAddress == 0 {
+		l.UnauthenticatedPerAddress = 100
+	}
+	var faults []error
+	for _, f := range []struct {
+		name  string
+		value int
+	}{
+		{"PerSubject", l.PerSubject},
+		{"PerSession", l.PerSession},
+		{"PerAddress", l.PerAddress},
+		{"HandshakesPerMinute", l.HandshakesPerMinute},
+		{"Unauthenticated", l.Unauthenticated},
+		{"UnauthenticatedPerAddress", l.UnauthenticatedPerAddress},
+	} {
+		if f.value < 0 {
+			faults = append(faults, fmt.Errorf("wsauth: Config.Limits.%s: %d is less than 0", f.name, f.value))
+		}
+	}
+	return l, errors.Join(faults...)
+}
+
+// newHandshakes counts the handshakes of addresses; nil where there is no
+// limit.
+func (l Limits) newHandshakes() *ratelimit.Limiter {
+	if l.HandshakesPerMinute == 0 {
+		return nil
+	}
+	return ratelimit.New(l.HandshakesPerMinute, time.Minute/time.Duration(l.HandshakesPerMinute), maxAddresses)
+}
+
+// checkRate refuses a handshake of an address that has begun too many.
+func (g *Guard) checkRate(r *http.Request) error {
+	if g.handshakes == nil {
+		return nil
+	}
+	if _, wait := g.handshakes.Take(ratelimit.Network(r.RemoteAddr), time.Now()); wait > 0 {
+		return refuseWith(RateLimited, "Too many handshakes")
+	}
+	return nil
+}
+
+// room makes room for another socket under the limits of a name, or refuses
+// it. It returns the socket that has to go. The caller holds the lock.
+func (r *registry) room(g grain, name string, most int) (*Session, error) {
+	if most == 0 || name == "" || !r.full(g, name, most) {
+		return nil, nil
+	}
+	if !r.limits.EndOldest {
+		return nil, refuseWith(RateLimited, "Too many open connections")
+	}
+	oldest := r.oldest[g][name]
+	r.remove(g, oldest) // it no longer counts
+	return oldest, nil
+}
+
+// unknown counts a socket whose client is not known yet, or reports false: there
+// are too many.
+func (r *registry) unknown(network string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.nobody >= r.limits.Unauthenticated || r.waiting[network] >= r.limits.UnauthenticatedPerAddress {
+		return false
+	}
+	r.nobody++
+	r.waiting[network]++
+	return true
+}
+
+// gone is the end of unknown, for a socket that was opened to be closed.
+func (r *registry) gone(network string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known(network)
+	r.closeIdle()
+}
+
+// known is the end of unknown. The caller holds the lock.
+func (r *registry) known(network string) {
+	r.nobody--
+	if r.waiting[network]--; r.waiting[network] == 0 {
+		delete(r.waiting, network)
+	}
+}

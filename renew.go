@@ -1,0 +1,208 @@
+package wsauth
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"wsauth/token"
+)
+
+// A socket may be renewed ten times at once, and once a second from then on.
+const (
+	renewalBurst = 10
+	renewalEvery = time.Second
+)
+
+// errNoSocket is the answer to a renewal of a plain HTTP request.
+var errNoSocket = errors.New("wsauth: only the session of a socket can be renewed")
+
+// Renew gives an open socket a new token, which a client sends over the socket
+// itself: it stays open as long as the new token is valid. The token must
+// satisfy the route's requirement, be of the same subject, issuer and login
+// session (sid), and be no older and no narrower than the one before.
+//
+// Whatever is refused is an [*Error], and ends the socket with its reason: a
+// client that sends another user's token is confused or hostile. The exception
+// is StoreUnavailable: the socket stays as it was, for another try. Renewals
+// that come faster than once a second end the socket with RateLimited, after
+// ten.
+func (s *Session) Renew(ctx context.Context, raw string) error {
+	if s.conn == nil {
+		return errNoSocket
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.mayTry(); err != nil {
+		return err
+	}
+	claims, err := s.guard.verify(ctx, raw)
+	if err == nil {
+		err = s.guard.checkClaims(ctx, claims, s.requirement)
+	}
+	if err == nil {
+		err = s.replace(claims)
+	}
+	return s.refused(err)
+}
+
+// Renew extends every open socket of a login to the life of a new access
+// token, as after a refresh over HTTP, and returns how many they are. Sockets
+// are those whose token has the same sid, subject and issuer; a socket that the
+// new token would not be good for stays as it was: one of a [Fresh] route, say,
+// or one that has a newer token already. The token itself is checked as that of
+// a request, and the error is an [*Error].
+func (g *Guard) Renew(ctx context.Context, raw string) (sockets int, err error) {
+	claims, err := g.verify(ctx, raw)
+	if err != nil {
+		return 0, err
+	}
+	if err := g.checkClaims(ctx, claims, Access); err != nil {
+		return 0, err
+	}
+	if claims.SessionID == "" {
+		return 0, nil
+	}
+	for _, s := range g.sockets.named(bySession, claims.SessionID) {
+		s.mu.Lock()
+		if s.requirement.check(claims) == nil && s.replace(claims) == nil {
+			sockets++
+		}
+		s.mu.Unlock()
+	}
+	return sockets, nil
+}
+
+// replace gives the session new claims, which were checked by themselves. The
+// caller holds s.mu.
+func (s *Session) replace(claims *token.Claims) error {
+	old := s.Claims()
+	if old == nil {
+		return s.begin(claims)
+	}
+	if err := checkSuccessor(old, claims); err != nil {
+		return err
+	}
+	if err := s.authorizeAgain(claims); err != nil {
+		return err
+	}
+	if end := s.end.Load(); end != nil {
+		return &Error{Reason: SessionEnded, Message: SessionEnded.Outcome().Text, Err: end}
+	}
+	s.guard.sockets.rename(s, claims)
+	return s.hold(claims)
+}
+
+// hold makes claims those of the session. As in admit, a revocation either
+// finds the session or is found here.
+func (s *Session) hold(claims *token.Claims) error {
+	s.claims.Store(claims)
+	s.endsBy()
+	if err := s.guard.lookAgain(claims); err != nil {
+		s.End(TokenRevoked.End(err))
+		return err
+	}
+	if s.renewed != nil {
+		close(s.renewed)
+		s.renewed = nil
+	}
+	return nil
+}
+
+// checkSuccessor refuses claims that are not those of a session that old began.
+func checkSuccessor(old, claims *token.Claims) error {
+	switch {
+	case claims.Subject != old.Subject, claims.Issuer != old.Issuer:
+		return refuseWith(NotAuthorized, "The token is another user's")
+	case claims.SessionID != old.SessionID:
+		return refuseWith(TokenInvalid, "The token is of another session")
+	case claims.IssuedAt.Before(old.IssuedAt), claims.ExpiresAt.Before(old.ExpiresAt):
+		return refuseWith(TokenInvalid, "The token is older than the one before")
+	case slices.ContainsFunc(old.Audience, func(a string) bool { return !slices.Contains(claims.Audience, a) }):
+		return refuseWith(TokenInvalid, "The token is for fewer audiences than the one before")
+	}
+	return nil
+}
+
+// authorizeAgain asks the application about new claims.
+func (s *Session) authorizeAgain(claims *token.Claims) error {
+	if s.request == nil {
+		return nil
+	}
+	return s.guard.authorize(s.request, claims)
+}
+
+// rename files a socket under its new token's name.
+func (r *registry) rename(s *Session, claims *token.Claims) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !s.admitted {
+		return // it is gone
+	}
+	r.remove(byToken, s)
+	if claims.ID != "" {
+		r.add(byToken, claims.ID, s)
+	}
+}
+
+// mayTry bounds how often a client may make the guard verify a token.
+func (s *Session) mayTry() error {
+	if s.renewals == nil {
+		s.renewals = rate.NewLimiter(rate.Every(renewalEvery), renewalBurst)
+	}
+	if s.renewals.Allow() {
+		return nil
+	}
+	return s.refused(refuseWith(RateLimited, "Too many renewals"))
+}
+
+// refused ends the session with a refusal, and returns it.
+func (s *Session) refused(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok && e.Reason != StoreUnavailable {
+		s.End(e.Reason.End(e))
+	}
+	return err
+}
+
+// Renewed returns a channel that is closed when the session gets its next
+// token: by Renew, by [Guard.Renew], or by [Session.Authenticate]. Ask for it
+// before you look at Claims, and again after each time.
+func (s *Session) Renewed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.renewed == nil {
+		s.renewed = make(chan struct{})
+	}
+	return s.renewed
+}
+
+// RequireFresh is the step up to an action that wants the password again: it
+// returns nil once the session has a token that is fresh, at once if it has.
+// Otherwise the handler tells its client, which logs in anew within its session
+// and sends the token over the socket or has the server renew its sockets, and
+// RequireFresh waits for that until ctx is done. Then it returns an [*Error]
+// with FreshTokenRequired, and the socket stays as it was; the end of the
+// session itself is an [*EndError].
+//
+// Do not wait in the goroutine that reads the client's messages.
+func (s *Session) RequireFresh(ctx context.Context) error {
+	for {
+		renewed := s.Renewed()
+		if end := s.end.Load(); end != nil {
+			return end
+		}
+		if claims := s.Claims(); claims != nil && claims.Fresh {
+			return nil
+		}
+		select {
+		case <-renewed:
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
+		case <-ctx.Done():
+			return refuse(FreshTokenRequired, ctx.Err())
+		}
+	}
+}

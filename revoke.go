@@ -1,0 +1,153 @@
+package wsauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// follow begins to follow the log of revocations.
+func (g *Guard) follow(log store.Revocations) error {
+	index, err := store.NewIndex(store.IndexConfig{Revocations: log, OnRevoke: g.endRevoked, Logger: g.config.Logger})
+	if err != nil {
+		return fmt.Errorf("wsauth: Config.Revocations: %w", err)
+	}
+	g.revocations = index
+	ctx, stop := context.WithCancel(context.Background())
+	g.stop = stop
+	go func() { _ = index.Run(ctx) }() // its error is that of ctx
+	go g.watch(ctx)
+	return nil
+}
+
+// Revoke takes tokens back: it adds revocations to the log of
+// Config.Revocations, and ends the open sockets of this guard that they
+// concern, with TokenRevoked for a single token and SessionEnded for more. It
+// returns how many those were; other nodes end theirs as soon as they hear of
+// it. When it returns nil the revocations are as durable as the store is, and
+// no check of this guard lets their tokens pass.
+func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (sockets int, err error) {
+	if g.revocations == nil {
+		return 0, errors.New("wsauth: Revoke: the guard has no Config.Revocations")
+	}
+	concerned := map[*Session]struct{}{}
+	g.addConcerned(concerned, revocations)
+	if err := g.revocations.Revoke(ctx, revocations...); err != nil {
+		return 0, fmt.Errorf("wsauth: Revoke: %w", err)
+	}
+	// The log's reader may have ended some of them already, and some may have
+	// been opened meanwhile.
+	g.addConcerned(concerned, revocations)
+	for _, r := range revocations {
+		g.endRevoked(r)
+	}
+	return len(concerned), nil
+}
+
+func (g *Guard) addConcerned(concerned map[*Session]struct{}, revocations []store.Revocation) {
+	for _, r := range revocations {
+		for _, s := range g.sockets.concerned(r) {
+			concerned[s] = struct{}{}
+		}
+	}
+}
+
+// endRevoked ends the sockets that a revocation concerns.
+func (g *Guard) endRevoked(r store.Revocation) {
+	reason := SessionEnded
+	if r.Scope == store.Token {
+		reason = TokenRevoked
+	}
+	cause := errors.New("revoked by " + r.Scope.String())
+	endAll(g.sockets.concerned(r), func(*Session) *EndError { return reason.End(cause) })
+}
+
+// concerned returns the sockets whose token is revoked by v.
+func (r *registry) concerned(v store.Revocation) []*Session {
+	grain := map[store.Scope]grain{
+		store.Token:      byToken,
+		store.Session:    bySession,
+		store.Subject:    bySubject,
+		store.Everything: byNothing,
+	}[v.Scope]
+	var all []*Session
+	for _, s := range r.named(grain, v.ID) {
+		if claims := s.Claims(); claims != nil && v.Concerns(claims) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// firstContact is how long a request waits for a guard that was just made to
+// have read its revocations.
+const firstContact = time.Second
+
+// checkRevoked refuses a token that was revoked, and every token while it
+// cannot be known.
+func (g *Guard) checkRevoked(ctx context.Context, claims *token.Claims) error {
+	if g.revocations != nil {
+		if err := g.inContact(ctx); err != nil {
+			return err
+		}
+		if g.revocations.Revoked(claims) {
+			return refuse(TokenRevoked, nil)
+		}
+	}
+	if g.config.Revoked == nil {
+		return nil
+	}
+	revoked, err := g.config.Revoked(ctx, claims)
+	switch {
+	case err != nil:
+		return refuse(StoreUnavailable, err)
+	case revoked:
+		return refuse(TokenRevoked, nil)
+	}
+	return nil
+}
+
+// inContact refuses to decide on what was heard of the store too long ago.
+func (g *Guard) inContact(ctx context.Context) error {
+	select {
+	case <-g.revocations.Ready():
+	default:
+		ctx, cancel := context.WithTimeout(ctx, firstContact)
+		defer cancel()
+		select {
+		case <-g.revocations.Ready():
+		case <-ctx.Done():
+		}
+	}
+	if silence := time.Since(g.revocations.Contact()); silence > g.config.Staleness {
+		return refuse(StoreUnavailable, fmt.Errorf("no contact with the revocations for %v", silence))
+	}
+	return nil
+}
+
+// watch ends the sockets whose token may have been revoked without our hearing
+// of it.
+func (g *Guard) watch(ctx context.Context) {
+	tick := time.NewTicker(g.config.Staleness / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		contact := g.revocations.Contact()
+		if contact.IsZero() || time.Since(contact) <= g.config.Staleness {
+			continue
+		}
+		for _, s := range g.sockets.all() {
+			if s.Claims() != nil {
+				s.End(StoreUnavailable.End(errors.New("no contact with the revocations")))
+			}
+		}
+	}
+}

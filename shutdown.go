@@ -1,0 +1,36 @@
+package wsauth
+
+import (
+	"context"
+	"time"
+)
+
+// endEvery is the time between the ends of two sockets when all have to go.
+const endEvery = time.Millisecond
+
+// drain ends the open sockets one after the other.
+func (g *Guard) drain(ctx context.Context) {
+	open := g.sockets.all()
+	every := endEvery
+	if deadline, ok := ctx.Deadline(); ok {
+		every = min(every, time.Until(deadline)/2/time.Duration(max(len(open), 1)))
+	}
+	begun := time.Now()
+	for i, s := range open {
+		wait(ctx, time.Until(begun.Add(time.Duration(i)*every)))
+		s.End(Restarting.End(nil))
+	}
+}
+
+// wait returns after d, or when ctx is done.
+func wait(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,133 @@
+package wsauth
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// A Subprotocol is the location of a token in the list of subprotocols that a
+// client offers, the one header that a page can choose:
+//
+//	new WebSocket(url, ["bearer", token])
+//
+// The handler sees the offer without the token, and its library must select
+// one of what is left: a browser fails a socket whose answer selects none. So
+// list "bearer" among the subprotocols that the handler knows, or have the page
+// offer one of the application's own after the two.
+//
+// The zero value is the pair above. With a Prefix the token stands in the same
+// item. Known ones are
+//
+//	base64url.bearer.authorization.k8s.io.   Kubernetes
+//	base64url.bearer.phx.                    Phoenix
+//
+// beside which those clients offer a subprotocol of their own.
+type Subprotocol struct {
+	// Name of the item before the token. Default: "bearer". Not with Prefix.
+	Name string
+
+	// Prefix of the item that holds the token. What follows a prefix that
+	// begins with "base64url." is the token in base64url without padding,
+	// else the token itself.
+	Prefix string
+}
+
+func (p Subprotocol) validate() error {
+	switch {
+	case p.Name != "" && p.Prefix != "":
+		return errors.New("Subprotocol: Name contradicts Prefix; make it two locations")
+	case p.Name != "" && !isName(p.Name), p.Prefix != "" && !isName(p.Prefix):
+		return errors.New("Subprotocol: Name and Prefix are words (RFC 6455 section 4.1, item 10)")
+	}
+	return nil
+}
+
+func (p Subprotocol) name() string {
+	if p.Name == "" {
+		return "bearer"
+	}
+	return p.Name
+}
+
+// find returns the place of the item with the token among those offered, or -1.
+// An offer that names the credential twice is refused.
+func (p Subprotocol) find(offered []string) (int, error) {
+	at := -1
+	for i, item := range offered {
+		found := -1
+		switch {
+		case p.Prefix != "" && strings.HasPrefix(item, p.Prefix):
+			found = i
+		case p.Prefix == "" && item == p.name():
+			if found = i + 1; found == len(offered) {
+				return -1, refuseWith(InvalidRequest, "No token follows the subprotocol "+p.name())
+			}
+		}
+		if found >= 0 && at >= 0 {
+			return -1, refuseWith(InvalidRequest, "More than one token among the subprotocols")
+		}
+		if found >= 0 {
+			at = found
+		}
+	}
+	return at, nil
+}
+
+// Extract returns the token among the subprotocols that an upgrade offers.
+func (p Subprotocol) Extract(r *http.Request, _ Requirement) (Credential, error) {
+	if !isUpgrade(r) {
+		return Credential{}, nil
+	}
+	offered := offeredSubprotocols(r)
+	at, err := p.find(offered)
+	if err != nil || at < 0 {
+		return Credential{}, err
+	}
+	raw := strings.TrimPrefix(offered[at], p.Prefix)
+	if strings.HasPrefix(p.Prefix, "base64url.") {
+		decoded, err := base64.RawURLEncoding.Strict().DecodeString(raw)
+		if err != nil {
+			return Credential{}, refuseWith(InvalidRequest, "The token among the subprotocols is not base64url")
+		}
+		raw = string(decoded)
+	}
+	if raw == "" {
+		return Credential{}, refuseWith(InvalidRequest, "The token among the subprotocols is empty")
+	}
+	return Credential{Token: raw}, nil
+}
+
+// Missing is the text for a handshake without a token.
+func (p Subprotocol) Missing(q Requirement) string {
+	return "Missing " + string(q.Type()) + " token from Sec-WebSocket-Protocol"
+}
+
+// Strip removes the item with the token.
+func (p Subprotocol) Strip(r *http.Request) {
+	offered := offeredSubprotocols(r)
+	at, err := p.find(offered)
+	if err != nil || at < 0 {
+		return
+	}
+	kept := append(offered[:at:at], offered[at+1:]...)
+	if len(kept) == 0 {
+		r.Header.Del("Sec-WebSocket-Protocol")
+		return
+	}
+	r.Header.Set("Sec-WebSocket-Protocol", strings.Join(kept, ", "))
+}
+
+// offeredSubprotocols are the items of the field (RFC 6455 section 11.3.4).
+func offeredSubprotocols(r *http.Request) []string {
+	var items []string
+	for _, line := range r.Header["Sec-Websocket-Protocol"] {
+		for item := range strings.SplitSeq(line, ",") {
+			if item = strings.TrimSpace(item); item != "" {
+				items = append(items, item)
+			}
+		}
+	}
+	return items
+}

@@ -1,0 +1,152 @@
+package wsauth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// TicketLife is how long a ticket waits for its socket.
+const TicketLife = 30 * time.Second
+
+// A Ticket is the location of a one-use ticket in a parameter of the URL's
+// query, such as "/ws?ticket=…": the way for browsers, whose pages ask for one
+// over HTTP with their usual credential, and can show no header to a socket.
+// What the logs on the way keep of it is worth nothing once the socket is open,
+// and nothing after [TicketLife].
+//
+// It needs Config.Tickets; [Guard.IssueTicket] makes the tickets.
+type Ticket struct {
+	// Name of the parameter. Default: "ticket".
+	Name string
+}
+
+func (t Ticket) name() string {
+	if t.Name == "" {
+		return "ticket"
+	}
+	return t.Name
+}
+
+func (t Ticket) validate() error {
+	if url.QueryEscape(t.Name) != t.Name {
+		return errors.New("Ticket: Name has characters that a URL escapes")
+	}
+	return nil
+}
+
+// Extract returns the ticket of the parameter, which is given once and plainly.
+func (t Ticket) Extract(r *http.Request, _ Requirement) (Credential, error) {
+	raw, err := queryValue(r.URL.RawQuery, t.name())
+	return Credential{Token: raw, Ticket: raw != ""}, err
+}
+
+// Missing is the text for a request without a ticket.
+func (Ticket) Missing(Requirement) string { return "Missing ticket" }
+
+// Strip removes the parameter.
+func (t Ticket) Strip(r *http.Request) { stripQuery(r, t.name()) }
+
+func (t Ticket) readsQuery(name string) bool { return name == t.name() }
+
+// TicketFor says what a ticket opens.
+type TicketFor struct {
+	// Path of the socket's URL, as in [url.URL.Path]. Required.
+	Path string
+
+	// Origin is the Origin of the page that may use the ticket: that of the
+	// request for it. Empty for a client that sends none, and then the socket's
+	// handshake must have none either.
+	Origin string
+}
+
+// A ticketRecord is what the store keeps of a ticket.
+type ticketRecord struct {
+	Path   string `json:"path"`
+	Origin string `json:"origin,omitempty"`
+	Claims []byte `json:"claims"`
+}
+
+// IssueTicket makes a ticket: a random text of 130 bits that opens one socket
+// with claims, which are those that the guard has found in the request for it.
+// The socket lives as long as their token, and ends with it when it is revoked;
+// the ticket does, too. It expires after [TicketLife], or with the token. The
+// error is an [*Error] where the store does not answer or is full.
+func (g *Guard) IssueTicket(ctx context.Context, claims *token.Claims, f TicketFor) (string, error) {
+	switch {
+	case g.config.Tickets == nil:
+		return "", errors.New("wsauth: IssueTicket: the guard has no Config.Tickets")
+	case claims == nil:
+		return "", errors.New("wsauth: IssueTicket: no claims")
+	case !strings.HasPrefix(f.Path, "/"):
+		return "", errors.New("wsauth: IssueTicket: Path does not begin with a slash")
+	}
+	encoded, err := claims.MarshalBinary()
+	if err != nil {
+		return "", fmt.Errorf("wsauth: IssueTicket: %w", err)
+	}
+	record, err := json.Marshal(ticketRecord{Path: f.Path, Origin: lowerASCII(f.Origin), Claims: encoded})
+	if err != nil {
+		return "", fmt.Errorf("wsauth: IssueTicket: %w", err)
+	}
+	expires := time.Now().Add(TicketLife)
+	if end := claims.ValidUntil(); end.Before(expires) {
+		expires = end
+	}
+	ticket := rand.Text()
+	if err := g.config.Tickets.PutTicket(ctx, ticketKey(ticket), record, expires); err != nil {
+		return "", refuse(StoreUnavailable, err)
+	}
+	return ticket, nil
+}
+
+// ticketKey is what the store knows a ticket by.
+func ticketKey(ticket string) store.TicketKey { return sha256.Sum256([]byte(ticket)) }
+
+// redeem takes the ticket of an upgrade from the store, and returns the claims
+// that it stands for. A ticket that is used for something else than what it was
+// made for is used up all the same.
+func (g *Guard) redeem(r *http.Request, ticket string) (*token.Claims, error) {
+	if !isUpgrade(r) {
+		return nil, refuseWith(InvalidRequest, "A ticket opens a socket and nothing else")
+	}
+	value, err := g.config.Tickets.TakeTicket(r.Context(), ticketKey(ticket))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, refuseTicket(errors.New("never issued, used or expired"))
+	}
+	if err != nil {
+		return nil, refuse(StoreUnavailable, err)
+	}
+	var record ticketRecord
+	claims := new(token.Claims)
+	if err := json.Unmarshal(value, &record); err != nil {
+		return nil, refuse(InternalError, fmt.Errorf("the store's record of a ticket: %w", err))
+	}
+	if err := claims.UnmarshalBinary(record.Claims); err != nil {
+		return nil, refuse(InternalError, fmt.Errorf("the store's record of a ticket: %w", err))
+	}
+	switch {
+	case r.URL.Path != record.Path:
+		return nil, refuseTicket(errors.New("issued for another path"))
+	case len(r.Header["Origin"]) > 1 || lowerASCII(r.Header.Get("Origin")) != record.Origin:
+		return nil, refuseTicket(errors.New("issued for another origin"))
+	case !time.Now().Before(claims.ValidUntil()):
+		return nil, refuse(TokenExpired, nil)
+	}
+	return claims, nil
+}
+
+// refuseTicket tells every client the same, and the log what it was.
+func refuseTicket(why error) *Error {
+	return &Error{Reason: TokenInvalid, Message: "The ticket is not valid", Err: why}
+}
