@@ -5,10 +5,15 @@
 // before, so that it survives the process and the machine. Calls that come at
 // the same time share their syncs.
 //
-// A file never shrinks. The pages of what is gone are used again, so that its
-// size is that of the most it ever held. It is not rewritten while it is open,
-// because the lock on it is of the old file and would not keep another process
-// from the new one; "bbolt compact" does it while no process has it open.
+// The pages of what is gone are used again, so that the size of an open file is
+// that of the most it ever held. [Open] makes a file anew that is longer than
+// 64 MiB and three quarters empty (not on Windows, where "bbolt compact" does
+// it): it needs room for the new one beside the old, and does without
+// compaction when there is none.
+//
+// Tickets are kept under the hash of their text; of logins the file has the
+// names of their tokens, not the tokens. Nobody can authenticate with what it
+// holds, but who can write to it can undo revocations: it is its owner's alone.
 //
 // Cursors stay good when the file is opened again. A file that is restored
 // from a copy goes on as the same log: do that only while nothing that holds

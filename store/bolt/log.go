@@ -13,34 +13,29 @@ import (
 
 // log is the log of revocations within one transaction.
 type log struct {
-	meta, log, names, expiry *bbolt.Bucket
-	count                    uint64
+	log, names, expiry *bbolt.Bucket
+	count              counter
 }
 
 func openLog(tx *bbolt.Tx) *log {
-	l := &log{
-		meta:   tx.Bucket(metaBucket),
+	return &log{
 		log:    tx.Bucket(logBucket),
 		names:  tx.Bucket(namesBucket),
 		expiry: tx.Bucket(expiryBucket),
+		count:  openCounter(tx, countKey),
 	}
-	l.count = binary.BigEndian.Uint64(l.meta.Get(countKey))
-	return l
 }
-
-// close writes how many entries there are; what comes after is lost.
-func (l *log) close() error { return l.meta.Put(countKey, number(l.count)) }
 
 // add adds all of the prepared revocations, or returns [store.ErrFull] and
 // adds none. After another error the transaction must not be committed.
-func (l *log) add(revocations []store.Revocation, limit uint64) error {
+func (l *log) add(revocations []store.Revocation, limit int) error {
 	added := uint64(0)
 	for _, r := range revocations {
 		if l.names.Get(nameOf(r)) == nil {
 			added++
 		}
 	}
-	if l.count+added > limit {
+	if l.count.n+added > uint64(limit) {
 		return store.ErrFull
 	}
 	for _, r := range revocations {
@@ -73,38 +68,32 @@ func (l *log) put(r store.Revocation) error {
 	if err != nil {
 		return err
 	}
-	l.count++
+	l.count.n++
 	sequence := number(n)
 	return errors.Join(
 		l.log.Put(sequence, value),
 		l.names.Put(nameOf(r), sequence),
-		l.expiry.Put(expiryOf(r, sequence), nil),
+		l.expiry.Put(expiryKey(r.Expires, sequence), nil),
 	)
 }
 
 func (l *log) remove(sequence []byte, r store.Revocation) error {
-	l.count--
+	l.count.n--
 	return errors.Join(
 		l.log.Delete(sequence),
 		l.names.Delete(nameOf(r)),
-		l.expiry.Delete(expiryOf(r, sequence)),
+		l.expiry.Delete(expiryKey(r.Expires, sequence)),
 	)
 }
 
 // due reports whether an entry is gone.
 func (l *log) due(now time.Time) bool {
-	key, _ := l.expiry.Cursor().First()
-	return key != nil && goneBy(key, now)
+	return len(firstDue(l.expiry, now.Add(-store.ClockSlack), 1)) > 0
 }
 
 // sweep deletes up to limit entries that are gone.
 func (l *log) sweep(now time.Time, limit int) error {
-	var sequences [][]byte
-	c := l.expiry.Cursor()
-	for key, _ := c.First(); key != nil && goneBy(key, now) && len(sequences) < limit; key, _ = c.Next() {
-		sequences = append(sequences, bytes.Clone(key[8:]))
-	}
-	for _, sequence := range sequences {
+	for _, sequence := range firstDue(l.expiry, now.Add(-store.ClockSlack), limit) {
 		r, err := decode(l.log.Get(sequence))
 		if err != nil {
 			return err
@@ -139,16 +128,6 @@ func (l *log) page(epoch string, after uint64, now time.Time) (store.Page, error
 
 func nameOf(r store.Revocation) []byte {
 	return append([]byte{byte(r.Scope)}, r.ID...)
-}
-
-func expiryOf(r store.Revocation, sequence []byte) []byte {
-	return append(number(uint64(r.Expires.UnixMilli())), sequence...)
-}
-
-// goneBy reports whether the entry of a key of the expiry bucket is gone.
-func goneBy(key []byte, now time.Time) bool {
-	expires := time.UnixMilli(int64(binary.BigEndian.Uint64(key)))
-	return store.Revocation{Expires: expires}.Gone(now)
 }
 
 func decode(value []byte) (store.Revocation, error) {

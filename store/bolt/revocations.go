@@ -22,20 +22,9 @@ func (s *Store) Revoke(ctx context.Context, revocations ...store.Revocation) err
 	if err != nil || len(prepared) == 0 {
 		return err
 	}
-	w := &write{ctx: ctx, revocations: prepared, result: make(chan error, 1)}
-	select {
-	case s.writes <- w:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.stop:
-		return store.ErrClosed
-	}
-	select {
-	case err := <-w.result:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return s.write(ctx, func(t *transaction) error {
+		return t.log.add(prepared, s.limits.Revocations)
+	})
 }
 
 // Read implements [store.Revocations].
@@ -98,7 +87,7 @@ func (s *Store) check(c store.Cursor, last uint64) error {
 // wrap says where an error comes from, unless it is one of the contract's.
 func wrap(err error) error {
 	switch {
-	case err == nil, errors.Is(err, store.ErrCursor):
+	case err == nil, errors.Is(err, store.ErrCursor), refused(err):
 		return err
 	case errors.Is(err, bberrors.ErrDatabaseNotOpen):
 		return store.ErrClosed

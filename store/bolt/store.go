@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
-	bberrors "go.etcd.io/bbolt/errors"
 
 	"wsauth/store"
 )
@@ -39,20 +38,37 @@ var (
 	logBucket    = []byte("revocations.log")    // sequence: encoded revocation
 	namesBucket  = []byte("revocations.names")  // scope and ID: sequence
 	expiryBucket = []byte("revocations.expiry") // Expires in milliseconds and sequence: nothing
+
+	ticketCountKey     = []byte("tickets.count")
+	ticketsBucket      = []byte("tickets")        // key: Expires in milliseconds and value
+	ticketExpiryBucket = []byte("tickets.expiry") // Expires and key: nothing
+
+	familyCountKey      = []byte("families.count")
+	familiesBucket      = []byte("families")          // ID: encoded family
+	familyExpiryBucket  = []byte("families.expiry")   // Expires and ID: nothing
+	familySubjectBucket = []byte("families.subjects") // length of Subject in 2 bytes, Subject, Began and ID: nothing
 )
+
+// buckets are all of them.
+var buckets = [][]byte{
+	metaBucket, logBucket, namesBucket, expiryBucket,
+	ticketsBucket, ticketExpiryBucket,
+	familiesBucket, familyExpiryBucket, familySubjectBucket,
+}
 
 // Options vary a store. The zero value is good.
 type Options struct {
-	// Limit is how many revocations the log holds at most, gone ones that
-	// were not swept yet included. Default: [store.DefaultLimit].
-	Limit int
+	// Limits are how much the file holds at most. Revocations that are gone
+	// count until they are swept, which is once a minute.
+	Limits store.Limits
 }
 
 // Store is one open file. It is safe for concurrent use.
 type Store struct {
-	db    *bbolt.DB
-	epoch string
-	limit uint64
+	db     *bbolt.DB
+	path   string
+	epoch  string
+	limits store.Limits
 
 	writes chan *write   // to the writer
 	stop   chan struct{} // closed by Close
@@ -63,37 +79,33 @@ type Store struct {
 	more chan struct{} // closed when the log grows, then replaced
 }
 
-var _ store.Revocations = (*Store)(nil)
+var _ store.Store = (*Store)(nil)
 
 // Open opens a file, or makes it with mode 0600 in a directory that exists. It
 // fails with [ErrLocked] if another process has it open for a second yet.
+//
+// It refuses a symbolic link, and a file that belongs to another user or that
+// others may read or write, with an error that says how to mend it: who can
+// write to it can undo revocations.
 func Open(path string, o Options) (*Store, error) {
-	if o.Limit <= 0 {
-		o.Limit = store.DefaultLimit
-	}
-	// The list of free pages is rebuilt by Open, rather than written anew by
-	// every commit: it is long after a great sweep.
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout:        lockTimeout,
-		NoFreelistSync: true,
-		FreelistType:   bbolt.FreelistMapType,
-	})
-	if errors.Is(err, bberrors.ErrTimeout) {
-		return nil, fmt.Errorf("%w: %s", ErrLocked, path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("store/bolt: %w", err)
-	}
 	s := &Store{
-		db:     db,
-		limit:  uint64(o.Limit),
+		path:   path,
+		limits: o.Limits.OrDefault(),
 		writes: make(chan *write),
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
 		more:   make(chan struct{}),
 	}
+	db, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	s.db = db
 	if err := errors.Join(db.Update(s.prepare), syncDirectory(path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("store/bolt: %w", err), db.Close())
+	}
+	if s.db, err = compact(path, db); err != nil {
+		return nil, err
 	}
 	go s.run()
 	return s, nil
@@ -122,9 +134,9 @@ func (s *Store) prepare(tx *bbolt.Tx) error {
 	if string(meta.Get(formatKey)) != format {
 		return ErrFormat
 	}
-	for _, name := range [][]byte{logBucket, namesBucket, expiryBucket} {
-		if tx.Bucket(name) == nil {
-			return ErrFormat
+	for _, name := range buckets {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
 		}
 	}
 	s.epoch = string(meta.Get(epochKey))
@@ -132,16 +144,13 @@ func (s *Store) prepare(tx *bbolt.Tx) error {
 }
 
 func create(tx *bbolt.Tx) (*bbolt.Bucket, error) {
-	for _, name := range [][]byte{metaBucket, logBucket, namesBucket, expiryBucket} {
-		if _, err := tx.CreateBucket(name); err != nil {
-			return nil, err
-		}
+	meta, err := tx.CreateBucket(metaBucket)
+	if err != nil {
+		return nil, err
 	}
-	meta := tx.Bucket(metaBucket)
 	return meta, errors.Join(
 		meta.Put(formatKey, []byte(format)),
 		meta.Put(epochKey, []byte(rand.Text())),
-		meta.Put(countKey, number(0)),
 	)
 }
 

@@ -124,7 +124,7 @@ func TestClose(t *testing.T) {
 // the sweep makes room, and leaves nothing behind.
 func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := open(t, newPath(t), Options{Limit: 3})
+		s := open(t, newPath(t), Options{Limits: store.Limits{Revocations: 3}})
 		revoke := func(ids ...string) error {
 			var all []store.Revocation
 			for _, id := range ids {
@@ -187,8 +187,8 @@ func entries(t *testing.T, s *Store) int {
 	err := s.db.View(func(tx *bbolt.Tx) error {
 		l := openLog(tx)
 		n = l.log.Stats().KeyN
-		if names, expiry := l.names.Stats().KeyN, l.expiry.Stats().KeyN; names != n || expiry != n || l.count != uint64(n) {
-			t.Errorf("%d in the log, %d names, %d expiries, count %d", n, names, expiry, l.count)
+		if names, expiry := l.names.Stats().KeyN, l.expiry.Stats().KeyN; names != n || expiry != n || l.count.n != uint64(n) {
+			t.Errorf("%d in the log, %d names, %d expiries, count %d", n, names, expiry, l.count.n)
 		}
 		return nil
 	})

@@ -2,7 +2,6 @@ package bolt
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -17,15 +16,34 @@ const (
 	// sweepEvery is how often the file is rid of what is gone.
 	sweepEvery = time.Minute
 
-	// sweepSize is how many revocations one transaction sweeps at most.
+	// sweepSize is how many entries of a kind one transaction sweeps at most.
 	sweepSize = 1000
 )
 
-// write is one call of Revoke on its way to the file.
+// write is one call on its way to the file.
 type write struct {
-	ctx         context.Context
-	revocations []store.Revocation
-	result      chan error // of one, so that the writer never waits
+	ctx    context.Context
+	do     func(*transaction) error // refused before it has changed anything, but for a reuse; or failed
+	result chan error               // of one, so that the writer never waits
+}
+
+// write has the writer do something, and returns when that is synced to disk.
+// What it does may happen after it has returned the error of its context.
+func (s *Store) write(ctx context.Context, do func(*transaction) error) error {
+	w := &write{ctx: ctx, do: do, result: make(chan error, 1)}
+	select {
+	case s.writes <- w:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.stop:
+		return store.ErrClosed
+	}
+	select {
+	case err := <-w.result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // run is the one writer. It commits together whatever has come while it
@@ -70,19 +88,19 @@ func (s *Store) commit(batch []*write) {
 	results := make([]error, len(batch))
 	grown := false
 	err := s.db.Update(func(tx *bbolt.Tx) error {
-		l := openLog(tx)
-		before := l.log.Sequence()
+		t := openTransaction(tx)
+		before := t.log.log.Sequence()
 		for i, w := range batch {
 			if results[i] = w.ctx.Err(); results[i] != nil {
 				continue
 			}
-			err := l.add(w.revocations, s.limit)
-			if results[i] = err; err != nil && !errors.Is(err, store.ErrFull) {
+			err := w.do(t)
+			if results[i] = err; err != nil && !refused(err) {
 				return err
 			}
 		}
-		grown = l.log.Sequence() > before
-		return l.close()
+		grown = t.log.log.Sequence() > before
+		return t.close()
 	})
 	if err == nil && grown {
 		s.announce()
@@ -115,19 +133,19 @@ func (s *Store) news() <-chan struct{} {
 func (s *Store) sweep(now time.Time) bool {
 	due := false
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		due = openLog(tx).due(now)
+		due = openTransaction(tx).due(now)
 		return nil
 	})
 	if err != nil || !due {
 		return false
 	}
 	err = s.db.Update(func(tx *bbolt.Tx) error {
-		l := openLog(tx)
-		if err := l.sweep(now, sweepSize); err != nil {
+		t := openTransaction(tx)
+		if err := t.sweep(now, sweepSize); err != nil {
 			return err
 		}
-		due = l.due(now)
-		return l.close()
+		due = t.due(now)
+		return t.close()
 	})
 	return err == nil && due
 }

@@ -1,0 +1,79 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"wsauth/store"
+)
+
+// BeginFamily implements [store.Families]. It returns nil when the family is
+// synced to disk.
+func (s *Store) BeginFamily(ctx context.Context, f store.Family) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f, err := f.Canonical()
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *transaction) error {
+		return t.families.begin(f, time.Now(), s.limits.Families)
+	})
+}
+
+// RotateFamily implements [store.Families]. It returns, also with
+// [store.ErrReused], when what became of the family is synced to disk.
+func (s *Store) RotateFamily(ctx context.Context, r store.Rotation) (store.Family, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Family{}, err
+	}
+	r, err := r.Canonical()
+	if err != nil {
+		return store.Family{}, err
+	}
+	// A family that is no more must not cost a sync.
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		f, err := openFamilies(tx).get([]byte(r.ID))
+		if err == nil && f.Expired(time.Now()) {
+			return store.ErrNotFound
+		}
+		return err
+	})
+	if err != nil {
+		return store.Family{}, wrap(err)
+	}
+	var rotated store.Family
+	err = s.write(ctx, func(t *transaction) (err error) {
+		rotated, err = t.families.rotate(r, time.Now())
+		return err
+	})
+	if err != nil && !errors.Is(err, store.ErrReused) {
+		return store.Family{}, err
+	}
+	return rotated, err
+}
+
+// EndFamily implements [store.Families]. It returns nil when the end is synced
+// to disk, whoever else asked for it.
+func (s *Store) EndFamily(ctx context.Context, id string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *transaction) error { return t.families.end(id) })
+}
+
+// ListFamilies implements [store.Families].
+func (s *Store) ListFamilies(ctx context.Context, subject string) (all []store.Family, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	err = s.db.View(func(tx *bbolt.Tx) (err error) {
+		all, err = openFamilies(tx).list(subject, time.Now())
+		return err
+	})
+	return all, wrap(err)
+}

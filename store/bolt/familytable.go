@@ -1,0 +1,194 @@
+package bolt
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"wsauth/store"
+)
+
+// familyTable is the families within one transaction.
+type familyTable struct {
+	families, expiry, subjects *bbolt.Bucket
+	count                      counter
+}
+
+func openFamilies(tx *bbolt.Tx) *familyTable {
+	return &familyTable{
+		families: tx.Bucket(familiesBucket),
+		expiry:   tx.Bucket(familyExpiryBucket),
+		subjects: tx.Bucket(familySubjectBucket),
+		count:    openCounter(tx, familyCountKey),
+	}
+}
+
+// begin adds a family, which is canonical.
+func (t *familyTable) begin(f store.Family, now time.Time, limit int) error {
+	switch old, err := t.get([]byte(f.ID)); {
+	case errors.Is(err, store.ErrNotFound):
+	case err != nil:
+		return err
+	case !old.Expired(now):
+		return fmt.Errorf("%w: a family that is there already", store.ErrInvalid)
+	default: // it waits for the sweep
+		if err := t.remove(old); err != nil {
+			return err
+		}
+	}
+	if f.Expired(now) {
+		return nil
+	}
+	if t.count.n >= uint64(limit) {
+		if err := t.sweep(now, sweepSize); err != nil {
+			return err
+		}
+	}
+	if t.count.n >= uint64(limit) {
+		return store.ErrFull
+	}
+	if full, err := t.full(f.Subject, now); err != nil || full {
+		return cmp.Or(err, store.ErrFull)
+	}
+	t.count.n++
+	return errors.Join(t.put(f), t.subjects.Put(subjectKey(f), nil))
+}
+
+// rotate takes the step of [store.Family.Rotate], and ends the family when that
+// says so.
+func (t *familyTable) rotate(r store.Rotation, now time.Time) (store.Family, error) {
+	old, err := t.get([]byte(r.ID))
+	if err != nil {
+		return store.Family{}, err
+	}
+	f, err := old.Rotate(r, now)
+	switch {
+	case errors.Is(err, store.ErrReused):
+		if failed := t.remove(old); failed != nil {
+			return store.Family{}, failed
+		}
+		return f, err
+	case err != nil || f == old:
+		return f, err
+	}
+	if err := t.expiry.Delete(expiryKey(old.Expires, []byte(old.ID))); err != nil {
+		return store.Family{}, err
+	}
+	return f, t.put(f)
+}
+
+// end removes a family if it is there.
+func (t *familyTable) end(id string) error {
+	f, err := t.get([]byte(id))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return t.remove(f)
+}
+
+// full reports whether a subject has as many families as it may. It reads them
+// only where some of them may wait for the sweep.
+func (t *familyTable) full(subject string, now time.Time) (bool, error) {
+	n := 0
+	prefix := subjectPrefix(subject)
+	c := t.subjects.Cursor()
+	for key, _ := c.Seek(prefix); bytes.HasPrefix(key, prefix); key, _ = c.Next() {
+		n++
+	}
+	if n < store.MaxFamilies {
+		return false, nil
+	}
+	all, err := t.list(subject, now)
+	return len(all) >= store.MaxFamilies, err
+}
+
+// list returns the families of a subject, the one that began first first.
+func (t *familyTable) list(subject string, now time.Time) ([]store.Family, error) {
+	var all []store.Family
+	prefix := subjectPrefix(subject)
+	c := t.subjects.Cursor()
+	for key, _ := c.Seek(prefix); bytes.HasPrefix(key, prefix); key, _ = c.Next() {
+		f, err := t.get(key[len(prefix)+8:])
+		if err != nil {
+			return nil, fmt.Errorf("damaged file: a subject's family: %w", notRefused(err))
+		}
+		if !f.Expired(now) {
+			all = append(all, f)
+		}
+	}
+	return all, nil
+}
+
+// get returns a family, which may have expired.
+func (t *familyTable) get(id []byte) (store.Family, error) {
+	var f store.Family
+	data := t.families.Get(id)
+	if data == nil {
+		return f, store.ErrNotFound
+	}
+	if err := f.UnmarshalBinary(data); err != nil {
+		return f, fmt.Errorf("damaged file: %w", notRefused(err))
+	}
+	return f, nil
+}
+
+// put writes a family and when it expires.
+func (t *familyTable) put(f store.Family) error {
+	value, err := f.AppendBinary(nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		t.families.Put([]byte(f.ID), value),
+		t.expiry.Put(expiryKey(f.Expires, []byte(f.ID)), nil),
+	)
+}
+
+func (t *familyTable) remove(f store.Family) error {
+	t.count.n--
+	return errors.Join(
+		t.families.Delete([]byte(f.ID)),
+		t.expiry.Delete(expiryKey(f.Expires, []byte(f.ID))),
+		t.subjects.Delete(subjectKey(f)),
+	)
+}
+
+// due reports whether a family has expired.
+func (t *familyTable) due(now time.Time) bool { return len(firstDue(t.expiry, now, 1)) > 0 }
+
+// sweep deletes up to limit families that have expired.
+func (t *familyTable) sweep(now time.Time, limit int) error {
+	for _, id := range firstDue(t.expiry, now, limit) {
+		f, err := t.get(id)
+		if err != nil {
+			return notRefused(err)
+		}
+		if err := t.remove(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// subjectPrefix begins the keys of a subject's families, and of no other's.
+func subjectPrefix(subject string) []byte {
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(subject))), subject...)
+}
+
+// subjectKey sorts by when families began.
+func subjectKey(f store.Family) []byte {
+	key := binary.BigEndian.AppendUint64(subjectPrefix(f.Subject), uint64(f.Began.UnixMilli()))
+	return append(key, f.ID...)
+}
+
+// notRefused makes an error one of the file, which is no answer of the
+// contract.
+func notRefused(err error) error { return errors.New(err.Error()) }

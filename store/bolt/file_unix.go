@@ -1,0 +1,37 @@
+//go:build unix
+
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// openPlain opens or makes a file. It does not follow a symbolic link in the
+// last place.
+func openPlain(path string, flag int, mode os.FileMode) (*os.File, error) {
+	file, err := os.OpenFile(path, flag|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, mode)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("%s is a symbolic link; name the file itself", path)
+	}
+	return file, err
+}
+
+// checkPrivate refuses a file that is not of this user alone.
+func checkPrivate(path string, info fs.FileInfo) error {
+	quoted := "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file", path)
+	case !ok || int(stat.Uid) != os.Geteuid():
+		return fmt.Errorf("%s belongs to another user; start as that user, or mend it: chown %d %s", path, os.Geteuid(), quoted)
+	case info.Mode().Perm()&0o077 != 0:
+		return fmt.Errorf("%s is open to others (mode %04o); mend it: chmod 600 %s", path, info.Mode().Perm(), quoted)
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package bolt
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"wsauth/store"
+)
+
+// PutTicket implements [store.Tickets]. It returns nil when the ticket is
+// synced to disk.
+func (s *Store) PutTicket(ctx context.Context, key store.TicketKey, value []byte, expires time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(value) > store.MaxTicketValue {
+		return fmt.Errorf("%w: a ticket of %d bytes", store.ErrInvalid, len(value))
+	}
+	// A copy, for the write may outlive the call.
+	kept, err := decodeTicket(ticket{expires, value}.encode())
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *transaction) error {
+		return t.tickets.put(key, kept, time.Now(), s.limits.Tickets)
+	})
+}
+
+// TakeTicket implements [store.Tickets]. It returns a value when its removal
+// is synced to disk.
+func (s *Store) TakeTicket(ctx context.Context, key store.TicketKey) (value []byte, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	// Who guesses must not cost a sync.
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		_, err := openTickets(tx).get(key, time.Now())
+		return err
+	})
+	if err != nil {
+		return nil, wrap(err)
+	}
+	var taken []byte
+	err = s.write(ctx, func(t *transaction) (err error) {
+		taken, err = t.tickets.take(key, time.Now())
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return taken, nil
+}

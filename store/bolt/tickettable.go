@@ -1,0 +1,124 @@
+package bolt
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"wsauth/store"
+)
+
+// ticketTable is the tickets within one transaction.
+type ticketTable struct {
+	values, expiry *bbolt.Bucket
+	count          counter
+}
+
+func openTickets(tx *bbolt.Tx) *ticketTable {
+	return &ticketTable{
+		values: tx.Bucket(ticketsBucket),
+		expiry: tx.Bucket(ticketExpiryBucket),
+		count:  openCounter(tx, ticketCountKey),
+	}
+}
+
+// put adds a ticket, unless it has expired already.
+func (t *ticketTable) put(key store.TicketKey, ticket ticket, now time.Time, limit int) error {
+	if data := t.values.Get(key[:]); data != nil {
+		old, err := decodeTicket(data)
+		if err != nil {
+			return err
+		}
+		if old.expires.After(now) {
+			return fmt.Errorf("%w: a ticket that is there already", store.ErrInvalid)
+		}
+		if err := t.remove(key[:], old); err != nil {
+			return err
+		}
+	}
+	if !ticket.expires.After(now) {
+		return nil
+	}
+	if t.count.n >= uint64(limit) { // perhaps of tickets that wait for the sweep
+		if err := t.sweep(now, sweepSize); err != nil {
+			return err
+		}
+	}
+	if t.count.n >= uint64(limit) {
+		return store.ErrFull
+	}
+	t.count.n++
+	return errors.Join(
+		t.values.Put(key[:], ticket.encode()),
+		t.expiry.Put(expiryKey(ticket.expires, key[:]), nil),
+	)
+}
+
+// get returns a ticket that has not expired, or [store.ErrNotFound].
+func (t *ticketTable) get(key store.TicketKey, now time.Time) (ticket, error) {
+	data := t.values.Get(key[:])
+	if data == nil {
+		return ticket{}, store.ErrNotFound
+	}
+	found, err := decodeTicket(data)
+	if err == nil && !found.expires.After(now) {
+		return ticket{}, store.ErrNotFound
+	}
+	return found, err
+}
+
+// take removes a ticket, and returns its value.
+func (t *ticketTable) take(key store.TicketKey, now time.Time) ([]byte, error) {
+	found, err := t.get(key, now)
+	if err != nil {
+		return nil, err
+	}
+	return found.value, t.remove(key[:], found)
+}
+
+func (t *ticketTable) remove(key []byte, old ticket) error {
+	t.count.n--
+	return errors.Join(t.values.Delete(key), t.expiry.Delete(expiryKey(old.expires, key)))
+}
+
+// due reports whether a ticket has expired.
+func (t *ticketTable) due(now time.Time) bool { return len(firstDue(t.expiry, now, 1)) > 0 }
+
+// sweep deletes up to limit tickets that have expired.
+func (t *ticketTable) sweep(now time.Time, limit int) error {
+	for _, key := range firstDue(t.expiry, now, limit) {
+		old, err := decodeTicket(t.values.Get(key))
+		if err != nil {
+			return err
+		}
+		if err := t.remove(key, old); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ticket is what the file holds of one: when it expires, in milliseconds since
+// 1970, and its value.
+type ticket struct {
+	expires time.Time
+	value   []byte
+}
+
+func (t ticket) encode() []byte {
+	return append(number(uint64(t.expires.UnixMilli())), t.value...)
+}
+
+// decodeTicket reads what encode wrote. The value is a copy.
+func decodeTicket(data []byte) (ticket, error) {
+	if len(data) < 8 || len(data) > 8+store.MaxTicketValue {
+		return ticket{}, fmt.Errorf("damaged file: a ticket of %d bytes", len(data))
+	}
+	return ticket{
+		expires: time.UnixMilli(int64(binary.BigEndian.Uint64(data))),
+		value:   append([]byte{}, data[8:]...),
+	}, nil
+}

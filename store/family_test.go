@@ -1,0 +1,97 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// FuzzFamilyEncoding: what is read is canonical, and written again is the same
+// bytes; what is refused leaves the family as it was.
+func FuzzFamilyEncoding(f *testing.F) {
+	moment := time.UnixMilli(1_700_000_000_123)
+	long := strings.Repeat("n", maxID)
+	for _, family := range []Family{
+		{ID: "i", Subject: "s", Current: "c", Began: moment, Expires: moment, Ends: moment},
+		{ID: long, Subject: long, Current: long, Previous: long, Began: moment, Rotated: moment.Add(1), Expires: moment.Add(time.Hour), Ends: moment.Add(2 * time.Hour), Remote: long, Agent: "\xff\x00"},
+	} {
+		family, err := family.Canonical()
+		if err != nil {
+			f.Fatal(err)
+		}
+		data, err := family.AppendBinary(nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		var back Family
+		if err := back.UnmarshalBinary(data); err != nil || back != family {
+			f.Fatalf("%v is read as %v: %v", family, back, err)
+		}
+		f.Add(data)
+		f.Add(data[:len(data)-1])
+		f.Add(append(bytes.Clone(data), 0))
+	}
+	f.Add([]byte{})
+	f.Add(bytes.Repeat([]byte{0xff}, 100))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		before := Family{ID: "before"}
+		family := before
+		if err := family.UnmarshalBinary(data); err != nil {
+			if !errors.Is(err, ErrInvalid) || family != before {
+				t.Errorf("%x: %v, and left %v", data, err, family)
+			}
+			return
+		}
+		if canonical, err := family.Canonical(); err != nil || canonical != family {
+			t.Errorf("%x: %v is not canonical: %v, %v", data, family, canonical, err)
+		}
+		if again, err := family.AppendBinary(nil); err != nil || !bytes.Equal(again, data) {
+			t.Errorf("%x: written again as %x, %v", data, again, err)
+		}
+	})
+}
+
+// FuzzCut: a note is shortened to what begins it, is never too long, and loses
+// no more than the character that does not fit.
+func FuzzCut(f *testing.F) {
+	for _, note := range []string{"", "curl/8", strings.Repeat("a", maxNote), strings.Repeat("\u00fc", 200), strings.Repeat("a", maxNote-1) + "\U0001f600", strings.Repeat("\x80", 300)} {
+		f.Add(note)
+	}
+	f.Fuzz(func(t *testing.T, note string) {
+		got := cut(note)
+		if !strings.HasPrefix(note, got) || len(got) > maxNote {
+			t.Fatalf("%q is cut to %q", note, got)
+		}
+		if len(got) < min(len(note), maxNote-utf8.UTFMax) || len(note) <= maxNote && got != note {
+			t.Errorf("%q is cut to %d bytes", note, len(got))
+		}
+		if utf8.ValidString(note) && !utf8.ValidString(got) {
+			t.Errorf("%q is cut within a character, to %q", note, got)
+		}
+	})
+}
+
+// TestRotateWithoutTheTime: a clock that was set back since the last rotation
+// opens no window for the token before.
+func TestRotateWithoutTheTime(t *testing.T) {
+	now := time.Now()
+	f, err := Family{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}.Canonical()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Rotation{ID: "i", From: "p", To: "q", Grace: 10 * time.Second, Expires: now.Add(time.Hour)}
+	for moment, want := range map[time.Time]error{
+		f.Rotated:                       nil,
+		f.Rotated.Add(r.Grace):          nil,
+		f.Rotated.Add(r.Grace + 1):      ErrReused,
+		f.Rotated.Add(-time.Nanosecond): ErrReused,
+		f.Rotated.Add(-time.Hour):       ErrReused,
+	} {
+		if got, err := f.Rotate(r, moment); !errors.Is(err, want) || got.Current != "c" {
+			t.Errorf("%v after the rotation: %v, %v, want %v", moment.Sub(f.Rotated), got.Current, err, want)
+		}
+	}
+}

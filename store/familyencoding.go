@@ -1,0 +1,55 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+)
+
+// AppendBinary appends the encoding of f, which must be canonical: Began,
+// Rotated, Expires and Ends as big-endian milliseconds since 1970, 8 bytes
+// each, then ID, Subject, Current, Previous, Remote and Agent, each after its
+// length in 2 bytes. It never fails.
+func (f Family) AppendBinary(b []byte) ([]byte, error) {
+	for _, moment := range []time.Time{f.Began, f.Rotated, f.Expires, f.Ends} {
+		b = binary.BigEndian.AppendUint64(b, uint64(moment.UnixMilli()))
+	}
+	for _, text := range []string{f.ID, f.Subject, f.Current, f.Previous, f.Remote, f.Agent} {
+		b = binary.BigEndian.AppendUint16(b, uint16(len(text)))
+		b = append(b, text...)
+	}
+	return b, nil
+}
+
+// UnmarshalBinary reads what AppendBinary wrote, and takes nothing else: the
+// error is then [ErrInvalid] and f is as before.
+func (f *Family) UnmarshalBinary(data []byte) error {
+	var read Family
+	rest := data
+	for _, moment := range []*time.Time{&read.Began, &read.Rotated, &read.Expires, &read.Ends} {
+		if len(rest) < 8 {
+			return fmt.Errorf("%w: a family of %d bytes", ErrInvalid, len(data))
+		}
+		milliseconds := binary.BigEndian.Uint64(rest)
+		if milliseconds >= maxTime {
+			return fmt.Errorf("%w: a family with dates after the year 9999", ErrInvalid)
+		}
+		*moment, rest = time.UnixMilli(int64(milliseconds)).UTC(), rest[8:]
+	}
+	for _, text := range []*string{&read.ID, &read.Subject, &read.Current, &read.Previous, &read.Remote, &read.Agent} {
+		if len(rest) < 2 || len(rest)-2 < int(binary.BigEndian.Uint16(rest)) {
+			return fmt.Errorf("%w: a family of %d bytes", ErrInvalid, len(data))
+		}
+		end := 2 + int(binary.BigEndian.Uint16(rest))
+		*text, rest = string(rest[2:end]), rest[end:]
+	}
+	canonical, err := read.Canonical()
+	if err != nil {
+		return err
+	}
+	if len(rest) != 0 || canonical != read {
+		return fmt.Errorf("%w: a family that is not canonical", ErrInvalid)
+	}
+	*f = read
+	return nil
+}
