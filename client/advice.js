@@ -1,0 +1,58 @@
+// What to do after the end of a socket: the table of close codes, as a client acts on it.
+
+/**
+ * - refresh: get a new access token, then reconnect; where that is refused, the person has to log in
+ * - retry: reconnect after a short random wait
+ * - wait: reconnect after a longer random wait, because every other client was sent away in the same moment
+ * - stop: do not reconnect as you are: the answer would be the same
+ * - done: the two sides have agreed to end
+ * @typedef {"refresh"|"retry"|"wait"|"stop"|"done"} Advice
+ */
+
+/** @type {Record<number, Advice>} */
+const table = {
+  1000: "done",
+  1001: "wait", // going away
+  1012: "wait", // restarting
+  1013: "wait", // rate_limited, store_unavailable
+  3000: "refresh", // token_missing, token_invalid, token_expired, token_revoked, session_ended
+  3003: "stop", // not allowed: the reason says what
+  3008: "retry", // auth_timeout
+};
+
+/**
+ * The advice for a close code. One that is not in the table, 1006 of a broken network above all, asks for another try.
+ * @param {number} code
+ * @returns {Advice}
+ */
+export function advise(code) {
+  return table[code] ?? "retry";
+}
+
+/**
+ * The close code that says on a socket what an HTTP status says in an answer. Without a status there was no answer: 1006.
+ * @param {number|undefined} status
+ */
+export function codeOf(status) {
+  switch (status) {
+    case undefined: return 1006;
+    case 401: return 3000;
+    case 408: return 3008;
+    case 425: case 429: return 1013;
+    default: return status >= 500 ? 1013 : 3003;
+  }
+}
+
+const first = 1000; // ms that the first wait takes at most
+const longest = 30_000; // ms that any wait takes at most
+
+/**
+ * Milliseconds to wait before the next try: any time up to a limit that doubles with each attempt ("full jitter"), so that
+ * clients that were cut off together come back one by one.
+ * @param {number} attempt that have failed in a row, before this one
+ * @param {Advice} [advice] "wait" begins at four times the limit
+ */
+export function backoff(attempt, advice = "retry") {
+  const doublings = Math.min(attempt + (advice === "wait" ? 2 : 0), 16);
+  return Math.random() * Math.min(longest, first * 2 ** doublings);
+}

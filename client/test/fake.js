@@ -1,0 +1,106 @@
+// A server, a login and a browser without any of the three.
+
+/** A login that counts what is asked of it. */
+export class FakeLogin {
+  tickets = 0;
+  refreshes = 0;
+  /** Errors for the next calls, in order; null for one that succeeds. */
+  refuseTickets = [];
+  refuseRefreshes = [];
+  over = false;
+  order = [];
+
+  async ticket(path) {
+    this.order.push("ticket");
+    this.tickets++;
+    const error = this.refuseTickets.shift();
+    if (error) throw error;
+    return `${path}#${this.tickets}`;
+  }
+
+  async refresh() {
+    this.order.push("refresh");
+    this.refreshes++;
+    const error = this.refuseRefreshes.shift();
+    if (error) throw error;
+    this.renewed?.();
+  }
+}
+
+/** A refusal by an HTTP status. */
+export const refusal = (status, reason = "", retryAfter = 0) => Object.assign(new Error("refused"), { status, reason, retryAfter });
+
+/** What takes the place of WebSocket: it does what the test says, as the server. */
+export class FakeSocket extends EventTarget {
+  static all = [];
+  static get last() {
+    return FakeSocket.all.at(-1);
+  }
+
+  sent = [];
+  bufferedAmount = 0;
+
+  constructor(url, protocols) {
+    super();
+    this.url = new URL(url);
+    this.protocols = protocols;
+    FakeSocket.all.push(this);
+  }
+
+  send(data) {
+    this.sent.push(data);
+  }
+
+  close(code) {
+    this.closedBy = code ?? 1005;
+  }
+
+  /** The server accepts. */
+  open() {
+    this.dispatchEvent(new Event("open"));
+  }
+
+  /** The server says hello to that user, whose token lives so long. */
+  welcome(seconds = 900, sub = "ann") {
+    const iat = Math.floor(Date.now() / 1000);
+    this.open();
+    this.tell({ type: "welcome", claims: { sub, iat, exp: iat + seconds }, expires_at: iat + seconds });
+  }
+
+  /** The server sends an object. */
+  tell(message) {
+    this.dispatchEvent(new MessageEvent("message", { data: JSON.stringify(message) }));
+  }
+
+  /** The server closes. */
+  end(code, reason = "") {
+    this.dispatchEvent(Object.assign(new Event("close"), { code, reason }));
+  }
+}
+
+/**
+ * Gives the test the fake socket, and a window that can be told of events.
+ * @param {import("node:test").TestContext} t
+ */
+export function fakeBrowser(t) {
+  const window = new EventTarget();
+  const document = Object.assign(new EventTarget(), { visibilityState: "visible", cookie: "" });
+  const replaced = { WebSocket: FakeSocket, document, addEventListener: window.addEventListener.bind(window), location: { href: "https://app.example/page" } };
+  const before = Object.fromEntries(Object.keys(replaced).map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)]));
+  for (const [name, value] of Object.entries(replaced)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+  FakeSocket.all = [];
+  t.after(() => {
+    for (const [name, was] of Object.entries(before)) {
+      if (was) Object.defineProperty(globalThis, name, was);
+      else delete globalThis[name];
+    }
+  });
+  return { window, document };
+}
+
+/** Collects the states that a socket goes through. */
+export function record(socket) {
+  const seen = [];
+  socket.addEventListener("state", ({ state, code, reason, advice, retryIn }) => seen.push({ state, code, reason, advice, retryIn }));
+  return seen;
+}

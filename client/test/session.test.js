@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Refusal, Session } from "../wsauth.js";
+import { fakeClock } from "./clock.js";
+import { fakeBrowser } from "./fake.js";
+
+/** A server that keeps one session, rotates its tokens, and counts what it is asked. */
+class FakeServer {
+  seen = [];
+  generation = 0;
+  refused = null; // the answer to every refresh
+
+  /** @param {boolean} cookies @param {{cookie: string}} [document] */
+  constructor(cookies, document) {
+    this.cookies = cookies;
+    this.document = document;
+  }
+
+  fetch = async (url, init) => {
+    const proof = init.headers.Authorization?.replace("Bearer ", "") ?? init.headers["X-CSRF-Token"] ?? "";
+    this.seen.push({ url, method: init.method, proof, credentials: init.credentials, body: init.body });
+    await new Promise((done) => setImmediate(done));
+    switch (url) {
+      case "/auth/login":
+        return this.tokens();
+      case "/auth/refresh":
+        if (this.refused) return this.refused();
+        return proof === `refresh-${this.generation}` ? this.tokens() : answer(401, { reason: "session_ended" });
+      case "/auth/logout":
+        return new Response(null, { status: 204 });
+    }
+    if (proof !== `access-${this.generation}`) return answer(401, { reason: "token_expired", detail: "Signature has expired" });
+    return answer(200, { ticket: "t", sessions: [] });
+  };
+
+  tokens() {
+    const n = ++this.generation;
+    if (this.cookies) this.document.cookie = `csrf_access_token=access-${n}; csrf_refresh_token=refresh-${n}`;
+    return answer(200, this.cookies
+      ? { csrf_token: `access-${n}`, refresh_csrf_token: `refresh-${n}`, expires_in: 900 }
+      : { access_token: `access-${n}`, refresh_token: `refresh-${n}`, token_type: "Bearer", expires_in: 900 });
+  }
+
+  count(url) {
+    return this.seen.filter((s) => s.url === url).length;
+  }
+}
+
+const answer = (status, body, headers = {}) => new Response(JSON.stringify(body), { status, headers });
+
+async function loggedIn(t, cookies = false) {
+  const clock = fakeClock(t);
+  const { document } = fakeBrowser(t);
+  const server = new FakeServer(cookies, document);
+  const session = new Session({ cookies, fetch: server.fetch });
+  t.after(() => session.dispose());
+  assert.equal(session.over, true);
+  await session.login("ann", "secret");
+  assert.equal(session.over, false);
+  return { clock, document, server, session };
+}
+
+test("tokens travel in the Authorization header, without cookies, and never in a URL", async (t) => {
+  const { server, session } = await loggedIn(t);
+  assert.equal(await session.ticket("/ws"), "t");
+  assert.deepEqual(server.seen.at(-1), { url: "/auth/ticket", method: "POST", proof: "access-1", credentials: "omit", body: '{"path":"/ws"}' });
+  assert.ok(server.seen.every((s) => !/access-|refresh-/.test(s.url)));
+});
+
+test("with cookies only the CSRF value is sent, and it is the cookie's of that moment", async (t) => {
+  const { document, server, session } = await loggedIn(t, true);
+  server.tokens(); // another window has refreshed
+  assert.ok(document.cookie.includes("access-2"));
+  await session.ticket("/ws");
+  assert.deepEqual(server.seen.at(-1), { url: "/auth/ticket", method: "POST", proof: "access-2", credentials: "same-origin", body: '{"path":"/ws"}' });
+});
+
+test("an expired token is refreshed before it is used", async (t) => {
+  const { clock, server, session } = await loggedIn(t);
+  clock.sleep(900_000);
+  await session.ticket("/ws");
+  assert.deepEqual(server.seen.map((s) => s.url), ["/auth/login", "/auth/refresh", "/auth/ticket"]);
+});
+
+test("a token that the server does not take is refreshed, once", async (t) => {
+  const { server, session } = await loggedIn(t);
+  server.generation++; // the access token is revoked, the refresh token too
+  await assert.rejects(session.ticket("/ws"), { name: "Refusal", status: 401, reason: "session_ended" });
+  assert.equal(server.count("/auth/refresh"), 1);
+});
+
+test("ten callers share one refresh", async (t) => {
+  const { clock, server, session } = await loggedIn(t);
+  clock.sleep(900_000);
+  await Promise.all(Array.from({ length: 10 }, () => session.ticket("/ws")));
+  assert.equal(server.count("/auth/refresh"), 1);
+});
+
+test("pain 14: a refused refresh ends the session, and is not repeated", async (t) => {
+  const { server, session } = await loggedIn(t);
+  let ends = 0;
+  session.addEventListener("logout", () => ends++);
+  server.refused = () => answer(401, { reason: "session_ended" });
+  for (let i = 0; i < 5; i++) await assert.rejects(session.refresh(), { status: 401 });
+  for (let i = 0; i < 5; i++) await assert.rejects(session.ticket("/ws"), { status: 401 });
+  assert.equal(server.count("/auth/refresh"), 1);
+  assert.equal(ends, 1);
+  assert.equal(session.over, true);
+});
+
+test("a refresh that fails for now does not end the session", async (t) => {
+  for (const status of [429, 500, 503]) {
+    await t.test(String(status), async (t) => {
+      const { server, session } = await loggedIn(t);
+      server.refused = () => answer(status, {}, { "Retry-After": "7" });
+      await assert.rejects(session.refresh(), (error) => error instanceof Refusal && error.retryAfter === 7000);
+      assert.equal(session.over, false);
+      server.refused = null;
+      await session.refresh();
+    });
+  }
+});
+
+test("a wrong password is no dead token", async (t) => {
+  const { server, session } = await loggedIn(t);
+  const fetch = session.fetch;
+  session.fetch = (url, init) => (url === "/auth/fresh" ? answer(401, { reason: "bad_credentials" }) : fetch(url, init));
+  await assert.rejects(session.fresh("wrong"), { reason: "bad_credentials" });
+  assert.equal(session.over, false);
+  assert.equal(server.count("/auth/refresh"), 0);
+});
+
+test("two windows that share cookies refresh once between them", async (t) => {
+  const { server, session, document } = await loggedIn(t, true);
+  const queue = [];
+  let held = false;
+  const locks = {
+    request: async (_name, work) => {
+      if (held) await new Promise((done) => queue.push(done));
+      held = true;
+      try {
+        return await work();
+      } finally {
+        held = queue.length > 0;
+        queue.shift()?.();
+      }
+    },
+  };
+  const had = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  Object.defineProperty(globalThis, "navigator", { value: { locks }, configurable: true });
+  t.after(() => (had ? Object.defineProperty(globalThis, "navigator", had) : delete globalThis.navigator));
+  const second = new Session({ cookies: true, fetch: server.fetch });
+  t.after(() => second.dispose());
+  assert.equal(second.over, false, "the second window finds the login");
+  await Promise.all([session.refresh(), second.refresh()]);
+  assert.equal(server.count("/auth/refresh"), 1);
+  assert.ok(document.cookie.includes("refresh-2"));
+});
+
+test("two windows without locks stay logged in, though one comes too late", async (t) => {
+  const { server, session } = await loggedIn(t, true);
+  const second = new Session({ cookies: true, fetch: server.fetch });
+  t.after(() => second.dispose());
+  await Promise.all([session.refresh(), second.refresh()]);
+  assert.equal(server.count("/auth/refresh"), 2);
+  assert.equal(session.over || second.over, false);
+});
+
+test("a window hears that another one logged out", async (t) => {
+  const { session, server, document } = await loggedIn(t, true);
+  const second = new Session({ cookies: true, fetch: server.fetch });
+  t.after(() => second.dispose());
+  const heard = new Promise((done) => second.addEventListener("logout", done, { once: true }));
+  document.cookie = "";
+  await session.logout();
+  await heard;
+  assert.equal(second.over, true);
+  await assert.rejects(second.refresh(), { status: 401 });
+  assert.equal(server.count("/auth/refresh"), 0);
+});
+
+test("a logout takes the token that is good", async (t) => {
+  const { clock, server, session } = await loggedIn(t);
+  clock.sleep(900_000);
+  await session.logout();
+  assert.equal(server.seen.at(-1).proof, "refresh-1");
+  assert.equal(session.over, true);
+});
