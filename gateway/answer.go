@@ -1,16 +1,16 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
-	"time"
 
-	"wsauth/token"
+	"wsauth"
 )
 
 // A tokenAnswer carries tokens to a client that keeps them itself (RFC 6749 section 5.1).
 type tokenAnswer struct {
 	AccessToken  string `json:"access_token"`
-	RefreshToken string `json:"refresh_token,omitzero"` // from login only
+	RefreshToken string `json:"refresh_token,omitzero"` // absent when it stays what it was
 	TokenType    string `json:"token_type"`             // always Bearer
 	ExpiresIn    int64  `json:"expires_in"`             // seconds that the access token lives
 }
@@ -18,29 +18,32 @@ type tokenAnswer struct {
 // A cookieAnswer tells a page what it must repeat beside the cookies, which it cannot read.
 type cookieAnswer struct {
 	CSRFToken        string `json:"csrf_token"`
-	RefreshCSRFToken string `json:"refresh_csrf_token,omitzero"` // from login only
+	RefreshCSRFToken string `json:"refresh_csrf_token,omitzero"` // absent when it stays what it was
 	ExpiresIn        int64  `json:"expires_in"`                  // seconds that the access token lives
 }
 
-// answerTokens puts the tokens into the body. refresh may be nil.
-func (g *Gateway) answerTokens(w http.ResponseWriter, access, refresh *token.Token) {
-	answer := tokenAnswer{AccessToken: access.Raw, TokenType: "Bearer", ExpiresIn: g.expiresIn()}
-	if refresh != nil {
-		answer.RefreshToken = refresh.Raw
+// answer hands tokens out: in the body, or in cookies with their CSRF values in the body.
+func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, t tokens) {
+	if t.cookies {
+		g.answerCookies(w, r, t)
+		return
+	}
+	answer := tokenAnswer{AccessToken: t.access.Raw, TokenType: "Bearer", ExpiresIn: lifetime(t.access)}
+	if t.refresh != nil {
+		answer.RefreshToken = t.refresh.Raw
 	}
 	writeJSON(w, answer)
 }
 
-// answerCookies puts the tokens into cookies and their CSRF values into the body. refresh may be nil.
-func (g *Gateway) answerCookies(w http.ResponseWriter, r *http.Request, access, refresh *token.Token) {
-	answer := cookieAnswer{CSRFToken: access.Claims.CSRF, ExpiresIn: g.expiresIn()}
-	if err := g.cookies.SetAccess(w, r, access); err != nil {
+func (g *Gateway) answerCookies(w http.ResponseWriter, r *http.Request, t tokens) {
+	answer := cookieAnswer{CSRFToken: t.access.Claims.CSRF, ExpiresIn: lifetime(t.access)}
+	if err := g.cookies.SetAccess(w, r, t.access); err != nil {
 		g.cannotIssue(w, r, err)
 		return
 	}
-	if refresh != nil {
-		answer.RefreshCSRFToken = refresh.Claims.CSRF
-		if err := g.cookies.SetRefresh(w, r, refresh); err != nil {
+	if t.refresh != nil {
+		answer.RefreshCSRFToken = t.refresh.Claims.CSRF
+		if err := g.cookies.SetRefresh(w, r, t.refresh); err != nil {
 			g.cannotIssue(w, r, err)
 			return
 		}
@@ -48,10 +51,26 @@ func (g *Gateway) answerCookies(w http.ResponseWriter, r *http.Request, access, 
 	writeJSON(w, answer)
 }
 
-func (g *Gateway) expiresIn() int64 { return int64(g.accessTTL / time.Second) }
-
-// cannotIssue answers for a user whose name makes no token, such as one with control characters.
+// cannotIssue answers for a user whose name makes no token, such as one with control characters, and for a session that ended in
+// this moment.
 func (g *Gateway) cannotIssue(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, errOver) {
+		g.sessionEnded(w, r, err)
+		return
+	}
 	g.log.Error("cannot issue a token", "err", err)
 	problem(http.StatusInternalServerError, "internal_error", "No token can be issued for this user")(w, r)
+}
+
+// sessionEnded answers a credential that was good until its session ended, and takes its cookies away.
+func (g *Gateway) sessionEnded(w http.ResponseWriter, r *http.Request, err error) {
+	g.cookies.Clear(w, r)
+	g.guard.Refuse(w, r, &wsauth.Error{Reason: wsauth.SessionEnded, Message: "The session has ended; log in again", Err: err})
+}
+
+// unavailable answers what cannot be done because the store does not do its part. Nothing was done then that needs to be undone.
+func (g *Gateway) unavailable(w http.ResponseWriter, r *http.Request, what string, err error) {
+	g.log.Error(what, "reason", "store_unavailable", "err", err)
+	w.Header().Set("Retry-After", "1")
+	problem(http.StatusServiceUnavailable, "store_unavailable", "This cannot be done now; try again")(w, r)
 }

@@ -50,6 +50,7 @@ var memberTypes = map[jsontext.Pointer]string{
 	"/username": "username must be a string",
 	"/password": "password must be a string",
 	"/cookies":  "cookies must be true or false",
+	"/path":     "path must be a string",
 }
 
 // describe says what is wrong with JSON that is well-formed.

@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
+	"wsauth"
+	"wsauth/store"
 	"wsauth/token"
 )
 
@@ -18,16 +21,34 @@ type Config struct {
 	// Authenticate checks names and passwords.
 	Authenticate Authenticator
 
-	// AccessTTL is the life of an access token, and so of a socket. Whole seconds, at least one. Default: 15 minutes.
+	// Store keeps the sessions, what was revoked, and tickets. The gateway does not close it. Default: memory, so that a restart
+	// ends every session.
+	Store store.Store
+
+	// AccessTTL is the longest life of an access token, and so the time after which a socket ends unless its session is
+	// refreshed. From a minute on, each session gets a random part of 90 to 100 % of it: those who logged in at the same moment,
+	// as after an outage, do not come to refresh at the same moment for ever. Whole seconds, at least one. Default: 15 minutes.
 	AccessTTL time.Duration
 
-	// RefreshTTL is the life of a refresh token, and so of a session. Whole seconds, longer than AccessTTL, at most
-	// [MaxTTL]. Default: 30 days.
+	// RefreshTTL is the life of a refresh token, and so of a session that is not used. Whole seconds, longer than AccessTTL, at
+	// most [MaxTTL]. Default: 30 days.
 	RefreshTTL time.Duration
 
+	// SessionTTL is the life of a session, however much it is used: no token of it, and no socket, lives longer. Whole seconds,
+	// at least RefreshTTL, at most [MaxSessionTTL]. Default: 90 days, or RefreshTTL if that is longer.
+	SessionTTL time.Duration
+
+	// RefreshGrace is how long after a refresh the refresh token that it replaced may be used once more: the answer may have been
+	// lost on its way, and two windows of a browser may ask at the same moment. All of them get the same new refresh token.
+	// Whoever uses it later ends the session, for it was stolen. A negative one is none. At most a minute. Default: 10 seconds.
+	RefreshGrace time.Duration
+
+	// MaxSockets is how many sockets one user may have open; one more ends the oldest. A negative one is no limit. Default: 100.
+	MaxSockets int
+
 	// Origins are the origins under which browsers see this server, such as "https://app.example" where a proxy in front ends
-	// TLS, and any others whose pages may use it, each exactly as browsers send it; see [CheckOrigin]. They replace the default,
-	// which is the origin that a request is sent to.
+	// TLS, and any others whose pages may use it, each exactly as browsers send it; see [wsauth.CheckOrigin]. They replace the
+	// default, which is the origin that a request is sent to.
 	Origins []string
 
 	// Logger gets a line for each login, each refusal, and each begin and end of a socket, never with a token, a cookie, a query
@@ -36,20 +57,32 @@ type Config struct {
 }
 
 // An Authenticator reports whether password is that of the user called name. A wrong password and an unknown user are no errors,
-// and must take the same time. An error means that the question could not be answered. Both strings are the client's: valid
-// UTF-8, at most 256 and 1024 bytes long, and otherwise anything.
+// and must take the same time. An error means that the question could not be answered, as when ctx is done, which happens after
+// ten seconds. Both strings are the client's: valid UTF-8, at most 256 and 1024 bytes long, and otherwise anything.
 type Authenticator func(ctx context.Context, name, password string) (bool, error)
 
-// MaxTTL is the longest life of a token: a verifier believes no longer one.
-const MaxTTL = 366 * 24 * time.Hour
+const (
+	// MaxTTL is the longest life of a token: a verifier believes no longer one.
+	MaxTTL = 366 * 24 * time.Hour
+
+	// MaxSessionTTL is the longest life of a session.
+	MaxSessionTTL = 10 * MaxTTL
+
+	// MaxRefreshGrace is the longest time for which a refresh token may be used again.
+	MaxRefreshGrace = time.Minute
+)
 
 const (
-	defaultAccessTTL  = 15 * time.Minute
-	defaultRefreshTTL = 30 * 24 * time.Hour
+	defaultAccessTTL    = 15 * time.Minute
+	defaultRefreshTTL   = 30 * 24 * time.Hour
+	defaultSessionTTL   = 90 * 24 * time.Hour
+	defaultRefreshGrace = 10 * time.Second
+	defaultMaxSockets   = 100
 )
 
 // withDefaults checks c and fills what is unset. Every fault is reported, each with the name of its field.
 func (c Config) withDefaults() (Config, error) {
+	c.fill()
 	var faults []error
 	fault := func(format string, args ...any) {
 		faults = append(faults, fmt.Errorf("gateway: Config."+format, args...))
@@ -62,25 +95,36 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Authenticate == nil {
 		fault("Authenticate: required")
 	}
-	if c.AccessTTL == 0 {
-		c.AccessTTL = defaultAccessTTL
-	}
-	if c.RefreshTTL == 0 {
-		c.RefreshTTL = defaultRefreshTTL
-	}
 	if c.AccessTTL < time.Second || c.AccessTTL%time.Second != 0 {
 		fault("AccessTTL: must be whole seconds, at least one")
 	}
 	if c.RefreshTTL <= c.AccessTTL || c.RefreshTTL > MaxTTL || c.RefreshTTL%time.Second != 0 {
 		fault("RefreshTTL: must be whole seconds, longer than AccessTTL, and at most %s", MaxTTL)
 	}
+	if c.SessionTTL < c.RefreshTTL || c.SessionTTL > MaxSessionTTL || c.SessionTTL%time.Second != 0 {
+		fault("SessionTTL: must be whole seconds, at least RefreshTTL, and at most %s", MaxSessionTTL)
+	}
+	if c.RefreshGrace > MaxRefreshGrace {
+		fault("RefreshGrace: must be at most %s", MaxRefreshGrace)
+	}
 	for i, o := range c.Origins {
-		if err := CheckOrigin(o); err != nil {
+		if err := wsauth.CheckOrigin(o); err != nil {
 			fault("Origins[%d]: %w", i, err)
 		}
 	}
+	return c, errors.Join(faults...)
+}
+
+func (c *Config) fill() {
+	if c.Store == nil {
+		c.Store = store.NewMemory(0)
+	}
+	c.AccessTTL = cmp.Or(c.AccessTTL, defaultAccessTTL)
+	c.RefreshTTL = cmp.Or(c.RefreshTTL, defaultRefreshTTL)
+	c.SessionTTL = cmp.Or(c.SessionTTL, max(defaultSessionTTL, c.RefreshTTL))
+	c.RefreshGrace = max(0, cmp.Or(c.RefreshGrace, defaultRefreshGrace)) // 0 is none from here on, as the store has it
+	c.MaxSockets = max(0, cmp.Or(c.MaxSockets, defaultMaxSockets))       // 0 is no limit from here on, as the guard has it
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return c, errors.Join(faults...)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/store"
 	"wsauth/token"
 )
 
@@ -17,62 +18,39 @@ import (
 type Gateway struct {
 	authenticate Authenticator
 	accessTTL    time.Duration
-	sessionTTL   time.Duration // the longest that any token of a session can still be valid
+	refreshTTL   time.Duration
+	sessionTTL   time.Duration
+	refreshGrace time.Duration
 	issuer       *token.Issuer
 	guard        *wsauth.Guard
 	cookies      *wsauth.Cookies
-	denied       *denylist
+	store        store.Store
 	attempts     *attempts
 	log          *slog.Logger
 	handler      http.Handler
 }
 
-// Limits of what is kept in memory for clients.
-const (
-	maxDenied  = 100_000 // sessions that were logged out and whose tokens are still valid
-	maxBuckets = 50_000  // addresses, and as many names, that lately failed to log in
-)
-
-// New makes a gateway. All faults of c are reported at once, each with the name of its field.
+// New makes a gateway. All faults of c are reported at once, each with the name of its field. It follows the store until
+// [Gateway.Shutdown].
 func New(c Config) (*Gateway, error) {
 	c, err := c.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	keys, err := token.NewKeySet(c.Key)
-	if err != nil {
-		return nil, fmt.Errorf("gateway: Config.Key: %w", err)
-	}
-	issuer, err := token.NewIssuer(token.IssuerConfig{Key: c.Key, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})
-	if err != nil {
-		return nil, fmt.Errorf("gateway: issuer: %w", err)
-	}
-	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: keys})
-	if err != nil {
-		return nil, fmt.Errorf("gateway: verifier: %w", err)
-	}
 	g := &Gateway{
 		authenticate: c.Authenticate,
 		accessTTL:    c.AccessTTL,
-		sessionTTL:   c.RefreshTTL + c.AccessTTL,
-		issuer:       issuer,
+		refreshTTL:   c.RefreshTTL,
+		sessionTTL:   c.SessionTTL,
+		refreshGrace: c.RefreshGrace,
 		cookies:      &wsauth.Cookies{},
-		denied:       newDenylist(maxDenied),
-		attempts:     newAttempts(maxBuckets),
+		store:        c.Store,
+		attempts:     newAttempts(),
 		log:          c.Logger,
 	}
-	g.guard, err = wsauth.New(wsauth.Config{
-		Verifier:  verifier,
-		Locations: []wsauth.Location{wsauth.Header{}, wsauth.Query{Name: "token"}, g.cookies},
-		Origins:   c.Origins,
-		Revoked: func(_ context.Context, claims *token.Claims) (bool, error) {
-			return g.denied.has(sessionKey(claims), time.Now()), nil
-		},
-		Refusal: wsauth.RefuseClose,
-		Logger:  c.Logger,
-	})
+	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Key, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})
 	if err != nil {
-		return nil, fmt.Errorf("gateway: guard: %w", err)
+		return nil, fmt.Errorf("gateway: issuer: %w", err)
 	}
 	files, err := loadAssets()
 	if err != nil {
@@ -86,8 +64,37 @@ func New(c Config) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: Config.Origins: %w", err)
 	}
 	origins.SetDenyHandler(problem(http.StatusForbidden, "origin_not_allowed", "Pages of other sites may not send this request"))
+	if g.guard, err = newGuard(c, g.cookies); err != nil { // last, for it begins to follow the store
+		return nil, err
+	}
 	g.handler = limit(withSecurityHeaders(origins.Handler(newMux(g.routes(files)))))
 	return g, nil
+}
+
+// newGuard makes the guard of all that needs a token.
+func newGuard(c Config, cookies *wsauth.Cookies) (*wsauth.Guard, error) {
+	keys, err := token.NewKeySet(c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: Config.Key: %w", err)
+	}
+	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: keys})
+	if err != nil {
+		return nil, fmt.Errorf("gateway: verifier: %w", err)
+	}
+	guard, err := wsauth.New(wsauth.Config{
+		Verifier:    verifier,
+		Locations:   []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, cookies},
+		Origins:     c.Origins,
+		Revocations: c.Store,
+		Tickets:     c.Store,
+		Limits:      wsauth.Limits{PerSubject: c.MaxSockets, EndOldest: true},
+		Refusal:     wsauth.RefuseClose,
+		Logger:      c.Logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("gateway: guard: %w", err)
+	}
+	return guard, nil
 }
 
 // ServeHTTP answers r.

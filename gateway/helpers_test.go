@@ -133,6 +133,65 @@ func (r *rig) login() (access, refresh string) {
 	return v["access_token"].(string), v["refresh_token"].(string)
 }
 
+// loginAs logs in another user, whose password is "test".
+func (r *rig) loginAs(name string, headers ...string) (access, refresh string) {
+	r.t.Helper()
+	return r.renewed(r.call("POST", "/auth/login", `{"username":"`+name+`","password":"test"}`, append(headers, jsonType)...))
+}
+
+// anyone is an Authenticator that knows everybody.
+func anyone(_ context.Context, _, password string) (bool, error) { return password == "test", nil }
+
+// slowly is one that says when it begins, and takes its time.
+func slowly(begun chan<- struct{}, end <-chan struct{}) Authenticator {
+	return func(context.Context, string, string) (bool, error) {
+		close(begun)
+		<-end
+		return true, nil
+	}
+}
+
+// renewed decodes new tokens.
+func (r *rig) renewed(e exchange) (access, refresh string) {
+	r.t.Helper()
+	if e.StatusCode != http.StatusOK {
+		r.t.Fatalf("%d %s", e.StatusCode, e.body)
+	}
+	v := e.decode(r.t)
+	refresh, _ = v["refresh_token"].(string)
+	return v["access_token"].(string), refresh
+}
+
+// ticket gets a ticket for the socket, as a page of the gateway's own would.
+func (r *rig) ticket(access string) string {
+	r.t.Helper()
+	e := r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access), "Origin: "+r.url)
+	if e.StatusCode != http.StatusOK {
+		r.t.Fatalf("ticket: %d %s", e.StatusCode, e.body)
+	}
+	return e.decode(r.t)["ticket"].(string)
+}
+
+// claims are those of an access token.
+func (r *rig) claims(access string) map[string]any {
+	r.t.Helper()
+	e := r.call("GET", "/auth/session", "", bearer(access))
+	if e.StatusCode != http.StatusOK {
+		r.t.Fatalf("session: %d %s", e.StatusCode, e.body)
+	}
+	return e.decode(r.t)
+}
+
+// echoes opens the socket and reads the welcome.
+func (r *rig) echoes(access string) *websocket.Conn {
+	r.t.Helper()
+	conn := r.open("", bearer(access))
+	if _, err := r.read(conn); err != nil {
+		r.t.Fatal(err)
+	}
+	return conn
+}
+
 // loginCookies logs in the demo user with cookies and returns the CSRF values.
 func (r *rig) loginCookies() (access, refresh string) {
 	r.t.Helper()

@@ -19,7 +19,7 @@ func limit(next http.Handler) http.Handler {
 		case headerBytes(r.Header) > maxHeaders:
 			tooLongHeaders(w, r)
 		case r.Method == http.MethodConnect || r.Method == http.MethodTrace:
-			methodNotAllowed("GET, HEAD, POST").ServeHTTP(w, r)
+			methodNotAllowed("GET, HEAD, POST, DELETE").ServeHTTP(w, r)
 		default:
 			next.ServeHTTP(w, r)
 		}

@@ -18,12 +18,12 @@ func TestR6_NothingSecretIsLogged(t *testing.T) {
 	r.call("GET", "/auth/session", "", "Cookie: access_token_cookie="+canary+"; x="+canary)
 	r.call("POST", "/auth/refresh", "", csrf(canary), bearer(access+canary))
 	r.call("GET", "/"+canary, "")
-	for _, query := range []string{"?token=" + canary, "?token=" + access + canary, "?token=" + refresh, "?token=" + access + "&token=" + canary} {
+	for _, query := range []string{"?ticket=" + canary, "?token=" + canary, "?token=" + access, "?token=" + refresh, "?ticket=" + canary + "&ticket=" + canary} {
 		if _, err := r.read(r.open(query)); err == nil {
 			t.Errorf("%s was accepted", query)
 		}
 	}
-	conn := r.open("?token=" + access + "&x=" + canary)
+	conn := r.open("?ticket=" + r.ticket(access) + "&x=" + canary)
 	if _, err := r.read(conn); err != nil {
 		t.Fatal(err)
 	}
@@ -31,15 +31,22 @@ func TestR6_NothingSecretIsLogged(t *testing.T) {
 	if got, err := r.read(conn); got != canary {
 		t.Fatal(got, err)
 	}
+	r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+	if v := r.message(conn); v["type"] != "renewed" {
+		t.Fatal(v)
+	}
+	r.call("POST", "/auth/fresh", `{"password":"`+canary+`"}`, jsonType, bearer(access))
+	r.call("DELETE", "/auth/sessions/"+canary, "", bearer(access))
+	r.write(conn, `{"type":"auth","token":"`+access+canary+`"}`)
+	r.wantClose(conn, 3000, "token_invalid")
 	r.call("POST", "/auth/logout", "", bearer(access))
 	r.loginCookies()
 	held := r.cookies()
 	r.stop()
-	r.wantClose(conn, 1012, "restarting")
 	if err := <-r.served; err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"logged in", "login failed", "refused", "socket opened", "socket ended", "restarting", "logged out"} {
+	for _, line := range []string{"logged in", "login failed", "refused", "socket opened", "socket ended", "refreshed", "logged out", "stopped"} {
 		r.log.waitFor(t, line)
 	}
 	log := r.log.String()

@@ -1,20 +1,21 @@
 package gateway
 
 import (
+	"cmp"
+	"context"
 	"crypto/rand"
 	"log/slog"
 	"net/http"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
-	"unicode"
 
-	"wsauth/token"
+	"wsauth/store"
 )
 
 const (
 	maxName     = 256  // bytes of a user name, as many as a token's subject may have
 	maxPassword = 1024 // bytes
+	maxSessions = 100  // of one user; one more ends that which was used least lately
 )
 
 // A loginRequest is the body of POST /auth/login. A member that is absent is nil.
@@ -29,11 +30,17 @@ func (l loginRequest) fault() string {
 	switch {
 	case l.Username == nil || *l.Username == "":
 		return "username is required"
-	case l.Password == nil:
-		return "password is required"
 	case len(*l.Username) > maxName:
 		return "username is longer than 256 bytes"
-	case len(*l.Password) > maxPassword:
+	}
+	return passwordFault(l.Password)
+}
+
+func passwordFault(password *string) string {
+	switch {
+	case password == nil:
+		return "password is required"
+	case len(*password) > maxPassword:
 		return "password is longer than 1024 bytes"
 	}
 	return ""
@@ -49,67 +56,60 @@ func (g *Gateway) login(w http.ResponseWriter, r *http.Request) {
 		problem(http.StatusUnprocessableEntity, "invalid_request", fault)(w, r)
 		return
 	}
+	// The session begins before the password is looked at: when that is changed meanwhile, and who logged in with the old one is
+	// revoked, this login is among them.
+	began, sid := time.Now(), store.NewSessionID()
 	name := *body.Username
 	log := g.log.With("user", printable(name), "remote", r.RemoteAddr)
-
-	attempt, wait := g.attempts.begin(r.RemoteAddr, name, time.Now())
-	if wait > 0 {
-		log.Warn("login refused", "reason", "rate_limited", "wait", wait)
-		w.Header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
-		problem(http.StatusTooManyRequests, "rate_limited", "Too many failed attempts; wait and try again")(w, r)
-		return
+	if g.checkPassword(w, r, name, *body.Password, log) {
+		g.beginSession(w, r, log, body.Cookies, store.Family{
+			ID: sid, Subject: name, Current: rand.Text(),
+			Began: began, Rotated: began, Expires: began.Add(g.refreshTTL), Ends: began.Add(g.sessionTTL),
+			Remote: host(r.RemoteAddr), Agent: visible(r.UserAgent()),
+		})
 	}
-	ok, err := g.authenticate(r.Context(), name, *body.Password)
-	if err != nil {
-		log.Error("login failed", "reason", "authenticator", "err", err)
-		problem(http.StatusServiceUnavailable, "store_unavailable", "The password cannot be checked now")(w, r)
-		return
-	}
-	if !ok {
-		log.Warn("login failed", "reason", "bad_credentials")
-		w.Header().Set("WWW-Authenticate", "Bearer")
-		problem(http.StatusUnauthorized, "bad_credentials", "Bad username or password")(w, r)
-		return
-	}
-	attempt.succeeded()
-	g.beginSession(w, r, name, body.Cookies, log)
 }
 
 // beginSession answers with the first two tokens of a new session.
-func (g *Gateway) beginSession(w http.ResponseWriter, r *http.Request, name string, cookies bool, log *slog.Logger) {
-	o := token.Options{SessionID: rand.Text(), CSRF: cookies, Fresh: true}
-	access, err := g.issuer.Access(name, o)
+func (g *Gateway) beginSession(w http.ResponseWriter, r *http.Request, log *slog.Logger, cookies bool, family store.Family) {
+	tokens, err := g.issue(family, cookies, true)
 	if err != nil {
 		g.cannotIssue(w, r, err)
 		return
 	}
-	o.Fresh = false
-	refresh, err := g.issuer.Refresh(name, o)
-	if err != nil {
-		g.cannotIssue(w, r, err)
+	ctx, cancel := storing(r)
+	defer cancel()
+	if err := g.makeRoom(ctx, family.Subject); err != nil {
+		g.unavailable(w, r, "login failed", err)
 		return
 	}
-	log.Info("logged in", "session", o.SessionID, "cookies", cookies)
-	if cookies {
-		g.answerCookies(w, r, access, refresh)
+	if err := g.store.BeginFamily(ctx, family); err != nil {
+		g.unavailable(w, r, "login failed", err)
 		return
 	}
-	// Cookies of an earlier login, or of another server of this host, since they know no ports, would come along with the new
-	// token: every socket would carry two credentials.
-	g.cookies.Clear(w, r)
-	g.answerTokens(w, access, refresh)
+	log.Info("logged in", "session", family.ID, "cookies", cookies)
+	if !cookies {
+		// Cookies of an earlier login, or of another server of this host, since they know no ports, would come along with the new
+		// token: every socket would carry two credentials.
+		g.cookies.Clear(w, r)
+	}
+	g.answer(w, r, tokens)
 }
 
-// printable makes a client's text fit for one line of a log: what cannot be seen is replaced, and it is cut.
-func printable(s string) string {
-	const most = 64
-	if len(s) > most {
-		s = s[:most] + "…"
+// makeRoom ends the sessions of a user that are too many with another one.
+func (g *Gateway) makeRoom(ctx context.Context, name string) error {
+	families, err := g.store.ListFamilies(ctx, name)
+	if err != nil || len(families) < maxSessions {
+		return err
 	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
+	slices.SortFunc(families, func(a, b store.Family) int {
+		return cmp.Or(a.Rotated.Compare(b.Rotated), a.Began.Compare(b.Began))
+	})
+	for _, f := range families[:len(families)-maxSessions+1] {
+		if _, err := g.endSession(ctx, f.ID); err != nil {
+			return err
 		}
-		return r
-	}, s)
+		g.log.Info("session ended", "reason", "too_many", "user", printable(name), "session", f.ID)
+	}
+	return nil
 }

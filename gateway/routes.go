@@ -20,7 +20,12 @@ func (g *Gateway) routes(files assets) []route {
 	own := []route{
 		{http.MethodPost, "/auth/login", http.HandlerFunc(g.login)},
 		{http.MethodPost, "/auth/refresh", http.HandlerFunc(g.refresh)},
+		{http.MethodPost, "/auth/fresh", http.HandlerFunc(g.fresh)},
+		{http.MethodPost, "/auth/ticket", http.HandlerFunc(g.ticket)},
 		{http.MethodPost, "/auth/logout", http.HandlerFunc(g.logout)},
+		{http.MethodPost, "/auth/logout-everywhere", http.HandlerFunc(g.logoutEverywhere)},
+		{http.MethodGet, "/auth/sessions", http.HandlerFunc(g.sessions)},
+		{http.MethodDelete, "/auth/sessions/{sid}", http.HandlerFunc(g.endOne)},
 		{http.MethodGet, "/auth/session", http.HandlerFunc(g.session)},
 		{http.MethodGet, "/ws", upgradesOnly(g.guard.Require(wsauth.Access)(http.HandlerFunc(g.echo)))},
 		{http.MethodGet, "/{$}", files.handler("index.html")},

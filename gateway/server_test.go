@@ -13,7 +13,7 @@ import (
 func TestServeDrains(t *testing.T) {
 	r := start(t)
 	access, _ := r.login()
-	conn := r.open("?token=" + access)
+	conn := r.open("", bearer(access))
 	if _, err := r.read(conn); err != nil {
 		t.Fatal(err)
 	}
@@ -72,10 +72,12 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		{"DELETE", "/auth/refresh", "POST"},
 		{"HEAD", "/auth/logout", "POST"},
 		{"POST", "/auth/session", "GET, HEAD"},
+		{"POST", "/auth/sessions", "GET, HEAD"},
+		{"GET", "/auth/sessions/x", "DELETE"},
 		{"PUT", "/", "GET, HEAD"},
 		{"POST", "/assets/app.js", "GET, HEAD"},
 		{"POST", "/ws", "GET, HEAD"},
-		{"TRACE", "/", "GET, HEAD, POST"}, // R14
+		{"TRACE", "/", "GET, HEAD, POST, DELETE"}, // R14
 	} {
 		e := r.call(tt.method, tt.path, "")
 		if e.StatusCode != http.StatusMethodNotAllowed || e.Header.Get("Allow") != tt.allow {
@@ -92,7 +94,7 @@ func TestR6_NoAnswerRepeatsTheQuery(t *testing.T) {
 	r := start(t)
 	for _, path := range []string{"//ws", "/./ws", "/x/../ws", "/ws//", "/ws/.", "/ws/..", "//", "/docs/..", "/ws/", "/%77s", "/ws"} {
 		for _, method := range []string{"GET", "HEAD", "POST"} {
-			e := r.call(method, path+"?token=CANARY", "")
+			e := r.call(method, path+"?ticket=CANARY", "")
 			if e.StatusCode < 400 || strings.Contains(e.body, "CANARY") {
 				t.Errorf("%s %s: %d %s", method, path, e.StatusCode, e.body)
 			}
@@ -103,7 +105,7 @@ func TestR6_NoAnswerRepeatsTheQuery(t *testing.T) {
 			}
 		}
 	}
-	if got := r.raw("GET " + r.url + "?token=CANARY HTTP/1.1\r\nHost: x\r\n\r\n"); got != 404 {
+	if got := r.raw("GET " + r.url + "?ticket=CANARY HTTP/1.1\r\nHost: x\r\n\r\n"); got != 404 {
 		t.Errorf("a target without a path: status %d, want 404", got)
 	}
 }

@@ -1,0 +1,40 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// passwordTimeout is how long a password may wait to be checked.
+const passwordTimeout = 10 * time.Second
+
+// checkPassword counts an attempt of name and asks for its password. Unless that is right it answers with what is wrong, and
+// reports false.
+func (g *Gateway) checkPassword(w http.ResponseWriter, r *http.Request, name, password string, log *slog.Logger) bool {
+	attempt, wait := g.attempts.begin(r.RemoteAddr, name, time.Now())
+	if wait > 0 {
+		log.Warn("login refused", "reason", "rate_limited", "wait", wait)
+		w.Header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+		problem(http.StatusTooManyRequests, "rate_limited", "Too many failed attempts; wait and try again")(w, r)
+		return false
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), passwordTimeout)
+	defer cancel()
+	ok, err := g.authenticate(ctx, name, password)
+	if err != nil {
+		log.Error("login failed", "reason", "authenticator", "err", err)
+		problem(http.StatusServiceUnavailable, "store_unavailable", "The password cannot be checked now")(w, r)
+		return false
+	}
+	if !ok {
+		log.Warn("login failed", "reason", "bad_credentials")
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		problem(http.StatusUnauthorized, "bad_credentials", "Bad username or password")(w, r)
+		return false
+	}
+	attempt.succeeded()
+	return true
+}

@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"wsauth/store"
+)
+
+func TestLogoutEndsEveryTokenOfTheSession(t *testing.T) { // L4, Q19
+	for _, by := range []string{"access", "refresh"} {
+		t.Run(by, func(t *testing.T) {
+			r := start(t)
+			access, refresh := r.login()
+			other, _ := r.login()
+			newer, newest := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+			conn, otherConn := r.echoes(access), r.echoes(other)
+			if e := r.call("POST", "/auth/logout", "", bearer(map[string]string{"access": access, "refresh": newest}[by])); e.StatusCode != http.StatusNoContent || e.body != "" {
+				t.Fatalf("%d %s", e.StatusCode, e.body)
+			}
+			r.wantClose(conn, 3000, "session_ended")
+			for _, raw := range []string{access, newer} {
+				wantDead(t, r.call("GET", "/auth/session", "", bearer(raw)))
+				if _, err := r.read(r.open("", bearer(raw))); err == nil || !strings.Contains(err.Error(), "3000") {
+					t.Errorf("a new socket: %v", err)
+				}
+			}
+			for _, raw := range []string{refresh, newest} {
+				wantDead(t, r.call("POST", "/auth/refresh", "", bearer(raw)))
+			}
+			wantDead(t, r.call("POST", "/auth/logout", "", bearer(access)))
+			if e := r.call("GET", "/auth/session", "", bearer(other)); e.StatusCode != http.StatusOK {
+				t.Errorf("another session of the same user ended too: %d", e.StatusCode)
+			}
+			r.write(otherConn, "I live")
+			if got, err := r.read(otherConn); got != "I live" {
+				t.Errorf("the other session's socket: %q, %v", got, err)
+			}
+		})
+	}
+}
+
+// wantDead is an answer to a token of a session that has ended.
+func wantDead(t *testing.T, e exchange) {
+	t.Helper()
+	if reason := e.decode(t)["reason"]; e.StatusCode != http.StatusUnauthorized || reason != "token_revoked" && reason != "session_ended" {
+		t.Errorf("a token of a dead session: %d %s", e.StatusCode, e.body)
+	}
+}
+
+func TestLogoutByCookieClearsCookies(t *testing.T) {
+	for _, path := range []string{"/auth/logout", "/auth/logout-everywhere"} {
+		r := start(t)
+		access, _ := r.loginCookies()
+		wantProblem(t, r.call("POST", path, ""), 403, "csrf_mismatch", "Missing CSRF")
+		if e := r.call("POST", path, "", csrf(access)); e.StatusCode >= 300 {
+			t.Fatalf("%d %s", e.StatusCode, e.body)
+		}
+		if left := r.cookies(); len(left) != 0 {
+			t.Errorf("cookies are left: %v", left)
+		}
+	}
+}
+
+func TestLogoutThatCannotBeRememberedIsRefused(t *testing.T) {
+	r := start(t, func(c *Config) { c.Store = store.NewMemory(1) })
+	first, _ := r.login()
+	second, _ := r.login()
+	conn := r.echoes(second)
+	if e := r.call("POST", "/auth/logout", "", bearer(first)); e.StatusCode != http.StatusNoContent {
+		t.Fatalf("%d %s", e.StatusCode, e.body)
+	}
+	wantProblem(t, r.call("POST", "/auth/logout", "", bearer(second)), 503, "store_unavailable", "cannot be done now")
+	r.write(conn, "I live")
+	if got, err := r.read(conn); got != "I live" {
+		t.Errorf("the socket of the session that has not ended: %q, %v", got, err)
+	}
+}
+
+func TestL6_LogoutEverywhere(t *testing.T) {
+	for _, by := range []string{"access", "refresh"} {
+		t.Run(by, func(t *testing.T) {
+			r := start(t)
+			var conns []func()
+			var tokens []string
+			for range 3 {
+				access, _ := r.login()
+				conn := r.echoes(access)
+				conns = append(conns, func() { r.wantClose(conn, 3000, "session_ended") })
+				tokens = append(tokens, access)
+			}
+			access, refresh := r.login()
+			e := r.call("POST", "/auth/logout-everywhere", "", bearer(map[string]string{"access": access, "refresh": refresh}[by]))
+			if v := e.decode(t); e.StatusCode != http.StatusOK || v["sessions"] != float64(4) || v["sockets"] != float64(3) || e.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("%d %s", e.StatusCode, e.body)
+			}
+			for _, closed := range conns {
+				closed()
+			}
+			for _, raw := range append(tokens, access) {
+				wantDead(t, r.call("GET", "/auth/session", "", bearer(raw)))
+			}
+			wantDead(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
+
+			// A login in the same second lives, and is alone.
+			again, _ := r.login()
+			r.echoes(again)
+			if list := r.call("GET", "/auth/sessions", "", bearer(again)).decode(t)["sessions"].([]any); len(list) != 1 {
+				t.Errorf("%d sessions, want the new one: %v", len(list), list)
+			}
+		})
+	}
+}
+
+// The same, as fast as it goes: the login comes in the very millisecond after the answer.
+func TestL6_LoginRightAfterLogoutEverywhereLives(t *testing.T) {
+	r := start(t)
+	for range 50 {
+		access, _ := r.login()
+		if _, _, err := r.g.EndUser(t.Context(), "test"); err != nil {
+			t.Fatal(err)
+		}
+		wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
+		again, _ := r.login()
+		r.claims(again)
+	}
+}
+
+func TestC17_RequestsOfOtherSitesAreRefused(t *testing.T) {
+	r := start(t)
+	value, refreshValue := r.loginCookies()
+	requests := map[string][]string{
+		"POST /auth/login":             {jsonType},
+		"POST /auth/refresh":           {csrf(refreshValue)},
+		"POST /auth/fresh":             {jsonType, csrf(value)},
+		"POST /auth/ticket":            {jsonType, csrf(value)},
+		"POST /auth/logout":            {csrf(value)},
+		"POST /auth/logout-everywhere": {csrf(value)},
+		"DELETE /auth/sessions/x":      {csrf(value)},
+	}
+	for _, route := range r.g.routes(mustLoad(t)) {
+		if _, tested := requests[strings.Replace(route.method+" "+route.path, "{sid}", "x", 1)]; !tested && route.method != http.MethodGet {
+			t.Errorf("%s %s is not tested", route.method, route.path)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(requests)) {
+		method, path, _ := strings.Cut(name, " ")
+		for _, sign := range []string{"Origin: https://evil.example", "Origin: null", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"} {
+			e := r.call(method, path, `{"username":"test","password":"test"}`, append(slices.Clone(requests[name]), sign)...)
+			wantProblem(t, e, 403, "origin_not_allowed", "other sites")
+		}
+		e := r.call("OPTIONS", path, "", "Origin: https://evil.example", "Access-Control-Request-Method: "+method) // C18
+		if e.StatusCode != http.StatusMethodNotAllowed || e.Header.Get("Access-Control-Allow-Origin") != "" || e.Header.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("a preflight of %s gets %d with %v", path, e.StatusCode, e.Header)
+		}
+	}
+}
+
+// A cookie alone does nothing: each of these needs the CSRF value of the token in it.
+func TestC12_CookiesAloneDoNothing(t *testing.T) {
+	r := start(t)
+	r.loginCookies()
+	for name, body := range map[string]string{
+		"POST /auth/refresh": "", "POST /auth/logout": "", "POST /auth/logout-everywhere": "", "DELETE /auth/sessions/x": "",
+		"POST /auth/fresh": `{"password":"test"}`, "POST /auth/ticket": `{"path":"/ws"}`,
+	} {
+		method, path, _ := strings.Cut(name, " ")
+		wantProblem(t, r.call(method, path, body, jsonType), 403, "csrf_mismatch", "Missing CSRF")
+		// C13: another session's value, C15: the one of before the login.
+		wantProblem(t, r.call(method, path, body, jsonType, csrf("9b2f6f6e-1d5b-4c5e-8a55-000000000000")), 403, "csrf_mismatch", "do not match")
+	}
+}
+
+func TestC13_CSRFOfAnotherSession(t *testing.T) {
+	r := start(t)
+	before, _ := r.loginCookies()
+	value, _ := r.loginCookies() // C15: a value of before the login
+	wantProblem(t, r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, csrf(before)), 403, "csrf_mismatch", "do not match")
+	r.wantClose(r.open("?csrf_token="+before), 3003, "csrf_mismatch")
+	if e := r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, csrf(value)); e.StatusCode != http.StatusOK {
+		t.Errorf("%d %s", e.StatusCode, e.body)
+	}
+}

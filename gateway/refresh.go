@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"time"
+
+	"wsauth"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// refresh answers POST /auth/refresh: the refresh token is exchanged for another, and comes with a new access token of the same
+// session, which is not fresh. Both have the form of the one that came: one with a csrf claim lives in a cookie, so the new ones
+// go there too, and no script ever reads them. Sockets of the session live on with the new access token.
+//
+// A refresh token that was exchanged before, and not just now, is in two hands: the session ends (RFC 9700 section 4.14.2).
+func (g *Gateway) refresh(w http.ResponseWriter, r *http.Request) {
+	claims, err := g.guard.Check(r, wsauth.Refresh)
+	if err != nil {
+		g.guard.Refuse(w, r, err)
+		return
+	}
+	ctx, cancel := storing(r)
+	defer cancel()
+	family, err := g.rotate(ctx, r, claims)
+	switch {
+	case errors.Is(err, store.ErrReused), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrInvalid):
+		g.endReused(ctx, w, r, claims, err)
+		return
+	case err != nil:
+		g.unavailable(w, r, "refresh failed", err)
+		return
+	}
+	tokens, err := g.issue(family, claims.CSRF != "", false)
+	if err != nil {
+		g.cannotIssue(w, r, err)
+		return
+	}
+	g.log.Info("refreshed", "user", printable(claims.Subject), "session", family.ID, "sockets", g.renew(ctx, tokens.access))
+	g.answer(w, r, tokens)
+}
+
+// rotate presents the refresh token to the store.
+func (g *Gateway) rotate(ctx context.Context, r *http.Request, claims *token.Claims) (store.Family, error) {
+	return g.store.RotateFamily(ctx, store.Rotation{
+		ID:      claims.SessionID,
+		From:    claims.ID,
+		To:      rand.Text(),
+		Grace:   g.refreshGrace,
+		Expires: time.Now().Add(g.refreshTTL),
+		Remote:  host(r.RemoteAddr),
+		Agent:   visible(r.UserAgent()),
+	})
+}
+
+// endReused ends a session whose refresh token is not the current one, for a reason that the store gave. The session may have
+// ended in the store already, but not its access tokens.
+func (g *Gateway) endReused(ctx context.Context, w http.ResponseWriter, r *http.Request, claims *token.Claims, reason error) {
+	sockets, err := g.guard.Revoke(ctx, g.revocationOf(claims))
+	if err != nil {
+		g.unavailable(w, r, "refresh failed", err)
+		return
+	}
+	log := g.log.With("user", printable(claims.Subject), "session", claims.SessionID, "sockets", sockets, "remote", r.RemoteAddr)
+	if errors.Is(reason, store.ErrReused) {
+		log.Warn("session ended", "reason", "refresh_token_reused")
+	} else {
+		log.Info("session ended", "reason", "unknown")
+	}
+	g.sessionEnded(w, r, reason)
+}
+
+// renew lets the open sockets of a session live as long as its new access token, and says how many they are. Where it cannot,
+// they end when they would have.
+func (g *Gateway) renew(ctx context.Context, access *token.Token) int {
+	sockets, err := g.guard.Renew(ctx, access.Raw)
+	if err != nil {
+		g.log.Error("cannot renew sockets", "session", access.Claims.SessionID, "err", err)
+	}
+	return sockets
+}

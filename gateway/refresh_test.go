@@ -1,0 +1,221 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"wsauth"
+	"wsauth/store"
+)
+
+func TestRefreshRotates(t *testing.T) {
+	r := start(t)
+	access, refresh := r.login()
+	before := r.claims(access)
+	e := r.call("POST", "/auth/refresh", "", bearer(refresh))
+	newAccess, newRefresh := r.renewed(e)
+	if newRefresh == "" || newRefresh == refresh || e.Header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("%s %v", e.body, e.Header)
+	}
+	after := r.claims(newAccess)
+	if after["sid"] != before["sid"] || after["fresh"] != false || after["jti"] == before["jti"] {
+		t.Errorf("before %v, after %v", before, after)
+	}
+	wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(access)), 403, "wrong_token_type", "Only refresh tokens")
+	if _, again := r.renewed(r.call("POST", "/auth/refresh", "", bearer(newRefresh))); again == newRefresh {
+		t.Error("the second refresh gave the same token")
+	}
+}
+
+func TestRefreshByCookieStaysInCookies(t *testing.T) {
+	r := start(t)
+	accessCSRF, refreshCSRF := r.loginCookies()
+	old := r.cookies()
+	wantProblem(t, r.call("POST", "/auth/refresh", ""), 403, "csrf_mismatch", "Missing CSRF")                   // C12
+	wantProblem(t, r.call("POST", "/auth/refresh", "", csrf(accessCSRF)), 403, "csrf_mismatch", "do not match") // another token's
+	e := r.call("POST", "/auth/refresh", "", csrf(refreshCSRF))
+	if e.StatusCode != http.StatusOK || strings.Contains(e.body, "access_token\"") {
+		t.Fatalf("%d %s", e.StatusCode, e.body)
+	}
+	v, now := e.decode(t), r.cookies()
+	for name, said := range map[string]any{"csrf_access_token": v["csrf_token"], "csrf_refresh_token": v["refresh_csrf_token"]} {
+		if now[name] != said || now[name] == old[name] {
+			t.Errorf("the cookie %s is not renewed", name)
+		}
+	}
+	if now["access_token_cookie"] == old["access_token_cookie"] || now["refresh_token_cookie"] == old["refresh_token_cookie"] {
+		t.Error("the cookies were not renewed")
+	}
+}
+
+func TestL7_RefreshReuseEndsTheSessionAndItsSockets(t *testing.T) {
+	for _, name := range []string{"after the grace", "of the last but one"} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, func(c *Config) {
+				if name == "after the grace" {
+					c.RefreshGrace = -1
+				}
+			})
+			_, stolen := r.login()
+			other, _ := r.login()
+			access, refresh := r.renewed(r.call("POST", "/auth/refresh", "", bearer(stolen)))
+			if name != "after the grace" {
+				access, refresh = r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+			}
+			conn, otherConn := r.echoes(access), r.echoes(other)
+			wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(stolen)), 401, "session_ended", "log in again")
+			r.wantClose(conn, 3000, "session_ended")
+			for path, raw := range map[string]string{"/auth/refresh": refresh, "/auth/logout": access} {
+				if e := r.call("POST", path, "", bearer(raw)); e.StatusCode != http.StatusUnauthorized {
+					t.Errorf("%s with a token of the dead session: %d %s", path, e.StatusCode, e.body)
+				}
+			}
+			r.log.waitFor(t, "level=WARN msg=\"session ended\" user=test session=")
+			r.log.waitFor(t, "reason=refresh_token_reused")
+			r.write(otherConn, "I live")
+			if got, err := r.read(otherConn); got != "I live" {
+				t.Errorf("another session of the user: %q, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestL8_ParallelRefreshesConverge(t *testing.T) {
+	r := start(t)
+	_, refresh := r.login()
+	jtis := map[any]int{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			e := r.call("POST", "/auth/refresh", "", bearer(refresh))
+			if e.StatusCode != http.StatusOK {
+				t.Errorf("%d %s", e.StatusCode, e.body)
+				return
+			}
+			raw, _ := e.decode(t)["refresh_token"].(string)
+			claims, err := r.g.guard.Check(request(t, raw), wsauth.Refresh)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			jtis[claims.ID]++
+			refresh = raw // any of them must go on, below
+		})
+	}
+	all.Wait()
+	if len(jtis) != 1 {
+		t.Errorf("20 refreshes at once gave %d refresh tokens, want one: %v", len(jtis), jtis)
+	}
+	if e := r.call("POST", "/auth/refresh", "", bearer(refresh)); e.StatusCode != http.StatusOK {
+		t.Errorf("the token that all of them got: %d %s", e.StatusCode, e.body)
+	}
+}
+
+func request(t *testing.T, raw string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodPost, "/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+raw)
+	return r
+}
+
+// L9, of refresh tokens: a lost answer is asked for again.
+func TestRefreshIsAnsweredAgainWithinTheGrace(t *testing.T) {
+	r := start(t, func(c *Config) { c.RefreshGrace = MaxRefreshGrace })
+	_, refresh := r.login()
+	r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+	access, again := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+	r.echoes(access)
+	r.renewed(r.call("POST", "/auth/refresh", "", bearer(again)))
+}
+
+func TestRefreshOfASessionThatTheStoreForgot(t *testing.T) {
+	memory := store.NewMemory(0)
+	r := start(t, func(c *Config) { c.Store = memory })
+	access, refresh := r.login()
+	conn := r.echoes(access)
+	if err := memory.EndFamily(t.Context(), r.claims(access)["sid"].(string)); err != nil {
+		t.Fatal(err)
+	}
+	wantProblem(t, r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(access)), 401, "session_ended", "log in again")
+	wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(refresh)), 401, "session_ended", "log in again")
+	r.wantClose(conn, 3000, "session_ended")
+	if e := r.call("GET", "/auth/session", "", bearer(access)); e.StatusCode != http.StatusUnauthorized {
+		t.Errorf("its access token is good yet: %d", e.StatusCode)
+	}
+}
+
+// A dead session takes its cookies along, so that a page does not try again and again.
+func TestDeadRefreshByCookieClearsCookies(t *testing.T) {
+	memory := store.NewMemory(0)
+	r := start(t, func(c *Config) { c.Store = memory })
+	_, refresh := r.loginCookies()
+	families, err := memory.ListFamilies(t.Context(), "test")
+	if err != nil || len(families) != 1 {
+		t.Fatal(families, err)
+	}
+	if err := memory.EndFamily(t.Context(), families[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	wantProblem(t, r.call("POST", "/auth/refresh", "", csrf(refresh)), 401, "session_ended", "")
+	if left := r.cookies(); len(left) != 0 {
+		t.Errorf("cookies are left: %v", left)
+	}
+}
+
+// No token outlives its session, however late it is issued.
+func TestNoTokenOutlivesTheSession(t *testing.T) {
+	r := start(t, func(c *Config) { c.AccessTTL, c.RefreshTTL, c.SessionTTL = time.Minute, time.Hour, 2*time.Hour })
+	for _, left := range []time.Duration{2 * time.Hour, 61 * time.Minute, time.Minute, 20500 * time.Millisecond, 2 * time.Second, 1700 * time.Millisecond} {
+		f := store.Family{ID: store.NewSessionID(), Subject: "test", Current: "jti", Expires: time.Now().Add(time.Hour), Ends: time.Now().Add(left)}
+		got, err := r.g.issue(f, false, false)
+		if err != nil {
+			t.Errorf("%v before the end: %v", left, err)
+			continue
+		}
+		for kind, tok := range map[string]time.Time{"access": got.access.Claims.ExpiresAt, "refresh": got.refresh.Claims.ExpiresAt} {
+			if tok.After(f.Ends) || tok.After(f.Expires) {
+				t.Errorf("%v before the end: the %s token lives %v too long", left, kind, tok.Sub(f.Ends))
+			}
+		}
+		if got.access.Claims.ExpiresAt.Before(f.Ends.Add(-2*time.Second)) && lifetime(got.access) < 54 {
+			t.Errorf("%v before the end: the access token lives %d s", left, lifetime(got.access))
+		}
+		if got.refresh.Claims.ID != "jti" {
+			t.Errorf("the refresh token is %s, not the session's current one", got.refresh.Claims.ID)
+		}
+	}
+	if _, err := r.g.issue(store.Family{ID: "a", Subject: "test", Current: "jti", Expires: time.Now(), Ends: time.Now()}, false, false); !errors.Is(err, errOver) {
+		t.Errorf("at the end: %v", err)
+	}
+}
+
+func TestSpread(t *testing.T) {
+	lives := map[time.Duration]bool{}
+	for range 1000 {
+		sid := store.NewSessionID()
+		life := spread(10*time.Minute, sid)
+		if life < 9*time.Minute || life > 10*time.Minute || life%time.Second != 0 {
+			t.Fatalf("%v of 10 minutes", life)
+		}
+		if again := spread(10*time.Minute, sid); again != life {
+			t.Fatalf("one session has the lives %v and %v", life, again)
+		}
+		lives[life] = true
+	}
+	if len(lives) < 55 { // of 61
+		t.Errorf("1000 sessions have %d lives", len(lives))
+	}
+	if life := spread(59*time.Second, "a"); life != 59*time.Second {
+		t.Errorf("a short life is changed to %v", life)
+	}
+}

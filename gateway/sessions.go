@@ -1,0 +1,115 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+
+	"wsauth"
+	"wsauth/store"
+)
+
+// A sessionsAnswer lists the sessions of one user.
+type sessionsAnswer struct {
+	Sessions []sessionEntry `json:"sessions"`
+}
+
+// A sessionEntry is one session as its user sees it. Moments are in seconds since 1970.
+type sessionEntry struct {
+	SID     string        `json:"sid"`
+	Current bool          `json:"current"` // the one that asks
+	Began   int64         `json:"began"`
+	Used    int64         `json:"used"`    // logged in or refreshed last
+	Expires int64         `json:"expires"` // unless it is used before
+	Remote  string        `json:"remote"`  // where it was used last: an address
+	Agent   string        `json:"agent"`   // and a program
+	Sockets []socketEntry `json:"sockets"`
+}
+
+// A socketEntry is one open socket of a session.
+type socketEntry struct {
+	Opened  int64  `json:"opened"`
+	Expires int64  `json:"expires"` // unless it is renewed before
+	Remote  string `json:"remote"`
+}
+
+// sessions answers GET /auth/sessions with the sessions of the user, the oldest first.
+func (g *Gateway) sessions(w http.ResponseWriter, r *http.Request) {
+	claims, err := g.guard.Check(r, wsauth.Access)
+	if err != nil {
+		g.guard.Refuse(w, r, err)
+		return
+	}
+	ctx, cancel := storing(r)
+	defer cancel()
+	families, err := g.store.ListFamilies(ctx, claims.Subject)
+	if err != nil {
+		g.unavailable(w, r, "cannot list sessions", err)
+		return
+	}
+	sockets := g.socketsOf(claims.Subject)
+	answer := sessionsAnswer{Sessions: []sessionEntry{}}
+	for _, f := range families {
+		answer.Sessions = append(answer.Sessions, sessionEntry{
+			SID:     f.ID,
+			Current: f.ID == claims.SessionID,
+			Began:   f.Began.Unix(),
+			Used:    f.Rotated.Unix(),
+			Expires: f.Expires.Unix(),
+			Remote:  f.Remote,
+			Agent:   f.Agent,
+			Sockets: append([]socketEntry{}, sockets[f.ID]...),
+		})
+	}
+	writeJSON(w, answer)
+}
+
+// socketsOf finds the open sockets of a user, by session.
+func (g *Gateway) socketsOf(name string) map[string][]socketEntry {
+	bySession := map[string][]socketEntry{}
+	for _, s := range g.guard.Sessions(name) {
+		claims := s.Claims()
+		bySession[claims.SessionID] = append(bySession[claims.SessionID], socketEntry{
+			Opened:  s.Begun().Unix(),
+			Expires: claims.ValidUntil().Unix(),
+			Remote:  host(s.RemoteAddr()),
+		})
+	}
+	return bySession
+}
+
+// An endSessionAnswer counts what has ended.
+type endSessionAnswer struct {
+	Sockets int `json:"sockets"`
+}
+
+// endOne answers DELETE /auth/sessions/{sid}: one session of the user ends. It is 404 when there is none of that name, and no
+// other when it is somebody else's.
+func (g *Gateway) endOne(w http.ResponseWriter, r *http.Request) {
+	claims, err := g.guard.Check(r, wsauth.Access)
+	if err != nil {
+		g.guard.Refuse(w, r, err)
+		return
+	}
+	ctx, cancel := storing(r)
+	defer cancel()
+	families, err := g.store.ListFamilies(ctx, claims.Subject)
+	if err != nil {
+		g.unavailable(w, r, "cannot end a session", err)
+		return
+	}
+	sid := r.PathValue("sid")
+	if !slices.ContainsFunc(families, func(f store.Family) bool { return f.ID == sid }) {
+		problem(http.StatusNotFound, "", "You have no such session")(w, r)
+		return
+	}
+	sockets, err := g.endSession(ctx, sid)
+	if err != nil {
+		g.unavailable(w, r, "cannot end a session", err)
+		return
+	}
+	g.log.Info("session ended", "reason", "by_user", "user", printable(claims.Subject), "session", sid, "sockets", sockets)
+	if sid == claims.SessionID {
+		g.cookies.Clear(w, r)
+	}
+	writeJSON(w, endSessionAnswer{sockets})
+}

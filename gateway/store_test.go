@@ -1,0 +1,83 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth/store"
+)
+
+// A failing store loses no session, and grants none.
+func TestStoreThatFails(t *testing.T) {
+	broken := &failingStore{Memory: store.NewMemory(0)}
+	r := start(t, func(c *Config) { c.Store = broken })
+	access, refresh := r.login()
+	broken.err = errors.New("no disk")
+	for _, request := range []struct{ method, path, body, token string }{
+		{"POST", "/auth/login", `{"username":"test","password":"test"}`, ""},
+		{"POST", "/auth/refresh", "", refresh},
+		{"POST", "/auth/fresh", `{"password":"test"}`, access},
+		{"POST", "/auth/ticket", `{"path":"/ws"}`, access},
+		{"POST", "/auth/logout", "", access},
+		{"POST", "/auth/logout-everywhere", "", access},
+		{"GET", "/auth/sessions", "", access},
+		{"DELETE", "/auth/sessions/x", "", access},
+	} {
+		headers := []string{jsonType}
+		if request.token != "" {
+			headers = append(headers, bearer(request.token))
+		}
+		e := r.call(request.method, request.path, request.body, headers...)
+		wantProblem(t, e, 503, "store_unavailable", "")
+		if strings.Contains(e.body, "disk") || e.Header.Get("Retry-After") == "" {
+			t.Errorf("%s %s: %s %v", request.method, request.path, e.body, e.Header)
+		}
+	}
+	broken.err = nil
+	r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+	r.echoes(access)
+}
+
+// A failingStore fails where it is told to.
+type failingStore struct {
+	*store.Memory
+	err error
+}
+
+func (s *failingStore) Revoke(ctx context.Context, r ...store.Revocation) error {
+	if s.err != nil {
+		return s.err
+	}
+	return s.Memory.Revoke(ctx, r...)
+}
+
+func (s *failingStore) PutTicket(ctx context.Context, k store.TicketKey, v []byte, e time.Time) error {
+	if s.err != nil {
+		return s.err
+	}
+	return s.Memory.PutTicket(ctx, k, v, e)
+}
+
+func (s *failingStore) BeginFamily(ctx context.Context, f store.Family) error {
+	if s.err != nil {
+		return s.err
+	}
+	return s.Memory.BeginFamily(ctx, f)
+}
+
+func (s *failingStore) RotateFamily(ctx context.Context, r store.Rotation) (store.Family, error) {
+	if s.err != nil {
+		return store.Family{}, s.err
+	}
+	return s.Memory.RotateFamily(ctx, r)
+}
+
+func (s *failingStore) ListFamilies(ctx context.Context, subject string) ([]store.Family, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	return s.Memory.ListFamilies(ctx, subject)
+}

@@ -1,0 +1,113 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestTicketOpensOneSocket(t *testing.T) { // L9
+	r := start(t)
+	access, _ := r.login()
+	e := r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access), "Origin: "+r.url)
+	v := e.decode(t)
+	if e.StatusCode != http.StatusOK || v["expires_in"] != float64(30) || e.Header.Get("Cache-Control") != "no-store" || len(v["ticket"].(string)) < 22 {
+		t.Fatalf("%d %s %v", e.StatusCode, e.body, e.Header)
+	}
+	conn := r.open("?ticket=" + v["ticket"].(string))
+	r.wantIdentity(conn, "welcome")
+	r.wantClose(r.open("?ticket="+v["ticket"].(string)), 3000, "token_invalid")
+
+	// The socket is one of the session: it is renewed with it, and ends with it.
+	if e := r.call("POST", "/auth/logout", "", bearer(access)); e.StatusCode != http.StatusNoContent {
+		t.Fatal(e.StatusCode)
+	}
+	r.wantClose(conn, 3000, "session_ended")
+}
+
+func TestL11_TicketOfAnother(t *testing.T) {
+	r := start(t, func(c *Config) { c.Origins = []string{"https://app.example", "https://other.example"} })
+	access, _ := r.login()
+	get := func(path string, headers ...string) string {
+		e := r.call("POST", "/auth/ticket", `{"path":"`+path+`"}`, append(headers, jsonType, bearer(access))...)
+		if e.StatusCode != http.StatusOK {
+			t.Fatalf("%d %s", e.StatusCode, e.body)
+		}
+		return "?ticket=" + e.decode(t)["ticket"].(string)
+	}
+	refused := func(query string, headers ...string) {
+		t.Helper()
+		if message, err := r.read(r.open(query, headers...)); err == nil || !strings.Contains(err.Error(), "300") {
+			t.Errorf("%q, %v; want a close code of ours", message, err)
+		}
+	}
+	refused(get("/ws", "Origin: https://app.example"), "Origin: https://other.example")
+	refused(get("/ws"), "Origin: https://app.example")
+	refused(get("/other", "Origin: https://app.example"), "Origin: https://app.example")
+	r.wantIdentity(r.open(get("/ws", "Origin: https://app.example"), "Origin: https://app.example"), "welcome")
+
+	// That of a session which has ended.
+	query := get("/ws", "Origin: https://app.example")
+	r.call("POST", "/auth/logout", "", bearer(access))
+	refused(query, "Origin: https://app.example")
+}
+
+func TestT4_TwoTickets(t *testing.T) {
+	r := start(t)
+	access, _ := r.login()
+	for _, format := range []string{"?ticket=A&ticket=B", "?ticket=A;ticket=B", "?%74icket=A", "?ticket=A&%74icket=B"} {
+		query := strings.NewReplacer("A", r.ticket(access), "B", r.ticket(access)).Replace(format)
+		r.wantClose(r.open(query), 3003, "invalid_request")
+	}
+	r.wantClose(r.open("?ticket="+r.ticket(access), bearer(access)), 3003, "invalid_request") // T2
+}
+
+func TestTicketRefusesBadBodies(t *testing.T) {
+	r := start(t)
+	access, refresh := r.login()
+	for body, want := range map[string]string{
+		`{}`:                   "path is required",
+		`{"path":null}`:        "path is required",
+		`{"path":""}`:          "path is required",
+		`{"path":"ws"}`:        "path is required",
+		`{"path":1}`:           "path must be a string",
+		`{"path":"/ws","x":1}`: "not known",
+		`{"path":"/` + strings.Repeat("a", maxTicketPath) + `"}`: "256 bytes",
+	} {
+		wantProblem(t, r.call("POST", "/auth/ticket", body, jsonType, bearer(access)), 422, "invalid_request", want)
+	}
+	wantProblem(t, r.call("POST", "/auth/ticket", `{"path":"/ws"}`, "Content-Type: text/plain", bearer(access)), 415, "invalid_request", "")
+	wantProblem(t, r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(refresh)), 403, "wrong_token_type", "")
+	wantProblem(t, r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType), 401, "token_missing", "")
+}
+
+func TestFreshIsLimitedAsALogin(t *testing.T) { // R3
+	r := start(t)
+	access, _ := r.login()
+	for i := range 10 {
+		e := r.call("POST", "/auth/fresh", `{"password":"wrong"}`, jsonType, bearer(access))
+		wantProblem(t, e, 401, "bad_credentials", "")
+		if e.Header.Get("WWW-Authenticate") == "" {
+			t.Fatalf("attempt %d: no WWW-Authenticate", i+1)
+		}
+	}
+	wantProblem(t, r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(access)), 429, "rate_limited", "Too many")
+	wantProblem(t, r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType), 429, "rate_limited", "Too many")
+}
+
+func TestFreshByCookieStaysInCookies(t *testing.T) {
+	r := start(t)
+	value, refreshValue := r.loginCookies()
+	old := r.cookies()
+	e := r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, csrf(value))
+	now := r.cookies()
+	if e.StatusCode != http.StatusOK || strings.Contains(e.body, "access_token") || now["csrf_access_token"] != e.decode(t)["csrf_token"] || now["access_token_cookie"] == old["access_token_cookie"] {
+		t.Errorf("%d %s", e.StatusCode, e.body)
+	}
+	if now["refresh_token_cookie"] != old["refresh_token_cookie"] || now["csrf_refresh_token"] != refreshValue {
+		t.Error("the refresh cookie changed")
+	}
+	for body, want := range map[string]string{`{}`: "password is required", `{"password":"` + strings.Repeat("a", 1025) + `"}`: "longer than 1024"} {
+		wantProblem(t, r.call("POST", "/auth/fresh", body, jsonType, csrf(now["csrf_access_token"])), 422, "invalid_request", want)
+	}
+}
