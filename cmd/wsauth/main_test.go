@@ -3,12 +3,8 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -30,11 +25,16 @@ func TestMain(m *testing.M) {
 // The scripts drive the real command. They may use, beside testscript's own commands:
 //
 //	start ARGS…        run "wsauth ARGS…" until it listens; sets $URL and $ADDR
-//	signal TERM|INT    send it a signal
+//	signal NAME        send it TERM, INT, HUP or KILL
 //	saw TEXT           wait until its log holds TEXT
 //	ended CODE         wait until it has ended, with that exit code, or -1 by a signal; its log is then in the file "log"
-//	socket             log in and open a socket
-//	closed CODE REASON read the close frame of that socket
+//	login C USER PASS  log in as the client C
+//	refresh C          exchange the refresh token of C
+//	logout C           end the session of C
+//	socket [C]         open a socket with the access token of C, or of a new login as test
+//	echoed C           have a message come back on that socket
+//	closed [C] CODE REASON
+//	                   read the close frame of that socket
 //	mode FILE MODE     check the permissions of a file
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -44,17 +44,21 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			home := filepath.Join(e.WorkDir, "home")
 			e.Vars = append(e.Vars, "HOME="+home, "XDG_DATA_HOME=")
-			e.Values[serverKey{}] = &server{}
+			e.Values[serverKey{}] = &server{clients: map[string]*client{}}
 			return os.Mkdir(home, 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start":  func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).start(ts, args) },
-			"signal": func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).signal(ts, args[0]) },
-			"saw":    func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).saw(ts, args[0]) },
-			"ended":  func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).ended(ts, args[0]) },
-			"socket": func(ts *testscript.TestScript, _ bool, _ []string) { theServer(ts).open(ts) },
-			"closed": func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).closed(ts, args[0], args[1]) },
-			"mode":   mode,
+			"start":   func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).start(ts, args) },
+			"signal":  func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).signal(ts, args[0]) },
+			"saw":     func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).saw(ts, args[0]) },
+			"ended":   func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).ended(ts, args[0]) },
+			"login":   clientCmd((*client).login),
+			"refresh": clientCmd((*client).refresh),
+			"logout":  clientCmd((*client).logout),
+			"socket":  clientCmd((*client).socket),
+			"echoed":  clientCmd((*client).echoed),
+			"closed":  clientCmd((*client).closed),
+			"mode":    mode,
 		},
 	})
 }
@@ -75,7 +79,8 @@ type server struct {
 	lines chan string // its log, line by line; closed when it has ended
 	log   bytes.Buffer
 	url   string
-	conn  *websocket.Conn
+
+	clients map[string]*client
 }
 
 func theServer(ts *testscript.TestScript) *server { return ts.Value(serverKey{}).(*server) }
@@ -133,7 +138,7 @@ func (s *server) saw(ts *testscript.TestScript, text string) {
 }
 
 func (s *server) signal(ts *testscript.TestScript, name string) {
-	sig, ok := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT}[name]
+	sig, ok := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL}[name]
 	if !ok {
 		ts.Fatalf("unknown signal %s", name)
 	}
@@ -152,33 +157,4 @@ func (s *server) ended(ts *testscript.TestScript, code string) {
 		ts.Fatalf("exit code %s, want %s; log: %s", got, code, &s.log)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs("log"), s.log.Bytes(), 0o600))
-}
-
-func (s *server) open(ts *testscript.TestScript) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	resp, err := http.Post(s.url+"/auth/login", "application/json", strings.NewReader(`{"username":"test","password":"test"}`))
-	ts.Check(err)
-	defer resp.Body.Close()
-	var tokens struct {
-		Access string `json:"access_token"`
-	}
-	body, err := io.ReadAll(resp.Body)
-	ts.Check(err)
-	ts.Check(json.Unmarshal(body, &tokens))
-	s.conn, _, err = websocket.Dial(ctx, s.url+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + tokens.Access}}})
-	ts.Check(err)
-	ts.Defer(func() { s.conn.CloseNow() })
-	_, _, err = s.conn.Read(ctx) // the welcome
-	ts.Check(err)
-}
-
-func (s *server) closed(ts *testscript.TestScript, code, reason string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	_, message, err := s.conn.Read(ctx)
-	end, ok := errors.AsType[websocket.CloseError](err)
-	if !ok || strconv.Itoa(int(end.Code)) != code || end.Reason != reason {
-		ts.Fatalf("got %q, %v; want close %s %s", message, err, code, reason)
-	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,16 +13,21 @@ import (
 	"syscall"
 	"time"
 
+	"wsauth"
 	"wsauth/gateway"
-	"wsauth/internal/keyfile"
+	"wsauth/store"
 	"wsauth/token"
 )
 
 type serveCmd struct {
 	Addr             string        `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (default: ${default}). Port 0 takes a free one."`
-	Data             string        `placeholder:"DIR" help:"Folder of the signing key, made on first start (default: wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
-	AccessTTL        time.Duration `name:"access-ttl" default:"15m" placeholder:"DURATION" help:"How long an access token, and a socket opened with it, lives: whole seconds, such as 20s, 15m or 1h (default: ${default})."`
-	RefreshTTL       time.Duration `name:"refresh-ttl" default:"720h" placeholder:"DURATION" help:"How long a refresh token, and so a login, lives: at most 8784h (default: ${default}, 30 days)."`
+	Data             string        `placeholder:"DIR" help:"Folder of the signing key, the sessions and what was revoked, made on first start (default: wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
+	Users            string        `placeholder:"FILE" help:"File of the users, one name:hash a line, with hashes of argon2id or bcrypt; \"wsauth user\" and \"htpasswd -B\" write it. SIGHUP reads it anew and logs out who has changed. Without it there is the demonstration's user test."`
+	AccessTTL        time.Duration `name:"access-ttl" default:"15m" placeholder:"DURATION" help:"How long an access token, and a socket whose session is not refreshed, lives, such as 20s or 1h: whole seconds (default: ${default}). From 1m on, sessions differ in it at random by up to a tenth."`
+	RefreshTTL       time.Duration `name:"refresh-ttl" default:"720h" placeholder:"DURATION" help:"How long a refresh token, and so a login that is not used, lives: at most 8784h (default: ${default}, 30 days)."`
+	SessionTTL       time.Duration `name:"session-ttl" default:"2160h" placeholder:"DURATION" help:"How long a login lives, however much it is used: at least as long as --refresh-ttl (default: ${default}, 90 days)."`
+	RefreshGrace     time.Duration `default:"10s" placeholder:"DURATION" help:"How long after a refresh the old refresh token may be used once more, because the answer was lost: at most 1m; 0s is not at all (default: ${default})."`
+	MaxSockets       int           `default:"100" placeholder:"N" help:"How many sockets one user may have open; one more ends the oldest (default: ${default}). 0 is no limit."`
 	Origin           []string      `placeholder:"URL" help:"Origin under which browsers see this server, such as https://app.example behind a TLS proxy. It replaces the server's own, http://HOST:PORT; repeat for more."`
 	Log              string        `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Format of the log on standard error: text or json (default: ${default})."`
 	InsecureDemoUser bool          `help:"Let the user test with the password test log in on addresses that other machines can reach."`
@@ -29,56 +35,106 @@ type serveCmd struct {
 
 // Help is the text under "wsauth serve --help".
 func (serveCmd) Help() string {
-	return `Starts a demonstration: a page at / that logs in and opens an authenticated echo socket, and the API as forms at /docs.
-The only user is "test" with the password "test". Ctrl-C or SIGTERM closes every socket with code 1012 and stops within 10 seconds; a second one stops at once.`
+	return `Starts a page at / that logs in and opens an authenticated echo socket, and the API as forms at /docs.
+Without --users it is a demonstration, whose only user is "test" with the password "test". Ctrl-C or SIGTERM closes every socket with code 1012 and stops within 10 seconds; a second one stops at once. Logins and logouts survive a restart.`
 }
 
 // Validate checks what the flags mean, in the words of the flags.
 func (c *serveCmd) Validate() error {
 	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if c.AccessTTL < time.Second || c.AccessTTL%time.Second != 0 {
-		faults = append(faults, fmt.Errorf("--access-ttl=%s: must be whole seconds, at least 1s", c.AccessTTL))
+		fault("--access-ttl=%s: must be whole seconds, at least 1s", c.AccessTTL)
 	}
 	if c.RefreshTTL <= c.AccessTTL || c.RefreshTTL > gateway.MaxTTL || c.RefreshTTL%time.Second != 0 {
-		faults = append(faults, fmt.Errorf("--refresh-ttl=%s: must be whole seconds, longer than --access-ttl=%s, and at most %s", c.RefreshTTL, c.AccessTTL, gateway.MaxTTL))
+		fault("--refresh-ttl=%s: must be whole seconds, longer than --access-ttl=%s, and at most %s", c.RefreshTTL, c.AccessTTL, gateway.MaxTTL)
+	}
+	if c.SessionTTL < c.RefreshTTL || c.SessionTTL > gateway.MaxSessionTTL || c.SessionTTL%time.Second != 0 {
+		fault("--session-ttl=%s: must be whole seconds, at least --refresh-ttl=%s, and at most %s", c.SessionTTL, c.RefreshTTL, gateway.MaxSessionTTL)
+	}
+	if c.RefreshGrace < 0 || c.RefreshGrace > gateway.MaxRefreshGrace {
+		fault("--refresh-grace=%s: must be from 0s to %s", c.RefreshGrace, gateway.MaxRefreshGrace)
+	}
+	if c.MaxSockets < 0 {
+		fault("--max-sockets=%d: must be 0, for no limit, or more", c.MaxSockets)
+	}
+	if c.Users != "" && c.InsecureDemoUser {
+		fault("--insecure-demo-user: with --users there is no such user; leave one of the two out")
 	}
 	for _, o := range c.Origin {
-		if err := gateway.CheckOrigin(o); err != nil {
-			faults = append(faults, fmt.Errorf("--origin: %w", err))
+		if err := wsauth.CheckOrigin(o); err != nil {
+			fault("--origin: %w", err)
 		}
 	}
 	return errors.Join(faults...)
 }
 
 // Run serves until ctx is done.
-func (c *serveCmd) Run(ctx context.Context) error {
+func (c *serveCmd) Run(ctx context.Context) (err error) {
 	log := c.logger()
 	listener, err := listen(ctx, c.Addr)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	if !c.InsecureDemoUser && !onLoopback(listener) {
-		return fmt.Errorf("other machines can reach %s, and everybody knows the password of the user test: listen on this machine only (--addr=127.0.0.1:8000), or allow it with --insecure-demo-user", c.Addr)
+	if c.Users == "" && !c.InsecureDemoUser && !onLoopback(listener) {
+		return fmt.Errorf("other machines can reach %s, and everybody knows the password of the user test: name your users with --users=FILE, listen on this machine only (--addr=127.0.0.1:8000), or allow it with --insecure-demo-user", c.Addr)
 	}
-	key, path, err := c.key()
+	dir, err := folder(c.Data)
 	if err != nil {
 		return err
 	}
-	g, err := gateway.New(gateway.Config{
+	key, err := loadKey(dir)
+	if err != nil {
+		return err
+	}
+	var users *userFile
+	if c.Users != "" {
+		if users, err = openUsers(c.Users, dir, log); err != nil {
+			return err
+		}
+	}
+	state, err := openStore(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, state.Close()) }()
+	g, err := gateway.New(c.config(key, state, users, log))
+	if err != nil {
+		return err
+	}
+	if err := begin(ctx, g, users, filepath.Join(dir, seenName)); err != nil {
+		return errors.Join(err, g.Shutdown(ctx))
+	}
+	if users == nil {
+		log.Warn("demonstration: everybody may log in", "user", "test", "password", "test")
+	} else {
+		log.Info("users", "file", c.Users, "users", users.Len())
+		defer users.follow(ctx, g)()
+	}
+	log.Info("listening", "url", "http://"+reachable(listener)+"/", "addr", listener.Addr().String(), "data", dir,
+		"access_ttl", c.AccessTTL, "refresh_ttl", c.RefreshTTL, "session_ttl", c.SessionTTL, "refresh_grace", c.RefreshGrace, "max_sockets", c.MaxSockets)
+	return g.Serve(ctx, listener)
+}
+
+// config is what the flags say, where 0 means none and not the default.
+func (c *serveCmd) config(key *token.Key, state store.Store, users *userFile, log *slog.Logger) gateway.Config {
+	config := gateway.Config{
 		Key:          key,
 		Authenticate: gateway.DemoUser,
+		Store:        state,
 		AccessTTL:    c.AccessTTL,
 		RefreshTTL:   c.RefreshTTL,
+		SessionTTL:   c.SessionTTL,
+		RefreshGrace: cmp.Or(c.RefreshGrace, -1),
+		MaxSockets:   cmp.Or(c.MaxSockets, -1),
 		Origins:      c.Origin,
 		Logger:       log,
-	})
-	if err != nil {
-		return err
 	}
-	log.Warn("demonstration: everybody may log in", "user", "test", "password", "test")
-	log.Info("listening", "url", "http://"+reachable(listener)+"/", "addr", listener.Addr().String(), "key", path, "access_ttl", c.AccessTTL, "refresh_ttl", c.RefreshTTL)
-	return g.Serve(ctx, listener)
+	if users != nil {
+		config.Authenticate = users.Authenticate
+	}
+	return config
 }
 
 func (c *serveCmd) logger() *slog.Logger {
@@ -86,36 +142,6 @@ func (c *serveCmd) logger() *slog.Logger {
 		return slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, nil))
-}
-
-// key reads the signing key of the data folder, or makes it. It returns the file's path too.
-func (c *serveCmd) key() (*token.Key, string, error) {
-	dir := c.Data
-	if dir == "" {
-		var err error
-		if dir, err = dataDir(); err != nil {
-			return nil, "", fmt.Errorf("no folder for the key: %w; name one with --data", err)
-		}
-	}
-	path := filepath.Join(dir, "key.jwk")
-	data, _, err := keyfile.LoadOrCreate(path, newKey)
-	if err != nil {
-		return nil, "", err
-	}
-	key, err := token.ParseJWK(data, token.KeyOptions{})
-	if err != nil {
-		return nil, "", fmt.Errorf("%s holds no key: %w; remove it to have a new one made, which ends every login", path, err)
-	}
-	return key, path, nil
-}
-
-// newKey makes a random key as a JSON Web Key.
-func newKey() ([]byte, error) {
-	key, err := token.GenerateKey(token.HS256)
-	if err != nil {
-		return nil, err
-	}
-	return key.JWK(), nil
 }
 
 // listen opens the address, and says what to do when it cannot.

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// patience is how long a client waits for an answer.
+const patience = 20 * time.Second
+
+// A client is one session with the server of a script, and a socket of it.
+type client struct {
+	url          string
+	access       string
+	refreshToken string
+	conn         *websocket.Conn
+}
+
+// clientCmd makes a command of a method: the first argument names the client, unless it is left out.
+func clientCmd(method func(c *client, ctx context.Context, args []string) error) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, fails bool, args []string) {
+		s := theServer(ts)
+		name := ""
+		if len(args) > 0 && len(args) != 2 {
+			name, args = args[0], args[1:]
+		}
+		c := s.clients[name]
+		if c == nil {
+			c = &client{}
+			s.clients[name] = c
+		}
+		c.url = s.url
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		err := method(c, ctx, args)
+		if conn := c.conn; conn != nil {
+			ts.Defer(func() { conn.CloseNow() })
+		}
+		switch {
+		case fails && err == nil:
+			ts.Fatalf("it was let in")
+		case !fails:
+			ts.Check(err)
+		}
+	}
+}
+
+func (c *client) login(ctx context.Context, args []string) error {
+	body, err := json.Marshal(map[string]string{"username": args[0], "password": args[1]})
+	if err != nil {
+		return err
+	}
+	return c.post(ctx, "/auth/login", "", string(body))
+}
+
+func (c *client) refresh(ctx context.Context, _ []string) error {
+	return c.post(ctx, "/auth/refresh", c.refreshToken, "")
+}
+
+func (c *client) logout(ctx context.Context, _ []string) error {
+	return c.post(ctx, "/auth/logout", c.access, "")
+}
+
+// post sends a request, and keeps the tokens of the answer.
+func (c *client) post(ctx context.Context, path, token, body string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+path, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode == http.StatusNoContent {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s %s", path, resp.Status, answer)
+	}
+	var tokens struct {
+		Access  string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
+	}
+	err = json.Unmarshal(answer, &tokens)
+	c.access, c.refreshToken = tokens.Access, tokens.Refresh
+	return err
+}
+
+// socket opens a socket and reads the welcome. A client that has no session logs in first.
+func (c *client) socket(ctx context.Context, _ []string) error {
+	if c.access == "" {
+		if err := c.login(ctx, []string{"test", "test"}); err != nil {
+			return err
+		}
+	}
+	conn, _, err := websocket.Dial(ctx, c.url+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + c.access}}})
+	if err != nil {
+		return err
+	}
+	c.conn = conn
+	_, _, err = c.conn.Read(ctx)
+	return err
+}
+
+func (c *client) echoed(ctx context.Context, _ []string) error {
+	if err := c.conn.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
+		return err
+	}
+	_, message, err := c.conn.Read(ctx)
+	if err == nil && string(message) != "hello" {
+		return fmt.Errorf("got %q, want hello", message)
+	}
+	return err
+}
+
+// closed reads until the close frame, past what the server tells of renewals.
+func (c *client) closed(ctx context.Context, args []string) error {
+	for {
+		_, _, err := c.conn.Read(ctx)
+		if err == nil {
+			continue
+		}
+		end, ok := errors.AsType[websocket.CloseError](err)
+		if !ok || strconv.Itoa(int(end.Code)) != args[0] || end.Reason != args[1] {
+			return fmt.Errorf("got %w, want close %v", err, args)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,31 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// errNoTerminal means an input that nobody types into.
+var errNoTerminal = errors.New("no terminal")
+
+// hideInput makes the terminal f not show what is typed, until show is called.
+func hideInput(f *os.File) (show func() error, err error) {
+	fd := int(f.Fd())
+	before, err := unix.IoctlGetTermios(fd, getTermios)
+	if err != nil {
+		return nil, errNoTerminal
+	}
+	hidden := *before
+	hidden.Lflag &^= unix.ECHO
+	hidden.Lflag |= unix.ICANON | unix.ISIG
+	hidden.Iflag |= unix.ICRNL
+	if err := unix.IoctlSetTermios(fd, setTermios, &hidden); err != nil {
+		return nil, fmt.Errorf("hide the password: %w", err)
+	}
+	return func() error { return unix.IoctlSetTermios(fd, setTermios, before) }, nil
+}

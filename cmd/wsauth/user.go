@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"wsauth/internal/password"
+)
+
+// A userCmd manages a file of users.
+type userCmd struct {
+	Hash   userHashCmd   `cmd:"" help:"Print a line for a file of users, as name:hash."`
+	Add    userAddCmd    `cmd:"" help:"Add a user, or give one another password."`
+	Remove userRemoveCmd `cmd:"" help:"Remove a user."`
+	List   userListCmd   `cmd:"" help:"Print the names of the users."`
+}
+
+// Help is the text under "wsauth user --help".
+func (userCmd) Help() string {
+	return `The password is asked for twice on a terminal, and is one line of standard input otherwise. A server that runs takes a change when it gets SIGHUP, and logs out at once who was removed or has another password.`
+}
+
+type userHashCmd struct {
+	Name string `arg:"" help:"The user's name."`
+}
+
+// Run prints the line.
+func (c *userHashCmd) Run(ctx context.Context) error {
+	user, err := newUser(ctx, c.Name)
+	if err != nil {
+		return err
+	}
+	fmt.Println(user.Name + ":" + user.Hash.Text())
+	return nil
+}
+
+type userAddCmd struct {
+	File string `arg:"" help:"The file of users, made if it is not there."`
+	Name string `arg:"" help:"The user's name."`
+}
+
+// Run writes the file.
+func (c *userAddCmd) Run(ctx context.Context) error {
+	users, err := readUsers(c.File)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	user, err := newUser(ctx, c.Name)
+	if err != nil {
+		return err
+	}
+	if at := indexOf(users, c.Name); at >= 0 {
+		users[at] = user
+	} else {
+		users = append(users, user)
+	}
+	return writeUsers(c.File, users)
+}
+
+type userRemoveCmd struct {
+	File string `arg:"" help:"The file of users."`
+	Name string `arg:"" help:"The user's name."`
+}
+
+// Run writes the file.
+func (c *userRemoveCmd) Run() error {
+	users, err := readUsers(c.File)
+	if err != nil {
+		return err
+	}
+	at := indexOf(users, c.Name)
+	if at < 0 {
+		return fmt.Errorf("%s has no user %q", c.File, c.Name)
+	}
+	return writeUsers(c.File, slices.Delete(users, at, at+1))
+}
+
+type userListCmd struct {
+	File string `arg:"" help:"The file of users."`
+}
+
+// Run prints the names.
+func (c *userListCmd) Run() error {
+	users, err := readUsers(c.File)
+	for _, u := range users {
+		fmt.Println(u.Name)
+	}
+	return err
+}
+
+func readUsers(path string) ([]password.User, error) {
+	list, err := password.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return list.Users(), nil
+}
+
+func writeUsers(path string, users []password.User) error {
+	list, err := password.NewList(users)
+	if err != nil {
+		return err
+	}
+	return password.WriteFile(path, list)
+}
+
+func indexOf(users []password.User, name string) int {
+	return slices.IndexFunc(users, func(u password.User) bool { return u.Name == name })
+}
+
+// newUser asks for a password.
+func newUser(ctx context.Context, name string) (password.User, error) {
+	if err := password.CheckName(name); err != nil {
+		return password.User{}, err
+	}
+	secret, err := askPassword(ctx)
+	if err != nil {
+		return password.User{}, err
+	}
+	hash, err := password.New(secret)
+	return password.User{Name: name, Hash: hash}, err
+}
