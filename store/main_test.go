@@ -12,17 +12,21 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// TestMemoryKeepsTheContract runs the suites in a bubble, and in real time as
+// for stores whose time is not the test's.
 func TestMemoryKeepsTheContract(t *testing.T) {
-	storetest.Revocations(t, storetest.Config{
-		Open: func(*testing.T) store.Revocations { return store.NewMemory(0) },
-		Run:  synctest.Test,
-	})
-}
-
-// TestMemoryInRealTime: the suite runs outside of a bubble too, as for stores
-// whose time is not the test's.
-func TestMemoryInRealTime(t *testing.T) {
-	storetest.Revocations(t, storetest.Config{
-		Open: func(*testing.T) store.Revocations { return store.NewMemory(0) },
-	})
+	for name, run := range map[string]func(*testing.T, func(*testing.T)){"bubble": synctest.Test, "real time": nil} {
+		config := storetest.Config[store.Store]{
+			Open: func(*testing.T) store.Store { return store.NewMemory(0) },
+			OpenSmall: func(*testing.T) store.Store {
+				return store.NewMemoryWithin(store.Limits{Revocations: 3, Tickets: 3, Families: 3})
+			},
+			Run: run,
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Run("revocations", func(t *testing.T) { storetest.Revocations(t, config) })
+			t.Run("tickets", func(t *testing.T) { storetest.Tickets(t, config) })
+			t.Run("families", func(t *testing.T) { storetest.Families(t, config) })
+		})
+	}
 }

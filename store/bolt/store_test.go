@@ -38,19 +38,23 @@ func inAMinute(id string) store.Revocation {
 
 func TestStoreKeepsTheContract(t *testing.T) {
 	for name, run := range map[string]func(*testing.T, func(*testing.T)){"bubble": synctest.Test, "real time": nil} {
+		config := storetest.Config[*Store]{
+			Open: func(t *testing.T) *Store { return open(t, newPath(t), Options{}) },
+			OpenSmall: func(t *testing.T) *Store {
+				return open(t, newPath(t), Options{Limits: store.Limits{Revocations: 3, Tickets: 3, Families: 3}})
+			},
+			Reopen: func(t *testing.T, s *Store) *Store {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				return open(t, s.path, Options{})
+			},
+			Run: run,
+		}
 		t.Run(name, func(t *testing.T) {
-			storetest.Revocations(t, storetest.Config{
-				Open: func(t *testing.T) store.Revocations { return open(t, newPath(t), Options{}) },
-				Reopen: func(t *testing.T, log store.Revocations) store.Revocations {
-					s := log.(*Store)
-					path := s.db.Path()
-					if err := s.Close(); err != nil {
-						t.Fatal(err)
-					}
-					return open(t, path, Options{})
-				},
-				Run: run,
-			})
+			t.Run("revocations", func(t *testing.T) { storetest.Revocations(t, config) })
+			t.Run("tickets", func(t *testing.T) { storetest.Tickets(t, config) })
+			t.Run("families", func(t *testing.T) { storetest.Families(t, config) })
 		})
 	}
 }

@@ -1,3 +1,3 @@
-// Package storetest is the suite that every store of wsauth passes, for stores
-// of your own too. See [Revocations].
+// Package storetest is the suites that every store of wsauth passes, for stores
+// of your own too: [Revocations], [Tickets] and [Families].
 package storetest

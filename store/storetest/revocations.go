@@ -8,58 +8,35 @@ import (
 	"wsauth/store"
 )
 
-// Config says how the suite gets at a log of revocations.
-type Config struct {
-	// Open opens an empty log that holds at least 3,000 revocations, and has
-	// it closed at the end of the test. Required.
-	Open func(t *testing.T) store.Revocations
-
-	// Reopen closes a log of Open and opens it again, as after a restart.
-	// Nil: the log does not outlive its process, and that is not tested.
-	Reopen func(t *testing.T, log store.Revocations) store.Revocations
-
-	// Run runs the body of a test. Where it is [testing/synctest.Test], the
-	// suite also tests what happens as time passes; a log whose time is not
-	// that of the test leaves it nil.
-	Run func(t *testing.T, body func(*testing.T))
-}
-
-// Revocations tests that a log keeps the contract of [store.Revocations].
-func Revocations(t *testing.T, c Config) {
-	run := c.Run
-	if run == nil {
-		run = func(t *testing.T, body func(*testing.T)) { body(t) }
-	}
-	for name, body := range map[string]func(*testing.T, store.Revocations){
-		"empty":        testEmpty,
-		"order":        testOrder,
-		"idempotence":  testIdempotence,
-		"canonical":    testCanonical,
-		"invalid":      testInvalid,
-		"gone":         testGone,
-		"paging":       testPaging,
-		"cursors":      testCursors,
-		"wait":         testWait,
-		"cancellation": testCancellation,
-		"concurrency":  testConcurrency,
-	} {
-		t.Run(name, func(t *testing.T) {
-			run(t, func(t *testing.T) { body(t, c.Open(t)) })
-		})
-	}
-	t.Run("another log", func(t *testing.T) {
-		run(t, func(t *testing.T) { testAnotherLog(t, c.Open(t), c.Open(t)) })
+// Revocations tests that a store keeps the contract of [store.Revocations].
+func Revocations[S store.Revocations](t *testing.T, c Config[S]) {
+	c.each(t, map[string]func(*testing.T, S){
+		"empty":        on[S](testEmpty),
+		"order":        on[S](testOrder),
+		"idempotence":  on[S](testIdempotence),
+		"canonical":    on[S](testCanonical),
+		"invalid":      on[S](testInvalid),
+		"gone":         on[S](testGone),
+		"paging":       on[S](testPaging),
+		"cursors":      on[S](testCursors),
+		"wait":         on[S](testWait),
+		"cancellation": on[S](testCancellation),
+		"concurrency":  on[S](testConcurrency),
+		"another log":  func(t *testing.T, one S) { testAnotherLog(t, one, c.Open(t)) },
 	})
 	if c.Run != nil {
-		t.Run("expiry", func(t *testing.T) {
-			run(t, func(t *testing.T) { testExpiry(t, c.Open(t)) })
-		})
+		c.each(t, map[string]func(*testing.T, S){"expiry": on[S](testExpiry)})
 	}
 	if c.Reopen != nil {
-		t.Run("restart", func(t *testing.T) {
-			run(t, func(t *testing.T) { testRestart(t, c.Open(t), c.Reopen) })
-		})
+		c.each(t, map[string]func(*testing.T, S){"restart": func(t *testing.T, s S) {
+			testRestart(t, s, func() store.Revocations { return c.Reopen(t, s) })
+		}})
 	}
+}
+
+// on makes a test of a contract one of a store that keeps it.
+func on[S store.Revocations](body func(*testing.T, store.Revocations)) func(*testing.T, S) {
+	return func(t *testing.T, s S) { body(t, s) }
 }
 
 // expires is when most revocations of the suite expire, a moment that is always

@@ -1,0 +1,221 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"wsauth/store"
+)
+
+func testFamilyRotation(t *testing.T, s store.Families) {
+	other := family("b", "ann")
+	begin(t, s, family("a", "ann"), other)
+	want := family("a", "ann")
+	for n := range 5 {
+		before := time.Now().Truncate(time.Millisecond)
+		r := rotation("a", fmt.Sprint(n), fmt.Sprint(n+1))
+		r.Expires = expires.Add(-time.Hour + time.Duration(n)*time.Second + 999_999)
+		got := wantRotated(t, s, r, r.To)
+		if got.Rotated.Before(before) || got.Rotated.After(time.Now()) {
+			t.Errorf("rotated at %v, now it is %v", got.Rotated, time.Now())
+		}
+		want.Current, want.Previous, want.Remote, want.Agent = r.To, r.From, r.Remote, r.Agent
+		want.Rotated, want.Expires = got.Rotated.Truncate(time.Millisecond), r.Expires.Truncate(time.Millisecond)
+		if got != want {
+			t.Errorf("%+v\nwant %+v", got, want)
+		}
+		wantListed(t, s, "ann", want, other)
+	}
+	wantNoFamily(t, s, store.Family{ID: "never", Current: "0", Subject: "ann"})
+}
+
+// testFamilyGrace: the token before may be presented again, and gets what the
+// first time got; nothing else moves.
+func testFamilyGrace(t *testing.T, s store.Families) {
+	begin(t, s, family("a", "ann"))
+	first := wantRotated(t, s, rotation("a", "0", "1"), "1")
+	for n := range 3 {
+		again := rotation("a", "0", fmt.Sprint("other ", n))
+		again.Remote, again.Agent = fmt.Sprint("address ", n), fmt.Sprint("agent ", n)
+		again.Expires = expires.Add(-time.Hour)
+		got := wantRotated(t, s, again, "1")
+		first.Remote, first.Agent = again.Remote, again.Agent
+		if got != first {
+			t.Errorf("%+v\nwant %+v", got, first)
+		}
+		wantListed(t, s, "ann", first)
+	}
+	wantRotated(t, s, rotation("a", "1", "2"), "2")
+	wantRotated(t, s, rotation("a", "1", "3"), "2")
+}
+
+// testFamilyReuse: any token but the last two ends the family, and no other.
+func testFamilyReuse(t *testing.T, s store.Families) {
+	other := family("other", "ann")
+	begin(t, s, other)
+	for name, from := range map[string]string{"the one before the last two": "0", "one that never was": "x", "one that was refused": "refused"} {
+		begin(t, s, family("a", "ann"))
+		wantRotated(t, s, rotation("a", "0", "1"), "1")
+		wantRotated(t, s, rotation("a", "1", "2"), "2")
+		was := wantRotated(t, s, rotation("a", "1", "refused"), "2")
+		t.Log(name)
+		wantReused(t, s, rotation("a", from, "3"), was)
+		wantListed(t, s, "ann", other)
+	}
+	begin(t, s, family("a", "ann"))
+	wantReused(t, s, rotation("a", "1", "2"), family("a", "ann"))
+	wantRotated(t, s, rotation("other", "0", "1"), "1")
+}
+
+// testFamilyNoGrace: without a grace the token before is a reuse at once.
+func testFamilyNoGrace(t *testing.T, s store.Families) {
+	for _, grace := range []time.Duration{0, -time.Hour} {
+		begin(t, s, family("a", "ann"))
+		was := wantRotated(t, s, rotation("a", "0", "1"), "1")
+		again := rotation("a", "0", "2")
+		again.Grace = grace
+		wantReused(t, s, again, was)
+	}
+}
+
+// testFamilyGraceIsUp: the grace is of the rotation, and presenting the token
+// again does not make it longer.
+func testFamilyGraceIsUp(t *testing.T, s store.Families) {
+	begin(t, s, family("a", "ann"), family("b", "ann"))
+	again := rotation("a", "0", "2")
+	again.Grace = 10 * time.Second
+	was := wantRotated(t, s, rotation("a", "0", "1"), "1")
+	for range 2 {
+		time.Sleep(time.Until(was.Rotated.Add(again.Grace)) / 2)
+		was = wantRotated(t, s, again, "1")
+	}
+	time.Sleep(time.Until(was.Rotated.Add(again.Grace)))
+	was = wantRotated(t, s, again, "1")
+	time.Sleep(time.Millisecond)
+	wantReused(t, s, again, was)
+
+	was = wantRotated(t, s, rotation("b", "0", "1"), "1")
+	time.Sleep(time.Hour)
+	again.ID = "b"
+	wantReused(t, s, again, was)
+}
+
+// testFamilyParallel: of 100 calls with one token, on three nodes, one replaces
+// it, and all get the same.
+func testFamilyParallel(t *testing.T, nodes []store.Families) {
+	begin(t, nodes[0], family("a", "ann"))
+	const rounds, calls = 10, 100
+	from := "0"
+	for round := range rounds {
+		var currents sync.Map
+		var wg sync.WaitGroup
+		for call := range calls {
+			wg.Go(func() {
+				f, err := nodes[call%len(nodes)].RotateFamily(t.Context(), rotation("a", from, fmt.Sprintf("%d-%d", round, call)))
+				if err != nil || f.Previous != from {
+					t.Errorf("RotateFamily from %s: %+v, %v", from, f, err)
+				}
+				currents.Store(f.Current, true)
+			})
+		}
+		wg.Wait()
+		n := 0
+		currents.Range(func(current, _ any) bool { n++; from = current.(string); return true })
+		if n != 1 {
+			t.Fatalf("%d tokens in the place of one", n)
+		}
+	}
+}
+
+// testFamilyParallelReuse: without a grace, of many calls with one token one
+// rotates, one finds the reuse, and the others nothing.
+func testFamilyParallelReuse(t *testing.T, nodes []store.Families) {
+	const rounds, calls = 10, 20
+	for round := range rounds {
+		f := family(fmt.Sprint(round), "ann")
+		begin(t, nodes[0], f)
+		var rotated, reused, missing atomic.Int64
+		var wg sync.WaitGroup
+		for call := range calls {
+			wg.Go(func() {
+				r := rotation(f.ID, "0", fmt.Sprint("next ", call))
+				r.Grace = 0
+				switch _, err := nodes[call%len(nodes)].RotateFamily(t.Context(), r); {
+				case err == nil:
+					rotated.Add(1)
+				case errors.Is(err, store.ErrReused):
+					reused.Add(1)
+				case errors.Is(err, store.ErrNotFound):
+					missing.Add(1)
+				default:
+					t.Errorf("RotateFamily: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if rotated.Load() != 1 || reused.Load() != 1 || missing.Load() != calls-2 {
+			t.Errorf("%d rotated, %d reused, %d found nothing", rotated.Load(), reused.Load(), missing.Load())
+		}
+		wantNoFamily(t, nodes[0], f)
+	}
+}
+
+// testFamilyParallelBegin: of many calls that begin one family, one does.
+func testFamilyParallelBegin(t *testing.T, nodes []store.Families) {
+	for round := range 10 {
+		var begun atomic.Int64
+		var wg sync.WaitGroup
+		for call := range 20 {
+			wg.Go(func() {
+				switch err := nodes[call%len(nodes)].BeginFamily(t.Context(), family(fmt.Sprint(round), fmt.Sprint("subject ", call))); {
+				case err == nil:
+					begun.Add(1)
+				case !errors.Is(err, store.ErrInvalid):
+					t.Errorf("BeginFamily: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if begun.Load() != 1 {
+			t.Errorf("%d families of one ID", begun.Load())
+		}
+	}
+}
+
+// testFamilyParallelChanges: families that are used at the same time do not
+// meet, and each ends as its own calls say.
+func testFamilyParallelChanges(t *testing.T, nodes []store.Families) {
+	const families, steps = 20, 10
+	var wg sync.WaitGroup
+	for n := range families {
+		wg.Go(func() {
+			s := nodes[n%len(nodes)]
+			f := family(fmt.Sprintf("%02d", n), "ann")
+			if err := s.BeginFamily(t.Context(), f); err != nil {
+				t.Errorf("BeginFamily: %v", err)
+			}
+			for step := range steps {
+				wantRotated(t, s, rotation(f.ID, fmt.Sprint(step), fmt.Sprint(step+1)), fmt.Sprint(step+1))
+			}
+			if n%2 == 1 {
+				if err := s.EndFamily(t.Context(), f.ID); err != nil {
+					t.Errorf("EndFamily: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	all, err := nodes[0].ListFamilies(t.Context(), "ann")
+	if err != nil || len(all) != families/2 {
+		t.Errorf("%d families, %v", len(all), err)
+	}
+	for i, f := range all {
+		if f.ID != fmt.Sprintf("%02d", 2*i) || f.Current != fmt.Sprint(steps) || f.Previous != fmt.Sprint(steps-1) {
+			t.Errorf("family %d is %+v", i, f)
+		}
+	}
+}

@@ -1,0 +1,255 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"wsauth/store"
+)
+
+// Tickets tests that a store keeps the contract of [store.Tickets].
+func Tickets[S store.Tickets](t *testing.T, c Config[S]) {
+	c.each(t, map[string]func(*testing.T, S){
+		"L9 replay":      func(t *testing.T, s S) { testTicketOnce(t, s) },
+		"values":         func(t *testing.T, s S) { testTicketValues(t, s) },
+		"invalid":        func(t *testing.T, s S) { testTicketInvalid(t, s) },
+		"L11 expired":    func(t *testing.T, s S) { testTicketExpired(t, s) },
+		"cancellation":   func(t *testing.T, s S) { testTicketCancellation(t, s) },
+		"L10 race":       func(t *testing.T, s S) { testTicketRace(t, ticketNodes(c.nodes(t, s))) },
+		"put race":       func(t *testing.T, s S) { testTicketPutRace(t, ticketNodes(c.nodes(t, s))) },
+	})
+	if c.Run != nil {
+		c.each(t, map[string]func(*testing.T, S){
+			"L11 expiry": func(t *testing.T, s S) { testTicketExpiry(t, s) },
+		})
+	}
+	if c.Reopen != nil {
+		c.each(t, map[string]func(*testing.T, S){"L9 restart": func(t *testing.T, s S) {
+			testTicketRestart(t, s, func() store.Tickets { return c.Reopen(t, s) })
+		}})
+	}
+	if c.OpenSmall != nil {
+		t.Run("full", func(t *testing.T) {
+			c.run(t, func(t *testing.T) { testTicketFull(t, c.OpenSmall(t)) })
+		})
+	}
+}
+
+func ticketNodes[S store.Tickets](nodes [3]S) (all []store.Tickets) {
+	for _, s := range nodes {
+		all = append(all, s)
+	}
+	return all
+}
+
+func ticketKey(name string) store.TicketKey { return sha256.Sum256([]byte(name)) }
+
+func put(t *testing.T, s store.Tickets, name, value string) {
+	t.Helper()
+	if err := s.PutTicket(t.Context(), ticketKey(name), []byte(value), expires); err != nil {
+		t.Fatalf("PutTicket %s: %v", name, err)
+	}
+}
+
+// wantTaken takes a ticket, and asserts its value.
+func wantTaken(t *testing.T, s store.Tickets, name, want string) {
+	t.Helper()
+	if got, err := s.TakeTicket(t.Context(), ticketKey(name)); err != nil || string(got) != want {
+		t.Errorf("TakeTicket %s: %.40q, %v, want %.40q", name, got, err, want)
+	}
+}
+
+// wantNoTicket asserts that there is none, and that no value comes with that.
+func wantNoTicket(t *testing.T, s store.Tickets, name string) {
+	t.Helper()
+	if got, err := s.TakeTicket(t.Context(), ticketKey(name)); !errors.Is(err, store.ErrNotFound) || got != nil {
+		t.Errorf("TakeTicket %s: %.40q, %v, want ErrNotFound", name, got, err)
+	}
+}
+
+func testTicketOnce(t *testing.T, s store.Tickets) {
+	wantNoTicket(t, s, "a")
+	put(t, s, "a", "one")
+	put(t, s, "b", "two")
+	wantTaken(t, s, "a", "one")
+	wantNoTicket(t, s, "a")
+	wantNoTicket(t, s, "a")
+	wantTaken(t, s, "b", "two")
+	wantNoTicket(t, s, "b")
+	put(t, s, "a", "again")
+	wantTaken(t, s, "a", "again")
+	wantNoTicket(t, s, "a")
+}
+
+// testTicketValues: any bytes come back as they were, whatever becomes of the
+// slices meanwhile.
+func testTicketValues(t *testing.T, s store.Tickets) {
+	put(t, s, "empty", "")
+	put(t, s, "binary", "\x00\xff\n\r\"")
+	put(t, s, "long", string(bytes.Repeat([]byte{'x'}, store.MaxTicketValue)))
+	wantTaken(t, s, "empty", "")
+	wantTaken(t, s, "binary", "\x00\xff\n\r\"")
+	wantTaken(t, s, "long", string(bytes.Repeat([]byte{'x'}, store.MaxTicketValue)))
+
+	value := []byte("value")
+	if err := s.PutTicket(t.Context(), ticketKey("copied"), value, expires); err != nil {
+		t.Fatal(err)
+	}
+	copy(value, "other")
+	wantTaken(t, s, "copied", "value")
+}
+
+// testTicketInvalid: what is refused changes nothing.
+func testTicketInvalid(t *testing.T, s store.Tickets) {
+	long := make([]byte, store.MaxTicketValue+1)
+	if err := s.PutTicket(t.Context(), ticketKey("long"), long, expires); !errors.Is(err, store.ErrInvalid) {
+		t.Errorf("too long: %v, want ErrInvalid", err)
+	}
+	wantNoTicket(t, s, "long")
+	put(t, s, "a", "first")
+	if err := s.PutTicket(t.Context(), ticketKey("a"), []byte("second"), expires); !errors.Is(err, store.ErrInvalid) {
+		t.Errorf("a key that is there: %v, want ErrInvalid", err)
+	}
+	wantTaken(t, s, "a", "first")
+	wantNoTicket(t, s, "a")
+}
+
+// testTicketExpired: it is no error to put what has expired, and there is none.
+func testTicketExpired(t *testing.T, s store.Tickets) {
+	for name, moment := range map[string]time.Time{"just": time.Now(), "long ago": time.Now().Add(-time.Hour), "never": {}} {
+		if err := s.PutTicket(t.Context(), ticketKey(name), nil, moment); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		wantNoTicket(t, s, name)
+	}
+}
+
+func testTicketCancellation(t *testing.T, s store.Tickets) {
+	put(t, s, "a", "value")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		if err := s.PutTicket(ctx, ticketKey("b"), nil, expires); !errors.Is(err, context.Canceled) {
+			t.Fatalf("PutTicket: %v", err)
+		}
+		if got, err := s.TakeTicket(ctx, ticketKey("a")); !errors.Is(err, context.Canceled) || got != nil {
+			t.Fatalf("TakeTicket: %q, %v", got, err)
+		}
+	}
+	wantNoTicket(t, s, "b")
+	wantTaken(t, s, "a", "value")
+}
+
+// testTicketRace: of 100 calls for each of 100 tickets, on three nodes, one
+// gets it.
+func testTicketRace(t *testing.T, nodes []store.Tickets) {
+	const tickets, calls = 100, 100
+	for n := range tickets {
+		put(t, nodes[0], fmt.Sprint(n), fmt.Sprint("value ", n))
+	}
+	var winners [tickets]atomic.Int64
+	var wg sync.WaitGroup
+	for call := range calls {
+		wg.Go(func() {
+			for i := range tickets {
+				n := (i + call/10) % tickets // ten at a time meet at each ticket
+				value, err := nodes[call%len(nodes)].TakeTicket(t.Context(), ticketKey(fmt.Sprint(n)))
+				switch {
+				case err == nil:
+					winners[n].Add(1)
+					if string(value) != fmt.Sprint("value ", n) {
+						t.Errorf("ticket %d is %q", n, value)
+					}
+				case !errors.Is(err, store.ErrNotFound) || value != nil:
+					t.Errorf("ticket %d: %q, %v", n, value, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for n := range winners {
+		if got := winners[n].Load(); got != 1 {
+			t.Errorf("ticket %d has %d winners", n, got)
+		}
+	}
+}
+
+// testTicketPutRace: of many calls that put one key, one does, and it is that
+// one's value which is taken.
+func testTicketPutRace(t *testing.T, nodes []store.Tickets) {
+	for round := range 20 {
+		key := ticketKey(fmt.Sprint(round))
+		var wg sync.WaitGroup
+		var put sync.Map
+		for call := range 20 {
+			wg.Go(func() {
+				value := fmt.Sprint(call)
+				err := nodes[call%len(nodes)].PutTicket(t.Context(), key, []byte(value), expires)
+				if err == nil {
+					put.Store(value, true)
+				} else if !errors.Is(err, store.ErrInvalid) {
+					t.Errorf("PutTicket: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		got, err := nodes[0].TakeTicket(t.Context(), key)
+		if _, ok := put.Load(string(got)); err != nil || !ok {
+			t.Errorf("took %q, %v", got, err)
+		}
+		put.Delete(string(got))
+		put.Range(func(value, _ any) bool { t.Errorf("%v was put too", value); return true })
+	}
+}
+
+// testTicketExpiry: a ticket is good until it expires, and not then.
+func testTicketExpiry(t *testing.T, s store.Tickets) {
+	moment := time.Now().Add(30 * time.Second).Truncate(time.Millisecond)
+	for _, name := range []string{"early", "late", "later"} {
+		if err := s.PutTicket(t.Context(), ticketKey(name), []byte(name), moment); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, s, "other", "value")
+	time.Sleep(time.Until(moment) - time.Millisecond)
+	wantTaken(t, s, "early", "early")
+	time.Sleep(time.Millisecond)
+	wantNoTicket(t, s, "late")
+	put(t, s, "late", "again")
+	wantTaken(t, s, "late", "again")
+	time.Sleep(24 * time.Hour)
+	wantNoTicket(t, s, "later")
+	wantTaken(t, s, "other", "value")
+}
+
+// testTicketRestart: what was taken stays taken, and the rest is there.
+func testTicketRestart(t *testing.T, s store.Tickets, reopen func() store.Tickets) {
+	put(t, s, "taken", "one")
+	put(t, s, "kept", "two")
+	wantTaken(t, s, "taken", "one")
+	s = reopen()
+	wantNoTicket(t, s, "taken")
+	wantTaken(t, s, "kept", "two")
+	wantNoTicket(t, s, "kept")
+}
+
+func testTicketFull(t *testing.T, s store.Tickets) {
+	for _, name := range []string{"a", "b", "c"} {
+		put(t, s, name, name)
+	}
+	if err := s.PutTicket(t.Context(), ticketKey("d"), nil, expires); !errors.Is(err, store.ErrFull) {
+		t.Errorf("full: %v, want ErrFull", err)
+	}
+	wantNoTicket(t, s, "d")
+	wantTaken(t, s, "b", "b")
+	put(t, s, "d", "d")
+	wantTaken(t, s, "a", "a")
+	wantTaken(t, s, "d", "d")
+}
