@@ -13,10 +13,12 @@
 const table = {
   1000: "done",
   1001: "wait", // going away
+  1009: "stop", // message_too_big
+  1011: "wait", // internal_error
   1012: "wait", // restarting
   1013: "wait", // rate_limited, store_unavailable
   3000: "refresh", // token_missing, token_invalid, token_expired, token_revoked, session_ended
-  3003: "stop", // not allowed: the reason says what
+  3003: "stop", // not allowed, or a request that is not valid: the reason says what
   3008: "retry", // auth_timeout
 };
 

@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
+	"wsauth"
 	"wsauth/client"
 )
 
@@ -72,5 +74,23 @@ func TestModulesImportEachOther(t *testing.T) {
 	})
 	if err != nil || found == 0 {
 		t.Errorf("%d imports: %v", found, err)
+	}
+}
+
+// The client does after each close code what a guard means by it.
+func TestAdviceIsTheGuards(t *testing.T) {
+	table, err := fs.ReadFile(client.Files(), "advice.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := map[wsauth.Advice]string{
+		wsauth.AdviceRenew: "refresh", wsauth.AdviceStop: "stop", wsauth.AdviceReconnect: "retry", wsauth.AdviceWait: "wait",
+	}
+	for _, reason := range wsauth.Reasons() {
+		outcome := reason.Outcome()
+		row := "\n  " + strconv.Itoa(outcome.Code) + `: "` + words[outcome.Advice] + `",`
+		if !strings.Contains(string(table), row) {
+			t.Errorf("advice.js has no line%s for %s", row, reason)
+		}
 	}
 }

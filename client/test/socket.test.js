@@ -165,7 +165,7 @@ test("3003: it stops and says why", async (t) => {
 });
 
 test("the codes that ask for another try", async (t) => {
-  for (const [code, limit] of [[1006, 1000], [1011, 1000], [3008, 1000], [1001, 4000], [1012, 4000], [1013, 4000]]) {
+  for (const [code, limit] of [[1006, 1000], [3008, 1000], [4321, 1000], [1001, 4000], [1011, 4000], [1012, 4000], [1013, 4000]]) {
     await t.test(String(code), async (t) => {
       t.mock.method(Math, "random", () => 0.5);
       const { clock, login, socket, states } = await opened(t);
@@ -208,7 +208,7 @@ test("a socket that ends at once counts as a failure", async (t) => {
   const { clock, states } = await begin(t);
   for (let i = 0; i < 4; i++) {
     FakeSocket.last.welcome();
-    FakeSocket.last.end(1011);
+    FakeSocket.last.end(1006);
     await clock.go(8000);
   }
   assert.deepEqual(states.filter((s) => s.state === "waiting").map((s) => Math.round(s.retryIn)), [1000, 2000, 4000, 8000]);
