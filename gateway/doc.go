@@ -2,12 +2,20 @@
 // pass. In this form it is a demonstration: what it guards is an echo socket, and two pages show to a person what happens to
 // that socket and why.
 //
-//	POST /auth/login     a name and a password for an access and a refresh token
-//	POST /auth/refresh   a refresh token for a new access token
-//	POST /auth/logout    ends the session: its tokens are refused, until the server restarts
-//	GET  /auth/session   the claims of an access token
-//	GET  /ws             the guarded echo socket
-//	GET  /, /docs        the page, and the API as forms (described by /openapi.json)
+// A session is a login. It is a family of refresh tokens in the store ([Config].Store), whose name is the sid of all its tokens:
+// each refresh exchanges the refresh token, and what ends the session is a revocation of its sid.
+//
+//	POST   /auth/login              a name and a password for an access and a refresh token: a session begins
+//	POST   /auth/refresh            a refresh token for new tokens; open sockets live on with them
+//	POST   /auth/fresh              the password again, for an access token that is fresh
+//	POST   /auth/ticket             an access token for a ticket that opens one socket
+//	POST   /auth/logout             ends the session, with its tokens and sockets
+//	POST   /auth/logout-everywhere  ends every session of the user
+//	GET    /auth/sessions           the sessions of the user, and their sockets
+//	DELETE /auth/sessions/{sid}     ends one of them
+//	GET    /auth/session            the claims of an access token
+//	GET    /ws                      the guarded echo socket
+//	GET    /, /docs                 the page, and the API as forms (described by /openapi.json)
 //
 // routes.go has the whole table; every other file holds one of its handlers or one of the layers around them.
 package gateway

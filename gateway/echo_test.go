@@ -67,43 +67,6 @@ func (r *rig) message(conn *websocket.Conn) map[string]any {
 	return exchange{body: message}.decode(r.t)
 }
 
-func TestL1_ExpiryEndsTheSocket(t *testing.T) {
-	r := start(t, func(c *Config) { c.AccessTTL = time.Second })
-	access, _ := r.login()
-	conn := r.open("", bearer(access))
-	if _, err := r.read(conn); err != nil {
-		t.Fatal(err)
-	}
-	r.wantClose(conn, 3000, "token_expired")
-	r.wantClose(r.open("", bearer(access)), 3000, "token_expired")
-}
-
-// L2: a refresh keeps the socket, which is told so.
-func TestL2_RefreshExtendsTheSocket(t *testing.T) {
-	r := start(t, func(c *Config) { c.AccessTTL = 2 * time.Second })
-	access, refresh := r.login()
-	conn := r.open("", bearer(access))
-	before := r.wantIdentity(conn, "welcome")
-	for range 2 { // past the first expiry
-		time.Sleep(time.Until(before.Add(-500 * time.Millisecond)))
-		_, refresh = r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
-		v := r.message(conn)
-		after := time.Unix(int64(v["expires_at"].(float64)), 0)
-		if v["type"] != "renewed" || !after.After(before) {
-			t.Fatalf("got %v, want a renewal to after %v", v, before)
-		}
-		before = after
-	}
-	r.write(conn, "I live")
-	if got, err := r.read(conn); got != "I live" {
-		t.Fatal(got, err)
-	}
-	r.wantClose(conn, 3000, "token_expired")
-	if since := time.Since(before); since < 0 || since > time.Second {
-		t.Errorf("closed %v after the expiry", since)
-	}
-}
-
 func TestHandshakesThatAreRefused(t *testing.T) {
 	r := start(t)
 	access, refresh := r.login()

@@ -1,16 +1,15 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -34,6 +33,15 @@ type rig struct {
 // start serves a gateway on loopback until the test ends.
 func start(t *testing.T, change ...func(*Config)) *rig {
 	t.Helper()
+	l, err := Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serve(t, l, "http://"+l.Addr().String(), &http.Transport{}, change)
+}
+
+func serve(t *testing.T, l net.Listener, url string, transport *http.Transport, change []func(*Config)) *rig {
+	t.Helper()
 	key, err := token.GenerateKey(token.HS256)
 	if err != nil {
 		t.Fatal(err)
@@ -47,21 +55,17 @@ func start(t *testing.T, change ...func(*Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := Listen(t.Context(), "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, stop := context.WithCancel(context.Background())
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &rig{
-		t: t, g: g, url: "http://" + l.Addr().String(), log: log, stop: stop, served: make(chan error, 1),
+		t: t, g: g, url: url, log: log, stop: stop, served: make(chan error, 1),
 		client: &http.Client{
 			Jar:           jar,
 			Timeout:       10 * time.Second,
-			Transport:     &http.Transport{},
+			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
@@ -293,51 +297,5 @@ func wantProblem(t *testing.T, e exchange, status int, reason, detail string) {
 	}
 	if got, _ := v["detail"].(string); !strings.Contains(got, detail) || got == "" {
 		t.Errorf("detail %q, want %q in it", got, detail)
-	}
-}
-
-// A logBuffer collects a log; it is safe for concurrent use.
-type logBuffer struct {
-	mu    sync.Mutex
-	buf   bytes.Buffer
-	grown chan struct{} // closed at the next write; nil when nobody waits
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.grown != nil {
-		close(l.grown)
-		l.grown = nil
-	}
-	return l.buf.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-// waitFor returns when the log holds text: the end of a socket is logged after the client has seen it.
-func (l *logBuffer) waitFor(t *testing.T, text string) {
-	t.Helper()
-	late := time.After(10 * time.Second)
-	for {
-		l.mu.Lock()
-		if strings.Contains(l.buf.String(), text) {
-			l.mu.Unlock()
-			return
-		}
-		if l.grown == nil {
-			l.grown = make(chan struct{})
-		}
-		grown := l.grown
-		l.mu.Unlock()
-		select {
-		case <-grown:
-		case <-late:
-			t.Fatalf("the log does not say %q: %s", text, l)
-		}
 	}
 }

@@ -50,11 +50,10 @@ func checkDocumented(t *testing.T, req *http.Request, e exchange) {
 		t.Fatal(err)
 	}
 	path := req.URL.Path
-	if strings.HasPrefix(path, "/assets/") {
-		path = "/assets/{file}"
-	}
-	if strings.HasPrefix(path, "/auth/sessions/") {
-		path = "/auth/sessions/{sid}"
+	for prefix, wildcard := range map[string]string{"/assets/": "{file}", "/client/": "{file}", "/auth/sessions/": "{sid}"} {
+		if strings.HasPrefix(path, prefix) {
+			path = prefix + wildcard
+		}
 	}
 	item := doc.Paths.Value(path)
 	if item == nil || item.GetOperation(req.Method) == nil || anywhere[e.StatusCode] {

@@ -166,24 +166,3 @@ func (r *rig) raw(request string) int {
 	<-written
 	return resp.StatusCode
 }
-
-func TestH10_SlowHeadIsCut(t *testing.T) {
-	t.Parallel() // it takes the five seconds of the limit
-	r := start(t)
-	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	begun := time.Now()
-	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nA"); err != nil {
-		t.Fatal(err)
-	}
-	if err := conn.SetReadDeadline(begun.Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	_, err = io.ReadAll(conn)
-	if took := time.Since(begun); err != nil || took > 6*time.Second {
-		t.Errorf("cut after %v (%v), want 5 seconds", took, err)
-	}
-}

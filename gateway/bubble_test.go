@@ -1,0 +1,195 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// inBubble runs a test in which time passes as soon as everybody waits: its gateway serves net.Pipes.
+func inBubble(t *testing.T, f func(t *testing.T, r *rig), change ...func(*Config)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		f(t, serve(t, l, "http://localhost", &http.Transport{DialContext: l.dial}, change))
+	})
+}
+
+// pipes is a net.Listener without a network.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case p.conns <- server:
+		return client, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
+
+func TestL1_ExpiryEndsTheSocket(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		access, _ := r.login()
+		conn := r.open("", bearer(access))
+		expires := r.wantIdentity(conn, "welcome")
+		time.Sleep(time.Until(expires.Add(-time.Nanosecond)))
+		r.write(conn, "I live")
+		if got, err := r.read(conn); got != "I live" {
+			t.Fatal(got, err)
+		}
+		r.wantClose(conn, 3000, "token_expired")
+		if late := time.Since(expires); late > time.Second {
+			t.Errorf("closed %v after the expiry", late)
+		}
+		r.wantClose(r.open("", bearer(access)), 3000, "token_expired")
+	})
+}
+
+func TestL2_RefreshExtendsTheSocketUntilTheSessionEnds(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		began := time.Now()
+		access, refresh := r.login()
+		conn := r.open("", bearer(access))
+		expires := r.wantIdentity(conn, "welcome")
+		ends := began.Add(50 * time.Minute)
+		renewals := 0
+		for expires.Before(ends.Add(-time.Minute)) {
+			time.Sleep(time.Until(expires) * 9 / 10)
+			_, refresh = r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+			v := r.message(conn)
+			after := time.Unix(int64(v["expires_at"].(float64)), 0)
+			if v["type"] != "renewed" || !after.After(expires) || after.After(ends) {
+				t.Fatalf("got %v, want a renewal to after %v and not after %v", v, expires, ends)
+			}
+			expires = after
+			renewals++
+		}
+		if renewals < 3 {
+			t.Errorf("renewed %d times only", renewals)
+		}
+		time.Sleep(time.Until(expires) - time.Nanosecond)
+		r.wantClose(conn, 3000, "token_expired")
+		if since := time.Since(ends); since > time.Second {
+			t.Errorf("the socket lived %v longer than its session", since)
+		}
+		time.Sleep(time.Second)
+		if e := r.call("POST", "/auth/refresh", "", bearer(refresh)); e.StatusCode != http.StatusUnauthorized {
+			t.Errorf("a refresh after the end of the session: %d %s", e.StatusCode, e.body)
+		}
+	}, func(c *Config) { c.RefreshTTL, c.SessionTTL = 20*time.Minute, 50*time.Minute })
+}
+
+func TestL7_TheGraceEnds(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		_, old := r.login()
+		access, _ := r.renewed(r.call("POST", "/auth/refresh", "", bearer(old)))
+		conn := r.echoes(access)
+		time.Sleep(10 * time.Second)
+		r.renewed(r.call("POST", "/auth/refresh", "", bearer(old)))
+		time.Sleep(2 * time.Millisecond)
+		wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(old)), 401, "session_ended", "")
+		if _, err := r.read(conn); err == nil { // the renewal of the one before
+			r.wantClose(conn, 3000, "session_ended")
+		}
+	})
+}
+
+func TestL11_TicketsExpire(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		access, _ := r.login()
+		late, good := r.ticket(access), r.ticket(access)
+		time.Sleep(30*time.Second - time.Millisecond)
+		r.wantIdentity(r.open("?ticket="+good), "welcome")
+		time.Sleep(time.Millisecond)
+		if _, err := r.read(r.open("?ticket=" + late)); err == nil || !strings.Contains(err.Error(), "3000") {
+			t.Errorf("a ticket after 30 s: %v", err)
+		}
+	})
+}
+
+func TestStepUpIsAskedForAMinute(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		_, refresh := r.login()
+		stale, _ := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+		conn := r.echoes(stale)
+		for range 2 { // the second is asked again, since the first was given up
+			r.write(conn, `{"type":"step-up"}`)
+			if v := r.message(conn); v["type"] != "fresh_required" {
+				t.Fatal(v)
+			}
+			time.Sleep(stepUpWait + time.Second)
+		}
+	})
+}
+
+func TestServerCutsSlowAndIdleConnections(t *testing.T) {
+	for name, tt := range map[string]struct {
+		send   string
+		answer bool
+		after  time.Duration
+	}{
+		"H10 slow head": {"GET / HTTP/1.1\r\nHost: x\r\nA", false, 5 * time.Second},
+		"slow body":     {"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{", true, 10 * time.Second},
+		"idle":          {"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n", true, 60 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				conn, err := r.client.Transport.(*http.Transport).DialContext(t.Context(), "", "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				begun := time.Now()
+				if _, err := io.WriteString(conn, tt.send); err != nil {
+					t.Fatal(err)
+				}
+				in := bufio.NewReader(conn)
+				if tt.answer {
+					resp, err := http.ReadResponse(in, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if _, err := io.Copy(io.Discard, in); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(begun); took < tt.after || took > tt.after+time.Second {
+					t.Errorf("cut after %v, want %v", took, tt.after)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,55 @@
+package gateway
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A logBuffer collects a log; it is safe for concurrent use.
+type logBuffer struct {
+	mu    sync.Mutex
+	buf   bytes.Buffer
+	grown chan struct{} // closed at the next write; nil when nobody waits
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.grown != nil {
+		close(l.grown)
+		l.grown = nil
+	}
+	return l.buf.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// waitFor returns when the log holds text: the end of a socket is logged after the client has seen it.
+func (l *logBuffer) waitFor(t *testing.T, text string) {
+	t.Helper()
+	late := time.After(10 * time.Second)
+	for {
+		l.mu.Lock()
+		if strings.Contains(l.buf.String(), text) {
+			l.mu.Unlock()
+			return
+		}
+		if l.grown == nil {
+			l.grown = make(chan struct{})
+		}
+		grown := l.grown
+		l.mu.Unlock()
+		select {
+		case <-grown:
+		case <-late:
+			t.Fatalf("the log does not say %q: %s", text, l)
+		}
+	}
+}
