@@ -5,11 +5,14 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
 	"path"
 	"time"
+
+	"wsauth/client"
 )
 
 //go:embed web
@@ -34,24 +37,36 @@ var contentTypes = map[string]string{
 	".json": "application/json",
 }
 
+// clientPrefix begins the names of the browser client's modules.
+const clientPrefix = "client/"
+
 func loadAssets() (assets, error) {
-	entries, err := web.ReadDir("web")
+	pages, err := fs.Sub(web, "web")
 	if err != nil {
 		return nil, fmt.Errorf("gateway: assets: %w", err)
 	}
 	files := assets{}
+	return files, errors.Join(files.load("", pages), files.load(clientPrefix, client.Files()))
+}
+
+// load adds the files at the root of dir, with a prefix to their names.
+func (a assets) load(prefix string, dir fs.FS) error {
+	entries, err := fs.ReadDir(dir, ".")
+	if err != nil {
+		return fmt.Errorf("gateway: assets: %w", err)
+	}
 	for _, e := range entries {
-		body, err := fs.ReadFile(web, path.Join("web", e.Name()))
+		body, err := fs.ReadFile(dir, e.Name())
 		if err != nil {
-			return nil, fmt.Errorf("gateway: assets: %w", err)
+			return fmt.Errorf("gateway: assets: %w", err)
 		}
 		contentType, ok := contentTypes[path.Ext(e.Name())]
 		if !ok {
-			return nil, fmt.Errorf("gateway: assets: no content type for %s", e.Name())
+			return fmt.Errorf("gateway: assets: no content type for %s", e.Name())
 		}
-		files[e.Name()] = newAsset(body, contentType)
+		a[prefix+e.Name()] = newAsset(body, contentType)
 	}
-	return files, nil
+	return nil
 }
 
 // newAsset names the version of body by its content.
@@ -60,14 +75,16 @@ func newAsset(body []byte, contentType string) asset {
 	return asset{body, contentType, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
 }
 
-// serve answers with the file that the wildcard {file} names.
-func (a assets) serve(w http.ResponseWriter, r *http.Request) {
-	file, ok := a[r.PathValue("file")]
-	if !ok {
-		problem(http.StatusNotFound, "", "There is no such file")(w, r)
-		return
-	}
-	file.ServeHTTP(w, r)
+// serve answers with the file that prefix and the wildcard {file} name.
+func (a assets) serve(prefix string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		file, ok := a[prefix+r.PathValue("file")]
+		if !ok {
+			problem(http.StatusNotFound, "", "There is no such file")(w, r)
+			return
+		}
+		file.ServeHTTP(w, r)
+	})
 }
 
 // handler serves the one file called name.

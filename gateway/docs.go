@@ -29,6 +29,6 @@ func docsRoutes(files assets, document http.Handler) []route {
 	return []route{
 		{http.MethodGet, "/docs", files.handler("docs.html")},
 		{http.MethodGet, "/openapi.json", document},
-		{http.MethodGet, "/assets/{file}", http.HandlerFunc(files.serve)},
+		{http.MethodGet, "/assets/{file}", files.serve("")},
 	}
 }

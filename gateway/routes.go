@@ -29,6 +29,7 @@ func (g *Gateway) routes(files assets) []route {
 		{http.MethodGet, "/auth/session", http.HandlerFunc(g.session)},
 		{http.MethodGet, "/ws", upgradesOnly(g.guard.Require(wsauth.Access)(http.HandlerFunc(g.echo)))},
 		{http.MethodGet, "/{$}", files.handler("index.html")},
+		{http.MethodGet, "/client/{file}", files.serve(clientPrefix)},
 	}
 	return append(own, docsRoutes(files, files.handler("openapi.json"))...)
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,6 +21,7 @@ func TestAssetsAreCachedByContent(t *testing.T) {
 		"/assets/app.js":    "text/javascript; charset=utf-8",
 		"/assets/style.css": "text/css; charset=utf-8",
 		"/assets/icon.svg":  "image/svg+xml",
+		"/client/wsauth.js": "text/javascript; charset=utf-8",
 	} {
 		e := r.call("GET", path, "")
 		etag := e.Header.Get("ETag")
@@ -90,7 +92,7 @@ func TestPagesAndScriptsFitTogether(t *testing.T) {
 	}
 	for name, f := range files {
 		for _, m := range imported.FindAllStringSubmatch(string(f.body), -1) {
-			if _, ok := files[m[1]]; !ok {
+			if _, ok := files[path.Join(path.Dir(name), m[1])]; !ok {
 				t.Errorf("%s imports %s, which is not there", name, m[1])
 			}
 		}
