@@ -9,9 +9,12 @@ export { advise, backoff, codeOf, Refusal, Session };
  * What a socket needs of a login: a {@link Session}, or functions of your own. They throw an error whose `status` is the HTTP
  * status of a refusal; an error without one is a network that failed, and is tried again.
  * @typedef {object} Login
- * @property {(path: string) => Promise<string>|string} ticket a ticket for one socket at that path; "" to send none
+ * @property {(path: string) => Promise<string>|string} [ticket] a ticket for one socket at that path
+ * @property {(path: string) => Promise<Record<string, string>>|Record<string, string>} [query] instead of a ticket: the
+ *   parameters that open one socket at that path
  * @property {() => Promise<void>} refresh renews the login, and with it the sockets that are open
  * @property {boolean} [over] there is no login, so nothing need be asked
+ * @property {(code: number, reason: string) => import("./advice.js").Advice} [advise] decides otherwise than the table
  * @property {number} [expiresAt] when the access token expires, in milliseconds since 1970
  */
 
@@ -151,8 +154,8 @@ export class AuthSocket extends EventTarget {
       if (turn !== this.#turn) return;
       this.#stale = false;
       this.#lease.reset();
-      const ticket = await this.#login.ticket(this.#url.pathname);
-      if (turn === this.#turn) this.#open(ticket);
+      const query = await this.#query(this.#url.pathname);
+      if (turn === this.#turn) this.#open(query);
     } catch (e) {
       if (turn !== this.#turn) return;
       const error = /** @type {any} */ (e);
@@ -161,10 +164,17 @@ export class AuthSocket extends EventTarget {
     }
   }
 
-  /** @param {string} ticket */
-  #open(ticket) {
+  /** What opens the socket. @param {string} path */
+  async #query(path) {
+    const login = this.#login;
+    if (login.query) return login.query(path);
+    return { ticket: (await login.ticket?.(path)) ?? "" };
+  }
+
+  /** @param {Record<string, string>} query */
+  #open(query) {
     const url = new URL(this.#url);
-    if (ticket) url.searchParams.set("ticket", ticket);
+    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const socket = new WebSocket(url, this.#options.protocols ?? []);
     this.#socket = socket;
     let opened = false; // though perhaps only to be told a close code
@@ -275,7 +285,7 @@ export class AuthSocket extends EventTarget {
       this.#attempt = 0;
       this.#refreshed = false;
     }
-    const advice = this.#done ? "done" : (this.#options.advise ?? advise)(code, reason);
+    const advice = this.#done ? "done" : this.#advise(code, reason);
     this.#tell("close", { code, reason, wasOpen, advice });
     if (advice === "done") return this.#become("closed", code, reason, advice);
     if (this.#done) return; // the page closed it in the event
@@ -290,6 +300,11 @@ export class AuthSocket extends EventTarget {
     const retryIn = Math.max(retryAfter, backoff(this.#attempt++, advice));
     this.#timer = setTimeout(() => this.#connect(), retryIn);
     this.#become("waiting", code, reason, advice, retryIn);
+  }
+
+  /** @param {number} code @param {string} reason */
+  #advise(code, reason) {
+    return this.#options.advise?.(code, reason) ?? this.#login.advise?.(code, reason) ?? advise(code);
   }
 
   /** @param {State} state @param {import("./advice.js").Advice} [advice] */
