@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"wsauth"
+)
+
+// closeUnsupported is the close code for a kind of message that is not
+// accepted (RFC 6455 section 7.4.1).
+const closeUnsupported = 1003
+
+// errBinary is the end of a client whose first message is no text.
+var errBinary = errors.New("the first message is not text")
+
+// authenticate hands a message to the guard. The reply is for the client; where
+// it is nil the message is the application's. An error has ended the socket,
+// with a code that says why.
+func authenticate(ctx context.Context, session *wsauth.Session, text bool, message []byte) (reply []byte, err error) {
+	if !text {
+		if session.Claims() != nil {
+			return nil, nil
+		}
+		session.End(&wsauth.EndError{Code: closeUnsupported, Reason: "text_only", Err: errBinary})
+		return nil, errBinary
+	}
+	reply, err = session.Authenticate(ctx, message)
+	if refusal, ok := errors.AsType[*wsauth.Error](err); ok {
+		// The guard has done so but where the store does not answer: then it
+		// leaves to the handler what becomes of the socket.
+		session.End(refusal.Reason.End(err))
+	}
+	return reply, err
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"log"
+	"net/http"
+
+	"github.com/coder/websocket"
+
+	"wsauth"
+)
+
+func echoCoder(w http.ResponseWriter, r *http.Request) {
+	session, _ := wsauth.SessionFrom(r.Context())
+	conn, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return // Accept has answered
+	}
+	defer conn.CloseNow()
+	conn.SetReadLimit(maxMessage)
+	for err == nil {
+		var kind websocket.MessageType
+		var message []byte
+		if kind, message, err = nextCoder(r.Context(), conn, session); err == nil {
+			err = conn.Write(r.Context(), kind, echo(session, message))
+		}
+	}
+	log.Print(cmp.Or(context.Cause(r.Context()), err))
+}
+
+// nextCoder is conn.Read for a guarded socket: it returns the next message that
+// is the application's, and answers those that carry a token.
+func nextCoder(ctx context.Context, conn *websocket.Conn, session *wsauth.Session) (websocket.MessageType, []byte, error) {
+	for {
+		kind, message, err := conn.Read(ctx)
+		if err != nil {
+			return 0, nil, err
+		}
+		reply, err := authenticate(ctx, session, kind == websocket.MessageText, message)
+		switch {
+		case err != nil:
+			return 0, nil, err
+		case reply == nil:
+			return kind, message, nil
+		}
+		if err := conn.Write(ctx, websocket.MessageText, reply); err != nil {
+			return 0, nil, err
+		}
+	}
+}

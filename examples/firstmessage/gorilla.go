@@ -1,0 +1,55 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"log"
+	"net/http"
+
+	"github.com/gorilla/websocket"
+
+	"wsauth"
+)
+
+var upgrader websocket.Upgrader
+
+func echoGorilla(w http.ResponseWriter, r *http.Request) {
+	session, _ := wsauth.SessionFrom(r.Context())
+	conn, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return // Upgrade has answered
+	}
+	defer conn.Close()
+	conn.SetReadLimit(maxMessage)
+	for err == nil {
+		var kind int
+		var message []byte
+		if kind, message, err = nextGorilla(r.Context(), conn, session); err == nil {
+			err = conn.WriteMessage(kind, echo(session, message))
+		}
+	}
+	log.Print(cmp.Or(context.Cause(r.Context()), err))
+}
+
+// nextGorilla is conn.ReadMessage for a guarded socket: it returns the next
+// message that is the application's, and answers those that carry a token.
+// Gorilla allows one writer at a time: where other goroutines write too, put
+// one lock around each WriteMessage, the one here included.
+func nextGorilla(ctx context.Context, conn *websocket.Conn, session *wsauth.Session) (int, []byte, error) {
+	for {
+		kind, message, err := conn.ReadMessage()
+		if err != nil {
+			return 0, nil, err
+		}
+		reply, err := authenticate(ctx, session, kind == websocket.TextMessage, message)
+		switch {
+		case err != nil:
+			return 0, nil, err
+		case reply == nil:
+			return kind, message, nil
+		}
+		if err := conn.WriteMessage(websocket.TextMessage, reply); err != nil {
+			return 0, nil, err
+		}
+	}
+}

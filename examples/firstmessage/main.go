@@ -1,0 +1,53 @@
+// Firstmessage authenticates sockets by their first message, for clients that
+// can set no header and shall put nothing into the URL. The handlers for
+// coder/websocket and for gorilla differ from unguarded ones in one line: they
+// read with nextCoder and nextGorilla.
+package main
+
+import (
+	"fmt"
+	"log"
+	"net/http"
+	"time"
+
+	"wsauth"
+	"wsauth/token"
+)
+
+// maxMessage is how long a message may be, in bytes. The guard's own bound of
+// 64 KiB holds until the client is known, and the library's from then on.
+const maxMessage = 64 << 10
+
+func main() {
+	key := must(token.GenerateKey(token.HS256))
+	issuer := must(token.NewIssuer(token.IssuerConfig{Key: key, AccessTTL: time.Minute}))
+	fmt.Println("Open ws://127.0.0.1:8000/coder or ws://127.0.0.1:8000/gorilla, and send within ten seconds:")
+	fmt.Printf("{\"type\":\"auth\",\"token\":%q}\n", must(issuer.Access("ada", token.Options{})).Raw)
+
+	verifier := must(token.NewVerifier(token.VerifierConfig{Keys: must(token.NewKeySet(key))}))
+	server := &http.Server{Addr: "127.0.0.1:8000", Handler: routes(verifier), ReadHeaderTimeout: 10 * time.Second}
+	log.Fatal(server.ListenAndServe())
+}
+
+func routes(verifier wsauth.Verifier) http.Handler {
+	guard := must(wsauth.New(wsauth.Config{
+		Verifier:  verifier,
+		Locations: []wsauth.Location{wsauth.FirstMessage{}},
+	}))
+	mux := http.NewServeMux()
+	mux.Handle("/coder", guard.Require(wsauth.Access)(http.HandlerFunc(echoCoder)))
+	mux.Handle("/gorilla", guard.Require(wsauth.Access)(http.HandlerFunc(echoGorilla)))
+	return mux
+}
+
+// echo is the application: it is called for a client that is known, always.
+func echo(session *wsauth.Session, message []byte) []byte {
+	return fmt.Appendf(nil, "%s: %s", session.Claims().Subject, message)
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return v
+}
