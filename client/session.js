@@ -116,7 +116,7 @@ export class Session extends EventTarget {
 
   /** A handshake whose cookie another window replaced in between is worth another try. @param {number} code @param {string} reason */
   advise(code, reason) {
-    return reason === "csrf_mismatch" && this.#shown !== this.#proof("access") ? "retry" : advise(code);
+    return this.cookies && reason === "csrf_mismatch" && this.#shown !== this.#proof("access") ? "retry" : advise(code);
   }
 
   /** The sessions of this user, on all devices. @returns {Promise<any[]>} */
