@@ -1,0 +1,125 @@
+// Tickets is how a page opens a socket without a token in its URL: it logs in,
+// asks for a ticket with its token, and gives the ticket to the socket, which
+// it opens once, within half a minute. Logging out closes the sockets.
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"wsauth"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+//go:embed page.html
+var page string
+
+func main() {
+	a := newApp()
+	fmt.Println("Open http://127.0.0.1:8000/")
+	server := &http.Server{Addr: "127.0.0.1:8000", Handler: a.routes(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second}
+	log.Fatal(server.ListenAndServe())
+}
+
+type app struct {
+	issuer *token.Issuer
+	guard  *wsauth.Guard
+}
+
+func newApp() app {
+	key := must(token.GenerateKey(token.HS256))
+	state := store.NewMemory(0) // bolt.Open keeps it over a restart, the key being kept too
+	return app{
+		issuer: must(token.NewIssuer(token.IssuerConfig{Key: key, AccessTTL: 15 * time.Minute})),
+		guard: must(wsauth.New(wsauth.Config{
+			Verifier:    must(token.NewVerifier(token.VerifierConfig{Keys: must(token.NewKeySet(key))})),
+			Locations:   []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}},
+			Tickets:     state,
+			Revocations: state,
+			Refusal:     wsauth.RefuseClose, // so that the page can read why
+		})),
+	}
+}
+
+func (a app) routes() http.Handler {
+	authenticated := a.guard.Require(wsauth.Access)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, page) })
+	mux.HandleFunc("POST /login", a.login)
+	mux.Handle("POST /ticket", authenticated(http.HandlerFunc(a.ticket)))
+	mux.Handle("POST /logout", authenticated(http.HandlerFunc(a.logout)))
+	mux.Handle("/ws", authenticated(http.HandlerFunc(echo)))
+	return mux
+}
+
+func (a app) login(w http.ResponseWriter, r *http.Request) {
+	var body struct{ User, Password string }
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&body)
+	if err != nil || body.User != "ada" || body.Password != "lovelace" { // yours: a hash, and a limit of tries
+		http.Error(w, "wrong name or password", http.StatusUnauthorized)
+		return
+	}
+	access, err := a.issuer.Access(body.User, token.Options{Fresh: true, SessionID: store.NewSessionID()})
+	if err != nil {
+		answer(w, "", nil, err)
+		return
+	}
+	answer(w, "access_token", access.Raw, nil)
+}
+
+// ticket makes a ticket for /ws and for the page that asks.
+func (a app) ticket(w http.ResponseWriter, r *http.Request) {
+	session, _ := wsauth.SessionFrom(r.Context())
+	ticket, err := a.guard.IssueTicket(r.Context(), session.Claims(), wsauth.TicketFor{Path: "/ws", Origin: r.Header.Get("Origin")})
+	answer(w, "ticket", ticket, err)
+}
+
+// logout ends the login: no token or ticket of it opens anything, and the
+// sockets that are open close with code 3000 and the reason "session_ended".
+func (a app) logout(w http.ResponseWriter, r *http.Request) {
+	session, _ := wsauth.SessionFrom(r.Context())
+	claims := session.Claims()
+	sockets, err := a.guard.Revoke(r.Context(), store.Revocation{Scope: store.Session, ID: claims.SessionID, Expires: claims.ValidUntil()})
+	answer(w, "sockets", sockets, err)
+}
+
+func echo(w http.ResponseWriter, r *http.Request) {
+	conn, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return // Accept has answered
+	}
+	defer conn.CloseNow()
+	for err == nil {
+		var message []byte
+		if _, message, err = conn.Read(r.Context()); err == nil {
+			err = conn.Write(r.Context(), websocket.MessageText, message)
+		}
+	}
+	log.Print(context.Cause(r.Context()))
+}
+
+func answer(w http.ResponseWriter, name string, value any, err error) {
+	if err != nil {
+		log.Print(err)
+		http.Error(w, "not now", http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(map[string]any{name: value}) // an error means that the client is gone
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return v
+}
