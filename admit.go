@@ -59,7 +59,7 @@ func (r *registry) admit(s *Session) ([]*Session, error) {
 	}
 	more, err := r.identify(s, s.Claims())
 	if err != nil {
-		return gone, err
+		return nil, err
 	}
 	if r.limits.PerAddress > 0 {
 		r.add(byAddress, s.network, s)
@@ -76,26 +76,24 @@ func (r *registry) identify(s *Session, claims *token.Claims) ([]*Session, error
 		return nil, nil
 	}
 	var gone []*Session
-	for _, limit := range []struct {
+	for _, n := range []struct {
 		grain grain
 		name  string
 		most  int
 	}{
+		{byToken, claims.ID, 0},
 		{bySession, claims.SessionID, r.limits.PerSession},
 		{bySubject, claims.Subject, r.limits.PerSubject},
 	} {
-		oldest, err := r.room(limit.grain, limit.name, limit.most)
+		if n.name == "" {
+			continue
+		}
+		oldest, err := r.room(n.grain, n.name, n.most)
 		if err != nil {
-			return gone, err
+			return nil, err
 		}
 		gone = appendSession(gone, oldest)
-	}
-	r.add(bySubject, claims.Subject, s)
-	if claims.ID != "" {
-		r.add(byToken, claims.ID, s)
-	}
-	if claims.SessionID != "" {
-		r.add(bySession, claims.SessionID, s)
+		r.add(n.grain, n.name, s)
 	}
 	return gone, nil
 }

@@ -92,7 +92,7 @@ func (g *Guard) checkRate(r *http.Request) error {
 // room makes room for another socket under the limits of a name, or refuses
 // it. It returns the socket that has to go. The caller holds the lock.
 func (r *registry) room(g grain, name string, most int) (*Session, error) {
-	if most == 0 || name == "" || !r.full(g, name, most) {
+	if most == 0 || !r.full(g, name, most) {
 		return nil, nil
 	}
 	if !r.limits.EndOldest {

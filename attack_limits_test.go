@@ -1,0 +1,189 @@
+package wsauth_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"wsauth"
+	"wsauth/token"
+)
+
+// TestConnectionLimits is R2: the socket over a limit is refused, or the oldest
+// goes; and a socket that is gone counts no more.
+func TestConnectionLimits(t *testing.T) {
+	user := func(subject, sid string) func(*testing.T) *token.Token {
+		return func(t *testing.T) *token.Token { return login(t, subject, sid, token.Options{}) }
+	}
+	for name, c := range map[string]struct {
+		limits wsauth.Limits
+		fill   []func(*testing.T) *token.Token
+		over   func(*testing.T) *token.Token
+		others func(*testing.T) *token.Token // nil: nobody else is let in either
+	}{
+		"R2/subject": {wsauth.Limits{PerSubject: 2}, []func(*testing.T) *token.Token{user("alice", "s1"), user("alice", "s2")}, user("alice", "s3"), user("bob", "s4")},
+		"R2/session": {wsauth.Limits{PerSession: 2}, []func(*testing.T) *token.Token{user("alice", "s1"), user("alice", "s1")}, user("alice", "s1"), user("alice", "s2")},
+		"R2/address": {wsauth.Limits{PerAddress: 2}, []func(*testing.T) *token.Token{user("alice", "s1"), user("bob", "s2")}, user("carol", "s3"), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func() wsauth.Config { return wsauth.Config{Limits: c.limits} }, func(t *testing.T, x *live) {
+				var open []*client
+				for _, make := range c.fill {
+					open = append(open, x.with(t, make(t)))
+				}
+				over := c.over(t)
+				x.took()
+				x.wantRefusal(t, x.ask(t, upgrade("/access", bearer(over.Raw))), wsauth.RateLimited, pieces(over.Raw)...)
+				for _, socket := range open {
+					socket.wantOpen(t)
+				}
+				if c.others != nil {
+					x.with(t, c.others(t))
+				}
+				open[0].session.End(nil)
+				open[0].wantEnd(t, wsauth.SessionEnded)
+				x.with(t, over).wantOpen(t)
+			})
+		})
+		t.Run(name+"/oldest", func(t *testing.T) {
+			limits := c.limits
+			limits.EndOldest = true
+			inBubble(t, func() wsauth.Config { return wsauth.Config{Limits: limits} }, func(t *testing.T, x *live) {
+				var open []*client
+				for _, make := range slices.Concat(c.fill, []func(*testing.T) *token.Token{c.over, c.over}) {
+					open = append(open, x.with(t, make(t)))
+				}
+				open[0].wantEnd(t, wsauth.ConnectionLimit)
+				open[1].wantEnd(t, wsauth.ConnectionLimit)
+				open[2].wantOpen(t)
+				open[3].wantOpen(t)
+			})
+		})
+	}
+}
+
+// TestOneForSeveralLimits: a socket that has to go under two limits goes once,
+// and takes no other with it.
+func TestOneForSeveralLimits(t *testing.T) {
+	inBubble(t, func() wsauth.Config {
+		return wsauth.Config{Limits: wsauth.Limits{PerSubject: 2, PerSession: 1, EndOldest: true}}
+	}, func(t *testing.T, x *live) {
+		oldest := x.with(t, login(t, "alice", "s1", token.Options{}))
+		other := x.with(t, login(t, "alice", "s2", token.Options{}))
+		newest := x.with(t, login(t, "alice", "s1", token.Options{}))
+		oldest.wantEnd(t, wsauth.ConnectionLimit)
+		other.wantOpen(t)
+		newest.wantOpen(t)
+		if open := x.guard.Sessions("alice"); !slices.Equal(open, []*wsauth.Session{other.session, newest.session}) {
+			t.Errorf("%d sockets of alice", len(open))
+		}
+	})
+}
+
+// TestHandshakeRate: handshakes of one address are counted before anything of
+// them is looked at, and plain requests are not.
+func TestHandshakeRate(t *testing.T) {
+	inBubble(t, func() wsauth.Config { return wsauth.Config{Limits: wsauth.Limits{HandshakesPerMinute: 3}} }, func(t *testing.T, x *live) {
+		good := access(t)
+		for range 3 {
+			x.wantRefusal(t, x.ask(t, upgrade("/access", bearer("x"))), wsauth.TokenInvalid)
+		}
+		x.wantRefusal(t, x.ask(t, upgrade("/access", bearer(good))), wsauth.RateLimited, pieces(good)...)
+		x.wantSuccess(t, x.ask(t, plain("GET", "/access", bearer(good))))
+		time.Sleep(20 * time.Second)
+		x.open(t, "/access", bearer(good)).wantOpen(t)
+	})
+}
+
+// TestShutdownIsSpread: sockets end one each millisecond, or in half of the
+// time that there is.
+func TestShutdownIsSpread(t *testing.T) {
+	const n = 200
+	for name, c := range map[string]struct{ within, want time.Duration }{
+		"no deadline":      {0, (n - 1) * time.Millisecond},
+		"a long deadline":  {time.Minute, (n - 1) * time.Millisecond},
+		"a short deadline": {100 * time.Millisecond, (n - 1) * 50 * time.Millisecond / n},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func() wsauth.Config { return wsauth.Config{} }, func(t *testing.T, x *live) {
+				made := login(t, "alice", "s1", token.Options{})
+				var open []*client
+				for range n {
+					open = append(open, x.with(t, made))
+				}
+				ctx := context.Background()
+				if c.within > 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, c.within)
+					defer cancel()
+				}
+				begun := time.Now()
+				if err := x.guard.Shutdown(ctx); err != nil {
+					t.Fatal(err)
+				}
+				last := begun
+				for i, socket := range open {
+					socket.wantEnd(t, wsauth.Restarting)
+					if want := begun.Add(c.want * time.Duration(i) / (n - 1)); socket.ended.Sub(want).Abs() > time.Millisecond {
+						t.Fatalf("socket %d ended after %v, want %v", i, socket.ended.Sub(begun), want.Sub(begun))
+					}
+					last = socket.ended
+				}
+				if last.Equal(begun) {
+					t.Error("all at once")
+				}
+				x.took()
+				x.wantRefusal(t, x.ask(t, upgrade("/access", bearer(made.Raw))), wsauth.Restarting)
+			})
+		})
+	}
+}
+
+// TestShutdownOutOfTime: with no time left all sockets end at once, and none is
+// forgotten.
+func TestShutdownOutOfTime(t *testing.T) {
+	inBubble(t, func() wsauth.Config { return wsauth.Config{} }, func(t *testing.T, x *live) {
+		var open []*client
+		for range 50 {
+			open = append(open, x.with(t, login(t, "alice", "s1", token.Options{})))
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		begun := time.Now()
+		if err := x.guard.Shutdown(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		for _, socket := range open {
+			socket.wantEnd(t, wsauth.Restarting)
+			if !socket.ended.Equal(begun) {
+				t.Fatalf("ended after %v", socket.ended.Sub(begun))
+			}
+		}
+	})
+}
+
+// TestLimitsAreChecked: what makes no sense is refused by New, by name.
+func TestLimitsAreChecked(t *testing.T) {
+	for _, limits := range []wsauth.Limits{
+		{PerSubject: -1}, {PerSession: -1}, {PerAddress: -1}, {HandshakesPerMinute: -1}, {Unauthenticated: -1}, {UnauthenticatedPerAddress: -1},
+	} {
+		if _, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Limits: limits}); err == nil {
+			t.Errorf("%+v was accepted", limits)
+		}
+	}
+	for name, c := range map[string]wsauth.Config{
+		"Staleness": {Verifier: newVerifier(t, 0), Staleness: time.Second},
+		"Tickets":   {Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.Ticket{}}},
+		"FirstMessage": {Verifier: newVerifier(t, 0), Locations: []wsauth.Location{
+			wsauth.FirstMessage{}, wsauth.FirstMessage{Timeout: time.Second},
+		}},
+		"Timeout": {Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.FirstMessage{Timeout: time.Hour}}},
+		"Prefix":  {Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.Subprotocol{Name: "a", Prefix: "b."}}},
+	} {
+		if _, err := wsauth.New(c); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}

@@ -1,0 +1,257 @@
+package wsauth_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// TestRenewal: L2, L3 and P13. A socket takes a token of its own session that
+// is no older and no narrower, and lives as long as it; any other ends it.
+func TestRenewal(t *testing.T) {
+	const life = 15 * time.Minute
+	type offer struct {
+		path string                    // of the socket; default: /access
+		old  token.Options             // of the token that opened it
+		make func(t *testing.T) string // the new one, made a minute later
+		want wsauth.Reason             // "": renewed
+		text string                    // of the error
+	}
+	fresh := token.Options{Fresh: true}
+	for name, c := range map[string]offer{
+		"L2/the same session":       {make: renewal("alice", "s1", token.Options{})},
+		"L2/fresh on a fresh route": {path: "/fresh", old: fresh, make: renewal("alice", "s1", fresh)},
+		"P13/another user":          {make: renewal("mallory", "s1", token.Options{}), want: wsauth.NotAuthorized, text: "another user's"},
+		"P13/another issuer": {make: func(*testing.T) string {
+			return signed(claims("iss", `"https://elsewhere.example"`, "sub", `"alice"`, "sid", `"s1"`))
+		}, want: wsauth.TokenInvalid, text: "Invalid issuer"},
+		"L3/another session": {make: renewal("alice", "s2", token.Options{}), want: wsauth.TokenInvalid, text: "another session"},
+		"L3/no session":      {make: renewal("alice", "", token.Options{}), want: wsauth.TokenInvalid, text: "another session"},
+		"L3/ends earlier":    {make: renewal("alice", "s1", token.Options{TTL: life - 2*time.Minute}), want: wsauth.TokenInvalid, text: "older"},
+		"L3/fewer audiences": {old: token.Options{Audience: []string{testAudience, "b"}}, make: renewal("alice", "s1", token.Options{}), want: wsauth.TokenInvalid, text: "fewer audiences"},
+		"L3/not fresh":       {path: "/fresh", old: fresh, make: renewal("alice", "s1", token.Options{}), want: wsauth.FreshTokenRequired},
+		"J34/a refresh token": {make: func(t *testing.T) string {
+			return issue(t, token.TypeRefresh, "alice", token.Options{SessionID: "s1"}).Raw
+		}, want: wsauth.WrongTokenType},
+		"J12/bad signature": {make: func(t *testing.T) string {
+			raw := renewal("alice", "s1", token.Options{})(t)
+			return raw[:strings.LastIndex(raw, ".")+1] + b64(strings.Repeat("x", 32))
+		}, want: wsauth.TokenInvalid},
+		"L2/expired": {make: func(t *testing.T) string {
+			raw := renewal("alice", "s1", token.Options{TTL: time.Second})(t)
+			time.Sleep(2 * time.Second)
+			return raw
+		}, want: wsauth.TokenExpired},
+		"/empty":          {make: func(*testing.T) string { return "" }, want: wsauth.TokenInvalid},
+		"/not authorized": {make: renewal("alice", "s1", token.Options{Claims: map[string]any{"role": "guest"}}), want: wsauth.NotAuthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func() wsauth.Config {
+				return wsauth.Config{Revocations: store.NewMemory(0), Authorize: noGuests}
+			}, func(t *testing.T, x *live) {
+				path := c.path
+				if path == "" {
+					path = "/access"
+				}
+				first := login(t, "alice", "s1", c.old)
+				socket := x.open(t, path, bearer(first.Raw))
+				time.Sleep(time.Minute)
+				begun := time.Now()
+				err := socket.session.Renew(t.Context(), c.make(t))
+				if c.want != "" {
+					if reasonOf(err) != c.want || !strings.Contains(err.Error(), c.text) {
+						t.Errorf("Renew: %v, want %s: %s", err, c.want, c.text)
+					}
+					socket.wantEnd(t, c.want)
+					return
+				}
+				if err != nil || socket.session.Claims().ID == first.Claims.ID {
+					t.Fatalf("Renew: %v, claims %v", err, socket.session.Claims())
+				}
+				time.Sleep(life - time.Second)
+				socket.wantOpen(t)
+				time.Sleep(time.Minute)
+				socket.wantEnd(t, wsauth.TokenExpired)
+				if lived := socket.ended.Sub(begun); lived != life {
+					t.Errorf("lived for %v after the renewal", lived)
+				}
+				if err := socket.session.Renew(t.Context(), c.make(t)); !errors.Is(err, wsauth.TokenExpired) {
+					t.Errorf("L2: renewed after the end: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// renewal makes a token for a session that is open already.
+func renewal(subject, sid string, o token.Options) func(*testing.T) string {
+	return func(t *testing.T) string { return login(t, subject, sid, o).Raw }
+}
+
+func noGuests(r *http.Request, claims *token.Claims) error {
+	var more struct {
+		Role string `json:"role"`
+	}
+	if err := claims.Decode(&more); err != nil || more.Role == "guest" || r.URL.Path == "" {
+		return errors.New("a guest")
+	}
+	return nil
+}
+
+// TestRenewalOlder is L3: a token that was issued before the one that the
+// socket has, though it lives longer.
+func TestRenewalOlder(t *testing.T) {
+	inBubble(t, withLog, func(t *testing.T, x *live) {
+		older := login(t, "alice", "s1", token.Options{TTL: time.Hour})
+		time.Sleep(time.Second)
+		socket := x.with(t, login(t, "alice", "s1", token.Options{}))
+		if err := socket.session.Renew(t.Context(), older.Raw); reasonOf(err) != wsauth.TokenInvalid {
+			t.Errorf("Renew: %v", err)
+		}
+		socket.wantEnd(t, wsauth.TokenInvalid)
+	})
+}
+
+// TestRenewalRevoked: a revoked token renews nothing; and a socket that was
+// renewed lives by its new token alone, by whatever the two can be revoked.
+func TestRenewalRevoked(t *testing.T) {
+	inBubble(t, withLog, func(t *testing.T, x *live) {
+		revoke := func(tok *token.Token, want int) {
+			t.Helper()
+			n, err := x.guard.Revoke(t.Context(), store.Revocation{Scope: store.Token, ID: tok.Claims.ID, Expires: inAnHour()})
+			if err != nil || n != want {
+				t.Errorf("Revoke ended %d sockets, %v; want %d", n, err, want)
+			}
+		}
+		first, second, third := login(t, "alice", "s1", token.Options{}), login(t, "alice", "s1", token.Options{}), login(t, "alice", "s1", token.Options{})
+		socket := x.with(t, first)
+		if err := socket.session.Renew(t.Context(), second.Raw); err != nil {
+			t.Fatal(err)
+		}
+		revoke(first, 0)
+		socket.wantOpen(t)
+		revoke(second, 1)
+		socket.wantEnd(t, wsauth.TokenRevoked)
+
+		other := x.with(t, third)
+		if err := other.session.Renew(t.Context(), second.Raw); reasonOf(err) != wsauth.TokenRevoked {
+			t.Errorf("renewed by a revoked token: %v", err)
+		}
+		other.wantEnd(t, wsauth.TokenRevoked)
+	})
+}
+
+// TestRenewalFlood is P14.
+func TestRenewalFlood(t *testing.T) {
+	inBubble(t, withLog, func(t *testing.T, x *live) {
+		socket := x.with(t, login(t, "alice", "s1", token.Options{}))
+		renew := func() error { return socket.session.Renew(t.Context(), login(t, "alice", "s1", token.Options{}).Raw) }
+		for range 60 { // one a second is no flood
+			if err := renew(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		var err error
+		n := 0
+		for ; err == nil && n < 10_000; n++ {
+			err = renew()
+		}
+		if reasonOf(err) != wsauth.RateLimited || n != 11 {
+			t.Errorf("P14: %v after %d", err, n)
+		}
+		socket.wantEnd(t, wsauth.RateLimited)
+	})
+}
+
+// TestGuardRenew: a refresh over HTTP extends the sockets of its session that
+// the new token is good for, and no others.
+func TestGuardRenew(t *testing.T) {
+	inBubble(t, withLog, func(t *testing.T, x *live) {
+		old := login(t, "alice", "s1", token.Options{Fresh: true})
+		a, b := x.with(t, old), x.with(t, old)
+		freshOnly := x.open(t, "/fresh", bearer(old.Raw))
+		otherSession := x.with(t, login(t, "alice", "s2", token.Options{}))
+		refreshRoute := x.open(t, "/refresh", bearer(issue(t, token.TypeRefresh, "alice", token.Options{SessionID: "s1", TTL: 20 * time.Minute}).Raw))
+		time.Sleep(10 * time.Minute)
+		renewed := a.session.Renewed()
+		next := login(t, "alice", "s1", token.Options{})
+		if n, err := x.guard.Renew(t.Context(), next.Raw); err != nil || n != 2 {
+			t.Errorf("renewed %d sockets, %v", n, err)
+		}
+		select {
+		case <-renewed:
+		default:
+			t.Error("the handler was not told")
+		}
+		time.Sleep(6 * time.Minute)
+		a.wantOpen(t)
+		b.wantOpen(t)
+		freshOnly.wantEnd(t, wsauth.TokenExpired)
+		otherSession.wantEnd(t, wsauth.TokenExpired)
+		refreshRoute.wantOpen(t)
+		if n, err := x.guard.Renew(t.Context(), old.Raw); n != 0 || reasonOf(err) != wsauth.TokenExpired {
+			t.Errorf("renewed %d sockets by an expired token, %v", n, err)
+		}
+		if n, err := x.guard.Renew(t.Context(), issue(t, token.TypeRefresh, "alice", token.Options{SessionID: "s1"}).Raw); n != 0 || reasonOf(err) != wsauth.WrongTokenType {
+			t.Errorf("renewed %d sockets by a refresh token, %v", n, err)
+		}
+		// The socket's name is that of its new token now.
+		if n, err := x.guard.Revoke(t.Context(), store.Revocation{Scope: store.Token, ID: next.Claims.ID, Expires: inAnHour()}); n != 2 || err != nil {
+			t.Errorf("revoked %d sockets, %v", n, err)
+		}
+	})
+}
+
+// TestRequireFresh: the step up on an open socket waits for a fresh token of
+// the same session, and no longer than it is told to.
+func TestRequireFresh(t *testing.T) {
+	inBubble(t, withLog, func(t *testing.T, x *live) {
+		socket := x.with(t, login(t, "alice", "s1", token.Options{}))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		begun := time.Now()
+		if err := socket.session.RequireFresh(ctx); reasonOf(err) != wsauth.FreshTokenRequired || time.Since(begun) != time.Minute {
+			t.Errorf("without a fresh token: %v after %v", err, time.Since(begun))
+		}
+		socket.wantOpen(t)
+
+		answer := make(chan error, 1)
+		go func() { answer <- socket.session.RequireFresh(t.Context()) }()
+		synctest.Wait()
+		if err := socket.session.Renew(t.Context(), login(t, "alice", "s1", token.Options{}).Raw); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		select {
+		case err := <-answer:
+			t.Fatalf("a token that is not fresh was enough: %v", err)
+		default:
+		}
+		if err := socket.session.Renew(t.Context(), login(t, "alice", "s1", token.Options{Fresh: true}).Raw); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-answer; err != nil {
+			t.Error(err)
+		}
+		if err := socket.session.RequireFresh(t.Context()); err != nil {
+			t.Errorf("with a fresh token: %v", err)
+		}
+
+		other := x.with(t, login(t, "alice", "s2", token.Options{}))
+		go func() { answer <- other.session.RequireFresh(t.Context()) }()
+		synctest.Wait()
+		other.session.End(nil)
+		if err := <-answer; !errors.Is(err, wsauth.SessionEnded) {
+			t.Errorf("the session has ended: %v", err)
+		}
+	})
+}

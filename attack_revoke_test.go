@@ -1,0 +1,306 @@
+package wsauth_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+func inAnHour() time.Time { return time.Now().Add(time.Hour) }
+
+// TestRevocation is L4: each grain ends its sockets, says how many, and lets
+// nothing more of the kind in; the others stay open.
+func TestRevocation(t *testing.T) {
+	for name, c := range map[string]struct {
+		revoke func(tok *token.Claims) store.Revocation
+		ends   string // which of the sockets
+		reason wsauth.Reason
+	}{
+		"L4/token": {func(c *token.Claims) store.Revocation {
+			return store.Revocation{Scope: store.Token, ID: c.ID, Expires: inAnHour()}
+		}, "0", wsauth.TokenRevoked},
+		"L4/session": {func(c *token.Claims) store.Revocation {
+			return store.Revocation{Scope: store.Session, ID: c.SessionID, Expires: inAnHour()}
+		}, "01", wsauth.SessionEnded},
+		"L4/subject": {func(c *token.Claims) store.Revocation {
+			return store.Revocation{Scope: store.Subject, ID: c.Subject, Before: time.Now(), Expires: inAnHour()}
+		}, "012", wsauth.SessionEnded},
+		"L4/everything": {func(*token.Claims) store.Revocation {
+			return store.Revocation{Scope: store.Everything, Before: time.Now(), Expires: inAnHour()}
+		}, "0123", wsauth.SessionEnded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, withLog, func(t *testing.T, x *live) {
+				tokens := []*token.Token{
+					login(t, "alice", "s1", token.Options{}),
+					login(t, "alice", "s1", token.Options{}),
+					login(t, "alice", "s2", token.Options{}),
+					login(t, "bob", "s3", token.Options{}),
+				}
+				var clients []*client
+				for _, tok := range tokens {
+					clients = append(clients, x.with(t, tok))
+				}
+				guest := x.open(t, "/optional")
+				time.Sleep(time.Minute)
+				begun := time.Now()
+				n, err := x.guard.Revoke(t.Context(), c.revoke(tokens[0].Claims))
+				if err != nil || n != len(c.ends) {
+					t.Errorf("Revoke ended %d sockets, %v; want %d", n, err, len(c.ends))
+				}
+				for i, socket := range clients {
+					if !strings.ContainsRune(c.ends, rune('0'+i)) {
+						socket.wantOpen(t)
+						continue
+					}
+					socket.wantEnd(t, c.reason)
+					if !socket.ended.Equal(begun) {
+						t.Errorf("closed after %v", socket.ended.Sub(begun))
+					}
+					x.took()
+					x.wantRefusal(t, x.ask(t, upgrade("/access", bearer(tokens[i].Raw))), wsauth.TokenRevoked, pieces(tokens[i].Raw)...)
+				}
+				guest.wantOpen(t)
+				if n, err := x.guard.Revoke(t.Context(), c.revoke(tokens[0].Claims)); err != nil || n != 0 {
+					t.Errorf("the second time: %d sockets, %v", n, err)
+				}
+			})
+		})
+	}
+}
+
+// TestRevocationByOthers: the guard ends sockets whoever wrote the log.
+func TestRevocationByOthers(t *testing.T) {
+	memory := func() *store.Memory { return store.NewMemory(0) }
+	var log *store.Memory
+	inBubble(t, func() wsauth.Config {
+		log = memory()
+		return wsauth.Config{Revocations: log}
+	}, func(t *testing.T, x *live) {
+		socket := x.with(t, login(t, "alice", "s1", token.Options{}))
+		if err := log.Revoke(t.Context(), store.Revocation{Scope: store.Session, ID: "s1", Expires: inAnHour()}); err != nil {
+			t.Fatal(err)
+		}
+		socket.wantEnd(t, wsauth.SessionEnded)
+	})
+}
+
+func TestRevokeWithoutALog(t *testing.T) {
+	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := guard.Revoke(t.Context(), store.Revocation{Scope: store.Token, ID: "j", Expires: inAnHour()}); err == nil {
+		t.Error("revoked in nothing")
+	}
+}
+
+// TestLogoutEverywhere is L6 on one node: what began before is dead, and a
+// login that follows within the same second lives.
+func TestLogoutEverywhere(t *testing.T) {
+	inBubble(t, withLog, func(t *testing.T, x *live) {
+		before := login(t, "alice", store.NewSessionID(), token.Options{})
+		socket := x.with(t, before)
+		if _, err := x.guard.Revoke(t.Context(), store.Revocation{Scope: store.Subject, ID: "alice", Before: time.Now(), Expires: inAnHour()}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+		after := login(t, "alice", store.NewSessionID(), token.Options{})
+		if !after.Claims.IssuedAt.Equal(before.Claims.IssuedAt) {
+			t.Fatal("not the same second")
+		}
+		socket.wantEnd(t, wsauth.SessionEnded)
+		x.with(t, after).wantOpen(t)
+	})
+}
+
+// A pipeWriter is a response whose connection is a pipe that a client reads.
+type pipeWriter struct {
+	http.ResponseWriter
+	conn net.Conn
+}
+
+func (w pipeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return w.conn, bufio.NewReadWriter(bufio.NewReader(w.conn), bufio.NewWriter(w.conn)), nil
+}
+
+// handshake runs one handshake without a network, and returns when the client
+// has read all that it gets.
+func handshake(t *testing.T, h http.Handler, raw string) string {
+	t.Helper()
+	server, client := net.Pipe()
+	got := make(chan string)
+	go func() {
+		all, _ := io.ReadAll(client)
+		client.Close()
+		got <- string(all)
+	}()
+	recorder := httptest.NewRecorder()
+	h.ServeHTTP(pipeWriter{recorder, server}, request(t, upgrade("/access", bearer(raw))))
+	if recorder.Body.Len() == 0 {
+		return <-got // the guard has taken the connection
+	}
+	server.Close()
+	<-got
+	return fmt.Sprint("HTTP/1.1 ", recorder.Code, " ", recorder.Body)
+}
+
+// switched answers an upgrade and waits for the end.
+func switched(w http.ResponseWriter, r *http.Request) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
+	<-r.Context().Done()
+	conn.Close()
+}
+
+// TestRevokeDuringTheHandshake is L5: whenever a revocation comes, no socket of
+// the token is left open. First at the place where it hurts, between the check
+// and the registration; then anywhere, 10,000 times.
+func TestRevokeDuringTheHandshake(t *testing.T) {
+	var guard *wsauth.Guard
+	revoke := func(claims *token.Claims) {
+		if _, err := guard.Revoke(context.Background(), store.Revocation{Scope: store.Token, ID: claims.ID, Expires: inAnHour()}); err != nil {
+			t.Error(err)
+		}
+	}
+	var within atomic.Bool
+	guard, err := wsauth.New(wsauth.Config{
+		Verifier:    newVerifier(t, 0),
+		Revocations: store.NewMemory(0),
+		Authorize: func(_ *http.Request, claims *token.Claims) error {
+			if within.Load() {
+				revoke(claims)
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := guard.Require(wsauth.Access)(http.HandlerFunc(switched))
+
+	t.Run("L5/after the check", func(t *testing.T) {
+		within.Store(true)
+		defer within.Store(false)
+		if got := handshake(t, h, access(t)); !strings.HasPrefix(got, "HTTP/1.1 401") || !strings.Contains(got, "token_revoked") {
+			t.Errorf("got %q", got)
+		}
+	})
+	t.Run("L5/10,000 interleavings", func(t *testing.T) {
+		refused, ended := 0, 0
+		for range 10_000 {
+			made := issue(t, token.TypeAccess, "alice", token.Options{})
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				for range rand.IntN(30) {
+					runtime.Gosched()
+				}
+				revoke(made.Claims)
+			})
+			got := handshake(t, h, made.Raw) // a socket that stays open hangs here
+			wg.Wait()
+			switch {
+			case strings.HasPrefix(got, "HTTP/1.1 401"):
+				refused++
+			case strings.HasSuffix(got, "\x88\x0f\x0b\xb8token_revoked"):
+				ended++
+			default:
+				t.Fatalf("got %q", got)
+			}
+		}
+		t.Logf("%d refused, %d ended", refused, ended)
+		if refused == 0 || ended == 0 {
+			t.Error("the revocation always came at the same side of the handshake")
+		}
+	})
+	if err := guard.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A deafLog is a log of revocations that stops to answer.
+type deafLog struct {
+	*store.Memory
+	deaf atomic.Bool
+}
+
+func (d *deafLog) Read(ctx context.Context, after store.Cursor) (store.Page, error) {
+	if d.deaf.Load() {
+		return store.Page{}, errors.New("no answer")
+	}
+	return d.Memory.Read(ctx, after)
+}
+
+func (d *deafLog) Wait(ctx context.Context, after store.Cursor) error {
+	if d.deaf.Load() {
+		return errors.New("no answer")
+	}
+	return d.Memory.Wait(ctx, after)
+}
+
+// TestStoreLost: without contact the guard trusts what it knows for as long as
+// it is told, then fails closed, and recovers when the store does.
+func TestStoreLost(t *testing.T) {
+	var log *deafLog
+	inBubble(t, func() wsauth.Config {
+		log = &deafLog{Memory: store.NewMemory(0)}
+		return wsauth.Config{Revocations: log, Staleness: 20 * time.Second}
+	}, func(t *testing.T, x *live) {
+		made := login(t, "alice", "s1", token.Options{TTL: time.Hour})
+		socket, guest := x.with(t, made), x.open(t, "/optional")
+		log.deaf.Store(true)
+		lost := time.Now()
+		time.Sleep(18 * time.Second)
+		socket.wantOpen(t)
+		x.with(t, made).wantOpen(t)
+		time.Sleep(10 * time.Second)
+		socket.wantEnd(t, wsauth.StoreUnavailable)
+		if d := socket.ended.Sub(lost); d < 18*time.Second || d > 27*time.Second {
+			t.Errorf("ended after %v", d)
+		}
+		guest.wantOpen(t)
+		x.took()
+		x.wantRefusal(t, x.ask(t, upgrade("/access", bearer(made.Raw))), wsauth.StoreUnavailable, pieces(made.Raw)...)
+		log.deaf.Store(false)
+		time.Sleep(5 * time.Second)
+		x.with(t, made).wantOpen(t)
+	})
+}
+
+// TestStoreAbsent: a guard that never heard of its store refuses within a
+// second, and never takes silence for "not revoked".
+func TestStoreAbsent(t *testing.T) {
+	inBubble(t, func() wsauth.Config {
+		log := &deafLog{Memory: store.NewMemory(0)}
+		log.deaf.Store(true)
+		return wsauth.Config{Revocations: log}
+	}, func(t *testing.T, x *live) {
+		begun := time.Now()
+		a := x.ask(t, upgrade("/access", bearer(access(t))))
+		if d := time.Since(begun); d > time.Second {
+			t.Errorf("refused after %v", d)
+		}
+		x.wantRefusal(t, a, wsauth.StoreUnavailable)
+		synctest.Wait()
+	})
+}
