@@ -149,6 +149,30 @@ func TestRenewalRevoked(t *testing.T) {
 	})
 }
 
+// TestRevokeDuringARenewal is L5 for the new token of a socket: revoked after
+// it was checked and before the socket is known by it.
+func TestRevokeDuringARenewal(t *testing.T) {
+	var guard *wsauth.Guard
+	var second *token.Token
+	inBubble(t, func() wsauth.Config {
+		return wsauth.Config{Revocations: store.NewMemory(0), Authorize: func(_ *http.Request, claims *token.Claims) error {
+			if second == nil || claims.ID != second.Claims.ID {
+				return nil
+			}
+			_, err := guard.Revoke(context.Background(), store.Revocation{Scope: store.Token, ID: claims.ID, Expires: inAnHour()})
+			return err
+		}}
+	}, func(t *testing.T, x *live) {
+		guard = x.guard
+		socket := x.with(t, login(t, "alice", "s1", token.Options{}))
+		second = login(t, "alice", "s1", token.Options{})
+		if err := socket.session.Renew(t.Context(), second.Raw); reasonOf(err) != wsauth.TokenRevoked {
+			t.Errorf("Renew: %v", err)
+		}
+		socket.wantEnd(t, wsauth.TokenRevoked)
+	})
+}
+
 // TestRenewalFlood is P14.
 func TestRenewalFlood(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *live) {

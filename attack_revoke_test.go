@@ -127,7 +127,16 @@ func TestLogoutEverywhere(t *testing.T) {
 			t.Fatal("not the same second")
 		}
 		socket.wantEnd(t, wsauth.SessionEnded)
-		x.with(t, after).wantOpen(t)
+		socket = x.with(t, after)
+		for _, ended := range []store.Revocation{ // again, and others that reach less far
+			{Scope: store.Subject, ID: "alice", Before: after.Claims.IssuedAt.Add(-time.Hour), Expires: inAnHour()},
+			{Scope: store.Everything, Before: after.Claims.IssuedAt.Add(-time.Hour), Expires: inAnHour()},
+		} {
+			if n, err := x.guard.Revoke(t.Context(), ended); err != nil || n != 0 {
+				t.Errorf("%d sockets, %v", n, err)
+			}
+		}
+		socket.wantOpen(t)
 	})
 }
 
