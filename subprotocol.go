@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -51,26 +52,35 @@ func (p Subprotocol) name() string {
 	return p.Name
 }
 
-// find returns the place of the item with the token among those offered, or -1.
-// An offer that names the credential twice is refused.
-func (p Subprotocol) find(offered []string) (int, error) {
-	at := -1
+// marked returns the places where the offer says that the token stands: the
+// end of the list where nothing follows the name.
+func (p Subprotocol) marked(offered []string) []int {
+	var places []int
 	for i, item := range offered {
-		found := -1
 		switch {
 		case p.Prefix != "" && strings.HasPrefix(item, p.Prefix):
-			found = i
+			places = append(places, i)
 		case p.Prefix == "" && item == p.name():
-			if found = i + 1; found == len(offered) {
-				return -1, refuseWith(InvalidRequest, "No token follows the subprotocol "+p.name())
-			}
+			places = append(places, i+1)
 		}
-		if found >= 0 && at >= 0 {
-			return -1, refuseWith(InvalidRequest, "More than one token among the subprotocols")
-		}
-		if found >= 0 {
-			at = found
-		}
+	}
+	return places
+}
+
+// find returns the place of the item with the token among those offered, or -1.
+// An offer that names the credential twice, or holds it once more elsewhere, is
+// refused.
+func (p Subprotocol) find(offered []string) (int, error) {
+	places := p.marked(offered)
+	if len(places) == 0 {
+		return -1, nil
+	}
+	at := places[0]
+	if at == len(offered) {
+		return -1, refuseWith(InvalidRequest, "No token follows the subprotocol "+p.name())
+	}
+	if len(places) > 1 || slices.Contains(offered[:at], offered[at]) || slices.Contains(offered[at+1:], offered[at]) {
+		return -1, refuseWith(InvalidRequest, "More than one token among the subprotocols")
 	}
 	return at, nil
 }
@@ -104,14 +114,20 @@ func (p Subprotocol) Missing(q Requirement) string {
 	return "Missing " + string(q.Type()) + " token from Sec-WebSocket-Protocol"
 }
 
-// Strip removes the item with the token.
+// Strip removes the item with the token; of an offer that is refused, every
+// item that may be one.
 func (p Subprotocol) Strip(r *http.Request) {
 	offered := offeredSubprotocols(r)
-	at, err := p.find(offered)
-	if err != nil || at < 0 {
+	tokens := map[string]bool{}
+	for _, at := range p.marked(offered) {
+		if at < len(offered) {
+			tokens[offered[at]] = true
+		}
+	}
+	if len(tokens) == 0 {
 		return
 	}
-	kept := append(offered[:at:at], offered[at+1:]...)
+	kept := slices.DeleteFunc(offered, func(item string) bool { return tokens[item] })
 	if len(kept) == 0 {
 		r.Header.Del("Sec-WebSocket-Protocol")
 		return
@@ -119,12 +135,14 @@ func (p Subprotocol) Strip(r *http.Request) {
 	r.Header.Set("Sec-WebSocket-Protocol", strings.Join(kept, ", "))
 }
 
-// offeredSubprotocols are the items of the field (RFC 6455 section 11.3.4).
+// offeredSubprotocols are the items of the field (RFC 6455 section 11.3.4),
+// without the white space of HTTP around them (RFC 9110 section 5.6.3), which is
+// less than that of Unicode.
 func offeredSubprotocols(r *http.Request) []string {
 	var items []string
 	for _, line := range r.Header["Sec-Websocket-Protocol"] {
 		for item := range strings.SplitSeq(line, ",") {
-			if item = strings.TrimSpace(item); item != "" {
+			if item = strings.Trim(item, " \t"); item != "" {
 				items = append(items, item)
 			}
 		}
