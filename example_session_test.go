@@ -1,0 +1,242 @@
+package wsauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"wsauth"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// chat is a handler that greets, gives the guard what is the guard's, and
+// echoes the rest.
+func chat(w http.ResponseWriter, r *http.Request) {
+	session, _ := wsauth.SessionFrom(r.Context())
+	conn, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer conn.CloseNow()
+	ctx := r.Context()
+	for {
+		_, message, err := conn.Read(ctx)
+		if err != nil {
+			return
+		}
+		reply, err := session.Authenticate(ctx, message)
+		if err != nil {
+			return // the guard has ended the socket
+		}
+		if reply == nil {
+			reply = []byte(session.Claims().Subject + " says " + string(message))
+		}
+		if err := conn.Write(ctx, websocket.MessageText, reply); err != nil {
+			return
+		}
+	}
+}
+
+// open opens a socket; what it cannot do ends the example.
+func open(url string, header http.Header) *websocket.Conn {
+	conn, _, err := websocket.Dial(context.Background(), url, &websocket.DialOptions{HTTPHeader: header})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return conn
+}
+
+// say sends a message and returns the answer, or why the socket has ended.
+func say(conn *websocket.Conn, message string) string {
+	ctx := context.Background()
+	err := conn.Write(ctx, websocket.MessageText, []byte(message))
+	answer := []byte(nil)
+	if err == nil {
+		_, answer, err = conn.Read(ctx)
+	}
+	if end, ok := errors.AsType[websocket.CloseError](err); ok {
+		return fmt.Sprint(int(end.Code), " ", end.Reason)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return string(answer)
+}
+
+func mustIssue(t *token.Token, err error) *token.Token {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return t
+}
+
+// Log out everywhere: every socket of the user is closed before Revoke returns,
+// and the token opens no other.
+func ExampleGuard_Revoke() {
+	guard, issuer := newGuard(wsauth.Config{Revocations: store.NewMemory(0)})
+	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
+	defer server.Close()
+	access := mustIssue(issuer.Access("ada", token.Options{SessionID: store.NewSessionID()}))
+	header := http.Header{"Authorization": {"Bearer " + access.Raw}}
+	laptop, phone := open(server.URL, header), open(server.URL, header)
+	fmt.Println(say(laptop, "hello"))
+
+	sockets, err := guard.Revoke(context.Background(), store.Revocation{
+		Scope:   store.Subject,
+		ID:      "ada",
+		Before:  time.Now(),
+		Expires: time.Now().Add(30 * 24 * time.Hour), // as long as a refresh token lives
+	})
+	fmt.Println(sockets, "sockets,", err)
+	for _, conn := range []*websocket.Conn{laptop, phone} {
+		_, _, err := conn.Read(context.Background())
+		fmt.Println(websocket.CloseStatus(err))
+	}
+	_, answer, _ := websocket.Dial(context.Background(), server.URL, &websocket.DialOptions{HTTPHeader: header})
+	fmt.Println(answer.Status)
+	_ = guard.Shutdown(context.Background()) // ends what New began
+	// Output:
+	// ada says hello
+	// 2 sockets, <nil>
+	// StatusCode(3000)
+	// StatusCode(3000)
+	// 401 Unauthorized
+}
+
+// A page gets a ticket with its usual credential, and puts it into the address
+// of the socket; it works once.
+func ExampleGuard_IssueTicket() {
+	guard, issuer := newGuard(wsauth.Config{
+		Locations: []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}},
+		Tickets:   store.NewMemory(0),
+	})
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /ticket", func(w http.ResponseWriter, r *http.Request) {
+		claims, err := guard.Check(r, wsauth.Access)
+		if err != nil {
+			guard.Refuse(w, r, err)
+			return
+		}
+		ticket, err := guard.IssueTicket(r.Context(), claims, wsauth.TicketFor{Path: "/ws", Origin: r.Header.Get("Origin")})
+		if err != nil {
+			guard.Refuse(w, r, err)
+			return
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		fmt.Fprint(w, ticket)
+	})
+	mux.Handle("GET /ws", guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	access := mustIssue(issuer.Access("ada", token.Options{}))
+	r := httptest.NewRequest(http.MethodPost, "/ticket", nil)
+	r.Header.Set("Authorization", "Bearer "+access.Raw)
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, r)
+	url := server.URL + "/ws?ticket=" + w.Body.String()
+
+	conn := open(url, nil)
+	defer conn.CloseNow()
+	fmt.Println(say(conn, "hello"))
+	_, answer, _ := websocket.Dial(context.Background(), url, nil)
+	fmt.Println("again:", answer.Status)
+	// Output:
+	// ada says hello
+	// again: 401 Unauthorized
+}
+
+// A client that sends its token in the first message, and later another one:
+// the socket stays open.
+func ExampleSession_Authenticate() {
+	guard, issuer := newGuard(wsauth.Config{Locations: []wsauth.Location{wsauth.FirstMessage{}}})
+	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
+	defer server.Close()
+	auth := func() string {
+		access := mustIssue(issuer.Access("ada", token.Options{SessionID: "s", TTL: time.Minute}))
+		return `{"type":"auth","token":"` + access.Raw + `"}`
+	}
+
+	conn := open(server.URL, nil)
+	defer conn.CloseNow()
+	fmt.Println(say(conn, auth())[:16])
+	fmt.Println(say(conn, "hello"))
+	fmt.Println(say(conn, auth())[:16])
+
+	fmt.Println(say(open(server.URL, nil), "hello"))
+	// Output:
+	// {"type":"auth_ok
+	// ada says hello
+	// {"type":"auth_ok
+	// 3000 token_missing
+}
+
+// A refresh over HTTP extends the sockets that are open.
+func ExampleGuard_Renew() {
+	guard, issuer := newGuard(wsauth.Config{})
+	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
+	defer server.Close()
+	session := token.Options{SessionID: store.NewSessionID()}
+	first := mustIssue(issuer.Access("ada", session))
+	conn := open(server.URL, http.Header{"Authorization": {"Bearer " + first.Raw}})
+	defer conn.CloseNow()
+
+	session.TTL = time.Hour // what a refresh endpoint issues
+	second := mustIssue(issuer.Access("ada", session))
+	sockets, err := guard.Renew(context.Background(), second.Raw)
+	fmt.Println(sockets, err)
+	fmt.Println(say(conn, "still here"))
+	fmt.Println(guard.Sessions("ada")[0].Claims().ID == second.Claims.ID)
+	// Output:
+	// 1 <nil>
+	// ada says still here
+	// true
+}
+
+// A handler that deletes an account wants the password again, on the socket
+// that is open.
+func ExampleSession_RequireFresh() {
+	guard, issuer := newGuard(wsauth.Config{})
+	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session, _ := wsauth.SessionFrom(r.Context())
+		conn, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer conn.CloseNow()
+		go func() { // reads what the client sends: here, a new token
+			for {
+				_, message, err := conn.Read(r.Context())
+				if err != nil {
+					return
+				}
+				if _, err := session.Authenticate(r.Context(), message); err != nil {
+					return
+				}
+			}
+		}()
+		_ = conn.Write(r.Context(), websocket.MessageText, []byte("your password, please"))
+		if err := session.RequireFresh(r.Context()); err == nil {
+			_ = conn.Write(r.Context(), websocket.MessageText, []byte("deleted"))
+		}
+	})))
+	defer server.Close()
+	session := token.Options{SessionID: store.NewSessionID()}
+	conn := open(server.URL, http.Header{"Authorization": {"Bearer " + mustIssue(issuer.Access("ada", session)).Raw}})
+	defer conn.CloseNow()
+	_, question, _ := conn.Read(context.Background())
+	fmt.Println(string(question))
+
+	session.Fresh = true // what a login endpoint issues, in the same session
+	fmt.Println(say(conn, `{"type":"auth","token":"`+mustIssue(issuer.Access("ada", session)).Raw+`"}`))
+	// Output:
+	// your password, please
+	// deleted
+}
