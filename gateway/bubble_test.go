@@ -170,6 +170,9 @@ func TestServerCutsSlowAndIdleConnections(t *testing.T) {
 				}
 				defer conn.Close()
 				begun := time.Now()
+				if err := conn.SetDeadline(begun.Add(2 * tt.after)); err != nil {
+					t.Fatal(err)
+				}
 				if _, err := io.WriteString(conn, tt.send); err != nil {
 					t.Fatal(err)
 				}

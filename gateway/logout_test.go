@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"context"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -39,8 +41,37 @@ func TestLogoutEndsEveryTokenOfTheSession(t *testing.T) { // L4, Q19
 			if got, err := r.read(otherConn); got != "I live" {
 				t.Errorf("the other session's socket: %q, %v", got, err)
 			}
+			if list := r.list(other); len(list) != 1 {
+				t.Errorf("%d sessions are listed, want the other one", len(list))
+			}
 		})
 	}
+}
+
+// A page that is closed right after its "log out" is logged out.
+func TestLogoutOfAClientThatIsGone(t *testing.T) {
+	gone, cancel := context.WithCancel(t.Context())
+	r := start(t, func(c *Config) { c.Store = &leavingStore{store.NewMemory(0), cancel} })
+	access, _ := r.login()
+	conn := r.echoes(access)
+	w := httptest.NewRecorder()
+	r.g.ServeHTTP(w, logoutRequest(t, access).WithContext(gone))
+	if w.Code != http.StatusNoContent {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	r.wantClose(conn, 3000, "session_ended")
+	wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
+}
+
+// A leavingStore is told to revoke just as the client leaves.
+type leavingStore struct {
+	*store.Memory
+	leave context.CancelFunc
+}
+
+func (s *leavingStore) Revoke(ctx context.Context, r ...store.Revocation) error {
+	s.leave()
+	return s.Memory.Revoke(ctx, r...)
 }
 
 // wantDead is an answer to a token of a session that has ended.

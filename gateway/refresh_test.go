@@ -98,7 +98,7 @@ func TestL8_ParallelRefreshesConverge(t *testing.T) {
 				return
 			}
 			raw, _ := e.decode(t)["refresh_token"].(string)
-			claims, err := r.g.guard.Check(request(t, raw), wsauth.Refresh)
+			claims, err := r.g.guard.Check(logoutRequest(t, raw), wsauth.Refresh)
 			if err != nil {
 				t.Error(err)
 				return
@@ -118,9 +118,10 @@ func TestL8_ParallelRefreshesConverge(t *testing.T) {
 	}
 }
 
-func request(t *testing.T, raw string) *http.Request {
+// logoutRequest is a logout, as a handler gets it.
+func logoutRequest(t *testing.T, raw string) *http.Request {
 	t.Helper()
-	r, err := http.NewRequest(http.MethodPost, "/", nil)
+	r, err := http.NewRequest(http.MethodPost, "/auth/logout", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wsauth/store"
 )
 
 // list gets the sessions that a token may see, by sid.
@@ -160,4 +162,37 @@ func TestL13_LoginDuringAPasswordChangeDoesNotLive(t *testing.T) {
 	access, refresh := r.renewed(e)
 	wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
 	wantDead(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
+}
+
+// A session that began later is none of those that end.
+func TestL13_EndUserLeavesLaterSessions(t *testing.T) {
+	memory := store.NewMemory(0)
+	r := start(t, func(c *Config) { c.Store = memory })
+	r.login()
+	later := time.Now().Add(time.Minute)
+	err := memory.BeginFamily(t.Context(), store.Family{ID: "later", Subject: "test", Current: "jti", Began: later, Expires: later.Add(time.Hour), Ends: later.Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sessions, _, err := r.g.EndUser(t.Context(), "test"); sessions != 1 || err != nil {
+		t.Errorf("%d sessions, %v", sessions, err)
+	}
+	if left, err := memory.ListFamilies(t.Context(), "test"); len(left) != 1 || err != nil {
+		t.Errorf("%v are left, %v", left, err)
+	}
+}
+
+func TestEndEveryone(t *testing.T) {
+	r := start(t, func(c *Config) { c.Authenticate = anyone })
+	anna, _ := r.loginAs("anna")
+	bert, refresh := r.loginAs("bert")
+	conn := r.echoes(anna)
+	if sockets, err := r.g.EndEveryone(t.Context()); sockets != 1 || err != nil {
+		t.Errorf("%d sockets, %v", sockets, err)
+	}
+	r.wantClose(conn, 3000, "session_ended")
+	wantDead(t, r.call("GET", "/auth/session", "", bearer(bert)))
+	wantDead(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
+	again, _ := r.loginAs("anna")
+	r.claims(again)
 }
