@@ -79,6 +79,9 @@ func (g *Guard) Renew(ctx context.Context, raw string) (sockets int, err error) 
 // replace gives the session new claims, which were checked by themselves. The
 // caller holds s.mu.
 func (s *Session) replace(claims *token.Claims) error {
+	if end := s.end.Load(); end != nil {
+		return &Error{Reason: SessionEnded, Message: SessionEnded.Outcome().Text, Err: end}
+	}
 	old := s.Claims()
 	if old == nil {
 		return s.begin(claims)
@@ -88,9 +91,6 @@ func (s *Session) replace(claims *token.Claims) error {
 	}
 	if err := s.authorizeAgain(claims); err != nil {
 		return err
-	}
-	if end := s.end.Load(); end != nil {
-		return &Error{Reason: SessionEnded, Message: SessionEnded.Outcome().Text, Err: end}
 	}
 	s.guard.sockets.rename(s, claims)
 	return s.hold(claims)
