@@ -2,99 +2,92 @@ package bolt
 
 import (
 	"bufio"
-	"context"
-	"fmt"
+	"flag"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
+	"time"
 
+	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
 	"wsauth/store"
 )
 
-// childEnv names the file of a child that revokes until it is killed.
-const childEnv = "WSAUTH_BOLT_CHILD"
-
-// groupSize is how many revocations the child adds in one call.
-const groupSize = 3
+// kills is how often TestKill kills a child:
+//
+//	go test ./store/bolt -run TestKill -kills 5000 -timeout 1h
+var kills = flag.Int("kills", 0, "how often TestKill kills a child; 0: 20 times, or 300 with WSAUTH_TEST_ALL=1")
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childEnv); path != "" {
-		revokeForEver(path)
-		return
+		workForEver(path)
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// revokeForEver writes a line for each group that was acknowledged.
-func revokeForEver(path string) {
-	s, err := Open(path, Options{})
-	if err != nil {
-		panic(err)
-	}
-	var wg sync.WaitGroup
-	for writer := range 4 {
-		wg.Go(func() {
-			for n := 0; ; n++ {
-				name := fmt.Sprintf("%d-%d-%d", os.Getpid(), writer, n)
-				if err := s.Revoke(context.Background(), group(name)...); err != nil {
-					panic(err)
-				}
-				fmt.Println(name)
-			}
-		})
-	}
-	wg.Wait()
-}
+// killsPerFile is how many children work on one file, one after another. What
+// the first has done is looked at again after the last.
+const killsPerFile = 50
 
-func group(name string) []store.Revocation {
-	all := make([]store.Revocation, groupSize)
-	for i := range all {
-		all[i] = inAMinute(fmt.Sprint(name, ".", i))
-	}
-	return all
-}
-
-// TestKill: whenever the process is killed, all that it acknowledged is in the
-// file, and every group is whole.
+// TestKill (D8): whenever the process is killed, the file has all that was
+// acknowledged and nothing by halves: no revocation is lost, no ticket that was
+// handed out is there, no family is back at a token that was replaced or back
+// at all after its end.
 func TestKill(t *testing.T) {
-	rounds := 10
-	if os.Getenv("WSAUTH_TEST_ALL") == "1" {
-		rounds = 100
+	rounds := *kills
+	switch {
+	case rounds > 0:
+	case os.Getenv("WSAUTH_TEST_ALL") == "1":
+		rounds = 300
+	default:
+		rounds = 20
 	}
+	all := newLedger()
+	total := map[string]int{}
 	path := newPath(t)
-	acknowledged := map[string]bool{}
-	for range rounds {
-		for _, name := range killedChild(t, path, rand.IntN(100)) {
-			acknowledged[name] = true
+	for round := range rounds {
+		if round%killsPerFile == 0 {
+			all, path = newLedger(), newPath(t)
 		}
-		found := readGroups(t, path)
-		for name := range acknowledged {
-			if found[name] == 0 {
-				t.Fatalf("%s was acknowledged and is lost", name)
-			}
+		said := killedChild(t, path)
+		for _, line := range said {
+			verb, name, _ := strings.Cut(line, " ")
+			total[verb]++
+			all.note(t, verb, name)
 		}
-		for name, n := range found {
-			if n != groupSize {
-				t.Fatalf("%d of the %d of %s", n, groupSize, name)
-			}
+		s, err := Open(path, Options{})
+		if err != nil {
+			t.Fatalf("after kill %d: %v", round+1, err)
+		}
+		all.check(t, s)
+		entries(t, s)
+		checkPages(t, s)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Fatalf("kill %d", round+1)
 		}
 	}
-	if len(acknowledged) < rounds {
-		t.Errorf("%d groups in %d rounds", len(acknowledged), rounds)
+	t.Logf("%d kills; what the children did: %v", rounds, total)
+	for _, verb := range []string{"revoked", "took", "rotated", "ended"} {
+		if total[verb] < rounds {
+			t.Errorf("%s only %d times", verb, total[verb])
+		}
 	}
 }
 
-// killedChild kills a child after some lines, and returns all that it wrote.
-func killedChild(t *testing.T, path string, lines int) []string {
+// killedChild kills a child at some moment, of its start or of its work, and
+// returns the lines that it wrote.
+func killedChild(t *testing.T, path string) (lines []string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+path)
-	cmd.Stderr = os.Stderr
+	var trouble strings.Builder
+	cmd.Stderr = &trouble
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -102,34 +95,51 @@ func killedChild(t *testing.T, path string, lines int) []string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var names []string
+	kill := func() {
+		if err := cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+	}
+	// After so many lines, or soon after its start.
+	wanted := rand.IntN(200)
+	var timer *time.Timer
+	if rand.IntN(4) == 0 {
+		wanted, timer = -1, time.AfterFunc(rand.N(60*time.Millisecond), kill)
+	}
 	reader := bufio.NewReader(out)
 	for {
 		line, err := reader.ReadString('\n')
-		if err != nil { // a line without its end was not acknowledged
+		if err != nil { // a line without its end was not written
 			break
 		}
-		if names = append(names, strings.TrimSpace(line)); len(names) == lines+1 {
-			if err := cmd.Process.Kill(); err != nil {
-				t.Error(err)
-			}
+		lines = append(lines, strings.TrimSuffix(line, "\n"))
+		if len(lines) == wanted+1 && timer == nil {
+			timer = time.AfterFunc(rand.N(3*time.Millisecond), kill)
 		}
 	}
-	if err := cmd.Wait(); err == nil {
-		t.Error("the child ended by itself")
+	if err := cmd.Wait(); err == nil || trouble.Len() > 0 {
+		t.Errorf("the child ended by itself: %v, %s", err, trouble.String())
 	}
-	return names
+	return lines
+}
+
+// checkPages asserts that bbolt finds no fault with the file.
+func checkPages(t *testing.T, s *Store) {
+	t.Helper()
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		for err := range tx.Check() {
+			t.Errorf("pages: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // readGroups counts the revocations of each group in the file.
-func readGroups(t *testing.T, path string) map[string]int {
+func readGroups(t *testing.T, s *Store) map[string]int {
 	t.Helper()
-	s, err := Open(path, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	entries(t, s)
 	found := map[string]int{}
 	for cursor, full := (store.Cursor{}), true; full; {
 		page, err := s.Read(t.Context(), cursor)

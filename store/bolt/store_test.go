@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -184,20 +185,80 @@ func TestSweep(t *testing.T) {
 	})
 }
 
-// entries counts the log, and checks that the buckets agree.
+// TestSweepAll: tickets and families go when they have expired, in more than
+// one step and also those that were changed, and nothing else goes.
+func TestSweepAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, newPath(t), Options{})
+		now := time.Now()
+		var wg sync.WaitGroup
+		for n := range sweepSize + 10 {
+			wg.Go(func() {
+				key := store.TicketKey{byte(n), byte(n >> 8)}
+				ticket := s.PutTicket(t.Context(), key, nil, now.Add(time.Minute))
+				if n%10 == 0 {
+					_, err := s.TakeTicket(t.Context(), key)
+					ticket = errors.Join(ticket, err)
+				}
+				id := fmt.Sprint(n)
+				family := s.BeginFamily(t.Context(), store.Family{ID: id, Subject: id, Current: "a", Began: now, Expires: now.Add(time.Minute), Ends: now.Add(time.Hour)})
+				if n%10 == 0 {
+					_, err := s.RotateFamily(t.Context(), store.Rotation{ID: id, From: "a", To: "b", Expires: now.Add(2 * time.Minute)})
+					family = errors.Join(family, err)
+				}
+				if err := errors.Join(ticket, family); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		late := s.BeginFamily(t.Context(), store.Family{ID: "late", Subject: "late", Current: "a", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)})
+		late = errors.Join(late, s.PutTicket(t.Context(), store.TicketKey{31: 1}, nil, now.Add(time.Hour)))
+		if late != nil {
+			t.Fatal(late)
+		}
+		wg.Wait()
+		entries(t, s)
+		time.Sleep(2*time.Minute + sweepEvery)
+		synctest.Wait()
+		entries(t, s)
+		err := s.db.View(func(tx *bbolt.Tx) error {
+			for _, name := range [][]byte{ticketsBucket, familiesBucket} {
+				if n := tx.Bucket(name).Stats().KeyN; n != 1 {
+					t.Errorf("%d %s are left, want 1", n, name)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// entries counts the log, and checks that the buckets of each kind agree.
 func entries(t *testing.T, s *Store) int {
 	t.Helper()
 	n := 0
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		l := openLog(tx)
-		n = l.log.Stats().KeyN
-		if names, expiry := l.names.Stats().KeyN, l.expiry.Stats().KeyN; names != n || expiry != n || l.count.n != uint64(n) {
-			t.Errorf("%d in the log, %d names, %d expiries, count %d", n, names, expiry, l.count.n)
-		}
+		all := openTransaction(tx)
+		n = all.log.log.Stats().KeyN
+		agree(t, "log", all.log.count, all.log.log, all.log.names, all.log.expiry)
+		agree(t, "tickets", all.tickets.count, all.tickets.values, all.tickets.expiry)
+		agree(t, "families", all.families.count, all.families.families, all.families.expiry, all.families.subjects)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// agree asserts that buckets have as many keys as were counted.
+func agree(t *testing.T, kind string, count counter, buckets ...*bbolt.Bucket) {
+	t.Helper()
+	for i, b := range buckets {
+		if n := b.Stats().KeyN; uint64(n) != count.n {
+			t.Errorf("%s: %d keys in bucket %d, counted %d", kind, n, i, count.n)
+		}
+	}
 }

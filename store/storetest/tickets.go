@@ -17,13 +17,13 @@ import (
 // Tickets tests that a store keeps the contract of [store.Tickets].
 func Tickets[S store.Tickets](t *testing.T, c Config[S]) {
 	c.each(t, map[string]func(*testing.T, S){
-		"L9 replay":      func(t *testing.T, s S) { testTicketOnce(t, s) },
-		"values":         func(t *testing.T, s S) { testTicketValues(t, s) },
-		"invalid":        func(t *testing.T, s S) { testTicketInvalid(t, s) },
-		"L11 expired":    func(t *testing.T, s S) { testTicketExpired(t, s) },
-		"cancellation":   func(t *testing.T, s S) { testTicketCancellation(t, s) },
-		"L10 race":       func(t *testing.T, s S) { testTicketRace(t, ticketNodes(c.nodes(t, s))) },
-		"put race":       func(t *testing.T, s S) { testTicketPutRace(t, ticketNodes(c.nodes(t, s))) },
+		"L9 replay":    func(t *testing.T, s S) { testTicketOnce(t, s) },
+		"values":       func(t *testing.T, s S) { testTicketValues(t, s) },
+		"invalid":      func(t *testing.T, s S) { testTicketInvalid(t, s) },
+		"L11 expired":  func(t *testing.T, s S) { testTicketExpired(t, s) },
+		"cancellation": func(t *testing.T, s S) { testTicketCancellation(t, s) },
+		"L10 race":     func(t *testing.T, s S) { testTicketRace(t, ticketNodes(c.nodes(t, s))) },
+		"put race":     func(t *testing.T, s S) { testTicketPutRace(t, ticketNodes(c.nodes(t, s))) },
 	})
 	if c.Run != nil {
 		c.each(t, map[string]func(*testing.T, S){

@@ -1,0 +1,142 @@
+package bolt
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"wsauth/store"
+)
+
+// ledger is what children have said that they did, and so what the file must
+// hold.
+type ledger struct {
+	revoked  map[string]bool
+	tickets  map[string]string // the last that was said of each
+	families map[string]*lineage
+}
+
+// lineage is what is known of a family.
+type lineage struct {
+	rotated  int  // acknowledged
+	rotating bool // perhaps once more
+	ending   bool // perhaps ended
+	ended    bool
+	gone     bool // the check itself ended it
+}
+
+func newLedger() *ledger {
+	return &ledger{revoked: map[string]bool{}, tickets: map[string]string{}, families: map[string]*lineage{}}
+}
+
+// note takes down a line of a child.
+func (l *ledger) note(t *testing.T, verb, name string) {
+	t.Helper()
+	f := l.families[name]
+	switch verb {
+	case "revoked":
+		l.revoked[name] = true
+	case "put", "taking", "took":
+		l.tickets[name] = verb
+	case "begun":
+		l.families[name] = &lineage{}
+	case "rotating":
+		f.rotating = true
+	case "rotated":
+		f.rotating = false
+		f.rotated++
+	case "ending":
+		f.ending = true
+	case "ended":
+		f.ended = true
+	default:
+		t.Fatalf("a child said %q of %q", verb, name)
+	}
+}
+
+// check compares a file with all that was said about it. It takes the tickets
+// and ends the families that it finds, which later checks must not find again.
+func (l *ledger) check(t *testing.T, s *Store) {
+	t.Helper()
+	found := readGroups(t, s)
+	for name := range l.revoked {
+		if found[name] == 0 {
+			t.Errorf("%s was acknowledged and is lost", name)
+		}
+	}
+	for name, n := range found {
+		if n != groupSize {
+			t.Errorf("%d of the %d of %s", n, groupSize, name)
+		}
+	}
+	var wg sync.WaitGroup // of writes that share their syncs
+	taken := make(chan string, len(l.tickets))
+	for name, verb := range l.tickets {
+		wg.Go(func() {
+			if l.checkTicket(t, s, name, verb) {
+				taken <- name
+			}
+		})
+	}
+	wg.Wait()
+	close(taken)
+	for name := range taken {
+		l.tickets[name] = "took"
+	}
+	all, err := s.ListFamilies(t.Context(), killSubject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	current := map[string]store.Family{}
+	for _, f := range all {
+		current[f.ID] = f
+		if l.families[f.ID] == nil { // begun, and killed before it could say so
+			l.families[f.ID] = &lineage{}
+		}
+	}
+	for name, known := range l.families {
+		f, there := current[name]
+		wg.Go(func() { known.check(t, s, name, f, there) })
+	}
+	wg.Wait()
+}
+
+// checkTicket takes a ticket, and reports whether it was there.
+func (l *ledger) checkTicket(t *testing.T, s *Store, name, verb string) bool {
+	value, err := s.TakeTicket(t.Context(), sha256.Sum256([]byte(name)))
+	switch {
+	case err == nil && verb == "took":
+		t.Errorf("ticket %s was handed out twice", name)
+	case err == nil && string(value) != name:
+		t.Errorf("ticket %s is %q", name, value)
+	case err == nil:
+		return true
+	case !errors.Is(err, store.ErrNotFound):
+		t.Errorf("ticket %s: %v", name, err)
+	case verb == "put":
+		t.Errorf("ticket %s is lost", name)
+	}
+	return false
+}
+
+// check compares a family with what is known of it, and ends it.
+func (f *lineage) check(t *testing.T, s *Store, name string, found store.Family, there bool) {
+	switch {
+	case there && (f.ended || f.gone):
+		t.Errorf("family %s is back after its end", name)
+	case !there && !f.ending && !f.gone:
+		t.Errorf("family %s is lost", name)
+	case there && found.Current != fmt.Sprint(f.rotated) && !(f.rotating && found.Current == fmt.Sprint(f.rotated+1)):
+		t.Errorf("family %s is at %s, was at %d", name, found.Current, f.rotated)
+	}
+	want := store.ErrNotFound
+	if there {
+		want = store.ErrReused
+	}
+	if _, err := s.RotateFamily(t.Context(), killRotation(name, -1)); !errors.Is(err, want) {
+		t.Errorf("family %s: %v, want %v", name, err, want)
+	}
+	f.gone = true
+}
