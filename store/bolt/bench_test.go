@@ -1,9 +1,14 @@
 package bolt
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"wsauth/store"
 )
@@ -27,25 +32,98 @@ func BenchmarkSync(b *testing.B) {
 	}
 }
 
+// BenchmarkRevoke prints beside its time how often that of a bare sync it is.
 func BenchmarkRevoke(b *testing.B) {
+	loneAndConcurrent(b, func(ctx context.Context, s *Store) error {
+		return s.Revoke(ctx, inAMinute(store.NewSessionID()))
+	})
+}
+
+// BenchmarkTicket puts a ticket of an ordinary size and takes it.
+func BenchmarkTicket(b *testing.B) {
+	value := make([]byte, 300)
+	var last atomic.Uint64
+	loneAndConcurrent(b, func(ctx context.Context, s *Store) error {
+		var key store.TicketKey
+		copy(key[:], number(last.Add(1)*0x9e3779b97f4a7c15)) // scattered, as hashes are
+		if err := s.PutTicket(ctx, key, value, time.Now().Add(30*time.Second)); err != nil {
+			return err
+		}
+		_, err := s.TakeTicket(ctx, key)
+		return err
+	})
+}
+
+// BenchmarkRotate rotates one of a thousand families.
+func BenchmarkRotate(b *testing.B) {
+	var next atomic.Uint64
+	var tokens [1000]atomic.Uint64
+	loneAndConcurrent(b, func(ctx context.Context, s *Store) error {
+		n := next.Add(1) % uint64(len(tokens))
+		id, end := fmt.Sprint("family-", n), time.Now().Add(time.Hour)
+		from := tokens[n].Load()
+		r := store.Rotation{ID: id, From: fmt.Sprint(from), To: fmt.Sprint(from + 1), Grace: time.Hour, Expires: end}
+		f, err := s.RotateFamily(ctx, r)
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrReused) { // not begun yet, or others were faster twice
+			tokens[n].Store(0)
+			err = s.BeginFamily(ctx, store.Family{ID: id, Subject: id, Current: "0", Began: time.Now(), Expires: end, Ends: end})
+			if errors.Is(err, store.ErrInvalid) { // by another, at the same time
+				err = nil
+			}
+			return err
+		}
+		if err == nil && f.Current == r.To {
+			tokens[n].Store(from + 1)
+		}
+		return err
+	})
+}
+
+// loneAndConcurrent measures a call, alone and from 200 callers at once.
+func loneAndConcurrent(b *testing.B, call func(context.Context, *Store) error) {
 	b.Run("lone", func(b *testing.B) {
 		s := open(b, newPath(b), Options{})
+		sync := bareSync(b)
 		for b.Loop() {
-			if err := s.Revoke(b.Context(), inAMinute(store.NewSessionID())); err != nil {
+			if err := call(b.Context(), s); err != nil {
 				b.Fatal(err)
 			}
 		}
+		b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(sync), "syncs")
 	})
 	b.Run("concurrent", func(b *testing.B) {
 		s := open(b, newPath(b), Options{})
+		sync := bareSync(b)
 		b.SetParallelism(100)
+		b.ResetTimer()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
-				if err := s.Revoke(b.Context(), inAMinute(store.NewSessionID())); err != nil {
+				if err := call(b.Context(), s); err != nil {
 					b.Error(err)
 				}
 			}
 		})
-		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "revocations/s")
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+		b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(sync), "syncs")
 	})
+}
+
+// bareSync is how long the file system takes to make a page durable.
+func bareSync(b *testing.B) time.Duration {
+	b.Helper()
+	f, err := os.Create(filepath.Join(b.TempDir(), "file"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	const rounds = 50
+	page := make([]byte, 4096)
+	began := time.Now()
+	for range rounds {
+		_, err := f.WriteAt(page, 0)
+		if err := errors.Join(err, f.Sync()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return time.Since(began) / rounds
 }
