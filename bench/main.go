@@ -1,40 +1,81 @@
 // Bench measures what the guard costs, and fails where a figure misses its
-// target. Each is a ratio of two things measured in one run, in turns, since
-// machines differ and are shared:
+// target:
 //
 //	go run ./bench             all of them
 //	go run ./bench handshake   CPU per guarded handshake, against the same handler unguarded
 //	go run ./bench memory      memory of an idle guarded socket, against an unguarded one
+//	go run ./bench session     heap that the guard itself holds of an idle socket
 //	go run ./bench expiry      from the expiry of a token to the close frame
+//	go run ./bench revoke      from a logout to the close frame, with 10,000 sockets open
 //
-// The server is a process of its own, so that the client's work is not
-// counted. All traffic is on the loopback interface. The costs of single
-// functions are Go benchmarks beside them: go test -bench . ./token
-// ./internal/wsconn.
+// The first two are ratios of two things measured in one run, in turns, since
+// machines differ and are shared. The server is a process of its own, so that
+// the client's work is not counted. All traffic is on the loopback interface.
+//
+// The costs of single functions are Go benchmarks beside them:
+//
+//	go test -run '^$' -bench . ./token ./internal/wsconn   a token, a frame
+//	go test -run '^$' -bench . ./store                     a check among 1,000,000 revocations
+//	go test -run '^$' -bench . ./store/bolt                a revocation that is durable, beside a bare sync
 package main
 
 import (
 	"fmt"
 	"os"
+	"runtime"
+	"strings"
 )
 
+// figures are in the order in which all of them are measured.
+var figures = []struct {
+	name    string
+	measure func() error
+}{
+	{"handshake", handshake},
+	{"memory", memory},
+	{"session", session},
+	{"expiry", expiry},
+	{"revoke", revoke},
+}
+
 func main() {
-	figures := map[string]func() error{"handshake": handshake, "memory": memory, "expiry": expiry}
 	args := os.Args[1:]
-	if len(args) == 1 && args[0] == "serve" {
-		exitOn(serve())
+	if len(args) > 0 && args[0] == "serve" {
+		exitOn(beServer(args[1:]))
 		return
 	}
+	var names []string
+	for _, f := range figures {
+		names = append(names, f.name)
+	}
 	if len(args) == 0 {
-		args = []string{"handshake", "memory", "expiry"}
+		args = names
 	}
 	for _, name := range args {
-		figure, ok := figures[name]
-		if !ok {
-			exitOn(fmt.Errorf("no figure %q: handshake, memory or expiry", name))
+		found := false
+		for _, f := range figures {
+			if f.name == name {
+				found = true
+				exitOn(f.measure())
+			}
 		}
-		exitOn(figure())
+		if !found {
+			exitOn(fmt.Errorf("no figure %q: %s", name, strings.Join(names, ", ")))
+		}
 	}
+}
+
+// beServer is the other process: the argument is the file of its revocations,
+// or "profile".
+func beServer(args []string) error {
+	switch {
+	case len(args) == 0:
+		return serve("")
+	case args[0] == "profile":
+		runtime.MemProfileRate = 1
+		return serve("")
+	}
+	return serve(args[0])
 }
 
 func exitOn(err error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,6 +20,8 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth"
+	"wsauth/store"
+	"wsauth/store/bolt"
 	"wsauth/token"
 )
 
@@ -38,9 +41,16 @@ type usage struct {
 	Open     int           // goroutines, which tells how many sockets are open
 }
 
-// serve is the server: coder/websocket handlers, with and without a guard. It
-// answers each line on standard input with its usage, and stops at its end.
-func serve() error {
+// A server is coder/websocket handlers, with and without a guard.
+type server struct {
+	issuer *token.Issuer
+	guard  *wsauth.Guard
+}
+
+// serve is the program of the server. It answers each line on standard input
+// with a line of JSON, and stops at its end. What it revokes is kept in memory
+// or, if file is not empty, there.
+func serve(file string) error {
 	key, err := token.GenerateKey(token.HS256)
 	if err != nil {
 		return err
@@ -53,19 +63,20 @@ func serve() error {
 	if err != nil {
 		return err
 	}
-	guard, err := wsauth.New(wsauth.Config{Verifier: verifier})
-	if err != nil {
-		return err
-	}
 	issuer, err := token.NewIssuer(token.IssuerConfig{Key: key})
 	if err != nil {
 		return err
 	}
-	long, err := issuer.Access("ada", token.Options{TTL: time.Hour, Fresh: true, SessionID: "s1", CSRF: true})
-	if err != nil {
-		return err
+	var revocations store.Revocations = store.NewMemory(0)
+	if file != "" {
+		durable, err := bolt.Open(file, bolt.Options{})
+		if err != nil {
+			return err
+		}
+		defer durable.Close()
+		revocations = durable
 	}
-	brief, err := issuer.Access("ada", token.Options{TTL: 3 * time.Second})
+	guard, err := wsauth.New(wsauth.Config{Verifier: verifier, Revocations: revocations})
 	if err != nil {
 		return err
 	}
@@ -76,24 +87,69 @@ func serve() error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = server.Serve(listener) }()
+	httpServer := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = httpServer.Serve(listener) }()
+	return (&server{issuer, guard}).talk(listener.Addr().String(), os.Stdin, json.NewEncoder(os.Stdout))
+}
 
-	out := json.NewEncoder(os.Stdout)
-	if err := out.Encode(hello{listener.Addr().String(), long.Raw, brief.Raw, brief.Claims.ExpiresAt.Unix()}); err != nil {
+// talk says hello, and then does what it is told.
+func (s *server) talk(addr string, in io.Reader, out *json.Encoder) error {
+	long, err := s.issuer.Access("ada", token.Options{TTL: time.Hour, Fresh: true, SessionID: "s1", CSRF: true})
+	if err != nil {
 		return err
 	}
-	lines := bufio.NewScanner(os.Stdin)
+	brief, err := s.issuer.Access("ada", token.Options{TTL: 3 * time.Second})
+	if err != nil {
+		return err
+	}
+	if err := out.Encode(hello{addr, long.Raw, brief.Raw, brief.Claims.ExpiresAt.Unix()}); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(in)
 	for lines.Scan() {
-		if lines.Text() == "memory" {
-			runtime.GC()
-			debug.FreeOSMemory()
+		what, argument, _ := strings.Cut(lines.Text(), " ")
+		answer, err := s.obey(what, argument)
+		if err != nil {
+			return err
 		}
-		if err := out.Encode(measure()); err != nil {
+		if err := out.Encode(answer); err != nil {
 			return err
 		}
 	}
 	return lines.Err()
+}
+
+func (s *server) obey(what, argument string) (any, error) {
+	until := time.Now().Add(2 * time.Hour)
+	switch what {
+	case "cpu":
+		return measure(), nil
+	case "memory":
+		runtime.GC()
+		debug.FreeOSMemory()
+		return measure(), nil
+	case "heap":
+		return heapByPart(), nil
+	case "login":
+		return s.login()
+	case "logout":
+		return s.guard.Revoke(context.Background(), store.Revocation{Scope: store.Session, ID: argument, Expires: until})
+	case "logout-everywhere":
+		return s.guard.Revoke(context.Background(), store.Revocation{Scope: store.Subject, ID: argument, Before: time.Now(), Expires: until})
+	}
+	return nil, fmt.Errorf("what is %q?", what)
+}
+
+// A login is one of ada's.
+type login struct{ SID, Token string }
+
+func (s *server) login() (login, error) {
+	sid := store.NewSessionID()
+	access, err := s.issuer.Access("ada", token.Options{TTL: time.Hour, Fresh: true, SessionID: sid, CSRF: true})
+	if err != nil {
+		return login{}, err
+	}
+	return login{sid, access.Raw}, nil
 }
 
 // idle accepts a socket and waits for its end.
@@ -133,12 +189,13 @@ type child struct {
 	out  *json.Decoder
 }
 
-func start() (*child, error) {
+// start starts a server with arguments of its own.
+func start(arguments ...string) (*child, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(exe, "serve")
+	cmd := exec.Command(exe, append([]string{"serve"}, arguments...)...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -159,13 +216,19 @@ func start() (*child, error) {
 	return c, c.out.Decode(&c.hello)
 }
 
+// tell has the server do something, and reads its answer.
+func (c *child) tell(line string, answer any) error {
+	if _, err := fmt.Fprintln(c.in, line); err != nil {
+		return err
+	}
+	return c.out.Decode(answer)
+}
+
 // ask returns the usage so far, after a garbage collection if what is "memory".
 func (c *child) ask(what string) (usage, error) {
 	var u usage
-	if _, err := fmt.Fprintln(c.in, what); err != nil {
-		return u, err
-	}
-	return u, c.out.Decode(&u)
+	err := c.tell(what, &u)
+	return u, err
 }
 
 // settle waits until as many goroutines are left as there were at first.

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+)
+
+// The parts of what a guard holds of an open socket.
+const (
+	partSession    = "session"    // what handlers find in the context
+	partRegistry   = "registry"   // its places among the sockets of a token, a login and a user
+	partTimer      = "timer"      // its end
+	partClaims     = "claims"     // what its token says
+	partRequest    = "request"    // the handler's copy, without the credential
+	partConnection = "connection" // what stands between the handler and TCP
+)
+
+// session prints the heap that a guard holds of an idle socket, by part. The
+// server profiles each of its allocations, and what is live is counted for the
+// function of the guard that made it.
+func session() error {
+	const sockets, target = 10_000, 1024.0
+	if err := canOpen(sockets); err != nil {
+		return err
+	}
+	c, err := start("profile")
+	if err != nil {
+		return err
+	}
+	defer c.stop()
+	crowd := newCrowd(c)
+	defer crowd.leave()
+	before, after := map[string]float64{}, map[string]float64{}
+	if err := c.tell("heap", &before); err != nil {
+		return err
+	}
+	if err := crowd.open(sockets); err != nil {
+		return err
+	}
+	if err := c.tell("heap", &after); err != nil {
+		return err
+	}
+	each := func(part string) float64 { return (after[part] - before[part]) / sockets }
+	sum := each(partSession) + each(partRegistry) + each(partTimer)
+	fmt.Printf("session: %.0f bytes of heap an open socket (session %.0f, registry %.0f, timer %.0f; %d sockets), at most %.0f\n",
+		sum, each(partSession), each(partRegistry), each(partTimer), sockets, target)
+	fmt.Printf("session: beside them claims %.0f, request %.0f, connection %.0f bytes\n",
+		each(partClaims), each(partRequest), each(partConnection))
+	for _, part := range []string{partSession, partRegistry, partTimer, partClaims, partRequest, partConnection} {
+		if each(part) <= 0 {
+			return fmt.Errorf("session: nothing counts as %s: does the function that made it have another name now?", part)
+		}
+	}
+	return within("session", sum, target)
+}
+
+// heapByPart is the live heap in bytes, by part.
+func heapByPart() map[string]float64 {
+	runtime.GC()
+	runtime.GC() // a profile is as old as the collection before the last
+	records := make([]runtime.MemProfileRecord, 10_000)
+	n, ok := runtime.MemProfile(records, false)
+	if !ok {
+		return nil
+	}
+	parts := map[string]float64{}
+	for _, r := range records[:n] {
+		parts[partOf(r.Stack())] += float64(r.InUseBytes())
+	}
+	return parts
+}
+
+// partOf says for what an allocation was made: for the innermost function of
+// this module on its stack.
+func partOf(stack []uintptr) string {
+	timer := false
+	frames := runtime.CallersFrames(stack)
+	for {
+		frame, more := frames.Next()
+		timer = timer || frame.Function == "time.AfterFunc"
+		switch name := frame.Function; {
+		case strings.HasPrefix(name, "wsauth.(*registry)."):
+			return partRegistry
+		case strings.HasPrefix(name, "wsauth/internal/wsconn."):
+			return partConnection
+		case strings.HasPrefix(name, "wsauth/token."):
+			return partClaims
+		case strings.HasPrefix(name, "wsauth.(*Guard).stripped"):
+			return partRequest
+		case strings.HasPrefix(name, "wsauth.(*Guard).newSession"):
+			return partSession
+		case strings.HasPrefix(name, "wsauth.(*Guard).upgrade") && timer:
+			return partTimer
+		case strings.HasPrefix(name, "wsauth.(*Guard).upgrade"):
+			return partSession // closures and the like
+		case strings.HasPrefix(name, "wsauth"), strings.HasPrefix(name, "main."):
+			return name
+		}
+		if !more {
+			return ""
+		}
+	}
+}
