@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestTerminalDoesNotShowAPassword(t *testing.T) {
+	terminal := openTerminal(t)
+	shows := func() bool {
+		t.Helper()
+		state, err := unix.IoctlGetTermios(int(terminal.Fd()), getTermios)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return state.Lflag&unix.ECHO != 0
+	}
+	if !shows() {
+		t.Fatal("the terminal hides what is typed to begin with")
+	}
+	show, err := hideInput(terminal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shows() {
+		t.Error("it shows what is typed")
+	}
+	if err := show(); err != nil || !shows() {
+		t.Errorf("it does not show again what is typed (%v)", err)
+	}
+}
+
+// openTerminal makes a terminal that nobody looks at.
+func openTerminal(t *testing.T) *os.File {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { master.Close() })
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { terminal.Close() })
+	return terminal
+}
