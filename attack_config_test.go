@@ -51,6 +51,7 @@ func TestConfig(t *testing.T) {
 		"origin_bare_port":    {from("app.example:8000"), []string{"Config.Origins[0]"}},
 		"origin_slash":        {from("https://app.example/"), []string{"Config.Origins[0]", `"https://app.example"`}},
 		"origin_path":         {from("https://app.example/ws"), []string{"Config.Origins[0]"}},
+		"origin_no_host":      {from("https://:8000"), []string{"Config.Origins[0]", "is not an origin"}},
 		"origin_query":        {from("https://app.example?x"), []string{"Config.Origins[0]"}},
 		"origin_fragment":     {from("https://app.example#x"), []string{"Config.Origins[0]"}},
 		"origin_user":         {from("https://me@app.example"), []string{"Config.Origins[0]"}},

@@ -194,10 +194,10 @@ func isNil(v any) bool {
 // browser would never send as an Origin header.
 func CheckOrigin(o string) error {
 	if strings.Contains(o, "*") {
-		return fmt.Errorf("%q: patterns are not supported; name each origin, or set InsecureAnyOrigin", o)
+		return fmt.Errorf("%q: patterns are not supported; name each origin", o)
 	}
 	u, err := url.Parse(o)
-	if err != nil || u.Scheme == "" || u.Host == "" {
+	if err != nil || u.Scheme == "" || u.Hostname() == "" {
 		return fmt.Errorf("%q is not an origin such as https://app.example", o)
 	}
 	if strings.ContainsFunc(o, func(r rune) bool { return r > unicode.MaxASCII }) {

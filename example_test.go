@@ -51,7 +51,7 @@ func ExampleNew() {
 	// Output:
 	// wsauth: Config.Verifier: required; token.NewVerifier makes one
 	// wsauth: Config.Origins[0]: "https://app.example/" is not exact: write it as browsers do, "https://app.example"
-	// wsauth: Config.Origins[1]: "*": patterns are not supported; name each origin, or set InsecureAnyOrigin
+	// wsauth: Config.Origins[1]: "*": patterns are not supported; name each origin
 }
 
 // A WebSocket handler behind the guard knows who is there, and its socket ends
