@@ -53,8 +53,9 @@ type Index struct {
 	config IndexConfig
 	ready  chan struct{} // closed at the first contact
 
+	set *set // changed under mu
+
 	mu      sync.RWMutex
-	set     *set
 	contact time.Time
 	telling map[name]chan struct{} // news that OnRevoke is being told of; closed when it knows
 }
@@ -77,6 +78,9 @@ func NewIndex(c IndexConfig) (*Index, error) {
 // token. It takes no time into account: a token that has expired, or that a
 // revocation outlives, is no less revoked.
 func (x *Index) Revoked(c *token.Claims) bool {
+	if !x.set.mayRevoke(c) {
+		return false
+	}
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.set.revoked(c)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"sync/atomic"
 	"time"
 
 	"wsauth/token"
@@ -11,10 +12,10 @@ import (
 const refilterAfter = 1 << 20
 
 // set is the revocations of a log that one node holds, in little memory. It is
-// not safe for concurrent use.
+// not safe for concurrent use, but for mayRevoke.
 type set struct {
 	spans     [len(scopes) + 1]map[string]span // by scope and ID
-	ids       *filter                          // the IDs of all scopes
+	ids       atomic.Pointer[filter]           // the IDs of all scopes
 	forgotten int                              // IDs that are in the filter alone
 	expires   expiries
 }
@@ -23,7 +24,8 @@ type set struct {
 type span struct{ before, expires int64 }
 
 func newSet() *set {
-	s := &set{ids: newFilter()}
+	s := &set{}
+	s.ids.Store(newFilter())
 	for _, scope := range scopes {
 		s.spans[scope] = map[string]span{}
 	}
@@ -41,7 +43,7 @@ func (s *set) put(r Revocation) bool {
 			return false
 		}
 	} else {
-		s.ids.add(r.ID)
+		s.ids.Load().add(r.ID)
 		s.expires.add(r.name(), r.Expires.UnixMilli())
 	}
 	kept := span{expires: merged.Expires.UnixMilli()}
@@ -52,8 +54,17 @@ func (s *set) put(r Revocation) bool {
 	return true
 }
 
+// mayRevoke reports false for most of the tokens that no revocation of the set
+// concerns, and for no other. It may be called while the set is changed: it
+// then answers as before or after.
+func (s *set) mayRevoke(c *token.Claims) bool {
+	ids := s.ids.Load()
+	return ids.mayHold("") || ids.mayHold(c.ID) || ids.mayHold(c.SessionID) || ids.mayHold(c.Subject)
+}
+
 // revoked reports whether a revocation of the set concerns the token.
 func (s *set) revoked(c *token.Claims) bool {
+	ids := s.ids.Load()
 	for _, scope := range scopes {
 		id := ""
 		switch scope {
@@ -64,7 +75,7 @@ func (s *set) revoked(c *token.Claims) bool {
 		case Subject:
 			id = c.Subject
 		}
-		if !s.ids.mayHold(id) {
+		if !ids.mayHold(id) {
 			continue
 		}
 		if held, ok := s.spans[scope][id]; ok && restore(scope, id, held.before, held.expires).Concerns(c) {
@@ -99,12 +110,13 @@ func (s *set) refilter() {
 		return
 	}
 	s.forgotten = 0
-	s.ids = newFilter()
+	ids := newFilter()
 	for _, scope := range scopes {
 		for id := range s.spans[scope] {
-			s.ids.add(id)
+			ids.add(id)
 		}
 	}
+	s.ids.Store(ids)
 }
 
 // len is how many revocations the set holds.

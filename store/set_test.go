@@ -2,6 +2,9 @@ package store
 
 import (
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,7 +28,7 @@ func TestSetRefilters(t *testing.T) {
 	s.forgotten = refilterAfter - n/2 - 1
 	s.sweep(now, n)
 	s.refilter()
-	if !s.ids.mayHold("1") || s.forgotten != refilterAfter-1 {
+	if !s.ids.Load().mayHold("1") || s.forgotten != refilterAfter-1 {
 		t.Fatalf("made anew after %d", s.forgotten)
 	}
 	s.forgotten++
@@ -33,8 +36,8 @@ func TestSetRefilters(t *testing.T) {
 	wrong := 0
 	for i := range n {
 		id := fmt.Sprint(i)
-		switch held := s.ids.mayHold(id); {
-		case i%2 == 0 && (!held || !s.revoked(&token.Claims{ID: id, IssuedAt: now.Add(time.Minute)})):
+		switch held := s.ids.Load().mayHold(id); {
+		case i%2 == 0 && (!held || !s.mayRevoke(&token.Claims{Subject: "x", ID: id}) || !s.revoked(&token.Claims{ID: id, IssuedAt: now.Add(time.Minute)})):
 			t.Errorf("%d is not revoked", i)
 		case i%2 == 1 && held:
 			wrong++
@@ -46,4 +49,73 @@ func TestSetRefilters(t *testing.T) {
 	if s.forgotten != 0 || s.len() != n/2+1 || !s.revoked(&token.Claims{IssuedAt: now}) {
 		t.Errorf("%d forgotten, %d held", s.forgotten, s.len())
 	}
+}
+
+// TestFilterIsRarelyWrong: it holds all that was added, and few of the others.
+func TestFilterIsRarelyWrong(t *testing.T) {
+	f := newFilter()
+	const n = 100_000
+	for i := range n {
+		f.add(fmt.Sprint("in-", i))
+	}
+	if f.mayHold("") {
+		t.Error("holds the empty name")
+	}
+	f.add("")
+	if !f.mayHold("") {
+		t.Error("does not hold the empty name")
+	}
+	wrong := 0
+	for i := range n {
+		if !f.mayHold(fmt.Sprint("in-", i)) {
+			t.Fatalf("does not hold %d", i)
+		}
+		if f.mayHold(fmt.Sprint("out-", i)) {
+			wrong++
+		}
+	}
+	if wrong > n/500 {
+		t.Errorf("wrong about %d of %d", wrong, n)
+	}
+}
+
+// TestIndexAnswersWhileItLearns: what was revoked is seen from the moment at
+// which Revoke returns, by readers who never stop.
+func TestIndexAnswersWhileItLearns(t *testing.T) {
+	x, err := NewIndex(IndexConfig{Revocations: NewMemory(0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 2000
+	var revoked atomic.Int64
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for at := 0; at < n; {
+				known := int(revoked.Load())
+				for ; at < known; at++ {
+					if !x.Revoked(&token.Claims{ID: fmt.Sprint(at)}) {
+						t.Errorf("%d is not revoked", at)
+					}
+				}
+				if x.Revoked(&token.Claims{ID: "other", SessionID: fmt.Sprint(at), Subject: fmt.Sprint(at)}) {
+					t.Error("another is revoked")
+				}
+				runtime.Gosched()
+			}
+		})
+	}
+	for i := range n {
+		if err := x.Revoke(t.Context(), inAMinute(fmt.Sprint(i))); err != nil {
+			t.Error(err)
+		}
+		if i%100 == 0 {
+			x.mu.Lock()
+			x.set.forgotten = refilterAfter
+			x.set.refilter()
+			x.mu.Unlock()
+		}
+		revoked.Add(1)
+	}
+	wg.Wait()
 }

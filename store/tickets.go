@@ -15,7 +15,9 @@ const MaxTicketValue = 16 << 10
 type TicketKey [sha256.Size]byte
 
 // Tickets keeps values that can be taken once. It is safe for concurrent use.
-// Methods return soon after ctx is done, with its error.
+// Methods return soon after ctx is done, with its error; a ticket may then have
+// been put or taken nevertheless, as after any error that is none of this
+// package's.
 type Tickets interface {
 	// PutTicket keeps a value until it is taken or it expires. A key that is
 	// there already is [ErrInvalid], as is a value longer than
