@@ -160,7 +160,7 @@ export class AuthSocket extends EventTarget {
       if (turn !== this.#turn) return;
       const error = /** @type {any} */ (e);
       if (refreshing && final(error)) this.#become("loggedout", 3000, error.reason, "refresh");
-      else this.#over(codeOf(error?.status), error?.reason ?? "", false, error?.retryAfter); // as if a socket had been refused so
+      else this.#over(codeOf(error?.status), reasonOf(error), false, error?.retryAfter); // as if a socket had been refused so
     }
   }
 
@@ -317,6 +317,11 @@ export class AuthSocket extends EventTarget {
   #tell(type, about) {
     this.dispatchEvent(Object.assign(new Event(type), about));
   }
+}
+
+/** @param {any} error of a ticket or a refresh */
+function reasonOf(error) {
+  return error?.status ? (error.reason ?? "") : "unreachable";
 }
 
 /** The message of the server to this module that data is, or null. @param {any} data */

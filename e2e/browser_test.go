@@ -73,8 +73,18 @@ type tab struct {
 // not catch an exception, or breaks its Content-Security-Policy.
 func newTab(t *testing.T) *tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(needBrowser(t),
-		chromedp.WithNewBrowserContext(),
+	return startTab(needBrowser(t), t, chromedp.WithNewBrowserContext())
+}
+
+// newWindow opens another tab that has the cookies of this one.
+func (b *tab) newWindow() *tab {
+	b.t.Helper()
+	return startTab(b.ctx, b.t)
+}
+
+func startTab(parent context.Context, t *testing.T, options ...chromedp.ContextOption) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(parent, append(options,
 		chromedp.WithListener(func(ev any) {
 			switch ev := ev.(type) {
 			case *runtime.EventExceptionThrown:
@@ -84,7 +94,7 @@ func newTab(t *testing.T) *tab {
 					t.Errorf("the page broke its policy: %s", ev.Entry.Text)
 				}
 			}
-		}))
+		}))...)
 	t.Cleanup(cancel)
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
@@ -187,13 +197,15 @@ func (b *tab) dial(url string) end {
 	})`, strconv.Quote(url)))
 }
 
-// watchSockets lets the page note the end of the sockets that it opens from
-// now on, for lastEnd.
+// watchSockets lets the page note the addresses and the ends of the sockets that
+// it opens from now on, for sockets and lastEnd.
 func (b *tab) watchSockets() {
 	b.t.Helper()
-	b.do(chromedp.Evaluate[chromedp.Void](`window.WebSocket = class extends WebSocket {
+	b.do(chromedp.Evaluate[chromedp.Void](`window.sockets = [];
+	window.WebSocket = class extends WebSocket {
 		constructor(...args) {
 			super(...args);
+			window.sockets.push(String(args[0]));
 			const seen = {opened: false, messages: []};
 			this.addEventListener("open", () => { seen.opened = true });
 			this.addEventListener("message", (event) => seen.messages.push(event.data));
@@ -207,4 +219,29 @@ func (b *tab) watchSockets() {
 func (b *tab) lastEnd() end {
 	b.t.Helper()
 	return until[end](b, "window.lastEnd")
+}
+
+// sockets are the addresses of the sockets that the page opened after
+// watchSockets.
+func (b *tab) sockets() []string {
+	b.t.Helper()
+	return run[[]string](b, "window.sockets")
+}
+
+// requests are the paths below /auth/ that the page has requested, in order.
+func (b *tab) requests() []string {
+	b.t.Helper()
+	return run[[]string](b, `performance.getEntriesByType("resource").map((e) => new URL(e.name).pathname).filter((p) => p.startsWith("/auth/"))`)
+}
+
+// count is how often path was requested.
+func (b *tab) count(path string) int {
+	b.t.Helper()
+	n := 0
+	for _, p := range b.requests() {
+		if p == path {
+			n++
+		}
+	}
+	return n
 }

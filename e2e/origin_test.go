@@ -30,16 +30,17 @@ func TestForeignPageGetsNoSocket(t *testing.T) {
 	other := otherSite(t)
 	socket := strings.Replace(server.url, "http", "ws", 1) + "/ws"
 
-	t.Run("with a token", func(t *testing.T) {
-		var login tokens
-		post(t, server.url+"/auth/login", testUser, &login)
+	t.Run("with a ticket", func(t *testing.T) {
 		page := newTab(t)
+		logIn(page, server, "cookie")
+		ticket := run[string](page, newTicket)
 		page.open(other)
-		if diff := cmp.Diff(noSocket, page.dial(socket+"?token="+login.Access)); diff != "" {
+		if diff := cmp.Diff(noSocket, page.dial(socket+"?ticket="+ticket)); diff != "" {
 			t.Error(diff)
 		}
+		page = newTab(t)
 		page.open(server.url)
-		if got := page.dial(socket + "?token=nonsense"); got.Code != 3000 {
+		if got := page.dial(socket + "?ticket=nonsense"); got.Code != 3000 {
 			t.Errorf("the server's own page got %+v, want to read why", got)
 		}
 	})
@@ -56,6 +57,13 @@ func TestForeignPageGetsNoSocket(t *testing.T) {
 
 	server.output.wait(t, regexp.MustCompile(`reason=origin_not_allowed(?s:.*)reason=origin_not_allowed`))
 }
+
+// newTicket is how a page that is logged in by cookies gets a ticket.
+const newTicket = `fetch("/auth/ticket", {
+	method: "POST",
+	headers: {"Content-Type": "application/json", "X-CSRF-Token": document.cookie.match(/csrf_access_token=([^;]*)/)[1]},
+	body: JSON.stringify({path: "/ws"}),
+}).then((r) => r.json()).then((answer) => answer.ticket)`
 
 func TestForeignPageAndTheExamples(t *testing.T) {
 	other := otherSite(t)

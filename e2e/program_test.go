@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,6 +32,8 @@ type program struct {
 	cmd    *exec.Cmd
 	ended  chan error // gets the result once
 	told   bool       // to stop
+
+	killed, stopped bool
 }
 
 // address finds where a program says that it listens.
@@ -62,6 +65,16 @@ func startServer(t *testing.T, args ...string) *program {
 	return start(t, "wsauth", append([]string{"serve", "--addr", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data")}, args...)...)
 }
 
+// again starts a server like this one, which has ended: at the same address, with
+// the same data.
+func (p *program) again(t *testing.T) *program {
+	t.Helper()
+	p.stop(t)
+	args := slices.Clone(p.cmd.Args[1:])
+	args[slices.Index(args, "--addr")+1] = strings.TrimPrefix(p.url, "http://")
+	return start(t, filepath.Base(p.cmd.Path), args...)
+}
+
 // terminate asks the program to stop, once: a second signal would end it at
 // once.
 func (p *program) terminate(t *testing.T) {
@@ -75,12 +88,26 @@ func (p *program) terminate(t *testing.T) {
 	}
 }
 
-// stop asks the program to stop and insists after a while.
+// kill ends the program as a machine does that loses its power.
+func (p *program) kill(t *testing.T) {
+	t.Helper()
+	p.told, p.killed = true, true
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stop asks the program to stop, where that was not done, and insists after a
+// while. It may be called again.
 func (p *program) stop(t *testing.T) {
+	if p.stopped {
+		return
+	}
+	p.stopped = true
 	p.terminate(t)
 	select {
 	case err := <-p.ended:
-		if err != nil {
+		if err != nil && !p.killed {
 			t.Errorf("%s: %v\n%s", p.cmd.Path, err, p.output)
 		}
 	case <-time.After(patience):

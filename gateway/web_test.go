@@ -61,7 +61,7 @@ func TestPagesKeepTheirPolicy(t *testing.T) {
 func TestPagesAndScriptsFitTogether(t *testing.T) {
 	files := mustLoad(t)
 	for page, scripts := range map[string][]string{
-		"index.html": {"app.js", "socket.js"},
+		"index.html": {"app.js", "socket.js", "stepup.js"},
 		"docs.html":  {"docs.js"},
 	} {
 		text := string(files[page].body)
@@ -118,7 +118,10 @@ func TestPageExplainsEveryReason(t *testing.T) {
 // And it has no words for what never comes.
 func TestPageExplainsNothingElse(t *testing.T) {
 	text := string(mustLoad(t)["closecodes.js"].body)
-	known := map[string]bool{"1000": true, "1001": true, "1006": true, "1009": true} // of RFC 6455, without a reason of ours
+	known := map[string]bool{
+		"1000": true, "1001": true, "1006": true, // of RFC 6455, without a reason of ours
+		"unreachable": true, "no_welcome": true, "no_answer": true, "slept": true, "other_user": true, // of the client
+	}
 	for _, reason := range wsauth.Reasons() {
 		code := reason.Outcome().Code
 		known[strconv.Itoa(code)] = true

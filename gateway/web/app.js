@@ -1,37 +1,64 @@
+import { Session } from "/client/wsauth.js";
+import { offer } from "./attempts.js";
 import { showClaims } from "./claims.js";
 import { $ } from "./dom.js";
-import { Login } from "./login.js";
+import { SessionList } from "./sessions.js";
 import { SocketPanel } from "./socket.js";
+import { StepUp } from "./stepup.js";
 import { Timeline } from "./timeline.js";
 
-const timeline = new Timeline($("timeline"), $("timeline-empty"));
-const socket = new SocketPanel(timeline, (claims) => claimsRead(claims));
-
-/** The login that this page acts for; one without tokens until the person logs in. */
-let login = new Login("token");
+/** The login that this page acts for; one that is over until the person logs in. */
+let session = new Session();
 let loggedIn = false;
 
-/** What may be sent with the handshake, in the words of each mode. A cookie comes along whether one wants it or not. */
-const attempts = {
-  nobody: { none: "Nothing: you are not logged in" },
-  token: { good: "The access token", none: "Nothing", tampered: "The access token, one character changed", refresh: "The refresh token" },
-  cookie: { good: "The cookie and its CSRF value", none: "The cookie alone", tampered: "The cookie and a wrong CSRF value" },
-};
+const timeline = new Timeline($("timeline"), $("timeline-empty"));
+const stepUp = new StepUp();
+const socket = new SocketPanel(timeline, {
+  changed: () => list.soon(),
+  welcomed: (claims) => claimsRead(claims),
+  askPassword: () => askPassword("The server asks for it before it goes on. The socket stays open meanwhile."),
+});
+const list = new SessionList($("sessions"), () => (loggedIn ? session.sessions() : null), (entry, button) => act(button, "End a session", async () => {
+  const { sockets } = await session.end(entry.sid);
+  timeline.add("Ended a session", "good", `DELETE /auth/sessions/… · ${sockets === 1 ? "1 socket" : `${sockets} sockets`} closed`);
+  if (entry.current) await session.logout();
+}));
+
+/** Acts for another login from now on. */
+function adopt(next) {
+  if (next !== session) session.dispose();
+  session = next;
+  const on = (event, hear) => next.addEventListener(event, () => {
+    if (next === session) hear();
+  });
+  on("login", () => look("Logged in by another window"));
+  on("refresh", () => look());
+  on("logout", () => {
+    if (loggedIn) timeline.add("Logged out", "bad", "The server takes no token of this session any more.");
+    showLogin(false);
+  });
+}
 
 function showLogin(on) {
   loggedIn = on;
   $("login-form").hidden = on;
   $("session-panel").hidden = !on;
   $("session-note").hidden = true;
+  if (!on) $("stepup").close();
+  $("sessions-card").hidden = !on;
   $("claims").hidden = !on;
   $("claims-empty").hidden = on;
   $("end").classList.toggle("logged-out", !on);
-  showAttempts();
+  const kind = !on ? "nobody" : session.cookies ? "cookie" : "token";
+  if ($("attempt").dataset.kind !== kind) offer($("attempt"), kind);
+  $("attempt").dataset.kind = kind;
+  showStay();
+  if (on) list.soon();
+  else list.clear();
 }
 
-function showAttempts() {
-  const offered = attempts[loggedIn ? login.mode : "nobody"];
-  $("attempt").replaceChildren(...Object.entries(offered).map(([value, words]) => new Option(words, value)));
+function showStay() {
+  $("stay").disabled = $("attempt").value !== "good";
 }
 
 function claimsRead(claims) {
@@ -42,7 +69,26 @@ function claimsRead(claims) {
   $("session-initial").textContent = claims.sub.slice(0, 1);
   const until = new Date(claims.exp * 1000).toLocaleTimeString([], { hour12: false });
   const freshness = claims.fresh ? "fresh, from your password" : "not fresh, from a refresh";
-  $("session-detail").textContent = `${login.mode === "cookie" ? "Token in a cookie" : "Token in the request"} · ${freshness} · valid until ${until}`;
+  $("session-detail").textContent = `${session.cookies ? "Token in a cookie" : "Token in the request"} · ${freshness} · valid until ${until}`;
+}
+
+const whoAmI = () => session.call("GET", "/session");
+
+/** Reads the claims again, because the login has changed: here, in the client, or in another window. */
+async function look(news = "") {
+  const asked = session;
+  list.soon();
+  try {
+    const claims = await whoAmI();
+    if (asked !== session || session.over) return;
+    if (!loggedIn) {
+      if (news) timeline.add(news, "good");
+      showLogin(true);
+    }
+    claimsRead(claims);
+  } catch {
+    // The socket, or what the person does next, says what is wrong.
+  }
 }
 
 function note(text, bad = false) {
@@ -69,18 +115,20 @@ async function act(button, what, work) {
     return false;
   } finally {
     button.disabled = false;
+    list.soon();
   }
 }
 
-async function begin(mode) {
+async function begin(cookies) {
   $("login-error").hidden = true;
-  const fresh = new Login(mode);
-  await fresh.begin($("username").value, $("password").value);
-  const claims = await fresh.session().catch((error) => {
-    throw mode === "cookie" && error.reason === "token_missing" ? new Error(cookieLost()) : error;
+  const next = new Session({ cookies });
+  await next.login($("username").value, $("password").value);
+  const claims = await next.call("GET", "/session").catch((error) => {
+    throw cookies && error.status === 401 ? new Error(cookieLost()) : error;
   });
-  login = fresh;
-  timeline.add("Logged in", "good", mode === "cookie" ? "POST /auth/login · two tokens, in cookies" : "POST /auth/login · two tokens, in the answer");
+  socket.leave();
+  adopt(next);
+  timeline.add("Logged in", "good", cookies ? "POST /auth/login · two tokens, in cookies" : "POST /auth/login · two tokens, in the answer");
   showLogin(true);
   claimsRead(claims);
 }
@@ -93,59 +141,67 @@ function cookieLost() {
 }
 
 async function refresh() {
-  await login.refresh();
-  timeline.add("Got a new access token", "good", "POST /auth/refresh");
-  claimsRead(await login.session());
-  note(socket.busy
-    ? "The new token is for the next socket. The one that is open keeps the time that it began with."
-    : "The new access token is ready.");
+  await session.refresh();
+  timeline.add("Refreshed", "good", "POST /auth/refresh · new tokens of the same session");
+  note(socket.open ? "New tokens are here, and the open socket has their time, without a new handshake." : "New tokens are here.");
+}
+
+function askPassword(why) {
+  stepUp.ask(why, async (password) => {
+    await session.fresh(password);
+    timeline.add("Gave the password again", "good", "POST /auth/fresh · a fresh access token of the same session");
+  });
 }
 
 async function end() {
-  await login.end();
-  timeline.add("Logged out", "", "POST /auth/logout · the server refuses the session’s tokens"
-    + (socket.busy ? "; the open socket stays until its token expires" : ""));
-  login = new Login(login.mode);
-  showLogin(false);
+  await session.logout();
+  timeline.add("Ended the session", "", "POST /auth/logout");
+}
+
+async function endAll() {
+  const { sessions, sockets } = await session.logoutEverywhere();
+  timeline.add("Logged out everywhere", "", `POST /auth/logout-everywhere · sessions: ${sessions}, sockets: ${sockets}`);
+}
+
+function open() {
+  socket.connect(session, $("attempt").value, $("stay").checked);
 }
 
 $("login-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const mode = new FormData(event.target).get("transport");
-  act($("login-button"), "Log in", () => begin(mode));
+  const cookies = new FormData(event.target).get("transport") === "cookie";
+  act($("login-button"), "Log in", () => begin(cookies));
 });
-$("refresh-button").addEventListener("click", () => act($("refresh-button"), "Refresh", refresh));
-$("logout-button").addEventListener("click", () => act($("logout-button"), "Log out", end));
-$("session-button").addEventListener("click", () => act($("session-button"), "Who am I?", async () => {
-  const claims = await login.session();
+const button = (id, what, work) => $(id).addEventListener("click", () => act($(id), what, work));
+button("refresh-button", "Refresh", refresh);
+button("logout-button", "Log out", end);
+button("everywhere-button", "Log out everywhere", endAll);
+button("session-button", "Who am I?", async () => {
+  const claims = await whoAmI();
   claimsRead(claims);
-  const way = login.mode === "cookie" ? "by its cookie" : "in the Authorization header";
+  const way = session.cookies ? "by its cookie" : "in the Authorization header";
   note(`The server knows you as ${claims.sub}. The token travelled ${way}.`);
   timeline.add("Asked who I am", "good", `GET /auth/session · the token travelled ${way}`);
-}));
-const open = () => socket.open(login.socketURL($("attempt").value));
+});
+$("stepup-button").addEventListener("click", () => askPassword("It makes your access token fresh, as some actions demand."));
+$("attempt").addEventListener("change", showStay);
 $("open-button").addEventListener("click", open);
 $("end-reconnect").addEventListener("click", open);
 $("end-refresh").addEventListener("click", async () => {
-  if (await act($("end-refresh"), "Refresh", refresh)) {
-    $("attempt").value = "good";
-    open();
-  }
+  if (!await act($("end-refresh"), "Refresh", refresh)) return;
+  $("attempt").value = "good";
+  showStay();
+  open();
 });
 $("end-login").addEventListener("click", async () => {
   if (!loggedIn || await act($("end-login"), "Log out", end)) $("username").focus();
 });
 
-const found = Login.restore();
-if (found) {
-  login = found;
+const found = new Session({ cookies: true });
+adopt(found.over ? session : found);
+if (!found.over) {
   $("transport-cookie").checked = true;
-  const known = await act($("login-button"), "Find the session", async () => {
-    const claims = await login.session().catch(() => login.refresh().then(() => login.session()));
-    timeline.add("Found your session", "good", "The browser still holds its cookies.");
-    showLogin(true);
-    claimsRead(claims);
-  });
-  if (!known) $("login-error").hidden = true;
+  await look();
+  if (loggedIn) timeline.add("Found your session", "good", "The browser still holds its cookies.");
 }
 if (!loggedIn) showLogin(false);

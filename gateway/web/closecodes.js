@@ -34,14 +34,14 @@ const reasons = {
     actions: ["refresh", "login"],
   },
   token_revoked: {
-    title: "The login has been ended",
-    meaning: "This token was good, but its session was logged out, and every token of that session with it.",
-    advice: "Log in again, then reconnect.",
-    actions: ["login"],
+    title: "The token has been revoked",
+    meaning: "It was good, but the server takes it no longer.",
+    advice: "Refresh, or log in again, then reconnect.",
+    actions: ["refresh", "login"],
   },
   session_ended: {
     title: "The session has ended",
-    meaning: "The server ended the session that this socket belongs to.",
+    meaning: "Someone logged this session out: here, in another window, or on another device. Its sockets closed in that moment.",
     advice: "Log in again, then reconnect.",
     actions: ["login"],
   },
@@ -68,6 +68,18 @@ const reasons = {
     meaning: "Only a token that came straight from the password opens this socket, not one from a refresh.",
     advice: asYouAre + " Log in with the password.",
     actions: ["login"],
+  },
+  connection_limit: {
+    title: "Another window took its place",
+    meaning: "You may have so many sockets and no more, and a newer one was opened.",
+    advice: asYouAre + " Close another one first.",
+    actions: ["reconnect"],
+  },
+  auth_timeout: {
+    title: "No token came in time",
+    meaning: "The socket was open to wait for a first message with the token, and there was none.",
+    advice: "Reconnect, and send it at once.",
+    actions: ["reconnect"],
   },
   not_authorized: {
     title: "You may not open this socket",
@@ -142,6 +154,46 @@ const codes = {
     advice: asYouAre,
     actions: [],
   },
+  3008: {
+    title: "Too slow",
+    meaning: "The server waited for something that did not come.",
+    advice: "Reconnect.",
+    actions: ["reconnect"],
+  },
+};
+
+/** What the client of this page finds out by itself, with code 1006 of a broken connection. @type {Record<string, Explanation>} */
+const ownReasons = {
+  unreachable: {
+    title: "The server cannot be reached",
+    meaning: "It did not answer the request for a ticket.",
+    advice: randomWait,
+    actions: ["reconnect"],
+  },
+  no_welcome: {
+    title: "The server says nothing",
+    meaning: "It accepted the socket, and no welcome came.",
+    advice: randomWait,
+    actions: ["reconnect"],
+  },
+  no_answer: {
+    title: "The connection is dead",
+    meaning: "The login was renewed, and the socket did not hear of it.",
+    advice: randomWait,
+    actions: ["reconnect"],
+  },
+  slept: {
+    title: "This computer was asleep",
+    meaning: "The socket’s time ran out meanwhile.",
+    advice: "Refresh, then reconnect.",
+    actions: ["refresh"],
+  },
+  other_user: {
+    title: "Someone else has logged in",
+    meaning: "Another window of this browser has a login of another user now, and this one does not join it.",
+    advice: "Load the page again.",
+    actions: [],
+  },
 };
 
 /** @type {Explanation} */
@@ -160,6 +212,7 @@ const neverOpened = {
  * @returns {Explanation}
  */
 export function explain(code, reason, opened) {
+  if (Object.hasOwn(ownReasons, reason)) return ownReasons[reason];
   if (code === 1006 && !opened) return neverOpened;
   const known = code >= 3000 && Object.hasOwn(reasons, reason) ? reasons[reason] : codes[code];
   return known ?? {

@@ -1,143 +1,192 @@
+import { connect } from "/client/wsauth.js";
+import { loginFor } from "./attempts.js";
 import { explain } from "./closecodes.js";
 import { $, append, duration, element } from "./dom.js";
 
+/** What the states of the client are called, and how they look. */
+const states = {
+  connecting: ["checking", "Connecting"],
+  open: ["open", "Open"],
+  waiting: ["checking", "Coming back"],
+  stopped: ["ended", "Ended"],
+  loggedout: ["ended", "Logged out"],
+  closed: ["none", "Ended"],
+};
+
 /** The panel of the socket: its state, its time, its messages and its end. It shows one socket at a time. */
 export class SocketPanel {
+  /** @type {import("/client/wsauth.js").AuthSocket|null} */
   #socket = null;
-  #opened = false;
-  #welcomed = false;
   #clock = 0;
+  #openedAt = 0;
 
   /**
    * @param {import("./timeline.js").Timeline} timeline
-   * @param {(claims: object) => void} welcomed called with the claims that the server read in the token
+   * @param {{changed: () => void, welcomed: (claims: object) => void, askPassword: () => void}} page is told of what happens
    */
-  constructor(timeline, welcomed) {
+  constructor(timeline, page) {
     this.timeline = timeline;
-    this.welcomed = welcomed;
+    this.page = page;
     $("message-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
     });
     $("close-button").addEventListener("click", () => this.#socket?.close(1000, "done"));
+    $("sensitive-button").addEventListener("click", () => {
+      this.#say("You ask for something sensitive.");
+      this.#socket?.send('{"type":"step-up"}');
+    });
     this.#controls(false);
   }
 
-  /** Whether a socket is open or being opened. */
-  get busy() {
-    return this.#socket !== null;
+  /** Whether a socket is open. */
+  get open() {
+    return this.#socket?.state === "open";
   }
 
-  /** Opens a socket at url. */
-  open(url) {
+  /**
+   * Opens a socket, or brings back the one that has ended.
+   * @param {import("/client/wsauth.js").Session} session
+   * @param {string} attempt what to send with the handshake
+   * @param {boolean} stay whether to renew and to reconnect
+   */
+  connect(session, attempt, stay) {
+    this.#socket?.close();
+    stay &&= attempt === "good";
     $("end").hidden = true;
     $("messages").replaceChildren();
-    this.#state("checking", "Asking…");
-    this.timeline.add("Asked for the socket", "", handshake(url));
-    const began = performance.now();
-    const socket = new WebSocket(url);
+    const socket = connect("/ws", loginFor(session, attempt), stay ? {} : { renew: false, advise: () => "stop" });
     this.#socket = socket;
-    this.#opened = false;
-    socket.addEventListener("open", () => {
-      this.#opened = true;
+    const on = (type, listen) => socket.addEventListener(type, (event) => {
+      if (socket === this.#socket) listen(event); // the end of an older one comes late
     });
-    socket.addEventListener("message", (event) => this.#receive(event.data));
-    socket.addEventListener("close", (event) => this.#ended(event, (performance.now() - began) / 1000));
-    $("open-button").hidden = true;
-    $("close-button").hidden = false;
+    on("state", (event) => this.#became(event));
+    on("open", ({ claims }) => this.#welcomed(claims));
+    on("message", ({ data }) => append($("messages"), element("li", "", data)));
+    on("renewed", () => this.#renewed());
+    on("close", (event) => this.#ended(event));
+    on("fresh_required", () => {
+      this.#say("The server wants your password first, on this same socket.");
+      this.timeline.add("The server asks for a fresh token", "", "the socket stays open meanwhile");
+      this.page.askPassword();
+    });
+    on("fresh_ok", () => {
+      this.#say("The server saw a fresh token: done.");
+      this.timeline.add("The server saw a fresh token", "good", "on the socket that was open");
+    });
+  }
+
+  /** Lets go of the socket, because the page acts for another login now. */
+  leave() {
+    this.#socket?.close();
+  }
+
+  #became({ state, retryIn }) {
+    const [look, words] = states[state];
+    $("socket-state").dataset.state = look;
+    $("socket-state").textContent = words;
+    $("open-button").hidden = ["connecting", "open", "waiting"].includes(state);
+    $("close-button").hidden = !$("open-button").hidden;
+    this.#controls(state === "open");
+    if (state !== "open") clearInterval(this.#clock);
+    $("expiry").hidden = state !== "open";
+    $("end-auto").hidden = !["waiting", "connecting"].includes(state);
+    if (state === "waiting") this.#countBack(retryIn);
+    if (state === "connecting") $("end-auto").textContent = "Trying now…";
+    if (state === "loggedout") {
+      this.timeline.add("The login is over", "bad", "the refresh was refused, so nothing more is tried");
+      this.#offer(["login"]);
+    }
+    this.page.changed();
   }
 
   // The server accepts a handshake that it will refuse, because a browser shows a close code and hides an HTTP status. So it
-  // is the server's welcome, not the open event, that says the socket may be used.
-  #receive(data) {
-    const welcome = this.#welcomed ? null : parseWelcome(data);
-    if (!welcome) {
-      append($("messages"), element("li", "", data));
-      return;
-    }
-    this.#welcomed = true;
-    this.#state("open", "Open");
-    this.timeline.add("The socket is open", "good", `It may stay until ${new Date(welcome.expires_at * 1000).toLocaleTimeString([], { hour12: false })}, when the token expires.`);
-    append($("messages"), element("li", "system", `Welcome, ${welcome.claims.sub}. What you send comes back.`));
-    this.#controls(true);
-    $("message").focus();
-    this.#countDown(welcome.expires_at, welcome.expires_at - (welcome.claims.iat ?? Date.now() / 1000));
-    this.welcomed(welcome.claims);
+  // is the server's welcome, not the open event of a WebSocket, that says the socket may be used.
+  #welcomed(claims) {
+    const until = new Date(this.#socket.expiresAt).toLocaleTimeString([], { hour12: false });
+    $("end").hidden = true;
+    this.#openedAt = Date.now();
+    this.timeline.add("The socket is open", "good", `It may stay until ${until}, when the token expires.`);
+    this.#say(`Welcome, ${claims.sub}. What you send comes back.`);
+    if (document.activeElement === $("open-button") || document.activeElement === document.body) $("message").focus();
+    this.#countDown();
+    this.page.welcomed(claims);
+  }
+
+  #renewed() {
+    const until = new Date(this.#socket.expiresAt).toLocaleTimeString([], { hour12: false });
+    this.timeline.add("The socket was renewed", "good", `It may stay until ${until}. It is still the same socket.`);
+    this.#countDown();
+    this.page.changed();
   }
 
   #send() {
     const text = $("message").value;
-    if (this.#socket?.readyState !== WebSocket.OPEN || text === "") return;
+    if (!this.open || text === "") return;
     this.#socket.send(text);
     append($("messages"), element("li", "sent", text));
     $("message").value = "";
   }
 
-  #countDown(until, lifetime) {
-    const bar = $("expiry-bar");
-    bar.max = lifetime;
+  #say(text) {
+    append($("messages"), element("li", "system", text));
+  }
+
+  #countDown() {
+    clearInterval(this.#clock);
+    const until = this.#socket.expiresAt;
+    const lifetime = Math.max(1, (until - Date.now()) / 1000);
+    $("expiry-bar").max = lifetime;
     const show = () => {
-      const left = until - Date.now() / 1000;
-      bar.value = Math.max(0, left);
+      const left = (until - Date.now()) / 1000;
+      $("expiry-bar").value = Math.max(0, left);
       $("expiry-text").textContent = left > 0 ? `ends in ${duration(left)}` : "ending now";
       $("expiry").classList.toggle("soon", left < Math.min(60, lifetime / 4));
     };
     show();
     this.#clock = setInterval(show, 250);
-    $("expiry").hidden = false;
   }
 
-  #ended(event, seconds) {
-    const welcomed = this.#welcomed;
-    this.#welcomed = false;
+  #countBack(wait) {
     clearInterval(this.#clock);
-    this.#socket = null;
-    this.#controls(false);
-    $("expiry").hidden = true;
-    $("open-button").hidden = false;
-    $("close-button").hidden = true;
+    if (wait === Infinity) {
+      $("end-auto").textContent = "The browser is offline. It comes back by itself when the network does.";
+      return;
+    }
+    const at = Date.now() + wait;
+    const show = () => {
+      $("end-auto").textContent = `It comes back by itself in ${duration((at - Date.now()) / 1000)}.`;
+    };
+    show();
+    this.#clock = setInterval(show, 250);
+  }
 
-    const why = explain(event.code, event.reason, this.#opened);
-    this.#state(why.calm ? "none" : "ended", welcomed ? "Ended" : "Refused");
+  #ended({ code, reason, wasOpen }) {
+    const welcomed = this.#openedAt > 0;
+    const why = explain(code, reason, wasOpen);
     $("end").classList.toggle("calm", why.calm === true);
-    $("end-code").textContent = String(event.code);
-    $("end-reason").textContent = event.reason;
+    $("end-code").textContent = String(code);
+    $("end-reason").textContent = reason;
     $("end-title").textContent = why.title;
     $("end-meaning").textContent = why.meaning;
     $("end-advice").textContent = why.advice;
-    for (const action of ["refresh", "login", "reconnect"]) $(`end-${action}`).hidden = !why.actions.includes(action);
+    this.#offer(why.actions);
     $("end").hidden = false;
+    const lived = duration((Date.now() - this.#openedAt) / 1000);
     this.timeline.add(
-      welcomed ? `The socket ended after ${duration(seconds)}` : "The socket was refused",
+      welcomed ? `The socket ended after ${lived}` : "The socket was refused",
       why.calm ? "" : "bad",
-      [event.code, event.reason, why.title].filter(Boolean).join(" · "),
+      [code, reason, why.title].filter(Boolean).join(" · "),
     );
+    this.#openedAt = 0;
   }
 
-  #state(state, text) {
-    $("socket-state").dataset.state = state;
-    $("socket-state").textContent = text;
+  #offer(actions) {
+    for (const action of ["refresh", "login", "reconnect"]) $(`end-${action}`).hidden = !actions.includes(action);
   }
 
   #controls(on) {
-    $("message").disabled = !on;
-    $("send-button").disabled = !on;
+    for (const id of ["message", "send-button", "sensitive-button"]) $(id).disabled = !on;
     $("message").placeholder = on ? "Say something" : "Open the socket first";
-  }
-}
-
-/** The handshake as it may be shown: without the credential. */
-function handshake(url) {
-  const names = [...url.searchParams.keys()].map((name) => `${name}=…`).join("&");
-  return `GET ${url.pathname}${names && `?${names}`}`;
-}
-
-/** The welcome that data is, or null. */
-function parseWelcome(data) {
-  try {
-    const message = JSON.parse(data);
-    return message?.type === "welcome" ? message : null;
-  } catch {
-    return null;
   }
 }

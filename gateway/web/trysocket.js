@@ -1,13 +1,13 @@
 import { explain } from "./closecodes.js";
 import { element } from "./dom.js";
-import { socketAddress } from "./login.js";
 
 let current = null;
 
 /** Opens the socket with the query that form holds, and shows in place what it says until it ends. */
 export function converse(form, place) {
   current?.close(1000);
-  const url = socketAddress();
+  const url = new URL("/ws", location.href);
+  url.protocol = url.protocol.replace("http", "ws");
   for (const field of form.elements) {
     if (field.dataset.in === "query" && field.value) url.searchParams.set(field.name, field.value);
   }

@@ -1,0 +1,269 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// The browser client, as the server's own page uses it.
+
+// openPage logs in and opens the page's socket, which is watched.
+func openPage(t *testing.T, server *program, way string) *tab {
+	t.Helper()
+	page := newTab(t)
+	logIn(page, server, way)
+	page.watchSockets()
+	openSocket(page, "good")
+	until[bool](page, socketOpen)
+	return page
+}
+
+// happened is how often the page's record says so.
+func happened(text string) string {
+	return fmt.Sprintf(`[...document.querySelectorAll("#timeline li div")].filter((e) => e.textContent.startsWith(%q)).length`, text)
+}
+
+// dispatch lets something happen to the page's window or document.
+func dispatch(b *tab, expression string) {
+	b.t.Helper()
+	b.do(chromedp.Evaluate[chromedp.Void](expression))
+}
+
+const (
+	backOnline = `window.dispatchEvent(new Event("online"))`
+	looksAgain = `document.dispatchEvent(new Event("visibilitychange"))`
+	hourLater  = `{ const now = Date.now; Date.now = () => now() + 3600e3 }`
+	comingBack = `document.querySelector("#socket-state").textContent === "Coming back"`
+	loggedOut  = `document.querySelector("#socket-state").textContent === "Logged out"`
+)
+
+// A socket is opened with a ticket; where cookies come along, with their CSRF
+// value. No token is ever in an address.
+func TestClientAddress(t *testing.T) {
+	server := startServer(t)
+	for way, parameter := range map[string]string{"token": "?ticket=", "cookie": "?csrf_token="} {
+		t.Run(way, func(t *testing.T) {
+			page := openPage(t, server, way)
+			got := page.sockets()
+			if len(got) != 1 || !strings.Contains(got[0], "/ws"+parameter) || strings.Contains(got[0], "eyJ") {
+				t.Errorf("the page opened %q", got)
+			}
+		})
+	}
+}
+
+// Pain 15: a socket outlives many access tokens, and is still the same.
+func TestClientRenewsTheSocket(t *testing.T) {
+	server := startServer(t, "--access-ttl", "3s")
+	for _, way := range ways {
+		t.Run(way, func(t *testing.T) {
+			page := openPage(t, server, way)
+			until[bool](page, happened("The socket was renewed")+" >= 4")
+			if got := page.sockets(); len(got) != 1 {
+				t.Errorf("the page opened %d sockets, want 1", len(got))
+			}
+			if !run[bool](page, socketOpen) {
+				t.Error("the socket is not open any more")
+			}
+			if n := page.count("/auth/refresh"); n < 4 || n > 8 {
+				t.Errorf("%d refreshes for at least 4 renewals", n)
+			}
+		})
+	}
+}
+
+// The client brings the socket back after the server was away.
+func TestClientAfterARestart(t *testing.T) {
+	for _, end := range []struct {
+		name string
+		stop func(*program, *testing.T)
+		code string
+	}{
+		{"1012 restarting", (*program).terminate, "1012"},
+		{"1006 killed", (*program).kill, "1006"},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			server := startServer(t)
+			page := openPage(t, server, "token")
+			end.stop(server, t)
+			if got := page.lastEnd(); fmt.Sprint(got.Code) != end.code {
+				t.Errorf("the socket got %+v, want %s", got, end.code)
+			}
+			if got := page.text("#end-title"); got == "" {
+				t.Error("the page does not explain it")
+			}
+			server.again(t)
+			until[bool](page, socketOpen)
+			if run[bool](page, `!document.querySelector("#end").hidden`) {
+				t.Error("the page still shows the end")
+			}
+			if n := page.count("/auth/login"); n != 1 {
+				t.Errorf("%d logins, want 1", n)
+			}
+		})
+	}
+}
+
+// Pain 13: when the network is back, the client refreshes before it reconnects.
+func TestClientBackOnline(t *testing.T) {
+	server := startServer(t)
+	page := openPage(t, server, "token")
+	server.kill(t)
+	until[bool](page, comingBack)
+	server.again(t)
+	begun := len(page.requests())
+	dispatch(page, backOnline)
+	until[bool](page, socketOpen)
+	wantRefreshFirst(page, begun)
+}
+
+// Pain 13: a computer that slept for an hour does not rejoin with its old token.
+func TestClientAfterASleep(t *testing.T) {
+	server := startServer(t)
+	for _, way := range ways {
+		t.Run(way, func(t *testing.T) {
+			page := openPage(t, server, way)
+			begun := len(page.requests())
+			dispatch(page, hourLater)
+			dispatch(page, looksAgain)
+			until[bool](page, happened("The socket is open")+" === 2")
+			wantRefreshFirst(page, begun)
+			if n := len(page.sockets()); n != 2 {
+				t.Errorf("%d sockets, want 2", n)
+			}
+		})
+	}
+}
+
+// wantRefreshFirst fails unless the page refreshed, once, before it asked for
+// anything else, leaving out the first requests.
+func wantRefreshFirst(b *tab, first int) {
+	b.t.Helper()
+	got := b.requests()[first:]
+	refreshed, asked := slices.Index(got, "/auth/refresh"), slices.Index(got, "/auth/ticket")
+	if refreshed < 0 || asked >= 0 && asked < refreshed {
+		b.t.Errorf("the page requested %q, want a refresh first", got)
+	}
+}
+
+// Pain 14: a login that is over ends in one state, and asks nothing more.
+func TestClientOfADeadLogin(t *testing.T) {
+	server := startServer(t)
+	for _, way := range ways {
+		t.Run(way, func(t *testing.T) {
+			page := openPage(t, server, way)
+			other := newTab(t)
+			logIn(other, server, "token")
+			other.click("#everywhere-button")
+			until[bool](page, loggedOut)
+			until[bool](page, loginForm)
+			for range 5 {
+				for _, event := range []string{backOnline, looksAgain, `window.dispatchEvent(new Event("focus"))`} {
+					dispatch(page, event)
+				}
+			}
+			dispatch(page, hourLater)
+			dispatch(page, looksAgain)
+			if n := page.count("/auth/refresh"); n != 1 {
+				t.Errorf("%d refreshes, want 1: %q", n, page.requests())
+			}
+			if n := run[int](page, happened("The login is over")); n != 1 {
+				t.Errorf("the login is over %d times", n)
+			}
+			if n := len(page.sockets()); n != 1 {
+				t.Errorf("%d sockets, want 1", n)
+			}
+
+			page.click("#login-button")
+			page.text("#session-user")
+			openSocket(page, "good")
+			until[bool](page, socketOpen)
+		})
+	}
+}
+
+// 3003: the client does not come back as it is. If it did, the two windows would
+// throw each other out for ever.
+func TestClientStops(t *testing.T) {
+	server := startServer(t, "--max-sockets", "1")
+	page := openPage(t, server, "token")
+	other := openPage(t, server, "token")
+	wantEnd(page, "3003", "connection_limit", "Another window")
+	dispatch(page, backOnline)
+	dispatch(page, looksAgain)
+	other.fill("#message", "still here")
+	other.click("#send-button")
+	until[string](other, `document.querySelector("#messages li:not(.system, .sent)")?.textContent`)
+	if n := len(page.sockets()); n != 1 {
+		t.Errorf("%d sockets, want 1", n)
+	}
+	if state := page.text("#socket-state"); state != "Ended" {
+		t.Errorf("the page says %q", state)
+	}
+}
+
+// Two windows with the same cookies refresh in the same moment, again and
+// again: both stay logged in, and their sockets open.
+func TestClientInTwoWindows(t *testing.T) {
+	server := startServer(t)
+	page := openPage(t, server, "cookie")
+	other := page.newWindow()
+	other.open(server.url)
+	other.text("#session-user")
+	openSocket(other, "good")
+	until[bool](other, socketOpen)
+
+	for round := range 5 {
+		at := run[float64](page, "Date.now() + 200")
+		click := fmt.Sprintf(`setTimeout(() => document.querySelector("#refresh-button").click(), %f - Date.now())`, at)
+		refreshed := happened("Refreshed")
+		dispatch(page, click)
+		dispatch(other, click)
+		for _, b := range []*tab{page, other} {
+			until[bool](b, fmt.Sprintf("%s === %d", refreshed, round+1))
+		}
+	}
+	for _, b := range []*tab{page, other} {
+		if !run[bool](b, socketOpen) || run[bool](b, loginForm) || run[int](b, happened("The socket is open")) != 1 {
+			t.Errorf("a window lost its socket: %s", b.text("#timeline"))
+		}
+	}
+	if n := page.count("/auth/refresh") + other.count("/auth/refresh"); n < 5 || n > 10 {
+		t.Errorf("%d refreshes in 5 rounds", n)
+	}
+	until[bool](page, `document.querySelectorAll("#sessions li").length === 1`)
+	until[bool](page, `document.querySelector("#sessions li").textContent.includes("2 open sockets")`)
+}
+
+// The server asks for the password on the open socket, and goes on when it has
+// it.
+func TestClientStepUp(t *testing.T) {
+	server := startServer(t)
+	for _, way := range ways {
+		t.Run(way, func(t *testing.T) {
+			page := openPage(t, server, way)
+			page.click("#refresh-button") // what comes from that is not fresh
+			until[bool](page, happened("The socket was renewed")+" === 1")
+			page.click("#sensitive-button")
+			page.fill("#stepup-password", "wrong")
+			page.click("#stepup-confirm")
+			if got := page.text("#stepup-error"); !strings.Contains(got, "password") {
+				t.Errorf("the dialog says %q", got)
+			}
+			page.fill("#stepup-password", "test")
+			page.click("#stepup-confirm")
+			until[bool](page, happened("The server saw a fresh token")+" === 1")
+			until[bool](page, `!document.querySelector("#stepup").open`)
+			if n := len(page.sockets()); n != 1 {
+				t.Errorf("%d sockets, want 1", n)
+			}
+			if run[bool](page, loginForm) {
+				t.Error("a wrong password logged the person out")
+			}
+		})
+	}
+}

@@ -1,0 +1,56 @@
+// What may be sent with the handshake. The first choice is the right one; the others are refused, and show how.
+
+const choices = {
+  nobody: { none: "Nothing: you are not logged in" },
+  token: {
+    good: "A ticket",
+    used: "A ticket that was used before",
+    tampered: "A ticket, one character changed",
+    address: "A token in the address",
+    none: "Nothing",
+  },
+  cookie: {
+    good: "The cookie and its CSRF value",
+    none: "The cookie alone",
+    tampered: "The cookie and a wrong CSRF value",
+    address: "A token in the address",
+  },
+};
+
+/** Fills a select with what a login offers. @param {HTMLSelectElement} select @param {"nobody"|"token"|"cookie"} kind */
+export function offer(select, kind) {
+  select.replaceChildren(...Object.entries(choices[kind]).map(([value, words]) => new Option(words, value)));
+}
+
+/**
+ * The login that a socket is opened with. All but that of "good" send what they say, whatever the client would.
+ * @param {import("/client/wsauth.js").Session} session
+ * @param {"good"|"used"|"tampered"|"address"|"none"} attempt
+ */
+export function loginFor(session, attempt) {
+  if (attempt === "good") return session;
+  const queries = {
+    none: async () => ({}),
+    tampered: async (path) => Object.fromEntries(Object.entries(await session.query(path)).map(([k, v]) => [k, tampered(v)])),
+    used: async (path) => used(await session.query(path), path),
+    address: async () => ({ token: "eyJhbGciOiJIUzI1NiJ9.e30.AAAA" }), // one of its form, so that no real one is written down
+  };
+  return { query: queries[attempt], refresh: () => session.refresh() };
+}
+
+/** Changes the first character of a ticket, or of a CSRF value. */
+function tampered(proof) {
+  return (proof[0] === "A" ? "B" : "A") + proof.slice(1);
+}
+
+/** Opens a socket with a ticket, so that it is used, and returns it. */
+function used(query, path) {
+  const url = new URL(path, location.href);
+  url.protocol = url.protocol.replace("http", "ws");
+  url.search = new URLSearchParams(query);
+  return new Promise((done) => {
+    const first = new WebSocket(url);
+    first.addEventListener("open", () => first.close(1000));
+    first.addEventListener("close", () => done(query));
+  });
+}
