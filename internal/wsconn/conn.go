@@ -15,6 +15,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,8 +50,9 @@ type farewell struct {
 	cause  error
 	frame  []byte
 	cancel func()
+	over   bool // frame is out, or can no longer be sent; changes under wmu
 	once   sync.Once
-	said   chan struct{} // closed when frame is out, or can no longer be sent
+	said   chan struct{} // closed when it is over, and the handler is to know
 }
 
 // done lets the handler know. Its context ends before its reads and writes
@@ -96,8 +98,14 @@ func (c *Conn) End(cause error, frame []byte, cancel func()) {
 // finish says farewell and hangs up.
 func (c *Conn) finish(f *farewell) {
 	c.wmu.Lock()
-	c.sayFarewell(f)
+	said := c.sayFarewell(f)
 	c.wmu.Unlock()
+	if said {
+		// Where many end at once, all peers are told before the first handler
+		// is woken and the first connection hung up, which take far longer.
+		runtime.Gosched()
+		f.done()
+	}
 	unfinished := time.NewTimer(time.Until(f.begun.Add(Grace / 2)))
 	defer unfinished.Stop()
 	select {
@@ -108,22 +116,24 @@ func (c *Conn) finish(f *farewell) {
 	c.hangUp(f.begun.Add(Grace))
 }
 
-// sayFarewell writes the close frame if the stream stands where one may
-// stand. The caller holds wmu.
-func (c *Conn) sayFarewell(f *farewell) {
+// sayFarewell writes the close frame if the stream stands where one may stand.
+// It reports whether the farewell is over. The caller holds wmu.
+func (c *Conn) sayFarewell(f *farewell) bool {
 	select {
 	case <-f.said:
-		return
+		f.over = true // out of time
 	default:
 	}
 	switch {
+	case f.over:
 	case c.out.broken, c.out.boundary() && c.out.frames.Closed():
-		f.done()
+		f.over = true
 	case c.out.boundary():
 		n, _ := c.conn.Write(f.frame)
 		c.out.advance(f.frame[:n])
-		f.done()
+		f.over = true
 	}
+	return f.over
 }
 
 // hangUp half-closes, drains what the peer still sends until it hangs up, has
@@ -188,23 +198,24 @@ func (c *Conn) Write(p []byte) (int, error) {
 		c.out.advance(p[:n])
 		return n, err
 	}
-	c.sayFarewell(f)
-	select {
-	case <-f.said:
+	if c.sayFarewell(f) {
+		f.done()
 		return 0, f.cause
-	default:
 	}
 	rest, complete := c.out.toBoundary(p)
 	n, err := c.conn.Write(p[:rest])
 	c.out.advance(p[:n])
 	if err != nil {
-		f.done() // cut inside a frame: nothing more can be said
+		f.over = true // cut inside a frame: nothing more can be said
+		f.done()
 		return n, f.cause
 	}
 	if !complete {
 		return n, nil
 	}
-	c.sayFarewell(f)
+	if c.sayFarewell(f) {
+		f.done()
+	}
 	if n < len(p) {
 		return n, f.cause
 	}
