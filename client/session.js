@@ -109,7 +109,7 @@ export class Session extends EventTarget {
    */
   async query(path) {
     if (!this.cookies) return { ticket: await this.ticket(path) };
-    if (Date.now() >= this.expiresAt || this.#proof("access") === "") await this.refresh();
+    await this.#ready();
     this.#shown = this.#proof("access");
     return { csrf_token: this.#shown };
   }
@@ -154,7 +154,7 @@ export class Session extends EventTarget {
    * @returns {Promise<any>}
    */
   async call(method, path, body) {
-    if (Date.now() >= this.expiresAt || this.#proof("access") === "") await this.refresh();
+    await this.#ready();
     const proof = this.#proof("access");
     try {
       return await this.#send(method, path, proof, body);
@@ -166,6 +166,10 @@ export class Session extends EventTarget {
       else if (!raced) throw error;
       return this.#send(method, path, this.#proof("access"), body);
     }
+  }
+
+  async #ready() {
+    if (this.#over || Date.now() >= this.expiresAt || this.#proof("access") === "") await this.refresh();
   }
 
   // Of the windows that share cookies, one refreshes at a time: the others find that the CSRF value has changed since they asked.

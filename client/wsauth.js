@@ -149,11 +149,13 @@ export class AuthSocket extends EventTarget {
     this.#become("connecting");
     let refreshing = this.#stale || this.#lease.due;
     try {
-      if (refreshing) await this.#login.refresh();
-      refreshing = false;
-      if (turn !== this.#turn) return;
-      this.#stale = false;
-      this.#lease.reset();
+      if (refreshing) {
+        await this.#login.refresh();
+        refreshing = false;
+        if (turn !== this.#turn) return;
+        this.#stale = false;
+        this.#lease.reset();
+      }
       const query = await this.#query(this.#url.pathname);
       if (turn === this.#turn) this.#open(query);
     } catch (e) {

@@ -97,15 +97,36 @@ test("ten callers share one refresh", async (t) => {
 });
 
 test("pain 14: a refused refresh ends the session, and is not repeated", async (t) => {
-  const { server, session } = await loggedIn(t);
-  let ends = 0;
-  session.addEventListener("logout", () => ends++);
-  server.refused = () => answer(401, { reason: "session_ended" });
-  for (let i = 0; i < 5; i++) await assert.rejects(session.refresh(), { status: 401 });
-  for (let i = 0; i < 5; i++) await assert.rejects(session.ticket("/ws"), { status: 401 });
-  assert.equal(server.count("/auth/refresh"), 1);
-  assert.equal(ends, 1);
-  assert.equal(session.over, true);
+  for (const cookies of [false, true]) {
+    await t.test(cookies ? "cookies" : "tokens", async (t) => {
+      const { clock, server, session } = await loggedIn(t, cookies); // the browser may well keep the cookies
+      let ends = 0;
+      session.addEventListener("logout", () => ends++);
+      server.refused = () => answer(401, { reason: "session_ended" });
+      clock.sleep(900_000);
+      for (let i = 0; i < 5; i++) await assert.rejects(session.refresh(), { status: 401 });
+      for (let i = 0; i < 5; i++) await assert.rejects(session.ticket("/ws"), { status: 401 });
+      assert.equal(server.count("/auth/refresh"), 1);
+      assert.equal(ends, 1);
+      assert.equal(session.over, true);
+    });
+  }
+});
+
+test("a CSRF value that another window has just replaced is sent again", async (t) => {
+  const { server, session } = await loggedIn(t, true);
+  const fetch = session.fetch;
+  let raced = false;
+  session.fetch = (url, init) => {
+    if (url !== "/auth/ticket" || raced) return fetch(url, init);
+    raced = true;
+    server.tokens();
+    return answer(403, { reason: "csrf_mismatch" });
+  };
+  assert.equal(await session.ticket("/ws"), "t");
+  assert.equal(server.count("/auth/refresh"), 0);
+  session.fetch = () => answer(403, { reason: "csrf_mismatch" });
+  await assert.rejects(session.ticket("/ws"), { status: 403 });
 });
 
 test("a refresh that fails for now does not end the session", async (t) => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { connect } from "../wsauth.js";
 import { fakeClock } from "./clock.js";
@@ -39,7 +40,8 @@ test("it connects with a ticket and is open when the server says so", async (t) 
   socket.addEventListener("message", (event) => said.push(event.data));
   FakeSocket.last.tell({ type: "chat", text: "hello" });
   FakeSocket.last.tell({ type: "renewed", expires_at: Date.now() / 1000 + 900 });
-  assert.deepEqual(said, ['{"type":"chat","text":"hello"}']);
+  FakeSocket.last.tell({ type: "welcome" }); // a second one is the application's
+  assert.deepEqual(said, ['{"type":"chat","text":"hello"}', '{"type":"welcome"}']);
   socket.send("hi");
   assert.deepEqual(FakeSocket.last.sent, ["hi"]);
   assert.deepEqual(states.map((s) => s.state), ["connecting", "open"]);
@@ -286,6 +288,16 @@ test("while the browser is offline it waits for the network, not for a timer", a
   assert.deepEqual(login.order, ["refresh", "ticket"]);
 });
 
+test("pain 13: a token that has grown old while the server was away is not used", async (t) => {
+  const { clock, login } = await opened(t, 900);
+  login.refuseTickets = Array.from({ length: 1000 }, () => new TypeError("network"));
+  FakeSocket.last.end(1006);
+  await clock.go(449_000);
+  assert.equal(login.refreshes, 0);
+  await clock.go(451_000);
+  assert.equal(login.refreshes, 1);
+});
+
 test("a socket that does not hear of its renewal is dead", async (t) => {
   const { clock, window, socket, states } = await opened(t);
   window.dispatchEvent(new Event("online")); // on another network
@@ -325,8 +337,11 @@ test("a life of years does not overflow a timer", async (t) => {
 });
 
 test("close ends it for good", async (t) => {
-  const { clock, window, socket, states } = await opened(t);
+  const { clock, window, document, socket, states } = await opened(t);
   socket.close(1000, "bye");
+  for (const [target, name] of [[window, "online"], [window, "pageshow"], [document, "visibilitychange"]]) {
+    assert.equal(getEventListeners(target, name).length, 0, name);
+  }
   assert.equal(FakeSocket.last.closedBy, 1000);
   assert.throws(() => socket.send("too late"), { name: "InvalidStateError" });
   FakeSocket.last.end(1000, "bye");
