@@ -98,7 +98,7 @@ func (p Subprotocol) Extract(r *http.Request, _ Requirement) (Credential, error)
 	raw := strings.TrimPrefix(offered[at], p.Prefix)
 	if strings.HasPrefix(p.Prefix, "base64url.") {
 		decoded, err := base64.RawURLEncoding.Strict().DecodeString(raw)
-		if err != nil {
+		if err != nil || strings.ContainsAny(raw, "\r\n") { // which the decoder skips
 			return Credential{}, refuseWith(InvalidRequest, "The token among the subprotocols is not base64url")
 		}
 		raw = string(decoded)
