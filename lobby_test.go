@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -58,7 +59,7 @@ func inLobby(t *testing.T, library string, c func() wsauth.Config, f func(t *tes
 				lobbies[library](x, w, r)
 			})))
 		}
-		server := &http.Server{Handler: mux}
+		server := &http.Server{Handler: mux, ErrorLog: log.New(x.log, "", 0)}
 		go server.Serve(x.pipes) //nolint:errcheck // It ends with Shutdown.
 		f(t, x)
 		time.Sleep(2 * time.Second) // clients that went on are told
