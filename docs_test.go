@@ -91,6 +91,45 @@ func TestErrorsPage(t *testing.T) {
 	}
 }
 
+// The page about close codes has each code of the guard, with its reasons and
+// its advice, and says of the browser client what its table says.
+func TestCloseCodesPage(t *testing.T) {
+	actual := map[string]string{}
+	for _, reason := range wsauth.Reasons() {
+		outcome := reason.Outcome()
+		code := strconv.Itoa(outcome.Code)
+		reasons, advice, _ := strings.Cut(actual[code], ": ")
+		if advice != "" && advice != string(outcome.Advice) {
+			t.Errorf("%s of %s: %s, but others of this code: %s", code, reason, outcome.Advice, advice)
+		}
+		all := append(strings.Fields(reasons), "`"+string(reason)+"`")
+		slices.Sort(all)
+		actual[code] = strings.Join(all, " ") + ": " + string(outcome.Advice)
+	}
+	client := map[string]string{}
+	for _, entry := range regexp.MustCompile(`(?m)^  (\d{4}): "(\w+)",`).FindAllStringSubmatch(readDoc(t, "client/advice.js"), -1) {
+		client[entry[1]] = "`" + entry[2] + "`"
+	}
+	page := readDoc(t, "docs/close-codes.md")
+	documented := map[string]string{}
+	rows := tableRows(page, "| code | reasons | what it means | advice | `client/wsauth.js` |")
+	for _, row := range rows {
+		documented[row[1]] = strings.ReplaceAll(row[2], ",", "") + ": " + row[4]
+	}
+	if diff := gocmp.Diff(actual, documented); diff != "" {
+		t.Errorf("docs/close-codes.md differs (- code, + page):\n%s", diff)
+	}
+	for _, row := range append(rows, tableRows(page, "| code | who sends it | what it means | `client/wsauth.js` |")...) {
+		if want := cmp.Or(client[row[1]], "`retry`"); row[len(row)-1] != want {
+			t.Errorf("%s: the page says that the client does %s; it does %s", row[1], row[len(row)-1], want)
+		}
+		delete(client, row[1])
+	}
+	if len(client) > 0 {
+		t.Errorf("the page leaves out what the client does after %v", client)
+	}
+}
+
 // The answer that the page about errors shows is the one that a client gets.
 func TestErrorsPageExample(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: expiredVerifier{}})
