@@ -30,7 +30,7 @@ func revoke() error {
 }
 
 func revokeIn(store string, file ...string) error {
-	const sockets, alone, single = 10_000, 1_000, 0.050 // seconds
+	const sockets = 10_000
 	if err := canOpen(sockets); err != nil {
 		return err
 	}
@@ -41,29 +41,43 @@ func revokeIn(store string, file ...string) error {
 	defer c.stop()
 	crowd := newCrowd(c)
 	defer crowd.leave()
-	if err := crowd.open(sockets); err != nil {
-		return err
-	}
-	waits, err := crowd.endEach(alone)
-	if err != nil {
-		return err
-	}
-	p99 := waits[alone*99/100]
-	fmt.Printf("revoke: %s, %d open sockets: one logged out, close frame after p50 %.2f ms, p99 %.2f ms, last %.2f ms (%d of them), p99 at most %.0f ms\n",
-		store, sockets, waits[alone/2]*1e3, p99*1e3, waits[alone-1]*1e3, alone, single*1e3)
-	if err := within("revoke one", p99, single); err != nil {
+	if err := crowd.revokeEach(store, sockets); err != nil {
 		return err
 	}
 	return crowd.revokeAll(store, sockets)
 }
 
-// revokeAll prints how long it takes to end all sockets of one user. It takes
-// both sides half a second of CPU or more: where other programs had the
-// processors meanwhile it is measured again, at most twice.
+// tries is how often a figure is measured at most: where it misses its target,
+// other programs may have had the processors meanwhile.
+const tries = 3
+
+// revokeEach prints how long it takes to end one socket of many.
+func (c *crowd) revokeEach(store string, sockets int) error {
+	const alone, target = 1_000, 0.050 // seconds
+	p99 := 0.0
+	for range tries {
+		if err := c.open(sockets - len(c.sockets)); err != nil {
+			return err
+		}
+		waits, err := c.endEach(alone)
+		if err != nil {
+			return err
+		}
+		p99 = waits[alone*99/100]
+		fmt.Printf("revoke: %s, %d open sockets: one logged out, close frame after p50 %.2f ms, p99 %.2f ms, last %.2f ms (%d of them), p99 at most %.0f ms\n",
+			store, sockets, waits[alone/2]*1e3, p99*1e3, waits[alone-1]*1e3, alone, target*1e3)
+		if p99 <= target {
+			break
+		}
+	}
+	return within("revoke one", p99, target)
+}
+
+// revokeAll prints how long it takes to end all sockets of one user.
 func (c *crowd) revokeAll(store string, sockets int) error {
-	const rounds, target = 3, 0.500 // seconds
+	const target = 0.500 // seconds
 	last := 0.0
-	for range rounds {
+	for range tries {
 		if err := c.open(sockets - len(c.sockets)); err != nil {
 			return err
 		}
