@@ -40,9 +40,11 @@ func (r *registry) admit(s *Session) ([]*Session, error) {
 	if r.limits.PerAddress > 0 || s.waits {
 		s.network = ratelimit.Network(s.remote)
 	}
-	if s.waits && !r.unknown(s.network) {
-		s.waits = false
-		return nil, refuseWith(RateLimited, "Too many connections wait to be authenticated")
+	if s.waits {
+		if !r.unknown(s.network) {
+			return nil, refuseWith(RateLimited, "Too many connections wait to be authenticated")
+		}
+		s.counted = true
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -99,13 +99,18 @@ func TestFirstMessageChecks(t *testing.T) {
 			return c
 		}
 		inLobby(t, "coder", config, func(t *testing.T, x *lobby) {
+			stranger := x.call(t, "", "/access")
+			stranger.say(auth(access(t)))
+			stranger.wantClose(t, wsauth.StoreUnavailable)
+
+			down.Store(false)
 			caller := x.call(t, "", "/access")
-			for _, want := range []string{"later", "auth_ok"} {
+			for _, want := range []string{`{"type":"auth_ok"`, `{"type":"auth_error","reason":"store_unavailable"}`, `{"type":"auth_ok"`} {
 				caller.say(auth(access(t)))
-				if got := caller.hear(t); !strings.Contains(got, want) {
+				if got := caller.hear(t); !strings.HasPrefix(got, want) {
 					t.Errorf("answered %q, want %s", got, want)
 				}
-				down.Store(false)
+				down.Store(!down.Load())
 			}
 			caller.hangUp()
 		})

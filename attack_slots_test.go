@@ -129,6 +129,22 @@ func TestSlots(t *testing.T) {
 	})
 }
 
+// TestSlotsOfPipelinedHandshakes: a handshake that is refused before it got a
+// slot gives none back; Shutdown would wait for ever for the one too few.
+func TestSlotsOfPipelinedHandshakes(t *testing.T) {
+	inLobby(t, "coder", slots(1, 1, wsauth.RefuseHTTP), func(t *testing.T, x *lobby) {
+		for range 3 {
+			a := x.knock(t, anna, upgrade("/access", fromOurs)+string(frame(0x81, auth("x"))))
+			x.wantRefusal(t, a, wsauth.InvalidHandshake) // H9
+			a.conn.Close()
+		}
+		waiting := x.call(t, anna, "/access")
+		x.wantNoRoom(t, anna)
+		x.wantNoRoom(t, ben)
+		waiting.hangUp()
+	})
+}
+
 // TestWaitingSocketsAtShutdown end like all others, and Shutdown waits for them.
 func TestWaitingSocketsAtShutdown(t *testing.T) {
 	inLobby(t, "coder", lobbyConfig, func(t *testing.T, x *lobby) {

@@ -359,3 +359,34 @@ func TestTicketStoreFails(t *testing.T) {
 		ticket(t, x.guard, alice.Claims, "/access")
 	})
 }
+
+// TestTicketBesideCookies: a page cannot keep its cookies back, so a ticket
+// that it shows is what counts, whosever they are; they need no CSRF value then
+// and are not passed on. Any other credential beside a ticket is one too many.
+func TestTicketBesideCookies(t *testing.T) {
+	for name, order := range map[string][]wsauth.Location{
+		"ticket first":  {wsauth.Ticket{}, &wsauth.Cookies{}, wsauth.Header{}},
+		"cookies first": {wsauth.Header{}, &wsauth.Cookies{}, wsauth.Ticket{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := ticketConfig(t)
+			c.Locations = order
+			x := newTarget(t, c)
+			alice := issue(t, token.TypeAccess, "alice", token.Options{})
+			bob := issue(t, token.TypeAccess, "bob", token.Options{CSRF: true})
+			open := func(lines ...string) *answer {
+				return x.send(t, upgrade("/access?ticket="+ticket(t, x.guard, alice.Claims, "/access"), append(lines, fromOurs)...))
+			}
+			seen := x.wantSuccess(t, open(cookie(bob.Raw)))
+			if strings.Contains(seen, bob.Raw) || strings.Contains(seen, "ticket=") {
+				t.Errorf("the handler saw %q", seen)
+			}
+			for _, s := range x.guard.Sessions("bob") {
+				t.Errorf("the socket is that of %v", s.Claims())
+			}
+			x.wantRefusal(t, open(bearer(alice.Raw)), wsauth.InvalidRequest)
+			x.wantRefusal(t, open(cookie(bob.Raw), bearer(alice.Raw)), wsauth.InvalidRequest)
+			x.wantRefusal(t, x.send(t, upgrade("/access?ticket=AAAA", cookie(bob.Raw), fromOurs)), wsauth.TokenInvalid)
+		})
+	}
+}

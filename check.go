@@ -16,9 +16,9 @@ type pass struct {
 	waits       bool // nothing yet: the credential is to come in the first message
 }
 
-// pass is Check for a guard that can wait for the first message.
-func (g *Guard) pass(r *http.Request, q Requirement) (pass, error) {
-	claims, err := g.Check(r, q)
+// pass is what [Guard.Check] has found out, for a guard that can wait for the
+// first message.
+func (g *Guard) pass(r *http.Request, q Requirement, claims *token.Claims, err error) (pass, error) {
 	if g.firstMessage != nil && isUpgrade(r) && errors.Is(err, TokenMissing) {
 		return pass{requirement: q, waits: true}, nil
 	}
@@ -69,7 +69,13 @@ func (g *Guard) authenticate(r *http.Request, c Credential, q Requirement) (*tok
 	if c.CSRFRequired && c.CSRF == "" {
 		return nil, refuseWith(CSRFMismatch, "Missing CSRF Token")
 	}
-	claims, err := g.read(r, c)
+	var claims *token.Claims
+	var err error
+	if c.Ticket {
+		claims, err = g.redeem(r, c.Token)
+	} else {
+		claims, err = g.verify(r.Context(), c.Token)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -80,14 +86,6 @@ func (g *Guard) authenticate(r *http.Request, c Credential, q Requirement) (*tok
 		return nil, err
 	}
 	return claims, nil
-}
-
-// read makes claims of a credential's text.
-func (g *Guard) read(r *http.Request, c Credential) (*token.Claims, error) {
-	if c.Ticket {
-		return g.redeem(r, c.Token)
-	}
-	return g.verify(r.Context(), c.Token)
 }
 
 func (g *Guard) verify(ctx context.Context, raw string) (*token.Claims, error) {

@@ -42,7 +42,9 @@ type Location interface {
 
 // extract returns the one credential of r. More than one is refused, whether
 // or not they are equal (RFC 6750 section 2): two parts of a system that each
-// believe another one could be made to see different users.
+// believe another one could be made to see different users. The exception is a
+// ticket beside what the browser sends by itself: the page has chosen the
+// ticket, and cannot keep its cookies back.
 func (g *Guard) extract(r *http.Request, q Requirement) (Credential, error) {
 	if strings.Contains(r.RequestURI, "#") {
 		return Credential{}, refuseWith(InvalidRequest, "A request target has no fragment")
@@ -53,13 +55,13 @@ func (g *Guard) extract(r *http.Request, q Requirement) (Credential, error) {
 		if err != nil {
 			return Credential{}, err
 		}
-		if c.Token == "" {
-			continue
-		}
-		if found.Token != "" {
+		switch {
+		case c.Token == "", found.Ticket && c.Ambient:
+		case found.Token == "", c.Ticket && found.Ambient:
+			found = c
+		default:
 			return Credential{}, refuseWith(InvalidRequest, "A request carries its credential in one place only")
 		}
-		found = c
 	}
 	if g.strayToken(r.URL.RawQuery) {
 		return Credential{}, refuseWith(InvalidRequest, "A token does not travel in the URL here")

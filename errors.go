@@ -1,6 +1,7 @@
 package wsauth
 
 import (
+	"errors"
 	"net/http"
 )
 
@@ -160,4 +161,12 @@ func (e *Error) Unwrap() []error {
 		return []error{e.Reason}
 	}
 	return []error{e.Reason, e.Err}
+}
+
+// reasonOf is the reason of a refusal; "" where err is none.
+func reasonOf(err error) Reason {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Reason
+	}
+	return ""
 }

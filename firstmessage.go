@@ -71,9 +71,10 @@ func (FirstMessage) Strip(*http.Request) {}
 // does; on an [Optional] route it may come at any time. Any other message is
 // the application's: the reply and the error are then nil.
 //
-// An error is an [*Error] and has ended the socket, unless it is
-// StoreUnavailable. Messages longer than 64 KiB carry no token: as the first
-// one they end the socket with MessageTooBig.
+// An error is an [*Error], and has ended the socket. Where it cannot be known
+// whether a later token is good, the socket stays as it was, and the reply says
+// {"type":"auth_error","reason":"store_unavailable"}. Messages longer than 64
+// KiB carry no token: as the first one they end the socket with MessageTooBig.
 func (s *Session) Authenticate(ctx context.Context, message []byte) (reply []byte, err error) {
 	if s.Claims() != nil || s.requirement == Optional {
 		return s.renewBy(ctx, message)
@@ -89,6 +90,7 @@ func (s *Session) Authenticate(ctx context.Context, message []byte) (reply []byt
 		return nil, s.refused(&Error{Reason: TokenMissing, Message: "The first message carries no token", Err: err})
 	}
 	if err := s.Renew(ctx, m.token); err != nil {
+		s.End(reasonOf(err).End(err)) // StoreUnavailable leaves that to its caller
 		return nil, err
 	}
 	return m.reply(s.Claims()), nil
@@ -104,7 +106,11 @@ func (s *Session) renewBy(ctx context.Context, message []byte) ([]byte, error) {
 	if err != nil || m.kind != "auth" {
 		return nil, nil //nolint:nilerr // then it is the application's
 	}
-	if err := s.Renew(ctx, m.token); err != nil {
+	err = s.Renew(ctx, m.token)
+	if reason := reasonOf(err); reason == StoreUnavailable {
+		return []byte(`{"type":"auth_error","reason":"` + string(reason) + `"}`), nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	return m.reply(s.Claims()), nil
@@ -139,8 +145,8 @@ func (r *registry) introduce(s *Session, claims *token.Claims) ([]*Session, erro
 	if err != nil {
 		return nil, err
 	}
-	if s.waits {
-		s.waits = false
+	if s.counted {
+		s.counted = false
 		r.known(s.network)
 	}
 	return gone, nil

@@ -61,7 +61,8 @@ func (g *Guard) Require(q Requirement) func(http.Handler) http.Handler {
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p, err := g.pass(r, q)
+			claims, err := g.Check(r, q)
+			p, err := g.pass(r, q, claims, err)
 			if err != nil {
 				g.Refuse(w, r, err)
 				return

@@ -86,8 +86,6 @@ func (x *lobby) take(s *wsauth.Session, text bool, message []byte) (answer []byt
 	switch {
 	case reply != nil:
 		return reply, 0
-	case errors.Is(err, wsauth.StoreUnavailable):
-		return []byte("later"), 0
 	case err != nil:
 		return nil, 0 // the next read fails
 	}

@@ -114,8 +114,8 @@ func (r *registry) forget(s *Session) bool {
 	for g := range grains {
 		r.remove(g, s)
 	}
-	if s.waits {
-		s.waits = false
+	if s.counted {
+		s.counted = false
 		r.known(s.network)
 	}
 	r.closeIdle()

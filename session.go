@@ -24,6 +24,7 @@ type Session struct {
 	begun       time.Time
 	remote      string
 	network     string        // remote as limits count it
+	waits       bool          // its token is to come in the first message
 	request     *http.Request // for Config.Authorize, where there is one
 	claims      atomic.Pointer[token.Claims]
 	ctx         context.Context // ends with the session
@@ -39,7 +40,7 @@ type Session struct {
 	// What follows is the registry's, and changes under its lock.
 	links    [grains]link
 	admitted bool
-	waits    bool // it counts as one whose client is not known
+	counted  bool // as one whose client is not known
 }
 
 type sessionKey struct{}

@@ -61,7 +61,9 @@ func (t Ticket) readsQuery(name string) bool { return name == t.name() }
 
 // TicketFor says what a ticket opens.
 type TicketFor struct {
-	// Path of the socket's URL, as in [url.URL.Path]. Required.
+	// Path of the socket's URL, as in [url.URL.Path]: at most 2048 bytes,
+	// beginning with a slash. The URL must escape it as [url.URL.EscapedPath]
+	// does, so that an escaped slash is not taken for a real one. Required.
 	Path string
 
 	// Origin is the Origin of the page that may use the ticket: that of the
@@ -69,6 +71,9 @@ type TicketFor struct {
 	// handshake must have none either.
 	Origin string
 }
+
+// maxTicketPath is how long a path or an origin may be, in bytes.
+const maxTicketPath = 2048
 
 // A ticketRecord is what the store keeps of a ticket.
 type ticketRecord struct {
@@ -81,15 +86,16 @@ type ticketRecord struct {
 // with claims, which are those that the guard has found in the request for it.
 // The socket lives as long as their token, and ends with it when it is revoked;
 // the ticket does, too. It expires after [TicketLife], or with the token. The
-// error is an [*Error] where the store does not answer or is full.
+// error is an [*Error]: InvalidRequest for a path or an origin that cannot be
+// one, StoreUnavailable where the store does not answer or is full.
 func (g *Guard) IssueTicket(ctx context.Context, claims *token.Claims, f TicketFor) (string, error) {
 	switch {
 	case g.config.Tickets == nil:
 		return "", errors.New("wsauth: IssueTicket: the guard has no Config.Tickets")
 	case claims == nil:
 		return "", errors.New("wsauth: IssueTicket: no claims")
-	case !strings.HasPrefix(f.Path, "/"):
-		return "", errors.New("wsauth: IssueTicket: Path does not begin with a slash")
+	case !strings.HasPrefix(f.Path, "/"), len(f.Path) > maxTicketPath, len(f.Origin) > maxTicketPath:
+		return "", refuseWith(InvalidRequest, "A ticket is for a path that begins with a slash")
 	}
 	encoded, err := claims.MarshalBinary()
 	if err != nil {
@@ -136,7 +142,7 @@ func (g *Guard) redeem(r *http.Request, ticket string) (*token.Claims, error) {
 		return nil, refuse(InternalError, fmt.Errorf("the store's record of a ticket: %w", err))
 	}
 	switch {
-	case r.URL.Path != record.Path:
+	case r.URL.EscapedPath() != (&url.URL{Path: record.Path}).EscapedPath():
 		return nil, refuseTicket(errors.New("issued for another path"))
 	case len(r.Header["Origin"]) > 1 || lowerASCII(r.Header.Get("Origin")) != record.Origin:
 		return nil, refuseTicket(errors.New("issued for another origin"))

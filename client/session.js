@@ -41,7 +41,6 @@ export class Session extends EventTarget {
   /** The tokens; with cookies only the CSRF values that belong to them. */
   #proofs = { access: "", refresh: "" };
   #over = true;
-  #shown = ""; // the CSRF value of the last handshake
   /** @type {Promise<void>|null} */
   #refreshing = null;
   /** @type {BroadcastChannel|null} */
@@ -99,24 +98,6 @@ export class Session extends EventTarget {
   /** Gets a ticket: it opens one socket at that path, once, within half a minute. @param {string} path */
   async ticket(path) {
     return /** @type {string} */ ((await this.call("POST", "/ticket", { path })).ticket);
-  }
-
-  /**
-   * What opens a socket at that path: a ticket, in the query of its address. With cookies the handshake carries those anyway, and
-   * a second credential beside them would be refused, so it is the CSRF value that shows whose page it is.
-   * @param {string} path
-   * @returns {Promise<Record<string, string>>}
-   */
-  async query(path) {
-    if (!this.cookies) return { ticket: await this.ticket(path) };
-    await this.#ready();
-    this.#shown = this.#proof("access");
-    return { csrf_token: this.#shown };
-  }
-
-  /** A handshake whose cookie another window replaced in between is worth another try. @param {number} code @param {string} reason */
-  advise(code, reason) {
-    return this.cookies && reason === "csrf_mismatch" && this.#shown !== this.#proof("access") ? "retry" : advise(code);
   }
 
   /** The sessions of this user, on all devices. @returns {Promise<any[]>} */

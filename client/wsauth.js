@@ -14,7 +14,6 @@ export { advise, backoff, codeOf, Refusal, Session };
  *   parameters that open one socket at that path
  * @property {() => Promise<void>} refresh renews the login, and with it the sockets that are open
  * @property {boolean} [over] there is no login, so nothing need be asked
- * @property {(code: number, reason: string) => import("./advice.js").Advice} [advise] decides otherwise than the table
  * @property {number} [expiresAt] when the access token expires, in milliseconds since 1970
  */
 
@@ -306,7 +305,7 @@ export class AuthSocket extends EventTarget {
 
   /** @param {number} code @param {string} reason */
   #advise(code, reason) {
-    return this.#options.advise?.(code, reason) ?? this.#login.advise?.(code, reason) ?? advise(code);
+    return this.#options.advise?.(code, reason) ?? advise(code);
   }
 
   /** @param {State} state @param {import("./advice.js").Advice} [advice] */

@@ -90,6 +90,7 @@ func TestServeRefusals(t *testing.T) {
 		{"token", "tampered", "3000", "token_invalid", "not genuine"},
 		{"token", "used", "3000", "token_invalid", "not genuine"},
 		{"token", "address", "3003", "invalid_request", "not clear"},
+		{"cookie", "used", "3000", "token_invalid", "not genuine"},
 		{"cookie", "none", "3003", "csrf_mismatch", "CSRF"},
 		{"cookie", "tampered", "3003", "csrf_mismatch", "CSRF"},
 	}

@@ -25,11 +25,5 @@ func authenticate(ctx context.Context, session *wsauth.Session, text bool, messa
 		session.End(&wsauth.EndError{Code: closeUnsupported, Reason: "text_only", Err: errBinary})
 		return nil, errBinary
 	}
-	reply, err = session.Authenticate(ctx, message)
-	if refusal, ok := errors.AsType[*wsauth.Error](err); ok {
-		// The guard has done so but where the store does not answer: then it
-		// leaves to the handler what becomes of the socket.
-		session.End(refusal.Reason.End(err))
-	}
-	return reply, err
+	return session.Authenticate(ctx, message)
 }

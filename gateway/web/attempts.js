@@ -10,7 +10,9 @@ const choices = {
     none: "Nothing",
   },
   cookie: {
-    good: "The cookie and its CSRF value",
+    good: "A ticket",
+    used: "A ticket that was used before",
+    cookie: "The cookie and its CSRF value",
     none: "The cookie alone",
     tampered: "The cookie and a wrong CSRF value",
     address: "A token in the address",
@@ -25,17 +27,23 @@ export function offer(select, kind) {
 /**
  * The login that a socket is opened with. All but that of "good" send what they say, whatever the client would.
  * @param {import("/client/wsauth.js").Session} session
- * @param {"good"|"used"|"tampered"|"address"|"none"} attempt
+ * @param {"good"|"used"|"cookie"|"tampered"|"address"|"none"} attempt
  */
 export function loginFor(session, attempt) {
   if (attempt === "good") return session;
   const queries = {
     none: async () => ({}),
-    tampered: async (path) => Object.fromEntries(Object.entries(await session.query(path)).map(([k, v]) => [k, tampered(v)])),
-    used: async (path) => used(await session.query(path), path),
+    cookie: async () => ({ csrf_token: csrf() }),
+    tampered: async () => (session.cookies ? { csrf_token: tampered(csrf()) } : { ticket: tampered(await session.ticket("/ws")) }),
+    used: async (path) => used(await session.ticket(path), path),
     address: async () => ({ token: "eyJhbGciOiJIUzI1NiJ9.e30.AAAA" }), // one of its form, so that no real one is written down
   };
   return { query: queries[attempt], refresh: () => session.refresh() };
+}
+
+/** The CSRF value of the cookie that the browser sends with the handshake. */
+function csrf() {
+  return document.cookie.match(/(?:^|; )csrf_access_token=([^;]*)/)?.[1] ?? "";
 }
 
 /** Changes the first character of a ticket, or of a CSRF value. */
@@ -43,14 +51,14 @@ function tampered(proof) {
   return (proof[0] === "A" ? "B" : "A") + proof.slice(1);
 }
 
-/** Opens a socket with a ticket, so that it is used, and returns it. */
-function used(query, path) {
+/** Opens a socket with a ticket, so that it is used. */
+function used(ticket, path) {
   const url = new URL(path, location.href);
   url.protocol = url.protocol.replace("http", "ws");
-  url.search = new URLSearchParams(query);
+  url.searchParams.set("ticket", ticket);
   return new Promise((done) => {
     const first = new WebSocket(url);
     first.addEventListener("open", () => first.close(1000));
-    first.addEventListener("close", () => done(query));
+    first.addEventListener("close", () => done({ ticket }));
   });
 }
