@@ -33,8 +33,8 @@ type Limits struct {
 	// Unauthenticated is how many sockets may be open at once whose client is
 	// not known: those that wait for a first message, and those opened by
 	// RefuseClose just to be closed. UnauthenticatedPerAddress is how many of
-	// one address. Beyond them, handshakes are refused in HTTP, with
-	// RateLimited. Each such socket has 64 KiB to send and the time of
+	// one address. Beyond them, a handshake without a credential is refused
+	// with RateLimited, and refusals are in HTTP. Each such socket has 64 KiB to send and the time of
 	// [FirstMessage.Timeout]. Defaults: 1000 and 100.
 	Unauthenticated           int
 	UnauthenticatedPerAddress int
