@@ -35,30 +35,39 @@ func New(burst int, every time.Duration, most int) *Limiter {
 
 // A Reservation is a try that was taken and can be given back.
 type Reservation struct {
-	taken *rate.Reservation
-	at    time.Time
+	limiter *Limiter
+	taken   *rate.Reservation
+	at      time.Time
 }
 
 // GiveBack puts the try back, as of the moment when it was taken.
-func (r Reservation) GiveBack() { r.taken.CancelAt(r.at) }
+func (r Reservation) GiveBack() {
+	r.limiter.mu.Lock()
+	defer r.limiter.mu.Unlock()
+	r.taken.CancelAt(r.at)
+}
 
 // Take takes one try of key, or none and says how long to wait.
+//
+// It is one step: a refused try is reserved and cancelled, and of two that
+// overlap the first would not get back what it has reserved.
 func (l *Limiter) Take(key string, now time.Time) (Reservation, time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	r := l.bucket(key, now).ReserveN(now, 1)
 	if wait := r.DelayFrom(now); wait > 0 {
 		r.CancelAt(now)
 		return Reservation{}, wait
 	}
-	return Reservation{r, now}, 0
+	return Reservation{l, r, now}, 0
 }
 
+// bucket returns the bucket of a key. The caller holds the lock.
 func (l *Limiter) bucket(key string, now time.Time) *rate.Limiter {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if b, ok := l.buckets[key]; ok {
 		return b
 	}
-	if len(l.buckets) >= l.most && now.Sub(l.swept) >= l.every {
+	if len(l.buckets) >= l.most && now.Sub(l.swept) >= max(l.every, time.Second) {
 		l.swept = now // at most once per period, so that a flood cannot make it the cost of every request
 		l.sweep(now)
 	}

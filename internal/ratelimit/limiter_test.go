@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 )
@@ -35,6 +36,25 @@ func TestLimiter(t *testing.T) {
 	r.GiveBack()
 	if n := takes(l, "c", began); n != 3 {
 		t.Errorf("%d after one was given back", n)
+	}
+}
+
+// TestRefusedTriesCostNothing: however many are refused at once, the next one
+// is granted when its time has come.
+func TestRefusedTriesCostNothing(t *testing.T) {
+	l := New(1, time.Minute, 10)
+	takes(l, "a", began)
+	var tries sync.WaitGroup
+	for range 8 {
+		tries.Go(func() {
+			for range 5000 {
+				l.Take("a", began)
+			}
+		})
+	}
+	tries.Wait()
+	if _, wait := l.Take("a", began); wait != time.Minute {
+		t.Errorf("wait %v, want a minute", wait)
 	}
 }
 
