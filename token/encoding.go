@@ -1,44 +1,58 @@
 package token
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
-// AppendBinary appends an encoding of c, for a store: the leeway of the
-// verifier in nanoseconds, 8 bytes big-endian, and the payload as it was
-// signed. There is no signature in it, so it is no token; but whoever can
-// write the store can make claims. It never fails.
-func (c *Claims) AppendBinary(b []byte) ([]byte, error) {
-	b = binary.BigEndian.AppendUint64(b, uint64(c.leeway))
-	return append(b, c.payload...), nil
+// encodedClaims is what a store keeps of claims: all that they say, and not
+// only the payload, which a verifier may have read in its own way.
+type encodedClaims struct {
+	Subject   string    `json:"sub"`
+	Issuer    string    `json:"iss,omitzero"`
+	ID        string    `json:"jti,omitzero"`
+	Audience  []string  `json:"aud,omitzero"`
+	ExpiresAt time.Time `json:"exp"`
+	NotBefore time.Time `json:"nbf,omitzero"`
+	IssuedAt  time.Time `json:"iat,omitzero"`
+	Type      Type      `json:"type,omitzero"`
+	Fresh     bool      `json:"fresh,omitzero"`
+	CSRF      string    `json:"csrf,omitzero"`
+	SessionID string    `json:"sid,omitzero"`
+	Leeway    int64     `json:"leeway,omitzero"` // nanoseconds
+	Payload   []byte    `json:"payload,omitzero"`
 }
 
-// MarshalBinary is AppendBinary to nothing.
-func (c *Claims) MarshalBinary() ([]byte, error) { return c.AppendBinary(nil) }
-
-// UnmarshalBinary reads what AppendBinary wrote, as strictly as a verifier
-// does, and looks at no time: the claims may have expired since. After an
-// error c is as before.
-func (c *Claims) UnmarshalBinary(data []byte) error {
-	if len(data) < 8 {
-		return fmt.Errorf("token: encoded claims of %d bytes", len(data))
-	}
-	leeway := time.Duration(binary.BigEndian.Uint64(data))
-	if leeway < 0 || leeway > maxLeeway {
-		return fmt.Errorf("token: encoded claims with a leeway of %v", leeway)
-	}
-	s := scratches.Get().(*scratch)
-	defer scratches.Put(s)
-	read, err := s.readClaims(data[8:])
+// MarshalBinary encodes c for a store. There is no signature in the encoding,
+// so it is no token; but whoever can write the store can make claims. The error
+// is one of strings that are not UTF-8, which no verifier of ours lets pass.
+func (c *Claims) MarshalBinary() ([]byte, error) {
+	data, err := json.Marshal(encodedClaims{
+		c.Subject, c.Issuer, c.ID, c.Audience, c.ExpiresAt, c.NotBefore, c.IssuedAt,
+		c.Type, c.Fresh, c.CSRF, c.SessionID, int64(c.leeway), []byte(c.payload),
+	})
 	if err != nil {
-		return fmt.Errorf("token: encoded claims: %w", err)
+		return nil, fmt.Errorf("token: claims: %w", err)
 	}
-	if read.Subject == "" || read.ExpiresAt.IsZero() {
-		return fmt.Errorf("token: encoded claims: %w", refuse(ErrClaims, "sub or exp is missing"))
+	return data, nil
+}
+
+// UnmarshalBinary reads what MarshalBinary wrote. It looks at no time: the
+// claims may have expired since. After an error c is as before.
+func (c *Claims) UnmarshalBinary(data []byte) error {
+	var e encodedClaims
+	if err := json.Unmarshal(data, &e, json.RejectUnknownMembers(true)); err != nil {
+		return errors.New("token: encoded claims: not as they were written")
 	}
-	read.leeway = leeway
-	*c = *read
+	if e.Subject == "" || e.ExpiresAt.IsZero() || e.Leeway < 0 || e.Leeway > int64(maxLeeway) {
+		return errors.New("token: encoded claims: sub, exp or leeway is not one")
+	}
+	*c = Claims{
+		e.Subject, e.Issuer, e.ID, e.Audience, e.ExpiresAt, e.NotBefore, e.IssuedAt,
+		e.Type, e.Fresh, e.CSRF, e.SessionID, string(e.Payload), time.Duration(e.Leeway),
+	}
 	return nil
 }
