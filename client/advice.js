@@ -58,3 +58,8 @@ export function backoff(attempt, advice = "retry") {
   const doublings = Math.min(attempt + (advice === "wait" ? 2 : 0), 16);
   return Math.random() * Math.min(longest, first * 2 ** doublings);
 }
+
+/** Milliseconds to wait while the browser says that it is offline: it will tell when it is not, so a try is a guess. */
+export function offlineWait() {
+  return longest * (1 + Math.random()) / 2;
+}

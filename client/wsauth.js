@@ -1,5 +1,5 @@
 // A WebSocket that stays open for as long as the person is logged in, and says why when it ends. See README.md.
-import { advise, backoff, codeOf } from "./advice.js";
+import { advise, backoff, codeOf, offlineWait } from "./advice.js";
 import { Lease } from "./lease.js";
 import { final, Refusal, Session } from "./session.js";
 
@@ -31,7 +31,7 @@ export { advise, backoff, codeOf, Refusal, Session };
 /**
  * - connecting: getting a ticket, or waiting for the server's welcome
  * - open: messages can be sent
- * - waiting: for the next try, in `retryIn` milliseconds, or until the network is back (Infinity)
+ * - waiting: for the next try, in `retryIn` milliseconds, or as soon as the network is back
  * - stopped: reconnecting would change nothing; `reason` says why
  * - loggedout: the login is over; log in, then call reconnect()
  * - closed: by close() or by agreement
@@ -139,6 +139,10 @@ export class AuthSocket extends EventTarget {
     this.#attempt = 0;
     this.#refreshed = false;
     this.#claims = null;
+    if (this.#state === "loggedout") { // what there is now is a new login, whose token is good, and perhaps fresh
+      this.#stale = false;
+      this.#lease.reset();
+    }
     this.#connect();
   }
 
@@ -297,8 +301,9 @@ export class AuthSocket extends EventTarget {
       this.#refreshed = true;
       this.#stale = true;
     }
-    if (globalThis.navigator?.onLine === false) return this.#become("waiting", code, reason, advice, Infinity);
-    const retryIn = Math.max(retryAfter, backoff(this.#attempt++, advice));
+    // A browser that says it is offline knows of no way out; a server of this machine or this house may be there all the same.
+    const pause = globalThis.navigator?.onLine === false ? offlineWait() : backoff(this.#attempt++, advice);
+    const retryIn = Math.max(retryAfter, pause);
     this.#timer = setTimeout(() => this.#connect(), retryIn);
     this.#become("waiting", code, reason, advice, retryIn);
   }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Refusal, Session } from "../wsauth.js";
+import { connect, Refusal, Session } from "../wsauth.js";
 import { fakeClock } from "./clock.js";
-import { fakeBrowser } from "./fake.js";
+import { FakeSocket, fakeBrowser } from "./fake.js";
 
 /** A server that keeps one session, rotates its tokens, and counts what it is asked. */
 class FakeServer {
@@ -214,6 +214,32 @@ test("a ticket is to be had with either kind of login, also when its token is ol
       const { clock, session } = await loggedIn(t, cookies);
       clock.sleep(900_000);
       assert.equal(await session.ticket("/ws"), "t");
+    });
+  }
+});
+
+test("a socket that comes back after a new login leaves its token as it is, fresh from the password", async (t) => {
+  for (const cookies of [false, true]) {
+    await t.test(cookies ? "cookies" : "tokens", async (t) => {
+      const { clock, server, session } = await loggedIn(t, cookies);
+      const socket = connect("/ws", session);
+      t.after(() => socket.close());
+      await clock.settle();
+      FakeSocket.last.welcome(900);
+      server.refused = () => answer(401, { reason: "session_ended" });
+      FakeSocket.last.end(3000, "session_ended");
+      await clock.go(1000);
+      assert.equal(socket.state, "loggedout");
+
+      server.refused = null;
+      server.seen.length = 0;
+      clock.sleep(3_600_000); // the time of the old socket is long up
+      await session.login("ann", "secret");
+      socket.reconnect();
+      await clock.settle();
+      assert.deepEqual(server.seen.map((s) => s.url), ["/auth/login", "/auth/ticket"]);
+      FakeSocket.last.welcome(900);
+      assert.equal(socket.state, "open");
     });
   }
 });

@@ -273,21 +273,6 @@ test("pain 13: back online, it refreshes before it reconnects", async (t) => {
   assert.deepEqual(login.order, ["refresh", "ticket"]);
 });
 
-test("while the browser is offline it waits for the network, not for a timer", async (t) => {
-  const { clock, window, login, states } = await opened(t);
-  const had = Object.getOwnPropertyDescriptor(globalThis, "navigator");
-  Object.defineProperty(globalThis, "navigator", { value: { onLine: false }, configurable: true });
-  t.after(() => (had ? Object.defineProperty(globalThis, "navigator", had) : delete globalThis.navigator));
-  FakeSocket.last.end(1006);
-  assert.equal(states.at(-1).retryIn, Infinity);
-  await clock.go(3_600_000);
-  assert.deepEqual(login.order, []);
-  globalThis.navigator.onLine = true;
-  window.dispatchEvent(new Event("online"));
-  await clock.settle();
-  assert.deepEqual(login.order, ["refresh", "ticket"]);
-});
-
 test("pain 13: a token that has grown old while the server was away is not used", async (t) => {
   const { clock, login } = await opened(t, 900);
   login.refuseTickets = Array.from({ length: 1000 }, () => new TypeError("network"));

@@ -149,13 +149,12 @@ export class SocketPanel {
 
   #countBack(wait) {
     clearInterval(this.#clock);
-    if (wait === Infinity) {
-      $("end-auto").textContent = "The browser is offline. It comes back by itself when the network does.";
-      return;
-    }
     const at = Date.now() + wait;
     const show = () => {
-      $("end-auto").textContent = `It comes back by itself in ${duration((at - Date.now()) / 1000)}.`;
+      const left = duration((at - Date.now()) / 1000);
+      $("end-auto").textContent = navigator.onLine
+        ? `It comes back by itself in ${left}.`
+        : `The browser says that it is offline. It tries again in ${left}, or as soon as the network is back.`;
     };
     show();
     this.#clock = setInterval(show, 250);
