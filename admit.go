@@ -17,12 +17,14 @@ func (g *Guard) admit(s *Session, early int) error {
 		// us took for part of this one.
 		return refuseWith(InvalidHandshake, "Data came before the handshake was answered")
 	}
-	s.endsBy() // before anything can end it, which stops the timer for good
+	s.mu.Lock()
+	s.endsBy()
+	s.mu.Unlock()
 	gone, err := g.sockets.admit(s)
 	if err != nil {
 		return err
 	}
-	endAll(gone, func(*Session) *EndError { return ConnectionLimit.End(nil) })
+	endAll(gone, ConnectionLimit.End(nil))
 	return g.lookAgain(s.Claims())
 }
 
@@ -41,8 +43,8 @@ func (r *registry) admit(s *Session) ([]*Session, error) {
 		s.network = ratelimit.Network(s.remote)
 	}
 	if s.waits {
-		if !r.unknown(s.network) {
-			return nil, refuseWith(RateLimited, "Too many connections wait to be authenticated")
+		if err := r.unknown(s.network); err != nil {
+			return nil, err
 		}
 		s.counted = true
 	}
@@ -53,7 +55,8 @@ func (r *registry) admit(s *Session) ([]*Session, error) {
 	}
 	var gone []*Session
 	if r.limits.PerAddress > 0 {
-		oldest, err := r.room(byAddress, s.network, r.limits.PerAddress)
+		// Who is not known does not push out who is.
+		oldest, err := r.room(byAddress, s.network, r.limits.PerAddress, s.Claims() != nil)
 		if err != nil {
 			return nil, err
 		}
@@ -90,7 +93,7 @@ func (r *registry) identify(s *Session, claims *token.Claims) ([]*Session, error
 		if n.name == "" {
 			continue
 		}
-		oldest, err := r.room(n.grain, n.name, n.most)
+		oldest, err := r.room(n.grain, n.name, n.most, true)
 		if err != nil {
 			return nil, err
 		}
@@ -107,9 +110,9 @@ func appendSession(all []*Session, s *Session) []*Session {
 	return append(all, s)
 }
 
-// endAll ends sockets, each with an end of its own.
-func endAll(sessions []*Session, end func(*Session) *EndError) {
+// endAll ends sockets for one reason.
+func endAll(sessions []*Session, end *EndError) {
 	for _, s := range sessions {
-		s.End(end(s))
+		s.End(end)
 	}
 }

@@ -3,6 +3,7 @@ package wsauth_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -80,6 +81,52 @@ func TestOneForSeveralLimits(t *testing.T) {
 			t.Errorf("%d sockets of alice", len(open))
 		}
 	})
+}
+
+// TestStrangersPushNobodyOut: who is not known is refused where there is no
+// room, and the sockets of those who are known stay.
+func TestStrangersPushNobodyOut(t *testing.T) {
+	inBubble(t, func() wsauth.Config {
+		return wsauth.Config{
+			Limits:    wsauth.Limits{PerAddress: 3, EndOldest: true},
+			Locations: []wsauth.Location{wsauth.Header{}, wsauth.FirstMessage{}},
+		}
+	}, func(t *testing.T, x *live) {
+		var open []*client
+		for range 3 {
+			open = append(open, x.with(t, login(t, "alice", "s1", token.Options{})))
+		}
+		x.took()
+		for _, path := range []string{"/access", "/optional"} {
+			x.wantRefusal(t, x.ask(t, upgrade(path)), wsauth.RateLimited)
+		}
+		for _, socket := range open {
+			socket.wantOpen(t)
+		}
+	})
+}
+
+// TestThoseOnTheirWayOutCount: clients that do not hang up when they are told
+// to go cannot heap up connections beyond twice the limit.
+func TestThoseOnTheirWayOutCount(t *testing.T) {
+	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Limits: wsauth.Limits{PerSubject: 2, EndOldest: true}})
+	made := login(t, "alice", "s1", token.Options{})
+	var open, refused int
+	for range 20 {
+		a := x.send(t, upgrade("/access", bearer(made.Raw)))
+		switch a.StatusCode {
+		case http.StatusSwitchingProtocols:
+			open++
+		case http.StatusTooManyRequests:
+			refused++
+		}
+	}
+	if open != 4 || refused != 16 {
+		t.Errorf("%d opened, %d refused", open, refused)
+	}
+	if n := len(x.guard.Sessions("alice")); n != 2 {
+		t.Errorf("%d sockets that were not told to go", n)
+	}
 }
 
 // TestHandshakeRate: handshakes of one address are counted before anything of
@@ -176,6 +223,10 @@ func TestLimitsAreChecked(t *testing.T) {
 	for name, c := range map[string]wsauth.Config{
 		"Staleness": {Verifier: newVerifier(t, 0), Staleness: time.Second},
 		"Tickets":   {Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.Ticket{}}},
+		"*Tickets":  {Verifier: newVerifier(t, 0), Locations: []wsauth.Location{&wsauth.Ticket{}}},
+		"*FirstMessage": {Verifier: newVerifier(t, 0), Locations: []wsauth.Location{
+			&wsauth.FirstMessage{}, wsauth.FirstMessage{Timeout: time.Second},
+		}},
 		"FirstMessage": {Verifier: newVerifier(t, 0), Locations: []wsauth.Location{
 			wsauth.FirstMessage{}, wsauth.FirstMessage{Timeout: time.Second},
 		}},

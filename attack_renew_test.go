@@ -279,3 +279,94 @@ func TestRequireFresh(t *testing.T) {
 		}
 	})
 }
+
+// A slowVerifier takes its time for one token.
+type slowVerifier struct {
+	wsauth.Verifier
+	slow string
+	hold chan struct{}
+}
+
+func (v *slowVerifier) Verify(ctx context.Context, raw string) (*token.Claims, error) {
+	if raw == v.slow {
+		<-v.hold
+	}
+	return v.Verifier.Verify(ctx, raw)
+}
+
+// TestSlowRenewalHoldsNobodyUp: while one token is being looked at, the session
+// is renewed by another, waits no longer than it is told to, and ends in time.
+func TestSlowRenewalHoldsNobodyUp(t *testing.T) {
+	v := &slowVerifier{}
+	inBubble(t, func() wsauth.Config {
+		v.Verifier, v.hold = newVerifier(t, 0), make(chan struct{})
+		return wsauth.Config{Verifier: v}
+	}, func(t *testing.T, x *live) {
+		first, second := login(t, "alice", "s1", token.Options{}), login(t, "alice", "s1", token.Options{})
+		v.slow = login(t, "alice", "s1", token.Options{CSRF: true}).Raw
+		socket := x.with(t, first)
+		slow := make(chan error, 1)
+		go func() { slow <- socket.session.Renew(context.Background(), v.slow) }()
+		synctest.Wait()
+		begun := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if n, err := x.guard.Renew(ctx, second.Raw); n != 1 || err != nil {
+			t.Errorf("renewed %d sockets, %v", n, err)
+		}
+		if err := socket.session.RequireFresh(ctx); reasonOf(err) != wsauth.FreshTokenRequired {
+			t.Errorf("RequireFresh: %v", err)
+		}
+		if d := time.Since(begun); d != time.Second {
+			t.Errorf("waited for %v", d)
+		}
+		time.Sleep(time.Hour)
+		socket.wantEnd(t, wsauth.TokenExpired)
+		close(v.hold)
+		if err := <-slow; err == nil {
+			t.Error("a socket was renewed after its end")
+		}
+	})
+}
+
+// TestRenewalAtTheLastMoment: a renewal that succeeded is not followed by the
+// end that it was to put off.
+func TestRenewalAtTheLastMoment(t *testing.T) {
+	for range 50 {
+		inBubble(t, withLog, func(t *testing.T, x *live) {
+			socket := x.with(t, login(t, "alice", "s1", token.Options{TTL: time.Minute}))
+			next := login(t, "alice", "s1", token.Options{TTL: time.Hour})
+			time.Sleep(time.Until(socket.session.Claims().ValidUntil())) // wakes in the moment of the timer
+			if socket.session.Renew(t.Context(), next.Raw) == nil {
+				socket.wantOpen(t)
+				return
+			}
+			socket.wantEnd(t, wsauth.TokenExpired)
+		})
+	}
+}
+
+// TestAuthorizeHasARequestOfItsOwn: the handler may do with its request what
+// it likes while a renewal asks the application; the race detector looks on.
+func TestAuthorizeHasARequestOfItsOwn(t *testing.T) {
+	inBubble(t, func() wsauth.Config {
+		return wsauth.Config{Authorize: func(r *http.Request, _ *token.Claims) error {
+			if r.FormValue("room") != "1" || r.Header.Get("X-Kept") != "" {
+				return errors.New("not the handshake's request")
+			}
+			return nil
+		}}
+	}, func(t *testing.T, x *live) {
+		x.each = func(r *http.Request) {
+			_ = r.ParseForm()
+			r.Form.Set("room", "2")
+			r.Header.Set("X-Kept", "no")
+		}
+		made := login(t, "alice", "s1", token.Options{})
+		socket := x.open(t, "/access?room=1", bearer(made.Raw))
+		if err := socket.session.Renew(t.Context(), login(t, "alice", "s1", token.Options{}).Raw); err != nil {
+			t.Error(err)
+		}
+		socket.wantOpen(t)
+	})
+}

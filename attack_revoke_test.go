@@ -247,6 +247,19 @@ func TestRevokeDuringTheHandshake(t *testing.T) {
 	}
 }
 
+// TestAfterShutdown: a guard that no longer follows its log lets nobody in,
+// plain requests included, whatever it knew before.
+func TestAfterShutdown(t *testing.T) {
+	inBubble(t, withLog, func(t *testing.T, x *live) {
+		good := access(t)
+		x.wantSuccess(t, x.ask(t, plain("GET", "/access", bearer(good))))
+		if err := x.guard.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		x.wantRefusal(t, x.ask(t, plain("GET", "/access", bearer(good))), wsauth.Restarting, pieces(good)...)
+	})
+}
+
 // A deafLog is a log of revocations that stops to answer.
 type deafLog struct {
 	*store.Memory

@@ -16,10 +16,14 @@ type pass struct {
 	waits       bool // nothing yet: the credential is to come in the first message
 }
 
+// errNoCredential is why a request is refused that may have one in its first
+// message.
+var errNoCredential = errors.New("no credential")
+
 // pass is what [Guard.Check] has found out, for a guard that can wait for the
 // first message.
 func (g *Guard) pass(r *http.Request, q Requirement, claims *token.Claims, err error) (pass, error) {
-	if g.firstMessage != nil && isUpgrade(r) && errors.Is(err, TokenMissing) {
+	if g.firstMessage != nil && isUpgrade(r) && errors.Is(err, errNoCredential) {
 		return pass{requirement: q, waits: true}, nil
 	}
 	return pass{claims: claims, requirement: q}, err
@@ -64,7 +68,7 @@ func (g *Guard) authenticate(r *http.Request, c Credential, q Requirement) (*tok
 		if q == Optional {
 			return nil, nil
 		}
-		return nil, refuseWith(TokenMissing, g.config.Locations[0].Missing(q))
+		return nil, &Error{Reason: TokenMissing, Message: g.config.Locations[0].Missing(q), Err: errNoCredential}
 	}
 	if c.CSRFRequired && c.CSRF == "" {
 		return nil, refuseWith(CSRFMismatch, "Missing CSRF Token")

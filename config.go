@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -75,7 +76,7 @@ type Config struct {
 
 	// Revoked is a denylist of the application's own: it is asked whether a
 	// token was revoked for every valid token, after Revocations, and knows
-	// nothing of sockets that are open. An error refuses the request with 503,
+	// nothing of sockets that are open, or that are just being opened. An error refuses the request with 503,
 	// since a store that does not answer has not said "not revoked". Default:
 	// none is revoked.
 	Revoked func(ctx context.Context, claims *token.Claims) (bool, error)
@@ -115,11 +116,19 @@ func (c Config) withDefaults() (Config, error) {
 	if len(c.Locations) == 0 {
 		c.Locations = []Location{Header{}}
 	}
+	c.Locations = slices.Clone(c.Locations)
 	for i, l := range c.Locations {
 		if isNil(l) {
 			fault("Locations[%d]: nil", i)
 			continue
 		}
+		switch p := l.(type) { // what the guard looks for by its type
+		case *Ticket:
+			l = *p
+		case *FirstMessage:
+			l = *p
+		}
+		c.Locations[i] = l
 		for j, other := range c.Locations[:i] {
 			if reflect.DeepEqual(l, other) {
 				fault("Locations[%d]: the same as Locations[%d]; every credential would be found twice", i, j)

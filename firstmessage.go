@@ -116,30 +116,12 @@ func (s *Session) renewBy(ctx context.Context, message []byte) ([]byte, error) {
 	return m.reply(s.Claims()), nil
 }
 
-// begin makes a socket whose client was not known that of claims. The caller
-// holds s.mu.
-func (s *Session) begin(claims *token.Claims) error {
-	if err := s.authorizeAgain(claims); err != nil {
-		return err
-	}
-	gone, err := s.guard.sockets.introduce(s, claims)
-	if err != nil {
-		return err
-	}
-	endAll(gone, func(*Session) *EndError { return ConnectionLimit.End(nil) })
-	if err := s.hold(claims); err != nil {
-		return err
-	}
-	s.conn.Unlimit()
-	return nil
-}
-
 // introduce files a socket whose client has become known.
 func (r *registry) introduce(s *Session, claims *token.Claims) ([]*Session, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !s.admitted {
-		return nil, refuse(SessionEnded, nil) // it is gone
+		return nil, s.over()
 	}
 	gone, err := r.identify(s, claims)
 	if err != nil {

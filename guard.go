@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"wsauth/internal/ratelimit"
 	"wsauth/store"
@@ -16,8 +17,9 @@ type Guard struct {
 	firstMessage *FirstMessage      // nil where no credential comes that way
 	handshakes   *ratelimit.Limiter // nil where nobody counts them
 	sockets      *registry
-	revocations  *store.Index // nil where nothing can be revoked
-	stop         func()       // ends what New began
+	revocations  *store.Index    // nil where nothing can be revoked
+	stop         func()          // ends what New began
+	stopped      <-chan struct{} // closed by stop; nil where New began nothing
 }
 
 // New makes a guard. It reports every fault of the configuration at once. A
@@ -73,7 +75,10 @@ func (g *Guard) Require(q Requirement) func(http.Handler) http.Handler {
 }
 
 // Sessions returns the open sockets of a subject, the oldest first.
-func (g *Guard) Sessions(subject string) []*Session { return g.sockets.named(bySubject, subject) }
+func (g *Guard) Sessions(subject string) []*Session {
+	ended := func(s *Session) bool { return s.end.Load() != nil }
+	return slices.DeleteFunc(g.sockets.named(bySubject, subject), ended)
+}
 
 // Shutdown refuses new sockets, ends the open ones with close code 1012 and
 // reason "restarting", and waits until their connections are gone or ctx is
@@ -83,8 +88,8 @@ func (g *Guard) Sessions(subject string) []*Session { return g.sockets.named(byS
 //
 // It waits for no handler, and ends no plain HTTP request:
 // [http.Server.Shutdown] does that, and knows nothing of sockets. Call both.
-// Once Shutdown has returned, a guard with Config.Revocations lets nothing pass
-// any more.
+// Once Shutdown has returned, a guard with Config.Revocations refuses every
+// credential, since it follows them no more.
 func (g *Guard) Shutdown(ctx context.Context) error {
 	defer g.stop()
 	g.sockets.close()

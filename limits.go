@@ -22,7 +22,8 @@ type Limits struct {
 	// EndOldest lets a new socket over a limit in, and ends the oldest instead,
 	// with ConnectionLimit: clients stop then, so that two windows do not push
 	// each other out for ever. Without it the new one is refused, with
-	// RateLimited.
+	// RateLimited; and so it is where its client is not known, or where as many
+	// as may be open are still on their way out.
 	EndOldest bool
 
 	// HandshakesPerMinute is how many WebSocket handshakes one address may
@@ -34,8 +35,9 @@ type Limits struct {
 	// not known: those that wait for a first message, and those opened by
 	// RefuseClose just to be closed. UnauthenticatedPerAddress is how many of
 	// one address. Beyond them, a handshake without a credential is refused
-	// with RateLimited, and refusals are in HTTP. Each such socket has 64 KiB to send and the time of
-	// [FirstMessage.Timeout]. Defaults: 1000 and 100.
+	// with RateLimited, and refusals are in HTTP. Each such socket has 64 KiB to
+	// send, and the time of [FirstMessage.Timeout] or, to be closed, 5 s.
+	// Defaults: 1000 and 100.
 	Unauthenticated           int
 	UnauthenticatedPerAddress int
 }
@@ -90,30 +92,41 @@ func (g *Guard) checkRate(r *http.Request) error {
 }
 
 // room makes room for another socket under the limits of a name, or refuses
-// it. It returns the socket that has to go. The caller holds the lock.
-func (r *registry) room(g grain, name string, most int) (*Session, error) {
-	if most == 0 || !r.full(g, name, most) {
+// it. It returns the socket that has to go, where the new one may push another
+// out. The caller holds the lock.
+func (r *registry) room(g grain, name string, most int, mayPush bool) (*Session, error) {
+	of := r.rings[g][name]
+	if most == 0 || of.all-of.leaving < most {
 		return nil, nil
 	}
-	if !r.limits.EndOldest {
+	// Those that were told to go take their time, and are connections too.
+	if !r.limits.EndOldest || !mayPush || of.all >= 2*most {
 		return nil, refuseWith(RateLimited, "Too many open connections")
 	}
-	oldest := r.oldest[g][name]
-	r.remove(g, oldest) // it no longer counts
+	oldest := of.oldest
+	for oldest.links[g].leaving {
+		oldest = oldest.links[g].next
+	}
+	oldest.links[g].leaving = true
+	of.leaving++
+	of.oldest = oldest.links[g].next // the ring begins with those that stay
+	r.rings[g][name] = of
 	return oldest, nil
 }
 
-// unknown counts a socket whose client is not known yet, or reports false: there
-// are too many.
-func (r *registry) unknown(network string) bool {
+// unknown counts a socket whose client is not known yet, or refuses it.
+func (r *registry) unknown(network string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.nobody >= r.limits.Unauthenticated || r.waiting[network] >= r.limits.UnauthenticatedPerAddress {
-		return false
+	switch {
+	case r.closing:
+		return refuse(Restarting, nil)
+	case r.nobody >= r.limits.Unauthenticated, r.waiting[network] >= r.limits.UnauthenticatedPerAddress:
+		return refuseWith(RateLimited, "Too many connections wait to be authenticated")
 	}
 	r.nobody++
 	r.waiting[network]++
-	return true
+	return nil
 }
 
 // gone is the end of unknown, for a socket that was opened to be closed.

@@ -23,6 +23,7 @@ type live struct {
 	*target
 	pipes    *pipes
 	sessions chan *wsauth.Session // of the last socket
+	each     func(*http.Request)  // what the handler does first; nil: nothing
 }
 
 // inBubble runs f against a guard that is made in a bubble. Config lacks what
@@ -44,6 +45,9 @@ func inBubble(t *testing.T, c func() wsauth.Config, f func(t *testing.T, x *live
 		mux := http.NewServeMux()
 		for _, q := range requirements {
 			mux.Handle("/"+q.String(), guard.Require(q)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if x.each != nil {
+					x.each(r)
+				}
 				if s, ok := wsauth.SessionFrom(r.Context()); ok && r.Header.Get("Upgrade") != "" {
 					x.sessions <- s
 				}

@@ -26,6 +26,7 @@ func (g *Guard) logEnd(s *Session, e *EndError) {
 		slog.String("reason", e.Reason),
 		slog.Int("code", e.Code),
 		slog.String("remote", s.remote),
+		slog.String("error", e.Error()),
 		slog.Duration("lifetime", time.Since(s.begun)))
 }
 

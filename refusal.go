@@ -84,7 +84,7 @@ func writeProblem(w http.ResponseWriter, e *Error) {
 // It reports whether it could: not where too many such sockets are open.
 func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) bool {
 	network := ratelimit.Network(r.RemoteAddr)
-	if !g.sockets.unknown(network) {
+	if g.sockets.unknown(network) != nil {
 		return false
 	}
 	raw, _, err := http.NewResponseController(w).Hijack()

@@ -19,6 +19,14 @@ const (
 type link struct {
 	name       string
 	prev, next *Session // nil when it is in no ring
+	leaving    bool     // it was told to go, and no longer counts
+}
+
+// A ring is the sockets of one name.
+type ring struct {
+	oldest  *Session
+	all     int
+	leaving int
 }
 
 // A registry holds the open sockets, so that they can be found and counted by
@@ -27,7 +35,7 @@ type registry struct {
 	limits Limits
 
 	mu      sync.Mutex
-	oldest  [grains]map[string]*Session
+	rings   [grains]map[string]ring
 	waiting map[string]int // sockets whose client is not known yet, by address
 	nobody  int            // all of them
 	closing bool
@@ -36,8 +44,8 @@ type registry struct {
 
 func newRegistry(limits Limits) *registry {
 	r := &registry{limits: limits, waiting: map[string]int{}, idle: make(chan struct{})}
-	for g := range r.oldest {
-		r.oldest[g] = map[string]*Session{}
+	for g := range r.rings {
+		r.rings[g] = map[string]ring{}
 	}
 	return r
 }
@@ -45,46 +53,51 @@ func newRegistry(limits Limits) *registry {
 // add puts s into the ring of a name. The caller holds the lock, as for all
 // that follow here.
 func (r *registry) add(g grain, name string, s *Session) {
+	of := r.rings[g][name]
 	l := &s.links[g]
 	l.name = name
-	oldest := r.oldest[g][name]
-	if oldest == nil {
-		r.oldest[g][name] = s
+	if of.oldest == nil {
+		of.oldest = s
 		l.prev, l.next = s, s
-		return
+	} else {
+		newest := of.oldest.links[g].prev
+		l.prev, l.next = newest, of.oldest
+		newest.links[g].next, of.oldest.links[g].prev = s, s
 	}
-	newest := oldest.links[g].prev
-	l.prev, l.next = newest, oldest
-	newest.links[g].next, oldest.links[g].prev = s, s
+	of.all++
+	r.rings[g][name] = of
 }
 
 // remove takes s out of its ring, if it is in one.
 func (r *registry) remove(g grain, s *Session) {
-	l := &s.links[g]
-	switch {
-	case l.next == nil:
+	l := s.links[g]
+	if l.next == nil {
 		return
-	case l.next == s:
-		delete(r.oldest[g], l.name)
-	default:
-		l.prev.links[g].next, l.next.links[g].prev = l.next, l.prev
-		if r.oldest[g][l.name] == s {
-			r.oldest[g][l.name] = l.next
-		}
 	}
-	*l = link{}
+	s.links[g] = link{}
+	if l.next == s {
+		delete(r.rings[g], l.name)
+		return
+	}
+	l.prev.links[g].next, l.next.links[g].prev = l.next, l.prev
+	of := r.rings[g][l.name]
+	of.all--
+	if l.leaving {
+		of.leaving--
+	}
+	if of.oldest == s {
+		of.oldest = l.next
+	}
+	r.rings[g][l.name] = of
 }
 
 // named returns the sockets of a name, the oldest first.
 func (r *registry) named(g grain, name string) []*Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	oldest := r.oldest[g][name]
-	if oldest == nil {
-		return nil
-	}
-	all := []*Session{oldest}
-	for s := oldest.links[g].next; s != oldest; s = s.links[g].next {
+	of := r.rings[g][name]
+	all := make([]*Session, 0, of.all)
+	for s := of.oldest; len(all) < of.all; s = s.links[g].next {
 		all = append(all, s)
 	}
 	return all
@@ -92,19 +105,6 @@ func (r *registry) named(g grain, name string) []*Session {
 
 // all returns every open socket, the oldest first.
 func (r *registry) all() []*Session { return r.named(byNothing, "") }
-
-// full reports whether a name has at least most sockets.
-func (r *registry) full(g grain, name string, most int) bool {
-	oldest := r.oldest[g][name]
-	if oldest == nil {
-		return most <= 0
-	}
-	n := 1
-	for s := oldest.links[g].next; s != oldest && n < most; s = s.links[g].next {
-		n++
-	}
-	return n >= most
-}
 
 // forget removes a socket whose connection is gone, and reports whether it was
 // let in.
@@ -135,7 +135,7 @@ func (r *registry) close() {
 }
 
 func (r *registry) closeIdle() {
-	if r.closing && len(r.oldest[byNothing]) == 0 && r.nobody == 0 {
+	if r.closing && len(r.rings[byNothing]) == 0 && r.nobody == 0 {
 		select {
 		case <-r.idle:
 		default:

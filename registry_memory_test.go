@@ -43,7 +43,7 @@ func TestSessionMemory(t *testing.T) {
 		s.timer.Stop()
 		g.sockets.forget(s)
 	}
-	for grain, names := range g.sockets.oldest {
+	for grain, names := range g.sockets.rings {
 		if len(names) > 0 {
 			t.Errorf("%d names of grain %d are left", len(names), grain)
 		}

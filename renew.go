@@ -34,8 +34,6 @@ func (s *Session) Renew(ctx context.Context, raw string) error {
 	if s.conn == nil {
 		return errNoSocket
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if err := s.mayTry(); err != nil {
 		return err
 	}
@@ -67,42 +65,59 @@ func (g *Guard) Renew(ctx context.Context, raw string) (sockets int, err error) 
 		return 0, nil
 	}
 	for _, s := range g.sockets.named(bySession, claims.SessionID) {
-		s.mu.Lock()
+		if ctx.Err() != nil {
+			return sockets, refuse(StoreUnavailable, ctx.Err())
+		}
 		if s.requirement.check(claims) == nil && s.replace(claims) == nil {
 			sockets++
 		}
-		s.mu.Unlock()
 	}
 	return sockets, nil
 }
 
-// replace gives the session new claims, which were checked by themselves. The
-// caller holds s.mu.
+// replace gives the session new claims, which were checked by themselves.
 func (s *Session) replace(claims *token.Claims) error {
-	if end := s.end.Load(); end != nil {
-		return &Error{Reason: SessionEnded, Message: SessionEnded.Outcome().Text, Err: end}
-	}
-	old := s.Claims()
-	if old == nil {
-		return s.begin(claims)
-	}
-	if err := checkSuccessor(old, claims); err != nil {
+	if err := checkSuccessor(s.Claims(), claims); err != nil {
 		return err
 	}
-	if err := s.authorizeAgain(claims); err != nil {
+	if err := s.authorizeAgain(claims); err != nil { // may take its time, and so not under the lock
 		return err
 	}
-	s.guard.sockets.rename(s, claims)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := checkSuccessor(s.Claims(), claims); err != nil {
+		return err
+	}
+	if err := s.file(claims); err != nil {
+		return err
+	}
 	return s.hold(claims)
 }
 
+// file lets the session be found by its new claims. The caller holds s.mu.
+func (s *Session) file(claims *token.Claims) error {
+	if s.Claims() != nil {
+		return s.guard.sockets.rename(s, claims)
+	}
+	gone, err := s.guard.sockets.introduce(s, claims)
+	if err != nil {
+		return err
+	}
+	s.conn.Unlimit()
+	endAll(gone, ConnectionLimit.End(nil))
+	return nil
+}
+
 // hold makes claims those of the session. As in admit, a revocation either
-// finds the session or is found here.
+// finds the session or is found here. The caller holds s.mu.
 func (s *Session) hold(claims *token.Claims) error {
 	s.claims.Store(claims)
 	s.endsBy()
 	if err := s.guard.lookAgain(claims); err != nil {
 		s.End(TokenRevoked.End(err))
+		return err
+	}
+	if err := s.over(); err != nil {
 		return err
 	}
 	if s.renewed != nil {
@@ -112,9 +127,12 @@ func (s *Session) hold(claims *token.Claims) error {
 	return nil
 }
 
-// checkSuccessor refuses claims that are not those of a session that old began.
+// checkSuccessor refuses claims that are not those of a session that old
+// began; any will do for one whose client was not known.
 func checkSuccessor(old, claims *token.Claims) error {
 	switch {
+	case old == nil:
+		return nil
 	case claims.Subject != old.Subject, claims.Issuer != old.Issuer:
 		return refuseWith(NotAuthorized, "The token is another user's")
 	case claims.SessionID != old.SessionID:
@@ -136,24 +154,28 @@ func (s *Session) authorizeAgain(claims *token.Claims) error {
 }
 
 // rename files a socket under its new token's name.
-func (r *registry) rename(s *Session, claims *token.Claims) {
+func (r *registry) rename(s *Session, claims *token.Claims) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !s.admitted {
-		return // it is gone
+		return s.over()
 	}
 	r.remove(byToken, s)
 	if claims.ID != "" {
 		r.add(byToken, claims.ID, s)
 	}
+	return nil
 }
 
 // mayTry bounds how often a client may make the guard verify a token.
 func (s *Session) mayTry() error {
+	s.mu.Lock()
 	if s.renewals == nil {
 		s.renewals = rate.NewLimiter(rate.Every(renewalEvery), renewalBurst)
 	}
-	if s.renewals.Allow() {
+	allowed := s.renewals.Allow()
+	s.mu.Unlock()
+	if allowed {
 		return nil
 	}
 	return s.refused(refuseWith(RateLimited, "Too many renewals"))
@@ -185,7 +207,7 @@ func (s *Session) Renewed() <-chan struct{} {
 // and sends the token over the socket or has the server renew its sockets, and
 // RequireFresh waits for that until ctx is done. Then it returns an [*Error]
 // with FreshTokenRequired, and the socket stays as it was; the end of the
-// session itself is an [*EndError].
+// session itself is its [context.Cause], an [*EndError] for a socket.
 //
 // Do not wait in the goroutine that reads the client's messages.
 func (s *Session) RequireFresh(ctx context.Context) error {

@@ -18,7 +18,7 @@ func (g *Guard) follow(log store.Revocations) error {
 	}
 	g.revocations = index
 	ctx, stop := context.WithCancel(context.Background())
-	g.stop = stop
+	g.stop, g.stopped = stop, ctx.Done()
 	go func() { _ = index.Run(ctx) }() // its error is that of ctx
 	go g.watch(ctx)
 	return nil
@@ -63,7 +63,7 @@ func (g *Guard) endRevoked(r store.Revocation) {
 		reason = TokenRevoked
 	}
 	cause := errors.New("revoked by " + r.Scope.String())
-	endAll(g.sockets.concerned(r), func(*Session) *EndError { return reason.End(cause) })
+	endAll(g.sockets.concerned(r), reason.End(cause))
 }
 
 // concerned returns the sockets whose token is revoked by v.
@@ -76,7 +76,7 @@ func (r *registry) concerned(v store.Revocation) []*Session {
 	}[v.Scope]
 	var all []*Session
 	for _, s := range r.named(grain, v.ID) {
-		if claims := s.Claims(); claims != nil && v.Concerns(claims) {
+		if claims := s.Claims(); claims != nil && s.end.Load() == nil && v.Concerns(claims) {
 			all = append(all, s)
 		}
 	}
@@ -122,6 +122,11 @@ func (g *Guard) inContact(ctx context.Context) error {
 		case <-g.revocations.Ready():
 		case <-ctx.Done():
 		}
+	}
+	select {
+	case <-g.stopped:
+		return refuse(Restarting, errors.New("the guard was shut down"))
+	default:
 	}
 	if silence := time.Since(g.revocations.Contact()); silence > g.config.Staleness {
 		return refuse(StoreUnavailable, fmt.Errorf("no contact with the revocations for %v", silence))

@@ -33,7 +33,8 @@ type Session struct {
 	timer       *time.Timer  // the same; the session's end, unless it is renewed
 	end         atomic.Pointer[EndError]
 
-	mu       sync.Mutex    // orders renewals
+	mu       sync.Mutex    // orders renewals; never held while somebody else is asked
+	due      time.Time     // when the timer fires
 	renewals *rate.Limiter // nil before the first
 	renewed  chan struct{} // closed by the next renewal; nil if nobody waits
 
@@ -83,28 +84,50 @@ func (s *Session) End(e *EndError) {
 	s.conn.End(e, e.frame(), func() { s.cancel(e) })
 }
 
+// over is the refusal of what comes after the end; nil before it.
+func (s *Session) over() error {
+	end := s.end.Load()
+	if end == nil {
+		return nil
+	}
+	return &Error{Reason: SessionEnded, Message: SessionEnded.Outcome().Text, Err: end}
+}
+
 // noEnd is a delay that never passes.
 const noEnd = time.Duration(math.MaxInt64)
 
 // endsBy sets the timer to the end that the session comes to by itself: that of
 // its token, or of the client's time to send one. The timer is monotonic: a
-// clock that is set back does not lengthen a session.
+// clock that is set back does not lengthen a session. The caller holds s.mu.
 func (s *Session) endsBy() {
+	var left time.Duration
 	switch claims := s.Claims(); {
 	case claims != nil:
-		s.timer.Reset(time.Until(claims.ValidUntil()))
+		left = time.Until(claims.ValidUntil())
 	case s.waits:
-		s.timer.Reset(s.guard.firstMessage.timeout())
+		left = s.guard.firstMessage.timeout()
+	default:
+		return
+	}
+	s.due = time.Now().Add(left)
+	s.timer.Reset(left)
+	if s.end.Load() != nil {
+		s.timer.Stop() // closed may have stopped it already, and does not do so again
 	}
 }
 
-// timedOut is the end that endsBy has set.
+// timedOut is the end that endsBy has set, unless a renewal has come in between.
 func (s *Session) timedOut() {
-	if s.Claims() == nil {
+	s.mu.Lock()
+	renewed := time.Until(s.due) > 0
+	s.mu.Unlock()
+	switch {
+	case renewed:
+	case s.Claims() == nil:
 		s.End(AuthTimeout.End(nil))
-		return
+	default:
+		s.End(TokenExpired.End(nil))
 	}
-	s.End(TokenExpired.End(nil))
 }
 
 // closed runs once the connection is gone, whoever closed it.

@@ -126,6 +126,9 @@ func (g *Guard) redeem(r *http.Request, ticket string) (*token.Claims, error) {
 	if !isUpgrade(r) {
 		return nil, refuseWith(InvalidRequest, "A ticket opens a socket and nothing else")
 	}
+	if g.config.Tickets == nil {
+		return nil, refuse(InternalError, errors.New("a location takes tickets, and there is no Config.Tickets"))
+	}
 	value, err := g.config.Tickets.TakeTicket(r.Context(), ticketKey(ticket))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, refuseTicket(errors.New("never issued, used or expired"))

@@ -50,7 +50,8 @@ func (g *Guard) upgrade(w http.ResponseWriter, r *http.Request, p pass, next htt
 	stripped := g.stripped(ctx, r)
 	stripped.Body = http.NoBody
 	if g.config.Authorize != nil {
-		s.request = stripped
+		s.request = g.stripped(ctx, r) // the other one is the handler's to change
+		s.request.Body = http.NoBody
 	}
 	if err := g.admit(s, buffered.Reader.Buffered()); err != nil {
 		s.timer.Stop()

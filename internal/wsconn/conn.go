@@ -153,6 +153,10 @@ func (c *Conn) hangUp(deadline time.Time) {
 	_, _ = io.Copy(io.Discard, c.budget.reader(c.conn))
 }
 
+// linger is how long a peer has to read a plain HTTP response before the
+// connection is closed: as long as net/http gives it.
+const linger = 500 * time.Millisecond
+
 // Finish closes a connection that carries a plain HTTP response, after the
 // peer has had the time to read it.
 func (c *Conn) Finish() {
@@ -163,7 +167,7 @@ func (c *Conn) Finish() {
 	}
 	c.closed = true
 	c.dmu.Unlock()
-	c.hangUp(time.Now().Add(Grace))
+	c.hangUp(time.Now().Add(linger))
 }
 
 // Read reads what the client sends, or fails with the cause of the end; that
