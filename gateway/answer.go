@@ -62,10 +62,9 @@ func (g *Gateway) cannotIssue(w http.ResponseWriter, r *http.Request, err error)
 	problem(http.StatusInternalServerError, "internal_error", "No token can be issued for this user")(w, r)
 }
 
-// sessionEnded answers a credential that was good until its session ended, and takes its cookies away.
+// sessionEnded answers a credential that was good until its session ended, and takes it away if it is a cookie.
 func (g *Gateway) sessionEnded(w http.ResponseWriter, r *http.Request, err error) {
-	g.cookies.Clear(w, r)
-	g.guard.Refuse(w, r, &wsauth.Error{Reason: wsauth.SessionEnded, Message: "The session has ended; log in again", Err: err})
+	g.refuse(w, r, &wsauth.Error{Reason: wsauth.SessionEnded, Message: "The session has ended; log in again", Err: err})
 }
 
 // unavailable answers what cannot be done because the store does not do its part. Nothing was done then that needs to be undone.

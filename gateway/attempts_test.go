@@ -39,6 +39,35 @@ func TestR3_LoginIsLimitedByNetwork(t *testing.T) {
 	}
 }
 
+// A stranger who tries a name does not lock its user out, who comes from elsewhere; and many strangers together do not try it for
+// ever.
+func TestR3_StrangersLockNobodyOut(t *testing.T) {
+	a := newAttempts()
+	now := time.Now()
+	tries := func(addr string) int {
+		for n := 0; ; n++ {
+			if _, wait := a.begin(addr, "name anna", now); wait > 0 {
+				return n
+			}
+		}
+	}
+	if n := tries("192.0.2.1:1"); n != 10 {
+		t.Errorf("a stranger has %d tries", n)
+	}
+	own, wait := a.begin("198.51.100.1:1", "name anna", now)
+	if wait > 0 {
+		t.Fatalf("the user waits for %v", wait)
+	}
+	own.succeeded()
+	all := 10
+	for i := range 50 {
+		all += tries(fmt.Sprintf("203.0.113.%d:1", i))
+	}
+	if all != 100 {
+		t.Errorf("many strangers have %d tries", all)
+	}
+}
+
 // A name that is not known takes as long as one that is, also beside other work.
 func TestR3_UnknownUserTakesTheSameTime(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), 5)

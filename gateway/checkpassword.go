@@ -11,10 +11,10 @@ import (
 // passwordTimeout is how long a password may wait to be checked.
 const passwordTimeout = 10 * time.Second
 
-// checkPassword counts an attempt of name and asks for its password. Unless that is right it answers with what is wrong, and
-// reports false.
-func (g *Gateway) checkPassword(w http.ResponseWriter, r *http.Request, name, password string, log *slog.Logger) bool {
-	attempt, wait := g.attempts.begin(r.RemoteAddr, name, time.Now())
+// checkPassword counts an attempt at an account, which is a name or a session that asks again, and asks for the password of name.
+// Unless that is right it answers with what is wrong, and reports false.
+func (g *Gateway) checkPassword(w http.ResponseWriter, r *http.Request, account, name, password string, log *slog.Logger) bool {
+	attempt, wait := g.attempts.begin(r.RemoteAddr, account, time.Now())
 	if wait > 0 {
 		log.Warn("login refused", "reason", "rate_limited", "wait", wait)
 		w.Header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))

@@ -61,7 +61,7 @@ func (g *Gateway) login(w http.ResponseWriter, r *http.Request) {
 	began, sid := time.Now(), store.NewSessionID()
 	name := *body.Username
 	log := g.log.With("user", printable(name), "remote", r.RemoteAddr)
-	if g.checkPassword(w, r, name, *body.Password, log) {
+	if g.checkPassword(w, r, "name "+name, name, *body.Password, log) {
 		g.beginSession(w, r, log, body.Cookies, store.Family{
 			ID: sid, Subject: name, Current: rand.Text(),
 			Began: began, Rotated: began, Expires: began.Add(g.refreshTTL), Ends: began.Add(g.sessionTTL),
@@ -88,11 +88,6 @@ func (g *Gateway) beginSession(w http.ResponseWriter, r *http.Request, log *slog
 		return
 	}
 	log.Info("logged in", "session", family.ID, "cookies", cookies)
-	if !cookies {
-		// Cookies of an earlier login, or of another server of this host, since they know no ports, would come along with the new
-		// token: every socket would carry two credentials.
-		g.cookies.Clear(w, r)
-	}
 	g.answer(w, r, tokens)
 }
 

@@ -3,10 +3,13 @@ package gateway
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/coder/websocket"
 )
 
 func TestLoginAnswersTokens(t *testing.T) {
@@ -24,17 +27,38 @@ func TestLoginAnswersTokens(t *testing.T) {
 	}
 }
 
-// Cookies know no ports: another server of this host may have left some, which would come along with the token.
-func TestLoginByTokenDeletesCookies(t *testing.T) {
+// Cookies may be those of another window, which would be logged out of the browser and not of the server.
+func TestLoginByTokenLeavesCookies(t *testing.T) {
 	r := start(t)
-	r.loginCookies()
-	access, _ := r.login()
-	if held := r.cookies(); len(held) != 0 {
-		t.Errorf("cookies are left: %v", held)
+	value, _ := r.loginCookies()
+	before := r.cookies()
+	access, refresh := r.login()
+	if held := r.cookies(); !maps.Equal(held, before) {
+		t.Errorf("cookies before %d, after %d, or others", len(before), len(held))
 	}
-	if _, err := r.read(r.open("", bearer(access))); err != nil {
-		t.Errorf("the socket: %v", err)
+	jar := r.client.Jar
+	r.client.Jar = nil // as a page sends its tokens
+	ticket := r.ticket(access)
+	r.client.Jar = jar
+	mine := r.wantIdentityOf(r.open("?ticket=" + ticket)) // which wins over the cookies that come along
+	theirs := r.wantIdentityOf(r.open("?csrf_token=" + value))
+	if mine == theirs {
+		t.Error("both sockets are of one session")
 	}
+	r.client.Jar = nil
+	if e := r.call("POST", "/auth/logout", "", bearer(refresh)); e.StatusCode != http.StatusNoContent {
+		t.Errorf("%d %s", e.StatusCode, e.body)
+	}
+	r.client.Jar = jar
+	if e := r.call("GET", "/auth/session", ""); e.StatusCode != http.StatusOK {
+		t.Errorf("the cookie login: %d %s", e.StatusCode, e.body)
+	}
+}
+
+// wantIdentityOf reads the welcome of a socket and tells its session.
+func (r *rig) wantIdentityOf(conn *websocket.Conn) any {
+	r.t.Helper()
+	return r.message(conn)["claims"].(map[string]any)["sid"]
 }
 
 func TestLoginSetsFourCookies(t *testing.T) {

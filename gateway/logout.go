@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 
 	"wsauth"
@@ -12,7 +13,7 @@ import (
 func (g *Gateway) logout(w http.ResponseWriter, r *http.Request) {
 	claims, err := g.anyToken(r)
 	if err != nil {
-		g.guard.Refuse(w, r, err)
+		g.refuse(w, r, err)
 		return
 	}
 	ctx, cancel := storing(r)
@@ -24,7 +25,7 @@ func (g *Gateway) logout(w http.ResponseWriter, r *http.Request) {
 	}
 	g.unlist(ctx, claims.SessionID)
 	g.log.Info("logged out", "user", printable(claims.Subject), "session", claims.SessionID, "sockets", sockets)
-	g.cookies.Clear(w, r)
+	g.clearCookies(w, r)
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -38,7 +39,7 @@ type logoutEverywhereAnswer struct {
 func (g *Gateway) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 	claims, err := g.anyToken(r)
 	if err != nil {
-		g.guard.Refuse(w, r, err)
+		g.refuse(w, r, err)
 		return
 	}
 	ctx, cancel := storing(r)
@@ -49,18 +50,23 @@ func (g *Gateway) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.log.Info("logged out everywhere", "user", printable(claims.Subject), "sessions", sessions, "sockets", sockets)
-	g.cookies.Clear(w, r)
+	g.clearCookies(w, r)
 	writeJSON(w, logoutEverywhereAnswer{sessions, sockets})
 }
 
-// anyToken checks r for an access token or, failing that, a refresh token.
+// anyToken checks r for an access token or, failing that, a refresh token. An access token that is dead, or that the browser has
+// dropped, is no reason to refuse r where the refresh token is refused for another: that one may live.
 func (g *Gateway) anyToken(r *http.Request) (*token.Claims, error) {
 	claims, err := g.guard.Check(r, wsauth.Access)
 	if err == nil {
 		return claims, nil
 	}
-	if claims, refreshErr := g.guard.Check(r, wsauth.Refresh); refreshErr == nil {
+	claims, refreshErr := g.guard.Check(r, wsauth.Refresh)
+	if refreshErr == nil {
 		return claims, nil
+	}
+	if byCookie(r) && (dead(err) || errors.Is(err, wsauth.TokenMissing)) && !errors.Is(refreshErr, wsauth.TokenMissing) {
+		err = refreshErr
 	}
 	return nil, err
 }

@@ -20,7 +20,7 @@ import (
 func (g *Gateway) refresh(w http.ResponseWriter, r *http.Request) {
 	claims, err := g.guard.Check(r, wsauth.Refresh)
 	if err != nil {
-		g.guard.Refuse(w, r, err)
+		g.refuse(w, r, err)
 		return
 	}
 	ctx, cancel := storing(r)

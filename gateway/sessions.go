@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"slices"
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/token"
 )
 
 // A sessionsAnswer lists the sessions of one user.
@@ -34,16 +36,10 @@ type socketEntry struct {
 
 // sessions answers GET /auth/sessions with the sessions of the user, the oldest first.
 func (g *Gateway) sessions(w http.ResponseWriter, r *http.Request) {
-	claims, err := g.guard.Check(r, wsauth.Access)
-	if err != nil {
-		g.guard.Refuse(w, r, err)
-		return
-	}
 	ctx, cancel := storing(r)
 	defer cancel()
-	families, err := g.store.ListFamilies(ctx, claims.Subject)
-	if err != nil {
-		g.unavailable(w, r, "cannot list sessions", err)
+	claims, families, ok := g.ownSessions(ctx, w, r)
+	if !ok {
 		return
 	}
 	sockets := g.socketsOf(claims.Subject)
@@ -61,6 +57,22 @@ func (g *Gateway) sessions(w http.ResponseWriter, r *http.Request) {
 		})
 	}
 	writeJSON(w, answer)
+}
+
+// ownSessions finds who asks, by an access token, and the sessions of that user, the oldest first. Unless it can, it answers why
+// not, and reports false.
+func (g *Gateway) ownSessions(ctx context.Context, w http.ResponseWriter, r *http.Request) (*token.Claims, []store.Family, bool) {
+	claims, err := g.guard.Check(r, wsauth.Access)
+	if err != nil {
+		g.guard.Refuse(w, r, err)
+		return nil, nil, false
+	}
+	families, err := g.store.ListFamilies(ctx, claims.Subject)
+	if err != nil {
+		g.unavailable(w, r, "cannot list sessions", err)
+		return nil, nil, false
+	}
+	return claims, families, true
 }
 
 // socketsOf finds the open sockets of a user, by session.
@@ -85,16 +97,10 @@ type endSessionAnswer struct {
 // endOne answers DELETE /auth/sessions/{sid}: one session of the user ends. It is 404 when there is none of that name, and no
 // other when it is somebody else's.
 func (g *Gateway) endOne(w http.ResponseWriter, r *http.Request) {
-	claims, err := g.guard.Check(r, wsauth.Access)
-	if err != nil {
-		g.guard.Refuse(w, r, err)
-		return
-	}
 	ctx, cancel := storing(r)
 	defer cancel()
-	families, err := g.store.ListFamilies(ctx, claims.Subject)
-	if err != nil {
-		g.unavailable(w, r, "cannot end a session", err)
+	claims, families, ok := g.ownSessions(ctx, w, r)
+	if !ok {
 		return
 	}
 	sid := r.PathValue("sid")
@@ -109,7 +115,7 @@ func (g *Gateway) endOne(w http.ResponseWriter, r *http.Request) {
 	}
 	g.log.Info("session ended", "reason", "by_user", "user", printable(claims.Subject), "session", sid, "sockets", sockets)
 	if sid == claims.SessionID {
-		g.cookies.Clear(w, r)
+		g.clearCookies(w, r)
 	}
 	writeJSON(w, endSessionAnswer{sockets})
 }

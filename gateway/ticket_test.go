@@ -92,7 +92,9 @@ func TestFreshIsLimitedAsALogin(t *testing.T) { // R3
 		}
 	}
 	wantProblem(t, r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(access)), 429, "rate_limited", "Too many")
-	wantProblem(t, r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType), 429, "rate_limited", "Too many")
+	if access, _ := r.login(); access == "" {
+		t.Error("who asks again too often cannot log in")
+	}
 }
 
 func TestFreshByCookieStaysInCookies(t *testing.T) {

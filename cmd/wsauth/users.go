@@ -29,12 +29,14 @@ type userFile struct {
 // that run knew its users in another way. users is nil for the demonstration.
 func begin(ctx context.Context, g *gateway.Gateway, users *userFile, seen string) error {
 	if users == nil {
-		err := os.Remove(seen)
-		if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(seen); errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		_, endErr := g.EndEveryone(ctx)
-		return errors.Join(err, endErr)
+		// The file goes last: where this is cut off in between, the next run finds it and ends them again.
+		if _, err := g.EndEveryone(ctx); err != nil {
+			return err
+		}
+		return os.Remove(seen)
 	}
 	changed, err := users.ChangedSince(seen)
 	switch {

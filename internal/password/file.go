@@ -55,17 +55,27 @@ func openFile(path string) (*os.File, error) {
 }
 
 // WriteFile puts a file of users in the place of another, all or nothing: it is on disk before it gets the name. A new file has
-// mode 0600, and one that was there keeps its mode. Comments are lost.
+// mode 0600, and one that was there keeps its mode, owner and group. A symbolic link stays, and leads to the new file. Comments are
+// lost.
 func WriteFile(path string, l *List) error {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
 	mode := os.FileMode(0o600)
-	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode().Perm()
+	old, err := os.Stat(path)
+	if err == nil {
+		mode = old.Mode().Perm()
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600, O_EXCL
 	if err != nil {
 		return fmt.Errorf("password: %w", err)
 	}
 	defer os.Remove(tmp.Name())
+	if old != nil {
+		if err := keepOwner(tmp, old); err != nil {
+			return fmt.Errorf("password: the owner of %s cannot be kept: %w; write it as that user, or as root", path, err)
+		}
+	}
 	_, err = tmp.Write(l.format())
 	if err := errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close()); err != nil {
 		return fmt.Errorf("password: %w", err)

@@ -3,6 +3,7 @@
 package password
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,5 +85,33 @@ func TestS2_ReadFileRefuses(t *testing.T) {
 		if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
 			t.Errorf("a file of another user: %v", err)
 		}
+	}
+}
+
+// A link to the file of users stays one, and the file that it leads to keeps its mode, owner and group.
+func TestWriteFileFollowsLinks(t *testing.T) {
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "users"), filepath.Join(dir, "link")
+	if err := errors.Join(os.WriteFile(file, nil, 0o640), os.Chmod(file, 0o640), os.Symlink("users", link)); err != nil {
+		t.Fatal(err)
+	}
+	owned := os.Getuid() == 0
+	if owned {
+		if err := os.Chown(file, 0, 12345); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := WriteFile(link, &List{}); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link became %v, %v", info.Mode(), err)
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("the file has mode %v, %v", info.Mode(), err)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); owned && (!ok || stat.Gid != 12345) {
+		t.Errorf("the file has another group: %+v", stat)
 	}
 }

@@ -27,3 +27,17 @@ func checkFile(path string, info fs.FileInfo) error {
 	}
 	return nil
 }
+
+// keepOwner gives f the owner and the group of old.
+func keepOwner(f *os.File, old fs.FileInfo) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	is, ok := info.Sys().(*syscall.Stat_t)
+	was, okOld := old.Sys().(*syscall.Stat_t)
+	if !ok || !okOld || is.Uid == was.Uid && is.Gid == was.Gid {
+		return nil
+	}
+	return f.Chown(int(was.Uid), int(was.Gid))
+}

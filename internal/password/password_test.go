@@ -118,13 +118,14 @@ func TestR6_HashesDoNotPrint(t *testing.T) {
 
 // Whatever is accepted is bounded in cost, and is written as it was read.
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{cheap(f), bcryptOf(f, "secret"), "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b+dWRWJTmaaJObG", "$2y$14$", "$argon2id$", ""} {
+	for _, seed := range []string{cheap(f), bcryptOf(f, "secret"), "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b+dWRWJTmaaJObG", "$2y$14$", "$argon2id$", "$argon2id$v=1", ""} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		h, err := Parse(text)
 		if err != nil {
-			if len(text) > 12 && strings.Contains(err.Error(), text) {
+			hint := "$argon2id$v=19$m=…,t=…,p=…$salt$key" // the form that the error shows
+			if len(text) > 12 && strings.Contains(strings.ReplaceAll(err.Error(), hint, ""), text) {
 				t.Errorf("the error holds the text: %v", err)
 			}
 			return
