@@ -87,6 +87,7 @@ func TestL7_RefreshReuseEndsTheSessionAndItsSockets(t *testing.T) {
 func TestL8_ParallelRefreshesConverge(t *testing.T) {
 	r := start(t)
 	_, refresh := r.login()
+	var next string
 	jtis := map[any]int{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -106,14 +107,14 @@ func TestL8_ParallelRefreshesConverge(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			jtis[claims.ID]++
-			refresh = raw // any of them must go on, below
+			next = raw // any of them must go on, below
 		})
 	}
 	all.Wait()
 	if len(jtis) != 1 {
 		t.Errorf("20 refreshes at once gave %d refresh tokens, want one: %v", len(jtis), jtis)
 	}
-	if e := r.call("POST", "/auth/refresh", "", bearer(refresh)); e.StatusCode != http.StatusOK {
+	if e := r.call("POST", "/auth/refresh", "", bearer(next)); e.StatusCode != http.StatusOK {
 		t.Errorf("the token that all of them got: %d %s", e.StatusCode, e.body)
 	}
 }
