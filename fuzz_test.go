@@ -57,7 +57,11 @@ func FuzzQuery(f *testing.F) {
 		if want := strings.Join(kept, "&"); left != want {
 			t.Errorf("%q: %q is left, want %q", query, left, want)
 		}
-		if want := strings.TrimSuffix("/ws?"+left, "?"); left != query && r.RequestURI != want {
+		want := "/ws"
+		if left != "" {
+			want += "?" + left
+		}
+		if left != query && r.RequestURI != want {
 			t.Errorf("%q: the target is %q, want %q", query, r.RequestURI, want)
 		}
 		if left == query && r.RequestURI != "/ws?"+query {
