@@ -89,11 +89,15 @@ var cookieSeeds = []string{
 	"__Host-access_token_cookie; __Host-access_token_cookie=a", "access_token_cookie=a", "__Secure-refresh_token_cookie=a", "\"__Host-access_token_cookie\"=a",
 	"__host-access_token_cookie=a", "x; \t__Host-access_token_cookie=a", "x; \xa0__Host-access_token_cookie=a", "x; \u00a0__Host-access_token_cookie=a", "x; __Host-access_token_cookie\x85=a",
 	"=__Host-access_token_cookie=a", "csrf_access_token=a; csrf_refresh_token=b", "a=\"b; __Host-access_token_cookie=c\"", "a=b; c; d=", "a=b\nc=d",
+	"a=b" + strings.Repeat("\n", mostCookies),
 }
+
+// mostCookies is how many pairs net/http reads. Of a request with more it reads none.
+const mostCookies = 3000
 
 // FuzzCookies: a cookie is found when its name stands there exactly, and once;
 // after Strip neither we, net/http nor a reader that trims Latin-1 finds one of
-// ours; and every other cookie is still there, in its order.
+// ours; and every other cookie that net/http reads is still there, in its order.
 func FuzzCookies(f *testing.F) {
 	seed(f, cookieSeeds)
 	var ours []string
@@ -139,6 +143,9 @@ func FuzzCookies(f *testing.F) {
 					t.Errorf("%q: a trimming reader finds %q", lines, part)
 				}
 			}
+		}
+		if pairs := strings.Count(lines, "\n") + strings.Count(lines, ";") + 1; pairs > mostCookies {
+			return // Strip leaves out what is empty, so that net/http may read the rest
 		}
 		if after := others(r); !slices.Equal(before, after) {
 			t.Errorf("%q: of %q are left %q", lines, before, after)
