@@ -3,6 +3,8 @@ package gateway
 import (
 	"errors"
 	"net/http"
+	"strconv"
+	"time"
 
 	"wsauth"
 )
@@ -72,4 +74,10 @@ func (g *Gateway) unavailable(w http.ResponseWriter, r *http.Request, what strin
 	g.log.Error(what, "reason", "store_unavailable", "err", err)
 	w.Header().Set("Retry-After", "1")
 	problem(http.StatusServiceUnavailable, "store_unavailable", "This cannot be done now; try again")(w, r)
+}
+
+// tooMany answers what may be done again after a wait, which is told in whole seconds and never too short.
+func tooMany(w http.ResponseWriter, r *http.Request, wait time.Duration, detail string) {
+	w.Header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+	problem(http.StatusTooManyRequests, "rate_limited", detail)(w, r)
 }

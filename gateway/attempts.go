@@ -16,7 +16,8 @@ type attempts struct {
 	names     *ratelimit.Limiter
 }
 
-// maxBuckets is how many addresses, names and pairs of them that lately failed to log in are remembered.
+// maxBuckets is how many of each kind are remembered: addresses, names and pairs of them that lately failed to log in, and sessions
+// that lately asked for tickets.
 const maxBuckets = 50_000
 
 func newAttempts() *attempts {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -17,8 +16,7 @@ func (g *Gateway) checkPassword(w http.ResponseWriter, r *http.Request, account,
 	attempt, wait := g.attempts.begin(r.RemoteAddr, account, time.Now())
 	if wait > 0 {
 		log.Warn("login refused", "reason", "rate_limited", "wait", wait)
-		w.Header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
-		problem(http.StatusTooManyRequests, "rate_limited", "Too many failed attempts; wait and try again")(w, r)
+		tooMany(w, r, wait, "Too many failed attempts; wait and try again")
 		return false
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), passwordTimeout)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/ratelimit"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -26,6 +27,7 @@ type Gateway struct {
 	cookies      *wsauth.Cookies
 	store        store.Store
 	attempts     *attempts
+	tickets      *ratelimit.Limiter
 	log          *slog.Logger
 	handler      http.Handler
 }
@@ -46,6 +48,7 @@ func New(c Config) (*Gateway, error) {
 		cookies:      &wsauth.Cookies{},
 		store:        c.Store,
 		attempts:     newAttempts(),
+		tickets:      newTicketLimiter(),
 		log:          c.Logger,
 	}
 	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Key, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})

@@ -6,9 +6,23 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/ratelimit"
+	"wsauth/token"
 )
 
 const maxTicketPath = 256 // bytes
+
+// newTicketLimiter limits the tickets of a session: as many at once as a browser's windows may want after a restart, and then as many
+// as anybody who reconnects all the time needs. Each costs the store a write, and a place in it for half a minute.
+func newTicketLimiter() *ratelimit.Limiter { return ratelimit.New(20, time.Second, maxBuckets) }
+
+// ticketHolder is the key of that limit: the session of a token, or its user where it is of none.
+func ticketHolder(claims *token.Claims) string {
+	if claims.SessionID == "" {
+		return "user " + claims.Subject
+	}
+	return "session " + claims.SessionID
+}
 
 // A ticketRequest is the body of POST /auth/ticket.
 type ticketRequest struct {
@@ -40,6 +54,11 @@ func (g *Gateway) ticket(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(r.Header["Origin"]) > 1 {
 		problem(http.StatusBadRequest, "invalid_request", "A request has one Origin")(w, r)
+		return
+	}
+	if _, wait := g.tickets.Take(ticketHolder(claims), time.Now()); wait > 0 {
+		g.log.Warn("ticket refused", "reason", "rate_limited", "user", printable(claims.Subject), "session", claims.SessionID, "wait", wait)
+		tooMany(w, r, wait, "Too many tickets; wait and try again")
 		return
 	}
 	ctx, cancel := storing(r)
