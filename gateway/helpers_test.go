@@ -207,7 +207,7 @@ func (r *rig) loginCookies() (access, refresh string) {
 	return v["csrf_token"].(string), v["refresh_csrf_token"].(string)
 }
 
-// dial opens the socket as a page of the gateway's own would.
+// dial opens the socket as a page of the gateway's own would, and holds the answer against the OpenAPI document.
 func (r *rig) dial(query string, headers ...string) (*websocket.Conn, *http.Response, error) {
 	r.t.Helper()
 	h := http.Header{"Origin": {r.url}}
@@ -220,6 +220,9 @@ func (r *rig) dial(query string, headers ...string) (*websocket.Conn, *http.Resp
 	conn, resp, err := websocket.Dial(ctx, r.url+"/ws"+query, &websocket.DialOptions{HTTPHeader: h, HTTPClient: r.client})
 	if conn != nil {
 		r.t.Cleanup(func() { conn.CloseNow() })
+	}
+	if resp != nil {
+		checkSocketDocumented(r.t, resp)
 	}
 	return conn, resp, err
 }

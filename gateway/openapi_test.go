@@ -74,6 +74,21 @@ func checkDocumented(t *testing.T, req *http.Request, e exchange) {
 	}
 }
 
+// checkSocketDocumented does so for the answer to a handshake. One that is no socket has a body, which can be read again.
+func checkSocketDocumented(t *testing.T, resp *http.Response) exchange {
+	t.Helper()
+	e := exchange{Response: resp}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.body, resp.Body = string(text), io.NopCloser(bytes.NewReader(text))
+	}
+	checkDocumented(t, resp.Request, e)
+	return e
+}
+
 func TestOpenAPIDescribesEveryRouteAndNoOther(t *testing.T) {
 	doc, err := document()
 	if err != nil {
