@@ -42,22 +42,37 @@ type userAddCmd struct {
 	Name string `arg:"" help:"The user's name."`
 }
 
-// Run writes the file.
+// Run writes the file. It looks at it before it asks for the password, and again when it has it, since that may take minutes.
 func (c *userAddCmd) Run(ctx context.Context) error {
-	users, err := readUsers(c.File)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if _, err := usersOrNone(password.ReadFile(c.File)); err != nil {
 		return err
 	}
 	user, err := newUser(ctx, c.Name)
 	if err != nil {
 		return err
 	}
-	if at := indexOf(users, c.Name); at >= 0 {
-		users[at] = user
-	} else {
-		users = append(users, user)
+	return password.UpdateFile(ctx, c.File, func(list *password.List, err error) ([]password.User, error) {
+		users, err := usersOrNone(list, err)
+		if err != nil {
+			return nil, err
+		}
+		if at := indexOf(users, c.Name); at >= 0 {
+			users[at] = user
+			return users, nil
+		}
+		return append(users, user), nil
+	})
+}
+
+// usersOrNone are the users of a file that was read, or none where there is no file.
+func usersOrNone(list *password.List, err error) ([]password.User, error) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
 	}
-	return writeUsers(c.File, users)
+	return list.Users(), nil
 }
 
 type userRemoveCmd struct {
@@ -66,16 +81,18 @@ type userRemoveCmd struct {
 }
 
 // Run writes the file.
-func (c *userRemoveCmd) Run() error {
-	users, err := readUsers(c.File)
-	if err != nil {
-		return err
-	}
-	at := indexOf(users, c.Name)
-	if at < 0 {
-		return fmt.Errorf("%s has no user %q", c.File, c.Name)
-	}
-	return writeUsers(c.File, slices.Delete(users, at, at+1))
+func (c *userRemoveCmd) Run(ctx context.Context) error {
+	return password.UpdateFile(ctx, c.File, func(list *password.List, err error) ([]password.User, error) {
+		if err != nil {
+			return nil, err
+		}
+		users := list.Users()
+		at := indexOf(users, c.Name)
+		if at < 0 {
+			return nil, fmt.Errorf("%s has no user %q", c.File, c.Name)
+		}
+		return slices.Delete(users, at, at+1), nil
+	})
 }
 
 type userListCmd struct {
@@ -84,27 +101,14 @@ type userListCmd struct {
 
 // Run prints the names.
 func (c *userListCmd) Run() error {
-	users, err := readUsers(c.File)
-	for _, u := range users {
-		fmt.Println(u.Name)
-	}
-	return err
-}
-
-func readUsers(path string) ([]password.User, error) {
-	list, err := password.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return list.Users(), nil
-}
-
-func writeUsers(path string, users []password.User) error {
-	list, err := password.NewList(users)
+	list, err := password.ReadFile(c.File)
 	if err != nil {
 		return err
 	}
-	return password.WriteFile(path, list)
+	for _, u := range list.Users() {
+		fmt.Println(u.Name)
+	}
+	return nil
 }
 
 func indexOf(users []password.User, name string) int {

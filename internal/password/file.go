@@ -1,11 +1,14 @@
 package password
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+
+	"wsauth/internal/filelock"
 )
 
 // MaxBytes is the length of the longest file of users that is read.
@@ -54,13 +57,40 @@ func openFile(path string) (*os.File, error) {
 	return f, nil
 }
 
+// UpdateFile changes the users of a file, as [WriteFile] would: change gets what [ReadFile] returns, also its error, and returns
+// those that are to be. Of several programs that do so at once one waits for the other, by a lock beside the file whose name ends in
+// ".lock"; with [filelock.ErrHeld] none has changed anything.
+func UpdateFile(ctx context.Context, path string, change func(*List, error) ([]User, error)) error {
+	path = target(path)
+	unlock, err := filelock.Lock(ctx, path+".lock")
+	if err != nil {
+		return fmt.Errorf("password: change %s: %w", path, err)
+	}
+	defer unlock()
+	users, err := change(ReadFile(path))
+	if err != nil {
+		return err
+	}
+	list, err := NewList(users)
+	if err != nil {
+		return err
+	}
+	return WriteFile(path, list)
+}
+
+// target is the file that path leads to, which need not be there.
+func target(path string) string {
+	if to, err := filepath.EvalSymlinks(path); err == nil {
+		return to
+	}
+	return path
+}
+
 // WriteFile puts a file of users in the place of another, all or nothing: it is on disk before it gets the name. A new file has
 // mode 0600, and one that was there keeps its mode, owner and group. A symbolic link stays, and leads to the new file. Comments are
 // lost.
 func WriteFile(path string, l *List) error {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
+	path = target(path)
 	mode := os.FileMode(0o600)
 	old, err := os.Stat(path)
 	if err == nil {
