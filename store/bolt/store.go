@@ -40,6 +40,7 @@ var (
 	expiryBucket = []byte("revocations.expiry") // Expires in milliseconds and sequence: nothing
 
 	ticketCountKey     = []byte("tickets.count")
+	ticketClockKey     = []byte("tickets.clock")  // when the last one was put, in milliseconds
 	ticketsBucket      = []byte("tickets")        // key: Expires in milliseconds and value
 	ticketExpiryBucket = []byte("tickets.expiry") // Expires and key: nothing
 
@@ -69,6 +70,7 @@ type Store struct {
 	path   string
 	epoch  string
 	limits store.Limits
+	clock  clock // of tickets
 
 	writes chan *write   // to the writer
 	stop   chan struct{} // closed by Close
@@ -87,10 +89,13 @@ var _ store.Store = (*Store)(nil)
 // It refuses a symbolic link, and a file that belongs to another user or that
 // others may read or write, with an error that says how to mend it: who can
 // write to it can undo revocations.
-func Open(path string, o Options) (*Store, error) {
+func Open(path string, o Options) (*Store, error) { return openWith(path, o, newClock()) }
+
+func openWith(path string, o Options, c clock) (*Store, error) {
 	s := &Store{
 		path:   path,
 		limits: o.Limits.OrDefault(),
+		clock:  c,
 		writes: make(chan *write),
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
@@ -133,6 +138,9 @@ func (s *Store) prepare(tx *bbolt.Tx) error {
 	}
 	if string(meta.Get(formatKey)) != format {
 		return ErrFormat
+	}
+	if err := dropRevived(tx, meta, s.clock.now()); err != nil {
+		return err
 	}
 	for _, name := range buckets {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {

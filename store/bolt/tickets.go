@@ -20,12 +20,12 @@ func (s *Store) PutTicket(ctx context.Context, key store.TicketKey, value []byte
 		return fmt.Errorf("%w: a ticket of %d bytes", store.ErrInvalid, len(value))
 	}
 	// A copy, for the write may outlive the call.
-	kept, err := decodeTicket(ticket{expires, value}.encode())
+	kept, err := decodeTicket(ticket{s.clock.moment(expires), value}.encode())
 	if err != nil {
 		return err
 	}
 	return s.write(ctx, func(t *transaction) error {
-		return t.tickets.put(key, kept, time.Now(), s.limits.Tickets)
+		return t.tickets.put(key, kept, s.clock.now(), s.limits.Tickets)
 	})
 }
 
@@ -37,7 +37,7 @@ func (s *Store) TakeTicket(ctx context.Context, key store.TicketKey) (value []by
 	}
 	// Who guesses must not cost a sync.
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		_, err := openTickets(tx).get(key, time.Now())
+		_, err := openTickets(tx).get(key, s.clock.now())
 		return err
 	})
 	if err != nil {
@@ -45,7 +45,7 @@ func (s *Store) TakeTicket(ctx context.Context, key store.TicketKey) (value []by
 	}
 	var taken []byte
 	err = s.write(ctx, func(t *transaction) (err error) {
-		taken, err = t.tickets.take(key, time.Now())
+		taken, err = t.tickets.take(key, s.clock.now())
 		return err
 	})
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	"wsauth/store"
 )
 
-// ticketTable is the tickets within one transaction.
+// ticketTable is the tickets within one transaction. All moments of it are
+// those of the store's [clock].
 type ticketTable struct {
 	values, expiry *bbolt.Bucket
 	count          counter
@@ -54,6 +55,7 @@ func (t *ticketTable) put(key store.TicketKey, ticket ticket, now time.Time, lim
 	return errors.Join(
 		t.values.Put(key[:], ticket.encode()),
 		t.expiry.Put(expiryKey(ticket.expires, key[:]), nil),
+		t.count.meta.Put(ticketClockKey, number(uint64(now.UnixMilli()))),
 	)
 }
 

@@ -27,17 +27,18 @@ func (t *transaction) close() error {
 	return errors.Join(t.log.count.close(), t.tickets.count.close(), t.families.count.close())
 }
 
-// due reports whether there is anything to sweep.
-func (t *transaction) due(now time.Time) bool {
-	return t.log.due(now) || t.tickets.due(now) || t.families.due(now)
+// due reports whether there is anything to sweep. It is given what the
+// system's clock shows, and that of tickets.
+func (t *transaction) due(now, ticketNow time.Time) bool {
+	return t.log.due(now) || t.tickets.due(ticketNow) || t.families.due(now)
 }
 
 // sweep deletes up to limit entries of each kind that are gone.
-func (t *transaction) sweep(now time.Time, limit int) error {
+func (t *transaction) sweep(now, ticketNow time.Time, limit int) error {
 	if err := t.log.sweep(now, limit); err != nil {
 		return err
 	}
-	if err := t.tickets.sweep(now, limit); err != nil {
+	if err := t.tickets.sweep(ticketNow, limit); err != nil {
 		return err
 	}
 	return t.families.sweep(now, limit)

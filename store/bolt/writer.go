@@ -57,7 +57,7 @@ func (s *Store) run() {
 		case first := <-s.writes:
 			s.commit(s.gather(first))
 		case <-sweep.C:
-			if s.sweep(time.Now()) {
+			if s.sweep(time.Now(), s.clock.now()) {
 				sweep.Reset(0)
 			} else {
 				sweep.Reset(sweepEvery)
@@ -130,10 +130,10 @@ func (s *Store) news() <-chan struct{} {
 
 // sweep deletes some of what is gone, and reports whether there may be more.
 // What it cannot delete now is left for the next time.
-func (s *Store) sweep(now time.Time) bool {
+func (s *Store) sweep(now, ticketNow time.Time) bool {
 	due := false
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		due = openTransaction(tx).due(now)
+		due = openTransaction(tx).due(now, ticketNow)
 		return nil
 	})
 	if err != nil || !due {
@@ -141,10 +141,10 @@ func (s *Store) sweep(now time.Time) bool {
 	}
 	err = s.db.Update(func(tx *bbolt.Tx) error {
 		t := openTransaction(tx)
-		if err := t.sweep(now, sweepSize); err != nil {
+		if err := t.sweep(now, ticketNow, sweepSize); err != nil {
 			return err
 		}
-		due = t.due(now)
+		due = t.due(now, ticketNow)
 		return t.close()
 	})
 	return err == nil && due

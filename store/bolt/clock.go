@@ -1,0 +1,49 @@
+package bolt
+
+import (
+	"encoding/binary"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// clock is what tickets are judged by: what the system's clock showed when the
+// store was opened, and the time that has passed since. Whoever sets the
+// system's clock changes nothing of it, or a clock that is set back would bring
+// tickets back to life that have expired.
+type clock struct {
+	showed time.Time // without a monotonic reading
+	begun  time.Time // with one
+}
+
+func newClock() clock {
+	now := time.Now()
+	return clock{now.Round(0), now}
+}
+
+func (c clock) now() time.Time { return c.showed.Add(time.Since(c.begun)) }
+
+// moment is what the clock shows at a moment that a caller has named by the
+// system's clock of now, or by its monotonic reading.
+func (c clock) moment(t time.Time) time.Time { return c.now().Add(time.Until(t)) }
+
+// dropRevived removes all tickets where a ticket was put at a later moment
+// than now: then the system's clock was set back since that run, and nobody
+// knows which of them have expired. Who asks for another gets it.
+func dropRevived(tx *bbolt.Tx, meta *bbolt.Bucket, now time.Time) error {
+	last := meta.Get(ticketClockKey)
+	if last == nil || int64(binary.BigEndian.Uint64(last)) <= now.UnixMilli() {
+		return nil
+	}
+	for _, name := range [][]byte{ticketsBucket, ticketExpiryBucket} {
+		if err := tx.DeleteBucket(name); err != nil {
+			return err
+		}
+	}
+	for _, key := range [][]byte{ticketCountKey, ticketClockKey} {
+		if err := meta.Delete(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}

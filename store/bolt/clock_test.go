@@ -1,0 +1,95 @@
+package bolt
+
+import (
+	"crypto/sha256"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"wsauth/store"
+)
+
+// openAhead opens a file at a moment when the system's clock shows an hour
+// more than it does after.
+func openAhead(t *testing.T, path string) *Store {
+	t.Helper()
+	c := newClock()
+	c.showed = c.showed.Add(time.Hour)
+	s, err := openWith(path, Options{}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func ticketCount(t *testing.T, s *Store) (n uint64) {
+	t.Helper()
+	if err := s.db.View(func(tx *bbolt.Tx) error { n = openTickets(tx).count.n; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestL12_ClockSetBack: tickets live as long as they would have, and are swept.
+func TestL12_ClockSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openAhead(t, newPath(t))
+		defer s.Close()
+		good, dead := store.TicketKey(sha256.Sum256([]byte("good"))), store.TicketKey(sha256.Sum256([]byte("dead")))
+		for _, key := range []store.TicketKey{good, dead} {
+			if err := s.PutTicket(t.Context(), key, []byte("value"), time.Now().Add(30*time.Second)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(30*time.Second - time.Millisecond)
+		if value, err := s.TakeTicket(t.Context(), good); err != nil || string(value) != "value" {
+			t.Errorf("before it expires: %q, %v", value, err)
+		}
+		time.Sleep(time.Millisecond)
+		if value, err := s.TakeTicket(t.Context(), dead); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("after it has expired: %q, %v", value, err)
+		}
+		if n := ticketCount(t, s); n != 1 {
+			t.Errorf("%d tickets before the sweep, want the dead one", n)
+		}
+		time.Sleep(sweepEvery)
+		synctest.Wait()
+		if n := ticketCount(t, s); n != 0 {
+			t.Errorf("%d tickets after the sweep", n)
+		}
+	})
+}
+
+// TestL12_ClockSetBackBetweenRuns: no ticket of the earlier run is good, and
+// all else is there. Without that, all tickets are, as storetest has it.
+func TestL12_ClockSetBackBetweenRuns(t *testing.T) {
+	path := newPath(t)
+	s := openAhead(t, path)
+	key := store.TicketKey(sha256.Sum256([]byte("a")))
+	putAndClose := func(s *Store) {
+		t.Helper()
+		err := s.PutTicket(t.Context(), key, []byte("value"), time.Now().Add(30*time.Second))
+		if err := errors.Join(err, s.Revoke(t.Context(), inAMinute("b")), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	putAndClose(s)
+	s = open(t, path, Options{})
+	if value, err := s.TakeTicket(t.Context(), key); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a ticket of the earlier run: %q, %v", value, err)
+	}
+	if n := ticketCount(t, s); n != 0 {
+		t.Errorf("%d tickets", n)
+	}
+	if n := entries(t, s); n == 0 {
+		t.Error("the revocation is gone")
+	}
+	putAndClose(s)
+	s = open(t, path, Options{})
+	if value, err := s.TakeTicket(t.Context(), key); err != nil || string(value) != "value" {
+		t.Errorf("a ticket of this clock: %q, %v", value, err)
+	}
+}
