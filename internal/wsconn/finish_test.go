@@ -1,0 +1,85 @@
+package wsconn
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const refusal = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno"
+
+// TestFinishLingers: a peer that does not hang up has half a second to read a
+// plain answer, in which what it sends is taken, and no more.
+func TestFinishLingers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(false)
+		g.send(t, []byte(refusal))
+		begun := time.Now()
+		go g.Finish()
+		synctest.Wait()
+		select {
+		case <-g.conn.(half).shut:
+		default:
+			t.Error("the peer is not told that nothing more comes")
+		}
+		time.Sleep(500*time.Millisecond - time.Nanosecond)
+		synctest.Wait()
+		if _, err := g.peer.Write([]byte("still here")); err != nil {
+			t.Errorf("before the time is over: %v", err)
+		}
+		<-g.ended
+		if d := time.Since(begun); d != 500*time.Millisecond {
+			t.Errorf("closed after %v", d)
+		}
+		synctest.Wait()
+		if _, err := g.peer.Write([]byte("x")); err == nil {
+			t.Error("open after the end")
+		}
+		g.finished(t)
+	})
+}
+
+// TestFinishOfAPeerThatHangsUp: there is nothing to wait for.
+func TestFinishOfAPeerThatHangsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(true)
+		g.send(t, []byte(refusal))
+		begun := time.Now()
+		g.Finish()
+		if d := time.Since(begun); d != 0 {
+			t.Errorf("closed after %v", d)
+		}
+		g.finished(t)
+	})
+}
+
+// TestFinishAfterTheEnd: what is ending, or closed, is left to that.
+func TestFinishAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(false)
+		g.send(t, []byte(head))
+		begun := time.Now()
+		g.end()
+		g.Finish()
+		<-g.ended
+		if d := time.Since(begun); d != Grace {
+			t.Errorf("the end took %v, want %v", d, Grace)
+		}
+		g.check(t, []byte(head), bye)
+	})
+}
+
+// finished checks what Finish leaves behind: the answer alone, and a connection
+// that is at its end.
+func (g *rig) finished(t *testing.T) {
+	t.Helper()
+	g.Finish()
+	g.end()
+	synctest.Wait()
+	if got := <-g.got; string(got) != refusal {
+		t.Errorf("the peer got %q", got)
+	}
+	if g.released != 1 || g.canceled {
+		t.Errorf("released %d times, canceled %v", g.released, g.canceled)
+	}
+}
