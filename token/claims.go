@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -36,6 +37,8 @@ type Claims struct {
 	Fresh     bool      // fresh: made from a password, not from a refresh token
 	CSRF      string    // csrf: the value that a request must repeat
 	SessionID string    // sid: the login that this token belongs to
+	Scopes    []string  // what the token allows; only by a [Profile]
+	Roles     []string  // what the user is; only by a [Profile]
 
 	payload string
 	leeway  time.Duration
@@ -71,11 +74,23 @@ func (c Claims) GoString() string { return c.String() }
 // LogValue is String, for slog.
 func (c Claims) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// readClaims reads a payload strictly. It checks types, not values: that is for
-// the verifier.
-func (s *scratch) readClaims(payload []byte) (*Claims, error) {
+// clone is a copy that shares nothing which a caller could change.
+func (c *Claims) clone() *Claims {
+	copied := *c
+	copied.Audience = slices.Clone(c.Audience)
+	copied.Scopes = slices.Clone(c.Scopes)
+	copied.Roles = slices.Clone(c.Roles)
+	return &copied
+}
+
+// readClaims reads a payload strictly, and by the profile of its issuer if that
+// has one. It checks types, not values: that is for the verifier.
+func (s *scratch) readClaims(payload []byte, p *Profile) (*Claims, error) {
 	c := &Claims{payload: string(payload)}
 	err := s.object.read(payload, func(m member) (err error) {
+		if p != nil && slices.Contains(profiled, string(m.name)) {
+			return nil
+		}
 		switch string(m.name) {
 		case "sub":
 			c.Subject, err = c.stringClaim(m)
@@ -104,13 +119,24 @@ func (s *scratch) readClaims(payload []byte) (*Claims, error) {
 		}
 		return err
 	})
-	if refusal, ok := errors.AsType[*Error](err); ok {
-		return nil, refusal
-	}
 	if err != nil {
-		return nil, refuse(ErrMalformed, "payload: "+err.Error())
+		return nil, payloadError(err)
+	}
+	if p != nil {
+		return c, p.apply(c)
 	}
 	return c, nil
+}
+
+// profiled are the claims that another issuer means in its own way, if at all.
+var profiled = []string{"sub", "aud", "sid", "type", "fresh", "csrf"}
+
+// payloadError is the refusal for an error of the object reader.
+func payloadError(err error) error {
+	if refusal, ok := errors.AsType[*Error](err); ok {
+		return refusal
+	}
+	return refuse(ErrMalformed, "payload: "+err.Error())
 }
 
 // stringClaim shares the memory of the payload when it can.

@@ -22,6 +22,8 @@ type encodedClaims struct {
 	Fresh     bool      `json:"fresh,omitzero"`
 	CSRF      string    `json:"csrf,omitzero"`
 	SessionID string    `json:"sid,omitzero"`
+	Scopes    []string  `json:"scopes,omitzero"`
+	Roles     []string  `json:"roles,omitzero"`
 	Leeway    int64     `json:"leeway,omitzero"` // nanoseconds
 	Payload   []byte    `json:"payload,omitzero"`
 }
@@ -32,7 +34,7 @@ type encodedClaims struct {
 func (c *Claims) MarshalBinary() ([]byte, error) {
 	data, err := json.Marshal(encodedClaims{
 		c.Subject, c.Issuer, c.ID, c.Audience, c.ExpiresAt, c.NotBefore, c.IssuedAt,
-		c.Type, c.Fresh, c.CSRF, c.SessionID, int64(c.leeway), []byte(c.payload),
+		c.Type, c.Fresh, c.CSRF, c.SessionID, c.Scopes, c.Roles, int64(c.leeway), []byte(c.payload),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("token: claims: %w", err)
@@ -52,7 +54,7 @@ func (c *Claims) UnmarshalBinary(data []byte) error {
 	}
 	*c = Claims{
 		e.Subject, e.Issuer, e.ID, e.Audience, e.ExpiresAt, e.NotBefore, e.IssuedAt,
-		e.Type, e.Fresh, e.CSRF, e.SessionID, string(e.Payload), time.Duration(e.Leeway),
+		e.Type, e.Fresh, e.CSRF, e.SessionID, e.Scopes, e.Roles, string(e.Payload), time.Duration(e.Leeway),
 	}
 	return nil
 }

@@ -19,8 +19,9 @@ const (
 
 // IssuerConfig says how tokens are made.
 type IssuerConfig struct {
-	// Key signs. Required, and it must be able to.
-	Key *Key
+	// Key signs, or chooses the key that does. Required, and it must be
+	// able to.
+	Key Signer
 
 	// Issuer is the iss of every token. Empty: none.
 	Issuer string
@@ -54,9 +55,9 @@ type Options struct {
 	Claims map[string]any
 }
 
-// Issuer makes tokens. It is immutable and safe for concurrent use.
+// Issuer makes tokens. It is immutable, but for what its Signer chooses, and safe for concurrent use.
 type Issuer struct {
-	key        *Key
+	key        Signer
 	issuer     string
 	audience   []string
 	accessTTL  time.Duration
@@ -76,8 +77,10 @@ func NewIssuer(c IssuerConfig) (*Issuer, error) {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 
-	if c.Key == nil || !c.Key.CanSign() {
+	if c.Key == nil {
 		fault("Key: required, with its private half")
+	} else if _, err := c.Key.SigningKey(); err != nil {
+		fault("Key: required, with its private half: %w", err)
 	}
 	if f := nameFault(c.Issuer); f != "" {
 		fault("Issuer: %s", f)
@@ -138,12 +141,13 @@ type payload struct {
 }
 
 func (i *Issuer) issue(subject string, kind Type, fresh *bool, ttl time.Duration, o Options) (*Token, error) {
-	key := i.key
+	signer := i.key
 	if o.Key != nil {
-		key = o.Key
+		signer = o.Key
 	}
-	if !key.CanSign() {
-		return nil, errors.New("token: Options.Key: cannot sign")
+	key, err := signer.SigningKey()
+	if err != nil {
+		return nil, err
 	}
 	ttl = orDefault(o.TTL, ttl)
 	if err := checkTTL(ttl); err != nil {
@@ -198,7 +202,7 @@ func sign(key *Key, h header, p payload) (*Token, error) {
 	if err != nil {
 		return nil, fmt.Errorf("token: not issued: %w", err)
 	}
-	claims, err := s.readClaims(j.payload)
+	claims, err := s.readClaims(j.payload, nil)
 	if err != nil {
 		return nil, fmt.Errorf("token: not issued: %w", err)
 	}

@@ -24,8 +24,9 @@ const (
 // a token without a kid is tried with the first 8 keys. Only keys bound to the
 // alg of the token are ever used.
 type KeySet struct {
-	keys  []*Key
-	mixed bool // HMAC and asymmetric: only the kid selects
+	keys       []*Key
+	algorithms []Algorithm // of the keys, each once
+	mixed      bool        // HMAC and asymmetric: only the kid selects
 }
 
 // NewKeySet refuses an empty set, two keys with the same non-empty ID, more
@@ -62,7 +63,7 @@ func NewKeySet(keys ...*Key) (*KeySet, error) {
 	if nameless >= maxTries { // leaves one try for the key that a kid names
 		return nil, fmt.Errorf("token: key set: more than %d keys without an ID", maxTries-1)
 	}
-	return &KeySet{keys: slices.Clone(keys), mixed: mixed}, nil
+	return &KeySet{keys: slices.Clone(keys), algorithms: algorithmsOf(keys), mixed: mixed}, nil
 }
 
 // ParseKeySet reads a JWK Set (RFC 7517 §5) of at most 1 MiB. A key that cannot
@@ -131,10 +132,9 @@ func (s *KeySet) PublicJWKS() []byte {
 	return mustMarshal(set)
 }
 
-// algorithms are those of the keys, each once.
-func (s *KeySet) algorithms() []Algorithm {
+func algorithmsOf(keys []*Key) []Algorithm {
 	var algorithms []Algorithm
-	for _, k := range s.keys {
+	for _, k := range keys {
 		if !slices.Contains(algorithms, k.alg) {
 			algorithms = append(algorithms, k.alg)
 		}
@@ -142,10 +142,10 @@ func (s *KeySet) algorithms() []Algorithm {
 	return algorithms
 }
 
-// verify reports whether a key of the set made the signature of j.
-func (s *KeySet) verify(j *jws) bool {
+// verify returns the key of the set that made the signature of j, or nil.
+func (s *KeySet) verify(j *jws) *Key {
 	if s.mixed && !j.hasKid {
-		return false
+		return nil
 	}
 	tries := 0
 	for _, k := range s.keys {
@@ -156,11 +156,11 @@ func (s *KeySet) verify(j *jws) bool {
 			continue
 		}
 		if k.material.verify(j.signed, j.signature) {
-			return true
+			return k
 		}
 		if tries++; tries == maxTries {
-			return false
+			return nil
 		}
 	}
-	return false
+	return nil
 }

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,12 +15,13 @@ import (
 const (
 	maxLeeway          = time.Minute
 	defaultMaxLifetime = 366 * 24 * time.Hour
+	defaultCache       = 1024
 )
 
 // VerifierConfig says which tokens to accept.
 type VerifierConfig struct {
 	// Keys are the keys that may have signed a token. Required.
-	Keys *KeySet
+	Keys KeySource
 
 	// Algorithms narrows the algorithms of Keys. Empty: all of them.
 	Algorithms []Algorithm
@@ -48,11 +50,24 @@ type VerifierConfig struct {
 	// MaxBytes is the longest token that is looked at. Default 8192, at
 	// most 65536.
 	MaxBytes int
+
+	// Profile is for an issuer that is not wsauth. Default: our own claims.
+	Profile *Profile
+
+	// Namespace is put before sub, sid and jti, with a "|" in between, so
+	// that the users and sessions of one issuer never meet those of
+	// another: at most 32 of a to z, 0 to 9 and -. Default: none.
+	Namespace string
+
+	// Cache is how many tokens are remembered at least, and at most twice
+	// as many, whose signature is then not checked again: only those of
+	// asymmetric keys. A negative one is none. Default 1024.
+	Cache int
 }
 
-// Verifier checks tokens. It is immutable and safe for concurrent use.
+// Verifier checks tokens. It is safe for concurrent use.
 type Verifier struct {
-	keys        *KeySet
+	keys        KeySource
 	algorithms  []Algorithm
 	issuer      string
 	audience    []string
@@ -60,6 +75,9 @@ type Verifier struct {
 	leeway      time.Duration
 	maxLifetime time.Duration
 	maxBytes    int
+	profile     *Profile
+	namespace   string
+	cache       *cache
 }
 
 // NewVerifier reports every fault of the configuration at once, joined, each
@@ -67,6 +85,7 @@ type Verifier struct {
 func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	v := &Verifier{
 		keys:        c.Keys,
+		algorithms:  slices.Clone(c.Algorithms),
 		issuer:      c.Issuer,
 		audience:    slices.Clone(c.Audience),
 		mediaType:   shortMediaType(c.MediaType),
@@ -77,16 +96,10 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 
-	if c.Keys == nil || len(c.Keys.keys) == 0 {
+	if set, fixed := c.Keys.(*KeySet); c.Keys == nil || fixed && (set == nil || len(set.keys) == 0) {
 		fault("Keys: required")
-	} else {
-		v.algorithms = c.Keys.algorithms()
-	}
-	if len(c.Algorithms) > 0 {
-		v.algorithms = slices.DeleteFunc(v.algorithms, func(a Algorithm) bool { return !slices.Contains(c.Algorithms, a) })
-		if c.Keys != nil && len(v.algorithms) == 0 {
-			fault("Algorithms: no key is for any of them")
-		}
+	} else if fixed && len(c.Algorithms) > 0 && !slices.ContainsFunc(set.algorithms, func(a Algorithm) bool { return slices.Contains(c.Algorithms, a) }) {
+		fault("Algorithms: no key is for any of them")
 	}
 	for _, alg := range c.Algorithms {
 		if _, ok := suites[alg]; !ok {
@@ -114,18 +127,30 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	} else if c.MaxBytes > 0 {
 		v.maxBytes = c.MaxBytes
 	}
+	var err error
+	if v.profile, err = c.Profile.withDefaults(); err != nil {
+		fault("Profile: %w", err)
+	}
+	if err := namespaceFault(c.Namespace); err != nil {
+		fault("Namespace: %w", err)
+	}
+	v.namespace = c.Namespace
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
+	v.cache = newCache(cmp.Or(c.Cache, defaultCache))
 	return v, nil
 }
 
 // Verify returns the claims of raw when a trusted key signed it and it is valid
-// now. Any other error than the context's is an [*Error]. The context is for
-// verifiers that must fetch keys.
+// now. An [*Error] says what is wrong with the token. Any other error is the
+// context's or that of Keys, and says that nobody can know.
 func (v *Verifier) Verify(ctx context.Context, raw string) (*Claims, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if c, err, found := v.cache.verify(ctx, raw); found {
+		return c, err
 	}
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
@@ -134,28 +159,63 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Claims, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(v.algorithms, j.alg) {
-		return nil, refuse(ErrAlgorithm, "alg is missing, unknown or not one of ours")
-	}
-	if !v.keys.verify(j) {
-		return nil, refuse(ErrSignature, fmt.Sprintf("no %s key made it, kid %.64q", j.alg, j.kid))
-	}
-	if !v.checkMediaType(j) {
-		return nil, refuse(ErrMalformed, "header: typ is that of another kind of token")
-	}
-	c, err := s.readClaims(j.payload)
+	found, err := v.verify(ctx, s, j)
 	if err != nil {
 		return nil, err
 	}
+	return v.cache.keep(raw, found), nil
+}
+
+// verify is Verify for a token that was taken apart.
+func (v *Verifier) verify(ctx context.Context, s *scratch, j *jws) (verified, error) {
+	found, err := v.verifySignature(ctx, j)
+	if err != nil {
+		return verified{}, err
+	}
+	if !v.checkMediaType(j) {
+		return verified{}, refuse(ErrMalformed, "header: typ is that of another kind of token")
+	}
+	c, err := s.readClaims(j.payload, v.profile)
+	if err != nil {
+		return verified{}, err
+	}
 	c.leeway = v.leeway
 	if err := v.checkTime(c, time.Now()); err != nil {
-		return nil, err
+		return verified{}, err
 	}
 	if err := v.checkParties(c); err != nil {
-		return nil, err
+		return verified{}, err
 	}
-	return c, nil
+	found.claims = c
+	return found, v.qualify(c)
 }
+
+// verifySignature finds the key that signed j.
+func (v *Verifier) verifySignature(ctx context.Context, j *jws) (verified, error) {
+	if len(v.algorithms) > 0 && !slices.Contains(v.algorithms, j.alg) {
+		return verified{}, errAlgorithm
+	}
+	found := verified{by: v}
+	if set, fixed := v.keys.(*KeySet); fixed {
+		found.keys = set
+	} else {
+		found.kid = string(j.kid)
+		set, err := v.keys.KeySet(ctx, found.kid)
+		if err != nil {
+			return verified{}, fmt.Errorf("token: the keys of issuer %q: %w", v.issuer, err)
+		}
+		found.keys = set
+	}
+	if !slices.Contains(found.keys.algorithms, j.alg) {
+		return verified{}, errAlgorithm
+	}
+	if found.key = found.keys.verify(j); found.key == nil {
+		return verified{}, refuse(ErrSignature, fmt.Sprintf("no %s key made it, kid %.64q", j.alg, j.kid))
+	}
+	return found, nil
+}
+
+var errAlgorithm = refuse(ErrAlgorithm, "alg is missing, unknown or not one of ours")
 
 // checkTime holds iat, nbf and exp against the clock (RFC 7519 §4.1.4 to
 // §4.1.6). A token is no longer valid at exp itself.

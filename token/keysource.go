@@ -1,0 +1,46 @@
+package token
+
+import (
+	"context"
+	"errors"
+)
+
+// A KeySource knows the keys that may have signed a token, as they are now. A
+// [*KeySet] is one that never changes. It is safe for concurrent use.
+type KeySource interface {
+	// KeySet returns the keys that count now; the same pointer for as long
+	// as they stay the same. kid is the one that a token names, "" for none:
+	// a source that fetches its keys may look for it, in a bounded time and
+	// not for every such token. That there is no such key is no error. An
+	// error says that nobody can know now whether there is.
+	KeySet(ctx context.Context, kid string) (*KeySet, error)
+}
+
+// A Signer chooses the key that signs a token now. A [*Key] chooses itself, and
+// a [*KeySet] its first key that can sign. It is safe for concurrent use.
+type Signer interface {
+	SigningKey() (*Key, error)
+}
+
+var errNoSigner = errors.New("token: no key that can sign")
+
+// SigningKey returns k, which must be able to sign.
+func (k *Key) SigningKey() (*Key, error) {
+	if k == nil || !k.CanSign() {
+		return nil, errNoSigner
+	}
+	return k, nil
+}
+
+// SigningKey returns the first key of the set that can sign.
+func (s *KeySet) SigningKey() (*Key, error) {
+	for _, k := range s.keys {
+		if k.CanSign() {
+			return k, nil
+		}
+	}
+	return nil, errNoSigner
+}
+
+// KeySet returns s.
+func (s *KeySet) KeySet(context.Context, string) (*KeySet, error) { return s, nil }

@@ -1,0 +1,52 @@
+package token
+
+import (
+	"errors"
+	"strings"
+)
+
+const (
+	namespaceEnd = "|"
+	maxNamespace = 32
+)
+
+// namespaceFault says what is wrong with a namespace.
+func namespaceFault(namespace string) error {
+	if len(namespace) > maxNamespace {
+		return errors.New("longer than 32 bytes")
+	}
+	for _, r := range namespace {
+		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' {
+			return errors.New("has something else than a to z, 0 to 9 and -")
+		}
+	}
+	return nil
+}
+
+// Qualify returns a sub, sid or jti of the issuer as the claims of v have it:
+// with the namespace in front.
+func (v *Verifier) Qualify(name string) string {
+	if v.namespace == "" || name == "" {
+		return name
+	}
+	return v.namespace + namespaceEnd + name
+}
+
+// qualify puts the namespace in front of what names a user, a login or a token.
+func (v *Verifier) qualify(c *Claims) error {
+	if v.namespace == "" {
+		return nil
+	}
+	for _, name := range []*string{&c.Subject, &c.SessionID, &c.ID} {
+		if *name = v.Qualify(*name); len(*name) > maxNameSize {
+			return refuse(ErrClaims, "sub, sid or jti is longer than 256 bytes with its namespace")
+		}
+	}
+	return nil
+}
+
+// inNamespace reports whether a name of c looks like one of the namespace.
+func inNamespace(c *Claims, namespace string) bool {
+	prefix := namespace + namespaceEnd
+	return strings.HasPrefix(c.Subject, prefix) || strings.HasPrefix(c.SessionID, prefix) || strings.HasPrefix(c.ID, prefix)
+}

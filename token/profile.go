@@ -1,0 +1,179 @@
+package token
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Profile says how the access tokens of an issuer that is not wsauth say what
+// wsauth asks. Its claims type, fresh and csrf mean nothing: they are ours.
+//
+// A claim is named by its name, or where it lies deeper or its own name has a
+// slash in it, by a JSON Pointer (RFC 6901), such as "/realm_access/roles" or
+// "/https:~1~1app.example~1roles".
+type Profile struct {
+	Subject   string // names the user; default sub
+	Audience  string // for whom the token is; default aud
+	SessionID string // the login at the issuer; default sid
+	Scopes    string // words with spaces between them, or an array; default scope
+	Roles     string // an array, or one word; default none
+
+	// Require tells an access token from every other kind that the issuer
+	// signs with the same keys: each of these claims is there with one of
+	// its values, or with any where it has none.
+	Require map[string][]string
+
+	// Refuse are claims that no access token has, such as the nonce of an ID
+	// token. The events of a logout token are always among them.
+	Refuse []string
+
+	// FreshFor makes a token fresh whose auth_time (OpenID Connect Core §2)
+	// is at most this long before its iat. 0: none is fresh.
+	FreshFor time.Duration
+}
+
+// withDefaults copies p and fills what is unset.
+func (p *Profile) withDefaults() (*Profile, error) {
+	if p == nil {
+		return nil, nil
+	}
+	c := *p
+	for name, byDefault := range map[*string]string{&c.Subject: "sub", &c.Audience: "aud", &c.SessionID: "sid", &c.Scopes: "scope"} {
+		if *name == "" {
+			*name = byDefault
+		}
+	}
+	c.Refuse = append(slices.Clone(p.Refuse), "events")
+	names := append([]string{c.Subject, c.Audience, c.SessionID, c.Scopes}, c.Refuse...)
+	for name, values := range p.Require {
+		names = append(names, name)
+		if slices.Contains(values, "") {
+			return nil, fmt.Errorf("%q: an empty value", name)
+		}
+	}
+	if c.Roles != "" {
+		names = append(names, c.Roles)
+	}
+	for _, name := range names {
+		if name == "" || name[0] == '/' && !jsontext.Pointer(name).IsValid() {
+			return nil, fmt.Errorf("%q names no claim", name)
+		}
+	}
+	if c.FreshFor < 0 {
+		return nil, fmt.Errorf("FreshFor: %s is negative", c.FreshFor)
+	}
+	return &c, nil
+}
+
+// apply reads the claims of c that p names.
+func (p *Profile) apply(c *Claims) error {
+	var all map[string]any
+	if err := json.Unmarshal([]byte(c.payload), &all); err != nil {
+		return refuse(ErrClaims, "a claim has no Go type")
+	}
+	for _, name := range p.Refuse {
+		if _, found := claim(all, name); found {
+			return refuse(ErrClaims, "it is no access token: it has "+name)
+		}
+	}
+	for name, values := range p.Require {
+		v, found := claim(all, name)
+		text, _ := v.(string)
+		if !found || len(values) > 0 && !slices.Contains(values, text) {
+			return refuse(ErrClaims, "it is no access token: "+name+" is missing or another")
+		}
+	}
+	var err error
+	if c.Subject, err = oneName(all, p.Subject); err != nil {
+		return err
+	}
+	if c.SessionID, err = oneName(all, p.SessionID); err != nil {
+		return err
+	}
+	if c.Audience, err = names(all, p.Audience, false); err != nil {
+		return err
+	}
+	if c.Scopes, err = names(all, p.Scopes, true); err != nil {
+		return err
+	}
+	if p.Roles != "" {
+		if c.Roles, err = names(all, p.Roles, false); err != nil {
+			return err
+		}
+	}
+	at, ok := all["auth_time"].(float64)
+	c.Type = TypeAccess
+	c.Fresh = ok && !c.IssuedAt.IsZero() && at >= 0 && at <= maxDate &&
+		c.IssuedAt.Sub(time.Unix(int64(at), 0)) <= p.FreshFor && p.FreshFor > 0
+	return nil
+}
+
+// claim finds a claim by its name, or by a JSON Pointer through objects.
+func claim(all map[string]any, name string) (any, bool) {
+	if name[0] != '/' {
+		v, found := all[name]
+		return v, found
+	}
+	var v any = all
+	for token := range jsontext.Pointer(name).Tokens() {
+		object, ok := v.(map[string]any)
+		if !ok {
+			return nil, false
+		}
+		if v, ok = object[token]; !ok {
+			return nil, false
+		}
+	}
+	return v, true
+}
+
+// oneName is a claim that must be a name where it is there at all.
+func oneName(all map[string]any, name string) (string, error) {
+	v, found := claim(all, name)
+	if !found {
+		return "", nil
+	}
+	text, ok := v.(string)
+	if fault := nameFault(text); !ok || text == "" || fault != "" {
+		return "", refuse(ErrClaims, name+" is not a name")
+	}
+	return text, nil
+}
+
+// names is a claim that must be names where it is there at all: a string, or an
+// array of strings, which are not empty.
+func names(all map[string]any, name string, words bool) ([]string, error) {
+	v, found := claim(all, name)
+	if !found {
+		return nil, nil
+	}
+	var list []string
+	switch v := v.(type) {
+	case string:
+		list = []string{v}
+		if words {
+			list = strings.Fields(v)
+		}
+	case []any:
+		for _, item := range v {
+			text, _ := item.(string)
+			list = append(list, text)
+		}
+	default:
+		return nil, refuse(ErrClaims, name+" is neither a string nor an array of strings")
+	}
+	if len(list) == 0 && !words && name == "aud" {
+		return nil, refuse(ErrClaims, "aud is empty")
+	}
+	for _, text := range list {
+		if fault := nameFault(text); text == "" || fault != "" {
+			return nil, refuse(ErrClaims, name+" has an entry that is not a name")
+		}
+	}
+	return list, nil
+}

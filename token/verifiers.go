@@ -1,0 +1,113 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Verifiers verifies the tokens of several issuers, each by rules and keys of
+// its own: the iss of a token, compared exactly, chooses the [Verifier] before
+// any key is looked at. A token of one issuer never meets the keys of another,
+// whatever its kid is. It is safe for concurrent use.
+type Verifiers struct {
+	byIssuer map[string]*Verifier
+	spaces   []string // the namespaces that are not empty
+	maxBytes int
+	cache    *cache
+}
+
+// NewVerifiers joins verifiers of different issuers. The names of two issuers
+// must not meet: all but one verifier have a Namespace, each another. One of
+// them may have no Issuer: it is for tokens that have no iss.
+func NewVerifiers(verifiers ...*Verifier) (*Verifiers, error) {
+	if len(verifiers) == 0 {
+		return nil, errors.New("token: verifiers: none")
+	}
+	m := &Verifiers{byIssuer: make(map[string]*Verifier, len(verifiers))}
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("token: verifiers: "+format, args...))
+	}
+	spaces := map[string]bool{}
+	remembered := 0
+	for i, v := range verifiers {
+		if v == nil {
+			fault("the one at %d is nil", i)
+			continue
+		}
+		if m.byIssuer[v.issuer] != nil {
+			fault("two with the Issuer %q", v.issuer)
+		}
+		if spaces[v.namespace] {
+			fault("two with the Namespace %q: users of both could have the same name", v.namespace)
+		}
+		m.byIssuer[v.issuer] = v
+		if spaces[v.namespace] = true; v.namespace != "" {
+			m.spaces = append(m.spaces, v.namespace)
+		}
+		m.maxBytes = max(m.maxBytes, v.maxBytes)
+		remembered = max(remembered, v.cache.capacity())
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	m.cache = newCache(remembered)
+	return m, nil
+}
+
+// Verify is [Verifier.Verify] by the rules of the token's issuer. A token of an
+// unknown issuer is an [ErrIssuer].
+func (m *Verifiers) Verify(ctx context.Context, raw string) (*Claims, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if c, err, found := m.cache.verify(ctx, raw); found {
+		return c, err
+	}
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+
+	j, err := s.readJWS(raw, m.maxBytes)
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := s.readIssuer(j.payload)
+	if err != nil {
+		return nil, err
+	}
+	v := m.byIssuer[issuer]
+	switch {
+	case v == nil:
+		return nil, refuse(ErrIssuer, "iss is none of the expected ones")
+	case len(raw) > v.maxBytes:
+		return nil, refuse(ErrMalformed, "longer than MaxBytes")
+	}
+	found, err := v.verify(ctx, s, j)
+	if err != nil {
+		return nil, err
+	}
+	if v.namespace == "" && slices.ContainsFunc(m.spaces, func(space string) bool { return inNamespace(found.claims, space) }) {
+		return nil, refuse(ErrClaims, "sub, sid or jti is in the namespace of another issuer")
+	}
+	return m.cache.keep(raw, found), nil
+}
+
+// For returns the verifier of the issuer, or nil.
+func (m *Verifiers) For(issuer string) *Verifier { return m.byIssuer[issuer] }
+
+// readIssuer is the iss of a payload that nobody has verified yet, "" for none.
+func (s *scratch) readIssuer(payload []byte) (issuer string, err error) {
+	c := Claims{payload: string(payload)}
+	err = s.object.read(payload, func(m member) (err error) {
+		if string(m.name) == "iss" {
+			issuer, err = c.stringClaim(m)
+		}
+		return err
+	})
+	if err != nil {
+		return "", payloadError(err)
+	}
+	return issuer, nil
+}
