@@ -83,6 +83,19 @@ func (r *registry) concerned(v store.Revocation) []*Session {
 	return all
 }
 
+// Revoked reports whether tokens with these claims are revoked by the log of
+// Config.Revocations. An error says that nobody can know now: there is no log,
+// or it was not heard of for longer than Config.Staleness.
+func (g *Guard) Revoked(ctx context.Context, claims *token.Claims) (bool, error) {
+	if g.revocations == nil {
+		return false, errors.New("wsauth: Revoked: the guard has no Config.Revocations")
+	}
+	if err := g.inContact(ctx); err != nil {
+		return false, err
+	}
+	return g.revocations.Revoked(claims), nil
+}
+
 // firstContact is how long a request waits for a guard that was just made to
 // have read its revocations.
 const firstContact = time.Second
