@@ -41,8 +41,8 @@ const (
 	loggedOut  = `document.querySelector("#socket-state").textContent === "Logged out"`
 )
 
-// A socket is opened with a ticket, whether or not cookies come along. No token
-// is ever in an address.
+// A socket is opened with a ticket, whether or not cookies come along. No access
+// or refresh token is ever in an address.
 func TestClientAddress(t *testing.T) {
 	server := startServer(t)
 	for _, way := range ways {
@@ -182,6 +182,9 @@ func TestClientOfADeadLogin(t *testing.T) {
 			page.text("#session-user")
 			openSocket(page, "good")
 			until[bool](page, socketOpen)
+			if n := page.count("/auth/refresh"); n != 1 { // one that was late is seen by now
+				t.Errorf("%d refreshes in the end, want 1: %q", n, page.requests())
+			}
 		})
 	}
 }

@@ -34,7 +34,8 @@ function adopt(next) {
   on("login", () => look("Logged in by another window"));
   on("refresh", () => look());
   on("logout", () => {
-    if (loggedIn) timeline.add("Logged out", "bad", "The server takes no token of this session any more.");
+    if (loggedIn) timeline.add("The login is over", "bad", "It was ended here, in another window or on another device; or the server refused to refresh it.");
+    socket.loggedOut();
     showLogin(false);
   });
 }

@@ -162,6 +162,21 @@ const codes = {
   },
 };
 
+/**
+ * What a reason says more exactly than its code, whose title and advice hold for it too.
+ * @type {Record<string, string>}
+ */
+const meanings = {
+  message_too_big: "You sent more than the server reads of somebody whom it does not know yet.",
+  internal_error: "Something in the server went wrong. It is not your doing, and the server’s log says more.",
+  restarting: "This server stops. Another one takes over, or it will be back. Your right to be connected has not changed.",
+  rate_limited: "Too many handshakes, renewals or open sockets are yours, or your address’s.",
+  store_unavailable: "The server cannot find out whether you may, so it lets nobody in for now.",
+  invalid_handshake: "What was sent is not a handshake that a WebSocket can begin with.",
+  method_not_allowed: "A WebSocket begins with GET, and another method was used.",
+  version_not_supported: "The server speaks version 13 of the WebSocket protocol only.",
+};
+
 /** What the client of this page finds out by itself, with code 1006 of a broken connection. @type {Record<string, Explanation>} */
 const ownReasons = {
   unreachable: {
@@ -204,6 +219,14 @@ const neverOpened = {
   actions: ["reconnect"],
 };
 
+/** The page has closed the socket itself, because the login is over. @type {Explanation} */
+export const loginOver = {
+  title: "The login is over",
+  meaning: "This page had the socket by that login, so it has closed it.",
+  advice: "Log in, then open it again.",
+  actions: ["login"],
+};
+
 /**
  * Explains a close event.
  * @param {number} code
@@ -214,7 +237,9 @@ const neverOpened = {
 export function explain(code, reason, opened) {
   if (Object.hasOwn(ownReasons, reason)) return ownReasons[reason];
   if (code === 1006 && !opened) return neverOpened;
-  const known = code >= 3000 && Object.hasOwn(reasons, reason) ? reasons[reason] : codes[code];
+  if (code >= 3000 && Object.hasOwn(reasons, reason)) return reasons[reason];
+  const known = codes[code];
+  if (known && Object.hasOwn(meanings, reason)) return { ...known, meaning: meanings[reason] };
   return known ?? {
     title: "The socket was closed",
     meaning: "This page knows no more about this code.",

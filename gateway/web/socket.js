@@ -1,6 +1,6 @@
 import { connect } from "/client/wsauth.js";
 import { loginFor } from "./attempts.js";
-import { explain } from "./closecodes.js";
+import { explain, loginOver } from "./closecodes.js";
 import { $, append, duration, element } from "./dom.js";
 
 /** What the states of the client are called, and how they look. */
@@ -19,6 +19,7 @@ export class SocketPanel {
   #socket = null;
   #clock = 0;
   #openedAt = 0;
+  #loginOver = false; // which the panel says, whatever the socket's end is
 
   /**
    * @param {import("./timeline.js").Timeline} timeline
@@ -41,7 +42,7 @@ export class SocketPanel {
 
   /** Whether a socket is open. */
   get open() {
-    return this.#socket?.state === "open";
+    return !this.#loginOver && this.#socket?.state === "open";
   }
 
   /**
@@ -52,6 +53,7 @@ export class SocketPanel {
    */
   connect(session, attempt, stay) {
     this.#socket?.close();
+    this.#loginOver = false;
     stay &&= attempt === "good";
     $("end").hidden = true;
     $("messages").replaceChildren();
@@ -81,7 +83,30 @@ export class SocketPanel {
     this.#socket?.close();
   }
 
+  /**
+   * Ends the socket, because its login is over. The server may have ended it already, or may not know yet: the panel says the same,
+   * and where the server gives its own reason it shows that.
+   */
+  loggedOut() {
+    if (!["connecting", "open", "waiting"].includes(this.#socket?.state)) return;
+    this.#loginOver = true;
+    this.#socket.close(1000, "logged_out");
+    if ($("end").hidden) this.#explain("", "", loginOver);
+    this.#offer(["login"]);
+    this.#show("loggedout");
+    this.page.changed();
+  }
+
   #became({ state, retryIn }) {
+    if (this.#loginOver) return;
+    this.#show(state);
+    if (state === "waiting") this.#countBack(retryIn);
+    if (state === "connecting") $("end-auto").textContent = "Trying now…";
+    if (state === "loggedout") this.#offer(["login"]);
+    this.page.changed();
+  }
+
+  #show(state) {
     const [look, words] = states[state];
     $("socket-state").dataset.state = look;
     $("socket-state").textContent = words;
@@ -91,13 +116,6 @@ export class SocketPanel {
     if (state !== "open") clearInterval(this.#clock);
     $("expiry").hidden = state !== "open";
     $("end-auto").hidden = !["waiting", "connecting"].includes(state);
-    if (state === "waiting") this.#countBack(retryIn);
-    if (state === "connecting") $("end-auto").textContent = "Trying now…";
-    if (state === "loggedout") {
-      this.timeline.add("The login is over", "bad", "the refresh was refused, so nothing more is tried");
-      this.#offer(["login"]);
-    }
-    this.page.changed();
   }
 
   // The server accepts a handshake that it will refuse, because a browser shows a close code and hides an HTTP status. So it
@@ -162,15 +180,9 @@ export class SocketPanel {
 
   #ended({ code, reason, wasOpen }) {
     const welcomed = this.#openedAt > 0;
-    const why = explain(code, reason, wasOpen);
-    $("end").classList.toggle("calm", why.calm === true);
-    $("end-code").textContent = String(code);
-    $("end-reason").textContent = reason;
-    $("end-title").textContent = why.title;
-    $("end-meaning").textContent = why.meaning;
-    $("end-advice").textContent = why.advice;
-    this.#offer(why.actions);
-    $("end").hidden = false;
+    const why = this.#loginOver && code < 3000 ? loginOver : explain(code, reason, wasOpen);
+    this.#explain(String(code), reason, why);
+    if (this.#loginOver) this.#offer(["login"]);
     const lived = duration((Date.now() - this.#openedAt) / 1000);
     this.timeline.add(
       welcomed ? `The socket ended after ${lived}` : "The socket was refused",
@@ -178,6 +190,17 @@ export class SocketPanel {
       [code, reason, why.title].filter(Boolean).join(" · "),
     );
     this.#openedAt = 0;
+  }
+
+  #explain(code, reason, why) {
+    $("end").classList.toggle("calm", why.calm === true);
+    $("end-code").textContent = code;
+    $("end-reason").textContent = reason;
+    $("end-title").textContent = why.title;
+    $("end-meaning").textContent = why.meaning;
+    $("end-advice").textContent = why.advice;
+    this.#offer(why.actions);
+    $("end").hidden = false;
   }
 
   #offer(actions) {

@@ -1,0 +1,88 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+)
+
+// mayAnswer lets answers work in each page that the tab opens from now on.
+func (b *tab) mayAnswer() {
+	b.t.Helper()
+	b.prepare(`{ const real = window.fetch; window.answers = {}; window.fetch = (url, init) => window.answers[url]?.() ?? real(url, init) }`)
+}
+
+// answers lets the page get from now on, instead of the server's answer to path,
+// what the expression gives.
+func (b *tab) answers(path, expression string) {
+	b.t.Helper()
+	dispatch(b, fmt.Sprintf("window.answers[%q] = () => %s", path, expression))
+}
+
+const (
+	refuses  = `Promise.resolve(Response.json({reason: "session_ended"}, {status: 401}))`
+	noAnswer = `new Promise(() => {})`
+)
+
+// wantLoginOver fails unless the page says that the login is over, of the socket
+// too, and lets the person do nothing with that.
+func wantLoginOver(b *tab) {
+	b.t.Helper()
+	until[bool](b, loggedOut)
+	until[bool](b, loginForm)
+	if n := run[int](b, happened("The login is over")); n != 1 {
+		b.t.Errorf("the login is over %d times", n)
+	}
+	if !run[bool](b, `document.querySelector("#message").disabled && document.querySelector("#expiry").hidden && document.querySelector("#end-auto").hidden`) {
+		b.t.Error("the page still shows a socket that may be used, or that comes back")
+	}
+	if offered := run[[]string](b, `[...document.querySelectorAll("#end .actions button:not([hidden])")].map((e) => e.textContent)`); len(offered) != 1 || offered[0] != "Log in" {
+		b.t.Errorf("the page offers %q, want only to log in", offered)
+	}
+}
+
+// A page whose login turns out to be over says so of its socket too, though the
+// server has not ended that, and takes it for none that comes back.
+func TestLoginIsOverBeforeTheSocket(t *testing.T) {
+	server := startServer(t)
+	for _, way := range ways {
+		t.Run(way+" open", func(t *testing.T) {
+			page := newTab(t)
+			page.mayAnswer()
+			logIn(page, server, way)
+			openSocket(page, "good")
+			until[bool](page, socketOpen)
+			page.answers("/auth/refresh", refuses)
+			page.click("#refresh-button")
+			wantLoginOver(page)
+			wantEnd(page, "1000", "logged_out", "The login is over")
+			wantLoginOver(page) // the socket's end changes none of it
+		})
+		t.Run(way+" connecting", func(t *testing.T) {
+			page := newTab(t)
+			page.mayAnswer()
+			logIn(page, server, way)
+			page.answers("/auth/ticket", noAnswer)
+			page.answers("/auth/refresh", refuses)
+			openSocket(page, "good")
+			until[bool](page, `document.querySelector("#socket-state").textContent === "Connecting"`)
+			page.click("#refresh-button")
+			wantLoginOver(page)
+			if got := page.text("#end-title"); got != "The login is over" {
+				t.Errorf("the page explains %q", got)
+			}
+		})
+	}
+	t.Run("waiting", func(t *testing.T) {
+		page := newTab(t)
+		page.mayAnswer()
+		logIn(page, server, "token")
+		openSocket(page, "good")
+		until[bool](page, socketOpen)
+		server.kill(t)
+		until[bool](page, comingBack)
+		page.answers("/auth/refresh", refuses)
+		page.click("#refresh-button")
+		wantLoginOver(page)
+		wantEnd(page, "1006", "", "The connection broke") // which is what became of the socket
+	})
+}
