@@ -1,10 +1,9 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/chromedp/chromedp"
 )
 
 const sessionCount = `document.querySelectorAll("#sessions li").length`
@@ -87,31 +86,109 @@ func TestSessionsOfOneBrowser(t *testing.T) {
 	}
 }
 
-// On a telephone the page needs no scrolling to the side, whatever it shows.
-func TestPageFitsATelephone(t *testing.T) {
-	const width = 390
+// Two logins in one browser, one of each kind, are two: nothing that happens to
+// the one disturbs the other.
+func TestSessionsOfTwoKinds(t *testing.T) {
+	for i, way := range ways {
+		t.Run(way+" logs out first", func(t *testing.T) {
+			server := startServer(t)
+			token := newTab(t)
+			logIn(token, server, "token")
+			cookie := token.newWindow()
+			logIn(cookie, server, "cookie")
+			pages := []*tab{token, cookie}
+			for _, b := range pages {
+				openSocket(b, "good")
+				until[bool](b, socketOpen)
+			}
+			for _, b := range pages {
+				b.click("#close-button")
+				wantEnd(b, "1000", "done", "Closed as agreed")
+				b.click("#refresh-button")
+				until[bool](b, happened("Refreshed")+" === 1")
+				openSocket(b, "good")
+				until[bool](b, socketOpen)
+			}
+
+			first, second := pages[i], pages[1-i]
+			for round := range 2 {
+				first.click("#logout-button")
+				wantEnd(first, "3000", "session_ended", "The session has ended")
+				until[bool](first, loginForm)
+				second.set("#message", fmt.Sprint("round ", round))
+				second.click("#send-button")
+				echo := fmt.Sprintf(`[...document.querySelectorAll("#messages li:not(.system, .sent)")].some((e) => e.textContent === "round %d")`, round)
+				until[bool](second, echo)
+				second.click("#refresh-button")
+				until[bool](second, fmt.Sprintf("%s === %d", happened("Refreshed"), round+2))
+
+				first.click("#login-button")
+				first.text("#session-user")
+				openSocket(first, "good")
+				until[bool](first, socketOpen)
+			}
+			second.click("#logout-button")
+			wantEnd(second, "3000", "session_ended", "The session has ended")
+			first.click("#refresh-button")
+			until[bool](first, happened("Refreshed")+" === 2")
+			for b, want := range map[*tab]int{first: 4, second: 2} {
+				if n := run[int](b, happened("The socket is open")); n != want {
+					t.Errorf("a window opened %d sockets, want %d: %s", n, want, b.text("#timeline"))
+				}
+			}
+			if !run[bool](first, socketOpen) {
+				t.Error("the other logout closed the socket too")
+			}
+		})
+	}
+}
+
+// What happens elsewhere is seen within five seconds while the page is seen, and
+// the page asks for nothing while it is not.
+func TestSessionsAreLookedAt(t *testing.T) {
 	server := startServer(t)
 	page := newTab(t)
-	page.do(chromedp.EmulateViewport(width, 844))
-	fits := func(what string) {
-		t.Helper()
-		if got := run[int](page, "document.documentElement.scrollWidth"); got > width {
-			t.Errorf("%s is %d pixels wide, want at most %d", what, got, width)
+	page.prepare(`{
+		const [set, clear] = [window.setTimeout, window.clearTimeout];
+		window.slow = new Map(); // the timers of five seconds, which fire when the test says so
+		window.timers = 0;
+		window.setTimeout = (work, wait, ...args) => {
+			timers++;
+			if (wait !== 5000) return set(work, wait, ...args);
+			slow.set(-timers, work);
+			return -timers;
+		};
+		window.clearTimeout = (id) => (slow.delete(id) || clear(id));
+	}`)
+	logIn(page, server, "token")
+	until[bool](page, sessionCount+" === 1")
+	const (
+		planned = `window.slow.size === 1`
+		pass    = `{ const [[id, work]] = slow; slow.delete(id); work() }`
+		turn    = `Object.defineProperty(document, "visibilityState", {configurable: true, value: "%s"}); ` + looksAgain
+	)
+	looked := func() int { return page.count("/auth/sessions") }
+	until[bool](page, planned)
+	for range 2 {
+		before := looked()
+		dispatch(page, pass)
+		until[bool](page, planned)
+		if n := looked() - before; n != 1 {
+			t.Errorf("five seconds later the page looked %d times, want 1", n)
 		}
 	}
-	page.open(server.url)
-	until[bool](page, `document.querySelector("#attempt").options.length > 0`)
-	fits("the page before the login")
-	logIn(page, server, "token")
-	openSocket(page, "good")
-	until[bool](page, socketOpen)
-	until[bool](page, sessionCount+" === 1")
-	fits("the page with an open socket")
-	page.click("#stepup-button")
-	page.text("#stepup-title")
-	fits("the dialog")
-	page.click("#stepup-cancel")
-	page.click("#everywhere-button")
-	wantEnd(page, "3000", "session_ended", "The session has ended")
-	fits("the page after the end")
+
+	before := looked()
+	dispatch(page, fmt.Sprintf(turn, "hidden"))
+	if run[bool](page, planned) {
+		t.Error("a page that nobody sees plans to look")
+	}
+	if n := run[int](page, `{ const before = timers; window.dispatchEvent(new Event("focus")); timers - before }`); n != 0 {
+		t.Error("a page that nobody sees plans to look when something happens")
+	}
+	dispatch(page, fmt.Sprintf(turn, "visible"))
+	until[bool](page, planned)
+	if n := looked() - before; n != 1 { // one of the time before would be seen by now
+		t.Errorf("seen again, the page has looked %d times, want 1", n)
+	}
 }

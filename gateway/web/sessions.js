@@ -1,8 +1,8 @@
 import { describeAgent } from "./agents.js";
 import { element } from "./dom.js";
 
-const calm = 1000;     // ms between two looks at least
-const slowly = 20_000; // ms between two looks while nothing happens here: something may happen elsewhere
+const calm = 1000; // ms between two looks at least
+const slowly = 5_000; // ms between two looks while nothing happens here: something may happen elsewhere
 
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
 const day = (seconds) => new Date(seconds * 1000).toLocaleDateString([], { day: "numeric", month: "short" });
@@ -17,6 +17,8 @@ function moment(seconds) {
 export class SessionList {
   #timer = 0;
   #looked = 0;
+  #turn = 0; // counts the looks
+  #newest = 0; // the look whose answer was the last to count: what an earlier one brings is old
   #shown = "";
 
   /**
@@ -29,7 +31,10 @@ export class SessionList {
     this.fetch = fetch;
     this.end = end;
     addEventListener("focus", () => this.soon());
-    document.addEventListener("visibilitychange", () => this.soon());
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "visible") this.#look();
+      else clearTimeout(this.#timer);
+    });
   }
 
   /** Looks again, because something has happened: now, or a little later where that was just done. */
@@ -40,24 +45,30 @@ export class SessionList {
   /** Shows nothing. */
   clear() {
     clearTimeout(this.#timer);
+    this.#newest = this.#turn;
     this.#shown = "";
     this.list.replaceChildren();
   }
 
   #plan(wait) {
     clearTimeout(this.#timer);
+    if (document.visibilityState !== "visible") return; // it looks when it is seen
     this.#timer = setTimeout(() => this.#look(), wait);
   }
 
   async #look() {
-    if (document.visibilityState !== "visible") return; // it looks when it is seen
+    const turn = ++this.#turn;
+    clearTimeout(this.#timer);
     this.#looked = Date.now();
+    let sessions = null;
     try {
-      const sessions = await this.fetch();
-      if (sessions) this.#show(sessions);
+      sessions = await this.fetch();
     } catch {
       // It will look again; whatever the person does meanwhile says what is wrong.
     }
+    if (turn <= this.#newest) return;
+    this.#newest = turn;
+    if (sessions) this.#show(sessions);
     this.#plan(slowly);
   }
 
