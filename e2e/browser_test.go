@@ -131,12 +131,13 @@ func (b *tab) prepare(script string) {
 	})
 }
 
-// prefer sets what the person prefers of a media feature.
-func (b *tab) prefer(feature, value string) {
+// prefer sets the colours that the person prefers, light or dark, and that nothing
+// moves: a colour is what it is to be at once.
+func (b *tab) prefer(scheme string) {
 	b.t.Helper()
 	b.do(func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: feature, Value: value}},
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
 		})
 		return chromedp.Void{}, err
 	})

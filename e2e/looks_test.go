@@ -34,3 +34,87 @@ func TestPageFitsATelephone(t *testing.T) {
 	wantEnd(page, "3000", "session_ended", "The session has ended")
 	fits("the page after the end")
 }
+
+// faint lists the texts that can be seen and whose contrast to their ground is
+// below 4.5 to 1 (WCAG 2, success criterion 1.4.3, without its mercy for large
+// letters and for buttons that are off).
+const faint = `(() => {
+	const numbers = (color) => {
+		if (!/^rgba?\(/.test(color)) throw new Error("a colour that this cannot read: " + color);
+		const [r, g, b, a = 1] = color.match(/[\d.]+/g).map(Number);
+		return {rgb: [r, g, b], a};
+	};
+	const over = (top, rgb, a = top.a) => top.rgb.map((c, i) => a * c + (1 - a) * rgb[i]);
+	const above = (e) => (e ? [e, ...above(e.parentElement)] : []);
+	const ground = (e) => above(e).reverse().reduce((rgb, e) => over(numbers(getComputedStyle(e).backgroundColor), rgb), [255, 255, 255]);
+	const opacity = (e) => above(e).reduce((all, e) => all * getComputedStyle(e).opacity, 1);
+	const light = (rgb) => rgb.map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+		.reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+	const contrast = (e, style) => {
+		const below = ground(e);
+		const text = numbers(style.color);
+		const [dark, bright] = [light(below), light(over(text, below, text.a * opacity(e) * style.opacity / getComputedStyle(e).opacity))].sort((a, b) => a - b);
+		return (bright + 0.05) / (dark + 0.05);
+	};
+	const seen = [...document.body.querySelectorAll("*")].filter((e) => e.checkVisibility() && !e.matches(".sr, .skip, noscript, option"));
+	const texts = seen.flatMap((e) => [
+		[e, getComputedStyle(e), e.matches("input, select, textarea") ? e.value : [...e.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data).join("").trim()],
+		[e, getComputedStyle(e, "::placeholder"), e.placeholder && !e.value ? e.placeholder : ""],
+		[e, getComputedStyle(e, "::before"), e.matches(".messages:empty") ? "Messages appear here." : ""],
+	]).filter(([, , text]) => text);
+	if (texts.length < 10) throw new Error("only " + texts.length + " texts");
+	return texts.map(([e, style, text]) => [contrast(e, style), text]).filter(([c]) => c < 4.5).map(([c, text]) => c.toFixed(2) + ": " + text);
+})()`
+
+// Whatever the page shows can be read, in light and in dark.
+func TestPageIsReadable(t *testing.T) {
+	server := startServer(t)
+	for _, scheme := range []string{"light", "dark"} {
+		t.Run(scheme, func(t *testing.T) {
+			page := newTab(t)
+			page.prefer(scheme)
+			readable := func(what string) {
+				t.Helper()
+				for _, text := range run[[]string](page, faint) {
+					t.Errorf("%s: %s", what, text)
+				}
+			}
+			page.open(server.url)
+			page.set("#password", "wrong")
+			page.click("#login-button")
+			page.text("#login-error")
+			readable("a login that was refused")
+
+			logIn(page, server, "cookie")
+			page.click("#session-button")
+			page.text("#session-note")
+			openSocket(page, "good")
+			until[bool](page, socketOpen)
+			page.set("#message", "Hello")
+			page.click("#send-button")
+			until[string](page, `document.querySelector("#messages li:not(.system, .sent)")?.textContent`)
+			until[bool](page, `document.querySelectorAll("#sessions .sockets.open").length === 1`)
+			readable("an open socket")
+			page.click("#stepup-button")
+			page.text("#stepup-title")
+			readable("the dialog")
+			page.click("#stepup-cancel")
+			page.click("#close-button")
+			wantEnd(page, "1000", "done", "Closed as agreed")
+			readable("a calm end")
+			openSocket(page, "tampered")
+			wantEnd(page, "3003", "csrf_mismatch", "CSRF")
+			readable("a refused socket")
+			page.click("#everywhere-button")
+			until[bool](page, loginForm)
+			readable("a login that is over")
+
+			page.open(server.url + "/docs")
+			page.click("#login summary")
+			page.click("#login form button")
+			page.text("#login .result-head b")
+			page.click("#socket summary")
+			readable("the API page")
+		})
+	}
+}
