@@ -1,6 +1,10 @@
 package token
 
 import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -12,7 +16,9 @@ const maxKeyBytes = 64 << 10
 
 // ParsePEM reads the one key in data: PKCS#8 ("PRIVATE KEY"), PKCS#1 ("RSA
 // PRIVATE KEY", "RSA PUBLIC KEY"), SEC 1 ("EC PRIVATE KEY") or PKIX ("PUBLIC
-// KEY"). Encrypted keys, several keys and more than 64 KiB are refused.
+// KEY"). Without an alg an EC key takes the algorithm of its curve, an Ed25519
+// key EdDSA, an RSA key RS256. Encrypted keys, several keys and more than 64 KiB
+// are refused.
 func ParsePEM(alg Algorithm, data []byte, opts KeyOptions) (*Key, error) {
 	if len(data) > maxKeyBytes {
 		return nil, errors.New("token: PEM: longer than 64 KiB")
@@ -31,7 +37,50 @@ func ParsePEM(alg Algorithm, data []byte, opts KeyOptions) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
+	if alg == "" {
+		alg = defaultAlgorithm(material)
+	}
 	return NewKey(alg, material, opts)
+}
+
+// defaultAlgorithm is what ParseJWK takes for a key of that type, or "".
+func defaultAlgorithm(material any) Algorithm {
+	curve := func(c elliptic.Curve) Algorithm {
+		s, _ := suiteOnCurve(c.Params().Name)
+		return s.name
+	}
+	switch m := material.(type) {
+	case *rsa.PrivateKey, *rsa.PublicKey:
+		return RS256
+	case *ecdsa.PrivateKey:
+		return curve(m.Curve)
+	case *ecdsa.PublicKey:
+		return curve(m.Curve)
+	case ed25519.PrivateKey, ed25519.PublicKey:
+		return EdDSA
+	}
+	return ""
+}
+
+// PublicPEM returns the half of the key that may be published, as PKIX in PEM.
+// An HMAC key has none: that is an error.
+func (k *Key) PublicPEM() ([]byte, error) {
+	var material any
+	switch m := k.public().(type) {
+	case *rsaPublic:
+		material = m.key
+	case *ecdsaPublic:
+		material = m.key
+	case *ed25519Public:
+		material = m.key
+	default:
+		return nil, fmt.Errorf("token: an %s key has no public half", k.alg)
+	}
+	der, err := x509.MarshalPKIXPublicKey(material)
+	if err != nil {
+		return nil, fmt.Errorf("token: PEM: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
 }
 
 func parseDER(block *pem.Block) (material any, err error) {

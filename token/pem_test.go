@@ -2,6 +2,9 @@ package token
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"strings"
@@ -61,7 +64,8 @@ func TestParsePEMRefuses(t *testing.T) {
 		"too long":    {RS256, bytes.Repeat([]byte{'\n'}, maxKeyBytes+1), "longer"},
 		"HMAC":        {HS256, private, "RSA key"},
 		"family":      {ES256, private, "RSA key"},
-		"no alg":      {"", private, "unknown algorithm"},
+		"no such alg": {"XS256", private, "unknown algorithm"},
+		"P-224":       {"", pemOf("PUBLIC KEY", must(x509.MarshalPKIXPublicKey(must(ecdsa.GenerateKey(elliptic.P224(), rand.Reader)).Public()))), "unknown algorithm"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ParsePEM(tt.alg, tt.data, KeyOptions{})
@@ -69,6 +73,30 @@ func TestParsePEMRefuses(t *testing.T) {
 				t.Errorf("error %v, want one with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// The public half in PEM is the same key, and its type says the algorithm.
+func TestPublicPEM(t *testing.T) {
+	for _, alg := range []Algorithm{RS256, ES256, ES384, ES512, EdDSA} {
+		data, err := testKey(alg).PublicPEM()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ParsePEM("", data, KeyOptions{})
+		if err != nil || !bytes.Equal(got.JWK(), must(testKey(alg).Public()).JWK()) {
+			t.Errorf("%s: got %v, %v", alg, got, err)
+		}
+		if got.CanSign() || got.Algorithm() != alg {
+			t.Errorf("%s: got %v", alg, got)
+		}
+	}
+	if data, err := testKey(HS256).PublicPEM(); err == nil {
+		t.Errorf("an HMAC secret was published: %s", data)
+	}
+	private := must(ParsePEM("", pemOf("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(testKey(ES384).material.(*ecdsaPrivate).private))), KeyOptions{}))
+	if private.Algorithm() != ES384 || !private.CanSign() {
+		t.Errorf("got %v", private)
 	}
 }
 
