@@ -37,5 +37,14 @@ func checkFile(path string, info fs.FileInfo) error {
 // checkFolder trusts the access list of the folder.
 func checkFolder(string) error { return nil }
 
+// noWait is for systems with pipes that have names.
+const noWait = 0
+
+func checkMounted(path string, info fs.FileInfo) error { return checkFile(path, info) }
+
+func checkLink(string, fs.FileInfo) error { return nil }
+
+func checkOwnedFolder(string, fs.FileInfo) error { return nil }
+
 // quote makes path one word of a shell command.
 func quote(path string) string { return strconv.Quote(path) }

@@ -48,11 +48,54 @@ func checkFolder(dir string) error {
 	if err != nil {
 		return fmt.Errorf("keyfile: %w", err)
 	}
+	return checkFolderMode(dir, info)
+}
+
+func checkFolderMode(dir string, info fs.FileInfo) error {
 	if info.Mode().Perm()&0o022 != 0 {
 		return fmt.Errorf("keyfile: others may write to the folder %s (mode %04o); choose a folder of your own, or mend it: chmod go-w %s",
 			dir, info.Mode().Perm(), quote(dir))
 	}
 	return nil
+}
+
+// noWait makes an open not wait for the writer of a pipe.
+const noWait = syscall.O_NONBLOCK
+
+// checkMounted is checkFile, but root may let a group read its file: that is how the administrator of a service hands it a key.
+func checkMounted(path string, info fs.FileInfo) error {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if ok && stat.Uid == 0 && os.Geteuid() != 0 && info.Mode().IsRegular() && info.Mode().Perm()&0o037 == 0 {
+		return nil
+	}
+	return checkFile(path, info)
+}
+
+// checkLink refuses the symbolic link of another user.
+func checkLink(path string, info fs.FileInfo) error {
+	if info.Mode()&fs.ModeSymlink != 0 && !trusted(info) {
+		return fmt.Errorf("keyfile: %s is a symbolic link of another user; remove it, and put the key file itself there", path)
+	}
+	return nil
+}
+
+// checkOwnedFolder refuses a folder in which others could put a file in the place of a key. Where only the owners of files may remove
+// them (the sticky bit), others can add files of their own, which are refused.
+func checkOwnedFolder(dir string, info fs.FileInfo) error {
+	switch {
+	case !trusted(info):
+		return fmt.Errorf("keyfile: the folder %s belongs to another user; choose a folder of your own, or mend it: chown %d %s",
+			dir, os.Geteuid(), quote(dir))
+	case info.Mode()&fs.ModeSticky != 0:
+		return nil
+	}
+	return checkFolderMode(dir, info)
+}
+
+// trusted reports whether this user or root owns what info is of.
+func trusted(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && (stat.Uid == 0 || int(stat.Uid) == os.Geteuid())
 }
 
 // quote makes path one word of a shell command.

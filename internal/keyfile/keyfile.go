@@ -65,6 +65,11 @@ func load(path string) ([]byte, error) {
 	if err := checkFile(path, info); err != nil {
 		return nil, err
 	}
+	return readAll(f, path)
+}
+
+// readAll reads f, which is open at path.
+func readAll(f io.Reader, path string) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(f, MaxBytes+1))
 	switch {
 	case err != nil:
@@ -79,17 +84,20 @@ func load(path string) ([]byte, error) {
 
 // create stores data at path, all or nothing, and fails with [fs.ErrExist] when the path is taken. The file is complete and on
 // disk before it gets its name; a link, unlike a rename, never replaces what another process put there meanwhile.
-func create(path string, data []byte) error {
+func create(path string, data []byte) error { return write(path, data, os.Link) }
+
+// write stores data in a file beside path, on disk, and gives it the name by put.
+func write(path string, data []byte, put func(tmp, path string) error) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600, O_EXCL
 	if err != nil {
 		return fmt.Errorf("keyfile: %w", err)
 	}
-	defer os.Remove(tmp.Name())
+	defer os.Remove(tmp.Name()) // fails where it was renamed
 	_, err = tmp.Write(data)
 	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return fmt.Errorf("keyfile: %w", err)
 	}
-	if err := os.Link(tmp.Name(), path); err != nil {
+	if err := put(tmp.Name(), path); err != nil {
 		return fmt.Errorf("keyfile: %w", err)
 	}
 	return nil

@@ -1,0 +1,105 @@
+package keyfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// maxNames bounds what one folder may hold.
+const maxNames = 4096
+
+// A Folder holds secrets, each in a file of its own. Whoever fills it may be this user, or root, as where an orchestrator mounts it.
+type Folder struct {
+	root *os.Root
+	path string
+}
+
+// OpenFolder opens the folder at path, which a symbolic link may lead to. It refuses one that belongs to neither this user nor root,
+// and one that others may write to, unless only root may remove files there (mode 1777, as such mounts have).
+func OpenFolder(path string) (*Folder, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("keyfile: %w", err)
+	}
+	info, err := root.Stat(".")
+	if err == nil {
+		err = checkOwnedFolder(path, info)
+	}
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return &Folder{root, path}, nil
+}
+
+// Close ends the use of the folder.
+func (f *Folder) Close() error { return f.root.Close() }
+
+// Names are the names of all that is in the folder, sorted. More than 4096 are an error.
+func (f *Folder) Names() ([]string, error) {
+	dir, err := f.root.Open(".")
+	if err != nil {
+		return nil, fmt.Errorf("keyfile: %w", err)
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(maxNames + 1)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("keyfile: %w", err)
+	case len(names) > maxNames:
+		return nil, fmt.Errorf("keyfile: %s holds more than %d files, so it is not a folder of keys", f.path, maxNames)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Read returns the content of the file called name.
+//
+// It refuses what [LoadOrCreate] refuses, but for two things that a mounted secret has: a symbolic link may lead to a file in the same
+// folder or below it, and a file of root may be read by a group.
+func (f *Folder) Read(name string) ([]byte, error) {
+	path := filepath.Join(f.path, name)
+	link, err := f.root.Lstat(name)
+	if err != nil {
+		return nil, fmt.Errorf("keyfile: %w", err)
+	}
+	if err := checkLink(path, link); err != nil {
+		return nil, err
+	}
+	file, err := f.root.OpenFile(name, os.O_RDONLY|noWait, 0)
+	if err != nil {
+		return nil, f.cannotOpen(path, link, err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("keyfile: %w", err)
+	}
+	if err := checkMounted(path, info); err != nil {
+		return nil, err
+	}
+	return readAll(file, path)
+}
+
+func (f *Folder) cannotOpen(path string, link fs.FileInfo, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("keyfile: %w; start as the user who owns it, or mend it: chmod 600 %s", err, quote(path))
+	case link.Mode()&fs.ModeSymlink != 0:
+		return fmt.Errorf("keyfile: %w; a symbolic link may lead only to a file in the folder %s, by a relative path: put the key file itself there",
+			err, f.path)
+	}
+	return fmt.Errorf("keyfile: %w", err)
+}
+
+// Create stores data in a new file of mode 0600, all or nothing. It fails with [fs.ErrExist] when there is a file at path.
+func Create(path string, data []byte) error { return create(path, data) }
+
+// Replace puts data in the place of the file at path, all or nothing, with mode 0600: it is on disk before it gets the name.
+func Replace(path string, data []byte) error {
+	return write(path, data, os.Rename)
+}
