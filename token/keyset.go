@@ -71,7 +71,14 @@ func NewKeySet(keys ...*Key) (*KeySet, error) {
 // result. Keys that share an ID are all skipped, for nobody can say which one
 // is meant. The third result is for data that is no JWK Set, has no usable key,
 // or mixes HMAC secrets with keys for the public.
-func ParseKeySet(data []byte) (*KeySet, []error, error) {
+func ParseKeySet(data []byte) (*KeySet, []error, error) { return parseKeySet(data, false) }
+
+// ParsePublicKeySet is ParseKeySet for a set that was published: a key that can
+// sign, which is a secret that all the world has read, is one that cannot be
+// used, and so are keys without an ID beyond the seventh.
+func ParsePublicKeySet(data []byte) (*KeySet, []error, error) { return parseKeySet(data, true) }
+
+func parseKeySet(data []byte, published bool) (*KeySet, []error, error) {
 	if len(data) > maxKeySetBytes {
 		return nil, nil, errors.New("token: key set: longer than 1 MiB")
 	}
@@ -92,6 +99,9 @@ func ParseKeySet(data []byte) (*KeySet, []error, error) {
 	)
 	for i, raw := range set.Keys {
 		key, err := ParseJWK(raw, KeyOptions{})
+		if err == nil && published {
+			err = publishedFault(key, sharer[""])
+		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("key %d: %w", i, err))
 			continue
@@ -113,6 +123,16 @@ func ParseKeySet(data []byte) (*KeySet, []error, error) {
 		return nil, faults, errors.New("token: key set: HMAC secrets among keys for the public")
 	}
 	return s, faults, nil
+}
+
+func publishedFault(key *Key, nameless int) error {
+	switch {
+	case key.CanSign():
+		return errors.New("token: key set: a secret is published; whoever made it should take it back")
+	case key.id == "" && nameless == maxTries-1:
+		return fmt.Errorf("token: key set: more than %d keys without an ID", maxTries-1)
+	}
+	return nil
 }
 
 // Keys returns the keys, in the order in which they were given.
