@@ -57,6 +57,12 @@ func (f *Folder) Names() ([]string, error) {
 	return names, nil
 }
 
+// Has reports whether there is something called name, be it a link that leads nowhere.
+func (f *Folder) Has(name string) bool {
+	_, err := f.root.Lstat(name)
+	return err == nil
+}
+
 // Read returns the content of the file called name.
 //
 // It refuses what [LoadOrCreate] refuses, but for two things that a mounted secret has: a symbolic link may lead to a file in the same

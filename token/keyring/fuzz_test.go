@@ -1,0 +1,81 @@
+package keyring
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth/token"
+)
+
+// What is parsed comes out of what is written as the same key with the same dates, and with another expiry where it gets one. No error
+// tells a part of the key that the file holds.
+func FuzzParse(f *testing.F) {
+	jwk := jwkOf(token.ES256, time.Unix(1, 0), time.Unix(2, 0))
+	seeds := []struct{ name, before, key, after string }{
+		{"a.jwk", "", jwk, ""},
+		{"a.jwk", `{"exp":1890000000,"nbf":1.5,`, jwk[1:], ""},
+		{"a.jwk", "", jwkOf(token.HS256, time.Time{}, time.Time{}), "x"},
+		{"a.jwk", `{"alg":"`, jwk, `"}`},
+		{"a.pem", "kid: b\nalg: EdDSA\nnbf: 2026-01-31T00:00:00Z\nexp: 2027-01-31T00:00:00+01:00\n", pkcs8(ed()), ""},
+		{"a.pem", "alg: RS256\n", pkcs8(p256()), ""},
+		{"a.pem", "exp: ", pkcs8(ed()), "more\n"},
+		{"b.pem", "", pemOf("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(p256()))), pkcs8(ed())},
+		{"c.hs256", "", strong, ""},
+		{"c.hs512", "", "a secret as a line of text", "\n"},
+	}
+	if len(seeds) == 0 {
+		f.Fatal("no seeds")
+	}
+	for _, s := range seeds {
+		f.Add(s.name, s.before, s.key, s.after)
+	}
+	f.Fuzz(func(t *testing.T, name, before, key, after string) {
+		if !isKey(name) {
+			return
+		}
+		data := []byte(before + key + after)
+		e, err := parse(name, data)
+		if err != nil {
+			refuseTelling(t, err, key)
+			return
+		}
+		same(t, e, must(parse("z.jwk", format(e))))
+		e.Expires = e.NotBefore.Add(time.Hour)
+		if e.NotBefore.IsZero() {
+			e.Expires = time.Unix(1890000000, 0)
+		}
+		if e.Expires.Unix() > maxDate {
+			return
+		}
+		file, data, err := withExpiry(e, data, e.Expires)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, e, must(parse(file, data)))
+	})
+}
+
+func same(t *testing.T, want, got Entry) {
+	t.Helper()
+	if !bytes.Equal(got.Key.JWK(), want.Key.JWK()) || !got.NotBefore.Equal(want.NotBefore) || !got.Expires.Equal(want.Expires) {
+		t.Errorf("wrote %+v, read %+v", want, got)
+	}
+}
+
+// refuseTelling looks for any 24 bytes of key in err. What names itself is told: an algorithm, a kind of key, a kind of block.
+func refuseTelling(t *testing.T, err error, key string) {
+	t.Helper()
+	const long = 24
+	if block, _ := pem.Decode([]byte(key)); block != nil {
+		key = string(block.Bytes) + strings.Join(strings.Split(key, "\n")[1:], "")
+	}
+	for i := 0; i+long <= len(key); i++ {
+		if part := key[i : i+long]; strings.Contains(err.Error(), part) {
+			t.Fatalf("%q tells %q", err, part)
+		}
+	}
+}

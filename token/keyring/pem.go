@@ -1,0 +1,100 @@
+package keyring
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"time"
+
+	"wsauth/token"
+)
+
+// begin is where a key in PEM begins, and what explains it ends (RFC 7468 section 5.2).
+var begin = []byte("-----BEGIN ")
+
+// parsePEM reads a key, and before it the lines kid, alg, nbf and exp. Every other line is a comment.
+func parsePEM(id string, data []byte) (Entry, error) {
+	said, err := explanation(data)
+	if err != nil {
+		return Entry{}, err
+	}
+	if kid, ok := said["kid"]; ok {
+		id = kid
+	}
+	alg := token.Algorithm(said["alg"])
+	if len(alg) > len(token.HS256) {
+		return Entry{}, errors.New("the line alg names no algorithm, such as ES256")
+	}
+	e := Entry{}
+	if e.NotBefore, err = date("nbf", said); err != nil {
+		return Entry{}, err
+	}
+	if e.Expires, err = date("exp", said); err != nil {
+		return Entry{}, err
+	}
+	e.Key, err = token.ParsePEM(alg, data, token.KeyOptions{ID: id})
+	return e, err
+}
+
+// explanation reads the lines that mean something, by their names.
+func explanation(data []byte) (map[string]string, error) {
+	said := map[string]string{}
+	for line := range bytes.Lines(data) {
+		if bytes.HasPrefix(line, begin) {
+			break
+		}
+		name, value := readLine(line)
+		if name == "" {
+			continue
+		}
+		if _, twice := said[name]; twice {
+			return nil, errors.New("there are two lines " + name)
+		}
+		if value == "" {
+			return nil, errors.New("the line " + name + " is empty")
+		}
+		said[name] = value
+	}
+	return said, nil
+}
+
+// readLine is the name, without regard to case, and the value of a line that means something.
+func readLine(line []byte) (name, value string) {
+	before, after, _ := strings.Cut(string(line), ":")
+	switch name = strings.ToLower(strings.TrimSpace(before)); name {
+	case "kid", "alg", "nbf", "exp":
+		return name, strings.TrimSpace(after)
+	}
+	return "", ""
+}
+
+// date reads a date, which may be missing.
+func date(name string, said map[string]string) (time.Time, error) {
+	text, ok := said[name]
+	if !ok {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil || t.Nanosecond() != 0 || t.Unix() < 0 || t.Unix() > maxDate {
+		return time.Time{}, errors.New("the line " + name + " is not a date such as 2030-01-31T00:00:00Z")
+	}
+	return time.Unix(t.Unix(), 0), nil
+}
+
+// expirePEM leaves every other line as it is.
+func expirePEM(data []byte, expires time.Time) []byte {
+	var said []byte
+	rest := data
+	for len(rest) > 0 && !bytes.HasPrefix(rest, begin) {
+		end := bytes.IndexByte(rest, '\n') + 1
+		if end == 0 {
+			end = len(rest)
+		}
+		if name, _ := readLine(rest[:end]); name != "exp" {
+			said = append(said, rest[:end]...)
+		}
+		rest = rest[end:]
+	}
+	said = append(said, "exp: "+expires.UTC().Format(time.RFC3339)+"\n"...)
+	return append(said, rest...)
+}
