@@ -56,8 +56,7 @@ func (c *cache) verify(ctx context.Context, raw string) (claims *Claims, err err
 	if !found {
 		return nil, nil, false
 	}
-	keys, err := v.by.keys.KeySet(ctx, v.kid)
-	if err != nil || keys != v.keys {
+	if keys, err := v.by.keys.KeySet(ctx, v.kid); err != nil || keys != v.keys {
 		c.forget(raw)
 		return nil, nil, false
 	}
