@@ -1,0 +1,42 @@
+package idp_test
+
+import (
+	"context"
+	"log"
+	"net/http"
+
+	"wsauth"
+	"wsauth/idp"
+	"wsauth/store"
+)
+
+// A server that trusts a Keycloak realm: its sockets live as long as its access
+// tokens, and end when a session ends there.
+func Example() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+
+	provider, err := idp.New(idp.Config{
+		Preset: idp.Keycloak, Issuer: "https://sso.example/realms/shop", Audience: []string{"chat"},
+	})
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	go func() { _ = provider.Run(ctx) }() // keeps its keys up to date
+	guard, err := wsauth.New(wsauth.Config{Verifier: provider.Verifier(), Revocations: store.NewMemory(0)})
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	ended, err := idp.NewHandler(guard, nil, provider)
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /backchannel-logout", ended.Logout) // to be registered at the provider
+	mux.Handle("/ws", guard.Require(wsauth.Access)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		// any WebSocket library
+	})))
+}

@@ -1,0 +1,52 @@
+package idp
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+
+	"wsauth/token"
+)
+
+// FuzzStatement: whatever a provider signs, what it ends can be revoked, and is
+// named in the provider's own namespace; and what is refused is refused for a
+// reason that is the statement's, not ours.
+func FuzzStatement(f *testing.F) {
+	p, s := keycloak(f)
+	user := claims{"format": "iss_sub", "iss": realm, "sub": "ada"}
+	session := claims{"format": "opaque", "id": "s1"}
+	seeds := []claims{
+		logoutToken(), with(logoutToken(), claims{"sid": nil}), with(logoutToken(), claims{"events": claims{logoutEvent: nil}}),
+		eventToken(user, claims{caep + "session-revoked": claims{"event_timestamp": 1}}),
+		eventToken(claims{"format": "complex", "user": user, "session": session}, claims{caep + "credential-change": claims{}}),
+		eventToken(nil, claims{caep + "session-revoked": claims{"subject": session}}),
+		eventToken(claims{"format": "opaque", "id": strings.Repeat("a", 300)}, claims{caep + "session-revoked": claims{"event_timestamp": 1e18}}),
+		eventToken(claims{"format": "complex", "user": claims{"format": "complex", "user": user}}, claims{caep + "session-revoked": claims{}}),
+	}
+	if len(seeds) == 0 {
+		f.Fatal("no seeds")
+	}
+	for _, seed := range seeds {
+		f.Add(string(must(json.Marshal(seed))))
+	}
+	f.Fuzz(func(t *testing.T, payload string) {
+		for typ, verify := range map[string]func(context.Context, string) (Ending, error){"logout+jwt": p.Logout, "secevent+jwt": p.Event} {
+			e, err := verify(context.Background(), s.signText(`{"alg":"RS256","kid":"k","typ":"`+typ+`"}`, payload))
+			if err != nil {
+				_, refused := errors.AsType[*token.Error](err)
+				if !refused && !errors.Is(err, ErrNotLogout) && !errors.Is(err, ErrSubject) || len(e.Revocations) > 0 {
+					t.Errorf("%s: %v, %v", payload, e, err)
+				}
+				continue
+			}
+			for _, r := range e.Revocations {
+				if _, err := r.Canonical(); err != nil || !strings.HasPrefix(r.ID, "kc|") || len(r.ID) == len("kc|") {
+					t.Errorf("%s: ends %v %q: %v", payload, r.Scope, r.ID, err)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,212 @@
+package idp
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"wsauth/store"
+	"wsauth/token"
+)
+
+const (
+	maxBody       = 64 << 10 // bytes: a statement, and the form around it
+	revokeTimeout = 5 * time.Second
+)
+
+// A Guard ends sessions, and knows which have ended. *wsauth.Guard is one.
+type Guard interface {
+	Revoke(ctx context.Context, revocations ...store.Revocation) (sockets int, err error)
+	Revoked(ctx context.Context, claims *token.Claims) (bool, error)
+}
+
+// Handler takes what providers send when a session ends at them, and ends it
+// here, with its sockets. It needs no other protection than TLS: what is sent
+// is signed, and each statement is obeyed once.
+//
+// [Handler.Logout] and [Handler.Event] are for the two addresses to register at
+// the provider.
+type Handler struct {
+	guard     Guard
+	providers map[string]*Provider
+	log       *slog.Logger
+	obeying   sync.Mutex // so that one statement sent twice at once is obeyed once
+}
+
+// NewHandler takes the guard whose sessions end, and the providers that may end
+// them, each with another issuer. A nil log is none.
+func NewHandler(guard Guard, log *slog.Logger, providers ...*Provider) (*Handler, error) {
+	h := &Handler{guard: guard, providers: map[string]*Provider{}, log: log}
+	if log == nil {
+		h.log = slog.New(slog.DiscardHandler)
+	}
+	for _, p := range providers {
+		if p == nil || h.providers[p.issuer] != nil {
+			return nil, errors.New("idp: NewHandler: a provider is nil, or there twice")
+		}
+		h.providers[p.issuer] = p
+	}
+	return h, nil
+}
+
+// Logout answers the POST of a logout token, in the form that OpenID Connect
+// Back-Channel Logout 1.0 §2.5 prescribes: 200 when the sessions have ended, 400
+// when the token is refused or was sent before, 503 when it must be sent again.
+func (h *Handler) Logout(w http.ResponseWriter, r *http.Request) {
+	body, ok := h.body(w, r, "application/x-www-form-urlencoded")
+	if !ok {
+		return
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil || len(form["logout_token"]) != 1 {
+		answer(w, http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": "logout_token is required, once"})
+		return
+	}
+	switch err := h.obey(r.Context(), form.Get("logout_token"), (*Provider).Logout); {
+	case err == nil:
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusOK)
+	case unavailable(err):
+		answer(w, http.StatusServiceUnavailable, map[string]string{"error": "temporarily_unavailable", "error_description": "send it again"})
+	default:
+		answer(w, http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": "the logout token is not accepted"})
+	}
+}
+
+// Event answers the push of a Security Event Token (RFC 8935 §2): 202 when it
+// was obeyed, or ends nothing, or was sent before; 400 with the code of §2.4
+// when it is refused; 503 when it must be sent again.
+func (h *Handler) Event(w http.ResponseWriter, r *http.Request) {
+	body, ok := h.body(w, r, "application/secevent+jwt")
+	if !ok {
+		return
+	}
+	switch err := h.obey(r.Context(), string(body), (*Provider).Event); {
+	case err == nil, errors.Is(err, errReplay):
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusAccepted)
+	case unavailable(err):
+		answer(w, http.StatusServiceUnavailable, map[string]string{"err": "temporarily_unavailable", "description": "send it again"})
+	default:
+		answer(w, http.StatusBadRequest, map[string]string{"err": eventCode(err), "description": "the event is not accepted"})
+	}
+}
+
+// eventCode is the word of RFC 8935 §2.4 for a refusal.
+func eventCode(err error) string {
+	switch {
+	case errors.Is(err, token.ErrIssuer):
+		return "invalid_issuer"
+	case errors.Is(err, token.ErrAudience):
+		return "invalid_audience"
+	case errors.Is(err, token.ErrSignature), errors.Is(err, token.ErrAlgorithm):
+		return "invalid_key"
+	}
+	return "invalid_request"
+}
+
+var (
+	errReplay = errors.New("idp: this statement was obeyed before")
+	errStore  = errors.New("idp: cannot end the sessions now")
+)
+
+// unavailable tells a trouble of ours from a fault of the statement.
+func unavailable(err error) bool {
+	if errors.Is(err, errStore) {
+		return true
+	}
+	_, refused := errors.AsType[*token.Error](err)
+	return !refused && !errors.Is(err, errReplay) && !errors.Is(err, ErrNotLogout) && !errors.Is(err, ErrSubject)
+}
+
+// obey verifies a statement by the rules of its issuer and ends what it names.
+func (h *Handler) obey(ctx context.Context, raw string, verify func(*Provider, context.Context, string) (Ending, error)) error {
+	issuer, err := token.UnverifiedIssuer(raw)
+	if err == nil && h.providers[issuer] == nil {
+		err = &token.Error{Kind: token.ErrIssuer, Detail: "iss is none of the providers"}
+	}
+	if err != nil {
+		h.log.Warn("statement refused", "err", err)
+		return err
+	}
+	ending, err := verify(h.providers[issuer], ctx, raw)
+	if err == nil {
+		err = h.end(ctx, ending)
+	}
+	if err != nil {
+		h.log.Warn("statement refused", "issuer", issuer, "err", err)
+	}
+	return err
+}
+
+// end ends the sessions, and revokes the statement with them: then every node
+// knows that it was obeyed.
+func (h *Handler) end(ctx context.Context, e Ending) error {
+	if len(e.Revocations) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
+	defer cancel()
+	h.obeying.Lock()
+	defer h.obeying.Unlock()
+	sum := sha256.Sum256([]byte(e.ID)) // which is a name of bounded length, and not that of any token
+	id := "statement:" + hex.EncodeToString(sum[:])
+	// Its date is later than any that everything was revoked until.
+	before, err := h.guard.Revoked(ctx, &token.Claims{ID: id, IssuedAt: time.Now().Add(time.Hour)})
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", errStore, err)
+	case before:
+		return errReplay
+	}
+	obeyed := store.Revocation{Scope: store.Token, ID: id, Expires: time.Now().Add(2 * maxStatementAge)}
+	sockets, err := h.guard.Revoke(ctx, append(e.Revocations, obeyed)...)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errStore, err)
+	}
+	for _, r := range e.Revocations {
+		h.log.Info("ended by its provider", "scope", r.Scope.String(), "id", r.ID, "sockets", sockets)
+	}
+	return nil
+}
+
+// body reads the body of a POST of that media type, or answers why not.
+func (h *Handler) body(w http.ResponseWriter, r *http.Request, want string) ([]byte, bool) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		answer(w, http.StatusMethodNotAllowed, map[string]string{"error": "invalid_request"})
+		return nil, false
+	}
+	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || got != want {
+		answer(w, http.StatusUnsupportedMediaType, map[string]string{"error": "invalid_request", "error_description": "the Content-Type is " + want})
+		return nil, false
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		answer(w, http.StatusRequestEntityTooLarge, map[string]string{"error": "invalid_request", "error_description": "at most 64 KiB"})
+		return nil, false
+	}
+	return body, true
+}
+
+func answer(w http.ResponseWriter, status int, says map[string]string) {
+	data, err := json.Marshal(says, json.Deterministic(true))
+	if err != nil {
+		panic("idp: " + err.Error()) // our own words
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(data) // a provider that is gone needs no answer
+}

@@ -1,0 +1,272 @@
+package idp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"wsauth"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// A rig is a server that trusts a provider: a guarded socket, and the two
+// addresses of a Handler.
+type rig struct {
+	server *httptest.Server
+	guard  *wsauth.Guard
+	sign   signer
+	log    *bytes.Buffer
+}
+
+func newRig(t *testing.T) rig {
+	t.Helper()
+	p, s := keycloak(t)
+	other, _ := newProvider(t, Config{Issuer: "https://id.example", Audience: []string{"api"}, Namespace: "other"})
+	guard, err := wsauth.New(wsauth.Config{Verifier: must(token.NewVerifiers(p.Verifier(), other.Verifier())), Revocations: store.NewMemory(0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := new(bytes.Buffer)
+	h := must(NewHandler(guard, slog.New(slog.NewTextHandler(log, nil)), p, other))
+	mux := http.NewServeMux()
+	mux.HandleFunc("/logout", h.Logout)
+	mux.HandleFunc("/events", h.Event)
+	mux.Handle("/ws", guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, err := websocket.Accept(w, r, nil); err == nil {
+			_, _, _ = c.Read(r.Context())
+			_ = c.CloseNow()
+		}
+	})))
+	server := httptest.NewServer(mux)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := guard.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		server.Close()
+	})
+	return rig{server, guard, s, log}
+}
+
+// dial opens a socket of a session of a user.
+func (r rig) dial(t *testing.T, user, session string) (*websocket.Conn, error) {
+	t.Helper()
+	raw := r.sign.sign(nil, claims{
+		"iss": realm, "aud": "chat", "sub": user, "sid": session, "typ": "Bearer", "jti": "t-" + session, "iat": now(-time.Second), "exp": now(time.Minute),
+	})
+	c, _, err := websocket.Dial(t.Context(), r.server.URL+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + raw}}})
+	if err == nil {
+		t.Cleanup(func() { _ = c.CloseNow() })
+	}
+	return c, err
+}
+
+func (r rig) mustDial(t *testing.T, user, session string) *websocket.Conn {
+	t.Helper()
+	c, err := r.dial(t, user, session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (r rig) post(t *testing.T, path, contentType, body string) (int, string) {
+	t.Helper()
+	res, err := http.Post(r.server.URL+path, contentType, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("the answer to %s may be cached", path)
+	}
+	return res.StatusCode, string(must(io.ReadAll(res.Body)))
+}
+
+const (
+	formType  = "application/x-www-form-urlencoded"
+	eventType = "application/secevent+jwt"
+)
+
+func form(raw string) string { return url.Values{"logout_token": {raw}}.Encode() }
+
+// wantEnd reads until the server says why it ended.
+func wantEnd(t *testing.T, c *websocket.Conn) {
+	t.Helper()
+	_, _, err := c.Read(t.Context())
+	if end, ok := errors.AsType[websocket.CloseError](err); !ok || end.Code != 3000 || end.Reason != "session_ended" {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+// wantOpen sees that the socket answers a ping.
+func wantOpen(t *testing.T, c *websocket.Conn) {
+	t.Helper()
+	ctx := c.CloseRead(t.Context())
+	if err := c.Ping(ctx); err != nil {
+		t.Errorf("it is not open: %v", err)
+	}
+}
+
+// A logout at the provider ends the sockets of the session, and no others; and
+// no socket of it opens any more.
+func TestLogoutEndsTheSockets(t *testing.T) {
+	r := newRig(t)
+	first, second, other := r.mustDial(t, "ada", "s1"), r.mustDial(t, "ada", "s2"), r.mustDial(t, "bob", "s3")
+	raw := r.sign.sign(claims{"typ": "logout+jwt"}, logoutToken())
+	if status, body := r.post(t, "/logout", formType, form(raw)); status != http.StatusOK || body != "" {
+		t.Fatalf("%d %s", status, body)
+	}
+	wantEnd(t, first)
+	if _, err := r.dial(t, "ada", "s1"); err == nil {
+		t.Error("a session that has ended opens a socket")
+	}
+	if status, _ := r.post(t, "/logout", formType, form(raw)); status != http.StatusBadRequest {
+		t.Errorf("sent again: %d", status)
+	}
+	raw = r.sign.sign(claims{"typ": "logout+jwt"}, with(logoutToken(), claims{"jti": "logout-2", "sid": nil}))
+	if status, _ := r.post(t, "/logout", formType, form(raw)); status != http.StatusOK {
+		t.Errorf("of the user: %d", status)
+	}
+	wantEnd(t, second)
+	wantOpen(t, other)
+	if strings.Contains(r.log.String(), raw) || !strings.Contains(r.log.String(), "ended by its provider") {
+		t.Errorf("the log is %s", r.log)
+	}
+}
+
+// An event ends them too. Sent again it is acknowledged, as RFC 8935 wants it,
+// and does nothing.
+func TestEventEndsTheSockets(t *testing.T) {
+	r := newRig(t)
+	first, other := r.mustDial(t, "ada", "s1"), r.mustDial(t, "bob", "s2")
+	raw := r.sign.sign(claims{"typ": "secevent+jwt"}, eventToken(claims{"format": "iss_sub", "iss": realm, "sub": "ada"}, claims{caep + "session-revoked": claims{}}))
+	if status, body := r.post(t, "/events", eventType, raw); status != http.StatusAccepted || body != "" {
+		t.Fatalf("%d %s", status, body)
+	}
+	wantEnd(t, first)
+	if status, _ := r.post(t, "/events", eventType, raw); status != http.StatusAccepted {
+		t.Errorf("sent again: %d", status)
+	}
+	if n := strings.Count(r.log.String(), "ended by its provider"); n != 1 {
+		t.Errorf("it was obeyed %d times", n)
+	}
+	wantOpen(t, other)
+}
+
+// Sent a hundred times at once, one logout token is obeyed once.
+func TestLogoutReplayAtOnce(t *testing.T) {
+	r := newRig(t)
+	body := form(r.sign.sign(nil, logoutToken()))
+	var all sync.WaitGroup
+	obeyed := make(chan int, 100)
+	for range 100 {
+		all.Go(func() {
+			status, _ := r.post(t, "/logout", formType, body)
+			obeyed <- status
+		})
+	}
+	all.Wait()
+	close(obeyed)
+	n := 0
+	for status := range obeyed {
+		switch status {
+		case http.StatusOK:
+			n++
+		case http.StatusBadRequest:
+		default:
+			t.Errorf("it answers %d", status)
+		}
+	}
+	if n != 1 {
+		t.Errorf("obeyed %d times", n)
+	}
+}
+
+// What is no statement of a provider ends nothing, and is told so in the words
+// of the protocol, with nothing of it in the answer.
+func TestHandlerRefusals(t *testing.T) {
+	r := newRig(t)
+	socket := r.mustDial(t, "ada", "s1")
+	good := r.sign.sign(nil, logoutToken())
+	event := r.sign.sign(claims{"typ": "secevent+jwt"}, eventToken(claims{"format": "opaque", "id": "s1"}, claims{caep + "session-revoked": claims{}}))
+	foreign := newSigner().sign(claims{"typ": "secevent+jwt"}, eventToken(claims{"format": "opaque", "id": "s1"}, claims{caep + "session-revoked": claims{}}))
+	unknown := r.sign.sign(nil, with(logoutToken(), claims{"iss": "https://evil.example"}))
+	sibling := r.sign.sign(nil, with(logoutToken(), claims{"iss": "https://id.example"})) // by a key of another provider
+	for name, tt := range map[string]struct {
+		path, contentType, body string
+		status                  int
+		answer                  string
+	}{
+		"no form":             {"/logout", "application/json", good, 415, "Content-Type"},
+		"empty form":          {"/logout", formType, "", 400, "logout_token"},
+		"twice":               {"/logout", formType, form(good) + "&" + form(good), 400, "once"},
+		"not a token":         {"/logout", formType, form("x"), 400, "invalid_request"},
+		"an event":            {"/logout", formType, form(event), 400, "invalid_request"},
+		"too long":            {"/logout", formType, form(strings.Repeat("a", maxBody)), 413, "64 KiB"},
+		"unknown issuer":      {"/logout", formType, form(unknown), 400, "invalid_request"},
+		"key of another":      {"/logout", formType, form(sibling), 400, "invalid_request"},
+		"in JSON":             {"/events", "application/json", event, 415, "secevent"},
+		"no event":            {"/events", eventType, "x", 400, `"err":"invalid_request"`},
+		"a logout":            {"/events", eventType, good, 400, `"err":"invalid_request"`},
+		"by another":          {"/events", eventType, foreign, 400, `"err":"invalid_key"`},
+		"of an unknown":       {"/events", eventType, unknown, 400, `"err":"invalid_issuer"`},
+		"for another":         {"/events", eventType, r.sign.sign(claims{"typ": "secevent+jwt"}, with(eventToken(nil, claims{}), claims{"aud": "x"})), 400, `"err":"invalid_audience"`},
+		"too long an event":   {"/events", eventType, strings.Repeat("a", maxBody+1), 413, "64 KiB"},
+		"nothing that we end": {"/events", eventType, r.sign.sign(claims{"typ": "secevent+jwt"}, eventToken(claims{"format": "email"}, claims{caep + "session-revoked": claims{}})), 400, "invalid_request"},
+	} {
+		status, body := r.post(t, tt.path, tt.contentType, tt.body)
+		if status != tt.status || !strings.Contains(body, tt.answer) || len(body) > 200 {
+			t.Errorf("%s: %d %s", name, status, body)
+		}
+	}
+	res, err := http.Get(r.server.URL + "/logout")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "POST" {
+		t.Errorf("GET: %d, Allow %q", res.StatusCode, res.Header.Get("Allow"))
+	}
+	wantOpen(t, socket)
+}
+
+// brokenGuard cannot reach its store.
+type brokenGuard struct{ err error }
+
+func (g brokenGuard) Revoke(context.Context, ...store.Revocation) (int, error) { return 0, g.err }
+func (g brokenGuard) Revoked(context.Context, *token.Claims) (bool, error)     { return false, nil }
+
+// What could not be obeyed is to be sent again.
+func TestHandlerWithoutStore(t *testing.T) {
+	p, s := keycloak(t)
+	h := must(NewHandler(brokenGuard{errors.New("down")}, nil, p))
+	for _, tt := range []struct {
+		serve             http.HandlerFunc
+		contentType, body string
+	}{
+		{h.Logout, formType, form(s.sign(nil, logoutToken()))},
+		{h.Event, eventType, s.sign(claims{"typ": "secevent+jwt"}, eventToken(claims{"format": "opaque", "id": "s1"}, claims{caep + "session-revoked": claims{}}))},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(tt.body))
+		r.Header.Set("Content-Type", tt.contentType)
+		w := httptest.NewRecorder()
+		tt.serve(w, r)
+		if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "down") {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package idp
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"go.uber.org/goleak"
+
+	"wsauth/token"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// signer makes the tokens of a provider, with a key of its own.
+type signer struct{ key *rsa.PrivateKey }
+
+func newSigner() signer { return signer{must(rsa.GenerateKey(rand.Reader, 2048))} }
+
+func (s signer) keys() *token.KeySet {
+	return must(token.NewKeySet(must(token.NewKey(token.RS256, &s.key.PublicKey, token.KeyOptions{ID: "k"}))))
+}
+
+type claims = map[string]any
+
+// with is base with other values for some claims. One that is nil is left out.
+func with(base claims, changes claims) claims {
+	c := maps.Clone(base)
+	for name, v := range changes {
+		if c[name] = v; v == nil {
+			delete(c, name)
+		}
+	}
+	return c
+}
+
+// now is a date of now, moved, as tokens have it.
+func now(d time.Duration) int64 { return time.Now().Add(d).Unix() }
+
+// sign makes a token of any shape: a library would refuse half of them.
+func (s signer) sign(header, payload claims) string {
+	return s.signText(string(must(json.Marshal(with(claims{"alg": "RS256", "kid": "k"}, header)))), string(must(json.Marshal(payload))))
+}
+
+func (s signer) signText(header, payload string) string {
+	encode := base64.RawURLEncoding.EncodeToString
+	signed := encode([]byte(header)) + "." + encode([]byte(payload))
+	digest := sha256.Sum256([]byte(signed))
+	return signed + "." + encode(must(rsa.SignPKCS1v15(nil, s.key, crypto.SHA256, digest[:])))
+}

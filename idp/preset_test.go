@@ -1,0 +1,220 @@
+package idp
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth/token"
+)
+
+// A specimen is an access token as its provider documents it, and what is to be
+// read in it; and the changes that make of it what must not pass.
+type specimen struct {
+	config   Config
+	header   claims
+	payload  claims
+	subject  string
+	session  string
+	scopes   []string
+	roles    []string
+	refused  map[string]claims
+	accepted map[string]claims
+}
+
+func specimens() map[Preset]specimen {
+	return map[Preset]specimen{
+		Standard: {
+			config: Config{Issuer: "https://id.example", Audience: []string{"https://api.example"}},
+			header: claims{"typ": "at+jwt"},
+			payload: claims{
+				"iss": "https://id.example", "sub": "5ba552d67", "aud": "https://api.example", "exp": now(time.Hour), "iat": now(0), "jti": "dbe39bf3a3ba4238",
+				"client_id": "s6BhdRkqt3", "scope": "openid profile reademail", "roles": []string{"editor"}, "auth_time": now(-time.Minute), "type": "Bearer", "fresh": "yes",
+			},
+			subject: "5ba552d67", scopes: []string{"openid", "profile", "reademail"}, roles: []string{"editor"},
+		},
+		Keycloak: {
+			config: Config{Issuer: "https://sso.example/realms/shop", Audience: []string{"chat"}},
+			header: claims{"typ": "JWT"},
+			payload: claims{
+				"exp": now(5 * time.Minute), "iat": now(0), "auth_time": now(-time.Hour), "jti": "onrtac:6f8b1c1e-7a7c-44a4-9a4e-0a2f5e0e8f7d",
+				"iss": "https://sso.example/realms/shop", "aud": []string{"chat", "account"}, "sub": "f3a2c1d0-1f65-4f0e-b9c3-58f2a4d7e6b1", "typ": "Bearer", "azp": "web",
+				"sid": "1c9d3a1e-53a8-4a87-9d3a-6d1f0a1b2c3d", "acr": "1", "allowed-origins": []string{"https://shop.example"},
+				"realm_access":    claims{"roles": []string{"default-roles-shop", "seller"}},
+				"resource_access": claims{"account": claims{"roles": []string{"manage-account"}}},
+				"scope":           "openid email profile", "email_verified": true, "preferred_username": "ada",
+			},
+			subject: "f3a2c1d0-1f65-4f0e-b9c3-58f2a4d7e6b1", session: "1c9d3a1e-53a8-4a87-9d3a-6d1f0a1b2c3d",
+			scopes: []string{"openid", "email", "profile"}, roles: []string{"default-roles-shop", "seller"},
+			refused: map[string]claims{
+				"ID token": {"typ": "ID"}, "refresh token": {"typ": "Refresh"}, "logout token": {"typ": "Logout"}, "no typ": {"typ": nil},
+				"audience of no mapper": {"aud": "account"}, "another realm": {"iss": "https://sso.example/realms/shop2"},
+			},
+			accepted: map[string]claims{"of a service": {"sid": nil, "realm_access": nil}},
+		},
+		Auth0: {
+			config: Config{Issuer: "https://shop.eu.auth0.com/", Audience: []string{"https://chat.example/api"}},
+			header: claims{"typ": "JWT"},
+			payload: claims{
+				"iss": "https://shop.eu.auth0.com/", "sub": "auth0|61f1c2a3b4d5e6f708192a3b", "aud": []string{"https://chat.example/api", "https://shop.eu.auth0.com/userinfo"},
+				"iat": now(0), "exp": now(24 * time.Hour), "azp": "aBcDeFgHiJ", "scope": "openid profile", "permissions": []string{"read:chat"},
+			},
+			subject: "auth0|61f1c2a3b4d5e6f708192a3b", scopes: []string{"openid", "profile"}, roles: []string{"read:chat"},
+			refused: map[string]claims{
+				"ID token": {"aud": "aBcDeFgHiJ", "nonce": "n", "scope": nil}, "a nonce": {"nonce": "n"}, "no slash": {"iss": "https://shop.eu.auth0.com"},
+			},
+			accepted: map[string]claims{"of RFC 9068": {"jti": "x", "client_id": "aBcDeFgHiJ", "azp": nil}},
+		},
+		Cognito: {
+			config: Config{Issuer: "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_aBcDeFgHi", Audience: []string{"3n4b5urk1ft4fl3mg5e62d9ado"}},
+			header: claims{},
+			payload: claims{
+				"sub": "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee", "cognito:groups": []string{"admins"}, "iss": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_aBcDeFgHi",
+				"version": 2, "client_id": "3n4b5urk1ft4fl3mg5e62d9ado", "origin_jti": "0f2b7c1a-3d4e-4f5a-8b6c-7d8e9f0a1b2c", "event_id": "b1c2d3e4", "token_use": "access",
+				"scope": "openid phone", "auth_time": now(-time.Hour), "exp": now(time.Hour), "iat": now(0), "jti": "9e8d7c6b", "username": "ada",
+			},
+			subject: "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee", session: "0f2b7c1a-3d4e-4f5a-8b6c-7d8e9f0a1b2c", scopes: []string{"openid", "phone"}, roles: []string{"admins"},
+			refused: map[string]claims{
+				"ID token":       {"token_use": "id", "aud": "3n4b5urk1ft4fl3mg5e62d9ado", "client_id": nil, "scope": nil},
+				"another client": {"client_id": "other"}, "another pool": {"iss": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_other"},
+			},
+		},
+		Okta: {
+			config: Config{Issuer: "https://shop.okta.com/oauth2/default", Audience: []string{"api://default"}},
+			header: claims{},
+			payload: claims{
+				"ver": 1, "jti": "AT.0mP4JKAZX1iACIT4vbEDF7LpvDVjxypPMf0D7uX39RE", "iss": "https://shop.okta.com/oauth2/default", "aud": "api://default",
+				"iat": now(0), "exp": now(time.Hour), "cid": "0oabcdefghij", "uid": "00uabcdefghij", "scp": []string{"openid", "chat"}, "auth_time": now(-time.Minute),
+				"sub": "ada@shop.example", "groups": []string{"Everyone"},
+			},
+			subject: "ada@shop.example", scopes: []string{"openid", "chat"}, roles: []string{"Everyone"},
+			refused: map[string]claims{"ID token": {"aud": "0oabcdefghij", "jti": "ID.x", "cid": nil, "nonce": "n", "idp": "00o"}, "no cid": {"cid": nil}},
+		},
+		Entra: {
+			config: Config{Issuer: "https://login.microsoftonline.com/8d1f0a1b-2c3d-4e5f-8a9b-0c1d2e3f4a5b/v2.0", Audience: []string{"6e74172b-be56-4843-9ff4-e66a39bb12e3"}},
+			header: claims{"typ": "JWT", "x5t": "nOo3ZDrODXEK1jKWhXslHR_KXEg"},
+			payload: claims{
+				"aud": "6e74172b-be56-4843-9ff4-e66a39bb12e3", "iss": "https://login.microsoftonline.com/8d1f0a1b-2c3d-4e5f-8a9b-0c1d2e3f4a5b/v2.0", "iat": now(0), "nbf": now(0),
+				"exp": now(75 * time.Minute), "azp": "6e74172b-be56-4843-9ff4-e66a39bb12e3", "azpacr": "0", "name": "Ada", "oid": "690222be-ff1a-4d56-abd1-7e4f7d38e474",
+				"preferred_username": "ada@shop.example", "rh": "I", "scp": "chat.read chat.write", "roles": []string{"Chat.Admin"}, "sid": "aaaabbbb",
+				"sub": "HKZpfaHyWadeOouYlitjrI-KffTm222X5rrV3xDqfKQ", "tid": "8d1f0a1b-2c3d-4e5f-8a9b-0c1d2e3f4a5b", "uti": "fqiBqXLPj0eQa82S-IYFAA", "ver": "2.0",
+			},
+			subject: "HKZpfaHyWadeOouYlitjrI-KffTm222X5rrV3xDqfKQ", session: "aaaabbbb", scopes: []string{"chat.read", "chat.write"}, roles: []string{"Chat.Admin"},
+			refused: map[string]claims{
+				"ID token for the same app": {"azp": nil, "azpacr": nil, "scp": nil, "nonce": "n"}, "no azp": {"azp": nil}, "version 1.0": {"ver": "1.0"},
+				"another tenant": {"iss": "https://login.microsoftonline.com/00000000-2c3d-4e5f-8a9b-0c1d2e3f4a5b/v2.0"},
+			},
+		},
+		Google: {
+			config: Config{Issuer: "https://accounts.google.com", Audience: []string{"1234987819200.apps.googleusercontent.com"}},
+			header: claims{"typ": "JWT"},
+			payload: claims{
+				"iss": "https://accounts.google.com", "azp": "1234987819200.apps.googleusercontent.com", "aud": "1234987819200.apps.googleusercontent.com",
+				"sub": "10769150350006150715113082367", "at_hash": "HK6E_P6Dh8Y93mRNtsDB1Q", "hd": "example.com", "email": "ada@example.com", "email_verified": true,
+				"iat": now(0), "exp": now(time.Hour), "nonce": "0394852-3190485-2490358",
+			},
+			subject: "10769150350006150715113082367",
+			refused: map[string]claims{"of another site": {"aud": "1.apps.googleusercontent.com"}, "iss without a scheme": {"iss": "accounts.google.com"}},
+		},
+	}
+}
+
+// What a provider documents as an access token passes, and says what it should;
+// what else it signs with the same key does not, and neither does any specimen
+// of another provider.
+func TestPresets(t *testing.T) {
+	all := specimens()
+	for _, preset := range Presets() {
+		t.Run(string(preset), func(t *testing.T) {
+			s, ok := all[preset]
+			if !ok {
+				t.Fatal("there is no specimen")
+			}
+			sign := newSigner()
+			s.config.Preset, s.config.Keys = preset, sign.keys()
+			p, err := New(s.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			verify := func(header, payload claims) (*token.Claims, error) {
+				return p.Verifier().Verify(context.Background(), sign.sign(header, payload))
+			}
+			c, err := verify(s.header, s.payload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Subject != s.subject || c.SessionID != s.session || !slices.Equal(c.Scopes, s.scopes) || !slices.Equal(c.Roles, s.roles) {
+				t.Errorf("it says sub %q, sid %q, scopes %q, roles %q", c.Subject, c.SessionID, c.Scopes, c.Roles)
+			}
+			if c.Type != token.TypeAccess || c.Fresh || c.CSRF != "" {
+				t.Errorf("its type is %q, fresh %v, csrf %q", c.Type, c.Fresh, c.CSRF)
+			}
+			for name, change := range s.accepted {
+				if _, err := verify(s.header, with(s.payload, change)); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			refused := with(claims{
+				"no exp": claims{"exp": nil}, "expired": claims{"exp": now(-time.Minute)}, "no sub": claims{"sub": nil}, "no iss": claims{"iss": nil},
+				"too long a life": claims{"exp": now(40 * day)}, "logout token": claims{"events": claims{logoutEvent: claims{}}}, "another audience": claims{"aud": "other", "client_id": "other"},
+			}, nil)
+			for name, change := range s.refused {
+				refused[name] = change
+			}
+			for name, change := range refused {
+				if _, err := verify(s.header, with(s.payload, change.(claims))); err == nil {
+					t.Errorf("%s passes", name)
+				}
+			}
+			for name, header := range map[string]claims{"logout+jwt": {"typ": "logout+jwt"}, "secevent+jwt": {"typ": "secevent+jwt"}, "dpop+jwt": {"typ": "dpop+jwt"}} {
+				if _, err := verify(with(s.header, header), s.payload); err == nil {
+					t.Errorf("typ %s passes", name)
+				}
+			}
+			for other, foreign := range all {
+				if other == preset {
+					continue
+				}
+				changed := with(foreign.payload, claims{"iss": s.payload["iss"], "aud": s.payload["aud"], "client_id": s.payload["client_id"]})
+				_, err := verify(foreign.header, changed)
+				if passes := err == nil; passes && (preset == Keycloak || preset == Cognito || preset == Entra || preset == Okta || preset == Standard) {
+					t.Errorf("a token of the shape of %s passes", other)
+				}
+			}
+		})
+	}
+}
+
+// Every fault of a configuration is told, with the name of its field.
+func TestConfigFaults(t *testing.T) {
+	good := Config{Issuer: "https://id.example", Audience: []string{"api"}}
+	for name, tt := range map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"good":             {func(*Config) {}, ""},
+		"no issuer":        {func(c *Config) { c.Issuer = "" }, "Issuer"},
+		"http":             {func(c *Config) { c.Issuer = "http://id.example" }, "Issuer"},
+		"loopback":         {func(c *Config) { c.Issuer = "http://127.0.0.1:8080" }, ""},
+		"127 as a name":    {func(c *Config) { c.Issuer = "http://127.evil.example" }, "Issuer"},
+		"no audience":      {func(c *Config) { c.Audience = nil }, "Audience"},
+		"unknown preset":   {func(c *Config) { c.Preset = "nokia" }, "Preset"},
+		"no slash":         {func(c *Config) { c.Preset, c.Issuer = Auth0, "https://x.auth0.com" }, "with the slash"},
+		"common":           {func(c *Config) { c.Preset, c.Issuer = Entra, "https://login.microsoftonline.com/common/v2.0" }, "names no tenant"},
+		"version 1":        {func(c *Config) { c.Preset, c.Issuer = Entra, "https://login.microsoftonline.com/8d1f/" }, "version 2.0"},
+		"no realm":         {func(c *Config) { c.Preset, c.Issuer = Keycloak, "https://sso.example/" }, "REALM"},
+		"not of Google":    {func(c *Config) { c.Preset = Google }, "accounts.google.com"},
+		"secret algorithm": {func(c *Config) { c.Algorithms = []token.Algorithm{token.HS256} }, "Algorithms"},
+		"namespace":        {func(c *Config) { c.Namespace = "a|b" }, "Namespace"},
+		"leeway":           {func(c *Config) { c.Leeway = 2 * time.Minute }, "Leeway"},
+	} {
+		c := good
+		tt.change(&c)
+		_, err := New(c)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want one of %q", name, err, tt.want)
+		}
+	}
+}

@@ -1,0 +1,180 @@
+package idp
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"wsauth/token"
+	"wsauth/token/remotekeys"
+)
+
+// Config says which provider to trust, and with what. Issuer and Audience are
+// required.
+type Config struct {
+	// Preset is the product. Default: [Standard].
+	Preset Preset
+
+	// Issuer is the iss of its tokens, exactly, such as
+	// "https://id.example/realms/app". Its keys are found through its
+	// discovery document (OpenID Connect Discovery 1.0 §4).
+	Issuer string
+
+	// Audience holds our names at the provider: a token is for one of them.
+	Audience []string
+
+	// ClientIDs are the aud of logout tokens and events. Default: Audience.
+	ClientIDs []string
+
+	// Namespace is put before the names of users and sessions; see
+	// token.VerifierConfig. Required where several issuers are trusted.
+	Namespace string
+
+	// KeysURL is where the keys are, for a provider without discovery.
+	KeysURL string
+
+	// Keys replaces what is fetched.
+	Keys token.KeySource
+
+	// Profile and MediaType replace those of the preset: see
+	// token.VerifierConfig. A MediaType of "JWT" is one of no typ too.
+	Profile   *token.Profile
+	MediaType string
+
+	// Algorithms replaces those of the preset. Default: every asymmetric
+	// one, each for its own keys only.
+	Algorithms []token.Algorithm
+
+	// Leeway is how far the clocks may disagree. A negative one is none, at
+	// most 60 s. Default: 30 s.
+	Leeway time.Duration
+
+	// MaxLifetime is the longest life of an access token, and so how long a
+	// logout is remembered. Default: that of the preset, mostly a day.
+	MaxLifetime time.Duration
+
+	// Transport fetches the keys. Default: direct, with limits; see
+	// remotekeys.
+	Transport http.RoundTripper
+
+	// Logger is told of keys that cannot be fetched. Default: none.
+	Logger *slog.Logger
+}
+
+const defaultLeeway = 30 * time.Second
+
+// asymmetric are the algorithms of published keys.
+var asymmetric = []token.Algorithm{
+	token.RS256, token.RS384, token.RS512, token.PS256, token.PS384, token.PS512, token.ES256, token.ES384, token.ES512, token.EdDSA,
+}
+
+// A Provider is an identity provider that is trusted. It is safe for concurrent
+// use.
+type Provider struct {
+	issuer      string
+	clientIDs   []string
+	subject     string // the claim that names the user
+	sessionless bool
+	remembered  time.Duration // how long a revocation matters
+	keys        token.KeySource
+	verifier    *token.Verifier
+}
+
+// New reports every fault of the configuration at once, joined, each beginning
+// with the name of its field. It fetches nothing: [Provider.Run] does, or the
+// first token.
+func New(c Config) (*Provider, error) {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("idp: Config."+format, args...)) }
+
+	shape, known := presets[cmp.Or(c.Preset, Standard)]
+	if !known {
+		fault("Preset: %q is none of %q", c.Preset, Presets())
+	}
+	if u, err := url.Parse(c.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+		fault("Issuer: required: the https URL that its tokens have as iss")
+	} else if shape.issuer != nil {
+		if err := shape.issuer(u); err != nil {
+			fault("Issuer: %q %w", c.Issuer, err)
+		}
+	}
+	if len(c.Audience) == 0 {
+		fault("Audience: required: a token that is not meant for us lets nobody in")
+	}
+	p := &Provider{
+		issuer:      c.Issuer,
+		clientIDs:   slices.Concat(c.ClientIDs),
+		sessionless: shape.sessionless,
+		keys:        c.Keys,
+	}
+	if len(p.clientIDs) == 0 {
+		p.clientIDs = slices.Clone(c.Audience)
+	}
+	profile := shape.profile
+	if c.Profile != nil {
+		profile = *c.Profile
+		p.sessionless = false
+	}
+	p.subject = cmp.Or(profile.Subject, "sub")
+	leeway := max(0, cmp.Or(c.Leeway, defaultLeeway))
+	life := cmp.Or(c.MaxLifetime, shape.maxLifetime)
+	p.remembered = life + leeway + maxStatementAge
+	algorithms := slices.Clone(c.Algorithms)
+	if len(algorithms) == 0 {
+		algorithms = shape.algorithms
+	}
+	if len(algorithms) == 0 {
+		algorithms = asymmetric
+	}
+	for _, a := range algorithms {
+		if !slices.Contains(asymmetric, a) {
+			fault("Algorithms: %q has no public key", a)
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	if p.keys == nil {
+		keys, err := remotekeys.New(remotekeys.Config{Issuer: c.Issuer, URL: c.KeysURL, Transport: c.Transport, Logger: c.Logger})
+		if err != nil {
+			return nil, fmt.Errorf("idp: %w", err)
+		}
+		p.keys = keys
+	}
+	mediaType := cmp.Or(c.MediaType, shape.mediaType)
+	if mediaType == "JWT" {
+		mediaType = "" // the verifier's word for it
+	}
+	verifier, err := token.NewVerifier(token.VerifierConfig{
+		Keys: p.keys, Algorithms: algorithms, Issuer: c.Issuer, Audience: c.Audience, MediaType: mediaType, Profile: &profile,
+		Namespace: c.Namespace, Leeway: leeway, MaxLifetime: life,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("idp: Config.%w", err)
+	}
+	p.verifier = verifier
+	return p, nil
+}
+
+// Issuer is the iss of the provider.
+func (p *Provider) Issuer() string { return p.issuer }
+
+// Verifier verifies its access tokens.
+func (p *Provider) Verifier() *token.Verifier { return p.verifier }
+
+// Run keeps the keys up to date until ctx is done, and returns its error.
+// Without it they are fetched when a token needs one that is not there, and a
+// key that the provider takes back stays good.
+func (p *Provider) Run(ctx context.Context) error {
+	if r, ok := p.keys.(interface{ Run(context.Context) error }); ok {
+		return r.Run(ctx)
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}

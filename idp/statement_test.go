@@ -1,0 +1,180 @@
+package idp
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"wsauth/store"
+	"wsauth/token"
+)
+
+const realm = "https://sso.example/realms/shop"
+
+func newProvider(t testing.TB, c Config) (*Provider, signer) {
+	t.Helper()
+	s := newSigner()
+	c.Keys = s.keys()
+	p, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, s
+}
+
+func keycloak(t testing.TB) (*Provider, signer) {
+	t.Helper()
+	return newProvider(t, Config{Preset: Keycloak, Issuer: realm, Audience: []string{"chat"}, ClientIDs: []string{"web"}, Namespace: "kc"})
+}
+
+// logoutToken is one of Keycloak.
+func logoutToken() claims {
+	return claims{
+		"iss": realm, "aud": "web", "iat": now(0), "exp": now(2 * time.Minute), "jti": "logout-1", "sub": "ada", "sid": "s1", "typ": "Logout",
+		"events": claims{logoutEvent: claims{"revoke_offline_access": true}},
+	}
+}
+
+// What a logout token names ends, and nothing else is a logout token.
+func TestLogoutToken(t *testing.T) {
+	p, s := keycloak(t)
+	for name, tt := range map[string]struct {
+		header, change claims
+		want           error
+		scopes         []store.Scope
+	}{
+		"session":        {claims{"typ": "logout+jwt"}, nil, nil, []store.Scope{store.Session}},
+		"typ JWT":        {claims{"typ": "JWT"}, nil, nil, []store.Scope{store.Session}},
+		"no typ":         {nil, nil, nil, []store.Scope{store.Session}},
+		"user":           {nil, claims{"sid": nil}, nil, []store.Scope{store.Subject}},
+		"neither":        {nil, claims{"sid": nil, "sub": nil}, ErrSubject, nil},
+		"no events":      {nil, claims{"events": nil}, ErrNotLogout, nil},
+		"another event":  {nil, claims{"events": claims{"x": claims{}}}, ErrNotLogout, nil},
+		"one more event": {nil, claims{"events": claims{logoutEvent: claims{}, "x": claims{}}}, ErrNotLogout, nil},
+		"event is text":  {nil, claims{"events": claims{logoutEvent: "yes"}}, ErrNotLogout, nil},
+		"nonce":          {nil, claims{"nonce": "n"}, ErrNotLogout, nil},
+		"no exp":         {nil, claims{"exp": nil}, ErrNotLogout, nil},
+		"expired":        {nil, claims{"exp": now(-time.Minute)}, token.ErrExpired, nil},
+		"old":            {nil, claims{"iat": now(-time.Hour)}, token.ErrExpired, nil},
+		"no jti":         {nil, claims{"jti": nil}, token.ErrClaims, nil},
+		"audience":       {nil, claims{"aud": "chat"}, token.ErrAudience, nil},
+		"issuer":         {nil, claims{"iss": realm + "2"}, token.ErrIssuer, nil},
+		"access token":   {nil, claims{"events": nil, "typ": "Bearer"}, ErrNotLogout, nil},
+		"an event token": {claims{"typ": "secevent+jwt"}, nil, token.ErrMalformed, nil},
+	} {
+		e, err := p.Logout(context.Background(), s.sign(tt.header, with(logoutToken(), tt.change)))
+		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+			t.Errorf("%s: %v, want %v", name, err, tt.want)
+		}
+		if len(e.Revocations) != len(tt.scopes) {
+			t.Errorf("%s: it ends %v", name, e.Revocations)
+			continue
+		}
+		for i, r := range e.Revocations {
+			want := map[store.Scope]string{store.Session: "kc|s1", store.Subject: "kc|ada"}[tt.scopes[i]]
+			if r.Scope != tt.scopes[i] || r.ID != want || r.Expires.Before(time.Now().Add(day)) {
+				t.Errorf("%s: it ends %v %q until %v", name, r.Scope, r.ID, r.Expires)
+			}
+			if e.ID != "kc|logout-1" {
+				t.Errorf("%s: its name is %q", name, e.ID)
+			}
+		}
+	}
+	if _, err := p.Logout(context.Background(), newSigner().sign(nil, logoutToken())); !errors.Is(err, token.ErrSignature) {
+		t.Errorf("signed by another: %v", err)
+	}
+}
+
+// Where access tokens name no session, the user's sessions end.
+func TestLogoutTokenOfASessionlessProvider(t *testing.T) {
+	p, s := newProvider(t, Config{Preset: Auth0, Issuer: "https://shop.eu.auth0.com/", Audience: []string{"api"}, ClientIDs: []string{"web"}})
+	e, err := p.Logout(context.Background(), s.sign(nil, with(logoutToken(), claims{"iss": "https://shop.eu.auth0.com/"})))
+	if err != nil || len(e.Revocations) != 2 || e.Revocations[1].Scope != store.Subject || e.Revocations[1].ID != "ada" {
+		t.Errorf("%v, %v", e, err)
+	}
+	if _, err := p.Logout(context.Background(), s.sign(nil, with(logoutToken(), claims{"iss": "https://shop.eu.auth0.com/", "sub": nil}))); !errors.Is(err, ErrSubject) {
+		t.Errorf("with a session alone: %v", err)
+	}
+}
+
+const caep = "https://schemas.openid.net/secevent/caep/event-type/"
+
+func eventToken(subject any, events claims) claims {
+	return claims{"iss": realm, "aud": "web", "iat": now(0), "jti": "event-1", "sub_id": subject, "events": events}
+}
+
+// Each way to name a user or a session ends what it names; others are refused.
+func TestEventSubjects(t *testing.T) {
+	p, s := keycloak(t)
+	happened := now(-10 * time.Second)
+	user := claims{"format": "iss_sub", "iss": realm, "sub": "ada"}
+	session := claims{"format": "opaque", "id": "s1"}
+	for name, tt := range map[string]struct {
+		subject any
+		want    map[store.Scope]string
+	}{
+		"user":              {user, map[store.Scope]string{store.Subject: "kc|ada"}},
+		"opaque":            {session, map[store.Scope]string{store.Subject: "kc|s1", store.Session: "kc|s1"}},
+		"session of a user": {claims{"format": "complex", "session": session, "user": user}, map[store.Scope]string{store.Session: "kc|s1"}},
+		"complex user":      {claims{"format": "complex", "user": user}, map[store.Scope]string{store.Subject: "kc|ada"}},
+		"another issuer":    {claims{"format": "iss_sub", "iss": realm + "2", "sub": "ada"}, nil},
+		"its user":          {claims{"format": "complex", "user": claims{"format": "iss_sub", "iss": realm + "2", "sub": "ada"}}, nil},
+		"email":             {claims{"format": "email", "email": "ada@shop.example"}, nil},
+		"empty":             {claims{"format": "iss_sub", "iss": realm}, nil},
+		"nobody":            {nil, nil},
+		"a tenant":          {claims{"format": "complex", "tenant": session}, nil},
+	} {
+		for _, event := range endingEvents {
+			raw := s.sign(claims{"typ": "secevent+jwt"}, eventToken(tt.subject, claims{event: claims{"event_timestamp": happened}}))
+			e, err := p.Event(context.Background(), raw)
+			if (err == nil) != (tt.want != nil) || err != nil && !errors.Is(err, ErrSubject) {
+				t.Errorf("%s: %v", name, err)
+			}
+			got := map[store.Scope]string{}
+			for _, r := range e.Revocations {
+				if got[r.Scope] = r.ID; r.Scope == store.Subject && r.Before.Unix() != happened {
+					t.Errorf("%s: until %v", name, r.Before)
+				}
+			}
+			if len(got) != len(tt.want) || got[store.Subject] != tt.want[store.Subject] || got[store.Session] != tt.want[store.Session] {
+				t.Errorf("%s: it ends %v, want %v", name, got, tt.want)
+			}
+		}
+	}
+}
+
+// An event that ends nothing is acknowledged, and what is no event is refused.
+func TestEvents(t *testing.T) {
+	p, s := keycloak(t)
+	user := claims{"format": "iss_sub", "iss": realm, "sub": "ada"}
+	revoked := claims{caep + "session-revoked": claims{}}
+	for name, tt := range map[string]struct {
+		header, payload claims
+		ends            int
+		want            error
+	}{
+		"session revoked":   {claims{"typ": "secevent+jwt"}, eventToken(user, revoked), 1, nil},
+		"older draft":       {claims{"typ": "secevent+jwt"}, eventToken(nil, claims{caep + "session-revoked": claims{"subject": user}}), 1, nil},
+		"sub":               {claims{"typ": "secevent+jwt"}, with(eventToken(nil, revoked), claims{"sub_id": nil, "sub": "ada"}), 1, nil},
+		"verification":      {claims{"typ": "secevent+jwt"}, eventToken(user, claims{"https://schemas.openid.net/secevent/ssf/event-type/verification": claims{}}), 0, nil},
+		"two":               {claims{"typ": "secevent+jwt"}, eventToken(user, claims{caep + "session-revoked": claims{}, caep + "credential-change": claims{}}), 2, nil},
+		"no typ":            {nil, eventToken(user, revoked), 0, token.ErrMalformed},
+		"typ of a logout":   {claims{"typ": "logout+jwt"}, eventToken(user, revoked), 0, token.ErrMalformed},
+		"no events":         {claims{"typ": "secevent+jwt"}, with(eventToken(user, nil), claims{"events": nil}), 0, token.ErrClaims},
+		"events are a list": {claims{"typ": "secevent+jwt"}, with(eventToken(user, nil), claims{"events": []string{"x"}}), 0, token.ErrClaims},
+		"no jti":            {claims{"typ": "secevent+jwt"}, with(eventToken(user, revoked), claims{"jti": nil}), 0, token.ErrClaims},
+		"audience":          {claims{"typ": "secevent+jwt"}, with(eventToken(user, revoked), claims{"aud": "other"}), 0, token.ErrAudience},
+		"later than said":   {claims{"typ": "secevent+jwt"}, eventToken(user, claims{caep + "session-revoked": claims{"event_timestamp": now(time.Hour)}}), 1, nil},
+	} {
+		e, err := p.Event(context.Background(), s.sign(tt.header, tt.payload))
+		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || len(e.Revocations) != tt.ends {
+			t.Errorf("%s: %v, %v", name, e, err)
+		}
+		for _, r := range e.Revocations {
+			if r.Before.After(time.Now()) {
+				t.Errorf("%s: until %v", name, r.Before)
+			}
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package idptest
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"math/big"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// key is a pair of keys. Its JWK and signatures are made without the package
+// token, which is to be tested.
+type key struct {
+	kid, alg string
+	private  crypto.Signer
+}
+
+// Rotate makes a new key, which signs from now on. The others stay published.
+// alg is ES256, RS256 or EdDSA; a kid of "" is none.
+func (p *Provider) Rotate(kid, alg string) {
+	p.t.Helper()
+	k := &key{kid: kid, alg: alg}
+	var err error
+	switch alg {
+	case "ES256":
+		k.private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "RS256":
+		k.private, err = rsa.GenerateKey(rand.Reader, 2048)
+	case "EdDSA":
+		_, k.private, err = ed25519.GenerateKey(rand.Reader)
+	default:
+		p.t.Fatalf("idptest: no algorithm %q", alg)
+	}
+	if err != nil {
+		p.t.Fatalf("idptest: %v", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keys = append(p.keys, k)
+}
+
+// Remove takes back the keys with a kid.
+func (p *Provider) Remove(kid string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keys = slices.DeleteFunc(p.keys, func(k *key) bool { return k.kid == kid })
+}
+
+// Publish sets the JWKs that are published beside the keys of the provider,
+// whatever is in them.
+func (p *Provider) Publish(jwks ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.extra = nil
+	for _, jwk := range jwks {
+		p.extra = append(p.extra, jsontext.Value(jwk))
+	}
+}
+
+// keySet is the JWK Set. The caller holds the lock.
+func (p *Provider) keySet() []byte {
+	keys := slices.Clone(p.extra)
+	for _, k := range p.keys {
+		keys = append(keys, k.jwk())
+	}
+	return encode(map[string]any{"keys": keys})
+}
+
+// Sign makes a token with the provider's newest key. The header and the claims
+// are added to alg and kid, and to iss; one that is nil is left out.
+func (p *Provider) Sign(header, claims map[string]any) string {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.keys) == 0 {
+		p.t.Fatal("idptest: no key to sign with")
+	}
+	return p.keys[len(p.keys)-1].sign(header, with(map[string]any{"iss": p.issuer}, claims))
+}
+
+// SignWith is Sign with the key that has a kid.
+func (p *Provider) SignWith(kid string, header, claims map[string]any) string {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.IndexFunc(p.keys, func(k *key) bool { return k.kid == kid })
+	if i < 0 {
+		p.t.Fatalf("idptest: no key %q", kid)
+	}
+	return p.keys[i].sign(header, with(map[string]any{"iss": p.issuer}, claims))
+}
+
+func (k *key) jwk() jsontext.Value {
+	jwk := map[string]any{"use": "sig", "alg": k.alg}
+	if k.kid != "" {
+		jwk["kid"] = k.kid
+	}
+	switch public := k.private.Public().(type) {
+	case *ecdsa.PublicKey:
+		point, err := public.Bytes()
+		if err != nil {
+			panic(err)
+		}
+		jwk["kty"], jwk["crv"], jwk["x"], jwk["y"] = "EC", "P-256", text(point[1:33]), text(point[33:])
+	case *rsa.PublicKey:
+		jwk["kty"], jwk["n"], jwk["e"] = "RSA", text(public.N.Bytes()), text(big.NewInt(int64(public.E)).Bytes())
+	case ed25519.PublicKey:
+		jwk["kty"], jwk["crv"], jwk["x"] = "OKP", "Ed25519", text(public)
+	}
+	return encode(jwk)
+}
+
+func (k *key) sign(header, claims map[string]any) string {
+	base := map[string]any{"alg": k.alg}
+	if k.kid != "" {
+		base["kid"] = k.kid
+	}
+	signed := text(encode(with(base, header))) + "." + text(encode(claims))
+	var (
+		sum       = sha256.Sum256([]byte(signed))
+		signature []byte
+		err       error
+	)
+	switch private := k.private.(type) {
+	case *ecdsa.PrivateKey:
+		r, s, e := ecdsa.Sign(rand.Reader, private, sum[:])
+		if e != nil {
+			panic(e)
+		}
+		signature = slices.Concat(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32)))
+	case *rsa.PrivateKey:
+		signature, err = rsa.SignPKCS1v15(nil, private, crypto.SHA256, sum[:])
+	case ed25519.PrivateKey:
+		signature = ed25519.Sign(private, []byte(signed))
+	}
+	if err != nil {
+		panic(err)
+	}
+	return signed + "." + text(signature)
+}
+
+// with is base with other values for some members. One that is nil is left out.
+func with(base, changes map[string]any) map[string]any {
+	for name, v := range changes {
+		if base[name] = v; v == nil {
+			delete(base, name)
+		}
+	}
+	return base
+}
+
+func text(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }

@@ -1,0 +1,186 @@
+// Package idptest is an identity provider for tests: it publishes a discovery
+// document and keys, signs tokens of any shape, rotates its keys, and fails in
+// the ways in which real ones do.
+package idptest
+
+import (
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// The paths that a provider serves, below its issuer.
+const (
+	Discovery = "/.well-known/openid-configuration"
+	JWKS      = "/keys"
+)
+
+// A Provider is safe for concurrent use.
+type Provider struct {
+	t         testing.TB
+	issuer    string
+	transport http.RoundTripper
+	down      atomic.Bool
+	hangUp    func() // ends the connections that are open
+
+	mu      sync.Mutex
+	keys    []*key // the last one signs
+	extra   []jsontext.Value
+	faults  map[string]http.HandlerFunc
+	headers http.Header
+	fetches map[string]int
+}
+
+// New starts a provider over HTTP on a loopback address, which stops with the
+// test. It has one key, "key-1" for ES256.
+func New(t testing.TB) *Provider { return start(t, (*httptest.Server).Start, "http://") }
+
+// NewTLS is New over HTTPS. Only the Transport of the provider trusts its
+// certificate.
+func NewTLS(t testing.TB) *Provider { return start(t, (*httptest.Server).StartTLS, "https://") }
+
+// NewInMemory is New without a network, for a test in a bubble of synctest:
+// only the Transport of the provider reaches it, at any host.
+func NewInMemory(t testing.TB, issuer string) *Provider {
+	p := newProvider(t)
+	p.issuer = issuer
+	p.transport = memory{p}
+	p.hangUp = func() {}
+	return p
+}
+
+func newProvider(t testing.TB) *Provider {
+	p := &Provider{t: t, faults: map[string]http.HandlerFunc{}, headers: http.Header{}, fetches: map[string]int{}}
+	p.Rotate("key-1", "ES256")
+	return p
+}
+
+func start(t testing.TB, listen func(*httptest.Server), scheme string) *Provider {
+	t.Helper()
+	p := newProvider(t)
+	server := httptest.NewUnstartedServer(p)
+	server.Listener = refusing{server.Listener, &p.down}
+	p.issuer = scheme + server.Listener.Addr().String()
+	listen(server)
+	t.Cleanup(server.Close)
+	p.transport = server.Client().Transport
+	p.hangUp = server.CloseClientConnections
+	return p
+}
+
+// Issuer is the iss of the provider's tokens, and where it is.
+func (p *Provider) Issuer() string { return p.issuer }
+
+// KeysURL is where its keys are.
+func (p *Provider) KeysURL() string { return p.issuer + JWKS }
+
+// Transport reaches the provider and trusts its certificate.
+func (p *Provider) Transport() http.RoundTripper { return p.transport }
+
+// Fetches is how often a path was asked for, while the provider was not down.
+func (p *Provider) Fetches(path string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fetches[path]
+}
+
+// SetHeader has all good answers carry a header. An empty value is none.
+func (p *Provider) SetHeader(name, value string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.headers.Set(name, value); value == "" {
+		p.headers.Del(name)
+	}
+}
+
+// Down has the provider drop every connection, until Up.
+func (p *Provider) Down() {
+	p.down.Store(true)
+	p.hangUp()
+}
+
+// Up ends Down.
+func (p *Provider) Up() { p.down.Store(false) }
+
+// Answer has the provider answer a path with h, and as it should again when h
+// is nil. A path of "" is all paths. See [Hang] and the others.
+func (p *Provider) Answer(path string, h http.HandlerFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.faults[path] = h; h == nil {
+		delete(p.faults, path)
+	}
+}
+
+// ServeHTTP serves the discovery document and the keys.
+func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p.down.Load() {
+		panic(http.ErrAbortHandler)
+	}
+	p.answer(r.URL.Path)(w, r)
+}
+
+// answer counts a request, and says what answers it.
+func (p *Provider) answer(path string) http.HandlerFunc {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fetches[path]++
+	for _, of := range []string{path, ""} {
+		if h := p.faults[of]; h != nil {
+			return h
+		}
+	}
+	var body []byte
+	switch path {
+	case Discovery:
+		body = encode(map[string]any{
+			"issuer": p.issuer, "jwks_uri": p.KeysURL(), "authorization_endpoint": p.issuer + "/authorize",
+			"response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"},
+			"id_token_signing_alg_values_supported": []string{"ES256", "RS256", "EdDSA"},
+		})
+	case JWKS:
+		body = p.keySet()
+	default:
+		return http.NotFound
+	}
+	headers := p.headers.Clone()
+	return func(w http.ResponseWriter, _ *http.Request) {
+		maps.Copy(w.Header(), headers)
+		w.Header().Set("Content-Type", "application/json")
+		w.Write(body)
+	}
+}
+
+func encode(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+// refusing drops every connection while the provider is down.
+type refusing struct {
+	net.Listener
+	down *atomic.Bool
+}
+
+func (l refusing) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil || !l.down.Load() {
+			return conn, err
+		}
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			tcp.SetLinger(0) // a reset, as of a port that nobody listens at
+		}
+		conn.Close()
+	}
+}

@@ -1,0 +1,123 @@
+package remotekeys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"syscall"
+	"time"
+)
+
+const maxRedirects = 3
+
+// checkURL wants what nobody on the way can change: https, or this machine.
+func checkURL(u *url.URL) error {
+	switch {
+	case u.Host == "" || u.Hostname() == "":
+		return errors.New("no URL of a host")
+	case u.User != nil || u.Fragment != "":
+		return errors.New("has a user or a fragment")
+	case u.Scheme == "http" && onLoopback(u.Hostname()), u.Scheme == "https":
+		return nil
+	}
+	return errors.New("must be https, or http on this machine")
+}
+
+// onLoopback reports whether host is this machine, whatever a resolver says.
+func onLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// hostPort is the address that a transport dials for u.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+// checkLed is for a URL that an answer has led to: as checkURL, and another
+// host than the trusted one may not be an address that is not public. Where it
+// is a name, the dialer looks at what it resolves to.
+func checkLed(u *url.URL, trusted string) error {
+	if err := checkURL(u); err != nil {
+		return err
+	}
+	if hostPort(u) == trusted {
+		return nil
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	if u.Hostname() == "localhost" || err == nil && !public(addr) {
+		return errors.New("leads to an address that is not public")
+	}
+	return nil
+}
+
+// checkRedirect is that of an http.Client.
+func checkRedirect(trusted string) func(*http.Request, []*http.Request) error {
+	return func(r *http.Request, via []*http.Request) error {
+		if len(via) > maxRedirects {
+			return fmt.Errorf("more than %d redirects", maxRedirects)
+		}
+		return checkLed(r.URL, trusted)
+	}
+}
+
+// newTransport dials the trusted host wherever it is, and every other one only
+// where its address is public. It looks at the address that is dialled, so that
+// a name which resolves to another one the next time gains nothing.
+func newTransport(trusted string, timeout time.Duration) *http.Transport {
+	free := &net.Dialer{Timeout: timeout}
+	bound := &net.Dialer{Timeout: timeout, Control: func(_, address string, _ syscall.RawConn) error {
+		addr, err := netip.ParseAddrPort(address)
+		if err != nil || !public(addr.Addr()) {
+			return errors.New("leads to an address that is not public")
+		}
+		return nil
+	}}
+	return &http.Transport{
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if address == trusted {
+				return free.DialContext(ctx, network, address)
+			}
+			return bound.DialContext(ctx, network, address)
+		},
+		ForceAttemptHTTP2:      true,
+		DisableKeepAlives:      true, // one fetch in a quarter of an hour
+		TLSHandshakeTimeout:    timeout,
+		ResponseHeaderTimeout:  timeout,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+}
+
+// notPublic are the addresses of the IANA registries of special purpose that
+// the methods of netip.Addr do not know, and those that hold an IPv4 address.
+var notPublic = func() (prefixes []netip.Prefix) {
+	for _, p := range []string{
+		"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
+		"::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fec0::/10",
+	} {
+		prefixes = append(prefixes, netip.MustParsePrefix(p))
+	}
+	return prefixes
+}()
+
+// public reports whether an address is one of the public internet.
+func public(addr netip.Addr) bool {
+	addr = addr.WithZone("").Unmap()
+	if !addr.IsValid() || !addr.IsGlobalUnicast() || addr.IsPrivate() {
+		return false
+	}
+	for _, p := range notPublic {
+		if p.Contains(addr) {
+			return false
+		}
+	}
+	return true
+}

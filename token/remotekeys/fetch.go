@@ -1,0 +1,142 @@
+package remotekeys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+const (
+	maxBody       = 1 << 20 // bytes
+	discoveryPath = "/.well-known/openid-configuration"
+)
+
+// A document is what an address answered.
+type document struct {
+	body   []byte
+	maxAge time.Duration // 0: it does not say
+}
+
+// fetch gets the JWK Set, and finds out where it is if that is not known or to
+// be looked up again.
+func (k *Keys) fetch(ctx context.Context, again bool) (document, error) {
+	address := k.config.URL
+	if address == "" {
+		found, err := k.discover(ctx, again)
+		if last := k.found.Load(); err != nil && last != nil {
+			found, err = *last, nil // half an outage is none, if the keys are where they were
+		}
+		if err != nil {
+			return document{}, err
+		}
+		address = found
+	}
+	d, err := k.get(ctx, address)
+	if err != nil {
+		k.found.Store(nil) // it may have moved
+		return document{}, fmt.Errorf("key set: %w", err)
+	}
+	return d, nil
+}
+
+// discover reads the discovery document.
+func (k *Keys) discover(ctx context.Context, again bool) (string, error) {
+	if found := k.found.Load(); found != nil && !again {
+		return *found, nil
+	}
+	d, err := k.get(ctx, strings.TrimSuffix(k.config.Issuer, "/")+discoveryPath)
+	if err != nil {
+		return "", fmt.Errorf("discovery document: %w", err)
+	}
+	address, err := readDiscovery(d.body, k.config.Issuer)
+	if err != nil {
+		return "", fmt.Errorf("discovery document: %w", err)
+	}
+	u, err := url.Parse(address)
+	if err == nil {
+		err = checkLed(u, k.trusted)
+	}
+	if err != nil {
+		return "", errors.New("discovery document: jwks_uri is not an address that keys are fetched from: https, and public unless it is the host of the issuer")
+	}
+	k.found.Store(&address)
+	return address, nil
+}
+
+// readDiscovery returns the jwks_uri of the discovery document of the issuer,
+// which must say that it is of it (OpenID Connect Discovery 1.0 §4.3).
+func readDiscovery(body []byte, issuer string) (string, error) {
+	var says struct {
+		Issuer  string `json:"issuer"`
+		JWKSURI string `json:"jwks_uri"`
+	}
+	if err := json.Unmarshal(body, &says); err != nil {
+		return "", errors.New("not strict JSON, or a member has the wrong type")
+	}
+	if says.Issuer != issuer {
+		return "", fmt.Errorf("its issuer is %.200q; name the provider exactly so, if it is that", says.Issuer)
+	}
+	if says.JWKSURI == "" {
+		return "", errors.New("jwks_uri is missing")
+	}
+	return says.JWKSURI, nil
+}
+
+// get returns the body of a 200.
+func (k *Keys) get(ctx context.Context, address string) (document, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return document{}, errors.New("no URL")
+	}
+	request.Header.Set("Accept", "application/json, application/jwk-set+json")
+	request.Header.Set("User-Agent", "wsauth")
+	response, err := k.client.Do(request)
+	if err != nil {
+		return document{}, withoutURL(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return document{}, fmt.Errorf("status %d", response.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
+	switch {
+	case err != nil:
+		return document{}, fmt.Errorf("body: %w", err)
+	case len(body) > maxBody:
+		return document{}, errors.New("longer than 1 MiB")
+	}
+	return document{body, maxAge(response.Header.Values("Cache-Control"))}, nil
+}
+
+// withoutURL leaves out the address that an answer may have chosen.
+func withoutURL(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// maxAge is the max-age of Cache-Control (RFC 9111 §5.2.2.1), 0 where there is
+// none, at most a day.
+func maxAge(lines []string) time.Duration {
+	for directive := range strings.SplitSeq(strings.Join(lines, ","), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+		if !strings.EqualFold(name, "max-age") {
+			continue
+		}
+		seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 64)
+		if err != nil {
+			return 0
+		}
+		return time.Duration(min(seconds, 24*3600)) * time.Second
+	}
+	return 0
+}
