@@ -9,14 +9,19 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/idp"
 	"wsauth/store"
 	"wsauth/token"
 )
 
-// Config says whom a [Gateway] lets in and for how long. Key and Authenticate are required.
+// Config says whom a [Gateway] lets in and for how long. Keys and Authenticate are required.
 type Config struct {
-	// Key signs the tokens and verifies them.
-	Key *token.Key
+	// Keys sign the tokens and verify them: a [*token.KeySet], or keys that are replaced while the gateway runs.
+	Keys Keys
+
+	// Issuer is the iss of the tokens, which then must have it; see [CheckIssuer]. With it the gateway describes itself at
+	// /.well-known/openid-configuration. To change it ends every login. Default: none.
+	Issuer string
 
 	// Authenticate checks names and passwords.
 	Authenticate Authenticator
@@ -51,9 +56,19 @@ type Config struct {
 	// default, which is the origin that a request is sent to.
 	Origins []string
 
+	// Providers are identity providers whose access tokens are good for sockets, tickets and sessions beside our own, and which may
+	// end those. Each needs a namespace. Default: none.
+	Providers []*idp.Provider
+
 	// Logger gets a line for each login, each refusal, and each begin and end of a socket, never with a token, a cookie, a query
 	// or a password. Default: no log.
 	Logger *slog.Logger
+}
+
+// Keys are those of a gateway: one of them signs now, and those that count now verify.
+type Keys interface {
+	token.Signer
+	token.KeySource
 }
 
 // An Authenticator reports whether password is that of the user called name. A wrong password and an unknown user are no errors,
@@ -87,10 +102,15 @@ func (c Config) withDefaults() (Config, error) {
 	fault := func(format string, args ...any) {
 		faults = append(faults, fmt.Errorf("gateway: Config."+format, args...))
 	}
-	if c.Key == nil {
-		fault("Key: required; token.GenerateKey makes one")
-	} else if !c.Key.CanSign() {
-		fault("Key: cannot sign; a private key or an HMAC secret is needed")
+	if set, fixed := c.Keys.(*token.KeySet); c.Keys == nil || fixed && set == nil {
+		fault("Keys: required; token.GenerateKey makes one, and token.NewKeySet a set of it")
+	} else if _, err := c.Keys.SigningKey(); err != nil {
+		fault("Keys: cannot sign; a private key or an HMAC secret is needed: %w", err)
+	}
+	if c.Issuer != "" {
+		if err := CheckIssuer(c.Issuer); err != nil {
+			fault("Issuer: %w", err)
+		}
 	}
 	if c.Authenticate == nil {
 		fault("Authenticate: required")

@@ -15,6 +15,7 @@
 //	DELETE /auth/sessions/{sid}     ends one of them
 //	GET    /auth/session            the claims of an access token
 //	GET    /ws                      the guarded echo socket
+//	GET    /.well-known/jwks.json   the public keys, for others who verify the tokens
 //	GET    /, /docs                 the page, and the API as forms (described by /openapi.json)
 //
 // routes.go has the whole table; every other file holds one of its handlers or one of the layers around them.

@@ -17,7 +17,11 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	g, err := gateway.New(gateway.Config{Key: key, Authenticate: gateway.DemoUser})
+	keys, err := token.NewKeySet(key)
+	if err != nil {
+		panic(err)
+	}
+	g, err := gateway.New(gateway.Config{Keys: keys, Authenticate: gateway.DemoUser})
 	if err != nil {
 		panic(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"wsauth"
@@ -30,6 +32,12 @@ type Gateway struct {
 	tickets      *ratelimit.Limiter
 	log          *slog.Logger
 	handler      http.Handler
+
+	keys      Keys
+	published atomic.Pointer[publicSet]
+
+	stopProviders context.CancelFunc
+	following     sync.WaitGroup // the keys of the providers
 }
 
 // New makes a gateway. All faults of c are reported at once, each with the name of its field. It follows the store until
@@ -50,8 +58,9 @@ func New(c Config) (*Gateway, error) {
 		attempts:     newAttempts(),
 		tickets:      newTicketLimiter(),
 		log:          c.Logger,
+		keys:         c.Keys,
 	}
-	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Key, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})
+	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})
 	if err != nil {
 		return nil, fmt.Errorf("gateway: issuer: %w", err)
 	}
@@ -70,22 +79,27 @@ func New(c Config) (*Gateway, error) {
 	if g.guard, err = newGuard(c, g.cookies); err != nil { // last, for it begins to follow the store
 		return nil, err
 	}
-	g.handler = limit(withSecurityHeaders(origins.Handler(newMux(g.routes(files)))))
+	routes, err := g.routes(c, files)
+	if err != nil {
+		return nil, errors.Join(err, g.guard.Shutdown(context.Background()))
+	}
+	g.handler = limit(withSecurityHeaders(origins.Handler(newMux(routes))))
+	g.follow(c.Providers)
 	return g, nil
 }
 
 // newGuard makes the guard of all that needs a token.
 func newGuard(c Config, cookies *wsauth.Cookies) (*wsauth.Guard, error) {
-	keys, err := token.NewKeySet(c.Key)
-	if err != nil {
-		return nil, fmt.Errorf("gateway: Config.Key: %w", err)
-	}
-	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: keys})
+	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: c.Keys, Issuer: c.Issuer})
 	if err != nil {
 		return nil, fmt.Errorf("gateway: verifier: %w", err)
 	}
+	all, err := withProviders(verifier, c.Providers)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: Config.Providers: %w", err)
+	}
 	guard, err := wsauth.New(wsauth.Config{
-		Verifier:    verifier,
+		Verifier:    all,
 		Locations:   []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, cookies},
 		Origins:     c.Origins,
 		Revocations: c.Store,
@@ -104,4 +118,8 @@ func newGuard(c Config, cookies *wsauth.Cookies) (*wsauth.Guard, error) {
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.ServeHTTP(w, r) }
 
 // Shutdown ends every open socket with close code 1012 and reason "restarting", and waits until they are gone or ctx is done.
-func (g *Gateway) Shutdown(ctx context.Context) error { return g.guard.Shutdown(ctx) }
+func (g *Gateway) Shutdown(ctx context.Context) error {
+	g.stopProviders()
+	g.following.Wait()
+	return g.guard.Shutdown(ctx)
+}

@@ -47,7 +47,7 @@ func serve(t *testing.T, l net.Listener, url string, transport *http.Transport, 
 		t.Fatal(err)
 	}
 	log := &logBuffer{}
-	c := Config{Key: key, Authenticate: DemoUser, Logger: slog.New(slog.NewTextHandler(log, nil))}
+	c := Config{Keys: must(token.NewKeySet(key)), Authenticate: DemoUser, Logger: slog.New(slog.NewTextHandler(log, nil))}
 	for _, f := range change {
 		f(&c)
 	}
@@ -301,4 +301,12 @@ func wantProblem(t *testing.T, e exchange, status int, reason, detail string) {
 	if got, _ := v["detail"].(string); !strings.Contains(got, detail) || got == "" {
 		t.Errorf("detail %q, want %q in it", got, detail)
 	}
+}
+
+// must returns v where there is no error.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }

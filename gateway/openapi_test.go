@@ -12,6 +12,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
+
+	"wsauth/idp"
 )
 
 // The bodies of the pages have no schema to be held against.
@@ -98,7 +100,8 @@ func TestOpenAPIDescribesEveryRouteAndNoOther(t *testing.T) {
 		t.Errorf("version %q", doc.OpenAPI)
 	}
 	served := map[string]bool{}
-	for _, r := range start(t).g.routes(mustLoad(t)) {
+	providers := []*idp.Provider{must(idp.New(idp.Config{Preset: idp.Standard, Issuer: "https://idp.example", Audience: []string{"chat"}, Namespace: "idp"}))}
+	for _, r := range must(start(t).g.routes(Config{Providers: providers}, mustLoad(t))) {
 		served[r.method+" "+strings.TrimSuffix(r.path, "{$}")] = true
 	}
 	described := map[string]bool{}

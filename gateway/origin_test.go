@@ -17,7 +17,7 @@ func TestS3_CheckOrigin(t *testing.T) {
 			t.Error(err)
 		}
 		// What is good here must be good for the guard and for the check of cross-origin requests, which are told next.
-		g, err := New(Config{Key: key, Authenticate: DemoUser, Origins: []string{good}})
+		g, err := New(Config{Keys: must(token.NewKeySet(key)), Authenticate: DemoUser, Origins: []string{good}})
 		if err != nil {
 			t.Error(err)
 			continue

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"wsauth"
@@ -16,7 +17,11 @@ type route struct {
 }
 
 // routes is all that the gateway serves.
-func (g *Gateway) routes(files assets) []route {
+func (g *Gateway) routes(c Config, files assets) ([]route, error) {
+	ended, err := g.providerRoutes(c.Providers)
+	if err != nil {
+		return nil, err
+	}
 	own := []route{
 		{http.MethodPost, "/auth/login", http.HandlerFunc(g.login)},
 		{http.MethodPost, "/auth/refresh", http.HandlerFunc(g.refresh)},
@@ -28,10 +33,12 @@ func (g *Gateway) routes(files assets) []route {
 		{http.MethodDelete, "/auth/sessions/{sid}", http.HandlerFunc(g.endOne)},
 		{http.MethodGet, "/auth/session", http.HandlerFunc(g.session)},
 		{http.MethodGet, "/ws", upgradesOnly(g.guard.Require(wsauth.Access)(http.HandlerFunc(g.echo)))},
+		{http.MethodGet, jwksPath, http.HandlerFunc(g.jwks)},
+		{http.MethodGet, openidPath, discoveryOf(c.Issuer)},
 		{http.MethodGet, "/{$}", files.handler("index.html")},
 		{http.MethodGet, "/client/{file}", files.serve(clientPrefix)},
 	}
-	return append(own, docsRoutes(files, files.handler("openapi.json"))...)
+	return slices.Concat(own, ended, docsRoutes(files, files.handler("openapi.json"))), nil
 }
 
 // newMux serves the routes. Any other method on their paths is 405 with Allow (RFC 9110 section 15.5.6), any other path 404.

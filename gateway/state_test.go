@@ -13,7 +13,7 @@ func TestNewReportsEveryFault(t *testing.T) {
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, field := range []string{"Config.Key", "Config.Authenticate", "Config.AccessTTL", "Config.RefreshTTL", "Config.SessionTTL", "Config.RefreshGrace", "Config.Origins[1]"} {
+	for _, field := range []string{"Config.Keys", "Config.Authenticate", "Config.AccessTTL", "Config.RefreshTTL", "Config.SessionTTL", "Config.RefreshGrace", "Config.Origins[1]"} {
 		if !strings.Contains(err.Error(), field) {
 			t.Errorf("%v does not name %s", err, field)
 		}
@@ -26,7 +26,7 @@ func TestNewReportsEveryFault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(Config{Key: public, Authenticate: DemoUser}); err == nil || !strings.Contains(err.Error(), "cannot sign") {
+	if _, err := New(Config{Keys: must(token.NewKeySet(public)), Authenticate: DemoUser}); err == nil || !strings.Contains(err.Error(), "cannot sign") {
 		t.Errorf("a public key: %v", err)
 	}
 	for _, c := range []Config{
@@ -34,7 +34,7 @@ func TestNewReportsEveryFault(t *testing.T) {
 		{RefreshTTL: MaxTTL}, // longer than the default of SessionTTL
 		{RefreshGrace: -time.Hour, MaxSockets: -1},
 	} {
-		c.Key, c.Authenticate = key, DemoUser
+		c.Keys, c.Authenticate = must(token.NewKeySet(key)), DemoUser
 		g, err := New(c)
 		if err != nil {
 			t.Errorf("the longest lives: %v", err)
@@ -42,7 +42,7 @@ func TestNewReportsEveryFault(t *testing.T) {
 		}
 		stop(t, g)
 	}
-	if _, err := New(Config{Key: key, Authenticate: DemoUser, RefreshTTL: MaxTTL + time.Second}); err == nil || !strings.Contains(err.Error(), "Config.RefreshTTL") {
+	if _, err := New(Config{Keys: must(token.NewKeySet(key)), Authenticate: DemoUser, RefreshTTL: MaxTTL + time.Second}); err == nil || !strings.Contains(err.Error(), "Config.RefreshTTL") {
 		t.Errorf("a longer life: %v", err)
 	}
 }

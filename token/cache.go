@@ -56,7 +56,7 @@ func (c *cache) verify(ctx context.Context, raw string) (claims *Claims, err err
 	if !found {
 		return nil, nil, false
 	}
-	if keys, err := v.by.keys.KeySet(ctx, v.kid); err != nil || keys != v.keys {
+	if !v.current(ctx) {
 		c.forget(raw)
 		return nil, nil, false
 	}
@@ -65,6 +65,12 @@ func (c *cache) verify(ctx context.Context, raw string) (claims *Claims, err err
 		return nil, err, true
 	}
 	return v.claims.clone(), nil, true
+}
+
+// current reports whether the keys are still those that the token was verified with.
+func (v verified) current(ctx context.Context) bool {
+	keys, err := v.by.keys.KeySet(ctx, v.kid)
+	return err == nil && keys == v.keys
 }
 
 // keep remembers raw if that pays, and returns the claims for the caller.

@@ -1,18 +1,23 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
 	"path/filepath"
 
 	"wsauth/internal/keyfile"
 	"wsauth/store/bolt"
 	"wsauth/token"
+	"wsauth/token/keyring"
 )
 
 // The files of the data folder.
 const (
-	keyName   = "key.jwk"    // signs the tokens
+	keysName  = "keys"       // the folder of the keys that sign the tokens
+	oldName   = "key.jwk"    // the one key of earlier versions
 	storeName = "store.db"   // sessions, and what was revoked
 	seenName  = "users.seen" // the users of the last run; none of the demonstration
 )
@@ -29,27 +34,72 @@ func folder(named string) (string, error) {
 	return dir, nil
 }
 
-// loadKey reads the signing key of the data folder, or makes it and the folder.
-func loadKey(dir string) (*token.Key, error) {
-	path := filepath.Join(dir, keyName)
-	data, _, err := keyfile.LoadOrCreate(path, newKey)
-	if err != nil {
-		return nil, err
+// makeFolder makes the data folder where there is none, and refuses one that others may write to.
+func makeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
 	}
-	key, err := token.ParseJWK(data, token.KeyOptions{})
+	f, err := keyfile.OpenFolder(dir)
 	if err != nil {
-		return nil, fmt.Errorf("%s holds no key: %w; remove it to have a new one made, which ends every login", path, err)
+		return err
 	}
-	return key, nil
+	return f.Close()
 }
 
-// newKey makes a random key as a JSON Web Key.
-func newKey() ([]byte, error) {
-	key, err := token.GenerateKey(token.HS256)
+// keyFolder is the folder of the keys: the one that was named, or that of the data folder.
+func keyFolder(named, data string) string {
+	if named != "" {
+		return named
+	}
+	return filepath.Join(data, keysName)
+}
+
+// openKeys opens the folder of the keys, and makes the first key where there is none.
+func openKeys(ctx context.Context, named, data string, log *slog.Logger) (*keyring.Ring, error) {
+	dir := keyFolder(named, data)
+	if named == "" {
+		if err := adoptKey(data, dir); err != nil {
+			return nil, err
+		}
+	}
+	made, err := keyring.First(ctx, dir, token.ES256)
 	if err != nil {
 		return nil, err
 	}
-	return key.JWK(), nil
+	ring, err := keyring.Open(dir, keyring.Options{Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := ring.SigningKey(); err != nil {
+		return nil, err
+	}
+	if made {
+		log.Info("a first key was made", "folder", dir)
+	}
+	return ring, nil
+}
+
+// adoptKey moves the one key of earlier versions into the folder of the keys, so that its logins stay.
+func adoptKey(data, dir string) error {
+	old, path := filepath.Join(data, oldName), filepath.Join(dir, oldName)
+	if !exists(old) {
+		return nil
+	}
+	if exists(path) {
+		return fmt.Errorf("%s is from an earlier version, and %s is there too: remove the one that is not in use", old, path)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the folder of the keys: %w", err)
+	}
+	if err := os.Rename(old, path); err != nil {
+		return fmt.Errorf("move the key of an earlier version: %w", err)
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // openStore opens the store of the data folder, which is there.

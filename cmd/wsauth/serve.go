@@ -10,27 +10,30 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
 	"wsauth"
 	"wsauth/gateway"
 	"wsauth/store"
-	"wsauth/token"
 )
 
 type serveCmd struct {
-	Addr             string        `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (default: ${default}). Port 0 takes a free one."`
-	Data             string        `placeholder:"DIR" help:"Folder of the signing key, the sessions and what was revoked, made on first start (default: wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
-	Users            string        `placeholder:"FILE" help:"File of the users, one name:hash a line, with hashes of argon2id or bcrypt; \"wsauth user\" and \"htpasswd -B\" write it. SIGHUP reads it anew and logs out who has changed. Without it there is the demonstration's user test."`
-	AccessTTL        time.Duration `name:"access-ttl" default:"15m" placeholder:"DURATION" help:"How long an access token, and a socket whose session is not refreshed, lives, such as 20s or 1h: whole seconds (default: ${default}). From 1m on, sessions differ in it at random by up to a tenth."`
-	RefreshTTL       time.Duration `name:"refresh-ttl" default:"720h" placeholder:"DURATION" help:"How long a refresh token, and so a login that is not used, lives: at most 8784h (default: ${default}, 30 days)."`
-	SessionTTL       time.Duration `name:"session-ttl" default:"2160h" placeholder:"DURATION" help:"How long a login lives, however much it is used: at least as long as --refresh-ttl (default: ${default}, 90 days)."`
-	RefreshGrace     time.Duration `default:"10s" placeholder:"DURATION" help:"How long after a refresh the old refresh token may be used once more, because the answer was lost: at most 1m; 0s is not at all (default: ${default})."`
-	MaxSockets       int           `default:"100" placeholder:"N" help:"How many sockets one user may have open; one more ends the oldest (default: ${default}). 0 is no limit."`
-	Origin           []string      `placeholder:"URL" help:"Origin under which browsers see this server, such as https://app.example behind a TLS proxy. It replaces the server's own, http://HOST:PORT; repeat for more."`
-	Log              string        `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Format of the log on standard error: text or json (default: ${default})."`
-	InsecureDemoUser bool          `help:"Let the user test with the password test log in on addresses that other machines can reach."`
+	Addr             string         `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (default: ${default}). Port 0 takes a free one."`
+	Data             string         `placeholder:"DIR" help:"Folder of the keys, the sessions and what was revoked, made on first start (default: wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
+	Keys             string         `placeholder:"DIR" help:"Folder of the keys that sign and verify tokens; \"wsauth keys\" changes it, and what changes counts within seconds. An empty one gets a first key (default: keys in the folder of --data)."`
+	Issuer           string         `placeholder:"URL" help:"Address under which others see this server, such as https://login.example: the iss of its tokens, and where others find its public keys. To change it ends every login (default: none)."`
+	Users            string         `placeholder:"FILE" help:"File of the users, one name:hash a line, with hashes of argon2id or bcrypt; \"wsauth user\" and \"htpasswd -B\" write it. SIGHUP reads it anew and logs out who has changed. Without it there is the demonstration's user test."`
+	AccessTTL        time.Duration  `name:"access-ttl" default:"15m" placeholder:"DURATION" help:"How long an access token, and a socket whose session is not refreshed, lives, such as 20s or 1h: whole seconds (default: ${default}). From 1m on, sessions differ in it at random by up to a tenth."`
+	RefreshTTL       time.Duration  `name:"refresh-ttl" default:"720h" placeholder:"DURATION" help:"How long a refresh token, and so a login that is not used, lives: at most 8784h (default: ${default}, 30 days)."`
+	SessionTTL       time.Duration  `name:"session-ttl" default:"2160h" placeholder:"DURATION" help:"How long a login lives, however much it is used: at least as long as --refresh-ttl (default: ${default}, 90 days)."`
+	RefreshGrace     time.Duration  `default:"10s" placeholder:"DURATION" help:"How long after a refresh the old refresh token may be used once more, because the answer was lost: at most 1m; 0s is not at all (default: ${default})."`
+	MaxSockets       int            `default:"100" placeholder:"N" help:"How many sockets one user may have open; one more ends the oldest (default: ${default}). 0 is no limit."`
+	Origin           []string       `placeholder:"URL" help:"Origin under which browsers see this server, such as https://app.example behind a TLS proxy. It replaces the server's own, http://HOST:PORT; repeat for more."`
+	Provider         []providerFlag `sep:"none" placeholder:"PAIRS" help:"Identity provider whose access tokens are accepted too, as preset=PRESET,issuer=URL,audience=NAME; repeat for more. Presets: auth0, cognito, entra, google, keycloak, okta, standard. See docs/identity-providers.md."`
+	Log              string         `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Format of the log on standard error: text or json (default: ${default})."`
+	InsecureDemoUser bool           `help:"Let the user test with the password test log in on addresses that other machines can reach."`
 }
 
 // Help is the text under "wsauth serve --help".
@@ -61,6 +64,11 @@ func (c *serveCmd) Validate() error {
 	if c.Users != "" && c.InsecureDemoUser {
 		fault("--insecure-demo-user: with --users there is no such user; leave one of the two out")
 	}
+	if c.Issuer != "" {
+		if err := gateway.CheckIssuer(c.Issuer); err != nil {
+			fault("--issuer=%s: %w", c.Issuer, err)
+		}
+	}
 	for _, o := range c.Origin {
 		if err := wsauth.CheckOrigin(o); err != nil {
 			fault("--origin: %w", err)
@@ -84,7 +92,10 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	key, err := loadKey(dir)
+	if err := makeFolder(dir); err != nil {
+		return err
+	}
+	keys, err := openKeys(ctx, c.Keys, dir, log)
 	if err != nil {
 		return err
 	}
@@ -99,7 +110,11 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, state.Close()) }()
-	g, err := gateway.New(c.config(key, state, users, log))
+	config := c.config(keys, state, users, log)
+	if config.Providers, err = providers(c.Provider, log); err != nil {
+		return err
+	}
+	g, err := gateway.New(config)
 	if err != nil {
 		return err
 	}
@@ -112,15 +127,21 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 		log.Info("users", "file", c.Users, "users", users.Len())
 		defer users.follow(ctx, g)()
 	}
+	watching, stop := context.WithCancel(ctx)
+	watched := sync.WaitGroup{}
+	watched.Go(func() { keys.Watch(watching) })
+	defer watched.Wait()
+	defer stop()
 	log.Info("listening", "url", "http://"+reachable(listener)+"/", "addr", listener.Addr().String(), "data", dir,
 		"access_ttl", c.AccessTTL, "refresh_ttl", c.RefreshTTL, "session_ttl", c.SessionTTL, "refresh_grace", c.RefreshGrace, "max_sockets", c.MaxSockets)
 	return g.Serve(ctx, listener)
 }
 
 // config is what the flags say, where 0 means none and not the default.
-func (c *serveCmd) config(key *token.Key, state store.Store, users *userFile, log *slog.Logger) gateway.Config {
+func (c *serveCmd) config(keys gateway.Keys, state store.Store, users *userFile, log *slog.Logger) gateway.Config {
 	config := gateway.Config{
-		Key:          key,
+		Keys:         keys,
+		Issuer:       c.Issuer,
 		Authenticate: gateway.DemoUser,
 		Store:        state,
 		AccessTTL:    c.AccessTTL,

@@ -23,13 +23,20 @@ function parameterField(parameter) {
   return label;
 }
 
-/** A labelled field for the body, filled with the document's example. */
-function bodyField(example) {
+/** The example as a body of that content type. */
+function written(type, example) {
+  if (type === "application/x-www-form-urlencoded") return new URLSearchParams(example).toString();
+  return typeof example === "string" ? example : JSON.stringify(example, null, 2);
+}
+
+/** A labelled field for the body of that content type, filled with the document's example. */
+function bodyField(type, example) {
   const label = element("label", "", "Body");
   const area = element("textarea");
   area.name = "body";
+  area.dataset.type = type;
   area.spellcheck = false;
-  area.value = JSON.stringify(example, null, 2);
+  area.value = written(type, example);
   area.rows = area.value.split("\n").length;
   label.append(area);
   return label;
@@ -116,8 +123,7 @@ function operationView(spec, path, method, operation) {
     if (parameter["x-from"]) field.querySelector("input").dataset.csrf = parameter["x-from"];
     form.append(field);
   }
-  const content = operation.requestBody?.content["application/json"];
-  if (content) form.append(bodyField(content.example));
+  for (const [type, { example }] of Object.entries(operation.requestBody?.content ?? {})) form.append(bodyField(type, example));
   const button = element("button", "primary", isSocket ? "Open" : "Send");
   const place = element("div", "result");
   place.hidden = true;

@@ -25,7 +25,7 @@ export async function request(form, operation, bearer) {
     if (field.dataset.in === "path") url.pathname = url.pathname.replace(encodeURI(`{${field.name}}`), encodeURIComponent(field.value));
     if (field.name === "body") {
       init.body = field.value;
-      headers.set("Content-Type", "application/json");
+      headers.set("Content-Type", field.dataset.type);
     }
   }
   if (bearer && takesBearer(operation)) {

@@ -19,7 +19,7 @@ func Status(code int) http.HandlerFunc {
 
 // Body answers 200 with a body.
 func Body(body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(body)) }
+	return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }
 }
 
 // Redirect answers 302.
@@ -50,7 +50,7 @@ func Drip(interval time.Duration) http.HandlerFunc {
 // connection.
 func Half(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Length", "64")
-	w.Write([]byte(`{"keys":[{"kty":"EC","crv":"P-25`))
+	_, _ = w.Write([]byte(`{"keys":[{"kty":"EC","crv":"P-25`))
 	http.NewResponseController(w).Flush()
 	panic(http.ErrAbortHandler)
 }

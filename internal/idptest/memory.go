@@ -16,9 +16,11 @@ func (m memory) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 		return nil, errRefused
 	}
 	defer func() {
-		if v := recover(); v == http.ErrAbortHandler {
+		switch v := recover(); v {
+		case nil:
+		case http.ErrAbortHandler: //nolint:errorlint // a panic's value
 			resp, err = nil, errRefused
-		} else if v != nil {
+		default:
 			panic(v)
 		}
 	}()

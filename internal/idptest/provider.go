@@ -154,7 +154,7 @@ func (p *Provider) answer(path string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		maps.Copy(w.Header(), headers)
 		w.Header().Set("Content-Type", "application/json")
-		w.Write(body)
+		_, _ = w.Write(body)
 	}
 }
 
@@ -179,7 +179,7 @@ func (l refusing) Accept() (net.Conn, error) {
 			return conn, err
 		}
 		if tcp, ok := conn.(*net.TCPConn); ok {
-			tcp.SetLinger(0) // a reset, as of a port that nobody listens at
+			_ = tcp.SetLinger(0) // a reset, as of a port that nobody listens at
 		}
 		conn.Close()
 	}

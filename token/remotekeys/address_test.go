@@ -82,16 +82,16 @@ func TestAnswersLeadNowhere(t *testing.T) {
 	for name, answer := range map[string]func(http.ResponseWriter, *http.Request, string){
 		"redirect": func(w http.ResponseWriter, r *http.Request, v string) { http.Redirect(w, r, v, http.StatusFound) },
 		"localhost": func(w http.ResponseWriter, r *http.Request, v string) {
-			http.Redirect(w, r, "http://localhost:"+port(v), 302)
+			http.Redirect(w, r, "http://localhost:"+port(v), http.StatusFound)
 		},
 		"mapped": func(w http.ResponseWriter, r *http.Request, v string) {
-			http.Redirect(w, r, "http://[::ffff:127.0.0.1]:"+port(v), 302)
+			http.Redirect(w, r, "http://[::ffff:127.0.0.1]:"+port(v), http.StatusFound)
 		},
 		"by https": func(w http.ResponseWriter, r *http.Request, v string) {
-			http.Redirect(w, r, "https://127.0.0.1:"+port(v), 302)
+			http.Redirect(w, r, "https://127.0.0.1:"+port(v), http.StatusFound)
 		},
 		"by a name": func(w http.ResponseWriter, r *http.Request, v string) {
-			http.Redirect(w, r, "https://ip6-localhost:"+port(v), 302)
+			http.Redirect(w, r, "https://ip6-localhost:"+port(v), http.StatusFound)
 		},
 		"file": func(w http.ResponseWriter, r *http.Request, v string) {
 			w.Header().Set("Location", "file:///etc/passwd")

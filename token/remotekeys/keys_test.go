@@ -285,7 +285,9 @@ func TestDownAtTheStart(t *testing.T) {
 			t.Error("the key does not come")
 		}
 		stop()
-		<-ended
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("it ends with %v", err)
+		}
 	})
 }
 
@@ -327,7 +329,9 @@ func TestS5_KeyTakenBack(t *testing.T) {
 			t.Errorf("the keys are %v", set.Keys())
 		}
 		stop()
-		<-ended
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("it ends with %v", err)
+		}
 	})
 }
 
@@ -345,7 +349,9 @@ func TestMaxAgeIsObeyed(t *testing.T) {
 				t.Errorf("%q: %d fetches in an hour, want %d and a few", header, n, want)
 			}
 			stop()
-			<-ended
+			if err := <-ended; !errors.Is(err, context.Canceled) {
+				t.Errorf("it ends with %v", err)
+			}
 		})
 	}
 }

@@ -23,7 +23,7 @@ func (k *Keys) Run(ctx context.Context) error {
 		} else {
 			retry = firstRetry
 		}
-		timer := time.NewTimer(wait - rand.N(wait/10+1)) // not all nodes at once
+		timer := time.NewTimer(wait - rand.N(wait/10+1)) //nolint:gosec // spreads nodes in time, keeps no secret
 		select {
 		case <-ctx.Done():
 			timer.Stop()

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"wsauth"
+	"wsauth/idp"
+	"wsauth/store"
+)
+
+// What the page about identity providers shows: a token of the stand-in opens a
+// socket, found through discovery, and a logout there closes it.
+func TestProvider(t *testing.T) {
+	mux := http.NewServeMux() // of the server that trusts it
+	server := httptest.NewServer(mux)
+	var routes http.Handler
+	standIn := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { routes.ServeHTTP(w, r) }))
+	p, err := newProvider(standIn.URL+realm, server.URL+"/logout")
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes = p.routes()
+
+	trusted, err := idp.New(idp.Config{Preset: idp.Keycloak, Issuer: standIn.URL + realm, Audience: []string{audience}, Namespace: "keycloak"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard, err := wsauth.New(wsauth.Config{Verifier: trusted.Verifier(), Revocations: store.NewMemory(0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, err := idp.NewHandler(guard, nil, trusted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	user := make(chan string, 1)
+	mux.HandleFunc("POST /logout", ended.Logout)
+	mux.Handle("/ws", guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session, _ := wsauth.SessionFrom(r.Context())
+		user <- session.Claims().Subject + " " + strings.Join(session.Claims().Roles, " ")
+		if c, err := websocket.Accept(w, r, nil); err == nil {
+			_, _, _ = c.Read(r.Context())
+		}
+	})))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := guard.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		server.Close()
+		standIn.Close()
+	})
+
+	raw := strings.TrimSpace(do(t, http.MethodGet, standIn.URL+"/token?user=ada"))
+	c, _, err := websocket.Dial(t.Context(), server.URL+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + raw}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	if got := <-user; got != "keycloak|ada member" {
+		t.Errorf("the user is %q", got)
+	}
+	if got := do(t, http.MethodPost, standIn.URL+"/logout?user=ada"); !strings.Contains(got, "200 OK") {
+		t.Errorf("the logout is answered %q", got)
+	}
+	_, _, err = c.Read(t.Context())
+	if end, ok := errors.AsType[websocket.CloseError](err); !ok || end.Code != 3000 || end.Reason != "session_ended" {
+		t.Errorf("the socket ended with %v", err)
+	}
+}
+
+func do(t *testing.T, method, url string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %d %s, %v", url, response.StatusCode, body, err)
+	}
+	return string(body)
+}

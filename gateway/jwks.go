@@ -1,0 +1,105 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"wsauth/token"
+)
+
+const (
+	jwksPath   = "/.well-known/jwks.json"
+	openidPath = "/.well-known/openid-configuration"
+)
+
+// publicFor is how long others may keep what is published. It is shorter than a new key waits before it signs.
+const publicFor = "public, max-age=300"
+
+// jwksType is the content type of a JWK Set (RFC 7517 section 8.5.2).
+const jwksType = "application/jwk-set+json"
+
+// CheckIssuer reports whether issuer can be [Config.Issuer]: a URL as OpenID Connect Discovery has it, https, or http on this machine,
+// without query and fragment.
+func CheckIssuer(issuer string) error {
+	u, err := url.Parse(issuer)
+	switch {
+	case err != nil || !u.IsAbs() || u.Hostname() == "" || u.Opaque != "":
+		return errors.New("it must be a URL, such as https://login.example")
+	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+		return errors.New("it must begin with https://, or on this machine with http://localhost")
+	case u.User != nil || strings.ContainsAny(issuer, "?#"):
+		return errors.New("it must not have a user, a query or a fragment")
+	case u.String() != issuer:
+		return errors.New("it is compared byte for byte; write it as " + u.String())
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// A publicSet is the document of the keys that it was made of.
+type publicSet struct {
+	set  *token.KeySet
+	file asset
+}
+
+// jwks answers GET /.well-known/jwks.json: the public halves of the keys whose tokens count, so that others can verify them.
+func (g *Gateway) jwks(w http.ResponseWriter, r *http.Request) {
+	set, err := g.keys.KeySet(r.Context(), "")
+	if err != nil {
+		g.unavailable(w, r, "the keys cannot be published", err)
+		return
+	}
+	p := g.published.Load()
+	if p == nil || p.set != set {
+		p = &publicSet{set, newAsset(set.PublicJWKS(), jwksType)}
+		g.published.Store(p)
+	}
+	p.file.publish(w, r)
+}
+
+// publish answers with the file, which anybody may keep for a while.
+func (f asset) publish(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", f.contentType)
+	w.Header().Set("Cache-Control", publicFor)
+	w.Header().Set("ETag", f.etag)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.body))
+}
+
+// A discovery document (OpenID Connect Discovery 1.0 section 3, RFC 8414) is for programs that verify our tokens. It says what is so and
+// no more: there is no endpoint to be redirected to, and no ID token. A list that is empty must be left out, and what counts as yes when
+// it is left out must be denied.
+type discovery struct {
+	Issuer      string   `json:"issuer"`
+	JWKS        string   `json:"jwks_uri"`
+	Subjects    []string `json:"subject_types_supported"`
+	Claims      []string `json:"claims_supported"`
+	RequestURIs bool     `json:"request_uri_parameter_supported"`
+}
+
+// discoveryOf answers GET /.well-known/openid-configuration.
+func discoveryOf(issuer string) http.Handler {
+	if issuer == "" {
+		return problem(http.StatusNotFound, "", "This server has no issuer")
+	}
+	body, err := json.Marshal(discovery{
+		Issuer:   issuer,
+		JWKS:     strings.TrimSuffix(issuer, "/") + jwksPath,
+		Subjects: []string{"public"},
+		Claims:   []string{"iss", "sub", "iat", "nbf", "exp", "jti", "sid", "type", "fresh", "csrf"},
+	})
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	return http.HandlerFunc(newAsset(body, contentTypes[".json"]).publish)
+}
