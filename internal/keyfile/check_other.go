@@ -5,25 +5,8 @@ package keyfile
 import (
 	"fmt"
 	"io/fs"
-	"os"
 	"strconv"
 )
-
-// open opens path for reading unless it is a symbolic link.
-func open(path string) (*os.File, error) {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return nil, fmt.Errorf("keyfile: %w", err)
-	}
-	if info.Mode()&fs.ModeSymlink != 0 {
-		return nil, fmt.Errorf("keyfile: %s is a symbolic link; put the key file itself there", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("keyfile: %w", err)
-	}
-	return f, nil
-}
 
 // checkFile refuses what is not a regular file. Who may read it is the access list's business on these systems: the user's own
 // folder is closed to others there.
@@ -34,9 +17,6 @@ func checkFile(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// checkFolder trusts the access list of the folder.
-func checkFolder(string) error { return nil }
-
 // noWait is for systems with pipes that have names.
 const noWait = 0
 
@@ -44,6 +24,7 @@ func checkMounted(path string, info fs.FileInfo) error { return checkFile(path, 
 
 func checkLink(string, fs.FileInfo) error { return nil }
 
+// checkOwnedFolder trusts the access list of the folder.
 func checkOwnedFolder(string, fs.FileInfo) error { return nil }
 
 // quote makes path one word of a shell command.

@@ -3,28 +3,12 @@
 package keyfile
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"strings"
 	"syscall"
 )
-
-// open opens path for reading. It does not follow a symbolic link in the last place, and does not wait for the writer of a pipe.
-func open(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	switch {
-	case err == nil:
-		return f, nil
-	case errors.Is(err, syscall.ELOOP):
-		return nil, fmt.Errorf("keyfile: %s is a symbolic link; put the key file itself there", path)
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("keyfile: %w; start as the user who owns it, or mend it: chmod 600 %s", err, quote(path))
-	default:
-		return nil, fmt.Errorf("keyfile: %w", err)
-	}
-}
 
 // checkFile refuses a file that is not a secret of this user.
 func checkFile(path string, info fs.FileInfo) error {
@@ -40,15 +24,6 @@ func checkFile(path string, info fs.FileInfo) error {
 			path, info.Mode().Perm(), quote(path))
 	}
 	return nil
-}
-
-// checkFolder refuses a folder in which others could put a file of theirs in the place of the key.
-func checkFolder(dir string) error {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return fmt.Errorf("keyfile: %w", err)
-	}
-	return checkFolderMode(dir, info)
 }
 
 func checkFolderMode(dir string, info fs.FileInfo) error {

@@ -65,8 +65,9 @@ func (f *Folder) Has(name string) bool {
 
 // Read returns the content of the file called name.
 //
-// It refuses what [LoadOrCreate] refuses, but for two things that a mounted secret has: a symbolic link may lead to a file in the same
-// folder or below it, and a file of root may be read by a group.
+// It refuses, with an error that says how to mend it, anything but a regular file, a file that belongs to another user or that group or
+// others may read or write, an empty file, and one longer than [MaxBytes]. Two things are as a mounted secret has them: a symbolic link
+// may lead to a file in the same folder or below it, and a file of root may be read by a group. No error contains the content.
 func (f *Folder) Read(name string) ([]byte, error) {
 	path := filepath.Join(f.path, name)
 	link, err := f.root.Lstat(name)
@@ -100,12 +101,4 @@ func (f *Folder) cannotOpen(path string, link fs.FileInfo, err error) error {
 			err, f.path)
 	}
 	return fmt.Errorf("keyfile: %w", err)
-}
-
-// Create stores data in a new file of mode 0600, all or nothing. It fails with [fs.ErrExist] when there is a file at path.
-func Create(path string, data []byte) error { return create(path, data) }
-
-// Replace puts data in the place of the file at path, all or nothing, with mode 0600: it is on disk before it gets the name.
-func Replace(path string, data []byte) error {
-	return write(path, data, os.Rename)
 }

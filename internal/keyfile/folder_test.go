@@ -14,6 +14,8 @@ import (
 	"testing"
 )
 
+const secret = "the-secret-of-this-test"
+
 // files fills a new folder: a name that ends in a slash is a folder, a text that begins with "->" a link.
 func files(t *testing.T, content ...string) string {
 	t.Helper()
@@ -78,6 +80,7 @@ func TestS2_FolderRefuses(t *testing.T) {
 	}{
 		"readable by all":       {[]string{"key", secret}, func(_, p string) error { return os.Chmod(p, 0o644) }, "chmod 600"},
 		"readable by the group": {[]string{"key", secret}, func(_, p string) error { return os.Chmod(p, 0o640) }, "chmod 600"},
+		"writable by others":    {[]string{"key", secret}, func(_, p string) error { return os.Chmod(p, 0o602) }, "chmod 600"},
 		"link elsewhere":        {[]string{"key", "->" + outside + "/key"}, nil, "symbolic link"},
 		"relative elsewhere":    {[]string{"key", "->../" + filepath.Base(outside) + "/key"}, nil, "symbolic link"},
 		"link by a folder":      {[]string{"..data", "->" + outside, "key", "->..data/key"}, nil, "symbolic link"},
