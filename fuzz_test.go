@@ -246,7 +246,7 @@ func FuzzHandshake(f *testing.F) {
 	}
 	var seeds []string
 	for _, c := range [][2]string{
-		{"", ""}, {"GET", "POST"}, {"1.1", "1.0"}, {"/ws", "http://b/ws"}, {"/ws", "*"}, {"/ws", "/ws?u=http://b"}, {"Host: a\r\n", ""}, {"websocket", "WebSocket"}, {"websocket", "h2c, websocket"},
+		{"", ""}, {"GET", "POST"}, {"1.1", "1.0"}, {"/ws", "http://b/ws"}, {"/ws", "*"}, {"/ws", "/ws?u=http://b"}, {"Host: a\r\n", ""}, {"websocket", "WebSocket"}, {"websocket", "h2c, websocket"}, {"websocket", "h2C"},
 		{"Upgrade\r\n", "keep-alive, Upgrade\r\n"}, {"13", "8"}, {"13\r\n", "13\r\nSec-WebSocket-Version: 13\r\n"}, {"==", ""}, {"dGhl", "!!!!"}, {"\r\n\r\n", "\r\nContent-Length: 5\r\n\r\nhello"},
 		{"\r\n\r\n", "\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"}, {"GET /ws", "CONNECT a:1"},
 	} {
@@ -259,10 +259,16 @@ func FuzzHandshake(f *testing.F) {
 			return
 		}
 		upgrade := isUpgrade(r)
-		if !upgrade && (r.Header.Get("Upgrade") != "" || r.Method == "CONNECT") {
+		if h2c := len(r.Header["Upgrade"]) == 1 && strings.EqualFold(r.Header["Upgrade"][0], "h2c"); !upgrade && (r.Header["Upgrade"] != nil && !h2c || r.Method == "CONNECT") {
 			t.Errorf("%q is taken for a plain request", raw)
 		}
-		if !upgrade || checkHandshake(r) != nil {
+		if !upgrade {
+			if stripUpgrade(r); r.Header["Upgrade"] != nil {
+				t.Errorf("%q: the offer to upgrade is left", raw)
+			}
+			return
+		}
+		if checkHandshake(r) != nil {
 			return
 		}
 		key, keyErr := base64.StdEncoding.DecodeString(strings.Join(r.Header["Sec-Websocket-Key"], ","))
