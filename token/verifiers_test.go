@@ -1,0 +1,207 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A swap is a source whose keys change, and that counts who asks.
+type swap struct {
+	set   atomic.Pointer[KeySet]
+	fails atomic.Bool
+	asked atomic.Int64
+}
+
+var errSourceDown = errors.New("the source is down")
+
+func (s *swap) KeySet(context.Context, string) (*KeySet, error) {
+	s.asked.Add(1)
+	if s.fails.Load() {
+		return nil, errSourceDown
+	}
+	return s.set.Load(), nil
+}
+
+func newSwap(keys ...*Key) *swap {
+	s := &swap{}
+	s.set.Store(must(NewKeySet(keys...)))
+	return s
+}
+
+func kidHeader(alg Algorithm, kid string) string {
+	return `{"alg":"` + string(alg) + `","typ":"JWT","kid":"` + kid + `"}`
+}
+
+// Two issuers with one kid and different keys. Which rules and keys a token meets is decided by its iss, to the letter, before any key.
+func TestJ27_IssuersNeverMeet(t *testing.T) {
+	a, b := named(testKey(ES256), "1"), named(must(GenerateKey(ES256)), "1")
+	keysA, keysB := newSwap(a), newSwap(b)
+	all := must(NewVerifiers(
+		must(NewVerifier(VerifierConfig{Keys: keysA, Issuer: "https://a.example"})),
+		must(NewVerifier(VerifierConfig{Keys: keysB, Issuer: "https://b.example", Namespace: "b"})),
+	))
+	issue := func(key *Key, iss string) string {
+		return mint(t, key, kidHeader(ES256, "1"), `{"sub":"alice","sid":"s","jti":"j","exp":`+soon()+iss+`}`)
+	}
+	claims, err := all.Verify(t.Context(), issue(a, `,"iss":"https://a.example"`))
+	if err != nil || claims.Subject != "alice" {
+		t.Fatalf("a: %v, %v", claims, err)
+	}
+	claims, err = all.Verify(t.Context(), issue(b, `,"iss":"https://b.example"`))
+	if err != nil || claims.Subject != "b|alice" || claims.SessionID != "b|s" || claims.ID != "b|j" {
+		t.Fatalf("b: %v, %v", claims, err)
+	}
+	for name, raw := range map[string]string{
+		"key of a, iss of b": issue(a, `,"iss":"https://b.example"`),
+		"key of b, iss of a": issue(b, `,"iss":"https://a.example"`),
+	} {
+		if claims, err := all.Verify(t.Context(), raw); !errors.Is(err, ErrSignature) {
+			t.Errorf("%s: %v, %v", name, claims, err)
+		}
+	}
+	before := keysA.asked.Load() + keysB.asked.Load()
+	for _, iss := range []string{
+		``, `,"iss":""`, `,"iss":["https://a.example"]`, `,"iss":null`, `,"iss":"https://a.example/"`, `,"iss":"https://a.exampl"`, `,"iss":"https://a.example2"`,
+		`,"iss":"HTTPS://a.example"`, `,"iss":" https://a.example"`, `,"iss":"https://a.example\u0000"`, `,"iss":"https://c.example"`,
+	} {
+		if claims, err := all.Verify(t.Context(), issue(a, iss)); err == nil {
+			t.Errorf("%s: accepted as %v", iss, claims)
+		}
+	}
+	if now := keysA.asked.Load() + keysB.asked.Load(); now != before {
+		t.Errorf("tokens of no issuer made %d looks at keys", now-before)
+	}
+	// A name that looks like one of the other namespace.
+	forged := mint(t, a, kidHeader(ES256, "1"), `{"sub":"b|alice","exp":`+soon()+`,"iss":"https://a.example"}`)
+	if claims, err := all.Verify(t.Context(), forged); err == nil {
+		t.Errorf("a user of a is called %q", claims.Subject)
+	}
+}
+
+func TestNewVerifiersFaults(t *testing.T) {
+	v := func(c VerifierConfig) *Verifier {
+		c.Keys = newSwap(testKey(ES256))
+		return must(NewVerifier(c))
+	}
+	for want, all := range map[string][]*Verifier{
+		"none":                  {},
+		"is nil":                {nil},
+		"two with the Issuer":   {v(VerifierConfig{Issuer: "i"}), v(VerifierConfig{Issuer: "i", Namespace: "n"})},
+		`the Namespace "": `:    {v(VerifierConfig{Issuer: "i"}), v(VerifierConfig{Issuer: "j"})},
+		`the Namespace "same":`: {v(VerifierConfig{Issuer: "i", Namespace: "same"}), v(VerifierConfig{Issuer: "j", Namespace: "same"})},
+	} {
+		if _, err := NewVerifiers(all...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+// What was verified before obeys time, and the removal of its key, at once; and no other text is taken for it.
+func TestCacheObeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key, other := named(testKey(ES256), "1"), named(must(GenerateKey(ES256)), "2")
+		keys := newSwap(key, other)
+		v := must(NewVerifier(VerifierConfig{Keys: keys}))
+		raw := mint(t, key, kidHeader(ES256, "1"), `{"sub":"alice","exp":`+soon()+`,"roles":["member"]}`)
+		for range 3 {
+			claims, err := v.Verify(t.Context(), raw)
+			if err != nil || claims.Subject != "alice" {
+				t.Fatal(claims, err)
+			}
+			claims.Subject = "mallory" // is the caller's own
+		}
+		last := raw[len(raw)-10:]
+		for i := range last {
+			changed := []byte(raw)
+			if at := len(raw) - 10 + i; changed[at] == 'A' {
+				changed[at] = 'B'
+			} else {
+				changed[at] = 'A'
+			}
+			if claims, err := v.Verify(t.Context(), string(changed)); err == nil {
+				t.Errorf("one character changed: %v", claims)
+			}
+		}
+		keys.fails.Store(true)
+		if _, err := v.Verify(t.Context(), raw); !errors.Is(err, errSourceDown) {
+			t.Errorf("a source that is down: %v", err)
+		} else if _, refused := errors.AsType[*Error](err); refused {
+			t.Errorf("a source that is down is a fault of the token: %v", err)
+		}
+		keys.fails.Store(false)
+		keys.set.Store(must(NewKeySet(other)))
+		if claims, err := v.Verify(t.Context(), raw); err == nil {
+			t.Errorf("its key is gone: %v", claims)
+		}
+		keys.set.Store(must(NewKeySet(key)))
+		if _, err := v.Verify(t.Context(), raw); err != nil {
+			t.Errorf("its key is back: %v", err)
+		}
+		time.Sleep(599 * time.Second)
+		if _, err := v.Verify(t.Context(), raw); err != nil {
+			t.Errorf("a second before it expires: %v", err)
+		}
+		time.Sleep(time.Second)
+		if claims, err := v.Verify(t.Context(), raw); !errors.Is(err, ErrExpired) {
+			t.Errorf("when it expires: %v, %v", claims, err)
+		}
+	})
+}
+
+// However many tokens come, so many are remembered and no more; those of a shared secret are not.
+func TestCacheIsBounded(t *testing.T) {
+	v := must(NewVerifier(VerifierConfig{Keys: newSwap(testKey(EdDSA)), Cache: 4}))
+	for i := range 50 {
+		if _, err := verify(v, mint(t, testKey(EdDSA), headerOf(EdDSA), valid(`,"jti":"`+strings.Repeat("x", i+1)+`"`))); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(v.cache.young) + len(v.cache.old); n > 8 {
+			t.Fatalf("%d are remembered", n)
+		}
+	}
+	v = must(NewVerifier(VerifierConfig{Keys: newSwap(testKey(HS256))}))
+	if _, err := verify(v, mint(t, testKey(HS256), headerOf(HS256), valid(""))); err != nil || len(v.cache.young) != 0 {
+		t.Errorf("%v, %d remembered", err, len(v.cache.young))
+	}
+}
+
+// Users who verify at once each get their own claims.
+func TestCacheConcurrently(t *testing.T) {
+	v := must(NewVerifier(VerifierConfig{Keys: newSwap(testKey(ES256)), Cache: 2}))
+	var all sync.WaitGroup
+	for _, name := range []string{"ada", "bob", "cleo", "dan"} {
+		raw := mint(t, testKey(ES256), headerOf(ES256), `{"sub":"`+name+`","exp":`+soon()+`}`)
+		all.Go(func() {
+			for range 200 {
+				if claims, err := verify(v, raw); err != nil || claims.Subject != name {
+					t.Errorf("%s got %v, %v", name, claims, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// A token seen before, of realistic size.
+func BenchmarkVerifyCached(b *testing.B) {
+	for _, alg := range []Algorithm{ES256, RS256, EdDSA} {
+		raw := mint(b, testKey(alg), headerOf(alg), valid(`,"iss":"https://login.example","jti":"`+strings.Repeat("j", 36)+`","more":"`+strings.Repeat("m", 300)+`"`))
+		for name, size := range map[string]int{"cached": 0, "uncached": -1} {
+			v := must(NewVerifier(VerifierConfig{Keys: newSwap(testKey(alg)), Cache: size}))
+			b.Run(string(alg)+"/"+name, func(b *testing.B) {
+				for b.Loop() {
+					if _, err := verify(v, raw); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
