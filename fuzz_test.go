@@ -273,7 +273,7 @@ func FuzzHandshake(f *testing.F) {
 		}
 		key, keyErr := base64.StdEncoding.DecodeString(strings.Join(r.Header["Sec-Websocket-Key"], ","))
 		switch {
-		case r.Method != "GET", r.Proto != "HTTP/1.1", r.Host == "", r.RequestURI == "" || r.RequestURI[0] != '/':
+		case r.Method != "GET", r.ProtoMajor != 1 || r.ProtoMinor < 1, r.Host == "", r.RequestURI == "" || r.RequestURI[0] != '/':
 			t.Errorf("%q: request line and host", raw)
 		case len(r.Header["Upgrade"]) != 1 || !strings.EqualFold(r.Header["Upgrade"][0], "websocket"):
 			t.Errorf("%q: Upgrade", raw)

@@ -128,13 +128,6 @@ func TestCacheObeys(t *testing.T) {
 				t.Errorf("one character changed: %v", claims)
 			}
 		}
-		keys.fails.Store(true)
-		if _, err := v.Verify(t.Context(), raw); !errors.Is(err, errSourceDown) {
-			t.Errorf("a source that is down: %v", err)
-		} else if _, refused := errors.AsType[*Error](err); refused {
-			t.Errorf("a source that is down is a fault of the token: %v", err)
-		}
-		keys.fails.Store(false)
 		keys.set.Store(must(NewKeySet(other)))
 		if claims, err := v.Verify(t.Context(), raw); err == nil {
 			t.Errorf("its key is gone: %v", claims)
@@ -143,6 +136,13 @@ func TestCacheObeys(t *testing.T) {
 		if _, err := v.Verify(t.Context(), raw); err != nil {
 			t.Errorf("its key is back: %v", err)
 		}
+		keys.fails.Store(true)
+		if _, err := v.Verify(t.Context(), raw); !errors.Is(err, errSourceDown) {
+			t.Errorf("a source that is down: %v", err)
+		} else if _, refused := errors.AsType[*Error](err); refused {
+			t.Errorf("a source that is down is a fault of the token: %v", err)
+		}
+		keys.fails.Store(false)
 		time.Sleep(599 * time.Second)
 		if _, err := v.Verify(t.Context(), raw); err != nil {
 			t.Errorf("a second before it expires: %v", err)
