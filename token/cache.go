@@ -60,7 +60,7 @@ func (c *cache) verify(ctx context.Context, raw string) (claims *Claims, err err
 		c.forget(raw)
 		return nil, nil, false
 	}
-	if err := v.by.checkTime(v.claims, time.Now()); err != nil {
+	if err := v.by.check(dateRules, v.claims, time.Now()); err != nil {
 		c.forget(raw)
 		return nil, err, true
 	}

@@ -61,6 +61,9 @@ func checkAgainstPeers(t *testing.T, v *Verifier, secret []byte, raw string) {
 	if (claims == nil) == (err == nil) {
 		t.Fatalf("claims %v and error %v", claims, err)
 	}
+	if why := v.Explain(context.Background(), raw); (len(why) == 0) != (err == nil) || err != nil && why[0].Error() != err.Error() {
+		t.Fatalf("refused for %v, explained by %q", err, why)
+	}
 	if err != nil {
 		if _, ok := err.(*Error); !ok {
 			t.Fatalf("error of type %T", err)

@@ -173,17 +173,14 @@ func (v *Verifier) verify(ctx context.Context, s *scratch, j *jws) (verified, er
 		return verified{}, err
 	}
 	if !v.checkMediaType(j) {
-		return verified{}, refuse(ErrMalformed, "header: typ is that of another kind of token")
+		return verified{}, errMediaType
 	}
 	c, err := s.readClaims(j.payload, v.profile)
 	if err != nil {
 		return verified{}, err
 	}
 	c.leeway = v.leeway
-	if err := v.checkTime(c, time.Now()); err != nil {
-		return verified{}, err
-	}
-	if err := v.checkParties(c); err != nil {
+	if err := v.check(rules, c, time.Now()); err != nil {
 		return verified{}, err
 	}
 	found.claims = c
@@ -215,42 +212,10 @@ func (v *Verifier) verifySignature(ctx context.Context, j *jws) (verified, error
 	return found, nil
 }
 
-var errAlgorithm = refuse(ErrAlgorithm, "alg is missing, unknown or not one of ours")
-
-// checkTime holds iat, nbf and exp against the clock (RFC 7519 §4.1.4 to
-// §4.1.6). A token is no longer valid at exp itself.
-func (v *Verifier) checkTime(c *Claims, now time.Time) error {
-	switch {
-	case c.IssuedAt.After(now.Add(v.leeway)):
-		return refuse(ErrIssuedInFuture, "iat is later than now")
-	case c.NotBefore.After(now.Add(v.leeway)):
-		return refuse(ErrNotYetValid, "nbf is later than now")
-	case c.ExpiresAt.IsZero():
-		return refuse(ErrClaims, "exp is missing")
-	case !now.Before(c.ValidUntil()):
-		return refuse(ErrExpired, "exp has passed")
-	case c.ExpiresAt.After(now.Add(v.leeway).Add(v.maxLifetime)):
-		return refuse(ErrClaims, "exp is further away than MaxLifetime")
-	case c.ExpiresAt.Before(c.IssuedAt):
-		return refuse(ErrClaims, "exp is before iat")
-	}
-	return nil
-}
-
-// checkParties holds iss, aud and sub against those that are expected.
-func (v *Verifier) checkParties(c *Claims) error {
-	switch {
-	case v.issuer != "" && c.Issuer != v.issuer:
-		return refuse(ErrIssuer, "iss is not the expected one")
-	case len(v.audience) == 0 && c.Audience != nil:
-		return refuse(ErrAudience, "aud is present, and we have no name")
-	case len(v.audience) > 0 && !slices.ContainsFunc(c.Audience, func(a string) bool { return slices.Contains(v.audience, a) }):
-		return refuse(ErrAudience, "aud does not name us")
-	case c.Subject == "":
-		return refuse(ErrClaims, "sub is missing")
-	}
-	return nil
-}
+var (
+	errAlgorithm = refuse(ErrAlgorithm, "alg is missing, unknown or not one of ours")
+	errMediaType = refuse(ErrMalformed, "header: typ is that of another kind of token")
+)
 
 // checkMediaType compares typ as RFC 7515 §4.1.9 says.
 func (v *Verifier) checkMediaType(j *jws) bool {

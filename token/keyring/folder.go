@@ -91,7 +91,7 @@ func readOne(folder *keyfile.Folder, name string, before file) (file, error) {
 	if f.data == before.data {
 		return before, nil
 	}
-	if f.entry, err = parse(name, data); err != nil {
+	if f.entry, err = Parse(name, data); err != nil {
 		return file{}, fmt.Errorf("%w; mend the file, or move it out of the folder", err)
 	}
 	return f, nil

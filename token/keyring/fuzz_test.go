@@ -38,12 +38,12 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		data := []byte(before + key + after)
-		e, err := parse(name, data)
+		e, err := Parse(name, data)
 		if err != nil {
 			refuseTelling(t, err, key)
 			return
 		}
-		same(t, e, must(parse("z.jwk", format(e))))
+		same(t, e, must(Parse("z.jwk", format(e))))
 		e.Expires = e.NotBefore.Add(time.Hour)
 		if e.NotBefore.IsZero() {
 			e.Expires = time.Unix(1890000000, 0)
@@ -55,7 +55,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		same(t, e, must(parse(file, data)))
+		same(t, e, must(Parse(file, data)))
 	})
 }
 

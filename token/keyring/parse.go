@@ -28,8 +28,9 @@ func isKey(name string) bool {
 
 func isSecret(name string) bool { return secrets[filepath.Ext(name)] != "" }
 
-// parse reads the file called name. No error has a part of its content.
-func parse(name string, data []byte) (Entry, error) {
+// Parse reads one key as a file of a folder has it: name says what it is, by its
+// ending. No error has a part of its content.
+func Parse(name string, data []byte) (Entry, error) {
 	ending := filepath.Ext(name)
 	id := strings.TrimSuffix(name, ending)
 	var (

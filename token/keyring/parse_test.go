@@ -40,7 +40,7 @@ func TestParse(t *testing.T) {
 		{"a.hs512", strong + strong, "a", token.HS512, true, time.Time{}, time.Time{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			e, err := parse(tt.name, []byte(tt.content))
+			e, err := Parse(tt.name, []byte(tt.content))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,7 +96,7 @@ func TestJ36_S1_ParseRefuses(t *testing.T) {
 		"exp twice":          {"a.jwk", `{"exp":1,"exp":2,` + jwkOf(token.ES256, time.Time{}, time.Time{})[1:], "strict JSON"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if e, err := parse(tt.file, []byte(tt.content)); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if e, err := Parse(tt.file, []byte(tt.content)); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, %v; want an error with %q", e, err, tt.want)
 			}
 		})
@@ -113,7 +113,7 @@ func TestWithExpiry(t *testing.T) {
 		"raw secret": {"a.hs256", strong, `"kid":"a"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before, err := parse(tt.file, []byte(tt.content))
+			before, err := Parse(tt.file, []byte(tt.content))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,7 +121,7 @@ func TestWithExpiry(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			after, err := parse(file, data)
+			after, err := Parse(file, data)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -320,7 +320,7 @@ func TestKilledWhileASecretGetsADate(t *testing.T) {
 		r, log := open(t, dir)
 		watch(t, r)
 		expires := time.Now().Add(time.Hour)
-		name, data, err := withExpiry(must(parse("a.hs256", []byte(strong))), []byte(strong), expires)
+		name, data, err := withExpiry(must(Parse("a.hs256", []byte(strong))), []byte(strong), expires)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,104 @@
+package token
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// A rule refuses the claims for which it is broken.
+type rule struct {
+	Error
+	broken func(v *Verifier, c *Claims, now time.Time) bool
+}
+
+// rules are what the claims must obey, in the order in which a broken one counts.
+var rules = slices.Concat(dateRules, partyRules)
+
+// dateRules hold iat, nbf and exp against the clock (RFC 7519 §4.1.4 to
+// §4.1.6). A token is no longer valid at exp itself.
+var dateRules = []rule{
+	{Error{ErrIssuedInFuture, "iat is later than now"}, func(v *Verifier, c *Claims, now time.Time) bool {
+		return c.IssuedAt.After(now.Add(v.leeway))
+	}},
+	{Error{ErrNotYetValid, "nbf is later than now"}, func(v *Verifier, c *Claims, now time.Time) bool {
+		return c.NotBefore.After(now.Add(v.leeway))
+	}},
+	{Error{ErrClaims, "exp is missing"}, func(_ *Verifier, c *Claims, _ time.Time) bool {
+		return c.ExpiresAt.IsZero()
+	}},
+	{Error{ErrExpired, "exp has passed"}, func(_ *Verifier, c *Claims, now time.Time) bool {
+		return !c.ExpiresAt.IsZero() && !now.Before(c.ValidUntil())
+	}},
+	{Error{ErrClaims, "exp is further away than MaxLifetime"}, func(v *Verifier, c *Claims, now time.Time) bool {
+		return c.ExpiresAt.After(now.Add(v.leeway).Add(v.maxLifetime))
+	}},
+	{Error{ErrClaims, "exp is before iat"}, func(_ *Verifier, c *Claims, _ time.Time) bool {
+		return !c.ExpiresAt.IsZero() && c.ExpiresAt.Before(c.IssuedAt)
+	}},
+}
+
+// partyRules hold iss, aud and sub against those that are expected.
+var partyRules = []rule{
+	{Error{ErrIssuer, "iss is not the expected one"}, func(v *Verifier, c *Claims, _ time.Time) bool {
+		return v.issuer != "" && c.Issuer != v.issuer
+	}},
+	{Error{ErrAudience, "aud is present, and we have no name"}, func(v *Verifier, c *Claims, _ time.Time) bool {
+		return len(v.audience) == 0 && c.Audience != nil
+	}},
+	{Error{ErrAudience, "aud does not name us"}, func(v *Verifier, c *Claims, _ time.Time) bool {
+		return len(v.audience) > 0 && !slices.ContainsFunc(c.Audience, func(a string) bool { return slices.Contains(v.audience, a) })
+	}},
+	{Error{ErrClaims, "sub is missing"}, func(_ *Verifier, c *Claims, _ time.Time) bool {
+		return c.Subject == ""
+	}},
+}
+
+// check returns what the first broken rule refuses c for.
+func (v *Verifier) check(rules []rule, c *Claims, now time.Time) error {
+	for i := range rules {
+		if rules[i].broken(v, c, now) {
+			return &rules[i].Error
+		}
+	}
+	return nil
+}
+
+// Explain returns all reasons for which [Verifier.Verify] would refuse raw now,
+// where Verify returns the first: what is wrong with the signature does not keep
+// it from judging the claims, which are believed by nobody. It is for
+// diagnostics, and returns nothing exactly when Verify accepts raw.
+func (v *Verifier) Explain(ctx context.Context, raw string) []error {
+	if err := ctx.Err(); err != nil {
+		return []error{err}
+	}
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+
+	j, err := s.readJWS(raw, v.maxBytes)
+	if err != nil {
+		return []error{err}
+	}
+	var faults []error
+	if _, err := v.verifySignature(ctx, j); err != nil {
+		faults = append(faults, err)
+	}
+	if !v.checkMediaType(j) {
+		faults = append(faults, errMediaType)
+	}
+	c, err := s.readClaims(j.payload, v.profile)
+	if err != nil {
+		return append(faults, err)
+	}
+	c.leeway = v.leeway
+	now := time.Now()
+	for i := range rules {
+		if rules[i].broken(v, c, now) {
+			faults = append(faults, &rules[i].Error)
+		}
+	}
+	if err := v.qualify(c); err != nil {
+		faults = append(faults, err)
+	}
+	return faults
+}
