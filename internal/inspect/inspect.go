@@ -1,0 +1,115 @@
+// Package inspect explains a token to a person, without believing it.
+package inspect
+
+import (
+	"encoding/base64"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"wsauth/token"
+)
+
+// MaxBytes is the longest text that is looked at.
+const MaxBytes = 64 << 10
+
+// A Token is what a text says that may be a compact JWS. Nothing of it is verified.
+type Token struct {
+	Raw    string
+	Header []Member // nil where it cannot be read at all
+	Claims []Member
+
+	// Fault is why no verifier of wsauth would read it, whatever its keys: nil where it is well formed.
+	Fault error
+}
+
+// A Member is one name and value of the header or the payload.
+type Member struct {
+	Name  string
+	Value jsontext.Value
+}
+
+// Read takes text apart, as leniently as it can be shown. White space around it, and the word Bearer before it, belong to how it was
+// copied.
+func Read(text string) Token {
+	raw := strings.TrimSpace(text)
+	if scheme, rest, found := strings.Cut(raw, " "); found && strings.EqualFold(scheme, "Bearer") {
+		raw = strings.TrimSpace(rest)
+	}
+	t := Token{Raw: raw}
+	if len(raw) > MaxBytes {
+		t.Fault = errors.New("longer than 65536 bytes")
+		return t
+	}
+	_, t.Fault = token.UnverifiedIssuer(raw)
+	segments := strings.SplitN(raw, ".", 6)
+	t.Header = members(segments[0])
+	switch len(segments) {
+	case 2, 3:
+		t.Claims = members(segments[1])
+	case 5:
+		t.Fault = errors.New("five segments: it is encrypted (JWE, RFC 7516), and only its owner can read it; wsauth takes signed tokens (JWS)")
+	}
+	return t
+}
+
+// members are those of a segment that is a JSON object, or as many as can be read.
+func members(segment string) (all []Member) {
+	data, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(segment, "="))
+	if err != nil {
+		return nil
+	}
+	in := jsontext.NewDecoder(strings.NewReader(string(data)), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if first, err := in.ReadToken(); err != nil || first.Kind() != '{' {
+		return nil
+	}
+	for in.PeekKind() == '"' {
+		name, err := in.ReadToken()
+		if err != nil {
+			return all
+		}
+		m := Member{Name: name.String()}
+		value, err := in.ReadValue()
+		if err != nil && !errors.Is(err, io.EOF) {
+			return all
+		}
+		m.Value = value.Clone()
+		all = append(all, m)
+	}
+	return all
+}
+
+// Text is the value of the last member of that name that is a string, or "".
+func Text(all []Member, name string) string {
+	var text string
+	for _, m := range all {
+		if m.Name == name {
+			text = m.text()
+		}
+	}
+	return text
+}
+
+// Has reports whether there is a member of that name.
+func Has(all []Member, name string) bool {
+	for _, m := range all {
+		if m.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// text is the value if that is a string, or "".
+func (m Member) text() string {
+	if m.Value.Kind() != '"' {
+		return ""
+	}
+	text, err := jsontext.AppendUnquote(nil, m.Value)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}

@@ -1,0 +1,104 @@
+package inspect
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// longestValue is how many bytes of one value are shown.
+const longestValue = 400
+
+// dates are the claims that are NumericDates (RFC 7519 §2).
+var dates = map[string]string{"exp": "expires", "nbf": "not valid before", "iat": "issued", "auth_time": "the user logged in", "updated_at": "the profile was changed"}
+
+// Write prints the token as it is at a moment, with its dates in words. What it prints is no token: it leaves out the signature.
+func (t Token) Write(w io.Writer, now time.Time) error {
+	var b strings.Builder
+	kind := t.Kind()
+	if kind == "" {
+		kind = "nothing that this program knows by sight"
+	}
+	fmt.Fprintf(&b, "%d bytes; it looks like %s.\n", len(t.Raw), kind)
+	section(&b, "Header", t.Header, now)
+	section(&b, "Claims", t.Claims, now)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func section(b *strings.Builder, title string, all []Member, now time.Time) {
+	if all == nil {
+		return
+	}
+	fmt.Fprintf(b, "%s\n", title)
+	width := 0
+	for _, m := range all {
+		width = max(width, len(Printable(m.Name)))
+	}
+	for _, m := range all {
+		fmt.Fprintf(b, "  %-*s  %s", min(width, 24), Printable(m.Name), Printable(string(m.Value)))
+		if words, isDate := dates[m.Name]; isDate && title == "Claims" {
+			fmt.Fprintf(b, "  %s", date(words, m, now))
+		}
+		b.WriteByte('\n')
+	}
+}
+
+// date is a NumericDate in words.
+func date(words string, m Member, now time.Time) string {
+	seconds, err := strconv.ParseFloat(string(m.Value), 64)
+	if err != nil || math.IsNaN(seconds) || seconds < 0 || seconds > 253402300799 {
+		return "is no date"
+	}
+	at := time.Unix(int64(seconds), 0)
+	return fmt.Sprintf("%s %s, %s", words, at.UTC().Format(time.RFC3339), When(at, now))
+}
+
+// When is a moment as seen from another: "in 5m0s" or "5m0s ago".
+func When(at, now time.Time) string {
+	switch d := at.Sub(now).Round(time.Second); {
+	case d == 0:
+		return "now"
+	case d > 0:
+		return "in " + long(d)
+	default:
+		return long(-d) + " ago"
+	}
+}
+
+// long is a duration, in days where it is one of many hours.
+func long(d time.Duration) string {
+	if days := d / (24 * time.Hour); days >= 2 {
+		return fmt.Sprintf("%d days", days)
+	}
+	return d.String()
+}
+
+// Printable is text without anything that a terminal obeys or that turns the direction of what stands around it: such characters are
+// escaped as in JSON. A long one is cut.
+func Printable(text string) string {
+	var b strings.Builder
+	for i, r := range text {
+		if i >= longestValue {
+			fmt.Fprintf(&b, "… (%d bytes)", len(text))
+			break
+		}
+		_, size := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[i])
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
