@@ -16,6 +16,7 @@ import (
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
 	Keys    keysCmd    `cmd:"" help:"Manage the keys that sign and verify tokens."`
+	Token   tokenCmd   `cmd:"" help:"Make, explain and verify tokens."`
 	User    userCmd    `cmd:"" help:"Manage a file of users for \"wsauth serve --users\"."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

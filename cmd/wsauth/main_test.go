@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 //	login C USER PASS  log in as the client C
 //	refresh C          exchange the refresh token of C
 //	logout C           end the session of C
+//	bearer C FILE      have the client C use the access token in a file
 //	socket [C]         open a socket with the access token of C, or of a new login as test
 //	echoed C           have a message come back on that socket
 //	closed [C] CODE REASON
@@ -55,6 +56,7 @@ func TestScripts(t *testing.T) {
 			"login":   clientCmd((*client).login),
 			"refresh": clientCmd((*client).refresh),
 			"logout":  clientCmd((*client).logout),
+			"bearer":  bearer,
 			"socket":  clientCmd((*client).socket),
 			"echoed":  clientCmd((*client).echoed),
 			"closed":  clientCmd((*client).closed),
@@ -69,6 +71,10 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 	if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[1] {
 		ts.Fatalf("mode of %s is %s, want %s", args[0], got, args[1])
 	}
+}
+
+func bearer(ts *testscript.TestScript, _ bool, args []string) {
+	theServer(ts).clients[args[0]] = &client{access: strings.TrimSpace(ts.ReadFile(args[1]))}
 }
 
 type serverKey struct{}

@@ -78,6 +78,21 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+func TestEscape(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain äöü 😀":      "plain äöü 😀",
+		"\u009b31m\u202ea": `\u009b31m\u202ea`,
+		"\U000e0041\xff":   `\udb40\udc41�`,
+	} {
+		if got := Escape(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	if got := Printable(strings.Repeat("ä", 300)); got != strings.Repeat("ä", 200)+"… (600 bytes)" {
+		t.Errorf("a long one: %q", got)
+	}
+}
+
 // FuzzWrite: whatever the text, what is printed is bounded, has nothing that a terminal obeys, and is not the token.
 func FuzzWrite(f *testing.F) {
 	f.Add(raw(`{"alg":"HS256","kid":"a"}`, `{"sub":"a\u202e","exp":1e9,"sub":"b"}`))

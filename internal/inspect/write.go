@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -79,23 +80,29 @@ func long(d time.Duration) string {
 	return d.String()
 }
 
-// Printable is text without anything that a terminal obeys or that turns the direction of what stands around it: such characters are
-// escaped as in JSON. A long one is cut.
+// Printable is Escape of a text for a person: a long one is cut.
 func Printable(text string) string {
+	if len(text) <= longestValue {
+		return Escape(text)
+	}
+	end := longestValue
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return fmt.Sprintf("%s… (%d bytes)", Escape(text[:end]), len(text))
+}
+
+// Escape is text without anything that a terminal obeys or that turns the direction of what stands around it: such characters are
+// escaped as in JSON, so that JSON stays the same JSON. A byte that is not UTF-8 becomes U+FFFD.
+func Escape(text string) string {
 	var b strings.Builder
-	for i, r := range text {
-		if i >= longestValue {
-			fmt.Fprintf(&b, "… (%d bytes)", len(text))
-			break
-		}
-		_, size := utf8.DecodeRuneInString(text[i:])
+	for _, r := range text {
+		high, low := utf16.EncodeRune(r)
 		switch {
-		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, text[i])
 		case unicode.IsPrint(r):
 			b.WriteRune(r)
-		case r > 0xffff:
-			fmt.Fprintf(&b, `\U%08x`, r)
+		case high != unicode.ReplacementChar:
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
 		default:
 			fmt.Fprintf(&b, `\u%04x`, r)
 		}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"wsauth/internal/inspect"
+	"wsauth/token"
+)
+
+// A tokenCmd makes and reads tokens, for people.
+type tokenCmd struct {
+	Issue   tokenIssueCmd   `cmd:"" help:"Make a token, and print it."`
+	Inspect tokenInspectCmd `cmd:"" help:"Print what a token says, and all that is wrong with it."`
+	Verify  tokenVerifyCmd  `cmd:"" help:"Verify a token: print its claims as JSON, or fail with the reason."`
+}
+
+// Help is the text under "wsauth token --help".
+func (tokenCmd) Help() string {
+	return `A token is a password for as long as it lives. Give it on standard input rather than as an argument, which others on this machine can see in the list of processes.`
+}
+
+// A tokenText is the token of a command.
+type tokenText struct {
+	Token string `arg:"" optional:"" help:"The token; \"-\", or none, reads it from standard input."`
+}
+
+// read is the token as it was given.
+func (t tokenText) read() (string, error) {
+	if t.Token != "" && t.Token != "-" {
+		return t.Token, nil
+	}
+	text, err := io.ReadAll(io.LimitReader(os.Stdin, inspect.MaxBytes+1))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("read the token: %w", err)
+	case len(text) > inspect.MaxBytes:
+		return "", fmt.Errorf("standard input has more than %d bytes: that is no token", inspect.MaxBytes)
+	case len(strings.TrimSpace(string(text))) == 0:
+		return "", errors.New("no token on standard input; for example: wsauth token inspect < FILE")
+	}
+	return string(text), nil
+}
+
+type tokenIssueCmd struct {
+	Keys     string        `placeholder:"PATH" help:"Folder of keys, whose newest signs, or the file of one private key or secret (default: the keys of the server in --data)."`
+	Data     string        `placeholder:"DIR" help:"Data folder of the server (default: wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
+	Sub      string        `required:"" placeholder:"NAME" help:"Whose token it is."`
+	Type     string        `enum:"access,refresh" default:"access" placeholder:"TYPE" help:"access or refresh (default: ${default})."`
+	TTL      time.Duration `name:"ttl" placeholder:"DURATION" help:"How long it lives (default: 15m, or 720h for a refresh token)."`
+	Fresh    bool          `help:"Let it count as one that a password was just given for."`
+	CSRF     bool          `name:"csrf" help:"Add a CSRF value, for a token that travels in a cookie."`
+	Issuer   string        `placeholder:"URL" help:"Its iss (default: none)."`
+	Audience []string      `placeholder:"NAME" help:"Its aud; repeat for more (default: none)."`
+	SID      string        `name:"sid" placeholder:"ID" help:"The session that it belongs to (default: none)."`
+	Claim    []string      `sep:"none" placeholder:"NAME=VALUE" help:"Another claim: VALUE is JSON, or else a string; repeat for more."`
+}
+
+// Help is the text under "wsauth token issue --help".
+func (tokenIssueCmd) Help() string {
+	return `Signs with the keys of the server, so that the server takes the token: for tests, scripts and machines. Example: curl -H "Authorization: Bearer $(wsauth token issue --sub=robot --ttl=1h)" …`
+}
+
+// Run prints the token.
+func (c *tokenIssueCmd) Run() error {
+	claims, err := claimFlags(c.Claim)
+	if err != nil {
+		return err
+	}
+	where, err := keysAt(c.Keys, c.Data)
+	if err != nil {
+		return err
+	}
+	signer, err := openSigner(where)
+	if err != nil {
+		return err
+	}
+	issuer, err := token.NewIssuer(token.IssuerConfig{Key: signer, Issuer: c.Issuer, Audience: c.Audience})
+	if err != nil {
+		return err
+	}
+	issue := issuer.Access
+	if c.Type == string(token.TypeRefresh) {
+		issue = issuer.Refresh
+	}
+	t, err := issue(c.Sub, token.Options{Fresh: c.Fresh, TTL: c.TTL, SessionID: c.SID, CSRF: c.CSRF, Claims: claims})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Println(t.Raw)
+	return err
+}
+
+// claimFlags reads NAME=VALUE pairs.
+func claimFlags(pairs []string) (map[string]any, error) {
+	claims := map[string]any{}
+	for _, pair := range pairs {
+		name, value, found := strings.Cut(pair, "=")
+		if !found || name == "" {
+			return nil, fmt.Errorf("--claim=%q: must be NAME=VALUE", pair)
+		}
+		if _, twice := claims[name]; twice {
+			return nil, fmt.Errorf("--claim: %q stands twice; for several values write a JSON array: --claim='%s=[…]'", name, name)
+		}
+		var v any
+		if err := json.Unmarshal([]byte(value), &v); err != nil {
+			v = value
+		}
+		claims[name] = v
+	}
+	return claims, nil
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"wsauth/internal/keyfile"
+	"wsauth/token"
+	"wsauth/token/keyring"
+)
+
+// keysAt is where the keys are: at the path that was named, or in the data folder.
+func keysAt(named, data string) (string, error) {
+	switch {
+	case named != "" && data != "":
+		return "", errors.New("--keys and --data: leave one of the two out")
+	case named != "":
+		return named, nil
+	}
+	dir, err := folder(data)
+	if err != nil {
+		return "", err
+	}
+	return keyFolder("", dir), nil
+}
+
+// openSigner is the ring of a folder, or the key of a file.
+func openSigner(path string) (token.Signer, error) {
+	if isFolder(path) {
+		return openRing(path)
+	}
+	e, err := readKey(path)
+	switch now := time.Now(); {
+	case err != nil:
+		return nil, err
+	case !e.Key.CanSign():
+		return nil, fmt.Errorf("%s is a public key, which cannot sign", path)
+	case now.Before(e.NotBefore) || !e.Expires.IsZero() && !now.Before(e.Expires):
+		return nil, fmt.Errorf("%s does not count now, by its own dates", path)
+	}
+	return e.Key, nil
+}
+
+// openKeySource is the ring of a folder, or the keys of a file.
+func openKeySource(path string, log *slog.Logger) (token.KeySource, error) {
+	if isFolder(path) {
+		return openRing(path)
+	}
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if !isKeySet(data) {
+		e, err := readKey(path)
+		if err != nil {
+			return nil, err
+		}
+		return token.NewKeySet(e.Key)
+	}
+	set, faults, err := token.ParseKeySet(data)
+	for _, fault := range faults {
+		log.Warn("a key is left out", "file", path, "fault", fault)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return set, nil
+}
+
+// openRing opens a folder of keys that has one.
+func openRing(path string) (*keyring.Ring, error) {
+	ring, err := keyring.Open(path, keyring.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if len(ring.Entries()) == 0 {
+		return nil, fmt.Errorf("no keys in %s; make one: wsauth keys generate --keys=%s", path, path)
+	}
+	return ring, nil
+}
+
+// readKey reads the file of one key. One that can sign must be as closed as in a folder of keys.
+func readKey(path string) (keyring.Entry, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return keyring.Entry{}, err
+	}
+	name := filepath.Base(path)
+	e, err := keyring.Parse(name, data)
+	if err != nil {
+		return keyring.Entry{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if !e.Key.CanSign() {
+		return e, nil
+	}
+	in, err := keyfile.OpenFolder(filepath.Dir(path))
+	if err != nil {
+		return keyring.Entry{}, err
+	}
+	defer in.Close()
+	if data, err = in.Read(name); err != nil {
+		return keyring.Entry{}, err
+	}
+	return keyring.Parse(name, data)
+}
+
+const maxKeyFile = 1 << 20 // of a JWK Set; a key is shorter
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w; name the keys with --keys, or make some: wsauth keys generate", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err == nil && len(data) > maxKeyFile {
+		err = fmt.Errorf("%s is longer than 1 MiB, so it holds no keys", path)
+	}
+	return data, err
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// isKeySet reports whether data is a JSON object that has "keys".
+func isKeySet(data []byte) bool {
+	var set struct {
+		Keys jsontext.Value `json:"keys"`
+	}
+	return json.Unmarshal(data, &set) == nil && set.Keys != nil
+}
+
+// keyNames are the keys of a source, for a person.
+func keyNames(ctx context.Context, keys token.KeySource) string {
+	set, err := keys.KeySet(ctx, "")
+	if err != nil {
+		return "unknown"
+	}
+	var names string
+	for i, k := range set.Keys() {
+		if i > 0 {
+			names += ", "
+		}
+		if i == 8 {
+			return names + "…"
+		}
+		names += fmt.Sprintf("%s %q", k.Algorithm(), k.ID())
+	}
+	return names
+}
