@@ -33,7 +33,7 @@ type Profile struct {
 	Refuse []string
 
 	// FreshFor makes a token fresh whose auth_time (OpenID Connect Core §2)
-	// is at most this long before its iat. 0: none is fresh.
+	// is at most this long before its iat, and not after it. 0: none is fresh.
 	FreshFor time.Duration
 }
 
@@ -106,11 +106,20 @@ func (p *Profile) apply(c *Claims) error {
 			return err
 		}
 	}
-	at, ok := all["auth_time"].(float64)
 	c.Type = TypeAccess
-	c.Fresh = ok && !c.IssuedAt.IsZero() && at >= 0 && at <= maxDate &&
-		c.IssuedAt.Sub(time.Unix(int64(at), 0)) <= p.FreshFor && p.FreshFor > 0
+	c.Fresh = p.fresh(c.IssuedAt, all["auth_time"])
 	return nil
+}
+
+// fresh reports whether the user has logged in shortly before the token was
+// issued. A login that comes after it is none.
+func (p *Profile) fresh(issued time.Time, authTime any) bool {
+	seconds, ok := authTime.(float64)
+	if !ok || seconds < 0 || seconds > maxDate || issued.IsZero() || p.FreshFor == 0 {
+		return false
+	}
+	age := issued.Sub(time.Unix(int64(seconds), 0))
+	return age >= 0 && age <= p.FreshFor
 }
 
 // claim finds a claim by its name, or by a JSON Pointer through objects.

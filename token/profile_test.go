@@ -1,0 +1,203 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// profiled is a verifier with a profile, and a function that verifies a payload with more members.
+func withProfile(t testing.TB, p Profile) func(more string) (*Claims, error) {
+	v := newVerifier(t, VerifierConfig{Profile: &p, Audience: []string{"chat"}, Cache: -1}, testKey(HS256))
+	return func(more string) (*Claims, error) {
+		return verify(v, mint(t, testKey(HS256), headerOf(HS256), `{"exp":`+soon()+more+`}`))
+	}
+}
+
+const ofAlice = `,"sub":"alice","aud":"chat"`
+
+func TestProfileNames(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		profile Profile
+		more    string
+		want    string // "" refused: subject sid scopes roles
+	}{
+		{"by default", Profile{}, ofAlice + `,"sid":"s","scope":"a  b"`, `"alice" "s" ["a" "b"] []`},
+		{"other names", Profile{Subject: "uid", Audience: "for", SessionID: "login", Scopes: "scp", Roles: "groups"},
+			`,"uid":"u","for":["x","chat"],"login":"l","scp":["a b","c"],"groups":"one two","sub":7,"aud":7,"sid":7,"scope":7`, `"u" "l" ["a b" "c"] ["one two"]`},
+		{"pointers", Profile{Roles: "/realm/roles"}, ofAlice + `,"realm":{"roles":["r"]}`, `"alice" "" [] ["r"]`},
+		{"a pointer with escapes", Profile{Roles: "/https:~1~1x~0/r"}, ofAlice + `,"https://x~":{"r":["r"]}`, `"alice" "" [] ["r"]`},
+		{"a slash in a name is no pointer", Profile{Roles: "a/b"}, ofAlice + `,"a/b":["r"],"a":{"b":["no"]}`, `"alice" "" [] ["r"]`},
+		{"a pointer to nothing", Profile{Roles: "/realm/roles"}, ofAlice + `,"realm":{}`, `"alice" "" [] []`},
+		{"a pointer through an array", Profile{Roles: "/realm/0"}, ofAlice + `,"realm":["r"]`, `"alice" "" [] []`},
+		{"a pointer through a string", Profile{Roles: "/realm/roles"}, ofAlice + `,"realm":"roles"`, `"alice" "" [] []`},
+		{"no subject", Profile{}, `,"aud":"chat"`, ""},
+		{"no subject of that name", Profile{Subject: "uid"}, ofAlice, ""},
+		{"a number as subject", Profile{}, `,"aud":"chat","sub":1`, ""},
+		{"null as subject", Profile{}, `,"aud":"chat","sub":null`, ""},
+		{"an empty subject", Profile{}, `,"aud":"chat","sub":""`, ""},
+		{"an array as subject", Profile{}, `,"aud":"chat","sub":["alice"]`, ""},
+		{"a control character", Profile{}, `,"aud":"chat","sub":"a\u0000"`, ""},
+		{"a long subject", Profile{}, `,"aud":"chat","sub":"` + strings.Repeat("a", 257) + `"`, ""},
+		{"a number as session", Profile{}, ofAlice + `,"sid":1`, ""},
+		{"another audience", Profile{}, `,"sub":"alice","aud":"other"`, ""},
+		{"no audience", Profile{}, `,"sub":"alice"`, ""},
+		{"an audience of another name", Profile{Audience: "client_id"}, ofAlice, ""},
+		{"words are not audiences", Profile{}, `,"sub":"alice","aud":"x chat"`, ""},
+		{"an object as audience", Profile{}, `,"sub":"alice","aud":{"chat":1}`, ""},
+		{"a number among roles", Profile{Roles: "roles"}, ofAlice + `,"roles":["a",1]`, ""},
+		{"an empty role", Profile{Roles: "roles"}, ofAlice + `,"roles":[""]`, ""},
+		{"an object as roles", Profile{Roles: "roles"}, ofAlice + `,"roles":{"a":true}`, ""},
+		{"a number as scope", Profile{}, ofAlice + `,"scope":1`, ""},
+		{"null as scope", Profile{}, ofAlice + `,"scope":null`, ""},
+		{"the kind that is required", Profile{Require: map[string][]string{"typ": {"Bearer", "at"}}}, ofAlice + `,"typ":"at"`, `"alice" "" [] []`},
+		{"another kind", Profile{Require: map[string][]string{"typ": {"Bearer"}}}, ofAlice + `,"typ":"ID"`, ""},
+		{"the kind in another case", Profile{Require: map[string][]string{"typ": {"Bearer"}}}, ofAlice + `,"typ":"bearer"`, ""},
+		{"the kind in an array", Profile{Require: map[string][]string{"typ": {"Bearer"}}}, ofAlice + `,"typ":["Bearer"]`, ""},
+		{"no kind", Profile{Require: map[string][]string{"typ": {"Bearer"}}}, ofAlice, ""},
+		{"a claim with any value", Profile{Require: map[string][]string{"cid": nil}}, ofAlice + `,"cid":false`, `"alice" "" [] []`},
+		{"without the claim", Profile{Require: map[string][]string{"cid": nil}}, ofAlice, ""},
+		{"a claim that is refused", Profile{Refuse: []string{"nonce"}}, ofAlice + `,"nonce":null`, ""},
+		{"a claim that is refused, deeper", Profile{Refuse: []string{"/a/b"}}, ofAlice + `,"a":{"b":0}`, ""},
+		{"a logout token", Profile{}, ofAlice + `,"events":{}`, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, err := withProfile(t, test.profile)(test.more)
+			if test.want == "" {
+				if err == nil || errors.Unwrap(err) == nil {
+					t.Errorf("accepted, or not refused by an *Error: %v, %v", c, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := fmt.Sprintf("%q %q %q %q", c.Subject, c.SessionID, c.Scopes, c.Roles); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// Our own claims in a token of another issuer mean nothing, whatever they hold.
+func TestProfileForeignClaims(t *testing.T) {
+	for _, more := range []string{
+		`,"type":"refresh","fresh":true,"csrf":"x"`,
+		`,"type":["access"],"fresh":"yes","csrf":{}`,
+	} {
+		c, err := withProfile(t, Profile{})(ofAlice + more)
+		if err != nil || c.Type != TypeAccess || c.Fresh || c.CSRF != "" {
+			t.Errorf("%s: %v %v", more, c, err)
+		}
+	}
+}
+
+func TestProfileFresh(t *testing.T) {
+	now := time.Now().Unix()
+	at := func(seconds int64) string { return fmt.Sprint(now - seconds) }
+	for _, test := range []struct {
+		name, more string
+		fresh      time.Duration
+		want       bool
+	}{
+		{"just now", `,"iat":` + at(0) + `,"auth_time":` + at(0), time.Minute, true},
+		{"at the border", `,"iat":` + at(0) + `,"auth_time":` + at(60), time.Minute, true},
+		{"past it", `,"iat":` + at(0) + `,"auth_time":` + at(61), time.Minute, false},
+		{"never", `,"iat":` + at(0) + `,"auth_time":` + at(0), 0, false},
+		{"no auth_time", `,"iat":` + at(0), time.Minute, false},
+		{"no iat", `,"auth_time":` + at(0), time.Minute, false},
+		{"a text", `,"iat":` + at(0) + `,"auth_time":"` + at(0) + `"`, time.Minute, false},
+		{"negative", `,"iat":` + at(0) + `,"auth_time":-1`, time.Minute, false},
+		{"beyond all dates", `,"iat":` + at(0) + `,"auth_time":1e300`, time.Minute, false},
+		{"after the token", `,"iat":` + at(30) + `,"auth_time":` + at(-3600), time.Minute, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, err := withProfile(t, Profile{FreshFor: test.fresh})(ofAlice + test.more)
+			if err != nil || c.Fresh != test.want {
+				t.Errorf("%v, %v; want fresh %t", c, err, test.want)
+			}
+		})
+	}
+}
+
+func TestProfileFaults(t *testing.T) {
+	for _, p := range []Profile{
+		{Subject: "/a~2"}, {Roles: "/~"}, {Require: map[string][]string{"typ": {""}}}, {Require: map[string][]string{"": nil}},
+		{Refuse: []string{""}}, {FreshFor: -1},
+	} {
+		if _, err := NewVerifier(VerifierConfig{Keys: must(NewKeySet(testKey(HS256))), Profile: &p}); err == nil || !strings.Contains(err.Error(), "Profile") {
+			t.Errorf("%+v: %v", p, err)
+		}
+	}
+}
+
+// TestNamespace: what names a user, a login or a token of one issuer never names one of another.
+func TestNamespace(t *testing.T) {
+	a, b := testKey(HS256), must(GenerateKey(HS256))
+	ours := newVerifier(t, VerifierConfig{Issuer: "https://a.example"}, a)
+	theirs := newVerifier(t, VerifierConfig{Issuer: "https://b.example", Namespace: "kc", Profile: &Profile{Audience: "client"}, Audience: []string{"chat"}}, b)
+	m := must(NewVerifiers(ours, theirs))
+	of := func(key *Key, more string) (*Claims, error) {
+		return m.Verify(context.Background(), mint(t, key, headerOf(HS256), `{"exp":`+soon()+more+`}`))
+	}
+	c, err := of(b, `,"iss":"https://b.example","client":"chat","sub":"alice|x","sid":"s","jti":"j"`)
+	if err != nil || c.Subject != "kc|alice|x" || c.SessionID != "kc|s" || c.ID != "kc|j" {
+		t.Errorf("%v, %v", c, err)
+	}
+	for _, more := range []string{`"sub":"kc|alice"`, `"sub":"bob","sid":"kc|s"`, `"sub":"bob","jti":"kc|j"`} {
+		if c, err := of(a, `,"iss":"https://a.example",`+more); !errors.Is(err, ErrClaims) {
+			t.Errorf("%s of the issuer without a namespace: %v, %v", more, c, err)
+		}
+	}
+	if c, err := of(a, `,"iss":"https://a.example","sub":"kcx|alice"`); err != nil || c.Subject != "kcx|alice" {
+		t.Errorf("a user whose name only looks like it: %v, %v", c, err)
+	}
+	if _, err := of(b, `,"iss":"https://b.example","client":"chat","sub":"`+strings.Repeat("a", 254)+`"`); !errors.Is(err, ErrClaims) {
+		t.Errorf("a name that is too long with its namespace: %v", err)
+	}
+}
+
+// FuzzProfile signs any payload. What is accepted is what the profile says, judged again in another way.
+func FuzzProfile(f *testing.F) {
+	seeds := []string{
+		ofAlice + `,"typ":"Bearer","realm":{"roles":["a"]}`, ofAlice + `,"typ":"Bearer","scope":"a b","auth_time":1,"iat":1`,
+		ofAlice + `,"typ":"ID"`, ofAlice + `,"typ":"Bearer","nonce":1`, `,"sub":{},"type":"access","fresh":true`, `}`,
+	}
+	for _, more := range seeds {
+		f.Add(more)
+	}
+	v := newVerifier(f, VerifierConfig{Audience: []string{"chat"}, Cache: -1, Profile: &Profile{
+		Roles: "/realm/roles", Require: map[string][]string{"typ": {"Bearer"}}, Refuse: []string{"nonce"}, FreshFor: time.Hour,
+	}}, testKey(HS256))
+	f.Fuzz(func(t *testing.T, more string) {
+		c, err := verify(v, mint(t, testKey(HS256), headerOf(HS256), `{"exp":`+soon()+more+`}`))
+		if err != nil {
+			if _, ok := err.(*Error); !ok {
+				t.Fatalf("error of type %T", err)
+			}
+			return
+		}
+		var all map[string]any
+		if err := c.Decode(&all); err != nil {
+			t.Fatal(err)
+		}
+		_, nonce := all["nonce"]
+		_, events := all["events"]
+		if c.Subject == "" || c.Subject != all["sub"] || all["typ"] != "Bearer" || nonce || events || c.Type != TypeAccess || c.CSRF != "" {
+			t.Fatalf("accepted %s as %v", c.Payload(), c)
+		}
+		if !slices.Contains(c.Audience, "chat") || c.Fresh && all["auth_time"] == nil {
+			t.Fatalf("accepted %s as %v", c.Payload(), c)
+		}
+		for _, name := range slices.Concat(c.Scopes, c.Roles, []string{c.Subject}) {
+			if name == "" || nameFault(name) != "" {
+				t.Fatalf("accepted the name %q", name)
+			}
+		}
+	})
+}
