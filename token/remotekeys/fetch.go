@@ -21,8 +21,9 @@ const (
 
 // A document is what an address answered.
 type document struct {
-	body   []byte
-	maxAge time.Duration // 0: it does not say
+	body    []byte
+	maxAge  time.Duration // 0: it does not say
+	address string        // what was asked
 }
 
 // fetch gets the JWK Set, and finds out where it is if that is not known or to
@@ -32,7 +33,7 @@ func (k *Keys) fetch(ctx context.Context, again bool) (document, error) {
 	if address == "" {
 		found, err := k.discover(ctx, again)
 		if last := k.found.Load(); err != nil && last != nil {
-			found, err = *last, nil // half an outage is none, if the keys are where they were
+			found, err = *last, nil // half an outage is none, if the keys are where they were the last time
 		}
 		if err != nil {
 			return document{}, err
@@ -41,7 +42,6 @@ func (k *Keys) fetch(ctx context.Context, again bool) (document, error) {
 	}
 	d, err := k.get(ctx, address)
 	if err != nil {
-		k.found.Store(nil) // it may have moved
 		return document{}, fmt.Errorf("key set: %w", err)
 	}
 	return d, nil
@@ -52,6 +52,8 @@ func (k *Keys) discover(ctx context.Context, again bool) (string, error) {
 	if found := k.found.Load(); found != nil && !again {
 		return *found, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, k.config.Timeout/2) // leaves time for the keys
+	defer cancel()
 	d, err := k.get(ctx, strings.TrimSuffix(k.config.Issuer, "/")+discoveryPath)
 	if err != nil {
 		return "", fmt.Errorf("discovery document: %w", err)
@@ -67,7 +69,6 @@ func (k *Keys) discover(ctx context.Context, again bool) (string, error) {
 	if err != nil {
 		return "", errors.New("discovery document: jwks_uri is not an address that keys are fetched from: https, and public unless it is the host of the issuer")
 	}
-	k.found.Store(&address)
 	return address, nil
 }
 
@@ -113,7 +114,7 @@ func (k *Keys) get(ctx context.Context, address string) (document, error) {
 	case len(body) > maxBody:
 		return document{}, errors.New("longer than 1 MiB")
 	}
-	return document{body, maxAge(response.Header.Values("Cache-Control"))}, nil
+	return document{body, maxAge(response.Header.Values("Cache-Control")), address}, nil
 }
 
 // withoutURL leaves out the address that an answer may have chosen.

@@ -24,7 +24,7 @@ type Keys struct {
 	config  Config
 	trusted string // the host and port that were configured
 	client  *http.Client
-	found   atomic.Pointer[string] // where the discovery document says that the keys are
+	found   atomic.Pointer[string] // where the keys were the last time
 	current atomic.Pointer[state]
 
 	mu       sync.Mutex
@@ -151,6 +151,9 @@ func (k *Keys) end(d document, err error) {
 	defer k.mu.Unlock()
 	if err == nil {
 		err = k.take(d)
+	}
+	if err == nil {
+		k.found.Store(&d.address)
 	}
 	if err != nil && k.failed == nil { // once for each outage
 		k.config.Logger.Warn("the keys of a provider cannot be fetched", "issuer", k.config.Issuer, "url", k.config.URL, "err", err)

@@ -1,0 +1,170 @@
+package remotekeys
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth/token"
+)
+
+// withoutDiscovery answers the keys where they were, and everything else with
+// a fault.
+func withoutDiscovery(fault func(*http.Request) (*http.Response, error), keys ...*token.Key) func(*http.Request) (*http.Response, error) {
+	return func(r *http.Request) (*http.Response, error) {
+		if r.URL.String() != certs {
+			return fault(r)
+		}
+		return text(200, nil, string(must(token.NewKeySet(keys...)).PublicJWKS())), nil
+	}
+}
+
+// later is when a kid that is not known may cause the next fetch.
+const later = defaultMinInterval + time.Second
+
+// A discovery document that cannot be had is no outage while the keys are where
+// they were the last time: neither from the start of the trouble on, nor when
+// for a while they could not be had either.
+func TestKeysWhereTheyWere(t *testing.T) {
+	a, b, c := testKeys()[0], testKeys()[1], testKeys()[2]
+	hang := func(r *http.Request) (*http.Response, error) {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	for name, before := range map[string]func(*http.Request) (*http.Response, error){
+		"at once":                         nil,
+		"after both were down":            down,
+		"after both hung":                 hang,
+		"after the keys were garbage":     func(*http.Request) (*http.Response, error) { return text(200, nil, "<html>"), nil },
+		"after it was that of another":    another("https://evil.example", certs),
+		"after it led nowhere for once":   another(issuer, issuer+"/nowhere"),
+		"after it led to what is private": another(issuer, "https://10.0.0.1/certs"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &provider{keys: []*token.Key{a}}
+				k := newKeys(t, Config{Transport: p})
+				if !has(t, k, a.ID()) {
+					t.Fatal("the key is not there")
+				}
+				if before != nil {
+					p.set(func() { p.answer = before })
+					for range 3 {
+						time.Sleep(later)
+						if set, err := k.KeySet(t.Context(), "other"); !errors.Is(err, ErrUnavailable) {
+							t.Fatalf("%v, %v", set, err)
+						}
+					}
+				}
+				p.set(func() { p.answer = withoutDiscovery(down, a, b) })
+				for _, want := range []*token.Key{b, c} {
+					time.Sleep(later)
+					if !has(t, k, want.ID()) || !has(t, k, a.ID()) || k.Status().Err != nil {
+						t.Errorf("the keys are %+v", k.Status())
+					}
+					p.set(func() { p.answer = withoutDiscovery(hang, a, b, c) })
+					k.refresh(t.Context()) // looks for the discovery document
+				}
+			})
+		})
+	}
+}
+
+// another is a discovery document, and a 404 everywhere else.
+func another(issuer, keys string) func(*http.Request) (*http.Response, error) {
+	return func(r *http.Request) (*http.Response, error) {
+		if r.URL.String() == discovery {
+			return text(200, nil, `{"issuer":"`+issuer+`","jwks_uri":"`+keys+`"}`), nil
+		}
+		return text(404, nil, ""), nil
+	}
+}
+
+// Where the keys have moved they are found after the first fetch that fails.
+func TestKeysThatMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := testKeys()[0], testKeys()[1]
+		p := &provider{keys: []*token.Key{a}}
+		k := newKeys(t, Config{Transport: p})
+		has(t, k, a.ID())
+		p.set(func() {
+			p.answer = func(r *http.Request) (*http.Response, error) {
+				if r.URL.Path == "/new" {
+					return text(200, nil, string(must(token.NewKeySet(b)).PublicJWKS())), nil
+				}
+				return another(issuer, issuer+"/new")(r)
+			}
+		})
+		time.Sleep(later)
+		if _, err := k.KeySet(t.Context(), b.ID()); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("where they were: %v", err)
+		}
+		time.Sleep(later)
+		if !has(t, k, b.ID()) || has(t, k, a.ID()) {
+			t.Error("the keys are not those at the new place")
+		}
+	})
+}
+
+// Nothing that a provider sends is read without a bound, however it is packed.
+func TestAnswersAreBounded(t *testing.T) {
+	const plain = 32 << 20
+	var bomb bytes.Buffer
+	w := gzip.NewWriter(&bomb)
+	for range plain >> 20 {
+		_, _ = w.Write(make([]byte, 1<<20))
+	}
+	if err := w.Close(); err != nil || bomb.Len() > maxBody {
+		t.Fatalf("the bomb has %d bytes: %v", bomb.Len(), err)
+	}
+	endless := func(w http.ResponseWriter, _ *http.Request) {
+		for _, err := w.Write([]byte(`{"keys":[`)); err == nil; {
+			_, err = w.Write(bytes.Repeat([]byte(" "), 64<<10))
+		}
+	}
+	for name, tt := range map[string]struct {
+		answer http.HandlerFunc
+		says   string
+	}{
+		"gzip bomb": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = w.Write(bomb.Bytes())
+		}, "longer than 1 MiB"},
+		"endless": {endless, "longer than 1 MiB"},
+		"a byte too long": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, strings.Repeat(" ", maxBody+1))
+		}, "longer than 1 MiB"},
+		"long headers": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Filler", strings.Repeat("a", 128<<10))
+		}, "exceeded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ended := make(chan struct{})
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				defer close(ended)
+				tt.answer(w, r)
+			}))
+			defer server.Close()
+			k := must(New(Config{URL: server.URL, Timeout: time.Minute})) // so that it is not time that bounds it
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := k.KeySet(t.Context(), "a")
+			runtime.ReadMemStats(&after)
+			if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("it says %.200v", err)
+			}
+			if used := after.TotalAlloc - before.TotalAlloc; used > plain/2 {
+				t.Errorf("%d bytes were needed", used)
+			}
+			<-ended // the provider is not listened to any longer
+		})
+	}
+}
