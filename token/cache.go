@@ -74,11 +74,11 @@ func (v verified) current(ctx context.Context) bool {
 }
 
 // keep remembers raw if that pays, and returns the claims for the caller.
-func (c *cache) keep(raw string, v verified) *Claims {
+func (c *cache) keep(raw string, v *verified) *Claims {
 	if c == nil || v.key.public() == nil {
 		return v.claims
 	}
-	c.put(strings.Clone(raw), v) // raw may be a part of a request
+	c.put(strings.Clone(raw), *v) // raw may be a part of a request
 	return v.claims.clone()
 }
 

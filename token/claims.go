@@ -87,45 +87,56 @@ func (c *Claims) clone() *Claims {
 // has one. It checks types, not values: that is for the verifier.
 func (s *scratch) readClaims(payload []byte, p *Profile) (*Claims, error) {
 	c := &Claims{payload: string(payload)}
-	err := s.object.read(payload, func(m member) (err error) {
-		if p != nil && slices.Contains(profiled, string(m.name)) {
-			return nil
-		}
-		switch string(m.name) {
-		case "sub":
-			c.Subject, err = c.stringClaim(m)
-		case "iss":
-			c.Issuer, err = c.stringClaim(m)
-		case "jti":
-			c.ID, err = c.stringClaim(m)
-		case "csrf":
-			c.CSRF, err = c.stringClaim(m)
-		case "sid":
-			c.SessionID, err = c.stringClaim(m)
-		case "type":
-			var kind string
-			kind, err = c.stringClaim(m)
-			c.Type = Type(kind)
-		case "aud":
-			c.Audience, err = c.audienceClaim(m)
-		case "exp":
-			c.ExpiresAt, err = dateClaim(m)
-		case "nbf":
-			c.NotBefore, err = dateClaim(m)
-		case "iat":
-			c.IssuedAt, err = dateClaim(m)
-		case "fresh":
-			c.Fresh, err = boolClaim(m)
-		}
-		return err
-	})
-	if err != nil {
+	visit := c.readMember
+	if p != nil {
+		visit = c.readUnprofiled
+	}
+	if err := s.object.read(payload, visit); err != nil {
 		return nil, payloadError(err)
 	}
 	if p != nil {
 		return c, p.apply(c)
 	}
 	return c, nil
+}
+
+// readMember takes in a claim that we know.
+func (c *Claims) readMember(m member) (err error) {
+	switch string(m.name) {
+	case "sub":
+		c.Subject, err = c.stringClaim(m)
+	case "iss":
+		c.Issuer, err = c.stringClaim(m)
+	case "jti":
+		c.ID, err = c.stringClaim(m)
+	case "csrf":
+		c.CSRF, err = c.stringClaim(m)
+	case "sid":
+		c.SessionID, err = c.stringClaim(m)
+	case "type":
+		var kind string
+		kind, err = c.stringClaim(m)
+		c.Type = Type(kind)
+	case "aud":
+		c.Audience, err = c.audienceClaim(m)
+	case "exp":
+		c.ExpiresAt, err = dateClaim(m)
+	case "nbf":
+		c.NotBefore, err = dateClaim(m)
+	case "iat":
+		c.IssuedAt, err = dateClaim(m)
+	case "fresh":
+		c.Fresh, err = boolClaim(m)
+	}
+	return err
+}
+
+// readUnprofiled is readMember without the claims that a profile reads.
+func (c *Claims) readUnprofiled(m member) error {
+	if slices.Contains(profiled, string(m.name)) {
+		return nil
+	}
+	return c.readMember(m)
 }
 
 // profiled are the claims that another issuer means in its own way, if at all.

@@ -51,6 +51,7 @@ type scratch struct {
 	decoded []byte
 	object  *objectReader
 	jws     jws
+	found   verified // what is known of jws, as far as it is verified
 
 	// The header that was read last, and what it says: the tokens of one
 	// issuer have the same one.

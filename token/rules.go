@@ -80,7 +80,7 @@ func (v *Verifier) Explain(ctx context.Context, raw string) []error {
 		return []error{err}
 	}
 	var faults []error
-	if _, err := v.verifySignature(ctx, j); err != nil {
+	if err := v.verifySignature(ctx, s, j); err != nil {
 		faults = append(faults, err)
 	}
 	if !v.checkMediaType(j) {

@@ -49,7 +49,7 @@ func (v *Verifier) VerifyStatement(ctx context.Context, raw string, rules Statem
 	if err != nil {
 		return nil, err
 	}
-	if _, err := v.verifySignature(ctx, j); err != nil {
+	if err := v.verifySignature(ctx, s, j); err != nil {
 		return nil, err
 	}
 	if !rules.allow(j) {

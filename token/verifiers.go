@@ -84,14 +84,13 @@ func (m *Verifiers) Verify(ctx context.Context, raw string) (*Claims, error) {
 	case len(raw) > v.maxBytes:
 		return nil, refuse(ErrMalformed, "longer than MaxBytes")
 	}
-	found, err := v.verify(ctx, s, j)
-	if err != nil {
+	if err := v.verify(ctx, s, j); err != nil {
 		return nil, err
 	}
-	if v.namespace == "" && slices.ContainsFunc(m.spaces, func(space string) bool { return inNamespace(found.claims, space) }) {
+	if v.namespace == "" && slices.ContainsFunc(m.spaces, func(space string) bool { return inNamespace(s.found.claims, space) }) {
 		return nil, refuse(ErrClaims, "sub, sid or jti is in the namespace of another issuer")
 	}
-	return m.cache.keep(raw, found), nil
+	return m.cache.keep(raw, &s.found), nil
 }
 
 // For returns the verifier of the issuer, or nil.
