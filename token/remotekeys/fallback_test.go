@@ -114,6 +114,34 @@ func TestKeysThatMove(t *testing.T) {
 	})
 }
 
+// A new key whose first token comes too soon after a fetch, or during one that
+// began before it was published, is found as soon as a kid may cause the next.
+func TestNewKeyThatComesTooSoon(t *testing.T) {
+	a, b := testKeys()[0], testKeys()[1]
+	for name, during := range map[string]bool{"after a fetch": false, "during a fetch": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &provider{keys: []*token.Key{a}, delay: time.Second}
+				k := newKeys(t, Config{Transport: p})
+				has(t, k, a.ID())
+				if during {
+					time.Sleep(later)
+					go k.refresh(t.Context())
+					time.Sleep(p.delay * 3 / 2) // it has got the document, and asked for the keys of before
+				}
+				p.set(func() { p.keys = []*token.Key{a, b} })
+				if has(t, k, b.ID()) {
+					t.Error("it is there before anybody has looked for it")
+				}
+				time.Sleep(later)
+				if !has(t, k, b.ID()) {
+					t.Error("it is not there")
+				}
+			})
+		})
+	}
+}
+
 // Nothing that a provider sends is read without a bound, however it is packed.
 func TestAnswersAreBounded(t *testing.T) {
 	const plain = 32 << 20

@@ -70,14 +70,15 @@ func (k *Keys) KeySet(ctx context.Context, kid string) (*token.KeySet, error) {
 	if s := k.current.Load(); s != nil && k.fresh(s) && (kid == "" || s.kids[kid]) {
 		return s.set, nil
 	}
-	if done := k.ask(kid); done != nil {
+	done, begun := k.ask(kid)
+	if done != nil {
 		select {
 		case <-done:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
-	return k.answer(kid)
+	return k.answer(kid, begun)
 }
 
 // fresh reports whether the keys may be used, however old they are.
@@ -86,22 +87,23 @@ func (k *Keys) fresh(s *state) bool {
 }
 
 // ask begins a fetch for a kid that is not known, if that may be, and returns
-// what to wait for, nil for nothing.
-func (k *Keys) ask(kid string) <-chan struct{} {
+// what to wait for, nil for nothing, and whether it has begun it.
+func (k *Keys) ask(kid string) (done <-chan struct{}, begun bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := time.Now()
 	switch {
 	case k.fetching != nil:
-		return k.fetching
+		return k.fetching, false
 	case now.Before(k.next), now.Before(k.unknown[kid]):
-		return nil
+		return nil, false
 	}
-	return k.begin(k.failed != nil) // the keys may have moved
+	return k.begin(k.failed != nil), true // the keys may have moved
 }
 
-// answer is what is known now.
-func (k *Keys) answer(kid string) (*token.KeySet, error) {
+// answer is what is known now. A kid that is not there is not looked for again
+// for a while, if it was looked for: the key may be newer than the last fetch.
+func (k *Keys) answer(kid string, looked bool) (*token.KeySet, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s := k.current.Load()
@@ -110,7 +112,9 @@ func (k *Keys) answer(kid string) (*token.KeySet, error) {
 	case kid == "" || s.kids[kid]:
 		return s.set, nil
 	case k.failed == nil:
-		k.remember(kid)
+		if looked {
+			k.remember(kid)
+		}
 		return s.set, nil
 	}
 	if k.failed == nil {
