@@ -1,0 +1,157 @@
+package idp_test
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"wsauth/internal/idptest"
+)
+
+// wantFetches wants so many fetches of the discovery document and of the keys.
+func wantFetches(t *testing.T, p *idptest.Provider, discovery, keys int) {
+	t.Helper()
+	if d, k := p.Fetches(idptest.Discovery), p.Fetches(idptest.JWKS); d != discovery || k != keys {
+		t.Errorf("%d fetches of the discovery document and %d of the keys, want %d and %d", d, k, discovery, keys)
+	}
+}
+
+// The keys are found, a new one is fetched once and the old one goes on, and
+// one that was taken back opens nothing any more, not even with a token that
+// has opened a socket before.
+func TestProviderRotation(t *testing.T) {
+	p := idptest.New(t)
+	s := onLoopback(t, patience, p)
+	first := by(p, "key-1")
+	conn := s.open(first)
+	wantFetches(t, p, 1, 1)
+	for i, alg := range []string{"RS256", "EdDSA", "ES256"} {
+		kid := fmt.Sprint(alg, "-key")
+		p.Rotate(kid, alg)
+		for range 3 {
+			s.want(http.StatusSwitchingProtocols, "the new key "+kid, by(p, kid))
+			s.want(http.StatusSwitchingProtocols, "the first key", by(p, "key-1"))
+		}
+		wantFetches(t, p, 1, 2+i)
+	}
+	unused := by(p, "key-1")
+	p.Remove("key-1")
+	s.want(http.StatusUnauthorized, "a key that is not there", by(stranger(t, p, "nobody"), "nobody"))
+	wantFetches(t, p, 1, 5)
+	s.want(http.StatusUnauthorized, "a token of before, of a key that was taken back", first)
+	s.want(http.StatusUnauthorized, "a new token of a key that was taken back", unused)
+	s.want(http.StatusSwitchingProtocols, "a key that was not", by(p, "EdDSA-key"))
+	s.wantEcho(conn)
+}
+
+// stranger has the name of a provider, and keys of its own with these kids.
+func stranger(t *testing.T, p *idptest.Provider, kids ...string) *idptest.Provider {
+	t.Helper()
+	other := idptest.NewInMemory(t, p.Issuer())
+	for _, kid := range kids {
+		other.Rotate(kid, "ES256")
+	}
+	return other
+}
+
+// A key that was taken back is good for no longer than it takes to the next
+// fetch, without any token that causes it.
+func TestProviderKeyTakenBackInTime(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site, p *idptest.Provider) {
+		s.run()
+		p.Rotate("key-2", "ES256")
+		used, unused := by(p, "key-1"), by(p, "key-1")
+		s.want(http.StatusSwitchingProtocols, "a key", used)
+		p.Remove("key-1")
+		time.Sleep(15 * time.Minute)
+		s.want(http.StatusUnauthorized, "a token that was remembered", used)
+		s.want(http.StatusUnauthorized, "a token that was not", unused)
+		s.want(http.StatusSwitchingProtocols, "the other key", by(p, "key-2"))
+	})
+}
+
+// R16: ten thousand handshakes with kids that nobody has make one fetch, and
+// keep neither the known keys nor a new one out; and while the provider is ill
+// they make no more.
+func TestR16_ProviderUnknownKids(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site, p *idptest.Provider) {
+		s.want(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
+		other := stranger(t, p, "nobody")
+		flood := func(n, status int) {
+			const clients = 50
+			var all sync.WaitGroup
+			for client := range clients {
+				all.Go(func() {
+					for i := range n / clients {
+						kid := map[string]any{"kid": fmt.Sprint("unknown-", client, "-", i), "typ": "at+jwt"}
+						s.want(status, "an unknown kid", other.Sign(kid, access("eve", nil)))
+						if i%50 == 0 {
+							s.want(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
+						}
+					}
+				})
+			}
+			all.Wait()
+		}
+		time.Sleep(time.Minute)
+		wantFetches(t, p, 1, 1)
+		flood(10_000, http.StatusUnauthorized)
+		wantFetches(t, p, 1, 2)
+		p.Rotate("key-2", "ES256")
+		time.Sleep(10 * time.Second)
+		s.want(http.StatusSwitchingProtocols, "a new key", by(p, "key-2"))
+		wantFetches(t, p, 1, 3)
+
+		p.Answer("", idptest.Status(http.StatusInternalServerError))
+		time.Sleep(10 * time.Second)
+		flood(500, http.StatusServiceUnavailable)
+		wantFetches(t, p, 1, 4)
+	})
+}
+
+// Keys come and go while tokens are verified: that of a key that stays is never
+// refused, and that of one that is gone, or was never there, never accepted.
+func TestProviderRotationRaces(t *testing.T) {
+	p := idptest.New(t)
+	s := onLoopback(t, patience, p)
+	other := stranger(t, p)
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				s.want(http.StatusSwitchingProtocols, "the key that stays", by(p, "key-1"))
+				s.want(http.StatusUnauthorized, "another key with its kid", by(other, "key-1"))
+				s.want(http.StatusUnauthorized, "a kid that is not there", other.Sign(map[string]any{"kid": serial(), "typ": "at+jwt"}, access("eve", nil)))
+			}
+		})
+	}
+	// A fetch that is under way may have begun too early: the next one has not.
+	becomes := func(status int, what, raw string) {
+		for end := time.Now().Add(patience); s.status(raw) != status; {
+			if time.Now().After(end) {
+				t.Errorf("%s: never %d", what, status)
+				return
+			}
+		}
+	}
+	for i := range 20 {
+		kid := fmt.Sprint("turn-", i)
+		p.Rotate(kid, "ES256")
+		raw := by(p, kid)
+		becomes(http.StatusSwitchingProtocols, "a new key", raw)
+		s.want(http.StatusSwitchingProtocols, "a known key", by(p, kid))
+		p.Remove(kid)
+		becomes(http.StatusUnauthorized, "a key that was taken back", raw)
+		s.want(http.StatusUnauthorized, "a key that is gone", raw)
+	}
+	close(stop)
+	all.Wait()
+}

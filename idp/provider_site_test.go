@@ -1,0 +1,281 @@
+package idp_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"wsauth"
+	"wsauth/idp"
+	"wsauth/internal/idptest"
+	"wsauth/store"
+	"wsauth/token"
+	"wsauth/token/remotekeys"
+)
+
+// patience is how long a test waits for what must happen soon.
+const patience = 20 * time.Second
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// A site is a server whose sockets open with the tokens of providers, and end
+// when they say so. Its handler sends the name of the user, and then echoes.
+type site struct {
+	t      *testing.T
+	url    string
+	client *http.Client
+	keys   []*remotekeys.Keys
+	run    func() // keeps the keys up to date until the test ends
+}
+
+// onLoopback is a site, over real sockets. The tests there do not wait: a token
+// whose key is not known causes a fetch at once.
+func onLoopback(t *testing.T, timeout time.Duration, providers ...*idptest.Provider) *site {
+	t.Helper()
+	var keys []*remotekeys.Keys
+	for _, p := range providers {
+		keys = append(keys, must(remotekeys.New(remotekeys.Config{Issuer: p.Issuer(), Timeout: timeout, MinInterval: 1})))
+	}
+	l := must(net.Listen("tcp", "127.0.0.1:0"))
+	return serve(t, l, "http://"+l.Addr().String(), &http.Transport{DisableKeepAlives: true}, providers, keys)
+}
+
+// inBubble runs a test in which time passes as soon as everybody waits: nothing
+// is on a network, and the keys are fetched as they are by default.
+func inBubble(t *testing.T, f func(t *testing.T, s *site, p *idptest.Provider)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		p := idptest.NewInMemory(t, "https://id.example")
+		keys := must(remotekeys.New(remotekeys.Config{Issuer: p.Issuer(), Transport: p.Transport()}))
+		l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		transport := &http.Transport{DialContext: l.dial, DisableKeepAlives: true}
+		f(t, serve(t, l, "http://site.example", transport, []*idptest.Provider{p}, []*remotekeys.Keys{keys}), p)
+	})
+}
+
+func serve(t *testing.T, l net.Listener, address string, transport http.RoundTripper, providers []*idptest.Provider, keys []*remotekeys.Keys) *site {
+	t.Helper()
+	var trusted []*idp.Provider
+	var verifiers []*token.Verifier
+	for i, p := range providers {
+		trusted = append(trusted, must(idp.New(idp.Config{
+			Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: string(rune('a' + i)), Keys: keys[i],
+		})))
+		verifiers = append(verifiers, trusted[i].Verifier())
+	}
+	guard := must(wsauth.New(wsauth.Config{Verifier: must(token.NewVerifiers(verifiers...)), Revocations: store.NewMemory(0)}))
+	mux := http.NewServeMux()
+	mux.HandleFunc("/logout", must(idp.NewHandler(guard, nil, trusted...)).Logout)
+	mux.Handle("/ws", guard.Require(wsauth.Access)(http.HandlerFunc(echo)))
+	server := &http.Server{Handler: mux}
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = server.Serve(l) })
+	t.Cleanup(func() {
+		ending, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := guard.Shutdown(ending); err != nil {
+			t.Error(err)
+		}
+		server.Close()
+		stop()
+		running.Wait()
+	})
+	return &site{t, address, &http.Client{Transport: transport}, keys, func() {
+		for _, p := range trusted {
+			running.Go(func() { _ = p.Run(ctx) })
+		}
+	}}
+}
+
+func echo(w http.ResponseWriter, r *http.Request) {
+	c, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer c.CloseNow()
+	session, _ := wsauth.SessionFrom(r.Context())
+	for message := []byte(session.Claims().Subject); err == nil; {
+		if err = c.Write(r.Context(), websocket.MessageText, message); err == nil {
+			_, message, err = c.Read(r.Context())
+		}
+	}
+}
+
+// dial opens a socket, and returns the user that the site takes it for; or the
+// status of the refusal, whose shape it looks at.
+func (s *site) dial(raw string) (c *websocket.Conn, user string, status int) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c, res, err := websocket.Dial(ctx, s.url+"/ws", &websocket.DialOptions{
+		HTTPClient: s.client, HTTPHeader: http.Header{"Authorization": {"Bearer " + raw}},
+	})
+	if res == nil {
+		s.t.Errorf("no answer: %v", err)
+		return nil, "", 0
+	}
+	if err != nil {
+		s.looksLikeRefusal(res)
+		return nil, "", res.StatusCode
+	}
+	_, message, err := c.Read(ctx)
+	if err != nil {
+		s.t.Errorf("the socket that has opened ends: %v", err)
+	}
+	return c, string(message), res.StatusCode
+}
+
+// looksLikeRefusal wants the documented one: 503 asks to come again, 401 for
+// another token, and nothing else is due here.
+func (s *site) looksLikeRefusal(res *http.Response) {
+	s.t.Helper()
+	var says struct{ Reason string }
+	err := json.NewDecoder(res.Body).Decode(&says)
+	got := fmt.Sprint(res.StatusCode, " ", says.Reason, " ", res.Header.Get("Retry-After"), res.Header.Get("WWW-Authenticate"))
+	if err != nil || got != "503 store_unavailable 1" && got != `401 token_invalid Bearer error="invalid_token"` {
+		s.t.Errorf("refused with %s, %v", got, err)
+	}
+}
+
+// status is what a handshake is answered with.
+func (s *site) status(raw string) int {
+	s.t.Helper()
+	c, _, status := s.dial(raw)
+	if c != nil {
+		c.CloseNow()
+	}
+	return status
+}
+
+func (s *site) want(status int, what, raw string) {
+	s.t.Helper()
+	if got := s.status(raw); got != status {
+		s.t.Errorf("%s: %d, want %d", what, got, status)
+	}
+}
+
+// open is for a token that must open a socket.
+func (s *site) open(raw string) *websocket.Conn {
+	s.t.Helper()
+	c, _, status := s.dial(raw)
+	if c == nil {
+		s.t.Fatalf("refused with %d", status)
+	}
+	s.t.Cleanup(func() { _ = c.CloseNow() })
+	return c
+}
+
+// wantEcho wants a socket that is open.
+func (s *site) wantEcho(c *websocket.Conn) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := c.Write(ctx, websocket.MessageText, []byte("still here?"))
+	if err == nil {
+		_, _, err = c.Read(ctx)
+	}
+	if err != nil {
+		s.t.Errorf("an open socket has ended: %v", err)
+	}
+}
+
+func (s *site) wantEnd(c *websocket.Conn) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_, _, err := c.Read(ctx)
+	if end, ok := errors.AsType[websocket.CloseError](err); !ok || end.Code != 3000 || end.Reason != "session_ended" {
+		s.t.Errorf("it ended with %v", err)
+	}
+}
+
+// logout is what the site answers to a logout token.
+func (s *site) logout(raw string) int {
+	s.t.Helper()
+	res, err := s.client.Post(s.url+"/logout", "application/x-www-form-urlencoded", strings.NewReader(url.Values{"logout_token": {raw}}.Encode()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	return res.StatusCode
+}
+
+var serial = func() func() string {
+	var mu sync.Mutex
+	n := 0
+	return func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		n++
+		return fmt.Sprint("t-", n)
+	}
+}()
+
+// access holds the claims of an access token of RFC 9068 that no other has.
+func access(user string, changes map[string]any) map[string]any {
+	now := time.Now().Unix()
+	claims := map[string]any{
+		"sub": user, "sid": "s-" + user, "aud": []string{"chat", "account"}, "client_id": "shop", "jti": serial(), "iat": now, "exp": now + 23*3600,
+	}
+	for name, v := range changes {
+		claims[name] = v
+	}
+	return claims
+}
+
+var typed = map[string]any{"typ": "at+jwt"}
+
+// by is an access token made with the key that has a kid.
+func by(p *idptest.Provider, kid string) string { return p.SignWith(kid, typed, access("ada", nil)) }
+
+// pipes is a net.Listener without a network.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case p.conns <- server:
+		return client, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
