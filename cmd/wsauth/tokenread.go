@@ -55,9 +55,12 @@ func (c *tokenInspectCmd) Run(ctx context.Context) error {
 	return nil
 }
 
-// words is a fault with its hint.
+// words is a fault with its hint. One of the keys is no fault of the token.
 func (j *judge) words(ctx context.Context, fault error, t inspect.Token) string {
 	words := inspect.Printable(strings.TrimPrefix(fault.Error(), "token: "))
+	if _, judged := errors.AsType[*token.Error](fault); !judged {
+		return "its signature cannot be judged now: " + words
+	}
 	if hint := j.hint(ctx, fault, t); hint != "" {
 		words += " (" + hint + ")"
 	}
@@ -88,7 +91,7 @@ func (c *tokenVerifyCmd) Run(ctx context.Context) error {
 	t := inspect.Read(text)
 	claims, err := judge.verifier.Verify(ctx, t.Raw)
 	if err != nil {
-		return errors.New("refused: " + judge.words(ctx, err, t))
+		return fmt.Errorf("refused: %s", judge.words(ctx, err, t))
 	}
 	if want := token.Type(c.Type); want != claims.Type && c.Type != "any" {
 		return fmt.Errorf("refused: its type is %q, not %q", claims.Type, want)

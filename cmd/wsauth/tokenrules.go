@@ -40,19 +40,18 @@ type judge struct {
 
 // open makes the judge of the flags.
 func (r tokenRules) open(ctx context.Context) (*judge, error) {
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	if len(r.Provider) > 0 {
 		if r.Keys+r.Data+r.JWKS+r.Issuer+r.Typ != "" || len(r.Audience) > 0 || r.Leeway != 0 || len(r.Provider) > 1 {
 			return nil, errors.New("--provider brings its own keys and rules: give it alone, and once")
 		}
-		all, err := providers(r.Provider, log)
+		all, err := providers(r.Provider, nil) // whatever fails is in the answer
 		if err != nil {
 			return nil, err
 		}
 		p := all[0]
 		return &judge{verifier: p.Verifier(), rules: tokenRules{Issuer: p.Issuer(), Audience: idp.Config(r.Provider[0]).Audience}}, nil
 	}
-	keys, err := r.source(log)
+	keys, err := r.source(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +74,7 @@ func (r tokenRules) source(log *slog.Logger) (token.KeySource, error) {
 	if r.Keys+r.Data != "" {
 		return nil, errors.New("--jwks: leave --keys and --data out")
 	}
-	return remotekeys.New(remotekeys.Config{URL: r.JWKS, Logger: log})
+	return remotekeys.New(remotekeys.Config{URL: r.JWKS})
 }
 
 // hint says what stands behind a fault: the value that is wrong, and the one that would not be.
