@@ -149,7 +149,8 @@ func (s *site) looksLikeRefusal(res *http.Response) {
 	var says struct{ Reason string }
 	err := json.NewDecoder(res.Body).Decode(&says)
 	got := fmt.Sprint(res.StatusCode, " ", says.Reason, " ", res.Header.Get("Retry-After"), res.Header.Get("WWW-Authenticate"))
-	if err != nil || got != "503 store_unavailable 1" && got != `401 token_invalid Bearer error="invalid_token"` {
+	const unauthorized = ` Bearer error="invalid_token"`
+	if err != nil || got != "503 store_unavailable 1" && got != "401 token_invalid"+unauthorized && got != "401 token_revoked"+unauthorized {
 		s.t.Errorf("refused with %s, %v", got, err)
 	}
 }
@@ -168,6 +169,16 @@ func (s *site) want(status int, what, raw string) {
 	s.t.Helper()
 	if got := s.status(raw); got != status {
 		s.t.Errorf("%s: %d, want %d", what, got, status)
+	}
+}
+
+// becomes tries until a handshake is answered so.
+func (s *site) becomes(status int, what, raw string) {
+	s.t.Helper()
+	for end := time.Now().Add(patience); s.status(raw) != status; {
+		if time.Now().After(end) {
+			s.t.Fatalf("%s: never %d", what, status)
+		}
 	}
 }
 

@@ -67,6 +67,6 @@ func Garbage() map[string]http.HandlerFunc {
 		"keys as text":  Body(`{"keys":"none"}`),
 		"only bad keys": Body(`{"keys":[{"kty":"RSA","kid":"a","n":"AQAB","e":"AQAB"},{},7,null]}`),
 		"half a body":   Half,
-		"2 MiB":         Body(`{"keys":[` + strings.Repeat(" ", 2<<20) + `]}`),
+		"over 1 MiB":    Body(`{"keys":[` + strings.Repeat(" ", 1<<20) + `]}`),
 	}
 }

@@ -1,0 +1,232 @@
+package idp_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"wsauth/internal/idptest"
+)
+
+var soakSeed = flag.Uint64("soak.seed", 0, "the seed of TestProviderSoak; 0: another each time")
+
+// A soakKey is a key of the provider, and what the test remembers of it.
+type soakKey struct {
+	kid       string
+	published time.Time
+	removed   time.Time // zero: it is there
+	known     bool      // a token of it was accepted
+	tokens    []string  // made while it was there
+}
+
+// A soak is some hours in the life of a provider and of a site, at random.
+type soak struct {
+	t      *testing.T
+	s      *site
+	p      *idptest.Provider
+	theirs *idptest.Provider // has the provider's name, and other keys with the same kids
+	random *rand.Rand
+	keys   []*soakKey
+	faults []http.HandlerFunc
+	ill    bool
+	well   time.Time // since when the provider is not ill
+	done   map[string]int
+}
+
+// How soon a site must know what has changed while the provider is well. A
+// fetch may be under way, and hang, when that begins: it ends with its timeout.
+const (
+	findsNew    = 10*time.Second + 5*time.Second  // when a token asks for it
+	forgetsGone = 15*time.Minute + 10*time.Second // at the latest, by itself
+)
+
+// Whatever happens in whatever order: no token opens a socket whose key was
+// never there, or has been gone for longer than it takes to see that; and none
+// is refused whose key is there and known, or could be.
+func TestProviderSoak(t *testing.T) {
+	seed := *soakSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	inBubble(t, func(t *testing.T, s *site, p *idptest.Provider) {
+		k := &soak{
+			t: t, s: s, p: p, theirs: stranger(t, p), random: rand.New(rand.NewPCG(seed, 1)), done: map[string]int{}, well: time.Now(),
+			keys: []*soakKey{{kid: "key-1", published: time.Now()}},
+		}
+		for _, h := range faults("https://10.0.0.1/stolen") {
+			k.faults = append(k.faults, h)
+		}
+		s.run()
+		s.want(http.StatusSwitchingProtocols, "the first key", by(p, "key-1"))
+		begun := time.Now()
+		for range 1200 {
+			if k.step(); t.Failed() {
+				break
+			}
+		}
+		t.Logf("-soak.seed=%d: %v of %v", seed, time.Since(begun).Round(time.Minute), k.done)
+		if p.Fetches("/stolen") != 0 {
+			t.Error("a redirect was followed into the private network")
+		}
+		for _, what := range []string{"accepted", "refused: gone", "refused: never there", "refused: another key", "unavailable"} {
+			if k.done[what] == 0 && !t.Failed() {
+				t.Errorf("hours without anything %s have shown little", what)
+			}
+		}
+	})
+}
+
+// step does one thing.
+func (k *soak) step() {
+	switch n := k.random.IntN(100); {
+	case n < 5:
+		k.rotate()
+	case n < 9:
+		k.remove()
+	case n < 13:
+		k.fall()
+	case n < 22:
+		k.rise()
+	case n < 24:
+		k.p.SetHeader("Cache-Control", []string{"", "max-age=1", "max-age=99999999", "no-store"}[k.random.IntN(4)])
+	case n < 26:
+		k.p.Publish([][]string{nil, {"{}", "7", "null"}, {`{"kty":"oct","alg":"HS256","kid":"secret","k":"` + b64(make([]byte, 32)) + `"}`}}[k.random.IntN(3)]...)
+	case n < 45:
+		time.Sleep(time.Duration(k.random.IntN(30)) * time.Second)
+	case n < 47:
+		time.Sleep(time.Duration(k.random.IntN(40)) * time.Minute)
+	default:
+		k.handshake()
+	}
+}
+
+func (k *soak) live() []*soakKey {
+	return slices.DeleteFunc(slices.Clone(k.keys), func(key *soakKey) bool { return !key.removed.IsZero() })
+}
+
+func (k *soak) rotate() {
+	if len(k.live()) > 5 {
+		return
+	}
+	kid := fmt.Sprint("key-", len(k.keys)+1)
+	alg := []string{"ES256", "EdDSA"}[k.random.IntN(2)]
+	k.p.Rotate(kid, alg)
+	k.theirs.Rotate(kid, alg)
+	k.keys = append(k.keys, &soakKey{kid: kid, published: time.Now()})
+}
+
+func (k *soak) remove() {
+	live := k.live()
+	if len(live) < 2 {
+		return
+	}
+	key := live[k.random.IntN(len(live))]
+	key.tokens = append(key.tokens, by(k.p, key.kid)) // one that nobody has seen
+	k.p.Remove(key.kid)
+	key.removed = time.Now()
+}
+
+// fall has the provider fail, perhaps only in a part, and not for the first
+// time.
+func (k *soak) fall() {
+	h := k.faults[k.random.IntN(len(k.faults))]
+	switch k.random.IntN(4) {
+	case 0:
+		k.p.Answer(idptest.Discovery, h)
+		return // it is well: the keys are where they were
+	case 1:
+		k.p.Answer(idptest.JWKS, h)
+	case 2:
+		k.p.Answer("", h)
+	case 3:
+		k.p.Down()
+	}
+	k.ill = true
+}
+
+func (k *soak) rise() {
+	recoverNow(k.p)
+	if k.ill {
+		k.ill, k.well = false, time.Now()
+	}
+}
+
+// wellFor reports whether the provider has been well for d since a moment.
+func (k *soak) wellFor(d time.Duration, moment time.Time) bool {
+	if k.well.After(moment) {
+		moment = k.well
+	}
+	return !k.ill && time.Since(moment) > d
+}
+
+// handshake shows a token, and judges what comes of it.
+func (k *soak) handshake() {
+	switch k.random.IntN(8) {
+	case 0:
+		k.impossible("another key", k.theirs.SignWith(k.keys[k.random.IntN(len(k.keys))].kid, typed, access("eve", nil)))
+	case 1:
+		k.impossible("never there", k.theirs.Sign(map[string]any{"kid": serial(), "typ": "at+jwt"}, access("eve", nil)))
+	case 2:
+		k.impossible("without a kid", k.theirs.Sign(map[string]any{"kid": nil, "typ": "at+jwt"}, access("eve", nil)))
+	case 3:
+		if gone := slices.DeleteFunc(slices.Clone(k.keys), func(key *soakKey) bool { return key.removed.IsZero() }); len(gone) > 0 {
+			k.possible(gone[k.random.IntN(len(gone))])
+		}
+	default:
+		live := k.live()
+		k.possible(live[k.random.IntN(len(live))])
+	}
+}
+
+// impossible is for a token that must never open a socket.
+func (k *soak) impossible(what, raw string) {
+	k.t.Helper()
+	status := k.s.status(raw)
+	k.count(status, what)
+	if status == http.StatusSwitchingProtocols {
+		k.t.Errorf("accepted: %s", what)
+	}
+}
+
+// possible is for a token of a key that is there, or was.
+func (k *soak) possible(key *soakKey) {
+	k.t.Helper()
+	var raw string
+	if n := len(key.tokens); !key.removed.IsZero() || n > 0 && k.random.IntN(2) == 0 {
+		raw = key.tokens[k.random.IntN(n)]
+	} else {
+		raw = by(k.p, key.kid)
+		key.tokens = append(key.tokens, raw)
+	}
+	if time.Since(key.published) > 20*time.Hour {
+		return // its first tokens are about to expire
+	}
+	must := key.removed.IsZero() && (key.known || k.wellFor(findsNew, key.published))
+	mustNot := !key.removed.IsZero() && k.wellFor(forgetsGone, key.removed)
+	status := k.s.status(raw)
+	accepted := status == http.StatusSwitchingProtocols
+	switch {
+	case must && !accepted:
+		k.t.Errorf("%s, which is there: %d; known: %v, ill: %v, well since %v", key.kid, status, key.known, k.ill, time.Since(k.well))
+	case mustNot && accepted:
+		k.t.Errorf("%s is accepted, %v after it was taken back", key.kid, time.Since(key.removed))
+	}
+	key.known = key.known || accepted
+	k.count(status, "gone")
+}
+
+func (k *soak) count(status int, what string) {
+	switch status {
+	case http.StatusSwitchingProtocols:
+		what = "accepted"
+	case http.StatusServiceUnavailable:
+		what = "unavailable"
+	default:
+		what = "refused: " + what
+	}
+	k.done[what]++
+}
