@@ -117,13 +117,18 @@ func TestProviderAlgorithmConfusion(t *testing.T) {
 	p := idptest.New(t)
 	p.Rotate("rsa", "RS256")
 	p.Rotate("ed", "EdDSA")
-	p.Publish(`{"kty":"oct","kid":"secret","alg":"HS256","k":"` + b64(make([]byte, 64)) + `"}`)
+	secret := make([]byte, 64)
+	_, _ = rand.Read(secret) // never fails
+	p.Publish(`{"kty":"oct","kid":"secret","alg":"HS256","k":"` + b64(secret) + `"}`)
 	s := onLoopback(t, patience, p)
 	for _, kid := range []string{"key-1", "rsa", "ed"} {
 		s.want(http.StatusSwitchingProtocols, kid, by(p, kid))
 	}
+	p.Rotate("key-2", "ES256")
+	s.want(http.StatusSwitchingProtocols, "key-2", by(p, "key-2"))
+	s.want(http.StatusUnauthorized, "the kid of another key", p.SignWith("key-2", map[string]any{"kid": "key-1", "typ": "at+jwt"}, access("ada", nil)))
 	set, jwks := published(t, p)
-	secrets := map[string][]byte{"nothing": nil, "the set": set, "the published secret": make([]byte, 64)}
+	secrets := map[string][]byte{"nothing": nil, "the set": set, "the published secret": secret}
 	for _, jwk := range jwks[1:] {
 		der, text := spki(t, jwk)
 		var says map[string]string

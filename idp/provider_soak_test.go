@@ -148,8 +148,12 @@ func (k *soak) fall() {
 	k.ill = true
 }
 
+// rise has the provider be well again, perhaps without its discovery document.
 func (k *soak) rise() {
 	recoverNow(k.p)
+	if k.random.IntN(2) == 0 {
+		k.p.Answer(idptest.Discovery, k.faults[k.random.IntN(len(k.faults))])
+	}
 	if k.ill {
 		k.ill, k.well = false, time.Now()
 	}
