@@ -3,6 +3,7 @@ package idp_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -57,8 +58,9 @@ func TestProviderSoak(t *testing.T) {
 			t: t, s: s, p: p, theirs: stranger(t, p), random: rand.New(rand.NewPCG(seed, 1)), done: map[string]int{}, well: time.Now(),
 			keys: []*soakKey{{kid: "key-1", published: time.Now()}},
 		}
-		for _, h := range faults("https://10.0.0.1/stolen") {
-			k.faults = append(k.faults, h)
+		all := faults("https://10.0.0.1/stolen")
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			k.faults = append(k.faults, all[name])
 		}
 		s.run()
 		s.want(http.StatusSwitchingProtocols, "the first key", by(p, "key-1"))
