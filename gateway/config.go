@@ -14,7 +14,7 @@ import (
 	"wsauth/token"
 )
 
-// Config says whom a [Gateway] lets in and for how long. Keys and Authenticate are required.
+// Config says whom a [Gateway] lets in and for how long. Keys are required, and without Routes so is Authenticate.
 type Config struct {
 	// Keys sign the tokens and verify them: a [*token.KeySet], or keys that are replaced while the gateway runs.
 	Keys Keys
@@ -23,7 +23,8 @@ type Config struct {
 	// /.well-known/openid-configuration. To change it ends every login. Default: none.
 	Issuer string
 
-	// Authenticate checks names and passwords.
+	// Authenticate checks names and passwords. Without it, which needs Routes, nobody logs in here: tokens come from Providers, or
+	// from "wsauth token issue".
 	Authenticate Authenticator
 
 	// Store keeps the sessions, what was revoked, and tickets. The gateway does not close it. Default: memory, so that a restart
@@ -59,6 +60,17 @@ type Config struct {
 	// Providers are identity providers whose access tokens are good for sockets, tickets and sessions beside our own, and which may
 	// end those. Each needs a namespace. Default: none.
 	Providers []*idp.Provider
+
+	// Routes are what the gateway stands in front of. Default: none, and it serves the demonstration: a page at /, an echo
+	// socket at /ws, and the API as forms at /docs.
+	Routes []Route
+
+	// AuthPrefix is the path below which the gateway answers itself: logins, tickets and the module for browsers. Default:
+	// "/auth".
+	AuthPrefix string
+
+	// NoAuth leaves out all that the gateway answers itself below AuthPrefix, and its published keys. It needs Routes.
+	NoAuth bool
 
 	// Logger gets a line for each login, each refusal, and each begin and end of a socket, never with a token, a cookie, a query
 	// or a password. Default: no log.
@@ -112,9 +124,10 @@ func (c Config) withDefaults() (Config, error) {
 			fault("Issuer: %w", err)
 		}
 	}
-	if c.Authenticate == nil {
-		fault("Authenticate: required")
+	if c.Authenticate == nil && len(c.Routes) == 0 {
+		fault("Authenticate: required without Routes")
 	}
+	faults = append(faults, c.checkRoutes()...)
 	if c.AccessTTL < time.Second || c.AccessTTL%time.Second != 0 {
 		fault("AccessTTL: must be whole seconds, at least one")
 	}
@@ -139,6 +152,7 @@ func (c *Config) fill() {
 	if c.Store == nil {
 		c.Store = store.NewMemory(0)
 	}
+	c.AuthPrefix = cmp.Or(c.AuthPrefix, "/auth")
 	c.AccessTTL = cmp.Or(c.AccessTTL, defaultAccessTTL)
 	c.RefreshTTL = cmp.Or(c.RefreshTTL, defaultRefreshTTL)
 	c.SessionTTL = cmp.Or(c.SessionTTL, max(defaultSessionTTL, c.RefreshTTL))

@@ -21,12 +21,12 @@ func Docs(openapi []byte) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return withSecurityHeaders(newMux(docsRoutes(files, newAsset(openapi, contentTypes[".json"])))), nil
+	return withSecurityHeaders(newMux(docsEndpoints(files, newAsset(openapi, contentTypes[".json"])))), nil
 }
 
-// docsRoutes are the API page for document, and what the pages load.
-func docsRoutes(files assets, document http.Handler) []route {
-	return []route{
+// docsEndpoints are the API page for document, and what the pages load.
+func docsEndpoints(files assets, document http.Handler) []endpoint {
+	return []endpoint{
 		{http.MethodGet, "/docs", files.handler("docs.html")},
 		{http.MethodGet, "/openapi.json", document},
 		{http.MethodGet, "/assets/{file}", files.serve("")},

@@ -79,11 +79,11 @@ func New(c Config) (*Gateway, error) {
 	if g.guard, err = newGuard(c, g.cookies); err != nil { // last, for it begins to follow the store
 		return nil, err
 	}
-	routes, err := g.routes(c, files)
+	endpoints, err := g.endpoints(c, files)
 	if err != nil {
 		return nil, errors.Join(err, g.guard.Shutdown(context.Background()))
 	}
-	g.handler = limit(withSecurityHeaders(origins.Handler(newMux(routes))))
+	g.handler = limit(withSecurityHeaders(origins.Handler(newMux(endpoints))))
 	g.follow(c.Providers)
 	return g, nil
 }

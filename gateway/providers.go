@@ -21,8 +21,8 @@ func withProviders(own *token.Verifier, providers []*idp.Provider) (wsauth.Verif
 	return token.NewVerifiers(all...)
 }
 
-// providerRoutes are the addresses at which providers say that a session has ended. There are none without providers.
-func (g *Gateway) providerRoutes(providers []*idp.Provider) ([]route, error) {
+// providerEndpoints are the addresses at which providers say that a session has ended. There are none without providers.
+func (g *Gateway) providerEndpoints(providers []*idp.Provider) ([]endpoint, error) {
 	if len(providers) == 0 {
 		return nil, nil
 	}
@@ -30,7 +30,7 @@ func (g *Gateway) providerRoutes(providers []*idp.Provider) ([]route, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []route{
+	return []endpoint{
 		{http.MethodPost, "/auth/backchannel-logout", http.HandlerFunc(h.Logout)},
 		{http.MethodPost, "/auth/events", http.HandlerFunc(h.Event)},
 	}, nil

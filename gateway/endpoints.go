@@ -9,20 +9,20 @@ import (
 	"wsauth"
 )
 
-// A route is one method on one path; no path has two methods. openapi.json describes the same table.
-type route struct {
+// An endpoint is one method on one path; no path has two methods. openapi.json describes the same table.
+type endpoint struct {
 	method  string // GET serves HEAD too
 	path    string // a pattern of http.ServeMux
 	handler http.Handler
 }
 
-// routes is all that the gateway serves.
-func (g *Gateway) routes(c Config, files assets) ([]route, error) {
-	ended, err := g.providerRoutes(c.Providers)
+// endpoints is all that the gateway serves itself.
+func (g *Gateway) endpoints(c Config, files assets) ([]endpoint, error) {
+	ended, err := g.providerEndpoints(c.Providers)
 	if err != nil {
 		return nil, err
 	}
-	own := []route{
+	own := []endpoint{
 		{http.MethodPost, "/auth/login", http.HandlerFunc(g.login)},
 		{http.MethodPost, "/auth/refresh", http.HandlerFunc(g.refresh)},
 		{http.MethodPost, "/auth/fresh", http.HandlerFunc(g.fresh)},
@@ -38,14 +38,14 @@ func (g *Gateway) routes(c Config, files assets) ([]route, error) {
 		{http.MethodGet, "/{$}", files.handler("index.html")},
 		{http.MethodGet, "/client/{file}", files.serve(clientPrefix)},
 	}
-	return slices.Concat(own, ended, docsRoutes(files, files.handler("openapi.json"))), nil
+	return slices.Concat(own, ended, docsEndpoints(files, files.handler("openapi.json"))), nil
 }
 
-// newMux serves the routes. Any other method on their paths is 405 with Allow (RFC 9110 section 15.5.6), any other path 404.
-func newMux(routes []route) http.Handler {
+// newMux serves the endpoints. Any other method on their paths is 405 with Allow (RFC 9110 section 15.5.6), any other path 404.
+func newMux(endpoints []endpoint) http.Handler {
 	nothingHere := problem(http.StatusNotFound, "", "There is nothing at this address")
 	mux := http.NewServeMux()
-	for _, r := range routes {
+	for _, r := range endpoints {
 		allow := r.method
 		if allow == http.MethodGet {
 			allow = "GET, HEAD"

@@ -1,0 +1,260 @@
+package gateway
+
+import (
+	"cmp"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"wsauth"
+)
+
+// A Route sends the requests for a host and a path to an upstream, once they have shown what the route asks for: plain HTTP,
+// server-sent events and WebSockets alike. The upstream gets the path and the query as the client wrote them, without the
+// credential, and with headers that say who the client is. Only Path and Upstreams are required.
+type Route struct {
+	// Host is the host that requests name, without a port: "app.example", or "*.app.example" for all names below that one.
+	// Default: every host that no other route names.
+	Host string
+
+	// Path is the path of the requests, without escapes: "/chat" is that one alone, "/chat/" also all that is below it, and "/"
+	// is every path. Of several routes the one with the more exact host counts, then the one with the longest path.
+	Path string
+
+	// Upstreams are the servers behind the route: "http://host:port", "https://host:port" or "unix:/path/of/socket". Of
+	// several, each gets a request in turn, but for those that cannot be reached; see Health.
+	Upstreams []string
+
+	// TLS is for https upstreams. Default: the roots of the system.
+	TLS *tls.Config
+
+	// Health says how upstreams are watched. Default: see there.
+	Health Health
+
+	// Public lets every request pass, whoever sent it. Credentials that the locations know are still kept from the upstream.
+	Public bool
+
+	// Requirement is what a request's credential must be. Default: an access token.
+	Requirement wsauth.Requirement
+
+	// Scopes are all needed: each must be in the token's scope (RFC 8693 section 4.2; scp of Entra and Okta).
+	Scopes []string
+
+	// Claims are needed beside: for each name, the claim of the token must be one of the values, or a list that holds one of
+	// them. Dots lead into objects: "realm_access.roles". A claim whose whole name has the dots comes first.
+	Claims map[string][]string
+
+	// Locations are where a request may carry its credential. Default: the Authorization header, a ticket in the query, and
+	// the cookies of the gateway's own login.
+	Locations []wsauth.Location
+
+	// Origins are the origins whose pages may open sockets. Default: those of [Config].
+	Origins []string
+
+	// Refusal says how a refused handshake is answered. Default: in HTTP.
+	Refusal wsauth.Refusal
+
+	// Headers tell the upstream who the client is: the name of a header, and the claim that is its value. What clients send
+	// under these names, in any spelling, never reaches an upstream of any route. A header whose claim is absent is not sent; a
+	// list is joined by commas. nil is {"X-User": "sub"}; an empty map is none.
+	Headers map[string]string
+
+	// Assertion is the name of a header that holds the client's claims as a JWT of the gateway's own key, good for a minute
+	// and for the upstream only: an upstream that others can reach, too, can then tell who sent the request. Default: none.
+	Assertion string
+
+	// KeepCredential leaves the credential in the request, for upstreams that verify it once more.
+	KeepCredential bool
+
+	// Limits bound what clients may send. Default: see there.
+	Limits RouteLimits
+
+	// Connect is how long it may take to reach the upstream. Default: 5 s. Response is how long the upstream has to begin its
+	// answer, from when it has the request. Default: 60 s.
+	Connect, Response time.Duration
+}
+
+// RouteLimits bound what the clients of one route may send and for how long a socket may be silent. A negative value is no limit.
+type RouteLimits struct {
+	MaxBody    int64         // bytes of the body of a plain request; more is 413. Default: 10 MiB
+	MaxFrame   int64         // bytes of a WebSocket frame; a larger one ends the socket with 1009. Default: MaxMessage
+	MaxMessage int64         // bytes of a WebSocket message as it is sent, so of the compressed one. Default: 1 MiB
+	Idle       time.Duration // a socket on which nothing is sent for so long ends with 3008. Default: no limit
+	Ping       time.Duration // how often a silent client gets a ping; one that is silent for three is gone. Default: 30 s
+	PerMinute  int           // handshakes of one address in a minute; more are 429. Default: no limit
+}
+
+// Health says when an upstream of several is passed over. Without Path, an upstream that cannot be reached is passed over for
+// Every. With it, each is asked every so often, and passed over while it does not answer with a status below 400.
+type Health struct {
+	Path    string        // such as "/healthz". Default: none
+	Every   time.Duration // default: 5 s
+	Timeout time.Duration // of one question. Default: 2 s
+}
+
+const (
+	defaultConnect    = 5 * time.Second
+	defaultResponse   = 60 * time.Second
+	defaultMaxBody    = 10 << 20
+	defaultMaxMessage = 1 << 20
+	defaultPing       = 30 * time.Second
+	defaultHealth     = 5 * time.Second
+	defaultHealthWait = 2 * time.Second
+	minHealth         = 100 * time.Millisecond
+	minPing           = time.Second
+)
+
+// name is how logs and metrics call the route.
+func (r *Route) name() string { return r.Host + r.Path }
+
+// withDefaults checks r and fills what is unset. Every fault is reported, each with the name of its field.
+func (r Route) withDefaults() (Route, error) {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if err := checkHost(r.Host); err != nil {
+		fault("Host: %w", err)
+	}
+	if err := checkPath(r.Path); err != nil {
+		fault("Path: %w", err)
+	}
+	if len(r.Upstreams) == 0 {
+		fault("Upstreams: at least one is required, such as http://127.0.0.1:9000")
+	}
+	for i, u := range r.Upstreams {
+		if err := CheckUpstream(u); err != nil {
+			fault("Upstreams[%d]: %w", i, err)
+		} else if slices.Contains(r.Upstreams[:i], u) {
+			fault("Upstreams[%d]: %s stands twice", i, u)
+		}
+	}
+	if r.Public && (r.Requirement != wsauth.Access || len(r.Scopes)+len(r.Claims)+len(r.Headers) > 0 || r.Assertion != "") {
+		fault("Public: nothing is known of a client whom nobody asks: leave out Requirement, Scopes, Claims, Headers and Assertion; for some who are known and some who are not there is the requirement optional")
+	}
+	if r.Requirement < wsauth.Access || r.Requirement > wsauth.Fresh {
+		fault("Requirement: %d is none of the four", r.Requirement)
+	}
+	for name, values := range r.Claims {
+		if name == "" || len(values) == 0 {
+			fault("Claims[%q]: needs a name and at least one value", name)
+		}
+	}
+	if r.Headers == nil && !r.Public {
+		r.Headers = map[string]string{"X-User": "sub"}
+	}
+	faults = append(faults, checkIdentity(r.Headers, r.Assertion)...)
+	faults = append(faults, r.checkTimes()...)
+	return r, errors.Join(faults...)
+}
+
+// checkTimes checks limits and times, and fills them.
+func (r *Route) checkTimes() []error {
+	var faults []error
+	r.Connect, r.Response = cmp.Or(r.Connect, defaultConnect), cmp.Or(r.Response, defaultResponse)
+	if r.Connect < 0 || r.Response < 0 {
+		faults = append(faults, errors.New("Connect, Response: must not be negative"))
+	}
+	l := &r.Limits
+	l.MaxBody = max(0, cmp.Or(l.MaxBody, defaultMaxBody)) // 0 is no limit from here on
+	l.MaxMessage = max(0, cmp.Or(l.MaxMessage, defaultMaxMessage))
+	l.MaxFrame = max(0, cmp.Or(l.MaxFrame, l.MaxMessage))
+	l.Ping = max(0, cmp.Or(l.Ping, defaultPing))
+	l.Idle = max(0, l.Idle)
+	l.PerMinute = max(0, l.PerMinute)
+	for name, d := range map[string]time.Duration{"Ping": l.Ping, "Idle": l.Idle} {
+		if d > 0 && d < minPing {
+			faults = append(faults, fmt.Errorf("Limits.%s: must be at least %s", name, minPing))
+		}
+	}
+	h := &r.Health
+	h.Every, h.Timeout = cmp.Or(h.Every, defaultHealth), cmp.Or(h.Timeout, defaultHealthWait)
+	if h.Every < minHealth || h.Timeout < minHealth {
+		faults = append(faults, fmt.Errorf("Health: Every and Timeout must be at least %s", minHealth))
+	}
+	if h.Path != "" {
+		if err := checkPath(h.Path); err != nil {
+			faults = append(faults, fmt.Errorf("Health.Path: %w", err))
+		}
+	}
+	return faults
+}
+
+// checkHost reports what is wrong with the host of a route.
+func checkHost(host string) error {
+	name := strings.TrimPrefix(host, "*.")
+	switch {
+	case host == "":
+		return nil
+	case name == "" || name != strings.ToLower(name) || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "."):
+		return fmt.Errorf("%q is not a host in small letters, such as app.example or *.app.example", host)
+	case strings.Contains(name, "*"):
+		return fmt.Errorf("%q: a star stands for whole names at the front only, as in *.app.example", host)
+	}
+	if u, err := url.Parse("//" + name); err != nil || u.Host != name || u.Port() != "" || strings.ContainsAny(name, "/:@ ") {
+		return fmt.Errorf("%q is not a host; ports are not part of it", host)
+	}
+	return nil
+}
+
+// checkPath reports what is wrong with a path of the configuration.
+func checkPath(p string) error {
+	if !strings.HasPrefix(p, "/") {
+		return fmt.Errorf("%q does not begin with a slash", p)
+	}
+	if clean(p) != p || strings.ContainsAny(p, `\;%?#*{} `) {
+		return fmt.Errorf("%q is no plain path such as /chat or /chat/: no empty, . or .. parts, and none of \\ ; %% ? # * { } and spaces", p)
+	}
+	return nil
+}
+
+// CheckUpstream reports what is wrong with an entry of [Route.Upstreams].
+func CheckUpstream(s string) error {
+	if socket, ok := strings.CutPrefix(s, "unix:"); ok {
+		if !filepath.IsAbs(socket) {
+			return fmt.Errorf("%q: unix: needs the whole path of a socket, as unix:/run/app.sock", s)
+		}
+		return nil
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil, u.Host == "", u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Errorf("%q is none of http://host:port, https://host:port and unix:/path/of/socket", s)
+	case u.User != nil, u.RawQuery != "", u.Fragment != "", u.Path != "" && u.Path != "/":
+		return fmt.Errorf("%q: an upstream is scheme, host and port only; it gets the path and the query that the client sent", s)
+	}
+	return nil
+}
+
+// checkIdentity reports what is wrong with the headers that tell the upstream who a client is.
+func checkIdentity(headers map[string]string, assertion string) []error {
+	var faults []error
+	check := func(name string) {
+		canonical := http.CanonicalHeaderKey(name)
+		if !isHeaderName(name) || reserved[canonical] || strings.HasPrefix(fold(name), "sec-") {
+			faults = append(faults, fmt.Errorf("Headers: %q cannot be the header of an identity", name))
+		}
+	}
+	seen := map[string]string{}
+	for name, claim := range headers {
+		check(name)
+		if claim == "" {
+			faults = append(faults, fmt.Errorf("Headers[%q]: needs the name of a claim, such as sub", name))
+		}
+		if other, twice := seen[fold(name)]; twice {
+			faults = append(faults, fmt.Errorf("Headers: servers do not tell %q from %q", name, other))
+		}
+		seen[fold(name)] = name
+	}
+	if assertion != "" {
+		check(assertion)
+		if other, twice := seen[fold(assertion)]; twice {
+			faults = append(faults, fmt.Errorf("Assertion: servers do not tell %q from %q of Headers", assertion, other))
+		}
+	}
+	return faults
+}
