@@ -194,6 +194,16 @@ func (c Config) checkStores() []error {
 	return faults
 }
 
+// firstMessage is the location of that type; nil where there is none.
+func (c Config) firstMessage() *FirstMessage {
+	for _, l := range c.Locations {
+		if first, ok := l.(FirstMessage); ok {
+			return &first
+		}
+	}
+	return nil
+}
+
 // isNil reports whether v is nil or holds a nil pointer.
 func isNil(v any) bool {
 	return v == nil || reflect.ValueOf(v).Kind() == reflect.Pointer && reflect.ValueOf(v).IsNil()

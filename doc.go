@@ -20,9 +20,11 @@
 //	upgrade.go      take the connection, start the session
 //	admit.go        let the socket in (registry.go, limits.go)
 //	session.go      what the handler holds; its end has one cause
+//	hold.go         the same for an HTTP answer that does not end by itself
 //	renew.go        a new token for an open socket
 //	revoke.go       the end of sockets whose token was taken back
 //	shutdown.go     the end of all of them
 //	refusal.go      every refusal leaves here
+//	derive.go       another policy over the same sockets
 //	errors.go       the one table of reasons, statuses and close codes
 package wsauth

@@ -29,11 +29,12 @@ func New(c Config) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Guard{config: c, handshakes: c.Limits.newHandshakes(), sockets: newRegistry(c.Limits), stop: func() {}}
-	for _, l := range c.Locations {
-		if first, ok := l.(FirstMessage); ok {
-			g.firstMessage = &first
-		}
+	g := &Guard{
+		config:       c,
+		firstMessage: c.firstMessage(),
+		handshakes:   c.Limits.newHandshakes(),
+		sockets:      newRegistry(c.Limits),
+		stop:         func() {},
 	}
 	if c.Revocations != nil {
 		if err := g.follow(c.Revocations); err != nil {

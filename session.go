@@ -30,7 +30,8 @@ type Session struct {
 	ctx         context.Context // ends with the session
 	cancel      context.CancelCauseFunc
 	conn        *wsconn.Conn // nil for a plain HTTP request
-	timer       *time.Timer  // the same; the session's end, unless it is renewed
+	held        atomic.Bool  // a plain HTTP request that counts as a socket
+	timer       *time.Timer  // of a socket: the session's end, unless it is renewed
 	end         atomic.Pointer[EndError]
 
 	mu       sync.Mutex    // orders renewals; never held while somebody else is asked

@@ -21,7 +21,7 @@ func (g *Guard) serve(w http.ResponseWriter, r *http.Request, p pass, next http.
 		return
 	}
 	ctx, s := g.newSession(r.Context(), r, p)
-	defer s.cancel(nil)
+	defer s.release()
 	r = g.stripped(ctx, r)
 	stripUpgrade(r)
 	next.ServeHTTP(w, r)

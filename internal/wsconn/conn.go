@@ -41,6 +41,7 @@ type Conn struct {
 
 	dmu      sync.Mutex // orders the handler's deadlines and Close against End
 	closed   bool
+	next     Ender // who has the connection now, if it was handed over
 	farewell atomic.Pointer[farewell]
 }
 
@@ -86,6 +87,10 @@ func (c *Conn) End(cause error, frame []byte, cancel func()) {
 
 	c.dmu.Lock()
 	defer c.dmu.Unlock()
+	if c.next != nil {
+		c.next.End(frame, cancel)
+		return
+	}
 	if c.closed || !c.farewell.CompareAndSwap(nil, f) {
 		return
 	}
@@ -226,10 +231,11 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close closes the connection at once, unless End is closing it.
+// Close closes the connection at once, unless End is closing it, or somebody
+// else has it now.
 func (c *Conn) Close() error {
 	c.dmu.Lock()
-	if c.farewell.Load() != nil {
+	if c.farewell.Load() != nil || c.next != nil {
 		c.dmu.Unlock()
 		return nil
 	}
@@ -275,7 +281,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(t, c.c
 func (c *Conn) setDeadline(t time.Time, set func(time.Time) error) error {
 	c.dmu.Lock()
 	defer c.dmu.Unlock()
-	if c.farewell.Load() != nil {
+	if c.farewell.Load() != nil || c.next != nil {
 		return nil
 	}
 	return set(t)

@@ -1,0 +1,195 @@
+package wsauth_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// A stream is a held request in a bubble, and how it ended.
+type stream struct {
+	held  error // once over
+	cause error // the same
+	over  chan struct{}
+}
+
+func (s *stream) done() bool {
+	select {
+	case <-s.over:
+		return true
+	default:
+		return false
+	}
+}
+
+// hold begins a request with a token whose handler holds until its context ends.
+func hold(guard *wsauth.Guard) *stream {
+	s := &stream{over: make(chan struct{})}
+	h := guard.Require(wsauth.Access)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		session, _ := wsauth.SessionFrom(r.Context())
+		if s.held = session.Hold(); s.held == nil {
+			<-r.Context().Done()
+		}
+		s.cause = context.Cause(r.Context())
+		close(s.over)
+	}))
+	r := httptest.NewRequest(http.MethodGet, "/events", nil)
+	r.Header.Set("Authorization", "Bearer x")
+	go h.ServeHTTP(httptest.NewRecorder(), r)
+	synctest.Wait()
+	return s
+}
+
+func (s *stream) want(t *testing.T, reason wsauth.Reason) {
+	t.Helper()
+	synctest.Wait()
+	if !s.done() {
+		t.Fatalf("still open; want %s", reason)
+	}
+	if !errors.Is(s.cause, reason) {
+		t.Errorf("ended with %v; want %s", s.cause, reason)
+	}
+}
+
+// a sessionVerifier takes every token for one of a login.
+type sessionVerifier struct{ sid string }
+
+func (v sessionVerifier) Verify(context.Context, string) (*token.Claims, error) {
+	now := time.Now()
+	return &token.Claims{Subject: "ada", SessionID: v.sid, ID: v.sid + now.String(), Type: token.TypeAccess, IssuedAt: now, ExpiresAt: now.Add(time.Minute)}, nil
+}
+
+// TestHold: an answer without an end ends as a socket does.
+func TestHold(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(t *testing.T, g *wsauth.Guard)
+		want wsauth.Reason
+	}{
+		{"expiry", func(*testing.T, *wsauth.Guard) { time.Sleep(time.Minute) }, wsauth.TokenExpired},
+		{"revocation", func(t *testing.T, g *wsauth.Guard) {
+			n, err := g.Revoke(context.Background(), store.Revocation{Scope: store.Session, ID: "s1", Expires: time.Now().Add(time.Hour)})
+			if n != 1 || err != nil {
+				t.Errorf("%d, %v", n, err)
+			}
+		}, wsauth.SessionEnded},
+		{"shutdown", func(t *testing.T, g *wsauth.Guard) {
+			if err := g.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}, wsauth.Restarting},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: store.NewMemory(0)}))
+				t.Cleanup(func() { _ = g.Shutdown(context.Background()) })
+				s := hold(g)
+				if n := len(g.Sessions("ada")); s.done() || n != 1 {
+					t.Fatalf("done %v, %d sessions", s.done(), n)
+				}
+				c.end(t, g)
+				s.want(t, c.want)
+				if n := len(g.Sessions("ada")); n != 0 {
+					t.Errorf("%d sessions are left", n)
+				}
+			})
+		})
+	}
+}
+
+// TestHoldRenewed: a refresh of the login keeps the answer open.
+func TestHoldRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}}))
+		s := hold(g)
+		time.Sleep(40 * time.Second)
+		if n, err := g.Renew(context.Background(), "y"); n != 1 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		time.Sleep(59 * time.Second)
+		synctest.Wait()
+		if s.done() {
+			t.Fatal("ended")
+		}
+		time.Sleep(time.Second)
+		s.want(t, wsauth.TokenExpired)
+	})
+}
+
+// TestHoldOverALimit: what is held is counted.
+func TestHoldOverALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Limits: wsauth.Limits{PerSubject: 1}}))
+		first := hold(g)
+		if second := hold(g); !errors.Is(second.held, wsauth.RateLimited) {
+			t.Errorf("the second: %v", second.held)
+		}
+		if err := g.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		first.want(t, wsauth.Restarting)
+		if late := hold(g); !errors.Is(late.held, wsauth.Restarting) {
+			t.Errorf("after the shutdown: %v", late.held)
+		}
+	})
+}
+
+// TestWith: a derived guard asks for its own credential, and shares the sockets.
+func TestWith(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: store.NewMemory(0)}))
+		query := must(g.With(func(c *wsauth.Config) { c.Locations = []wsauth.Location{wsauth.Query{Name: "token"}} }))
+		r := httptest.NewRequest(http.MethodGet, "/?token=x", nil)
+		if _, err := query.Check(r, wsauth.Access); err != nil {
+			t.Error(err)
+		}
+		if _, err := g.Check(r, wsauth.Access); !errors.Is(err, wsauth.TokenMissing) {
+			t.Errorf("the first guard took the query: %v", err)
+		}
+		s := hold(g)
+		if n := len(query.Sessions("ada")); n != 1 {
+			t.Errorf("the derived guard knows of %d sockets", n)
+		}
+		if n, err := query.Revoke(context.Background(), store.Revocation{Scope: store.Subject, ID: "ada", Before: time.Now(), Expires: time.Now().Add(time.Hour)}); n != 1 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		s.want(t, wsauth.SessionEnded)
+		if err := query.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestWithFaults: what is shared cannot differ, and what differs is checked.
+func TestWithFaults(t *testing.T) {
+	g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}}))
+	for name, change := range map[string]func(*wsauth.Config){
+		"Limits":    func(c *wsauth.Config) { c.Limits.PerSubject = 3 },
+		"Staleness": func(c *wsauth.Config) { c.Staleness = time.Minute },
+		"Verifier":  func(c *wsauth.Config) { c.Verifier = nil },
+		"Origins":   func(c *wsauth.Config) { c.Origins = []string{"*"} },
+	} {
+		if _, err := g.With(change); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := g.With(func(c *wsauth.Config) { c.Limits.HandshakesPerMinute = 3 }); err != nil {
+		t.Error(err)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
