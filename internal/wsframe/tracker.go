@@ -1,7 +1,5 @@
 package wsframe
 
-import "encoding/binary"
-
 // Bits and opcodes of a frame's first two bytes (RFC 6455 section 5.2).
 const (
 	fin     = 0x80
@@ -14,16 +12,16 @@ const (
 	length64 = 127
 )
 
-// maxHead is the longest frame head: two bytes, a length of eight and a
+// MaxHead is the longest frame head in bytes: two, a length of eight and a
 // masking key of four.
-const maxHead = 14
+const MaxHead = 14
 
 // A Tracker follows a stream of frames and knows, at each byte, whether it
 // stands between two of them. It reads heads only and keeps no payload. The
 // zero Tracker stands before the first frame.
 type Tracker struct {
 	left  uint64        // payload bytes of the current frame still to come
-	head  [maxHead]byte // the head of the current frame as far as it has come
+	head  [MaxHead]byte // the head of the current frame as far as it has come
 	nhead int
 	close bool
 }
@@ -76,14 +74,7 @@ func (t *Tracker) step(p []byte) int {
 
 // begin starts the payload of the frame whose head is complete.
 func (t *Tracker) begin() {
-	switch l := t.head[1] & length; l {
-	case length16:
-		t.left = uint64(binary.BigEndian.Uint16(t.head[2:]))
-	case length64:
-		t.left = binary.BigEndian.Uint64(t.head[2:])
-	default:
-		t.left = uint64(l)
-	}
+	t.left, _ = payloadLen(t.head[:])
 	if t.head[0]&opcode == opClose {
 		t.close = true
 	}

@@ -1,0 +1,268 @@
+package wsframe
+
+import (
+	"bytes"
+	"math"
+	"strings"
+	"testing"
+	"time"
+)
+
+// head writes the head of a frame, with a length in as many bytes as asked: 0,
+// 2 or 8. A mask is 4 bytes of any kind.
+func head(first byte, mask bool, size uint64, extended int) []byte {
+	b := []byte{first, 0}
+	switch extended {
+	case 0:
+		b[1] = byte(size)
+	case 2:
+		b[1] = length16
+		b = append(b, byte(size>>8), byte(size))
+	case 8:
+		b[1] = length64
+		for shift := 56; shift >= 0; shift -= 8 {
+			b = append(b, byte(size>>shift))
+		}
+	}
+	if mask {
+		b[1] |= masked
+		b = append(b, 9, 8, 7, 6)
+	}
+	return b
+}
+
+// masks is a client's frame of n bytes.
+func masks(first byte, n int) []byte {
+	extended := 0
+	switch {
+	case n > math.MaxUint16:
+		extended = 8
+	case n > 125:
+		extended = 2
+	}
+	return append(head(first, true, uint64(n), extended), make([]byte, n)...)
+}
+
+func TestCheckerOfAClient(t *testing.T) {
+	cat := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+	text, last := masks(0x81, 5), masks(0x80, 1)
+	for name, tc := range map[string]struct {
+		c     Checker
+		good  []byte // passes
+		bad   []byte // does not
+		fault *Fault
+	}{
+		"plain":                    {good: cat(text, masks(0x82, 126), masks(0x82, 65535), masks(0x82, 65536))},
+		"empty":                    {good: masks(0x81, 0)},
+		"fragments":                {good: cat(masks(0x01, 5), masks(0x89, 0), masks(0x00, 0), last, text)},
+		"control frames":           {good: cat(masks(0x89, 125), masks(0x8A, 3), masks(0x88, 2))},
+		"after a close":            {good: masks(0x88, 0), bad: []byte{0xFF, 0xFF, 0xFF}},
+		"P6 unmasked":              {good: text, bad: head(0x81, false, 5, 0), fault: ProtocolError},
+		"P7 RSV1":                  {good: text, bad: masks(0xC1, 5), fault: ProtocolError},
+		"P7 RSV2":                  {bad: masks(0xA1, 5), fault: ProtocolError, c: Checker{Deflate: true}},
+		"P7 RSV3":                  {bad: masks(0x91, 5), fault: ProtocolError, c: Checker{Deflate: true}},
+		"P7 RSV1 and RSV2":         {bad: masks(0xE1, 5), fault: ProtocolError, c: Checker{Deflate: true}},
+		"deflate":                  {good: cat(masks(0xC1, 5), masks(0x42, 5), last), c: Checker{Deflate: true}},
+		"P7 RSV1 of a fragment":    {good: masks(0x41, 5), bad: masks(0xC0, 5), fault: ProtocolError, c: Checker{Deflate: true}},
+		"P7 RSV1 of a ping":        {bad: masks(0xC9, 5), fault: ProtocolError, c: Checker{Deflate: true}},
+		"P7 opcode 3":              {bad: masks(0x83, 5), fault: ProtocolError},
+		"P7 opcode 7":              {bad: masks(0x87, 5), fault: ProtocolError},
+		"P7 opcode B":              {bad: masks(0x8B, 5), fault: ProtocolError},
+		"P7 opcode F":              {bad: masks(0x8F, 5), fault: ProtocolError},
+		"continuation of nothing":  {good: text, bad: last, fault: ProtocolError},
+		"message in a message":     {good: masks(0x01, 1), bad: text, fault: ProtocolError},
+		"P9 ping of 126 bytes":     {bad: masks(0x89, 126), fault: ProtocolError},
+		"P9 ping of 8-byte length": {bad: head(0x89, true, 1<<20, 8), fault: ProtocolError},
+		"P9 fragmented ping":       {bad: masks(0x09, 1), fault: ProtocolError},
+		"close of 1 byte":          {bad: masks(0x88, 1), fault: ProtocolError},
+		"125 in 2 bytes":           {bad: head(0x82, true, 125, 2), fault: ProtocolError},
+		"0 in 8 bytes":             {bad: head(0x82, true, 0, 8), fault: ProtocolError},
+		"65535 in 8 bytes":         {bad: head(0x82, true, 65535, 8), fault: ProtocolError},
+		"P5 2^63":                  {bad: head(0x82, true, 1<<63, 8), fault: ProtocolError},
+		"P5 2^64-1":                {bad: head(0x82, true, math.MaxUint64, 8), fault: ProtocolError},
+		"P5 2^63-1":                {good: head(0x82, true, 1<<63-1, 8)},
+		"P5 2^63-1, bounded":       {bad: head(0x82, true, 1<<63-1, 8), fault: MessageTooBig, c: Checker{MaxFrame: 100}},
+		"P5 2^63-1 and 5":          {good: masks(0x01, 5), bad: head(0x80, true, 1<<63-1, 8), fault: MessageTooBig, c: Checker{MaxMessage: math.MaxInt64}},
+		"frame bound":              {good: masks(0x82, 200), bad: masks(0x82, 201), fault: MessageTooBig, c: Checker{MaxFrame: 200}},
+		"message bound":            {good: cat(masks(0x82, 200), masks(0x02, 150), masks(0x00, 50)), bad: last, fault: MessageTooBig, c: Checker{MaxMessage: 200}},
+		"P4 fragments":             {good: cat(masks(0x01, 1), bytes.Repeat(masks(0x00, 1), MaxFragments-1)), bad: masks(0x00, 1), fault: TooManyFragments},
+		"P9 flood":                 {good: bytes.Repeat(masks(0x89, 0), controlBurst), bad: masks(0x8A, 0), fault: TooManyControls},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tc.c.Client = true
+			stream := cat(tc.good, tc.bad)
+			n, fault := tc.c.Check(stream, time.Hour)
+			if n != len(tc.good) || fault != tc.fault {
+				t.Errorf("%d bytes pass, %v; want %d, %v", n, fault, len(tc.good), tc.fault)
+			}
+		})
+	}
+}
+
+func TestCheckerOfAServer(t *testing.T) {
+	c := Checker{MaxFrame: 1, MaxMessage: 1}
+	good := append(frame(2, false, 70000), bytes.Repeat(frame(9, false, 0), 2*controlBurst)...)
+	n, fault := c.Check(append(good, masks(0x82, 1)...), 0)
+	if n != len(good) || fault != ProtocolError {
+		t.Errorf("%d bytes pass, %v; want %d, and a masked frame a fault", n, fault, len(good))
+	}
+}
+
+// TestCheckerControlRate: who keeps to a hundred a second may go on for ever,
+// and one who was silent has a hundred at once.
+func TestCheckerControlRate(t *testing.T) {
+	c := Checker{Client: true}
+	ping := masks(0x89, 0)
+	now := time.Duration(0)
+	for i := range 1000 {
+		if _, fault := c.Check(ping, now); fault != nil {
+			t.Fatalf("ping %d: %v", i, fault)
+		}
+		now += controlEvery
+	}
+	now += time.Hour
+	n, fault := c.Check(bytes.Repeat(ping, controlBurst+1), now)
+	if n != len(ping)*controlBurst || fault != TooManyControls {
+		t.Errorf("%d pings at once pass, %v", n/len(ping), fault)
+	}
+}
+
+func TestCheckerCounts(t *testing.T) {
+	c := Checker{Client: true}
+	c.Check(bytes.Join([][]byte{masks(0x01, 1), masks(0x89, 1), masks(0x80, 1), masks(0x82, 1), masks(0x02, 1), masks(0x88, 0)}, nil), 0)
+	if c.Messages() != 2 || !c.Closed() || !c.Boundary() {
+		t.Errorf("%d messages, closed %v, boundary %v", c.Messages(), c.Closed(), c.Boundary())
+	}
+}
+
+func TestAppendMasked(t *testing.T) {
+	key := [4]byte{1, 2, 3, 4}
+	got := AppendMasked(nil, AppendClose(nil, 1000, "bye"), key)
+	want := []byte{0x88, 0x85, 1, 2, 3, 4, 0x03 ^ 1, 0xE8 ^ 2, 'b' ^ 3, 'y' ^ 4, 'e' ^ 1}
+	if !bytes.Equal(got, want) {
+		t.Errorf("AppendMasked = % x, want % x", got, want)
+	}
+}
+
+// wellFormed is what a Checker knows, written the other way round: it takes the
+// whole stream, reads one frame after the other, and looks at every rule
+// apart. It returns what may pass.
+func wellFormed(s []byte, c Checker) (pass int, fault *Fault) {
+	pings, frames, sum := 0, 0, 0.0
+	at := 0
+	for at+2 <= len(s) {
+		finished, op := s[at]>>7 == 1, s[at]%16
+		isControl, isMasked := op >= 8, s[at+1]>>7 == 1
+		size, head := float64(s[at+1]%128), 2
+		switch {
+		case isMasked != c.Client:
+			return at, ProtocolError
+		case s[at]>>4%8 != 0 && (s[at]>>4%8 != 4 || !c.Deflate || op != 1 && op != 2):
+			return at, ProtocolError
+		case !strings.ContainsRune("\x00\x01\x02\x08\x09\x0A", rune(op)):
+			return at, ProtocolError
+		case isControl && (!finished || size > 125):
+			return at, ProtocolError
+		case op == 8 && size == 1:
+			return at, ProtocolError
+		case op == 0 && frames == 0, (op == 1 || op == 2) && frames > 0:
+			return at, ProtocolError
+		}
+		bytesOf := map[float64]int{126: 2, 127: 8}[size]
+		if isMasked {
+			head = 6
+		}
+		head += bytesOf
+		if at+head > len(s) {
+			return at, nil
+		}
+		if bytesOf > 0 {
+			size = 0
+			for _, b := range s[at+2 : at+2+bytesOf] {
+				size = size*256 + float64(b)
+			}
+			if size < map[int]float64{2: 126, 8: 65536}[bytesOf] || s[at+2] > 127 && bytesOf == 8 {
+				return at, ProtocolError
+			}
+		}
+		if isControl {
+			if pings++; pings > 100 && c.Client {
+				return at, TooManyControls
+			}
+		} else {
+			frames, sum = frames+1, sum+size
+			switch {
+			case !c.Client:
+			case c.MaxFrame > 0 && size > float64(c.MaxFrame), c.MaxMessage > 0 && sum > float64(c.MaxMessage):
+				return at, MessageTooBig
+			case frames > 16384:
+				return at, TooManyFragments
+			}
+			if finished {
+				frames, sum = 0, 0
+			}
+		}
+		if float64(len(s)-at-head) < size {
+			return len(s), nil
+		}
+		at += head + int(size)
+		if op == 8 {
+			return at, nil
+		}
+	}
+	return at, nil
+}
+
+// FuzzChecker: any stream, however it is cut, gets the verdict of a parser that
+// sees the whole of it, and passes just as far; a Tracker that follows what has
+// passed stands at a boundary where the Checker does.
+func FuzzChecker(f *testing.F) {
+	for _, seed := range [][]byte{
+		masks(0x81, 5), append(masks(0x01, 5), masks(0x80, 300)...), masks(0xC1, 5), frame(2, false, 130),
+		head(0x82, true, 1<<63-1, 8), head(0x82, false, 1<<63, 8), head(0x82, true, 125, 2),
+		append(masks(0x88, 2), 1, 2, 3), bytes.Repeat(masks(0x89, 0), 102), masks(0x09, 1), masks(0x88, 1),
+	} {
+		for _, cut := range []uint8{0, 3, 200} {
+			f.Add(seed, cut, true, true, int64(100), int64(200))
+			f.Add(seed, cut, false, false, int64(0), int64(0))
+		}
+	}
+	f.Fuzz(func(t *testing.T, stream []byte, cut uint8, client, deflate bool, maxFrame, maxMessage int64) {
+		c := Checker{Client: client, Deflate: deflate, MaxFrame: maxFrame & math.MaxInt32, MaxMessage: maxMessage & math.MaxInt32}
+		want, wantFault := wellFormed(stream, c)
+		var tracker Tracker
+		var fault *Fault
+		passed := 0 // the bytes that were
+		for end := 0; end < len(stream) && fault == nil; {
+			end = min(end+int(cut)+1, len(stream))
+			var n int
+			n, fault = c.Check(stream[passed:end], 0)
+			tracker.Advance(stream[passed : passed+n])
+			passed += n
+			if tracker.Boundary() != c.Boundary() || tracker.Closed() != c.Closed() || tracker.left != c.left {
+				t.Fatalf("after %d: boundary %v, closed %v; a Tracker %v, %v", passed, c.Boundary(), c.Closed(), tracker.Boundary(), tracker.Closed())
+			}
+			if c.Closed() && c.Boundary() {
+				break
+			}
+			if fault == nil && end-passed >= MaxHead {
+				t.Fatalf("%d bytes held back", end-passed)
+			}
+		}
+		if passed != want || fault != wantFault {
+			t.Fatalf("%d bytes pass, %v; a whole look says %d, %v", passed, fault, want, wantFault)
+		}
+	})
+}
+
+func BenchmarkChecker32B(b *testing.B)  { benchmarkChecker(b, 32) }
+func BenchmarkChecker1KiB(b *testing.B) { benchmarkChecker(b, 1024) }
+
+func benchmarkChecker(b *testing.B, size int) {
+	f := masks(0x82, size)
+	c := Checker{Client: true, MaxFrame: 1 << 20, MaxMessage: 1 << 20}
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Check(f, 0)
+	}
+}
