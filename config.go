@@ -95,6 +95,10 @@ type Config struct {
 	// without its credential. Default: allow.
 	Authorize func(r *http.Request, claims *token.Claims) error
 
+	// KeepCredential leaves the credential in the request that the handler gets,
+	// for one that verifies it once more. Default: no handler sees it.
+	KeepCredential bool
+
 	// Refusal is the way in which upgrades are refused. Default: RefuseHTTP.
 	Refusal Refusal
 

@@ -69,8 +69,11 @@ func (g *Guard) extract(r *http.Request, q Requirement) (Credential, error) {
 	return found, nil
 }
 
-// strip removes every credential from r.
+// strip removes every credential from r, unless handlers are to see it.
 func (g *Guard) strip(r *http.Request) {
+	if g.config.KeepCredential {
+		return
+	}
 	for _, location := range g.config.Locations {
 		location.Strip(r)
 	}

@@ -30,6 +30,7 @@ const (
 	MessageTooBig      Reason = "message_too_big"
 
 	AuthTimeout Reason = "auth_timeout"
+	IdleTimeout Reason = "idle_timeout" // given by a gateway only
 
 	InvalidRequest      Reason = "invalid_request"
 	InvalidHandshake    Reason = "invalid_handshake"
@@ -40,6 +41,9 @@ const (
 	StoreUnavailable Reason = "store_unavailable"
 	Restarting       Reason = "restarting"
 	InternalError    Reason = "internal_error"
+
+	BadGateway     Reason = "bad_gateway"     // given by a gateway only
+	GatewayTimeout Reason = "gateway_timeout" // given by a gateway only
 )
 
 // Error is the word itself.
@@ -54,6 +58,7 @@ const (
 	CloseInternalError  = 1011
 	CloseServiceRestart = 1012
 	CloseTryAgainLater  = 1013
+	CloseBadGateway     = 1014
 	CloseUnauthorized   = 3000
 	CloseForbidden      = 3003
 	CloseTimeout        = 3008
@@ -99,6 +104,7 @@ var outcomes = map[Reason]Outcome{
 	MessageTooBig:      {http.StatusRequestEntityTooLarge, CloseMessageTooBig, "The message is too big", AdviceStop},
 
 	AuthTimeout: {http.StatusRequestTimeout, CloseTimeout, "No credential came in time", AdviceReconnect},
+	IdleTimeout: {http.StatusRequestTimeout, CloseTimeout, "Nothing was sent for too long", AdviceReconnect},
 
 	InvalidRequest:      {http.StatusBadRequest, CloseForbidden, "The request is not valid", AdviceStop},
 	InvalidHandshake:    {http.StatusBadRequest, CloseForbidden, "The WebSocket handshake is not valid", AdviceStop},
@@ -109,6 +115,9 @@ var outcomes = map[Reason]Outcome{
 	StoreUnavailable: {http.StatusServiceUnavailable, CloseTryAgainLater, "The service is not available", AdviceWait},
 	Restarting:       {http.StatusServiceUnavailable, CloseServiceRestart, "The service is restarting", AdviceWait},
 	InternalError:    {http.StatusInternalServerError, CloseInternalError, "Internal Server Error", AdviceWait},
+
+	BadGateway:     {http.StatusBadGateway, CloseBadGateway, "The server behind this address cannot be reached, or its answer is not valid", AdviceWait},
+	GatewayTimeout: {http.StatusGatewayTimeout, CloseBadGateway, "The server behind this address did not answer in time", AdviceWait},
 }
 
 // Reasons lists every reason that a guard gives, in no order.

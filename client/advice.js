@@ -17,9 +17,10 @@ const table = {
   1011: "wait", // internal_error
   1012: "wait", // restarting
   1013: "wait", // rate_limited, store_unavailable
+  1014: "wait", // bad_gateway, gateway_timeout
   3000: "refresh", // token_missing, token_invalid, token_expired, token_revoked, session_ended
   3003: "stop", // not allowed, or a request that is not valid: the reason says what
-  3008: "retry", // auth_timeout
+  3008: "retry", // auth_timeout, idle_timeout
 };
 
 /**

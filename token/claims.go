@@ -21,6 +21,9 @@ type Type string
 const (
 	TypeAccess  Type = "access"
 	TypeRefresh Type = "refresh"
+
+	// TypeAssertion is what a gateway tells an upstream; it opens nothing.
+	TypeAssertion Type = "assertion"
 )
 
 // Claims is what a verified token says. Strings are at most 256 bytes of valid

@@ -116,6 +116,12 @@ func (i *Issuer) Refresh(subject string, o Options) (*Token, error) {
 	return i.issue(subject, TypeRefresh, nil, i.refreshTTL, o)
 }
 
+// Assertion makes a token that tells somebody else who subject is, under the
+// same rules as Access. Options.TTL is required, and should be short.
+func (i *Issuer) Assertion(subject string, o Options) (*Token, error) {
+	return i.issue(subject, TypeAssertion, &o.Fresh, 0, o)
+}
+
 // A header is the JOSE header of the tokens that we make.
 type header struct {
 	Alg   Algorithm      `json:"alg"`

@@ -147,3 +147,24 @@ func TestChosenID(t *testing.T) {
 		t.Errorf("issued %v", made)
 	}
 }
+
+// TestAssertion: what an upstream is told verifies as a token, and is of no kind that opens anything (J34).
+func TestAssertion(t *testing.T) {
+	key := must(GenerateKey(ES256))
+	issuer := must(NewIssuer(IssuerConfig{Key: key}))
+	if _, err := issuer.Assertion("ada", Options{}); err == nil {
+		t.Error("an assertion without an end was made")
+	}
+	made, err := issuer.Assertion("ada", Options{TTL: time.Minute, Audience: []string{"http://backend"}, SessionID: "s1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier := must(NewVerifier(VerifierConfig{Keys: must(NewKeySet(key)), Audience: []string{"http://backend"}}))
+	claims, err := verifier.Verify(t.Context(), made.Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if claims.Type != TypeAssertion || claims.Subject != "ada" || claims.SessionID != "s1" {
+		t.Errorf("%v", claims)
+	}
+}

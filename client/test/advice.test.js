@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { advise, backoff, codeOf } from "../advice.js";
 
 test("the close table", () => {
-  const table = { 1000: "done", 1001: "wait", 1006: "retry", 1009: "stop", 1011: "wait", 1012: "wait", 1013: "wait", 3000: "refresh", 3003: "stop", 3008: "retry", 4999: "retry" };
+  const table = { 1000: "done", 1001: "wait", 1006: "retry", 1009: "stop", 1011: "wait", 1012: "wait", 1013: "wait", 1014: "wait", 3000: "refresh", 3003: "stop", 3008: "retry", 4999: "retry" };
   for (const [code, advice] of Object.entries(table)) assert.equal(advise(Number(code)), advice, code);
 });
 

@@ -167,7 +167,7 @@ test("3003: it stops and says why", async (t) => {
 });
 
 test("the codes that ask for another try", async (t) => {
-  for (const [code, limit] of [[1006, 1000], [3008, 1000], [4321, 1000], [1001, 4000], [1011, 4000], [1012, 4000], [1013, 4000]]) {
+  for (const [code, limit] of [[1006, 1000], [3008, 1000], [4321, 1000], [1001, 4000], [1011, 4000], [1012, 4000], [1013, 4000], [1014, 4000]]) {
     await t.test(String(code), async (t) => {
       t.mock.method(Math, "random", () => 0.5);
       const { clock, login, socket, states } = await opened(t);

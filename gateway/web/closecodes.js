@@ -81,6 +81,12 @@ const reasons = {
     advice: "Reconnect, and send it at once.",
     actions: ["reconnect"],
   },
+  idle_timeout: {
+    title: "Nothing was sent for too long",
+    meaning: "The gateway closed a socket on which all was silent, or whose client did not answer.",
+    advice: "Reconnect.",
+    actions: ["reconnect"],
+  },
   not_authorized: {
     title: "You may not open this socket",
     meaning: "The server knows who you are, and its rules say no.",

@@ -1,0 +1,54 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// watch asks the server how it is until ctx is done.
+func (t *target) watch(ctx context.Context, h Health) {
+	tick := time.NewTicker(h.Every)
+	defer tick.Stop()
+	for {
+		t.learn(t.ask(ctx, h))
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// learn notes how the server is, and logs a change.
+func (t *target) learn(err error) {
+	if sick := err != nil; t.sick.Swap(sick) == sick {
+		return
+	}
+	if err != nil {
+		t.config.Logger.Warn("upstream is not well", "upstream", t.address, "error", err)
+		return
+	}
+	t.badUntil.Store(0)
+	t.config.Logger.Info("upstream is well again", "upstream", t.address)
+}
+
+// ask asks once; nil is a good answer.
+func (t *target) ask(ctx context.Context, h Health) error {
+	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, t.scheme+"://"+t.host+h.Path, nil)
+	if err != nil {
+		return err
+	}
+	response, err := t.transport.RoundTrip(r)
+	if err != nil {
+		return err
+	}
+	_ = response.Body.Close() // only the status counts
+	if response.StatusCode >= http.StatusBadRequest {
+		return fmt.Errorf("%s: status %d", h.Path, response.StatusCode)
+	}
+	return nil
+}

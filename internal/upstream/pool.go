@@ -1,0 +1,127 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config says which servers are behind a route and how they are reached. All fields but TLS and Health.Path are required.
+type Config struct {
+	Addresses []string    // http://host:port, https://host:port or unix:/path
+	TLS       *tls.Config // of https addresses; nil is the system's roots
+	Connect   time.Duration
+	Response  time.Duration
+	Health    Health
+	Logger    *slog.Logger
+}
+
+// Health says for how long a server is passed over that failed, and how each is asked whether it is well.
+type Health struct {
+	Path    string // asked with GET; "" asks nothing
+	Every   time.Duration
+	Timeout time.Duration
+}
+
+// A Pool is the servers behind one route. It is safe for concurrent use.
+type Pool struct {
+	config  Config
+	targets []*target
+	next    atomic.Uint32
+	stop    context.CancelFunc
+	watches sync.WaitGroup
+}
+
+// New makes a pool of servers, and begins to ask them how they are, where c says so. Nothing is dialled before it is needed.
+func New(c Config) (*Pool, error) {
+	ctx, stop := context.WithCancel(context.Background())
+	p := &Pool{config: c, stop: stop}
+	for _, address := range c.Addresses {
+		t, err := newTarget(address, c)
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		p.targets = append(p.targets, t)
+	}
+	if c.Health.Path != "" {
+		for _, t := range p.targets {
+			p.watches.Go(func() { t.watch(ctx, c.Health) })
+		}
+	}
+	return p, nil
+}
+
+// Close stops asking the servers and closes the connections that wait for plain requests. Requests and sockets that are under way
+// stay.
+func (p *Pool) Close() {
+	p.stop()
+	p.watches.Wait()
+	for _, t := range p.targets {
+		t.transport.CloseIdleConnections()
+	}
+}
+
+// Healthy returns how many of the servers are not passed over now, and how many there are.
+func (p *Pool) Healthy() (well, all int) {
+	now := time.Now()
+	for _, t := range p.targets {
+		if t.well(now) {
+			well++
+		}
+	}
+	return well, len(p.targets)
+}
+
+// try calls use with one server after the other, beginning with the one whose turn it is, until one can be reached. Servers that
+// failed lately come last: where none is well, asking is better than refusing.
+func (p *Pool) try(use func(*target) error) error {
+	first := int(p.next.Add(1)-1) % len(p.targets)
+	now := time.Now()
+	var faults []error
+	for _, wanted := range [...]bool{true, false} {
+		for i := range p.targets {
+			t := p.targets[(first+i)%len(p.targets)]
+			if t.well(now) != wanted {
+				continue
+			}
+			err := use(t)
+			if !errors.Is(err, ErrUnreachable) {
+				return err
+			}
+			t.failed(p.config.Health.Every, p.config.Logger, err)
+			faults = append(faults, err)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// RoundTrip sends a plain request to one of the servers. The scheme and the host of r.URL are without meaning; r.Host is sent.
+func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
+	body := r.Body
+	if body != nil {
+		defer body.Close()
+		r.Body = reusable{body} // a transport closes the body of a request that it cannot send
+	}
+	var response *http.Response
+	err := p.try(func(t *target) (err error) {
+		response, err = t.roundTrip(r)
+		return err
+	})
+	if err != nil && r.Context().Err() != nil {
+		return nil, fmt.Errorf("%w: %w", context.Cause(r.Context()), err)
+	}
+	return response, err
+}
+
+// A reusable body stays open for the next server.
+type reusable struct{ io.Reader }
+
+func (reusable) Close() error { return nil }

@@ -1,0 +1,130 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// maxHead is how long the head of an answer may be.
+const maxHead = 64 << 10
+
+// A target is one server.
+type target struct {
+	address   string // as it was configured
+	network   string // "tcp" or "unix"
+	dialled   string // host:port or a path
+	scheme    string
+	host      string      // for URLs of requests to it
+	tls       *tls.Config // nil for plain ones
+	config    Config
+	transport *http.Transport
+	badUntil  atomic.Int64 // nanoseconds since 1970
+	sick      atomic.Bool  // its answer to the last question was a bad one
+}
+
+func newTarget(address string, c Config) (*target, error) {
+	t := &target{address: address, config: c}
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		t.network, t.dialled, t.scheme, t.host = "unix", path, "http", "localhost"
+	} else {
+		u, err := url.Parse(address)
+		if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return nil, fmt.Errorf("upstream: %q is no address of a server", address)
+		}
+		port := u.Port()
+		if port == "" {
+			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+		}
+		t.network, t.dialled, t.scheme, t.host = "tcp", net.JoinHostPort(u.Hostname(), port), u.Scheme, u.Host
+		if u.Scheme == "https" {
+			t.tls = clientTLS(c.TLS, u.Hostname())
+		}
+	}
+	t.transport = &http.Transport{
+		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dial(ctx) },
+		TLSClientConfig:        t.tls.Clone(),
+		ForceAttemptHTTP2:      t.tls != nil,
+		TLSHandshakeTimeout:    c.Connect,
+		DisableCompression:     true, // the client and the server agree on it
+		MaxIdleConnsPerHost:    64,
+		IdleConnTimeout:        time.Minute,
+		ResponseHeaderTimeout:  c.Response,
+		MaxResponseHeaderBytes: maxHead,
+		ExpectContinueTimeout:  time.Second,
+	}
+	return t, nil
+}
+
+func clientTLS(base *tls.Config, host string) *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if base != nil {
+		c = base.Clone()
+	}
+	if c.ServerName == "" {
+		c.ServerName = host
+	}
+	return c
+}
+
+// dial opens a connection, without TLS.
+func (t *target) dial(ctx context.Context) (net.Conn, error) {
+	d := net.Dialer{Timeout: t.config.Connect}
+	conn, err := d.DialContext(ctx, t.network, t.dialled)
+	if err != nil && ctx.Err() != nil {
+		return nil, err // who asked is gone; that says nothing of the server
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrUnreachable, t.address, err)
+	}
+	return conn, nil
+}
+
+// roundTrip sends r to this server. The request is a copy: the transport of another server may get it afterwards.
+func (t *target) roundTrip(r *http.Request) (*http.Response, error) {
+	out := new(http.Request)
+	*out = *r
+	u := *r.URL
+	u.Scheme, u.Host = t.scheme, t.host
+	out.URL = &u
+	response, err := t.transport.RoundTrip(out)
+	switch {
+	case err == nil && response.StatusCode == http.StatusSwitchingProtocols:
+		_ = response.Body.Close()
+		return nil, fmt.Errorf("%w: %s: a 101 that nobody asked for", ErrAnswer, t.address)
+	case err == nil:
+		return response, nil
+	case errors.Is(err, ErrUnreachable):
+		return nil, err
+	case isTimeout(err):
+		return nil, fmt.Errorf("%w: %s: %w", ErrTimeout, t.address, err)
+	}
+	return nil, fmt.Errorf("%w: %s: %w", ErrAnswer, t.address, err)
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// well reports whether the server is not passed over.
+func (t *target) well(now time.Time) bool {
+	return !t.sick.Load() && t.badUntil.Load() <= now.UnixNano()
+}
+
+// failed passes the server over for a while. Only the first failure of many is logged.
+func (t *target) failed(pause time.Duration, log *slog.Logger, err error) {
+	now := time.Now()
+	if before := t.badUntil.Swap(now.Add(pause).UnixNano()); before <= now.UnixNano() {
+		log.Warn("upstream cannot be reached", "upstream", t.address, "passed_over", pause, "error", err)
+	}
+}

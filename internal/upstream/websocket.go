@@ -1,0 +1,205 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"wsauth/internal/wsframe"
+)
+
+// A Socket is the answer of a server to a WebSocket handshake.
+type Socket struct {
+	net.Conn
+	Response *http.Response // 101; any other is for the client, and then Conn is what its Body comes from
+	Early    []byte         // what the server sent after its 101
+	Deflate  bool           // permessage-deflate was agreed (RFC 7692)
+}
+
+// Open opens a WebSocket: it sends the handshake r, a proper one, to one of the servers and reads the answer. All fields of
+// r.Header are sent but those of one connection; the caller has removed what the client's Connection field names. Of the extensions
+// that r offers, permessage-deflate alone is offered on.
+func (p *Pool) Open(ctx context.Context, r *http.Request) (*Socket, error) {
+	var s *Socket
+	err := p.try(func(t *target) (err error) {
+		s, err = t.open(ctx, r)
+		return err
+	})
+	return s, err
+}
+
+func (t *target) open(ctx context.Context, r *http.Request) (*Socket, error) {
+	conn, err := t.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// What follows ends with ctx, or when the server has taken too long.
+	_ = conn.SetDeadline(time.Now().Add(t.config.Response))
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	s, err := t.handshake(ctx, conn, r)
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	switch {
+	case err == nil:
+		return s, nil
+	case ctx.Err() != nil:
+		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+	case isTimeout(err):
+		err = fmt.Errorf("%w: %s: %w", ErrTimeout, t.address, err)
+	case !errors.Is(err, ErrUnreachable):
+		err = fmt.Errorf("%w: %s: %w", ErrAnswer, t.address, err)
+	}
+	_ = conn.Close()
+	return nil, err
+}
+
+// handshake asks for the socket on a connection that was just opened.
+func (t *target) handshake(ctx context.Context, conn net.Conn, r *http.Request) (*Socket, error) {
+	if t.tls != nil {
+		secure := tls.Client(conn, t.tls)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrUnreachable, t.address, err)
+		}
+		conn = secure
+	}
+	offered := offers(r.Header)
+	if _, err := conn.Write(appendRequest(make([]byte, 0, 1024), r, offered)); err != nil {
+		return nil, err
+	}
+	limited := &io.LimitedReader{R: conn, N: maxHead}
+	buffered := bufio.NewReaderSize(limited, 1024)
+	response, err := readResponse(buffered)
+	if err != nil {
+		if limited.N <= 0 {
+			err = fmt.Errorf("its head is longer than %d bytes", maxHead)
+		}
+		return nil, err
+	}
+	s := &Socket{Conn: conn, Response: response}
+	if response.StatusCode != http.StatusSwitchingProtocols {
+		limited.N = 1<<63 - 1 // the body is passed on as it comes
+		return s, nil
+	}
+	if err := s.check(r, offered); err != nil {
+		return nil, err
+	}
+	if n := buffered.Buffered(); n > 0 {
+		s.Early, _ = buffered.Peek(n) // what is buffered cannot fail
+	}
+	_ = conn.SetDeadline(time.Time{})
+	return s, nil
+}
+
+// maxInterim is how many informational answers may come before the one that counts (RFC 9110 section 15.2).
+const maxInterim = 8
+
+func readResponse(r *bufio.Reader) (*http.Response, error) {
+	for range maxInterim {
+		response, err := http.ReadResponse(r, nil)
+		if err != nil || response.StatusCode == http.StatusSwitchingProtocols || response.StatusCode >= http.StatusOK {
+			return response, err
+		}
+	}
+	return nil, errors.New("too many informational answers")
+}
+
+// perConnection are the fields that belong to one connection, or that the handshake sets by itself.
+var perConnection = map[string]bool{
+	"Connection": true, "Content-Length": true, "Host": true, "Http2-Settings": true, "Keep-Alive": true, "Proxy-Authenticate": true,
+	"Proxy-Authorization": true, "Proxy-Connection": true, "Sec-Websocket-Extensions": true, "Te": true, "Trailer": true,
+	"Transfer-Encoding": true, "Upgrade": true,
+}
+
+// appendRequest appends the handshake. The names and values of r's header have passed net/http, or a check of the gateway: none
+// of them holds a line break.
+func appendRequest(b []byte, r *http.Request, extensions []string) []byte {
+	b = append(b, "GET "...)
+	b = append(b, r.URL.RequestURI()...)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	b = append(b, r.Host...)
+	b = append(b, "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"...)
+	for name, values := range r.Header {
+		if perConnection[name] {
+			continue
+		}
+		for _, v := range values {
+			b = appendField(b, name, v)
+		}
+	}
+	if len(extensions) > 0 {
+		b = appendField(b, "Sec-WebSocket-Extensions", strings.Join(extensions, ", "))
+	}
+	return append(b, "\r\n"...)
+}
+
+func appendField(b []byte, name, value string) []byte {
+	b = append(b, name...)
+	b = append(b, ": "...)
+	b = append(b, value...)
+	return append(b, "\r\n"...)
+}
+
+const deflate = "permessage-deflate"
+
+// offers are the offers of permessage-deflate in h, the one extension whose frames the relay knows.
+func offers(h http.Header) []string {
+	var all []string
+	for _, line := range h["Sec-Websocket-Extensions"] {
+		for offer := range strings.SplitSeq(line, ",") {
+			if offer = strings.TrimSpace(offer); extensionName(offer) == deflate {
+				all = append(all, offer)
+			}
+		}
+	}
+	return all
+}
+
+func extensionName(offer string) string {
+	name, _, _ := strings.Cut(offer, ";")
+	return strings.TrimSpace(name)
+}
+
+// check holds a 101 to RFC 6455 section 4.1: it answers the key, and chooses only what was offered.
+func (s *Socket) check(r *http.Request, offered []string) error {
+	h := s.Response.Header
+	accept, protocol, extensions := h["Sec-Websocket-Accept"], h["Sec-Websocket-Protocol"], h["Sec-Websocket-Extensions"]
+	switch {
+	case len(h["Upgrade"]) != 1 || !strings.EqualFold(h["Upgrade"][0], "websocket"):
+		return errors.New("its 101 is not to websocket")
+	case !hasItem(h["Connection"], "Upgrade", strings.EqualFold):
+		return errors.New("its 101 has no Connection: Upgrade")
+	case len(accept) != 1 || accept[0] != wsframe.AcceptKey(r.Header.Get("Sec-WebSocket-Key")):
+		return errors.New("its Sec-WebSocket-Accept does not answer the key")
+	case len(protocol) > 1 || len(protocol) == 1 && !hasItem(r.Header["Sec-Websocket-Protocol"], protocol[0], equal):
+		return errors.New("it chose a subprotocol that was not offered")
+	}
+	for _, line := range extensions {
+		if len(extensions) > 1 || len(offered) == 0 || strings.Contains(line, ",") || extensionName(line) != deflate {
+			return errors.New("it chose an extension that was not offered")
+		}
+		s.Deflate = true
+	}
+	return nil
+}
+
+// hasItem reports whether the list in lines (RFC 9110 section 5.6.1) holds item.
+func hasItem(lines []string, item string, same func(a, b string) bool) bool {
+	for _, line := range lines {
+		for part := range strings.SplitSeq(line, ",") {
+			if same(strings.TrimSpace(part), item) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func equal(a, b string) bool { return a == b }
