@@ -1,0 +1,178 @@
+package relay
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"wsauth/internal/wsframe"
+)
+
+// TestCarriesEveryByte: whatever the frames and however they are cut, both
+// directions at once, each side gets what the other sent.
+func TestCarriesEveryByte(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		w.grace = 30 * time.Second // the streams end at different times
+		for seed := range uint64(8) {
+			rnd := rand.New(rand.NewPCG(seed, 1))
+			up, upMessages := stream(rnd, true)
+			back, backMessages := stream(rnd, false)
+			early, late := rnd.IntN(len(up)), rnd.IntN(len(back))
+			g := newRig(t, w, Pair{FromClient: up[:early], FromUpstream: back[:late], Deflate: true})
+			var wg sync.WaitGroup
+			wg.Go(func() { sendCut(g.client, up[early:], seed) })
+			wg.Go(func() { sendCut(g.upstream, back[late:], seed+100) })
+			wg.Go(func() { readCut(g.client, back, seed+200) })
+			wg.Go(func() { readCut(g.upstream, up, seed+300) })
+			wg.Wait()
+			g.client.closeWrite()
+			g.upstream.closeWrite()
+			g.client.ends()
+			g.upstream.ends()
+			r := <-g.results
+			want := [2]Traffic{{int64(len(up)), upMessages}, {int64(len(back)), backMessages}}
+			if got := [2]Traffic{r.FromClient, r.FromUpstream}; got != want {
+				t.Errorf("traffic %v, want %v", got, want)
+			}
+		}
+	})
+}
+
+// stream is some messages, in fragments, with control frames between, and a
+// close frame at the end.
+func stream(rnd *rand.Rand, mask bool) (b []byte, messages int64) {
+	sizes := []int{0, 1, 125, 126, 1000, 5000, 65535, 65536, 200 << 10}
+	for messages = range int64(1 + rnd.IntN(6)) {
+		first := byte(0x01 + rnd.IntN(2) | rnd.IntN(2)<<6)
+		for n := rnd.IntN(4); n > 0; n-- {
+			b = append(b, frame(first, sizes[rnd.IntN(len(sizes))], mask)...)
+			b = append(b, frame(0x89, rnd.IntN(126), mask)...)
+			first = 0
+		}
+		b = append(b, frame(0x80|first, sizes[rnd.IntN(len(sizes))], mask)...)
+	}
+	return append(b, frame(0x88, 2, mask)...), messages + 1
+}
+
+// sendCut sends b in pieces.
+func sendCut(p peer, b []byte, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, 2))
+	for len(b) > 0 {
+		n := min(1+rnd.IntN(1<<rnd.IntN(18)), len(b))
+		p.send(b[:n])
+		b = b[n:]
+	}
+}
+
+// readCut reads want in pieces.
+func readCut(p peer, want []byte, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, 3))
+	var got []byte
+	for len(got) < len(want) {
+		space := make([]byte, min(1+rnd.IntN(1<<rnd.IntN(18)), len(want)-len(got)))
+		n, err := p.Read(space)
+		got = append(got, space[:n]...)
+		if err != nil {
+			p.t.Errorf("%s: %v after %d of %d bytes", p.name, err, len(got), len(want))
+			return
+		}
+	}
+	if !bytes.Equal(got, want) {
+		p.t.Errorf("%s got other bytes than were sent", p.name)
+	}
+}
+
+// TestCloseHandshake: the sides close by themselves, and the relay adds nothing.
+func TestCloseHandshake(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		g := newRig(t, w, Pair{})
+		g.client.send(fromClient(0x88, 2))
+		g.upstream.gets(fromClient(0x88, 2))
+		g.upstream.send(fromUpstream(0x88, 2))
+		g.client.gets(fromUpstream(0x88, 2))
+		g.upstream.hangUp()
+		g.client.ends()
+		g.client.hangUp()
+		g.closes(TheClient, "close")
+	})
+}
+
+// TestNothingAfterAClose: what follows a close frame is no frame any more.
+func TestNothingAfterAClose(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		g := newRig(t, w, Pair{})
+		g.upstream.send(fromUpstream(0x88, 2), fromUpstream(0x82, 5), []byte{0xFF})
+		g.client.gets(fromUpstream(0x88, 2))
+		g.client.send(fromClient(0x88, 2), fromClient(0x82, 5))
+		g.upstream.gets(fromClient(0x88, 2))
+		g.upstream.closeWrite()
+		g.client.closeWrite()
+		g.client.ends()
+		g.upstream.ends()
+		g.closes(TheUpstream, "close")
+	})
+}
+
+// TestHalfClose: who ends its stream still gets what the other sends.
+func TestHalfClose(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		g := newRig(t, w, Pair{})
+		g.client.send(fromClient(0x82, 300))
+		g.client.closeWrite()
+		g.upstream.gets(fromClient(0x82, 300))
+		g.upstream.ends()
+		g.upstream.send(fromUpstream(0x82, 300), fromUpstream(0x88, 2))
+		g.client.gets(fromUpstream(0x82, 300), fromUpstream(0x88, 2))
+		g.upstream.hangUp()
+		g.client.ends()
+		g.closes(TheClient, "eof")
+	})
+}
+
+// TestClientLost: the upstream has no more to do with it.
+func TestClientLost(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		g := newRig(t, w, Pair{})
+		g.client.send(fromClient(0x82, 300))
+		g.upstream.gets(fromClient(0x82, 300))
+		g.client.breaks()
+		g.upstream.isCut()
+		g.closes(TheClient, "reset")
+	})
+}
+
+// TestUpstreamLost: the client learns that it is not its token.
+func TestUpstreamLost(t *testing.T) {
+	bad := wsframe.AppendClose(nil, 1014, "bad_gateway")
+	whole := fromUpstream(0x82, 300)
+	for name, tc := range map[string]struct {
+		sent []byte
+		gets [][]byte // what the client gets before, and after
+		lose func(peer)
+	}{
+		"end between frames":     {whole, [][]byte{whole, bad}, peer.hangUp},
+		"end in a head":          {[]byte{0x82}, [][]byte{nil, bad}, peer.hangUp},
+		"end inside a frame":     {whole[:200], [][]byte{whole[:200], nil}, peer.hangUp},
+		"end after a close":      {fromUpstream(0x88, 2), [][]byte{fromUpstream(0x88, 2), nil}, peer.hangUp},
+		"half-close":             {whole, [][]byte{whole, bad}, peer.closeWrite},
+		"reset between messages": {whole, [][]byte{whole, bad}, peer.breaks},
+		"reset inside a frame":   {whole[:200], [][]byte{whole[:200], nil}, peer.breaks},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, w way) {
+				g := newRig(t, w, Pair{})
+				g.upstream.send(tc.sent)
+				g.client.gets(tc.gets[0])
+				tc.lose(g.upstream)
+				g.client.gets(tc.gets[1])
+				g.client.ends()
+				g.client.hangUp()
+				if r := <-g.results; r.By != TheUpstream {
+					t.Errorf("ended by the %v", r.By)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,269 @@
+package relay
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// past is a deadline that wakes whoever reads or writes.
+var past = time.Unix(1, 0)
+
+// woken is what a deadline is noted as when it is past.
+const woken = time.Duration(-1)
+
+// pumps carry a tunnel with two goroutines: each reads from one side and writes
+// to the other. The core is under mu, which nobody holds while reading or
+// writing.
+//
+// What has to happen at a time happens when a deadline of a connection wakes
+// the goroutine that waits for it. A deadline may come too early, never too
+// late: so it need not be set anew each time something comes.
+type pumps struct {
+	relay *Relay
+
+	mu    sync.Mutex
+	core  *core
+	pumps [2]pump
+	left  int // pumps that run
+}
+
+// A pump carries one lane.
+type pump struct {
+	reading, writing bool
+	readBy, writeBy  time.Duration // the deadlines that are set; 0: none
+}
+
+func newPumps(r *Relay, t *Tunnel) *pumps {
+	return &pumps{relay: r, core: &t.core, left: 2}
+}
+
+func (p *pumps) now() time.Duration { return time.Since(p.relay.born) }
+
+func (p *pumps) conn(s side) net.Conn {
+	if s == client {
+		return p.core.pair.Client
+	}
+	return p.core.pair.Upstream
+}
+
+func (p *pumps) end(frame []byte, said func()) {
+	p.mu.Lock()
+	p.core.end(frame, said, p.now())
+	p.changed()
+	p.mu.Unlock()
+}
+
+// cut closes both connections at once.
+func (p *pumps) cut() {
+	p.mu.Lock()
+	p.core.ending(TheRelay, "cut", p.now())
+	p.core.die()
+	p.changed()
+	p.mu.Unlock()
+}
+
+// run carries the lane of s until nothing can come of it any more.
+func (p *pumps) run(s side) {
+	var b buffer
+	l := &p.core.lanes[s]
+	p.mu.Lock()
+	for !p.core.dead && (len(l.wait) > 0 || l.shutDue || !l.ended) {
+		switch {
+		case len(l.wait) > 0:
+			p.write(s)
+		case l.shutDue:
+			p.shut(s)
+		case len(l.first) > 0:
+			n := copy(b.next(), l.first)
+			l.first = l.first[n:]
+			p.core.got(s, b.bytes, n, p.now())
+		default:
+			p.read(s, &b)
+		}
+		if p.core.changed {
+			p.changed()
+		}
+	}
+	b.free()
+	p.left--
+	ended := p.left == 0
+	p.mu.Unlock()
+	if ended {
+		p.finish()
+	}
+}
+
+// finish closes what is left, and tells the owner.
+func (p *pumps) finish() {
+	_ = netConn(p.core.pair.Client).Close()
+	_ = netConn(p.core.pair.Upstream).Close()
+	p.relay.mu.Lock()
+	_, carried := p.relay.pumped[p]
+	delete(p.relay.pumped, p)
+	p.relay.mu.Unlock()
+	if p.core.pair.Closed != nil {
+		p.core.pair.Closed(p.core.result())
+	}
+	if carried {
+		p.relay.done.Add(-2)
+	}
+}
+
+// read waits for bytes of s, at most as long as nothing else is to be done.
+func (p *pumps) read(s side, b *buffer) {
+	p.armRead(s)
+	conn, space := p.conn(s), b.next()
+	p.pumps[s].reading = true
+	p.mu.Unlock()
+	n, err := conn.Read(space)
+	p.mu.Lock()
+	p.pumps[s].reading = false
+	now := p.now()
+	if n > 0 {
+		b.filled(n)
+		p.core.got(s, b.bytes, n, now)
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		p.core.tick(now)
+		p.core.changed = true
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // of TLS: it was not told, but frames tell enough
+		p.core.finished(s, nil, now)
+	default:
+		p.core.finished(s, err, now)
+	}
+}
+
+// write writes what waits in the lane of s.
+func (p *pumps) write(s side) {
+	l := &p.core.lanes[s]
+	conn, wait := p.conn(s.other()), l.wait
+	p.setWrite(s, p.writeBy(s))
+	l.flight = true
+	p.pumps[s].writing = true
+	p.mu.Unlock()
+	n, err := conn.Write(wait)
+	p.mu.Lock()
+	p.pumps[s].writing = false
+	now := p.now()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		p.core.wrote(s, n, nil, now)
+		p.core.tick(now)
+		p.core.changed = true
+		return
+	}
+	p.core.wrote(s, n, err, now)
+}
+
+// shut tells the destination of s's lane that nothing more comes.
+func (p *pumps) shut(s side) {
+	conn := p.conn(s.other())
+	p.mu.Unlock()
+	err := closeWrite(conn)
+	p.mu.Lock()
+	p.core.wasShut(s, err, p.now())
+}
+
+func closeWrite(conn net.Conn) error {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// changed does what the core wants done, besides writing: it closes, wakes
+// pumps that wait for something that is no longer to be waited for, and makes
+// the calls. It holds mu, but not while calling.
+func (p *pumps) changed() {
+	c := p.core
+	for c.changed || len(c.calls) > 0 {
+		c.changed = false
+		for s := range c.cut {
+			if c.dead || c.cut[s] {
+				_ = netConn(p.conn(side(s))).Close()
+			}
+		}
+		p.rearm(client)
+		p.rearm(upstream)
+		calls := c.calls
+		c.calls = nil
+		p.mu.Unlock()
+		for _, call := range calls {
+			call()
+		}
+		p.mu.Lock()
+	}
+}
+
+// rearm has the pump of s see what has changed.
+func (p *pumps) rearm(s side) {
+	pump, l := &p.pumps[s], &p.core.lanes[s]
+	switch {
+	case pump.reading && (l.shutDue || !l.wants()):
+		p.setRead(s, woken)
+	case pump.reading:
+		p.armRead(s)
+	case pump.writing && (l.phase == cutting || l.phase == dropping):
+		p.setWrite(s, woken)
+	case pump.writing && p.writeBy(s) < pump.writeBy:
+		p.setWrite(s, p.writeBy(s))
+	}
+}
+
+// armRead sets the deadline for reading from s, unless there is an earlier one.
+func (p *pumps) armRead(s side) {
+	at := p.readBy(s)
+	if have := p.pumps[s].readBy; have != at && (have == 0 || have > at || have <= p.now()) {
+		p.setRead(s, at)
+	}
+}
+
+// readBy is until when the pump of s may wait for bytes: the one that reads
+// from the upstream keeps the time of the tunnel.
+func (p *pumps) readBy(s side) time.Duration {
+	at := p.core.next()
+	if s == client {
+		at = p.core.deadline
+	}
+	if at == never {
+		return 0
+	}
+	return at
+}
+
+// writeBy is until when the pump of s may wait for its destination.
+func (p *pumps) writeBy(s side) time.Duration {
+	at := p.core.lanes[s].since + p.core.pair.Stall
+	if p.core.deadline > 0 {
+		at = min(at, p.core.deadline)
+	}
+	if s == upstream && p.core.half > 0 {
+		at = min(at, p.core.half)
+	}
+	return at
+}
+
+func (p *pumps) setRead(s side, at time.Duration) {
+	p.pumps[s].readBy = at
+	_ = p.conn(s).SetReadDeadline(p.time(at))
+}
+
+func (p *pumps) setWrite(s side, at time.Duration) {
+	p.pumps[s].writeBy = at
+	_ = p.conn(s.other()).SetWriteDeadline(p.time(at))
+}
+
+func (p *pumps) time(at time.Duration) time.Time {
+	switch at {
+	case 0:
+		return time.Time{}
+	case woken:
+		return past
+	}
+	return p.relay.born.Add(at)
+}

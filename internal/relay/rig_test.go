@@ -1,0 +1,364 @@
+package relay
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"wsauth/internal/wsconn"
+	"wsauth/internal/wsframe"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestGrace: an end takes as long as that of a guarded socket.
+func TestGrace(t *testing.T) {
+	if Grace != wsconn.Grace {
+		t.Errorf("Grace = %v, wsconn has %v", Grace, wsconn.Grace)
+	}
+}
+
+// A way is a relay with the connections that it carries.
+type way struct {
+	name     string
+	portable bool
+	pipe     bool          // time is the bubble's
+	grace    time.Duration // of the relay
+	dial     func(t *testing.T) (near, far net.Conn)
+	dialBack func(t *testing.T) (near, far net.Conn) // of the upstream, if not the same
+}
+
+var ways = []way{
+	{name: "portable pipe", portable: true, pipe: true, grace: Grace, dial: pipes},
+	{name: "portable TCP", portable: true, grace: 400 * time.Millisecond, dial: tcp},
+	{name: "portable TLS", portable: true, grace: 400 * time.Millisecond, dial: overTLS, dialBack: tcp},
+	{name: "loop TCP", grace: 400 * time.Millisecond, dial: tcp},
+	{name: "loop Unix", grace: 400 * time.Millisecond, dial: tcp, dialBack: unixSocket},
+}
+
+// each runs a test over every way.
+func each(t *testing.T, test func(t *testing.T, w way)) {
+	for _, w := range ways {
+		t.Run(w.name, func(t *testing.T) {
+			if w.pipe {
+				synctest.Test(t, func(t *testing.T) { test(t, w) })
+				return
+			}
+			before := descriptors(t)
+			t.Run("sockets", func(t *testing.T) { test(t, w) }) // its cleanup comes first
+			if after := descriptors(t); after != before {
+				t.Errorf("%d descriptors are open, %d before", after, before)
+			}
+		})
+	}
+}
+
+// descriptors is how many files this process has open.
+func descriptors(t *testing.T) int {
+	files, err := os.ReadDir("/proc/self/fd")
+	if errors.Is(err, os.ErrNotExist) {
+		return 0 // another system
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(files)
+}
+
+// tcp is a connection whose buffers hold little.
+func tcp(t *testing.T) (near, far net.Conn) {
+	return dialed(t, "tcp", "127.0.0.1:0")
+}
+
+func unixSocket(t *testing.T) (near, far net.Conn) {
+	return dialed(t, "unix", filepath.Join(t.TempDir(), "s"))
+}
+
+func dialed(t *testing.T, network, address string) (near, far net.Conn) {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if far, err = net.Dial(network, l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if near, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []net.Conn{near, far} {
+		small := c.(interface {
+			SetReadBuffer(int) error
+			SetWriteBuffer(int) error
+		})
+		if err := errors.Join(small.SetReadBuffer(1<<17), small.SetWriteBuffer(1<<17)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return near, far
+}
+
+func overTLS(t *testing.T) (near, far net.Conn) {
+	t.Helper()
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS() // for its certificate
+	config := s.TLS.Clone()
+	s.Close()
+	near, far = tcp(t)
+	server, peer := tls.Server(near, config), tls.Client(far, &tls.Config{InsecureSkipVerify: true})
+	shaken := make(chan error)
+	go func() { shaken <- server.Handshake() }()
+	if err := errors.Join(peer.Handshake(), <-shaken); err != nil {
+		t.Fatal(err)
+	}
+	return server, peer
+}
+
+// A pipe is a connection in memory that can be half-closed, or reset.
+type pipe struct {
+	net.Conn // to read from
+	out      net.Conn
+	reset    *atomic.Bool // of both ends
+}
+
+func pipes(*testing.T) (near, far net.Conn) {
+	a, b := net.Pipe()
+	c, d := net.Pipe()
+	var reset atomic.Bool
+	return pipe{a, d, &reset}, pipe{c, b, &reset}
+}
+
+var errReset = errors.New("reset")
+
+func (p pipe) Read(b []byte) (int, error) {
+	n, err := p.Conn.Read(b)
+	if err != nil && p.reset.Load() {
+		err = errReset
+	}
+	return n, err
+}
+func (p pipe) Write(b []byte) (int, error)         { return p.out.Write(b) }
+func (p pipe) CloseWrite() error                   { return p.out.Close() }
+func (p pipe) Close() error                        { return errors.Join(p.Conn.Close(), p.out.Close()) }
+func (p pipe) SetWriteDeadline(at time.Time) error { return p.out.SetWriteDeadline(at) }
+func (p pipe) SetDeadline(at time.Time) error {
+	return errors.Join(p.Conn.SetDeadline(at), p.out.SetDeadline(at))
+}
+
+// A peer is the far end of a connection.
+type peer struct {
+	net.Conn
+	t    *testing.T
+	name string
+}
+
+func (p peer) send(b ...[]byte) {
+	p.t.Helper()
+	if _, err := p.Write(bytes.Join(b, nil)); err != nil {
+		p.t.Errorf("%s: Write: %v", p.name, err)
+	}
+}
+
+// tooMuch is more bytes than the buffers on the way can hold.
+const tooMuch = 16 << 20
+
+// flood sends f again and again until it may not, or until it was far too much,
+// and returns how much it sent.
+func (p peer) flood(f []byte) (sent int) {
+	for sent < tooMuch {
+		n, err := p.Write(f)
+		sent += n
+		if err != nil {
+			break
+		}
+	}
+	return sent
+}
+
+// gets fails unless the next bytes are these.
+func (p peer) gets(b ...[]byte) {
+	p.t.Helper()
+	want := bytes.Join(b, nil)
+	got := make([]byte, len(want))
+	n, err := io.ReadFull(p, got)
+	if err != nil || !bytes.Equal(got, want) {
+		p.t.Errorf("%s got %s, %v; want %s", p.name, brief(got[:n]), err, brief(want))
+	}
+}
+
+// ends fails unless the stream ends here.
+func (p peer) ends() {
+	p.t.Helper()
+	if rest, err := io.ReadAll(p); len(rest) > 0 || err != nil {
+		p.t.Errorf("%s got %s, %v; want the end", p.name, brief(rest), err)
+	}
+}
+
+// isCut fails unless the stream ends here or breaks.
+func (p peer) isCut() {
+	p.t.Helper()
+	if rest, _ := io.ReadAll(p); len(rest) > 0 {
+		p.t.Errorf("%s got %s; want nothing", p.name, brief(rest))
+	}
+}
+
+func (p peer) hangUp() { _ = p.Close() }
+
+func (p peer) closeWrite() {
+	if err := closeWrite(p.Conn); err != nil {
+		p.t.Error(err)
+	}
+}
+
+// breaks resets the connection.
+func (p peer) breaks() {
+	switch c := p.Conn.(type) {
+	case pipe:
+		c.reset.Store(true)
+	case *tls.Conn:
+		_ = c.NetConn().(*net.TCPConn).SetLinger(0)
+		_ = c.NetConn().Close()
+	case *net.TCPConn:
+		_ = c.SetLinger(0)
+	}
+	_ = p.Close()
+}
+
+func brief(b []byte) string {
+	if len(b) > 24 {
+		return fmt.Sprintf("%d bytes, % x … % x", len(b), b[:8], b[len(b)-12:])
+	}
+	return fmt.Sprintf("% x", b)
+}
+
+// A rig is a tunnel with what is at its ends.
+type rig struct {
+	*Tunnel
+	t                *testing.T
+	client, upstream peer
+	results          chan Result
+	faults           chan string
+}
+
+// newRig carries a tunnel over w, with what p says apart from the connections.
+func newRig(t *testing.T, w way, p Pair) *rig {
+	t.Helper()
+	r, err := New(Options{Loops: 1, Portable: w.portable, grace: w.grace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return rigOf(t, r, w, p)
+}
+
+func rigOf(t *testing.T, r *Relay, w way, p Pair) *rig {
+	t.Helper()
+	g := &rig{t: t, results: make(chan Result, 2), faults: make(chan string, 2)}
+	var far net.Conn
+	p.Client, far = w.dial(t)
+	g.client = peer{far, t, "the client"}
+	if w.dialBack != nil {
+		w.dial = w.dialBack
+	}
+	p.Upstream, far = w.dial(t)
+	g.upstream = peer{far, t, "the upstream"}
+	if !w.pipe {
+		for _, far := range []peer{g.client, g.upstream} {
+			_ = far.SetDeadline(time.Now().Add(30 * time.Second)) // a test that fails, fails soon
+		}
+	}
+	t.Cleanup(func() {
+		g.client.hangUp()
+		g.upstream.hangUp()
+	})
+	p.Closed = func(res Result) { g.results <- res }
+	if p.Fault == nil {
+		p.Fault = func(code int, reason string) { g.faults <- fmt.Sprint(code, " ", reason) }
+	}
+	g.Tunnel = r.Carry(p)
+	return g
+}
+
+// closes waits for the end of the tunnel.
+func (g *rig) closes(by Party, reason string) Result {
+	g.t.Helper()
+	r := <-g.results
+	if r.By != by || r.Reason != reason {
+		g.t.Errorf("ended by the %v: %s; want the %v: %s", r.By, r.Reason, by, reason)
+	}
+	return r
+}
+
+// faulted waits for a fault.
+func (g *rig) faulted(want string) {
+	g.t.Helper()
+	if got := <-g.faults; got != want {
+		g.t.Errorf("fault %q, want %q", got, want)
+	}
+}
+
+// bye ends the tunnel, and waits for the client's farewell to be said.
+func (g *rig) bye() {
+	said := make(chan struct{})
+	g.End(goodbye, func() { close(said) })
+	<-said
+}
+
+var goodbye = wsframe.AppendClose(nil, 3000, "token_expired")
+
+// getsMasked fails unless the upstream gets frame, masked, next.
+func (g *rig) getsMasked(frame []byte) {
+	g.t.Helper()
+	got := make([]byte, len(frame)+4)
+	if _, err := io.ReadFull(g.upstream, got); err != nil {
+		g.t.Errorf("the upstream got % x, %v", got, err)
+		return
+	}
+	if want := wsframe.AppendMasked(nil, frame, [4]byte(got[2:])); !bytes.Equal(got, want) {
+		g.t.Errorf("the upstream got % x, want % x", got, want)
+	}
+}
+
+// frame is a frame of n bytes of payload: masked, of a client.
+func frame(first byte, n int, mask bool) []byte {
+	b := []byte{first}
+	var m byte
+	if mask {
+		m = 0x80
+	}
+	switch {
+	case n < 126:
+		b = append(b, m|byte(n))
+	case n < 1<<16:
+		b = append(b, m|126, byte(n>>8), byte(n))
+	default:
+		b = append(b, m|127, 0, 0, 0, 0, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	}
+	if mask {
+		b = append(b, 1, 2, 3, 4)
+	}
+	for i := range n {
+		b = append(b, byte(i*7+i>>8))
+	}
+	return b
+}
+
+func fromClient(first byte, n int) []byte   { return frame(first, n, true) }
+func fromUpstream(first byte, n int) []byte { return frame(first, n, false) }

@@ -1,0 +1,139 @@
+package relay
+
+import (
+	"bytes"
+	"math"
+	"testing"
+
+	"wsauth/internal/wsframe"
+)
+
+// TestClientsFaults: nothing of a frame that breaks a rule reaches the upstream,
+// however it is cut, and the owner says the farewell.
+func TestClientsFaults(t *testing.T) {
+	endless := []byte{0x82, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4}
+	tooLong := bytes.Clone(endless)
+	tooLong[2] = 0x80
+	for name, tc := range map[string]struct {
+		pair  Pair
+		good  []byte
+		bad   []byte
+		fault string
+	}{
+		"P4 fragments":                {good: append(fromClient(0x01, 1), bytes.Repeat(fromClient(0x00, 1), wsframe.MaxFragments-1)...), bad: fromClient(0x00, 1), fault: "1008 too_many_fragments"},
+		"P5 a length of 2^63":         {bad: tooLong, fault: "1002 protocol_error"},
+		"P5 a length of 2^63-1":       {pair: Pair{MaxFrame: 1 << 20}, bad: endless, fault: "1009 message_too_big"},
+		"P5 a length beyond counting": {pair: Pair{MaxMessage: math.MaxInt64}, good: fromClient(0x02, 9), bad: append([]byte{0x80}, endless[1:]...), fault: "1009 message_too_big"},
+		"P6 unmasked":                 {good: fromClient(0x81, 70000), bad: fromUpstream(0x81, 5), fault: "1002 protocol_error"},
+		"P7 RSV1":                     {good: fromClient(0x81, 5), bad: fromClient(0xC1, 5), fault: "1002 protocol_error"},
+		"P7 RSV2":                     {pair: Pair{Deflate: true}, good: fromClient(0xC1, 5), bad: fromClient(0xA1, 5), fault: "1002 protocol_error"},
+		"P7 opcode 3":                 {good: fromClient(0x81, 5), bad: fromClient(0x83, 5), fault: "1002 protocol_error"},
+		"P7 opcode F":                 {good: fromClient(0x81, 5), bad: fromClient(0x8F, 5), fault: "1002 protocol_error"},
+		"P9 ping flood":               {good: bytes.Repeat(fromClient(0x89, 0), 100), bad: bytes.Repeat(fromClient(0x89, 0), 10000), fault: "1008 too_many_control_frames"},
+		"P9 ping of 126 bytes":        {bad: fromClient(0x89, 126), fault: "1002 protocol_error"},
+		"P9 fragmented ping":          {bad: fromClient(0x09, 5), fault: "1002 protocol_error"},
+		"P10 close of one byte":       {bad: fromClient(0x88, 1), fault: "1002 protocol_error"},
+		"P12 frame too big":           {pair: Pair{MaxFrame: 1000}, good: fromClient(0x81, 1000), bad: fromClient(0x81, 1001), fault: "1009 message_too_big"},
+		"P12 message too big":         {pair: Pair{MaxMessage: 1000}, good: fromClient(0x01, 900), bad: fromClient(0x80, 101), fault: "1009 message_too_big"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, w way) {
+				g := newRig(t, w, tc.pair)
+				received := make(chan struct{})
+				go func() {
+					defer close(received)
+					g.upstream.gets(tc.good)
+				}()
+				g.client.send(tc.good, tc.bad[:1])
+				go func() { _, _ = g.client.Write(tc.bad[1:]) }() // nobody need read it
+				<-received
+				g.faulted(tc.fault)
+				g.upstream.send(fromUpstream(0x81, 5)) // still goes
+				g.client.gets(fromUpstream(0x81, 5))
+				go g.End(goodbye, nil)
+				g.client.gets(goodbye)
+				g.client.ends()
+				g.client.hangUp()
+				g.getsMasked(goodbye)
+				g.upstream.ends()
+				g.upstream.hangUp()
+				g.closes(TheClient, tc.fault[5:])
+			})
+		})
+	}
+}
+
+// TestFaultWithoutOwner: the relay says the farewell itself.
+func TestFaultWithoutOwner(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		r, err := New(Options{Loops: 1, Portable: w.portable, grace: w.grace})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = r.Close() })
+		near, far := w.dial(t)
+		back, upstream := w.dial(t)
+		closed := make(chan Result, 1)
+		r.Carry(Pair{Client: near, Upstream: back, MaxFrame: 5, Closed: func(r Result) { closed <- r }})
+		c, u := peer{far, t, "the client"}, peer{upstream, t, "the upstream"}
+		c.send(fromClient(0x81, 6)[:6])
+		c.gets(wsframe.AppendClose(nil, 1009, "message_too_big"))
+		c.hangUp()
+		(&rig{t: t, upstream: u}).getsMasked(wsframe.AppendClose(nil, 1009, "message_too_big"))
+		u.hangUp()
+		if r := <-closed; r.By != TheClient || r.Reason != "message_too_big" {
+			t.Errorf("ended by the %v: %s", r.By, r.Reason)
+		}
+	})
+}
+
+// TestFaultThatNobodyEnds: the owner has Grace.
+func TestFaultThatNobodyEnds(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		g := newRig(t, w, Pair{})
+		g.client.send(fromClient(0xF1, 6))
+		g.faulted("1002 protocol_error")
+		g.client.isCut()
+		g.upstream.isCut()
+		g.closes(TheClient, "protocol_error")
+	})
+}
+
+// TestUpstreamsFaults: the client learns that it is not to blame, and the
+// upstream is cut.
+func TestUpstreamsFaults(t *testing.T) {
+	for name, tc := range map[string]struct{ good, bad []byte }{
+		"masked":         {fromUpstream(0x82, 70000), fromClient(0x82, 5)},
+		"reserved bit":   {nil, fromUpstream(0xC2, 5)},
+		"opcode":         {fromUpstream(0x82, 3), fromUpstream(0x83, 5)},
+		"length of 2^63": {nil, []byte{0x82, 0x7F, 0x80, 0, 0, 0, 0, 0, 0, 0}},
+		"continuation":   {fromUpstream(0x82, 3), fromUpstream(0x80, 5)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, w way) {
+				g := newRig(t, w, Pair{})
+				received := make(chan struct{})
+				go func() {
+					defer close(received)
+					g.client.gets(tc.good, badGateway)
+					g.client.ends()
+				}()
+				g.upstream.send(tc.good, tc.bad)
+				g.upstream.isCut()
+				<-received
+				g.client.hangUp()
+				g.closes(TheUpstream, "bad_gateway")
+			})
+		})
+	}
+}
+
+// TestNoBoundsForTheUpstream: it is the operator's own.
+func TestNoBoundsForTheUpstream(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		g := newRig(t, w, Pair{MaxFrame: 10, MaxMessage: 10})
+		all := append(fromUpstream(0x82, 5000), bytes.Repeat(fromUpstream(0x89, 0), 500)...)
+		go g.upstream.send(all)
+		g.client.gets(all)
+	})
+}
