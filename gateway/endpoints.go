@@ -16,29 +16,52 @@ type endpoint struct {
 	handler http.Handler
 }
 
-// endpoints is all that the gateway serves itself.
+// endpoints is all that the gateway serves itself: with routes what is below the prefix and the published keys, without them the
+// demonstration as well.
 func (g *Gateway) endpoints(c Config, files assets) ([]endpoint, error) {
-	ended, err := g.providerEndpoints(c.Providers)
+	if c.NoAuth {
+		return nil, nil
+	}
+	own := slices.Concat(g.loginEndpoints(c), []endpoint{
+		{http.MethodPost, c.AuthPrefix + "/ticket", http.HandlerFunc(g.ticket)},
+		{http.MethodPost, c.AuthPrefix + "/logout", http.HandlerFunc(g.logout)},
+		{http.MethodPost, c.AuthPrefix + "/logout-everywhere", http.HandlerFunc(g.logoutEverywhere)},
+		{http.MethodGet, c.AuthPrefix + "/sessions", http.HandlerFunc(g.sessions)},
+		{http.MethodDelete, c.AuthPrefix + "/sessions/{sid}", http.HandlerFunc(g.endOne)},
+		{http.MethodGet, c.AuthPrefix + "/session", http.HandlerFunc(g.session)},
+		{http.MethodGet, jwksPath, http.HandlerFunc(g.jwks)},
+		{http.MethodGet, openidPath, discoveryOf(c.Issuer)},
+	})
+	ended, err := g.providerEndpoints(c)
 	if err != nil {
 		return nil, err
 	}
-	own := []endpoint{
-		{http.MethodPost, "/auth/login", http.HandlerFunc(g.login)},
-		{http.MethodPost, "/auth/refresh", http.HandlerFunc(g.refresh)},
-		{http.MethodPost, "/auth/fresh", http.HandlerFunc(g.fresh)},
-		{http.MethodPost, "/auth/ticket", http.HandlerFunc(g.ticket)},
-		{http.MethodPost, "/auth/logout", http.HandlerFunc(g.logout)},
-		{http.MethodPost, "/auth/logout-everywhere", http.HandlerFunc(g.logoutEverywhere)},
-		{http.MethodGet, "/auth/sessions", http.HandlerFunc(g.sessions)},
-		{http.MethodDelete, "/auth/sessions/{sid}", http.HandlerFunc(g.endOne)},
-		{http.MethodGet, "/auth/session", http.HandlerFunc(g.session)},
+	own = append(own, ended...)
+	if len(c.Routes) > 0 {
+		return append(own, endpoint{http.MethodGet, c.AuthPrefix + "/client/{file}", files.serve(clientPrefix)}), nil
+	}
+	return slices.Concat(own, g.demoEndpoints(files)), nil
+}
+
+// loginEndpoints are for those who log in here.
+func (g *Gateway) loginEndpoints(c Config) []endpoint {
+	if c.Authenticate == nil {
+		return nil
+	}
+	return []endpoint{
+		{http.MethodPost, c.AuthPrefix + "/login", http.HandlerFunc(g.login)},
+		{http.MethodPost, c.AuthPrefix + "/refresh", http.HandlerFunc(g.refresh)},
+		{http.MethodPost, c.AuthPrefix + "/fresh", http.HandlerFunc(g.fresh)},
+	}
+}
+
+// demoEndpoints are the demonstration.
+func (g *Gateway) demoEndpoints(files assets) []endpoint {
+	return append([]endpoint{
 		{http.MethodGet, "/ws", upgradesOnly(g.guard.Require(wsauth.Access)(http.HandlerFunc(g.echo)))},
-		{http.MethodGet, jwksPath, http.HandlerFunc(g.jwks)},
-		{http.MethodGet, openidPath, discoveryOf(c.Issuer)},
 		{http.MethodGet, "/{$}", files.handler("index.html")},
 		{http.MethodGet, "/client/{file}", files.serve(clientPrefix)},
-	}
-	return slices.Concat(own, ended, docsEndpoints(files, files.handler("openapi.json"))), nil
+	}, docsEndpoints(files, files.handler("openapi.json"))...)
 }
 
 // newMux serves the endpoints. Any other method on their paths is 405 with Allow (RFC 9110 section 15.5.6), any other path 404.

@@ -12,6 +12,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/ratelimit"
+	"wsauth/internal/relay"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -32,6 +33,13 @@ type Gateway struct {
 	tickets      *ratelimit.Limiter
 	log          *slog.Logger
 	handler      http.Handler
+
+	authPrefix string
+	locations  []wsauth.Location // where a credential may be, unless a route says otherwise
+	carrier    *relay.Relay      // nil without routes
+	updating   sync.Mutex        // held while routes change
+	routing    atomic.Pointer[routing]
+	live       live
 
 	keys      Keys
 	published atomic.Pointer[publicSet]
@@ -59,7 +67,9 @@ func New(c Config) (*Gateway, error) {
 		tickets:      newTicketLimiter(),
 		log:          c.Logger,
 		keys:         c.Keys,
+		authPrefix:   c.AuthPrefix,
 	}
+	g.locations = []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, g.cookies}
 	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})
 	if err != nil {
 		return nil, fmt.Errorf("gateway: issuer: %w", err)
@@ -76,20 +86,39 @@ func New(c Config) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: Config.Origins: %w", err)
 	}
 	origins.SetDenyHandler(problem(http.StatusForbidden, "origin_not_allowed", "Pages of other sites may not send this request"))
-	if g.guard, err = newGuard(c, g.cookies); err != nil { // last, for it begins to follow the store
+	if g.guard, err = newGuard(c, g.locations); err != nil { // last, for it begins to follow the store
 		return nil, err
 	}
-	endpoints, err := g.endpoints(c, files)
-	if err != nil {
+	if err := g.open(c, files, origins); err != nil {
 		return nil, errors.Join(err, g.guard.Shutdown(context.Background()))
 	}
-	g.handler = limit(withSecurityHeaders(origins.Handler(newMux(endpoints))))
 	g.follow(c.Providers)
 	return g, nil
 }
 
+// open makes the handler of all requests.
+func (g *Gateway) open(c Config, files assets, origins *http.CrossOriginProtection) error {
+	endpoints, err := g.endpoints(c, files)
+	if err != nil {
+		return err
+	}
+	own := withSecurityHeaders(origins.Handler(newMux(endpoints)))
+	if len(c.Routes) == 0 {
+		g.handler = limit(own)
+		return nil
+	}
+	if g.carrier, err = relay.New(relay.Options{}); err != nil {
+		return fmt.Errorf("gateway: relay: %w", err)
+	}
+	if err := g.Update(c.Routes); err != nil {
+		return errors.Join(err, g.carrier.Close())
+	}
+	g.handler = limit(plainOnly(g.front(own, c)))
+	return nil
+}
+
 // newGuard makes the guard of all that needs a token.
-func newGuard(c Config, cookies *wsauth.Cookies) (*wsauth.Guard, error) {
+func newGuard(c Config, locations []wsauth.Location) (*wsauth.Guard, error) {
 	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: c.Keys, Issuer: c.Issuer})
 	if err != nil {
 		return nil, fmt.Errorf("gateway: verifier: %w", err)
@@ -100,7 +129,7 @@ func newGuard(c Config, cookies *wsauth.Cookies) (*wsauth.Guard, error) {
 	}
 	guard, err := wsauth.New(wsauth.Config{
 		Verifier:    all,
-		Locations:   []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, cookies},
+		Locations:   locations,
 		Origins:     c.Origins,
 		Revocations: c.Store,
 		Tickets:     c.Store,
@@ -118,8 +147,14 @@ func newGuard(c Config, cookies *wsauth.Cookies) (*wsauth.Guard, error) {
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.ServeHTTP(w, r) }
 
 // Shutdown ends every open socket with close code 1012 and reason "restarting", and waits until they are gone or ctx is done.
+// Then those that are left are cut.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.stopProviders()
 	g.following.Wait()
-	return g.guard.Shutdown(ctx)
+	err := g.guard.Shutdown(ctx)
+	if g.carrier == nil {
+		return err
+	}
+	g.routing.Load().close()
+	return errors.Join(err, g.carrier.Close())
 }

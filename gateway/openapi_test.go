@@ -101,7 +101,7 @@ func TestOpenAPIDescribesEveryRouteAndNoOther(t *testing.T) {
 	}
 	served := map[string]bool{}
 	providers := []*idp.Provider{must(idp.New(idp.Config{Preset: idp.Standard, Issuer: "https://idp.example", Audience: []string{"chat"}, Namespace: "idp"}))}
-	for _, r := range must(start(t).g.endpoints(Config{Providers: providers}, mustLoad(t))) {
+	for _, r := range must(start(t).g.endpoints(Config{AuthPrefix: "/auth", Authenticate: DemoUser, Providers: providers}, mustLoad(t))) {
 		served[r.method+" "+strings.TrimSuffix(r.path, "{$}")] = true
 	}
 	described := map[string]bool{}

@@ -22,17 +22,17 @@ func withProviders(own *token.Verifier, providers []*idp.Provider) (wsauth.Verif
 }
 
 // providerEndpoints are the addresses at which providers say that a session has ended. There are none without providers.
-func (g *Gateway) providerEndpoints(providers []*idp.Provider) ([]endpoint, error) {
-	if len(providers) == 0 {
+func (g *Gateway) providerEndpoints(c Config) ([]endpoint, error) {
+	if len(c.Providers) == 0 {
 		return nil, nil
 	}
-	h, err := idp.NewHandler(g.guard, g.log, providers...)
+	h, err := idp.NewHandler(g.guard, g.log, c.Providers...)
 	if err != nil {
 		return nil, err
 	}
 	return []endpoint{
-		{http.MethodPost, "/auth/backchannel-logout", http.HandlerFunc(h.Logout)},
-		{http.MethodPost, "/auth/events", http.HandlerFunc(h.Event)},
+		{http.MethodPost, c.AuthPrefix + "/backchannel-logout", http.HandlerFunc(h.Logout)},
+		{http.MethodPost, c.AuthPrefix + "/events", http.HandlerFunc(h.Event)},
 	}, nil
 }
 

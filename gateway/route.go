@@ -139,6 +139,9 @@ func (r Route) withDefaults() (Route, error) {
 	if r.Requirement < wsauth.Access || r.Requirement > wsauth.Fresh {
 		fault("Requirement: %d is none of the four", r.Requirement)
 	}
+	if r.Requirement == wsauth.Optional && len(r.Scopes)+len(r.Claims) > 0 {
+		fault("Requirement: optional lets clients in that have no token, and so neither Scopes nor Claims: leave those out, or ask for an access token")
+	}
 	for name, values := range r.Claims {
 		if name == "" || len(values) == 0 {
 			fault("Claims[%q]: needs a name and at least one value", name)

@@ -148,6 +148,12 @@ const codes = {
     advice: randomWait,
     actions: ["reconnect"],
   },
+  1014: {
+    title: "The server behind does not answer",
+    meaning: "The gateway let you in, but what it stands in front of is down, broke off, or takes too long.",
+    advice: randomWait,
+    actions: ["reconnect"],
+  },
   3000: {
     title: "No valid credential",
     meaning: "The server does not know who you are.",

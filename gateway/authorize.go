@@ -1,0 +1,68 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"wsauth/token"
+)
+
+// authorize is the rule of the route for a request and for each renewal of its socket. It is that of the route as it is now, which
+// may be another than when the socket was opened.
+func (p *proxy) authorize(_ *http.Request, claims *token.Claims) error {
+	if p.replaced.Load() {
+		if now := p.gateway.routing.Load().byName[p.route.name()]; now != nil {
+			return now.allows(claims)
+		}
+		return errors.New("the route is gone")
+	}
+	return p.allows(claims)
+}
+
+// allows reports why claims may not use the route: nil where they may. Nil claims are of a client that nobody asked, or that sent
+// no token where it need not.
+func (p *proxy) allows(claims *token.Claims) error {
+	if claims == nil || len(p.route.Scopes)+len(p.route.Claims) == 0 {
+		return nil
+	}
+	read := claimReader{claims: claims}
+	if err := p.hasScopes(&read); err != nil {
+		return err
+	}
+	for name, wanted := range p.route.Claims {
+		values, err := read.values(name)
+		if err != nil {
+			return fmt.Errorf("claim %q: %w", name, err)
+		}
+		if !slices.ContainsFunc(values, func(v string) bool { return slices.Contains(wanted, v) }) {
+			return fmt.Errorf("claim %q is none of those that the route asks for", name)
+		}
+	}
+	return nil
+}
+
+// hasScopes reports which of the route's scopes is missing.
+func (p *proxy) hasScopes(read *claimReader) error {
+	if len(p.route.Scopes) == 0 {
+		return nil
+	}
+	var granted []string
+	for _, name := range []string{"scope", "scp"} {
+		values, err := read.values(name)
+		if err != nil {
+			return fmt.Errorf("claim %q: %w", name, err)
+		}
+		for _, v := range values {
+			granted = append(granted, strings.Fields(v)...)
+		}
+	}
+	for _, s := range p.route.Scopes {
+		if !slices.Contains(granted, s) {
+			return fmt.Errorf("the token has no scope %q", s)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"wsauth/token"
+)
+
+// assertionTTL is how long an upstream may take to look at an assertion.
+const assertionTTL = time.Minute
+
+// A teller tells an upstream who a client is.
+type teller struct {
+	headers   []claimHeader
+	assertion string // the header of an assertion, or ""
+	audience  string
+	issuer    *token.Issuer
+}
+
+// A claimHeader is a header and the claim that it tells.
+type claimHeader struct {
+	name  string // in canonical form
+	claim string
+}
+
+func newTeller(r Route, issuer *token.Issuer) teller {
+	t := teller{assertion: http.CanonicalHeaderKey(r.Assertion), audience: r.Upstreams[0], issuer: issuer}
+	for name, claim := range r.Headers {
+		t.headers = append(t.headers, claimHeader{http.CanonicalHeaderKey(name), claim})
+	}
+	slices.SortFunc(t.headers, func(a, b claimHeader) int { return strings.Compare(a.name, b.name) })
+	return t
+}
+
+// add writes into h who the client with these claims is. Nil claims are nobody. An error says that a claim cannot be told: it
+// would not arrive as it was signed.
+func (t teller) add(h http.Header, claims *token.Claims) error {
+	if claims == nil {
+		return nil
+	}
+	all := claimReader{claims: claims}
+	for _, header := range t.headers {
+		value, err := all.text(header.claim)
+		if err != nil {
+			return fmt.Errorf("claim %q: %w", header.claim, err)
+		}
+		if value != "" {
+			h[header.name] = []string{value}
+		}
+	}
+	if t.assertion == "" {
+		return nil
+	}
+	extra, err := all.extra()
+	if err != nil {
+		return err
+	}
+	assertion, err := t.issuer.Assertion(claims.Subject, token.Options{
+		TTL: assertionTTL, Audience: []string{t.audience}, SessionID: claims.SessionID, Fresh: claims.Fresh, Claims: extra,
+	})
+	if err != nil {
+		return fmt.Errorf("assertion: %w", err)
+	}
+	h[t.assertion] = []string{assertion.Raw}
+	return nil
+}
+
+// A claimReader reads claims by their names; the payload is read when a claim is asked for that token.Claims has not.
+type claimReader struct {
+	claims  *token.Claims
+	payload map[string]jsontext.Value
+}
+
+// errUntellable says that a claim is none that can be one header.
+var errUntellable = errors.New("is no text, number or truth value, or a list of them, that a header can carry")
+
+// text is the claim as the value of a header, "" where it is absent.
+func (r *claimReader) text(name string) (string, error) {
+	switch name {
+	case "sub":
+		return tellable(r.claims.Subject)
+	case "sid":
+		return tellable(r.claims.SessionID)
+	case "jti":
+		return tellable(r.claims.ID)
+	case "iss":
+		return tellable(r.claims.Issuer)
+	}
+	values, err := r.values(name)
+	if err != nil {
+		return "", err
+	}
+	for i, v := range values {
+		if len(values) > 1 && strings.Contains(v, ",") {
+			return "", errUntellable
+		}
+		if values[i], err = tellable(v); err != nil {
+			return "", err
+		}
+	}
+	return strings.Join(values, ","), nil
+}
+
+// maxTold is how long the value of an identity header may be.
+const maxTold = 4 << 10
+
+// tellable refuses what would not arrive as it is: servers cut spaces off, and a line break would be a header of its own.
+func tellable(s string) (string, error) {
+	control := func(r rune) bool { return r < ' ' || r == 0x7f }
+	if len(s) > maxTold || s != strings.TrimSpace(s) || strings.ContainsFunc(s, control) {
+		return "", errUntellable
+	}
+	return s, nil
+}
+
+// values are the texts of a claim: one, or those of a list. There are none where it is absent.
+func (r *claimReader) values(name string) ([]string, error) {
+	switch {
+	case name == "scope" && r.claims.Scopes != nil:
+		return slices.Clone(r.claims.Scopes), nil
+	case name == "roles" && r.claims.Roles != nil:
+		return slices.Clone(r.claims.Roles), nil
+	}
+	value, err := r.find(name)
+	if err != nil || value == nil {
+		return nil, err
+	}
+	if value.Kind() != '[' {
+		s, err := scalar(value)
+		return []string{s}, err
+	}
+	var items []jsontext.Value
+	if err := json.Unmarshal(value, &items); err != nil {
+		return nil, errUntellable
+	}
+	all := make([]string, len(items))
+	for i, item := range items {
+		if all[i], err = scalar(item); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// find returns the claim of that name or, where there is none, what its dots lead to; nil if that is nothing.
+func (r *claimReader) find(name string) (jsontext.Value, error) {
+	if r.payload == nil {
+		if err := r.claims.Decode(&r.payload); err != nil {
+			return nil, err
+		}
+	}
+	object := r.payload
+	for {
+		if v, ok := object[name]; ok {
+			return v, nil
+		}
+		first, rest, more := strings.Cut(name, ".")
+		inner := object[first]
+		if !more || inner.Kind() != '{' {
+			return nil, nil
+		}
+		object, name = nil, rest
+		if err := json.Unmarshal(inner, &object); err != nil {
+			return nil, errUntellable
+		}
+	}
+}
+
+// scalar is the text of a JSON string, number or truth value.
+func scalar(v jsontext.Value) (string, error) {
+	switch v.Kind() {
+	case '"':
+		var s string
+		err := json.Unmarshal(v, &s)
+		return s, err
+	case '0', 't', 'f':
+		return string(v), nil
+	}
+	return "", errUntellable
+}
+
+// ours are the claims that an assertion has of its own, or that say something of the credential only.
+var ours = []string{"sub", "sid", "iss", "aud", "exp", "iat", "nbf", "jti", "type", "csrf", "fresh"}
+
+// extra is what an assertion says beside: all else that the token says.
+func (r *claimReader) extra() (map[string]any, error) {
+	if _, err := r.find(""); err != nil {
+		return nil, err
+	}
+	extra := make(map[string]any, len(r.payload))
+	for name, value := range r.payload {
+		if !slices.ContainsFunc(ours, func(s string) bool { return strings.EqualFold(s, name) }) {
+			extra[name] = value
+		}
+	}
+	return extra, nil
+}

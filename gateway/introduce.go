@@ -1,0 +1,102 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"strings"
+
+	"wsauth"
+	"wsauth/internal/wsframe"
+)
+
+// maxIntroduction is how long the message may be in which a client says who it is.
+const maxIntroduction = 64 << 10
+
+// introduce opens the socket of a client that is to say in its first message who it is, and reaches the upstream only when that
+// is known. The guard bounds what the client may send until then, and the time that it has.
+//
+// The client gets its 101 before the upstream is asked, so nothing can be agreed that only the upstream knows: there are no
+// extensions, and the subprotocol is the first that the client offers, which the upstream has to choose as well.
+func (p *proxy) introduce(w http.ResponseWriter, r *http.Request, session *wsauth.Session) {
+	protocol := firstProtocol(r.Header["Sec-Websocket-Protocol"])
+	h := w.Header()
+	h.Set("Upgrade", "websocket")
+	h.Set("Connection", "Upgrade")
+	h.Set("Sec-WebSocket-Accept", wsframe.AcceptKey(r.Header.Get("Sec-WebSocket-Key")))
+	r.Header.Del("Sec-WebSocket-Extensions")
+	r.Header.Del("Sec-WebSocket-Protocol")
+	if protocol != "" {
+		h.Set("Sec-WebSocket-Protocol", protocol)
+		r.Header.Set("Sec-WebSocket-Protocol", protocol)
+	}
+	w.WriteHeader(http.StatusSwitchingProtocols)
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		p.gateway.log.Error("cannot take a guarded connection over", "error", err)
+		return
+	}
+	message, err := wsframe.ReadText(buffered.Reader, conn, maxIntroduction)
+	if err != nil {
+		endByViolation(session, err)
+		return
+	}
+	reply, err := session.Authenticate(r.Context(), message)
+	if err != nil {
+		return // it has ended the session
+	}
+	if buffered.Reader.Buffered() > 0 {
+		session.End(wsauth.InvalidRequest.End(errors.New("data came before the client was told that it is known")))
+		return
+	}
+	if err := p.outgoing(r, r.Header, session.Claims()); err != nil {
+		session.End(wsauth.TokenInvalid.End(err))
+		return
+	}
+	socket, err := p.pool.Open(r.Context(), r)
+	if err == nil && (socket.Response.StatusCode != http.StatusSwitchingProtocols || socket.Response.Header.Get("Sec-WebSocket-Protocol") != protocol) {
+		_ = socket.Close()
+		err = errors.New("the upstream did not open the socket with the subprotocol that the client has")
+	}
+	if err != nil {
+		failure := p.failure(err)
+		session.End(failure.Reason.End(failure))
+		return
+	}
+	// The client of graphql-transport-ws has said who it is in a message that the upstream waits for as well, and whose
+	// acknowledgement is the upstream's to give.
+	var first []byte
+	if bytes.Contains(reply, []byte(`"connection_ack"`)) {
+		first = wsframe.AppendMaskedText(nil, []byte(`{"type":"connection_init"}`))
+	} else if _, err := conn.Write(wsframe.AppendText(nil, reply)); err != nil {
+		_ = socket.Close()
+		_ = conn.Close()
+		return
+	}
+	p.tie(conn, socket, session, first)
+}
+
+// endByViolation ends the session of a client whose first message is none.
+func endByViolation(session *wsauth.Session, err error) {
+	var fault *wsframe.Fault
+	if errors.As(err, &fault) {
+		session.End(&wsauth.EndError{Code: fault.Code, Reason: fault.Reason, Err: err})
+		return
+	}
+	session.End(&wsauth.EndError{Code: 1000, Reason: "closed", Err: err}) // the connection is gone, or ending already
+}
+
+// maxProtocol is how long the name of a subprotocol may be that is chosen for the client; a longer one may well be a token.
+const maxProtocol = 64
+
+// firstProtocol is the first subprotocol in an offer, "" where there is none.
+func firstProtocol(lines []string) string {
+	for _, line := range lines {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = strings.TrimSpace(name); len(name) <= maxProtocol && isHeaderName(name) {
+				return name
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,152 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/http/httputil"
+	"time"
+
+	"wsauth"
+)
+
+// patience is how long a plain request may stand still: while its body comes in, and while its answer goes out.
+const patience = 30 * time.Second
+
+// A passage is what of a plain request is not in the request itself.
+type passage struct {
+	header  http.Header // the outgoing one
+	session *wsauth.Session
+}
+
+type passageKey struct{}
+
+// servePlain passes on a request that is no handshake. session is nil where nobody was asked.
+func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsauth.Session) {
+	header := http.Header{}
+	if err := p.outgoing(r, header, claimsOf(session)); err != nil {
+		p.refuse(w, r, err)
+		return
+	}
+	stripOffer(r.Header)
+	r = r.WithContext(context.WithValue(r.Context(), passageKey{}, passage{header, session}))
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{}) // the server's are for requests that it answers itself; an answer may take long here
+	if r.Body != nil && r.Body != http.NoBody {
+		if most := p.route.Limits.MaxBody; most > 0 {
+			r.Body = http.MaxBytesReader(w, r.Body, most)
+		}
+		r.Body = &patientBody{r.Body, control}
+	}
+	defer p.gateway.live.remove(session) // where its answer was one without an end
+	p.plain.ServeHTTP(&patientWriter{w, control}, r)
+}
+
+// refuse answers who has a token whose claims cannot be told to the upstream (R8).
+func (p *proxy) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	p.guard.Refuse(w, r, &wsauth.Error{Reason: wsauth.TokenInvalid, Message: "Invalid claims", Err: err})
+}
+
+// stripOffer removes the offer to leave HTTP, which some clients add to each request.
+func stripOffer(h http.Header) {
+	h.Del("Upgrade")
+	h.Del("Http2-Settings")
+}
+
+func (p *proxy) newPlain() *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite:        rewrite,
+		Transport:      p.pool,
+		ModifyResponse: p.hold,
+		ErrorHandler:   p.fail,
+		ErrorLog:       slog.NewLogLogger(p.gateway.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// rewrite makes the outgoing request: path, query and host stay as the client sent them.
+func rewrite(r *httputil.ProxyRequest) {
+	pass := r.In.Context().Value(passageKey{}).(passage)
+	for name := range r.Out.Header {
+		if isForwarding(name) {
+			delete(r.Out.Header, name)
+		}
+	}
+	for name, lines := range pass.header {
+		r.Out.Header[name] = lines
+	}
+	r.Out.URL.Scheme, r.Out.URL.Host = "http", "upstream" // the pool chooses both
+	r.Out.URL.RawQuery = r.In.URL.RawQuery
+	r.Out.Host = r.In.Host
+	r.Out.Trailer = nil // a trailer could say what we say in the header
+}
+
+// hold lets an answer without an end live no longer than the right to it.
+func (p *proxy) hold(response *http.Response) error {
+	pass := response.Request.Context().Value(passageKey{}).(passage)
+	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")) // "" where there is none
+	if pass.session == nil || kind != "text/event-stream" {
+		return nil
+	}
+	if err := pass.session.Hold(); err != nil {
+		return err
+	}
+	p.gateway.live.add(pass.session, p)
+	return nil
+}
+
+// fail answers a request that the upstream did not answer, or whose answer may not be passed on.
+func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
+	var tooBig *http.MaxBytesError
+	var refusal *wsauth.Error
+	switch {
+	case errors.As(err, &refusal):
+		p.guard.Refuse(w, r, refusal)
+	case errors.As(err, &tooBig):
+		problem(http.StatusRequestEntityTooLarge, "body_too_big", "The body is longer than may be")(w, r)
+	case r.Context().Err() != nil:
+		panic(http.ErrAbortHandler) // the client is gone, or its right to the answer
+	default:
+		p.guard.Refuse(w, r, p.failure(err))
+	}
+}
+
+// A patientBody is a body that may take its time, but not stand still.
+type patientBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+func (b *patientBody) Read(p []byte) (int, error) {
+	_ = b.control.SetReadDeadline(time.Now().Add(patience)) // a server without deadlines has none to set
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		_ = b.control.SetReadDeadline(time.Time{}) // the server goes on reading, to learn that the client hangs up
+	}
+	return n, err
+}
+
+// A patientWriter is an answer that may take its time, as long as the client takes what there is.
+type patientWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (w *patientWriter) Write(p []byte) (int, error) {
+	_ = w.control.SetWriteDeadline(time.Now().Add(patience))
+	n, err := w.ResponseWriter.Write(p)
+	_ = w.control.SetWriteDeadline(time.Time{})
+	return n, err
+}
+
+// FlushError is found by http.ResponseController.
+func (w *patientWriter) FlushError() error {
+	_ = w.control.SetWriteDeadline(time.Now().Add(patience))
+	defer func() { _ = w.control.SetWriteDeadline(time.Time{}) }()
+	return w.control.Flush()
+}
+
+// Unwrap gives http.ResponseController the rest.
+func (w *patientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

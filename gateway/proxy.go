@@ -1,0 +1,137 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync/atomic"
+
+	"wsauth"
+	"wsauth/internal/relay"
+	"wsauth/internal/upstream"
+	"wsauth/token"
+)
+
+// A proxy serves one route: it guards it, and passes on what may pass.
+type proxy struct {
+	gateway *Gateway
+	route   Route
+	guard   *wsauth.Guard
+	guarded http.Handler
+	pool    *upstream.Pool
+	teller  teller
+	plain   *httputil.ReverseProxy
+	carrier *relay.Relay
+
+	replaced atomic.Bool // another proxy has its place; what it serves goes on
+}
+
+// newProxy makes the proxy of a route that was checked.
+func (g *Gateway) newProxy(r Route) (*proxy, error) {
+	p := &proxy{gateway: g, route: r, teller: newTeller(r, g.issuer), carrier: g.carrier}
+	var err error
+	p.guard, err = g.guard.With(p.policy)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: route %s: %w", r.name(), err)
+	}
+	p.pool, err = upstream.New(upstream.Config{
+		Addresses: r.Upstreams,
+		TLS:       r.TLS,
+		Connect:   r.Connect,
+		Response:  r.Response,
+		Health:    upstream.Health{Path: r.Health.Path, Every: r.Health.Every, Timeout: r.Health.Timeout},
+		Logger:    g.log.With("route", r.name()),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("gateway: route %s: %w", r.name(), err)
+	}
+	p.plain = p.newPlain()
+	requirement := r.Requirement
+	if r.Public {
+		requirement = wsauth.Optional
+	}
+	p.guarded = p.guard.Require(requirement)(http.HandlerFunc(p.serveGuarded))
+	return p, nil
+}
+
+// policy is what differs from the gateway's own guard.
+func (p *proxy) policy(c *wsauth.Config) {
+	if p.route.Locations != nil {
+		c.Locations = p.route.Locations
+	}
+	if p.route.Origins != nil {
+		c.Origins = p.route.Origins
+	}
+	c.Refusal = p.route.Refusal
+	c.Limits.HandshakesPerMinute = p.route.Limits.PerMinute
+	c.Authorize = p.authorize
+	c.KeepCredential = p.route.KeepCredential
+	if p.route.Public {
+		c.Locations = []wsauth.Location{unread(c.Locations)}
+	}
+}
+
+// ServeHTTP answers a request whose path is plain.
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p.route.Public && !asksForUpgrade(r) {
+		// Nobody is asked who they are, so nobody is refused for how they say it.
+		r = r.Clone(r.Context())
+		p.guardless(r)
+		p.servePlain(w, r, nil)
+		return
+	}
+	p.guarded.ServeHTTP(w, r)
+}
+
+// serveGuarded answers a request that the guard has let pass.
+func (p *proxy) serveGuarded(w http.ResponseWriter, r *http.Request) {
+	session, _ := wsauth.SessionFrom(r.Context())
+	if asksForUpgrade(r) {
+		p.serveSocket(w, r, session)
+		return
+	}
+	p.servePlain(w, r, session)
+}
+
+// asksForUpgrade reports whether r is a WebSocket handshake; the guard has refused all other upgrades.
+func asksForUpgrade(r *http.Request) bool { return len(r.Header["Upgrade"]) > 0 }
+
+// claimsOf are the claims of a session; nil where nobody was asked.
+func claimsOf(s *wsauth.Session) *token.Claims {
+	if s == nil {
+		return nil
+	}
+	return s.Claims()
+}
+
+// outgoing makes the header of a request to the upstream from one whose credential is gone: without what belongs to the client's
+// connection alone, with who the client is and which way the request came.
+func (p *proxy) outgoing(in *http.Request, h http.Header, claims *token.Claims) error {
+	for name := range h {
+		if isForwarding(name) {
+			delete(h, name)
+		}
+	}
+	if ip, _, err := net.SplitHostPort(in.RemoteAddr); err == nil {
+		h.Set("X-Forwarded-For", ip)
+		h.Set("X-Real-Ip", ip)
+	}
+	h.Set("X-Forwarded-Host", in.Host)
+	h.Set("X-Forwarded-Proto", schemeOf(in))
+	return p.teller.add(h, claims)
+}
+
+func schemeOf(r *http.Request) string {
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// isForwarding reports whether a header tells which way a request came, in any spelling. Only we know.
+func isForwarding(name string) bool {
+	folded := fold(name)
+	return folded == "forwarded" || folded == "x-real-ip" || strings.HasPrefix(folded, "x-forwarded-")
+}

@@ -1,0 +1,379 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"wsauth"
+)
+
+// A backend knows nothing of authentication. It keeps the requests that reach it, and echoes on sockets.
+type backend struct {
+	*httptest.Server
+	mu       sync.Mutex
+	requests []*http.Request
+	bodies   []string
+}
+
+// newBackend answers paths below /socket with a WebSocket, /events with events, and all else with what it was asked.
+func newBackend(t *testing.T) *backend {
+	t.Helper()
+	b := &backend{}
+	b.Server = httptest.NewServer(b)
+	t.Cleanup(b.Server.Close)
+	return b
+}
+
+func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	b.mu.Lock()
+	b.requests = append(b.requests, r.Clone(context.Background()))
+	b.bodies = append(b.bodies, string(body))
+	b.mu.Unlock()
+	switch {
+	case r.Header.Get("Upgrade") != "":
+		b.echo(w, r)
+	case r.URL.Path == "/events":
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "data: hello\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	default:
+		w.Header().Set("X-Backend", "yes")
+		fmt.Fprintf(w, "%s %s user=%s", r.Method, r.RequestURI, r.Header.Get("X-User"))
+	}
+}
+
+func (b *backend) echo(w http.ResponseWriter, r *http.Request) {
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true, Subprotocols: []string{"chat"}, CompressionMode: websocket.CompressionContextTakeover})
+	if err != nil {
+		return
+	}
+	defer conn.CloseNow()
+	conn.SetReadLimit(-1)
+	for {
+		kind, message, err := conn.Read(r.Context())
+		if err != nil {
+			return
+		}
+		if conn.Write(r.Context(), kind, message) != nil {
+			return
+		}
+	}
+}
+
+// last is the latest request that has come through; nil where none has.
+func (b *backend) last() *http.Request {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.requests) == 0 {
+		return nil
+	}
+	return b.requests[len(b.requests)-1]
+}
+
+func (b *backend) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.requests)
+}
+
+// behind serves routes to b: /public/ for everybody, and all else for who has a token.
+func behind(t *testing.T, b *backend, change ...func(*Config)) *rig {
+	t.Helper()
+	return start(t, append([]func(*Config){func(c *Config) {
+		c.Routes = []Route{
+			{Path: "/", Upstreams: []string{b.URL}},
+			{Path: "/public/", Upstreams: []string{b.URL}, Public: true},
+		}
+	}}, change...)...)
+}
+
+// get sends a request as it stands, with header lines, and reads the whole answer.
+func (r *rig) get(path string, lines ...string) exchange {
+	r.t.Helper()
+	return r.exactly("GET "+path+" HTTP/1.1", append(lines, "Connection: close")...)
+}
+
+// exactly sends a request head as it stands on a connection of its own.
+func (r *rig) exactly(first string, lines ...string) exchange {
+	r.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	head := first + "\r\n"
+	if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "Host: ") }) {
+		head += "Host: app.example\r\n"
+	}
+	if _, err := io.WriteString(conn, head+strings.Join(lines, "\r\n")+"\r\n\r\n"); err != nil {
+		r.t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return exchange{resp, string(body)}
+}
+
+func TestProxyPassesOnWhoMayPass(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b)
+	access, _ := r.login()
+	if e := r.get("/a/b?x=1&y=%20;"); e.StatusCode != http.StatusUnauthorized || b.count() != 0 {
+		t.Fatalf("nobody: %d, and the backend has %d requests", e.StatusCode, b.count())
+	}
+	e := r.get("/a/b?x=1&y=%20;", bearer(access))
+	if e.StatusCode != http.StatusOK || e.body != "GET /a/b?x=1&y=%20; user=test" || e.Header.Get("X-Backend") != "yes" {
+		t.Errorf("%d %q", e.StatusCode, e.body)
+	}
+	if e.Header.Get("Content-Security-Policy") != "" {
+		t.Error("the backend's pages get the gateway's policy")
+	}
+	got := b.last()
+	if got.Host != "app.example" || got.Header.Get("Authorization") != "" {
+		t.Errorf("Host %q, Authorization %q", got.Host, got.Header.Get("Authorization"))
+	}
+	if e := r.get("/public/x", "X-User: mallory", bearer(access)); e.StatusCode != http.StatusOK || e.body != "GET /public/x user=" {
+		t.Errorf("public: %d %q", e.StatusCode, e.body)
+	}
+	if got := b.last(); got.Header.Get("Authorization") != "" {
+		t.Error("R12: a public route passes the credential on")
+	}
+}
+
+// TestR9_SpoofedIdentity and its kin: what clients say of themselves does not arrive, in no spelling, on no route.
+func TestR9_SpoofedIdentity(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b)
+	access, _ := r.login()
+	spoofs := []string{"X-User: mallory", "X_User: mallory", "x-user: mallory", "X.User: mallory", "x_USER: mallory"}
+	for _, path := range []string{"/a", "/public/a"} {
+		r.get(path, append(spoofs, bearer(access))...)
+		for name, lines := range b.last().Header {
+			if strings.Contains(strings.Join(lines, " "), "mallory") {
+				t.Errorf("%s: %s: %s arrives", path, name, lines)
+			}
+		}
+	}
+}
+
+// TestR10_ConnectionNamesIdentity: a client cannot make the gateway drop what it says.
+func TestR10_ConnectionNamesIdentity(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b)
+	access, _ := r.login()
+	e := r.exactly("GET /a HTTP/1.1", bearer(access), "Connection: close, X-User, X-Forwarded-For")
+	if e.body != "GET /a user=test" {
+		t.Errorf("%q", e.body)
+	}
+	if got := b.last().Header.Get("X-Forwarded-For"); got != "127.0.0.1" {
+		t.Errorf("X-Forwarded-For: %q", got)
+	}
+	conn := r.socket("/a", bearer(access), "Connection: Upgrade, X-User, X-Forwarded-Host")
+	defer conn.CloseNow()
+	if got := b.last().Header; got.Get("X-User") != "test" || got.Get("X-Forwarded-Host") == "" {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestR11_Forwarded: only the gateway knows which way a request came.
+func TestR11_Forwarded(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b)
+	access, _ := r.login()
+	spoofs := []string{
+		"X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil", "Forwarded: for=6.6.6.6", "X-Real-IP: 6.6.6.6",
+		"X_Forwarded_For: 6.6.6.6", "X-Forwarded-User: 6.6.6.6", "x_real_ip: 6.6.6.6",
+	}
+	check := func(where string) {
+		t.Helper()
+		h := b.last().Header
+		for name, lines := range h {
+			if all := strings.Join(lines, " "); strings.Contains(all, "6.6.6.6") || strings.Contains(all, "evil") {
+				t.Errorf("%s: %s: %s arrives", where, name, lines)
+			}
+		}
+		if h.Get("X-Forwarded-For") != "127.0.0.1" || h.Get("X-Forwarded-Proto") != "http" || h.Get("X-Forwarded-Host") == "" {
+			t.Errorf("%s: %v", where, h)
+		}
+	}
+	if e := r.get("/a", append(spoofs, bearer(access))...); e.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s", e.StatusCode, e.body)
+	}
+	check("plain")
+	conn := r.socket("/a", append(spoofs, bearer(access))...)
+	defer conn.CloseNow()
+	check("socket")
+}
+
+// socket opens a socket of any path.
+func (r *rig) socket(path string, lines ...string) *websocket.Conn {
+	r.t.Helper()
+	conn, _, err := r.trySocket(path, nil, lines...)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return conn
+}
+
+func (r *rig) trySocket(path string, protocols []string, lines ...string) (*websocket.Conn, *http.Response, error) {
+	h := http.Header{}
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ": ")
+		h[name] = append(h[name], value)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, resp, err := websocket.Dial(ctx, r.url+path, &websocket.DialOptions{HTTPHeader: h, HTTPClient: r.client, Subprotocols: protocols})
+	if conn != nil {
+		conn.SetReadLimit(-1)
+		r.t.Cleanup(func() { conn.CloseNow() })
+	}
+	return conn, resp, err
+}
+
+// echoOf sends a message and reads what comes back.
+func (r *rig) echoOf(conn *websocket.Conn, message string) {
+	r.t.Helper()
+	r.write(conn, message)
+	got, err := r.read(conn)
+	if err != nil || got != message {
+		r.t.Fatalf("%q comes back as %q, %v", message, got, err)
+	}
+}
+
+// TestLogoutClosesProxiedSockets is what the gateway is for: a backend that knows nothing of it, and a logout that closes its
+// sockets.
+func TestLogoutClosesProxiedSockets(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b)
+	access, refresh := r.login()
+	other, _ := r.login()
+	conn, kept := r.socket("/chat", bearer(access)), r.socket("/chat", bearer(other))
+	r.echoOf(conn, "hello")
+	r.echoOf(conn, strings.Repeat("x", 100_000))
+	if got := b.last().Header.Get("X-User"); got != "test" {
+		t.Errorf("X-User: %q", got)
+	}
+	if e := r.call("POST", "/auth/logout", "", bearer(refresh)); e.StatusCode >= 300 {
+		t.Fatalf("logout: %d %s", e.StatusCode, e.body)
+	}
+	r.wantClose(conn, 3000, "session_ended")
+	r.echoOf(kept, "still here")
+}
+
+func TestExpiryClosesProxiedSockets(t *testing.T) {
+	r := behind(t, newBackend(t), func(c *Config) { c.AccessTTL = time.Second })
+	access, _ := r.login()
+	conn := r.socket("/chat", bearer(access))
+	r.echoOf(conn, "hello")
+	r.wantClose(conn, 3000, "token_expired")
+}
+
+// TestRefreshKeepsProxiedSockets: the same socket lives on after its first token has expired.
+func TestRefreshKeepsProxiedSockets(t *testing.T) {
+	r := behind(t, newBackend(t), func(c *Config) { c.AccessTTL = 2 * time.Second })
+	access, refresh := r.login()
+	conn := r.socket("/chat", bearer(access))
+	first := time.Now()
+	for time.Since(first) < 3*time.Second {
+		_, refresh = r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+		r.echoOf(conn, "still here")
+		<-time.After(500 * time.Millisecond)
+	}
+	r.wantClose(conn, 3000, "token_expired")
+}
+
+// TestProxiedHandshake: subprotocols and compression are agreed between the two ends.
+func TestProxiedHandshake(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b)
+	access, _ := r.login()
+	conn, resp, err := r.trySocket("/chat", []string{"other", "chat"}, bearer(access))
+	if err != nil || conn.Subprotocol() != "chat" {
+		t.Fatalf("%v %v", conn, err)
+	}
+	if resp.Header.Get("Sec-WebSocket-Protocol") != "chat" {
+		t.Errorf("%v", resp.Header)
+	}
+	if _, resp, err := r.trySocket("/chat", nil); err == nil || resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("nobody: %v", err)
+	}
+	if n := b.count(); n != 1 {
+		t.Errorf("the backend has seen %d requests", n)
+	}
+	e := r.exactly("GET /chat HTTP/1.1", bearer(access), "Upgrade: h2c, websocket", "Connection: Upgrade")
+	if e.StatusCode != http.StatusBadRequest || b.count() != 1 {
+		t.Errorf("another upgrade: %d", e.StatusCode)
+	}
+}
+
+// TestTicketReachesNoUpstream: the browser's way in leaves nothing in the upstream's log (R12).
+func TestTicketReachesNoUpstream(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b)
+	access, _ := r.login()
+	conn := r.socket("/ws?room=1&ticket="+r.ticket(access), "Origin: "+r.url)
+	r.echoOf(conn, "hello")
+	if got := b.last().RequestURI; got != "/ws?room=1" {
+		t.Errorf("the upstream was asked for %q", got)
+	}
+}
+
+// TestEventsEndWithTheSession: an answer without an end is cut by a logout, too.
+func TestEventsEndWithTheSession(t *testing.T) {
+	r := behind(t, newBackend(t))
+	access, refresh := r.login()
+	req := must(http.NewRequest(http.MethodGet, r.url+"/events", nil))
+	req.Header.Set("Authorization", "Bearer "+access)
+	resp, err := r.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	line, err := bufio.NewReader(resp.Body).ReadString('\n')
+	if err != nil || line != "data: hello\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	r.call("POST", "/auth/logout", "", bearer(refresh))
+	if _, err := io.ReadAll(resp.Body); err == nil {
+		t.Error("the events have come to a proper end")
+	}
+	if n := len(r.g.live.all()); n != 0 {
+		t.Errorf("%d live", n)
+	}
+}
+
+// TestRefuseCloseTellsBrowsers: why there is no socket can be read by a page.
+func TestRefuseCloseTellsBrowsers(t *testing.T) {
+	r := behind(t, newBackend(t), func(c *Config) {
+		c.Routes[0].Refusal = wsauth.RefuseClose
+		c.Routes = append(c.Routes, Route{Path: "/down", Upstreams: []string{"http://127.0.0.1:1"}, Refusal: wsauth.RefuseClose})
+	})
+	r.wantClose(r.socket("/chat"), 3000, "token_missing")
+	access, _ := r.login()
+	r.wantClose(r.socket("/down", bearer(access)), 1014, "bad_gateway")
+}

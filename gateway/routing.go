@@ -1,0 +1,145 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"wsauth"
+)
+
+// A routing is what is behind the gateway at one time. It does not change; [Gateway.Update] puts another in its place.
+type routing struct {
+	router     *router
+	byName     map[string]*proxy
+	identities map[string]bool // the folded names of the headers in which upstreams are told who a client is
+}
+
+// close lets go of the upstreams.
+func (of *routing) close() {
+	for _, p := range of.byName {
+		p.pool.Close()
+	}
+}
+
+// front tells the gateway's own addresses from those of the routes.
+func (g *Gateway) front(own http.Handler, c Config) http.Handler {
+	nothingHere := problem(http.StatusNotFound, "", "There is nothing at this address")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !c.NoAuth && isOwn(r.URL.Path, c.AuthPrefix) {
+			own.ServeHTTP(w, r)
+			return
+		}
+		now := g.routing.Load()
+		now.stripIdentity(r.Header)
+		if p := now.router.find(r); p != nil {
+			p.ServeHTTP(w, r)
+			return
+		}
+		nothingHere(w, r)
+	})
+}
+
+// isOwn reports whether the gateway answers a path itself, whatever the routes say.
+func isOwn(path, prefix string) bool {
+	below, ok := strings.CutPrefix(path, prefix)
+	return ok && (below == "" || below[0] == '/') || path == jwksPath || path == openidPath
+}
+
+// stripIdentity removes from h what only the gateway says, in every spelling that some server takes for the same: those of all
+// routes, since an upstream may serve several.
+func (of *routing) stripIdentity(h http.Header) {
+	for name := range h {
+		if of.identities[fold(name)] {
+			delete(h, name)
+		}
+	}
+}
+
+// Update puts other routes in the place of those that are served. When it returns an error, all faults joined, nothing has changed.
+//
+// Sockets stay open whose route still stands: one of the same host and path that still lets their client in. The others end with
+// close code 1012 and reason "restarting", upon which clients come again and are told what counts now. A socket that stays keeps
+// its upstream and its limits until it ends.
+func (g *Gateway) Update(routes []Route) error {
+	c := Config{Routes: routes, AuthPrefix: g.authPrefix}
+	if len(routes) == 0 {
+		return errors.New("gateway: Update: at least one route is required")
+	}
+	if err := errors.Join(c.checkRoutes()...); err != nil {
+		return err
+	}
+	g.updating.Lock()
+	defer g.updating.Unlock()
+	before := g.routing.Load()
+	after := &routing{byName: map[string]*proxy{}, identities: map[string]bool{}}
+	var all, fresh []*proxy
+	for _, r := range c.Routes {
+		p := before.unchanged(r)
+		if p == nil {
+			var err error
+			if p, err = g.newProxy(r); err != nil {
+				for _, p := range fresh {
+					p.pool.Close()
+				}
+				return err
+			}
+			fresh = append(fresh, p)
+		}
+		all = append(all, p)
+		after.byName[r.name()] = p
+		after.addIdentities(r)
+	}
+	after.router = newRouter(all)
+	g.routing.Store(after)
+	if before != nil {
+		g.leave(before, after)
+	}
+	return nil
+}
+
+// unchanged returns the proxy of a route that is just as it was.
+func (of *routing) unchanged(r Route) *proxy {
+	if of == nil {
+		return nil
+	}
+	if p := of.byName[r.name()]; p != nil && reflect.DeepEqual(p.route, r) {
+		return p
+	}
+	return nil
+}
+
+func (of *routing) addIdentities(r Route) {
+	for name := range r.Headers {
+		of.identities[fold(name)] = true
+	}
+	if r.Assertion != "" {
+		of.identities[fold(r.Assertion)] = true
+	}
+}
+
+// leave ends what of before does not stand in after.
+func (g *Gateway) leave(before, after *routing) {
+	for name, old := range before.byName {
+		if after.byName[name] == old {
+			continue
+		}
+		old.replaced.Store(true)
+		old.pool.Close()
+	}
+	for s, p := range g.live.all() {
+		if !after.stands(s, p) {
+			s.End(wsauth.Restarting.End(errors.New("its route is gone, or lets it in no more")))
+		}
+	}
+}
+
+// stands reports whether a socket of p may stay.
+func (of *routing) stands(s *wsauth.Session, p *proxy) bool {
+	now := of.byName[p.route.name()]
+	if now == nil || now.route.Public != p.route.Public || now.route.Requirement != p.route.Requirement {
+		return false
+	}
+	return p.route.Public || s.Claims() == nil || now.allows(s.Claims()) == nil
+}

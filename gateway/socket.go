@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+
+	"wsauth"
+	"wsauth/internal/relay"
+	"wsauth/internal/upstream"
+	"wsauth/internal/wsconn"
+)
+
+// serveSocket opens a WebSocket to the upstream for a client that may have one, and ties the two together. Only when the upstream
+// has agreed does the client get its 101.
+func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request, session *wsauth.Session) {
+	dropConnectionFields(r.Header)
+	if session.Claims() == nil && !p.route.Public && p.route.Requirement != wsauth.Optional {
+		p.introduce(w, r, session) // the token is to come in the first message
+		return
+	}
+	if err := p.outgoing(r, r.Header, session.Claims()); err != nil {
+		p.refuse(w, r, err)
+		return
+	}
+	socket, err := p.pool.Open(r.Context(), r)
+	if err != nil {
+		p.refuseSocket(w, r, err)
+		return
+	}
+	if socket.Response.StatusCode != http.StatusSwitchingProtocols {
+		passOn(w, socket)
+		return
+	}
+	copyHeader(w.Header(), socket.Response.Header)
+	w.Header().Set("Connection", "Upgrade")
+	w.WriteHeader(http.StatusSwitchingProtocols)
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		_ = socket.Close()
+		p.gateway.log.Error("cannot take a guarded connection over", "error", err)
+		return
+	}
+	p.tie(conn, socket, session, nil)
+}
+
+// tie hands both connections to the relay. fromClient is what the client has sent already.
+func (p *proxy) tie(conn net.Conn, socket *upstream.Socket, session *wsauth.Session, fromClient []byte) {
+	p.gateway.live.add(session, p)
+	guarded := conn.(*wsconn.Conn) // what a guard's Hijack returns
+	taken := guarded.Handover(func(bare net.Conn, closed func()) wsconn.Ender {
+		return p.carrier.Carry(relay.Pair{
+			Client:       bare,
+			Upstream:     socket.Conn,
+			FromClient:   fromClient,
+			FromUpstream: socket.Early,
+			Deflate:      socket.Deflate,
+			MaxFrame:     p.route.Limits.MaxFrame,
+			MaxMessage:   p.route.Limits.MaxMessage,
+			Idle:         p.route.Limits.Idle,
+			Ping:         p.route.Limits.Ping,
+			Fault: func(code int, reason string) {
+				session.End(&wsauth.EndError{Code: code, Reason: reason, Err: errors.New("the client broke a rule, or was silent")})
+			},
+			Closed: func(relay.Result) {
+				p.gateway.live.remove(session)
+				closed()
+			},
+		})
+	})
+	if !taken {
+		p.gateway.live.remove(session)
+		_ = socket.Close() // the session has ended meanwhile
+	}
+}
+
+// failure is the refusal for a request that the upstream did not answer.
+func (p *proxy) failure(err error) *wsauth.Error {
+	reason := wsauth.BadGateway
+	var timeout net.Error
+	if errors.Is(err, upstream.ErrTimeout) || errors.As(err, &timeout) && timeout.Timeout() {
+		reason = wsauth.GatewayTimeout
+	}
+	return &wsauth.Error{Reason: reason, Message: reason.Outcome().Text, Err: fmt.Errorf("route %s: %w", p.route.name(), err)}
+}
+
+// refuseSocket answers a handshake that the upstream did not answer.
+func (p *proxy) refuseSocket(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		return // the session has ended, and says so itself
+	}
+	p.guard.Refuse(w, r, p.failure(err))
+}
+
+// passOn answers a handshake with what the upstream says instead of 101.
+func passOn(w http.ResponseWriter, socket *upstream.Socket) {
+	defer socket.Close()
+	copyHeader(w.Header(), socket.Response.Header)
+	w.Header().Set("Connection", "close")
+	w.WriteHeader(socket.Response.StatusCode)
+	_, _ = io.Copy(w, socket.Response.Body) // its end is the end of the connection
+}
+
+// copyHeader copies an upstream's header, without what belongs to its connection.
+func copyHeader(to, from http.Header) {
+	for name, lines := range from {
+		to[name] = lines
+	}
+	dropConnectionFields(to)
+}
+
+// hopByHop are the fields of one connection (RFC 9110 section 7.6.1) that nobody need name in Connection. Upgrade is one, too,
+// but is what this is about.
+var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Http2-Settings"}
+
+// dropConnectionFields removes what belongs to one connection: what Connection names, but for the handshake's own, and what
+// always does. It comes before our own fields, so that no client can make us drop those (R10).
+func dropConnectionFields(h http.Header) {
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+			if name != "Upgrade" && !strings.HasPrefix(name, "Sec-Websocket-") {
+				h.Del(name)
+			}
+		}
+	}
+	for _, name := range hopByHop {
+		h.Del(name)
+	}
+}

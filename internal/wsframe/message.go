@@ -1,0 +1,127 @@
+package wsframe
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/binary"
+	"io"
+	"time"
+	"unicode/utf8"
+)
+
+// NotText is the fault of a peer that sends a binary message where a text is
+// needed, InvalidText of one whose text is not UTF-8 (RFC 6455 sections 7.4.1
+// and 8.1).
+var (
+	NotText     = &Fault{1003, "text_only"}
+	InvalidText = &Fault{1007, "invalid_text"}
+)
+
+// More opcodes (RFC 6455 section 11.8).
+const (
+	opText = 0x01
+	opPing = 0x09
+)
+
+// Error is the reason, so that a fault can be returned as an error.
+func (f *Fault) Error() string { return f.Reason }
+
+// ReadText reads the next message of a client, which must be a text of at most
+// most bytes, whose fragments it puts together. Pings on the way are answered
+// on w. An error is a *Fault where the client broke a rule, io.EOF where it
+// sent a close frame, or that of r or w.
+func ReadText(r *bufio.Reader, w io.Writer, most int) ([]byte, error) {
+	rules := Checker{Client: true, MaxMessage: int64(most)}
+	begun := time.Now()
+	var message []byte
+	for {
+		head, err := readHead(r)
+		if err != nil {
+			return nil, err
+		}
+		if _, fault := rules.Check(head, time.Since(begun)); fault != nil {
+			return nil, fault
+		}
+		n, _ := payloadLen(head) // bounded by the rules
+		// ReadAll makes room as data comes, and not because a head says so.
+		payload, err := io.ReadAll(io.LimitReader(r, int64(n))) //nolint:gosec // at most most
+		if err != nil {
+			return nil, err
+		}
+		if uint64(len(payload)) < n {
+			return nil, io.ErrUnexpectedEOF
+		}
+		rules.Check(payload, time.Since(begun)) // payload breaks no rule
+		mask(payload, head[len(head)-4:])
+		switch op := head[0] & opcode; {
+		case op == opClose:
+			return nil, io.EOF
+		case op == opPing:
+			if _, err := w.Write(appendFrame(nil, fin|opPong, payload)); err != nil {
+				return nil, err
+			}
+		case op&control != 0:
+		case op == opBinary:
+			return nil, NotText
+		default:
+			message = append(message, payload...)
+			if head[0]&fin == 0 {
+				continue
+			}
+			if !utf8.Valid(message) {
+				return nil, InvalidText
+			}
+			return message, nil
+		}
+	}
+}
+
+// readHead reads the head of a frame.
+func readHead(r *bufio.Reader) ([]byte, error) {
+	var head [MaxHead]byte
+	if _, err := io.ReadFull(r, head[:2]); err != nil {
+		return nil, err
+	}
+	n := headLen(head[1])
+	if _, err := io.ReadFull(r, head[2:n]); err != nil {
+		return nil, err
+	}
+	return head[:n], nil
+}
+
+// AppendText appends an unmasked text message, as a server sends it.
+func AppendText(dst, text []byte) []byte { return appendFrame(dst, fin|opText, text) }
+
+// AppendMaskedText appends a text message as a client sends it, masked with a
+// key that nobody can foresee (RFC 6455 section 5.3).
+func AppendMaskedText(dst, text []byte) []byte {
+	dst = appendHead(dst, fin|opText, masked, len(text))
+	var key [4]byte
+	_, _ = rand.Read(key[:]) // never fails
+	dst = append(dst, key[:]...)
+	dst = append(dst, text...)
+	mask(dst[len(dst)-len(text):], key[:])
+	return dst
+}
+
+func appendFrame(dst []byte, first byte, payload []byte) []byte {
+	return append(appendHead(dst, first, 0, len(payload)), payload...)
+}
+
+// appendHead appends a frame's head up to its key. bit is masked or 0.
+func appendHead(dst []byte, first, bit byte, n int) []byte {
+	switch {
+	case n < length16:
+		return append(dst, first, bit|byte(n))
+	case n < 1<<16:
+		return binary.BigEndian.AppendUint16(append(dst, first, bit|length16), uint16(n))
+	}
+	return binary.BigEndian.AppendUint64(append(dst, first, bit|length64), uint64(n))
+}
+
+// mask masks or unmasks a payload.
+func mask(payload, key []byte) {
+	for i := range payload {
+		payload[i] ^= key[i&3]
+	}
+}
