@@ -362,9 +362,7 @@ func TestEventsEndWithTheSession(t *testing.T) {
 	if _, err := io.ReadAll(resp.Body); err == nil {
 		t.Error("the events have come to a proper end")
 	}
-	if n := len(r.g.live.all()); n != 0 {
-		t.Errorf("%d live", n)
-	}
+	r.wantNoneLive()
 }
 
 // TestRefuseCloseTellsBrowsers: why there is no socket can be read by a page.

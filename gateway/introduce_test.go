@@ -1,0 +1,90 @@
+package gateway
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"wsauth"
+)
+
+// introduced serves a route whose clients say in their first message who they are.
+func introduced(t *testing.T, b *backend, change ...func(*Config)) *rig {
+	t.Helper()
+	return behind(t, b, append([]func(*Config){func(c *Config) {
+		c.Routes[0].Locations = []wsauth.Location{wsauth.FirstMessage{Timeout: time.Second}}
+	}}, change...)...)
+}
+
+// TestFirstMessage: the upstream hears of a client once it is known who that is (P3).
+func TestFirstMessage(t *testing.T) {
+	b := newBackend(t)
+	r := introduced(t, b)
+	access, refresh := r.login()
+	conn, _, err := r.trySocket("/chat", []string{"chat"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if conn.Subprotocol() != "chat" || b.count() != 0 {
+		t.Fatalf("subprotocol %q, and the upstream has %d requests", conn.Subprotocol(), b.count())
+	}
+	r.write(conn, `{"type":"auth","token":"`+access+`"}`)
+	if reply, err := r.read(conn); err != nil || !strings.HasPrefix(reply, `{"type":"auth_ok","expires_at":`) {
+		t.Fatalf("%q, %v", reply, err)
+	}
+	r.echoOf(conn, "hello")
+	if got := b.last(); got.Header.Get("X-User") != "test" || got.Header.Get("Sec-WebSocket-Protocol") != "chat" {
+		t.Errorf("%v", got.Header)
+	}
+	r.call("POST", "/auth/logout", "", bearer(refresh))
+	r.wantClose(conn, 3000, "session_ended")
+}
+
+// TestFirstMessageOfGraphQL: the upstream gets a connection_init without the token, and answers it itself.
+func TestFirstMessageOfGraphQL(t *testing.T) {
+	b := newBackend(t)
+	r := introduced(t, b)
+	access, _ := r.login()
+	conn := r.socket("/graphql")
+	r.write(conn, `{"type":"connection_init","payload":{"Authorization":"Bearer `+access+`"}}`)
+	// The backend of this test echoes, which shows what has reached it.
+	if reply, err := r.read(conn); err != nil || reply != `{"type":"connection_init"}` {
+		t.Fatalf("%q, %v", reply, err)
+	}
+	r.echoOf(conn, "hello")
+}
+
+func TestFirstMessageRefused(t *testing.T) {
+	b := newBackend(t)
+	r := introduced(t, b, func(c *Config) {
+		c.Routes = append(c.Routes, Route{Path: "/down", Upstreams: []string{"http://127.0.0.1:1"}, Locations: []wsauth.Location{wsauth.FirstMessage{}}})
+	})
+	access, _ := r.login()
+	auth := `{"type":"auth","token":"` + access + `"}`
+	for _, c := range []struct {
+		name, path, message string
+		kind                websocket.MessageType
+		code                websocket.StatusCode
+		reason              string
+	}{
+		{"P1 silence", "/chat", "", 0, 3008, "auth_timeout"},
+		{"P2 binary", "/chat", auth, websocket.MessageBinary, 1003, "text_only"},
+		{"P2 not JSON", "/chat", "hello", websocket.MessageText, 3000, "token_missing"},
+		{"P2 too long", "/chat", strings.Repeat("x", 70_000), websocket.MessageText, 1009, "message_too_big"},
+		{"a bad token", "/chat", `{"type":"auth","token":"a.b.c"}`, websocket.MessageText, 3000, "token_invalid"},
+		{"a route that is down", "/down", auth, websocket.MessageText, 1014, "bad_gateway"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conn := r.socket(c.path)
+			if c.message != "" {
+				_ = conn.Write(t.Context(), c.kind, []byte(c.message)) // a long one may find the socket closed
+			}
+			r.wantClose(conn, c.code, c.reason)
+		})
+	}
+	if n := b.count(); n != 0 {
+		t.Errorf("the upstream has seen %d requests", n)
+	}
+}

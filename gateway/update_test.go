@@ -1,0 +1,132 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"wsauth"
+)
+
+func TestUpdateKeepsSocketsWhoseRouteStands(t *testing.T) {
+	b, second := newBackend(t), newBackend(t)
+	r := behind(t, b, func(c *Config) {
+		c.Routes = append(c.Routes, Route{Path: "/gone/", Upstreams: []string{b.URL}}, Route{Path: "/strict/", Upstreams: []string{b.URL}},
+			Route{Path: "/opened/", Upstreams: []string{b.URL}})
+	})
+	access, refresh := r.login()
+	stays, gone := r.socket("/chat", bearer(access)), r.socket("/gone/x", bearer(access))
+	strict, opened := r.socket("/strict/x", bearer(access)), r.socket("/opened/x", bearer(access))
+	err := r.g.Update([]Route{
+		{Path: "/", Upstreams: []string{second.URL}, Headers: map[string]string{"X-Who": "sub"}},
+		{Path: "/strict/", Upstreams: []string{b.URL}, Claims: map[string][]string{"role": {"admin"}}},
+		{Path: "/opened/", Upstreams: []string{b.URL}, Public: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.wantClose(gone, 1012, "restarting")
+	r.wantClose(strict, 1012, "restarting")
+	r.wantClose(opened, 1012, "restarting")
+	r.echoOf(stays, "still here")
+	if e := r.get("/a", bearer(access)); e.body != "GET /a user=" || second.last().Header.Get("X-Who") != "test" {
+		t.Errorf("%d %q, %v", e.StatusCode, e.body, second.last())
+	}
+	if _, resp, err := r.trySocket("/strict/x", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusForbidden {
+		t.Errorf("a claim is asked for, and was not: %v", err)
+	}
+	if e := r.get("/public/a"); e.StatusCode != http.StatusUnauthorized {
+		t.Errorf("the public route is gone: %d", e.StatusCode)
+	}
+	r.call("POST", "/auth/logout", "", bearer(refresh))
+	r.wantClose(stays, 3000, "session_ended")
+	r.wantNoneLive()
+}
+
+// TestUpdateRefused: with one fault nothing changes (S6).
+func TestUpdateRefused(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b)
+	for name, routes := range map[string][]Route{
+		"none":     nil,
+		"upstream": {{Path: "/", Upstreams: []string{"ftp://x"}}},
+		"twice":    {{Path: "/", Upstreams: []string{b.URL}}, {Path: "/", Upstreams: []string{b.URL}}},
+		"location": {{Path: "/", Upstreams: []string{b.URL}, Locations: []wsauth.Location{nil}}},
+	} {
+		if err := r.g.Update(routes); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if e := r.get("/public/a"); e.StatusCode != http.StatusOK {
+		t.Errorf("what was served is not any more: %d", e.StatusCode)
+	}
+}
+
+// TestUpdateKeepsWhatIsUnchanged: an upstream that was found to be down stays so.
+func TestUpdateKeepsWhatIsUnchanged(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b)
+	before := r.g.routing.Load()
+	routes := []Route{{Path: "/public/", Upstreams: []string{b.URL}, Public: true}, {Path: "/new", Upstreams: []string{b.URL}}}
+	if err := r.g.Update(routes); err != nil {
+		t.Fatal(err)
+	}
+	after := r.g.routing.Load()
+	if before.byName["/public/"] != after.byName["/public/"] || after.byName["/"] != nil || len(after.byName) != 2 {
+		t.Errorf("%v, %v", before.byName, after.byName)
+	}
+	if !before.byName["/"].replaced.Load() || after.byName["/public/"].replaced.Load() {
+		t.Error("the wrong one is marked as replaced")
+	}
+}
+
+func TestRouteFaults(t *testing.T) {
+	good := Route{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}}
+	for want, change := range map[string]func(*Route){
+		"Host:":           func(r *Route) { r.Host = "App.example" },
+		"ports are not":   func(r *Route) { r.Host = "app.example:80" },
+		"whole names":     func(r *Route) { r.Host = "*.a*.example" },
+		"Path:":           func(r *Route) { r.Path = "chat" },
+		"no plain path":   func(r *Route) { r.Path = "/a/../b" },
+		"Upstreams:":      func(r *Route) { r.Upstreams = nil },
+		"none of http":    func(r *Route) { r.Upstreams = []string{"127.0.0.1:9000"} },
+		"host and port":   func(r *Route) { r.Upstreams = []string{"http://127.0.0.1:9000/base"} },
+		"whole path":      func(r *Route) { r.Upstreams = []string{"unix:app.sock"} },
+		"stands twice":    func(r *Route) { r.Upstreams = append(r.Upstreams, r.Upstreams[0]) },
+		"Public:":         func(r *Route) { r.Public, r.Scopes = true, []string{"x"} },
+		"optional lets":   func(r *Route) { r.Requirement, r.Scopes = wsauth.Optional, []string{"x"} },
+		"none of the":     func(r *Route) { r.Requirement = 9 },
+		"Claims":          func(r *Route) { r.Claims = map[string][]string{"role": nil} },
+		"do not tell":     func(r *Route) { r.Headers = map[string]string{"X-User": "sub", "X_User": "sid"} },
+		"Assertion":       func(r *Route) { r.Headers, r.Assertion = map[string]string{"X-User": "sub"}, "X_USER" },
+		"name of a claim": func(r *Route) { r.Headers = map[string]string{"X-User": ""} },
+		`"Cookie" cannot`: func(r *Route) { r.Headers = map[string]string{"Cookie": "sub"} },
+		`"Sec-X" cannot`:  func(r *Route) { r.Headers = map[string]string{"Sec-X": "sub"} },
+		"Limits.Ping":     func(r *Route) { r.Limits.Ping = 1 },
+		"Limits.Idle":     func(r *Route) { r.Limits.Idle = 1 },
+		"Health.Path":     func(r *Route) { r.Health.Path = "x" },
+		"Health:":         func(r *Route) { r.Health.Every = 1 },
+		"Connect":         func(r *Route) { r.Connect = -1 },
+	} {
+		r := good
+		change(&r)
+		if _, err := r.withDefaults(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+	if _, err := good.withDefaults(); err != nil {
+		t.Error(err)
+	}
+}
+
+// wantNoneLive stops the gateway, after which nothing may be left in its books.
+func (r *rig) wantNoneLive() {
+	r.t.Helper()
+	r.stop()
+	if err := <-r.served; err != nil {
+		r.t.Error(err)
+	}
+	if n := len(r.g.live.all()); n != 0 {
+		r.t.Errorf("%d are live after the end", n)
+	}
+}
