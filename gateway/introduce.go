@@ -36,9 +36,13 @@ func (p *proxy) introduce(w http.ResponseWriter, r *http.Request, session *wsaut
 		p.gateway.log.Error("cannot take a guarded connection over", "error", err)
 		return
 	}
-	message, err := wsframe.ReadText(buffered.Reader, conn, maxIntroduction)
-	if err != nil {
-		endByViolation(session, err)
+	message, fault, err := wsframe.ReadText(buffered.Reader, conn, maxIntroduction)
+	switch {
+	case fault != nil:
+		session.End(&wsauth.EndError{Code: fault.Code, Reason: fault.Reason, Err: errors.New("the first message is none")})
+		return
+	case err != nil:
+		session.End(&wsauth.EndError{Code: 1000, Reason: "closed", Err: err}) // the client has left, or the session is ending already
 		return
 	}
 	reply, err := session.Authenticate(r.Context(), message)
@@ -74,16 +78,6 @@ func (p *proxy) introduce(w http.ResponseWriter, r *http.Request, session *wsaut
 		return
 	}
 	p.tie(conn, socket, session, first)
-}
-
-// endByViolation ends the session of a client whose first message is none.
-func endByViolation(session *wsauth.Session, err error) {
-	var fault *wsframe.Fault
-	if errors.As(err, &fault) {
-		session.End(&wsauth.EndError{Code: fault.Code, Reason: fault.Reason, Err: err})
-		return
-	}
-	session.End(&wsauth.EndError{Code: 1000, Reason: "closed", Err: err}) // the connection is gone, or ending already
 }
 
 // maxProtocol is how long the name of a subprotocol may be that is chosen for the client; a longer one may well be a token.

@@ -116,35 +116,35 @@ func (r *Route) name() string { return r.Host + r.Path }
 // withDefaults checks r and fills what is unset. Every fault is reported, each with the name of its field.
 func (r Route) withDefaults() (Route, error) {
 	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	fault := func(field, format string, args ...any) { faults = append(faults, faultIn(field, format, args...)) }
 	if err := checkHost(r.Host); err != nil {
-		fault("Host: %w", err)
+		fault("Host", "%w", err)
 	}
 	if err := checkPath(r.Path); err != nil {
-		fault("Path: %w", err)
+		fault("Path", "%w", err)
 	}
 	if len(r.Upstreams) == 0 {
-		fault("Upstreams: at least one is required, such as http://127.0.0.1:9000")
+		fault("Upstreams", "at least one is required, such as http://127.0.0.1:9000")
 	}
 	for i, u := range r.Upstreams {
 		if err := CheckUpstream(u); err != nil {
-			fault("Upstreams[%d]: %w", i, err)
+			fault(fmt.Sprintf("Upstreams[%d]", i), "%w", err)
 		} else if slices.Contains(r.Upstreams[:i], u) {
-			fault("Upstreams[%d]: %s stands twice", i, u)
+			fault(fmt.Sprintf("Upstreams[%d]", i), "%s stands twice", u)
 		}
 	}
 	if r.Public && (r.Requirement != wsauth.Access || len(r.Scopes)+len(r.Claims)+len(r.Headers) > 0 || r.Assertion != "") {
-		fault("Public: nothing is known of a client whom nobody asks: leave out Requirement, Scopes, Claims, Headers and Assertion; for some who are known and some who are not there is the requirement optional")
+		fault("Public", "nothing is known of a client whom nobody asks: leave out Requirement, Scopes, Claims, Headers and Assertion; for some who are known and some who are not there is the requirement optional")
 	}
 	if r.Requirement < wsauth.Access || r.Requirement > wsauth.Fresh {
-		fault("Requirement: %d is none of the four", r.Requirement)
+		fault("Requirement", "%d is none of the four", r.Requirement)
 	}
 	if r.Requirement == wsauth.Optional && len(r.Scopes)+len(r.Claims) > 0 {
-		fault("Requirement: optional lets clients in that have no token, and so neither Scopes nor Claims: leave those out, or ask for an access token")
+		fault("Requirement", "optional lets clients in that have no token, and so neither Scopes nor Claims: leave those out, or ask for an access token")
 	}
 	for name, values := range r.Claims {
 		if name == "" || len(values) == 0 {
-			fault("Claims[%q]: needs a name and at least one value", name)
+			fault("Claims", "%q needs a name and at least one value", name)
 		}
 	}
 	if r.Headers == nil && !r.Public {
@@ -155,12 +155,17 @@ func (r Route) withDefaults() (Route, error) {
 	return r, errors.Join(faults...)
 }
 
+// faultIn is a fault of one field.
+func faultIn(field, format string, args ...any) error {
+	return fmt.Errorf("%s: %w", field, fmt.Errorf(format, args...))
+}
+
 // checkTimes checks limits and times, and fills them.
 func (r *Route) checkTimes() []error {
 	var faults []error
 	r.Connect, r.Response = cmp.Or(r.Connect, defaultConnect), cmp.Or(r.Response, defaultResponse)
 	if r.Connect < 0 || r.Response < 0 {
-		faults = append(faults, errors.New("Connect, Response: must not be negative"))
+		faults = append(faults, faultIn("Connect, Response", "must not be negative"))
 	}
 	l := &r.Limits
 	l.MaxBody = max(0, cmp.Or(l.MaxBody, defaultMaxBody)) // 0 is no limit from here on
@@ -171,17 +176,17 @@ func (r *Route) checkTimes() []error {
 	l.PerMinute = max(0, l.PerMinute)
 	for name, d := range map[string]time.Duration{"Ping": l.Ping, "Idle": l.Idle} {
 		if d > 0 && d < minPing {
-			faults = append(faults, fmt.Errorf("Limits.%s: must be at least %s", name, minPing))
+			faults = append(faults, faultIn("Limits."+name, "must be at least %s", minPing))
 		}
 	}
 	h := &r.Health
 	h.Every, h.Timeout = cmp.Or(h.Every, defaultHealth), cmp.Or(h.Timeout, defaultHealthWait)
 	if h.Every < minHealth || h.Timeout < minHealth {
-		faults = append(faults, fmt.Errorf("Health: Every and Timeout must be at least %s", minHealth))
+		faults = append(faults, faultIn("Health", "Every and Timeout must be at least %s", minHealth))
 	}
 	if h.Path != "" {
 		if err := checkPath(h.Path); err != nil {
-			faults = append(faults, fmt.Errorf("Health.Path: %w", err))
+			faults = append(faults, faultIn("Health.Path", "%w", err))
 		}
 	}
 	return faults
@@ -239,24 +244,24 @@ func checkIdentity(headers map[string]string, assertion string) []error {
 	check := func(name string) {
 		canonical := http.CanonicalHeaderKey(name)
 		if !isHeaderName(name) || reserved[canonical] || strings.HasPrefix(fold(name), "sec-") {
-			faults = append(faults, fmt.Errorf("Headers: %q cannot be the header of an identity", name))
+			faults = append(faults, faultIn("Headers", "%q cannot be the header of an identity", name))
 		}
 	}
 	seen := map[string]string{}
 	for name, claim := range headers {
 		check(name)
 		if claim == "" {
-			faults = append(faults, fmt.Errorf("Headers[%q]: needs the name of a claim, such as sub", name))
+			faults = append(faults, faultIn("Headers", "%s: needs the name of a claim, such as sub", name))
 		}
 		if other, twice := seen[fold(name)]; twice {
-			faults = append(faults, fmt.Errorf("Headers: servers do not tell %q from %q", name, other))
+			faults = append(faults, faultIn("Headers", "servers do not tell %q from %q", name, other))
 		}
 		seen[fold(name)] = name
 	}
 	if assertion != "" {
 		check(assertion)
 		if other, twice := seen[fold(assertion)]; twice {
-			faults = append(faults, fmt.Errorf("Assertion: servers do not tell %q from %q of Headers", assertion, other))
+			faults = append(faults, faultIn("Assertion", "servers do not tell %q from %q of Headers", assertion, other))
 		}
 	}
 	return faults

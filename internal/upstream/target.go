@@ -81,7 +81,7 @@ func (t *target) dial(ctx context.Context) (net.Conn, error) {
 	d := net.Dialer{Timeout: t.config.Connect}
 	conn, err := d.DialContext(ctx, t.network, t.dialled)
 	if err != nil && ctx.Err() != nil {
-		return nil, err // who asked is gone; that says nothing of the server
+		return nil, fmt.Errorf("%w: %w", context.Cause(ctx), err) // who asked is gone; that says nothing of the server
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrUnreachable, t.address, err)

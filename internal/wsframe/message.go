@@ -23,55 +23,52 @@ const (
 	opPing = 0x09
 )
 
-// Error is the reason, so that a fault can be returned as an error.
-func (f *Fault) Error() string { return f.Reason }
-
 // ReadText reads the next message of a client, which must be a text of at most
 // most bytes, whose fragments it puts together. Pings on the way are answered
-// on w. An error is a *Fault where the client broke a rule, io.EOF where it
+// on w. A fault is a rule that the client broke. An error is io.EOF where it
 // sent a close frame, or that of r or w.
-func ReadText(r *bufio.Reader, w io.Writer, most int) ([]byte, error) {
+func ReadText(r *bufio.Reader, w io.Writer, most int) ([]byte, *Fault, error) {
 	rules := Checker{Client: true, MaxMessage: int64(most)}
 	begun := time.Now()
 	var message []byte
 	for {
 		head, err := readHead(r)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if _, fault := rules.Check(head, time.Since(begun)); fault != nil {
-			return nil, fault
+			return nil, fault, nil
 		}
 		n, _ := payloadLen(head) // bounded by the rules
 		// ReadAll makes room as data comes, and not because a head says so.
 		payload, err := io.ReadAll(io.LimitReader(r, int64(n))) //nolint:gosec // at most most
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if uint64(len(payload)) < n {
-			return nil, io.ErrUnexpectedEOF
+			return nil, nil, io.ErrUnexpectedEOF
 		}
 		rules.Check(payload, time.Since(begun)) // payload breaks no rule
 		mask(payload, head[len(head)-4:])
 		switch op := head[0] & opcode; {
 		case op == opClose:
-			return nil, io.EOF
+			return nil, nil, io.EOF
 		case op == opPing:
 			if _, err := w.Write(appendFrame(nil, fin|opPong, payload)); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		case op&control != 0:
 		case op == opBinary:
-			return nil, NotText
+			return nil, NotText, nil
 		default:
 			message = append(message, payload...)
 			if head[0]&fin == 0 {
 				continue
 			}
 			if !utf8.Valid(message) {
-				return nil, InvalidText
+				return nil, InvalidText, nil
 			}
-			return message, nil
+			return message, nil, nil
 		}
 	}
 }

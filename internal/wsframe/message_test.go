@@ -26,7 +26,8 @@ func TestReadText(t *testing.T) {
 	for name, c := range map[string]struct {
 		in      []byte
 		want    string
-		fault   error
+		fault   *Fault
+		err     error
 		answers []byte
 	}{
 		"short":           {in: clientFrame(fin|opText, "hello"), want: "hello"},
@@ -50,15 +51,15 @@ func TestReadText(t *testing.T) {
 		"P9 fragmented ping":     {in: clientFrame(opPing, "x"), fault: ProtocolError},
 		"invalid UTF-8":          {in: clientFrame(fin|opText, "\xff"), fault: InvalidText},
 		"continuation of none":   {in: clientFrame(fin, "x"), fault: ProtocolError},
-		"close":                  {in: clientFrame(fin|opClose, "\x03\xe8"), fault: io.EOF},
-		"end in the head":        {in: []byte{fin | opText}, fault: io.ErrUnexpectedEOF},
-		"end in the payload":     {in: clientFrame(fin|opText, "hello")[:8], fault: io.ErrUnexpectedEOF},
-		"end between two frames": {in: clientFrame(opText, "he"), fault: io.EOF},
+		"close":                  {in: clientFrame(fin|opClose, "\x03\xe8"), err: io.EOF},
+		"end in the head":        {in: []byte{fin | opText}, err: io.ErrUnexpectedEOF},
+		"end in the payload":     {in: clientFrame(fin|opText, "hello")[:8], err: io.ErrUnexpectedEOF},
+		"end between two frames": {in: clientFrame(opText, "he"), err: io.EOF},
 	} {
 		var answers bytes.Buffer
-		got, err := ReadText(bufio.NewReader(bytes.NewReader(c.in)), &answers, 1<<16)
-		if !errors.Is(err, c.fault) || string(got) != c.want || !bytes.Equal(answers.Bytes(), c.answers) {
-			t.Errorf("%s: %d bytes, %v, answered %q", name, len(got), err, answers.Bytes())
+		got, fault, err := ReadText(bufio.NewReader(bytes.NewReader(c.in)), &answers, 1<<16)
+		if fault != c.fault || !errors.Is(err, c.err) || string(got) != c.want || !bytes.Equal(answers.Bytes(), c.answers) {
+			t.Errorf("%s: %d bytes, %v, %v, answered %q", name, len(got), fault, err, answers.Bytes())
 		}
 	}
 }
@@ -70,10 +71,10 @@ func FuzzReadText(f *testing.F) {
 	f.Add([]byte{fin | opText, masked | 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		const most = 64
-		message, err := ReadText(bufio.NewReader(bytes.NewReader(in)), io.Discard, most)
-		if err != nil {
-			if message != nil {
-				t.Errorf("%q and %v", message, err)
+		message, fault, err := ReadText(bufio.NewReader(bytes.NewReader(in)), io.Discard, most)
+		if err != nil || fault != nil {
+			if message != nil || err != nil && fault != nil {
+				t.Errorf("%q, %v and %v", message, fault, err)
 			}
 			return
 		}
@@ -91,8 +92,8 @@ func TestAppendMaskedText(t *testing.T) {
 	for _, n := range []int{0, 5, 125, 126, 70_000} {
 		text := strings.Repeat("y", n)
 		a, b := AppendMaskedText(nil, []byte(text)), AppendMaskedText(nil, []byte(text))
-		got, err := ReadText(bufio.NewReader(bytes.NewReader(a)), io.Discard, 1<<20)
-		if err != nil || string(got) != text {
+		got, fault, err := ReadText(bufio.NewReader(bytes.NewReader(a)), io.Discard, 1<<20)
+		if err != nil || fault != nil || string(got) != text {
 			t.Errorf("%d bytes come back as %d, %v", n, len(got), err)
 		}
 		if n > 0 && bytes.Equal(a, b) {

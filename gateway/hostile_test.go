@@ -1,0 +1,197 @@
+package gateway
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"wsauth"
+)
+
+// TestR13_HostilePathsReachNoUpstream: neither does any way around a guarded path.
+func TestR13_HostilePathsReachNoUpstream(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b, func(c *Config) {
+		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}, {Path: "/admin/", Upstreams: []string{b.URL}}, {Path: "/admin", Upstreams: []string{b.URL}}}
+	})
+	for _, path := range hostile {
+		if e := r.get(path); e.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %d", path, e.StatusCode)
+		}
+	}
+	for _, path := range []string{"/admin", "/admin/x", "/%61dmin/x", "/adm%69n"} {
+		if e := r.get(path); e.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s: %d", path, e.StatusCode)
+		}
+	}
+	if e := r.exactly("GET http://app.example/admin/x HTTP/1.1", "Connection: close"); e.StatusCode != http.StatusBadRequest {
+		t.Errorf("an absolute target: %d", e.StatusCode)
+	}
+	r.exactly("OPTIONS * HTTP/1.1", "Connection: close") // net/http answers it
+	if n := b.count(); n != 0 {
+		t.Errorf("the backend has %d requests", n)
+	}
+}
+
+// TestR14_Methods that are for proxies and servers alone.
+func TestR14_Methods(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b)
+	for _, method := range []string{"TRACE", "CONNECT"} {
+		if e := r.exactly(method+" /public/a HTTP/1.1", "Connection: close"); e.StatusCode != http.StatusMethodNotAllowed || b.count() != 0 {
+			t.Errorf("%s: %d", method, e.StatusCode)
+		}
+	}
+}
+
+func TestBodyTooBig(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b, func(c *Config) { c.Routes[1].Limits.MaxBody = 1000 })
+	for _, n := range []int{1000, 1001} {
+		req := must(http.NewRequest(http.MethodPost, r.url+"/public/x", io.MultiReader(bytes.NewReader(make([]byte, n))))) // of unknown length
+		resp, err := r.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if want := map[int]int{1000: 200, 1001: 413}[n]; resp.StatusCode != want {
+			t.Errorf("%d bytes: %d", n, resp.StatusCode)
+		}
+	}
+	if n := b.count(); n != 1 {
+		t.Errorf("the backend has read %d requests to their end", n)
+	}
+}
+
+func TestUpstreamFailures(t *testing.T) {
+	slow := make(chan struct{})
+	b := newBackend(t)
+	b.Config.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-slow:
+		case <-r.Context().Done():
+		}
+	})
+	defer close(slow)
+	r := start(t, func(c *Config) {
+		c.Routes = []Route{
+			{Path: "/down", Upstreams: []string{"http://127.0.0.1:1"}, Public: true},
+			{Path: "/slow", Upstreams: []string{b.URL}, Public: true, Response: 50 * time.Millisecond},
+		}
+	})
+	for path, want := range map[string]int{"/down": 502, "/slow": 504} {
+		e := r.get(path)
+		if e.StatusCode != want || !strings.Contains(e.body, `"reason":"`) || e.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
+		}
+		if strings.Contains(e.body, "127.0.0.1") {
+			t.Errorf("%s: the address of the upstream is told: %s", path, e.body)
+		}
+		if _, resp, err := r.trySocket(path, nil); err == nil || resp == nil || resp.StatusCode != want {
+			t.Errorf("%s, socket: %v", path, err)
+		}
+	}
+}
+
+// TestUpstreamSaysNo: what it answers instead of 101 is the client's to read.
+func TestUpstreamSaysNo(t *testing.T) {
+	b := newBackend(t)
+	b.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Why", "full")
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = io.WriteString(w, "no room")
+	})
+	r := behind(t, b)
+	access, _ := r.login()
+	_, resp, err := r.trySocket("/chat", nil, bearer(access))
+	if err == nil || resp.StatusCode != http.StatusTeapot || resp.Header.Get("X-Why") != "full" {
+		t.Fatalf("%v %v", resp, err)
+	}
+	if body, _ := io.ReadAll(resp.Body); string(body) != "no room" {
+		t.Errorf("%q", body)
+	}
+}
+
+// TestLimitsOfSockets are held by the gateway for backends that hold none.
+func TestLimitsOfSockets(t *testing.T) {
+	r := behind(t, newBackend(t), func(c *Config) {
+		c.Routes[0].Limits = RouteLimits{MaxMessage: 1000, PerMinute: 3}
+	})
+	access, _ := r.login()
+	conn := r.socket("/chat", bearer(access))
+	r.echoOf(conn, strings.Repeat("x", 1000))
+	r.write(conn, strings.Repeat("y", 1001))
+	r.wantClose(conn, websocket.StatusMessageTooBig, "message_too_big")
+	for range 2 {
+		r.socket("/chat", bearer(access))
+	}
+	if _, resp, err := r.trySocket("/chat", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("the fourth handshake of a minute: %v", err)
+	}
+}
+
+// TestIdleSocketsEnd: silence ends a socket where a route says so, with a code that asks to come again.
+func TestIdleSocketsEnd(t *testing.T) {
+	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = RouteLimits{Idle: time.Second, Ping: -1} })
+	access, _ := r.login()
+	r.wantClose(r.socket("/chat", bearer(access)), 3008, "idle_timeout")
+}
+
+// TestClaimsOfARoute: who has another role or scope is told that it may not.
+func TestClaimsOfARoute(t *testing.T) {
+	p := &proxy{gateway: &Gateway{log: slog.New(slog.DiscardHandler)}, route: Route{Scopes: []string{"chat:read", "chat:write"}, Claims: map[string][]string{"realm.roles": {"admin", "ops"}}}}
+	for name, c := range map[string]struct {
+		extra map[string]any
+		allow bool
+	}{
+		"all":               {map[string]any{"scope": "x chat:write chat:read", "realm": map[string]any{"roles": []string{"user", "ops"}}}, true},
+		"scp":               {map[string]any{"scp": []string{"chat:write", "chat:read"}, "realm": map[string]any{"roles": "admin"}}, true},
+		"one scope":         {map[string]any{"scope": "chat:write", "realm": map[string]any{"roles": "admin"}}, false},
+		"a prefix":          {map[string]any{"scope": "chat:write chat:rea", "realm": map[string]any{"roles": "admin"}}, false},
+		"another role":      {map[string]any{"scope": "chat:write chat:read", "realm": map[string]any{"roles": []string{"administrator"}}}, false},
+		"no role":           {map[string]any{"scope": "chat:write chat:read"}, false},
+		"a role elsewhere":  {map[string]any{"scope": "chat:write chat:read", "roles": "admin"}, false},
+		"role as an object": {map[string]any{"scope": "chat:write chat:read", "realm": map[string]any{"roles": map[string]any{"admin": true}}}, false},
+		"nothing":           {nil, false},
+	} {
+		if err := p.authorize(nil, claimsWith(t, "ada", c.extra)); (err == nil) != c.allow {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestKeepCredential: an upstream that verifies once more gets the token, where the route says so.
+func TestKeepCredential(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b, func(c *Config) {
+		c.Routes[0].KeepCredential = true
+		c.Routes[0].Locations = []wsauth.Location{wsauth.Query{Name: "token"}}
+	})
+	access, _ := r.login()
+	if e := r.get("/a?token=" + access); e.StatusCode != http.StatusOK || !strings.Contains(e.body, access) {
+		t.Errorf("%d %s", e.StatusCode, e.body)
+	}
+}
+
+// TestWithoutLogin: a gateway for the tokens of others has no addresses to log in at.
+func TestWithoutLogin(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b, func(c *Config) { c.Authenticate, c.AuthPrefix = nil, "/gw/auth" })
+	for path, want := range map[string]int{
+		"/gw/auth/login": 404, "/gw/auth/session": 401, "/gw/auth/client/wsauth.js": 200, "/.well-known/jwks.json": 200, "/auth/session": 401,
+	} {
+		if e := r.get(path); e.StatusCode != want {
+			t.Errorf("%s: %d", path, e.StatusCode)
+		}
+	}
+	none := behind(t, b, func(c *Config) { c.Authenticate, c.NoAuth = nil, true; c.Routes[0].Public = true })
+	if e := none.get("/auth/session"); e.body != "GET /auth/session user=" {
+		t.Errorf("%d %s", e.StatusCode, e.body)
+	}
+}

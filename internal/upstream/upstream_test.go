@@ -1,0 +1,277 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"wsauth/internal/wsframe"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const key = "dGhlIHNhbXBsZSBub25jZQ==" // of RFC 6455 section 1.3
+
+// newPool makes a pool with short times.
+func newPool(t *testing.T, addresses ...string) *Pool {
+	t.Helper()
+	return newPoolOf(t, Config{Addresses: addresses})
+}
+
+func newPoolOf(t *testing.T, c Config) *Pool {
+	t.Helper()
+	c.Connect, c.Response, c.Logger = time.Second, 300*time.Millisecond, slog.New(slog.DiscardHandler)
+	if c.Health.Every == 0 {
+		c.Health.Every, c.Health.Timeout = time.Hour, time.Second
+	}
+	p, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// speak serves connections with one function, on the network and address of l.
+func speak(t *testing.T, network, address string, serve func(net.Conn)) net.Listener {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serve(conn)
+		}
+	}()
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-done
+	})
+	return l
+}
+
+// answering reads a request's head and writes text; then it hangs up.
+func answering(text string) func(net.Conn) {
+	return func(conn net.Conn) {
+		defer conn.Close()
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
+			return
+		}
+		_, _ = io.WriteString(conn, text) // a client that has seen enough is gone
+	}
+}
+
+func handshake(t *testing.T, lines ...string) *http.Request {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/ws?x=1", nil)
+	r.Host = "app.example"
+	for _, line := range append(lines, "Sec-WebSocket-Key: "+key, "Sec-WebSocket-Version: 13", "Upgrade: websocket", "Connection: Upgrade") {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Add(name, value)
+	}
+	return r
+}
+
+func switching(lines ...string) string {
+	return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: keep-alive, upgrade\r\nSec-WebSocket-Accept: " +
+		wsframe.AcceptKey(key) + "\r\n" + strings.Join(append(lines, ""), "\r\n") + "\r\n"
+}
+
+func TestOpen(t *testing.T) {
+	asked := make(chan string, 1)
+	l := speak(t, "tcp", "127.0.0.1:0", func(conn net.Conn) {
+		defer conn.Close()
+		r, err := http.ReadRequest(bufio.NewReader(conn))
+		if err != nil {
+			return
+		}
+		asked <- fmt.Sprint(r.RequestURI, " ", r.Host, " ", r.Header["Sec-Websocket-Extensions"], r.Header["X-User"], r.Header["Te"], r.Header["Connection"])
+		_, _ = io.WriteString(conn, "HTTP/1.1 103 Early Hints\r\n\r\n"+switching("Sec-WebSocket-Protocol: b", "Sec-WebSocket-Extensions: permessage-deflate", "X-More: yes")+"\x81\x02hi")
+	})
+	r := handshake(t, "Sec-WebSocket-Protocol: a, b", "Sec-WebSocket-Extensions: x-other, permessage-deflate; client_max_window_bits", "X-User: ada", "Te: trailers")
+	s, err := newPool(t, "http://"+l.Addr().String()).Open(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got, want := <-asked, "/ws?x=1 app.example [permessage-deflate; client_max_window_bits] [ada] [] [Upgrade]"; got != want {
+		t.Errorf("asked for %s, want %s", got, want)
+	}
+	if !s.Deflate || string(s.Early) != "\x81\x02hi" || s.Response.Header.Get("X-More") != "yes" {
+		t.Errorf("%v %q %v", s.Deflate, s.Early, s.Response.Header)
+	}
+}
+
+func TestOpenOverUnixSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	speak(t, "unix", path, answering(switching()))
+	s, err := newPool(t, "unix:"+path).Open(t.Context(), handshake(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = s.Close()
+}
+
+// TestR15_BadAnswers: no client is told that a socket is open which is none, and no answer takes up more than it may.
+func TestR15_BadAnswers(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer string
+		want   error
+	}{
+		"another key":           {strings.Replace(switching(), wsframe.AcceptKey(key), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo1", 1), ErrAnswer},
+		"no key":                {"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", ErrAnswer},
+		"no upgrade":            {strings.Replace(switching(), "Upgrade: WebSocket", "X: y", 1), ErrAnswer},
+		"another upgrade":       {strings.Replace(switching(), "Upgrade: WebSocket", "Upgrade: h2c", 1), ErrAnswer},
+		"no connection":         {strings.Replace(switching(), "keep-alive, upgrade", "close", 1), ErrAnswer},
+		"subprotocol unasked":   {switching("Sec-WebSocket-Protocol: c"), ErrAnswer},
+		"two subprotocols":      {switching("Sec-WebSocket-Protocol: a", "Sec-WebSocket-Protocol: a"), ErrAnswer},
+		"extension unasked":     {switching("Sec-WebSocket-Extensions: x-other"), ErrAnswer},
+		"extension twice":       {switching("Sec-WebSocket-Extensions: permessage-deflate, permessage-deflate"), ErrAnswer},
+		"huge head":             {"HTTP/1.1 101 x\r\n" + strings.Repeat("X-Y: "+strings.Repeat("z", 1000)+"\r\n", 1000), ErrAnswer},
+		"endless informational": {strings.Repeat("HTTP/1.1 103 x\r\n\r\n", 100), ErrAnswer},
+		"no HTTP":               {"hello\r\n\r\n", ErrAnswer},
+		"nothing":               {"", ErrAnswer},
+	} {
+		l := speak(t, "tcp", "127.0.0.1:0", answering(c.answer))
+		r := handshake(t, "Sec-WebSocket-Protocol: a, b", "Sec-WebSocket-Extensions: permessage-deflate")
+		if s, err := newPool(t, "http://"+l.Addr().String()).Open(t.Context(), r); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, %v", name, s, err)
+		}
+	}
+}
+
+// TestR15_Hang: an upstream that says nothing is waited for as long as configured, and no longer than its client stays.
+func TestR15_Hang(t *testing.T) {
+	held := make(chan net.Conn, 4)
+	l := speak(t, "tcp", "127.0.0.1:0", func(conn net.Conn) { held <- conn })
+	t.Cleanup(func() {
+		for len(held) > 0 {
+			_ = (<-held).Close()
+		}
+	})
+	p := newPool(t, "http://"+l.Addr().String())
+	if _, err := p.Open(t.Context(), handshake(t)); !errors.Is(err, ErrTimeout) {
+		t.Errorf("a socket: %v", err)
+	}
+	if _, err := p.RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil)); !errors.Is(err, ErrTimeout) {
+		t.Errorf("a request: %v", err)
+	}
+	gone := errors.New("gone")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(gone)
+	if _, err := p.Open(ctx, handshake(t)); !errors.Is(err, gone) {
+		t.Errorf("who asked is gone: %v", err)
+	}
+	if well, _ := p.Healthy(); well != 1 {
+		t.Error("a client that leaves makes the upstream look ill")
+	}
+}
+
+// TestUnaskedSwitch: a plain request never becomes something else.
+func TestUnaskedSwitch(t *testing.T) {
+	l := speak(t, "tcp", "127.0.0.1:0", answering(switching()))
+	if _, err := newPool(t, "http://"+l.Addr().String()).RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil)); !errors.Is(err, ErrAnswer) {
+		t.Errorf("%v", err)
+	}
+}
+
+// counting is a server that counts its requests, and their bodies' bytes.
+func counting(t *testing.T) (address string, requests, bytes *atomic.Int64) {
+	t.Helper()
+	requests, bytes = new(atomic.Int64), new(atomic.Int64)
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		requests.Add(1)
+		bytes.Add(n)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL, requests, bytes
+}
+
+// TestFailOver: a server that cannot be reached is passed over, and no request or body is lost by it.
+func TestFailOver(t *testing.T) {
+	a, na, bytesA := counting(t)
+	b, nb, bytesB := counting(t)
+	p := newPool(t, a, "http://127.0.0.1:1", b)
+	const each = 30
+	for range each {
+		resp, err := p.RoundTrip(httptest.NewRequest(http.MethodPost, "http://x/", strings.NewReader("hello")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	if na.Load()+nb.Load() != each || bytesA.Load()+bytesB.Load() != 5*each || na.Load() < each/4 || nb.Load() < each/4 {
+		t.Errorf("%d and %d requests with %d and %d bytes", na.Load(), nb.Load(), bytesA.Load(), bytesB.Load())
+	}
+	if well, all := p.Healthy(); well != 2 || all != 3 {
+		t.Errorf("%d of %d are well", well, all)
+	}
+	none := newPool(t, "http://127.0.0.1:1", "unix:/nowhere/s")
+	for range 2 { // also when both are known to be down
+		if _, err := none.RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil)); !errors.Is(err, ErrUnreachable) {
+			t.Errorf("none: %v", err)
+		}
+	}
+}
+
+// TestHealth: a server that says that it is not well gets nothing until it is.
+func TestHealth(t *testing.T) {
+	var ill atomic.Bool
+	asked := make(chan struct{}, 100)
+	sick := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/healthz" {
+			t.Errorf("%s was sent to who is ill", r.URL)
+		}
+		if ill.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+	}))
+	defer sick.Close()
+	ill.Store(true)
+	well, n, _ := counting(t)
+	p := newPoolOf(t, Config{Addresses: []string{sick.URL, well}, Health: Health{Path: "/healthz", Every: 100 * time.Millisecond, Timeout: time.Second}})
+	<-asked
+	<-asked // the first answer was seen when the second question came
+	for range 10 {
+		resp, err := p.RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	if n.Load() < 10 {
+		t.Errorf("%d requests", n.Load())
+	}
+	ill.Store(false)
+	<-asked
+	<-asked
+	<-asked
+	if w, _ := p.Healthy(); w != 2 {
+		t.Errorf("%d are well", w)
+	}
+}
