@@ -1,0 +1,76 @@
+package relay
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestManyTunnels: a thousand at once, which end in every way there is, each
+// once, and leave nothing behind.
+func TestManyTunnels(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		r, err := New(Options{Loops: 2, Portable: w.portable, grace: w.grace})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = r.Close() })
+		tunnels := 1000
+		if w.name == "portable TLS" {
+			tunnels = 100 // their handshakes take the longest
+		}
+		for from := 0; from < tunnels; from += 250 {
+			var wg sync.WaitGroup
+			for seed := range min(250, tunnels) {
+				g := rigOf(t, r, w, Pair{MaxFrame: 5000})
+				wg.Go(func() { g.livesAndEnds(rand.New(rand.NewPCG(uint64(from), uint64(seed)))) })
+			}
+			wg.Wait()
+		}
+	})
+}
+
+// livesAndEnds sends something, and ends in some way.
+func (g *rig) livesAndEnds(rnd *rand.Rand) {
+	for range rnd.IntN(5) {
+		// A pipe holds nothing, and the relay no more than smallRead.
+		f, back := fromClient(0x82, rnd.IntN(4000)), fromUpstream(0x82, rnd.IntN(4000))
+		g.client.send(f)
+		g.upstream.gets(f)
+		g.upstream.send(back)
+		g.client.gets(back)
+	}
+	if part := rnd.IntN(10); part > 0 { // inside a frame
+		if p := g.client; rnd.IntN(2) > 0 {
+			p.send(fromClient(0x82, 100)[:part])
+		} else {
+			g.upstream.send(fromUpstream(0x82, 100)[:part])
+		}
+	}
+	switch rnd.IntN(8) {
+	case 0:
+		g.client.hangUp()
+	case 1:
+		g.upstream.hangUp()
+	case 2:
+		g.client.breaks()
+	case 3:
+		g.upstream.breaks()
+	case 4:
+		go func() { _, _ = g.client.Write(fromClient(0xF2, 6000)) }() // a fault, unless inside a frame
+		g.bye()
+	case 5:
+		go g.End(goodbye, nil)
+		g.End(goodbye, func() {})
+	default:
+		time.AfterFunc(time.Duration(rnd.IntN(1000))*time.Microsecond, func() { g.End(goodbye, nil) })
+	}
+	if rnd.IntN(2) > 0 {
+		g.client.hangUp()
+		g.upstream.hangUp()
+	}
+	<-g.results
+	g.client.hangUp()
+	g.upstream.hangUp()
+}
