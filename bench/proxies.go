@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -57,7 +58,7 @@ func serveGateway(upstream string) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := gateway.Listen(context.Background(), "127.0.0.1:0")
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,7 @@
 
 package gateway
 
-import "syscall"
+import "net"
 
-// limitUnacknowledged leaves the matter to keep-alive probes.
-func limitUnacknowledged(_, _ string, _ syscall.RawConn) error { return nil }
+// listenConfig sets the options on each connection; the time for data that is never acknowledged is the system's.
+func listenConfig() net.ListenConfig { return net.ListenConfig{KeepAliveConfig: probes} }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -25,6 +26,7 @@ type target struct {
 	dialled   string // host:port or a path
 	scheme    string
 	host      string      // for URLs of requests to it
+	local     bool        // on this machine
 	tls       *tls.Config // nil for plain ones
 	config    Config
 	transport *http.Transport
@@ -35,7 +37,7 @@ type target struct {
 func newTarget(address string, c Config) (*target, error) {
 	t := &target{address: address, config: c}
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		t.network, t.dialled, t.scheme, t.host = "unix", path, "http", "localhost"
+		t.network, t.dialled, t.scheme, t.host, t.local = "unix", path, "http", "localhost", true
 	} else {
 		u, err := url.Parse(address)
 		if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -46,6 +48,8 @@ func newTarget(address string, c Config) (*target, error) {
 			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 		}
 		t.network, t.dialled, t.scheme, t.host = "tcp", net.JoinHostPort(u.Hostname(), port), u.Scheme, u.Host
+		ip, err := netip.ParseAddr(u.Hostname())
+		t.local = err == nil && ip.IsLoopback()
 		if u.Scheme == "https" {
 			t.tls = clientTLS(c.TLS, u.Hostname())
 		}
@@ -79,6 +83,9 @@ func clientTLS(base *tls.Config, host string) *tls.Config {
 // dial opens a connection, without TLS.
 func (t *target) dial(ctx context.Context) (net.Conn, error) {
 	d := net.Dialer{Timeout: t.config.Connect}
+	if t.local {
+		d.KeepAlive = -1 // this machine does not vanish without a word
+	}
 	conn, err := d.DialContext(ctx, t.network, t.dialled)
 	if err != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", context.Cause(ctx), err) // who asked is gone; that says nothing of the server
