@@ -15,6 +15,7 @@ package relay
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,9 +40,9 @@ type Relay struct {
 	born  time.Time
 	grace time.Duration
 	loops []*loop
+	next  atomic.Uint32 // the loop that gets the next tunnel
 
 	mu     sync.Mutex
-	next   int // the loop that gets the next tunnel
 	closed bool
 	pumped map[*pumps]struct{} // tunnels that goroutines carry
 	done   sync.WaitGroup      // for their goroutines
@@ -71,18 +72,13 @@ func (r *Relay) Carry(p Pair) *Tunnel {
 	t := new(Tunnel)
 	t.begin(p, r.grace, time.Since(r.born))
 
-	r.mu.Lock()
-	closed := r.closed
-	if !closed && len(r.loops) > 0 {
-		l := r.loops[r.next%len(r.loops)]
-		r.next++
-		if l.carry(t) {
-			r.mu.Unlock()
-			return t
-		}
+	if n := len(r.loops); n > 0 && r.loops[r.next.Add(1)%uint32(n)].carry(t) {
+		return t
 	}
 	driver := newPumps(r, t)
 	t.driver = driver
+	r.mu.Lock()
+	closed := r.closed
 	if !closed {
 		r.pumped[driver] = struct{}{}
 		r.done.Add(2)

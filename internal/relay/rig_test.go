@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -293,6 +294,9 @@ func rigOf(t *testing.T, r *Relay, w way, p Pair) *rig {
 		p.Fault = func(code int, reason string) { g.faults <- fmt.Sprint(code, " ", reason) }
 	}
 	g.Tunnel = r.Carry(p)
+	if _, pumped := g.driver.(*pumps); pumped != (w.portable || runtime.GOOS != "linux") {
+		t.Errorf("a %T carries", g.driver)
+	}
 	return g
 }
 

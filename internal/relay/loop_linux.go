@@ -1,0 +1,261 @@
+package relay
+
+import (
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// readSize is how much one read may give. One buffer of this size is all that a
+// loop needs, as long as what it reads is taken at once.
+const readSize = 64 << 10
+
+// turn is how many reads of one side come before others have theirs.
+const turn = 4
+
+// How a loop waits for events.
+const (
+	// maxHold bounds one wait of which the scheduler is not told. A garbage
+	// collection that stops the world has to wait for it: its signal ends the
+	// wait, but for one that comes just before it, and is repeated.
+	maxHold = time.Millisecond
+
+	// maxHolds is how many such waits without an event there are, before the
+	// scheduler is told.
+	maxHolds = 2
+)
+
+// wakeSlot is the slot of a loop's own descriptor, by which others wake it.
+const wakeSlot = 1<<31 - 1
+
+// noSlot is the slot of a tunnel that has none.
+const noSlot = -1
+
+// A loop carries tunnels with one goroutine, by epoll. Everything but orders
+// belongs to that goroutine.
+type loop struct {
+	born  time.Time
+	epoll int
+	wake  int // an eventfd
+	ended chan struct{}
+
+	mu     sync.Mutex
+	orders []func() // of other goroutines
+	woken  bool
+	closed bool // no more orders
+
+	now    time.Duration // of the events that are dealt with
+	buffer []byte
+	events [128]unix.EpollEvent
+	slots  []*looped // what an event tells of
+	free   []int32   // slots without a tunnel
+	freed  []int32   // likewise, but an event that is not dealt with may tell of them
+	again  []turnOf  // sides whose turn was over before they were read out
+	timers timers
+	holds  int // waits without an event
+}
+
+// A turnOf is one side of a tunnel that is to be read on.
+type turnOf struct {
+	l *looped
+	s side
+}
+
+func startLoops(n int, born time.Time) ([]*loop, error) {
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	var loops []*loop
+	for range n {
+		l, err := newLoop(born)
+		if err != nil {
+			for _, l := range loops {
+				l.release()
+			}
+			return nil, err
+		}
+		loops = append(loops, l)
+	}
+	addProcs(n)
+	for _, l := range loops {
+		go l.run()
+	}
+	return loops, nil
+}
+
+func newLoop(born time.Time) (*loop, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		_ = unix.Close(epoll)
+		return nil, err
+	}
+	l := &loop{born: born, epoll: epoll, wake: wake, ended: make(chan struct{}), buffer: make([]byte, room+readSize)}
+	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: wakeSlot}); err != nil {
+		l.release()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *loop) release() {
+	_ = unix.Close(l.wake)
+	_ = unix.Close(l.epoll)
+}
+
+// stopLoops cuts what the loops carry, and waits for their end.
+func stopLoops(loops []*loop) error {
+	first := false
+	for _, l := range loops {
+		first = l.close() || first
+	}
+	for _, l := range loops {
+		<-l.ended
+	}
+	if first {
+		addProcs(-len(loops))
+	}
+	return nil
+}
+
+// close has the loop end, and reports whether nobody did so before.
+func (l *loop) close() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.closed = true
+	l.rouse()
+	return true
+}
+
+// order has the loop call f, unless it is closed.
+func (l *loop) order(f func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.orders = append(l.orders, f)
+	l.rouse()
+	return true
+}
+
+// rouse wakes the loop. It holds mu.
+func (l *loop) rouse() {
+	if !l.woken {
+		l.woken = true
+		_, _ = unix.Write(l.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	}
+}
+
+// obey does what others ordered, and reports whether that is all there will be.
+func (l *loop) obey() bool {
+	l.mu.Lock()
+	var count [8]byte
+	_, _ = unix.Read(l.wake, count[:])
+	orders, closed := l.orders, l.closed
+	l.orders, l.woken = nil, false
+	l.mu.Unlock()
+	for _, f := range orders {
+		f()
+	}
+	return closed
+}
+
+// run is the loop.
+func (l *loop) run() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(l.ended)
+	defer l.release()
+	for {
+		n := l.wait()
+		l.now = time.Since(l.born)
+		roused := false
+		for _, event := range l.events[:n] {
+			if event.Fd == wakeSlot {
+				roused = true
+				continue
+			}
+			if t := l.slots[event.Fd>>1]; t != nil {
+				t.event(side(event.Fd&1), event.Events)
+			}
+		}
+		for _, turn := range l.takeAgain() {
+			turn.l.again(turn.s)
+		}
+		for l.timers.next(l.now) == 0 {
+			l.timers[0].tick()
+		}
+		l.free = append(l.free, l.freed...)
+		l.freed = l.freed[:0]
+		if roused && l.obey() {
+			break
+		}
+	}
+	for _, t := range l.slots {
+		if t != nil {
+			t.kill(l.now)
+		}
+	}
+}
+
+// take gives d a slot.
+func (l *loop) take(d *looped) int32 {
+	n := len(l.free)
+	if n == 0 {
+		l.slots = append(l.slots, d)
+		return int32(len(l.slots) - 1)
+	}
+	slot := l.free[n-1]
+	l.free = l.free[:n-1]
+	l.slots[slot] = d
+	return slot
+}
+
+// leave gives a slot back. Others get it when the events at hand, which may
+// still tell of it, are dealt with.
+func (l *loop) leave(slot int32) {
+	if slot != noSlot {
+		l.slots[slot] = nil
+		l.freed = append(l.freed, slot)
+	}
+}
+
+// takeAgain is what is to be read on now.
+func (l *loop) takeAgain() []turnOf {
+	if len(l.again) == 0 {
+		return nil
+	}
+	turns := l.again
+	l.again = nil
+	return turns
+}
+
+// wait waits for events: at first so that the scheduler does not know, for a
+// loop that has had something to do will soon have more; then as any goroutine.
+func (l *loop) wait() int {
+	timeout := l.timers.next(l.now)
+	if len(l.again) > 0 {
+		return epollWait(l.epoll, l.events[:], 0)
+	}
+	if l.holds < maxHolds {
+		n := epollWait(l.epoll, l.events[:], min(timeout, maxHold))
+		if l.holds++; n > 0 {
+			l.holds = 0
+		}
+		return n
+	}
+	n := epollSleep(l.epoll, l.events[:], timeout)
+	if n > 0 {
+		l.holds = 0
+	}
+	return n
+}

@@ -1,0 +1,321 @@
+package relay
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// looped is a tunnel that a loop carries.
+//
+// Epoll tells of changes only (EPOLLET): what a socket has to give, or can take,
+// is remembered until it has given, or taken, all.
+type looped struct {
+	loop   *loop
+	tunnel *Tunnel
+	core   *core // of the tunnel
+	slot   int32
+	index  int           // in the loop's timers
+	due    time.Duration // when they have it
+	lanes  [2]loopedLane // by the side that is read
+	obeyed bool          // End was
+	closed bool
+}
+
+// A loopedLane is what a loop knows of a lane, and of the socket it reads from.
+type loopedLane struct {
+	fd       int32
+	readable bool // there is something to read
+	final    bool // likewise, up to the end of the stream or an error
+	queued   bool // in again
+	blocked  bool // the destination takes nothing
+	fresh    bool // what waits may be in the loop's buffer
+	signals  bool // the socket is asked to tell when it takes something again
+	borrowed *[room + readSize]byte
+}
+
+var borrowable = sync.Pool{New: func() any { return new([room + readSize]byte) }}
+
+// carry takes over t, if both of its connections are plain sockets.
+func (l *loop) carry(t *Tunnel) bool {
+	from, to := t.pair.Client, t.pair.Upstream
+	if !plain(from) || !plain(to) {
+		return false
+	}
+	d := &looped{loop: l, tunnel: t, core: &t.core, slot: noSlot, index: untimed}
+	var ok bool
+	if d.lanes[client].fd, ok = duplicate(from); !ok {
+		return false
+	}
+	if d.lanes[upstream].fd, ok = duplicate(to); !ok {
+		_ = unix.Close(int(d.lanes[client].fd))
+		return false
+	}
+	// The duplicates stay open. This takes the sockets from Go's poller, which
+	// would be woken for each byte.
+	_ = from.Close()
+	_ = to.Close()
+	t.pair.Client, t.pair.Upstream = nil, nil
+	t.driver = d
+	if !l.order(d.add) {
+		d.kill(time.Since(l.born))
+	}
+	return true
+}
+
+// plain reports whether conn is a stream socket, and nothing around it.
+func plain(conn net.Conn) bool {
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		return true
+	case *net.UnixConn:
+		return c.LocalAddr().Network() == "unix"
+	}
+	return false
+}
+
+// duplicate is another descriptor of conn's socket.
+func duplicate(conn net.Conn) (fd int32, ok bool) {
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	var dup int
+	var dupErr error
+	err = raw.Control(func(fd uintptr) {
+		dup, dupErr = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	return int32(dup), err == nil && dupErr == nil
+}
+
+// add begins.
+func (d *looped) add() {
+	d.slot = d.loop.take(d)
+	for s := range d.lanes {
+		if err := d.watch(side(s), unix.EPOLL_CTL_ADD, 0); err != nil {
+			d.core.finished(side(s), err, d.loop.now)
+		}
+	}
+	d.work(client)
+	d.work(upstream)
+	d.core.changed = true // its times
+	d.settled()
+}
+
+// watch has epoll tell of s, and of what else.
+func (d *looped) watch(s side, op int, also uint32) error {
+	return unix.EpollCtl(d.loop.epoll, op, int(d.lanes[s].fd), &unix.EpollEvent{
+		Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET | also,
+		Fd:     d.slot<<1 | int32(s),
+	})
+}
+
+// event takes what epoll told of s.
+func (d *looped) event(s side, events uint32) {
+	from, to := &d.lanes[s], &d.lanes[s.other()]
+	final := events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
+	if final || events&unix.EPOLLIN != 0 {
+		from.readable = true
+		from.final = from.final || final
+		d.work(s)
+	}
+	if to.blocked && events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		to.blocked = false
+		d.work(s.other())
+	}
+	d.settled()
+}
+
+// again goes on with s, whose turn was over.
+func (d *looped) again(s side) {
+	d.lanes[s].queued = false
+	d.work(s)
+	d.settled()
+}
+
+// tick does what is due.
+func (d *looped) tick() {
+	d.loop.timers.remove(d)
+	d.core.tick(d.loop.now)
+	d.core.changed = true
+	d.settled()
+}
+
+// work moves the bytes of s's lane as long as it can.
+func (d *looped) work(s side) {
+	lane, l := &d.lanes[s], &d.core.lanes[s]
+	for reads := 0; !d.core.dead; {
+		switch {
+		case s == client && !d.obeyed && d.tunnel.ended.Load():
+			return // nothing more goes to the upstream until End, which is on its way, is obeyed
+		case len(l.wait) > 0:
+			if lane.blocked || !d.write(s) {
+				return
+			}
+		case l.shutDue:
+			d.core.wasShut(s, unix.Shutdown(int(d.lanes[s.other()].fd), unix.SHUT_WR), d.loop.now)
+		case !l.wants():
+			return
+		case len(l.first) > 0:
+			n := copy(d.loop.buffer[room:], l.first)
+			if l.first = l.first[n:]; len(l.first) == 0 {
+				l.first = nil
+			}
+			lane.fresh = true
+			d.core.got(s, d.loop.buffer, n, d.loop.now)
+		case !lane.readable:
+			return
+		case reads == turn:
+			if !lane.queued {
+				lane.queued = true
+				d.loop.again = append(d.loop.again, turnOf{d, s})
+			}
+			return
+		default:
+			reads++
+			d.read(s)
+		}
+	}
+}
+
+// read reads what there is, as far as the buffer goes.
+func (d *looped) read(s side) {
+	lane := &d.lanes[s]
+	n, err := recv(lane.fd, d.loop.buffer[room:])
+	switch {
+	case n > 0:
+		// Less than there was room for is all there was; what comes later is
+		// told of anew, but for an end that was told of already.
+		lane.readable = n == readSize || lane.final
+		lane.fresh = true
+		d.core.got(s, d.loop.buffer, n, d.loop.now)
+	case errors.Is(err, unix.EAGAIN):
+		lane.readable, lane.final = false, false
+	default:
+		lane.readable = false
+		d.core.finished(s, err, d.loop.now)
+	}
+}
+
+// write writes what waits in s's lane, and reports whether there may be more to
+// do for it.
+func (d *looped) write(s side) bool {
+	l := &d.core.lanes[s]
+	n, err := send(d.lanes[s.other()].fd, l.wait)
+	if err != nil && errors.Is(err, unix.EAGAIN) {
+		d.block(s)
+		return false
+	}
+	d.core.wrote(s, n, err, d.loop.now)
+	if len(l.wait) == 0 {
+		d.giveBack(s)
+	}
+	return true
+}
+
+// block keeps what waits in s's lane until its destination takes it.
+func (d *looped) block(s side) {
+	lane, to, l := &d.lanes[s], &d.lanes[s.other()], &d.core.lanes[s]
+	lane.blocked = true
+	if lane.fresh {
+		lane.fresh = false
+		if lane.borrowed == nil {
+			lane.borrowed = borrowable.Get().(*[room + readSize]byte)
+		}
+		l.wait = lane.borrowed[:copy(lane.borrowed[:], l.wait)]
+	}
+	if !to.signals {
+		to.signals = true
+		if err := d.watch(s.other(), unix.EPOLL_CTL_MOD, unix.EPOLLOUT); err != nil {
+			d.core.finished(s.other(), err, d.loop.now)
+		}
+	}
+	d.loop.timers.set(d, d.core.next())
+}
+
+// giveBack gives back what was borrowed for s's lane.
+func (d *looped) giveBack(s side) {
+	if lane := &d.lanes[s]; lane.borrowed != nil {
+		borrowable.Put(lane.borrowed)
+		lane.borrowed = nil
+	}
+}
+
+// end is Tunnel.End.
+func (d *looped) end(frame []byte, said func()) {
+	ordered := d.loop.order(func() {
+		d.obeyed = true
+		d.core.end(frame, said, d.loop.now)
+		d.core.changed = true
+		d.settled()
+	})
+	if !ordered && said != nil {
+		said()
+	}
+}
+
+// kill closes both sockets at once.
+func (d *looped) kill(now time.Duration) {
+	d.core.ending(TheRelay, "cut", now)
+	d.core.die()
+	d.settled()
+}
+
+// settled does what the core wants done after something has changed. What it
+// calls may order more, but changes nothing at once.
+func (d *looped) settled() {
+	c := d.core
+	if !c.changed && len(c.calls) == 0 || d.closed {
+		d.call()
+		return
+	}
+	for c.changed && !c.dead {
+		c.changed = false
+		if c.cut[upstream] {
+			d.shutSocket(upstream)
+		}
+		d.work(client)
+		d.work(upstream)
+	}
+	if c.dead {
+		d.close()
+		return
+	}
+	d.loop.timers.set(d, c.next())
+	d.call()
+}
+
+// call makes the calls that the core wants made.
+func (d *looped) call() {
+	calls := d.core.calls
+	d.core.calls = nil
+	for _, call := range calls {
+		call()
+	}
+}
+
+// close is the end.
+func (d *looped) close() {
+	d.closed = true
+	d.loop.timers.remove(d)
+	for s := range d.lanes {
+		d.shutSocket(side(s))
+		d.giveBack(side(s))
+	}
+	d.loop.leave(d.slot)
+	d.call()
+	if d.core.pair.Closed != nil {
+		d.core.pair.Closed(d.core.result())
+	}
+}
+
+func (d *looped) shutSocket(s side) {
+	if fd := &d.lanes[s].fd; *fd >= 0 {
+		_ = unix.Close(int(*fd))
+		*fd = -1
+	}
+}
