@@ -62,8 +62,8 @@ type echoSocket struct {
 	helpers sync.WaitGroup // goroutines that write too
 }
 
-// echo is the handler behind the guard on /ws.
-func (g *Gateway) echo(w http.ResponseWriter, r *http.Request) {
+// echo serves a socket whose request has the context of a guarded one.
+func echo(w http.ResponseWriter, r *http.Request) {
 	session, _ := wsauth.SessionFrom(r.Context())
 	// The guard has checked the Origin already, by the gateway's own list.
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})

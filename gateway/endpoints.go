@@ -5,8 +5,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"wsauth"
 )
 
 // An endpoint is one method on one path; no path has two methods. openapi.json describes the same table.
@@ -40,7 +38,7 @@ func (g *Gateway) endpoints(c Config, files assets) ([]endpoint, error) {
 	if len(c.Routes) > 0 {
 		return append(own, endpoint{http.MethodGet, c.AuthPrefix + "/client/{file}", files.serve(clientPrefix)}), nil
 	}
-	return slices.Concat(own, g.demoEndpoints(files)), nil
+	return slices.Concat(own, demoEndpoints(g.demo, files)), nil
 }
 
 // loginEndpoints are for those who log in here.
@@ -56,9 +54,9 @@ func (g *Gateway) loginEndpoints(c Config) []endpoint {
 }
 
 // demoEndpoints are the demonstration.
-func (g *Gateway) demoEndpoints(files assets) []endpoint {
+func demoEndpoints(d *demo, files assets) []endpoint {
 	return append([]endpoint{
-		{http.MethodGet, "/ws", upgradesOnly(g.guard.Require(wsauth.Access)(http.HandlerFunc(g.echo)))},
+		{http.MethodGet, "/ws", upgradesOnly(d.proxy)},
 		{http.MethodGet, "/{$}", files.handler("index.html")},
 		{http.MethodGet, "/client/{file}", files.serve(clientPrefix)},
 	}, docsEndpoints(files, files.handler("openapi.json"))...)

@@ -36,8 +36,9 @@ type Gateway struct {
 
 	authPrefix string
 	locations  []wsauth.Location // where a credential may be, unless a route says otherwise
-	carrier    *relay.Relay      // nil without routes
-	updating   sync.Mutex        // held while routes change
+	carrier    *relay.Relay
+	demo       *demo      // nil with routes
+	updating   sync.Mutex // held while routes change
 	routing    atomic.Pointer[routing]
 	live       live
 
@@ -98,20 +99,28 @@ func New(c Config) (*Gateway, error) {
 
 // open makes the handler of all requests.
 func (g *Gateway) open(c Config, files assets, origins *http.CrossOriginProtection) error {
+	var err error
+	// The backend of the demonstration is at the other end of a pipe, which event loops cannot watch.
+	if g.carrier, err = relay.New(relay.Options{Portable: len(c.Routes) == 0}); err != nil {
+		return fmt.Errorf("gateway: relay: %w", err)
+	}
+	if len(c.Routes) == 0 {
+		g.demo, err = g.openDemo()
+	} else {
+		err = g.Update(c.Routes)
+	}
+	if err != nil {
+		return errors.Join(err, g.carrier.Close())
+	}
 	endpoints, err := g.endpoints(c, files)
 	if err != nil {
-		return err
+		g.closeRoutes()
+		return errors.Join(err, g.carrier.Close())
 	}
 	own := withSecurityHeaders(origins.Handler(newMux(endpoints)))
 	if len(c.Routes) == 0 {
 		g.handler = limit(own)
 		return nil
-	}
-	if g.carrier, err = relay.New(relay.Options{}); err != nil {
-		return fmt.Errorf("gateway: relay: %w", err)
-	}
-	if err := g.Update(c.Routes); err != nil {
-		return errors.Join(err, g.carrier.Close())
 	}
 	g.handler = limit(plainOnly(g.front(own, c)))
 	return nil
@@ -152,9 +161,16 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.stopProviders()
 	g.following.Wait()
 	err := g.guard.Shutdown(ctx)
-	if g.carrier == nil {
-		return err
+	err = errors.Join(err, g.carrier.Close())
+	g.closeRoutes()
+	return err
+}
+
+// closeRoutes lets go of the upstreams.
+func (g *Gateway) closeRoutes() {
+	if g.demo != nil {
+		g.demo.close()
+		return
 	}
 	g.routing.Load().close()
-	return errors.Join(err, g.carrier.Close())
 }

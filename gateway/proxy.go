@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -25,26 +26,23 @@ type proxy struct {
 	plain   *httputil.ReverseProxy
 	carrier *relay.Relay
 
-	replaced atomic.Bool // another proxy has its place; what it serves goes on
+	announce func(context.Context) (name, value string) // a field that goes with each handshake; may be nil
+	replaced atomic.Bool                                // another proxy has its place; what it serves goes on
 }
 
-// newProxy makes the proxy of a route that was checked.
-func (g *Gateway) newProxy(r Route) (*proxy, error) {
+// newProxy makes the proxy of a route that was checked. reach says how its upstreams are reached, as far as the route does not.
+func (g *Gateway) newProxy(r Route, reach upstream.Config) (*proxy, error) {
 	p := &proxy{gateway: g, route: r, teller: newTeller(r, g.issuer), carrier: g.carrier}
 	var err error
 	p.guard, err = g.guard.With(p.policy)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: route %s: %w", r.name(), err)
 	}
-	p.pool, err = upstream.New(upstream.Config{
-		Addresses: r.Upstreams,
-		TLS:       r.TLS,
-		Connect:   r.Connect,
-		Response:  r.Response,
-		Health:    upstream.Health{Path: r.Health.Path, Every: r.Health.Every, Timeout: r.Health.Timeout},
-		Logger:    g.log.With("route", r.name()),
-	})
-	if err != nil {
+	reach.Addresses, reach.TLS = r.Upstreams, r.TLS
+	reach.Connect, reach.Response = r.Connect, r.Response
+	reach.Health = upstream.Health{Path: r.Health.Path, Every: r.Health.Every, Timeout: r.Health.Timeout}
+	reach.Logger = g.log.With("route", r.name())
+	if p.pool, err = upstream.New(reach); err != nil {
 		return nil, fmt.Errorf("gateway: route %s: %w", r.name(), err)
 	}
 	p.plain = p.newPlain()

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"wsauth"
+	"wsauth/internal/upstream"
 )
 
 // A routing is what is behind the gateway at one time. It does not change; [Gateway.Update] puts another in its place.
@@ -79,7 +80,7 @@ func (g *Gateway) Update(routes []Route) error {
 		p := before.unchanged(r)
 		if p == nil {
 			var err error
-			if p, err = g.newProxy(r); err != nil {
+			if p, err = g.newProxy(r, upstream.Config{}); err != nil {
 				for _, p := range fresh {
 					p.pool.Close()
 				}

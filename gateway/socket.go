@@ -27,6 +27,10 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request, session *wsa
 		p.refuse(w, r, err)
 		return
 	}
+	if p.announce != nil {
+		name, value := p.announce(r.Context())
+		r.Header[name] = []string{value}
+	}
 	socket, err := p.pool.Open(r.Context(), r)
 	if err != nil {
 		p.refuseSocket(w, r, err)

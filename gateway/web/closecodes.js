@@ -81,6 +81,18 @@ const reasons = {
     advice: "Reconnect, and send it at once.",
     actions: ["reconnect"],
   },
+  bad_gateway: {
+    title: "The server behind is not there",
+    meaning: "The gateway let you in, but the server behind it cannot be reached, broke off, or answers what is no WebSocket.",
+    advice: randomWait,
+    actions: ["reconnect"],
+  },
+  gateway_timeout: {
+    title: "The server behind is too slow",
+    meaning: "The gateway let you in, but the server behind it did not answer in time.",
+    advice: randomWait,
+    actions: ["reconnect"],
+  },
   idle_timeout: {
     title: "Nothing was sent for too long",
     meaning: "The gateway closed a socket on which all was silent, or whose client did not answer.",

@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Config says which servers are behind a route and how they are reached. All fields but TLS and Health.Path are required.
+// Config says which servers are behind a route and how they are reached. All fields but TLS, Health.Path and Dial are required.
 type Config struct {
 	Addresses []string    // http://host:port, https://host:port or unix:/path
 	TLS       *tls.Config // of https addresses; nil is the system's roots
@@ -21,6 +22,9 @@ type Config struct {
 	Response  time.Duration
 	Health    Health
 	Logger    *slog.Logger
+
+	// Dial, if it is set, reaches the one server in another way than its address says.
+	Dial func(context.Context) (net.Conn, error)
 }
 
 // Health says for how long a server is passed over that failed, and how each is asked whether it is well.

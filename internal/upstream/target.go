@@ -82,11 +82,11 @@ func clientTLS(base *tls.Config, host string) *tls.Config {
 
 // dial opens a connection, without TLS.
 func (t *target) dial(ctx context.Context) (net.Conn, error) {
-	d := net.Dialer{Timeout: t.config.Connect}
-	if t.local {
-		d.KeepAlive = -1 // this machine does not vanish without a word
+	reach := t.config.Dial
+	if reach == nil {
+		reach = t.dialNetwork
 	}
-	conn, err := d.DialContext(ctx, t.network, t.dialled)
+	conn, err := reach(ctx)
 	if err != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", context.Cause(ctx), err) // who asked is gone; that says nothing of the server
 	}
@@ -94,6 +94,14 @@ func (t *target) dial(ctx context.Context) (net.Conn, error) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrUnreachable, t.address, err)
 	}
 	return conn, nil
+}
+
+func (t *target) dialNetwork(ctx context.Context) (net.Conn, error) {
+	d := net.Dialer{Timeout: t.config.Connect}
+	if t.local {
+		d.KeepAlive = -1 // this machine does not vanish without a word
+	}
+	return d.DialContext(ctx, t.network, t.dialled)
 }
 
 // roundTrip sends r to this server. The request is a copy: the transport of another server may get it afterwards.
