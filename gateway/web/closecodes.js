@@ -81,18 +81,6 @@ const reasons = {
     advice: "Reconnect, and send it at once.",
     actions: ["reconnect"],
   },
-  bad_gateway: {
-    title: "The server behind is not there",
-    meaning: "The gateway let you in, but the server behind it cannot be reached, broke off, or answers what is no WebSocket.",
-    advice: randomWait,
-    actions: ["reconnect"],
-  },
-  gateway_timeout: {
-    title: "The server behind is too slow",
-    meaning: "The gateway let you in, but the server behind it did not answer in time.",
-    advice: randomWait,
-    actions: ["reconnect"],
-  },
   idle_timeout: {
     title: "Nothing was sent for too long",
     meaning: "The gateway closed a socket on which all was silent, or whose client did not answer.",
@@ -193,6 +181,8 @@ const codes = {
 const meanings = {
   message_too_big: "You sent more than the server reads of somebody whom it does not know yet.",
   internal_error: "Something in the server went wrong. It is not your doing, and the server’s log says more.",
+  bad_gateway: "The gateway let you in, but the server behind it cannot be reached, broke off, or answers what is no WebSocket.",
+  gateway_timeout: "The gateway let you in, but the server behind it did not answer in time.",
   restarting: "This server stops. Another one takes over, or it will be back. Your right to be connected has not changed.",
   rate_limited: "Too many handshakes, renewals or open sockets are yours, or your address’s.",
   store_unavailable: "The server cannot find out whether you may, so it lets nobody in for now.",
