@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -55,8 +56,8 @@ type Config struct {
 	// most 60 s. Default: 30 s.
 	Leeway time.Duration
 
-	// MaxLifetime is the longest life of an access token, and so how long a
-	// logout is remembered. Default: that of the preset, mostly a day.
+	// MaxLifetime is the longest life of an access token, from its iat to
+	// its exp, and so how long a logout is remembered. Default: that of the preset, mostly a day.
 	MaxLifetime time.Duration
 
 	// Transport fetches the keys. Default: direct, with limits; see
@@ -120,6 +121,14 @@ func New(c Config) (*Provider, error) {
 	if c.Profile != nil {
 		profile = *c.Profile
 		p.sessionless = false
+	}
+	// Without an iat nobody knows how long a token has lived, and so how long its revocation matters.
+	profile.Require = maps.Clone(profile.Require)
+	if profile.Require == nil {
+		profile.Require = map[string][]string{}
+	}
+	if _, there := profile.Require["iat"]; !there {
+		profile.Require["iat"] = nil
 	}
 	p.subject = cmp.Or(profile.Subject, "sub")
 	leeway := max(0, cmp.Or(c.Leeway, defaultLeeway))

@@ -33,6 +33,10 @@ var dateRules = []rule{
 	{Error{ErrClaims, "exp is further away than MaxLifetime"}, func(v *Verifier, c *Claims, now time.Time) bool {
 		return c.ExpiresAt.After(now.Add(v.leeway).Add(v.maxLifetime))
 	}},
+	// Or else one that lives longer would be good at the end of its life, when its revocation is forgotten.
+	{Error{ErrClaims, "exp is later after iat than MaxLifetime"}, func(v *Verifier, c *Claims, _ time.Time) bool {
+		return !c.IssuedAt.IsZero() && c.ExpiresAt.Sub(c.IssuedAt) > v.maxLifetime
+	}},
 	{Error{ErrClaims, "exp is before iat"}, func(_ *Verifier, c *Claims, _ time.Time) bool {
 		return !c.ExpiresAt.IsZero() && c.ExpiresAt.Before(c.IssuedAt)
 	}},

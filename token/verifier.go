@@ -44,7 +44,8 @@ type VerifierConfig struct {
 	// iat, nbf and exp: 0 to 60 s, default 0.
 	Leeway time.Duration
 
-	// MaxLifetime is how far in the future exp may lie. Default 366 days.
+	// MaxLifetime is how far in the future exp may lie, and how long after
+	// iat. Default 366 days.
 	MaxLifetime time.Duration
 
 	// MaxBytes is the longest token that is looked at. Default 8192, at

@@ -139,6 +139,25 @@ func TestMaxLifetime(t *testing.T) {
 	})
 }
 
+// TestMaxLifetimeFromIssue: a token that lives too long is not good at the end
+// of its life either, when what revoked it is forgotten.
+func TestMaxLifetimeFromIssue(t *testing.T) {
+	for _, alg := range []Algorithm{HS256, ES256} { // ES256 goes through the cache
+		key := testKey(alg)
+		synctest.Test(t, func(t *testing.T) {
+			v := newVerifier(t, VerifierConfig{MaxLifetime: time.Hour}, key)
+			now := time.Now().Unix()
+			payload := func(life int64) string { return fmt.Sprintf(`{"sub":"alice","iat":%d,"exp":%d}`, now, now+life) }
+			just, over := mint(t, key, headerOf(alg), payload(3600)), mint(t, key, headerOf(alg), payload(3601))
+			for range 2 {
+				accepted(t, v, just)
+				refused(t, v, over, ErrClaims)
+				time.Sleep(59 * time.Minute)
+			}
+		})
+	}
+}
+
 // TestMaxLifetimeOfCenturies: the leeway and the longest of all durations do
 // not add up to a negative one.
 func TestMaxLifetimeOfCenturies(t *testing.T) {
@@ -185,7 +204,7 @@ func TestConcurrent(t *testing.T) {
 
 func TestClaims(t *testing.T) {
 	key := testKey(HS256)
-	v := newVerifier(t, VerifierConfig{Audience: []string{"us"}, Leeway: 5 * time.Second}, key)
+	v := newVerifier(t, VerifierConfig{Audience: []string{"us"}, Leeway: 5 * time.Second, MaxLifetime: math.MaxInt64}, key)
 	exp := time.Now().Unix() + 600
 	payload := fmt.Sprintf(`{ "z":[1,{"b":2}], "sub":"al\u0069ce","exp":%d,"aud":["x","us"],"jti":"j","type":"access","fresh":true,"csrf":"c","sid":"s","iss":"i","iat":1,"nbf":2.5,"n":12345678901234567 }`, exp)
 	c := accepted(t, v, mint(t, key, headerOf(HS256), payload))

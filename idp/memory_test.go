@@ -1,0 +1,51 @@
+package idp
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth"
+	"wsauth/store"
+)
+
+// A logout is remembered for as long as any token of the session could be good:
+// none that lives longer comes back when it is forgotten, and none of which
+// nobody knows how long it lives.
+func TestLogoutOutlivesEveryToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := keycloak(t)
+		guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: store.NewMemory(0)}))
+		defer func() { _ = guard.Shutdown(context.Background()) }()
+		access := func(change claims) string {
+			return s.sign(nil, with(claims{
+				"iss": realm, "aud": "chat", "sub": "ada", "sid": "s1", "typ": "Bearer", "jti": "t", "iat": now(0), "exp": now(day),
+			}, change))
+		}
+		check := func(raw string) error {
+			r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+			r.Header.Set("Authorization", "Bearer "+raw)
+			_, err := guard.Check(r, wsauth.Access)
+			return err
+		}
+		raws := map[string]string{
+			"of a day": access(nil), "of three days": access(claims{"exp": now(3 * day)}), "of three days, without iat": access(claims{"exp": now(3 * day), "iat": nil}),
+		}
+		if err := check(raws["of a day"]); err != nil {
+			t.Fatalf("before the logout: %v", err)
+		}
+		e := must(p.Logout(t.Context(), s.sign(claims{"typ": "logout+jwt"}, logoutToken())))
+		must(guard.Revoke(t.Context(), e.Revocations...))
+		for hour := range 75 {
+			for name, raw := range raws {
+				if check(raw) == nil {
+					t.Fatalf("%s: it is good %d hours after the logout", name, hour)
+				}
+			}
+			time.Sleep(time.Hour)
+		}
+	})
+}
