@@ -44,7 +44,9 @@ type Config struct {
 	Keys token.KeySource
 
 	// Profile and MediaType replace those of the preset: see
-	// token.VerifierConfig. A MediaType of "JWT" is one of no typ too.
+	// token.VerifierConfig. A MediaType of "JWT" is one of no typ too. Where
+	// the access tokens of the preset name no session, a Profile without
+	// SessionID says that this is still so.
 	Profile   *token.Profile
 	MediaType string
 
@@ -120,7 +122,7 @@ func New(c Config) (*Provider, error) {
 	profile := shape.profile
 	if c.Profile != nil {
 		profile = *c.Profile
-		p.sessionless = false
+		p.sessionless = p.sessionless && c.Profile.SessionID == ""
 	}
 	// Without an iat nobody knows how long a token has lived, and so how long its revocation matters.
 	profile.Require = maps.Clone(profile.Require)

@@ -98,6 +98,29 @@ func TestLogoutTokenOfASessionlessProvider(t *testing.T) {
 	}
 }
 
+// A profile of one's own, such as for the claim of the roles, does not make the
+// access tokens name a session; one that says which claim does, does.
+func TestLogoutTokenOfASessionlessProviderWithAProfile(t *testing.T) {
+	const tenant = "https://shop.eu.auth0.com/"
+	for session, wantUser := range map[string]bool{"": true, "https://app.example/sid": false} {
+		p, s := newProvider(t, Config{
+			Preset: Auth0, Issuer: tenant, Audience: []string{"api"}, ClientIDs: []string{"web"}, Profile: &token.Profile{Roles: "/https:~1~1app~1roles", SessionID: session},
+		})
+		access := must(p.Verifier().Verify(t.Context(), s.sign(nil, claims{
+			"iss": tenant, "aud": "api", "sub": "ada", "https://app.example/sid": "s1", "iat": now(-time.Minute), "exp": now(time.Hour),
+		})))
+		e := must(p.Logout(t.Context(), s.sign(nil, with(logoutToken(), claims{"iss": tenant}))))
+		ended, user := false, false
+		for _, r := range e.Revocations {
+			ended = ended || r.Concerns(access)
+			user = user || r.Scope == store.Subject
+		}
+		if !ended || user != wantUser {
+			t.Errorf("SessionID %q: %v", session, e)
+		}
+	}
+}
+
 const caep = "https://schemas.openid.net/secevent/caep/event-type/"
 
 func eventToken(subject any, events claims) claims {
