@@ -11,6 +11,8 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,7 +47,7 @@ type Handler struct {
 }
 
 // NewHandler takes the guard whose sessions end, and the providers that may end
-// them, each with another issuer. A nil log is none.
+// them, each with another issuer and another namespace. A nil log is none.
 func NewHandler(guard Guard, log *slog.Logger, providers ...*Provider) (*Handler, error) {
 	h := &Handler{guard: guard, providers: map[string]*Provider{}, log: log}
 	if log == nil {
@@ -54,6 +56,11 @@ func NewHandler(guard Guard, log *slog.Logger, providers ...*Provider) (*Handler
 	for _, p := range providers {
 		if p == nil || h.providers[p.issuer] != nil {
 			return nil, errors.New("idp: NewHandler: a provider is nil, or there twice")
+		}
+		for _, other := range h.providers {
+			if other.namespace == p.namespace {
+				return nil, fmt.Errorf("idp: NewHandler: two with the namespace %q: each could end the sessions of the other", p.namespace)
+			}
 		}
 		h.providers[p.issuer] = p
 	}
@@ -142,12 +149,34 @@ func (h *Handler) obey(ctx context.Context, raw string, verify func(*Provider, c
 	}
 	ending, err := verify(h.providers[issuer], ctx, raw)
 	if err == nil {
+		err = h.checkNames(h.providers[issuer], ending)
+	}
+	if err == nil {
 		err = h.end(ctx, ending)
 	}
 	if err != nil {
 		h.log.Warn("statement refused", "issuer", issuer, "err", err)
 	}
 	return err
+}
+
+// checkNames refuses an ending of a provider without a namespace that names what
+// is in that of another one. Its ID is among the names, or else it could make a
+// statement of the other look like one that was obeyed.
+func (h *Handler) checkNames(p *Provider, e Ending) error {
+	if p.namespace != "" {
+		return nil
+	}
+	names := []string{e.ID}
+	for _, r := range e.Revocations {
+		names = append(names, r.ID)
+	}
+	for _, other := range h.providers {
+		if other != p && slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, other.namespace+"|") }) {
+			return fmt.Errorf("%w of its own", ErrSubject)
+		}
+	}
+	return nil
 }
 
 // end ends the sessions, and revokes the statement with them: then every node

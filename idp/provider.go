@@ -81,6 +81,7 @@ var asymmetric = []token.Algorithm{
 // use.
 type Provider struct {
 	issuer      string
+	namespace   string
 	clientIDs   []string
 	subject     string // the claim that names the user
 	sessionless bool
@@ -112,6 +113,7 @@ func New(c Config) (*Provider, error) {
 	}
 	p := &Provider{
 		issuer:      c.Issuer,
+		namespace:   c.Namespace,
 		clientIDs:   slices.Concat(c.ClientIDs),
 		sessionless: shape.sessionless,
 		keys:        c.Keys,
