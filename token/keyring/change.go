@@ -30,7 +30,7 @@ type GenerateOptions struct {
 	Algorithm token.Algorithm
 
 	// Lead is how long the key waits before it signs, so that everybody who verifies gets to know it. Default: [DefaultLead]; a
-	// negative one is none. A key does not wait where no other can sign now.
+	// negative one is none. A key does not wait longer than another can sign.
 	Lead time.Duration
 
 	// Life is how long it counts from when it begins to sign. Default: for ever.
@@ -171,9 +171,7 @@ func generate(dir string, list []Entry, o GenerateOptions) (Entry, error) {
 	}
 	now := time.Now().Truncate(time.Second)
 	e := Entry{Key: key, File: key.ID() + endingJWK, NotBefore: now}
-	if signing(list, now) >= 0 {
-		e.NotBefore = now.Add(max(0, cmp.Or(o.Lead, DefaultLead))).Truncate(time.Second)
-	}
+	e.NotBefore = signedUntil(list, now, now.Add(max(0, cmp.Or(o.Lead, DefaultLead)))).Truncate(time.Second)
 	for slices.ContainsFunc(list, func(other Entry) bool { return other.Key.CanSign() && other.NotBefore.Equal(e.NotBefore) }) {
 		e.NotBefore = e.NotBefore.Add(time.Second)
 	}

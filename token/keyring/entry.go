@@ -44,6 +44,21 @@ func signing(entries []Entry, now time.Time) int {
 	return slices.IndexFunc(entries, func(e Entry) bool { return e.signs(now) })
 }
 
+// signedUntil is the moment from now on, at most the last, until which there is always an entry that signs.
+func signedUntil(entries []Entry, now, last time.Time) time.Time {
+	for now.Before(last) {
+		i := signing(entries, now)
+		switch {
+		case i < 0:
+			return now
+		case entries[i].Expires.IsZero():
+			return last
+		}
+		now = entries[i].Expires
+	}
+	return last
+}
+
 // StateOf says what the entry at index i does at a moment, among all entries of its folder as [List] returns them.
 func StateOf(entries []Entry, i int, now time.Time) State {
 	e := entries[i]

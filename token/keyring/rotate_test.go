@@ -3,6 +3,7 @@ package keyring
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -200,6 +201,37 @@ func TestRotateRetires(t *testing.T) {
 		}
 		if _, err := Rotate(t.Context(), dir, RotateOptions{Algorithm: "none"}); err == nil {
 			t.Error("an unknown algorithm was taken")
+		}
+	})
+}
+
+// A new key waits no longer than another can sign, so that there is always one.
+func TestRotateLeavesNoGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		for name, tt := range map[string]struct {
+			from, until []time.Duration // of the keys that are there
+			want        time.Duration
+		}{
+			"dies within the lead":           {[]time.Duration{0}, []time.Duration{30 * time.Minute}, 30 * time.Minute},
+			"dies at its end":                {[]time.Duration{0}, []time.Duration{time.Hour}, time.Hour},
+			"the next follows":               {[]time.Duration{0, 20 * time.Minute}, []time.Duration{30 * time.Minute, 0}, time.Hour},
+			"an older one outlives it":       {[]time.Duration{-2 * time.Minute, -time.Minute}, []time.Duration{50 * time.Minute, 30 * time.Minute}, 50 * time.Minute},
+			"the next comes too late":        {[]time.Duration{0, 40 * time.Minute}, []time.Duration{30 * time.Minute, 0}, 30 * time.Minute},
+			"none signs before the next one": {[]time.Duration{40 * time.Minute}, []time.Duration{0}, 0},
+		} {
+			dir := t.TempDir()
+			for i, from := range tt.from {
+				expires := start.Add(tt.until[i])
+				if tt.until[i] == 0 {
+					expires = time.Time{}
+				}
+				put(t, dir, fmt.Sprintf("%d.jwk", i), jwkOf(token.ES256, start.Add(from), expires))
+			}
+			done, err := Rotate(t.Context(), dir, RotateOptions{})
+			if err != nil || done.New.NotBefore.Sub(start) != tt.want {
+				t.Errorf("%s: it begins to sign after %v, %v; want %v", name, done.New.NotBefore.Sub(start), err, tt.want)
+			}
 		}
 	})
 }
