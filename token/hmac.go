@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"hash"
@@ -70,9 +71,14 @@ func newHMAC(s suite, secret []byte, weak bool) (material, error) {
 	return m, nil
 }
 
-// looksPublic recognises keys in PEM, of SSH, as a JWK, and public ones in DER
-// (PKIX and PKCS#1). With a public key as the secret, anybody could sign.
+// looksPublic recognises keys in PEM, of SSH, as a JWK or a set of them, and
+// public ones and certificates in DER (PKIX and PKCS#1), also in base64 without
+// the lines of PEM around it, as the consoles of providers show them. With a
+// public key as the secret, anybody could sign.
 func looksPublic(secret []byte) bool {
+	if publicDER(secret) {
+		return true
+	}
 	text := bytes.TrimSpace(secret)
 	for _, prefix := range []string{"-----BEGIN ", "ssh-", "ecdsa-sha2-"} {
 		if bytes.HasPrefix(text, []byte(prefix)) {
@@ -80,16 +86,21 @@ func looksPublic(secret []byte) bool {
 		}
 	}
 	var j struct {
-		Kty jsontext.Value `json:"kty"`
+		Kty  jsontext.Value `json:"kty"`
+		Keys jsontext.Value `json:"keys"`
 	}
-	if err := json.Unmarshal(secret, &j); err == nil && j.Kty != nil {
+	if err := json.Unmarshal(secret, &j); err == nil && (j.Kty != nil || j.Keys != nil) {
 		return true
 	}
-	if _, err := x509.ParsePKIXPublicKey(secret); err == nil {
-		return true
-	}
-	_, err := x509.ParsePKCS1PublicKey(secret)
-	return err == nil
+	decoded, err := base64.StdEncoding.DecodeString(string(text)) // which skips line breaks
+	return err == nil && publicDER(decoded)
+}
+
+func publicDER(data []byte) bool {
+	_, pkix := x509.ParsePKIXPublicKey(data)
+	_, pkcs1 := x509.ParsePKCS1PublicKey(data)
+	_, certificate := x509.ParseCertificate(data)
+	return pkix == nil || pkcs1 == nil || certificate == nil
 }
 
 func checkSecret(s suite, secret []byte) error {

@@ -1,8 +1,12 @@
 package token
 
 import (
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
+	"math/big"
+	"strings"
 	"testing"
 )
 
@@ -37,6 +41,10 @@ func TestAttackJ2_PublicKeyAsSecret(t *testing.T) {
 		der := must(x509.MarshalPKIXPublicKey(publicOf(public)))
 		refuses(string(alg)+" PKIX", der)
 		refuses(string(alg)+" PEM", pemOf("PUBLIC KEY", der))
+		refuses(string(alg)+" base64", []byte(base64.StdEncoding.EncodeToString(der)))
+		lines := strings.SplitAfter(string(pemOf("PUBLIC KEY", der)), "\n")
+		refuses(string(alg)+" base64 in a file", []byte(strings.Join(lines[1:len(lines)-2], "")))
+		refuses(string(alg)+" JWK Set", must(NewKeySet(public)).PublicJWKS())
 		refuses(string(alg)+" JWK", public.JWK())
 		refuses(string(alg)+" JWK in a file", append(append([]byte("\n "), public.JWK()...), '\n'))
 		refuses(string(alg)+" private JWK", testKey(alg).JWK())
@@ -47,6 +55,9 @@ func TestAttackJ2_PublicKeyAsSecret(t *testing.T) {
 			t.Errorf("%s: bytes that are no key: %v", alg, err)
 		}
 	}
+	certificate := must(x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1)}, &x509.Certificate{}, testRSA().Public(), testRSA()))
+	refuses("certificate", certificate)
+	refuses("certificate in base64", []byte(base64.StdEncoding.EncodeToString(certificate)))
 	refuses("kty last", []byte(`{"k":"AAAA","kty":"oct"}`))
 	refuses("kty of a wrong type", []byte(`{"kty":null}`))
 	for _, text := range []string{`{"name":"kty","of":"0123456789abcdef"}`, `"kty", and 0123456789abcdef more`} {

@@ -60,8 +60,8 @@ type KeyOptions struct {
 // *rsa.PrivateKey, *rsa.PublicKey, *ecdsa.PrivateKey, *ecdsa.PublicKey,
 // ed25519.PrivateKey or ed25519.PublicKey. It is copied. It is refused when it
 // does not fit alg or is weak: an RSA modulus under 2048 bits, an Ed25519 point
-// of small order, a guessable HMAC secret, a key in PEM, of SSH, as a JWK or a
-// public one in DER as the secret.
+// of small order, a guessable HMAC secret, a key in PEM, of SSH, as a JWK, a JWK
+// Set, or a public one or a certificate in DER or its base64 as the secret.
 func NewKey(alg Algorithm, material any, opts KeyOptions) (*Key, error) {
 	s, ok := suites[alg]
 	if !ok {
