@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -64,9 +65,17 @@ func openKeySource(path string, log *slog.Logger) (token.KeySource, error) {
 		if err != nil {
 			return nil, err
 		}
+		if !e.Expires.IsZero() && !time.Now().Before(e.Expires) {
+			return nil, fmt.Errorf("%s has expired, by its own date: no token of it counts", path)
+		}
 		return token.NewKeySet(e.Key)
 	}
 	set, faults, err := token.ParseKeySet(data)
+	if err == nil && slices.ContainsFunc(set.Keys(), func(k *token.Key) bool { return k.CanSign() }) {
+		if data, err = readSecret(path); err == nil {
+			set, faults, err = token.ParseKeySet(data)
+		}
+	}
 	for _, fault := range faults {
 		log.Warn("a key is left out", "file", path, "fault", fault)
 	}
@@ -102,15 +111,20 @@ func readKey(path string) (keyring.Entry, error) {
 	if !e.Key.CanSign() {
 		return e, nil
 	}
-	in, err := keyfile.OpenFolder(filepath.Dir(path))
-	if err != nil {
-		return keyring.Entry{}, err
-	}
-	defer in.Close()
-	if data, err = in.Read(name); err != nil {
+	if data, err = readSecret(path); err != nil {
 		return keyring.Entry{}, err
 	}
 	return keyring.Parse(name, data)
+}
+
+// readSecret reads a file that must be as closed as one in a folder of keys.
+func readSecret(path string) ([]byte, error) {
+	in, err := keyfile.OpenFolder(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	return in.Read(filepath.Base(path))
 }
 
 const maxKeyFile = 1 << 20 // of a JWK Set; a key is shorter
