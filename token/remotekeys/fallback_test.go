@@ -196,3 +196,23 @@ func TestAnswersAreBounded(t *testing.T) {
 		})
 	}
 }
+
+// A key without a kid is for every kid, and stays so while the provider is down.
+func TestNamelessKeyInAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nameless := must(token.ParsePEM("", must(testKeys()[0].PublicPEM()), token.KeyOptions{}))
+		p := &provider{keys: []*token.Key{nameless}}
+		k := newKeys(t, Config{Transport: p})
+		before, err := k.KeySet(t.Context(), "any")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.set(func() { p.answer = down })
+		for range 10 {
+			time.Sleep(time.Minute)
+			if set, err := k.KeySet(t.Context(), "any"); err != nil || set != before {
+				t.Fatalf("while it is down: %v", err)
+			}
+		}
+	})
+}

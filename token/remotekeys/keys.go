@@ -116,6 +116,8 @@ func (k *Keys) answer(kid string, looked bool) (*token.KeySet, error) {
 			k.remember(kid)
 		}
 		return s.set, nil
+	case s.kids[""]: // a key without a name is for every kid, so that a known key may be the one
+		return s.set, nil
 	}
 	if k.failed == nil {
 		return nil, ErrUnavailable
