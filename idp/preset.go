@@ -18,7 +18,8 @@ type Preset string
 // The presets. Each names the page that says what its tokens hold.
 const (
 	// Standard is any provider whose access tokens are those of RFC 9068:
-	// their typ is at+jwt.
+	// their typ is at+jwt. They may name no session, so that a logout ends
+	// every session of the user; a Profile with a SessionID says that they do.
 	Standard Preset = "standard"
 
 	// Keycloak: the claim typ is Bearer; the roles are those of the realm.
@@ -70,6 +71,7 @@ type shape struct {
 	algorithms  []token.Algorithm
 	maxLifetime time.Duration
 	sessionless bool // access tokens do not name the session that a logout token names
+	unsure      bool // nobody can tell whether they do
 }
 
 const day = 24 * time.Hour
@@ -78,7 +80,7 @@ const day = 24 * time.Hour
 var ofIDTokens = []string{"nonce", "at_hash", "c_hash", "s_hash"}
 
 var presets = map[Preset]shape{
-	Standard: {mediaType: "at+jwt", profile: token.Profile{Roles: "roles"}, maxLifetime: day},
+	Standard: {mediaType: "at+jwt", profile: token.Profile{Roles: "roles"}, maxLifetime: day, unsure: true},
 	Keycloak: {
 		issuer:      pathLike("/realms/", "https://HOST/realms/REALM"),
 		profile:     token.Profile{Require: map[string][]string{"typ": {"Bearer"}}, Roles: "/realm_access/roles"},

@@ -85,6 +85,7 @@ type Provider struct {
 	clientIDs   []string
 	subject     string // the claim that names the user
 	sessionless bool
+	unsure      bool
 	remembered  time.Duration // how long a revocation matters
 	keys        token.KeySource
 	verifier    *token.Verifier
@@ -116,6 +117,7 @@ func New(c Config) (*Provider, error) {
 		namespace:   c.Namespace,
 		clientIDs:   slices.Concat(c.ClientIDs),
 		sessionless: shape.sessionless,
+		unsure:      shape.unsure,
 		keys:        c.Keys,
 	}
 	if len(p.clientIDs) == 0 {
@@ -125,6 +127,7 @@ func New(c Config) (*Provider, error) {
 	if c.Profile != nil {
 		profile = *c.Profile
 		p.sessionless = p.sessionless && c.Profile.SessionID == ""
+		p.unsure = p.unsure && c.Profile.SessionID == ""
 	}
 	// Without an iat nobody knows how long a token has lived, and so how long its revocation matters.
 	profile.Require = maps.Clone(profile.Require)

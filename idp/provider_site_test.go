@@ -75,7 +75,8 @@ func serve(t *testing.T, l net.Listener, address string, transport http.RoundTri
 	var verifiers []*token.Verifier
 	for i, p := range providers {
 		trusted = append(trusted, must(idp.New(idp.Config{
-			Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: string(rune('a' + i)), Keys: keys[i],
+			Profile: &token.Profile{SessionID: "sid", Roles: "roles"},
+			Issuer:  p.Issuer(), Audience: []string{"chat"}, Namespace: string(rune('a' + i)), Keys: keys[i],
 		})))
 		verifiers = append(verifiers, trusted[i].Verifier())
 	}

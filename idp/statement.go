@@ -89,7 +89,7 @@ func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, 
 	if t.session != "" {
 		e.Revocations = append(e.Revocations, store.Revocation{Scope: store.Session, ID: p.verifier.Qualify(t.session), Expires: expires})
 	}
-	if t.user != "" && (t.session == "" || t.either || p.sessionless) {
+	if t.user != "" && (t.session == "" || t.either || p.sessionless || p.unsure) {
 		e.Revocations = append(e.Revocations, store.Revocation{Scope: store.Subject, ID: p.verifier.Qualify(t.user), Before: moment, Expires: expires})
 	}
 	if len(e.Revocations) == 0 || p.sessionless && t.user == "" {

@@ -121,6 +121,34 @@ func TestLogoutTokenOfASessionlessProviderWithAProfile(t *testing.T) {
 	}
 }
 
+// RFC 9068 knows no sid: where nobody can tell whether access tokens name the
+// session, a logout ends the user's sessions too.
+func TestLogoutTokenOfAStandardProvider(t *testing.T) {
+	const issuer = "https://id.example"
+	for session, profile := range map[string]*token.Profile{"": nil, "s1": {SessionID: "sid"}} {
+		p, s := newProvider(t, Config{Issuer: issuer, Audience: []string{"api"}, ClientIDs: []string{"web"}, Profile: profile})
+		change := claims{"iss": issuer, "aud": "api", "sub": "ada", "sid": nil, "iat": now(-time.Minute), "exp": now(time.Hour)}
+		if session != "" {
+			change["sid"] = session
+		}
+		access := must(p.Verifier().Verify(t.Context(), s.sign(claims{"typ": "at+jwt"}, with(claims{}, change))))
+		e := must(p.Logout(t.Context(), s.sign(nil, with(logoutToken(), claims{"iss": issuer}))))
+		ended := false
+		for _, r := range e.Revocations {
+			ended = ended || r.Concerns(access)
+			if r.Scope == store.Subject && session != "" {
+				t.Error("it is known that tokens name the session, and all sessions end")
+			}
+		}
+		if !ended {
+			t.Errorf("sid %q: %v", session, e)
+		}
+		if _, err := p.Logout(t.Context(), s.sign(nil, with(logoutToken(), claims{"iss": issuer, "sub": nil}))); err != nil {
+			t.Errorf("a session alone: %v", err)
+		}
+	}
+}
+
 const caep = "https://schemas.openid.net/secevent/caep/event-type/"
 
 func eventToken(subject any, events claims) claims {
