@@ -1,0 +1,293 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	gorilla "github.com/gorilla/websocket"
+	"github.com/lxzan/gws"
+)
+
+// A stranger is an echo server that knows nothing of authentication. It says first who the gateway says that its client is, and
+// ends is what it says of the ends of its sockets.
+type stranger struct {
+	url  string
+	ends <-chan string
+}
+
+// strangers are the servers that people put behind the gateway.
+var strangers = []struct {
+	name  string
+	start func(t *testing.T) stranger
+}{
+	{"coder", func(t *testing.T) stranger { return inGo(t, coderEcho) }},
+	{"gorilla", func(t *testing.T) stranger { return inGo(t, gorillaEcho) }},
+	{"gws", func(t *testing.T) stranger { return inGo(t, gwsEcho) }},
+	{"Node ws", func(t *testing.T) stranger { return program(t, "node", "echo.mjs", "node_modules/ws") }},
+	{"Python websockets", func(t *testing.T) stranger { return program(t, "/usr/bin/python3", "echo.py", "") }},
+	{"nginx before coder", func(t *testing.T) stranger {
+		s := inGo(t, coderEcho)
+		s.url = behindNginx(t, s.url)
+		return s
+	}},
+}
+
+// TestBackends: sockets to each of them echo, compressed too, and a logout ends them for both sides.
+func TestBackends(t *testing.T) {
+	for _, s := range strangers {
+		t.Run(s.name, func(t *testing.T) {
+			backend := s.start(t)
+			r := start(t, func(c *Config) {
+				c.Authenticate = anyone
+				c.Routes = []Route{{Path: "/", Upstreams: []string{backend.url}}}
+			})
+			for _, mode := range []websocket.CompressionMode{websocket.CompressionDisabled, websocket.CompressionContextTakeover} {
+				access, refresh := r.loginAs("ada")
+				conn := r.strange(mode, access)
+				if conn.Subprotocol() != "chat" {
+					t.Errorf("subprotocol %q", conn.Subprotocol())
+				}
+				if hello, err := r.read(conn); err != nil || !strings.HasPrefix(hello, "user=ada authorization=") || strings.Contains(hello, access) {
+					t.Fatalf("%q, %v", hello, err)
+				}
+				for _, n := range []int{0, 1, 125, 126, 65_535, 65_536, 300_000} {
+					r.echoOf(conn, strings.Repeat("ä", n/2))
+				}
+				if err := conn.Ping(withReader(t, conn)); err != nil {
+					t.Errorf("ping: %v", err)
+				}
+				other := r.strange(mode, access)
+				if _, err := r.read(other); err != nil {
+					t.Fatal(err)
+				}
+				r.call("POST", "/auth/logout", "", bearer(refresh))
+				r.wantClose(other, 3000, "session_ended")
+				for range 2 {
+					if end := <-backend.ends; !strings.Contains(end, "3000") || !strings.Contains(end, "session_ended") {
+						t.Errorf("the backend was told %q", end)
+					}
+				}
+			}
+		})
+	}
+}
+
+// strange opens a socket that offers a subprotocol, as a browser does.
+func (r *rig) strange(mode websocket.CompressionMode, access string) *websocket.Conn {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, _, err := websocket.Dial(ctx, r.url+"/chat", &websocket.DialOptions{
+		HTTPHeader: http.Header{"Authorization": {"Bearer " + access}}, HTTPClient: r.client, Subprotocols: []string{"chat"}, CompressionMode: mode,
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	conn.SetReadLimit(-1)
+	r.t.Cleanup(func() { conn.CloseNow() })
+	return conn
+}
+
+// withReader reads conn until the test ends, as a ping needs it.
+func withReader(t *testing.T, conn *websocket.Conn) context.Context {
+	t.Helper()
+	conn.CloseRead(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// inGo serves an echo in this process.
+func inGo(t *testing.T, echo func(ends chan<- string) http.Handler) stranger {
+	t.Helper()
+	ends := make(chan string, 10)
+	server := httptest.NewServer(echo(ends))
+	t.Cleanup(server.Close)
+	return stranger{server.URL, ends}
+}
+
+func helloOf(r *http.Request) string {
+	return fmt.Sprintf("user=%s authorization=%s", r.Header.Get("X-User"), r.Header.Get("Authorization"))
+}
+
+func coderEcho(ends chan<- string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"chat"}, CompressionMode: websocket.CompressionNoContextTakeover})
+		if err != nil {
+			return
+		}
+		defer conn.CloseNow()
+		conn.SetReadLimit(-1)
+		kind, message := websocket.MessageText, []byte(helloOf(r))
+		for {
+			if err = conn.Write(r.Context(), kind, message); err == nil {
+				kind, message, err = conn.Read(r.Context())
+			}
+			if err != nil {
+				ends <- err.Error()
+				return
+			}
+		}
+	})
+}
+
+func gorillaEcho(ends chan<- string) http.Handler {
+	upgrader := gorilla.Upgrader{Subprotocols: []string{"chat"}, EnableCompression: true}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		kind, message := gorilla.TextMessage, []byte(helloOf(r))
+		for {
+			if err = conn.WriteMessage(kind, message); err == nil {
+				kind, message, err = conn.ReadMessage()
+			}
+			if err != nil {
+				ends <- err.Error()
+				return
+			}
+		}
+	})
+}
+
+// gwsEchoes is the event handler of lxzan/gws.
+type gwsEchoes struct {
+	gws.BuiltinEventHandler
+	ends chan<- string
+}
+
+func (gwsEchoes) OnMessage(conn *gws.Conn, message *gws.Message) {
+	defer message.Close()
+	_ = conn.WriteMessage(message.Opcode, message.Bytes()) // OnClose tells of the end
+}
+
+func (e gwsEchoes) OnClose(_ *gws.Conn, err error) { e.ends <- err.Error() }
+
+func (gwsEchoes) OnPing(conn *gws.Conn, payload []byte) { _ = conn.WritePong(payload) }
+
+func gwsEcho(ends chan<- string) http.Handler {
+	upgrader := gws.NewUpgrader(gwsEchoes{ends: ends}, &gws.ServerOption{SubProtocols: []string{"chat"}, PermessageDeflate: gws.PermessageDeflate{Enabled: true}})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := upgrader.Upgrade(w, r)
+		if err != nil {
+			return
+		}
+		if err := conn.WriteString(helloOf(r)); err != nil {
+			return
+		}
+		conn.ReadLoop()
+	})
+}
+
+// missing skips a test whose program is not on this machine, unless all tests must run.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("WSAUTH_TEST_ALL") != "" {
+		t.Fatalf("%s is missing", what)
+	}
+	t.Skipf("%s is missing; .ci/run installs it", what)
+}
+
+// program runs a server of testdata/backends, which prints its port first and then the ends of its sockets.
+func program(t *testing.T, interpreter, script, needs string) stranger {
+	t.Helper()
+	dir := filepath.Join("testdata", "backends")
+	if _, err := exec.LookPath(interpreter); err != nil {
+		missing(t, interpreter)
+	}
+	if _, err := os.Stat(filepath.Join(dir, needs)); err != nil {
+		missing(t, needs)
+	}
+	cmd := exec.Command(interpreter, script)
+	cmd.Dir = dir
+	var faults strings.Builder
+	cmd.Stderr = &faults
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		_ = cmd.Wait()
+		if strings.Contains(faults.String(), "ModuleNotFoundError") {
+			missing(t, "the package that "+script+" needs")
+		}
+		t.Fatalf("%s says nothing: %s", script, faults.String())
+	}
+	port := lines.Text()
+	ends, done := make(chan string, 10), make(chan struct{})
+	go func() {
+		defer close(done)
+		for lines.Scan() {
+			ends <- lines.Text()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = in.Close() // which stops it
+		<-done
+		_ = cmd.Wait()
+	})
+	return stranger{"http://127.0.0.1:" + port, ends}
+}
+
+// behindNginx puts nginx between the gateway and a server, as its manual says for WebSockets.
+func behindNginx(t *testing.T, upstream string) string {
+	t.Helper()
+	path, err := exec.LookPath("nginx")
+	if err != nil {
+		missing(t, "nginx")
+	}
+	dir := t.TempDir()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.Addr().String()
+	_ = free.Close()
+	config := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log;
+events {}
+http { access_log off; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
+server { listen %[2]s; location / { proxy_pass %[3]s; proxy_http_version 1.1; proxy_set_header Host $http_host;
+proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; } } }
+`, dir, addr, upstream)
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "-p", dir, "-c", file, "-e", filepath.Join(dir, "error.log"))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+	})
+	for begun := time.Now(); time.Since(begun) < 10*time.Second; <-time.After(10 * time.Millisecond) {
+		if conn, err := net.Dial("tcp", addr); err == nil {
+			_ = conn.Close()
+			return "http://" + addr
+		}
+	}
+	t.Fatal("nginx does not start")
+	return ""
+}
