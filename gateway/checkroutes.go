@@ -1,39 +1,80 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"wsauth"
+	"wsauth/store"
+	"wsauth/token"
 )
 
 // checkRoutes checks the routes, one by one and beside each other, and fills what they leave out.
-func (c *Config) checkRoutes() []error {
-	var faults []error
+func (c *Config) checkRoutes() faults {
+	var wrong faults
 	if err := checkPath(c.AuthPrefix); err != nil || c.AuthPrefix == "/" || c.AuthPrefix[len(c.AuthPrefix)-1] == '/' {
-		faults = append(faults, fmt.Errorf("gateway: Config.AuthPrefix: %q is no path such as /auth", c.AuthPrefix))
+		wrong.add("AuthPrefix", "%q is no path such as /auth", c.AuthPrefix)
 	}
 	if c.NoAuth && len(c.Routes) == 0 {
-		faults = append(faults, errors.New("gateway: Config.NoAuth: needs Routes, else nothing is served"))
+		wrong.add("NoAuth", "needs routes, else nothing is served")
 	}
 	c.Routes = slices.Clone(c.Routes)
-	seen := map[string]int{}
+	seen := map[string]bool{}
 	for i, r := range c.Routes {
-		filled, err := r.withDefaults()
-		if err != nil {
-			faults = append(faults, fmt.Errorf("gateway: Config.Routes[%d]: %w", i, err))
+		field := fmt.Sprintf("Routes[%d]", i)
+		filled, of := r.check()
+		wrong.addBelow(field, of)
+		if seen[r.name()] {
+			wrong.add(field, "another route has the same host and path, %s", r.name())
 		}
-		if first, twice := seen[r.name()]; twice {
-			faults = append(faults, fmt.Errorf("gateway: Config.Routes[%d]: the same host and path as Routes[%d]", i, first))
-		}
-		seen[r.name()] = i
+		seen[r.name()] = true
 		for j, o := range r.Origins {
 			if err := wsauth.CheckOrigin(o); err != nil {
-				faults = append(faults, fmt.Errorf("gateway: Config.Routes[%d].Origins[%d]: %w", i, j, err))
+				wrong.add(fmt.Sprintf("%s.Origins[%d]", field, j), "%w", err)
 			}
 		}
+		wrong.addBelow(field, checkLocations(r.Locations))
 		c.Routes[i] = filled
 	}
-	return faults
+	return wrong
+}
+
+// checkLocations reports what a guard would have against the locations of a route.
+func checkLocations(locations []wsauth.Location) faults {
+	var wrong faults
+	for i, l := range locations {
+		field := fmt.Sprintf("Locations[%d]", i)
+		if err := tryLocations(l); err != nil {
+			wrong.add(field, "%w", err)
+			continue
+		}
+		for _, other := range locations[:i] {
+			if tryLocations(other) == nil && tryLocations(other, l) != nil {
+				wrong.add(field, "it stands twice; every credential would be found twice")
+				break
+			}
+		}
+	}
+	return wrong
+}
+
+// tryLocations makes a guard with these locations, to hear what it says of the last.
+func tryLocations(locations ...wsauth.Location) error {
+	_, err := wsauth.New(wsauth.Config{Verifier: nobody{}, Tickets: store.NewMemory(1), Locations: locations})
+	if err == nil {
+		return nil
+	}
+	text := strings.TrimPrefix(err.Error(), "wsauth: Config.Locations[0]: ")
+	return errors.New(strings.ReplaceAll(text, "\n", "; "))
+}
+
+// nobody verifies no token.
+type nobody struct{}
+
+// Verify refuses.
+func (nobody) Verify(context.Context, string) (*token.Claims, error) {
+	return nil, &token.Error{Kind: token.ErrMalformed}
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -107,45 +106,42 @@ const (
 	defaultMaxSockets   = 100
 )
 
-// withDefaults checks c and fills what is unset. Every fault is reported, each with the name of its field.
-func (c Config) withDefaults() (Config, error) {
+// Check returns c with the defaults that [New] fills in for what is unset, and all that is wrong with it, each a [*Fault].
+func (c Config) Check() (Config, error) {
 	c.fill()
-	var faults []error
-	fault := func(format string, args ...any) {
-		faults = append(faults, fmt.Errorf("gateway: Config."+format, args...))
-	}
+	var wrong faults
 	if set, fixed := c.Keys.(*token.KeySet); c.Keys == nil || fixed && set == nil {
-		fault("Keys: required; token.GenerateKey makes one, and token.NewKeySet a set of it")
+		wrong.add("Keys", "required; token.GenerateKey makes one, and token.NewKeySet a set of it")
 	} else if _, err := c.Keys.SigningKey(); err != nil {
-		fault("Keys: cannot sign; a private key or an HMAC secret is needed: %w", err)
+		wrong.add("Keys", "cannot sign; a private key or an HMAC secret is needed: %w", err)
 	}
 	if c.Issuer != "" {
 		if err := CheckIssuer(c.Issuer); err != nil {
-			fault("Issuer: %w", err)
+			wrong.add("Issuer", "%w", err)
 		}
 	}
 	if c.Authenticate == nil && len(c.Routes) == 0 {
-		fault("Authenticate: required without Routes")
+		wrong.add("Authenticate", "required without routes")
 	}
-	faults = append(faults, c.checkRoutes()...)
+	wrong = append(wrong, c.checkRoutes()...)
 	if c.AccessTTL < time.Second || c.AccessTTL%time.Second != 0 {
-		fault("AccessTTL: must be whole seconds, at least one")
+		wrong.add("AccessTTL", "must be whole seconds, at least one")
 	}
 	if c.RefreshTTL <= c.AccessTTL || c.RefreshTTL > MaxTTL || c.RefreshTTL%time.Second != 0 {
-		fault("RefreshTTL: must be whole seconds, longer than AccessTTL, and at most %s", MaxTTL)
+		wrong.add("RefreshTTL", "must be whole seconds, longer than an access token lives (%s), and at most %s", c.AccessTTL, MaxTTL)
 	}
 	if c.SessionTTL < c.RefreshTTL || c.SessionTTL > MaxSessionTTL || c.SessionTTL%time.Second != 0 {
-		fault("SessionTTL: must be whole seconds, at least RefreshTTL, and at most %s", MaxSessionTTL)
+		wrong.add("SessionTTL", "must be whole seconds, at least as long as a refresh token lives (%s), and at most %s", c.RefreshTTL, MaxSessionTTL)
 	}
 	if c.RefreshGrace > MaxRefreshGrace {
-		fault("RefreshGrace: must be at most %s", MaxRefreshGrace)
+		wrong.add("RefreshGrace", "must be at most %s", MaxRefreshGrace)
 	}
 	for i, o := range c.Origins {
 		if err := wsauth.CheckOrigin(o); err != nil {
-			fault("Origins[%d]: %w", i, err)
+			wrong.add(fmt.Sprintf("Origins[%d]", i), "%w", err)
 		}
 	}
-	return c, errors.Join(faults...)
+	return c, wrong.join()
 }
 
 func (c *Config) fill() {

@@ -52,7 +52,7 @@ type Gateway struct {
 // New makes a gateway. All faults of c are reported at once, each with the name of its field. It follows the store until
 // [Gateway.Shutdown].
 func New(c Config) (*Gateway, error) {
-	c, err := c.withDefaults()
+	c, err := c.Check()
 	if err != nil {
 		return nil, err
 	}

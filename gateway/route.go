@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -115,57 +116,59 @@ func (r *Route) name() string { return r.Host + r.Path }
 
 // withDefaults checks r and fills what is unset. Every fault is reported, each with the name of its field.
 func (r Route) withDefaults() (Route, error) {
-	var faults []error
-	fault := func(field, format string, args ...any) { faults = append(faults, faultIn(field, format, args...)) }
+	r, wrong := r.check()
+	return r, wrong.join()
+}
+
+// check is withDefaults, with the faults one by one.
+func (r Route) check() (Route, faults) {
+	var wrong faults
 	if err := checkHost(r.Host); err != nil {
-		fault("Host", "%w", err)
+		wrong.add("Host", "%w", err)
 	}
 	if err := checkPath(r.Path); err != nil {
-		fault("Path", "%w", err)
+		wrong.add("Path", "%w", err)
 	}
 	if len(r.Upstreams) == 0 {
-		fault("Upstreams", "at least one is required, such as http://127.0.0.1:9000")
+		wrong.add("Upstreams", "at least one is required, such as http://127.0.0.1:9000")
 	}
 	for i, u := range r.Upstreams {
 		if err := CheckUpstream(u); err != nil {
-			fault(fmt.Sprintf("Upstreams[%d]", i), "%w", err)
+			wrong.add(fmt.Sprintf("Upstreams[%d]", i), "%w", err)
 		} else if slices.Contains(r.Upstreams[:i], u) {
-			fault(fmt.Sprintf("Upstreams[%d]", i), "%s stands twice", u)
+			wrong.add(fmt.Sprintf("Upstreams[%d]", i), "%s stands twice", u)
 		}
 	}
 	if r.Public && (r.Requirement != wsauth.Access || len(r.Scopes)+len(r.Claims)+len(r.Headers) > 0 || r.Assertion != "") {
-		fault("Public", "nothing is known of a client whom nobody asks: leave out Requirement, Scopes, Claims, Headers and Assertion; for some who are known and some who are not there is the requirement optional")
+		wrong.add("Public", "nothing is known of a client whom nobody asks: leave out requirement, scopes, claims, headers and assertion; for some who are known and some who are not there is the requirement optional")
 	}
 	if r.Requirement < wsauth.Access || r.Requirement > wsauth.Fresh {
-		fault("Requirement", "%d is none of the four", r.Requirement)
+		wrong.add("Requirement", "%d is none of the four", r.Requirement)
 	}
 	if r.Requirement == wsauth.Optional && len(r.Scopes)+len(r.Claims) > 0 {
-		fault("Requirement", "optional lets clients in that have no token, and so neither Scopes nor Claims: leave those out, or ask for an access token")
+		wrong.add("Requirement", "optional lets clients in that have no token, and so neither scopes nor claims: leave those out, or ask for an access token")
 	}
-	for name, values := range r.Claims {
-		if name == "" || len(values) == 0 {
-			fault("Claims", "%q needs a name and at least one value", name)
+	for _, name := range slices.Sorted(maps.Keys(r.Claims)) {
+		if name == "" || len(r.Claims[name]) == 0 {
+			wrong.addKey("Claims", name, "needs a name and at least one value")
 		}
 	}
 	if r.Headers == nil && !r.Public {
 		r.Headers = map[string]string{"X-User": "sub"}
 	}
-	faults = append(faults, checkIdentity(r.Headers, r.Assertion)...)
-	faults = append(faults, r.checkTimes()...)
-	return r, errors.Join(faults...)
-}
-
-// faultIn is a fault of one field.
-func faultIn(field, format string, args ...any) error {
-	return fmt.Errorf("%s: %w", field, fmt.Errorf(format, args...))
+	r.checkIdentity(&wrong)
+	r.checkTimes(&wrong)
+	return r, wrong
 }
 
 // checkTimes checks limits and times, and fills them.
-func (r *Route) checkTimes() []error {
-	var faults []error
+func (r *Route) checkTimes(wrong *faults) {
 	r.Connect, r.Response = cmp.Or(r.Connect, defaultConnect), cmp.Or(r.Response, defaultResponse)
-	if r.Connect < 0 || r.Response < 0 {
-		faults = append(faults, faultIn("Connect, Response", "must not be negative"))
+	if r.Connect < 0 {
+		wrong.add("Connect", "must not be negative")
+	}
+	if r.Response < 0 {
+		wrong.add("Response", "must not be negative")
 	}
 	l := &r.Limits
 	l.MaxBody = max(0, cmp.Or(l.MaxBody, defaultMaxBody)) // 0 is no limit from here on
@@ -174,22 +177,25 @@ func (r *Route) checkTimes() []error {
 	l.Ping = max(0, cmp.Or(l.Ping, defaultPing))
 	l.Idle = max(0, l.Idle)
 	l.PerMinute = max(0, l.PerMinute)
-	for name, d := range map[string]time.Duration{"Ping": l.Ping, "Idle": l.Idle} {
-		if d > 0 && d < minPing {
-			faults = append(faults, faultIn("Limits."+name, "must be at least %s", minPing))
-		}
+	if l.Ping > 0 && l.Ping < minPing {
+		wrong.add("Limits.Ping", "must be at least %s", minPing)
+	}
+	if l.Idle > 0 && l.Idle < minPing {
+		wrong.add("Limits.Idle", "must be at least %s", minPing)
 	}
 	h := &r.Health
 	h.Every, h.Timeout = cmp.Or(h.Every, defaultHealth), cmp.Or(h.Timeout, defaultHealthWait)
-	if h.Every < minHealth || h.Timeout < minHealth {
-		faults = append(faults, faultIn("Health", "Every and Timeout must be at least %s", minHealth))
+	if h.Every < minHealth {
+		wrong.add("Health.Every", "must be at least %s", minHealth)
+	}
+	if h.Timeout < minHealth {
+		wrong.add("Health.Timeout", "must be at least %s", minHealth)
 	}
 	if h.Path != "" {
 		if err := checkPath(h.Path); err != nil {
-			faults = append(faults, faultIn("Health.Path", "%w", err))
+			wrong.add("Health.Path", "%w", err)
 		}
 	}
-	return faults
 }
 
 // checkHost reports what is wrong with the host of a route.
@@ -228,41 +234,44 @@ func CheckUpstream(s string) error {
 		}
 		return nil
 	}
+	if strings.Contains(s, "@") { // which may be a password, not to be shown
+		return errors.New("an upstream has no user and no password")
+	}
 	u, err := url.Parse(s)
 	switch {
 	case err != nil, u.Host == "", u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Errorf("%q is none of http://host:port, https://host:port and unix:/path/of/socket", s)
-	case u.User != nil, u.RawQuery != "", u.Fragment != "", u.Path != "" && u.Path != "/":
+	case u.RawQuery != "", u.Fragment != "", u.Path != "" && u.Path != "/":
 		return fmt.Errorf("%q: an upstream is scheme, host and port only; it gets the path and the query that the client sent", s)
 	}
 	return nil
 }
 
-// checkIdentity reports what is wrong with the headers that tell the upstream who a client is.
-func checkIdentity(headers map[string]string, assertion string) []error {
-	var faults []error
-	check := func(name string) {
-		canonical := http.CanonicalHeaderKey(name)
-		if !isHeaderName(name) || reserved[canonical] || strings.HasPrefix(fold(name), "sec-") {
-			faults = append(faults, faultIn("Headers", "%q cannot be the header of an identity", name))
-		}
+// checkIdentity checks the headers that tell the upstream who a client is.
+func (r *Route) checkIdentity(wrong *faults) {
+	cannot := func(name string) bool {
+		return !isHeaderName(name) || reserved[http.CanonicalHeaderKey(name)] || strings.HasPrefix(fold(name), "sec-")
 	}
 	seen := map[string]string{}
-	for name, claim := range headers {
-		check(name)
-		if claim == "" {
-			faults = append(faults, faultIn("Headers", "%s: needs the name of a claim, such as sub", name))
+	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
+		if cannot(name) {
+			wrong.addKey("Headers", name, "cannot be the header of an identity")
+		}
+		if r.Headers[name] == "" {
+			wrong.addKey("Headers", name, "needs the name of a claim, such as sub")
 		}
 		if other, twice := seen[fold(name)]; twice {
-			faults = append(faults, faultIn("Headers", "servers do not tell %q from %q", name, other))
+			wrong.addKey("Headers", name, "servers do not tell it from %q", other)
 		}
 		seen[fold(name)] = name
 	}
-	if assertion != "" {
-		check(assertion)
-		if other, twice := seen[fold(assertion)]; twice {
-			faults = append(faults, faultIn("Assertion", "servers do not tell %q from %q of Headers", assertion, other))
-		}
+	if r.Assertion == "" {
+		return
 	}
-	return faults
+	if cannot(r.Assertion) {
+		wrong.add("Assertion", "%q cannot be the header of an identity", r.Assertion)
+	}
+	if other, twice := seen[fold(r.Assertion)]; twice {
+		wrong.add("Assertion", "servers do not tell %q from the header %q", r.Assertion, other)
+	}
 }

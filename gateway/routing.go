@@ -68,7 +68,7 @@ func (g *Gateway) Update(routes []Route) error {
 	if len(routes) == 0 {
 		return errors.New("gateway: Update: at least one route is required")
 	}
-	if err := errors.Join(c.checkRoutes()...); err != nil {
+	if err := c.checkRoutes().join(); err != nil {
 		return err
 	}
 	g.updating.Lock()

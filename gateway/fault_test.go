@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wsauth"
+	"wsauth/token"
+)
+
+// Each fault says which field it is about.
+func TestFaultsNameTheirFields(t *testing.T) {
+	_, err := Config{
+		Issuer:     "login",
+		AccessTTL:  time.Millisecond,
+		RefreshTTL: time.Millisecond,
+		SessionTTL: time.Millisecond,
+		Origins:    []string{"*"},
+		AuthPrefix: "auth/",
+		Routes: []Route{
+			{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}},
+			{
+				Path:        "/",
+				Upstreams:   []string{"http://127.0.0.1:9000", "http://user:hunter2@127.0.0.1:9000"},
+				Requirement: 9,
+				Claims:      map[string][]string{"role": nil},
+				Locations:   []wsauth.Location{wsauth.Query{}, wsauth.Ticket{}, wsauth.Header{}, &wsauth.Ticket{}, nil, &wsauth.Cookies{MaxAge: -1, Domain: " "}},
+				Origins:     []string{"https://app.example", "x"},
+				Headers:     map[string]string{"X-User": "sub", "Cookie": "sub"},
+				Assertion:   "X_User",
+				Limits:      RouteLimits{Ping: 1, Idle: 1},
+				Health:      Health{Path: "x", Every: 1, Timeout: 1},
+				Connect:     -1,
+				Response:    -1,
+			},
+		},
+	}.Check()
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		t.Fatalf("%v", err)
+	}
+	var fields []string
+	for _, err := range joined.Unwrap() {
+		f, ok := err.(*Fault)
+		if !ok {
+			t.Fatalf("%T: %v", err, err)
+		}
+		fields = append(fields, strings.Trim(f.Field+" "+f.Key, " "))
+		if strings.ContainsAny(f.Error(), "\n") || strings.Contains(f.Error(), "hunter2") {
+			t.Errorf("%q", f)
+		}
+	}
+	const second = "Routes[1]."
+	want := []string{
+		"Keys", "Issuer", "AuthPrefix",
+		second + "Upstreams[1]", second + "Requirement", second + "Claims role", second + "Headers Cookie", second + "Assertion",
+		second + "Connect", second + "Response", second + "Limits.Ping", second + "Limits.Idle",
+		second + "Health.Every", second + "Health.Timeout", second + "Health.Path",
+		"Routes[1]", second + "Origins[1]",
+		second + "Locations[0]", second + "Locations[3]", second + "Locations[4]", second + "Locations[5]",
+		"AccessTTL", "RefreshTTL", "SessionTTL", "Origins[0]",
+	}
+	if diff := cmp.Diff(want, fields); diff != "" {
+		t.Errorf("(- want, + got):\n%s", diff)
+	}
+}
+
+// What is unset gets the defaults that New gives it.
+func TestCheckFillsDefaults(t *testing.T) {
+	key, err := token.GenerateKey(token.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Config{Keys: must(token.NewKeySet(key)), Routes: []Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}}}}.Check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.AccessTTL != 15*time.Minute || c.AuthPrefix != "/auth" || c.Routes[0].Headers["X-User"] != "sub" || c.Routes[0].Limits.MaxFrame != 1<<20 {
+		t.Errorf("%+v", c)
+	}
+}
