@@ -13,6 +13,7 @@
 //	go run ./bench proxy-handshake   CPU per authenticated handshake, against nginx with auth_request
 //	go run ./bench proxy-echo        CPU and time per round trip
 //	go run ./bench proxy-memory      memory of an idle socket
+//	go run ./bench soak              9,000 sockets for ten minutes, under logouts, refreshes and changes of routes
 //
 // The first two are ratios of two things measured in one run, in turns, since
 // machines differ and are shared. The server is a process of its own, so that
@@ -45,6 +46,7 @@ var figures = []struct {
 	{"proxy-handshake", proxyHandshake},
 	{"proxy-echo", proxyEcho},
 	{"proxy-memory", proxyMemory},
+	{"soak", soak},
 }
 
 func main() {
@@ -84,6 +86,8 @@ func beServer(args []string) error {
 		return serveVerifier()
 	case "echo":
 		return serveEcho()
+	case "soak":
+		return serveSoak(what[1])
 	case "profile":
 		runtime.MemProfileRate = 1
 		return serve("")

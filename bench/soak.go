@@ -1,0 +1,281 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"wsauth/gateway"
+	"wsauth/token"
+)
+
+const (
+	soakTTL       = 2 * time.Minute // of an access token: each session must be refreshed all the time
+	soakPerLogin  = 3               // sockets of one login
+	soakRefresh   = 50 * time.Second
+	soakEcho      = 10 * time.Second // between two messages of a socket
+	soakReload    = 5 * time.Second
+	soakExpected  = "session_ended"
+	soakUnhurried = 30 * time.Second // for what must happen at once
+)
+
+// serveSoak is the program of a gateway whose routes change all the time.
+func serveSoak(upstream string) error {
+	key, err := token.GenerateKey(token.HS256)
+	if err != nil {
+		return err
+	}
+	keys, err := token.NewKeySet(key)
+	if err != nil {
+		return err
+	}
+	issuer, err := token.NewIssuer(token.IssuerConfig{Key: key})
+	if err != nil {
+		return err
+	}
+	route := gateway.Route{Path: "/", Upstreams: []string{"http://" + upstream}}
+	g, err := gateway.New(gateway.Config{
+		Keys:         keys,
+		Authenticate: func(context.Context, string, string) (bool, error) { return true, nil },
+		AccessTTL:    soakTTL,
+		MaxSockets:   -1,
+		Routes:       []gateway.Route{route},
+		Logger:       slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := gateway.Listen(context.Background(), "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	go func() {
+		for i := 0; ; i++ {
+			time.Sleep(soakReload)
+			changed := route
+			changed.Headers = map[string]string{"X-User": "sub", "X-Generation": fmt.Sprintf("generation%d", i)}
+			if err := g.Update([]gateway.Route{changed, {Path: fmt.Sprintf("/new/%d/", i), Upstreams: route.Upstreams}}); err != nil {
+				exitOn(err)
+			}
+		}
+	}()
+	go func() { _ = g.Serve(context.Background(), listener) }()
+	return (&server{issuer: issuer}).talk(listener.Addr().String(), os.Stdin, json.NewEncoder(os.Stdout))
+}
+
+// A soaking is sockets that are held for a long time.
+type soaking struct {
+	gateway  *child
+	until    time.Time
+	echoes   atomic.Int64
+	logouts  atomic.Int64
+	renewals atomic.Int64
+	closed   atomic.Int64 // by a logout, as they should be
+
+	mu     sync.Mutex
+	faults map[string]int
+}
+
+// A soakSession is one login with its sockets.
+type soakSession struct {
+	client          *http.Client
+	access, refresh string
+	gone            atomic.Bool // logged out
+}
+
+// soak holds sockets through the gateway under logouts, refreshes and changes of its routes. Any end that nobody asked for is a
+// failure.
+func soak() error {
+	sockets, duration := 9000, 10*time.Minute
+	if brief := os.Getenv("WSAUTH_BENCH_SOAK"); brief != "" { // a time, for a first look
+		d, err := time.ParseDuration(brief)
+		if err != nil {
+			return err
+		}
+		sockets, duration = 900, d
+	}
+	backend, err := start("echo")
+	if err != nil {
+		return err
+	}
+	defer backend.stop()
+	g, err := start("soak", backend.Addr)
+	if err != nil {
+		return err
+	}
+	defer g.stop()
+	s := &soaking{gateway: g, until: time.Now().Add(duration), faults: map[string]int{}}
+	var running sync.WaitGroup
+	for i := range sockets / soakPerLogin {
+		running.Go(func() { s.live(i) })
+		time.Sleep(10 * time.Millisecond)
+	}
+	fmt.Printf("soak: %d sockets are open\n", sockets)
+	running.Wait()
+	u, err := g.ask("memory")
+	if err != nil {
+		return err
+	}
+	fmt.Printf("soak: %d sockets for %s: %d messages, %d refreshes, %d logouts that closed %d sockets, routes changed every %s; %.0f MiB resident at the end; %d unexpected\n",
+		sockets, duration, s.echoes.Load(), s.renewals.Load(), s.logouts.Load(), s.closed.Load(), soakReload, float64(u.Resident)/(1<<20), len(s.faults))
+	if len(s.faults) > 0 {
+		return fmt.Errorf("soak: unexpected: %v", s.faults)
+	}
+	return nil
+}
+
+// live logs in again and again, as one user from one address, until the time is over.
+func (s *soaking) live(user int) {
+	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(1+user>>16), byte(user>>8), byte(user))}}
+	client := &http.Client{Timeout: soakUnhurried, Transport: &http.Transport{DialContext: from.DialContext, DisableKeepAlives: true}}
+	defer client.CloseIdleConnections()
+	for time.Now().Before(s.until) {
+		session := &soakSession{client: client}
+		if err := s.post(session, "/auth/login", fmt.Sprintf(`{"username":"user%d","password":"x"}`, user)); err != nil {
+			s.fault(err)
+			return
+		}
+		s.hold(session)
+	}
+}
+
+// hold opens the sockets of a login and keeps them until it is logged out.
+func (s *soaking) hold(session *soakSession) {
+	var sockets sync.WaitGroup
+	for range soakPerLogin {
+		sockets.Go(func() {
+			if err := s.socket(session, session.access); err != nil {
+				s.fault(err)
+			}
+		})
+	}
+	// On average each login is ended once in four minutes.
+	end := time.Now().Add(time.Duration(rand.Int64N(int64(8 * time.Minute))))
+	for {
+		pause := soakRefresh/2 + time.Duration(rand.Int64N(int64(soakRefresh/2)))
+		if left := time.Until(s.until); left < pause {
+			time.Sleep(left)
+			break
+		}
+		time.Sleep(pause)
+		if time.Now().After(end) {
+			break
+		}
+		if err := s.post(session, "/auth/refresh", ""); err != nil {
+			s.fault(err)
+			break
+		}
+		s.renewals.Add(1)
+	}
+	session.gone.Store(true)
+	if err := s.post(session, "/auth/logout", ""); err != nil {
+		s.fault(err)
+	}
+	s.logouts.Add(1)
+	sockets.Wait()
+}
+
+// socket echoes until the close frame comes, which must be that of the logout.
+func (s *soaking) socket(session *soakSession, access string) error {
+	conn, r, err := open(s.gateway.Addr, "/", access)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for {
+		code, reason, err := s.message(conn, r)
+		switch {
+		case err != nil && !session.gone.Load():
+			return fmt.Errorf("before a logout: %w", err)
+		case err != nil:
+			return fmt.Errorf("no close frame after a logout: %w", err)
+		case code == 0:
+			continue
+		case code != 3000 || reason != soakExpected || !session.gone.Load():
+			return fmt.Errorf("closed with %d %q, logged out: %v", code, reason, session.gone.Load())
+		}
+		s.closed.Add(1)
+		return nil
+	}
+}
+
+// message waits, sends one and reads what comes back, or a close frame, or one that came meanwhile.
+func (s *soaking) message(conn net.Conn, r *bufio.Reader) (code int, reason string, err error) {
+	_ = conn.SetReadDeadline(time.Now().Add(time.Duration(rand.Int64N(int64(2 * soakEcho)))))
+	if _, err := r.Peek(1); err == nil {
+		return s.frame(r)
+	} else if timeout, ok := errors.AsType[net.Error](err); !ok || !timeout.Timeout() {
+		return 0, "", err
+	}
+	_ = conn.SetDeadline(time.Now().Add(soakUnhurried))
+	if _, err := conn.Write(append(append(binaryHead(32, 0x80), 0, 0, 0, 0), make([]byte, 32)...)); err != nil {
+		return s.frame(r) // a close frame may have come before the connection was shut
+	}
+	return s.frame(r)
+}
+
+// frame reads one frame. Its code is 0 unless it is a close frame.
+func (s *soaking) frame(r *bufio.Reader) (code int, reason string, err error) {
+	var head [2]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return 0, "", err
+	}
+	payload := make([]byte, head[1])
+	if _, err := io.ReadFull(r, payload); err != nil {
+		return 0, "", err
+	}
+	if head[0] == 0x88 && len(payload) >= 2 {
+		return int(binary.BigEndian.Uint16(payload)), string(payload[2:]), nil
+	}
+	s.echoes.Add(1)
+	return 0, "", nil
+}
+
+// post sends a request of a session and keeps the tokens of the answer.
+func (s *soaking) post(session *soakSession, path, body string) error {
+	req, err := http.NewRequest(http.MethodPost, "http://"+s.gateway.Addr+path, bytes.NewBufferString(body))
+	if err != nil {
+		return err
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	} else {
+		req.Header.Set("Authorization", "Bearer "+session.refresh)
+	}
+	resp, err := session.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode >= 300 {
+		return fmt.Errorf("%s: %d %s, %w", path, resp.StatusCode, answer, err)
+	}
+	var tokens struct {
+		Access  string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
+	}
+	if json.Unmarshal(answer, &tokens) == nil && tokens.Refresh != "" {
+		session.access, session.refresh = tokens.Access, tokens.Refresh
+	}
+	return nil
+}
+
+func (s *soaking) fault(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults[err.Error()]++
+}
