@@ -1,0 +1,69 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestUpstreamOverTLS: plain requests and sockets are verified by the same roots, and neither reaches a server that has others.
+func TestUpstreamOverTLS(t *testing.T) {
+	b := &backend{}
+	b.Server = httptest.NewTLSServer(b)
+	t.Cleanup(b.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(b.Certificate())
+	r := start(t, func(c *Config) {
+		c.Routes = []Route{
+			{Path: "/", Upstreams: []string{b.URL}, TLS: &tls.Config{RootCAs: roots}},
+			{Path: "/unknown/", Upstreams: []string{b.URL}},
+		}
+	})
+	access, refresh := r.login()
+	if e := r.get("/a", bearer(access)); e.body != "GET /a user=test" {
+		t.Errorf("%d %s", e.StatusCode, e.body)
+	}
+	conn := r.socket("/chat", bearer(access))
+	r.echoOf(conn, strings.Repeat("x", 200_000))
+	n := b.count()
+	if e := r.get("/unknown/a", bearer(access)); e.StatusCode != http.StatusBadGateway {
+		t.Errorf("an unknown authority: %d %s", e.StatusCode, e.body)
+	}
+	if _, resp, err := r.trySocket("/unknown/chat", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusBadGateway {
+		t.Errorf("an unknown authority, socket: %v", err)
+	}
+	if b.count() != n {
+		t.Error("a request has reached a server that was not verified")
+	}
+	r.call("POST", "/auth/logout", "", bearer(refresh))
+	r.wantClose(conn, 3000, "session_ended")
+}
+
+// TestUpstreamOnUnixSocket: a server that only this machine can reach.
+func TestUpstreamOnUnixSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &backend{}
+	b.Server = httptest.NewUnstartedServer(b)
+	_ = b.Listener.Close()
+	b.Listener = l
+	b.Start()
+	t.Cleanup(b.Close)
+	r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{"unix:" + path}}} })
+	access, refresh := r.login()
+	if e := r.get("/a", bearer(access)); e.body != "GET /a user=test" || b.last().Host != "app.example" {
+		t.Errorf("%d %s", e.StatusCode, e.body)
+	}
+	conn := r.socket("/chat", bearer(access))
+	r.echoOf(conn, strings.Repeat("x", 200_000))
+	r.call("POST", "/auth/logout", "", bearer(refresh))
+	r.wantClose(conn, 3000, "session_ended")
+}
