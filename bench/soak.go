@@ -180,6 +180,9 @@ func (s *soaking) hold(session *soakSession) {
 		}
 		s.renewals.Add(1)
 	}
+	if time.Now().After(s.until) {
+		time.Sleep(time.Duration(rand.Int64N(int64(soakUnhurried)))) // not all in the same moment
+	}
 	session.gone.Store(true)
 	if err := s.post(session, "/auth/logout", ""); err != nil {
 		s.fault(err)
