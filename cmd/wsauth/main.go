@@ -15,6 +15,7 @@ import (
 // A cli is the whole command line.
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Config  configCmd  `cmd:"" help:"Check the file of \"wsauth serve --config\", or print an example."`
 	Keys    keysCmd    `cmd:"" help:"Manage the keys that sign and verify tokens."`
 	Token   tokenCmd   `cmd:"" help:"Make, explain and verify tokens."`
 	User    userCmd    `cmd:"" help:"Manage a file of users for \"wsauth serve --users\"."`

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"wsauth/gateway"
+	"wsauth/internal/config"
+)
+
+// A configCmd is about the file of "wsauth serve --config".
+type configCmd struct {
+	Check   configCheckCmd   `cmd:"" help:"Say what a file describes, or all that is wrong with it."`
+	Example configExampleCmd `cmd:"" help:"Print a file with every key, its default, and what it means."`
+}
+
+type configCheckCmd struct {
+	File string `arg:"" env:"WSAUTH_CONFIG" help:"The file."`
+}
+
+// Run checks the file as a server would that is to start with it, without flags and environment.
+func (c *configCheckCmd) Run() error {
+	d, err := config.Read(c.File)
+	if err != nil {
+		return err
+	}
+	maker := config.Maker{Files: true}
+	described, err := maker.Make(d)
+	if err != nil {
+		return tellFaults(c.File, err)
+	}
+	fmt.Printf("%s: ok\n", c.File)
+	summarize(d, described)
+	for _, w := range d.Warnings() {
+		fmt.Printf("  warning    %s\n", w)
+	}
+	return nil
+}
+
+// tellFaults prints one fault a line, as compilers do, and returns how many there are.
+func tellFaults(file string, err error) error {
+	all, ok := errors.AsType[config.Faults](err)
+	if !ok {
+		return err
+	}
+	for _, f := range all {
+		fmt.Fprintln(os.Stderr, f.Error())
+	}
+	if len(all) == 1 {
+		return fmt.Errorf("%s: one fault", file)
+	}
+	return fmt.Errorf("%s: %d faults", file, len(all))
+}
+
+// summarize prints what a file describes, as people look for it.
+func summarize(d *config.Document, described gateway.Config) {
+	s := d.Settings
+	fmt.Printf("  listen     %s\n", s.Listen)
+	switch {
+	case s.Users != "":
+		fmt.Printf("  users      %s\n", s.Users)
+	case s.InsecureDemoUser || len(s.Routes) == 0:
+		fmt.Println("  users      the user test of the demonstration")
+	default:
+		fmt.Println("  users      none: nobody logs in here")
+	}
+	for _, p := range s.Providers {
+		fmt.Printf("  provider   %s %s\n", p.Preset, p.Issuer)
+	}
+	if len(s.Routes) == 0 {
+		fmt.Println("  routes     none: the demonstration is served")
+	}
+	for i, r := range described.Routes {
+		asks := s.Routes[i].Requirement
+		if r.Public {
+			asks = "public"
+		}
+		fmt.Printf("  route      %s%s: %s, to %s\n", r.Host, r.Path, asks, strings.Join(r.Upstreams, ", "))
+	}
+}
+
+type configExampleCmd struct{}
+
+// Run prints the example.
+func (configExampleCmd) Run() error {
+	_, err := fmt.Print(config.Example())
+	return err
+}

@@ -1,0 +1,29 @@
+package config
+
+import "reflect"
+
+// hot are the keys that a server takes from a file that has changed, without a restart.
+var hot = map[string]bool{"routes": true, "log.level": true}
+
+// NeedRestart are the keys that differ and that a running server cannot change.
+func NeedRestart(running, next Settings) []string {
+	keys := differing("", reflect.ValueOf(running), reflect.ValueOf(next))
+	if (len(running.Routes) == 0) != (len(next.Routes) == 0) { // the demonstration is another server
+		keys = append(keys, "routes")
+	}
+	return keys
+}
+
+func differing(prefix string, a, b reflect.Value) (keys []string) {
+	for i := range a.NumField() {
+		key := prefix + a.Type().Field(i).Tag.Get("yaml")
+		switch {
+		case hot[key] || reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()):
+		case a.Field(i).Kind() == reflect.Struct:
+			keys = append(keys, differing(key+".", a.Field(i), b.Field(i))...)
+		default:
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}

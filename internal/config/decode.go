@@ -1,0 +1,213 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A decoder puts nodes into Go values, and goes on after a fault.
+type decoder struct {
+	folder string         // of the names of files
+	lines  map[string]int // where keys and items stand
+	faults Faults
+}
+
+// A custom value reads its node itself.
+type custom interface {
+	read(d *decoder, key string, n *node)
+}
+
+func (d *decoder) fault(key string, line int, format string, args ...any) {
+	d.faults = append(d.faults, Fault{Key: key, Line: line, Text: fmt.Sprintf(format, args...)})
+}
+
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	sizeType     = reflect.TypeFor[Size]()
+)
+
+// value puts n into v. What a node leaves out stays as it was in v.
+func (d *decoder) value(key string, n *node, v reflect.Value, tag reflect.StructTag) {
+	if n.kind == refused {
+		return
+	}
+	if c, ok := v.Addr().Interface().(custom); ok {
+		c.read(d, key, n)
+		return
+	}
+	switch {
+	case v.Type() == durationType:
+		d.scalar(key, n, "a duration such as 15m", func(s string) error { return setTo(v, s, parseDuration) }, text, number)
+	case v.Type() == sizeType:
+		d.scalar(key, n, "a size such as 1MiB", func(s string) error { return setTo(v, s, parseSize) }, text, number)
+	case v.Kind() == reflect.String:
+		d.scalar(key, n, "text", func(s string) error { return d.setText(v, s, tag) }, text)
+	case v.Kind() == reflect.Int:
+		d.scalar(key, n, "a whole number", func(s string) error { return setTo(v, s, parseInt) }, number)
+	case v.Kind() == reflect.Bool:
+		d.scalar(key, n, "true or false", func(s string) error { return setTo(v, s, strconv.ParseBool) }, truth)
+	case v.Kind() == reflect.Slice:
+		d.list(key, n, v)
+	case v.Kind() == reflect.Map:
+		d.mapping(key, n, v)
+	case v.Kind() == reflect.Struct:
+		d.structure(key, n, v)
+	default:
+		panic("config: no value of the type " + v.Type().String()) // found by the tests, which decode every key
+	}
+	if _, positive := tag.Lookup("positive"); positive && v.IsZero() && !d.faults.touch(key) {
+		d.fault(key, n.line, "must be more than 0")
+	}
+}
+
+// scalar sets a value by the text of a node that is of one of the kinds.
+func (d *decoder) scalar(key string, n *node, wanted string, set func(string) error, kinds ...kind) {
+	switch {
+	case n.kind == none:
+		d.fault(key, n.line, "has no value: it must be %s; for the default remove the line", wanted)
+	case n.kind == number && !slices.Contains(kinds, number):
+		d.fault(key, n.line, "must be %s; here is a number, which is text when it stands in quotes", wanted)
+	case !slices.Contains(kinds, n.kind):
+		d.fault(key, n.line, "must be %s; here is %s", wanted, n.kind)
+	default:
+		if err := set(n.text); err != nil {
+			d.fault(key, n.line, "%v", err)
+		}
+	}
+}
+
+func setTo[T any](v reflect.Value, s string, parse func(string) (T, error)) error {
+	parsed, err := parse(s)
+	if err == nil {
+		v.Set(reflect.ValueOf(parsed))
+	}
+	return err
+}
+
+func parseInt(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("must be a whole number that is not negative")
+	}
+	return n, nil
+}
+
+func (d *decoder) setText(v reflect.Value, s string, tag reflect.StructTag) error {
+	if words := tag.Get("enum"); words != "" && !slices.Contains(strings.Split(words, ","), s) {
+		return fmt.Errorf("must be one of %s", strings.ReplaceAll(words, ",", ", "))
+	}
+	if _, file := tag.Lookup("file"); file && s != "" && !filepath.IsAbs(s) {
+		s = filepath.Join(d.folder, s)
+	}
+	v.SetString(s)
+	return nil
+}
+
+// list puts the items of n in the place of what v holds.
+func (d *decoder) list(key string, n *node, v reflect.Value) {
+	if n.kind == none {
+		return
+	}
+	if n.kind != list {
+		d.fault(key, n.line, "must be a list, such as [a, b]; here is %s", n.kind)
+		return
+	}
+	all := reflect.MakeSlice(v.Type(), 0, len(n.items))
+	for i, item := range n.items {
+		at := fmt.Sprintf("%s[%d]", key, i)
+		d.lines[at] = item.line
+		one := reflect.New(v.Type().Elem()).Elem()
+		if p, ok := one.Addr().Interface().(interface{ preset() }); ok {
+			p.preset()
+		}
+		d.value(at, item, one, "")
+		all = reflect.Append(all, one)
+	}
+	v.Set(all)
+}
+
+// mapping puts the pairs of n, whose keys are anything, in the place of what v holds.
+func (d *decoder) mapping(key string, n *node, v reflect.Value) {
+	if n.kind == none {
+		return
+	}
+	if n.kind != mapping {
+		d.fault(key, n.line, "must be a mapping, such as {a: b}; here is %s", n.kind)
+		return
+	}
+	all := reflect.MakeMap(v.Type())
+	for _, p := range d.once(key, n) {
+		one := reflect.New(v.Type().Elem()).Elem()
+		d.value(below(key, p.key), p.value, one, "")
+		all.SetMapIndex(reflect.ValueOf(p.key), one)
+	}
+	v.Set(all)
+}
+
+// structure puts the pairs of n into the fields of v.
+func (d *decoder) structure(key string, n *node, v reflect.Value) {
+	if n.kind != mapping && n.kind != none {
+		d.fault(key, n.line, "must be a mapping, such as {a: b}; here is %s", n.kind)
+		return
+	}
+	names := map[string]int{}
+	for i := range v.NumField() {
+		names[v.Type().Field(i).Tag.Get("yaml")] = i
+	}
+	for _, p := range d.once(key, n) {
+		i, known := names[p.key]
+		if !known {
+			d.unknown(key, p, names)
+			continue
+		}
+		d.value(below(key, p.key), p.value, v.Field(i), v.Type().Field(i).Tag)
+	}
+	if s, ok := v.Addr().Interface().(interface{ settle(func(string) bool) }); ok {
+		s.settle(func(name string) bool { return d.lines[key+"."+name] > 0 })
+	}
+}
+
+// once are the pairs of n without those whose key stood before. It notes where they stand.
+func (d *decoder) once(key string, n *node) []pair {
+	var all []pair
+	for _, p := range n.pairs {
+		at := below(key, p.key)
+		if first := d.lines[at]; first > 0 {
+			d.fault(at, p.line, "stands twice, first in line %d: leave one of the two out", first)
+			continue
+		}
+		d.lines[at] = p.line
+		all = append(all, p)
+	}
+	return all
+}
+
+// unknown notes a key that there is not, with the one that is probably meant.
+func (d *decoder) unknown(key string, p pair, names map[string]int) {
+	at := below(key, p.key)
+	if meant := nearest(p.key, names); meant != "" {
+		d.fault(at, p.line, "unknown key; is %s meant?", meant)
+		d.faults[len(d.faults)-1].about = below(key, meant)
+		return
+	}
+	d.fault(at, p.line, "unknown key; there are %s", strings.Join(sortedKeys(names), ", "))
+}
+
+var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,60}$`)
+
+// below is the name of what key holds under name. A name that is no plain word is shown so that no terminal obeys it.
+func below(key, name string) string {
+	if !plainKey.MatchString(name) {
+		return fmt.Sprintf("%s[%.60q]", key, name)
+	}
+	if key == "" {
+		return name
+	}
+	return key + "." + name
+}

@@ -1,0 +1,185 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// An index is no part of the name of a key in the documentation.
+var index = regexp.MustCompile(`\[\d+\]`)
+
+// allKeys are the keys of a type, each with the way to it.
+func allKeys(t reflect.Type, prefix string) (keys []string) {
+	switch {
+	case t == reflect.TypeFor[Location]():
+		for kind, options := range locationKinds {
+			keys = append(keys, prefix+"."+kind)
+			keys = append(keys, allKeys(reflect.TypeOf(options()).Elem(), prefix+"."+kind)...)
+		}
+	case t.Kind() == reflect.Slice:
+		keys = allKeys(t.Elem(), prefix+"[]")
+	case t.Kind() == reflect.Struct:
+		for f := range t.Fields() {
+			name := strings.TrimPrefix(prefix+"."+f.Tag.Get("yaml"), ".")
+			keys = append(append(keys, name), allKeys(f.Type, name)...)
+		}
+	}
+	return keys
+}
+
+// The example as it is says what an empty file says.
+func TestExampleHasTheDefaults(t *testing.T) {
+	d := Parse("example.yaml", []byte(Example()))
+	if _, err := (&Maker{}).Make(d); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Default(), d.Settings); diff != "" {
+		t.Errorf("(- default, + example):\n%s", diff)
+	}
+}
+
+// settingOff is a line of the example with a setting that is off.
+var settingOff = regexp.MustCompile(`(?m)^#( *(?:- )?[a-z_]+:| +- | +#)`)
+
+// whole is the example with all that is off turned on.
+func whole(t *testing.T) string {
+	t.Helper()
+	text := settingOff.ReplaceAllString(Example(), "$1")
+	for _, name := range []string{"server.crt", "server.key", "users.txt", "upstream-ca.pem", "admin.token"} {
+		if !strings.Contains(text, ": "+name) {
+			t.Fatalf("the example names no %s", name)
+		}
+	}
+	return text
+}
+
+// With all that is off turned on, the example has every key, and is valid but for what excludes each other.
+func TestExampleHasEveryKey(t *testing.T) {
+	d := Parse("example.yaml", []byte(whole(t)))
+	for _, f := range d.faults {
+		t.Error(f)
+	}
+	found := map[string]bool{}
+	for key := range d.lines {
+		found[index.ReplaceAllString(key, "[]")] = true
+	}
+	for _, l := range d.Settings.Routes[0].Locations {
+		found["routes[].locations[]."+l.Kind] = true
+	}
+	for i, l := range d.Settings.Routes[1].Locations {
+		found["routes[].locations[]."+l.Kind] = true
+		for _, key := range allKeys(reflect.TypeOf(l.Options).Elem(), "") {
+			if d.lines["routes[1].locations["+string(rune('0'+i))+"]."+l.Kind+"."+key] > 0 {
+				found["routes[].locations[]."+l.Kind+"."+key] = true
+			}
+		}
+	}
+	for _, key := range allKeys(reflect.TypeFor[Settings](), "") {
+		if !found[key] {
+			t.Errorf("the example has no %s", key)
+		}
+	}
+}
+
+// What the example says of a route is what a route says that leaves it out.
+func TestExampleRouteHasTheDefaults(t *testing.T) {
+	shown := Parse("example.yaml", []byte(whole(t))).Settings
+	plain := Parse("plain.yaml", []byte("routes: [{path: /ws, upstream: 'http://127.0.0.1:9000'}]\n")).Settings.Routes[0]
+	route := shown.Routes[0]
+	// These have no default, or one that is not to be written.
+	route.Host, route.Upstreams, route.TLS.CA, route.TLS.ServerName, route.Health.Path, route.Origins, route.Assertion = "", nil, "", "", "", nil, ""
+	route.Scopes, route.Claims = nil, nil
+	if diff := cmp.Diff(plain, route); diff != "" {
+		t.Errorf("(- default, + example):\n%s", diff)
+	}
+	for i, l := range shown.Routes[1].Locations {
+		want := locationKinds[l.Kind]()
+		switch o := l.Options.(type) {
+		case *headerOptions:
+			o.Scheme = "" // Bearer, unless there is none
+		case *cookieOptions:
+			o.Domain = ""
+		case *subprotocolOptions:
+			continue
+		}
+		if diff := cmp.Diff(want, l.Options); diff != "" {
+			t.Errorf("location %d (- default, + example):\n%s", i, diff)
+		}
+	}
+}
+
+// docRow is a row of the page: key, default.
+var docRow = regexp.MustCompile("(?m)^\\| `([a-z][^`]+)` \\|(.*?)\\| .+ \\|$")
+
+// The page about the configuration has every key, with its default, and no other.
+func TestPageHasEveryKey(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "configuration.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	var documented []string
+	for _, row := range docRow.FindAllStringSubmatch(string(page), -1) {
+		rows[row[1]] = strings.TrimSpace(row[2])
+		documented = append(documented, row[1])
+	}
+	keys := allKeys(reflect.TypeFor[Settings](), "")
+	slices.Sort(keys)
+	slices.Sort(documented)
+	if diff := cmp.Diff(keys, documented); diff != "" {
+		t.Errorf("(- settings, + docs/configuration.md):\n%s", diff)
+	}
+	route := Parse("", []byte("routes: [{path: /, upstream: 'http://127.0.0.1:9000'}]")).Settings.Routes[0]
+	compareDefaults(t, rows, "", reflect.ValueOf(Default()))
+	compareDefaults(t, rows, "routes[].", reflect.ValueOf(route))
+	for kind, options := range locationKinds {
+		compareDefaults(t, rows, "routes[].locations[]."+kind+".", reflect.ValueOf(options()).Elem())
+	}
+}
+
+// compareDefaults compares what the page has for a default where the value is not zero.
+func compareDefaults(t *testing.T, rows map[string]string, prefix string, v reflect.Value) {
+	t.Helper()
+	for f, value := range v.Fields() {
+		key := prefix + f.Tag.Get("yaml")
+		want := ""
+		switch x := value.Interface().(type) {
+		case string:
+			want = x
+		case time.Duration:
+			want = strings.TrimSuffix(strings.TrimSuffix(x.String(), "0s"), "0m")
+			if x%time.Minute != 0 || x == 0 {
+				want = x.String()
+			}
+		case Size:
+			want = x.String()
+		case bool:
+			want = map[bool]string{false: "false", true: "true"}[x]
+		case int:
+			want = Size(x).String()
+		case []string:
+			if len(x) > 0 {
+				want = "[" + strings.Join(x, ", ") + "]"
+			}
+		default:
+			if value.Kind() == reflect.Struct {
+				compareDefaults(t, rows, key+".", value)
+			}
+			continue
+		}
+		if key == "routes[].path" || key == "routes[].upstream" || key == "routes[].limits.max_frame" {
+			continue // required, or as another is
+		}
+		if want != "" && rows[key] != "`"+want+"`" {
+			t.Errorf("%s: the page says %q, the default is %q", key, rows[key], want)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"wsauth/gateway"
+)
+
+// fieldKeys are the keys of the fields of gateway.Config, gateway.Route and what they hold.
+var fieldKeys = map[string]string{
+	"Issuer":         "issuer",
+	"AccessTTL":      "access_ttl",
+	"RefreshTTL":     "refresh_ttl",
+	"SessionTTL":     "session_ttl",
+	"RefreshGrace":   "refresh_grace",
+	"MaxSockets":     "max_sockets",
+	"Origins":        "origins",
+	"Providers":      "providers",
+	"Routes":         "routes",
+	"AuthPrefix":     "auth.prefix",
+	"NoAuth":         "auth.enabled",
+	"Host":           "host",
+	"Path":           "path",
+	"Upstreams":      "upstreams",
+	"TLS":            "tls",
+	"Health":         "health",
+	"Public":         "public",
+	"Requirement":    "requirement",
+	"Scopes":         "scopes",
+	"Claims":         "claims",
+	"Locations":      "locations",
+	"Refusal":        "refusal",
+	"Headers":        "headers",
+	"Assertion":      "assertion",
+	"KeepCredential": "keep_credential",
+	"Limits":         "limits",
+	"Connect":        "connect_timeout",
+	"Response":       "response_timeout",
+	"MaxBody":        "max_body",
+	"MaxFrame":       "max_frame",
+	"MaxMessage":     "max_message",
+	"Idle":           "idle",
+	"Ping":           "ping",
+	"PerMinute":      "handshakes_per_minute",
+	"Every":          "every",
+	"Timeout":        "timeout",
+}
+
+var fieldName = regexp.MustCompile(`[A-Za-z]+`)
+
+// keyOf is the key that a fault of the gateway is about, "" for one that a file cannot have.
+func (d *Document) keyOf(f *gateway.Fault) string {
+	known := true
+	key := fieldName.ReplaceAllStringFunc(f.Field, func(name string) string {
+		k, ok := fieldKeys[name]
+		known = known && ok
+		return k
+	})
+	if !known {
+		return ""
+	}
+	if i := strings.Index(key, ".upstreams"); i >= 0 {
+		key = d.upstreamKey(key[:i], key[i+len(".upstreams"):])
+	}
+	if f.Key != "" {
+		key = below(key, f.Key)
+	}
+	return key
+}
+
+// upstreamKey is the key of the upstream of a route with an index, "[0]" or none: upstream comes before upstreams where both are there.
+func (d *Document) upstreamKey(route, index string) string {
+	single, several := route+".upstream", route+".upstreams"
+	if d.lines[single] == 0 && d.lines[several] > 0 {
+		return several + index
+	}
+	i, err := strconv.Atoi(strings.Trim(index, "[]"))
+	if err != nil || i == 0 {
+		return single
+	}
+	return fmt.Sprintf("%s[%d]", several, i-1)
+}

@@ -1,0 +1,28 @@
+package config
+
+import (
+	"crypto/tls"
+	"os"
+
+	"wsauth/gateway"
+)
+
+// files looks into the files that a server opens when it starts.
+func (w *work) files() {
+	s := &w.Settings
+	if s.Users != "" {
+		if _, err := gateway.OpenUsers(s.Users); err != nil {
+			w.report("users", "%v", err)
+		}
+	}
+	if s.TLS.Cert != "" && s.TLS.Key != "" {
+		if _, err := tls.LoadX509KeyPair(s.TLS.Cert, s.TLS.Key); err != nil {
+			w.report("tls.cert", "%v", err)
+		}
+	}
+	if s.Admin.TokenFile != "" {
+		if _, err := os.Stat(s.Admin.TokenFile); err != nil {
+			w.report("admin.token_file", "%v", err)
+		}
+	}
+}

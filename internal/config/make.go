@@ -1,0 +1,210 @@
+package config
+
+import (
+	"cmp"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+
+	"wsauth"
+	"wsauth/gateway"
+)
+
+// A Maker makes configurations of gateways. It remembers what it has made, so that what stands in the next file as it did is the same.
+type Maker struct {
+	// Logger is that of what it makes. Default: none.
+	Logger *slog.Logger
+
+	// Files says that the files of the users and of certificates are looked into as well, for a server that is to start.
+	Files bool
+
+	trusted map[trust]*tls.Config
+}
+
+// Make checks the document and makes the configuration that it describes, without keys, users and a store. Its error is a [Faults]: all
+// that there are, those of [Parse] as well.
+func (m *Maker) Make(d *Document) (gateway.Config, error) {
+	w := &work{Document: d, maker: m, trusted: map[trust]*tls.Config{}, wrong: slices.Clone(d.faults)}
+	s := &d.Settings
+	c := gateway.Config{
+		Issuer:       s.Issuer,
+		AccessTTL:    s.AccessTTL,
+		RefreshTTL:   s.RefreshTTL,
+		SessionTTL:   s.SessionTTL,
+		RefreshGrace: cmp.Or(s.RefreshGrace, -1),
+		MaxSockets:   cmp.Or(s.MaxSockets, -1),
+		Origins:      s.Origins,
+		AuthPrefix:   s.Auth.Prefix,
+		NoAuth:       !s.Auth.Enabled,
+		Logger:       m.Logger,
+	}
+	w.servers()
+	w.secretiveOrigins("origins", s.Origins)
+	c.Providers = w.providers()
+	for i := range s.Routes {
+		c.Routes = append(c.Routes, w.route(i))
+	}
+	w.checkGateway(c)
+	if m.Files {
+		w.files()
+	}
+	if err := w.wrong.err(); err != nil {
+		return gateway.Config{}, err
+	}
+	m.trusted = w.trusted
+	return c, nil
+}
+
+// work is one call of Make.
+type work struct {
+	*Document
+	maker   *Maker
+	trusted map[trust]*tls.Config
+	wrong   Faults
+}
+
+// report notes a fault, unless the key has one already: what follows from that is no news.
+func (w *work) report(key, format string, args ...any) {
+	if !w.wrong.touch(key) {
+		w.wrong = append(w.wrong, w.fault(key, format, args...))
+	}
+}
+
+// checkGateway asks the gateway what it thinks of c.
+func (w *work) checkGateway(c gateway.Config) {
+	_, err := c.Check()
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return
+	}
+	for _, err := range joined.Unwrap() {
+		f, ok := errors.AsType[*gateway.Fault](err)
+		if !ok {
+			w.report("", "%v", err)
+			continue
+		}
+		if key := w.keyOf(f); key != "" {
+			w.report(key, "%v", f.Err)
+		}
+	}
+}
+
+// servers checks what is about this server and not about the gateway.
+func (w *work) servers() {
+	s := &w.Settings
+	w.address("listen", s.Listen)
+	if s.Metrics.Listen != "" {
+		w.address("metrics.listen", s.Metrics.Listen)
+	}
+	if s.Admin.Listen != "" {
+		w.address("admin.listen", s.Admin.Listen)
+	}
+	switch {
+	case s.TLS.Cert != "" && s.TLS.Key == "":
+		w.report("tls.cert", "needs tls.key beside it, the file of the private key")
+	case s.TLS.Cert == "" && s.TLS.Key != "":
+		w.report("tls.key", "needs tls.cert beside it, the file of the certificates")
+	}
+	if s.Admin.Listen != "" && s.Admin.TokenFile == "" {
+		w.report("admin.listen", "needs admin.token_file beside it: on a port, whoever has the token may administrate")
+	}
+	if s.InsecureDemoUser && s.Users != "" {
+		w.report("insecure_demo_user", "with users there is no such user; leave one of the two out")
+	}
+}
+
+// address checks that one can listen on s.
+func (w *work) address(key, s string) {
+	_, port, err := net.SplitHostPort(s)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		w.report(key, "it must be HOST:PORT, such as 127.0.0.1:8000")
+	}
+}
+
+var requirements = map[string]wsauth.Requirement{
+	"access":   wsauth.Access,
+	"optional": wsauth.Optional,
+	"refresh":  wsauth.Refresh,
+	"fresh":    wsauth.Fresh,
+}
+
+var refusals = map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose}
+
+// route makes one route.
+func (w *work) route(i int) gateway.Route {
+	key, r := fmt.Sprintf("routes[%d]", i), &w.Settings.Routes[i]
+	if r.Upstream != "" && len(r.Upstreams) > 0 {
+		w.report(key+".upstreams", "stands beside upstream: leave one of the two out")
+	}
+	w.secretive(key+".host", r.Host)
+	w.secretiveOrigins(key+".origins", r.Origins)
+	made := gateway.Route{
+		Host:           r.Host,
+		Path:           r.Path,
+		Upstreams:      r.all(),
+		TLS:            w.trust(key+".tls", r),
+		Health:         gateway.Health{Path: r.Health.Path, Every: r.Health.Every, Timeout: r.Health.Timeout},
+		Public:         r.Public,
+		Requirement:    requirements[r.Requirement],
+		Scopes:         r.Scopes,
+		Claims:         map[string][]string{},
+		Origins:        r.Origins,
+		Refusal:        refusals[r.Refusal],
+		Headers:        map[string]string{},
+		Assertion:      r.Assertion,
+		KeepCredential: r.KeepCredential,
+		Limits: gateway.RouteLimits{
+			MaxBody:    int64(cmp.Or(r.Limits.MaxBody, -1)),
+			MaxFrame:   int64(cmp.Or(r.Limits.MaxFrame, -1)),
+			MaxMessage: int64(cmp.Or(r.Limits.MaxMessage, -1)),
+			Idle:       cmp.Or(r.Limits.Idle, -1),
+			Ping:       cmp.Or(r.Limits.Ping, -1),
+			PerMinute:  cmp.Or(r.Limits.HandshakesPerMinute, -1),
+		},
+		Connect:  r.ConnectTimeout,
+		Response: r.ResponseTimeout,
+	}
+	for name, values := range r.Claims {
+		made.Claims[name] = values
+	}
+	for name, claim := range r.Headers {
+		made.Headers[name] = claim
+	}
+	for _, l := range r.Locations {
+		if l.Options == nil {
+			continue // a fault was noted
+		}
+		made.Locations = append(made.Locations, l.Options.location())
+	}
+	if len(r.Locations) == 0 && !r.Public {
+		w.report(key+".locations", "needs at least one: nobody could show a credential")
+	}
+	return made
+}
+
+// Warnings are what the settings allow that is dangerous: one line each.
+func (d *Document) Warnings() []string {
+	var all []string
+	for i, r := range d.Settings.Routes {
+		if r.TLS.InsecureSkipVerify {
+			all = append(all, fmt.Sprintf("routes[%d].tls.insecure_skip_verify: whoever is on the way to %s can read and change everything", i, strings.Join(r.all(), " and ")))
+		}
+		for _, l := range r.Locations {
+			o, ok := l.Options.(*cookieOptions)
+			if ok && o.InsecureNoCSRF {
+				all = append(all, fmt.Sprintf("routes[%d].locations: insecure_no_csrf: pages of other sites can use the cookies of their visitors, but for sockets", i))
+			}
+			if ok && o.InsecureHTTP {
+				all = append(all, fmt.Sprintf("routes[%d].locations: insecure_http: whoever is on the way to the browser can read the cookies", i))
+			}
+		}
+	}
+	return all
+}

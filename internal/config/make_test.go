@@ -1,0 +1,236 @@
+package config
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wsauth"
+	"wsauth/gateway"
+)
+
+// faultsOf are the faults of a text, each as "LINE: KEY: TEXT".
+func faultsOf(t *testing.T, text string) []string {
+	t.Helper()
+	_, err := (&Maker{}).Make(Parse("f.yaml", []byte(text)))
+	if err == nil {
+		return nil
+	}
+	all, ok := errors.AsType[Faults](err)
+	if !ok {
+		t.Fatalf("%T: %v", err, err)
+	}
+	var lines []string
+	for _, f := range all {
+		lines = append(lines, strings.TrimPrefix(f.Error(), "f.yaml:"))
+	}
+	return lines
+}
+
+// wanted is a comment that says which fault a line has: "#! KEY: part of the text".
+var wanted = regexp.MustCompile(`#! (.*)$`)
+
+// The files of faulty say in each line which faults it has. All of them are found at once, and no other.
+func TestEveryFaultHasItsLine(t *testing.T) {
+	files, err := filepath.Glob("testdata/faulty/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, name := range files {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			for i, line := range strings.Split(string(text), "\n") {
+				if found := wanted.FindStringSubmatch(line); found != nil {
+					for text := range strings.SplitSeq(found[1], " #! ") {
+						want = append(want, strconv.Itoa(i+1)+": "+text)
+					}
+				}
+			}
+			got := faultsOf(t, string(text))
+			for i := range max(len(got), len(want)) {
+				switch {
+				case i >= len(got):
+					t.Errorf("missing: %s", want[i])
+				case i >= len(want):
+					t.Errorf("too much: %s", got[i])
+				case !strings.HasPrefix(got[i], want[i]):
+					t.Errorf("got  %s\nwant %s", got[i], want[i])
+				}
+			}
+		})
+	}
+}
+
+// What a person wrote into the wrong place is not repeated, and nor are passwords in URLs.
+func TestFaultsShowNoSecrets(t *testing.T) {
+	const secret = "hunter2-canary"
+	for _, text := range []string{
+		"password: " + secret, "listen: [" + secret + "]", "access_ttl: " + secret, "log: {format: " + secret + "}", secret,
+		"a: \"" + secret, "a: [" + secret, "a: |" + secret + "\n  x", "a: &x " + secret, "a: !" + secret + " x", "listen: " + secret,
+		"max_sockets: " + secret, "routes: [{path: /, upstream: 'http://u:" + secret + "@h:1'}]", "issuer: https://u:" + secret + "@h",
+		"providers: [{issuer: 'https://u:" + secret + "@h', audience: a}]", "providers: [{issuer: 'https://h', audience: a, keys: 'https://u:" + secret + "@h'}]",
+		"routes: [{path: /, upstream: 'http://h:1', limits: {max_body: " + secret + "}}]", "routes: [{path: /, upstream: 'http://h:1', locations: [" + secret + "]}]",
+		"origins: ['https://u:" + secret + "@h']", "routes: [{path: /, upstream: 'http://h:1', host: 'u:" + secret + "@h', origins: ['https://u:" + secret + "@h']}]",
+	} {
+		faults := faultsOf(t, text)
+		if len(faults) == 0 {
+			t.Errorf("%q has no fault", text)
+		}
+		for _, f := range faults {
+			if strings.Contains(f, secret) {
+				t.Errorf("%q is shown: %s", text, f)
+			}
+		}
+	}
+}
+
+// A fault is about what was said over the file where that is to blame.
+func TestFaultsOfOverrides(t *testing.T) {
+	d := Parse("f.yaml", []byte("access_ttl: 1h\nlisten: [x]\nmax_sockets: 3\n"))
+	d.Settings.Listen = "127.0.0.1:0"
+	d.Override("listen", "--addr")
+	d.Settings.RefreshTTL = time.Minute
+	d.Override("refresh_ttl", "WSAUTH_REFRESH_TTL")
+	_, err := (&Maker{}).Make(d)
+	if err == nil || !strings.HasPrefix(err.Error(), "WSAUTH_REFRESH_TTL: must be whole seconds, longer than an access token lives (1h0m0s)") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v", err)
+	}
+	if !d.Has("listen") || !d.Has("max_sockets") || d.Has("users") {
+		t.Error("Has is wrong")
+	}
+}
+
+func TestMake(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "ca.pem"), certificate(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := Parse(filepath.Join(folder, "f.yaml"), []byte(`
+users: users.txt
+data: /var/lib/wsauth
+max_sockets: 0
+refresh_grace: 0s
+auth: {prefix: /login}
+providers:
+  - {preset: keycloak, issuer: https://id.example/realms/app, audience: [chat, 5]}
+routes:
+  - path: /
+    upstream: https://127.0.0.1:9000
+    tls: {ca: ca.pem, server_name: backend}
+    requirement: fresh
+    claims: {role: admin, level: [1, 2]}
+    locations: [query, {cookie: {access: sid, insecure_no_csrf: true}}]
+    origins: [https://app.example]
+    refusal: close
+    headers: {}
+    limits: {max_message: 2MiB, ping: 0s}
+  - {path: /public/, public: true, upstreams: ["unix:/run/a.sock", "http://h:1"], tls:, scopes: }
+`))
+	m := &Maker{}
+	c, err := m.Make(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Settings.Users != filepath.Join(folder, "users.txt") || d.Settings.Data != "/var/lib/wsauth" {
+		t.Errorf("%+v", d.Settings)
+	}
+	if c.MaxSockets >= 0 || c.RefreshGrace >= 0 || c.AuthPrefix != "/login" || c.NoAuth || len(c.Providers) != 1 {
+		t.Errorf("%+v", c)
+	}
+	first, second := c.Routes[0], c.Routes[1]
+	if first.TLS == nil || first.TLS.RootCAs == nil || first.TLS.ServerName != "backend" || first.TLS.InsecureSkipVerify || second.TLS != nil {
+		t.Errorf("%+v, %+v", first.TLS, second.TLS)
+	}
+	if first.Requirement != wsauth.Fresh || first.Refusal != wsauth.RefuseClose || len(first.Headers) != 0 || first.Headers == nil {
+		t.Errorf("%+v", first)
+	}
+	if want := map[string][]string{"role": {"admin"}, "level": {"1", "2"}}; !cmp.Equal(first.Claims, want) {
+		t.Errorf("%v", first.Claims)
+	}
+	cookies, ok := first.Locations[1].(*wsauth.Cookies)
+	if first.Locations[0] != (wsauth.Query{Name: "token"}) || !ok || cookies.Access != "sid" || !cookies.InsecureNoCSRF {
+		t.Errorf("%v", first.Locations)
+	}
+	if first.Limits.MaxFrame != 2<<20 || first.Limits.Ping >= 0 || first.Limits.MaxBody != 10<<20 {
+		t.Errorf("%+v", first.Limits)
+	}
+	if !second.Public || len(second.Headers) != 0 || len(second.Upstreams) != 2 {
+		t.Errorf("%+v", second)
+	}
+	again, err := m.Make(d)
+	if err != nil || again.Routes[0].TLS != first.TLS {
+		t.Errorf("what stands as it did is not the same: %v", err)
+	}
+	if w := d.Warnings(); len(w) != 1 || !strings.Contains(w[0], "insecure_no_csrf") {
+		t.Errorf("%q", w)
+	}
+}
+
+// A route that says nothing is the gateway's own default, and so is an empty file.
+func TestDefaultsAreThoseOfTheGateway(t *testing.T) {
+	c, err := (&Maker{}).Make(Parse("f.yaml", []byte("routes: [{path: /, upstream: 'http://127.0.0.1:9000'}]")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, _ := c.Check()
+	theirs, _ := gateway.Config{Routes: []gateway.Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}}}}.Check()
+	ours.Store, theirs.Store, ours.Logger, theirs.Logger = nil, nil, nil, nil
+	ours.Routes[0].Locations, ours.Routes[0].Claims = nil, nil // spelled out here
+	if !reflect.DeepEqual(ours, theirs) {
+		t.Errorf("ours   %+v\ntheirs %+v", ours, theirs)
+	}
+}
+
+// Every field of a route is a key, so that its faults have a line.
+func TestEveryFieldHasAKey(t *testing.T) {
+	keys := strings.Join(allKeys(reflect.TypeFor[Settings](), ""), " ") + " "
+	for _, typ := range []reflect.Type{reflect.TypeFor[gateway.Route](), reflect.TypeFor[gateway.RouteLimits](), reflect.TypeFor[gateway.Health]()} {
+		for f := range typ.Fields() {
+			if key := fieldKeys[f.Name]; key == "" || !strings.Contains(keys, "."+key+" ") {
+				t.Errorf("%s.%s: %q is no key", typ, f.Name, key)
+			}
+		}
+	}
+	for f := range reflect.TypeFor[gateway.Config]().Fields() {
+		switch f.Name {
+		case "Keys", "Authenticate", "Store", "Logger":
+			continue
+		}
+		if key := fieldKeys[f.Name]; key == "" || !strings.Contains(" "+keys, " "+key+" ") {
+			t.Errorf("Config.%s: %q is no key", f.Name, key)
+		}
+	}
+}
+
+// certificate is one in PEM form.
+func certificate(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}

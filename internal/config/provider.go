@@ -1,0 +1,94 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"wsauth/idp"
+)
+
+// providerKeys are the keys of the fields of idp.Config.
+var providerKeys = map[string]string{
+	"Preset":    "preset",
+	"Issuer":    "issuer",
+	"Audience":  "audience",
+	"ClientIDs": "client_id",
+	"Namespace": "namespace",
+	"KeysURL":   "keys",
+	"URL":       "keys",
+	"MediaType": "typ",
+}
+
+// namedFault is a line of what idp.New says: the name of a field, and what is wrong with it.
+var namedFault = regexp.MustCompile(`^(?:[a-z]+: )*(?:Config\.)?([A-Z][A-Za-z]*)(?:\[\d+\])?: (.*)$`)
+
+// providers makes the providers, and looks at them beside each other.
+func (w *work) providers() (all []*idp.Provider) {
+	issuers, spaces := map[string]bool{w.Settings.Issuer: true}, map[string]bool{}
+	for i, p := range w.Settings.Providers {
+		key := fmt.Sprintf("providers[%d]", i)
+		if w.secretive(key+".issuer", p.Issuer) || w.secretive(key+".keys", p.Keys) {
+			continue
+		}
+		c := p.config()
+		c.Logger = w.maker.Logger
+		made, err := idp.New(c)
+		if err != nil {
+			w.providerFaults(key, err)
+			continue
+		}
+		if issuers[c.Issuer] {
+			w.report(key+".issuer", "another provider, or this server, has the same issuer")
+		}
+		if spaces[c.Namespace] {
+			w.report(key+".namespace", "another provider has the namespace %s: users of both could have the same name; give this one another", c.Namespace)
+		}
+		issuers[c.Issuer], spaces[c.Namespace] = true, true
+		all = append(all, made)
+	}
+	return all
+}
+
+// config is what idp.New is asked for.
+func (p Provider) config() idp.Config {
+	if p.Namespace == "" {
+		p.Namespace = p.Preset
+	}
+	return idp.Config{
+		Preset:    idp.Preset(p.Preset),
+		Issuer:    p.Issuer,
+		Audience:  p.Audience,
+		ClientIDs: p.ClientID,
+		Namespace: p.Namespace,
+		KeysURL:   p.Keys,
+		MediaType: p.Typ,
+	}
+}
+
+// secretive reports what may have a password in it, before anybody repeats it.
+func (w *work) secretive(key, url string) bool {
+	if strings.Contains(url, "@") {
+		w.report(key, "must be without a user and a password")
+		return true
+	}
+	return false
+}
+
+func (w *work) secretiveOrigins(key string, origins []string) {
+	for i, o := range origins {
+		w.secretive(fmt.Sprintf("%s[%d]", key, i), o)
+	}
+}
+
+// providerFaults takes what idp.New says apart: it has a line for each field.
+func (w *work) providerFaults(key string, err error) {
+	for line := range strings.Lines(err.Error()) {
+		line = strings.TrimSpace(line)
+		if found := namedFault.FindStringSubmatch(line); found != nil && providerKeys[found[1]] != "" {
+			w.report(key+"."+providerKeys[found[1]], "%s", found[2])
+			continue
+		}
+		w.report(key, "%s", line)
+	}
+}

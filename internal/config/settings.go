@@ -1,0 +1,167 @@
+package config
+
+import "time"
+
+// Settings are what a file says. The fields stand for the keys of the same names; docs/configuration.md describes them.
+//
+// Of the tags, "file" marks the name of a file, which is relative to the folder of the configuration; "enum" lists the words that
+// there are; "positive" says that zero is not one of the values.
+type Settings struct {
+	Listen           string        `yaml:"listen"`
+	TLS              TLS           `yaml:"tls"`
+	Data             string        `yaml:"data" file:""`
+	Keys             string        `yaml:"keys" file:""`
+	Issuer           string        `yaml:"issuer"`
+	Users            string        `yaml:"users" file:""`
+	InsecureDemoUser bool          `yaml:"insecure_demo_user"`
+	AccessTTL        time.Duration `yaml:"access_ttl" positive:""`
+	RefreshTTL       time.Duration `yaml:"refresh_ttl" positive:""`
+	SessionTTL       time.Duration `yaml:"session_ttl" positive:""`
+	RefreshGrace     time.Duration `yaml:"refresh_grace"`
+	MaxSockets       int           `yaml:"max_sockets"`
+	Origins          []string      `yaml:"origins"`
+	Providers        []Provider    `yaml:"providers"`
+	Log              Log           `yaml:"log"`
+	Auth             Auth          `yaml:"auth"`
+	Metrics          Metrics       `yaml:"metrics"`
+	Admin            Admin         `yaml:"admin"`
+	Drain            time.Duration `yaml:"drain" positive:""`
+	Routes           []Route       `yaml:"routes"`
+}
+
+// TLS names the certificate of the server.
+type TLS struct {
+	Cert string `yaml:"cert" file:""`
+	Key  string `yaml:"key" file:""`
+}
+
+// A Provider is an identity provider.
+type Provider struct {
+	Preset    string    `yaml:"preset"`
+	Issuer    string    `yaml:"issuer"`
+	Audience  OneOrMore `yaml:"audience"`
+	ClientID  OneOrMore `yaml:"client_id"`
+	Namespace string    `yaml:"namespace"`
+	Typ       string    `yaml:"typ"`
+	Keys      string    `yaml:"keys"`
+}
+
+func (p *Provider) preset() { p.Preset = "standard" }
+
+// Log says what is logged, and how.
+type Log struct {
+	Format string `yaml:"format" enum:"text,json"`
+	Level  string `yaml:"level" enum:"debug,info,warn,error"`
+	Access bool   `yaml:"access"`
+}
+
+// Auth is about the addresses that the gateway answers itself.
+type Auth struct {
+	Prefix  string `yaml:"prefix"`
+	Enabled bool   `yaml:"enabled"`
+}
+
+// Metrics says where figures are told.
+type Metrics struct {
+	Listen string `yaml:"listen"`
+}
+
+// Admin says where operators reach the running gateway.
+type Admin struct {
+	Socket    string `yaml:"socket" file:""`
+	Listen    string `yaml:"listen"`
+	TokenFile string `yaml:"token_file" file:""`
+}
+
+// A Route is a gateway.Route as a file has it.
+type Route struct {
+	Host            string               `yaml:"host"`
+	Path            string               `yaml:"path"`
+	Upstream        string               `yaml:"upstream"`
+	Upstreams       []string             `yaml:"upstreams"`
+	TLS             UpstreamTLS          `yaml:"tls"`
+	Health          Health               `yaml:"health"`
+	Public          bool                 `yaml:"public"`
+	Requirement     string               `yaml:"requirement" enum:"access,optional,refresh,fresh"`
+	Scopes          []string             `yaml:"scopes"`
+	Claims          map[string]OneOrMore `yaml:"claims"`
+	Locations       []Location           `yaml:"locations"`
+	Origins         []string             `yaml:"origins"`
+	Refusal         string               `yaml:"refusal" enum:"http,close"`
+	Headers         map[string]string    `yaml:"headers"`
+	Assertion       string               `yaml:"assertion"`
+	KeepCredential  bool                 `yaml:"keep_credential"`
+	Limits          Limits               `yaml:"limits"`
+	ConnectTimeout  time.Duration        `yaml:"connect_timeout" positive:""`
+	ResponseTimeout time.Duration        `yaml:"response_timeout" positive:""`
+}
+
+// UpstreamTLS says which upstreams are believed.
+type UpstreamTLS struct {
+	CA                 string `yaml:"ca" file:""`
+	ServerName         string `yaml:"server_name"`
+	InsecureSkipVerify bool   `yaml:"insecure_skip_verify"`
+}
+
+// Health says how upstreams are watched.
+type Health struct {
+	Path    string        `yaml:"path"`
+	Every   time.Duration `yaml:"every" positive:""`
+	Timeout time.Duration `yaml:"timeout" positive:""`
+}
+
+// Limits are those of a route; 0 is no limit.
+type Limits struct {
+	MaxBody             Size          `yaml:"max_body"`
+	MaxFrame            Size          `yaml:"max_frame"`
+	MaxMessage          Size          `yaml:"max_message"`
+	Idle                time.Duration `yaml:"idle"`
+	Ping                time.Duration `yaml:"ping"`
+	HandshakesPerMinute int           `yaml:"handshakes_per_minute"`
+}
+
+// Default is what an empty file says.
+func Default() Settings {
+	return Settings{
+		Listen:       "127.0.0.1:8000",
+		AccessTTL:    15 * time.Minute,
+		RefreshTTL:   30 * 24 * time.Hour,
+		SessionTTL:   90 * 24 * time.Hour,
+		RefreshGrace: 10 * time.Second,
+		MaxSockets:   100,
+		Log:          Log{Format: "text", Level: "info"},
+		Auth:         Auth{Prefix: "/auth", Enabled: true},
+		Drain:        10 * time.Second,
+	}
+}
+
+// preset is what a route says that leaves everything out.
+func (r *Route) preset() {
+	*r = Route{
+		Health:          Health{Every: 5 * time.Second, Timeout: 2 * time.Second},
+		Requirement:     "access",
+		Locations:       defaultLocations(),
+		Refusal:         "http",
+		Limits:          Limits{MaxBody: 10 << 20, MaxFrame: 1 << 20, MaxMessage: 1 << 20, Ping: 30 * time.Second},
+		ConnectTimeout:  5 * time.Second,
+		ResponseTimeout: 60 * time.Second,
+	}
+}
+
+// settle fills what depends on other keys; given reports whether a key of the route is there.
+func (r *Route) settle(given func(key string) bool) {
+	if !given("headers") && !r.Public {
+		r.Headers = map[string]string{"X-User": "sub"}
+	}
+	if !given("limits.max_frame") {
+		r.Limits.MaxFrame = r.Limits.MaxMessage
+	}
+}
+
+// all are the upstreams under either key.
+func (r *Route) all() []string {
+	if r.Upstream != "" {
+		return append([]string{r.Upstream}, r.Upstreams...)
+	}
+	return r.Upstreams
+}
