@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,19 +29,19 @@ func TestWatcher(t *testing.T) {
 		}
 		write("f.yaml", "a")
 		ctx, stop := context.WithCancel(t.Context())
-		calls := 0
+		var calls atomic.Int32
 		done := make(chan struct{})
 		w := NewWatcher(file)
 		go func() {
 			defer close(done)
-			w.Run(ctx, func() { calls++ })
+			w.Run(ctx, func() { calls.Add(1) })
 		}()
 		expect := func(what string, seconds, want int) {
 			t.Helper()
 			time.Sleep(time.Duration(seconds) * time.Second)
 			synctest.Wait()
-			if calls != want {
-				t.Errorf("%s: %d calls, want %d", what, calls, want)
+			if n := int(calls.Load()); n != want {
+				t.Errorf("%s: %d calls, want %d", what, n, want)
 			}
 		}
 		time.Sleep(time.Second / 2) // between two looks
