@@ -42,7 +42,7 @@ func (c *configCheckCmd) Run() error {
 // tellFaults prints one fault a line, as compilers do, and returns how many there are.
 func tellFaults(file string, err error) error {
 	all, ok := errors.AsType[config.Faults](err)
-	if !ok {
+	if !ok || file == "" {
 		return err
 	}
 	for _, f := range all {

@@ -36,6 +36,9 @@ func TestMain(m *testing.M) {
 //	echoed C           have a message come back on that socket
 //	closed [C] CODE REASON
 //	                   read the close frame of that socket
+//	get [C] PATH STATUS
+//	                   ask for a page with the access token of C, or without one
+//	backend            start a server for the gateway to stand in front of, at $BACKEND; see backend_test.go
 //	mode FILE MODE     check the permissions of a file
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -60,6 +63,8 @@ func TestScripts(t *testing.T) {
 			"socket":  clientCmd((*client).socket),
 			"echoed":  clientCmd((*client).echoed),
 			"closed":  clientCmd((*client).closed),
+			"get":     clientCmd((*client).get),
+			"backend": startBackend,
 			"mode":    mode,
 		},
 	})
@@ -98,8 +103,10 @@ func (s *server) start(ts *testscript.TestScript, args []string) {
 	ts.Check(err)
 	s.cmd = exec.Command(path, args...)
 	s.cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "XDG_DATA_HOME", "GOCOVERDIR", "TMPDIR"} {
-		s.cmd.Env = append(s.cmd.Env, name+"="+ts.Getenv(name))
+	for _, name := range []string{"PATH", "HOME", "XDG_DATA_HOME", "GOCOVERDIR", "TMPDIR", "WSAUTH_CONFIG", "WSAUTH_LISTEN", "WSAUTH_ACCESS_TTL", "WSAUTH_REFRESH_TTL"} {
+		if value := ts.Getenv(name); value != "" {
+			s.cmd.Env = append(s.cmd.Env, name+"="+value)
+		}
 	}
 	stderr, err := s.cmd.StderrPipe()
 	ts.Check(err)

@@ -1,49 +1,51 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"wsauth"
 	"wsauth/gateway"
-	"wsauth/store"
+	"wsauth/internal/config"
 )
 
 type serveCmd struct {
-	Addr             string         `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (default: ${default}). Port 0 takes a free one."`
-	Data             string         `placeholder:"DIR" help:"Folder of the keys, the sessions and what was revoked, made on first start (default: wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
-	Keys             string         `placeholder:"DIR" help:"Folder of the keys that sign and verify tokens; \"wsauth keys\" changes it, and what changes counts within seconds. An empty one gets a first key (default: keys in the folder of --data)."`
-	Issuer           string         `placeholder:"URL" help:"Address under which others see this server, such as https://login.example: the iss of its tokens, and where others find its public keys. To change it ends every login (default: none)."`
-	Users            string         `placeholder:"FILE" help:"File of the users, one name:hash a line, with hashes of argon2id or bcrypt; \"wsauth user\" and \"htpasswd -B\" write it. SIGHUP reads it anew and logs out who has changed. Without it there is the demonstration's user test."`
-	AccessTTL        time.Duration  `name:"access-ttl" default:"15m" placeholder:"DURATION" help:"How long an access token, and a socket whose session is not refreshed, lives, such as 20s or 1h: whole seconds (default: ${default}). From 1m on, sessions differ in it at random by up to a tenth."`
-	RefreshTTL       time.Duration  `name:"refresh-ttl" default:"720h" placeholder:"DURATION" help:"How long a refresh token, and so a login that is not used, lives: at most 8784h (default: ${default}, 30 days)."`
-	SessionTTL       time.Duration  `name:"session-ttl" default:"2160h" placeholder:"DURATION" help:"How long a login lives, however much it is used: at least as long as --refresh-ttl (default: ${default}, 90 days)."`
-	RefreshGrace     time.Duration  `default:"10s" placeholder:"DURATION" help:"How long after a refresh the old refresh token may be used once more, because the answer was lost: at most 1m; 0s is not at all (default: ${default})."`
-	MaxSockets       int            `default:"100" placeholder:"N" help:"How many sockets one user may have open; one more ends the oldest (default: ${default}). 0 is no limit."`
-	Origin           []string       `placeholder:"URL" help:"Origin under which browsers see this server, such as https://app.example behind a TLS proxy. It replaces the server's own, http://HOST:PORT; repeat for more."`
-	Provider         []providerFlag `sep:"none" placeholder:"PAIRS" help:"Identity provider whose access tokens are accepted too, as preset=PRESET,issuer=URL,audience=NAME; repeat for more. Presets: auth0, cognito, entra, google, keycloak, okta, standard. See docs/identity-providers.md."`
-	Log              string         `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Format of the log on standard error: text or json (default: ${default})."`
-	InsecureDemoUser bool           `help:"Let the user test with the password test log in on addresses that other machines can reach."`
+	Config           string         `env:"WSAUTH_CONFIG" placeholder:"FILE" help:"File that describes routes to upstreams and all else; see \"wsauth config example\". Flags and environment count more than it does. What changes in it counts within two seconds, and at SIGHUP."`
+	Addr             string         `default:"127.0.0.1:8000" placeholder:"HOST:PORT" env:"WSAUTH_LISTEN" help:"Address to listen on (default: ${default}). Port 0 takes a free one."`
+	Data             string         `placeholder:"DIR" env:"WSAUTH_DATA" help:"Folder of the keys, the sessions and what was revoked, made on first start (default: wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
+	Keys             string         `placeholder:"DIR" env:"WSAUTH_KEYS" help:"Folder of the keys that sign and verify tokens; \"wsauth keys\" changes it, and what changes counts within seconds. An empty one gets a first key (default: keys in the folder of --data)."`
+	Issuer           string         `placeholder:"URL" env:"WSAUTH_ISSUER" help:"Address under which others see this server, such as https://login.example: the iss of its tokens, and where others find its public keys. To change it ends every login (default: none)."`
+	Users            string         `placeholder:"FILE" env:"WSAUTH_USERS" help:"File of the users, one name:hash a line, with hashes of argon2id or bcrypt; \"wsauth user\" and \"htpasswd -B\" write it. SIGHUP reads it anew and logs out who has changed. Without it there is the demonstration's user test."`
+	AccessTTL        time.Duration  `name:"access-ttl" default:"15m" placeholder:"DURATION" env:"WSAUTH_ACCESS_TTL" help:"How long an access token, and a socket whose session is not refreshed, lives, such as 20s or 1h: whole seconds (default: ${default}). From 1m on, sessions differ in it at random by up to a tenth."`
+	RefreshTTL       time.Duration  `name:"refresh-ttl" default:"720h" placeholder:"DURATION" env:"WSAUTH_REFRESH_TTL" help:"How long a refresh token, and so a login that is not used, lives: at most 8784h (default: ${default}, 30 days)."`
+	SessionTTL       time.Duration  `name:"session-ttl" default:"2160h" placeholder:"DURATION" env:"WSAUTH_SESSION_TTL" help:"How long a login lives, however much it is used: at least as long as --refresh-ttl (default: ${default}, 90 days)."`
+	RefreshGrace     time.Duration  `default:"10s" placeholder:"DURATION" env:"WSAUTH_REFRESH_GRACE" help:"How long after a refresh the old refresh token may be used once more, because the answer was lost: at most 1m; 0s is not at all (default: ${default})."`
+	MaxSockets       int            `default:"100" placeholder:"N" env:"WSAUTH_MAX_SOCKETS" help:"How many sockets one user may have open; one more ends the oldest (default: ${default}). 0 is no limit."`
+	Origin           []string       `placeholder:"URL" env:"WSAUTH_ORIGIN" help:"Origin under which browsers see this server, such as https://app.example behind a TLS proxy. It replaces the server's own, http://HOST:PORT; repeat for more."`
+	Provider         []providerFlag `sep:"none" placeholder:"PAIRS" env:"WSAUTH_PROVIDER" help:"Identity provider whose access tokens are accepted too, as preset=PRESET,issuer=URL,audience=NAME; repeat for more. Presets: auth0, cognito, entra, google, keycloak, okta, standard. See docs/identity-providers.md."`
+	Log              string         `enum:"text,json" default:"text" placeholder:"FORMAT" env:"WSAUTH_LOG" help:"Format of the log on standard error: text or json (default: ${default})."`
+	InsecureDemoUser bool           `env:"WSAUTH_INSECURE_DEMO_USER" help:"Let the user test with the password test log in on addresses that other machines can reach."`
 }
 
 // Help is the text under "wsauth serve --help".
 func (serveCmd) Help() string {
-	return `Starts a page at / that logs in and opens an authenticated echo socket, and the API as forms at /docs.
-Without --users it is a demonstration, whose only user is "test" with the password "test". Ctrl-C or SIGTERM closes every socket with code 1012 and stops within 10 seconds; a second one stops at once. Logins and logouts survive a restart.`
+	return `With --config it stands in front of other servers. Without it there is a page at / that logs in and opens an authenticated echo socket, and the API as forms at /docs; without --users that is a demonstration, whose only user is "test" with the password "test". Ctrl-C or SIGTERM closes every socket with code 1012 and stops within 10 seconds; a second one stops at once. Logins and logouts survive a restart.`
 }
 
-// Validate checks what the flags mean, in the words of the flags.
+// Validate checks what the flags mean, in the words of the flags. With a file, only both together mean something; see settings.
 func (c *serveCmd) Validate() error {
+	if c.Config != "" {
+		return nil
+	}
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if c.AccessTTL < time.Second || c.AccessTTL%time.Second != 0 {
@@ -78,30 +80,53 @@ func (c *serveCmd) Validate() error {
 }
 
 // Run serves until ctx is done.
-func (c *serveCmd) Run(ctx context.Context) (err error) {
-	log := c.logger()
-	listener, err := listen(ctx, c.Addr)
+func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
+	f := &followed{command: c, flags: flags}
+	if c.Config != "" {
+		f.watcher = config.NewWatcher(c.Config)
+	}
+	document, err := f.read()
+	if err != nil {
+		return err
+	}
+	s := document.Settings
+	log := f.logger(s.Log)
+	f.maker = config.Maker{Logger: log, Files: true}
+	described, err := f.maker.Make(document)
+	if err != nil {
+		return tellFaults(c.Config, err)
+	}
+	if len(c.Provider) > 0 {
+		if described.Providers, err = providers(c.Provider, log); err != nil {
+			return err
+		}
+	}
+	for _, w := range document.Warnings() {
+		log.Warn("insecure", "setting", w)
+	}
+	listener, err := listen(ctx, s.Listen)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	if c.Users == "" && !c.InsecureDemoUser && !onLoopback(listener) {
-		return fmt.Errorf("other machines can reach %s, and everybody knows the password of the user test: name your users with --users=FILE, listen on this machine only (--addr=127.0.0.1:8000), or allow it with --insecure-demo-user", c.Addr)
+	demo := s.Users == "" && (len(s.Routes) == 0 || s.InsecureDemoUser)
+	if demo && !s.InsecureDemoUser && !onLoopback(listener) {
+		return fmt.Errorf("other machines can reach %s, and everybody knows the password of the user test: name your users with --users=FILE, listen on this machine only (--addr=127.0.0.1:8000), or allow it with --insecure-demo-user", s.Listen)
 	}
-	dir, err := folder(c.Data)
+	dir, err := folder(s.Data)
 	if err != nil {
 		return err
 	}
 	if err := makeFolder(dir); err != nil {
 		return err
 	}
-	keys, err := openKeys(ctx, c.Keys, dir, log)
+	keys, err := openKeys(ctx, s.Keys, dir, log)
 	if err != nil {
 		return err
 	}
 	var users *userFile
-	if c.Users != "" {
-		if users, err = openUsers(c.Users, dir, log); err != nil {
+	if s.Users != "" {
+		if users, err = openUsers(s.Users, dir, log); err != nil {
 			return err
 		}
 	}
@@ -110,59 +135,40 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, state.Close()) }()
-	config := c.config(keys, state, users, log)
-	if config.Providers, err = providers(c.Provider, log); err != nil {
-		return err
+	described.Keys, described.Store = keys, state
+	switch {
+	case users != nil:
+		described.Authenticate = users.Authenticate
+	case demo:
+		described.Authenticate = gateway.DemoUser
 	}
-	g, err := gateway.New(config)
+	g, err := gateway.New(described)
 	if err != nil {
 		return err
 	}
 	if err := begin(ctx, g, users, filepath.Join(dir, seenName)); err != nil {
 		return errors.Join(err, g.Shutdown(ctx))
 	}
-	if users == nil {
-		log.Warn("demonstration: everybody may log in", "user", "test", "password", "test")
-	} else {
-		log.Info("users", "file", c.Users, "users", users.Len())
+	switch {
+	case users != nil:
+		log.Info("users", "file", s.Users, "users", users.Len())
 		defer users.follow(ctx, g)()
+	case demo:
+		log.Warn("demonstration: everybody may log in", "user", "test", "password", "test")
+	default:
+		log.Info("nobody logs in here, for there are no users")
 	}
+	f.running, f.gateway, f.log = s, g, log
+	defer f.follow(ctx)()
 	watching, stop := context.WithCancel(ctx)
 	watched := sync.WaitGroup{}
 	watched.Go(func() { keys.Watch(watching) })
 	defer watched.Wait()
 	defer stop()
 	log.Info("listening", "url", "http://"+reachable(listener)+"/", "addr", listener.Addr().String(), "data", dir,
-		"access_ttl", c.AccessTTL, "refresh_ttl", c.RefreshTTL, "session_ttl", c.SessionTTL, "refresh_grace", c.RefreshGrace, "max_sockets", c.MaxSockets)
+		"access_ttl", s.AccessTTL, "refresh_ttl", s.RefreshTTL, "session_ttl", s.SessionTTL, "refresh_grace", s.RefreshGrace, "max_sockets", s.MaxSockets,
+		"routes", len(s.Routes))
 	return g.Serve(ctx, listener)
-}
-
-// config is what the flags say, where 0 means none and not the default.
-func (c *serveCmd) config(keys gateway.Keys, state store.Store, users *userFile, log *slog.Logger) gateway.Config {
-	config := gateway.Config{
-		Keys:         keys,
-		Issuer:       c.Issuer,
-		Authenticate: gateway.DemoUser,
-		Store:        state,
-		AccessTTL:    c.AccessTTL,
-		RefreshTTL:   c.RefreshTTL,
-		SessionTTL:   c.SessionTTL,
-		RefreshGrace: cmp.Or(c.RefreshGrace, -1),
-		MaxSockets:   cmp.Or(c.MaxSockets, -1),
-		Origins:      c.Origin,
-		Logger:       log,
-	}
-	if users != nil {
-		config.Authenticate = users.Authenticate
-	}
-	return config
-}
-
-func (c *serveCmd) logger() *slog.Logger {
-	if c.Log == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, nil))
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, nil))
 }
 
 // listen opens the address, and says what to do when it cannot.

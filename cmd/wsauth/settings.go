@@ -1,0 +1,63 @@
+package main
+
+import (
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"wsauth/internal/config"
+)
+
+// An override is a flag that says what a key of the file says, too.
+type override struct {
+	key string
+	set func(*serveCmd, *config.Settings)
+}
+
+// overrides are those of each flag.
+var overrides = map[string]override{
+	"addr":               {"listen", func(c *serveCmd, s *config.Settings) { s.Listen = c.Addr }},
+	"data":               {"data", func(c *serveCmd, s *config.Settings) { s.Data = c.Data }},
+	"keys":               {"keys", func(c *serveCmd, s *config.Settings) { s.Keys = c.Keys }},
+	"issuer":             {"issuer", func(c *serveCmd, s *config.Settings) { s.Issuer = c.Issuer }},
+	"users":              {"users", func(c *serveCmd, s *config.Settings) { s.Users = c.Users }},
+	"access-ttl":         {"access_ttl", func(c *serveCmd, s *config.Settings) { s.AccessTTL = c.AccessTTL }},
+	"refresh-ttl":        {"refresh_ttl", func(c *serveCmd, s *config.Settings) { s.RefreshTTL = c.RefreshTTL }},
+	"session-ttl":        {"session_ttl", func(c *serveCmd, s *config.Settings) { s.SessionTTL = c.SessionTTL }},
+	"refresh-grace":      {"refresh_grace", func(c *serveCmd, s *config.Settings) { s.RefreshGrace = c.RefreshGrace }},
+	"max-sockets":        {"max_sockets", func(c *serveCmd, s *config.Settings) { s.MaxSockets = c.MaxSockets }},
+	"origin":             {"origins", func(c *serveCmd, s *config.Settings) { s.Origins = c.Origin }},
+	"provider":           {"providers", func(_ *serveCmd, s *config.Settings) { s.Providers = nil }}, // made of the flags themselves
+	"log":                {"log.format", func(c *serveCmd, s *config.Settings) { s.Log.Format = c.Log }},
+	"insecure-demo-user": {"insecure_demo_user", func(c *serveCmd, s *config.Settings) { s.InsecureDemoUser = c.InsecureDemoUser }},
+}
+
+// settings puts what the flags and the environment say over what the file says. A default of a flag says nothing.
+func (c *serveCmd) settings(d *config.Document, flags *kong.Context) {
+	given := map[string]bool{}
+	for _, p := range flags.Path {
+		if p.Flag != nil {
+			given[p.Flag.Name] = true
+		}
+	}
+	for _, flag := range flags.Flags() {
+		over, known := overrides[flag.Name]
+		source := "--" + flag.Name
+		if known && !given[flag.Name] {
+			source = ""
+			for _, name := range flag.Envs {
+				if _, set := os.LookupEnv(name); set {
+					source = name
+				}
+			}
+		}
+		if !known || source == "" {
+			continue
+		}
+		if over.key == "listen" {
+			source += "=" + c.Addr
+		}
+		over.set(c, &d.Settings)
+		d.Override(over.key, source)
+	}
+}
