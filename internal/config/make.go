@@ -43,6 +43,7 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 		Logger:       m.Logger,
 	}
 	w.servers()
+	w.pending()
 	w.secretiveOrigins("origins", s.Origins)
 	c.Providers = w.providers()
 	for i := range s.Routes {
