@@ -10,6 +10,7 @@
 //
 // and what the gateway costs, beside nginx, which must be installed:
 //
+//	go run ./bench relay             CPU, time and memory of its relay alone, of many sockets at once
 //	go run ./bench proxy-handshake   CPU per authenticated handshake, against nginx with auth_request
 //	go run ./bench proxy-echo        CPU and time per round trip
 //	go run ./bench proxy-memory      memory of an idle socket
@@ -43,6 +44,7 @@ var figures = []struct {
 	{"session", session},
 	{"expiry", expiry},
 	{"revoke", revoke},
+	{"relay", relayed},
 	{"proxy-handshake", proxyHandshake},
 	{"proxy-echo", proxyEcho},
 	{"proxy-memory", proxyMemory},
@@ -82,6 +84,8 @@ func beServer(args []string) error {
 	switch what := append(args, ""); what[0] {
 	case "gateway":
 		return serveGateway(what[1])
+	case "relay":
+		return serveRelay(what[1])
 	case "verifier":
 		return serveVerifier()
 	case "echo":

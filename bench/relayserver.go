@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+
+	"wsauth/internal/relay"
+	"wsauth/token"
+)
+
+// serveRelay is the program of a proxy that has nothing but the relay: it
+// passes on both handshakes as they are.
+func serveRelay(upstream string) error {
+	key, err := token.GenerateKey(token.HS256)
+	if err != nil {
+		return err
+	}
+	issuer, err := token.NewIssuer(token.IssuerConfig{Key: key})
+	if err != nil {
+		return err
+	}
+	r, err := relay.New(relay.Options{Portable: os.Getenv(portableVariable) != ""})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go introduce(r, client, upstream)
+		}
+	}()
+	return (&server{issuer: issuer}).talk(listener.Addr().String(), os.Stdin, json.NewEncoder(os.Stdout))
+}
+
+// introduce passes on the handshakes, and hands both connections over.
+func introduce(r *relay.Relay, client net.Conn, upstream string) {
+	back, err := net.Dial("tcp", upstream)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	if passHead(back, client) != nil || passHead(client, back) != nil {
+		_ = client.Close()
+		_ = back.Close()
+		return
+	}
+	r.Carry(relay.Pair{Client: client, Upstream: back})
+}
+
+// passHead passes on the head of a request or response, and not a byte more.
+func passHead(to io.Writer, from io.Reader) error {
+	var head []byte
+	for !bytes.HasSuffix(head, []byte("\r\n\r\n")) {
+		var b [1]byte
+		if _, err := from.Read(b[:]); err != nil {
+			return err
+		}
+		head = append(head, b[0])
+	}
+	_, err := to.Write(head)
+	return err
+}
