@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"time"
@@ -68,6 +69,14 @@ type Config struct {
 	// "/auth".
 	AuthPrefix string
 
+	// Certificate makes [Gateway.Serve] speak TLS, 1.2 or later, with the certificate that it returns: HTTP/2 for plain requests, and
+	// HTTP/1.1 for them and for sockets. It is [tls.Config.GetCertificate]. Default: no TLS.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+	// Drain is how long [Gateway.Serve] takes at most to end when it is told to: for half of it, or less, sockets are ended one after
+	// the other. At least a second, at most an hour. Default: 10 seconds.
+	Drain time.Duration
+
 	// NoAuth leaves out all that the gateway answers itself below AuthPrefix, and its published keys. It needs Routes.
 	NoAuth bool
 
@@ -94,6 +103,9 @@ const (
 	// MaxSessionTTL is the longest life of a session.
 	MaxSessionTTL = 10 * MaxTTL
 
+	// maxDrain is the longest time to end in.
+	maxDrain = time.Hour
+
 	// MaxRefreshGrace is the longest time for which a refresh token may be used again.
 	MaxRefreshGrace = time.Minute
 )
@@ -104,6 +116,7 @@ const (
 	defaultSessionTTL   = 90 * 24 * time.Hour
 	defaultRefreshGrace = 10 * time.Second
 	defaultMaxSockets   = 100
+	defaultDrain        = 10 * time.Second
 )
 
 // Check returns c with the defaults that [New] fills in for what is unset, and all that is wrong with it, each a [*Fault].
@@ -136,6 +149,9 @@ func (c Config) Check() (Config, error) {
 	if c.RefreshGrace > MaxRefreshGrace {
 		wrong.add("RefreshGrace", "must be at most %s", MaxRefreshGrace)
 	}
+	if c.Drain < time.Second || c.Drain > maxDrain {
+		wrong.add("Drain", "must be from %s to %s", time.Second, maxDrain)
+	}
 	for i, o := range c.Origins {
 		if err := wsauth.CheckOrigin(o); err != nil {
 			wrong.add(fmt.Sprintf("Origins[%d]", i), "%w", err)
@@ -154,6 +170,7 @@ func (c *Config) fill() {
 	c.SessionTTL = cmp.Or(c.SessionTTL, max(defaultSessionTTL, c.RefreshTTL))
 	c.RefreshGrace = max(0, cmp.Or(c.RefreshGrace, defaultRefreshGrace)) // 0 is none from here on, as the store has it
 	c.MaxSockets = max(0, cmp.Or(c.MaxSockets, defaultMaxSockets))       // 0 is no limit from here on, as the guard has it
+	c.Drain = cmp.Or(c.Drain, defaultDrain)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

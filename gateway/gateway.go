@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,6 +34,9 @@ type Gateway struct {
 	tickets      *ratelimit.Limiter
 	log          *slog.Logger
 	handler      http.Handler
+
+	certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error) // nil without TLS
+	drain       time.Duration
 
 	authPrefix string
 	locations  []wsauth.Location // where a credential may be, unless a route says otherwise
@@ -69,6 +73,8 @@ func New(c Config) (*Gateway, error) {
 		log:          c.Logger,
 		keys:         c.Keys,
 		authPrefix:   c.AuthPrefix,
+		certificate:  c.Certificate,
+		drain:        c.Drain,
 	}
 	g.locations = []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, g.cookies}
 	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})

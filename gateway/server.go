@@ -2,37 +2,32 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
-	"log/slog"
 	"net"
 	"net/http"
 	"time"
 )
 
-const drainTimeout = 10 * time.Second // from the end of ctx until everything is cut
-
-// Serve answers the connections of l, which it closes, until ctx is done. Then it takes no more, ends every socket with close
-// code 1012, and returns when all are gone, after ten seconds at the latest; nil if they were.
+// Serve answers the connections of l, which it closes, until ctx is done. Then it drains: it takes no more, ends every socket with
+// close code 1012, one after the other, and returns when all are gone, after [Config.Drain] at the latest; nil if they were.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
-	server := &http.Server{
-		Handler:           g,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second, // head and body; a socket is not bound by it
-		WriteTimeout:      30 * time.Second, // the same
-		IdleTimeout:       60 * time.Second,
-		// A target of 64 KiB must come through to be told that it is too long, see limit.
-		MaxHeaderBytes: 64 << 10,
-		ErrorLog:       slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
-	}
+	server := g.newServer()
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
+	go func() {
+		if server.TLSConfig == nil {
+			failed <- server.Serve(l)
+			return
+		}
+		failed <- server.ServeTLS(l, "", "")
+	}()
 	select {
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
 	}
-	g.log.Info("stopping", "within", drainTimeout)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	g.log.Info("stopping", "within", g.drain)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.drain)
 	defer cancel()
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Shutdown(ctx) }() // closes l at once, then waits for requests, not for sockets
@@ -42,4 +37,24 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	}
 	g.log.Info("stopped")
 	return nil
+}
+
+// newServer makes the server with the limits that the gateway counts on.
+func (g *Gateway) newServer() *http.Server {
+	server := &http.Server{
+		Handler:           g,
+		ReadHeaderTimeout: 5 * time.Second,  // the handshake of TLS too
+		ReadTimeout:       10 * time.Second, // head and body; a socket is not bound by it
+		WriteTimeout:      30 * time.Second, // the same
+		IdleTimeout:       60 * time.Second,
+		// A target of 64 KiB must come through to be told that it is too long, see limit.
+		MaxHeaderBytes: 64 << 10,
+		ErrorLog:       newServerLog(g.log),
+	}
+	if g.certificate != nil {
+		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: g.certificate}
+		// A socket needs a connection of its own, for which browsers open one of HTTP/1.1: sockets over HTTP/2 (RFC 8441) are not offered.
+		server.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 100}
+	}
+	return server
 }

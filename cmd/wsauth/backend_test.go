@@ -44,7 +44,7 @@ func (c *client) get(ctx context.Context, args []string) error {
 	if c.access != "" {
 		req.Header.Set("Authorization", "Bearer "+c.access)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := c.http.Do(req)
 	if err != nil {
 		return err
 	}

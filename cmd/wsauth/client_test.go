@@ -21,6 +21,7 @@ const patience = 20 * time.Second
 // A client is one session with the server of a script, and a socket of it.
 type client struct {
 	url          string
+	http         *http.Client
 	access       string
 	refreshToken string
 	conn         *websocket.Conn
@@ -39,7 +40,7 @@ func clientCmd(method func(c *client, ctx context.Context, args []string) error)
 			c = &client{}
 			s.clients[name] = c
 		}
-		c.url = s.url
+		c.url, c.http = s.url, newHTTPClient(s.roots)
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		err := method(c, ctx, args)
@@ -81,7 +82,7 @@ func (c *client) post(ctx context.Context, path, token, body string) error {
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := c.http.Do(req)
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func (c *client) socket(ctx context.Context, _ []string) error {
 			return err
 		}
 	}
-	conn, _, err := websocket.Dial(ctx, c.url+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + c.access}}})
+	conn, _, err := websocket.Dial(ctx, c.url+"/ws", &websocket.DialOptions{HTTPClient: c.http, HTTPHeader: http.Header{"Authorization": {"Bearer " + c.access}}})
 	if err != nil {
 		return err
 	}

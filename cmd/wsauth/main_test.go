@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -39,6 +40,8 @@ func TestMain(m *testing.M) {
 //	get [C] PATH STATUS
 //	                   ask for a page with the access token of C, or without one
 //	backend            start a server for the gateway to stand in front of, at $BACKEND; see backend_test.go
+//	certificate NAME   make NAME.crt and NAME.key, which clients believe; see certificate_test.go
+//	shows NAME         check that the server has that certificate
 //	mode FILE MODE     check the permissions of a file
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -48,7 +51,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			home := filepath.Join(e.WorkDir, "home")
 			e.Vars = append(e.Vars, "HOME="+home, "XDG_DATA_HOME=")
-			e.Values[serverKey{}] = &server{clients: map[string]*client{}}
+			e.Values[serverKey{}] = &server{clients: map[string]*client{}, roots: x509.NewCertPool()}
 			return os.Mkdir(home, 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -66,6 +69,9 @@ func TestScripts(t *testing.T) {
 			"get":     clientCmd((*client).get),
 			"backend": startBackend,
 			"mode":    mode,
+
+			"certificate": makeCertificate,
+			"shows":       shows,
 		},
 	})
 }
@@ -92,11 +98,12 @@ type server struct {
 	url   string
 
 	clients map[string]*client
+	roots   *x509.CertPool // that the clients believe
 }
 
 func theServer(ts *testscript.TestScript) *server { return ts.Value(serverKey{}).(*server) }
 
-var urlOf = regexp.MustCompile(`url"?[=:]"?(http://[^/]+)/`)
+var urlOf = regexp.MustCompile(`url"?[=:]"?(https?://[^/]+)/`)
 
 func (s *server) start(ts *testscript.TestScript, args []string) {
 	path, err := exec.LookPath(filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "wsauth"))
@@ -131,7 +138,7 @@ func (s *server) start(ts *testscript.TestScript, args []string) {
 	}
 	s.url = found[1]
 	ts.Setenv("URL", s.url)
-	ts.Setenv("ADDR", strings.TrimPrefix(s.url, "http://"))
+	ts.Setenv("ADDR", s.url[strings.Index(s.url, "//")+2:])
 }
 
 // saw reads the log until it holds text.

@@ -21,6 +21,8 @@ import (
 type serveCmd struct {
 	Config           string         `env:"WSAUTH_CONFIG" placeholder:"FILE" help:"File that describes routes to upstreams and all else; see \"wsauth config example\". Flags and environment count more than it does. What changes in it counts within two seconds, and at SIGHUP."`
 	Addr             string         `default:"127.0.0.1:8000" placeholder:"HOST:PORT" env:"WSAUTH_LISTEN" help:"Address to listen on (default: ${default}). Port 0 takes a free one."`
+	TLSCert          string         `name:"tls-cert" placeholder:"FILE" env:"WSAUTH_TLS_CERT" help:"File of the server's certificates, in PEM form: with it and --tls-key the server speaks TLS itself. What changes in the two counts within seconds, and at SIGHUP."`
+	TLSKey           string         `name:"tls-key" placeholder:"FILE" env:"WSAUTH_TLS_KEY" help:"File of their private key, which nobody but its owner may read."`
 	Data             string         `placeholder:"DIR" env:"WSAUTH_DATA" help:"Folder of the keys, the sessions and what was revoked, made on first start (default: wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
 	Keys             string         `placeholder:"DIR" env:"WSAUTH_KEYS" help:"Folder of the keys that sign and verify tokens; \"wsauth keys\" changes it, and what changes counts within seconds. An empty one gets a first key (default: keys in the folder of --data)."`
 	Issuer           string         `placeholder:"URL" env:"WSAUTH_ISSUER" help:"Address under which others see this server, such as https://login.example: the iss of its tokens, and where others find its public keys. To change it ends every login (default: none)."`
@@ -32,13 +34,14 @@ type serveCmd struct {
 	MaxSockets       int            `default:"100" placeholder:"N" env:"WSAUTH_MAX_SOCKETS" help:"How many sockets one user may have open; one more ends the oldest (default: ${default}). 0 is no limit."`
 	Origin           []string       `placeholder:"URL" env:"WSAUTH_ORIGIN" help:"Origin under which browsers see this server, such as https://app.example behind a TLS proxy. It replaces the server's own, http://HOST:PORT; repeat for more."`
 	Provider         []providerFlag `sep:"none" placeholder:"PAIRS" env:"WSAUTH_PROVIDER" help:"Identity provider whose access tokens are accepted too, as preset=PRESET,issuer=URL,audience=NAME; repeat for more. Presets: auth0, cognito, entra, google, keycloak, okta, standard. See docs/identity-providers.md."`
+	Drain            time.Duration  `default:"10s" placeholder:"DURATION" env:"WSAUTH_DRAIN" help:"How long the server takes at most to end when it is told to: for half of it, or less, it closes one socket after the other (default: ${default})."`
 	Log              string         `enum:"text,json" default:"text" placeholder:"FORMAT" env:"WSAUTH_LOG" help:"Format of the log on standard error: text or json (default: ${default})."`
 	InsecureDemoUser bool           `env:"WSAUTH_INSECURE_DEMO_USER" help:"Let the user test with the password test log in on addresses that other machines can reach."`
 }
 
 // Help is the text under "wsauth serve --help".
 func (serveCmd) Help() string {
-	return `With --config it stands in front of other servers. Without it there is a page at / that logs in and opens an authenticated echo socket, and the API as forms at /docs; without --users that is a demonstration, whose only user is "test" with the password "test". Ctrl-C or SIGTERM closes every socket with code 1012 and stops within 10 seconds; a second one stops at once. Logins and logouts survive a restart.`
+	return `With --config it stands in front of other servers. Without it there is a page at / that logs in and opens an authenticated echo socket, and the API as forms at /docs; without --users that is a demonstration, whose only user is "test" with the password "test". Ctrl-C or SIGTERM closes every socket with code 1012, one after the other, and stops within the time of --drain; a second one stops at once. Logins and logouts survive a restart.`
 }
 
 // Validate checks what the flags mean, in the words of the flags. With a file, only both together mean something; see settings.
@@ -104,6 +107,15 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
 	for _, w := range document.Warnings() {
 		log.Warn("insecure", "setting", w)
 	}
+	scheme := "http"
+	if s.TLS.Cert != "" {
+		certificate, err := openCertificate(s.TLS, log)
+		if err != nil {
+			return err
+		}
+		defer certificate.follow(ctx)()
+		described.Certificate, scheme = certificate.Get, "https"
+	}
 	listener, err := listen(ctx, s.Listen)
 	if err != nil {
 		return err
@@ -165,7 +177,7 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
 	watched.Go(func() { keys.Watch(watching) })
 	defer watched.Wait()
 	defer stop()
-	log.Info("listening", "url", "http://"+reachable(listener)+"/", "addr", listener.Addr().String(), "data", dir,
+	log.Info("listening", "url", scheme+"://"+reachable(listener)+"/", "addr", listener.Addr().String(), "data", dir,
 		"access_ttl", s.AccessTTL, "refresh_ttl", s.RefreshTTL, "session_ttl", s.SessionTTL, "refresh_grace", s.RefreshGrace, "max_sockets", s.MaxSockets,
 		"routes", len(s.Routes))
 	return g.Serve(ctx, listener)

@@ -17,6 +17,8 @@ type override struct {
 // overrides are those of each flag.
 var overrides = map[string]override{
 	"addr":               {"listen", func(c *serveCmd, s *config.Settings) { s.Listen = c.Addr }},
+	"tls-cert":           {"tls.cert", func(c *serveCmd, s *config.Settings) { s.TLS.Cert = c.TLSCert }},
+	"tls-key":            {"tls.key", func(c *serveCmd, s *config.Settings) { s.TLS.Key = c.TLSKey }},
 	"data":               {"data", func(c *serveCmd, s *config.Settings) { s.Data = c.Data }},
 	"keys":               {"keys", func(c *serveCmd, s *config.Settings) { s.Keys = c.Keys }},
 	"issuer":             {"issuer", func(c *serveCmd, s *config.Settings) { s.Issuer = c.Issuer }},
@@ -28,6 +30,7 @@ var overrides = map[string]override{
 	"max-sockets":        {"max_sockets", func(c *serveCmd, s *config.Settings) { s.MaxSockets = c.MaxSockets }},
 	"origin":             {"origins", func(c *serveCmd, s *config.Settings) { s.Origins = c.Origin }},
 	"provider":           {"providers", func(_ *serveCmd, s *config.Settings) { s.Providers = nil }}, // made of the flags themselves
+	"drain":              {"drain", func(c *serveCmd, s *config.Settings) { s.Drain = c.Drain }},
 	"log":                {"log.format", func(c *serveCmd, s *config.Settings) { s.Log.Format = c.Log }},
 	"insecure-demo-user": {"insecure_demo_user", func(c *serveCmd, s *config.Settings) { s.InsecureDemoUser = c.InsecureDemoUser }},
 }

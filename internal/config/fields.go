@@ -19,6 +19,7 @@ var fieldKeys = map[string]string{
 	"MaxSockets":     "max_sockets",
 	"Origins":        "origins",
 	"Providers":      "providers",
+	"Drain":          "drain",
 	"Routes":         "routes",
 	"AuthPrefix":     "auth.prefix",
 	"NoAuth":         "auth.enabled",

@@ -1,10 +1,10 @@
 package config
 
 import (
-	"crypto/tls"
 	"os"
 
 	"wsauth/gateway"
+	"wsauth/internal/certfile"
 )
 
 // files looks into the files that a server opens when it starts.
@@ -16,8 +16,8 @@ func (w *work) files() {
 		}
 	}
 	if s.TLS.Cert != "" && s.TLS.Key != "" {
-		if _, err := tls.LoadX509KeyPair(s.TLS.Cert, s.TLS.Key); err != nil {
-			w.report("tls.cert", "%v", err)
+		if _, err := certfile.Open(s.TLS.Cert, s.TLS.Key); err != nil {
+			w.report("tls", "%v", err)
 		}
 	}
 	if s.Admin.TokenFile != "" {

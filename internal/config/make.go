@@ -38,6 +38,7 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 		RefreshGrace: cmp.Or(s.RefreshGrace, -1),
 		MaxSockets:   cmp.Or(s.MaxSockets, -1),
 		Origins:      s.Origins,
+		Drain:        s.Drain,
 		AuthPrefix:   s.Auth.Prefix,
 		NoAuth:       !s.Auth.Enabled,
 		Logger:       m.Logger,

@@ -211,7 +211,7 @@ func TestEveryFieldHasAKey(t *testing.T) {
 	}
 	for f := range reflect.TypeFor[gateway.Config]().Fields() {
 		switch f.Name {
-		case "Keys", "Authenticate", "Store", "Logger":
+		case "Keys", "Authenticate", "Store", "Logger", "Certificate":
 			continue
 		}
 		if key := fieldKeys[f.Name]; key == "" || !strings.Contains(" "+keys, " "+key+" ") {

@@ -180,3 +180,32 @@ func TestCreateAndReplace(t *testing.T) {
 		t.Errorf("the folder holds %v, %v", entries, err)
 	}
 }
+
+// Who renews certificates keeps the files in one folder, and links to the newest in another.
+func TestReadFile(t *testing.T) {
+	dir := files(t, "archive/", "", "archive/key1.pem", secret, "live/", "", "live/key.pem", "->../archive/key1.pem", "plain.pem", secret)
+	for _, name := range []string{"live/key.pem", "plain.pem", "archive/key1.pem"} {
+		if got, err := ReadFile(filepath.Join(dir, name)); err != nil || string(got) != secret {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	refused := func(what, name, want string) {
+		t.Helper()
+		if got, err := ReadFile(filepath.Join(dir, name)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %q, %v; want an error with %q", what, got, err, want)
+		}
+	}
+	refused("nothing there", "none.pem", "no such file")
+	if err := os.Chmod(filepath.Join(dir, "archive/key1.pem"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	refused("S2: a link to a file that is open to others", "live/key.pem", "open to others")
+	if err := errors.Join(os.Chmod(filepath.Join(dir, "archive/key1.pem"), 0o600), os.Chmod(filepath.Join(dir, "archive"), 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	refused("a link into a folder that others may write to", "live/key.pem", "may write to the folder")
+	if err := errors.Join(os.Chmod(filepath.Join(dir, "archive"), 0o700), os.Chmod(filepath.Join(dir, "live"), 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	refused("a link in such a folder", "live/key.pem", "may write to the folder")
+}
