@@ -295,8 +295,14 @@ func TestStoreLost(t *testing.T) {
 		time.Sleep(18 * time.Second)
 		socket.wantOpen(t)
 		x.with(t, made).wantOpen(t)
+		if err := x.guard.Ready(); err != nil {
+			t.Errorf("not ready though it may be trusted: %v", err)
+		}
 		time.Sleep(10 * time.Second)
 		socket.wantEnd(t, wsauth.StoreUnavailable)
+		if err := x.guard.Ready(); !errors.Is(err, wsauth.StoreUnavailable) {
+			t.Errorf("ready without contact: %v", err)
+		}
 		if d := socket.ended.Sub(lost); d < 18*time.Second || d > 27*time.Second {
 			t.Errorf("ended after %v", d)
 		}
@@ -306,6 +312,9 @@ func TestStoreLost(t *testing.T) {
 		log.deaf.Store(false)
 		time.Sleep(5 * time.Second)
 		x.with(t, made).wantOpen(t)
+		if err := x.guard.Ready(); err != nil {
+			t.Errorf("not ready though the store is back: %v", err)
+		}
 	})
 }
 

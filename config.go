@@ -102,6 +102,10 @@ type Config struct {
 	// Refusal is the way in which upgrades are refused. Default: RefuseHTTP.
 	Refusal Refusal
 
+	// Observer is told of each refusal, and of each begin and end of a socket.
+	// Default: nobody is.
+	Observer Observer
+
 	// Logger gets a line for each refusal and each end of a socket, never with
 	// anything secret. Default: no log.
 	Logger *slog.Logger
@@ -166,6 +170,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Refusal != RefuseHTTP && c.Refusal != RefuseClose {
 		fault("Refusal: %d is neither RefuseHTTP nor RefuseClose", c.Refusal)
+	}
+	if c.Observer == nil {
+		c.Observer = nobody{}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

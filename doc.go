@@ -25,6 +25,7 @@
 //	revoke.go       the end of sockets whose token was taken back
 //	shutdown.go     the end of all of them
 //	refusal.go      every refusal leaves here
+//	observer.go     who is told of refusals, begins and ends
 //	derive.go       another policy over the same sockets
 //	errors.go       the one table of reasons, statuses and close codes
 package wsauth

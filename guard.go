@@ -81,18 +81,29 @@ func (g *Guard) Sessions(subject string) []*Session {
 	return slices.DeleteFunc(g.sockets.named(bySubject, subject), ended)
 }
 
-// Shutdown refuses new sockets, ends the open ones with close code 1012 and
+// Ready says why the guard cannot let anybody in now, as an [*Error]: it is
+// shutting down or draining (Restarting), or it has not heard of
+// Config.Revocations for longer than Config.Staleness (StoreUnavailable). Nil
+// where it can. It waits for nothing.
+func (g *Guard) Ready() error {
+	if g.sockets.isClosing() {
+		return refuse(Restarting, nil)
+	}
+	if g.revocations == nil {
+		return nil
+	}
+	return g.trusted()
+}
+
+// Drain refuses new sockets, ends the open ones with close code 1012 and
 // reason "restarting", and waits until their connections are gone or ctx is
 // done, whose error it then returns. Sockets end one after the other, at most
 // one each millisecond unless half of ctx's time is too short for that: their
 // clients will all be back at once somewhere else.
 //
-// It waits for no handler, and ends no plain HTTP request:
-// [http.Server.Shutdown] does that, and knows nothing of sockets. Call both.
-// Once Shutdown has returned, a guard with Config.Revocations refuses every
-// credential, since it follows them no more.
-func (g *Guard) Shutdown(ctx context.Context) error {
-	defer g.stop()
+// Plain HTTP requests are answered as before, until [Guard.Shutdown]. There is
+// no way back: a server that has drained is to end.
+func (g *Guard) Drain(ctx context.Context) error {
 	g.sockets.close()
 	g.drain(ctx)
 	select {
@@ -101,4 +112,15 @@ func (g *Guard) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Shutdown is [Guard.Drain] and the end of what [New] began.
+//
+// It waits for no handler, and ends no plain HTTP request:
+// [http.Server.Shutdown] does that, and knows nothing of sockets. Call both.
+// Once Shutdown has returned, a guard with Config.Revocations refuses every
+// credential, since it follows them no more.
+func (g *Guard) Shutdown(ctx context.Context) error {
+	defer g.stop()
+	return g.Drain(ctx)
 }

@@ -29,7 +29,7 @@ func (s *Session) Hold() error {
 		s.guard.sockets.forget(s)
 		return err
 	}
-	s.guard.logOpen(s)
+	s.guard.tellOpen(s)
 	return nil
 }
 

@@ -19,7 +19,7 @@ func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if !ok {
 		e = refuse(InternalError, err)
 	}
-	g.logRefusal(r, e)
+	g.tellRefusal(r, e)
 	if isUpgrade(r) {
 		if g.config.Refusal == RefuseClose && e.mayOpen() && g.refuseByClose(w, r, e) {
 			return

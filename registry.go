@@ -134,6 +134,12 @@ func (r *registry) close() {
 	}
 }
 
+func (r *registry) isClosing() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closing
+}
+
 func (r *registry) closeIdle() {
 	if r.closing && len(r.rings[byNothing]) == 0 && r.nobody == 0 {
 		select {

@@ -124,7 +124,8 @@ func (g *Guard) checkRevoked(ctx context.Context, claims *token.Claims) error {
 	return nil
 }
 
-// inContact refuses to decide on what was heard of the store too long ago.
+// inContact waits for the first contact with the store, and refuses to decide
+// on what was heard of it too long ago.
 func (g *Guard) inContact(ctx context.Context) error {
 	select {
 	case <-g.revocations.Ready():
@@ -136,6 +137,11 @@ func (g *Guard) inContact(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+	return g.trusted()
+}
+
+// trusted refuses to decide once nothing is heard of the store any more.
+func (g *Guard) trusted() error {
 	select {
 	case <-g.stopped:
 		return refuse(Restarting, errors.New("the guard was shut down"))

@@ -138,6 +138,6 @@ func (s *Session) closed() {
 	s.cancel(e)
 	s.timer.Stop()
 	if s.guard.sockets.forget(s) {
-		s.guard.logEnd(s, e)
+		s.guard.tellEnd(s, e)
 	}
 }

@@ -60,7 +60,7 @@ func (g *Guard) upgrade(w http.ResponseWriter, r *http.Request, p pass, next htt
 		go response.Finish()
 		return
 	}
-	g.logOpen(s)
+	g.tellOpen(s)
 	go run(next, response, stripped, s)
 }
 

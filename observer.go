@@ -1,0 +1,28 @@
+package wsauth
+
+import "net/http"
+
+// An Observer is told what a guard decides, for figures and audits. Its
+// methods are called from many goroutines at once, and the client waits for
+// them: they return soon, and keep no request.
+type Observer interface {
+	// Refused is called for each request that is refused, before the answer.
+	// The request is as it came, with its credential: it is not for a log.
+	Refused(r *http.Request, e *Error)
+
+	// Opened is called for each socket that is let in, and for each answer that
+	// [Session.Hold] makes one. Where its handler does not open the socket then,
+	// Ended follows.
+	Opened(s *Session)
+
+	// Ended is called for each of them when its connection is gone. e is the
+	// cause: close code 1000 and reason "closed" where client or handler hung up.
+	Ended(s *Session, e *EndError)
+}
+
+// nobody is the observer of a guard that has none.
+type nobody struct{}
+
+func (nobody) Refused(*http.Request, *Error) {}
+func (nobody) Opened(*Session)               {}
+func (nobody) Ended(*Session, *EndError)     {}

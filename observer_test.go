@@ -1,0 +1,157 @@
+package wsauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"wsauth"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// A witness is an observer that writes down what it is told.
+type witness chan string
+
+func (w witness) Refused(r *http.Request, e *wsauth.Error) {
+	w <- fmt.Sprint("refused ", r.URL.Path, " ", e.Reason)
+}
+
+func (w witness) Opened(s *wsauth.Session) { w <- "opened " + s.Claims().Subject }
+
+func (w witness) Ended(s *wsauth.Session, e *wsauth.EndError) {
+	w <- fmt.Sprint("ended ", s.Claims().Subject, " ", e.Code, " ", e.Reason)
+}
+
+func (w witness) saw(t *testing.T, want ...string) {
+	t.Helper()
+	for _, line := range want {
+		select {
+		case got := <-w:
+			if got != line {
+				t.Errorf("told %q, want %q", got, line)
+			}
+		case <-time.After(patience):
+			t.Fatalf("not told %q", line)
+		}
+	}
+}
+
+// An observer is told of each refusal, and of each socket twice, whoever ends it; of plain requests that pass, nothing.
+func TestObserver(t *testing.T) {
+	told := make(witness, 100)
+	guard, issuer := newGuard(wsauth.Config{Revocations: store.NewMemory(0), Observer: told})
+	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session, _ := wsauth.SessionFrom(r.Context())
+		switch r.URL.Path {
+		case "/events":
+			if session.Hold() == nil {
+				w.WriteHeader(http.StatusOK)
+				_ = http.NewResponseController(w).Flush()
+				<-r.Context().Done()
+			}
+		case "/socket":
+			chat(w, r)
+		}
+	})))
+	defer server.Close()
+	sid := store.NewSessionID()
+	access := mustIssue(issuer.Access("ada", token.Options{SessionID: sid}))
+	header := http.Header{"Authorization": {"Bearer " + access.Raw}}
+	get := func(path string, h http.Header) *http.Response {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = h
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp
+	}
+
+	get("/", nil)
+	get("/", header)
+	if _, _, err := websocket.Dial(t.Context(), server.URL+"/socket", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer x"}}}); err == nil {
+		t.Error("a bad token opens a socket")
+	}
+	told.saw(t, "refused / token_missing", "refused /socket token_invalid")
+
+	conn := open(server.URL+"/socket", header)
+	told.saw(t, "opened ada")
+	_ = conn.Close(websocket.StatusNormalClosure, "bye")
+	told.saw(t, "ended ada 1000 closed")
+
+	open(server.URL+"/socket", header).CloseRead(t.Context())
+	told.saw(t, "opened ada")
+	get("/events", header)
+	told.saw(t, "opened ada")
+	if sockets, err := guard.Revoke(t.Context(), store.Revocation{Scope: store.Session, ID: sid, Expires: time.Now().Add(time.Hour)}); err != nil || sockets != 2 {
+		t.Fatal(sockets, err)
+	}
+	told.saw(t, "ended ada 3000 session_ended", "ended ada 3000 session_ended")
+	if err := guard.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) > 0 {
+		t.Errorf("told more: %q", <-told)
+	}
+}
+
+// A guard that drains lets no socket in and ends those that are open, and answers plain requests as before.
+func TestDrain(t *testing.T) {
+	guard, issuer := newGuard(wsauth.Config{Revocations: store.NewMemory(0)})
+	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			chat(w, r)
+		}
+	})))
+	defer server.Close()
+	header := http.Header{"Authorization": {"Bearer " + mustIssue(issuer.Access("ada", token.Options{})).Raw}}
+	conn := open(server.URL, header)
+	if say(conn, "hello") != "ada says hello" {
+		t.Error("no answer")
+	}
+	if err := guard.Ready(); err != nil {
+		t.Errorf("before: %v", err)
+	}
+	drained := make(chan error)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		drained <- guard.Drain(ctx)
+	}()
+	_, _, err := conn.Read(t.Context())
+	if end, ok := errors.AsType[websocket.CloseError](err); !ok || end.Code != 1012 || end.Reason != "restarting" {
+		t.Errorf("ended with %v", err)
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	if err := guard.Ready(); !errors.Is(err, wsauth.Restarting) {
+		t.Errorf("after: %v", err)
+	}
+	if _, answer, err := websocket.Dial(t.Context(), server.URL, &websocket.DialOptions{HTTPHeader: header}); err == nil || answer == nil || answer.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a new socket: %v", err)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header = header
+	if _, err := guard.Check(r, wsauth.Access); err != nil {
+		t.Errorf("a plain request: %v", err)
+	}
+	if err := guard.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := guard.Check(r, wsauth.Access); !errors.Is(err, wsauth.Restarting) {
+		t.Errorf("a plain request after Shutdown: %v", err)
+	}
+}
