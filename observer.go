@@ -1,6 +1,11 @@
 package wsauth
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+
+	"wsauth/store"
+)
 
 // An Observer is told what a guard decides, for figures and audits. Its
 // methods are called from many goroutines at once, and the client waits for
@@ -18,11 +23,16 @@ type Observer interface {
 	// Ended is called for each of them when its connection is gone. e is the
 	// cause: close code 1000 and reason "closed" where client or handler hung up.
 	Ended(s *Session, e *EndError)
+
+	// Revoked is called after each [Guard.Revoke] that has succeeded, with how
+	// many sockets were told to end, and how long all of it took.
+	Revoked(revocations []store.Revocation, sockets int, took time.Duration)
 }
 
 // nobody is the observer of a guard that has none.
 type nobody struct{}
 
-func (nobody) Refused(*http.Request, *Error) {}
-func (nobody) Opened(*Session)               {}
-func (nobody) Ended(*Session, *EndError)     {}
+func (nobody) Refused(*http.Request, *Error)                  {}
+func (nobody) Opened(*Session)                                {}
+func (nobody) Ended(*Session, *EndError)                      {}
+func (nobody) Revoked([]store.Revocation, int, time.Duration) {}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,6 +28,10 @@ func (w witness) Opened(s *wsauth.Session) { w <- "opened " + s.Claims().Subject
 
 func (w witness) Ended(s *wsauth.Session, e *wsauth.EndError) {
 	w <- fmt.Sprint("ended ", s.Claims().Subject, " ", e.Code, " ", e.Reason)
+}
+
+func (w witness) Revoked(revocations []store.Revocation, sockets int, _ time.Duration) {
+	w <- fmt.Sprint("revoked ", revocations[0].Scope, " ", sockets)
 }
 
 func (w witness) saw(t *testing.T, want ...string) {
@@ -98,7 +103,11 @@ func TestObserver(t *testing.T) {
 	if sockets, err := guard.Revoke(t.Context(), store.Revocation{Scope: store.Session, ID: sid, Expires: time.Now().Add(time.Hour)}); err != nil || sockets != 2 {
 		t.Fatal(sockets, err)
 	}
-	told.saw(t, "ended ada 3000 session_ended", "ended ada 3000 session_ended")
+	got := []string{<-told, <-told, <-told}
+	slices.Sort(got)
+	if want := []string{"ended ada 3000 session_ended", "ended ada 3000 session_ended", "revoked session 2"}; !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
 	if err := guard.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}

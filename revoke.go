@@ -34,6 +34,7 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 	if g.revocations == nil {
 		return 0, errors.New("wsauth: Revoke: the guard has no Config.Revocations")
 	}
+	begun := time.Now()
 	concerned := map[*Session]struct{}{}
 	g.addConcerned(concerned, revocations)
 	if err := g.revocations.Revoke(ctx, revocations...); err != nil {
@@ -45,6 +46,7 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 	for _, r := range revocations {
 		g.endRevoked(r)
 	}
+	g.config.Observer.Revoked(revocations, len(concerned), time.Since(begun))
 	return len(concerned), nil
 }
 

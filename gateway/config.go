@@ -80,6 +80,9 @@ type Config struct {
 	// NoAuth leaves out all that the gateway answers itself below AuthPrefix, and its published keys. It needs Routes.
 	NoAuth bool
 
+	// AccessLog lets Logger have a line for each request, and for each socket one at its begin and one at its end.
+	AccessLog bool
+
 	// Logger gets a line for each login, each refusal, and each begin and end of a socket, never with a token, a cookie, a query
 	// or a password. Default: no log.
 	Logger *slog.Logger

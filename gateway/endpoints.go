@@ -62,6 +62,18 @@ func demoEndpoints(d *demo, files assets) []endpoint {
 	}, docsEndpoints(files, files.handler("openapi.json"))...)
 }
 
+// recorded lets the records of requests have the path of their endpoint for a route.
+func recorded(endpoints []endpoint) []endpoint {
+	for i, e := range endpoints {
+		name := strings.TrimSuffix(e.path, "{$}")
+		endpoints[i].handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			recordOf(r.Context()).route = name
+			e.handler.ServeHTTP(w, r)
+		})
+	}
+	return endpoints
+}
+
 // newMux serves the endpoints. Any other method on their paths is 405 with Allow (RFC 9110 section 15.5.6), any other path 404.
 func newMux(endpoints []endpoint) http.Handler {
 	nothingHere := problem(http.StatusNotFound, "", "There is nothing at this address")

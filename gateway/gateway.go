@@ -35,6 +35,8 @@ type Gateway struct {
 	log          *slog.Logger
 	handler      http.Handler
 
+	metrics     *metrics
+	access      bool                                                 // requests are logged
 	certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error) // nil without TLS
 	drain       time.Duration
 
@@ -73,6 +75,8 @@ func New(c Config) (*Gateway, error) {
 		log:          c.Logger,
 		keys:         c.Keys,
 		authPrefix:   c.AuthPrefix,
+		metrics:      newMetrics(),
+		access:       c.AccessLog,
 		certificate:  c.Certificate,
 		drain:        c.Drain,
 	}
@@ -93,7 +97,8 @@ func New(c Config) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: Config.Origins: %w", err)
 	}
 	origins.SetDenyHandler(problem(http.StatusForbidden, "origin_not_allowed", "Pages of other sites may not send this request"))
-	if g.guard, err = newGuard(c, g.locations); err != nil { // last, for it begins to follow the store
+	g.metrics.registry.MustRegister(newHealth(g))
+	if g.guard, err = g.newGuard(c); err != nil { // last, for it begins to follow the store
 		return nil, err
 	}
 	if err := g.open(c, files, origins); err != nil {
@@ -123,17 +128,16 @@ func (g *Gateway) open(c Config, files assets, origins *http.CrossOriginProtecti
 		g.closeRoutes()
 		return errors.Join(err, g.carrier.Close())
 	}
-	own := withSecurityHeaders(origins.Handler(newMux(endpoints)))
-	if len(c.Routes) == 0 {
-		g.handler = limit(own)
-		return nil
+	served := withSecurityHeaders(origins.Handler(newMux(recorded(endpoints))))
+	if len(c.Routes) > 0 {
+		served = plainOnly(g.front(served, c))
 	}
-	g.handler = limit(plainOnly(g.front(own, c)))
+	g.handler = limit(g.withHealth(served))
 	return nil
 }
 
 // newGuard makes the guard of all that needs a token.
-func newGuard(c Config, locations []wsauth.Location) (*wsauth.Guard, error) {
+func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
 	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: c.Keys, Issuer: c.Issuer})
 	if err != nil {
 		return nil, fmt.Errorf("gateway: verifier: %w", err)
@@ -144,12 +148,13 @@ func newGuard(c Config, locations []wsauth.Location) (*wsauth.Guard, error) {
 	}
 	guard, err := wsauth.New(wsauth.Config{
 		Verifier:    all,
-		Locations:   locations,
+		Locations:   g.locations,
 		Origins:     c.Origins,
 		Revocations: c.Store,
 		Tickets:     c.Store,
 		Limits:      wsauth.Limits{PerSubject: c.MaxSockets, EndOldest: true},
 		Refusal:     wsauth.RefuseClose,
+		Observer:    observer{g.metrics},
 		Logger:      c.Logger,
 	})
 	if err != nil {
@@ -158,8 +163,12 @@ func newGuard(c Config, locations []wsauth.Location) (*wsauth.Guard, error) {
 	return guard, nil
 }
 
-// ServeHTTP answers r.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.ServeHTTP(w, r) }
+// Drain ends every open socket as [Gateway.Shutdown] does, lets no new one in, and says at /readyz that clients had better go elsewhere;
+// plain requests are answered as before. There is no way back.
+func (g *Gateway) Drain(ctx context.Context) error {
+	g.log.Info("draining")
+	return g.guard.Drain(ctx)
+}
 
 // Shutdown ends every open socket with close code 1012 and reason "restarting", and waits until they are gone or ctx is done.
 // Then those that are left are cut.

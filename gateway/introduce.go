@@ -57,7 +57,8 @@ func (p *proxy) introduce(w http.ResponseWriter, r *http.Request, session *wsaut
 		session.End(wsauth.TokenInvalid.End(err))
 		return
 	}
-	socket, err := p.pool.Open(r.Context(), r)
+	recordOf(r.Context()).line.known(session)
+	socket, err := p.dial(r)
 	if err == nil && (socket.Response.StatusCode != http.StatusSwitchingProtocols || socket.Response.Header.Get("Sec-WebSocket-Protocol") != protocol) {
 		_ = socket.Close()
 		err = errors.New("the upstream did not open the socket with the subprotocol that the client has")
@@ -77,7 +78,7 @@ func (p *proxy) introduce(w http.ResponseWriter, r *http.Request, session *wsaut
 		_ = conn.Close()
 		return
 	}
-	p.tie(conn, socket, session, first)
+	p.tie(r.Context(), conn, socket, session, first)
 }
 
 // maxProtocol is how long the name of a subprotocol may be that is chosen for the client; a longer one may well be a token.

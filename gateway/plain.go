@@ -59,11 +59,24 @@ func stripOffer(h http.Header) {
 func (p *proxy) newPlain() *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:        rewrite,
-		Transport:      p.pool,
+		Transport:      timed{p},
 		ModifyResponse: p.hold,
 		ErrorHandler:   p.fail,
 		ErrorLog:       slog.NewLogLogger(p.gateway.log.Handler(), slog.LevelDebug),
 	}
+}
+
+// timed asks the upstreams, and tells how long they take to begin an answer.
+type timed struct{ of *proxy }
+
+// RoundTrip sends a request on.
+func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
+	begun := time.Now()
+	response, err := t.of.pool.RoundTrip(r)
+	if err == nil {
+		t.of.gateway.metrics.reached(t.of.route.name(), "http", time.Since(begun))
+	}
+	return response, err
 }
 
 // rewrite makes the outgoing request: path, query and host stay as the client sent them.

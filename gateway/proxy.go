@@ -33,6 +33,7 @@ type proxy struct {
 // newProxy makes the proxy of a route that was checked. reach says how its upstreams are reached, as far as the route does not.
 func (g *Gateway) newProxy(r Route, reach upstream.Config) (*proxy, error) {
 	p := &proxy{gateway: g, route: r, teller: newTeller(r, g.issuer), carrier: g.carrier}
+	g.metrics.begin(r.name())
 	var err error
 	p.guard, err = g.guard.With(p.policy)
 	if err != nil {
@@ -73,6 +74,7 @@ func (p *proxy) policy(c *wsauth.Config) {
 
 // ServeHTTP answers a request whose path is plain.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	recordOf(r.Context()).route = p.route.name()
 	if p.route.Public && !asksForUpgrade(r) {
 		// Nobody is asked who they are, so nobody is refused for how they say it.
 		r = r.Clone(r.Context())
@@ -86,6 +88,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serveGuarded answers a request that the guard has let pass.
 func (p *proxy) serveGuarded(w http.ResponseWriter, r *http.Request) {
 	session, _ := wsauth.SessionFrom(r.Context())
+	recordOf(r.Context()).line.known(session)
 	if asksForUpgrade(r) {
 		p.serveSocket(w, r, session)
 		return

@@ -123,6 +123,9 @@ func (of *routing) addIdentities(r Route) {
 // leave ends what of before does not stand in after.
 func (g *Gateway) leave(before, after *routing) {
 	for name, old := range before.byName {
+		if after.byName[name] == nil {
+			g.metrics.forget(name)
+		}
 		if after.byName[name] == old {
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"wsauth"
 	"wsauth/internal/relay"
@@ -18,6 +19,8 @@ import (
 // serveSocket opens a WebSocket to the upstream for a client that may have one, and ties the two together. Only when the upstream
 // has agreed does the client get its 101.
 func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request, session *wsauth.Session) {
+	record := recordOf(r.Context())
+	defer func() { record.left(context.Cause(r.Context())) }()
 	dropConnectionFields(r.Header)
 	if session.Claims() == nil && !p.route.Public && p.route.Requirement != wsauth.Optional {
 		p.introduce(w, r, session) // the token is to come in the first message
@@ -31,12 +34,13 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request, session *wsa
 		name, value := p.announce(r.Context())
 		r.Header[name] = []string{value}
 	}
-	socket, err := p.pool.Open(r.Context(), r)
+	socket, err := p.dial(r)
 	if err != nil {
 		p.refuseSocket(w, r, err)
 		return
 	}
-	if socket.Response.StatusCode != http.StatusSwitchingProtocols {
+	if status := socket.Response.StatusCode; status != http.StatusSwitchingProtocols {
+		record.declined(status)
 		passOn(w, socket)
 		return
 	}
@@ -49,12 +53,24 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request, session *wsa
 		p.gateway.log.Error("cannot take a guarded connection over", "error", err)
 		return
 	}
-	p.tie(conn, socket, session, nil)
+	p.tie(r.Context(), conn, socket, session, nil)
 }
 
-// tie hands both connections to the relay. fromClient is what the client has sent already.
-func (p *proxy) tie(conn net.Conn, socket *upstream.Socket, session *wsauth.Session, fromClient []byte) {
+// dial asks the upstream for the socket that r asks for.
+func (p *proxy) dial(r *http.Request) (*upstream.Socket, error) {
+	begun := time.Now()
+	socket, err := p.pool.Open(r.Context(), r)
+	if err == nil {
+		p.gateway.metrics.reached(p.route.name(), "websocket", time.Since(begun))
+	}
+	return socket, err
+}
+
+// tie hands both connections to the relay, in the context of the session. fromClient is what the client has sent already.
+func (p *proxy) tie(ctx context.Context, conn net.Conn, socket *upstream.Socket, session *wsauth.Session, fromClient []byte) {
+	record := recordOf(ctx)
 	p.gateway.live.add(session, p)
+	record.opened()
 	guarded := conn.(*wsconn.Conn) // what a guard's Hijack returns
 	taken := guarded.Handover(func(bare net.Conn, closed func()) wsconn.Ender {
 		return p.carrier.Carry(relay.Pair{
@@ -70,15 +86,17 @@ func (p *proxy) tie(conn net.Conn, socket *upstream.Socket, session *wsauth.Sess
 			Fault: func(code int, reason string) {
 				session.End(&wsauth.EndError{Code: code, Reason: reason, Err: errors.New("the client broke a rule, or was silent")})
 			},
-			Closed: func(relay.Result) {
+			Closed: func(result relay.Result) {
 				p.gateway.live.remove(session)
 				closed()
+				record.ended(context.Cause(ctx), result)
 			},
 		})
 	})
 	if !taken {
 		p.gateway.live.remove(session)
 		_ = socket.Close() // the session has ended meanwhile
+		record.ended(context.Cause(ctx), relay.Result{By: relay.TheOwner})
 	}
 }
 
@@ -89,12 +107,13 @@ func (p *proxy) failure(err error) *wsauth.Error {
 	if errors.Is(err, upstream.ErrTimeout) || errors.As(err, &timeout) && timeout.Timeout() {
 		reason = wsauth.GatewayTimeout
 	}
+	p.gateway.metrics.failed(p.route.name(), string(reason))
 	return &wsauth.Error{Reason: reason, Message: reason.Outcome().Text, Err: fmt.Errorf("route %s: %w", p.route.name(), err)}
 }
 
 // refuseSocket answers a handshake that the upstream did not answer.
 func (p *proxy) refuseSocket(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+	if r.Context().Err() != nil {
 		return // the session has ended, and says so itself
 	}
 	p.guard.Refuse(w, r, p.failure(err))

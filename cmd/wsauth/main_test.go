@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 //	                   read the close frame of that socket
 //	get [C] PATH STATUS
 //	                   ask for a page with the access token of C, or without one
+//	figures TEXT       check that the server's figures hold TEXT
 //	backend            start a server for the gateway to stand in front of, at $BACKEND; see backend_test.go
 //	certificate NAME   make NAME.crt and NAME.key, which clients believe; see certificate_test.go
 //	shows NAME         check that the server has that certificate
@@ -67,6 +68,7 @@ func TestScripts(t *testing.T) {
 			"echoed":  clientCmd((*client).echoed),
 			"closed":  clientCmd((*client).closed),
 			"get":     clientCmd((*client).get),
+			"figures": figures,
 			"backend": startBackend,
 			"mode":    mode,
 
@@ -110,7 +112,7 @@ func (s *server) start(ts *testscript.TestScript, args []string) {
 	ts.Check(err)
 	s.cmd = exec.Command(path, args...)
 	s.cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "XDG_DATA_HOME", "GOCOVERDIR", "TMPDIR", "WSAUTH_CONFIG", "WSAUTH_LISTEN", "WSAUTH_ACCESS_TTL", "WSAUTH_REFRESH_TTL"} {
+	for _, name := range []string{"PATH", "HOME", "XDG_DATA_HOME", "GOCOVERDIR", "TMPDIR", "WSAUTH_CONFIG", "WSAUTH_LISTEN", "WSAUTH_ACCESS_TTL", "WSAUTH_REFRESH_TTL", "WSAUTH_ACCESS_LOG", "WSAUTH_LOG"} {
 		if value := ts.Getenv(name); value != "" {
 			s.cmd.Env = append(s.cmd.Env, name+"="+value)
 		}

@@ -36,6 +36,8 @@ type serveCmd struct {
 	Provider         []providerFlag `sep:"none" placeholder:"PAIRS" env:"WSAUTH_PROVIDER" help:"Identity provider whose access tokens are accepted too, as preset=PRESET,issuer=URL,audience=NAME; repeat for more. Presets: auth0, cognito, entra, google, keycloak, okta, standard. See docs/identity-providers.md."`
 	Drain            time.Duration  `default:"10s" placeholder:"DURATION" env:"WSAUTH_DRAIN" help:"How long the server takes at most to end when it is told to: for half of it, or less, it closes one socket after the other (default: ${default})."`
 	Log              string         `enum:"text,json" default:"text" placeholder:"FORMAT" env:"WSAUTH_LOG" help:"Format of the log on standard error: text or json (default: ${default})."`
+	AccessLog        bool           `env:"WSAUTH_ACCESS_LOG" help:"Log each request, and each socket at its begin and its end, without queries and credentials."`
+	Metrics          string         `placeholder:"HOST:PORT" env:"WSAUTH_METRICS" help:"Address for /metrics, /livez and /readyz, which everybody who reaches it can read, such as 127.0.0.1:9090 (default: none; the last two are on --addr as well)."`
 	InsecureDemoUser bool           `env:"WSAUTH_INSECURE_DEMO_USER" help:"Let the user test with the password test log in on addresses that other machines can reach."`
 }
 
@@ -170,13 +172,18 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
 	default:
 		log.Info("nobody logs in here, for there are no users")
 	}
+	stop, err := serveOperations(ctx, s.Metrics.Listen, g, log)
+	if err != nil {
+		return errors.Join(err, g.Shutdown(ctx))
+	}
+	defer stop()
 	f.running, f.gateway, f.log = s, g, log
 	defer f.follow(ctx)()
-	watching, stop := context.WithCancel(ctx)
+	watching, unwatch := context.WithCancel(ctx)
 	watched := sync.WaitGroup{}
 	watched.Go(func() { keys.Watch(watching) })
 	defer watched.Wait()
-	defer stop()
+	defer unwatch()
 	log.Info("listening", "url", scheme+"://"+reachable(listener)+"/", "addr", listener.Addr().String(), "data", dir,
 		"access_ttl", s.AccessTTL, "refresh_ttl", s.RefreshTTL, "session_ttl", s.SessionTTL, "refresh_grace", s.RefreshGrace, "max_sockets", s.MaxSockets,
 		"routes", len(s.Routes))

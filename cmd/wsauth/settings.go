@@ -32,6 +32,8 @@ var overrides = map[string]override{
 	"provider":           {"providers", func(_ *serveCmd, s *config.Settings) { s.Providers = nil }}, // made of the flags themselves
 	"drain":              {"drain", func(c *serveCmd, s *config.Settings) { s.Drain = c.Drain }},
 	"log":                {"log.format", func(c *serveCmd, s *config.Settings) { s.Log.Format = c.Log }},
+	"access-log":         {"log.access", func(c *serveCmd, s *config.Settings) { s.Log.Access = c.AccessLog }},
+	"metrics":            {"metrics.listen", func(c *serveCmd, s *config.Settings) { s.Metrics.Listen = c.Metrics }},
 	"insecure-demo-user": {"insecure_demo_user", func(c *serveCmd, s *config.Settings) { s.InsecureDemoUser = c.InsecureDemoUser }},
 }
 

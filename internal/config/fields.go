@@ -23,6 +23,7 @@ var fieldKeys = map[string]string{
 	"Routes":         "routes",
 	"AuthPrefix":     "auth.prefix",
 	"NoAuth":         "auth.enabled",
+	"AccessLog":      "log.access",
 	"Host":           "host",
 	"Path":           "path",
 	"Upstreams":      "upstreams",

@@ -41,6 +41,7 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 		Drain:        s.Drain,
 		AuthPrefix:   s.Auth.Prefix,
 		NoAuth:       !s.Auth.Enabled,
+		AccessLog:    s.Log.Access,
 		Logger:       m.Logger,
 	}
 	w.servers()

@@ -1,0 +1,113 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"time"
+
+	"wsauth"
+	"wsauth/internal/relay"
+)
+
+// A line is what the access log says of a request: nothing that could be a credential, so no query, no cookie and no other header but
+// User-Agent, which is cut. All of it is escaped by slog. A nil line says nothing.
+type line struct {
+	method, host, path, proto, remote, agent, user string
+}
+
+func newLine(r *http.Request) *line {
+	return &line{
+		method: printable(r.Method),
+		host:   printable(r.Host),
+		path:   printablePath(r.URL.Path),
+		proto:  r.Proto,
+		remote: r.RemoteAddr,
+		agent:  printable(r.UserAgent()),
+	}
+}
+
+// maxLoggedPath is how much of a path is logged.
+const maxLoggedPath = 256
+
+// jws is what has the form of a token. It has no place in a path, and whoever puts it there has not meant it for the log.
+var jws = regexp.MustCompile(`[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*`)
+
+func printablePath(path string) string {
+	path = jws.ReplaceAllString(path, "[token]")
+	if len(path) > maxLoggedPath {
+		path = path[:maxLoggedPath] + "…"
+	}
+	return visible(path)
+}
+
+// known notes whom a request is of.
+func (l *line) known(s *wsauth.Session) {
+	if claims := claimsOf(s); l != nil && claims != nil {
+		l.user = printable(claims.Subject)
+	}
+}
+
+// answered logs a plain request. Whoever asks whether the server is well, asks all the time.
+func (l *line) answered(x *record) {
+	if l == nil {
+		return
+	}
+	level := slog.LevelInfo
+	if isHealth(l.path) {
+		level = slog.LevelDebug
+	}
+	l.request(level, x, string(x.reason), x.status, slog.Int64("bytes", x.bytes))
+}
+
+// handshake logs the outcome of a handshake.
+func (l *line) handshake(x *record, reason string, status int) {
+	if l != nil {
+		l.request(slog.LevelInfo, x, reason, status)
+	}
+}
+
+func (l *line) request(level slog.Level, x *record, reason string, status int, more ...slog.Attr) {
+	attrs := append(l.attrs(x, reason),
+		slog.String("method", l.method),
+		slog.String("proto", l.proto),
+		slog.String("agent", l.agent),
+		slog.Duration("duration", time.Since(x.begun)))
+	if status != 0 { // the client was gone before there was one
+		attrs = append(attrs, slog.Int("status", status))
+	}
+	x.gateway.log.LogAttrs(context.Background(), level, "request", append(attrs, more...)...)
+}
+
+// ended logs the end of a socket.
+func (l *line) ended(x *record, end *wsauth.EndError, result relay.Result) {
+	if l == nil {
+		return
+	}
+	x.gateway.log.LogAttrs(context.Background(), slog.LevelInfo, "socket", append(l.attrs(x, endReason(end, result)),
+		slog.Int("code", end.Code),
+		slog.String("by", result.By.String()),
+		slog.Duration("lifetime", time.Since(x.begun)),
+		slog.Int64("client_bytes", result.FromClient.Bytes),
+		slog.Int64("client_messages", result.FromClient.Messages),
+		slog.Int64("upstream_bytes", result.FromUpstream.Bytes),
+		slog.Int64("upstream_messages", result.FromUpstream.Messages))...)
+}
+
+// attrs are what every line has.
+func (l *line) attrs(x *record, reason string) []slog.Attr {
+	all := []slog.Attr{
+		slog.String("route", x.route),
+		slog.String("host", l.host),
+		slog.String("path", l.path),
+		slog.String("remote", l.remote),
+	}
+	if l.user != "" {
+		all = append(all, slog.String("user", l.user))
+	}
+	if reason != "" {
+		all = append(all, slog.String("reason", reason))
+	}
+	return all
+}

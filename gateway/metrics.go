@@ -1,0 +1,147 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"wsauth/internal/relay"
+	"wsauth/store"
+)
+
+// elsewhere is the route of requests that have none.
+const elsewhere = "none"
+
+// outcomeOpened is that of a handshake after which there is a socket.
+const outcomeOpened = "opened"
+
+// metrics are the figures of a gateway. Every label has its values from the configuration, from the tables of this project, or from a
+// small set of numbers: what clients send makes no new series.
+type metrics struct {
+	registry *prometheus.Registry
+
+	requests  *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+
+	handshakes *prometheus.CounterVec
+	openings   *prometheus.HistogramVec
+	sockets    *prometheus.GaugeVec
+	ends       *prometheus.CounterVec
+	lifetimes  *prometheus.HistogramVec
+	bytes      *prometheus.CounterVec
+	messages   *prometheus.CounterVec
+
+	upstreams *prometheus.HistogramVec
+	failures  *prometheus.CounterVec
+
+	revocations *prometheus.CounterVec
+	revoking    prometheus.Histogram
+}
+
+// Buckets in seconds: of what should be fast, and of sockets, which may live for days.
+var (
+	quick = []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
+	long  = []float64{1, 10, 60, 300, 900, 3600, 4 * 3600, 24 * 3600, 7 * 24 * 3600}
+)
+
+func newMetrics() *metrics {
+	m := &metrics{registry: prometheus.NewRegistry()}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "wsauth", Name: name, Help: help}, labels)
+		m.registry.MustRegister(v)
+		return v
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "wsauth", Name: name, Help: help, Buckets: buckets}, labels)
+		m.registry.MustRegister(v)
+		return v
+	}
+	m.requests = counter("http_requests_total", "Plain requests, by the status of their answer.", "route", "code")
+	m.durations = histogram("http_request_duration_seconds", "Time from a plain request to the end of its answer.", quick, "route")
+	m.handshakes = counter("handshakes_total", "WebSocket handshakes: opened, refused (by the gateway), declined (by the upstream), ended (with the session, before they were answered), or left (by the client).", "route", "outcome", "reason")
+	m.openings = histogram("handshake_duration_seconds", "Time from a WebSocket handshake to its outcome.", quick, "route")
+	m.sockets = prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "wsauth", Name: "sockets", Help: "WebSockets that are open now."}, []string{"route"})
+	m.registry.MustRegister(m.sockets)
+	m.ends = counter("socket_ends_total", "WebSockets that have ended, by the reason.", "route", "reason")
+	m.lifetimes = histogram("socket_lifetime_seconds", "Time from the handshake to the end of WebSockets.", long, "route")
+	m.bytes = counter("socket_bytes_total", "Bytes passed on between clients and upstreams, counted when their WebSocket has ended.", "route", "from")
+	m.messages = counter("socket_messages_total", "Messages passed on between clients and upstreams, counted when their WebSocket has ended.", "route", "from")
+	m.upstreams = histogram("upstream_duration_seconds", "Time until an upstream has begun to answer a request or a handshake.", quick, "route", "kind")
+	m.failures = counter("upstream_failures_total", "Requests and handshakes that no upstream has answered.", "route", "reason")
+	m.revocations = counter("revocations_total", "Revocations that were made at this node.", "scope")
+	for scope := range scopes {
+		m.revocations.WithLabelValues(scopes[scope].String()) // those that were never made are 0, and not unknown
+	}
+	m.revoking = prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "wsauth", Name: "revocation_duration_seconds",
+		Help: "Time from the call for a revocation until it is kept and its sockets have been told to end.", Buckets: quick})
+	m.registry.MustRegister(m.revoking, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+var scopes = [...]store.Scope{store.Token, store.Session, store.Subject, store.Everything}
+
+// revoked counts revocations that took some time together.
+func (m *metrics) revoked(all []store.Revocation, took time.Duration) {
+	for _, r := range all {
+		m.revocations.WithLabelValues(r.Scope.String()).Inc()
+	}
+	m.revoking.Observe(took.Seconds())
+}
+
+// forget removes the series of a route that is gone.
+func (m *metrics) forget(route string) {
+	of := prometheus.Labels{"route": route}
+	for _, v := range []interface {
+		DeletePartialMatch(prometheus.Labels) int
+	}{m.requests, m.durations, m.handshakes, m.openings, m.sockets, m.ends, m.lifetimes, m.bytes, m.messages, m.upstreams, m.failures} {
+		v.DeletePartialMatch(of)
+	}
+}
+
+// begin shows that a route has no socket yet, instead of nothing.
+func (m *metrics) begin(route string) { m.sockets.WithLabelValues(route) }
+
+// answered counts a plain request.
+func (m *metrics) answered(route string, status int, took time.Duration) {
+	m.requests.WithLabelValues(route, codeLabel(status)).Inc()
+	m.durations.WithLabelValues(route).Observe(took.Seconds())
+}
+
+// codeLabel is the status of an answer; "none" where the client was gone before there was one.
+func codeLabel(status int) string {
+	if status < http.StatusContinue || status > 999 {
+		return "none"
+	}
+	return strconv.Itoa(status)
+}
+
+// handshake counts one whose outcome is known.
+func (m *metrics) handshake(route, outcome, reason string, took time.Duration) {
+	m.handshakes.WithLabelValues(route, outcome, reason).Inc()
+	m.openings.WithLabelValues(route).Observe(took.Seconds())
+	if outcome == outcomeOpened {
+		m.sockets.WithLabelValues(route).Inc()
+	}
+}
+
+// ended counts a socket that was opened.
+func (m *metrics) ended(route, reason string, lived time.Duration, result relay.Result) {
+	m.sockets.WithLabelValues(route).Dec()
+	m.ends.WithLabelValues(route, reason).Inc()
+	m.lifetimes.WithLabelValues(route).Observe(lived.Seconds())
+	for from, sent := range map[string]relay.Traffic{"client": result.FromClient, "upstream": result.FromUpstream} {
+		m.bytes.WithLabelValues(route, from).Add(float64(sent.Bytes))
+		m.messages.WithLabelValues(route, from).Add(float64(sent.Messages))
+	}
+}
+
+// reached notes how long an upstream took to begin its answer to a request of a kind, "http" or "websocket".
+func (m *metrics) reached(route, kind string, took time.Duration) {
+	m.upstreams.WithLabelValues(route, kind).Observe(took.Seconds())
+}
+
+// failed counts a request that no upstream has answered.
+func (m *metrics) failed(route, reason string) { m.failures.WithLabelValues(route, reason).Inc() }

@@ -1,0 +1,325 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// figures are the samples of /metrics, "name{labels}" without the namespace, each with its value.
+func (r *rig) figures() map[string]string {
+	r.t.Helper()
+	w := httptest.NewRecorder()
+	r.g.Operations().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if w.Code != http.StatusOK {
+		r.t.Fatalf("/metrics: %d %s", w.Code, w.Body)
+	}
+	all := map[string]string{}
+	for line := range strings.Lines(w.Body.String()) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && strings.HasPrefix(name, "wsauth_") {
+			all[strings.TrimPrefix(name, "wsauth_")] = value
+		}
+	}
+	return all
+}
+
+// count waits until a figure has a value: those of a socket are told after the client has seen what they are about.
+func (r *rig) count(name, want string) {
+	r.t.Helper()
+	late := time.Now().Add(10 * time.Second)
+	for {
+		got := r.figures()[name]
+		if got == want {
+			return
+		}
+		if time.Now().After(late) {
+			r.t.Errorf("%s is %q, want %s", name, got, want)
+			return
+		}
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	b := newBackend(t)
+	dead := httptest.NewServer(nil)
+	dead.Close()
+	r := start(t, func(c *Config) {
+		c.Routes = []Route{
+			{Path: "/", Upstreams: []string{b.URL}},
+			{Path: "/dead", Upstreams: []string{dead.URL}},
+			{Path: "/close/", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseClose},
+		}
+	})
+	access, refresh := r.login()
+	r.get("/a")
+	r.get("/a", bearer(access))
+	r.get("/dead", bearer(access))
+	r.get("/auth/none")
+	first := r.socket("/x", bearer(access))
+	r.echoOf(first, "hello")
+	second := r.socket("/y", bearer(access))
+	for _, path := range []string{"/x", "/dead", "/close/x"} {
+		credential := bearer(access)
+		if path != "/dead" {
+			credential = bearer("x")
+		}
+		if conn, _, err := r.trySocket(path, nil, credential); err == nil {
+			r.wantClose(conn, 3000, "token_invalid")
+		}
+	}
+	r.count(`sockets{route="/"}`, "2")
+	first.CloseNow()
+	r.count(`socket_ends_total{reason="eof",route="/"}`, "1")
+	r.call("POST", "/auth/logout", "", bearer(refresh))
+	r.wantClose(second, 3000, "session_ended")
+	for name, want := range map[string]string{
+		`http_requests_total{code="200",route="/auth/login"}`:                        "1",
+		`http_requests_total{code="204",route="/auth/logout"}`:                       "1",
+		`http_requests_total{code="200",route="/"}`:                                  "1",
+		`http_requests_total{code="401",route="/"}`:                                  "1",
+		`http_requests_total{code="502",route="/dead"}`:                              "1",
+		`http_requests_total{code="404",route="none"}`:                               "1",
+		`http_request_duration_seconds_count{route="/"}`:                             "2",
+		`handshakes_total{outcome="opened",reason="",route="/"}`:                     "2",
+		`handshakes_total{outcome="refused",reason="token_invalid",route="/"}`:       "1",
+		`handshakes_total{outcome="refused",reason="token_invalid",route="/close/"}`: "1",
+		`handshakes_total{outcome="refused",reason="bad_gateway",route="/dead"}`:     "1",
+		`handshake_duration_seconds_count{route="/"}`:                                "3",
+		`upstream_duration_seconds_count{kind="http",route="/"}`:                     "1",
+		`upstream_duration_seconds_count{kind="websocket",route="/"}`:                "2",
+		`upstream_failures_total{reason="bad_gateway",route="/dead"}`:                "2",
+		`socket_ends_total{reason="session_ended",route="/"}`:                        "1",
+		`socket_lifetime_seconds_count{route="/"}`:                                   "2",
+		`socket_messages_total{from="client",route="/"}`:                             "1",
+		`socket_messages_total{from="upstream",route="/"}`:                           "1",
+		`sockets{route="/"}`:                    "0",
+		`revocations_total{scope="session"}`:    "1",
+		`revocations_total{scope="everything"}`: "0",
+		`revocation_duration_seconds_count`:     "1",
+		`upstreams{route="/dead"}`:              "1",
+		`upstreams_well{route="/dead"}`:         "0",
+		`upstreams_well{route="/"}`:             "1",
+	} {
+		r.count(name, want)
+	}
+	// A route that is gone takes its series along, and one that stays keeps them.
+	if err := r.g.Update([]Route{{Path: "/", Upstreams: []string{b.URL}}}); err != nil {
+		t.Fatal(err)
+	}
+	for name := range r.figures() {
+		if strings.Contains(name, `route="/dead"`) || strings.Contains(name, `route="/close/"`) {
+			t.Errorf("%s is there yet", name)
+		}
+	}
+	r.count(`handshakes_total{outcome="opened",reason="",route="/"}`, "2")
+}
+
+// TestMetricsOfAHandshakeWithoutAnOutcome: the client is gone, or the session has ended, before the upstream has answered; or the
+// upstream answers with something else.
+func TestMetricsOfAHandshakeWithoutAnOutcome(t *testing.T) {
+	arrived, leave := make(chan struct{}, 10), make(chan struct{})
+	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/teapot" {
+			w.WriteHeader(http.StatusTeapot)
+			return
+		}
+		arrived <- struct{}{}
+		<-leave
+	}))
+	t.Cleanup(b.Close)
+	t.Cleanup(func() { close(leave) })
+	r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}} })
+	access, refresh := r.login()
+	if _, resp, err := r.trySocket("/teapot", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusTeapot {
+		t.Errorf("declined: %v", err)
+	}
+	r.count(`handshakes_total{outcome="declined",reason="418",route="/"}`, "1")
+	failed := make(chan error)
+	go func() {
+		_, _, err := r.trySocket("/slow", nil, bearer(access))
+		failed <- err
+	}()
+	<-arrived
+	r.call("POST", "/auth/logout", "", bearer(refresh))
+	if err := <-failed; err == nil {
+		t.Error("a socket opened after its session")
+	}
+	r.count(`handshakes_total{outcome="ended",reason="session_ended",route="/"}`, "1")
+	r.count(`sockets{route="/"}`, "0")
+}
+
+// TestR7_ClientsMakeNoSeries: neither users nor hosts, paths, methods, tokens or reasons of clients are labels.
+func TestR7_ClientsMakeNoSeries(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b, func(c *Config) { c.Authenticate = anyone })
+	n := 300
+	if os.Getenv("WSAUTH_TEST_ALL") != "" {
+		n = 3000
+	}
+	series := func() int {
+		w := httptest.NewRecorder()
+		r.g.Operations().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		return len(slices.Collect(strings.Lines(w.Body.String())))
+	}
+	before := 0
+	for i := range n {
+		w := httptest.NewRecorder()
+		made, err := r.g.issuer.Access(fmt.Sprint("zq-user-", i), token.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := httptest.NewRequest(http.MethodGet, fmt.Sprint("/public/", i, "?x=", i), nil)
+		req.Method = []string{"GET", "HEAD", "POST", fmt.Sprint("M", i)}[i%4]
+		req.Host = fmt.Sprint("zq-host-", i)
+		req.Header.Set("Authorization", "Bearer "+made.Raw)
+		req.Header.Set("User-Agent", fmt.Sprint("zq-agent-", i))
+		r.g.ServeHTTP(w, req)
+		req = httptest.NewRequest(http.MethodGet, fmt.Sprint("/", i), nil)
+		req.Header.Set("Upgrade", fmt.Sprint("u", i))
+		r.g.ServeHTTP(w, req)
+		if i == 20 {
+			before = series()
+		}
+	}
+	if after := series(); after != before || before < 50 {
+		t.Errorf("%d lines of figures after 20 clients, %d after %d", before, after, n)
+	}
+	for _, name := range []string{"zq-user-", "zq-host-", "zq-agent-", "/public/1"} {
+		w := httptest.NewRecorder()
+		r.g.Operations().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		if strings.Contains(w.Body.String(), name) {
+			t.Errorf("%s is in the figures", name)
+		}
+	}
+}
+
+func TestHealth(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b)
+	for _, path := range []string{"/livez", "/readyz"} {
+		if e := r.call("GET", path, ""); e.StatusCode != http.StatusOK || !regexp.MustCompile(`^\{"status":"(alive|ready)"\}$`).MatchString(e.body) {
+			t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
+		}
+		if e := r.call("HEAD", path, ""); e.StatusCode != http.StatusOK {
+			t.Errorf("HEAD %s: %d", path, e.StatusCode)
+		}
+		if e := r.call("POST", path, ""); e.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("POST %s: %d", path, e.StatusCode)
+		}
+	}
+	if e := r.call("GET", "/metrics", ""); e.StatusCode != http.StatusUnauthorized {
+		t.Errorf("clients get the figures: %d", e.StatusCode)
+	}
+	// A route with that very path has it; one that is wider has not.
+	if err := r.g.Update([]Route{{Path: "/livez", Upstreams: []string{b.URL}, Public: true}, {Path: "/", Upstreams: []string{b.URL}, Public: true}}); err != nil {
+		t.Fatal(err)
+	}
+	if e := r.get("/livez"); !strings.Contains(e.body, "GET /livez user=") {
+		t.Errorf("%d %s", e.StatusCode, e.body)
+	}
+	if e := r.get("/readyz"); e.body != `{"status":"ready"}` {
+		t.Errorf("%d %s", e.StatusCode, e.body)
+	}
+	if e := start(t).call("GET", "/readyz", ""); e.StatusCode != http.StatusOK {
+		t.Errorf("the demonstration: %d", e.StatusCode)
+	}
+}
+
+// TestD1_NotReady: while the store has never answered, and while the gateway drains, it says so; it lives all the same.
+func TestD1_NotReady(t *testing.T) {
+	b := newBackend(t)
+	failing := &silentStore{Memory: store.NewMemory(0)}
+	r := behind(t, b, func(c *Config) { c.Store = failing })
+	wantProblem(t, r.call("GET", "/readyz", ""), 503, "store_unavailable", "not available")
+	if e := r.call("GET", "/livez", ""); e.StatusCode != http.StatusOK {
+		t.Errorf("/livez: %d", e.StatusCode)
+	}
+
+	r = behind(t, b)
+	access, refresh := r.login()
+	conn := r.socket("/x", bearer(access))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	drained := make(chan error)
+	go func() { drained <- r.g.Drain(ctx) }()
+	r.wantClose(conn, 1012, "restarting")
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	wantProblem(t, r.call("GET", "/readyz", ""), 503, "restarting", "restarting")
+	if _, resp, err := r.trySocket("/x", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a socket while it drains: %v", err)
+	}
+	if e := r.get("/a", bearer(access)); e.StatusCode != http.StatusOK {
+		t.Errorf("a plain request: %d", e.StatusCode)
+	}
+	r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+}
+
+// A silentStore tells nothing of what was revoked.
+type silentStore struct{ *store.Memory }
+
+func (*silentStore) Read(ctx context.Context, _ store.Cursor) (store.Page, error) {
+	<-ctx.Done()
+	return store.Page{}, ctx.Err()
+}
+
+// TestOperationsPage: the page has every figure with its labels, and no other.
+func TestOperationsPage(t *testing.T) {
+	page, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]string{}
+	for line := range strings.Lines(string(page)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 5 || !strings.Contains(cells[1], "`wsauth_") {
+			continue
+		}
+		for name := range strings.SplitSeq(cells[1], ",") {
+			documented[strings.Trim(name, " `")] = strings.NewReplacer("`", "", " ", "").Replace(cells[2])
+		}
+	}
+	b := newBackend(t)
+	r := behind(t, b)
+	access, refresh := r.login()
+	conn := r.socket("/x", bearer(access))
+	r.call("POST", "/auth/logout", "", bearer(refresh))
+	r.wantClose(conn, 3000, "session_ended")
+	r.count(`socket_ends_total{reason="session_ended",route="/"}`, "1")
+	r.g.metrics.failed("/", "bad_gateway")
+	families, err := r.g.metrics.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found int
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "wsauth_") {
+			continue
+		}
+		found++
+		var labels []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			labels = append(labels, l.GetName())
+		}
+		want := strings.Split(documented[f.GetName()], ",")
+		slices.Sort(want)
+		if got := strings.Join(labels, ","); got != strings.Join(want, ",") {
+			t.Errorf("%s has the labels %q, documented are %q", f.GetName(), got, want)
+		}
+	}
+	if found != len(documented) || found == 0 {
+		t.Errorf("%d figures, %d documented", found, len(documented))
+	}
+}

@@ -1,0 +1,169 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"wsauth"
+	"wsauth/internal/relay"
+	"wsauth/store"
+)
+
+// A record is what becomes known of one request: of its answer or, for a WebSocket handshake, of its outcome, which may come long after
+// the handler of the request has returned. It is told once, to the metrics and to the access log.
+type record struct {
+	gateway *Gateway
+	begun   time.Time
+	route   string
+	upgrade bool
+	reason  wsauth.Reason // of the refusal of a plain request
+	status  int
+	bytes   int64
+	taken   bool  // by the guard, from the server
+	line    *line // nil without an access log
+	told    atomic.Bool
+}
+
+type recordKey struct{}
+
+// recordOf is the record of a request; one that nobody reads where there is none.
+func recordOf(ctx context.Context) *record {
+	if x, ok := ctx.Value(recordKey{}).(*record); ok {
+		return x
+	}
+	return &record{}
+}
+
+// ServeHTTP answers r.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &record{gateway: g, begun: time.Now(), route: elsewhere, upgrade: asksForUpgrade(r) && !strings.EqualFold(r.Header.Get("Upgrade"), "h2c")}
+	if g.access {
+		x.line = newLine(r)
+	}
+	defer x.answered()
+	g.handler.ServeHTTP(&recorder{w, x}, r.WithContext(context.WithValue(r.Context(), recordKey{}, x)))
+}
+
+// answered is the end of the request's handler. A handshake whose connection was taken goes on without it.
+func (x *record) answered() {
+	switch {
+	case !x.upgrade:
+		x.gateway.metrics.answered(x.route, x.status, time.Since(x.begun))
+		x.line.answered(x)
+	case !x.taken: // and the guard has not refused it
+		x.tell("refused", codeLabel(x.status), x.status)
+	}
+}
+
+// refused notes why a request is refused. Of a handshake that is the outcome, in whichever way the client is told.
+func (x *record) refused(e *wsauth.Error) {
+	if !x.upgrade {
+		x.reason = e.Reason
+		return
+	}
+	x.tell("refused", string(e.Reason), e.Reason.Outcome().Status)
+}
+
+// opened is the outcome of a handshake that the upstream has agreed to.
+func (x *record) opened() { x.tell(outcomeOpened, "", http.StatusSwitchingProtocols) }
+
+// declined is that of one that the upstream has answered with something else.
+func (x *record) declined(status int) { x.tell("declined", codeLabel(status), status) }
+
+// left is that of one that has no other, because its session has ended or the client is gone.
+func (x *record) left(cause error) {
+	end, ok := errors.AsType[*wsauth.EndError](cause)
+	if !ok || end.Reason == "closed" {
+		x.tell("left", "", 0)
+		return
+	}
+	x.tell("ended", end.Reason, 0)
+}
+
+// tell tells the outcome of a handshake, once.
+func (x *record) tell(outcome, reason string, status int) {
+	if x.gateway == nil || !x.told.CompareAndSwap(false, true) {
+		return
+	}
+	x.gateway.metrics.handshake(x.route, outcome, reason, time.Since(x.begun))
+	x.line.handshake(x, reason, status)
+}
+
+// ended is the end of the socket that the handshake has opened.
+func (x *record) ended(cause error, result relay.Result) {
+	end, ok := errors.AsType[*wsauth.EndError](cause)
+	if !ok {
+		end = &wsauth.EndError{Reason: result.Reason}
+	}
+	if x.gateway != nil {
+		x.gateway.metrics.ended(x.route, endReason(end, result), time.Since(x.begun), result)
+		x.line.ended(x, end, result)
+	}
+}
+
+// endReason is why a socket has ended: the word of who ended it first.
+func endReason(end *wsauth.EndError, result relay.Result) string {
+	if result.By == relay.TheOwner {
+		return end.Reason
+	}
+	return result.Reason
+}
+
+// An observer writes down what the guard decides.
+type observer struct{ metrics *metrics }
+
+// Refused notes it in the record of the request.
+func (observer) Refused(r *http.Request, e *wsauth.Error) { recordOf(r.Context()).refused(e) }
+
+// Opened is nothing: a socket is open when the upstream has agreed.
+func (observer) Opened(*wsauth.Session) {}
+
+// Ended is nothing: the relay tells more.
+func (observer) Ended(*wsauth.Session, *wsauth.EndError) {}
+
+// Revoked counts.
+func (o observer) Revoked(revocations []store.Revocation, _ int, took time.Duration) {
+	o.metrics.revoked(revocations, took)
+}
+
+// A recorder is the answer to a request, as far as the record is concerned.
+type recorder struct {
+	http.ResponseWriter
+	record *record
+}
+
+// WriteHeader notes the status.
+func (w *recorder) WriteHeader(status int) {
+	if w.record.status == 0 && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
+		w.record.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write counts.
+func (w *recorder) Write(p []byte) (int, error) {
+	if w.record.status == 0 {
+		w.record.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.record.bytes += int64(n)
+	return n, err
+}
+
+// Hijack is found by http.ResponseController.
+func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		w.record.taken = true
+	}
+	return conn, buffered, err
+}
+
+// Unwrap gives http.ResponseController the rest.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
