@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"time"
 )
@@ -18,4 +19,18 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	config := listenConfig()
 	config.SetMultipathTCP(false) // no browser speaks it, and each packet would pay for it
 	return config.Listen(ctx, "tcp", addr)
+}
+
+// Adopt sets on a listener that somebody else has opened, such as a service manager, what [Listen] sets on its own. What is no TCP has
+// nothing to set.
+func Adopt(l net.Listener) error {
+	tcp, ok := l.(*net.TCPListener)
+	if !ok {
+		return nil
+	}
+	conn, err := tcp.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("gateway: adopt: %w", err)
+	}
+	return setOptions(conn)
 }

@@ -2,32 +2,38 @@ package gateway
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// listenConfig sets the options on the listener, from which connections inherit them (tcp(7)): to set them on each costs four calls
-// of the kernel a handshake. TCP_USER_TIMEOUT is for data that is never acknowledged, which is sent again for a quarter of an hour
-// without it.
+// listenConfig sets the options on the listener, and not on each connection.
 func listenConfig() net.ListenConfig {
 	return net.ListenConfig{
-		KeepAlive: -1, // not on each connection
-		Control: func(_, _ string, conn syscall.RawConn) error {
-			var failed error
-			err := conn.Control(func(fd uintptr) {
-				for _, o := range [...]struct{ level, name, value int }{
-					{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
-					{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, int(probes.Idle.Seconds())},
-					{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, int(probes.Interval.Seconds())},
-					{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, probes.Count},
-					{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(deadPeer.Milliseconds())},
-				} {
-					failed = errors.Join(failed, unix.SetsockoptInt(int(fd), o.level, o.name, o.value))
-				}
-			})
-			return errors.Join(err, failed)
-		},
+		KeepAlive: -1,
+		Control:   func(_, _ string, conn syscall.RawConn) error { return setOptions(conn) },
 	}
+}
+
+// setOptions sets on a listener what connections inherit from it (tcp(7)): to set it on each costs four calls of the kernel a handshake.
+// TCP_USER_TIMEOUT is for data that is never acknowledged, which is sent again for a quarter of an hour without it.
+func setOptions(conn syscall.RawConn) error {
+	var failed error
+	err := conn.Control(func(fd uintptr) {
+		for _, o := range [...]struct{ level, name, value int }{
+			{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+			{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, int(probes.Idle.Seconds())},
+			{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, int(probes.Interval.Seconds())},
+			{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, probes.Count},
+			{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(deadPeer.Milliseconds())},
+		} {
+			failed = errors.Join(failed, unix.SetsockoptInt(int(fd), o.level, o.name, o.value))
+		}
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return fmt.Errorf("gateway: options of a listener: %w", err)
+	}
+	return nil
 }

@@ -13,22 +13,51 @@ func TestH11_AcceptedConnectionsNoticeADeadPeer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	option := acceptedBy(t, l)
+	idle, interval, count := option(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE), option(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL), option(unix.IPPROTO_TCP, unix.TCP_KEEPCNT)
+	if after := idle + interval*count; after > 60 {
+		t.Errorf("an idle peer that is dead is noticed after %d s, want at most 60", after)
+	}
+}
+
+// On a listener that was opened by another program net sets probes of its own; TCP_USER_TIMEOUT counts more than their number (tcp(7)).
+func TestH11_Adopt(t *testing.T) {
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false) // as systemd does
+	l, err := plain.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Adopt(l); err != nil {
+		t.Fatal(err)
+	}
+	acceptedBy(t, l)
+	pipe := newMemoryListener()
+	defer pipe.Close()
+	if err := Adopt(pipe); err != nil {
+		t.Errorf("what is no TCP: %v", err)
+	}
+}
+
+// acceptedBy reads the options of a connection that l has accepted, and wants those that every one must have.
+func acceptedBy(t *testing.T, l net.Listener) (option func(level, name int) int) {
+	t.Helper()
+	t.Cleanup(func() { l.Close() })
 	client, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
+	t.Cleanup(func() { client.Close() })
 	server, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Close()
+	t.Cleanup(func() { server.Close() })
 	raw, err := server.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	option := func(level, name int) (value int) {
+	option = func(level, name int) (value int) {
 		t.Helper()
 		var failed error
 		if err := raw.Control(func(fd uintptr) { value, failed = unix.GetsockoptInt(int(fd), level, name) }); err != nil || failed != nil {
@@ -39,11 +68,8 @@ func TestH11_AcceptedConnectionsNoticeADeadPeer(t *testing.T) {
 	if option(unix.SOL_SOCKET, unix.SO_KEEPALIVE) == 0 {
 		t.Error("keep-alive is off")
 	}
-	idle, interval, count := option(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE), option(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL), option(unix.IPPROTO_TCP, unix.TCP_KEEPCNT)
-	if after := idle + interval*count; after > 60 {
-		t.Errorf("an idle peer that is dead is noticed after %d s, want at most 60", after)
-	}
 	if got := option(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT); got < 1 || got > 60_000 {
 		t.Errorf("TCP_USER_TIMEOUT is %d ms, want at most 60000", got)
 	}
+	return option
 }

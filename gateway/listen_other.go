@@ -2,7 +2,13 @@
 
 package gateway
 
-import "net"
+import (
+	"net"
+	"syscall"
+)
 
 // listenConfig sets the options on each connection; the time for data that is never acknowledged is the system's.
 func listenConfig() net.ListenConfig { return net.ListenConfig{KeepAliveConfig: probes} }
+
+// setOptions sets nothing: connections inherit no options here, and have the system's.
+func setOptions(syscall.RawConn) error { return nil }

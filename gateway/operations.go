@@ -64,10 +64,13 @@ func (of *routing) names(r *http.Request) bool {
 	return p != nil && p.route.Path == r.URL.Path
 }
 
+// Ready says why the gateway cannot let clients in now, as an [*wsauth.Error]; nil where it can. See [wsauth.Guard.Ready].
+func (g *Gateway) Ready() error { return g.guard.Ready() }
+
 func (g *Gateway) alive(w http.ResponseWriter, _ *http.Request) { writeJSON(w, healthAnswer{"alive"}) }
 
 func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
-	if refusal, ok := errors.AsType[*wsauth.Error](g.guard.Ready()); ok {
+	if refusal, ok := errors.AsType[*wsauth.Error](g.Ready()); ok {
 		problem(http.StatusServiceUnavailable, string(refusal.Reason), refusal.Message)(w, r)
 		return
 	}

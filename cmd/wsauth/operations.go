@@ -12,15 +12,16 @@ import (
 	"wsauth/gateway"
 )
 
-// serveOperations answers at address, if there is one, until stop is called: to the end, so that /readyz says that this server ends.
-func serveOperations(ctx context.Context, address string, g *gateway.Gateway, log *slog.Logger) (stop func(), err error) {
-	if address == "" {
+// serveOperations answers figures and health on the listener or, where that is nil, at the address, if there is one. It does so until stop is
+// called: to the end, so that /readyz says that this server ends.
+func serveOperations(ctx context.Context, address string, listener net.Listener, g *gateway.Gateway, log *slog.Logger) (stop func(), err error) {
+	if listener == nil && address == "" {
 		return func() {}, nil
 	}
-	var listening net.ListenConfig
-	listener, err := listening.Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("--metrics=%s: %w", address, err)
+	if listener == nil {
+		if listener, err = new(net.ListenConfig).Listen(ctx, "tcp", address); err != nil {
+			return nil, fmt.Errorf("--metrics=%s: %w", address, err)
+		}
 	}
 	server := &http.Server{
 		Handler:           g.Operations(),

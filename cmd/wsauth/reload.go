@@ -105,6 +105,7 @@ func (f *followed) follow(ctx context.Context) (stop func()) {
 // that says what it said.
 func (f *followed) reload(asked bool) {
 	const stays = "the configuration stays as it was"
+	defer tellReloading(f.log)()
 	before := f.text
 	d, err := f.read()
 	if err == nil && !asked && f.text == before {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/coreos/go-systemd/v22/daemon"
 
 	"wsauth"
 	"wsauth/gateway"
@@ -118,14 +119,20 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
 		defer certificate.follow(ctx)()
 		described.Certificate, scheme = certificate.Get, "https"
 	}
-	listener, err := listen(ctx, s.Listen)
+	sockets, err := passedSockets()
 	if err != nil {
 		return err
+	}
+	listener := sockets.clients
+	if listener == nil {
+		if listener, err = listen(ctx, s.Listen); err != nil {
+			return err
+		}
 	}
 	defer listener.Close()
 	demo := s.Users == "" && (len(s.Routes) == 0 || s.InsecureDemoUser)
 	if demo && !s.InsecureDemoUser && !onLoopback(listener) {
-		return fmt.Errorf("other machines can reach %s, and everybody knows the password of the user test: name your users with --users=FILE, listen on this machine only (--addr=127.0.0.1:8000), or allow it with --insecure-demo-user", s.Listen)
+		return fmt.Errorf("other machines can reach %s, and everybody knows the password of the user test: name your users with --users=FILE, listen on this machine only (--addr=127.0.0.1:8000), or allow it with --insecure-demo-user", listener.Addr())
 	}
 	dir, err := folder(s.Data)
 	if err != nil {
@@ -172,7 +179,7 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
 	default:
 		log.Info("nobody logs in here, for there are no users")
 	}
-	stop, err := serveOperations(ctx, s.Metrics.Listen, g, log)
+	stop, err := serveOperations(ctx, s.Metrics.Listen, sockets.metrics, g, log)
 	if err != nil {
 		return errors.Join(err, g.Shutdown(ctx))
 	}
@@ -187,6 +194,9 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
 	log.Info("listening", "url", scheme+"://"+reachable(listener)+"/", "addr", listener.Addr().String(), "data", dir,
 		"access_ttl", s.AccessTTL, "refresh_ttl", s.RefreshTTL, "session_ttl", s.SessionTTL, "refresh_grace", s.RefreshGrace, "max_sockets", s.MaxSockets,
 		"routes", len(s.Routes))
+	defer keepAlive(g, log)()
+	defer tellEnding(ctx, log, s.Drain)()
+	tell(log, daemon.SdNotifyReady)
 	return g.Serve(ctx, listener)
 }
 

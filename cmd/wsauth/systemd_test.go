@@ -1,0 +1,152 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A manager stands in for systemd at the end that it is told things at.
+type manager struct {
+	conn *net.UnixConn
+	path string
+}
+
+func newManager(t *testing.T) *manager {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return &manager{conn, path}
+}
+
+// told waits until it is told something that begins so, and returns it.
+func (m *manager) told(t *testing.T, want string) string {
+	t.Helper()
+	_ = m.conn.SetReadDeadline(time.Now().Add(patience))
+	for message := make([]byte, 4096); ; {
+		n, err := m.conn.Read(message)
+		if err != nil {
+			t.Fatalf("not told %s: %v", want, err)
+		}
+		if got := string(message[:n]); strings.HasPrefix(got, want) {
+			return got
+		}
+	}
+}
+
+// service is a command of this machine with a home of its own.
+func service(t *testing.T, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = t.TempDir()
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + cmd.Dir, "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")}
+	return cmd
+}
+
+// The service manager is told when the server is ready, that it is alive, when it reads its file anew, and when it ends.
+func TestNotify(t *testing.T) {
+	m := newManager(t)
+	cmd := service(t, "wsauth", "serve", "--addr=127.0.0.1:0", "--config=wsauth.yaml", "--drain=40s")
+	if err := os.WriteFile(filepath.Join(cmd.Dir, "wsauth.yaml"), []byte("routes: [{path: /, upstream: 'http://127.0.0.1:1', public: true}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+m.path, "WATCHDOG_USEC=300000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	m.told(t, "READY=1")
+	m.told(t, "WATCHDOG=1")
+	m.told(t, "WATCHDOG=1")
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.told(t, "RELOADING=1"); !strings.Contains(got, "\nMONOTONIC_USEC=") {
+		t.Errorf("%q", got)
+	}
+	m.told(t, "READY=1")
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.told(t, "STOPPING=1"); !strings.Contains(got, "\nEXTEND_TIMEOUT_USEC=45000000") {
+		t.Errorf("%q", got)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The server takes the socket that the service manager holds: who connected before it ran is served.
+func TestSocketActivation(t *testing.T) {
+	const activate = "systemd-socket-activate"
+	if _, err := exec.LookPath(activate); err != nil {
+		if os.Getenv("WSAUTH_TEST_ALL") != "" {
+			t.Fatalf("%s is missing", activate)
+		}
+		t.Skipf("%s is missing; .ci/run installs it", activate)
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.Addr().String()
+	if err := free.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wsauth, err := exec.LookPath("wsauth")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := service(t, activate, "--listen="+addr, "--setenv=HOME", wsauth, "serve", "--addr=192.0.2.1:1")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	log := bufio.NewScanner(stderr)
+	if !log.Scan() || !strings.HasPrefix(log.Text(), "Listening on ") {
+		t.Fatalf("%q", log.Text())
+	}
+	lines := make(chan string, 1)
+	go func() {
+		var all strings.Builder
+		for log.Scan() {
+			all.WriteString(log.Text() + "\n")
+		}
+		lines <- all.String()
+	}()
+	resp, err := (&http.Client{Timeout: patience}).Get("http://" + addr + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Error(resp.Status)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if all := <-lines; !strings.Contains(all, "url=http://"+addr+"/") || !strings.Contains(all, "msg=stopped") {
+		t.Errorf("log: %s", all)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
