@@ -87,24 +87,30 @@ func (p *Pool) Healthy() (well, all int) {
 // try calls use with one server after the other, beginning with the one whose turn it is, until one can be reached. Servers that
 // failed lately come last: where none is well, asking is better than refusing.
 func (p *Pool) try(use func(*target) error) error {
-	first := int(p.next.Add(1)-1) % len(p.targets)
-	now := time.Now()
 	var faults []error
-	for _, wanted := range [...]bool{true, false} {
-		for i := range p.targets {
-			t := p.targets[(first+i)%len(p.targets)]
-			if t.well(now) != wanted {
-				continue
-			}
-			err := use(t)
-			if !errors.Is(err, ErrUnreachable) {
-				return err
-			}
-			t.failed(p.config.Health.Every, p.config.Logger, err)
-			faults = append(faults, err)
+	for _, t := range p.order(time.Now()) {
+		err := use(t)
+		if !errors.Is(err, ErrUnreachable) {
+			return err
 		}
+		t.failed(p.config.Health.Every, p.config.Logger, err)
+		faults = append(faults, err)
 	}
 	return errors.Join(faults...)
+}
+
+// order is the servers in the order in which they are tried. Each is looked at once: one that gets well meanwhile is not left out.
+func (p *Pool) order(now time.Time) []*target {
+	first := int(p.next.Add(1)-1) % len(p.targets)
+	var well, ill []*target
+	for i := range p.targets {
+		if t := p.targets[(first+i)%len(p.targets)]; t.well(now) {
+			well = append(well, t)
+		} else {
+			ill = append(ill, t)
+		}
+	}
+	return append(well, ill...)
 }
 
 // RoundTrip sends a plain request to one of the servers. The scheme and the host of r.URL are without meaning; r.Host is sent.

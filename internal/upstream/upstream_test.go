@@ -236,6 +236,20 @@ func TestFailOver(t *testing.T) {
 }
 
 // TestHealth: a server that says that it is not well gets nothing until it is.
+// TestR15_EachServerIsDialledOnce for one request, however many fail: else a client waits twice as long as it may.
+func TestR15_EachServerIsDialledOnce(t *testing.T) {
+	dials := 0
+	p := newPoolOf(t, Config{Addresses: []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}, Dial: func(context.Context) (net.Conn, error) {
+		dials++
+		return nil, errors.New("down")
+	}})
+	for want := 2; want <= 4; want += 2 { // the second time both are passed over already
+		if _, err := p.Open(t.Context(), handshake(t)); !errors.Is(err, ErrUnreachable) || dials != want {
+			t.Errorf("%d dials, want %d: %v", dials, want, err)
+		}
+	}
+}
+
 func TestHealth(t *testing.T) {
 	var ill atomic.Bool
 	asked := make(chan struct{}, 100)
