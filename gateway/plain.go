@@ -43,6 +43,7 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsau
 	}
 	defer p.gateway.live.remove(session) // where its answer was one without an end
 	p.plain.ServeHTTP(&patientWriter{w, control}, r)
+	_ = control.SetWriteDeadline(time.Now().Add(patience)) // for what the server has not sent yet: all, where there is no body
 }
 
 // refuse answers who has a token whose claims cannot be told to the upstream (R8).

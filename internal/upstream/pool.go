@@ -101,7 +101,7 @@ func (p *Pool) try(use func(*target) error) error {
 
 // order is the servers in the order in which they are tried. Each is looked at once: one that gets well meanwhile is not left out.
 func (p *Pool) order(now time.Time) []*target {
-	first := int(p.next.Add(1)-1) % len(p.targets)
+	first := int((p.next.Add(1) - 1) % uint32(len(p.targets)))
 	var well, ill []*target
 	for i := range p.targets {
 		if t := p.targets[(first+i)%len(p.targets)]; t.well(now) {
