@@ -39,6 +39,33 @@ func TestR13_HostilePathsReachNoUpstream(t *testing.T) {
 	}
 }
 
+// TestR13_HostileHostsReachNoUpstream: a host that a server behind may read as the guarded one is not taken for another.
+func TestR13_HostileHostsReachNoUpstream(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b, func(c *Config) {
+		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}, {Host: "app.example", Path: "/", Upstreams: []string{b.URL}}}
+	})
+	for _, host := range []string{
+		"app.example..", ".app.example", "app..example", "app.example:80:80", "app.example:x", "app.example:123456", "app.example,x", "app.example;x",
+		"app.example%00", "app%2eexample", "[app.example]", "[::1", "[::1]x", "[127.0.0.1]", "[::1%25lo]", "", ".", ":80",
+	} {
+		if e := r.get("/", "Host: "+host); e.StatusCode != http.StatusBadRequest || b.count() != 0 {
+			t.Errorf("%q: %d", host, e.StatusCode)
+		}
+	}
+	if e := r.exactly("GET / HTTP/1.0", "Host: "); e.StatusCode != http.StatusBadRequest || b.count() != 0 {
+		t.Errorf("no host: %d", e.StatusCode)
+	}
+	for host, want := range map[string]int{
+		"app.example": 401, "APP.example": 401, "app.example.": 401, "app.example:80": 401, "app.example:": 401, "app.example.:80": 401,
+		"b.app.example": 200, "my_app": 200, "127.0.0.1:80": 200, "[::1]": 200, "[::1]:80": 200,
+	} {
+		if e := r.get("/", "Host: "+host); e.StatusCode != want {
+			t.Errorf("%q: %d, want %d", host, e.StatusCode, want)
+		}
+	}
+}
+
 // TestR14_Methods that are for proxies and servers alone.
 func TestR14_Methods(t *testing.T) {
 	b := newBackend(t)

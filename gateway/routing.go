@@ -27,9 +27,14 @@ func (of *routing) close() {
 // front tells the gateway's own addresses from those of the routes.
 func (g *Gateway) front(own http.Handler, c Config) http.Handler {
 	nothingHere := problem(http.StatusNotFound, "", "There is nothing at this address")
+	noHost := problem(http.StatusBadRequest, "invalid_request", "The Host field does not name one host")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !c.NoAuth && isOwn(r.URL.Path, c.AuthPrefix) {
 			own.ServeHTTP(w, r)
+			return
+		}
+		if !isPlainHost(r.Host) {
+			noHost(w, r)
 			return
 		}
 		now := g.routing.Load()
