@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"net/url"
 
 	"wsauth"
 )
@@ -32,5 +33,21 @@ func (p *proxy) guardless(r *http.Request) {
 	}
 	if !p.route.KeepCredential {
 		unread(locations).Strip(r)
+		p.gateway.stripLogin(r.Header)
 	}
+}
+
+// stripLogin removes the cookies of the gateway's own login, which browsers send to every route, wherever its locations are (R12). Only
+// the cookies: what repeats their CSRF values has names that an upstream may have for its own.
+func (g *Gateway) stripLogin(h http.Header) {
+	if g.noAuth || len(h["Cookie"]) == 0 {
+		return
+	}
+	cookies := http.Header{"Cookie": h["Cookie"]}
+	g.cookies.Strip(&http.Request{URL: &url.URL{}, Header: cookies})
+	if len(cookies["Cookie"]) == 0 {
+		h.Del("Cookie")
+		return
+	}
+	h["Cookie"] = cookies["Cookie"]
 }

@@ -41,6 +41,7 @@ type Gateway struct {
 	drain       time.Duration
 
 	authPrefix string
+	noAuth     bool              // no login of our own is served
 	locations  []wsauth.Location // where a credential may be, unless a route says otherwise
 	carrier    *relay.Relay
 	demo       *demo      // nil with routes
@@ -79,6 +80,7 @@ func New(c Config) (*Gateway, error) {
 		access:       c.AccessLog,
 		certificate:  c.Certificate,
 		drain:        c.Drain,
+		noAuth:       c.NoAuth,
 	}
 	g.locations = []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, g.cookies}
 	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})

@@ -206,6 +206,41 @@ func TestKeepCredential(t *testing.T) {
 	}
 }
 
+// TestR12_LoginCookiesReachNoUpstream, wherever a route looks for its credential: browsers send them with every request.
+func TestR12_LoginCookiesReachNoUpstream(t *testing.T) {
+	b := newBackend(t)
+	for name, locations := range map[string][]wsauth.Location{
+		"header": {wsauth.Header{}}, "ticket": {wsauth.Ticket{}, wsauth.Header{}}, "first message": {wsauth.FirstMessage{}, wsauth.Header{}}, "default": nil,
+	} {
+		for _, path := range []string{"/a", "/public/a", "/chat", "/public/chat"} {
+			t.Run(name+path, func(t *testing.T) {
+				r := behind(t, b, func(c *Config) { c.Routes[0].Locations, c.Routes[1].Locations = locations, locations })
+				access, _ := r.login()
+				lines := []string{"Cookie: a=1; access_token_cookie=SECRET; __Host-refresh_token_cookie=SECRET; csrf_access_token=SECRET;b=2", "X-CSRF-Token: theirs"}
+				if !strings.HasPrefix(path, "/public/") {
+					lines[0] = strings.Replace(lines[0], " access_token_cookie=SECRET;", "", 1) // or there would be two credentials
+					lines = append(lines, bearer(access))
+				}
+				if strings.HasSuffix(path, "/chat") {
+					lines = append(lines, "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+				}
+				before := b.count()
+				r.exactly("GET "+path+" HTTP/1.1", append(lines, "Connection: close")...)
+				if b.count() == before {
+					t.Fatal("no request has come")
+				}
+				got := b.last().Header
+				if cookies := strings.Join(got["Cookie"], "|"); strings.Contains(cookies, "SECRET") || !strings.HasPrefix(cookies, "a=1;") || !strings.HasSuffix(cookies, "b=2") {
+					t.Errorf("the upstream got %q", cookies)
+				}
+				if locations != nil && got.Get("X-CSRF-Token") != "theirs" {
+					t.Error("a field is gone that is none of the login's here")
+				}
+			})
+		}
+	}
+}
+
 // TestWithoutLogin: a gateway for the tokens of others has no addresses to log in at.
 func TestWithoutLogin(t *testing.T) {
 	b := newBackend(t)

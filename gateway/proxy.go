@@ -89,6 +89,9 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *proxy) serveGuarded(w http.ResponseWriter, r *http.Request) {
 	session, _ := wsauth.SessionFrom(r.Context())
 	recordOf(r.Context()).line.known(session)
+	if !p.route.KeepCredential {
+		p.gateway.stripLogin(r.Header)
+	}
 	if asksForUpgrade(r) {
 		p.serveSocket(w, r, session)
 		return
