@@ -84,7 +84,7 @@ func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
 func rewrite(r *httputil.ProxyRequest) {
 	pass := r.In.Context().Value(passageKey{}).(passage)
 	for name := range r.Out.Header {
-		if isForwarding(name) {
+		if isMisleading(name) {
 			delete(r.Out.Header, name)
 		}
 	}

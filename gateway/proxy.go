@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"strings"
 	"sync/atomic"
 
 	"wsauth"
@@ -114,7 +113,7 @@ func claimsOf(s *wsauth.Session) *token.Claims {
 // connection alone, with who the client is and which way the request came.
 func (p *proxy) outgoing(in *http.Request, h http.Header, claims *token.Claims) error {
 	for name := range h {
-		if isForwarding(name) {
+		if isMisleading(name) {
 			delete(h, name)
 		}
 	}
@@ -132,10 +131,4 @@ func schemeOf(r *http.Request) string {
 		return "https"
 	}
 	return "http"
-}
-
-// isForwarding reports whether a header tells which way a request came, in any spelling. Only we know.
-func isForwarding(name string) bool {
-	folded := fold(name)
-	return folded == "forwarded" || folded == "x-real-ip" || strings.HasPrefix(folded, "x-forwarded-")
 }

@@ -206,7 +206,9 @@ func TestR11_Forwarded(t *testing.T) {
 	access, _ := r.login()
 	spoofs := []string{
 		"X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil", "Forwarded: for=6.6.6.6", "X-Real-IP: 6.6.6.6",
-		"X_Forwarded_For: 6.6.6.6", "X-Forwarded-User: 6.6.6.6", "x_real_ip: 6.6.6.6",
+		"X_Forwarded_For: 6.6.6.6", "X-Forwarded-User: 6.6.6.6", "x_real_ip: 6.6.6.6", "X-Forwarded: 6.6.6.6",
+		"X-Original-URL: /evil", "x_original_uri: /evil", "X-Original-Host: evil", "X-Rewrite-URL: /evil", "Proxy: http://6.6.6.6",
+		"Content_Length: 6.6.6.6", "Transfer_Encoding: evil", "Sec_WebSocket_Protocol: evil",
 	}
 	check := func(where string) {
 		t.Helper()

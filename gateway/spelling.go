@@ -1,6 +1,9 @@
 package gateway
 
-import "strings"
+import (
+	"net/http"
+	"strings"
+)
 
 // fold makes one of all spellings of a header's name that some server takes for the same: CGI and its kin turn all but letters
 // and digits into underscores, so that X-User, x_user and X.User are one variable there.
@@ -32,4 +35,20 @@ var reserved = map[string]bool{
 	"Forwarded": true, "Host": true, "Keep-Alive": true, "Origin": true, "Proxy-Authorization": true, "Proxy-Connection": true,
 	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "Via": true, "X-Forwarded-For": true,
 	"X-Forwarded-Host": true, "X-Forwarded-Proto": true, "X-Real-Ip": true,
+}
+
+// isMisleading reports whether a client must not send a header, in any spelling, for some server believes it more than the request: which
+// way the request came, as only we know; for which path and host it is, which is what was matched against the routes; and, misspelt,
+// what means something to HTTP itself. Proxy names a proxy to programs that take their headers from the environment.
+func isMisleading(name string) bool {
+	folded := fold(name)
+	switch folded {
+	case "forwarded", "x-forwarded", "x-real-ip", "x-rewrite-url", "proxy":
+		return true
+	}
+	if strings.HasPrefix(folded, "x-forwarded-") || strings.HasPrefix(folded, "x-original-") {
+		return true
+	}
+	canonical := http.CanonicalHeaderKey(folded)
+	return name != canonical && (reserved[canonical] || strings.HasPrefix(folded, "sec-"))
 }
