@@ -22,15 +22,17 @@ func (c *Config) checkRoutes() faults {
 		wrong.add("NoAuth", "needs routes, else nothing is served")
 	}
 	c.Routes = slices.Clone(c.Routes)
-	seen := map[string]bool{}
+	seen := map[string]string{} // by the name without capitals
 	for i, r := range c.Routes {
 		field := fmt.Sprintf("Routes[%d]", i)
 		filled, of := r.check()
 		wrong.addBelow(field, of)
-		if seen[r.name()] {
-			wrong.add(field, "another route has the same host and path, %s", r.name())
+		if other, twice := seen[foldCase(r.name())]; twice && other == r.name() {
+			wrong.add(field, "another route has the same host and path, %s", other)
+		} else if twice {
+			wrong.add(field, "%s differs in capitals only from the route %s, which some servers do not see", r.name(), other)
 		}
-		seen[r.name()] = true
+		seen[foldCase(r.name())] = r.name()
 		for j, o := range r.Origins {
 			if err := wsauth.CheckOrigin(o); err != nil {
 				wrong.add(fmt.Sprintf("%s.Origins[%d]", field, j), "%w", err)

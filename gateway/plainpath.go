@@ -6,13 +6,14 @@ import (
 	"unicode/utf8"
 )
 
+var ambiguous = problem(http.StatusBadRequest, "invalid_request", "The path can be read in two ways: write it without empty parts, dots, backslashes, semicolons and needless escapes")
+
 // plainOnly passes on requests whose path means the same to everybody. A server behind the gateway may read "/public/..%2fadmin",
 // "/a//b" or "/admin;x" as something else than the path that was matched against the routes, and so let through what another
 // route guards.
 func plainOnly(next http.Handler) http.Handler {
-	ambiguous := problem(http.StatusBadRequest, "invalid_request", "The path can be read in two ways: write it without empty parts, dots, backslashes, semicolons and needless escapes")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.RequestURI, "/") || !isPlain(r.URL.EscapedPath(), r.URL.Path) {
+		if !strings.HasPrefix(r.RequestURI, "/") || strings.Contains(r.RequestURI, "#") || !isPlain(r.URL.EscapedPath(), r.URL.Path) {
 			ambiguous(w, r)
 			return
 		}

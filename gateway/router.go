@@ -11,6 +11,7 @@ type router struct {
 	exact    map[string]paths // by host
 	below    map[string]paths // by the host that others are below: *.app.example is "app.example" here
 	anywhere paths
+	loose    *router // by paths without capitals
 }
 
 // paths are the routes of one host.
@@ -20,6 +21,13 @@ type paths struct {
 }
 
 func newRouter(proxies []*proxy) *router {
+	t := newRouterBy(proxies, func(path string) string { return path })
+	t.loose = newRouterBy(proxies, foldCase)
+	return t
+}
+
+// newRouterBy makes a router of the paths as they are written in some way.
+func newRouterBy(proxies []*proxy, written func(path string) string) *router {
 	t := &router{exact: map[string]paths{}, below: map[string]paths{}, anywhere: newPaths()}
 	for _, p := range proxies {
 		of := t.anywhere
@@ -28,10 +36,10 @@ func newRouter(proxies []*proxy) *router {
 		} else if host != "" {
 			of = ofHost(t.exact, host)
 		}
-		if strings.HasSuffix(p.route.Path, "/") {
-			of.below[p.route.Path] = p
+		if path := written(p.route.Path); strings.HasSuffix(path, "/") {
+			of.below[path] = p
 		} else {
-			of.exact[p.route.Path] = p
+			of.exact[path] = p
 		}
 	}
 	return t
@@ -48,9 +56,10 @@ func ofHost(all map[string]paths, host string) paths {
 
 // find returns the proxy of a request whose path is plain; nil if there is none. Once a host has routes of its own, only they
 // count for it, and those of no host where none of its own does.
-func (t *router) find(r *http.Request) *proxy {
-	host := hostOf(r)
-	if p := t.exact[host].find(r.URL.Path); p != nil {
+func (t *router) find(r *http.Request) *proxy { return t.lookUp(hostOf(r), r.URL.Path) }
+
+func (t *router) lookUp(host, path string) *proxy {
+	if p := t.exact[host].find(path); p != nil {
 		return p
 	}
 	for name := host; ; {
@@ -58,13 +67,37 @@ func (t *router) find(r *http.Request) *proxy {
 		if !more {
 			break
 		}
-		if p := t.below[rest].find(r.URL.Path); p != nil {
+		if p := t.below[rest].find(path); p != nil {
 			return p
 		}
 		name = rest
 	}
-	return t.anywhere.find(r.URL.Path)
+	return t.anywhere.find(path)
 }
+
+// isEvasive reports whether the path of a request comes to p past the guard of another route, which it names for a server that reads
+// paths loosely: without capitals, without the slash at the end, or up to an escaped "?" or "#". Such a server may be the upstream of
+// p (R13). A path that is written as that of its own route is meant so.
+func (t *router) isEvasive(r *http.Request, p *proxy) bool {
+	if p.route.Path == r.URL.Path {
+		return false
+	}
+	path := foldCase(r.URL.Path)
+	if end := strings.IndexAny(path, "?#"); end >= 0 {
+		path = path[:end]
+	}
+	host := hostOf(r)
+	for _, reading := range [...]string{path, strings.TrimSuffix(path, "/")} {
+		if other := t.loose.lookUp(host, reading); other != nil && other != p && !other.route.Public {
+			return true
+		}
+	}
+	return false
+}
+
+// foldCase makes one of all spellings of s that differ in capitals; there are letters that have one only as capitals, and others only
+// as small ones.
+func foldCase(s string) string { return strings.ToLower(strings.ToUpper(s)) }
 
 func (of paths) find(path string) *proxy {
 	if p := of.exact[path]; p != nil {

@@ -39,11 +39,14 @@ func (g *Gateway) front(own http.Handler, c Config) http.Handler {
 		}
 		now := g.routing.Load()
 		now.stripIdentity(r.Header)
-		if p := now.router.find(r); p != nil {
+		switch p := now.router.find(r); {
+		case p == nil:
+			nothingHere(w, r)
+		case now.router.isEvasive(r, p):
+			ambiguous(w, r)
+		default:
 			p.ServeHTTP(w, r)
-			return
 		}
-		nothingHere(w, r)
 	})
 }
 

@@ -29,11 +29,11 @@ func isHeaderName(name string) bool {
 	return name != ""
 }
 
-// reserved are the headers that mean something to HTTP itself or to what lies between: no identity travels in them.
+// reserved are the headers that mean something to HTTP itself, to what lies between or to the guard: no identity travels in them.
 var reserved = map[string]bool{
-	"Connection": true, "Content-Encoding": true, "Content-Length": true, "Content-Type": true, "Cookie": true, "Expect": true,
+	"Authorization": true, "Connection": true, "Content-Encoding": true, "Content-Length": true, "Content-Type": true, "Cookie": true, "Expect": true,
 	"Forwarded": true, "Host": true, "Keep-Alive": true, "Origin": true, "Proxy-Authorization": true, "Proxy-Connection": true,
-	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "Via": true, "X-Forwarded-For": true,
+	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "Via": true, "X-Csrf-Token": true, "X-Forwarded-For": true,
 	"X-Forwarded-Host": true, "X-Forwarded-Proto": true, "X-Real-Ip": true,
 }
 

@@ -101,6 +101,8 @@ func TestRouteFaults(t *testing.T) {
 		"Assertion":          func(r *Route) { r.Headers, r.Assertion = map[string]string{"X-User": "sub"}, "X_USER" },
 		"name of a claim":    func(r *Route) { r.Headers = map[string]string{"X-User": ""} },
 		`["Cookie"]: cannot`: func(r *Route) { r.Headers = map[string]string{"Cookie": "sub"} },
+		`tion"]: cannot`:     func(r *Route) { r.Headers = map[string]string{"Authorization": "sub"} },
+		`Token"]: cannot`:    func(r *Route) { r.Headers = map[string]string{"X-CSRF-Token": "sub"} },
 		`["Sec-X"]: cannot`:  func(r *Route) { r.Headers = map[string]string{"Sec-X": "sub"} },
 		"Limits.Ping":        func(r *Route) { r.Limits.Ping = 1 },
 		"Limits.Idle":        func(r *Route) { r.Limits.Idle = 1 },
@@ -116,6 +118,14 @@ func TestRouteFaults(t *testing.T) {
 	}
 	if _, err := good.withDefaults(); err != nil {
 		t.Error(err)
+	}
+	for other, want := range map[string]string{"/Chat": "another route has the same host and path, /Chat", "/chat": "/chat differs in capitals only from the route /Chat"} {
+		first, second := good, good
+		first.Path, second.Path = "/Chat", other
+		c := Config{AuthPrefix: "/auth", Routes: []Route{first, second}}
+		if err := c.checkRoutes().join(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", other, err)
+		}
 	}
 }
 
