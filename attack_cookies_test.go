@@ -170,3 +170,25 @@ func TestCookiesThatAreNotSet(t *testing.T) {
 		})
 	}
 }
+
+// TestR12_OtherCookiesStayAsTheyWere: what is not ours is somebody else's, also
+// where it is written as no browser would.
+func TestR12_OtherCookiesStayAsTheyWere(t *testing.T) {
+	for _, c := range []struct{ sent, want []string }{
+		{[]string{`a="1;2";;  b=2 ;c; `}, []string{`a="1;2";;  b=2 ;c; `}},
+		{[]string{`a="1;2"; access_token_cookie=x;  b=2 ;c`}, []string{`a="1;2";  b=2 ;c`}},
+		{[]string{"access_token_cookie=x; a=1;b=2"}, []string{"a=1;b=2"}},
+		{[]string{"a=1", "access_token_cookie=x", "b=2"}, []string{"a=1", "b=2"}},
+		{[]string{"access_token_cookie=x"}, nil},
+		{nil, nil},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		if c.sent != nil {
+			r.Header["Cookie"] = c.sent
+		}
+		(&wsauth.Cookies{}).Strip(r)
+		if diff := cmp.Diff(c.want, r.Header["Cookie"]); diff != "" {
+			t.Errorf("%q: %s", c.sent, diff)
+		}
+	}
+}

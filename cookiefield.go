@@ -3,6 +3,7 @@ package wsauth
 import (
 	"iter"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -45,22 +46,29 @@ func cookieValue(r *http.Request, name string) (string, error) {
 }
 
 // stripCookies removes the cookies whose names drop says, however a lenient
-// reader behind us would trim them.
+// reader behind us would trim them. The others stay as they were sent.
 func stripCookies(r *http.Request, drop func(name string) bool) {
-	if len(r.Header["Cookie"]) == 0 {
-		return
-	}
 	var kept []string
-	for pair, name := range cookiePairs(r) {
-		if !drop(trimName(name)) {
-			kept = append(kept, pair)
+	for _, line := range r.Header["Cookie"] {
+		if line = stripLine(line, drop); line != "" {
+			kept = append(kept, line)
 		}
 	}
 	if len(kept) == 0 {
 		r.Header.Del("Cookie")
 		return
 	}
-	r.Header.Set("Cookie", strings.Join(kept, "; "))
+	r.Header["Cookie"] = kept
+}
+
+// stripLine is stripCookies for one line of the field.
+func stripLine(line string, drop func(name string) bool) string {
+	pairs := strings.Split(line, ";")
+	kept := slices.DeleteFunc(pairs, func(pair string) bool {
+		name, _, _ := strings.Cut(pair, "=")
+		return drop(trimName(name))
+	})
+	return strings.TrimPrefix(strings.Join(kept, ";"), " ")
 }
 
 // trimName removes what lenient readers trim from a name: quotes and white

@@ -145,7 +145,7 @@ func FuzzCookies(f *testing.F) {
 			}
 		}
 		if pairs := strings.Count(lines, "\n") + strings.Count(lines, ";") + 1; pairs > mostCookies {
-			return // Strip leaves out what is empty, so that net/http may read the rest
+			return // Strip leaves fewer, so that net/http may read the rest
 		}
 		if after := others(r); !slices.Equal(before, after) {
 			t.Errorf("%q: of %q are left %q", lines, before, after)
