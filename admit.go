@@ -69,7 +69,7 @@ func (r *registry) admit(s *Session) ([]*Session, error) {
 	if r.limits.PerAddress > 0 {
 		r.add(byAddress, s.network, s)
 	}
-	r.add(byNothing, "", s)
+	r.order.add(s)
 	s.admitted = true
 	return append(gone, more...), nil
 }

@@ -26,6 +26,7 @@
 //	shutdown.go     the end of all of them
 //	refusal.go      every refusal leaves here
 //	observer.go     who is told of refusals, begins and ends
+//	order.go        all open sockets, for whoever wants to see them
 //	derive.go       another policy over the same sockets
 //	errors.go       the one table of reasons, statuses and close codes
 package wsauth

@@ -110,6 +110,39 @@ func ExampleGuard_Revoke() {
 	// 401 Unauthorized
 }
 
+// An operator looks at who is there, a page at a time. A revocation can be
+// tried out first.
+func ExampleGuard_All() {
+	guard, issuer := newGuard(wsauth.Config{Revocations: store.NewMemory(0)})
+	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
+	defer server.Close()
+	for _, name := range []string{"ada", "bert", "cleo"} {
+		token := mustIssue(issuer.Access(name, token.Options{}))
+		open(server.URL, http.Header{"Authorization": {"Bearer " + token.Raw}})
+	}
+
+	const size = 2
+	page := func(after uint64) (last uint64) {
+		var names []string
+		for session := range guard.All(after) {
+			names, last = append(names, session.Claims().Subject), session.Number()
+			if len(names) == size {
+				break
+			}
+		}
+		fmt.Println(names)
+		return last
+	}
+	page(page(0))
+	fmt.Println(guard.Counts().Sockets, "sockets, of which bert has",
+		len(guard.Concerned(store.Revocation{Scope: store.Subject, ID: "bert", Before: time.Now()})))
+	_ = guard.Shutdown(context.Background()) // ends what New began
+	// Output:
+	// [ada bert]
+	// [cleo]
+	// 3 sockets, of which bert has 1
+}
+
 // A page gets a ticket with its usual credential, and puts it into the address
 // of the socket; it works once.
 func ExampleGuard_IssueTicket() {

@@ -10,7 +10,6 @@ const (
 	bySession              // sid
 	bySubject              // sub
 	byAddress              // the network of the client, where a limit needs it
-	byNothing              // all of them
 	grains
 )
 
@@ -36,6 +35,7 @@ type registry struct {
 
 	mu      sync.Mutex
 	rings   [grains]map[string]ring
+	order   order          // all of them
 	waiting map[string]int // sockets whose client is not known yet, by address
 	nobody  int            // all of them
 	closing bool
@@ -103,9 +103,6 @@ func (r *registry) named(g grain, name string) []*Session {
 	return all
 }
 
-// all returns every open socket, the oldest first.
-func (r *registry) all() []*Session { return r.named(byNothing, "") }
-
 // forget removes a socket whose connection is gone, and reports whether it was
 // let in.
 func (r *registry) forget(s *Session) bool {
@@ -114,6 +111,7 @@ func (r *registry) forget(s *Session) bool {
 	for g := range grains {
 		r.remove(g, s)
 	}
+	r.order.remove(s)
 	if s.counted {
 		s.counted = false
 		r.known(s.network)
@@ -141,7 +139,7 @@ func (r *registry) isClosing() bool {
 }
 
 func (r *registry) closeIdle() {
-	if r.closing && len(r.rings[byNothing]) == 0 && r.nobody == 0 {
+	if r.closing && r.order.open == 0 && r.nobody == 0 {
 		select {
 		case <-r.idle:
 		default:

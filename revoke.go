@@ -68,21 +68,34 @@ func (g *Guard) endRevoked(r store.Revocation) {
 	endAll(g.sockets.concerned(r), reason.End(cause))
 }
 
+// Concerned returns the open sockets that a revocation would end, the one that
+// came first first. It revokes nothing.
+func (g *Guard) Concerned(r store.Revocation) []*Session { return g.sockets.concerned(r) }
+
 // concerned returns the sockets whose token is revoked by v.
 func (r *registry) concerned(v store.Revocation) []*Session {
-	grain := map[store.Scope]grain{
-		store.Token:      byToken,
-		store.Session:    bySession,
-		store.Subject:    bySubject,
-		store.Everything: byNothing,
-	}[v.Scope]
 	var all []*Session
-	for _, s := range r.named(grain, v.ID) {
+	for _, s := range r.under(v.Scope, v.ID) {
 		if claims := s.Claims(); claims != nil && s.end.Load() == nil && v.Concerns(claims) {
 			all = append(all, s)
 		}
 	}
 	return all
+}
+
+// under returns the sockets of a name in a scope.
+func (r *registry) under(scope store.Scope, id string) []*Session {
+	switch scope {
+	case store.Token:
+		return r.named(byToken, id)
+	case store.Session:
+		return r.named(bySession, id)
+	case store.Subject:
+		return r.named(bySubject, id)
+	case store.Everything:
+		return r.all()
+	}
+	return nil
 }
 
 // Revoked reports whether tokens with these claims are revoked by the log of

@@ -33,6 +33,7 @@ type Session struct {
 	held        atomic.Bool  // a plain HTTP request that counts as a socket
 	timer       *time.Timer  // of a socket: the session's end, unless it is renewed
 	end         atomic.Pointer[EndError]
+	number      atomic.Uint64 // its place in the order; 0 for what is none
 
 	mu       sync.Mutex    // orders renewals; never held while somebody else is asked
 	due      time.Time     // when the timer fires
@@ -62,6 +63,11 @@ func (s *Session) Claims() *token.Claims { return s.claims.Load() }
 
 // Begun returns when the request came.
 func (s *Session) Begun() time.Time { return s.begun }
+
+// Number returns the place of an open socket in the order in which the guard's
+// sockets came, from 1 on. No two have the same; a request that is no socket has
+// 0. See [Guard.All].
+func (s *Session) Number() uint64 { return s.number.Load() }
 
 // RemoteAddr returns the address that the request came from, as
 // [http.Request.RemoteAddr].

@@ -1,0 +1,118 @@
+package wsauth
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// An order is what a list would be, whatever comes and goes.
+func TestOrderIsAsAList(t *testing.T) {
+	for seed := range uint64(20) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		g := &Guard{sockets: newRegistry(Limits{})}
+		var open, gone []*Session
+		for range 40 {
+			for range random.IntN(2 * chunk) {
+				s := &Session{}
+				g.sockets.order.add(s)
+				open = append(open, s)
+			}
+			g.checkOrder(t, random, open)
+			for range random.IntN(len(open) + 1) {
+				i := random.IntN(len(open))
+				gone = append(gone, open[i])
+				g.sockets.order.remove(open[i])
+				open = slices.Delete(open, i, i+1)
+			}
+			for _, s := range gone { // a second time does nothing
+				g.sockets.order.remove(s)
+			}
+			g.sockets.order.remove(&Session{})
+			g.checkOrder(t, random, open)
+		}
+	}
+}
+
+func (g *Guard) checkOrder(t *testing.T, random *rand.Rand, open []*Session) {
+	t.Helper()
+	if got := g.sockets.all(); !slices.Equal(got, open) || g.Counts().Sockets != len(open) {
+		t.Fatalf("%d sockets, counted %d, want %d", len(got), g.Counts().Sockets, len(open))
+	}
+	if holes := len(g.sockets.order.all) - len(open); holes > len(open)+chunk {
+		t.Fatalf("%d holes beside %d sockets", holes, len(open))
+	}
+	after, want := uint64(0), open
+	if len(open) > 0 {
+		i := random.IntN(len(open))
+		after, want = open[i].Number(), open[i+1:]
+	}
+	if got := slices.Collect(g.All(after)); !slices.Equal(got, want) {
+		t.Fatalf("%d sockets after %d, want %d", len(got), after, len(want))
+	}
+}
+
+// Whoever looks at all sockets while others come and go sees those that stay, once each.
+func TestAllWhileSocketsComeAndGo(t *testing.T) {
+	g := &Guard{sockets: newRegistry(Limits{})}
+	enter := func() *Session {
+		s := &Session{}
+		if _, err := g.sockets.admit(s); err != nil {
+			t.Error(err)
+		}
+		return s
+	}
+	stay := map[*Session]bool{}
+	for i := range 10 * chunk {
+		if s := enter(); i%3 == 0 {
+			stay[s] = true
+		}
+	}
+	var others []*Session
+	for s := range g.All(0) {
+		if !stay[s] {
+			others = append(others, s)
+		}
+	}
+	begun, stop := make(chan struct{}), make(chan struct{})
+	var churn sync.WaitGroup
+	churn.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			at := i % len(others)
+			g.sockets.forget(others[at])
+			others[at] = enter()
+			if i == 0 {
+				close(begun)
+			}
+		}
+	})
+	<-begun
+	for range 20 {
+		seen, last := map[*Session]int{}, uint64(0)
+		for s := range g.All(0) {
+			seen[s]++
+			if s.Number() <= last {
+				t.Fatalf("%d comes after %d", s.Number(), last)
+			}
+			if last = s.Number(); len(seen) > 40*chunk {
+				break // sockets come as fast as they are looked at
+			}
+		}
+		for s := range stay {
+			if seen[s] != 1 {
+				t.Fatalf("a socket that stays was seen %d times", seen[s])
+			}
+		}
+	}
+	close(stop)
+	churn.Wait()
+	for range g.All(0) {
+		return // a walk may end early
+	}
+}
