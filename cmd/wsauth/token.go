@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"wsauth/internal/inspect"
+	"wsauth/store"
 	"wsauth/token"
 )
 
@@ -58,7 +59,7 @@ type tokenIssueCmd struct {
 	CSRF     bool          `name:"csrf" help:"Add a CSRF value, for a token that travels in a cookie."`
 	Issuer   string        `placeholder:"URL" help:"Its iss (default: none)."`
 	Audience []string      `placeholder:"NAME" help:"Its aud; repeat for more (default: none)."`
-	SID      string        `name:"sid" placeholder:"ID" help:"The session that it belongs to (default: none)."`
+	SID      string        `name:"sid" placeholder:"ID" help:"The session that it belongs to (default: one of its own, which begins now)."`
 	Claim    []string      `sep:"none" placeholder:"NAME=VALUE" help:"Another claim: VALUE is JSON, or else a string; repeat for more."`
 }
 
@@ -81,20 +82,30 @@ func (c *tokenIssueCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	issuer, err := token.NewIssuer(token.IssuerConfig{Key: signer, Issuer: c.Issuer, Audience: c.Audience})
-	if err != nil {
-		return err
-	}
-	issue := issuer.Access
-	if c.Type == string(token.TypeRefresh) {
-		issue = issuer.Refresh
-	}
-	t, err := issue(c.Sub, token.Options{Fresh: c.Fresh, TTL: c.TTL, SessionID: c.SID, CSRF: c.CSRF, Claims: claims})
+	t, err := c.issue(signer, claims)
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Println(t.Raw)
 	return err
+}
+
+// issue makes the token. Its dates are in whole seconds: only the name of a session tells that it is younger than a revocation of the
+// same second.
+func (c *tokenIssueCmd) issue(signer token.Signer, claims map[string]any) (*token.Token, error) {
+	issuer, err := token.NewIssuer(token.IssuerConfig{Key: signer, Issuer: c.Issuer, Audience: c.Audience})
+	if err != nil {
+		return nil, err
+	}
+	session := c.SID
+	if session == "" {
+		session = store.NewSessionID()
+	}
+	issue := issuer.Access
+	if c.Type == string(token.TypeRefresh) {
+		issue = issuer.Refresh
+	}
+	return issue(c.Sub, token.Options{Fresh: c.Fresh, TTL: c.TTL, SessionID: session, CSRF: c.CSRF, Claims: claims})
 }
 
 // claimFlags reads NAME=VALUE pairs.

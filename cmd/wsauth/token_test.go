@@ -1,0 +1,52 @@
+package main
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// L6: a token of "wsauth token issue" that was made in the second of a revocation dies if it was made before it, and lives if it was
+// made after it, though both have the same iat.
+func TestL6_IssuedInTheSecondOfARevocation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key, err := token.GenerateKey(token.HS256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		issue := func() *token.Claims {
+			t.Helper()
+			made, err := (&tokenIssueCmd{Sub: "robot", Type: "access"}).issue(key, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return made.Claims
+		}
+		time.Sleep(300 * time.Millisecond)
+		before := issue()
+		cut := time.Now()
+		time.Sleep(time.Millisecond) // as long as whoever revokes waits before it answers
+		after := issue()
+		if !before.IssuedAt.Equal(after.IssuedAt) {
+			t.Fatalf("iat %v and %v: not of one second", before.IssuedAt, after.IssuedAt)
+		}
+		for _, r := range []store.Revocation{
+			{Scope: store.Subject, ID: "robot", Before: cut},
+			{Scope: store.Everything, Before: cut},
+		} {
+			if !r.Concerns(before) {
+				t.Errorf("%v: a token of before lives", r.Scope)
+			}
+			if r.Concerns(after) {
+				t.Errorf("%v: a token of after is dead", r.Scope)
+			}
+		}
+		named, err := (&tokenIssueCmd{Sub: "robot", Type: "refresh", SID: "s1"}).issue(key, nil)
+		if err != nil || named.Claims.SessionID != "s1" {
+			t.Errorf("session %v, %v", named, err)
+		}
+	})
+}
