@@ -51,6 +51,12 @@ var memberTypes = map[jsontext.Pointer]string{
 	"/password": "password must be a string",
 	"/cookies":  "cookies must be true or false",
 	"/path":     "path must be a string",
+
+	"/token":      "token must be a string",
+	"/session":    "session must be a string",
+	"/user":       "user must be a string",
+	"/everything": "everything must be true",
+	"/before":     "before must be a string",
 }
 
 // describe says what is wrong with JSON that is well-formed.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -34,6 +35,8 @@ type Gateway struct {
 	tickets      *ratelimit.Limiter
 	log          *slog.Logger
 	handler      http.Handler
+	started      time.Time
+	run          string // tells this run from others, for cursors of lists
 
 	metrics     *metrics
 	access      bool                                                 // requests are logged
@@ -81,6 +84,8 @@ func New(c Config) (*Gateway, error) {
 		certificate:  c.Certificate,
 		drain:        c.Drain,
 		noAuth:       c.NoAuth,
+		started:      time.Now(),
+		run:          rand.Text()[:8],
 	}
 	g.locations = []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, g.cookies}
 	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})

@@ -7,19 +7,25 @@ import (
 	"wsauth"
 )
 
-// live are the open sockets and endless answers, each with the proxy that serves it.
+// live are the open sockets and endless answers, each with what serves it.
 type live struct {
 	mu sync.Mutex
-	of map[*wsauth.Session]*proxy
+	of map[*wsauth.Session]served
+}
+
+// served says what serves a socket: a route, and of its upstreams one, "" where nobody knows which.
+type served struct {
+	proxy    *proxy
+	upstream string
 }
 
 // add notes a socket. It ends by itself where the proxy was replaced meanwhile and does not let it in any more.
-func (l *live) add(s *wsauth.Session, p *proxy) {
+func (l *live) add(s *wsauth.Session, p *proxy, upstream string) {
 	l.mu.Lock()
 	if l.of == nil {
-		l.of = map[*wsauth.Session]*proxy{}
+		l.of = map[*wsauth.Session]served{}
 	}
-	l.of[s] = p
+	l.of[s] = served{p, upstream}
 	l.mu.Unlock()
 	if p.replaced.Load() && !p.gateway.routing.Load().stands(s, p) {
 		s.End(wsauth.Restarting.End(nil))
@@ -32,8 +38,15 @@ func (l *live) remove(s *wsauth.Session) {
 	delete(l.of, s)
 }
 
+// find says what serves a socket; it is zero where it is not tied to an upstream yet, or not any more.
+func (l *live) find(s *wsauth.Session) served {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.of[s]
+}
+
 // all is a copy of what is open now.
-func (l *live) all() map[*wsauth.Session]*proxy {
+func (l *live) all() map[*wsauth.Session]served {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return maps.Clone(l.of)

@@ -107,7 +107,7 @@ func (p *proxy) hold(response *http.Response) error {
 	if err := pass.session.Hold(); err != nil {
 		return err
 	}
-	p.gateway.live.add(pass.session, p)
+	p.gateway.live.add(pass.session, p, "")
 	return nil
 }
 

@@ -140,8 +140,8 @@ func (g *Gateway) leave(before, after *routing) {
 		old.replaced.Store(true)
 		old.pool.Close()
 	}
-	for s, p := range g.live.all() {
-		if !after.stands(s, p) {
+	for s, by := range g.live.all() {
+		if !after.stands(s, by.proxy) {
 			s.End(wsauth.Restarting.End(errors.New("its route is gone, or lets it in no more")))
 		}
 	}

@@ -69,7 +69,7 @@ func (p *proxy) dial(r *http.Request) (*upstream.Socket, error) {
 // tie hands both connections to the relay, in the context of the session. fromClient is what the client has sent already.
 func (p *proxy) tie(ctx context.Context, conn net.Conn, socket *upstream.Socket, session *wsauth.Session, fromClient []byte) {
 	record := recordOf(ctx)
-	p.gateway.live.add(session, p)
+	p.gateway.live.add(session, p, socket.Address)
 	record.opened()
 	guarded := conn.(*wsconn.Conn) // what a guard's Hijack returns
 	taken := guarded.Handover(func(bare net.Conn, closed func()) wsconn.Ender {

@@ -84,6 +84,22 @@ func (p *Pool) Healthy() (well, all int) {
 	return well, len(p.targets)
 }
 
+// A State says how one server is.
+type State struct {
+	Address string // as it was configured
+	Well    bool   // it is not passed over
+}
+
+// States returns how each of the servers is now, in the order of the configuration.
+func (p *Pool) States() []State {
+	now := time.Now()
+	all := make([]State, len(p.targets))
+	for i, t := range p.targets {
+		all[i] = State{t.address, t.well(now)}
+	}
+	return all
+}
+
 // try calls use with one server after the other, beginning with the one whose turn it is, until one can be reached. Servers that
 // failed lately come last: where none is well, asking is better than refusing.
 func (p *Pool) try(use func(*target) error) error {

@@ -21,6 +21,7 @@ type Socket struct {
 	Response *http.Response // 101; any other is for the client, and then Conn is what its Body comes from
 	Early    []byte         // what the server sent after its 101
 	Deflate  bool           // permessage-deflate was agreed (RFC 7692)
+	Address  string         // of the server, as it was configured
 }
 
 // Open opens a WebSocket: it sends the handshake r, a proper one, to one of the servers and reads the answer. All fields of
@@ -83,7 +84,7 @@ func (t *target) handshake(ctx context.Context, conn net.Conn, r *http.Request) 
 		}
 		return nil, err
 	}
-	s := &Socket{Conn: conn, Response: response}
+	s := &Socket{Conn: conn, Response: response, Address: t.address}
 	if response.StatusCode != http.StatusSwitchingProtocols {
 		limited.N = 1<<63 - 1 // the body is passed on as it comes
 		return s, nil

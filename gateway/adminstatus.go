@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"time"
+
+	"wsauth/internal/upstream"
+	"wsauth/token"
+)
+
+// AdminStatus says how the gateway is. Moments are in seconds since 1970.
+type AdminStatus struct {
+	Version string       `json:"version,omitzero"`
+	Started int64        `json:"started"`
+	Uptime  int64        `json:"uptime"` // seconds
+	Ready   bool         `json:"ready"`  // it knows what is revoked; otherwise it lets nobody in
+	Open    AdminOpen    `json:"open"`
+	Routes  []AdminRoute `json:"routes"`
+}
+
+// AdminOpen counts what is open.
+type AdminOpen struct {
+	Sockets  int `json:"sockets"`
+	Sessions int `json:"sessions"` // that have sockets, by their sid
+	Users    int `json:"users"`    // the same
+}
+
+// An AdminRoute is one route, with the servers behind it.
+type AdminRoute struct {
+	Host        string          `json:"host,omitzero"`
+	Path        string          `json:"path"`
+	Public      bool            `json:"public"`
+	Requirement string          `json:"requirement,omitzero"` // absent of a public one
+	Upstreams   []AdminUpstream `json:"upstreams"`            // none of the demonstration
+}
+
+// An AdminUpstream is one server behind a route.
+type AdminUpstream struct {
+	Address string `json:"address"`
+	Well    bool   `json:"well"` // it is not passed over
+}
+
+// status answers GET /v1/status.
+func (a *admin) status(w http.ResponseWriter, r *http.Request) {
+	if r.URL.RawQuery != "" {
+		problem(http.StatusBadRequest, "invalid_request", "There is no query here")(w, r)
+		return
+	}
+	g := a.gateway
+	open := g.guard.Counts()
+	_, err := g.guard.Revoked(r.Context(), &token.Claims{}) // an error says that nobody can know
+	writeJSON(w, AdminStatus{
+		Version: a.config.Version,
+		Started: g.started.Unix(),
+		Uptime:  int64(time.Since(g.started) / time.Second),
+		Ready:   err == nil,
+		Open:    AdminOpen{Sockets: open.Sockets, Sessions: open.Sessions, Users: open.Subjects},
+		Routes:  g.adminRoutes(),
+	})
+}
+
+// adminRoutes are the routes, sorted by host and path.
+func (g *Gateway) adminRoutes() []AdminRoute {
+	if demo := g.demoProxy(); demo != nil {
+		return []AdminRoute{adminRoute(demo, nil)}
+	}
+	routes := []AdminRoute{}
+	for _, p := range g.routing.Load().byName {
+		routes = append(routes, adminRoute(p, p.pool.States()))
+	}
+	slices.SortFunc(routes, func(a, b AdminRoute) int {
+		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Path, b.Path))
+	})
+	return routes
+}
+
+func adminRoute(p *proxy, states []upstream.State) AdminRoute {
+	route := AdminRoute{Host: p.route.Host, Path: p.route.Path, Public: p.route.Public, Upstreams: []AdminUpstream{}}
+	if !route.Public {
+		route.Requirement = p.route.Requirement.String()
+	}
+	for _, s := range states {
+		route.Upstreams = append(route.Upstreams, AdminUpstream{s.Address, s.Well})
+	}
+	return route
+}
+
+// demoProxy serves the demonstration; nil with routes.
+func (g *Gateway) demoProxy() *proxy {
+	if g.demo == nil {
+		return nil
+	}
+	return g.demo.proxy
+}

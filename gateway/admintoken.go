@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"wsauth/internal/keyfile"
+	"wsauth/internal/ratelimit"
+)
+
+const (
+	minAdminToken = 43 // characters: 32 random bytes in base64, and less than those in hexadecimal
+	maxAdminToken = 1024
+	fewCharacters = 8 // that are different; random text of this length has more
+)
+
+// CheckAdminToken reports what is wrong with a token for operators: it must be at least 43 characters of what RFC 6750 section 2.1
+// allows, as random as 32 bytes of "openssl rand -base64 32" are. The error never holds the token.
+func CheckAdminToken(token string) error {
+	const advice = `make one: (umask 077; openssl rand -base64 32 > FILE)`
+	if len(token) < minAdminToken {
+		return fmt.Errorf("a token of %d characters is too short: at least %d are needed; %s", len(token), minAdminToken, advice)
+	}
+	if len(token) > maxAdminToken {
+		return fmt.Errorf("a token is at most %d characters long; %s", maxAdminToken, advice)
+	}
+	different := map[rune]bool{}
+	for _, c := range token {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.ContainsRune("-._~+/=", c):
+			different[c] = true
+		default:
+			return errors.New("a token is letters, digits and -._~+/= in one line; " + advice)
+		}
+	}
+	if len(different) < fewCharacters {
+		return errors.New("the token can be guessed; " + advice)
+	}
+	return nil
+}
+
+// ReadAdminToken reads a token for operators from a file, without the spaces and line breaks around it. It refuses a file that
+// others can read, and a token that [CheckAdminToken] refuses.
+func ReadAdminToken(path string) (string, error) {
+	folder, err := keyfile.OpenFolder(filepath.Dir(path))
+	if err != nil {
+		return "", err
+	}
+	defer folder.Close()
+	text, err := folder.Read(filepath.Base(path))
+	if err != nil {
+		return "", err
+	}
+	token := strings.TrimSpace(string(text))
+	if err := CheckAdminToken(token); err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	return token, nil
+}
+
+// adminToken lets in who shows the token.
+type adminToken struct {
+	hash  [sha256.Size]byte
+	tries *ratelimit.Limiter // those that fail, of each address
+	log   *slog.Logger
+}
+
+func newAdminToken(token string, log *slog.Logger) *adminToken {
+	return &adminToken{hash: sha256.Sum256([]byte(token)), tries: ratelimit.New(10, 6*time.Second, maxBuckets), log: log}
+}
+
+// require refuses requests without the token. A try is taken before the token is looked at, so that parallel ones count too, and given
+// back when it is the right one.
+func (t *adminToken) require(next http.Handler) http.Handler {
+	refuse := func(reason, detail string) http.HandlerFunc {
+		answer := problem(http.StatusUnauthorized, reason, detail)
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			answer(w, r)
+		}
+	}
+	missing := refuse("token_missing", "The token of the operators is needed, as Authorization: Bearer")
+	invalid := refuse("token_invalid", "This is not the token of the operators")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shown, ok := shownToken(r.Header["Authorization"])
+		if !ok {
+			missing(w, r)
+			return
+		}
+		try, wait := t.tries.Take(ratelimit.Network(r.RemoteAddr), time.Now())
+		if wait > 0 {
+			tooMany(w, r, wait, "Too many tries; wait a little")
+			return
+		}
+		hash := sha256.Sum256([]byte(shown))
+		if subtle.ConstantTimeCompare(hash[:], t.hash[:]) != 1 {
+			t.log.Warn("admin: refused", "reason", "token_invalid", "remote", host(r.RemoteAddr))
+			invalid(w, r)
+			return
+		}
+		try.GiveBack()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// shownToken is what the one Authorization field shows.
+func shownToken(lines []string) (string, bool) {
+	if len(lines) != 1 {
+		return "", false
+	}
+	scheme, token, ok := strings.Cut(lines[0], " ")
+	return token, ok && strings.EqualFold(scheme, "Bearer") && token != ""
+}
