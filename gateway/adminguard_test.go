@@ -1,0 +1,328 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestAdminRefusesWhatItDoesNotUnderstand(t *testing.T) {
+	r := start(t)
+	o := r.operator()
+	other := start(t).operator()
+	access, _ := r.login()
+	conn := r.echoes(access)
+	foreign := other.get("/v1/sockets?limit=1") // the same API of another run has other cursors
+	if foreign["next"] != nil {
+		t.Fatal(foreign)
+	}
+	long := strings.Repeat("x", 257)
+	for _, tt := range []struct {
+		method, path, body, contentType string
+		status                          int
+		detail                          string
+	}{
+		{"POST", "/v1/revoke", ``, "application/json", 400, "not valid JSON"},
+		{"POST", "/v1/revoke", `{}`, "application/json", 422, "Exactly one"},
+		{"POST", "/v1/revoke", `[]`, "application/json", 422, "must be an object"},
+		{"POST", "/v1/revoke", `{"user":"a"`, "application/json", 400, "not valid JSON"},
+		{"POST", "/v1/revoke", `{"user":"a"}{"user":"b"}`, "application/json", 400, "not valid JSON"},
+		{"POST", "/v1/revoke", `{"user":"a","user":"b"}`, "application/json", 400, "a name twice"},
+		{"POST", "/v1/revoke", `{"user":"a","session":"b"}`, "application/json", 422, "Exactly one"},
+		{"POST", "/v1/revoke", `{"user":"a","everything":true}`, "application/json", 422, "Exactly one"},
+		{"POST", "/v1/revoke", `{"User":"a"}`, "application/json", 422, "not known here"},
+		{"POST", "/v1/revoke", `{"sub":"a"}`, "application/json", 422, "not known here"},
+		{"POST", "/v1/revoke", `{"user":7}`, "application/json", 422, "user must be a string"},
+		{"POST", "/v1/revoke", `{"user":""}`, "application/json", 422, "1 to 256 bytes"},
+		{"POST", "/v1/revoke", `{"session":""}`, "application/json", 422, "1 to 256 bytes"},
+		{"POST", "/v1/revoke", `{"token":"` + long + `"}`, "application/json", 422, "1 to 256 bytes"},
+		{"POST", "/v1/revoke", `{"everything":false}`, "application/json", 422, "must be true"},
+		{"POST", "/v1/revoke", `{"everything":"true"}`, "application/json", 422, "must be true"},
+		{"POST", "/v1/revoke", `{"token":"a","before":"2026-01-31T12:00:00Z"}`, "application/json", 422, "user and everything only"},
+		{"POST", "/v1/revoke", `{"user":"test","before":""}`, "application/json", 422, "RFC 3339"},
+		{"POST", "/v1/revoke", `{"user":"test","before":"yesterday"}`, "application/json", 422, "RFC 3339"},
+		{"POST", "/v1/revoke", `{"user":"test","before":"1969-01-31T12:00:00Z"}`, "application/json", 422, "RFC 3339"},
+		{"POST", "/v1/revoke", `{"user":"test","before":"2999-01-31T12:00:00Z"}`, "application/json", 422, "in the future"},
+		{"POST", "/v1/revoke", `{"user":"test"}`, "", 415, "application/json"},
+		{"POST", "/v1/revoke", `{"user":"test"}`, "text/plain", 415, "application/json"},
+		{"POST", "/v1/revoke", `{"user":"test"}`, "application/json; charset=latin1", 415, "application/json"},
+		{"POST", "/v1/revoke", "user=test", "application/x-www-form-urlencoded", 415, "application/json"},
+		{"POST", "/v1/revoke", `{"user":"` + strings.Repeat("x", 65<<10) + `"}`, "application/json", 413, "64 KiB"},
+		{"POST", "/v1/revoke", "{\"user\":\"\xff\"}", "application/json", 400, "not valid JSON"},
+		{"GET", "/v1/revoke", "", "", 405, "POST"},
+		{"DELETE", "/v1/sockets", "", "", 405, "GET"},
+		{"POST", "/v1/status", "{}", "application/json", 405, "GET"},
+		{"TRACE", "/v1/status", "", "", 405, ""}, // R14
+		{"GET", "/", "", "", 404, "nothing"},
+		{"GET", "/v1/", "", "", 404, "nothing"},
+		{"GET", "/v2/status", "", "", 404, "nothing"},
+		{"GET", "/v1//status", "", "", 404, "nothing"},
+		{"GET", "/auth/login", "", "", 404, "nothing"},
+		{"GET", "/ws", "", "", 404, "nothing"},
+		{"GET", "/v1/status?x=1", "", "", 400, "no query"},
+		{"GET", "/v1/sockets?x=1", "", "", 400, "not known here"},
+		{"GET", "/v1/sockets?user", "", "", 400, "there once"},
+		{"GET", "/v1/sockets?user=a&user=a", "", "", 400, "there once"},
+		{"GET", "/v1/sockets?user=%ff", "", "", 400, "there once"},
+		{"GET", "/v1/sockets?user=%zz", "", "", 400, "not well-formed"},
+		{"GET", "/v1/sockets?user=a;b", "", "", 400, "not well-formed"},
+		{"GET", "/v1/sockets?user=" + long, "", "", 400, "there once"},
+		{"GET", "/v1/sockets?limit=0", "", "", 400, "1 to 1000"},
+		{"GET", "/v1/sockets?limit=1001", "", "", 400, "1 to 1000"},
+		{"GET", "/v1/sockets?limit=1e2", "", "", 400, "1 to 1000"},
+		{"GET", "/v1/sockets?after=1", "", "", 400, "next of the page before"},
+		{"GET", "/v1/sockets?after=" + r.g.run + ".-1", "", "", 400, "next of the page before"},
+		{"GET", "/v1/sockets?after=ABCDEFGH.1", "", "", 400, "started anew"},
+		{"GET", "/v1/sessions?session=a", "", "", 400, "not known here"},
+		{"GET", "/v1/logins", "", "", 400, "user is needed"},
+		{"GET", "/v1/logins?user=a&after=" + r.g.run + ".1", "", "", 400, "one page"},
+		{"GET", "/v1/sockets?user=" + strings.Repeat("x", 9<<10), "", "", 414, "8 KiB"},
+	} {
+		var headers []string
+		if tt.contentType != "" {
+			headers = append(headers, "Content-Type: "+tt.contentType)
+		}
+		e := o.call(tt.method, tt.path, tt.body, headers...)
+		if e.StatusCode != tt.status || tt.method != "TRACE" && !strings.Contains(e.body, tt.detail) {
+			t.Errorf("%s %.80s %.80s: %d %s, want %d %q", tt.method, tt.path, tt.body, e.StatusCode, e.body, tt.status, tt.detail)
+		}
+		if tt.status == 405 && e.Header.Get("Allow") == "" {
+			t.Errorf("%s %s: no Allow", tt.method, tt.path)
+		}
+	}
+	r.write(conn, "I live")
+	if got, err := r.read(conn); got != "I live" {
+		t.Error(got, err)
+	}
+	if strings.Contains(r.log.String(), "admin: revoked") {
+		t.Errorf("something was revoked: %s", r.log)
+	}
+}
+
+// What operators can reach, the public cannot: neither in front of the demonstration nor of routes, whatever the host and the path.
+func TestAdminIsNotPublic(t *testing.T) {
+	demo, routed := start(t), behind(t, newBackend(t), func(c *Config) { c.Authenticate = anyone })
+	for _, r := range []*rig{demo, routed} {
+		r.operator()
+		access, _ := r.loginAs("test")
+		conn := r.open("", bearer(access))
+		for _, path := range []string{"/v1/status", "/v1/sockets", "/auth/v1/status", "/admin/v1/status", "/v1/revoke"} {
+			for _, host := range []string{"localhost", "admin"} {
+				if e := r.get(path, "Host: "+host); e.StatusCode != 404 && e.StatusCode != 401 || strings.Contains(e.body, "sockets") {
+					t.Errorf("%s of %s: %d %s", path, host, e.StatusCode, e.body)
+				}
+			}
+		}
+		for _, path := range []string{"/v1/revoke", "/auth/v1/revoke"} {
+			req, err := http.NewRequest("POST", r.url+path, strings.NewReader(`{"everything":true}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "application/json")
+			resp, err := r.client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != 404 && resp.StatusCode != 401 && resp.StatusCode != 403 {
+				t.Errorf("%s: %d", path, resp.StatusCode)
+			}
+		}
+		r.write(conn, "I live")
+		r.claims(access)
+		if strings.Contains(r.log.String(), "admin:") {
+			t.Errorf("%s", r.log)
+		}
+	}
+}
+
+// port serves the admin API of r on a port.
+func (r *rig) port(token string) *operator {
+	r.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return r.serveAdmin(l, "http://"+l.Addr().String(), &http.Transport{}, AdminConfig{Token: token})
+}
+
+func TestAdminPortNeedsItsToken(t *testing.T) {
+	secret := rand.Text() + rand.Text()
+	r := start(t)
+	o := r.port(secret)
+	for name, tt := range map[string]struct {
+		headers []string
+		status  int
+		reason  string
+	}{
+		"none":                  {nil, 401, "token_missing"},
+		"another scheme":        {[]string{"Authorization: Basic " + secret}, 401, "token_missing"},
+		"two":                   {[]string{"Authorization: Bearer " + secret, "Authorization: Bearer " + secret}, 401, "token_missing"},
+		"empty":                 {[]string{"Authorization: Bearer "}, 401, "token_missing"},
+		"in a cookie":           {[]string{"Cookie: token=" + secret}, 401, "token_missing"},
+		"wrong":                 {[]string{"Authorization: Bearer " + secret + "x"}, 401, "token_invalid"},
+		"begins well":           {[]string{"Authorization: Bearer " + secret[:len(secret)-1]}, 401, "token_invalid"},
+		"right":                 {[]string{"Authorization: bearer " + secret}, 200, ""},
+		"of a page":             {[]string{"Authorization: Bearer " + secret, "Origin: " + o.url}, 403, "origin_not_allowed"},
+		"of no page in view":    {[]string{"Authorization: Bearer " + secret, "Origin: null"}, 403, "origin_not_allowed"},
+		"of a browser":          {[]string{"Authorization: Bearer " + secret, "Sec-Fetch-Site: same-origin"}, 403, "origin_not_allowed"},
+		"what a browser checks": {[]string{"Sec-Fetch-Mode: cors", "Access-Control-Request-Method: POST"}, 403, "origin_not_allowed"},
+	} {
+		e := o.call("GET", "/v1/status", "", tt.headers...)
+		if e.StatusCode != tt.status || !strings.Contains(e.body, tt.reason) || (e.StatusCode == 401) != (e.Header.Get("WWW-Authenticate") == "Bearer") ||
+			e.Header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s: %d %s %v", name, e.StatusCode, e.body, e.Header)
+		}
+	}
+	// The token of a user is not that of the operators.
+	access, _ := r.login()
+	wantProblem(t, o.call("GET", "/v1/sockets", "", bearer(access)), 401, "token_invalid", "")
+	for name, secret := range map[string]string{"token": secret, "user's token": access} {
+		if strings.Contains(r.log.String(), secret) {
+			t.Errorf("the log holds the %s", name)
+		}
+	}
+	if !strings.Contains(r.log.String(), `msg="admin: refused" reason=token_invalid remote=127.0.0.1`) {
+		t.Errorf("no refusal is logged: %s", r.log)
+	}
+}
+
+func TestAdminPortLimitsTries(t *testing.T) {
+	secret := rand.Text() + rand.Text()
+	r := start(t)
+	o := r.port(secret)
+	for range 30 {
+		if e := o.call("GET", "/v1/status", "", "Authorization: Bearer "+secret); e.StatusCode != 200 {
+			t.Fatalf("good tries count: %d %s", e.StatusCode, e.body)
+		}
+	}
+	for i := range 12 {
+		e := o.call("GET", "/v1/status", "", "Authorization: Bearer "+rand.Text()+rand.Text())
+		if want := map[bool]int{true: 401, false: 429}[i < 10]; e.StatusCode != want {
+			t.Errorf("try %d: %d %s, want %d", i, e.StatusCode, e.body, want)
+		}
+		if e.StatusCode == 429 && e.Header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	}
+	if got := strings.Count(r.log.String(), "admin: refused"); got != 10 {
+		t.Errorf("%d lines in the log", got)
+	}
+}
+
+func TestAdminIsNotServedToOthers(t *testing.T) {
+	r := start(t)
+	good := rand.Text() + rand.Text()
+	for addr, c := range map[string]AdminConfig{
+		"0.0.0.0:0":   {Token: good},
+		"127.0.0.1:0": {},
+	} {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.g.ServeAdmin(t.Context(), l, c); err == nil {
+			t.Errorf("%s with the token %q: served", addr, c.Token)
+		}
+		if _, err := l.Accept(); err == nil {
+			t.Errorf("%s is still open", addr)
+		}
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a weak token is taken")
+		}
+	}()
+	r.g.Admin(AdminConfig{Token: "secret"})
+}
+
+func TestAdminTokenFiles(t *testing.T) {
+	good := rand.Text() + rand.Text()
+	for name, tt := range map[string]struct {
+		text string
+		mode os.FileMode
+		want string // of the error
+	}{
+		"good":               {good + "\n", 0o600, ""},
+		"base64":             {"q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=\r\n", 0o600, ""},
+		"open to others":     {good, 0o644, "chmod 600"},
+		"open to the group":  {good, 0o640, "chmod 600"},
+		"short":              {good[:42], 0o600, "42 characters is too short"},
+		"empty":              {"", 0o600, "empty"},
+		"spaces only":        {" \n", 0o600, "too short"},
+		"one letter":         {strings.Repeat("a", 64), 0o600, "can be guessed"},
+		"two lines":          {good + "\n" + good, 0o600, "in one line"},
+		"no text":            {good + "\x00", 0o600, "in one line"},
+		"very long":          {strings.Repeat(good, 30), 0o600, "at most 1024"},
+		"a key":              {"-----BEGIN PRIVATE KEY-----\n" + good, 0o600, "in one line"},
+		"longer than a file": {strings.Repeat(good, 2000), 0o600, "longer than"},
+	} {
+		path := filepath.Join(t.TempDir(), "token")
+		if err := os.WriteFile(path, []byte(tt.text), tt.mode); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadAdminToken(path)
+		if tt.want == "" && (err != nil || got != strings.TrimSpace(tt.text)) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+		if tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want) || got != "") {
+			t.Errorf("%s: %q, %v; want a refusal with %q", name, got, err, tt.want)
+		}
+		if err != nil && len(tt.text) > 20 && strings.Contains(err.Error(), tt.text[:20]) {
+			t.Errorf("%s: the error tells the token: %v", name, err)
+		}
+	}
+	if _, err := ReadAdminToken(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("a file that is not there")
+	}
+}
+
+// R5: what operators name cannot forge lines of the log.
+func TestR5_AdminNamesCannotForgeLines(t *testing.T) {
+	r := start(t)
+	o := r.operator()
+	name := "a\nlevel=INFO msg=\"admin: revoked\" scope=everything\r\x1b[31m\u202e\x00"
+	before := strings.Count(r.log.String(), "\n")
+	for _, grain := range []string{"token", "session", "user"} {
+		o.revoke(fmt.Sprintf(`{%q:%s}`, grain, quoteJSON(t, name)))
+	}
+	log := r.log.String()
+	if got := strings.Count(log, "\n") - before; got != 3 {
+		t.Errorf("3 orders made %d lines: %q", got, log)
+	}
+	if strings.ContainsAny(log, "\r\x1b\u202e\x00") {
+		t.Errorf("the name is in the log unescaped: %q", log)
+	}
+}
+
+// What is under way is answered, and the socket is gone afterwards.
+func TestAdminStops(t *testing.T) {
+	r := start(t)
+	path := filepath.Join(shortDir(t), "a")
+	l, err := ListenPrivate(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- r.g.ServeAdmin(ctx, l, AdminConfig{}) }()
+	conn, err := net.DialTimeout("unix", path, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	stop()
+	if err := <-served; err != nil {
+		t.Errorf("ServeAdmin: %v", err)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		t.Error("the socket is left")
+	}
+}
