@@ -69,8 +69,9 @@ func mayReplace(ctx context.Context, path string) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s is there, and is no socket", path)
 	}
-	dialer := net.Dialer{Timeout: time.Second}
-	conn, err := dialer.DialContext(ctx, "unix", noAbstract(path))
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	conn, err := DialPrivate(ctx, path)
 	switch {
 	case err == nil:
 		return errors.Join(fmt.Errorf("%s: %w", path, ErrInUse), conn.Close())
@@ -118,3 +119,8 @@ func (l *privateListener) Close() error {
 
 // Addr is the path of the socket.
 func (l *privateListener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
+
+// DialPrivate connects to a socket of [ListenPrivate].
+func DialPrivate(ctx context.Context, path string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "unix", noAbstract(path))
+}

@@ -14,12 +14,15 @@ import (
 
 // A cli is the whole command line.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Run the server."`
-	Config  configCmd  `cmd:"" help:"Check the file of \"wsauth serve --config\", or print an example."`
-	Keys    keysCmd    `cmd:"" help:"Manage the keys that sign and verify tokens."`
-	Token   tokenCmd   `cmd:"" help:"Make, explain and verify tokens."`
-	User    userCmd    `cmd:"" help:"Manage a file of users for \"wsauth serve --users\"."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve    serveCmd    `cmd:"" help:"Run the server."`
+	Config   configCmd   `cmd:"" help:"Check the file of \"wsauth serve --config\", or print an example."`
+	Keys     keysCmd     `cmd:"" help:"Manage the keys that sign and verify tokens."`
+	Token    tokenCmd    `cmd:"" help:"Make, explain and verify tokens."`
+	Sessions sessionsCmd `cmd:"" help:"List the sessions and the sockets of the running server."`
+	Revoke   revokeCmd   `cmd:"" help:"End a token, a session, a user's sessions or everything on the running server."`
+	Status   statusCmd   `cmd:"" help:"Say how the running server is."`
+	User     userCmd     `cmd:"" help:"Manage a file of users for \"wsauth serve --users\"."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
 func main() {

@@ -39,6 +39,7 @@ type serveCmd struct {
 	Log              string         `enum:"text,json" default:"text" placeholder:"FORMAT" env:"WSAUTH_LOG" help:"Format of the log on standard error: text or json (default: ${default})."`
 	AccessLog        bool           `env:"WSAUTH_ACCESS_LOG" help:"Log each request, and each socket at its begin and its end, without queries and credentials."`
 	Metrics          string         `placeholder:"HOST:PORT" env:"WSAUTH_METRICS" help:"Address for /metrics, /livez and /readyz, which everybody who reaches it can read, such as 127.0.0.1:9090 (default: none; the last two are on --addr as well)."`
+	AdminSocket      string         `placeholder:"PATH" env:"WSAUTH_ADMIN_SOCKET" help:"Unix socket for \"wsauth sessions\", \"wsauth revoke\" and \"wsauth status\", which only the user of the server can open; off for none (default: admin.sock in the folder of --data)."`
 	InsecureDemoUser bool           `env:"WSAUTH_INSECURE_DEMO_USER" help:"Let the user test with the password test log in on addresses that other machines can reach."`
 }
 
@@ -184,6 +185,11 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
 		return errors.Join(err, g.Shutdown(ctx))
 	}
 	defer stop()
+	stopAdmin, err := administer(ctx, g, s.Admin, dir, log)
+	if err != nil {
+		return errors.Join(err, g.Shutdown(ctx))
+	}
+	defer stopAdmin()
 	f.running, f.gateway, f.log = s, g, log
 	defer f.follow(ctx)()
 	watching, unwatch := context.WithCancel(ctx)

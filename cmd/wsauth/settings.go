@@ -34,6 +34,7 @@ var overrides = map[string]override{
 	"log":                {"log.format", func(c *serveCmd, s *config.Settings) { s.Log.Format = c.Log }},
 	"access-log":         {"log.access", func(c *serveCmd, s *config.Settings) { s.Log.Access = c.AccessLog }},
 	"metrics":            {"metrics.listen", func(c *serveCmd, s *config.Settings) { s.Metrics.Listen = c.Metrics }},
+	"admin-socket":       {"admin.socket", func(c *serveCmd, s *config.Settings) { s.Admin.Socket = c.AdminSocket }},
 	"insecure-demo-user": {"insecure_demo_user", func(c *serveCmd, s *config.Settings) { s.InsecureDemoUser = c.InsecureDemoUser }},
 }
 

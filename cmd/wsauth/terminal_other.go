@@ -12,3 +12,6 @@ var errNoTerminal = errors.New("no terminal")
 
 // hideInput cannot: the password is one line of standard input, which the terminal shows.
 func hideInput(*os.File) (show func() error, err error) { return nil, errNoTerminal }
+
+// isTerminal cannot tell, so that nobody is asked.
+func isTerminal(*os.File) bool { return false }

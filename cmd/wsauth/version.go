@@ -11,13 +11,17 @@ type versionCmd struct{}
 
 // Run prints the module's version, and the commit where the build knows it.
 func (versionCmd) Run() error {
+	fmt.Println(version())
+	return nil
+}
+
+// version is the same for others to tell.
+func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		fmt.Println("wsauth (unknown version)")
-		return nil
+		return "wsauth (unknown version)"
 	}
-	fmt.Println(describe(info))
-	return nil
+	return describe(info)
 }
 
 // describe is one line on a build: name, version, Go's version, commit.

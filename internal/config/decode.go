@@ -102,7 +102,9 @@ func (d *decoder) setText(v reflect.Value, s string, tag reflect.StructTag) erro
 	if words := tag.Get("enum"); words != "" && !slices.Contains(strings.Split(words, ","), s) {
 		return fmt.Errorf("must be one of %s", strings.ReplaceAll(words, ",", ", "))
 	}
-	if _, file := tag.Lookup("file"); file && s != "" && !filepath.IsAbs(s) {
+	_, file := tag.Lookup("file")
+	_, mayBeOff := tag.Lookup("off")
+	if file && s != "" && !filepath.IsAbs(s) && (s != Off || !mayBeOff) {
 		s = filepath.Join(d.folder, s)
 	}
 	v.SetString(s)

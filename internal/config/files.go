@@ -1,8 +1,6 @@
 package config
 
 import (
-	"os"
-
 	"wsauth/gateway"
 	"wsauth/internal/certfile"
 )
@@ -21,7 +19,7 @@ func (w *work) files() {
 		}
 	}
 	if s.Admin.TokenFile != "" {
-		if _, err := os.Stat(s.Admin.TokenFile); err != nil {
+		if _, err := gateway.ReadAdminToken(s.Admin.TokenFile); err != nil {
 			w.report("admin.token_file", "%v", err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -45,7 +46,6 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 		Logger:       m.Logger,
 	}
 	w.servers()
-	w.pending()
 	w.secretiveOrigins("origins", s.Origins)
 	c.Providers = w.providers()
 	for i := range s.Routes {
@@ -105,6 +105,7 @@ func (w *work) servers() {
 	}
 	if s.Admin.Listen != "" {
 		w.address("admin.listen", s.Admin.Listen)
+		w.onlyHere("admin.listen", s.Admin.Listen)
 	}
 	switch {
 	case s.TLS.Cert != "" && s.TLS.Key == "":
@@ -128,6 +129,15 @@ func (w *work) address(key, s string) {
 	}
 	if err != nil {
 		w.report(key, "it must be HOST:PORT, such as 127.0.0.1:8000")
+	}
+}
+
+// onlyHere refuses an address that other machines can reach, as far as that can be told without looking a name up.
+func (w *work) onlyHere(key, s string) {
+	host, _, err := net.SplitHostPort(s)
+	ip, ipErr := netip.ParseAddr(host)
+	if err == nil && (host == "" || ipErr == nil && !ip.IsLoopback()) {
+		w.report(key, "other machines can reach it, and the token would cross the network in the clear: name an address of this machine only, such as 127.0.0.1:9091")
 	}
 }
 

@@ -4,8 +4,8 @@ import "time"
 
 // Settings are what a file says. The fields stand for the keys of the same names; docs/configuration.md describes them.
 //
-// Of the tags, "file" marks the name of a file, which is relative to the folder of the configuration; "enum" lists the words that
-// there are; "positive" says that zero is not one of the values.
+// Of the tags, "file" marks the name of a file, which is relative to the folder of the configuration; "off" says that there may be the
+// word [Off] instead; "enum" lists the words that there are; "positive" says that zero is not one of the values.
 type Settings struct {
 	Listen           string        `yaml:"listen"`
 	TLS              TLS           `yaml:"tls"`
@@ -28,6 +28,9 @@ type Settings struct {
 	Drain            time.Duration `yaml:"drain" positive:""`
 	Routes           []Route       `yaml:"routes"`
 }
+
+// Off is in the place of a file that is not wanted. A file of that name is "./off".
+const Off = "off"
 
 // TLS names the certificate of the server.
 type TLS struct {
@@ -68,7 +71,7 @@ type Metrics struct {
 
 // Admin says where operators reach the running gateway.
 type Admin struct {
-	Socket    string `yaml:"socket" file:""`
+	Socket    string `yaml:"socket" file:"" off:""`
 	Listen    string `yaml:"listen"`
 	TokenFile string `yaml:"token_file" file:""`
 }

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"wsauth/gateway"
+	"wsauth/internal/config"
+	"wsauth/internal/inspect"
+)
+
+const (
+	operatorPatience = 5 * time.Second // for one answer
+	maxAnswer        = 8 << 20         // bytes; a page of a thousand sockets is far shorter
+)
+
+// serverAt says where the running server is that a command is about.
+type serverAt struct {
+	Data        string `placeholder:"DIR" env:"WSAUTH_DATA" help:"Data folder of the server (default: wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
+	AdminSocket string `placeholder:"PATH" env:"WSAUTH_ADMIN_SOCKET" help:"Its socket for operators (default: admin.sock in the folder of --data)."`
+	Config      string `placeholder:"FILE" env:"WSAUTH_CONFIG" help:"Its configuration, which names its data folder and its socket where the flags do not."`
+	AdminURL    string `name:"admin-url" placeholder:"URL" help:"Its port for operators instead, such as http://127.0.0.1:9091; needs --token-file."`
+	TokenFile   string `placeholder:"FILE" help:"File of the token that must be shown on that port."`
+}
+
+// An operator asks a running server.
+type operator struct {
+	url    string
+	where  string // for messages
+	token  string
+	client *http.Client
+}
+
+// operator finds the server.
+func (at serverAt) operator() (*operator, error) {
+	if at.AdminURL != "" {
+		return at.onPort()
+	}
+	if at.TokenFile != "" {
+		return nil, errors.New("--token-file is for --admin-url: a socket asks for no token")
+	}
+	path, err := at.socket()
+	if err != nil {
+		return nil, err
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return gateway.DialPrivate(ctx, path) }
+	return newOperator("http://localhost", path, "", &http.Transport{DialContext: dial}), nil
+}
+
+// socket is the path of the server's socket.
+func (at serverAt) socket() (string, error) {
+	named, data := at.AdminSocket, at.Data
+	if at.Config != "" {
+		d, err := config.Read(at.Config)
+		if err != nil {
+			return "", err
+		}
+		if data == "" && named == "" {
+			named = d.Settings.Admin.Socket
+		}
+		if data == "" {
+			data = d.Settings.Data
+		}
+	}
+	if named == config.Off {
+		return "", errors.New("the server has no socket for operators: it is off")
+	}
+	if named != "" {
+		return named, nil
+	}
+	dir, err := folder(data)
+	return adminSocket("", dir), err
+}
+
+// onPort is an operator on a port. The token is not sent where others on the way could read it.
+func (at serverAt) onPort() (*operator, error) {
+	u, err := url.Parse(at.AdminURL)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
+		return nil, fmt.Errorf("--admin-url: it must be a scheme, a host and a port only, such as http://127.0.0.1:9091")
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	here := u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
+	if u.Scheme != "https" && (u.Scheme != "http" || !here) {
+		return nil, fmt.Errorf("--admin-url: the token would cross the network in the clear: use https, or a tunnel to a port of this machine")
+	}
+	if at.TokenFile == "" {
+		return nil, errors.New("--admin-url needs --token-file=FILE, which holds the token of the operators")
+	}
+	token, err := gateway.ReadAdminToken(at.TokenFile)
+	if err != nil {
+		return nil, fmt.Errorf("--token-file: %w", err)
+	}
+	return newOperator(u.Scheme+"://"+u.Host, u.Host, token, &http.Transport{}), nil
+}
+
+func newOperator(address, where, token string, transport *http.Transport) *operator {
+	return &operator{url: address, where: where, token: token, client: &http.Client{
+		Transport:     transport,
+		Timeout:       operatorPatience,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// get asks for what path names, and puts the answer into v.
+func (o *operator) get(ctx context.Context, path string, query url.Values, v any) error {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return o.ask(ctx, http.MethodGet, path, nil, v)
+}
+
+// post sends a body, and puts the answer into v.
+func (o *operator) post(ctx context.Context, path string, body, v any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	return o.ask(ctx, http.MethodPost, path, strings.NewReader(string(text)), v)
+}
+
+func (o *operator) ask(ctx context.Context, method, path string, body io.Reader, v any) error {
+	r, err := http.NewRequestWithContext(ctx, method, o.url+path, body)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("User-Agent", "wsauth")
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if o.token != "" {
+		r.Header.Set("Authorization", "Bearer "+o.token)
+	}
+	response, err := o.client.Do(r)
+	if err != nil {
+		return o.unreachable(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return o.unreachable(err)
+	case response.StatusCode != http.StatusOK:
+		return o.refused(response.StatusCode, text)
+	case len(text) > maxAnswer:
+		return fmt.Errorf("the answer of %s is longer than %d bytes", o.where, maxAnswer)
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("the answer of %s is none of wsauth", o.where)
+	}
+	return nil
+}
+
+// unreachable says why nobody answers, and what to do.
+func (o *operator) unreachable(err error) error {
+	onPort := o.token != ""
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case os.IsTimeout(err):
+		return fmt.Errorf("the server at %s did not answer within %s", o.where, operatorPatience)
+	case errors.Is(err, fs.ErrNotExist) && !onPort:
+		return fmt.Errorf("no server runs here: there is no %s; start one with \"wsauth serve\", or say where it is with --data=DIR or --admin-socket=PATH", o.where)
+	case errors.Is(err, syscall.ECONNREFUSED) && !onPort:
+		return fmt.Errorf("no server runs here: the one that made %s has ended without removing it; start one with \"wsauth serve\"", o.where)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no server listens on %s: start one that has admin.listen, or name another with --admin-url=URL", o.where)
+	case errors.Is(err, fs.ErrPermission) && !onPort:
+		return fmt.Errorf("this user may not open %s: run the command as the user of the server, such as with sudo -u", o.where)
+	}
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err // without the URL, which says nothing here
+	}
+	return fmt.Errorf("ask the server at %s: %w", o.where, err)
+}
+
+// refused is the error for an answer that is none.
+func (o *operator) refused(status int, text []byte) error {
+	var problem struct {
+		Detail string `json:"detail"`
+	}
+	switch err := json.Unmarshal(text, &problem); {
+	case status == http.StatusUnauthorized:
+		return fmt.Errorf("the server at %s has another token than the one in --token-file", o.where)
+	case err != nil || problem.Detail == "":
+		return fmt.Errorf("the server at %s answers with status %d, and is none of wsauth for operators", o.where, status)
+	}
+	return fmt.Errorf("the server refuses: %s (status %d)", inspect.Printable(problem.Detail), status)
+}
