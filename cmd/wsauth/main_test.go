@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -40,6 +42,8 @@ func TestMain(m *testing.M) {
 //	get [C] PATH STATUS
 //	                   ask for a page with the access token of C, or without one
 //	figures TEXT       check that the server's figures hold TEXT
+//	ids C              set $JTI and $SID to those of the access token of C
+//	operators          set $ADMIN to the URL of the port for operators
 //	backend            start a server for the gateway to stand in front of, at $BACKEND; see backend_test.go
 //	certificate NAME   make NAME.crt and NAME.key, which clients believe; see certificate_test.go
 //	shows NAME         check that the server has that certificate
@@ -69,6 +73,10 @@ func TestScripts(t *testing.T) {
 			"closed":  clientCmd((*client).closed),
 			"get":     clientCmd((*client).get),
 			"figures": figures,
+			"ids":     ids,
+			"operators": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Setenv("ADMIN", "http://"+portOf.FindStringSubmatch(theServer(ts).log.String())[1])
+			},
 			"backend": startBackend,
 			"mode":    mode,
 
@@ -88,6 +96,18 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 
 func bearer(ts *testscript.TestScript, _ bool, args []string) {
 	theServer(ts).clients[args[0]] = &client{access: strings.TrimSpace(ts.ReadFile(args[1]))}
+}
+
+// portOf finds the port for operators in a log.
+var portOf = regexp.MustCompile(`operators are served" at=(127\.0\.0\.1:[0-9]+)`)
+
+func ids(ts *testscript.TestScript, _ bool, args []string) {
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(theServer(ts).clients[args[0]].access, ".")[1])
+	ts.Check(err)
+	var claims struct{ JTI, SID string }
+	ts.Check(json.Unmarshal(payload, &claims))
+	ts.Setenv("JTI", claims.JTI)
+	ts.Setenv("SID", claims.SID)
 }
 
 type serverKey struct{}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestTerminalsAreKnown(t *testing.T) {
+	if !isTerminal(openTerminal(t)) {
+		t.Error("a terminal is none")
+	}
+	if f, err := os.Open(os.DevNull); err != nil || isTerminal(f) {
+		t.Errorf("/dev/null is a terminal (%v)", err)
+	}
+}
+
+// Another user may not ask, and is told so.
+func TestSocketOfAnotherUser(t *testing.T) {
+	if os.Getenv("WSAUTH_ASK") != "" {
+		at := serverAt{AdminSocket: os.Getenv("WSAUTH_ASK")}
+		o, err := at.operator()
+		if err == nil {
+			err = o.get(t.Context(), "/v1/status", nil, nil)
+		}
+		fmt.Println("answer:", err)
+		return
+	}
+	if os.Geteuid() != 0 {
+		if os.Getenv("WSAUTH_TEST_ALL") == "1" {
+			t.Fatal("needs root to become another user")
+		}
+		t.Skip("needs root to become another user")
+	}
+	dir, err := os.MkdirTemp("", "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(dir, "test")
+	data, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(program, data, 0o755); err != nil { //nolint:gosec // another user runs it
+		t.Fatal(err)
+	}
+	ask := exec.Command(program, "-test.run", "^TestSocketOfAnotherUser$")
+	ask.Dir, ask.Env = dir, []string{"WSAUTH_ASK=" + path}
+	ask.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	answer, err := ask.CombinedOutput()
+	if err != nil || !strings.Contains(string(answer), "answer: this user may not open "+path+": run the command as the user of the server") {
+		t.Errorf("%v: %s", err, answer)
+	}
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth/gateway"
+)
+
+// No terminal obeys what is printed of names, and JSON stays the same.
+func TestListsAreShownAndNotObeyed(t *testing.T) {
+	const name = "a\x1b]0;x\x07\r\n\u202e\u009b1m\tb"
+	all := merge([]gateway.AdminSession{{Sub: name, JTI: name, Remote: name}}, []gateway.AdminLogin{{Sub: name, SID: name, Remote: name, Agent: name}})
+	all = append(all, socketRow{Sub: name, SID: name, JTI: name, Route: name, Upstream: name, Remote: name})
+	for _, asJSON := range []bool{false, true} {
+		var b strings.Builder
+		if err := printList(&b, asJSON, "HEAD", all); err != nil {
+			t.Fatal(err)
+		}
+		if text := b.String(); strings.ContainsAny(text, "\x1b\x07\r\u202e\u009b") || strings.Count(text, `\u001b]0;x`) < 11 {
+			t.Errorf("%q", text)
+		}
+		lines := strings.Count(b.String(), "\n")
+		if want := map[bool]int{false: 4, true: 5}[asJSON]; lines != want {
+			t.Errorf("%d lines, want %d: %q", lines, want, b.String())
+		}
+		if !asJSON {
+			continue
+		}
+		var read []map[string]any
+		if err := json.Unmarshal([]byte(b.String()), &read); err != nil || len(read) != 3 || read[0]["sub"] != name || read[2]["route"] != name {
+			t.Errorf("%v, %v", read, err)
+		}
+	}
+	if done := inWords(gateway.AdminRevoked{Scope: "user", ID: name, Before: name}); strings.ContainsAny(done, "\x1b\x07\r\n\u202e") {
+		t.Errorf("%q", done)
+	}
+}
+
+// Logins and open sessions of one user are listed once each.
+func TestLoginsAndSessionsAreMerged(t *testing.T) {
+	all := merge(
+		[]gateway.AdminSession{{SID: "s1", Sockets: 2, Since: 5}, {SID: "s3", Sockets: 1, Since: 6}, {JTI: "j", Sockets: 1}, {Sockets: 1}},
+		[]gateway.AdminLogin{{SID: "s1", Sockets: 2, Began: 1, Used: 3}, {SID: "s2", Began: 2}},
+	)
+	want := []row{listed{SID: "s1", Sockets: 2, Since: 1, Used: 3}, listed{SID: "s2", Since: 2}, listed{SID: "s3", Sockets: 1, Since: 6}, listed{JTI: "j", Sockets: 1}, listed{Sockets: 1}}
+	if fmt.Sprint(all) != fmt.Sprint(want) {
+		t.Errorf("%v, want %v", all, want)
+	}
+}
+
+// All pages are read, each after the one before.
+func TestAllPagesAreRead(t *testing.T) {
+	var asked []string
+	query := url.Values{"user": {"ada"}}
+	err := pages(query, func(q url.Values) (string, error) {
+		asked = append(asked, q.Encode())
+		return []string{"r.1", "r.2", ""}[len(asked)-1], nil
+	})
+	if want := []string{"limit=1000&user=ada", "after=r.1&limit=1000&user=ada", "after=r.2&limit=1000&user=ada"}; err != nil || fmt.Sprint(asked) != fmt.Sprint(want) {
+		t.Errorf("%v, %v", asked, err)
+	}
+	if query.Encode() != "user=ada" {
+		t.Errorf("the query is %q afterwards", query.Encode())
+	}
+}
+
+// A word is wanted, and nothing else will do.
+func TestConfirm(t *testing.T) {
+	for answer, ok := range map[string]bool{"everything\n": true, "everything": true, "everything\r\n": true, "yes\n": false, "\n": false, "": false, "Everything\n": false, "everything else\n": false} {
+		var out strings.Builder
+		err := confirm(t.Context(), strings.NewReader(answer), &out, "This ends all.")
+		if (err == nil) != ok || !strings.HasPrefix(out.String(), "This ends all.\nType everything") {
+			t.Errorf("%q: %v, %q", answer, err, out.String())
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	silent, hangUp := net.Pipe()
+	defer silent.Close()
+	defer hangUp.Close()
+	if err := confirm(ctx, silent, new(strings.Builder), ""); err == nil {
+		t.Error("an interrupt is no answer")
+	}
+}
+
+// What answers may be something else, or say too much, or nothing.
+func TestOperatorOfStrangeServers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status int
+		body   string
+		want   string
+	}{
+		"no JSON":         {200, "<html>", "is none of wsauth"},
+		"too long":        {200, `{"version":"` + strings.Repeat("x", maxAnswer) + `"}`, "is longer than"},
+		"another server":  {404, "<html>\x1b", "answers with status 404, and is none of wsauth"},
+		"a redirect":      {302, "", "answers with status 302"},
+		"another token":   {401, `{"detail":"x"}`, "has another token"},
+		"a refusal":       {422, `{"detail":"no\u001b[31m"}`, `the server refuses: no\u001b[31m (status 422)`},
+		"a store in need": {503, `{"detail":"This cannot be done now; try again"}`, "try again"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "http://127.0.0.1:1/elsewhere")
+			w.WriteHeader(tt.status)
+			fmt.Fprint(w, tt.body)
+		}))
+		o := newOperator(server.URL, "HERE", "token", &http.Transport{DisableKeepAlives: true})
+		var s gateway.AdminStatus
+		err := o.get(t.Context(), "/v1/status", nil, &s)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\x1b") {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+		server.Close()
+	}
+}
+
+// A server that hangs is not waited for.
+func TestOperatorDoesNotWaitForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		defer near.Close()
+		transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return near, nil }}
+		begun := time.Now()
+		err := newOperator("http://localhost", "HERE", "", transport).get(t.Context(), "/v1/status", nil, nil)
+		if err == nil || err.Error() != "the server at HERE did not answer within 5s" || time.Since(begun) != operatorPatience {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+	})
+}
+
+// Of file, flags and default, the flag counts most.
+func TestSocketOfTheServer(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", "/home/x")
+	dir := t.TempDir()
+	file := func(text string) string {
+		path := filepath.Join(t.TempDir(), "wsauth.yaml")
+		write(t, path, text)
+		return path
+	}
+	for i, tt := range []struct {
+		at   serverAt
+		want string
+	}{
+		{serverAt{}, "/home/x/wsauth/admin.sock"},
+		{serverAt{Data: dir}, filepath.Join(dir, "admin.sock")},
+		{serverAt{Data: dir, AdminSocket: "/run/a"}, "/run/a"},
+		{serverAt{Config: file("listen: 127.0.0.1:1")}, "/home/x/wsauth/admin.sock"},
+		{serverAt{Config: file("data: /var/x")}, "/var/x/admin.sock"},
+		{serverAt{Config: file("{data: /var/x, admin: {socket: /run/b}}")}, "/run/b"},
+		{serverAt{Config: file("{data: /var/x, admin: {socket: /run/b}}"), AdminSocket: "/run/a"}, "/run/a"},
+		{serverAt{Config: file("{data: /var/x, admin: {socket: /run/b}}"), Data: dir}, filepath.Join(dir, "admin.sock")},
+	} {
+		if got, err := tt.at.socket(); got != tt.want || err != nil {
+			t.Errorf("%d: %q, %v, want %q", i, got, err, tt.want)
+		}
+	}
+	for _, at := range []serverAt{{AdminSocket: "off"}, {Config: file("admin: {socket: off}")}, {Config: filepath.Join(dir, "none")}} {
+		if got, err := at.socket(); err == nil {
+			t.Errorf("%v: %q", at, got)
+		}
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
