@@ -4,11 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"path/filepath"
-	"strconv"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -111,126 +106,18 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
 	for _, w := range document.Warnings() {
 		log.Warn("insecure", "setting", w)
 	}
-	scheme := "http"
-	if s.TLS.Cert != "" {
-		certificate, err := openCertificate(s.TLS, log)
-		if err != nil {
-			return err
-		}
-		defer certificate.follow(ctx)()
-		described.Certificate, scheme = certificate.Get, "https"
-	}
-	sockets, err := passedSockets()
-	if err != nil {
+	v := &serving{settings: s, described: described, log: log}
+	defer func() { err = errors.Join(err, v.close()) }()
+	if err := v.open(ctx); err != nil {
 		return err
 	}
-	listener := sockets.clients
-	if listener == nil {
-		if listener, err = listen(ctx, s.Listen); err != nil {
-			return err
-		}
-	}
-	defer listener.Close()
-	demo := s.Users == "" && (len(s.Routes) == 0 || s.InsecureDemoUser)
-	if demo && !s.InsecureDemoUser && !onLoopback(listener) {
-		return fmt.Errorf("other machines can reach %s, and everybody knows the password of the user test: name your users with --users=FILE, listen on this machine only (--addr=127.0.0.1:8000), or allow it with --insecure-demo-user", listener.Addr())
-	}
-	dir, err := folder(s.Data)
-	if err != nil {
-		return err
-	}
-	if err := makeFolder(dir); err != nil {
-		return err
-	}
-	keys, err := openKeys(ctx, s.Keys, dir, log)
-	if err != nil {
-		return err
-	}
-	var users *userFile
-	if s.Users != "" {
-		if users, err = openUsers(s.Users, dir, log); err != nil {
-			return err
-		}
-	}
-	state, err := openStore(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, state.Close()) }()
-	described.Keys, described.Store = keys, state
-	switch {
-	case users != nil:
-		described.Authenticate = users.Authenticate
-	case demo:
-		described.Authenticate = gateway.DemoUser
-	}
-	g, err := gateway.New(described)
-	if err != nil {
-		return err
-	}
-	if err := begin(ctx, g, users, filepath.Join(dir, seenName)); err != nil {
-		return errors.Join(err, g.Shutdown(ctx))
-	}
-	switch {
-	case users != nil:
-		log.Info("users", "file", s.Users, "users", users.Len())
-		defer users.follow(ctx, g)()
-	case demo:
-		log.Warn("demonstration: everybody may log in", "user", "test", "password", "test")
-	default:
-		log.Info("nobody logs in here, for there are no users")
-	}
-	stop, err := serveOperations(ctx, s.Metrics.Listen, sockets.metrics, g, log)
-	if err != nil {
-		return errors.Join(err, g.Shutdown(ctx))
-	}
-	defer stop()
-	stopAdmin, err := administer(ctx, g, s.Admin, dir, log)
-	if err != nil {
-		return errors.Join(err, g.Shutdown(ctx))
-	}
-	defer stopAdmin()
-	f.running, f.gateway, f.log = s, g, log
+	f.running, f.gateway, f.log = s, v.gateway, log
 	defer f.follow(ctx)()
-	watching, unwatch := context.WithCancel(ctx)
-	watched := sync.WaitGroup{}
-	watched.Go(func() { keys.Watch(watching) })
-	defer watched.Wait()
-	defer unwatch()
-	log.Info("listening", "url", scheme+"://"+reachable(listener)+"/", "addr", listener.Addr().String(), "data", dir,
+	log.Info("listening", "url", v.url(), "addr", v.listener.Addr().String(), "data", v.dir,
 		"access_ttl", s.AccessTTL, "refresh_ttl", s.RefreshTTL, "session_ttl", s.SessionTTL, "refresh_grace", s.RefreshGrace, "max_sockets", s.MaxSockets,
 		"routes", len(s.Routes))
-	defer keepAlive(g, log)()
+	defer keepAlive(v.gateway, log)()
 	defer tellEnding(ctx, log, s.Drain)()
 	tell(log, daemon.SdNotifyReady)
-	return g.Serve(ctx, listener)
-}
-
-// listen opens the address, and says what to do when it cannot.
-func listen(ctx context.Context, addr string) (net.Listener, error) {
-	l, err := gateway.Listen(ctx, addr)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("another program listens on %s already: stop it, or choose another port with --addr=HOST:PORT (port 0 takes a free one)", addr)
-	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("this user may not listen on %s: choose a port above 1023 with --addr=HOST:PORT", addr)
-	case err != nil:
-		return nil, fmt.Errorf("--addr=%s: %w; it must be HOST:PORT, such as 127.0.0.1:8000", addr, err)
-	}
-	return l, nil
-}
-
-// onLoopback reports whether only this machine can reach l.
-func onLoopback(l net.Listener) bool {
-	addr, ok := l.Addr().(*net.TCPAddr)
-	return ok && addr.IP.IsLoopback()
-}
-
-// reachable is the address of l as a browser on this machine can open it: "localhost" where l listens on all addresses.
-func reachable(l net.Listener) string {
-	addr, ok := l.Addr().(*net.TCPAddr)
-	if !ok || !addr.IP.IsUnspecified() {
-		return l.Addr().String()
-	}
-	return net.JoinHostPort("localhost", strconv.Itoa(addr.Port))
+	return v.serve(ctx)
 }

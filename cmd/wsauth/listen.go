@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"syscall"
+
+	"wsauth/gateway"
+)
+
+// listen opens the address, and says what to do when it cannot.
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	l, err := gateway.Listen(ctx, addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("another program listens on %s already: stop it, or choose another port with --addr=HOST:PORT (port 0 takes a free one)", addr)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("this user may not listen on %s: choose a port above 1023 with --addr=HOST:PORT", addr)
+	case err != nil:
+		return nil, fmt.Errorf("--addr=%s: %w; it must be HOST:PORT, such as 127.0.0.1:8000", addr, err)
+	}
+	return l, nil
+}
+
+// onLoopback reports whether only this machine can reach l.
+func onLoopback(l net.Listener) bool {
+	addr, ok := l.Addr().(*net.TCPAddr)
+	return ok && addr.IP.IsLoopback()
+}
+
+// reachable is the address of l as a browser on this machine can open it: "localhost" where l listens on all addresses.
+func reachable(l net.Listener) string {
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok || !addr.IP.IsUnspecified() {
+		return l.Addr().String()
+	}
+	return net.JoinHostPort("localhost", strconv.Itoa(addr.Port))
+}

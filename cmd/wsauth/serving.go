@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+
+	"wsauth/gateway"
+	"wsauth/internal/config"
+	"wsauth/token/keyring"
+)
+
+// A serving is a server with all that it has opened.
+type serving struct {
+	settings  config.Settings
+	described gateway.Config
+	log       *slog.Logger
+
+	listener net.Listener // of clients
+	figures  net.Listener // nil unless the service manager has passed one
+	dir      string       // of the data
+	keys     *keyring.Ring
+	users    *userFile // nil without a file
+	gateway  *gateway.Gateway
+	served   bool           // so that the gateway has ended by itself
+	ends     []func() error // of what was begun, in the order of that
+}
+
+// open opens all that a server needs, until ctx is done or close is called. With an error, close ends what was opened.
+func (v *serving) open(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{v.listen, v.openData, v.openGateway, v.openOperations} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close ends what was begun last first.
+func (v *serving) close() (err error) {
+	for i := len(v.ends) - 1; i >= 0; i-- {
+		err = errors.Join(err, v.ends[i]())
+	}
+	return err
+}
+
+// until notes how something ends that cannot fail to.
+func (v *serving) until(stop func()) {
+	v.ends = append(v.ends, func() error {
+		stop()
+		return nil
+	})
+}
+
+// serve answers clients until ctx is done.
+func (v *serving) serve(ctx context.Context) error {
+	v.served = true
+	return v.gateway.Serve(ctx, v.listener)
+}
+
+// demo reports whether the user whom everybody knows may log in.
+func (v *serving) demo() bool {
+	return v.settings.Users == "" && (len(v.settings.Routes) == 0 || v.settings.InsecureDemoUser)
+}
+
+// url is where people on this machine find the server.
+func (v *serving) url() string {
+	if v.described.Certificate != nil {
+		return "https://" + reachable(v.listener) + "/"
+	}
+	return "http://" + reachable(v.listener) + "/"
+}
+
+// listen takes the address of the clients, or the socket of the service manager in its place, and the certificate.
+func (v *serving) listen(ctx context.Context) error {
+	sockets, err := passedSockets()
+	if err != nil {
+		return err
+	}
+	address := v.settings.Listen
+	v.listener, v.figures = sockets.clients, sockets.metrics
+	if v.listener != nil {
+		address = v.listener.Addr().String()
+	} else if v.listener, err = listen(ctx, address); err != nil {
+		return err
+	}
+	v.until(func() { _ = v.listener.Close() }) // the gateway has closed it, where it came so far
+	if v.demo() && !v.settings.InsecureDemoUser && !onLoopback(v.listener) {
+		return fmt.Errorf("other machines can reach %s, and everybody knows the password of the user test: name your users with --users=FILE, listen on this machine only (--addr=127.0.0.1:8000), or allow it with --insecure-demo-user", address)
+	}
+	if v.settings.TLS.Cert == "" {
+		return nil
+	}
+	certificate, err := openCertificate(v.settings.TLS, v.log)
+	if err != nil {
+		return err
+	}
+	v.described.Certificate = certificate.Get
+	v.until(certificate.follow(ctx))
+	return nil
+}
+
+// openData opens the folder of the data, with the keys and the store, and the users.
+func (v *serving) openData(ctx context.Context) (err error) {
+	if v.dir, err = folder(v.settings.Data); err != nil {
+		return err
+	}
+	if err := makeFolder(v.dir); err != nil {
+		return err
+	}
+	if v.keys, err = openKeys(ctx, v.settings.Keys, v.dir, v.log); err != nil {
+		return err
+	}
+	if v.settings.Users != "" {
+		if v.users, err = openUsers(v.settings.Users, v.dir, v.log); err != nil {
+			return err
+		}
+	}
+	state, err := openStore(v.dir)
+	if err != nil {
+		return err
+	}
+	v.ends = append(v.ends, state.Close)
+	v.described.Keys, v.described.Store = v.keys, state
+	return nil
+}
+
+// openGateway makes the gateway, and follows what changes in the files of the keys and of the users.
+func (v *serving) openGateway(ctx context.Context) (err error) {
+	switch {
+	case v.users != nil:
+		v.described.Authenticate = v.users.Authenticate
+	case v.demo():
+		v.described.Authenticate = gateway.DemoUser
+	}
+	if v.gateway, err = gateway.New(v.described); err != nil {
+		return err
+	}
+	v.ends = append(v.ends, func() error {
+		if v.served {
+			return nil
+		}
+		return v.gateway.Shutdown(ctx)
+	})
+	if err := begin(ctx, v.gateway, v.users, filepath.Join(v.dir, seenName)); err != nil {
+		return err
+	}
+	switch {
+	case v.users != nil:
+		v.log.Info("users", "file", v.settings.Users, "users", v.users.Len())
+		v.until(v.users.follow(ctx, v.gateway))
+	case v.demo():
+		v.log.Warn("demonstration: everybody may log in", "user", "test", "password", "test")
+	default:
+		v.log.Info("nobody logs in here, for there are no users")
+	}
+	watching, stop := context.WithCancel(ctx)
+	var watched sync.WaitGroup
+	watched.Go(func() { v.keys.Watch(watching) })
+	v.until(func() {
+		stop()
+		watched.Wait()
+	})
+	return nil
+}
+
+// openOperations begins to answer those who run the server.
+func (v *serving) openOperations(ctx context.Context) error {
+	stop, err := serveOperations(ctx, v.settings.Metrics.Listen, v.figures, v.gateway, v.log)
+	if err != nil {
+		return err
+	}
+	v.until(stop)
+	if stop, err = administer(ctx, v.gateway, v.settings.Admin, v.dir, v.log); err != nil {
+		return err
+	}
+	v.until(stop)
+	return nil
+}
