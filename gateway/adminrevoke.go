@@ -47,7 +47,11 @@ func (a *admin) revoke(w http.ResponseWriter, r *http.Request) {
 	if answer.Before != "" {
 		line = append(line, "before", answer.Before)
 	}
-	a.gateway.log.Info("admin: revoked", append(line, "sockets", answer.Sockets, "via", via(r), "remote", host(r.RemoteAddr))...)
+	line = append(line, "sockets", answer.Sockets, "via", via(r))
+	if via(r) == "tcp" {
+		line = append(line, "remote", host(r.RemoteAddr))
+	}
+	a.gateway.log.Info("admin: revoked", line...)
 	writeJSON(w, answer)
 }
 
