@@ -43,6 +43,7 @@ func (a *admin) endpoints() []endpoint {
 		{http.MethodGet, "/v1/sessions", http.HandlerFunc(a.sessions)},
 		{http.MethodGet, "/v1/logins", http.HandlerFunc(a.logins)},
 		{http.MethodPost, "/v1/revoke", http.HandlerFunc(a.revoke)},
+		{http.MethodPost, "/v1/drain", http.HandlerFunc(a.drain)},
 	}
 }
 

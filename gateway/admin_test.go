@@ -408,3 +408,30 @@ func TestAdminWithAStoreThatFails(t *testing.T) {
 		t.Error("the log says that something was revoked")
 	}
 }
+
+// TestAdminDrains: sockets end as at a stop, nobody new is let in, and plain requests go on; a second order changes nothing.
+func TestAdminDrains(t *testing.T) {
+	r := start(t)
+	o := r.operator()
+	access, refresh := r.login()
+	conn := r.echoes(access)
+	if got := o.call("POST", "/v1/drain", `{"within":5}`, jsonType); got.StatusCode != http.StatusOK || got.body != `{"within":5,"sockets":1}` {
+		t.Fatalf("%d %s", got.StatusCode, got.body)
+	}
+	r.wantClose(conn, 1012, "restarting")
+	wantProblem(t, r.call("GET", "/readyz", ""), 503, "restarting", "restarting")
+	if got := o.call("GET", "/v1/status", ""); !strings.Contains(got.body, `"ready":false`) {
+		t.Error(got.body)
+	}
+	if _, resp, err := r.dial("", bearer(access)); err == nil || resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a new socket: %v", err)
+	}
+	access, _ = r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+	r.claims(access)
+	if got := o.call("POST", "/v1/drain", `{}`, jsonType); got.StatusCode != http.StatusOK {
+		t.Errorf("again: %d %s", got.StatusCode, got.body)
+	}
+	if got := strings.Count(r.log.String(), "admin: draining"); got != 1 {
+		t.Errorf("%d lines", got)
+	}
+}

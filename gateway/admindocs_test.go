@@ -55,6 +55,8 @@ func TestAdminPage(t *testing.T) {
 		"GET /v1/sessions answer": members(reflect.TypeFor[AdminSessions]()),
 		"GET /v1/logins":          {"user"},
 		"GET /v1/logins answer":   members(reflect.TypeFor[AdminLogins]()),
+		"POST /v1/drain":          members(reflect.TypeFor[AdminDrain]()),
+		"POST /v1/drain answer":   members(reflect.TypeFor[AdminDraining]()),
 		"POST /v1/revoke":         members(reflect.TypeFor[AdminRevoke]()),
 		"POST /v1/revoke answer":  members(reflect.TypeFor[AdminRevoked]()),
 

@@ -57,6 +57,13 @@ func TestAdminRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		{"POST", "/v1/revoke", `{"user":"` + strings.Repeat("x", 65<<10) + `"}`, "application/json", 413, "64 KiB"},
 		{"POST", "/v1/revoke", "{\"user\":\"\xff\"}", "application/json", 400, "not valid JSON"},
 		{"GET", "/v1/revoke", "", "", 405, "POST"},
+		{"GET", "/v1/drain", "", "", 405, "POST"},
+		{"POST", "/v1/drain", ``, "application/json", 400, "not valid JSON"},
+		{"POST", "/v1/drain", `{"within":0}`, "application/json", 422, "from 1 to 3600"},
+		{"POST", "/v1/drain", `{"within":3601}`, "application/json", 422, "from 1 to 3600"},
+		{"POST", "/v1/drain", `{"within":1.5}`, "application/json", 422, "within must be"},
+		{"POST", "/v1/drain", `{"users":"a"}`, "application/json", 422, "not known here"},
+		{"POST", "/v1/drain", `{}`, "text/plain", 415, "application/json"},
 		{"DELETE", "/v1/sockets", "", "", 405, "GET"},
 		{"POST", "/v1/status", "{}", "application/json", 405, "GET"},
 		{"TRACE", "/v1/status", "", "", 405, ""}, // R14

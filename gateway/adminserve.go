@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -25,7 +24,7 @@ func (g *Gateway) ServeAdmin(ctx context.Context, l net.Listener, c AdminConfig)
 		WriteTimeout:      20 * time.Second,
 		IdleTimeout:       30 * time.Second,
 		MaxHeaderBytes:    64 << 10, // limit's own lies lower, and says which part was too long
-		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
+		ErrorLog:          newServerLog(g.log),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
@@ -36,10 +35,12 @@ func (g *Gateway) ServeAdmin(ctx context.Context, l net.Listener, c AdminConfig)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminStop)
 	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		return errors.Join(err, server.Close())
+	err := server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, server.Close())
 	}
-	return nil
+	<-failed // it has closed l
+	return err
 }
 
 // mayAdminister reports why operators may not be served at an address.

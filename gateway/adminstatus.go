@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"wsauth/internal/upstream"
-	"wsauth/token"
 )
 
 // AdminStatus says how the gateway is. Moments are in seconds since 1970.
@@ -15,7 +14,7 @@ type AdminStatus struct {
 	Version string       `json:"version,omitzero"`
 	Started int64        `json:"started"`
 	Uptime  int64        `json:"uptime"` // seconds
-	Ready   bool         `json:"ready"`  // it knows what is revoked; otherwise it lets nobody in
+	Ready   bool         `json:"ready"`  // it lets clients in: it knows what is revoked, and does not drain
 	Open    AdminOpen    `json:"open"`
 	Routes  []AdminRoute `json:"routes"`
 }
@@ -50,12 +49,11 @@ func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 	}
 	g := a.gateway
 	open := g.guard.Counts()
-	_, err := g.guard.Revoked(r.Context(), &token.Claims{}) // an error says that nobody can know
 	writeJSON(w, AdminStatus{
 		Version: a.config.Version,
 		Started: g.started.Unix(),
 		Uptime:  int64(time.Since(g.started) / time.Second),
-		Ready:   err == nil,
+		Ready:   g.Ready() == nil,
 		Open:    AdminOpen{Sockets: open.Sockets, Sessions: open.Sessions, Users: open.Subjects},
 		Routes:  g.adminRoutes(),
 	})

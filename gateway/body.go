@@ -57,6 +57,7 @@ var memberTypes = map[jsontext.Pointer]string{
 	"/user":       "user must be a string",
 	"/everything": "everything must be true",
 	"/before":     "before must be a string",
+	"/within":     "within must be a whole number of seconds",
 }
 
 // describe says what is wrong with JSON that is well-formed.

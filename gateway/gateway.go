@@ -42,6 +42,7 @@ type Gateway struct {
 	access      bool                                                 // requests are logged
 	certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error) // nil without TLS
 	drain       time.Duration
+	draining    atomic.Bool // for operators
 
 	authPrefix string
 	noAuth     bool              // no login of our own is served

@@ -33,10 +33,13 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	go func() { stopped <- server.Shutdown(ctx) }() // closes l at once, then waits for requests, not for sockets
 	err := errors.Join(g.Shutdown(ctx), <-stopped)
 	if err != nil {
-		return errors.Join(err, server.Close())
+		err = errors.Join(err, server.Close())
 	}
-	g.log.Info("stopped")
-	return nil
+	<-failed // it has closed l
+	if err == nil {
+		g.log.Info("stopped")
+	}
+	return err
 }
 
 // newServer makes the server with the limits that the gateway counts on.
