@@ -3,6 +3,8 @@ package gateway
 import (
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"wsauth"
 )
@@ -40,7 +42,7 @@ func (p *proxy) guardless(r *http.Request) {
 // stripLogin removes the cookies of the gateway's own login, which browsers send to every route, wherever its locations are (R12). Only
 // the cookies: what repeats their CSRF values has names that an upstream may have for its own.
 func (g *Gateway) stripLogin(h http.Header) {
-	if g.noAuth || len(h["Cookie"]) == 0 {
+	if !g.logsIn || len(h["Cookie"]) == 0 {
 		return
 	}
 	cookies := http.Header{"Cookie": h["Cookie"]}
@@ -50,4 +52,17 @@ func (g *Gateway) stripLogin(h http.Header) {
 		return
 	}
 	h["Cookie"] = cookies["Cookie"]
+}
+
+// keepLogin removes from the answer of an upstream what would set cookies of the gateway's own login: another session, or none.
+func (p *proxy) keepLogin(answer http.Header) {
+	if p.route.KeepCredential || len(answer["Set-Cookie"]) == 0 {
+		return
+	}
+	answer["Set-Cookie"] = slices.DeleteFunc(slices.Clone(answer["Set-Cookie"]), func(line string) bool {
+		name, _, _ := strings.Cut(line, "=")
+		sent := http.Header{"Cookie": {name + "=x"}}
+		p.gateway.stripLogin(sent)
+		return len(sent) == 0
+	})
 }

@@ -45,7 +45,7 @@ type Gateway struct {
 	draining    atomic.Bool // for operators
 
 	authPrefix string
-	noAuth     bool              // no login of our own is served
+	logsIn     bool              // there is a login of our own
 	locations  []wsauth.Location // where a credential may be, unless a route says otherwise
 	carrier    *relay.Relay
 	demo       *demo      // nil with routes
@@ -84,9 +84,9 @@ func New(c Config) (*Gateway, error) {
 		access:       c.AccessLog,
 		certificate:  c.Certificate,
 		drain:        c.Drain,
-		noAuth:       c.NoAuth,
 		started:      time.Now(),
 		run:          rand.Text()[:8],
+		logsIn:       c.Authenticate != nil && !c.NoAuth,
 	}
 	g.locations = []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, g.cookies}
 	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 	"time"
 
 	"wsauth"
@@ -42,6 +42,7 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsau
 		r.Body = &patientBody{r.Body, control}
 	}
 	defer p.gateway.live.remove(session) // where its answer was one without an end
+	w.Header()["Content-Type"] = nil     // so that the server does not guess where the upstream says nothing
 	p.plain.ServeHTTP(&patientWriter{w, control}, r)
 	_ = control.SetWriteDeadline(time.Now().Add(patience)) // for what the server has not sent yet: all, where there is no body
 }
@@ -61,7 +62,7 @@ func (p *proxy) newPlain() *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      timed{p},
-		ModifyResponse: p.hold,
+		ModifyResponse: p.answer,
 		ErrorHandler:   p.fail,
 		ErrorLog:       slog.NewLogLogger(p.gateway.log.Handler(), slog.LevelDebug),
 	}
@@ -97,11 +98,12 @@ func rewrite(r *httputil.ProxyRequest) {
 	r.Out.Trailer = nil // a trailer could say what we say in the header
 }
 
-// hold lets an answer without an end live no longer than the right to it.
-func (p *proxy) hold(response *http.Response) error {
+// answer looks at the head of an answer before it is passed on. One without an end lives no longer than the right to it.
+func (p *proxy) answer(response *http.Response) error {
+	p.keepLogin(response.Header)
 	pass := response.Request.Context().Value(passageKey{}).(passage)
-	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")) // "" where there is none
-	if pass.session == nil || kind != "text/event-stream" {
+	kind, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
+	if pass.session == nil || !strings.EqualFold(strings.TrimSpace(kind), "text/event-stream") {
 		return nil
 	}
 	if err := pass.session.Hold(); err != nil {

@@ -39,6 +39,7 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request, session *wsa
 		p.refuseSocket(w, r, err)
 		return
 	}
+	p.keepLogin(socket.Response.Header)
 	if status := socket.Response.StatusCode; status != http.StatusSwitchingProtocols {
 		record.declined(status)
 		passOn(w, socket)
@@ -46,6 +47,7 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request, session *wsa
 	}
 	copyHeader(w.Header(), socket.Response.Header)
 	w.Header().Set("Connection", "Upgrade")
+	w.Header().Del("Content-Length") // RFC 9110 section 8.6
 	w.WriteHeader(http.StatusSwitchingProtocols)
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
