@@ -241,7 +241,9 @@ func CheckUpstream(s string) error {
 	switch {
 	case err != nil, u.Host == "", u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Errorf("%q is none of http://host:port, https://host:port and unix:/path/of/socket", s)
-	case u.RawQuery != "", u.Fragment != "", u.Path != "" && u.Path != "/":
+	case u.RawQuery != "", u.Fragment != "": // which may be secret, too
+		return errors.New("an upstream has no query and no fragment; it gets those that the client sent")
+	case u.Path != "" && u.Path != "/":
 		return fmt.Errorf("%q: an upstream is scheme, host and port only; it gets the path and the query that the client sent", s)
 	}
 	return nil

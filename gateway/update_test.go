@@ -91,6 +91,7 @@ func TestRouteFaults(t *testing.T) {
 		"Upstreams:":         func(r *Route) { r.Upstreams = nil },
 		"none of http":       func(r *Route) { r.Upstreams = []string{"127.0.0.1:9000"} },
 		"host and port":      func(r *Route) { r.Upstreams = []string{"http://127.0.0.1:9000/base"} },
+		"has no query":       func(r *Route) { r.Upstreams = []string{"http://127.0.0.1:9000?key=secret"} },
 		"whole path":         func(r *Route) { r.Upstreams = []string{"unix:app.sock"} },
 		"stands twice":       func(r *Route) { r.Upstreams = append(r.Upstreams, r.Upstreams[0]) },
 		"Public:":            func(r *Route) { r.Public, r.Scopes = true, []string{"x"} },
@@ -112,7 +113,7 @@ func TestRouteFaults(t *testing.T) {
 	} {
 		r := good
 		change(&r)
-		if _, err := r.withDefaults(); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := r.withDefaults(); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", want, err)
 		}
 	}

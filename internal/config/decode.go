@@ -113,11 +113,8 @@ func (d *decoder) setText(v reflect.Value, s string, tag reflect.StructTag) erro
 
 // list puts the items of n in the place of what v holds.
 func (d *decoder) list(key string, n *node, v reflect.Value) {
-	if n.kind == none {
-		return
-	}
 	if n.kind != list {
-		d.fault(key, n.line, "must be a list, such as [a, b]; here is %s", n.kind)
+		d.notA("a list, such as [a, b]", "[]", key, n)
 		return
 	}
 	all := reflect.MakeSlice(v.Type(), 0, len(n.items))
@@ -134,13 +131,20 @@ func (d *decoder) list(key string, n *node, v reflect.Value) {
 	v.Set(all)
 }
 
-// mapping puts the pairs of n, whose keys are anything, in the place of what v holds.
-func (d *decoder) mapping(key string, n *node, v reflect.Value) {
+// notA is the fault of a node that holds no such collection. One without a value may be the rest of scopes that were taken out, which
+// is not to mean that none are needed.
+func (d *decoder) notA(wanted, empty, key string, n *node) {
 	if n.kind == none {
+		d.fault(key, n.line, "has no value: write %s for none, or for the default remove the line", empty)
 		return
 	}
+	d.fault(key, n.line, "must be %s; here is %s", wanted, n.kind)
+}
+
+// mapping puts the pairs of n, whose keys are anything, in the place of what v holds.
+func (d *decoder) mapping(key string, n *node, v reflect.Value) {
 	if n.kind != mapping {
-		d.fault(key, n.line, "must be a mapping, such as {a: b}; here is %s", n.kind)
+		d.notA("a mapping, such as {a: b}", "{}", key, n)
 		return
 	}
 	all := reflect.MakeMap(v.Type())

@@ -142,7 +142,7 @@ routes:
     refusal: close
     headers: {}
     limits: {max_message: 2MiB, ping: 0s}
-  - {path: /public/, public: true, upstreams: ["unix:/run/a.sock", "http://h:1"], tls:, scopes: }
+  - {path: /public/, public: true, upstreams: ["unix:/run/a.sock", "http://h:1"], tls:, scopes: []}
 `))
 	m := &Maker{}
 	c, err := m.Make(d)

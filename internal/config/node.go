@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"regexp"
@@ -61,6 +62,7 @@ type reading struct {
 
 // readNodes reads YAML. Nil is a file that is empty, or none; faults says which.
 func readNodes(source []byte) (root *node, faults Faults) {
+	source = bytes.TrimPrefix(source, []byte("\ufeff")) // a mark that some editors set (YAML 1.2 section 5.2)
 	r := &reading{lines: 1 + strings.Count(strings.TrimSuffix(string(source), "\n"), "\n")}
 	defer func() {
 		if p := recover(); p != nil { // a fault of the parser must not end a server that runs
