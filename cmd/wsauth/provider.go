@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -45,6 +46,9 @@ func providers(flags []providerFlag, log *slog.Logger) ([]*idp.Provider, error) 
 	for _, flag := range flags {
 		config := idp.Config(flag)
 		config.Logger = log
+		if strings.Contains(config.Issuer+config.KeysURL, "@") { // which may be a password, not to be shown
+			return nil, errors.New("--provider: issuer and keys must be without a user and a password")
+		}
 		p, err := idp.New(config)
 		if err != nil {
 			return nil, fmt.Errorf("--provider: %w", err)
