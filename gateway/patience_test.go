@@ -7,17 +7,18 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"wsauth/internal/upstream"
 )
 
-// beyond serves a public route to backend as Serve would, all in a bubble, and returns a connection to it.
-func (r *rig) beyond(backend http.HandlerFunc) net.Conn {
+// beyond serves a route to backend as Serve would, all in a bubble, and returns a connection to it.
+func (r *rig) beyond(route Route, backend http.HandlerFunc) net.Conn {
 	r.t.Helper()
 	behind, front := newMemoryListener(), newMemoryListener()
-	route := must(Route{Path: "/", Upstreams: []string{"http://backend"}, Public: true}.withDefaults())
-	p := must(r.g.newProxy(route, upstream.Config{Dial: behind.Dial}))
+	route.Upstreams = []string{"http://backend"}
+	p := must(r.g.newProxy(must(route.withDefaults()), upstream.Config{Dial: behind.Dial}))
 	server := &http.Server{Handler: p, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second} // as Serve has it
 	for l, s := range map[net.Listener]*http.Server{behind: {Handler: backend}, front: server} {
 		done := make(chan struct{})
@@ -41,7 +42,7 @@ func (r *rig) beyond(backend http.HandlerFunc) net.Conn {
 // TestLateAnswers: an upstream may take longer than the gateway has for its own answers, also where it answers without a body.
 func TestLateAnswers(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		conn := r.beyond(func(w http.ResponseWriter, _ *http.Request) {
+		conn := r.beyond(Route{Path: "/", Public: true}, func(w http.ResponseWriter, _ *http.Request) {
 			time.Sleep(50 * time.Second)
 			w.WriteHeader(http.StatusNoContent)
 		})
@@ -58,13 +59,50 @@ func TestLateAnswers(t *testing.T) {
 // TestR15_WhoReadsNothingIsCut, also where all of the answer is in the server's buffer already.
 func TestR15_WhoReadsNothingIsCut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		conn := r.beyond(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "short") })
+		conn := r.beyond(Route{Path: "/", Public: true}, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "short") })
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * patience)
 		if n, err := conn.Read(make([]byte, 1)); err == nil {
 			t.Errorf("%d bytes after %v", n, 2*patience)
+		}
+	})
+}
+
+// TestL4_EventsOfASlowReaderEnd when their session does, and not when the gateway has lost its patience with the reader.
+func TestL4_EventsOfASlowReaderEnd(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		begin, gone := make(chan struct{}), make(chan time.Time, 1)
+		conn := r.beyond(Route{Path: "/"}, func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_ = http.NewResponseController(w).Flush()
+			<-begin
+			for req.Context().Err() == nil {
+				if _, err := io.WriteString(w, "data: more than anybody reads\n\n"); err != nil {
+					break
+				}
+			}
+			gone <- time.Now()
+		})
+		access, refresh := r.login()
+		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n"+bearer(access)+"\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		in := bufio.NewReader(conn)
+		if _, err := http.ReadResponse(in, nil); err != nil {
+			t.Fatal(err)
+		}
+		close(begin)
+		synctest.Wait() // the gateway writes, and nobody reads
+		ended := time.Now()
+		r.call("POST", "/auth/logout", "", bearer(refresh))
+		if late := (<-gone).Sub(ended); late > time.Second {
+			t.Errorf("the upstream sends for %v longer", late)
+		}
+		time.Sleep(time.Second)
+		if n, _ := io.Copy(io.Discard, conn); n > 0 {
+			t.Errorf("%d bytes are still to be read", n)
 		}
 	})
 }

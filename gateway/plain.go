@@ -43,7 +43,8 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsau
 	}
 	defer p.gateway.live.remove(session) // where its answer was one without an end
 	w.Header()["Content-Type"] = nil     // so that the server does not guess where the upstream says nothing
-	p.plain.ServeHTTP(&patientWriter{w, control}, r)
+	defer context.AfterFunc(r.Context(), func() { _ = control.SetWriteDeadline(time.Unix(1, 0)) })()
+	p.plain.ServeHTTP(&patientWriter{w, control, r.Context()}, r)
 	_ = control.SetWriteDeadline(time.Now().Add(patience)) // for what the server has not sent yet: all, where there is no body
 }
 
@@ -144,14 +145,24 @@ func (b *patientBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A patientWriter is an answer that may take its time, as long as the client takes what there is.
+// A patientWriter is an answer that may take its time, as long as the client takes what there is. It is over with its context, at which a
+// past deadline wakes who writes.
 type patientWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
+	context context.Context // of the request that it answers
+}
+
+// begin bounds the next write. The context is looked at after that, so that its end comes either before, or with its own deadline.
+func (w *patientWriter) begin() error {
+	_ = w.control.SetWriteDeadline(time.Now().Add(patience))
+	return w.context.Err()
 }
 
 func (w *patientWriter) Write(p []byte) (int, error) {
-	_ = w.control.SetWriteDeadline(time.Now().Add(patience))
+	if err := w.begin(); err != nil {
+		return 0, err
+	}
 	n, err := w.ResponseWriter.Write(p)
 	_ = w.control.SetWriteDeadline(time.Time{})
 	return n, err
@@ -159,7 +170,9 @@ func (w *patientWriter) Write(p []byte) (int, error) {
 
 // FlushError is found by http.ResponseController.
 func (w *patientWriter) FlushError() error {
-	_ = w.control.SetWriteDeadline(time.Now().Add(patience))
+	if err := w.begin(); err != nil {
+		return err
+	}
 	defer func() { _ = w.control.SetWriteDeadline(time.Time{}) }()
 	return w.control.Flush()
 }
