@@ -140,6 +140,7 @@ func TestR15_BadAnswers(t *testing.T) {
 	}{
 		"another key":           {strings.Replace(switching(), wsframe.AcceptKey(key), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo1", 1), ErrAnswer},
 		"no key":                {"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", ErrAnswer},
+		"HTTP/1.0":              {strings.Replace(switching(), "HTTP/1.1", "HTTP/1.0", 1), ErrAnswer},
 		"no upgrade":            {strings.Replace(switching(), "Upgrade: WebSocket", "X: y", 1), ErrAnswer},
 		"another upgrade":       {strings.Replace(switching(), "Upgrade: WebSocket", "Upgrade: h2c", 1), ErrAnswer},
 		"no connection":         {strings.Replace(switching(), "keep-alive, upgrade", "close", 1), ErrAnswer},

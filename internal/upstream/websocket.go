@@ -173,6 +173,8 @@ func (s *Socket) check(r *http.Request, offered []string) error {
 	h := s.Response.Header
 	accept, protocol, extensions := h["Sec-Websocket-Accept"], h["Sec-Websocket-Protocol"], h["Sec-Websocket-Extensions"]
 	switch {
+	case !s.Response.ProtoAtLeast(1, 1):
+		return errors.New("its 101 is not of HTTP/1.1")
 	case len(h["Upgrade"]) != 1 || !strings.EqualFold(h["Upgrade"][0], "websocket"):
 		return errors.New("its 101 is not to websocket")
 	case !hasItem(h["Connection"], "Upgrade", strings.EqualFold):
