@@ -10,7 +10,7 @@ import (
 // The system calls of a loop are made by unix.RawSyscall, which does not tell
 // the scheduler: that would have it look for work for others each time, which
 // costs more than a small message does. None of them blocks, but epollWait,
-// whose bound is the reason for maxHold.
+// which a loop uses for no longer than hold.
 
 // recv reads from fd, and returns 0 at the end of the stream.
 func recv(fd int32, p []byte) (int, error) {

@@ -15,17 +15,16 @@ const readSize = 64 << 10
 // turn is how many reads of one side come before others have theirs.
 const turn = 4
 
-// How a loop waits for events.
-const (
-	// maxHold bounds one wait of which the scheduler is not told. A garbage
-	// collection that stops the world has to wait for it: its signal ends the
-	// wait, but for one that comes just before it, and is repeated.
-	maxHold = time.Millisecond
-
-	// maxHolds is how many such waits without an event there are, before the
-	// scheduler is told.
-	maxHolds = 2
-)
+// hold is for how long after an event a loop waits for more without telling the
+// scheduler, which costs a part of a message's time: when a goroutine comes out
+// of a longer wait that the scheduler knows of, the runtime's monitor thread
+// wakes up dozens of times in the next milliseconds. While a loop holds, that
+// thread wakes up a hundred times a second, so it does not hold for long.
+//
+// A garbage collection that stops the world has to wait for a loop that holds:
+// the runtime's signal ends the wait, and is repeated should it come just before
+// one.
+const hold = 100 * time.Millisecond
 
 // wakeSlot is the slot of a loop's own descriptor, by which others wake it.
 const wakeSlot = 1<<31 - 1
@@ -47,6 +46,7 @@ type loop struct {
 	closed bool // no more orders
 
 	now    time.Duration // of the events that are dealt with
+	heard  time.Duration // when there last were some
 	buffer []byte
 	events [128]unix.EpollEvent
 	slots  []*looped // what an event tells of
@@ -54,7 +54,6 @@ type loop struct {
 	freed  []int32   // likewise, but an event that is not dealt with may tell of them
 	again  []turnOf  // sides whose turn was over before they were read out
 	timers timers
-	holds  int // waits without an event
 }
 
 // A turnOf is one side of a tunnel that is to be read on.
@@ -178,6 +177,9 @@ func (l *loop) run() {
 	for {
 		n := l.wait()
 		l.now = time.Since(l.born)
+		if n > 0 {
+			l.heard = l.now
+		}
 		roused := false
 		for _, event := range l.events[:n] {
 			if event.Fd == wakeSlot {
@@ -246,16 +248,8 @@ func (l *loop) wait() int {
 	if len(l.again) > 0 {
 		return epollWait(l.epoll, l.events[:], 0)
 	}
-	if l.holds < maxHolds {
-		n := epollWait(l.epoll, l.events[:], min(timeout, maxHold))
-		if l.holds++; n > 0 {
-			l.holds = 0
-		}
-		return n
+	if l.now < l.heard+hold {
+		return epollWait(l.epoll, l.events[:], min(timeout, hold))
 	}
-	n := epollSleep(l.epoll, l.events[:], timeout)
-	if n > 0 {
-		l.holds = 0
-	}
-	return n
+	return epollSleep(l.epoll, l.events[:], timeout)
 }
