@@ -64,7 +64,7 @@ type turnOf struct {
 
 func startLoops(n int, born time.Time) ([]*loop, error) {
 	if n <= 0 {
-		n = runtime.GOMAXPROCS(0)
+		n = max(runtime.GOMAXPROCS(0)/2, 1)
 	}
 	var loops []*loop
 	for range n {

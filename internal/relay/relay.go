@@ -29,7 +29,11 @@ const defaultStall = 30 * time.Second
 
 // Options say how a Relay works.
 type Options struct {
-	Loops    int  // event loops, where the system has them; 0: one for each CPU that may be used
+	// Loops is how many event loops there are, where the system has them. 0: one
+	// for every two CPUs that may be used. The backends, the kernel and whoever
+	// opens sockets need CPUs too, and the busier a loop is, the more messages it
+	// finds at once each time it looks.
+	Loops    int
 	Portable bool // use none, but goroutines
 
 	grace time.Duration // for tests; 0: Grace
