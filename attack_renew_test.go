@@ -97,10 +97,17 @@ func renewal(subject, sid string, o token.Options) func(*testing.T) string {
 }
 
 func noGuests(r *http.Request, claims *token.Claims) error {
+	if r.URL.Path == "" {
+		return errors.New("no request")
+	}
+	return notAGuest(claims)
+}
+
+func notAGuest(claims *token.Claims) error {
 	var more struct {
 		Role string `json:"role"`
 	}
-	if err := claims.Decode(&more); err != nil || more.Role == "guest" || r.URL.Path == "" {
+	if err := claims.Decode(&more); err != nil || more.Role == "guest" {
 		return errors.New("a guest")
 	}
 	return nil
@@ -368,5 +375,38 @@ func TestAuthorizeHasARequestOfItsOwn(t *testing.T) {
 			t.Error(err)
 		}
 		socket.wantOpen(t)
+	})
+}
+
+// TestAuthorizeClaims: the rule that sees no request is asked at the handshake
+// and at a renewal, and one that passes it still has Authorize to pass.
+func TestAuthorizeClaims(t *testing.T) {
+	inBubble(t, func() wsauth.Config {
+		return wsauth.Config{
+			AuthorizeClaims: notAGuest,
+			Authorize: func(_ *http.Request, claims *token.Claims) error {
+				if claims.Subject == "bob" {
+					return errors.New("not bob")
+				}
+				return nil
+			},
+		}
+	}, func(t *testing.T, x *live) {
+		guest := token.Options{Claims: map[string]any{"role": "guest"}}
+		for _, denied := range []struct {
+			name    string
+			options token.Options
+		}{{"alice", guest}, {"bob", token.Options{}}} {
+			r := request(t, upgrade("/access", bearer(login(t, denied.name, "s1", denied.options).Raw)))
+			if _, err := x.guard.Check(r, wsauth.Access); reasonOf(err) != wsauth.NotAuthorized {
+				t.Errorf("%s: %v, want %s", denied.name, err, wsauth.NotAuthorized)
+			}
+		}
+		socket := x.open(t, "/access", bearer(login(t, "alice", "s1", token.Options{}).Raw))
+		err := socket.session.Renew(t.Context(), login(t, "alice", "s1", guest).Raw)
+		if reasonOf(err) != wsauth.NotAuthorized {
+			t.Errorf("Renew: %v, want %s", err, wsauth.NotAuthorized)
+		}
+		socket.wantEnd(t, wsauth.NotAuthorized)
 	})
 }

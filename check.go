@@ -153,11 +153,15 @@ func checkCSRF(c Credential, claims *token.Claims) error {
 	return nil
 }
 
+// authorize asks the application. A nil r is that of a session which kept none.
 func (g *Guard) authorize(r *http.Request, claims *token.Claims) error {
-	if g.config.Authorize == nil {
-		return nil
+	var err error
+	if g.config.AuthorizeClaims != nil {
+		err = g.config.AuthorizeClaims(claims)
 	}
-	err := g.config.Authorize(r, claims)
+	if err == nil && g.config.Authorize != nil && r != nil {
+		err = g.config.Authorize(r, claims)
+	}
 	if err == nil {
 		return nil
 	}

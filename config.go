@@ -92,8 +92,14 @@ type Config struct {
 	// an [Optional] requirement found no credential. An error refuses the
 	// request with 403; an [*Error] refuses it as it says. A renewal of a
 	// socket asks again, with the new claims and the request of the handshake
-	// without its credential. Default: allow.
+	// without its credential, a copy of which is kept for as long as the socket
+	// is open. Default: allow.
 	Authorize func(r *http.Request, claims *token.Claims) error
+
+	// AuthorizeClaims is a rule that looks at the claims alone, and so keeps no
+	// request. Where there are both it is asked before Authorize, and in all
+	// else as Authorize is. Default: allow.
+	AuthorizeClaims func(claims *token.Claims) error
 
 	// KeepCredential leaves the credential in the request that the handler gets,
 	// for one that verifies it once more. Default: no handler sees it.

@@ -147,9 +147,6 @@ func checkSuccessor(old, claims *token.Claims) error {
 
 // authorizeAgain asks the application about new claims.
 func (s *Session) authorizeAgain(claims *token.Claims) error {
-	if s.request == nil {
-		return nil
-	}
 	return s.guard.authorize(s.request, claims)
 }
 

@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -12,7 +11,7 @@ import (
 
 // authorize is the rule of the route for a request and for each renewal of its socket. It is that of the route as it is now, which
 // may be another than when the socket was opened.
-func (p *proxy) authorize(_ *http.Request, claims *token.Claims) error {
+func (p *proxy) authorize(claims *token.Claims) error {
 	if p.replaced.Load() {
 		if now := p.gateway.routing.Load().byName[p.route.name()]; now != nil {
 			return now.allows(claims)

@@ -212,7 +212,7 @@ func TestClaimsOfARoute(t *testing.T) {
 		"role as an object": {map[string]any{"scope": "chat:write chat:read", "realm": map[string]any{"roles": map[string]any{"admin": true}}}, false},
 		"nothing":           {nil, false},
 	} {
-		if err := p.authorize(nil, claimsWith(t, "ada", c.extra)); (err == nil) != c.allow {
+		if err := p.authorize(claimsWith(t, "ada", c.extra)); (err == nil) != c.allow {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -64,7 +64,7 @@ func (p *proxy) policy(c *wsauth.Config) {
 	}
 	c.Refusal = p.route.Refusal
 	c.Limits.HandshakesPerMinute = p.route.Limits.PerMinute
-	c.Authorize = p.authorize
+	c.AuthorizeClaims = p.authorize
 	c.KeepCredential = p.route.KeepCredential
 	if p.route.Public {
 		c.Locations = []wsauth.Location{unread(c.Locations)}
