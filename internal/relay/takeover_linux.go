@@ -35,13 +35,16 @@ func (l *loop) carry(t *Tunnel) bool {
 	return true
 }
 
-// plain reports whether conn is a stream socket, and nothing around it.
+// plain reports whether conn is a stream socket, and nothing around it. One that
+// is not of the net package says so by a method PlainSocket.
 func plain(conn net.Conn) bool {
 	switch c := conn.(type) {
 	case *net.TCPConn:
 		return true
 	case *net.UnixConn:
 		return c.LocalAddr().Network() == "unix"
+	case interface{ PlainSocket() }:
+		return true
 	}
 	return false
 }

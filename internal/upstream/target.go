@@ -25,9 +25,9 @@ type target struct {
 	network   string // "tcp" or "unix"
 	dialled   string // host:port or a path
 	scheme    string
-	host      string      // for URLs of requests to it
-	local     bool        // on this machine
-	tls       *tls.Config // nil for plain ones
+	host      string         // for URLs of requests to it
+	local     netip.AddrPort // where it is, if it is on this machine: which does not vanish without a word
+	tls       *tls.Config    // nil for plain ones
 	config    Config
 	transport *http.Transport
 	badUntil  atomic.Int64 // nanoseconds since 1970
@@ -37,7 +37,7 @@ type target struct {
 func newTarget(address string, c Config) (*target, error) {
 	t := &target{address: address, config: c}
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		t.network, t.dialled, t.scheme, t.host, t.local = "unix", path, "http", "localhost", true
+		t.network, t.dialled, t.scheme, t.host = "unix", path, "http", "localhost"
 	} else {
 		u, err := url.Parse(address)
 		if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -48,8 +48,9 @@ func newTarget(address string, c Config) (*target, error) {
 			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 		}
 		t.network, t.dialled, t.scheme, t.host = "tcp", net.JoinHostPort(u.Hostname(), port), u.Scheme, u.Host
-		ip, err := netip.ParseAddr(u.Hostname())
-		t.local = err == nil && ip.IsLoopback()
+		if at, err := netip.ParseAddrPort(t.dialled); err == nil && at.Addr().IsLoopback() {
+			t.local = at
+		}
 		if u.Scheme == "https" {
 			t.tls = clientTLS(c.TLS, u.Hostname())
 		}
@@ -97,10 +98,10 @@ func (t *target) dial(ctx context.Context) (net.Conn, error) {
 }
 
 func (t *target) dialNetwork(ctx context.Context) (net.Conn, error) {
-	d := net.Dialer{Timeout: t.config.Connect}
-	if t.local {
-		d.KeepAlive = -1 // this machine does not vanish without a word
+	if t.local.IsValid() {
+		return dialLocal(ctx, t.local, t.config.Connect)
 	}
+	d := net.Dialer{Timeout: t.config.Connect}
 	return d.DialContext(ctx, t.network, t.dialled)
 }
 

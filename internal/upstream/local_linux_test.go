@@ -1,0 +1,70 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// busyServer is a server on this machine that accepts nothing, and whose queue
+// is full.
+func busyServer(t *testing.T) netip.AddrPort {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(name.(*unix.SockaddrInet4).Port))
+	for range 16 {
+		conn, err := dialLocal(t.Context(), server, 20*time.Millisecond)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return server
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	t.Fatal("a queue of 0 takes 16 connections")
+	return server
+}
+
+// TestDialLocalWaits: a server that does not answer at once is waited for, as
+// long as there is time and somebody who asks.
+func TestDialLocalWaits(t *testing.T) {
+	server := busyServer(t)
+	begun := time.Now()
+	if _, err := dialLocal(t.Context(), server, 100*time.Millisecond); !isTimeout(err) || time.Since(begun) < 100*time.Millisecond {
+		t.Errorf("%v after %v, want a timeout after 100 ms", err, time.Since(begun))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	begun = time.Now()
+	if _, err := dialLocal(ctx, server, time.Minute); !errors.Is(err, context.Canceled) || time.Since(begun) > 30*time.Second {
+		t.Errorf("%v after %v, want that of the context at once", err, time.Since(begun))
+	}
+	if _, err := dialLocal(ctx, server, time.Minute); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want that of the context", err)
+	}
+}
+
+// TestDialLocalV6: the other family works, too.
+func TestDialLocalV6(t *testing.T) {
+	_, err := dialLocal(t.Context(), netip.MustParseAddrPort("[::1]:1"), time.Second)
+	if !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, unix.EADDRNOTAVAIL) && !errors.Is(err, unix.EAFNOSUPPORT) {
+		t.Errorf("%v, want that nobody listens there", err)
+	}
+}
