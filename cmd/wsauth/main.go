@@ -23,6 +23,7 @@ type cli struct {
 	Drain    drainCmd    `cmd:"" help:"Take the running server out of service, before it is stopped."`
 	Status   statusCmd   `cmd:"" help:"Say how the running server is."`
 	User     userCmd     `cmd:"" help:"Manage a file of users for \"wsauth serve --users\"."`
+	Connect  connectCmd  `cmd:"" help:"Open a socket as a client, and say how it ends and what to do."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 

@@ -13,5 +13,8 @@ var errNoTerminal = errors.New("no terminal")
 // hideInput cannot: the password is one line of standard input, which the terminal shows.
 func hideInput(*os.File) (show func() error, err error) { return nil, errNoTerminal }
 
-// isTerminal cannot tell, so that nobody is asked.
-func isTerminal(*os.File) bool { return false }
+// isTerminal reports whether a person may see or type what f carries.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

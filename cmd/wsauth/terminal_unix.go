@@ -30,7 +30,7 @@ func hideInput(f *os.File) (show func() error, err error) {
 	return func() error { return unix.IoctlSetTermios(fd, setTermios, before) }, nil
 }
 
-// isTerminal reports whether a person may be at f.
+// isTerminal reports whether a person sees or types what f carries.
 func isTerminal(f *os.File) bool {
 	_, err := unix.IoctlGetTermios(int(f.Fd()), getTermios)
 	return err == nil

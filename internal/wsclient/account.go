@@ -1,0 +1,167 @@
+package wsclient
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// An Account asks the endpoints of a gateway for what it takes to open a socket. It is for one goroutine at a time.
+type Account struct {
+	base    *url.URL
+	http    *http.Client
+	header  http.Header // of every request
+	host    string      // instead of that of base; "" is none
+	timeout time.Duration
+	hide    func(secret string) // is told every secret that comes
+
+	access, refresh string
+	expires         time.Time     // of the access token; zero where that is not known
+	life            time.Duration // that the access token had when it came
+}
+
+// tokens are what a login and a refresh answer.
+type tokens struct {
+	Access    string `json:"access_token"`
+	Refresh   string `json:"refresh_token"`
+	ExpiresIn int64  `json:"expires_in"` // seconds
+}
+
+// Login begins a session. Its error is a [*Refusal] where the server says no.
+func (a *Account) Login(ctx context.Context, user, password string) error {
+	return a.renew(ctx, Login, "", struct {
+		Username string `json:"username"`
+		Password string `json:"password"`
+	}{user, password})
+}
+
+// Refresh exchanges the refresh token, and gives the sockets of the session new time.
+func (a *Account) Refresh(ctx context.Context) error { return a.renew(ctx, Refresh, a.refresh, nil) }
+
+// maxLife bounds what a server says of the life of a token: a year.
+const maxLife = 366 * 24 * 60 * 60
+
+func (a *Account) renew(ctx context.Context, step Step, bearer string, body any) error {
+	var t tokens
+	if err := a.post(ctx, step, bearer, body, &t); err != nil {
+		return err
+	}
+	a.hide(t.Access)
+	a.hide(t.Refresh)
+	if t.Refresh == "" {
+		t.Refresh = a.refresh
+	}
+	for _, token := range []string{t.Access, t.Refresh} {
+		if clean, err := CheckToken(token); err != nil || clean != token || t.ExpiresIn < 0 || t.ExpiresIn > maxLife {
+			return fmt.Errorf("the answer to the %s is not that of wsauth: it has no tokens as they must be", step)
+		}
+	}
+	a.access, a.refresh = t.Access, t.Refresh
+	a.life, a.expires = time.Duration(t.ExpiresIn)*time.Second, time.Time{}
+	if t.ExpiresIn > 0 {
+		a.expires = time.Now().Add(a.life)
+	}
+	return nil
+}
+
+// Ticket gets a ticket for one socket at a path, with a bearer token.
+func (a *Account) Ticket(ctx context.Context, bearer, path string) (string, error) {
+	var answer struct {
+		Ticket string `json:"ticket"`
+	}
+	if err := a.post(ctx, GetTicket, bearer, map[string]string{"path": path}, &answer); err != nil {
+		return "", err
+	}
+	a.hide(answer.Ticket)
+	ticket, err := CheckToken(answer.Ticket)
+	if err != nil {
+		return "", errors.New("the answer to the request for a ticket has none")
+	}
+	return ticket, nil
+}
+
+// Logout ends the session. Where the server does not know it any more, that is no error: ended reports whether it was ended now.
+func (a *Account) Logout(ctx context.Context) (ended bool, err error) {
+	bearer := a.access
+	if !a.expires.IsZero() && !time.Now().Before(a.expires) {
+		bearer = a.refresh
+	}
+	err = a.post(ctx, Logout, bearer, nil, nil)
+	if refusal, ok := errors.AsType[*Refusal](err); ok && refusal.Status == http.StatusUnauthorized {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// paths are those of the steps, below the address of the logins.
+var paths = map[Step]string{Login: "login", Refresh: "refresh", GetTicket: "ticket", Logout: "logout"}
+
+// post sends one request, and reads the JSON of its answer into v, which is nil where nothing is wanted of it.
+func (a *Account) post(ctx context.Context, step Step, bearer string, body, v any) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout, fmt.Errorf("no answer in %s", a.timeout))
+	defer cancel()
+	req, err := a.request(ctx, step, bearer, body)
+	if err != nil {
+		return fmt.Errorf("%s: %w", step, withoutURL(err))
+	}
+	resp, err := a.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("%s at %s: %w", step, req.URL.Host, cause(ctx, withoutURL(err)))
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		return readRefusal(step, resp)
+	}
+	if v == nil {
+		return nil
+	}
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s at %s: %w", step, req.URL.Host, cause(ctx, err))
+	case len(answer) > maxAnswer:
+		return fmt.Errorf("%s at %s: the answer is longer than %d bytes", step, req.URL.Host, maxAnswer)
+	case json.Unmarshal(answer, v) != nil: // its error might quote a token
+		return fmt.Errorf("%s at %s: the answer is not that of wsauth: it is no JSON of the known form", step, req.URL.Host)
+	}
+	return nil
+}
+
+func (a *Account) request(ctx context.Context, step Step, bearer string, body any) (*http.Request, error) {
+	var content io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		content = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.base.JoinPath(paths[step]).String(), content)
+	if err != nil {
+		return nil, err
+	}
+	req.Header = a.header.Clone()
+	req.Host = a.host
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	return req, nil
+}
+
+// cause is why ctx has ended where it has, and err otherwise.
+func cause(ctx context.Context, err error) error {
+	if why := context.Cause(ctx); why != nil {
+		return why
+	}
+	return err
+}

@@ -1,0 +1,159 @@
+package wsclient
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+)
+
+// A Client connects once.
+type Client struct {
+	config  Config
+	http    *http.Client
+	account *Account
+}
+
+// New checks the Config.
+func New(c Config) (*Client, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	if c.Header == nil {
+		c.Header = http.Header{}
+	}
+	client := &Client{config: c, http: newHTTP(c.TLS, c.Timeout)}
+	client.account = &Account{base: c.Target.Auth, http: client.http, header: c.Header.Clone(), host: c.Host, timeout: c.Timeout, hide: c.Report.Hide}
+	if c.Origin != "" {
+		client.account.header.Set("Origin", c.Origin)
+	}
+	for _, name := range []string{"Authorization", "Cookie"} { // a request carries one credential
+		if c.User != "" || c.Token != "" {
+			client.account.header.Del(name)
+		}
+	}
+	c.Report.Hide(c.Token)
+	return client, nil
+}
+
+// Run opens the socket, and returns when it is closed: nil where that is as it should be, an [*End] where the server closed it for a
+// reason or the connection broke, a [*Refusal] where it let nobody in, and any other error where something failed. When ctx is done
+// the socket is closed with code 1000. The session that it began is ended, unless that is not wanted.
+func (c *Client) Run(ctx context.Context) error {
+	defer c.http.CloseIdleConnections()
+	err := c.safe(c.run(ctx))
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		return errors.Join(err, c.config.Report.refused(refusal))
+	}
+	if _, ok := errors.AsType[*End](err); !ok && err != nil {
+		return errors.Join(err, c.config.Report.failed(err))
+	}
+	return err
+}
+
+func (c *Client) run(ctx context.Context) error {
+	if c.config.User == "" {
+		return c.converse(ctx)
+	}
+	if err := c.account.Login(ctx, c.config.User, c.config.Password); err != nil {
+		return err
+	}
+	err := c.config.Report.loggedIn(c.config.User, c.account, !c.config.NoRenew)
+	if err == nil {
+		err = c.converse(ctx)
+	}
+	if c.config.KeepSession {
+		return err
+	}
+	ended, failure := c.account.Logout(context.WithoutCancel(ctx))
+	switch {
+	case failure != nil && err != nil:
+		return errors.Join(err, c.config.Report.Warn("not logged out: "+failure.Error()))
+	case failure != nil:
+		return failure
+	case ended:
+		return errors.Join(err, c.config.Report.loggedOut())
+	}
+	return err
+}
+
+// converse opens a socket, and stays until it is closed.
+func (c *Client) converse(ctx context.Context) error {
+	began := time.Now()
+	s, err := c.open(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return errors.New("interrupted before the socket was open")
+		}
+		return err
+	}
+	defer s.conn.CloseNow()
+	if err := c.config.Report.opened(time.Since(began), s.protocol); err != nil {
+		return err
+	}
+	var first *message
+	if c.config.Via.Place == InFirstMessage {
+		if first, err = c.introduce(ctx, s, c.token()); err != nil {
+			return c.over(err)
+		}
+	}
+	return c.over(newConversation(c, s).run(ctx, first))
+}
+
+// over tells of the end that err may be.
+func (c *Client) over(err error) error {
+	end, ok := errors.AsType[*End](err)
+	if !ok {
+		return err
+	}
+	if told := c.config.Report.ended(end); told != nil {
+		return told
+	}
+	if end.Normal() {
+		return end.Err
+	}
+	return err
+}
+
+// token is the credential: of the login, or of the user's own.
+func (c *Client) token() string {
+	if c.config.User != "" {
+		return c.account.access
+	}
+	return c.config.Token
+}
+
+// open sends the handshake with the credential.
+func (c *Client) open(ctx context.Context) (*socket, error) {
+	address := *c.config.Target.Socket
+	h := &handshake{url: &address, header: c.config.Header.Clone(), protocols: c.config.Subprotocols}
+	if c.config.Origin != "" {
+		h.header.Set("Origin", c.config.Origin)
+	}
+	credential := c.token()
+	if c.config.Via.Place == InTicket {
+		var err error
+		if credential, err = c.account.Ticket(ctx, credential, address.Path); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.config.Via.put(h, credential); err != nil {
+		return nil, err
+	}
+	return c.dial(ctx, h)
+}
+
+// safe is err without secrets, which a server may have sent back.
+func (c *Client) safe(err error) error {
+	redact := c.config.Report.Redact
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		refusal.Reason, refusal.Text = redact(refusal.Reason), redact(refusal.Text)
+	}
+	if end, ok := errors.AsType[*End](err); ok {
+		end.Reason = redact(end.Reason)
+	}
+	if err != nil && redact(err.Error()) != err.Error() {
+		return errors.New(redact(err.Error()))
+	}
+	return err
+}

@@ -1,0 +1,73 @@
+package wsclient
+
+import (
+	"strconv"
+	"strings"
+
+	"wsauth"
+	"wsauth/internal/inspect"
+)
+
+// The close codes that this package speaks of itself.
+const (
+	codeNormal  = 1000
+	codeNone    = 1005 // a close frame without a code
+	codeBroken  = 1006 // no close frame
+	codeTooLong = wsauth.CloseMessageTooBig
+)
+
+// A Side is who closed a socket.
+type Side string
+
+// The sides.
+const (
+	ByServer Side = "server"
+	ByClient Side = "client"
+	ByNobody Side = "nobody" // the connection broke
+)
+
+// An End is how a socket was closed.
+type End struct {
+	By     Side
+	Code   int
+	Reason string // of the close frame
+	Err    error  // why the connection broke, or why the client closed it; may be nil
+}
+
+// Normal reports whether nobody has anything to complain of.
+func (e *End) Normal() bool {
+	return e.Code == codeNormal || e.By == ByServer && e.Code == codeNone
+}
+
+// Error is for a person, in a few lines.
+func (e *End) Error() string {
+	var b strings.Builder
+	switch e.By {
+	case ByNobody:
+		b.WriteString("the connection broke, without a close frame: " + strconv.Itoa(e.Code))
+	case ByClient:
+		b.WriteString("closed by this client: " + strconv.Itoa(e.Code))
+	default:
+		b.WriteString("closed by the server: " + strconv.Itoa(e.Code))
+	}
+	if e.Reason != "" {
+		b.WriteString(" " + inspect.Printable(e.Reason))
+	}
+	if e.Normal() {
+		return b.String()
+	}
+	means, advice := e.explain()
+	explanation(&b, means, advice)
+	return b.String()
+}
+
+// Unwrap returns Err.
+func (e *End) Unwrap() error { return e.Err }
+
+func (e *End) explain() (means string, advice wsauth.Advice) {
+	means, advice = explain(e.Code, e.Reason)
+	if e.Err != nil {
+		means = inspect.Printable(e.Err.Error())
+	}
+	return means, advice
+}
