@@ -72,6 +72,10 @@ func (c *client) logout(ctx context.Context, _ []string) error {
 	return c.post(ctx, "/auth/logout", c.access, "")
 }
 
+func (c *client) everywhere(ctx context.Context, _ []string) error {
+	return c.post(ctx, "/auth/logout-everywhere", c.access, "")
+}
+
 // post sends a request, and keeps the tokens of the answer.
 func (c *client) post(ctx context.Context, path, token, body string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+path, strings.NewReader(body))

@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 //	login C USER PASS  log in as the client C
 //	refresh C          exchange the refresh token of C
 //	logout C           end the session of C
+//	everywhere C       end every session of the user of C
 //	bearer C FILE      have the client C use the access token in a file
 //	socket [C]         open a socket with the access token of C, or of a new login as test
 //	echoed C           have a message come back on that socket
@@ -48,6 +49,9 @@ func TestMain(m *testing.M) {
 //	certificate NAME   make NAME.crt and NAME.key, which clients believe; see certificate_test.go
 //	shows NAME         check that the server has that certificate
 //	mode FILE MODE     check the permissions of a file
+//	exits CODE ARGS…   run "wsauth ARGS…", and check its exit code
+//	jsonlines FILE E…  check that the file has the events E as JSON, one a line; stdout is what was printed last
+//	secretless         check that what was printed last holds no token and no ticket
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -82,6 +86,10 @@ func TestScripts(t *testing.T) {
 
 			"certificate": makeCertificate,
 			"shows":       shows,
+			"everywhere":  clientCmd((*client).everywhere),
+			"exits":       exits,
+			"jsonlines":   jsonLines,
+			"secretless":  secretless,
 		},
 	})
 }

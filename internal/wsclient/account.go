@@ -66,7 +66,7 @@ func (a *Account) renew(ctx context.Context, step Step, bearer string, body any)
 	a.access, a.refresh = t.Access, t.Refresh
 	a.life, a.expires = time.Duration(t.ExpiresIn)*time.Second, time.Time{}
 	if t.ExpiresIn > 0 {
-		a.expires = time.Now().Add(a.life)
+		a.expires = time.Now().Add(a.life - time.Second) // it is told, and ends, in whole seconds
 	}
 	return nil
 }

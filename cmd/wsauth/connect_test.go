@@ -1,0 +1,54 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec("wsauth", args[1:]...)
+	code := 0
+	if err != nil {
+		failed, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		code = failed.ExitCode()
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+func jsonLines(ts *testscript.TestScript, _ bool, args []string) {
+	var events []string
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		var event struct{ Event, Time string }
+		ts.Check(json.Unmarshal([]byte(line), &event))
+		if event.Time == "" {
+			ts.Fatalf("no time in %s", line)
+		}
+		events = append(events, event.Event)
+	}
+	if !slices.Equal(events, args[1:]) {
+		ts.Fatalf("events %q, want %q", events, args[1:])
+	}
+}
+
+// secret is what a token begins with, or a whole ticket.
+var secret = regexp.MustCompile(`eyJ|\b[A-Z2-7]{26}\b`)
+
+func secretless(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, name := range []string{"stdout", "stderr"} {
+		if found := secret.FindString(ts.ReadFile(name)); found != "" {
+			ts.Fatalf("%s holds %s", name, found)
+		}
+	}
+}
