@@ -1,0 +1,143 @@
+package wsclient
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestAnswersOfALogin(t *testing.T) {
+	const jsonType = "application/json"
+	long := strings.Repeat("x", maxAnswer)
+	for name, c := range map[string]struct {
+		handler http.HandlerFunc
+		want    string
+	}{
+		"not JSON":       {answer(200, jsonType, `{"access_token":"secretsecret"`), "it is no JSON of the known form"},
+		"no tokens":      {answer(200, jsonType, `{}`), "it has no tokens as they must be"},
+		"no refresh":     {answer(200, jsonType, `{"access_token":"secretsecret","expires_in":1}`), "no tokens as they must be"},
+		"a bad token":    {answer(200, jsonType, `{"access_token":"secretsecret\r\nX: y","refresh_token":"r","expires_in":1}`), "no tokens as they must be"},
+		"a bad time":     {answer(200, jsonType, `{"access_token":"secretsecret","refresh_token":"r","expires_in":-1}`), "no tokens as they must be"},
+		"too long":       {answer(200, jsonType, `{"access_token":"`+long+`"}`), "the answer is longer than 65536 bytes"},
+		"refused long":   {answer(429, "text/plain", long+long), "429 Too Many Requests"},
+		"refused page":   {answer(502, "text/html", "<h1>secretsecret</h1>"), "502 Bad Gateway\nwhat to do: reconnect after a random wait"},
+		"refused text":   {answer(403, "text/plain; charset=utf-8", "\x1b[2Jno\nsecretsecret"), `it means:   \u001b[2Jno` + "\nwhat to do"},
+		"broken problem": {answer(400, "application/problem+json", `{"detail":`), "400 Bad Request\nwhat to do: do not reconnect as you are"},
+		"only a title":   {answer(400, "application/problem+json", `{"title":"Wrong"}`), "it means:   Wrong"},
+		"redirected": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://user:secretsecret@other.example/login?token=secretsecret", http.StatusTemporaryRedirect)
+		}, "it points to https://other.example/login, where no credential is sent unasked"},
+		"wait": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", "7")
+			answer(429, "application/problem+json", `{"detail":"Too many","reason":"rate_limited"}`)(w, r)
+		}, "wait:       7 s at least"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			handlers := logins("900")
+			handlers["POST /auth/login"] = c.handler
+			r := newRig(t, handlers)
+			r.config.User, r.config.Via = "ada", Via{InTicket, "ticket"}
+			err := r.run()
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secretsecret") {
+				t.Errorf("%v; want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestServerThatDoesNotAnswer(t *testing.T) {
+	release := make(chan struct{})
+	silent := func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}
+	defer close(release)
+	for _, path := range []string{"POST /auth/login", "POST /auth/ticket", "/ws"} {
+		handlers := logins("900")
+		handlers["/ws"] = answer(404, "text/plain", "")
+		handlers[path] = silent
+		r := newRig(t, handlers)
+		r.config.User, r.config.Via, r.config.Timeout = "ada", Via{InTicket, "ticket"}, 100*time.Millisecond
+		if err := r.run(); err == nil || !strings.Contains(err.Error(), "no answer in 100ms") || strings.Contains(err.Error(), "secretsecret") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// A session that the client began, and no socket came of, is ended.
+func TestLogoutAfterARefusal(t *testing.T) {
+	handlers := logins("900")
+	bearers := make(chan string, 1)
+	handlers["POST /auth/logout"] = func(w http.ResponseWriter, r *http.Request) {
+		bearers <- r.Header.Get("Authorization")
+		w.WriteHeader(http.StatusNoContent)
+	}
+	handlers["/ws"] = answer(403, "application/problem+json", `{"detail":"Origin not allowed","reason":"origin_not_allowed"}`)
+	r := newRig(t, handlers)
+	r.config.User, r.config.Via, r.config.Origin = "ada", Via{InTicket, "ticket"}, "https://evil.example"
+	err := r.run()
+	refusal, ok := errors.AsType[*Refusal](err)
+	if !ok || refusal.Step != Handshake || refusal.Status != 403 || refusal.Reason != "origin_not_allowed" {
+		t.Errorf("%v", err)
+	}
+	if bearer := <-bearers; bearer != "Bearer "+firstAccess {
+		t.Error(bearer)
+	}
+	if !strings.Contains(r.err.String(), "logged out\n") {
+		t.Error(r.err)
+	}
+}
+
+// Where the access token is over, the refresh token logs out; a session that the server has forgotten need not be ended.
+func TestLogoutLate(t *testing.T) {
+	var got string
+	r := newRig(t, map[string]http.HandlerFunc{"POST /auth/logout": func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header.Get("Authorization")
+		answer(401, "application/problem+json", `{"reason":"session_ended"}`)(w, r)
+	}})
+	client, err := New(r.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.http.CloseIdleConnections()
+	client.account.access, client.account.refresh, client.account.expires = "a", "r", time.Now().Add(-time.Second)
+	if ended, err := client.account.Logout(t.Context()); ended || err != nil || got != "Bearer r" {
+		t.Errorf("%v, %v with %q", ended, err, got)
+	}
+}
+
+func TestRenewIn(t *testing.T) {
+	for range 1000 {
+		for _, c := range []struct{ left, life, low, high time.Duration }{
+			{15 * time.Minute, 15 * time.Minute, 450 * time.Second, 720 * time.Second},
+			{time.Second, 900 * time.Second, 5 * time.Second, 5 * time.Second},
+			{-time.Hour, 20 * time.Second, 2 * time.Second, 2 * time.Second},
+			{0, time.Second, 500 * time.Millisecond, 500 * time.Millisecond},
+		} {
+			if got := renewIn(c.left, c.life); got < c.low || got > c.high {
+				t.Fatalf("%+v: %s", c, got)
+			}
+		}
+	}
+}
+
+func TestAddHeader(t *testing.T) {
+	var c Config
+	for _, text := range []string{"X-Key: a b", "x-key:second", "Host:app.example", "Cookie:a=b", "X-Empty:"} {
+		if err := c.AddHeader(text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if got := c.Header["X-Key"]; c.Host != "app.example" || len(got) != 2 || got[0] != "a b" {
+		t.Errorf("%+v", c)
+	}
+	for _, text := range []string{"", "X", ":x", "a b:c", "X-A:a\r\nX-B: b", "X-A:\x00", "X-A:\x7f", "Sec-WebSocket-Key:a", "origin:a", "Connection:close", "Content-Length:1"} {
+		if err := c.AddHeader(text); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+}

@@ -1,0 +1,301 @@
+package wsclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+func TestMessagesAreShown(t *testing.T) {
+	socket := map[string]http.HandlerFunc{"/ws": onSocket(func(ctx context.Context, conn *websocket.Conn) {
+		for _, m := range []message{{false, []byte("\x1b[31mred\tü\n")}, {true, []byte{0, 27}}, {false, nil}} {
+			kind := websocket.MessageText
+			if m.binary {
+				kind = websocket.MessageBinary
+			}
+			if err := conn.Write(ctx, kind, m.data); err != nil {
+				return
+			}
+		}
+		_ = conn.Close(websocket.StatusNormalClosure, "done") // the client tells
+	})}
+	for _, c := range []struct {
+		json, escape bool
+		want         string
+	}{
+		{false, false, "\x1b[31mred\tü\n\n(binary, 2 bytes: 001b)\n\n"},
+		{false, true, "\\u001b[31mred\tü\n\n(binary, 2 bytes: 001b)\n\n"},
+	} {
+		r := newRig(t, socket)
+		r.config.Report.Escape = c.escape
+		if err := r.run(); err != nil {
+			t.Error(err)
+		}
+		if got := r.out.String(); got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+		r.err.wait(t, "closed by the server: 1000 done\n")
+	}
+	r := newRig(t, socket)
+	r.config.Report.JSON = true
+	if err := r.run(); err != nil {
+		t.Error(err)
+	}
+	for _, want := range []string{
+		`"event":"message","type":"text","data":"\u001b[31mred\tü\n"}`,
+		`"event":"message","type":"binary","base64":"ABs="}`,
+		`"event":"message","type":"text","data":""}`,
+		`"event":"closed","by":"server","code":1000,"reason":"done","text":"both have agreed to end"}`,
+	} {
+		if !strings.Contains(r.out.String(), want) {
+			t.Errorf("no %s in %s", want, r.out)
+		}
+	}
+	if r.err.String() != "" {
+		t.Errorf("on standard error: %s", r.err)
+	}
+}
+
+func TestEnds(t *testing.T) {
+	closes := func(code websocket.StatusCode, reason string) func(context.Context, *websocket.Conn) {
+		return func(_ context.Context, conn *websocket.Conn) { _ = conn.Close(code, reason) }
+	}
+	for name, c := range map[string]struct {
+		socket func(context.Context, *websocket.Conn)
+		by     Side
+		code   int
+		text   string
+	}{
+		"ended":        {closes(3000, "session_ended"), ByServer, 3000, "session_ended\nit means:   The session has ended\nwhat to do: refresh or log in, then reconnect"},
+		"application":  {closes(4001, "\x1b[2Jbye"), ByServer, 4001, `4001 \u001b[2Jbye` + "\nit means:   what the application says\nwhat to do: reconnect"},
+		"unknown word": {closes(3003, "new_word"), ByServer, 3003, "new_word\nwhat to do: do not reconnect as you are"},
+		"going away":   {closes(1001, ""), ByServer, 1001, "1001\nit means:   it is going away\nwhat to do: reconnect after a random wait"},
+		"broken":       {func(context.Context, *websocket.Conn) {}, ByNobody, 1006, "without a close frame: 1006\nit means:   "},
+		"too long": {func(ctx context.Context, conn *websocket.Conn) {
+			_ = conn.Write(ctx, websocket.MessageText, make([]byte, 1<<20+1)) // the client closes
+			_, _, _ = conn.Read(ctx)
+		}, ByClient, 1009, "longer than 1048576 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, map[string]http.HandlerFunc{"/ws": onSocket(c.socket)})
+			r.wantEnd(r.run(), c.by, c.code, c.text)
+		})
+	}
+}
+
+func TestNoCodeIsNormal(t *testing.T) {
+	r := newRig(t, map[string]http.HandlerFunc{"/ws": onSocket(func(_ context.Context, conn *websocket.Conn) { _ = conn.Close(websocket.StatusNoStatusRcvd, "") })})
+	if err := r.run(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A server that echoes waits until the client reads, and so must not be made to wait until it has read all.
+func TestMuchInputComesBack(t *testing.T) {
+	r := newRig(t, map[string]http.HandlerFunc{"/ws": onSocket(func(ctx context.Context, conn *websocket.Conn) {
+		for {
+			kind, data, err := conn.Read(ctx)
+			if err != nil || conn.Write(ctx, kind, data) != nil {
+				return
+			}
+		}
+	})})
+	const many = 64
+	lines := make(chan Line)
+	r.config.Input = lines
+	r.config.Count = many
+	line := strings.Repeat("0123456789abcdef", 8<<10) // 128 KiB: with all others more than the kernel holds
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		for range many {
+			select {
+			case lines <- Line{Text: line}:
+			case <-done:
+				return
+			}
+		}
+	}()
+	if err := r.run(); err != nil {
+		t.Error(err)
+	}
+	if got := len(r.out.String()); got != many*(len(line)+1) {
+		t.Errorf("%d bytes came back", got)
+	}
+}
+
+// stay is a socket that is there until the client closes it, and tells how.
+func stay(ends chan<- error) http.HandlerFunc {
+	return onSocket(func(ctx context.Context, conn *websocket.Conn) {
+		_, _, err := conn.Read(ctx)
+		ends <- err
+	})
+}
+
+func TestInput(t *testing.T) {
+	for name, c := range map[string]struct {
+		line Line
+		want string
+	}{
+		"done":     {Line{Done: true}, ""},
+		"broken":   {Line{Err: errors.New("no more")}, "no more"},
+		"not text": {Line{Text: "\xff"}, "not UTF-8"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ends := make(chan error, 1)
+			r := newRig(t, map[string]http.HandlerFunc{"/ws": stay(ends)})
+			lines := make(chan Line, 1)
+			lines <- c.line
+			r.config.Input = lines
+			err := r.run()
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Error(err)
+			}
+			if end := <-ends; websocket.CloseStatus(end) != websocket.StatusNormalClosure {
+				t.Error(end)
+			}
+		})
+	}
+}
+
+func TestInterrupt(t *testing.T) {
+	ends, began := make(chan error, 1), make(chan struct{})
+	handlers := logins("900")
+	handlers["/ws"] = func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery != "ticket=ticket-secretsecret" {
+			t.Errorf("query %s", r.URL.RawQuery)
+		}
+		close(began)
+		stay(ends)(w, r)
+	}
+	r := newRig(t, handlers)
+	r.config.User, r.config.Password, r.config.Via = "ada", "x", Via{InTicket, "ticket"}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-began
+		r.err.wait(t, "open after")
+		cancel()
+	}()
+	if err := r.runIn(ctx); err != nil {
+		t.Error(err)
+	}
+	if end := <-ends; websocket.CloseStatus(end) != websocket.StatusNormalClosure {
+		t.Error(end)
+	}
+	r.err.wait(t, "logged in as ada; the access token lives 15m0s, and is renewed before\n")
+	r.err.wait(t, "closed by this client: 1000\nlogged out\n")
+	if strings.Contains(r.err.String(), "secret") {
+		t.Error(r.err)
+	}
+}
+
+// What a server repeats of a credential is not printed.
+func TestR6_RepeatedSecrets(t *testing.T) {
+	handlers := logins("900")
+	handlers["/ws"] = func(w http.ResponseWriter, r *http.Request) {
+		answer(403, "application/problem+json", fmt.Sprintf(`{"detail":"not %s","reason":"r-%s"}`, r.Header.Get("Authorization"), r.Header.Get("Authorization")))(w, r)
+	}
+	handlers["/close"] = func(w http.ResponseWriter, r *http.Request) {
+		onSocket(func(_ context.Context, conn *websocket.Conn) {
+			_ = conn.Close(3003, r.Header.Get("Authorization"))
+		})(w, r)
+	}
+	handlers["/protocol"] = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", r.Header.Get("Authorization"))
+		w.WriteHeader(http.StatusSwitchingProtocols)
+	}
+	for _, path := range []string{"/ws", "/close", "/protocol"} {
+		for _, json := range []bool{false, true} {
+			r := newRig(t, handlers)
+			r.config.Target.Socket.Path = path
+			r.config.Report.JSON = json
+			r.config.User, r.config.Via = "ada", Via{InHeader, "Authorization"}
+			err := r.run()
+			if err == nil {
+				t.Errorf("%s: no error", path)
+				continue
+			}
+			if all := err.Error() + r.out.String() + r.err.String(); strings.Contains(all, "secret") {
+				t.Errorf("%s: %s", path, all)
+			}
+		}
+	}
+}
+
+func TestRenewal(t *testing.T) {
+	for name, c := range map[string]struct {
+		refresh http.HandlerFunc // instead of the one that goes well
+		want    string
+	}{
+		"well":    {nil, "session renewed: the access token lives 15m0s\n"},
+		"refused": {answer(401, "application/problem+json", `{"detail":"gone","reason":"session_ended"}`), "session not renewed: the server refused the refresh: 401 Unauthorized, session_ended; it means:   gone; what to do: refresh or log in, then reconnect; the socket keeps the time that it has\n"},
+		"not now": {answer(503, "text/plain", "later"), "session not renewed: the server refused the refresh: 503 Service Unavailable; it means:   later; what to do: reconnect after a random wait\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			handlers := logins("1")
+			handlers["/ws"] = onSocket(func(ctx context.Context, conn *websocket.Conn) { _, _, _ = conn.Read(ctx) })
+			if c.refresh != nil {
+				handlers["POST /auth/refresh"] = c.refresh
+			}
+			r := newRig(t, handlers)
+			r.config.User, r.config.Via = "ada", Via{InHeader, "Authorization"}
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				r.err.wait(t, c.want)
+				cancel()
+			}()
+			if err := r.runIn(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestFirstMessageWithoutAnAnswer(t *testing.T) {
+	ends := make(chan error, 1)
+	r := newRig(t, map[string]http.HandlerFunc{"/ws": onSocket(func(ctx context.Context, conn *websocket.Conn) {
+		_, _, _ = conn.Read(ctx)
+		_, _, err := conn.Read(ctx)
+		ends <- err
+	})})
+	r.config.Token, r.config.Via, r.config.Timeout = "secretsecret", Via{InFirstMessage, "auth"}, 50*time.Millisecond
+	if err := r.run(); err == nil || !strings.Contains(err.Error(), "does not answer the first message in 50ms") {
+		t.Error(err)
+	}
+	<-ends
+}
+
+// A first message that the server does not answer, but lets pass, is as good as one that it does.
+func TestFirstMessageOfAnApplication(t *testing.T) {
+	for reply, want := range map[string]string{
+		"welcome": "welcome\nmore\n",
+		`{"type":"auth_ok","expires_at":1795843794}`: "more\n",
+		`{"type":"connection_ack"}`:                  "more\n",
+	} {
+		r := newRig(t, map[string]http.HandlerFunc{"/ws": onSocket(func(ctx context.Context, conn *websocket.Conn) {
+			_, first, err := conn.Read(ctx)
+			if err != nil || string(first) != `{"type":"auth","token":"secretsecret"}` {
+				t.Errorf("%s, %v", first, err)
+			}
+			for _, text := range []string{reply, "more"} {
+				if err := conn.Write(ctx, websocket.MessageText, []byte(text)); err != nil {
+					t.Error(err)
+				}
+			}
+			_ = conn.Close(websocket.StatusNormalClosure, "")
+		})})
+		r.config.Token, r.config.Via = "secretsecret", Via{InFirstMessage, "auth"}
+		if err := r.run(); err != nil {
+			t.Error(err)
+		}
+		if got := r.out.String(); got != want {
+			t.Errorf("%s: %q", reply, got)
+		}
+	}
+}

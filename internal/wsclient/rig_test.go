@@ -1,0 +1,160 @@
+package wsclient
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// patience is how long a test waits for what should come at once.
+const patience = 20 * time.Second
+
+// A rig is a server of a test, and a client's config for it.
+type rig struct {
+	*testing.T
+	config   Config
+	out, err *printed
+}
+
+// printed is what was printed, to be read meanwhile.
+type printed struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	more chan struct{} // has a value when there is more
+}
+
+func newPrinted() *printed { return &printed{more: make(chan struct{}, 1)} }
+
+func (p *printed) Write(text []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case p.more <- struct{}{}:
+	default:
+	}
+	return p.text.Write(text)
+}
+
+func (p *printed) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.String()
+}
+
+// wait waits until text was printed.
+func (p *printed) wait(t *testing.T, text string) {
+	t.Helper()
+	late := time.After(patience)
+	for !strings.Contains(p.String(), text) {
+		select {
+		case <-p.more:
+		case <-late:
+			t.Fatalf("no %q: %q", text, p)
+		}
+	}
+}
+
+// newRig starts a server of plain handlers.
+func newRig(t *testing.T, handlers map[string]http.HandlerFunc) *rig {
+	mux := http.NewServeMux()
+	for pattern, handler := range handlers {
+		mux.Handle(pattern, handler)
+	}
+	server := httptest.NewUnstartedServer(mux)
+	server.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context { // so that little waits in the kernel
+		if err := errors.Join(conn.(*net.TCPConn).SetReadBuffer(64<<10), conn.(*net.TCPConn).SetWriteBuffer(64<<10)); err != nil {
+			t.Error(err)
+		}
+		return ctx
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	target, err := ParseTarget(server.URL+"/ws", "/auth")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{T: t, out: newPrinted(), err: newPrinted()}
+	r.config = Config{
+		Target:     target,
+		Timeout:    patience,
+		MaxMessage: 1 << 20,
+		Report:     &Reporter{Out: r.out, Err: r.err},
+	}
+	return r
+}
+
+// run connects.
+func (r *rig) run() error {
+	r.Helper()
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	return r.runIn(ctx)
+}
+
+func (r *rig) runIn(ctx context.Context) error {
+	r.Helper()
+	client, err := New(r.config)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return client.Run(ctx)
+}
+
+// wantEnd checks how the socket was closed.
+func (r *rig) wantEnd(err error, by Side, code int, text string) {
+	r.Helper()
+	end, ok := errors.AsType[*End](err)
+	if !ok || end.By != by || end.Code != code || !strings.Contains(err.Error(), text) {
+		r.Errorf("%v; want %s %d %q", err, by, code, text)
+	}
+}
+
+// onSocket is a handler that accepts a socket, and is done with it when f returns.
+func onSocket(f func(ctx context.Context, conn *websocket.Conn)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		conn, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer conn.CloseNow()
+		conn.SetReadLimit(-1)
+		f(r.Context(), conn)
+	}
+}
+
+// answer is a handler that answers with JSON.
+func answer(status int, contentType, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // whatever it is
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body) // a client that is gone needs no answer
+	}
+}
+
+const (
+	firstAccess  = "access-1.secretsecret"
+	firstRefresh = "refresh-1.secretsecret"
+	secondAccess = "access-2.secretsecret"
+)
+
+// logins are the endpoints of a login whose access token lives for so many seconds.
+func logins(seconds string) map[string]http.HandlerFunc {
+	const jsonType = "application/json"
+	return map[string]http.HandlerFunc{
+		"POST /auth/login":   answer(200, jsonType, `{"access_token":"`+firstAccess+`","refresh_token":"`+firstRefresh+`","token_type":"Bearer","expires_in":`+seconds+`}`),
+		"POST /auth/refresh": answer(200, jsonType, `{"access_token":"`+secondAccess+`","refresh_token":"refresh-2.secretsecret","token_type":"Bearer","expires_in":900}`),
+		"POST /auth/ticket":  answer(200, jsonType, `{"ticket":"ticket-secretsecret","expires_in":30}`),
+		"POST /auth/logout":  answer(204, jsonType, ""),
+	}
+}

@@ -1,0 +1,106 @@
+package wsclient
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"wsauth"
+)
+
+const testToken = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
+
+// What this client sends is what the locations of the library read, and they alone.
+func TestViaIsReadByTheLibrary(t *testing.T) {
+	for via, location := range map[string]wsauth.Location{
+		"header":               wsauth.Header{},
+		"header:authorization": wsauth.Header{},
+		"header:X-Token":       wsauth.Header{Name: "X-Token", NoScheme: true},
+		"query":                wsauth.Query{Name: "token"},
+		"query:access_token":   wsauth.Query{Name: "access_token"},
+		"ticket":               wsauth.Ticket{},
+		"ticket:t":             wsauth.Ticket{Name: "t"},
+		"subprotocol":          wsauth.Subprotocol{},
+		"subprotocol:jwt":      wsauth.Subprotocol{Name: "jwt"},
+		"subprotocol:jwt.":     wsauth.Subprotocol{Prefix: "jwt."},
+		"subprotocol:base64url.bearer.authorization.k8s.io.": wsauth.Subprotocol{Prefix: "base64url.bearer.authorization.k8s.io."},
+	} {
+		v, err := ParseVia(via)
+		if err != nil {
+			t.Errorf("%s: %v", via, err)
+			continue
+		}
+		h := &handshake{url: &url.URL{Scheme: "http", Host: "h", Path: "/ws", RawQuery: "room=1"}, header: http.Header{}, protocols: []string{"chat"}}
+		if err := v.put(h, testToken); err != nil {
+			t.Errorf("%s: %v", via, err)
+			continue
+		}
+		r := httptest.NewRequest(http.MethodGet, h.url.RequestURI(), nil)
+		r.Header = h.header
+		r.Header.Set("Connection", "Upgrade")
+		r.Header.Set("Upgrade", "websocket")
+		r.Header.Set("Sec-WebSocket-Protocol", strings.Join(h.protocols, ","))
+		c, err := location.Extract(r, wsauth.Access)
+		if err != nil || c.Token != testToken {
+			t.Errorf("%s: %q, %v", via, c.Token, err)
+		}
+		location.Strip(r)
+		if left := r.URL.String() + strings.Join(r.Header["Authorization"], "") + r.Header.Get("Sec-WebSocket-Protocol"); left != "/ws?room=1chat" && left != "/ws?room=1bearer, chat" && left != "/ws?room=1jwt, chat" {
+			t.Errorf("%s: %q is left", via, left)
+		}
+	}
+}
+
+func TestViaIntroduces(t *testing.T) {
+	for via, want := range map[string]string{
+		"first-message":                 `{"type":"auth","token":"` + testToken + `"}`,
+		"first-message:connection_init": `{"type":"connection_init","payload":{"token":"` + testToken + `"}}`,
+	} {
+		v, err := ParseVia(via)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := v.introduction(testToken); err != nil || string(got) != want {
+			t.Errorf("%s: %s, %v", via, got, err)
+		}
+	}
+}
+
+func TestViaRefuses(t *testing.T) {
+	for _, via := range []string{"", "cookie", "none:x", "query:", "query:a b", "ticket:a&b", "header:", "header:a b", "subprotocol:a,b", "first-message:hello"} {
+		if v, err := ParseVia(via); err == nil {
+			t.Errorf("%q: %+v", via, v)
+		}
+	}
+	full := func() *handshake {
+		return &handshake{url: &url.URL{RawQuery: "token=a&ticket=b"}, header: http.Header{"Authorization": {"Basic x"}}}
+	}
+	for _, via := range []string{"header", "query", "ticket"} {
+		v, err := ParseVia(via)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.put(full(), testToken); err == nil || strings.Contains(err.Error(), testToken) {
+			t.Errorf("%s: two credentials: %v", via, err)
+		}
+	}
+	v := Via{InSubprotocol, "bearer"}
+	if err := v.put(full(), "not/a/word"); err == nil || strings.Contains(err.Error(), "not/a/word") {
+		t.Error(err)
+	}
+}
+
+func TestCheckToken(t *testing.T) {
+	for text, want := range map[string]string{"abc\n": "abc", " Bearer abc": "abc", "bearer  abc": "abc", "a/b+c==": "a/b+c=="} {
+		if got, err := CheckToken(text); err != nil || got != want {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", " \n", "abc def", "a,b", "ä", "a\x00b", "a\r\nX: y", strings.Repeat("a", maxToken+1)} {
+		if got, err := CheckToken(text); err == nil {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}
