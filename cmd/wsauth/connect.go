@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"wsauth"
@@ -115,7 +117,8 @@ func (c *connectCmd) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	go in.read(c.MaxMessage) // it ends with the process
+	go in.read(c.MaxMessage)       // it ends with the process
+	signal.Ignore(syscall.SIGPIPE) // where nobody reads the output any more, there is a logout to do
 	err = client.Run(ctx)
 	refusal, refused := errors.AsType[*wsclient.Refusal](err)
 	end, ended := errors.AsType[*wsclient.End](err)

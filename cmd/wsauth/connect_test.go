@@ -3,12 +3,15 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 
+	"github.com/alecthomas/kong"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -49,6 +52,33 @@ func secretless(ts *testscript.TestScript, _ bool, _ []string) {
 	for _, name := range []string{"stdout", "stderr"} {
 		if found := secret.FindString(ts.ReadFile(name)); found != "" {
 			ts.Fatalf("%s holds %s", name, found)
+		}
+	}
+}
+
+// Every flag in the page about the command is one of it.
+func TestConnectPageNamesFlags(t *testing.T) {
+	page, err := os.ReadFile("../../docs/connect.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parser, err := kong.New(&connectCmd{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{"help": true}
+	for _, group := range parser.Model.AllFlags(false) {
+		for _, flag := range group {
+			known[flag.Name] = true
+		}
+	}
+	named := regexp.MustCompile(`--([a-z][a-z-]*)`).FindAllStringSubmatch(string(page), -1)
+	if len(named) == 0 {
+		t.Error("it names none")
+	}
+	for _, flag := range named {
+		if !known[flag[1]] {
+			t.Errorf("there is no --%s", flag[1])
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func TestTerminalDoesNotShowAPassword(t *testing.T) {
-	terminal := openTerminal(t)
+	terminal, _ := openTerminal(t)
 	shows := func() bool {
 		t.Helper()
 		state, err := unix.IoctlGetTermios(int(terminal.Fd()), getTermios)
@@ -33,8 +33,8 @@ func TestTerminalDoesNotShowAPassword(t *testing.T) {
 	}
 }
 
-// openTerminal makes a terminal that nobody looks at.
-func openTerminal(t *testing.T) *os.File {
+// openTerminal makes a terminal, and what shows it.
+func openTerminal(t *testing.T) (terminal, master *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -48,10 +48,10 @@ func openTerminal(t *testing.T) *os.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { terminal.Close() })
-	return terminal
+	return terminal, master
 }

@@ -76,7 +76,7 @@ func TestEnds(t *testing.T) {
 		"application":  {closes(4001, "\x1b[2Jbye"), ByServer, 4001, `4001 \u001b[2Jbye` + "\nit means:   what the application says\nwhat to do: reconnect"},
 		"unknown word": {closes(3003, "new_word"), ByServer, 3003, "new_word\nwhat to do: do not reconnect as you are"},
 		"going away":   {closes(1001, ""), ByServer, 1001, "1001\nit means:   it is going away\nwhat to do: reconnect after a random wait"},
-		"broken":       {func(context.Context, *websocket.Conn) {}, ByNobody, 1006, "without a close frame: 1006\nit means:   "},
+		"broken":       {func(context.Context, *websocket.Conn) {}, ByNobody, 1006, "without a close frame: 1006\nit means:   the connection broke, or there never was one\nwhat to do: reconnect"},
 		"too long": {func(ctx context.Context, conn *websocket.Conn) {
 			_ = conn.Write(ctx, websocket.MessageText, make([]byte, 1<<20+1)) // the client closes
 			_, _, _ = conn.Read(ctx)
@@ -268,7 +268,9 @@ func TestFirstMessageWithoutAnAnswer(t *testing.T) {
 	if err := r.run(); err == nil || !strings.Contains(err.Error(), "does not answer the first message in 50ms") {
 		t.Error(err)
 	}
-	<-ends
+	if err := <-ends; err == nil {
+		t.Error("another message came")
+	}
 }
 
 // A first message that the server does not answer, but lets pass, is as good as one that it does.

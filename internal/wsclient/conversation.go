@@ -148,8 +148,10 @@ func (v *conversation) end(err error) error {
 // late closes the socket when the time is up, which is a failure where messages are missing.
 func (v *conversation) late() error {
 	end := v.close(nil)
-	<-v.ends
-	if missing := v.client.config.Count - v.got; missing > 0 {
+	err := <-v.ends // it has printed what came
+	if _, closed := errors.AsType[*End](err); !closed && err != nil {
+		end.Err = err
+	} else if v.got < v.client.config.Count {
 		end.Err = fmt.Errorf("%d of %d messages came in %s", v.got, v.client.config.Count, v.client.config.Wait)
 	}
 	return end

@@ -3,6 +3,7 @@ package wsclient
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
@@ -14,7 +15,7 @@ type renewals struct {
 	timer  *time.Timer
 	due    <-chan time.Time // nil where nothing is renewed
 	done   chan error
-	asking bool
+	asking sync.WaitGroup
 }
 
 // keepAlive begins to renew the session where it is to be renewed.
@@ -35,13 +36,11 @@ func (r *renewals) pause() time.Duration {
 
 // begin asks for new tokens.
 func (r *renewals) begin() {
-	r.asking = true
-	go func() { r.done <- r.ask() }()
+	r.asking.Go(func() { r.done <- r.ask() })
 }
 
 // finish tells what came of it, and plans the next.
 func (r *renewals) finish(err error) error {
-	r.asking = false
 	report := r.client.config.Report
 	refusal, refused := errors.AsType[*Refusal](err)
 	if refused && final(refusal) {
@@ -61,7 +60,5 @@ func (r *renewals) stop() {
 	if r.timer != nil {
 		r.timer.Stop()
 	}
-	if r.asking {
-		<-r.done
-	}
+	r.asking.Wait()
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -81,7 +82,11 @@ func endOf(err error, maxMessage int64) *End {
 	if errors.Is(err, websocket.ErrMessageTooBig) {
 		return &End{By: ByClient, Code: codeTooLong, Err: fmt.Errorf("a message came that is longer than %d bytes", maxMessage)}
 	}
-	return &End{By: ByNobody, Code: codeBroken, Err: errors.New(inspect.Printable(err.Error()))}
+	end := &End{By: ByNobody, Code: codeBroken}
+	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		end.Err = errors.New(inspect.Printable(err.Error()))
+	}
+	return end
 }
 
 // introduce sends the first message, with a token, and waits for the answer to it. A message that is none is the server's own, and

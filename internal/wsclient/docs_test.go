@@ -1,0 +1,55 @@
+package wsclient
+
+import (
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"wsauth"
+)
+
+// The page about the command shows errors as they are, and names the members of the events, all of them and no other.
+func TestConnectPage(t *testing.T) {
+	text, err := os.ReadFile("../../docs/connect.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(text)
+	for _, failure := range []error{
+		&End{By: ByServer, Code: 3000, Reason: string(wsauth.SessionEnded)},
+		&Refusal{Handshake, 403, string(wsauth.OriginNotAllowed), wsauth.OriginNotAllowed.Outcome().Text, wsauth.AdviceStop, ""},
+	} {
+		const prefix = "wsauth: error: "
+		shown := prefix + strings.ReplaceAll(failure.Error(), "\n", "\n"+strings.Repeat(" ", len(prefix)))
+		if !strings.Contains(page, shown+"\n```") {
+			t.Errorf("the page does not show\n%s", shown)
+		}
+	}
+	_, table, _ := strings.Cut(page, "| event | members that it may have |\n|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	documented := map[string]bool{"time": true, "event": true}
+	for line := range strings.Lines(table) {
+		cells := strings.SplitN(strings.Trim(strings.TrimSpace(line), "|"), "|", 2)
+		for _, word := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(cells[1], -1) {
+			documented[word[1]] = true
+		}
+	}
+	for _, value := range []string{"text", "binary", "server", "client", "nobody", "login", "ticket", "handshake", "logout"} {
+		if value != "text" { // it is a member, too
+			delete(documented, value)
+		}
+	}
+	fields := reflect.VisibleFields(reflect.TypeFor[event]())
+	for _, field := range fields {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if !documented[name] {
+			t.Errorf("the page does not name the member %s", name)
+		}
+		delete(documented, name)
+	}
+	if len(documented) > 0 {
+		t.Errorf("the page names members that are not there: %v", documented)
+	}
+}
