@@ -12,7 +12,7 @@ import (
 )
 
 func TestTerminalsAreKnown(t *testing.T) {
-	if !isTerminal(openTerminal(t)) {
+	if terminal, _ := openTerminal(t); !isTerminal(terminal) {
 		t.Error("a terminal is none")
 	}
 	if f, err := os.Open(os.DevNull); err != nil || isTerminal(f) {
