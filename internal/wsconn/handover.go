@@ -1,6 +1,9 @@
 package wsconn
 
-import "net"
+import (
+	"net"
+	"time"
+)
 
 // An Ender ends a connection that was handed over to it, as Conn.End does: it
 // sends frame between two frames, calls said, and hangs up. It returns at once,
@@ -26,5 +29,18 @@ func (c *Conn) Handover(take func(bare net.Conn, closed func()) Ender) bool {
 	}
 	c.closed = true
 	c.next = take(c.conn, c.release)
+	c.conn = gone{} // so that the bare one lives no longer than who took it wants
 	return true
 }
+
+// gone is what is left of a connection that was handed over.
+type gone struct{}
+
+func (gone) Read([]byte) (int, error)         { return 0, net.ErrClosed }
+func (gone) Write([]byte) (int, error)        { return 0, net.ErrClosed }
+func (gone) Close() error                     { return net.ErrClosed }
+func (gone) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (gone) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (gone) SetDeadline(time.Time) error      { return net.ErrClosed }
+func (gone) SetReadDeadline(time.Time) error  { return net.ErrClosed }
+func (gone) SetWriteDeadline(time.Time) error { return net.ErrClosed }

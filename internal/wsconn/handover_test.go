@@ -2,6 +2,7 @@ package wsconn
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -39,6 +40,12 @@ func TestHandover(t *testing.T) {
 			t.Error(err)
 		}
 		g.Finish()
+		if _, err := g.Write(text(3)); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the handler writes on: %v", err)
+		}
+		if _, err := g.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the handler reads on: %v", err)
+		}
 		if _, err := h.conn.Write(text(3)); err != nil {
 			t.Fatalf("the connection is not the heir's: %v", err)
 		}
