@@ -41,6 +41,7 @@ const (
 type Checker struct {
 	Client     bool  // the peer is a client: its frames are masked, and bounded
 	Deflate    bool  // permessage-deflate was agreed: RSV1 may mark a message (RFC 7692 section 6)
+	closed     bool  // a close frame has begun
 	MaxFrame   int64 // the longest payload of a client's frame in bytes; 0: no bound
 	MaxMessage int64 // the longest sum of payloads of a client's message in bytes, as sent; 0: no bound
 
@@ -49,7 +50,6 @@ type Checker struct {
 	fragments int           // frames of the current message; 0: between two messages
 	controls  time.Duration // when the last control frame would have come, had they come as seldom as they may
 	messages  int64
-	closed    bool
 }
 
 // Check takes the next bytes of the stream. It returns how many of them may be

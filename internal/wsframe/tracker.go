@@ -22,7 +22,7 @@ const MaxHead = 14
 type Tracker struct {
 	left  uint64        // payload bytes of the current frame still to come
 	head  [MaxHead]byte // the head of the current frame as far as it has come
-	nhead int
+	nhead uint8
 	close bool
 }
 
@@ -64,7 +64,7 @@ func (t *Tracker) step(p []byte) int {
 		t.head[t.nhead] = p[taken]
 		t.nhead++
 		taken++
-		if t.nhead >= 2 && t.nhead == headLen(t.head[1]) {
+		if t.nhead >= 2 && int(t.nhead) == headLen(t.head[1]) {
 			t.begin()
 			break
 		}
