@@ -47,19 +47,8 @@ func (e *EndError) Unwrap() []error {
 // frame is the close frame for the client.
 func (e *EndError) frame() []byte {
 	code := e.Code
-	if !sendable(code) {
+	if !wsframe.SendableCode(code) {
 		code = CloseInternalError
 	}
 	return wsframe.AppendClose(nil, code, strings.ToValidUTF8(e.Reason, ""))
-}
-
-// sendable reports whether an endpoint may send the close code: 1004, 1005,
-// 1006 and 1015 are reserved (RFC 6455 section 7.4.1), and 1016 to 2999 are
-// not given out.
-func sendable(code int) bool {
-	switch {
-	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014:
-		return true
-	}
-	return code >= 3000 && code <= 4999
 }

@@ -358,11 +358,29 @@ func frame(first byte, n int, mask bool) []byte {
 	if mask {
 		b = append(b, 1, 2, 3, 4)
 	}
+	if first == 0x88 && n >= 2 {
+		return appendClose(b, n, 1000, mask)
+	}
 	for i := range n {
 		b = append(b, byte(i*7+i>>8))
 	}
 	return b
 }
+
+// appendClose appends the payload of a close frame, n bytes of it, to its head.
+func appendClose(b []byte, n, code int, mask bool) []byte {
+	payload := append([]byte{byte(code >> 8), byte(code)}, bytes.Repeat([]byte("x"), n-2)...)
+	for i, p := range payload {
+		if mask {
+			p ^= byte(i&3) + 1
+		}
+		b = append(b, p)
+	}
+	return b
+}
+
+// closing is a close frame of a client with a code.
+func closing(code int) []byte { return appendClose([]byte{0x88, 0x82, 1, 2, 3, 4}, 2, code, true) }
 
 func fromClient(first byte, n int) []byte   { return frame(first, n, true) }
 func fromUpstream(first byte, n int) []byte { return frame(first, n, false) }

@@ -33,6 +33,10 @@ func TestClientsFaults(t *testing.T) {
 		"P9 ping of 126 bytes":        {bad: fromClient(0x89, 126), fault: "1002 protocol_error"},
 		"P9 fragmented ping":          {bad: fromClient(0x09, 5), fault: "1002 protocol_error"},
 		"P10 close of one byte":       {bad: fromClient(0x88, 1), fault: "1002 protocol_error"},
+		"P10 close 1005":              {good: fromClient(0x81, 5), bad: closing(1005), fault: "1002 protocol_error"},
+		"P10 close 999":               {bad: closing(999), fault: "1002 protocol_error"},
+		"P10 close 65535":             {bad: closing(65535), fault: "1002 protocol_error"},
+		"P10 reason that is no text":  {bad: []byte{0x88, 0x84, 0, 0, 0, 0, 0x03, 0xE8, 0xC3, 0x28}, fault: "1007 invalid_text"},
 		"P12 frame too big":           {pair: Pair{MaxFrame: 1000}, good: fromClient(0x81, 1000), bad: fromClient(0x81, 1001), fault: "1009 message_too_big"},
 		"P12 message too big":         {pair: Pair{MaxMessage: 1000}, good: fromClient(0x01, 900), bad: fromClient(0x80, 101), fault: "1009 message_too_big"},
 	} {
@@ -108,6 +112,7 @@ func TestUpstreamsFaults(t *testing.T) {
 		"opcode":         {fromUpstream(0x82, 3), fromUpstream(0x83, 5)},
 		"length of 2^63": {nil, []byte{0x82, 0x7F, 0x80, 0, 0, 0, 0, 0, 0, 0}},
 		"continuation":   {fromUpstream(0x82, 3), fromUpstream(0x80, 5)},
+		"P10 close 1006": {fromUpstream(0x82, 3), []byte{0x88, 0x02, 0x03, 0xEE}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, w way) {

@@ -36,8 +36,10 @@ const (
 // keeps no payload, allocates nothing, and believes no length: a length is
 // only counted down.
 //
-// Payload is not looked at. Whether a text is UTF-8, and a close code one that
-// may be sent, is left to whoever gets it.
+// Of payload only that of a close frame is looked at, which is short and the
+// last: its code must be one that may be sent, and its reason UTF-8. It alone
+// is kept, where it comes in pieces. Whether a text is UTF-8 is left to whoever
+// gets it.
 type Checker struct {
 	Client     bool  // the peer is a client: its frames are masked, and bounded
 	Deflate    bool  // permessage-deflate was agreed: RSV1 may mark a message (RFC 7692 section 6)
@@ -50,12 +52,14 @@ type Checker struct {
 	fragments int           // frames of the current message; 0: between two messages
 	controls  time.Duration // when the last control frame would have come, had they come as seldom as they may
 	messages  int64
+	farewell  *farewell // a close frame whose payload is not all there yet
 }
 
 // Check takes the next bytes of the stream. It returns how many of them may be
 // passed on: all up to the last byte of payload, or to the head of a frame that
-// breaks a rule, with the fault, after which the Checker is of no more use. The
-// bytes behind them are the beginning of a head, at most MaxHead-1 bytes, and
+// breaks a rule, with the fault, after which the Checker is of no more use. Of
+// a close frame that comes in pieces, those pass that come before the last.
+// The bytes behind them are the beginning of a head, at most MaxHead-1 bytes, and
 // are to be put in front of the next ones.
 //
 // Behind a close frame nothing is passed, and nothing is a fault. The time is
@@ -64,6 +68,11 @@ func (c *Checker) Check(p []byte, now time.Duration) (pass int, fault *Fault) {
 	at := 0
 	for {
 		n := min(c.left, uint64(len(p)-at))
+		if c.farewell != nil {
+			if fault := c.farewell.add(p[at : at+int(n)]); fault != nil {
+				return at, fault
+			}
+		}
 		at += int(n)
 		c.left -= n
 		if c.left > 0 || c.closed || len(p)-at < 2 {
@@ -125,7 +134,11 @@ func (c *Checker) begin(p []byte, now time.Duration) *Fault {
 		if c.Client && !c.mayControl(now) {
 			return TooManyControls
 		}
-		c.closed = p[0]&opcode == opClose
+		if p[0]&opcode == opClose {
+			if fault := c.close(p, int(n)); fault != nil {
+				return fault
+			}
+		}
 		c.left = n
 		return nil
 	}
@@ -140,6 +153,26 @@ func (c *Checker) begin(p []byte, now time.Duration) *Fault {
 		c.fragments, c.message = 0, 0
 		c.messages++
 	}
+	return nil
+}
+
+// close takes a close frame whose head is at the beginning of p, and whose
+// payload is n bytes long. One that is all there is judged before any of it
+// passes.
+func (c *Checker) close(p []byte, n int) *Fault {
+	if n > 0 {
+		size := headLen(p[1])
+		f := farewell{left: n}
+		if c.Client {
+			f.key = [4]byte(p[size-4:])
+		}
+		if len(p)-size < n {
+			c.farewell = &f
+		} else if fault := f.add(p[size : size+n]); fault != nil {
+			return fault
+		}
+	}
+	c.closed = true
 	return nil
 }
 

@@ -3,9 +3,11 @@ package wsframe
 import (
 	"bytes"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // head writes the head of a frame, with a length in as many bytes as asked: 0,
@@ -43,6 +45,15 @@ func masks(first byte, n int) []byte {
 	return append(head(first, true, uint64(n), extended), make([]byte, n)...)
 }
 
+// closing is a close frame of a client.
+func closing(code uint16, reason string) []byte {
+	b := head(0x88, true, uint64(2+len(reason)), 0)
+	key := b[len(b)-4:]
+	payload := append([]byte{byte(code >> 8), byte(code)}, reason...)
+	mask(payload, key)
+	return append(b, payload...)
+}
+
 func TestCheckerOfAClient(t *testing.T) {
 	cat := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 	text, last := masks(0x81, 5), masks(0x80, 1)
@@ -55,7 +66,7 @@ func TestCheckerOfAClient(t *testing.T) {
 		"plain":                    {good: cat(text, masks(0x82, 126), masks(0x82, 65535), masks(0x82, 65536))},
 		"empty":                    {good: masks(0x81, 0)},
 		"fragments":                {good: cat(masks(0x01, 5), masks(0x89, 0), masks(0x00, 0), last, text)},
-		"control frames":           {good: cat(masks(0x89, 125), masks(0x8A, 3), masks(0x88, 2))},
+		"control frames":           {good: cat(masks(0x89, 125), masks(0x8A, 3), closing(1000, ""))},
 		"after a close":            {good: masks(0x88, 0), bad: []byte{0xFF, 0xFF, 0xFF}},
 		"P6 unmasked":              {good: text, bad: head(0x81, false, 5, 0), fault: ProtocolError},
 		"P7 RSV1":                  {good: text, bad: masks(0xC1, 5), fault: ProtocolError},
@@ -75,6 +86,12 @@ func TestCheckerOfAClient(t *testing.T) {
 		"P9 ping of 8-byte length": {bad: head(0x89, true, 1<<20, 8), fault: ProtocolError},
 		"P9 fragmented ping":       {bad: masks(0x09, 1), fault: ProtocolError},
 		"close of 1 byte":          {bad: masks(0x88, 1), fault: ProtocolError},
+		"close 1005":               {good: text, bad: closing(1005, ""), fault: ProtocolError},
+		"close 1006":               {good: text, bad: closing(1006, "bye"), fault: ProtocolError},
+		"close 999":                {good: text, bad: closing(999, ""), fault: ProtocolError},
+		"close 2999":               {good: text, bad: closing(2999, ""), fault: ProtocolError},
+		"close 65535":              {good: text, bad: closing(65535, ""), fault: ProtocolError},
+		"close reason":             {good: text, bad: closing(1000, "\xc3\x28"), fault: InvalidText},
 		"125 in 2 bytes":           {bad: head(0x82, true, 125, 2), fault: ProtocolError},
 		"0 in 8 bytes":             {bad: head(0x82, true, 0, 8), fault: ProtocolError},
 		"65535 in 8 bytes":         {bad: head(0x82, true, 65535, 8), fault: ProtocolError},
@@ -124,6 +141,34 @@ func TestCheckerControlRate(t *testing.T) {
 	n, fault := c.Check(bytes.Repeat(ping, controlBurst+1), now)
 	if n != len(ping)*controlBurst || fault != TooManyControls {
 		t.Errorf("%d pings at once pass, %v", n/len(ping), fault)
+	}
+}
+
+// TestP10_CloseInPieces: wherever it is cut, a close frame is judged before its last byte passes.
+func TestP10_CloseInPieces(t *testing.T) {
+	for _, tc := range []struct {
+		frame []byte
+		fault *Fault
+	}{
+		{closing(1000, "bye"), nil},
+		{closing(3000, strings.Repeat("\u00e9", 61)), nil},
+		{closing(1006, "bye"), ProtocolError},
+		{closing(1001, "bye\xc3"), InvalidText},
+	} {
+		for cut := range len(tc.frame) {
+			c := Checker{Client: true}
+			first, fault := c.Check(tc.frame[:cut], 0)
+			if fault != nil {
+				t.Fatalf("%v after %d bytes", fault, cut)
+			}
+			rest, fault := c.Check(tc.frame[first:], 0)
+			if fault != tc.fault {
+				t.Errorf("cut at %d: %v, want %v", cut, fault, tc.fault)
+			}
+			if whole := first+rest == len(tc.frame); whole != (tc.fault == nil) {
+				t.Errorf("cut at %d: %d of %d bytes pass", cut, first+rest, len(tc.frame))
+			}
+		}
 	}
 }
 
@@ -205,6 +250,19 @@ func wellFormed(s []byte, c Checker) (pass int, fault *Fault) {
 		if float64(len(s)-at-head) < size {
 			return len(s), nil
 		}
+		if op == 8 && size > 0 {
+			payload := bytes.Clone(s[at+head : at+head+int(size)])
+			if isMasked {
+				mask(payload, s[at+head-4:at+head])
+			}
+			code := int(payload[0])*256 + int(payload[1])
+			switch {
+			case code < 1000 || code > 4999 || slices.Contains([]int{1004, 1005, 1006}, code) || code > 1014 && code < 3000:
+				return at, ProtocolError
+			case !utf8.Valid(payload[2:]):
+				return at, InvalidText
+			}
+		}
 		at += head + int(size)
 		if op == 8 {
 			return at, nil
@@ -220,7 +278,7 @@ func FuzzChecker(f *testing.F) {
 	for _, seed := range [][]byte{
 		masks(0x81, 5), append(masks(0x01, 5), masks(0x80, 300)...), masks(0xC1, 5), frame(2, false, 130),
 		head(0x82, true, 1<<63-1, 8), head(0x82, false, 1<<63, 8), head(0x82, true, 125, 2),
-		append(masks(0x88, 2), 1, 2, 3), bytes.Repeat(masks(0x89, 0), 102), masks(0x09, 1), masks(0x88, 1),
+		append(closing(1000, ""), 1, 2, 3), closing(1005, ""), closing(1000, "\xc3\x28"), closing(4999, "\u2713"), bytes.Repeat(masks(0x89, 0), 102), masks(0x09, 1), masks(0x88, 1),
 	} {
 		for _, cut := range []uint8{0, 3, 200} {
 			f.Add(seed, cut, true, true, int64(100), int64(200))
@@ -248,6 +306,9 @@ func FuzzChecker(f *testing.F) {
 			if fault == nil && end-passed >= MaxHead {
 				t.Fatalf("%d bytes held back", end-passed)
 			}
+		}
+		if wantFault != nil && want < len(stream) && stream[want] == 0x88 && passed > want && passed < want+2+4+maxControl {
+			passed = want // a close frame that came in pieces: its last one never passes, which the fault shows
 		}
 		if passed != want || fault != wantFault {
 			t.Fatalf("%d bytes pass, %v; a whole look says %d, %v", passed, fault, want, wantFault)
