@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"wsauth"
 	"wsauth/token"
 )
 
@@ -16,7 +17,7 @@ func (p *proxy) authorize(claims *token.Claims) error {
 		if now := p.gateway.routing.Load().byName[p.route.name()]; now != nil {
 			return now.allows(claims)
 		}
-		return errors.New("the route is gone")
+		return &wsauth.Error{Reason: wsauth.Restarting, Message: wsauth.Restarting.Outcome().Text, Err: errors.New("the route is gone")}
 	}
 	return p.allows(claims)
 }

@@ -58,7 +58,11 @@ func (p *proxy) introduce(w http.ResponseWriter, r *http.Request, session *wsaut
 		return
 	}
 	recordOf(r.Context()).line.known(session)
-	socket, err := p.dial(r)
+	if p.outdated(session) {
+		session.End(wsauth.Restarting.End(errors.New("its route is gone, or lets it in no more")))
+		return
+	}
+	socket, err := p.dial(conn, r, session)
 	if err == nil && (socket.Response.StatusCode != http.StatusSwitchingProtocols || socket.Response.Header.Get("Sec-WebSocket-Protocol") != protocol) {
 		_ = socket.Close()
 		err = errors.New("the upstream did not open the socket with the subprotocol that the client has")

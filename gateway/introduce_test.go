@@ -42,6 +42,25 @@ func TestFirstMessage(t *testing.T) {
 	r.wantClose(conn, 3000, "session_ended")
 }
 
+// TestFirstMessageOfARouteThatIsGone: the upstream that it had does not hear of the client any more.
+func TestFirstMessageOfARouteThatIsGone(t *testing.T) {
+	b, other := newBackend(t), newBackend(t)
+	r := introduced(t, b, func(c *Config) { c.Routes[0].Locations = []wsauth.Location{wsauth.FirstMessage{}} })
+	access, _ := r.login()
+	conn, _, err := r.trySocket("/chat", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.g.Update([]Route{{Path: "/other", Upstreams: []string{other.URL}}}); err != nil {
+		t.Fatal(err)
+	}
+	r.write(conn, `{"type":"auth","token":"`+access+`"}`)
+	r.wantClose(conn, 1012, "restarting")
+	if b.count()+other.count() != 0 {
+		t.Error("an upstream was asked")
+	}
+}
+
 // TestFirstMessageOfGraphQL: the upstream gets a connection_init without the token, and answers it itself.
 func TestFirstMessageOfGraphQL(t *testing.T) {
 	b := newBackend(t)

@@ -27,9 +27,14 @@ func (l *live) add(s *wsauth.Session, p *proxy, upstream string) {
 	}
 	l.of[s] = served{p, upstream}
 	l.mu.Unlock()
-	if p.replaced.Load() && !p.gateway.routing.Load().stands(s, p) {
+	if p.outdated(s) {
 		s.End(wsauth.Restarting.End(nil))
 	}
+}
+
+// outdated reports whether the proxy was replaced since it began to serve s, and s may not stay.
+func (p *proxy) outdated(s *wsauth.Session) bool {
+	return p.replaced.Load() && !p.gateway.routing.Load().stands(s, p)
 }
 
 func (l *live) remove(s *wsauth.Session) {

@@ -34,7 +34,7 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request, session *wsa
 		name, value := p.announce(r.Context())
 		r.Header[name] = []string{value}
 	}
-	socket, err := p.dial(r)
+	socket, err := p.dial(w.(*wsconn.Response).Peer(), r, session) // what a guard answers a handshake on
 	if err != nil {
 		p.refuseSocket(w, r, err)
 		return
@@ -58,10 +58,15 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request, session *wsa
 	p.tie(r.Context(), conn, socket, session, nil)
 }
 
-// dial asks the upstream for the socket that r asks for.
-func (p *proxy) dial(r *http.Request) (*upstream.Socket, error) {
+// dial asks the upstream for the socket that r asks for, as long as its client is there.
+func (p *proxy) dial(client net.Conn, r *http.Request, session *wsauth.Session) (*upstream.Socket, error) {
 	begun := time.Now()
+	stop := watchClient(client, session)
 	socket, err := p.pool.Open(r.Context(), r)
+	if stop() && err == nil {
+		_ = socket.Close()
+		return nil, &wsauth.Error{Reason: wsauth.InvalidHandshake, Message: "Data came before the handshake was answered"}
+	}
 	if err == nil {
 		p.gateway.metrics.reached(p.route.name(), "websocket", time.Since(begun))
 	}
@@ -104,6 +109,9 @@ func (p *proxy) tie(ctx context.Context, conn net.Conn, socket *upstream.Socket,
 
 // failure is the refusal for a request that the upstream did not answer.
 func (p *proxy) failure(err error) *wsauth.Error {
+	if refusal, ok := errors.AsType[*wsauth.Error](err); ok {
+		return refusal
+	}
 	reason := wsauth.BadGateway
 	var timeout net.Error
 	if errors.Is(err, upstream.ErrTimeout) || errors.As(err, &timeout) && timeout.Timeout() {

@@ -49,6 +49,9 @@ func isMisleading(name string) bool {
 	if strings.HasPrefix(folded, "x-forwarded-") || strings.HasPrefix(folded, "x-original-") {
 		return true
 	}
+	if strings.HasSuffix(folded, "client-ip") || strings.HasSuffix(folded, "connecting-ip") { // Client-IP, True-Client-IP, CF-Connecting-IP
+		return true
+	}
 	canonical := http.CanonicalHeaderKey(folded)
 	return name != canonical && (reserved[canonical] || strings.HasPrefix(folded, "sec-"))
 }

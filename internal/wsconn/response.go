@@ -125,6 +125,10 @@ func (r *Response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	), nil
 }
 
+// Peer is the connection before Hijack, for who wants to know whether the peer
+// is there yet.
+func (r *Response) Peer() net.Conn { return r.conn }
+
 // Hijacked reports whether the connection is the handler's.
 func (r *Response) Hijacked() bool { return r.hijacked }
 

@@ -1,0 +1,112 @@
+package gateway
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth"
+)
+
+// A slowBackend takes a handshake and answers when it is told to. It tells when the gateway hangs up.
+type slowBackend struct {
+	*httptest.Server
+	arrived, left, answer chan struct{}
+}
+
+func newSlowBackend(t *testing.T) *slowBackend {
+	t.Helper()
+	b := &slowBackend{arrived: make(chan struct{}, 10), left: make(chan struct{}, 10), answer: make(chan struct{})}
+	fast := &backend{}
+	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b.arrived <- struct{}{}
+		select {
+		case <-r.Context().Done():
+			b.left <- struct{}{}
+		case <-b.answer:
+			fast.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(b.Close)
+	return b
+}
+
+// begin sends a handshake, and returns when the backend has it.
+func (b *slowBackend) begin(t *testing.T, r *rig, path, credential string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: app.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n\r\n", path, credential)
+	select {
+	case <-b.arrived:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the handshake does not arrive")
+	}
+	return conn
+}
+
+// TestClientGoneWhileDialling: nobody holds a server behind the gateway for longer than he is there himself.
+func TestClientGoneWhileDialling(t *testing.T) {
+	b := newSlowBackend(t)
+	r := start(t, func(c *Config) {
+		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Response: time.Minute}}
+	})
+	conn := b.begin(t, r, "/x", "X-A: b")
+	conn.Close()
+	select {
+	case <-b.left:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the upstream is asked yet")
+	}
+	r.count(`handshakes_total{outcome="left",reason="",route="/"}`, "1")
+}
+
+// TestSlowUpstream: a client that waits gets its socket, and what it sends then arrives.
+func TestSlowUpstream(t *testing.T) {
+	b := newSlowBackend(t)
+	r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}} })
+	access, _ := r.login()
+	conn := b.begin(t, r, "/x", bearer(access))
+	time.AfterFunc(lookAfter+lookAfter/2, func() { close(b.answer) }) // when somebody looks whether the client is there
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(resp, err)
+	}
+	if _, err := conn.Write([]byte("\x81\x82\x00\x00\x00\x00hi")); err != nil {
+		t.Fatal(err)
+	}
+	echo := make([]byte, 4)
+	if _, err := io.ReadFull(in, echo); err != nil || string(echo) != "\x81\x02hi" {
+		t.Errorf("%q, %v", echo, err)
+	}
+}
+
+// TestH9_DataWhileDialling: what comes before the answer is never carried on.
+func TestH9_DataWhileDialling(t *testing.T) {
+	b := newSlowBackend(t)
+	r := start(t, func(c *Config) {
+		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseHTTP}}
+	})
+	access, _ := r.login()
+	conn := b.begin(t, r, "/x", bearer(access))
+	if _, err := conn.Write([]byte("\x81\x82\x00\x00\x00\x00hi")); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(lookAfter+lookAfter/2, func() { close(b.answer) })
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || resp.StatusCode != http.StatusBadRequest {
+		t.Fatal(resp, err)
+	}
+}
