@@ -160,3 +160,9 @@ func median(values []float64) float64 {
 	slices.Sort(values)
 	return values[len(values)/2]
 }
+
+// spread is the median of ratios, and between what half of them lie.
+func spread(ratios []float64) string {
+	middle := median(ratios) // which sorts them
+	return fmt.Sprintf("%.3fx (%.2f to %.2f)", middle, ratios[len(ratios)/4], ratios[len(ratios)*3/4])
+}

@@ -195,12 +195,27 @@ func startNginx(backend, verifier string) (*nginxProcess, error) {
 }
 
 // cpu is what the worker has used so far, in nanoseconds.
-func (n *nginxProcess) cpu() (float64, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", n.worker))
+func (n *nginxProcess) cpu() (float64, error) { return processCPU(n.worker) }
+
+// processCPU is what the threads of a process have used so far, in nanoseconds.
+func processCPU(pid int) (float64, error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {
 		return 0, err
 	}
-	return strconv.ParseFloat(strings.Fields(string(stat))[0], 64)
+	var sum float64
+	for _, file := range threads {
+		stat, err := os.ReadFile(file)
+		if err != nil {
+			return 0, err
+		}
+		used, err := strconv.ParseFloat(strings.Fields(string(stat))[0], 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += used
+	}
+	return sum, nil
 }
 
 // resident is the memory of the worker in bytes.

@@ -12,7 +12,8 @@ import (
 )
 
 // serveRelay is the program of a proxy that has nothing but the relay: it
-// passes on both handshakes as they are.
+// passes on both handshakes as they are. It has one loop, as its peer has one
+// worker: with more of either, each finds less to do at once.
 func serveRelay(upstream string) error {
 	key, err := token.GenerateKey(token.HS256)
 	if err != nil {
@@ -22,7 +23,7 @@ func serveRelay(upstream string) error {
 	if err != nil {
 		return err
 	}
-	r, err := relay.New(relay.Options{Portable: os.Getenv(portableVariable) != ""})
+	r, err := relay.New(relay.Options{Loops: 1, Portable: os.Getenv(portableVariable) != ""})
 	if err != nil {
 		return err
 	}

@@ -184,6 +184,7 @@ func resident() int64 {
 // A child is a server that was started.
 type child struct {
 	hello
+	pid  int
 	stop func()
 	in   io.Writer
 	out  *json.Decoder
@@ -208,7 +209,7 @@ func start(arguments ...string) (*child, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	c := &child{in: in, out: json.NewDecoder(out)}
+	c := &child{pid: cmd.Process.Pid, in: in, out: json.NewDecoder(out)}
 	c.stop = func() {
 		_ = in.Close()
 		_ = cmd.Wait()
