@@ -19,10 +19,8 @@
 // The first two are ratios of two things measured in one run, in turns, since
 // machines differ and are shared. So are those beside nginx, which has one
 // worker, since one socket keeps one loop of the gateway busy; half of the
-// rounds lie in the brackets. A machine that is busy with other things favours
-// nginx: it has one thread to be interrupted, and the gateway has several. The
-// server is a process of its own, so that the client's work is not counted. All
-// traffic is on the loopback interface.
+// rounds lie in the brackets. The server is a process of its own, so that the
+// client's work is not counted. All traffic is on the loopback interface.
 //
 // The costs of single functions are Go benchmarks beside them:
 //
