@@ -67,12 +67,32 @@ func (g *Gateway) ownSessions(ctx context.Context, w http.ResponseWriter, r *htt
 		g.guard.Refuse(w, r, err)
 		return nil, nil, false
 	}
-	families, err := g.store.ListFamilies(ctx, claims.Subject)
+	families, err := g.logins(ctx, claims.Subject)
 	if err != nil {
 		g.unavailable(w, r, "cannot list sessions", err)
 		return nil, nil, false
 	}
 	return claims, families, true
+}
+
+// logins are the sessions of a user, the oldest first, without those that a revocation of everything has ended, which the store keeps
+// until they expire.
+func (g *Gateway) logins(ctx context.Context, name string) ([]store.Family, error) {
+	families, err := g.store.ListFamilies(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	live := families[:0]
+	for _, f := range families {
+		revoked, err := g.guard.Revoked(ctx, &token.Claims{Subject: f.Subject, SessionID: f.ID, IssuedAt: f.Rotated})
+		if err != nil {
+			return nil, err
+		}
+		if !revoked {
+			live = append(live, f)
+		}
+	}
+	return live, nil
 }
 
 // socketsOf finds the open sockets of a user, by session.

@@ -197,4 +197,7 @@ func TestEndEveryone(t *testing.T) {
 	wantDead(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
 	again, _ := r.loginAs("anna")
 	r.claims(again)
+	if e := r.call("GET", "/auth/sessions", "", bearer(again)); strings.Count(e.body, `"sid"`) != 1 {
+		t.Errorf("the sessions of anna are %s", e.body)
+	}
 }
