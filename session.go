@@ -124,12 +124,12 @@ func (s *Session) endsBy() {
 }
 
 // timedOut is the end that endsBy has set, unless a renewal has come in between.
+// The lock is held to the end of it, so that none succeeds which is too late.
 func (s *Session) timedOut() {
 	s.mu.Lock()
-	renewed := time.Until(s.due) > 0
-	s.mu.Unlock()
+	defer s.mu.Unlock()
 	switch {
-	case renewed:
+	case time.Until(s.due) > 0:
 	case s.Claims() == nil:
 		s.End(AuthTimeout.End(nil))
 	default:
