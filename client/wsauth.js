@@ -224,7 +224,8 @@ export class AuthSocket extends EventTarget {
     this.#claims = claims;
     this.#openedAt = Date.now();
     clearTimeout(this.#timer);
-    this.#lease.until(expiresAt, (claims.exp - claims.iat) * 1000);
+    const life = claims.exp ? (claims.exp - claims.iat) * 1000 : expiresAt - Date.now();
+    this.#lease.until(expiresAt, Number.isFinite(life) ? life : 0);
     this.#become("open");
     this.#tell("open", { claims, expiresAt: this.expiresAt });
   }

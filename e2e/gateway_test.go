@@ -1,0 +1,116 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+)
+
+// chatPage is a page of a server that knows nothing of authentication, but for the address of the client module.
+const chatPage = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>chat</title>
+<script type="module">
+import { connect, Session } from "/auth/client/wsauth.js";
+window.session = new Session();
+window.heard = [];
+window.states = [];
+window.start = async (password) => {
+	await session.login("ada", password);
+	window.socket = connect("/ws", session, { welcome: false });
+	socket.addEventListener("message", (event) => heard.push(event.data));
+	socket.addEventListener("close", (event) => heard.push(event.code + " " + event.reason));
+	socket.addEventListener("renewed", () => heard.push("renewed"));
+	socket.addEventListener("state", (event) => states.push(event.state));
+};
+</script>`
+
+// startChat serves it, and an echo that says hello to whom X-User names.
+func startChat(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/ws" {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			fmt.Fprint(w, chatPage)
+			return
+		}
+		conn, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer conn.CloseNow()
+		message := []byte("hello " + r.Header.Get("X-User") + " of " + r.URL.RequestURI())
+		for err == nil {
+			if err = conn.Write(r.Context(), websocket.MessageText, message); err == nil {
+				_, message, err = conn.Read(r.Context())
+			}
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// TestGatewayInABrowser: the file of the README in front of such a server. A page logs in, its socket outlives access tokens, and a
+// logout from elsewhere closes it.
+func TestGatewayInABrowser(t *testing.T) {
+	backend, dir := startChat(t), t.TempDir()
+	file := strings.ReplaceAll(`
+users: users.txt
+access_ttl: 6s
+routes:
+  - {path: /, upstream: BACKEND, public: true}
+  - path: /ws
+    upstream: BACKEND
+    headers: {X-User: sub}
+`, "BACKEND", backend)
+	if err := os.WriteFile(filepath.Join(dir, "wsauth.yaml"), []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	needBrowser(t)
+	if err := build(); err != nil {
+		t.Fatal(err)
+	}
+	add := exec.Command(filepath.Join(scratch, "wsauth"), "user", "add", filepath.Join(dir, "users.txt"), "ada")
+	add.Stdin = strings.NewReader("long-test-password\n")
+	if out, err := add.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	server := startServer(t, "--config", filepath.Join(dir, "wsauth.yaml"))
+	page := newTab(t)
+	page.open(server.url + "/")
+	until[bool](page, "window.start !== undefined")
+	if got := page.dial("/ws"); got.Opened || got.Code != 1006 {
+		t.Errorf("without a login: %+v", got)
+	}
+	run[bool](page, `start("long-test-password").then(() => true)`)
+	if got := until[string](page, "heard[0]"); got != "hello ada of /ws" {
+		t.Errorf("the server has greeted with %q", got)
+	}
+	run[bool](page, `(socket.send("one"), true)`)
+	until[bool](page, `heard.includes("one")`)
+	until[bool](page, `heard.filter((h) => h === "renewed").length >= 2`) // each within 80 % of 6 s
+	run[bool](page, `(socket.send("two"), true)`)
+	until[bool](page, `heard.includes("two")`)
+
+	revoke := exec.Command(filepath.Join(scratch, "wsauth"), "revoke", "--user=ada", "--admin-socket", filepath.Join(dataOf(server), "admin.sock"))
+	if out, err := revoke.CombinedOutput(); err != nil || !strings.Contains(string(out), "one login and one open socket ended") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	until[bool](page, `states.includes("loggedout")`)
+	heard := run[[]string](page, "heard")
+	if !slices.Contains(heard, "3000 session_ended") || slices.Contains(heard, "3000 token_expired") {
+		t.Errorf("the page has heard %q", heard)
+	}
+}
+
+// dataOf is the data folder of a server, as it was started.
+func dataOf(p *program) string {
+	i := slices.Index(p.cmd.Args, "--data")
+	return p.cmd.Args[i+1]
+}
