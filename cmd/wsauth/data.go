@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,9 +23,9 @@ const (
 	seenName  = "users.seen" // the users of the last run; none of the demonstration
 )
 
-// folder is the data folder: the one that was named, or this user's own place.
+// folder is the data folder: the one that was named, that of the environment, or this user's own place.
 func folder(named string) (string, error) {
-	if named != "" {
+	if named = cmp.Or(named, os.Getenv("WSAUTH_DATA")); named != "" {
 		return named, nil
 	}
 	dir, err := dataDir()

@@ -29,7 +29,7 @@ func (keysCmd) Help() string {
 // keysIn are the flags that say where the keys are.
 type keysIn struct {
 	Keys string `placeholder:"DIR" help:"Folder of the keys (default: keys in the folder of --data)."`
-	Data string `placeholder:"DIR" help:"Data folder of the server (default: wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
+	Data string `placeholder:"DIR" help:"Data folder of the server (default: $$WSAUTH_DATA, or wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
 }
 
 // folder is the folder of the keys.

@@ -51,7 +51,7 @@ func (t tokenText) read() (string, error) {
 
 type tokenIssueCmd struct {
 	Keys     string        `placeholder:"PATH" help:"Folder of keys, whose newest signs, or the file of one private key or secret (default: the keys of the server in --data)."`
-	Data     string        `placeholder:"DIR" help:"Data folder of the server (default: wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
+	Data     string        `placeholder:"DIR" help:"Data folder of the server (default: $$WSAUTH_DATA, or wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
 	Sub      string        `required:"" placeholder:"NAME" help:"Whose token it is."`
 	Type     string        `enum:"access,refresh" default:"access" placeholder:"TYPE" help:"access or refresh (default: ${default})."`
 	TTL      time.Duration `name:"ttl" placeholder:"DURATION" help:"How long it lives (default: 15m, or 720h for a refresh token)."`
