@@ -39,7 +39,9 @@ func (g *Gateway) ServeAdmin(ctx context.Context, l net.Listener, c AdminConfig)
 	if err != nil {
 		err = errors.Join(err, server.Close())
 	}
-	<-failed // it has closed l
+	if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) { // once it has closed l
+		err = errors.Join(err, ended)
+	}
 	return err
 }
 

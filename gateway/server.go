@@ -35,7 +35,9 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		err = errors.Join(err, server.Close())
 	}
-	<-failed // it has closed l
+	if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) { // once it has closed l
+		err = errors.Join(err, ended)
+	}
 	if err == nil {
 		g.log.Info("stopped")
 	}
