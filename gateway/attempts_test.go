@@ -102,7 +102,7 @@ func TestR3_UnknownUserTakesTheSameTime(t *testing.T) {
 	}
 	slices.Sort(known)
 	slices.Sort(unknown)
-	if a, b := known[len(known)/2], unknown[len(unknown)/2]; a > 2*b || b > 2*a {
+	if a, b := known[0], unknown[0]; a > 2*b || b > 2*a { // the least, which other work of the machine is not in
 		t.Errorf("a known name takes %v, an unknown one %v", a, b)
 	}
 }

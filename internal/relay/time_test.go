@@ -114,7 +114,7 @@ func TestSlowIsNoStall(t *testing.T) {
 		if w.dialBack != nil && w.portable {
 			w.dial = w.dialBack // a write of TLS that ran out of time cannot go on
 		}
-		g := newRig(t, w, Pair{Stall: 4 * w.unit()})
+		g := newRig(t, w, Pair{Stall: 8 * w.unit()})
 		all := bytes.Repeat(fromUpstream(0x82, 1<<16), 30)
 		go g.upstream.send(all)
 		got := make([]byte, 0, len(all))
