@@ -98,7 +98,7 @@ func (l *line) ended(x *record, end *wsauth.EndError, result relay.Result) {
 // attrs are what every line has.
 func (l *line) attrs(x *record, reason string) []slog.Attr {
 	all := []slog.Attr{
-		slog.String("route", x.route),
+		slog.String("route", x.route.name),
 		slog.String("host", l.host),
 		slog.String("path", l.path),
 		slog.String("remote", l.remote),

@@ -42,7 +42,7 @@ func (g *Gateway) openDemo() (*demo, error) {
 	if d.proxy, err = g.newProxy(route, upstream.Config{Dial: d.listener.Dial}); err != nil {
 		return nil, err
 	}
-	d.proxy.announce = d.expect
+	d.proxy.announce, d.proxy.label = d.expect, g.metrics.begin(route.name())
 	d.server = &http.Server{Handler: http.HandlerFunc(d.serve), ReadHeaderTimeout: 5 * time.Second}
 	d.serving.Go(func() { _ = d.server.Serve(d.listener) }) // its error is that of close
 	return d, nil

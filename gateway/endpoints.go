@@ -65,9 +65,9 @@ func demoEndpoints(d *demo, files assets) []endpoint {
 // recorded lets the records of requests have the path of their endpoint for a route.
 func recorded(endpoints []endpoint) []endpoint {
 	for i, e := range endpoints {
-		name := strings.TrimSuffix(e.path, "{$}")
+		route := &label{name: strings.TrimSuffix(e.path, "{$}")}
 		endpoints[i].handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			recordOf(r.Context()).route = name
+			recordOf(r.Context()).route = route
 			e.handler.ServeHTTP(w, r)
 		})
 	}

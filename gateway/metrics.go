@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,16 +13,17 @@ import (
 	"wsauth/store"
 )
 
-// elsewhere is the route of requests that have none.
-const elsewhere = "none"
-
 // outcomeOpened is that of a handshake after which there is a socket.
 const outcomeOpened = "opened"
 
 // metrics are the figures of a gateway. Every label has its values from the configuration, from the tables of this project, or from a
 // small set of numbers: what clients send makes no new series.
 type metrics struct {
-	registry *prometheus.Registry
+	registry  *prometheus.Registry
+	elsewhere *label // of requests that have no route
+
+	mu     sync.RWMutex // held while a route is removed
+	routes map[string]*label
 
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
@@ -48,7 +50,7 @@ var (
 )
 
 func newMetrics() *metrics {
-	m := &metrics{registry: prometheus.NewRegistry()}
+	m := &metrics{registry: prometheus.NewRegistry(), elsewhere: &label{name: "none"}, routes: map[string]*label{}}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		v := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "wsauth", Name: name, Help: help}, labels)
 		m.registry.MustRegister(v)
@@ -91,8 +93,34 @@ func (m *metrics) revoked(all []store.Revocation, took time.Duration) {
 	m.revoking.Observe(took.Seconds())
 }
 
+// A label is the name of a route in figures and logs.
+type label struct {
+	name string
+	gone bool // with its route: what ends only now is counted no more
+}
+
+// begin returns the label of a route that is served from now on, and shows that it has no socket yet, instead of nothing. A route that
+// takes the place of another of its name goes on with the label and the figures of that.
+func (m *metrics) begin(route string) *label {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.routes[route]
+	if l == nil {
+		l = &label{name: route}
+		m.routes[route] = l
+		m.sockets.WithLabelValues(route)
+	}
+	return l
+}
+
 // forget removes the series of a route that is gone.
 func (m *metrics) forget(route string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l := m.routes[route]; l != nil {
+		l.gone = true
+		delete(m.routes, route)
+	}
 	of := prometheus.Labels{"route": route}
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
@@ -101,13 +129,15 @@ func (m *metrics) forget(route string) {
 	}
 }
 
-// begin shows that a route has no socket yet, instead of nothing.
-func (m *metrics) begin(route string) { m.sockets.WithLabelValues(route) }
-
 // answered counts a plain request.
-func (m *metrics) answered(route string, status int, took time.Duration) {
-	m.requests.WithLabelValues(route, codeLabel(status)).Inc()
-	m.durations.WithLabelValues(route).Observe(took.Seconds())
+func (m *metrics) answered(route *label, status int, took time.Duration) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if route.gone {
+		return
+	}
+	m.requests.WithLabelValues(route.name, codeLabel(status)).Inc()
+	m.durations.WithLabelValues(route.name).Observe(took.Seconds())
 }
 
 // codeLabel is the status of an answer; "none" where the client was gone before there was one.
@@ -119,29 +149,49 @@ func codeLabel(status int) string {
 }
 
 // handshake counts one whose outcome is known.
-func (m *metrics) handshake(route, outcome, reason string, took time.Duration) {
-	m.handshakes.WithLabelValues(route, outcome, reason).Inc()
-	m.openings.WithLabelValues(route).Observe(took.Seconds())
+func (m *metrics) handshake(route *label, outcome, reason string, took time.Duration) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if route.gone {
+		return
+	}
+	m.handshakes.WithLabelValues(route.name, outcome, reason).Inc()
+	m.openings.WithLabelValues(route.name).Observe(took.Seconds())
 	if outcome == outcomeOpened {
-		m.sockets.WithLabelValues(route).Inc()
+		m.sockets.WithLabelValues(route.name).Inc()
 	}
 }
 
 // ended counts a socket that was opened.
-func (m *metrics) ended(route, reason string, lived time.Duration, result relay.Result) {
-	m.sockets.WithLabelValues(route).Dec()
-	m.ends.WithLabelValues(route, reason).Inc()
-	m.lifetimes.WithLabelValues(route).Observe(lived.Seconds())
+func (m *metrics) ended(route *label, reason string, lived time.Duration, result relay.Result) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if route.gone {
+		return
+	}
+	m.sockets.WithLabelValues(route.name).Dec()
+	m.ends.WithLabelValues(route.name, reason).Inc()
+	m.lifetimes.WithLabelValues(route.name).Observe(lived.Seconds())
 	for from, sent := range map[string]relay.Traffic{"client": result.FromClient, "upstream": result.FromUpstream} {
-		m.bytes.WithLabelValues(route, from).Add(float64(sent.Bytes))
-		m.messages.WithLabelValues(route, from).Add(float64(sent.Messages))
+		m.bytes.WithLabelValues(route.name, from).Add(float64(sent.Bytes))
+		m.messages.WithLabelValues(route.name, from).Add(float64(sent.Messages))
 	}
 }
 
 // reached notes how long an upstream took to begin its answer to a request of a kind, "http" or "websocket".
 func (m *metrics) reached(route, kind string, took time.Duration) {
-	m.upstreams.WithLabelValues(route, kind).Observe(took.Seconds())
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.routes[route] != nil {
+		m.upstreams.WithLabelValues(route, kind).Observe(took.Seconds())
+	}
 }
 
 // failed counts a request that no upstream has answered.
-func (m *metrics) failed(route, reason string) { m.failures.WithLabelValues(route, reason).Inc() }
+func (m *metrics) failed(route, reason string) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.routes[route] != nil {
+		m.failures.WithLabelValues(route, reason).Inc()
+	}
+}

@@ -18,6 +18,7 @@ import (
 type proxy struct {
 	gateway *Gateway
 	route   Route
+	label   *label // once it is served
 	guard   *wsauth.Guard
 	guarded http.Handler
 	pool    *upstream.Pool
@@ -32,7 +33,6 @@ type proxy struct {
 // newProxy makes the proxy of a route that was checked. reach says how its upstreams are reached, as far as the route does not.
 func (g *Gateway) newProxy(r Route, reach upstream.Config) (*proxy, error) {
 	p := &proxy{gateway: g, route: r, teller: newTeller(r, g.issuer), carrier: g.carrier}
-	g.metrics.begin(r.name())
 	var err error
 	p.guard, err = g.guard.With(p.policy)
 	if err != nil {
@@ -73,7 +73,7 @@ func (p *proxy) policy(c *wsauth.Config) {
 
 // ServeHTTP answers a request whose path is plain.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	recordOf(r.Context()).route = p.route.name()
+	recordOf(r.Context()).route = p.label
 	if p.route.Public && !asksForUpgrade(r) {
 		// Nobody is asked who they are, so nobody is refused for how they say it.
 		r = r.Clone(r.Context())

@@ -20,7 +20,7 @@ import (
 type record struct {
 	gateway *Gateway
 	begun   time.Time
-	route   string
+	route   *label
 	upgrade bool
 	reason  wsauth.Reason // of the refusal of a plain request
 	status  int
@@ -42,7 +42,7 @@ func recordOf(ctx context.Context) *record {
 
 // ServeHTTP answers r.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &record{gateway: g, begun: time.Now(), route: elsewhere, upgrade: asksForUpgrade(r) && !strings.EqualFold(r.Header.Get("Upgrade"), "h2c")}
+	x := &record{gateway: g, begun: time.Now(), route: g.metrics.elsewhere, upgrade: asksForUpgrade(r) && !strings.EqualFold(r.Header.Get("Upgrade"), "h2c")}
 	if g.access {
 		x.line = newLine(r)
 	}

@@ -100,6 +100,9 @@ func (g *Gateway) Update(routes []Route) error {
 		after.byName[r.name()] = p
 		after.addIdentities(r)
 	}
+	for _, p := range fresh {
+		p.label = g.metrics.begin(p.route.name())
+	}
 	after.router = newRouter(all)
 	g.routing.Store(after)
 	if before != nil {
