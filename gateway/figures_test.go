@@ -1,8 +1,19 @@
 package gateway
 
 import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"wsauth"
 )
 
 // TestMetricsOfARemovedRoute: sockets that end because their route is gone bring none of its series back, and take nothing from a route
@@ -32,5 +43,131 @@ func TestMetricsOfARemovedRoute(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestMetricsBalance: whatever becomes of handshakes and sockets, each handshake has one outcome, each socket that was opened one end, and
+// none is open when all are gone.
+func TestMetricsBalance(t *testing.T) {
+	slow := make(chan struct{})
+	b := newBackend(t)
+	rude := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/rude/slow":
+			select {
+			case <-slow:
+			case <-r.Context().Done():
+			}
+		case "/rude/abort":
+			panic(http.ErrAbortHandler)
+		default:
+			w.WriteHeader(http.StatusTeapot)
+		}
+	}))
+	t.Cleanup(rude.Close)
+	routes := func(header string) []Route {
+		return []Route{
+			{Path: "/", Upstreams: []string{b.URL}, Headers: map[string]string{header: "sub"}},
+			{Path: "/close/", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseClose},
+			{Path: "/first/", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.FirstMessage{}}},
+			{Path: "/rude/", Upstreams: []string{rude.URL}},
+		}
+	}
+	r := start(t, func(c *Config) { c.Routes, c.AccessLog, c.Drain = routes("X-User"), true, 8*time.Second })
+	r.client.Transport.(*http.Transport).DisableKeepAlives = true // a connection that was opened in vain would hold the stop up
+	access, _ := r.login()
+	const rounds = 40
+	var storm sync.WaitGroup
+	each := func(do func()) {
+		storm.Go(func() {
+			for range rounds {
+				do()
+			}
+		})
+	}
+	open := func(path, token string) *websocket.Conn {
+		conn, _, err := r.trySocket(path, nil, bearer(token))
+		if err != nil {
+			return nil
+		}
+		return conn
+	}
+	kinds := 0
+	for _, kind := range []struct{ path, token string }{
+		{"/x", access}, {"/x", "bad"}, {"/close/x", access}, {"/close/x", "bad"}, {"/rude/abort", access}, {"/rude/teapot", access},
+	} {
+		kinds++
+		each(func() {
+			if conn := open(kind.path, kind.token); conn != nil {
+				conn.CloseNow()
+			}
+		})
+	}
+	// Clients that hang up before they are answered, or before they say who they are.
+	for _, path := range []string{"/rude/slow", "/first/x"} {
+		kinds++
+		each(func() {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+				"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path, access)
+			if path == "/first/x" {
+				_, _ = conn.Read(make([]byte, 1))
+			}
+			conn.Close()
+		})
+	}
+	var stays []*websocket.Conn
+	for range 20 {
+		stays = append(stays, r.socket("/x", bearer(access)))
+	}
+	each(func() {
+		if err := r.g.Update(routes("X-Name")); err != nil {
+			t.Error(err)
+		}
+		r.figures()
+		if err := r.g.Update(routes("X-User")); err != nil {
+			t.Error(err)
+		}
+	})
+	storm.Wait()
+	r.count(`handshakes_total{outcome="refused",reason="token_invalid",route="/"}`, fmt.Sprint(rounds))
+	close(slow)
+	r.stop()
+	if err := <-r.served; err != nil {
+		t.Error(err)
+	}
+	outcomes, opened, ended := 0, 0, 0
+	for sample, value := range r.figures() {
+		n, _ := strconv.Atoi(value)
+		switch {
+		case strings.HasPrefix(sample, "sockets{"):
+			if n != 0 {
+				t.Errorf("%s is %d", sample, n)
+			}
+		case strings.HasPrefix(sample, `handshakes_total{outcome="opened"`):
+			opened += n
+			outcomes += n
+		case strings.HasPrefix(sample, "handshakes_total{"):
+			outcomes += n
+		case strings.HasPrefix(sample, "socket_ends_total{"):
+			ended += n
+		}
+	}
+	if opened != ended || opened < len(stays) {
+		t.Errorf("%d sockets were opened, %d have ended", opened, ended)
+	}
+	if want := kinds*rounds + len(stays); outcomes != want {
+		t.Errorf("%d handshakes have an outcome, want %d: %v", outcomes, want, r.figures())
+	}
+	// One line for each handshake and for the login.
+	if lines := len(r.lines("request")); lines != outcomes+1 {
+		t.Errorf("%d lines for %d handshakes", lines, outcomes)
+	}
+	if lines := len(r.lines("socket")); lines != ended {
+		t.Errorf("%d lines for the ends of %d sockets", lines, ended)
 	}
 }
