@@ -31,8 +31,9 @@ func newLine(r *http.Request) *line {
 // maxLoggedPath is how much of a path is logged.
 const maxLoggedPath = 256
 
-// jws is what has the form of a token. It has no place in a path, and whoever puts it there has not meant it for the log.
-var jws = regexp.MustCompile(`[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*`)
+// jws is what has the form of a token, however its dots are escaped. It has no place in a path, and whoever puts it there has not meant it
+// for the log.
+var jws = regexp.MustCompile(`[A-Za-z0-9_-]{8,}=*(?:\.|%(?:25)*2[Ee])[A-Za-z0-9_-]{8,}(?:=*(?:\.|%(?:25)*2[Ee])[A-Za-z0-9_-]*)+`)
 
 func printablePath(path string) string {
 	path = jws.ReplaceAllString(path, "[token]")

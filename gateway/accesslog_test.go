@@ -155,6 +155,9 @@ func TestR6_AccessLogHoldsNoCredential(t *testing.T) {
 		}
 	}
 	r.get("/"+access+"/x", bearer(access))
+	for _, dot := range []string{"%2e", "%252E", "%25252e", "=."} {
+		r.get("/x/" + strings.ReplaceAll(access, ".", dot))
+	}
 	r.call("POST", "/auth/login", `{"username":"test","password":"secret-password"}`, jsonType)
 	conn, _, err := r.trySocket("/first", nil)
 	if err != nil {
