@@ -420,7 +420,7 @@ func TestAdminDrains(t *testing.T) {
 	}
 	r.wantClose(conn, 1012, "restarting")
 	wantProblem(t, r.call("GET", "/readyz", ""), 503, "restarting", "restarting")
-	if got := o.call("GET", "/v1/status", ""); !strings.Contains(got.body, `"ready":false`) {
+	if got := o.call("GET", "/v1/status", ""); !strings.Contains(got.body, `"ready":false,"reason":"restarting"`) {
 		t.Error(got.body)
 	}
 	if _, resp, err := r.dial("", bearer(access)); err == nil || resp.StatusCode != http.StatusServiceUnavailable {

@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
 
+	"wsauth"
 	"wsauth/internal/upstream"
 )
 
@@ -13,8 +15,9 @@ import (
 type AdminStatus struct {
 	Version string       `json:"version,omitzero"`
 	Started int64        `json:"started"`
-	Uptime  int64        `json:"uptime"` // seconds
-	Ready   bool         `json:"ready"`  // it lets clients in: it knows what is revoked, and does not drain
+	Uptime  int64        `json:"uptime"`          // seconds
+	Ready   bool         `json:"ready"`           // it lets clients in: it knows what is revoked, and does not drain
+	Reason  string       `json:"reason,omitzero"` // why not: "restarting" where it drains, or "store_unavailable"
 	Open    AdminOpen    `json:"open"`
 	Routes  []AdminRoute `json:"routes"`
 }
@@ -49,14 +52,19 @@ func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 	}
 	g := a.gateway
 	open := g.guard.Counts()
-	writeJSON(w, AdminStatus{
+	notReady := g.Ready()
+	status := AdminStatus{
 		Version: a.config.Version,
 		Started: g.started.Unix(),
 		Uptime:  int64(time.Since(g.started) / time.Second),
-		Ready:   g.Ready() == nil,
+		Ready:   notReady == nil,
 		Open:    AdminOpen{Sockets: open.Sockets, Sessions: open.Sessions, Users: open.Subjects},
 		Routes:  g.adminRoutes(),
-	})
+	}
+	if refusal, ok := errors.AsType[*wsauth.Error](notReady); ok {
+		status.Reason = string(refusal.Reason)
+	}
+	writeJSON(w, status)
 }
 
 // adminRoutes are the routes, sorted by host and path.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"wsauth"
 	"wsauth/gateway"
 	"wsauth/internal/inspect"
 )
@@ -198,7 +199,7 @@ func (c *statusCmd) Run(ctx context.Context) error {
 	}
 	fmt.Printf("version   %s\n", cell(s.Version))
 	fmt.Printf("started   %s, %s ago\n", moment(s.Started), time.Duration(s.Uptime)*time.Second)
-	fmt.Printf("ready     %s\n", map[bool]string{true: "yes", false: "no: it does not know what is revoked, and lets nobody in"}[s.Ready])
+	fmt.Printf("ready     %s\n", readiness(s))
 	fmt.Printf("open      %s of %s and %s\n", count(s.Open.Sockets, "socket"), count(s.Open.Sessions, "session"), count(s.Open.Users, "user"))
 	for _, r := range s.Routes {
 		asks := r.Requirement
@@ -211,6 +212,17 @@ func (c *statusCmd) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// readiness says whether a server lets clients in and, where it does not, why.
+func readiness(s gateway.AdminStatus) string {
+	switch {
+	case s.Ready:
+		return "yes"
+	case s.Reason == string(wsauth.Restarting):
+		return "no: it drains, and lets nobody in"
+	}
+	return "no: it does not know what is revoked, and lets nobody in"
 }
 
 // count is a number of things in words.
