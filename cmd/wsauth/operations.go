@@ -30,6 +30,7 @@ func serveOperations(ctx context.Context, address string, listener net.Listener,
 		WriteTimeout:      20 * time.Second, // longer than figures take to be collected, at most
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
