@@ -33,6 +33,11 @@ func dispatch(b *tab, expression string) {
 	b.do(chromedp.Evaluate[chromedp.Void](expression))
 }
 
+// onLine lets the browser say whether there is a network.
+func onLine(is bool) string {
+	return fmt.Sprintf(`Object.defineProperty(navigator, "onLine", { value: %v, configurable: true })`, is)
+}
+
 const (
 	backOnline = `window.dispatchEvent(new Event("online"))`
 	looksAgain = `document.dispatchEvent(new Event("visibilitychange"))`
@@ -112,10 +117,12 @@ func TestClientAfterARestart(t *testing.T) {
 func TestClientBackOnline(t *testing.T) {
 	server := startServer(t)
 	page := openPage(t, server, "token")
+	dispatch(page, onLine(false)) // so that it does not come back by itself before
 	server.kill(t)
 	until[bool](page, comingBack)
 	server.again(t)
 	begun := len(page.requests())
+	dispatch(page, onLine(true))
 	dispatch(page, backOnline)
 	until[bool](page, socketOpen)
 	wantRefreshFirst(page, begun)
