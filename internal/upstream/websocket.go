@@ -43,7 +43,7 @@ func (t *target) open(ctx context.Context, r *http.Request) (*Socket, error) {
 	}
 	// What follows ends with ctx, or when the server has taken too long.
 	_ = conn.SetDeadline(time.Now().Add(t.config.Response))
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	stop := cutAtEnd(ctx, conn)
 	s, err := t.handshake(ctx, conn, r)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
@@ -60,6 +60,30 @@ func (t *target) open(ctx context.Context, r *http.Request) (*Socket, error) {
 	}
 	_ = conn.Close()
 	return nil, err
+}
+
+// watchAfter is how long a server may take before somebody watches whether its answer is wanted yet. Most have answered by then.
+const watchAfter = 10 * time.Millisecond
+
+// cutAtEnd has the deadline of conn pass when ctx ends, from watchAfter on, until stop is called. That reports whether ctx has not
+// ended. The context of a socket lives as long as the socket, and context.AfterFunc would leave a map and a channel in it.
+func cutAtEnd(ctx context.Context, conn net.Conn) (stop func() bool) {
+	stopped, left := make(chan struct{}), make(chan struct{})
+	timer := time.AfterFunc(watchAfter, func() {
+		defer close(left)
+		select {
+		case <-ctx.Done():
+			_ = conn.SetDeadline(time.Unix(1, 0))
+		case <-stopped:
+		}
+	})
+	return func() bool {
+		if !timer.Stop() {
+			close(stopped)
+			<-left // so that it cuts nothing that is handed on
+		}
+		return ctx.Err() == nil
+	}
 }
 
 // handshake asks for the socket on a connection that was just opened.
