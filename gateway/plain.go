@@ -33,19 +33,20 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsau
 	}
 	stripOffer(r.Header)
 	r = r.WithContext(context.WithValue(r.Context(), passageKey{}, passage{header, session}))
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{}) // the server's are for requests that it answers itself; an answer may take long here
+	limits := &deadlines{control: http.NewResponseController(w)}
+	defer limits.end()
+	limits.read(time.Time{}) // the server's are for requests that it answers itself; an answer may take long here
 	if r.Body != nil && r.Body != http.NoBody {
 		if most := p.route.Limits.MaxBody; most > 0 {
 			r.Body = http.MaxBytesReader(w, r.Body, most)
 		}
-		r.Body = &patientBody{r.Body, control}
+		r.Body = &patientBody{r.Body, limits}
 	}
 	defer p.gateway.live.remove(session) // where its answer was one without an end
 	w.Header()["Content-Type"] = nil     // so that the server does not guess where the upstream says nothing
-	defer context.AfterFunc(r.Context(), func() { _ = control.SetWriteDeadline(time.Unix(1, 0)) })()
-	p.plain.ServeHTTP(&patientWriter{w, control, r.Context()}, r)
-	_ = control.SetWriteDeadline(time.Now().Add(patience)) // for what the server has not sent yet: all, where there is no body
+	defer context.AfterFunc(r.Context(), func() { limits.write(time.Unix(1, 0)) })()
+	p.plain.ServeHTTP(&patientWriter{w, limits, r.Context()}, r)
+	limits.write(time.Now().Add(patience)) // for what the server has not sent yet: all, where there is no body
 }
 
 // refuse answers who has a token whose claims cannot be told to the upstream (R8).
@@ -133,14 +134,14 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 // A patientBody is a body that may take its time, but not stand still.
 type patientBody struct {
 	io.ReadCloser
-	control *http.ResponseController
+	limits *deadlines
 }
 
 func (b *patientBody) Read(p []byte) (int, error) {
-	_ = b.control.SetReadDeadline(time.Now().Add(patience)) // a server without deadlines has none to set
+	b.limits.read(time.Now().Add(patience))
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
-		_ = b.control.SetReadDeadline(time.Time{}) // the server goes on reading, to learn that the client hangs up
+		b.limits.read(time.Time{}) // the server goes on reading, to learn that the client hangs up
 	}
 	return n, err
 }
@@ -149,13 +150,13 @@ func (b *patientBody) Read(p []byte) (int, error) {
 // past deadline wakes who writes.
 type patientWriter struct {
 	http.ResponseWriter
-	control *http.ResponseController
+	limits  *deadlines
 	context context.Context // of the request that it answers
 }
 
 // begin bounds the next write. The context is looked at after that, so that its end comes either before, or with its own deadline.
 func (w *patientWriter) begin() error {
-	_ = w.control.SetWriteDeadline(time.Now().Add(patience))
+	w.limits.write(time.Now().Add(patience))
 	return w.context.Err()
 }
 
@@ -164,7 +165,7 @@ func (w *patientWriter) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := w.ResponseWriter.Write(p)
-	_ = w.control.SetWriteDeadline(time.Time{})
+	w.limits.write(time.Time{})
 	return n, err
 }
 
@@ -173,8 +174,8 @@ func (w *patientWriter) FlushError() error {
 	if err := w.begin(); err != nil {
 		return err
 	}
-	defer func() { _ = w.control.SetWriteDeadline(time.Time{}) }()
-	return w.control.Flush()
+	defer w.limits.write(time.Time{})
+	return w.limits.control.Flush()
 }
 
 // Unwrap gives http.ResponseController the rest.

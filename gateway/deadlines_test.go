@@ -1,0 +1,76 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestBodyOutlivesItsAnswer: an upstream that answers before it has read the body leaves somebody reading that body when all is over.
+// Over HTTP/2 there are no deadlines to be set by then.
+func TestBodyOutlivesItsAnswer(t *testing.T) {
+	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	t.Cleanup(b.Close)
+	r, _ := overTLS(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} })
+	var clients sync.WaitGroup
+	for range 8 {
+		clients.Go(func() {
+			for range 25 {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				body := io.LimitReader(zeros{}, 4<<20)
+				req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/", body)
+				if err != nil {
+					t.Error(err)
+				}
+				if resp, err := r.client.Do(req); err == nil {
+					resp.Body.Close()
+				}
+				cancel()
+			}
+		})
+	}
+	clients.Wait()
+	if e := r.call("GET", "/livez", ""); e.StatusCode != http.StatusOK || e.ProtoMajor != 2 {
+		t.Errorf("%d by %s", e.StatusCode, e.Proto)
+	}
+}
+
+// TestClientsLeaveBeforeTheyAreAnswered: the end of a request's context, which may come while its handler returns, sets no deadline of a
+// request that is over.
+func TestClientsLeaveBeforeTheyAreAnswered(t *testing.T) {
+	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
+	t.Cleanup(b.Close)
+	r, _ := overTLS(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} })
+	var clients sync.WaitGroup
+	for i := range 8 {
+		clients.Go(func() {
+			for j := range 200 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+(i*200+j)%20)*100*time.Microsecond)
+				req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/", nil)
+				if err != nil {
+					t.Error(err)
+				}
+				if resp, err := r.client.Do(req); err == nil {
+					resp.Body.Close()
+				}
+				cancel()
+			}
+		})
+	}
+	clients.Wait()
+	if e := r.call("GET", "/livez", ""); e.StatusCode != http.StatusOK {
+		t.Errorf("%d", e.StatusCode)
+	}
+}
+
+// zeros is a body without an end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
