@@ -4,13 +4,15 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
 )
 
 // Serve answers the connections of l, which it closes, until ctx is done. Then it drains: it takes no more, ends every socket with
-// close code 1012, one after the other, and returns when all are gone, after [Config.Drain] at the latest; nil if they were.
+// close code 1012, one after the other, and returns when all are gone, after [Config.Drain] at the latest; nil if they were, and
+// otherwise an error that is context.DeadlineExceeded.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	server := g.newServer()
 	failed := make(chan error, 1)
@@ -33,7 +35,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	go func() { stopped <- server.Shutdown(ctx) }() // closes l at once, then waits for requests, not for sockets
 	err := errors.Join(g.Shutdown(ctx), <-stopped)
 	if err != nil {
-		err = errors.Join(err, server.Close())
+		err = errors.Join(fmt.Errorf("gateway: what had not ended within %s was cut: %w", g.drain, err), server.Close())
 	}
 	if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) { // once it has closed l
 		err = errors.Join(err, ended)

@@ -56,10 +56,15 @@ func (v *serving) until(stop func()) {
 	})
 }
 
-// serve answers clients until ctx is done.
+// serve answers clients until ctx is done. That some had to be cut then is what --drain is for, and no failure.
 func (v *serving) serve(ctx context.Context) error {
 	v.served = true
-	return v.gateway.Serve(ctx, v.listener)
+	err := v.gateway.Serve(ctx, v.listener)
+	if ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
+		v.log.Warn("stopped; whoever had not left in time was cut", "drain", v.settings.Drain, "err", err)
+		return nil
+	}
+	return err
 }
 
 // demo reports whether the user whom everybody knows may log in.
