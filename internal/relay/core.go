@@ -24,8 +24,8 @@ type core struct {
 
 	deadline time.Duration // when both connections are closed; 0: nothing has ended yet
 	half     time.Duration // when the farewell of End is given up; 0: never
-	awaited  bool          // the client is at fault, and End is to come
 	said     func()        // of End, as long as it is owed
+	awaited  bool          // the client is at fault, and End is to come
 	gone     [2]bool       // takes no more bytes
 	cut      [2]bool       // to be closed before the other
 	dead     bool

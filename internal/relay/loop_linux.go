@@ -26,12 +26,6 @@ const turn = 4
 // one.
 const hold = 100 * time.Millisecond
 
-// wakeSlot is the slot of a loop's own descriptor, by which others wake it.
-const wakeSlot = 1<<31 - 1
-
-// noSlot is the slot of a tunnel that has none.
-const noSlot = -1
-
 // A loop carries tunnels with one goroutine, by epoll. Everything but orders
 // belongs to that goroutine.
 type loop struct {
@@ -43,15 +37,14 @@ type loop struct {
 	mu     sync.Mutex
 	orders []func() // of other goroutines
 	woken  bool
-	closed bool // no more orders
+	closed bool          // no more orders
+	until  time.Duration // when the loop looks for orders at the latest, unless it is roused
 
 	now    time.Duration // of the events that are dealt with
 	heard  time.Duration // when there last were some
 	buffer []byte
 	events [128]unix.EpollEvent
-	slots  []*looped // what an event tells of
-	free   []int32   // slots without a tunnel
-	freed  []int32   // likewise, but an event that is not dealt with may tell of them
+	of     []*looped // what an event tells of, by the descriptor
 	again  []turnOf  // sides whose turn was over before they were read out
 	timers timers
 }
@@ -95,7 +88,7 @@ func newLoop(born time.Time) (*loop, error) {
 		return nil, err
 	}
 	l := &loop{born: born, epoll: epoll, wake: wake, ended: make(chan struct{}), buffer: make([]byte, room+readSize)}
-	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: wakeSlot}); err != nil {
+	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(wake)}); err != nil {
 		l.release()
 		return nil, err
 	}
@@ -146,6 +139,22 @@ func (l *loop) order(f func()) bool {
 	return true
 }
 
+// adopt has the loop carry d, unless it is closed. Waking it would cost a part of a handshake, and is not needed for a tunnel that
+// has nothing to do before the loop wakes up by itself: that happens with the first event of one of its sockets, too.
+func (l *loop) adopt(d *looped) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	due := d.start()
+	l.orders = append(l.orders, d.add)
+	if due < l.until {
+		l.rouse()
+	}
+	return true
+}
+
 // rouse wakes the loop. It holds mu.
 func (l *loop) rouse() {
 	if !l.woken {
@@ -157,8 +166,10 @@ func (l *loop) rouse() {
 // obey does what others ordered, and reports whether that is all there will be.
 func (l *loop) obey() bool {
 	l.mu.Lock()
-	var count [8]byte
-	_, _ = unix.Read(l.wake, count[:])
+	if l.woken {
+		var count [8]byte
+		_, _ = unix.Read(l.wake, count[:])
+	}
 	orders, closed := l.orders, l.closed
 	l.orders, l.woken = nil, false
 	l.mu.Unlock()
@@ -180,14 +191,14 @@ func (l *loop) run() {
 		if n > 0 {
 			l.heard = l.now
 		}
-		roused := false
+		// The orders come before the events, which may be those of a tunnel that is new. An event of a descriptor that is closed
+		// meanwhile is nobody's: who gets its number is not known before the next orders.
+		if l.obey() {
+			break
+		}
 		for _, event := range l.events[:n] {
-			if event.Fd == wakeSlot {
-				roused = true
-				continue
-			}
-			if t := l.slots[event.Fd>>1]; t != nil {
-				t.event(side(event.Fd&1), event.Events)
+			if t := l.tunnelOf(event.Fd); t != nil {
+				t.event(t.sideOf(event.Fd), event.Events)
 			}
 		}
 		for _, turn := range l.takeAgain() {
@@ -196,39 +207,28 @@ func (l *loop) run() {
 		for l.timers.next(l.now) == 0 {
 			l.timers[0].tick()
 		}
-		l.free = append(l.free, l.freed...)
-		l.freed = l.freed[:0]
-		if roused && l.obey() {
-			break
-		}
 	}
-	for _, t := range l.slots {
+	for _, t := range l.of {
 		if t != nil {
 			t.kill(l.now)
 		}
 	}
 }
 
-// take gives d a slot.
-func (l *loop) take(d *looped) int32 {
-	n := len(l.free)
-	if n == 0 {
-		l.slots = append(l.slots, d)
-		return int32(len(l.slots) - 1)
+// tunnelOf is the tunnel whose socket fd is; nil where it is none's.
+func (l *loop) tunnelOf(fd int32) *looped {
+	if int(fd) >= len(l.of) {
+		return nil
 	}
-	slot := l.free[n-1]
-	l.free = l.free[:n-1]
-	l.slots[slot] = d
-	return slot
+	return l.of[fd]
 }
 
-// leave gives a slot back. Others get it when the events at hand, which may
-// still tell of it, are dealt with.
-func (l *loop) leave(slot int32) {
-	if slot != noSlot {
-		l.slots[slot] = nil
-		l.freed = append(l.freed, slot)
+// assign has events of fd be those of d.
+func (l *loop) assign(fd int32, d *looped) {
+	if more := int(fd) + 1 - len(l.of); more > 0 {
+		l.of = append(l.of, make([]*looped, more)...)
 	}
+	l.of[fd] = d
 }
 
 // takeAgain is what is to be read on now.
@@ -244,12 +244,23 @@ func (l *loop) takeAgain() []turnOf {
 // wait waits for events: at first so that the scheduler does not know, for a
 // loop that has had something to do will soon have more; then as any goroutine.
 func (l *loop) wait() int {
-	timeout := l.timers.next(l.now)
-	if len(l.again) > 0 {
-		return epollWait(l.epoll, l.events[:], 0)
-	}
+	timeout, sleep := l.timers.next(l.now), epollSleep
 	if l.now < l.heard+hold {
-		return epollWait(l.epoll, l.events[:], min(timeout, hold))
+		timeout, sleep = min(timeout, hold), epollWait
 	}
-	return epollSleep(l.epoll, l.events[:], timeout)
+	if len(l.again) > 0 || !l.sleeps(timeout) {
+		timeout, sleep = 0, epollWait
+	}
+	return sleep(l.epoll, l.events[:], timeout)
+}
+
+// sleeps says for how long the loop will wait, unless there are orders.
+func (l *loop) sleeps(timeout time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.until = never
+	if timeout < never-l.now {
+		l.until = l.now + timeout
+	}
+	return len(l.orders) == 0
 }

@@ -15,11 +15,11 @@ import (
 type looped struct {
 	loop   *loop
 	tunnel *Tunnel
-	core   *core // of the tunnel
-	slot   int32
+	core   *core         // of the tunnel
 	index  int           // in the loop's timers
 	due    time.Duration // when they have it
 	lanes  [2]loopedLane // by the side that is read
+	added  bool          // the loop knows of it
 	obeyed bool          // End was
 	closed bool
 }
@@ -38,13 +38,26 @@ type loopedLane struct {
 
 var borrowable = sync.Pool{New: func() any { return new([room + readSize]byte) }}
 
-// add begins.
-func (d *looped) add() {
-	d.slot = d.loop.take(d)
+// start has epoll tell of both sockets, and returns when the tunnel has something to do, if nothing happens before.
+func (d *looped) start() time.Duration {
+	now, due := time.Since(d.loop.born), d.core.next()
 	for s := range d.lanes {
 		if err := d.watch(side(s), unix.EPOLL_CTL_ADD, 0); err != nil {
-			d.core.finished(side(s), err, d.loop.now)
+			d.core.finished(side(s), err, now)
+			due = 0
 		}
+		if len(d.core.lanes[s].first) > 0 {
+			due = 0
+		}
+	}
+	return due
+}
+
+// add begins.
+func (d *looped) add() {
+	d.added = true
+	for s := range d.lanes {
+		d.loop.assign(d.lanes[s].fd, d)
 	}
 	d.work(client)
 	d.work(upstream)
@@ -56,8 +69,16 @@ func (d *looped) add() {
 func (d *looped) watch(s side, op int, also uint32) error {
 	return unix.EpollCtl(d.loop.epoll, op, int(d.lanes[s].fd), &unix.EpollEvent{
 		Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET | also,
-		Fd:     d.slot<<1 | int32(s),
+		Fd:     d.lanes[s].fd,
 	})
+}
+
+// sideOf is the side whose socket fd is.
+func (d *looped) sideOf(fd int32) side {
+	if fd == d.lanes[client].fd {
+		return client
+	}
+	return upstream
 }
 
 // event takes what epoll told of s.
@@ -252,7 +273,6 @@ func (d *looped) close() {
 		d.shutSocket(side(s))
 		d.giveBack(side(s))
 	}
-	d.loop.leave(d.slot)
 	d.call()
 	if d.core.pair.Closed != nil {
 		d.core.pair.Closed(d.core.result())
@@ -261,6 +281,9 @@ func (d *looped) close() {
 
 func (d *looped) shutSocket(s side) {
 	if fd := &d.lanes[s].fd; *fd >= 0 {
+		if d.added {
+			d.loop.of[*fd] = nil
+		}
 		_ = unix.Close(int(*fd))
 		*fd = -1
 	}

@@ -14,7 +14,7 @@ func (l *loop) carry(t *Tunnel) bool {
 	if !plain(from) || !plain(to) {
 		return false
 	}
-	d := &looped{loop: l, tunnel: t, core: &t.core, slot: noSlot, index: untimed}
+	d := &looped{loop: l, tunnel: t, core: &t.core, index: untimed}
 	var ok bool
 	if d.lanes[client].fd, ok = duplicate(from); !ok {
 		return false
@@ -29,7 +29,7 @@ func (l *loop) carry(t *Tunnel) bool {
 	_ = to.Close()
 	t.pair.Client, t.pair.Upstream = nil, nil
 	t.driver = d
-	if !l.order(d.add) {
+	if !l.adopt(d) {
 		d.kill(time.Since(l.born))
 	}
 	return true
