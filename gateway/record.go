@@ -47,7 +47,16 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.line = newLine(r)
 	}
 	defer x.answered()
-	g.handler.ServeHTTP(&recorder{w, x}, r.WithContext(context.WithValue(r.Context(), recordKey{}, x)))
+	g.handler.ServeHTTP(&recorder{w, x}, r.WithContext(context.WithValue(x.context(r), recordKey{}, x)))
+}
+
+// context is that of the request. A handshake gets one that keeps nothing of net/http's but where panics are logged: its socket holds on to
+// it for as long as it lives, and net/http's is half a kilobyte. It does not end with the request, as a socket does not either.
+func (x *record) context(r *http.Request) context.Context {
+	if !x.upgrade {
+		return r.Context()
+	}
+	return context.WithValue(context.Background(), http.ServerContextKey, r.Context().Value(http.ServerContextKey))
 }
 
 // answered is the end of the request's handler. A handshake whose connection was taken goes on without it.
