@@ -1,6 +1,21 @@
-// Package gateway is a server around a guard: it logs users in, renews and ends their sessions, and serves what the guard lets
-// pass. In this form it is a demonstration: what it guards is an echo socket, and two pages show to a person what happens to
-// that socket and why.
+// Package gateway is a server around a guard: it logs users in, renews and ends their sessions, and stands in front of servers that know
+// nothing of authentication ([Config].Routes). Without routes it is a demonstration: what it guards then is an echo socket, and two pages
+// show to a person what happens to that socket and why.
+//
+// A request's way, and the files that hold the steps:
+//
+//	record.go      what becomes of it is noted, for metrics.go and accesslog.go
+//	limit.go       how long may its head be?
+//	operations.go  does somebody ask how the gateway is?
+//	plainpath.go   is its path read in one way only, by everybody?
+//	routing.go     is it for the gateway itself (endpoints.go), or for which route (router.go)?
+//	proxy.go       the guard of the route, with authorize.go
+//	identity.go    who the client is, for the upstream
+//	socket.go      a WebSocket: ask the upstream (hangup.go), and tie both together
+//	introduce.go   the same for one whose token comes in its first message
+//	plain.go       any other request
+//
+// Operators have an API of their own (admin.go), on an address that the public does not reach.
 //
 // A session is a login. It is a family of refresh tokens in the store ([Config].Store), whose name is the sid of all its tokens:
 // each refresh exchanges the refresh token, and what ends the session is a revocation of its sid.
@@ -18,5 +33,5 @@
 //	GET    /.well-known/jwks.json   the public keys, for others who verify the tokens
 //	GET    /, /docs                 the page, and the API as forms (described by /openapi.json)
 //
-// routes.go has the whole table; every other file holds one of its handlers or one of the layers around them.
+// endpoints.go has the whole table; every other file holds one of its handlers or one of the layers around them.
 package gateway
