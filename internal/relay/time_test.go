@@ -46,8 +46,8 @@ func TestIdle(t *testing.T) {
 // gone.
 func TestPing(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
-		g := newRig(t, w, Pair{Ping: 2 * w.unit()})
 		begun := time.Now()
+		g := newRig(t, w, Pair{Ping: 2 * w.unit()})
 		g.client.gets([]byte(wsframe.Ping))
 		w.took(t, begun, 2)
 		begun = time.Now()
@@ -97,8 +97,8 @@ func TestP12ClientStalls(t *testing.T) {
 // TestUpstreamStalls: the client learns that it is not to blame.
 func TestUpstreamStalls(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
-		g := newRig(t, w, Pair{Stall: 4 * w.unit()})
 		begun := time.Now()
+		g := newRig(t, w, Pair{Stall: 4 * w.unit()})
 		go g.client.flood(fromClient(0x82, 1<<16))
 		g.client.gets(badGateway)
 		w.took(t, begun, 4)
@@ -144,8 +144,8 @@ func TestP11CloseNeverAnswered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, w way) {
-				g := newRig(t, w, Pair{})
 				begun := time.Now()
+				g := newRig(t, w, Pair{})
 				begin(g)
 				r := <-g.results
 				if d := time.Since(begun); d < w.grace || w.pipe && d > w.grace {
