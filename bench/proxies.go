@@ -62,8 +62,7 @@ func serveGateway(upstream string) error {
 	if err != nil {
 		return err
 	}
-	httpServer := &http.Server{Handler: g, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = httpServer.Serve(listener) }()
+	go func() { _ = g.Serve(context.Background(), listener) }()
 	return (&server{issuer: issuer}).talk(listener.Addr().String(), os.Stdin, json.NewEncoder(os.Stdout))
 }
 

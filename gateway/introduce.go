@@ -3,10 +3,13 @@ package gateway
 import (
 	"bytes"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"wsauth"
+	"wsauth/internal/upstream"
 	"wsauth/internal/wsframe"
 )
 
@@ -83,6 +86,21 @@ func (p *proxy) introduce(w http.ResponseWriter, r *http.Request, session *wsaut
 		return
 	}
 	p.tie(r.Context(), conn, socket, session, first)
+}
+
+// dial asks the upstream for the socket that r asks for, as long as its client is there.
+func (p *proxy) dial(client net.Conn, r *http.Request, session *wsauth.Session) (*upstream.Socket, error) {
+	begun := time.Now()
+	watch := watchClient(client, session)
+	socket, err := p.pool.Open(r.Context(), r)
+	if watch.stop() && err == nil {
+		_ = socket.Close()
+		return nil, errEarly()
+	}
+	if err == nil {
+		p.gateway.metrics.reached(p.route.name(), "websocket", time.Since(begun))
+	}
+	return socket, err
 }
 
 // maxProtocol is how long the name of a subprotocol may be that is chosen for the client; a longer one may well be a token.

@@ -11,6 +11,7 @@ import (
 	"wsauth"
 	"wsauth/internal/relay"
 	"wsauth/internal/upstream"
+	"wsauth/internal/wsconn"
 	"wsauth/token"
 )
 
@@ -92,7 +93,7 @@ func (p *proxy) serveGuarded(w http.ResponseWriter, r *http.Request) {
 		p.gateway.stripLogin(r.Header)
 	}
 	if asksForUpgrade(r) {
-		p.serveSocket(w, r, session)
+		p.serveSocket(w.(*wsconn.Response), r, session) // what a guard answers a handshake on
 		return
 	}
 	p.servePlain(w, r, session)

@@ -18,7 +18,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	failed := make(chan error, 1)
 	go func() {
 		if server.TLSConfig == nil {
-			failed <- server.Serve(l)
+			failed <- server.Serve(g.enter(l, server))
 			return
 		}
 		failed <- server.ServeTLS(l, "", "")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -18,59 +17,24 @@ import (
 
 // serveSocket opens a WebSocket to the upstream for a client that may have one, and ties the two together. Only when the upstream
 // has agreed does the client get its 101.
-func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request, session *wsauth.Session) {
-	record := recordOf(r.Context())
-	defer func() { record.left(context.Cause(r.Context())) }()
+func (p *proxy) serveSocket(w *wsconn.Response, r *http.Request, session *wsauth.Session) {
 	dropConnectionFields(r.Header)
+	o := &opening{proxy: p, w: w, r: r, session: session, begun: time.Now()}
 	if session.Claims() == nil && !p.route.Public && p.route.Requirement != wsauth.Optional {
+		defer o.over()
 		p.introduce(w, r, session) // the token is to come in the first message
 		return
 	}
 	if err := p.outgoing(r, r.Header, session.Claims()); err != nil {
 		p.refuse(w, r, err)
+		o.over()
 		return
 	}
 	if p.announce != nil {
 		name, value := p.announce(r.Context())
 		r.Header[name] = []string{value}
 	}
-	socket, err := p.dial(w.(*wsconn.Response).Peer(), r, session) // what a guard answers a handshake on
-	if err != nil {
-		p.refuseSocket(w, r, err)
-		return
-	}
-	p.keepLogin(socket.Response.Header)
-	if status := socket.Response.StatusCode; status != http.StatusSwitchingProtocols {
-		record.declined(status)
-		passOn(w, socket)
-		return
-	}
-	copyHeader(w.Header(), socket.Response.Header)
-	w.Header().Set("Connection", "Upgrade")
-	w.Header().Del("Content-Length") // RFC 9110 section 8.6
-	w.WriteHeader(http.StatusSwitchingProtocols)
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		_ = socket.Close()
-		p.gateway.log.Error("cannot take a guarded connection over", "error", err)
-		return
-	}
-	p.tie(r.Context(), conn, socket, session, nil)
-}
-
-// dial asks the upstream for the socket that r asks for, as long as its client is there.
-func (p *proxy) dial(client net.Conn, r *http.Request, session *wsauth.Session) (*upstream.Socket, error) {
-	begun := time.Now()
-	stop := watchClient(client, session)
-	socket, err := p.pool.Open(r.Context(), r)
-	if stop() && err == nil {
-		_ = socket.Close()
-		return nil, &wsauth.Error{Reason: wsauth.InvalidHandshake, Message: "Data came before the handshake was answered"}
-	}
-	if err == nil {
-		p.gateway.metrics.reached(p.route.name(), "websocket", time.Since(begun))
-	}
-	return socket, err
+	o.ask()
 }
 
 // tie hands both connections to the relay, in the context of the session. fromClient is what the client has sent already.
@@ -119,23 +83,6 @@ func (p *proxy) failure(err error) *wsauth.Error {
 	}
 	p.gateway.metrics.failed(p.route.name(), string(reason))
 	return &wsauth.Error{Reason: reason, Message: reason.Outcome().Text, Err: fmt.Errorf("route %s: %w", p.route.name(), err)}
-}
-
-// refuseSocket answers a handshake that the upstream did not answer.
-func (p *proxy) refuseSocket(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil {
-		return // the session has ended, and says so itself
-	}
-	p.guard.Refuse(w, r, p.failure(err))
-}
-
-// passOn answers a handshake with what the upstream says instead of 101.
-func passOn(w http.ResponseWriter, socket *upstream.Socket) {
-	defer socket.Close()
-	copyHeader(w.Header(), socket.Response.Header)
-	w.Header().Set("Connection", "close")
-	w.WriteHeader(socket.Response.StatusCode)
-	_, _ = io.Copy(w, socket.Response.Body) // its end is the end of the connection
 }
 
 // copyHeader copies an upstream's header, without what belongs to its connection.

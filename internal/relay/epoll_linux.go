@@ -10,32 +10,8 @@ import (
 // The system calls of a loop are made by unix.RawSyscall, which does not tell
 // the scheduler: that would have it look for work for others each time, which
 // costs more than a small message does. None of them blocks, but epollWait,
-// which a loop uses for no longer than hold.
-
-// recv reads from fd, and returns 0 at the end of the stream.
-func recv(fd int32, p []byte) (int, error) {
-	return transfer(unix.SYS_RECVFROM, fd, p, unix.MSG_DONTWAIT)
-}
-
-// send writes to fd. It raises no SIGPIPE.
-func send(fd int32, p []byte) (int, error) {
-	return transfer(unix.SYS_SENDTO, fd, p, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-}
-
-func transfer(call uintptr, fd int32, p []byte, flags uintptr) (int, error) {
-	for {
-		n, _, errno := unix.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0) //nolint:gosec // p lives until the call returns.
-		switch errno {
-		case 0:
-			return int(n), nil
-		case unix.EINTR:
-		case unix.EAGAIN:
-			return 0, unix.EAGAIN
-		default:
-			return 0, errno
-		}
-	}
-}
+// which a loop uses for no longer than hold. Those that read and write are
+// package sockfd's.
 
 // epollWait waits for events without telling the scheduler.
 func epollWait(fd int, events []unix.EpollEvent, timeout time.Duration) int {

@@ -38,15 +38,22 @@ type loop struct {
 	orders []func() // of other goroutines
 	woken  bool
 	closed bool          // no more orders
-	until  time.Duration // when the loop looks for orders at the latest, unless it is roused
+	until  time.Duration // when the loop looks for orders at the latest, unless it is roused; 0: soon
 
 	now    time.Duration // of the events that are dealt with
 	heard  time.Duration // when there last were some
 	buffer []byte
 	events [128]unix.EpollEvent
-	of     []*looped // what an event tells of, by the descriptor
-	again  []turnOf  // sides whose turn was over before they were read out
+	of     []task   // what an event tells of, by the descriptor
+	again  []turnOf // sides whose turn was over before they were read out
 	timers timers
+}
+
+// A task is what a loop watches sockets for. All methods are called by the loop.
+type task interface {
+	event(fd int32, events uint32) // as epoll tells it
+	tick()                         // its time has come
+	kill(now time.Duration)        // the loop ends
 }
 
 // A turnOf is one side of a tunnel that is to be read on.
@@ -139,20 +146,26 @@ func (l *loop) order(f func()) bool {
 	return true
 }
 
-// adopt has the loop carry d, unless it is closed. Waking it would cost a part of a handshake, and is not needed for a tunnel that
-// has nothing to do before the loop wakes up by itself: that happens with the first event of one of its sockets, too.
-func (l *loop) adopt(d *looped) bool {
+// adopt has the loop begin with add, unless it is closed. start is called before, and returns when there is something to do at the
+// latest. Waking the loop would cost a part of a handshake, and is not needed where it wakes up by itself before that: this happens with
+// the first event of a socket that start has told epoll of, too.
+func (l *loop) adopt(start func() time.Duration, add func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return false
 	}
-	due := d.start()
-	l.orders = append(l.orders, d.add)
+	due := start()
+	l.orders = append(l.orders, add)
 	if due < l.until {
 		l.rouse()
 	}
 	return true
+}
+
+// watch has epoll tell of a socket, and of what else.
+func (l *loop) watch(fd int32, op int, also uint32) error {
+	return unix.EpollCtl(l.epoll, op, int(fd), &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET | also, Fd: fd})
 }
 
 // rouse wakes the loop. It holds mu.
@@ -171,7 +184,7 @@ func (l *loop) obey() bool {
 		_, _ = unix.Read(l.wake, count[:])
 	}
 	orders, closed := l.orders, l.closed
-	l.orders, l.woken = nil, false
+	l.orders, l.woken, l.until = nil, false, 0
 	l.mu.Unlock()
 	for _, f := range orders {
 		f()
@@ -197,15 +210,18 @@ func (l *loop) run() {
 			break
 		}
 		for _, event := range l.events[:n] {
-			if t := l.tunnelOf(event.Fd); t != nil {
-				t.event(t.sideOf(event.Fd), event.Events)
+			if t := l.taskOf(event.Fd); t != nil {
+				t.event(event.Fd, event.Events)
 			}
 		}
 		for _, turn := range l.takeAgain() {
 			turn.l.again(turn.s)
 		}
 		for l.timers.next(l.now) == 0 {
-			l.timers[0].tick()
+			l.timers[0].task.tick()
+		}
+		if l.obey() { // what those have ordered
+			break
 		}
 	}
 	for _, t := range l.of {
@@ -215,20 +231,20 @@ func (l *loop) run() {
 	}
 }
 
-// tunnelOf is the tunnel whose socket fd is; nil where it is none's.
-func (l *loop) tunnelOf(fd int32) *looped {
+// taskOf is what fd is watched for; nil where it is not.
+func (l *loop) taskOf(fd int32) task {
 	if int(fd) >= len(l.of) {
 		return nil
 	}
 	return l.of[fd]
 }
 
-// assign has events of fd be those of d.
-func (l *loop) assign(fd int32, d *looped) {
+// assign has events of fd be those of t.
+func (l *loop) assign(fd int32, t task) {
 	if more := int(fd) + 1 - len(l.of); more > 0 {
-		l.of = append(l.of, make([]*looped, more)...)
+		l.of = append(l.of, make([]task, more)...)
 	}
-	l.of[fd] = d
+	l.of[fd] = t
 }
 
 // takeAgain is what is to be read on now.

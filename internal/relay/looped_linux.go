@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"wsauth/internal/sockfd"
 )
 
 // looped is a tunnel that a loop carries.
@@ -15,9 +17,8 @@ import (
 type looped struct {
 	loop   *loop
 	tunnel *Tunnel
-	core   *core         // of the tunnel
-	index  int           // in the loop's timers
-	due    time.Duration // when they have it
+	core   *core // of the tunnel
+	timed  timed
 	lanes  [2]loopedLane // by the side that is read
 	added  bool          // the loop knows of it
 	obeyed bool          // End was
@@ -27,6 +28,7 @@ type looped struct {
 // A loopedLane is what a loop knows of a lane, and of the socket it reads from.
 type loopedLane struct {
 	fd       int32
+	watched  bool // the loop's epoll knows the socket
 	readable bool // there is something to read
 	final    bool // likewise, up to the end of the stream or an error
 	queued   bool // in again
@@ -42,9 +44,11 @@ var borrowable = sync.Pool{New: func() any { return new([room + readSize]byte) }
 func (d *looped) start() time.Duration {
 	now, due := time.Since(d.loop.born), d.core.next()
 	for s := range d.lanes {
-		if err := d.watch(side(s), unix.EPOLL_CTL_ADD, 0); err != nil {
-			d.core.finished(side(s), err, now)
-			due = 0
+		if !d.lanes[s].watched {
+			if err := d.loop.watch(d.lanes[s].fd, unix.EPOLL_CTL_ADD, 0); err != nil {
+				d.core.finished(side(s), err, now)
+				due = 0
+			}
 		}
 		if len(d.core.lanes[s].first) > 0 {
 			due = 0
@@ -57,20 +61,16 @@ func (d *looped) start() time.Duration {
 func (d *looped) add() {
 	d.added = true
 	for s := range d.lanes {
-		d.loop.assign(d.lanes[s].fd, d)
+		lane := &d.lanes[s]
+		if before, ok := d.loop.taskOf(lane.fd).(*arrival); ok && lane.watched {
+			lane.readable, lane.final = before.readable || before.final, before.final
+		}
+		d.loop.assign(lane.fd, d)
 	}
 	d.work(client)
 	d.work(upstream)
 	d.core.changed = true // its times
 	d.settled()
-}
-
-// watch has epoll tell of s, and of what else.
-func (d *looped) watch(s side, op int, also uint32) error {
-	return unix.EpollCtl(d.loop.epoll, op, int(d.lanes[s].fd), &unix.EpollEvent{
-		Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET | also,
-		Fd:     d.lanes[s].fd,
-	})
 }
 
 // sideOf is the side whose socket fd is.
@@ -81,8 +81,9 @@ func (d *looped) sideOf(fd int32) side {
 	return upstream
 }
 
-// event takes what epoll told of s.
-func (d *looped) event(s side, events uint32) {
+// event takes what epoll told of one of the sockets.
+func (d *looped) event(fd int32, events uint32) {
+	s := d.sideOf(fd)
 	from, to := &d.lanes[s], &d.lanes[s.other()]
 	final := events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
 	if final || events&unix.EPOLLIN != 0 {
@@ -106,7 +107,7 @@ func (d *looped) again(s side) {
 
 // tick does what is due.
 func (d *looped) tick() {
-	d.loop.timers.remove(d)
+	d.loop.timers.remove(&d.timed)
 	d.core.tick(d.loop.now)
 	d.core.changed = true
 	d.settled()
@@ -152,7 +153,7 @@ func (d *looped) work(s side) {
 // read reads what there is, as far as the buffer goes.
 func (d *looped) read(s side) {
 	lane := &d.lanes[s]
-	n, err := recv(lane.fd, d.loop.buffer[room:])
+	n, err := sockfd.Recv(lane.fd, d.loop.buffer[room:])
 	switch {
 	case n > 0:
 		// Less than there was room for is all there was; what comes later is
@@ -172,7 +173,7 @@ func (d *looped) read(s side) {
 // do for it.
 func (d *looped) write(s side) bool {
 	l := &d.core.lanes[s]
-	n, err := send(d.lanes[s.other()].fd, l.wait)
+	n, err := sockfd.Send(d.lanes[s.other()].fd, l.wait)
 	if err != nil && errors.Is(err, unix.EAGAIN) {
 		d.block(s)
 		return false
@@ -197,11 +198,11 @@ func (d *looped) block(s side) {
 	}
 	if !to.signals {
 		to.signals = true
-		if err := d.watch(s.other(), unix.EPOLL_CTL_MOD, unix.EPOLLOUT); err != nil {
+		if err := d.loop.watch(to.fd, unix.EPOLL_CTL_MOD, unix.EPOLLOUT); err != nil {
 			d.core.finished(s.other(), err, d.loop.now)
 		}
 	}
-	d.loop.timers.set(d, d.core.next())
+	d.loop.timers.set(&d.timed, d.core.next())
 }
 
 // giveBack gives back what was borrowed for s's lane.
@@ -252,7 +253,7 @@ func (d *looped) settled() {
 		d.close()
 		return
 	}
-	d.loop.timers.set(d, c.next())
+	d.loop.timers.set(&d.timed, c.next())
 	d.call()
 }
 
@@ -268,7 +269,7 @@ func (d *looped) call() {
 // close is the end.
 func (d *looped) close() {
 	d.closed = true
-	d.loop.timers.remove(d)
+	d.loop.timers.remove(&d.timed)
 	for s := range d.lanes {
 		d.shutSocket(side(s))
 		d.giveBack(side(s))

@@ -27,6 +27,26 @@ const Grace = 5 * time.Second
 // defaultStall is how long a side may take nothing while data waits for it.
 const defaultStall = 30 * time.Second
 
+// A Client is a connection that a loop has accepted.
+type Client interface {
+	net.Conn
+	Unread(p []byte) // has the next reads return p first
+}
+
+// Accept says what becomes of the clients of a listener.
+type Accept struct {
+	Patience time.Duration                  // how long a client may say nothing
+	First    func(conn Client, data []byte) // called by a loop with what came first: it must not block, nor keep data
+	Failed   func(error)                    // nobody could be accepted; it is tried again
+}
+
+// Answer says how to wait for the answer of an upstream.
+type Answer struct {
+	Patience time.Duration                // how long it may take
+	Over     func() bool                  // reports whether nobody waits any more; asked ten times a second
+	First    func(data []byte, err error) // called by a loop with what came first, or why nothing did: it must not block, nor keep data
+}
+
 // Options say how a Relay works.
 type Options struct {
 	// Loops is how many event loops there are, where the system has them. 0: one
@@ -76,7 +96,7 @@ func (r *Relay) Carry(p Pair) *Tunnel {
 	t := new(Tunnel)
 	t.begin(p, r.grace, time.Since(r.born))
 
-	if n := len(r.loops); n > 0 && r.loops[r.next.Add(1)%uint32(n)].carry(t) {
+	if r.carry(t) {
 		return t
 	}
 	driver := newPumps(r, t)

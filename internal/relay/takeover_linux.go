@@ -6,52 +6,70 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"wsauth/internal/sockfd"
 )
 
-// carry takes over t, if both of its connections are plain sockets.
-func (l *loop) carry(t *Tunnel) bool {
+// carry has a loop take over t, if there is one, and both of its connections
+// are plain sockets.
+func (r *Relay) carry(t *Tunnel) bool {
 	from, to := t.pair.Client, t.pair.Upstream
-	if !plain(from) || !plain(to) {
+	if len(r.loops) == 0 || !plain(from) || !plain(to) {
 		return false
 	}
-	d := &looped{loop: l, tunnel: t, core: &t.core, index: untimed}
-	var ok bool
-	if d.lanes[client].fd, ok = duplicate(from); !ok {
+	l := r.loopFor(from, to)
+	d := &looped{loop: l, tunnel: t, core: &t.core}
+	d.timed = timed{task: d, index: untimed}
+	if !d.lanes[client].take(from, l.epoll) {
 		return false
 	}
-	if d.lanes[upstream].fd, ok = duplicate(to); !ok {
+	if !d.lanes[upstream].take(to, l.epoll) {
 		_ = unix.Close(int(d.lanes[client].fd))
 		return false
 	}
-	// The duplicates stay open. This takes the sockets from Go's poller, which
-	// would be woken for each byte.
+	// Their sockets are open yet. This takes them from Go's poller, which would
+	// be woken for each byte.
 	_ = from.Close()
 	_ = to.Close()
 	t.pair.Client, t.pair.Upstream = nil, nil
 	t.driver = d
-	if !l.adopt(d) {
+	if !l.adopt(d.start, d.add) {
 		d.kill(time.Since(l.born))
 	}
 	return true
 }
 
-// plain reports whether conn is a stream socket, and nothing around it. One that
-// is not of the net package says so by a method PlainSocket.
+// plain reports whether conn is a stream socket, and nothing around it.
 func plain(conn net.Conn) bool {
 	switch c := conn.(type) {
 	case *net.TCPConn:
 		return true
 	case *net.UnixConn:
 		return c.LocalAddr().Network() == "unix"
-	case interface{ PlainSocket() }:
-		return true
+	case *sockfd.Conn:
+		return c.Bare()
 	}
 	return false
 }
 
-// duplicate is another descriptor of conn's socket.
-func duplicate(conn net.Conn) (fd int32, ok bool) {
-	raw, err := conn.(syscall.Conn).SyscallConn()
+// take has the lane read from conn's socket, which epoll may know already.
+func (lane *loopedLane) take(conn net.Conn, epoll int) (ok bool) {
+	if c, is := conn.(*sockfd.Conn); is {
+		fd, watching, err := c.Detach()
+		if err == nil && watching != 0 && watching != epoll {
+			err = unix.EpollCtl(watching, unix.EPOLL_CTL_DEL, int(fd), nil)
+			watching = 0
+		}
+		lane.fd, lane.watched = fd, watching != 0
+		return err == nil
+	}
+	lane.fd, ok = duplicate(conn.(syscall.Conn))
+	return ok
+}
+
+// duplicate is another descriptor of a socket.
+func duplicate(conn syscall.Conn) (fd int32, ok bool) {
+	raw, err := conn.SyscallConn()
 	if err != nil {
 		return 0, false
 	}

@@ -5,10 +5,19 @@ import (
 	"time"
 )
 
-// timers are the tunnels of a loop that have something to do at a time, the
+// timers are what a loop carries that has something to do at a time, the
 // earliest first. The time may be too early, as that of a connection on which
 // something has come since: then it is looked up again.
-type timers []*looped
+type timers []*timed
+
+// A timed is a task's place among the timers.
+type timed struct {
+	task  task
+	due   time.Duration
+	index int // untimed where it has nothing to do at any time
+}
+
+const untimed = -1
 
 func (h timers) Len() int           { return len(h) }
 func (h timers) Less(i, j int) bool { return h[i].due < h[j].due }
@@ -20,40 +29,37 @@ func (h timers) Swap(i, j int) {
 
 // Push is for package heap.
 func (h *timers) Push(x any) {
-	l := x.(*looped)
-	l.index = len(*h)
-	*h = append(*h, l)
+	t := x.(*timed)
+	t.index = len(*h)
+	*h = append(*h, t)
 }
 
 // Pop is for package heap.
 func (h *timers) Pop() any {
 	old := *h
-	l := old[len(old)-1]
+	t := old[len(old)-1]
 	old[len(old)-1] = nil
 	*h = old[:len(old)-1]
-	l.index = untimed
-	return l
+	t.index = untimed
+	return t
 }
 
-// untimed is the index of a tunnel that has nothing to do at any time.
-const untimed = -1
-
-// set has l looked at when at has come, or before.
-func (h *timers) set(l *looped, at time.Duration) {
+// set has t's task looked at when at has come, or before.
+func (h *timers) set(t *timed, at time.Duration) {
 	switch {
-	case l.index == untimed && at == never:
-	case l.index == untimed:
-		l.due = at
-		heap.Push(h, l)
-	case at < l.due:
-		l.due = at
-		heap.Fix(h, l.index)
+	case t.index == untimed && at == never:
+	case t.index == untimed:
+		t.due = at
+		heap.Push(h, t)
+	case at < t.due:
+		t.due = at
+		heap.Fix(h, t.index)
 	}
 }
 
-func (h *timers) remove(l *looped) {
-	if l.index != untimed {
-		heap.Remove(h, l.index)
+func (h *timers) remove(t *timed) {
+	if t.index != untimed {
+		heap.Remove(h, t.index)
 	}
 }
 

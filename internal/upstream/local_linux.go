@@ -2,109 +2,17 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"wsauth/internal/sockfd"
 )
 
-// dialLocal opens a TCP connection to a server on this machine. A net.Dialer
-// takes goroutines and timers to wait for what is here over at once, and asks
-// the system for both addresses, which is most of what an opening costs.
 func dialLocal(ctx context.Context, server netip.AddrPort, timeout time.Duration) (net.Conn, error) {
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	family, to := socketAddress(server)
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	conn, err := sockfd.Dial(ctx, server, timeout)
 	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+		return nil, err
 	}
-	err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	if err == nil {
-		err = connect(fd, to)
-	}
-	if errors.Is(err, errConnecting) {
-		err = connect(fd, to) // which is done, unless the server takes its time
-	}
-	c := &localConn{os.NewFile(uintptr(fd), "upstream"), net.TCPAddrFromAddrPort(server)} //nolint:gosec // a descriptor is not negative
-	if errors.Is(err, errConnecting) {
-		err = c.connected(ctx, to, timeout)
-	}
-	if err != nil {
-		_ = c.Close()
-		return nil, os.NewSyscallError("connect", err)
-	}
-	return c, nil
+	return conn, nil
 }
-
-func socketAddress(a netip.AddrPort) (family int, to unix.Sockaddr) {
-	if ip := a.Addr().Unmap(); ip.Is4() {
-		return unix.AF_INET, &unix.SockaddrInet4{Port: int(a.Port()), Addr: ip.As4()}
-	}
-	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
-}
-
-var errConnecting = errors.New("the server has not answered yet")
-
-// connect begins to connect, or asks what has come of it.
-func connect(fd int, to unix.Sockaddr) error {
-	switch err := unix.Connect(fd, to); {
-	case errors.Is(err, unix.EISCONN):
-		return nil
-	case errors.Is(err, unix.EINPROGRESS), errors.Is(err, unix.EALREADY), errors.Is(err, unix.EINTR):
-		return errConnecting
-	default:
-		return err
-	}
-}
-
-// A localConn is a TCP connection that the net package knows nothing of.
-type localConn struct {
-	*os.File
-
-	server *net.TCPAddr
-}
-
-// connected waits until the server has accepted the connection.
-func (c *localConn) connected(ctx context.Context, to unix.Sockaddr, timeout time.Duration) error {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	_ = c.SetWriteDeadline(time.Now().Add(timeout))
-	stop := context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(time.Unix(1, 0)) })
-	var failed error
-	err = raw.Write(func(fd uintptr) bool {
-		failed = connect(int(fd), to) //nolint:gosec // a descriptor fits
-		return !errors.Is(failed, errConnecting)
-	})
-	if !stop() {
-		return ctx.Err()
-	}
-	_ = c.SetWriteDeadline(time.Time{})
-	return errors.Join(err, failed)
-}
-
-// CloseWrite sends the end of the stream.
-func (c *localConn) CloseWrite() error {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	err = raw.Control(func(fd uintptr) { failed = unix.Shutdown(int(fd), unix.SHUT_WR) }) //nolint:gosec // a descriptor fits
-	return errors.Join(err, failed)
-}
-
-// PlainSocket tells a relay that there is nothing but a socket.
-func (*localConn) PlainSocket() {}
-
-// LocalAddr is not known, but for the network.
-func (*localConn) LocalAddr() net.Addr { return &net.TCPAddr{} }
-
-// RemoteAddr is the server's address.
-func (c *localConn) RemoteAddr() net.Addr { return c.server }

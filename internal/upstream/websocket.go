@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -24,42 +25,109 @@ type Socket struct {
 	Address  string         // of the server, as it was configured
 }
 
-// Open opens a WebSocket: it sends the handshake r, a proper one, to one of the servers and reads the answer. All fields of
-// r.Header are sent but those of one connection; the caller has removed what the client's Connection field names. Of the extensions
-// that r offers, permessage-deflate alone is offered on.
-func (p *Pool) Open(ctx context.Context, r *http.Request) (*Socket, error) {
-	var s *Socket
-	err := p.try(func(t *target) (err error) {
-		s, err = t.open(ctx, r)
-		return err
-	})
-	return s, err
+// An Asked is a handshake that a server has got, and whose answer is to come.
+type Asked struct {
+	Conn net.Conn // for who waits for the answer in another way than Answer
+
+	target  *target
+	request *http.Request
+	offered []string // extensions
 }
 
-func (t *target) open(ctx context.Context, r *http.Request) (*Socket, error) {
+// Open opens a WebSocket: it is Ask and Answer.
+func (p *Pool) Open(ctx context.Context, r *http.Request) (*Socket, error) {
+	a, err := p.Ask(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return a.Answer(ctx, nil)
+}
+
+// Ask sends the handshake r, a proper one, to one of the servers. All fields of r.Header are sent but those of one connection; the
+// caller has removed what the client's Connection field names. Of the extensions that r offers, permessage-deflate alone is offered on.
+func (p *Pool) Ask(ctx context.Context, r *http.Request) (*Asked, error) {
+	var a *Asked
+	err := p.try(func(t *target) (err error) {
+		a, err = t.open(ctx, r)
+		return err
+	})
+	return a, err
+}
+
+func (t *target) open(ctx context.Context, r *http.Request) (*Asked, error) {
 	conn, err := t.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	// What follows ends with ctx, or when the server has taken too long.
+	// What follows ends when the server has taken too long.
 	_ = conn.SetDeadline(time.Now().Add(t.config.Response))
-	stop := cutAtEnd(ctx, conn)
-	s, err := t.handshake(ctx, conn, r)
-	if !stop() && err == nil {
-		err = context.Cause(ctx)
+	a := &Asked{Conn: conn, target: t, request: r, offered: offers(r.Header)}
+	if t.tls != nil {
+		err = a.encrypt(ctx)
 	}
+	if err == nil {
+		_, err = a.Conn.Write(appendRequest(make([]byte, 0, 1024), r, a.offered))
+	}
+	if err != nil {
+		return nil, a.Failed(ctx, err)
+	}
+	return a, nil
+}
+
+// encrypt opens TLS on the connection.
+func (a *Asked) encrypt(ctx context.Context) error {
+	stop := cutAtEnd(ctx, a.Conn)
+	defer stop()
+	secure := tls.Client(a.Conn, a.target.tls)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrUnreachable, a.target.address, err)
+	}
+	a.Conn = secure
+	return nil
+}
+
+// Failed gives the connection up, and returns what is to be said of it: err, and why.
+func (a *Asked) Failed(ctx context.Context, err error) error {
 	switch {
-	case err == nil:
-		return s, nil
 	case ctx.Err() != nil:
 		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	case isTimeout(err):
-		err = fmt.Errorf("%w: %s: %w", ErrTimeout, t.address, err)
+		err = fmt.Errorf("%w: %s: %w", ErrTimeout, a.target.address, err)
 	case !errors.Is(err, ErrUnreachable):
-		err = fmt.Errorf("%w: %s: %w", ErrAnswer, t.address, err)
+		err = fmt.Errorf("%w: %s: %w", ErrAnswer, a.target.address, err)
 	}
-	_ = conn.Close()
-	return nil, err
+	_ = a.Conn.Close()
+	return err
+}
+
+// Switched returns the socket, if first is a whole and good answer that opens it. Otherwise it does nothing, and Answer is to be called.
+func (a *Asked) Switched(first []byte) (*Socket, bool) {
+	source := bytes.NewReader(first)
+	buffered := bufio.NewReaderSize(source, 1024)
+	response, err := readResponse(buffered)
+	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
+		return nil, false
+	}
+	s := &Socket{Conn: a.Conn, Response: response, Address: a.target.address}
+	if s.check(a.request, a.offered) != nil {
+		return nil, false
+	}
+	s.Early = bytes.Clone(first[len(first)-source.Len()-buffered.Buffered():])
+	_ = a.Conn.SetDeadline(time.Time{})
+	return s, true
+}
+
+// Answer waits for the answer, of which first has come already, until ctx ends or the server has taken too long.
+func (a *Asked) Answer(ctx context.Context, first []byte) (*Socket, error) {
+	stop := cutAtEnd(ctx, a.Conn)
+	s, err := a.read(first)
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, a.Failed(ctx, err)
+	}
+	return s, nil
 }
 
 // watchAfter is how long a server may take before somebody watches whether its answer is wanted yet. Most have answered by then.
@@ -86,20 +154,10 @@ func cutAtEnd(ctx context.Context, conn net.Conn) (stop func() bool) {
 	}
 }
 
-// handshake asks for the socket on a connection that was just opened.
-func (t *target) handshake(ctx context.Context, conn net.Conn, r *http.Request) (*Socket, error) {
-	if t.tls != nil {
-		secure := tls.Client(conn, t.tls)
-		if err := secure.HandshakeContext(ctx); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrUnreachable, t.address, err)
-		}
-		conn = secure
-	}
-	offered := offers(r.Header)
-	if _, err := conn.Write(appendRequest(make([]byte, 0, 1024), r, offered)); err != nil {
-		return nil, err
-	}
-	limited := &io.LimitedReader{R: conn, N: maxHead}
+// read reads the answer.
+func (a *Asked) read(first []byte) (*Socket, error) {
+	source := bytes.NewReader(first)
+	limited := &io.LimitedReader{R: io.MultiReader(source, a.Conn), N: maxHead}
 	buffered := bufio.NewReaderSize(limited, 1024)
 	response, err := readResponse(buffered)
 	if err != nil {
@@ -108,18 +166,19 @@ func (t *target) handshake(ctx context.Context, conn net.Conn, r *http.Request) 
 		}
 		return nil, err
 	}
-	s := &Socket{Conn: conn, Response: response, Address: t.address}
+	s := &Socket{Conn: a.Conn, Response: response, Address: a.target.address}
 	if response.StatusCode != http.StatusSwitchingProtocols {
 		limited.N = 1<<63 - 1 // the body is passed on as it comes
 		return s, nil
 	}
-	if err := s.check(r, offered); err != nil {
+	if err := s.check(a.request, a.offered); err != nil {
 		return nil, err
 	}
-	if n := buffered.Buffered(); n > 0 {
-		s.Early, _ = buffered.Peek(n) // what is buffered cannot fail
+	if n := buffered.Buffered() + source.Len(); n > 0 {
+		s.Early = make([]byte, n)
+		_, _ = io.ReadFull(io.MultiReader(io.LimitReader(buffered, int64(buffered.Buffered())), source), s.Early) // of what is here already
 	}
-	_ = conn.SetDeadline(time.Time{})
+	_ = a.Conn.SetDeadline(time.Time{})
 	return s, nil
 }
 

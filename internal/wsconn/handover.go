@@ -33,6 +33,13 @@ func (c *Conn) Handover(take func(bare net.Conn, closed func()) Ender) bool {
 	return true
 }
 
+// NetConn is the connection beneath, for who wants to know of what kind it is.
+func (c *Conn) NetConn() net.Conn {
+	c.dmu.Lock()
+	defer c.dmu.Unlock()
+	return c.conn
+}
+
 // gone is what is left of a connection that was handed over.
 type gone struct{}
 

@@ -25,6 +25,7 @@ type Response struct {
 	header   http.Header
 	status   int // 0 until WriteHeader
 	hijacked bool
+	later    bool
 }
 
 // NewResponse answers on conn.
@@ -132,10 +133,28 @@ func (r *Response) Peer() net.Conn { return r.conn }
 // Hijacked reports whether the connection is the handler's.
 func (r *Response) Hijacked() bool { return r.hijacked }
 
+// Take is Hijack for who has no use for buffers.
+func (r *Response) Take() net.Conn {
+	r.hijacked = true
+	_ = r.conn.SetWriteDeadline(time.Time{})
+	return r.conn
+}
+
+// Later says that the answer comes after the handler has returned, and maybe by
+// another goroutine. Finish then does nothing, and Conclude is to be called.
+func (r *Response) Later() { r.later = true }
+
 // Finish ends the response after the handler has returned: a hijacked
 // connection is the handler's, and any other is closed once the client has
 // read the answer.
 func (r *Response) Finish() {
+	if !r.later {
+		r.Conclude()
+	}
+}
+
+// Conclude is Finish for an answer that came later.
+func (r *Response) Conclude() {
 	if r.hijacked {
 		return
 	}

@@ -1,4 +1,4 @@
-package upstream
+package sockfd
 
 import (
 	"context"
@@ -29,7 +29,7 @@ func busyServer(t *testing.T) netip.AddrPort {
 	}
 	server := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(name.(*unix.SockaddrInet4).Port))
 	for range 16 {
-		conn, err := dialLocal(t.Context(), server, 20*time.Millisecond)
+		conn, err := Dial(t.Context(), server, 20*time.Millisecond)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return server
 		}
@@ -42,28 +42,28 @@ func busyServer(t *testing.T) netip.AddrPort {
 	return server
 }
 
-// TestDialLocalWaits: a server that does not answer at once is waited for, as
+// TestDialWaits: a server that does not answer at once is waited for, as
 // long as there is time and somebody who asks.
-func TestDialLocalWaits(t *testing.T) {
+func TestDialWaits(t *testing.T) {
 	server := busyServer(t)
 	begun := time.Now()
-	if _, err := dialLocal(t.Context(), server, 100*time.Millisecond); !isTimeout(err) || time.Since(begun) < 100*time.Millisecond {
+	if _, err := Dial(t.Context(), server, 100*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begun) < 100*time.Millisecond {
 		t.Errorf("%v after %v, want a timeout after 100 ms", err, time.Since(begun))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	begun = time.Now()
-	if _, err := dialLocal(ctx, server, time.Minute); !errors.Is(err, context.Canceled) || time.Since(begun) > 30*time.Second {
+	if _, err := Dial(ctx, server, time.Minute); !errors.Is(err, context.Canceled) || time.Since(begun) > 30*time.Second {
 		t.Errorf("%v after %v, want that of the context at once", err, time.Since(begun))
 	}
-	if _, err := dialLocal(ctx, server, time.Minute); !errors.Is(err, context.Canceled) {
+	if _, err := Dial(ctx, server, time.Minute); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want that of the context", err)
 	}
 }
 
-// TestDialLocalV6: the other family works, too.
-func TestDialLocalV6(t *testing.T) {
-	_, err := dialLocal(t.Context(), netip.MustParseAddrPort("[::1]:1"), time.Second)
+// TestDialV6: the other family works, too.
+func TestDialV6(t *testing.T) {
+	_, err := Dial(t.Context(), netip.MustParseAddrPort("[::1]:1"), time.Second)
 	if !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, unix.EADDRNOTAVAIL) && !errors.Is(err, unix.EAFNOSUPPORT) {
 		t.Errorf("%v, want that nobody listens there", err)
 	}

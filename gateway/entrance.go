@@ -1,0 +1,109 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync"
+
+	"wsauth/internal/relay"
+)
+
+// An entrance is where clients come in, where event loops accept them: a handshake that comes first on a connection is read by the loop
+// and goes straight to the gateway, and everything else to net/http, for which the entrance is the listener. What net/http does for a
+// request beyond reading it, it does for connections that have more than one; that is a fifth of what a handshake costs.
+type entrance struct {
+	gateway *Gateway
+	server  *http.Server
+	ctx     context.Context // of handshakes; with what net/http puts there, and the gateway looks for
+	addr    net.Addr
+	stop    func()
+	conns   chan net.Conn
+	closing sync.Once
+	closed  chan struct{}
+}
+
+// enter returns the listener for the server, which is l itself where no loop can accept clients.
+func (g *Gateway) enter(l net.Listener, server *http.Server) net.Listener {
+	e := &entrance{
+		gateway: g,
+		server:  server,
+		ctx:     context.WithValue(context.Background(), http.ServerContextKey, server),
+		addr:    l.Addr(),
+		conns:   make(chan net.Conn),
+		closed:  make(chan struct{}),
+	}
+	var ok bool
+	e.stop, ok = g.carrier.Accept(l, relay.Accept{Patience: server.ReadHeaderTimeout, First: e.first, Failed: e.failed})
+	if !ok {
+		return l
+	}
+	return e
+}
+
+// first takes a connection and what came first on it. It is called by a loop.
+func (e *entrance) first(conn relay.Client, data []byte) {
+	if r := readHandshake(data); r != nil {
+		r.RemoteAddr = conn.RemoteAddr().String()
+		go e.serve(conn, r.WithContext(e.ctx))
+		return
+	}
+	conn.Unread(bytes.Clone(data))
+	go e.pass(conn)
+}
+
+// serve answers a handshake.
+func (e *entrance) serve(conn net.Conn, r *http.Request) {
+	w := &answer{conn: conn}
+	defer func() {
+		v := recover()
+		if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so.
+			e.gateway.log.Error("panic serving a handshake", "panic", v, "stack", string(debug.Stack()))
+		}
+		if v != nil && !w.taken {
+			_ = conn.Close()
+			return
+		}
+		w.finish()
+	}()
+	e.gateway.ServeHTTP(w, r)
+}
+
+// pass gives a connection to net/http.
+func (e *entrance) pass(conn net.Conn) {
+	select {
+	case e.conns <- conn:
+	case <-e.closed:
+		_ = conn.Close()
+	}
+}
+
+// failed says that nobody could be accepted.
+func (e *entrance) failed(err error) {
+	e.gateway.log.LogAttrs(e.ctx, slog.LevelWarn, "cannot accept clients for the moment", slog.Any("error", err))
+}
+
+// Accept returns the next connection for net/http.
+func (e *entrance) Accept() (net.Conn, error) {
+	select {
+	case conn := <-e.conns:
+		return conn, nil
+	case <-e.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close accepts no more.
+func (e *entrance) Close() error {
+	e.closing.Do(func() {
+		close(e.closed)
+		e.stop()
+	})
+	return nil
+}
+
+// Addr is that of the listener.
+func (e *entrance) Addr() net.Addr { return e.addr }

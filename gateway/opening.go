@@ -1,0 +1,143 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"wsauth"
+	"wsauth/internal/relay"
+	"wsauth/internal/upstream"
+	"wsauth/internal/wsconn"
+)
+
+// An opening is a WebSocket that an upstream is asked for.
+//
+// Where an event loop can wait for the answer, the handler of the handshake returns at once, and the loop opens the socket when the
+// answer has come. What may take longer than that, the loop leaves to a goroutine.
+type opening struct {
+	proxy   *proxy
+	w       *wsconn.Response
+	r       *http.Request
+	session *wsauth.Session
+	begun   time.Time
+	asked   *upstream.Asked
+	watch   *watch // of the client
+}
+
+// ask asks the upstream.
+func (o *opening) ask() {
+	ctx := o.r.Context()
+	asked, err := o.proxy.pool.Ask(ctx, o.r)
+	if err != nil {
+		o.refuse(err)
+		o.over()
+		return
+	}
+	o.asked = asked
+	o.watch = watchClient(o.w.Peer(), o.session)
+	o.w.Later()
+	if !o.proxy.carrier.Await(o.w.Peer(), asked.Conn, relay.Answer{
+		Patience: o.proxy.route.Response,
+		Over:     func() bool { return ctx.Err() != nil },
+		First:    o.first,
+	}) {
+		o.wait(nil, nil)
+	}
+}
+
+// first is called by a loop.
+func (o *opening) first(data []byte, err error) {
+	defer o.recovered()
+	if err == nil && o.watch.idle() {
+		if socket, ok := o.asked.Switched(data); ok {
+			o.open(socket)
+			o.over()
+			return
+		}
+	}
+	go o.wait(bytes.Clone(data), err)
+}
+
+// wait waits for the upstream's answer, of which first has come already, and answers the client.
+func (o *opening) wait(first []byte, err error) {
+	defer o.recovered()
+	defer o.w.Conclude()
+	defer o.over()
+	var socket *upstream.Socket
+	if err == nil {
+		socket, err = o.asked.Answer(o.r.Context(), first)
+	} else {
+		err = o.asked.Failed(o.r.Context(), err)
+	}
+	if o.watch.stop() && err == nil {
+		_ = socket.Close()
+		err = errEarly()
+	}
+	switch {
+	case err != nil:
+		o.refuse(err)
+	case socket.Response.StatusCode != http.StatusSwitchingProtocols:
+		o.passOn(socket)
+	default:
+		o.open(socket)
+	}
+}
+
+// open answers the client with 101, and ties it to the upstream.
+func (o *opening) open(socket *upstream.Socket) {
+	o.answered(socket)
+	h := o.w.Header()
+	copyHeader(h, socket.Response.Header)
+	h.Set("Connection", "Upgrade")
+	h.Del("Content-Length") // RFC 9110 section 8.6
+	o.w.WriteHeader(http.StatusSwitchingProtocols)
+	o.proxy.tie(o.r.Context(), o.w.Take(), socket, o.session, nil)
+}
+
+// passOn answers the client with what the upstream says instead of 101.
+func (o *opening) passOn(socket *upstream.Socket) {
+	defer socket.Close()
+	o.answered(socket)
+	status := socket.Response.StatusCode
+	recordOf(o.r.Context()).declined(status)
+	copyHeader(o.w.Header(), socket.Response.Header)
+	o.w.Header().Set("Connection", "close")
+	o.w.WriteHeader(status)
+	_, _ = io.Copy(o.w, socket.Response.Body) // its end is the end of the connection
+}
+
+// answered notes that the upstream has.
+func (o *opening) answered(socket *upstream.Socket) {
+	o.proxy.gateway.metrics.reached(o.proxy.route.name(), "websocket", time.Since(o.begun))
+	o.proxy.keepLogin(socket.Response.Header)
+}
+
+// refuse answers a client whose upstream did not answer.
+func (o *opening) refuse(err error) {
+	if o.r.Context().Err() != nil {
+		return // the session has ended, and says so itself
+	}
+	o.proxy.guard.Refuse(o.w, o.r, o.proxy.failure(err))
+}
+
+// over is the end of it.
+func (o *opening) over() { recordOf(o.r.Context()).left(context.Cause(o.r.Context())) }
+
+// recovered ends the socket, not the program, if it panics.
+func (o *opening) recovered() {
+	if v := recover(); v != nil {
+		o.proxy.gateway.log.Error("panic while a socket was opened", "panic", v, "stack", string(debug.Stack()))
+		o.session.End(wsauth.InternalError.End(fmt.Errorf("panic: %v", v)))
+	}
+}
+
+// errEarly is for a client that did not wait for the answer.
+func errEarly() error {
+	return &wsauth.Error{Reason: wsauth.InvalidHandshake, Message: "Data came before the handshake was answered", Err: errors.New("data came before the answer")}
+}

@@ -1,0 +1,113 @@
+package relay
+
+import (
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"wsauth/internal/sockfd"
+)
+
+// An arrival is a connection of which something is to come first: the request
+// of a client, or an upstream's answer. It goes on noting what epoll tells of
+// the socket until a tunnel is in its place, since epoll tells it once.
+type arrival struct {
+	loop  *loop
+	timed timed
+	fd    int32
+	until time.Duration // when it has taken too long
+	over  func() bool   // nobody waits any more; may be nil
+	first func(data []byte, err error)
+
+	readable, final bool // as in a lane
+}
+
+// ask is how often it is asked whether anybody waits.
+const ask = 100 * time.Millisecond
+
+// newArrival has the loop wait for what comes from fd, unless it is closed.
+// first is called by the loop.
+func (l *loop) newArrival(fd int32, patience time.Duration, over func() bool, first func([]byte, error)) bool {
+	a := &arrival{loop: l, fd: fd, over: over, first: first}
+	a.timed = timed{task: a, index: untimed}
+	a.until = time.Since(l.born) + patience
+	return l.adopt(a.start, a.add)
+}
+
+// start has epoll tell of the socket.
+func (a *arrival) start() time.Duration {
+	if err := a.loop.watch(a.fd, unix.EPOLL_CTL_ADD, 0); err != nil {
+		a.over = func() bool { return true }
+		return 0
+	}
+	return a.next()
+}
+
+// add begins.
+func (a *arrival) add() {
+	a.loop.assign(a.fd, a)
+	a.loop.timers.set(&a.timed, a.next())
+}
+
+// next is when there is something to do, if nothing comes.
+func (a *arrival) next() time.Duration {
+	if a.over == nil {
+		return a.until
+	}
+	return min(a.until, time.Since(a.loop.born)+ask)
+}
+
+// event takes what epoll told.
+func (a *arrival) event(_ int32, events uint32) {
+	a.readable = true
+	a.final = a.final || events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
+	if a.first == nil {
+		return
+	}
+	data := a.loop.buffer[room:]
+	n, err := sockfd.Recv(a.fd, data)
+	if errors.Is(err, unix.EAGAIN) {
+		a.readable = false
+		return
+	}
+	if n == 0 && err == nil {
+		err = io.EOF
+	}
+	a.readable = n == readSize || a.final
+	a.tell(data[:n], err)
+}
+
+// tick looks whether it has taken too long, or nobody waits any more.
+func (a *arrival) tick() {
+	a.loop.timers.remove(&a.timed)
+	switch {
+	case a.loop.now >= a.until:
+		a.tell(nil, os.ErrDeadlineExceeded)
+	case a.over != nil && a.over():
+		a.tell(nil, errOver)
+	default:
+		a.loop.timers.set(&a.timed, a.next())
+	}
+}
+
+var (
+	errOver   = errors.New("nobody waits for it any more")
+	errClosed = errors.New("the relay is closed")
+)
+
+// kill is for the end of the loop.
+func (a *arrival) kill(time.Duration) { a.tell(nil, errClosed) }
+
+// tell tells what came, once.
+func (a *arrival) tell(data []byte, err error) {
+	first := a.first
+	if first == nil {
+		return
+	}
+	a.first, a.over = nil, nil
+	a.loop.timers.remove(&a.timed)
+	first(data, err)
+}

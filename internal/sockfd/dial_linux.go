@@ -1,0 +1,85 @@
+package sockfd
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Dial opens a TCP connection to a server on this machine, or one as near. A net.Dialer takes goroutines and timers to wait for what is
+// here over at once, and asks the system for both addresses, which is most of what an opening costs. The connection's LocalAddr is not
+// known.
+func Dial(ctx context.Context, server netip.AddrPort, timeout time.Duration) (*Conn, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	family, to := socketAddress(server)
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if err == nil {
+		err = connect(fd, to)
+	}
+	if errors.Is(err, errConnecting) {
+		err = connect(fd, to) // which is done, unless the server takes its time
+	}
+	c := New(int32(fd), 0, &net.TCPAddr{}, net.TCPAddrFromAddrPort(server)) //nolint:gosec // a descriptor fits
+	if errors.Is(err, errConnecting) {
+		err = c.connected(ctx, to, timeout)
+	}
+	if err != nil {
+		_ = c.Close()
+		return nil, os.NewSyscallError("connect", err)
+	}
+	return c, nil
+}
+
+func socketAddress(a netip.AddrPort) (family int, to unix.Sockaddr) {
+	if ip := a.Addr().Unmap(); ip.Is4() {
+		return unix.AF_INET, &unix.SockaddrInet4{Port: int(a.Port()), Addr: ip.As4()}
+	}
+	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
+}
+
+var errConnecting = errors.New("the server has not answered yet")
+
+// connect begins to connect, or asks what has come of it.
+func connect(fd int, to unix.Sockaddr) error {
+	switch err := unix.Connect(fd, to); {
+	case errors.Is(err, unix.EISCONN):
+		return nil
+	case errors.Is(err, unix.EINPROGRESS), errors.Is(err, unix.EALREADY), errors.Is(err, unix.EINTR):
+		return errConnecting
+	default:
+		return err
+	}
+}
+
+// connected waits until the server has accepted the connection.
+func (c *Conn) connected(ctx context.Context, to unix.Sockaddr, timeout time.Duration) error {
+	c.mu.Lock()
+	raw, err := c.wait().SyscallConn()
+	c.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	_ = c.SetWriteDeadline(time.Now().Add(timeout))
+	stop := context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(time.Unix(1, 0)) })
+	var failed error
+	err = raw.Write(func(fd uintptr) bool {
+		failed = connect(int(fd), to) //nolint:gosec // a descriptor fits
+		return !errors.Is(failed, errConnecting)
+	})
+	if !stop() {
+		return ctx.Err()
+	}
+	_ = c.SetWriteDeadline(time.Time{})
+	return errors.Join(err, failed)
+}
