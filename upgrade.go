@@ -61,6 +61,13 @@ func (g *Guard) upgrade(w http.ResponseWriter, r *http.Request, p pass, next htt
 		return
 	}
 	g.tellOpen(s)
+	if direct, ok := wsconn.AsDirect(w); ok {
+		if direct.Hurried() {
+			response.Hurry()
+		}
+		run(next, response, stripped, s)
+		return
+	}
 	go run(next, response, stripped, s)
 }
 

@@ -12,14 +12,21 @@ import (
 // An answer is the http.ResponseWriter of a handshake that net/http has not read. A guard takes the connection from it as it does from
 // net/http's; whoever does not, such as a handler that knows of no upgrade, answers in plain HTTP, after which the connection closes.
 type answer struct {
-	conn  net.Conn
-	taken bool
-	plain *wsconn.Response // nil as long as nobody needs it
+	conn    net.Conn
+	hurried bool // an event loop serves it
+	taken   bool
+	plain   *wsconn.Response // nil as long as nobody needs it
 }
+
+// Hurried is for wsconn.Direct.
+func (w *answer) Hurried() bool { return w.hurried }
 
 func (w *answer) response() *wsconn.Response {
 	if w.plain == nil {
 		w.plain = wsconn.NewResponse(wsconn.New(w.conn, func() {}))
+		if w.hurried {
+			w.plain.Hurry()
+		}
 	}
 	return w.plain
 }

@@ -45,26 +45,31 @@ func (g *Gateway) enter(l net.Listener, server *http.Server) net.Listener {
 }
 
 // first takes a connection and what came first on it. It is called by a loop.
-func (e *entrance) first(conn relay.Client, data []byte) {
-	if r := readHandshake(data); r != nil {
-		r.RemoteAddr = conn.RemoteAddr().String()
-		go e.serve(conn, r.WithContext(e.ctx))
+func (e *entrance) first(conn relay.Client, data []byte, idle bool) {
+	r := readHandshake(data)
+	if r == nil {
+		conn.Unread(bytes.Clone(data))
+		go e.pass(conn)
 		return
 	}
-	conn.Unread(bytes.Clone(data))
-	go e.pass(conn)
+	r = r.WithContext(e.ctx)
+	r.RemoteAddr = conn.RemoteAddr().String()
+	if idle && len(data) <= mostAtOnce && e.gateway.isQuick(r) {
+		e.serve(&answer{conn: conn, hurried: true}, r)
+		return
+	}
+	go e.serve(&answer{conn: conn}, r)
 }
 
 // serve answers a handshake.
-func (e *entrance) serve(conn net.Conn, r *http.Request) {
-	w := &answer{conn: conn}
+func (e *entrance) serve(w *answer, r *http.Request) {
 	defer func() {
 		v := recover()
 		if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so.
 			e.gateway.log.Error("panic serving a handshake", "panic", v, "stack", string(debug.Stack()))
 		}
 		if v != nil && !w.taken {
-			_ = conn.Close()
+			_ = w.conn.Close()
 			return
 		}
 		w.finish()

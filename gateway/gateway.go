@@ -44,14 +44,16 @@ type Gateway struct {
 	drain       time.Duration
 	draining    atomic.Bool // for operators
 
-	authPrefix string
-	logsIn     bool              // there is a login of our own
-	locations  []wsauth.Location // where a credential may be, unless a route says otherwise
-	carrier    *relay.Relay
-	demo       *demo      // nil with routes
-	updating   sync.Mutex // held while routes change
-	routing    atomic.Pointer[routing]
-	live       live
+	authPrefix   string
+	logsIn       bool              // there is a login of our own
+	noAuth       bool              // there are no addresses of our own
+	hasProviders bool              // whose keys may have to be fetched
+	locations    []wsauth.Location // where a credential may be, unless a route says otherwise
+	carrier      *relay.Relay
+	demo         *demo      // nil with routes
+	updating     sync.Mutex // held while routes change
+	routing      atomic.Pointer[routing]
+	live         live
 
 	keys      Keys
 	published atomic.Pointer[publicSet]
@@ -87,6 +89,8 @@ func New(c Config) (*Gateway, error) {
 		started:      time.Now(),
 		run:          rand.Text()[:8],
 		logsIn:       c.Authenticate != nil && !c.NoAuth,
+		noAuth:       c.NoAuth,
+		hasProviders: len(c.Providers) > 0,
 	}
 	g.locations = []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, g.cookies}
 	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})

@@ -30,21 +30,42 @@ type opening struct {
 	watch   *watch // of the client
 }
 
+// begin asks the upstream, in a goroutine if the handler must not wait and that could take a while.
+func (o *opening) begin() {
+	o.w.Later()
+	if !o.w.Hurried() {
+		o.ask()
+		return
+	}
+	if asked, ok := o.proxy.pool.AskNow(o.r.Context(), o.r); ok {
+		o.await(asked)
+		return
+	}
+	go func() {
+		defer o.recovered()
+		o.ask()
+	}()
+}
+
 // ask asks the upstream.
 func (o *opening) ask() {
-	ctx := o.r.Context()
-	asked, err := o.proxy.pool.Ask(ctx, o.r)
+	asked, err := o.proxy.pool.Ask(o.r.Context(), o.r)
 	if err != nil {
 		o.refuse(err)
 		o.over()
+		o.w.Conclude()
 		return
 	}
+	o.await(asked)
+}
+
+// await waits for the answer: by a loop if that can be.
+func (o *opening) await(asked *upstream.Asked) {
 	o.asked = asked
 	o.watch = watchClient(o.w.Peer(), o.session)
-	o.w.Later()
 	if !o.proxy.carrier.Await(o.w.Peer(), asked.Conn, relay.Answer{
 		Patience: o.proxy.route.Response,
-		Over:     func() bool { return ctx.Err() != nil },
+		Over:     func() bool { return o.r.Context().Err() != nil },
 		First:    o.first,
 	}) {
 		o.wait(nil, nil)
@@ -54,7 +75,7 @@ func (o *opening) ask() {
 // first is called by a loop.
 func (o *opening) first(data []byte, err error) {
 	defer o.recovered()
-	if err == nil && o.watch.idle() {
+	if err == nil && len(data) <= mostAtOnce && o.watch.idle() {
 		if socket, ok := o.asked.Switched(data); ok {
 			o.open(socket)
 			o.over()
@@ -63,6 +84,9 @@ func (o *opening) first(data []byte, err error) {
 	}
 	go o.wait(bytes.Clone(data), err)
 }
+
+// mostAtOnce is how much a fresh connection takes without waiting for the other end.
+const mostAtOnce = 8 << 10
 
 // wait waits for the upstream's answer, of which first has come already, and answers the client.
 func (o *opening) wait(first []byte, err error) {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"sync/atomic"
 
 	"wsauth"
@@ -26,6 +27,8 @@ type proxy struct {
 	teller  teller
 	plain   *httputil.ReverseProxy
 	carrier *relay.Relay
+
+	quick, takesTickets bool // see isQuick
 
 	announce func(context.Context) (name, value string) // a field that goes with each handshake; may be nil
 	replaced atomic.Bool                                // another proxy has its place; what it serves goes on
@@ -51,6 +54,11 @@ func (g *Gateway) newProxy(r Route, reach upstream.Config) (*proxy, error) {
 	if r.Public {
 		requirement = wsauth.Optional
 	}
+	locations := r.Locations
+	if locations == nil {
+		locations = g.locations
+	}
+	p.quick, p.takesTickets = p.isQuickRoute(locations), slices.ContainsFunc(locations, isTicket)
 	p.guarded = p.guard.Require(requirement)(http.HandlerFunc(p.serveGuarded))
 	return p, nil
 }

@@ -34,7 +34,7 @@ func (p *proxy) serveSocket(w *wsconn.Response, r *http.Request, session *wsauth
 		name, value := p.announce(r.Context())
 		r.Header[name] = []string{value}
 	}
-	o.ask()
+	o.begin()
 }
 
 // tie hands both connections to the relay, in the context of the session. fromClient is what the client has sent already.

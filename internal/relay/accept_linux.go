@@ -102,7 +102,7 @@ func (e *entrance) take(fd int32, remote net.Addr) {
 			_ = conn.Close()
 			return
 		}
-		e.accept.First(conn, data)
+		e.accept.First(conn, data, loop.idle())
 	}
 	if !loop.newArrival(fd, e.accept.Patience, nil, first) {
 		_ = conn.Close()

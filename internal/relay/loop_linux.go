@@ -42,6 +42,7 @@ type loop struct {
 
 	now    time.Duration // of the events that are dealt with
 	heard  time.Duration // when there last were some
+	found  int           // how many
 	buffer []byte
 	events [128]unix.EpollEvent
 	of     []task   // what an event tells of, by the descriptor
@@ -200,6 +201,7 @@ func (l *loop) run() {
 	defer l.release()
 	for {
 		n := l.wait()
+		l.found = n
 		l.now = time.Since(l.born)
 		if n > 0 {
 			l.heard = l.now
@@ -246,6 +248,12 @@ func (l *loop) assign(fd int32, t task) {
 	}
 	l.of[fd] = t
 }
+
+// idle reports whether the loop has little else to do.
+func (l *loop) idle() bool { return l.found <= few }
+
+// few events at once are dealt with about as fast as a goroutine starts.
+const few = 4
 
 // takeAgain is what is to be read on now.
 func (l *loop) takeAgain() []turnOf {

@@ -35,9 +35,9 @@ type Client interface {
 
 // Accept says what becomes of the clients of a listener.
 type Accept struct {
-	Patience time.Duration                  // how long a client may say nothing
-	First    func(conn Client, data []byte) // called by a loop with what came first: it must not block, nor keep data
-	Failed   func(error)                    // nobody could be accepted; it is tried again
+	Patience time.Duration                             // how long a client may say nothing
+	First    func(conn Client, data []byte, idle bool) // called by a loop with what came first: it must not block, nor keep data
+	Failed   func(error)                               // nobody could be accepted; it is tried again
 }
 
 // Answer says how to wait for the answer of an upstream.

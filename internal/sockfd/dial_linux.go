@@ -31,7 +31,11 @@ func Dial(ctx context.Context, server netip.AddrPort, timeout time.Duration) (*C
 		err = connect(fd, to) // which is done, unless the server takes its time
 	}
 	c := New(int32(fd), 0, &net.TCPAddr{}, net.TCPAddrFromAddrPort(server)) //nolint:gosec // a descriptor fits
-	if errors.Is(err, errConnecting) {
+	switch {
+	case !errors.Is(err, errConnecting):
+	case timeout == 0:
+		err = os.ErrDeadlineExceeded
+	default:
 		err = c.connected(ctx, to, timeout)
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,14 +55,37 @@ func (p *Pool) Ask(ctx context.Context, r *http.Request) (*Asked, error) {
 	return a, err
 }
 
+// AskNow is Ask for who must not wait: where the server whose turn it is cannot be reached at once, it reports false, and Ask is to be
+// called. See Near.
+func (p *Pool) AskNow(ctx context.Context, r *http.Request) (*Asked, bool) {
+	t := p.order(time.Now())[0]
+	conn, err := dialLocal(ctx, t.local, 0)
+	if err != nil {
+		return nil, false
+	}
+	a, err := t.send(ctx, conn, r)
+	return a, err == nil
+}
+
+// Near reports whether all servers are on this machine, where AskNow reaches them.
+func (p *Pool) Near() bool {
+	return !slices.ContainsFunc(p.targets, func(t *target) bool { return !t.local.IsValid() || t.tls != nil || t.config.Dial != nil })
+}
+
 func (t *target) open(ctx context.Context, r *http.Request) (*Asked, error) {
 	conn, err := t.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
+	return t.send(ctx, conn, r)
+}
+
+// send sends the handshake on a connection that was just opened.
+func (t *target) send(ctx context.Context, conn net.Conn, r *http.Request) (*Asked, error) {
 	// What follows ends when the server has taken too long.
 	_ = conn.SetDeadline(time.Now().Add(t.config.Response))
 	a := &Asked{Conn: conn, target: t, request: r, offered: offers(r.Header)}
+	var err error
 	if t.tls != nil {
 		err = a.encrypt(ctx)
 	}

@@ -26,12 +26,44 @@ type Response struct {
 	status   int // 0 until WriteHeader
 	hijacked bool
 	later    bool
+	hurried  bool
 }
 
 // NewResponse answers on conn.
 func NewResponse(conn *Conn) *Response {
 	return &Response{conn: conn, header: make(http.Header, 4)}
 }
+
+// A Direct is an http.ResponseWriter of a handshake that net/http has not read.
+// Whoever calls the handler keeps nothing of net/http's either, so that the
+// handler need not have a goroutine of its own.
+type Direct interface {
+	http.ResponseWriter
+
+	// Hurried reports whether the handler is called by an event loop, and must
+	// not wait for anything.
+	Hurried() bool
+}
+
+// AsDirect finds a Direct beneath w.
+func AsDirect(w http.ResponseWriter) (Direct, bool) {
+	for {
+		switch at := w.(type) {
+		case Direct:
+			return at, true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = at.Unwrap()
+		default:
+			return nil, false
+		}
+	}
+}
+
+// Hurry says that the handler must not wait for anything.
+func (r *Response) Hurry() { r.hurried = true }
+
+// Hurried reports whether the handler must not wait for anything.
+func (r *Response) Hurried() bool { return r.hurried }
 
 // Header is the header that WriteHeader will send.
 func (r *Response) Header() http.Header { return r.header }
@@ -148,7 +180,11 @@ func (r *Response) Later() { r.later = true }
 // connection is the handler's, and any other is closed once the client has
 // read the answer.
 func (r *Response) Finish() {
-	if !r.later {
+	switch {
+	case r.later:
+	case r.hurried:
+		go r.Conclude()
+	default:
 		r.Conclude()
 	}
 }

@@ -1,0 +1,37 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+
+	"wsauth"
+)
+
+// isQuick reports whether nothing that a handshake needs can take long, so that an event loop may serve it: nobody else is asked for a
+// key, a ticket or a revocation, and the upstream is on this machine.
+func (g *Gateway) isQuick(r *http.Request) bool {
+	if g.hasProviders || g.guard.Ready() != nil || !g.noAuth && isOwn(r.URL.Path, g.authPrefix) {
+		return false
+	}
+	p := g.routing.Load().router.find(r)
+	return p != nil && p.quick && (r.URL.RawQuery == "" || !p.takesTickets)
+}
+
+// isQuickRoute is the part of it that all requests have in common.
+func (p *proxy) isQuickRoute(locations []wsauth.Location) bool {
+	return p.pool.Near() && (p.route.Public || !slices.ContainsFunc(locations, takesLong))
+}
+
+// takesLong reports whether a credential of that location may be more than a token in the head of the request. What is not known may.
+func takesLong(l wsauth.Location) bool {
+	switch l.(type) {
+	case wsauth.Header, wsauth.Query, wsauth.Subprotocol, *wsauth.Cookies, wsauth.Ticket: // a ticket is in the query, see isQuick
+		return false
+	}
+	return true
+}
+
+func isTicket(l wsauth.Location) bool {
+	_, ok := l.(wsauth.Ticket)
+	return ok
+}
