@@ -24,6 +24,7 @@ type entrance struct {
 	fd     int32
 	local  net.Addr
 	accept Accept
+	failed bool // the last time
 	closed bool
 }
 
@@ -73,6 +74,7 @@ func (e *entrance) event(int32, uint32) {
 	fd, remote, err := accept(e.fd)
 	switch err {
 	case nil:
+		e.failed = false
 		e.take(fd, remote)
 	case unix.EAGAIN, unix.EINTR, unix.ECONNABORTED, unix.EPROTO:
 	default:
@@ -84,7 +86,10 @@ func (e *entrance) event(int32, uint32) {
 // wait accepts nobody for a while.
 func (e *entrance) wait(err error) {
 	e.loop.timers.set(&e.timed, e.loop.now+pause)
-	e.accept.Failed(err)
+	if !e.failed {
+		e.failed = true
+		e.accept.Failed(err)
+	}
 }
 
 // tick is the end of that.

@@ -248,6 +248,7 @@ func TestEndWhileTheUpstreamDoesNotRead(t *testing.T) {
 // cut off.
 func TestEndWithinData(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
+		w.grace = 2 * Grace // nobody waits for it, but a frame may take long on a busy machine
 		for seed := range uint64(20) {
 			rnd := rand.New(rand.NewPCG(seed, 9))
 			size := 100 + rnd.IntN(20000)
@@ -302,6 +303,7 @@ func TestRelayCloses(t *testing.T) {
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
+		w.meet = nil // nobody is met any more
 		late := rigOf(t, r, w, Pair{})
 		for _, g := range []*rig{g, late} {
 			g.closes(TheRelay, "cut")

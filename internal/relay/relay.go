@@ -37,7 +37,7 @@ type Client interface {
 type Accept struct {
 	Patience time.Duration                             // how long a client may say nothing
 	First    func(conn Client, data []byte, idle bool) // called by a loop with what came first: it must not block, nor keep data
-	Failed   func(error)                               // nobody could be accepted; it is tried again
+	Failed   func(error)                               // nobody could be accepted; it is tried until somebody is
 }
 
 // Answer says how to wait for the answer of an upstream.

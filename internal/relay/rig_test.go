@@ -39,6 +39,10 @@ type way struct {
 	grace    time.Duration // of the relay
 	dial     func(t *testing.T) (near, far net.Conn)
 	dialBack func(t *testing.T) (near, far net.Conn) // of the upstream, if not the same
+
+	// meet, if it is set, makes both connections of a relay that has waited for
+	// what came first on them.
+	meet func(t *testing.T, r *Relay) (client, far, upstream, farther net.Conn)
 }
 
 var ways = []way{
@@ -272,14 +276,18 @@ func newRig(t *testing.T, w way, p Pair) *rig {
 func rigOf(t *testing.T, r *Relay, w way, p Pair) *rig {
 	t.Helper()
 	g := &rig{t: t, results: make(chan Result, 2), faults: make(chan string, 2)}
-	var far net.Conn
-	p.Client, far = w.dial(t)
-	g.client = peer{far, t, "the client"}
-	if w.dialBack != nil {
-		w.dial = w.dialBack
+	var far, farther net.Conn
+	switch {
+	case w.meet != nil:
+		p.Client, far, p.Upstream, farther = w.meet(t, r)
+	case w.dialBack != nil:
+		p.Client, far = w.dial(t)
+		p.Upstream, farther = w.dialBack(t)
+	default:
+		p.Client, far = w.dial(t)
+		p.Upstream, farther = w.dial(t)
 	}
-	p.Upstream, far = w.dial(t)
-	g.upstream = peer{far, t, "the upstream"}
+	g.client, g.upstream = peer{far, t, "the client"}, peer{farther, t, "the upstream"}
 	if !w.pipe {
 		for _, far := range []peer{g.client, g.upstream} {
 			_ = far.SetDeadline(time.Now().Add(30 * time.Second)) // a test that fails, fails soon

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +15,7 @@ import (
 // A Conn is a TCP connection. Beside what a net.Conn does, its descriptor can be had. All methods are safe for concurrent use.
 type Conn struct {
 	local, remote net.Addr
+	closed        atomic.Bool
 
 	wmu sync.Mutex // held while somebody writes, so that two writes do not mix
 
@@ -133,15 +135,15 @@ func (c *Conn) wait() *os.File {
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.file != nil {
-		return c.opError("close", c.file.Close())
-	}
-	if c.fd < 0 {
+	if c.closed.Swap(true) || c.file == nil && c.fd < 0 {
 		return c.opError("close", net.ErrClosed)
+	}
+	if c.file != nil {
+		return c.file.Close()
 	}
 	err := unix.Close(int(c.fd))
 	c.fd = -1
-	return c.opError("close", err)
+	return err
 }
 
 // CloseWrite sends the end of the stream.
@@ -179,7 +181,9 @@ func (c *Conn) Detach() (fd int32, epoll int, err error) {
 		var copied int
 		var failed error
 		err = control(c.file, func(fd int) { copied, failed = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) }) //nolint:gosec // a descriptor is not negative
-		return int32(copied), 0, c.opError("detach", errors.Join(err, failed, c.file.Close()))                       //nolint:gosec // a descriptor fits
+		err = c.opError("detach", errors.Join(err, failed, c.file.Close()))
+		c.closed.Store(true)
+		return int32(copied), 0, err //nolint:gosec // a descriptor fits
 	}
 	if c.fd < 0 {
 		return -1, 0, c.opError("detach", net.ErrClosed)

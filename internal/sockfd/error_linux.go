@@ -15,7 +15,7 @@ func (c *Conn) opError(op string, err error) error {
 	switch {
 	case err == nil, errors.Is(err, io.EOF):
 		return err
-	case errors.Is(err, os.ErrClosed): // net.ErrClosed is another
+	case c.closed.Load():
 		err = net.ErrClosed
 	}
 	return &net.OpError{Op: op, Net: "tcp", Addr: c.remote, Err: err}

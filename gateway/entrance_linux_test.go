@@ -1,0 +1,213 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"wsauth"
+	"wsauth/store"
+)
+
+// socketFields are those of a handshake, without a credential.
+const socketFields = "Host: app.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+// answerTo sends a request in pieces, each when the gateway has had the time for those before, and returns the answer without what
+// differs each time.
+func (r *rig) answerTo(pieces ...string) (status int, header http.Header) {
+	r.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	for i, piece := range pieces {
+		if i > 0 {
+			r.get("/livez") // goes the same way, later
+		}
+		if _, err := io.WriteString(conn, piece); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		r.t.Fatalf("%q: %v", pieces, err)
+	}
+	_ = resp.Body.Close()
+	for _, name := range []string{"Date", "Content-Length", "Transfer-Encoding"} {
+		resp.Header.Del(name) // a body ends with its connection, or is counted
+	}
+	return resp.StatusCode, resp.Header
+}
+
+// TestEntrance: a handshake is answered in the same way whether it comes at once, which loops deal with, or in pieces, which net/http
+// reads, or second on its connection.
+func TestEntrance(t *testing.T) {
+	r := behind(t, newBackend(t), func(c *Config) {
+		c.Routes = append(c.Routes,
+			Route{Path: "/down", Upstreams: []string{"http://127.0.0.1:1"}},
+			Route{Path: "/said", Upstreams: c.Routes[0].Upstreams, Refusal: wsauth.RefuseClose},
+		)
+	})
+	access, _ := r.login()
+	known := socketFields + "Authorization: Bearer " + access + "\r\n"
+	for name, request := range map[string]string{
+		"a socket":             "GET /chat HTTP/1.1\r\n" + known,
+		"one for everybody":    "GET /public/chat HTTP/1.1\r\n" + socketFields,
+		"no token":             "GET /chat HTTP/1.1\r\n" + socketFields,
+		"no token, said later": "GET /said HTTP/1.1\r\n" + socketFields,
+		"no upstream":          "GET /down HTTP/1.1\r\n" + known,
+		"of our own":           "GET /auth/session HTTP/1.1\r\n" + known,
+		"nothing of our own":   "GET /auth/nothing HTTP/1.1\r\n" + known,
+		"not plain":            "GET /a//../b HTTP/1.1\r\n" + known,
+		"another origin":       "GET /chat HTTP/1.1\r\nOrigin: https://evil.example\r\n" + known,
+		"another version":      "GET /chat HTTP/1.1\r\n" + strings.Replace(known, "Version: 13", "Version: 8", 1),
+		"no key":               "GET /chat HTTP/1.1\r\n" + strings.Replace(known, "dGhl", "", 1),
+		"another upgrade":      "GET /chat HTTP/1.1\r\n" + strings.Replace(known, "Upgrade: websocket", "Upgrade: foo", 1),
+		"h2c":                  "GET /public/ HTTP/1.1\r\n" + strings.Replace(known, "Upgrade: websocket", "Upgrade: h2c", 1),
+		"health":               "GET /livez HTTP/1.1\r\n" + known,
+		"a long target":        "GET /" + strings.Repeat("a", 9<<10) + " HTTP/1.1\r\n" + known,
+		"long fields":          "GET /chat HTTP/1.1\r\nX-Long: " + strings.Repeat("a", 40<<10) + "\r\n" + known,
+	} {
+		if readHandshake([]byte(request+"\r\n")) == nil {
+			t.Errorf("%s: no loop deals with it", name)
+		}
+		status, header := r.answerTo(request + "\r\n")
+		for what, pieces := range map[string][]string{
+			"in pieces": {request[:30], request[30:] + "\r\n"},
+			"second":    {"GET /livez HTTP/1.1\r\nHost: app.example\r\n\r\n"},
+		} {
+			wantStatus, want := r.answerTo(pieces...)
+			if what == "second" {
+				wantStatus, want = r.second(pieces[0], request+"\r\n")
+			}
+			header.Del("Connection")
+			want.Del("Connection") // net/http would go on after some refusals
+			if status != wantStatus || !cmp.Equal(header, want) {
+				t.Errorf("%s: %d at once and %d %s; %s", name, status, wantStatus, what, cmp.Diff(header, want))
+			}
+		}
+	}
+}
+
+// second sends a request behind the answer to another.
+func (r *rig) second(before, request string) (status int, header http.Header) {
+	r.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	reader := bufio.NewReader(conn)
+	var resp *http.Response
+	for _, each := range []string{before, request} {
+		if _, err := io.WriteString(conn, each); err != nil {
+			r.t.Fatal(err)
+		}
+		if resp, err = http.ReadResponse(reader, nil); err != nil {
+			r.t.Fatal(err)
+		}
+		if resp.StatusCode != http.StatusSwitchingProtocols {
+			_, _ = io.CopyN(io.Discard, resp.Body, resp.ContentLength)
+		}
+		_ = resp.Body.Close()
+	}
+	for _, name := range []string{"Date", "Content-Length", "Transfer-Encoding"} {
+		resp.Header.Del(name)
+	}
+	return resp.StatusCode, resp.Header
+}
+
+// TestH9_DataBehindTheHandshake is refused, however it comes.
+func TestH9_DataBehindTheHandshake(t *testing.T) {
+	r := behind(t, newBackend(t))
+	access, _ := r.login()
+	handshake := "GET /chat HTTP/1.1\r\n" + socketFields + "Authorization: Bearer " + access + "\r\n\r\n"
+	if status, _ := r.answerTo(handshake + "GET /evil HTTP/1.1\r\nHost: app.example\r\n\r\n"); status != http.StatusBadRequest {
+		t.Errorf("%d, want 400", status)
+	}
+	if status, _ := r.answerTo(handshake); status != http.StatusSwitchingProtocols {
+		t.Errorf("%d without it, want 101", status)
+	}
+}
+
+// slowTickets is a store that takes its time with tickets.
+type slowTickets struct {
+	store.Store
+	asked   chan struct{}
+	release chan struct{}
+}
+
+func (s slowTickets) TakeTicket(ctx context.Context, key store.TicketKey) ([]byte, error) {
+	s.asked <- struct{}{}
+	<-s.release
+	return s.Store.TakeTicket(ctx, key)
+}
+
+// busyServer is a server on this machine whose queue is full.
+func busyServer(t *testing.T) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(name.(*unix.SockaddrInet4).Port)).String() //nolint:gosec // a port fits
+	for {
+		conn, err := net.DialTimeout("tcp", addr, 50*time.Millisecond)
+		if err != nil {
+			return "http://" + addr
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+}
+
+// TestNobodyHoldsTheLoop: while one handshake waits, for an upstream or for the store, open sockets go on and others are opened.
+func TestNobodyHoldsTheLoop(t *testing.T) {
+	tickets := slowTickets{store.NewMemory(0), make(chan struct{}, 1), make(chan struct{})}
+	busy := busyServer(t)
+	r := behind(t, newBackend(t), func(c *Config) {
+		c.Store = tickets
+		c.Routes = append(c.Routes, Route{Path: "/busy", Upstreams: []string{busy}, Connect: time.Minute})
+	})
+	defer close(tickets.release)
+	access, _ := r.login()
+	open := r.socket("/chat", bearer(access))
+	for name, request := range map[string]string{
+		"an upstream that takes nobody": "GET /busy HTTP/1.1\r\n" + socketFields + "Authorization: Bearer " + access + "\r\n\r\n",
+		"a store that takes its time":   "GET /chat?ticket=" + strings.Repeat("a", 43) + " HTTP/1.1\r\n" + socketFields + "\r\n",
+	} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(request, "ticket") {
+			<-tickets.asked
+		}
+		r.echoOf(open, name)
+		r.echoOf(r.socket("/chat", bearer(access)), name)
+	}
+}

@@ -1,0 +1,394 @@
+package sockfd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 10 * time.Second
+
+// pair is a Conn and the other end of its connection.
+func pair(t *testing.T, epoll int) (*Conn, *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	far, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = far.Close() })
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := bare(t, accepted.(*net.TCPConn), epoll)
+	t.Cleanup(func() { _ = c.Close() })
+	return c, far.(*net.TCPConn)
+}
+
+// bare makes a Conn of a connection of the net package.
+func bare(t *testing.T, conn *net.TCPConn, epoll int) *Conn {
+	t.Helper()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fd int
+	var failed error
+	err = raw.Control(func(of uintptr) { fd, failed = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0) })
+	if err = errors.Join(err, failed, conn.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return New(int32(fd), epoll, conn.LocalAddr(), conn.RemoteAddr())
+}
+
+func (c *Conn) waits() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.file != nil
+}
+
+// waitFor waits until a socket has something to read.
+func waitFor(t *testing.T, fd int32) {
+	t.Helper()
+	fds := []unix.PollFd{{Fd: fd, Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds, int(patience.Milliseconds()))
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n != 1 {
+			t.Fatalf("nothing to read: %v", err)
+		}
+		return
+	}
+}
+
+// TestNothingWaits: what is there at once is read and written without the runtime's poller.
+func TestNothingWaits(t *testing.T) {
+	c, far := pair(t, 0)
+	if _, err := io.WriteString(far, "in"); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, c.fd)
+	got := make([]byte, 9)
+	if n, err := c.Read(got); err != nil || string(got[:n]) != "in" {
+		t.Errorf("read %q, %v", got[:n], err)
+	}
+	if n, err := c.Write([]byte("out")); n != 3 || err != nil {
+		t.Errorf("wrote %d, %v", n, err)
+	}
+	if _, err := io.ReadFull(far, got[:3]); err != nil || string(got[:3]) != "out" {
+		t.Errorf("the other end has %q, %v", got[:3], err)
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Error(err)
+	}
+	if n, err := far.Read(got); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("the other end reads %d, %v after the end", n, err)
+	}
+	if err := far.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, c.fd)
+	if n, err := c.Read(got); n != 0 || err != io.EOF { //nolint:errorlint // as net.Conn's
+		t.Errorf("read %d, %v at the end", n, err)
+	}
+	if c.waits() {
+		t.Error("the runtime's poller knows it")
+	}
+}
+
+// TestWaits: what is not there yet is waited for.
+func TestWaits(t *testing.T) {
+	c, far := pair(t, 0)
+	read := make(chan string, 1)
+	go func() {
+		got := make([]byte, 9)
+		n, err := c.Read(got)
+		if err != nil {
+			t.Error(err)
+		}
+		read <- string(got[:n])
+	}()
+	for !c.waits() {
+		runtime.Gosched()
+	}
+	if _, err := io.WriteString(far, "late"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-read; got != "late" {
+		t.Errorf("read %q", got)
+	}
+}
+
+// TestLongWrite: more than the other end takes at once arrives whole, and two writes do not mix.
+func TestLongWrite(t *testing.T) {
+	c, far := pair(t, 0)
+	const size = 16 << 20
+	var writers sync.WaitGroup
+	for _, b := range []byte{'a', 'b'} {
+		writers.Go(func() {
+			if n, err := c.Write(bytes.Repeat([]byte{b}, size)); n != size || err != nil {
+				t.Errorf("wrote %d, %v", n, err)
+			}
+		})
+	}
+	got := make([]byte, 2*size)
+	if _, err := io.ReadFull(far, got); err != nil {
+		t.Fatal(err)
+	}
+	writers.Wait()
+	for _, half := range [][]byte{got[:size], got[size:]} {
+		if !bytes.Equal(half, bytes.Repeat(half[:1], size)) {
+			t.Error("two writes have mixed")
+		}
+	}
+}
+
+// TestDeadlines hold before and after somebody waits, for both ways, and an error of theirs is what net/http looks for.
+func TestDeadlines(t *testing.T) {
+	isTimeout := func(err error) bool {
+		var timeout net.Error
+		return errors.As(err, &timeout) && timeout.Timeout() && errors.Is(err, os.ErrDeadlineExceeded)
+	}
+	c, far := pair(t, 0)
+	past := time.Unix(1, 0)
+	buf := make([]byte, 1)
+	if err := c.SetDeadline(past); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(buf); !isTimeout(err) {
+		t.Errorf("read: %v", err)
+	}
+	if _, err := c.Write(buf); !isTimeout(err) {
+		t.Errorf("write: %v", err)
+	}
+	if err := c.SetDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(buf); !isTimeout(err) || !c.waits() {
+		t.Errorf("read: %v, waited %v", err, c.waits())
+	}
+	if _, err := c.Write(buf); !isTimeout(err) {
+		t.Errorf("write: %v", err)
+	}
+	if err := c.SetDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(far, "x"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(buf); n != 1 || err != nil {
+		t.Errorf("read %d, %v without deadlines", n, err)
+	}
+	time.AfterFunc(20*time.Millisecond, func() { _ = c.SetReadDeadline(past) })
+	if _, err := c.Read(buf); !isTimeout(err) {
+		t.Errorf("read that was under way: %v", err)
+	}
+}
+
+// TestClosed: everything fails, and a read that is under way ends.
+func TestClosed(t *testing.T) {
+	for _, waiting := range []bool{false, true} {
+		c, _ := pair(t, 0)
+		read := make(chan error, 1)
+		if waiting {
+			go func() {
+				_, err := c.Read(make([]byte, 1))
+				read <- err
+			}()
+			for !c.waits() {
+				runtime.Gosched()
+			}
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if !waiting {
+			_, err := c.Read(make([]byte, 1))
+			read <- err
+		}
+		_, writeErr := c.Write([]byte{0})
+		for what, err := range map[string]error{"read": <-read, "write": writeErr, "close": c.Close(), "deadline": c.SetDeadline(time.Now()), "shut": c.CloseWrite()} {
+			if !errors.Is(err, net.ErrClosed) {
+				t.Errorf("waiting %v: %s: %v", waiting, what, err)
+			}
+		}
+		if _, _, err := c.Detach(); err == nil {
+			t.Error("detached")
+		}
+	}
+}
+
+// TestUnread: what was read is read again, before what comes later.
+func TestUnread(t *testing.T) {
+	c, far := pair(t, 0)
+	c.Unread([]byte("cd"))
+	c.Unread([]byte("ab"))
+	if c.Bare() {
+		t.Error("bare")
+	}
+	if _, ok := c.Watch(7); ok {
+		t.Error("watched")
+	}
+	if _, err := io.WriteString(far, "ef"); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 6)
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != "abcdef" {
+		t.Errorf("read %q, %v", got, err)
+	}
+	if !c.Bare() {
+		t.Error("not bare")
+	}
+}
+
+// TestDetach gives the socket away, whether or not somebody has waited for it.
+func TestDetach(t *testing.T) {
+	for _, waited := range []bool{false, true} {
+		c, far := pair(t, 0)
+		if waited {
+			c.mu.Lock()
+			c.wait()
+			c.mu.Unlock()
+		}
+		fd, epoll, err := c.Detach()
+		if err != nil || epoll != 0 {
+			t.Fatal(err, epoll)
+		}
+		if n, err := Send(fd, []byte("on")); n != 2 || err != nil {
+			t.Errorf("sent %d, %v", n, err)
+		}
+		got := make([]byte, 2)
+		if _, err := io.ReadFull(far, got); err != nil {
+			t.Error(err)
+		}
+		if _, err := c.Write(got); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("write after it: %v", err)
+		}
+		if _, err := Recv(fd, got); !errors.Is(err, unix.EAGAIN) {
+			t.Errorf("received %v of nothing", err)
+		}
+		_ = unix.Close(int(fd))
+	}
+}
+
+// TestWatched: the loop is told of the socket until somebody else waits for it.
+func TestWatched(t *testing.T) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(epoll)
+	c, far := pair(t, 0)
+	fd, ok := c.Watch(epoll)
+	if !ok || c.Epoll() != epoll {
+		t.Fatalf("watched %v, by %d", ok, c.Epoll())
+	}
+	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, int(fd), &unix.EpollEvent{Events: unix.EPOLLIN, Fd: fd}); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := c.Watch(epoll); ok {
+		t.Error("watched twice")
+	}
+	if _, err := io.WriteString(far, "12"); err != nil {
+		t.Fatal(err)
+	}
+	var events [2]unix.EpollEvent
+	if n, err := unix.EpollWait(epoll, events[:], int(patience.Milliseconds())); n != 1 {
+		t.Fatalf("%d events, %v", n, err)
+	}
+	c.mu.Lock()
+	c.wait()
+	c.mu.Unlock()
+	if n, _ := unix.EpollWait(epoll, events[:], 0); n != 0 || c.Epoll() != 0 {
+		t.Errorf("%d events, and watched by %d, while somebody else waits", n, c.Epoll())
+	}
+	if _, err := io.ReadFull(c, make([]byte, 2)); err != nil {
+		t.Error(err)
+	}
+}
+
+// A listener hands out Conns.
+type listener struct {
+	net.Listener
+	t *testing.T
+}
+
+func (l listener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return bare(l.t, conn.(*net.TCPConn), 0), nil
+}
+
+// TestServesHTTP: net/http finds what it looks for: it tells the end of a client from its own deadlines.
+func TestServesHTTP(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan error, 1)
+	s := &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/wait" {
+			<-r.Context().Done()
+			gone <- context.Cause(r.Context())
+			return
+		}
+		_, _ = io.Copy(w, r.Body)
+	})}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(listener{l, t}) }()
+	client := &http.Client{Transport: &http.Transport{}}
+	url := "http://" + l.Addr().String()
+	for range 3 { // on one connection
+		resp, err := client.Post(url, "", strings.NewReader("hello"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(resp.Body); string(body) != "hello" || err != nil {
+			t.Errorf("%q, %v", body, err)
+		}
+		_ = resp.Body.Close()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/wait", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := client.Do(r); err == nil {
+		_ = resp.Body.Close()
+		t.Error("an answer")
+	}
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	client.CloseIdleConnections()
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
+}
