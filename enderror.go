@@ -52,3 +52,13 @@ func (e *EndError) frame() []byte {
 	}
 	return wsframe.AppendClose(nil, code, strings.ToValidUTF8(e.Reason, ""))
 }
+
+// refusal is the end as the answer to a handshake: its own reason, or
+// SessionEnded for one that is not the guard's.
+func (e *EndError) refusal() *Error {
+	reason := Reason(e.Reason)
+	if _, ok := outcomes[reason]; !ok {
+		reason = SessionEnded
+	}
+	return refuse(reason, e)
+}

@@ -96,18 +96,40 @@ func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) 
 	conn := wsconn.New(raw, func() { g.sockets.gone(network) })
 	conn.Limit(maxFirstMessage, func() {})
 	response := wsconn.NewResponse(conn)
-	h := response.Header()
+	g.agree(response.Header(), r)
+	go func() {
+		response.WriteHeader(http.StatusSwitchingProtocols)
+		conn.End(end, end.frame(), func() {})
+	}()
+	return true
+}
+
+// agree sets the header of a 101 that answers r, after which no message will
+// come.
+func (g *Guard) agree(h http.Header, r *http.Request) {
 	h.Set("Upgrade", "websocket")
 	h.Set("Connection", "Upgrade")
 	h.Set("Sec-WebSocket-Accept", wsframe.AcceptKey(r.Header.Get("Sec-WebSocket-Key")))
 	if p := subprotocol(g.stripped(r.Context(), r)); p != "" {
 		h.Set("Sec-WebSocket-Protocol", p)
 	}
-	go func() {
-		response.WriteHeader(http.StatusSwitchingProtocols)
-		conn.End(end, end.frame(), func() {})
-	}()
-	return true
+}
+
+// answerEnd answers the handshake of a session that has ended before its handler
+// has answered, which then leaves it to the guard to tell the client why. It is
+// no refusal to an Observer: that hears of the end. A nil end is none.
+func (g *Guard) answerEnd(w *wsconn.Response, r *http.Request, end *EndError) {
+	if end == nil {
+		return
+	}
+	clear(w.Header())
+	e := end.refusal()
+	if g.config.Refusal == RefuseClose && e.mayOpen() && wsframe.ValidKey(r.Header.Get("Sec-WebSocket-Key")) {
+		g.agree(w.Header(), r)
+		w.WriteHeader(http.StatusSwitchingProtocols) // the connection itself sends the close frame
+		return
+	}
+	writeProblem(w, e)
 }
 
 // subprotocol chooses what to answer an offer of subprotocols with: a browser

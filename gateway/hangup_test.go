@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/wsframe"
 )
 
 // A slowBackend takes a handshake and answers when it is told to. It tells when the gateway hangs up.
@@ -40,19 +41,32 @@ func newSlowBackend(t *testing.T) *slowBackend {
 // begin sends a handshake, and returns when the backend has it.
 func (b *slowBackend) begin(t *testing.T, r *rig, path, credential string) net.Conn {
 	t.Helper()
+	conn := r.handshake(path, credential)
+	b.has(t, b.arrived)
+	return conn
+}
+
+// has waits for what must happen soon.
+func (b *slowBackend) has(t *testing.T, happened <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-happened:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the handshake does not arrive, or is not given up")
+	}
+}
+
+// handshake sends one by hand.
+func (r *rig) handshake(path, credential string) net.Conn {
+	r.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	r.t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: app.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n\r\n", path, credential)
-	select {
-	case <-b.arrived:
-	case <-time.After(20 * time.Second):
-		t.Fatal("the handshake does not arrive")
-	}
 	return conn
 }
 
@@ -64,11 +78,7 @@ func TestClientGoneWhileDialling(t *testing.T) {
 	})
 	conn := b.begin(t, r, "/x", "X-A: b")
 	conn.Close()
-	select {
-	case <-b.left:
-	case <-time.After(20 * time.Second):
-		t.Fatal("the upstream is asked yet")
-	}
+	b.has(t, b.left)
 	r.count(`handshakes_total{outcome="left",reason="",route="/"}`, "1")
 }
 
@@ -108,5 +118,58 @@ func TestH9_DataWhileDialling(t *testing.T) {
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil || resp.StatusCode != http.StatusBadRequest {
 		t.Fatal(resp, err)
+	}
+}
+
+// TestEndWhileDialling: a session that ends while the upstream is asked for its socket waits for it no longer, and its client is told.
+func TestEndWhileDialling(t *testing.T) {
+	b := newSlowBackend(t)
+	r := start(t, func(c *Config) {
+		c.Routes = []Route{
+			{Path: "/http", Upstreams: []string{b.URL}},
+			{Path: "/close", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseClose},
+			{Path: "/first", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.FirstMessage{}}},
+		}
+	})
+	for path, status := range map[string]int{"/http": http.StatusUnauthorized, "/close": http.StatusSwitchingProtocols, "/first": http.StatusSwitchingProtocols} {
+		t.Run(path, func(t *testing.T) {
+			access, refresh := r.login()
+			credential := bearer(access)
+			if path == "/first" {
+				credential = "X-None: none"
+			}
+			conn := r.handshake(path, credential)
+			in := bufio.NewReader(conn)
+			answer := func() *http.Response {
+				resp, err := http.ReadResponse(in, nil)
+				if err != nil || resp.StatusCode != status {
+					t.Fatal(resp, err)
+				}
+				return resp
+			}
+			var resp *http.Response
+			if path == "/first" {
+				resp = answer()
+				message := `{"type":"auth","token":"` + access + `"}`
+				if _, err := conn.Write(wsframe.AppendMaskedText(nil, []byte(message))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.has(t, b.arrived)
+			r.call("POST", "/auth/logout", "", bearer(refresh))
+			b.has(t, b.left)
+			if resp == nil {
+				resp = answer()
+			}
+			rest := in
+			if status != http.StatusSwitchingProtocols {
+				rest = bufio.NewReader(resp.Body)
+			}
+			said, err := io.ReadAll(rest)
+			if err != nil || !strings.Contains(string(said), "session_ended") {
+				t.Errorf("%q, %v", said, err)
+			}
+			r.count(`handshakes_total{outcome="ended",reason="session_ended",route="`+path+`"}`, "1")
+		})
 	}
 }

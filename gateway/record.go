@@ -92,7 +92,7 @@ func (x *record) left(cause error) {
 		x.tell("left", "", 0)
 		return
 	}
-	x.tell("ended", end.Reason, 0)
+	x.tell("ended", end.Reason, wsauth.Reason(end.Reason).Outcome().Status) // which the guard answers
 }
 
 // tell tells the outcome of a handshake, once.

@@ -13,9 +13,7 @@ package wsconn
 
 import (
 	"errors"
-	"io"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,26 +43,6 @@ type Conn struct {
 	farewell atomic.Pointer[farewell]
 }
 
-// A farewell is an end under way.
-type farewell struct {
-	begun  time.Time
-	cause  error
-	frame  []byte
-	cancel func()
-	over   bool // frame is out, or can no longer be sent; changes under wmu
-	once   sync.Once
-	said   chan struct{} // closed when it is over, and the handler is to know
-}
-
-// done lets the handler know. Its context ends before its reads and writes
-// fail, so that it finds the cause there, too.
-func (f *farewell) done() {
-	f.once.Do(func() {
-		f.cancel()
-		close(f.said)
-	})
-}
-
 // New interposes on conn, a server's connection before its first response
 // byte. It calls onClosed once, when the connection has come to its end,
 // whether by End or because the handler closed it.
@@ -80,10 +58,11 @@ func (c *Conn) release() { c.released.Do(c.onClosed) }
 // latest, and then onClosed is called. It does nothing where the connection has
 // ended already.
 //
-// A handler that has not sent its handshake response yet sends it first, so
-// that the peer has a socket to read the close frame from.
+// A handler that has not begun its handshake response yet is told at once. It
+// may still send one: a 101, after which frame follows, or a plain one that
+// refuses, whole.
 func (c *Conn) End(cause error, frame []byte, cancel func()) {
-	f := &farewell{begun: time.Now(), cause: cause, frame: frame, cancel: cancel, said: make(chan struct{})}
+	f := newFarewell(cause, frame, cancel)
 
 	c.dmu.Lock()
 	defer c.dmu.Unlock()
@@ -100,88 +79,13 @@ func (c *Conn) End(cause error, frame []byte, cancel func()) {
 	go c.finish(f)
 }
 
-// finish says farewell and hangs up.
-func (c *Conn) finish(f *farewell) {
-	c.wmu.Lock()
-	said := c.sayFarewell(f)
-	c.wmu.Unlock()
-	if said {
-		// Where many end at once, all peers are told before the first handler
-		// is woken and the first connection hung up, which take far longer.
-		runtime.Gosched()
-		f.done()
-	}
-	unfinished := time.NewTimer(time.Until(f.begun.Add(Grace / 2)))
-	defer unfinished.Stop()
-	select {
-	case <-f.said:
-	case <-unfinished.C:
-		f.done()
-	}
-	c.hangUp(f.begun.Add(Grace))
-}
-
-// sayFarewell writes the close frame if the stream stands where one may stand.
-// It reports whether the farewell is over. The caller holds wmu.
-func (c *Conn) sayFarewell(f *farewell) bool {
-	select {
-	case <-f.said:
-		f.over = true // out of time
-	default:
-	}
-	switch {
-	case f.over:
-	case c.out.broken, c.out.boundary() && c.out.frames.Closed():
-		f.over = true
-	case c.out.boundary():
-		n, _ := c.conn.Write(f.frame)
-		c.out.advance(f.frame[:n])
-		f.over = true
-	}
-	return f.over
-}
-
-// hangUp half-closes, drains what the peer still sends until it hangs up, has
-// used up its budget, or until the deadline, and closes.
-func (c *Conn) hangUp(deadline time.Time) {
-	defer c.release()
-	defer c.conn.Close()
-	// The past deadline wakes a handler that waits in Read; rmu tells when it
-	// has left, so that the new deadline cannot put it back to sleep.
-	_ = c.conn.SetReadDeadline(time.Unix(1, 0))
-	c.rmu.Lock()
-	defer c.rmu.Unlock()
-	_ = c.conn.SetDeadline(deadline)
-	if closeWrite(c.conn) != nil {
-		return
-	}
-	_, _ = io.Copy(io.Discard, c.budget.reader(c.conn))
-}
-
-// linger is how long a peer has to read a plain HTTP response before the
-// connection is closed: as long as net/http gives it.
-const linger = 500 * time.Millisecond
-
-// Finish closes a connection that carries a plain HTTP response, after the
-// peer has had the time to read it.
-func (c *Conn) Finish() {
-	c.dmu.Lock()
-	if c.closed || c.farewell.Load() != nil {
-		c.dmu.Unlock()
-		return
-	}
-	c.closed = true
-	c.dmu.Unlock()
-	c.hangUp(time.Now().Add(linger))
-}
-
 // Read reads what the client sends, or fails with the cause of the end; that
-// only after the farewell is said, because a handler whose reads fail would
+// only once the handler is to know, because a handler whose reads fail would
 // not finish the frame that it writes.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.read(p)
 	if f := c.farewell.Load(); f != nil {
-		<-f.said
+		<-f.told
 		return 0, f.cause
 	}
 	return n, err

@@ -1,6 +1,7 @@
 package wsconn
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,6 +66,70 @@ func TestFinishAfterTheEnd(t *testing.T) {
 		if d := time.Since(begun); d != Grace {
 			t.Errorf("the end took %v, want %v", d, Grace)
 		}
+		g.check(t, []byte(head), bye)
+	})
+}
+
+// TestEndBeforeAnAnswer: a handler that has sent nothing knows of the end at
+// once, in its context and where it reads, and what it then answers goes out
+// whole, with nothing after it.
+func TestEndBeforeAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(true)
+		read := make(chan error, 1)
+		go func() {
+			_, err := g.Read(make([]byte, 1))
+			read <- err
+		}()
+		synctest.Wait()
+		begun := time.Now()
+		g.end()
+		synctest.Wait()
+		if !g.canceled {
+			t.Error("the handler is not told")
+		}
+		select {
+		case err := <-read:
+			if !errors.Is(err, errEnd) {
+				t.Error(err)
+			}
+		default:
+			t.Error("the handler waits in Read")
+		}
+		g.send(t, []byte(refusal[:len(refusal)-2]))
+		g.send(t, []byte(refusal[len(refusal)-2:]))
+		g.Finish()
+		g.check(t, []byte(refusal))
+		if d := time.Since(begun); d != 0 {
+			t.Errorf("closed after %v", d)
+		}
+	})
+}
+
+// TestEndBeforeAnAnswerThatDoesNotEnd: it is cut when the time of a handler is
+// over.
+func TestEndBeforeAnAnswerThatDoesNotEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(true)
+		begun := time.Now()
+		g.end()
+		synctest.Wait()
+		g.send(t, []byte(refusal))
+		g.check(t, []byte(refusal))
+		if d := time.Since(begun); d != Grace/2 {
+			t.Errorf("closed after %v", d)
+		}
+	})
+}
+
+// TestFinishBeforeTheEndHasBegun: who ends and finishes in one moment still
+// says farewell.
+func TestFinishBeforeTheEndHasBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(true)
+		g.send(t, []byte(head))
+		g.end()
+		g.Finish() // the goroutine of the end has not run yet, or has
 		g.check(t, []byte(head), bye)
 	})
 }

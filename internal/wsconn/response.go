@@ -27,6 +27,8 @@ type Response struct {
 	hijacked bool
 	later    bool
 	hurried  bool
+
+	unanswered func() // may be nil
 }
 
 // NewResponse answers on conn.
@@ -176,6 +178,10 @@ func (r *Response) Take() net.Conn {
 // another goroutine. Finish then does nothing, and Conclude is to be called.
 func (r *Response) Later() { r.later = true }
 
+// Unanswered has f called when the response is concluded without an answer; it
+// may give one.
+func (r *Response) Unanswered(f func()) { r.unanswered = f }
+
 // Finish ends the response after the handler has returned: a hijacked
 // connection is the handler's, and any other is closed once the client has
 // read the answer.
@@ -193,6 +199,9 @@ func (r *Response) Finish() {
 func (r *Response) Conclude() {
 	if r.hijacked {
 		return
+	}
+	if r.status == 0 && r.unanswered != nil {
+		r.unanswered()
 	}
 	if r.status == 0 {
 		r.WriteHeader(http.StatusOK)

@@ -24,6 +24,9 @@ type stream struct {
 	broken  bool // no stream of frames: no close frame may be put into it
 }
 
+// begun reports whether anything was sent.
+func (s *stream) begun() bool { return s.nstatus > 0 }
+
 // boundary reports whether a close frame may stand here.
 func (s *stream) boundary() bool { return s.upgrade && !s.broken && s.frames.Boundary() }
 
