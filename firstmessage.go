@@ -23,7 +23,10 @@ const maxFirstMessage = 64 << 10
 // what it reads to [Session.Authenticate] before it does anything else.
 //
 // Until then the socket counts as unauthenticated (see [Limits]), may send 64
-// KiB, and ends with AuthTimeout after Timeout.
+// KiB, and ends with AuthTimeout after Timeout. A client should wait for the
+// reply before it sends more. It is no fault if it does not: the handler reads
+// what follows when it has read the first message, and so after the client is
+// known.
 type FirstMessage struct {
 	// Timeout is how long the client has to send its token, from the
 	// handshake. At most a minute. Default: 10 s.

@@ -18,7 +18,7 @@ type watch struct {
 	timer *time.Timer
 	quiet bool // it will not read
 	done  chan struct{}
-	early bool
+	early []byte
 }
 
 // watchClient begins to watch, in a while. It reads, so nobody else may before idle has reported true or stop has returned.
@@ -26,9 +26,9 @@ func watchClient(conn net.Conn, session *wsauth.Session) *watch {
 	w := &watch{conn: conn, done: make(chan struct{})}
 	w.timer = time.AfterFunc(lookAfter, func() {
 		defer close(w.done)
-		var one [1]byte
-		n, err := conn.Read(one[:])
-		w.early = n > 0
+		one := make([]byte, 1)
+		n, err := conn.Read(one)
+		w.early = one[:n]
 		if n == 0 && !errors.Is(err, os.ErrDeadlineExceeded) {
 			session.End(&wsauth.EndError{Code: 1000, Reason: "closed", Err: err})
 		}
@@ -42,10 +42,10 @@ func (w *watch) idle() bool {
 	return w.quiet
 }
 
-// stop ends it, and reports whether the client has sent something, which it must not do yet (RFC 6455 section 4.1).
-func (w *watch) stop() (early bool) {
+// stop ends it, and returns what the client was seen to send, which before its 101 it must not do yet (RFC 6455 section 4.1).
+func (w *watch) stop() (early []byte) {
 	if w.idle() {
-		return false
+		return nil
 	}
 	_ = w.conn.SetReadDeadline(time.Unix(1, 0))
 	<-w.done

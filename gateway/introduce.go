@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +18,8 @@ import (
 const maxIntroduction = 64 << 10
 
 // introduce opens the socket of a client that is to say in its first message who it is, and reaches the upstream only when that
-// is known. The guard bounds what the client may send until then, and the time that it has.
+// is known. The guard bounds what the client may send until then, and the time that it has. A client that does not wait for the word
+// that it is known has its further messages held back until it is; a token that is refused ends the socket with them.
 //
 // The client gets its 101 before the upstream is asked, so nothing can be agreed that only the upstream knows: there are no
 // extensions, and the subprotocol is the first that the client offers, which the upstream has to choose as well.
@@ -52,10 +54,9 @@ func (p *proxy) introduce(w http.ResponseWriter, r *http.Request, session *wsaut
 	if err != nil {
 		return // it has ended the session
 	}
-	if buffered.Reader.Buffered() > 0 {
-		session.End(wsauth.InvalidRequest.End(errors.New("data came before the client was told that it is known")))
-		return
-	}
+	// Whether more has come by now depends on how the network has cut it, so it is no fault: it goes to the upstream, as what comes
+	// next does.
+	more, _ := buffered.Peek(buffered.Reader.Buffered()) // what is buffered cannot fail
 	if err := p.outgoing(r, r.Header, session.Claims()); err != nil {
 		session.End(wsauth.TokenInvalid.End(err))
 		return
@@ -65,7 +66,7 @@ func (p *proxy) introduce(w http.ResponseWriter, r *http.Request, session *wsaut
 		session.End(wsauth.Restarting.End(errors.New("its route is gone, or lets it in no more")))
 		return
 	}
-	socket, err := p.dial(conn, r, session)
+	socket, early, err := p.dial(conn, r, session)
 	if err == nil && (socket.Response.StatusCode != http.StatusSwitchingProtocols || socket.Response.Header.Get("Sec-WebSocket-Protocol") != protocol) {
 		_ = socket.Close()
 		err = errors.New("the upstream did not open the socket with the subprotocol that the client has")
@@ -85,22 +86,19 @@ func (p *proxy) introduce(w http.ResponseWriter, r *http.Request, session *wsaut
 		_ = conn.Close()
 		return
 	}
-	p.tie(r.Context(), conn, socket, session, first)
+	p.tie(r.Context(), conn, socket, session, slices.Concat(first, more, early))
 }
 
-// dial asks the upstream for the socket that r asks for, as long as its client is there.
-func (p *proxy) dial(client net.Conn, r *http.Request, session *wsauth.Session) (*upstream.Socket, error) {
+// dial asks the upstream for the socket that r asks for, as long as its client is there. early is what that was seen to send meanwhile.
+func (p *proxy) dial(client net.Conn, r *http.Request, session *wsauth.Session) (socket *upstream.Socket, early []byte, err error) {
 	begun := time.Now()
 	watch := watchClient(client, session)
-	socket, err := p.pool.Open(r.Context(), r)
-	if watch.stop() && err == nil {
-		_ = socket.Close()
-		return nil, errEarly()
-	}
+	socket, err = p.pool.Open(r.Context(), r)
+	early = watch.stop()
 	if err == nil {
 		p.gateway.metrics.reached(p.route.name(), "websocket", time.Since(begun))
 	}
-	return socket, err
+	return socket, early, err
 }
 
 // maxProtocol is how long the name of a subprotocol may be that is chosen for the client; a longer one may well be a token.

@@ -1,6 +1,11 @@
 package gateway
 
 import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth"
+	"wsauth/internal/wsframe"
 )
 
 // introduced serves a route whose clients say in their first message who they are.
@@ -40,6 +46,65 @@ func TestFirstMessage(t *testing.T) {
 	}
 	r.call("POST", "/auth/logout", "", bearer(refresh))
 	r.wantClose(conn, 3000, "session_ended")
+}
+
+// TestP3_MoreWithTheFirstMessage: what a client sends without waiting for the answer comes to the upstream once it is known, however the
+// network has cut it, and never before.
+func TestP3_MoreWithTheFirstMessage(t *testing.T) {
+	frame := func(text string) []byte { return wsframe.AppendMaskedText(nil, []byte(text)) }
+	for name, send := range map[string]func(conn net.Conn, first []byte, b *slowBackend){
+		"in one write": func(conn net.Conn, first []byte, _ *slowBackend) {
+			_, _ = conn.Write(slices.Concat(first, frame("one"), frame("two")))
+		},
+		"while the upstream is asked": func(conn net.Conn, first []byte, b *slowBackend) {
+			_, _ = conn.Write(first)
+			b.has(t, b.arrived)
+			_, _ = conn.Write(slices.Concat(frame("one"), frame("two")))
+		},
+		"cut": func(conn net.Conn, first []byte, b *slowBackend) {
+			all := slices.Concat(first, frame("one"), frame("two"))
+			_, _ = conn.Write(all[:len(first)+3])
+			b.has(t, b.arrived)
+			_, _ = conn.Write(all[len(first)+3:])
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newSlowBackend(t)
+			r := start(t, func(c *Config) {
+				c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.FirstMessage{}}}}
+			})
+			access, _ := r.login()
+			for _, known := range []bool{false, true} {
+				conn := r.handshake("/x", "X-A: b")
+				in := bufio.NewReader(conn)
+				if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+					t.Fatal(resp, err)
+				}
+				if !known {
+					_, _ = conn.Write(slices.Concat(frame(`{"type":"auth","token":"a.b.c"}`), frame("one")))
+					if rest, err := io.ReadAll(in); err != nil || !strings.Contains(string(rest), "token_invalid") || len(b.arrived) > 0 {
+						t.Errorf("%q, %v; the upstream has %d", rest, err, len(b.arrived))
+					}
+					continue
+				}
+				send(conn, frame(`{"type":"auth","token":"`+access+`"}`), b)
+				time.AfterFunc(lookAfter+lookAfter/4, func() { close(b.answer) }) // when somebody looks whether the client is there
+				heard := ""
+				for range 3 { // short messages
+					head := make([]byte, 2)
+					_, err := io.ReadFull(in, head)
+					text := make([]byte, head[1])
+					if _, err2 := io.ReadFull(in, text); err != nil || err2 != nil {
+						t.Fatal(heard, err, err2)
+					}
+					heard += string(text) + " "
+				}
+				if _, after, _ := strings.Cut(heard, "} "); !strings.Contains(heard, "auth_ok") || after != "one two " {
+					t.Errorf("heard %q", heard)
+				}
+			}
+		})
+	}
 }
 
 // TestFirstMessageOfARouteThatIsGone: the upstream that it had does not hear of the client any more.

@@ -99,7 +99,7 @@ func (o *opening) wait(first []byte, err error) {
 	} else {
 		err = o.asked.Failed(o.r.Context(), err)
 	}
-	if o.watch.stop() && err == nil {
+	if len(o.watch.stop()) > 0 && err == nil {
 		_ = socket.Close()
 		err = errEarly()
 	}
