@@ -30,7 +30,7 @@ type demo struct {
 func (g *Gateway) openDemo() (*demo, error) {
 	d := &demo{listener: newMemoryListener(), expects: map[string]context.Context{}}
 	route, err := Route{
-		Path:      "/ws",
+		Path:      socketPath,
 		Upstreams: []string{"unix:/demo"},
 		Refusal:   wsauth.RefuseClose,
 		Headers:   map[string]string{},

@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// socketPath is where the demonstration has its socket.
+const socketPath = "/ws"
+
 // An endpoint is one method on one path; no path has two methods. openapi.json describes the same table.
 type endpoint struct {
 	method  string // GET serves HEAD too
@@ -56,7 +59,7 @@ func (g *Gateway) loginEndpoints(c Config) []endpoint {
 // demoEndpoints are the demonstration.
 func demoEndpoints(d *demo, files assets) []endpoint {
 	return append([]endpoint{
-		{http.MethodGet, "/ws", upgradesOnly(d.proxy)},
+		{http.MethodGet, socketPath, upgradesOnly(d.proxy)},
 		{http.MethodGet, "/{$}", files.handler("index.html")},
 		{http.MethodGet, "/client/{file}", files.serve(clientPrefix)},
 	}, docsEndpoints(files, files.handler("openapi.json"))...)
@@ -65,13 +68,23 @@ func demoEndpoints(d *demo, files assets) []endpoint {
 // recorded lets the records of requests have the path of their endpoint for a route.
 func recorded(endpoints []endpoint) []endpoint {
 	for i, e := range endpoints {
-		route := &label{name: strings.TrimSuffix(e.path, "{$}")}
+		route, socket := &label{name: strings.TrimSuffix(e.path, "{$}")}, e.path == socketPath
 		endpoints[i].handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			recordOf(r.Context()).route = route
+			if !socket {
+				ignoreUpgrade(r)
+			}
 			e.handler.ServeHTTP(w, r)
 		})
 	}
 	return endpoints
+}
+
+// ignoreUpgrade makes a plain request of one that asks for another protocol where there is none, as a server may (RFC 9110 section 7.8).
+// It is answered and counted as what it is then.
+func ignoreUpgrade(r *http.Request) {
+	r.Header.Del("Upgrade")
+	recordOf(r.Context()).upgrade = false
 }
 
 // newMux serves the endpoints. Any other method on their paths is 405 with Allow (RFC 9110 section 15.5.6), any other path 404.

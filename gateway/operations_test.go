@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"net/http"
@@ -157,6 +158,29 @@ func TestMetricsOfAHandshakeWithoutAnOutcome(t *testing.T) {
 	}
 	r.count(`handshakes_total{outcome="ended",reason="session_ended",route="/"}`, "1")
 	r.count(`sockets{route="/"}`, "0")
+}
+
+// TestMetricsOfAnUpgradeOfAPlainAddress: where there is no socket, the request is a plain one, whatever else it asks for.
+func TestMetricsOfAnUpgradeOfAPlainAddress(t *testing.T) {
+	b := newBackend(t)
+	for name, r := range map[string]*rig{"demonstration": start(t), "routes": behind(t, b)} {
+		t.Run(name, func(t *testing.T) {
+			access, _ := r.login()
+			for _, credential := range []string{access, "x"} {
+				resp, err := http.ReadResponse(bufio.NewReader(r.handshake("/auth/session", bearer(credential))), nil)
+				if want := map[string]int{access: http.StatusOK, "x": http.StatusUnauthorized}[credential]; err != nil || resp.StatusCode != want {
+					t.Errorf("%v, %v; want %d", resp, err, want)
+				}
+			}
+			r.count(`http_requests_total{code="200",route="/auth/session"}`, "1")
+			r.count(`http_requests_total{code="401",route="/auth/session"}`, "1")
+			for sample := range r.figures() {
+				if strings.HasPrefix(sample, "handshakes_total{") {
+					t.Errorf("%s is counted", sample)
+				}
+			}
+		})
+	}
 }
 
 // TestR7_ClientsMakeNoSeries: neither users nor hosts, paths, methods, tokens or reasons of clients are labels.
