@@ -34,9 +34,10 @@ func main() {
 		restore() // before anything stops, so that a second signal ends the process at once
 		stop()
 	})
+	dropEmpty()
 	command := kong.Parse(&cli{},
 		kong.Name("wsauth"),
-		kong.Description("Authenticates WebSocket connections for as long as they live."),
+		kong.Description("Authenticates WebSocket connections for as long as they live. An environment variable that is empty counts as one that is not set."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)

@@ -27,7 +27,8 @@ func TestMain(m *testing.M) {
 
 // The scripts drive the real command. They may use, beside testscript's own commands:
 //
-//	start ARGS…        run "wsauth ARGS…" until it listens; sets $URL and $ADDR
+//	start ARGS…        run "wsauth ARGS…" until it listens; sets $URL and $ADDR.
+//	                   The variables that $EMPTY names are set to nothing
 //	signal NAME        send it TERM, INT, HUP or KILL
 //	saw TEXT           wait until its log holds TEXT
 //	ended CODE         wait until it has ended, with that exit code, or -1 by a signal; its log is then in the file "log"
@@ -144,6 +145,9 @@ func (s *server) start(ts *testscript.TestScript, args []string) {
 		if value := ts.Getenv(name); value != "" {
 			s.cmd.Env = append(s.cmd.Env, name+"="+value)
 		}
+	}
+	for name := range strings.FieldsSeq(ts.Getenv("EMPTY")) {
+		s.cmd.Env = append(s.cmd.Env, name+"=")
 	}
 	stderr, err := s.cmd.StderrPipe()
 	ts.Check(err)
