@@ -30,7 +30,7 @@ func (g *Guard) serve(w http.ResponseWriter, r *http.Request, p pass, next http.
 // upgrade takes the connection from net/http and runs the handler on it, in a
 // goroutine of its own: net/http's goroutine, with the stack and the buffers
 // that it grew, ends here, which makes an idle socket smaller ("go run ./bench
-// memory" tells how much).
+// memory" tells how much). A wsconn.Direct has nothing of that kind.
 //
 // The request's context outlives net/http's for the same reason. It keeps its
 // values, and ends with the session.

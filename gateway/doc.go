@@ -4,6 +4,8 @@
 //
 // A request's way, and the files that hold the steps:
 //
+//	entrance.go    does it come first on its connection, and is it a handshake (handshake.go)? That goes past net/http
+//	quick.go       can nothing of it take long? That never leaves the event loop
 //	record.go      what becomes of it is noted, for metrics.go and accesslog.go
 //	limit.go       how long may its head be?
 //	operations.go  does somebody ask how the gateway is?
@@ -11,7 +13,8 @@
 //	routing.go     is it for the gateway itself (endpoints.go), or for which route (router.go)?
 //	proxy.go       the guard of the route, with authorize.go
 //	identity.go    who the client is, for the upstream
-//	socket.go      a WebSocket: ask the upstream (hangup.go), and tie both together
+//	socket.go      a WebSocket: what the upstream is told, and how both are tied together
+//	opening.go     the upstream is asked, as long as the client is there (hangup.go)
 //	introduce.go   the same for one whose token comes in its first message
 //	plain.go       any other request
 //
