@@ -11,6 +11,11 @@ type AdminConfig struct {
 	// only those who may administrate can open, such as those of [ListenPrivate].
 	Token string
 
+	// Host is a name that requests may be sent to where there is a Token, beside localhost and the addresses of this machine that no
+	// other can reach: that of a proxy which passes it on; see [CheckAdminHost]. All others are refused, because a page may be behind
+	// them. Default: none.
+	Host string
+
 	// Version is told by the status. Default: none.
 	Version string
 }
@@ -22,7 +27,7 @@ type admin struct {
 }
 
 // Admin returns the API for operators, which docs/admin.md describes: what is open, and the end of it at every grain. It panics where
-// c.Token is one that [CheckAdminToken] refuses. [Gateway.ServeAdmin] serves it with the limits that it counts on.
+// c.Token is one that [CheckAdminToken] refuses, or c.Host one that [CheckAdminHost] does. [Gateway.ServeAdmin] serves it with the limits that it counts on.
 func (g *Gateway) Admin(c AdminConfig) http.Handler {
 	a := &admin{gateway: g, config: c}
 	var handler = newMux(a.endpoints())
@@ -30,7 +35,12 @@ func (g *Gateway) Admin(c AdminConfig) http.Handler {
 		if err := CheckAdminToken(c.Token); err != nil {
 			panic(err)
 		}
-		handler = newAdminToken(c.Token, g.log).require(handler)
+		if c.Host != "" {
+			if err := CheckAdminHost(c.Host); err != nil {
+				panic(err)
+			}
+		}
+		handler = hereOnly(c.Host, newAdminToken(c.Token, g.log).require(handler))
 	}
 	return withSecurityHeaders(limit(noPages(handler)))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -331,5 +332,56 @@ func TestAdminStops(t *testing.T) {
 	}
 	if _, err := os.Lstat(path); err == nil {
 		t.Error("the socket is left")
+	}
+}
+
+// TestAdminPortIsAskedByItsName: what a page sends by a name of its own that leads here is refused before the token is looked at.
+func TestAdminPortIsAskedByItsName(t *testing.T) {
+	secret := rand.Text() + rand.Text()
+	r := start(t)
+	plain := r.g.Admin(AdminConfig{Token: secret})
+	named := r.g.Admin(AdminConfig{Token: secret, Host: "admin.app.example"})
+	private := r.g.Admin(AdminConfig{})
+	ask := func(h http.Handler, host, credential string) int {
+		w, q := httptest.NewRecorder(), httptest.NewRequest("GET", "/v1/status", nil)
+		q.Host = host
+		q.Header.Set("Authorization", "Bearer "+credential)
+		h.ServeHTTP(w, q)
+		if w.Code == http.StatusForbidden && !strings.Contains(w.Body.String(), `"host_not_allowed"`) {
+			t.Errorf("%s: %s", host, w.Body)
+		}
+		return w.Code
+	}
+	for _, host := range []string{"127.0.0.1:9091", "127.0.0.1", "127.8.9.1:1", "[::1]:9091", "[::1]", "[::ffff:127.0.0.1]:80", "localhost", "LocalHost:8080", "localhost."} {
+		if got := ask(plain, host, secret); got != http.StatusOK {
+			t.Errorf("%q: %d", host, got)
+		}
+	}
+	for _, host := range []string{"evil.example:9091", "evil.example", "", "192.0.2.1:9091", "0.0.0.0:9091", "[::]:9091", "localhost.evil.example", "127.0.0.1.evil.example:9091",
+		"127.0.0.1@evil.example", "evil.example:127.0.0.1", "localhost:80:80", "localhost,evil.example", "127.1", "2130706433", "[::1", "::1", "admin.app.example", "[localhost]"} {
+		if got := ask(plain, host, secret); got != http.StatusForbidden {
+			t.Errorf("%q: %d", host, got)
+		}
+		for range 12 { // which is more than the tries that an address has
+			if got := ask(plain, host, "guess"); got != http.StatusForbidden {
+				t.Fatalf("%q with another token: %d", host, got)
+			}
+		}
+		if got := ask(private, host, ""); got != http.StatusOK {
+			t.Errorf("%q on a socket: %d", host, got)
+		}
+	}
+	if strings.Contains(r.log.String(), "admin: refused") {
+		t.Error("a token was looked at")
+	}
+	for host, want := range map[string]int{"admin.app.example": 200, "Admin.App.Example:443": 200, "127.0.0.1:9091": 200, "app.example": 403, "x.admin.app.example": 403} {
+		if got := ask(named, host, secret); got != want {
+			t.Errorf("%q where there is a name: %d, want %d", host, got, want)
+		}
+	}
+	for _, name := range []string{"", "*.app.example", "Admin", "a:1", "a/b", "a b"} {
+		if CheckAdminHost(name) == nil {
+			t.Errorf("%q is taken for a host", name)
+		}
 	}
 }

@@ -36,7 +36,7 @@ func administer(ctx context.Context, g *gateway.Gateway, s config.Admin, data st
 			}
 		}
 	}()
-	c := gateway.AdminConfig{Version: version()}
+	c := gateway.AdminConfig{Version: version(), Host: s.Host}
 	if path := adminSocket(s.Socket, data); path != "" {
 		l, err := gateway.ListenPrivate(ctx, path)
 		switch {

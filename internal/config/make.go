@@ -116,6 +116,11 @@ func (w *work) servers() {
 	if s.Admin.Listen != "" && s.Admin.TokenFile == "" {
 		w.report("admin.listen", "needs admin.token_file beside it: on a port, whoever has the token may administrate")
 	}
+	if s.Admin.Host != "" && !w.secretive("admin.host", s.Admin.Host) {
+		if err := gateway.CheckAdminHost(s.Admin.Host); err != nil {
+			w.report("admin.host", "%v", err)
+		}
+	}
 	if s.InsecureDemoUser && s.Users != "" {
 		w.report("insecure_demo_user", "with users there is no such user; leave one of the two out")
 	}

@@ -74,6 +74,7 @@ type Admin struct {
 	Socket    string `yaml:"socket" file:"" off:""`
 	Listen    string `yaml:"listen"`
 	TokenFile string `yaml:"token_file" file:""`
+	Host      string `yaml:"host"`
 }
 
 // A Route is a gateway.Route as a file has it.
