@@ -11,7 +11,10 @@ type AdminConfig struct {
 	// only those who may administrate can open, such as those of [ListenPrivate].
 	Token string
 
-	// Host is a name that requests may be sent to where there is a Token, beside localhost and the addresses of this machine that no
+	// TokenFile is in the place of Token where the token may change; see [OpenAdminTokenFile]. Default: none.
+	TokenFile *AdminTokenFile
+
+	// Host is a name that requests may be sent to where there is a token, beside localhost and the addresses of this machine that no
 	// other can reach: that of a proxy which passes it on; see [CheckAdminHost]. All others are refused, because a page may be behind
 	// them. Default: none.
 	Host string
@@ -30,17 +33,20 @@ type admin struct {
 // c.Token is one that [CheckAdminToken] refuses, or c.Host one that [CheckAdminHost] does. [Gateway.ServeAdmin] serves it with the limits that it counts on.
 func (g *Gateway) Admin(c AdminConfig) http.Handler {
 	a := &admin{gateway: g, config: c}
-	var handler = newMux(a.endpoints())
-	if c.Token != "" {
+	handler := newMux(a.endpoints())
+	if c.Token != "" && c.TokenFile == nil {
 		if err := CheckAdminToken(c.Token); err != nil {
 			panic(err)
 		}
+		c.TokenFile = fixedToken(c.Token)
+	}
+	if c.TokenFile != nil {
 		if c.Host != "" {
 			if err := CheckAdminHost(c.Host); err != nil {
 				panic(err)
 			}
 		}
-		handler = hereOnly(c.Host, newAdminToken(c.Token, g.log).require(handler))
+		handler = hereOnly(c.Host, newAdminToken(c.TokenFile, g.log).require(handler))
 	}
 	return withSecurityHeaders(limit(noPages(handler)))
 }

@@ -152,13 +152,15 @@ func TestAdminIsNotPublic(t *testing.T) {
 }
 
 // port serves the admin API of r on a port.
-func (r *rig) port(token string) *operator {
+func (r *rig) port(token string) *operator { return r.portOf(AdminConfig{Token: token}) }
+
+func (r *rig) portOf(c AdminConfig) *operator {
 	r.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return r.serveAdmin(l, "http://"+l.Addr().String(), &http.Transport{}, AdminConfig{Token: token})
+	return r.serveAdmin(l, "http://"+l.Addr().String(), &http.Transport{}, c)
 }
 
 func TestAdminPortNeedsItsToken(t *testing.T) {
@@ -383,5 +385,51 @@ func TestAdminPortIsAskedByItsName(t *testing.T) {
 		if CheckAdminHost(name) == nil {
 			t.Errorf("%q is taken for a host", name)
 		}
+	}
+}
+
+// TestAdminTokenFile: the token in the file counts, and no other; one that cannot be used takes no place.
+func TestAdminTokenFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "admin.token")
+	put := func(token string) {
+		if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := rand.Text()+rand.Text(), rand.Text()+rand.Text()
+	put(first)
+	file, err := OpenAdminTokenFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t)
+	o := r.portOf(AdminConfig{TokenFile: file})
+	inUse := func(what, right, wrong string) {
+		t.Helper()
+		if e := o.call("GET", "/v1/status", "", bearer(right)); e.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d", what, e.StatusCode)
+		}
+		if e := o.call("GET", "/v1/status", "", bearer(wrong)); e.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s: the other token: %d", what, e.StatusCode)
+		}
+	}
+	inUse("at first", first, second)
+	if changed, err := file.Reload(); changed || err != nil {
+		t.Error(changed, err)
+	}
+	for _, unusable := range []string{"", "short", strings.Repeat("a", 50)} {
+		put(unusable)
+		if changed, err := file.Reload(); changed || err == nil || len(unusable) > 0 && strings.Contains(err.Error(), unusable+" ") {
+			t.Errorf("%q: %v, %v", unusable, changed, err)
+		}
+		inUse("after "+unusable, first, second)
+	}
+	put(second)
+	if changed, err := file.Reload(); !changed || err != nil {
+		t.Error(changed, err)
+	}
+	inUse("the second", second, first)
+	if _, err := OpenAdminTokenFile(path + "x"); err == nil {
+		t.Error("a file that is not there is no error")
 	}
 }

@@ -53,7 +53,7 @@ func mayAdminister(addr net.Addr, c AdminConfig) error {
 		return nil // who may open a Unix socket is its file's business
 	case !tcp.IP.IsLoopback():
 		return errors.New("gateway: other machines can reach " + addr.String() + ": operators are served on this machine only, such as on 127.0.0.1, for their token would cross the network in the clear")
-	case c.Token == "":
+	case c.Token == "" && c.TokenFile == nil:
 		return errors.New("gateway: everybody on this machine can reach " + addr.String() + ": a token is needed")
 	}
 	return nil

@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -67,13 +65,13 @@ func ReadAdminToken(path string) (string, error) {
 
 // adminToken lets in who shows the token.
 type adminToken struct {
-	hash  [sha256.Size]byte
+	file  *AdminTokenFile
 	tries *ratelimit.Limiter // those that fail, of each address
 	log   *slog.Logger
 }
 
-func newAdminToken(token string, log *slog.Logger) *adminToken {
-	return &adminToken{hash: sha256.Sum256([]byte(token)), tries: ratelimit.New(10, 6*time.Second, maxBuckets), log: log}
+func newAdminToken(file *AdminTokenFile, log *slog.Logger) *adminToken {
+	return &adminToken{file: file, tries: ratelimit.New(10, 6*time.Second, maxBuckets), log: log}
 }
 
 // require refuses requests without the token. A try is taken before the token is looked at, so that parallel ones count too, and given
@@ -99,8 +97,7 @@ func (t *adminToken) require(next http.Handler) http.Handler {
 			tooMany(w, r, wait, "Too many tries; wait a little")
 			return
 		}
-		hash := sha256.Sum256([]byte(shown))
-		if subtle.ConstantTimeCompare(hash[:], t.hash[:]) != 1 {
+		if !t.file.is(shown) {
 			t.log.Warn("admin: refused", "reason", "token_invalid", "remote", host(r.RemoteAddr))
 			invalid(w, r)
 			return

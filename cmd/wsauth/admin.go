@@ -37,6 +37,7 @@ func administer(ctx context.Context, g *gateway.Gateway, s config.Admin, data st
 		}
 	}()
 	c := gateway.AdminConfig{Version: version(), Host: s.Host}
+	unfollow := func() {}
 	if path := adminSocket(s.Socket, data); path != "" {
 		l, err := gateway.ListenPrivate(ctx, path)
 		switch {
@@ -48,7 +49,8 @@ func administer(ctx context.Context, g *gateway.Gateway, s config.Admin, data st
 		listeners = append(listeners, l)
 	}
 	if s.Listen != "" {
-		if c.Token, err = gateway.ReadAdminToken(s.TokenFile); err != nil {
+		watcher := config.NewWatcher(s.TokenFile)
+		if c.TokenFile, err = gateway.OpenAdminTokenFile(s.TokenFile); err != nil {
 			return nil, fmt.Errorf("admin.token_file: %w", err)
 		}
 		l, err := gateway.Listen(ctx, s.Listen)
@@ -59,13 +61,14 @@ func administer(ctx context.Context, g *gateway.Gateway, s config.Admin, data st
 		if !onLoopback(l) {
 			return nil, fmt.Errorf("admin.listen: other machines can reach %s: name an address of this machine only, such as 127.0.0.1:9091", s.Listen)
 		}
+		unfollow = onChange(ctx, func() { readToken(c.TokenFile, log) }, watcher)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var serving sync.WaitGroup
 	for _, l := range listeners {
 		of := c
 		if l.Addr().Network() == "unix" {
-			of.Token = ""
+			of.TokenFile = nil
 		}
 		log.Info("operators are served", "at", l.Addr().String())
 		serving.Go(func() {
@@ -75,7 +78,19 @@ func administer(ctx context.Context, g *gateway.Gateway, s config.Admin, data st
 		})
 	}
 	return func() {
+		unfollow()
 		cancel()
 		serving.Wait()
 	}, nil
+}
+
+// readToken takes another token of the operators, if there is one.
+func readToken(file *gateway.AdminTokenFile, log *slog.Logger) {
+	changed, err := file.Reload()
+	switch {
+	case err != nil:
+		log.Error("the token of the operators stays as it was", "err", err)
+	case changed:
+		log.Info("there is another token of the operators")
+	}
 }

@@ -3,10 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"os"
-	"os/signal"
-	"sync"
-	"syscall"
 	"time"
 
 	"wsauth/internal/certfile"
@@ -34,37 +30,7 @@ func openCertificate(files config.TLS, log *slog.Logger) (*certificate, error) {
 
 // follow begins to take the certificate anew when one of its files has changed and at each SIGHUP, until ctx is done or stop is called.
 func (c *certificate) follow(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	changes := make(chan struct{})
-	var running sync.WaitGroup
-	for _, w := range c.watchers {
-		running.Go(func() {
-			w.Run(ctx, func() {
-				select {
-				case changes <- struct{}{}:
-				case <-ctx.Done():
-				}
-			})
-		})
-	}
-	running.Go(func() {
-		for {
-			select {
-			case <-hangups:
-			case <-changes:
-			case <-ctx.Done():
-				return
-			}
-			c.reload()
-		}
-	})
-	return func() {
-		signal.Stop(hangups)
-		cancel()
-		running.Wait()
-	}
+	return onChange(ctx, c.reload, c.watchers[:]...)
 }
 
 func (c *certificate) reload() {
