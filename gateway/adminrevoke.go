@@ -70,12 +70,11 @@ func (a *admin) carryOut(ctx context.Context, order store.Revocation) (answer Ad
 		answer.Sessions = &sessions
 	case store.Everything:
 		answer.Sockets, err = g.endEveryone(ctx, order.Before)
+	case store.Session:
+		answer.Sockets, err = g.endSession(ctx, order.ID)
 	default:
 		order.Expires = expiresAll()
 		answer.Sockets, err = g.guard.Revoke(ctx, order)
-		if err == nil && order.Scope == store.Session {
-			g.unlist(ctx, order.ID)
-		}
 	}
 	return answer, err
 }

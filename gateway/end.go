@@ -26,7 +26,8 @@ func (g *Gateway) expires() time.Time { return time.Now().Add(g.refreshTTL + g.a
 // live longer than the gateway does.
 func expiresAll() time.Time { return time.Now().Add(MaxTTL + time.Minute) }
 
-// revocationOf ends the session of a token, or the token itself if it belongs to none.
+// revocationOf ends the session of a token, or the token itself if it belongs to none. Logouts come by the thousand, so it is kept no
+// longer than for the tokens of this gateway and the one that was shown.
 func (g *Gateway) revocationOf(claims *token.Claims) store.Revocation {
 	expires := g.expires()
 	if own := claims.ValidUntil(); own.After(expires) {
@@ -39,9 +40,9 @@ func (g *Gateway) revocationOf(claims *token.Claims) store.Revocation {
 }
 
 // endSession ends one session and its sockets, and says how many they were. It is revoked first, and after that no token of it is
-// good for anything: what fails then is only that it is listed no more.
+// good for anything, whoever has issued it: what fails then is only that it is listed no more.
 func (g *Gateway) endSession(ctx context.Context, sid string) (sockets int, err error) {
-	sockets, err = g.guard.Revoke(ctx, store.Revocation{Scope: store.Session, ID: sid, Expires: g.expires()})
+	sockets, err = g.guard.Revoke(ctx, store.Revocation{Scope: store.Session, ID: sid, Expires: expiresAll()})
 	if err != nil {
 		return 0, err
 	}

@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -199,5 +201,44 @@ func TestEndEveryone(t *testing.T) {
 	r.claims(again)
 	if e := r.call("GET", "/auth/sessions", "", bearer(again)); strings.Count(e.body, `"sid"`) != 1 {
 		t.Errorf("the sessions of anna are %s", e.body)
+	}
+}
+
+// A notedStore notes what is revoked.
+type notedStore struct {
+	*store.Memory
+	mu    sync.Mutex
+	noted []store.Revocation
+}
+
+func (s *notedStore) Revoke(ctx context.Context, r ...store.Revocation) error {
+	s.mu.Lock()
+	s.noted = append(s.noted, r...)
+	s.mu.Unlock()
+	return s.Memory.Revoke(ctx, r...)
+}
+
+// TestEndedSessionsStayEnded: whoever ends a session by its name ends all tokens of it, those of "wsauth token issue" too, which may live
+// for a year.
+func TestEndedSessionsStayEnded(t *testing.T) {
+	noted := &notedStore{Memory: store.NewMemory(0)}
+	r := start(t, func(c *Config) { c.Store = noted })
+	access, _ := r.login()
+	first := r.claims(access)["sid"].(string)
+	if e := r.call("DELETE", "/auth/sessions/"+first, "", bearer(access)); e.StatusCode != http.StatusOK {
+		t.Fatal(e.body)
+	}
+	if e := r.operator().call("POST", "/v1/revoke", `{"session":"another"}`, jsonType); e.StatusCode != http.StatusOK {
+		t.Fatal(e.body)
+	}
+	noted.mu.Lock()
+	defer noted.mu.Unlock()
+	if len(noted.noted) != 2 {
+		t.Fatal(noted.noted)
+	}
+	for _, revocation := range noted.noted {
+		if left := time.Until(revocation.Expires); revocation.Scope != store.Session || left < MaxTTL {
+			t.Errorf("%s %s is kept for %s", revocation.Scope, revocation.ID, left)
+		}
 	}
 }
