@@ -60,7 +60,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			home := filepath.Join(e.WorkDir, "home")
-			e.Vars = append(e.Vars, "HOME="+home, "XDG_DATA_HOME=")
+			e.Vars = append(e.Vars, "HOME="+home, "XDG_DATA_HOME=", goRace)
 			e.Values[serverKey{}] = &server{clients: map[string]*client{}, roots: x509.NewCertPool()}
 			return os.Mkdir(home, 0o700)
 		},
@@ -94,6 +94,11 @@ func TestScripts(t *testing.T) {
 		},
 	})
 }
+
+// goRace is how the race detector works in the commands that scripts run, each of which is a process. It would delay the end of
+// each by a second, to see what goroutines that are left still do; a tenth is as good. And the first race ends the process: of a
+// server that a script kills, what was found would not be seen otherwise.
+const goRace = "GORACE=halt_on_error=1 atexit_sleep_ms=100"
 
 func mode(ts *testscript.TestScript, _ bool, args []string) {
 	info, err := os.Stat(ts.MkAbs(args[0]))
@@ -141,7 +146,7 @@ func (s *server) start(ts *testscript.TestScript, args []string) {
 	ts.Check(err)
 	s.cmd = exec.Command(path, args...)
 	s.cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "XDG_DATA_HOME", "GOCOVERDIR", "TMPDIR", "WSAUTH_CONFIG", "WSAUTH_LISTEN", "WSAUTH_ACCESS_TTL", "WSAUTH_REFRESH_TTL", "WSAUTH_ACCESS_LOG", "WSAUTH_LOG"} {
+	for _, name := range []string{"PATH", "HOME", "XDG_DATA_HOME", "GORACE", "GOCOVERDIR", "TMPDIR", "WSAUTH_CONFIG", "WSAUTH_LISTEN", "WSAUTH_ACCESS_TTL", "WSAUTH_REFRESH_TTL", "WSAUTH_ACCESS_LOG", "WSAUTH_LOG"} {
 		if value := ts.Getenv(name); value != "" {
 			s.cmd.Env = append(s.cmd.Env, name+"="+value)
 		}
