@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -226,6 +227,9 @@ func FuzzIssue(f *testing.F) {
 			return
 		}
 		claims, err := verify(newVerifier(t, c, key), tok.Raw)
+		if errors.Is(err, ErrExpired) && !time.Now().Before(tok.Claims.ExpiresAt) { // it is good for a second, and that is over
+			return
+		}
 		if err != nil {
 			t.Fatalf("issued and refused: %v\n%s", err, tok.Claims.Payload())
 		}
