@@ -34,7 +34,7 @@ func (p PathValue) Extract(r *http.Request, _ Requirement) (Credential, error) {
 // Missing is the same text as that of [Query].
 func (p PathValue) Missing(q Requirement) string { return Query{}.Missing(q) }
 
-// Strip puts "-" in the token's place.
+// Strip puts "-" in the token's place, and in that of copies of it.
 func (p PathValue) Strip(r *http.Request) {
 	const removed = "-"
 	raw := r.PathValue(p.Name)
@@ -44,5 +44,6 @@ func (p PathValue) Strip(r *http.Request) {
 	r.SetPathValue(p.Name, removed)
 	r.URL.Path = strings.ReplaceAll(r.URL.Path, raw, removed)
 	r.URL.RawPath = strings.ReplaceAll(r.URL.RawPath, raw, removed)
+	r.URL.RawQuery = strings.ReplaceAll(r.URL.RawQuery, raw, removed)
 	r.RequestURI = r.URL.RequestURI()
 }
