@@ -74,6 +74,38 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
+// TestAccessLogOfARefusedLogin: the line says why it was refused, and nothing of what was typed.
+func TestAccessLogOfARefusedLogin(t *testing.T) {
+	r := behind(t, newBackend(t), logged, func(c *Config) { c.Authenticate = anyone })
+	tries := 0
+	try := func(body, contentType, reason string) {
+		t.Helper()
+		r.call("POST", "/auth/login", body, "Content-Type: "+contentType)
+		tries++
+		r.wantLine("request", tries, "route=/auth/login", "reason="+reason+" ")
+		for _, line := range r.lines("request") {
+			if strings.Contains(line, "typed") {
+				t.Errorf("%s", line)
+			}
+		}
+	}
+	try(`{"username":"typed-name","password":"typed-word"}`, "text/plain", "invalid_request")
+	try(`{"username":"typed-name","typed":1}`, "application/json", "invalid_request")
+	try(`{"username":"typed-name"}`, "application/json", "invalid_request")
+	for strings.Count(r.log.String(), "reason=rate_limited") == 0 && tries < 100 {
+		reason := "bad_credentials"
+		if e := r.call("POST", "/auth/login", `{"username":"typed-name","password":"typed-word"}`, jsonType); e.StatusCode == http.StatusTooManyRequests {
+			reason = "rate_limited"
+		}
+		tries++
+		r.wantLine("request", tries, "route=/auth/login", "reason="+reason+" ")
+	}
+	r.call("POST", "/auth/login", `{"username":"somebody","password":"test"}`, jsonType)
+	if line := r.lines("request")[tries]; strings.Contains(line, "reason=") || !strings.Contains(line, "status=200") {
+		t.Errorf("a login that succeeds: %s", line)
+	}
+}
+
 // TestAccessLogOfWhoLeaves: who ended a socket is told, and a refusal by a close code as one.
 func TestAccessLogOfWhoLeaves(t *testing.T) {
 	b := newBackend(t)

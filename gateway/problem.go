@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/go-json-experiment/json"
+
+	"wsauth"
 )
 
 // A problemDocument is the body of an error answer (RFC 9457). It has the members of the guard's own.
@@ -14,13 +16,15 @@ type problemDocument struct {
 	Reason string `json:"reason,omitzero"` // a stable word for programs
 }
 
-// problem answers every request with one error. detail is a fixed text for a person: nothing of the request is in it.
+// problem answers every request with one error, whose reason the access log has too. detail is a fixed text for a person: nothing of the
+// request is in either.
 func problem(status int, reason, detail string) http.HandlerFunc {
 	body, err := json.Marshal(problemDocument{http.StatusText(status), status, detail, reason})
 	if err != nil {
 		panic(err) // strings and an integer always marshal
 	}
-	return func(w http.ResponseWriter, _ *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		recordOf(r.Context()).reason = wsauth.Reason(reason)
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(status)
