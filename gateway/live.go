@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"maps"
 	"sync"
 
@@ -27,8 +28,23 @@ func (l *live) add(s *wsauth.Session, p *proxy, upstream string) {
 	}
 	l.of[s] = served{p, upstream}
 	l.mu.Unlock()
+	p.review(s)
+}
+
+// review ends those of some sockets, whose claims have just been renewed, that may not stay with them: the routes may have been replaced
+// after the renewal had asked the old ones. Either [Gateway.Update] finds the new claims, or the new routes are found here.
+func (l *live) review(sessions []*wsauth.Session) {
+	for _, s := range sessions {
+		if p := l.find(s).proxy; p != nil {
+			p.review(s)
+		}
+	}
+}
+
+// review ends a socket that may not stay.
+func (p *proxy) review(s *wsauth.Session) {
 	if p.outdated(s) {
-		s.End(wsauth.Restarting.End(nil))
+		s.End(wsauth.Restarting.End(errors.New("its route is gone, or lets it in no more")))
 	}
 }
 

@@ -80,5 +80,6 @@ func (g *Gateway) renew(ctx context.Context, access *token.Token) int {
 	if err != nil {
 		g.log.Error("cannot renew sockets", "session", access.Claims.SessionID, "err", err)
 	}
+	g.live.review(g.guard.Concerned(store.Revocation{Scope: store.Session, ID: access.Claims.SessionID}))
 	return sockets
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"wsauth"
@@ -41,6 +42,33 @@ func TestUpdateKeepsSocketsWhoseRouteStands(t *testing.T) {
 	r.call("POST", "/auth/logout", "", bearer(refresh))
 	r.wantClose(stays, 3000, "session_ended")
 	r.wantNoneLive()
+}
+
+// TestUpdateWhileRenewing: new claims that the old rules have let pass do not stay under the new ones, which have looked at the old claims.
+func TestUpdateWhileRenewing(t *testing.T) {
+	b := newBackend(t)
+	for name, claims := range map[string]map[string][]string{"refuse": {"fresh": {"true"}}, "let pass": {"fresh": {"true", "false"}}} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}} })
+			access, refresh := r.login()
+			conn := r.socket("/chat", bearer(access))
+			r.echoOf(conn, "the token of a login is fresh")
+			var once sync.Once
+			r.g.authorized = func() {
+				once.Do(func() {
+					if err := r.g.Update([]Route{{Path: "/", Upstreams: []string{b.URL}, Claims: claims}}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh))) // that of a refresh is not
+			if name == "refuse" {
+				r.wantClose(conn, 1012, "restarting")
+				return
+			}
+			r.echoOf(conn, "still here")
+		})
+	}
 }
 
 // TestUpdateRefused: with one fault nothing changes (S6).
