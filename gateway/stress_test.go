@@ -1,0 +1,273 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"wsauth"
+)
+
+// A storm is everything that can happen to a gateway, at once.
+type storm struct {
+	*rig
+	operator *operator
+	plain    *http.Client // without cookies
+	users    []atomic.Pointer[string]
+	over     chan struct{} // closed when all are to come to an end
+	workers  sync.WaitGroup
+	ends     sync.Map // how sockets have ended, each a string
+	opened   atomic.Int64
+}
+
+// TestEverythingAtOnce: routes change, users log in, renew and are revoked, clients open sockets, talk, leave and hang up, and at last the
+// gateway drains. Nobody gets an answer or an end without a reason, and nothing is left.
+func TestEverythingAtOnce(t *testing.T) {
+	b, other := newBackend(t), newBackend(t)
+	routes := func(choice int) []Route {
+		claims := []map[string][]string{nil, {"fresh": {"true"}}}[choice%2]
+		all := []Route{
+			{Path: "/", Upstreams: []string{[]string{b.URL, other.URL}[choice/2%2]}, Claims: claims},
+			{Path: "/close/", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseClose},
+			{Path: "/first/", Upstreams: []string{b.URL, other.URL}, Locations: []wsauth.Location{wsauth.FirstMessage{}}},
+		}
+		return append(all, []Route{{Path: "/goes/", Upstreams: []string{b.URL}}}[:choice/4%2]...)
+	}
+	s := &storm{
+		rig: start(t, func(c *Config) {
+			c.Routes, c.Authenticate, c.MaxSockets, c.Drain, c.AccessLog = routes(7), anyone, 10, 8*time.Second, true
+		}),
+		plain: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second},
+		users: make([]atomic.Pointer[string], 4),
+		over:  make(chan struct{}),
+	}
+	s.operator = s.rig.operator()
+	for i := range s.users {
+		nobody := "no-token-yet"
+		s.users[i].Store(&nobody)
+		s.work(i, func(*rand.Rand) func() { return s.lives(i) })
+	}
+	for i := range 6 {
+		s.work(100+i, func(dice *rand.Rand) func() { return func() { s.visit(dice) } })
+	}
+	s.work(200, func(dice *rand.Rand) func() { return func() { s.operate(dice) } })
+
+	dice := rand.New(rand.NewPCG(5, 300))
+	for range 250 {
+		if err := s.g.Update(routes(dice.IntN(8))); err != nil {
+			t.Error(err)
+		}
+		s.figures()
+	}
+	drained := make(chan error)
+	go func() { drained <- s.g.Drain(t.Context()) }()
+	for waiting := true; waiting; {
+		select {
+		case err := <-drained:
+			waiting = false
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			if err := s.g.Update(routes(dice.IntN(8))); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	close(s.over)
+	s.workers.Wait()
+	s.wantNoneLive()
+	s.wantBalance()
+}
+
+// work does something again and again until all are to come to an end. Its dice fall as in the run before.
+func (s *storm) work(seed int, begin func(dice *rand.Rand) func()) {
+	do := begin(rand.New(rand.NewPCG(5, uint64(seed))))
+	s.workers.Go(func() {
+		for {
+			select {
+			case <-s.over:
+				return
+			default:
+				do()
+			}
+		}
+	})
+}
+
+// ask sends a request of which it is known how it may be answered.
+func (s *storm) ask(path, body, credential string, may ...int) map[string]any {
+	r, err := http.NewRequest(http.MethodPost, s.url+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Error(err)
+		return nil
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if credential != "" {
+		r.Header.Set("Authorization", "Bearer "+credential)
+	}
+	resp, err := s.plain.Do(r)
+	if err != nil {
+		s.t.Error(err)
+		return nil
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	var answer map[string]any
+	if err != nil || len(text) > 0 && json.Unmarshal(text, &answer) != nil {
+		s.t.Errorf("%s: %q, %v", path, text, err)
+	}
+	for _, status := range may {
+		if resp.StatusCode == status {
+			return answer
+		}
+	}
+	s.t.Errorf("%s: %d %s", path, resp.StatusCode, text)
+	return nil
+}
+
+// lives is a user who logs in, renews the session until it has ended or is ended by the user, and logs in anew.
+func (s *storm) lives(i int) func() {
+	refresh, turns := "", 0
+	return func() {
+		var answer map[string]any
+		turns++
+		switch {
+		case refresh == "":
+			answer = s.ask("/auth/login", fmt.Sprintf(`{"username":"u%d","password":"test"}`, i), "", 200)
+		case turns%10 == 0:
+			s.ask("/auth/logout", "", refresh, 204, 401)
+		default:
+			answer = s.ask("/auth/refresh", "", refresh, 200, 401)
+		}
+		refresh, _ = answer["refresh_token"].(string)
+		if access, ok := answer["access_token"].(string); ok {
+			s.users[i].Store(&access)
+		}
+	}
+}
+
+// visit opens a socket, if it may, and leaves it in some way, or waits for its end.
+func (s *storm) visit(dice *rand.Rand) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	access := *s.users[dice.IntN(len(s.users))].Load()
+	path := []string{"/", "/close/", "/first/", "/goes/"}[dice.IntN(4)]
+	header := http.Header{"Authorization": {"Bearer " + access}}
+	if path == "/first/" {
+		header = nil
+	}
+	conn, resp, err := websocket.Dial(ctx, s.url+path+"x", &websocket.DialOptions{HTTPHeader: header, HTTPClient: s.plain})
+	if err != nil {
+		if resp == nil || resp.StatusCode != 401 && resp.StatusCode != 403 && resp.StatusCode != 503 {
+			s.t.Errorf("%s: %v", path, err)
+		}
+		return
+	}
+	defer conn.CloseNow()
+	s.opened.Add(1)
+	if path == "/first/" {
+		err = conn.Write(ctx, websocket.MessageText, []byte(`{"type":"auth","token":"`+access+`"}`))
+	}
+	for n := dice.IntN(20); err == nil && n > 0; n-- {
+		if err = conn.Write(ctx, websocket.MessageText, []byte("hello")); err == nil {
+			_, _, err = conn.Read(ctx)
+		}
+	}
+	switch choice := dice.IntN(3); {
+	case err == nil && choice == 0:
+		return // and hangs up
+	case err == nil && choice == 1:
+		_ = conn.Close(websocket.StatusNormalClosure, "")
+		return
+	case err == nil: // until it is ended
+		_, _, err = conn.Read(ctx)
+	}
+	s.ended(path, ctx, conn, err)
+}
+
+// ended holds the end of a socket against those that there are. A write that fails tells less than the read after it.
+func (s *storm) ended(path string, ctx context.Context, conn *websocket.Conn, err error) {
+	for range 100 { // messages may have come before the close frame
+		if _, ok := errors.AsType[websocket.CloseError](err); ok {
+			break
+		}
+		if _, _, readErr := conn.Read(ctx); readErr != nil {
+			err = readErr
+			break
+		}
+	}
+	end, ok := errors.AsType[websocket.CloseError](err)
+	if !ok {
+		s.t.Errorf("%s: a socket ends without a reason: %v", path, err)
+		return
+	}
+	switch end.Code {
+	case wsauth.CloseUnauthorized, wsauth.CloseForbidden, wsauth.CloseServiceRestart:
+		s.ends.Store(end.Reason, true)
+	default:
+		s.t.Errorf("%s: %v", path, end)
+	}
+}
+
+// operate does what operators do.
+func (s *storm) operate(dice *rand.Rand) {
+	user := fmt.Sprintf(`"u%d"`, dice.IntN(len(s.users)))
+	var e exchange
+	switch dice.IntN(20) {
+	case 0:
+		e = s.operator.call("POST", "/v1/revoke", `{"everything":true}`, jsonType)
+	case 1, 2, 3:
+		e = s.operator.call("POST", "/v1/revoke", `{"user":`+user+`}`, jsonType)
+	case 4:
+		e = s.operator.call("GET", "/v1/logins?user="+strings.Trim(user, `"`), "")
+	case 5:
+		e = s.operator.call("GET", "/v1/status", "")
+	default:
+		e = s.operator.call("GET", "/v1/sockets", "")
+	}
+	if e.StatusCode != http.StatusOK {
+		s.t.Errorf("an operator: %d %s", e.StatusCode, e.body)
+	}
+}
+
+// wantBalance looks at what has happened: enough of it, and all to its end.
+func (s *storm) wantBalance() {
+	s.t.Helper()
+	opened, ended := 0, 0
+	for sample, value := range s.figures() {
+		n, _ := strconv.Atoi(value)
+		switch {
+		case strings.HasPrefix(sample, "sockets{") && n != 0:
+			s.t.Errorf("%s is %d", sample, n)
+		case strings.HasPrefix(sample, `handshakes_total{outcome="opened"`) && !strings.Contains(sample, `route="/goes/"`):
+			opened += n
+		case strings.HasPrefix(sample, "socket_ends_total{") && !strings.Contains(sample, `route="/goes/"`):
+			ended += n
+		}
+	}
+	if opened != ended || opened == 0 {
+		s.t.Errorf("%d sockets were opened, %d have ended", opened, ended)
+	}
+	for _, reason := range []string{"session_ended", "restarting"} {
+		if _, seen := s.ends.Load(reason); !seen {
+			s.t.Errorf("no socket has ended with %s", reason)
+		}
+	}
+	if strings.Contains(s.log.String(), "panic") {
+		s.t.Errorf("%s", s.log)
+	}
+	s.t.Logf("%d sockets", s.opened.Load())
+}
