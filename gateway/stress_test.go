@@ -195,11 +195,11 @@ func (s *storm) visit(dice *rand.Rand) {
 	case err == nil: // until it is ended
 		_, _, err = conn.Read(ctx)
 	}
-	s.ended(path, ctx, conn, err)
+	s.ended(ctx, path, conn, err)
 }
 
 // ended holds the end of a socket against those that there are. A write that fails tells less than the read after it.
-func (s *storm) ended(path string, ctx context.Context, conn *websocket.Conn, err error) {
+func (s *storm) ended(ctx context.Context, path string, conn *websocket.Conn, err error) {
 	for range 100 { // messages may have come before the close frame
 		if _, ok := errors.AsType[websocket.CloseError](err); ok {
 			break
