@@ -54,7 +54,7 @@ func (e *entrance) first(conn relay.Client, data []byte, idle bool) {
 	}
 	r = r.WithContext(e.ctx)
 	r.RemoteAddr = conn.RemoteAddr().String()
-	if idle && len(data) <= mostAtOnce && e.gateway.isQuick(r) {
+	if idle && e.gateway.isQuick(r) {
 		e.serve(&answer{conn: conn, hurried: true}, r)
 		return
 	}

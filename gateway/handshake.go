@@ -7,9 +7,10 @@ import (
 )
 
 // readHandshake reads the head of an upgrade that is as every client writes it, and whole; it returns nil for anything else, however
-// right that may be, for net/http to read or to refuse. So this reads no request in another way than net/http does.
+// right that may be, for net/http to read or to refuse. So this reads no request in another way than net/http does. An event loop calls
+// it, which the thousands of fields that a long head has room for would hold up for milliseconds.
 func readHandshake(data []byte) *http.Request {
-	if !isPlainHead(data) {
+	if len(data) > mostAtOnce || !isPlainHead(data) {
 		return nil
 	}
 	r, err := http.ReadRequest(bufio.NewReaderSize(bytes.NewReader(data), len(data)))

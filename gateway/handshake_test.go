@@ -52,6 +52,7 @@ var strangeHeads = map[string]string{
 	"no colon":               strings.Replace(handshakeHead, "Cookie: a=1", "Cookie", 1),
 	"a control":              strings.Replace(handshakeHead, "Cookie: a=1", "Cookie: a=\x001", 1),
 	"no ASCII":               strings.Replace(handshakeHead, "Cookie: a=1", "Cookie: a=\xe9", 1),
+	"a long head":            strings.Replace(handshakeHead, "X-Empty:", strings.Repeat("x:\r\n", mostAtOnce/4)+"X-Empty:", 1),
 	"a bad escape":           strings.Replace(handshakeHead, "/chat", "/ch%zzat", 1),
 }
 
