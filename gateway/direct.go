@@ -12,19 +12,19 @@ import (
 // An answer is the http.ResponseWriter of a handshake that net/http has not read. A guard takes the connection from it as it does from
 // net/http's; whoever does not, such as a handler that knows of no upgrade, answers in plain HTTP, after which the connection closes.
 type answer struct {
-	conn    net.Conn
-	hurried bool // an event loop serves it
-	taken   bool
-	plain   *wsconn.Response // nil as long as nobody needs it
+	conn  net.Conn
+	quick *routing // by which an event loop serves it; nil where a goroutine does, by what counts then
+	taken bool
+	plain *wsconn.Response // nil as long as nobody needs it
 }
 
 // Hurried is for wsconn.Direct.
-func (w *answer) Hurried() bool { return w.hurried }
+func (w *answer) Hurried() bool { return w.quick != nil }
 
 func (w *answer) response() *wsconn.Response {
 	if w.plain == nil {
 		w.plain = wsconn.NewResponse(wsconn.New(w.conn, func() {}))
-		if w.hurried {
+		if w.Hurried() {
 			w.plain.Hurry()
 		}
 	}

@@ -54,8 +54,8 @@ func (e *entrance) first(conn relay.Client, data []byte, idle bool) {
 	}
 	r = r.WithContext(e.ctx)
 	r.RemoteAddr = conn.RemoteAddr().String()
-	if idle && e.gateway.isQuick(r) {
-		e.serve(&answer{conn: conn, hurried: true}, r)
+	if now := e.gateway.routing.Load(); idle && e.gateway.isQuick(r, now) {
+		e.serve(&answer{conn: conn, quick: now}, r)
 		return
 	}
 	go e.serve(&answer{conn: conn}, r)

@@ -68,8 +68,17 @@ func (o *opening) await(asked *upstream.Asked) {
 		Over:     func() bool { return o.r.Context().Err() != nil },
 		First:    o.first,
 	}) {
-		o.wait(nil, nil)
+		o.later(func() { o.wait(nil, nil) })
 	}
+}
+
+// later calls f, which may wait: in a goroutine where the caller must not.
+func (o *opening) later(f func()) {
+	if o.w.Hurried() {
+		go f()
+		return
+	}
+	f()
 }
 
 // first is called by a loop.

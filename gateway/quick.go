@@ -5,16 +5,27 @@ import (
 	"slices"
 
 	"wsauth"
+	"wsauth/internal/wsconn"
 )
 
 // isQuick reports whether nothing that a handshake needs can take long, so that an event loop may serve it: nobody else is asked for a
-// key, a ticket or a revocation, and the upstream is on this machine.
-func (g *Gateway) isQuick(r *http.Request) bool {
+// key, a ticket or a revocation, and the upstream is on this machine. That is so as long as it is served by these routes.
+func (g *Gateway) isQuick(r *http.Request, by *routing) bool {
 	if g.hasProviders || g.guard.Ready() != nil || !g.noAuth && isOwn(r.URL.Path, g.authPrefix) {
 		return false
 	}
-	p := g.routing.Load().router.find(r)
+	p := by.router.find(r)
 	return p != nil && p.quick && (r.URL.RawQuery == "" || !p.takesTickets)
+}
+
+// routingFor is what counts for a request.
+func (g *Gateway) routingFor(w http.ResponseWriter) *routing {
+	if direct, ok := wsconn.AsDirect(w); ok {
+		if a, ok := direct.(*answer); ok && a.quick != nil {
+			return a.quick
+		}
+	}
+	return g.routing.Load()
 }
 
 // isQuickRoute is the part of it that all requests have in common. To sign an assertion takes a millisecond with some keys.

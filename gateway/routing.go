@@ -37,7 +37,7 @@ func (g *Gateway) front(own http.Handler, c Config) http.Handler {
 			noHost(w, r)
 			return
 		}
-		now := g.routing.Load()
+		now := g.routingFor(w)
 		now.stripIdentity(r.Header)
 		switch p := now.router.find(r); {
 		case p == nil:

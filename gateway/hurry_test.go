@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"wsauth"
+)
+
+// hurries serves a handshake as an event loop does, and fails if that waits for something. The client is gone afterwards.
+func (r *rig) hurries(quick *routing, request string) {
+	r.t.Helper()
+	near, far := net.Pipe()
+	go func() { _, _ = io.Copy(io.Discard, far) }()
+	handshake := readHandshake([]byte(request + "\r\n"))
+	handshake.RemoteAddr = "127.0.0.1:1"
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		(&entrance{gateway: r.g}).serve(&answer{conn: near, quick: quick}, handshake)
+	}()
+	select {
+	case <-served:
+	case <-time.After(5 * time.Second):
+		r.t.Error("it holds the loop")
+	}
+	_ = far.Close()
+	<-served
+}
+
+// TestHurriedAtTheEnd: when no loop waits for an upstream's answer any more, the one that serves the handshake does not do so itself.
+func TestHurriedAtTheEnd(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	r := behind(t, newBackend(t), func(c *Config) {
+		c.Routes = []Route{{Path: "/", Upstreams: []string{"http://" + silent.Addr().String()}, Public: true}}
+	})
+	if err := r.g.carrier.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.hurries(r.g.routing.Load(), "GET /chat HTTP/1.1\r\n"+socketFields)
+}
+
+// TestHurriedWhileRoutesChange: what a loop has begun to serve by routes that need no time it does not go on with by others, which may.
+func TestHurriedWhileRoutesChange(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b)
+	quick := r.g.routing.Load()
+	if err := r.g.Update([]Route{{Path: "/", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.FirstMessage{}}}}); err != nil {
+		t.Fatal(err)
+	}
+	r.hurries(quick, "GET /public/chat HTTP/1.1\r\n"+socketFields)
+}
