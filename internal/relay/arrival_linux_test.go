@@ -399,3 +399,24 @@ func TestNothingIsLost(t *testing.T) {
 		_ = r.Close()
 	}
 }
+
+// TestOfAnotherLoop: what a loop watches that has come to its end, another takes.
+func TestOfAnotherLoop(t *testing.T) {
+	before := descriptors(t)
+	first, second := newRelay(t, 1), newRelay(t, 1)
+	client, far, upstream, farther := meet(t, first)
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan Result, 1)
+	second.Carry(Pair{Client: client, Upstream: upstream, Closed: func(result Result) { closed <- result }})
+	_, _ = farther.Write(fromUpstream(0x82, 7))
+	_ = far.SetDeadline(time.Now().Add(30 * time.Second))
+	peer{far, t, "the client"}.gets(fromUpstream(0x82, 7))
+	_, _ = far.Close(), farther.Close()
+	<-closed
+	_ = second.Close()
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors are open, %d before", after, before)
+	}
+}
