@@ -211,3 +211,31 @@ func TestNobodyHoldsTheLoop(t *testing.T) {
 		r.echoOf(r.socket("/chat", bearer(access)), name)
 	}
 }
+
+// TestH11_ServedConnectionsNoticeADeadPeer: also those of a listener that has set nothing which they could inherit.
+func TestH11_ServedConnectionsNoticeADeadPeer(t *testing.T) {
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false)
+	l, err := plain.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := l.(*net.TCPListener).File() // which stays what it is when the gateway has l
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	b := newBackend(t)
+	r := serve(t, l, "http://"+l.Addr().String(), &http.Transport{}, []func(*Config){func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}} }})
+	r.get("/livez") // it serves
+	raw, err := file.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var alive int
+	var failed error
+	err = raw.Control(func(fd uintptr) { alive, failed = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE) }) //nolint:gosec // a descriptor fits
+	if err != nil || failed != nil || alive == 0 {
+		t.Errorf("keep-alive is %d, %v, %v", alive, err, failed)
+	}
+}
