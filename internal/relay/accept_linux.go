@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"strconv"
@@ -72,11 +73,11 @@ func (e *entrance) watch() {
 // their turn before the next.
 func (e *entrance) event(int32, uint32) {
 	fd, remote, err := accept(e.fd)
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		e.failed = false
 		e.take(fd, remote)
-	case unix.EAGAIN, unix.EINTR, unix.ECONNABORTED, unix.EPROTO:
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EPROTO):
 	default:
 		_ = unix.EpollCtl(e.loop.epoll, unix.EPOLL_CTL_DEL, int(e.fd), nil)
 		e.wait(err)
