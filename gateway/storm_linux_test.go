@@ -165,7 +165,7 @@ func TestStorm(t *testing.T) {
 	for _, stopped := range []bool{false, true} {
 		t.Run(fmt.Sprintf("stopped %v", stopped), func(t *testing.T) {
 			before := openFiles(t)
-			t.Run("storm", func(t *testing.T) { storm(t, stopped) })
+			t.Run("storm", func(t *testing.T) { unleash(t, stopped) })
 			after := openFiles(t)
 			if len(after) > len(before) {
 				t.Errorf("%d descriptors are open, %d before: %q", len(after), len(before), after)
@@ -174,7 +174,7 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-func storm(t *testing.T, stopped bool) {
+func unleash(t *testing.T, stopped bool) {
 	procs := runtime.GOMAXPROCS(6)
 	t.Cleanup(func() { runtime.GOMAXPROCS(procs) })
 	upstream := moody(t)
