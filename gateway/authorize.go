@@ -13,8 +13,8 @@ import (
 // authorize is the rule of the route for a request and for each renewal of its socket. It is that of the route as it is now, which
 // may be another than when the socket was opened.
 func (p *proxy) authorize(claims *token.Claims) error {
-	if p.gateway.authorized != nil {
-		defer p.gateway.authorized()
+	if after := p.gateway.authorized.Load(); after != nil {
+		defer (*after)()
 	}
 	if p.replaced.Load() {
 		if now := p.gateway.routing.Load().byName[p.route.name()]; now != nil {

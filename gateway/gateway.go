@@ -54,7 +54,7 @@ type Gateway struct {
 	updating     sync.Mutex // held while routes change
 	routing      atomic.Pointer[routing]
 	live         live
-	authorized   func() // for tests: called after each question to the rules of a route
+	authorized   atomic.Pointer[func()] // for tests: called after each question to the rules of a route
 
 	keys      Keys
 	published atomic.Pointer[publicSet]

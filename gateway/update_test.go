@@ -54,13 +54,14 @@ func TestUpdateWhileRenewing(t *testing.T) {
 			conn := r.socket("/chat", bearer(access))
 			r.echoOf(conn, "the token of a login is fresh")
 			var once sync.Once
-			r.g.authorized = func() {
+			update := func() {
 				once.Do(func() {
 					if err := r.g.Update([]Route{{Path: "/", Upstreams: []string{b.URL}, Claims: claims}}); err != nil {
 						t.Error(err)
 					}
 				})
 			}
+			r.g.authorized.Store(&update)
 			r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh))) // that of a refresh is not
 			if name == "refuse" {
 				r.wantClose(conn, 1012, "restarting")
