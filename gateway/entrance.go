@@ -17,7 +17,6 @@ import (
 // request beyond reading it, it does for connections that have more than one; that is a fifth of what a handshake costs.
 type entrance struct {
 	gateway *Gateway
-	server  *http.Server
 	ctx     context.Context // of handshakes; with what net/http puts there, and the gateway looks for
 	addr    net.Addr
 	stop    func()
@@ -30,7 +29,6 @@ type entrance struct {
 func (g *Gateway) enter(l net.Listener, server *http.Server) net.Listener {
 	e := &entrance{
 		gateway: g,
-		server:  server,
 		ctx:     context.WithValue(context.Background(), http.ServerContextKey, server),
 		addr:    l.Addr(),
 		conns:   make(chan net.Conn),

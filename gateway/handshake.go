@@ -41,7 +41,7 @@ func isPlainHead(data []byte) bool {
 	for more := true; more; {
 		line, fields, more = bytes.Cut(fields, lineEnd)
 		name, value, ok := bytes.Cut(line, []byte(":"))
-		if !ok || !isFieldName(name) || !isPrintable(value) {
+		if !ok || !isHeaderName(string(name)) || !isPrintable(value) {
 			return false
 		}
 		switch {
@@ -74,16 +74,6 @@ func isOfBody(name []byte) bool {
 		}
 	}
 	return false
-}
-
-// isFieldName reports whether name is a token (RFC 9110 section 5.6.2).
-func isFieldName(name []byte) bool {
-	for _, c := range name {
-		if c <= ' ' || c >= 0x7f || bytes.IndexByte([]byte(`"(),/:;<=>?@[\]{}`), c) >= 0 {
-			return false
-		}
-	}
-	return len(name) > 0
 }
 
 // isPrintable reports whether text is printable ASCII, blanks included.

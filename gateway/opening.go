@@ -37,13 +37,18 @@ func (o *opening) begin() {
 		o.ask()
 		return
 	}
-	if asked, ok := o.proxy.pool.AskNow(o.r.Context(), o.r); ok {
+	asked, err := o.proxy.pool.AskNow(o.r.Context(), o.r)
+	if err == nil {
 		o.await(asked)
 		return
 	}
 	go func() {
 		defer o.recovered()
-		o.ask()
+		if errors.Is(err, upstream.ErrWait) {
+			o.ask()
+			return
+		}
+		o.fail(err)
 	}()
 }
 
@@ -51,12 +56,17 @@ func (o *opening) begin() {
 func (o *opening) ask() {
 	asked, err := o.proxy.pool.Ask(o.r.Context(), o.r)
 	if err != nil {
-		o.refuse(err)
-		o.over()
-		o.w.Conclude()
+		o.fail(err)
 		return
 	}
 	o.await(asked)
+}
+
+// fail is the end of what no upstream can be asked for.
+func (o *opening) fail(err error) {
+	o.refuse(err)
+	o.over()
+	o.w.Conclude()
 }
 
 // await waits for the answer: by a loop if that can be.

@@ -21,6 +21,7 @@ type arrival struct {
 	until time.Duration // when it has taken too long
 	over  func() bool   // nobody waits any more; may be nil
 	first func(data []byte, err error)
+	fault error // epoll does not watch it
 
 	readable, final bool // as in a lane
 }
@@ -40,8 +41,7 @@ func (l *loop) newArrival(fd int32, patience time.Duration, over func() bool, fi
 // start has epoll tell of the socket.
 func (a *arrival) start() time.Duration {
 	if err := a.loop.watch(a.fd, unix.EPOLL_CTL_ADD, 0); err != nil {
-		a.over = func() bool { return true }
-		return 0
+		a.fault, a.until = err, 0
 	}
 	return a.next()
 }
@@ -84,6 +84,8 @@ func (a *arrival) event(_ int32, events uint32) {
 func (a *arrival) tick() {
 	a.loop.timers.remove(&a.timed)
 	switch {
+	case a.fault != nil:
+		a.tell(nil, a.fault)
 	case a.loop.now >= a.until:
 		a.tell(nil, os.ErrDeadlineExceeded)
 	case a.over != nil && a.over():

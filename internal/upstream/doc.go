@@ -16,4 +16,6 @@ var (
 	ErrTimeout = errors.New("the upstream did not answer in time")
 	// ErrAnswer says that the server's answer is none that can be passed on.
 	ErrAnswer = errors.New("the upstream's answer is not valid")
+	// ErrWait says that a server can be reached, but not without waiting. No client is told so, see Pool.AskNow.
+	ErrWait = errors.New("the upstream cannot be reached at once")
 )

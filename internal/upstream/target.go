@@ -88,13 +88,18 @@ func (t *target) dial(ctx context.Context) (net.Conn, error) {
 		reach = t.dialNetwork
 	}
 	conn, err := reach(ctx)
-	if err != nil && ctx.Err() != nil {
-		return nil, fmt.Errorf("%w: %w", context.Cause(ctx), err) // who asked is gone; that says nothing of the server
-	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrUnreachable, t.address, err)
+		return nil, t.unreachable(ctx, err)
 	}
 	return conn, nil
+}
+
+// unreachable is why there is no connection.
+func (t *target) unreachable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", context.Cause(ctx), err) // who asked is gone; that says nothing of the server
+	}
+	return fmt.Errorf("%w: %s: %w", ErrUnreachable, t.address, err)
 }
 
 func (t *target) dialNetwork(ctx context.Context) (net.Conn, error) {

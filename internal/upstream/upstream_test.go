@@ -236,7 +236,6 @@ func TestFailOver(t *testing.T) {
 	}
 }
 
-// TestHealth: a server that says that it is not well gets nothing until it is.
 // TestR15_EachServerIsDialledOnce for one request, however many fail: else a client waits twice as long as it may.
 func TestR15_EachServerIsDialledOnce(t *testing.T) {
 	dials := 0
@@ -251,6 +250,30 @@ func TestR15_EachServerIsDialledOnce(t *testing.T) {
 	}
 }
 
+// TestR15_AskNow passes over who cannot be reached, as Ask does, and asks the next, whoever's turn it is.
+func TestR15_AskNow(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // the kernel takes whom nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p := newPool(t, "http://127.0.0.1:1", "http://"+l.Addr().String())
+	for range 3 {
+		a, err := p.AskNow(t.Context(), handshake(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = a.Conn.Close()
+		if well, _ := p.Healthy(); well != 1 {
+			t.Errorf("%d are well, want 1", well)
+		}
+	}
+	if _, err := newPool(t, "http://127.0.0.1:1").AskNow(t.Context(), handshake(t)); !errors.Is(err, ErrUnreachable) || errors.Is(err, ErrWait) {
+		t.Errorf("none: %v", err)
+	}
+}
+
+// TestHealth: a server that says that it is not well gets nothing until it is.
 func TestHealth(t *testing.T) {
 	var ill atomic.Bool
 	asked := make(chan struct{}, 100)

@@ -55,16 +55,21 @@ func (p *Pool) Ask(ctx context.Context, r *http.Request) (*Asked, error) {
 	return a, err
 }
 
-// AskNow is Ask for who must not wait: where the server whose turn it is cannot be reached at once, it reports false, and Ask is to be
-// called. See Near.
-func (p *Pool) AskNow(ctx context.Context, r *http.Request) (*Asked, bool) {
-	t := p.order(time.Now())[0]
-	conn, err := dialLocal(ctx, t.local, 0)
-	if err != nil {
-		return nil, false
-	}
-	a, err := t.send(ctx, conn, r)
-	return a, err == nil
+// AskNow is Ask for who must not wait: an error that is ErrWait says that Ask is to be called. See Near.
+func (p *Pool) AskNow(ctx context.Context, r *http.Request) (*Asked, error) {
+	var a *Asked
+	err := p.try(func(t *target) error {
+		conn, err := dialLocal(ctx, t.local, 0)
+		switch {
+		case isTimeout(err):
+			return ErrWait
+		case err != nil:
+			return t.unreachable(ctx, err)
+		}
+		a, err = t.send(ctx, conn, r)
+		return err
+	})
+	return a, err
 }
 
 // Near reports whether all servers are on this machine, where AskNow reaches them.
@@ -127,18 +132,8 @@ func (a *Asked) Failed(ctx context.Context, err error) error {
 // Switched returns the socket, if first is a whole and good answer that opens it. Otherwise it does nothing, and Answer is to be called.
 func (a *Asked) Switched(first []byte) (*Socket, bool) {
 	source := bytes.NewReader(first)
-	buffered := bufio.NewReaderSize(source, 1024)
-	response, err := readResponse(buffered)
-	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
-		return nil, false
-	}
-	s := &Socket{Conn: a.Conn, Response: response, Address: a.target.address}
-	if s.check(a.request, a.offered) != nil {
-		return nil, false
-	}
-	s.Early = bytes.Clone(first[len(first)-source.Len()-buffered.Buffered():])
-	_ = a.Conn.SetDeadline(time.Time{})
-	return s, true
+	s, err := a.socket(bufio.NewReaderSize(source, 1024), source)
+	return s, err == nil && s.Response.StatusCode == http.StatusSwitchingProtocols
 }
 
 // Answer waits for the answer, of which first has come already, until ctx ends or the server has taken too long.
@@ -182,26 +177,32 @@ func cutAtEnd(ctx context.Context, conn net.Conn) (stop func() bool) {
 func (a *Asked) read(first []byte) (*Socket, error) {
 	source := bytes.NewReader(first)
 	limited := &io.LimitedReader{R: io.MultiReader(source, a.Conn), N: maxHead}
-	buffered := bufio.NewReaderSize(limited, 1024)
+	s, err := a.socket(bufio.NewReaderSize(limited, 1024), source)
+	switch {
+	case err != nil && limited.N <= 0:
+		return nil, fmt.Errorf("its head is longer than %d bytes", maxHead)
+	case err == nil && s.Response.StatusCode != http.StatusSwitchingProtocols:
+		limited.N = 1<<63 - 1 // the body is passed on as it comes
+	}
+	return s, err
+}
+
+// socket reads an answer. What is left behind a 101 in buffered and source, from which that reads first, is the socket's.
+func (a *Asked) socket(buffered *bufio.Reader, source *bytes.Reader) (*Socket, error) {
 	response, err := readResponse(buffered)
 	if err != nil {
-		if limited.N <= 0 {
-			err = fmt.Errorf("its head is longer than %d bytes", maxHead)
-		}
 		return nil, err
 	}
 	s := &Socket{Conn: a.Conn, Response: response, Address: a.target.address}
 	if response.StatusCode != http.StatusSwitchingProtocols {
-		limited.N = 1<<63 - 1 // the body is passed on as it comes
 		return s, nil
 	}
 	if err := s.check(a.request, a.offered); err != nil {
 		return nil, err
 	}
-	if n := buffered.Buffered() + source.Len(); n > 0 {
-		s.Early = make([]byte, n)
-		_, _ = io.ReadFull(io.MultiReader(io.LimitReader(buffered, int64(buffered.Buffered())), source), s.Early) // of what is here already
-	}
+	early, _ := buffered.Peek(buffered.Buffered()) // what is here cannot fail
+	rest, _ := io.ReadAll(source)
+	s.Early = slices.Concat(early, rest)
 	_ = a.Conn.SetDeadline(time.Time{})
 	return s, nil
 }

@@ -152,12 +152,8 @@ func (r *Response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if r.hijacked {
 		return nil, nil, http.ErrHijacked
 	}
-	r.hijacked = true
-	_ = r.conn.SetWriteDeadline(time.Time{})
-	return r.conn, bufio.NewReadWriter(
-		bufio.NewReaderSize(r.conn, handlerBuffer),
-		bufio.NewWriterSize(r.conn, handlerBuffer),
-	), nil
+	conn := r.Take()
+	return conn, bufio.NewReadWriter(bufio.NewReaderSize(conn, handlerBuffer), bufio.NewWriterSize(conn, handlerBuffer)), nil
 }
 
 // Peer is the connection before Hijack, for who wants to know whether the peer
