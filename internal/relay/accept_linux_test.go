@@ -1,0 +1,169 @@
+package relay
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestAccept: what comes first is told, with whose it is; who says nothing for too long, or leaves, is hung up on; and after stop nobody
+// comes in.
+func TestAccept(t *testing.T) {
+	r := newRelay(t, 2)
+	l := listen(t)
+	clients, stop := accepts(t, r, l, 100*time.Millisecond)
+	for range 4 { // on both loops
+		far := connect(t, l)
+		_, _ = io.WriteString(far, "first")
+		came := <-clients
+		if came.data != "first" || came.conn.RemoteAddr().String() != far.LocalAddr().String() || came.conn.LocalAddr().String() != far.RemoteAddr().String() {
+			t.Errorf("%q from %v at %v", came.data, came.conn.RemoteAddr(), came.conn.LocalAddr())
+		}
+		came.conn.Unread([]byte("first"))
+		_, _ = io.WriteString(far, " and second")
+		got := make([]byte, len("first and second"))
+		if _, err := io.ReadFull(came.conn, got); err != nil || string(got) != "first and second" {
+			t.Errorf("read %q, %v", got, err)
+		}
+		_ = came.conn.Close()
+		peer{far, t, "the client"}.isCut()
+	}
+	peer{connect(t, l), t, "who says nothing"}.isCut()
+	far := connect(t, l)
+	_ = far.(*net.TCPConn).CloseWrite()
+	peer{far, t, "who leaves"}.isCut()
+
+	stop()
+	stop()
+	for {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			break // it is done when the loop comes to it
+		}
+		_ = conn.Close()
+	}
+	if len(clients) > 0 {
+		t.Errorf("%q came", (<-clients).data)
+	}
+}
+
+// TestAcceptV6: addresses of the other family are read, too.
+func TestAcceptV6(t *testing.T) {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT) {
+		t.Log("this machine has no IPv6")
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRelay(t, 1)
+	clients, stop := accepts(t, r, l, time.Minute)
+	defer stop()
+	far := connect(t, l)
+	_, _ = io.WriteString(far, "x")
+	came := <-clients
+	defer came.conn.Close()
+	if came.conn.RemoteAddr().String() != far.LocalAddr().String() {
+		t.Errorf("%v, want %v", came.conn.RemoteAddr(), far.LocalAddr())
+	}
+}
+
+// TestAddress: as the net package writes them.
+func TestAddress(t *testing.T) {
+	v6 := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: 0x5000} // 80, in network order
+	for want, addr := range map[string][16]byte{
+		"192.0.2.7:80":    netip.MustParseAddr("::ffff:192.0.2.7").As16(),
+		"[2001:db8::]:80": netip.MustParseAddr("2001:db8::").As16(),
+	} {
+		v6.Addr = addr
+		var raw unix.RawSockaddrAny
+		*(*unix.RawSockaddrInet6)(unsafe.Pointer(&raw)) = v6
+		if got := address(&raw); got.String() != want {
+			t.Errorf("%v, want %s", got, want)
+		}
+	}
+	v6.Addr, v6.Scope_id = netip.MustParseAddr("fe80::1").As16(), 1
+	var raw unix.RawSockaddrAny
+	*(*unix.RawSockaddrInet6)(unsafe.Pointer(&raw)) = v6
+	if got := address(&raw); got.String() != "[fe80::1%lo]:80" {
+		t.Errorf("%v, want one of the interface lo", got)
+	}
+	if got := address(new(unix.RawSockaddrAny)); got.String() != ":0" {
+		t.Errorf("%v of no family", got)
+	}
+}
+
+// TestNoDescriptors: while the system has none left nobody is accepted, one is told so once, and who came meanwhile is accepted later.
+func TestNoDescriptors(t *testing.T) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	r := newRelay(t, 1)
+	l := listen(t)
+	clients, failures := make(chan accepted, 1), make(chan error, 16)
+	stop, ok := r.Accept(l, Accept{
+		Patience: time.Minute,
+		First:    func(conn Client, data []byte, _ bool) { clients <- accepted{conn, string(data)} },
+		Failed:   func(err error) { failures <- err },
+	})
+	if !ok {
+		t.Fatal("no loop accepts")
+	}
+	defer stop()
+	far := connect(t, l) // it waits for no loop
+	first, _ := io.WriteString(far, "x")
+	came := <-clients
+	_ = came.conn.Close()
+
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil || first != 1 {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	lowest, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0) // the next descriptor
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = unix.Close(lowest)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(lowest), Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	to := netip.MustParseAddrPort(l.Addr().String())
+	err = errors.Join(unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}), sendAll(fd, "late"))
+	failed := <-failures
+	again := make(chan bool)
+	r.loops[0].order(func() { // as after a pause, and another
+		for _, task := range r.loops[0].of {
+			if e, ok := task.(*entrance); ok {
+				e.tick()
+				e.event(0, 0)
+				e.tick()
+				e.event(0, 0)
+			}
+		}
+		close(again)
+	})
+	<-again
+	err = errors.Join(err, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	if err != nil || !errors.Is(failed, unix.EMFILE) {
+		t.Errorf("%v; told of %v", err, failed)
+	}
+	came = <-clients
+	if came.data != "late" || len(failures) > 0 {
+		t.Errorf("%q came, and %d failures more were told", came.data, len(failures))
+	}
+	_ = came.conn.Close()
+}
+
+func sendAll(fd int, text string) error {
+	_, err := unix.Write(fd, []byte(text))
+	return err
+}
