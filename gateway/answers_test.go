@@ -4,14 +4,12 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"wsauth/internal/wsframe"
 )
@@ -46,9 +44,7 @@ const (
 // head sends a request and reads the head of its answer.
 func (r *rig) head(path string, lines ...string) *http.Response {
 	r.t.Helper()
-	conn := must(net.Dial("tcp", strings.TrimPrefix(r.url, "http://")))
-	r.t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn := r.connect()
 	if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: app.example\r\n"+strings.Join(lines, "\r\n")+"\r\n\r\n"); err != nil {
 		r.t.Fatal(err)
 	}

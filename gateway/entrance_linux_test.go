@@ -22,16 +22,11 @@ import (
 // socketFields are those of a handshake, without a credential.
 const socketFields = "Host: app.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
-// answerTo sends a request in pieces, each when the gateway has had the time for those before, and returns the answer without what
-// differs each time.
+// answerTo sends a request in pieces, each when the gateway has had the time for those before, and returns the answer.
 func (r *rig) answerTo(pieces ...string) (status int, header http.Header) {
 	r.t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	conn := r.connect()
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	for i, piece := range pieces {
 		if i > 0 {
 			r.get("/livez") // goes the same way, later
@@ -40,13 +35,18 @@ func (r *rig) answerTo(pieces ...string) (status int, header http.Header) {
 			r.t.Fatal(err)
 		}
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		r.t.Fatalf("%q: %v", pieces, err)
+	return r.lasting(must(http.ReadResponse(bufio.NewReader(conn), nil)))
+}
+
+// lasting is what of an answer is the same each time. A body ends with its connection, or is counted.
+func (r *rig) lasting(resp *http.Response) (status int, header http.Header) {
+	r.t.Helper()
+	if resp.StatusCode != http.StatusSwitchingProtocols && resp.ContentLength > 0 {
+		_, _ = io.CopyN(io.Discard, resp.Body, resp.ContentLength)
 	}
 	_ = resp.Body.Close()
 	for _, name := range []string{"Date", "Content-Length", "Transfer-Encoding"} {
-		resp.Header.Del(name) // a body ends with its connection, or is counted
+		resp.Header.Del(name)
 	}
 	return resp.StatusCode, resp.Header
 }
@@ -104,30 +104,16 @@ func TestEntrance(t *testing.T) {
 // second sends a request behind the answer to another.
 func (r *rig) second(before, request string) (status int, header http.Header) {
 	r.t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	conn := r.connect()
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	reader := bufio.NewReader(conn)
-	var resp *http.Response
 	for _, each := range []string{before, request} {
 		if _, err := io.WriteString(conn, each); err != nil {
 			r.t.Fatal(err)
 		}
-		if resp, err = http.ReadResponse(reader, nil); err != nil {
-			r.t.Fatal(err)
-		}
-		if resp.StatusCode != http.StatusSwitchingProtocols {
-			_, _ = io.CopyN(io.Discard, resp.Body, resp.ContentLength)
-		}
-		_ = resp.Body.Close()
+		status, header = r.lasting(must(http.ReadResponse(reader, nil)))
 	}
-	for _, name := range []string{"Date", "Content-Length", "Transfer-Encoding"} {
-		resp.Header.Del(name)
-	}
-	return resp.StatusCode, resp.Header
+	return status, header
 }
 
 // TestH9_DataBehindTheHandshake is refused, however it comes.
@@ -196,10 +182,7 @@ func TestNobodyHoldsTheLoop(t *testing.T) {
 		"an upstream that takes nobody": "GET /busy HTTP/1.1\r\n" + socketFields + "Authorization: Bearer " + access + "\r\n\r\n",
 		"a store that takes its time":   "GET /chat?ticket=" + strings.Repeat("a", 43) + " HTTP/1.1\r\n" + socketFields + "\r\n",
 	} {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := r.connect()
 		defer conn.Close()
 		if _, err := io.WriteString(conn, request); err != nil {
 			t.Fatal(err)

@@ -83,6 +83,18 @@ func serve(t *testing.T, l net.Listener, url string, transport *http.Transport, 
 	return r
 }
 
+// connect opens a connection to the gateway until the test ends, for what no client would send.
+func (r *rig) connect() net.Conn {
+	r.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	return conn
+}
+
 // An exchange is an answer and its body.
 type exchange struct {
 	*http.Response

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -113,12 +112,8 @@ func (r *rig) get(path string, lines ...string) exchange {
 // exactly sends a request head as it stands on a connection of its own.
 func (r *rig) exactly(first string, lines ...string) exchange {
 	r.t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	conn := r.connect()
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	head := first + "\r\n"
 	if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "Host: ") }) {
 		head += "Host: app.example\r\n"

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestServeDrains(t *testing.T) {
@@ -144,14 +143,8 @@ func TestR14_Connect(t *testing.T) {
 // raw sends bytes and returns the status of the answer. The server may answer and hang up before it has read all.
 func (r *rig) raw(request string) int {
 	r.t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	conn := r.connect()
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		r.t.Fatal(err)
-	}
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
