@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -63,7 +64,7 @@ func (e *entrance) open() {
 
 func (e *entrance) watch() {
 	// While there is somebody to accept, epoll tells so again and again.
-	err := unix.EpollCtl(e.loop.epoll, unix.EPOLL_CTL_ADD, int(e.fd), &unix.EpollEvent{Events: unix.EPOLLIN, Fd: e.fd})
+	err := unix.EpollCtl(e.loop.poll.epoll, unix.EPOLL_CTL_ADD, int(e.fd), &unix.EpollEvent{Events: unix.EPOLLIN, Fd: e.fd})
 	if err != nil {
 		e.wait(err)
 	}
@@ -79,7 +80,7 @@ func (e *entrance) event(int32, uint32) {
 		e.take(fd, remote)
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EPROTO):
 	default:
-		_ = unix.EpollCtl(e.loop.epoll, unix.EPOLL_CTL_DEL, int(e.fd), nil)
+		_ = unix.EpollCtl(e.loop.poll.epoll, unix.EPOLL_CTL_DEL, int(e.fd), nil)
 		e.wait(err)
 	}
 }
@@ -102,7 +103,7 @@ func (e *entrance) tick() {
 // take has one of the loops wait for what the client says first.
 func (e *entrance) take(fd int32, remote net.Addr) {
 	loop := e.relay.nextLoop()
-	conn := sockfd.New(fd, loop.epoll, e.local, remote)
+	conn := sockfd.New(fd, loop.poll.epoll, e.local, remote)
 	first := func(data []byte, err error) {
 		if err != nil {
 			_ = conn.Close()
@@ -132,7 +133,7 @@ func (e *entrance) close() {
 func accept(listener int32) (int32, net.Addr, error) {
 	var from unix.RawSockaddrAny
 	size := uint32(unsafe.Sizeof(from))
-	fd, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listener), uintptr(unsafe.Pointer(&from)), uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0) //nolint:gosec // both live until the call returns.
+	fd, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listener), uintptr(unsafe.Pointer(&from)), uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0) //nolint:gosec // both live until the call returns.
 	if errno != 0 {
 		return -1, nil, errno
 	}

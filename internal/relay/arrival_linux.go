@@ -40,7 +40,7 @@ func (l *loop) newArrival(fd int32, patience time.Duration, over func() bool, fi
 
 // start has epoll tell of the socket.
 func (a *arrival) start() time.Duration {
-	if err := a.loop.watch(a.fd, unix.EPOLL_CTL_ADD, 0); err != nil {
+	if err := a.loop.poll.watch(a.fd, unix.EPOLL_CTL_ADD, 0); err != nil {
 		a.fault, a.until = err, 0
 	}
 	return a.next()

@@ -15,7 +15,7 @@ func (r *Relay) Await(client, server net.Conn, a Answer) bool {
 		return false
 	}
 	loop := r.loopFor(client)
-	fd, ok := conn.Watch(loop.epoll)
+	fd, ok := conn.Watch(loop.poll.epoll)
 	return ok && loop.newArrival(fd, a.Patience, a.Over, a.First)
 }
 
@@ -29,7 +29,7 @@ func (r *Relay) loopFor(conns ...net.Conn) *loop {
 		}
 		epoll := c.Epoll()
 		for _, l := range r.loops {
-			if l.epoll == epoll {
+			if l.poll.epoll == epoll {
 				return l
 			}
 		}

@@ -1,37 +1,141 @@
 package relay
 
 import (
+	"os"
+	"runtime"
+	"syscall"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// The system calls of a loop are made by unix.RawSyscall, which does not tell
-// the scheduler: that would have it look for work for others each time, which
-// costs more than a small message does. None of them blocks, but epollWait,
-// which a loop uses for no longer than hold. Those that read and write are
-// package sockfd's.
+// holding is for how long after an event a loop waits for more by a system call
+// of its own (poller.hold), which the scheduler does not know of. That is as fast as in a
+// program without a scheduler, but keeps a place of the scheduler's and has the
+// runtime's monitor thread wake up a hundred times a second. After that it
+// waits as any goroutine does that reads from a socket (poller.rest), which costs
+// some microseconds more when something comes, and nothing until then.
+//
+// A garbage collection that stops the world has to wait for a loop that holds:
+// the runtime's signal ends the wait, and is repeated should it come just before
+// one.
+const holding = 10 * time.Millisecond
 
-// epollWait waits for events without telling the scheduler.
-func epollWait(fd int, events []unix.EpollEvent, timeout time.Duration) int {
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), milliseconds(timeout), 0, 0) //nolint:gosec // events live until the call returns.
+// A poller waits for the events of a loop's sockets.
+type poller struct {
+	epoll  int
+	events [128]unix.EpollEvent // that the last wait has found
+
+	// A wait with a timeout sets a timer of the system's each time. This one
+	// stays when events come before it is due, and is set anew when it was.
+	alarm int           // a timerfd
+	due   time.Duration // when it goes off; never where it is not set
+
+	// Go's poller would be woken by each event if it watched epoll itself. It
+	// watches gate, an epoll that watches epoll while the loop rests.
+	gate  *os.File
+	gates int // its descriptor
+	wait  syscall.RawConn
+	found int
+	look  func(uintptr) bool // for what there is, into found
+}
+
+func newPoller() (_ *poller, err error) {
+	p := &poller{epoll: -1, alarm: -1, gates: -1, due: never}
+	defer func() {
+		if err != nil {
+			p.release()
+		}
+	}()
+	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if p.alarm, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
+		return nil, os.NewSyscallError("timerfd_create", err)
+	}
+	if err = p.watch(int32(p.alarm), unix.EPOLL_CTL_ADD, 0); err != nil {
+		return nil, err
+	}
+	if p.gates, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if err = unix.SetNonblock(p.gates, true); err != nil { // or Go's poller does not take it
+		return nil, err
+	}
+	p.gate = os.NewFile(uintptr(p.gates), "epoll")
+	if p.wait, err = p.gate.SyscallConn(); err != nil {
+		return nil, err
+	}
+	p.look = func(uintptr) bool {
+		p.found = p.peek()
+		return p.found > 0
+	}
+	return p, nil
+}
+
+func (p *poller) release() {
+	if p.gate != nil {
+		_ = p.gate.Close()
+	} else if p.gates >= 0 {
+		_ = unix.Close(p.gates)
+	}
+	for _, fd := range [...]int{p.alarm, p.epoll} {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
+}
+
+// watch has epoll tell of changes of a descriptor, and of what else.
+func (p *poller) watch(fd int32, op int, also uint32) error {
+	err := unix.EpollCtl(p.epoll, op, int(fd), &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET | also, Fd: fd})
+	return os.NewSyscallError("epoll_ctl", err)
+}
+
+// wakeAt has the next wait be over at due, or before. There may be an event then
+// which is nobody's.
+func (p *poller) wakeAt(now, due time.Duration) {
+	if p.due <= now {
+		p.due = never
+	}
+	if due >= p.due {
+		return
+	}
+	p.due = due
+	at := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(due-now, 1)))}
+	_ = unix.TimerfdSettime(p.alarm, 0, &at, nil) // fails for times that are none
+}
+
+// peek returns how many events there are.
+func (p *poller) peek() int { return p.ask(0) }
+
+// hold waits for events without telling the scheduler.
+func (p *poller) hold() int { return p.ask(-1) }
+
+// rest waits for events, and lets the scheduler use the time, and the thread.
+func (p *poller) rest() int {
+	runtime.UnlockOSThread()
+	defer runtime.LockOSThread()
+	if err := unix.EpollCtl(p.gates, unix.EPOLL_CTL_ADD, p.epoll, &unix.EpollEvent{Events: unix.EPOLLIN}); err != nil {
+		return p.hold()
+	}
+	err := p.wait.Read(p.look)
+	_ = unix.EpollCtl(p.gates, unix.EPOLL_CTL_DEL, p.epoll, nil)
+	if err != nil {
+		return p.hold()
+	}
+	return p.found
+}
+
+// ask waits for events for so many milliseconds, or, if that is less than 0,
+// for ever. It is made by a raw system call, which does not tell the scheduler:
+// that would have it look for work for others each time, which costs more than
+// a small message does. The calls that read and write are package sockfd's.
+func (p *poller) ask(timeout int) int {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.events)), uintptr(len(p.events)), uintptr(timeout), 0, 0) //nolint:gosec // p lives until the call returns.
 	if errno != 0 {
-		return 0 // a signal: of the profiler, or of a garbage collection that waits
+		return 0 // a signal: of the profiler, of a garbage collection that waits, or of the scheduler
 	}
 	return int(n)
-}
-
-// epollSleep waits for events, and lets the scheduler use the time.
-func epollSleep(fd int, events []unix.EpollEvent, timeout time.Duration) int {
-	n, err := unix.EpollWait(fd, events, int(int32(milliseconds(timeout)))) //nolint:gosec // at most a day
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
-// milliseconds rounds up, so that what is due is due when the wait is over.
-func milliseconds(d time.Duration) uintptr {
-	return uintptr((min(d, 24*time.Hour) + time.Millisecond - 1) / time.Millisecond)
 }

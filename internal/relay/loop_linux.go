@@ -15,23 +15,12 @@ const readSize = 64 << 10
 // turn is how many reads of one side come before others have theirs.
 const turn = 4
 
-// hold is for how long after an event a loop waits for more without telling the
-// scheduler, which costs a part of a message's time: when a goroutine comes out
-// of a longer wait that the scheduler knows of, the runtime's monitor thread
-// wakes up dozens of times in the next milliseconds. While a loop holds, that
-// thread wakes up a hundred times a second, so it does not hold for long.
-//
-// A garbage collection that stops the world has to wait for a loop that holds:
-// the runtime's signal ends the wait, and is repeated should it come just before
-// one.
-const hold = 100 * time.Millisecond
-
 // A loop carries tunnels with one goroutine, by epoll. Everything but orders
 // belongs to that goroutine.
 type loop struct {
+	poll  *poller
 	born  time.Time
-	epoll int
-	wake  int // an eventfd
+	bell  int32 // an eventfd
 	ended chan struct{}
 
 	mu     sync.Mutex
@@ -42,9 +31,8 @@ type loop struct {
 
 	now    time.Duration // of the events that are dealt with
 	heard  time.Duration // when there last were some
-	found  int           // how many
+	busy   bool          // there were more than few
 	buffer []byte
-	events [128]unix.EpollEvent
 	of     []task   // what an event tells of, by the descriptor
 	again  []turnOf // sides whose turn was over before they were read out
 	timers timers
@@ -86,17 +74,17 @@ func startLoops(n int, born time.Time) ([]*loop, error) {
 }
 
 func newLoop(born time.Time) (*loop, error) {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	poll, err := newPoller()
 	if err != nil {
 		return nil, err
 	}
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		_ = unix.Close(epoll)
-		return nil, err
+	l := &loop{poll: poll, born: born, bell: -1, ended: make(chan struct{}), buffer: make([]byte, room+readSize)}
+	bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err == nil {
+		l.bell = int32(bell)
+		err = l.poll.watch(l.bell, unix.EPOLL_CTL_ADD, 0)
 	}
-	l := &loop{born: born, epoll: epoll, wake: wake, ended: make(chan struct{}), buffer: make([]byte, room+readSize)}
-	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(wake)}); err != nil {
+	if err != nil {
 		l.release()
 		return nil, err
 	}
@@ -104,8 +92,10 @@ func newLoop(born time.Time) (*loop, error) {
 }
 
 func (l *loop) release() {
-	_ = unix.Close(l.wake)
-	_ = unix.Close(l.epoll)
+	if l.bell >= 0 {
+		_ = unix.Close(int(l.bell))
+	}
+	l.poll.release()
 }
 
 // stopLoops cuts what the loops carry, and waits for their end.
@@ -164,26 +154,17 @@ func (l *loop) adopt(start func() time.Duration, add func()) bool {
 	return true
 }
 
-// watch has epoll tell of a socket, and of what else.
-func (l *loop) watch(fd int32, op int, also uint32) error {
-	return unix.EpollCtl(l.epoll, op, int(fd), &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET | also, Fd: fd})
-}
-
 // rouse wakes the loop. It holds mu.
 func (l *loop) rouse() {
 	if !l.woken {
 		l.woken = true
-		_, _ = unix.Write(l.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+		_, _ = unix.Write(int(l.bell), []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	}
 }
 
 // obey does what others ordered, and reports whether that is all there will be.
 func (l *loop) obey() bool {
 	l.mu.Lock()
-	if l.woken {
-		var count [8]byte
-		_, _ = unix.Read(l.wake, count[:])
-	}
 	orders, closed := l.orders, l.closed
 	l.orders, l.woken, l.until = nil, false, 0
 	l.mu.Unlock()
@@ -201,25 +182,23 @@ func (l *loop) run() {
 	defer l.release()
 	for {
 		n := l.wait()
-		l.found = n
+		l.busy = n > few
 		l.now = time.Since(l.born)
-		if n > 0 {
-			l.heard = l.now
-		}
 		// The orders come before the events, which may be those of a tunnel that is new. An event of a descriptor that is closed
 		// meanwhile is nobody's: who gets its number is not known before the next orders.
 		if l.obey() {
 			break
 		}
-		for _, event := range l.events[:n] {
+		for _, event := range l.poll.events[:n] {
 			if t := l.taskOf(event.Fd); t != nil {
+				l.heard = l.now
 				t.event(event.Fd, event.Events)
 			}
 		}
 		for _, turn := range l.takeAgain() {
 			turn.l.again(turn.s)
 		}
-		for l.timers.next(l.now) == 0 {
+		for l.timers.next() <= l.now {
 			l.timers[0].task.tick()
 		}
 		if l.obey() { // what those have ordered
@@ -250,7 +229,7 @@ func (l *loop) assign(fd int32, t task) {
 }
 
 // idle reports whether the loop has little else to do.
-func (l *loop) idle() bool { return l.found <= few }
+func (l *loop) idle() bool { return !l.busy }
 
 // few events at once are dealt with about as fast as a goroutine starts.
 const few = 4
@@ -265,26 +244,29 @@ func (l *loop) takeAgain() []turnOf {
 	return turns
 }
 
-// wait waits for events: at first so that the scheduler does not know, for a
-// loop that has had something to do will soon have more; then as any goroutine.
+// wait waits for events, and returns how many there are: none where something
+// else is to be done.
 func (l *loop) wait() int {
-	timeout, sleep := l.timers.next(l.now), epollSleep
-	if l.now < l.heard+hold {
-		timeout, sleep = min(timeout, hold), epollWait
+	due, holds := l.timers.next(), l.now < l.heard+holding
+	if holds {
+		due = min(due, l.heard+holding)
 	}
-	if len(l.again) > 0 || !l.sleeps(timeout) {
-		timeout, sleep = 0, epollWait
+	switch {
+	case len(l.again) > 0 || due <= l.now || !l.sleeps(due):
+		return l.poll.peek()
+	case holds:
+		l.poll.wakeAt(l.now, due)
+		return l.poll.hold()
+	default:
+		l.poll.wakeAt(l.now, due)
+		return l.poll.rest()
 	}
-	return sleep(l.epoll, l.events[:], timeout)
 }
 
-// sleeps says for how long the loop will wait, unless there are orders.
-func (l *loop) sleeps(timeout time.Duration) bool {
+// sleeps says until when the loop will wait, unless there are orders.
+func (l *loop) sleeps(until time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.until = never
-	if timeout < never-l.now {
-		l.until = l.now + timeout
-	}
+	l.until = until
 	return len(l.orders) == 0
 }

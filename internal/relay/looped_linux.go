@@ -45,7 +45,7 @@ func (d *looped) start() time.Duration {
 	now, due := time.Since(d.loop.born), d.core.next()
 	for s := range d.lanes {
 		if !d.lanes[s].watched {
-			if err := d.loop.watch(d.lanes[s].fd, unix.EPOLL_CTL_ADD, 0); err != nil {
+			if err := d.loop.poll.watch(d.lanes[s].fd, unix.EPOLL_CTL_ADD, 0); err != nil {
 				d.core.finished(side(s), err, now)
 				due = 0
 			}
@@ -198,7 +198,7 @@ func (d *looped) block(s side) {
 	}
 	if !to.signals {
 		to.signals = true
-		if err := d.loop.watch(to.fd, unix.EPOLL_CTL_MOD, unix.EPOLLOUT); err != nil {
+		if err := d.loop.poll.watch(to.fd, unix.EPOLL_CTL_MOD, unix.EPOLLOUT); err != nil {
 			d.core.finished(s.other(), err, d.loop.now)
 		}
 	}

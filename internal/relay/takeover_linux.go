@@ -20,10 +20,10 @@ func (r *Relay) carry(t *Tunnel) bool {
 	l := r.loopFor(from, to)
 	d := &looped{loop: l, tunnel: t, core: &t.core}
 	d.timed = timed{task: d, index: untimed}
-	if !d.lanes[client].take(from, l.epoll) {
+	if !d.lanes[client].take(from, l.poll.epoll) {
 		return false
 	}
-	if !d.lanes[upstream].take(to, l.epoll) {
+	if !d.lanes[upstream].take(to, l.poll.epoll) {
 		_ = unix.Close(int(d.lanes[client].fd))
 		return false
 	}

@@ -63,10 +63,10 @@ func (h *timers) remove(t *timed) {
 	}
 }
 
-// next is the time until the first is due.
-func (h timers) next(now time.Duration) time.Duration {
+// next is when the first is due.
+func (h timers) next() time.Duration {
 	if len(h) == 0 {
 		return never
 	}
-	return max(h[0].due-now, 0)
+	return h[0].due
 }

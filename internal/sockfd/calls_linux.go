@@ -1,12 +1,13 @@
 package sockfd
 
 import (
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// The system calls are made by unix.RawSyscall, which does not tell the scheduler: that would have it look for work for others each
+// The system calls are made by syscall.RawSyscall6, which does not tell the scheduler: that would have it look for work for others each
 // time, which costs more than a small message does. None of them blocks.
 
 // Recv reads from a socket, and returns 0 at the end of the stream. It does not wait: where nothing is there yet it returns unix.EAGAIN.
@@ -21,7 +22,7 @@ func Send(fd int32, p []byte) (int, error) {
 
 func transfer(call uintptr, fd int32, p []byte, flags uintptr) (int, error) {
 	for {
-		n, _, errno := unix.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0) //nolint:gosec // p lives until the call returns.
+		n, _, errno := syscall.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0) //nolint:gosec // p lives until the call returns.
 		switch errno {
 		case 0:
 			return int(n), nil
