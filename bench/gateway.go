@@ -163,7 +163,7 @@ func proxyEcho() error {
 // echoes returns the ratios of the gateway to nginx, of each round. The rounds
 // are short, so that both halves of one find the machine alike.
 func (f *field) echoes(size, each int) (cpus, times []float64, err error) {
-	const rounds, warm = 105, 5
+	const rounds, warm = 305, 5
 	all := f.contenders()[:2]
 	conns := make([]*echoClient, len(all))
 	for i, c := range all {

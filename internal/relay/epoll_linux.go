@@ -11,11 +11,12 @@ import (
 )
 
 // holding is for how long after an event a loop waits for more by a system call
-// of its own (poller.hold), which the scheduler does not know of. That is as fast as in a
-// program without a scheduler, but keeps a place of the scheduler's and has the
-// runtime's monitor thread wake up a hundred times a second. After that it
-// waits as any goroutine does that reads from a socket (poller.rest), which costs
-// some microseconds more when something comes, and nothing until then.
+// of its own (hold), which the scheduler does not know of. That is as fast as in
+// a program without a scheduler, but it keeps a place of the scheduler's, and as
+// long as it does the runtime's monitor thread wakes up a hundred times a second.
+// After that the loop waits as any goroutine does that reads from a socket
+// (rest), which costs some microseconds more when something comes, and nothing
+// until then.
 //
 // A garbage collection that stops the world has to wait for a loop that holds:
 // the runtime's signal ends the wait, and is repeated should it come just before
