@@ -209,7 +209,7 @@ func newEchoClient(c contender, token string, size int) (*echoClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Minute))
+	_ = conn.SetDeadline(time.Now().Add(time.Hour))
 	e := &echoClient{conn: conn, r: r}
 	e.frame = append(binaryHead(size, 0x80), 0, 0, 0, 0)
 	e.frame = append(e.frame, make([]byte, size)...)

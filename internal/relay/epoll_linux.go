@@ -20,7 +20,7 @@ import (
 //
 // A garbage collection that stops the world has to wait for a loop that holds:
 // the runtime's signal ends the wait, and is repeated should it come just before
-// one.
+// one. Where those signals are turned off, the wait ends with the hold.
 const holding = 10 * time.Millisecond
 
 // A poller waits for the events of a loop's sockets.
@@ -34,7 +34,7 @@ type poller struct {
 	due   time.Duration // when it goes off; never where it is not set
 
 	// Go's poller would be woken by each event if it watched epoll itself. It
-	// watches gate, an epoll that watches epoll while the loop rests.
+	// watches gate, an epoll that tells of epoll's events while the loop rests.
 	gate  *os.File
 	gates int // its descriptor
 	wait  syscall.RawConn
@@ -58,21 +58,38 @@ func newPoller() (_ *poller, err error) {
 	if err = p.watch(int32(p.alarm), unix.EPOLL_CTL_ADD, 0); err != nil {
 		return nil, err
 	}
+	return p, p.openGate()
+}
+
+// openGate has Go's poller watch epoll by way of gate, which stays shut. That
+// the one is in the other is told once, as long as epoll watches little: the
+// system looks through all that it watches for a circle each time.
+func (p *poller) openGate() (err error) {
 	if p.gates, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
+		return os.NewSyscallError("epoll_create1", err)
 	}
-	if err = unix.SetNonblock(p.gates, true); err != nil { // or Go's poller does not take it
-		return nil, err
+	if err = p.turnGate(unix.EPOLL_CTL_ADD, 0); err != nil {
+		return err
+	}
+	if err = unix.SetNonblock(p.gates, true); err != nil { // or os takes it for a file
+		return os.NewSyscallError("fcntl", err)
 	}
 	p.gate = os.NewFile(uintptr(p.gates), "epoll")
-	if p.wait, err = p.gate.SyscallConn(); err != nil {
-		return nil, err
+	if err = p.gate.SetReadDeadline(time.Time{}); err != nil { // Go's poller did not take it
+		return err
 	}
 	p.look = func(uintptr) bool {
 		p.found = p.peek()
 		return p.found > 0
 	}
-	return p, nil
+	p.wait, err = p.gate.SyscallConn()
+	return err
+}
+
+// turnGate has gate tell of some of epoll's events, or of none.
+func (p *poller) turnGate(op int, events uint32) error {
+	err := unix.EpollCtl(p.gates, op, p.epoll, &unix.EpollEvent{Events: events})
+	return os.NewSyscallError("epoll_ctl", err)
 }
 
 func (p *poller) release() {
@@ -96,34 +113,40 @@ func (p *poller) watch(fd int32, op int, also uint32) error {
 
 // wakeAt has the next wait be over at due, or before. There may be an event then
 // which is nobody's.
-func (p *poller) wakeAt(now, due time.Duration) {
-	if p.due <= now {
-		p.due = never
-	}
+func (p *poller) wakeAt(due time.Duration, born time.Time) {
 	if due >= p.due {
 		return
 	}
 	p.due = due
-	at := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(due-now, 1)))}
-	_ = unix.TimerfdSettime(p.alarm, 0, &at, nil) // fails for times that are none
+	at := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(due-time.Since(born), 1)))}
+	_ = unix.TimerfdSettime(p.alarm, 0, &at, nil) // no time of a loop's is one that it refuses
+}
+
+// woke takes the events that are nobody's, and looks whether the alarm is among
+// them.
+func (p *poller) woke(fd int32) {
+	if fd == int32(p.alarm) {
+		p.due = never
+	}
 }
 
 // peek returns how many events there are.
 func (p *poller) peek() int { return p.ask(0) }
 
-// hold waits for events without telling the scheduler.
+// hold waits for events, or the alarm, without telling the scheduler.
 func (p *poller) hold() int { return p.ask(-1) }
 
-// rest waits for events, and lets the scheduler use the time, and the thread.
+// rest waits for events, or the alarm, and lets the scheduler use the time and
+// the thread.
 func (p *poller) rest() int {
 	runtime.UnlockOSThread()
 	defer runtime.LockOSThread()
-	if err := unix.EpollCtl(p.gates, unix.EPOLL_CTL_ADD, p.epoll, &unix.EpollEvent{Events: unix.EPOLLIN}); err != nil {
-		return p.hold()
+	err := p.turnGate(unix.EPOLL_CTL_MOD, unix.EPOLLIN)
+	if err == nil {
+		err = p.wait.Read(p.look)
+		_ = p.turnGate(unix.EPOLL_CTL_MOD, 0)
 	}
-	err := p.wait.Read(p.look)
-	_ = unix.EpollCtl(p.gates, unix.EPOLL_CTL_DEL, p.epoll, nil)
-	if err != nil {
+	if err != nil { // there is no reason for one: the loop goes on, if at a price
 		return p.hold()
 	}
 	return p.found

@@ -30,7 +30,7 @@ type loop struct {
 	until  time.Duration // when the loop looks for orders at the latest, unless it is roused; 0: soon
 
 	now    time.Duration // of the events that are dealt with
-	heard  time.Duration // when there last were some
+	heard  time.Duration // when a task last had some
 	busy   bool          // there were more than few
 	buffer []byte
 	of     []task   // what an event tells of, by the descriptor
@@ -190,10 +190,13 @@ func (l *loop) run() {
 			break
 		}
 		for _, event := range l.poll.events[:n] {
-			if t := l.taskOf(event.Fd); t != nil {
-				l.heard = l.now
-				t.event(event.Fd, event.Events)
+			t := l.taskOf(event.Fd)
+			if t == nil {
+				l.poll.woke(event.Fd)
+				continue
 			}
+			l.heard = l.now
+			t.event(event.Fd, event.Events)
 		}
 		for _, turn := range l.takeAgain() {
 			turn.l.again(turn.s)
@@ -244,8 +247,8 @@ func (l *loop) takeAgain() []turnOf {
 	return turns
 }
 
-// wait waits for events, and returns how many there are: none where something
-// else is to be done.
+// wait waits for events, unless there is something else to do, and returns how
+// many there are.
 func (l *loop) wait() int {
 	due, holds := l.timers.next(), l.now < l.heard+holding
 	if holds {
@@ -255,10 +258,10 @@ func (l *loop) wait() int {
 	case len(l.again) > 0 || due <= l.now || !l.sleeps(due):
 		return l.poll.peek()
 	case holds:
-		l.poll.wakeAt(l.now, due)
+		l.poll.wakeAt(due, l.born)
 		return l.poll.hold()
 	default:
-		l.poll.wakeAt(l.now, due)
+		l.poll.wakeAt(due, l.born)
 		return l.poll.rest()
 	}
 }

@@ -1,0 +1,143 @@
+package relay
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// rests waits until a goroutine rests, as one that reads from a socket.
+func rests() {
+	stacks := make([]byte, 1<<20)
+	for {
+		for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+			state, _, _ := strings.Cut(stack, "\n")
+			if strings.Contains(state, "[IO wait") && strings.Contains(stack, "(*poller).rest") {
+				return
+			}
+		}
+		runtime.Gosched()
+	}
+}
+
+func testPoller(t *testing.T) (p *poller, bell int) {
+	t.Helper()
+	p, err := newPoller()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = unix.Close(bell)
+		p.release()
+	})
+	if err := p.watch(int32(bell), unix.EPOLL_CTL_ADD, 0); err != nil {
+		t.Fatal(err)
+	}
+	return p, bell
+}
+
+func ring(t *testing.T, bell int) {
+	t.Helper()
+	if _, err := unix.Write(bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// restOf has p rest in a goroutine of its own, and returns what comes of it.
+func restOf(p *poller) <-chan int {
+	events := make(chan int, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		events <- p.rest()
+	}()
+	return events
+}
+
+// TestRest: who rests is no thread's, and wakes up each time, by an event or by
+// the alarm, however often it has rested or held before.
+func TestRest(t *testing.T) {
+	p, bell := testPoller(t)
+	for range 50 {
+		rung := restOf(p)
+		rests()
+		ring(t, bell)
+		if n := <-rung; n != 1 || int(p.events[0].Fd) != bell {
+			t.Fatalf("%d events, the first of %d", n, p.events[0].Fd)
+		}
+		ring(t, bell) // as an event that comes while the loop is at work, which a rest finds at once
+		if n := <-restOf(p); n != 1 || int(p.events[0].Fd) != bell {
+			t.Fatalf("before the rest: %d events, the first of %d", n, p.events[0].Fd)
+		}
+		ring(t, bell)
+		if n := p.hold(); n != 1 {
+			t.Fatalf("hold: %d events", n)
+		}
+		alarmed := restOf(p)
+		rests()
+		p.wakeAt(time.Millisecond, time.Now())
+		if n := <-alarmed; n != 1 || int(p.events[0].Fd) != p.alarm {
+			t.Fatalf("alarm: %d events, the first of %d", n, p.events[0].Fd)
+		}
+		p.woke(p.events[0].Fd)
+	}
+}
+
+// TestRestOfMany: more events than one wait takes are there for the next.
+func TestRestOfMany(t *testing.T) {
+	p, _ := testPoller(t)
+	const bells = len(p.events) + 10
+	for range bells {
+		bell, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(bell)
+		if err := p.watch(int32(bell), unix.EPOLL_CTL_ADD, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := <-restOf(p); n != len(p.events) {
+		t.Fatalf("%d events", n)
+	}
+	if n := <-restOf(p); n != 10 {
+		t.Fatalf("then %d events", n)
+	}
+}
+
+// TestAlarm goes off at the earliest time that it was set for, and again.
+func TestAlarm(t *testing.T) {
+	p, _ := testPoller(t)
+	born := time.Now()
+	for range 10 {
+		due := time.Since(born) + 2*time.Millisecond
+		p.wakeAt(time.Since(born)+time.Hour, born)
+		p.wakeAt(due, born)
+		p.wakeAt(time.Since(born)+time.Hour, born)
+		for p.hold() == 0 { // a signal
+		}
+		if now := time.Since(born); now < due || int(p.events[0].Fd) != p.alarm {
+			t.Fatalf("%v before it was due, by %d", due-now, p.events[0].Fd)
+		}
+		p.woke(p.events[0].Fd)
+	}
+}
+
+// TestCloseResting: a loop that rests ends.
+func TestCloseResting(t *testing.T) {
+	r, err := New(Options{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rests()
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
