@@ -25,6 +25,7 @@ const holding = 10 * time.Millisecond
 
 // A poller waits for the events of a loop's sockets.
 type poller struct {
+	born   time.Time
 	epoll  int
 	events [128]unix.EpollEvent // that the last wait has found
 
@@ -35,15 +36,22 @@ type poller struct {
 
 	// Go's poller would be woken by each event if it watched epoll itself. It
 	// watches gate, an epoll that tells of epoll's events while the loop rests.
-	gate  *os.File
-	gates int // its descriptor
-	wait  syscall.RawConn
-	found int
-	look  func(uintptr) bool // for what there is, into found
+	// As long as gate watches epoll, each event costs a little more; but to
+	// begin costs the more the more sockets there are, since the system looks
+	// through all of them for a circle of epolls. So gate goes on watching, for
+	// nothing, until the loop has been awake for a long time beside that.
+	gate     *os.File
+	gates    int // its descriptor
+	watching bool
+	begun    time.Duration // how long it took to begin
+	rested   time.Duration // when the loop last did
+	wait     syscall.RawConn
+	found    int
+	look     func(uintptr) bool // for what there is, into found
 }
 
-func newPoller() (_ *poller, err error) {
-	p := &poller{epoll: -1, alarm: -1, gates: -1, due: never}
+func newPoller(born time.Time) (_ *poller, err error) {
+	p := &poller{born: born, epoll: -1, alarm: -1, gates: -1, due: never}
 	defer func() {
 		if err != nil {
 			p.release()
@@ -58,18 +66,13 @@ func newPoller() (_ *poller, err error) {
 	if err = p.watch(int32(p.alarm), unix.EPOLL_CTL_ADD, 0); err != nil {
 		return nil, err
 	}
-	return p, p.openGate()
+	return p, p.newGate()
 }
 
-// openGate has Go's poller watch epoll by way of gate, which stays shut. That
-// the one is in the other is told once, as long as epoll watches little: the
-// system looks through all that it watches for a circle each time.
-func (p *poller) openGate() (err error) {
+// newGate has Go's poller watch gate.
+func (p *poller) newGate() (err error) {
 	if p.gates, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return os.NewSyscallError("epoll_create1", err)
-	}
-	if err = p.turnGate(unix.EPOLL_CTL_ADD, 0); err != nil {
-		return err
 	}
 	if err = unix.SetNonblock(p.gates, true); err != nil { // or os takes it for a file
 		return os.NewSyscallError("fcntl", err)
@@ -84,12 +87,6 @@ func (p *poller) openGate() (err error) {
 	}
 	p.wait, err = p.gate.SyscallConn()
 	return err
-}
-
-// turnGate has gate tell of some of epoll's events, or of none.
-func (p *poller) turnGate(op int, events uint32) error {
-	err := unix.EpollCtl(p.gates, op, p.epoll, &unix.EpollEvent{Events: events})
-	return os.NewSyscallError("epoll_ctl", err)
 }
 
 func (p *poller) release() {
@@ -113,20 +110,23 @@ func (p *poller) watch(fd int32, op int, also uint32) error {
 
 // wakeAt has the next wait be over at due, or before. There may be an event then
 // which is nobody's.
-func (p *poller) wakeAt(due time.Duration, born time.Time) {
+func (p *poller) wakeAt(due time.Duration) {
 	if due >= p.due {
 		return
 	}
 	p.due = due
-	at := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(due-time.Since(born), 1)))}
+	at := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(due-time.Since(p.born), 1)))}
 	_ = unix.TimerfdSettime(p.alarm, 0, &at, nil) // no time of a loop's is one that it refuses
 }
 
-// woke takes the events that are nobody's, and looks whether the alarm is among
-// them.
-func (p *poller) woke(fd int32) {
-	if fd == int32(p.alarm) {
-		p.due = never
+// woke takes an event that is nobody's, which may be the alarm.
+func (p *poller) woke(fd int32, now time.Duration) {
+	if fd != int32(p.alarm) {
+		return
+	}
+	p.due = never
+	if p.watching && now-p.rested > 1000*p.begun {
+		p.watching = p.turnGate(unix.EPOLL_CTL_DEL, 0) != nil
 	}
 }
 
@@ -141,15 +141,33 @@ func (p *poller) hold() int { return p.ask(-1) }
 func (p *poller) rest() int {
 	runtime.UnlockOSThread()
 	defer runtime.LockOSThread()
-	err := p.turnGate(unix.EPOLL_CTL_MOD, unix.EPOLLIN)
-	if err == nil {
-		err = p.wait.Read(p.look)
-		_ = p.turnGate(unix.EPOLL_CTL_MOD, 0)
+	if err := p.openGate(); err != nil { // the system has no memory left: the loop goes on, if at a price
+		return p.hold()
 	}
-	if err != nil { // there is no reason for one: the loop goes on, if at a price
+	err := p.wait.Read(p.look)
+	_ = p.turnGate(unix.EPOLL_CTL_MOD, 0)
+	p.rested = time.Since(p.born)
+	if err != nil { // as long as gate is there, there is no reason for one
 		return p.hold()
 	}
 	return p.found
+}
+
+// openGate has gate tell of epoll's events.
+func (p *poller) openGate() error {
+	if p.watching {
+		return p.turnGate(unix.EPOLL_CTL_MOD, unix.EPOLLIN)
+	}
+	from := time.Now()
+	err := p.turnGate(unix.EPOLL_CTL_ADD, unix.EPOLLIN)
+	p.begun, p.watching = time.Since(from), err == nil
+	return err
+}
+
+// turnGate has gate tell of some of epoll's events, or of none.
+func (p *poller) turnGate(op int, events uint32) error {
+	err := unix.EpollCtl(p.gates, op, p.epoll, &unix.EpollEvent{Events: events})
+	return os.NewSyscallError("epoll_ctl", err)
 }
 
 // ask waits for events for so many milliseconds, or, if that is less than 0,

@@ -25,7 +25,7 @@ func rests() {
 
 func testPoller(t *testing.T) (p *poller, bell int) {
 	t.Helper()
-	p, err := newPoller()
+	p, err := newPoller(time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func restOf(p *poller) <-chan int {
 // the alarm, however often it has rested or held before.
 func TestRest(t *testing.T) {
 	p, bell := testPoller(t)
-	for range 50 {
+	for i := range 50 {
 		rung := restOf(p)
 		rests()
 		ring(t, bell)
@@ -82,11 +82,18 @@ func TestRest(t *testing.T) {
 		}
 		alarmed := restOf(p)
 		rests()
-		p.wakeAt(time.Millisecond, time.Now())
+		p.wakeAt(time.Since(p.born) + time.Millisecond)
 		if n := <-alarmed; n != 1 || int(p.events[0].Fd) != p.alarm {
 			t.Fatalf("alarm: %d events, the first of %d", n, p.events[0].Fd)
 		}
-		p.woke(p.events[0].Fd)
+		now := p.rested
+		if i%2 == 0 {
+			now += time.Hour
+		}
+		p.woke(p.events[0].Fd, now)
+		if p.watching == (i%2 == 0) {
+			t.Fatalf("the gate watches: %v, %v after the rest", p.watching, now-p.rested)
+		}
 	}
 }
 
@@ -115,18 +122,18 @@ func TestRestOfMany(t *testing.T) {
 // TestAlarm goes off at the earliest time that it was set for, and again.
 func TestAlarm(t *testing.T) {
 	p, _ := testPoller(t)
-	born := time.Now()
+	born := p.born
 	for range 10 {
 		due := time.Since(born) + 2*time.Millisecond
-		p.wakeAt(time.Since(born)+time.Hour, born)
-		p.wakeAt(due, born)
-		p.wakeAt(time.Since(born)+time.Hour, born)
+		p.wakeAt(time.Since(born) + time.Hour)
+		p.wakeAt(due)
+		p.wakeAt(time.Since(born) + time.Hour)
 		for p.hold() == 0 { // a signal
 		}
 		if now := time.Since(born); now < due || int(p.events[0].Fd) != p.alarm {
 			t.Fatalf("%v before it was due, by %d", due-now, p.events[0].Fd)
 		}
-		p.woke(p.events[0].Fd)
+		p.woke(p.events[0].Fd, time.Since(p.born))
 	}
 }
 

@@ -74,7 +74,7 @@ func startLoops(n int, born time.Time) ([]*loop, error) {
 }
 
 func newLoop(born time.Time) (*loop, error) {
-	poll, err := newPoller()
+	poll, err := newPoller(born)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ func (l *loop) run() {
 		for _, event := range l.poll.events[:n] {
 			t := l.taskOf(event.Fd)
 			if t == nil {
-				l.poll.woke(event.Fd)
+				l.poll.woke(event.Fd, l.now)
 				continue
 			}
 			l.heard = l.now
@@ -258,10 +258,10 @@ func (l *loop) wait() int {
 	case len(l.again) > 0 || due <= l.now || !l.sleeps(due):
 		return l.poll.peek()
 	case holds:
-		l.poll.wakeAt(due, l.born)
+		l.poll.wakeAt(due)
 		return l.poll.hold()
 	default:
-		l.poll.wakeAt(due, l.born)
+		l.poll.wakeAt(due)
 		return l.poll.rest()
 	}
 }
