@@ -39,7 +39,23 @@ func (c *Config) checkRoutes() faults {
 			}
 		}
 		wrong.addBelow(field, checkLocations(r.Locations))
+		if r.Assertion != "" {
+			wrong.addBelow(field, c.checkAsserting())
+		}
 		c.Routes[i] = filled
+	}
+	return wrong
+}
+
+// checkAsserting reports that upstreams could not verify an assertion. That there is no key is said elsewhere.
+func (c *Config) checkAsserting() faults {
+	var wrong faults
+	key, err := c.signingKey()
+	if err != nil {
+		return nil
+	}
+	if _, err := key.Public(); err != nil {
+		wrong.add("Assertion", "the key that signs is a secret (%s), with which no upstream can verify without being able to make tokens itself: let a key pair sign, which \"wsauth keys generate --lead=0s\" makes, or leave the assertion out", key.Algorithm())
 	}
 	return wrong
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -77,7 +78,8 @@ type Config struct {
 	// the other. At least a second, at most an hour. Default: 10 seconds.
 	Drain time.Duration
 
-	// NoAuth leaves out all that the gateway answers itself below AuthPrefix, and its published keys. It needs Routes.
+	// NoAuth leaves out all that the gateway answers itself below AuthPrefix, and its published keys unless a route has an Assertion,
+	// which is verified with them. It needs Routes.
 	NoAuth bool
 
 	// AccessLog lets Logger have a line for each request, and for each socket one at its begin and one at its end.
@@ -126,10 +128,8 @@ const (
 func (c Config) Check() (Config, error) {
 	c.fill()
 	var wrong faults
-	if set, fixed := c.Keys.(*token.KeySet); c.Keys == nil || fixed && set == nil {
-		wrong.add("Keys", "required; token.GenerateKey makes one, and token.NewKeySet a set of it")
-	} else if _, err := c.Keys.SigningKey(); err != nil {
-		wrong.add("Keys", "cannot sign; a private key or an HMAC secret is needed: %w", err)
+	if _, err := c.signingKey(); err != nil {
+		wrong.add("Keys", "%w", err)
 	}
 	if c.Issuer != "" {
 		if err := CheckIssuer(c.Issuer); err != nil {
@@ -161,6 +161,18 @@ func (c Config) Check() (Config, error) {
 		}
 	}
 	return c, wrong.join()
+}
+
+// signingKey is the key that signs now. An error says what is wrong with Keys.
+func (c *Config) signingKey() (*token.Key, error) {
+	if set, fixed := c.Keys.(*token.KeySet); c.Keys == nil || fixed && set == nil {
+		return nil, errors.New("required; token.GenerateKey makes one, and token.NewKeySet a set of it")
+	}
+	key, err := c.Keys.SigningKey()
+	if err != nil {
+		return nil, fmt.Errorf("cannot sign; a private key or an HMAC secret is needed: %w", err)
+	}
+	return key, nil
 }
 
 func (c *Config) fill() {

@@ -20,8 +20,9 @@ type endpoint struct {
 // endpoints is all that the gateway serves itself: with routes what is below the prefix and the published keys, without them the
 // demonstration as well.
 func (g *Gateway) endpoints(c Config, files assets) ([]endpoint, error) {
+	keys := endpoint{http.MethodGet, jwksPath, http.HandlerFunc(g.jwks)}
 	if c.NoAuth {
-		return nil, nil
+		return []endpoint{keys}, nil // for upstreams that verify assertions, see Gateway.isOwn
 	}
 	own := slices.Concat(g.loginEndpoints(c), []endpoint{
 		{http.MethodPost, c.AuthPrefix + "/ticket", http.HandlerFunc(g.ticket)},
@@ -30,7 +31,7 @@ func (g *Gateway) endpoints(c Config, files assets) ([]endpoint, error) {
 		{http.MethodGet, c.AuthPrefix + "/sessions", http.HandlerFunc(g.sessions)},
 		{http.MethodDelete, c.AuthPrefix + "/sessions/{sid}", http.HandlerFunc(g.endOne)},
 		{http.MethodGet, c.AuthPrefix + "/session", http.HandlerFunc(g.session)},
-		{http.MethodGet, jwksPath, http.HandlerFunc(g.jwks)},
+		keys,
 		{http.MethodGet, openidPath, discoveryOf(c.Issuer)},
 	})
 	ended, err := g.providerEndpoints(c)

@@ -46,7 +46,7 @@ type Gateway struct {
 
 	authPrefix   string
 	logsIn       bool              // there is a login of our own
-	noAuth       bool              // there are no addresses of our own
+	noAuth       bool              // there are no addresses of our own, but see isOwn
 	hasProviders bool              // whose keys may have to be fetched
 	locations    []wsauth.Location // where a credential may be, unless a route says otherwise
 	carrier      *relay.Relay
@@ -143,7 +143,7 @@ func (g *Gateway) open(c Config, files assets, origins *http.CrossOriginProtecti
 	}
 	served := withSecurityHeaders(origins.Handler(newMux(recorded(endpoints))))
 	if len(c.Routes) > 0 {
-		served = plainOnly(g.front(served, c))
+		served = plainOnly(g.front(served))
 	}
 	g.handler = limit(g.withHealth(served))
 	return nil

@@ -21,7 +21,7 @@ const assertionTTL = time.Minute
 type teller struct {
 	headers   []claimHeader
 	assertion string // the header of an assertion, or ""
-	audience  string
+	audience  []string
 	issuer    *token.Issuer
 }
 
@@ -32,7 +32,7 @@ type claimHeader struct {
 }
 
 func newTeller(r Route, issuer *token.Issuer) teller {
-	t := teller{assertion: http.CanonicalHeaderKey(r.Assertion), audience: r.Upstreams[0], issuer: issuer}
+	t := teller{assertion: http.CanonicalHeaderKey(r.Assertion), audience: r.Upstreams, issuer: issuer}
 	for name, claim := range r.Headers {
 		t.headers = append(t.headers, claimHeader{http.CanonicalHeaderKey(name), claim})
 	}
@@ -64,7 +64,7 @@ func (t teller) add(h http.Header, claims *token.Claims) error {
 		return err
 	}
 	assertion, err := t.issuer.Assertion(claims.Subject, token.Options{
-		TTL: assertionTTL, Audience: []string{t.audience}, SessionID: claims.SessionID, Fresh: claims.Fresh, Claims: extra,
+		TTL: assertionTTL, Audience: t.audience, SessionID: claims.SessionID, Fresh: claims.Fresh, Claims: extra,
 	})
 	if err != nil {
 		return fmt.Errorf("assertion: %w", err)

@@ -80,11 +80,12 @@ func TestAssertion(t *testing.T) {
 	var told struct {
 		Email string `json:"email"`
 		Scope string `json:"scope"`
+		Aud   string `json:"aud"` // one is no list
 	}
 	if err := claims.Decode(&told); err != nil {
 		t.Fatal(err)
 	}
-	if claims.Subject != "ada" || claims.SessionID != "s1" || told.Email != "a@x" || told.Scope != "read" || claims.Type != token.TypeAssertion {
+	if claims.Subject != "ada" || claims.SessionID != "s1" || told.Email != "a@x" || told.Scope != "read" || told.Aud != "http://backend:1" || claims.Type != token.TypeAssertion {
 		t.Errorf("%v %v", claims, told)
 	}
 	if life := claims.ExpiresAt.Sub(claims.IssuedAt); life != assertionTTL {

@@ -67,7 +67,9 @@ type Route struct {
 	Headers map[string]string
 
 	// Assertion is the name of a header that holds the client's claims as a JWT of the gateway's own key, good for a minute
-	// and for the upstream only: an upstream that others can reach, too, can then tell who sent the request. Default: none.
+	// and for the upstreams of the route only, whose addresses are its aud: an upstream that others can reach, too, can then
+	// tell who sent the request. The key that signs must be a key pair, whose public half is at /.well-known/jwks.json.
+	// Default: none.
 	Assertion string
 
 	// KeepCredential leaves the credential in the request, for upstreams that verify it once more.

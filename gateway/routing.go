@@ -15,6 +15,7 @@ type routing struct {
 	router     *router
 	byName     map[string]*proxy
 	identities map[string]bool // the folded names of the headers in which upstreams are told who a client is
+	asserts    bool            // a route has an assertion
 }
 
 // close lets go of the upstreams.
@@ -25,11 +26,12 @@ func (of *routing) close() {
 }
 
 // front tells the gateway's own addresses from those of the routes.
-func (g *Gateway) front(own http.Handler, c Config) http.Handler {
+func (g *Gateway) front(own http.Handler) http.Handler {
 	nothingHere := problem(http.StatusNotFound, "", "There is nothing at this address")
 	noHost := problem(http.StatusBadRequest, "invalid_request", "The Host field does not name one host")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !c.NoAuth && isOwn(r.URL.Path, c.AuthPrefix) {
+		now := g.routingFor(w)
+		if g.isOwn(r.URL.Path, now) {
 			own.ServeHTTP(w, r)
 			return
 		}
@@ -37,7 +39,6 @@ func (g *Gateway) front(own http.Handler, c Config) http.Handler {
 			noHost(w, r)
 			return
 		}
-		now := g.routingFor(w)
 		now.stripIdentity(r.Header)
 		switch p := now.router.find(r); {
 		case p == nil:
@@ -50,9 +51,13 @@ func (g *Gateway) front(own http.Handler, c Config) http.Handler {
 	})
 }
 
-// isOwn reports whether the gateway answers a path itself, whatever the routes say.
-func isOwn(path, prefix string) bool {
-	below, ok := strings.CutPrefix(path, prefix)
+// isOwn reports whether the gateway answers a path itself, whatever the paths of the routes are. Without addresses of its own those are
+// the published keys, where upstreams verify assertions with them.
+func (g *Gateway) isOwn(path string, by *routing) bool {
+	if g.noAuth {
+		return by.asserts && path == jwksPath
+	}
+	below, ok := strings.CutPrefix(path, g.authPrefix)
 	return ok && (below == "" || below[0] == '/') || path == jwksPath || path == openidPath
 }
 
@@ -72,7 +77,7 @@ func (of *routing) stripIdentity(h http.Header) {
 // close code 1012 and reason "restarting", upon which clients come again and are told what counts now. A socket that stays keeps
 // its upstream and its limits until it ends.
 func (g *Gateway) Update(routes []Route) error {
-	c := Config{Routes: routes, AuthPrefix: g.authPrefix}
+	c := Config{Routes: routes, AuthPrefix: g.authPrefix, Keys: g.keys}
 	if len(routes) == 0 {
 		return errors.New("gateway: Update: at least one route is required")
 	}
@@ -127,6 +132,7 @@ func (of *routing) addIdentities(r Route) {
 		of.identities[fold(name)] = true
 	}
 	if r.Assertion != "" {
+		of.asserts = true
 		of.identities[fold(r.Assertion)] = true
 	}
 }

@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"wsauth/token"
+)
+
+// An arrival is a request as a cautious upstream has seen it.
+type arrival struct {
+	own, raw string // the address of the upstream, and the assertion
+	subject  string
+	err      error
+}
+
+// cautious starts an upstream that lets in only whose assertion it has verified with the keys that the gateway publishes.
+func cautious(t *testing.T, gateway string, arrivals chan<- arrival) string {
+	t.Helper()
+	b := &backend{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := arrival{own: "http://" + r.Context().Value(http.LocalAddrContextKey).(net.Addr).String(), raw: r.Header.Get("X-Client-Token")}
+		a.subject, a.err = verified(r.Context(), gateway, a.own, a.raw)
+		arrivals <- a
+		if a.err != nil {
+			http.Error(w, "not verified", http.StatusForbidden)
+			return
+		}
+		b.echo(w, r)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// verified is whom an assertion is about, as a program finds out that has none of our code.
+func verified(ctx context.Context, gateway, own, raw string) (string, error) {
+	var claims jwt.RegisteredClaims
+	_, err := jwt.ParseWithClaims(raw, &claims, func(t *jwt.Token) (any, error) { return published(ctx, gateway, t.Header["kid"]) },
+		jwt.WithValidMethods([]string{"ES256"}), jwt.WithAudience(own), jwt.WithIssuer("https://gw.example"), jwt.WithExpirationRequired(), jwt.WithIssuedAt())
+	if err != nil {
+		return "", err
+	}
+	if life := claims.ExpiresAt.Sub(claims.IssuedAt.Time); life != time.Minute {
+		return "", fmt.Errorf("it lives for %s", life)
+	}
+	return claims.Subject, nil
+}
+
+// published fetches the keys of the gateway, and returns the one with that ID.
+func published(ctx context.Context, gateway string, kid any) (*ecdsa.PublicKey, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, gateway+"/.well-known/jwks.json", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var set struct {
+		Keys []struct{ Kid, X, Y string }
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&set); err != nil {
+		return nil, fmt.Errorf("%s: %w", resp.Status, err)
+	}
+	for _, k := range set.Keys {
+		if k.Kid != kid {
+			continue
+		}
+		x, errX := base64.RawURLEncoding.DecodeString(k.X)
+		y, errY := base64.RawURLEncoding.DecodeString(k.Y)
+		if err := errors.Join(errX, errY); err != nil {
+			return nil, err
+		}
+		return ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y)) // SEC 1 section 2.3.3
+	}
+	return nil, errors.New("no such key")
+}
+
+// Each upstream of a route verifies what it is told, whether people log in at the gateway or not.
+func TestUpstreamsVerifyAssertions(t *testing.T) {
+	for name, noAuth := range map[string]bool{"with logins": false, "without": true} {
+		t.Run(name, func(t *testing.T) {
+			l, err := Listen(t.Context(), "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			url, arrivals := "http://"+l.Addr().String(), make(chan arrival, 2)
+			upstreams := []string{cautious(t, url, arrivals), cautious(t, url, arrivals)}
+			r := serve(t, l, url, &http.Transport{}, []func(*Config){func(c *Config) {
+				c.Keys, c.Issuer, c.NoAuth = must(token.NewKeySet(must(token.GenerateKey(token.ES256)))), "https://gw.example", noAuth
+				c.Routes = []Route{{Path: "/", Upstreams: upstreams, Assertion: "X-Client-Token"}}
+			}})
+			access := must(r.g.issuer.Access("ada", token.Options{})).Raw
+			seen := map[string]bool{}
+			for range upstreams {
+				conn, _, err := r.trySocket("/socket", nil, bearer(access))
+				var a arrival
+				select {
+				case a = <-arrivals: // before it has answered
+				default:
+				}
+				if err != nil || a.err != nil || a.subject != "ada" {
+					t.Fatalf("%s: %q, %v, %v", a.own, a.subject, a.err, err)
+				}
+				r.echoOf(conn, "hello")
+				seen[a.own] = true
+				if _, err := verified(t.Context(), url, "http://127.0.0.1:1", a.raw); !errors.Is(err, jwt.ErrTokenInvalidAudience) {
+					t.Errorf("another server takes it: %v", err)
+				}
+			}
+			if len(seen) != 2 || !seen[upstreams[0]] || !seen[upstreams[1]] {
+				t.Errorf("asked were %v", seen)
+			}
+		})
+	}
+}
+
+// Without addresses of its own, the gateway publishes its keys as long as a route asserts.
+func TestKeysArePublishedWhileARouteAsserts(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b, func(c *Config) {
+		c.Authenticate, c.NoAuth, c.Keys = nil, true, must(token.NewKeySet(must(token.GenerateKey(token.ES256))))
+		c.Routes[0].Public = true
+	})
+	passedOn := "GET " + jwksPath + " user="
+	if e := r.get(jwksPath); e.body != passedOn {
+		t.Errorf("no route asserts: %d %s", e.StatusCode, e.body)
+	}
+	public, asserting := Route{Path: "/", Upstreams: []string{b.URL}, Public: true}, Route{Path: "/a", Upstreams: []string{b.URL}, Assertion: "X-Client-Token"}
+	if err := r.g.Update([]Route{public, asserting}); err != nil {
+		t.Fatal(err)
+	}
+	if e := r.get(jwksPath); e.StatusCode != http.StatusOK || e.Header.Get("Content-Type") != jwksType {
+		t.Errorf("a route asserts: %d %s", e.StatusCode, e.body)
+	}
+	for _, path := range []string{openidPath, "/auth/session"} {
+		if e := r.get(path); e.body != "GET "+path+" user=" {
+			t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
+		}
+	}
+	if err := r.g.Update([]Route{public}); err != nil {
+		t.Fatal(err)
+	}
+	if e := r.get(jwksPath); e.body != passedOn {
+		t.Errorf("no route asserts any more: %d %s", e.StatusCode, e.body)
+	}
+}
+
+// An upstream that could verify with a secret could make tokens.
+func TestNoAssertionBySecret(t *testing.T) {
+	b := newBackend(t)
+	routes := []Route{{Path: "/a", Upstreams: []string{b.URL}}, {Path: "/b", Upstreams: []string{b.URL}, Assertion: "X-Client-Token"}}
+	secret, pair := must(token.GenerateKey(token.HS256)), must(token.GenerateKey(token.ES256))
+	want := func(err error) {
+		t.Helper()
+		f, ok := errors.AsType[*Fault](err)
+		if !ok || f.Field != "Routes[1].Assertion" || !strings.Contains(f.Error(), "secret (HS256)") || !strings.Contains(f.Error(), "wsauth keys generate") {
+			t.Errorf("%v", err)
+		}
+	}
+	_, err := New(Config{Keys: must(token.NewKeySet(secret)), Routes: routes})
+	want(err)
+	want(behind(t, b).g.Update(routes)) // its key is a secret
+	if _, err := (Config{Keys: must(token.NewKeySet(pair, secret)), Routes: routes}).Check(); err != nil {
+		t.Errorf("a secret that does not sign: %v", err)
+	}
+	if _, err := (Config{Routes: routes}).Check(); err == nil || strings.Contains(err.Error(), "Assertion") {
+		t.Errorf("no key: %v", err)
+	}
+}
