@@ -47,6 +47,7 @@ func TestMain(m *testing.M) {
 //	ids C              set $JTI and $SID to those of the access token of C
 //	operators          set $ADMIN to the URL of the port for operators
 //	backend            start a server for the gateway to stand in front of, at $BACKEND; see backend_test.go
+//	readme             have README.md, and its file as wsauth.yaml, on a free port and in front of $BACKEND; see readme_test.go
 //	certificate NAME   make NAME.crt and NAME.key, which clients believe; see certificate_test.go
 //	shows NAME         check that the server has that certificate
 //	mode FILE MODE     check the permissions of a file
@@ -83,6 +84,7 @@ func TestScripts(t *testing.T) {
 				ts.Setenv("ADMIN", "http://"+portOf.FindStringSubmatch(theServer(ts).log.String())[1])
 			},
 			"backend": startBackend,
+			"readme":  readme,
 			"mode":    mode,
 
 			"certificate": makeCertificate,

@@ -1,0 +1,44 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+)
+
+// Each YAML file of the README and of the pages is a whole configuration. The files that it names are others' business.
+func TestPagesHaveNoFault(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatal(pages, err)
+	}
+	for _, page := range []string{"../../README.md", "../../docs/configuration.md", "../../docs/operations.md"} {
+		if len(yamlOf(t, page)) == 0 {
+			t.Errorf("%s has none", page)
+		}
+	}
+	for _, page := range append(pages, "../../README.md") {
+		for _, text := range yamlOf(t, page) {
+			for _, f := range faultsOf(t, text) {
+				t.Errorf("%s: %s\n%s", page, f, text)
+			}
+			for _, warning := range Parse("f.yaml", []byte(text)).Warnings() {
+				t.Errorf("%s: %s\n%s", page, warning, text)
+			}
+		}
+	}
+}
+
+// yamlOf is what stands between the fences of YAML in a page.
+func yamlOf(t *testing.T, page string) (all []string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range regexp.MustCompile("(?ms)^```ya?ml\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
+		all = append(all, found[1])
+	}
+	return all
+}
