@@ -8,9 +8,11 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-func TestR6_NothingSecretIsLogged(t *testing.T) {
+func TestR6_NothingSecretIsLogged(t *testing.T) { inEachFormat(t, nothingSecretIsLogged) }
+
+func nothingSecretIsLogged(t *testing.T, format logFormat) {
 	const canary = "CANARY-7f3a"
-	r := start(t)
+	r := startLogging(t, format)
 	access, refresh := r.login()
 	r.call("POST", "/auth/login", `{"username":"test","password":"`+canary+`"}`, jsonType)
 	r.call("POST", "/auth/login", `{"username":"test","`+canary+`":1}`, jsonType)

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"bytes"
+	"io"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -52,4 +54,26 @@ func (l *logBuffer) waitFor(t *testing.T, text string) {
 			t.Fatalf("the log does not say %q: %s", text, l)
 		}
 	}
+}
+
+// A logFormat is a form in which a log is written.
+type logFormat func(io.Writer) slog.Handler
+
+// inEachFormat runs a test with the log in text and in JSON.
+func inEachFormat(t *testing.T, test func(*testing.T, logFormat)) {
+	t.Run("text", func(t *testing.T) {
+		test(t, func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) })
+	})
+	t.Run("json", func(t *testing.T) {
+		test(t, func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) })
+	})
+}
+
+// startLogging serves a gateway whose log has that format.
+func startLogging(t *testing.T, format logFormat, change ...func(*Config)) *rig {
+	t.Helper()
+	log := &logBuffer{}
+	r := start(t, append(change, func(c *Config) { c.Logger = slog.New(format(log)) })...)
+	r.log = log
+	return r
 }
