@@ -1,0 +1,43 @@
+package gateway
+
+import (
+	"net/http"
+	"testing"
+)
+
+// TestAuthPrefix: all of a login is below another prefix, and what is below the default one is the upstream's.
+func TestAuthPrefix(t *testing.T) {
+	b := newBackend(t)
+	r := start(t, func(c *Config) {
+		c.AuthPrefix = "/gw/login"
+		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}, {Path: "/ws", Upstreams: []string{b.URL}}}
+	})
+	first, refresh := r.renewed(r.call("POST", "/gw/login/login", `{"username":"test","password":"test"}`, jsonType))
+	access, _ := r.renewed(r.call("POST", "/gw/login/refresh", "", bearer(refresh)))
+	if access == first {
+		t.Error("the refresh has renewed nothing")
+	}
+	e := r.call("POST", "/gw/login/ticket", `{"path":"/ws"}`, jsonType, bearer(access))
+	if e.StatusCode != http.StatusOK {
+		t.Fatalf("ticket: %d %s", e.StatusCode, e.body)
+	}
+	conn, _, err := r.trySocket("/ws?ticket="+e.decode(t)["ticket"].(string), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.echoOf(conn, "hello")
+
+	for _, name := range []string{"login", "refresh", "ticket", "logout"} {
+		e := r.exactly("POST /auth/"+name+" HTTP/1.1", "Content-Length: 0", "Connection: close", bearer(access))
+		if e.StatusCode != http.StatusOK || e.body != "POST /auth/"+name+" user=" {
+			t.Errorf("/auth/%s: %d %s", name, e.StatusCode, e.body)
+		}
+	}
+	r.echoOf(conn, "it is still open")
+
+	if e := r.call("POST", "/gw/login/logout", "", bearer(access)); e.StatusCode != http.StatusNoContent {
+		t.Fatalf("logout: %d %s", e.StatusCode, e.body)
+	}
+	r.wantClose(conn, 3000, "session_ended")
+	wantDead(t, r.call("GET", "/gw/login/session", "", bearer(access)))
+}
