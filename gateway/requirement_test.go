@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"wsauth"
+)
+
+// TestRequirementOfARoute: who gets in where, with a plain request and with a socket. Who does not never reaches the upstream.
+func TestRequirementOfARoute(t *testing.T) {
+	b := newBackend(t)
+	r := start(t, func(c *Config) {
+		for _, q := range []wsauth.Requirement{wsauth.Access, wsauth.Optional, wsauth.Refresh, wsauth.Fresh} {
+			c.Routes = append(c.Routes, Route{Path: "/" + q.String(), Upstreams: []string{b.URL}, Requirement: q})
+		}
+	})
+	fresh, first := r.login()
+	stale, refresh := r.renewed(r.call("POST", "/auth/refresh", "", bearer(first)))
+	credentials := map[string]string{"nobody": "", "fresh": fresh, "stale": stale, "refresh": refresh, "garbage": "a.b.c"}
+	for path, refusals := range map[string]map[string]string{ // who is not here is let in
+		"/access":   {"nobody": "token_missing", "refresh": "wrong_token_type", "garbage": "token_invalid"},
+		"/optional": {"refresh": "wrong_token_type", "garbage": "token_invalid"},
+		"/refresh":  {"nobody": "token_missing", "fresh": "wrong_token_type", "stale": "wrong_token_type", "garbage": "token_invalid"},
+		"/fresh":    {"nobody": "token_missing", "stale": "fresh_token_required", "refresh": "wrong_token_type", "garbage": "token_invalid"},
+	} {
+		for who, raw := range credentials {
+			for what, lines := range map[string][]string{"plain": {"Connection: close"}, "socket": upgradeLines} {
+				if raw != "" {
+					lines = append(slices.Clone(lines), bearer(raw))
+				}
+				n := b.count()
+				e := r.exactly("GET "+path+" HTTP/1.1", lines...)
+				name := path + " " + who + " " + what
+				if reason := refusals[who]; reason != "" {
+					wantProblem(t, e, wsauth.Reason(reason).Outcome().Status, reason, "")
+					if b.count() != n {
+						t.Errorf("%s: refused, and has reached the upstream", name)
+					}
+					continue
+				}
+				if want := map[string]int{"plain": http.StatusOK, "socket": http.StatusSwitchingProtocols}[what]; e.StatusCode != want || b.count() != n+1 {
+					t.Errorf("%s: %d %s, want %d", name, e.StatusCode, e.body, want)
+					continue
+				}
+				if user, told := b.last().Header["X-User"]; told == (who == "nobody") || told && user[0] != "test" {
+					t.Errorf("%s: the upstream is told %q", name, user)
+				}
+			}
+		}
+	}
+}
+
+// TestR9_NobodyHasNoIdentity: a client that need not say who it is, and does not, cannot say so to the upstream either: not with the
+// headers of this route, not with those of another.
+func TestR9_NobodyHasNoIdentity(t *testing.T) {
+	b := newBackend(t)
+	r := start(t, func(c *Config) {
+		c.Routes = []Route{
+			{Path: "/quick", Upstreams: []string{b.URL}, Requirement: wsauth.Optional},
+			{Path: "/signed", Upstreams: []string{b.URL}, Requirement: wsauth.Optional, Headers: map[string]string{"X-Mail": "email"}, Assertion: "X-Who"},
+		}
+	})
+	spoofs := []string{"X-User: mallory", "X_User: mallory", "x.user: mallory", "X-Mail: mallory", "x_mail: mallory", "X-Who: mallory", "X_WHO: mallory"}
+	for path, quick := range map[string]bool{"/quick": true, "/signed": false} {
+		head := "GET " + path + " HTTP/1.1\r\n" + "Host: app.example\r\n" + strings.Join(slices.Concat(upgradeLines, spoofs), "\r\n") + "\r\n\r\n"
+		if request := readHandshake([]byte(head)); request == nil || r.g.isQuick(request, r.g.routing.Load()) != quick {
+			t.Errorf("%s: it is quick: %t, want %t", path, !quick, quick)
+		}
+		for what, lines := range map[string][]string{"plain": {"Connection: close"}, "socket": upgradeLines} {
+			n := b.count()
+			e := r.exactly("GET "+path+" HTTP/1.1", slices.Concat(lines, spoofs)...)
+			if e.StatusCode >= http.StatusBadRequest || b.count() != n+1 {
+				t.Errorf("%s %s: %d %s", path, what, e.StatusCode, e.body)
+				continue
+			}
+			for name, values := range b.last().Header {
+				if strings.Contains(strings.Join(values, " "), "mallory") || slices.Contains([]string{"X-User", "X-Mail", "X-Who"}, name) {
+					t.Errorf("%s %s: %s: %s arrives", path, what, name, values)
+				}
+			}
+		}
+	}
+}
