@@ -88,11 +88,15 @@ func (r *rig) strange(mode websocket.CompressionMode, access string) *websocket.
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	conn, _, err := websocket.Dial(ctx, r.url+"/chat", &websocket.DialOptions{
+	conn, resp, err := websocket.Dial(ctx, r.url+"/chat", &websocket.DialOptions{
 		HTTPHeader: http.Header{"Authorization": {"Bearer " + access}}, HTTPClient: r.client, Subprotocols: []string{"chat"}, CompressionMode: mode,
 	})
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	compressed := strings.HasPrefix(resp.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate")
+	if compressed != (mode != websocket.CompressionDisabled) {
+		r.t.Errorf("mode %d: the two ends have agreed on %q", mode, resp.Header.Get("Sec-WebSocket-Extensions"))
 	}
 	conn.SetReadLimit(-1)
 	r.t.Cleanup(func() { conn.CloseNow() })

@@ -304,7 +304,7 @@ func TestRefreshKeepsProxiedSockets(t *testing.T) {
 	r.wantClose(conn, 3000, "token_expired")
 }
 
-// TestProxiedHandshake: subprotocols and compression are agreed between the two ends.
+// TestProxiedHandshake: the subprotocol is agreed between the two ends.
 func TestProxiedHandshake(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
