@@ -1,0 +1,54 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"wsauth/internal/wsframe"
+)
+
+// TestFrameLimitOfARoute bounds each frame, not the message that it is of.
+func TestFrameLimitOfARoute(t *testing.T) {
+	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = RouteLimits{MaxFrame: 100} })
+	access, _ := r.login()
+	conn := r.handshake("/chat", bearer(access))
+	in := bufio.NewReader(conn)
+	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(resp, err)
+	}
+	half := wsframe.AppendMaskedText(nil, []byte(strings.Repeat("x", 60)))
+	first, second := slices.Clone(half), half
+	first[0], second[0] = 0x01, 0x80 // a text that goes on, and its end
+	if _, err := conn.Write(slices.Concat(first, second)); err != nil {
+		t.Fatal(err)
+	}
+	echo := wsframe.AppendText(nil, []byte(strings.Repeat("x", 120)))
+	got := make([]byte, len(echo))
+	if _, err := io.ReadFull(in, got); err != nil || !bytes.Equal(got, echo) {
+		t.Fatalf("% x, %v", got, err)
+	}
+	other := r.socket("/chat", bearer(access))
+	r.echoOf(other, strings.Repeat("y", 100))
+	r.write(other, strings.Repeat("y", 101))
+	r.wantClose(other, 1009, "message_too_big")
+}
+
+// TestPingOfARoute: a client that is silent is asked twice whether it is there, and ended when it was silent for three times as long.
+func TestPingOfARoute(t *testing.T) {
+	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = RouteLimits{Ping: minPing} })
+	access, _ := r.login()
+	conn := r.handshake("/chat", bearer(access))
+	in := bufio.NewReader(conn)
+	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(resp, err)
+	}
+	want := strings.Repeat(wsframe.Ping, 2) + string(wsframe.AppendClose(nil, 3008, "idle_timeout"))
+	if got, err := io.ReadAll(in); string(got) != want {
+		t.Errorf("% x, %v, want % x", got, err, want)
+	}
+}
