@@ -3,6 +3,7 @@ package gateway
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/coder/websocket"
 )
 
 // inBubble runs a test in which time passes as soon as everybody waits: its gateway serves net.Pipes.
@@ -159,4 +162,30 @@ func TestServerCutsSlowAndIdleConnections(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDrainIsSpread: the clients of a server that ends do not come to the next one all at once. The route is that of the demonstration.
+func TestDrainIsSpread(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		access, _ := r.login()
+		ended := make([]chan time.Time, 20)
+		for i := range ended {
+			conn := r.echoes(access)
+			ended[i] = make(chan time.Time, 1)
+			go func() {
+				_, err := r.read(conn)
+				if end, ok := errors.AsType[websocket.CloseError](err); !ok || end.Code != 1012 || end.Reason != "restarting" {
+					t.Errorf("socket %d: %v", i, err)
+				}
+				ended[i] <- time.Now()
+			}()
+		}
+		begun := time.Now()
+		r.stop()
+		for i := range ended {
+			if after, want := (<-ended[i]).Sub(begun), time.Duration(i)*time.Millisecond; after != want {
+				t.Errorf("socket %d ended after %v, want %v", i, after, want)
+			}
+		}
+	})
 }
