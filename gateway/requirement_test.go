@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"wsauth"
+	"wsauth/token"
 )
 
 // TestRequirementOfARoute: who gets in where, with a plain request and with a socket. Who does not never reaches the upstream.
@@ -58,6 +59,7 @@ func TestRequirementOfARoute(t *testing.T) {
 func TestR9_NobodyHasNoIdentity(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) {
+		c.Keys = must(token.NewKeySet(must(token.GenerateKey(token.ES256))))
 		c.Routes = []Route{
 			{Path: "/quick", Upstreams: []string{b.URL}, Requirement: wsauth.Optional},
 			{Path: "/signed", Upstreams: []string{b.URL}, Requirement: wsauth.Optional, Headers: map[string]string{"X-Mail": "email"}, Assertion: "X-Who"},
