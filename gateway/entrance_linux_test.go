@@ -19,9 +19,6 @@ import (
 	"wsauth/store"
 )
 
-// socketFields are those of a handshake, without a credential.
-const socketFields = "Host: app.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-
 // answerTo sends a request in pieces, each when the gateway has had the time for those before, and returns the answer.
 func (r *rig) answerTo(pieces ...string) (status int, header http.Header) {
 	r.t.Helper()

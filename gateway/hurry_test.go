@@ -9,6 +9,9 @@ import (
 	"wsauth"
 )
 
+// socketFields are those of a handshake, without a credential.
+const socketFields = "Host: app.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
 // hurries serves a handshake as an event loop does, and fails if that waits for something. The client is gone afterwards.
 func (r *rig) hurries(quick *routing, request string) {
 	r.t.Helper()
