@@ -36,22 +36,27 @@ func (l *logBuffer) String() string {
 // waitFor returns when the log holds text: the end of a socket is logged after the client has seen it.
 func (l *logBuffer) waitFor(t *testing.T, text string) {
 	t.Helper()
+	l.wait(t, text, func(log string) bool { return strings.Contains(log, text) })
+}
+
+// wait returns when the log is as it should be. Its name is for the failure.
+func (l *logBuffer) wait(t *testing.T, name string, done func(log string) bool) {
+	t.Helper()
 	late := time.After(10 * time.Second)
 	for {
 		l.mu.Lock()
-		if strings.Contains(l.buf.String(), text) {
-			l.mu.Unlock()
-			return
-		}
 		if l.grown == nil {
 			l.grown = make(chan struct{})
 		}
 		grown := l.grown
 		l.mu.Unlock()
+		if done(l.String()) {
+			return
+		}
 		select {
 		case <-grown:
 		case <-late:
-			t.Fatalf("the log does not say %q: %s", text, l)
+			t.Fatalf("the log does not have %s: %s", name, l)
 		}
 	}
 }

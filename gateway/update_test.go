@@ -1,10 +1,15 @@
 package gateway
 
 import (
+	"maps"
+	"net"
 	"net/http"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"wsauth"
 )
@@ -72,40 +77,92 @@ func TestUpdateWhileRenewing(t *testing.T) {
 	}
 }
 
-// TestUpdateRefused: with one fault nothing changes (S6).
+// TestUpdateRefused: one fault in one route, and nothing changes: neither that
+// route, nor the others of the update, nor an open socket (S6).
 func TestUpdateRefused(t *testing.T) {
-	b := newBackend(t)
+	b, other := newBackend(t), newBackend(t)
 	r := behind(t, b)
+	access, refresh := r.login()
+	conn := r.socket("/chat", bearer(access))
+	before := r.g.routing.Load()
+	good := Route{Path: "/public/", Upstreams: []string{other.URL}}
 	for name, routes := range map[string][]Route{
-		"none":     nil,
-		"upstream": {{Path: "/", Upstreams: []string{"ftp://x"}}},
-		"twice":    {{Path: "/", Upstreams: []string{b.URL}}, {Path: "/", Upstreams: []string{b.URL}}},
-		"location": {{Path: "/", Upstreams: []string{b.URL}, Locations: []wsauth.Location{nil}}},
+		"none":        nil,
+		"upstream":    {good, {Path: "/", Upstreams: []string{"ftp://x"}}},
+		"no upstream": {good, {Path: "/"}},
+		"twice":       {good, {Path: "/", Upstreams: []string{b.URL}}, {Path: "/", Upstreams: []string{b.URL}}},
+		"location":    {good, {Path: "/", Upstreams: []string{b.URL}, Locations: []wsauth.Location{nil}}},
+		"path":        {good, {Path: "/a/../b", Upstreams: []string{b.URL}}},
 	} {
 		if err := r.g.Update(routes); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+		if r.g.routing.Load() != before {
+			t.Errorf("%s: the routes have changed", name)
+		}
 	}
 	if e := r.get("/public/a"); e.StatusCode != http.StatusOK {
-		t.Errorf("what was served is not any more: %d", e.StatusCode)
+		t.Errorf("the public route: %d", e.StatusCode)
+	}
+	if e := r.get("/a"); e.StatusCode != http.StatusUnauthorized {
+		t.Errorf("the guarded route without a token: %d", e.StatusCode)
+	}
+	if e := r.get("/a", bearer(access)); e.StatusCode != http.StatusOK {
+		t.Errorf("the guarded route with a token: %d", e.StatusCode)
+	}
+	r.echoOf(conn, "still here")
+	r.call("POST", "/auth/logout", "", bearer(refresh))
+	r.wantClose(conn, 3000, "session_ended")
+	if n := other.count(); n != 0 {
+		t.Errorf("the upstream of a refused update has seen %d requests", n)
 	}
 }
 
-// TestUpdateKeepsWhatIsUnchanged: an upstream that was found to be down stays so.
+// TestUpdateKeepsWhatIsUnchanged: an update leaves a route alone that stands in
+// it as before: an upstream that could not be reached is still passed over. A
+// route that has changed asks all of its upstreams anew.
 func TestUpdateKeepsWhatIsUnchanged(t *testing.T) {
-	b := newBackend(t)
-	r := behind(t, b)
-	before := r.g.routing.Load()
-	routes := []Route{{Path: "/public/", Upstreams: []string{b.URL}, Public: true}, {Path: "/new", Upstreams: []string{b.URL}}}
-	if err := r.g.Update(routes); err != nil {
+	up, late := newBackend(t), newBackend(t)
+	down := filepath.Join(t.TempDir(), "s")
+	route := Route{Path: "/public/", Upstreams: []string{"unix:" + down, up.URL}, Public: true, Health: Health{Every: time.Hour}}
+	r := start(t, func(c *Config) {
+		c.Routes = []Route{route, {Path: "/old", Upstreams: []string{up.URL}}}
+	})
+	ask := func() {
+		t.Helper()
+		for range 4 {
+			if e := r.get("/public/a"); e.StatusCode != http.StatusOK {
+				t.Fatalf("status %d", e.StatusCode)
+			}
+		}
+	}
+	ask() // finds out that one of the two is down
+	l, err := net.Listen("unix", down)
+	if err != nil {
 		t.Fatal(err)
 	}
-	after := r.g.routing.Load()
-	if before.byName["/public/"] != after.byName["/public/"] || after.byName["/"] != nil || len(after.byName) != 2 {
-		t.Errorf("%v, %v", before.byName, after.byName)
+	server := &http.Server{Handler: late, ReadHeaderTimeout: time.Minute}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-served
+	})
+	if err := r.g.Update([]Route{route, {Path: "/new", Upstreams: []string{up.URL}}}); err != nil {
+		t.Fatal(err)
 	}
-	if !before.byName["/"].replaced.Load() || after.byName["/public/"].replaced.Load() {
-		t.Error("the wrong one is marked as replaced")
+	if ask(); late.count() != 0 {
+		t.Errorf("the upstream that was down got %d requests", late.count())
+	}
+	if names := slices.Sorted(maps.Keys(r.g.routing.Load().byName)); !slices.Equal(names, []string{"/new", "/public/"}) {
+		t.Errorf("routes %q", names)
+	}
+	route.Response = time.Minute + time.Second
+	if err := r.g.Update([]Route{route}); err != nil {
+		t.Fatal(err)
+	}
+	if ask(); late.count() != 2 {
+		t.Errorf("after the route has changed, the upstream got %d requests of 4", late.count())
 	}
 }
 

@@ -57,6 +57,11 @@ func TestLogoutToken(t *testing.T) {
 		"no exp":         {nil, claims{"exp": nil}, ErrNotLogout, nil},
 		"expired":        {nil, claims{"exp": now(-time.Minute)}, token.ErrExpired, nil},
 		"old":            {nil, claims{"iat": now(-time.Hour)}, token.ErrExpired, nil},
+		"just too old":   {nil, claims{"iat": now(-5*time.Minute - 32*time.Second)}, token.ErrExpired, nil},
+		"not too old":    {nil, claims{"iat": now(-5*time.Minute - 15*time.Second)}, nil, []store.Scope{store.Session}},
+		"from ahead":     {nil, claims{"iat": now(15 * time.Second)}, nil, []store.Scope{store.Session}},
+		"too far ahead":  {nil, claims{"iat": now(45 * time.Second)}, token.ErrIssuedInFuture, nil},
+		"just expired":   {nil, claims{"exp": now(-15 * time.Second)}, nil, []store.Scope{store.Session}},
 		"no jti":         {nil, claims{"jti": nil}, token.ErrClaims, nil},
 		"audience":       {nil, claims{"aud": "chat"}, token.ErrAudience, nil},
 		"issuer":         {nil, claims{"iss": realm + "2"}, token.ErrIssuer, nil},
@@ -71,13 +76,13 @@ func TestLogoutToken(t *testing.T) {
 			t.Errorf("%s: it ends %v", name, e.Revocations)
 			continue
 		}
+		if want := map[bool]string{true: "kc|logout-1"}[err == nil]; e.ID != want {
+			t.Errorf("%s: its name is %q, want %q", name, e.ID, want)
+		}
 		for i, r := range e.Revocations {
 			want := map[store.Scope]string{store.Session: "kc|s1", store.Subject: "kc|ada"}[tt.scopes[i]]
 			if r.Scope != tt.scopes[i] || r.ID != want || r.Expires.Before(time.Now().Add(day)) {
 				t.Errorf("%s: it ends %v %q until %v", name, r.Scope, r.ID, r.Expires)
-			}
-			if e.ID != "kc|logout-1" {
-				t.Errorf("%s: its name is %q", name, e.ID)
 			}
 		}
 	}
