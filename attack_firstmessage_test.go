@@ -291,17 +291,14 @@ func TestHostileFirstMessages(t *testing.T) {
 	}
 	for _, e := range ends {
 		t.Run(e.name, func(t *testing.T) {
-			want := []wsauth.Reason{wsauth.TokenInvalid}
+			want := reasonFor(e.name)
 			switch {
 			case len(frame(0x81, e.message)) > 64<<10:
-				want[0] = wsauth.MessageTooBig
+				want = wsauth.MessageTooBig
 			case !utf8.ValidString(e.token), e.token == "":
-				want[0] = wsauth.TokenMissing
-			case isPast(e.name):
-				want = append(want, wsauth.TokenExpired)
+				want = wsauth.TokenMissing
 			}
-			reason := wsauth.Reason(e.reason)
-			if !slices.Contains(want, reason) || e.code != reason.Outcome().Code {
+			if e.reason != string(want) || e.code != want.Outcome().Code {
 				t.Errorf("closed with %d %q, want %q", e.code, e.reason, want)
 			}
 			for _, secret := range pieces(e.token) {

@@ -309,11 +309,7 @@ func TestHostileSubprotocols(t *testing.T) {
 						x.wantSilence(t, a, pieces(h.token)...)
 						return
 					}
-					reason := wsauth.TokenInvalid
-					if isPast(h.name) && strings.Contains(a.body, string(wsauth.TokenExpired)) {
-						reason = wsauth.TokenExpired
-					}
-					x.wantRefusal(t, a, reason, append(pieces(h.token), pieces(b64(h.token))...)...)
+					x.wantRefusal(t, a, reasonFor(h.name), append(pieces(h.token), pieces(b64(h.token))...)...)
 				})
 			}
 		})
