@@ -3,6 +3,7 @@ package wsauth_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -189,17 +190,63 @@ func TestHandlerPanics(t *testing.T) {
 	}
 }
 
-// TestShutdownRefusesNewSockets, and lets plain requests finish.
+// TestShutdownRefusesNewSockets, and answers plain requests: one that was under
+// way when Shutdown began, and one that comes after it.
 func TestShutdownRefusesNewSockets(t *testing.T) {
-	rig := newRig(t, coderHandler(t, behaviour{}), time.Hour)
-	rig.shutdown()
-	_, response, err := tryCoder(t, rig.server)
+	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	mux := http.NewServeMux()
+	mux.Handle("/slow", guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(begun)
+		<-goOn
+		if r.Context().Err() != nil {
+			t.Errorf("a plain request was ended: %v", context.Cause(r.Context()))
+		}
+		_, _ = io.WriteString(w, "slow")
+	})))
+	mux.Handle("/quick", guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "quick")
+	})))
+	mux.Handle("/ws", guard.Require(wsauth.Access)(coderHandler(t, behaviour{})))
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	get := func(path string) string {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, http.NoBody)
+		if err != nil {
+			return err.Error()
+		}
+		r.Header.Set("Authorization", "Bearer x")
+		response, err := server.Client().Do(r)
+		if err != nil {
+			return err.Error()
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		return fmt.Sprint(response.StatusCode, " ", string(body), " ", err)
+	}
+	slow := make(chan string, 1)
+	go func() { slow <- get("/slow") }()
+	<-begun
+	if err := guard.Shutdown(t.Context()); err != nil { // it does not wait for /slow
+		t.Error(err)
+	}
+	_, response, err := coder.Dial(t.Context(), server.URL+"/ws", &coder.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer x"}}})
 	if err == nil || response == nil || response.StatusCode != http.StatusServiceUnavailable {
 		t.Fatalf("%v, %v", response, err)
 	}
 	body, _ := io.ReadAll(response.Body)
 	if !strings.Contains(string(body), `"reason":"restarting"`) {
 		t.Errorf("%s", body)
+	}
+	if got := get("/quick"); got != "200 quick <nil>" {
+		t.Errorf("a plain request after Shutdown: %s", got)
+	}
+	close(goOn)
+	if got := <-slow; got != "200 slow <nil>" {
+		t.Errorf("a plain request during Shutdown: %s", got)
 	}
 }
 

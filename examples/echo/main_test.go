@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -25,7 +26,14 @@ func TestEcho(t *testing.T) {
 		"goodbye":  func(_ context.Context, c *websocket.Conn) error { return c.Close(websocket.StatusNormalClosure, "") },
 		"vanishes": func(_ context.Context, c *websocket.Conn) error { return c.CloseNow() },
 		"too much": func(ctx context.Context, c *websocket.Conn) error {
-			_ = c.Write(ctx, websocket.MessageText, make([]byte, 64<<10)) // the server may hang up in the middle of it
+			const limit = 32 << 10 // coder/websocket's
+			if err := c.Write(ctx, websocket.MessageText, make([]byte, limit+1)); err != nil {
+				return err
+			}
+			_, _, err := c.Read(ctx)
+			if code := websocket.CloseStatus(err); code != websocket.StatusMessageTooBig {
+				return fmt.Errorf("closed with %v, want %v: %w", code, websocket.StatusMessageTooBig, err)
+			}
 			return nil
 		},
 	} {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -21,6 +22,7 @@ import (
 
 	"wsauth"
 	"wsauth/gateway"
+	"wsauth/token"
 )
 
 // faultsOf are the faults of a text, each as "LINE: KEY: TEXT".
@@ -184,18 +186,48 @@ routes:
 	}
 }
 
-// A route that says nothing is the gateway's own default, and so is an empty file.
+// TestDefaultsAreThoseOfTheGateway: a file that sets nothing but what must be
+// set, and one that sets nothing, get the gateway's own defaults.
 func TestDefaultsAreThoseOfTheGateway(t *testing.T) {
-	c, err := (&Maker{}).Make(Parse("f.yaml", []byte("routes: [{path: /, upstream: 'http://127.0.0.1:9000'}]")))
+	key, err := token.GenerateKey(token.ES256)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, _ := c.Check()
-	theirs, _ := gateway.Config{Routes: []gateway.Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}}}}.Check()
-	ours.Store, theirs.Store, ours.Logger, theirs.Logger = nil, nil, nil, nil
-	ours.Routes[0].Locations, ours.Routes[0].Claims = nil, nil // spelled out here
-	if !reflect.DeepEqual(ours, theirs) {
-		t.Errorf("ours   %+v\ntheirs %+v", ours, theirs)
+	keys, err := token.NewKeySet(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	users := func(context.Context, string, string) (bool, error) { return false, nil }
+	for text, plain := range map[string]gateway.Config{
+		"": {},
+		"routes: [{path: /, upstream: 'http://127.0.0.1:9000'}]": {Routes: []gateway.Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}}}},
+	} {
+		made, err := (&Maker{}).Make(Parse("f.yaml", []byte(text)))
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		made.Keys, plain.Keys = keys, keys
+		made.Authenticate, plain.Authenticate = users, users
+		ours, err := made.Check()
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		theirs, err := plain.Check()
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		for _, c := range []*gateway.Config{&ours, &theirs} {
+			c.Store, c.Logger, c.Keys, c.Authenticate = nil, nil, nil, nil // not to be compared
+			for i := range c.Routes {
+				c.Routes[i].Locations, c.Routes[i].Claims = nil, nil // the file spells them out
+			}
+		}
+		if !reflect.DeepEqual(ours, theirs) {
+			t.Errorf("%q:\n%s", text, cmp.Diff(theirs, ours))
+		}
+		if ours.AccessTTL == 0 {
+			t.Errorf("%q: no defaults were filled in: %+v", text, ours)
+		}
 	}
 }
 
