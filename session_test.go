@@ -190,8 +190,8 @@ func TestHandlerPanics(t *testing.T) {
 	}
 }
 
-// TestShutdownRefusesNewSockets, and answers plain requests: one that was under
-// way when Shutdown began, and one that comes after it.
+// TestShutdownRefusesNewSockets, and answers plain requests: one that was
+// under way when Shutdown began, and one that comes after it.
 func TestShutdownRefusesNewSockets(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour)})
 	if err != nil {

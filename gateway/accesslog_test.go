@@ -137,10 +137,10 @@ func TestAccessLogOfWhoLeaves(t *testing.T) {
 	r.wantLine("request", 4, "reason=token_invalid", "status=401")
 }
 
-// TestR5_AccessLogCannotBeForged sends control characters, line breaks, escapes
-// and bidirectional marks in each part of a request that is logged. Each request
-// is one line, which has the keys of any other, and no value of which holds a
-// character that cannot be seen or is longer than its part may be.
+// TestR5_AccessLogCannotBeForged sends control characters, line breaks,
+// escapes and bidirectional marks in each logged part of a request. Each
+// request is one line with the usual keys, whose values hold printable
+// characters only and are not longer than they may be.
 func TestR5_AccessLogCannotBeForged(t *testing.T) { inEachFormat(t, accessLogCannotBeForged) }
 
 func accessLogCannotBeForged(t *testing.T, format logFormat) {

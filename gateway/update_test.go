@@ -118,9 +118,9 @@ func TestUpdateRefused(t *testing.T) {
 	}
 }
 
-// TestUpdateKeepsWhatIsUnchanged: an update leaves a route alone that stands in
-// it as before: an upstream that could not be reached is still passed over. A
-// route that has changed asks all of its upstreams anew.
+// TestUpdateKeepsWhatIsUnchanged: an update does not touch a route that is the
+// same as before: an upstream that could not be reached is still passed over.
+// A route that has changed tries all of its upstreams again.
 func TestUpdateKeepsWhatIsUnchanged(t *testing.T) {
 	up, late := newBackend(t), newBackend(t)
 	down := filepath.Join(t.TempDir(), "s")
