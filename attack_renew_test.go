@@ -410,3 +410,34 @@ func TestAuthorizeClaims(t *testing.T) {
 		socket.wantEnd(t, wsauth.NotAuthorized)
 	})
 }
+
+// A namedVerifier takes the text of a token for its issuer: it stands for a
+// verifier of the application's own that trusts several.
+type namedVerifier struct{}
+
+func (namedVerifier) Verify(_ context.Context, raw string) (*token.Claims, error) {
+	now := time.Now()
+	return &token.Claims{Issuer: raw, Subject: "alice", SessionID: "s1", Type: token.TypeAccess, IssuedAt: now, ExpiresAt: now.Add(time.Hour)}, nil
+}
+
+// TestRenewalOfAnotherIssuer is P13 for a name that two issuers have given:
+// the user of one is not that of the other.
+func TestRenewalOfAnotherIssuer(t *testing.T) {
+	inBubble(t, func() wsauth.Config { return wsauth.Config{Verifier: namedVerifier{}} }, func(t *testing.T, x *live) {
+		socket := x.open(t, "/access", bearer("https://a.example"))
+		if n, err := x.guard.Renew(t.Context(), "https://b.example"); n != 0 || err != nil {
+			t.Errorf("Guard.Renew: %d sockets, %v", n, err)
+		}
+		if issuer := socket.session.Claims().Issuer; issuer != "https://a.example" {
+			t.Errorf("the socket has become one of %s", issuer)
+		}
+		if n, err := x.guard.Renew(t.Context(), "https://a.example"); n != 1 || err != nil {
+			t.Errorf("Guard.Renew by its own issuer: %d sockets, %v", n, err)
+		}
+		socket.wantOpen(t)
+		if err := socket.session.Renew(t.Context(), "https://b.example"); reasonOf(err) != wsauth.NotAuthorized {
+			t.Errorf("Renew: %v", err)
+		}
+		socket.wantEnd(t, wsauth.NotAuthorized)
+	})
+}

@@ -77,6 +77,26 @@ func TestUpdateWhileRenewing(t *testing.T) {
 	}
 }
 
+// TestRenewalAfterUpdate: the current rule of the route judges a renewal.
+// Claims that the rule does not let in leave the socket as it was.
+func TestRenewalAfterUpdate(t *testing.T) {
+	b := newBackend(t)
+	r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}} })
+	access, refresh := r.login()
+	conn := r.socket("/chat", bearer(access))
+	r.echoOf(conn, "the token of a login is fresh")
+	strict := []Route{{Path: "/", Upstreams: []string{b.URL}, Claims: map[string][]string{"fresh": {"true"}}}}
+	if err := r.g.Update(strict); err != nil {
+		t.Fatal(err)
+	}
+	r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh))) // for a token that is not
+	r.echoOf(conn, "still here")
+	sockets := r.g.guard.Sessions("test")
+	if len(sockets) != 1 || !sockets[0].Claims().Fresh {
+		t.Errorf("the socket has claims that the route does not let in: %+v", sockets)
+	}
+}
+
 // TestUpdateRefused: one fault in one route, and nothing changes: neither that
 // route, nor the others of the update, nor an open socket (S6).
 func TestUpdateRefused(t *testing.T) {

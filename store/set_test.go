@@ -51,6 +51,28 @@ func TestSetRefilters(t *testing.T) {
 	}
 }
 
+// TestSweepKeepsWhatWasExtended: a revocation that was put again with a later
+// expiry is kept until then, however often the set is swept before.
+func TestSweepKeepsWhatWasExtended(t *testing.T) {
+	now := time.Now()
+	s := newSet()
+	r := Revocation{Scope: Session, ID: "s1", Expires: now.Add(time.Minute)}
+	s.put(r)
+	r.Expires = now.Add(time.Hour)
+	if !s.put(r) {
+		t.Fatal("a later expiry changes nothing")
+	}
+	claims := &token.Claims{SessionID: "s1"}
+	for _, at := range []time.Duration{time.Minute, 2 * time.Minute, time.Hour - time.Millisecond} {
+		if s.sweep(now.Add(at+ClockSlack), 10); !s.revoked(claims) || s.len() != 1 {
+			t.Errorf("%v later it is forgotten", at)
+		}
+	}
+	if s.sweep(now.Add(time.Hour+ClockSlack), 10); s.revoked(claims) || s.len() != 0 {
+		t.Error("it is not forgotten at its end")
+	}
+}
+
 // TestFilterIsRarelyWrong: it holds all that was added, and few of the others.
 func TestFilterIsRarelyWrong(t *testing.T) {
 	f := newFilter()
