@@ -20,11 +20,11 @@ func (g *Guard) admit(s *Session, early int) error {
 	s.mu.Lock()
 	s.endsBy()
 	s.mu.Unlock()
-	gone, err := g.sockets.admit(s)
+	evicted, err := g.sockets.admit(s)
 	if err != nil {
 		return err
 	}
-	endAll(gone, ConnectionLimit.End(nil))
+	endAll(evicted, ConnectionLimit.End(nil))
 	return g.lookAgain(s.Claims())
 }
 
@@ -53,61 +53,53 @@ func (r *registry) admit(s *Session) ([]*Session, error) {
 	if r.closing {
 		return nil, refuse(Restarting, nil)
 	}
-	var gone []*Session
-	if r.limits.PerAddress > 0 {
-		// Who is not known does not push out who is.
-		oldest, err := r.room(byAddress, s.network, r.limits.PerAddress, s.Claims() != nil)
-		if err != nil {
-			return nil, err
-		}
-		gone = appendSession(gone, oldest)
-	}
-	more, err := r.identify(s, s.Claims())
+	evicted, err := r.enter(s, s.Claims())
 	if err != nil {
 		return nil, err
 	}
-	if r.limits.PerAddress > 0 {
-		r.add(byAddress, s.network, s)
-	}
 	r.order.add(s)
 	s.admitted = true
-	return append(gone, more...), nil
+	return evicted, nil
 }
 
-// identify files a socket under what its token says, or refuses it. It returns
-// the sockets that have to go for it. The caller holds the lock.
-func (r *registry) identify(s *Session, claims *token.Claims) ([]*Session, error) {
-	if claims == nil {
-		return nil, nil
+// enter files a socket under its address and under what its claims say, or
+// refuses it, in which case nothing has changed. It returns the sockets that
+// are to be ended for it. r.mu must be held.
+func (r *registry) enter(s *Session, claims *token.Claims) ([]*Session, error) {
+	places := r.placesOf(s, claims)
+	evicted, err := r.makeRoom(places, claims != nil)
+	if err != nil {
+		return nil, err
 	}
-	var gone []*Session
-	for _, n := range []struct {
-		grain grain
-		name  string
-		most  int
-	}{
-		{byToken, claims.ID, 0},
-		{bySession, claims.SessionID, r.limits.PerSession},
-		{bySubject, claims.Subject, r.limits.PerSubject},
-	} {
-		if n.name == "" {
-			continue
-		}
-		oldest, err := r.room(n.grain, n.name, n.most, true)
-		if err != nil {
-			return nil, err
-		}
-		gone = appendSession(gone, oldest)
-		r.add(n.grain, n.name, s)
+	for _, old := range evicted {
+		r.leave(old)
 	}
-	return gone, nil
+	for _, p := range places {
+		r.add(p.grain, p.name, s)
+	}
+	return evicted, nil
 }
 
-func appendSession(all []*Session, s *Session) []*Session {
-	if s == nil {
-		return all
+// placesOf returns the places in which a socket is to be counted, those that
+// it has already left out. The narrower limit comes first: a socket that goes
+// for it often makes room under the others as well.
+func (r *registry) placesOf(s *Session, claims *token.Claims) []place {
+	places := make([]place, 0, grains)
+	if claims != nil {
+		for _, p := range [...]place{
+			{byToken, claims.ID, 0},
+			{bySession, claims.SessionID, r.limits.PerSession},
+			{bySubject, claims.Subject, r.limits.PerSubject},
+		} {
+			if p.name != "" {
+				places = append(places, p)
+			}
+		}
 	}
-	return append(all, s)
+	if r.limits.PerAddress > 0 && s.links[byAddress].next == nil {
+		places = append(places, place{byAddress, s.network, r.limits.PerAddress})
+	}
+	return places
 }
 
 // endAll ends sockets for one reason.

@@ -126,7 +126,10 @@ func (r *registry) introduce(s *Session, claims *token.Claims) ([]*Session, erro
 	if !s.admitted {
 		return nil, s.over()
 	}
-	gone, err := r.identify(s, claims)
+	if s.leaving { // also where End is still to come, for a newer socket
+		return nil, refuse(ConnectionLimit, nil)
+	}
+	evicted, err := r.enter(s, claims)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +137,7 @@ func (r *registry) introduce(s *Session, claims *token.Claims) ([]*Session, erro
 		s.counted = false
 		r.known(s.network)
 	}
-	return gone, nil
+	return evicted, nil
 }
 
 // An authMessage is a message that carries a token.

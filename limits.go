@@ -22,8 +22,10 @@ type Limits struct {
 	// EndOldest lets a new socket over a limit in, and ends the oldest instead,
 	// with ConnectionLimit: clients stop then, so that two windows do not push
 	// each other out for ever. Without it the new one is refused, with
-	// RateLimited; and so it is where its client is not known, or where as many
-	// as may be open are still on their way out.
+	// RateLimited; and so it is where its client is not known, or where there
+	// are twice as many connections as may be open, those that are just ending
+	// included. Where several limits are reached, none is passed: the new
+	// socket is refused, and nothing ends, unless all of them can make room.
 	EndOldest bool
 
 	// HandshakesPerMinute is how many WebSocket handshakes one address may
@@ -91,27 +93,56 @@ func (g *Guard) checkRate(r *http.Request) error {
 	return nil
 }
 
-// room makes room for another socket under the limits of a name, or refuses
-// it. It returns the socket that has to go, where the new one may push another
-// out. The caller holds the lock.
-func (r *registry) room(g grain, name string, most int, mayPush bool) (*Session, error) {
+// A place is a name that a socket is to be counted under, and how many sockets
+// of that name may be open; 0 is no limit.
+type place struct {
+	grain grain
+	name  string
+	most  int
+}
+
+// makeRoom looks for room for one more socket in each place, or refuses it. It
+// returns the sockets that have to go, at most one for each place, and changes
+// nothing: a socket that one limit would push out stays where another limit
+// refuses the newcomer. Only a client that has authenticated may push others
+// out. r.mu must be held.
+func (r *registry) makeRoom(places []place, authenticated bool) (evicted []*Session, err error) {
+	for _, p := range places {
+		if p.most == 0 {
+			continue
+		}
+		of := r.rings[p.grain][p.name]
+		// Sockets that were told to go take their time, and are connections too.
+		if of.all >= 2*p.most {
+			return nil, refuseWith(RateLimited, "Too many open connections")
+		}
+		staying := of.staying()
+		for _, s := range evicted {
+			if l := s.links[p.grain]; l.next != nil && l.name == p.name {
+				staying--
+			}
+		}
+		if staying < p.most {
+			continue
+		}
+		if !r.limits.EndOldest || !authenticated {
+			return nil, refuseWith(RateLimited, "Too many open connections")
+		}
+		evicted = append(evicted, r.oldest(p.grain, p.name))
+	}
+	return evicted, nil
+}
+
+// oldest returns the oldest socket of a name that is not leaving; there must
+// be one. The ring begins with it from now on, so that those which are leaving
+// are not passed over again and again. r.mu must be held.
+func (r *registry) oldest(g grain, name string) *Session {
 	of := r.rings[g][name]
-	if most == 0 || of.all-of.leaving < most {
-		return nil, nil
+	for of.oldest.leaving {
+		of.oldest = of.oldest.links[g].next
 	}
-	// Those that were told to go take their time, and are connections too.
-	if !r.limits.EndOldest || !mayPush || of.all >= 2*most {
-		return nil, refuseWith(RateLimited, "Too many open connections")
-	}
-	oldest := of.oldest
-	for oldest.links[g].leaving {
-		oldest = oldest.links[g].next
-	}
-	oldest.links[g].leaving = true
-	of.leaving++
-	of.oldest = oldest.links[g].next // the ring begins with those that stay
 	r.rings[g][name] = of
-	return oldest, nil
+	return of.oldest
 }
 
 // unknown counts a socket whose client is not known yet, or refuses it.

@@ -18,15 +18,19 @@ const (
 type link struct {
 	name       string
 	prev, next *Session // nil when it is in no ring
-	leaving    bool     // it was told to go, and no longer counts
 }
 
-// A ring is the sockets of one name.
+// A ring holds the sockets of one name. A socket is leaving once it was ended
+// or chosen to be ended: its connection may take a while to go, but it no
+// longer counts against a limit.
 type ring struct {
 	oldest  *Session
 	all     int
 	leaving int
 }
+
+// staying returns how many sockets of the ring count against a limit.
+func (o ring) staying() int { return o.all - o.leaving }
 
 // A registry holds the open sockets, so that they can be found and counted by
 // what their tokens say.
@@ -65,6 +69,9 @@ func (r *registry) add(g grain, name string, s *Session) {
 		newest.links[g].next, of.oldest.links[g].prev = s, s
 	}
 	of.all++
+	if s.leaving {
+		of.leaving++
+	}
 	r.rings[g][name] = of
 }
 
@@ -82,13 +89,36 @@ func (r *registry) remove(g grain, s *Session) {
 	l.prev.links[g].next, l.next.links[g].prev = l.next, l.prev
 	of := r.rings[g][l.name]
 	of.all--
-	if l.leaving {
+	if s.leaving {
 		of.leaving--
 	}
 	if of.oldest == s {
 		of.oldest = l.next
 	}
 	r.rings[g][l.name] = of
+}
+
+// leave marks s as leaving, under all its names at once. Whoever marks a
+// socket must end it: it counts no more.
+func (r *registry) leave(s *Session) {
+	if s.leaving {
+		return
+	}
+	s.leaving = true
+	for g, l := range s.links {
+		if l.next != nil {
+			of := r.rings[g][l.name]
+			of.leaving++
+			r.rings[g][l.name] = of
+		}
+	}
+}
+
+// ended marks a socket that was ended as leaving. r.mu must not be held.
+func (r *registry) ended(s *Session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.leave(s)
 }
 
 // named returns the sockets of a name, the oldest first.

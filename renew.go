@@ -99,12 +99,12 @@ func (s *Session) file(claims *token.Claims) error {
 	if s.Claims() != nil {
 		return s.guard.sockets.rename(s, claims)
 	}
-	gone, err := s.guard.sockets.introduce(s, claims)
+	evicted, err := s.guard.sockets.introduce(s, claims)
 	if err != nil {
 		return err
 	}
 	s.conn.Unlimit()
-	endAll(gone, ConnectionLimit.End(nil))
+	endAll(evicted, ConnectionLimit.End(nil))
 	return nil
 }
 

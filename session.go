@@ -43,6 +43,7 @@ type Session struct {
 	// What follows is the registry's, and changes under its lock.
 	links    [grains]link
 	admitted bool
+	leaving  bool // it was ended, or is going to be
 	counted  bool // as one whose client is not known
 }
 
@@ -84,6 +85,7 @@ func (s *Session) End(e *EndError) {
 	if !s.end.CompareAndSwap(nil, e) {
 		return
 	}
+	s.guard.sockets.ended(s)
 	if s.conn == nil {
 		s.cancel(e)
 		return

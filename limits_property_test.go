@@ -1,0 +1,263 @@
+package wsauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth/internal/wsconn"
+	"wsauth/token"
+)
+
+// TestLimitsHoldAfterAnySequence opens, introduces, ends and closes sockets at
+// random, through a guard and one derived from it. After each step no limit is
+// passed, what a refusal concerns has not changed, and every socket that no
+// longer counts was told to go. At the end every counter is back at zero.
+func TestLimitsHoldAfterAnySequence(t *testing.T) {
+	for seed := range uint64(300) {
+		synctest.Test(t, func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(seed, 22))
+			limits := Limits{
+				PerSubject: rnd.IntN(4), PerSession: rnd.IntN(3), PerAddress: rnd.IntN(5),
+				EndOldest:       rnd.IntN(4) > 0,
+				Unauthenticated: 1 + rnd.IntN(4), UnauthenticatedPerAddress: 1 + rnd.IntN(3),
+			}
+			x := newCrowd(t, limits)
+			for step := range 150 {
+				x.step(rnd)
+				x.check(t, fmt.Sprintf("seed %d, step %d, %+v", seed, step, limits))
+				if t.Failed() {
+					break
+				}
+			}
+			for _, s := range x.open {
+				x.close(s)
+			}
+			synctest.Wait()
+			time.Sleep(2 * wsconn.Grace)
+			x.open = nil
+			x.check(t, "the end")
+			r := x.guard.sockets
+			for g, names := range r.rings {
+				if len(names) > 0 {
+					t.Errorf("seed %d: %d names of grain %d are left", seed, len(names), g)
+				}
+			}
+			if r.nobody != 0 || len(r.waiting) != 0 || r.order.open != 0 {
+				t.Errorf("seed %d: %d anonymous sockets, %d networks, %d sockets are left", seed, r.nobody, len(r.waiting), r.order.open)
+			}
+			if err := x.guard.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestRefusedNewcomerEndsNothing: a newcomer that one limit would let in, at
+// the cost of the oldest, and another one refuses.
+func TestRefusedNewcomerEndsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newCrowd(t, Limits{PerSubject: 1, PerAddress: 3, EndOldest: true})
+		known := func(subject string) *token.Claims { return &token.Claims{Subject: subject} }
+		var kept []*Session
+		for _, subject := range []string{"ada", "bob", "eve"} {
+			s, err := x.socket(x.guard, "192.0.2.1:1", known(subject))
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept = append(kept, s)
+		}
+		// Eve's second socket is on its way out, so that a third is refused.
+		if _, err := x.socket(x.guard, "192.0.2.2:1", known("eve")); err != nil {
+			t.Fatal(err)
+		}
+		for range 4 {
+			if _, err := x.socket(x.guard, "192.0.2.1:2", known("eve")); !errors.Is(err, RateLimited) {
+				t.Fatalf("a third socket of eve: %v", err)
+			}
+			x.check(t, "refused")
+		}
+		for i, want := range []error{nil, nil, ConnectionLimit} {
+			if err := kept[i].over(); !errors.Is(err, want) {
+				t.Errorf("socket %d: %v; want %v", i, err, want)
+			}
+		}
+		time.Sleep(2 * wsconn.Grace)
+		for _, s := range x.open {
+			x.close(s)
+		}
+	})
+}
+
+// A crowd is the clients of a guard.
+type crowd struct {
+	guard, derived *Guard
+	open           []*Session
+}
+
+func newCrowd(t *testing.T, limits Limits) *crowd {
+	t.Helper()
+	guard, err := New(Config{Verifier: new(token.Verifier), Locations: []Location{FirstMessage{}}, Limits: limits})
+	if err != nil {
+		t.Fatal(err)
+	}
+	derived, err := guard.With(func(c *Config) { c.Refusal = RefuseClose })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &crowd{guard: guard, derived: derived}
+}
+
+// socket lets a client in as upgrade does; nil claims are to come in its first
+// message.
+func (x *crowd) socket(g *Guard, from string, claims *token.Claims) (*Session, error) {
+	server, client := net.Pipe()
+	go func() { _, _ = io.Copy(io.Discard, client) }()
+	s := x.session(g, from, claims)
+	s.timer = time.AfterFunc(noEnd, s.timedOut)
+	s.conn = wsconn.New(slow{server}, func() { s.closed(); client.Close() })
+	if err := g.admit(s, 0); err != nil {
+		s.timer.Stop()
+		g.sockets.forget(s)
+		server.Close()
+		client.Close()
+		return nil, err
+	}
+	_, _ = s.conn.Write([]byte("HTTP/1.1 101 Switching Protocols\r\n\r\n"))
+	x.open = append(x.open, s)
+	return s, nil
+}
+
+func (x *crowd) session(g *Guard, from string, claims *token.Claims) *Session {
+	r := httptest.NewRequest(http.MethodGet, "/ws", nil)
+	r.RemoteAddr = from
+	_, s := g.newSession(context.Background(), r, pass{claims: claims, waits: claims == nil})
+	return s
+}
+
+// A slow connection is half-closed and then hung up on by nobody, so that its
+// end takes all the time that there is.
+type slow struct{ net.Conn }
+
+func (slow) CloseWrite() error { return nil }
+
+func (x *crowd) close(s *Session) {
+	if s.conn == nil {
+		s.release()
+		return
+	}
+	_ = s.conn.Close()
+}
+
+func (x *crowd) step(rnd *rand.Rand) {
+	pick := func(of ...string) string { return of[rnd.IntN(len(of))] }
+	g := x.guard
+	if rnd.IntN(2) == 0 {
+		g = x.derived
+	}
+	claims := func() *token.Claims {
+		return &token.Claims{Subject: pick("ada", "bob"), SessionID: pick("", "s1", "s2", "s3"), ID: pick("", "t1", "t2"), ExpiresAt: time.Now().Add(time.Hour)}
+	}
+	from := pick("192.0.2.1:1", "192.0.2.2:1")
+	ended := x.ended()
+	var err error
+	switch n := rnd.IntN(10); {
+	case n < 4:
+		_, err = x.socket(g, from, claims())
+	case n < 5:
+		_, err = x.socket(g, from, nil)
+	case n < 6:
+		s := x.session(g, from, claims())
+		if err = s.Hold(); err == nil {
+			x.open = append(x.open, s)
+		}
+	case len(x.open) == 0:
+	case n < 7:
+		s := x.open[rnd.IntN(len(x.open))]
+		if s.conn != nil && s.Claims() == nil {
+			if err = s.replace(claims()); err != nil {
+				err = nil // it ends this socket
+				s.End(RateLimited.End(nil))
+			}
+		}
+	case n < 8:
+		x.open[rnd.IntN(len(x.open))].End(nil)
+	case n < 9:
+		x.close(x.open[rnd.IntN(len(x.open))])
+	default:
+		time.Sleep(time.Duration(rnd.IntN(3000)) * time.Millisecond)
+	}
+	if err != nil && x.ended() != ended {
+		panic("a refusal has ended sockets")
+	}
+	synctest.Wait()
+}
+
+func (x *crowd) ended() (n int) {
+	for _, s := range x.open {
+		if s.over() != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// check compares the registry with what is open.
+func (x *crowd) check(t *testing.T, when string) {
+	t.Helper()
+	r := x.guard.sockets
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	most := [grains]int{bySession: r.limits.PerSession, bySubject: r.limits.PerSubject, byAddress: r.limits.PerAddress}
+	anonymous, networks := 0, map[string]int{}
+	type name struct {
+		grain grain
+		name  string
+	}
+	rings := map[name]ring{}
+	for _, s := range x.open {
+		if s.leaving && s.end.Load() == nil {
+			t.Errorf("%s: a socket that no longer counts was not told to go", when)
+		}
+		if s.counted {
+			anonymous++
+			networks[s.network]++
+		}
+		for g, l := range s.links {
+			if l.next == nil {
+				continue
+			}
+			of := rings[name{grain(g), l.name}]
+			of.all++
+			if s.end.Load() != nil {
+				of.leaving++
+			}
+			rings[name{grain(g), l.name}] = of
+		}
+	}
+	for n, want := range rings {
+		have := r.rings[n.grain][n.name]
+		if have.all != want.all || have.leaving != want.leaving {
+			t.Errorf("%s: %v: %d of %d are leaving; want %d of %d", when, n, have.leaving, have.all, want.leaving, want.all)
+		}
+		if m := most[n.grain]; m > 0 && (want.staying() > m || want.all > 2*m) {
+			t.Errorf("%s: %v: %d sockets, %d of them leaving, at a limit of %d", when, n, want.all, want.leaving, m)
+		}
+	}
+	if anonymous != r.nobody || anonymous > r.limits.Unauthenticated {
+		t.Errorf("%s: %d anonymous sockets are counted as %d, at a limit of %d", when, anonymous, r.nobody, r.limits.Unauthenticated)
+	}
+	for network, n := range networks {
+		if n != r.waiting[network] || n > r.limits.UnauthenticatedPerAddress {
+			t.Errorf("%s: %d anonymous sockets of %s are counted as %d, at a limit of %d", when, n, network, r.waiting[network], r.limits.UnauthenticatedPerAddress)
+		}
+	}
+}
