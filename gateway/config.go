@@ -175,6 +175,8 @@ func (c *Config) signingKey() (*token.Key, error) {
 	return key, nil
 }
 
+// fill sets the defaults of unset fields. It is idempotent, since [New] and
+// [Gateway.Update] complete what Check may have completed before.
 func (c *Config) fill() {
 	if c.Store == nil {
 		c.Store = store.NewMemory(0)
@@ -183,8 +185,8 @@ func (c *Config) fill() {
 	c.AccessTTL = cmp.Or(c.AccessTTL, defaultAccessTTL)
 	c.RefreshTTL = cmp.Or(c.RefreshTTL, defaultRefreshTTL)
 	c.SessionTTL = cmp.Or(c.SessionTTL, max(defaultSessionTTL, c.RefreshTTL))
-	c.RefreshGrace = max(0, cmp.Or(c.RefreshGrace, defaultRefreshGrace)) // 0 is none from here on, as the store has it
-	c.MaxSockets = max(0, cmp.Or(c.MaxSockets, defaultMaxSockets))       // 0 is no limit from here on, as the guard has it
+	c.RefreshGrace = limitOr(c.RefreshGrace, defaultRefreshGrace)
+	c.MaxSockets = limitOr(c.MaxSockets, defaultMaxSockets)
 	c.Drain = cmp.Or(c.Drain, defaultDrain)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -72,7 +72,7 @@ func (p *proxy) policy(c *wsauth.Config) {
 		c.Origins = p.route.Origins
 	}
 	c.Refusal = p.route.Refusal
-	c.Limits.HandshakesPerMinute = p.route.Limits.PerMinute
+	c.Limits.HandshakesPerMinute = bound(p.route.Limits.PerMinute)
 	c.AuthorizeClaims = p.authorize
 	c.KeepCredential = p.route.KeepCredential
 	if p.route.Public {

@@ -85,12 +85,20 @@ type Route struct {
 
 // RouteLimits bound what the clients of one route may send and for how long a socket may be silent. A negative value is no limit.
 type RouteLimits struct {
-	MaxBody    int64         // bytes of the body of a plain request; more is 413. Default: 10 MiB
-	MaxFrame   int64         // bytes of a WebSocket frame; a larger one ends the socket with 1009. Default: MaxMessage
-	MaxMessage int64         // bytes of a WebSocket message as it is sent, so of the compressed one. Default: 1 MiB
-	Idle       time.Duration // a socket on which nothing is sent for so long ends with 3008. Default: no limit
-	Ping       time.Duration // how often a silent client gets a ping; one that is silent for three is gone. Default: 30 s
-	PerMinute  int           // handshakes of one address in a minute; more are 429. Default: no limit
+	MaxBody    int64 // bytes of the body of a plain request; more is 413. Default: 10 MiB
+	MaxFrame   int64 // bytes of a WebSocket frame; a larger one ends the socket with 1009. Default: MaxMessage
+	MaxMessage int64 // bytes of a WebSocket message as it is sent, so of the compressed one. Default: 1 MiB
+
+	// Idle is how long a socket may carry no data frame, in either direction,
+	// before it ends with 3008. Pings and pongs do not count. From 1 s to a
+	// year. Default: no limit.
+	Idle time.Duration
+
+	// Ping is how often a silent client gets a ping. One that stays silent for
+	// three times as long is gone. From 1 s to 24 h. Default: 30 s.
+	Ping time.Duration
+
+	PerMinute int // handshakes of one address in a minute; more are 429. Default: no limit
 }
 
 // Health says when an upstream of several is passed over. Without Path, an upstream that cannot be reached is passed over for
@@ -111,6 +119,9 @@ const (
 	defaultHealthWait = 2 * time.Second
 	minHealth         = 100 * time.Millisecond
 	minPing           = time.Second
+	maxPing           = 24 * time.Hour
+	minIdle           = time.Second
+	maxIdle           = MaxTTL
 )
 
 // name is how logs and metrics call the route.
@@ -172,19 +183,7 @@ func (r *Route) checkTimes(wrong *faults) {
 	if r.Response < 0 {
 		wrong.add("Response", "must not be negative")
 	}
-	l := &r.Limits
-	l.MaxBody = max(0, cmp.Or(l.MaxBody, defaultMaxBody)) // 0 is no limit from here on
-	l.MaxMessage = max(0, cmp.Or(l.MaxMessage, defaultMaxMessage))
-	l.MaxFrame = max(0, cmp.Or(l.MaxFrame, l.MaxMessage))
-	l.Ping = max(0, cmp.Or(l.Ping, defaultPing))
-	l.Idle = max(0, l.Idle)
-	l.PerMinute = max(0, l.PerMinute)
-	if l.Ping > 0 && l.Ping < minPing {
-		wrong.add("Limits.Ping", "must be at least %s", minPing)
-	}
-	if l.Idle > 0 && l.Idle < minPing {
-		wrong.add("Limits.Idle", "must be at least %s", minPing)
-	}
+	r.Limits.fill(wrong)
 	h := &r.Health
 	h.Every, h.Timeout = cmp.Or(h.Every, defaultHealth), cmp.Or(h.Timeout, defaultHealthWait)
 	if h.Every < minHealth {
@@ -199,6 +198,35 @@ func (r *Route) checkTimes(wrong *faults) {
 		}
 	}
 }
+
+// fill completes and checks the limits. Unlimited is kept as a negative
+// value, so that completing them again changes nothing.
+func (l *RouteLimits) fill(wrong *faults) {
+	l.MaxBody = limitOr(l.MaxBody, defaultMaxBody)
+	l.MaxMessage = limitOr(l.MaxMessage, defaultMaxMessage)
+	l.MaxFrame = limitOr(l.MaxFrame, l.MaxMessage)
+	l.Ping = limitOr(l.Ping, defaultPing)
+	l.Idle = limitOr(l.Idle, unlimited)
+	l.PerMinute = limitOr(l.PerMinute, unlimited)
+	if l.Ping != unlimited && (l.Ping < minPing || l.Ping > maxPing) {
+		wrong.add("Limits.Ping", "must be from %s to %s, or none", minPing, maxPing)
+	}
+	if l.Idle != unlimited && (l.Idle < minIdle || l.Idle > maxIdle) {
+		wrong.add("Limits.Idle", "must be from %s to %s, or none", minIdle, maxIdle)
+	}
+}
+
+// unlimited is the value of a completed limit that is switched off.
+const unlimited = -1
+
+// limitOr completes a limit: 0 is unset and becomes def, and every negative
+// value is no limit. It is idempotent.
+func limitOr[T ~int | ~int64](limit, def T) T {
+	return max(cmp.Or(limit, def), unlimited)
+}
+
+// bound converts a completed limit for code that takes 0 as no limit.
+func bound[T ~int | ~int64](limit T) T { return max(limit, 0) }
 
 // checkHost reports what is wrong with the host of a route.
 func checkHost(host string) error {

@@ -45,13 +45,14 @@ func (c *core) next() time.Duration {
 	return at
 }
 
-// idleAt is when both sides have been silent for too long. While data waits,
-// Stall counts instead: silence is then what the relay asks for.
+// idleAt returns when both sides will have sent no data frame for too long.
+// Control frames do not count: a browser answers every ping by itself. While
+// data waits, Stall counts instead: silence is then what the relay asks for.
 func (c *core) idleAt() time.Duration {
-	return max(c.heard[client], c.heard[upstream]) + c.pair.Idle
+	return max(c.begun, c.lanes[client].check.Used(), c.lanes[upstream].check.Used()) + c.pair.Idle
 }
 
-func (c *core) pingAt() time.Duration { return max(c.heard[client], c.pinged) + c.pair.Ping }
+func (c *core) pingAt() time.Duration { return max(c.heard, c.pinged) + c.pair.Ping }
 
 // tick does what is due.
 func (c *core) tick(now time.Duration) {

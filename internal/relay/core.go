@@ -32,10 +32,11 @@ type core struct {
 	by       Party
 	reason   string
 
-	heard   [2]time.Duration // when a side last sent something
-	pinged  time.Duration    // when the client last got a ping
-	pings   int              // since it was last heard
-	pingDue bool             // a ping goes out at the next boundary
+	begun   time.Duration // when the tunnel began
+	heard   time.Duration // when the client last sent something
+	pinged  time.Duration // when the client last got a ping
+	pings   int           // since it was last heard
+	pingDue bool          // a ping goes out at the next boundary
 
 	changed bool     // more has changed than bytes that came and went: times, phases
 	calls   []func() // to be made by the driver
@@ -43,7 +44,7 @@ type core struct {
 
 func (c *core) begin(p Pair, grace, now time.Duration) {
 	c.pair, c.grace = p, grace
-	c.heard = [2]time.Duration{now, now}
+	c.begun, c.heard = now, now
 	c.lanes[client].first, c.lanes[upstream].first = p.FromClient, p.FromUpstream
 	c.lanes[client].check = wsframe.Checker{Client: true, Deflate: p.Deflate, MaxFrame: p.MaxFrame, MaxMessage: p.MaxMessage}
 	c.lanes[upstream].check = wsframe.Checker{Deflate: p.Deflate}
@@ -54,8 +55,8 @@ func (c *core) begin(p Pair, grace, now time.Duration) {
 // buf alone until the lane waits for nothing, or gives the lane a copy.
 func (c *core) got(s side, buf []byte, n int, now time.Duration) {
 	l := &c.lanes[s]
-	c.heard[s] = now
 	if s == client {
+		c.heard = now
 		c.pings, c.pingDue = 0, false
 	}
 	fault := l.take(buf, n, now)

@@ -20,9 +20,9 @@ type Pair struct {
 	MaxFrame   int64 // bytes of payload of a frame; 0: no bound
 	MaxMessage int64 // bytes of payload of a message, as they are sent; 0: no bound
 
-	// Idle is for how long both sides may be silent at once before the client
-	// is at fault with 3008 idle_timeout. 0: for ever. A client that answers
-	// pings is not silent.
+	// Idle is how long neither side may send a byte of a data frame before the
+	// client is at fault with 3008 idle_timeout. Control frames do not count.
+	// 0: no limit.
 	Idle time.Duration
 
 	// Ping is how long the client may be silent before it gets a ping, and

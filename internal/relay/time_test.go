@@ -42,6 +42,35 @@ func TestIdle(t *testing.T) {
 	})
 }
 
+// TestPongsAreNoUse: a browser that answers the relay's pings, and an upstream
+// with pings of its own, do not keep a socket that nobody uses. Data of either
+// side does, also in the middle of a frame.
+func TestPongsAreNoUse(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		g := newRig(t, w, Pair{Idle: 8 * w.unit(), Ping: 2 * w.unit()})
+		data := fromClient(0x82, 4)
+		g.client.send(data[:len(data)-1])
+		g.upstream.gets(data[:len(data)-1])
+		time.Sleep(w.unit())
+		begun := time.Now()
+		g.client.send(data[len(data)-1:])
+		g.upstream.gets(data[len(data)-1:])
+		for range 3 {
+			g.client.gets([]byte(wsframe.Ping))
+			g.client.send(fromClient(0x8A, 0))
+			g.upstream.gets(fromClient(0x8A, 0))
+			g.upstream.send(fromUpstream(0x89, 3))
+			g.client.gets(fromUpstream(0x89, 3))
+		}
+		g.faulted("3008 idle_timeout")
+		w.took(t, begun, 8)
+		go g.bye()
+		g.client.gets(goodbye)
+		g.getsMasked(goodbye)
+		g.endsPolitely(TheRelay, "idle_timeout")
+	})
+}
+
 // TestPing: a client that is silent is asked, and one that does not answer is
 // gone.
 func TestPing(t *testing.T) {

@@ -44,6 +44,7 @@ type Checker struct {
 	Client     bool  // the peer is a client: its frames are masked, and bounded
 	Deflate    bool  // permessage-deflate was agreed: RSV1 may mark a message (RFC 7692 section 6)
 	closed     bool  // a close frame has begun
+	inControl  bool  // the current frame is a control frame
 	MaxFrame   int64 // the longest payload of a client's frame in bytes; 0: no bound
 	MaxMessage int64 // the longest sum of payloads of a client's message in bytes, as sent; 0: no bound
 
@@ -52,7 +53,8 @@ type Checker struct {
 	fragments int           // frames of the current message; 0: between two messages
 	controls  time.Duration // when the last control frame would have come, had they come as seldom as they may
 	messages  int64
-	farewell  *farewell // a close frame whose payload is not all there yet
+	used      time.Duration // when bytes of a data frame last came
+	farewell  *farewell     // a close frame whose payload is not all there yet
 }
 
 // Check takes the next bytes of the stream. It returns how many of them may be
@@ -72,6 +74,9 @@ func (c *Checker) Check(p []byte, now time.Duration) (pass int, fault *Fault) {
 			if fault := c.farewell.add(p[at : at+int(n)]); fault != nil {
 				return at, fault
 			}
+		}
+		if n > 0 && !c.inControl {
+			c.used = now
 		}
 		at += int(n)
 		c.left -= n
@@ -98,6 +103,10 @@ func (c *Checker) Boundary() bool { return c.left == 0 }
 
 // Closed reports whether the head of a close frame was passed on.
 func (c *Checker) Closed() bool { return c.closed }
+
+// Used returns when bytes of a data frame were last passed on, in the time of
+// Check; 0 if none were.
+func (c *Checker) Used() time.Duration { return c.used }
 
 // Messages is how many messages were passed on, to the head of their last
 // frame.
@@ -139,7 +148,7 @@ func (c *Checker) begin(p []byte, now time.Duration) *Fault {
 				return fault
 			}
 		}
-		c.left = n
+		c.left, c.inControl = n, true
 		return nil
 	}
 	if c.Client {
@@ -147,7 +156,7 @@ func (c *Checker) begin(p []byte, now time.Duration) *Fault {
 			return fault
 		}
 	}
-	c.left = n
+	c.left, c.inControl, c.used = n, false, now
 	c.fragments++
 	if p[0]&fin != 0 {
 		c.fragments, c.message = 0, 0

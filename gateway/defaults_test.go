@@ -1,0 +1,99 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth/token"
+)
+
+// numbers calls f with a pointer to each number below v, and the way to it.
+func numbers(v reflect.Value, way string, f func(v reflect.Value, way string)) {
+	switch {
+	case v.CanInt():
+		f(v, way)
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			if field := v.Type().Field(i); field.IsExported() {
+				numbers(v.Field(i), way+"."+field.Name, f)
+			}
+		}
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			numbers(v.Index(i), fmt.Sprintf("%s[%d]", way, i), f)
+		}
+	}
+}
+
+// TestCompletingTwiceChangesNothing completes a configuration twice, as
+// [New] and [Gateway.Update] do, for every number of it and each kind of
+// value: unset, no limit, and some.
+func TestCompletingTwiceChangesNothing(t *testing.T) {
+	key, err := token.GenerateKey(token.HS256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := must(token.NewKeySet(key))
+	fresh := func() Config {
+		return Config{Keys: keys, Routes: []Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}}}}
+	}
+	var ways []string
+	c := fresh()
+	numbers(reflect.ValueOf(&c).Elem(), "Config", func(_ reflect.Value, way string) { ways = append(ways, way) })
+	if len(ways) < 15 {
+		t.Fatalf("found %d numbers only: %q", len(ways), ways)
+	}
+	for _, way := range ways {
+		for _, value := range []int64{-5, -1, 0, 1, int64(2 * time.Second), int64(90 * time.Minute)} {
+			c := fresh()
+			numbers(reflect.ValueOf(&c).Elem(), "Config", func(v reflect.Value, at string) {
+				if at == way {
+					v.SetInt(value)
+				}
+			})
+			once, errOnce := c.Check()
+			twice, errTwice := once.Check()
+			if !reflect.DeepEqual(once, twice) {
+				t.Errorf("%s = %d: %+v, then %+v", way, value, once, twice)
+			}
+			if fmt.Sprint(errOnce) != fmt.Sprint(errTwice) {
+				t.Errorf("%s = %d: %v, then %v", way, value, errOnce, errTwice)
+			}
+		}
+	}
+}
+
+// TestNoLimitAtStart: a limit that is switched off is off from the start.
+func TestNoLimitAtStart(t *testing.T) {
+	r := behind(t, newBackend(t), func(c *Config) {
+		c.MaxSockets, c.RefreshGrace = -1, -1
+		c.Routes[0].Limits = RouteLimits{MaxBody: -1, MaxFrame: -1, MaxMessage: -1, Idle: -1, Ping: -1, PerMinute: -1}
+	})
+	l := reflect.ValueOf(r.g.routing.Load().byName["/"].route.Limits)
+	for i := range l.NumField() {
+		if l.Field(i).Int() > 0 {
+			t.Errorf("Limits.%s = %d", l.Type().Field(i).Name, l.Field(i).Int())
+		}
+	}
+	if r.g.refreshGrace != 0 {
+		t.Errorf("refresh grace %s", r.g.refreshGrace)
+	}
+	access, _ := r.login()
+	req, err := http.NewRequest("POST", r.url+"/upload", strings.NewReader(strings.Repeat("x", 11<<20)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+access)
+	resp, err := r.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("a body of 11 MiB is answered with %s", resp.Status)
+	}
+}
