@@ -28,6 +28,7 @@ const (
 	NotAuthorized      Reason = "not_authorized"
 	ConnectionLimit    Reason = "connection_limit"
 	MessageTooBig      Reason = "message_too_big"
+	SocketsNotAllowed  Reason = "sockets_not_allowed" // given by a gateway only
 
 	AuthTimeout Reason = "auth_timeout"
 	IdleTimeout Reason = "idle_timeout" // given by a gateway only
@@ -102,6 +103,7 @@ var outcomes = map[Reason]Outcome{
 	NotAuthorized:      {http.StatusForbidden, CloseForbidden, "Not authorized", AdviceStop},
 	ConnectionLimit:    {http.StatusForbidden, CloseForbidden, "A newer connection took the place of this one", AdviceStop},
 	MessageTooBig:      {http.StatusRequestEntityTooLarge, CloseMessageTooBig, "The message is too big", AdviceStop},
+	SocketsNotAllowed:  {http.StatusForbidden, CloseForbidden, "WebSockets are not allowed at this address", AdviceStop},
 
 	AuthTimeout: {http.StatusRequestTimeout, CloseTimeout, "No credential came in time", AdviceReconnect},
 	IdleTimeout: {http.StatusRequestTimeout, CloseTimeout, "Nothing was sent for too long", AdviceReconnect},

@@ -284,7 +284,7 @@ func TestAdminLists(t *testing.T) {
 func TestAdminListsWhatHasNoSession(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) {
-		c.Routes = append(c.Routes, Route{Path: "/free", Upstreams: []string{b.URL}, Public: true})
+		c.Routes = append(c.Routes, Route{Path: "/free", Upstreams: []string{b.URL}, Public: true, Sockets: true})
 	})
 	o := r.operator()
 	r.echoOf(r.socket("/free"), "I am tied to an upstream")

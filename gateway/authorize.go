@@ -25,9 +25,20 @@ func (p *proxy) authorize(claims *token.Claims) error {
 	return p.allows(claims)
 }
 
-// allows reports why claims may not use the route: nil where they may. Nil claims are of a client that nobody asked, or that sent
-// no token where it need not.
+// errNoSockets refuses handshakes on public routes without Sockets.
+var errNoSockets = &wsauth.Error{
+	Reason:  wsauth.SocketsNotAllowed,
+	Message: wsauth.SocketsNotAllowed.Outcome().Text,
+	Err:     errors.New("a public route opens sockets only with sockets: true"),
+}
+
+// allows reports why a client with these claims may not use the route. Nil
+// claims are those of a client that was not asked for a token, or that sent
+// none where it is optional. On a public route only handshakes get here.
 func (p *proxy) allows(claims *token.Claims) error {
+	if p.route.Public && !p.route.Sockets {
+		return errNoSockets
+	}
 	if claims == nil || len(p.route.Scopes)+len(p.route.Claims) == 0 {
 		return nil
 	}

@@ -70,7 +70,7 @@ func (r *rig) handshake(path, credential string) net.Conn {
 func TestClientGoneWhileDialling(t *testing.T) {
 	b := newSlowBackend(t)
 	r := start(t, func(c *Config) {
-		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Response: time.Minute}}
+		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true, Response: time.Minute}}
 	})
 	conn := b.begin(t, r, "/x", "X-A: b")
 	conn.Close()

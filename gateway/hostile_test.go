@@ -133,8 +133,8 @@ func TestUpstreamFailures(t *testing.T) {
 	defer close(slow)
 	r := start(t, func(c *Config) {
 		c.Routes = []Route{
-			{Path: "/down", Upstreams: []string{"http://127.0.0.1:1"}, Public: true},
-			{Path: "/slow", Upstreams: []string{b.URL}, Public: true, Response: 50 * time.Millisecond},
+			{Path: "/down", Upstreams: []string{"http://127.0.0.1:1"}, Public: true, Sockets: true},
+			{Path: "/slow", Upstreams: []string{b.URL}, Public: true, Sockets: true, Response: 50 * time.Millisecond},
 		}
 	})
 	for path, want := range map[string]int{"/down": 502, "/slow": 504} {

@@ -41,7 +41,7 @@ func TestHurriedAtTheEnd(t *testing.T) {
 	}
 	defer silent.Close()
 	r := behind(t, newBackend(t), func(c *Config) {
-		c.Routes = []Route{{Path: "/", Upstreams: []string{"http://" + silent.Addr().String()}, Public: true}}
+		c.Routes = []Route{{Path: "/", Upstreams: []string{"http://" + silent.Addr().String()}, Public: true, Sockets: true}}
 	})
 	if err := r.g.carrier.Close(); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"wsauth"
@@ -107,8 +108,13 @@ func (p *proxy) serveGuarded(w http.ResponseWriter, r *http.Request) {
 	p.servePlain(w, r, session)
 }
 
-// asksForUpgrade reports whether r is a WebSocket handshake; the guard has refused all other upgrades.
-func asksForUpgrade(r *http.Request) bool { return len(r.Header["Upgrade"]) > 0 }
+// asksForUpgrade reports whether r asks to leave HTTP. It says what the guard
+// says, which refuses all such requests but WebSocket handshakes. The offer of
+// h2c alone does not count: it is removed.
+func asksForUpgrade(r *http.Request) bool {
+	offers := r.Header["Upgrade"]
+	return len(offers) > 1 || len(offers) == 1 && !strings.EqualFold(strings.TrimSpace(offers[0]), "h2c")
+}
 
 // claimsOf are the claims of a session; nil where nobody was asked.
 func claimsOf(s *wsauth.Session) *token.Claims {

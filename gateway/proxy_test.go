@@ -98,7 +98,7 @@ func behind(t *testing.T, b *backend, change ...func(*Config)) *rig {
 	return start(t, append([]func(*Config){func(c *Config) {
 		c.Routes = []Route{
 			{Path: "/", Upstreams: []string{b.URL}},
-			{Path: "/public/", Upstreams: []string{b.URL}, Public: true},
+			{Path: "/public/", Upstreams: []string{b.URL}, Public: true, Sockets: true},
 		}
 	}}, change...)...)
 }

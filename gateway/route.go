@@ -41,6 +41,13 @@ type Route struct {
 	// Public lets every request pass, whoever sent it. Credentials that the locations know are still kept from the upstream.
 	Public bool
 
+	// Sockets lets everybody open WebSockets on a public route, which
+	// otherwise refuses handshakes with 403. Many WebSocket servers accept any
+	// path: behind a public route they would open without a token what another
+	// route guards. A guarded route opens sockets for the clients that it lets
+	// in and must leave Sockets unset.
+	Sockets bool
+
 	// Requirement is what a request's credential must be. Default: an access token.
 	Requirement wsauth.Requirement
 
@@ -154,6 +161,9 @@ func (r Route) check() (Route, faults) {
 	}
 	if r.Public && (r.Requirement != wsauth.Access || len(r.Scopes)+len(r.Claims)+len(r.Headers) > 0 || r.Assertion != "") {
 		wrong.add("Public", "nothing is known of a client whom nobody asks: leave out requirement, scopes, claims, headers and assertion; for some who are known and some who are not there is the requirement optional")
+	}
+	if r.Sockets && !r.Public {
+		wrong.add("Sockets", "only a public route needs it: a guarded route opens sockets for the clients that it lets in")
 	}
 	if r.Requirement < wsauth.Access || r.Requirement > wsauth.Fresh {
 		wrong.add("Requirement", "%d is none of the four", r.Requirement)

@@ -13,7 +13,7 @@ func TestS3_OriginsOfARoute(t *testing.T) {
 		c.Routes = []Route{
 			{Path: "/", Upstreams: []string{b.URL}},
 			{Path: "/embed", Upstreams: []string{b.URL}, Origins: []string{"https://partner.example"}},
-			{Path: "/open", Upstreams: []string{b.URL}, Origins: []string{"https://partner.example"}, Public: true},
+			{Path: "/open", Upstreams: []string{b.URL}, Origins: []string{"https://partner.example"}, Public: true, Sockets: true},
 		}
 	})
 	access, _ := r.login()

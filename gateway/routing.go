@@ -162,5 +162,5 @@ func (of *routing) stands(s *wsauth.Session, p *proxy) bool {
 	if now == nil || now.route.Public != p.route.Public || now.route.Requirement != p.route.Requirement {
 		return false
 	}
-	return p.route.Public || s.Claims() == nil || now.allows(s.Claims()) == nil
+	return now.allows(s.Claims()) == nil
 }

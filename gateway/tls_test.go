@@ -119,7 +119,21 @@ func TestTLSOfDemo(t *testing.T) {
 
 // TestH14_ExtendedCONNECT: sockets over HTTP/2 (RFC 8441) are not offered, and not taken from who asks for one all the same.
 func TestH14_ExtendedCONNECT(t *testing.T) {
-	r, _ := overTLS(t)
+	b := newBackend(t)
+	for name, change := range map[string]func(*Config){
+		"demonstration": func(*Config) {},
+		"guarded":       func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}} },
+		"public":        func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} },
+	} {
+		t.Run(name, func(t *testing.T) { extendedConnect(t, change) })
+	}
+	if n := b.count(); n != 0 {
+		t.Errorf("the backend has %d requests", n)
+	}
+}
+
+func extendedConnect(t *testing.T, change func(*Config)) {
+	r, _ := overTLS(t, change)
 	access, _ := r.login()
 	config := r.client.Transport.(*http.Transport).TLSClientConfig.Clone()
 	config.NextProtos = []string{"h2"}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -33,7 +34,7 @@ func (c *configCheckCmd) Run() error {
 	}
 	fmt.Printf("%s: ok\n", c.File)
 	summarize(d, described)
-	for _, w := range d.Warnings() {
+	for _, w := range append(d.Warnings(), d.RouteWarnings(described)...) {
 		fmt.Printf("  warning    %s\n", w)
 	}
 	return nil
@@ -78,6 +79,17 @@ func summarize(d *config.Document, described gateway.Config) {
 			asks = "public"
 		}
 		fmt.Printf("  route      %s%s: %s, to %s\n", r.Host, r.Path, asks, strings.Join(r.Upstreams, ", "))
+	}
+}
+
+// logWarnings logs what a document allows that is dangerous. c is what was
+// made of it.
+func logWarnings(log *slog.Logger, d *config.Document, c gateway.Config) {
+	for _, w := range d.Warnings() {
+		log.Warn("insecure", "setting", w)
+	}
+	for _, w := range d.RouteWarnings(c) {
+		log.Warn("check this route", "setting", w)
 	}
 }
 

@@ -126,9 +126,7 @@ func (f *followed) reload(asked bool) {
 	if keys := config.NeedRestart(f.running, d.Settings); len(keys) > 0 {
 		f.log.Warn("these keys have changed, and count after a restart", "keys", keys)
 	}
-	for _, w := range d.Warnings() {
-		f.log.Warn("insecure", "setting", w)
-	}
+	logWarnings(f.log, d, c)
 	served := 0
 	if len(f.running.Routes) > 0 && len(c.Routes) > 0 {
 		served = len(c.Routes)

@@ -103,9 +103,7 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
 			return err
 		}
 	}
-	for _, w := range document.Warnings() {
-		log.Warn("insecure", "setting", w)
-	}
+	logWarnings(log, document, described)
 	v := &serving{settings: s, described: described, log: log}
 	defer func() { err = errors.Join(err, v.close()) }()
 	if err := v.open(ctx); err != nil {

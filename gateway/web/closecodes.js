@@ -69,6 +69,12 @@ const reasons = {
     advice: asYouAre + " Log in with the password.",
     actions: ["login"],
   },
+  sockets_not_allowed: {
+    title: "There are no sockets here",
+    meaning: "The address is public, and its route does not allow sockets.",
+    advice: asYouAre + " Use the address of the guarded socket, or set sockets: true at the route.",
+    actions: [],
+  },
   connection_limit: {
     title: "Another window took its place",
     meaning: "You may have so many sockets and no more, and a newer one was opened.",

@@ -30,6 +30,7 @@ var fieldKeys = map[string]string{
 	"TLS":            "tls",
 	"Health":         "health",
 	"Public":         "public",
+	"Sockets":        "sockets",
 	"Requirement":    "requirement",
 	"Scopes":         "scopes",
 	"Claims":         "claims",

@@ -161,6 +161,9 @@ func (w *work) route(i int) gateway.Route {
 	if r.Upstream != "" && len(r.Upstreams) > 0 {
 		w.report(key+".upstreams", "stands beside upstream: leave one of the two out")
 	}
+	if w.Has(key+".sockets") && !r.Public {
+		w.report(key+".sockets", "only a public route has it: a guarded route opens sockets for the clients that it lets in, and for no others")
+	}
 	w.secretive(key+".host", r.Host)
 	w.secretiveOrigins(key+".origins", r.Origins)
 	made := gateway.Route{
@@ -170,6 +173,7 @@ func (w *work) route(i int) gateway.Route {
 		TLS:            w.trust(key+".tls", r),
 		Health:         gateway.Health{Path: r.Health.Path, Every: r.Health.Every, Timeout: r.Health.Timeout},
 		Public:         r.Public,
+		Sockets:        r.Sockets,
 		Requirement:    requirements[r.Requirement],
 		Scopes:         r.Scopes,
 		Claims:         map[string][]string{},
@@ -205,6 +209,17 @@ func (w *work) route(i int) gateway.Route {
 		w.report(key+".locations", "needs at least one: nobody could show a credential")
 	}
 	return made
+}
+
+// RouteWarnings returns what the routes let in that is easily not meant, one
+// line each. c is what [Maker.Make] has made of the document.
+func (d *Document) RouteWarnings(c gateway.Config) []string {
+	var all []string
+	for _, f := range c.Warnings() {
+		key := d.keyOf(f)
+		all = append(all, fmt.Sprintf("%s: %v (line %d)", key, f.Err, d.line(key)))
+	}
+	return all
 }
 
 // Warnings are what the settings allow that is dangerous: one line each.

@@ -23,7 +23,12 @@ func TestPagesHaveNoFault(t *testing.T) {
 			for _, f := range faultsOf(t, text) {
 				t.Errorf("%s: %s\n%s", page, f, text)
 			}
-			for _, warning := range Parse("f.yaml", []byte(text)).Warnings() {
+			d := Parse("f.yaml", []byte(text))
+			c, err := (&Maker{}).Make(d)
+			if err != nil {
+				continue // told above
+			}
+			for _, warning := range append(d.Warnings(), d.RouteWarnings(c)...) {
 				t.Errorf("%s: %s\n%s", page, warning, text)
 			}
 		}

@@ -86,6 +86,7 @@ type Route struct {
 	TLS             UpstreamTLS          `yaml:"tls"`
 	Health          Health               `yaml:"health"`
 	Public          bool                 `yaml:"public"`
+	Sockets         bool                 `yaml:"sockets"`
 	Requirement     string               `yaml:"requirement" enum:"access,optional,refresh,fresh"`
 	Scopes          []string             `yaml:"scopes"`
 	Claims          map[string]OneOrMore `yaml:"claims"`

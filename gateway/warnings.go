@@ -1,0 +1,128 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"wsauth"
+)
+
+// Warnings returns what the routes of c allow and is easily not meant, each as
+// a [*Fault] that names its field. None of it is an error: a gateway serves
+// such routes.
+func (c Config) Warnings() []*Fault {
+	var all faults
+	proxies := make([]*proxy, len(c.Routes))
+	for i, r := range c.Routes {
+		proxies[i] = &proxy{route: r}
+	}
+	table := newRouter(proxies)
+	for i := range c.Routes {
+		r, field := &c.Routes[i], fmt.Sprintf("Routes[%d]", i)
+		c.warnOfSockets(&all, field, r)
+		warnOfPathsBelow(&all, field, r, table)
+	}
+	return all
+}
+
+// warnOfSockets warns of a route on which everybody can open sockets, and
+// whose upstream also has sockets that another route guards.
+func (c Config) warnOfSockets(to *faults, field string, r *Route) {
+	name, who := field+".Sockets", "everybody can open sockets"
+	switch {
+	case r.isGuarded(), r.Public && !r.Sockets:
+		return
+	case !r.Public:
+		name, who = field+".Requirement", "clients without a token can open sockets"
+	}
+	for i := range c.Routes {
+		other := &c.Routes[i]
+		if at := sharedUpstream(r, other); at != "" && other.isGuarded() {
+			to.add(name, "%s on %s, which the route %s guards: many WebSocket servers accept any path, and would open here what that route guards", who, at, other.name())
+			return
+		}
+	}
+}
+
+// warnOfPathsBelow warns of a guarded route of one path below which everything
+// is public on the same upstream: many servers answer there for the same
+// endpoint, such as its long polling.
+func warnOfPathsBelow(to *faults, field string, r *Route, table *router) {
+	if !r.isGuarded() || strings.HasSuffix(r.Path, "/") {
+		return
+	}
+	p := table.lookUp(sampleHost(r.Host), r.Path+"/x")
+	if p == nil || p.route.isGuarded() || p.route.Path == r.Path+"/" {
+		return
+	}
+	if at := sharedUpstream(r, &p.route); at != "" {
+		to.add(field+".Path", "what is below %[1]s is public by the route %[2]s: if the server at %[3]s answers there for the same endpoint, as long polling does, guard %[1]s/ as well", r.Path, p.route.name(), at)
+	}
+}
+
+// isGuarded reports whether no client passes without a token.
+func (r *Route) isGuarded() bool { return !r.Public && r.Requirement != wsauth.Optional }
+
+// sampleHost returns a host for which a route of this host counts.
+func sampleHost(host string) string {
+	if below, ok := strings.CutPrefix(host, "*."); ok {
+		return "x." + below
+	}
+	return host
+}
+
+// sharedUpstream returns an upstream of a that is one of b as well, as a has
+// it, and "" if there is none.
+func sharedUpstream(a, b *Route) string {
+	for _, one := range a.Upstreams {
+		for _, other := range b.Upstreams {
+			if serverOf(one) == serverOf(other) {
+				return one
+			}
+		}
+	}
+	return ""
+}
+
+// serverOf returns one name for all spellings of an upstream's address. Every
+// name of this machine counts as one: its servers mostly listen on several.
+func serverOf(address string) string {
+	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
+		return "unix:" + filepath.Clean(socket)
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	port := u.Port()
+	switch {
+	case port != "":
+	case u.Scheme == "https":
+		port = "443"
+	default:
+		port = "80"
+	}
+	return hostAndPort(u.Hostname(), port)
+}
+
+// hostAndPort returns one name for all spellings of a TCP address.
+func hostAndPort(host, port string) string {
+	if n, err := strconv.Atoi(port); err == nil {
+		port = strconv.Itoa(n)
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case err == nil && (ip.Unmap().IsLoopback() || ip.Unmap().IsUnspecified()),
+		host == "", host == "localhost", strings.HasSuffix(host, ".localhost"):
+		host = "localhost"
+	case err == nil:
+		host = ip.Unmap().String()
+	}
+	return net.JoinHostPort(host, port)
+}

@@ -1,0 +1,90 @@
+package gateway
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"wsauth"
+)
+
+// TestWarnings names what routes let in that is easily not meant.
+func TestWarnings(t *testing.T) {
+	const at = "http://127.0.0.1:9000"
+	public := func(path string, sockets bool, upstreams ...string) Route {
+		return Route{Path: path, Upstreams: upstreams, Public: true, Sockets: sockets}
+	}
+	guarded := func(path string, upstreams ...string) Route { return Route{Path: path, Upstreams: upstreams} }
+	for name, c := range map[string]struct {
+		routes []Route
+		want   []string // field and a part of the text
+	}{
+		"none":                     {[]Route{public("/", false, at), guarded("/ws/", at)}, nil},
+		"guarded alone":            {[]Route{guarded("/", at), guarded("/ws", at)}, nil},
+		"sockets of another":       {[]Route{public("/", true, "http://127.0.0.1:9001"), guarded("/ws/", at)}, nil},
+		"public alone":             {[]Route{public("/", true, at), public("/ws", true, at)}, nil},
+		"shared":                   {[]Route{public("/", true, at), guarded("/ws/", at)}, []string{"Routes[0].Sockets: everybody can open sockets on " + at + ", which the route /ws/ guards"}},
+		"shared by another path":   {[]Route{guarded("/ws/", at), public("/free", true, at)}, []string{"Routes[1].Sockets: everybody"}},
+		"shared with another host": {[]Route{{Host: "app.example", Path: "/ws/", Upstreams: []string{at}}, public("/", true, at)}, []string{"Routes[1].Sockets: everybody can open sockets on " + at + ", which the route app.example/ws/ guards"}},
+		"shared, one of several":   {[]Route{public("/", true, "http://a.example", at), guarded("/ws/", "http://b.example", at)}, []string{"Routes[0].Sockets"}},
+		"shared, optional":         {[]Route{{Path: "/", Upstreams: []string{at}, Requirement: wsauth.Optional}, guarded("/ws/", at)}, []string{"Routes[0].Requirement: clients without a token can open sockets on " + at}},
+		"optional alone":           {[]Route{{Path: "/", Upstreams: []string{at}, Requirement: wsauth.Optional}, public("/ws/", false, at)}, nil},
+		"below":                    {[]Route{public("/", false, at), guarded("/ws", at)}, []string{"Routes[1].Path: what is below /ws is public by the route /: "}},
+		"below, deep":              {[]Route{guarded("/", at), public("/a/", false, at), guarded("/a/b", at)}, []string{"Routes[2].Path: what is below /a/b is public by the route /a/: "}},
+		"below, optional":          {[]Route{{Path: "/", Upstreams: []string{at}, Requirement: wsauth.Optional}, guarded("/ws", at)}, []string{"Routes[0].Requirement", "Routes[1].Path"}},
+		"below, guarded":           {[]Route{public("/", false, at), guarded("/ws", at), guarded("/ws/", at)}, nil},
+		"below, of another":        {[]Route{public("/", false, "http://127.0.0.1:9001"), guarded("/ws", at)}, nil},
+		"below, of a host":         {[]Route{public("/", false, at), {Host: "*.app.example", Path: "/ws", Upstreams: []string{at}}}, []string{"Routes[1].Path"}},
+		"below, hosts apart":       {[]Route{{Host: "www.example", Path: "/", Upstreams: []string{at}, Public: true}, {Host: "app.example", Path: "/ws", Upstreams: []string{at}}}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := warningsOf(Config{Routes: c.routes})
+			if len(got) != len(c.want) {
+				t.Fatalf("got %q, want %q", got, c.want)
+			}
+			for i, want := range c.want {
+				if !strings.HasPrefix(got[i], want) {
+					t.Errorf("got %q, want %q", got[i], want)
+				}
+			}
+		})
+	}
+}
+
+// warningsOf returns the warnings of c as "FIELD: TEXT".
+func warningsOf(c Config) (all []string) {
+	for _, f := range c.Warnings() {
+		all = append(all, fmt.Sprintf("%s: %v", f.Field, f.Err))
+	}
+	return all
+}
+
+// TestServersInAllSpellings: each group is one server, and no two groups are
+// the same one.
+func TestServersInAllSpellings(t *testing.T) {
+	groups := [][]string{
+		{"http://127.0.0.1:9000", "http://localhost:9000", "http://LOCALHOST:9000/", "http://[::1]:9000", "http://[::ffff:127.0.0.1]:9000", "http://127.0.0.2:9000", "http://0.0.0.0:9000", "http://[::]:9000", "https://127.0.0.1:9000", "http://localhost.:09000", "http://app.localhost:9000"},
+		{"http://127.0.0.1:9001"},
+		{"http://127.0.0.1", "http://localhost:80/", "http://[::1]:80"},
+		{"https://127.0.0.1", "https://localhost:443"},
+		{"http://a.example", "http://A.example:80/", "http://a.example."},
+		{"http://10.0.0.1:9000", "http://[::ffff:10.0.0.1]:9000"},
+		{"http://[2001:db8::1]:9000", "http://[2001:DB8:0::1]:9000/"},
+		{"unix:/run/a.sock", "unix:/run/./a.sock", "unix:/run/x/../a.sock", "unix://run/a.sock"},
+		{"unix:/run/b.sock"},
+	}
+	var seen []string
+	for _, group := range groups {
+		name := serverOf(group[0])
+		if slices.Contains(seen, name) {
+			t.Errorf("%s is taken for another server", group[0])
+		}
+		seen = append(seen, name)
+		for _, address := range group {
+			if got := serverOf(address); got != name {
+				t.Errorf("%s is %s, and %s is %s", address, got, group[0], name)
+			}
+		}
+	}
+}
