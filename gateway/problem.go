@@ -27,6 +27,10 @@ func problem(status int, reason, detail string) http.HandlerFunc {
 		recordOf(r.Context()).reason = wsauth.Reason(reason)
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.Header().Set("Cache-Control", "no-store")
+		if len(r.Header["Upgrade"]) > 0 {
+			// What follows a refused handshake is not a request.
+			w.Header().Set("Connection", "close")
+		}
 		w.WriteHeader(status)
 		_, _ = w.Write(body) // a client that is gone needs no answer
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"wsauth/gateway"
@@ -16,6 +17,7 @@ type drainCmd struct {
 	serverAt
 	Within time.Duration `placeholder:"DURATION" help:"How long it may take: whole seconds, at most 1h (default: drain of the server, 10s unless it was set)."`
 	NoWait bool          `help:"Do not wait until all sockets have ended."`
+	JSON   bool          `help:"Print JSON, for programs: one object when it begins and, unless --no-wait is there, the status of the server at the end."`
 }
 
 // Help is the text under "wsauth drain --help".
@@ -46,39 +48,50 @@ func (c *drainCmd) Run(ctx context.Context) error {
 		return err
 	}
 	within := time.Duration(begun.Within) * time.Second
-	fmt.Printf("Nobody is let in any more; %s within %s.\n", count(begun.Sockets, "open socket")+" will end", within)
+	if c.JSON {
+		if err := printJSON(os.Stdout, begun); err != nil {
+			return err
+		}
+	} else {
+		fmt.Printf("Nobody is let in any more; %s within %s.\n", count(begun.Sockets, "open socket")+" will end", within)
+	}
 	if c.NoWait {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, within+operatorPatience)
 	defer cancel()
-	if err := awaitDrained(ctx, o); err != nil {
+	status, err := awaitDrained(ctx, o)
+	switch {
+	case err != nil:
 		return err
+	case c.JSON:
+		return printJSON(os.Stdout, status)
 	}
 	fmt.Println("All sockets have ended.")
 	return nil
 }
 
-// awaitDrained waits until no socket is open.
-func awaitDrained(ctx context.Context, o *operator) error {
+// awaitDrained waits until no socket is open, and returns the status of the
+// server then.
+func awaitDrained(ctx context.Context, o *operator) (gateway.AdminStatus, error) {
 	tick := time.NewTicker(drainedEvery)
 	defer tick.Stop()
 	for {
 		var s gateway.AdminStatus
 		err := o.get(ctx, "/v1/status", nil, &s)
 		if err == nil && s.Open.Sockets == 0 {
-			return nil
+			return s, nil
 		}
 		if err != nil && ctx.Err() == nil {
-			return err
+			return s, err
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return fmt.Errorf("%s are open yet, and will be cut when the server stops", count(s.Open.Sockets, "socket"))
+				return s, fmt.Errorf("%s are still open, and will be cut when the server stops", count(s.Open.Sockets, "socket"))
 			}
-			return ctx.Err()
+			return s, ctx.Err()
 		}
 	}
 }

@@ -21,6 +21,7 @@ type revokeCmd struct {
 	Everything bool   `xor:"what" required:"" help:"All that anybody has begun: everybody has to log in again. It asks first, unless --yes is there."`
 	Before     string `placeholder:"TIME" help:"With --user and --everything: only what began until then, such as 2026-01-31T12:00:00Z (default: now)."`
 	Yes        bool   `help:"Do not ask."`
+	JSON       bool   `help:"Print JSON, for programs."`
 }
 
 // Help is the text under "wsauth revoke --help".
@@ -60,6 +61,9 @@ func (c *revokeCmd) Run(ctx context.Context) error {
 	var done gateway.AdminRevoked
 	if err := o.post(ctx, "/v1/revoke", c.order(), &done); err != nil {
 		return err
+	}
+	if c.JSON {
+		return printJSON(os.Stdout, done)
 	}
 	fmt.Println(inWords(done))
 	return nil

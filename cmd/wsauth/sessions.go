@@ -166,6 +166,16 @@ func printList(w io.Writer, asJSON bool, head string, all []row) error {
 	return err
 }
 
+// printJSON prints a value as JSON in one line.
+func printJSON(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(w, inspect.Escape(string(text)))
+	return err
+}
+
 // cell is a text of the server's in a table, which no terminal obeys.
 func cell(s string) string { return orDash(inspect.Printable(s)) }
 
@@ -193,9 +203,7 @@ func (c *statusCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if c.JSON {
-		text, err := json.Marshal(s)
-		fmt.Println(inspect.Escape(string(text)))
-		return err
+		return printJSON(os.Stdout, s)
 	}
 	fmt.Printf("version   %s\n", cell(s.Version))
 	fmt.Printf("started   %s, %s ago\n", moment(s.Started), time.Duration(s.Uptime)*time.Second)

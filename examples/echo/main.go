@@ -6,6 +6,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"log"
 	"net/http"
@@ -18,6 +19,8 @@ import (
 )
 
 func main() {
+	addr := flag.String("addr", "127.0.0.1:8000", "`address` to listen on")
+	flag.Parse()
 	key := must(token.GenerateKey(token.HS256))
 	issuer := must(token.NewIssuer(token.IssuerConfig{Key: key, AccessTTL: time.Minute}))
 	fmt.Println("Authorization: Bearer", must(issuer.Access("ada", token.Options{})).Raw)
@@ -25,7 +28,7 @@ func main() {
 	verifier := must(token.NewVerifier(token.VerifierConfig{Keys: must(token.NewKeySet(key))}))
 	guard := must(wsauth.New(wsauth.Config{Verifier: verifier}))
 	http.Handle("/ws", guard.Require(wsauth.Access)(http.HandlerFunc(echo)))
-	log.Fatal(http.ListenAndServe("127.0.0.1:8000", nil))
+	log.Fatal(http.ListenAndServe(*addr, nil))
 }
 
 func echo(w http.ResponseWriter, r *http.Request) {

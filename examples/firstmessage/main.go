@@ -5,6 +5,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"log"
 	"net/http"
@@ -19,13 +20,15 @@ import (
 const maxMessage = 64 << 10
 
 func main() {
+	addr := flag.String("addr", "127.0.0.1:8000", "`address` to listen on")
+	flag.Parse()
 	key := must(token.GenerateKey(token.HS256))
 	issuer := must(token.NewIssuer(token.IssuerConfig{Key: key, AccessTTL: time.Minute}))
-	fmt.Println("Open ws://127.0.0.1:8000/coder or ws://127.0.0.1:8000/gorilla, and send within ten seconds:")
+	fmt.Printf("Open ws://%[1]s/coder or ws://%[1]s/gorilla, and send within ten seconds:\n", *addr)
 	fmt.Printf("{\"type\":\"auth\",\"token\":%q}\n", must(issuer.Access("ada", token.Options{})).Raw)
 
 	verifier := must(token.NewVerifier(token.VerifierConfig{Keys: must(token.NewKeySet(key))}))
-	server := &http.Server{Addr: "127.0.0.1:8000", Handler: routes(verifier), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Addr: *addr, Handler: routes(verifier), ReadHeaderTimeout: 10 * time.Second}
 	log.Fatal(server.ListenAndServe())
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -24,9 +25,11 @@ import (
 var page string
 
 func main() {
+	addr := flag.String("addr", "127.0.0.1:8000", "`address` to listen on")
+	flag.Parse()
 	a := newApp()
-	fmt.Println("Open http://127.0.0.1:8000/")
-	server := &http.Server{Addr: "127.0.0.1:8000", Handler: a.routes(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second}
+	fmt.Printf("Open http://%s/\n", *addr)
+	server := &http.Server{Addr: *addr, Handler: a.routes(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second}
 	log.Fatal(server.ListenAndServe())
 }
 
