@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"wsauth"
 	"wsauth/token"
@@ -63,15 +62,9 @@ func (p *proxy) hasScopes(read *claimReader) error {
 	if len(p.route.Scopes) == 0 {
 		return nil
 	}
-	var granted []string
-	for _, name := range []string{"scope", "scp"} {
-		values, err := read.values(name)
-		if err != nil {
-			return fmt.Errorf("claim %q: %w", name, err)
-		}
-		for _, v := range values {
-			granted = append(granted, strings.Fields(v)...)
-		}
+	granted, err := read.scopes()
+	if err != nil {
+		return err
 	}
 	for _, s := range p.route.Scopes {
 		if !slices.Contains(granted, s) {

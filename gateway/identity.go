@@ -150,6 +150,26 @@ func (r *claimReader) values(name string) ([]string, error) {
 	return all, nil
 }
 
+// scopes are what the token allows: what the profile of its issuer found, each
+// as it stands in the token, or else the words of scope and scp. A token of an
+// issuer with a profile has neither unless the profile has read it.
+func (r *claimReader) scopes() ([]string, error) {
+	if r.claims.Scopes != nil {
+		return r.claims.Scopes, nil
+	}
+	var words []string
+	for _, name := range []string{"scope", "scp"} {
+		values, err := r.values(name)
+		if err != nil {
+			return nil, fmt.Errorf("claim %q: %w", name, err)
+		}
+		for _, v := range values {
+			words = append(words, strings.Fields(v)...)
+		}
+	}
+	return words, nil
+}
+
 // find returns the claim of that name or, where there is none, what its dots lead to; nil if that is nothing.
 func (r *claimReader) find(name string) (jsontext.Value, error) {
 	if r.payload == nil {

@@ -51,11 +51,16 @@ type Route struct {
 	// Requirement is what a request's credential must be. Default: an access token.
 	Requirement wsauth.Requirement
 
-	// Scopes are all needed: each must be in the token's scope (RFC 8693 section 4.2; scp of Entra and Okta).
+	// Scopes are all needed: each must be in the token's scope (RFC 8693
+	// section 4.2) or scp. The scopes of a provider's token are those that its
+	// profile names, and no others.
 	Scopes []string
 
-	// Claims are needed beside: for each name, the claim of the token must be one of the values, or a list that holds one of
-	// them. Dots lead into objects: "realm_access.roles". A claim whose whole name has the dots comes first.
+	// Claims are needed beside: for each name, the claim of the token must be
+	// one of the values, or a list that holds one of them. Dots lead into
+	// objects: "realm_access.roles". A claim whose whole name has the dots
+	// comes first. The names of users, sessions and tokens of a provider have
+	// its namespace: "idp|ada". See [token.Claims.Payload].
 	Claims map[string][]string
 
 	// Locations are where a request may carry its credential. Default: the Authorization header, a ticket in the query, and

@@ -8,7 +8,8 @@ import (
 	"wsauth"
 )
 
-// session answers GET /auth/session with the claims of the access token, as they were signed.
+// session answers GET /auth/session with the claims of the access token, as
+// rules and upstreams see them.
 func (g *Gateway) session(w http.ResponseWriter, r *http.Request) {
 	claims, err := g.guard.Check(r, wsauth.Access)
 	if err != nil {

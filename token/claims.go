@@ -40,19 +40,23 @@ type Claims struct {
 	Fresh     bool      // fresh: made from a password, not from a refresh token
 	CSRF      string    // csrf: the value that a request must repeat
 	SessionID string    // sid: the login that this token belongs to
-	Scopes    []string  // what the token allows; only by a [Profile]
-	Roles     []string  // what the user is; only by a [Profile]
+	Scopes    []string  // what the token allows; set by a [Profile] only
+	Roles     []string  // what the user is; set by a [Profile] only
 
 	payload string
 	leeway  time.Duration
 }
 
-// Payload returns the JSON object as it was signed, byte for byte. The caller
-// owns it.
+// Payload returns the claims as a JSON object, in a copy. Those of our own
+// tokens are as they were signed, byte for byte. In those of a token that was
+// verified with a Namespace or a [Profile], the claims above stand as they are
+// above: sub, sid and jti have the namespace, roles and scope come from where
+// the profile says, and members that differ from any of them only in case are
+// left out. All other members are as they were signed.
 func (c *Claims) Payload() []byte { return []byte(c.payload) }
 
-// Decode reads the payload into v, as for claims that are not in Claims. Names
-// are matched exactly, by the `json` tags of v.
+// Decode reads [Claims.Payload] into v, as for claims that are not in Claims.
+// Names are matched exactly, by the `json` tags of v.
 func (c *Claims) Decode(v any) error {
 	if err := json.Unmarshal([]byte(c.payload), v); err != nil {
 		return fmt.Errorf("token: claims do not fit %T: %w", v, err)

@@ -13,6 +13,10 @@ import (
 // Profile says how the access tokens of an issuer that is not wsauth say what
 // wsauth asks. Its claims type, fresh and csrf mean nothing: they are ours.
 //
+// The claims that a profile names are the only source of what it reads. A
+// token without the claim for the roles has no roles, even if it has another
+// claim that is called roles; and so it is with scopes.
+//
 // A claim is named by its name, or where it lies deeper or its own name has a
 // slash in it, by a JSON Pointer (RFC 6901), such as "/realm_access/roles" or
 // "/https:~1~1app.example~1roles".
@@ -98,11 +102,11 @@ func (p *Profile) apply(c *Claims) error {
 	if c.Audience, err = names(all, p.Audience, false); err != nil {
 		return err
 	}
-	if c.Scopes, err = names(all, p.Scopes, true); err != nil {
+	if c.Scopes, err = optionalNames(all, p.Scopes, true); err != nil {
 		return err
 	}
 	if p.Roles != "" {
-		if c.Roles, err = names(all, p.Roles, false); err != nil {
+		if c.Roles, err = optionalNames(all, p.Roles, false); err != nil {
 			return err
 		}
 	}
@@ -152,6 +156,14 @@ func oneName(all map[string]any, name string) (string, error) {
 		return "", refuse(ErrClaims, name+" is not a name")
 	}
 	return text, nil
+}
+
+// optionalNames is names for a claim that is null where there are none.
+func optionalNames(all map[string]any, name string, words bool) ([]string, error) {
+	if v, _ := claim(all, name); v == nil {
+		return nil, nil
+	}
+	return names(all, name, words)
 }
 
 // names is a claim that must be names where it is there at all: a string, or an

@@ -101,7 +101,7 @@ func (v *Verifier) Explain(ctx context.Context, raw string) []error {
 			faults = append(faults, &rules[i].Error)
 		}
 	}
-	if err := v.qualify(c); err != nil {
+	if err := v.adopt(c); err != nil {
 		faults = append(faults, err)
 	}
 	return faults

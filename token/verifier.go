@@ -190,7 +190,16 @@ func (v *Verifier) verifyClaims(c *Claims) error {
 	if err := v.check(rules, c, time.Now()); err != nil {
 		return err
 	}
-	return v.qualify(c)
+	return v.adopt(c)
+}
+
+// adopt turns what the issuer says into what we say: its names get the
+// namespace, and the payload agrees with c.
+func (v *Verifier) adopt(c *Claims) error {
+	if err := v.qualify(c); err != nil {
+		return err
+	}
+	return v.rewrite(c)
 }
 
 // verifySignature finds the key that signed j.
