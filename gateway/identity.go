@@ -20,6 +20,7 @@ const assertionTTL = time.Minute
 // A teller tells an upstream who a client is.
 type teller struct {
 	headers   []claimHeader
+	lists     HeaderLists
 	assertion string // the header of an assertion, or ""
 	audience  []string
 	issuer    *token.Issuer
@@ -32,7 +33,7 @@ type claimHeader struct {
 }
 
 func newTeller(r Route, issuer *token.Issuer) teller {
-	t := teller{assertion: http.CanonicalHeaderKey(r.Assertion), audience: r.Upstreams, issuer: issuer}
+	t := teller{lists: r.HeaderLists, assertion: http.CanonicalHeaderKey(r.Assertion), audience: r.Upstreams, issuer: issuer}
 	for name, claim := range r.Headers {
 		t.headers = append(t.headers, claimHeader{http.CanonicalHeaderKey(name), claim})
 	}
@@ -48,7 +49,7 @@ func (t teller) add(h http.Header, claims *token.Claims) error {
 	}
 	all := claimReader{claims: claims}
 	for _, header := range t.headers {
-		value, err := all.text(header.claim)
+		value, err := all.text(header.claim, t.lists)
 		if err != nil {
 			return fmt.Errorf("claim %q: %w", header.claim, err)
 		}
@@ -83,7 +84,7 @@ type claimReader struct {
 var errUntellable = errors.New("is no text, number or truth value, or a list of them, that a header can carry")
 
 // text is the claim as the value of a header, "" where it is absent.
-func (r *claimReader) text(name string) (string, error) {
+func (r *claimReader) text(name string, lists HeaderLists) (string, error) {
 	switch name {
 	case "sub":
 		return tellable(r.claims.Subject)
@@ -94,19 +95,11 @@ func (r *claimReader) text(name string) (string, error) {
 	case "iss":
 		return tellable(r.claims.Issuer)
 	}
-	values, err := r.values(name)
+	items, list, err := r.items(name)
 	if err != nil {
 		return "", err
 	}
-	for i, v := range values {
-		if len(values) > 1 && strings.Contains(v, ",") {
-			return "", errUntellable
-		}
-		if values[i], err = tellable(v); err != nil {
-			return "", err
-		}
-	}
-	return strings.Join(values, ","), nil
+	return lists.headerValue(name, items, list)
 }
 
 // maxTold is how long the value of an identity header may be.
@@ -114,40 +107,63 @@ const maxTold = 4 << 10
 
 // tellable refuses what would not arrive as it is: servers cut spaces off, and a line break would be a header of its own.
 func tellable(s string) (string, error) {
-	control := func(r rune) bool { return r < ' ' || r == 0x7f }
-	if len(s) > maxTold || s != strings.TrimSpace(s) || strings.ContainsFunc(s, control) {
+	if len(s) > maxTold || s != strings.TrimSpace(s) || strings.ContainsFunc(s, isControl) {
 		return "", errUntellable
 	}
 	return s, nil
 }
 
-// values are the texts of a claim: one, or those of a list. There are none where it is absent.
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
+// values are the texts of a claim: one, or those of a list. There are none
+// where it is absent. They belong to the claims.
 func (r *claimReader) values(name string) ([]string, error) {
-	switch {
-	case name == "scope" && r.claims.Scopes != nil:
-		return slices.Clone(r.claims.Scopes), nil
-	case name == "roles" && r.claims.Roles != nil:
-		return slices.Clone(r.claims.Roles), nil
+	if mapped := r.mapped(name); mapped != nil {
+		return mapped, nil
+	}
+	items, _, err := r.items(name)
+	texts := make([]string, len(items))
+	for i, item := range items {
+		texts[i] = item.text
+	}
+	return texts, err
+}
+
+// mapped are the roles or scopes that the profile of the issuer has found.
+func (r *claimReader) mapped(name string) []string {
+	switch name {
+	case "scope":
+		return r.claims.Scopes
+	case "roles":
+		return r.claims.Roles
+	}
+	return nil
+}
+
+// items are what a claim has, and whether it is a list.
+func (r *claimReader) items(name string) (items []claimItem, list bool, err error) {
+	if mapped := r.mapped(name); mapped != nil {
+		return itemsOf(mapped), true, nil
 	}
 	value, err := r.find(name)
 	if err != nil || value == nil {
-		return nil, err
+		return nil, false, err
 	}
 	if value.Kind() != '[' {
-		s, err := scalar(value)
-		return []string{s}, err
+		item, err := itemOf(value)
+		return []claimItem{item}, false, err
 	}
-	var items []jsontext.Value
-	if err := json.Unmarshal(value, &items); err != nil {
-		return nil, errUntellable
+	var values []jsontext.Value
+	if err := json.Unmarshal(value, &values); err != nil {
+		return nil, false, errUntellable
 	}
-	all := make([]string, len(items))
-	for i, item := range items {
-		if all[i], err = scalar(item); err != nil {
-			return nil, err
+	items = make([]claimItem, len(values))
+	for i, v := range values {
+		if items[i], err = itemOf(v); err != nil {
+			return nil, false, err
 		}
 	}
-	return all, nil
+	return items, true, nil
 }
 
 // scopes are what the token allows: what the profile of its issuer found, each

@@ -73,10 +73,15 @@ type Route struct {
 	// Refusal says how a refused handshake is answered. Default: in HTTP.
 	Refusal wsauth.Refusal
 
-	// Headers tell the upstream who the client is: the name of a header, and the claim that is its value. What clients send
-	// under these names, in any spelling, never reaches an upstream of any route. A header whose claim is absent is not sent; a
-	// list is joined by commas. nil is {"X-User": "sub"}; an empty map is none.
+	// Headers tell the upstream who the client is: the name of a header, and
+	// the claim that is its value. What clients send under these names, in any
+	// spelling, never reaches an upstream of any route. A header whose claim
+	// is absent is not sent. nil is {"X-User": "sub"}; an empty map is none.
 	Headers map[string]string
+
+	// HeaderLists says how a list is written in such a header. Default:
+	// [ListsByComma].
+	HeaderLists HeaderLists
 
 	// Assertion is the name of a header that holds the client's claims as a JWT of the gateway's own key, good for a minute
 	// and for the upstreams of the route only, whose addresses are its aud: an upstream that others can reach, too, can then
@@ -183,6 +188,9 @@ func (r Route) check() (Route, faults) {
 	}
 	if r.Headers == nil && !r.Public {
 		r.Headers = map[string]string{"X-User": "sub"}
+	}
+	if r.HeaderLists = cmp.Or(r.HeaderLists, ListsByComma); r.HeaderLists != ListsByComma && r.HeaderLists != ListsAsJSON {
+		wrong.add("HeaderLists", "%q is neither comma nor json", r.HeaderLists)
 	}
 	r.checkIdentity(&wrong)
 	r.checkTimes(&wrong)

@@ -37,6 +37,7 @@ var fieldKeys = map[string]string{
 	"Locations":      "locations",
 	"Refusal":        "refusal",
 	"Headers":        "headers",
+	"HeaderLists":    "header_lists",
 	"Assertion":      "assertion",
 	"KeepCredential": "keep_credential",
 	"Limits":         "limits",

@@ -180,6 +180,7 @@ func (w *work) route(i int) gateway.Route {
 		Origins:        r.Origins,
 		Refusal:        refusals[r.Refusal],
 		Headers:        map[string]string{},
+		HeaderLists:    gateway.HeaderLists(r.HeaderLists),
 		Assertion:      r.Assertion,
 		KeepCredential: r.KeepCredential,
 		Limits: gateway.RouteLimits{

@@ -143,6 +143,7 @@ routes:
     origins: [https://app.example]
     refusal: close
     headers: {}
+    header_lists: json
     limits: {max_message: 2MiB, ping: 0s}
   - {path: /public/, public: true, upstreams: ["unix:/run/a.sock", "http://h:1"], tls:, scopes: []}
 `))
@@ -161,7 +162,7 @@ routes:
 	if first.TLS == nil || first.TLS.RootCAs == nil || first.TLS.ServerName != "backend" || first.TLS.InsecureSkipVerify || second.TLS != nil {
 		t.Errorf("%+v, %+v", first.TLS, second.TLS)
 	}
-	if first.Requirement != wsauth.Fresh || first.Refusal != wsauth.RefuseClose || len(first.Headers) != 0 || first.Headers == nil {
+	if first.Requirement != wsauth.Fresh || first.Refusal != wsauth.RefuseClose || first.HeaderLists != gateway.ListsAsJSON || second.HeaderLists != gateway.ListsByComma || len(first.Headers) != 0 || first.Headers == nil {
 		t.Errorf("%+v", first)
 	}
 	if want := map[string][]string{"role": {"admin"}, "level": {"1", "2"}}; !cmp.Equal(first.Claims, want) {

@@ -94,6 +94,7 @@ type Route struct {
 	Origins         []string             `yaml:"origins"`
 	Refusal         string               `yaml:"refusal" enum:"http,close"`
 	Headers         map[string]string    `yaml:"headers"`
+	HeaderLists     string               `yaml:"header_lists" enum:"comma,json"`
 	Assertion       string               `yaml:"assertion"`
 	KeepCredential  bool                 `yaml:"keep_credential"`
 	Limits          Limits               `yaml:"limits"`
@@ -147,6 +148,7 @@ func (r *Route) preset() {
 		Requirement:     "access",
 		Locations:       defaultLocations(),
 		Refusal:         "http",
+		HeaderLists:     "comma",
 		Limits:          Limits{MaxBody: 10 << 20, MaxFrame: 1 << 20, MaxMessage: 1 << 20, Ping: 30 * time.Second},
 		ConnectTimeout:  5 * time.Second,
 		ResponseTimeout: 60 * time.Second,
