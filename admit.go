@@ -43,10 +43,9 @@ func (r *registry) admit(s *Session) ([]*Session, error) {
 		s.network = ratelimit.Network(s.remote)
 	}
 	if s.waits {
-		if err := r.unknown(s.network); err != nil {
+		if err := r.reserveAnonymous(s); err != nil {
 			return nil, err
 		}
-		s.counted = true
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -129,6 +129,80 @@ func TestSlots(t *testing.T) {
 	})
 }
 
+// TestIdleCrowd: sockets of one address that send nothing and do not hang up
+// keep others behind it out for the time that is documented, and no longer.
+func TestIdleCrowd(t *testing.T) {
+	for name, timeout := range map[string]time.Duration{"default": 0, "3s": 3 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			config := func() wsauth.Config {
+				c := lobbyConfig()
+				c.Locations = []wsauth.Location{wsauth.FirstMessage{Timeout: timeout}}
+				return c
+			}
+			want := timeout
+			if want == 0 {
+				want = 10 * time.Second
+			}
+			inLobby(t, "coder", config, func(t *testing.T, x *lobby) {
+				begun := time.Now()
+				var crowd []*caller
+				for range 100 {
+					crowd = append(crowd, x.call(t, anna, "/access"))
+				}
+				x.wantNoRoom(t, anna)
+				time.Sleep(want - time.Since(begun) - 1)
+				x.wantNoRoom(t, anna)
+				x.call(t, ben, "/access").hangUp()
+				time.Sleep(1)
+				synctest.Wait()
+				x.call(t, anna, "/access").hangUp()
+				if d := time.Since(begun); d != want {
+					t.Errorf("a place was free after %v, want %v", d, want)
+				}
+				for _, c := range crowd {
+					c.wantClose(t, wsauth.AuthTimeout)
+				}
+			})
+		})
+	}
+}
+
+// TestCrowdThatDoesNotHangUp: clients that are refused at once and then stay
+// cannot heap up connections beyond twice the places.
+func TestCrowdThatDoesNotHangUp(t *testing.T) {
+	inLobby(t, "coder", slots(100, 3, wsauth.RefuseHTTP), func(t *testing.T, x *lobby) {
+		var crowd []*caller
+		for range 6 {
+			c := x.call(t, anna, "/access")
+			c.say("hello")
+			synctest.Wait()
+			crowd = append(crowd, c)
+		}
+		x.wantNoRoom(t, anna)
+		for _, c := range crowd {
+			c.wantClose(t, wsauth.TokenMissing)
+		}
+		x.call(t, anna, "/access").hangUp()
+	})
+}
+
+// TestRefusedLeaveRoom: sockets that are opened to be closed get half of the
+// places, and the others stay for those who wait.
+func TestRefusedLeaveRoom(t *testing.T) {
+	inLobby(t, "coder", slots(100, 4, wsauth.RefuseClose), func(t *testing.T, x *lobby) {
+		hostile := upgrade("/access", fromOurs, bearer("x"))
+		one, two := called(t, x.knock(t, anna, hostile)), called(t, x.knock(t, anna, hostile))
+		a := x.knock(t, anna, hostile)
+		x.wantRefusal(t, a, wsauth.TokenInvalid)
+		a.conn.Close()
+		three, four := x.call(t, anna, "/access"), x.call(t, anna, "/access")
+		x.wantNoRoom(t, anna)
+		for _, c := range []*caller{one, two, three, four} {
+			c.hangUp()
+		}
+	})
+}
+
 // TestSlotsOfPipelinedHandshakes: a handshake that is refused before it got a
 // slot gives none back; Shutdown would wait for ever for the one too few.
 func TestSlotsOfPipelinedHandshakes(t *testing.T) {

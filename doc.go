@@ -18,7 +18,7 @@
 //	check.go        signature, time, revocation, requirement, CSRF, the
 //	                caller's own rule
 //	upgrade.go      take the connection, start the session
-//	admit.go        let the socket in (registry.go, limits.go)
+//	admit.go        let the socket in (registry.go, limits.go, anonymous.go)
 //	session.go      what the handler holds; its end has one cause
 //	hold.go         the same for an HTTP answer that does not end by itself
 //	renew.go        a new token for an open socket

@@ -29,7 +29,9 @@ const maxFirstMessage = 64 << 10
 // known.
 type FirstMessage struct {
 	// Timeout is how long the client has to send its token, from the
-	// handshake. At most a minute. Default: 10 s.
+	// handshake. When it is over the socket no longer counts as
+	// unauthenticated, even if its client does not hang up. At most a minute.
+	// Default: 10 s.
 	Timeout time.Duration
 }
 
@@ -133,10 +135,7 @@ func (r *registry) introduce(s *Session, claims *token.Claims) ([]*Session, erro
 	if err != nil {
 		return nil, err
 	}
-	if s.counted {
-		s.counted = false
-		r.known(s.network)
-	}
+	r.releaseAnonymous(s)
 	return evicted, nil
 }
 

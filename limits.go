@@ -33,13 +33,18 @@ type Limits struct {
 	// their credential is looked at. 0: no limit.
 	HandshakesPerMinute int
 
-	// Unauthenticated is how many sockets may be open at once whose client is
-	// not known: those that wait for a first message, and those opened by
-	// RefuseClose just to be closed. UnauthenticatedPerAddress is how many of
-	// one address. Beyond them, a handshake without a credential is refused
-	// with RateLimited, and refusals are in HTTP. Each such socket has 64 KiB to
-	// send, and the time of [FirstMessage.Timeout] or, to be closed, 5 s.
-	// Defaults: 1000 and 100.
+	// Unauthenticated is how many sockets may be open at once whose client has
+	// not authenticated: those that wait for a first message, and those opened
+	// by RefuseClose just to be closed, which get at most half of the places.
+	// UnauthenticatedPerAddress is how many of one address. Beyond them, a
+	// handshake without a credential is refused with RateLimited, and refusals
+	// are in HTTP. Each such socket may send 64 KiB.
+	//
+	// A socket that waits gives its place back when [FirstMessage.Timeout] is
+	// over at the latest, however its client behaves. One that is opened to be
+	// closed gives it back when its client hangs up, or after 5 s. Connections
+	// that are still closing are bounded as well: there are at most twice as
+	// many as there are places. Defaults: 1000 and 100.
 	Unauthenticated           int
 	UnauthenticatedPerAddress int
 }
@@ -143,35 +148,4 @@ func (r *registry) oldest(g grain, name string) *Session {
 	}
 	r.rings[g][name] = of
 	return of.oldest
-}
-
-// unknown counts a socket whose client is not known yet, or refuses it.
-func (r *registry) unknown(network string) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case r.closing:
-		return refuse(Restarting, nil)
-	case r.nobody >= r.limits.Unauthenticated, r.waiting[network] >= r.limits.UnauthenticatedPerAddress:
-		return refuseWith(RateLimited, "Too many connections wait to be authenticated")
-	}
-	r.nobody++
-	r.waiting[network]++
-	return nil
-}
-
-// gone is the end of unknown, for a socket that was opened to be closed.
-func (r *registry) gone(network string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.known(network)
-	r.closeIdle()
-}
-
-// known is the end of unknown. The caller holds the lock.
-func (r *registry) known(network string) {
-	r.nobody--
-	if r.waiting[network]--; r.waiting[network] == 0 {
-		delete(r.waiting, network)
-	}
 }

@@ -51,8 +51,8 @@ func TestLimitsHoldAfterAnySequence(t *testing.T) {
 					t.Errorf("seed %d: %d names of grain %d are left", seed, len(names), g)
 				}
 			}
-			if r.nobody != 0 || len(r.waiting) != 0 || r.order.open != 0 {
-				t.Errorf("seed %d: %d anonymous sockets, %d networks, %d sockets are left", seed, r.nobody, len(r.waiting), r.order.open)
+			if !r.anonymous.none() || len(r.networks) != 0 || r.order.open != 0 {
+				t.Errorf("seed %d: %+v, %d networks, %d sockets are left", seed, r.anonymous, len(r.networks), r.order.open)
 			}
 			if err := x.guard.Shutdown(context.Background()); err != nil {
 				t.Error(err)
@@ -217,7 +217,8 @@ func (x *crowd) check(t *testing.T, when string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	most := [grains]int{bySession: r.limits.PerSession, bySubject: r.limits.PerSubject, byAddress: r.limits.PerAddress}
-	anonymous, networks := 0, map[string]int{}
+	var all anonymous
+	networks := map[string]anonymous{}
 	type name struct {
 		grain grain
 		name  string
@@ -228,8 +229,13 @@ func (x *crowd) check(t *testing.T, when string) {
 			t.Errorf("%s: a socket that no longer counts was not told to go", when)
 		}
 		if s.counted {
-			anonymous++
-			networks[s.network]++
+			of := networks[s.network]
+			if s.end.Load() == nil {
+				all.waiting, of.waiting = all.waiting+1, of.waiting+1
+			} else {
+				all.leaving, of.leaving = all.leaving+1, of.leaving+1
+			}
+			networks[s.network] = of
 		}
 		for g, l := range s.links {
 			if l.next == nil {
@@ -252,12 +258,14 @@ func (x *crowd) check(t *testing.T, when string) {
 			t.Errorf("%s: %v: %d sockets, %d of them leaving, at a limit of %d", when, n, want.all, want.leaving, m)
 		}
 	}
-	if anonymous != r.nobody || anonymous > r.limits.Unauthenticated {
-		t.Errorf("%s: %d anonymous sockets are counted as %d, at a limit of %d", when, anonymous, r.nobody, r.limits.Unauthenticated)
-	}
-	for network, n := range networks {
-		if n != r.waiting[network] || n > r.limits.UnauthenticatedPerAddress {
-			t.Errorf("%s: %d anonymous sockets of %s are counted as %d, at a limit of %d", when, n, network, r.waiting[network], r.limits.UnauthenticatedPerAddress)
+	within := func(who string, have, want anonymous, most int) {
+		t.Helper()
+		if have != want || want.waiting > most || want.waiting+want.leaving > 2*most {
+			t.Errorf("%s: anonymous sockets of %s: %+v; want %+v, at a limit of %d", when, who, have, want, most)
 		}
+	}
+	within("everybody", r.anonymous, all, r.limits.Unauthenticated)
+	for network, want := range networks {
+		within(network, r.networks[network], want, r.limits.UnauthenticatedPerAddress)
 	}
 }

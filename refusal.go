@@ -84,16 +84,16 @@ func writeProblem(w http.ResponseWriter, e *Error) {
 // It reports whether it could: not where too many such sockets are open.
 func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) bool {
 	network := ratelimit.Network(r.RemoteAddr)
-	if g.sockets.unknown(network) != nil {
+	if g.sockets.reserveRefused(network) != nil {
 		return false
 	}
 	raw, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		g.sockets.gone(network)
+		g.sockets.releaseRefused(network)
 		return false
 	}
 	end := e.Reason.End(nil)
-	conn := wsconn.New(raw, func() { g.sockets.gone(network) })
+	conn := wsconn.New(raw, func() { g.sockets.releaseRefused(network) })
 	conn.Limit(maxFirstMessage, func() {})
 	response := wsconn.NewResponse(conn)
 	g.agree(response.Header(), r)

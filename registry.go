@@ -37,17 +37,17 @@ func (o ring) staying() int { return o.all - o.leaving }
 type registry struct {
 	limits Limits
 
-	mu      sync.Mutex
-	rings   [grains]map[string]ring
-	order   order          // all of them
-	waiting map[string]int // sockets whose client is not known yet, by address
-	nobody  int            // all of them
-	closing bool
-	idle    chan struct{} // closed when the last socket is gone, while closing
+	mu        sync.Mutex
+	rings     [grains]map[string]ring
+	order     order                // all of them
+	anonymous anonymous            // those whose client has not authenticated
+	networks  map[string]anonymous // the same, by network
+	closing   bool
+	idle      chan struct{} // closed when the last socket is gone, while closing
 }
 
 func newRegistry(limits Limits) *registry {
-	r := &registry{limits: limits, waiting: map[string]int{}, idle: make(chan struct{})}
+	r := &registry{limits: limits, networks: map[string]anonymous{}, idle: make(chan struct{})}
 	for g := range r.rings {
 		r.rings[g] = map[string]ring{}
 	}
@@ -105,6 +105,9 @@ func (r *registry) leave(s *Session) {
 		return
 	}
 	s.leaving = true
+	if s.counted {
+		r.countAnonymous(s.network, func(a *anonymous) { a.waiting--; a.leaving++ })
+	}
 	for g, l := range s.links {
 		if l.next != nil {
 			of := r.rings[g][l.name]
@@ -142,10 +145,7 @@ func (r *registry) forget(s *Session) bool {
 		r.remove(g, s)
 	}
 	r.order.remove(s)
-	if s.counted {
-		s.counted = false
-		r.known(s.network)
-	}
+	r.releaseAnonymous(s)
 	r.closeIdle()
 	admitted := s.admitted
 	s.admitted = false
@@ -169,7 +169,7 @@ func (r *registry) isClosing() bool {
 }
 
 func (r *registry) closeIdle() {
-	if r.closing && r.order.open == 0 && r.nobody == 0 {
+	if r.closing && r.order.open == 0 && r.anonymous.none() {
 		select {
 		case <-r.idle:
 		default:

@@ -53,6 +53,16 @@ type Config struct {
 	// MaxSockets is how many sockets one user may have open; one more ends the oldest. A negative one is no limit. Default: 100.
 	MaxSockets int
 
+	// MaxUnauthenticated is how many sockets may be open whose client has not
+	// authenticated: see [wsauth.Limits.Unauthenticated]. At least 1. Default:
+	// 1000.
+	MaxUnauthenticated int
+
+	// MaxUnauthenticatedPerAddress is how many of them may be of one address,
+	// or of one /64 of IPv6. Raise it where clients come through a proxy: all
+	// of them then have one address. At least 1. Default: 100.
+	MaxUnauthenticatedPerAddress int
+
 	// Origins are the origins under which browsers see this server, such as "https://app.example" where a proxy in front ends
 	// TLS, and any others whose pages may use it, each exactly as browsers send it; see [wsauth.CheckOrigin]. They replace the
 	// default, which is the origin that a request is sent to.
@@ -122,6 +132,9 @@ const (
 	defaultRefreshGrace = 10 * time.Second
 	defaultMaxSockets   = 100
 	defaultDrain        = 10 * time.Second
+
+	defaultMaxUnauthenticated           = 1000
+	defaultMaxUnauthenticatedPerAddress = 100
 )
 
 // Check returns c with the defaults that [New] fills in for what is unset, and all that is wrong with it, each a [*Fault].
@@ -151,6 +164,12 @@ func (c Config) Check() (Config, error) {
 	}
 	if c.RefreshGrace > MaxRefreshGrace {
 		wrong.add("RefreshGrace", "must be at most %s", MaxRefreshGrace)
+	}
+	if c.MaxUnauthenticated < 1 {
+		wrong.add("MaxUnauthenticated", "must be at least 1")
+	}
+	if c.MaxUnauthenticatedPerAddress < 1 {
+		wrong.add("MaxUnauthenticatedPerAddress", "must be at least 1")
 	}
 	if c.Drain < time.Second || c.Drain > maxDrain {
 		wrong.add("Drain", "must be from %s to %s", time.Second, maxDrain)
@@ -187,6 +206,8 @@ func (c *Config) fill() {
 	c.SessionTTL = cmp.Or(c.SessionTTL, max(defaultSessionTTL, c.RefreshTTL))
 	c.RefreshGrace = limitOr(c.RefreshGrace, defaultRefreshGrace)
 	c.MaxSockets = limitOr(c.MaxSockets, defaultMaxSockets)
+	c.MaxUnauthenticated = cmp.Or(c.MaxUnauthenticated, defaultMaxUnauthenticated)
+	c.MaxUnauthenticatedPerAddress = cmp.Or(c.MaxUnauthenticatedPerAddress, defaultMaxUnauthenticatedPerAddress)
 	c.Drain = cmp.Or(c.Drain, defaultDrain)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

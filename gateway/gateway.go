@@ -165,10 +165,15 @@ func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
 		Origins:     c.Origins,
 		Revocations: c.Store,
 		Tickets:     c.Store,
-		Limits:      wsauth.Limits{PerSubject: bound(c.MaxSockets), EndOldest: true},
-		Refusal:     wsauth.RefuseClose,
-		Observer:    observer{g.metrics},
-		Logger:      c.Logger,
+		Limits: wsauth.Limits{
+			PerSubject:                bound(c.MaxSockets),
+			EndOldest:                 true,
+			Unauthenticated:           c.MaxUnauthenticated,
+			UnauthenticatedPerAddress: c.MaxUnauthenticatedPerAddress,
+		},
+		Refusal:  wsauth.RefuseClose,
+		Observer: observer{g.metrics},
+		Logger:   c.Logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("gateway: guard: %w", err)

@@ -11,12 +11,16 @@ import (
 
 // fieldKeys are the keys of the fields of gateway.Config, gateway.Route and what they hold.
 var fieldKeys = map[string]string{
-	"Issuer":         "issuer",
-	"AccessTTL":      "access_ttl",
-	"RefreshTTL":     "refresh_ttl",
-	"SessionTTL":     "session_ttl",
-	"RefreshGrace":   "refresh_grace",
-	"MaxSockets":     "max_sockets",
+	"Issuer":       "issuer",
+	"AccessTTL":    "access_ttl",
+	"RefreshTTL":   "refresh_ttl",
+	"SessionTTL":   "session_ttl",
+	"RefreshGrace": "refresh_grace",
+	"MaxSockets":   "max_sockets",
+
+	"MaxUnauthenticated":           "max_unauthenticated",
+	"MaxUnauthenticatedPerAddress": "max_unauthenticated_per_address",
+
 	"Origins":        "origins",
 	"Providers":      "providers",
 	"Drain":          "drain",

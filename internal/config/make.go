@@ -38,12 +38,16 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 		SessionTTL:   s.SessionTTL,
 		RefreshGrace: cmp.Or(s.RefreshGrace, -1),
 		MaxSockets:   cmp.Or(s.MaxSockets, -1),
-		Origins:      s.Origins,
-		Drain:        s.Drain,
-		AuthPrefix:   s.Auth.Prefix,
-		NoAuth:       !s.Auth.Enabled,
-		AccessLog:    s.Log.Access,
-		Logger:       m.Logger,
+
+		MaxUnauthenticated:           s.Unauthenticated,
+		MaxUnauthenticatedPerAddress: s.PerAddress,
+
+		Origins:    s.Origins,
+		Drain:      s.Drain,
+		AuthPrefix: s.Auth.Prefix,
+		NoAuth:     !s.Auth.Enabled,
+		AccessLog:  s.Log.Access,
+		Logger:     m.Logger,
 	}
 	w.servers()
 	w.secretiveOrigins("origins", s.Origins)

@@ -19,6 +19,8 @@ type Settings struct {
 	SessionTTL       time.Duration `yaml:"session_ttl" positive:""`
 	RefreshGrace     time.Duration `yaml:"refresh_grace"`
 	MaxSockets       int           `yaml:"max_sockets"`
+	Unauthenticated  int           `yaml:"max_unauthenticated" positive:""`
+	PerAddress       int           `yaml:"max_unauthenticated_per_address" positive:""`
 	Origins          []string      `yaml:"origins"`
 	Providers        []Provider    `yaml:"providers"`
 	Log              Log           `yaml:"log"`
@@ -135,9 +137,13 @@ func Default() Settings {
 		SessionTTL:   90 * 24 * time.Hour,
 		RefreshGrace: 10 * time.Second,
 		MaxSockets:   100,
-		Log:          Log{Format: "text", Level: "info"},
-		Auth:         Auth{Prefix: "/auth", Enabled: true},
-		Drain:        10 * time.Second,
+
+		Unauthenticated: 1000,
+		PerAddress:      100,
+
+		Log:   Log{Format: "text", Level: "info"},
+		Auth:  Auth{Prefix: "/auth", Enabled: true},
+		Drain: 10 * time.Second,
 	}
 }
 

@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth"
+	"wsauth/token"
+)
+
+// waiting opens a socket whose client says nothing, and does not hang up.
+func (r *rig) waiting() (in *bufio.Reader, status int) {
+	r.t.Helper()
+	host := strings.TrimPrefix(r.url, "http://")
+	conn, err := net.Dial("tcp", host)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprintf(conn, "GET /chat HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", host)
+	in = bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return in, resp.StatusCode
+}
+
+// TestIdleFirstMessages: sockets that never say who they are keep others out
+// while they may, as many as the configuration says, and not a moment longer,
+// even if their clients do not hang up.
+func TestIdleFirstMessages(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"in all":      func(c *Config) { c.MaxUnauthenticated = 3 },
+		"per address": func(c *Config) { c.MaxUnauthenticatedPerAddress = 3 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := introduced(t, newBackend(t), change, func(c *Config) {
+				c.Routes[0].Locations = []wsauth.Location{wsauth.FirstMessage{Timeout: 3 * time.Second}} // long enough for four handshakes
+			})
+			var idle []*bufio.Reader
+			for range 3 {
+				in, status := r.waiting()
+				if status != http.StatusSwitchingProtocols {
+					t.Fatalf("status %d", status)
+				}
+				idle = append(idle, in)
+			}
+			if _, status := r.waiting(); status != http.StatusTooManyRequests {
+				t.Fatalf("a fourth socket: status %d", status)
+			}
+			for _, in := range idle {
+				frame := make([]byte, 4)
+				if _, err := io.ReadFull(in, frame); err != nil || frame[0] != 0x88 || int(frame[2])<<8|int(frame[3]) != 3008 {
+					t.Fatalf("% x, %v; want a close frame with 3008", frame, err)
+				}
+			}
+			for range 3 {
+				if _, status := r.waiting(); status != http.StatusSwitchingProtocols {
+					t.Errorf("status %d: the clients whose time was up still have their places", status)
+				}
+			}
+		})
+	}
+}
+
+func TestUnauthenticatedIsChecked(t *testing.T) {
+	for _, change := range []func(*Config){
+		func(c *Config) { c.MaxUnauthenticated = -1 }, func(c *Config) { c.MaxUnauthenticatedPerAddress = -1 },
+	} {
+		c := Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: DemoUser}
+		change(&c)
+		if _, err := c.Check(); err == nil {
+			t.Errorf("%d and %d are accepted", c.MaxUnauthenticated, c.MaxUnauthenticatedPerAddress)
+		}
+	}
+}
