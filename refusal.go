@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"wsauth/internal/ratelimit"
@@ -73,11 +74,14 @@ func writeProblem(w http.ResponseWriter, e *Error) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
 	body, err := json.Marshal(problem{http.StatusText(status), status, e.Message, e.Reason})
-	if err == nil {
-		_, _ = w.Write(append(body, '\n'))
+	if err != nil {
+		body = nil // strings and an integer always marshal
 	}
+	body = append(body, '\n')
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
 }
 
 // refuseByClose opens the socket and closes it with the code and reason of e.

@@ -257,6 +257,15 @@ func program(t *testing.T, interpreter, script, needs string) stranger {
 // behindNginx puts nginx between the gateway and a server, as its manual says for WebSockets.
 func behindNginx(t *testing.T, upstream string) string {
 	t.Helper()
+	return nginx(t, func(addr string) string {
+		return fmt.Sprintf(`server { listen %s; location / { proxy_pass %s; proxy_http_version 1.1; proxy_set_header Host $http_host;
+proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; } }`, addr, upstream)
+	})
+}
+
+// nginx serves what servers returns for an address that is free.
+func nginx(t *testing.T, servers func(addr string) string) string {
+	t.Helper()
 	path, err := exec.LookPath("nginx")
 	if err != nil {
 		missing(t, "nginx")
@@ -271,9 +280,8 @@ func behindNginx(t *testing.T, upstream string) string {
 	config := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log;
 events {}
 http { access_log off; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
-server { listen %[2]s; location / { proxy_pass %[3]s; proxy_http_version 1.1; proxy_set_header Host $http_host;
-proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; } } }
-`, dir, addr, upstream)
+%[2]s }
+`, dir, servers(addr))
 	file := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)

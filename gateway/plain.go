@@ -36,7 +36,11 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsau
 	limits := &deadlines{control: http.NewResponseController(w)}
 	defer limits.end()
 	limits.read(time.Time{}) // the server's are for requests that it answers itself; an answer may take long here
-	if r.Body != nil && r.Body != http.NoBody {
+	body := newRequestBody(r)
+	if body != nil {
+		// Without it the server would read part of the body itself, before an
+		// answer that comes early.
+		_ = limits.control.EnableFullDuplex()
 		if most := p.route.Limits.MaxBody; most > 0 {
 			r.Body = http.MaxBytesReader(w, r.Body, most)
 		}
@@ -45,7 +49,7 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsau
 	defer p.gateway.live.remove(session) // where its answer was one without an end
 	w.Header()["Content-Type"] = nil     // so that the server does not guess where the upstream says nothing
 	defer context.AfterFunc(r.Context(), func() { limits.write(time.Unix(1, 0)) })()
-	p.plain.ServeHTTP(&patientWriter{w, limits, r.Context()}, r)
+	p.plain.ServeHTTP(&patientWriter{w, limits, r.Context(), body}, r)
 	limits.write(time.Now().Add(patience)) // for what the server has not sent yet: all, where there is no body
 }
 
@@ -152,6 +156,16 @@ type patientWriter struct {
 	http.ResponseWriter
 	limits  *deadlines
 	context context.Context // of the request that it answers
+	body    *requestBody    // nil without one
+}
+
+// WriteHeader ends the connection with an answer that comes before the end of
+// the body: the server could take the rest of it for another request.
+func (w *patientWriter) WriteHeader(status int) {
+	if status >= http.StatusOK && w.body != nil && w.body.http1 && w.body.end() != io.EOF {
+		w.Header().Set("Connection", "close")
+	}
+	w.ResponseWriter.WriteHeader(status)
 }
 
 // begin bounds the next write. The context is looked at after that, so that its end comes either before, or with its own deadline.

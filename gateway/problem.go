@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/go-json-experiment/json"
 
@@ -31,6 +32,7 @@ func problem(status int, reason, detail string) http.HandlerFunc {
 			// What follows a refused handshake is not a request.
 			w.Header().Set("Connection", "close")
 		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		w.WriteHeader(status)
 		_, _ = w.Write(body) // a client that is gone needs no answer
 	}
@@ -44,5 +46,6 @@ func writeJSON(w http.ResponseWriter, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body) // a client that is gone needs no answer
 }

@@ -45,8 +45,21 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if g.access {
 		x.line = newLine(r)
 	}
+	r = r.WithContext(context.WithValue(x.context(r), recordKey{}, x))
+	if x.upgrade {
+		defer x.answered()
+		g.handler.ServeHTTP(&recorder{w, x}, r)
+		return
+	}
+	body := newRequestBody(r)
+	x.serve(w, r)
+	body.linger(w)
+}
+
+// serve answers a plain request.
+func (x *record) serve(w http.ResponseWriter, r *http.Request) {
 	defer x.answered()
-	g.handler.ServeHTTP(&recorder{w, x}, r.WithContext(context.WithValue(x.context(r), recordKey{}, x)))
+	x.gateway.handler.ServeHTTP(&recorder{w, x}, r)
 }
 
 // context is that of the request. A handshake gets one that keeps nothing of net/http's but where panics are logged: its socket holds on to

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -129,25 +128,20 @@ func (p *Pool) order(now time.Time) []*target {
 	return append(well, ill...)
 }
 
-// RoundTrip sends a plain request to one of the servers. The scheme and the host of r.URL are without meaning; r.Host is sent.
+// RoundTrip sends a plain request to one of the servers. The scheme and the
+// host of r.URL are without meaning; r.Host is sent. Like that of every
+// http.RoundTripper, it closes the body, and may do so after it has returned.
 func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
-	body := r.Body
-	if body != nil {
-		defer body.Close()
-		r.Body = reusable{body} // a transport closes the body of a request that it cannot send
-	}
 	var response *http.Response
 	err := p.try(func(t *target) (err error) {
 		response, err = t.roundTrip(r)
 		return err
 	})
+	if r.Body != nil && errors.Is(err, ErrUnreachable) {
+		_ = r.Body.Close() // no server has got it
+	}
 	if err != nil && r.Context().Err() != nil {
 		return nil, fmt.Errorf("%w: %w", context.Cause(r.Context()), err)
 	}
 	return response, err
 }
-
-// A reusable body stays open for the next server.
-type reusable struct{ io.Reader }
-
-func (reusable) Close() error { return nil }

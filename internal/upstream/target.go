@@ -56,7 +56,7 @@ func newTarget(address string, c Config) (*target, error) {
 		}
 	}
 	t.transport = &http.Transport{
-		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dial(ctx) },
+		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dialPlain(ctx) },
 		TLSClientConfig:        t.tls.Clone(),
 		ForceAttemptHTTP2:      t.tls != nil,
 		TLSHandshakeTimeout:    c.Connect,
@@ -94,6 +94,15 @@ func (t *target) dial(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
+// dialPlain is dial for plain requests.
+func (t *target) dialPlain(ctx context.Context) (net.Conn, error) {
+	conn, err := t.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return newUploadConn(conn), nil
+}
+
 // unreachable is why there is no connection.
 func (t *target) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -117,14 +126,18 @@ func (t *target) roundTrip(r *http.Request) (*http.Response, error) {
 	u := *r.URL
 	u.Scheme, u.Host = t.scheme, t.host
 	out.URL = &u
-	response, err := t.transport.RoundTrip(out)
+	send := t.transport.RoundTrip
+	if out.Body != nil && out.Body != http.NoBody {
+		send = t.roundTripUpload
+	}
+	response, err := send(out)
 	switch {
 	case err == nil && response.StatusCode == http.StatusSwitchingProtocols:
 		_ = response.Body.Close()
 		return nil, fmt.Errorf("%w: %s: a 101 that nobody asked for", ErrAnswer, t.address)
 	case err == nil:
 		return response, nil
-	case errors.Is(err, ErrUnreachable):
+	case errors.Is(err, ErrUnreachable), errors.Is(err, ErrTimeout):
 		return nil, err
 	case isTimeout(err):
 		return nil, fmt.Errorf("%w: %s: %w", ErrTimeout, t.address, err)
