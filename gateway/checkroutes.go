@@ -22,17 +22,24 @@ func (c *Config) checkRoutes() faults {
 		wrong.add("NoAuth", "needs routes, else nothing is served")
 	}
 	c.Routes = slices.Clone(c.Routes)
-	seen := map[string]string{} // by the name without capitals
+	seen := map[string]string{} // by the name as some servers read it
 	for i, r := range c.Routes {
 		field := fmt.Sprintf("Routes[%d]", i)
 		filled, of := r.check()
 		wrong.addBelow(field, of)
-		if other, twice := seen[foldCase(r.name())]; twice && other == r.name() {
-			wrong.add(field, "another route has the same host and path, %s", other)
-		} else if twice {
-			wrong.add(field, "%s differs in capitals only from the route %s, which some servers do not see", r.name(), other)
+		loose := r.Host + loosen(r.Path)
+		if strings.HasSuffix(r.Path, "/") {
+			loose += "/"
 		}
-		seen[foldCase(r.name())] = r.name()
+		switch other, twice := seen[loose]; {
+		case twice && other == r.name():
+			wrong.add(field, "another route has the same host and path, %s", other)
+		case twice && foldCase(other) == foldCase(r.name()):
+			wrong.add(field, "%s differs in capitals only from the route %s, which some servers do not see", r.name(), other)
+		case twice:
+			wrong.add(field, "%s is for some servers the same as the route %s: they do not see dots at the end of a part, or take full-width characters for others", r.name(), other)
+		}
+		seen[loose] = r.name()
 		for j, o := range r.Origins {
 			if err := wsauth.CheckOrigin(o); err != nil {
 				wrong.add(fmt.Sprintf("%s.Origins[%d]", field, j), "%w", err)

@@ -6,7 +6,16 @@ import (
 	"unicode/utf8"
 )
 
-var ambiguous = problem(http.StatusBadRequest, "invalid_request", "The path can be read in two ways: write it without empty parts, dots, backslashes, semicolons and needless escapes")
+var ambiguousPath = problem(http.StatusBadRequest, "invalid_request", "The path can be read in two ways: write it without empty parts, dots, backslashes, semicolons and needless escapes, and with the capitals and the final slash of its route")
+
+// ambiguous refuses a request whose path does not mean the same to everybody.
+// What comes after a handshake is no request, so its connection ends.
+func ambiguous(w http.ResponseWriter, r *http.Request) {
+	if asksForUpgrade(r) {
+		w.Header().Set("Connection", "close")
+	}
+	ambiguousPath(w, r)
+}
 
 // plainOnly passes on requests whose path means the same to everybody. A server behind the gateway may read "/public/..%2fadmin",
 // "/a//b" or "/admin;x" as something else than the path that was matched against the routes, and so let through what another
@@ -23,10 +32,13 @@ func plainOnly(next http.Handler) http.Handler {
 
 // isPlain reports whether a path, as it was sent and as it reads without its escapes, is one that all servers read alike.
 func isPlain(escaped, path string) bool {
-	if clean(escaped) != escaped || clean(path) != path || !utf8.ValidString(path) {
+	if clean(escaped) != escaped || clean(path) != path || !utf8.ValidString(path) || holdsEscape(path) {
 		return false
 	}
 	if strings.ContainsAny(path, "\\;") || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return false
+	}
+	if narrow := narrowed(path); narrow != path && (clean(narrow) != narrow || holdsEscape(narrow)) {
 		return false
 	}
 	for rest := escaped; ; {
@@ -34,23 +46,98 @@ func isPlain(escaped, path string) bool {
 		if i < 0 {
 			return true
 		}
-		if len(rest) < i+3 || isDangerous(strings.ToLower(rest[i+1:])) {
+		if len(rest) < i+3 {
+			return false
+		}
+		if two := rest[i+1 : i+3]; strings.EqualFold(two, "2f") || strings.EqualFold(two, "2e") { // a slash, a dot
 			return false
 		}
 		rest = rest[i+3:]
 	}
 }
 
-// isDangerous reports whether an escape, of which s is what follows the percent sign, stands for a slash or a dot, or for a
-// percent sign that makes an escape of what follows.
-func isDangerous(s string) bool {
-	switch s[:2] {
-	case "2f", "2e":
-		return true
-	case "25":
-		return len(s) >= 4 && isHex(s[2]) && isHex(s[3])
+// holdsEscape reports whether a path, after its escapes were decoded once,
+// still holds one: "%73", or "%u0073" as some servers have it. A chain of
+// servers that each decode it would read another path than the one matched
+// against the routes.
+func holdsEscape(path string) bool {
+	for {
+		i := strings.IndexByte(path, '%')
+		if i < 0 {
+			return false
+		}
+		path = path[i+1:]
+		if hexDigits(path, 2) || path != "" && path[0]|0x20 == 'u' && hexDigits(path[1:], 4) {
+			return true
+		}
+	}
+}
+
+// hexDigits reports whether s begins with n hexadecimal digits.
+func hexDigits(s string, n int) bool {
+	if len(s) < n {
+		return false
+	}
+	for i := range n {
+		c := s[i] | 0x20
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// loosen makes one of the spellings of a path that some servers take for the
+// same: those that differ in capitals, in full-width characters, in a slash at
+// the end, in dots and spaces at the end of a part, and in what comes behind a
+// question mark or a number sign.
+func loosen(path string) string {
+	path = foldCase(narrowed(path))
+	if end := strings.IndexAny(path, "?#;"); end >= 0 {
+		path = path[:end]
+	}
+	path = strings.TrimSuffix(path, "/")
+	if !endsPartWith(path, '.') && !endsPartWith(path, ' ') {
+		return path
+	}
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		parts[i] = strings.TrimRight(part, ". ")
+	}
+	return strings.TrimRight(strings.Join(parts, "/"), "/")
+}
+
+// endsPartWith reports whether a part of a path ends with c.
+func endsPartWith(path string, c byte) bool {
+	for i := range len(path) {
+		if path[i] == c && (i+1 == len(path) || path[i+1] == '/') {
+			return true
+		}
 	}
 	return false
 }
 
-func isHex(c byte) bool { return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' }
+// narrowed replaces the full-width forms of ASCII characters (U+FF01 to
+// U+FF5E), which some servers convert to these.
+func narrowed(s string) string {
+	if !strings.Contains(s, "\xef") { // with which their encodings begin
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if r >= '\uff01' && r <= '\uff5e' {
+			return r - '\uff01' + '!'
+		}
+		return r
+	}, s)
+}
+
+// foldCase makes one of all spellings of s that differ in capitals; there
+// are letters that have one only as capitals, and others only as small ones.
+func foldCase(s string) string {
+	for i := range len(s) {
+		if c := s[i]; c >= utf8.RuneSelf || c >= 'A' && c <= 'Z' {
+			return strings.ToLower(strings.ToUpper(s))
+		}
+	}
+	return s
+}

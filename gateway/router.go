@@ -11,10 +11,11 @@ type router struct {
 	exact    map[string]paths // by host
 	below    map[string]paths // by the host that others are below: *.app.example is "app.example" here
 	anywhere paths
-	loose    *router // by paths without capitals
+	loose    *router // by paths as loosen makes them
 }
 
-// paths are the routes of one host.
+// paths are the routes of one host, by their paths without the slash at the
+// end: of the route "/chat/" that is "/chat", and of "/" it is "".
 type paths struct {
 	exact map[string]*proxy // "/chat" is that path alone
 	below map[string]*proxy // "/chat/", and all that is below it
@@ -22,7 +23,7 @@ type paths struct {
 
 func newRouter(proxies []*proxy) *router {
 	t := newRouterBy(proxies, func(path string) string { return path })
-	t.loose = newRouterBy(proxies, foldCase)
+	t.loose = newRouterBy(proxies, loosen)
 	return t
 }
 
@@ -36,10 +37,10 @@ func newRouterBy(proxies []*proxy, written func(path string) string) *router {
 		} else if host != "" {
 			of = ofHost(t.exact, host)
 		}
-		if path := written(p.route.Path); strings.HasSuffix(path, "/") {
-			of.below[path] = p
+		if path, ok := strings.CutSuffix(p.route.Path, "/"); ok {
+			of.below[written(path)] = p
 		} else {
-			of.exact[path] = p
+			of.exact[written(path)] = p
 		}
 	}
 	return t
@@ -58,8 +59,16 @@ func ofHost(all map[string]paths, host string) paths {
 // count for it, and those of no host where none of its own does.
 func (t *router) find(r *http.Request) *proxy { return t.lookUp(hostOf(r), r.URL.Path) }
 
+// lookUp returns the proxy of a path.
 func (t *router) lookUp(host, path string) *proxy {
-	if p := t.exact[host].find(path); p != nil {
+	bare, slash := strings.CutSuffix(path, "/")
+	return t.lookUpBare(host, bare, slash)
+}
+
+// lookUpBare returns the proxy of a path without the slash at its end. slash
+// says that there was one.
+func (t *router) lookUpBare(host, bare string, slash bool) *proxy {
+	if p := t.exact[host].find(bare, slash); p != nil {
 		return p
 	}
 	for name := host; ; {
@@ -67,49 +76,59 @@ func (t *router) lookUp(host, path string) *proxy {
 		if !more {
 			break
 		}
-		if p := t.below[rest].find(path); p != nil {
+		if p := t.below[rest].find(bare, slash); p != nil {
 			return p
 		}
 		name = rest
 	}
-	return t.anywhere.find(path)
+	return t.anywhere.find(bare, slash)
 }
 
-// isEvasive reports whether the path of a request comes to p past the guard of another route, which it names for a server that reads
-// paths loosely: without capitals, without the slash at the end, or up to an escaped "?" or "#". Such a server may be the upstream of
-// p (R13). A path that is written as that of its own route is meant so.
-func (t *router) isEvasive(r *http.Request, p *proxy) bool {
-	if p.route.Path == r.URL.Path {
-		return false
+func (of paths) find(bare string, slash bool) *proxy {
+	at := of.exact
+	if slash {
+		at = of.below
 	}
-	path := foldCase(r.URL.Path)
-	if end := strings.IndexAny(path, "?#"); end >= 0 {
-		path = path[:end]
-	}
-	host := hostOf(r)
-	for _, reading := range [...]string{path, strings.TrimSuffix(path, "/")} {
-		if other := t.loose.lookUp(host, reading); other != nil && other != p && !other.route.Public {
-			return true
-		}
-	}
-	return false
-}
-
-// foldCase makes one of all spellings of s that differ in capitals; there are letters that have one only as capitals, and others only
-// as small ones.
-func foldCase(s string) string { return strings.ToLower(strings.ToUpper(s)) }
-
-func (of paths) find(path string) *proxy {
-	if p := of.exact[path]; p != nil {
+	if p := at[bare]; p != nil {
 		return p
 	}
-	for end := len(path); end > 0; {
-		end = strings.LastIndexByte(path[:end], '/')
-		if p := of.below[path[:end+1]]; p != nil {
+	for end := strings.LastIndexByte(bare, '/'); end >= 0; end = strings.LastIndexByte(bare[:end], '/') {
+		if p := of.below[bare[:end]]; p != nil {
 			return p
 		}
 	}
 	return nil
+}
+
+// bypassed returns the guarded route that a request would get around if the
+// upstream of p, which its path leads to, reads paths loosely (R13): without
+// capitals, with or without a slash at the end, or up to an escaped "?" or
+// "#". It returns nil if there is none. A path that is written exactly as
+// that of its route is meant so.
+func (t *router) bypassed(r *http.Request, p *proxy) *proxy {
+	if p.route.Path == r.URL.Path {
+		return nil
+	}
+	host, bare := hostOf(r), loosen(r.URL.Path)
+	var found *proxy
+	for _, slash := range [...]bool{false, true} {
+		other := t.loose.lookUpBare(host, bare, slash)
+		if other == nil || other == p || other.route.Public {
+			continue
+		}
+		if found = other; isTwin(r.URL.Path, other.route.Path) {
+			break
+		}
+	}
+	return found
+}
+
+// isTwin reports whether two paths differ by a slash at the end only.
+func isTwin(a, b string) bool {
+	if len(a) < len(b) {
+		a, b = b, a
+	}
+	return len(a) == len(b)+1 && a[len(b)] == '/' && a[:len(b)] == b
 }
 
 // hostOf is the host that r names, as routes name it: without a port, in small letters, and without the dot of a full name.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -43,11 +44,19 @@ func TestRouterFindsTheMostExactRoute(t *testing.T) {
 	}
 }
 
+// decodable is an escape, wherever it stands.
+var decodable = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+
 // hostile are paths that two servers may read in two ways (R13).
 var hostile = []string{
 	"/public/../admin", "/public/./admin", "/public/%2e%2e/admin", "/public/%2E%2E/admin", "/public/.%2e/admin", "/public/..", "/%2e",
 	"/public%2fadmin", "/public%2Fadmin", "//admin", "/public//admin", "/admin;x", "/admin;x/y", "/admin%3bx", "/public\\admin", "/public%5cadmin",
 	"/public/%252e%252e/admin", "/public%252fadmin", "/a%00", "/a%0d%0aX:%20y", "/a%7f", "/%c0%ae%c0%ae/admin", "/%ff",
+	// Escapes of escapes, however they are written, and how deep.
+	"/%2573ecret", "/%25%37%33ecret", "/%257%33ecret", "/%25%373ecret", "/%252573ecret", "/%25%32%35%37%33ecret", "/%2525%37%33ecret", "/x/y%25%37%33", "/%25aB", "/%25%41%62", "/100%25%61%62",
+	"/%25u0073ecret", "/%25%75%30%30%37%33ecret", "/%25U0073ecret", "/a%25%25%37%33", "/%25zz%2573",
+	// Overlong and full-width forms.
+	"/%e0%80%af", "/%c1%9c", "/%f0%80%80%ae", "/%ef%bc%8573ecret", "/％73ecret", "/％７３ecret", "/%ef%bc%85%EF%BC%97%EF%BC%93ecret", "/public/%ef%bc%8e%ef%bc%8e/admin", "/public／．．/admin", "/public/／admin", "/%ed%a0%80",
 }
 
 func TestR13_AmbiguousPaths(t *testing.T) {
@@ -57,7 +66,7 @@ func TestR13_AmbiguousPaths(t *testing.T) {
 			t.Errorf("%s passes", p)
 		}
 	}
-	for _, p := range []string{"/", "/a", "/a/", "/a/b.c", "/a%20b", "/%61dmin", "/caf%C3%A9", "/café", "/a+b", "/100%25", "/100%25zz", "/a:b@c", "/...", "/a/.well-known/x", "/~x"} {
+	for _, p := range []string{"/", "/a", "/a/", "/a/b.c", "/a%20b", "/%61dmin", "/caf%C3%A9", "/café", "/a+b", "/100%25", "/100%25zz", "/%25", "/100%25/x", "/%25u", "/%25u00", "/%25%67", "/a%25g1", "/50%25-off", "/%25%20ab", "/q？a", "/１００％", "/a／b", "/a；b", "/a:b@c", "/...", "/a/.well-known/x", "/~x"} {
 		u := must(url.ParseRequestURI(p))
 		if !isPlain(u.EscapedPath(), u.Path) {
 			t.Errorf("%s does not pass", p)
@@ -66,7 +75,8 @@ func TestR13_AmbiguousPaths(t *testing.T) {
 }
 
 // FuzzIsPlain: a path that passes has as many parts for a server that takes escapes away as for one that does not, and none of
-// them leads up, however often it takes them away.
+// them leads up. There is nothing more to take away after the first time, so
+// that a chain of servers reads what the gateway has read.
 func FuzzIsPlain(f *testing.F) {
 	for _, p := range append(hostile, "/a/b", "/100%25") {
 		f.Add(p)
@@ -77,20 +87,20 @@ func FuzzIsPlain(f *testing.F) {
 			return
 		}
 		once := u.Path
-		twice, err := url.PathUnescape(once)
-		if err != nil {
-			twice = once
+		again := decodable.ReplaceAllStringFunc(once, func(escape string) string { return must(url.PathUnescape(escape)) })
+		if again != once {
+			t.Errorf("%q is %q, and then %q", raw, once, again)
 		}
-		for _, read := range []string{once, twice} {
-			if strings.Count(read, "/") != strings.Count(u.EscapedPath(), "/") {
-				t.Errorf("%q has other parts as %q", raw, read)
-			}
+		for _, read := range []string{once, narrowed(once)} {
 			if cleaned := path.Clean(read); cleaned != read && cleaned+"/" != read {
 				t.Errorf("%q leads to %q", raw, cleaned)
 			}
-			if strings.ContainsAny(read, "\\;\x00\r\n") {
-				t.Errorf("%q holds what other servers cut at", raw)
-			}
+		}
+		if strings.Count(once, "/") != strings.Count(u.EscapedPath(), "/") {
+			t.Errorf("%q has other parts as %q", raw, once)
+		}
+		if strings.ContainsAny(once, "\\;\x00\r\n") {
+			t.Errorf("%q holds what other servers cut at", raw)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"reflect"
 	"strings"
 
@@ -40,15 +41,31 @@ func (g *Gateway) front(own http.Handler) http.Handler {
 			return
 		}
 		now.stripIdentity(r.Header)
-		switch p := now.router.find(r); {
-		case p == nil:
+		p := now.router.find(r)
+		if p == nil {
 			nothingHere(w, r)
-		case now.router.isEvasive(r, p):
-			ambiguous(w, r)
-		default:
+			return
+		}
+		switch other := now.router.bypassed(r, p); {
+		case other == nil:
 			p.ServeHTTP(w, r)
+		case isTwin(r.URL.Path, other.route.Path) && r.URL.RawPath == "" && !asksForUpgrade(r):
+			other.redirect(w, r)
+		default:
+			ambiguous(w, r)
 		}
 	})
+}
+
+// redirect sends a client to the path of the route, whose rules then count.
+// The query stays. Nothing else of the request is in the Location, so that
+// it leads to no other host.
+func (p *proxy) redirect(w http.ResponseWriter, r *http.Request) {
+	recordOf(r.Context()).route = p.label
+	to := url.URL{Path: p.route.Path, RawQuery: r.URL.RawQuery}
+	w.Header()["Content-Type"] = nil // no body
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, to.String(), http.StatusTemporaryRedirect)
 }
 
 // isOwn reports whether the gateway answers a path itself, whatever the paths of the routes are. Without addresses of its own those are

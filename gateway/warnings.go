@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -26,6 +27,63 @@ func (c Config) Warnings() []*Fault {
 		r, field := &c.Routes[i], fmt.Sprintf("Routes[%d]", i)
 		c.warnOfSockets(&all, field, r)
 		warnOfPathsBelow(&all, field, r, table)
+		c.warnOfTwins(&all, field, i)
+	}
+	return all
+}
+
+// warnOfTwins warns of a route whose path differs from that of an earlier one
+// only in what some servers do not see, where the two have other rules.
+func (c Config) warnOfTwins(to *faults, field string, i int) {
+	r := &c.Routes[i]
+	for j := range c.Routes[:i] {
+		other := &c.Routes[j]
+		if loosen(r.Path) != loosen(other.Path) || !hostsMeet(r.Host, other.Host) || sharedUpstream(r, other) == "" || r.hasRulesOf(other) {
+			continue
+		}
+		to.add(field+".Path", "%s and the route %s are the same for many servers, and have other rules: a client that passes one of them reaches what is behind both", r.name(), other.name())
+	}
+}
+
+// hasRulesOf reports whether two routes let in the same clients.
+func (r *Route) hasRulesOf(other *Route) bool {
+	return r.Public == other.Public && r.Requirement == other.Requirement && reflect.DeepEqual(r.Scopes, other.Scopes) &&
+		reflect.DeepEqual(r.Claims, other.Claims) && reflect.DeepEqual(r.Locations, other.Locations)
+}
+
+// hostsMeet reports whether a request may be for both hosts of two routes.
+func hostsMeet(a, b string) bool {
+	if a == "" || b == "" || a == b {
+		return true
+	}
+	covers := func(wide, host string) bool {
+		below, ok := strings.CutPrefix(wide, "*")
+		return ok && strings.HasSuffix(host, below)
+	}
+	return covers(a, b) || covers(b, a)
+}
+
+// A Redirect is a path that is answered with 307 to the one that differs by a
+// slash at its end, because a guarded route has that one.
+type Redirect struct{ From, To string } // each with the host of the route
+
+// Redirects returns the paths that are redirected to those of guarded routes.
+func (c Config) Redirects() []Redirect {
+	var all []Redirect
+	proxies := make([]*proxy, len(c.Routes))
+	for i, r := range c.Routes {
+		proxies[i] = &proxy{route: r}
+	}
+	table := newRouter(proxies)
+	for i := range c.Routes {
+		r := &c.Routes[i]
+		twin, ok := strings.CutSuffix(r.Path, "/")
+		if !ok {
+			twin += "/"
+		}
+		if p := table.lookUp(sampleHost(r.Host), twin); !r.Public && twin != "" && p != nil && p != proxies[i] && p.route.Path != twin {
+			all = append(all, Redirect{r.Host + twin, r.name()})
+		}
 	}
 	return all
 }

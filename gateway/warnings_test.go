@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,6 +38,14 @@ func TestWarnings(t *testing.T) {
 		"below, of another":        {[]Route{public("/", false, "http://127.0.0.1:9001"), guarded("/ws", at)}, nil},
 		"below, of a host":         {[]Route{public("/", false, at), {Host: "*.app.example", Path: "/ws", Upstreams: []string{at}}}, []string{"Routes[1].Path"}},
 		"below, hosts apart":       {[]Route{{Host: "www.example", Path: "/", Upstreams: []string{at}, Public: true}, {Host: "app.example", Path: "/ws", Upstreams: []string{at}}}, nil},
+		"twins":                    {[]Route{guarded("/a", at), public("/a/", false, at)}, []string{"Routes[1].Path: /a/ and the route /a are the same for many servers, and have other rules"}},
+		"twins, guarded":           {[]Route{guarded("/a/", at), {Path: "/a", Upstreams: []string{at}, Scopes: []string{"x"}}}, []string{"Routes[1].Path"}},
+		"twins in capitals":        {[]Route{guarded("/A/", at), public("/a", false, at)}, []string{"Routes[1].Path"}},
+		"twins alike":              {[]Route{guarded("/a/", at), guarded("/a", at)}, nil},
+		"twins apart":              {[]Route{guarded("/a", at), public("/a/", false, "http://127.0.0.1:9001")}, nil},
+		"twins of a host":          {[]Route{public("/a", false, at), {Host: "app.example", Path: "/a/", Upstreams: []string{at}}}, []string{"Routes[1].Path"}},
+		"twins of hosts":           {[]Route{{Host: "*.example", Path: "/a", Upstreams: []string{at}, Public: true}, {Host: "app.example", Path: "/a/", Upstreams: []string{at}}}, []string{"Routes[1].Path"}},
+		"twins of hosts apart":     {[]Route{{Host: "a.example", Path: "/a", Upstreams: []string{at}, Public: true}, {Host: "*.b.example", Path: "/a/", Upstreams: []string{at}}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := warningsOf(Config{Routes: c.routes})
@@ -85,6 +94,26 @@ func TestServersInAllSpellings(t *testing.T) {
 			if got := serverOf(address); got != name {
 				t.Errorf("%s is %s, and %s is %s", address, got, group[0], name)
 			}
+		}
+	}
+}
+
+func TestRedirects(t *testing.T) {
+	at := []string{"http://127.0.0.1:9000"}
+	c := Config{Routes: []Route{
+		{Path: "/", Upstreams: at, Public: true}, {Path: "/admin/", Upstreams: at}, {Path: "/ws", Upstreams: at}, {Path: "/both", Upstreams: at}, {Path: "/both/", Upstreams: at},
+		{Path: "/pub/", Upstreams: at, Public: true}, {Path: "/pub/a", Upstreams: at}, {Host: "*.example", Path: "/h/", Upstreams: at}, {Path: "/admin/in/", Upstreams: at},
+	}}
+	want := []Redirect{{"/admin", "/admin/"}, {"/ws/", "/ws"}, {"/pub/a/", "/pub/a"}, {"*.example/h", "*.example/h/"}, {"/admin/in", "/admin/in/"}}
+	if got := c.Redirects(); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	r := start(t, func(config *Config) { config.Routes = c.Routes })
+	for _, redirect := range want {
+		host, path, _ := strings.Cut(redirect.From, "/")
+		e := r.get("/"+path, "Host: "+cmp.Or(strings.ReplaceAll(host, "*", "b"), "x"))
+		if e.StatusCode != 307 || !strings.HasSuffix(redirect.To, e.Header.Get("Location")) {
+			t.Errorf("%s: %d %v", redirect.From, e.StatusCode, e.Header)
 		}
 	}
 }

@@ -80,6 +80,9 @@ func summarize(d *config.Document, described gateway.Config) {
 		}
 		fmt.Printf("  route      %s%s: %s, to %s\n", r.Host, r.Path, asks, strings.Join(r.Upstreams, ", "))
 	}
+	for _, r := range described.Redirects() {
+		fmt.Printf("  redirect   %s to %s, which is guarded: many servers take them for the same\n", r.From, r.To)
+	}
 }
 
 // logWarnings logs what a document allows that is dangerous. c is what was
