@@ -28,6 +28,7 @@ type Settings struct {
 	Metrics          Metrics       `yaml:"metrics"`
 	Admin            Admin         `yaml:"admin"`
 	Drain            time.Duration `yaml:"drain" positive:""`
+	Watch            bool          `yaml:"watch"`
 	Routes           []Route       `yaml:"routes"`
 }
 
@@ -144,6 +145,7 @@ func Default() Settings {
 		Log:   Log{Format: "text", Level: "info"},
 		Auth:  Auth{Prefix: "/auth", Enabled: true},
 		Drain: 10 * time.Second,
+		Watch: true,
 	}
 }
 

@@ -2,76 +2,173 @@ package config
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
+// watched is a folder with a file "f.yaml" that a watcher looks at.
+type watched struct {
+	t   *testing.T
+	dir string
+
+	mu      sync.Mutex
+	changes []Change
+}
+
+// path is a path in the folder.
+func (w *watched) path(name string) string { return filepath.Join(w.dir, name) }
+
+// write writes a file where it is.
+func (w *watched) write(name, text string) {
+	w.t.Helper()
+	if err := os.WriteFile(w.path(name), []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// do checks that all steps succeed.
+func (w *watched) do(steps ...error) {
+	w.t.Helper()
+	if err := errors.Join(steps...); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// rename puts another file in the place of f.yaml, written a while before.
+func (w *watched) rename(text string) {
+	w.t.Helper()
+	w.write("next", text)
+	w.do(os.Rename(w.path("next"), w.path("f.yaml")))
+}
+
+// TestWatcher: only a rename onto the path, or another target of a link on the
+// way, is a change that counts by itself.
 func TestWatcher(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		folder := t.TempDir()
-		file := filepath.Join(folder, "f.yaml")
-		stamp := time.Now()
-		write := func(name, text string) {
-			t.Helper()
-			stamp = stamp.Add(time.Second)
-			name = filepath.Join(folder, name)
-			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Chtimes(name, stamp, stamp); err != nil {
-				t.Fatal(err)
-			}
-		}
-		write("f.yaml", "a")
-		ctx, stop := context.WithCancel(t.Context())
-		var calls atomic.Int32
-		done := make(chan struct{})
-		w := NewWatcher(file)
-		go func() {
-			defer close(done)
-			w.Run(ctx, func() { calls.Add(1) })
-		}()
-		expect := func(what string, seconds, want int) {
-			t.Helper()
-			time.Sleep(time.Duration(seconds) * time.Second)
-			synctest.Wait()
-			if n := int(calls.Load()); n != want {
-				t.Errorf("%s: %d calls, want %d", what, n, want)
-			}
-		}
-		time.Sleep(time.Second / 2) // between two looks
-		expect("nothing has happened", 5, 0)
-		write("f.yaml", "b")
-		expect("written just now", 1, 0)
-		expect("written", 1, 1)
-		expect("no more than once", 5, 1)
-		write("f.yaml", "c")
-		expect("half written", 1, 1)
-		write("f.yaml", "cc")
-		expect("still being written", 1, 1)
-		expect("whole", 1, 2)
-		if err := os.Remove(file); err != nil {
-			t.Fatal(err)
-		}
-		expect("gone", 5, 2)
-		write("f.yaml", "d")
-		expect("there again", 2, 3)
-		write("other", "d")
-		if err := os.Chtimes(filepath.Join(folder, "other"), stamp.Add(-time.Second), stamp.Add(-time.Second)); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(filepath.Join(folder, "other"), file); err != nil {
-			t.Fatal(err)
-		}
-		expect("another with the same size and time in its place", 2, 4)
-		stop()
-		<-done
-	})
+	type step = func(w *watched)
+	stop := func(d time.Duration) step { return func(*watched) { time.Sleep(d) } }
+	for name, tt := range map[string]struct {
+		steps []step
+		want  []Change
+	}{
+		"nothing": {nil, nil},
+		"renamed": {[]step{func(w *watched) { w.rename("b") }}, []Change{Replaced}},
+		"renamed, with the same size and time": {[]step{func(w *watched) {
+			at := time.Unix(1_700_000_000, 0)
+			w.write("next", "a")
+			w.do(os.Chtimes(w.path("next"), at, at), os.Rename(w.path("next"), w.path("f.yaml")))
+		}}, []Change{Replaced}},
+		"renamed twice": {[]step{
+			func(w *watched) { w.rename("b") }, stop(time.Second), func(w *watched) { w.rename("c") },
+		}, []Change{Replaced, Replaced}},
+		"renamed after it was gone": {[]step{
+			func(w *watched) { w.do(os.Remove(w.path("f.yaml"))) }, stop(3 * time.Second), func(w *watched) { w.rename("b") },
+		}, []Change{Replaced}},
+		"renamed from another folder": {[]step{func(w *watched) {
+			w.do(os.Mkdir(w.path("sub"), 0o700))
+			w.write("sub/next", "b")
+			w.do(os.Rename(w.path("sub/next"), w.path("f.yaml")))
+		}}, []Change{Replaced}},
+		"written in place":   {[]step{func(w *watched) { w.write("f.yaml", "bb") }}, []Change{InPlace}},
+		"written in parts":   {[]step{func(w *watched) { w.write("f.yaml", "bb") }, stop(time.Second / 2), func(w *watched) { w.write("f.yaml", "bbb") }}, []Change{InPlace}},
+		"written with pause": {[]step{func(w *watched) { w.write("f.yaml", "bb") }, stop(3 * time.Second), func(w *watched) { w.write("f.yaml", "bbb") }}, []Change{InPlace, InPlace}},
+		"truncated":          {[]step{func(w *watched) { w.do(os.Truncate(w.path("f.yaml"), 0)) }}, []Change{InPlace}},
+		"removed":            {[]step{func(w *watched) { w.do(os.Remove(w.path("f.yaml"))) }}, nil},
+		"moved away and back": {[]step{
+			func(w *watched) { w.do(os.Rename(w.path("f.yaml"), w.path("g"))) }, stop(time.Second),
+			func(w *watched) { w.do(os.Rename(w.path("g"), w.path("f.yaml"))) },
+		}, nil},
+		// As cp --remove-destination, git checkout, tar and mv between file
+		// systems do: the name is there before the content is.
+		"created in its place": {[]step{func(w *watched) {
+			w.do(os.Remove(w.path("f.yaml")))
+			w.write("f.yaml", "bb")
+			w.do(os.Chmod(w.path("f.yaml"), 0o640))
+		}}, []Change{InPlace}},
+		"moved away and created in its place": {[]step{func(w *watched) {
+			w.do(os.Rename(w.path("f.yaml"), w.path("f.yaml~")))
+			w.write("f.yaml", "bb")
+		}, stop(3 * time.Second), func(w *watched) { w.write("f.yaml", "bbb") }}, []Change{InPlace, InPlace}},
+		"created in its place, then renamed": {[]step{
+			func(w *watched) { w.do(os.Remove(w.path("f.yaml"))); w.write("f.yaml", "bb") }, stop(time.Second / 2),
+			func(w *watched) { w.rename("c") },
+		}, []Change{Replaced}},
+		"another link": {[]step{func(w *watched) {
+			w.write("other", "b")
+			w.do(os.Symlink("other", w.path("l")), os.Rename(w.path("l"), w.path("f.yaml")))
+		}}, []Change{Replaced}},
+		// As Kubernetes mounts a ConfigMap: f.yaml leads through ..data.
+		"another link on the way": {[]step{func(w *watched) {
+			w.do(os.Mkdir(w.path("..1"), 0o700), os.Mkdir(w.path("..2"), 0o700))
+			w.write("..1/f.yaml", "b")
+			w.write("..2/f.yaml", "b")
+			w.do(os.Symlink("..1", w.path("..data")), os.Remove(w.path("f.yaml")), os.Symlink("..data/f.yaml", w.path("f.yaml")))
+		}, stop(time.Second), func(w *watched) {
+			w.do(os.Symlink("..2", w.path("..tmp")), os.Rename(w.path("..tmp"), w.path("..data")), os.RemoveAll(w.path("..1")))
+		}, stop(time.Second), func(w *watched) {
+			w.write("..2/f.yaml", "in place")
+		}}, []Change{Replaced, Replaced, InPlace}},
+		"renamed behind a link": {[]step{func(w *watched) {
+			w.do(os.Mkdir(w.path("real"), 0o700))
+			w.write("real/f", "b")
+			w.do(os.Symlink("real/f", w.path("l")), os.Rename(w.path("l"), w.path("f.yaml")))
+		}, stop(time.Second), func(w *watched) {
+			w.write("real/next", "c")
+			w.do(os.Rename(w.path("real/next"), w.path("real/f")))
+		}}, []Change{Replaced, Replaced}},
+		"a link that leads round": {[]step{func(w *watched) {
+			w.do(os.Remove(w.path("f.yaml")), os.Symlink("f.yaml", w.path("f.yaml")))
+		}}, nil},
+		"a folder": {[]step{func(w *watched) {
+			w.do(os.Remove(w.path("f.yaml")), os.Mkdir(w.path("f.yaml"), 0o700))
+		}}, []Change{InPlace}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &watched{t: t, dir: t.TempDir()}
+				w.write("f.yaml", "a")
+				watcher := NewWatcher(w.path("f.yaml"))
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					watcher.Run(ctx, func(c Change) {
+						w.mu.Lock()
+						defer w.mu.Unlock()
+						w.changes = append(w.changes, c)
+					})
+				}()
+				time.Sleep(lookEvery/2 + lookEvery)
+				for _, step := range tt.steps {
+					step(w)
+				}
+				time.Sleep(time.Second)
+				if tt.want != nil && tt.want[len(tt.want)-1] == Replaced {
+					w.expect(tt.want, "within a second")
+				}
+				time.Sleep(5 * time.Second)
+				w.expect(tt.want, "at last")
+				cancel()
+				<-done
+			})
+		})
+	}
+}
+
+// expect checks which changes there were.
+func (w *watched) expect(want []Change, when string) {
+	w.t.Helper()
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.Equal(w.changes, want) {
+		w.t.Errorf("%s: changes %v, want %v (0 is a file replaced, 1 one changed in place)", when, w.changes, want)
+	}
 }
 
 func TestNeedRestart(t *testing.T) {
