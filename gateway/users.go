@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -26,9 +27,9 @@ type Users struct {
 // understood, and one with a hash that is of another kind or would cost too much to check: the error names the line and says what
 // to do.
 func OpenUsers(path string) (*Users, error) {
-	list, err := password.ReadFile(path)
+	list, err := readUsers(path)
 	if err != nil {
-		return nil, fmt.Errorf("gateway: users: %w", err)
+		return nil, err
 	}
 	u := &Users{path: path, hashing: make(chan struct{}, min(maxHashing, runtime.GOMAXPROCS(0)))}
 	u.list.Store(list)
@@ -51,20 +52,54 @@ func (u *Users) Authenticate(ctx context.Context, name, pass string) (bool, erro
 	return hash.Matches(pass) && known, nil
 }
 
-// Reload reads the file anew, and returns the names of the users who are gone or have another hash: who logged in under one of
-// them did so with what is no longer true, and is to be logged out; see [Gateway.EndUser]. Where the file cannot be read, or has a
-// fault, the users stay as they were.
-func (u *Users) Reload() (changed []string, err error) {
-	u.reload.Lock()
-	defer u.reload.Unlock()
-	next, err := password.ReadFile(u.path)
+// readUsers reads a file of users. One that holds nothing at all is refused:
+// its writer may have been stopped, or be about to write it.
+func readUsers(path string) (*password.List, error) {
+	list, err := password.ReadFile(path)
+	if err == nil && list.Blank() {
+		err = fmt.Errorf("%s is empty; add a user: wsauth user add %s NAME", path, path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("gateway: users: %w", err)
 	}
-	return u.list.Swap(next).Changed(next), nil
+	return list, nil
 }
 
-// Remember writes down, for [Users.ChangedSince], which users there are. It is a copy of their file, without comments, that only
+// UserChanges says what [Users.Reload] has changed.
+type UserChanges struct {
+	Added, Changed, Removed []string // names; those of Changed have another hash
+}
+
+// Outdated returns the names of users who are gone or have another hash. Who
+// logged in under one of them did so with what is no longer true, and is to be
+// logged out; see [Gateway.EndUser].
+func (c UserChanges) Outdated() []string { return password.Difference(c).Outdated() }
+
+// ErrUnconfirmed means that a change was not carried out because it takes away
+// so much that it may be a mistake, and nobody has confirmed it.
+var ErrUnconfirmed = errors.New("the change was not confirmed")
+
+// Reload reads the file anew. With an error the users stay as they were: where
+// the file cannot be read, is empty or has a fault, and, as [ErrUnconfirmed],
+// where more than half of the users would be gone. If confirmed is true, any
+// number may be.
+func (u *Users) Reload(confirmed bool) (UserChanges, error) {
+	u.reload.Lock()
+	defer u.reload.Unlock()
+	next, err := readUsers(u.path)
+	if err != nil {
+		return UserChanges{}, err
+	}
+	now := u.list.Load()
+	changes := now.Difference(next)
+	if all := len(now.Users()); !confirmed && 2*len(changes.Removed) > all {
+		return UserChanges{}, fmt.Errorf("gateway: users: %s would remove %d of %d users: %w", u.path, len(changes.Removed), all, ErrUnconfirmed)
+	}
+	u.list.Store(next)
+	return UserChanges(changes), nil
+}
+
+// Remember writes down, for [Users.OutdatedSince], which users there are. It is a copy of their file, without comments, that only
 // its owner can read.
 func (u *Users) Remember(path string) error {
 	if err := password.WriteFile(path, u.list.Load()); err != nil {
@@ -73,12 +108,13 @@ func (u *Users) Remember(path string) error {
 	return nil
 }
 
-// ChangedSince returns what [Users.Reload] would have, had it been called when the file that [Users.Remember] wrote was the last
-// that was known: users may change while no server runs. It is an [fs.ErrNotExist] when nothing was written.
-func (u *Users) ChangedSince(path string) ([]string, error) {
+// OutdatedSince returns the names of users who are gone, or have another hash,
+// since [Users.Remember] wrote the file: users may change while no server runs.
+// It fails with [fs.ErrNotExist] if nothing was written.
+func (u *Users) OutdatedSince(path string) ([]string, error) {
 	before, err := password.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: users: %w", err)
 	}
-	return before.Changed(u.list.Load()), nil
+	return before.Difference(u.list.Load()).Outdated(), nil
 }

@@ -94,14 +94,14 @@ func TestUsersWaitForTheirTurnWithinTheContext(t *testing.T) {
 
 func TestS6_ReloadKeepsWhatItHasWhenTheFileIsBroken(t *testing.T) {
 	u, path := openUsers(t, "anna", "secret", "bert", "secret", "carl", "secret")
-	if changed, err := u.Reload(); err != nil || changed != nil {
+	if changed, err := u.Reload(false); err != nil || changed.Outdated() != nil {
 		t.Errorf("nothing changed, but %v, %v", changed, err)
 	}
 	if err := os.WriteFile(path, []byte("anna:hunter2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	changed, err := u.Reload()
-	if err == nil || changed != nil || !strings.Contains(err.Error(), "line 1: the hash is neither") || strings.Contains(err.Error(), "hunter2") {
+	changed, err := u.Reload(false)
+	if err == nil || changed.Outdated() != nil || !strings.Contains(err.Error(), "line 1: the hash is neither") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("%v, %v", changed, err)
 	}
 	if ok, err := u.Authenticate(t.Context(), "anna", "secret"); !ok || err != nil {
@@ -117,8 +117,8 @@ func TestS6_ReloadKeepsWhatItHasWhenTheFileIsBroken(t *testing.T) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	changed, err = u.Reload()
-	if err != nil || !slices.Equal(changed, []string{"anna", "bert", "carl"}) { // carl has another salt
+	changed, err = u.Reload(false)
+	if err != nil || !slices.Equal(changed.Outdated(), []string{"anna", "carl", "bert"}) { // carl has another salt
 		t.Errorf("%v, %v", changed, err)
 	}
 	if ok, _ := u.Authenticate(t.Context(), "anna", "secret"); ok {
@@ -132,13 +132,13 @@ func TestS6_ReloadKeepsWhatItHasWhenTheFileIsBroken(t *testing.T) {
 func TestL13_ChangesWhileNoServerRuns(t *testing.T) {
 	u, path := openUsers(t, "anna", "secret", "bert", "secret")
 	seen := filepath.Join(filepath.Dir(path), "seen")
-	if _, err := u.ChangedSince(seen); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := u.OutdatedSince(seen); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("nothing was written, but %v", err)
 	}
 	if err := u.Remember(seen); err != nil {
 		t.Fatal(err)
 	}
-	if changed, err := u.ChangedSince(seen); err != nil || changed != nil {
+	if changed, err := u.OutdatedSince(seen); err != nil || changed != nil {
 		t.Errorf("nothing changed, but %v, %v", changed, err)
 	}
 	usersFile(t, path, "anna", "other")
@@ -146,7 +146,59 @@ func TestL13_ChangesWhileNoServerRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if changed, err := u.ChangedSince(seen); err != nil || !slices.Equal(changed, []string{"anna", "bert"}) {
+	if changed, err := u.OutdatedSince(seen); err != nil || !slices.Equal(changed, []string{"anna", "bert"}) {
 		t.Errorf("%v, %v", changed, err)
+	}
+}
+
+// TestUsersReloadWaitsForConfirmation: what takes more than half of the users
+// away may be a file that was cut off, and an empty one never counts.
+func TestUsersReloadWaitsForConfirmation(t *testing.T) {
+	u, path := openUsers(t, "anna", "secret", "bert", "secret", "carl", "secret", "dora", "secret")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(whole), "\n")
+	put := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, tt := range map[string]struct {
+		text                 string
+		refused, unconfirmed bool // without confirmation
+		never                bool // with one, too
+	}{
+		"half":         {strings.Join(lines[:2], ""), false, false, false},
+		"one of four":  {lines[0], true, true, false},
+		"none":         {"# none\n", true, true, false},
+		"others":       {strings.NewReplacer("anna", "a", "bert", "b", "carl", "c").Replace(string(whole)), true, true, false},
+		"empty":        {"", true, false, true},
+		"blank":        {"\n \n", true, false, true},
+		"cut off":      {strings.Join(lines[:3], "") + lines[3][:30], true, false, true},
+		"nothing gone": {string(whole), false, false, false},
+	} {
+		put(tt.text)
+		before := u.list.Load()
+		_, err := u.Reload(false)
+		if (err != nil) != tt.refused || errors.Is(err, ErrUnconfirmed) != tt.unconfirmed {
+			t.Errorf("%s: %v", name, err)
+		}
+		if tt.refused && u.list.Load() != before {
+			t.Errorf("%s: refused, and counts", name)
+		}
+		if _, err := u.Reload(true); (err != nil) != tt.never {
+			t.Errorf("%s, confirmed: %v", name, err)
+		}
+		put(string(whole))
+		if _, err := u.Reload(true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("")
+	if _, err := OpenUsers(path); err == nil || !strings.Contains(err.Error(), "is empty; add a user") {
+		t.Errorf("an empty file at the start: %v", err)
 	}
 }

@@ -29,6 +29,7 @@ type List struct {
 	byName map[string]int
 	seed   maphash.Seed
 	decoy  Hash // for an empty list
+	blank  bool // read from a file without a line
 }
 
 // NewList makes a list. The error says which name is twice there, or cannot be a name.
@@ -75,7 +76,11 @@ func ParseList(data []byte) (*List, error) {
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	return NewList(users)
+	list, err := NewList(users)
+	if err == nil {
+		list.blank = len(bytes.TrimSpace(data)) == 0
+	}
+	return list, err
 }
 
 func parseUser(text string) (User, error) {
@@ -105,9 +110,16 @@ func CheckName(name string) error {
 	return nil
 }
 
-// format is the content of a file of the users.
+// Blank reports whether l was read from a file that holds nothing at all, not
+// even a comment. Somebody may be about to write it, or could not.
+func (l *List) Blank() bool { return l.blank }
+
+// format returns the content of a file of the users. It is never blank.
 func (l *List) format() []byte {
 	var data bytes.Buffer
+	if len(l.users) == 0 {
+		data.WriteString("# There are no users.\n")
+	}
 	for _, u := range l.users {
 		fmt.Fprintf(&data, "%s:%s\n", u.Name, u.Hash.Text())
 	}
@@ -130,13 +142,32 @@ func (l *List) Find(name string) (Hash, bool) {
 	return l.users[maphash.String(l.seed, name)%uint64(len(l.users))].Hash, false
 }
 
-// Changed are the names whose hash is another in next, or that it has no more: who logged in under one of them has to again.
-func (l *List) Changed(next *List) []string {
-	var changed []string
+// A Difference is what sets one list apart from an earlier one.
+type Difference struct {
+	Added   []string // names that are new
+	Changed []string // names with another hash
+	Removed []string // names that are gone
+}
+
+// Outdated returns the names under which nobody may stay logged in: those that
+// are gone, and those with another hash.
+func (d Difference) Outdated() []string { return slices.Concat(d.Changed, d.Removed) }
+
+// Difference compares l with next, which takes its place.
+func (l *List) Difference(next *List) Difference {
+	var d Difference
 	for _, u := range l.users {
-		if hash, known := next.Find(u.Name); !known || hash != u.Hash {
-			changed = append(changed, u.Name)
+		switch hash, known := next.Find(u.Name); {
+		case !known:
+			d.Removed = append(d.Removed, u.Name)
+		case hash != u.Hash:
+			d.Changed = append(d.Changed, u.Name)
 		}
 	}
-	return changed
+	for _, u := range next.users {
+		if _, known := l.byName[u.Name]; !known {
+			d.Added = append(d.Added, u.Name)
+		}
+	}
+	return d
 }

@@ -2,6 +2,7 @@ package password
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -98,11 +99,16 @@ func TestChanged(t *testing.T) {
 		return l
 	}
 	old := list("anna:" + a + "\nbert:" + a + "\ncarl:" + a)
-	if got := old.Changed(list("bert:" + b + "\nanna:" + a + "\ndora:" + a)); !slices.Equal(got, []string{"bert", "carl"}) {
-		t.Errorf("%v, want bert and carl", got)
+	got := old.Difference(list("bert:" + b + "\nanna:" + a + "\ndora:" + a))
+	want := Difference{Added: []string{"dora"}, Changed: []string{"bert"}, Removed: []string{"carl"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
 	}
-	if got := old.Changed(old); got != nil {
-		t.Errorf("nothing changed, but %v", got)
+	if !slices.Equal(got.Outdated(), []string{"bert", "carl"}) {
+		t.Errorf("outdated: %v, want bert and carl", got.Outdated())
+	}
+	if got := old.Difference(old); !reflect.DeepEqual(got, Difference{}) {
+		t.Errorf("nothing changed, but %+v", got)
 	}
 }
 
