@@ -2,6 +2,7 @@
 package certfile
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -43,12 +44,24 @@ func (p *Pair) Reload() error {
 	if block, _ := pem.Decode(key); block == nil {
 		return fmt.Errorf("%s holds no private key in PEM form", p.key)
 	}
+	if isCutOff(chain) {
+		return fmt.Errorf("%s is cut off: its last block has no end", p.cert)
+	}
 	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {
 		return fmt.Errorf("%s and %s: %w", p.cert, p.key, err)
 	}
 	p.current.Store(&pair)
 	return nil
+}
+
+// isCutOff reports whether something begins after the last whole block of PEM,
+// as in a file that is still being written. [tls.X509KeyPair] would skip it.
+func isCutOff(chain []byte) bool {
+	for block, rest := pem.Decode(chain); block != nil; block, rest = pem.Decode(rest) {
+		chain = rest
+	}
+	return bytes.Contains(chain, []byte("-----BEGIN"))
 }
 
 func readChain(path string) ([]byte, error) {

@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +78,7 @@ func TestReload(t *testing.T) {
 		{"a key that is none", "k.pem", chain, []byte("-----BEGIN PRIVATE KEY-----\nc2VjcmV0LXRleHQ=\n-----END PRIVATE KEY-----\n")},
 		{"longer than any", "longer than 1 MiB", append(chain, make([]byte, maxChain)...), private},
 		{"empty", "empty", chain, nil},
+		{"cut off", "is cut off", append(slices.Clone(chain), chain[:len(chain)/2]...), private},
 	} {
 		put(t, cert, tt.cert)
 		put(t, key, tt.key)
