@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net"
 	"net/http"
 )
@@ -21,6 +22,11 @@ type AdminConfig struct {
 
 	// Version is told by the status. Default: none.
 	Version string
+
+	// Reload reads the files of the server anew, for POST /v1/reload. An error
+	// means that the server is about to stop. Default: none, and the answer is
+	// 404.
+	Reload func(context.Context, AdminReload) (AdminReloaded, error)
 }
 
 // admin is the API for operators. It is apart from [Gateway.ServeHTTP]: nothing that the public reaches leads here.
@@ -60,6 +66,7 @@ func (a *admin) endpoints() []endpoint {
 		{http.MethodGet, "/v1/logins", http.HandlerFunc(a.logins)},
 		{http.MethodPost, "/v1/revoke", http.HandlerFunc(a.revoke)},
 		{http.MethodPost, "/v1/drain", http.HandlerFunc(a.drain)},
+		{http.MethodPost, "/v1/reload", http.HandlerFunc(a.reload)},
 	}
 }
 

@@ -57,6 +57,8 @@ func TestAdminPage(t *testing.T) {
 		"GET /v1/logins answer":   members(reflect.TypeFor[AdminLogins]()),
 		"POST /v1/drain":          members(reflect.TypeFor[AdminDrain]()),
 		"POST /v1/drain answer":   members(reflect.TypeFor[AdminDraining]()),
+		"POST /v1/reload":         members(reflect.TypeFor[AdminReload]()),
+		"POST /v1/reload answer":  members(reflect.TypeFor[AdminReloaded]()),
 		"POST /v1/revoke":         members(reflect.TypeFor[AdminRevoke]()),
 		"POST /v1/revoke answer":  members(reflect.TypeFor[AdminRevoked]()),
 

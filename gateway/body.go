@@ -58,6 +58,7 @@ var memberTypes = map[jsontext.Pointer]string{
 	"/everything": "everything must be true",
 	"/before":     "before must be a string",
 	"/within":     "within must be a whole number of seconds",
+	"/confirm":    "confirm must be true or false",
 }
 
 // describe says what is wrong with JSON that is well-formed.

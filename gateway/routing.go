@@ -101,12 +101,27 @@ func (g *Gateway) Update(routes []Route) error {
 	if err := c.checkRoutes().join(); err != nil {
 		return err
 	}
+	return g.putRoutes(c.Routes)
+}
+
+// RemoveRoutes takes all routes away, with their sockets, until [Gateway.Update]
+// puts others there. Only the gateway's own addresses are answered meanwhile.
+func (g *Gateway) RemoveRoutes() error {
+	if g.demo != nil {
+		return errors.New("gateway: RemoveRoutes: the demonstration has none")
+	}
+	return g.putRoutes(nil)
+}
+
+// putRoutes puts routes, which were checked, in the place of those that are
+// served.
+func (g *Gateway) putRoutes(routes []Route) error {
 	g.updating.Lock()
 	defer g.updating.Unlock()
 	before := g.routing.Load()
 	after := &routing{byName: map[string]*proxy{}, identities: map[string]bool{}}
 	var all, fresh []*proxy
-	for _, r := range c.Routes {
+	for _, r := range routes {
 		p := before.unchanged(r)
 		if p == nil {
 			var err error

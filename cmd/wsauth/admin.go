@@ -27,7 +27,8 @@ func adminSocket(named, data string) string {
 
 // administer begins to serve operators, until stop is called, which returns when that has ended: they may be needed while the server
 // stops.
-func administer(ctx context.Context, g *gateway.Gateway, s config.Admin, data string, log *slog.Logger) (stop func(), err error) {
+func administer(ctx context.Context, g *gateway.Gateway, all config.Settings, data string, reloads *reloader, log *slog.Logger) (stop func(), err error) {
+	s := all.Admin
 	var listeners []net.Listener
 	defer func() {
 		if err != nil {
@@ -36,8 +37,7 @@ func administer(ctx context.Context, g *gateway.Gateway, s config.Admin, data st
 			}
 		}
 	}()
-	c := gateway.AdminConfig{Version: version(), Host: s.Host}
-	unfollow := func() {}
+	c := gateway.AdminConfig{Version: version(), Host: s.Host, Reload: reloads.ask}
 	if path := adminSocket(s.Socket, data); path != "" {
 		l, err := gateway.ListenPrivate(ctx, path)
 		switch {
@@ -61,7 +61,13 @@ func administer(ctx context.Context, g *gateway.Gateway, s config.Admin, data st
 		if !onLoopback(l) {
 			return nil, fmt.Errorf("admin.listen: other machines can reach %s: name an address of this machine only, such as 127.0.0.1:9091", s.Listen)
 		}
-		unfollow = onChange(ctx, func() { readToken(c.TokenFile, log) }, watcher)
+		p := &part{name: "token of the operators", file: s.TokenFile, reload: func(context.Context, reloading) gateway.AdminReloaded {
+			return readToken(c.TokenFile, s.TokenFile, log)
+		}}
+		if all.Watch {
+			p.watchers = []*config.Watcher{watcher}
+		}
+		reloads.add(p)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var serving sync.WaitGroup
@@ -78,19 +84,23 @@ func administer(ctx context.Context, g *gateway.Gateway, s config.Admin, data st
 		})
 	}
 	return func() {
-		unfollow()
 		cancel()
 		serving.Wait()
 	}, nil
 }
 
 // readToken takes another token of the operators, if there is one.
-func readToken(file *gateway.AdminTokenFile, log *slog.Logger) {
+func readToken(file *gateway.AdminTokenFile, name string, log *slog.Logger) (done gateway.AdminReloaded) {
 	changed, err := file.Reload()
 	switch {
 	case err != nil:
 		log.Error("the token of the operators stays as it was", "err", err)
+		done.Faults = append(done.Faults, err.Error())
 	case changed:
 		log.Info("there is another token of the operators")
+		done.Changed = append(done.Changed, name+": read, another token counts")
+	default:
+		done.Changed = append(done.Changed, name+": read, the same token counts")
 	}
+	return done
 }

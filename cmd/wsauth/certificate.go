@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"wsauth/gateway"
 	"wsauth/internal/certfile"
 	"wsauth/internal/config"
 )
@@ -12,6 +13,7 @@ import (
 // A certificate is that of "wsauth serve" over TLS, with what tells that its files have changed.
 type certificate struct {
 	*certfile.Pair
+	files    config.TLS
 	watchers [2]*config.Watcher
 	log      *slog.Logger
 }
@@ -23,22 +25,27 @@ func openCertificate(files config.TLS, log *slog.Logger) (*certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &certificate{pair, watchers, log}
+	c := &certificate{pair, files, watchers, log}
 	c.tell()
 	return c, nil
 }
 
-// follow begins to take the certificate anew when one of its files has changed and at each SIGHUP, until ctx is done or stop is called.
-func (c *certificate) follow(ctx context.Context) (stop func()) {
-	return onChange(ctx, c.reload, c.watchers[:]...)
+// part is what the reloader does with the certificate. A change in place
+// counts, as programs that renew certificates make it: while the two files do
+// not fit each other, or one is cut off, the certificate of before stays.
+func (c *certificate) part() *part {
+	return &part{name: "certificate", file: c.files.Cert, watchers: c.watchers[:], inPlace: true, reload: c.reload}
 }
 
-func (c *certificate) reload() {
+func (c *certificate) reload(context.Context, reloading) (done gateway.AdminReloaded) {
 	if err := c.Reload(); err != nil {
 		c.log.Error("the certificate stays as it was", "err", err)
-		return
+		done.Faults = append(done.Faults, err.Error())
+		return done
 	}
 	c.tell()
+	done.Changed = append(done.Changed, c.files.Cert+": read, valid until "+c.Leaf().NotAfter.UTC().Format(time.RFC3339))
+	return done
 }
 
 // tell logs which certificate is in use.

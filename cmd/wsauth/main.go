@@ -20,6 +20,7 @@ type cli struct {
 	Token    tokenCmd    `cmd:"" help:"Make, explain and verify tokens."`
 	Sessions sessionsCmd `cmd:"" help:"List the sessions and the sockets of the running server."`
 	Revoke   revokeCmd   `cmd:"" help:"End a token, a session, a user's sessions or everything on the running server."`
+	Reload   reloadCmd   `cmd:"" help:"Have the running server read its files anew."`
 	Drain    drainCmd    `cmd:"" help:"Take the running server out of service, before it is stopped."`
 	Status   statusCmd   `cmd:"" help:"Say how the running server is."`
 	User     userCmd     `cmd:"" help:"Manage a file of users for \"wsauth serve --users\"."`

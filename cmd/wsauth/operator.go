@@ -170,7 +170,7 @@ func (o *operator) unreachable(err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case os.IsTimeout(err):
-		return fmt.Errorf("the server at %s did not answer within %s", o.where, operatorPatience)
+		return fmt.Errorf("the server at %s did not answer within %s", o.where, o.client.Timeout)
 	case errors.Is(err, fs.ErrNotExist) && !onPort:
 		return fmt.Errorf("no server runs here: there is no %s; start one with \"wsauth serve\", or say where it is with --data=DIR or --admin-socket=PATH", o.where)
 	case errors.Is(err, syscall.ECONNREFUSED) && !onPort:

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
-	"sync"
-	"syscall"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -19,6 +17,7 @@ import (
 // An updater is what takes other routes while it runs.
 type updater interface {
 	Update(routes []gateway.Route) error
+	RemoveRoutes() error
 }
 
 // followed is the configuration of "wsauth serve": what it is, and how a change of the file reaches the gateway that runs.
@@ -30,7 +29,8 @@ type followed struct {
 	text    string // what was read last
 	level   slog.LevelVar
 	maker   config.Maker
-	running config.Settings
+	running config.Settings // those of the start
+	routes  int             // that are served now
 	gateway updater
 	log     *slog.Logger
 }
@@ -65,76 +65,79 @@ func (f *followed) setLevel(name string) {
 	f.level.Set(levels[name]) // info where it is none of them, or not checked yet
 }
 
-// follow begins to take what changes in the file, when it has changed and at each SIGHUP, until ctx is done or stop is called.
-func (f *followed) follow(ctx context.Context) (stop func()) {
-	if f.watcher == nil {
-		return func() {}
+// part is what the reloader does with the configuration; nil without a file.
+func (f *followed) part() *part {
+	if f.command.Config == "" {
+		return nil
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	hangups, changes := make(chan os.Signal, 1), make(chan struct{}, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	var running sync.WaitGroup
-	running.Go(func() {
-		f.watcher.Run(ctx, func() {
-			select {
-			case changes <- struct{}{}:
-			default: // one is waiting already
-			}
-		})
-	})
-	running.Go(func() {
-		for {
-			select {
-			case <-hangups:
-				f.reload(true)
-			case <-changes:
-				f.reload(false)
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
-	return func() {
-		signal.Stop(hangups)
-		cancel()
-		running.Wait()
+	p := &part{name: "configuration", file: f.command.Config, reload: f.reload}
+	if f.running.Watch {
+		p.watchers = []*config.Watcher{f.watcher}
 	}
+	return p
 }
 
-// reload takes what the file says now. With one fault, everything stays as it was. Where nobody asked for it, it is not done for a file
-// that says what it said.
-func (f *followed) reload(asked bool) {
+// reload takes what the file says now. With one fault, everything stays as it
+// was. Where nobody asked for it, it is not done for a file that says what it
+// said.
+func (f *followed) reload(_ context.Context, how reloading) (done gateway.AdminReloaded) {
 	const stays = "the configuration stays as it was"
-	defer tellReloading(f.log)()
 	before := f.text
 	d, err := f.read()
-	if err == nil && !asked && f.text == before {
-		return
+	if err == nil && !how.asked && f.text == before {
+		return done
+	}
+	fault := func(key string, err error) {
+		f.log.Error(stays, key, err)
+		done.Faults = append(done.Faults, err.Error())
+	}
+	if err == nil && strings.TrimSpace(f.text) == "" {
+		err = fmt.Errorf("%s is empty", f.command.Config)
 	}
 	if err != nil {
-		f.log.Error(stays, "err", err)
-		return
+		fault("err", err)
+		return done
 	}
 	f.maker.Files = false // a server that runs has opened them, and reads them anew itself
 	c, err := f.maker.Make(d)
 	if faults, ok := errors.AsType[config.Faults](err); ok {
-		for _, fault := range faults {
-			f.log.Error(stays, "fault", fault.Error())
+		for _, one := range faults {
+			fault("fault", one)
 		}
-		return
+		return done
+	}
+	if f.routes > 0 && len(c.Routes) == 0 && !how.confirmed {
+		f.log.Warn("the configuration would remove all routes; "+waits, "file", f.command.Config, "routes", f.routes)
+		done.Unconfirmed = append(done.Unconfirmed, fmt.Sprintf("%s would remove all %d routes", f.command.Config, f.routes))
+		return done
 	}
 	if keys := config.NeedRestart(f.running, d.Settings); len(keys) > 0 {
 		f.log.Warn("these keys have changed, and count after a restart", "keys", keys)
+		done.Warnings = append(done.Warnings, "these keys have changed, and count after a restart: "+strings.Join(keys, ", "))
 	}
 	logWarnings(f.log, d, c)
-	served := 0
-	if len(f.running.Routes) > 0 && len(c.Routes) > 0 {
-		served = len(c.Routes)
-		if err := f.gateway.Update(c.Routes); err != nil {
-			f.log.Error(stays, "err", err)
-			return
+	done.Warnings = append(append(done.Warnings, d.Warnings()...), d.RouteWarnings(c)...)
+	if len(f.running.Routes) > 0 {
+		if err := f.put(c.Routes); err != nil {
+			fault("err", err)
+			return done
 		}
 	}
 	f.setLevel(d.Settings.Log.Level)
-	f.log.Info("configuration read", "file", f.command.Config, "routes", served)
+	f.log.Info("configuration read", "file", f.command.Config, "routes", f.routes)
+	done.Changed = append(done.Changed, fmt.Sprintf("%s: read, with %s", f.command.Config, count(f.routes, "route")))
+	return done
+}
+
+// put has the gateway serve these routes, or none.
+func (f *followed) put(routes []gateway.Route) (err error) {
+	if len(routes) == 0 {
+		err = f.gateway.RemoveRoutes()
+	} else {
+		err = f.gateway.Update(routes)
+	}
+	if err == nil {
+		f.routes = len(routes)
+	}
+	return err
 }

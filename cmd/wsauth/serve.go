@@ -15,14 +15,14 @@ import (
 )
 
 type serveCmd struct {
-	Config           string         `env:"WSAUTH_CONFIG" placeholder:"FILE" help:"File that describes routes to upstreams and all else; see \"wsauth config example\". Flags and environment count more than it does. What changes in it counts within two seconds, and at SIGHUP."`
+	Config           string         `env:"WSAUTH_CONFIG" placeholder:"FILE" help:"File that describes routes to upstreams and all else; see \"wsauth config example\". Flags and environment count more than it does. It is read anew when another is renamed onto it, unless --no-watch, at SIGHUP, and by \"wsauth reload\"."`
 	Addr             string         `default:"127.0.0.1:8000" placeholder:"HOST:PORT" env:"WSAUTH_LISTEN" help:"Address to listen on (default: ${default}). Port 0 takes a free one."`
 	TLSCert          string         `name:"tls-cert" placeholder:"FILE" env:"WSAUTH_TLS_CERT" help:"File of the server's certificates, in PEM form: with it and --tls-key the server speaks TLS itself. What changes in the two counts within seconds, and at SIGHUP."`
 	TLSKey           string         `name:"tls-key" placeholder:"FILE" env:"WSAUTH_TLS_KEY" help:"File of their private key, which nobody but its owner may read."`
 	Data             string         `placeholder:"DIR" env:"WSAUTH_DATA" help:"Folder of the keys, the sessions and what was revoked, made on first start (default: wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
 	Keys             string         `placeholder:"DIR" env:"WSAUTH_KEYS" help:"Folder of the keys that sign and verify tokens; \"wsauth keys\" changes it, and what changes counts within seconds. An empty one gets a first key (default: keys in the folder of --data)."`
 	Issuer           string         `placeholder:"URL" env:"WSAUTH_ISSUER" help:"Address under which others see this server, such as https://login.example: the iss of its tokens, and where others find its public keys. To change it ends every login (default: none)."`
-	Users            string         `placeholder:"FILE" env:"WSAUTH_USERS" help:"File of the users, one name:hash a line, with hashes of argon2id or bcrypt; \"wsauth user\" and \"htpasswd -B\" write it. SIGHUP reads it anew and logs out who has changed. Without it there is the demonstration's user test."`
+	Users            string         `placeholder:"FILE" env:"WSAUTH_USERS" help:"File of the users, one name:hash a line, with hashes of argon2id or bcrypt; \"wsauth user\" and \"htpasswd -B\" write it. It is read anew when another is renamed onto it, unless --no-watch, at SIGHUP, and by \"wsauth reload\", and who has changed is logged out. Without it there is the demonstration's user test."`
 	AccessTTL        time.Duration  `name:"access-ttl" default:"15m" placeholder:"DURATION" env:"WSAUTH_ACCESS_TTL" help:"How long an access token, and a socket whose session is not refreshed, lives, such as 20s or 1h: whole seconds (default: ${default}). From 1m on, sessions differ in it at random by up to a tenth."`
 	RefreshTTL       time.Duration  `name:"refresh-ttl" default:"720h" placeholder:"DURATION" env:"WSAUTH_REFRESH_TTL" help:"How long a refresh token, and so a login that is not used, lives: at most 8784h (default: ${default}, 30 days)."`
 	SessionTTL       time.Duration  `name:"session-ttl" default:"2160h" placeholder:"DURATION" env:"WSAUTH_SESSION_TTL" help:"How long a login lives, however much it is used: at least as long as --refresh-ttl (default: ${default}, 90 days)."`
@@ -35,6 +35,7 @@ type serveCmd struct {
 	AccessLog        bool           `env:"WSAUTH_ACCESS_LOG" help:"Log each request, and each socket at its begin and its end, without queries and credentials."`
 	Metrics          string         `placeholder:"HOST:PORT" env:"WSAUTH_METRICS" help:"Address for /metrics, /livez and /readyz, which everybody who reaches it can read, such as 127.0.0.1:9090 (default: none; the last two are on --addr as well)."`
 	AdminSocket      string         `placeholder:"PATH" env:"WSAUTH_ADMIN_SOCKET" help:"Unix socket for \"wsauth sessions\", \"wsauth revoke\" and \"wsauth status\", which only the user of the server can open; off for none (default: admin.sock in the folder of --data)."`
+	Watch            bool           `default:"true" negatable:"" env:"WSAUTH_WATCH" help:"Watch the files of --config, of --users and of the operators' token, and read one anew within a second when another is renamed onto it (default: ${default}). With --no-watch they are read anew at SIGHUP and by \"wsauth reload\" only."`
 	InsecureDemoUser bool           `env:"WSAUTH_INSECURE_DEMO_USER" help:"Let the user test with the password test log in on addresses that other machines can reach."`
 }
 
@@ -104,13 +105,17 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
 		}
 	}
 	logWarnings(log, document, described)
-	v := &serving{settings: s, described: described, log: log}
+	reloads := newReloader(log)
+	v := &serving{settings: s, described: described, log: log, reloads: reloads}
 	defer func() { err = errors.Join(err, v.close()) }()
 	if err := v.open(ctx); err != nil {
 		return err
 	}
-	f.running, f.gateway, f.log = s, v.gateway, log
-	defer f.follow(ctx)()
+	f.running, f.routes, f.gateway, f.log = s, len(s.Routes), v.gateway, log
+	if p := f.part(); p != nil {
+		reloads.add(p)
+	}
+	defer reloads.follow(ctx)()
 	log.Info("listening", "url", v.url(), "addr", v.listener.Addr().String(), "data", v.dir,
 		"access_ttl", s.AccessTTL, "refresh_ttl", s.RefreshTTL, "session_ttl", s.SessionTTL, "refresh_grace", s.RefreshGrace, "max_sockets", s.MaxSockets,
 		"routes", len(s.Routes))

@@ -19,6 +19,7 @@ type serving struct {
 	settings  config.Settings
 	described gateway.Config
 	log       *slog.Logger
+	reloads   *reloader
 
 	listener net.Listener // of clients
 	figures  net.Listener // nil unless the service manager has passed one
@@ -105,7 +106,7 @@ func (v *serving) listen(ctx context.Context) error {
 		return err
 	}
 	v.described.Certificate = certificate.Get
-	v.until(certificate.follow(ctx))
+	v.reloads.add(certificate.part())
 	return nil
 }
 
@@ -157,7 +158,7 @@ func (v *serving) openGateway(ctx context.Context) (err error) {
 	switch {
 	case v.users != nil:
 		v.log.Info("users", "file", v.settings.Users, "users", v.users.Len())
-		v.until(v.users.follow(ctx, v.gateway))
+		v.reloads.add(v.users.part(v.gateway, v.settings.Watch))
 	case v.demo():
 		v.log.Warn("demonstration: everybody may log in", "user", "test", "password", "test")
 	default:
@@ -180,7 +181,7 @@ func (v *serving) openOperations(ctx context.Context) error {
 		return err
 	}
 	v.until(stop)
-	if stop, err = administer(ctx, v.gateway, v.settings.Admin, v.dir, v.log); err != nil {
+	if stop, err = administer(ctx, v.gateway, v.settings, v.dir, v.reloads, v.log); err != nil {
 		return err
 	}
 	v.until(stop)

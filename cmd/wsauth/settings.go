@@ -35,6 +35,7 @@ var overrides = map[string]override{
 	"access-log":         {"log.access", func(c *serveCmd, s *config.Settings) { s.Log.Access = c.AccessLog }},
 	"metrics":            {"metrics.listen", func(c *serveCmd, s *config.Settings) { s.Metrics.Listen = c.Metrics }},
 	"admin-socket":       {"admin.socket", func(c *serveCmd, s *config.Settings) { s.Admin.Socket = c.AdminSocket }},
+	"watch":              {"watch", func(c *serveCmd, s *config.Settings) { s.Watch = c.Watch }},
 	"insecure-demo-user": {"insecure_demo_user", func(c *serveCmd, s *config.Settings) { s.InsecureDemoUser = c.InsecureDemoUser }},
 }
 

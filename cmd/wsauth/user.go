@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"wsauth/internal/inspect"
 	"wsauth/internal/password"
 )
 
@@ -20,7 +21,7 @@ type userCmd struct {
 
 // Help is the text under "wsauth user --help".
 func (userCmd) Help() string {
-	return `The password is asked for twice on a terminal, and is one line of standard input otherwise. A server that runs takes a change when it gets SIGHUP, and logs out at once who was removed or has another password.`
+	return `The password is asked for twice on a terminal, and is one line of standard input otherwise. A running server takes a change within a second, unless it does not watch the file: then it does at "wsauth reload" and SIGHUP. It logs out at once who was removed or has another password.`
 }
 
 type userHashCmd struct {
@@ -51,7 +52,8 @@ func (c *userAddCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return password.UpdateFile(ctx, c.File, func(list *password.List, err error) ([]password.User, error) {
+	done := "has another password in"
+	err = password.UpdateFile(ctx, c.File, func(list *password.List, err error) ([]password.User, error) {
 		users, err := usersOrNone(list, err)
 		if err != nil {
 			return nil, err
@@ -60,9 +62,17 @@ func (c *userAddCmd) Run(ctx context.Context) error {
 			users[at] = user
 			return users, nil
 		}
+		done = "is added to"
 		return append(users, user), nil
 	})
+	if err == nil {
+		fmt.Printf("%s %s %s; %s\n", inspect.Printable(c.Name), done, inspect.Printable(c.File), takesEffect)
+	}
+	return err
 }
+
+// takesEffect says when a change of the file of users counts.
+const takesEffect = "takes effect within a second on a running server that watches this file; otherwise run wsauth reload"
 
 // usersOrNone are the users of a file that was read, or none where there is no file.
 func usersOrNone(list *password.List, err error) ([]password.User, error) {
@@ -82,17 +92,28 @@ type userRemoveCmd struct {
 
 // Run writes the file.
 func (c *userRemoveCmd) Run(ctx context.Context) error {
-	return password.UpdateFile(ctx, c.File, func(list *password.List, err error) ([]password.User, error) {
+	before := 0
+	err := password.UpdateFile(ctx, c.File, func(list *password.List, err error) ([]password.User, error) {
 		if err != nil {
 			return nil, err
 		}
 		users := list.Users()
+		before = len(users)
 		at := indexOf(users, c.Name)
 		if at < 0 {
 			return nil, fmt.Errorf("%s has no user %q", c.File, c.Name)
 		}
 		return slices.Delete(users, at, at+1), nil
 	})
+	if err != nil {
+		return err
+	}
+	when := takesEffect
+	if before == 1 { // more than half of the users
+		when = "a running server waits with the last user: run wsauth reload --confirm"
+	}
+	fmt.Printf("%s is removed from %s; %s\n", inspect.Printable(c.Name), inspect.Printable(c.File), when)
+	return nil
 }
 
 type userListCmd struct {

@@ -7,12 +7,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
+	"slices"
 	"time"
 
 	"wsauth/gateway"
+	"wsauth/internal/config"
 )
 
 // retryAfter is how long to wait before a user is ended again whom the store did not let end.
@@ -21,8 +21,13 @@ const retryAfter = time.Second
 // A userFile is the users of "wsauth serve --users", and what becomes of those who change.
 type userFile struct {
 	*gateway.Users
-	seen string // where the users of the last run are written down
-	log  *slog.Logger
+	file    string
+	watcher *config.Watcher
+	seen    string // where the users of the last run are written down
+	log     *slog.Logger
+
+	pending   []string // who is to be logged out yet
+	unwritten bool     // seen does not have the users that there are now
 }
 
 // begin ends, before the server takes any request, the sessions of users who have changed since its last run; and all of them where
@@ -38,7 +43,7 @@ func begin(ctx context.Context, g *gateway.Gateway, users *userFile, seen string
 		}
 		return os.Remove(seen)
 	}
-	changed, err := users.ChangedSince(seen)
+	changed, err := users.OutdatedSince(seen)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, err := g.EndEveryone(ctx); err != nil {
@@ -55,49 +60,62 @@ func begin(ctx context.Context, g *gateway.Gateway, users *userFile, seen string
 	return users.Remember(seen)
 }
 
-// follow begins to read the file anew at each SIGHUP, which would otherwise end the process. It does so until ctx is done or stop is
-// called, which returns when it has ended.
-func (u *userFile) follow(ctx context.Context, g *gateway.Gateway) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	hangups, ended := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(hangups, syscall.SIGHUP)
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case <-hangups:
-				u.reload(ctx, g)
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return func() {
-		signal.Stop(hangups)
-		cancel()
-		<-ended
+// part is what the reloader does with the file of the users.
+func (u *userFile) part(g *gateway.Gateway, watch bool) *part {
+	p := &part{name: "users", file: u.file}
+	p.reload = func(ctx context.Context, how reloading) gateway.AdminReloaded { return u.reload(ctx, g, how) }
+	p.settle = func(ctx context.Context) bool { return u.settle(ctx, g) }
+	if watch {
+		p.watchers = []*config.Watcher{u.watcher}
 	}
+	return p
 }
 
-func (u *userFile) reload(ctx context.Context, g *gateway.Gateway) {
-	changed, err := u.Reload()
-	if err != nil {
-		u.log.Error("the users stay as they were", "err", err)
-		return
+// reload takes the users that the file has now, and logs out who has changed.
+func (u *userFile) reload(ctx context.Context, g *gateway.Gateway, how reloading) (done gateway.AdminReloaded) {
+	const stay = "the users stay as they were"
+	changes, err := u.Reload(how.confirmed)
+	switch {
+	case errors.Is(err, gateway.ErrUnconfirmed):
+		u.log.Warn(stay+"; "+waits, "err", err)
+		done.Unconfirmed = append(done.Unconfirmed, err.Error())
+		return done
+	case err != nil:
+		u.log.Error(stay, "err", err)
+		done.Faults = append(done.Faults, err.Error())
+		return done
 	}
-	u.log.Info("users read", "users", u.Len(), "changed", len(changed))
-	for _, name := range changed {
-		for u.end(ctx, g, name) != nil {
-			select {
-			case <-time.After(retryAfter):
-			case <-ctx.Done():
-				return // the next run finds out that the user has changed
-			}
+	u.log.Info("users read", "users", u.Len(), "added", len(changes.Added), "changed", len(changes.Changed), "removed", len(changes.Removed))
+	for _, name := range changes.Outdated() {
+		if !slices.Contains(u.pending, name) {
+			u.pending = append(u.pending, name)
 		}
 	}
-	if err := u.Remember(u.seen); err != nil {
-		u.log.Error("the next run will take these users for changed", "err", err)
+	u.unwritten = true
+	text := fmt.Sprintf("%s: read, with %s: %d added, %d with another password, %d removed",
+		u.file, count(u.Len(), "user"), len(changes.Added), len(changes.Changed), len(changes.Removed))
+	if u.settle(ctx, g) {
+		done.Faults = append(done.Faults, fmt.Sprintf("%s: not all sessions of who has changed have ended; the server goes on trying", u.file))
 	}
+	done.Changed = append(done.Changed, text)
+	return done
+}
+
+// settle logs out who is to be, and then writes down which users there are, so
+// that the next run of the server finds out about those whom it could not end.
+// It reports whether some are left.
+func (u *userFile) settle(ctx context.Context, g *gateway.Gateway) (again bool) {
+	u.pending = slices.DeleteFunc(u.pending, func(name string) bool { return u.end(ctx, g, name) == nil })
+	if len(u.pending) > 0 {
+		return true
+	}
+	if u.unwritten {
+		u.unwritten = false
+		if err := u.Remember(u.seen); err != nil {
+			u.log.Error("the next run will take these users for changed", "err", err)
+		}
+	}
+	return false
 }
 
 // end logs a user out everywhere.
@@ -113,9 +131,10 @@ func (u *userFile) end(ctx context.Context, g *gateway.Gateway, name string) err
 
 // openUsers opens the file of --users.
 func openUsers(path, dir string, log *slog.Logger) (*userFile, error) {
+	watcher := config.NewWatcher(path)
 	users, err := gateway.OpenUsers(path)
 	if err != nil {
 		return nil, fmt.Errorf("--users: %w", err)
 	}
-	return &userFile{users, filepath.Join(dir, seenName), log}, nil
+	return &userFile{Users: users, file: path, watcher: watcher, seen: filepath.Join(dir, seenName), log: log}, nil
 }
