@@ -92,7 +92,7 @@ func (g *Guard) checkRate(r *http.Request) error {
 	if g.handshakes == nil {
 		return nil
 	}
-	if _, wait := g.handshakes.Take(ratelimit.Network(r.RemoteAddr), time.Now()); wait > 0 {
+	if wait := g.handshakes.Take(ratelimit.Network(r.RemoteAddr), time.Now()); wait > 0 {
 		return refuseWith(RateLimited, "Too many handshakes")
 	}
 	return nil

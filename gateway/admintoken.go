@@ -92,12 +92,13 @@ func (t *adminToken) require(next http.Handler) http.Handler {
 			missing(w, r)
 			return
 		}
-		try, wait := t.tries.Take(ratelimit.Network(r.RemoteAddr), time.Now())
+		try, wait := ratelimit.Hold(time.Now(), ratelimit.Claim{Limiter: t.tries, Key: ratelimit.Network(r.RemoteAddr)})
 		if wait > 0 {
 			tooMany(w, r, wait, "Too many tries; wait a little")
 			return
 		}
 		if !t.file.is(shown) {
+			try.Spend(time.Now())
 			t.log.Warn("admin: refused", "reason", "token_invalid", "remote", host(r.RemoteAddr))
 			invalid(w, r)
 			return

@@ -21,36 +21,21 @@ type attempts struct {
 const maxBuckets = 50_000
 
 func newAttempts() *attempts {
+	var g ratelimit.Group
 	return &attempts{
-		addresses: ratelimit.New(20, 3*time.Second, maxBuckets),
-		pairs:     ratelimit.New(10, 6*time.Second, maxBuckets),
-		names:     ratelimit.New(100, 2*time.Second, maxBuckets),
+		addresses: g.New(20, 3*time.Second, maxBuckets),
+		pairs:     g.New(10, 6*time.Second, maxBuckets),
+		names:     g.New(100, 2*time.Second, maxBuckets),
 	}
 }
 
-// An attempt is one try to log in, as each of the limiters has taken it.
-type attempt []ratelimit.Reservation
-
-// begin takes one attempt for a name, or says how long to wait for one. An unknown name is limited as a known one is.
-func (a *attempts) begin(remoteAddr, name string, now time.Time) (attempt, time.Duration) {
+// begin takes one attempt for a name from all limiters, or from none and says
+// how long to wait for one. An unknown name is limited as a known one is. The
+// attempt must be spent or given back.
+func (a *attempts) begin(remoteAddr, name string, now time.Time) (*ratelimit.Held, time.Duration) {
 	network := ratelimit.Network(remoteAddr)
-	var taken attempt
-	for _, l := range []struct {
-		limiter *ratelimit.Limiter
-		key     string
-	}{{a.addresses, network}, {a.pairs, network + " " + name}, {a.names, name}} {
-		reservation, wait := l.limiter.Take(l.key, now)
-		if wait > 0 {
-			return nil, wait
-		}
-		taken = append(taken, reservation)
-	}
-	return taken, 0
-}
-
-// succeeded gives the attempt back.
-func (a attempt) succeeded() {
-	for _, reservation := range a {
-		reservation.GiveBack()
-	}
+	return ratelimit.Hold(now,
+		ratelimit.Claim{Limiter: a.addresses, Key: network},
+		ratelimit.Claim{Limiter: a.pairs, Key: network + " " + name},
+		ratelimit.Claim{Limiter: a.names, Key: name})
 }

@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,9 +48,11 @@ func TestR3_StrangersLockNobodyOut(t *testing.T) {
 	now := time.Now()
 	tries := func(addr string) int {
 		for n := 0; ; n++ {
-			if _, wait := a.begin(addr, "name anna", now); wait > 0 {
+			attempt, wait := a.begin(addr, "name anna", now)
+			if wait > 0 {
 				return n
 			}
+			attempt.Spend(now)
 		}
 	}
 	if n := tries("192.0.2.1:1"); n != 10 {
@@ -58,7 +62,7 @@ func TestR3_StrangersLockNobodyOut(t *testing.T) {
 	if wait > 0 {
 		t.Fatalf("the user waits for %v", wait)
 	}
-	own.succeeded()
+	own.GiveBack()
 	all := 10
 	for i := range 50 {
 		all += tries(fmt.Sprintf("203.0.113.%d:1", i))
@@ -66,6 +70,55 @@ func TestR3_StrangersLockNobodyOut(t *testing.T) {
 	if all != 100 {
 		t.Errorf("many strangers have %d tries", all)
 	}
+}
+
+// TestRefusedLoginsCostNothing: 20 right logins are under way and one more is
+// refused; then the 20 succeed, and as many are free as before. So it is where
+// one limiter refuses and the others would not have.
+func TestRefusedLoginsCostNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		login := func(name, password string) int {
+			body := fmt.Sprintf(`{"username":%q,"password":%q}`, name, password)
+			req := httptest.NewRequest(http.MethodPost, "/auth/login", strings.NewReader(body))
+			req.RemoteAddr = "192.0.2.1:80"
+			req.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			r.g.ServeHTTP(w, req)
+			return w.Code
+		}
+		for round := range 3 {
+			var logins sync.WaitGroup
+			for i := range 20 {
+				logins.Go(func() {
+					if code := login(fmt.Sprint("user", i), "test"); code != http.StatusOK {
+						t.Errorf("round %d: login %d is %d", round, i, code)
+					}
+				})
+			}
+			time.Sleep(time.Second / 2) // all are under way
+			if code := login("another", "test"); code != http.StatusTooManyRequests {
+				t.Errorf("round %d: one too many is %d", round, code)
+			}
+			logins.Wait()
+		}
+		for i := range 30 { // the name refuses, and the address gives nothing for it
+			if code := login("anna", "wrong"); (code == http.StatusTooManyRequests) != (i >= 10) {
+				t.Errorf("wrong password %d is %d", i, code)
+			}
+		}
+		for i := range 4 { // 20 of the address, less 10, and some that came back
+			if code := login(fmt.Sprint("other", i), "wrong"); code != http.StatusUnauthorized {
+				t.Errorf("another name %d is %d", i, code)
+			}
+		}
+	}, func(c *Config) {
+		c.Authenticate = func(_ context.Context, _, password string) (bool, error) {
+			if password == "test" {
+				time.Sleep(time.Second)
+			}
+			return password == "test", nil
+		}
+	})
 }
 
 // A name that is not known takes as long as one that is, also beside other work.

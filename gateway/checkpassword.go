@@ -19,10 +19,12 @@ func (g *Gateway) checkPassword(w http.ResponseWriter, r *http.Request, account,
 		tooMany(w, r, wait, "Too many failed attempts; wait and try again")
 		return false
 	}
+	defer func() { attempt.Spend(time.Now()) }() // unless it was given back
 	ctx, cancel := context.WithTimeout(r.Context(), passwordTimeout)
 	defer cancel()
 	ok, err := g.authenticate(ctx, name, password)
 	if err != nil {
+		attempt.GiveBack() // nobody has learned anything
 		log.Error("login failed", "reason", "authenticator", "err", err)
 		problem(http.StatusServiceUnavailable, "store_unavailable", "The password cannot be checked now")(w, r)
 		return false
@@ -33,6 +35,6 @@ func (g *Gateway) checkPassword(w http.ResponseWriter, r *http.Request, account,
 		problem(http.StatusUnauthorized, "bad_credentials", "Bad username or password")(w, r)
 		return false
 	}
-	attempt.succeeded()
+	attempt.GiveBack()
 	return true
 }

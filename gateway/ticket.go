@@ -56,7 +56,7 @@ func (g *Gateway) ticket(w http.ResponseWriter, r *http.Request) {
 		problem(http.StatusBadRequest, "invalid_request", "A request has one Origin")(w, r)
 		return
 	}
-	if _, wait := g.tickets.Take(ticketHolder(claims), time.Now()); wait > 0 {
+	if wait := g.tickets.Take(ticketHolder(claims), time.Now()); wait > 0 {
 		g.log.Warn("ticket refused", "reason", "rate_limited", "user", printable(claims.Subject), "session", claims.SessionID, "wait", wait)
 		tooMany(w, r, wait, "Too many tickets; wait and try again")
 		return

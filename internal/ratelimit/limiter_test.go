@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -12,7 +13,7 @@ var began = time.Unix(1_700_000_000, 0)
 // takes counts how many tries of a key are granted in a row.
 func takes(l *Limiter, key string, now time.Time) int {
 	for n := 0; ; n++ {
-		if _, wait := l.Take(key, now); wait > 0 {
+		if wait := l.Take(key, now); wait > 0 {
 			return n
 		}
 	}
@@ -26,14 +27,14 @@ func TestLimiter(t *testing.T) {
 	if n := takes(l, "b", began); n != 3 {
 		t.Errorf("%d of another key", n)
 	}
-	if _, wait := l.Take("a", began); wait != time.Second {
+	if wait := l.Take("a", began); wait != time.Second {
 		t.Errorf("wait %v", wait)
 	}
 	if n := takes(l, "a", began.Add(2*time.Second)); n != 2 {
 		t.Errorf("%d after two periods", n)
 	}
-	r, _ := l.Take("c", began)
-	r.GiveBack()
+	h, _ := Hold(began, Claim{l, "c"})
+	h.GiveBack()
 	if n := takes(l, "c", began); n != 3 {
 		t.Errorf("%d after one was given back", n)
 	}
@@ -53,26 +54,145 @@ func TestRefusedTriesCostNothing(t *testing.T) {
 		})
 	}
 	tries.Wait()
-	if _, wait := l.Take("a", began); wait != time.Minute {
+	if wait := l.Take("a", began); wait != time.Minute {
 		t.Errorf("wait %v, want a minute", wait)
 	}
 }
 
-// TestFullTable: keys beyond the table share one bucket until there is room.
+// TestFullTable: keys beyond the table share few buckets until there is room,
+// and the keys in it stay limited.
 func TestFullTable(t *testing.T) {
 	l := New(2, time.Second, 100)
 	for i := range 100 {
 		takes(l, fmt.Sprint(i), began)
 	}
 	granted := 0
-	for i := range 50 {
+	for i := range 10 * overflow {
 		granted += takes(l, fmt.Sprint("new", i), began)
 	}
-	if granted != 2 || len(l.buckets) != 100 {
-		t.Errorf("%d granted to 50 new keys, %d buckets", granted, len(l.buckets))
+	if granted > 2*overflow || granted < overflow || len(l.buckets) != 100 {
+		t.Errorf("%d granted to new keys, %d buckets", granted, len(l.buckets))
+	}
+	for i := range 100 {
+		if n := takes(l, fmt.Sprint(i), began); n != 0 {
+			t.Fatalf("%d more of a key that was limited", n)
+		}
 	}
 	if n := takes(l, "later", began.Add(time.Minute)); n != 2 || len(l.buckets) != 1 {
 		t.Errorf("%d once the table is idle, %d buckets", n, len(l.buckets))
+	}
+}
+
+// TestHeldInASweep: a try that is held keeps its bucket, however long.
+func TestHeldInASweep(t *testing.T) {
+	l := New(1, time.Second, 1)
+	h, _ := Hold(began, Claim{l, "a"})
+	l.Take("b", began.Add(time.Hour)) // sweeps, and finds no room
+	if wait := l.Take("a", began.Add(time.Hour)); wait == 0 {
+		t.Error("a key has another try while one is held")
+	}
+	h.GiveBack()
+	if len(l.buckets) != 0 {
+		t.Errorf("%d buckets, though all was given back", len(l.buckets))
+	}
+}
+
+// TestGiveBackAfterARefusal: 20 tries are under way, one is refused, and the 20
+// are given back. Then all are there again, in whichever order it happens.
+func TestGiveBackAfterARefusal(t *testing.T) {
+	const burst = 20
+	for name, order := range map[string]func(i int) int{
+		"in order":   func(i int) int { return i },
+		"last first": func(i int) int { return burst - 1 - i },
+		"mixed":      func(i int) int { return i * 7 % burst },
+	} {
+		l := New(burst, 3*time.Second, 10)
+		var held []*Held
+		for i := range burst {
+			h, wait := Hold(began.Add(time.Duration(i)*time.Millisecond), Claim{l, "a"})
+			if wait > 0 {
+				t.Fatalf("%s: try %d waits %v", name, i, wait)
+			}
+			held = append(held, h)
+		}
+		now := began.Add(time.Second)
+		if _, wait := Hold(now, Claim{l, "a"}); wait != 3*time.Second {
+			t.Errorf("%s: one too many waits %v, want 3s", name, wait)
+		}
+		for i := range held {
+			held[order(i)].GiveBack()
+			held[order(i)].GiveBack() // the second time counts nothing
+			held[order(i)].Spend(now)
+		}
+		if n := takes(l, "a", now); n != burst {
+			t.Errorf("%s: %d tries are there again, want %d", name, n, burst)
+		}
+	}
+}
+
+// TestGiveBackGainsNothing: what was given back leaves no trace, also where
+// others were spent and came back with time meanwhile.
+func TestGiveBackGainsNothing(t *testing.T) {
+	l := New(20, 3*time.Second, 10)
+	h, _ := Hold(began, Claim{l, "a"})
+	if n := takes(l, "a", began); n != 19 {
+		t.Errorf("%d beside one that is held", n)
+	}
+	later := began.Add(3 * time.Second)
+	if n := takes(l, "a", later); n != 1 {
+		t.Errorf("%d more after one has come back", n)
+	}
+	h.GiveBack()
+	if n := takes(l, "a", later); n != 1 {
+		t.Errorf("%d more after one was given back", n)
+	}
+}
+
+// TestHoldTakesAllOrNone: where one limiter refuses, the others lose nothing.
+func TestHoldTakesAllOrNone(t *testing.T) {
+	var g Group
+	address, name := g.New(5, time.Second, 10), g.New(1, time.Minute, 10)
+	claims := []Claim{{address, "x"}, {name, "anna"}}
+	h, wait := Hold(began, claims...)
+	if wait > 0 {
+		t.Fatal(wait)
+	}
+	h.Spend(began)
+	for range 100 {
+		if _, wait := Hold(began, claims...); wait != time.Minute {
+			t.Fatalf("wait %v, want a minute", wait)
+		}
+	}
+	if n := takes(address, "x", began); n != 4 {
+		t.Errorf("%d of the address are left, want 4", n)
+	}
+	if _, wait := Hold(began, Claim{address, "y"}, Claim{name, "anna"}); wait == 0 || len(address.buckets) != 1 {
+		t.Errorf("wait %v; %d buckets, want 1: a refused try leaves none", wait, len(address.buckets))
+	}
+}
+
+// TestHoldAtOnce: however many hold, spend and give back at once, what is left
+// is what was not spent.
+func TestHoldAtOnce(t *testing.T) {
+	var g Group
+	a, b := g.New(100, time.Minute, 10), g.New(100, time.Minute, 10)
+	var all sync.WaitGroup
+	for i := range 100 {
+		all.Go(func() {
+			h, wait := Hold(began, Claim{a, "k"}, Claim{b, "k"})
+			switch {
+			case wait > 0:
+				t.Errorf("try %d waits %v", i, wait)
+			case i%4 == 0:
+				h.Spend(began)
+			default:
+				h.GiveBack()
+			}
+		})
+	}
+	all.Wait()
+	if n, m := takes(a, "k", began), takes(b, "k", began); n != 75 || m != 75 {
+		t.Errorf("%d and %d are left, want 75", n, m)
 	}
 }
 
@@ -86,6 +206,22 @@ func TestNetwork(t *testing.T) {
 		"":                              "",
 	} {
 		if got := Network(addr); got != want {
+			t.Errorf("%q: %q, want %q", addr, got, want)
+		}
+	}
+}
+
+func TestNetworks(t *testing.T) {
+	for addr, want := range map[string][]string{
+		"192.0.2.1:80":                      {"192.0.2.1"},
+		"[::ffff:192.0.2.1]:80":             {"192.0.2.1"},
+		"[::ffff:192.0.2.1%eth0]:80":        {"192.0.2.1"},
+		"[2001:db8:1:2ff:3:4:5:6]:80":       {"2001:db8:1:2ff::/64", "2001:db8:1:200::/56", "2001:db8:1::/48"},
+		"[fe80:1:2:3ff:ffff::%eth0]:80":     {"fe80:1:2:3ff::/64", "fe80:1:2:300::/56", "fe80:1:2::/48"},
+		"[fe80:1:2:3ff:ffff::%another]:443": {"fe80:1:2:3ff::/64", "fe80:1:2:300::/56", "fe80:1:2::/48"},
+		"@":                                 nil,
+	} {
+		if got := Networks(addr); !slices.Equal(got, want) {
 			t.Errorf("%q: %q, want %q", addr, got, want)
 		}
 	}
