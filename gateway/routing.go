@@ -104,8 +104,9 @@ func (g *Gateway) Update(routes []Route) error {
 	return g.putRoutes(c.Routes)
 }
 
-// RemoveRoutes takes all routes away, with their sockets, until [Gateway.Update]
-// puts others there. Only the gateway's own addresses are answered meanwhile.
+// RemoveRoutes takes all routes away, with their sockets, until
+// [Gateway.Update] puts others there. Only the gateway's own addresses are
+// answered meanwhile.
 func (g *Gateway) RemoveRoutes() error {
 	if g.demo != nil {
 		return errors.New("gateway: RemoveRoutes: the demonstration has none")

@@ -99,8 +99,8 @@ func (u *Users) Reload(confirmed bool) (UserChanges, error) {
 	return UserChanges(changes), nil
 }
 
-// Remember writes down, for [Users.OutdatedSince], which users there are. It is a copy of their file, without comments, that only
-// its owner can read.
+// Remember writes down, for [Users.OutdatedSince], which users there are. It
+// is a copy of their file, without comments, that only its owner can read.
 func (u *Users) Remember(path string) error {
 	if err := password.WriteFile(path, u.list.Load()); err != nil {
 		return fmt.Errorf("gateway: users: %w", err)
@@ -109,8 +109,8 @@ func (u *Users) Remember(path string) error {
 }
 
 // OutdatedSince returns the names of users who are gone, or have another hash,
-// since [Users.Remember] wrote the file: users may change while no server runs.
-// It fails with [fs.ErrNotExist] if nothing was written.
+// since [Users.Remember] wrote the file: users may change while no server
+// runs. It fails with [fs.ErrNotExist] if nothing was written.
 func (u *Users) OutdatedSince(path string) ([]string, error) {
 	before, err := password.ReadFile(path)
 	if err != nil {

@@ -113,8 +113,8 @@ func (w *Watcher) Run(ctx context.Context, changed func(Change)) {
 	}
 }
 
-// lookAt looks at what a clean path leads to. It has no info while the file cannot be
-// found, as for a moment when some editors write.
+// lookAt looks at what a clean path leads to. It has no info while the file
+// cannot be found, as for a moment when some editors write.
 func lookAt(path string) look {
 	l := look{final: path}
 	for len(l.links) < maxLinks {

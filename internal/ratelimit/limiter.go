@@ -15,12 +15,12 @@ const overflow = 256
 // all of them in one step. The zero value is ready to use.
 type Group struct{ mu sync.Mutex }
 
-// A Limiter holds a token bucket for each of many keys. A try is first held and
-// then either spent or given back: what was given back leaves no trace, however
-// many other tries came meanwhile. When there is no room for another key, and
-// no bucket that is full again and so can be forgotten, new keys share a few
-// buckets: nobody gains a fresh one by filling the table, and a key that is
-// limited stays so. It is safe for concurrent use.
+// A Limiter holds a token bucket for each of many keys. A try is first held
+// and then either spent or given back: what was given back leaves no trace,
+// however many other tries came meanwhile. When there is no room for another
+// key, and no bucket that is full again and so can be forgotten, new keys
+// share a few buckets: nobody gains a fresh one by filling the table, and a
+// key that is limited stays so. It is safe for concurrent use.
 type Limiter struct {
 	group *Group
 	burst int
@@ -58,8 +58,8 @@ type Claim struct {
 	Key     string
 }
 
-// A Held is a try that was taken from one or more limiters. It must be spent or
-// given back; only the first of these counts.
+// A Held is a try that was taken from one or more limiters. It must be spent
+// or given back; only the first of these counts.
 type Held struct {
 	claims  []Claim
 	buckets []*bucket

@@ -97,8 +97,8 @@ func TestHeldInASweep(t *testing.T) {
 	}
 }
 
-// TestGiveBackAfterARefusal: 20 tries are under way, one is refused, and the 20
-// are given back. Then all are there again, in whichever order it happens.
+// TestGiveBackAfterARefusal: 20 tries are under way, one is refused, and the
+// 20 are given back. Then all are there again, in whichever order it happens.
 func TestGiveBackAfterARefusal(t *testing.T) {
 	const burst = 20
 	for name, order := range map[string]func(i int) int{
