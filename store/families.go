@@ -26,18 +26,31 @@ type Families interface {
 	// durable as the store is; the same is true of every change below.
 	BeginFamily(context.Context, Family) error
 
-	// RotateFamily presents a refresh token, and returns the family as it is
-	// afterwards. All of it is one step.
+	// RotateFamily presents a refresh token to exchange it, and returns the
+	// family as it is afterwards. All of it is one step.
 	//
-	// Where From is Current, To takes its place. Where From is Previous and
-	// Current took its place at most Grace ago, nothing changes but Remote
-	// and Agent: the answer to the first time was lost, or two windows of one
-	// browser asked at once, and both are to have the same Current. Any other
-	// From is [ErrReused], and ends the family; the Family returned beside
-	// the error is what it was. A family that is not there, has ended or
-	// expired is [ErrNotFound]. A rotation that no family could make, as one
-	// without a name, is [ErrInvalid], and changes nothing.
+	// Where From is Current, To takes its place and Key that of the key
+	// before. Where From is Previous, nothing changes but Remote and Agent if
+	// Current took its place at most Grace ago, or at most Retry ago by a
+	// rotation with the same Key and has not been presented since: the answer
+	// to the first time was lost, or two windows of one browser asked at
+	// once, and both are to have the same Current. Any other From is
+	// [ErrReused], and ends the family; the Family returned beside the error
+	// is what it was. A family that is not there, has ended or expired is
+	// [ErrNotFound]. A rotation that no family could make, as one without a
+	// name, is [ErrInvalid], and changes nothing.
 	RotateFamily(context.Context, Rotation) (Family, error)
+
+	// PresentFamily presents a refresh token without exchanging it, and
+	// returns the family as it is afterwards. All of it is one step.
+	//
+	// Current is accepted, and Key is forgotten: Current has arrived, so
+	// nobody may ask for it again by its key. Previous is accepted where
+	// Current took its place at most Grace ago, and changes nothing. Any other
+	// token is [ErrReused], and ends the family; the Family returned beside
+	// the error is what it was. A family that is not there, has ended or
+	// expired is [ErrNotFound].
+	PresentFamily(context.Context, Presentation) (Family, error)
 
 	// EndFamily forgets a family. It is no error when it is not there.
 	EndFamily(ctx context.Context, id string) error

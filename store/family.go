@@ -1,6 +1,8 @@
 package store
 
 import (
+	"crypto/sha256"
+	"crypto/subtle"
 	"fmt"
 	"time"
 	"unicode/utf8"
@@ -24,10 +26,31 @@ type Family struct {
 	Expires  time.Time // when the refresh token Current expires, and the family with it
 	Ends     time.Time // when the family ends at the latest, however often it rotates
 
+	// Key is the idempotency key of the rotation that made Current; zero where
+	// there was none, and once Current has been presented.
+	Key KeyHash
+
 	// Where the family was used last, for its user to recognise. Any text;
 	// what is longer than 256 bytes is cut.
 	Remote string // an address
 	Agent  string // a program
+}
+
+// A KeyHash is the SHA-256 of an idempotency key: random text of the client's
+// that it sends with each try of one rotation. The zero KeyHash is no key.
+type KeyHash [sha256.Size]byte
+
+// HashKey returns the hash of a key. The empty key is none.
+func HashKey(key string) KeyHash {
+	if key == "" {
+		return KeyHash{}
+	}
+	return sha256.Sum256([]byte(key))
+}
+
+// matches reports whether k and other are of the same key.
+func (k KeyHash) matches(other KeyHash) bool {
+	return k != KeyHash{} && subtle.ConstantTimeCompare(k[:], other[:]) == 1
 }
 
 // Expired reports whether the family is no more at a moment.
@@ -71,16 +94,15 @@ func (f Family) Rotate(r Rotation, now time.Time) (Family, error) {
 	}
 	switch r.From {
 	case f.Current:
-		f.Previous, f.Current = f.Current, r.To
+		f.Previous, f.Current, f.Key = f.Current, r.To, r.Key
 		f.Rotated = wholeMilliseconds(now)
 		f.Expires = r.Expires
 		if f.Expires.After(f.Ends) {
 			f.Expires = f.Ends
 		}
 	case f.Previous:
-		// A clock that was set back makes the time negative: nobody knows
-		// then how long ago it was.
-		if since := now.Sub(f.Rotated); r.Grace <= 0 || since < 0 || since > r.Grace {
+		retry := f.Key.matches(r.Key) && r.Retry > 0 && now.Sub(f.Rotated).Abs() <= r.Retry
+		if !retry && !f.graced(r.Grace, now) {
 			return f, ErrReused
 		}
 	default:
@@ -88,6 +110,31 @@ func (f Family) Rotate(r Rotation, now time.Time) (Family, error) {
 	}
 	f.Remote, f.Agent = r.Remote, r.Agent
 	return f, nil
+}
+
+// Present is the one step of a store's PresentFamily: it says what becomes of
+// f, which is canonical. With [ErrReused] it returns f as it is, for the store
+// to end; with [ErrNotFound], nothing.
+func (f Family) Present(p Presentation, now time.Time) (Family, error) {
+	if f.Expired(now) {
+		return Family{}, ErrNotFound
+	}
+	switch {
+	case p.Token == f.Current:
+		f.Key = KeyHash{}
+		return f, nil
+	case p.Token != "" && p.Token == f.Previous && f.graced(p.Grace, now):
+		return f, nil
+	}
+	return f, ErrReused
+}
+
+// graced reports whether Current took the place of Previous at most grace ago.
+// A clock that was set back makes the time negative: nobody knows then how
+// long ago it was.
+func (f Family) graced(grace time.Duration, now time.Time) bool {
+	since := now.Sub(f.Rotated)
+	return grace > 0 && since >= 0 && since <= grace
 }
 
 // wholeMilliseconds rounds down, to what [time.Time.UnixMilli] tells.

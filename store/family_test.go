@@ -17,6 +17,7 @@ func FuzzFamilyEncoding(f *testing.F) {
 	for _, family := range []Family{
 		{ID: "i", Subject: "s", Current: "c", Began: moment, Expires: moment, Ends: moment},
 		{ID: long, Subject: long, Current: long, Previous: long, Began: moment, Rotated: moment.Add(1), Expires: moment.Add(time.Hour), Ends: moment.Add(2 * time.Hour), Remote: long, Agent: "\xff\x00"},
+		{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: moment, Expires: moment, Ends: moment, Key: HashKey("key")},
 	} {
 		family, err := family.Canonical()
 		if err != nil {
@@ -33,6 +34,8 @@ func FuzzFamilyEncoding(f *testing.F) {
 		f.Add(data)
 		f.Add(data[:len(data)-1])
 		f.Add(append(bytes.Clone(data), 0))
+		f.Add(append(bytes.Clone(data), make([]byte, len(family.Key))...))
+		f.Add(append(bytes.Clone(data), bytes.Repeat([]byte{1}, len(family.Key)+1)...))
 	}
 	f.Add([]byte{})
 	f.Add(bytes.Repeat([]byte{0xff}, 100))
@@ -91,6 +94,43 @@ func TestRotateWithoutTheTime(t *testing.T) {
 		f.Rotated.Add(-time.Hour):       ErrReused,
 	} {
 		if got, err := f.Rotate(r, moment); !errors.Is(err, want) || got.Current != "c" {
+			t.Errorf("%v after the rotation: %v, %v, want %v", moment.Sub(f.Rotated), got.Current, err, want)
+		}
+	}
+}
+
+// TestFamilyEncodingWithoutAKey: a family without a key is encoded as it was
+// before families had keys, so that stores of then can be read.
+func TestFamilyEncodingWithoutAKey(t *testing.T) {
+	moment := time.UnixMilli(0x0102030405).UTC()
+	f := Family{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: moment, Rotated: moment, Expires: moment, Ends: moment, Remote: "r", Agent: "a"}
+	old := []byte(strings.Repeat("\x00\x00\x00\x01\x02\x03\x04\x05", 4) + "\x00\x01i\x00\x01s\x00\x01c\x00\x01p\x00\x01r\x00\x01a")
+	var back Family
+	if err := back.UnmarshalBinary(old); err != nil || back != f {
+		t.Errorf("read as %+v, %v, want %+v", back, err, f)
+	}
+	if data, err := f.AppendBinary(nil); err != nil || !bytes.Equal(data, old) {
+		t.Errorf("written as %q, %v, want %q", data, err, old)
+	}
+}
+
+// TestRetryWithoutTheTime: the key of a rotation counts for Retry, also where
+// the clock was set back by less.
+func TestRetryWithoutTheTime(t *testing.T) {
+	now := time.Now()
+	f, err := Family{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: now, Expires: now.AddDate(1, 0, 0), Ends: now.AddDate(1, 0, 0), Key: HashKey("key")}.Canonical()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Rotation{ID: "i", From: "p", To: "q", Key: HashKey("key"), Retry: time.Hour, Expires: now.Add(time.Hour)}
+	for moment, want := range map[time.Time]error{
+		f.Rotated:                       nil,
+		f.Rotated.Add(r.Retry):          nil,
+		f.Rotated.Add(r.Retry + 1):      ErrReused,
+		f.Rotated.Add(-3 * time.Second): nil,
+		f.Rotated.Add(-r.Retry - 1):     ErrReused,
+	} {
+		if got, err := f.Rotate(r, moment); !errors.Is(err, want) || got.Current != "c" || got.Key != f.Key {
 			t.Errorf("%v after the rotation: %v, %v, want %v", moment.Sub(f.Rotated), got.Current, err, want)
 		}
 	}

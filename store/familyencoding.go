@@ -9,7 +9,7 @@ import (
 // AppendBinary appends the encoding of f, which must be canonical: Began,
 // Rotated, Expires and Ends as big-endian milliseconds since 1970, 8 bytes
 // each, then ID, Subject, Current, Previous, Remote and Agent, each after its
-// length in 2 bytes. It never fails.
+// length in 2 bytes, then Key, unless it is zero. It never fails.
 func (f Family) AppendBinary(b []byte) ([]byte, error) {
 	for _, moment := range []time.Time{f.Began, f.Rotated, f.Expires, f.Ends} {
 		b = binary.BigEndian.AppendUint64(b, uint64(moment.UnixMilli()))
@@ -17,6 +17,9 @@ func (f Family) AppendBinary(b []byte) ([]byte, error) {
 	for _, text := range []string{f.ID, f.Subject, f.Current, f.Previous, f.Remote, f.Agent} {
 		b = binary.BigEndian.AppendUint16(b, uint16(len(text)))
 		b = append(b, text...)
+	}
+	if f.Key != (KeyHash{}) {
+		b = append(b, f.Key[:]...)
 	}
 	return b, nil
 }
@@ -42,6 +45,9 @@ func (f *Family) UnmarshalBinary(data []byte) error {
 		}
 		end := 2 + int(binary.BigEndian.Uint16(rest))
 		*text, rest = string(rest[2:end]), rest[end:]
+	}
+	if n := copy(read.Key[:], rest); n == len(read.Key) && read.Key != (KeyHash{}) {
+		rest = rest[n:]
 	}
 	canonical, err := read.Canonical()
 	if err != nil {

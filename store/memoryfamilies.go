@@ -75,13 +75,37 @@ func (m *memoryFamilies) RotateFamily(ctx context.Context, r Rotation) (Family, 
 		return Family{}, ErrNotFound
 	}
 	f, err = f.Rotate(r, now)
+	m.became(f, err)
+	return f, err
+}
+
+// PresentFamily implements [Families].
+func (m *memoryFamilies) PresentFamily(ctx context.Context, p Presentation) (Family, error) {
+	if err := ctx.Err(); err != nil {
+		return Family{}, err
+	}
+	m.familyMu.Lock()
+	defer m.familyMu.Unlock()
+	now := time.Now()
+	m.sweepFamilies(now)
+	f, ok := m.families.get(p.ID)
+	if !ok {
+		return Family{}, ErrNotFound
+	}
+	f, err := f.Present(p, now)
+	m.became(f, err)
+	return f, err
+}
+
+// became keeps what a step has made of a family, or removes one that was
+// reused.
+func (m *memoryFamilies) became(f Family, err error) {
 	switch {
 	case err == nil:
 		m.families.put(f.ID, f, f.Expires)
 	case errors.Is(err, ErrReused):
 		m.remove(f)
 	}
-	return f, err
 }
 
 // EndFamily implements [Families].

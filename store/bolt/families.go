@@ -57,6 +57,35 @@ func (s *Store) RotateFamily(ctx context.Context, r store.Rotation) (store.Famil
 	return rotated, err
 }
 
+// PresentFamily implements [store.Families]. It writes, and returns when that
+// is synced to disk, only where something became of the family.
+func (s *Store) PresentFamily(ctx context.Context, p store.Presentation) (store.Family, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Family{}, err
+	}
+	var f store.Family
+	var changes bool
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		old, err := openFamilies(tx).get([]byte(p.ID))
+		if err == nil {
+			f, err = old.Present(p, time.Now())
+		}
+		changes = errors.Is(err, store.ErrReused) || err == nil && f != old
+		return err
+	})
+	if !changes {
+		return f, wrap(err)
+	}
+	err = s.write(ctx, func(t *transaction) (err error) {
+		f, err = t.families.present(p, time.Now())
+		return err
+	})
+	if err != nil && !errors.Is(err, store.ErrReused) {
+		return store.Family{}, err
+	}
+	return f, err
+}
+
 // EndFamily implements [store.Families]. It returns nil when the end is synced
 // to disk, whoever else asked for it.
 func (s *Store) EndFamily(ctx context.Context, id string) error {

@@ -59,14 +59,23 @@ func (t *familyTable) begin(f store.Family, now time.Time, limit int) error {
 	return errors.Join(t.put(f), t.subjects.Put(subjectKey(f), nil))
 }
 
-// rotate takes the step of [store.Family.Rotate], and ends the family when that
-// says so.
+// rotate takes the step of [store.Family.Rotate].
 func (t *familyTable) rotate(r store.Rotation, now time.Time) (store.Family, error) {
-	old, err := t.get([]byte(r.ID))
+	return t.step(r.ID, func(f store.Family) (store.Family, error) { return f.Rotate(r, now) })
+}
+
+// present takes the step of [store.Family.Present].
+func (t *familyTable) present(p store.Presentation, now time.Time) (store.Family, error) {
+	return t.step(p.ID, func(f store.Family) (store.Family, error) { return f.Present(p, now) })
+}
+
+// step writes what take makes of a family, or removes a family that was reused.
+func (t *familyTable) step(id string, take func(store.Family) (store.Family, error)) (store.Family, error) {
+	old, err := t.get([]byte(id))
 	if err != nil {
 		return store.Family{}, err
 	}
-	f, err := old.Rotate(r, now)
+	f, err := take(old)
 	switch {
 	case errors.Is(err, store.ErrReused):
 		if failed := t.remove(old); failed != nil {

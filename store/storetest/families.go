@@ -22,6 +22,10 @@ func Families[S store.Families](t *testing.T, c Config[S]) {
 		"L7 reuse":         func(t *testing.T, s S) { testFamilyReuse(t, s) },
 		"L7 no grace":      func(t *testing.T, s S) { testFamilyNoGrace(t, s) },
 		"L7 parallel":      func(t *testing.T, s S) { testFamilyParallelReuse(t, familyNodes(c.nodes(t, s))) },
+		"retry":            func(t *testing.T, s S) { testFamilyRetry(t, s) },
+		"L7 retry":         func(t *testing.T, s S) { testFamilyRetryReuse(t, s) },
+		"present":          func(t *testing.T, s S) { testFamilyPresent(t, s) },
+		"present, grace":   func(t *testing.T, s S) { testFamilyPresentGrace(t, s) },
 		"L8 grace":         func(t *testing.T, s S) { testFamilyGrace(t, s) },
 		"L8 parallel":      func(t *testing.T, s S) { testFamilyParallel(t, familyNodes(c.nodes(t, s))) },
 		"parallel begin":   func(t *testing.T, s S) { testFamilyParallelBegin(t, familyNodes(c.nodes(t, s))) },
@@ -29,14 +33,21 @@ func Families[S store.Families](t *testing.T, c Config[S]) {
 	})
 	if c.Run != nil {
 		c.each(t, map[string]func(*testing.T, S){
-			"expiry":         func(t *testing.T, s S) { testFamilyExpiry(t, s) },
-			"L7 grace is up": func(t *testing.T, s S) { testFamilyGraceIsUp(t, s) },
+			"expiry":               func(t *testing.T, s S) { testFamilyExpiry(t, s) },
+			"L7 grace is up":       func(t *testing.T, s S) { testFamilyGraceIsUp(t, s) },
+			"L7 retry is up":       func(t *testing.T, s S) { testFamilyRetryIsUp(t, s) },
+			"present, grace is up": func(t *testing.T, s S) { testFamilyPresentGraceIsUp(t, s) },
 		})
 	}
 	if c.Reopen != nil {
-		c.each(t, map[string]func(*testing.T, S){"L7 restart": func(t *testing.T, s S) {
-			testFamilyRestart(t, s, func() store.Families { return c.Reopen(t, s) })
-		}})
+		c.each(t, map[string]func(*testing.T, S){
+			"L7 restart": func(t *testing.T, s S) {
+				testFamilyRestart(t, s, func() store.Families { return c.Reopen(t, s) })
+			},
+			"retry after a restart": func(t *testing.T, s S) {
+				testFamilyRetryRestart(t, s, func() store.Families { return c.Reopen(t, s) })
+			},
+		})
 	}
 	if c.OpenSmall != nil {
 		t.Run("full", func(t *testing.T) {
@@ -93,10 +104,38 @@ func wantReused(t *testing.T, s store.Families, r store.Rotation, was store.Fami
 	wantNoFamily(t, s, was)
 }
 
+// wantPresented asserts that a token is accepted.
+func wantPresented(t *testing.T, s store.Families, p store.Presentation) store.Family {
+	t.Helper()
+	f, err := s.PresentFamily(t.Context(), p)
+	if err != nil || f.ID != p.ID {
+		t.Errorf("PresentFamily %s with %s: %+v, %v", p.ID, p.Token, f, err)
+	}
+	return f
+}
+
+// wantPresentReused asserts that a token is a reuse, which ends the family.
+func wantPresentReused(t *testing.T, s store.Families, p store.Presentation, was store.Family) {
+	t.Helper()
+	if f, err := s.PresentFamily(t.Context(), p); !errors.Is(err, store.ErrReused) || f != was {
+		t.Errorf("PresentFamily %s with %.10q: %+v, %v\nwant %+v, ErrReused", p.ID, p.Token, f, err, was)
+	}
+	wantNoFamily(t, s, was)
+}
+
+// wantNoPresentation asserts that there is no family for a token.
+func wantNoPresentation(t *testing.T, s store.Families, p store.Presentation) {
+	t.Helper()
+	if f, err := s.PresentFamily(t.Context(), p); !errors.Is(err, store.ErrNotFound) || f != (store.Family{}) {
+		t.Errorf("PresentFamily %.10q with %s: %+v, %v, want ErrNotFound", p.ID, p.Token, f, err)
+	}
+}
+
 // wantNoFamily asserts that a family is no more, for its last token either.
 func wantNoFamily(t *testing.T, s store.Families, was store.Family) {
 	t.Helper()
 	for _, from := range []string{was.Current, "other"} {
+		wantNoPresentation(t, s, presentation(was.ID, from))
 		if f, err := s.RotateFamily(t.Context(), rotation(was.ID, from, "next")); !errors.Is(err, store.ErrNotFound) || f != (store.Family{}) {
 			t.Errorf("RotateFamily %s from %s: %+v, %v, want ErrNotFound", was.ID, from, f, err)
 		}

@@ -142,8 +142,9 @@ func testFamilyCancellation(t *testing.T, s store.Families) {
 		_, rotate := s.RotateFamily(ctx, rotation("a", "0", "1"))
 		_, reuse := s.RotateFamily(ctx, rotation("a", "other", "1"))
 		_, list := s.ListFamilies(ctx, "ann")
+		_, present := s.PresentFamily(ctx, presentation("a", "other"))
 		for name, err := range map[string]error{
-			"BeginFamily": s.BeginFamily(ctx, family("b", "ann")), "RotateFamily": rotate, "RotateFamily, reused": reuse,
+			"BeginFamily": s.BeginFamily(ctx, family("b", "ann")), "RotateFamily": rotate, "RotateFamily, reused": reuse, "PresentFamily": present,
 			"EndFamily": s.EndFamily(ctx, "a"), "ListFamilies": list,
 		} {
 			if !errors.Is(err, context.Canceled) {
