@@ -3,6 +3,7 @@ package wsclient
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ type Account struct {
 	hide    func(secret string) // is told every secret that comes
 
 	access, refresh string
+	key             string        // the idempotency key of the refresh whose answer has not come yet; "" is none
 	expires         time.Time     // of the access token; zero where that is not known
 	life            time.Duration // that the access token had when it came
 }
@@ -42,8 +44,44 @@ func (a *Account) Login(ctx context.Context, user, password string) error {
 	}{user, password})
 }
 
-// Refresh exchanges the refresh token, and gives the sockets of the session new time.
-func (a *Account) Refresh(ctx context.Context) error { return a.renew(ctx, Refresh, a.refresh, nil) }
+// refreshTries is how often a refresh is tried whose answer is lost.
+const refreshTries = 4
+
+// Refresh exchanges the refresh token, and gives the sockets of the session new
+// time. Where the answer is lost it asks again with the same idempotency key,
+// at once and then after growing random pauses; the next call does, too, until
+// an answer has come.
+func (a *Account) Refresh(ctx context.Context) error {
+	if a.key == "" {
+		a.key = rand.Text()
+	}
+	begun := time.Now()
+	for try := 1; ; try++ {
+		err := a.renew(ctx, Refresh, a.refresh, nil)
+		if err == nil {
+			a.key = ""
+			return nil
+		}
+		if try == refreshTries || !isLost(err) || time.Since(begun) >= a.timeout {
+			return err
+		}
+		pause := time.NewTimer(retryIn(try))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return err
+		}
+	}
+}
+
+// isLost reports whether the server may have done what a request asked for
+// although err says that it failed: it did not answer, or a server failed, and
+// does not say when to come back.
+func isLost(err error) bool {
+	refusal, refused := errors.AsType[*Refusal](err)
+	return !refused || refusal.Status >= http.StatusInternalServerError && refusal.RetryAfter == ""
+}
 
 // maxLife bounds what a server says of the life of a token: a year.
 const maxLife = 366 * 24 * 60 * 60
@@ -151,6 +189,9 @@ func (a *Account) request(ctx context.Context, step Step, bearer string, body an
 	req.Host = a.host
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if step == Refresh {
+		req.Header.Set("Idempotency-Key", a.key)
 	}
 	if bearer != "" {
 		req.Header.Set("Authorization", "Bearer "+bearer)

@@ -141,3 +141,59 @@ func TestAddHeader(t *testing.T) {
 		}
 	}
 }
+
+// A refresh whose answer is lost is repeated with the same key, within the call
+// and in the next; the one after it has another. net/http repeats requests with
+// a key by itself, so how often is left open.
+func TestRefreshRepeatsItsKey(t *testing.T) {
+	handlers := logins("900")
+	renew := handlers["POST /auth/refresh"]
+	var fates []string // the last one stays
+	keys := map[string]bool{}
+	handlers["POST /auth/refresh"] = func(w http.ResponseWriter, r *http.Request) {
+		keys[r.Header.Get("Idempotency-Key")] = true
+		fate := fates[0]
+		if len(fates) > 1 {
+			fates = fates[1:]
+		}
+		switch fate {
+		case "cut":
+			panic(http.ErrAbortHandler)
+		case "cut in its body":
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write([]byte(`{"access_token":"`))
+		case "500":
+			w.WriteHeader(http.StatusInternalServerError)
+		case "401":
+			answer(401, "application/problem+json", `{"reason":"session_ended"}`)(w, r)
+		default:
+			renew(w, r)
+		}
+	}
+	r := newRig(t, handlers)
+	c, err := New(r.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.account.Login(t.Context(), "ada", "password"); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		fates []string
+		fails bool
+		keys  int // that were used until then
+	}{
+		{[]string{"cut", "cut in its body", "500", "200"}, false, 1},
+		{[]string{"cut"}, true, 2},
+		{[]string{"cut", "200"}, false, 2},
+		{[]string{"401"}, true, 3},
+	} {
+		fates = step.fates
+		if err := c.account.Refresh(t.Context()); (err != nil) != step.fails || len(fates) != 1 {
+			t.Errorf("%v: %v, %v are left", step.fates, err, fates)
+		}
+		if len(keys) != step.keys || keys[""] {
+			t.Errorf("%v: %d keys until then, want %d: %v", step.fates, len(keys), step.keys, keys)
+		}
+	}
+}

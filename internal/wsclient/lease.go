@@ -12,3 +12,9 @@ import (
 func renewIn(left, life time.Duration) time.Duration {
 	return max(time.Duration((0.5+0.3*rand.Float64())*float64(left)), min(5*time.Second, life/10), 500*time.Millisecond) //nolint:gosec // no secret
 }
+
+// retryIn is how long to wait before a request is repeated whose answer was
+// lost, after so many tries.
+func retryIn(tries int) time.Duration {
+	return rand.N(250 * time.Millisecond << (tries - 1)) //nolint:gosec // no secret
+}
