@@ -60,6 +60,16 @@ export function backoff(attempt, advice = "retry") {
   return Math.random() * Math.min(longest, first * 2 ** doublings);
 }
 
+/**
+ * Milliseconds to wait before a request is repeated whose answer was lost:
+ * hardly any the first time, since the connection may just have been closed,
+ * and up to twice as long each time after that.
+ * @param {number} tried how often it was sent
+ */
+export function retryPause(tried) {
+  return Math.random() * 250 * 2 ** (tried - 1);
+}
+
 /** Milliseconds to wait while the browser says that it is offline: it will tell when it is not, so a try is a guess. */
 export function offlineWait() {
   return longest * (1 + Math.random()) / 2;

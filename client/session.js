@@ -1,5 +1,5 @@
 // A login: it gets tokens, keeps what proves them, and puts that into requests.
-import { advise, codeOf } from "./advice.js";
+import { retryPause } from "./advice.js";
 
 /** A request that the server refused, in the server's own words (RFC 9457). */
 export class Refusal extends Error {
@@ -28,9 +28,32 @@ export class Refusal extends Error {
 
 const patience = 15_000; // ms for one answer
 
-/** Whether a request that failed so would fail again. @param {any} error */
-export function final(error) {
-  return ["refresh", "stop"].includes(advise(codeOf(error?.status)));
+const tries = 5; // of one refresh whose answers are lost
+const persistence = 20_000; // ms after which a refresh is not tried again
+const soon = 2_000; // ms that a server may ask to wait for the next try
+
+/**
+ * Whether a refresh that failed so says that the login is over. Only a 401
+ * does: a network that fails, a server in trouble and a proxy with an opinion
+ * of its own know nothing of logins.
+ * @param {any} error
+ */
+export function endsLogin(error) {
+  return error?.status === 401;
+}
+
+/**
+ * Whether a request that failed so may have been done all the same: no answer
+ * came, or not all of it, or a server failed on the way.
+ * @param {any} error
+ */
+function isLost(error) {
+  return error?.status === undefined || (error.status >= 500 && (error.retryAfter ?? 0) <= soon);
+}
+
+/** 128 random bits. Pages without TLS have no crypto.randomUUID. */
+function randomKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /**
@@ -45,6 +68,8 @@ export class Session extends EventTarget {
   #refreshing = null;
   /** @type {BroadcastChannel|null} */
   #windows = null;
+  #key = ""; // of the refresh whose answer has not been stored yet
+  #logins = 0; // counts begins and ends, so that an answer to an earlier login is known
 
   /** @param {SessionOptions} [options] */
   constructor({ cookies = false, base = "/auth", headers = () => ({}), fetch = globalThis.fetch.bind(globalThis) } = {}) {
@@ -79,8 +104,11 @@ export class Session extends EventTarget {
   }
 
   /**
-   * Gets a new access token; the server gives every open socket of the session its time. Two callers share one request, and
-   * with cookies so do two windows. When the server refuses, the session is over, and no further request is sent.
+   * Gets a new access token; the server gives every open socket of the session
+   * its time. Two callers share one request, and with cookies so do two
+   * windows. Where the answer is lost it asks again, at once and then after
+   * growing random pauses. When the server answers 401, the session is over,
+   * and no further request is sent; no other failure ends it.
    * @returns {Promise<void>}
    */
   refresh() {
@@ -166,27 +194,75 @@ export class Session extends EventTarget {
   }
 
   async #rotate() {
-    const proof = this.#proof("refresh");
-    if (this.#over || proof === "") {
-      this.#lose();
-      throw new Refusal(401, { detail: "There is no login", reason: "token_missing" });
-    }
-    try {
-      this.#keep("refresh", await this.#send("POST", "/refresh", proof));
-    } catch (error) {
-      if (!final(error)) throw error;
-      const now = this.#proof("refresh");
-      if (this.cookies && now !== proof && now !== "") return; // another window was faster, and could not be waited for
-      this.#lose();
-      throw error;
+    const end = Date.now() + persistence;
+    const login = this.#logins;
+    for (let tried = 1; ; tried++) {
+      const proof = this.#proof("refresh");
+      if (this.#over || proof === "") {
+        this.#lose();
+        throw new Refusal(401, { detail: "There is no login", reason: "token_missing" });
+      }
+      try {
+        const answer = await this.#send("POST", "/refresh", proof, undefined, this.#refreshKey());
+        if (login !== this.#logins) return; // that login is over, or another one began
+        this.#keep("refresh", answer, true);
+        return this.#forgetKey();
+      } catch (e) {
+        const error = /** @type {any} */ (e);
+        const now = this.#proof("refresh");
+        if (error instanceof Refusal && this.cookies && now !== proof && now !== "") return; // another window was faster
+        if (endsLogin(error) && login === this.#logins) this.#lose();
+        const pause = Math.max(retryPause(tried), error?.retryAfter ?? 0);
+        if (!isLost(error) || tried === tries || Date.now() + pause > end) throw error;
+        await new Promise((done) => setTimeout(done, pause));
+      }
     }
   }
 
-  /** @param {"login"|"refresh"} event @param {any} answer */
-  #keep(event, answer) {
+  /**
+   * The idempotency key of the refresh that is not done yet: the server answers
+   * a request that repeats it as it did the first time, though the refresh
+   * token was replaced then. It is kept where the refresh token is: with
+   * cookies for all windows, and for the page after a reload. Whoever has the
+   * key alone has nothing.
+   */
+  #refreshKey() {
+    const kept = this.cookies ? this.#storage()?.getItem(this.#keyName) : null;
+    if (kept && /^[0-9a-f]{32}$/.test(kept)) this.#key = kept;
+    this.#key ||= randomKey();
+    if (this.cookies) this.#storage()?.setItem(this.#keyName, this.#key);
+    return this.#key;
+  }
+
+  #forgetKey() {
+    const storage = this.cookies ? this.#storage() : null;
+    if (storage?.getItem(this.#keyName) === this.#key) storage.removeItem(this.#keyName);
+    this.#key = "";
+  }
+
+  get #keyName() {
+    return `wsauth ${this.base} refresh`;
+  }
+
+  /** What outlives the page; null where the browser allows nothing of the kind. */
+  #storage() {
+    try {
+      const storage = globalThis.localStorage;
+      storage.setItem(`${this.#keyName} test`, "");
+      storage.removeItem(`${this.#keyName} test`);
+      return storage;
+    } catch {
+      return null;
+    }
+  }
+
+  /** @param {"login"|"refresh"} event @param {any} answer @param {boolean} [both] the refresh token has to be new as well */
+  #keep(event, answer, both = event === "login") {
     const [access, refresh] = this.cookies
       ? [answer.csrf_token, answer.refresh_csrf_token]
       : [answer.access_token, answer.refresh_token];
+    const whole = [access, refresh].every((proof, i) => (typeof proof === "string" && proof !== "") || (i === 1 && !both && proof === undefined));
+    if (!whole || !(answer.expires_in > 0)) throw new TypeError("The answer is not that of wsauth");
     this.#proofs = { access, refresh: refresh ?? this.#proofs.refresh };
     this.#became(event, Date.now() + answer.expires_in * 1000);
     this.#windows?.postMessage({ type: event, expiresAt: this.expiresAt });
@@ -201,6 +277,10 @@ export class Session extends EventTarget {
   /** @param {"login"|"refresh"|"logout"} event @param {number} expiresAt */
   #became(event, expiresAt) {
     this.#over = event === "logout";
+    if (event !== "refresh") {
+      this.#logins++;
+      this.#forgetKey();
+    }
     if (this.#over) this.#proofs = { access: "", refresh: "" };
     this.expiresAt = expiresAt;
     this.dispatchEvent(new Event(event));
@@ -214,10 +294,11 @@ export class Session extends EventTarget {
   }
 
   // A request carries its credential in one place only, so one with a token leaves the cookies at home.
-  /** @param {string} method @param {string} path @param {string} proof @param {object} [body] */
-  async #send(method, path, proof, body) {
+  /** @param {string} method @param {string} path @param {string} proof @param {object} [body] @param {string} [key] */
+  async #send(method, path, proof, body, key) {
     /** @type {Record<string, string>} */
     const headers = { ...this.headers() };
+    if (key) headers["Idempotency-Key"] = key;
     if (body) headers["Content-Type"] = "application/json";
     if (proof && this.cookies) headers["X-CSRF-Token"] = proof;
     if (proof && !this.cookies) headers.Authorization = `Bearer ${proof}`;
@@ -234,7 +315,9 @@ export class Session extends EventTarget {
     try {
       if (text !== "") answer = JSON.parse(text);
     } catch {
-      // Not ours: a proxy's page, say. The status says enough.
+      // Of a refusal, a proxy's page say, the status says enough. Any other
+      // answer was cut off on its way.
+      if (response.ok) throw new TypeError("The answer is not whole");
     }
     if (!response.ok) throw new Refusal(response.status, answer, Number(response.headers.get("Retry-After") ?? 0) * 1000 || 0);
     return /** @type {any} */ (answer);

@@ -1,7 +1,7 @@
 // A WebSocket that stays open for as long as the person is logged in, and says why when it ends. See README.md.
 import { advise, backoff, codeOf, offlineWait } from "./advice.js";
 import { Lease } from "./lease.js";
-import { final, Refusal, Session } from "./session.js";
+import { endsLogin, Refusal, Session } from "./session.js";
 
 export { advise, backoff, codeOf, Refusal, Session };
 
@@ -164,7 +164,7 @@ export class AuthSocket extends EventTarget {
     } catch (e) {
       if (turn !== this.#turn) return;
       const error = /** @type {any} */ (e);
-      if (refreshing && final(error)) this.#become("loggedout", 3000, error.reason, "refresh");
+      if (refreshing && endsLogin(error)) this.#become("loggedout", 3000, error.reason, "refresh");
       else this.#over(codeOf(error?.status), reasonOf(error), false, error?.retryAfter); // as if a socket had been refused so
     }
   }
@@ -243,7 +243,7 @@ export class AuthSocket extends EventTarget {
     try {
       await this.#login.refresh();
     } catch (error) {
-      if (turn !== this.#turn || !final(error)) return;
+      if (turn !== this.#turn || !endsLogin(error)) return;
       this.#stale = true;
       return this.#lease.stop(); // the socket keeps the time that it has; its end says the rest
     }

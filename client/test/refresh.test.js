@@ -1,0 +1,279 @@
+// A refresh whose answer is lost.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Session } from "../wsauth.js";
+import { fakeClock } from "./clock.js";
+import { fakeBrowser } from "./fake.js";
+
+/** A server that rotates as wsauth serve does without a grace: only the key of a refresh repeats it, until its token is presented. */
+class RotatingServer {
+  refreshes = []; // the keys of all tries
+  generation = 1;
+  key = null; // of the rotation that made it
+  ended = false;
+  fate = () => "whole"; // of the next answer to a refresh: whole, or the number of bytes that arrive, or a status
+
+  constructor(cookies, document) {
+    this.cookies = cookies;
+    this.document = document;
+  }
+
+  fetch = async (url, init) => {
+    const proof = init.headers.Authorization?.replace("Bearer ", "") ?? init.headers["X-CSRF-Token"] ?? "";
+    await new Promise((done) => setImmediate(done));
+    if (url === "/auth/login") return this.answer();
+    if (url !== "/auth/refresh") return new Response(JSON.stringify({ ticket: "t" }));
+    const key = init.headers["Idempotency-Key"];
+    this.refreshes.push(key);
+    const fate = this.fate();
+    if (typeof fate === "object") return new Response("<html>", fate); // of a proxy, which asks nobody
+    if (fate === -1) throw new TypeError("network"); // before the request arrived
+    if (proof === `refresh-${this.generation}`) [this.generation, this.key] = [this.generation + 1, key];
+    else if (proof !== `refresh-${this.generation - 1}` || !key || key !== this.key) this.ended = true;
+    if (this.ended) return new Response(JSON.stringify({ reason: "session_ended" }), { status: 401 });
+    if (fate === 0) throw new TypeError("network"); // after it
+    return this.answer(fate);
+  };
+
+  answer(fate = "whole") {
+    const n = this.generation;
+    if (this.cookies) this.document.cookie = `csrf_access_token=access-${n}; csrf_refresh_token=refresh-${n}`;
+    const body = new TextEncoder().encode(JSON.stringify(this.cookies
+      ? { csrf_token: `access-${n}`, refresh_csrf_token: `refresh-${n}`, expires_in: 900 }
+      : { access_token: `access-${n}`, refresh_token: `refresh-${n}`, token_type: "Bearer", expires_in: 900 }));
+    this.length = body.length;
+    if (fate === "whole") return new Response(body);
+    const broken = fate % 2 === 0; // otherwise the end looks like one
+    return new Response(new ReadableStream({
+      start(stream) {
+        stream.enqueue(body.slice(0, fate - 1));
+        broken && fate - 1 < body.length ? stream.error(new TypeError("network")) : stream.close();
+      },
+    }));
+  }
+}
+
+/** The browser, with what outlives a page. */
+function browser(t, locks) {
+  const clock = fakeClock(t);
+  const { document } = fakeBrowser(t);
+  const kept = new Map();
+  const localStorage = { getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => void kept.set(name, value), removeItem: (name) => void kept.delete(name) };
+  const navigator = locks ? globalThis.navigator : {};
+  for (const [name, value] of Object.entries({ localStorage, navigator })) {
+    const was = Object.getOwnPropertyDescriptor(globalThis, name);
+    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+    t.after(() => (was ? Object.defineProperty(globalThis, name, was) : delete globalThis[name]));
+  }
+  return { clock, document, kept };
+}
+
+function page(t, server) {
+  const session = new Session({ cookies: server.cookies, fetch: server.fetch });
+  t.after(() => session.dispose());
+  return session;
+}
+
+async function loggedIn(t, cookies, locks = false) {
+  const all = browser(t, locks);
+  const server = new RotatingServer(cookies, all.document);
+  const session = page(t, server);
+  await session.login("ann", "secret");
+  return { ...all, server, session };
+}
+
+/** Lets time pass until the refresh is done. */
+async function refreshed(clock, session) {
+  let over = false;
+  const refresh = session.refresh().finally(() => { over = true; });
+  refresh.catch(() => {});
+  for (let i = 0; i < 100 && !over; i++) await clock.go(250);
+  assert.ok(over, "the refresh ends in 25 s");
+  return refresh;
+}
+
+for (const cookies of [false, true]) {
+  const way = cookies ? "cookies" : "tokens";
+
+  test(`${way}: an answer that is cut at any byte is asked for again, at once, with the same key`, async (t) => {
+    const { clock, kept, server, session } = await loggedIn(t, cookies);
+    const used = new Set();
+    for (let cut = -1; cut <= server.length + 1; cut++) {
+      const fates = [cut, cut];
+      server.fate = () => fates.shift() ?? "whole";
+      server.refreshes = [];
+      const begun = Date.now();
+      await refreshed(clock, session);
+      assert.ok(Date.now() - begun < 2000, `after ${cut} bytes it takes ${Date.now() - begun} ms`);
+      const [key, ...others] = server.refreshes;
+      assert.equal(others.length, cut <= server.length ? 2 : 0, `tries after ${cut} bytes`);
+      assert.match(key, /^[0-9a-f]{32}$/);
+      assert.ok(!used.has(key) && others.every((other) => other === key), `keys after ${cut} bytes: ${server.refreshes}`);
+      used.add(key);
+      assert.equal(kept.size, 0);
+    }
+    assert.equal(session.over || server.ended, false);
+  });
+
+  test(`${way}: a network that stays away ends no session, however often it is tried`, async (t) => {
+    for (const cut of [-1, 0, 5]) {
+      const { clock, server, session } = await loggedIn(t, cookies);
+      server.fate = () => cut;
+      for (let hour = 0; hour < 5; hour++) {
+        await assert.rejects(refreshed(clock, session), TypeError);
+        assert.equal(session.over, false);
+        await clock.go(3_600_000);
+      }
+      assert.ok(server.refreshes.length > 5 && server.refreshes.length <= 5 * 5, `${server.refreshes.length} tries`);
+      assert.equal(new Set(server.refreshes).size, 1);
+      server.fate = () => "whole";
+      await session.refresh();
+      assert.equal(session.over || server.ended, false);
+    }
+  });
+
+  test(`${way}: only a 401 ends the session`, async (t) => {
+    for (const status of [400, 403, 404, 405, 408, 413, 421, 425, 429, 500, 501, 502, 503, 504, 599]) {
+      const { clock, server, session } = await loggedIn(t, cookies);
+      server.fate = () => ({ status });
+      await assert.rejects(refreshed(clock, session), { status });
+      assert.equal(session.over, false, String(status));
+      assert.equal(server.refreshes.length, status >= 500 ? 5 : 1, `tries at ${status}`);
+      server.fate = () => "whole";
+      await session.refresh();
+    }
+    const { clock, server, session } = await loggedIn(t, cookies);
+    server.fate = () => ({ status: 401 });
+    await assert.rejects(refreshed(clock, session), { status: 401 });
+    assert.equal(session.over, true);
+    assert.equal(server.refreshes.length, 1);
+  });
+
+  test(`${way}: a server that names a time is not asked before`, async (t) => {
+    const { clock, server, session } = await loggedIn(t, cookies);
+    server.fate = () => ({ status: 503, headers: { "Retry-After": "30" } });
+    await assert.rejects(refreshed(clock, session), { retryAfter: 30_000 });
+    assert.equal(server.refreshes.length, 1);
+    server.fate = () => ({ status: 503, headers: { "Retry-After": "1" } });
+    const begun = Date.now();
+    await assert.rejects(refreshed(clock, session), { status: 503 });
+    assert.ok(Date.now() - begun >= 4000, "four waits of a second");
+  });
+
+  test(`${way}: an answer that is none of wsauth's is no success`, async (t) => {
+    const { clock, server, session } = await loggedIn(t, cookies);
+    const fetch = session.fetch;
+    for (const body of ["", "{}", "null", "<html>", '{"expires_in":900}', '{"access_token":"a","csrf_token":"a","expires_in":900}', '{"access_token":"a","refresh_token":"","csrf_token":"a","refresh_csrf_token":"","expires_in":900}']) {
+      session.fetch = async () => new Response(body);
+      await assert.rejects(refreshed(clock, session), TypeError, body);
+      assert.equal(session.over, false);
+    }
+    session.fetch = fetch;
+    await refreshed(clock, session);
+    assert.equal(server.ended, false);
+  });
+
+  test(`${way}: a logout is not undone by an answer that comes late`, async (t) => {
+    const { clock, server, session } = await loggedIn(t, cookies);
+    const fetch = session.fetch;
+    let arrive;
+    session.fetch = async (url, init) => {
+      const answer = await fetch(url, init);
+      if (url === "/auth/refresh") await new Promise((done) => { arrive = done; });
+      return answer;
+    };
+    const refresh = session.refresh();
+    await clock.settle();
+    session.fetch = fetch;
+    await session.logout();
+    arrive();
+    await refresh;
+    assert.equal(session.over, true);
+    assert.equal(server.ended, false);
+  });
+}
+
+test("a page that is loaded again repeats the refresh of the page before", async (t) => {
+  for (let cut = -1; cut <= 3; cut++) {
+    const { clock, kept, server, session } = await loggedIn(t, true);
+    server.fate = () => cut;
+    await assert.rejects(refreshed(clock, session), TypeError);
+    const [key] = server.refreshes;
+    session.dispose(); // nothing of the page is left
+    server.fate = () => "whole";
+    server.refreshes = [];
+    await clock.go(20 * 3_600_000);
+    const next = page(t, server);
+    assert.equal(next.over, false);
+    await next.refresh();
+    assert.deepEqual(server.refreshes, [key], `after ${cut} bytes`);
+    assert.equal(next.over || server.ended, false);
+    assert.equal(kept.size, 0);
+    await next.refresh();
+    assert.notEqual(server.refreshes.at(-1), key);
+  }
+});
+
+test("a page that leaves while it is answered leaves its key to the next", async (t) => {
+  const { clock, document, server, session } = await loggedIn(t, true);
+  const before = document.cookie;
+  const fetch = session.fetch;
+  session.fetch = async (url, init) => {
+    await fetch(url, init);
+    document.cookie = before; // no cookie has arrived
+    return new Promise(() => {});
+  };
+  session.refresh();
+  await clock.settle();
+  session.dispose();
+  const next = page(t, server);
+  await refreshed(clock, next);
+  assert.equal(server.refreshes.length, 2);
+  assert.equal(server.refreshes[0], server.refreshes[1]);
+  assert.equal(next.over || server.ended, false);
+});
+
+for (const locks of [false, true]) {
+  test(`two windows ${locks ? "with" : "without"} locks repeat one refresh`, async (t) => {
+    const { clock, kept, server, session } = await loggedIn(t, true, locks);
+    const second = page(t, server);
+    let answers = 0;
+    server.fate = () => (answers++ < 3 ? 0 : "whole");
+    await Promise.all([refreshed(clock, session), refreshed(clock, second)]);
+    assert.equal(new Set(server.refreshes).size, 1, server.refreshes.join(" "));
+    assert.equal(session.over || second.over || server.ended, false);
+    assert.equal(kept.size, 0);
+    await refreshed(clock, second);
+    assert.equal(new Set(server.refreshes).size, 2);
+    assert.equal(server.ended, false);
+  });
+}
+
+test("what is kept is worth nothing once the login is another", async (t) => {
+  const { clock, kept, server, session } = await loggedIn(t, true);
+  server.fate = () => -1;
+  await assert.rejects(refreshed(clock, session));
+  assert.equal(kept.size, 1);
+  await session.login("bob", "secret");
+  assert.equal(kept.size, 0);
+  await assert.rejects(refreshed(clock, session));
+  server.fate = () => ({ status: 401 });
+  await assert.rejects(refreshed(clock, session), { status: 401 });
+  assert.equal(kept.size, 0);
+});
+
+test("a browser that keeps nothing, or keeps something else, refreshes all the same", async (t) => {
+  for (const broken of ["throws", "full", "garbage"]) {
+    const { clock, kept, server, session } = await loggedIn(t, true);
+    if (broken === "throws") Object.defineProperty(globalThis, "localStorage", { get: () => { throw new DOMException("", "SecurityError"); }, configurable: true });
+    if (broken === "full") globalThis.localStorage.setItem = () => { throw new DOMException("", "QuotaExceededError"); };
+    if (broken === "garbage") kept.set("wsauth /auth refresh", 'x"; y');
+    const fates = [0, 0];
+    server.fate = () => fates.shift() ?? "whole";
+    await refreshed(clock, session);
+    assert.equal(new Set(server.refreshes).size, 1);
+    assert.match(server.refreshes[0], /^[0-9a-f]{32}$/);
+    assert.equal(session.over || server.ended, false);
+    Object.defineProperty(globalThis, "localStorage", { value: undefined, configurable: true, writable: true });
+  }
+});
