@@ -66,7 +66,12 @@ func (g *Gateway) cannotIssue(w http.ResponseWriter, r *http.Request, err error)
 
 // sessionEnded answers a credential that was good until its session ended, and takes it away if it is a cookie.
 func (g *Gateway) sessionEnded(w http.ResponseWriter, r *http.Request, err error) {
-	g.refuse(w, r, &wsauth.Error{Reason: wsauth.SessionEnded, Message: "The session has ended; log in again", Err: err})
+	g.refuse(w, r, errSessionEnded(err))
+}
+
+// errSessionEnded refuses a credential whose session has ended.
+func errSessionEnded(err error) *wsauth.Error {
+	return &wsauth.Error{Reason: wsauth.SessionEnded, Message: "The session has ended; log in again", Err: err}
 }
 
 // unavailable answers what cannot be done because the store does not do its part. Nothing was done then that needs to be undone.

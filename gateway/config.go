@@ -50,6 +50,13 @@ type Config struct {
 	// Whoever uses it later ends the session, for it was stolen. A negative one is none. At most a minute. Default: 10 seconds.
 	RefreshGrace time.Duration
 
+	// RefreshRetry is how long after a refresh its request may be repeated with
+	// the same Idempotency-Key, because the answer was lost: with the refresh
+	// token that was replaced, as long as the one that replaced it was not
+	// presented. The answer has the same new refresh token. A negative one is
+	// not at all, beyond RefreshGrace. At most, and by default, a day.
+	RefreshRetry time.Duration
+
 	// MaxSockets is how many sockets one user may have open; one more ends the oldest. A negative one is no limit. Default: 100.
 	MaxSockets int
 
@@ -123,6 +130,10 @@ const (
 
 	// MaxRefreshGrace is the longest time for which a refresh token may be used again.
 	MaxRefreshGrace = time.Minute
+
+	// MaxRefreshRetry is the longest time for which a refresh may be repeated
+	// with its Idempotency-Key.
+	MaxRefreshRetry = 24 * time.Hour
 )
 
 const (
@@ -130,6 +141,7 @@ const (
 	defaultRefreshTTL   = 30 * 24 * time.Hour
 	defaultSessionTTL   = 90 * 24 * time.Hour
 	defaultRefreshGrace = 10 * time.Second
+	defaultRefreshRetry = MaxRefreshRetry
 	defaultMaxSockets   = 100
 	defaultDrain        = 10 * time.Second
 
@@ -171,6 +183,9 @@ func (c Config) Check() (Config, error) {
 	if c.MaxUnauthenticatedPerAddress < 1 {
 		wrong.add("MaxUnauthenticatedPerAddress", "must be at least 1")
 	}
+	if c.RefreshRetry > MaxRefreshRetry {
+		wrong.add("RefreshRetry", "must be at most %s", MaxRefreshRetry)
+	}
 	if c.Drain < time.Second || c.Drain > maxDrain {
 		wrong.add("Drain", "must be from %s to %s", time.Second, maxDrain)
 	}
@@ -205,6 +220,7 @@ func (c *Config) fill() {
 	c.RefreshTTL = cmp.Or(c.RefreshTTL, defaultRefreshTTL)
 	c.SessionTTL = cmp.Or(c.SessionTTL, max(defaultSessionTTL, c.RefreshTTL))
 	c.RefreshGrace = limitOr(c.RefreshGrace, defaultRefreshGrace)
+	c.RefreshRetry = limitOr(c.RefreshRetry, defaultRefreshRetry)
 	c.MaxSockets = limitOr(c.MaxSockets, defaultMaxSockets)
 	c.MaxUnauthenticated = cmp.Or(c.MaxUnauthenticated, defaultMaxUnauthenticated)
 	c.MaxUnauthenticatedPerAddress = cmp.Or(c.MaxUnauthenticatedPerAddress, defaultMaxUnauthenticatedPerAddress)

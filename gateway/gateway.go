@@ -27,6 +27,7 @@ type Gateway struct {
 	refreshTTL   time.Duration
 	sessionTTL   time.Duration
 	refreshGrace time.Duration
+	refreshRetry time.Duration
 	issuer       *token.Issuer
 	guard        *wsauth.Guard
 	cookies      *wsauth.Cookies
@@ -76,6 +77,7 @@ func New(c Config) (*Gateway, error) {
 		refreshTTL:   c.RefreshTTL,
 		sessionTTL:   c.SessionTTL,
 		refreshGrace: bound(c.RefreshGrace),
+		refreshRetry: bound(c.RefreshRetry),
 		cookies:      &wsauth.Cookies{},
 		store:        c.Store,
 		attempts:     newAttempts(),

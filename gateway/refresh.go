@@ -16,19 +16,28 @@ import (
 // session, which is not fresh. Both have the form of the one that came: one with a csrf claim lives in a cookie, so the new ones
 // go there too, and no script ever reads them. Sockets of the session live on with the new access token.
 //
-// A refresh token that was exchanged before, and not just now, is in two hands: the session ends (RFC 9700 section 4.14.2).
+// An answer can be lost. A client that repeats its request with the
+// Idempotency-Key of the first try gets the same refresh token again, as long
+// as that one was not presented. Any other refresh token that was exchanged
+// before, and not just now, may have been stolen: the session ends (RFC 9700
+// section 4.14.2).
 func (g *Gateway) refresh(w http.ResponseWriter, r *http.Request) {
 	claims, err := g.guard.Check(r, wsauth.Refresh)
 	if err != nil {
 		g.refuse(w, r, err)
 		return
 	}
+	key, ok := idempotencyKey(r)
+	if !ok {
+		problem(http.StatusBadRequest, "invalid_request", "Idempotency-Key is one key of 1 to 128 letters, digits and -._~+/=:")(w, r)
+		return
+	}
 	ctx, cancel := storing(r)
 	defer cancel()
-	family, err := g.rotate(ctx, r, claims)
+	family, err := g.rotate(ctx, r, claims, key)
 	switch {
 	case errors.Is(err, store.ErrReused), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrInvalid):
-		g.endReused(ctx, w, r, claims, err)
+		g.refuse(w, r, g.endReused(ctx, claims, err, "remote", r.RemoteAddr))
 		return
 	case err != nil:
 		g.unavailable(w, r, "refresh failed", err)
@@ -43,34 +52,38 @@ func (g *Gateway) refresh(w http.ResponseWriter, r *http.Request) {
 	g.answer(w, r, tokens)
 }
 
-// rotate presents the refresh token to the store.
-func (g *Gateway) rotate(ctx context.Context, r *http.Request, claims *token.Claims) (store.Family, error) {
+// rotate presents the refresh token to the store, to be exchanged.
+func (g *Gateway) rotate(ctx context.Context, r *http.Request, claims *token.Claims, key store.KeyHash) (store.Family, error) {
 	return g.store.RotateFamily(ctx, store.Rotation{
 		ID:      claims.SessionID,
 		From:    claims.ID,
 		To:      rand.Text(),
+		Key:     key,
 		Grace:   g.refreshGrace,
+		Retry:   g.refreshRetry,
 		Expires: time.Now().Add(g.refreshTTL),
 		Remote:  host(r.RemoteAddr),
 		Agent:   visible(r.UserAgent()),
 	})
 }
 
-// endReused ends a session whose refresh token is not the current one, for a reason that the store gave. The session may have
-// ended in the store already, but not its access tokens.
-func (g *Gateway) endReused(ctx context.Context, w http.ResponseWriter, r *http.Request, claims *token.Claims, reason error) {
+// endReused ends a session whose refresh token is not the current one, for a
+// reason that the store gave, and returns the refusal of that token. The
+// session may have ended in the store already, but not its access tokens. about
+// is more to log.
+func (g *Gateway) endReused(ctx context.Context, claims *token.Claims, reason error, about ...any) error {
 	sockets, err := g.guard.Revoke(ctx, g.revocationOf(claims))
 	if err != nil {
-		g.unavailable(w, r, "refresh failed", err)
-		return
+		g.log.Error("cannot end a session", "reason", "store_unavailable", "err", err)
+		return &wsauth.Error{Reason: wsauth.StoreUnavailable, Message: wsauth.StoreUnavailable.Outcome().Text, Err: err}
 	}
-	log := g.log.With("user", printable(claims.Subject), "session", claims.SessionID, "sockets", sockets, "remote", r.RemoteAddr)
+	log := g.log.With("user", printable(claims.Subject), "session", claims.SessionID, "sockets", sockets).With(about...)
 	if errors.Is(reason, store.ErrReused) {
 		log.Warn("session ended", "reason", "refresh_token_reused")
 	} else {
 		log.Info("session ended", "reason", "unknown")
 	}
-	g.sessionEnded(w, r, reason)
+	return errSessionEnded(reason)
 }
 
 // renew lets the open sockets of a session live as long as its new access token, and says how many they are. Where it cannot,

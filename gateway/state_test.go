@@ -9,11 +9,11 @@ import (
 )
 
 func TestNewReportsEveryFault(t *testing.T) {
-	_, err := New(Config{AccessTTL: time.Millisecond, RefreshTTL: time.Microsecond, SessionTTL: time.Nanosecond, RefreshGrace: time.Hour, Origins: []string{"https://app.example", "*"}})
+	_, err := New(Config{AccessTTL: time.Millisecond, RefreshTTL: time.Microsecond, SessionTTL: time.Nanosecond, RefreshGrace: time.Hour, RefreshRetry: 25 * time.Hour, Origins: []string{"https://app.example", "*"}})
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, field := range []string{"Config.Keys", "Config.Authenticate", "Config.AccessTTL", "Config.RefreshTTL", "Config.SessionTTL", "Config.RefreshGrace", "Config.Origins[1]"} {
+	for _, field := range []string{"Config.Keys", "Config.Authenticate", "Config.AccessTTL", "Config.RefreshTTL", "Config.SessionTTL", "Config.RefreshGrace", "Config.RefreshRetry", "Config.Origins[1]"} {
 		if !strings.Contains(err.Error(), field) {
 			t.Errorf("%v does not name %s", err, field)
 		}
@@ -30,9 +30,9 @@ func TestNewReportsEveryFault(t *testing.T) {
 		t.Errorf("a public key: %v", err)
 	}
 	for _, c := range []Config{
-		{RefreshTTL: MaxTTL, SessionTTL: MaxSessionTTL, RefreshGrace: MaxRefreshGrace},
+		{RefreshTTL: MaxTTL, SessionTTL: MaxSessionTTL, RefreshGrace: MaxRefreshGrace, RefreshRetry: MaxRefreshRetry},
 		{RefreshTTL: MaxTTL}, // longer than the default of SessionTTL
-		{RefreshGrace: -time.Hour, MaxSockets: -1},
+		{RefreshGrace: -time.Hour, RefreshRetry: -time.Hour, MaxSockets: -1},
 	} {
 		c.Keys, c.Authenticate = must(token.NewKeySet(key)), DemoUser
 		g, err := New(c)

@@ -75,6 +75,13 @@ func (s *failingStore) RotateFamily(ctx context.Context, r store.Rotation) (stor
 	return s.Memory.RotateFamily(ctx, r)
 }
 
+func (s *failingStore) PresentFamily(ctx context.Context, p store.Presentation) (store.Family, error) {
+	if s.err != nil {
+		return store.Family{}, s.err
+	}
+	return s.Memory.PresentFamily(ctx, p)
+}
+
 func (s *failingStore) ListFamilies(ctx context.Context, subject string) ([]store.Family, error) {
 	if s.err != nil {
 		return nil, s.err

@@ -27,6 +27,7 @@ type serveCmd struct {
 	RefreshTTL       time.Duration  `name:"refresh-ttl" default:"720h" placeholder:"DURATION" env:"WSAUTH_REFRESH_TTL" help:"How long a refresh token, and so a login that is not used, lives: at most 8784h (default: ${default}, 30 days)."`
 	SessionTTL       time.Duration  `name:"session-ttl" default:"2160h" placeholder:"DURATION" env:"WSAUTH_SESSION_TTL" help:"How long a login lives, however much it is used: at least as long as --refresh-ttl (default: ${default}, 90 days)."`
 	RefreshGrace     time.Duration  `default:"10s" placeholder:"DURATION" env:"WSAUTH_REFRESH_GRACE" help:"How long after a refresh the old refresh token may be used once more, because the answer was lost: at most 1m; 0s is not at all (default: ${default})."`
+	RefreshRetry     time.Duration  `default:"24h" placeholder:"DURATION" env:"WSAUTH_REFRESH_RETRY" help:"How long after a refresh its request may be repeated with the same Idempotency-Key, because the answer was lost; it ends earlier, as soon as the new refresh token is used: at most 24h; 0s is not at all (default: ${default})."`
 	MaxSockets       int            `default:"100" placeholder:"N" env:"WSAUTH_MAX_SOCKETS" help:"How many sockets one user may have open; one more ends the oldest (default: ${default}). 0 is no limit."`
 	Origin           []string       `placeholder:"URL" env:"WSAUTH_ORIGIN" help:"Origin under which browsers see this server, such as https://app.example behind a TLS proxy. It replaces the server's own, http://HOST:PORT; repeat for more."`
 	Provider         []providerFlag `sep:"none" placeholder:"PAIRS" env:"WSAUTH_PROVIDER" help:"Identity provider whose access tokens are accepted too, as preset=PRESET,issuer=URL,audience=NAME; repeat for more. Presets: auth0, cognito, entra, google, keycloak, okta, standard. See docs/identity-providers.md."`
@@ -62,6 +63,9 @@ func (c *serveCmd) Validate() error {
 	}
 	if c.RefreshGrace < 0 || c.RefreshGrace > gateway.MaxRefreshGrace {
 		fault("--refresh-grace=%s: must be from 0s to %s", c.RefreshGrace, gateway.MaxRefreshGrace)
+	}
+	if c.RefreshRetry < 0 || c.RefreshRetry > gateway.MaxRefreshRetry {
+		fault("--refresh-retry=%s: must be from 0s to %s", c.RefreshRetry, gateway.MaxRefreshRetry)
 	}
 	if c.MaxSockets < 0 {
 		fault("--max-sockets=%d: must be 0, for no limit, or more", c.MaxSockets)
@@ -117,7 +121,7 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
 	}
 	defer reloads.follow(ctx)()
 	log.Info("listening", "url", v.url(), "addr", v.listener.Addr().String(), "data", v.dir,
-		"access_ttl", s.AccessTTL, "refresh_ttl", s.RefreshTTL, "session_ttl", s.SessionTTL, "refresh_grace", s.RefreshGrace, "max_sockets", s.MaxSockets,
+		"access_ttl", s.AccessTTL, "refresh_ttl", s.RefreshTTL, "session_ttl", s.SessionTTL, "refresh_grace", s.RefreshGrace, "refresh_retry", s.RefreshRetry, "max_sockets", s.MaxSockets,
 		"routes", len(s.Routes))
 	defer keepAlive(v.gateway, log)()
 	defer tellEnding(ctx, log, s.Drain)()

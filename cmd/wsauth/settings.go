@@ -27,6 +27,7 @@ var overrides = map[string]override{
 	"refresh-ttl":        {"refresh_ttl", func(c *serveCmd, s *config.Settings) { s.RefreshTTL = c.RefreshTTL }},
 	"session-ttl":        {"session_ttl", func(c *serveCmd, s *config.Settings) { s.SessionTTL = c.SessionTTL }},
 	"refresh-grace":      {"refresh_grace", func(c *serveCmd, s *config.Settings) { s.RefreshGrace = c.RefreshGrace }},
+	"refresh-retry":      {"refresh_retry", func(c *serveCmd, s *config.Settings) { s.RefreshRetry = c.RefreshRetry }},
 	"max-sockets":        {"max_sockets", func(c *serveCmd, s *config.Settings) { s.MaxSockets = c.MaxSockets }},
 	"origin":             {"origins", func(c *serveCmd, s *config.Settings) { s.Origins = c.Origin }},
 	"provider":           {"providers", func(_ *serveCmd, s *config.Settings) { s.Providers = nil }}, // made of the flags themselves

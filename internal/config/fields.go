@@ -16,6 +16,7 @@ var fieldKeys = map[string]string{
 	"RefreshTTL":   "refresh_ttl",
 	"SessionTTL":   "session_ttl",
 	"RefreshGrace": "refresh_grace",
+	"RefreshRetry": "refresh_retry",
 	"MaxSockets":   "max_sockets",
 
 	"MaxUnauthenticated":           "max_unauthenticated",

@@ -37,6 +37,7 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 		RefreshTTL:   s.RefreshTTL,
 		SessionTTL:   s.SessionTTL,
 		RefreshGrace: cmp.Or(s.RefreshGrace, -1),
+		RefreshRetry: cmp.Or(s.RefreshRetry, -1),
 		MaxSockets:   cmp.Or(s.MaxSockets, -1),
 
 		MaxUnauthenticated:           s.Unauthenticated,

@@ -130,6 +130,7 @@ users: users.txt
 data: /var/lib/wsauth
 max_sockets: 0
 refresh_grace: 0s
+refresh_retry: 0s
 auth: {prefix: /login}
 providers:
   - {preset: keycloak, issuer: https://id.example/realms/app, audience: [chat, 5]}
@@ -155,7 +156,7 @@ routes:
 	if d.Settings.Users != filepath.Join(folder, "users.txt") || d.Settings.Data != "/var/lib/wsauth" {
 		t.Errorf("%+v", d.Settings)
 	}
-	if c.MaxSockets >= 0 || c.RefreshGrace >= 0 || c.AuthPrefix != "/login" || c.NoAuth || len(c.Providers) != 1 {
+	if c.MaxSockets >= 0 || c.RefreshGrace >= 0 || c.RefreshRetry >= 0 || c.AuthPrefix != "/login" || c.NoAuth || len(c.Providers) != 1 {
 		t.Errorf("%+v", c)
 	}
 	first, second := c.Routes[0], c.Routes[1]

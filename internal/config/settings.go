@@ -18,6 +18,7 @@ type Settings struct {
 	RefreshTTL       time.Duration `yaml:"refresh_ttl" positive:""`
 	SessionTTL       time.Duration `yaml:"session_ttl" positive:""`
 	RefreshGrace     time.Duration `yaml:"refresh_grace"`
+	RefreshRetry     time.Duration `yaml:"refresh_retry"`
 	MaxSockets       int           `yaml:"max_sockets"`
 	Unauthenticated  int           `yaml:"max_unauthenticated" positive:""`
 	PerAddress       int           `yaml:"max_unauthenticated_per_address" positive:""`
@@ -137,6 +138,7 @@ func Default() Settings {
 		RefreshTTL:   30 * 24 * time.Hour,
 		SessionTTL:   90 * 24 * time.Hour,
 		RefreshGrace: 10 * time.Second,
+		RefreshRetry: 24 * time.Hour,
 		MaxSockets:   100,
 
 		Unauthenticated: 1000,
