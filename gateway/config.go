@@ -50,11 +50,11 @@ type Config struct {
 	// Whoever uses it later ends the session, for it was stolen. A negative one is none. At most a minute. Default: 10 seconds.
 	RefreshGrace time.Duration
 
-	// RefreshRetry is how long after a refresh its request may be repeated with
-	// the same Idempotency-Key, because the answer was lost: with the refresh
-	// token that was replaced, as long as the one that replaced it was not
-	// presented. The answer has the same new refresh token. A negative one is
-	// not at all, beyond RefreshGrace. At most, and by default, a day.
+	// RefreshRetry is how long after a refresh its request may be repeated
+	// with the same Idempotency-Key, because the answer was lost: with the
+	// refresh token that was replaced, as long as the one that replaced it was
+	// not presented. The answer has the same new refresh token. A negative one
+	// is not at all, beyond RefreshGrace. At most, and by default, a day.
 	RefreshRetry time.Duration
 
 	// MaxSockets is how many sockets one user may have open; one more ends the oldest. A negative one is no limit. Default: 100.

@@ -69,8 +69,8 @@ func (g *Gateway) rotate(ctx context.Context, r *http.Request, claims *token.Cla
 
 // endReused ends a session whose refresh token is not the current one, for a
 // reason that the store gave, and returns the refusal of that token. The
-// session may have ended in the store already, but not its access tokens. about
-// is more to log.
+// session may have ended in the store already, but not its access tokens.
+// about is more to log.
 func (g *Gateway) endReused(ctx context.Context, claims *token.Claims, reason error, about ...any) error {
 	sockets, err := g.guard.Revoke(ctx, g.revocationOf(claims))
 	if err != nil {

@@ -77,8 +77,8 @@ func TestRefreshAnswerCutAtEachByte(t *testing.T) {
 	wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(access)), 403, "wrong_token_type", "")
 }
 
-// The same with cookies. A browser keeps the cookies of an answer once its head
-// is whole, and repeats the request with the cookies that it has.
+// The same with cookies. A browser keeps the cookies of an answer once its
+// head is whole, and repeats the request with the cookies that it has.
 func TestRefreshAnswerCutAtEachByteWithCookies(t *testing.T) {
 	r := start(t, func(c *Config) { c.RefreshGrace = -1 })
 	_, proof := r.loginCookies()

@@ -47,10 +47,10 @@ func (a *Account) Login(ctx context.Context, user, password string) error {
 // refreshTries is how often a refresh is tried whose answer is lost.
 const refreshTries = 4
 
-// Refresh exchanges the refresh token, and gives the sockets of the session new
-// time. Where the answer is lost it asks again with the same idempotency key,
-// at once and then after growing random pauses; the next call does, too, until
-// an answer has come.
+// Refresh exchanges the refresh token, and gives the sockets of the session
+// new time. Where the answer is lost it asks again with the same idempotency
+// key, at once and then after growing random pauses; the next call does, too,
+// until an answer has come.
 func (a *Account) Refresh(ctx context.Context) error {
 	if a.key == "" {
 		a.key = rand.Text()

@@ -142,9 +142,9 @@ func TestAddHeader(t *testing.T) {
 	}
 }
 
-// A refresh whose answer is lost is repeated with the same key, within the call
-// and in the next; the one after it has another. net/http repeats requests with
-// a key by itself, so how often is left open.
+// A refresh whose answer is lost is repeated with the same key, within the
+// call and in the next; the one after it has another. net/http repeats
+// requests with a key by itself, so how often is left open.
 func TestRefreshRepeatsItsKey(t *testing.T) {
 	handlers := logins("900")
 	renew := handlers["POST /auth/refresh"]

@@ -69,7 +69,8 @@ func (t *familyTable) present(p store.Presentation, now time.Time) (store.Family
 	return t.step(p.ID, func(f store.Family) (store.Family, error) { return f.Present(p, now) })
 }
 
-// step writes what take makes of a family, or removes a family that was reused.
+// step writes what take makes of a family, or removes a family that was
+// reused.
 func (t *familyTable) step(id string, take func(store.Family) (store.Family, error)) (store.Family, error) {
 	old, err := t.get([]byte(id))
 	if err != nil {
