@@ -16,7 +16,7 @@ type AdminSockets struct {
 
 // An AdminSocket is an open socket, or an answer without an end. Moments are in seconds since 1970.
 type AdminSocket struct {
-	JTI      string `json:"jti"`               // of the token that it has now; empty where its client is not known, as is what follows
+	JTI      string `json:"jti"`               // [token.Claims.ID] of the token that it has now; empty where its client is not known, as is what follows
 	SID      string `json:"sid"`               // empty where the token has none
 	Sub      string `json:"sub"`               //
 	Route    string `json:"route,omitzero"`    // host and path; absent until there is an upstream
@@ -65,7 +65,8 @@ type AdminSessions struct {
 	Next     string         `json:"next,omitzero"` // what the following page begins after; absent in the last one
 }
 
-// An AdminSession is the open sockets of one session; where their token has no sid, those of one token.
+// An AdminSession is the open sockets of one session; where their token has no
+// sid, those of one token.
 type AdminSession struct {
 	SID     string `json:"sid"`
 	JTI     string `json:"jti,omitzero"` // only where there is no sid
@@ -99,7 +100,7 @@ func (a *admin) sessions(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		of := sessionOf(claims)
-		if of.ID != "" && seen[of] {
+		if seen[of] {
 			continue
 		}
 		seen[of] = true
@@ -124,9 +125,6 @@ func sessionOf(c *token.Claims) store.Revocation {
 
 // sharing counts the sockets of the session of s where s is the oldest of them; it is 0 for the others.
 func (a *admin) sharing(of store.Revocation, s *wsauth.Session) int {
-	if of.ID == "" {
-		return 1 // a token without names
-	}
 	sockets := a.gateway.guard.Concerned(of)
 	for _, other := range sockets {
 		if other.Number() < s.Number() {

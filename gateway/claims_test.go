@@ -234,3 +234,37 @@ func TestG5_OwnTokens(t *testing.T) {
 		t.Errorf("%d %v", e.StatusCode, b.last().Header)
 	}
 }
+
+// TestLogoutOfATokenWithoutNames: a token that has neither sid nor jti is
+// logged out like any other: its sockets end, it is refused from then on, and
+// operators see and revoke it by the name that it has.
+func TestLogoutOfATokenWithoutNames(t *testing.T) {
+	p := idptest.New(t)
+	b := newBackend(t)
+	r := start(t, providing(p, Route{Path: "/", Upstreams: []string{b.URL}, Headers: map[string]string{"X-Jti": "jti"}}))
+	unnamed := func(n int) string {
+		return accessToken(p, "ada", "s", map[string]any{"jti": nil, "sid": nil, "n": n})
+	}
+	first, second := unnamed(1), unnamed(2)
+	one, other := r.socket("/x", bearer(first)), r.socket("/x", bearer(second))
+	r.echoOf(one, "hello")
+	if e := r.get("/x", bearer(first)); e.StatusCode != 200 || b.last().Header.Get("X-Jti") != "" {
+		t.Errorf("%d %v", e.StatusCode, b.last().Header)
+	}
+	ticket := r.ticket(first)
+	if e := r.call("POST", "/auth/logout", "", bearer(first)); e.StatusCode != http.StatusNoContent {
+		t.Fatalf("logout: %d %s", e.StatusCode, e.body)
+	}
+	r.wantClose(one, 3000, "token_revoked")
+	wantDead(t, r.call("GET", "/auth/session", "", bearer(first)))
+	if _, _, err := r.trySocket("/x", nil, bearer(first)); err == nil {
+		t.Error("it opens a socket again")
+	}
+	if _, _, err := r.trySocket("/ws?ticket="+ticket, nil, "Origin: "+r.url); err == nil {
+		t.Error("a ticket of it opens a socket")
+	}
+	r.echoOf(other, "still here?")
+	if log := r.log.String(); strings.Contains(log, "level=ERROR") {
+		t.Errorf("the log has an error:\n%s", log)
+	}
+}

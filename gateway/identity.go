@@ -90,8 +90,6 @@ func (r *claimReader) text(name string, lists HeaderLists) (string, error) {
 		return tellable(r.claims.Subject)
 	case "sid":
 		return tellable(r.claims.SessionID)
-	case "jti":
-		return tellable(r.claims.ID)
 	case "iss":
 		return tellable(r.claims.Issuer)
 	}

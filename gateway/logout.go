@@ -23,7 +23,9 @@ func (g *Gateway) logout(w http.ResponseWriter, r *http.Request) {
 		g.unavailable(w, r, "logout failed", err)
 		return
 	}
-	g.unlist(ctx, claims.SessionID)
+	if claims.SessionID != "" {
+		g.unlist(ctx, claims.SessionID)
+	}
 	g.log.Info("logged out", "user", printable(claims.Subject), "session", claims.SessionID, "sockets", sockets)
 	g.clearCookies(w, r)
 	w.WriteHeader(http.StatusNoContent)

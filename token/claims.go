@@ -31,7 +31,7 @@ const (
 type Claims struct {
 	Subject   string    // sub, never empty
 	Issuer    string    // iss
-	ID        string    // jti, the name of this token
+	ID        string    // names this token: jti, or without one a hash of it
 	Audience  []string  // aud, a single one too
 	ExpiresAt time.Time // exp, never zero
 	NotBefore time.Time // nbf, zero when absent

@@ -165,6 +165,9 @@ func (i *Issuer) issue(subject string, kind Type, fresh *bool, ttl time.Duration
 	if err := checkNames(o.Claims, claimNames); err != nil {
 		return nil, fmt.Errorf("token: Options.Claims: %w", err)
 	}
+	if strings.HasPrefix(o.ID, unnamedPrefix) {
+		return nil, fmt.Errorf("token: Options.ID: begins with %s, which names tokens without an ID", unnamedPrefix)
+	}
 	now := time.Now().Unix()
 	p := payload{
 		Subject:   subject,

@@ -36,10 +36,11 @@ func (v *Verifier) rewrite(c *Claims) error {
 		return refuse(ErrClaims, "a claim has no Go type")
 	}
 	says := map[string]any{"sub": c.Subject}
-	for name, value := range map[string]string{"sid": c.SessionID, "jti": c.ID} {
-		if value != "" {
-			says[name] = value
-		}
+	if c.SessionID != "" {
+		says["sid"] = c.SessionID
+	}
+	if _, named := all["jti"]; named {
+		says["jti"] = c.ID
 	}
 	replaced := nameClaims
 	if v.profile != nil {

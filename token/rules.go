@@ -94,6 +94,9 @@ func (v *Verifier) Explain(ctx context.Context, raw string) []error {
 	if err != nil {
 		return append(faults, err)
 	}
+	if err := c.identify(j.signed); err != nil {
+		faults = append(faults, err)
+	}
 	c.leeway = v.leeway
 	now := time.Now()
 	for i := range rules {

@@ -55,9 +55,9 @@ type VerifierConfig struct {
 	// Profile is for an issuer that is not wsauth. Default: our own claims.
 	Profile *Profile
 
-	// Namespace is put before sub, sid and jti, with a "|" in between, so
-	// that the users and sessions of one issuer never meet those of
-	// another: at most 32 of a to z, 0 to 9 and -. Default: none.
+	// Namespace is put before sub, sid and the token's ID, with a "|" in
+	// between, so that the users and sessions of one issuer never meet those
+	// of another: at most 32 of a to z, 0 to 9 and -. Default: none.
 	Namespace string
 
 	// Cache is how many tokens are remembered at least, and at most twice
@@ -181,6 +181,9 @@ func (v *Verifier) verify(ctx context.Context, s *scratch, j *jws) error {
 		return err
 	}
 	s.found.claims = c
+	if err := c.identify(j.signed); err != nil {
+		return err
+	}
 	return v.verifyClaims(c)
 }
 
