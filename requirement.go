@@ -15,7 +15,10 @@ const (
 	// Optional lets a request without a credential pass, with nil claims; a
 	// credential that is there must be a valid access token.
 	Optional
-	// Refresh demands a valid refresh token.
+	// Refresh demands a valid refresh token. Whether it was exchanged for
+	// another one is for the application to know: see
+	// [wsauth/store.Families], whose PresentFamily answers that in
+	// Config.AuthorizeClaims.
 	Refresh
 	// Fresh demands an access token that was made from a password just now,
 	// not from a refresh token.

@@ -74,6 +74,12 @@ func errSessionEnded(err error) *wsauth.Error {
 	return &wsauth.Error{Reason: wsauth.SessionEnded, Message: "The session has ended; log in again", Err: err}
 }
 
+// errUnavailable refuses a credential of which the store does not say whether
+// it is good.
+func errUnavailable(err error) *wsauth.Error {
+	return &wsauth.Error{Reason: wsauth.StoreUnavailable, Message: wsauth.StoreUnavailable.Outcome().Text, Err: err}
+}
+
 // unavailable answers what cannot be done because the store does not do its part. Nothing was done then that needs to be undone.
 func (g *Gateway) unavailable(w http.ResponseWriter, r *http.Request, what string, err error) {
 	g.log.Error(what, "reason", "store_unavailable", "err", err)

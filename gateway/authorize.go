@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,19 +10,26 @@ import (
 	"wsauth/token"
 )
 
-// authorize is the rule of the route for a request and for each renewal of its socket. It is that of the route as it is now, which
-// may be another than when the socket was opened.
+// authorize is the rule of the route for a request and for each renewal of its
+// socket. It is that of the route as it is now, which may be another than when
+// the socket was opened. It is asked last, so what it is shown is good by
+// itself; only a refresh token may have been exchanged.
 func (p *proxy) authorize(claims *token.Claims) error {
 	if after := p.gateway.authorized.Load(); after != nil {
 		defer (*after)()
 	}
+	now := p
 	if p.replaced.Load() {
-		if now := p.gateway.routing.Load().byName[p.route.name()]; now != nil {
-			return now.allows(claims)
+		if now = p.gateway.routing.Load().byName[p.route.name()]; now == nil {
+			return &wsauth.Error{Reason: wsauth.Restarting, Message: wsauth.Restarting.Outcome().Text, Err: errors.New("the route is gone")}
 		}
-		return &wsauth.Error{Reason: wsauth.Restarting, Message: wsauth.Restarting.Outcome().Text, Err: errors.New("the route is gone")}
 	}
-	return p.allows(claims)
+	if err := now.allows(claims); err != nil || claims == nil || claims.Type != token.TypeRefresh {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	return p.gateway.present(ctx, claims, "route", p.route.name())
 }
 
 // errNoSockets refuses handshakes on public routes without Sockets.

@@ -65,7 +65,9 @@ func (g *Gateway) anyToken(r *http.Request) (*token.Claims, error) {
 	}
 	claims, refreshErr := g.guard.Check(r, wsauth.Refresh)
 	if refreshErr == nil {
-		return claims, nil
+		ctx, cancel := storing(r)
+		defer cancel()
+		return claims, g.present(ctx, claims, "remote", r.RemoteAddr)
 	}
 	if byCookie(r) && (dead(err) || errors.Is(err, wsauth.TokenMissing)) && !errors.Is(refreshErr, wsauth.TokenMissing) {
 		err = refreshErr

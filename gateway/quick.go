@@ -28,9 +28,11 @@ func (g *Gateway) routingFor(w http.ResponseWriter) *routing {
 	return g.routing.Load()
 }
 
-// isQuickRoute is the part of it that all requests have in common. To sign an assertion takes a millisecond with some keys.
+// isQuickRoute is the part of it that all requests have in common. To sign an
+// assertion takes a millisecond with some keys, and a refresh token has to be
+// looked up in the store.
 func (p *proxy) isQuickRoute(locations []wsauth.Location) bool {
-	return p.pool.Near() && p.route.Assertion == "" && (p.route.Public || !slices.ContainsFunc(locations, takesLong))
+	return p.pool.Near() && p.route.Assertion == "" && p.route.Requirement != wsauth.Refresh && (p.route.Public || !slices.ContainsFunc(locations, takesLong))
 }
 
 // takesLong reports whether a credential of that location may be more than a token in the head of the request. What is not known may.

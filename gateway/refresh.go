@@ -67,6 +67,21 @@ func (g *Gateway) rotate(ctx context.Context, r *http.Request, claims *token.Cla
 	})
 }
 
+// present refuses a refresh token that is good by itself and was exchanged
+// before, and then ends its session. One that is not exchanged here is
+// presented all the same. A token whose sid is no session of the store is no
+// part of a rotation: it was made by hand. about is more to log.
+func (g *Gateway) present(ctx context.Context, claims *token.Claims, about ...any) error {
+	_, err := g.store.PresentFamily(ctx, store.Presentation{ID: claims.SessionID, Token: claims.ID, Grace: g.refreshGrace})
+	switch {
+	case err == nil, errors.Is(err, store.ErrNotFound):
+		return nil
+	case errors.Is(err, store.ErrReused):
+		return g.endReused(ctx, claims, err, about...)
+	}
+	return errUnavailable(err)
+}
+
 // endReused ends a session whose refresh token is not the current one, for a
 // reason that the store gave, and returns the refusal of that token. The
 // session may have ended in the store already, but not its access tokens.
@@ -75,7 +90,7 @@ func (g *Gateway) endReused(ctx context.Context, claims *token.Claims, reason er
 	sockets, err := g.guard.Revoke(ctx, g.revocationOf(claims))
 	if err != nil {
 		g.log.Error("cannot end a session", "reason", "store_unavailable", "err", err)
-		return &wsauth.Error{Reason: wsauth.StoreUnavailable, Message: wsauth.StoreUnavailable.Outcome().Text, Err: err}
+		return errUnavailable(err)
 	}
 	log := g.log.With("user", printable(claims.Subject), "session", claims.SessionID, "sockets", sockets).With(about...)
 	if errors.Is(reason, store.ErrReused) {
