@@ -69,6 +69,7 @@ func (p *Provider) Event(ctx context.Context, raw string) (Ending, error) {
 		if err != nil {
 			return Ending{}, err
 		}
+		all.doubtful = ending.doubtful && (all.doubtful || len(all.Revocations) == 0)
 		all.Revocations = append(all.Revocations, ending.Revocations...)
 	}
 	return all, nil

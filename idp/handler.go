@@ -204,6 +204,9 @@ func (h *Handler) end(ctx context.Context, e Ending) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errStore, err)
 	}
+	if e.doubtful && sockets == 0 {
+		return fmt.Errorf("%w that access tokens name: it names a session alone, and no access token was seen that has one", ErrSubject)
+	}
 	for _, r := range e.Revocations {
 		h.log.Info("ended by its provider", "scope", r.Scope.String(), "id", r.ID, "sockets", sockets)
 	}

@@ -43,7 +43,9 @@ const (
 	Okta Preset = "okta"
 
 	// Entra: version 2.0 tokens of one tenant, with the claim azp. The roles
-	// are app roles.
+	// are app roles. Access tokens name a session only where the app asks for
+	// the optional claim sid, so that a logout ends every session of the user;
+	// a Profile with a SessionID says that they do.
 	// https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
 	Entra Preset = "entra"
 
@@ -113,6 +115,7 @@ var presets = map[Preset]shape{
 		profile:     token.Profile{Require: map[string][]string{"ver": {"2.0"}, "azp": nil}, Refuse: ofIDTokens, Scopes: "scp", Roles: "roles"},
 		algorithms:  []token.Algorithm{token.RS256},
 		maxLifetime: 2 * day,
+		unsure:      true,
 	},
 	Google: {
 		issuer:      hostIs("accounts.google.com"),

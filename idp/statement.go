@@ -31,6 +31,8 @@ type Ending struct {
 	// Revocations end the sessions concerned. There are none for an event
 	// that ends nothing.
 	Revocations []store.Revocation
+
+	doubtful bool // perhaps no access token names what it ends
 }
 
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
@@ -81,17 +83,19 @@ type target struct {
 	either        bool // the one name is that of a user or of a session
 }
 
-// ending makes the revocations. Where the session is known only that ends, if
-// the access tokens name it; else all that the user began until the moment.
+// ending makes the revocations. Only the session ends if it is known and
+// access tokens name it; else all that the user began until the moment.
 func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, error) {
 	expires := time.Now().Add(p.remembered)
 	e := Ending{ID: p.verifier.Qualify(c.ID)}
 	if t.session != "" {
 		e.Revocations = append(e.Revocations, store.Revocation{Scope: store.Session, ID: p.verifier.Qualify(t.session), Expires: expires})
 	}
-	if t.user != "" && (t.session == "" || t.either || p.sessionless || p.unsure) {
+	named, unnamed := p.verifier.Sessions()
+	if t.user != "" && (t.session == "" || t.either || p.sessionless || p.unsure || unnamed && !named) {
 		e.Revocations = append(e.Revocations, store.Revocation{Scope: store.Subject, ID: p.verifier.Qualify(t.user), Before: moment, Expires: expires})
 	}
+	e.doubtful = t.user == "" && !named && (p.unsure || unnamed)
 	if len(e.Revocations) == 0 || p.sessionless && t.user == "" {
 		return Ending{}, ErrSubject
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -79,7 +80,11 @@ type Verifier struct {
 	profile     *Profile
 	namespace   string
 	cache       *cache
+	seen        *seenSessions
 }
+
+// seenSessions says of which kind the tokens were that were accepted.
+type seenSessions struct{ with, without atomic.Bool }
 
 // NewVerifier reports every fault of the configuration at once, joined, each
 // beginning with the name of its field.
@@ -93,6 +98,7 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 		leeway:      c.Leeway,
 		maxLifetime: defaultMaxLifetime,
 		maxBytes:    defaultMaxBytes,
+		seen:        new(seenSessions),
 	}
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
@@ -184,7 +190,29 @@ func (v *Verifier) verify(ctx context.Context, s *scratch, j *jws) error {
 	if err := c.identify(j.signed); err != nil {
 		return err
 	}
-	return v.verifyClaims(c)
+	if err := v.verifyClaims(c); err != nil {
+		return err
+	}
+	if c.SessionID == "" {
+		note(&v.seen.without)
+	} else {
+		note(&v.seen.with)
+	}
+	return nil
+}
+
+// note sets seen, and writes to it once only, because all cores read it.
+func note(seen *atomic.Bool) {
+	if !seen.Load() {
+		seen.Store(true)
+	}
+}
+
+// Sessions reports whether a token that v accepted until now named a session,
+// and whether one named none. Verification of a token that is remembered does
+// not count again.
+func (v *Verifier) Sessions() (with, without bool) {
+	return v.seen.with.Load(), v.seen.without.Load()
 }
 
 // verifyClaims checks what a key of v has signed.

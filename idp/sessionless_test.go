@@ -1,0 +1,105 @@
+package idp
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// TestLogoutWhereTokensNameNoSession: a logout that is answered with 200 has
+// ended something, whatever it names and whatever the access tokens name. It
+// falls to the user where sessions cannot be told apart.
+func TestLogoutWhereTokensNameNoSession(t *testing.T) {
+	const (
+		tenant = "https://login.microsoftonline.com/8d1f0a1b-2c3d-4e5f-8a9b-0c1d2e3f4a5b/v2.0"
+		plain  = "https://id.example"
+	)
+	entra := Config{Preset: Entra, Issuer: tenant}
+	keycloak := Config{Preset: Keycloak, Issuer: realm}
+	standard := Config{Issuer: plain}
+	explicit := Config{Preset: Entra, Issuer: tenant, Profile: &token.Profile{SessionID: "sid", Scopes: "scp"}}
+	both, user, session := claims{}, claims{"sid": nil}, claims{"sub": nil}
+	for _, test := range []struct {
+		name       string
+		config     Config
+		sids       bool   // access tokens have a sid
+		logout     claims // as changes of one that names both
+		status     int
+		mine, also bool // ends the session that is named, and the user's other one
+	}{
+		{"entra, both", entra, false, both, 200, true, true},
+		{"entra, user", entra, false, user, 200, true, true},
+		{"entra, session", entra, false, session, 400, false, false},
+		{"entra with sid, both", entra, true, both, 200, true, true},
+		{"entra with sid, user", entra, true, user, 200, true, true},
+		{"entra with sid, session", entra, true, session, 200, true, false},
+		{"entra with a profile, both", explicit, true, both, 200, true, false},
+		{"entra with a profile, session", explicit, true, session, 200, true, false},
+		{"keycloak without sid, both", keycloak, false, both, 200, true, true},
+		{"keycloak without sid, user", keycloak, false, user, 200, true, true},
+		{"keycloak without sid, session", keycloak, false, session, 400, false, false},
+		{"keycloak, both", keycloak, true, both, 200, true, false},
+		{"keycloak, session", keycloak, true, session, 200, true, false},
+		{"standard without sid, both", standard, false, both, 200, true, true},
+		{"standard without sid, session", standard, false, session, 400, false, false},
+		{"standard, session", standard, true, session, 200, true, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.config.Audience, test.config.Namespace = []string{"web"}, "idp"
+			p, s := newProvider(t, test.config)
+			guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: store.NewMemory(0)}))
+			t.Cleanup(func() { _ = guard.Shutdown(context.Background()) })
+			h := must(NewHandler(guard, nil, p))
+			access := func(user, sid string) *token.Claims {
+				payload := claims{
+					"iss": test.config.Issuer, "aud": "web", "sub": user, "iat": now(-time.Minute), "exp": now(time.Hour), "ver": "2.0", "azp": "web", "typ": "Bearer", "n": user + sid,
+				}
+				if test.sids {
+					payload["sid"] = sid
+				}
+				typ := "JWT"
+				if test.config.Preset == "" {
+					typ = "at+jwt"
+				}
+				return must(p.Verifier().Verify(t.Context(), s.sign(claims{"typ": typ}, payload)))
+			}
+			mine, also, other := access("ada", "s1"), access("ada", "s2"), access("bob", "s3")
+			raw := s.sign(claims{"typ": "logout+jwt"}, with(with(logoutToken(), claims{"iss": test.config.Issuer}), test.logout))
+			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(form(raw)))
+			r.Header.Set("Content-Type", formType)
+			w := httptest.NewRecorder()
+			h.Logout(w, r)
+			if w.Code != test.status {
+				t.Errorf("status %d, want %d", w.Code, test.status)
+			}
+			for of, want := range map[*token.Claims]bool{mine: test.mine, also: test.also, other: false} {
+				if ended := must(guard.Revoked(t.Context(), of)); ended != want {
+					t.Errorf("%v: ended %t, want %t", of, ended, want)
+				}
+			}
+		})
+	}
+}
+
+// A session of which no access token was seen here ends all the same, for
+// other nodes may know it.
+func TestDoubtfulLogoutIsKept(t *testing.T) {
+	p, s := newProvider(t, Config{Issuer: "https://id.example", Audience: []string{"web"}})
+	guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: store.NewMemory(0)}))
+	t.Cleanup(func() { _ = guard.Shutdown(context.Background()) })
+	raw := s.sign(claims{"typ": "logout+jwt"}, with(logoutToken(), claims{"iss": "https://id.example", "sub": nil}))
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(form(raw)))
+	r.Header.Set("Content-Type", formType)
+	w := httptest.NewRecorder()
+	must(NewHandler(guard, nil, p)).Logout(w, r)
+	if ended := must(guard.Revoked(t.Context(), &token.Claims{Subject: "ada", SessionID: "s1"})); w.Code != 400 || !ended {
+		t.Errorf("%d, ended %t", w.Code, ended)
+	}
+}
