@@ -66,13 +66,11 @@ func (r *registry) admit(s *Session) ([]*Session, error) {
 // are to be ended for it. r.mu must be held.
 func (r *registry) enter(s *Session, claims *token.Claims) ([]*Session, error) {
 	places := r.placesOf(s, claims)
-	evicted, err := r.makeRoom(places, claims != nil)
+	evictions, err := r.makeRoom(places, claims != nil)
 	if err != nil {
 		return nil, err
 	}
-	for _, old := range evicted {
-		r.leave(old)
-	}
+	evicted := r.evict(evictions)
 	for _, p := range places {
 		r.add(p.grain, p.name, s)
 	}

@@ -50,7 +50,7 @@ func TestConnectionLimits(t *testing.T) {
 		})
 		t.Run(name+"/oldest", func(t *testing.T) {
 			limits := c.limits
-			limits.EndOldest = true
+			limits.WhenFull = wsauth.EndOldest
 			inBubble(t, func() wsauth.Config { return wsauth.Config{Limits: limits} }, func(t *testing.T, x *live) {
 				var open []*client
 				for _, make := range slices.Concat(c.fill, []func(*testing.T) *token.Token{c.over, c.over}) {
@@ -69,7 +69,7 @@ func TestConnectionLimits(t *testing.T) {
 // and takes no other with it.
 func TestOneForSeveralLimits(t *testing.T) {
 	inBubble(t, func() wsauth.Config {
-		return wsauth.Config{Limits: wsauth.Limits{PerSubject: 2, PerSession: 1, EndOldest: true}}
+		return wsauth.Config{Limits: wsauth.Limits{PerSubject: 2, PerSession: 1, WhenFull: wsauth.EndOldest}}
 	}, func(t *testing.T, x *live) {
 		oldest := x.with(t, login(t, "alice", "s1", token.Options{}))
 		other := x.with(t, login(t, "alice", "s2", token.Options{}))
@@ -88,7 +88,7 @@ func TestOneForSeveralLimits(t *testing.T) {
 func TestStrangersPushNobodyOut(t *testing.T) {
 	inBubble(t, func() wsauth.Config {
 		return wsauth.Config{
-			Limits:    wsauth.Limits{PerAddress: 3, EndOldest: true},
+			Limits:    wsauth.Limits{PerAddress: 3, WhenFull: wsauth.EndOldest},
 			Locations: []wsauth.Location{wsauth.Header{}, wsauth.FirstMessage{}},
 		}
 	}, func(t *testing.T, x *live) {
@@ -109,7 +109,7 @@ func TestStrangersPushNobodyOut(t *testing.T) {
 // TestThoseOnTheirWayOutCount: clients that do not hang up when they are told
 // to go cannot heap up connections beyond twice the limit.
 func TestThoseOnTheirWayOutCount(t *testing.T) {
-	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Limits: wsauth.Limits{PerSubject: 2, EndOldest: true}})
+	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Limits: wsauth.Limits{PerSubject: 2, WhenFull: wsauth.EndOldest}})
 	made := login(t, "alice", "s1", token.Options{})
 	var open, refused int
 	for range 20 {

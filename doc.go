@@ -24,7 +24,7 @@
 //	renew.go        a new token for an open socket
 //	revoke.go       the end of sockets whose token was taken back
 //	shutdown.go     the end of all of them
-//	refusal.go      every refusal leaves here
+//	refusal.go      every refusal leaves here (refuseclose.go)
 //	observer.go     who is told of refusals, begins and ends
 //	order.go        all open sockets, for whoever wants to see them
 //	derive.go       another policy over the same sockets

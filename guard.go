@@ -16,10 +16,13 @@ type Guard struct {
 	config       Config
 	firstMessage *FirstMessage      // nil where no credential comes that way
 	handshakes   *ratelimit.Limiter // nil where nobody counts them
-	sockets      *registry
-	revocations  *store.Index    // nil where nothing can be revoked
-	stop         func()          // ends what New began
-	stopped      <-chan struct{} // closed by stop; nil where New began nothing
+
+	promptRefusals *ratelimit.Limiter // see refuseByClose
+
+	sockets     *registry
+	revocations *store.Index    // nil where nothing can be revoked
+	stop        func()          // ends what New began
+	stopped     <-chan struct{} // closed by stop; nil where New began nothing
 }
 
 // New makes a guard. It reports every fault of the configuration at once. A
@@ -33,8 +36,11 @@ func New(c Config) (*Guard, error) {
 		config:       c,
 		firstMessage: c.firstMessage(),
 		handshakes:   c.Limits.newHandshakes(),
-		sockets:      newRegistry(c.Limits),
-		stop:         func() {},
+
+		promptRefusals: newPromptRefusals(),
+
+		sockets: newRegistry(c.Limits),
+		stop:    func() {},
 	}
 	if c.Revocations != nil {
 		if err := g.follow(c.Revocations); err != nil {

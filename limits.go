@@ -19,14 +19,9 @@ type Limits struct {
 	PerSession int
 	PerAddress int
 
-	// EndOldest lets a new socket over a limit in, and ends the oldest instead,
-	// with ConnectionLimit: clients stop then, so that two windows do not push
-	// each other out for ever. Without it the new one is refused, with
-	// RateLimited; and so it is where its client is not known, or where there
-	// are twice as many connections as may be open, those that are just ending
-	// included. Where several limits are reached, none is passed: the new
-	// socket is refused, and nothing ends, unless all of them can make room.
-	EndOldest bool
+	// WhenFull says what happens to a socket over one of these limits. Default:
+	// RefuseNew.
+	WhenFull WhenFull
 
 	// HandshakesPerMinute is how many WebSocket handshakes one address may
 	// begin in a minute, and at once; more are refused with RateLimited before
@@ -42,12 +37,41 @@ type Limits struct {
 	//
 	// A socket that waits gives its place back when [FirstMessage.Timeout] is
 	// over at the latest, however its client behaves. One that is opened to be
-	// closed gives it back when its client hangs up, or after 5 s. Connections
-	// that are still closing are bounded as well: there are at most twice as
+	// closed gives it back when its client hangs up, or after 10 s: it is held
+	// open for up to 5 s, since clients come again sooner after a socket that
+	// was open, and its client has 5 s to hang up. Connections that are still
+	// closing are bounded as well: there are at most twice as
 	// many as there are places. Defaults: 1000 and 100.
 	Unauthenticated           int
 	UnauthenticatedPerAddress int
 }
+
+// WhenFull says what happens when one socket more than a limit allows is to be
+// opened.
+type WhenFull int
+
+const (
+	// RefuseNew refuses the new socket with RateLimited.
+	RefuseNew WhenFull = iota + 1
+
+	// EndOldest lets the new socket in and ends the oldest with ConnectionLimit,
+	// upon which a client should stop: two windows do not push each other out
+	// for ever. Clients that come again all the same are slowed down: the
+	// sockets of one name change hands at most as often in a minute as there
+	// are places, or five times if that is more; then the new socket is refused
+	// with RateLimited. So it is where its client has not authenticated, and
+	// where there are twice as many connections as may be open, those that are
+	// just ending included. Where several limits are reached, none is passed:
+	// nothing ends unless all of them can make room.
+	EndOldest
+)
+
+// The sockets of one name may be pushed out as often in evictionPeriod as
+// there are places, but minEvictions times at least.
+const (
+	evictionPeriod = time.Minute
+	minEvictions   = 5
+)
 
 // maxAddresses is how many addresses are counted one by one in a minute.
 const maxAddresses = 50_000
@@ -59,7 +83,13 @@ func (l Limits) withDefaults() (Limits, error) {
 	if l.UnauthenticatedPerAddress == 0 {
 		l.UnauthenticatedPerAddress = 100
 	}
+	if l.WhenFull == 0 {
+		l.WhenFull = RefuseNew
+	}
 	var faults []error
+	if l.WhenFull != RefuseNew && l.WhenFull != EndOldest {
+		faults = append(faults, fmt.Errorf("wsauth: Config.Limits.WhenFull: %d is neither RefuseNew nor EndOldest", l.WhenFull))
+	}
 	for _, f := range []struct {
 		name  string
 		value int
@@ -106,12 +136,18 @@ type place struct {
 	most  int
 }
 
+// An eviction is a socket that has to go for a newer one in a place.
+type eviction struct {
+	place  place
+	oldest *Session
+}
+
 // makeRoom looks for room for one more socket in each place, or refuses it. It
-// returns the sockets that have to go, at most one for each place, and changes
+// returns who has to go, at most one socket for each place, and changes
 // nothing: a socket that one limit would push out stays where another limit
 // refuses the newcomer. Only a client that has authenticated may push others
 // out. r.mu must be held.
-func (r *registry) makeRoom(places []place, authenticated bool) (evicted []*Session, err error) {
+func (r *registry) makeRoom(places []place, authenticated bool) (evictions []eviction, err error) {
 	for _, p := range places {
 		if p.most == 0 {
 			continue
@@ -119,23 +155,47 @@ func (r *registry) makeRoom(places []place, authenticated bool) (evicted []*Sess
 		of := r.rings[p.grain][p.name]
 		// Sockets that were told to go take their time, and are connections too.
 		if of.all >= 2*p.most {
-			return nil, refuseWith(RateLimited, "Too many open connections")
+			return nil, errFull()
 		}
 		staying := of.staying()
-		for _, s := range evicted {
-			if l := s.links[p.grain]; l.next != nil && l.name == p.name {
+		for _, e := range evictions {
+			if l := e.oldest.links[p.grain]; l.next != nil && l.name == p.name {
 				staying--
 			}
 		}
 		if staying < p.most {
 			continue
 		}
-		if !r.limits.EndOldest || !authenticated {
-			return nil, refuseWith(RateLimited, "Too many open connections")
+		if r.limits.WhenFull != EndOldest || !authenticated || r.afterEviction(p) > r.age()+evictionPeriod {
+			return nil, errFull()
 		}
-		evicted = append(evicted, r.oldest(p.grain, p.name))
+		evictions = append(evictions, eviction{p, r.oldest(p.grain, p.name)})
 	}
-	return evicted, nil
+	return evictions, nil
+}
+
+func errFull() error { return refuseWith(RateLimited, "Too many open connections") }
+
+// evict carries out what makeRoom has found, and returns the sockets that are
+// to be ended. r.mu must be held.
+func (r *registry) evict(evictions []eviction) (evicted []*Session) {
+	for _, e := range evictions {
+		next := r.afterEviction(e.place)
+		of := r.rings[e.place.grain][e.place.name]
+		of.evictions = next
+		r.rings[e.place.grain][e.place.name] = of
+		r.leave(e.oldest)
+		evicted = append(evicted, e.oldest)
+	}
+	return evicted
+}
+
+// afterEviction returns what ring.evictions is after one more in a place. It
+// is a token bucket kept as one time: how far it is ahead of now is how much
+// of the period is used up. r.mu must be held.
+func (r *registry) afterEviction(p place) time.Duration {
+	every := evictionPeriod / time.Duration(max(p.most, minEvictions))
+	return max(r.rings[p.grain][p.name].evictions, r.age()) + every
 }
 
 // oldest returns the oldest socket of a name that is not leaving; there must

@@ -27,7 +27,7 @@ func TestLimitsHoldAfterAnySequence(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 22))
 			limits := Limits{
 				PerSubject: rnd.IntN(4), PerSession: rnd.IntN(3), PerAddress: rnd.IntN(5),
-				EndOldest:       rnd.IntN(4) > 0,
+				WhenFull:        []WhenFull{EndOldest, EndOldest, RefuseNew}[rnd.IntN(3)],
 				Unauthenticated: 1 + rnd.IntN(4), UnauthenticatedPerAddress: 1 + rnd.IntN(3),
 			}
 			x := newCrowd(t, limits)
@@ -65,7 +65,7 @@ func TestLimitsHoldAfterAnySequence(t *testing.T) {
 // the cost of the oldest, and another one refuses.
 func TestRefusedNewcomerEndsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newCrowd(t, Limits{PerSubject: 1, PerAddress: 3, EndOldest: true})
+		x := newCrowd(t, Limits{PerSubject: 1, PerAddress: 3, WhenFull: EndOldest})
 		known := func(subject string) *token.Claims { return &token.Claims{Subject: subject} }
 		var kept []*Session
 		for _, subject := range []string{"ada", "bob", "eve"} {

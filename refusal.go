@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"wsauth/internal/ratelimit"
 	"wsauth/internal/wsconn"
 	"wsauth/internal/wsframe"
 )
@@ -82,30 +81,6 @@ func writeProblem(w http.ResponseWriter, e *Error) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
-}
-
-// refuseByClose opens the socket and closes it with the code and reason of e.
-// It reports whether it could: not where too many such sockets are open.
-func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) bool {
-	network := ratelimit.Network(r.RemoteAddr)
-	if g.sockets.reserveRefused(network) != nil {
-		return false
-	}
-	raw, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		g.sockets.releaseRefused(network)
-		return false
-	}
-	end := e.Reason.End(nil)
-	conn := wsconn.New(raw, func() { g.sockets.releaseRefused(network) })
-	conn.Limit(maxFirstMessage, func() {})
-	response := wsconn.NewResponse(conn)
-	g.agree(response.Header(), r)
-	go func() {
-		response.WriteHeader(http.StatusSwitchingProtocols)
-		conn.End(end, end.frame(), func() {})
-	}()
-	return true
 }
 
 // agree sets the header of a 101 that answers r, after which no message will

@@ -1,6 +1,10 @@
 package wsauth
 
-import "sync"
+import (
+	"context"
+	"sync"
+	"time"
+)
 
 // A grain is what sockets are found by.
 type grain int
@@ -24,9 +28,10 @@ type link struct {
 // or chosen to be ended: its connection may take a while to go, but it no
 // longer counts against a limit.
 type ring struct {
-	oldest  *Session
-	all     int
-	leaving int
+	oldest    *Session
+	all       int
+	leaving   int
+	evictions time.Duration // until when evictions are used up, by registry.age
 }
 
 // staying returns how many sockets of the ring count against a limit.
@@ -35,7 +40,10 @@ func (o ring) staying() int { return o.all - o.leaving }
 // A registry holds the open sockets, so that they can be found and counted by
 // what their tokens say.
 type registry struct {
-	limits Limits
+	limits   Limits
+	born     time.Time
+	draining context.Context // done when no socket is let in any more
+	drain    context.CancelFunc
 
 	mu        sync.Mutex
 	rings     [grains]map[string]ring
@@ -47,12 +55,16 @@ type registry struct {
 }
 
 func newRegistry(limits Limits) *registry {
-	r := &registry{limits: limits, networks: map[string]anonymous{}, idle: make(chan struct{})}
+	r := &registry{limits: limits, born: time.Now(), networks: map[string]anonymous{}, idle: make(chan struct{})}
+	r.draining, r.drain = context.WithCancel(context.Background())
 	for g := range r.rings {
 		r.rings[g] = map[string]ring{}
 	}
 	return r
 }
+
+// age returns how old the registry is, by the monotonic clock.
+func (r *registry) age() time.Duration { return time.Since(r.born) }
 
 // add puts s into the ring of a name. The caller holds the lock, as for all
 // that follow here.
@@ -158,6 +170,7 @@ func (r *registry) close() {
 	defer r.mu.Unlock()
 	if !r.closing {
 		r.closing = true
+		r.drain()
 		r.closeIdle()
 	}
 }

@@ -39,7 +39,7 @@ export { advise, backoff, codeOf, Refusal, Session };
  */
 
 const patience = 15_000; // ms from the ticket to the welcome, and from a refresh to the word that this socket is renewed
-const stable = 5_000; // ms after which a socket that ended was a good one, and counting attempts begins anew
+const stable = 10_000; // ms after which a socket that ended was a good one; a server holds one that it refuses open for up to 5 s
 const waking = ["online", "pageshow"]; // of the window; the document's visibilitychange is the third
 
 /**
@@ -287,7 +287,8 @@ export class AuthSocket extends EventTarget {
     clearTimeout(this.#timer);
     this.#lease.pause();
     this.#socket = null;
-    if (this.#state === "open" && Date.now() - this.#openedAt >= stable) {
+    const limited = reason === "rate_limited" || reason === "connection_limit"; // coming again sooner would not help
+    if (this.#state === "open" && !limited && Date.now() - this.#openedAt >= stable) {
       this.#attempt = 0;
       this.#refreshed = false;
     }

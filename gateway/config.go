@@ -57,8 +57,13 @@ type Config struct {
 	// is not at all, beyond RefreshGrace. At most, and by default, a day.
 	RefreshRetry time.Duration
 
-	// MaxSockets is how many sockets one user may have open; one more ends the oldest. A negative one is no limit. Default: 100.
+	// MaxSockets is how many sockets one user may have open; WhenFull says
+	// what becomes of one more. A negative one is no limit. Default: 100.
 	MaxSockets int
+
+	// WhenFull says what happens when a user who has MaxSockets opens one more.
+	// Default: [wsauth.EndOldest].
+	WhenFull wsauth.WhenFull
 
 	// MaxUnauthenticated is how many sockets may be open whose client has not
 	// authenticated: see [wsauth.Limits.Unauthenticated]. At least 1. Default:
@@ -177,6 +182,9 @@ func (c Config) Check() (Config, error) {
 	if c.RefreshGrace > MaxRefreshGrace {
 		wrong.add("RefreshGrace", "must be at most %s", MaxRefreshGrace)
 	}
+	if c.WhenFull != wsauth.EndOldest && c.WhenFull != wsauth.RefuseNew {
+		wrong.add("WhenFull", "must be EndOldest or RefuseNew")
+	}
 	if c.MaxUnauthenticated < 1 {
 		wrong.add("MaxUnauthenticated", "must be at least 1")
 	}
@@ -222,6 +230,7 @@ func (c *Config) fill() {
 	c.RefreshGrace = limitOr(c.RefreshGrace, defaultRefreshGrace)
 	c.RefreshRetry = limitOr(c.RefreshRetry, defaultRefreshRetry)
 	c.MaxSockets = limitOr(c.MaxSockets, defaultMaxSockets)
+	c.WhenFull = cmp.Or(c.WhenFull, wsauth.EndOldest)
 	c.MaxUnauthenticated = cmp.Or(c.MaxUnauthenticated, defaultMaxUnauthenticated)
 	c.MaxUnauthenticatedPerAddress = cmp.Or(c.MaxUnauthenticatedPerAddress, defaultMaxUnauthenticatedPerAddress)
 	c.Drain = cmp.Or(c.Drain, defaultDrain)

@@ -169,7 +169,7 @@ func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
 		Tickets:     c.Store,
 		Limits: wsauth.Limits{
 			PerSubject:                bound(c.MaxSockets),
-			EndOldest:                 true,
+			WhenFull:                  c.WhenFull,
 			Unauthenticated:           c.MaxUnauthenticated,
 			UnauthenticatedPerAddress: c.MaxUnauthenticatedPerAddress,
 		},

@@ -14,6 +14,7 @@ func TestRefusalsOverHTTPWhereStrangersAreTooMany(t *testing.T) {
 		r.echoes(access)
 		r.echoes(access) // pushes the other one out, which does not go
 		r.wantClose(r.open("", bearer(access)), 1013, "rate_limited")
+		r.echoes(access) // the first is gone by now; this pushes out the second
 		var closed []*websocket.Conn
 		for range 50 { // half of the places of an address
 			closed = append(closed, r.open("", bearer("invalid"))) // it does not go either

@@ -205,6 +205,19 @@ test("the waits grow while the server stays away, and begin anew after a good so
   assert.equal(waits().at(-1), 1000);
 });
 
+test("the waits grow while a limit closes the socket, however long it was open", async (t) => {
+  t.mock.method(Math, "random", () => 0.999999);
+  const { clock, states } = await opened(t);
+  for (const after of [4_000, 6_000, 20_000]) {
+    await clock.go(after);
+    FakeSocket.last.end(1013, "rate_limited");
+    await clock.go(states.at(-1).retryIn + 1);
+    FakeSocket.last.welcome();
+  }
+  const waits = states.filter((s) => s.state === "waiting").map((s) => Math.round(s.retryIn));
+  assert.deepEqual(waits, [4000, 8000, 16000]);
+});
+
 test("a socket that ends at once counts as a failure", async (t) => {
   t.mock.method(Math, "random", () => 0.999999);
   const { clock, states } = await begin(t);

@@ -19,6 +19,7 @@ var fieldKeys = map[string]string{
 	"RefreshRetry": "refresh_retry",
 	"MaxSockets":   "max_sockets",
 
+	"WhenFull":                     "when_full",
 	"MaxUnauthenticated":           "max_unauthenticated",
 	"MaxUnauthenticatedPerAddress": "max_unauthenticated_per_address",
 

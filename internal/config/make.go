@@ -40,6 +40,7 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 		RefreshRetry: cmp.Or(s.RefreshRetry, -1),
 		MaxSockets:   cmp.Or(s.MaxSockets, -1),
 
+		WhenFull:                     whenFull[s.WhenFull],
 		MaxUnauthenticated:           s.Unauthenticated,
 		MaxUnauthenticatedPerAddress: s.PerAddress,
 
@@ -157,6 +158,8 @@ var requirements = map[string]wsauth.Requirement{
 	"refresh":  wsauth.Refresh,
 	"fresh":    wsauth.Fresh,
 }
+
+var whenFull = map[string]wsauth.WhenFull{"end_oldest": wsauth.EndOldest, "refuse": wsauth.RefuseNew}
 
 var refusals = map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose}
 

@@ -20,6 +20,7 @@ type Settings struct {
 	RefreshGrace     time.Duration `yaml:"refresh_grace"`
 	RefreshRetry     time.Duration `yaml:"refresh_retry"`
 	MaxSockets       int           `yaml:"max_sockets"`
+	WhenFull         string        `yaml:"when_full" enum:"end_oldest,refuse"`
 	Unauthenticated  int           `yaml:"max_unauthenticated" positive:""`
 	PerAddress       int           `yaml:"max_unauthenticated_per_address" positive:""`
 	Origins          []string      `yaml:"origins"`
@@ -141,6 +142,7 @@ func Default() Settings {
 		RefreshRetry: 24 * time.Hour,
 		MaxSockets:   100,
 
+		WhenFull:        "end_oldest",
 		Unauthenticated: 1000,
 		PerAddress:      100,
 
