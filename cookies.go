@@ -247,6 +247,10 @@ func (c *Cookies) prefixed(r *http.Request, typ token.Type) string {
 	return securePrefix + c.name(typ)
 }
 
+// IsSecure reports whether the cookies of an answer to r are Secure, and so
+// may have a prefix.
+func (c *Cookies) IsSecure(r *http.Request) bool { return c.secure(r) }
+
 // secure reports whether cookies of r's host are Secure: everywhere but on a
 // developer's own machine, to which r must show no sign of having come through
 // a proxy, since proxies may pass a loopback Host on.

@@ -6,36 +6,156 @@ import (
 	"wsauth/internal/ratelimit"
 )
 
-// attempts limits failed logins three times: per address, against one client that tries many names; per name and address, against
-// one client that tries one name; and per name, against many clients that try one. The last is far higher, so that a stranger does
-// not lock out the user of the name, who comes from elsewhere. An attempt is taken before the password is looked at, so that
-// parallel ones count too, and given back when the login succeeds.
-type attempts struct {
-	addresses *ratelimit.Limiter
-	pairs     *ratelimit.Limiter
-	names     *ratelimit.Limiter
-}
+// The limits of failed logins: how many at once, and after what time one more.
+const (
+	networkFailures = 20  // of an IPv4 address or an IPv6 /64
+	homeFailures    = 60  // of a /56
+	siteFailures    = 120 // of a /48
+	pairFailures    = 10  // of one network with one name
+	nameFailures    = 100 // of one name, from wherever
+	knownFailures   = 10  // of one known device, or one known network, with one name
 
-// maxBuckets is how many of each kind are remembered: addresses, names and pairs of them that lately failed to log in, and sessions
-// that lately asked for tickets.
+	networkEvery = 3 * time.Second
+	homeEvery    = time.Second
+	siteEvery    = time.Second / 2
+	pairEvery    = 6 * time.Second
+	nameEvery    = 2 * time.Second
+)
+
+// maxBuckets is how many of each kind are remembered: networks, names and
+// pairs of them that lately failed to log in, and sessions that lately asked
+// for tickets.
 const maxBuckets = 50_000
 
-func newAttempts() *attempts {
-	var g ratelimit.Group
-	return &attempts{
-		addresses: g.New(20, 3*time.Second, maxBuckets),
-		pairs:     g.New(10, 6*time.Second, maxBuckets),
-		names:     g.New(100, 2*time.Second, maxBuckets),
-	}
+// attempts limits failed logins.
+//
+// Strangers have budgets for each network, for each pair of network and name,
+// and for each name. The last is spent by all strangers together, so they can
+// keep another stranger from logging in under a name, but not the user: a
+// device that logged in under the name before, which a cookie shows, has a
+// budget of its own that nobody else can spend, and so has a network from
+// which somebody logged in under the name before. A known one gets 10 tries
+// like everybody, never more: a stolen cookie is worth 10 tries at one name.
+//
+// A try is held before the password is looked at, so that parallel ones count,
+// and given back when the login succeeds.
+type attempts struct {
+	networks [3]*ratelimit.Limiter // smallest first
+	pairs    *ratelimit.Limiter
+	names    *ratelimit.Limiter
+
+	known         *ratelimit.Limiter // a device, or a pair of network and name
+	knownNames    *ratelimit.Limiter // all known devices and networks of a name
+	knownNetworks *ratelimit.Limiter // all names of a known network
+
+	logins *ratelimit.Limiter // that succeed; nil without a limit
+	seen   *seenNetworks
 }
 
-// begin takes one attempt for a name from all limiters, or from none and says
-// how long to wait for one. An unknown name is limited as a known one is. The
-// attempt must be spent or given back.
-func (a *attempts) begin(remoteAddr, name string, now time.Time) (*ratelimit.Held, time.Duration) {
-	network := ratelimit.Network(remoteAddr)
-	return ratelimit.Hold(now,
-		ratelimit.Claim{Limiter: a.addresses, Key: network},
-		ratelimit.Claim{Limiter: a.pairs, Key: network + " " + name},
-		ratelimit.Claim{Limiter: a.names, Key: name})
+// newAttempts returns the limits, with that of successful logins of one user
+// from one network in an hour; 0 is none.
+func newAttempts(loginsPerHour int) *attempts {
+	var g ratelimit.Group
+	a := &attempts{
+		networks: [...]*ratelimit.Limiter{
+			g.New(networkFailures, networkEvery, maxBuckets),
+			g.New(homeFailures, homeEvery, maxBuckets),
+			g.New(siteFailures, siteEvery, maxBuckets),
+		},
+		pairs:         g.New(pairFailures, pairEvery, maxBuckets),
+		names:         g.New(nameFailures, nameEvery, maxBuckets),
+		known:         g.New(knownFailures, pairEvery, maxBuckets),
+		knownNames:    g.New(nameFailures, nameEvery, maxBuckets),
+		knownNetworks: g.New(homeFailures, homeEvery, maxBuckets),
+		seen:          newSeenNetworks(),
+	}
+	if loginsPerHour > 0 {
+		a.logins = g.New(loginsPerHour, time.Hour/time.Duration(loginsPerHour), maxBuckets)
+	}
+	return a
+}
+
+// A caller is who tries to log in.
+type caller struct {
+	networks []string // of [ratelimit.Networks]
+	name     string   // under which; an unknown one is treated as a known one
+	device   string   // that logged in under the name before, or ""
+	session  bool     // the device is a session that asks for the password again
+}
+
+func newCaller(remoteAddr, name, device string) caller {
+	networks := ratelimit.Networks(remoteAddr)
+	if len(networks) == 0 {
+		networks = []string{""} // all clients without an address of TCP count as one
+	}
+	return caller{networks: networks, name: name, device: device}
+}
+
+// pair names a network and a name; no network has a space.
+func (c caller) pair() string { return c.networks[0] + " " + c.name }
+
+// An attempt is one try to log in.
+type attempt struct {
+	failure *ratelimit.Held
+	login   *ratelimit.Held // nil where successful logins are not limited
+	known   bool            // of a device or a network that logged in before
+}
+
+// begin holds one try from all budgets that count for c, or from none and says
+// how long to wait. The attempt must be ended by one of its methods.
+func (a *attempts) begin(c caller, now time.Time) (*attempt, time.Duration) {
+	t := &attempt{}
+	var claims []ratelimit.Claim
+	claim := func(l *ratelimit.Limiter, key string) { claims = append(claims, ratelimit.Claim{Limiter: l, Key: key}) }
+	switch {
+	case c.device != "":
+		t.known = true
+		claim(a.known, "device "+c.device+" "+c.name)
+		claim(a.knownNames, c.name)
+	case a.seen.has(c.pair(), c.name, now):
+		t.known = true
+		claim(a.known, "network "+c.pair())
+		claim(a.knownNames, c.name)
+		claim(a.knownNetworks, c.networks[0])
+	default:
+		for i, network := range c.networks {
+			claim(a.networks[i], network)
+		}
+		claim(a.pairs, c.pair())
+		claim(a.names, c.name)
+	}
+	if a.logins != nil && !c.session {
+		login, wait := ratelimit.Hold(now, ratelimit.Claim{Limiter: a.logins, Key: c.pair()})
+		if wait > 0 {
+			return nil, wait
+		}
+		t.login = login
+	}
+	failure, wait := ratelimit.Hold(now, claims...)
+	if wait > 0 {
+		t.login.GiveBack()
+		return nil, wait
+	}
+	t.failure = failure
+	return t, 0
+}
+
+// succeeded gives the try back and counts a login. The network is known from
+// now on.
+func (a *attempts) succeeded(t *attempt, c caller, now time.Time) {
+	t.failure.GiveBack()
+	t.login.Spend(now)
+	a.seen.add(c.pair(), c.name, now)
+}
+
+// failed counts a failure.
+func (t *attempt) failed(now time.Time) {
+	t.failure.Spend(now)
+	t.login.GiveBack()
+}
+
+// undo gives everything back: the password was not looked at.
+func (t *attempt) undo() {
+	t.failure.GiveBack()
+	t.login.GiveBack()
 }

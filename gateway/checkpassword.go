@@ -10,21 +10,21 @@ import (
 // passwordTimeout is how long a password may wait to be checked.
 const passwordTimeout = 10 * time.Second
 
-// checkPassword counts an attempt at an account, which is a name or a session that asks again, and asks for the password of name.
+// checkPassword counts an attempt and asks for the password of its name.
 // Unless that is right it answers with what is wrong, and reports false.
-func (g *Gateway) checkPassword(w http.ResponseWriter, r *http.Request, account, name, password string, log *slog.Logger) bool {
-	attempt, wait := g.attempts.begin(r.RemoteAddr, account, time.Now())
+func (g *Gateway) checkPassword(w http.ResponseWriter, r *http.Request, c caller, password string, log *slog.Logger) bool {
+	attempt, wait := g.attempts.begin(c, time.Now())
 	if wait > 0 {
 		log.Warn("login refused", "reason", "rate_limited", "wait", wait)
 		tooMany(w, r, wait, "Too many failed attempts; wait and try again")
 		return false
 	}
-	defer func() { attempt.Spend(time.Now()) }() // unless it was given back
+	defer func() { attempt.failed(time.Now()) }() // unless it has another end
 	ctx, cancel := context.WithTimeout(r.Context(), passwordTimeout)
 	defer cancel()
-	ok, err := g.authenticate(ctx, name, password)
+	ok, err := g.authenticate(ctx, c.name, password)
 	if err != nil {
-		attempt.GiveBack() // nobody has learned anything
+		attempt.undo() // nobody has learned anything
 		log.Error("login failed", "reason", "authenticator", "err", err)
 		problem(http.StatusServiceUnavailable, "store_unavailable", "The password cannot be checked now")(w, r)
 		return false
@@ -35,6 +35,6 @@ func (g *Gateway) checkPassword(w http.ResponseWriter, r *http.Request, account,
 		problem(http.StatusUnauthorized, "bad_credentials", "Bad username or password")(w, r)
 		return false
 	}
-	attempt.GiveBack()
+	g.attempts.succeeded(attempt, c, time.Now())
 	return true
 }

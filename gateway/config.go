@@ -57,6 +57,12 @@ type Config struct {
 	// is not at all, beyond RefreshGrace. At most, and by default, a day.
 	RefreshRetry time.Duration
 
+	// LoginsPerHour is how often one user can log in from one network (an IPv4
+	// address or an IPv6 /64): so many times at once, and as many in each hour
+	// after that. Each login that is ended takes room in the log of
+	// revocations. A negative one is no limit. Default: 300.
+	LoginsPerHour int
+
 	// MaxSockets is how many sockets one user may have open; WhenFull says
 	// what becomes of one more. A negative one is no limit. Default: 100.
 	MaxSockets int
@@ -148,7 +154,10 @@ const (
 	defaultRefreshGrace = 10 * time.Second
 	defaultRefreshRetry = MaxRefreshRetry
 	defaultMaxSockets   = 100
-	defaultDrain        = 10 * time.Second
+
+	defaultLoginsPerHour = 300
+
+	defaultDrain = 10 * time.Second
 
 	defaultMaxUnauthenticated           = 1000
 	defaultMaxUnauthenticatedPerAddress = 100
@@ -229,6 +238,7 @@ func (c *Config) fill() {
 	c.SessionTTL = cmp.Or(c.SessionTTL, max(defaultSessionTTL, c.RefreshTTL))
 	c.RefreshGrace = limitOr(c.RefreshGrace, defaultRefreshGrace)
 	c.RefreshRetry = limitOr(c.RefreshRetry, defaultRefreshRetry)
+	c.LoginsPerHour = limitOr(c.LoginsPerHour, defaultLoginsPerHour)
 	c.MaxSockets = limitOr(c.MaxSockets, defaultMaxSockets)
 	c.WhenFull = cmp.Or(c.WhenFull, wsauth.EndOldest)
 	c.MaxUnauthenticated = cmp.Or(c.MaxUnauthenticated, defaultMaxUnauthenticated)

@@ -47,6 +47,7 @@ func (g *Gateway) stripLogin(h http.Header) {
 	}
 	cookies := http.Header{"Cookie": h["Cookie"]}
 	g.cookies.Strip(&http.Request{URL: &url.URL{}, Header: cookies})
+	deviceCookie.Strip(&http.Request{URL: &url.URL{}, Header: cookies})
 	if len(cookies["Cookie"]) == 0 {
 		h.Del("Cookie")
 		return

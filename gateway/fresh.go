@@ -32,7 +32,9 @@ func (g *Gateway) fresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	log := g.log.With("user", printable(claims.Subject), "session", claims.SessionID, "remote", r.RemoteAddr)
-	if !g.checkPassword(w, r, "session "+claims.SessionID, claims.Subject, *body.Password, log) {
+	c := newCaller(r.RemoteAddr, claims.Subject, "session "+claims.SessionID)
+	c.session = true
+	if !g.checkPassword(w, r, c, *body.Password, log) {
 		return
 	}
 	ctx, cancel := storing(r)

@@ -80,7 +80,7 @@ func New(c Config) (*Gateway, error) {
 		refreshRetry: bound(c.RefreshRetry),
 		cookies:      &wsauth.Cookies{},
 		store:        c.Store,
-		attempts:     newAttempts(),
+		attempts:     newAttempts(c.LoginsPerHour),
 		tickets:      newTicketLimiter(),
 		log:          c.Logger,
 		keys:         c.Keys,

@@ -61,7 +61,7 @@ func (g *Gateway) login(w http.ResponseWriter, r *http.Request) {
 	began, sid := time.Now(), store.NewSessionID()
 	name := *body.Username
 	log := g.log.With("user", printable(name), "remote", r.RemoteAddr)
-	if g.checkPassword(w, r, "name "+name, name, *body.Password, log) {
+	if g.checkPassword(w, r, newCaller(r.RemoteAddr, name, g.deviceOf(r, name, began)), *body.Password, log) {
 		g.beginSession(w, r, log, body.Cookies, store.Family{
 			ID: sid, Subject: name, Current: rand.Text(),
 			Began: began, Rotated: began, Expires: began.Add(g.refreshTTL), Ends: began.Add(g.sessionTTL),
@@ -87,6 +87,7 @@ func (g *Gateway) beginSession(w http.ResponseWriter, r *http.Request, log *slog
 		g.unavailable(w, r, "login failed", err)
 		return
 	}
+	g.setDevice(w, r, family.Subject, time.Now())
 	log.Info("logged in", "session", family.ID, "cookies", cookies)
 	g.answer(w, r, tokens)
 }

@@ -44,12 +44,13 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 		MaxUnauthenticated:           s.Unauthenticated,
 		MaxUnauthenticatedPerAddress: s.PerAddress,
 
-		Origins:    s.Origins,
-		Drain:      s.Drain,
-		AuthPrefix: s.Auth.Prefix,
-		NoAuth:     !s.Auth.Enabled,
-		AccessLog:  s.Log.Access,
-		Logger:     m.Logger,
+		LoginsPerHour: cmp.Or(s.LoginsPerHour, -1),
+		Origins:       s.Origins,
+		Drain:         s.Drain,
+		AuthPrefix:    s.Auth.Prefix,
+		NoAuth:        !s.Auth.Enabled,
+		AccessLog:     s.Log.Access,
+		Logger:        m.Logger,
 	}
 	w.servers()
 	w.secretiveOrigins("origins", s.Origins)

@@ -21,6 +21,7 @@ type Settings struct {
 	RefreshRetry     time.Duration `yaml:"refresh_retry"`
 	MaxSockets       int           `yaml:"max_sockets"`
 	WhenFull         string        `yaml:"when_full" enum:"end_oldest,refuse"`
+	LoginsPerHour    int           `yaml:"logins_per_hour"`
 	Unauthenticated  int           `yaml:"max_unauthenticated" positive:""`
 	PerAddress       int           `yaml:"max_unauthenticated_per_address" positive:""`
 	Origins          []string      `yaml:"origins"`
@@ -142,7 +143,9 @@ func Default() Settings {
 		RefreshRetry: 24 * time.Hour,
 		MaxSockets:   100,
 
-		WhenFull:        "end_oldest",
+		WhenFull:      "end_oldest",
+		LoginsPerHour: 300,
+
 		Unauthenticated: 1000,
 		PerAddress:      100,
 

@@ -93,7 +93,7 @@ func Hold(now time.Time, claims ...Claim) (*Held, time.Duration) {
 	return h, 0
 }
 
-// GiveBack undoes the try.
+// GiveBack undoes the try. A nil one is none.
 func (h *Held) GiveBack() {
 	h.end(func(c Claim, b *bucket) {
 		if b.debt == 0 {
@@ -108,6 +108,9 @@ func (h *Held) Spend(now time.Time) {
 }
 
 func (h *Held) end(how func(Claim, *bucket)) {
+	if h == nil {
+		return
+	}
 	group := h.claims[0].Limiter.group
 	group.mu.Lock()
 	defer group.mu.Unlock()
