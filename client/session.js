@@ -125,7 +125,18 @@ export class Session extends EventTarget {
 
   /** Gets a ticket: it opens one socket at that path, once, within half a minute. @param {string} path */
   async ticket(path) {
-    return /** @type {string} */ ((await this.call("POST", "/ticket", { path })).ticket);
+    return (await this.admission(path)).ticket;
+  }
+
+  /**
+   * Gets a ticket, and the user whom the socket will be of. With cookies that
+   * is whoever logged in last, in any window.
+   * @param {string} path
+   * @returns {Promise<{ticket: string, subject?: string}>}
+   */
+  async admission(path) {
+    const { ticket, sub } = await this.call("POST", "/ticket", { path });
+    return typeof sub === "string" ? { ticket, subject: sub } : { ticket };
   }
 
   /** The sessions of this user, on all devices. @returns {Promise<any[]>} */

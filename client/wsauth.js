@@ -9,12 +9,19 @@ export { advise, backoff, codeOf, Refusal, Session };
  * What a socket needs of a login: a {@link Session}, or functions of your own. They throw an error whose `status` is the HTTP
  * status of a refusal; an error without one is a network that failed, and is tried again.
  * @typedef {object} Login
- * @property {(path: string) => Promise<string>|string} [ticket] a ticket for one socket at that path
+ * @property {(path: string) => Promise<string|Admission>|string|Admission} [ticket] a ticket for one socket at that path
+ * @property {(path: string) => Promise<Admission>|Admission} [admission] the same, and whose it is; it is asked instead of ticket
  * @property {(path: string) => Promise<Record<string, string>>|Record<string, string>} [query] instead of a ticket: the
  *   parameters that open one socket at that path
  * @property {() => Promise<void>} refresh renews the login, and with it the sockets that are open
  * @property {boolean} [over] there is no login, so nothing need be asked
  * @property {number} [expiresAt] when the access token expires, in milliseconds since 1970
+ */
+
+/**
+ * A ticket, and the user whom the socket will be of: what the server says, such
+ * as the sub of the token. Without it, only a welcome tells another user.
+ * @typedef {{ticket: string, subject?: string}} Admission
  */
 
 /**
@@ -74,10 +81,13 @@ export class AuthSocket extends EventTarget {
   #stale = false; // the access token has to be renewed before it is used again
   #refreshed = false; // it has been, because the server asked for it, and no good socket came of it yet
   #done = false; // the page wants no more
+  #mayChange = false; // what comes next may be the socket of another user
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #timer; // to try again, or to give this try up
   /** @type {any} */
   #claims = null;
+  /** @type {string|undefined} */
+  #subject; // of the first ticket; the page is this user's
   #openedAt = 0;
   #lease;
   #renewals = 0;
@@ -133,12 +143,19 @@ export class AuthSocket extends EventTarget {
     if (!this.#socket) this.#become("closed", code, reason, "done");
   }
 
-  /** Tries again now: after a login, or because the person asks. */
+  /**
+   * Tries again now: after a login, or because the person asks. The user may be
+   * another one only where the end asked for a login, or was that of another
+   * user.
+   */
   reconnect() {
     if (this.#done || this.#socket || this.#state === "connecting") return;
     this.#attempt = 0;
     this.#refreshed = false;
-    this.#claims = null;
+    if (this.#mayChange) {
+      this.#claims = null;
+      this.#subject = undefined;
+    }
     if (this.#state === "loggedout") { // what there is now is a new login, whose token is good, and perhaps fresh
       this.#stale = false;
       this.#lease.reset();
@@ -159,8 +176,11 @@ export class AuthSocket extends EventTarget {
         this.#stale = false;
         this.#lease.reset();
       }
-      const query = await this.#query(this.#url.pathname);
-      if (turn === this.#turn) this.#open(query);
+      const { query, subject } = await this.#admission(this.#url.pathname);
+      if (turn !== this.#turn) return;
+      if (this.#isOther(subject, this.#subject)) return this.#stopAsOther();
+      this.#subject ??= subject;
+      this.#open(query);
     } catch (e) {
       if (turn !== this.#turn) return;
       const error = /** @type {any} */ (e);
@@ -169,11 +189,28 @@ export class AuthSocket extends EventTarget {
     }
   }
 
-  /** What opens the socket. @param {string} path */
-  async #query(path) {
+  /**
+   * What opens the socket, and whose it will be, where that is known.
+   * @param {string} path
+   * @returns {Promise<{query: Record<string, string>, subject?: string|undefined}>}
+   */
+  async #admission(path) {
     const login = this.#login;
-    if (login.query) return login.query(path);
-    return { ticket: (await login.ticket?.(path)) ?? "" };
+    if (login.query) return { query: await login.query(path) };
+    const given = (await (login.admission ? login.admission(path) : login.ticket?.(path))) ?? "";
+    return typeof given === "string" ? { query: { ticket: given } } : { query: { ticket: given.ticket }, subject: given.subject };
+  }
+
+  /** @param {string|undefined} subject @param {string|undefined} known */
+  #isOther(subject, known) {
+    return subject !== undefined && known !== undefined && subject !== known;
+  }
+
+  /** Another window logged someone else in. */
+  #stopAsOther() {
+    this.#turn++;
+    this.#release();
+    this.#become("stopped", 3003, "other_user", "stop");
   }
 
   /** @param {Record<string, string>} query */
@@ -216,11 +253,7 @@ export class AuthSocket extends EventTarget {
 
   /** @param {any} claims @param {number} [expiresAt] */
   #welcomed(claims, expiresAt = Infinity) {
-    if (this.#claims && claims.sub !== this.#claims.sub) {
-      this.#turn++;
-      this.#release();
-      return this.#become("stopped", 3003, "other_user", "stop"); // another window logged someone else in
-    }
+    if (this.#claims && claims.sub !== this.#claims.sub) return this.#stopAsOther();
     this.#claims = claims;
     this.#openedAt = Date.now();
     clearTimeout(this.#timer);
@@ -318,6 +351,7 @@ export class AuthSocket extends EventTarget {
   /** @param {State} state @param {import("./advice.js").Advice} [advice] */
   #become(state, code = 0, reason = "", advice, retryIn = 0) {
     this.#state = state;
+    if (state !== "connecting") this.#mayChange = state === "loggedout" || (state === "stopped" && (code === 3000 || reason === "other_user"));
     this.#tell("state", { state, code, reason, advice, retryIn });
   }
 

@@ -29,10 +29,12 @@ type ticketRequest struct {
 	Path *string `json:"path"`
 }
 
-// A ticketAnswer carries a ticket.
+// A ticketAnswer carries a ticket. Sub is the user of its socket, by which a
+// page notices that somebody else has logged in.
 type ticketAnswer struct {
 	Ticket    string `json:"ticket"`
 	ExpiresIn int64  `json:"expires_in"` // seconds
+	Sub       string `json:"sub"`
 }
 
 // ticket answers POST /auth/ticket: whoever has an access token gets what opens one socket with it, once and soon. It is for URLs,
@@ -68,5 +70,5 @@ func (g *Gateway) ticket(w http.ResponseWriter, r *http.Request) {
 		g.unavailable(w, r, "cannot issue a ticket", err)
 		return
 	}
-	writeJSON(w, ticketAnswer{ticket, int64(wsauth.TicketLife / time.Second)})
+	writeJSON(w, ticketAnswer{ticket, int64(wsauth.TicketLife / time.Second), claims.Subject})
 }

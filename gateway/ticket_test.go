@@ -11,7 +11,7 @@ func TestTicketOpensOneSocket(t *testing.T) { // L9
 	access, _ := r.login()
 	e := r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access), "Origin: "+r.url)
 	v := e.decode(t)
-	if e.StatusCode != http.StatusOK || v["expires_in"] != float64(30) || e.Header.Get("Cache-Control") != "no-store" || len(v["ticket"].(string)) < 22 {
+	if e.StatusCode != http.StatusOK || v["expires_in"] != float64(30) || v["sub"] != "test" || e.Header.Get("Cache-Control") != "no-store" || len(v["ticket"].(string)) < 22 {
 		t.Fatalf("%d %s %v", e.StatusCode, e.body, e.Header)
 	}
 	conn := r.open("?ticket=" + v["ticket"].(string))
