@@ -338,7 +338,7 @@ export class AuthSocket extends EventTarget {
     }
     // A browser that says it is offline knows of no way out; a server of this machine or this house may be there all the same.
     const pause = globalThis.navigator?.onLine === false ? offlineWait() : backoff(this.#attempt++, advice);
-    const retryIn = Math.max(retryAfter, pause);
+    const retryIn = retryAfter + pause; // not all at the first moment at which they may
     this.#timer = setTimeout(() => this.#connect(), retryIn);
     this.#become("waiting", code, reason, advice, retryIn);
   }

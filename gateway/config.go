@@ -71,6 +71,16 @@ type Config struct {
 	// Default: [wsauth.EndOldest].
 	WhenFull wsauth.WhenFull
 
+	// TicketBurst is how many tickets one session gets at once, each of which
+	// opens one socket. At least 1, at most [MaxTicketBurst]. Default: 100, or
+	// MaxSockets where that is more, so that all sockets of a page can come
+	// back together.
+	TicketBurst int
+
+	// TicketRate is how many tickets a session gets in a second once it had
+	// TicketBurst. At least 1, at most [MaxTicketRate]. Default: 2.
+	TicketRate int
+
 	// MaxUnauthenticated is how many sockets may be open whose client has not
 	// authenticated: see [wsauth.Limits.Unauthenticated]. At least 1. Default:
 	// 1000.
@@ -145,6 +155,12 @@ const (
 	// MaxRefreshRetry is the longest time for which a refresh may be repeated
 	// with its Idempotency-Key.
 	MaxRefreshRetry = 24 * time.Hour
+
+	// MaxTicketBurst is the highest number of tickets at once.
+	MaxTicketBurst = 100_000
+
+	// MaxTicketRate is the highest number of tickets in a second.
+	MaxTicketRate = 1000
 )
 
 const (
@@ -158,6 +174,9 @@ const (
 	defaultLoginsPerHour = 300
 
 	defaultDrain = 10 * time.Second
+
+	defaultTicketBurst = 100
+	defaultTicketRate  = 2
 
 	defaultMaxUnauthenticated           = 1000
 	defaultMaxUnauthenticatedPerAddress = 100
@@ -193,6 +212,12 @@ func (c Config) Check() (Config, error) {
 	}
 	if c.WhenFull != wsauth.EndOldest && c.WhenFull != wsauth.RefuseNew {
 		wrong.add("WhenFull", "must be EndOldest or RefuseNew")
+	}
+	if c.TicketBurst < 1 || c.TicketBurst > MaxTicketBurst {
+		wrong.add("TicketBurst", "must be from 1 to %d", MaxTicketBurst)
+	}
+	if c.TicketRate < 1 || c.TicketRate > MaxTicketRate {
+		wrong.add("TicketRate", "must be from 1 to %d", MaxTicketRate)
 	}
 	if c.MaxUnauthenticated < 1 {
 		wrong.add("MaxUnauthenticated", "must be at least 1")
@@ -241,6 +266,8 @@ func (c *Config) fill() {
 	c.LoginsPerHour = limitOr(c.LoginsPerHour, defaultLoginsPerHour)
 	c.MaxSockets = limitOr(c.MaxSockets, defaultMaxSockets)
 	c.WhenFull = cmp.Or(c.WhenFull, wsauth.EndOldest)
+	c.TicketBurst = cmp.Or(c.TicketBurst, min(max(defaultTicketBurst, c.MaxSockets), MaxTicketBurst))
+	c.TicketRate = cmp.Or(c.TicketRate, defaultTicketRate)
 	c.MaxUnauthenticated = cmp.Or(c.MaxUnauthenticated, defaultMaxUnauthenticated)
 	c.MaxUnauthenticatedPerAddress = cmp.Or(c.MaxUnauthenticatedPerAddress, defaultMaxUnauthenticatedPerAddress)
 	c.Drain = cmp.Or(c.Drain, defaultDrain)

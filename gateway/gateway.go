@@ -81,7 +81,7 @@ func New(c Config) (*Gateway, error) {
 		cookies:      &wsauth.Cookies{},
 		store:        c.Store,
 		attempts:     newAttempts(c.LoginsPerHour),
-		tickets:      newTicketLimiter(),
+		tickets:      newTicketLimiter(c),
 		log:          c.Logger,
 		keys:         c.Keys,
 		authPrefix:   c.AuthPrefix,

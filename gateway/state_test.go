@@ -9,11 +9,11 @@ import (
 )
 
 func TestNewReportsEveryFault(t *testing.T) {
-	_, err := New(Config{AccessTTL: time.Millisecond, RefreshTTL: time.Microsecond, SessionTTL: time.Nanosecond, RefreshGrace: time.Hour, RefreshRetry: 25 * time.Hour, Origins: []string{"https://app.example", "*"}})
+	_, err := New(Config{AccessTTL: time.Millisecond, RefreshTTL: time.Microsecond, SessionTTL: time.Nanosecond, RefreshGrace: time.Hour, RefreshRetry: 25 * time.Hour, TicketBurst: -1, TicketRate: MaxTicketRate + 1, Origins: []string{"https://app.example", "*"}})
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, field := range []string{"Config.Keys", "Config.Authenticate", "Config.AccessTTL", "Config.RefreshTTL", "Config.SessionTTL", "Config.RefreshGrace", "Config.RefreshRetry", "Config.Origins[1]"} {
+	for _, field := range []string{"Config.Keys", "Config.Authenticate", "Config.AccessTTL", "Config.RefreshTTL", "Config.SessionTTL", "Config.RefreshGrace", "Config.RefreshRetry", "Config.TicketBurst", "Config.TicketRate", "Config.Origins[1]"} {
 		if !strings.Contains(err.Error(), field) {
 			t.Errorf("%v does not name %s", err, field)
 		}

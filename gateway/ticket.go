@@ -12,9 +12,13 @@ import (
 
 const maxTicketPath = 256 // bytes
 
-// newTicketLimiter limits the tickets of a session: as many at once as a browser's windows may want after a restart, and then as many
-// as anybody who reconnects all the time needs. Each costs the store a write, and a place in it for half a minute.
-func newTicketLimiter() *ratelimit.Limiter { return ratelimit.New(20, time.Second, maxBuckets) }
+// newTicketLimiter limits the tickets of a session: as many at once as a page
+// has sockets, all of which come back after a restart, and then as many as
+// anybody needs who reconnects all the time. Each costs the store a write, and
+// a place in it for half a minute.
+func newTicketLimiter(c Config) *ratelimit.Limiter {
+	return ratelimit.New(c.TicketBurst, time.Second/time.Duration(c.TicketRate), maxBuckets)
+}
 
 // ticketHolder is the key of that limit: the session of a token, or its user where it is of none.
 func ticketHolder(claims *token.Claims) string {

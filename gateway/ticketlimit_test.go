@@ -43,7 +43,7 @@ func TestTicketsOfASessionAreLimited(t *testing.T) {
 		want("after a second", access, 1)
 		time.Sleep(3 * time.Second)
 		want("after three more", renewed, 3)
-	})
+	}, func(c *Config) { c.TicketBurst, c.TicketRate = 20, 1 })
 }
 
 // A token of no session shares with the others of its user that have none.
@@ -61,7 +61,7 @@ func TestTicketsWithoutASessionAreLimited(t *testing.T) {
 		}
 		wantProblem(t, r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access("anna"))), 429, "rate_limited", "")
 		r.ticket(access("bert"))
-	})
+	}, func(c *Config) { c.TicketBurst = 20 })
 }
 
 // What is no request for a ticket costs none.
@@ -74,5 +74,35 @@ func TestBadRequestsForTicketsAreFree(t *testing.T) {
 		for range 20 {
 			r.ticket(access)
 		}
-	})
+	}, func(c *Config) { c.TicketBurst = 20 })
+}
+
+// A page has as many tickets as sockets, and a new one soon, whatever the
+// limits are: here by default.
+func TestTicketsByDefault(t *testing.T) {
+	for _, c := range []struct{ sockets, burst, want, rate int }{
+		{0, 0, 100, 2}, {-1, 0, 100, 2}, {50, 0, 100, 2}, {130, 0, 130, 2}, {130, 3, 3, 2}, {0, 3, 3, 10},
+	} {
+		inBubble(t, func(t *testing.T, r *rig) {
+			access, _ := r.login()
+			for range c.want {
+				r.ticket(access)
+			}
+			e := r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access))
+			wantProblem(t, e, 429, "rate_limited", "Too many tickets")
+			if e.Header.Get("Retry-After") != "1" {
+				t.Errorf("Retry-After %q", e.Header.Get("Retry-After"))
+			}
+			time.Sleep(time.Second)
+			for range min(c.rate, c.want) {
+				r.ticket(access)
+			}
+			wantProblem(t, r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access)), 429, "rate_limited", "")
+		}, func(config *Config) {
+			config.MaxSockets, config.TicketBurst = c.sockets, c.burst
+			if c.rate != 2 {
+				config.TicketRate = c.rate
+			}
+		})
+	}
 }

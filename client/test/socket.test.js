@@ -242,7 +242,10 @@ test("a refused ticket asks for what a refused socket asks for", async (t) => {
       await all.clock.settle();
       assert.equal(states.at(-1).state, state);
       assert.equal(states.at(-1).code, code);
-      if (error.retryAfter) assert.equal(states.at(-1).retryIn, error.retryAfter);
+      if (error.retryAfter) {
+        const spread = states.at(-1).retryIn - error.retryAfter;
+        assert.ok(spread >= 0 && spread <= 4000, `${spread} ms after the time that the server names`);
+      }
       if (code === 3000) {
         await all.clock.go(1000);
         assert.deepEqual(login.order, ["ticket", "refresh", "ticket"]);

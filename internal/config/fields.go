@@ -20,6 +20,8 @@ var fieldKeys = map[string]string{
 	"MaxSockets":   "max_sockets",
 
 	"WhenFull":                     "when_full",
+	"TicketBurst":                  "ticket_burst",
+	"TicketRate":                   "ticket_rate",
 	"MaxUnauthenticated":           "max_unauthenticated",
 	"MaxUnauthenticatedPerAddress": "max_unauthenticated_per_address",
 

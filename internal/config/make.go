@@ -41,6 +41,7 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 		MaxSockets:   cmp.Or(s.MaxSockets, -1),
 
 		WhenFull:                     whenFull[s.WhenFull],
+		TicketRate:                   s.TicketRate,
 		MaxUnauthenticated:           s.Unauthenticated,
 		MaxUnauthenticatedPerAddress: s.PerAddress,
 
@@ -51,6 +52,9 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 		NoAuth:        !s.Auth.Enabled,
 		AccessLog:     s.Log.Access,
 		Logger:        m.Logger,
+	}
+	if d.Has("ticket_burst") { // otherwise the default follows max_sockets
+		c.TicketBurst = s.TicketBurst
 	}
 	w.servers()
 	w.secretiveOrigins("origins", s.Origins)

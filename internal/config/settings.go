@@ -22,6 +22,8 @@ type Settings struct {
 	MaxSockets       int           `yaml:"max_sockets"`
 	WhenFull         string        `yaml:"when_full" enum:"end_oldest,refuse"`
 	LoginsPerHour    int           `yaml:"logins_per_hour"`
+	TicketBurst      int           `yaml:"ticket_burst" positive:""`
+	TicketRate       int           `yaml:"ticket_rate" positive:""`
 	Unauthenticated  int           `yaml:"max_unauthenticated" positive:""`
 	PerAddress       int           `yaml:"max_unauthenticated_per_address" positive:""`
 	Origins          []string      `yaml:"origins"`
@@ -142,6 +144,8 @@ func Default() Settings {
 		RefreshGrace: 10 * time.Second,
 		RefreshRetry: 24 * time.Hour,
 		MaxSockets:   100,
+		TicketBurst:  100,
+		TicketRate:   2,
 
 		WhenFull:      "end_oldest",
 		LoginsPerHour: 300,
