@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -266,5 +267,33 @@ func TestLogoutOfATokenWithoutNames(t *testing.T) {
 	r.echoOf(other, "still here?")
 	if log := r.log.String(); strings.Contains(log, "level=ERROR") {
 		t.Errorf("the log has an error:\n%s", log)
+	}
+}
+
+// TestTokenOfANewKey: a key that the provider published just after its keys
+// were fetched is answered with 503 and Retry-After, so that nobody logs out;
+// a token that is older than that fetch with 401.
+func TestTokenOfANewKey(t *testing.T) {
+	p := idptest.New(t)
+	b := newBackend(t)
+	r := start(t, providing(p, Route{Path: "/", Upstreams: []string{b.URL}}))
+	if e := r.get("/x", bearer(accessToken(p, "ada", "s", nil))); e.StatusCode != 200 {
+		t.Fatalf("%d", e.StatusCode)
+	}
+	p.Rotate("key-2", "ES256")
+	raw := accessToken(p, "ada", "s", nil)
+	if e := r.get("/x", bearer(raw)); e.StatusCode != 503 || e.Header.Get("Retry-After") == "" || b.count() != 1 {
+		t.Errorf("%d, Retry-After %q", e.StatusCode, e.Header.Get("Retry-After"))
+	}
+	if _, resp, err := r.trySocket("/x", nil, bearer(raw)); err == nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("a socket: %v", err)
+	}
+	now := time.Now().Unix()
+	old := accessToken(p, "ada", "s", map[string]any{"iat": now - 120, "exp": now + 60})
+	if e := r.get("/x", bearer(old)); e.StatusCode != 401 || e.Header.Get("WWW-Authenticate") == "" {
+		t.Errorf("an older token: %d", e.StatusCode)
+	}
+	if n := p.Fetches(idptest.JWKS); n != 1 {
+		t.Errorf("%d fetches", n)
 	}
 }

@@ -79,14 +79,14 @@ func TestR16_ProviderUnknownKids(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site, p *idptest.Provider) {
 		s.want(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
 		other := stranger(t, p, "nobody")
-		flood := func(n, status int) {
+		flood := func(n, status int, issued time.Time) {
 			const clients = 50
 			var all sync.WaitGroup
-			for client := range clients {
+			for range clients {
 				all.Go(func() {
 					for i := range n / clients {
-						kid := map[string]any{"kid": fmt.Sprint("unknown-", client, "-", i), "typ": "at+jwt"}
-						s.want(status, "an unknown kid", other.Sign(kid, access("eve", nil)))
+						kid := map[string]any{"kid": "unknown-" + serial(), "typ": "at+jwt"}
+						s.want(status, "an unknown kid", other.Sign(kid, access("eve", map[string]any{"iat": issued.Unix()})))
 						if i%50 == 0 {
 							s.want(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
 						}
@@ -97,7 +97,9 @@ func TestR16_ProviderUnknownKids(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		wantFetches(t, p, 1, 1)
-		flood(10_000, http.StatusUnauthorized)
+		flood(10_000, http.StatusUnauthorized, time.Now().Add(-2*time.Minute))
+		wantFetches(t, p, 1, 2)
+		flood(1000, http.StatusServiceUnavailable, time.Now()) // the keys may be newer than the fetch
 		wantFetches(t, p, 1, 2)
 		p.Rotate("key-2", "ES256")
 		time.Sleep(10 * time.Second)
@@ -106,7 +108,7 @@ func TestR16_ProviderUnknownKids(t *testing.T) {
 
 		p.Answer("", idptest.Status(http.StatusInternalServerError))
 		time.Sleep(10 * time.Second)
-		flood(500, http.StatusServiceUnavailable)
+		flood(500, http.StatusServiceUnavailable, time.Now())
 		wantFetches(t, p, 1, 4)
 	})
 }

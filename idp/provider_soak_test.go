@@ -70,6 +70,7 @@ func TestProviderSoak(t *testing.T) {
 				break
 			}
 		}
+		time.Sleep(10 * time.Second) // no fetch is under way any more
 		t.Logf("-soak.seed=%d: %v of %v", seed, time.Since(begun).Round(time.Minute), k.done)
 		if p.Fetches("/stolen") != 0 {
 			t.Error("a redirect was followed into the private network")

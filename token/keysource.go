@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // A KeySource knows the keys that may have signed a token, as they are now. A
@@ -14,6 +15,21 @@ type KeySource interface {
 	// not for every such token. That there is no such key is no error. An
 	// error says that nobody can know now whether there is.
 	KeySet(ctx context.Context, kid string) (*KeySet, error)
+}
+
+// An AgingKeySource is a [KeySource] whose keys were fetched some time ago, so
+// that a token may have been signed with one that was published since.
+type AgingKeySource interface {
+	KeySource
+
+	// KeySetSoon is KeySet for a request: it waits at most about 2 s, and
+	// then returns the keys that there are.
+	KeySetSoon(ctx context.Context, kid string) (*KeySet, error)
+
+	// MayMiss reports whether a key named kid, which the keys have not, may
+	// have been published since they were fetched: a token that says it was
+	// issued then by a clock that is wrong by at most leeway may be good.
+	MayMiss(kid string, issued time.Time, leeway time.Duration) bool
 }
 
 // A Signer chooses the key that signs a token now. A [*Key] chooses itself, and

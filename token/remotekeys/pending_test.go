@@ -1,0 +1,231 @@
+package remotekeys
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"wsauth/token"
+)
+
+// signing are keys with the same kid in each test: one that is published
+// first, and others that come later.
+var signing = sync.OnceValue(func() map[string]any {
+	_, edwards, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return map[string]any{
+		"first": must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)), "second": must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)), "edwards": edwards,
+	}
+})
+
+func published(kid string) *token.Key {
+	alg := map[string]token.Algorithm{"edwards": token.EdDSA}[kid]
+	if alg == "" {
+		alg = token.ES256
+	}
+	return must(token.NewKey(alg, signing()[kid], token.KeyOptions{ID: kid}))
+}
+
+// signedBy is a token of the provider, with other claims than usual.
+func signedBy(kid string, iat time.Time, changes jwt.MapClaims) string {
+	claims := jwt.MapClaims{"iss": issuer, "aud": "chat", "sub": "ada", "jti": "j", "iat": iat.Unix(), "exp": iat.Unix() + 3600}
+	for name, v := range changes {
+		if claims[name] = v; v == nil {
+			delete(claims, name)
+		}
+	}
+	var method jwt.SigningMethod = jwt.SigningMethodES256
+	key := signing()[kid]
+	switch key.(type) {
+	case ed25519.PrivateKey:
+		method = jwt.SigningMethodEdDSA
+	case nil:
+		method, key = jwt.SigningMethodHS256, []byte("a secret of somebody who has no key")
+	}
+	t := jwt.NewWithClaims(method, claims)
+	t.Header["kid"] = kid
+	return must(t.SignedString(key))
+}
+
+const leeway = 30 * time.Second
+
+func newPending(t *testing.T) (p *provider, k *Keys, v *token.Verifier) {
+	t.Helper()
+	p = &provider{keys: []*token.Key{published("first")}}
+	k = newKeys(t, Config{Transport: p})
+	v = must(token.NewVerifier(token.VerifierConfig{Keys: k, Issuer: issuer, Audience: []string{"chat"}, Leeway: leeway, Profile: &token.Profile{}}))
+	return p, k, v
+}
+
+// outcome is ok, refused (by 401) or later (by 503).
+func outcome(err error) string {
+	if _, refused := errors.AsType[*token.Error](err); refused {
+		return "refused"
+	}
+	if err != nil {
+		return "later"
+	}
+	return "ok"
+}
+
+func wantOutcome(t *testing.T, v *token.Verifier, name, raw, want string) {
+	t.Helper()
+	if _, err := v.Verify(t.Context(), raw); outcome(err) != want {
+		t.Errorf("%s: %s, want %s; %v", name, outcome(err), want, err)
+	}
+}
+
+// A token with a key that was published right after a fetch is not refused,
+// but to come again, until the keys may be fetched once more.
+func TestKeyPublishedAfterTheFetch(t *testing.T) {
+	for _, kid := range []string{"second", "edwards"} {
+		synctest.Test(t, func(t *testing.T) {
+			p, _, v := newPending(t)
+			wantOutcome(t, v, "the first key", signedBy("first", time.Now(), nil), "ok")
+			time.Sleep(200 * time.Millisecond)
+			p.set(func() { p.keys = append(p.keys, published(kid)) })
+			for range 9 {
+				wantOutcome(t, v, kid, signedBy(kid, time.Now(), nil), "later")
+				time.Sleep(time.Second)
+			}
+			if n := p.fetched.Load(); n != 1 {
+				t.Errorf("%d fetches", n)
+			}
+			time.Sleep(time.Second)
+			wantOutcome(t, v, kid, signedBy(kid, time.Now(), nil), "ok")
+			if n := p.fetched.Load(); n != 2 {
+				t.Errorf("%d fetches", n)
+			}
+		})
+	}
+}
+
+// Only a token that may be good is to come again: whose iat is not before the
+// last fetch, give or take the leeway, and with which nothing else is wrong.
+func TestWhichUnknownKeysArePending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, _, v := newPending(t)
+		wantOutcome(t, v, "the first key", signedBy("first", time.Now(), nil), "ok")
+		fetched := time.Now()
+		time.Sleep(5 * time.Second)
+		now := time.Now()
+		for name, tt := range map[string]struct{ raw, want string }{
+			"issued now":              {signedBy("second", now, nil), "later"},
+			"issued at the fetch":     {signedBy("second", fetched, nil), "later"},
+			"within the leeway":       {signedBy("second", fetched.Add(-leeway), nil), "later"},
+			"before":                  {signedBy("second", fetched.Add(-leeway-time.Second), nil), "refused"},
+			"long before":             {signedBy("second", fetched.Add(-time.Hour/2), nil), "refused"},
+			"without iat":             {signedBy("second", now, jwt.MapClaims{"iat": nil}), "refused"},
+			"iat is no date":          {signedBy("second", now, jwt.MapClaims{"iat": "now"}), "refused"},
+			"issued in the future":    {signedBy("second", now.Add(leeway+time.Second), nil), "refused"},
+			"in the far future":       {signedBy("second", now.Add(1000*time.Hour), nil), "refused"},
+			"expired":                 {signedBy("second", now, jwt.MapClaims{"exp": now.Unix() - 31, "iat": now.Unix() - 31}), "refused"},
+			"of another issuer":       {signedBy("second", now, jwt.MapClaims{"iss": issuer + "x"}), "refused"},
+			"for another audience":    {signedBy("second", now, jwt.MapClaims{"aud": "other"}), "refused"},
+			"without a subject":       {signedBy("second", now, jwt.MapClaims{"sub": nil}), "refused"},
+			"that is no access token": {signedBy("second", now, jwt.MapClaims{"events": jwt.MapClaims{}}), "refused"},
+			"signed with a secret":    {signedBy("nobody", now, nil), "refused"},
+			"a key that is there, and another signature": {func() string {
+				raw := signedBy("first", now, nil)
+				return raw[:len(raw)-8] + "AAAAAAAA"
+			}(), "refused"},
+		} {
+			wantOutcome(t, v, name, tt.raw, tt.want)
+		}
+	})
+}
+
+// A statement that is signed with such a key is to be sent again.
+func TestStatementWithAPendingKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, _, v := newPending(t)
+		wantOutcome(t, v, "the first key", signedBy("first", time.Now(), nil), "ok")
+		time.Sleep(time.Second)
+		rules := token.StatementRules{MediaTypes: []string{""}, Audience: []string{"chat"}}
+		for name, tt := range map[string]struct{ raw, want string }{
+			"new": {signedBy("second", time.Now(), nil), "later"}, "old": {signedBy("second", time.Now().Add(-time.Minute), nil), "refused"},
+			"of another": {signedBy("second", time.Now(), jwt.MapClaims{"aud": "other"}), "refused"},
+		} {
+			if _, err := v.VerifyStatement(t.Context(), tt.raw, rules); outcome(err) != tt.want {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+// TestR16_FloodWithForgedDates: an iat that nobody has signed causes no more
+// fetches than any other unknown key, and keeps no known key out.
+func TestR16_FloodWithForgedDates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, k, v := newPending(t)
+		wantOutcome(t, v, "the first key", signedBy("first", time.Now(), nil), "ok")
+		p.set(func() { p.delay = time.Second })
+		time.Sleep(time.Minute)
+		p.fetched.Store(0)
+		claims := jwt.MapClaims{"iss": issuer, "aud": "chat", "sub": "eve", "jti": "j", "iat": time.Now().Unix(), "exp": time.Now().Unix() + 3600}
+		var all sync.WaitGroup
+		for i := range 500 {
+			forged := jwt.NewWithClaims(jwt.SigningMethodES256, claims)
+			forged.Header["kid"] = fmt.Sprint("unknown-", i)
+			raw := must(forged.SignedString(signing()["second"]))
+			all.Go(func() {
+				if _, err := v.Verify(t.Context(), raw); err == nil {
+					t.Error("a forged token passes")
+				}
+			})
+		}
+		all.Wait()
+		wantOutcome(t, v, "the first key", signedBy("first", time.Now(), nil), "ok")
+		if n := p.fetched.Load(); n != 1 {
+			t.Errorf("%d fetches", n)
+		}
+		if len(k.unknown) > maxUnknown {
+			t.Errorf("%d kids are kept", len(k.unknown))
+		}
+	})
+}
+
+// No request waits for longer than 2 s for a fetch, begun by it or by another.
+func TestRequestsWaitTwoSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, k, v := newPending(t)
+		wantOutcome(t, v, "the first key", signedBy("first", time.Now(), nil), "ok")
+		time.Sleep(time.Minute)
+		p.set(func() { p.keys, p.delay = append(p.keys, published("second")), 4500*time.Millisecond })
+		begun := time.Now()
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() {
+				wantOutcome(t, v, "a new key", signedBy("second", time.Now(), nil), "later")
+				wantOutcome(t, v, "an old token", signedBy("second", time.Now().Add(-2*time.Minute), nil), "refused")
+			})
+			all.Go(func() { wantOutcome(t, v, "the first key", signedBy("first", time.Now(), nil), "ok") })
+		}
+		all.Wait()
+		if waited := time.Since(begun); waited != 2*maxWait {
+			t.Errorf("two requests after each other have waited %v", waited)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), time.Millisecond)
+		defer stop()
+		if _, err := k.KeySet(ctx, "other"); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		wantOutcome(t, v, "the new key", signedBy("second", time.Now(), nil), "ok")
+		if n := p.fetched.Load(); n != 2 {
+			t.Errorf("%d fetches", n)
+		}
+	})
+}
