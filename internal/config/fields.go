@@ -20,6 +20,7 @@ var fieldKeys = map[string]string{
 	"MaxSockets":   "max_sockets",
 
 	"WhenFull":                     "when_full",
+	"LoginsPerHour":                "logins_per_hour",
 	"TicketBurst":                  "ticket_burst",
 	"TicketRate":                   "ticket_rate",
 	"MaxUnauthenticated":           "max_unauthenticated",
