@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -38,8 +39,12 @@ type IndexConfig struct {
 	// must not wait for a call of Revoke, which may be waiting for it.
 	OnRevoke func(Revocation)
 
-	// Logger is told when the store fails and when it is back. Default: no
-	// one is.
+	// MaxHeld is how many revocations the index holds at most that the log
+	// could not take. Default: [DefaultMaxHeld].
+	MaxHeld int
+
+	// Logger is told when the store fails and when it is back, and when the
+	// log gets full. Default: no one is.
 	Logger *slog.Logger
 }
 
@@ -53,10 +58,12 @@ type Index struct {
 	config IndexConfig
 	ready  chan struct{} // closed at the first contact
 
-	set *set // changed under mu
+	set  *set // changed under mu
+	held *held
 
 	mu      sync.RWMutex
 	contact time.Time
+	usage   Usage                  // at the last contact
 	telling map[name]chan struct{} // news that OnRevoke is being told of; closed when it knows
 }
 
@@ -71,7 +78,10 @@ func NewIndex(c IndexConfig) (*Index, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Index{config: c, ready: make(chan struct{}), set: newSet(), telling: map[name]chan struct{}{}}, nil
+	if c.MaxHeld <= 0 {
+		c.MaxHeld = DefaultMaxHeld
+	}
+	return &Index{config: c, ready: make(chan struct{}), set: newSet(), held: newHeld(c.MaxHeld), telling: map[name]chan struct{}{}}, nil
 }
 
 // Revoked reports whether a revocation that the index has seen concerns the
@@ -86,17 +96,45 @@ func (x *Index) Revoked(c *token.Claims) bool {
 	return x.set.revoked(c)
 }
 
-// Revoke adds revocations to the log, as [Revocations.Revoke] does, and to the
-// index at once, whether Run is running or not. When it returns nil, the index
-// sees them and OnRevoke has returned for each that was news, whoever called
-// it. After an error Run learns what was added nevertheless.
+// Revoke adds revocations to the index at once, and to the log as
+// [Revocations.Revoke] does, whether Run is running or not. When it returns
+// nil, the log has them, and OnRevoke has returned for each that was news,
+// whoever called it.
+//
+// What the log cannot take, because it is full or fails or ctx ends, is
+// [ErrNotDurable]: the index holds it all the same, OnRevoke has been called,
+// and Run writes it later. After any other error nothing was revoked by this
+// call: what is revoked was invalid, or the index already holds
+// IndexConfig.MaxHeld and the log fails.
 func (x *Index) Revoke(ctx context.Context, revocations ...Revocation) error {
 	prepared, err := Prepare(time.Now(), revocations)
 	if err != nil {
 		return err
 	}
-	if err := x.config.Revocations.Revoke(ctx, prepared...); err != nil {
+	if !x.held.reserve(prepared) {
+		return x.revokeDurably(ctx, prepared)
+	}
+	x.learn(prepared)
+	err = x.config.Revocations.Revoke(ctx, prepared...)
+	switch {
+	case err == nil || len(prepared) == 0:
+		x.held.release(len(prepared))
+		return errors.Join(err, x.awaitTold(ctx, prepared))
+	case errors.Is(err, ErrInvalid):
+		x.held.release(len(prepared))
 		return err
+	}
+	if x.held.hold(prepared) {
+		x.config.Logger.ErrorContext(ctx, "revocations: the log cannot take them, this node holds them until it can", "error", err)
+	}
+	return fmt.Errorf("%w: %w", ErrNotDurable, err)
+}
+
+// revokeDurably is Revoke where nothing more can be held: what the log does
+// not take is not revoked.
+func (x *Index) revokeDurably(ctx context.Context, prepared []Revocation) error {
+	if err := x.config.Revocations.Revoke(ctx, prepared...); err != nil {
+		return fmt.Errorf("%w; %d others wait to be written, so it is not held either", err, x.Held())
 	}
 	x.learn(prepared)
 	return x.awaitTold(ctx, prepared)
@@ -126,6 +164,9 @@ func (x *Index) Len() int {
 // When the log does not know the place any more, Run reads all of it anew, and
 // forgets nothing that it had. Call it once.
 func (x *Index) Run(ctx context.Context) error {
+	var writing sync.WaitGroup
+	writing.Go(func() { x.keepWriting(ctx) })
+	defer writing.Wait()
 	var cursor Cursor
 	backoff := minBackoff
 	for ctx.Err() == nil {
@@ -166,6 +207,7 @@ func (x *Index) follow(ctx context.Context, cursor Cursor) (Cursor, error) {
 		return page.Next, nil
 	}
 	x.caughtUp(began)
+	x.measure(ctx)
 
 	waiting, cancel := context.WithTimeout(ctx, contactEvery)
 	defer cancel()

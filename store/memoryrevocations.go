@@ -50,24 +50,62 @@ func (m *memoryRevocations) Revoke(ctx context.Context, revocations ...Revocatio
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sweep(now)
+	merged = Uncovered(merged, m.everything())
 	added := 0
 	for _, r := range merged {
-		if _, ok := m.entries[r.name()]; !ok {
+		if _, ok := m.entries[r.name()]; !ok && r.Scope != Everything {
 			added++
 		}
 	}
-	if len(m.entries)+added > m.limit {
+	if m.counted()+added > m.limit && added > 0 {
 		return ErrFull
 	}
 	before := m.last
 	for _, r := range merged {
-		m.put(r)
+		if m.put(r); r.Scope == Everything {
+			m.dropCovered()
+		}
 	}
 	if m.last > before {
 		close(m.more)
 		m.more = make(chan struct{})
 	}
 	return nil
+}
+
+// everything returns the log's revocation of everything, or the zero one.
+func (m *memoryRevocations) everything() Revocation {
+	return m.entries[name{scope: Everything}].revocation
+}
+
+// counted returns how many entries count towards the limit: all but that of
+// everything, which must find room in a full log.
+func (m *memoryRevocations) counted() int {
+	if m.everything().Scope == Everything {
+		return len(m.entries) - 1
+	}
+	return len(m.entries)
+}
+
+// dropCovered forgets what the log's revocation of everything covers.
+func (m *memoryRevocations) dropCovered() {
+	everything := m.everything()
+	for n, e := range m.entries {
+		if n.scope != Everything && everything.Covers(e.revocation) {
+			delete(m.entries, n)
+		}
+	}
+}
+
+// RevocationUsage implements [UsageReporter].
+func (m *memoryRevocations) RevocationUsage(ctx context.Context) (Usage, error) {
+	if err := ctx.Err(); err != nil {
+		return Usage{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sweep(time.Now())
+	return Usage{Entries: m.counted(), Limit: m.limit}, nil
 }
 
 // put adds r to the end of the log, unless it changes nothing.

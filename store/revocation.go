@@ -74,6 +74,29 @@ func (r Revocation) Gone(now time.Time) bool {
 	return !r.Expires.After(now.Add(-ClockSlack))
 }
 
+// Covers reports whether a log that has r need not have other as well: r
+// revokes every token that other does, and for at least as long. It knows this
+// of the same scope and ID, and of an [Everything] that covers subjects and
+// those sessions whose sid tells when they began. It never knows it of a
+// token, which may have been issued at any time, or of the sessions of a
+// subject, since a sid does not tell whose session it is. Both are canonical.
+func (r Revocation) Covers(other Revocation) bool {
+	switch {
+	case r.Expires.Before(other.Expires):
+		return false
+	case r.name() == other.name():
+		return !r.Before.Before(other.Before)
+	case r.Scope != Everything:
+		return false
+	case other.Scope == Subject:
+		return !r.Before.Before(other.Before)
+	case other.Scope == Session:
+		began, ok := sessionBegan(other.ID)
+		return ok && !began.After(r.Before)
+	}
+	return false
+}
+
 // Merge returns what r and other revoke together: the later Before and the
 // later Expires. Both have the same scope and ID.
 func (r Revocation) Merge(other Revocation) Revocation {

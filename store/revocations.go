@@ -20,11 +20,13 @@ type Revocations interface {
 	// are as durable as the store is, and readers see them. One that cannot
 	// concern any token is [ErrInvalid], as are more than MaxPage in one
 	// call; [ErrFull] is a log with as many that still matter as it may have.
+	// A log has room for [Everything] even when it is full.
 	//
 	// A scope and ID that the log has is no error: of both the later Before
 	// and the later Expires hold, and readers see it again only if that
 	// changed it. One that is [Revocation.Gone] already is no error either,
-	// and is left out. Nor is it one to revoke nothing.
+	// and is left out, and so is one that the Everything of the log, or of the
+	// same call, [Revocation.Covers]. Nor is it an error to revoke nothing.
 	//
 	// After an error that is none of this package's, such as a context's in
 	// the midst of it, all of them may have been added, or none: to repeat
@@ -33,13 +35,27 @@ type Revocations interface {
 
 	// Read returns the revocations that came after a cursor, oldest first,
 	// MaxPage of them; a page that has fewer ends the log for now. None that
-	// is Gone is among them, nor one that a later one replaced. The zero
-	// Cursor stands before the first revocation.
+	// is Gone is among them, nor one that a later one replaced or that the
+	// log's Everything covers. The zero Cursor stands before the first
+	// revocation.
 	Read(ctx context.Context, after Cursor) (Page, error)
 
 	// Wait returns nil once something came after the cursor of a page, at
 	// once if it has already.
 	Wait(ctx context.Context, after Cursor) error
+}
+
+// Usage is how full a log of revocations is. A full one holds as many entries
+// as its limit, and one more for [Everything].
+type Usage struct {
+	Entries int
+	Limit   int // 0: none
+}
+
+// A UsageReporter is a log that can say how full it is. An [Index] asks it at
+// each contact, and warns before the log is full.
+type UsageReporter interface {
+	RevocationUsage(context.Context) (Usage, error)
 }
 
 // A Cursor is a place in one log. It is comparable, and means nothing to

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -26,16 +28,34 @@ func openLog(tx *bbolt.Tx) *log {
 	}
 }
 
-// add adds all of the prepared revocations, or returns [store.ErrFull] and
-// adds none. After another error the transaction must not be committed.
-func (l *log) add(revocations []store.Revocation, limit int) error {
+// add adds all of the prepared revocations that the log's revocation of
+// everything does not cover, or returns [store.ErrFull] and adds none. After
+// another error the transaction must not be committed.
+func (l *log) add(revocations []store.Revocation, now time.Time, limit int) error {
+	everything, _, err := l.everything()
+	if err != nil {
+		return err
+	}
+	// A copy, because the caller keeps what Uncovered would change.
+	revocations = store.Uncovered(slices.Clone(revocations), everything)
 	added := uint64(0)
 	for _, r := range revocations {
-		if l.names.Get(nameOf(r)) == nil {
+		if r.Scope != store.Everything && l.names.Get(nameOf(r)) == nil {
 			added++
 		}
 	}
-	if l.count.n+added > uint64(limit) {
+	full := func() bool { return added > 0 && l.counted()+added > uint64(limit) }
+	if full() { // perhaps of entries that wait to be swept
+		if err := l.sweep(now, sweepSize); err != nil {
+			return err
+		}
+	}
+	if full() {
+		if _, err := l.trim(0, sweepSize); err != nil {
+			return err
+		}
+	}
+	if full() {
 		return store.ErrFull
 	}
 	for _, r := range revocations {
@@ -44,6 +64,80 @@ func (l *log) add(revocations []store.Revocation, limit int) error {
 		}
 	}
 	return nil
+}
+
+// everything returns the log's revocation of everything and its sequence, or
+// zero values.
+func (l *log) everything() (store.Revocation, uint64, error) {
+	sequence := l.names.Get([]byte{byte(store.Everything)})
+	if sequence == nil {
+		return store.Revocation{}, 0, nil
+	}
+	r, err := decode(l.log.Get(sequence))
+	return r, binary.BigEndian.Uint64(sequence), err
+}
+
+// counted returns how many entries count towards the limit: all but that of
+// everything, which must find room in a full log.
+func (l *log) counted() uint64 {
+	if l.names.Get([]byte{byte(store.Everything)}) != nil {
+		return l.count.n - 1
+	}
+	return l.count.n
+}
+
+// trimmed reports whether nothing is left that the log's revocation of
+// everything covers.
+func (l *log) trimmed() bool {
+	_, sequence, err := l.everything()
+	if err != nil || sequence == 0 {
+		return true
+	}
+	done := l.count.meta.Get(trimmedKey)
+	return done != nil && binary.BigEndian.Uint64(done) == sequence
+}
+
+// trim deletes up to limit entries after a sequence that the log's revocation
+// of everything covers. It returns the sequence to go on after, and the
+// largest one at the end.
+func (l *log) trim(after uint64, limit int) (next uint64, err error) {
+	everything, last, err := l.everything()
+	if err != nil || last == 0 {
+		return math.MaxUint64, err
+	}
+	var covered [][]byte
+	next = after
+	looked, c := 0, l.log.Cursor()
+	for key, value := c.Seek(number(after + 1)); ; key, value = c.Next() {
+		if key == nil || binary.BigEndian.Uint64(key) > last {
+			next = math.MaxUint64
+			break
+		}
+		if looked++; looked > trimSize || len(covered) == limit {
+			break
+		}
+		next = binary.BigEndian.Uint64(key)
+		r, err := decode(value)
+		if err != nil {
+			return 0, err
+		}
+		if r.Scope != store.Everything && everything.Covers(r) {
+			covered = append(covered, bytes.Clone(key))
+		}
+	}
+	for _, sequence := range covered {
+		r, err := decode(l.log.Get(sequence))
+		if err != nil {
+			return 0, err
+		}
+		if err := l.remove(sequence, r); err != nil {
+			return 0, err
+		}
+	}
+	if next == math.MaxUint64 {
+		return next, l.count.meta.Put(trimmedKey, number(last))
+	}
+	return next, nil
 }
 
 // put adds r to the end of the log, unless it changes nothing.
@@ -108,6 +202,13 @@ func (l *log) sweep(now time.Time, limit int) error {
 // page returns what came after a sequence and is not gone.
 func (l *log) page(epoch string, after uint64, now time.Time) (store.Page, error) {
 	page := store.Page{Next: store.Cursor{Epoch: epoch, Sequence: after}}
+	everything, _, err := l.everything()
+	if err != nil {
+		return store.Page{}, err
+	}
+	covered := func(r store.Revocation) bool { // and not trimmed yet
+		return everything.Scope == store.Everything && r.Scope != store.Everything && everything.Covers(r)
+	}
 	c := l.log.Cursor()
 	for key, value := c.Seek(number(after + 1)); key != nil; key, value = c.Next() {
 		if len(page.Revocations) == store.MaxPage {
@@ -118,7 +219,7 @@ func (l *log) page(epoch string, after uint64, now time.Time) (store.Page, error
 			return store.Page{}, err
 		}
 		page.Next.Sequence = binary.BigEndian.Uint64(key)
-		if !r.Gone(now) {
+		if !r.Gone(now) && !covered(r) {
 			page.Revocations = append(page.Revocations, r)
 		}
 	}

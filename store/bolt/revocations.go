@@ -23,8 +23,21 @@ func (s *Store) Revoke(ctx context.Context, revocations ...store.Revocation) err
 		return err
 	}
 	return s.write(ctx, func(t *transaction) error {
-		return t.log.add(prepared, s.limits.Revocations)
+		return t.log.add(prepared, time.Now(), s.limits.Revocations)
 	})
+}
+
+// RevocationUsage implements [store.UsageReporter].
+func (s *Store) RevocationUsage(ctx context.Context) (store.Usage, error) {
+	usage := store.Usage{Limit: s.limits.Revocations}
+	if err := ctx.Err(); err != nil {
+		return usage, err
+	}
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		usage.Entries = int(openLog(tx).counted())
+		return nil
+	})
+	return usage, wrap(err)
 }
 
 // Read implements [store.Revocations].

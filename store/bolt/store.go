@@ -32,8 +32,9 @@ const format = "wsauth store 1"
 var (
 	metaBucket = []byte("meta")
 	formatKey  = []byte("format")
-	epochKey   = []byte("revocations.epoch") // text: which log this is
-	countKey   = []byte("revocations.count") // how many entries the log has
+	epochKey   = []byte("revocations.epoch")   // text: which log this is
+	countKey   = []byte("revocations.count")   // how many entries the log has
+	trimmedKey = []byte("revocations.trimmed") // which revocation of everything has replaced what it covers: its sequence
 
 	logBucket    = []byte("revocations.log")    // sequence: encoded revocation
 	namesBucket  = []byte("revocations.names")  // scope and ID: sequence

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -18,6 +19,10 @@ const (
 
 	// sweepSize is how many entries of a kind one transaction sweeps at most.
 	sweepSize = 1000
+
+	// trimSize is how many entries of the log one transaction looks at most
+	// for those that a revocation of everything covers.
+	trimSize = 10_000
 )
 
 // write is one call on its way to the file.
@@ -52,12 +57,17 @@ func (s *Store) run() {
 	defer close(s.done)
 	sweep := time.NewTimer(0)
 	defer sweep.Stop()
-	for {
+	for trimmed := uint64(0); ; {
 		select {
 		case first := <-s.writes:
-			s.commit(s.gather(first))
+			if s.commit(s.gather(first)) {
+				trimmed = 0
+				sweep.Reset(0)
+			}
 		case <-sweep.C:
-			if s.sweep(time.Now(), s.clock.now()) {
+			more := s.sweep(time.Now(), s.clock.now())
+			trimmed = s.trim(trimmed)
+			if more || trimmed > 0 {
 				sweep.Reset(0)
 			} else {
 				sweep.Reset(sweepEvery)
@@ -83,8 +93,9 @@ func (s *Store) gather(first *write) []*write {
 }
 
 // commit writes a batch in one transaction, syncs it, and answers. What a
-// write is refused for concerns that write alone; what fails, fails for all.
-func (s *Store) commit(batch []*write) {
+// write is refused for concerns that write alone; what fails, fails for all. It
+// reports whether there is something to trim now.
+func (s *Store) commit(batch []*write) (trim bool) {
 	results := make([]error, len(batch))
 	grown := false
 	err := s.db.Update(func(tx *bbolt.Tx) error {
@@ -100,6 +111,7 @@ func (s *Store) commit(batch []*write) {
 			}
 		}
 		grown = t.log.log.Sequence() > before
+		trim = grown && !t.log.trimmed()
 		return t.close()
 	})
 	if err == nil && grown {
@@ -111,6 +123,7 @@ func (s *Store) commit(batch []*write) {
 		}
 		w.result <- results[i]
 	}
+	return trim && err == nil
 }
 
 // announce wakes the readers: the log has grown.
@@ -148,4 +161,29 @@ func (s *Store) sweep(now, ticketNow time.Time) bool {
 		return t.close()
 	})
 	return err == nil && due
+}
+
+// trim deletes some of what the log's revocation of everything covers, after a
+// sequence, and returns the one to go on after, 0 when there is no more. What
+// it cannot delete now is left for the next sweep; readers do not see it.
+func (s *Store) trim(after uint64) (next uint64) {
+	trimmed := true
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		trimmed = openLog(tx).trimmed()
+		return nil
+	})
+	if err != nil || trimmed {
+		return 0
+	}
+	err = s.db.Update(func(tx *bbolt.Tx) (err error) {
+		t := openTransaction(tx)
+		if next, err = t.log.trim(after, sweepSize); err != nil {
+			return err
+		}
+		return t.close()
+	})
+	if err != nil || next == math.MaxUint64 {
+		return 0
+	}
+	return next
 }

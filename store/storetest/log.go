@@ -24,7 +24,7 @@ func testOrder(t *testing.T, log store.Revocations) {
 		revokeToken("z"),
 		{Scope: store.Session, ID: "z", Expires: expires},
 		{Scope: store.Subject, ID: "z", Before: now, Expires: expires},
-		{Scope: store.Everything, Before: now, Expires: expires},
+		{Scope: store.Everything, Before: now, Expires: expires.Add(-time.Hour)}, // too short to cover the others
 		revokeToken("a"),
 		{Scope: store.Subject, ID: strings.Repeat("\u00fc", 128), Before: now, Expires: expires},
 	}
@@ -34,6 +34,79 @@ func testOrder(t *testing.T, log store.Revocations) {
 	revoke(t, log, all[3:]...)
 	wantAfter(t, log, store.Cursor{}, all...)
 	wantAfter(t, log, middle, all[1:]...)
+}
+
+// testCovered: a revocation of everything takes the place of what it covers,
+// whether that comes before it, with it or after it, and of nothing else.
+func testCovered(t *testing.T, log store.Revocations) {
+	old := store.NewSessionID()
+	time.Sleep(2 * time.Millisecond)
+	now := time.Now().Truncate(time.Millisecond).UTC()
+	time.Sleep(2 * time.Millisecond)
+	young := store.NewSessionID()
+	subject := func(before time.Time) store.Revocation {
+		return store.Revocation{Scope: store.Subject, ID: "s", Before: before, Expires: expires}
+	}
+	session := func(id string) store.Revocation {
+		return store.Revocation{Scope: store.Session, ID: id, Expires: expires}
+	}
+	everything := store.Revocation{Scope: store.Everything, Before: now, Expires: expires}
+
+	revoke(t, log, session(old), subject(now), revokeToken("t"), session("foreign"), session(young))
+	revoke(t, log, everything, session(old))
+	next := wantAfter(t, log, store.Cursor{}, revokeToken("t"), session("foreign"), session(young), everything)
+	revoke(t, log, session(old), subject(now), everything)
+	wantAfter(t, log, next)
+
+	longer := session(old)
+	longer.Expires = expires.Add(time.Hour)
+	later := subject(now.Add(time.Millisecond))
+	revoke(t, log, longer, later)
+	next = wantAfter(t, log, next, longer, later)
+	everything.Before, everything.Expires = later.Before, longer.Expires
+	revoke(t, log, everything)
+	wantAfter(t, log, next, everything)
+	wantAfter(t, log, store.Cursor{}, revokeToken("t"), session("foreign"), session(young), everything)
+}
+
+// testFull: a full log refuses what is new, all of it, but has room for the
+// revocation of everything, which makes room for others.
+func testFull(t *testing.T, log store.Revocations) {
+	old := []store.Revocation{
+		{Scope: store.Session, ID: store.NewSessionID(), Expires: expires},
+		{Scope: store.Session, ID: store.NewSessionID(), Expires: expires},
+		revokeToken("a"),
+	}
+	revoke(t, log, old...)
+	if err := log.Revoke(t.Context(), old[0], revokeToken("b")); !errors.Is(err, store.ErrFull) {
+		t.Errorf("one too many: %v, want ErrFull", err)
+	}
+	wantAfter(t, log, store.Cursor{}, old...)
+	wantUsage(t, log, 3)
+	time.Sleep(2 * time.Millisecond)
+	everything := store.Revocation{Scope: store.Everything, Before: time.Now().Truncate(time.Millisecond).UTC(), Expires: expires}
+	revoke(t, log, everything)
+	revoke(t, log, revokeToken("b"), revokeToken("c"))
+	wantAfter(t, log, store.Cursor{}, old[2], everything, revokeToken("b"), revokeToken("c"))
+	wantUsage(t, log, 3)
+	everything.Before = everything.Before.Add(time.Millisecond)
+	revoke(t, log, everything)
+	if err := log.Revoke(t.Context(), revokeToken("d")); !errors.Is(err, store.ErrFull) {
+		t.Errorf("full again: %v, want ErrFull", err)
+	}
+}
+
+// wantUsage asserts how many of 3 places are taken, of a log that can say so.
+func wantUsage(t *testing.T, log store.Revocations, entries int) {
+	t.Helper()
+	reporter, ok := log.(store.UsageReporter)
+	if !ok {
+		return
+	}
+	usage, err := reporter.RevocationUsage(t.Context())
+	if want := (store.Usage{Entries: entries, Limit: 3}); err != nil || usage != want {
+		t.Errorf("usage %+v, %v, want %+v", usage, err, want)
+	}
 }
 
 // testIdempotence: what reaches further is seen again, at the end; what does

@@ -16,6 +16,7 @@ func Revocations[S store.Revocations](t *testing.T, c Config[S]) {
 		"idempotence":  on[S](testIdempotence),
 		"canonical":    on[S](testCanonical),
 		"invalid":      on[S](testInvalid),
+		"covered":      on[S](testCovered),
 		"gone":         on[S](testGone),
 		"paging":       on[S](testPaging),
 		"cursors":      on[S](testCursors),
@@ -24,6 +25,11 @@ func Revocations[S store.Revocations](t *testing.T, c Config[S]) {
 		"concurrency":  on[S](testConcurrency),
 		"another log":  func(t *testing.T, one S) { testAnotherLog(t, one, c.Open(t)) },
 	})
+	if c.OpenSmall != nil {
+		t.Run("full", func(t *testing.T) {
+			c.run(t, func(t *testing.T) { testFull(t, c.OpenSmall(t)) })
+		})
+	}
 	if c.Run != nil {
 		c.each(t, map[string]func(*testing.T, S){"expiry": on[S](testExpiry)})
 	}

@@ -1,0 +1,269 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth/token"
+)
+
+// failing is a log that cannot be written while it has a fault.
+type failing struct {
+	Revocations
+	mu    sync.Mutex
+	fault error
+	calls int
+}
+
+func (f *failing) set(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fault = err
+}
+
+func (f *failing) Revoke(ctx context.Context, r ...Revocation) error {
+	f.mu.Lock()
+	f.calls++
+	err := f.fault
+	f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return f.Revocations.Revoke(ctx, r...)
+}
+
+var errDisk = errors.New("no space left on device")
+
+// logged is a logger and what it was told.
+type logLines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logLines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logLines) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}
+
+func (l *logLines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+func mustIndex(t *testing.T, c IndexConfig) *Index {
+	t.Helper()
+	x, err := NewIndex(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// TestIndexHoldsWhatTheLogCannotTake: whatever keeps the log from taking a
+// revocation, this node refuses its token at once and says that it is not
+// durable.
+func TestIndexHoldsWhatTheLogCannotTake(t *testing.T) {
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	full := NewMemory(1)
+	mustRevoke(t, full, inAMinute("other"))
+	for name, tt := range map[string]struct {
+		ctx  context.Context
+		log  Revocations
+		want error
+	}{
+		"full":      {t.Context(), full, ErrFull},
+		"failing":   {t.Context(), &failing{Revocations: NewMemory(0), fault: errDisk}, errDisk},
+		"closed":    {t.Context(), &failing{Revocations: NewMemory(0), fault: ErrClosed}, ErrClosed},
+		"cancelled": {cancelled, NewMemory(0), context.Canceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			told := 0
+			x := mustIndex(t, IndexConfig{Revocations: tt.log, OnRevoke: func(Revocation) { told++ }})
+			for range 2 {
+				r := Revocation{Scope: Session, ID: "s", Expires: time.Now().Add(time.Hour).Truncate(time.Hour)}
+				if err := x.Revoke(tt.ctx, r); !errors.Is(err, ErrNotDurable) || !errors.Is(err, tt.want) {
+					t.Errorf("Revoke: %v, want ErrNotDurable and %v", err, tt.want)
+				}
+			}
+			if !x.Revoked(&token.Claims{SessionID: "s"}) || told != 1 || x.Held() != 1 {
+				t.Errorf("revoked %v, told %d times, %d held", x.Revoked(&token.Claims{SessionID: "s"}), told, x.Held())
+			}
+		})
+	}
+}
+
+// TestIndexWritesWhatItHolds: once the log takes revocations again, it gets
+// all that was held, and the operator is told of the begin and the end.
+func TestIndexWritesWhatItHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := NewMemory(0)
+		log, lines := &failing{Revocations: memory, fault: errDisk}, &logLines{}
+		x := startIndex(t, IndexConfig{Revocations: log, Logger: lines.logger()})
+		for i := range 2*MaxPage + 1 {
+			if err := x.Revoke(t.Context(), inAMinute(fmt.Sprint(i))); !errors.Is(err, ErrNotDurable) {
+				t.Fatal(err)
+			}
+		}
+		longer := inAMinute("0")
+		longer.Expires = longer.Expires.Add(time.Hour)
+		if err := x.Revoke(t.Context(), longer); !errors.Is(err, ErrNotDurable) {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute)
+		calls := log.calls
+		time.Sleep(time.Minute)
+		if tries := log.calls - calls; x.Held() != 2*MaxPage+1 || tries < 10 || tries > 200 {
+			t.Errorf("%d held, %d tries in a minute", x.Held(), tries)
+		}
+		log.set(nil)
+		time.Sleep(time.Minute)
+		if x.Held() != 0 {
+			t.Errorf("%d are held", x.Held())
+		}
+		// What has expired meanwhile, but not long ago, is written as well.
+		usage, err := memory.RevocationUsage(t.Context())
+		if err != nil || usage.Entries != 2*MaxPage+1 {
+			t.Errorf("the log has %d, %v", usage.Entries, err)
+		}
+		if lines.count("cannot take them") != 1 || lines.count("held is written") != 1 {
+			t.Errorf("log: %s", lines.text.String())
+		}
+	})
+}
+
+// TestIndexWritesWhatFits: a full log gets what it has room for, and the
+// revocation of everything before all else.
+func TestIndexWritesWhatFits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := NewMemory(3)
+		mustRevoke(t, log, inAMinute("a"), inAMinute("b"), Revocation{Scope: Session, ID: NewSessionID(), Expires: time.Now().Add(2 * time.Hour)})
+		time.Sleep(time.Millisecond)
+		x := startIndex(t, IndexConfig{Revocations: log})
+		for _, id := range []string{"c", "d", "e"} {
+			r := inAMinute(id)
+			r.Expires = r.Expires.Add(time.Hour)
+			if err := x.Revoke(t.Context(), r); !errors.Is(err, ErrNotDurable) {
+				t.Errorf("%s: %v", id, err)
+			}
+		}
+		if err := x.Revoke(t.Context(), Revocation{Scope: Everything, Before: time.Now(), Expires: time.Now().Add(3 * time.Hour)}); err != nil {
+			t.Errorf("everything: %v", err)
+		}
+		time.Sleep(time.Minute)
+		if x.Held() != 2 {
+			t.Errorf("%d are held after one place was free, want 2", x.Held())
+		}
+		time.Sleep(ClockSlack + time.Minute)
+		if x.Held() != 0 {
+			t.Errorf("%d are held after the others were gone", x.Held())
+		}
+	})
+}
+
+// TestIndexHoldsEverythingFirst: what is held of a failing log is written in
+// an order in which everything comes first, without what it covers.
+func TestIndexHoldsEverythingFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := NewMemory(0)
+		log := &failing{Revocations: memory, fault: errDisk}
+		x := mustIndex(t, IndexConfig{Revocations: log, MaxHeld: 3})
+		sid := NewSessionID()
+		time.Sleep(time.Millisecond)
+		now, expires := time.Now().UTC(), time.Now().Add(time.Hour).UTC()
+		for _, r := range []Revocation{
+			{Scope: Session, ID: sid, Expires: expires},
+			{Scope: Token, ID: "t", Expires: expires},
+			{Scope: Subject, ID: "u", Before: now, Expires: expires},
+			{Scope: Everything, Before: now, Expires: expires}, // above MaxHeld
+			{Scope: Session, ID: sid, Expires: expires},
+		} {
+			if err := x.Revoke(t.Context(), r); !errors.Is(err, ErrNotDurable) {
+				t.Errorf("%v: %v", r, err)
+			}
+		}
+		log.set(nil)
+		if err := x.Flush(t.Context()); err != nil || x.Held() != 0 {
+			t.Errorf("Flush: %v, %d held", err, x.Held())
+		}
+		page, err := memory.Read(t.Context(), Cursor{})
+		if err != nil || len(page.Revocations) != 2 || page.Revocations[0].Scope != Everything || page.Revocations[1].ID != "t" {
+			t.Errorf("written: %v, %v", page.Revocations, err)
+		}
+	})
+}
+
+// TestIndexHoldsNoMoreThanItMay: beyond the limit nothing is revoked that the
+// log does not take, and the error does not say that it was.
+func TestIndexHoldsNoMoreThanItMay(t *testing.T) {
+	log := &failing{Revocations: NewMemory(0), fault: errDisk}
+	x := mustIndex(t, IndexConfig{Revocations: log, MaxHeld: 2})
+	for _, id := range []string{"a", "b"} {
+		if err := x.Revoke(t.Context(), inAMinute(id)); !errors.Is(err, ErrNotDurable) {
+			t.Fatal(err)
+		}
+	}
+	if err := x.Revoke(t.Context(), inAMinute("c")); !errors.Is(err, errDisk) || errors.Is(err, ErrNotDurable) {
+		t.Errorf("one too many: %v", err)
+	}
+	if x.Revoked(&token.Claims{ID: "c"}) || x.Held() != 2 {
+		t.Errorf("%d held, and c is among them", x.Held())
+	}
+	if err := x.Flush(t.Context()); !errors.Is(err, ErrNotDurable) || !errors.Is(err, errDisk) {
+		t.Errorf("Flush: %v", err)
+	}
+	log.set(nil)
+	if err := x.Revoke(t.Context(), inAMinute("c")); err != nil || !x.Revoked(&token.Claims{ID: "c"}) {
+		t.Errorf("the log is well: %v", err)
+	}
+	if err := x.Flush(t.Context()); err != nil || x.Held() != 0 {
+		t.Errorf("Flush: %v, %d held", err, x.Held())
+	}
+	if err := x.Revoke(t.Context(), inAMinute("d")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestIndexWarnsOfAFullLog: once each time that the log reaches 80 percent.
+func TestIndexWarnsOfAFullLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, lines := NewMemory(10), &logLines{}
+		warned := func() int { return lines.count("level=WARN") }
+		x := startIndex(t, IndexConfig{Revocations: log, Logger: lines.logger()})
+		fill := func(n int) {
+			for i := range n {
+				mustRevoke(t, log, inAMinute(fmt.Sprint(i)))
+			}
+			time.Sleep(2 * contactEvery)
+		}
+		fill(7)
+		if u := x.Usage(); u != (Usage{7, 10}) || warned() != 0 {
+			t.Errorf("usage %v, warned %d times", u, warned())
+		}
+		fill(8)
+		fill(9)
+		fill(10)
+		if u := x.Usage(); !u.Full() || warned() != 1 {
+			t.Errorf("usage %v, warned %d times", u, warned())
+		}
+		time.Sleep(time.Minute + ClockSlack + 2*contactEvery)
+		if u := x.Usage(); u != (Usage{0, 10}) {
+			t.Errorf("usage %v", u)
+		}
+		fill(8)
+		if warned() != 2 {
+			t.Errorf("warned %d times", warned())
+		}
+	})
+}
