@@ -2,6 +2,7 @@ package wsauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -125,8 +126,14 @@ func (g *Guard) Drain(ctx context.Context) error {
 // It waits for no handler, and ends no plain HTTP request:
 // [http.Server.Shutdown] does that, and knows nothing of sockets. Call both.
 // Once Shutdown has returned, a guard with Config.Revocations refuses every
-// credential, since it follows them no more.
+// credential, since it follows them no more. Revocations that the store did
+// not take are written at last; the error is [store.ErrNotDurable] if some are
+// lost.
 func (g *Guard) Shutdown(ctx context.Context) error {
 	defer g.stop()
-	return g.Drain(ctx)
+	err := g.Drain(ctx)
+	if g.revocations == nil {
+		return err
+	}
+	return errors.Join(err, g.revocations.Flush(ctx))
 }

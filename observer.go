@@ -24,8 +24,9 @@ type Observer interface {
 	// cause: close code 1000 and reason "closed" where client or handler hung up.
 	Ended(s *Session, e *EndError)
 
-	// Revoked is called after each [Guard.Revoke] that has succeeded, with how
-	// many sockets were told to end, and how long all of it took.
+	// Revoked is called after each [Guard.Revoke] that has succeeded, if only on
+	// this node, with how many sockets were told to end, and how long all of it
+	// took.
 	Revoked(revocations []store.Revocation, sockets int, took time.Duration)
 }
 

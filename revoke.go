@@ -24,12 +24,18 @@ func (g *Guard) follow(log store.Revocations) error {
 	return nil
 }
 
-// Revoke takes tokens back: it adds revocations to the log of
-// Config.Revocations, and ends the open sockets of this guard that they
-// concern, with TokenRevoked for a single token and SessionEnded for more. It
-// returns how many those were; other nodes end theirs as soon as they hear of
-// it. When it returns nil the revocations are as durable as the store is, and
-// no check of this guard lets their tokens pass.
+// Revoke takes tokens back: it ends the open sockets of this guard that the
+// revocations concern, with TokenRevoked for a single token and SessionEnded
+// for more, and adds them to the log of Config.Revocations. It returns how many
+// sockets those were; other nodes end theirs as soon as they hear of it. When
+// it returns nil the revocations are as durable as the store is, and no check
+// of this guard lets their tokens pass.
+//
+// An error that is [store.ErrNotDurable] says that the store did not take them,
+// since it is full or fails: they hold on this node only, whose sockets have
+// ended, and are written as soon as the store takes them, at the latest by
+// [Guard.Shutdown]. A process that is killed before forgets them. After any
+// other error the tokens may still be good.
 func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (sockets int, err error) {
 	if g.revocations == nil {
 		return 0, errors.New("wsauth: Revoke: the guard has no Config.Revocations")
@@ -37,8 +43,11 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 	begun := time.Now()
 	concerned := map[*Session]struct{}{}
 	g.addConcerned(concerned, revocations)
-	if err := g.revocations.Revoke(ctx, revocations...); err != nil {
-		return 0, fmt.Errorf("wsauth: Revoke: %w", err)
+	if err = g.revocations.Revoke(ctx, revocations...); err != nil {
+		err = fmt.Errorf("wsauth: Revoke: %w", err)
+		if !errors.Is(err, store.ErrNotDurable) {
+			return 0, err
+		}
 	}
 	// The log's reader may have ended some of them already, and some may have
 	// been opened meanwhile.
@@ -47,7 +56,30 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 		g.endRevoked(r)
 	}
 	g.config.Observer.Revoked(revocations, len(concerned), time.Since(begun))
-	return len(concerned), nil
+	return len(concerned), err
+}
+
+// RevocationLog is the state of the log of Config.Revocations.
+type RevocationLog struct {
+	Entries int // that the log holds; 0 if it does not say
+	Limit   int // of Entries; 0 if there is none, or the log does not say
+	Held    int // revocations that hold on this node only: the log did not take them
+}
+
+// Degraded reports whether a revocation that is made now, or was made before,
+// would be forgotten with this process.
+func (l RevocationLog) Degraded() bool {
+	return l.Held > 0 || store.Usage{Entries: l.Entries, Limit: l.Limit}.Full()
+}
+
+// RevocationLog returns the state of the log as it was a second ago at most,
+// if the store answers. It is zero without Config.Revocations.
+func (g *Guard) RevocationLog() RevocationLog {
+	if g.revocations == nil {
+		return RevocationLog{}
+	}
+	usage := g.revocations.Usage()
+	return RevocationLog{Entries: usage.Entries, Limit: usage.Limit, Held: g.revocations.Held()}
 }
 
 func (g *Guard) addConcerned(concerned map[*Session]struct{}, revocations []store.Revocation) {

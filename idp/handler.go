@@ -179,8 +179,9 @@ func (h *Handler) checkNames(p *Provider, e Ending) error {
 	return nil
 }
 
-// end ends the sessions, and revokes the statement with them: then every node
-// knows that it was obeyed.
+// end ends the sessions, and then revokes the statement: then every node knows
+// that it was obeyed. While the sessions have ended on this node only, it was
+// not: the provider sends it again.
 func (h *Handler) end(ctx context.Context, e Ending) error {
 	if len(e.Revocations) == 0 {
 		return nil
@@ -200,8 +201,11 @@ func (h *Handler) end(ctx context.Context, e Ending) error {
 		return errReplay
 	}
 	obeyed := store.Revocation{Scope: store.Token, ID: id, Expires: time.Now().Add(2 * maxStatementAge)}
-	sockets, err := h.guard.Revoke(ctx, append(e.Revocations, obeyed)...)
+	sockets, err := h.guard.Revoke(ctx, e.Revocations...)
 	if err != nil {
+		return fmt.Errorf("%w: %w", errStore, err)
+	}
+	if _, err := h.guard.Revoke(ctx, obeyed); err != nil && !errors.Is(err, store.ErrNotDurable) {
 		return fmt.Errorf("%w: %w", errStore, err)
 	}
 	if e.doubtful && sockets == 0 {

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -268,5 +269,56 @@ func TestHandlerWithoutStore(t *testing.T) {
 		if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "down") {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
+	}
+}
+
+// A flakyLog takes no revocations while it is full.
+type flakyLog struct {
+	*store.Memory
+	full atomic.Bool
+}
+
+func (l *flakyLog) Revoke(ctx context.Context, r ...store.Revocation) error {
+	if l.full.Load() {
+		return store.ErrFull
+	}
+	return l.Memory.Revoke(ctx, r...)
+}
+
+// TestHandlerWithAFullStore: what has ended on this node only is to be sent
+// again, and is obeyed then, since it may have been forgotten.
+func TestHandlerWithAFullStore(t *testing.T) {
+	p, s := keycloak(t)
+	log := &flakyLog{Memory: store.NewMemory(0)}
+	guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: log}))
+	defer func() {
+		if err := guard.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	h := must(NewHandler(guard, nil, p))
+	raw := form(s.sign(nil, logoutToken()))
+	send := func() int {
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(raw))
+		r.Header.Set("Content-Type", formType)
+		w := httptest.NewRecorder()
+		h.Logout(w, r)
+		return w.Code
+	}
+	log.full.Store(true)
+	for range 2 {
+		if code := send(); code != http.StatusServiceUnavailable {
+			t.Errorf("while the store is full: %d", code)
+		}
+	}
+	if guard.RevocationLog().Held == 0 {
+		t.Error("the session has not ended on this node")
+	}
+	log.full.Store(false)
+	if code := send(); code != http.StatusOK {
+		t.Errorf("once there is room: %d", code)
+	}
+	if code := send(); code != http.StatusBadRequest {
+		t.Errorf("sent once more: %d", code)
 	}
 }
