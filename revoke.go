@@ -26,15 +26,15 @@ func (g *Guard) follow(log store.Revocations) error {
 
 // Revoke takes tokens back: it ends the open sockets of this guard that the
 // revocations concern, with TokenRevoked for a single token and SessionEnded
-// for more, and adds them to the log of Config.Revocations. It returns how many
-// sockets those were; other nodes end theirs as soon as they hear of it. When
-// it returns nil the revocations are as durable as the store is, and no check
-// of this guard lets their tokens pass.
+// for more, and adds them to the log of Config.Revocations. It returns how
+// many sockets those were; other nodes end theirs as soon as they hear of it.
+// When it returns nil the revocations are as durable as the store is, and no
+// check of this guard lets their tokens pass.
 //
-// An error that is [store.ErrNotDurable] says that the store did not take them,
-// since it is full or fails: they hold on this node only, whose sockets have
-// ended, and are written as soon as the store takes them, at the latest by
-// [Guard.Shutdown]. A process that is killed before forgets them. After any
+// An error that is [store.ErrNotDurable] says that the store did not take
+// them, since it is full or fails: they hold on this node only, whose sockets
+// have ended, and are written as soon as the store takes them, at the latest
+// by [Guard.Shutdown]. A process that is killed before forgets them. After any
 // other error the tokens may still be good.
 func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (sockets int, err error) {
 	if g.revocations == nil {

@@ -62,6 +62,7 @@ func TestAdminPage(t *testing.T) {
 		"POST /v1/revoke":         members(reflect.TypeFor[AdminRevoke]()),
 		"POST /v1/revoke answer":  members(reflect.TypeFor[AdminRevoked]()),
 
+		"revocations":         members(reflect.TypeFor[AdminRevocations]()),
 		"open":                members(reflect.TypeFor[AdminOpen]()),
 		"routes":              append(members(reflect.TypeFor[AdminRoute]()), members(reflect.TypeFor[AdminUpstream]())...),
 		"sockets` of a list":  members(reflect.TypeFor[AdminSocket]()),

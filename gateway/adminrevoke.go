@@ -36,10 +36,6 @@ func (a *admin) revoke(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := storing(r)
 	defer cancel()
 	answer, err := a.carryOut(ctx, order)
-	if err != nil {
-		a.gateway.unavailable(w, r, "admin: cannot revoke", err)
-		return
-	}
 	line := []any{"scope", answer.Scope}
 	if answer.ID != "" {
 		line = append(line, "id", visible(answer.ID))
@@ -50,6 +46,10 @@ func (a *admin) revoke(w http.ResponseWriter, r *http.Request) {
 	line = append(line, "sockets", answer.Sockets, "via", via(r))
 	if via(r) == "tcp" {
 		line = append(line, "remote", host(r.RemoteAddr))
+	}
+	if err != nil {
+		a.gateway.cannotEnd(w, r, "admin: cannot revoke", err, line...)
+		return
 	}
 	a.gateway.log.Info("admin: revoked", line...)
 	writeJSON(w, answer)
@@ -71,9 +71,9 @@ func (a *admin) carryOut(ctx context.Context, order store.Revocation) (answer Ad
 	case store.Everything:
 		answer.Sockets, err = g.endEveryone(ctx, order.Before)
 	case store.Session:
-		answer.Sockets, err = g.endSession(ctx, order.ID)
+		answer.Sockets, err = g.endAnySession(ctx, order.ID, maximum())
 	default:
-		order.Expires = expiresAll()
+		order.Expires = maximum()
 		answer.Sockets, err = g.guard.Revoke(ctx, order)
 	}
 	return answer, err

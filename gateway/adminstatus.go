@@ -20,6 +20,17 @@ type AdminStatus struct {
 	Reason  string       `json:"reason,omitzero"` // why not: "restarting" where it drains, or "store_unavailable"
 	Open    AdminOpen    `json:"open"`
 	Routes  []AdminRoute `json:"routes"`
+
+	Degraded    bool             `json:"degraded"` // what is revoked now would be forgotten with the process
+	Revocations AdminRevocations `json:"revocations"`
+}
+
+// AdminRevocations says how full the log of revocations is. Entries and Limit
+// are absent if the store does not say.
+type AdminRevocations struct {
+	Entries int `json:"entries,omitzero"`
+	Limit   int `json:"limit,omitzero"`
+	Held    int `json:"held"` // that hold on this node only, since the store did not take them
 }
 
 // AdminOpen counts what is open.
@@ -61,6 +72,9 @@ func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 		Open:    AdminOpen{Sockets: open.Sockets, Sessions: open.Sessions, Users: open.Subjects},
 		Routes:  g.adminRoutes(),
 	}
+	log := g.guard.RevocationLog()
+	status.Degraded = log.Degraded()
+	status.Revocations = AdminRevocations{log.Entries, log.Limit, log.Held}
 	if refusal, ok := errors.AsType[*wsauth.Error](notReady); ok {
 		status.Reason = string(refusal.Reason)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/store"
 )
 
 // A tokenAnswer carries tokens to a client that keeps them itself (RFC 6749 section 5.1).
@@ -85,6 +86,36 @@ func (g *Gateway) unavailable(w http.ResponseWriter, r *http.Request, what strin
 	g.log.Error(what, "reason", "store_unavailable", "err", err)
 	w.Header().Set("Retry-After", "1")
 	problem(http.StatusServiceUnavailable, "store_unavailable", "This cannot be done now; try again")(w, r)
+}
+
+// cannotEnd answers what was to end sessions or tokens. Where the store does
+// not take that, they have ended on this node all the same, and the answer
+// says so: they stay ended, but not yet through a restart of this node, and
+// not yet on others. ended says for the log what it was.
+func (g *Gateway) cannotEnd(w http.ResponseWriter, r *http.Request, what string, err error, ended ...any) {
+	if !errors.Is(err, store.ErrNotDurable) {
+		g.unavailable(w, r, what, err)
+		return
+	}
+	g.log.Error("ended on this node only, and not written yet", append(ended, "reason", "store_unavailable", "err", err)...)
+	w.Header().Set("Retry-After", "1")
+	notDurable(w, r)
+}
+
+// notDurable answers that something has ended, and may be forgotten.
+var notDurable = problemOf(problemDocument{
+	Status: http.StatusServiceUnavailable,
+	Detail: "It has ended on this server, but cannot be written down now; the server will try again",
+	Reason: "store_unavailable",
+	Ended:  new(true), Durable: new(false),
+})
+
+// clearEnded takes the cookies of a session away that has ended, if only on
+// this node.
+func (g *Gateway) clearEnded(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, store.ErrNotDurable) {
+		g.clearCookies(w, r)
+	}
 }
 
 // tooMany answers what may be done again after a wait, which is told in whole seconds and never too short.

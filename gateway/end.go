@@ -19,57 +19,95 @@ func storing(r *http.Request) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
 }
 
-// expires is when no token is valid any more that the gateway has issued until now, or is just issuing.
-func (g *Gateway) expires() time.Time { return time.Now().Add(g.refreshTTL + g.accessTTL) }
+// maximum is when no token is valid any more that anybody has issued until
+// now: "wsauth token issue" and providers may let theirs live longer than the
+// gateway does.
+func maximum() time.Time { return time.Now().Add(MaxTTL + time.Minute) }
 
-// expiresAll is when no token is valid any more that anybody has issued until now: "wsauth token issue" and providers may let theirs
-// live longer than the gateway does.
-func expiresAll() time.Time { return time.Now().Add(MaxTTL + time.Minute) }
+// lastToken is when no token of a session that began here is valid any more.
+// A refresh that is under way counts, which no revocation keeps from being
+// answered.
+func (g *Gateway) lastToken(f store.Family) time.Time {
+	last := time.Now().Add(g.refreshTTL)
+	if f.Expires.After(last) {
+		last = f.Expires
+	}
+	if last = last.Add(g.accessTTL); last.After(f.Ends) {
+		last = f.Ends
+	}
+	return last.Add(ownLeeway)
+}
 
-// revocationOf ends the session of a token, or the token itself if it belongs to none. Logouts come by the thousand, so it is kept no
-// longer than for the tokens of this gateway and the one that was shown.
-func (g *Gateway) revocationOf(claims *token.Claims) store.Revocation {
-	expires := g.expires()
+// ownLeeway is how much longer than its tokens the revocation of a session of
+// our own is kept.
+const ownLeeway = time.Minute
+
+// revocationOf ends the session of a token, or the token itself if it belongs
+// to none. A session that began here is revoked for as long as its tokens
+// live, and any other for as long as any token can.
+func (g *Gateway) revocationOf(ctx context.Context, claims *token.Claims) store.Revocation {
+	if claims.SessionID == "" {
+		expires := time.Now().Add(g.refreshTTL + g.accessTTL)
+		if own := claims.ValidUntil(); own.After(expires) {
+			expires = own
+		}
+		return store.Revocation{Scope: store.Token, ID: claims.ID, Expires: expires}
+	}
+	f, err := g.familyOf(ctx, claims)
+	if err != nil {
+		return revocationOfSession(claims.SessionID, maximum())
+	}
+	expires := g.lastToken(f)
 	if own := claims.ValidUntil(); own.After(expires) {
 		expires = own
 	}
-	if claims.SessionID == "" {
-		return store.Revocation{Scope: store.Token, ID: claims.ID, Expires: expires}
-	}
-	return store.Revocation{Scope: store.Session, ID: claims.SessionID, Expires: expires}
+	return revocationOfSession(claims.SessionID, expires)
 }
 
-// endSession ends one session and its sockets, and says how many they were. It is revoked first, and after that no token of it is
-// good for anything, whoever has issued it: what fails then is only that it is listed no more.
-func (g *Gateway) endSession(ctx context.Context, sid string) (sockets int, err error) {
-	sockets, err = g.guard.Revoke(ctx, store.Revocation{Scope: store.Session, ID: sid, Expires: expiresAll()})
-	if err != nil {
+func revocationOfSession(sid string, expires time.Time) store.Revocation {
+	return store.Revocation{Scope: store.Session, ID: sid, Expires: expires}
+}
+
+// endSession ends a session that began here.
+func (g *Gateway) endSession(ctx context.Context, f store.Family) (sockets int, err error) {
+	return g.endAnySession(ctx, f.ID, g.lastToken(f))
+}
+
+// endAnySession ends one session and its sockets, and says how many they were.
+// No token of it is good after that. It is revoked first: what fails then is
+// only that it is listed no more. With [store.ErrNotDurable] it has ended all
+// the same.
+func (g *Gateway) endAnySession(ctx context.Context, sid string, expires time.Time) (sockets int, err error) {
+	sockets, err = g.guard.Revoke(ctx, revocationOfSession(sid, expires))
+	if err != nil && !errors.Is(err, store.ErrNotDurable) {
 		return 0, err
 	}
 	g.unlist(ctx, sid)
-	return sockets, nil
+	return sockets, err
 }
 
 func (g *Gateway) unlist(ctx context.Context, sid string) {
 	if err := g.store.EndFamily(ctx, sid); err != nil {
-		g.log.Error("a session that has ended is listed yet", "session", sid, "err", err)
+		g.log.Error("a session that has ended is still listed", "session", sid, "err", err)
 	}
 }
 
-// EndUser ends every session of a user that began until now, with all of its sockets, and says how many they were: the user was
-// removed, or has another password. Sessions that begin after it has returned are others. Where the sessions cannot be listed the
-// error says so, and they have ended all the same.
+// EndUser ends every session of a user that began until now, with all of its
+// sockets, and says how many they were: the user was removed, or has another
+// password. Sessions that begin after it has returned are others. Where the
+// sessions cannot be listed the error says so, and they have ended all the
+// same; so they have, on this node, with [store.ErrNotDurable].
 func (g *Gateway) EndUser(ctx context.Context, name string) (sessions, sockets int, err error) {
 	return g.endUser(ctx, name, time.Now())
 }
 
 // endUser is EndUser for the sessions that began until a moment, which is not in the future.
 func (g *Gateway) endUser(ctx context.Context, name string, before time.Time) (sessions, sockets int, err error) {
-	sockets, err = g.guard.Revoke(ctx, store.Revocation{Scope: store.Subject, ID: name, Before: before, Expires: expiresAll()})
-	if err != nil {
+	sockets, err = g.guard.Revoke(ctx, store.Revocation{Scope: store.Subject, ID: name, Before: before, Expires: maximum()})
+	if err != nil && !errors.Is(err, store.ErrNotDurable) {
 		return 0, 0, err
 	}
-	families, err := g.store.ListFamilies(ctx, name)
+	families, listed := g.store.ListFamilies(ctx, name)
 	for _, f := range families {
 		if f.Began.After(before) {
 			continue
@@ -77,7 +115,7 @@ func (g *Gateway) endUser(ctx context.Context, name string, before time.Time) (s
 		sessions++
 		g.unlist(ctx, f.ID)
 	}
-	return sessions, sockets, errors.Join(err, nextMillisecond(ctx, before))
+	return sessions, sockets, errors.Join(err, listed, nextMillisecond(ctx, before))
 }
 
 // EndEveryone is EndUser for all users, and says how many sockets were open: who may log in is decided in another way from now on.
@@ -87,11 +125,11 @@ func (g *Gateway) EndEveryone(ctx context.Context) (sockets int, err error) {
 
 // endEveryone is EndEveryone for the sessions that began until a moment, which is not in the future.
 func (g *Gateway) endEveryone(ctx context.Context, before time.Time) (sockets int, err error) {
-	sockets, err = g.guard.Revoke(ctx, store.Revocation{Scope: store.Everything, Before: before, Expires: expiresAll()})
-	if err != nil {
+	sockets, err = g.guard.Revoke(ctx, store.Revocation{Scope: store.Everything, Before: before, Expires: maximum()})
+	if err != nil && !errors.Is(err, store.ErrNotDurable) {
 		return 0, err
 	}
-	return sockets, nextMillisecond(ctx, before)
+	return sockets, errors.Join(err, nextMillisecond(ctx, before))
 }
 
 // nextMillisecond waits until a session that begins is not of the same millisecond as the moment. It has mostly passed.

@@ -196,6 +196,12 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.stopProviders()
 	g.following.Wait()
 	err := g.guard.Shutdown(ctx)
+	if errors.Is(err, store.ErrNotDurable) {
+		g.log.Error("these revocations are lost, since the store has not taken them", "revocations", g.guard.RevocationLog().Held)
+		if !errors.Is(err, context.DeadlineExceeded) { // of sockets
+			err = nil
+		}
+	}
 	err = errors.Join(err, g.carrier.Close())
 	g.closeRoutes()
 	return err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -102,7 +103,7 @@ func (g *Gateway) makeRoom(ctx context.Context, name string) error {
 		return cmp.Or(a.Rotated.Compare(b.Rotated), a.Began.Compare(b.Began))
 	})
 	for _, f := range families[:len(families)-maxSessions+1] {
-		if _, err := g.endSession(ctx, f.ID); err != nil {
+		if _, err := g.endSession(ctx, f); err != nil && !errors.Is(err, store.ErrNotDurable) {
 			return err
 		}
 		g.log.Info("session ended", "reason", "too_many", "user", printable(name), "session", f.ID)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"wsauth"
+	"wsauth/store"
 	"wsauth/token"
 )
 
@@ -18,13 +19,15 @@ func (g *Gateway) logout(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := storing(r)
 	defer cancel()
-	sockets, err := g.guard.Revoke(ctx, g.revocationOf(claims))
-	if err != nil {
-		g.unavailable(w, r, "logout failed", err)
-		return
-	}
-	if claims.SessionID != "" {
+	sockets, err := g.guard.Revoke(ctx, g.revocationOf(ctx, claims))
+	ended := err == nil || errors.Is(err, store.ErrNotDurable)
+	if ended && claims.SessionID != "" {
 		g.unlist(ctx, claims.SessionID)
+	}
+	if err != nil {
+		g.clearEnded(w, r, err)
+		g.cannotEnd(w, r, "logout failed", err, "user", printable(claims.Subject), "session", claims.SessionID, "sockets", sockets)
+		return
 	}
 	g.log.Info("logged out", "user", printable(claims.Subject), "session", claims.SessionID, "sockets", sockets)
 	g.clearCookies(w, r)
@@ -48,7 +51,8 @@ func (g *Gateway) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	sessions, sockets, err := g.EndUser(ctx, claims.Subject)
 	if err != nil {
-		g.unavailable(w, r, "logout failed", err)
+		g.clearEnded(w, r, err)
+		g.cannotEnd(w, r, "logout failed", err, "user", printable(claims.Subject), "sessions", sessions, "sockets", sockets)
 		return
 	}
 	g.log.Info("logged out everywhere", "user", printable(claims.Subject), "sessions", sessions, "sockets", sockets)

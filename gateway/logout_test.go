@@ -96,21 +96,6 @@ func TestLogoutByCookieClearsCookies(t *testing.T) {
 	}
 }
 
-func TestLogoutThatCannotBeRememberedIsRefused(t *testing.T) {
-	r := start(t, func(c *Config) { c.Store = store.NewMemory(1) })
-	first, _ := r.login()
-	second, _ := r.login()
-	conn := r.echoes(second)
-	if e := r.call("POST", "/auth/logout", "", bearer(first)); e.StatusCode != http.StatusNoContent {
-		t.Fatalf("%d %s", e.StatusCode, e.body)
-	}
-	wantProblem(t, r.call("POST", "/auth/logout", "", bearer(second)), 503, "store_unavailable", "cannot be done now")
-	r.write(conn, "I live")
-	if got, err := r.read(conn); got != "I live" {
-		t.Errorf("the socket of the session that has not ended: %q, %v", got, err)
-	}
-}
-
 func TestL6_LogoutEverywhere(t *testing.T) {
 	for _, by := range []string{"access", "refresh"} {
 		t.Run(by, func(t *testing.T) {

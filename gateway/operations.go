@@ -18,9 +18,12 @@ const (
 	metricsPath = "/metrics"
 )
 
-// Operations is a handler for those who run the gateway: GET /metrics has its figures in the formats of Prometheus, GET /livez answers
-// 200 as long as the process does, and GET /readyz answers 200 when the gateway can let clients in, and 503 when it cannot: while it
-// drains, and while its store does not answer.
+// Operations is a handler for those who run the gateway: GET /metrics has its
+// figures in the formats of Prometheus, GET /livez answers 200 as long as the
+// process does, and GET /readyz answers 200 when the gateway can let clients
+// in, and 503 when it cannot: while it drains, and while its store cannot be
+// read. A store that cannot be written makes the answer "degraded", with 200:
+// otherwise one client that fills the store would take every node out.
 //
 // It is for a listener that clients do not reach. The gateway itself answers the last two as well, except where a route has that very
 // path.
@@ -74,24 +77,35 @@ func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
 		problem(http.StatusServiceUnavailable, string(refusal.Reason), refusal.Message)(w, r)
 		return
 	}
+	if g.guard.RevocationLog().Degraded() {
+		writeJSON(w, healthAnswer{"degraded"})
+		return
+	}
 	writeJSON(w, healthAnswer{"ready"})
 }
 
-// A healthAnswer is what /livez and /readyz say when all is well.
+// A healthAnswer is what /livez and /readyz say with 200: alive, ready, or
+// degraded, while what is revoked cannot be written.
 type healthAnswer struct {
 	Status string `json:"status"`
 }
 
-// health are the upstreams of each route, asked when somebody wants to know.
+// health are the upstreams of each route and the log of revocations, asked
+// when somebody wants to know.
 type health struct {
-	gateway    *Gateway
-	all, reach *prometheus.Desc
+	gateway              *Gateway
+	all, reach           *prometheus.Desc
+	entries, limit, held *prometheus.Desc
 }
 
 func newHealth(g *Gateway) health {
-	return health{g,
-		prometheus.NewDesc("wsauth_upstreams", "Upstreams of a route.", []string{"route"}, nil),
-		prometheus.NewDesc("wsauth_upstreams_well", "Those of them that are not passed over because they failed.", []string{"route"}, nil),
+	return health{
+		gateway: g,
+		all:     prometheus.NewDesc("wsauth_upstreams", "Upstreams of a route.", []string{"route"}, nil),
+		reach:   prometheus.NewDesc("wsauth_upstreams_well", "Those of them that are not passed over because they failed.", []string{"route"}, nil),
+		entries: prometheus.NewDesc("wsauth_revocation_log_entries", "Revocations in the store that still matter.", nil, nil),
+		limit:   prometheus.NewDesc("wsauth_revocation_log_limit", "How many the store may hold.", nil, nil),
+		held:    prometheus.NewDesc("wsauth_revocations_held", "Revocations that hold on this node only, since the store did not take them.", nil, nil),
 	}
 }
 
@@ -99,17 +113,29 @@ func newHealth(g *Gateway) health {
 func (h health) Describe(to chan<- *prometheus.Desc) {
 	to <- h.all
 	to <- h.reach
+	to <- h.entries
+	to <- h.limit
+	to <- h.held
 }
 
 // Collect implements prometheus.Collector.
 func (h health) Collect(to chan<- prometheus.Metric) {
+	gauge := func(of *prometheus.Desc, n int, labels ...string) {
+		to <- prometheus.MustNewConstMetric(of, prometheus.GaugeValue, float64(n), labels...)
+	}
+	log := h.gateway.guard.RevocationLog()
+	gauge(h.held, log.Held)
+	if log.Limit > 0 {
+		gauge(h.entries, log.Entries)
+		gauge(h.limit, log.Limit)
+	}
 	now := h.gateway.routing.Load()
 	if now == nil {
 		return
 	}
 	for name, p := range now.byName {
 		well, all := p.pool.Healthy()
-		to <- prometheus.MustNewConstMetric(h.all, prometheus.GaugeValue, float64(all), name)
-		to <- prometheus.MustNewConstMetric(h.reach, prometheus.GaugeValue, float64(well), name)
+		gauge(h.all, all, name)
+		gauge(h.reach, well, name)
 	}
 }

@@ -15,17 +15,29 @@ type problemDocument struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
 	Reason string `json:"reason,omitzero"` // a stable word for programs
+
+	// Of what was to end a session: whether it has ended, and whether the
+	// store has it.
+	Ended   *bool `json:"ended,omitzero"`
+	Durable *bool `json:"durable,omitzero"`
 }
 
 // problem answers every request with one error, whose reason the access log has too. detail is a fixed text for a person: nothing of the
 // request is in either.
 func problem(status int, reason, detail string) http.HandlerFunc {
-	body, err := json.Marshal(problemDocument{http.StatusText(status), status, detail, reason})
+	return problemOf(problemDocument{Status: status, Detail: detail, Reason: reason})
+}
+
+// problemOf is problem for a document with more members. It fills in the
+// title.
+func problemOf(d problemDocument) http.HandlerFunc {
+	d.Title = http.StatusText(d.Status)
+	body, err := json.Marshal(d)
 	if err != nil {
-		panic(err) // strings and an integer always marshal
+		panic(err) // strings, truth values and an integer always marshal
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
-		recordOf(r.Context()).reason = wsauth.Reason(reason)
+		recordOf(r.Context()).reason = wsauth.Reason(d.Reason)
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.Header().Set("Cache-Control", "no-store")
 		if len(r.Header["Upgrade"]) > 0 {
@@ -33,7 +45,7 @@ func problem(status int, reason, detail string) http.HandlerFunc {
 			w.Header().Set("Connection", "close")
 		}
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		w.WriteHeader(status)
+		w.WriteHeader(d.Status)
 		_, _ = w.Write(body) // a client that is gone needs no answer
 	}
 }

@@ -37,7 +37,7 @@ func (g *Gateway) refresh(w http.ResponseWriter, r *http.Request) {
 	family, err := g.rotate(ctx, r, claims, key)
 	switch {
 	case errors.Is(err, store.ErrReused), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrInvalid):
-		g.refuse(w, r, g.endReused(ctx, claims, err, "remote", r.RemoteAddr))
+		g.refuse(w, r, g.endReused(ctx, claims, family, err, "remote", r.RemoteAddr))
 		return
 	case err != nil:
 		g.unavailable(w, r, "refresh failed", err)
@@ -72,23 +72,29 @@ func (g *Gateway) rotate(ctx context.Context, r *http.Request, claims *token.Cla
 // presented all the same. A token whose sid is no session of the store is no
 // part of a rotation: it was made by hand. about is more to log.
 func (g *Gateway) present(ctx context.Context, claims *token.Claims, about ...any) error {
-	_, err := g.store.PresentFamily(ctx, store.Presentation{ID: claims.SessionID, Token: claims.ID, Grace: g.refreshGrace})
+	family, err := g.store.PresentFamily(ctx, store.Presentation{ID: claims.SessionID, Token: claims.ID, Grace: g.refreshGrace})
 	switch {
 	case err == nil, errors.Is(err, store.ErrNotFound):
 		return nil
 	case errors.Is(err, store.ErrReused):
-		return g.endReused(ctx, claims, err, about...)
+		return g.endReused(ctx, claims, family, err, about...)
 	}
 	return errUnavailable(err)
 }
 
 // endReused ends a session whose refresh token is not the current one, for a
 // reason that the store gave, and returns the refusal of that token. The
-// session may have ended in the store already, but not its access tokens.
-// about is more to log.
-func (g *Gateway) endReused(ctx context.Context, claims *token.Claims, reason error, about ...any) error {
-	sockets, err := g.guard.Revoke(ctx, g.revocationOf(claims))
-	if err != nil {
+// session may have ended in the store already, but not its access tokens:
+// family is what the store has ended, if it has. about is more to log.
+func (g *Gateway) endReused(ctx context.Context, claims *token.Claims, family store.Family, reason error, about ...any) error {
+	revocation := revocationOfSession(family.ID, g.lastToken(family))
+	if family.ID == "" {
+		revocation = g.revocationOf(ctx, claims)
+	}
+	sockets, err := g.guard.Revoke(ctx, revocation)
+	if errors.Is(err, store.ErrNotDurable) {
+		g.log.Error("a session has ended on this node only", "session", claims.SessionID, "err", err)
+	} else if err != nil {
 		g.log.Error("cannot end a session", "reason", "store_unavailable", "err", err)
 		return errUnavailable(err)
 	}

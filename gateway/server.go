@@ -34,7 +34,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Shutdown(ctx) }() // closes l at once, then waits for requests, not for sockets
 	err := errors.Join(g.Shutdown(ctx), <-stopped)
-	if err != nil {
+	if errors.Is(err, context.DeadlineExceeded) {
 		err = errors.Join(fmt.Errorf("gateway: what had not ended within %s was cut: %w", g.drain, err), server.Close())
 	}
 	if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) { // once it has closed l

@@ -124,13 +124,17 @@ func (g *Gateway) endOne(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	sid := r.PathValue("sid")
-	if !slices.ContainsFunc(families, func(f store.Family) bool { return f.ID == sid }) {
+	at := slices.IndexFunc(families, func(f store.Family) bool { return f.ID == sid })
+	if at < 0 {
 		problem(http.StatusNotFound, "", "You have no such session")(w, r)
 		return
 	}
-	sockets, err := g.endSession(ctx, sid)
+	sockets, err := g.endSession(ctx, families[at])
 	if err != nil {
-		g.unavailable(w, r, "cannot end a session", err)
+		if sid == claims.SessionID {
+			g.clearEnded(w, r, err)
+		}
+		g.cannotEnd(w, r, "cannot end a session", err, "user", printable(claims.Subject), "session", sid, "sockets", sockets)
 		return
 	}
 	g.log.Info("session ended", "reason", "by_user", "user", printable(claims.Subject), "session", sid, "sockets", sockets)

@@ -219,8 +219,9 @@ func (s *notedStore) Revoke(ctx context.Context, r ...store.Revocation) error {
 	return s.Memory.Revoke(ctx, r...)
 }
 
-// TestEndedSessionsStayEnded: whoever ends a session by its name ends all tokens of it, those of "wsauth token issue" too, which may live
-// for a year.
+// TestEndedSessionsStayEnded: a session that did not begin here is revoked for
+// as long as tokens of "wsauth token issue" may live, and one that did for as
+// long as its own.
 func TestEndedSessionsStayEnded(t *testing.T) {
 	noted := &notedStore{Memory: store.NewMemory(0)}
 	r := start(t, func(c *Config) { c.Store = noted })
@@ -237,8 +238,9 @@ func TestEndedSessionsStayEnded(t *testing.T) {
 	if len(noted.noted) != 2 {
 		t.Fatal(noted.noted)
 	}
-	for _, revocation := range noted.noted {
-		if left := time.Until(revocation.Expires); revocation.Scope != store.Session || left < MaxTTL {
+	for i, least := range []time.Duration{defaultRefreshTTL + defaultAccessTTL, MaxTTL} {
+		revocation := noted.noted[i]
+		if left := time.Until(revocation.Expires); revocation.Scope != store.Session || left < least || left > least+time.Hour {
 			t.Errorf("%s %s is kept for %s", revocation.Scope, revocation.ID, left)
 		}
 	}

@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"wsauth/internal/config"
 	"wsauth/internal/keyfile"
+	"wsauth/store"
 	"wsauth/store/bolt"
 	"wsauth/token"
 	"wsauth/token/keyring"
@@ -104,9 +106,13 @@ func exists(path string) bool {
 }
 
 // openStore opens the store of the data folder, which is there.
-func openStore(dir string) (*bolt.Store, error) {
+func openStore(dir string, limits config.Store) (*bolt.Store, error) {
 	path := filepath.Join(dir, storeName)
-	s, err := bolt.Open(path, bolt.Options{})
+	s, err := bolt.Open(path, bolt.Options{Limits: store.Limits{
+		Revocations: limits.MaxRevocations,
+		Families:    limits.MaxSessions,
+		Tickets:     limits.MaxTickets,
+	}})
 	switch {
 	case errors.Is(err, bolt.ErrLocked):
 		return nil, fmt.Errorf("another program, such as another wsauth, uses %s: stop it, or give this server a folder of its own with --data=DIR", path)

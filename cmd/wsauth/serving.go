@@ -126,7 +126,7 @@ func (v *serving) openData(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	state, err := openStore(v.dir)
+	state, err := openStore(v.dir, v.settings.Store)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (v *serving) openGateway(ctx context.Context) (err error) {
 		}
 		return v.gateway.Shutdown(ctx)
 	})
-	if err := begin(ctx, v.gateway, v.users, filepath.Join(v.dir, seenName)); err != nil {
+	if err := begin(ctx, v.gateway, v.users, filepath.Join(v.dir, seenName), v.log); err != nil {
 		return err
 	}
 	switch {

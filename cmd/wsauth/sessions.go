@@ -208,6 +208,12 @@ func (c *statusCmd) Run(ctx context.Context) error {
 	fmt.Printf("version   %s\n", cell(s.Version))
 	fmt.Printf("started   %s, %s ago\n", moment(s.Started), time.Duration(s.Uptime)*time.Second)
 	fmt.Printf("ready     %s\n", readiness(s))
+	if r := s.Revocations; r.Limit > 0 {
+		fmt.Printf("revoked   %d of %d entries of the log are taken\n", r.Entries, r.Limit)
+	}
+	if s.Revocations.Held > 0 {
+		fmt.Printf("held      %s, which the store did not take: a restart may forget them\n", count(s.Revocations.Held, "revocation"))
+	}
 	fmt.Printf("open      %s of %s and %s\n", count(s.Open.Sockets, "socket"), count(s.Open.Sessions, "session"), count(s.Open.Users, "user"))
 	for _, r := range s.Routes {
 		asks := r.Requirement
@@ -225,6 +231,8 @@ func (c *statusCmd) Run(ctx context.Context) error {
 // readiness says whether a server lets clients in and, where it does not, why.
 func readiness(s gateway.AdminStatus) string {
 	switch {
+	case s.Ready && s.Degraded:
+		return "yes, but degraded: the store takes no revocation now"
 	case s.Ready:
 		return "yes"
 	case s.Reason == string(wsauth.Restarting):

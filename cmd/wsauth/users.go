@@ -13,6 +13,7 @@ import (
 
 	"wsauth/gateway"
 	"wsauth/internal/config"
+	"wsauth/store"
 )
 
 // retryAfter is how long to wait before a user is ended again whom the store did not let end.
@@ -28,36 +29,68 @@ type userFile struct {
 
 	pending   []string // who is to be logged out yet
 	unwritten bool     // seen does not have the users that there are now
+	held      bool     // the store has not taken that somebody was logged out, so that seen must stay as it is
 }
 
-// begin ends, before the server takes any request, the sessions of users who have changed since its last run; and all of them where
-// that run knew its users in another way. users is nil for the demonstration.
-func begin(ctx context.Context, g *gateway.Gateway, users *userFile, seen string) error {
+// begin ends, before the server takes any request, the sessions of users who
+// have changed since its last run; and all of them where that run knew its
+// users in another way. users is nil for the demonstration.
+//
+// A store or a disk that is full does not keep the server from starting: the
+// gateway holds what it has ended, and the next run ends it again.
+func begin(ctx context.Context, g *gateway.Gateway, users *userFile, seen string, log *slog.Logger) error {
+	var changed []string
+	everyone := false
 	if users == nil {
 		if _, err := os.Lstat(seen); errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		// The file goes last: where this is cut off in between, the next run finds it and ends them again.
-		if _, err := g.EndEveryone(ctx); err != nil {
-			return err
+		everyone = true
+	} else {
+		var err error
+		changed, err = users.OutdatedSince(seen)
+		if everyone = errors.Is(err, fs.ErrNotExist); err != nil && !everyone {
+			return fmt.Errorf("%w; remove it, which ends every login", err)
 		}
-		return os.Remove(seen)
 	}
-	changed, err := users.OutdatedSince(seen)
+	durable, err := endChanged(ctx, g, users, changed, everyone)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if _, err := g.EndEveryone(ctx); err != nil {
-			return err
-		}
 	case err != nil:
-		return fmt.Errorf("%w; remove it, which ends every login", err)
+		return err
+	case !durable:
+		log.Warn("the next run will take these users for changed, since the store could not take that their sessions have ended")
+		return nil
+	}
+	// The file changes last: where this is cut off in between, the next run
+	// finds what changed and ends it again.
+	if users == nil {
+		err = os.Remove(seen)
+	} else {
+		err = users.Remember(seen)
+	}
+	if err != nil {
+		log.Error("the next run will take these users for changed", "err", err)
+	}
+	return nil
+}
+
+// endChanged ends the sessions of users, or of everyone. It reports false if
+// they have ended, but the store could not take that.
+func endChanged(ctx context.Context, g *gateway.Gateway, users *userFile, changed []string, everyone bool) (durable bool, err error) {
+	durable = true
+	if everyone {
+		_, err = g.EndEveryone(ctx)
 	}
 	for _, name := range changed {
-		if err := users.end(ctx, g, name); err != nil {
-			return err
+		if err == nil || errors.Is(err, store.ErrNotDurable) {
+			durable = durable && err == nil
+			err = users.end(ctx, g, name)
 		}
 	}
-	return users.Remember(seen)
+	if errors.Is(err, store.ErrNotDurable) {
+		return false, nil
+	}
+	return durable, err
 }
 
 // part is what the reloader does with the file of the users.
@@ -105,11 +138,18 @@ func (u *userFile) reload(ctx context.Context, g *gateway.Gateway, how reloading
 // that the next run of the server finds out about those whom it could not end.
 // It reports whether some are left.
 func (u *userFile) settle(ctx context.Context, g *gateway.Gateway) (again bool) {
-	u.pending = slices.DeleteFunc(u.pending, func(name string) bool { return u.end(ctx, g, name) == nil })
+	u.pending = slices.DeleteFunc(u.pending, func(name string) bool {
+		err := u.end(ctx, g, name)
+		if errors.Is(err, store.ErrNotDurable) { // the gateway holds it, and writes it itself
+			u.held = true
+			return true
+		}
+		return err == nil
+	})
 	if len(u.pending) > 0 {
 		return true
 	}
-	if u.unwritten {
+	if u.unwritten && !u.held {
 		u.unwritten = false
 		if err := u.Remember(u.seen); err != nil {
 			u.log.Error("the next run will take these users for changed", "err", err)

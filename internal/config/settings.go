@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"wsauth/store"
+)
 
 // Settings are what a file says. The fields stand for the keys of the same names; docs/configuration.md describes them.
 //
@@ -34,6 +38,7 @@ type Settings struct {
 	Admin            Admin         `yaml:"admin"`
 	Drain            time.Duration `yaml:"drain" positive:""`
 	Watch            bool          `yaml:"watch"`
+	Store            Store         `yaml:"store"`
 	Routes           []Route       `yaml:"routes"`
 }
 
@@ -83,6 +88,13 @@ type Admin struct {
 	Listen    string `yaml:"listen"`
 	TokenFile string `yaml:"token_file" file:""`
 	Host      string `yaml:"host"`
+}
+
+// Store says how much the store holds at most.
+type Store struct {
+	MaxRevocations int `yaml:"max_revocations" positive:""`
+	MaxSessions    int `yaml:"max_sessions" positive:""`
+	MaxTickets     int `yaml:"max_tickets" positive:""`
 }
 
 // A Route is a gateway.Route as a file has it.
@@ -157,6 +169,7 @@ func Default() Settings {
 		Auth:  Auth{Prefix: "/auth", Enabled: true},
 		Drain: 10 * time.Second,
 		Watch: true,
+		Store: Store{MaxRevocations: store.DefaultLimit, MaxSessions: store.DefaultFamilyLimit, MaxTickets: store.DefaultTicketLimit},
 	}
 }
 

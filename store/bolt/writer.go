@@ -93,8 +93,8 @@ func (s *Store) gather(first *write) []*write {
 }
 
 // commit writes a batch in one transaction, syncs it, and answers. What a
-// write is refused for concerns that write alone; what fails, fails for all. It
-// reports whether there is something to trim now.
+// write is refused for concerns that write alone; what fails, fails for all.
+// It reports whether there is something to trim now.
 func (s *Store) commit(batch []*write) (trim bool) {
 	results := make([]error, len(batch))
 	grown := false

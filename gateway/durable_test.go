@@ -1,0 +1,248 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// A fullDisk is a store that takes no revocations while it has an error.
+type fullDisk struct {
+	*store.Memory
+	fault atomic.Pointer[error]
+}
+
+func newFullDisk() *fullDisk { return &fullDisk{Memory: store.NewMemory(0)} }
+
+func (d *fullDisk) Revoke(ctx context.Context, r ...store.Revocation) error {
+	if fault := d.fault.Load(); fault != nil {
+		return *fault
+	}
+	return d.Memory.Revoke(ctx, r...)
+}
+
+// fill lets every revocation fail.
+func (d *fullDisk) fill() { d.fault.Store(new(errors.New("no disk"))) }
+
+func (d *fullDisk) empty() { d.fault.Store(nil) }
+
+// wantNotDurable asserts the answer to what has ended on this node only.
+func wantNotDurable(t *testing.T, e exchange) {
+	t.Helper()
+	wantProblem(t, e, 503, "store_unavailable", "has ended on this server")
+	if v := e.decode(t); v["ended"] != true || v["durable"] != false {
+		t.Errorf("%s does not say ended and durable", e.body)
+	}
+	if strings.Contains(e.body, "disk") {
+		t.Errorf("%s tells of the disk", e.body)
+	}
+}
+
+// TestEndsWhatTheStoreCannotTake: every way to end a session ends it, with its
+// sockets, while the store takes no revocations, and says that a restart may
+// forget it. The gateway stays ready, and writes it later.
+func TestEndsWhatTheStoreCannotTake(t *testing.T) {
+	for name, end := range map[string]func(r *rig, o *operator, access, refresh string) exchange{
+		"logout": func(r *rig, _ *operator, access, _ string) exchange {
+			return r.call("POST", "/auth/logout", "", bearer(access))
+		},
+		"logout with the refresh token": func(r *rig, _ *operator, _, refresh string) exchange {
+			return r.call("POST", "/auth/logout", "", bearer(refresh))
+		},
+		"logout everywhere": func(r *rig, _ *operator, access, _ string) exchange {
+			return r.call("POST", "/auth/logout-everywhere", "", bearer(access))
+		},
+		"one session": func(r *rig, _ *operator, access, _ string) exchange {
+			return r.call("DELETE", "/auth/sessions/"+r.claims(access)["sid"].(string), "", bearer(access))
+		},
+		"operator, session": func(r *rig, o *operator, access, _ string) exchange {
+			return o.call("POST", "/v1/revoke", `{"session":"`+r.claims(access)["sid"].(string)+`"}`, jsonType)
+		},
+		"operator, user": func(_ *rig, o *operator, _, _ string) exchange {
+			return o.call("POST", "/v1/revoke", `{"user":"test"}`, jsonType)
+		},
+		"operator, everything": func(_ *rig, o *operator, _, _ string) exchange {
+			return o.call("POST", "/v1/revoke", `{"everything":true}`, jsonType)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk := newFullDisk()
+			r := start(t, func(c *Config) { c.Store = disk })
+			o := r.operator()
+			access, refresh := r.login()
+			conn := r.echoes(access)
+			if e := r.call("GET", "/readyz", ""); e.body != `{"status":"ready"}` {
+				t.Errorf("/readyz: %s", e.body)
+			}
+			disk.fill()
+			wantNotDurable(t, end(r, o, access, refresh))
+			r.wantClose(conn, 3000, "session_ended")
+			wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
+			wantDead(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
+			if e := r.call("GET", "/readyz", ""); e.StatusCode != 200 || e.body != `{"status":"degraded"}` {
+				t.Errorf("/readyz: %d %s", e.StatusCode, e.body)
+			}
+			if e := o.call("GET", "/v1/status", ""); !strings.Contains(e.body, `"ready":true`) || !strings.Contains(e.body, `"degraded":true`) || !strings.Contains(e.body, `"held":1`) {
+				t.Errorf("status: %s", e.body)
+			}
+			disk.empty()
+			for late := time.Now().Add(10 * time.Second); r.g.guard.RevocationLog().Held > 0 && time.Now().Before(late); {
+				runtime.Gosched()
+			}
+			if e := r.call("GET", "/readyz", ""); e.body != `{"status":"ready"}` {
+				t.Errorf("/readyz: %s", e.body)
+			}
+			page, err := disk.Read(t.Context(), store.Cursor{})
+			if err != nil || len(page.Revocations) != 1 {
+				t.Errorf("the store has %v, %v", page.Revocations, err)
+			}
+		})
+	}
+}
+
+// TestNotDurableLogoutTakesTheCookies: the browser is rid of a session that
+// has ended, if only on this node.
+func TestNotDurableLogoutTakesTheCookies(t *testing.T) {
+	disk := newFullDisk()
+	r := start(t, func(c *Config) { c.Store = disk })
+	csrf, _ := r.loginCookies()
+	disk.fill()
+	wantNotDurable(t, r.call("POST", "/auth/logout", "", "X-CSRF-Token: "+csrf))
+	if left := r.cookies(); len(left) != 0 {
+		t.Errorf("the browser still has %v", left)
+	}
+	disk.empty()
+}
+
+// TestFullLog: a log without room takes no node out. Logins go on, also the
+// one that ends an older session, and what ends is over.
+func TestFullLog(t *testing.T) {
+	var full *store.Memory
+	inBubble(t, func(t *testing.T, r *rig) {
+		err := full.Revoke(t.Context(), store.Revocation{Scope: store.Token, ID: "t", Expires: time.Now().Add(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, _ := r.login()
+		conn := r.echoes(first)
+		time.Sleep(2 * time.Second)
+		if e := r.call("GET", "/readyz", ""); e.body != `{"status":"degraded"}` {
+			t.Errorf("/readyz: %s", e.body)
+		}
+		for range maxSessions {
+			time.Sleep(6 * time.Second)
+			r.login()
+		}
+		r.wantClose(conn, 3000, "session_ended")
+		wantDead(t, r.call("GET", "/auth/session", "", bearer(first)))
+		access, _ := r.login()
+		wantNotDurable(t, r.call("POST", "/auth/logout", "", bearer(access)))
+		if _, err := r.g.EndEveryone(t.Context()); err != nil {
+			t.Errorf("everything has room in a full log: %v", err)
+		}
+		r.login()
+		time.Sleep(2 * time.Second)
+		if held := r.g.guard.RevocationLog().Held; held != 0 {
+			t.Errorf("%d are held, though there is room", held)
+		}
+	}, func(c *Config) { full = store.NewMemory(1); c.Store = full })
+}
+
+// TestRevocationOfASessionLivesAsLongAsItsTokens: an entry for a session that
+// began here is forgotten with its tokens, whoever ended it, and any other is
+// kept as long as any token can live.
+func TestRevocationOfASessionLivesAsLongAsItsTokens(t *testing.T) {
+	secret, err := token.GenerateKey(token.HS256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := func(o token.Options) string {
+		return must(must(token.NewIssuer(token.IssuerConfig{Key: secret})).Access("test", o)).Raw
+	}
+	for name, tt := range map[string]struct {
+		end  func(t *testing.T, r *rig, access, refresh string) exchange
+		want time.Duration // from the login
+	}{
+		"logout": {func(_ *testing.T, r *rig, access, _ string) exchange {
+			return r.call("POST", "/auth/logout", "", bearer(access))
+		}, 35 * time.Minute},
+		"one session": {func(_ *testing.T, r *rig, access, _ string) exchange {
+			return r.call("DELETE", "/auth/sessions/"+r.claims(access)["sid"].(string), "", bearer(access))
+		}, 35 * time.Minute},
+		"reuse": {func(_ *testing.T, r *rig, _, refresh string) exchange {
+			r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+			time.Sleep(time.Minute)
+			return r.call("POST", "/auth/refresh", "", bearer(refresh))
+		}, 36 * time.Minute},
+		"at the end of its life": {func(_ *testing.T, r *rig, access, refresh string) exchange {
+			for range 3 {
+				time.Sleep(19 * time.Minute)
+				access, refresh = r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+			}
+			return r.call("POST", "/auth/logout", "", bearer(access))
+		}, time.Hour},
+		"hand-made": {func(_ *testing.T, r *rig, _, _ string) exchange {
+			return r.call("POST", "/auth/logout", "", bearer(foreign(token.Options{SessionID: "by-hand", TTL: time.Hour})))
+		}, MaxTTL},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var memory *store.Memory
+			inBubble(t, func(t *testing.T, r *rig) {
+				begun := time.Now()
+				access, refresh := r.login()
+				if e := tt.end(t, r, access, refresh); e.StatusCode >= 500 {
+					t.Fatalf("%d %s", e.StatusCode, e.body)
+				}
+				page, err := memory.Read(t.Context(), store.Cursor{})
+				if err != nil || len(page.Revocations) != 1 {
+					t.Fatalf("the log has %v, %v", page.Revocations, err)
+				}
+				if kept := page.Revocations[0].Expires.Sub(begun); kept < tt.want || kept > tt.want+2*time.Minute {
+					t.Errorf("kept for %v, want %v", kept, tt.want)
+				}
+			}, func(c *Config) {
+				memory = store.NewMemory(0) // in the bubble
+				c.Keys, c.Store = must(token.NewKeySet(secret)), memory
+				c.AccessTTL, c.RefreshTTL, c.SessionTTL = 5*time.Minute, 30*time.Minute, time.Hour
+			})
+		})
+	}
+}
+
+// TestRevocationMetrics: operators see how full the log is.
+func TestRevocationMetrics(t *testing.T) {
+	var disk *fullDisk
+	inBubble(t, func(t *testing.T, r *rig) {
+		access, _ := r.login()
+		r.call("POST", "/auth/logout", "", bearer(access))
+		disk.fill()
+		access, _ = r.login()
+		r.call("POST", "/auth/logout", "", bearer(access))
+		time.Sleep(2 * time.Second)
+		got := r.figures()
+		for name, want := range map[string]string{"revocation_log_entries": "1", "revocation_log_limit": "1e+06", "revocations_held": "1"} {
+			if got[name] != want {
+				t.Errorf("%s is %q, want %s", name, got[name], want)
+			}
+		}
+		disk.empty()
+	}, func(c *Config) { disk = newFullDisk(); c.Store = disk })
+}
+
+// TestProblemsSayNothingOfDurability unless they are about it.
+func TestProblemsSayNothingOfDurability(t *testing.T) {
+	body, err := json.Marshal(problemDocument{Title: http.StatusText(404), Status: 404, Detail: "d"})
+	if err != nil || strings.Contains(string(body), "durable") || strings.Contains(string(body), "ended") {
+		t.Errorf("%s, %v", body, err)
+	}
+}
