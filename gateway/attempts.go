@@ -98,7 +98,6 @@ func (c caller) pair() string { return c.networks[0] + " " + c.name }
 type attempt struct {
 	failure *ratelimit.Held
 	login   *ratelimit.Held // nil where successful logins are not limited
-	known   bool            // of a device or a network that logged in before
 }
 
 // begin holds one try from all budgets that count for c, or from none and says
@@ -109,11 +108,9 @@ func (a *attempts) begin(c caller, now time.Time) (*attempt, time.Duration) {
 	claim := func(l *ratelimit.Limiter, key string) { claims = append(claims, ratelimit.Claim{Limiter: l, Key: key}) }
 	switch {
 	case c.device != "":
-		t.known = true
 		claim(a.known, "device "+c.device+" "+c.name)
 		claim(a.knownNames, c.name)
 	case a.seen.has(c.pair(), c.name, now):
-		t.known = true
 		claim(a.known, "network "+c.pair())
 		claim(a.knownNames, c.name)
 		claim(a.knownNetworks, c.networks[0])
@@ -138,6 +135,15 @@ func (a *attempts) begin(c caller, now time.Time) (*attempt, time.Duration) {
 	}
 	t.failure = failure
 	return t, 0
+}
+
+// hashClient returns c for the hashing of the password. A known network is not
+// a known one there: others may be in it.
+func (c caller) hashClient() hashClient {
+	if c.device != "" {
+		return hashClient{c.device + " " + c.name, true}
+	}
+	return hashClient{c.networks[0], false}
 }
 
 // succeeded gives the try back and counts a login. The network is known from

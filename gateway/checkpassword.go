@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -22,7 +23,13 @@ func (g *Gateway) checkPassword(w http.ResponseWriter, r *http.Request, c caller
 	defer func() { attempt.failed(time.Now()) }() // unless it has another end
 	ctx, cancel := context.WithTimeout(r.Context(), passwordTimeout)
 	defer cancel()
-	ok, err := g.authenticate(ctx, c.name, password)
+	ok, err := g.authenticate(withHashClient(ctx, c.hashClient()), c.name, password)
+	if busy, isBusy := errors.AsType[errBusy](err); isBusy {
+		attempt.undo()
+		log.Warn("login refused", "reason", "rate_limited", "wait", busy.wait)
+		tooMany(w, r, busy.wait, "Too many passwords are being checked; wait and try again")
+		return false
+	}
 	if err != nil {
 		attempt.undo() // nobody has learned anything
 		log.Error("login failed", "reason", "authenticator", "err", err)

@@ -18,7 +18,8 @@ const maxHashing = 4
 // -B"). [Users.Authenticate] is an [Authenticator]. It is safe for concurrent use.
 type Users struct {
 	path    string
-	hashing chan struct{} // holds a value for each password that is being hashed
+	hashing *hashQueue
+	matches func(password.Hash, string) bool // for tests
 	list    atomic.Pointer[password.List]
 	reload  sync.Mutex
 }
@@ -31,7 +32,7 @@ func OpenUsers(path string) (*Users, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &Users{path: path, hashing: make(chan struct{}, min(maxHashing, runtime.GOMAXPROCS(0)))}
+	u := &Users{path: path, hashing: newHashQueue(min(maxHashing, runtime.GOMAXPROCS(0))), matches: password.Hash.Matches}
 	u.list.Store(list)
 	return u, nil
 }
@@ -39,17 +40,19 @@ func OpenUsers(path string) (*Users, error) {
 // Len is how many users there are.
 func (u *Users) Len() int { return len(u.list.Load().Users()) }
 
-// Authenticate is an [Authenticator]. A name that is not known takes as long as one that is. Few passwords are hashed at a time;
-// where others wait, it waits for its turn until ctx is done, whose error it then returns.
+// Authenticate is an [Authenticator]. A name that is not known takes as long
+// as one that is. Few passwords are hashed at a time; where others wait, it
+// waits for its turn until ctx is done, whose error it then returns. For
+// requests of a [Gateway], networks take turns, known devices go first every
+// other time, and who would wait too long is answered 429.
 func (u *Users) Authenticate(ctx context.Context, name, pass string) (bool, error) {
-	select {
-	case u.hashing <- struct{}{}:
-		defer func() { <-u.hashing }()
-	case <-ctx.Done():
-		return false, fmt.Errorf("gateway: users: too many passwords are being checked: %w", ctx.Err())
+	leave, err := u.hashing.enter(ctx)
+	if err != nil {
+		return false, err
 	}
+	defer leave()
 	hash, known := u.list.Load().Find(name)
-	return hash.Matches(pass) && known, nil
+	return u.matches(hash, pass) && known, nil
 }
 
 // readUsers reads a file of users. One that holds nothing at all is refused:

@@ -68,8 +68,13 @@ func TestUsersAuthenticate(t *testing.T) {
 
 func TestUsersWaitForTheirTurnWithinTheContext(t *testing.T) {
 	u, _ := openUsers(t, "anna", "secret")
-	for range cap(u.hashing) {
-		u.hashing <- struct{}{}
+	var leave []func()
+	for range u.hashing.slots {
+		l, err := u.hashing.enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave = append(leave, l)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -86,7 +91,7 @@ func TestUsersWaitForTheirTurnWithinTheContext(t *testing.T) {
 		t.Error("more passwords are hashed at once than may be")
 	default:
 	}
-	<-u.hashing
+	leave[0]()
 	if !<-answers {
 		t.Error("refused when its turn came")
 	}

@@ -1,0 +1,194 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	maxWaitingEach = 4    // passwords of one network or device that wait to be hashed
+	maxWaiting     = 1024 // of all strangers, and of all known devices
+
+	strangerWait = 2 * time.Second // longer than this, and a stranger is sent away at once
+	strangerMost = 2 * strangerWait
+
+	firstHash = 100 * time.Millisecond // how long a hash is thought to take before one was made
+)
+
+// A hashQueue lets few passwords be hashed at a time, since each takes a
+// processor and much memory. Who waits is served round robin: networks take
+// turns, and known devices take turns among themselves, with every other turn
+// for them. So a known device starts after at most two hashes, however many
+// strangers wait.
+type hashQueue struct {
+	slots int // hashes at a time
+
+	mu        sync.Mutex
+	running   int
+	took      time.Duration // by a hash, on average
+	known     waitingLines
+	strangers waitingLines
+	lastKnown bool // the last one that had waited was a known one
+}
+
+func newHashQueue(slots int) *hashQueue {
+	return &hashQueue{slots: slots, took: firstHash, known: newWaitingLines(), strangers: newWaitingLines()}
+}
+
+// A hashClient is who has a password hashed.
+type hashClient struct {
+	key   string // the network, or of a known one what is known
+	known bool
+}
+
+type hashClientKey struct{}
+
+// withHashClient tells [Users.Authenticate] who asks.
+func withHashClient(ctx context.Context, c hashClient) context.Context {
+	return context.WithValue(ctx, hashClientKey{}, c)
+}
+
+// errBusy means that a password was not looked at, because too many others
+// wait.
+type errBusy struct{ wait time.Duration }
+
+func (e errBusy) Error() string {
+	return fmt.Sprintf("gateway: users: too many passwords are being checked: try again in %v", e.wait)
+}
+
+// enter waits for a turn to hash, until ctx is done. With no error, leave must
+// be called when the hash is made. Who would wait too long gets an errBusy.
+func (q *hashQueue) enter(ctx context.Context) (leave func(), err error) {
+	c, named := ctx.Value(hashClientKey{}).(hashClient)
+	w := &waiter{turn: make(chan struct{})}
+	q.mu.Lock()
+	if q.running < q.slots { // nobody waits
+		q.running++
+		q.mu.Unlock()
+		return q.leaving(), nil
+	}
+	lines := &q.strangers
+	if c.known {
+		lines = &q.known
+	}
+	if wait := q.expected(lines, c.key); lines.waiting >= maxWaiting || named && len(lines.byKey[c.key]) >= maxWaitingEach ||
+		named && !c.known && wait > strangerWait {
+		q.mu.Unlock()
+		return nil, errBusy{max(wait, time.Second)}
+	}
+	lines.add(c.key, w)
+	q.mu.Unlock()
+
+	var late <-chan time.Time // where hashes take longer than they did
+	if named && !c.known {
+		timer := time.NewTimer(strangerMost)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-w.turn:
+		return q.leaving(), nil
+	case <-late:
+		err = errBusy{strangerWait}
+	case <-ctx.Done():
+		err = fmt.Errorf("gateway: users: too many passwords are being checked: %w", ctx.Err())
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !lines.remove(c.key, w) { // its turn came at this moment
+		q.running--
+		q.dispatch()
+	}
+	return nil, err
+}
+
+// expected returns how long one more of the lines would wait. q.mu must be
+// held.
+func (q *hashQueue) expected(lines *waitingLines, key string) time.Duration {
+	ahead, mine := 0, len(lines.byKey[key])
+	for _, line := range lines.byKey {
+		ahead += min(len(line), mine+1)
+	}
+	other := &q.known
+	if lines == other {
+		other = &q.strangers
+	}
+	ahead += min(other.waiting, ahead+1)
+	return q.took * time.Duration(ahead+1) / time.Duration(q.slots)
+}
+
+// leaving returns what ends a hash that begins now.
+func (q *hashQueue) leaving() func() {
+	begun := time.Now()
+	return func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.took = (3*q.took + time.Since(begun)) / 4
+		q.running--
+		q.dispatch()
+	}
+}
+
+// dispatch gives free slots to those who wait. q.mu must be held.
+func (q *hashQueue) dispatch() {
+	for q.running < q.slots && q.known.waiting+q.strangers.waiting > 0 {
+		q.lastKnown = q.known.waiting > 0 && (!q.lastKnown || q.strangers.waiting == 0)
+		lines := &q.strangers
+		if q.lastKnown {
+			lines = &q.known
+		}
+		q.running++
+		close(lines.next().turn)
+	}
+}
+
+// A waiter is one password that waits to be hashed.
+type waiter struct{ turn chan struct{} } // closed when it is its turn
+
+// waitingLines are lines of waiters that take turns.
+type waitingLines struct {
+	byKey   map[string][]*waiter
+	order   []string // keys that have waiters, the next one first
+	waiting int
+}
+
+func newWaitingLines() waitingLines { return waitingLines{byKey: map[string][]*waiter{}} }
+
+func (l *waitingLines) add(key string, w *waiter) {
+	if len(l.byKey[key]) == 0 {
+		l.order = append(l.order, key)
+	}
+	l.byKey[key] = append(l.byKey[key], w)
+	l.waiting++
+}
+
+// next removes the waiter whose turn it is. There must be one.
+func (l *waitingLines) next() *waiter {
+	key := l.order[0]
+	line := l.byKey[key]
+	l.order = l.order[1:]
+	if l.waiting--; len(line) == 1 {
+		delete(l.byKey, key)
+	} else {
+		l.byKey[key] = line[1:]
+		l.order = append(l.order, key)
+	}
+	return line[0]
+}
+
+// remove removes a waiter, and reports whether it was still there.
+func (l *waitingLines) remove(key string, w *waiter) bool {
+	at := slices.Index(l.byKey[key], w)
+	if at < 0 {
+		return false
+	}
+	l.waiting--
+	if l.byKey[key] = slices.Delete(l.byKey[key], at, at+1); len(l.byKey[key]) == 0 {
+		delete(l.byKey, key)
+		l.order = slices.DeleteFunc(l.order, func(other string) bool { return other == key })
+	}
+	return true
+}

@@ -1,0 +1,205 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth/internal/password"
+	"wsauth/token"
+)
+
+const hashTime = 250 * time.Millisecond
+
+// slowUsers are users whose passwords, all "test", take hashTime to check, a
+// few at a time.
+func slowUsers(t *testing.T, slots int, names ...string) *Users {
+	t.Helper()
+	var pairs []string
+	for _, name := range names {
+		pairs = append(pairs, name, "test")
+	}
+	u, _ := openUsers(t, pairs...)
+	u.hashing = newHashQueue(slots)
+	u.matches = func(_ password.Hash, pass string) bool {
+		time.Sleep(hashTime)
+		return pass == "test"
+	}
+	return u
+}
+
+// TestKnownDeviceWaitsThreeHashes: 256 wrong tries, from one network or from
+// as many, do not delay a known device by more than three hashes.
+func TestKnownDeviceWaitsThreeHashes(t *testing.T) {
+	for name, addr := range map[string]func(i int) string{
+		"one /64":          func(i int) string { return fmt.Sprintf("[2001:db8:1:2::%x]:80", i+1) },
+		"the device's /64": func(i int) string { return fmt.Sprintf("[2001:db8:ffff:1::%x]:80", i+1) },
+		"256 networks":     func(i int) string { return fmt.Sprintf("203.0.113.%d:80", i) },
+		"256 /48s":         func(i int) string { return fmt.Sprintf("[2001:%x:1::1]:80", i+1) },
+	} {
+		for _, slots := range []int{1, 2, 4} {
+			for _, after := range []time.Duration{0, hashTime / 3, time.Second, 1900 * time.Millisecond} {
+				t.Run(fmt.Sprintf("%s, %d slots, after %v", name, slots, after), func(t *testing.T) {
+					var users *Users
+					synctest.Test(t, func(t *testing.T) {
+						users = slowUsers(t, slots, "anna", "bert")
+						g := must(New(Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: users.Authenticate}))
+						defer func() { _ = g.Shutdown(context.Background()) }()
+						r := &rig{t: t, g: g}
+						_, device := r.loginFrom("[2001:db8:ffff:1::1]:80", "anna", "test")
+						var tries sync.WaitGroup
+						for i := range 256 {
+							tries.Go(func() {
+								code, _ := r.loginFrom(addr(i), []string{"anna", "nobody", "bert"}[i%3], "wrong")
+								if code != http.StatusUnauthorized && code != http.StatusTooManyRequests {
+									t.Errorf("a wrong password is %d", code)
+								}
+							})
+						}
+						time.Sleep(after)
+						synctest.Wait()
+						begun := time.Now()
+						code, _ := r.loginFrom("198.51.100.1:80", "anna", "test", device)
+						if took := time.Since(begun); code != http.StatusOK || took > 3*hashTime {
+							t.Errorf("the known device gets %d after %v", code, took)
+						}
+						tries.Wait()
+					})
+				})
+			}
+		}
+	}
+}
+
+// TestLongWaitsAreRefused: a stranger who would wait over 2 s is told so at
+// once, with a time to come back, and it costs no try.
+func TestLongWaitsAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		users := slowUsers(t, 1, "anna")
+		g := must(New(Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: users.Authenticate}))
+		defer func() { _ = g.Shutdown(context.Background()) }()
+		r := &rig{t: t, g: g}
+		for i := range 8 { // so that it knows how long a hash takes
+			r.loginFrom(fmt.Sprintf("192.0.2.%d:80", i), "nobody", "wrong")
+		}
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		refused := 0
+		for i := range 30 {
+			all.Go(func() {
+				req := httptest.NewRequest(http.MethodPost, "/auth/login", strings.NewReader(`{"username":"anna","password":"test"}`))
+				req.RemoteAddr = fmt.Sprintf("198.51.100.%d:80", i)
+				req.Header.Set("Content-Type", "application/json")
+				w, begun := httptest.NewRecorder(), time.Now()
+				g.ServeHTTP(w, req)
+				took := time.Since(begun)
+				mu.Lock()
+				defer mu.Unlock()
+				seconds, _ := strconv.Atoi(w.Header().Get("Retry-After"))
+				switch {
+				case w.Code == http.StatusTooManyRequests && took == 0 && seconds >= 1 && seconds <= 4:
+					refused++
+				case w.Code != http.StatusOK || took > strangerWait+hashTime*3:
+					t.Errorf("%d after %v, Retry-After %d", w.Code, took, seconds)
+				}
+			})
+		}
+		all.Wait()
+		if refused < 20 || refused > 23 {
+			t.Errorf("%d of 30 were refused, want those who would wait over 2 s", refused)
+		}
+	})
+}
+
+// TestHashQueueTakesTurns: at most four of one network wait, and networks take
+// turns, however many one of them has waiting.
+func TestHashQueueTakesTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newHashQueue(1)
+		first, err := q.enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var order []string
+		busy := 0
+		enter := func(key string, known bool) {
+			go func() {
+				leave, err := q.enter(withHashClient(t.Context(), hashClient{key, known}))
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					busy++
+					return
+				}
+				order = append(order, key)
+				time.AfterFunc(time.Millisecond, leave)
+			}()
+			synctest.Wait()
+		}
+		for range 6 {
+			enter("a", false)
+		}
+		enter("b", false)
+		enter("c", false)
+		for range 6 {
+			enter("D", true)
+		}
+		enter("E", true)
+		first()
+		time.Sleep(time.Second)
+		if got := strings.Join(order, ""); got != "DaEbDcDaDaa" || busy != 4 {
+			t.Errorf("order %s, %d refused; want DaEbDcDaDaa and 4", got, busy)
+		}
+		if q.running != 0 || len(q.known.byKey)+len(q.strangers.byKey)+len(q.known.order)+len(q.strangers.order) != 0 {
+			t.Errorf("left over: %+v", q)
+		}
+	})
+}
+
+// TestHashQueueGivesUp: who goes away gives its place back, also when its turn
+// comes at that moment, and hashes that take long make nobody wait for ever.
+func TestHashQueueGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newHashQueue(1)
+		first, err := q.enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		errs := make(chan error, 2)
+		go func() {
+			_, err := q.enter(withHashClient(ctx, hashClient{"a", true}))
+			errs <- err
+		}()
+		go func() {
+			_, err := q.enter(withHashClient(t.Context(), hashClient{"b", false}))
+			errs <- err
+		}()
+		begun := time.Now()
+		if err := <-errs; err == nil || time.Since(begun) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+		if err := <-errs; err == nil || time.Since(begun) != strangerMost {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+		w := &waiter{turn: make(chan struct{})}
+		q.strangers.add("c", w)
+		first()
+		if q.strangers.remove("c", w) || q.running != 1 {
+			t.Error("the turn was not given")
+		}
+		q.leaving()()
+		if q.running != 0 {
+			t.Errorf("%d are running", q.running)
+		}
+	})
+}
