@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -241,6 +242,9 @@ func CheckOrigin(o string) error {
 	}
 	if exact := u.Scheme + "://" + strings.TrimSuffix(u.Host, ":"); exact != o || o != strings.ToLower(o) {
 		return fmt.Errorf("%q is not exact: write it as browsers do, %q", o, strings.ToLower(exact))
+	}
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || n == 0) {
+		return fmt.Errorf("%q: the port is not from 1 to 65535", o)
 	}
 	if port := u.Port(); port != "" && port == defaultPort(u.Scheme) {
 		return fmt.Errorf("%q: browsers leave out port %s of %s", o, port, u.Scheme)

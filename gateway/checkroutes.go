@@ -22,11 +22,15 @@ func (c *Config) checkRoutes() faults {
 		wrong.add("NoAuth", "needs routes, else nothing is served")
 	}
 	c.Routes = slices.Clone(c.Routes)
+	asserts := slices.ContainsFunc(c.Routes, func(r Route) bool { return r.Assertion != "" })
 	seen := map[string]string{} // by the name as some servers read it
 	for i, r := range c.Routes {
 		field := fmt.Sprintf("Routes[%d]", i)
 		filled, of := r.check()
 		wrong.addBelow(field, of)
+		if isOwnPath(r.Path, c.AuthPrefix, c.NoAuth, asserts) {
+			wrong.add(field+".Path", "%q is an address of the gateway's own, for logins and published keys: no request would reach the route", r.Path)
+		}
 		loose := r.Host + loosen(r.Path)
 		if strings.HasSuffix(r.Path, "/") {
 			loose += "/"

@@ -37,6 +37,7 @@ type Gateway struct {
 	log          *slog.Logger
 	handler      http.Handler
 	started      time.Time
+	loops        loopGuard
 	run          string // tells this run from others, for cursors of lists
 
 	metrics     *metrics
@@ -90,6 +91,7 @@ func New(c Config) (*Gateway, error) {
 		certificate:  c.Certificate,
 		drain:        c.Drain,
 		started:      time.Now(),
+		loops:        newLoopGuard(),
 		run:          rand.Text()[:8],
 		logsIn:       c.Authenticate != nil && !c.NoAuth,
 		noAuth:       c.NoAuth,

@@ -136,6 +136,7 @@ func (p *proxy) outgoing(in *http.Request, h http.Header, claims *token.Claims) 
 		h.Set("X-Forwarded-For", ip)
 		h.Set("X-Real-Ip", ip)
 	}
+	p.gateway.loops.mark(h, in)
 	h.Set("X-Forwarded-Host", in.Host)
 	h.Set("X-Forwarded-Proto", schemeOf(in))
 	return p.teller.add(h, claims)

@@ -254,6 +254,9 @@ func bound[T ~int | ~int64](limit T) T { return max(limit, 0) }
 // checkHost reports what is wrong with the host of a route.
 func checkHost(host string) error {
 	name := strings.TrimPrefix(host, "*.")
+	if err := checkASCII(host); err != nil {
+		return err
+	}
 	switch {
 	case host == "":
 		return nil
@@ -262,7 +265,7 @@ func checkHost(host string) error {
 	case strings.Contains(name, "*"):
 		return fmt.Errorf("%q: a star stands for whole names at the front only, as in *.app.example", host)
 	}
-	if u, err := url.Parse("//" + name); err != nil || u.Host != name || u.Port() != "" || strings.ContainsAny(name, "/:@ ") {
+	if strings.Contains(name, ":") || !isPlainHost(name) {
 		return fmt.Errorf("%q is not a host; ports are not part of it", host)
 	}
 	return nil
@@ -294,6 +297,10 @@ func CheckUpstream(s string) error {
 	switch {
 	case err != nil, u.Host == "", u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Errorf("%q is none of http://host:port, https://host:port and unix:/path/of/socket", s)
+	case checkASCII(u.Hostname()) != nil:
+		return checkASCII(u.Hostname())
+	case checkURLPort(u) != nil:
+		return fmt.Errorf("%q: %w", s, checkURLPort(u))
 	case u.RawQuery != "", u.Fragment != "": // which may be secret, too
 		return errors.New("an upstream has no query and no fragment; it gets those that the client sent")
 	case u.Path != "" && u.Path != "/":

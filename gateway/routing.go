@@ -29,6 +29,7 @@ func (of *routing) close() {
 // front tells the gateway's own addresses from those of the routes.
 func (g *Gateway) front(own http.Handler) http.Handler {
 	nothingHere := problem(http.StatusNotFound, "", "There is nothing at this address")
+	loop := problem(http.StatusLoopDetected, "loop_detected", "The server behind this address leads back to the gateway")
 	noHost := problem(http.StatusBadRequest, "invalid_request", "The Host field does not name one host")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		now := g.routingFor(w)
@@ -41,6 +42,11 @@ func (g *Gateway) front(own http.Handler) http.Handler {
 			return
 		}
 		now.stripIdentity(r.Header)
+		if g.loops.isLoop(r) {
+			g.log.Warn("a request comes back again and again: an upstream is this gateway itself, or leads to it", "path", r.URL.Path)
+			loop(w, r)
+			return
+		}
 		p := now.router.find(r)
 		if p == nil {
 			nothingHere(w, r)
@@ -71,10 +77,16 @@ func (p *proxy) redirect(w http.ResponseWriter, r *http.Request) {
 // isOwn reports whether the gateway answers a path itself, whatever the paths of the routes are. Without addresses of its own those are
 // the published keys, where upstreams verify assertions with them.
 func (g *Gateway) isOwn(path string, by *routing) bool {
-	if g.noAuth {
-		return by.asserts && path == jwksPath
+	return isOwnPath(path, g.authPrefix, g.noAuth, by.asserts)
+}
+
+// isOwnPath is isOwn of a gateway with this prefix. asserts says that a route
+// has an assertion.
+func isOwnPath(path, prefix string, noAuth, asserts bool) bool {
+	if noAuth {
+		return asserts && path == jwksPath
 	}
-	below, ok := strings.CutPrefix(path, g.authPrefix)
+	below, ok := strings.CutPrefix(path, prefix)
 	return ok && (below == "" || below[0] == '/') || path == jwksPath || path == openidPath
 }
 
@@ -94,7 +106,7 @@ func (of *routing) stripIdentity(h http.Header) {
 // close code 1012 and reason "restarting", upon which clients come again and are told what counts now. A socket that stays keeps
 // its upstream and its limits until it ends.
 func (g *Gateway) Update(routes []Route) error {
-	c := Config{Routes: routes, AuthPrefix: g.authPrefix, Keys: g.keys}
+	c := Config{Routes: routes, AuthPrefix: g.authPrefix, NoAuth: g.noAuth, Keys: g.keys}
 	if len(routes) == 0 {
 		return errors.New("gateway: Update: at least one route is required")
 	}

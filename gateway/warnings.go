@@ -2,12 +2,7 @@ package gateway
 
 import (
 	"fmt"
-	"net"
-	"net/netip"
-	"net/url"
-	"path/filepath"
 	"reflect"
-	"strconv"
 	"strings"
 
 	"wsauth"
@@ -145,42 +140,4 @@ func sharedUpstream(a, b *Route) string {
 		}
 	}
 	return ""
-}
-
-// serverOf returns one name for all spellings of an upstream's address. Every
-// name of this machine counts as one: its servers mostly listen on several.
-func serverOf(address string) string {
-	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
-		return "unix:" + filepath.Clean(socket)
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		return address
-	}
-	port := u.Port()
-	switch {
-	case port != "":
-	case u.Scheme == "https":
-		port = "443"
-	default:
-		port = "80"
-	}
-	return hostAndPort(u.Hostname(), port)
-}
-
-// hostAndPort returns one name for all spellings of a TCP address.
-func hostAndPort(host, port string) string {
-	if n, err := strconv.Atoi(port); err == nil {
-		port = strconv.Itoa(n)
-	}
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	ip, err := netip.ParseAddr(host)
-	switch {
-	case err == nil && (ip.Unmap().IsLoopback() || ip.Unmap().IsUnspecified()),
-		host == "", host == "localhost", strings.HasSuffix(host, ".localhost"):
-		host = "localhost"
-	case err == nil:
-		host = ip.Unmap().String()
-	}
-	return net.JoinHostPort(host, port)
 }

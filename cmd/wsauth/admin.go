@@ -14,15 +14,12 @@ import (
 	"wsauth/internal/config"
 )
 
-// adminName is the socket of the operators in the data folder.
-const adminName = "admin.sock"
-
 // adminSocket is the path of the socket of the operators: the one that was named, or that of the data folder; "" is none.
 func adminSocket(named, data string) string {
 	if named == config.Off {
 		return ""
 	}
-	return cmp.Or(named, filepath.Join(data, adminName))
+	return cmp.Or(named, filepath.Join(data, config.AdminSocketName))
 }
 
 // administer begins to serve operators, until stop is called, which returns when that has ended: they may be needed while the server

@@ -27,7 +27,7 @@ func (c *configCheckCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	maker := config.Maker{Files: true}
+	maker := config.Maker{Files: true, DataDir: defaultFolder()}
 	described, err := maker.Make(d)
 	if err != nil {
 		return tellFaults(c.File, err)

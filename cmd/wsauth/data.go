@@ -37,6 +37,16 @@ func folder(named string) (string, error) {
 	return dir, nil
 }
 
+// defaultFolder is the data folder of a server for which none is named; "" if
+// there is none.
+func defaultFolder() string {
+	dir, err := folder("")
+	if err != nil {
+		return ""
+	}
+	return dir
+}
+
 // makeFolder makes the data folder where there is none, and refuses one that others may write to.
 func makeFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -98,7 +98,7 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
 	}
 	s := document.Settings
 	log := f.logger(s.Log)
-	f.maker = config.Maker{Logger: log, Files: true}
+	f.maker = config.Maker{Logger: log, Files: true, DataDir: defaultFolder()}
 	described, err := f.maker.Make(document)
 	if err != nil {
 		return tellFaults(c.Config, err)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -22,6 +23,10 @@ type Maker struct {
 
 	// Files says that the files of the users and of certificates are looked into as well, for a server that is to start.
 	Files bool
+
+	// DataDir is the data folder of a document that names none. Default: it is
+	// not known.
+	DataDir string
 
 	trusted map[trust]*tls.Config
 }
@@ -62,6 +67,7 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 	for i := range s.Routes {
 		c.Routes = append(c.Routes, w.route(i))
 	}
+	w.itself()
 	w.checkGateway(c)
 	if m.Files {
 		w.files()
@@ -135,6 +141,39 @@ func (w *work) servers() {
 	if s.InsecureDemoUser && s.Users != "" {
 		w.report("insecure_demo_user", "with users there is no such user; leave one of the two out")
 	}
+}
+
+// itself reports upstreams that are this server: each request would come back
+// to it, again and again.
+func (w *work) itself() {
+	s := &w.Settings
+	listeners := []struct{ key, address string }{
+		{"listen", s.Listen}, {"metrics.listen", s.Metrics.Listen}, {"admin.listen", s.Admin.Listen}, {"admin.socket", w.adminSocket()},
+	}
+	for i, r := range s.Routes {
+		for j, upstream := range r.all() {
+			for _, l := range listeners {
+				if l.address != "" && gateway.Reaches(upstream, l.address) {
+					w.report(w.upstreamKey(fmt.Sprintf("routes[%d]", i), fmt.Sprintf("[%d]", j)), "it is this server itself, which listens there (%s)", l.key)
+				}
+			}
+		}
+	}
+}
+
+// adminSocket returns the path of the socket of operators, "" if there is none
+// or the folder that it is in is not known.
+func (w *work) adminSocket() string {
+	s := &w.Settings
+	switch {
+	case s.Admin.Socket == Off:
+		return ""
+	case s.Admin.Socket != "":
+		return s.Admin.Socket
+	case s.Data == "" && w.maker.DataDir == "":
+		return ""
+	}
+	return filepath.Join(cmp.Or(s.Data, w.maker.DataDir), AdminSocketName)
 }
 
 // address checks that one can listen on s.

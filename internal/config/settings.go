@@ -42,6 +42,10 @@ type Settings struct {
 	Routes           []Route       `yaml:"routes"`
 }
 
+// AdminSocketName is the socket of operators in the data folder, unless
+// admin.socket names another.
+const AdminSocketName = "admin.sock"
+
 // Off is in the place of a file that is not wanted. A file of that name is "./off".
 const Off = "off"
 

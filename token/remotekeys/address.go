@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -21,10 +22,18 @@ func checkURL(u *url.URL) error {
 		return errors.New("no URL of a host")
 	case u.User != nil || u.Fragment != "":
 		return errors.New("has a user or a fragment")
+	case u.Port() != "" && !isPort(u.Port()):
+		return errors.New("has a port that is not from 1 to 65535")
 	case u.Scheme == "http" && onLoopback(u.Hostname()), u.Scheme == "https":
 		return nil
 	}
 	return errors.New("must be https, or http on this machine")
+}
+
+// isPort reports whether s is the number of a TCP port.
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
 }
 
 // onLoopback reports whether host is this machine, whatever a resolver says.

@@ -1,0 +1,55 @@
+package gateway
+
+import "testing"
+
+func TestReaches(t *testing.T) {
+	for listen, c := range map[string]struct{ same, other []string }{
+		"127.0.0.1:80":     {[]string{"http://127.0.0.1", "http://localhost", "http://0.0.0.0:80", "http://[::]", "http://[::ffff:7f00:1]"}, []string{"https://127.0.0.1", "http://127.0.0.2", "http://[::1]", "http://10.0.0.1", "http://a.example"}},
+		"[::1]:443":        {[]string{"https://[::1]", "https://localhost", "https://[0:0::1]:443", "http://0.0.0.0:443"}, []string{"https://127.0.0.1", "http://[::1]"}},
+		"localhost:1":      {[]string{"http://localhost:1", "http://127.0.0.1:1", "http://[::1]:1", "http://app.localhost:1"}, []string{"http://localhost:2", "unix:/localhost:1"}},
+		":1":               {[]string{"http://localhost:1", "http://127.0.0.1:1", "http://127.8.8.8:1", "http://[::1]:1", "http://0.0.0.0:1"}, []string{"http://a.example:1", "http://10.0.0.1:1"}},
+		"0.0.0.0:1":        {[]string{"http://localhost:1", "http://127.0.0.1:1", "http://[::1]:1", "http://[::]:1"}, []string{"http://a.example:1"}},
+		"[::]:http":        {[]string{"http://localhost", "http://127.0.0.1:80"}, []string{"http://localhost:81"}},
+		"10.0.0.1:1":       {[]string{"http://10.0.0.1:1", "http://[::ffff:10.0.0.1]:1"}, []string{"http://127.0.0.1:1", "http://localhost:1", "http://0.0.0.0:1"}},
+		"app.example:1":    {[]string{"http://app.example:1", "http://APP.example.:1"}, []string{"http://b.example:1", "http://localhost:1"}},
+		"127.0.0.1:0":      {nil, []string{"http://127.0.0.1:0", "http://127.0.0.1"}},
+		"/run/admin.sock":  {[]string{"unix:/run/admin.sock", "unix:/run//admin.sock"}, []string{"unix:/run/a.sock", "http://run/admin.sock"}},
+		"nonsense":         {nil, []string{"http://nonsense", "unix:/nonsense", "::"}},
+		"[::1%25lo]:1":     {nil, []string{"http://[::1]:1"}},
+		"127.0.0.1:999999": {nil, []string{"http://127.0.0.1:999999"}},
+	} {
+		for _, upstream := range c.same {
+			if !Reaches(upstream, listen) {
+				t.Errorf("%s is not taken for %s", upstream, listen)
+			}
+		}
+		for _, upstream := range c.other {
+			if Reaches(upstream, listen) {
+				t.Errorf("%s is taken for %s", upstream, listen)
+			}
+		}
+	}
+}
+
+// The samples are those of RFC 3492 section 7.1 and of IDNA.
+func TestToASCII(t *testing.T) {
+	for host, want := range map[string]string{
+		"app.example":              "app.example",
+		"a-.example":               "a-.example",
+		"*.münchen.example":        "*.xn--mnchen-3ya.example",
+		"MÜNCHEN.example":          "xn--mnchen-3ya.example",
+		"bücher.example":           "xn--bcher-kva.example",
+		"пример.испытание":         "xn--e1afmkfd.xn--80akhbyknj4f",
+		"例え.テスト":                   "xn--r8jz45g.xn--zckzah",
+		"他们为什么不说中文":                "xn--ihqwcrb4cv8a8dqg056pqjye",
+		"3年b組金八先生":                 "xn--3b-ww4c5e180e575a65lsy2b",
+		"\U0001f4a9.la":            "xn--ls8h.la",
+		"ليهمابتكلموشعربي؟":        "xn--egbpdaj6bu4bxfgehfvwxn",
+		"faß.example":              "xn--fa-hia.example",
+		"安室奈美恵-with-super-monkeys": "xn---with-super-monkeys-pc58ag80a8qai00g7n9n",
+	} {
+		if got := toASCII(host); got != want {
+			t.Errorf("%s is %s, want %s", host, got, want)
+		}
+	}
+}

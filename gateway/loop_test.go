@@ -1,0 +1,61 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestLoops: a route that leads back to the gateway ends, for plain
+// requests and for sockets, also with a server in between.
+func TestLoops(t *testing.T) {
+	b := newBackend(t)
+	for _, between := range []bool{false, true} {
+		r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/x", Upstreams: []string{b.URL}}} })
+		at := []string{r.url}
+		if between {
+			if at[0] = behindNginx(t, r.url); t.Skipped() {
+				continue
+			}
+		}
+		routes := []Route{{Path: "/", Upstreams: at, Public: true, Sockets: true, Response: 5 * time.Second}, {Path: "/x", Upstreams: []string{b.URL}, Public: true}}
+		if err := r.g.Update(routes); err != nil {
+			t.Fatal(err)
+		}
+		wantProblem(t, r.get("/a"), http.StatusLoopDetected, "loop_detected", "leads back")
+		wantProblem(t, r.get("/a", "CDN-Loop: other; v=1"), http.StatusLoopDetected, "loop_detected", "leads back")
+		if _, resp, err := r.trySocket("/a", nil); err == nil || resp == nil || resp.StatusCode != http.StatusLoopDetected {
+			t.Errorf("a socket: %v", err)
+		}
+		r.count(`http_requests_total{code="508",route="/"}`, strconv.Itoa(2*maxRounds+2))
+		if n := strings.Count(r.log.String(), "a request comes back"); n != 3 {
+			t.Errorf("%d ends, want 3", n)
+		}
+	}
+}
+
+// TestLoopMarks: what others have noted goes on, and a mark of another gateway
+// says nothing.
+func TestLoopMarks(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b)
+	for _, lines := range [][]string{nil, {"CDN-Loop: other, another; a=1"}, {"Cdn-Loop: one", "cdn-loop: wsauth-AAAAAAAAAAAA"}} {
+		if e := r.get("/public/a", lines...); e.StatusCode != http.StatusOK {
+			t.Errorf("%q: %d %s", lines, e.StatusCode, e.body)
+		}
+		got := b.last().Header["Cdn-Loop"]
+		if len(got) != len(lines)+1 || got[len(lines)] != r.g.loops.name[0] {
+			t.Errorf("%q: the upstream has got %q", lines, got)
+		}
+		conn, _, err := r.trySocket("/public/a", nil, lines...)
+		if err != nil {
+			t.Fatalf("%q: %v", lines, err)
+		}
+		conn.CloseNow()
+		if got := b.last().Header["Cdn-Loop"]; len(got) != len(lines)+1 || got[len(lines)] != r.g.loops.name[0] {
+			t.Errorf("%q: the upstream of a socket has got %q", lines, got)
+		}
+	}
+}
