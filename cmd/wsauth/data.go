@@ -127,7 +127,7 @@ func openStore(dir string, limits config.Store) (*bolt.Store, error) {
 	case errors.Is(err, bolt.ErrLocked):
 		return nil, fmt.Errorf("another program, such as another wsauth, uses %s: stop it, or give this server a folder of its own with --data=DIR", path)
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w; if it is broken, remove it to have a new one made, which ends every login", path, err)
+		return nil, fmt.Errorf("%s: %w; if it is broken, remove it to have a new one made: everything that began until then is revoked, since what was revoked is lost with it", path, err)
 	}
 	return s, nil
 }

@@ -38,6 +38,8 @@ type serveCmd struct {
 	AdminSocket      string         `placeholder:"PATH" env:"WSAUTH_ADMIN_SOCKET" help:"Unix socket for \"wsauth sessions\", \"wsauth revoke\" and \"wsauth status\", which only the user of the server can open; off for none (default: admin.sock in the folder of --data)."`
 	Watch            bool           `default:"true" negatable:"" env:"WSAUTH_WATCH" help:"Watch the files of --config, of --users and of the operators' token, and read one anew within a second when another is renamed onto it (default: ${default}). With --no-watch they are read anew at SIGHUP and by \"wsauth reload\" only."`
 	InsecureDemoUser bool           `env:"WSAUTH_INSECURE_DEMO_USER" help:"Let the user test with the password test log in on addresses that other machines can reach."`
+
+	InsecureAcceptLostRevocations bool `env:"WSAUTH_INSECURE_ACCEPT_LOST_REVOCATIONS" help:"Where the store was removed, or replaced by another or an older copy, do not revoke all that began until now: what was revoked before is good again."`
 }
 
 // Help is the text under "wsauth serve --help".

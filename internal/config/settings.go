@@ -18,6 +18,7 @@ type Settings struct {
 	Issuer           string        `yaml:"issuer"`
 	Users            string        `yaml:"users" file:""`
 	InsecureDemoUser bool          `yaml:"insecure_demo_user"`
+	AcceptLost       bool          `yaml:"insecure_accept_lost_revocations"`
 	AccessTTL        time.Duration `yaml:"access_ttl" positive:""`
 	RefreshTTL       time.Duration `yaml:"refresh_ttl" positive:""`
 	SessionTTL       time.Duration `yaml:"session_ttl" positive:""`
