@@ -23,6 +23,7 @@
 //	hold.go         the same for an HTTP answer that does not end by itself
 //	renew.go        a new token for an open socket
 //	revoke.go       the end of sockets whose token was taken back
+//	staleness.go    what happens when nobody can tell, and after a pause
 //	shutdown.go     the end of all of them
 //	refusal.go      every refusal leaves here (refuseclose.go)
 //	observer.go     who is told of refusals, begins and ends

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"wsauth/internal/ratelimit"
 	"wsauth/store"
@@ -21,9 +23,10 @@ type Guard struct {
 	promptRefusals *ratelimit.Limiter // see refuseByClose
 
 	sockets     *registry
-	revocations *store.Index    // nil where nothing can be revoked
-	stop        func()          // ends what New began
-	stopped     <-chan struct{} // closed by stop; nil where New began nothing
+	revocations *store.Index               // nil where nothing can be revoked
+	pulse       *atomic.Pointer[time.Time] // when watch last looked
+	stop        func()                     // ends what New began
+	stopped     <-chan struct{}            // closed by stop; nil where New began nothing
 }
 
 // New makes a guard. It reports every fault of the configuration at once. A
@@ -39,6 +42,7 @@ func New(c Config) (*Guard, error) {
 		handshakes:   c.Limits.newHandshakes(),
 
 		promptRefusals: newPromptRefusals(),
+		pulse:          new(atomic.Pointer[time.Time]),
 
 		sockets: newRegistry(c.Limits),
 		stop:    func() {},

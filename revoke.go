@@ -19,6 +19,8 @@ func (g *Guard) follow(log store.Revocations) error {
 	g.revocations = index
 	ctx, stop := context.WithCancel(context.Background())
 	g.stop, g.stopped = stop, ctx.Done()
+	now := time.Now()
+	g.pulse.Store(&now)
 	go func() { _ = index.Run(ctx) }() // its error is that of ctx
 	go g.watch(ctx)
 	return nil
@@ -184,41 +186,6 @@ func (g *Guard) inContact(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+	g.awaitReader(ctx, firstContact)
 	return g.trusted()
-}
-
-// trusted refuses to decide once nothing is heard of the store any more.
-func (g *Guard) trusted() error {
-	select {
-	case <-g.stopped:
-		return refuse(Restarting, errors.New("the guard was shut down"))
-	default:
-	}
-	if silence := time.Since(g.revocations.Contact()); silence > g.config.Staleness {
-		return refuse(StoreUnavailable, fmt.Errorf("no contact with the revocations for %v", silence))
-	}
-	return nil
-}
-
-// watch ends the sockets whose token may have been revoked without our hearing
-// of it.
-func (g *Guard) watch(ctx context.Context) {
-	tick := time.NewTicker(g.config.Staleness / 4)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		contact := g.revocations.Contact()
-		if contact.IsZero() || time.Since(contact) <= g.config.Staleness {
-			continue
-		}
-		for _, s := range g.sockets.all() {
-			if s.Claims() != nil {
-				s.End(StoreUnavailable.End(errors.New("no contact with the revocations")))
-			}
-		}
-	}
 }

@@ -43,6 +43,7 @@ func (g *Guard) upgrade(w http.ResponseWriter, r *http.Request, p pass, next htt
 	ctx, s := g.newSession(context.WithoutCancel(r.Context()), r, p)
 	s.timer = time.AfterFunc(noEnd, s.timedOut)
 	s.conn = wsconn.New(raw, s.closed)
+	s.conn.HoldWhile(g.Paused)
 	if p.waits {
 		s.conn.Limit(maxFirstMessage, func() { s.End(MessageTooBig.End(nil)) })
 	}

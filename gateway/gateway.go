@@ -129,7 +129,7 @@ func New(c Config) (*Gateway, error) {
 func (g *Gateway) open(c Config, files assets, origins *http.CrossOriginProtection) error {
 	var err error
 	// The backend of the demonstration is at the other end of a pipe, which event loops cannot watch.
-	if g.carrier, err = relay.New(relay.Options{Portable: len(c.Routes) == 0}); err != nil {
+	if g.carrier, err = relay.New(relay.Options{Portable: len(c.Routes) == 0, Held: g.guard.Paused}); err != nil {
 		return fmt.Errorf("gateway: relay: %w", err)
 	}
 	if len(c.Routes) == 0 {

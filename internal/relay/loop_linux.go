@@ -20,7 +20,8 @@ const turn = 4
 type loop struct {
 	poll  *poller
 	born  time.Time
-	bell  int32 // an eventfd
+	held  func() bool // Options.Held
+	bell  int32       // an eventfd
 	ended chan struct{}
 
 	mu     sync.Mutex
@@ -51,13 +52,13 @@ type turnOf struct {
 	s side
 }
 
-func startLoops(n int, born time.Time) ([]*loop, error) {
+func startLoops(n int, born time.Time, held func() bool) ([]*loop, error) {
 	if n <= 0 {
 		n = max(runtime.GOMAXPROCS(0)/2, 1)
 	}
 	var loops []*loop
 	for range n {
-		l, err := newLoop(born)
+		l, err := newLoop(born, held)
 		if err != nil {
 			for _, l := range loops {
 				l.release()
@@ -73,12 +74,12 @@ func startLoops(n int, born time.Time) ([]*loop, error) {
 	return loops, nil
 }
 
-func newLoop(born time.Time) (*loop, error) {
+func newLoop(born time.Time, held func() bool) (*loop, error) {
 	poll, err := newPoller(born)
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{poll: poll, born: born, bell: -1, ended: make(chan struct{}), buffer: make([]byte, room+readSize)}
+	l := &loop{poll: poll, born: born, held: held, bell: -1, ended: make(chan struct{}), buffer: make([]byte, room+readSize)}
 	bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err == nil {
 		l.bell = int32(bell)
@@ -183,6 +184,9 @@ func (l *loop) run() {
 	for {
 		n := l.wait()
 		l.busy = n > few
+		for l.held() {
+			time.Sleep(heldFor)
+		}
 		l.now = time.Since(l.born)
 		// The orders come before the events, which may be those of a tunnel that is new. An event of a descriptor that is closed
 		// meanwhile is nobody's: who gets its number is not known before the next orders.

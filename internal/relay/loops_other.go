@@ -10,7 +10,7 @@ import (
 // A loop exists on Linux only.
 type loop struct{}
 
-func startLoops(int, time.Time) ([]*loop, error) { return nil, nil }
+func startLoops(int, time.Time, func() bool) ([]*loop, error) { return nil, nil }
 
 func stopLoops([]*loop) error { return nil }
 

@@ -120,6 +120,9 @@ func (p *pumps) read(s side, b *buffer) {
 	p.pumps[s].reading = true
 	p.mu.Unlock()
 	n, err := conn.Read(space)
+	for p.relay.held() {
+		time.Sleep(heldFor)
+	}
 	p.mu.Lock()
 	p.pumps[s].reading = false
 	now := p.now()

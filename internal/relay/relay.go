@@ -56,13 +56,23 @@ type Options struct {
 	Loops    int
 	Portable bool // use none, but goroutines
 
+	// Held reports whether nothing may pass now, because the process was
+	// stopped and its owner has yet to learn what has ended meanwhile. It is
+	// asked before anything that came is passed on, and must not wait. Frames
+	// wait until it reports false. Default: never.
+	Held func() bool
+
 	grace time.Duration // for tests; 0: Grace
 }
+
+// heldFor is how long a driver waits before it asks Options.Held again.
+const heldFor = 2 * time.Millisecond
 
 // A Relay carries tunnels. All methods are safe for concurrent use.
 type Relay struct {
 	born  time.Time
 	grace time.Duration
+	held  func() bool
 	loops []*loop
 	next  atomic.Uint32 // the loop that gets the next tunnel
 
@@ -77,10 +87,13 @@ func New(o Options) (*Relay, error) {
 	if o.grace == 0 {
 		o.grace = Grace
 	}
-	r := &Relay{born: time.Now(), grace: o.grace, pumped: make(map[*pumps]struct{})}
+	if o.Held == nil {
+		o.Held = func() bool { return false }
+	}
+	r := &Relay{born: time.Now(), grace: o.grace, held: o.Held, pumped: make(map[*pumps]struct{})}
 	if !o.Portable {
 		var err error
-		if r.loops, err = startLoops(o.Loops, r.born); err != nil {
+		if r.loops, err = startLoops(o.Loops, r.born, r.held); err != nil {
 			return nil, err
 		}
 	}

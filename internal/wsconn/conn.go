@@ -31,6 +31,7 @@ type Conn struct {
 	onClosed func()
 	released sync.Once
 	budget   budget
+	held     func() bool // see HoldWhile
 
 	wmu sync.Mutex // held while writing: the stream advances with what was written
 	out stream
@@ -47,7 +48,18 @@ type Conn struct {
 // byte. It calls onClosed once, when the connection has come to its end,
 // whether by End or because the handler closed it.
 func New(conn net.Conn, onClosed func()) *Conn {
-	return &Conn{conn: conn, onClosed: onClosed}
+	return &Conn{conn: conn, onClosed: onClosed, held: func() bool { return false }}
+}
+
+// HoldWhile has what the client and the handler send wait for as long as held
+// reports true. It is called before the handler has the connection.
+func (c *Conn) HoldWhile(held func() bool) { c.held = held }
+
+// await waits until nothing holds the connection.
+func (c *Conn) await() {
+	for c.held() && c.farewell.Load() == nil {
+		time.Sleep(2 * time.Millisecond)
+	}
 }
 
 func (c *Conn) release() { c.released.Do(c.onClosed) }
@@ -84,6 +96,7 @@ func (c *Conn) End(cause error, frame []byte, cancel func()) {
 // not finish the frame that it writes.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.read(p)
+	c.await()
 	if f := c.farewell.Load(); f != nil {
 		<-f.told
 		return 0, f.cause
@@ -103,6 +116,7 @@ func (c *Conn) read(p []byte) (int, error) {
 // Write sends p to the client. Once the connection is ending it takes only the
 // rest of the frame that the stream is in, and fails with the cause.
 func (c *Conn) Write(p []byte) (int, error) {
+	c.await()
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	f := c.farewell.Load()

@@ -116,6 +116,40 @@ func TestEndBetweenFrames(t *testing.T) {
 	})
 }
 
+// TestHeld: nothing passes in either direction while the connection is held,
+// and nothing passes at all if it ends meanwhile.
+func TestHeld(t *testing.T) {
+	for _, ends := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(true)
+			until := time.Now().Add(time.Second)
+			g.send(t, []byte(head))
+			g.HoldWhile(func() bool { return time.Now().Before(until) })
+			go func() { _, _ = g.peer.Write([]byte("x")) }()
+			read, wrote := make(chan error, 1), make(chan error, 1)
+			go func() { _, err := g.Read(make([]byte, 1)); read <- err }()
+			go func() { _, err := g.Write(text(5)); wrote <- err }()
+			time.Sleep(time.Second - time.Millisecond)
+			if len(read) > 0 || len(wrote) > 0 {
+				t.Errorf("%d bytes were read, %d frames written while held", len(read), len(wrote))
+			}
+			if !ends {
+				if r, w := <-read, <-wrote; r != nil || w != nil || time.Now().Before(until) {
+					t.Errorf("read %v, wrote %v", r, w)
+				}
+				g.end()
+				g.check(t, []byte(head), text(5), bye)
+				return
+			}
+			g.end()
+			if r, w := <-read, <-wrote; !errors.Is(r, errEnd) || !errors.Is(w, errEnd) {
+				t.Errorf("read %v, wrote %v", r, w)
+			}
+			g.check(t, []byte(head), bye)
+		})
+	}
+}
+
 func TestEndInsideAFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)

@@ -1,0 +1,198 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// The child of TestPause is this program with these variables.
+const (
+	pausedUpstream = "WSAUTH_TEST_PAUSED_UPSTREAM"
+	pausedLog      = "WSAUTH_TEST_PAUSED_LOG"
+	pausedSecret   = "WSAUTH_TEST_PAUSED_SECRET"
+)
+
+func init() {
+	if os.Getenv(pausedUpstream) != "" {
+		servePaused()
+		os.Exit(0)
+	}
+}
+
+// servePaused is a gateway whose log of revocations another process writes.
+func servePaused() {
+	l := must(Listen(context.Background(), "127.0.0.1:0"))
+	g := must(New(Config{
+		Keys:         must(token.NewKeySet(pausedKey(os.Getenv(pausedSecret)))),
+		Authenticate: DemoUser,
+		Store:        sharedLog{store.NewMemory(0), os.Getenv(pausedLog)},
+		Routes:       []Route{{Path: "/", Upstreams: []string{os.Getenv(pausedUpstream)}}},
+	}))
+	_, _ = os.Stdout.WriteString(l.Addr().String() + "\n")
+	_ = g.Serve(context.Background(), l)
+}
+
+func pausedKey(secret string) *token.Key {
+	return must(token.NewKey(token.HS256, must(hex.DecodeString(secret)), token.KeyOptions{}))
+}
+
+// A sharedLog has one revoked user a line.
+type sharedLog struct {
+	*store.Memory
+	file string
+}
+
+func (s sharedLog) users() []string {
+	text, err := os.ReadFile(s.file)
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(text))
+}
+
+func (s sharedLog) Read(_ context.Context, after store.Cursor) (store.Page, error) {
+	users := s.users()
+	var all []store.Revocation
+	for _, user := range users[after.Sequence:] {
+		all = append(all, store.Revocation{Scope: store.Subject, ID: user, Before: time.Now(), Expires: time.Now().Add(time.Hour)})
+	}
+	prepared, err := store.Prepare(time.Now(), all)
+	return store.Page{Revocations: prepared, Next: store.Cursor{Epoch: "e", Sequence: uint64(len(users))}}, err
+}
+
+func (s sharedLog) Wait(ctx context.Context, after store.Cursor) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for uint64(len(s.users())) <= after.Sequence {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// TestPause is D7: a gateway that was stopped for longer than it trusts what
+// it knows closes nothing for that, and lets no frame of a client pass whose
+// user was revoked, or whose token has expired, while it was stopped.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	heard := make(chan string, 100)
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer conn.CloseNow()
+		for {
+			_, message, err := conn.Read(context.Background())
+			if err != nil {
+				return
+			}
+			heard <- string(message)
+		}
+	}))
+	defer upstream.Close()
+	log := filepath.Join(t.TempDir(), "log")
+	secret := strings.ToLower(hex.EncodeToString([]byte(rand.Text() + rand.Text())))
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), pausedUpstream+"="+upstream.URL, pausedLog+"="+log, pausedSecret+"="+secret)
+	out := must(child.StdoutPipe())
+	child.Stderr = os.Stderr
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = child.Process.Kill()
+		_ = child.Wait()
+	}()
+	address, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer := must(token.NewIssuer(token.IssuerConfig{Key: pausedKey(secret)}))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	dial := func(user string, ttl time.Duration) *websocket.Conn {
+		t.Helper()
+		made, err := issuer.Access(user, token.Options{SessionID: "s-" + user, TTL: ttl})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, _, err := websocket.Dial(ctx, "ws://"+strings.TrimSpace(address)+"/", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + made.Raw}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.CloseNow() })
+		return conn
+	}
+	say := func(conn *websocket.Conn, text string) {
+		t.Helper()
+		if err := conn.Write(ctx, websocket.MessageText, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	revoked, expiring := dial("ada", time.Hour), dial("eve", 8*time.Second)
+	var stay []*websocket.Conn
+	for range 20 {
+		stay = append(stay, dial("bob", time.Hour))
+	}
+
+	if err := child.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus // all of its threads have stopped once this returns
+	if _, err := syscall.Wait4(child.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("the child has not stopped: %v, %v", status, err)
+	}
+	if err := os.WriteFile(log, []byte("ada\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	say(revoked, "from the revoked")
+	say(expiring, "from the expired")
+	time.Sleep(12 * time.Second) // longer than the default of Staleness; only a real pause is one
+	if err := child.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+
+	for _, conn := range stay {
+		say(conn, "bob")
+	}
+	for range stay {
+		select {
+		case got := <-heard:
+			if got != "bob" {
+				t.Errorf("the upstream heard %q", got)
+			}
+		case <-ctx.Done():
+			t.Fatal("sockets that should have stayed are silent")
+		}
+	}
+	for conn, want := range map[*websocket.Conn]string{revoked: "session_ended", expiring: "token_expired"} {
+		if _, _, err := conn.Read(ctx); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want %s", err, want)
+		}
+	}
+	select {
+	case got := <-heard:
+		t.Errorf("the upstream heard %q", got)
+	default:
+	}
+}

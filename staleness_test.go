@@ -1,0 +1,163 @@
+package wsauth
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth/internal/wsconn"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// A failingLog is a log whose store can be made to fail.
+type failingLog struct {
+	*store.Memory
+	fails atomic.Bool
+}
+
+var errStoreDown = errors.New("the store is down")
+
+func (f *failingLog) Read(ctx context.Context, after store.Cursor) (store.Page, error) {
+	if f.fails.Load() {
+		return store.Page{}, errStoreDown
+	}
+	return f.Memory.Read(ctx, after)
+}
+
+func (f *failingLog) Wait(ctx context.Context, after store.Cursor) error {
+	if f.fails.Load() {
+		return errStoreDown
+	}
+	return f.Memory.Wait(ctx, after)
+}
+
+// inStaleness runs f with a guard that has n sockets and follows a log.
+func inStaleness(t *testing.T, n int, f func(t *testing.T, g *Guard, log *failingLog, open []*Session)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		log := &failingLog{Memory: store.NewMemory(0)}
+		guard, err := New(Config{Verifier: new(token.Verifier), Locations: []Location{FirstMessage{}}, Revocations: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-guard.revocations.Ready()
+		x := &crowd{guard: guard, derived: guard}
+		for range n {
+			if _, err := x.socket(guard, "192.0.2.1:1", &token.Claims{Subject: "ada", ExpiresAt: time.Now().Add(time.Hour)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f(t, guard, log, x.open)
+		for _, s := range x.open {
+			x.close(s)
+		}
+		if err := guard.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * wsconn.Grace)
+	})
+}
+
+func countEnded(open []*Session) (n int) {
+	for _, s := range open {
+		if s.over() != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// TestStaleEndsAreSpread: the sockets of a guard that has lost its store end
+// one after the other, all within a bound.
+func TestStaleEndsAreSpread(t *testing.T) {
+	inStaleness(t, 500, func(t *testing.T, g *Guard, log *failingLog, open []*Session) {
+		log.fails.Store(true)
+		time.Sleep(g.config.Staleness - pulseEvery)
+		if n := countEnded(open); n > 0 {
+			t.Fatalf("%d sockets have ended early", n)
+		}
+		var first, last time.Time
+		for range 5000 {
+			time.Sleep(time.Millisecond)
+			n := countEnded(open)
+			if n > 0 && first.IsZero() {
+				first = time.Now()
+			}
+			if n == len(open) {
+				last = time.Now()
+				break
+			}
+		}
+		if d := last.Sub(first); first.IsZero() || d < 400*time.Millisecond || d > endStaleWithin {
+			t.Errorf("%d sockets ended within %v", len(open), d)
+		}
+		for _, s := range open {
+			if !errors.Is(s.over(), StoreUnavailable) {
+				t.Fatalf("ended with %v", s.over())
+			}
+		}
+	})
+}
+
+// TestStoreComesBack: sockets that have not been ended yet when the store is
+// back stay open.
+func TestStoreComesBack(t *testing.T) {
+	inStaleness(t, 2000, func(t *testing.T, g *Guard, log *failingLog, open []*Session) {
+		log.fails.Store(true)
+		for countEnded(open) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		log.fails.Store(false)
+		time.Sleep(10 * time.Second)
+		n := countEnded(open)
+		if n == 0 || n == len(open) {
+			t.Errorf("%d of %d sockets have ended", n, len(open))
+		}
+		if err := g.Ready(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestExpiredByTheWall: a socket whose timer stood still while the machine was
+// suspended ends when the guard looks at the clock on the wall, and no other.
+func TestExpiredByTheWall(t *testing.T) {
+	inStaleness(t, 2, func(t *testing.T, g *Guard, _ *failingLog, open []*Session) {
+		open[0].claims.Store(&token.Claims{Subject: "ada", ExpiresAt: time.Now().Add(-time.Second)})
+		past := time.Now().Add(-time.Minute)
+		g.pulse.Store(&past)
+		if !g.Paused() {
+			t.Error("a minute without a pulse is no pause")
+		}
+		time.Sleep(readerTurn)
+		if g.Paused() {
+			t.Error("still paused")
+		}
+		if !errors.Is(open[0].over(), TokenExpired) || open[1].over() != nil {
+			t.Errorf("%v and %v", open[0].over(), open[1].over())
+		}
+	})
+}
+
+// TestPauseEndsWithTheTurn: a store that does not answer holds frames for as
+// long as the reader has its turn, not for ever.
+func TestPauseEndsWithTheTurn(t *testing.T) {
+	inStaleness(t, 1, func(t *testing.T, g *Guard, log *failingLog, open []*Session) {
+		log.fails.Store(true)
+		past := time.Now().Add(-time.Minute)
+		g.pulse.Store(&past)
+		time.Sleep(readerTurn - time.Millisecond)
+		if !g.Paused() {
+			t.Error("frames pass before the log was read")
+		}
+		time.Sleep(2*pulseEvery + time.Millisecond)
+		if g.Paused() || countEnded(open) != 0 {
+			t.Errorf("paused %v, %d ended", g.Paused(), countEnded(open))
+		}
+		log.fails.Store(false)
+	})
+}
