@@ -73,8 +73,18 @@ func (g *Gateway) anyToken(r *http.Request) (*token.Claims, error) {
 		defer cancel()
 		return claims, g.present(ctx, claims, "remote", r.RemoteAddr)
 	}
-	if byCookie(r) && (dead(err) || errors.Is(err, wsauth.TokenMissing)) && !errors.Is(refreshErr, wsauth.TokenMissing) {
-		err = refreshErr
+	return nil, anyRefusal(err, refreshErr, byCookie(r))
+}
+
+// anyRefusal returns which of the refusals of both checks the client is told.
+// A token that is no access token is judged by the check for refresh tokens
+// alone: it may have been revoked between the two checks.
+func anyRefusal(err, refreshErr error, byCookie bool) error {
+	if errors.Is(err, wsauth.WrongTokenType) {
+		return refreshErr
 	}
-	return nil, err
+	if byCookie && (dead(err) || errors.Is(err, wsauth.TokenMissing)) && !errors.Is(refreshErr, wsauth.TokenMissing) {
+		return refreshErr
+	}
+	return err
 }

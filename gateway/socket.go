@@ -67,7 +67,8 @@ func (p *proxy) tie(ctx context.Context, conn net.Conn, socket *upstream.Socket,
 	if !taken {
 		p.gateway.live.remove(session)
 		_ = socket.Close() // the session has ended meanwhile
-		record.ended(context.Cause(ctx), relay.Result{By: relay.TheOwner})
+		// The end is under way, and may not have reached ctx yet.
+		context.AfterFunc(ctx, func() { record.ended(context.Cause(ctx), relay.Result{By: relay.TheOwner}) })
 	}
 }
 
