@@ -69,6 +69,13 @@ func (l *line) handshake(x *record, reason string, status int) {
 	}
 }
 
+// requestLine is the message of a line of the access log, and statusKey the
+// attribute with the status of the answer.
+const (
+	requestLine = "request"
+	statusKey   = "status"
+)
+
 func (l *line) request(level slog.Level, x *record, reason string, status int, more ...slog.Attr) {
 	attrs := append(l.attrs(x, reason),
 		slog.String("method", l.method),
@@ -76,9 +83,9 @@ func (l *line) request(level slog.Level, x *record, reason string, status int, m
 		slog.String("agent", l.agent),
 		slog.Duration("duration", time.Since(x.begun)))
 	if status != 0 { // the client was gone before there was one
-		attrs = append(attrs, slog.Int("status", status))
+		attrs = append(attrs, slog.Int(statusKey, status))
 	}
-	x.gateway.log.LogAttrs(context.Background(), level, "request", append(attrs, more...)...)
+	x.gateway.log.LogAttrs(context.Background(), level, requestLine, append(attrs, more...)...)
 }
 
 // ended logs the end of a socket.

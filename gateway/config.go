@@ -124,7 +124,9 @@ type Config struct {
 	AccessLog bool
 
 	// Logger gets a line for each login, each refusal, and each begin and end of a socket, never with a token, a cookie, a query
-	// or a password. Default: no log.
+	// or a password. Its handler must not block, since event loops call it:
+	// one that writes to a pipe freezes every socket while nobody reads the
+	// pipe. Default: no log.
 	Logger *slog.Logger
 }
 

@@ -114,7 +114,7 @@ func New(c Config) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: Config.Origins: %w", err)
 	}
 	origins.SetDenyHandler(problem(http.StatusForbidden, "origin_not_allowed", "Pages of other sites may not send this request"))
-	g.metrics.registry.MustRegister(newHealth(g))
+	g.metrics.registry.MustRegister(newHealth(g), newLostLines(g.log))
 	if g.guard, err = g.newGuard(c); err != nil { // last, for it begins to follow the store
 		return nil, err
 	}

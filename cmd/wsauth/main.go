@@ -4,10 +4,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -41,6 +43,27 @@ func main() {
 		kong.Description("Authenticates WebSocket connections for as long as they live. An environment variable that is empty counts as one that is not set."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Writers(os.Stdout, impatient{os.Stderr}),
 	)
 	command.FatalIfErrorf(command.Run())
+}
+
+// impatient writes to a file that may be a pipe which nobody reads, and gives
+// up after a while: a process that ends must not hang on its last message.
+type impatient struct{ to *os.File }
+
+// Write writes p, or fails when that takes too long.
+func (w impatient) Write(p []byte) (int, error) {
+	done := make(chan error, 1)
+	p = bytes.Clone(p)
+	go func() {
+		_, err := w.to.Write(p)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return len(p), err
+	case <-time.After(lastWords):
+		return 0, os.ErrDeadlineExceeded
+	}
 }

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
 	"wsauth/gateway"
+	"wsauth/internal/asynclog"
 	"wsauth/internal/config"
 )
 
@@ -50,15 +53,28 @@ func (f *followed) read() (*config.Document, error) {
 	return d, nil
 }
 
-// logger is the log that the settings describe; its level can change.
-func (f *followed) logger(s config.Log) *slog.Logger {
+// logger starts the log that the settings describe, whose level can change. It
+// never blocks who logs. flush stops it, and waits until it is written, for a
+// while.
+func (f *followed) logger(s config.Log) (log *slog.Logger, flush func()) {
 	f.setLevel(s.Level)
 	options := &slog.HandlerOptions{Level: &f.level}
-	if s.Format == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, options))
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, options))
+	handler := asynclog.New(asynclog.Config{
+		Writer: os.Stderr,
+		Format: func(w io.Writer) slog.Handler {
+			if s.Format == "json" {
+				return slog.NewJSONHandler(w, options)
+			}
+			return slog.NewTextHandler(w, options)
+		},
+		Classify:          gateway.ClassOfLine,
+		RefusalsPerSecond: s.RefusalsPerSecond,
+	})
+	return slog.New(handler), func() { handler.Close(lastWords) }
 }
+
+// lastWords is how long a process that ends waits for its log to be read.
+const lastWords = 2 * time.Second
 
 func (f *followed) setLevel(name string) {
 	levels := map[string]slog.Level{"debug": slog.LevelDebug, "warn": slog.LevelWarn, "error": slog.LevelError}

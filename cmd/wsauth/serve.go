@@ -99,7 +99,8 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
 		return err
 	}
 	s := document.Settings
-	log := f.logger(s.Log)
+	log, flush := f.logger(s.Log)
+	defer flush()
 	f.maker = config.Maker{Logger: log, Files: true, DataDir: defaultFolder()}
 	described, err := f.maker.Make(document)
 	if err != nil {

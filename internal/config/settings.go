@@ -71,9 +71,10 @@ func (p *Provider) preset() { p.Preset = "standard" }
 
 // Log says what is logged, and how.
 type Log struct {
-	Format string `yaml:"format" enum:"text,json"`
-	Level  string `yaml:"level" enum:"debug,info,warn,error"`
-	Access bool   `yaml:"access"`
+	Format            string `yaml:"format" enum:"text,json"`
+	Level             string `yaml:"level" enum:"debug,info,warn,error"`
+	Access            bool   `yaml:"access"`
+	RefusalsPerSecond int    `yaml:"refusals_per_second"`
 }
 
 // Auth is about the addresses that the gateway answers itself.
@@ -170,7 +171,7 @@ func Default() Settings {
 		Unauthenticated: 1000,
 		PerAddress:      100,
 
-		Log:   Log{Format: "text", Level: "info"},
+		Log:   Log{Format: "text", Level: "info", RefusalsPerSecond: 100},
 		Auth:  Auth{Prefix: "/auth", Enabled: true},
 		Drain: 10 * time.Second,
 		Watch: true,

@@ -1,0 +1,166 @@
+package asynclog
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A pipe is a writer whose reader may stop.
+type pipe struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	stopped chan struct{} // nil, or closed when the reader goes on
+}
+
+func (p *pipe) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	stopped := p.stopped
+	p.mu.Unlock()
+	if stopped != nil {
+		<-stopped
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.Write(b)
+}
+
+func (p *pipe) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.String()
+}
+
+func text(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) }
+
+func byMessage(r slog.Record) Class {
+	switch {
+	case strings.HasPrefix(r.Message, "refused"):
+		return Refusal
+	case strings.HasPrefix(r.Message, "logged"):
+		return Audit
+	}
+	return Ordinary
+}
+
+// TestReaderStops: nobody waits for the reader, what waits is bounded, a flood
+// of one class leaves the room of the others alone, and when the reader goes on
+// the log says how many lines were lost.
+func TestReaderStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pipe{stopped: make(chan struct{})}
+		h := New(Config{Writer: p, Format: text, Classify: byMessage, Quota: 10_000})
+		log := slog.New(h).With("a", 1).WithGroup("g")
+		log.Info("first")
+		synctest.Wait() // the goroutine is stuck with it
+		for i := range 1000 {
+			log.Info("refused", "i", i)
+		}
+		log.Info("logged in", "user", "ada")
+		log.Info("plain")
+		if d := h.Dropped(Refusal); d < 700 || d > 950 || h.Dropped(Audit)+h.Dropped(Ordinary) != 0 {
+			t.Errorf("dropped %d refusals, %d audit lines, %d others", d, h.Dropped(Audit), h.Dropped(Ordinary))
+		}
+		close(p.stopped)
+		if !h.Close(time.Second) {
+			t.Fatal("Close gave up")
+		}
+		got := p.String()
+		for _, want := range []string{"msg=first a=1\n", "msg=\"logged in\" a=1 g.user=ada\n", "msg=plain a=1\n", fmt.Sprintf("ordinary=0 refusal=%d audit=0\n", h.Dropped(Refusal))} {
+			if !strings.Contains(got, want) {
+				t.Errorf("the log lacks %q", want)
+			}
+		}
+		if kept := strings.Count(got, "msg=refused"); kept+int(h.Dropped(Refusal)) != 1000 {
+			t.Errorf("%d kept, %d dropped of 1000", kept, h.Dropped(Refusal))
+		}
+	})
+}
+
+// TestCloseIsBounded: a reader that never comes back does not keep the process.
+func TestCloseIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pipe{stopped: make(chan struct{})}
+		h := New(Config{Writer: p, Format: text})
+		slog.New(h).Info("x")
+		begun := time.Now()
+		if h.Close(2 * time.Second) {
+			t.Error("Close says that all was written")
+		}
+		if took := time.Since(begun); took != 2*time.Second {
+			t.Errorf("Close took %v", took)
+		}
+		slog.New(h).Info("late")
+		if h.Dropped(Ordinary) != 1 {
+			t.Error("a late line is not counted")
+		}
+		close(p.stopped)
+		synctest.Wait()
+	})
+}
+
+// TestG14_RefusalsOfASecondAreBounded, and counted: in the figures, and in one
+// line for those that have none.
+func TestG14_RefusalsOfASecondAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pipe{}
+		h := New(Config{Writer: p, Format: text, Classify: byMessage, RefusalsPerSecond: 100})
+		log := slog.New(h)
+		for range 3 {
+			for range 10_000 {
+				log.Info("refused")
+				log.Info("logged in")
+				synctest.Wait()
+			}
+			time.Sleep(time.Second)
+		}
+		h.Close(time.Second)
+		got := p.String()
+		if n := strings.Count(got, "msg=refused\n"); n != 300 {
+			t.Errorf("%d lines of refusals in three seconds", n)
+		}
+		if n := strings.Count(got, "logged in"); n != 30_000 {
+			t.Errorf("%d of 30000 other lines", n)
+		}
+		if n := strings.Count(got, "refusals=9900 limit_per_second=100"); n != 3 {
+			t.Errorf("%d lines say how many were not logged", n)
+		}
+		if h.Suppressed() != 29_700 {
+			t.Errorf("%d are counted", h.Suppressed())
+		}
+	})
+}
+
+// TestLinesAreWhole: those of many goroutines come out one by one, in the order
+// of each.
+func TestLinesAreWhole(t *testing.T) {
+	p := &pipe{}
+	h := New(Config{Writer: p, Format: text})
+	var all sync.WaitGroup
+	for g := range 8 {
+		all.Go(func() {
+			for i := range 500 {
+				slog.New(h).Info("m", "g", g, "i", i)
+			}
+		})
+	}
+	all.Wait()
+	h.Close(10 * time.Second)
+	next := map[int]int{}
+	for line := range strings.Lines(p.String()) {
+		var g, i int
+		if _, err := fmt.Sscanf(line[strings.Index(line, "msg="):], "msg=m g=%d i=%d\n", &g, &i); err != nil || next[g] != i {
+			t.Fatalf("%q: %v, want i=%d", line, err, next[g])
+		}
+		next[g]++
+	}
+	if len(next) != 8 || next[0] != 500 {
+		t.Error(next)
+	}
+}
