@@ -26,6 +26,9 @@ func (c *core) next() time.Duration {
 	if c.deadline > 0 {
 		at = min(at, c.deadline)
 	}
+	if c.follows {
+		return min(at, c.lookAt())
+	}
 	waits := false
 	for s := range c.lanes {
 		if l := &c.lanes[s]; len(l.wait) > 0 {
@@ -56,6 +59,9 @@ func (c *core) pingAt() time.Duration { return max(c.heard, c.pinged) + c.pair.P
 
 // tick does what is due.
 func (c *core) tick(now time.Duration) {
+	if c.follows && !c.dead && now >= c.lookAt() {
+		c.look(now)
+	}
 	switch {
 	case c.dead:
 		return
@@ -65,6 +71,9 @@ func (c *core) tick(now time.Duration) {
 	case c.half > 0 && now >= c.half:
 		c.half = 0
 		c.giveUp()
+	}
+	if c.follows {
+		return
 	}
 	waits := false
 	for s := range c.lanes {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"time"
 
+	"wsauth/internal/wsconn"
 	"wsauth/internal/wsframe"
 )
 
@@ -18,9 +19,10 @@ var badGateway = wsframe.AppendClose(nil, 1014, "bad_gateway")
 //
 // A driver has one goroutine at a time call a core.
 type core struct {
-	pair  Pair
-	grace time.Duration // Grace
-	lanes [2]lane
+	pair   Pair
+	driver driver
+	grace  time.Duration // Grace
+	lanes  [2]lane
 
 	deadline time.Duration // when both connections are closed; 0: nothing has ended yet
 	half     time.Duration // when the farewell of End is given up; 0: never
@@ -29,6 +31,13 @@ type core struct {
 	gone     [2]bool       // takes no more bytes
 	cut      [2]bool       // to be closed before the other
 	dead     bool
+
+	// After an end by a peer, the deadline follows the progress of those that
+	// still take data; never after End, a fault or a stall.
+	follows  bool
+	endedAt  time.Duration // when the tunnel began to end
+	looked   time.Duration // when progress was last looked at
+	progress [2]wsconn.Progress
 	by       Party
 	reason   string
 
@@ -131,6 +140,7 @@ func (c *core) end(frame []byte, said func(), now time.Duration) {
 		return
 	}
 	c.ending(TheOwner, "ended", now)
+	c.unfollow(now)
 	if c.awaited {
 		c.awaited = false
 		c.deadline = now + c.grace
@@ -260,16 +270,51 @@ func (c *core) ending(by Party, reason string, now time.Duration) {
 		c.deadline = now + c.grace
 		c.by, c.reason = by, reason
 		c.changed = true
+		switch reason {
+		case "close", "eof", "reset":
+			c.follows, c.endedAt, c.looked = true, now, now
+		}
 	}
+}
+
+// unfollow has the tunnel end within Grace, whatever progress there is.
+func (c *core) unfollow(now time.Duration) {
+	c.follows = false
+	c.deadline = min(c.deadline, now+c.grace)
+}
+
+// lookAt is when to look at progress next.
+func (c *core) lookAt() time.Duration { return c.looked + c.grace/wsconn.Looks }
+
+// look extends the deadline where a side has not taken all that it was sent, and
+// takes it fast enough.
+func (c *core) look(now time.Duration) {
+	c.looked = now
+	for s := range c.progress {
+		l := &c.lanes[side(s).other()]
+		unsent := 0
+		if !c.gone[s] {
+			unsent = len(l.wait) + c.driver.unsent(side(s))
+		}
+		if c.progress[s].Enough(l.bytes-int64(unsent), now) && unsent > 0 {
+			c.deadline = max(c.deadline, min(now+c.grace, c.endedAt+wsconn.Longest))
+			c.changed = true
+		}
+	}
+	c.over()
 }
 
 // over looks whether there is nothing left to do.
 func (c *core) over() {
 	up, back := &c.lanes[client], &c.lanes[upstream]
-	if up.over() && back.over() || c.gone[client] && up.ended && len(up.wait) == 0 {
+	if up.over() && back.over() || c.gone[client] && up.ended && len(up.wait) == 0 && !up.shutDue && !c.owes(upstream) {
 		c.die()
 	}
 }
+
+// owes reports whether s is to be given time to take what the kernel holds for
+// it.
+func (c *core) owes(s side) bool { return c.follows && !c.gone[s] && c.driver.unsent(s) > 0 }
 
 func (l *lane) over() bool { return l.ended && l.phase == dropping && !l.shutDue }
 

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wsauth/internal/sockfd"
+	"wsauth/internal/wsconn"
 )
 
 // looped is a tunnel that a loop carries.
@@ -226,6 +227,23 @@ func (d *looped) end(frame []byte, said func()) {
 	}
 }
 
+func (d *looped) unsent(s side) int {
+	if d.lanes[s].fd < 0 {
+		return 0
+	}
+	return wsconn.UnsentOf(uintptr(d.lanes[s].fd)) //nolint:gosec // a descriptor is not negative
+}
+
+// drain drops what has come from s, so that closing does not reset the
+// connection and lose what s has not read.
+func (d *looped) drain(s side) {
+	for range turn {
+		if n, err := sockfd.Recv(d.lanes[s].fd, d.loop.buffer[room:]); n == 0 || err != nil {
+			return
+		}
+	}
+}
+
 // kill closes both sockets at once.
 func (d *looped) kill(now time.Duration) {
 	d.core.ending(TheRelay, "cut", now)
@@ -271,6 +289,9 @@ func (d *looped) close() {
 	d.closed = true
 	d.loop.timers.remove(&d.timed)
 	for s := range d.lanes {
+		if d.core.follows && !d.core.lanes[s].ended && d.lanes[s].fd >= 0 {
+			d.drain(side(s))
+		}
 		d.shutSocket(side(s))
 		d.giveBack(side(s))
 	}

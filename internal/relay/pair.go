@@ -82,8 +82,7 @@ type Traffic struct {
 type Tunnel struct {
 	core
 
-	driver driver
-	ended  atomic.Bool
+	ended atomic.Bool
 }
 
 // End says farewell to both sides. The client gets frame, an unmasked close

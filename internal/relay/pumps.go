@@ -7,10 +7,16 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"wsauth/internal/wsconn"
 )
 
 // past is a deadline that wakes whoever reads or writes.
 var past = time.Unix(1, 0)
+
+// piece is how much is written at once over TLS, whose records are no longer,
+// and while the tunnel ends: until a write returns, its progress is not seen.
+const piece = 16 << 10
 
 // woken is what a deadline is noted as when it is past.
 const woken = time.Duration(-1)
@@ -28,7 +34,8 @@ type pumps struct {
 	mu    sync.Mutex
 	core  *core
 	pumps [2]pump
-	left  int // pumps that run
+	left  int         // pumps that run
+	timer *time.Timer // looks at progress while the tunnel ends; nil before
 }
 
 // A pump carries one lane.
@@ -97,10 +104,41 @@ func (p *pumps) run(s side) {
 	}
 }
 
+func (p *pumps) unsent(s side) int { return wsconn.Unsent(p.conn(s)) }
+
+// look does what is due while the tunnel ends: both pumps may be waiting for
+// something else.
+func (p *pumps) look() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.left == 0 || p.core.dead {
+		return
+	}
+	p.core.tick(p.now())
+	p.core.changed = true
+	p.changed()
+	if p.core.follows && !p.core.dead {
+		p.timer.Reset(p.core.grace / wsconn.Looks)
+	}
+}
+
+// split interrupts writes that are under way, so that they go on in pieces whose
+// progress can be seen. A write of TLS is never longer than one.
+func (p *pumps) split() {
+	for s := range p.pumps {
+		if to := p.conn(side(s).other()); p.pumps[s].writing && to == netConn(to) {
+			p.setWrite(side(s), woken)
+		}
+	}
+}
+
 // finish closes what is left, and tells the owner.
 func (p *pumps) finish() {
 	_ = netConn(p.core.pair.Client).Close()
 	_ = netConn(p.core.pair.Upstream).Close()
+	if p.timer != nil {
+		p.timer.Stop()
+	}
 	p.relay.mu.Lock()
 	_, carried := p.relay.pumped[p]
 	delete(p.relay.pumped, p)
@@ -146,6 +184,9 @@ func (p *pumps) read(s side, b *buffer) {
 func (p *pumps) write(s side) {
 	l := &p.core.lanes[s]
 	conn, wait := p.conn(s.other()), l.wait
+	if p.core.follows || conn != netConn(conn) {
+		wait = wait[:min(len(wait), piece)]
+	}
 	p.setWrite(s, p.writeBy(s))
 	l.flight = true
 	p.pumps[s].writing = true
@@ -186,6 +227,10 @@ func (p *pumps) changed() {
 	c := p.core
 	for c.changed || len(c.calls) > 0 {
 		c.changed = false
+		if c.follows && p.timer == nil {
+			p.timer = time.AfterFunc(c.grace/wsconn.Looks, p.look)
+			p.split()
+		}
 		for s := range c.cut {
 			if c.dead || c.cut[s] {
 				_ = netConn(p.conn(side(s))).Close()
@@ -213,7 +258,7 @@ func (p *pumps) rearm(s side) {
 		p.armRead(s)
 	case pump.writing && (l.phase == cutting || l.phase == dropping):
 		p.setWrite(s, woken)
-	case pump.writing && p.writeBy(s) < pump.writeBy:
+	case pump.writing && pump.writeBy != woken && p.writeBy(s) != pump.writeBy:
 		p.setWrite(s, p.writeBy(s))
 	}
 }
@@ -241,6 +286,9 @@ func (p *pumps) readBy(s side) time.Duration {
 
 // writeBy is until when the pump of s may wait for its destination.
 func (p *pumps) writeBy(s side) time.Duration {
+	if p.core.follows { // look ends it before, and a write of TLS that ran out of time cannot go on
+		return p.core.endedAt + wsconn.Longest
+	}
 	at := p.core.lanes[s].since + p.core.pair.Stall
 	if p.core.deadline > 0 {
 		at = min(at, p.core.deadline)

@@ -152,6 +152,10 @@ func (r *Relay) Close() error {
 // A driver moves the bytes of a tunnel.
 type driver interface {
 	end(frame []byte, said func())
+
+	// unsent returns how many bytes the kernel holds for a side; 0 where that is
+	// unknown.
+	unsent(s side) int
 }
 
 // netConn is the connection beneath conn, if it is one of TLS: closing that

@@ -153,6 +153,13 @@ func (c *Conn) CloseWrite() error {
 	return c.opError("shutdown", errors.Join(err, failed))
 }
 
+// Unsent returns how many bytes were written that the peer has not
+// acknowledged; 0 where the connection is closed.
+func (c *Conn) Unsent() (n int) {
+	_ = c.control(func(fd int) { n, _ = unix.IoctlGetInt(fd, unix.SIOCOUTQ) })
+	return n
+}
+
 // Bare reports whether there is nothing but a socket: nothing that was read already, and is to be read again.
 func (c *Conn) Bare() bool {
 	c.mu.Lock()

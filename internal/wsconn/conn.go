@@ -40,7 +40,9 @@ type Conn struct {
 
 	dmu      sync.Mutex // orders the handler's deadlines and Close against End
 	closed   bool
-	next     Ender // who has the connection now, if it was handed over
+	cut      bool        // an End came while it lingered
+	lingers  atomic.Bool // the handler has closed it, and the peer has not taken all
+	next     Ender       // who has the connection now, if it was handed over
 	farewell atomic.Pointer[farewell]
 }
 
@@ -82,6 +84,10 @@ func (c *Conn) End(cause error, frame []byte, cancel func()) {
 		c.next.End(frame, cancel)
 		return
 	}
+	if c.lingers.Load() { // what is left is not worth waiting for any more
+		c.cut = true
+		_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+	}
 	if c.closed || !c.farewell.CompareAndSwap(nil, f) {
 		return
 	}
@@ -110,6 +116,9 @@ func (c *Conn) read(p []byte) (int, error) {
 	if c.farewell.Load() != nil {
 		return 0, nil
 	}
+	if c.lingers.Load() {
+		return 0, net.ErrClosed
+	}
 	return c.budget.read(c.conn, p)
 }
 
@@ -121,6 +130,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 	defer c.wmu.Unlock()
 	f := c.farewell.Load()
 	if f == nil {
+		if c.lingers.Load() {
+			return 0, net.ErrClosed
+		}
 		n, err := c.conn.Write(p)
 		c.out.advance(p[:n])
 		return n, err
@@ -149,15 +161,28 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close closes the connection at once, unless End is closing it, or somebody
-// else has it now.
+// Close closes the connection, unless End is closing it, or somebody else has
+// it now. It returns at once. A peer that has not taken all that was sent is
+// given time to: at least Grace, and more as long as it makes progress.
 func (c *Conn) Close() error {
 	c.dmu.Lock()
 	if c.farewell.Load() != nil || c.next != nil {
 		c.dmu.Unlock()
 		return nil
 	}
+	if c.lingers.Load() {
+		c.dmu.Unlock()
+		return net.ErrClosed
+	}
+	first := !c.closed
 	c.closed = true
+	if first && Unsent(c.conn) > 0 {
+		c.lingers.Store(true)
+		_ = c.conn.SetDeadline(time.Unix(1, 0)) // wakes who reads or writes
+		c.dmu.Unlock()
+		go c.linger()
+		return nil
+	}
 	c.dmu.Unlock()
 	defer c.release()
 	return c.conn.Close()
@@ -167,7 +192,7 @@ func (c *Conn) Close() error {
 // holds no lock meanwhile: over TLS it waits for a write that a slow peer
 // blocks.
 func (c *Conn) CloseWrite() error {
-	if c.farewell.Load() != nil {
+	if c.farewell.Load() != nil || c.lingers.Load() {
 		return nil
 	}
 	return closeWrite(c.conn)
@@ -199,7 +224,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(t, c.c
 func (c *Conn) setDeadline(t time.Time, set func(time.Time) error) error {
 	c.dmu.Lock()
 	defer c.dmu.Unlock()
-	if c.farewell.Load() != nil || c.next != nil {
+	if c.farewell.Load() != nil || c.next != nil || c.lingers.Load() {
 		return nil
 	}
 	return set(t)

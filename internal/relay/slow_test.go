@@ -1,0 +1,186 @@
+package relay
+
+import (
+	"bytes"
+	"io"
+	"testing"
+	"time"
+
+	"wsauth/internal/wsconn"
+)
+
+// A kernel stands in for the driver of a core: it holds bytes for the sides.
+type kernel [2]int
+
+func (k *kernel) end([]byte, func()) {}
+func (k *kernel) unsent(s side) int  { return k[s] }
+
+// TestG15_GraceFollowsProgress: a side that takes at least 1 KiB a second of what
+// the kernel holds for it gets more time, up to a minute. One that takes less
+// does not, nor does any after End.
+func TestG15_GraceFollowsProgress(t *testing.T) {
+	const second = time.Second
+	for name, tt := range map[string]struct {
+		from        side
+		reset       bool          // the sender takes no more, either
+		rate        int           // bytes that the reader takes in a second
+		end         time.Duration // when the owner ends the tunnel; 0: never
+		least, most time.Duration // until the tunnel is over
+	}{
+		"400 KB/s":            {rate: 400_000, from: upstream, least: 14 * second, most: 21 * second},
+		"400 KB/s, reset":     {rate: 400_000, from: upstream, reset: true, least: 14 * second, most: 21 * second},
+		"to the upstream":     {rate: 400_000, from: client, least: 14 * second, most: 21 * second},
+		"2 KB/s for a minute": {rate: 2000, from: upstream, least: 60 * second, most: 60 * second},
+		"too slow":            {rate: 500, from: upstream, least: 5 * second, most: 5 * second},
+		"nothing":             {from: upstream, least: 5 * second, most: 5 * second},
+		"P11 everything":      {rate: 1 << 30, from: upstream, least: 5 * second, most: 5 * second},
+		"L4 End":              {rate: 400_000, from: upstream, end: 4 * second, least: 5 * second, most: 9 * second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const sent = 6_000_000
+			k := &kernel{}
+			c := &core{driver: k}
+			c.begin(Pair{Stall: defaultStall}, Grace, 0)
+			c.lanes[tt.from].bytes = sent
+			reader := tt.from.other()
+			k[reader] = sent
+			if tt.reset {
+				c.wrote(reader, 0, io.ErrClosedPipe, 0)
+			}
+			c.finished(tt.from, nil, 0)
+			now := time.Duration(0)
+			for !c.dead && now < 2*time.Minute {
+				at := c.next()
+				if at == never || at <= now {
+					at = now + 100*time.Millisecond
+				}
+				if tt.end > 0 && now < tt.end && at >= tt.end {
+					c.end(goodbye, nil, tt.end)
+				}
+				now = at
+				k[reader] = max(0, sent-int(now.Seconds()*float64(tt.rate)))
+				for s := range c.lanes { // the driver writes, and shuts
+					if l := &c.lanes[s]; l.phase != dropping && len(l.wait) > 0 {
+						c.wrote(side(s), len(l.wait), nil, now)
+					} else if l.shutDue {
+						c.wasShut(side(s), nil, now)
+					}
+				}
+				c.tick(now)
+			}
+			if now < tt.least || now > tt.most {
+				t.Errorf("over after %v, want %v to %v", now, tt.least, tt.most)
+			}
+		})
+	}
+}
+
+// TestG15_SlowReadersGetEverything: a side sends much, closes and hangs up. The
+// other reads slowly, and goes on sending pongs. It gets every byte, the close
+// frame, and the end of the stream.
+func TestG15_SlowReadersGetEverything(t *testing.T) {
+	for name, from := range map[string]side{"from the upstream": upstream, "from the client": client} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, w way) {
+				if !w.pipe {
+					w.grace = Grace
+				}
+				g := newRig(t, w, Pair{})
+				sender, reader := g.upstream, g.client
+				frame, last, pong := fromUpstream(0x82, 1<<16), fromUpstream(0x88, 20), fromClient(0x8A, 4)
+				if from == client {
+					sender, reader = g.client, g.upstream
+					frame, last, pong = fromClient(0x82, 1<<16), fromClient(0x88, 20), fromUpstream(0x8A, 4)
+				}
+				all := append(bytes.Repeat(frame, 32), last...)
+				sent := make(chan struct{})
+				go func() {
+					defer close(sent)
+					sender.send(all)
+				}()
+				got := make([]byte, 0, len(all))
+				fast := func(n int) {
+					t.Helper()
+					piece := make([]byte, n)
+					n, err := io.ReadFull(reader, piece)
+					got = append(got, piece[:n]...)
+					if err != nil {
+						t.Fatalf("%s got %d of %d bytes, %v", reader.name, len(got), len(all), err)
+					}
+				}
+				// It hangs up when the relay's kernel has everything: one that closes
+				// earlier, over what it did not read, has its own kernel drop the rest.
+				for returned := false; !returned || wsconn.Unsent(sender.Conn) > 0; {
+					select {
+					case <-sent:
+						returned = true
+						time.Sleep(time.Millisecond)
+					default:
+					}
+					if !returned || wsconn.Unsent(sender.Conn) > 0 {
+						fast(min(1<<13, len(all)-len(got)))
+					}
+				}
+				sender.hangUp()
+				pause, piece := 10*time.Millisecond, 1<<13
+				for len(got) < len(all) {
+					time.Sleep(pause)
+					_, _ = reader.Write(pong) // nobody may be there to take it
+					fast(min(piece, len(all)-len(got)))
+				}
+				if !bytes.Equal(got, all) {
+					t.Error("it is not what was sent")
+				}
+				reader.ends()
+				reader.hangUp()
+				if r := <-g.results; r.By != 1+Party(from) || r.Reason != "close" && r.Reason != "reset" {
+					t.Error(r)
+				}
+			})
+		})
+	}
+}
+
+// TestL4_EndDoesNotFollowProgress: what ends by revocation, expiry or logout is
+// over after Grace, although the client was still taking what the upstream had
+// sent before.
+func TestL4_EndDoesNotFollowProgress(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		g := newRig(t, w, Pair{})
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			_, _ = g.upstream.Write(bytes.Repeat(fromUpstream(0x82, 1<<16), 64)) // it may be cut
+			g.upstream.hangUp()
+		}()
+		if _, err := io.ReadFull(g.client, make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		var begun time.Time
+		stop := make(chan struct{})
+		reading := make(chan struct{})
+		go func() {
+			defer close(reading)
+			for {
+				if _, err := io.CopyN(io.Discard, g.client, 1<<10); err != nil {
+					return
+				}
+				select {
+				case <-stop:
+					return
+				case <-time.After(w.unit() / 10):
+				}
+			}
+		}()
+		begun = time.Now()
+		g.End(goodbye, nil)
+		<-g.results
+		if took := time.Since(begun); took > 2*w.grace {
+			t.Errorf("it took %v", took)
+		}
+		close(stop)
+		g.client.hangUp()
+		<-reading
+		<-sent
+	})
+}

@@ -1,0 +1,66 @@
+package wsconn
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+)
+
+// linger closes a connection that the handler has closed while the peer has
+// not taken all that was sent: half-close, read and drop what the peer still
+// sends, close. Closing at once over unread input would reset the connection,
+// and the peer would lose the rest and the close frame.
+func (c *Conn) linger() {
+	defer c.release()
+	c.wmu.Lock() // a write that was under way has been woken
+	_ = c.conn.SetWriteDeadline(time.Now().Add(Grace))
+	err := closeWrite(c.conn)
+	c.wmu.Unlock()
+	c.rmu.Lock()
+	defer c.rmu.Unlock()
+	if err == nil {
+		c.drain()
+	}
+	conn := c.conn
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = over.NetConn() // closing TLS could wait for the peer
+	}
+	_ = conn.Close()
+}
+
+// drain drops what the peer sends until it hangs up, is too slow to take what
+// it was sent, or End cuts it.
+func (c *Conn) drain() {
+	begun := time.Now()
+	deadline, sent := begun.Add(Grace), int64(Unsent(c.conn))
+	var progress Progress
+	for {
+		now := time.Now()
+		c.dmu.Lock()
+		cut := c.cut
+		if !cut {
+			_ = c.conn.SetReadDeadline(now.Add(min(Grace/Looks, deadline.Sub(now))))
+		}
+		c.dmu.Unlock()
+		if cut || !now.Before(deadline) {
+			return
+		}
+		if _, err := io.Copy(io.Discard, c.conn); !errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+		now = time.Now()
+		unsent := Unsent(c.conn)
+		if progress.Enough(sent-int64(unsent), now.Sub(begun)) && unsent > 0 {
+			deadline = earlier(now.Add(Grace), begun.Add(Longest))
+		}
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,85 @@
+package wsconn
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+// closedOver has a handler write much and close, while the client reads slowly
+// and goes on sending.
+func closedOver(t *testing.T, sent []byte) (c *Conn, client net.Conn, closed chan struct{}) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err = net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	_ = client.SetDeadline(time.Now().Add(30 * time.Second))
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Write([]byte("pong")); err != nil { // which the handler does not read
+		t.Fatal(err)
+	}
+	closed = make(chan struct{})
+	c = New(server, func() { close(closed) })
+	go func() {
+		_, _ = c.Write(sent)
+		_ = c.Close()
+	}()
+	return c, client, closed
+}
+
+// TestG15_CloseOverUnreadInput: the client gets every byte that was sent before
+// the handler closed, and then the end.
+func TestG15_CloseOverUnreadInput(t *testing.T) {
+	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	c, client, closed := closedOver(t, sent)
+	var got bytes.Buffer
+	for {
+		_, err := io.CopyN(&got, client, 1<<14)
+		_, _ = client.Write([]byte("pong")) // nobody may be there to take it
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatalf("%d of %d bytes, %v", got.Len(), len(sent), err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if !bytes.Equal(got.Bytes(), sent) {
+		t.Errorf("%d bytes that are not the %d sent", got.Len(), len(sent))
+	}
+	_ = client.Close()
+	<-closed
+	if _, err := c.Write([]byte("late")); err == nil {
+		t.Error("a write after Close succeeds")
+	}
+}
+
+// TestL4_EndCutsWhatLingers at once.
+func TestL4_EndCutsWhatLingers(t *testing.T) {
+	c, client, closed := closedOver(t, make([]byte, 1<<16))
+	if _, err := io.ReadFull(client, make([]byte, 1<<10)); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	for !c.lingers.Load() && Unsent(c.conn) > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	c.End(net.ErrClosed, nil, func() {})
+	_ = c.Close()
+	<-closed
+	if took := time.Since(begun); took >= Grace {
+		t.Errorf("closed after %v", took)
+	}
+}
