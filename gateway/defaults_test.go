@@ -71,7 +71,7 @@ func TestCompletingTwiceChangesNothing(t *testing.T) {
 func TestNoLimitAtStart(t *testing.T) {
 	r := behind(t, newBackend(t), func(c *Config) {
 		c.MaxSockets, c.RefreshGrace = -1, -1
-		c.Routes[0].Limits = RouteLimits{MaxBody: -1, MaxFrame: -1, MaxMessage: -1, Idle: -1, Ping: -1, PerMinute: -1}
+		c.Routes[0].Limits = RouteLimits{MaxBody: -1, MaxFrame: -1, MaxMessage: -1, MaxFragments: -1, Idle: -1, Ping: -1, PerMinute: -1}
 	})
 	l := reflect.ValueOf(r.g.routing.Load().byName["/"].route.Limits)
 	for i := range l.NumField() {

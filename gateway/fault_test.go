@@ -78,7 +78,7 @@ func TestCheckFillsDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.AccessTTL != 15*time.Minute || c.AuthPrefix != "/auth" || c.Routes[0].Headers["X-User"] != "sub" || c.Routes[0].Limits.MaxFrame != 1<<20 {
+	if c.AccessTTL != 15*time.Minute || c.AuthPrefix != "/auth" || c.Routes[0].Headers["X-User"] != "sub" || c.Routes[0].Limits.MaxFrame >= 0 || c.Routes[0].Limits.MaxFragments != 16384 {
 		t.Errorf("%+v", c)
 	}
 }

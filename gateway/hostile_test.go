@@ -179,7 +179,7 @@ func TestLimitsOfSockets(t *testing.T) {
 	conn := r.socket("/chat", bearer(access))
 	r.echoOf(conn, strings.Repeat("x", 1000))
 	r.write(conn, strings.Repeat("y", 1001))
-	r.wantClose(conn, websocket.StatusMessageTooBig, "message_too_big")
+	r.wantClose(conn, websocket.StatusMessageTooBig, "message_too_big: limits.max_message")
 	for range 2 {
 		r.socket("/chat", bearer(access))
 	}

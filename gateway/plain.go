@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -127,7 +128,9 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &refusal):
 		p.guard.Refuse(w, r, refusal)
 	case errors.As(err, &tooBig):
-		problem(http.StatusRequestEntityTooLarge, "body_too_big", "The body is longer than may be")(w, r)
+		p.gateway.log.Info("refused", "reason", "body_too_big", "route", p.route.name(), "remote", r.RemoteAddr,
+			"error", fmt.Sprintf("the body is longer than limits.max_body of the route allows, %d bytes", tooBig.Limit))
+		problem(http.StatusRequestEntityTooLarge, "body_too_big", "The body is longer than limits.max_body of the route allows")(w, r)
 	case r.Context().Err() != nil:
 		panic(http.ErrAbortHandler) // the client is gone, or its right to the answer
 	default:

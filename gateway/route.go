@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/wsframe"
 )
 
 // A Route sends the requests for a host and a path to an upstream, once they have shown what the route asks for: plain HTTP,
@@ -102,9 +103,20 @@ type Route struct {
 
 // RouteLimits bound what the clients of one route may send and for how long a socket may be silent. A negative value is no limit.
 type RouteLimits struct {
-	MaxBody    int64 // bytes of the body of a plain request; more is 413. Default: 10 MiB
-	MaxFrame   int64 // bytes of a WebSocket frame; a larger one ends the socket with 1009. Default: MaxMessage
-	MaxMessage int64 // bytes of a WebSocket message as it is sent, so of the compressed one. Default: 1 MiB
+	// MaxBody bounds the bytes of the body of a plain request; more is 413.
+	// Bodies are passed on as they come, and take no memory. Default: no limit.
+	MaxBody int64
+
+	// MaxFrame and MaxMessage bound the payload bytes of a WebSocket frame and
+	// message as they are sent, so compressed; more ends the socket with 1009.
+	// Messages are passed on as they come, and take no memory. A frame of more
+	// than 2 GiB is refused in any case. Defaults: MaxMessage, and no limit.
+	MaxFrame, MaxMessage int64
+
+	// MaxFragments bounds the frames that a message may come in, beside one for
+	// every 32 bytes of it; more ends the socket with 1008. Servers that collect
+	// frames keep something for each. Default: 16384.
+	MaxFragments int
 
 	// Idle is how long a socket may carry no data frame, in either direction,
 	// before it ends with 3008. Pings and pongs do not count. From 1 s to a
@@ -129,8 +141,6 @@ type Health struct {
 const (
 	defaultConnect    = 5 * time.Second
 	defaultResponse   = 60 * time.Second
-	defaultMaxBody    = 10 << 20
-	defaultMaxMessage = 1 << 20
 	defaultPing       = 30 * time.Second
 	defaultHealth     = 5 * time.Second
 	defaultHealthWait = 2 * time.Second
@@ -225,8 +235,9 @@ func (r *Route) checkTimes(wrong *faults) {
 // fill completes and checks the limits. Unlimited is kept as a negative
 // value, so that completing them again changes nothing.
 func (l *RouteLimits) fill(wrong *faults) {
-	l.MaxBody = limitOr(l.MaxBody, defaultMaxBody)
-	l.MaxMessage = limitOr(l.MaxMessage, defaultMaxMessage)
+	l.MaxBody = limitOr(l.MaxBody, unlimited)
+	l.MaxMessage = limitOr(l.MaxMessage, unlimited)
+	l.MaxFragments = limitOr(l.MaxFragments, wsframe.MaxFragments)
 	l.MaxFrame = limitOr(l.MaxFrame, l.MaxMessage)
 	l.Ping = limitOr(l.Ping, defaultPing)
 	l.Idle = limitOr(l.Idle, unlimited)

@@ -54,8 +54,9 @@ func (p *proxy) tie(ctx context.Context, conn net.Conn, socket *upstream.Socket,
 			MaxMessage:   bound(p.route.Limits.MaxMessage),
 			Idle:         bound(p.route.Limits.Idle),
 			Ping:         bound(p.route.Limits.Ping),
-			Fault: func(code int, reason string) {
-				session.End(&wsauth.EndError{Code: code, Reason: reason, Err: errors.New("the client broke a rule, or was silent")})
+			MaxFragments: bound(p.route.Limits.MaxFragments),
+			Fault: func(code int, reason, limit string) {
+				session.End(faultOf(code, reason, limit))
 			},
 			Closed: func(result relay.Result) {
 				p.gateway.live.remove(session)
@@ -70,6 +71,16 @@ func (p *proxy) tie(ctx context.Context, conn net.Conn, socket *upstream.Socket,
 		// The end is under way, and may not have reached ctx yet.
 		context.AfterFunc(ctx, func() { record.ended(context.Cause(ctx), relay.Result{By: relay.TheOwner}) })
 	}
+}
+
+// faultOf is the end of a socket whose client broke a rule. Its reason names the
+// key of the limit that was passed, so that whoever reads it knows what to set.
+func faultOf(code int, reason, limit string) *wsauth.EndError {
+	if limit == "" {
+		return &wsauth.EndError{Code: code, Reason: reason, Err: errors.New("the client broke a rule, or was silent")}
+	}
+	key := "limits." + limit
+	return &wsauth.EndError{Code: code, Reason: reason + ": " + key, Err: fmt.Errorf("the client sent more than %s of the route allows", key)}
 }
 
 // failure is the refusal for a request that the upstream did not answer.

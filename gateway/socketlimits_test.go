@@ -35,7 +35,7 @@ func TestFrameLimitOfARoute(t *testing.T) {
 	other := r.socket("/chat", bearer(access))
 	r.echoOf(other, strings.Repeat("y", 100))
 	r.write(other, strings.Repeat("y", 101))
-	r.wantClose(other, 1009, "message_too_big")
+	r.wantClose(other, 1009, "message_too_big: limits.max_frame")
 }
 
 // TestPingOfARoute: a client that is silent is asked twice whether it is there, and ended when it was silent for three times as long.
@@ -49,6 +49,51 @@ func TestPingOfARoute(t *testing.T) {
 	}
 	want := strings.Repeat(wsframe.Ping, 2) + string(wsframe.AppendClose(nil, 3008, "idle_timeout"))
 	if got, err := io.ReadAll(in); string(got) != want {
+		t.Errorf("% x, %v, want % x", got, err, want)
+	}
+}
+
+// TestNoSizeLimitsByDefault: uploads and messages of notebooks are larger than
+// what one would guess, and take no memory of the gateway.
+func TestNoSizeLimitsByDefault(t *testing.T) {
+	r := behind(t, newBackend(t))
+	access, _ := r.login()
+	conn := r.socket("/chat", bearer(access))
+	conn.SetReadLimit(-1)
+	r.echoOf(conn, strings.Repeat("x", 1_200_000))
+}
+
+// TestFragmentLimitOfARoute: a message may come in many small frames, and not in
+// very many that hold nothing. The reason names the key.
+func TestFragmentLimitOfARoute(t *testing.T) {
+	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = RouteLimits{MaxFragments: 3} })
+	access, _ := r.login()
+	conn := r.handshake("/chat", bearer(access))
+	in := bufio.NewReader(conn)
+	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(resp, err)
+	}
+	piece := wsframe.AppendMaskedText(nil, []byte(strings.Repeat("x", 32)))
+	empty := wsframe.AppendMaskedText(nil, nil)
+	piece[0], empty[0] = 0x00, 0x00
+	first, last := slices.Clone(piece), slices.Clone(piece)
+	first[0], last[0] = 0x01, 0x80
+	many := slices.Concat(first, bytes.Repeat(piece, 98), last) // 100 frames of 32 bytes
+	if _, err := conn.Write(many); err != nil {
+		t.Fatal(err)
+	}
+	echo := wsframe.AppendText(nil, []byte(strings.Repeat("x", 3200)))
+	got := make([]byte, len(echo))
+	if _, err := io.ReadFull(in, got); err != nil || !bytes.Equal(got, echo) {
+		t.Fatalf("%d bytes, %v", len(got), err)
+	}
+	first = wsframe.AppendMaskedText(nil, nil)
+	first[0] = 0x01
+	if _, err := conn.Write(slices.Concat(first, bytes.Repeat(empty, 3))); err != nil {
+		t.Fatal(err)
+	}
+	want := wsframe.AppendClose(nil, 1008, "too_many_fragments: limits.max_fragments")
+	if got, err := io.ReadAll(in); !bytes.Equal(got, want) {
 		t.Errorf("% x, %v, want % x", got, err, want)
 	}
 }

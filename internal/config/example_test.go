@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -164,7 +165,7 @@ func compareDefaults(t *testing.T, rows map[string]string, prefix string, v refl
 		case bool:
 			want = map[bool]string{false: "false", true: "true"}[x]
 		case int:
-			want = Size(x).String()
+			want = strconv.Itoa(x)
 		case []string:
 			if len(x) > 0 {
 				want = "[" + strings.Join(x, ", ") + "]"

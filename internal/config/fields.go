@@ -55,6 +55,7 @@ var fieldKeys = map[string]string{
 	"MaxBody":        "max_body",
 	"MaxFrame":       "max_frame",
 	"MaxMessage":     "max_message",
+	"MaxFragments":   "max_fragments",
 	"Idle":           "idle",
 	"Ping":           "ping",
 	"PerMinute":      "handshakes_per_minute",

@@ -239,9 +239,12 @@ func (w *work) route(i int) gateway.Route {
 			MaxBody:    int64(cmp.Or(r.Limits.MaxBody, -1)),
 			MaxFrame:   int64(cmp.Or(r.Limits.MaxFrame, -1)),
 			MaxMessage: int64(cmp.Or(r.Limits.MaxMessage, -1)),
-			Idle:       cmp.Or(r.Limits.Idle, -1),
-			Ping:       cmp.Or(r.Limits.Ping, -1),
-			PerMinute:  cmp.Or(r.Limits.HandshakesPerMinute, -1),
+
+			MaxFragments: cmp.Or(r.Limits.MaxFragments, -1),
+
+			Idle:      cmp.Or(r.Limits.Idle, -1),
+			Ping:      cmp.Or(r.Limits.Ping, -1),
+			PerMinute: cmp.Or(r.Limits.HandshakesPerMinute, -1),
 		},
 		Connect:  r.ConnectTimeout,
 		Response: r.ResponseTimeout,

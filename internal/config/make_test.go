@@ -173,7 +173,7 @@ routes:
 	if first.Locations[0] != (wsauth.Query{Name: "token"}) || !ok || cookies.Access != "sid" || !cookies.InsecureNoCSRF {
 		t.Errorf("%v", first.Locations)
 	}
-	if first.Limits.MaxFrame != 2<<20 || first.Limits.Ping >= 0 || first.Limits.MaxBody != 10<<20 {
+	if first.Limits.MaxFrame != 2<<20 || first.Limits.Ping >= 0 || first.Limits.MaxBody >= 0 || first.Limits.MaxFragments != 16384 {
 		t.Errorf("%+v", first.Limits)
 	}
 	if !second.Public || len(second.Headers) != 0 || len(second.Upstreams) != 2 {

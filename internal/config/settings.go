@@ -147,6 +147,7 @@ type Limits struct {
 	MaxBody             Size          `yaml:"max_body"`
 	MaxFrame            Size          `yaml:"max_frame"`
 	MaxMessage          Size          `yaml:"max_message"`
+	MaxFragments        int           `yaml:"max_fragments"`
 	Idle                time.Duration `yaml:"idle"`
 	Ping                time.Duration `yaml:"ping"`
 	HandshakesPerMinute int           `yaml:"handshakes_per_minute"`
@@ -187,7 +188,7 @@ func (r *Route) preset() {
 		Locations:       defaultLocations(),
 		Refusal:         "http",
 		HeaderLists:     "comma",
-		Limits:          Limits{MaxBody: 10 << 20, MaxFrame: 1 << 20, MaxMessage: 1 << 20, Ping: 30 * time.Second},
+		Limits:          Limits{MaxFragments: 16384, Ping: 30 * time.Second},
 		ConnectTimeout:  5 * time.Second,
 		ResponseTimeout: 60 * time.Second,
 	}

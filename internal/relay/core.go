@@ -55,7 +55,7 @@ func (c *core) begin(p Pair, grace, now time.Duration) {
 	c.pair, c.grace = p, grace
 	c.begun, c.heard = now, now
 	c.lanes[client].first, c.lanes[upstream].first = p.FromClient, p.FromUpstream
-	c.lanes[client].check = wsframe.Checker{Client: true, Deflate: p.Deflate, MaxFrame: p.MaxFrame, MaxMessage: p.MaxMessage}
+	c.lanes[client].check = wsframe.Checker{Client: true, Deflate: p.Deflate, MaxFrame: p.MaxFrame, MaxMessage: p.MaxMessage, MaxFragments: p.MaxFragments}
 	c.lanes[upstream].check = wsframe.Checker{Deflate: p.Deflate}
 	c.pair.FromClient, c.pair.FromUpstream = nil, nil
 }
@@ -231,7 +231,7 @@ func (c *core) blame(by Party, fault *wsframe.Fault, now time.Duration) {
 		return
 	}
 	c.awaited = first
-	c.call(func() { c.pair.Fault(fault.Code, fault.Reason) })
+	c.call(func() { c.pair.Fault(fault.Code, fault.Reason, fault.Limit) })
 }
 
 // sever takes nothing more of an upstream that is of no more use, and cuts it.

@@ -20,6 +20,10 @@ type Pair struct {
 	MaxFrame   int64 // bytes of payload of a frame; 0: no bound
 	MaxMessage int64 // bytes of payload of a message, as they are sent; 0: no bound
 
+	// MaxFragments bounds the frames of a message, beside one for every 32 bytes
+	// of it. 0: no bound.
+	MaxFragments int
+
 	// Idle is how long neither side may send a byte of a data frame before the
 	// client is at fault with 3008 idle_timeout. Control frames do not count.
 	// 0: no limit.
@@ -39,8 +43,9 @@ type Pair struct {
 	// Fault is called once when the client broke a rule or ran into a time
 	// limit. From then on nothing of the client goes to the upstream, and the
 	// owner is to call Tunnel.End with a close frame within Grace, from any
-	// goroutine. Nil: the tunnel ends by itself with that code and reason.
-	Fault func(code int, reason string)
+	// goroutine. limit is the key of the limit of the route that was passed, if
+	// there is one. Nil: the tunnel ends by itself with that code and reason.
+	Fault func(code int, reason, limit string)
 
 	// Closed is called once, when both connections are closed.
 	Closed func(Result)

@@ -299,7 +299,7 @@ func rigOf(t *testing.T, r *Relay, w way, p Pair) *rig {
 	})
 	p.Closed = func(res Result) { g.results <- res }
 	if p.Fault == nil {
-		p.Fault = func(code int, reason string) { g.faults <- fmt.Sprint(code, " ", reason) }
+		p.Fault = func(code int, reason, _ string) { g.faults <- fmt.Sprint(code, " ", reason) }
 	}
 	g.Tunnel = r.Carry(p)
 	if _, pumped := g.driver.(*pumps); pumped != (w.portable || runtime.GOOS != "linux") {

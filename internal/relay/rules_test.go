@@ -20,7 +20,7 @@ func TestClientsFaults(t *testing.T) {
 		bad   []byte
 		fault string
 	}{
-		"P4 fragments":                {good: append(fromClient(0x01, 1), bytes.Repeat(fromClient(0x00, 1), wsframe.MaxFragments-1)...), bad: fromClient(0x00, 1), fault: "1008 too_many_fragments"},
+		"P4 fragments":                {pair: Pair{MaxFragments: 100}, good: append(fromClient(0x01, 1), bytes.Repeat(fromClient(0x00, 0), 99)...), bad: fromClient(0x00, 0), fault: "1008 too_many_fragments"},
 		"P5 a length of 2^63":         {bad: tooLong, fault: "1002 protocol_error"},
 		"P5 a length of 2^63-1":       {pair: Pair{MaxFrame: 1 << 20}, bad: endless, fault: "1009 message_too_big"},
 		"P5 a length beyond counting": {pair: Pair{MaxMessage: math.MaxInt64}, good: fromClient(0x02, 9), bad: append([]byte{0x80}, endless[1:]...), fault: "1009 message_too_big"},

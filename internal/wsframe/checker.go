@@ -8,9 +8,17 @@ import (
 
 // Bounds of what one peer may send that are not configured.
 const (
-	// MaxFragments is the most frames that one message may come in. A library
-	// that collects them keeps a head, and often a slice, for each.
-	MaxFragments = 16384
+	// MaxFragments is the usual bound of the frames that one message may come
+	// in. A library that collects them keeps a head, and often a slice, for
+	// each. One more frame is allowed for every bytesOfFragment bytes of the
+	// message, so that a large message may come in small frames, and a small
+	// one may not come in very many.
+	MaxFragments    = 16384
+	bytesOfFragment = 32
+
+	// maxFrame is the longest payload of a client's frame, whatever is
+	// configured. Many servers cannot take a longer one.
+	maxFrame = 2 << 30
 
 	// controlEvery and controlBurst bound control frames: a hundred at once,
 	// and a hundred a second in the long run. Each wants an answer, so that a
@@ -48,8 +56,12 @@ type Checker struct {
 	MaxFrame   int64 // the longest payload of a client's frame in bytes; 0: no bound
 	MaxMessage int64 // the longest sum of payloads of a client's message in bytes, as sent; 0: no bound
 
+	// MaxFragments bounds the frames of a client's message, beside one for every
+	// 32 bytes of it. 0: no bound.
+	MaxFragments int
+
 	left      uint64        // payload bytes of the current frame still to come
-	message   uint64        // payload bytes of the current message so far, where they are bounded
+	message   uint64        // payload bytes of the current message of a client so far
 	fragments int           // frames of the current message; 0: between two messages
 	controls  time.Duration // when the last control frame would have come, had they come as seldom as they may
 	messages  int64
@@ -187,16 +199,17 @@ func (c *Checker) close(p []byte, n int) *Fault {
 
 // bounded judges a data frame whose payload is n bytes long.
 func (c *Checker) bounded(n uint64) *Fault {
-	if c.MaxFrame > 0 && n > uint64(c.MaxFrame) {
+	if n > maxFrame {
+		return FrameTooBig
+	}
+	c.message += n
+	if c.MaxMessage > 0 && c.message > uint64(c.MaxMessage) {
 		return MessageTooBig
 	}
-	if c.MaxMessage > 0 {
-		if n > uint64(c.MaxMessage)-c.message {
-			return MessageTooBig
-		}
-		c.message += n
+	if c.MaxFrame > 0 && n > uint64(c.MaxFrame) {
+		return FrameTooBig
 	}
-	if c.fragments >= MaxFragments {
+	if c.MaxFragments > 0 && uint64(c.fragments) >= uint64(c.MaxFragments)+c.message/bytesOfFragment {
 		return TooManyFragments
 	}
 	return nil

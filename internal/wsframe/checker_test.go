@@ -97,12 +97,19 @@ func TestCheckerOfAClient(t *testing.T) {
 		"65535 in 8 bytes":         {bad: head(0x82, true, 65535, 8), fault: ProtocolError},
 		"P5 2^63":                  {bad: head(0x82, true, 1<<63, 8), fault: ProtocolError},
 		"P5 2^64-1":                {bad: head(0x82, true, math.MaxUint64, 8), fault: ProtocolError},
-		"P5 2^63-1":                {good: head(0x82, true, 1<<63-1, 8)},
-		"P5 2^63-1, bounded":       {bad: head(0x82, true, 1<<63-1, 8), fault: MessageTooBig, c: Checker{MaxFrame: 100}},
-		"P5 2^63-1 and 5":          {good: masks(0x01, 5), bad: head(0x80, true, 1<<63-1, 8), fault: MessageTooBig, c: Checker{MaxMessage: math.MaxInt64}},
-		"frame bound":              {good: masks(0x82, 200), bad: masks(0x82, 201), fault: MessageTooBig, c: Checker{MaxFrame: 200}},
+		"P5 2^63-1":                {bad: head(0x82, true, 1<<63-1, 8), fault: FrameTooBig},
+		"P5 2 GiB and 1":           {bad: head(0x82, true, 2<<30+1, 8), fault: FrameTooBig, c: Checker{MaxFrame: math.MaxInt64}},
+		"P5 2 GiB":                 {good: head(0x82, true, 2<<30, 8)},
+		"P5 2^63-1, bounded":       {bad: head(0x82, true, 1<<63-1, 8), fault: FrameTooBig, c: Checker{MaxFrame: 100}},
+		"P5 2^63-1 and 5":          {good: masks(0x01, 5), bad: head(0x80, true, 1<<63-1, 8), fault: FrameTooBig, c: Checker{MaxMessage: math.MaxInt64}},
+		"frame bound":              {good: masks(0x82, 200), bad: masks(0x82, 201), fault: FrameTooBig, c: Checker{MaxFrame: 200}},
 		"message bound":            {good: cat(masks(0x82, 200), masks(0x02, 150), masks(0x00, 50)), bad: last, fault: MessageTooBig, c: Checker{MaxMessage: 200}},
-		"P4 fragments":             {good: cat(masks(0x01, 1), bytes.Repeat(masks(0x00, 1), MaxFragments-1)), bad: masks(0x00, 1), fault: TooManyFragments},
+		"P4 empty fragments":       {good: cat(masks(0x01, 1), bytes.Repeat(masks(0x00, 0), MaxFragments-1)), bad: masks(0x00, 0), fault: TooManyFragments, c: Checker{MaxFragments: MaxFragments}},
+		"P4 fragments of 1 byte":   {good: cat(masks(0x01, 1), bytes.Repeat(masks(0x00, 1), 16912-1)), bad: masks(0x00, 1), fault: TooManyFragments, c: Checker{MaxFragments: MaxFragments}},
+		"P4 few, by a limit":       {good: cat(masks(0x01, 32), masks(0x00, 1), masks(0x00, 1)), bad: masks(0x00, 1), fault: TooManyFragments, c: Checker{MaxFragments: 2}},
+		"4 MiB in 64 bytes each":   {good: cat(masks(0x02, 64), bytes.Repeat(masks(0x00, 64), 65534), masks(0x80, 64)), c: Checker{MaxFragments: MaxFragments}},
+		"131,000 without a limit":  {good: cat(masks(0x01, 1), bytes.Repeat(masks(0x00, 1), 131_000))},
+		"the next message":         {good: cat(masks(0x01, 0), masks(0x80, 0), masks(0x01, 0), masks(0x80, 0)), c: Checker{MaxFragments: 2}},
 		"P9 flood":                 {good: bytes.Repeat(masks(0x89, 0), controlBurst), bad: masks(0x8A, 0), fault: TooManyControls},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -238,9 +245,13 @@ func wellFormed(s []byte, c Checker) (pass int, fault *Fault) {
 			frames, sum = frames+1, sum+size
 			switch {
 			case !c.Client:
-			case c.MaxFrame > 0 && size > float64(c.MaxFrame), c.MaxMessage > 0 && sum > float64(c.MaxMessage):
+			case size > 1<<31:
+				return at, FrameTooBig
+			case c.MaxMessage > 0 && sum > float64(c.MaxMessage):
 				return at, MessageTooBig
-			case frames > 16384:
+			case c.MaxFrame > 0 && size > float64(c.MaxFrame):
+				return at, FrameTooBig
+			case c.MaxFragments > 0 && frames > c.MaxFragments+int(sum)/32:
 				return at, TooManyFragments
 			}
 			if finished {
@@ -286,7 +297,7 @@ func FuzzChecker(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, stream []byte, cut uint8, client, deflate bool, maxFrame, maxMessage int64) {
-		c := Checker{Client: client, Deflate: deflate, MaxFrame: maxFrame & math.MaxInt32, MaxMessage: maxMessage & math.MaxInt32}
+		c := Checker{Client: client, Deflate: deflate, MaxFrame: maxFrame & math.MaxInt32, MaxMessage: maxMessage & math.MaxInt32, MaxFragments: int(maxMessage>>32) & 3}
 		want, wantFault := wellFormed(stream, c)
 		var tracker Tracker
 		var fault *Fault

@@ -5,12 +5,14 @@ package wsframe
 type Fault struct {
 	Code   int
 	Reason string // a stable word, for programs
+	Limit  string // the key of the route's limit that was passed; empty: none that can be set
 }
 
 // The faults that a Checker finds.
 var (
-	ProtocolError    = &Fault{1002, "protocol_error"}
-	MessageTooBig    = &Fault{1009, "message_too_big"}
-	TooManyFragments = &Fault{1008, "too_many_fragments"}
-	TooManyControls  = &Fault{1008, "too_many_control_frames"}
+	ProtocolError    = &Fault{1002, "protocol_error", ""}
+	FrameTooBig      = &Fault{1009, "message_too_big", "max_frame"}
+	MessageTooBig    = &Fault{1009, "message_too_big", "max_message"}
+	TooManyFragments = &Fault{1008, "too_many_fragments", "max_fragments"}
+	TooManyControls  = &Fault{1008, "too_many_control_frames", ""}
 )

@@ -13,8 +13,8 @@ import (
 // needed, InvalidText of one whose text is not UTF-8 (RFC 6455 sections 7.4.1
 // and 8.1).
 var (
-	NotText     = &Fault{1003, "text_only"}
-	InvalidText = &Fault{1007, "invalid_text"}
+	NotText     = &Fault{1003, "text_only", ""}
+	InvalidText = &Fault{1007, "invalid_text", ""}
 )
 
 // More opcodes (RFC 6455 section 11.8).
@@ -28,7 +28,7 @@ const (
 // on w. A fault is a rule that the client broke. An error is io.EOF where it
 // sent a close frame, or that of r or w.
 func ReadText(r *bufio.Reader, w io.Writer, most int) ([]byte, *Fault, error) {
-	rules := Checker{Client: true, MaxMessage: int64(most)}
+	rules := Checker{Client: true, MaxMessage: int64(most), MaxFragments: MaxFragments}
 	begun := time.Now()
 	var message []byte
 	for {
