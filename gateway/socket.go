@@ -73,8 +73,9 @@ func (p *proxy) tie(ctx context.Context, conn net.Conn, socket *upstream.Socket,
 	}
 }
 
-// faultOf is the end of a socket whose client broke a rule. Its reason names the
-// key of the limit that was passed, so that whoever reads it knows what to set.
+// faultOf is the end of a socket whose client broke a rule. Its reason names
+// the key of the limit that was passed, so that whoever reads it knows what to
+// set.
 func faultOf(code int, reason, limit string) *wsauth.EndError {
 	if limit == "" {
 		return &wsauth.EndError{Code: code, Reason: reason, Err: errors.New("the client broke a rule, or was silent")}

@@ -63,8 +63,8 @@ func TestNoSizeLimitsByDefault(t *testing.T) {
 	r.echoOf(conn, strings.Repeat("x", 1_200_000))
 }
 
-// TestFragmentLimitOfARoute: a message may come in many small frames, and not in
-// very many that hold nothing. The reason names the key.
+// TestFragmentLimitOfARoute: a message may come in many small frames, and not
+// in very many that hold nothing. The reason names the key.
 func TestFragmentLimitOfARoute(t *testing.T) {
 	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = RouteLimits{MaxFragments: 3} })
 	access, _ := r.login()

@@ -56,7 +56,8 @@ type Config struct {
 	Quota int
 }
 
-// A Handler is a slog.Handler that queues lines. It is safe for concurrent use.
+// A Handler is a slog.Handler that queues lines. It is safe for concurrent
+// use.
 type Handler struct {
 	queue    *queue
 	refusals *refusals

@@ -50,8 +50,8 @@ func byMessage(r slog.Record) Class {
 }
 
 // TestReaderStops: nobody waits for the reader, what waits is bounded, a flood
-// of one class leaves the room of the others alone, and when the reader goes on
-// the log says how many lines were lost.
+// of one class leaves the room of the others alone, and when the reader goes
+// on the log says how many lines were lost.
 func TestReaderStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipe{stopped: make(chan struct{})}
@@ -83,7 +83,8 @@ func TestReaderStops(t *testing.T) {
 	})
 }
 
-// TestCloseIsBounded: a reader that never comes back does not keep the process.
+// TestCloseIsBounded: a reader that never comes back does not keep the
+// process.
 func TestCloseIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipe{stopped: make(chan struct{})}
@@ -137,8 +138,8 @@ func TestG14_RefusalsOfASecondAreBounded(t *testing.T) {
 	})
 }
 
-// TestLinesAreWhole: those of many goroutines come out one by one, in the order
-// of each.
+// TestLinesAreWhole: those of many goroutines come out one by one, in the
+// order of each.
 func TestLinesAreWhole(t *testing.T) {
 	p := &pipe{}
 	h := New(Config{Writer: p, Format: text})

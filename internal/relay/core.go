@@ -286,8 +286,8 @@ func (c *core) unfollow(now time.Duration) {
 // lookAt is when to look at progress next.
 func (c *core) lookAt() time.Duration { return c.looked + c.grace/wsconn.Looks }
 
-// look extends the deadline where a side has not taken all that it was sent, and
-// takes it fast enough.
+// look extends the deadline where a side has not taken all that it was sent,
+// and takes it fast enough.
 func (c *core) look(now time.Duration) {
 	c.looked = now
 	for s := range c.progress {

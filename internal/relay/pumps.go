@@ -122,8 +122,8 @@ func (p *pumps) look() {
 	}
 }
 
-// split interrupts writes that are under way, so that they go on in pieces whose
-// progress can be seen. A write of TLS is never longer than one.
+// split interrupts writes that are under way, so that they go on in pieces
+// whose progress can be seen. A write of TLS is never longer than one.
 func (p *pumps) split() {
 	for s := range p.pumps {
 		if to := p.conn(side(s).other()); p.pumps[s].writing && to == netConn(to) {

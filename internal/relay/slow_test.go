@@ -15,9 +15,9 @@ type kernel [2]int
 func (k *kernel) end([]byte, func()) {}
 func (k *kernel) unsent(s side) int  { return k[s] }
 
-// TestG15_GraceFollowsProgress: a side that takes at least 1 KiB a second of what
-// the kernel holds for it gets more time, up to a minute. One that takes less
-// does not, nor does any after End.
+// TestG15_GraceFollowsProgress: a side that takes at least 1 KiB a second of
+// what the kernel holds for it gets more time, up to a minute. One that takes
+// less does not, nor does any after End.
 func TestG15_GraceFollowsProgress(t *testing.T) {
 	const second = time.Second
 	for name, tt := range map[string]struct {
@@ -75,9 +75,9 @@ func TestG15_GraceFollowsProgress(t *testing.T) {
 	}
 }
 
-// TestG15_SlowReadersGetEverything: a side sends much, closes and hangs up. The
-// other reads slowly, and goes on sending pongs. It gets every byte, the close
-// frame, and the end of the stream.
+// TestG15_SlowReadersGetEverything: a side sends much, closes and hangs up.
+// The other reads slowly, and goes on sending pongs. It gets every byte, the
+// close frame, and the end of the stream.
 func TestG15_SlowReadersGetEverything(t *testing.T) {
 	for name, from := range map[string]side{"from the upstream": upstream, "from the client": client} {
 		t.Run(name, func(t *testing.T) {
@@ -141,9 +141,9 @@ func TestG15_SlowReadersGetEverything(t *testing.T) {
 	}
 }
 
-// TestL4_EndDoesNotFollowProgress: what ends by revocation, expiry or logout is
-// over after Grace, although the client was still taking what the upstream had
-// sent before.
+// TestL4_EndDoesNotFollowProgress: what ends by revocation, expiry or logout
+// is over after Grace, although the client was still taking what the upstream
+// had sent before.
 func TestL4_EndDoesNotFollowProgress(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
 		g := newRig(t, w, Pair{})

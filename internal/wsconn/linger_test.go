@@ -39,8 +39,8 @@ func closedOver(t *testing.T, sent []byte) (c *Conn, client net.Conn, closed cha
 	return c, client, closed
 }
 
-// TestG15_CloseOverUnreadInput: the client gets every byte that was sent before
-// the handler closed, and then the end.
+// TestG15_CloseOverUnreadInput: the client gets every byte that was sent
+// before the handler closed, and then the end.
 func TestG15_CloseOverUnreadInput(t *testing.T) {
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 	c, client, closed := closedOver(t, sent)

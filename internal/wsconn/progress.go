@@ -7,8 +7,8 @@ import (
 )
 
 // After a normal end of a stream, whoever still takes data gets more time than
-// Grace, as long as it takes leastRate bytes a second, up to Longest. Progress is
-// looked at every Grace/Looks.
+// Grace, as long as it takes leastRate bytes a second, up to Longest. Progress
+// is looked at every Grace/Looks.
 const (
 	Longest   = 60 * time.Second
 	Looks     = 5
