@@ -21,6 +21,7 @@
 //	admit.go        let the socket in (registry.go, limits.go, anonymous.go)
 //	session.go      what the handler holds; its end has one cause
 //	hold.go         the same for an HTTP answer that does not end by itself
+//	follow.go       the same for a plain request that takes long
 //	renew.go        a new token for an open socket
 //	revoke.go       the end of sockets whose token was taken back
 //	staleness.go    what happens when nobody can tell, and after a pause

@@ -23,6 +23,7 @@ type Guard struct {
 	promptRefusals *ratelimit.Limiter // see refuseByClose
 
 	sockets     *registry
+	requests    *registry                  // those that take long; see Session.Follow
 	revocations *store.Index               // nil where nothing can be revoked
 	pulse       *atomic.Pointer[time.Time] // when watch last looked
 	stop        func()                     // ends what New began
@@ -44,9 +45,11 @@ func New(c Config) (*Guard, error) {
 		promptRefusals: newPromptRefusals(),
 		pulse:          new(atomic.Pointer[time.Time]),
 
-		sockets: newRegistry(c.Limits),
-		stop:    func() {},
+		sockets:  newRegistry(c.Limits),
+		requests: newRegistry(Limits{}),
+		stop:     func() {},
 	}
+	g.requests.order.numbers = &g.sockets.order.own
 	if c.Revocations != nil {
 		if err := g.follow(c.Revocations); err != nil {
 			return nil, err
@@ -86,10 +89,11 @@ func (g *Guard) Require(q Requirement) func(http.Handler) http.Handler {
 	}
 }
 
-// Sessions returns the open sockets of a subject, the oldest first.
+// Sessions returns the open sockets of a subject, the oldest first, and then
+// the requests that are followed; see [Session.Follow].
 func (g *Guard) Sessions(subject string) []*Session {
 	ended := func(s *Session) bool { return s.end.Load() != nil }
-	return slices.DeleteFunc(g.sockets.named(bySubject, subject), ended)
+	return slices.DeleteFunc(g.named(bySubject, subject), ended)
 }
 
 // Ready says why the guard cannot let anybody in now, as an [*Error]: it is
@@ -112,8 +116,9 @@ func (g *Guard) Ready() error {
 // one each millisecond unless half of ctx's time is too short for that: their
 // clients will all be back at once somewhere else.
 //
-// Plain HTTP requests are answered as before, until [Guard.Shutdown]. There is
-// no way back: a server that has drained is to end.
+// Plain HTTP requests are answered as before, until [Guard.Shutdown]. Those
+// that are followed and [Endless] end like sockets, but are not waited for.
+// There is no way back: a server that has drained is to end.
 func (g *Guard) Drain(ctx context.Context) error {
 	g.sockets.close()
 	g.drain(ctx)

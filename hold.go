@@ -18,6 +18,9 @@ func (s *Session) Hold() error {
 	if s.conn != nil {
 		return nil
 	}
+	if s.followed != nil {
+		return errors.New("wsauth: Hold: the request is followed")
+	}
 	if !s.held.CompareAndSwap(false, true) {
 		return errors.New("wsauth: Hold: called twice")
 	}
@@ -39,5 +42,6 @@ func (s *Session) release() {
 		s.closed()
 		return
 	}
+	s.unfollow()
 	s.cancel(nil)
 }

@@ -24,13 +24,17 @@ func (g *Guard) tellOpen(s *Session) {
 }
 
 func (g *Guard) tellEnd(s *Session, e *EndError) {
-	g.log("socket ended",
+	g.logEnd("socket ended", s, e)
+	g.config.Observer.Ended(s, e)
+}
+
+func (g *Guard) logEnd(message string, s *Session, e *EndError) {
+	g.log(message,
 		slog.String("reason", e.Reason),
 		slog.Int("code", e.Code),
 		slog.String("remote", s.remote),
 		slog.String("error", e.Error()),
 		slog.Duration("lifetime", time.Since(s.begun)))
-	g.config.Observer.Ended(s, e)
 }
 
 func (g *Guard) log(message string, attrs ...slog.Attr) {

@@ -4,15 +4,17 @@ import (
 	"cmp"
 	"iter"
 	"slices"
+	"sync/atomic"
 )
 
 // An order is the open sockets in the order in which they came. Each has a
-// number, so that who reads them piece by piece finds the place again, whatever
-// came and went in between. It is not safe for concurrent use.
+// number, so that who reads them piece by piece finds the place again,
+// whatever came and went in between. It is not safe for concurrent use.
 type order struct {
-	last uint64     // the number that was given last
-	all  []numbered // ascending, with holes
-	open int        // those that are no holes
+	own     atomic.Uint64  // the number that was given last
+	numbers *atomic.Uint64 // nil is own; another order may share it
+	all     []numbered     // ascending, with holes
+	open    int            // those that are no holes
 }
 
 // numbered is a socket in its place; nil where it has left it.
@@ -23,9 +25,12 @@ type numbered struct {
 
 // add puts s last.
 func (o *order) add(s *Session) {
-	o.last++
-	s.number.Store(o.last)
-	o.all = append(o.all, numbered{o.last, s})
+	if o.numbers == nil {
+		o.numbers = &o.own
+	}
+	number := o.numbers.Add(1)
+	s.number.Store(number)
+	o.all = append(o.all, numbered{number, s})
 	o.open++
 }
 
@@ -83,17 +88,35 @@ func (r *registry) all() []*Session {
 	return all
 }
 
-// All yields the open sockets in the order in which they came, from the first
-// one on whose [Session.Number] is more than after; 0 begins with the oldest.
-// A socket that is open for all of the time comes once, one that opens or ends
-// meanwhile once or not at all.
+// part is that of a registry, for sockets and followed requests together.
+func (g *Guard) part(number uint64) (open []*Session, last uint64) {
+	sockets, last := g.sockets.part(number)
+	requests, lastRequest := g.requests.part(number)
+	open = append(sockets, requests...)
+	if lastRequest == number {
+		return open, last
+	}
+	if last == number {
+		return open, lastRequest
+	}
+	// Beyond the first of the two ends, sessions of the other may be missing.
+	last = min(last, lastRequest)
+	open = slices.DeleteFunc(open, func(s *Session) bool { return s.Number() > last })
+	slices.SortFunc(open, func(a, b *Session) int { return cmp.Compare(a.Number(), b.Number()) })
+	return open, last
+}
+
+// All yields the open sockets and the followed requests in the order in which
+// they came, from the first one on whose [Session.Number] is more than after;
+// 0 begins with the oldest. One that is open for all of the time comes once,
+// one that opens or ends meanwhile once or not at all.
 //
 // It copies a few at a time, and holds no lock while it yields: to look at a
 // hundred thousand sockets delays none of them.
 func (g *Guard) All(after uint64) iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {
 		for number := after; ; {
-			sockets, last := g.sockets.part(number)
+			sockets, last := g.part(number)
 			if last == number {
 				return
 			}
@@ -110,6 +133,7 @@ func (g *Guard) All(after uint64) iter.Seq[*Session] {
 // Counts are how much is open.
 type Counts struct {
 	Sockets  int
+	Requests int // that are followed; see [Session.Follow]
 	Sessions int // with sockets, by their sid
 	Subjects int // with sockets, by their sub
 }
@@ -118,6 +142,10 @@ type Counts struct {
 func (g *Guard) Counts() Counts {
 	r := g.sockets
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return Counts{Sockets: r.order.open, Sessions: len(r.rings[bySession]), Subjects: len(r.rings[bySubject])}
+	counts := Counts{Sockets: r.order.open, Sessions: len(r.rings[bySession]), Subjects: len(r.rings[bySubject])}
+	r.mu.Unlock()
+	g.requests.mu.Lock()
+	counts.Requests = g.requests.order.open
+	g.requests.mu.Unlock()
+	return counts
 }

@@ -11,7 +11,7 @@ import (
 func TestOrderIsAsAList(t *testing.T) {
 	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		g := &Guard{sockets: newRegistry(Limits{})}
+		g := &Guard{sockets: newRegistry(Limits{}), requests: newRegistry(Limits{})}
 		var open, gone []*Session
 		for range 40 {
 			for range random.IntN(2 * chunk) {
@@ -55,7 +55,7 @@ func (g *Guard) checkOrder(t *testing.T, random *rand.Rand, open []*Session) {
 
 // Whoever looks at all sockets while others come and go sees those that stay, once each.
 func TestAllWhileSocketsComeAndGo(t *testing.T) {
-	g := &Guard{sockets: newRegistry(Limits{})}
+	g := &Guard{sockets: newRegistry(Limits{}), requests: newRegistry(Limits{})}
 	enter := func() *Session {
 		s := &Session{}
 		if _, err := g.sockets.admit(s); err != nil {
@@ -119,7 +119,7 @@ func TestAllWhileSocketsComeAndGo(t *testing.T) {
 
 // BenchmarkPart is for how long the lock is held for one piece of a walk over 100,000 sockets.
 func BenchmarkPart(b *testing.B) {
-	g := &Guard{sockets: newRegistry(Limits{})}
+	g := &Guard{sockets: newRegistry(Limits{}), requests: newRegistry(Limits{})}
 	for range 100_000 {
 		if _, err := g.sockets.admit(&Session{}); err != nil {
 			b.Fatal(err)

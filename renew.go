@@ -64,7 +64,7 @@ func (g *Guard) Renew(ctx context.Context, raw string) (sockets int, err error) 
 	if claims.SessionID == "" {
 		return 0, nil
 	}
-	for _, s := range g.sockets.named(bySession, claims.SessionID) {
+	for _, s := range g.named(bySession, claims.SessionID) {
 		if ctx.Err() != nil {
 			return sockets, refuse(StoreUnavailable, ctx.Err())
 		}
@@ -97,7 +97,7 @@ func (s *Session) replace(claims *token.Claims) error {
 // file lets the session be found by its new claims. The caller holds s.mu.
 func (s *Session) file(claims *token.Claims) error {
 	if s.Claims() != nil {
-		return s.guard.sockets.rename(s, claims)
+		return s.guard.registryOf(s).rename(s, claims)
 	}
 	evicted, err := s.guard.sockets.introduce(s, claims)
 	if err != nil {

@@ -86,7 +86,7 @@ func (g *Guard) RevocationLog() RevocationLog {
 
 func (g *Guard) addConcerned(concerned map[*Session]struct{}, revocations []store.Revocation) {
 	for _, r := range revocations {
-		for _, s := range g.sockets.concerned(r) {
+		for _, s := range g.concerned(r) {
 			concerned[s] = struct{}{}
 		}
 	}
@@ -99,12 +99,12 @@ func (g *Guard) endRevoked(r store.Revocation) {
 		reason = TokenRevoked
 	}
 	cause := errors.New("revoked by " + r.Scope.String())
-	endAll(g.sockets.concerned(r), reason.End(cause))
+	endAll(g.concerned(r), reason.End(cause))
 }
 
-// Concerned returns the open sockets that a revocation would end, the one that
-// came first first. It revokes nothing.
-func (g *Guard) Concerned(r store.Revocation) []*Session { return g.sockets.concerned(r) }
+// Concerned returns the open sockets that a revocation would end, the oldest
+// first, and then the followed requests. It revokes nothing.
+func (g *Guard) Concerned(r store.Revocation) []*Session { return g.concerned(r) }
 
 // concerned returns the sockets whose token is revoked by v.
 func (r *registry) concerned(v store.Revocation) []*Session {

@@ -35,6 +35,8 @@ type Session struct {
 	end         atomic.Pointer[EndError]
 	number      atomic.Uint64 // its place in the order; 0 for what is none
 
+	followed *followed // a plain HTTP request that is to end with its session
+
 	mu       sync.Mutex    // orders renewals; never held while somebody else is asked
 	due      time.Time     // when the timer fires
 	renewals *rate.Limiter // nil before the first
@@ -85,7 +87,7 @@ func (s *Session) End(e *EndError) {
 	if !s.end.CompareAndSwap(nil, e) {
 		return
 	}
-	s.guard.sockets.ended(s)
+	s.guard.registryOf(s).ended(s)
 	if s.conn == nil {
 		s.cancel(e)
 		return
@@ -118,6 +120,9 @@ func (s *Session) endsBy() {
 	default:
 		return
 	}
+	if s.followed != nil {
+		s.followed.overdue = false
+	}
 	s.due = time.Now().Add(left)
 	s.timer.Reset(left)
 	if s.end.Load() != nil {
@@ -135,17 +140,31 @@ func (s *Session) timedOut() {
 	case s.Claims() == nil:
 		s.End(AuthTimeout.End(nil))
 	default:
-		s.End(TokenExpired.End(nil))
+		s.expire()
 	}
+}
+
+// expire is the end of the session's token. s.mu must be held.
+func (s *Session) expire() {
+	if f := s.followed; f != nil && f.transfer == Bounded {
+		f.overdue = true
+		return
+	}
+	s.End(TokenExpired.End(nil))
 }
 
 // closed runs once the connection is gone, whoever closed it.
 func (s *Session) closed() {
-	s.end.CompareAndSwap(nil, &EndError{Code: closeNormal, Reason: "closed", Err: net.ErrClosed})
+	s.end.CompareAndSwap(nil, closedEnd())
 	e := s.end.Load()
 	s.cancel(e)
 	s.timer.Stop()
 	if s.guard.sockets.forget(s) {
 		s.guard.tellEnd(s, e)
 	}
+}
+
+// closedEnd is the end of a session that the guard did not end.
+func closedEnd() *EndError {
+	return &EndError{Code: closeNormal, Reason: "closed", Err: net.ErrClosed}
 }

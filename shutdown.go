@@ -2,15 +2,16 @@ package wsauth
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
 // endEvery is the time between the ends of two sockets when all have to go.
 const endEvery = time.Millisecond
 
-// drain ends the open sockets one after the other.
+// drain ends the open sockets, and the endless answers, one after the other.
 func (g *Guard) drain(ctx context.Context) {
-	open := g.sockets.all()
+	open := append(g.sockets.all(), slices.DeleteFunc(g.requests.all(), func(s *Session) bool { return !s.isEndless() })...)
 	every := endEvery
 	if deadline, ok := ctx.Deadline(); ok {
 		every = min(every, time.Until(deadline)/2/time.Duration(max(len(open), 1)))

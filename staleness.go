@@ -100,10 +100,10 @@ func (g *Guard) catchUp(ctx context.Context, after time.Time) {
 // wall, while their timers may have stood still.
 func (g *Guard) endOverdue() {
 	now := time.Now().Round(0)
-	for _, s := range g.sockets.all() {
+	for _, s := range g.all() {
 		s.mu.Lock()
 		if claims := s.Claims(); claims != nil && !now.Before(claims.ValidUntil()) {
-			s.End(TokenExpired.End(nil))
+			s.expire()
 		}
 		s.mu.Unlock()
 	}
@@ -120,7 +120,7 @@ func (g *Guard) endStale(ctx context.Context) {
 	if !stale() {
 		return
 	}
-	open := g.sockets.all()
+	open := g.all()
 	every := min(endEvery, endStaleWithin/time.Duration(max(len(open), 1)))
 	begun := time.Now()
 	for i, s := range open {

@@ -14,11 +14,13 @@ type AdminSockets struct {
 	Next    string        `json:"next,omitzero"` // what the following page begins after; absent in the last one
 }
 
-// An AdminSocket is an open socket, or an answer without an end. Moments are in seconds since 1970.
+// An AdminSocket is an open socket, or a plain request that takes longer than
+// a second. Moments are in seconds since 1970.
 type AdminSocket struct {
 	JTI      string `json:"jti"`               // [token.Claims.ID] of the token that it has now; empty where its client is not known, as is what follows
 	SID      string `json:"sid"`               // empty where the token has none
 	Sub      string `json:"sub"`               //
+	Kind     string `json:"kind"`              // "socket" or "request"
 	Route    string `json:"route,omitzero"`    // host and path; absent until there is an upstream
 	Upstream string `json:"upstream,omitzero"` // absent where it is not known
 	Remote   string `json:"remote"`            // who opened it: address and port
@@ -46,7 +48,10 @@ func (a *admin) sockets(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *admin) socket(s *wsauth.Session) AdminSocket {
-	entry := AdminSocket{Remote: visible(s.RemoteAddr()), Since: s.Begun().Unix()}
+	entry := AdminSocket{Kind: "socket", Remote: visible(s.RemoteAddr()), Since: s.Begun().Unix()}
+	if s.Followed() {
+		entry.Kind = "request"
+	}
 	if by := a.gateway.live.find(s); by.proxy != nil {
 		entry.Route = by.proxy.route.name()
 		if by.proxy != a.gateway.demoProxy() {

@@ -36,6 +36,7 @@ type AdminRevocations struct {
 // AdminOpen counts what is open.
 type AdminOpen struct {
 	Sockets  int `json:"sockets"`
+	Requests int `json:"requests"` // plain ones that take longer than a second
 	Sessions int `json:"sessions"` // that have sockets, by their sid
 	Users    int `json:"users"`    // the same
 }
@@ -69,7 +70,7 @@ func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 		Started: g.started.Unix(),
 		Uptime:  int64(time.Since(g.started) / time.Second),
 		Ready:   notReady == nil,
-		Open:    AdminOpen{Sockets: open.Sockets, Sessions: open.Sessions, Users: open.Subjects},
+		Open:    AdminOpen{Sockets: open.Sockets, Requests: open.Requests, Sessions: open.Sessions, Users: open.Subjects},
 		Routes:  g.adminRoutes(),
 	}
 	log := g.guard.RevocationLog()

@@ -13,6 +13,7 @@ type deadlines struct {
 	control *http.ResponseController
 	mu      sync.Mutex
 	over    bool
+	cut     bool // the session has ended
 }
 
 // read sets that for reading the body; none where t is zero. A server without deadlines has none to set.
@@ -24,8 +25,34 @@ func (d *deadlines) write(t time.Time) { d.set(d.control.SetWriteDeadline, t) }
 func (d *deadlines) set(deadline func(time.Time) error, t time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.over {
+	if !d.over && !d.cut {
 		_ = deadline(t)
+	}
+}
+
+// wake ends the waits of whoever reads the body and, if the answer has begun,
+// of whoever writes it: nobody wants the request any more. Over HTTP/2 it also
+// resets the stream of an answer that has begun.
+func (d *deadlines) wake(answered bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.over || d.cut {
+		return
+	}
+	d.cut = true
+	_ = d.control.SetReadDeadline(time.Unix(1, 0))
+	if answered {
+		_ = d.control.SetWriteDeadline(time.Unix(1, 0))
+	}
+}
+
+// refuse has time for one more answer, after wake too.
+func (d *deadlines) refuse() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.over {
+		d.cut = true
+		_ = d.control.SetWriteDeadline(time.Now().Add(patience))
 	}
 }
 

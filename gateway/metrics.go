@@ -36,6 +36,9 @@ type metrics struct {
 	bytes      *prometheus.CounterVec
 	messages   *prometheus.CounterVec
 
+	held     *prometheus.GaugeVec
+	heldEnds *prometheus.CounterVec
+
 	upstreams *prometheus.HistogramVec
 	failures  *prometheus.CounterVec
 
@@ -43,7 +46,8 @@ type metrics struct {
 	revoking    prometheus.Histogram
 }
 
-// Buckets in seconds: of what should be fast, and of sockets, which may live for days.
+// Buckets in seconds: of what should be fast, and of sockets, which may live
+// for days.
 var (
 	quick = []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
 	long  = []float64{1, 10, 60, 300, 900, 3600, 4 * 3600, 24 * 3600, 7 * 24 * 3600}
@@ -71,6 +75,9 @@ func newMetrics() *metrics {
 	m.lifetimes = histogram("socket_lifetime_seconds", "Time from the handshake to the end of WebSockets.", long, "route")
 	m.bytes = counter("socket_bytes_total", "Bytes passed on between clients and upstreams, counted when their WebSocket has ended.", "route", "from")
 	m.messages = counter("socket_messages_total", "Messages passed on between clients and upstreams, counted when their WebSocket has ended.", "route", "from")
+	m.held = prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "wsauth", Name: "long_requests", Help: "Plain requests of authenticated clients that have taken longer than a second and end with their session."}, []string{"route"})
+	m.registry.MustRegister(m.held)
+	m.heldEnds = counter("long_request_ends_total", "Such requests that have ended, by the reason: closed, unless the gateway has ended them.", "route", "reason")
 	m.upstreams = histogram("upstream_duration_seconds", "Time until an upstream has begun to answer a request or a handshake.", quick, "route", "kind")
 	m.failures = counter("upstream_failures_total", "Requests and handshakes that no upstream has answered.", "route", "reason")
 	m.revocations = counter("revocations_total", "Revocations that were made at this node.", "scope")
@@ -109,6 +116,7 @@ func (m *metrics) begin(route string) *label {
 		l = &label{name: route}
 		m.routes[route] = l
 		m.sockets.WithLabelValues(route)
+		m.held.WithLabelValues(route)
 	}
 	return l
 }
@@ -124,7 +132,7 @@ func (m *metrics) forget(route string) {
 	of := prometheus.Labels{"route": route}
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{m.requests, m.durations, m.handshakes, m.openings, m.sockets, m.ends, m.lifetimes, m.bytes, m.messages, m.upstreams, m.failures} {
+	}{m.requests, m.durations, m.handshakes, m.openings, m.sockets, m.ends, m.lifetimes, m.bytes, m.messages, m.held, m.heldEnds, m.upstreams, m.failures} {
 		v.DeletePartialMatch(of)
 	}
 }
@@ -140,7 +148,8 @@ func (m *metrics) answered(route *label, status int, took time.Duration) {
 	m.durations.WithLabelValues(route.name).Observe(took.Seconds())
 }
 
-// codeLabel is the status of an answer; "none" where the client was gone before there was one.
+// codeLabel is the status of an answer; "none" where the client was gone
+// before there was one.
 func codeLabel(status int) string {
 	if status < http.StatusContinue || status > 999 {
 		return "none"
@@ -175,6 +184,25 @@ func (m *metrics) ended(route *label, reason string, lived time.Duration, result
 	for from, sent := range map[string]relay.Traffic{"client": result.FromClient, "upstream": result.FromUpstream} {
 		m.bytes.WithLabelValues(route.name, from).Add(float64(sent.Bytes))
 		m.messages.WithLabelValues(route.name, from).Add(float64(sent.Messages))
+	}
+}
+
+// followed counts a plain request that takes long, with 1 when it begins to
+// and with -1 at its end.
+func (m *metrics) followed(route *label, by float64) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if route != nil && !route.gone {
+		m.held.WithLabelValues(route.name).Add(by)
+	}
+}
+
+// left counts the end of such a request.
+func (m *metrics) left(route *label, reason string) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if route != nil && !route.gone {
+		m.heldEnds.WithLabelValues(route.name, reason).Inc()
 	}
 }
 

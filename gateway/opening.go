@@ -146,6 +146,7 @@ func (o *opening) open(socket *upstream.Socket) {
 // passOn answers the client with what the upstream says instead of 101.
 func (o *opening) passOn(socket *upstream.Socket) {
 	defer socket.Close()
+	defer context.AfterFunc(o.r.Context(), func() { _ = socket.Close() })()
 	o.answered(socket)
 	status := socket.Response.StatusCode
 	recordOf(o.r.Context()).declined(status)

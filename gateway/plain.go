@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
-	"strings"
 	"time"
 
 	"wsauth"
@@ -16,14 +15,6 @@ import (
 
 // patience is how long a plain request may stand still: while its body comes in, and while its answer goes out.
 const patience = 30 * time.Second
-
-// A passage is what of a plain request is not in the request itself.
-type passage struct {
-	header  http.Header // the outgoing one
-	session *wsauth.Session
-}
-
-type passageKey struct{}
 
 // servePlain passes on a request that is no handshake. session is nil where nobody was asked.
 func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsauth.Session) {
@@ -33,7 +24,8 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsau
 		return
 	}
 	stripOffer(r.Header)
-	r = r.WithContext(context.WithValue(r.Context(), passageKey{}, passage{header, session}))
+	pass := &passage{header: header, session: session}
+	r = r.WithContext(context.WithValue(r.Context(), passageKey{}, pass))
 	limits := &deadlines{control: http.NewResponseController(w)}
 	defer limits.end()
 	limits.read(time.Time{}) // the server's are for requests that it answers itself; an answer may take long here
@@ -45,11 +37,12 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsau
 		if most := p.route.Limits.MaxBody; most > 0 {
 			r.Body = http.MaxBytesReader(w, r.Body, most)
 		}
-		r.Body = &patientBody{r.Body, limits}
+		r.Body = &patientBody{r.Body, limits, pass}
 	}
-	defer p.gateway.live.remove(session) // where its answer was one without an end
-	w.Header()["Content-Type"] = nil     // so that the server does not guess where the upstream says nothing
-	defer context.AfterFunc(r.Context(), func() { limits.write(time.Unix(1, 0)) })()
+	pass.begin(p, r)
+	defer pass.end(r.Context())
+	w.Header()["Content-Type"] = nil // so that the server does not guess where the upstream says nothing
+	defer context.AfterFunc(r.Context(), func() { limits.wake(pass.isAnswered()) })()
 	p.plain.ServeHTTP(&patientWriter{w, limits, r.Context(), body}, r)
 	limits.write(time.Now().Add(patience)) // for what the server has not sent yet: all, where there is no body
 }
@@ -90,7 +83,7 @@ func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // rewrite makes the outgoing request: path, query and host stay as the client sent them.
 func rewrite(r *httputil.ProxyRequest) {
-	pass := r.In.Context().Value(passageKey{}).(passage)
+	pass := r.In.Context().Value(passageKey{}).(*passage)
 	for name := range r.Out.Header {
 		if isMisleading(name) {
 			delete(r.Out.Header, name)
@@ -105,26 +98,21 @@ func rewrite(r *httputil.ProxyRequest) {
 	r.Out.Trailer = nil // a trailer could say what we say in the header
 }
 
-// answer looks at the head of an answer before it is passed on. One without an end lives no longer than the right to it.
+// answer looks at the head of an answer before it is passed on.
 func (p *proxy) answer(response *http.Response) error {
 	p.keepLogin(response.Header)
-	pass := response.Request.Context().Value(passageKey{}).(passage)
-	kind, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
-	if pass.session == nil || !strings.EqualFold(strings.TrimSpace(kind), "text/event-stream") {
-		return nil
-	}
-	if err := pass.session.Hold(); err != nil {
-		return err
-	}
-	p.gateway.live.add(pass.session, p, "")
-	return nil
+	pass := response.Request.Context().Value(passageKey{}).(*passage)
+	return pass.answered(response)
 }
 
 // fail answers a request that the upstream did not answer, or whose answer may not be passed on.
 func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var tooBig *http.MaxBytesError
 	var refusal *wsauth.Error
+	end, ended := errors.AsType[*wsauth.EndError](context.Cause(r.Context()))
 	switch {
+	case ended:
+		w.(*patientWriter).end(r, p, end)
 	case errors.As(err, &refusal):
 		p.guard.Refuse(w, r, refusal)
 	case errors.As(err, &tooBig):
@@ -132,7 +120,7 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 			"error", fmt.Sprintf("the body is longer than limits.max_body of the route allows, %d bytes", tooBig.Limit))
 		problem(http.StatusRequestEntityTooLarge, "body_too_big", "The body is longer than limits.max_body of the route allows")(w, r)
 	case r.Context().Err() != nil:
-		panic(http.ErrAbortHandler) // the client is gone, or its right to the answer
+		panic(http.ErrAbortHandler) // the client is gone
 	default:
 		p.guard.Refuse(w, r, p.failure(err))
 	}
@@ -142,6 +130,7 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 type patientBody struct {
 	io.ReadCloser
 	limits *deadlines
+	pass   *passage
 }
 
 func (b *patientBody) Read(p []byte) (int, error) {
@@ -149,6 +138,7 @@ func (b *patientBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
 		b.limits.read(time.Time{}) // the server goes on reading, to learn that the client hangs up
+		b.pass.received()
 	}
 	return n, err
 }
@@ -184,6 +174,15 @@ func (w *patientWriter) Write(p []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(p)
 	w.limits.write(time.Time{})
 	return n, err
+}
+
+// end answers a request whose session has ended before the upstream has
+// answered it.
+func (w *patientWriter) end(r *http.Request, p *proxy, end *wsauth.EndError) {
+	w.limits.refuse()
+	w.Header().Set("Connection", "close")
+	reason := wsauth.Reason(end.Reason)
+	p.guard.Refuse(w.ResponseWriter, r, &wsauth.Error{Reason: reason, Message: reason.Outcome().Text, Err: end})
 }
 
 // FlushError is found by http.ResponseController.

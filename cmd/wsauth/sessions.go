@@ -119,7 +119,7 @@ func merge(sessions []gateway.AdminSession, logins []gateway.AdminLogin) []row {
 type socketRow gateway.AdminSocket
 
 func (s socketRow) row() string {
-	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", cell(s.Sub), cell(s.SID), cell(s.JTI), cell(s.Route), cell(s.Upstream), cell(s.Remote), moment(s.Since), moment(s.Expires))
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", cell(s.Sub), cell(s.SID), cell(s.JTI), cell(s.Route), cell(s.Upstream), cell(s.Remote), moment(s.Since), moment(s.Expires), cell(s.Kind))
 }
 
 func (c *sessionsCmd) sockets(ctx context.Context, o *operator) error {
@@ -139,7 +139,7 @@ func (c *sessionsCmd) sockets(ctx context.Context, o *operator) error {
 	if err != nil {
 		return err
 	}
-	return printList(os.Stdout, c.JSON, "USER\tSESSION\tTOKEN\tROUTE\tUPSTREAM\tFROM\tSINCE\tEXPIRES", all)
+	return printList(os.Stdout, c.JSON, "USER\tSESSION\tTOKEN\tROUTE\tUPSTREAM\tFROM\tSINCE\tEXPIRES\tKIND", all)
 }
 
 // A row is what is printed as one line: as JSON, or as cells between tabs.
@@ -215,6 +215,7 @@ func (c *statusCmd) Run(ctx context.Context) error {
 		fmt.Printf("held      %s, which the store did not take: a restart may forget them\n", count(s.Revocations.Held, "revocation"))
 	}
 	fmt.Printf("open      %s of %s and %s\n", count(s.Open.Sockets, "socket"), count(s.Open.Sessions, "session"), count(s.Open.Users, "user"))
+	fmt.Printf("          %s that have taken longer than a second\n", count(s.Open.Requests, "request"))
 	for _, r := range s.Routes {
 		asks := r.Requirement
 		if r.Public {

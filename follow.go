@@ -1,0 +1,185 @@
+package wsauth
+
+import (
+	"errors"
+	"net"
+	"time"
+
+	"wsauth/store"
+)
+
+// FollowAfter is how long a plain HTTP request takes before the guard holds it
+// to the life of its session, if its handler asks for that; see
+// [Session.Follow].
+const FollowAfter = time.Second
+
+// A Follower is told of the requests that the guard follows.
+type Follower interface {
+	// Followed is called when a request has taken longer than FollowAfter. It
+	// must not wait.
+	Followed(s *Session)
+
+	// Left is called for each of them when its handler has returned. e is the
+	// cause: reason "closed" where the guard did not end it.
+	Left(s *Session, e *EndError)
+}
+
+// Follow ends a plain HTTP request with its session, like a socket, if it
+// takes longer than [FollowAfter]: a download, an upload, a long poll, or an
+// answer without an end. From then on it is found by revocations and logouts,
+// and by [Guard.Renew]; [Session.SetTransfer] says what else ends it. At the
+// end its context is cancelled with the [EndError] as its cause, upon which
+// the handler must return.
+//
+// Unlike [Session.Hold] it counts against no limit. A request that is shorter
+// costs one timer. For a client without a token, for one of a socket and after
+// Hold, Follow does nothing. f may be nil.
+//
+// Call it once, in the handler's own goroutine.
+func (s *Session) Follow(f Follower) {
+	if s.conn != nil || s.held.Load() || s.Claims() == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.followed == nil {
+		s.followed = &followed{follower: f}
+		s.timer = time.AfterFunc(FollowAfter, s.register)
+	}
+}
+
+// A Transfer says what a request that is followed is doing. Revocations end
+// each of them.
+type Transfer int
+
+const (
+	// Unanswered is a request without an answer yet, such as a long poll. It
+	// ends when its token expires.
+	Unanswered Transfer = iota
+
+	// Bounded is a transfer whose length both sides know. It may go on after
+	// its token has expired.
+	Bounded
+
+	// Endless is an answer of any length. It ends when its token expires, and
+	// when the guard drains.
+	Endless
+)
+
+// SetTransfer says what a request that is followed is doing from now on. At
+// first it is Unanswered.
+func (s *Session) SetTransfer(t Transfer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.followed
+	if f == nil {
+		return
+	}
+	f.transfer = t
+	if f.overdue && t != Bounded {
+		s.End(TokenExpired.End(nil))
+	}
+	s.endIfDraining()
+}
+
+// endIfDraining ends a request that the guard would have ended if it had been
+// followed when the guard began to drain. s.mu must be held.
+func (s *Session) endIfDraining() {
+	if f := s.followed; f.registered && f.transfer == Endless && s.guard.sockets.isClosing() {
+		s.End(Restarting.End(nil))
+	}
+}
+
+// Followed reports whether s is a plain HTTP request that the guard follows;
+// see [Session.Follow].
+func (s *Session) Followed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.followed != nil && s.followed.registered
+}
+
+// followed is the state of a request that is followed. It is guarded by
+// Session.mu.
+type followed struct {
+	follower   Follower // may be nil
+	registered bool
+	returned   bool // the handler has
+	transfer   Transfer
+	overdue    bool // its token has expired, and it has outlived it
+}
+
+// register makes the request one that revocations find. As in admit, a
+// revocation in between has either found it, or is found here.
+func (s *Session) register() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.followed
+	if f.returned {
+		return
+	}
+	s.timer = time.AfterFunc(noEnd, s.timedOut)
+	f.registered = true
+	s.endsBy()
+	_, _ = s.guard.requests.admit(s) // it has no limits, and is never closed
+	if err := s.guard.lookAgain(s.Claims()); err != nil {
+		s.End(TokenRevoked.End(err))
+	}
+	s.endIfDraining()
+	if f.follower != nil {
+		f.follower.Followed(s)
+	}
+}
+
+// unfollow is the end of a request whose handler has returned.
+func (s *Session) unfollow() {
+	f := s.followed
+	if f == nil {
+		return
+	}
+	s.mu.Lock()
+	f.returned = true
+	s.timer.Stop()
+	s.mu.Unlock()
+	if !f.registered {
+		return
+	}
+	s.guard.requests.forget(s)
+	s.end.CompareAndSwap(nil, closedEnd())
+	end := s.end.Load()
+	if !errors.Is(end, net.ErrClosed) {
+		s.guard.logEnd("request ended", s, end)
+	}
+	if f.follower != nil {
+		f.follower.Left(s, end)
+	}
+}
+
+func (s *Session) isEndless() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.followed.transfer == Endless
+}
+
+// named returns the sockets and the followed requests of a name.
+func (g *Guard) named(at grain, name string) []*Session {
+	return append(g.sockets.named(at, name), g.requests.named(at, name)...)
+}
+
+// all returns the sockets and the followed requests.
+func (g *Guard) all() []*Session {
+	return append(g.sockets.all(), g.requests.all()...)
+}
+
+// concerned returns the sockets and the followed requests whose token is
+// revoked by v.
+func (g *Guard) concerned(v store.Revocation) []*Session {
+	return append(g.sockets.concerned(v), g.requests.concerned(v)...)
+}
+
+// registryOf returns where a session is registered.
+func (g *Guard) registryOf(s *Session) *registry {
+	if s.followed != nil {
+		return g.requests
+	}
+	return g.sockets
+}

@@ -1,0 +1,273 @@
+package wsauth_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth"
+	"wsauth/store"
+)
+
+// counter is a Follower that counts.
+type counter struct {
+	open   atomic.Int64
+	reason atomic.Value
+}
+
+func (c *counter) Followed(*wsauth.Session) { c.open.Add(1) }
+
+func (c *counter) Left(_ *wsauth.Session, e *wsauth.EndError) {
+	c.open.Add(-1)
+	c.reason.Store(e.Reason)
+}
+
+// follow begins a request whose handler is followed until its context ends.
+func follow(guard *wsauth.Guard, f wsauth.Follower, transfer wsauth.Transfer) (*stream, *wsauth.Session) {
+	s := &stream{over: make(chan struct{})}
+	var session *wsauth.Session
+	h := guard.Require(wsauth.Access)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		session, _ = wsauth.SessionFrom(r.Context())
+		session.Follow(f)
+		session.SetTransfer(transfer)
+		<-r.Context().Done()
+		s.cause = context.Cause(r.Context())
+		close(s.over)
+	}))
+	r := httptest.NewRequest(http.MethodGet, "/events", nil)
+	r.Header.Set("Authorization", "Bearer x")
+	go h.ServeHTTP(httptest.NewRecorder(), r)
+	synctest.Wait()
+	return s, session
+}
+
+var transfers = []wsauth.Transfer{wsauth.Unanswered, wsauth.Bounded, wsauth.Endless}
+
+// TestFollow: a request that takes longer than a second ends as a socket does,
+// but for what its length is known of.
+func TestFollow(t *testing.T) {
+	revoke := func(r store.Revocation) func(*testing.T, *wsauth.Guard) {
+		return func(t *testing.T, g *wsauth.Guard) {
+			r.Expires = time.Now().Add(time.Hour)
+			if r.Scope == store.Subject || r.Scope == store.Everything {
+				r.Before = time.Now()
+			}
+			if n, err := g.Revoke(context.Background(), r); n != 1 || err != nil {
+				t.Errorf("%d, %v", n, err)
+			}
+		}
+	}
+	drain := func(t *testing.T, g *wsauth.Guard) {
+		if err := g.Drain(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+	const none = wsauth.Reason("")
+	for name, c := range map[string]struct {
+		end  func(*testing.T, *wsauth.Guard)
+		want [3]wsauth.Reason // by transfer
+	}{
+		"expiry":     {func(*testing.T, *wsauth.Guard) { time.Sleep(time.Minute) }, [...]wsauth.Reason{wsauth.TokenExpired, none, wsauth.TokenExpired}},
+		"session":    {revoke(store.Revocation{Scope: store.Session, ID: "s1"}), [...]wsauth.Reason{wsauth.SessionEnded, wsauth.SessionEnded, wsauth.SessionEnded}},
+		"user":       {revoke(store.Revocation{Scope: store.Subject, ID: "ada"}), [...]wsauth.Reason{wsauth.SessionEnded, wsauth.SessionEnded, wsauth.SessionEnded}},
+		"everything": {revoke(store.Revocation{Scope: store.Everything}), [...]wsauth.Reason{wsauth.SessionEnded, wsauth.SessionEnded, wsauth.SessionEnded}},
+		"drain":      {drain, [...]wsauth.Reason{none, none, wsauth.Restarting}},
+	} {
+		for _, transfer := range transfers {
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: store.NewMemory(0)}))
+					defer g.Shutdown(context.Background()) //nolint:errcheck // It may find a request.
+					seen := &counter{}
+					s, session := follow(g, seen, transfer)
+					defer session.End(nil)
+					if n := seen.open.Load(); n != 0 || session.Followed() {
+						t.Errorf("%d are followed at once", n)
+					}
+					time.Sleep(wsauth.FollowAfter)
+					synctest.Wait()
+					if n, counts := seen.open.Load(), g.Counts(); n != 1 || counts.Requests != 1 || counts.Sockets != 0 || len(g.Sessions("ada")) != 1 {
+						t.Errorf("%d are followed, %+v", n, counts)
+					}
+					c.end(t, g)
+					synctest.Wait()
+					want := c.want[transfer]
+					if want == none {
+						if s.done() {
+							t.Fatalf("ended with %v", s.cause)
+						}
+						return
+					}
+					s.want(t, want)
+					if n, reason := seen.open.Load(), seen.reason.Load(); n != 0 || reason != string(want) || g.Counts().Requests != 0 {
+						t.Errorf("%d are followed, the last one until %v", n, reason)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestFollowRevokedBefore: what was revoked in the first second ends with it.
+func TestFollowRevokedBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: store.NewMemory(0)}))
+		defer g.Shutdown(context.Background()) //nolint:errcheck // It does not wait for requests.
+		s, _ := follow(g, nil, wsauth.Bounded)
+		begun := time.Now()
+		if _, err := g.Revoke(context.Background(), store.Revocation{Scope: store.Session, ID: "s1", Expires: time.Now().Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		<-s.over
+		s.want(t, wsauth.TokenRevoked)
+		if took := time.Since(begun); took != wsauth.FollowAfter {
+			t.Errorf("after %v", took)
+		}
+	})
+}
+
+// TestFollowRenewed: a refresh keeps the request, and SetTransfer decides what
+// becomes of one whose token has expired.
+func TestFollowRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}}))
+		s, session := follow(g, nil, wsauth.Unanswered)
+		renew := func() {
+			t.Helper()
+			if n, err := g.Renew(context.Background(), "y"); n != 1 || err != nil {
+				t.Errorf("%d, %v", n, err)
+			}
+		}
+		time.Sleep(40 * time.Second)
+		renew()
+		time.Sleep(59 * time.Second)
+		synctest.Wait()
+		if s.done() {
+			t.Fatal("ended although it was renewed")
+		}
+		session.SetTransfer(wsauth.Bounded)
+		time.Sleep(time.Minute) // its token has expired
+		renew()
+		session.SetTransfer(wsauth.Endless)
+		synctest.Wait()
+		if s.done() {
+			t.Fatal("ended although it was renewed after the expiry")
+		}
+		session.SetTransfer(wsauth.Bounded)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if s.done() {
+			t.Fatal("ended although its length is known")
+		}
+		session.SetTransfer(wsauth.Endless)
+		s.want(t, wsauth.TokenExpired)
+	})
+}
+
+// TestFollowCountsApart: followed requests push out no socket, and none is
+// refused for them.
+func TestFollowCountsApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Limits: wsauth.Limits{PerSubject: 1, PerSession: 1, PerAddress: 1}}))
+		defer g.Shutdown(context.Background()) //nolint:errcheck // It does not wait for requests.
+		held := hold(g)
+		for range 5 {
+			_, session := follow(g, nil, wsauth.Endless)
+			defer session.End(nil)
+		}
+		time.Sleep(wsauth.FollowAfter)
+		synctest.Wait()
+		if held.done() || g.Counts().Requests != 5 || g.Counts().Sockets != 1 {
+			t.Errorf("%v, %+v", held.done(), g.Counts())
+		}
+		var numbers []uint64
+		for s := range g.All(0) {
+			numbers = append(numbers, s.Number())
+		}
+		if len(numbers) != 6 {
+			t.Errorf("%d", numbers)
+		}
+	})
+}
+
+// TestAllAcross: sockets and requests that come by turns are all found, once
+// and in their order.
+func TestAllAcross(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}}))
+		defer g.Shutdown(context.Background()) //nolint:errcheck // It does not wait for requests.
+		const each = 700                       // several parts of each
+		for i := range each {
+			if i%7 == 0 {
+				hold(g)
+			}
+			_, session := follow(g, nil, wsauth.Unanswered)
+			defer session.End(nil)
+			if i%100 == 0 {
+				time.Sleep(2 * wsauth.FollowAfter)
+			}
+			hold(g)
+		}
+		time.Sleep(2 * wsauth.FollowAfter)
+		synctest.Wait()
+		var last uint64
+		n := 0
+		for s := range g.All(0) {
+			if s.Number() <= last {
+				t.Fatalf("%d after %d", s.Number(), last)
+			}
+			last = s.Number()
+			n++
+		}
+		if want := 2*each + each/7; n != want {
+			t.Errorf("%d, want %d", n, want)
+		}
+	})
+}
+
+// TestFollowNobody: a client without a token is not followed.
+func TestFollowNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}}))
+		over := make(chan struct{})
+		h := g.Require(wsauth.Optional)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			session, _ := wsauth.SessionFrom(r.Context())
+			session.Follow(nil)
+			session.SetTransfer(wsauth.Endless)
+			time.Sleep(time.Hour)
+			if err := r.Context().Err(); err != nil || session.Followed() || g.Counts().Requests != 0 {
+				t.Errorf("%v, %+v", err, g.Counts())
+			}
+			close(over)
+		}))
+		go h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+		<-over
+	})
+}
+
+// TestFollowCosts: a request under a second costs one timer, and leaves
+// nothing.
+func TestFollowCosts(t *testing.T) {
+	g := must(wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour)}))
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Authorization", "Bearer x")
+	cost := func(follows bool) float64 {
+		h := g.Require(wsauth.Access)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if s, _ := wsauth.SessionFrom(r.Context()); follows {
+				s.Follow(nil)
+			}
+		}))
+		w := httptest.NewRecorder()
+		return testing.AllocsPerRun(100, func() { h.ServeHTTP(w, r) })
+	}
+	if more := cost(true) - cost(false); more > 3 { // the timer, what it calls, and its state
+		t.Errorf("%v allocations more", more)
+	}
+	if counts := g.Counts(); counts.Requests != 0 {
+		t.Errorf("%+v", counts)
+	}
+}

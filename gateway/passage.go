@@ -1,0 +1,97 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+
+	"wsauth"
+)
+
+// A passage is a plain request on its way to an upstream and back. If it takes
+// long, the guard ends it with the session of its client.
+type passage struct {
+	header  http.Header     // for the upstream
+	session *wsauth.Session // nil on a public route
+
+	mu    sync.Mutex
+	begun bool // the answer has
+}
+
+type passageKey struct{}
+
+// begin has the guard follow the request.
+func (x *passage) begin(p *proxy, r *http.Request) {
+	if x.session == nil {
+		return
+	}
+	x.session.Follow(p)
+	if r.ContentLength > 0 {
+		x.session.SetTransfer(wsauth.Bounded)
+	}
+}
+
+// received records that the client's body was read, or cannot be.
+func (x *passage) received() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.session != nil && !x.begun {
+		x.session.SetTransfer(wsauth.Unanswered)
+	}
+}
+
+// answered records that the upstream has answered. It fails if the session has
+// ended meanwhile.
+func (x *passage) answered(response *http.Response) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err := response.Request.Context().Err(); err != nil {
+		return err
+	}
+	x.begun = true
+	if x.session != nil {
+		x.session.SetTransfer(transferOf(response))
+	}
+	return nil
+}
+
+func (x *passage) isAnswered() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.begun
+}
+
+// end records why the guard has ended the request, if it has.
+func (x *passage) end(ctx context.Context) {
+	if end, ok := errors.AsType[*wsauth.EndError](context.Cause(ctx)); ok {
+		recordOf(ctx).reason = wsauth.Reason(end.Reason)
+	}
+}
+
+// transferOf says what kind of answer a response is.
+func transferOf(response *http.Response) wsauth.Transfer {
+	kind, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
+	switch strings.ToLower(strings.TrimSpace(kind)) {
+	case "text/event-stream", "multipart/x-mixed-replace":
+		return wsauth.Endless // whatever its length is said to be
+	}
+	if response.ContentLength >= 0 || response.Body == http.NoBody {
+		return wsauth.Bounded
+	}
+	return wsauth.Endless
+}
+
+// Followed is called by the guard for a request that takes long.
+func (p *proxy) Followed(s *wsauth.Session) {
+	p.gateway.live.add(s, p, "")
+	p.gateway.metrics.followed(p.label, 1)
+}
+
+// Left is called by the guard when such a request has ended.
+func (p *proxy) Left(s *wsauth.Session, e *wsauth.EndError) {
+	p.gateway.live.remove(s)
+	p.gateway.metrics.followed(p.label, -1)
+	p.gateway.metrics.left(p.label, e.Reason)
+}

@@ -1,0 +1,326 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth"
+)
+
+// longKinds are requests that take long, and what must end them beside the end
+// of their session.
+var longKinds = []struct {
+	name    string
+	head    string // of the request, after the first line
+	body    string // what the client sends of the body
+	upload  bool
+	serve   func(w http.ResponseWriter, r *http.Request) // until the context ends
+	expires bool                                         // it ends when the token expires
+	refused bool                                         // with a status
+}{
+	{name: "events", serve: streamOf("text/event-stream", ""), expires: true},
+	{name: "events with a length", serve: streamOf("text/event-stream", "1000000"), expires: true},
+	{name: "parts", serve: streamOf("multipart/x-mixed-replace; boundary=x", ""), expires: true},
+	{name: "lines", serve: streamOf("application/x-ndjson", ""), expires: true},
+	{name: "no type", serve: streamOf("", ""), expires: true},
+	{name: "download", serve: streamOf("application/octet-stream", "1000000")},
+	{name: "range", head: "Range: bytes=0-999999\r\n", serve: func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Range", "bytes 0-999999/2000000")
+		streamOf("application/octet-stream", "1000000")(w, r)
+	}},
+	{name: "long poll", serve: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, expires: true, refused: true},
+	{name: "hints", serve: func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusEarlyHints)
+		<-r.Context().Done()
+	}, expires: true, refused: true},
+	{name: "upload", head: "Content-Length: 1000000\r\n", body: strings.Repeat("x", 1000), upload: true, refused: true, serve: readAll},
+	{name: "chunked upload", head: "Transfer-Encoding: chunked\r\n", body: "1\r\nx\r\n", upload: true, refused: true, expires: true, serve: readAll},
+	{name: "upload that was received", head: "Content-Length: 3\r\n", body: "abc", serve: readAll, expires: true, refused: true},
+	{name: "both ways", head: "Transfer-Encoding: chunked\r\n", body: "1\r\nx\r\n", upload: true, expires: true, serve: func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		_, _ = io.WriteString(w, "hello")
+		_ = http.NewResponseController(w).Flush()
+		_, _ = io.Copy(io.Discard, r.Body) // whose end is how this server learns of the other
+	}},
+}
+
+// streamOf answers with some bytes, and then with nothing until its client is
+// gone.
+func streamOf(kind, length string) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if kind != "" {
+			w.Header().Set("Content-Type", kind)
+		}
+		if length != "" {
+			w.Header().Set("Content-Length", length)
+		}
+		_, _ = io.WriteString(w, "hello")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
+}
+
+func readAll(_ http.ResponseWriter, r *http.Request) {
+	if _, err := io.Copy(io.Discard, r.Body); err == nil {
+		<-r.Context().Done()
+	}
+}
+
+// TestL4_LongRequestsEnd: what takes longer than a second ends with its
+// session, for the client visibly and for the upstream at once; and when its
+// token expires, unless its length is known.
+func TestL4_LongRequestsEnd(t *testing.T) {
+	for _, kind := range longKinds {
+		for _, end := range []string{"logout", "revoke", "expiry", "early logout"} {
+			t.Run(kind.name+"/"+end, func(t *testing.T) {
+				inBubble(t, func(t *testing.T, r *rig) {
+					t.Cleanup(func() { time.Sleep(time.Second) }) // the server waits before it closes
+					gone := make(chan time.Time, 1)
+					conn := r.beyond(Route{Path: "/", Response: time.Hour}, func(w http.ResponseWriter, req *http.Request) {
+						kind.serve(w, req)
+						gone <- time.Now()
+					})
+					access, refresh := r.login()
+					method := "GET"
+					if kind.head != "" && kind.name != "range" {
+						method = "POST"
+					}
+					go func() {
+						_, _ = io.WriteString(conn, method+" / HTTP/1.1\r\nHost: x\r\n"+bearer(access)+"\r\n"+kind.head+"\r\n"+kind.body)
+					}()
+					in := bufio.NewReader(conn)
+					type result struct {
+						resp *http.Response
+						err  error
+					}
+					got := make(chan result, 1)
+					go func() {
+						for {
+							resp, err := http.ReadResponse(in, nil)
+							if err == nil && resp.StatusCode == http.StatusEarlyHints {
+								continue
+							}
+							if err == nil {
+								var text []byte
+								text, err = io.ReadAll(resp.Body)
+								resp.Body = io.NopCloser(strings.NewReader(string(text)))
+							}
+							got <- result{resp, err}
+							return
+						}
+					}()
+					synctest.Wait()
+					if end != "early logout" {
+						time.Sleep(2 * wsauth.FollowAfter)
+					}
+					ended := time.Now()
+					wantReason := "session_ended"
+					switch end {
+					case "logout":
+						r.call("POST", "/auth/logout", "", bearer(refresh))
+					case "early logout":
+						r.call("POST", "/auth/logout", "", bearer(refresh))
+						wantReason = "token_revoked"
+						ended = ended.Add(wsauth.FollowAfter)
+					case "revoke":
+						if _, n, err := r.g.EndUser(context.Background(), "test"); n != 1 || err != nil {
+							t.Errorf("%d requests ended, %v", n, err)
+						}
+					case "expiry":
+						wantReason = "token_expired"
+						claims := r.claims(access)
+						ended = time.Unix(int64(claims["exp"].(float64)), 0)
+						if kind.upload && kind.expires { // or the gateway gives up an upload that stands still
+							ended = time.Now()
+							time.Sleep(time.Minute)
+							<-got
+							return
+						}
+						if kind.upload {
+							return
+						}
+						time.Sleep(time.Until(ended) + time.Second)
+						synctest.Wait()
+						if !kind.expires {
+							if len(gone) > 0 || len(got) > 0 {
+								t.Error("it ends when its token expires")
+							}
+							return
+						}
+					}
+					if late := (<-gone).Sub(ended); late > 100*time.Millisecond {
+						t.Errorf("the upstream sees the end %v late", late)
+					}
+					x := <-got
+					switch {
+					case kind.refused:
+						if x.err != nil {
+							t.Fatalf("%v, want a refusal", x.err)
+						}
+						text, _ := io.ReadAll(x.resp.Body)
+						wantProblem(t, exchange{x.resp, string(text)}, 401, wantReason, "")
+					case x.err == nil || isTimeout(x.err):
+						t.Errorf("the end is not visible: %v", x.err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestL4_LongRequestsOverHTTP2 end by a reset of the stream, and the others on
+// their connection go on.
+func TestL4_LongRequestsOverHTTP2(t *testing.T) {
+	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/poll":
+			<-r.Context().Done()
+		case "/length":
+			streamOf("", "1000")(w, r)
+		default:
+			streamOf("", "")(w, r)
+		}
+	}))
+	t.Cleanup(b.Close)
+	r, _ := overTLS(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}} })
+	access, refresh := r.login()
+	type result struct {
+		path string
+		resp *http.Response
+		err  error
+		text string
+	}
+	got := make(chan result, 3)
+	paths := []string{"/poll", "/length", "/chunked"}
+	for _, path := range paths {
+		go func() {
+			req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, r.url+path, nil)
+			if err != nil {
+				t.Error(err)
+			}
+			req.Header.Set("Authorization", "Bearer "+access)
+			resp, err := r.client.Do(req)
+			var text []byte
+			if err == nil {
+				text, err = io.ReadAll(resp.Body)
+				_ = resp.Body.Close()
+			}
+			got <- result{path, resp, err, string(text)}
+		}()
+	}
+	for r.g.guard.Counts().Requests < len(paths) {
+		<-time.After(10 * time.Millisecond)
+	}
+	r.call("POST", "/auth/logout", "", bearer(refresh))
+	for range paths {
+		switch x := <-got; x.path {
+		case "/poll":
+			if x.err != nil || x.resp.StatusCode != http.StatusUnauthorized || x.resp.ProtoMajor != 2 || !strings.Contains(x.text, "session_ended") {
+				t.Errorf("%s: %v %v %q", x.path, x.resp, x.err, x.text)
+			}
+		default:
+			if x.err == nil || !strings.Contains(x.err.Error(), "stream error") {
+				t.Errorf("%s: %q, %v", x.path, x.text, x.err)
+			}
+		}
+	}
+}
+
+// TestLongRequestsCountApart: they push out no socket, are shown to operators,
+// and a refresh keeps them.
+func TestLongRequestsCountApart(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		conn := r.beyond(Route{Path: "/", Response: 10 * time.Hour}, streamOf("text/event-stream", ""))
+		access, refresh := r.login()
+		socket := r.echoes(access)
+		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n"+bearer(access)+"\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		in := bufio.NewReader(conn)
+		if _, err := http.ReadResponse(in, nil); err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = io.Copy(io.Discard, in) }()
+		time.Sleep(2 * wsauth.FollowAfter)
+		if counts := r.g.guard.Counts(); counts.Sockets != 1 || counts.Requests != 1 {
+			t.Errorf("%+v", counts)
+		}
+		expires := time.Unix(int64(r.claims(access)["exp"].(float64)), 0)
+		time.Sleep(time.Until(expires) - time.Minute)
+		r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+		r.message(socket)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if counts := r.g.guard.Counts(); counts.Sockets != 1 || counts.Requests != 1 {
+			t.Errorf("after the refresh: %+v", counts)
+		}
+		_ = conn.Close()
+		synctest.Wait()
+		if counts := r.g.guard.Counts(); counts.Requests != 0 {
+			t.Errorf("after the client has left: %+v", counts)
+		}
+	}, func(c *Config) { c.MaxSockets = 1 })
+}
+
+// TestPublicRequestsAreNotFollowed, nor those of nobody.
+func TestPublicRequestsAreNotFollowed(t *testing.T) {
+	for name, route := range map[string]Route{"public": {Path: "/", Public: true}, "optional": {Path: "/", Requirement: wsauth.Optional}} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				conn := r.beyond(route, streamOf("", ""))
+				if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+					t.Fatal(err)
+				}
+				resp := must(http.ReadResponse(bufio.NewReader(conn), nil))
+				time.Sleep(5 * wsauth.FollowAfter)
+				if counts := r.g.guard.Counts(); counts.Requests != 0 {
+					t.Errorf("%+v", counts)
+				}
+				_ = conn.SetReadDeadline(time.Now().Add(time.Second))
+				if text, err := io.ReadAll(resp.Body); string(text) != "hello" || !isTimeout(err) {
+					t.Errorf("%q, %v", text, err)
+				}
+			})
+		})
+	}
+}
+
+// TestDeclinedHandshakesEnd: the answer that an upstream gives instead of a
+// socket ends with the session, for both sides.
+func TestDeclinedHandshakesEnd(t *testing.T) {
+	gone := make(chan struct{})
+	l := must(net.Listen("tcp", "127.0.0.1:0"))
+	defer l.Close()
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = http.ReadRequest(bufio.NewReader(conn))
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\nhello")
+		_, _ = io.Copy(io.Discard, conn)
+		close(gone)
+	}()
+	r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{"http://" + l.Addr().String()}}} })
+	access, refresh := r.login()
+	conn := r.connect()
+	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\n%s\r\n%s\r\n\r\n", bearer(access), strings.Join(upgradeLines, "\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	resp := must(http.ReadResponse(bufio.NewReader(conn), nil))
+	r.call("POST", "/auth/logout", "", bearer(refresh))
+	if _, err := io.ReadAll(resp.Body); isTimeout(err) || errors.Is(err, io.EOF) {
+		t.Errorf("%v", err)
+	}
+	<-gone
+}
