@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"golang.org/x/net/idna"
 )
 
 // serverOf returns one name for all spellings of an upstream's address. Every
@@ -112,5 +114,13 @@ func checkASCII(host string) error {
 	if !strings.ContainsFunc(host, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return nil
 	}
-	return fmt.Errorf("%q is not ASCII: clients send the host as %s", host, toASCII(host))
+	name, ofAll := strings.CutPrefix(host, "*.")
+	ascii, err := idna.Lookup.ToASCII(name)
+	if err != nil {
+		return fmt.Errorf("%q is not ASCII, and not a host name", host)
+	}
+	if ofAll {
+		ascii = "*." + ascii
+	}
+	return fmt.Errorf("%q is not ASCII: clients send the host as %s", host, ascii)
 }
