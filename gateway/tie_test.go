@@ -17,7 +17,8 @@ func TestEndWhileTied(t *testing.T) {
 	p := r.g.routing.Load().byName["/"]
 	client, peer := net.Pipe()
 	defer peer.Close()
-	conn := wsconn.New(client, func() {})
+	closed := make(chan struct{})
+	conn := wsconn.New(client, func() { close(closed) })
 	end := wsauth.SessionEnded.End(nil)
 	conn.End(end, nil, func() {}) // it tells nobody yet
 	ctx, cancel := context.WithCancelCause(context.WithValue(t.Context(), recordKey{}, &record{gateway: r.g, route: p.label}))
@@ -26,4 +27,6 @@ func TestEndWhileTied(t *testing.T) {
 	p.tie(ctx, conn, &upstream.Socket{Conn: backend}, &wsauth.Session{}, nil)
 	cancel(end)
 	r.count(`socket_ends_total{reason="session_ended",route="/"}`, "1")
+	peer.Close()
+	<-closed
 }
