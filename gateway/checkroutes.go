@@ -41,7 +41,7 @@ func (c *Config) checkRoutes() faults {
 		case twice && foldCase(other) == foldCase(r.name()):
 			wrong.add(field, "%s differs in capitals only from the route %s, which some servers do not see", r.name(), other)
 		case twice:
-			wrong.add(field, "%s is for some servers the same as the route %s: they do not see dots at the end of a part, or take full-width characters for others", r.name(), other)
+			wrong.add(field, "%s is for some servers the same as the route %s: they do not see dots at the end of a part, or convert characters to others, such as full-width ones", r.name(), other)
 		}
 		seen[loose] = r.name()
 		for j, o := range r.Origins {

@@ -3,7 +3,10 @@ package gateway
 import (
 	"net/http"
 	"strings"
+	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 var ambiguousPath = problem(http.StatusBadRequest, "invalid_request", "The path can be read in two ways: write it without empty parts, dots, backslashes, semicolons and needless escapes, and with the capitals and the final slash of its route")
@@ -35,10 +38,10 @@ func isPlain(escaped, path string) bool {
 	if clean(escaped) != escaped || clean(path) != path || !utf8.ValidString(path) || holdsEscape(path) {
 		return false
 	}
-	if strings.ContainsAny(path, "\\;") || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if strings.ContainsAny(path, "\\;") || strings.ContainsFunc(path, unicode.IsControl) {
 		return false
 	}
-	if narrow := narrowed(path); narrow != path && (clean(narrow) != narrow || holdsEscape(narrow)) {
+	if read := compatible(path); hidesPart(read) || read != path && (clean(read) != read || holdsEscape(read) || strings.Contains(read, "\\")) {
 		return false
 	}
 	for rest := escaped; ; {
@@ -87,12 +90,31 @@ func hexDigits(s string, n int) bool {
 	return true
 }
 
+// hidesPart reports whether a part before the last one has only dots and
+// spaces. Servers that cut these off a part see none there, or the parent.
+func hidesPart(path string) bool {
+	hides := false // the part so far, unless it is empty
+	for i := range len(path) {
+		switch path[i] {
+		case '/':
+			if hides {
+				return true
+			}
+		case '.', ' ':
+			hides = hides || path[i-1] == '/'
+		default:
+			hides = false
+		}
+	}
+	return false
+}
+
 // loosen makes one of the spellings of a path that some servers take for the
-// same: those that differ in capitals, in full-width characters, in a slash at
+// same: those that differ in capitals, in compatible characters, in a slash at
 // the end, in dots and spaces at the end of a part, and in what comes behind a
 // question mark or a number sign.
 func loosen(path string) string {
-	path = foldCase(narrowed(path))
+	path = foldCase(path)
 	if end := strings.IndexAny(path, "?#;"); end >= 0 {
 		path = path[:end]
 	}
@@ -117,27 +139,40 @@ func endsPartWith(path string, c byte) bool {
 	return false
 }
 
-// narrowed replaces the full-width forms of ASCII characters (U+FF01 to
-// U+FF5E), which some servers convert to these.
-func narrowed(s string) string {
-	if !strings.Contains(s, "\xef") { // with which their encodings begin
+// compatible makes one of all spellings of s that some servers convert into
+// each other: composed and decomposed letters, full-width, circled and other
+// forms of characters (NFKC of Unicode Standard Annex #15), and all spaces. It
+// leaves out the characters that nobody sees, as some file systems do.
+func compatible(s string) string {
+	if isASCII(s) {
 		return s
 	}
 	return strings.Map(func(r rune) rune {
-		if r >= '\uff01' && r <= '\uff5e' {
-			return r - '\uff01' + '!'
+		switch {
+		case unicode.Is(unicode.Cf, r):
+			return -1
+		case unicode.IsSpace(r):
+			return ' '
 		}
 		return r
-	}, s)
+	}, norm.NFKC.String(s))
 }
 
-// foldCase makes one of all spellings of s that differ in capitals; there
-// are letters that have one only as capitals, and others only as small ones.
+// foldCase makes one of all compatible spellings of s that differ in capitals;
+// there are letters that have one only as capitals, and others only as small
+// ones.
 func foldCase(s string) string {
+	if isASCII(s) {
+		return strings.ToLower(s)
+	}
+	return compatible(strings.ToLower(strings.ToUpper(compatible(s))))
+}
+
+func isASCII(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; c >= utf8.RuneSelf || c >= 'A' && c <= 'Z' {
-			return strings.ToLower(strings.ToUpper(s))
+		if s[i] >= utf8.RuneSelf {
+			return false
 		}
 	}
-	return s
+	return true
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/text/unicode/norm"
+
 	"wsauth"
 )
 
@@ -21,8 +23,15 @@ func loosely(path string) []string {
 	for _, p := range []string{strings.ToUpper(bare), strings.ToUpper(first) + rest, escaped + strings.ToUpper(rest), "/" + string(rune(bare[1])-'!'+'\uff01') + rest} {
 		all = append(all, p, p+"/", p+"?x=1", p+"/?x=1")
 	}
-	for _, end := range []string{"%3f", "%3fx=1", "%23", "%23x", "/%3f", "/%23/x", "%3F/", ".", "%20", "/.%20", "/%20", "\uff1fx", "\uff0f", "\uff03"} {
+	for _, end := range []string{"%3f", "%3fx=1", "%23", "%23x", "/%3f", "/%23/x", "%3F/", ".", "%20", "/.%20", "/%20", "\uff1fx", "\uff0f", "\uff03", "\u00a0", "%E3%80%80", "\u2028", "\ufeff", "\u200b", "\u00ad/"} {
 		all = append(all, bare+end)
+	}
+	if letter := bare[1] | 0x20; letter >= 'a' && letter <= 'z' {
+		circled := string(rune(letter) - 'a' + '\u24d0')
+		all = append(all, "/"+circled+rest, "/\u200c"+bare[1:])
+	}
+	if apart := norm.NFD.String(bare); apart != bare {
+		all = append(all, apart, apart+"/", apart+"?x=1")
 	}
 	return all
 }
