@@ -119,7 +119,7 @@ func TestAllWhileSocketsComeAndGo(t *testing.T) {
 
 // BenchmarkPart is for how long the lock is held for one piece of a walk over 100,000 sockets.
 func BenchmarkPart(b *testing.B) {
-	g := &Guard{sockets: newRegistry(Limits{}), requests: newRegistry(Limits{})}
+	g := &Guard{sockets: newRegistry(Limits{})}
 	for range 100_000 {
 		if _, err := g.sockets.admit(&Session{}); err != nil {
 			b.Fatal(err)

@@ -221,7 +221,7 @@ func logged(t *testing.T, line string) map[string]string {
 		if _, twice := values[key]; !found || twice {
 			t.Fatalf("%q: %q has no value, or stands twice", line, key)
 		}
-		value := after
+		var value string
 		if quoted, err := strconv.QuotedPrefix(after); err == nil {
 			value, after = must(strconv.Unquote(quoted)), after[len(quoted):]
 		} else {

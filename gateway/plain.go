@@ -155,7 +155,7 @@ type patientWriter struct {
 // WriteHeader ends the connection with an answer that comes before the end of
 // the body: the server could take the rest of it for another request.
 func (w *patientWriter) WriteHeader(status int) {
-	if status >= http.StatusOK && w.body != nil && w.body.http1 && w.body.end() != io.EOF {
+	if status >= http.StatusOK && w.body != nil && w.body.http1 && !errors.Is(w.body.end(), io.EOF) {
 		w.Header().Set("Connection", "close")
 	}
 	w.ResponseWriter.WriteHeader(status)

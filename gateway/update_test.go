@@ -162,8 +162,11 @@ func TestUpdateKeepsWhatIsUnchanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := &http.Server{Handler: late, ReadHeaderTimeout: time.Minute}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(l) // its error is that of Close
+	}()
 	t.Cleanup(func() {
 		_ = server.Close()
 		<-served

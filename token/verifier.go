@@ -282,7 +282,7 @@ func (s *scratch) findKeys(ctx context.Context, j *jws) (err error) {
 // its iat says so, and nothing else is wrong with it. Nobody has verified what
 // it says; believing it costs no more than the reading.
 func (v *Verifier) orPending(refusal error, s *scratch, p *Profile, check func(*Claims) error) error {
-	if refused, ok := errors.AsType[*Error](refusal); !ok || v.aging == nil || s.found.keys == nil || refused.Kind != ErrSignature && refused.Kind != ErrAlgorithm {
+	if refused, ok := errors.AsType[*Error](refusal); !ok || v.aging == nil || s.found.keys == nil || !errors.Is(refused.Kind, ErrSignature) && !errors.Is(refused.Kind, ErrAlgorithm) {
 		return refusal
 	}
 	if f := suites[s.jws.alg].family; f == "" || f == familyHMAC {

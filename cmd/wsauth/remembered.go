@@ -53,9 +53,9 @@ func (m *remembered) checkLost(ctx context.Context) (lost bool, err error) {
 		return false, fmt.Errorf("what the folder of the keys remembers of the store: %w", err)
 	}
 	epoch, sequence, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
-	n, err := strconv.ParseUint(sequence, 10, 64)
-	if err != nil || epoch == "" {
-		return true, nil // damaged: nobody knows
+	n, damaged := strconv.ParseUint(sequence, 10, 64)
+	if damaged != nil || epoch == "" {
+		return true, nil
 	}
 	m.last = store.Cursor{Epoch: epoch, Sequence: n}
 	_, err = m.log.Read(ctx, m.last)

@@ -85,7 +85,7 @@ func Hold(now time.Time, claims ...Claim) (*Held, time.Duration) {
 		if wait == 0 {
 			b.held++
 		}
-		claims[i].Limiter.forget(claims[i].Key, b, now)
+		claims[i].Limiter.forget(claims[i].Key, b, now) //nolint:gosec // there are as many buckets as claims
 	}
 	if wait > 0 {
 		return nil, wait

@@ -2,6 +2,7 @@ package wsconn
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -48,7 +49,7 @@ func TestG15_CloseOverUnreadInput(t *testing.T) {
 	for {
 		_, err := io.CopyN(&got, client, 1<<14)
 		_, _ = client.Write([]byte("pong")) // nobody may be there to take it
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
