@@ -62,7 +62,7 @@ func (p *proxy) introduce(w http.ResponseWriter, r *http.Request, session *wsaut
 		return
 	}
 	recordOf(r.Context()).line.known(session)
-	if p.outdated(session) {
+	if p.outdated(session, targetOf(r)) {
 		session.End(wsauth.Restarting.End(errors.New("its route is gone, or lets it in no more")))
 		return
 	}
@@ -86,7 +86,7 @@ func (p *proxy) introduce(w http.ResponseWriter, r *http.Request, session *wsaut
 		_ = conn.Close()
 		return
 	}
-	p.tie(r.Context(), conn, socket, session, slices.Concat(first, more, early))
+	p.tie(r, conn, socket, session, slices.Concat(first, more, early))
 }
 
 // dial asks the upstream for the socket that r asks for, as long as its client is there. early is what that was seen to send meanwhile.

@@ -3,7 +3,9 @@ package gateway
 import (
 	"errors"
 	"maps"
+	"net/http"
 	"sync"
+	"unique"
 
 	"wsauth"
 )
@@ -18,39 +20,47 @@ type live struct {
 type served struct {
 	proxy    *proxy
 	upstream string
+	at       unique.Handle[target]
 }
 
-// add notes a socket. It ends by itself where the proxy was replaced meanwhile and does not let it in any more.
-func (l *live) add(s *wsauth.Session, p *proxy, upstream string) {
+// A target is what the route of a request is found by.
+type target struct{ host, path string }
+
+func targetOf(r *http.Request) target { return target{hostOf(r), r.URL.Path} }
+
+// add notes a socket that was opened at a target. It ends by itself where the
+// routes have changed meanwhile and do not let it in any more.
+func (l *live) add(s *wsauth.Session, at target, p *proxy, upstream string) {
 	l.mu.Lock()
 	if l.of == nil {
 		l.of = map[*wsauth.Session]served{}
 	}
-	l.of[s] = served{p, upstream}
+	l.of[s] = served{p, upstream, unique.Make(at)}
 	l.mu.Unlock()
-	p.review(s)
+	p.review(s, at)
 }
 
 // review ends those of some sockets, whose claims have just been renewed, that may not stay with them: the routes may have been replaced
 // after the renewal had asked the old ones. Either [Gateway.Update] finds the new claims, or the new routes are found here.
 func (l *live) review(sessions []*wsauth.Session) {
 	for _, s := range sessions {
-		if p := l.find(s).proxy; p != nil {
-			p.review(s)
+		if by := l.find(s); by.proxy != nil {
+			by.proxy.review(s, by.at.Value())
 		}
 	}
 }
 
 // review ends a socket that may not stay.
-func (p *proxy) review(s *wsauth.Session) {
-	if p.outdated(s) {
+func (p *proxy) review(s *wsauth.Session, at target) {
+	if p.outdated(s, at) {
 		s.End(wsauth.Restarting.End(errors.New("its route is gone, or lets it in no more")))
 	}
 }
 
-// outdated reports whether the proxy was replaced since it began to serve s, and s may not stay.
-func (p *proxy) outdated(s *wsauth.Session) bool {
-	return p.replaced.Load() && !p.gateway.routing.Load().stands(s, p)
+// outdated reports whether the routes have changed since p became one of them,
+// and s, which p serves, may not stay.
+func (p *proxy) outdated(s *wsauth.Session, at target) bool {
+	return p.aged.Load() && !p.gateway.routing.Load().stands(s, p, at)
 }
 
 func (l *live) remove(s *wsauth.Session) {

@@ -140,7 +140,7 @@ func (o *opening) open(socket *upstream.Socket) {
 	h.Set("Connection", "Upgrade")
 	h.Del("Content-Length") // RFC 9110 section 8.6
 	o.w.WriteHeader(http.StatusSwitchingProtocols)
-	o.proxy.tie(o.r.Context(), o.w.Take(), socket, o.session, nil)
+	o.proxy.tie(o.r, o.w.Take(), socket, o.session, nil)
 }
 
 // passOn answers the client with what the upstream says instead of 101.

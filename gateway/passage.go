@@ -15,6 +15,8 @@ import (
 type passage struct {
 	header  http.Header     // for the upstream
 	session *wsauth.Session // nil on a public route
+	proxy   *proxy
+	at      target
 
 	mu    sync.Mutex
 	begun bool // the answer has
@@ -27,7 +29,8 @@ func (x *passage) begin(p *proxy, r *http.Request) {
 	if x.session == nil {
 		return
 	}
-	x.session.Follow(p)
+	x.proxy, x.at = p, targetOf(r)
+	x.session.Follow(x)
 	if r.ContentLength > 0 {
 		x.session.SetTransfer(wsauth.Bounded)
 	}
@@ -84,13 +87,15 @@ func transferOf(response *http.Response) wsauth.Transfer {
 }
 
 // Followed is called by the guard for a request that takes long.
-func (p *proxy) Followed(s *wsauth.Session) {
-	p.gateway.live.add(s, p, "")
+func (x *passage) Followed(s *wsauth.Session) {
+	p := x.proxy
+	p.gateway.live.add(s, x.at, p, "")
 	p.gateway.metrics.followed(p.label, 1)
 }
 
 // Left is called by the guard when such a request has ended.
-func (p *proxy) Left(s *wsauth.Session, e *wsauth.EndError) {
+func (x *passage) Left(s *wsauth.Session, e *wsauth.EndError) {
+	p := x.proxy
 	p.gateway.live.remove(s)
 	p.gateway.metrics.followed(p.label, -1)
 	p.gateway.metrics.left(p.label, e.Reason)

@@ -33,6 +33,7 @@ type proxy struct {
 
 	announce func(context.Context) (name, value string) // a field that goes with each handshake; may be nil
 	replaced atomic.Bool                                // another proxy has its place; what it serves goes on
+	aged     atomic.Bool                                // the routes have changed since it became one of them
 }
 
 // newProxy makes the proxy of a route that was checked. reach says how its upstreams are reached, as far as the route does not.

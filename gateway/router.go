@@ -101,22 +101,22 @@ func (of paths) find(bare string, slash bool) *proxy {
 }
 
 // bypassed returns the guarded route that a request would get around if the
-// upstream of p, which its path leads to, reads paths loosely (R13): without
+// upstream of p, which its target leads to, reads paths loosely (R13): without
 // capitals, with or without a slash at the end, or up to an escaped "?" or
 // "#". It returns nil if there is none. A path that is written exactly as
 // that of its route is meant so.
-func (t *router) bypassed(r *http.Request, p *proxy) *proxy {
-	if p.route.Path == r.URL.Path {
+func (t *router) bypassed(at target, p *proxy) *proxy {
+	if p.route.Path == at.path {
 		return nil
 	}
-	host, bare := hostOf(r), loosen(r.URL.Path)
+	bare := loosen(at.path)
 	var found *proxy
 	for _, slash := range [...]bool{false, true} {
-		other := t.loose.lookUpBare(host, bare, slash)
+		other := t.loose.lookUpBare(at.host, bare, slash)
 		if other == nil || other == p || other.route.Public {
 			continue
 		}
-		if found = other; isTwin(r.URL.Path, other.route.Path) {
+		if found = other; isTwin(at.path, other.route.Path) {
 			break
 		}
 	}

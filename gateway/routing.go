@@ -52,7 +52,7 @@ func (g *Gateway) front(own http.Handler) http.Handler {
 			nothingHere(w, r)
 			return
 		}
-		switch other := now.router.bypassed(r, p); {
+		switch other := now.router.bypassed(targetOf(r), p); {
 		case other == nil:
 			p.ServeHTTP(w, r)
 		case isTwin(r.URL.Path, other.route.Path) && r.URL.RawPath == "" && !asksForUpgrade(r):
@@ -102,9 +102,11 @@ func (of *routing) stripIdentity(h http.Header) {
 
 // Update puts other routes in the place of those that are served. When it returns an error, all faults joined, nothing has changed.
 //
-// Sockets stay open whose route still stands: one of the same host and path that still lets their client in. The others end with
-// close code 1012 and reason "restarting", upon which clients come again and are told what counts now. A socket that stays keeps
-// its upstream and its limits until it ends.
+// Sockets stay open whose route still stands: one of the same host and path
+// that still lets their client in, as does the route that their request would
+// be for now. The others end with close code 1012 and reason "restarting",
+// upon which clients come again and are told what counts now. A socket that
+// stays keeps its upstream and its limits until it ends.
 func (g *Gateway) Update(routes []Route) error {
 	c := Config{Routes: routes, AuthPrefix: g.authPrefix, NoAuth: g.noAuth, Keys: g.keys}
 	if len(routes) == 0 {
@@ -188,6 +190,7 @@ func (g *Gateway) leave(before, after *routing) {
 		if after.byName[name] == nil {
 			g.metrics.forget(name)
 		}
+		old.aged.Store(true)
 		if after.byName[name] == old {
 			continue
 		}
@@ -195,17 +198,24 @@ func (g *Gateway) leave(before, after *routing) {
 		old.pool.Close()
 	}
 	for s, by := range g.live.all() {
-		if !after.stands(s, by.proxy) {
+		if !after.stands(s, by.proxy, by.at.Value()) {
 			s.End(wsauth.Restarting.End(errors.New("its route is gone, or lets it in no more")))
 		}
 	}
 }
 
-// stands reports whether a socket of p may stay.
-func (of *routing) stands(s *wsauth.Session, p *proxy) bool {
-	now := of.byName[p.route.name()]
-	if now == nil || now.route.Public != p.route.Public || now.route.Requirement != p.route.Requirement {
+// stands reports whether a socket of p may stay: whether its route is still
+// there, and lets it in as before, and so does another route that has its
+// place now.
+func (of *routing) stands(s *wsauth.Session, p *proxy, at target) bool {
+	now := of.router.lookUp(at.host, at.path)
+	if now == nil || of.router.bypassed(at, now) != nil {
 		return false
 	}
-	return now.allows(s.Claims()) == nil
+	for _, now := range [...]*proxy{of.byName[p.route.name()], now} {
+		if now == nil || now.route.Public != p.route.Public || now.route.Requirement != p.route.Requirement || now.allows(s.Claims()) != nil {
+			return false
+		}
+	}
+	return true
 }

@@ -37,10 +37,12 @@ func (p *proxy) serveSocket(w *wsconn.Response, r *http.Request, session *wsauth
 	o.begin()
 }
 
-// tie hands both connections to the relay, in the context of the session. fromClient is what the client has sent already.
-func (p *proxy) tie(ctx context.Context, conn net.Conn, socket *upstream.Socket, session *wsauth.Session, fromClient []byte) {
+// tie hands both connections to the relay, in the context of the session,
+// which is that of r. fromClient is what the client has sent already.
+func (p *proxy) tie(r *http.Request, conn net.Conn, socket *upstream.Socket, session *wsauth.Session, fromClient []byte) {
+	ctx := r.Context()
 	record := recordOf(ctx)
-	p.gateway.live.add(session, p, socket.Address)
+	p.gateway.live.add(session, targetOf(r), p, socket.Address)
 	record.opened()
 	guarded := conn.(*wsconn.Conn) // what a guard's Hijack returns
 	taken := guarded.Handover(func(bare net.Conn, closed func()) wsconn.Ender {

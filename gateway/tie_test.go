@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"wsauth"
@@ -24,7 +26,7 @@ func TestEndWhileTied(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.WithValue(t.Context(), recordKey{}, &record{gateway: r.g, route: p.label}))
 	backend, other := net.Pipe()
 	defer other.Close()
-	p.tie(ctx, conn, &upstream.Socket{Conn: backend}, &wsauth.Session{}, nil)
+	p.tie(httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx), conn, &upstream.Socket{Conn: backend}, &wsauth.Session{}, nil)
 	cancel(end)
 	r.count(`socket_ends_total{reason="session_ended",route="/"}`, "1")
 	peer.Close()

@@ -49,6 +49,55 @@ func TestUpdateKeepsSocketsWhoseRouteStands(t *testing.T) {
 	r.wantNoneLive()
 }
 
+// TestUpdateGuardsOpenSockets: a new route guards its path against sockets
+// that are open there by another route, even though that one stands.
+func TestUpdateGuardsOpenSockets(t *testing.T) {
+	b := newBackend(t)
+	at := []string{b.URL}
+	everybody := Route{Path: "/", Upstreams: at, Public: true, Sockets: true}
+	user := Route{Path: "/", Upstreams: at}
+	unknown := Route{Path: "/", Upstreams: at, Requirement: wsauth.Optional}
+	strict := map[string][]string{"role": {"admin"}}
+	for name, c := range map[string]struct {
+		before Route
+		path   string
+		added  Route
+		stays  bool
+	}{
+		"path":               {everybody, "/ws", Route{Path: "/ws"}, false},
+		"path, optional":     {unknown, "/ws", Route{Path: "/ws"}, false},
+		"path below":         {everybody, "/a/b", Route{Path: "/a/"}, false},
+		"twin":               {everybody, "/ws/", Route{Path: "/ws"}, false},
+		"capitals":           {everybody, "/WS", Route{Path: "/ws"}, false},
+		"host":               {everybody, "/ws", Route{Host: "127.0.0.1", Path: "/"}, false},
+		"claims":             {user, "/ws", Route{Path: "/ws", Claims: strict}, false},
+		"public, no sockets": {everybody, "/ws", Route{Path: "/ws", Public: true}, false},
+		"public":             {everybody, "/ws", Route{Path: "/ws", Public: true, Sockets: true}, true},
+		"same rules":         {user, "/ws", Route{Path: "/ws"}, true},
+		"another path":       {everybody, "/ws", Route{Path: "/w"}, true},
+		"another host":       {everybody, "/ws", Route{Host: "app.example", Path: "/"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, func(config *Config) { config.Routes = []Route{c.before} })
+			var lines []string
+			if !c.before.Public && c.before.Requirement != wsauth.Optional {
+				access, _ := r.login()
+				lines = []string{bearer(access)}
+			}
+			open := r.socket(c.path, lines...)
+			c.added.Upstreams = at
+			if err := r.g.Update([]Route{c.before, c.added}); err != nil {
+				t.Fatal(err)
+			}
+			if c.stays {
+				r.echoOf(open, "still here")
+			} else {
+				r.wantClose(open, 1012, "restarting")
+			}
+		})
+	}
+}
+
 // TestUpdateWhileRenewing: new claims that the old rules have let pass do not stay under the new ones, which have looked at the old claims.
 func TestUpdateWhileRenewing(t *testing.T) {
 	b := newBackend(t)
