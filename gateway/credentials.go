@@ -55,15 +55,47 @@ func (g *Gateway) stripLogin(h http.Header) {
 	h["Cookie"] = cookies["Cookie"]
 }
 
-// keepLogin removes from the answer of an upstream what would set cookies of the gateway's own login: another session, or none.
+// keepLogin removes from the head of an upstream's answer what would touch the
+// gateway's own login: cookies of its names, which would be another session or
+// none, and the orders to clear all cookies.
 func (p *proxy) keepLogin(answer http.Header) {
-	if p.route.KeepCredential || len(answer["Set-Cookie"]) == 0 {
+	if p.route.KeepCredential || !p.gateway.logsIn {
 		return
 	}
-	answer["Set-Cookie"] = slices.DeleteFunc(slices.Clone(answer["Set-Cookie"]), func(line string) bool {
-		name, _, _ := strings.Cut(line, "=")
-		sent := http.Header{"Cookie": {name + "=x"}}
-		p.gateway.stripLogin(sent)
-		return len(sent) == 0
-	})
+	if lines := answer["Set-Cookie"]; len(lines) > 0 {
+		answer["Set-Cookie"] = slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
+			// A browser sends a cookie without a name as its value alone.
+			name, _, _ := strings.Cut(strings.TrimLeft(line, "= \t"), "=")
+			sent := http.Header{"Cookie": {name + "=x"}}
+			p.gateway.stripLogin(sent)
+			return len(sent) == 0
+		})
+	}
+	keepCookies(answer)
+}
+
+// clearable are the directives of Clear-Site-Data that leave cookies alone.
+var clearable = map[string]bool{
+	`"cache"`: true, `"clientHints"`: true, `"executionContexts"`: true, `"prefetchCache"`: true, `"prerenderCache"`: true, `"storage"`: true,
+}
+
+// keepCookies removes from Clear-Site-Data all directives but those that are
+// known to leave cookies alone.
+func keepCookies(answer http.Header) {
+	lines := answer["Clear-Site-Data"]
+	if len(lines) == 0 {
+		return
+	}
+	var kept []string
+	for _, line := range lines {
+		for directive := range strings.SplitSeq(line, ",") {
+			if directive = strings.Trim(directive, " \t"); clearable[directive] {
+				kept = append(kept, directive)
+			}
+		}
+	}
+	delete(answer, "Clear-Site-Data")
+	if len(kept) > 0 {
+		answer.Set("Clear-Site-Data", strings.Join(kept, ", "))
+	}
 }

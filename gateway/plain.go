@@ -41,9 +41,8 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsau
 	}
 	pass.begin(p, r)
 	defer pass.end(r.Context())
-	w.Header()["Content-Type"] = nil // so that the server does not guess where the upstream says nothing
 	defer context.AfterFunc(r.Context(), func() { limits.wake(pass.isAnswered()) })()
-	p.plain.ServeHTTP(&patientWriter{w, limits, r.Context(), body}, r)
+	p.plain.ServeHTTP(&patientWriter{w, limits, r.Context(), body, p, r.ProtoAtLeast(1, 1)}, r)
 	limits.write(time.Now().Add(patience)) // for what the server has not sent yet: all, where there is no body
 }
 
@@ -150,13 +149,32 @@ type patientWriter struct {
 	limits  *deadlines
 	context context.Context // of the request that it answers
 	body    *requestBody    // nil without one
+	proxy   *proxy
+	informs bool // the client knows interim answers, which HTTP/1.0 has not
 }
 
-// WriteHeader ends the connection with an answer that comes before the end of
-// the body: the server could take the rest of it for another request.
+// WriteHeader writes the head of the answer, or that of an interim answer.
+//
+// It ends the connection with an answer that comes before the end of the body:
+// the server could take the rest of it for another request.
 func (w *patientWriter) WriteHeader(status int) {
-	if status >= http.StatusOK && w.body != nil && w.body.http1 && !errors.Is(w.body.end(), io.EOF) {
-		w.Header().Set("Connection", "close")
+	h := w.Header()
+	if status < http.StatusOK {
+		// httputil.ReverseProxy has copied the upstream's header as it is, and
+		// clears it afterwards.
+		if w.informs {
+			dropConnectionFields(h)
+			h.Del("Upgrade")
+			w.proxy.keepLogin(h)
+			w.ResponseWriter.WriteHeader(status)
+		}
+		return
+	}
+	if len(h["Content-Type"]) == 0 {
+		h["Content-Type"] = nil // so that the server does not guess where the upstream says nothing
+	}
+	if w.body != nil && w.body.http1 && !errors.Is(w.body.end(), io.EOF) {
+		h.Set("Connection", "close")
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
