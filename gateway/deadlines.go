@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,8 @@ type deadlines struct {
 	mu      sync.Mutex
 	over    bool
 	cut     bool // the session has ended
+
+	silent atomic.Bool // the deadline for reading the body has passed
 }
 
 // read sets that for reading the body; none where t is zero. A server without deadlines has none to set.

@@ -108,18 +108,24 @@ func (p *proxy) answer(response *http.Response) error {
 func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var tooBig *http.MaxBytesError
 	var refusal *wsauth.Error
+	answer := w.(*patientWriter)
 	end, ended := errors.AsType[*wsauth.EndError](context.Cause(r.Context()))
 	switch {
 	case ended:
-		w.(*patientWriter).end(r, p, end)
+		answer.end(r, p, end)
 	case errors.As(err, &refusal):
 		p.guard.Refuse(w, r, refusal)
 	case errors.As(err, &tooBig):
 		p.gateway.log.Info("refused", "reason", "body_too_big", "route", p.route.name(), "remote", r.RemoteAddr,
 			"error", fmt.Sprintf("the body is longer than limits.max_body of the route allows, %d bytes", tooBig.Limit))
 		problem(http.StatusRequestEntityTooLarge, "body_too_big", "The body is longer than limits.max_body of the route allows")(w, r)
+	case answer.limits.silent.Load():
+		answer.limits.refuse()
+		answer.failBody(r, http.StatusRequestTimeout, "idle_timeout", "The body of the request did not come in time")
 	case r.Context().Err() != nil:
 		panic(http.ErrAbortHandler) // the client is gone
+	case answer.body.isBroken():
+		answer.failBody(r, http.StatusBadRequest, "invalid_request", "The body of the request is not valid")
 	default:
 		p.guard.Refuse(w, r, p.failure(err))
 	}
@@ -133,9 +139,13 @@ type patientBody struct {
 }
 
 func (b *patientBody) Read(p []byte) (int, error) {
-	b.limits.read(time.Now().Add(patience))
+	begun := time.Now()
+	b.limits.read(begun.Add(patience))
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
+		if isTimeout(err) && time.Since(begun) >= patience {
+			b.limits.silent.Store(true)
+		}
 		b.limits.read(time.Time{}) // the server goes on reading, to learn that the client hangs up
 		b.pass.received()
 	}
@@ -201,6 +211,15 @@ func (w *patientWriter) end(r *http.Request, p *proxy, end *wsauth.EndError) {
 	w.Header().Set("Connection", "close")
 	reason := wsauth.Reason(end.Reason)
 	p.guard.Refuse(w.ResponseWriter, r, &wsauth.Error{Reason: reason, Message: reason.Outcome().Text, Err: end})
+}
+
+// failBody answers a client that has not sent its body in time, or not as HTTP
+// has it. The upstream is not at fault.
+func (w *patientWriter) failBody(r *http.Request, status int, reason, detail string) {
+	w.Header().Set("Connection", "close")
+	w.proxy.gateway.log.Info("refused", "reason", reason, "route", w.proxy.route.name(), "remote", r.RemoteAddr,
+		"error", fmt.Sprintf("the client's body: %v", w.body.end()))
+	problem(status, reason, detail)(w.ResponseWriter, r)
 }
 
 // FlushError is found by http.ResponseController.

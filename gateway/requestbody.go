@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -73,6 +74,13 @@ func (b *requestBody) end() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.err
+}
+
+// isBroken reports whether the body could not be read to its end, which is the
+// client's fault.
+func (b *requestBody) isBroken() bool {
+	err := b.end()
+	return err != nil && !errors.Is(err, io.EOF)
 }
 
 const (

@@ -92,12 +92,16 @@ func (p *proxy) failure(err error) *wsauth.Error {
 		return refusal
 	}
 	reason := wsauth.BadGateway
-	var timeout net.Error
-	if errors.Is(err, upstream.ErrTimeout) || errors.As(err, &timeout) && timeout.Timeout() {
+	if errors.Is(err, upstream.ErrTimeout) || isTimeout(err) {
 		reason = wsauth.GatewayTimeout
 	}
 	p.gateway.metrics.failed(p.route.name(), string(reason))
 	return &wsauth.Error{Reason: reason, Message: reason.Outcome().Text, Err: fmt.Errorf("route %s: %w", p.route.name(), err)}
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // copyHeader copies an upstream's header, without what belongs to its connection.

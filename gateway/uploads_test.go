@@ -199,11 +199,6 @@ func TestEarlyAnswerEndsTheConnection(t *testing.T) {
 	}
 }
 
-func isTimeout(err error) bool {
-	var timeout net.Error
-	return errors.As(err, &timeout) && timeout.Timeout()
-}
-
 // TestUploadKeepsTheConnection: one whose body was read does not end it.
 func TestUploadKeepsTheConnection(t *testing.T) {
 	b := newBackend(t)
