@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -19,7 +20,7 @@ type HeaderLists string
 const (
 	// ListsByComma joins the entries by commas. A list with an entry that has
 	// a comma or a double quote is refused, since it would be read as another
-	// list: ["staff,admin"] as two groups.
+	// list: ["staff,admin"] as two groups. So are scopes with a space.
 	ListsByComma HeaderLists = "comma"
 
 	// ListsAsJSON writes a JSON array in ASCII, also of one entry and of none.
@@ -29,6 +30,7 @@ const (
 
 var (
 	errSeparator = errors.New("is a list with a comma or a double quote in an entry, which would be read as another list; header_lists: json can carry it")
+	errSpace     = errors.New("has a space in an entry, which would be read as two; header_lists: json can carry it")
 	errNotAList  = errors.New("is no list, and begins with a bracket as lists do")
 )
 
@@ -71,8 +73,11 @@ func (l HeaderLists) headerValue(name string, items []claimItem, list bool) (str
 	}
 	texts := make([]string, len(items))
 	for i, item := range items {
-		if (list || bare) && strings.ContainsAny(item.text, `,"`) {
+		switch {
+		case (list || bare) && strings.ContainsAny(item.text, `,"`):
 			return "", errSeparator
+		case list && isWordsName(name) && strings.ContainsFunc(item.text, unicode.IsSpace):
+			return "", errSpace
 		}
 		var err error
 		if texts[i], err = tellable(item.text); err != nil {

@@ -55,6 +55,11 @@ func TestG6_ListsInHeaders(t *testing.T) {
 		{"cognito:groups", "staff,admin", refused, `["staff,admin"]`},
 		{"https://app.example/roles", "staff,admin", refused, `["staff,admin"]`},
 		{"scope", "read write", "read write", `["read","write"]`},
+		{"scope", list("read", "write"), "read,write", `["read","write"]`},
+		{"scope", list("read admin"), refused, `["read admin"]`},
+		{"scp", list("read", "x admin"), refused, `["read","x admin"]`},
+		{"scp", list("read\u2003admin"), refused, `["read\u2003admin"]`},
+		{"x", list("a b"), "a b", `["a b"]`},
 		{"scp", "read,admin write", refused, `["read,admin","write"]`},
 		{"roles", 5, "5", "5"},
 	} {

@@ -45,13 +45,14 @@ func (v *Verifier) rewrite(c *Claims) error {
 	replaced := nameClaims
 	if v.profile != nil {
 		v.profile.describe(c, all, says)
-		replaced = slices.Concat(nameClaims, mappedClaims)
+		replaced = slices.Concat(nameClaims, mappedClaims, v.profile.dotted())
 	}
 	for name, value := range all {
 		switch {
 		case isTwin(replaced, name), isTwin(checkedClaims, name) && !slices.Contains(checkedClaims, name):
 		case v.namespace != "" && slices.Contains(subjectObjects, name):
 			says[name] = v.qualifyObject(c.Issuer, value)
+		case v.namespace != "" && isTwin(subjectObjects, beforeDot(name)): // a twin, or one that looks like a member
 		default:
 			says[name] = value
 		}
@@ -68,6 +69,25 @@ func (v *Verifier) rewrite(c *Claims) error {
 // JSON, encoding/json among them, do not tell such names apart.
 func isTwin(names []string, name string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+}
+
+// beforeDot returns what of a name is before its first dot.
+func beforeDot(name string) string {
+	first, _, _ := strings.Cut(name, ".")
+	return first
+}
+
+// dotted returns the claims that lie deeper as names with dots, by which rules
+// and headers ask for them. A claim that has such a name itself would come
+// before the one that p has read.
+func (p *Profile) dotted() []string {
+	var all []string
+	for _, name := range [...]string{p.Subject, p.SessionID, p.Audience, p.Scopes, p.Roles} {
+		if strings.Count(name, "/") > 1 && name[0] == '/' {
+			all = append(all, strings.Join(slices.Collect(jsontext.Pointer(name).Tokens()), "."))
+		}
+	}
+	return all
 }
 
 // describe adds to says what p has read into c. Of all, the claims as they

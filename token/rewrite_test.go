@@ -30,9 +30,10 @@ func TestG4_PayloadHasTheNamespace(t *testing.T) {
 		{"an actor", v, `,"sub":"ada","act":{"sub":"bob","Sub":"x","n":1,"act":{"sub":"eve"}}`, `{"act":{"act":{"sub":"kc|eve"},"n":1,"sub":"kc|bob"},"sub":"kc|ada"}`},
 		{"an actor of the issuer", v, `,"sub":"ada","may_act":{"iss":"https://b.example","sub":"bob"}`, `{"may_act":{"iss":"https://b.example","sub":"kc|bob"},"sub":"kc|ada"}`},
 		{"an actor of another", v, `,"sub":"ada","act":{"iss":"https://c.example","sub":"bob"}`, `{"act":{"iss":"https://c.example","sub":"bob"},"sub":"kc|ada"}`},
+		{"twins of an actor", v, `,"sub":"ada","act":{"sub":"bob"},"ACT":{"sub":"x"},"act.sub":"y","Sub_id.sub":"z","actor":1,"a.act":2`, `{"a.act":2,"act":{"sub":"kc|bob"},"actor":1,"sub":"kc|ada"}`},
 		{"an actor that is none", v, `,"sub":"ada","act":"sub"`, `{"act":"sub","sub":"kc|ada"}`},
 		{"a subject identifier", v, `,"sub":"ada","sub_id":{"format":"iss_sub","iss":"https://b.example","sub":"ada"}`, `{"sub":"kc|ada","sub_id":{"format":"iss_sub","iss":"https://b.example","sub":"kc|ada"}}`},
-		{"another claim as subject", of, `,"aud":"chat","user":{"id":"ada"},"login":"l","sub":{"id":"bob"},"sid":"s"`,
+		{"another claim as subject", of, `,"aud":"chat","user":{"id":"ada"},"login":"l","sub":{"id":"bob"},"sid":"s","user.id":"eve"`,
 			`{"aud":"chat","fresh":false,"login":"l","sid":"kc|l","sub":"kc|ada","type":"access","user":{"id":"ada"}}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -85,6 +86,7 @@ func TestG5_PayloadHasTheMappedClaims(t *testing.T) {
 	}{
 		{"mapped", keycloak, all + `,"realm":{"roles":["yes"]},"scope":"a b"`, none + `,"realm":{"roles":["yes"]},"roles":["yes"],"scope":"a b"}`},
 		{"absent", keycloak, all, none + `}`},
+		{"with dots in its name", keycloak, all + `,"realm.roles":["no"],"Realm.roles":["no"],"realm.role":1`, none + `,"realm.role":1}`},
 		{"null", keycloak, all + `,"realm":{"roles":null},"scope":null`, none + `,"realm":{"roles":null}}`},
 		{"empty", keycloak, all + `,"realm":{"roles":[]},"scope":""`, none + `,"realm":{"roles":[]}}`},
 		{"scopes in an array", Profile{Scopes: "scp"}, ofAlice + `,"scp":["a","b"],"scope":"no"`, `{"aud":"chat","fresh":false,"scope":"a b","scp":["a","b"],"sub":"alice","type":"access"}`},
@@ -159,7 +161,7 @@ func FuzzRewrite(f *testing.F) {
 			}
 		}
 		for name, value := range before {
-			if isTwin(meant, name) || slices.Contains(subjectObjects, name) {
+			if isTwin(meant, name) || isTwin(subjectObjects, beforeDot(name)) || isTwin([]string{"realm.roles"}, name) {
 				continue
 			}
 			a, b := must(json.Marshal(value, json.Deterministic(true))), must(json.Marshal(after[name], json.Deterministic(true)))
