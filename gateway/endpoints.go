@@ -39,8 +39,9 @@ func (g *Gateway) endpoints(c Config, files assets) ([]endpoint, error) {
 		return nil, err
 	}
 	own = append(own, ended...)
+	own = append(own, endpoint{http.MethodGet, c.AuthPrefix + "/client/{file}", files.serve(clientPrefix)})
 	if len(c.Routes) > 0 {
-		return append(own, endpoint{http.MethodGet, c.AuthPrefix + "/client/{file}", files.serve(clientPrefix)}), nil
+		return own, nil
 	}
 	return slices.Concat(own, demoEndpoints(g.demo, files)), nil
 }
@@ -62,7 +63,6 @@ func demoEndpoints(d *demo, files assets) []endpoint {
 	return append([]endpoint{
 		{http.MethodGet, socketPath, upgradesOnly(d.proxy)},
 		{http.MethodGet, "/{$}", files.handler("index.html")},
-		{http.MethodGet, "/client/{file}", files.serve(clientPrefix)},
 	}, docsEndpoints(files, files.handler("openapi.json"))...)
 }
 

@@ -52,7 +52,7 @@ func checkDocumented(t *testing.T, req *http.Request, e exchange) {
 		t.Fatal(err)
 	}
 	path := req.URL.Path
-	for prefix, wildcard := range map[string]string{"/assets/": "{file}", "/client/": "{file}", "/auth/sessions/": "{sid}"} {
+	for prefix, wildcard := range map[string]string{"/assets/": "{file}", "/auth/client/": "{file}", "/auth/sessions/": "{sid}"} {
 		if strings.HasPrefix(path, prefix) {
 			path = prefix + wildcard
 		}

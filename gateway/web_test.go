@@ -15,13 +15,13 @@ import (
 func TestAssetsAreCachedByContent(t *testing.T) {
 	r := start(t)
 	for path, contentType := range map[string]string{
-		"/":                 "text/html; charset=utf-8",
-		"/docs":             "text/html; charset=utf-8",
-		"/openapi.json":     "application/json",
-		"/assets/app.js":    "text/javascript; charset=utf-8",
-		"/assets/style.css": "text/css; charset=utf-8",
-		"/assets/icon.svg":  "image/svg+xml",
-		"/client/wsauth.js": "text/javascript; charset=utf-8",
+		"/":                      "text/html; charset=utf-8",
+		"/docs":                  "text/html; charset=utf-8",
+		"/openapi.json":          "application/json",
+		"/assets/app.js":         "text/javascript; charset=utf-8",
+		"/assets/style.css":      "text/css; charset=utf-8",
+		"/assets/icon.svg":       "image/svg+xml",
+		"/auth/client/wsauth.js": "text/javascript; charset=utf-8",
 	} {
 		e := r.call("GET", path, "")
 		etag := e.Header.Get("ETag")

@@ -1,4 +1,4 @@
-import { Session } from "/client/wsauth.js";
+import { Session } from "/auth/client/wsauth.js";
 import { offer } from "./attempts.js";
 import { showClaims } from "./claims.js";
 import { $ } from "./dom.js";

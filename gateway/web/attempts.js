@@ -26,7 +26,7 @@ export function offer(select, kind) {
 
 /**
  * The login that a socket is opened with. All but that of "good" send what they say, whatever the client would.
- * @param {import("/client/wsauth.js").Session} session
+ * @param {import("/auth/client/wsauth.js").Session} session
  * @param {"good"|"used"|"cookie"|"tampered"|"address"|"none"} attempt
  */
 export function loginFor(session, attempt) {

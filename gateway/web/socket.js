@@ -1,4 +1,4 @@
-import { connect } from "/client/wsauth.js";
+import { connect } from "/auth/client/wsauth.js";
 import { loginFor } from "./attempts.js";
 import { explain, loginOver } from "./closecodes.js";
 import { $, append, duration, element } from "./dom.js";
@@ -15,7 +15,7 @@ const states = {
 
 /** The panel of the socket: its state, its time, its messages and its end. It shows one socket at a time. */
 export class SocketPanel {
-  /** @type {import("/client/wsauth.js").AuthSocket|null} */
+  /** @type {import("/auth/client/wsauth.js").AuthSocket|null} */
   #socket = null;
   #clock = 0;
   #openedAt = 0;
@@ -47,7 +47,7 @@ export class SocketPanel {
 
   /**
    * Opens a socket, or brings back the one that has ended.
-   * @param {import("/client/wsauth.js").Session} session
+   * @param {import("/auth/client/wsauth.js").Session} session
    * @param {string} attempt what to send with the handshake
    * @param {boolean} stay whether to renew and to reconnect
    */
