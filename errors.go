@@ -43,6 +43,7 @@ const (
 	Restarting       Reason = "restarting"
 	InternalError    Reason = "internal_error"
 
+	Overloaded     Reason = "overloaded"      // given by a gateway only
 	BadGateway     Reason = "bad_gateway"     // given by a gateway only
 	GatewayTimeout Reason = "gateway_timeout" // given by a gateway only
 )
@@ -118,6 +119,7 @@ var outcomes = map[Reason]Outcome{
 	Restarting:       {http.StatusServiceUnavailable, CloseServiceRestart, "The service is restarting", AdviceWait},
 	InternalError:    {http.StatusInternalServerError, CloseInternalError, "Internal Server Error", AdviceWait},
 
+	Overloaded:     {http.StatusServiceUnavailable, CloseTryAgainLater, "The server has too many connections", AdviceWait},
 	BadGateway:     {http.StatusBadGateway, CloseBadGateway, "The server behind this address cannot be reached, or its answer is not valid", AdviceWait},
 	GatewayTimeout: {http.StatusGatewayTimeout, CloseBadGateway, "The server behind this address did not answer in time", AdviceWait},
 }

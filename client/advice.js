@@ -16,7 +16,7 @@ const table = {
   1009: "stop", // message_too_big
   1011: "wait", // internal_error
   1012: "wait", // restarting
-  1013: "wait", // rate_limited, store_unavailable
+  1013: "wait", // rate_limited, store_unavailable, overloaded
   1014: "wait", // bad_gateway, gateway_timeout
   3000: "refresh", // token_missing, token_invalid, token_expired, token_revoked, session_ended
   3003: "stop", // not allowed, or a request that is not valid: the reason says what

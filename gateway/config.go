@@ -91,6 +91,20 @@ type Config struct {
 	// of them then have one address. At least 1. Default: 100.
 	MaxUnauthenticatedPerAddress int
 
+	// MaxConnections is how many connections clients may have open, at most as
+	// many as the limit of file descriptors (RLIMIT_NOFILE) has room for. An
+	// eighth of that limit, from 48 to 1024, is kept for the store, for
+	// operators and for other files. Of the rest, clients get half, and what
+	// they leave is for connections to upstreams. The last eighth of
+	// MaxConnections opens no sockets, so that logins still pass. Default: as
+	// many as there is room for.
+	MaxConnections int
+
+	// MaxConnectionsPerAddress is how many of them may be of one address, or of
+	// one /64 of IPv6. Raise it where clients come through a proxy: all of them
+	// then have one address. Default: half of MaxConnections.
+	MaxConnectionsPerAddress int
+
 	// Origins are the origins under which browsers see this server, such as "https://app.example" where a proxy in front ends
 	// TLS, and any others whose pages may use it, each exactly as browsers send it; see [wsauth.CheckOrigin]. They replace the
 	// default, which is the origin that a request is sent to.
@@ -226,6 +240,12 @@ func (c Config) Check() (Config, error) {
 	}
 	if c.MaxUnauthenticatedPerAddress < 1 {
 		wrong.add("MaxUnauthenticatedPerAddress", "must be at least 1")
+	}
+	if c.MaxConnections < 0 {
+		wrong.add("MaxConnections", "must not be negative")
+	}
+	if c.MaxConnectionsPerAddress < 0 {
+		wrong.add("MaxConnectionsPerAddress", "must not be negative")
 	}
 	if c.RefreshRetry > MaxRefreshRetry {
 		wrong.add("RefreshRetry", "must be at most %s", MaxRefreshRetry)

@@ -37,9 +37,9 @@ func (g *Gateway) enter(l net.Listener, server *http.Server) net.Listener {
 	// A loop sets nothing on a client, as net does, that it does not have from the listener. A failure would only leave it so.
 	_ = Adopt(l)
 	var ok bool
-	e.stop, ok = g.carrier.Accept(l, relay.Accept{Patience: server.ReadHeaderTimeout, First: e.first, Failed: e.failed})
+	e.stop, ok = g.carrier.Accept(l, relay.Accept{Patience: server.ReadHeaderTimeout, First: e.first, Failed: e.failed, Limiter: g.connections})
 	if !ok {
-		return l
+		return g.connections.Listener(l)
 	}
 	return e
 }

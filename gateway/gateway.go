@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/connlimit"
 	"wsauth/internal/ratelimit"
 	"wsauth/internal/relay"
 	"wsauth/store"
@@ -38,7 +39,8 @@ type Gateway struct {
 	handler      http.Handler
 	started      time.Time
 	loops        loopGuard
-	run          string // tells this run from others, for cursors of lists
+	connections  *connlimit.Limiter // of clients and upstreams
+	run          string             // tells this run from others, for cursors of lists
 
 	metrics     *metrics
 	access      bool                                                 // requests are logged
@@ -114,7 +116,8 @@ func New(c Config) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: Config.Origins: %w", err)
 	}
 	origins.SetDenyHandler(problem(http.StatusForbidden, "origin_not_allowed", "Pages of other sites may not send this request"))
-	g.metrics.registry.MustRegister(newHealth(g), newLostLines(g.log))
+	g.limitConnections(c)
+	g.metrics.registry.MustRegister(newHealth(g), newLostLines(g.log), newConnectionFigures(g.connections))
 	if g.guard, err = g.newGuard(c); err != nil { // last, for it begins to follow the store
 		return nil, err
 	}
@@ -149,7 +152,7 @@ func (g *Gateway) open(c Config, files assets, origins *http.CrossOriginProtecti
 	if len(c.Routes) > 0 {
 		served = plainOnly(g.front(served))
 	}
-	g.handler = limit(g.withHealth(served))
+	g.handler = limit(g.withHealth(g.bounded(served)))
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/connlimit"
 	"wsauth/internal/relay"
 	"wsauth/store"
 )
@@ -21,7 +22,8 @@ type record struct {
 	begun   time.Time
 	route   *label
 	upgrade bool
-	reason  wsauth.Reason // of the refusal of a plain request
+	place   *connlimit.Place // of its connection
+	reason  wsauth.Reason    // of the refusal of a plain request
 	status  int
 	bytes   int64
 	taken   bool  // by the guard, from the server
@@ -41,7 +43,7 @@ func recordOf(ctx context.Context) *record {
 
 // ServeHTTP answers r.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &record{gateway: g, begun: time.Now(), route: g.metrics.elsewhere, upgrade: asksForUpgrade(r)}
+	x := &record{gateway: g, begun: time.Now(), route: g.metrics.elsewhere, upgrade: asksForUpgrade(r), place: placeOf(w, r)}
 	if g.access {
 		x.line = newLine(r)
 	}

@@ -21,7 +21,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 			failed <- server.Serve(g.enter(l, server))
 			return
 		}
-		failed <- server.ServeTLS(l, "", "")
+		failed <- server.ServeTLS(g.connections.Listener(l), "", "")
 	}()
 	select {
 	case err := <-failed:
@@ -57,6 +57,8 @@ func (g *Gateway) newServer() *http.Server {
 		// A target of 64 KiB must come through to be told that it is too long, see limit.
 		MaxHeaderBytes: 64 << 10,
 		ErrorLog:       newServerLog(g.log),
+		ConnContext:    withPlace,
+		ConnState:      placeState,
 	}
 	if g.certificate != nil {
 		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: g.certificate}

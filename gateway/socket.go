@@ -91,6 +91,9 @@ func (p *proxy) failure(err error) *wsauth.Error {
 	if refusal, ok := errors.AsType[*wsauth.Error](err); ok {
 		return refusal
 	}
+	if errors.Is(err, upstream.ErrTooManyOpen) { // which is no failure of the upstream
+		return &wsauth.Error{Reason: wsauth.Overloaded, Message: wsauth.Overloaded.Outcome().Text, Err: fmt.Errorf("route %s: %w", p.route.name(), err)}
+	}
 	reason := wsauth.BadGateway
 	if errors.Is(err, upstream.ErrTimeout) || isTimeout(err) {
 		reason = wsauth.GatewayTimeout

@@ -45,6 +45,8 @@ type child struct {
 	t   *testing.T
 	cmd *exec.Cmd
 	log *bufio.Reader // of its standard error
+
+	metrics string // the address of its figures, if it has one
 }
 
 // startChild runs "wsauth serve" with a configuration, by a command of which
@@ -73,6 +75,9 @@ func startChild(t *testing.T, config string, name string, args ...string) *child
 		out.Close()
 	})
 	c.log = bufio.NewReaderSize(out, 1<<10)
+	if strings.Contains(config, "metrics:") {
+		c.metrics = metricsOf.FindStringSubmatch(c.logged("figures and health"))[1]
+	}
 	line := c.logged("listening")
 	c.url = urlOf.FindStringSubmatch(line)[1]
 	c.http = &http.Client{Timeout: patience}

@@ -191,6 +191,7 @@ const meanings = {
   gateway_timeout: "The gateway let you in, but the server behind it did not answer in time.",
   restarting: "This server stops. Another one takes over, or it will be back. Your right to be connected has not changed.",
   rate_limited: "Too many handshakes, renewals or open sockets are yours, or your address’s.",
+  overloaded: "The server has as many connections as it may have, or as many of yours.",
   store_unavailable: "The server cannot find out whether you may, so it lets nobody in for now.",
   invalid_handshake: "What was sent is not a handshake that a WebSocket can begin with.",
   method_not_allowed: "A WebSocket begins with GET, and another method was used.",

@@ -23,6 +23,8 @@ var fieldKeys = map[string]string{
 	"LoginsPerHour":                "logins_per_hour",
 	"TicketBurst":                  "ticket_burst",
 	"TicketRate":                   "ticket_rate",
+	"MaxConnections":               "max_connections",
+	"MaxConnectionsPerAddress":     "max_connections_per_address",
 	"MaxUnauthenticated":           "max_unauthenticated",
 	"MaxUnauthenticatedPerAddress": "max_unauthenticated_per_address",
 

@@ -47,6 +47,8 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 
 		WhenFull:                     whenFull[s.WhenFull],
 		TicketRate:                   s.TicketRate,
+		MaxConnections:               s.Connections,
+		MaxConnectionsPerAddress:     s.OfOneAddress,
 		MaxUnauthenticated:           s.Unauthenticated,
 		MaxUnauthenticatedPerAddress: s.PerAddress,
 

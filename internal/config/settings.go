@@ -29,6 +29,8 @@ type Settings struct {
 	LoginsPerHour    int           `yaml:"logins_per_hour"`
 	TicketBurst      int           `yaml:"ticket_burst" positive:""`
 	TicketRate       int           `yaml:"ticket_rate" positive:""`
+	Connections      int           `yaml:"max_connections"`
+	OfOneAddress     int           `yaml:"max_connections_per_address"`
 	Unauthenticated  int           `yaml:"max_unauthenticated" positive:""`
 	PerAddress       int           `yaml:"max_unauthenticated_per_address" positive:""`
 	Origins          []string      `yaml:"origins"`

@@ -1,6 +1,9 @@
 package ratelimit
 
-import "net/netip"
+import (
+	"net"
+	"net/netip"
+)
 
 // Network returns what one client can hold of the address space: an IPv4
 // address, or a /64 of IPv6. It is "" for an address that is not one of TCP's:
@@ -38,4 +41,20 @@ func Networks(remoteAddr string) []string {
 		all = append(all, prefix.String())
 	}
 	return all
+}
+
+// NetworkOf is Network for an address of the net package. It is the zero
+// Prefix where that is "".
+func NetworkOf(remote net.Addr) netip.Prefix {
+	tcp, ok := remote.(*net.TCPAddr)
+	if !ok {
+		return netip.Prefix{}
+	}
+	addr := tcp.AddrPort().Addr().Unmap().WithZone("")
+	bits := prefixes[0]
+	if addr.Is4() {
+		bits = addr.BitLen()
+	}
+	prefix, _ := addr.Prefix(bits) // the zero one for no address
+	return prefix
 }

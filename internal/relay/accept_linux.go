@@ -102,16 +102,22 @@ func (e *entrance) tick() {
 
 // take has one of the loops wait for what the client says first.
 func (e *entrance) take(fd int32, remote net.Addr) {
+	place, ok := e.accept.Limiter.Enter(remote)
+	if !ok {
+		_ = unix.Close(int(fd))
+		return
+	}
 	loop := e.relay.nextLoop()
 	conn := sockfd.New(fd, loop.poll.epoll, e.local, remote)
+	conn.Hold(place)
 	first := func(data []byte, err error) {
-		if err != nil {
+		if !place.Busy() || err != nil {
 			_ = conn.Close()
 			return
 		}
 		e.accept.First(conn, data, loop.idle())
 	}
-	if !loop.newArrival(fd, e.accept.Patience, nil, first) {
+	if !loop.newArrival(fd, e.accept.Patience, nil, place, first) {
 		_ = conn.Close()
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"wsauth/internal/connlimit"
 	"wsauth/internal/sockfd"
 )
 
@@ -22,6 +23,7 @@ type arrival struct {
 	over  func() bool   // nobody waits any more; may be nil
 	first func(data []byte, err error)
 	fault error // epoll does not watch it
+	place *connlimit.Place
 
 	readable, final bool // as in a lane
 }
@@ -30,13 +32,16 @@ type arrival struct {
 const ask = 100 * time.Millisecond
 
 // newArrival has the loop wait for what comes from fd, unless it is closed.
-// first is called by the loop.
-func (l *loop) newArrival(fd int32, patience time.Duration, over func() bool, first func([]byte, error)) bool {
-	a := &arrival{loop: l, fd: fd, over: over, first: first}
+// first is called by the loop. A place waits as long as the loop does.
+func (l *loop) newArrival(fd int32, patience time.Duration, over func() bool, place *connlimit.Place, first func([]byte, error)) bool {
+	a := &arrival{loop: l, fd: fd, over: over, place: place, first: first}
 	a.timed = timed{task: a, index: untimed}
 	a.until = time.Since(l.born) + patience
 	return l.adopt(a.start, a.add)
 }
+
+// giveUp has the loop wait no more. It may be called by anybody.
+func (a *arrival) giveUp() { a.loop.order(func() { a.tell(nil, errOver) }) }
 
 // start has epoll tell of the socket.
 func (a *arrival) start() time.Duration {
@@ -50,6 +55,9 @@ func (a *arrival) start() time.Duration {
 func (a *arrival) add() {
 	a.loop.assign(a.fd, a)
 	a.loop.timers.set(&a.timed, a.next())
+	if a.place != nil {
+		a.place.Wait(a.giveUp)
+	}
 }
 
 // next is when there is something to do, if nothing comes.

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"wsauth/internal/connlimit"
 	"wsauth/internal/sockfd"
 	"wsauth/internal/wsconn"
 )
@@ -29,13 +30,14 @@ type looped struct {
 // A loopedLane is what a loop knows of a lane, and of the socket it reads from.
 type loopedLane struct {
 	fd       int32
-	watched  bool // the loop's epoll knows the socket
-	readable bool // there is something to read
-	final    bool // likewise, up to the end of the stream or an error
-	queued   bool // in again
-	blocked  bool // the destination takes nothing
-	fresh    bool // what waits may be in the loop's buffer
-	signals  bool // the socket is asked to tell when it takes something again
+	place    *connlimit.Place // of the client; released with fd
+	watched  bool             // the loop's epoll knows the socket
+	readable bool             // there is something to read
+	final    bool             // likewise, up to the end of the stream or an error
+	queued   bool             // in again
+	blocked  bool             // the destination takes nothing
+	fresh    bool             // what waits may be in the loop's buffer
+	signals  bool             // the socket is asked to tell when it takes something again
 	borrowed *[room + readSize]byte
 }
 
@@ -308,5 +310,6 @@ func (d *looped) shutSocket(s side) {
 		}
 		_ = unix.Close(int(*fd))
 		*fd = -1
+		d.lanes[s].place.Release()
 	}
 }

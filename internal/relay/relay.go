@@ -17,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"wsauth/internal/connlimit"
 )
 
 // Grace bounds how long a tunnel may take to end, from the first end of a
@@ -30,7 +32,8 @@ const defaultStall = 30 * time.Second
 // A Client is a connection that a loop has accepted.
 type Client interface {
 	net.Conn
-	Unread(p []byte) // has the next reads return p first
+	Unread(p []byte)         // has the next reads return p first
+	Place() *connlimit.Place // nil without a limiter
 }
 
 // Accept says what becomes of the clients of a listener.
@@ -38,6 +41,7 @@ type Accept struct {
 	Patience time.Duration                             // how long a client may say nothing
 	First    func(conn Client, data []byte, idle bool) // called by a loop with what came first: it must not block, nor keep data
 	Failed   func(error)                               // nobody could be accepted; it is tried until somebody is
+	Limiter  *connlimit.Limiter                        // of the clients; nil limits nothing
 }
 
 // Answer says how to wait for the answer of an upstream.

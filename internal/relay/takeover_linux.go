@@ -25,6 +25,7 @@ func (r *Relay) carry(t *Tunnel) bool {
 	}
 	if !d.lanes[upstream].take(to, l.poll.epoll) {
 		_ = unix.Close(int(d.lanes[client].fd))
+		d.lanes[client].place.Release()
 		return false
 	}
 	// Their sockets are open yet. This takes them from Go's poller, which would
@@ -61,7 +62,7 @@ func (lane *loopedLane) take(conn net.Conn, epoll int) (ok bool) {
 			_ = unix.EpollCtl(watching, unix.EPOLL_CTL_DEL, int(fd), nil)
 			watching = 0
 		}
-		lane.fd, lane.watched = fd, watching != 0
+		lane.fd, lane.watched, lane.place = fd, watching != 0, c.Place()
 		return err == nil
 	}
 	lane.fd, ok = duplicate(conn.(syscall.Conn))

@@ -10,12 +10,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"wsauth/internal/connlimit"
 )
 
 // A Conn is a TCP connection. Beside what a net.Conn does, its descriptor can be had. All methods are safe for concurrent use.
 type Conn struct {
 	local, remote net.Addr
 	closed        atomic.Bool
+	place         *connlimit.Place // of a client; released with the descriptor
 
 	wmu sync.Mutex // held while somebody writes, so that two writes do not mix
 
@@ -38,6 +41,14 @@ const (
 func New(fd int32, epoll int, local, remote net.Addr) *Conn {
 	return &Conn{fd: fd, epoll: epoll, local: local, remote: remote}
 }
+
+// Hold has the connection hold a place until it is closed. It is called before
+// anything else.
+func (c *Conn) Hold(p *connlimit.Place) { c.place = p }
+
+// Place returns the place of the connection; nil if it has none. After Detach
+// it is to be released with the descriptor.
+func (c *Conn) Place() *connlimit.Place { return c.place }
 
 // Unread has the next reads return p first.
 func (c *Conn) Unread(p []byte) {
@@ -138,6 +149,7 @@ func (c *Conn) Close() error {
 	if c.closed.Swap(true) || c.file == nil && c.fd < 0 {
 		return c.opError("close", net.ErrClosed)
 	}
+	defer c.place.Release()
 	if c.file != nil {
 		return c.file.Close()
 	}
@@ -190,6 +202,9 @@ func (c *Conn) Detach() (fd int32, epoll int, err error) {
 		err = control(c.file, func(fd int) { copied, failed = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) }) //nolint:gosec // a descriptor is not negative
 		err = c.opError("detach", errors.Join(err, failed, c.file.Close()))
 		c.closed.Store(true)
+		if err != nil {
+			c.place.Release()
+		}
 		return int32(copied), 0, err //nolint:gosec // a descriptor fits
 	}
 	if c.fd < 0 {

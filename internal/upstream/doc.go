@@ -14,6 +14,9 @@ var (
 	ErrUnreachable = errors.New("no upstream can be reached")
 	// ErrTimeout says that the server did not answer in time.
 	ErrTimeout = errors.New("the upstream did not answer in time")
+	// ErrTooManyOpen says that this process may not open another connection.
+	// No server is to blame, and nothing was sent.
+	ErrTooManyOpen = errors.New("too many open connections")
 	// ErrAnswer says that the server's answer is none that can be passed on.
 	ErrAnswer = errors.New("the upstream's answer is not valid")
 	// ErrWait says that a server can be reached, but not without waiting. No client is told so, see Pool.AskNow.

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -23,6 +24,9 @@ func (t *target) watch(ctx context.Context, h Health) {
 
 // learn notes how the server is, and logs a change.
 func (t *target) learn(err error) {
+	if errors.Is(err, ErrTooManyOpen) {
+		return // which says nothing of the server
+	}
 	if sick := err != nil; t.sick.Swap(sick) == sick {
 		return
 	}

@@ -22,6 +22,11 @@ type Config struct {
 	Health    Health
 	Logger    *slog.Logger
 
+	// Reserve, if it is set, is asked before a connection for plain requests is
+	// opened. If it reports true, Release is called when that is closed.
+	Reserve func() bool
+	Release func()
+
 	// Dial, if it is set, reaches the one server in another way than its address says.
 	Dial func(context.Context) (net.Conn, error)
 }
@@ -67,6 +72,11 @@ func New(c Config) (*Pool, error) {
 func (p *Pool) Close() {
 	p.stop()
 	p.watches.Wait()
+	p.CloseIdle()
+}
+
+// CloseIdle closes the connections that wait for plain requests.
+func (p *Pool) CloseIdle() {
 	for _, t := range p.targets {
 		t.transport.CloseIdleConnections()
 	}
@@ -137,7 +147,7 @@ func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
 		response, err = t.roundTrip(r)
 		return err
 	})
-	if r.Body != nil && errors.Is(err, ErrUnreachable) {
+	if r.Body != nil && isUnsent(err) {
 		_ = r.Body.Close() // no server has got it
 	}
 	if err != nil && r.Context().Err() != nil {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -96,17 +97,28 @@ func (t *target) dial(ctx context.Context) (net.Conn, error) {
 
 // dialPlain is dial for plain requests.
 func (t *target) dialPlain(ctx context.Context) (net.Conn, error) {
+	release := func() {}
+	if t.config.Reserve != nil {
+		if !t.config.Reserve() {
+			return nil, fmt.Errorf("%w: RLIMIT_NOFILE does not allow another to an upstream", ErrTooManyOpen)
+		}
+		release = t.config.Release
+	}
 	conn, err := t.dial(ctx)
 	if err != nil {
+		release()
 		return nil, err
 	}
-	return newUploadConn(conn), nil
+	return newUploadConn(conn, release), nil
 }
 
 // unreachable is why there is no connection.
 func (t *target) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", context.Cause(ctx), err) // who asked is gone; that says nothing of the server
+	}
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return fmt.Errorf("%w: RLIMIT_NOFILE, or that of the whole system, does not allow another: %w", ErrTooManyOpen, err)
 	}
 	return fmt.Errorf("%w: %s: %w", ErrUnreachable, t.address, err)
 }
@@ -137,12 +149,17 @@ func (t *target) roundTrip(r *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("%w: %s: a 101 that nobody asked for", ErrAnswer, t.address)
 	case err == nil:
 		return response, nil
-	case errors.Is(err, ErrUnreachable), errors.Is(err, ErrTimeout):
+	case errors.Is(err, ErrUnreachable), errors.Is(err, ErrTimeout), errors.Is(err, ErrTooManyOpen):
 		return nil, err
 	case isTimeout(err):
 		return nil, fmt.Errorf("%w: %s: %w", ErrTimeout, t.address, err)
 	}
 	return nil, fmt.Errorf("%w: %s: %w", ErrAnswer, t.address, err)
+}
+
+// isUnsent reports whether no server has got anything of a request.
+func isUnsent(err error) bool {
+	return errors.Is(err, ErrUnreachable) || errors.Is(err, ErrTooManyOpen)
 }
 
 func isTimeout(err error) bool {

@@ -111,7 +111,7 @@ func (u *upload) returned(err error) {
 	if u.stall != nil {
 		u.stall.Stop()
 	}
-	u.final = !errors.Is(err, ErrUnreachable)
+	u.final = !isUnsent(err)
 	if u.final && u.closed {
 		_ = u.body.Close()
 	}
@@ -156,10 +156,12 @@ type uploadConn struct {
 	upload atomic.Pointer[upload] // the latest
 	once   sync.Once
 	closed chan struct{}
+
+	release func() // called once it is closed
 }
 
-func newUploadConn(conn net.Conn) *uploadConn {
-	return &uploadConn{Conn: conn, closed: make(chan struct{})}
+func newUploadConn(conn net.Conn, release func()) *uploadConn {
+	return &uploadConn{Conn: conn, closed: make(chan struct{}), release: release}
 }
 
 func (c *uploadConn) Write(p []byte) (int, error) {
@@ -176,6 +178,11 @@ func (c *uploadConn) Write(p []byte) (int, error) {
 }
 
 func (c *uploadConn) Close() error {
-	c.once.Do(func() { close(c.closed) })
-	return c.Conn.Close()
+	err := net.ErrClosed
+	c.once.Do(func() {
+		close(c.closed)
+		err = c.Conn.Close()
+		c.release()
+	})
+	return err
 }

@@ -1,0 +1,122 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"wsauth"
+	"wsauth/internal/connlimit"
+	"wsauth/internal/wsconn"
+)
+
+// limitConnections makes the limiter of the connections of clients and
+// upstreams.
+func (g *Gateway) limitConnections(c Config) {
+	l := connlimit.Within(connlimit.Descriptors(), c.MaxConnections, c.MaxConnectionsPerAddress)
+	if c.MaxConnections > l.Connections {
+		g.log.Warn("max_connections is more than the limit of file descriptors (RLIMIT_NOFILE) has room for",
+			"max_connections", c.MaxConnections, "used", l.Connections, "descriptors", l.Descriptors)
+	}
+	g.connections = connlimit.New(l, func(limit string, n int) {
+		g.log.Warn("too many connections; some were refused", "limit", limit, "refused", n,
+			"max_connections", l.Connections, "max_connections_per_address", l.PerAddress, "descriptors", l.Descriptors)
+	})
+}
+
+// bounded refuses requests on connections that are too many, and handshakes
+// for which there may be no more sockets.
+func (g *Gateway) bounded(next http.Handler) http.Handler {
+	refusal := &wsauth.Error{Reason: wsauth.Overloaded, Message: wsauth.Overloaded.Outcome().Text}
+	answer := problem(refusal.Reason.Outcome().Status, string(refusal.Reason), refusal.Message)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := recordOf(r.Context())
+		if !x.place.Excess() && (!x.upgrade || x.place.Upgrade()) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		x.refused(refusal)
+		w.Header().Set("Connection", "close")
+		w.Header().Set("Retry-After", "1")
+		answer(w, r)
+	})
+}
+
+// reserveUpstream reserves a connection to an upstream. If there is none left,
+// those that wait for requests are closed first.
+func (g *Gateway) reserveUpstream() bool {
+	if g.connections.ReserveUpstream() {
+		return true
+	}
+	if now := g.routing.Load(); now != nil {
+		for _, p := range now.byName {
+			p.pool.CloseIdle()
+		}
+	}
+	return g.connections.ReserveUpstream()
+}
+
+type placeKey struct{}
+
+// withPlace is for [http.Server.ConnContext].
+func withPlace(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, placeKey{}, connlimit.Of(conn))
+}
+
+// placeOf is the place of the connection of a request; nil if it has none.
+func placeOf(w http.ResponseWriter, r *http.Request) *connlimit.Place {
+	if direct, ok := wsconn.AsDirect(w); ok {
+		if a, ok := direct.(*answer); ok {
+			return connlimit.Of(a.conn)
+		}
+	}
+	place, _ := r.Context().Value(placeKey{}).(*connlimit.Place)
+	return place
+}
+
+// placeState is for [http.Server.ConnState]: another connection may have the
+// place of one that waits for a request.
+func placeState(conn net.Conn, state http.ConnState) {
+	place := connlimit.Of(conn)
+	switch state {
+	case http.StateNew, http.StateIdle:
+		if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
+			conn = over.NetConn() // whose Close does not wait
+		}
+		place.Wait(func() { _ = conn.Close() })
+	default:
+		place.Busy()
+	}
+}
+
+// connectionFigures collects how many connections there are.
+type connectionFigures struct {
+	limiter              *connlimit.Limiter
+	open, limit, refused *prometheus.Desc
+}
+
+func newConnectionFigures(l *connlimit.Limiter) connectionFigures {
+	return connectionFigures{
+		limiter: l,
+		open:    prometheus.NewDesc("wsauth_connections", "Connections of clients that are open now.", nil, nil),
+		limit:   prometheus.NewDesc("wsauth_connections_limit", "How many there may be.", nil, nil),
+		refused: prometheus.NewDesc("wsauth_connections_refused_total", "Connections and handshakes that were refused because there were too many.", nil, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (f connectionFigures) Describe(to chan<- *prometheus.Desc) {
+	to <- f.open
+	to <- f.limit
+	to <- f.refused
+}
+
+// Collect implements prometheus.Collector.
+func (f connectionFigures) Collect(to chan<- prometheus.Metric) {
+	open, refused := f.limiter.Usage()
+	to <- prometheus.MustNewConstMetric(f.open, prometheus.GaugeValue, float64(open))
+	to <- prometheus.MustNewConstMetric(f.limit, prometheus.GaugeValue, float64(f.limiter.Limits().Connections))
+	to <- prometheus.MustNewConstMetric(f.refused, prometheus.CounterValue, float64(refused))
+}

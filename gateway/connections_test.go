@@ -1,0 +1,73 @@
+package gateway
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+)
+
+// TestMaxConnections: whichever way connections come in, those that wait make
+// room, the last eighth opens no sockets, and a login passes.
+func TestMaxConnections(t *testing.T) {
+	b := newBackend(t)
+	few := func(c *Config) {
+		c.MaxConnections, c.MaxConnectionsPerAddress = 16, 16
+		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}}
+	}
+	for name, begin := range map[string]func(*testing.T) *rig{
+		"event loop": func(t *testing.T) *rig { return start(t, few) },
+		"TLS": func(t *testing.T) *rig {
+			r, _ := overTLS(t, few)
+			return r
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := begin(t)
+			_, address, _ := strings.Cut(r.url, "://")
+			for range 40 {
+				conn, err := net.Dial("tcp", address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+			}
+			access, _ := r.login()
+			open := func() (*websocket.Conn, *http.Response, error) {
+				if name == "TLS" {
+					return r.dialTLS("/x", bearer(access), "Origin: "+r.url)
+				}
+				return r.trySocket("/x", nil, bearer(access))
+			}
+			for i := range 14 {
+				if _, _, err := open(); err != nil {
+					t.Fatalf("socket %d: %v", i, err)
+				}
+			}
+			if _, resp, err := open(); err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "1" {
+				t.Fatalf("one more than 7/8: %v, %v", resp, err)
+			}
+			r.client.CloseIdleConnections()
+			r.login()
+			r.count(`handshakes_total{outcome="refused",reason="overloaded",route="none"}`, "1")
+			r.count("connections_limit", "16")
+			if log := r.log.String(); !strings.Contains(log, "limit=max_connections") || strings.Contains(log, "cannot be reached") {
+				t.Error(log)
+			}
+		})
+	}
+}
+
+func TestMaxConnectionsIsChecked(t *testing.T) {
+	for _, change := range []func(*Config){
+		func(c *Config) { c.MaxConnections = -1 }, func(c *Config) { c.MaxConnectionsPerAddress = -1 },
+	} {
+		c := Config{}
+		change(&c)
+		if _, err := c.Check(); err == nil || !strings.Contains(err.Error(), "MaxConnections") {
+			t.Errorf("%v", err)
+		}
+	}
+}

@@ -1,0 +1,205 @@
+package connlimit
+
+import "net"
+
+// A Place is the right of one connection to be open. A nil Place has no limit.
+type Place struct {
+	limiter *Limiter
+	network *network
+
+	// Below is guarded by limiter.mu.
+	state  state
+	socket bool
+	evict  func()    // nil unless it waits
+	links  [2]*Place // the previous and the next that wait, in all
+	near   [2]*Place // and in its network
+}
+
+// The state of a place.
+type state uint8
+
+const (
+	counted  state = iota // it is one of those that are limited
+	inExcess              // it is beside them
+	leaving               // it was evicted: likewise, until it is closed
+	released
+)
+
+// count adds by to what the place counts for. The lock must be held.
+func (p *Place) count(by int) {
+	l, n := p.limiter, p.network
+	switch p.state {
+	case counted:
+		l.places += by
+		n.places += by
+		if p.socket {
+			l.sockets += by
+			n.sockets += by
+		}
+	case inExcess, leaving:
+		l.excess += by
+	case released:
+	}
+}
+
+// move changes the state. The lock must be held.
+func (p *Place) move(to state) {
+	p.count(-1)
+	p.state = to
+	p.count(1)
+	p.limiter.forget(p.network)
+}
+
+// evicted takes its place from a connection that waits, and returns what
+// closes that. The lock must be held.
+func (p *Place) evicted() (evict func()) {
+	evict = p.evict
+	p.busy()
+	p.move(leaving)
+	return evict
+}
+
+// busy takes the place out of the lines. The lock must be held.
+func (p *Place) busy() {
+	if p.evict == nil {
+		return
+	}
+	p.evict = nil
+	p.limiter.waiting.remove(p, inAll)
+	p.network.waiting.remove(p, inNetwork)
+}
+
+// Wait records that the connection waits for a request, so that another may
+// have its place. evict then closes it, and is called once at most; it must
+// not block.
+func (p *Place) Wait(evict func()) {
+	if p == nil {
+		return
+	}
+	p.limiter.mu.Lock()
+	defer p.limiter.mu.Unlock()
+	p.busy()
+	if p.state == counted {
+		p.evict = evict
+		p.limiter.waiting.push(p, inAll)
+		p.network.waiting.push(p, inNetwork)
+	}
+}
+
+// Busy undoes Wait: a request has come. It reports whether the connection has
+// not been evicted.
+func (p *Place) Busy() bool {
+	if p == nil {
+		return true
+	}
+	p.limiter.mu.Lock()
+	defer p.limiter.mu.Unlock()
+	p.busy()
+	return p.state != leaving
+}
+
+// Excess reports whether the client is only to be told that there are too
+// many connections.
+func (p *Place) Excess() bool {
+	if p == nil {
+		return false
+	}
+	p.limiter.mu.Lock()
+	defer p.limiter.mu.Unlock()
+	return p.state == inExcess
+}
+
+// Upgrade makes the connection a socket, for which there is one to an upstream
+// as well. It reports false if there may be no more of them.
+func (p *Place) Upgrade() bool {
+	if p == nil {
+		return true
+	}
+	l := p.limiter
+	l.mu.Lock()
+	limit := ""
+	switch {
+	case p.socket:
+	case p.state != counted, l.sockets >= ofSockets(l.limits.Connections):
+		limit = ByConnections
+	case p.network.sockets >= ofSockets(l.limits.PerAddress):
+		limit = ByAddress
+	case l.upstreams+l.sockets >= l.limits.Upstreams:
+		limit = ByUpstreams
+	default:
+		p.count(-1)
+		p.socket = true
+		p.count(1)
+	}
+	tell := func() {}
+	if limit != "" {
+		tell = l.refuse(limit)
+	}
+	l.mu.Unlock()
+	tell()
+	return limit == ""
+}
+
+// Release gives the place back. The connection is closed. Further calls do
+// nothing.
+func (p *Place) Release() {
+	if p == nil {
+		return
+	}
+	p.limiter.mu.Lock()
+	defer p.limiter.mu.Unlock()
+	p.busy()
+	p.move(released)
+}
+
+// Of returns the place of a connection; nil if it has none.
+func Of(conn net.Conn) *Place {
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = over.NetConn()
+	}
+	if placed, ok := conn.(interface{ Place() *Place }); ok {
+		return placed.Place()
+	}
+	return nil
+}
+
+// A line is the places that wait, in the order in which they began to.
+type line struct{ first, last *Place }
+
+// The lines that a place is in.
+const (
+	inAll = iota
+	inNetwork
+)
+
+func (p *Place) in(which int) *[2]*Place {
+	if which == inAll {
+		return &p.links
+	}
+	return &p.near
+}
+
+func (q *line) push(p *Place, which int) {
+	*p.in(which) = [2]*Place{q.last, nil}
+	if q.last == nil {
+		q.first = p
+	} else {
+		q.last.in(which)[1] = p
+	}
+	q.last = p
+}
+
+func (q *line) remove(p *Place, which int) {
+	before, after := p.in(which)[0], p.in(which)[1]
+	*p.in(which) = [2]*Place{}
+	if before == nil {
+		q.first = after
+	} else {
+		before.in(which)[1] = after
+	}
+	if after == nil {
+		q.last = before
+	} else {
+		after.in(which)[0] = before
+	}
+}
