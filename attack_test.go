@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,10 @@ type target struct {
 	addr  string
 	guard *wsauth.Guard
 	log   *lockedBuffer // the guard's and the server's
+
+	// clients, unless it is 0, counts the requests, each of which the guard sees
+	// come from another address.
+	clients atomic.Int64
 
 	mu   sync.Mutex
 	seen []string // what the handler's requests held
@@ -57,7 +62,13 @@ func newTarget(t testing.TB, c wsauth.Config) *target {
 		mux.Handle("/"+q.String(), guard.Require(q)(http.HandlerFunc(x.handle)))
 	}
 	mux.Handle("/path/{token}", guard.Require(wsauth.Access)(http.HandlerFunc(x.handle)))
-	server := httptest.NewUnstartedServer(mux)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n := x.clients.Load(); n > 0 {
+			r.RemoteAddr = fmt.Sprintf("198.51.%d.%d:1", n>>8&0xff, n&0xff)
+			x.clients.Add(1)
+		}
+		mux.ServeHTTP(w, r)
+	}))
 	server.Config.ErrorLog = log.New(x.log, "", 0)
 	server.Start()
 	x.addr = server.Listener.Addr().String()
