@@ -32,7 +32,7 @@ func (s *Session) Hold() error {
 		s.guard.sockets.forget(s)
 		return err
 	}
-	s.guard.tellOpen(s)
+	s.tellOpen()
 	return nil
 }
 

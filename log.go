@@ -18,10 +18,38 @@ func (g *Guard) tellRefusal(r *http.Request, e *Error) {
 	g.config.Observer.Refused(r, e)
 }
 
-func (g *Guard) tellOpen(s *Session) {
-	g.log("socket opened", slog.String("remote", s.remote))
-	g.config.Observer.Opened(s)
+// The stages of a session, as the observer hears of them.
+const (
+	stageNew     = iota
+	stageOpening // the observer is being told that it is open
+	stageOpen
+	stageEnded
+)
+
+// tellOpen tells that a socket is open, unless it has ended before.
+func (s *Session) tellOpen() {
+	if s.end.Load() != nil || !s.stage.CompareAndSwap(stageNew, stageOpening) {
+		return
+	}
+	s.guard.log("socket opened", slog.String("remote", s.remote))
+	s.guard.config.Observer.Opened(s)
+	if !s.stage.CompareAndSwap(stageOpening, stageOpen) {
+		s.guard.tellEnd(s, s.end.Load()) // it has ended meanwhile
+	}
 }
+
+// tellEnd tells that a socket has ended, if it was open.
+func (s *Session) tellEnd(e *EndError) {
+	if s.stage.Swap(stageEnded) == stageOpen {
+		s.guard.tellEnd(s, e)
+	}
+}
+
+// An opener is a session whose handler has yet to open its socket.
+type opener Session
+
+// Open is called when it does.
+func (o *opener) Open() { (*Session)(o).tellOpen() }
 
 func (g *Guard) tellEnd(s *Session, e *EndError) {
 	g.logEnd("socket ended", s, e)

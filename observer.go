@@ -12,12 +12,14 @@ import (
 // them: they return soon, and keep no request.
 type Observer interface {
 	// Refused is called for each request that is refused, before the answer.
-	// The request is as it came, with its credential: it is not for a log.
+	// The request is as it came, with its credential: it is not for a log. If the
+	// session ended before its handler answered, the credential is gone.
 	Refused(r *http.Request, e *Error)
 
-	// Opened is called for each socket that is let in, and for each answer that
-	// [Session.Hold] makes one. Where its handler does not open the socket then,
-	// Ended follows.
+	// Opened is called for each socket when its handler opens it, by answering
+	// with 101 or taking the connection over, and for each answer that
+	// [Session.Hold] makes one. It is not called for a handshake that the handler
+	// answers in another way, nor is Ended.
 	Opened(s *Session)
 
 	// Ended is called for each of them when its connection is gone. e is the

@@ -21,6 +21,7 @@ func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	g.tellRefusal(r, e)
 	if isUpgrade(r) {
+		wsconn.Refuse(w)
 		if g.config.Refusal == RefuseClose && e.mayOpen() && g.refuseByClose(w, r, e) {
 			return
 		}
@@ -95,14 +96,17 @@ func (g *Guard) agree(h http.Header, r *http.Request) {
 }
 
 // answerEnd answers the handshake of a session that has ended before its handler
-// has answered, which then leaves it to the guard to tell the client why. It is
-// no refusal to an Observer: that hears of the end. A nil end is none.
+// has answered, which then leaves it to the guard to tell the client why. A
+// nil end is none.
 func (g *Guard) answerEnd(w *wsconn.Response, r *http.Request, end *EndError) {
 	if end == nil {
 		return
 	}
 	clear(w.Header())
 	e := end.refusal()
+	if end.Reason != closedEnd().Reason { // by the client
+		g.tellRefusal(r, e)
+	}
 	if g.config.Refusal == RefuseClose && e.mayOpen() && wsframe.ValidKey(r.Header.Get("Sec-WebSocket-Key")) {
 		g.agree(w.Header(), r)
 		w.WriteHeader(http.StatusSwitchingProtocols) // the connection itself sends the close frame

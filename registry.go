@@ -148,9 +148,8 @@ func (r *registry) named(g grain, name string) []*Session {
 	return all
 }
 
-// forget removes a socket whose connection is gone, and reports whether it was
-// let in.
-func (r *registry) forget(s *Session) bool {
+// forget removes a socket whose connection is gone.
+func (r *registry) forget(s *Session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for g := range grains {
@@ -159,9 +158,7 @@ func (r *registry) forget(s *Session) bool {
 	r.order.remove(s)
 	r.releaseAnonymous(s)
 	r.closeIdle()
-	admitted := s.admitted
 	s.admitted = false
-	return admitted
 }
 
 // close lets no socket in any more.

@@ -34,6 +34,7 @@ type Session struct {
 	timer       *time.Timer  // of a socket: the session's end, unless it is renewed
 	end         atomic.Pointer[EndError]
 	number      atomic.Uint64 // its place in the order; 0 for what is none
+	stage       atomic.Int32  // what the observer was told
 
 	followed *followed // a plain HTTP request that is to end with its session
 
@@ -159,9 +160,8 @@ func (s *Session) closed() {
 	e := s.end.Load()
 	s.cancel(e)
 	s.timer.Stop()
-	if s.guard.sockets.forget(s) {
-		s.guard.tellEnd(s, e)
-	}
+	s.guard.sockets.forget(s)
+	s.tellEnd(e)
 }
 
 // closedEnd is the end of a session that the guard did not end.

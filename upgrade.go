@@ -61,7 +61,7 @@ func (g *Guard) upgrade(w http.ResponseWriter, r *http.Request, p pass, next htt
 		go response.Finish()
 		return
 	}
-	g.tellOpen(s)
+	response.Opener((*opener)(s))
 	response.Unanswered(func() { g.answerEnd(response, stripped, s.end.Load()) })
 	if direct, ok := wsconn.AsDirect(w); ok {
 		if direct.Hurried() {

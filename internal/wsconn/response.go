@@ -29,7 +29,11 @@ type Response struct {
 	hurried  bool
 
 	unanswered func() // may be nil
+	opener     Opener // nil once it was told, or nothing is to be told
 }
+
+// An Opener is told, once, that a handler opens the socket.
+type Opener interface{ Open() }
 
 // NewResponse answers on conn.
 func NewResponse(conn *Conn) *Response {
@@ -78,7 +82,9 @@ func (r *Response) WriteHeader(status int) {
 		return
 	}
 	r.status = status
-	if !upgrade {
+	if upgrade {
+		r.opens()
+	} else {
 		r.header.Del("Transfer-Encoding")
 		r.header.Set("Connection", "close")
 		if r.header.Get("Date") == "" {
@@ -165,9 +171,38 @@ func (r *Response) Hijacked() bool { return r.hijacked }
 
 // Take is Hijack for who has no use for buffers.
 func (r *Response) Take() net.Conn {
+	r.opens()
 	r.hijacked = true
 	_ = r.conn.SetWriteDeadline(time.Time{})
 	return r.conn
+}
+
+// Opener has o told before the handler answers with 101, or takes the
+// connection.
+func (r *Response) Opener(o Opener) { r.opener = o }
+
+func (r *Response) opens() {
+	if o := r.opener; o != nil {
+		r.opener = nil
+		o.Open()
+	}
+}
+
+// Refuse says that a socket which w opens from now on only tells the client
+// why it closes: no Opener is told. It does nothing without a Response
+// beneath w.
+func Refuse(w http.ResponseWriter) {
+	for {
+		switch at := w.(type) {
+		case *Response:
+			at.opener = nil
+			return
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = at.Unwrap()
+		default:
+			return
+		}
+	}
 }
 
 // Later says that the answer comes after the handler has returned, and maybe by
@@ -196,6 +231,7 @@ func (r *Response) Conclude() {
 	if r.hijacked {
 		return
 	}
+	Refuse(r)
 	if r.status == 0 && r.unanswered != nil {
 		r.unanswered()
 	}
