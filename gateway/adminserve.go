@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"wsauth/internal/connlimit"
 )
 
 // adminStop is how long requests of operators that are under way have when the API for operators stops.
@@ -27,7 +29,7 @@ func (g *Gateway) ServeAdmin(ctx context.Context, l net.Listener, c AdminConfig)
 		ErrorLog:          newServerLog(g.log),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
+	go func() { failed <- server.Serve(connlimit.Bound(server, l)) }()
 	select {
 	case err := <-failed:
 		return err

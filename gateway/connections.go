@@ -76,21 +76,6 @@ func placeOf(w http.ResponseWriter, r *http.Request) *connlimit.Place {
 	return place
 }
 
-// placeState is for [http.Server.ConnState]: another connection may have the
-// place of one that waits for a request.
-func placeState(conn net.Conn, state http.ConnState) {
-	place := connlimit.Of(conn)
-	switch state {
-	case http.StateNew, http.StateIdle:
-		if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
-			conn = over.NetConn() // whose Close does not wait
-		}
-		place.Wait(func() { _ = conn.Close() })
-	default:
-		place.Busy()
-	}
-}
-
 // connectionFigures collects how many connections there are.
 type connectionFigures struct {
 	limiter              *connlimit.Limiter

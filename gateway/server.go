@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"wsauth/internal/connlimit"
 )
 
 // Serve answers the connections of l, which it closes, until ctx is done. Then it drains: it takes no more, ends every socket with
@@ -58,7 +60,7 @@ func (g *Gateway) newServer() *http.Server {
 		MaxHeaderBytes: 64 << 10,
 		ErrorLog:       newServerLog(g.log),
 		ConnContext:    withPlace,
-		ConnState:      placeState,
+		ConnState:      connlimit.ConnState,
 	}
 	if g.certificate != nil {
 		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: g.certificate}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -29,6 +30,18 @@ func (c *child) idle(address string, n int) {
 	c.t.Helper()
 	for range n {
 		conn, err := from(address).Dial("tcp", strings.TrimPrefix(c.url, "http://"))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.t.Cleanup(func() { conn.Close() })
+	}
+}
+
+// idleAt opens connections to a server that say nothing.
+func (c *child) idleAt(network, address string, n int) {
+	c.t.Helper()
+	for range n {
+		conn, err := net.DialTimeout(network, address, patience)
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -112,6 +125,11 @@ func TestD30_Descriptors(t *testing.T) {
 	}
 	if err := c.works(metrics); err != nil {
 		t.Error("with idle connections: ", err)
+	}
+	c.idleAt("tcp", strings.TrimSuffix(strings.TrimPrefix(metrics, "http://"), "/metrics"), 150)
+	c.idleAt("unix", filepath.Join(c.cmd.Dir, "data", "admin.sock"), 150)
+	if err := c.works(metrics); err != nil {
+		t.Error("with idle connections of operators: ", err)
 	}
 	for i := range 3 {
 		all = append(all, c.socketsFrom(fmt.Sprintf("127.0.0.%d", i+2))...)

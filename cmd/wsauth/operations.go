@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"wsauth/gateway"
+	"wsauth/internal/connlimit"
 )
 
 // serveOperations answers figures and health on the listener or, where that is nil, at the address, if there is one. It does so until stop is
@@ -33,7 +34,7 @@ func serveOperations(ctx context.Context, address string, listener net.Listener,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(connlimit.Bound(server, listener)) }()
 	log.Info("figures and health", "metrics", "http://"+reachable(listener)+"/metrics")
 	return func() {
 		if err := errors.Join(server.Close(), <-served); !errors.Is(err, http.ErrServerClosed) {

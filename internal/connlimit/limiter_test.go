@@ -1,10 +1,13 @@
 package connlimit
 
 import (
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"net/netip"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -252,4 +255,37 @@ func TestListener(t *testing.T) {
 			t.Errorf("%s: %d open", network, open)
 		}
 	}
+}
+
+// TestBound: who only connects to the address of operators keeps no operator
+// out.
+func TestBound(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	go func() { _ = server.Serve(Bound(server, l)) }()
+	defer server.Close()
+	dial := func() net.Conn {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+		return conn
+	}
+	first := dial()
+	for range ForOperators(Descriptors()).Connections {
+		dial()
+	}
+	if _, err := first.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) || err == nil {
+		t.Errorf("the one that has waited longest: %v", err)
+	}
+	resp, err := http.Get("http://" + l.Addr().String())
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal(resp, err)
+	}
+	_ = resp.Body.Close()
 }

@@ -23,7 +23,7 @@ const (
 // upstreams what clients leave. connections and perAddress lower these limits;
 // 0 is as many as there may be, and half of that for one address.
 func Within(descriptors, connections, perAddress int) Limits {
-	reserve := min(max(descriptors/8, leastReserve), mostReserve)
+	reserve := reserveOf(descriptors)
 	rest := max(descriptors-reserve, 4)
 	l := Limits{Descriptors: descriptors, Connections: rest / 2, Excess: reserve / 4}
 	if connections > 0 {
@@ -40,3 +40,14 @@ func Within(descriptors, connections, perAddress int) Limits {
 // ofSockets returns how many of n connections may be sockets. The others are
 // kept for plain requests, such as logins.
 func ofSockets(n int) int { return n - n/8 }
+
+// ForOperators returns the limits of a listener for operators, whose
+// connections are a part of what Within reserves.
+func ForOperators(descriptors int) Limits {
+	n := reserveOf(descriptors) / 8
+	return Limits{Descriptors: descriptors, Connections: n, PerAddress: n, Excess: 2}
+}
+
+func reserveOf(descriptors int) int {
+	return min(max(descriptors/8, leastReserve), mostReserve)
+}

@@ -1,6 +1,9 @@
 package connlimit
 
-import "net"
+import (
+	"net"
+	"net/http"
+)
 
 // Listener returns a listener whose connections have a place each. Those for
 // which there is none are closed.
@@ -57,4 +60,27 @@ func (c *otherConn) Place() *Place { return c.place }
 func (c *otherConn) Close() error {
 	defer c.place.Release()
 	return c.Conn.Close()
+}
+
+// Bound has server take connections of l within the limits for operators.
+// Those that wait for a request make room, so that nobody keeps operators out
+// by connecting.
+func Bound(server *http.Server, l net.Listener) net.Listener {
+	server.ConnState = ConnState
+	return New(ForOperators(Descriptors()), nil).Listener(l)
+}
+
+// ConnState is an [http.Server.ConnState]: another connection may have the
+// place of one that waits for a request.
+func ConnState(conn net.Conn, state http.ConnState) {
+	place := Of(conn)
+	switch state {
+	case http.StateNew, http.StateIdle:
+		if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
+			conn = over.NetConn() // whose Close does not wait
+		}
+		place.Wait(func() { _ = conn.Close() })
+	default:
+		place.Busy()
+	}
 }
