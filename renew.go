@@ -23,7 +23,9 @@ var errNoSocket = errors.New("wsauth: only the session of a socket can be renewe
 // Renew gives an open socket a new token, which a client sends over the socket
 // itself: it stays open as long as the new token is valid. The token must
 // satisfy the route's requirement, be of the same subject, issuer and login
-// session (sid), and be no older and no narrower than the one before.
+// session (sid), and be no older and no narrower than the one before. The
+// verifier's leeway for iat is allowed for, since its clock may have been set
+// back in between.
 //
 // Whatever is refused is an [*Error], and ends the socket with its reason: a
 // client that sends another user's token is confused or hostile. The exception
@@ -111,7 +113,7 @@ func (s *Session) file(claims *token.Claims) error {
 // hold makes claims those of the session. As in admit, a revocation either
 // finds the session or is found here. The caller holds s.mu.
 func (s *Session) hold(claims *token.Claims) error {
-	s.claims.Store(claims)
+	s.setClaims(claims)
 	s.endsBy()
 	if err := s.guard.lookAgain(claims); err != nil {
 		s.End(TokenRevoked.End(err))
@@ -128,16 +130,20 @@ func (s *Session) hold(claims *token.Claims) error {
 }
 
 // checkSuccessor refuses claims that are not those of a session that old
-// began; any will do for one whose client was not known.
+// began; any will do for one whose client was not known. The clock may have
+// been set back in between, within the leeway of the verifier: a new token
+// then begins and ends that much earlier.
 func checkSuccessor(old, claims *token.Claims) error {
-	switch {
-	case old == nil:
+	if old == nil {
 		return nil
+	}
+	back := max(0, old.IssuedAt.Sub(claims.IssuedAt))
+	switch {
 	case claims.Subject != old.Subject, claims.Issuer != old.Issuer:
 		return refuseWith(NotAuthorized, "The token is another user's")
 	case claims.SessionID != old.SessionID:
 		return refuseWith(TokenInvalid, "The token is of another session")
-	case claims.IssuedAt.Before(old.IssuedAt), claims.ExpiresAt.Before(old.ExpiresAt):
+	case claims.IssuedAt.Before(old.IssuedFrom()), claims.ExpiresAt.Before(old.ExpiresAt.Add(-back)):
 		return refuseWith(TokenInvalid, "The token is older than the one before")
 	case slices.ContainsFunc(old.Audience, func(a string) bool { return !slices.Contains(claims.Audience, a) }):
 		return refuseWith(TokenInvalid, "The token is for fewer audiences than the one before")

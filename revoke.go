@@ -106,11 +106,17 @@ func (g *Guard) endRevoked(r store.Revocation) {
 // first, and then the followed requests. It revokes nothing.
 func (g *Guard) Concerned(r store.Revocation) []*Session { return g.concerned(r) }
 
-// concerned returns the sockets whose token is revoked by v.
+// concerned returns the sockets whose token is revoked by v, and those that
+// were open at v.Before, whatever their tokens say: a token may be dated by a
+// clock that is ahead, or by ours before it was set back.
 func (r *registry) concerned(v store.Revocation) []*Session {
 	var all []*Session
 	for _, s := range r.under(v.Scope, v.ID) {
-		if claims := s.Claims(); claims != nil && s.end.Load() == nil && v.Concerns(claims) {
+		claims := s.Claims()
+		if claims == nil || s.end.Load() != nil {
+			continue
+		}
+		if v.Concerns(claims) || !v.Before.IsZero() && s.knownAt(v.Before) {
 			all = append(all, s)
 		}
 	}

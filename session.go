@@ -22,6 +22,7 @@ type Session struct {
 	guard       *Guard
 	requirement Requirement
 	begun       time.Time
+	known       time.Time // when claims were stored first, before which it is not to be read
 	remote      string
 	network     string        // remote as limits count it
 	waits       bool          // its token is to come in the first message
@@ -64,6 +65,24 @@ func SessionFrom(ctx context.Context) (*Session, bool) {
 // the client sent none, and until [Session.Authenticate] has taken the first
 // message of a client that sends its token in it.
 func (s *Session) Claims() *token.Claims { return s.claims.Load() }
+
+// setClaims gives the session claims. The caller is the only one.
+func (s *Session) setClaims(claims *token.Claims) {
+	if claims == nil {
+		return
+	}
+	if s.Claims() == nil {
+		s.known = time.Now()
+	}
+	s.claims.Store(claims)
+}
+
+// knownAt reports whether the session of a known client, which has claims, had
+// them at a moment already: by the clock on the wall, or by the monotonic one,
+// since the other may have been set back in between.
+func (s *Session) knownAt(moment time.Time) bool {
+	return s.known.UnixMilli() <= moment.UnixMilli() || time.Since(s.known) >= time.Since(moment)
+}
 
 // Begun returns when the request came.
 func (s *Session) Begun() time.Time { return s.begun }

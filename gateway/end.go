@@ -101,15 +101,29 @@ func (g *Gateway) EndUser(ctx context.Context, name string) (sessions, sockets i
 	return g.endUser(ctx, name, time.Now())
 }
 
-// endUser is EndUser for the sessions that began until a moment, which is not in the future.
+// endUser is EndUser for the sessions that began until a moment, which is not
+// in the future. Sessions that began after now did so before the clock was set
+// back. They end too.
 func (g *Gateway) endUser(ctx context.Context, name string, before time.Time) (sessions, sockets int, err error) {
-	sockets, err = g.guard.Revoke(ctx, store.Revocation{Scope: store.Subject, ID: name, Before: before, Expires: maximum()})
+	revocations := []store.Revocation{{Scope: store.Subject, ID: name, Before: before, Expires: maximum()}}
+	ahead := map[string]bool{}
+	families, listed := g.store.ListFamilies(ctx, name)
+	now := time.Now()
+	for _, f := range families {
+		if f.Began.After(now) {
+			ahead[f.ID] = true
+			revocations = append(revocations, revocationOfSession(f.ID, g.lastToken(f)))
+		}
+	}
+	sockets, err = g.guard.Revoke(ctx, revocations...)
 	if err != nil && !errors.Is(err, store.ErrNotDurable) {
 		return 0, 0, err
 	}
-	families, listed := g.store.ListFamilies(ctx, name)
+	if listed == nil {
+		families, listed = g.store.ListFamilies(ctx, name)
+	}
 	for _, f := range families {
-		if f.Began.After(before) {
+		if f.Began.After(before) && !ahead[f.ID] {
 			continue
 		}
 		sessions++

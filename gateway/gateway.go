@@ -30,6 +30,7 @@ type Gateway struct {
 	refreshGrace time.Duration
 	refreshRetry time.Duration
 	issuer       *token.Issuer
+	verifier     *token.Verifier // of our own tokens
 	guard        *wsauth.Guard
 	cookies      *wsauth.Cookies
 	store        store.Store
@@ -158,11 +159,12 @@ func (g *Gateway) open(c Config, files assets, origins *http.CrossOriginProtecti
 
 // newGuard makes the guard of all that needs a token.
 func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
-	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: c.Keys, Issuer: c.Issuer})
+	var err error
+	g.verifier, err = token.NewVerifier(token.VerifierConfig{Keys: c.Keys, Issuer: c.Issuer, IssuedLeeway: clockStep})
 	if err != nil {
 		return nil, fmt.Errorf("gateway: verifier: %w", err)
 	}
-	all, err := withProviders(verifier, c.Providers)
+	all, err := withProviders(g.verifier, c.Providers)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: Config.Providers: %w", err)
 	}

@@ -80,12 +80,21 @@ func (g *Gateway) beginSession(w http.ResponseWriter, r *http.Request, log *slog
 	}
 	ctx, cancel := storing(r)
 	defer cancel()
+	if err := g.checkAlive(ctx, tokens.access); err != nil {
+		g.cannotBegin(w, r, log, err)
+		return
+	}
 	if err := g.makeRoom(ctx, family.Subject); err != nil {
 		g.unavailable(w, r, "login failed", err)
 		return
 	}
 	if err := g.store.BeginFamily(ctx, family); err != nil {
 		g.unavailable(w, r, "login failed", err)
+		return
+	}
+	if err := g.checkAlive(ctx, tokens.access); err != nil {
+		g.unlist(ctx, family.ID)
+		g.cannotBegin(w, r, log, err)
 		return
 	}
 	g.setDevice(w, r, family.Subject, time.Now())

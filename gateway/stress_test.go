@@ -148,7 +148,10 @@ func (s *storm) lives(i int) func() {
 		turns++
 		switch {
 		case refresh == "":
-			answer = s.ask("/auth/login", fmt.Sprintf(`{"username":"u%d","password":"test"}`, i), "", 200)
+			answer = s.ask("/auth/login", fmt.Sprintf(`{"username":"u%d","password":"test"}`, i), "", 200, 503)
+			if reason := answer["reason"]; answer["access_token"] == nil && reason != "session_ended" { // all were ended meanwhile
+				s.t.Errorf("a login was refused: %v", answer)
+			}
 		case turns%10 == 0:
 			s.ask("/auth/logout", "", refresh, 204, 401)
 		default:

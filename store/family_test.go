@@ -78,7 +78,8 @@ func FuzzCut(f *testing.F) {
 }
 
 // TestRotateWithoutTheTime: a clock that was set back since the last rotation
-// opens no window for the token before.
+// by a few seconds ends no session, and one that was set back by more opens no
+// window for the token before.
 func TestRotateWithoutTheTime(t *testing.T) {
 	now := time.Now()
 	f, err := Family{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}.Canonical()
@@ -90,12 +91,21 @@ func TestRotateWithoutTheTime(t *testing.T) {
 		f.Rotated:                       nil,
 		f.Rotated.Add(r.Grace):          nil,
 		f.Rotated.Add(r.Grace + 1):      ErrReused,
-		f.Rotated.Add(-time.Nanosecond): ErrReused,
+		f.Rotated.Add(-time.Nanosecond): nil,
+		f.Rotated.Add(-clockStep):       nil,
+		f.Rotated.Add(-clockStep - 1):   ErrReused,
 		f.Rotated.Add(-time.Hour):       ErrReused,
 	} {
 		if got, err := f.Rotate(r, moment); !errors.Is(err, want) || got.Current != "c" {
 			t.Errorf("%v after the rotation: %v, %v, want %v", moment.Sub(f.Rotated), got.Current, err, want)
 		}
+		if _, err := f.Present(Presentation{ID: "i", Token: "p", Grace: r.Grace}, moment); !errors.Is(err, want) {
+			t.Errorf("presented %v after the rotation: %v, want %v", moment.Sub(f.Rotated), err, want)
+		}
+	}
+	r.Grace = 0 // there is no window at all
+	if _, err := f.Rotate(r, f.Rotated.Add(-time.Second)); !errors.Is(err, ErrReused) {
+		t.Errorf("without a grace: %v", err)
 	}
 }
 

@@ -42,9 +42,11 @@ type Revocation struct {
 // A token began when its session did, if the sid is a UUIDv7, as those of
 // [NewSessionID] are: then tokens that a session is given later fall with it,
 // and a login in the second of a revocation, but after it, lives. Otherwise it
-// began in the second of its iat, and all of that second is revoked. A sid
-// that claims to be younger than the token is not believed. A token that says
-// neither is revoked.
+// began in the second of its iat, and all of that second is revoked. Since the
+// issuer's clock may be ahead by the leeway of the verifier, that is taken off
+// the iat: what is issued within the leeway after a revocation may fall with
+// it. A sid that claims to be younger than the token is not believed. A token
+// that says neither is revoked.
 func (r Revocation) Concerns(c *token.Claims) bool {
 	switch r.Scope {
 	case Token:
@@ -65,7 +67,7 @@ func beganAfter(c *token.Claims, moment time.Time) bool {
 	if ok && (undated || began.Unix() <= c.IssuedAt.Unix()) {
 		return began.UnixMilli() > moment.UnixMilli()
 	}
-	return !undated && c.IssuedAt.Unix() > moment.Unix()
+	return !undated && c.IssuedFrom().Unix() > moment.Unix()
 }
 
 // Gone reports whether the log may forget r: it expired [ClockSlack] ago or

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -132,6 +133,44 @@ func TestScopeString(t *testing.T) {
 	for scope, want := range map[Scope]string{Token: "token", Session: "session", Subject: "subject", Everything: "everything", 9: "Scope(9)"} {
 		if got := scope.String(); got != want {
 			t.Errorf("%d is %q, want %q", scope, got, want)
+		}
+	}
+}
+
+// TestConcernsWithClocksAhead: the leeway of the verifier is taken off an iat,
+// and off no sid that tells when its session began. It survives a store.
+func TestConcernsWithClocksAhead(t *testing.T) {
+	cut := time.Date(2026, 1, 2, 3, 4, 5, 500e6, time.UTC)
+	second := cut.Truncate(time.Second)
+	const leeway = 20 * time.Second
+	claims := func(iat time.Time, sid string) *token.Claims {
+		var c token.Claims
+		member := ""
+		if sid != "" {
+			member = fmt.Sprintf(`,"sid":%q`, sid)
+		}
+		data := fmt.Sprintf(`{"sub":"ann","exp":"2027-01-01T00:00:00Z","iat":%q,"issued_leeway":%d%s}`, iat.Format(time.RFC3339Nano), leeway, member)
+		if err := c.UnmarshalBinary([]byte(data)); err != nil {
+			t.Fatal(err)
+		}
+		return &c
+	}
+	for name, tt := range map[string]struct {
+		claims *token.Claims
+		want   bool
+	}{
+		"at the end of the leeway":         {claims(second.Add(leeway), ""), true},
+		"in its last second":               {claims(second.Add(leeway+time.Second-1), ""), true},
+		"after it":                         {claims(second.Add(leeway+time.Second), ""), false},
+		"a sid that tells nothing":         {claims(second.Add(leeway), "s"), true},
+		"a session after":                  {claims(second.Add(time.Second), sidAt(t, cut.Add(time.Millisecond))), false},
+		"a session before":                 {claims(second.Add(time.Hour), sidAt(t, cut)), true},
+		"a session younger than its token": {claims(second.Add(leeway), sidAt(t, cut.Add(time.Hour))), true},
+	} {
+		for _, r := range []Revocation{{Scope: Subject, ID: "ann", Before: cut}, {Scope: Everything, Before: cut}} {
+			if got := r.Concerns(tt.claims); got != tt.want {
+				t.Errorf("%s, %s: %v, want %v", r.Scope, name, got, tt.want)
+			}
 		}
 	}
 }

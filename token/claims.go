@@ -43,8 +43,9 @@ type Claims struct {
 	Scopes    []string  // what the token allows; set by a [Profile] only
 	Roles     []string  // what the user is; set by a [Profile] only
 
-	payload string
-	leeway  time.Duration
+	payload      string
+	leeway       time.Duration
+	issuedLeeway time.Duration
 }
 
 // Payload returns the claims as a JSON object, in a copy. Those of our own
@@ -67,6 +68,16 @@ func (c *Claims) Decode(v any) error {
 // ValidUntil returns ExpiresAt plus the leeway of the verifier: a session that
 // began with this token lives until then.
 func (c *Claims) ValidUntil() time.Time { return c.ExpiresAt.Add(c.leeway) }
+
+// IssuedFrom returns the earliest moment at which the token can have been
+// issued by the clock of the verifier: IssuedAt minus the leeway that it
+// allows for iat. It is zero where there is no iat.
+func (c *Claims) IssuedFrom() time.Time {
+	if c.IssuedAt.IsZero() {
+		return time.Time{}
+	}
+	return c.IssuedAt.Add(-c.issuedLeeway)
+}
 
 // String tells whose token it is and until when, and leaves out the CSRF value
 // and the claims that this package does not know.

@@ -26,6 +26,8 @@ type encodedClaims struct {
 	Roles     []string  `json:"roles,omitzero"`
 	Leeway    int64     `json:"leeway,omitzero"` // nanoseconds
 	Payload   []byte    `json:"payload,omitzero"`
+
+	IssuedLeeway int64 `json:"issued_leeway,omitzero"` // nanoseconds
 }
 
 // MarshalBinary encodes c for a store. There is no signature in the encoding,
@@ -35,6 +37,7 @@ func (c *Claims) MarshalBinary() ([]byte, error) {
 	data, err := json.Marshal(encodedClaims{
 		c.Subject, c.Issuer, c.ID, c.Audience, c.ExpiresAt, c.NotBefore, c.IssuedAt,
 		c.Type, c.Fresh, c.CSRF, c.SessionID, c.Scopes, c.Roles, int64(c.leeway), []byte(c.payload),
+		int64(c.issuedLeeway),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("token: claims: %w", err)
@@ -49,12 +52,15 @@ func (c *Claims) UnmarshalBinary(data []byte) error {
 	if err := json.Unmarshal(data, &e, json.RejectUnknownMembers(true)); err != nil {
 		return errors.New("token: encoded claims: not as they were written")
 	}
-	if e.Subject == "" || e.ExpiresAt.IsZero() || e.Leeway < 0 || e.Leeway > int64(maxLeeway) {
+	if e.Subject == "" || e.ExpiresAt.IsZero() || !isLeeway(e.Leeway) || !isLeeway(e.IssuedLeeway) {
 		return errors.New("token: encoded claims: sub, exp or leeway is not one")
 	}
 	*c = Claims{
 		e.Subject, e.Issuer, e.ID, e.Audience, e.ExpiresAt, e.NotBefore, e.IssuedAt,
 		e.Type, e.Fresh, e.CSRF, e.SessionID, e.Scopes, e.Roles, string(e.Payload), time.Duration(e.Leeway),
+		time.Duration(e.IssuedLeeway),
 	}
 	return nil
 }
+
+func isLeeway(nanoseconds int64) bool { return nanoseconds >= 0 && nanoseconds <= int64(maxLeeway) }

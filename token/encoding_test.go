@@ -15,7 +15,7 @@ var sameClaims = []cmp.Option{cmp.AllowUnexported(Claims{}), cmpopts.EquateEmpty
 // and so does what the caller's own verifier made of it.
 func TestClaimsEncoding(t *testing.T) {
 	key := testKey(HS256)
-	v := newVerifier(t, VerifierConfig{Leeway: 7 * time.Second, MaxLifetime: math.MaxInt64, Audience: []string{"us"}}, key)
+	v := newVerifier(t, VerifierConfig{Leeway: 7 * time.Second, IssuedLeeway: 9 * time.Second, MaxLifetime: math.MaxInt64, Audience: []string{"us"}}, key)
 	read, err := v.Verify(t.Context(), mint(t, key, headerOf(HS256), valid(`,"sid":"s","jti":"j","aud":["us","b"],"iat":1.5,"x":{"y":[1]}`)))
 	if err != nil {
 		t.Fatal(err)
@@ -48,8 +48,8 @@ func FuzzClaimsEncoding(f *testing.F) {
 	end := time.Unix(1_900_000_000, 5)
 	seeds(f, []Claims{
 		{Subject: "a", ExpiresAt: end},
-		{Subject: "a", ExpiresAt: end, Issuer: "i", ID: "j", Audience: []string{"x", "y"}, Fresh: true, payload: `{"x":1}`, leeway: time.Second},
-		{Subject: "a"}, {ExpiresAt: end}, {Subject: "a", ExpiresAt: end, leeway: time.Hour},
+		{Subject: "a", ExpiresAt: end, Issuer: "i", ID: "j", Audience: []string{"x", "y"}, Fresh: true, payload: `{"x":1}`, leeway: time.Second, issuedLeeway: 2 * time.Second},
+		{Subject: "a"}, {ExpiresAt: end}, {Subject: "a", ExpiresAt: end, leeway: time.Hour}, {Subject: "a", ExpiresAt: end, issuedLeeway: time.Hour},
 	}, func(c Claims) {
 		data, err := c.MarshalBinary()
 		if err != nil {
@@ -67,7 +67,7 @@ func FuzzClaimsEncoding(f *testing.F) {
 			}
 			return
 		}
-		if c.Subject == "" || c.ExpiresAt.IsZero() || c.leeway < 0 || c.leeway > maxLeeway {
+		if c.Subject == "" || c.ExpiresAt.IsZero() || c.leeway < 0 || c.leeway > maxLeeway || c.issuedLeeway < 0 || c.issuedLeeway > maxLeeway {
 			t.Fatalf("read %+v", c)
 		}
 		again, err := c.MarshalBinary()

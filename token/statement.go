@@ -62,7 +62,8 @@ func (v *Verifier) VerifyStatement(ctx context.Context, raw string, rules Statem
 	if err != nil {
 		return nil, err
 	}
-	c.Type, c.leeway = "", v.leeway
+	c.Type = ""
+	v.allow(c)
 	return c, v.checkStatement(c, rules, time.Now())
 }
 
@@ -85,9 +86,9 @@ func (v *Verifier) checkStatement(c *Claims, rules StatementRules, now time.Time
 	switch {
 	case c.IssuedAt.IsZero() || c.ID == "":
 		return refuse(ErrClaims, "iat or jti is missing")
-	case c.IssuedAt.After(now.Add(v.leeway)):
+	case c.IssuedAt.After(now.Add(v.issuedLeeway)):
 		return refuse(ErrIssuedInFuture, "iat is later than now")
-	case c.NotBefore.After(now.Add(v.leeway)):
+	case c.NotBefore.After(now.Add(v.issuedLeeway)):
 		return refuse(ErrNotYetValid, "nbf is later than now")
 	case !c.ExpiresAt.IsZero() && !now.Before(c.ValidUntil()):
 		return refuse(ErrExpired, "exp has passed")

@@ -45,6 +45,12 @@ type VerifierConfig struct {
 	// iat, nbf and exp: 0 to 60 s, default 0.
 	Leeway time.Duration
 
+	// IssuedLeeway is how far iat and nbf may lie ahead of the clock, where
+	// that is more than Leeway: 0 to 60 s, default 0. It is for a verifier
+	// of its own tokens, whose clock may be set back after it has issued
+	// one. A token lives no longer for it.
+	IssuedLeeway time.Duration
+
 	// MaxLifetime is how far in the future exp may lie, and how long after
 	// iat. Default 366 days.
 	MaxLifetime time.Duration
@@ -69,19 +75,20 @@ type VerifierConfig struct {
 
 // Verifier checks tokens. It is safe for concurrent use.
 type Verifier struct {
-	keys        KeySource
-	aging       AgingKeySource // keys, if they are fetched
-	algorithms  []Algorithm
-	issuer      string
-	audience    []string
-	mediaType   string
-	leeway      time.Duration
-	maxLifetime time.Duration
-	maxBytes    int
-	profile     *Profile
-	namespace   string
-	cache       *cache
-	seen        *seenSessions
+	keys         KeySource
+	aging        AgingKeySource // keys, if they are fetched
+	algorithms   []Algorithm
+	issuer       string
+	audience     []string
+	mediaType    string
+	leeway       time.Duration
+	issuedLeeway time.Duration // at least leeway
+	maxLifetime  time.Duration
+	maxBytes     int
+	profile      *Profile
+	namespace    string
+	cache        *cache
+	seen         *seenSessions
 }
 
 // seenSessions says of which kind the tokens were that were accepted.
@@ -91,15 +98,16 @@ type seenSessions struct{ with, without atomic.Bool }
 // beginning with the name of its field.
 func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	v := &Verifier{
-		keys:        c.Keys,
-		algorithms:  slices.Clone(c.Algorithms),
-		issuer:      c.Issuer,
-		audience:    slices.Clone(c.Audience),
-		mediaType:   shortMediaType(c.MediaType),
-		leeway:      c.Leeway,
-		maxLifetime: defaultMaxLifetime,
-		maxBytes:    defaultMaxBytes,
-		seen:        new(seenSessions),
+		keys:         c.Keys,
+		algorithms:   slices.Clone(c.Algorithms),
+		issuer:       c.Issuer,
+		audience:     slices.Clone(c.Audience),
+		mediaType:    shortMediaType(c.MediaType),
+		leeway:       c.Leeway,
+		issuedLeeway: max(c.Leeway, c.IssuedLeeway),
+		maxLifetime:  defaultMaxLifetime,
+		maxBytes:     defaultMaxBytes,
+		seen:         new(seenSessions),
 	}
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
@@ -124,6 +132,9 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	}
 	if c.Leeway < 0 || c.Leeway > maxLeeway {
 		fault("Leeway: %s is not from 0 to %s", c.Leeway, maxLeeway)
+	}
+	if c.IssuedLeeway < 0 || c.IssuedLeeway > maxLeeway {
+		fault("IssuedLeeway: %s is not from 0 to %s", c.IssuedLeeway, maxLeeway)
 	}
 	if c.MaxLifetime < 0 {
 		fault("MaxLifetime: %s is negative", c.MaxLifetime)
@@ -222,12 +233,15 @@ func (v *Verifier) Sessions() (with, without bool) {
 
 // verifyClaims checks what a key of v has signed.
 func (v *Verifier) verifyClaims(c *Claims) error {
-	c.leeway = v.leeway
+	v.allow(c)
 	if err := v.check(rules, c, time.Now()); err != nil {
 		return err
 	}
 	return v.adopt(c)
 }
+
+// allow gives claims the leeway of v.
+func (v *Verifier) allow(c *Claims) { c.leeway, c.issuedLeeway = v.leeway, v.issuedLeeway }
 
 // adopt turns what the issuer says into what we say: its names get the
 // namespace, and the payload agrees with c.
@@ -292,7 +306,7 @@ func (v *Verifier) orPending(refusal error, s *scratch, p *Profile, check func(*
 	if err != nil {
 		return refusal
 	}
-	c.leeway = v.leeway
+	v.allow(c)
 	if c.IssuedAt.IsZero() || check(c) != nil || !v.aging.MayMiss(s.found.kid, c.IssuedAt, v.leeway) {
 		return refusal
 	}

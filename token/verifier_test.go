@@ -14,18 +14,20 @@ import (
 
 func TestNewVerifierReportsEveryFault(t *testing.T) {
 	_, err := NewVerifier(VerifierConfig{
-		Algorithms:  []Algorithm{"none"},
-		Issuer:      "a\n",
-		Audience:    []string{""},
-		Leeway:      61 * time.Second,
-		MaxLifetime: -1,
-		MaxBytes:    limitMaxBytes + 1,
+		Algorithms: []Algorithm{"none"},
+		Issuer:     "a\n",
+		Audience:   []string{""},
+		Leeway:     61 * time.Second,
+
+		IssuedLeeway: 61 * time.Second,
+		MaxLifetime:  -1,
+		MaxBytes:     limitMaxBytes + 1,
 	})
 	if err == nil {
 		t.Fatal("accepted")
 	}
 	lines := strings.Split(err.Error(), "\n")
-	for _, field := range []string{"Keys", "Algorithms", "Issuer", "Audience", "Leeway", "MaxLifetime", "MaxBytes"} {
+	for _, field := range []string{"Keys", "Algorithms", "Issuer", "Audience", "Leeway", "IssuedLeeway", "MaxLifetime", "MaxBytes"} {
 		found := false
 		for _, line := range lines {
 			found = found || strings.HasPrefix(line, field+": ")
@@ -34,8 +36,8 @@ func TestNewVerifierReportsEveryFault(t *testing.T) {
 			t.Errorf("no fault of %s in:\n%s", field, err)
 		}
 	}
-	if len(lines) != 7 {
-		t.Errorf("%d faults, want 7:\n%s", len(lines), err)
+	if len(lines) != 8 {
+		t.Errorf("%d faults, want 8:\n%s", len(lines), err)
 	}
 	set := must(NewKeySet(testKey(ES256)))
 	for _, c := range []VerifierConfig{
@@ -43,6 +45,7 @@ func TestNewVerifierReportsEveryFault(t *testing.T) {
 		{Keys: set, Algorithms: []Algorithm{HS256}},
 		{Keys: set, Algorithms: []Algorithm{ES256, "es256"}},
 		{Keys: set, Leeway: -1},
+		{Keys: set, IssuedLeeway: -1},
 		{Keys: set, MaxBytes: -1},
 	} {
 		if _, err := NewVerifier(c); err == nil {
@@ -280,5 +283,46 @@ func TestUnverifiedHeader(t *testing.T) {
 		if _, err := UnverifiedHeader(raw); !errors.Is(err, kind) {
 			t.Errorf("%.20q: %v", raw, err)
 		}
+	}
+}
+
+// TestIssuedLeeway: iat and nbf may lie ahead of the clock by it, or by Leeway
+// if that is more, and exp has none of it.
+func TestIssuedLeeway(t *testing.T) {
+	key := testKey(HS256) // made outside of the bubble
+	for _, tt := range []struct{ leeway, issued, ahead time.Duration }{
+		{0, 5 * time.Second, 5 * time.Second},
+		{2 * time.Second, 5 * time.Second, 5 * time.Second},
+		{7 * time.Second, 5 * time.Second, 7 * time.Second},
+		{7 * time.Second, 0, 7 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			v := newVerifier(t, VerifierConfig{Leeway: tt.leeway, IssuedLeeway: tt.issued, MaxLifetime: 90 * time.Second}, key)
+			start := time.Now().Truncate(time.Second)
+			at := func(d time.Duration) int64 { return start.Add(d).Unix() }
+			until := func(d time.Duration) { time.Sleep(time.Until(start.Add(d))) }
+			raw := mint(t, key, headerOf(HS256), fmt.Sprintf(`{"sub":"alice","iat":%d,"nbf":%d,"exp":%d}`,
+				at(10*time.Second), at(10*time.Second), at(100*time.Second)))
+			late := mint(t, key, headerOf(HS256), fmt.Sprintf(`{"sub":"alice","nbf":%d,"exp":%d}`, at(10*time.Second), at(100*time.Second)))
+			until(10*time.Second - tt.ahead - 1)
+			refused(t, v, raw, ErrIssuedInFuture)
+			refused(t, v, late, ErrNotYetValid)
+			until(10*time.Second - tt.ahead)
+			c := accepted(t, v, raw) // which lives for all of MaxLifetime
+			accepted(t, v, late)
+			if faults := v.Explain(t.Context(), raw); len(faults) != 0 {
+				t.Errorf("Explain: %v", faults)
+			}
+			if from := c.IssuedFrom(); !from.Equal(time.Now()) {
+				t.Errorf("issued from %v, want %v", from, time.Now())
+			}
+			until(100*time.Second + tt.leeway - 1)
+			accepted(t, v, raw)
+			until(100*time.Second + tt.leeway)
+			refused(t, v, raw, ErrExpired)
+		})
+	}
+	if !new(Claims).IssuedFrom().IsZero() {
+		t.Error("no iat is a moment")
 	}
 }
