@@ -4,21 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"time"
 )
 
-// watch asks the server how it is until ctx is done.
+// watch asks the server how it is until ctx is done. The first question comes
+// within a second, and the second at a random time of the interval: routes
+// that start together do not ask together.
 func (t *target) watch(ctx context.Context, h Health) {
-	tick := time.NewTicker(h.Every)
-	defer tick.Stop()
+	wait, next := rand.N(min(h.Every, time.Second)), rand.N(h.Every) //nolint:gosec // keeps no secret
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
 	for {
-		t.learn(t.ask(ctx, h))
 		select {
-		case <-tick.C:
+		case <-timer.C:
 		case <-ctx.Done():
 			return
 		}
+		timer.Reset(next)
+		next = h.Every
+		t.learn(t.ask(ctx, h))
 	}
 }
 
