@@ -392,7 +392,7 @@ func TestAdminWithAStoreThatFails(t *testing.T) {
 	o := r.operator()
 	access, _ := r.login()
 	conn := r.echoes(access)
-	broken.err = fmt.Errorf("no disk")
+	broken.fail(fmt.Errorf("no disk"))
 	for _, body := range []string{`{"token":"x"}`, `{"session":"x"}`, `{"user":"test"}`, `{"everything":true}`} {
 		e := o.call("POST", "/v1/revoke", body, jsonType)
 		wantNotDurable(t, e)
@@ -400,7 +400,7 @@ func TestAdminWithAStoreThatFails(t *testing.T) {
 	wantProblem(t, o.call("GET", "/v1/logins?user=test", ""), 503, "store_unavailable", "")
 	r.wantClose(conn, 3000, "session_ended")
 	r.wantLine(`"ended on this node only, and not written yet"`, 4, "scope=", "sockets=", "via=unix")
-	broken.err = nil
+	broken.fail(nil)
 	if strings.Contains(r.log.String(), "admin: revoked") {
 		t.Error("the log says that something was revoked")
 	}

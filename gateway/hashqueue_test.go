@@ -155,6 +155,7 @@ func TestHashQueueTakesTurns(t *testing.T) {
 		enter("E", true)
 		first()
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if got := strings.Join(order, ""); got != "DaEbDcDaDaa" || busy != 4 {
 			t.Errorf("order %s, %d refused; want DaEbDcDaDaa and 4", got, busy)
 		}

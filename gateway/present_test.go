@@ -181,7 +181,7 @@ func TestRefreshTokensAreNotShownToADeadStore(t *testing.T) {
 	s := &failingStore{Memory: store.NewMemory(0)}
 	r, b := shown(t, func(c *Config) { c.Store = s })
 	access, refresh := r.rotations(1)
-	s.err = errors.New("no disk")
+	s.fail(errors.New("no disk"))
 	for _, lines := range [][]string{{"Connection: close"}, upgradeLines} {
 		e := r.exactly("GET /refresh HTTP/1.1", append(slices.Clone(lines), bearer(refresh[1]))...)
 		wantProblem(t, e, 503, "store_unavailable", "")
@@ -189,7 +189,7 @@ func TestRefreshTokensAreNotShownToADeadStore(t *testing.T) {
 	if b.count() != 0 {
 		t.Errorf("the upstream has %d requests", b.count())
 	}
-	s.err = nil
+	s.fail(nil)
 	r.wantSession(true, access, refresh[1])
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ func TestStoreThatFails(t *testing.T) {
 	broken := &failingStore{Memory: store.NewMemory(0)}
 	r := start(t, func(c *Config) { c.Store = broken })
 	access, refresh := r.login()
-	broken.err = errors.New("no disk")
+	broken.fail(errors.New("no disk"))
 	for _, request := range []struct{ method, path, body, token string }{
 		{"POST", "/auth/login", `{"username":"test","password":"test"}`, ""},
 		{"POST", "/auth/refresh", "", refresh},
@@ -35,55 +36,65 @@ func TestStoreThatFails(t *testing.T) {
 			t.Errorf("%s %s: %s %v", request.method, request.path, e.body, e.Header)
 		}
 	}
-	broken.err = nil
+	broken.fail(nil)
 	r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
 	r.echoes(access)
 }
 
-// A failingStore fails where it is told to.
+// A failingStore fails where it is told to. It is safe for concurrent use.
 type failingStore struct {
 	*store.Memory
-	err error
+	err atomic.Pointer[error]
+}
+
+// fail has all methods fail with err from now on; nil ends that.
+func (s *failingStore) fail(err error) { s.err.Store(&err) }
+
+func (s *failingStore) failure() error {
+	if err := s.err.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 func (s *failingStore) Revoke(ctx context.Context, r ...store.Revocation) error {
-	if s.err != nil {
-		return s.err
+	if err := s.failure(); err != nil {
+		return err
 	}
 	return s.Memory.Revoke(ctx, r...)
 }
 
 func (s *failingStore) PutTicket(ctx context.Context, k store.TicketKey, v []byte, e time.Time) error {
-	if s.err != nil {
-		return s.err
+	if err := s.failure(); err != nil {
+		return err
 	}
 	return s.Memory.PutTicket(ctx, k, v, e)
 }
 
 func (s *failingStore) BeginFamily(ctx context.Context, f store.Family) error {
-	if s.err != nil {
-		return s.err
+	if err := s.failure(); err != nil {
+		return err
 	}
 	return s.Memory.BeginFamily(ctx, f)
 }
 
 func (s *failingStore) RotateFamily(ctx context.Context, r store.Rotation) (store.Family, error) {
-	if s.err != nil {
-		return store.Family{}, s.err
+	if err := s.failure(); err != nil {
+		return store.Family{}, err
 	}
 	return s.Memory.RotateFamily(ctx, r)
 }
 
 func (s *failingStore) PresentFamily(ctx context.Context, p store.Presentation) (store.Family, error) {
-	if s.err != nil {
-		return store.Family{}, s.err
+	if err := s.failure(); err != nil {
+		return store.Family{}, err
 	}
 	return s.Memory.PresentFamily(ctx, p)
 }
 
 func (s *failingStore) ListFamilies(ctx context.Context, subject string) ([]store.Family, error) {
-	if s.err != nil {
-		return nil, s.err
+	if err := s.failure(); err != nil {
+		return nil, err
 	}
 	return s.Memory.ListFamilies(ctx, subject)
 }
