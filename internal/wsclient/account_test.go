@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -148,15 +149,21 @@ func TestAddHeader(t *testing.T) {
 func TestRefreshRepeatsItsKey(t *testing.T) {
 	handlers := logins("900")
 	renew := handlers["POST /auth/refresh"]
+	var mu sync.Mutex
 	var fates []string // the last one stays
 	keys := map[string]bool{}
-	handlers["POST /auth/refresh"] = func(w http.ResponseWriter, r *http.Request) {
-		keys[r.Header.Get("Idempotency-Key")] = true
-		fate := fates[0]
+	next := func(key string) (fate string) {
+		mu.Lock()
+		defer mu.Unlock()
+		keys[key] = true
+		fate = fates[0]
 		if len(fates) > 1 {
 			fates = fates[1:]
 		}
-		switch fate {
+		return fate
+	}
+	handlers["POST /auth/refresh"] = func(w http.ResponseWriter, r *http.Request) {
+		switch next(r.Header.Get("Idempotency-Key")) {
 		case "cut":
 			panic(http.ErrAbortHandler)
 		case "cut in its body":
@@ -188,12 +195,17 @@ func TestRefreshRepeatsItsKey(t *testing.T) {
 		{[]string{"cut", "200"}, false, 2},
 		{[]string{"401"}, true, 3},
 	} {
+		mu.Lock()
 		fates = step.fates
-		if err := c.account.Refresh(t.Context()); (err != nil) != step.fails || len(fates) != 1 {
+		mu.Unlock()
+		err := c.account.Refresh(t.Context())
+		mu.Lock()
+		if (err != nil) != step.fails || len(fates) != 1 {
 			t.Errorf("%v: %v, %v are left", step.fates, err, fates)
 		}
 		if len(keys) != step.keys || keys[""] {
 			t.Errorf("%v: %d keys until then, want %d: %v", step.fates, len(keys), step.keys, keys)
 		}
+		mu.Unlock()
 	}
 }

@@ -200,7 +200,7 @@ func (c *Checker) close(p []byte, n int) *Fault {
 // bounded judges a data frame whose payload is n bytes long.
 func (c *Checker) bounded(n uint64) *Fault {
 	if n > maxFrame {
-		return FrameTooBig
+		return FrameTooLong
 	}
 	c.message += n
 	if c.MaxMessage > 0 && c.message > uint64(c.MaxMessage) {

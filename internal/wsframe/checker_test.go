@@ -97,11 +97,11 @@ func TestCheckerOfAClient(t *testing.T) {
 		"65535 in 8 bytes":         {bad: head(0x82, true, 65535, 8), fault: ProtocolError},
 		"P5 2^63":                  {bad: head(0x82, true, 1<<63, 8), fault: ProtocolError},
 		"P5 2^64-1":                {bad: head(0x82, true, math.MaxUint64, 8), fault: ProtocolError},
-		"P5 2^63-1":                {bad: head(0x82, true, 1<<63-1, 8), fault: FrameTooBig},
-		"P5 2 GiB and 1":           {bad: head(0x82, true, 2<<30+1, 8), fault: FrameTooBig, c: Checker{MaxFrame: math.MaxInt64}},
+		"P5 2^63-1":                {bad: head(0x82, true, 1<<63-1, 8), fault: FrameTooLong},
+		"P5 2 GiB and 1":           {bad: head(0x82, true, 2<<30+1, 8), fault: FrameTooLong, c: Checker{MaxFrame: math.MaxInt64}},
 		"P5 2 GiB":                 {good: head(0x82, true, 2<<30, 8)},
-		"P5 2^63-1, bounded":       {bad: head(0x82, true, 1<<63-1, 8), fault: FrameTooBig, c: Checker{MaxFrame: 100}},
-		"P5 2^63-1 and 5":          {good: masks(0x01, 5), bad: head(0x80, true, 1<<63-1, 8), fault: FrameTooBig, c: Checker{MaxMessage: math.MaxInt64}},
+		"P5 2^63-1, bounded":       {bad: head(0x82, true, 1<<63-1, 8), fault: FrameTooLong, c: Checker{MaxFrame: 100}},
+		"P5 2^63-1 and 5":          {good: masks(0x01, 5), bad: head(0x80, true, 1<<63-1, 8), fault: FrameTooLong, c: Checker{MaxMessage: math.MaxInt64}},
 		"frame bound":              {good: masks(0x82, 200), bad: masks(0x82, 201), fault: FrameTooBig, c: Checker{MaxFrame: 200}},
 		"message bound":            {good: cat(masks(0x82, 200), masks(0x02, 150), masks(0x00, 50)), bad: last, fault: MessageTooBig, c: Checker{MaxMessage: 200}},
 		"P4 empty fragments":       {good: cat(masks(0x01, 1), bytes.Repeat(masks(0x00, 0), MaxFragments-1)), bad: masks(0x00, 0), fault: TooManyFragments, c: Checker{MaxFragments: MaxFragments}},
@@ -246,7 +246,7 @@ func wellFormed(s []byte, c Checker) (pass int, fault *Fault) {
 			switch {
 			case !c.Client:
 			case size > 1<<31:
-				return at, FrameTooBig
+				return at, FrameTooLong
 			case c.MaxMessage > 0 && sum > float64(c.MaxMessage):
 				return at, MessageTooBig
 			case c.MaxFrame > 0 && size > float64(c.MaxFrame):

@@ -11,6 +11,7 @@ type Fault struct {
 // The faults that a Checker finds.
 var (
 	ProtocolError    = &Fault{1002, "protocol_error", ""}
+	FrameTooLong     = &Fault{1009, "message_too_big", ""} // longer than any may be
 	FrameTooBig      = &Fault{1009, "message_too_big", "max_frame"}
 	MessageTooBig    = &Fault{1009, "message_too_big", "max_message"}
 	TooManyFragments = &Fault{1008, "too_many_fragments", "max_fragments"}

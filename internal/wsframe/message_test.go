@@ -43,7 +43,7 @@ func TestReadText(t *testing.T) {
 		"P2 too long":            {in: clientFrame(fin|opText, long), fault: MessageTooBig},
 		"P2 too long in sum":     {in: join(clientFrame(opText, long[:60_000]), clientFrame(fin, long[:6_000])), fault: MessageTooBig},
 		"P5 length 2^63":         {in: []byte{fin | opText, masked | 127, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}, fault: ProtocolError},
-		"P5 length 2^63-1":       {in: []byte{fin | opText, masked | 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4}, fault: MessageTooBig},
+		"P5 length 2^63-1":       {in: []byte{fin | opText, masked | 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4}, fault: FrameTooLong},
 		"P6 unmasked":            {in: appendFrame(nil, fin|opText, []byte("x")), fault: ProtocolError},
 		"P7 reserved bit":        {in: clientFrame(fin|rsv1|opText, "x"), fault: ProtocolError},
 		"P7 reserved opcode":     {in: clientFrame(fin|3, "x"), fault: ProtocolError},
