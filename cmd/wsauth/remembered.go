@@ -52,12 +52,11 @@ func (m *remembered) checkLost(ctx context.Context) (lost bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("what the folder of the keys remembers of the store: %w", err)
 	}
-	epoch, sequence, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
-	n, damaged := strconv.ParseUint(sequence, 10, 64)
-	if damaged != nil || epoch == "" {
+	place, ok := parsePlace(string(text))
+	if !ok {
 		return true, nil
 	}
-	m.last = store.Cursor{Epoch: epoch, Sequence: n}
+	m.last = place
 	_, err = m.log.Read(ctx, m.last)
 	if errors.Is(err, store.ErrCursor) {
 		m.last = store.Cursor{}
@@ -141,4 +140,12 @@ func beginRemembered(ctx context.Context, g *gateway.Gateway, log store.Revocati
 		}
 	}
 	return m.follow(ctx), nil
+}
+
+// parsePlace reads a place of the log as the file has it, and reports whether
+// it is one.
+func parsePlace(text string) (store.Cursor, bool) {
+	epoch, sequence, _ := strings.Cut(strings.TrimSpace(text), " ")
+	n, err := strconv.ParseUint(sequence, 10, 64)
+	return store.Cursor{Epoch: epoch, Sequence: n}, err == nil && epoch != ""
 }

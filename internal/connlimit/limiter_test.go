@@ -245,7 +245,7 @@ func TestListener(t *testing.T) {
 			}
 			accepted <- conn
 		}()
-		if _, err := late.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := late.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("%s: too many: %v", network, err)
 		}
 		_ = first.Close()
