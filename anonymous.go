@@ -1,22 +1,23 @@
 package wsauth
 
-// An anonymous count is of sockets whose client has not authenticated, in all
-// or of one network.
+// anonymous counts the sockets whose clients have not authenticated, in all or
+// of one network.
 type anonymous struct {
 	waiting int // for a first message
 	refused int // opened by RefuseClose just to be closed
 	leaving int // waited, and were ended: their connections are closing
 }
 
-// full reports whether there is no place for one more. Sockets that were told
-// to go take no place, but are connections: those of clients that do not hang
-// up are at most as many as there are places.
+// full reports whether there is no place for one more socket. A socket that
+// was ended takes no place, but its connection is still open until the client
+// hangs up: all of them together are at most twice as many as the places.
 func (a anonymous) full(most int) bool {
 	return a.waiting+a.refused >= most || a.waiting+a.refused+a.leaving >= 2*most
 }
 
-// fullOfRefused is full for a socket that is to be refused. Such sockets get
-// half of the places, so that a storm of them leaves room for those that wait.
+// fullOfRefused reports whether no socket can be opened just to be refused.
+// Such sockets get half of the places, so that a storm of them leaves room for
+// sockets that wait for a credential.
 func (a anonymous) fullOfRefused(most int) bool {
 	return a.full(most) || a.refused >= max(most/2, 1)
 }

@@ -11,8 +11,8 @@ import (
 	"wsauth/token"
 )
 
-// dated is an access token of alice that a clock has issued which differs from
-// ours. An empty sid is none.
+// dated issues an access token for alice by a clock that differs from ours by
+// ahead. With an empty sid the token has no such claim.
 func dated(ahead time.Duration, sid string, more ...string) string {
 	theirs := time.Now().Add(ahead).Unix()
 	changes := append([]string{"sub", `"alice"`, "iat", fmt.Sprint(theirs), "nbf", fmt.Sprint(theirs), "exp", fmt.Sprint(theirs + 15*60)}, more...)
@@ -22,7 +22,7 @@ func dated(ahead time.Duration, sid string, more ...string) string {
 	return signed(claims(changes...))
 }
 
-// withClocks is withLog for a verifier that lets clocks disagree.
+// withClocks is like withLog, and takes the leeways of the verifier from c.
 func withClocks(t *testing.T, c token.VerifierConfig) func() wsauth.Config {
 	t.Helper()
 	c.Keys, c.Issuer, c.Audience = keys().set, testIssuer, []string{testAudience}
@@ -35,7 +35,7 @@ func withClocks(t *testing.T, c token.VerifierConfig) func() wsauth.Config {
 	}
 }
 
-// aSidAhead is a UUIDv7 that began before now by a clock that is ahead.
+// aSidAhead makes a UUIDv7 whose time is ahead of our clock.
 func aSidAhead(t *testing.T, ahead time.Duration) string {
 	t.Helper()
 	hex := fmt.Sprintf("%012x", time.Now().Add(ahead).UnixMilli())
