@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"wsauth"
@@ -83,23 +84,57 @@ func (c Config) Redirects() []Redirect {
 	return all
 }
 
-// warnOfSockets warns of a route on which everybody can open sockets, and
-// whose upstream also has sockets that another route guards.
+// warnOfSockets warns of a route that opens sockets to clients which another
+// route of the same upstream would refuse.
 func (c Config) warnOfSockets(to *faults, field string, r *Route) {
 	name, who := field+".Sockets", "everybody can open sockets"
 	switch {
-	case r.isGuarded(), r.Public && !r.Sockets:
+	case r.Public && !r.Sockets:
 		return
+	case r.isGuarded():
+		name, who = field, "clients that this route lets in can open sockets"
 	case !r.Public:
 		name, who = field+".Requirement", "clients without a token can open sockets"
 	}
 	for i := range c.Routes {
 		other := &c.Routes[i]
-		if at := sharedUpstream(r, other); at != "" && other.isGuarded() {
-			to.add(name, "%s on %s, which the route %s guards: many WebSocket servers accept any path, and would open here what that route guards", who, at, other.name())
+		if at := sharedUpstream(r, other); at != "" && other.isGuarded() && !r.isAsStrictAs(other) {
+			to.add(name, "%s on %s, which the route %s guards%s: many WebSocket servers accept any path, and would open here what that route guards", who, at, other.name(), byRules(r, other))
 			return
 		}
 	}
+}
+
+// isAsStrictAs reports whether the guarded route other lets in each client
+// that r lets in.
+func (r *Route) isAsStrictAs(other *Route) bool {
+	fresher := r.Requirement == wsauth.Fresh && other.Requirement == wsauth.Access
+	if !r.isGuarded() || r.Requirement != other.Requirement && !fresher {
+		return false
+	}
+	if !isSubset(other.Scopes, r.Scopes) {
+		return false
+	}
+	for claim, values := range other.Claims {
+		if mine, ok := r.Claims[claim]; !ok || !isSubset(mine, values) {
+			return false
+		}
+	}
+	return true
+}
+
+// isSubset reports whether each of a is one of b.
+func isSubset(a, b []string) bool {
+	return !slices.ContainsFunc(a, func(v string) bool { return !slices.Contains(b, v) })
+}
+
+// byRules says that other has rules that r has not, and nothing where r is
+// open to everybody.
+func byRules(r, other *Route) string {
+	if !r.isGuarded() {
+		return ""
+	}
+	return " by other rules"
 }
 
 // warnOfPathsBelow warns of a guarded route of one path below which everything
