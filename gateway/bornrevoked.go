@@ -24,13 +24,25 @@ var (
 	errEndedMeanwhile = errors.New("the logins of this user were ended meanwhile")
 )
 
-// checkAlive returns an error if the access token of a new login would be
+// checkAlive returns an error if an access token that was just issued would be
 // refused, and says why.
 func (g *Gateway) checkAlive(ctx context.Context, access *token.Token) error {
 	claims, err := g.verifier.Verify(ctx, access.Raw) // with the leeway by which it will be judged
 	if err != nil {
 		return err
 	}
+	return g.checkIssued(ctx, claims)
+}
+
+// checkNext is checkAlive for the tokens that would be issued now for the
+// refresh token with these claims.
+func (g *Gateway) checkNext(ctx context.Context, claims *token.Claims) error {
+	next := *claims
+	next.IssuedAt = time.Now()
+	return g.checkIssued(ctx, &next)
+}
+
+func (g *Gateway) checkIssued(ctx context.Context, claims *token.Claims) error {
 	if revoked, err := g.guard.Revoked(ctx, claims); !revoked {
 		return err
 	}
@@ -44,23 +56,24 @@ func (g *Gateway) checkAlive(ctx context.Context, access *token.Token) error {
 	return errEndedMeanwhile
 }
 
-// cannotBegin answers a login for which checkAlive has returned an error.
-func (g *Gateway) cannotBegin(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
+// bornRevoked answers a request whose tokens checkAlive does not accept. what
+// failed is for the log.
+func (g *Gateway) bornRevoked(w http.ResponseWriter, r *http.Request, log *slog.Logger, what string, err error) {
 	switch {
 	case errors.Is(err, errClockBehind):
-		log.Error("login failed", "reason", "clock_behind", "err", err)
+		log.Error(what, "reason", "clock_behind", "err", err)
 		w.Header().Set("Retry-After", "5")
 		clockBehind(w, r)
 	case errors.Is(err, errEndedMeanwhile):
-		log.Warn("login failed", "reason", "session_ended", "err", err)
+		log.Warn(what, "reason", "session_ended", "err", err)
 		w.Header().Set("Retry-After", "1")
 		endedMeanwhile(w, r)
 	default:
-		g.unavailable(w, r, "login failed", err)
+		g.unavailable(w, r, what, err)
 	}
 }
 
 var (
-	clockBehind    = problem(http.StatusServiceUnavailable, "clock_behind", "All logins were ended until a moment that the clock of this server has not reached; it may have been set back. Nobody who was concerned can log in before")
+	clockBehind    = problem(http.StatusServiceUnavailable, "clock_behind", "All logins were ended until a moment that the clock of this server has not reached; it may have been set back. Nobody who was concerned gets tokens before")
 	endedMeanwhile = problem(http.StatusServiceUnavailable, "session_ended", "All your sessions were ended while you logged in; log in again")
 )

@@ -49,6 +49,56 @@ func TestLoginThatWouldBeBornRevoked(t *testing.T) {
 	}
 }
 
+// TestRefreshThatWouldBeBornRevoked: after a logout everywhere and a new login
+// the clock is set back, to before the logout. The session's next tokens would
+// be taken for those that were ended.
+func TestRefreshThatWouldBeBornRevoked(t *testing.T) {
+	const back = 3 * time.Second
+	requests := map[string]struct {
+		kind       token.Type
+		path, body string
+	}{
+		"refresh": {token.TypeRefresh, "/auth/refresh", ""},
+		"fresh":   {token.TypeAccess, "/auth/fresh", `{"password":"test"}`},
+	}
+	for name, cut := range map[string]store.Revocation{
+		"user": {Scope: store.Subject, ID: "test"}, "everything": {Scope: store.Everything},
+	} {
+		for of, request := range requests {
+			t.Run(name+", "+of, func(t *testing.T) {
+				inBubble(t, func(t *testing.T, r *rig) {
+					cut.Before, cut.Expires = time.Now().Add(back), time.Now().Add(time.Hour)
+					if _, err := r.g.guard.Revoke(t.Context(), cut); err != nil {
+						t.Fatal(err)
+					}
+					began := time.Now().Add(back + time.Second)
+					sid := sidAhead(back + time.Second)
+					if err := r.g.store.BeginFamily(t.Context(), store.Family{
+						ID: sid, Subject: "test", Current: "ahead", Began: began, Rotated: began, Expires: began.Add(time.Hour), Ends: began.Add(time.Hour),
+					}); err != nil {
+						t.Fatal(err)
+					}
+					raw := typedAhead(back+time.Second, sid, request.kind)
+					e := r.call("POST", request.path, request.body, bearer(raw), jsonType)
+					wantProblem(t, e, http.StatusServiceUnavailable, "clock_behind", "it may have been set back")
+					if strings.Contains(e.body, "_token") || e.Header.Get("Retry-After") == "" {
+						t.Errorf("%v %s", e.Header, e.body)
+					}
+					r.log.waitFor(t, "reason=clock_behind")
+
+					// Nothing has ended or was exchanged: it succeeds later.
+					time.Sleep(back + 2*time.Second)
+					e = r.call("POST", request.path, request.body, bearer(raw), jsonType)
+					if e.StatusCode != http.StatusOK {
+						t.Fatalf("%d %s", e.StatusCode, e.body)
+					}
+					r.claims(e.decode(t)["access_token"].(string))
+				}, withTestSecret)
+			})
+		}
+	}
+}
+
 const testSecret = "a secret of tests, 32 bytes or more"
 
 func withTestSecret(c *Config) {
@@ -57,11 +107,13 @@ func withTestSecret(c *Config) {
 
 // tokenAhead is an access token that a gateway with testSecret has issued
 // before its clock was set back.
-func tokenAhead(by time.Duration, sid string) string {
+func tokenAhead(by time.Duration, sid string) string { return typedAhead(by, sid, token.TypeAccess) }
+
+func typedAhead(by time.Duration, sid string, kind token.Type) string {
 	iat := time.Now().Add(by).Unix()
 	encode := base64.RawURLEncoding.EncodeToString
 	signed := encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode(fmt.Appendf(nil,
-		`{"sub":"test","type":"access","jti":"ahead","iat":%d,"nbf":%d,"exp":%d,"sid":%q}`, iat, iat, iat+900, sid))
+		`{"sub":"test","type":%q,"jti":"ahead","iat":%d,"nbf":%d,"exp":%d,"sid":%q}`, kind, iat, iat, iat+900, sid))
 	mac := hmac.New(sha256.New, []byte(testSecret))
 	mac.Write([]byte(signed))
 	return signed + "." + encode(mac.Sum(nil))

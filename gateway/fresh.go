@@ -53,6 +53,14 @@ func (g *Gateway) fresh(w http.ResponseWriter, r *http.Request) {
 		g.cannotIssue(w, r, err)
 		return
 	}
+	switch err := g.checkAlive(ctx, tokens.access); {
+	case errors.Is(err, errEndedMeanwhile):
+		g.sessionEnded(w, r, err)
+		return
+	case err != nil:
+		g.bornRevoked(w, r, log, "step-up failed", err)
+		return
+	}
 	log.Info("stepped up", "sockets", g.renew(ctx, tokens.access))
 	g.answer(w, r, tokens)
 }

@@ -81,7 +81,7 @@ func (g *Gateway) beginSession(w http.ResponseWriter, r *http.Request, log *slog
 	ctx, cancel := storing(r)
 	defer cancel()
 	if err := g.checkAlive(ctx, tokens.access); err != nil {
-		g.cannotBegin(w, r, log, err)
+		g.bornRevoked(w, r, log, "login failed", err)
 		return
 	}
 	if err := g.makeRoom(ctx, family.Subject); err != nil {
@@ -94,7 +94,7 @@ func (g *Gateway) beginSession(w http.ResponseWriter, r *http.Request, log *slog
 	}
 	if err := g.checkAlive(ctx, tokens.access); err != nil {
 		g.unlist(ctx, family.ID)
-		g.cannotBegin(w, r, log, err)
+		g.bornRevoked(w, r, log, "login failed", err)
 		return
 	}
 	g.setDevice(w, r, family.Subject, time.Now())

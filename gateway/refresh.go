@@ -34,6 +34,10 @@ func (g *Gateway) refresh(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := storing(r)
 	defer cancel()
+	if err := g.checkNext(ctx, claims); err != nil && !errors.Is(err, errEndedMeanwhile) { // of which the store knows more
+		g.bornRevoked(w, r, g.log.With("user", printable(claims.Subject), "session", claims.SessionID), "refresh failed", err)
+		return
+	}
 	family, err := g.rotate(ctx, r, claims, key)
 	switch {
 	case errors.Is(err, store.ErrReused), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrInvalid):
