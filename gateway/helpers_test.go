@@ -83,6 +83,21 @@ func serve(t *testing.T, l net.Listener, url string, transport *http.Transport, 
 	return r
 }
 
+// awaitReady returns when the gateway has read its revocations for the first
+// time, which Serve does not wait for: requests wait for it by themselves.
+func (r *rig) awaitReady() {
+	r.t.Helper()
+	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+		err := r.g.Ready()
+		if err == nil {
+			return
+		}
+		if time.Since(begun) > 10*time.Second {
+			r.t.Fatal(err)
+		}
+	}
+}
+
 // connect opens a connection to the gateway until the test ends, for what no client would send.
 func (r *rig) connect() net.Conn {
 	r.t.Helper()

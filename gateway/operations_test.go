@@ -230,7 +230,9 @@ func TestR7_ClientsMakeNoSeries(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b)
+	r, demo := behind(t, b), start(t)
+	r.awaitReady()
+	demo.awaitReady()
 	for _, path := range []string{"/livez", "/readyz"} {
 		if e := r.call("GET", path, ""); e.StatusCode != http.StatusOK || !regexp.MustCompile(`^\{"status":"(alive|ready)"\}$`).MatchString(e.body) {
 			t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
@@ -255,7 +257,7 @@ func TestHealth(t *testing.T) {
 	if e := r.get("/readyz"); e.body != `{"status":"ready"}` {
 		t.Errorf("%d %s", e.StatusCode, e.body)
 	}
-	if e := start(t).call("GET", "/readyz", ""); e.StatusCode != http.StatusOK {
+	if e := demo.call("GET", "/readyz", ""); e.StatusCode != http.StatusOK {
 		t.Errorf("the demonstration: %d", e.StatusCode)
 	}
 }

@@ -197,10 +197,20 @@ func TestRefreshTokensAreNotShownToADeadStore(t *testing.T) {
 // for the store.
 func TestRefreshRoutesAreNotQuick(t *testing.T) {
 	r, _ := shown(t)
+	r.awaitReady()
 	for path, quick := range map[string]bool{"/refresh": false, "/access": true} {
 		request := must(http.NewRequest(http.MethodGet, "http://app.example"+path, nil))
 		if r.g.isQuick(request, r.g.routing.Load()) != quick {
 			t.Errorf("%s is quick: %t", path, !quick)
 		}
+	}
+}
+
+// Nothing is quick until the revocations have been read: a request waits for
+// that, and would hold its event loop.
+func TestNothingIsQuickUntilReady(t *testing.T) {
+	r, _ := shown(t, func(c *Config) { c.Store = &silentStore{Memory: store.NewMemory(0)} })
+	if r.g.isQuick(must(http.NewRequest(http.MethodGet, "http://app.example/access", nil)), r.g.routing.Load()) {
+		t.Error("/access is quick")
 	}
 }

@@ -65,6 +65,7 @@ func TestR9_NobodyHasNoIdentity(t *testing.T) {
 			{Path: "/signed", Upstreams: []string{b.URL}, Requirement: wsauth.Optional, Headers: map[string]string{"X-Mail": "email"}, Assertion: "X-Who"},
 		}
 	})
+	r.awaitReady()
 	spoofs := []string{"X-User: mallory", "X_User: mallory", "x.user: mallory", "X-Mail: mallory", "x_mail: mallory", "X-Who: mallory", "X_WHO: mallory"}
 	for path, quick := range map[string]bool{"/quick": true, "/signed": false} {
 		head := "GET " + path + " HTTP/1.1\r\n" + "Host: app.example\r\n" + strings.Join(slices.Concat(upgradeLines, spoofs), "\r\n") + "\r\n\r\n"

@@ -132,7 +132,7 @@ func TestSocketActivation(t *testing.T) {
 		}
 		lines <- all.String()
 	}()
-	resp, err := (&http.Client{Timeout: patience}).Get("http://" + addr + "/readyz")
+	resp, err := (&http.Client{Timeout: patience}).Get("http://" + addr + "/livez") // it may not be ready yet
 	if err != nil {
 		t.Fatal(err)
 	}
