@@ -330,6 +330,12 @@ func declared(decl ast.Decl) (names []string) {
 		if pointer, ok := receiver.(*ast.StarExpr); ok {
 			receiver = pointer.X
 		}
+		switch generic := receiver.(type) {
+		case *ast.IndexExpr:
+			receiver = generic.X
+		case *ast.IndexListExpr:
+			receiver = generic.X
+		}
 		return []string{receiver.(*ast.Ident).Name + "." + decl.Name.Name}
 	case *ast.GenDecl:
 		for _, spec := range decl.Specs {
@@ -340,11 +346,14 @@ func declared(decl ast.Decl) (names []string) {
 				}
 			case *ast.TypeSpec:
 				names = append(names, spec.Name.Name)
-				object, ok := spec.Type.(*ast.StructType)
-				if !ok {
-					continue
+				var members []*ast.Field
+				switch object := spec.Type.(type) {
+				case *ast.StructType:
+					members = object.Fields.List
+				case *ast.InterfaceType:
+					members = object.Methods.List
 				}
-				for _, field := range object.Fields.List {
+				for _, field := range members {
 					for _, name := range field.Names {
 						names = append(names, spec.Name.Name+"."+name.Name)
 					}

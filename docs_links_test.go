@@ -1,0 +1,301 @@
+package wsauth_test
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// pages are the names of all pages of the project.
+func pages(t *testing.T) (all []string) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == "testdata" || entry.Name() == ".git"):
+			return fs.SkipDir
+		case filepath.Ext(path) == ".md":
+			all = append(all, path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+var fence = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$")
+
+// anchors are the fragments by which the headings of a page are reached, as
+// GitHub makes them.
+func anchors(page string) map[string]bool {
+	all := map[string]bool{}
+	for line := range strings.Lines(fence.ReplaceAllString(page, "")) {
+		heading := strings.TrimLeft(line, "#")
+		if heading == line || !strings.HasPrefix(heading, " ") {
+			continue
+		}
+		anchor := strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case unicode.IsLetter(r), unicode.IsDigit(r), r == '-', r == '_':
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, strings.TrimSpace(heading))
+		all[anchor] = true
+	}
+	return all
+}
+
+// TestLinks: every link from a page to a file, a folder or a heading of the
+// project leads there. So do the names of pages in code, units and help.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	found := 0
+	for _, page := range pages(t) {
+		for _, to := range link.FindAllStringSubmatch(fence.ReplaceAllString(readDoc(t, page), ""), -1) {
+			if strings.Contains(to[1], "://") {
+				continue
+			}
+			found++
+			name, fragment, _ := strings.Cut(to[1], "#")
+			target := page
+			if name != "" {
+				target = filepath.Join(filepath.Dir(page), name)
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: %s: %v", page, to[1], err)
+			} else if fragment != "" && !anchors(readDoc(t, target))[fragment] {
+				t.Errorf("%s: %s: no such heading", page, to[1])
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("only %d links found", found)
+	}
+}
+
+// TestNamedPagesExist: the pages that code, help and units name are there.
+func TestNamedPagesExist(t *testing.T) {
+	named := regexp.MustCompile(`\bdocs/[\w-]+\.md`)
+	found := 0
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if slices.Contains([]string{"node_modules", ".git"}, entry.Name()) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !entry.Type().IsRegular() || !slices.Contains([]string{".go", ".js", ".service", ".socket", ".yaml", ".html", ""}, filepath.Ext(path)) {
+			return nil
+		}
+		for _, name := range named.FindAllString(readDoc(t, path), -1) {
+			found++
+			if _, err := os.Stat(name); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+		return nil
+	})
+	if err != nil || found == 0 {
+		t.Fatal(found, err)
+	}
+}
+
+// TestShellInPagesParses: what pages show as commands is such for a shell.
+func TestShellInPagesParses(t *testing.T) {
+	found := 0
+	for _, page := range pages(t) {
+		for _, block := range fence.FindAllStringSubmatch(readDoc(t, page), -1) {
+			if block[1] != "sh" {
+				continue
+			}
+			found++
+			if strings.HasPrefix(block[2], "0 4 ") { // a line of a crontab
+				block[2] = block[2][len("0 4 1 * *"):]
+			}
+			shell := exec.Command("sh", "-n")
+			shell.Stdin = strings.NewReader(block[2])
+			if out, err := shell.CombinedOutput(); err != nil {
+				t.Errorf("%s: %v: %s\n%s", page, err, out, block[2])
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("only %d found", found)
+	}
+}
+
+// TestGoCommandsInPages: the folders that go commands name in pages are
+// packages, and those that are run are programs. What is given to bench is one
+// of its figures.
+func TestGoCommandsInPages(t *testing.T) {
+	command := regexp.MustCompile("(?m)(?:^ *|`)go (?:-C (\\w+) )?(run|build|test|doc)((?: [^ `#\n]+)+)")
+	figures := map[string]bool{"all": true}
+	for _, figure := range regexp.MustCompile(`(?m)^\t\{"([a-z-]+)", `).FindAllStringSubmatch(readDoc(t, "bench/main.go"), -1) {
+		figures[figure[1]] = true
+	}
+	found := 0
+	for _, page := range append(pages(t), "bench/main.go", "Dockerfile") {
+		for _, c := range command.FindAllStringSubmatch(strings.ReplaceAll(readDoc(t, page), "//\t", ""), -1) {
+			words := strings.Fields(c[3])
+			for i, word := range words {
+				name, isPath := strings.CutPrefix(word, "./")
+				if !isPath {
+					continue
+				}
+				found++
+				dir := filepath.Join(c[1], strings.TrimSuffix(name, "..."))
+				source, err := filepath.Glob(filepath.Join(dir, "*.go"))
+				if err != nil || len(source) == 0 {
+					t.Errorf("%s: %q: no Go files in %s", page, c[0], dir)
+					continue
+				}
+				if c[2] != "run" {
+					continue
+				}
+				if !regexp.MustCompile(`(?m)^package main$`).MatchString(readDoc(t, source[0])) {
+					t.Errorf("%s: %q: %s is no program", page, c[0], dir)
+				}
+				for _, figure := range words[i+1:] {
+					if dir == "bench" && !figures[figure] {
+						t.Errorf("%s: %q: bench has no figure %s", page, c[0], figure)
+					}
+				}
+				break // the rest is for the program
+			}
+		}
+	}
+	if found < 15 {
+		t.Errorf("only %d found", found)
+	}
+}
+
+// TestFoldersInReadme: the table of the README has every folder with Go code
+// that is not part of another one which it has, and names nothing else.
+func TestFoldersInReadme(t *testing.T) {
+	readme := readDoc(t, "README.md")
+	_, table, _ := strings.Cut(readme, "| folder | what |\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	named := map[string]bool{}
+	for line := range strings.Lines(table) {
+		for _, name := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(strings.Split(line, "|")[1], -1) {
+			named[name[1]] = true
+			if _, err := os.Stat(name[1]); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}}", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range strings.FieldsSeq(string(out)) {
+		name = strings.TrimPrefix(strings.TrimPrefix(name, "wsauth"), "/")
+		if name == "" {
+			name = "."
+		}
+		if strings.HasPrefix(name, "examples/") {
+			name = "examples"
+		}
+		if !named[name] {
+			t.Errorf("the README does not say what is in %s", name)
+		}
+	}
+}
+
+// TestGoNamesInPages: what pages call a name of a package, such as
+// wsauth.Config.Origins, is one. So are the names without a package in the
+// pages about the library, such as Config.Origins.
+func TestGoNamesInPages(t *testing.T) {
+	names := exported(t, ".", "token", "token/keyring", "token/remotekeys", "idp", "store", "store/bolt", "gateway", "client")
+	packages := regexp.MustCompile("`(wsauth|token|keyring|remotekeys|idp|store|bolt|gateway)\\.([A-Z]\\w*(?:\\.[A-Z]\\w*)?)`")
+	types := regexp.MustCompile("`(Config|Guard|Session|Families|Claims|Gateway|FirstMessage|Limits)\\.([A-Z]\\w*)(?:\\(\\))?`")
+	found := 0
+	for _, page := range pages(t) {
+		text := readDoc(t, page)
+		for _, name := range packages.FindAllStringSubmatch(text, -1) {
+			if found++; !names[name[1]+"."+name[2]] {
+				t.Errorf("%s: there is no %s.%s", page, name[1], name[2])
+			}
+		}
+		for _, name := range types.FindAllStringSubmatch(text, -1) {
+			found++
+			member := name[1] + "." + name[2]
+			if !names["wsauth."+member] && !names["store."+member] && !names["token."+member] && !names["gateway."+member] && !names["idp."+member] {
+				t.Errorf("%s: there is no %s", page, member)
+			}
+		}
+	}
+	if found < 100 {
+		t.Errorf("only %d found", found)
+	}
+}
+
+// TestGoFragmentsInPages: the Go code of pages that is no whole program
+// compiles in a function that has what it needs.
+func TestGoFragmentsInPages(t *testing.T) {
+	const before = `package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"wsauth"
+	"wsauth/idp"
+	"wsauth/store"
+)
+
+var (
+	logger *slog.Logger
+	mux    *http.ServeMux
+	_      = []any{errors.Is, idp.New, store.NewMemory, wsauth.New}
+)
+
+func echo(http.ResponseWriter, *http.Request) {}
+
+func main() {}
+`
+	found := 0
+	for _, page := range pages(t) {
+		if page == "README.md" { // see TestReadmeCodeCompiles
+			continue
+		}
+		for _, block := range fence.FindAllStringSubmatch(readDoc(t, page), -1) {
+			if block[1] != "go" || strings.HasPrefix(block[2], "package ") {
+				continue
+			}
+			found++
+			parameters := "ctx context.Context"
+			if !strings.Contains(block[2], "err :=") {
+				parameters += ", err error"
+			}
+			file := filepath.Join(t.TempDir(), "main.go")
+			program := before + "\nfunc _(" + parameters + ") error {\n" + strings.ReplaceAll(block[2], "…", "") + "return nil\n}\n"
+			if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := exec.Command("go", "vet", file).CombinedOutput(); err != nil {
+				t.Errorf("%s: %v\n%s\n%s", page, err, out, block[2])
+			}
+		}
+	}
+	if found < 2 {
+		t.Errorf("only %d found", found)
+	}
+}
