@@ -16,6 +16,7 @@ import (
 	"wsauth/internal/connlimit"
 	"wsauth/internal/ratelimit"
 	"wsauth/internal/relay"
+	"wsauth/internal/upstream"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -58,6 +59,7 @@ type Gateway struct {
 	demo         *demo      // nil with routes
 	updating     sync.Mutex // held while routes change
 	routing      atomic.Pointer[routing]
+	checks       upstream.Checks // of the upstreams of all routes
 	live         live
 	authorized   atomic.Pointer[func()] // for tests: called after each question to the rules of a route
 
@@ -87,6 +89,7 @@ func New(c Config) (*Gateway, error) {
 		attempts:     newAttempts(c.LoginsPerHour),
 		tickets:      newTicketLimiter(c),
 		log:          c.Logger,
+		checks:       upstream.Checks{Logger: c.Logger},
 		keys:         c.Keys,
 		authPrefix:   c.AuthPrefix,
 		metrics:      newMetrics(),

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -10,8 +11,9 @@ import (
 // A patient is a backend that is asked how it is.
 type patient struct {
 	*backend
-	ill   atomic.Bool
-	asked chan struct{} // one question
+	ill    atomic.Bool
+	checks atomic.Int64
+	asked  chan struct{} // one question
 }
 
 func newPatient(t *testing.T) *patient {
@@ -22,6 +24,7 @@ func newPatient(t *testing.T) *patient {
 			p.ServeHTTP(w, r)
 			return
 		}
+		p.checks.Add(1)
 		if p.ill.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
@@ -79,5 +82,67 @@ func TestHealthOfARoute(t *testing.T) {
 	}
 	if n := all[1].count(); n != 4 {
 		t.Errorf("who is well again has %d", n)
+	}
+}
+
+// wantNextCheck waits until p has been asked again.
+func (p *patient) wantNextCheck(t *testing.T) {
+	t.Helper()
+	select {
+	case <-p.asked:
+	case <-time.After(10 * time.Second):
+		t.Fatal("no health check")
+	}
+}
+
+// TestHealthChecksOfManyRoutes: routes to one upstream share its check, also
+// over an update, until the last of them is gone.
+func TestHealthChecksOfManyRoutes(t *testing.T) {
+	const every = 200 * time.Millisecond
+	shared, other := newPatient(t), newPatient(t)
+	route := func(path string, upstreams ...string) Route {
+		return Route{Path: path, Upstreams: upstreams, Public: true, Health: Health{Path: "/healthz", Every: every}}
+	}
+	var many []Route
+	for i := range 1000 {
+		many = append(many, route(fmt.Sprintf("/r%d/", i), shared.URL))
+	}
+	r := start(t, func(c *Config) { c.Routes = many })
+	// The first two come at random times. Each of a thousand checks would make
+	// the next five come at once.
+	shared.wantNextCheck(t)
+	shared.wantNextCheck(t)
+	began := time.Now()
+	for range 5 {
+		shared.wantNextCheck(t)
+	}
+	if took := time.Since(began); took < 3*every {
+		t.Errorf("five checks in %v, of one every %v", took, every)
+	}
+
+	shared.becomes(t, true)
+	if err := r.g.Update(append(many[1:500:500], route("/new/", shared.URL, other.URL))); err != nil {
+		t.Fatal(err)
+	}
+	before := shared.count()
+	for range 4 {
+		if e := r.get("/new/a"); e.StatusCode != http.StatusOK {
+			t.Errorf("status %d", e.StatusCode)
+		}
+	}
+	if n := shared.count() - before; n != 0 {
+		t.Errorf("an upstream that the routes before knew to be ill got %d requests of a new route", n)
+	}
+	shared.becomes(t, false) // is still asked
+
+	if err := r.g.Update([]Route{route("/", other.URL)}); err != nil {
+		t.Fatal(err)
+	}
+	gone := shared.checks.Load()
+	for range 5 {
+		other.wantNextCheck(t)
+	}
+	if n := shared.checks.Load() - gone; n > 1 { // one may be on its way
+		t.Errorf("an upstream without a route was asked %d times", n)
 	}
 }

@@ -47,6 +47,7 @@ func (g *Gateway) newProxy(r Route, reach upstream.Config) (*proxy, error) {
 	reach.Addresses, reach.TLS = r.Upstreams, r.TLS
 	reach.Connect, reach.Response = r.Connect, r.Response
 	reach.Health = upstream.Health{Path: r.Health.Path, Every: r.Health.Every, Timeout: r.Health.Timeout}
+	reach.Checks = &g.checks
 	reach.Reserve, reach.Release = g.reserveUpstream, g.connections.ReleaseUpstream
 	reach.Logger = g.log.With("route", r.name())
 	if p.pool, err = upstream.New(reach); err != nil {

@@ -130,8 +130,11 @@ type RouteLimits struct {
 	PerMinute int // handshakes of one address in a minute; more are 429. Default: no limit
 }
 
-// Health says when an upstream of several is passed over. Without Path, an upstream that cannot be reached is passed over for
-// Every. With it, each is asked every so often, and passed over while it does not answer with a status below 400.
+// Health says when an upstream of several is passed over. Without Path, an
+// upstream that cannot be reached is passed over for Every. With Path, each
+// upstream is sent a GET request every Every, and passed over while it does
+// not answer with a status below 400. Routes to the same upstream with the
+// same Health, TLS and Connect share the check and its state.
 type Health struct {
 	Path    string        // such as "/healthz". Default: none
 	Every   time.Duration // default: 5 s

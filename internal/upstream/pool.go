@@ -13,13 +13,15 @@ import (
 	"time"
 )
 
-// Config says which servers are behind a route and how they are reached. All fields but TLS, Health.Path and Dial are required.
+// Config says which servers are behind a route and how they are reached. All
+// fields but TLS, Health.Path, Checks, Reserve, Release and Dial are required.
 type Config struct {
 	Addresses []string    // http://host:port, https://host:port or unix:/path
 	TLS       *tls.Config // of https addresses; nil is the system's roots
 	Connect   time.Duration
 	Response  time.Duration
 	Health    Health
+	Checks    *Checks // of pools that have the same Reserve, Release and Dial; nil is one of its own
 	Logger    *slog.Logger
 
 	// Reserve, if it is set, is asked before a connection for plain requests is
@@ -43,35 +45,56 @@ type Pool struct {
 	config  Config
 	targets []*target
 	next    atomic.Uint32
-	stop    context.CancelFunc
-	watches sync.WaitGroup
+	mu      sync.Mutex
+	checks  []*check // guarded by mu; empty once closed
 }
 
-// New makes a pool of servers, and begins to ask them how they are, where c says so. Nothing is dialled before it is needed.
+// New returns a pool of servers and starts the health checks that c asks for.
+// Nothing is dialled before it is needed.
 func New(c Config) (*Pool, error) {
-	ctx, stop := context.WithCancel(context.Background())
-	p := &Pool{config: c, stop: stop}
-	for _, address := range c.Addresses {
-		t, err := newTarget(address, c)
-		if err != nil {
-			stop()
-			return nil, err
-		}
-		p.targets = append(p.targets, t)
+	if c.Checks == nil {
+		c.Checks = &Checks{Logger: c.Logger}
 	}
-	if c.Health.Path != "" {
-		for _, t := range p.targets {
-			p.watches.Go(func() { t.watch(ctx, c.Health) })
+	p := &Pool{config: c}
+	for _, address := range c.Addresses {
+		if err := p.add(address); err != nil {
+			p.Close()
+			return nil, err
 		}
 	}
 	return p, nil
 }
 
-// Close stops asking the servers and closes the connections that wait for plain requests. Requests and sockets that are under way
-// stay.
+// add adds a server. Without a health check its condition is known to this
+// pool only.
+func (p *Pool) add(address string) error {
+	t, err := newTarget(address, p.config)
+	if err != nil {
+		return err
+	}
+	t.condition = &condition{}
+	if p.config.Health.Path != "" {
+		c, err := p.config.Checks.acquire(t, p.config)
+		if err != nil {
+			return err
+		}
+		t.condition = &c.condition
+		p.checks = append(p.checks, c)
+	}
+	p.targets = append(p.targets, t)
+	return nil
+}
+
+// Close ends the health checks that no other pool shares, and closes the idle
+// connections. Open requests and sockets continue. Closing again does nothing.
 func (p *Pool) Close() {
-	p.stop()
-	p.watches.Wait()
+	p.mu.Lock()
+	checks := p.checks
+	p.checks = nil
+	p.mu.Unlock()
+	for _, c := range checks {
+		p.config.Checks.release(c)
+	}
 	p.CloseIdle()
 }
 
@@ -86,7 +109,7 @@ func (p *Pool) CloseIdle() {
 func (p *Pool) Healthy() (well, all int) {
 	now := time.Now()
 	for _, t := range p.targets {
-		if t.well(now) {
+		if t.condition.healthy(now) {
 			well++
 		}
 	}
@@ -104,7 +127,7 @@ func (p *Pool) States() []State {
 	now := time.Now()
 	all := make([]State, len(p.targets))
 	for i, t := range p.targets {
-		all[i] = State{t.address, t.well(now)}
+		all[i] = State{t.address, t.condition.healthy(now)}
 	}
 	return all
 }
@@ -129,7 +152,7 @@ func (p *Pool) order(now time.Time) []*target {
 	first := int((p.next.Add(1) - 1) % uint32(len(p.targets)))
 	var well, ill []*target
 	for i := range p.targets {
-		if t := p.targets[(first+i)%len(p.targets)]; t.well(now) {
+		if t := p.targets[(first+i)%len(p.targets)]; t.condition.healthy(now) {
 			well = append(well, t)
 		} else {
 			ill = append(ill, t)

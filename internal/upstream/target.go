@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -31,8 +30,7 @@ type target struct {
 	tls       *tls.Config    // nil for plain ones
 	config    Config
 	transport *http.Transport
-	badUntil  atomic.Int64 // nanoseconds since 1970
-	sick      atomic.Bool  // its answer to the last question was a bad one
+	condition *condition
 }
 
 func newTarget(address string, c Config) (*target, error) {
@@ -167,15 +165,10 @@ func isTimeout(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// well reports whether the server is not passed over.
-func (t *target) well(now time.Time) bool {
-	return !t.sick.Load() && t.badUntil.Load() <= now.UnixNano()
-}
-
 // failed passes the server over for a while. Only the first failure of many is logged.
 func (t *target) failed(pause time.Duration, log *slog.Logger, err error) {
 	now := time.Now()
-	if before := t.badUntil.Swap(now.Add(pause).UnixNano()); before <= now.UnixNano() {
+	if before := t.condition.avoidUntil.Swap(now.Add(pause).UnixNano()); before <= now.UnixNano() {
 		log.Warn("upstream cannot be reached", "upstream", t.address, "passed_over", pause, "error", err)
 	}
 }

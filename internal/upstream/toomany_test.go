@@ -39,7 +39,7 @@ func TestTooManyOpen(t *testing.T) {
 				if _, err := p.Open(t.Context(), handshake(t)); !errors.Is(err, ErrTooManyOpen) {
 					t.Errorf("a handshake: %v", err)
 				}
-				p.targets[0].learn(p.targets[0].ask(t.Context(), c.Health))
+				p.checks[0].learn(p.checks[0].ask(t.Context()))
 			}
 			if well, all := p.Healthy(); well != all {
 				t.Errorf("%d of %d are well", well, all)
