@@ -79,6 +79,7 @@ func TestHandshakesThatAreRefused(t *testing.T) {
 			t.Errorf("Origin %s: %v, want 403", origin, err)
 		}
 	}
+	r.wantIdentity(r.open("", bearer(access), "Origin: "+r.url), "welcome")
 	e := r.call("GET", "/ws", "", bearer(access))
 	wantProblem(t, e, 426, "invalid_handshake", "WebSocket")
 	if e.Header.Get("Sec-WebSocket-Version") != "13" {
@@ -149,12 +150,24 @@ func TestL3_AnotherSessionsTokenDoesNotRenew(t *testing.T) {
 	r := start(t)
 	access, refresh := r.login()
 	other, _ := r.login()
-	for name, raw := range map[string]string{"of another session": other, "a refresh token": refresh, "broken": access + "x"} {
+	for _, c := range []struct {
+		name, raw string
+		code      websocket.StatusCode
+		reason    string
+	}{
+		{"of another session", other, 3000, "token_invalid"},
+		{"a refresh token", refresh, 3003, "wrong_token_type"},
+		{"broken", access + "x", 3000, "token_invalid"},
+	} {
+		t.Logf("with a token that is %s", c.name)
 		conn := r.echoes(access)
-		r.write(conn, `{"type":"auth","token":"`+raw+`"}`)
-		if message, err := r.read(conn); err == nil || websocket.CloseStatus(err) < 3000 {
-			t.Errorf("%s: %q, %v; want a close code of ours", name, message, err)
-		}
+		r.write(conn, `{"type":"auth","token":"`+c.raw+`"}`)
+		r.wantClose(conn, c.code, c.reason)
+	}
+	conn := r.echoes(access)
+	r.write(conn, `{"type":"auth","token":"`+access+`"}`)
+	if v := r.message(conn); v["type"] != "auth_ok" {
+		t.Errorf("its own token: %v", v)
 	}
 }
 

@@ -139,9 +139,7 @@ func TestUpstreamFailures(t *testing.T) {
 	})
 	for path, want := range map[string]int{"/down": 502, "/slow": 504} {
 		e := r.get(path)
-		if e.StatusCode != want || !strings.Contains(e.body, `"reason":"`) || e.Header.Get("Content-Type") != "application/problem+json" {
-			t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
-		}
+		wantProblem(t, e, want, map[int]string{502: "bad_gateway", 504: "gateway_timeout"}[want], "")
 		if strings.Contains(e.body, "127.0.0.1") {
 			t.Errorf("%s: the address of the upstream is told: %s", path, e.body)
 		}
@@ -188,11 +186,34 @@ func TestLimitsOfSockets(t *testing.T) {
 	}
 }
 
-// TestIdleSocketsEnd: silence ends a socket where a route says so, with a code that asks to come again.
+// TestIdleSocketsEnd: silence ends a socket where a route says so, with a code
+// that asks to come again. Messages put the end off.
 func TestIdleSocketsEnd(t *testing.T) {
-	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = RouteLimits{Idle: time.Second, Ping: -1} })
+	const idle = time.Second
+	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = RouteLimits{Idle: idle, Ping: -1} })
 	access, _ := r.login()
-	r.wantClose(r.socket("/chat", bearer(access)), 3008, "idle_timeout")
+	silent, busy := r.socket("/chat", bearer(access)), r.socket("/chat", bearer(access))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.wantClose(silent, 3008, "idle_timeout")
+	}()
+	var last time.Time
+	tick := time.NewTicker(idle / 20)
+	defer tick.Stop()
+	for waiting := true; waiting; {
+		select {
+		case <-tick.C:
+		case <-ended:
+			waiting = false // and so busy has been open for longer than idle, too
+		}
+		last = time.Now()
+		r.echoOf(busy, "still here")
+	}
+	r.wantClose(busy, 3008, "idle_timeout")
+	if d := time.Since(last); d < idle {
+		t.Errorf("ended %v after a message, want %v", d, idle)
+	}
 }
 
 // TestClaimsOfARoute: who has another role or scope is told that it may not.
@@ -200,19 +221,20 @@ func TestClaimsOfARoute(t *testing.T) {
 	p := &proxy{gateway: &Gateway{log: slog.New(slog.DiscardHandler)}, route: Route{Scopes: []string{"chat:read", "chat:write"}, Claims: map[string][]string{"realm.roles": {"admin", "ops"}}}}
 	for name, c := range map[string]struct {
 		extra map[string]any
-		allow bool
+		why   string // of a refusal
 	}{
-		"all":               {map[string]any{"scope": "x chat:write chat:read", "realm": map[string]any{"roles": []string{"user", "ops"}}}, true},
-		"scp":               {map[string]any{"scp": []string{"chat:write", "chat:read"}, "realm": map[string]any{"roles": "admin"}}, true},
-		"one scope":         {map[string]any{"scope": "chat:write", "realm": map[string]any{"roles": "admin"}}, false},
-		"a prefix":          {map[string]any{"scope": "chat:write chat:rea", "realm": map[string]any{"roles": "admin"}}, false},
-		"another role":      {map[string]any{"scope": "chat:write chat:read", "realm": map[string]any{"roles": []string{"administrator"}}}, false},
-		"no role":           {map[string]any{"scope": "chat:write chat:read"}, false},
-		"a role elsewhere":  {map[string]any{"scope": "chat:write chat:read", "roles": "admin"}, false},
-		"role as an object": {map[string]any{"scope": "chat:write chat:read", "realm": map[string]any{"roles": map[string]any{"admin": true}}}, false},
-		"nothing":           {nil, false},
+		"all":               {map[string]any{"scope": "x chat:write chat:read", "realm": map[string]any{"roles": []string{"user", "ops"}}}, ""},
+		"scp":               {map[string]any{"scp": []string{"chat:write", "chat:read"}, "realm": map[string]any{"roles": "admin"}}, ""},
+		"one scope":         {map[string]any{"scope": "chat:write", "realm": map[string]any{"roles": "admin"}}, "no scope"},
+		"a prefix":          {map[string]any{"scope": "chat:write chat:rea", "realm": map[string]any{"roles": "admin"}}, "no scope"},
+		"another role":      {map[string]any{"scope": "chat:write chat:read", "realm": map[string]any{"roles": []string{"administrator"}}}, "none of those"},
+		"no role":           {map[string]any{"scope": "chat:write chat:read"}, "realm.roles"},
+		"a role elsewhere":  {map[string]any{"scope": "chat:write chat:read", "roles": "admin"}, "realm.roles"},
+		"role as an object": {map[string]any{"scope": "chat:write chat:read", "realm": map[string]any{"roles": map[string]any{"admin": true}}}, "realm.roles"},
+		"nothing":           {nil, "no scope"},
 	} {
-		if err := p.authorize(claimsWith(t, "ada", c.extra)); (err == nil) != c.allow {
+		err := p.authorize(claimsWith(t, "ada", c.extra))
+		if (err == nil) != (c.why == "") || err != nil && !strings.Contains(err.Error(), c.why) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -258,8 +280,12 @@ func TestR12_LoginCookiesReachNoUpstream(t *testing.T) {
 				if cookies := strings.Join(got["Cookie"], "|"); strings.Contains(cookies, "SECRET") || !strings.HasPrefix(cookies, "a=1;") || !strings.HasSuffix(cookies, "b=2") {
 					t.Errorf("the upstream got %q", cookies)
 				}
-				if locations != nil && got.Get("X-CSRF-Token") != "theirs" {
-					t.Error("a field is gone that is none of the login's here")
+				want := "theirs"
+				if locations == nil {
+					want = "" // the default locations have a cookie, whose CSRF value the field holds
+				}
+				if value := got.Get("X-CSRF-Token"); value != want {
+					t.Errorf("the upstream got %q in X-CSRF-Token, want %q", value, want)
 				}
 			})
 		}

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"wsauth"
 	"wsauth/store"
@@ -16,35 +19,41 @@ import (
 type place struct {
 	name   string
 	show   func(r *rig, raw string) (status int) // 401 where it is refused, whatever the way
+	good   int                                   // status where it is accepted
 	ends   bool                                  // it ends the session of the token that it accepts
 	routed bool                                  // the upstream sees what is accepted
 }
 
 var places = []place{
-	{name: "logout", ends: true, show: func(r *rig, raw string) int { return r.call("POST", "/auth/logout", "", bearer(raw)).StatusCode }},
-	{name: "logout everywhere", ends: true, show: func(r *rig, raw string) int {
+	{name: "logout", good: 204, ends: true, show: func(r *rig, raw string) int { return r.call("POST", "/auth/logout", "", bearer(raw)).StatusCode }},
+	{name: "logout everywhere", good: 200, ends: true, show: func(r *rig, raw string) int {
 		return r.call("POST", "/auth/logout-everywhere", "", bearer(raw)).StatusCode
 	}},
-	{name: "a request", routed: true, show: func(r *rig, raw string) int {
+	{name: "a request", good: 200, routed: true, show: func(r *rig, raw string) int {
 		return r.exactly("GET /refresh HTTP/1.1", "Connection: close", bearer(raw)).StatusCode
 	}},
-	{name: "a request by cookie", routed: true, show: func(r *rig, raw string) int {
+	{name: "a request by cookie", good: 200, routed: true, show: func(r *rig, raw string) int {
 		return r.exactly("GET /refresh HTTP/1.1", "Connection: close", "Cookie: __Host-refresh_token_cookie="+raw).StatusCode
 	}},
-	{name: "a handshake", routed: true, show: func(r *rig, raw string) int {
+	{name: "a handshake", good: 101, routed: true, show: func(r *rig, raw string) int {
 		return r.exactly("GET /refresh HTTP/1.1", append(slices.Clone(upgradeLines), bearer(raw))...).StatusCode
 	}},
-	{name: "a first message", routed: true, show: func(r *rig, raw string) int {
+	{name: "a first message", good: 101, routed: true, show: func(r *rig, raw string) int {
 		conn, _, err := r.trySocket("/introduced", nil)
 		if err != nil {
 			r.t.Fatal(err)
 		}
 		defer conn.CloseNow()
 		r.write(conn, `{"type":"auth","token":"`+raw+`"}`)
-		if _, err := r.read(conn); err == nil {
+		reply, err := r.read(conn)
+		switch end, _ := errors.AsType[websocket.CloseError](err); {
+		case strings.HasPrefix(reply, `{"type":"auth_ok"`):
 			return http.StatusSwitchingProtocols
+		case end.Code == 3000 && end.Reason == "session_ended":
+			return http.StatusUnauthorized
 		}
-		return http.StatusUnauthorized
+		r.t.Fatalf("%q, %v", reply, err)
+		return 0
 	}},
 }
 
@@ -78,12 +87,17 @@ func (r *rig) rotations(n int) (access string, refresh []string) {
 // wantSession asserts whether a session lives, by its last tokens.
 func (r *rig) wantSession(lives bool, access, refresh string) {
 	r.t.Helper()
-	if e := r.call("GET", "/auth/session", "", bearer(access)); (e.StatusCode == http.StatusOK) != lives {
-		r.t.Errorf("the access token: %d, want it to be good: %t", e.StatusCode, lives)
+	session := r.call("GET", "/auth/session", "", bearer(access))
+	renewal := r.call("POST", "/auth/refresh", "", bearer(refresh), idempotent("next"))
+	if !lives {
+		wantDead(r.t, session)
+		wantDead(r.t, renewal)
+		return
 	}
-	if e := r.call("POST", "/auth/refresh", "", bearer(refresh), idempotent("next")); (e.StatusCode == http.StatusOK) != lives {
-		r.t.Errorf("the refresh token: %d, want it to be good: %t", e.StatusCode, lives)
+	if session.StatusCode != http.StatusOK {
+		r.t.Errorf("the access token: %d %s", session.StatusCode, session.body)
 	}
+	r.renewed(renewal)
 }
 
 // L7, wherever a refresh token is shown: one that was exchanged is refused,
@@ -130,8 +144,8 @@ func TestRefreshTokensAreShown(t *testing.T) {
 			}
 			for range 3 {
 				for _, raw := range append(handmade, refresh[2]) {
-					if status := at.show(r, raw); status == http.StatusUnauthorized {
-						t.Errorf("%d", status)
+					if status := at.show(r, raw); status != at.good {
+						t.Errorf("%d, want %d", status, at.good)
 					}
 				}
 			}
@@ -149,7 +163,9 @@ func TestL7_AShownSuccessorEndsTheRetry(t *testing.T) {
 		t.Run(at.name, func(t *testing.T) {
 			r, _ := shown(t)
 			access, refresh := r.rotations(2)
-			at.show(r, refresh[2])
+			if status := at.show(r, refresh[2]); status != at.good {
+				t.Errorf("%d, want %d", status, at.good)
+			}
 			wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(refresh[1]), idempotent("key")), 401, "session_ended", "")
 			r.wantSession(false, access, refresh[2])
 		})
@@ -163,8 +179,8 @@ func TestRefreshTokensAreShownWithinTheGrace(t *testing.T) {
 		t.Run(at.name, func(t *testing.T) {
 			r, _ := shown(t, func(c *Config) { c.RefreshGrace = MaxRefreshGrace })
 			access, refresh := r.rotations(2)
-			if status := at.show(r, refresh[1]); status == http.StatusUnauthorized {
-				t.Errorf("%d", status)
+			if status := at.show(r, refresh[1]); status != at.good {
+				t.Errorf("%d, want %d", status, at.good)
 			}
 			r.wantSession(!at.ends, access, refresh[2])
 			access, refresh = r.rotations(2)

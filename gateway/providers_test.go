@@ -90,7 +90,12 @@ func TestProviderTokensThatAreNotForUs(t *testing.T) {
 		"J27 no issuer":                   accessToken(p, "test", "s", map[string]any{"iss": nil}),
 		"logout token as an access token": logoutToken(p, "ada", "s"),
 	} {
-		if e := r.call("GET", "/auth/session", "", bearer(raw)); e.StatusCode != 401 {
+		reason := "token_invalid"
+		if name == "expired" {
+			reason = "token_expired"
+		}
+		e := r.call("GET", "/auth/session", "", bearer(raw))
+		if got := e.decode(t)["reason"]; e.StatusCode != 401 || got != reason {
 			t.Errorf("%s: %d %s", name, e.StatusCode, e.body)
 		}
 	}
@@ -101,14 +106,12 @@ func TestProviderTokensAtOurEndpoints(t *testing.T) {
 	p := idptest.New(t)
 	r := start(t, withProvider(p))
 	raw := accessToken(p, "test", "s", map[string]any{"type": "refresh"})
-	if e := r.call("POST", "/auth/refresh", "", bearer(raw)); e.StatusCode != 401 && e.StatusCode != 403 {
-		t.Errorf("refresh: %d %s", e.StatusCode, e.body)
-	}
-	if e := r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(raw)); e.StatusCode < 400 {
-		t.Errorf("fresh: %d %s", e.StatusCode, e.body)
-	}
+	wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(raw)), 403, "wrong_token_type", "")
+	wantProblem(t, r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(raw)), 401, "bad_credentials", "")
 	own, _ := r.login()
 	conn := r.echoes(own)
-	r.call("POST", "/auth/logout-everywhere", "", bearer(raw))
+	if e := r.call("POST", "/auth/logout-everywhere", "", bearer(raw)); e.StatusCode != 200 || e.body != `{"sessions":0,"sockets":0}` {
+		t.Errorf("logout everywhere: %d %s", e.StatusCode, e.body)
+	}
 	r.wantEcho(conn)
 }

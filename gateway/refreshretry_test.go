@@ -164,13 +164,16 @@ func TestL7_ThiefWithAnOldRefreshToken(t *testing.T) {
 					r.renewed(r.call("POST", "/auth/refresh", "", bearer(tokens[2]), idempotent("key-2")))
 					return
 				}
-				if e.StatusCode != http.StatusUnauthorized {
-					t.Fatalf("%d %s", e.StatusCode, e.body)
+				reason := "session_ended"
+				if c.used == "/auth/logout" {
+					reason = "token_revoked"
+				}
+				wantProblem(t, e, http.StatusUnauthorized, reason, "")
+				if c.after >= defaultAccessTTL {
+					access = tokens[2] // an access token has expired in any case
 				}
 				for path, raw := range map[string]string{"/auth/refresh": tokens[2], "/auth/logout-everywhere": access} {
-					if e := r.call("POST", path, "", bearer(raw)); e.StatusCode != http.StatusUnauthorized {
-						t.Errorf("%s with a token of the session: %d", path, e.StatusCode)
-					}
+					wantProblem(t, r.call("POST", path, "", bearer(raw)), http.StatusUnauthorized, "token_revoked", "")
 				}
 			})
 		})

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -34,8 +35,8 @@ func TestServeReportsAListenerThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	if err := r.g.Serve(t.Context(), l); err == nil {
-		t.Error("no error")
+	if err := r.g.Serve(t.Context(), l); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("%v, want that the listener is closed", err)
 	}
 }
 

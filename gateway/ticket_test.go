@@ -35,21 +35,19 @@ func TestL11_TicketOfAnother(t *testing.T) {
 		}
 		return "?ticket=" + e.decode(t)["ticket"].(string)
 	}
-	refused := func(query string, headers ...string) {
+	refused := func(reason, query string, headers ...string) {
 		t.Helper()
-		if message, err := r.read(r.open(query, headers...)); err == nil || !strings.Contains(err.Error(), "300") {
-			t.Errorf("%q, %v; want a close code of ours", message, err)
-		}
+		r.wantClose(r.open(query, headers...), 3000, reason)
 	}
-	refused(get("/ws", "Origin: https://app.example"), "Origin: https://other.example")
-	refused(get("/ws"), "Origin: https://app.example")
-	refused(get("/other", "Origin: https://app.example"), "Origin: https://app.example")
+	refused("token_invalid", get("/ws", "Origin: https://app.example"), "Origin: https://other.example")
+	refused("token_invalid", get("/ws"), "Origin: https://app.example")
+	refused("token_invalid", get("/other", "Origin: https://app.example"), "Origin: https://app.example")
 	r.wantIdentity(r.open(get("/ws", "Origin: https://app.example"), "Origin: https://app.example"), "welcome")
 
 	// That of a session which has ended.
 	query := get("/ws", "Origin: https://app.example")
 	r.call("POST", "/auth/logout", "", bearer(access))
-	refused(query, "Origin: https://app.example")
+	refused("token_revoked", query, "Origin: https://app.example")
 }
 
 func TestT4_TwoTickets(t *testing.T) {

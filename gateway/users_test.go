@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -67,6 +68,10 @@ func TestUsersAuthenticate(t *testing.T) {
 }
 
 func TestUsersWaitForTheirTurnWithinTheContext(t *testing.T) {
+	synctest.Test(t, testUsersWaitForTheirTurn)
+}
+
+func testUsersWaitForTheirTurn(t *testing.T) {
 	u, _ := openUsers(t, "anna", "secret")
 	var leave []func()
 	for range u.hashing.slots {
@@ -86,6 +91,7 @@ func TestUsersWaitForTheirTurnWithinTheContext(t *testing.T) {
 		ok, _ := u.Authenticate(t.Context(), "anna", "secret")
 		answers <- ok
 	}()
+	synctest.Wait()
 	select {
 	case <-answers:
 		t.Error("more passwords are hashed at once than may be")

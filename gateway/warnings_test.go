@@ -125,7 +125,8 @@ func TestRedirects(t *testing.T) {
 	for _, redirect := range want {
 		host, path, _ := strings.Cut(redirect.From, "/")
 		e := r.get("/"+path, "Host: "+cmp.Or(strings.ReplaceAll(host, "*", "b"), "x"))
-		if e.StatusCode != 307 || !strings.HasSuffix(redirect.To, e.Header.Get("Location")) {
+		_, to, _ := strings.Cut(redirect.To, "/")
+		if e.StatusCode != 307 || e.Header.Get("Location") != "/"+to {
 			t.Errorf("%s: %d %v", redirect.From, e.StatusCode, e.Header)
 		}
 	}

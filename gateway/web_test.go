@@ -84,18 +84,27 @@ func TestPagesAndScriptsFitTogether(t *testing.T) {
 		if found == 0 {
 			t.Errorf("no id found in the scripts of %s", page)
 		}
-		for _, m := range loaded.FindAllStringSubmatch(text, -1) {
+		loads := loaded.FindAllStringSubmatch(text, -1)
+		if len(loads) < 2 {
+			t.Errorf("%s loads %q, want a script and a style", page, loads)
+		}
+		for _, m := range loads {
 			if _, ok := files[m[1]]; !ok {
 				t.Errorf("%s loads %s, which is not there", page, m[1])
 			}
 		}
 	}
+	imports := 0
 	for name, f := range files {
 		for _, m := range imported.FindAllStringSubmatch(string(f.body), -1) {
+			imports++
 			if _, ok := files[path.Join(path.Dir(name), m[1])]; !ok {
 				t.Errorf("%s imports %s, which is not there", name, m[1])
 			}
 		}
+	}
+	if imports == 0 {
+		t.Error("no import found")
 	}
 }
 
