@@ -2,148 +2,276 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
+	"cmp"
 	"fmt"
 	"go/ast"
-	"go/parser"
 	"go/token"
-	"os"
-	"os/exec"
+	"go/types"
+	"math/rand/v2"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
+	"strings"
 )
 
-// A source is a file of the package.
-type source struct {
-	path string
-	text []byte
-	set  *token.FileSet
-}
-
-// A change replaces a part of one file.
+// A change is a fault that can be switched on. It puts text around a node
+// and, if it is about an operator, something in place of that. "$" in these
+// texts stands for "this change is switched on".
 type change struct {
-	file       *source
-	begin, end int // offsets
-	text       string
-	line       int
+	file          *source
+	node          ast.Node
+	open, closing string
+	operator      string   // empty to keep the node's operator
+	function      ast.Node // the declaration around it; nil outside of functions
+	at            token.Position
+	old, new      string
 }
 
 // String returns where the change is and what it replaces.
 func (c change) String() string {
-	old := bytes.Join(bytes.Fields(c.file.text[c.begin:c.end]), []byte(" "))
-	if len(old) > 60 {
-		old = append(old[:60:60], "…"...)
-	}
-	return fmt.Sprintf("%s:%d: %q becomes %q", filepath.Base(c.file.path), c.line, old, c.text)
+	return fmt.Sprintf("%s:%d:%d: %q becomes %q", filepath.Base(c.file.path), c.at.Line, c.at.Column, c.old, c.new)
 }
 
-// apply returns the changed file.
-func (c change) apply() []byte {
-	return slices.Concat(c.file.text[:c.begin], []byte(c.text), c.file.text[c.end:])
-}
-
-// changesOf returns the changes of all files of a package that are compiled
-// here and whose name matches only.
-func changesOf(dir string, only *regexp.Regexp) ([]change, error) {
-	list := exec.Command("go", "list", "-json=GoFiles", ".")
-	list.Dir = dir
-	list.Stderr = os.Stderr
-	output, err := list.Output()
-	if err != nil {
-		return nil, fmt.Errorf("go list %s: %w", dir, err)
-	}
-	var listed struct{ GoFiles []string }
-	if err := json.Unmarshal(output, &listed); err != nil {
-		return nil, err
-	}
+// changes returns the changes of all files of the package whose name matches.
+func (p *pkg) changes(only *regexp.Regexp) []change {
 	var all []change
-	for _, name := range listed.GoFiles {
-		if !only.MatchString(name) {
+	for _, s := range p.files {
+		if !only.MatchString(filepath.Base(s.path)) {
 			continue
 		}
-		s := &source{path: filepath.Join(dir, name), set: token.NewFileSet()}
-		if s.text, err = os.ReadFile(s.path); err != nil {
-			return nil, err
+		f := finder{pkg: p, file: s}
+		for _, d := range s.parsed.Decls {
+			f.function, _ = d.(*ast.FuncDecl)
+			f.find(d, nil)
 		}
-		parsed, err := parser.ParseFile(s.set, s.path, s.text, parser.SkipObjectResolution)
-		if err != nil {
-			return nil, err
-		}
-		ast.Inspect(parsed, func(n ast.Node) bool {
-			all = append(all, s.changes(n)...)
-			return true
-		})
-	}
-	return all, nil
-}
-
-// swapped are the operators that take each other's place.
-var swapped = map[token.Token][]token.Token{
-	token.EQL:  {token.NEQ},
-	token.NEQ:  {token.EQL},
-	token.LSS:  {token.LEQ, token.GEQ},
-	token.LEQ:  {token.LSS, token.GTR},
-	token.GTR:  {token.GEQ, token.LEQ},
-	token.GEQ:  {token.GTR, token.LSS},
-	token.LAND: {token.LOR},
-	token.LOR:  {token.LAND},
-	token.ADD:  {token.SUB},
-	token.SUB:  {token.ADD},
-	token.MUL:  {token.QUO},
-	token.QUO:  {token.MUL},
-}
-
-// changes returns what can be changed about a node itself: an operator is
-// replaced, a condition negated, a number or a truth value made another one, a
-// statement left out, an error forgotten.
-func (s *source) changes(n ast.Node) []change {
-	var all []change
-	replace := func(begin, end token.Pos, text string) {
-		at := s.set.Position(begin)
-		all = append(all, change{s, at.Offset, s.set.Position(end).Offset, text, at.Line})
-	}
-	switch n := n.(type) {
-	case *ast.BinaryExpr:
-		for _, op := range swapped[n.Op] {
-			replace(n.OpPos, n.OpPos+token.Pos(len(n.Op.String())), op.String())
-		}
-	case *ast.IfStmt:
-		replace(n.Cond.Pos(), n.Cond.End(), "!("+s.textOf(n.Cond)+")")
-	case *ast.Ident:
-		switch n.Name {
-		case "true":
-			replace(n.Pos(), n.End(), "false")
-		case "false":
-			replace(n.Pos(), n.End(), "true")
-		}
-	case *ast.BasicLit:
-		if value, err := strconv.ParseInt(n.Value, 0, 64); err == nil && n.Kind == token.INT {
-			replace(n.Pos(), n.End(), strconv.FormatInt(value+1, 10))
-		}
-	case *ast.ReturnStmt:
-		if len(n.Results) > 0 {
-			if last, ok := n.Results[len(n.Results)-1].(*ast.Ident); ok && last.Name == "err" {
-				replace(last.Pos(), last.End(), "nil")
-			}
-		}
-	case *ast.ExprStmt, *ast.IncDecStmt, *ast.DeferStmt, *ast.GoStmt, *ast.SendStmt:
-		replace(n.Pos(), n.End(), "")
-	case *ast.AssignStmt:
-		if n.Tok != token.DEFINE {
-			replace(n.Pos(), n.End(), "")
-		}
-	case *ast.CaseClause: // an ast.IfStmt in another form
-		for _, e := range n.List {
-			if b, ok := e.(*ast.BinaryExpr); ok {
-				replace(b.Pos(), b.End(), "!("+s.textOf(b)+")")
-			}
-		}
+		all = append(all, f.found...)
 	}
 	return all
 }
 
-func (s *source) textOf(n ast.Node) string {
-	return string(s.text[s.set.Position(n.Pos()).Offset:s.set.Position(n.End()).Offset])
+// choose returns n of the changes, by the seed, each of which compiles.
+func (p *pkg) choose(all []change, n int, seed uint64) []change {
+	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // the same every time
+	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	var chosen []change
+	for len(chosen) < n && len(all) > 0 {
+		group := all[:min(n-len(chosen), len(all))]
+		all = all[len(group):]
+		chosen = p.compiling(chosen, group)
+	}
+	return chosen
+}
+
+// compiling adds those of a group that compile together with what is chosen.
+func (p *pkg) compiling(chosen, group []change) []change {
+	together := append(chosen[:len(chosen):len(chosen)], group...)
+	switch {
+	case p.check(together) == nil:
+		return together
+	case len(group) == 1:
+		return chosen
+	}
+	half := len(group) / 2
+	return p.compiling(p.compiling(chosen, group[:half]), group[half:])
+}
+
+// A finder collects the changes of one file.
+type finder struct {
+	pkg      *pkg
+	file     *source
+	function *ast.FuncDecl
+	found    []change
+}
+
+func (f *finder) add(n ast.Node, at token.Pos, old, with, open, operator, closing string) {
+	c := change{file: f.file, node: n, open: open, closing: closing, operator: operator, at: f.pkg.set.Position(at), old: old, new: with}
+	if f.function != nil {
+		c.function = f.function
+	}
+	f.found = append(f.found, c)
+}
+
+// find collects the changes of a node and what is in it. results are the
+// types that the function around it returns.
+func (f *finder) find(root ast.Node, results *types.Tuple) {
+	ast.Inspect(root, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GenDecl:
+			return n.Tok == token.VAR
+		case *ast.ArrayType:
+			return false
+		case *ast.FuncDecl:
+			if n.Body != nil {
+				f.find(n.Body, f.pkg.info.Defs[n.Name].Type().(*types.Signature).Results())
+			}
+			return false
+		case *ast.FuncLit:
+			f.find(n.Body, f.pkg.info.TypeOf(n).(*types.Signature).Results())
+			return false
+		case *ast.BlockStmt:
+			f.statements(n.List)
+		case *ast.CommClause:
+			f.statements(n.Body)
+		case *ast.CaseClause:
+			f.statements(n.Body)
+			for _, e := range n.List {
+				f.condition(e)
+			}
+		case *ast.IfStmt:
+			f.condition(n.Cond)
+		case *ast.ReturnStmt:
+			f.returned(n, results)
+		case *ast.BinaryExpr:
+			f.operator(n)
+		case *ast.Ident:
+			f.truth(n)
+		case *ast.BasicLit:
+			f.number(n)
+		}
+		return true
+	})
+}
+
+// statements leaves statements out.
+func (f *finder) statements(list []ast.Stmt) {
+	for _, s := range list {
+		switch s := s.(type) {
+		case *ast.AssignStmt:
+			if s.Tok == token.DEFINE {
+				continue
+			}
+		case *ast.ExprStmt, *ast.IncDecStmt, *ast.DeferStmt, *ast.GoStmt, *ast.SendStmt:
+		default:
+			continue
+		}
+		f.add(s, s.Pos(), f.textOf(s), "", "if !$ { ", "", " }")
+	}
+}
+
+// condition negates what an if or a case asks. A comparison is not negated
+// here: its operator is replaced.
+func (f *finder) condition(e ast.Expr) {
+	if b, ok := ast.Unparen(e).(*ast.BinaryExpr); ok && b.Op != token.LAND && b.Op != token.LOR {
+		return
+	}
+	if t := f.pkg.info.Types[e]; t.Value == nil && isBasic(t.Type, types.IsBoolean) {
+		text := f.textOf(e)
+		f.add(e, e.Pos(), text, "!("+text+")", "((", "", ") != $)")
+	}
+}
+
+// returned exchanges an error that is returned and nil.
+func (f *finder) returned(r *ast.ReturnStmt, results *types.Tuple) {
+	if results.Len() == 0 || len(r.Results) != results.Len() {
+		return
+	}
+	if results.At(results.Len()-1).Type() != types.Universe.Lookup("error").Type() {
+		return
+	}
+	last, with := r.Results[len(r.Results)-1], "nil"
+	if f.pkg.info.Types[last].IsNil() {
+		with = "mutantError"
+	}
+	f.add(last, last.Pos(), "return "+f.textOf(last), "return "+with, "mutantPick[error]($, ", "", ", "+with+")")
+}
+
+// The operators that take each other's place, and the functions for those that
+// cannot be undone from outside.
+var (
+	inverted   = map[token.Token]token.Token{token.LSS: token.GEQ, token.LEQ: token.GTR, token.GTR: token.LEQ, token.GEQ: token.LSS}
+	bordering  = map[token.Token]token.Token{token.LSS: token.LEQ, token.LEQ: token.LSS, token.GTR: token.GEQ, token.GEQ: token.GTR}
+	equality   = map[token.Token]token.Token{token.EQL: token.NEQ, token.NEQ: token.EQL}
+	logical    = map[token.Token]token.Token{token.LAND: token.LOR, token.LOR: token.LAND}
+	arithmetic = map[token.Token]token.Token{token.ADD: token.SUB, token.SUB: token.ADD, token.MUL: token.QUO, token.QUO: token.MUL}
+	functions  = map[token.Token]string{
+		token.LSS: "mutantLess", token.LEQ: "mutantLessOrEqual", token.GTR: "mutantGreater", token.GEQ: "mutantGreaterOrEqual",
+		token.ADD: "mutantSum", token.SUB: "mutantDifference", token.MUL: "mutantProduct", token.QUO: "mutantQuotient",
+	}
+)
+
+// operator replaces the operator of an expression that is not constant.
+func (f *finder) operator(b *ast.BinaryExpr) {
+	t := f.pkg.info.Types[b]
+	if t.Value != nil {
+		return
+	}
+	add := func(with token.Token, open, operator, closing string) {
+		f.add(b, b.OpPos, b.Op.String(), with.String(), open, operator, closing)
+	}
+	if with := cmp.Or(inverted[b.Op], equality[b.Op]); with != 0 {
+		add(with, "((", "", ") != $)")
+	}
+	if with := bordering[b.Op]; with != 0 {
+		add(with, functions[b.Op]+"($, ", ",", ")")
+	}
+	if with := logical[b.Op]; with != 0 { // a || b is !(!a && !b)
+		add(with, "((((", ") != $) "+b.Op.String()+" ((", ") != $)) != $)")
+	}
+	if with := arithmetic[b.Op]; with != 0 && isBasic(t.Type, types.IsInteger|types.IsFloat) {
+		add(with, functions[b.Op]+"($, ", ",", ")")
+	}
+}
+
+// truth makes true false, and false true.
+func (f *finder) truth(n *ast.Ident) {
+	other := map[string]string{"true": "false", "false": "true"}[n.Name]
+	if other != "" && f.pkg.info.Uses[n] == types.Universe.Lookup(n.Name) {
+		f.add(n, n.Pos(), n.Name, other, "(", "", " != $)")
+	}
+}
+
+// number makes a number one greater, and one less.
+func (f *finder) number(n *ast.BasicLit) {
+	value, err := strconv.ParseInt(n.Value, 0, 64)
+	if err != nil || n.Kind != token.INT {
+		return
+	}
+	name, ok := f.nameOf(f.pkg.info.Types[n].Type)
+	if !ok {
+		return
+	}
+	for _, other := range []int64{value + 1, value - 1} {
+		if other >= 0 {
+			text := strconv.FormatInt(other, 10)
+			f.add(n, n.Pos(), n.Value, text, "mutantPick["+name+"]($, ", "", ", "+text+")")
+		}
+	}
+}
+
+// nameOf returns what the file calls a type, if it has a name for it.
+func (f *finder) nameOf(t types.Type) (string, bool) {
+	ok := t != nil && !strings.HasPrefix(t.String(), "untyped")
+	name := types.TypeString(t, func(of *types.Package) string {
+		if of == f.pkg.types {
+			return ""
+		}
+		for _, i := range f.file.parsed.Imports {
+			imported, _ := f.pkg.info.Implicits[i].(*types.PkgName)
+			if i.Name != nil {
+				imported, _ = f.pkg.info.Defs[i.Name].(*types.PkgName)
+			}
+			if imported != nil && imported.Imported() == of {
+				return imported.Name()
+			}
+		}
+		ok = false
+		return of.Name()
+	})
+	return name, ok
+}
+
+// isBasic reports whether a type is a basic one with one of the properties.
+func isBasic(t types.Type, info types.BasicInfo) bool {
+	b, ok := t.Underlying().(*types.Basic)
+	return ok && b.Info()&info != 0
+}
+
+// textOf returns the node's text on one line, shortened.
+func (f *finder) textOf(n ast.Node) string {
+	begin, end := f.pkg.set.Position(n.Pos()).Offset, f.pkg.set.Position(n.End()).Offset
+	text := string(bytes.Join(bytes.Fields(f.file.text[begin:end]), []byte(" ")))
+	if runes := []rune(text); len(runes) > 60 {
+		text = string(runes[:60]) + "…"
+	}
+	return text
 }

@@ -1,32 +1,37 @@
 // Mutate measures how well a package's tests notice faults. It makes small
-// changes to the package, one at a time, and runs the tests after each: a
-// change that no test notices is reported.
+// changes to the package and runs, for each of them, the tests that reach it:
+// a change that no test notices is reported.
 //
 //	go -C tools run ./mutate [flags] PACKAGE [TESTS...]
 //
 // PACKAGE is a folder of the project, such as ./store, and TESTS are the
-// packages whose tests are run, by default PACKAGE alone. Changes reach the
-// compiler by an overlay, so that no file of the project is touched.
+// packages whose tests are run, by default PACKAGE alone.
 //
-// The same seed chooses the same changes of the same code. The status is 1 if
-// fewer tests fail than -least asks for.
+// All chosen changes are compiled into one test program, and the environment
+// variable MUTANT switches one of them on. They reach the compiler by an
+// overlay, so that no file of the project is touched. Coverage says which
+// tests reach a change; the fastest run first, and the first failure ends it.
+// A failure counts only if it happens again. A test that takes five times as
+// long as it should is stopped, and the change goes on to the other tests; if
+// none of them fails, the change is reported as noticed by time-out only.
+//
+// The same seed chooses the same changes of the same code. With -o, a run that
+// was interrupted goes on where it was; with -again too, it judges once more
+// what no test had noticed, for instance after tests were added. The status is
+// 1 if fewer changes are noticed than -least asks for.
 package main
 
 import (
-	"bytes"
-	"encoding/json"
+	"bufio"
 	"errors"
 	"flag"
 	"fmt"
-	"math/rand/v2"
+	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 )
 
 func main() {
@@ -36,33 +41,28 @@ func main() {
 	}
 }
 
-// A runner runs the tests with one change after the other.
-type runner struct {
-	root    string // of the project
-	tests   []string
-	timeout time.Duration
-	dir     string // for changed files
-}
-
 func run() error {
 	n := flag.Int("n", 300, "how many changes to judge")
 	seed := flag.Uint64("seed", 1, "chooses the changes")
 	files := flag.String("files", "", "regular expression of the names of the files to change; empty for all")
-	workers := flag.Int("j", 1, "how many changes to judge at once")
+	tests := flag.String("run", "", "regular expression of the names of the tests to run; empty for all")
+	timeout := flag.Duration("timeout", 0, "limit of a test's time; 0 for five times its usual time and 5s")
+	output := flag.String("o", "", "file of verdicts: what it has is not judged again, new ones are appended")
+	again := flag.Bool("again", false, "judge again what no test had noticed according to the file of -o")
 	least := flag.Float64("least", 90, "how many percent of the changes must be noticed")
 	flag.Parse()
 	if flag.NArg() == 0 {
-		return errors.New("which package? See go doc ./mutate")
+		return errors.New("name the package to change; see go doc ./mutate")
 	}
-	only, err := regexp.Compile(*files)
+	onlyFiles, err := regexp.Compile(*files)
+	if err != nil {
+		return err
+	}
+	onlyTests, err := regexp.Compile(*tests)
 	if err != nil {
 		return err
 	}
 	root, err := filepath.Abs("..")
-	if err != nil {
-		return err
-	}
-	all, err := changesOf(filepath.Join(root, flag.Arg(0)), only)
 	if err != nil {
 		return err
 	}
@@ -71,133 +71,127 @@ func run() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	r := runner{root: root, tests: flag.Args(), timeout: 10 * time.Minute, dir: dir}
-	if flag.NArg() > 1 {
-		r.tests = flag.Args()[1:]
+
+	p, err := load(root, flag.Arg(0))
+	if err != nil {
+		return err
 	}
-	if outcome, took, output := r.test(nil, 0); outcome != survived {
-		return fmt.Errorf("the tests fail as it is:\n%s", output)
-	} else {
-		r.timeout = 3*took + 10*time.Second
-		fmt.Printf("%d changes to choose from; the tests take %v\n", len(all), took.Round(time.Second))
+	all := p.changes(onlyFiles)
+	fmt.Printf("%d changes to choose from\n", len(all))
+	chosen := p.choose(all, *n, *seed)
+	if len(chosen) == 0 {
+		return errors.New("no change compiles")
 	}
-	random := rand.New(rand.NewPCG(*seed, 0))
-	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	return report(r.judge(all, *n, *workers), *least)
+	j := judge{pkg: p, dir: dir, timeout: *timeout, blocks: map[block]bool{}}
+	packages := flag.Args()
+	if len(packages) > 1 {
+		packages = packages[1:]
+	}
+	earlier, err := readVerdicts(*output)
+	if err != nil {
+		return err
+	}
+	pending := slices.ContainsFunc(chosen, func(c change) bool { return needed(earlier, c, *again) })
+	if pending {
+		if err := j.prepare(packages, onlyTests, chosen); err != nil {
+			return err
+		}
+	}
+	var verdicts []verdict
+	for i, c := range chosen {
+		v := earlier[c.String()]
+		if needed(earlier, c, *again) {
+			v = j.judge(c, i+1)
+			if err := appendVerdict(*output, v); err != nil {
+				return err
+			}
+		}
+		fmt.Printf("%4d %s\n", i+1, v)
+		verdicts = append(verdicts, v)
+	}
+	return report(verdicts, *least)
 }
 
 // An outcome says what became of a change.
 type outcome string
 
 const (
-	invalid  outcome = "does not compile"
-	killed   outcome = "killed"
-	timedOut outcome = "timed out"
-	survived outcome = "survived"
+	killed     outcome = "killed"
+	timedOut   outcome = "timed out"
+	survived   outcome = "survived"
+	notReached outcome = "not reached" // survived, since no test runs it
 )
 
 // A verdict is a change with its outcome.
 type verdict struct {
-	change
 	outcome outcome
+	change  string
+	by      string // the test that failed, or hung
 }
 
-// judge tests changes until n of them have compiled, or there are no more.
-func (r *runner) judge(all []change, n, workers int) []verdict {
-	var (
-		mu       sync.Mutex
-		verdicts []verdict
-		valid    int
-		next     int
-		wg       sync.WaitGroup
-	)
-	for worker := range workers {
-		wg.Go(func() {
-			for {
-				mu.Lock()
-				if next == len(all) || valid >= n {
-					mu.Unlock()
-					return
-				}
-				c := all[next]
-				next++
-				valid++ // given back if it does not compile
-				mu.Unlock()
-				outcome, _, _ := r.test(&c, worker)
-				mu.Lock()
-				if outcome == invalid {
-					valid--
-				} else {
-					verdicts = append(verdicts, verdict{c, outcome})
-					fmt.Printf("%4d %-9s %s\n", len(verdicts), outcome, c)
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	return verdicts
+// String returns the verdict as a line of the file of verdicts.
+func (v verdict) String() string {
+	return fmt.Sprintf("%s\t%s\t%s", v.outcome, v.change, v.by)
 }
 
-// test runs the tests with a change, or with none if c is nil.
-func (r *runner) test(c *change, worker int) (outcome, time.Duration, string) {
-	args := []string{"test", "-count=1", "-vet=off", "-failfast", "-timeout", r.timeout.String()}
-	if c != nil {
-		overlay, err := r.overlay(c, worker)
-		if err != nil {
-			return invalid, 0, err.Error()
-		}
-		args = append(args, "-overlay", overlay)
+// readVerdicts reads the verdicts of earlier runs, by change.
+func readVerdicts(name string) (map[string]verdict, error) {
+	all := map[string]verdict{}
+	if name == "" {
+		return all, nil
 	}
-	cmd := exec.Command("go", append(args, r.tests...)...)
-	cmd.Dir = r.root
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	begun := time.Now()
-	err := cmd.Run()
-	took, text := time.Since(begun), output.String()
-	switch {
-	case err == nil:
-		return survived, took, text
-	case strings.Contains(text, "[build failed]"), strings.Contains(text, "[setup failed]"):
-		return invalid, took, text
-	case strings.Contains(text, "panic: test timed out after"):
-		return timedOut, took, text
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return all, nil
 	}
-	return killed, took, text
-}
-
-// overlay writes the changed file, and the file that tells the compiler of it.
-func (r *runner) overlay(c *change, worker int) (string, error) {
-	changed := filepath.Join(r.dir, fmt.Sprint(worker, ".go"))
-	if err := os.WriteFile(changed, c.apply(), 0o600); err != nil {
-		return "", err
-	}
-	text, err := json.Marshal(map[string]any{"Replace": map[string]string{c.file.path: changed}})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	name := filepath.Join(r.dir, fmt.Sprint(worker, ".json"))
-	return name, os.WriteFile(name, text, 0o600)
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		fields := strings.Split(lines.Text(), "\t")
+		if len(fields) != 3 {
+			return nil, fmt.Errorf("%s: not a verdict: %q", name, lines.Text())
+		}
+		all[fields[1]] = verdict{outcome(fields[0]), fields[1], fields[2]}
+	}
+	return all, lines.Err()
 }
 
-// report prints what was not noticed, and fails if that is too much.
-func report(all []verdict, least float64) error {
-	if len(all) == 0 {
-		return errors.New("no change compiles")
+// needed reports whether a change is to be judged.
+func needed(earlier map[string]verdict, c change, again bool) bool {
+	v, ok := earlier[c.String()]
+	return !ok || again && v.outcome != killed
+}
+
+func appendVerdict(name string, v verdict) error {
+	if name == "" {
+		return nil
 	}
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(f, v)
+	return errors.Join(err, f.Close())
+}
+
+// report prints what was not noticed by a failing test, and fails if too
+// little was noticed at all.
+func report(all []verdict, least float64) error {
 	count := map[outcome]int{}
-	var unnoticed []string
+	var lines []string
 	for _, v := range all {
 		count[v.outcome]++
 		if v.outcome != killed {
-			unnoticed = append(unnoticed, fmt.Sprintf("%s: %s", v.change, v.outcome))
+			lines = append(lines, v.String())
 		}
 	}
-	slices.Sort(unnoticed)
+	slices.Sort(lines)
 	noticed := 100 * float64(count[killed]+count[timedOut]) / float64(len(all))
-	fmt.Printf("\n%s\n\n%d changes: %d killed, %d timed out, %d survived: %.1f %%\n", strings.Join(unnoticed, "\n"),
-		len(all), count[killed], count[timedOut], count[survived], noticed)
+	fmt.Printf("\n%s\n\n%d changes: %d killed, %d by time-out only, %d survived, %d not reached: %.1f %% noticed\n",
+		strings.Join(lines, "\n"), len(all), count[killed], count[timedOut], count[survived], count[notReached], noticed)
 	if noticed < least {
 		return fmt.Errorf("fewer than %g %% were noticed", least)
 	}
