@@ -12,7 +12,7 @@ type anonymous struct {
 // was ended takes no place, but its connection is still open until the client
 // hangs up: all of them together are at most twice as many as the places.
 func (a anonymous) full(most int) bool {
-	return a.waiting+a.refused >= most || a.waiting+a.refused+a.leaving >= 2*most
+	return a.waiting+a.refused >= most || a.waiting+a.refused+a.leaving-most >= most // 2*most may overflow
 }
 
 // fullOfRefused reports whether no socket can be opened just to be refused.

@@ -3,6 +3,7 @@ package wsauth_test
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"slices"
 	"testing"
@@ -126,6 +127,35 @@ func TestThoseOnTheirWayOutCount(t *testing.T) {
 	}
 	if n := len(x.guard.Sessions("alice")); n != 2 {
 		t.Errorf("%d sockets that were not told to go", n)
+	}
+}
+
+// TestHugeLimits: the largest number, which some write for no limit, is none.
+func TestHugeLimits(t *testing.T) {
+	const most = math.MaxInt
+	for way, refusal := range map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose} {
+		t.Run(way, func(t *testing.T) {
+			inLobby(t, "coder", func() wsauth.Config {
+				c := lobbyConfig()
+				c.Locations = append(c.Locations, wsauth.Header{})
+				c.Refusal = refusal
+				c.Limits = wsauth.Limits{
+					PerSubject: most, PerSession: most, PerAddress: most, WhenFull: wsauth.EndOldest,
+					HandshakesPerMinute: most, Unauthenticated: most, UnauthenticatedPerAddress: most,
+				}
+				return c
+			}, func(t *testing.T, x *lobby) {
+				for range 3 {
+					waiting := x.call(t, anna, "/access")
+					known := x.knock(t, anna, upgrade("/access", fromOurs, bearer(login(t, "alice", "s1", token.Options{}).Raw)))
+					if known.StatusCode != http.StatusSwitchingProtocols {
+						t.Errorf("with a token: %s", known.Status)
+					}
+					known.conn.Close()
+					waiting.hangUp()
+				}
+			})
+		})
 	}
 }
 

@@ -154,7 +154,7 @@ func (r *registry) makeRoom(places []place, authenticated bool) (evictions []evi
 		}
 		of := r.rings[p.grain][p.name]
 		// Sockets that were told to go take their time, and are connections too.
-		if of.all >= 2*p.most {
+		if of.all-p.most >= p.most { // twice as many; 2*most may overflow
 			return nil, errFull()
 		}
 		staying := of.staying()
