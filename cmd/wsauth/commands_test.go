@@ -226,3 +226,33 @@ func TestShownFlagsExist(t *testing.T) {
 		}
 	}
 }
+
+// TestOperatorCommandsHaveJSON: the commands that ask the running server all
+// have --json, as docs/admin.md says.
+func TestOperatorCommandsHaveJSON(t *testing.T) {
+	page, err := os.ReadFile("../../docs/admin.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "| to | command |\n|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	commands := map[string]bool{}
+	for _, found := range regexp.MustCompile("`wsauth (\\w+)").FindAllStringSubmatch(table, -1) {
+		commands[found[1]] = true
+	}
+	parser, err := kong.New(&cli{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, leaf := range parser.Model.Leaves(false) {
+		flags := map[string]bool{}
+		for _, group := range leaf.AllFlags(false) {
+			for _, flag := range group {
+				flags[flag.Name] = true
+			}
+		}
+		if flags["admin-url"] != commands[leaf.Name] || flags["admin-url"] && !flags["json"] {
+			t.Errorf("%s: asks the server: %v, is in docs/admin.md: %v, --json: %v", leaf.Path(), flags["admin-url"], commands[leaf.Name], flags["json"])
+		}
+	}
+}

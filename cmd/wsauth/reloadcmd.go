@@ -20,6 +20,7 @@ const reloadPatience = 20 * time.Second
 type reloadCmd struct {
 	serverAt
 	Confirm bool `help:"Carry out a change that removes more than half of the users, or all routes."`
+	JSON    bool `help:"Print JSON, for programs."`
 }
 
 // Help is the text under "wsauth reload --help".
@@ -38,16 +39,22 @@ func (c *reloadCmd) Run(ctx context.Context) error {
 	if err := o.post(ctx, "/v1/reload", gateway.AdminReload{Confirm: c.Confirm}, &done); err != nil {
 		return err
 	}
-	printLines(os.Stdout, "", done.Changed)
-	printLines(os.Stdout, "warning: ", done.Warnings)
-	printLines(os.Stderr, "", done.Faults)
-	printLines(os.Stderr, "", done.Unconfirmed)
+	if c.JSON {
+		if err := printJSON(os.Stdout, done); err != nil {
+			return err
+		}
+	} else {
+		printLines(os.Stdout, "", done.Changed)
+		printLines(os.Stdout, "warning: ", done.Warnings)
+		printLines(os.Stderr, "", done.Faults)
+		printLines(os.Stderr, "", done.Unconfirmed)
+	}
 	switch {
 	case len(done.Faults) > 0:
 		return fmt.Errorf("%s; what has one stays as it was", count(len(done.Faults), "fault"))
 	case len(done.Unconfirmed) > 0:
 		return errors.New("what waits for confirmation stays as it was: check the file, then run wsauth reload --confirm")
-	case len(done.Changed) == 0:
+	case len(done.Changed) == 0 && !c.JSON:
 		fmt.Println("The server has no files to read anew.")
 	}
 	return nil
