@@ -1,0 +1,82 @@
+package idp
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestPresetsPage: the table of the presets in docs/identity-providers.md has
+// each, with the claims that it reads and the longest life of its tokens.
+func TestPresetsPage(t *testing.T) {
+	text, err := os.ReadFile("../docs/identity-providers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, found := strings.Cut(string(text), "| preset | issuer | audience | roles | scopes | session | longest life |\n")
+	if !found {
+		t.Fatal("there is no table of the presets")
+	}
+	rows := map[Preset][]string{}
+	for line := range strings.Lines(table) {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		if name := strings.Trim(cells[0], "`"); cells[0] != name {
+			rows[Preset(name)] = cells
+		}
+	}
+	for _, preset := range Presets() {
+		row, found := rows[preset]
+		if !found {
+			t.Errorf("%s is not there", preset)
+			continue
+		}
+		delete(rows, preset)
+		shape := presets[preset]
+		session := cmp.Or(shape.profile.SessionID, "sid")
+		if shape.sessionless {
+			session = ""
+		}
+		days := "1 day"
+		if n := int(shape.maxLifetime / day); n > 1 {
+			days = fmt.Sprintf("%d days", n)
+		}
+		for i, want := range map[int]string{
+			3: strings.ReplaceAll(strings.Trim(shape.profile.Roles, "/"), "/", "."),
+			4: cmp.Or(shape.profile.Scopes, "scope"),
+			5: session,
+		} {
+			got := ""
+			if claim := regexp.MustCompile("^`([^`]+)`").FindStringSubmatch(row[i]); claim != nil {
+				got = claim[1]
+			}
+			if got != want {
+				t.Errorf("%s: the page says %q, the program reads %q", preset, row[i], want)
+			}
+		}
+		if row[6] != days {
+			t.Errorf("%s: a token lives %s at most; the page says %s", preset, days, row[6])
+		}
+		if row[1] == "any" {
+			continue
+		}
+		issuer := strings.NewReplacer("`", "", "HOST", "sso.example", "TENANT-ID", "8a3e", "TENANT", "shop", "REGION", "eu-west-1", "POOL", "eu_1", "ORG", "shop", "REALM", "shop").Replace(row[1])
+		if _, err := New(Config{Preset: preset, Issuer: issuer, Audience: []string{"x"}}); err != nil {
+			t.Errorf("%s: the issuer of the page is refused: %v", preset, err)
+		}
+	}
+	for preset := range rows {
+		t.Errorf("there is no preset %s", preset)
+	}
+	if seconds := fmt.Sprintf("give or take %v s", defaultLeeway.Seconds()); !strings.Contains(string(text), seconds) {
+		t.Errorf("the page does not say %q", seconds)
+	}
+}
