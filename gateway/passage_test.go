@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"wsauth"
 )
 
@@ -325,4 +327,38 @@ func TestDeclinedHandshakesEnd(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	<-gone
+}
+
+// TestLongRequestsPage: the table of docs/gateway.md says of each transfer
+// what TestL4_LongRequestsEnd and TestFollow of the guard expect.
+func TestLongRequestsPage(t *testing.T) {
+	answer := func(kind string, length int64) wsauth.Transfer {
+		return transferOf(&http.Response{ContentLength: length, Header: http.Header{"Content-Type": {kind}}})
+	}
+	want := map[string]wsauth.Transfer{
+		"a body with `Content-Length` is on its way in":                       wsauth.Bounded,
+		"no answer yet, or a body without a length":                           wsauth.Unanswered,
+		"an answer with `Content-Length`":                                     answer("application/octet-stream", 1),
+		"an answer without one":                                               answer("application/octet-stream", -1),
+		"`text/event-stream` or `multipart/x-mixed-replace`, with or without": answer("text/event-stream", 1),
+	}
+	ends := map[bool]string{true: "ends", false: "goes on"}
+	rows := tableOf(t, "gateway.md", "| transfer | logout or revocation | its token expires | the server drains |")
+	for row, transfer := range want {
+		cells := []string{"ends", ends[transfer != wsauth.Bounded], ends[transfer == wsauth.Endless]}
+		if diff := cmp.Diff(cells, rows[row]); diff != "" {
+			t.Errorf("%s (- program, + page):\n%s", row, diff)
+		}
+		delete(rows, row)
+	}
+	for row := range rows {
+		t.Errorf("no test holds %q", row)
+	}
+	for _, kind := range []string{"text/event-stream", "multipart/x-mixed-replace; boundary=x"} {
+		for _, length := range []int64{-1, 0, 1} {
+			if answer(kind, length) != wsauth.Endless {
+				t.Errorf("%s of %d bytes: %v", kind, length, answer(kind, length))
+			}
+		}
+	}
 }
