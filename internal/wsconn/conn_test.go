@@ -116,6 +116,26 @@ func TestEndBetweenFrames(t *testing.T) {
 	})
 }
 
+// TestReadWhileThePeerIsDrained: a handler that reads when the end has begun
+// does not wait for the peer to hang up.
+func TestReadWhileThePeerIsDrained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(false)
+		g.send(t, []byte(head))
+		begun := time.Now()
+		g.end()
+		<-g.conn.(half).shut
+		if !g.rmu.TryLock() {
+			t.Fatal("a reader waits until the peer has hung up")
+		}
+		g.rmu.Unlock()
+		if _, err := g.Read(make([]byte, 1)); !errors.Is(err, errEnd) || time.Since(begun) > 0 {
+			t.Errorf("Read: %v after %v", err, time.Since(begun))
+		}
+		g.check(t, []byte(head), bye)
+	})
+}
+
 // TestHeld: nothing passes in either direction while the connection is held,
 // and nothing passes at all if it ends meanwhile.
 func TestHeld(t *testing.T) {

@@ -104,7 +104,11 @@ func (c *Conn) hangUp(deadline time.Time) {
 	// has left, so that the new deadline cannot put it back to sleep.
 	_ = c.conn.SetReadDeadline(time.Unix(1, 0))
 	c.rmu.Lock()
-	defer c.rmu.Unlock()
+	if c.farewell.Load() != nil {
+		c.rmu.Unlock() // a later Read fails without reading
+	} else {
+		defer c.rmu.Unlock()
+	}
 	_ = c.conn.SetDeadline(deadline)
 	if closeWrite(c.conn) != nil {
 		return

@@ -18,8 +18,8 @@ func (c *Conn) linger() {
 	_ = c.conn.SetWriteDeadline(time.Now().Add(Grace))
 	err := closeWrite(c.conn)
 	c.wmu.Unlock()
-	c.rmu.Lock()
-	defer c.rmu.Unlock()
+	c.rmu.Lock()   // a read that was under way has been woken
+	c.rmu.Unlock() //nolint:staticcheck // A later one fails without reading.
 	if err == nil {
 		c.drain()
 	}

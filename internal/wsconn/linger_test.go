@@ -67,6 +67,30 @@ func TestG15_CloseOverUnreadInput(t *testing.T) {
 	}
 }
 
+// TestReadWhileItLingers: a handler that reads after it has closed does not
+// wait for the client.
+func TestReadWhileItLingers(t *testing.T) {
+	c, client, closed := closedOver(t, make([]byte, 1<<20))
+	for begun := time.Now(); !c.lingers.Load(); time.Sleep(time.Millisecond) {
+		if time.Since(begun) > 20*time.Second {
+			t.Fatal("it does not linger")
+		}
+	}
+	read := make(chan error)
+	go func() { _, err := c.Read(make([]byte, 1)); read <- err }()
+	select {
+	case err := <-read:
+		if !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+	case <-closed:
+		t.Error("a reader waits until the client has everything")
+		<-read
+	}
+	_ = client.Close()
+	<-closed
+}
+
 // TestL4_EndCutsWhatLingers at once.
 func TestL4_EndCutsWhatLingers(t *testing.T) {
 	c, client, closed := closedOver(t, make([]byte, 1<<16))
