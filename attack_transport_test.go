@@ -179,6 +179,7 @@ func TestTokenInQuery(t *testing.T) {
 func TestSubprotocolToken(t *testing.T) {
 	tok := access(t)
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Refusal: wsauth.RefuseClose})
+	x.clients.Store(1) // one address would soon wait for its refusals
 	for name, c := range map[string]struct{ offer, chosen string }{
 		"T10/token_last":        {"chat, " + tok, "chat"},
 		"T10/token_first":       {tok + ", chat", "chat"},

@@ -118,7 +118,8 @@ func ExampleGuard_All() {
 	defer server.Close()
 	for _, name := range []string{"ada", "bert", "cleo"} {
 		token := mustIssue(issuer.Access(name, token.Options{}))
-		open(server.URL, http.Header{"Authorization": {"Bearer " + token.Raw}})
+		conn := open(server.URL, http.Header{"Authorization": {"Bearer " + token.Raw}})
+		conn.CloseRead(context.Background()) // answers the close frame of the guard
 	}
 
 	const size = 2

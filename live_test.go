@@ -43,17 +43,19 @@ func inBubble(t *testing.T, c func() wsauth.Config, f func(t *testing.T, x *live
 		}
 		x.guard = guard
 		mux := http.NewServeMux()
+		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if x.each != nil {
+				x.each(r)
+			}
+			if s, ok := wsauth.SessionFrom(r.Context()); ok && r.Header.Get("Upgrade") != "" {
+				x.sessions <- s
+			}
+			x.handle(w, r)
+		})
 		for _, q := range requirements {
-			mux.Handle("/"+q.String(), guard.Require(q)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if x.each != nil {
-					x.each(r)
-				}
-				if s, ok := wsauth.SessionFrom(r.Context()); ok && r.Header.Get("Upgrade") != "" {
-					x.sessions <- s
-				}
-				x.handle(w, r)
-			})))
+			mux.Handle("/"+q.String(), guard.Require(q)(handler))
 		}
+		mux.Handle("/path/{token}", guard.Require(wsauth.Access)(handler))
 		server := &http.Server{Handler: mux}
 		go server.Serve(x.pipes) //nolint:errcheck // It ends with Shutdown.
 		defer func() {
