@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -37,6 +38,15 @@ func TestExplain(t *testing.T) {
 				t.Errorf("Verify: %v, Explain: %q", err, got)
 			}
 		})
+	}
+	qualified := newVerifier(t, VerifierConfig{Issuer: "https://a.example", Namespace: "a"}, ours)
+	long := mint(t, ours, headerOf(HS256), `{"sub":"`+strings.Repeat("a", maxNameSize)+`","iss":"https://a.example","exp":`+soon()+`}`)
+	if got := qualified.Explain(t.Context(), long); len(got) != 1 || !errors.Is(got[0], ErrClaims) {
+		t.Errorf("Explain of a name that is too long with its namespace: %q", got)
+	}
+	otherType := mint(t, ours, `{"alg":"HS256","typ":"x"}`, `{"sub":"a","iss":"https://a.example","aud":"chat","exp":`+soon()+`}`)
+	if got := v.Explain(t.Context(), otherType); len(got) != 1 || got[0] != errMediaType {
+		t.Errorf("Explain of another typ: %q", got)
 	}
 	if got := v.Explain(t.Context(), "a.b"); len(got) != 1 || !errors.Is(got[0], ErrSegments) {
 		t.Errorf("Explain of no token: %q", got)

@@ -23,6 +23,19 @@ func TestEmptySecret(t *testing.T) {
 	}
 }
 
+// TestSecretHasFewBytes counts the different bytes of a secret.
+func TestSecretHasFewBytes(t *testing.T) {
+	for distinct, ok := range map[int]bool{1: false, minDistinct - 1: false, minDistinct: true} {
+		secret := make([]byte, 64)
+		for i := range secret {
+			secret[i] = byte(i % distinct)
+		}
+		if _, err := NewKey(HS256, secret, KeyOptions{}); (err == nil) != ok {
+			t.Errorf("%d different bytes: %v", distinct, err)
+		}
+	}
+}
+
 // TestAttackJ2_PublicKeyAsSecret: an encoded key is no secret, even where weak
 // ones are allowed.
 func TestAttackJ2_PublicKeyAsSecret(t *testing.T) {

@@ -60,12 +60,28 @@ func TestHeader(t *testing.T) {
 func TestTokensAreUnique(t *testing.T) {
 	issuer := must(NewIssuer(IssuerConfig{Key: testKey(HS256)}))
 	seen := map[string]bool{}
+	var always, ever [16]byte // the bits that are set in each ID, and in any
+	for i := range always {
+		always[i] = 0xff
+	}
 	for range 100 {
 		c := must(issuer.Access("test", Options{CSRF: true})).Claims
+		id := unhex(t, strings.ReplaceAll(c.ID, "-", ""))
+		for i := range id {
+			always[i] &= id[i]
+			ever[i] |= id[i]
+		}
 		if seen[c.ID] || seen[c.CSRF] || c.ID == c.CSRF {
 			t.Fatal("a random value came twice")
 		}
 		seen[c.ID], seen[c.CSRF] = true, true
+	}
+	// RFC 9562 section 5.4: version 4 and variant 10, and all else is random.
+	if want := [16]byte{6: 0x40, 8: 0x80}; always != want {
+		t.Errorf("bits that are always set: %x, want %x", always, want)
+	}
+	if want := [16]byte{255, 255, 255, 255, 255, 255, 0x4f, 255, 0xbf, 255, 255, 255, 255, 255, 255, 255}; ever != want {
+		t.Errorf("bits that are ever set: %x, want %x", ever, want)
 	}
 }
 

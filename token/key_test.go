@@ -220,6 +220,62 @@ func TestQ1_NewKeyRefuses(t *testing.T) {
 	}
 }
 
+// TestRSALimits checks the sizes of a modulus at both ends, and each part of a
+// private key that may be missing.
+func TestRSALimits(t *testing.T) {
+	for bits, ok := range map[uint]bool{minRSABits - 1: false, minRSABits: true, maxRSABits: true, maxRSABits + 1: false} {
+		odd := new(big.Int).Lsh(big.NewInt(1), bits-1)
+		odd.SetBit(odd, 0, 1)
+		if _, err := newRSAPublic(suites[RS256], &rsa.PublicKey{N: odd, E: 65537}); (err == nil) != ok {
+			t.Errorf("%d bits: %v", bits, err)
+		}
+	}
+	for name, remove := range map[string]func(*rsa.PrivateKey){
+		"D":                func(k *rsa.PrivateKey) { k.D = nil },
+		"the first prime":  func(k *rsa.PrivateKey) { k.Primes[0] = nil },
+		"the second prime": func(k *rsa.PrivateKey) { k.Primes[1] = nil },
+		"a prime":          func(k *rsa.PrivateKey) { k.Primes = k.Primes[:1] },
+		"all primes":       func(k *rsa.PrivateKey) { k.Primes = nil },
+	} {
+		key := *testRSA()
+		key.Primes = slices.Clone(key.Primes)
+		remove(&key)
+		if _, err := NewKey(RS256, &key, KeyOptions{}); err == nil {
+			t.Errorf("a key without %s is accepted", name)
+		}
+	}
+}
+
+// TestROCA makes a modulus as Infineon's library did, without its primes.
+func TestROCA(t *testing.T) {
+	product := big.NewInt(2)
+	for _, prime := range rocaPrimes {
+		product.Mul(product, big.NewInt(prime))
+	}
+	n := new(big.Int).Exp(big.NewInt(65537), big.NewInt(5), product)
+	n.Add(n, new(big.Int).Mul(product, new(big.Int).Div(new(big.Int).Lsh(big.NewInt(1), minRSABits), product)))
+	n.Sub(n, product)
+	if _, err := NewKey(RS256, &rsa.PublicKey{N: n, E: 65537}, KeyOptions{}); err == nil || !strings.Contains(err.Error(), "ROCA") {
+		t.Errorf("%d bits: %v", n.BitLen(), err)
+	}
+}
+
+// TestROCAPrimes checks that each number is a prime in whose field the powers
+// of 65537 are few: another one would find no key, or refuse a good one.
+func TestROCAPrimes(t *testing.T) {
+	for _, prime := range rocaPrimes {
+		powers := 0
+		for residue := range prime {
+			if powerOf65537(residue, prime) {
+				powers++
+			}
+		}
+		if !big.NewInt(prime).ProbablyPrime(0) || powers >= int(prime)-1 {
+			t.Errorf("%d has %d powers", prime, powers)
+		}
+	}
+}
+
 // TestNothingShown prints everything that holds a secret in every way that is
 // likely to happen, and looks for the secret.
 func TestNothingShown(t *testing.T) {

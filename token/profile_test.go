@@ -35,6 +35,7 @@ func TestProfileNames(t *testing.T) {
 		{"a slash in a name is no pointer", Profile{Roles: "a/b"}, ofAlice + `,"a/b":["r"],"a":{"b":["no"]}`, `"alice" "" [] ["r"]`},
 		{"a pointer to nothing", Profile{Roles: "/realm/roles"}, ofAlice + `,"realm":{}`, `"alice" "" [] []`},
 		{"a pointer through an array", Profile{Roles: "/realm/0"}, ofAlice + `,"realm":["r"]`, `"alice" "" [] []`},
+		{"a pointer to refuse through a string", Profile{Refuse: []string{"/realm/roles"}}, ofAlice + `,"realm":"roles"`, `"alice" "" [] []`},
 		{"a pointer through a string", Profile{Roles: "/realm/roles"}, ofAlice + `,"realm":"roles"`, `"alice" "" [] []`},
 		{"no subject", Profile{}, `,"aud":"chat"`, ""},
 		{"no subject of that name", Profile{Subject: "uid"}, ofAlice, ""},
@@ -161,6 +162,14 @@ func TestNamespace(t *testing.T) {
 	}
 	if c, err := of(a, `,"iss":"https://a.example","sub":"kcx|alice"`); err != nil || c.Subject != "kcx|alice" {
 		t.Errorf("a user whose name only looks like it: %v, %v", c, err)
+	}
+	for namespace, ok := range map[string]bool{
+		strings.Repeat("a", maxNamespace): true, strings.Repeat("a", maxNamespace+1): false,
+		"az09-": true, "A": false, "`": false, "{": false, "/": false, ":": false, "a|b": false,
+	} {
+		if _, err := NewVerifier(VerifierConfig{Keys: newSwap(a), Namespace: namespace}); (err == nil) != ok {
+			t.Errorf("the namespace %q: %v", namespace, err)
+		}
 	}
 	if _, err := of(b, `,"iss":"https://b.example","client":"chat","sub":"`+strings.Repeat("a", 254)+`"`); !errors.Is(err, ErrClaims) {
 		t.Errorf("a name that is too long with its namespace: %v", err)

@@ -58,6 +58,9 @@ func TestStatement(t *testing.T) {
 		if _, err := v.VerifyStatement(context.Background(), mint(t, must(GenerateKey(ES256)), `{"alg":"ES256","typ":"logout+jwt"}`, good), rules); !errors.Is(err, ErrSignature) {
 			t.Errorf("a foreign key: %v", err)
 		}
+		if _, err := v.VerifyStatement(context.Background(), "a.b", rules); !errors.Is(err, ErrSegments) {
+			t.Errorf("no token: %v", err)
+		}
 		for _, bad := range []StatementRules{{Audience: []string{"me"}}, {MediaTypes: []string{""}}, {MediaTypes: []string{""}, Audience: []string{"me"}, MaxAge: 25 * time.Hour}} {
 			if _, err := v.VerifyStatement(context.Background(), good, bad); err == nil {
 				t.Errorf("%+v is accepted", bad)

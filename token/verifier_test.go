@@ -242,6 +242,41 @@ func TestClaims(t *testing.T) {
 	}
 }
 
+// TestDateClaim tries the first and the last date, in every form of a number.
+func TestDateClaim(t *testing.T) {
+	const last = maxDate
+	for text, want := range map[string]int64{
+		"0": 0, "0.0": 0, "-0": 0, "1.5": 1, "1e1": 10, "253402300799": last, "253402300799.0": last, "2534023007990e-1": last,
+		"-1": -1, "-0.5": -1, "253402300800": -1, "253402300799.5": -1, "1e12": -1, "1e999": -1, `"1"`: -1, "null": -1, "true": -1,
+	} {
+		got, err := dateClaim(member{value: []byte(text)})
+		if (err == nil) != (want >= 0) || err == nil && got.Unix() != want {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+}
+
+// TestSessions says whether tokens name their sessions, once any was accepted.
+func TestSessions(t *testing.T) {
+	key := testKey(HS256)
+	for _, test := range []struct {
+		claims        string
+		with, without bool
+	}{
+		{valid(``), false, true},
+		{valid(`,"sid":"s"`), true, false},
+		{`{"sub":"alice","sid":"s","exp":1}`, false, false},
+	} {
+		v := newVerifier(t, VerifierConfig{}, key)
+		for range 2 {
+			_, _ = verify(v, mint(t, key, headerOf(HS256), test.claims))
+			if with, without := v.Sessions(); with != test.with || without != test.without {
+				t.Errorf("%s: %v, %v", test.claims, with, without)
+			}
+		}
+	}
+}
+
 // TestErrors: a refusal holds nothing of the token but its kid, quoted.
 func TestErrors(t *testing.T) {
 	key := testKey(HS256)

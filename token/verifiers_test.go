@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -48,6 +49,9 @@ func TestJ27_IssuersNeverMeet(t *testing.T) {
 	))
 	issue := func(key *Key, iss string) string {
 		return mint(t, key, kidHeader(ES256, "1"), `{"sub":"alice","sid":"s","jti":"j","exp":`+soon()+iss+`}`)
+	}
+	if _, err := all.Verify(t.Context(), "a.b"); !errors.Is(err, ErrSegments) {
+		t.Errorf("no token: %v", err)
 	}
 	claims, err := all.Verify(t.Context(), issue(a, `,"iss":"https://a.example"`))
 	if err != nil || claims.Subject != "alice" {
@@ -116,6 +120,9 @@ func TestCacheObeys(t *testing.T) {
 			}
 			claims.Subject = "mallory" // is the caller's own
 		}
+		if _, err, found := v.cache.verify(t.Context(), raw); !found || err != nil {
+			t.Errorf("it is not remembered: %v", err)
+		}
 		last := raw[len(raw)-10:]
 		for i := range last {
 			changed := []byte(raw)
@@ -151,7 +158,103 @@ func TestCacheObeys(t *testing.T) {
 		if claims, err := v.Verify(t.Context(), raw); !errors.Is(err, ErrExpired) {
 			t.Errorf("when it expires: %v, %v", claims, err)
 		}
+		if _, found := v.cache.get(raw); found {
+			t.Error("it is remembered after it expired")
+		}
 	})
+}
+
+// TestCacheSharesNothing changes all that a caller gets.
+func TestCacheSharesNothing(t *testing.T) {
+	v := must(NewVerifier(VerifierConfig{Keys: newSwap(testKey(ES256)), Audience: []string{"chat"}, Profile: &Profile{Roles: "groups"}}))
+	raw := mint(t, testKey(ES256), headerOf(ES256), valid(`,"aud":["chat"],"scope":"read","groups":["member"]`))
+	for range 3 {
+		c, err := verify(v, raw)
+		if err != nil || c.Audience[0] != "chat" || c.Scopes[0] != "read" || c.Roles[0] != "member" {
+			t.Fatalf("%+v, %v", c, err)
+		}
+		c.Audience[0], c.Scopes[0], c.Roles[0] = "bank", "write", "admin"
+	}
+}
+
+// TestCacheKeepsWhatIsUsed: what is asked for again outlives what is not.
+func TestCacheKeepsWhatIsUsed(t *testing.T) {
+	c := newCache(2)
+	c.put("used", verified{})
+	for _, name := range strings.Split("abcdefgh", "") {
+		c.put(name, verified{})
+		if _, found := c.get("used"); !found {
+			t.Fatalf("it is gone after %s", name)
+		}
+	}
+	if _, found := c.get("a"); found {
+		t.Error("what was not used is still there")
+	}
+}
+
+// An agingSwap is a source of keys that are fetched now and then.
+type agingSwap struct {
+	*swap
+	kids []string
+	may  bool
+}
+
+func (s *agingSwap) KeySetSoon(ctx context.Context, kid string) (*KeySet, error) {
+	s.kids = append(s.kids, kid)
+	return s.KeySet(ctx, kid)
+}
+
+func (s *agingSwap) MayMiss(kid string, _ time.Time, _ time.Duration) bool {
+	return s.may && kid == "2"
+}
+
+// TestKeyThatMayBePending refuses a token of a key that is not there, unless
+// the key may have been published since and nothing else is wrong.
+func TestKeyThatMayBePending(t *testing.T) {
+	other := named(must(GenerateKey(ES256)), "2")
+	now := func(more string) string {
+		return valid(`,"iss":"https://id","iat":` + strconv.FormatInt(time.Now().Unix(), 10) + more)
+	}
+	statement := func(more string) string {
+		return `{"aud":"me","jti":"1","iss":"https://id","iat":` + strconv.FormatInt(time.Now().Unix(), 10) + more + `}`
+	}
+	rules := StatementRules{MediaTypes: []string{"logout+jwt", ""}, Audience: []string{"me"}}
+	for _, test := range []struct {
+		name               string
+		may                bool
+		header             string
+		claims, statements string
+		pending            bool
+	}{
+		{"pending", true, kidHeader(ES256, "2"), now(""), statement(""), true},
+		{"not pending", false, kidHeader(ES256, "2"), now(""), statement(""), false},
+		{"another kid", true, kidHeader(ES256, "3"), now(""), statement(""), false},
+		{"another typ", true, `{"alg":"ES256","typ":"x","kid":"2"}`, now(""), statement(""), false},
+		{"another issuer", true, kidHeader(ES256, "2"), valid(`,"iss":"https://x","iat":1`), `{"aud":"me","jti":"1","iss":"https://x","iat":` + soon() + `}`, false},
+		{"no iat", true, kidHeader(ES256, "2"), valid(`,"iss":"https://id"`), `{"aud":"me","jti":"1","iss":"https://id"}`, false},
+		{"no claims", true, kidHeader(ES256, "2"), `[]`, `[]`, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			keys := &agingSwap{swap: newSwap(named(testKey(ES256), "1")), may: test.may}
+			v := must(NewVerifier(VerifierConfig{Keys: keys, Issuer: "https://id"}))
+			_, err := verify(v, mint(t, other, test.header, test.claims))
+			if _, refused := errors.AsType[*Error](err); err == nil || refused == test.pending {
+				t.Errorf("token: %v", err)
+			}
+			_, err = v.VerifyStatement(t.Context(), mint(t, other, test.header, test.statements), rules)
+			if _, refused := errors.AsType[*Error](err); err == nil || refused == test.pending {
+				t.Errorf("statement: %v", err)
+			}
+			for _, kid := range keys.kids {
+				if !strings.Contains(test.header, `"kid":"`+kid+`"`) {
+					t.Errorf("the source was asked for the kid %q", kid)
+				}
+			}
+			if len(keys.kids) == 0 {
+				t.Error("the source was not asked")
+			}
+		})
+	}
 }
 
 // However many tokens come, so many are remembered and no more; those of a shared secret are not.

@@ -195,7 +195,7 @@ func (j *judge) reaching(c change) []*test {
 	return reaching
 }
 
-// judge runs the tests that reach a change until one fails, and fails again.
+// judge runs the tests that reach a change until one fails twice.
 func (j *judge) judge(c change, number int) verdict {
 	pending := j.reaching(c)
 	if len(pending) == 0 {
@@ -206,16 +206,16 @@ func (j *judge) judge(c change, number int) verdict {
 		batch := batchOf(pending, budget)
 		pending = without(pending, batch)
 		f := j.run(batch, number, j.limit(batch), true)
-		switch {
-		case f == nil:
+		if f == nil {
 			continue
-		case f.hung:
-			hanging = append(hanging, f.String())
-		default:
-			if again := j.run(f.tests, number, j.limit(f.tests), true); again != nil && !again.hung {
-				return verdict{killed, c.String(), again.String()}
-			}
+		}
+		switch again := j.run(f.tests, number, j.limit(f.tests), true); {
+		case again == nil:
 			fmt.Printf("     %s fails once with %s\n", f, c)
+		case again.hung:
+			hanging = append(hanging, again.String())
+		default:
+			return verdict{killed, c.String(), again.String()}
 		}
 		if len(f.tests) < len(batch) { // the others have not been run to the end
 			pending = append(without(batch, f.tests), pending...)

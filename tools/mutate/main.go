@@ -11,9 +11,10 @@
 // variable MUTANT switches one of them on. They reach the compiler by an
 // overlay, so that no file of the project is touched. Coverage says which
 // tests reach a change; the fastest run first, and the first failure ends it.
-// A failure counts only if it happens again. A test that takes five times as
-// long as it should is stopped, and the change goes on to the other tests; if
-// none of them fails, the change is reported as noticed by time-out only.
+// A failure or a time-out counts only if it happens twice. A test that takes
+// five times as long as it should is stopped, and the change goes on to the
+// other tests; if none of them fails, the change is reported as noticed by
+// time-out only.
 //
 // The same seed chooses the same changes of the same code. With -o, a run that
 // was interrupted goes on where it was; with -again too, it judges once more
