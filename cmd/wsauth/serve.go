@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -99,6 +101,7 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
 		return err
 	}
 	s := document.Settings
+	signal.Ignore(syscall.SIGPIPE) // where the reader of the log is gone, sockets are to stay
 	log, flush := f.logger(s.Log)
 	defer flush()
 	f.maker = config.Maker{Logger: log, Files: true, DataDir: defaultFolder()}

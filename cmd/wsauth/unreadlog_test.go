@@ -44,7 +44,9 @@ type child struct {
 	client
 	t   *testing.T
 	cmd *exec.Cmd
-	log *bufio.Reader // of its standard error
+	log *bufio.Reader // of its standard error, which is pipe
+
+	pipe *os.File
 
 	metrics string // the address of its figures, if it has one
 }
@@ -74,7 +76,7 @@ func startChild(t *testing.T, config string, name string, args ...string) *child
 		_ = c.cmd.Wait()
 		out.Close()
 	})
-	c.log = bufio.NewReaderSize(out, 1<<10)
+	c.pipe, c.log = out, bufio.NewReaderSize(out, 1<<10)
 	if strings.Contains(config, "metrics:") {
 		c.metrics = metricsOf.FindStringSubmatch(c.logged("figures and health"))[1]
 	}
@@ -174,6 +176,47 @@ func TestG13_LogThatNobodyReads(t *testing.T) {
 	}
 	if line := c.logged("log lines were dropped"); !strings.Contains(line, "ordinary=0") || !strings.Contains(line, "audit=0") || strings.Contains(line, "refusal=0") {
 		t.Error(line)
+	}
+}
+
+// TestG13_LogWhoseReaderIsGone: nothing ends when what reads the log has
+// ended. Lines are dropped and counted.
+func TestG13_LogWhoseReaderIsGone(t *testing.T) {
+	c := startChild(t, fmt.Sprintf("insecure_demo_user: true\nmetrics: {listen: '127.0.0.1:0'}\nroutes: [{path: /, upstream: '%s'}]\n", echoServer(t)), "wsauth")
+	if err := c.login(t.Context(), []string{"test", "test"}); err != nil {
+		t.Fatal(err)
+	}
+	conn, _, err := websocket.Dial(t.Context(), c.url+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + c.access}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseNow()
+	c.conn = conn
+	c.pipe.Close()
+	c.refused(8)
+	if err := c.echoed(t.Context(), nil); err != nil {
+		t.Fatal("no echo: ", err)
+	}
+	if err := c.operate("revoke", "--user=test"); err != nil {
+		t.Error(err)
+	}
+	if err := c.closed(t.Context(), []string{"3000", "session_ended"}); err != nil {
+		t.Error(err)
+	}
+	resp, err := c.http.Get(c.metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if want := `wsauth_log_lines_dropped_total{class="refusal"} 8` + "\n"; err != nil || !strings.Contains(string(text), want) {
+		t.Errorf("the figures lack %q: %v", want, err)
+	}
+	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

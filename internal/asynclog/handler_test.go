@@ -2,6 +2,7 @@ package asynclog
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -81,6 +82,77 @@ func TestReaderStops(t *testing.T) {
 			t.Errorf("%d kept, %d dropped of 1000", kept, h.Dropped(Refusal))
 		}
 	})
+}
+
+// A disk is a writer that may be full.
+type disk struct {
+	text bytes.Buffer
+	room int // bytes
+}
+
+func (d *disk) Write(b []byte) (int, error) {
+	n := min(len(b), d.room)
+	d.room -= n
+	d.text.Write(b[:n])
+	if n < len(b) {
+		return n, errors.New("no space left")
+	}
+	return n, nil
+}
+
+// TestWriterFails: lines that the writer does not take are counted as dropped.
+// What it has taken of a line does not run into the next one.
+func TestWriterFails(t *testing.T) {
+	for name, room := range map[string]int{"nothing": 0, "a whole line": len("msg=first\n"), "half a line": len("msg=first\nmsg=ref")} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &disk{room: room}
+				h := New(Config{Writer: d, Format: untimed, Classify: byMessage, RefusalsPerSecond: 0})
+				log := slog.New(h)
+				for _, line := range []string{"first", "refused", "logged"} {
+					log.Info(line)
+					synctest.Wait()
+				}
+				d.room = 1 << 20
+				log.Info("last")
+				if !h.Close(time.Second) {
+					t.Fatal("Close gave up")
+				}
+				kept := 0
+				lines := strings.Split(strings.TrimSuffix(d.text.String(), "\n"), "\n")
+				for i, line := range lines {
+					switch line {
+					case "msg=first", "msg=last":
+						kept++
+					case "msg=ref", "":
+						if i == len(lines)-1 {
+							t.Errorf("ends with %q", line)
+						}
+					default:
+						if !strings.Contains(line, "dropped") {
+							t.Errorf("a line is %q", line)
+						}
+					}
+				}
+				dropped := int(h.Dropped(Ordinary) + h.Dropped(Refusal) + h.Dropped(Audit))
+				if kept+dropped != 4 || h.Dropped(Audit) != 1 || h.Dropped(Refusal) != 1 {
+					t.Errorf("%d lines kept, %d dropped: %q", kept, dropped, lines)
+				}
+				if !strings.Contains(d.text.String(), "audit=1") {
+					t.Errorf("the log does not say that lines are missing: %q", lines)
+				}
+			})
+		})
+	}
+}
+
+func untimed(w io.Writer) slog.Handler {
+	return slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
+			return slog.Attr{}
+		}
+		return a
+	}})
 }
 
 // TestCloseIsBounded: a reader that never comes back does not keep the

@@ -17,9 +17,21 @@ type queue struct {
 	ended   chan struct{} // closed when run has returned
 
 	mu     sync.Mutex
-	buffer []byte       // lines that wait
-	held   [classes]int // bytes of each class in buffer
+	batch  batch
+	held   [classes]int // bytes of each class in batch
 	closed bool
+}
+
+// A batch is lines that wait to be written.
+type batch struct {
+	text  []byte
+	lines []lineEnd
+}
+
+// A lineEnd says where in a batch a line ends.
+type lineEnd struct {
+	class Class
+	at    int
 }
 
 func newQueue(to io.Writer, quota int) *queue {
@@ -40,7 +52,8 @@ func (e *entry) Write(line []byte) (int, error) {
 	fits := (e.own || !q.closed) && q.held[e.class]+len(line) <= q.quota
 	if fits {
 		q.held[e.class] += len(line)
-		q.buffer = append(q.buffer, line...)
+		q.batch.text = append(q.batch.text, line...)
+		q.batch.lines = append(q.batch.lines, lineEnd{e.class, len(q.batch.text)})
 	}
 	q.mu.Unlock()
 	if !fits {
@@ -58,27 +71,37 @@ func (q *queue) rouse() {
 	}
 }
 
-// run writes what waits, until the queue is closed and empty.
+// run writes what waits, until the queue is closed and empty. Lines that the
+// writer does not take, such as those for a full disk, are dropped.
 func (q *queue) run() {
 	defer close(q.ended)
-	var spare []byte
+	var spare batch
 	var told [classes]uint64
+	torn := false // the last line that was written lacks its end
 	for {
 		q.mu.Lock()
-		lines, closed := q.buffer, q.closed
-		q.buffer, q.held = spare[:0], [classes]int{}
+		b, closed := q.batch, q.closed
+		q.batch, q.held = batch{spare.text[:0], spare.lines[:0]}, [classes]int{}
 		q.mu.Unlock()
-		spare = lines
-		if len(lines) == 0 {
+		spare = b
+		if len(b.lines) == 0 {
 			if closed {
 				return
 			}
 			<-q.wake
 			continue
 		}
-		_, err := q.to.Write(lines)
+		if torn {
+			if _, err := io.WriteString(q.to, "\n"); err != nil {
+				q.drop(b, 0)
+				continue
+			}
+			torn = false
+		}
+		n, err := q.to.Write(b.text)
 		if err != nil {
-			continue // nobody can be told
+			torn = q.drop(b, n)
+			continue
 		}
 		if now := q.counts(); now != told {
 			var since [classes]uint64
@@ -89,6 +112,20 @@ func (q *queue) run() {
 			q.lost(since)
 		}
 	}
+}
+
+// drop counts the lines of a batch of which only the first n bytes were
+// written, and reports whether they end within a line.
+func (q *queue) drop(b batch, n int) (torn bool) {
+	begin := 0
+	for _, line := range b.lines {
+		if line.at > n {
+			q.dropped[line.class].Add(1)
+			torn = torn || begin < n
+		}
+		begin = line.at
+	}
+	return torn
 }
 
 func (q *queue) counts() (n [classes]uint64) {
