@@ -1,6 +1,7 @@
 package wsauth_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -102,8 +103,8 @@ func TestRequire(t *testing.T) {
 	for _, q := range []wsauth.Requirement{-1, 4} {
 		func() {
 			defer func() {
-				if recover() == nil {
-					t.Errorf("Require(%v) does not panic", q)
+				if got, want := recover(), fmt.Sprintf("wsauth: Require(%v)", q); got != want {
+					t.Errorf("panics with %v, want %s", got, want)
 				}
 			}()
 			guard.Require(q)

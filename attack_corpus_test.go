@@ -1,13 +1,18 @@
 package wsauth_test
 
 import (
+	"crypto"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
+	"encoding/asn1"
 	"encoding/base64"
 	"fmt"
 	"math/big"
 	"strings"
+	"time"
 )
 
 // A hostile is a token that must be refused.
@@ -89,7 +94,7 @@ func headers(evil string) []hostile {
 	own := fmt.Sprintf(`{"kty":"oct","k":%q,"kid":"hs"}`, b64(string(attacker)))
 	for name, more := range map[string]string{
 		"J8/jku": fmt.Sprintf(`,"jku":%q`, evil), "J8/x5u": fmt.Sprintf(`,"x5u":%q`, evil), "J8/JKU": fmt.Sprintf(`,"JKU":%q`, evil),
-		"J9/jwk": `,"jwk":` + own, "J9/x5c": `,"x5c":["MIIB"]`, "J9/JWK": `,"JWK":` + own,
+		"J9/jwk": `,"jwk":` + own, "J9/JWK": `,"JWK":` + own,
 		"J10/unknown": `,"crit":["x"],"x":1`, "J10/empty": `,"crit":[]`, "J10/standard": `,"crit":["alg"]`, "J10/exp": `,"crit":["exp"],"exp":1`,
 		"J10/null": `,"crit":null`, "J10/string": `,"crit":"x"`,
 		"J11/without_crit": `,"b64":false`, "J11/with_crit": `,"b64":false,"crit":["b64"]`, "J11/true": `,"b64":true`,
@@ -101,6 +106,19 @@ func headers(evil string) []hostile {
 			hostile{name + "_attacker", compact(head("HS256", "hs", more), claims(), macSigner(attacker))},
 			hostile{name + "_attacker_no_kid", compact(head("HS256", "", more), claims(), macSigner(attacker))})
 	}
+	theirs := sure(rsa.GenerateKey(rand.Reader, 2048))
+	bySelf := func(input string) string {
+		return string(sure(rsa.SignPKCS1v15(nil, theirs, crypto.SHA256, digest(input))))
+	}
+	for name, more := range map[string]string{
+		"x5c": fmt.Sprintf(`,"x5c":[%q]`, base64.StdEncoding.EncodeToString(selfSigned(theirs))),
+		"jwk": fmt.Sprintf(`,"jwk":{"kty":"RSA","n":%q,"e":"AQAB"}`, b64(string(theirs.N.Bytes()))),
+	} {
+		for _, kid := range []string{"rs", "new", ""} {
+			all = append(all, hostile{"J9/RS256_" + name + "_kid_" + kid, compact(head("RS256", kid, more), claims(), bySelf)})
+		}
+		all = append(all, hostile{"J9/RS256_" + name + "_signed", compact(head("RS256", "rs", more), claims(), signRS)})
+	}
 	// RFC 7797: the payload is not encoded at all.
 	raw := b64(head("HS256", "hs", `,"b64":false,"crit":["b64"]`)) + "." + claims()
 	all = append(all, hostile{"J11/payload_in_clear", raw + "." + b64(signHS(raw))})
@@ -108,6 +126,12 @@ func headers(evil string) []hostile {
 		all = append(all, hostile{"J34/typ_" + strings.ReplaceAll(typ, "/", "_"), compact(fmt.Sprintf(`{"alg":"HS256","typ":%q,"kid":"hs"}`, typ), claims(), signHS)})
 	}
 	return all
+}
+
+// selfSigned is a certificate that a key has made for itself, in DER form.
+func selfSigned(key *rsa.PrivateKey) []byte {
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	return sure(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
 }
 
 // segments are J12 to J15: a good token, cut and joined in other ways.
@@ -209,7 +233,7 @@ func ecdsaSignatures() []hostile {
 	r, s := good[:32], good[32:]
 	for name, signature := range map[string]string{
 		"63_bytes": good[1:], "65_bytes": "\x00" + good, "65_bytes_after": good + "\x00", "swapped": s + r, "doubled": good + good,
-		"der":   "\x30\x44\x02\x20" + r + "\x02\x20" + s,
+		"der":   string(sure(asn1.Marshal([]*big.Int{new(big.Int).SetBytes([]byte(r)), new(big.Int).SetBytes([]byte(s))}))),
 		"zeros": strings.Repeat("\x00", 64), "ones": strings.Repeat("\xff", 64),
 	} {
 		all = append(all, hostile{"J18/" + name, input + "." + b64(signature)})

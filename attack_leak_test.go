@@ -210,29 +210,29 @@ func TestNothingIsEchoed(t *testing.T) {
 	lines := []string{"Origin: https://" + canary, "Referer: https://" + canary, "User-Agent: " + canary, "Cookie: " + canary + "=" + canary,
 		"X-Forwarded-For: " + canary, "X-Request-Id: " + canary, "Sec-WebSocket-Extensions: " + canary, "Accept: " + canary, "Sec-WebSocket-Protocol: " + canary}
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.Header{}, &wsauth.Cookies{}, wsauth.Query{Name: "token"}}})
-	for name, raw := range map[string]string{
-		"upgrade":     upgrade("/access?"+canary, lines...),
-		"plain":       plain("GET", "/access?"+canary+"="+canary, lines...),
-		"method":      plain(canary, "/access", lines...),
-		"header":      plain("GET", "/access", append(lines, bearer(canary))...),
-		"scheme":      plain("GET", "/access", append(lines, "Authorization: "+canary+" x")...),
-		"two_headers": plain("GET", "/access", append(lines, bearer(canary), bearer(canary))...),
-		"query":       plain("GET", "/access?token="+canary, lines...),
-		"two_params":  plain("GET", "/access?token="+canary+"&token=", lines...),
-		"cookie":      plain("GET", "/access", append(lines, cookie(canary))...),
-		"version":     upgrade("/access", append(lines, "Sec-WebSocket-Version: "+canary)...),
-		"key":         upgrade("/access", append(lines, "Sec-WebSocket-Key: "+canary)...),
-		"kid":         plain("GET", "/access", append(lines, bearer(compact(head("HS256", canary, ""), claims(), signHS)))...),
-		"alg":         plain("GET", "/access", append(lines, bearer(compact(head(canary, "hs", ""), claims(), signHS)))...),
-		"sub":         plain("GET", "/access", append(lines, bearer(signed(claims("sub", `"`+canary+`"`, "type", `"refresh"`))))...),
-		"issuer":      plain("GET", "/access", append(lines, bearer(signed(claims("iss", `"`+canary+`"`))))...),
+	for name, c := range map[string]struct {
+		raw  string
+		want wsauth.Reason
+	}{
+		"upgrade":     {upgrade("/access?"+canary, lines...), wsauth.OriginNotAllowed},
+		"plain":       {plain("GET", "/access?"+canary+"="+canary, lines...), wsauth.TokenMissing},
+		"method":      {plain(canary, "/access", lines...), wsauth.TokenMissing},
+		"header":      {plain("GET", "/access", append(lines, bearer(canary))...), wsauth.TokenInvalid},
+		"scheme":      {plain("GET", "/access", append(lines, "Authorization: "+canary+" x")...), wsauth.TokenMissing},
+		"two_headers": {plain("GET", "/access", append(lines, bearer(canary), bearer(canary))...), wsauth.InvalidRequest},
+		"query":       {plain("GET", "/access?token="+canary, lines...), wsauth.TokenInvalid},
+		"two_params":  {plain("GET", "/access?token="+canary+"&token=", lines...), wsauth.InvalidRequest},
+		"cookie":      {plain("GET", "/access", append(lines, cookie(canary))...), wsauth.TokenInvalid},
+		"version":     {upgrade("/access", append(lines, "Sec-WebSocket-Version: "+canary)...), wsauth.VersionNotSupported},
+		"key":         {upgrade("/access", append(lines, "Sec-WebSocket-Key: "+canary)...), wsauth.InvalidHandshake},
+		"kid":         {plain("GET", "/access", append(lines, bearer(compact(head("HS256", canary, ""), claims(), signHS)))...), wsauth.TokenInvalid},
+		"alg":         {plain("GET", "/access", append(lines, bearer(compact(head(canary, "hs", ""), claims(), signHS)))...), wsauth.TokenInvalid},
+		"sub":         {plain("GET", "/access", append(lines, bearer(signed(claims("sub", `"`+canary+`"`, "type", `"refresh"`))))...), wsauth.WrongTokenType},
+		"issuer":      {plain("GET", "/access", append(lines, bearer(signed(claims("iss", `"`+canary+`"`))))...), wsauth.TokenInvalid},
 	} {
 		t.Run("R8/"+name, func(t *testing.T) {
-			a := x.send(t, raw)
-			if a.StatusCode < 400 {
-				t.Fatalf("status %d", a.StatusCode)
-			}
-			x.took()
+			a := x.send(t, c.raw)
+			x.wantRefusal(t, a, c.want)
 			if strings.Contains(a.head+a.body, canary) {
 				t.Errorf("answered\n%s\n%s", a.head, a.body)
 			}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -171,6 +172,8 @@ func TestHandshakeRate(t *testing.T) {
 		x.wantSuccess(t, x.ask(t, plain("GET", "/access", bearer(good))))
 		time.Sleep(20 * time.Second)
 		x.open(t, "/access", bearer(good)).wantOpen(t)
+		x.took()
+		x.wantRefusal(t, x.ask(t, upgrade("/access", bearer(good))), wsauth.RateLimited)
 	})
 }
 
@@ -243,28 +246,28 @@ func TestShutdownOutOfTime(t *testing.T) {
 
 // TestLimitsAreChecked: what makes no sense is refused by New, by name.
 func TestLimitsAreChecked(t *testing.T) {
-	for _, limits := range []wsauth.Limits{
-		{PerSubject: -1}, {PerSession: -1}, {PerAddress: -1}, {HandshakesPerMinute: -1}, {Unauthenticated: -1}, {UnauthenticatedPerAddress: -1},
+	for _, c := range []struct {
+		config wsauth.Config
+		fault  string
+	}{
+		{wsauth.Config{Limits: wsauth.Limits{PerSubject: -1}}, "Limits.PerSubject: -1"},
+		{wsauth.Config{Limits: wsauth.Limits{PerSession: -1}}, "Limits.PerSession: -1"},
+		{wsauth.Config{Limits: wsauth.Limits{PerAddress: -1}}, "Limits.PerAddress: -1"},
+		{wsauth.Config{Limits: wsauth.Limits{HandshakesPerMinute: -1}}, "Limits.HandshakesPerMinute: -1"},
+		{wsauth.Config{Limits: wsauth.Limits{Unauthenticated: -1}}, "Limits.Unauthenticated: -1"},
+		{wsauth.Config{Limits: wsauth.Limits{UnauthenticatedPerAddress: -1}}, "Limits.UnauthenticatedPerAddress: -1"},
+		{wsauth.Config{Limits: wsauth.Limits{WhenFull: 3}}, "Limits.WhenFull: 3"},
+		{wsauth.Config{Staleness: time.Second}, "Staleness: 1s"},
+		{wsauth.Config{Locations: []wsauth.Location{wsauth.Ticket{}}}, "Tickets: required by Locations[0]"},
+		{wsauth.Config{Locations: []wsauth.Location{&wsauth.Ticket{}}}, "Tickets: required by Locations[0]"},
+		{wsauth.Config{Locations: []wsauth.Location{&wsauth.FirstMessage{}, wsauth.FirstMessage{Timeout: time.Second}}}, "Locations[1]: a second FirstMessage"},
+		{wsauth.Config{Locations: []wsauth.Location{wsauth.FirstMessage{}, wsauth.FirstMessage{Timeout: time.Second}}}, "Locations[1]: a second FirstMessage"},
+		{wsauth.Config{Locations: []wsauth.Location{wsauth.FirstMessage{Timeout: time.Hour}}}, "Locations[0]: FirstMessage: Timeout"},
+		{wsauth.Config{Locations: []wsauth.Location{wsauth.Subprotocol{Name: "a", Prefix: "b."}}}, "Locations[0]: Subprotocol: "},
 	} {
-		if _, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Limits: limits}); err == nil {
-			t.Errorf("%+v was accepted", limits)
-		}
-	}
-	for name, c := range map[string]wsauth.Config{
-		"Staleness": {Verifier: newVerifier(t, 0), Staleness: time.Second},
-		"Tickets":   {Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.Ticket{}}},
-		"*Tickets":  {Verifier: newVerifier(t, 0), Locations: []wsauth.Location{&wsauth.Ticket{}}},
-		"*FirstMessage": {Verifier: newVerifier(t, 0), Locations: []wsauth.Location{
-			&wsauth.FirstMessage{}, wsauth.FirstMessage{Timeout: time.Second},
-		}},
-		"FirstMessage": {Verifier: newVerifier(t, 0), Locations: []wsauth.Location{
-			wsauth.FirstMessage{}, wsauth.FirstMessage{Timeout: time.Second},
-		}},
-		"Timeout": {Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.FirstMessage{Timeout: time.Hour}}},
-		"Prefix":  {Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.Subprotocol{Name: "a", Prefix: "b."}}},
-	} {
-		if _, err := wsauth.New(c); err == nil {
-			t.Errorf("%s: accepted", name)
+		c.config.Verifier = newVerifier(t, 0)
+		if _, err := wsauth.New(c.config); err == nil || !strings.HasPrefix(err.Error(), "wsauth: Config."+c.fault) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v, want a fault of %s", err, c.fault)
 		}
 	}
 }

@@ -44,13 +44,13 @@ func TestRenewal(t *testing.T) {
 		"J12/bad signature": {make: func(t *testing.T) string {
 			raw := renewal("alice", "s1", token.Options{})(t)
 			return raw[:strings.LastIndex(raw, ".")+1] + b64(strings.Repeat("x", 32))
-		}, want: wsauth.TokenInvalid},
+		}, want: wsauth.TokenInvalid, text: "Signature verification failed"},
 		"L2/expired": {make: func(t *testing.T) string {
 			raw := renewal("alice", "s1", token.Options{TTL: time.Second})(t)
 			time.Sleep(2 * time.Second)
 			return raw
 		}, want: wsauth.TokenExpired},
-		"/empty":          {make: func(*testing.T) string { return "" }, want: wsauth.TokenInvalid},
+		"/empty":          {make: func(*testing.T) string { return "" }, want: wsauth.TokenInvalid, text: "Not enough segments"},
 		"/not authorized": {make: renewal("alice", "s1", token.Options{Claims: map[string]any{"role": "guest"}}), want: wsauth.NotAuthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -330,8 +330,8 @@ func TestSlowRenewalHoldsNobodyUp(t *testing.T) {
 		time.Sleep(time.Hour)
 		socket.wantEnd(t, wsauth.TokenExpired)
 		close(v.hold)
-		if err := <-slow; err == nil {
-			t.Error("a socket was renewed after its end")
+		if err := <-slow; !errors.Is(err, wsauth.TokenExpired) {
+			t.Errorf("a socket was renewed after its end: %v", err)
 		}
 	})
 }
@@ -339,6 +339,16 @@ func TestSlowRenewalHoldsNobodyUp(t *testing.T) {
 // TestRenewalAtTheLastMoment: a renewal that succeeded is not followed by the
 // end that it was to put off.
 func TestRenewalAtTheLastMoment(t *testing.T) {
+	inBubble(t, withLog, func(t *testing.T, x *live) {
+		socket := x.with(t, login(t, "alice", "s1", token.Options{TTL: time.Minute}))
+		next := login(t, "alice", "s1", token.Options{TTL: time.Hour})
+		time.Sleep(time.Until(socket.session.Claims().ValidUntil()) - 1)
+		if err := socket.session.Renew(t.Context(), next.Raw); err != nil {
+			t.Errorf("just before the end: %v", err)
+		}
+		time.Sleep(time.Minute)
+		socket.wantOpen(t)
+	})
 	for range 50 {
 		inBubble(t, withLog, func(t *testing.T, x *live) {
 			socket := x.with(t, login(t, "alice", "s1", token.Options{TTL: time.Minute}))

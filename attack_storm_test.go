@@ -73,10 +73,8 @@ func TestFullIsNoStorm(t *testing.T) {
 						clients.Go(func() { times.Add(int64(naive{from: anna, handshake: hello}.connect(t, x, until))) })
 					}
 					clients.Wait()
-					if again := times.Load() - 8; again > 20 {
+					if again := times.Load() - 8; again < 1 || again > 20 {
 						t.Errorf("they came again %d times in 10 s", again)
-					} else {
-						t.Logf("they came again %d times in 10 s", again)
 					}
 					time.Sleep(10 * time.Second) // what is still held open
 				})
@@ -92,7 +90,7 @@ func TestRefusedTokenIsNoStorm(t *testing.T) {
 	inLobby(t, "coder", slots(100, 100, wsauth.RefuseClose), func(t *testing.T, x *lobby) {
 		hello := upgrade("/access", fromOurs, bearer("x"))
 		times := naive{from: anna, handshake: hello}.connect(t, x, time.Now().Add(30*time.Second))
-		if times > 30 {
+		if times < 5 || times > 30 {
 			t.Errorf("it came %d times in 30 s", times)
 		}
 		begun := time.Now()

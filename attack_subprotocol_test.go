@@ -278,7 +278,8 @@ func TestSubprotocolByClose(t *testing.T) {
 			t.Run("T10/"+f.name+"/"+name, func(t *testing.T) {
 				chosen, _, _ := strings.Cut(c.chosen, ",")
 				a := x.send(t, offering(c.offer))
-				if code, reason := a.closeFrame(t); code != c.code {
+				want := map[int]wsauth.Reason{3000: wsauth.TokenInvalid, 3003: wsauth.InvalidRequest}[c.code]
+				if code, reason := a.closeFrame(t); code != c.code || reason != string(want) {
 					t.Errorf("closed with %d %q", code, reason)
 				}
 				if got := a.Header.Get("Sec-WebSocket-Protocol"); got != chosen {
