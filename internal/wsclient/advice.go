@@ -17,7 +17,10 @@ var others = map[int]struct {
 }{
 	1000: {"both have agreed to end", ""},
 	1001: {"it is going away", wsauth.AdviceWait},
+	1002: {"a frame broke the rules of RFC 6455", wsauth.AdviceReconnect},
 	1003: {"it does not accept such messages", wsauth.AdviceReconnect},
+	1007: {"a text was not UTF-8", wsauth.AdviceReconnect},
+	1008: {"too many frames came", wsauth.AdviceReconnect},
 	1006: {"the connection broke, or there never was one", wsauth.AdviceReconnect},
 }
 
