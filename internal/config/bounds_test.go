@@ -1,0 +1,125 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A bound is what the page says of the values of a key.
+type bound struct {
+	key      string
+	low, top string // "" is none
+}
+
+var (
+	inRange = regexp.MustCompile(`(?i)\bfrom (\d\S*) to (\d[\w]*)`)
+	atMost  = regexp.MustCompile(`(?i)\bat most (\d[\w]*)`)
+	atLeast = regexp.MustCompile(`(?i)\bat least (\d[\w]*)`)
+)
+
+// boundsOf returns the bounds in docs/configuration.md.
+func boundsOf(t *testing.T) (all []bound) {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range docRow.FindAllStringSubmatch(string(page), -1) {
+		b := bound{key: row[1]}
+		if found := atMost.FindStringSubmatch(row[0]); found != nil {
+			b.top = found[1]
+		}
+		if found := atLeast.FindStringSubmatch(row[0]); found != nil {
+			b.low = found[1]
+		}
+		if found := inRange.FindStringSubmatch(row[0]); found != nil {
+			b.low, b.top = found[1], found[2]
+		}
+		switch {
+		case b.key == "admin.token_file": // the length of what is in it
+		case b.key == "store":
+			for _, key := range []string{"max_revocations", "max_sessions", "max_tickets"} {
+				all = append(all, bound{"store." + key, b.low, b.top})
+			}
+		case b.low != "" || b.top != "":
+			all = append(all, b)
+		}
+	}
+	return all
+}
+
+// beyond returns the next value of a bound in a direction.
+func beyond(t *testing.T, value string, by int) string {
+	t.Helper()
+	if n, err := strconv.Atoi(value); err == nil {
+		return strconv.Itoa(n + by)
+	}
+	d, err := time.ParseDuration(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := time.Millisecond
+	if d >= time.Minute { // some are whole seconds
+		step = time.Second
+	}
+	return (d + time.Duration(by)*step).String()
+}
+
+// withKey returns a file that has one key.
+func withKey(key, value string) string {
+	text := value
+	parts := strings.Split(key, ".")
+	for i := len(parts) - 1; i >= 0; i-- {
+		name, list := strings.CutSuffix(parts[i], "[]")
+		switch {
+		case name == "routes" && list:
+			text = "routes: [{path: /, upstream: 'http://127.0.0.1:9000', " + strings.TrimPrefix(text, "{")
+			text += "]"
+		case list:
+			text = "{" + name + ": [" + text + "]}"
+		default:
+			text = "{" + name + ": " + text + "}"
+		}
+	}
+	return text
+}
+
+// TestPageBounds: a value at a bound of docs/configuration.md is taken, and
+// the next one beyond it is a fault of that key.
+func TestPageBounds(t *testing.T) {
+	bounds := boundsOf(t)
+	if len(bounds) < 17 {
+		t.Errorf("the page has only %d bounds: %v", len(bounds), bounds)
+	}
+	fails := func(b bound, value string) bool {
+		key, _, _ := strings.Cut(b.key, ".first_message.") // faults of a location name the location
+		named := fmt.Sprintf(": %s: ", strings.ReplaceAll(key, "[]", "[0]"))
+		for _, f := range faultsOf(t, withKey(b.key, value)) {
+			if strings.Contains(f, named) {
+				return true
+			}
+			if strings.Contains(f, "unknown key") || strings.Contains(f, "YAML") {
+				t.Fatalf("%s: %s", withKey(b.key, value), f)
+			}
+		}
+		return false
+	}
+	for _, b := range bounds {
+		for _, value := range []string{b.low, b.top} {
+			if value != "" && fails(b, value) {
+				t.Errorf("%s: %s is refused", b.key, value)
+			}
+		}
+		if b.low != "" && !fails(b, beyond(t, b.low, -1)) {
+			t.Errorf("%s: %s is taken, though the page says at least %s", b.key, beyond(t, b.low, -1), b.low)
+		}
+		if b.top != "" && !fails(b, beyond(t, b.top, 1)) {
+			t.Errorf("%s: %s is taken, though the page says at most %s", b.key, beyond(t, b.top, 1), b.top)
+		}
+	}
+}
