@@ -209,7 +209,11 @@ func (j *judge) judge(c change, number int) verdict {
 		if f == nil {
 			continue
 		}
-		switch again := j.run(f.tests, number, j.limit(f.tests), true); {
+		again := f
+		if !f.hung || len(hanging) == 0 { // one hang that is sure is enough
+			again = j.run(f.tests, number, j.limit(f.tests), true)
+		}
+		switch {
 		case again == nil:
 			fmt.Printf("     %s fails once with %s\n", f, c)
 		case again.hung:
@@ -227,9 +231,9 @@ func (j *judge) judge(c change, number int) verdict {
 	return verdict{survived, c.String(), ""}
 }
 
-// maxHanging is how many times a change may hang before it is given up to find
-// a test that fails.
-const maxHanging = 3
+// maxHanging is how many times a change may hang until the search for a test
+// that fails is given up.
+const maxHanging = 2
 
 // batchOf returns the first tests of one program that take no longer than the
 // budget, and one at least.
