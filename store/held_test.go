@@ -242,6 +242,49 @@ func TestIndexHoldsNoMoreThanItMay(t *testing.T) {
 	}
 }
 
+// TestIndexKeepsRoom: what the log took leaves room for what it does not take.
+func TestIndexKeepsRoom(t *testing.T) {
+	log := &failing{Revocations: NewMemory(0)}
+	x := mustIndex(t, IndexConfig{Revocations: log, MaxHeld: 2})
+	for i := range 10 {
+		if err := x.Revoke(t.Context(), inAMinute(fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log.set(errDisk)
+	for _, id := range []string{"a", "b"} {
+		if err := x.Revoke(t.Context(), inAMinute(id)); !errors.Is(err, ErrNotDurable) {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+}
+
+// TestFlushWritesWhatFits: what a log that is nearly full has room for is
+// written, one by one, and the rest is reported.
+func TestFlushWritesWhatFits(t *testing.T) {
+	memory := NewMemory(3)
+	log := &failing{Revocations: memory, fault: errDisk}
+	x := mustIndex(t, IndexConfig{Revocations: log})
+	for i := range 5 {
+		if err := x.Revoke(t.Context(), inAMinute(fmt.Sprint(i))); !errors.Is(err, ErrNotDurable) {
+			t.Fatal(err)
+		}
+	}
+	log.set(nil)
+	if err := x.Flush(t.Context()); !errors.Is(err, ErrNotDurable) || !errors.Is(err, ErrFull) {
+		t.Errorf("Flush: %v", err)
+	}
+	if x.Held() != 2 {
+		t.Errorf("%d held", x.Held())
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	before := log.tries()
+	if err := x.Flush(cancelled); !errors.Is(err, ErrNotDurable) || log.tries() > before+1 {
+		t.Errorf("Flush that is cancelled: %v after %d tries", err, log.tries()-before)
+	}
+}
+
 // TestIndexWarnsOfAFullLog: once each time that the log reaches 80 percent.
 func TestIndexWarnsOfAFullLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -36,6 +36,28 @@ func startIndex(t *testing.T, c IndexConfig) *Index {
 	return x
 }
 
+// TestIndexReadsALongLogAtOnce: many pages are read without a pause, and
+// nothing is logged.
+func TestIndexReadsALongLogAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, lines := NewMemory(0), &logLines{}
+		const n = 3*MaxPage + 1
+		for i := range n {
+			mustRevoke(t, log, Revocation{Scope: Token, ID: fmt.Sprint(i), Expires: time.Now().Add(time.Minute)})
+		}
+		began := time.Now()
+		x := startIndex(t, IndexConfig{Revocations: log, Logger: lines.logger()})
+		for _, i := range []int{0, MaxPage, n - 1} {
+			if !x.Revoked(&token.Claims{ID: fmt.Sprint(i)}) {
+				t.Errorf("%d is not revoked", i)
+			}
+		}
+		if took := time.Since(began); took != 0 || lines.text.Len() > 0 {
+			t.Errorf("after %v: %s", took, lines.text.String())
+		}
+	})
+}
+
 func mustRevoke(t *testing.T, log Revocations, revocations ...Revocation) {
 	t.Helper()
 	if err := log.Revoke(t.Context(), revocations...); err != nil {

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"encoding/hex"
 	"regexp"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,17 +13,35 @@ func TestNewSessionID(t *testing.T) {
 	form := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	synctest.Test(t, func(t *testing.T) {
 		seen := map[string]bool{}
+		var always, ever [10]byte // the bits that are set in each, and in any, after the moment
+		for i := range always {
+			always[i] = 0xff
+		}
 		for range 100 {
 			time.Sleep(1234567 * time.Microsecond)
 			sid := NewSessionID()
 			if began, ok := sessionBegan(sid); !ok || began.UnixMilli() != time.Now().UnixMilli() || !form.MatchString(sid) {
 				t.Errorf("%s began %v, %v, at %v", sid, began, ok, time.Now())
 			}
+			id, err := hex.DecodeString(strings.ReplaceAll(sid, "-", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, b := range id[6:] {
+				always[i] &= b
+				ever[i] |= b
+			}
 			if random := sid[14:]; seen[random] {
 				t.Errorf("%s comes again", random)
 			} else {
 				seen[random] = true
 			}
+		}
+		if want := [10]byte{0x70, 0, 0x80}; always != want {
+			t.Errorf("bits that are always set: %x, want %x", always, want)
+		}
+		if want := [10]byte{0x7f, 255, 0xbf, 255, 255, 255, 255, 255, 255, 255}; ever != want {
+			t.Errorf("bits that are ever set: %x, want %x", ever, want)
 		}
 	})
 }

@@ -196,6 +196,7 @@ func testFamilyExpiry(t *testing.T, s store.Families) {
 	got := wantRotated(t, s, r, "1")
 	wantListed(t, s, "ann", got, short)
 	time.Sleep(time.Millisecond)
+	wantListed(t, s, "ann", got)
 	wantNoFamily(t, s, short)
 	begin(t, s, family("short", "bob"))
 
@@ -208,8 +209,8 @@ func testFamilyExpiry(t *testing.T, s store.Families) {
 	time.Sleep(time.Until(f.Ends) - time.Millisecond)
 	wantListed(t, s, "ann", got)
 	time.Sleep(time.Millisecond)
-	wantNoFamily(t, s, got)
 	wantListed(t, s, "ann")
+	wantNoFamily(t, s, got)
 }
 
 // testFamilyRestart: no family comes back to a token that was replaced, none
