@@ -96,42 +96,42 @@ func TestNewIssuerReportsEveryFault(t *testing.T) {
 		}
 	}
 	for _, key := range []*Key{nil, {}} {
-		if _, err := NewIssuer(IssuerConfig{Key: key}); err == nil {
-			t.Error("no key accepted")
+		if _, err := NewIssuer(IssuerConfig{Key: key}); err == nil || !strings.HasPrefix(err.Error(), "Key: ") {
+			t.Errorf("no key: %v", err)
 		}
 	}
 }
 
 func TestIssueRefuses(t *testing.T) {
 	issuer := must(NewIssuer(IssuerConfig{Key: testKey(HS256)}))
-	refuses := func(name, subject string, o Options) {
+	refuses := func(name, subject string, o Options, want string) {
 		t.Run(name, func(t *testing.T) {
-			if tok, err := issuer.Access(subject, o); err == nil {
-				t.Errorf("issued: %s", tok.Claims.Payload())
+			if tok, err := issuer.Access(subject, o); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, %v; want a fault with %q", tok, err, want)
 			}
 		})
 	}
 	for _, subject := range []string{"", "a\n", "\x00", "\xff", "a\u202eb", strings.Repeat("a", 257)} {
-		refuses(fmt.Sprintf("subject %.10q", subject), subject, Options{})
+		refuses(fmt.Sprintf("subject %.10q", subject), subject, Options{}, "sub")
 	}
 	for _, name := range []string{"alg", "typ", "kid", "crit", "b64", "jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256", "zip", "cty", "enc", "ALG", "Kid", "\u212aid"} {
-		refuses("header "+name, "test", Options{Headers: map[string]any{name: "x"}})
+		refuses("header "+name, "test", Options{Headers: map[string]any{name: "x"}}, "Options.Headers: ")
 	}
 	for _, name := range []string{"sub", "iat", "nbf", "jti", "exp", "type", "fresh", "csrf", "sid", "iss", "aud", "SUB", "Type", "ſub"} {
-		refuses("claim "+name, "test", Options{Claims: map[string]any{name: "x"}})
+		refuses("claim "+name, "test", Options{Claims: map[string]any{name: "x"}}, "Options.Claims: ")
 	}
-	refuses("claim of a function", "test", Options{Claims: map[string]any{"x": func() {}}})
-	refuses("claim not UTF-8", "test", Options{Claims: map[string]any{"x": "\xff"}})
-	refuses("claim too deep", "test", Options{Claims: map[string]any{"x": nest(20)}})
-	refuses("header too deep", "test", Options{Headers: map[string]any{"x": nest(20)}})
-	refuses("too long", "test", Options{Claims: map[string]any{"x": strings.Repeat("x", 8000)}})
-	refuses("TTL negative", "test", Options{TTL: -time.Second})
-	refuses("TTL under a second", "test", Options{TTL: time.Second - 1})
-	refuses("TTL too long", "test", Options{TTL: 367 * 24 * time.Hour})
-	refuses("public key", "test", Options{Key: must(testKey(ES256).Public())})
-	refuses("key without material", "test", Options{Key: &Key{}})
-	refuses("session", "test", Options{SessionID: "a\n"})
-	refuses("audience", "test", Options{Audience: []string{""}})
+	refuses("claim of a function", "test", Options{Claims: map[string]any{"x": func() {}}}, "cannot marshal from Go func() within \"/x\"")
+	refuses("claim not UTF-8", "test", Options{Claims: map[string]any{"x": "\xff"}}, "UTF-8 within \"/x\"")
+	refuses("claim too deep", "test", Options{Claims: map[string]any{"x": nest(20)}}, "payload: nested too deeply")
+	refuses("header too deep", "test", Options{Headers: map[string]any{"x": nest(20)}}, "header: nested too deeply")
+	refuses("too long", "test", Options{Claims: map[string]any{"x": strings.Repeat("x", 8000)}}, "longer than MaxBytes")
+	refuses("TTL negative", "test", Options{TTL: -time.Second}, "Options.TTL: -1s")
+	refuses("TTL under a second", "test", Options{TTL: time.Second - 1}, "Options.TTL: 999.999999ms")
+	refuses("TTL too long", "test", Options{TTL: 367 * 24 * time.Hour}, "Options.TTL: 8808h")
+	refuses("public key", "test", Options{Key: must(testKey(ES256).Public())}, "no key that can sign")
+	refuses("key without material", "test", Options{Key: &Key{}}, "no key that can sign")
+	refuses("session", "test", Options{SessionID: "a\n"}, "sid")
+	refuses("audience", "test", Options{Audience: []string{""}}, "aud")
 	if _, err := issuer.Refresh("test", Options{Fresh: true}); err == nil {
 		t.Error("a fresh refresh token was issued")
 	}

@@ -2,6 +2,7 @@ package token
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -140,8 +141,12 @@ func TestParseKeySet(t *testing.T) {
 				t.Errorf("faults %v, want %d", faults, tt.faults)
 			}
 			if tt.keys == 0 {
-				if err == nil {
-					t.Errorf("accepted with %d keys", len(got.Keys()))
+				want := cmp.Or(map[string]string{
+					"same ID alone": "empty", "none usable": "empty", "empty": "empty", "mixed": "HMAC secrets among keys",
+					"too many": "more than 256 keys", "too long": "longer than 1 MiB",
+				}[name], "not a JWK Set in strict JSON")
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("%v, %v; want a fault with %q", got, err, want)
 				}
 				return
 			}

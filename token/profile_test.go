@@ -75,8 +75,12 @@ func TestProfileNames(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c, err := withProfile(t, test.profile)(test.more)
 			if test.want == "" {
-				if err == nil || errors.Unwrap(err) == nil {
-					t.Errorf("accepted, or not refused by an *Error: %v, %v", c, err)
+				want := ErrClaims
+				if strings.Contains(test.name, "audience") && !strings.HasSuffix(test.name, " as audience") {
+					want = ErrAudience
+				}
+				if !errors.Is(err, want) {
+					t.Errorf("%v, %v; want %v", c, err, want)
 				}
 				return
 			}

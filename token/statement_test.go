@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,6 +56,26 @@ func TestStatement(t *testing.T) {
 				t.Errorf("%s: it passes for an access token", name)
 			}
 		}
+		// One that has all that an access token has is none for its typ or for
+		// its events.
+		const access = `"sub":"alice","iss":"https://id","aud":["api","me"],"jti":"1"`
+		dates := fmt.Sprintf(`,"iat":%d,"exp":%d`, now, now+60)
+		for _, tt := range []struct {
+			typ, claims string
+			want        error
+		}{
+			{"at+jwt", access + dates, nil},
+			{"JWT", access + dates, nil},
+			{"logout+jwt", access + dates, ErrMalformed},
+			{"secevent+jwt", access + dates, ErrMalformed},
+			{"JWT", access + dates + statementEvents, ErrClaims},
+			{"at+jwt", access + dates + statementEvents, ErrClaims},
+		} {
+			raw := mint(t, key, `{"alg":"ES256","typ":"`+tt.typ+`"}`, "{"+tt.claims+"}")
+			if _, err := v.Verify(context.Background(), raw); !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+				t.Errorf("%s, %s as an access token: %v, want %v", tt.typ, tt.claims, err, tt.want)
+			}
+		}
 		if _, err := v.VerifyStatement(context.Background(), mint(t, must(GenerateKey(ES256)), `{"alg":"ES256","typ":"logout+jwt"}`, good), rules); !errors.Is(err, ErrSignature) {
 			t.Errorf("a foreign key: %v", err)
 		}
@@ -62,8 +83,9 @@ func TestStatement(t *testing.T) {
 			t.Errorf("no token: %v", err)
 		}
 		for _, bad := range []StatementRules{{Audience: []string{"me"}}, {MediaTypes: []string{""}}, {MediaTypes: []string{""}, Audience: []string{"me"}, MaxAge: 25 * time.Hour}} {
-			if _, err := v.VerifyStatement(context.Background(), good, bad); err == nil {
-				t.Errorf("%+v is accepted", bad)
+			raw := mint(t, key, `{"alg":"ES256","typ":"JWT"}`, good)
+			if _, err := v.VerifyStatement(context.Background(), raw, bad); err == nil || !strings.Contains(err.Error(), "StatementRules: ") {
+				t.Errorf("%+v: %v", bad, err)
 			}
 		}
 	})

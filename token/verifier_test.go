@@ -40,17 +40,20 @@ func TestNewVerifierReportsEveryFault(t *testing.T) {
 		t.Errorf("%d faults, want 8:\n%s", len(lines), err)
 	}
 	set := must(NewKeySet(testKey(ES256)))
-	for _, c := range []VerifierConfig{
-		{Keys: &KeySet{}},
-		{Keys: set, Algorithms: []Algorithm{HS256}},
-		{Keys: set, Algorithms: []Algorithm{ES256, "es256"}},
-		{Keys: set, Leeway: -1},
-		{Keys: set, IssuedLeeway: -1},
-		{Keys: set, MaxBytes: -1},
+	for want, c := range map[string]VerifierConfig{
+		"Keys: required":                      {Keys: &KeySet{}},
+		"Algorithms: no key is for any":       {Keys: set, Algorithms: []Algorithm{HS256}},
+		`Algorithms: "es256" is unknown`:      {Keys: set, Algorithms: []Algorithm{ES256, "es256"}},
+		"Leeway: -1ns is not from 0 to":       {Keys: set, Leeway: -1},
+		"IssuedLeeway: -1ns is not from 0 to": {Keys: set, IssuedLeeway: -1},
+		"MaxBytes: -1 is not from 0 to":       {Keys: set, MaxBytes: -1},
 	} {
-		if _, err := NewVerifier(c); err == nil {
-			t.Errorf("%+v accepted", c)
+		if _, err := NewVerifier(c); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v, want %s", err, want)
 		}
+	}
+	if _, err := NewVerifier(VerifierConfig{Keys: set}); err != nil {
+		t.Error(err)
 	}
 }
 
