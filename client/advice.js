@@ -70,6 +70,19 @@ export function retryPause(tried) {
   return Math.random() * 250 * 2 ** (tried - 1);
 }
 
+const longestAsked = 3_600_000; // ms that a server may ask to wait
+
+/**
+ * The milliseconds that a server asks to wait, at most an hour: a timer that
+ * waits for more than 24 days fires at once. What is no such time asks for
+ * nothing.
+ * @param {unknown} asked
+ */
+export function askedWait(asked) {
+  const wait = Number(asked ?? 0);
+  return wait > 0 ? Math.min(wait, longestAsked) : 0;
+}
+
 /** Milliseconds to wait while the browser says that it is offline: it will tell when it is not, so a try is a guess. */
 export function offlineWait() {
   return longest * (1 + Math.random()) / 2;

@@ -1,5 +1,5 @@
 // A login: it gets tokens, keeps what proves them, and puts that into requests.
-import { retryPause } from "./advice.js";
+import { askedWait, retryPause } from "./advice.js";
 
 /** A request that the server refused, in the server's own words (RFC 9457). */
 export class Refusal extends Error {
@@ -330,7 +330,7 @@ export class Session extends EventTarget {
       // answer was cut off on its way.
       if (response.ok) throw new TypeError("The answer is not whole");
     }
-    if (!response.ok) throw new Refusal(response.status, answer, Number(response.headers.get("Retry-After") ?? 0) * 1000 || 0);
+    if (!response.ok) throw new Refusal(response.status, answer, askedWait(Number(response.headers.get("Retry-After")) * 1000));
     return /** @type {any} */ (answer);
   }
 }

@@ -1,5 +1,5 @@
 // A WebSocket that stays open for as long as the person is logged in, and says why when it ends. See README.md.
-import { advise, backoff, codeOf, offlineWait } from "./advice.js";
+import { advise, askedWait, backoff, codeOf, offlineWait } from "./advice.js";
 import { Lease } from "./lease.js";
 import { endsLogin, Refusal, Session } from "./session.js";
 
@@ -338,7 +338,7 @@ export class AuthSocket extends EventTarget {
     }
     // A browser that says it is offline knows of no way out; a server of this machine or this house may be there all the same.
     const pause = globalThis.navigator?.onLine === false ? offlineWait() : backoff(this.#attempt++, advice);
-    const retryIn = retryAfter + pause; // not all at the first moment at which they may
+    const retryIn = askedWait(retryAfter) + pause; // not all at the first moment at which they may
     this.#timer = setTimeout(() => this.#connect(), retryIn);
     this.#become("waiting", code, reason, advice, retryIn);
   }

@@ -402,3 +402,25 @@ test("the page can decide otherwise, and be asked for the password", async (t) =
   await clock.go(3_600_000);
   assert.equal(socket.state, "stopped");
 });
+
+test("a server that asks for no sane time causes no storm, and is not waited for for ever", async (t) => {
+  for (const asked of [9_999_999_999, 2 ** 31, Infinity, NaN, -5000, "soon", null]) {
+    await t.test(String(asked), async (t) => {
+      const clock = fakeClock(t);
+      fakeBrowser(t);
+      const login = new FakeLogin();
+      login.refuseTickets = [refusal(503, "", asked)];
+      const socket = connect("/ws", login);
+      t.after(() => socket.close());
+      const states = record(socket);
+      await clock.settle();
+      const { state, retryIn } = states.at(-1);
+      assert.equal(state, "waiting");
+      assert.ok(retryIn >= 0 && retryIn <= 3_600_000 + 4000, `${retryIn} ms`);
+      await clock.go(retryIn - 1);
+      assert.equal(login.tickets, 1);
+      await clock.go(2);
+      assert.equal(login.tickets, 2);
+    });
+  }
+});
