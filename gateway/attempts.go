@@ -141,9 +141,9 @@ func (a *attempts) begin(c caller, now time.Time) (*attempt, time.Duration) {
 // a known one there: others may be in it.
 func (c caller) hashClient() hashClient {
 	if c.device != "" {
-		return hashClient{c.device + " " + c.name, true}
+		return hashClient{key: c.name, device: c.device}
 	}
-	return hashClient{c.networks[0], false}
+	return hashClient{key: c.networks[0]}
 }
 
 // succeeded gives the try back and counts a login. The network is known from

@@ -10,6 +10,7 @@ import (
 
 const (
 	maxWaitingEach = 4    // passwords of one network or device that wait to be hashed
+	maxWaitingName = 16   // of all known devices of one name
 	maxWaiting     = 1024 // of all strangers, and of all known devices
 
 	strangerWait = 2 * time.Second // longer than this, and a stranger is sent away at once
@@ -20,9 +21,10 @@ const (
 
 // A hashQueue lets few passwords be hashed at a time, since each takes a
 // processor and much memory. Who waits is served round robin: networks take
-// turns, and known devices take turns among themselves, with every other turn
-// for them. So a known device starts after at most two hashes, however many
-// strangers wait.
+// turns, and the names of known devices take turns among themselves, with
+// every other turn for them. So a known device starts after at most two
+// hashes, however many strangers wait, and one user with many devices or
+// sessions takes no more turns than another.
 type hashQueue struct {
 	slots int // hashes at a time
 
@@ -40,9 +42,12 @@ func newHashQueue(slots int) *hashQueue {
 
 // A hashClient is who has a password hashed.
 type hashClient struct {
-	key   string // the network, or of a known one what is known
-	known bool
+	key    string // who takes turns: a network, or the name of a known device
+	device string // the known device; "" for a network
 }
+
+// isKnown reports whether c is a known device.
+func (c hashClient) isKnown() bool { return c.device != "" }
 
 type hashClientKey struct{}
 
@@ -63,7 +68,7 @@ func (e errBusy) Error() string {
 // be called when the hash is made. Who would wait too long gets an errBusy.
 func (q *hashQueue) enter(ctx context.Context) (leave func(), err error) {
 	c, named := ctx.Value(hashClientKey{}).(hashClient)
-	w := &waiter{turn: make(chan struct{})}
+	w := &waiter{turn: make(chan struct{}), device: c.device}
 	q.mu.Lock()
 	if q.running < q.slots { // nobody waits
 		q.running++
@@ -71,11 +76,11 @@ func (q *hashQueue) enter(ctx context.Context) (leave func(), err error) {
 		return q.leaving(), nil
 	}
 	lines := &q.strangers
-	if c.known {
+	if c.isKnown() {
 		lines = &q.known
 	}
-	if wait := q.expected(lines, c.key); lines.waiting >= maxWaiting || named && len(lines.byKey[c.key]) >= maxWaitingEach ||
-		named && !c.known && wait > strangerWait {
+	if wait := q.expected(lines, c.key); lines.waiting >= maxWaiting || named && lines.isFull(c) ||
+		named && !c.isKnown() && wait > strangerWait {
 		q.mu.Unlock()
 		return nil, errBusy{max(wait, time.Second)}
 	}
@@ -83,7 +88,7 @@ func (q *hashQueue) enter(ctx context.Context) (leave func(), err error) {
 	q.mu.Unlock()
 
 	var late <-chan time.Time // where hashes take longer than they did
-	if named && !c.known {
+	if named && !c.isKnown() {
 		timer := time.NewTimer(strangerMost)
 		defer timer.Stop()
 		late = timer.C
@@ -146,7 +151,10 @@ func (q *hashQueue) dispatch() {
 }
 
 // A waiter is one password that waits to be hashed.
-type waiter struct{ turn chan struct{} } // closed when it is its turn
+type waiter struct {
+	turn   chan struct{} // closed when it is its turn
+	device string        // of a hashClient
+}
 
 // waitingLines are lines of waiters that take turns.
 type waitingLines struct {
@@ -156,6 +164,18 @@ type waitingLines struct {
 }
 
 func newWaitingLines() waitingLines { return waitingLines{byKey: map[string][]*waiter{}} }
+
+// isFull reports whether as many wait as may of a network, of a known device,
+// or of all known devices of a name.
+func (l *waitingLines) isFull(c hashClient) bool {
+	line, same := l.byKey[c.key], 0
+	for _, w := range line {
+		if w.device == c.device {
+			same++
+		}
+	}
+	return same >= maxWaitingEach || len(line) >= maxWaitingName
+}
 
 func (l *waitingLines) add(key string, w *waiter) {
 	if len(l.byKey[key]) == 0 {

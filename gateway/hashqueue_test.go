@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"wsauth/internal/password"
 	"wsauth/token"
@@ -78,6 +81,67 @@ func TestKnownDeviceWaitsThreeHashes(t *testing.T) {
 	}
 }
 
+// TestKnownDevicesOfOneUserTakeOneTurn: a user who asks with 100 sessions and
+// as many devices at once delays another user's device by no more than three
+// hashes, and cannot have more than a few of them wait.
+func TestKnownDevicesOfOneUserTakeOneTurn(t *testing.T) {
+	const devices = 40
+	for _, path := range []string{"/auth/login", "/auth/fresh"} {
+		t.Run(path, func(t *testing.T) {
+			var users *Users
+			synctest.Test(t, func(t *testing.T) {
+				users = slowUsers(t, 1, "anna", "mallory")
+				g := must(New(Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: users.Authenticate, AccessTTL: time.Hour}))
+				defer func() { _ = g.Shutdown(context.Background()) }()
+				r := &rig{t: t, g: g}
+				_, device := r.loginFrom("[2001:db8:ffff:1::1]:80", "anna", "test")
+				requests := make([]*http.Request, devices)
+				for i := range requests {
+					from := fmt.Sprintf("203.0.113.%d:80", i)
+					body := strings.NewReader(`{"username":"mallory","password":"test"}`)
+					login := httptest.NewRequest(http.MethodPost, "/auth/login", body)
+					login.RemoteAddr = from
+					login.Header.Set("Content-Type", "application/json")
+					w := httptest.NewRecorder()
+					g.ServeHTTP(w, login)
+					if w.Code != http.StatusOK {
+						t.Fatalf("mallory's login is %d", w.Code)
+					}
+					var answer struct {
+						Access string `json:"access_token"`
+					}
+					if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+						t.Fatal(err)
+					}
+					requests[i] = httptest.NewRequest(http.MethodPost, path, strings.NewReader(`{"username":"mallory","password":"wrong"}`))
+					requests[i].RemoteAddr = from
+					requests[i].Header.Set("Content-Type", "application/json")
+					if path == "/auth/fresh" {
+						requests[i].Body = io.NopCloser(strings.NewReader(`{"password":"wrong"}`))
+						requests[i].Header.Set("Authorization", "Bearer "+answer.Access)
+					} else {
+						requests[i].AddCookie(w.Result().Cookies()[0])
+					}
+				}
+				var tries sync.WaitGroup
+				for _, req := range requests {
+					tries.Go(func() { g.ServeHTTP(httptest.NewRecorder(), req) })
+				}
+				synctest.Wait()
+				if waiting := users.hashing.known.waiting; waiting != maxWaitingName {
+					t.Errorf("%d of one user wait, want %d", waiting, maxWaitingName)
+				}
+				begun := time.Now()
+				code, _ := r.loginFrom("198.51.100.1:80", "anna", "test", device)
+				if took := time.Since(begun); code != http.StatusOK || took > 3*hashTime {
+					t.Errorf("the known device gets %d after %v", code, took)
+				}
+				tries.Wait()
+			})
+		})
+	}
+}
+
 // TestLongWaitsAreRefused: a stranger who would wait over 2 s is told so at
 // once, with a time to come back, and it costs no try.
 func TestLongWaitsAreRefused(t *testing.T) {
@@ -132,7 +196,11 @@ func TestHashQueueTakesTurns(t *testing.T) {
 		busy := 0
 		enter := func(key string, known bool) {
 			go func() {
-				leave, err := q.enter(withHashClient(t.Context(), hashClient{key, known}))
+				c := hashClient{key: key}
+				if known {
+					c.device = "one"
+				}
+				leave, err := q.enter(withHashClient(t.Context(), c))
 				mu.Lock()
 				defer mu.Unlock()
 				if err != nil {
@@ -178,11 +246,11 @@ func TestHashQueueGivesUp(t *testing.T) {
 		defer cancel()
 		errs := make(chan error, 2)
 		go func() {
-			_, err := q.enter(withHashClient(ctx, hashClient{"a", true}))
+			_, err := q.enter(withHashClient(ctx, hashClient{"a", "one"}))
 			errs <- err
 		}()
 		go func() {
-			_, err := q.enter(withHashClient(t.Context(), hashClient{"b", false}))
+			_, err := q.enter(withHashClient(t.Context(), hashClient{key: "b"}))
 			errs <- err
 		}()
 		begun := time.Now()
