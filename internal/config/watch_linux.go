@@ -34,12 +34,12 @@ func (p pin) release() {
 }
 
 // arrivals tells files that were renamed onto their names from those that were
-// created under them. A nil one knows nothing.
+// created under them, or written after they came. A nil one knows nothing.
 type arrivals struct {
 	fd     int
 	dirs   map[string]int32 // the watch of a folder
 	names  map[arrival]bool // those that matter
-	moved  map[arrival]bool // what came last under such a name: by a rename or not
+	moved  map[arrival]bool // whether a rename was the last that such a name has seen
 	buffer []byte
 }
 
@@ -73,7 +73,9 @@ func (a *arrivals) watch(paths ...string) {
 	a.dirs, a.names = map[string]int32{}, map[arrival]bool{}
 	for _, path := range paths {
 		dir := filepath.Dir(path)
-		watch, err := syscall.InotifyAddWatch(a.fd, dir, syscall.IN_MOVED_TO|syscall.IN_CREATE|syscall.IN_ONLYDIR)
+		// Writing after a rename makes it a change in place, so that counts, too.
+		const events = syscall.IN_MOVED_TO | syscall.IN_CREATE | syscall.IN_MODIFY | syscall.IN_ONLYDIR
+		watch, err := syscall.InotifyAddWatch(a.fd, dir, events)
 		if err != nil {
 			continue
 		}

@@ -98,6 +98,27 @@ func TestWatcher(t *testing.T) {
 			func(w *watched) { w.do(os.Remove(w.path("f.yaml"))); w.write("f.yaml", "bb") }, stop(time.Second / 2),
 			func(w *watched) { w.rename("c") },
 		}, []Change{Replaced}},
+		"renamed, then written": {[]step{func(w *watched) {
+			w.rename("b")
+			w.write("f.yaml", "bb")
+		}}, []Change{InPlace}},
+		"renamed empty, then written": {[]step{func(w *watched) {
+			w.rename("")
+			w.write("f.yaml", "bb")
+		}, stop(3 * time.Second), func(w *watched) { w.write("f.yaml", "bbb") }}, []Change{InPlace, InPlace}},
+		"renamed, then truncated": {[]step{func(w *watched) {
+			w.rename("bb")
+			w.do(os.Truncate(w.path("f.yaml"), 1))
+		}}, []Change{InPlace}},
+		"renamed, written, then renamed": {[]step{func(w *watched) {
+			w.rename("b")
+			w.write("f.yaml", "bb")
+			w.rename("c")
+		}}, []Change{Replaced}},
+		"written, then renamed": {[]step{func(w *watched) {
+			w.write("f.yaml", "bb")
+			w.rename("b")
+		}}, []Change{Replaced}},
 		"another link": {[]step{func(w *watched) {
 			w.write("other", "b")
 			w.do(os.Symlink("other", w.path("l")), os.Rename(w.path("l"), w.path("f.yaml")))
