@@ -219,9 +219,12 @@ func TestG5_AScopeWithASpaceIsOne(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, providing(p, Route{Path: "/", Upstreams: []string{b.URL}, Scopes: []string{"admin"}}))
 	for scope, want := range map[string]int{"read admin": 403, "admin": 200} {
-		raw := accessToken(p, "ada", "s", map[string]any{"scope": []string{scope}})
-		if e := r.get("/x", bearer(raw)); e.StatusCode != want {
-			t.Errorf("[%q]: %d, want %d", scope, e.StatusCode, want)
+		list := map[string]any{"scope": []string{scope}}
+		own := must(r.g.issuer.Access("ada", token.Options{Claims: list})).Raw
+		for whose, raw := range map[string]string{"the provider's": accessToken(p, "ada", "s", list), "our own": own} {
+			if e := r.get("/x", bearer(raw)); e.StatusCode != want {
+				t.Errorf("%s [%q]: %d, want %d", whose, scope, e.StatusCode, want)
+			}
 		}
 	}
 }

@@ -164,21 +164,26 @@ func (r *claimReader) items(name string) (items []claimItem, list bool, err erro
 	return items, true, nil
 }
 
-// scopes are what the token allows: what the profile of its issuer found, each
-// as it stands in the token, or else the words of scope and scp. A token of an
-// issuer with a profile has neither unless the profile has read it.
+// scopes are what the token allows: what the profile of its issuer found, or
+// else what scope and scp have, which are words in a string, and in a list the
+// entries as they are. A token of an issuer with a profile has neither unless
+// the profile has read it.
 func (r *claimReader) scopes() ([]string, error) {
 	if r.claims.Scopes != nil {
 		return r.claims.Scopes, nil
 	}
 	var words []string
 	for _, name := range []string{"scope", "scp"} {
-		values, err := r.values(name)
+		items, list, err := r.items(name)
 		if err != nil {
 			return nil, fmt.Errorf("claim %q: %w", name, err)
 		}
-		for _, v := range values {
-			words = append(words, strings.Fields(v)...)
+		for _, item := range items {
+			if list {
+				words = append(words, item.text)
+			} else {
+				words = append(words, strings.Fields(item.text)...)
+			}
 		}
 	}
 	return words, nil
