@@ -10,6 +10,7 @@
 //	limit.go       how long may its head be?
 //	operations.go  does somebody ask how the gateway is?
 //	plainpath.go   is its path read in one way only, by everybody?
+//	readings.go    or in each way as one of the same route?
 //	routing.go     is it for the gateway itself (endpoints.go), or for which route (router.go)?
 //	proxy.go       the guard of the route, with authorize.go
 //	identity.go    who the client is, for the upstream

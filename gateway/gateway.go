@@ -154,7 +154,7 @@ func (g *Gateway) open(c Config, files assets, origins *http.CrossOriginProtecti
 	}
 	served := withSecurityHeaders(origins.Handler(newMux(recorded(endpoints))))
 	if len(c.Routes) > 0 {
-		served = plainOnly(g.front(served))
+		served = g.front(served)
 	}
 	g.handler = limit(g.withHealth(g.bounded(served)))
 	return nil

@@ -12,25 +12,31 @@ import (
 var ambiguousPath = problem(http.StatusBadRequest, "invalid_request", "The path can be read in two ways: write it without empty parts, dots, backslashes, semicolons and needless escapes, and with the capitals and the final slash of its route")
 
 // ambiguous refuses a request whose path does not mean the same to everybody.
-// What comes after a handshake is no request, so its connection ends.
-func ambiguous(w http.ResponseWriter, r *http.Request) {
+func ambiguous(w http.ResponseWriter, r *http.Request) { refuseAsAmbiguous(w, r, ambiguousPath) }
+
+// refuseAsAmbiguous answers such a request. What comes after a handshake is no
+// request, so its connection ends.
+func refuseAsAmbiguous(w http.ResponseWriter, r *http.Request, with http.HandlerFunc) {
 	if asksForUpgrade(r) {
 		w.Header().Set("Connection", "close")
 	}
-	ambiguousPath(w, r)
+	with(w, r)
 }
 
-// plainOnly passes on requests whose path means the same to everybody. A server behind the gateway may read "/public/..%2fadmin",
-// "/a//b" or "/admin;x" as something else than the path that was matched against the routes, and so let through what another
-// route guards.
-func plainOnly(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.RequestURI, "/") || strings.Contains(r.RequestURI, "#") || !isPlain(r.URL.EscapedPath(), r.URL.Path) {
-			ambiguous(w, r)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+// readPath reports whether the path of a request can be matched against the
+// routes. A server behind the gateway may read "/public/..%2fadmin", "/a//b"
+// or "/admin;x" as something else, and so let through what another route
+// guards. Where that depends on the routes, it returns the readings.
+func readPath(r *http.Request) (ways []string, ok bool) {
+	if !strings.HasPrefix(r.RequestURI, "/") || strings.Contains(r.RequestURI, "#") {
+		return nil, false
+	}
+	escaped := r.URL.EscapedPath()
+	if isPlain(escaped, r.URL.Path) {
+		return nil, true
+	}
+	ways = readings(escaped, r.URL.Path)
+	return ways, ways != nil
 }
 
 // isPlain reports whether a path, as it was sent and as it reads without its escapes, is one that all servers read alike.

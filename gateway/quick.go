@@ -11,7 +11,7 @@ import (
 // isQuick reports whether nothing that a handshake needs can take long, so that an event loop may serve it: nobody else is asked for a
 // key, a ticket or a revocation, and the upstream is on this machine. That is so as long as it is served by these routes.
 func (g *Gateway) isQuick(r *http.Request, by *routing) bool {
-	if g.hasProviders || g.guard.Ready() != nil || g.isOwn(r.URL.Path, by) {
+	if g.hasProviders || g.guard.Ready() != nil || g.isOwn(r.URL.Path, by) || needsReadings(r.URL) {
 		return false
 	}
 	p := by.router.find(r)

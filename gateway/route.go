@@ -93,6 +93,13 @@ type Route struct {
 	// KeepCredential leaves the credential in the request, for upstreams that verify it once more.
 	KeepCredential bool
 
+	// LenientPaths takes paths with escaped slashes, backslashes, semicolons
+	// and empty parts if each way to read them is one of this route. Otherwise
+	// a host takes them only if all of its routes let in the same clients:
+	// where they do not, a server that reads such a path in yet another way
+	// would serve what another route guards.
+	LenientPaths bool
+
 	// Limits bound what clients may send. Default: see there.
 	Limits RouteLimits
 

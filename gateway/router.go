@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"iter"
 	"net"
 	"net/http"
 	"strings"
@@ -19,6 +20,20 @@ type router struct {
 type paths struct {
 	exact map[string]*proxy // "/chat" is that path alone
 	below map[string]*proxy // "/chat/", and all that is below it
+	rules *rules            // of all of them
+}
+
+// rules are what several routes ask for.
+type rules struct {
+	first *Route // nil before there is one
+	mixed bool   // another one asks for something else
+}
+
+func (u *rules) add(r *Route) {
+	if u.first == nil {
+		u.first = r
+	}
+	u.mixed = u.mixed || !u.first.hasRulesOf(r)
 }
 
 func newRouter(proxies []*proxy) *router {
@@ -42,11 +57,12 @@ func newRouterBy(proxies []*proxy, written func(path string) string) *router {
 		} else {
 			of.exact[written(path)] = p
 		}
+		of.rules.add(&p.route)
 	}
 	return t
 }
 
-func newPaths() paths { return paths{map[string]*proxy{}, map[string]*proxy{}} }
+func newPaths() paths { return paths{map[string]*proxy{}, map[string]*proxy{}, new(rules)} }
 
 func ofHost(all map[string]paths, host string) paths {
 	if _, ok := all[host]; !ok {
@@ -68,20 +84,47 @@ func (t *router) lookUp(host, path string) *proxy {
 // lookUpBare returns the proxy of a path without the slash at its end. slash
 // says that there was one.
 func (t *router) lookUpBare(host, bare string, slash bool) *proxy {
-	if p := t.exact[host].find(bare, slash); p != nil {
-		return p
-	}
-	for name := host; ; {
-		_, rest, more := strings.Cut(name, ".")
-		if !more {
-			break
-		}
-		if p := t.below[rest].find(bare, slash); p != nil {
+	for of := range t.of(host) {
+		if p := of.find(bare, slash); p != nil {
 			return p
 		}
-		name = rest
 	}
-	return t.anywhere.find(bare, slash)
+	return nil
+}
+
+// hasOneRule reports whether all routes that may serve a host let in the same
+// clients.
+func (t *router) hasOneRule(host string) bool {
+	var all rules
+	mixed := false
+	for of := range t.of(host) {
+		if of.rules != nil && of.rules.first != nil {
+			all.add(of.rules.first)
+			mixed = mixed || of.rules.mixed
+		}
+	}
+	return !mixed && !all.mixed
+}
+
+// of yields the routes that may serve a host, in the order in which they
+// count.
+func (t *router) of(host string) iter.Seq[paths] {
+	return func(yield func(paths) bool) {
+		if !yield(t.exact[host]) {
+			return
+		}
+		for name := host; ; {
+			_, rest, more := strings.Cut(name, ".")
+			if !more {
+				break
+			}
+			if !yield(t.below[rest]) {
+				return
+			}
+			name = rest
+		}
+		yield(t.anywhere)
+	}
 }
 
 func (of paths) find(bare string, slash bool) *proxy {

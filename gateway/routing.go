@@ -32,8 +32,13 @@ func (g *Gateway) front(own http.Handler) http.Handler {
 	loop := problem(http.StatusLoopDetected, "loop_detected", "The server behind this address leads back to the gateway")
 	noHost := problem(http.StatusBadRequest, "invalid_request", "The Host field does not name one host")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ways, ok := readPath(r)
+		if !ok {
+			ambiguous(w, r)
+			return
+		}
 		now := g.routingFor(w)
-		if g.isOwn(r.URL.Path, now) {
+		if ways == nil && g.isOwn(r.URL.Path, now) {
 			own.ServeHTTP(w, r)
 			return
 		}
@@ -48,6 +53,10 @@ func (g *Gateway) front(own http.Handler) http.Handler {
 			return
 		}
 		p := now.router.find(r)
+		if ways != nil && (p == nil || !g.takes(now, hostOf(r), p, ways)) {
+			g.refuseReadings(w, r, now, p)
+			return
+		}
 		if p == nil {
 			nothingHere(w, r)
 			return

@@ -51,6 +51,7 @@ var fieldKeys = map[string]string{
 	"HeaderLists":    "header_lists",
 	"Assertion":      "assertion",
 	"KeepCredential": "keep_credential",
+	"LenientPaths":   "lenient_paths",
 	"Limits":         "limits",
 	"Connect":        "connect_timeout",
 	"Response":       "response_timeout",

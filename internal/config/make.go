@@ -237,6 +237,7 @@ func (w *work) route(i int) gateway.Route {
 		HeaderLists:    gateway.HeaderLists(r.HeaderLists),
 		Assertion:      r.Assertion,
 		KeepCredential: r.KeepCredential,
+		LenientPaths:   r.LenientPaths,
 		Limits: gateway.RouteLimits{
 			MaxBody:    int64(cmp.Or(r.Limits.MaxBody, -1)),
 			MaxFrame:   int64(cmp.Or(r.Limits.MaxFrame, -1)),

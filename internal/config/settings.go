@@ -125,6 +125,7 @@ type Route struct {
 	HeaderLists     string               `yaml:"header_lists" enum:"comma,json"`
 	Assertion       string               `yaml:"assertion"`
 	KeepCredential  bool                 `yaml:"keep_credential"`
+	LenientPaths    bool                 `yaml:"lenient_paths"`
 	Limits          Limits               `yaml:"limits"`
 	ConnectTimeout  time.Duration        `yaml:"connect_timeout" positive:""`
 	ResponseTimeout time.Duration        `yaml:"response_timeout" positive:""`

@@ -1,0 +1,150 @@
+package gateway
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// readings returns what servers may take a path for that holds escaped
+// slashes, backslashes, semicolons or empty parts: each of them as it stands,
+// or as a slash, as the begin of parameters, or as nothing. It returns nil if
+// there is more in the path that can be read in two ways, or if a reading
+// leads up or to another host.
+func readings(escaped, path string) []string {
+	if !utf8.ValidString(path) || holdsEscape(path) || strings.ContainsFunc(path, unicode.IsControl) {
+		return nil
+	}
+	kept, ok := keepSeparators(escaped)
+	if !ok {
+		return nil
+	}
+	begins := []string{path, kept}
+	if !isASCII(path) {
+		loose := compatible(path)
+		if holdsEscape(loose) {
+			return nil
+		}
+		begins = append(begins, loose, compatible(kept))
+	}
+	var all []string
+	for _, begin := range begins {
+		for how := range 1 << 3 {
+			read := begin
+			if how&1 != 0 {
+				read = strings.ReplaceAll(read, `\`, "/")
+			}
+			if how&2 != 0 {
+				read = cutParameters(read)
+			}
+			if strings.HasPrefix(read, "//") || leadsUp(read) { // "//x/y" is the path /y of a host x for some
+				return nil
+			}
+			if how&4 != 0 {
+				read = mergeSlashes(read)
+			}
+			if !slices.Contains(all, read) {
+				all = append(all, read)
+			}
+		}
+	}
+	return all
+}
+
+// needsReadings reports whether a path may be one that is passed on only after
+// a look at its readings, which takes longer than an event loop should.
+func needsReadings(u *url.URL) bool {
+	return u.RawPath != "" || strings.Contains(u.Path, "//") || strings.ContainsAny(u.Path, `;\`)
+}
+
+// keepSeparators decodes a path but for the escapes of slashes, backslashes
+// and semicolons. It reports false for an escape of a dot, which nobody needs.
+func keepSeparators(escaped string) (string, bool) {
+	var b strings.Builder
+	for {
+		i := strings.IndexByte(escaped, '%')
+		if i < 0 {
+			b.WriteString(escaped)
+			return b.String(), true
+		}
+		if len(escaped) < i+3 {
+			return "", false
+		}
+		b.WriteString(escaped[:i])
+		escape := strings.ToUpper(escaped[i : i+3])
+		switch escape {
+		case "%2E":
+			return "", false
+		case "%2F", "%5C", "%3B":
+			b.WriteString(escape)
+		default:
+			c, err := url.PathUnescape(escape)
+			if err != nil {
+				return "", false
+			}
+			b.WriteString(c)
+		}
+		escaped = escaped[i+3:]
+	}
+}
+
+// cutParameters cuts each part of a path at its first semicolon.
+func cutParameters(path string) string {
+	if !strings.Contains(path, ";") {
+		return path
+	}
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		parts[i], _, _ = strings.Cut(part, ";")
+	}
+	return strings.Join(parts, "/")
+}
+
+// mergeSlashes makes one slash of several.
+func mergeSlashes(path string) string {
+	var b strings.Builder
+	for i := range len(path) {
+		if path[i] != '/' || i == 0 || path[i-1] != '/' {
+			b.WriteByte(path[i])
+		}
+	}
+	return b.String()
+}
+
+// leadsUp reports whether a part of a path has only dots and spaces, which
+// some server does not see, or takes for the parent.
+func leadsUp(path string) bool {
+	for part := range strings.SplitSeq(path, "/") {
+		if part != "" && strings.Trim(part, ". ") == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// takes reports whether p may serve a request of a host whose path has these
+// readings: whether each of them is its own. Where routes of the host have
+// other rules, p must ask for it: there may be a server with another reading.
+func (g *Gateway) takes(now *routing, host string, p *proxy, ways []string) bool {
+	return (p.route.LenientPaths || now.router.hasOneRule(host)) && !slices.ContainsFunc(ways, func(way string) bool {
+		return g.isOwn(way, now) || now.router.lookUp(host, way) != p || now.router.bypassed(target{host: host, path: way}, p) != nil
+	})
+}
+
+var looseHere = problem(http.StatusBadRequest, "invalid_request", "The path can be read in two ways, and routes of this host have different rules: write it without empty parts, backslashes, semicolons and escaped slashes, or set lenient_paths for the route")
+
+// refuseReadings refuses a request whose path has readings that p does not
+// take.
+func (g *Gateway) refuseReadings(w http.ResponseWriter, r *http.Request, now *routing, p *proxy) {
+	if p == nil || p.route.LenientPaths || now.router.hasOneRule(hostOf(r)) {
+		ambiguous(w, r) // one of them is that of another route
+		return
+	}
+	recordOf(r.Context()).route = p.label
+	g.log.Info("refused", "reason", "invalid_request", "route", p.route.name(), "remote", r.RemoteAddr,
+		"error", "the path can be read in two ways, and routes of its host have different rules; lenient_paths of the route takes it")
+	refuseAsAmbiguous(w, r, looseHere)
+}
