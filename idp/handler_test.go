@@ -3,7 +3,9 @@ package idp
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -68,11 +70,22 @@ func (r rig) dial(t *testing.T, user, session string) (*websocket.Conn, error) {
 	raw := r.sign.sign(nil, claims{
 		"iss": realm, "aud": "chat", "sub": user, "sid": session, "typ": "Bearer", "jti": "t-" + session, "iat": now(-time.Second), "exp": now(time.Minute),
 	})
-	c, _, err := websocket.Dial(t.Context(), r.server.URL+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + raw}}})
+	c, resp, err := websocket.Dial(t.Context(), r.server.URL+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + raw}}})
 	if err == nil {
 		t.Cleanup(func() { _ = c.CloseNow() })
 	}
-	return c, err
+	return c, refusal(resp, err)
+}
+
+// refusal tells of a handshake that was refused with which status and reason.
+func refusal(resp *http.Response, err error) error {
+	if err == nil || resp == nil {
+		return err
+	}
+	var problem struct{ Reason string }
+	body, _ := io.ReadAll(resp.Body) // the part of it that the client keeps
+	_ = json.Unmarshal(body, &problem)
+	return fmt.Errorf("%d %s", resp.StatusCode, problem.Reason)
 }
 
 func (r rig) mustDial(t *testing.T, user, session string) *websocket.Conn {
@@ -132,8 +145,8 @@ func TestLogoutEndsTheSockets(t *testing.T) {
 		t.Fatalf("%d %s", status, body)
 	}
 	wantEnd(t, first)
-	if _, err := r.dial(t, "ada", "s1"); err == nil {
-		t.Error("a session that has ended opens a socket")
+	if _, err := r.dial(t, "ada", "s1"); err == nil || err.Error() != "401 token_revoked" {
+		t.Errorf("a session that has ended opens a socket: %v", err)
 	}
 	if status, _ := r.post(t, "/logout", formType, form(raw)); status != http.StatusBadRequest {
 		t.Errorf("sent again: %d", status)

@@ -7,18 +7,19 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/sha512"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"io"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"wsauth/internal/idptest"
 	"wsauth/token"
@@ -179,6 +180,8 @@ func TestQ2_ProviderKeysInTokens(t *testing.T) {
 
 	own := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	point := must(own.PublicKey.Bytes())
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der := must(x509.CreateCertificate(rand.Reader, template, template, own.Public(), own))
 	jwk := map[string]any{"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "own", "x": b64(point[1:33]), "y": b64(point[33:])}
 	asked := new(atomic.Int64)
 	theirs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -194,10 +197,10 @@ func TestQ2_ProviderKeysInTokens(t *testing.T) {
 		}
 		return slices.Concat(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32)))
 	}
-	thumb := sha512.Sum512_256([]byte("any"))
+	thumb := sha256.Sum256(der)
 	for _, kid := range []string{"key-1", "own", theirs.URL, "../../keys", "\x00", "' OR 1=1 --"} {
 		for name, v := range map[string]any{
-			"jwk": jwk, "jku": theirs.URL, "x5u": theirs.URL, "x5c": []string{base64.StdEncoding.EncodeToString(point)}, "x5t#S256": b64(thumb[:]), "iss": p.Issuer(),
+			"jwk": jwk, "jku": theirs.URL, "x5u": theirs.URL, "x5c": []string{base64.StdEncoding.EncodeToString(der)}, "x5t#S256": b64(thumb[:]), "iss": p.Issuer(),
 		} {
 			header := map[string]any{"alg": "ES256", "typ": "at+jwt", "kid": kid, name: v}
 			s.want(http.StatusUnauthorized, name+" and kid "+kid, forge(header, access("eve", map[string]any{"iss": p.Issuer()}), sign))

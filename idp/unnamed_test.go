@@ -89,11 +89,11 @@ func revokeUnnamed(t *testing.T, verifier *token.Verifier, first, second string)
 		}
 	}()
 	dial := func(query string, header http.Header) (*websocket.Conn, error) {
-		c, _, err := websocket.Dial(t.Context(), server.URL+"/ws"+query, &websocket.DialOptions{HTTPHeader: header})
+		c, resp, err := websocket.Dial(t.Context(), server.URL+"/ws"+query, &websocket.DialOptions{HTTPHeader: header})
 		if err == nil {
 			open = append(open, c)
 		}
-		return c, err
+		return c, refusal(resp, err)
 	}
 	by := func(raw string) http.Header { return http.Header{"Authorization": {"Bearer " + raw}} }
 	one, other := must(dial("", by(first))), must(dial("", by(second)))
@@ -115,11 +115,11 @@ func revokeUnnamed(t *testing.T, verifier *token.Verifier, first, second string)
 			t.Errorf("it ended with %v", err)
 		}
 	}
-	if _, err := dial("", by(first)); err == nil {
-		t.Error("it opens a socket again")
+	if _, err := dial("", by(first)); err == nil || err.Error() != "401 token_revoked" {
+		t.Errorf("it opens a socket again: %v", err)
 	}
-	if _, err := dial("?ticket="+late, nil); err == nil {
-		t.Error("a ticket of it opens a socket")
+	if _, err := dial("?ticket="+late, nil); err == nil || err.Error() != "401 token_revoked" {
+		t.Errorf("a ticket of it opens a socket: %v", err)
 	}
 	wantOpen(t, other)
 	if _, err := dial("", by(second)); err != nil {
