@@ -1,0 +1,306 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth"
+	"wsauth/internal/wsframe"
+	"wsauth/store"
+)
+
+func pageText(t *testing.T, page string) string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/" + page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// maxAge returns the seconds of a Cache-Control.
+func maxAge(t *testing.T, control string) int {
+	t.Helper()
+	_, age, _ := strings.Cut(control, "max-age=")
+	n, err := strconv.Atoi(age)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// tableOf returns the cells of the rows of a table in a page, by their first
+// one.
+func tableOf(t *testing.T, page, head string) map[string][]string {
+	t.Helper()
+	_, table, found := strings.Cut(pageText(t, page), head+"\n")
+	if !found {
+		t.Fatalf("%s has no table %q", page, head)
+	}
+	rows := map[string][]string{}
+	for line := range strings.Lines(table) {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		if strings.HasPrefix(line, "|-") {
+			continue
+		}
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		rows[cells[0]] = cells[1:]
+	}
+	return rows
+}
+
+// quantity is a number in a page, with its unit.
+var quantity = regexp.MustCompile(`\b\d[\d,.]*(?: (?:s|ms|KiB|MiB|GiB|bytes|minute|minutes|days))?\b`)
+
+// inSeconds and inBytes are quantities as pages write them.
+func inSeconds(d time.Duration) string { return fmt.Sprintf("%v s", d.Seconds()) }
+
+func inBytes[T ~int | ~int64](n T) string {
+	for _, unit := range []struct {
+		name  string
+		bytes T
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n%unit.bytes == 0 {
+			return fmt.Sprintf("%d %s", n/unit.bytes, unit.name)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// wantQuantities fails where the cells of a row have other quantities.
+func wantQuantities(t *testing.T, rows map[string][]string, row string, want ...string) {
+	t.Helper()
+	cells, found := rows[row]
+	if !found {
+		t.Errorf("there is no row %q", row)
+		return
+	}
+	delete(rows, row)
+	text := regexp.MustCompile(`\]\([^)]*\)`).ReplaceAllString(strings.Join(cells, " | "), "]")
+	if got := quantity.FindAllString(text, -1); strings.Join(got, ", ") != strings.Join(want, ", ") {
+		t.Errorf("%s: the page says %q, the program %q", row, got, want)
+	}
+}
+
+// TestSecurityPageLimits: the limits of docs/security.md are those of the
+// program.
+func TestSecurityPageLimits(t *testing.T) {
+	server := start(t).g.newServer()
+	body, late := inSeconds(patience), inSeconds(patience)
+	rows := tableOf(t, "security.md", "| what | at addresses of its own | on routes |")
+	wantQuantities(t, rows, "the header of a request", inSeconds(server.ReadHeaderTimeout), inBytes(maxHeaders), "431", inBytes(maxTarget), "414")
+	wantQuantities(t, rows, "the body of a request", inBytes(maxBody), "413", inSeconds(server.ReadTimeout), "413", body)
+	wantQuantities(t, rows, "an answer", inSeconds(server.WriteTimeout), inSeconds(defaultResponse), "504", late)
+	wantQuantities(t, rows, "a message on a socket", inBytes(maxMessage), "1009", "1009", inBytes(longestFrame(t)))
+	for row := range rows {
+		t.Errorf("no test holds %q", row)
+	}
+
+	if want := fmt.Sprintf("| how long others may keep the published keys | %d minutes | |", maxAge(t, publicFor)/60); !strings.Contains(pageText(t, "keys.md"), want) {
+		t.Errorf("keys.md has no row %q", want)
+	}
+
+	rows = tableOf(t, "security.md", "| what | limit |")
+	wantQuantities(t, rows, "a connection between two requests", inSeconds(server.IdleTimeout))
+	wantQuantities(t, rows, "a peer that is gone without a word", inSeconds(deadPeer))
+	wantQuantities(t, rows, "failed logins", "429")
+	wantQuantities(t, rows, "passwords that are hashed", fmt.Sprint(maxHashing))
+	wantQuantities(t, rows, "logins that succeed", fmt.Sprint(defaultLoginsPerHour), "429")
+	for row := range rows {
+		t.Errorf("no test holds %q", row)
+	}
+	if probed := probes.Idle + probes.Interval*time.Duration(probes.Count); probed != deadPeer {
+		t.Errorf("probes find out after %v", probed)
+	}
+}
+
+// longestFrame is the longest frame of a client that passes without a limit.
+func longestFrame(t *testing.T) int64 {
+	t.Helper()
+	passes := func(n int64) bool {
+		head := append([]byte{0x82, 0x80 | 127}, make([]byte, 12)...)
+		binary.BigEndian.PutUint64(head[2:], uint64(n))
+		_, fault := (&wsframe.Checker{Client: true}).Check(head, 0)
+		return fault == nil
+	}
+	const most = 2 << 30
+	if !passes(most) || passes(most+1) {
+		t.Errorf("a frame of %d bytes: %v, one more: %v", most, passes(most), passes(most+1))
+	}
+	return most
+}
+
+// TestSecurityPageSizes: what has a limit of size passes up to that, and not
+// beyond.
+func TestSecurityPageSizes(t *testing.T) {
+	own, route := start(t), behind(t, newBackend(t), func(c *Config) { c.Routes[0].Public, c.Routes[0].Headers = true, nil })
+	for name, at := range map[string]struct {
+		*rig
+		path, lines string
+		passes      int
+	}{
+		"own":       {own, "/auth/session", "", 401},
+		"handshake": {own, "/ws", strings.Join(upgradeLines, "\r\n") + "\r\n", 101},
+		"route":     {route, "/x", "", 200},
+	} {
+		for _, tt := range []struct {
+			what   string
+			bytes  int
+			status int
+		}{
+			{"target", maxTarget, at.passes}, {"target", maxTarget + 1, 414},
+			{"header", maxHeaders, at.passes}, {"header", maxHeaders + 1, 431},
+		} {
+			target, header := at.path+"?", at.lines
+			if tt.what == "target" {
+				target += strings.Repeat("a", tt.bytes-len(target))
+			} else {
+				header += "A: " + strings.Repeat("b", tt.bytes-len(header+"A: \r\n")) + "\r\n"
+			}
+			if got := at.raw("GET " + target + " HTTP/1.1\r\nHost: x\r\n" + header + "\r\n"); got != tt.status {
+				t.Errorf("%s: a %s of %d bytes: %d, want %d", name, tt.what, tt.bytes, got, tt.status)
+			}
+		}
+	}
+	const around = `{"username":"x","password":"y"}`
+	for n, want := range map[int]int{maxBody: http.StatusUnauthorized, maxBody + 1: http.StatusRequestEntityTooLarge} {
+		body := `{` + strings.Repeat(" ", n-len(around)) + around[1:]
+		if e := own.call("POST", "/auth/login", body, jsonType); e.StatusCode != want {
+			t.Errorf("own: a body of %d bytes: %d, want %d", n, e.StatusCode, want)
+		}
+	}
+	if e := route.call("POST", "/x", strings.Repeat(" ", 8*maxBody)); e.StatusCode != http.StatusOK {
+		t.Errorf("route: a body of %d bytes: %d", 8*maxBody, e.StatusCode)
+	}
+}
+
+// TestSessionsPageLives: the lives in docs/sessions.md are those of the
+// program.
+func TestSessionsPageLives(t *testing.T) {
+	const day = 24 * time.Hour
+	rows := tableOf(t, "sessions.md", "| what | how long | flag |")
+	for row, want := range map[string]string{
+		"an access token, and a socket that is not renewed": fmt.Sprintf("%v to %v minutes", defaultAccessTTL.Minutes()*0.9, defaultAccessTTL.Minutes()),
+		"a session that nobody uses":                        fmt.Sprintf("%d days from its last refresh", defaultRefreshTTL/day),
+		"a session, however much it is used":                fmt.Sprintf("%d days; no token of it lives longer", defaultSessionTTL/day),
+		"a ticket":                                          fmt.Sprintf("%v s, one use", wsauth.TicketLife.Seconds()),
+	} {
+		if len(rows[row]) == 0 || rows[row][0] != want {
+			t.Errorf("%s: the page says %q, the program %q", row, rows[row], want)
+		}
+		delete(rows, row)
+	}
+	for row := range rows {
+		t.Errorf("no test holds %q", row)
+	}
+	longest, shortest := time.Duration(0), defaultAccessTTL
+	for i := range 100_000 {
+		ttl := spread(defaultAccessTTL, fmt.Sprint(i))
+		longest, shortest = max(longest, ttl), min(shortest, ttl)
+	}
+	if longest != defaultAccessTTL || shortest != defaultAccessTTL/10*9 {
+		t.Errorf("access tokens live %v to %v", shortest, longest)
+	}
+}
+
+// TestPagesNameEndpoints: every address below /auth and /.well-known that a
+// page or the client names is served, by the method that stands before it, and
+// each that is served is named.
+func TestPagesNameEndpoints(t *testing.T) {
+	g := start(t).g
+	c := Config{AuthPrefix: "/auth", Authenticate: DemoUser, Issuer: "https://login.example"}
+	endpoints, err := g.endpoints(c, mustLoad(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := map[string]string{"/auth/backchannel-logout": "POST", "/auth/events": "POST"} // with providers
+	for _, e := range endpoints {
+		served[e.path] = e.method
+	}
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatal(pages, err)
+	}
+	named := map[string]bool{}
+	for _, page := range append(pages, "../README.md", "../client/README.md", "doc.go") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range regexp.MustCompile("(?:(GET|POST|DELETE) +)?(/(?:auth|\\.well-known)/[a-z0-9{}./-]+[a-z0-9}])").FindAllStringSubmatch(string(text), -1) {
+			method, path := found[1], found[2]
+			path = strings.Replace(path, "/client/wsauth.js", "/client/{file}", 1)
+			named[path] = true
+			if served[path] == "" || method != "" && method != served[path] {
+				t.Errorf("%s: %q is not served", page, found[0])
+			}
+		}
+	}
+	for _, e := range endpoints {
+		if strings.HasPrefix(e.path, "/auth/") && !named[e.path] {
+			t.Errorf("no page names %s %s", e.method, e.path)
+		}
+	}
+}
+
+// oneOf returns the words for one unit, and fails where d is not that.
+func oneOf(t *testing.T, d, unit time.Duration, words string) string {
+	t.Helper()
+	if d != unit {
+		t.Errorf("%v is not %s", d, words)
+	}
+	return words
+}
+
+// TestNumbersInPages: where a page says a number in a sentence, it is that of
+// the program.
+func TestNumbersInPages(t *testing.T) {
+	words := map[int]string{2: "two", 4: "four", 5: "five"}
+	for page, sentences := range map[string][]string{
+		"sessions.md": {
+			"up to " + oneOf(t, defaultRefreshRetry, 24*time.Hour, "a day") + " (`--refresh-retry`)",
+			fmt.Sprintf("Within %s (`--refresh-grace`)", inSeconds(defaultRefreshGrace)),
+			fmt.Sprintf("a random text of 1 to %d letters", maxIdempotencyKey),
+			fmt.Sprintf("within %s; the store knows it by its hash only", inSeconds(wsauth.TicketLife)),
+			fmt.Sprintf("gives a session %d tickets at once (`ticket_burst`) and then %s a second", defaultTicketBurst, words[defaultTicketRate]),
+			fmt.Sprintf("allows a user %d sockets (`max_sockets`)", defaultMaxSockets),
+			fmt.Sprintf("%d in all, %d for one address (`Unauthenticated`", defaultMaxUnauthenticated, defaultMaxUnauthenticatedPerAddress),
+			fmt.Sprintf("A node holds %d,000 of them at most", store.DefaultMaxHeld/1000),
+			"is forgotten " + oneOf(t, store.ClockSlack, time.Hour, "an hour") + " after the last token",
+			fmt.Sprintf("everything it is %d days", MaxTTL/(24*time.Hour)),
+			fmt.Sprintf("set back by more than %s makes", inSeconds(clockStep)),
+		},
+		"gateway.md": {
+			fmt.Sprintf("comes back more than %s times ends with 508", words[maxRounds]),
+			fmt.Sprintf("an object, more than %s)", inBytes(maxTold)),
+			fmt.Sprintf("stands still for %v seconds with 408", patience.Seconds()),
+			fmt.Sprintf("a ping every %s", inSeconds(defaultPing)),
+			"takes longer than " + oneOf(t, wsauth.FollowAfter, time.Second, "a second") + " is registered",
+		},
+		"errors.md": {
+			fmt.Sprintf("body of a plain request stood still for %s", inSeconds(patience)),
+			fmt.Sprintf("an address of the gateway itself is longer than %s", inBytes(maxBody)),
+			fmt.Sprintf("come back to the gateway more than %s times", words[maxRounds]),
+		},
+	} {
+		text := strings.Join(strings.Fields(pageText(t, page)), " ")
+		for _, sentence := range sentences {
+			if !strings.Contains(text, sentence) {
+				t.Errorf("%s does not say %q", page, sentence)
+			}
+		}
+	}
+}

@@ -1,0 +1,50 @@
+package keyring
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// inWords is a time as docs/keys.md writes it.
+func inWords(d time.Duration) string {
+	var parts []string
+	for _, unit := range []struct {
+		name string
+		of   time.Duration
+	}{{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}, {"second", time.Second}} {
+		n := d / unit.of
+		d -= n * unit.of
+		switch {
+		case n == 1:
+			parts = append(parts, "1 "+unit.name)
+		case n > 1:
+			parts = append(parts, fmt.Sprintf("%d %ss", n, unit.name))
+		}
+	}
+	return strings.Join(parts, " and ")
+}
+
+// TestKeysPage: the times in docs/keys.md are those of the package.
+func TestKeysPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/keys.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, d := range map[string]time.Duration{
+		"| until a new key signs | %s | `--lead` |":                       DefaultLead,
+		"| how long the older keys count after that | %s | `--overlap` |": DefaultOverlap,
+		"| until a running server sees a change of the folder | %s | |":   defaultPoll,
+	} {
+		if row := fmt.Sprintf(what, inWords(d)); !strings.Contains(string(page), "\n"+row+"\n") {
+			t.Errorf("docs/keys.md has no row %q", row)
+		}
+	}
+	for _, s := range []State{Next, Signing, Verifying, Expired} {
+		if !strings.Contains(string(page), "\n| `"+string(s)+"` | ") {
+			t.Errorf("docs/keys.md has no state %s", s)
+		}
+	}
+}
