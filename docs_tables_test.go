@@ -3,6 +3,7 @@ package wsauth_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -91,6 +92,50 @@ func TestFilesInPackageDocs(t *testing.T) {
 			if _, err := os.Stat(dir + "/" + name); err != nil {
 				t.Error(err)
 			}
+		}
+	}
+}
+
+// TestExamplesPage: the page about the examples has each program, with the
+// address where it listens by default, the flags that it takes, and the
+// functions to look at.
+func TestExamplesPage(t *testing.T) {
+	page := readDoc(t, "examples/README.md")
+	listed := map[string]bool{}
+	for _, row := range tableRows(page, "| program | what it shows |") {
+		listed[regexp.MustCompile(`\[(\w+)\]`).FindStringSubmatch(row[1])[1]] = true
+	}
+	programs, err := filepath.Glob("examples/*/main.go")
+	if err != nil || len(programs) != len(listed) {
+		t.Errorf("%d programs, and %d in the page (%v)", len(programs), len(listed), err)
+	}
+	flags := map[string]map[string]bool{}
+	for _, name := range programs {
+		program, source := filepath.Base(filepath.Dir(name)), readDoc(t, name)
+		flags[program] = map[string]bool{}
+		for _, f := range regexp.MustCompile(`= flag\.\w+\("([\w-]+)", `).FindAllStringSubmatch(source, -1) {
+			flags[program][f[1]] = true
+		}
+		if !listed[program] || !flags[program]["addr"] || !strings.Contains(source, "flag.Parse()") {
+			t.Errorf("%s: listed: %v, flags: %v", program, listed[program], flags[program])
+		}
+		if at := regexp.MustCompile(`go run \./examples/` + program + ` +# http://([\d.:]+)`).FindStringSubmatch(page); at != nil &&
+			!strings.Contains(source, `flag.String("addr", "`+at[1]+`"`) {
+			t.Errorf("%s does not listen on %s", program, at[1])
+		}
+	}
+	for program, has := range map[string]string{"query": "check", "cookie": "check csrf"} {
+		for flag := range strings.FieldsSeq(has) {
+			if !strings.Contains(page, "`-"+flag) && !strings.Contains(page, " -"+flag) || !flags[program][flag] {
+				t.Errorf("%s: -%s: %v", program, flag, flags[program])
+			}
+		}
+	}
+	for function, file := range map[string]string{
+		"newRoutes": "query/main.go", "nextCoder": "firstmessage/coder.go", "nextGorilla": "firstmessage/gorilla.go", "ticket": "tickets/main.go", "logout": "tickets/main.go",
+	} {
+		if !strings.Contains(page, "`"+function+"`") || !regexp.MustCompile(`func (?:\([^)]*\) )?`+function+`\(`).MatchString(readDoc(t, "examples/"+file)) {
+			t.Errorf("%s is not in the page, or not in %s", function, file)
 		}
 	}
 }
