@@ -37,7 +37,9 @@ func FuzzFamilyEncoding(f *testing.F) {
 		f.Add(append(bytes.Clone(data), make([]byte, len(family.Key))...))
 		f.Add(append(bytes.Clone(data), bytes.Repeat([]byte{1}, len(family.Key)+1)...))
 	}
-	f.Add([]byte{})
+	for _, n := range []int{0, 7, 31, 32, 33, 44, 45} { // around the moments and the lengths
+		f.Add(make([]byte, n))
+	}
 	f.Add(bytes.Repeat([]byte{0xff}, 100))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		before := Family{ID: "before"}

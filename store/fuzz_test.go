@@ -62,7 +62,8 @@ func FuzzSessionBegan(f *testing.F) {
 	}
 	for _, s := range []string{
 		"", sid, strings.ToUpper(sid), sid[1:], sid + "0", " " + sid[1:], strings.Replace(sid, "-7", "-4", 1), strings.ReplaceAll(sid, "-", ""),
-		"ffffffff-ffff-7fff-bfff-ffffffffffff", "00000000-0000-7000-8000-000000000000", "00000000-0000-7000-7000-000000000000", "{" + sid + "}", "0x000000-0000-7000-8000-00000000000g",
+		"ffffffff-ffff-7fff-bfff-ffffffffffff", "00000000-0000-7000-8000-000000000000", "00000000-0000-7000-7000-000000000000", "{" + sid + "}", sid[:35] + "g", "g" + sid[1:], sid[:9] + "g" + sid[10:], sid[:16] + "g" + sid[17:], sid[:21] + "g" + sid[22:],
+		"0x000000-0000-7000-8000-00000000000g",
 	} {
 		f.Add(s)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ type failing struct {
 	mu    sync.Mutex
 	fault error
 	calls int
+	sizes []int // of each call
 }
 
 func (f *failing) set(err error) {
@@ -38,6 +40,7 @@ func (f *failing) tries() int {
 func (f *failing) Revoke(ctx context.Context, r ...Revocation) error {
 	f.mu.Lock()
 	f.calls++
+	f.sizes = append(f.sizes, len(r))
 	err := f.fault
 	f.mu.Unlock()
 	if err != nil {
@@ -282,6 +285,60 @@ func TestFlushWritesWhatFits(t *testing.T) {
 	before := log.tries()
 	if err := x.Flush(cancelled); !errors.Is(err, ErrNotDurable) || log.tries() > before+1 {
 		t.Errorf("Flush that is cancelled: %v after %d tries", err, log.tries()-before)
+	}
+}
+
+// TestIndexTriesFewer: a log that fails gets half as many each time, ever more
+// rarely, and twice as many once it is back.
+func TestIndexTriesFewer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &failing{Revocations: NewMemory(0), fault: errDisk}
+		x := mustIndex(t, IndexConfig{Revocations: log})
+		for i := range 100 {
+			r := inAMinute(fmt.Sprint(i))
+			r.Expires = r.Expires.Add(24 * time.Hour)
+			if err := x.Revoke(t.Context(), r); !errors.Is(err, ErrNotDurable) {
+				t.Fatal(err)
+			}
+		}
+		log.sizes = nil
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go x.keepWriting(ctx)
+		const times = 1000
+		time.Sleep(times * maxBackoff)
+		log.mu.Lock()
+		n := len(log.sizes)
+		var different []int
+		for i, size := range log.sizes {
+			if i == 0 || size != log.sizes[i-1] {
+				different = append(different, size)
+			}
+		}
+		log.fault, log.sizes = nil, nil
+		log.mu.Unlock()
+		if want := []int{100, 62, 31, 15, 7, 3, 1}; !slices.Equal(different, want) {
+			t.Errorf("tried with %d, want %d", different, want)
+		}
+		if n < times || n > 3*times { // half of maxBackoff on average
+			t.Errorf("%d tries in %d times the longest pause", n, times)
+		}
+		time.Sleep(maxBackoff)
+		if want := []int{1, 2, 4, 8, 16, 32, 37}; !slices.Equal(log.sizes, want) {
+			t.Errorf("written by %d, want %d", log.sizes, want)
+		}
+	})
+}
+
+// TestUsage: a log without a limit is never full.
+func TestUsage(t *testing.T) {
+	for u, want := range map[Usage][2]bool{
+		{0, 0}: {false, false}, {9, 0}: {false, false}, {0, 1}: {false, false}, {1, 1}: {true, true},
+		{79, 100}: {false, false}, {80, 100}: {true, false}, {99, 100}: {true, false}, {100, 100}: {true, true}, {101, 100}: {true, true},
+	} {
+		if got := [2]bool{u.high(), u.Full()}; got != want {
+			t.Errorf("%v is high and full: %v, want %v", u, got, want)
+		}
 	}
 }
 

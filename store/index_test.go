@@ -286,7 +286,8 @@ func TestIndexReadsAnotherLogAnew(t *testing.T) {
 		log := &swap{}
 		log.Store(NewMemory(0))
 		mustRevoke(t, log, inAMinute("old"))
-		x := startIndex(t, IndexConfig{Revocations: log})
+		lines := &logLines{}
+		x := startIndex(t, IndexConfig{Revocations: log, Logger: lines.logger()})
 		log.Store(NewMemory(0))
 		mustRevoke(t, log, inAMinute("new"))
 		time.Sleep(contactEvery + maxBackoff)
@@ -298,6 +299,9 @@ func TestIndexReadsAnotherLogAnew(t *testing.T) {
 		}
 		if age := time.Since(x.Contact()); age > contactEvery {
 			t.Errorf("contact %v ago", age)
+		}
+		if n := lines.count("the log is another one"); n != 1 {
+			t.Errorf("told %d times of another log", n)
 		}
 	})
 }

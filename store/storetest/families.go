@@ -34,6 +34,7 @@ func Families[S store.Families](t *testing.T, c Config[S]) {
 	if c.Run != nil {
 		c.each(t, map[string]func(*testing.T, S){
 			"expiry":               func(t *testing.T, s S) { testFamilyExpiry(t, s) },
+			"expiry is seen":       func(t *testing.T, s S) { testFamilyExpiryIsSeen(t, s) },
 			"L7 grace is up":       func(t *testing.T, s S) { testFamilyGraceIsUp(t, s) },
 			"L7 retry is up":       func(t *testing.T, s S) { testFamilyRetryIsUp(t, s) },
 			"present, grace is up": func(t *testing.T, s S) { testFamilyPresentGraceIsUp(t, s) },

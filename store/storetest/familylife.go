@@ -213,6 +213,36 @@ func testFamilyExpiry(t *testing.T, s store.Families) {
 	wantNoFamily(t, s, got)
 }
 
+// testFamilyExpiryIsSeen: whatever is asked first after a family has expired,
+// it is gone.
+func testFamilyExpiryIsSeen(t *testing.T, s store.Families) {
+	for name, first := range map[string]func(f store.Family) error{
+		"RotateFamily": func(f store.Family) error {
+			_, err := s.RotateFamily(t.Context(), rotation(f.ID, f.Current, "next"))
+			return err
+		},
+		"PresentFamily": func(f store.Family) error {
+			_, err := s.PresentFamily(t.Context(), presentation(f.ID, f.Current))
+			return err
+		},
+		"ListFamilies": func(f store.Family) error {
+			all, err := s.ListFamilies(t.Context(), f.Subject)
+			if err == nil && len(all) == 0 {
+				return store.ErrNotFound
+			}
+			return err
+		},
+	} {
+		f := family("a", "ann")
+		f.Expires = time.Now().Add(time.Hour).Truncate(time.Millisecond)
+		begin(t, s, f)
+		time.Sleep(time.Until(f.Expires))
+		if err := first(f); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s of a family that has expired: %v, want ErrNotFound", name, err)
+		}
+	}
+}
+
 // testFamilyRestart: no family comes back to a token that was replaced, none
 // that ended comes back.
 func testFamilyRestart(t *testing.T, s store.Families, reopen func() store.Families) {
