@@ -24,6 +24,7 @@ func (g *Guard) admit(s *Session, early int) error {
 	if err != nil {
 		return err
 	}
+	g.startPulse()
 	endAll(evicted, ConnectionLimit.End(nil))
 	return g.lookAgain(s.Claims())
 }

@@ -121,6 +121,7 @@ func (s *Session) register() {
 	f.registered = true
 	s.endsBy()
 	_, _ = s.guard.requests.admit(s) // it has no limits, and is never closed
+	s.guard.startPulse()
 	if err := s.guard.lookAgain(s.Claims()); err != nil {
 		s.End(TokenRevoked.End(err))
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"wsauth/internal/ratelimit"
@@ -23,16 +22,20 @@ type Guard struct {
 	promptRefusals *ratelimit.Limiter // see refuseByClose
 
 	sockets     *registry
-	requests    *registry                  // those that take long; see Session.Follow
-	revocations *store.Index               // nil where nothing can be revoked
-	pulse       *atomic.Pointer[time.Time] // when watch last looked
-	stop        func()                     // ends what New began
-	stopped     <-chan struct{}            // closed by stop; nil where New began nothing
+	requests    *registry    // those that take long; see Session.Follow
+	revocations *store.Index // nil where nothing can be revoked
+	now         func() time.Time
+	pulse       *pulse
+	stop        func()          // ends what New began
+	stopped     <-chan struct{} // closed by stop; nil where New began nothing
 }
 
 // New makes a guard. It reports every fault of the configuration at once. A
 // guard that has Config.Revocations follows them until [Guard.Shutdown].
-func New(c Config) (*Guard, error) {
+func New(c Config) (*Guard, error) { return newGuard(c, time.Now) }
+
+// newGuard is New with a clock of its own.
+func newGuard(c Config, now func() time.Time) (*Guard, error) {
 	c, err := c.withDefaults()
 	if err != nil {
 		return nil, err
@@ -43,7 +46,8 @@ func New(c Config) (*Guard, error) {
 		handshakes:   c.Limits.newHandshakes(),
 
 		promptRefusals: newPromptRefusals(),
-		pulse:          new(atomic.Pointer[time.Time]),
+		now:            now,
+		pulse:          new(pulse),
 
 		sockets:  newRegistry(c.Limits),
 		requests: newRegistry(Limits{}),

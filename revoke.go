@@ -12,15 +12,14 @@ import (
 
 // follow begins to follow the log of revocations.
 func (g *Guard) follow(log store.Revocations) error {
-	index, err := store.NewIndex(store.IndexConfig{Revocations: log, OnRevoke: g.endRevoked, Logger: g.config.Logger})
+	index, err := store.NewIndex(store.IndexConfig{Revocations: log, OnRevoke: g.endRevoked, Logger: g.config.Logger, Now: g.now})
 	if err != nil {
 		return fmt.Errorf("wsauth: Config.Revocations: %w", err)
 	}
 	g.revocations = index
 	ctx, stop := context.WithCancel(context.Background())
 	g.stop, g.stopped = stop, ctx.Done()
-	now := time.Now()
-	g.pulse.Store(&now)
+	g.pulse.beat(g.now())
 	go func() { _ = index.Run(ctx) }() // its error is that of ctx
 	go g.watch(ctx)
 	return nil

@@ -72,7 +72,7 @@ func (s *Session) setClaims(claims *token.Claims) {
 		return
 	}
 	if s.Claims() == nil {
-		s.known = time.Now()
+		s.known = s.guard.now()
 	}
 	s.claims.Store(claims)
 }
@@ -81,7 +81,8 @@ func (s *Session) setClaims(claims *token.Claims) {
 // them at a moment already: by the clock on the wall, or by the monotonic one,
 // since the other may have been set back in between.
 func (s *Session) knownAt(moment time.Time) bool {
-	return s.known.UnixMilli() <= moment.UnixMilli() || time.Since(s.known) >= time.Since(moment)
+	now := s.guard.now()
+	return s.known.UnixMilli() <= moment.UnixMilli() || now.Sub(s.known) >= now.Sub(moment)
 }
 
 // Begun returns when the request came.
@@ -134,7 +135,7 @@ func (s *Session) endsBy() {
 	var left time.Duration
 	switch claims := s.Claims(); {
 	case claims != nil:
-		left = time.Until(claims.ValidUntil())
+		left = claims.ValidUntil().Sub(s.guard.now())
 	case s.waits:
 		left = s.guard.firstMessage.timeout()
 	default:
@@ -143,7 +144,7 @@ func (s *Session) endsBy() {
 	if s.followed != nil {
 		s.followed.overdue = false
 	}
-	s.due = time.Now().Add(left)
+	s.due = s.guard.now().Add(left)
 	s.timer.Reset(left)
 	if s.end.Load() != nil {
 		s.timer.Stop() // closed may have stopped it already, and does not do so again
@@ -156,7 +157,7 @@ func (s *Session) timedOut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case time.Until(s.due) > 0:
+	case s.due.Sub(s.guard.now()) > 0:
 	case s.Claims() == nil:
 		s.End(AuthTimeout.End(nil))
 	default:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,11 +33,12 @@ func between(from, to time.Time) time.Duration {
 }
 
 // Paused reports whether the process was stopped a moment ago, or its machine
-// suspended, and the guard has not yet learned what was revoked meanwhile:
-// until it has, a server that moves the frames of sockets itself is to hold
-// them. It lasts a few seconds at most, even if the store does not answer.
+// suspended, and the guard has not yet ended what has expired or was revoked
+// meanwhile: until it has, a server that moves the frames of sockets itself is
+// to hold them. It lasts a few seconds at most, even if the store does not
+// answer.
 func (g *Guard) Paused() bool {
-	if g.revocations == nil || between(*g.pulse.Load(), time.Now()) < pauseAfter {
+	if last := g.pulse.last.Load(); last == nil || between(*last, g.now()) < pauseAfter {
 		return false
 	}
 	select {
@@ -53,7 +56,7 @@ func (g *Guard) trusted() error {
 		return refuse(Restarting, errors.New("the guard was shut down"))
 	default:
 	}
-	if silence := between(g.revocations.Contact(), time.Now()); silence > g.config.Staleness {
+	if silence := between(g.revocations.Contact(), g.now()); silence > g.config.Staleness {
 		return refuse(StoreUnavailable, fmt.Errorf("no contact with the revocations for %v", silence))
 	}
 	return nil
@@ -78,14 +81,57 @@ func (g *Guard) watch(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if now := time.Now(); between(*g.pulse.Load(), now) >= pauseAfter {
+		if now := g.now(); between(*g.pulse.last.Load(), now) >= pauseAfter {
 			g.catchUp(ctx, now)
 			g.endOverdue()
 		}
 		g.endStale(ctx)
-		now := time.Now()
-		g.pulse.Store(&now)
+		g.pulse.beat(g.now())
 	}
+}
+
+// A pulse is when a guard last looked at the clock.
+type pulse struct {
+	last atomic.Pointer[time.Time] // nil while it does not look
+
+	mu    sync.Mutex // orders startPulse and lookAtClock
+	timer *time.Timer
+}
+
+func (p *pulse) beat(now time.Time) { p.last.Store(&now) }
+
+// startPulse has a guard without revocations, which nobody has to shut down,
+// look at the clock as long as something is open. It is called when something
+// was opened.
+func (g *Guard) startPulse() {
+	p := g.pulse
+	if g.revocations != nil || p.last.Load() != nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last.Load() == nil {
+		p.beat(g.now())
+		p.timer = time.AfterFunc(pulseEvery, g.lookAtClock)
+	}
+}
+
+// lookAtClock is watch for a guard without revocations.
+func (g *Guard) lookAtClock() {
+	p := g.pulse
+	if between(*p.last.Load(), g.now()) >= pauseAfter {
+		g.endOverdue()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last.Store(nil)
+	// What opens before the store finds the guard looking, and is counted here;
+	// what opens later waits for the lock.
+	if open := g.Counts(); open.Sockets == 0 && open.Requests == 0 {
+		return
+	}
+	p.beat(g.now())
+	p.timer.Reset(pulseEvery)
 }
 
 // catchUp waits for a read of the log that has begun after a moment.
@@ -99,7 +145,7 @@ func (g *Guard) catchUp(ctx context.Context, after time.Time) {
 // endOverdue ends the sockets whose token has expired by the clock on the
 // wall, while their timers may have stood still.
 func (g *Guard) endOverdue() {
-	now := time.Now().Round(0)
+	now := g.now().Round(0)
 	for _, s := range g.all() {
 		s.mu.Lock()
 		if claims := s.Claims(); claims != nil && !now.Before(claims.ValidUntil()) {
@@ -115,7 +161,7 @@ func (g *Guard) endOverdue() {
 func (g *Guard) endStale(ctx context.Context) {
 	stale := func() bool {
 		contact := g.revocations.Contact()
-		return !contact.IsZero() && between(contact, time.Now()) > g.config.Staleness
+		return !contact.IsZero() && between(contact, g.now()) > g.config.Staleness
 	}
 	if !stale() {
 		return

@@ -129,7 +129,7 @@ func TestExpiredByTheWall(t *testing.T) {
 	inStaleness(t, 2, func(t *testing.T, g *Guard, _ *failingLog, open []*Session) {
 		open[0].claims.Store(&token.Claims{Subject: "ada", ExpiresAt: time.Now().Add(-time.Second)})
 		past := time.Now().Add(-time.Minute)
-		g.pulse.Store(&past)
+		g.pulse.last.Store(&past)
 		if !g.Paused() {
 			t.Error("a minute without a pulse is no pause")
 		}
@@ -149,7 +149,7 @@ func TestPauseEndsWithTheTurn(t *testing.T) {
 	inStaleness(t, 1, func(t *testing.T, g *Guard, log *failingLog, open []*Session) {
 		log.fails.Store(true)
 		past := time.Now().Add(-time.Minute)
-		g.pulse.Store(&past)
+		g.pulse.last.Store(&past)
 		time.Sleep(readerTurn - time.Millisecond)
 		if !g.Paused() {
 			t.Error("frames pass before the log was read")

@@ -46,6 +46,10 @@ type IndexConfig struct {
 	// Logger is told when the store fails and when it is back, and when the
 	// log gets full. Default: no one is.
 	Logger *slog.Logger
+
+	// Now is the clock by which the index tells its contact with the store.
+	// Default: [time.Now].
+	Now func() time.Time
 }
 
 // An Index is a node's copy of a log of revocations, in memory. While
@@ -77,6 +81,9 @@ func NewIndex(c IndexConfig) (*Index, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.MaxHeld <= 0 {
 		c.MaxHeld = DefaultMaxHeld
@@ -195,7 +202,7 @@ func (x *Index) Run(ctx context.Context) error {
 // follow takes one step: it reads a page and, if that is the end of the log,
 // waits for more. It returns the place that it came to, also with an error.
 func (x *Index) follow(ctx context.Context, cursor Cursor) (Cursor, error) {
-	began := time.Now()
+	began := x.config.Now()
 	reading, cancel := context.WithTimeout(ctx, readTimeout)
 	page, err := x.config.Revocations.Read(reading, cursor)
 	cancel()

@@ -1,0 +1,246 @@
+package wsauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"wsauth/internal/wsconn"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// reading returns what time.Now returns where the clock on the wall shows one
+// thing and the monotonic clock another, as after a suspend, or where somebody
+// has set the clock. Package time makes no such reading in a bubble, and has no
+// other way to.
+func reading(wall time.Time, monotonic time.Duration) time.Time {
+	first := time.Date(1885, 1, 1, 0, 0, 0, 0, time.UTC)
+	t := wall
+	raw := (*struct {
+		wall uint64 // a flag, seconds since first, nanoseconds
+		ext  int64  // nanoseconds of the monotonic clock
+		loc  *time.Location
+	})(unsafe.Pointer(&t)) //nolint:gosec // the layout is checked below
+	raw.wall = 1<<63 | uint64(wall.Unix()-first.Unix())<<30 | uint64(wall.Nanosecond()) //nolint:gosec // after 1885
+	raw.ext = int64(monotonic)
+	if !t.Round(0).Equal(wall) || monotonic > 0 && t.Sub(reading(wall, 0)) != monotonic {
+		panic("package time keeps its readings in another way")
+	}
+	return t
+}
+
+// A suspension is a guard whose machine can be suspended, or its clock set:
+// the clock on the wall moves, and the monotonic one stands still.
+type suspension struct {
+	*crowd
+	log  *failingLog // nil where the guard follows none
+	skew atomic.Int64
+}
+
+// setClock moves the clock on the wall.
+func (x *suspension) setClock(by time.Duration) { x.skew.Add(int64(by)) }
+
+func inSuspension(t *testing.T, revocations bool, f func(t *testing.T, x *suspension)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		x := &suspension{}
+		c := Config{Verifier: new(token.Verifier), Locations: []Location{FirstMessage{}}}
+		if revocations {
+			x.log = &failingLog{Memory: store.NewMemory(0)}
+			c.Revocations = x.log
+		}
+		begun := time.Now()
+		guard, err := newGuard(c, func() time.Time {
+			now := time.Now()
+			return reading(now.Add(time.Duration(x.skew.Load())), now.Sub(begun))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if revocations {
+			<-guard.revocations.Ready()
+		}
+		x.crowd = &crowd{guard: guard, derived: guard}
+		f(t, x)
+		for _, s := range x.open {
+			x.close(s)
+		}
+		if err := guard.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * wsconn.Grace)
+		if guard.pulse.last.Load() != nil && !revocations {
+			t.Error("the guard looks at the clock with nothing open")
+		}
+	})
+}
+
+// with opens a socket whose token has a life.
+func (x *suspension) with(t *testing.T, life time.Duration) *Session {
+	t.Helper()
+	s, err := x.socket(x.guard, "192.0.2.1:1", &token.Claims{Subject: "ada", ExpiresAt: x.guard.now().Round(0).Add(life)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestSuspended: a machine was suspended for an hour. The sockets whose tokens
+// have expired end within the next look at the clock, and until then no frame
+// passes; others stay.
+func TestSuspended(t *testing.T) {
+	for name, revocations := range map[string]bool{"with a log": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			inSuspension(t, revocations, func(t *testing.T, x *suspension) {
+				server, client := net.Pipe()
+				defer client.Close()
+				expired, good := x.with(t, 30*time.Minute), x.with(t, 2*time.Hour)
+				talking := x.talks(t, server, client, 30*time.Minute)
+				go func() { _, _ = io.Copy(io.Discard, client) }()
+				time.Sleep(10 * time.Second)
+				x.setClock(time.Hour)
+				resumed := time.Now()
+				if !x.guard.Paused() {
+					t.Fatal("frames pass before anybody has looked at the clock")
+				}
+				read := make(chan error, 1)
+				go func() { _, err := talking.conn.Read(make([]byte, 1)); read <- err }()
+				go func() { _, _ = client.Write([]byte("x")) }()
+				if err := <-read; !errors.Is(err, TokenExpired) {
+					t.Errorf("read: %v", err)
+				}
+				for x.guard.Paused() {
+					time.Sleep(time.Millisecond)
+				}
+				if !errors.Is(expired.over(), TokenExpired) || good.over() != nil {
+					t.Errorf("%v and %v", expired.over(), good.over())
+				}
+				if d := time.Since(resumed); d > readerTurn {
+					t.Errorf("paused for %v", d)
+				}
+				time.Sleep(3 * time.Hour)
+				if !errors.Is(good.over(), TokenExpired) {
+					t.Errorf("the other ends with %v", good.over())
+				}
+			})
+		})
+	}
+}
+
+// talks opens a socket over a connection of its own.
+func (x *suspension) talks(t *testing.T, server, client net.Conn, life time.Duration) *Session {
+	t.Helper()
+	s := x.session(x.guard, "192.0.2.1:1", &token.Claims{Subject: "ada", ExpiresAt: x.guard.now().Round(0).Add(life)})
+	s.timer = time.AfterFunc(noEnd, s.timedOut)
+	s.conn = wsconn.New(server, s.closed)
+	s.conn.HoldWhile(x.guard.Paused)
+	if err := x.guard.admit(s, 0); err != nil {
+		t.Fatal(err)
+	}
+	x.open = append(x.open, s)
+	return s
+}
+
+// TestSuspendedRequests: requests that are followed, or held, end like sockets,
+// but not the transfers of known length.
+func TestSuspendedRequests(t *testing.T) {
+	follow := func(s *Session) error { s.Follow(nil); return nil }
+	for _, revocations := range []bool{true, false} {
+		for name, c := range map[string]struct {
+			begin func(s *Session) error
+			want  error
+		}{
+			"held":     {(*Session).Hold, TokenExpired},
+			"followed": {follow, TokenExpired},
+			"bounded":  {func(s *Session) error { s.Follow(nil); s.SetTransfer(Bounded); return nil }, nil},
+		} {
+			t.Run(fmt.Sprintf("%s, with a log: %t", name, revocations), func(t *testing.T) {
+				inSuspension(t, revocations, func(t *testing.T, x *suspension) {
+					s := x.session(x.guard, "192.0.2.1:1", &token.Claims{Subject: "ada", ExpiresAt: x.guard.now().Round(0).Add(30 * time.Minute)})
+					defer s.release()
+					if err := c.begin(s); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(2 * FollowAfter)
+					x.setClock(time.Hour)
+					time.Sleep(readerTurn)
+					if err := s.over(); !errors.Is(err, c.want) {
+						t.Errorf("it ends with %v, want %v", err, c.want)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestSuspendedWithoutStore: after a suspend the store does not answer. What
+// the guard knew before is stale, whatever the monotonic clock says: nobody is
+// let in, and the sockets end.
+func TestSuspendedWithoutStore(t *testing.T) {
+	inSuspension(t, true, func(t *testing.T, x *suspension) {
+		s := x.with(t, 2*time.Hour)
+		time.Sleep(10 * time.Second)
+		x.log.fails.Store(true)
+		x.setClock(time.Hour)
+		if err := x.guard.Ready(); !errors.Is(err, StoreUnavailable) {
+			t.Errorf("ready: %v", err)
+		}
+		if err := x.guard.inContact(t.Context()); !errors.Is(err, StoreUnavailable) {
+			t.Errorf("a request: %v", err)
+		}
+		time.Sleep(readerTurn + endStaleWithin)
+		if !errors.Is(s.over(), StoreUnavailable) {
+			t.Errorf("the socket ends with %v", s.over())
+		}
+	})
+}
+
+// TestClockSetBack: a socket lives no longer for it, also where a renewal has
+// set its timer again.
+func TestClockSetBack(t *testing.T) {
+	for name, revocations := range map[string]bool{"with a log": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			inSuspension(t, revocations, func(t *testing.T, x *suspension) {
+				s := x.with(t, 30*time.Minute)
+				time.Sleep(time.Minute)
+				x.setClock(-time.Hour)
+				if x.guard.Paused() {
+					t.Error("paused")
+				}
+				time.Sleep(29*time.Minute - time.Millisecond)
+				if s.over() != nil {
+					t.Fatalf("ended early with %v", s.over())
+				}
+				time.Sleep(2 * time.Millisecond)
+				if !errors.Is(s.over(), TokenExpired) {
+					t.Errorf("after its time: %v", s.over())
+				}
+				if err := x.guard.Ready(); err != nil {
+					t.Errorf("the guard: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// TestStaleWhileTheClockIsSetBack: silence of the store is measured by the
+// clock that says more.
+func TestStaleWhileTheClockIsSetBack(t *testing.T) {
+	inSuspension(t, true, func(t *testing.T, x *suspension) {
+		s := x.with(t, 2*time.Hour)
+		x.log.fails.Store(true)
+		x.setClock(-time.Hour)
+		time.Sleep(x.guard.config.Staleness + endStaleWithin + pulseEvery)
+		if !errors.Is(s.over(), StoreUnavailable) || !errors.Is(x.guard.Ready(), StoreUnavailable) {
+			t.Errorf("the socket: %v, ready: %v", s.over(), x.guard.Ready())
+		}
+	})
+}
