@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -35,17 +37,28 @@ func init() {
 	}
 }
 
-// servePaused is a gateway whose log of revocations another process writes.
+// servePaused is two gateways whose log of revocations another process writes:
+// one whose sockets event loops carry, and one over TLS, whose sockets goroutines
+// carry.
 func servePaused() {
-	l := must(Listen(context.Background(), "127.0.0.1:0"))
-	g := must(New(Config{
-		Keys:         must(token.NewKeySet(pausedKey(os.Getenv(pausedSecret)))),
-		Authenticate: DemoUser,
-		Store:        sharedLog{store.NewMemory(0), os.Getenv(pausedLog)},
-		Routes:       []Route{{Path: "/", Upstreams: []string{os.Getenv(pausedUpstream)}}},
-	}))
-	_, _ = os.Stdout.WriteString(l.Addr().String() + "\n")
-	_ = g.Serve(context.Background(), l)
+	for _, overTLS := range []bool{false, true} {
+		l, scheme := must(Listen(context.Background(), "127.0.0.1:0")), "ws"
+		if overTLS {
+			s := httptest.NewUnstartedServer(nil)
+			s.StartTLS() // for its certificate
+			l, scheme = tls.NewListener(l, &tls.Config{Certificates: s.TLS.Certificates, MinVersion: tls.VersionTLS12}), "wss"
+			s.Close()
+		}
+		g := must(New(Config{
+			Keys:         must(token.NewKeySet(pausedKey(os.Getenv(pausedSecret)))),
+			Authenticate: DemoUser,
+			Store:        sharedLog{store.NewMemory(0), os.Getenv(pausedLog)},
+			Routes:       []Route{{Path: "/", Upstreams: []string{os.Getenv(pausedUpstream)}}},
+		}))
+		go func() { _ = g.Serve(context.Background(), l) }()
+		_, _ = os.Stdout.WriteString(scheme + "://" + l.Addr().String() + "/\n")
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin) // until the test ends
 }
 
 func pausedKey(secret string) *token.Key {
@@ -114,7 +127,8 @@ func TestPause(t *testing.T) {
 	secret := strings.ToLower(hex.EncodeToString([]byte(rand.Text() + rand.Text())))
 	child := exec.Command(os.Args[0])
 	child.Env = append(os.Environ(), pausedUpstream+"="+upstream.URL, pausedLog+"="+log, pausedSecret+"="+secret)
-	out := must(child.StdoutPipe())
+	in, out := must(child.StdinPipe()), must(child.StdoutPipe())
+	defer in.Close()
 	child.Stderr = os.Stderr
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
@@ -123,20 +137,26 @@ func TestPause(t *testing.T) {
 		_ = child.Process.Kill()
 		_ = child.Wait()
 	}()
-	address, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
+	var addresses []string
+	for lines := bufio.NewReader(out); len(addresses) < 2; {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		addresses = append(addresses, strings.TrimSpace(line))
 	}
 	issuer := must(token.NewIssuer(token.IssuerConfig{Key: pausedKey(secret)}))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	dial := func(user string, ttl time.Duration) *websocket.Conn {
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // loopback
+	defer client.CloseIdleConnections()
+	dial := func(address, user string, ttl time.Duration) *websocket.Conn {
 		t.Helper()
 		made, err := issuer.Access(user, token.Options{SessionID: "s-" + user, TTL: ttl})
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, _, err := websocket.Dial(ctx, "ws://"+strings.TrimSpace(address)+"/", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + made.Raw}}})
+		conn, _, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPClient: client, HTTPHeader: http.Header{"Authorization": {"Bearer " + made.Raw}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,10 +169,15 @@ func TestPause(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	revoked, expiring := dial("ada", time.Hour), dial("eve", 8*time.Second)
-	var stay []*websocket.Conn
-	for range 20 {
-		stay = append(stay, dial("bob", time.Hour))
+	var stay, revoked, expiring []*websocket.Conn
+	for _, address := range addresses {
+		for range 20 {
+			stay = append(stay, dial(address, "bob", time.Hour))
+		}
+		revoked = append(revoked, dial(address, "ada", time.Hour))
+	}
+	for _, address := range addresses {
+		expiring = append(expiring, dial(address, "eve", 8*time.Second))
 	}
 
 	if err := child.Process.Signal(syscall.SIGSTOP); err != nil {
@@ -165,8 +190,10 @@ func TestPause(t *testing.T) {
 	if err := os.WriteFile(log, []byte("ada\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	say(revoked, "from the revoked")
-	say(expiring, "from the expired")
+	for i := range addresses {
+		say(revoked[i], "from the revoked")
+		say(expiring[i], "from the expired")
+	}
 	time.Sleep(12 * time.Second) // longer than the default of Staleness; only a real pause is one
 	if err := child.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
@@ -185,9 +212,11 @@ func TestPause(t *testing.T) {
 			t.Fatal("sockets that should have stayed are silent")
 		}
 	}
-	for conn, want := range map[*websocket.Conn]string{revoked: "session_ended", expiring: "token_expired"} {
-		if _, _, err := conn.Read(ctx); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v; want %s", err, want)
+	for i, address := range addresses {
+		for conn, want := range map[*websocket.Conn]string{revoked[i]: "session_ended", expiring[i]: "token_expired"} {
+			if _, _, err := conn.Read(ctx); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v; want %s", address, err, want)
+			}
 		}
 	}
 	select {
