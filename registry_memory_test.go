@@ -22,7 +22,7 @@ func TestSessionMemory(t *testing.T) {
 		}
 	}
 	sessions := make([]*Session, n)
-	g := &Guard{sockets: newRegistry(Limits{PerSubject: 10})}
+	g := &Guard{now: time.Now, sockets: newRegistry(Limits{PerSubject: 10})}
 	before := heap()
 	for i := range sessions {
 		s := &Session{guard: g, remote: "192.0.2.1:1234"}
