@@ -58,7 +58,8 @@ const (
 	Unanswered Transfer = iota
 
 	// Bounded is a transfer whose length both sides know. It may go on after
-	// its token has expired.
+	// its token has expired. An upload that did may then be Unanswered until
+	// its answer comes, which is Bounded too or ends at once.
 	Bounded
 
 	// Endless is an answer of any length. It ends when its token expires, and
@@ -76,7 +77,7 @@ func (s *Session) SetTransfer(t Transfer) {
 		return
 	}
 	f.transfer = t
-	if f.overdue && t != Bounded {
+	if f.overdue && t == Endless {
 		s.End(TokenExpired.End(nil))
 	}
 	s.endIfDraining()

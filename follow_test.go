@@ -163,6 +163,12 @@ func TestFollowRenewed(t *testing.T) {
 		if s.done() {
 			t.Fatal("ended although its length is known")
 		}
+		session.SetTransfer(wsauth.Unanswered) // an upload that is over
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if s.done() {
+			t.Fatal("ended before it could be answered")
+		}
 		session.SetTransfer(wsauth.Endless)
 		s.want(t, wsauth.TokenExpired)
 	})

@@ -20,6 +20,9 @@ func (r *rig) beyond(route Route, backend http.HandlerFunc) net.Conn {
 	route.Upstreams = []string{"http://backend"}
 	p := must(r.g.newProxy(must(route.withDefaults()), upstream.Config{Dial: behind.Dial}))
 	server := &http.Server{Handler: p, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second} // as Serve has it
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
 	for l, s := range map[net.Listener]*http.Server{behind: {Handler: backend}, front: server} {
 		done := make(chan struct{})
 		go func() {
@@ -39,21 +42,28 @@ func (r *rig) beyond(route Route, backend http.HandlerFunc) net.Conn {
 	return conn
 }
 
-// TestLateAnswers: an upstream may take longer than the gateway has for its own answers, also where it answers without a body.
+// TestLateAnswers: an upstream may take longer than the gateway has for its own
+// answers, also where it answers without a body, and what the gateway says of
+// one that takes too long arrives.
 func TestLateAnswers(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *rig) {
-		conn := r.beyond(Route{Path: "/", Public: true}, func(w http.ResponseWriter, _ *http.Request) {
-			time.Sleep(50 * time.Second)
-			w.WriteHeader(http.StatusNoContent)
-		})
-		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-			t.Fatal(err)
+	for name, http2 := range map[string]bool{"HTTP 1": false, "HTTP 2": true} {
+		for after, want := range map[time.Duration]int{50 * time.Second: http.StatusNoContent, 2 * time.Minute: http.StatusGatewayTimeout} {
+			t.Run(name+" "+after.String(), func(t *testing.T) {
+				inBubble(t, func(t *testing.T, r *rig) {
+					conn := r.beyond(Route{Path: "/", Public: true}, func(w http.ResponseWriter, _ *http.Request) {
+						time.Sleep(after)
+						w.WriteHeader(http.StatusNoContent)
+					})
+					resp, err := clientOver(t, conn, http2).Get("http://backend/")
+					if err != nil || resp.StatusCode != want {
+						t.Fatalf("%v %v", resp, err)
+					}
+					_ = resp.Body.Close()
+					time.Sleep(after) // for the backend
+				})
+			})
 		}
-		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil || resp.StatusCode != http.StatusNoContent {
-			t.Fatalf("%v %v", resp, err)
-		}
-	})
+	}
 }
 
 // TestR15_WhoReadsNothingIsCut, also where all of the answer is in the server's buffer already.

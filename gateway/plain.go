@@ -29,6 +29,9 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsau
 	limits := &deadlines{control: http.NewResponseController(w)}
 	defer limits.end()
 	limits.read(time.Time{}) // the server's are for requests that it answers itself; an answer may take long here
+	if r.ProtoMajor > 1 {
+		limits.write(time.Time{}) // which resets the stream when it passes, although nothing is written
+	}
 	body := newRequestBody(r)
 	if body != nil {
 		// Without it the server would read part of the body itself, before an
@@ -109,6 +112,7 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var tooBig *http.MaxBytesError
 	var refusal *wsauth.Error
 	answer := w.(*patientWriter)
+	answer.limits.write(time.Now().Add(patience))
 	end, ended := errors.AsType[*wsauth.EndError](context.Cause(r.Context()))
 	switch {
 	case ended:

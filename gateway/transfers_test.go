@@ -1,0 +1,175 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// clientOver returns a client whose requests all go over conn.
+func clientOver(t *testing.T, conn net.Conn, http2 bool) *http.Client {
+	transport := &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+		Protocols:   new(http.Protocols),
+	}
+	transport.Protocols.SetHTTP1(!http2)
+	transport.Protocols.SetUnencryptedHTTP2(http2)
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// trickle sends or answers text a byte every 10 s, the first at once.
+func trickle(w io.Writer, text string, sent func()) {
+	for i := range text {
+		if i > 0 {
+			time.Sleep(10 * time.Second)
+		}
+		if _, err := io.WriteString(w, text[i:i+1]); err != nil {
+			return
+		}
+		sent()
+	}
+}
+
+// transferred is much enough to take longer than an access token lives.
+var transferred = strings.Repeat("0123456789", 20)
+
+// TestL4_TransfersOutliveTheirToken: an upload and a download of known length
+// go on when the token expires, and come to their end; a logout or a revocation
+// ends them before and after that.
+func TestL4_TransfersOutliveTheirToken(t *testing.T) {
+	for name, http2 := range map[string]bool{"HTTP 1": false, "HTTP 2": true} {
+		for _, way := range []string{"upload", "download"} {
+			for _, end := range []string{"expiry", "logout", "revoke", "logout after expiry", "revoke after expiry"} {
+				t.Run(name+"/"+way+"/"+end, func(t *testing.T) {
+					inBubble(t, func(t *testing.T, r *rig) {
+						t.Cleanup(func() { time.Sleep(time.Minute) }) // servers wait before they close
+						stored := make(chan string, 1)
+						conn := r.beyond(Route{Path: "/"}, func(w http.ResponseWriter, req *http.Request) {
+							if req.Method == http.MethodGet {
+								w.Header().Set("Content-Length", "200")
+								trickle(w, transferred, func() { _ = http.NewResponseController(w).Flush() })
+								return
+							}
+							if text, err := io.ReadAll(req.Body); err == nil {
+								stored <- string(text)
+								time.Sleep(5 * time.Second) // it takes its time to answer
+								_, _ = io.WriteString(w, "stored")
+							}
+						})
+						access, refresh := r.login()
+						body, upload := io.Pipe()
+						method, want := http.MethodGet, transferred
+						if way == "upload" {
+							method, want = http.MethodPost, "stored"
+							go func() {
+								trickle(upload, transferred, func() {})
+								_ = upload.Close()
+							}()
+						}
+						req := must(http.NewRequestWithContext(t.Context(), method, "http://backend/", body))
+						req.ContentLength = int64(len(transferred))
+						if way == "download" {
+							req.Body, req.ContentLength = nil, 0
+						}
+						req.Header.Set("Authorization", "Bearer "+access)
+						type result struct {
+							status int
+							text   string
+							err    error
+						}
+						got := make(chan result, 1)
+						go func() {
+							resp, err := clientOver(t, conn, http2).Do(req)
+							if err != nil {
+								got <- result{err: err}
+								return
+							}
+							text, err := io.ReadAll(resp.Body)
+							_ = resp.Body.Close()
+							got <- result{resp.StatusCode, string(text), err}
+						}()
+
+						expires := time.Unix(int64(r.claims(access)["exp"].(float64)), 0)
+						time.Sleep(5 * time.Second)
+						if strings.HasSuffix(end, "expiry") {
+							time.Sleep(time.Until(expires) + time.Minute)
+						}
+						synctest.Wait()
+						if len(got) > 0 || len(stored) > 0 {
+							x := <-got
+							t.Fatalf("it is over: %+v %v", x, x.err)
+						}
+						if counts := r.g.guard.Counts(); counts.Requests != 1 {
+							t.Errorf("%+v", counts)
+						}
+						switch {
+						case strings.HasPrefix(end, "logout"):
+							r.call("POST", "/auth/logout", "", bearer(refresh))
+						case strings.HasPrefix(end, "revoke"):
+							if _, n, err := r.g.EndUser(t.Context(), "test"); n != 1 || err != nil {
+								t.Errorf("%d requests ended, %v", n, err)
+							}
+						default:
+							if x := <-got; x.status != http.StatusOK || x.text != want || x.err != nil {
+								t.Errorf("%+v, want %q", x, want)
+							}
+							if way == "upload" {
+								if text := <-stored; text != transferred {
+									t.Errorf("the upstream has %q", text)
+								}
+							}
+							return
+						}
+						ended := time.Now()
+						x := <-got
+						_ = upload.CloseWithError(io.ErrClosedPipe)
+						if time.Since(ended) > time.Second || len(stored) > 0 {
+							t.Errorf("it goes on for %v", time.Since(ended))
+						}
+						if x.err == nil && (x.status != http.StatusUnauthorized || !strings.Contains(x.text, "session_ended")) {
+							t.Errorf("%+v", x)
+						}
+					}, func(c *Config) { c.AccessTTL, c.RefreshTTL, c.SessionTTL = 20*time.Minute, 2*time.Hour, 3*time.Hour })
+				})
+			}
+		}
+	}
+}
+
+// TestL4_AnOverdueUploadIsNoLongPoll: the answer of an upload that has outlived
+// its token must be of known length, too.
+func TestL4_AnOverdueUploadIsNoLongPoll(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		t.Cleanup(func() { time.Sleep(time.Minute) })
+		gone := make(chan struct{})
+		conn := r.beyond(Route{Path: "/"}, func(w http.ResponseWriter, req *http.Request) {
+			_, _ = io.Copy(io.Discard, req.Body)
+			streamOf("application/x-ndjson", "")(w, req)
+			close(gone)
+		})
+		access, _ := r.login()
+		body, upload := io.Pipe()
+		go func() {
+			trickle(upload, transferred, func() {})
+			_ = upload.Close()
+		}()
+		req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, "http://backend/", body))
+		req.ContentLength = int64(len(transferred))
+		req.Header.Set("Authorization", "Bearer "+access)
+		resp, err := clientOver(t, conn, false).Do(req)
+		if err == nil {
+			_, err = io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+		}
+		if err == nil && resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%v", resp)
+		}
+		<-gone
+	}, func(c *Config) { c.AccessTTL = 20 * time.Minute })
+}
