@@ -142,8 +142,8 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 	}
 }
 
-// TestL4_AnOverdueUploadIsNoLongPoll: the answer of an upload that has outlived
-// its token must be of known length, too.
+// TestL4_AnOverdueUploadIsNoLongPoll: the answer of an upload that has
+// outlived its token must be of known length, too.
 func TestL4_AnOverdueUploadIsNoLongPoll(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		t.Cleanup(func() { time.Sleep(time.Minute) })
