@@ -19,8 +19,8 @@ import (
 
 // reading returns what time.Now returns where the clock on the wall shows one
 // thing and the monotonic clock another, as after a suspend, or where somebody
-// has set the clock. Package time makes no such reading in a bubble, and has no
-// other way to.
+// has set the clock. Package time makes no such reading in a bubble, and has
+// no other way to.
 func reading(wall time.Time, monotonic time.Duration) time.Time {
 	first := time.Date(1885, 1, 1, 0, 0, 0, 0, time.UTC)
 	t := wall
@@ -149,8 +149,8 @@ func (x *suspension) talks(t *testing.T, server, client net.Conn, life time.Dura
 	return s
 }
 
-// TestSuspendedRequests: requests that are followed, or held, end like sockets,
-// but not the transfers of known length.
+// TestSuspendedRequests: requests that are followed, or held, end like
+// sockets, but not the transfers of known length.
 func TestSuspendedRequests(t *testing.T) {
 	follow := func(s *Session) error { s.Follow(nil); return nil }
 	for _, revocations := range []bool{true, false} {

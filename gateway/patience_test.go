@@ -42,9 +42,9 @@ func (r *rig) beyond(route Route, backend http.HandlerFunc) net.Conn {
 	return conn
 }
 
-// TestLateAnswers: an upstream may take longer than the gateway has for its own
-// answers, also where it answers without a body, and what the gateway says of
-// one that takes too long arrives.
+// TestLateAnswers: an upstream may take longer than the gateway has for its
+// own answers, also where it answers without a body, and what the gateway says
+// of one that takes too long arrives.
 func TestLateAnswers(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP 1": false, "HTTP 2": true} {
 		for after, want := range map[time.Duration]int{50 * time.Second: http.StatusNoContent, 2 * time.Minute: http.StatusGatewayTimeout} {

@@ -38,8 +38,8 @@ func init() {
 }
 
 // servePaused is two gateways whose log of revocations another process writes:
-// event loops carry the sockets of one, and goroutines those of the other, which
-// serves TLS.
+// event loops carry the sockets of one, and goroutines those of the other,
+// which serves TLS.
 func servePaused() {
 	for _, overTLS := range []bool{false, true} {
 		l, scheme := must(Listen(context.Background(), "127.0.0.1:0")), "ws"

@@ -40,8 +40,8 @@ func trickle(w io.Writer, text string, sent func()) {
 var transferred = strings.Repeat("0123456789", 20)
 
 // TestL4_TransfersOutliveTheirToken: an upload and a download of known length
-// go on when the token expires, and come to their end; a logout or a revocation
-// ends them before and after that.
+// go on when the token expires, and come to their end; a logout or a
+// revocation ends them before and after that.
 func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP 1": false, "HTTP 2": true} {
 		for _, way := range []string{"upload", "download"} {

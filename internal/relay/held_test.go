@@ -20,7 +20,8 @@ func (h *hold) held() bool {
 	return true
 }
 
-// heldRig is a rig whose relay is held, with a frame of either side on its way.
+// heldRig is a rig whose relay is held, with a frame of either side on its
+// way.
 func heldRig(t *testing.T, w way) (*rig, *hold) {
 	t.Helper()
 	h := &hold{}
