@@ -304,3 +304,25 @@ func TestNumbersInPages(t *testing.T) {
 		}
 	}
 }
+
+// TestPagesNameFigures: every figure that a page names is in the table of
+// docs/operations.md, which TestOperationsPage holds against the program.
+func TestPagesNameFigures(t *testing.T) {
+	documented := map[string]bool{}
+	for row := range tableOf(t, "operations.md", "| name | labels | what |") {
+		for _, name := range regexp.MustCompile("`(wsauth_\\w+)`").FindAllStringSubmatch(row, -1) {
+			documented[name[1]] = true
+		}
+	}
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatal(pages, err)
+	}
+	for _, page := range append(pages, "../README.md") {
+		for _, name := range regexp.MustCompile(`\bwsauth_[a-z_]+`).FindAllString(pageText(t, page), -1) {
+			if !documented[name] {
+				t.Errorf("%s: there is no figure %s", page, name)
+			}
+		}
+	}
+}
