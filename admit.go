@@ -24,7 +24,9 @@ func (g *Guard) admit(s *Session, early int) error {
 	if err != nil {
 		return err
 	}
-	g.startPulse()
+	if s.Claims() != nil {
+		g.startPulse()
+	}
 	endAll(evicted, ConnectionLimit.End(nil))
 	return g.lookAgain(s.Claims())
 }

@@ -148,6 +148,13 @@ func (r *registry) named(g grain, name string) []*Session {
 	return all
 }
 
+// hasKnown reports whether anything is open whose client is known.
+func (r *registry) hasKnown() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.rings[byToken])+len(r.rings[bySession])+len(r.rings[bySubject]) > 0
+}
+
 // forget removes a socket whose connection is gone.
 func (r *registry) forget(s *Session) {
 	r.mu.Lock()

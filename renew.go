@@ -105,6 +105,7 @@ func (s *Session) file(claims *token.Claims) error {
 	if err != nil {
 		return err
 	}
+	s.guard.startPulse()
 	s.conn.Unlimit()
 	endAll(evicted, ConnectionLimit.End(nil))
 	return nil

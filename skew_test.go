@@ -149,6 +149,34 @@ func (x *suspension) talks(t *testing.T, server, client net.Conn, life time.Dura
 	return s
 }
 
+// TestSuspendedAfterTheFirstMessage: a socket whose token came in its first
+// message ends like the others. As long as nobody is known, nobody looks at the
+// clock.
+func TestSuspendedAfterTheFirstMessage(t *testing.T) {
+	inSuspension(t, false, func(t *testing.T, x *suspension) {
+		s, err := x.socket(x.guard, "192.0.2.1:1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.guard.pulse.last.Load() != nil {
+			t.Error("the guard looks at the clock for a socket without a token")
+		}
+		claims := &token.Claims{Subject: "ada", ExpiresAt: x.guard.now().Round(0).Add(30 * time.Minute)}
+		s.mu.Lock()
+		err = errors.Join(s.file(claims), s.hold(claims))
+		s.mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		x.setClock(time.Hour)
+		time.Sleep(pulseEvery + time.Millisecond)
+		if !errors.Is(s.over(), TokenExpired) {
+			t.Errorf("it ends with %v", s.over())
+		}
+	})
+}
+
 // TestSuspendedRequests: requests that are followed, or held, end like
 // sockets, but not the transfers of known length.
 func TestSuspendedRequests(t *testing.T) {

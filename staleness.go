@@ -101,8 +101,8 @@ type pulse struct {
 func (p *pulse) beat(now time.Time) { p.last.Store(&now) }
 
 // startPulse has a guard without revocations, which nobody has to shut down,
-// look at the clock as long as something is open. It is called when something
-// was opened.
+// look at the clock as long as something is open that can expire. It is called
+// when something was opened.
 func (g *Guard) startPulse() {
 	p := g.pulse
 	if g.revocations != nil || p.last.Load() != nil {
@@ -125,9 +125,9 @@ func (g *Guard) lookAtClock() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.last.Store(nil)
-	// What opens before the store finds the guard looking, and is counted here;
+	// What opens before the store finds the guard looking, and is found here;
 	// what opens later waits for the lock.
-	if open := g.Counts(); open.Sockets == 0 && open.Requests == 0 {
+	if !g.sockets.hasKnown() && !g.requests.hasKnown() {
 		return
 	}
 	p.beat(g.now())
