@@ -150,8 +150,8 @@ func (x *suspension) talks(t *testing.T, server, client net.Conn, life time.Dura
 }
 
 // TestSuspendedAfterTheFirstMessage: a socket whose token came in its first
-// message ends like the others. As long as nobody is known, nobody looks at the
-// clock.
+// message ends like the others. As long as nobody is known, nobody looks at
+// the clock.
 func TestSuspendedAfterTheFirstMessage(t *testing.T) {
 	inSuspension(t, false, func(t *testing.T, x *suspension) {
 		s, err := x.socket(x.guard, "192.0.2.1:1", nil)
