@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"wsauth"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -105,6 +106,87 @@ func TestEndsWhatTheStoreCannotTake(t *testing.T) {
 			page, err := disk.Read(t.Context(), store.Cursor{})
 			if err != nil || len(page.Revocations) != 1 {
 				t.Errorf("the store has %v, %v", page.Revocations, err)
+			}
+		})
+	}
+}
+
+// A readOnly is a store that can be read, and takes nothing while it has an
+// error, as that of a disk that is full or went read-only.
+type readOnly struct{ *failingStore }
+
+func (s readOnly) EndFamily(ctx context.Context, id string) error {
+	if err := s.failure(); err != nil {
+		return err
+	}
+	return s.Memory.EndFamily(ctx, id)
+}
+
+func (s readOnly) ListFamilies(ctx context.Context, subject string) ([]store.Family, error) {
+	return s.Memory.ListFamilies(ctx, subject)
+}
+
+// TestRefreshTokensOfAStoreThatTakesNothing: with a store that can only be
+// read, a refresh token that was exchanged long ago still ends its session,
+// wherever it is shown, and one that is good still logs out. No other end
+// comes of it.
+func TestRefreshTokensOfAStoreThatTakesNothing(t *testing.T) {
+	refreshBy := func(key string) func(r *rig, raw string) exchange {
+		return func(r *rig, raw string) exchange {
+			lines := []string{bearer(raw)}
+			if key != "" {
+				lines = append(lines, "Idempotency-Key: "+key)
+			}
+			return r.call("POST", "/auth/refresh", "", lines...)
+		}
+	}
+	post := func(path string) func(r *rig, raw string) exchange {
+		return func(r *rig, raw string) exchange { return r.call("POST", path, "", bearer(raw)) }
+	}
+	for name, tt := range map[string]struct {
+		generation int // of the refresh token that is shown, of 0 to 2
+		show       func(r *rig, raw string) exchange
+		status     int
+		ends       bool
+	}{
+		"refresh, current":           {2, refreshBy("k3"), 503, false},
+		"refresh, lost answer":       {1, refreshBy("k2"), 503, false},
+		"refresh, predecessor":       {1, refreshBy("other"), 401, true},
+		"refresh, two ago":           {0, refreshBy("k1"), 401, true},
+		"refresh, no key":            {1, refreshBy(""), 401, true},
+		"route, current":             {2, func(r *rig, raw string) exchange { return r.call("GET", "/refresh", "", bearer(raw)) }, 503, false},
+		"route, predecessor":         {1, func(r *rig, raw string) exchange { return r.call("GET", "/refresh", "", bearer(raw)) }, 401, true},
+		"logout, current":            {2, post("/auth/logout"), 503, true},
+		"logout, predecessor":        {1, post("/auth/logout"), 401, true},
+		"logout everywhere, current": {2, post("/auth/logout-everywhere"), 503, true},
+		"logout everywhere, two ago": {0, post("/auth/logout-everywhere"), 401, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk := readOnly{&failingStore{Memory: store.NewMemory(0)}}
+			r := start(t, func(c *Config) {
+				c.Store, c.RefreshGrace = disk, -1
+				c.Routes = []Route{{Path: "/refresh", Upstreams: []string{"http://127.0.0.1:1"}, Requirement: wsauth.Refresh}}
+			})
+			access, refresh := r.login()
+			all := []string{refresh}
+			for _, key := range []string{"k1", "k2"} {
+				access, refresh = r.renewed(refreshBy(key)(r, refresh))
+				all = append(all, refresh)
+			}
+			disk.fail(errors.New("no disk"))
+			if e := tt.show(r, all[tt.generation]); e.StatusCode != tt.status {
+				t.Errorf("%d %s, want %d", e.StatusCode, e.body, tt.status)
+			}
+			want := 200
+			if tt.ends {
+				want = 401
+			}
+			if e := r.call("GET", "/auth/session", "", bearer(access)); e.StatusCode != want {
+				t.Errorf("the access token is then %d, want %d", e.StatusCode, want)
+			}
+			disk.fail(nil)
+			if e := refreshBy("k9")(r, all[2]); e.StatusCode != want {
+				t.Errorf("the current refresh token is then %d %s, want %d", e.StatusCode, e.body, want)
 			}
 		})
 	}

@@ -71,7 +71,7 @@ func (g *Gateway) anyToken(r *http.Request) (*token.Claims, error) {
 	if refreshErr == nil {
 		ctx, cancel := storing(r)
 		defer cancel()
-		return claims, g.present(ctx, claims, "remote", r.RemoteAddr)
+		return claims, g.presentToEnd(ctx, claims, "remote", r.RemoteAddr)
 	}
 	return nil, anyRefusal(err, refreshErr, byCookie(r))
 }

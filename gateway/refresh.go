@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -58,7 +59,7 @@ func (g *Gateway) refresh(w http.ResponseWriter, r *http.Request) {
 
 // rotate presents the refresh token to the store, to be exchanged.
 func (g *Gateway) rotate(ctx context.Context, r *http.Request, claims *token.Claims, key store.KeyHash) (store.Family, error) {
-	return g.store.RotateFamily(ctx, store.Rotation{
+	rotation := store.Rotation{
 		ID:      claims.SessionID,
 		From:    claims.ID,
 		To:      rand.Text(),
@@ -68,7 +69,32 @@ func (g *Gateway) rotate(ctx context.Context, r *http.Request, claims *token.Cla
 		Expires: time.Now().Add(g.refreshTTL),
 		Remote:  host(r.RemoteAddr),
 		Agent:   visible(r.UserAgent()),
-	})
+	}
+	family, err := g.store.RotateFamily(ctx, rotation)
+	return g.orReused(ctx, claims, family, err, func(f store.Family) (store.Family, error) { return f.Rotate(rotation, time.Now()) })
+}
+
+// orReused returns what the store has answered to the step of a refresh token.
+// It is [store.ErrReused] where the store failed and can still be read, and
+// the token was used before: a full disk must not hide a theft. take is that
+// step.
+func (g *Gateway) orReused(ctx context.Context, claims *token.Claims, family store.Family, err error, take func(store.Family) (store.Family, error)) (store.Family, error) {
+	if !isFailure(err) || ctx.Err() != nil { // a step whose time is up may have been taken
+		return family, err
+	}
+	f, unread := g.familyOf(ctx, claims)
+	if unread != nil {
+		return family, err
+	}
+	if _, reused := take(f); errors.Is(reused, store.ErrReused) {
+		return f, fmt.Errorf("%w: %w", reused, err)
+	}
+	return family, err
+}
+
+// isFailure reports whether an error of the store is none of its contract.
+func isFailure(err error) bool {
+	return err != nil && !errors.Is(err, store.ErrReused) && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrInvalid)
 }
 
 // present refuses a refresh token that is good by itself and was exchanged
@@ -76,7 +102,9 @@ func (g *Gateway) rotate(ctx context.Context, r *http.Request, claims *token.Cla
 // presented all the same. A token whose sid is no session of the store is no
 // part of a rotation: it was made by hand. about is more to log.
 func (g *Gateway) present(ctx context.Context, claims *token.Claims, about ...any) error {
-	family, err := g.store.PresentFamily(ctx, store.Presentation{ID: claims.SessionID, Token: claims.ID, Grace: g.refreshGrace})
+	shown := store.Presentation{ID: claims.SessionID, Token: claims.ID, Grace: g.refreshGrace}
+	family, err := g.store.PresentFamily(ctx, shown)
+	family, err = g.orReused(ctx, claims, family, err, func(f store.Family) (store.Family, error) { return f.Present(shown, time.Now()) })
 	switch {
 	case err == nil, errors.Is(err, store.ErrNotFound):
 		return nil
@@ -84,6 +112,20 @@ func (g *Gateway) present(ctx context.Context, claims *token.Claims, about ...an
 		return g.endReused(ctx, claims, family, err, about...)
 	}
 	return errUnavailable(err)
+}
+
+// presentToEnd is present for a request that ends the session. What the store
+// cannot write down of the token does not keep it from ending, as long as it
+// can tell whose session it is.
+func (g *Gateway) presentToEnd(ctx context.Context, claims *token.Claims, about ...any) error {
+	err := g.present(ctx, claims, about...)
+	if !errors.Is(err, wsauth.StoreUnavailable) {
+		return err
+	}
+	if _, unread := g.familyOf(ctx, claims); isFailure(unread) {
+		return err
+	}
+	return nil
 }
 
 // endReused ends a session whose refresh token is not the current one, for a
