@@ -115,19 +115,39 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// openStore opens the store of the data folder, which is there.
-func openStore(dir string, limits config.Store) (*bolt.Store, error) {
+// openStore opens the store of the data folder, which is there. keys is the
+// folder of the keys, and accept says that lost revocations are accepted.
+func openStore(dir string, limits config.Store, keys string, accept bool) (*bolt.Store, error) {
 	path := filepath.Join(dir, storeName)
 	s, err := bolt.Open(path, bolt.Options{Limits: store.Limits{
 		Revocations: limits.MaxRevocations,
 		Families:    limits.MaxSessions,
 		Tickets:     limits.MaxTickets,
 	}})
+	damage, damaged := errors.AsType[*bolt.DamageError](err)
 	switch {
 	case errors.Is(err, bolt.ErrLocked):
 		return nil, fmt.Errorf("another program, such as another wsauth, uses %s: stop it, or give this server a folder of its own with --data=DIR", path)
+	case damaged:
+		return nil, fmt.Errorf("%s is damaged (%s): %s", path, damage.What, cure(keys, accept))
+	case errors.Is(err, bolt.ErrFormat):
+		return nil, fmt.Errorf("%s is of another program or of a later version of wsauth (%w): name another folder with --data=DIR", path, err)
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w; if it is broken, remove it to have a new one made: everything that began until then is revoked, since what was revoked is lost with it", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, nil
+}
+
+// cure says what to do about a damaged store. Neither way brings back what was
+// revoked last, which [beginRemembered] sees where the folder of the keys
+// remembers the store.
+func cure(keys string, accept bool) string {
+	after := "that start revokes all that began until then, since revocations are lost either way"
+	switch {
+	case accept:
+		after = "leave out --insecure-accept-lost-revocations then, or tokens that were revoked are good again"
+	case !exists(filepath.Join(keys, rememberedName)):
+		after = "run wsauth revoke --everything then, since revocations are lost either way and the folder of the keys does not remember them"
+	}
+	return "put back a copy that wsauth data check finds no fault with, or move the file away to begin with an empty store; " + after
 }

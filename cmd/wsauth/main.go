@@ -25,6 +25,7 @@ type cli struct {
 	Reload   reloadCmd   `cmd:"" help:"Have the running server read its files anew."`
 	Drain    drainCmd    `cmd:"" help:"Take the running server out of service, before it is stopped."`
 	Status   statusCmd   `cmd:"" help:"Say how the running server is."`
+	Data     dataCmd     `cmd:"" help:"Check the data folder."`
 	User     userCmd     `cmd:"" help:"Manage a file of users for \"wsauth serve --users\"."`
 	Connect  connectCmd  `cmd:"" help:"Open a socket as a client, and say how it ends and what to do."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`

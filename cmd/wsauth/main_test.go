@@ -51,6 +51,7 @@ func TestMain(m *testing.M) {
 //	certificate NAME   make NAME.crt and NAME.key, which clients believe; see certificate_test.go
 //	shows NAME         check that the server has that certificate
 //	mode FILE MODE     check the permissions of a file
+//	cutoff FILE N      leave the first N bytes of a file
 //	exits CODE ARGS…   run "wsauth ARGS…", and check its exit code
 //	jsonlines FILE E…  check that the file has the events E as JSON, one a line; stdout is what was printed last
 //	secretless         check that what was printed last holds no token and no ticket
@@ -86,6 +87,7 @@ func TestScripts(t *testing.T) {
 			"backend": startBackend,
 			"readme":  readme,
 			"mode":    mode,
+			"cutoff":  cutOff,
 
 			"certificate": makeCertificate,
 			"shows":       shows,
@@ -101,6 +103,11 @@ func TestScripts(t *testing.T) {
 // each by a second, to see what goroutines that are left still do; a tenth is as good. And the first race ends the process: of a
 // server that a script kills, what was found would not be seen otherwise.
 const goRace = "GORACE=halt_on_error=1 atexit_sleep_ms=100"
+
+func cutOff(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(errors.Join(err, os.Truncate(ts.MkAbs(args[0]), n)))
+}
 
 func mode(ts *testscript.TestScript, _ bool, args []string) {
 	info, err := os.Stat(ts.MkAbs(args[0]))

@@ -126,7 +126,7 @@ func (v *serving) openData(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	state, err := openStore(v.dir, v.settings.Store)
+	state, err := openStore(v.dir, v.settings.Store, keyFolder(v.settings.Keys, v.dir), v.settings.AcceptLost)
 	if err != nil {
 		return err
 	}

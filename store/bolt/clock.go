@@ -2,9 +2,8 @@ package bolt
 
 import (
 	"encoding/binary"
+	"errors"
 	"time"
-
-	"go.etcd.io/bbolt"
 )
 
 // clock is what tickets are judged by: what the system's clock showed when the
@@ -30,20 +29,12 @@ func (c clock) moment(t time.Time) time.Time { return c.now().Add(time.Until(t))
 // dropRevived removes all tickets where a ticket was put at a later moment
 // than now: then the system's clock was set back since that run, and nobody
 // knows which of them have expired. Who asks for another gets it.
-func dropRevived(tx *bbolt.Tx, meta *bbolt.Bucket, now time.Time) error {
-	last := meta.Get(ticketClockKey)
+func (t *transaction) dropRevived(now time.Time) error {
+	meta := t.tickets.count.meta
+	last := meta.get(ticketClockKey)
 	if last == nil || int64(binary.BigEndian.Uint64(last)) <= now.UnixMilli() {
 		return nil
 	}
-	for _, name := range [][]byte{ticketsBucket, ticketExpiryBucket} {
-		if err := tx.DeleteBucket(name); err != nil {
-			return err
-		}
-	}
-	for _, key := range [][]byte{ticketCountKey, ticketClockKey} {
-		if err := meta.Delete(key); err != nil {
-			return err
-		}
-	}
-	return nil
+	t.tickets.count.n = 0
+	return errors.Join(t.tickets.values.clear(t.tx), t.tickets.expiry.clear(t.tx), meta.delete(ticketClockKey))
 }

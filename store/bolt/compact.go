@@ -26,7 +26,7 @@ const (
 // The new file is locked before it takes the name of the old one, and the old
 // one stays locked until then: at each moment, who opens the file by its name
 // finds it locked, or is the only one; see [openFile] for who waits.
-func compact(path string, db *bbolt.DB) (*bbolt.DB, error) {
+func compact(path string, db *database) (*database, error) {
 	temporary := path + ".compact"
 	err := os.Remove(temporary) //nolint:gosec // the path that our caller has chosen
 	// Windows does not rename a file that is open.
@@ -49,7 +49,7 @@ func compact(path string, db *bbolt.DB) (*bbolt.DB, error) {
 
 // sparse reports whether a file is worth it. A transaction has been committed
 // since it was opened, which counts its free pages.
-func sparse(db *bbolt.DB) (worth bool) {
+func sparse(db *database) (worth bool) {
 	stats := db.Stats()
 	free := int64(stats.FreePageN+stats.PendingPageN) * int64(db.Info().PageSize)
 	err := db.View(func(tx *bbolt.Tx) error {
@@ -59,15 +59,23 @@ func sparse(db *bbolt.DB) (worth bool) {
 	return err == nil && worth
 }
 
-// copyTo writes what a database holds to a new file, and syncs it.
-func copyTo(path string, db *bbolt.DB) (*bbolt.DB, error) {
-	fresh, _, err := lock(path)
+// copyTo writes what a database holds to a new file, seals, verifies and syncs
+// it.
+func copyTo(path string, db *database) (*database, error) {
+	fresh, err := lock(path, lockNew)
 	if err != nil {
 		return nil, err
 	}
 	fresh.NoSync = true // once, at the end
-	err = bbolt.Compact(fresh, db, compactStep)
+	err = guarded(path, func() error {
+		return errors.Join(bbolt.Compact(fresh.DB, db.DB, compactStep), fresh.Update(func(tx *bbolt.Tx) error {
+			return openTransaction(tx).close()
+		}))
+	})
 	fresh.NoSync = false
+	if err == nil {
+		_, err = verify(path, fresh.file)
+	}
 	if err := errors.Join(err, fresh.Sync()); err != nil {
 		return nil, errors.Join(err, fresh.Close())
 	}

@@ -28,7 +28,9 @@ func swell(t *testing.T, path string) {
 		}
 		return err
 	})
-	remove := db.Update(func(tx *bbolt.Tx) error { return tx.DeleteBucket(filler) })
+	remove := db.Update(func(tx *bbolt.Tx) error {
+		return errors.Join(tx.DeleteBucket(filler), openTransaction(tx).close())
+	})
 	if err := errors.Join(err, remove, db.Sync(), db.Close()); err != nil {
 		t.Fatal(err)
 	}

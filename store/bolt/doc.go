@@ -7,9 +7,19 @@
 //
 // The pages of what is gone are used again, so that the size of an open file is
 // that of the most it ever held. [Open] makes a file anew that is longer than
-// 64 MiB and three quarters empty (not on Windows, where "bbolt compact" does
-// it): it needs room for the new one beside the old, and does without
-// compaction when there is none.
+// 64 MiB and three quarters empty (not on Windows): it needs room for the new
+// one beside the old, and does without compaction when there is none.
+//
+// Disks and file systems lose writes and flip bits. Each record ends with a
+// checksum, and each commit writes how many records there are and the XOR of
+// their checksums, so that records that are missing or older than the others
+// are noticed. [Open] verifies all of that before it uses a file, and refuses
+// a damaged one with a [DamageError]: a store that has lost records may have
+// lost revocations. [Check] does the same and no more. Damage that comes upon
+// an open file makes the store fail from the moment it is found: at once for a
+// page or a record that cannot be right, when it is opened again for an older
+// state of one. A file of the format without checksums gets them when it is
+// opened; earlier versions do not open it any more.
 //
 // Tickets are kept under the hash of their text; of logins the file has the
 // names of their tokens, not the tokens. Nobody can authenticate with what it

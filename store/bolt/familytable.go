@@ -15,16 +15,16 @@ import (
 
 // familyTable is the families within one transaction.
 type familyTable struct {
-	families, expiry, subjects *bbolt.Bucket
+	families, expiry, subjects *table
 	count                      counter
 }
 
-func openFamilies(tx *bbolt.Tx) *familyTable {
+func openFamilies(tx *bbolt.Tx, s *sum) *familyTable {
 	return &familyTable{
-		families: tx.Bucket(familiesBucket),
-		expiry:   tx.Bucket(familyExpiryBucket),
-		subjects: tx.Bucket(familySubjectBucket),
-		count:    openCounter(tx, familyCountKey),
+		families: openTable(tx, familiesBucket, s),
+		expiry:   openTable(tx, familyExpiryBucket, s),
+		subjects: openTable(tx, familySubjectBucket, s),
+		count:    openCounter(tx, familyCountKey, s),
 	}
 }
 
@@ -56,7 +56,7 @@ func (t *familyTable) begin(f store.Family, now time.Time, limit int) error {
 		return cmp.Or(err, store.ErrFull)
 	}
 	t.count.n++
-	return errors.Join(t.put(f), t.subjects.Put(subjectKey(f), nil))
+	return errors.Join(t.put(f), t.subjects.put(subjectKey(f), nil))
 }
 
 // rotate takes the step of [store.Family.Rotate].
@@ -86,7 +86,7 @@ func (t *familyTable) step(id string, take func(store.Family) (store.Family, err
 	case err != nil || f == old:
 		return f, err
 	}
-	if err := t.expiry.Delete(expiryKey(old.Expires, []byte(old.ID))); err != nil {
+	if err := t.expiry.delete(expiryKey(old.Expires, []byte(old.ID))); err != nil {
 		return store.Family{}, err
 	}
 	return f, t.put(f)
@@ -109,8 +109,8 @@ func (t *familyTable) end(id string) error {
 func (t *familyTable) full(subject string, now time.Time) (bool, error) {
 	n := 0
 	prefix := subjectPrefix(subject)
-	c := t.subjects.Cursor()
-	for key, _ := c.Seek(prefix); bytes.HasPrefix(key, prefix); key, _ = c.Next() {
+	c := t.subjects.cursor()
+	for key, _ := c.seek(prefix); bytes.HasPrefix(key, prefix); key, _ = c.next() {
 		n++
 	}
 	if n < store.MaxFamilies {
@@ -124,11 +124,11 @@ func (t *familyTable) full(subject string, now time.Time) (bool, error) {
 func (t *familyTable) list(subject string, now time.Time) ([]store.Family, error) {
 	var all []store.Family
 	prefix := subjectPrefix(subject)
-	c := t.subjects.Cursor()
-	for key, _ := c.Seek(prefix); bytes.HasPrefix(key, prefix); key, _ = c.Next() {
+	c := t.subjects.cursor()
+	for key, _ := c.seek(prefix); bytes.HasPrefix(key, prefix); key, _ = c.next() {
 		f, err := t.get(key[len(prefix)+8:])
 		if err != nil {
-			return nil, fmt.Errorf("damaged file: a subject's family: %w", notRefused(err))
+			return nil, damaged("a subject's family: %v", err)
 		}
 		if !f.Expired(now) {
 			all = append(all, f)
@@ -140,12 +140,12 @@ func (t *familyTable) list(subject string, now time.Time) ([]store.Family, error
 // get returns a family, which may have expired.
 func (t *familyTable) get(id []byte) (store.Family, error) {
 	var f store.Family
-	data := t.families.Get(id)
+	data := t.families.get(id)
 	if data == nil {
 		return f, store.ErrNotFound
 	}
 	if err := f.UnmarshalBinary(data); err != nil {
-		return f, fmt.Errorf("damaged file: %w", notRefused(err))
+		return f, damaged("a family: %v", err)
 	}
 	return f, nil
 }
@@ -157,17 +157,17 @@ func (t *familyTable) put(f store.Family) error {
 		return err
 	}
 	return errors.Join(
-		t.families.Put([]byte(f.ID), value),
-		t.expiry.Put(expiryKey(f.Expires, []byte(f.ID)), nil),
+		t.families.put([]byte(f.ID), value),
+		t.expiry.put(expiryKey(f.Expires, []byte(f.ID)), nil),
 	)
 }
 
 func (t *familyTable) remove(f store.Family) error {
 	t.count.n--
 	return errors.Join(
-		t.families.Delete([]byte(f.ID)),
-		t.expiry.Delete(expiryKey(f.Expires, []byte(f.ID))),
-		t.subjects.Delete(subjectKey(f)),
+		t.families.delete([]byte(f.ID)),
+		t.expiry.delete(expiryKey(f.Expires, []byte(f.ID))),
+		t.subjects.delete(subjectKey(f)),
 	)
 }
 
@@ -179,7 +179,7 @@ func (t *familyTable) sweep(now time.Time, limit int) error {
 	for _, id := range firstDue(t.expiry, now, limit) {
 		f, err := t.get(id)
 		if err != nil {
-			return notRefused(err)
+			return damaged("a family that expires: %v", err)
 		}
 		if err := t.remove(f); err != nil {
 			return err
@@ -198,7 +198,3 @@ func subjectKey(f store.Family) []byte {
 	key := binary.BigEndian.AppendUint64(subjectPrefix(f.Subject), uint64(f.Began.UnixMilli()))
 	return append(key, f.ID...)
 }
-
-// notRefused makes an error one of the file, which is no answer of the
-// contract.
-func notRefused(err error) error { return errors.New(err.Error()) }

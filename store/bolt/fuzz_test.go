@@ -2,6 +2,10 @@ package bolt
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -69,6 +73,92 @@ func FuzzSubjectKey(f *testing.F) {
 		}
 		if got := string(a[len(subjectPrefix(subject))+8:]); got != id {
 			t.Errorf("the ID %q is read as %q", id, got)
+		}
+	})
+}
+
+// FuzzVerify changes bytes of a file behind its first pages: verifying it never
+// panics, and finds what was written or a fault.
+func FuzzVerify(f *testing.F) {
+	path := newPath(f)
+	s, err := Open(path, Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	var all []store.Revocation
+	for n := range 200 { // for a tree with branches
+		all = append(all, inAMinute(fmt.Sprint("revocation-", n)))
+	}
+	if err := errors.Join(s.Revoke(f.Context(), all...), s.Close()); err != nil {
+		f.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	m, err := readMetas(bytes.NewReader(file), int64(len(file)))
+	if err != nil {
+		f.Fatal(err)
+	}
+	want, err := verifyContents(bytes.NewReader(file), m)
+	if err != nil {
+		f.Fatal(err)
+	}
+	inUse := int(m.high) * testPage
+	for page := 2; page < int(m.high); page++ {
+		f.Add(uint32(page*testPage), []byte{1})
+		f.Add(uint32(page*testPage+8), []byte{1, 0, 255, 255, 1})
+		f.Add(uint32(page*testPage+16), bytes.Repeat([]byte{255}, 16))
+		f.Add(uint32(page*testPage+24), []byte{byte(page)})
+	}
+	f.Fuzz(func(t *testing.T, at uint32, change []byte) {
+		changed := bytes.Clone(file)
+		copy(changed[2*testPage+int(at)%(inUse-2*testPage):], change)
+		got, err := verifyContents(bytes.NewReader(changed), m)
+		if err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrFormat) {
+			t.Fatal(err)
+		}
+		if err == nil && got != want {
+			t.Fatalf("%+v, was %+v", got, want)
+		}
+	})
+}
+
+// FuzzChecksum: what is read of a record is what was written under this bucket
+// and key, and nothing else has its checksum.
+func FuzzChecksum(f *testing.F) {
+	f.Add([]byte("bucket"), []byte("key"), []byte("value"), []byte("other"))
+	f.Add([]byte("buck"), []byte("etkey"), []byte{}, []byte{})
+	f.Add([]byte{}, []byte{}, make([]byte, 600), make([]byte, 7))
+	f.Add(metaBucket, sealKey, make([]byte, 32), seal{1, sum{2, 3}, 4}.encode())
+	f.Fuzz(func(t *testing.T, bucket, key, value, other []byte) {
+		if len(bucket) > 254 {
+			return
+		}
+		check := checksum(bucket, key, value)
+		stored := binary.BigEndian.AppendUint64(bytes.Clone(value), check)
+		got, gotCheck, ok := unsealed(bucket, key, stored)
+		if !ok || gotCheck != check || !bytes.Equal(got, value) {
+			t.Fatalf("%x is read as %x, %v", value, got, ok)
+		}
+		for _, wrong := range []struct{ bucket, key, stored []byte }{
+			{append(bytes.Clone(bucket), 'x'), key, stored},
+			{bucket, append(bytes.Clone(key), 'x'), stored},
+			{bucket, key, append(bytes.Clone(stored), 'x')},
+			{bucket, key, stored[:len(stored)-1]},
+		} {
+			if _, _, ok := unsealed(wrong.bucket, wrong.key, wrong.stored); ok {
+				t.Fatalf("read as %x %x %x too", wrong.bucket, wrong.key, wrong.stored)
+			}
+		}
+		if len(key) > 0 && len(bucket) > 0 { // the same bytes, divided in another way
+			moved := append(bytes.Clone(bucket[len(bucket)-1:]), key...)
+			if _, _, ok := unsealed(bucket[:len(bucket)-1], moved, stored); ok {
+				t.Fatal("a key of another bucket has the same checksum")
+			}
+		}
+		if s, ok := decodeSeal(other); ok && !bytes.Equal(s.encode(), other) {
+			t.Fatalf("%x is read as %+v", other, s)
 		}
 	})
 }

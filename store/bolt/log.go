@@ -15,16 +15,16 @@ import (
 
 // log is the log of revocations within one transaction.
 type log struct {
-	log, names, expiry *bbolt.Bucket
+	log, names, expiry *table
 	count              counter
 }
 
-func openLog(tx *bbolt.Tx) *log {
+func openLog(tx *bbolt.Tx, s *sum) *log {
 	return &log{
-		log:    tx.Bucket(logBucket),
-		names:  tx.Bucket(namesBucket),
-		expiry: tx.Bucket(expiryBucket),
-		count:  openCounter(tx, countKey),
+		log:    openTable(tx, logBucket, s),
+		names:  openTable(tx, namesBucket, s),
+		expiry: openTable(tx, expiryBucket, s),
+		count:  openCounter(tx, countKey, s),
 	}
 }
 
@@ -40,7 +40,7 @@ func (l *log) add(revocations []store.Revocation, now time.Time, limit int) erro
 	revocations = store.Uncovered(slices.Clone(revocations), everything)
 	added := uint64(0)
 	for _, r := range revocations {
-		if r.Scope != store.Everything && l.names.Get(nameOf(r)) == nil {
+		if r.Scope != store.Everything && l.names.get(nameOf(r)) == nil {
 			added++
 		}
 	}
@@ -69,18 +69,18 @@ func (l *log) add(revocations []store.Revocation, now time.Time, limit int) erro
 // everything returns the log's revocation of everything and its sequence, or
 // zero values.
 func (l *log) everything() (store.Revocation, uint64, error) {
-	sequence := l.names.Get([]byte{byte(store.Everything)})
+	sequence := l.names.get([]byte{byte(store.Everything)})
 	if sequence == nil {
 		return store.Revocation{}, 0, nil
 	}
-	r, err := decode(l.log.Get(sequence))
+	r, err := decode(l.log.get(sequence))
 	return r, binary.BigEndian.Uint64(sequence), err
 }
 
 // counted returns how many entries count towards the limit: all but that of
 // everything, which must find room in a full log.
 func (l *log) counted() uint64 {
-	if l.names.Get([]byte{byte(store.Everything)}) != nil {
+	if l.names.get([]byte{byte(store.Everything)}) != nil {
 		return l.count.n - 1
 	}
 	return l.count.n
@@ -93,7 +93,7 @@ func (l *log) trimmed() bool {
 	if err != nil || sequence == 0 {
 		return true
 	}
-	done := l.count.meta.Get(trimmedKey)
+	done := l.count.meta.get(trimmedKey)
 	return done != nil && binary.BigEndian.Uint64(done) == sequence
 }
 
@@ -107,8 +107,8 @@ func (l *log) trim(after uint64, limit int) (next uint64, err error) {
 	}
 	var covered [][]byte
 	next = after
-	looked, c := 0, l.log.Cursor()
-	for key, value := c.Seek(number(after + 1)); ; key, value = c.Next() {
+	looked, c := 0, l.log.cursor()
+	for key, value := c.seek(number(after + 1)); ; key, value = c.next() {
 		if key == nil || binary.BigEndian.Uint64(key) > last {
 			next = math.MaxUint64
 			break
@@ -126,7 +126,7 @@ func (l *log) trim(after uint64, limit int) (next uint64, err error) {
 		}
 	}
 	for _, sequence := range covered {
-		r, err := decode(l.log.Get(sequence))
+		r, err := decode(l.log.get(sequence))
 		if err != nil {
 			return 0, err
 		}
@@ -135,15 +135,15 @@ func (l *log) trim(after uint64, limit int) (next uint64, err error) {
 		}
 	}
 	if next == math.MaxUint64 {
-		return next, l.count.meta.Put(trimmedKey, number(last))
+		return next, l.count.meta.put(trimmedKey, number(last))
 	}
 	return next, nil
 }
 
 // put adds r to the end of the log, unless it changes nothing.
 func (l *log) put(r store.Revocation) error {
-	if sequence := bytes.Clone(l.names.Get(nameOf(r))); sequence != nil {
-		old, err := decode(l.log.Get(sequence))
+	if sequence := bytes.Clone(l.names.get(nameOf(r))); sequence != nil {
+		old, err := decode(l.log.get(sequence))
 		if err != nil {
 			return err
 		}
@@ -154,7 +154,7 @@ func (l *log) put(r store.Revocation) error {
 			return err
 		}
 	}
-	n, err := l.log.NextSequence()
+	n, err := l.log.bucket.NextSequence()
 	if err != nil {
 		return err
 	}
@@ -165,18 +165,18 @@ func (l *log) put(r store.Revocation) error {
 	l.count.n++
 	sequence := number(n)
 	return errors.Join(
-		l.log.Put(sequence, value),
-		l.names.Put(nameOf(r), sequence),
-		l.expiry.Put(expiryKey(r.Expires, sequence), nil),
+		l.log.put(sequence, value),
+		l.names.put(nameOf(r), sequence),
+		l.expiry.put(expiryKey(r.Expires, sequence), nil),
 	)
 }
 
 func (l *log) remove(sequence []byte, r store.Revocation) error {
 	l.count.n--
 	return errors.Join(
-		l.log.Delete(sequence),
-		l.names.Delete(nameOf(r)),
-		l.expiry.Delete(expiryKey(r.Expires, sequence)),
+		l.log.delete(sequence),
+		l.names.delete(nameOf(r)),
+		l.expiry.delete(expiryKey(r.Expires, sequence)),
 	)
 }
 
@@ -188,7 +188,7 @@ func (l *log) due(now time.Time) bool {
 // sweep deletes up to limit entries that are gone.
 func (l *log) sweep(now time.Time, limit int) error {
 	for _, sequence := range firstDue(l.expiry, now.Add(-store.ClockSlack), limit) {
-		r, err := decode(l.log.Get(sequence))
+		r, err := decode(l.log.get(sequence))
 		if err != nil {
 			return err
 		}
@@ -209,8 +209,8 @@ func (l *log) page(epoch string, after uint64, now time.Time) (store.Page, error
 	covered := func(r store.Revocation) bool { // and not trimmed yet
 		return everything.Scope == store.Everything && r.Scope != store.Everything && everything.Covers(r)
 	}
-	c := l.log.Cursor()
-	for key, value := c.Seek(number(after + 1)); key != nil; key, value = c.Next() {
+	c := l.log.cursor()
+	for key, value := c.seek(number(after + 1)); key != nil; key, value = c.next() {
 		if len(page.Revocations) == store.MaxPage {
 			return page, nil
 		}
@@ -223,7 +223,7 @@ func (l *log) page(epoch string, after uint64, now time.Time) (store.Page, error
 			page.Revocations = append(page.Revocations, r)
 		}
 	}
-	page.Next.Sequence = l.log.Sequence()
+	page.Next.Sequence = l.log.bucket.Sequence()
 	return page, nil
 }
 
@@ -234,7 +234,7 @@ func nameOf(r store.Revocation) []byte {
 func decode(value []byte) (store.Revocation, error) {
 	var r store.Revocation
 	if err := r.UnmarshalBinary(value); err != nil {
-		return r, errors.New("damaged file: " + err.Error()) // not the caller's mistake, so not ErrInvalid
+		return r, damaged("a revocation: %v", err) // not the caller's mistake, so not ErrInvalid
 	}
 	return r, nil
 }

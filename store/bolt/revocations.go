@@ -33,8 +33,8 @@ func (s *Store) RevocationUsage(ctx context.Context) (store.Usage, error) {
 	if err := ctx.Err(); err != nil {
 		return usage, err
 	}
-	err := s.db.View(func(tx *bbolt.Tx) error {
-		usage.Entries = int(openLog(tx).counted())
+	err := s.view(func(tx *bbolt.Tx) error {
+		usage.Entries = int(openLog(tx, nil).counted())
 		return nil
 	})
 	return usage, wrap(err)
@@ -46,9 +46,9 @@ func (s *Store) Read(ctx context.Context, after store.Cursor) (store.Page, error
 		return store.Page{}, err
 	}
 	var page store.Page
-	err := s.db.View(func(tx *bbolt.Tx) (err error) {
-		l := openLog(tx)
-		if err := s.check(after, l.log.Sequence()); err != nil {
+	err := s.view(func(tx *bbolt.Tx) (err error) {
+		l := openLog(tx, nil)
+		if err := s.check(after, l.log.bucket.Sequence()); err != nil {
 			return err
 		}
 		page, err = l.page(s.epoch, after.Sequence, time.Now())
@@ -82,7 +82,7 @@ func (s *Store) Wait(ctx context.Context, after store.Cursor) error {
 
 // last returns the sequence of the newest entry.
 func (s *Store) last() (last uint64, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		last = tx.Bucket(logBucket).Sequence()
 		return nil
 	})
@@ -100,7 +100,7 @@ func (s *Store) check(c store.Cursor, last uint64) error {
 // wrap says where an error comes from, unless it is one of the contract's.
 func wrap(err error) error {
 	switch {
-	case err == nil, errors.Is(err, store.ErrCursor), refused(err):
+	case err == nil, errors.Is(err, store.ErrCursor), errors.Is(err, ErrDamaged), refused(err):
 		return err
 	case errors.Is(err, bberrors.ErrDatabaseNotOpen):
 		return store.ErrClosed

@@ -4,11 +4,11 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -25,13 +25,15 @@ var ErrFormat = errors.New("store/bolt: not a store of this version")
 // lockTimeout is how long Open waits for another process to let go of a file.
 const lockTimeout = time.Second
 
-// format is what the file says of its own layout.
-const format = "wsauth store 1"
+// format is what the file says of its own layout: each value ends with a
+// checksum, which format 1 had not.
+const format = "wsauth store 2"
 
 // The buckets, and the keys of meta. Integers are big-endian, 8 bytes.
 var (
 	metaBucket = []byte("meta")
 	formatKey  = []byte("format")
+	sealKey    = []byte("seal")                // see seal
 	epochKey   = []byte("revocations.epoch")   // text: which log this is
 	countKey   = []byte("revocations.count")   // how many entries the log has
 	trimmedKey = []byte("revocations.trimmed") // which revocation of everything has replaced what it covers: its sequence
@@ -67,7 +69,7 @@ type Options struct {
 
 // Store is one open file. It is safe for concurrent use.
 type Store struct {
-	db     *bbolt.DB
+	db     *database
 	path   string
 	epoch  string
 	limits store.Limits
@@ -80,12 +82,19 @@ type Store struct {
 
 	mu   sync.Mutex
 	more chan struct{} // closed when the log grows, then replaced
+
+	damage    atomic.Pointer[DamageError] // what is wrong with the file; nil: nothing known
+	committed atomic.Uint64               // the last commit
+	beginning sync.Mutex                  // held while a transaction begins
+	stuck     atomic.Bool                 // bbolt has panicked with its locks held
 }
 
 var _ store.Store = (*Store)(nil)
 
 // Open opens a file, or makes it with mode 0600 in a directory that exists. It
-// fails with [ErrLocked] if another process has it open for a second yet.
+// fails with [ErrLocked] if another process has it open for a second yet, and
+// with a [DamageError] if the file is damaged or empty. Opening verifies all of
+// it; see [Check].
 //
 // It refuses a symbolic link, and a file that belongs to another user or that
 // others may read or write, with an error that says how to mend it: who can
@@ -102,16 +111,27 @@ func openWith(path string, o Options, c clock) (*Store, error) {
 		done:   make(chan struct{}),
 		more:   make(chan struct{}),
 	}
-	db, err := openFile(path)
+	db, v, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
 	s.db = db
-	if err := errors.Join(db.Update(s.prepare), syncDirectory(path)); err != nil {
-		return nil, errors.Join(fmt.Errorf("store/bolt: %w", err), db.Close())
+	s.epoch = v.report.Next.Epoch
+	s.committed.Store(v.tx)
+	if v.report.Format == 1 {
+		err = s.commitWith(upgrade)
+	}
+	if err == nil {
+		err = s.update(func(t *transaction) error { return t.dropRevived(c.now()) })
+	}
+	if err := errors.Join(err, syncDirectory(path)); err != nil {
+		return nil, errors.Join(wrap(err), s.closeFile())
 	}
 	if s.db, err = compact(path, db); err != nil {
 		return nil, err
+	}
+	if s.db != db {
+		s.committed.Store(0) // the new file counts anew
 	}
 	go s.run()
 	return s, nil
@@ -122,44 +142,34 @@ func openWith(path string, o Options, c clock) (*Store, error) {
 func (s *Store) Close() error {
 	s.once.Do(func() { close(s.stop) })
 	<-s.done
-	return s.db.Close()
+	return s.closeFile()
 }
 
-// prepare makes the buckets of a new file, and reads which log an old one has.
-func (s *Store) prepare(tx *bbolt.Tx) error {
-	meta := tx.Bucket(metaBucket)
-	if meta == nil {
-		if first, _ := tx.Cursor().First(); first != nil {
-			return ErrFormat
-		}
-		var err error
-		if meta, err = create(tx); err != nil {
-			return err
-		}
+// closeFile closes the file. Where bbolt would wait for ever for its own locks,
+// its memory stays, and with it the lock on the file, until the process ends.
+func (s *Store) closeFile() error {
+	if !s.stuck.Load() {
+		return s.db.Close()
 	}
-	if string(meta.Get(formatKey)) != format {
-		return ErrFormat
-	}
-	if err := dropRevived(tx, meta, s.clock.now()); err != nil {
+	if err := s.db.file.Close(); !errors.Is(err, os.ErrClosed) {
 		return err
 	}
-	for _, name := range buckets {
-		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-			return err
-		}
-	}
-	s.epoch = string(meta.Get(epochKey))
 	return nil
 }
 
-func create(tx *bbolt.Tx) (*bbolt.Bucket, error) {
-	meta, err := tx.CreateBucket(metaBucket)
-	if err != nil {
-		return nil, err
+// create makes the buckets of a new file.
+func create(tx *bbolt.Tx) error {
+	for _, name := range buckets {
+		if _, err := tx.CreateBucket(name); err != nil {
+			return err
+		}
 	}
-	return meta, errors.Join(
-		meta.Put(formatKey, []byte(format)),
-		meta.Put(epochKey, []byte(rand.Text())),
+	var all sum
+	facts := openTable(tx, metaBucket, &all)
+	return errors.Join(
+		facts.put(formatKey, []byte(format)),
+		facts.put(epochKey, []byte(rand.Text())),
+		writeSeal(tx, all),
 	)
 }
 

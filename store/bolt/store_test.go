@@ -241,7 +241,7 @@ func entries(t *testing.T, s *Store) int {
 	n := 0
 	err := s.db.View(func(tx *bbolt.Tx) error {
 		all := openTransaction(tx)
-		n = all.log.log.Stats().KeyN
+		n = all.log.log.bucket.Stats().KeyN
 		agree(t, "log", all.log.count, all.log.log, all.log.names, all.log.expiry)
 		agree(t, "tickets", all.tickets.count, all.tickets.values, all.tickets.expiry)
 		agree(t, "families", all.families.count, all.families.families, all.families.expiry, all.families.subjects)
@@ -254,10 +254,10 @@ func entries(t *testing.T, s *Store) int {
 }
 
 // agree asserts that buckets have as many keys as were counted.
-func agree(t *testing.T, kind string, count counter, buckets ...*bbolt.Bucket) {
+func agree(t *testing.T, kind string, count counter, tables ...*table) {
 	t.Helper()
-	for i, b := range buckets {
-		if n := b.Stats().KeyN; uint64(n) != count.n {
+	for i, b := range tables {
+		if n := b.bucket.Stats().KeyN; uint64(n) != count.n {
 			t.Errorf("%s: %d keys in bucket %d, counted %d", kind, n, i, count.n)
 		}
 	}

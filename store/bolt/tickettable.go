@@ -14,21 +14,21 @@ import (
 // ticketTable is the tickets within one transaction. All moments of it are
 // those of the store's [clock].
 type ticketTable struct {
-	values, expiry *bbolt.Bucket
+	values, expiry *table
 	count          counter
 }
 
-func openTickets(tx *bbolt.Tx) *ticketTable {
+func openTickets(tx *bbolt.Tx, s *sum) *ticketTable {
 	return &ticketTable{
-		values: tx.Bucket(ticketsBucket),
-		expiry: tx.Bucket(ticketExpiryBucket),
-		count:  openCounter(tx, ticketCountKey),
+		values: openTable(tx, ticketsBucket, s),
+		expiry: openTable(tx, ticketExpiryBucket, s),
+		count:  openCounter(tx, ticketCountKey, s),
 	}
 }
 
 // put adds a ticket, unless it has expired already.
 func (t *ticketTable) put(key store.TicketKey, ticket ticket, now time.Time, limit int) error {
-	if data := t.values.Get(key[:]); data != nil {
+	if data := t.values.get(key[:]); data != nil {
 		old, err := decodeTicket(data)
 		if err != nil {
 			return err
@@ -53,15 +53,15 @@ func (t *ticketTable) put(key store.TicketKey, ticket ticket, now time.Time, lim
 	}
 	t.count.n++
 	return errors.Join(
-		t.values.Put(key[:], ticket.encode()),
-		t.expiry.Put(expiryKey(ticket.expires, key[:]), nil),
-		t.count.meta.Put(ticketClockKey, number(uint64(now.UnixMilli()))),
+		t.values.put(key[:], ticket.encode()),
+		t.expiry.put(expiryKey(ticket.expires, key[:]), nil),
+		t.count.meta.put(ticketClockKey, number(uint64(now.UnixMilli()))),
 	)
 }
 
 // get returns a ticket that has not expired, or [store.ErrNotFound].
 func (t *ticketTable) get(key store.TicketKey, now time.Time) (ticket, error) {
-	data := t.values.Get(key[:])
+	data := t.values.get(key[:])
 	if data == nil {
 		return ticket{}, store.ErrNotFound
 	}
@@ -83,7 +83,7 @@ func (t *ticketTable) take(key store.TicketKey, now time.Time) ([]byte, error) {
 
 func (t *ticketTable) remove(key []byte, old ticket) error {
 	t.count.n--
-	return errors.Join(t.values.Delete(key), t.expiry.Delete(expiryKey(old.expires, key)))
+	return errors.Join(t.values.delete(key), t.expiry.delete(expiryKey(old.expires, key)))
 }
 
 // due reports whether a ticket has expired.
@@ -92,7 +92,7 @@ func (t *ticketTable) due(now time.Time) bool { return len(firstDue(t.expiry, no
 // sweep deletes up to limit tickets that have expired.
 func (t *ticketTable) sweep(now time.Time, limit int) error {
 	for _, key := range firstDue(t.expiry, now, limit) {
-		old, err := decodeTicket(t.values.Get(key))
+		old, err := decodeTicket(t.values.get(key))
 		if err != nil {
 			return err
 		}
@@ -117,7 +117,7 @@ func (t ticket) encode() []byte {
 // decodeTicket reads what encode wrote. The value is a copy.
 func decodeTicket(data []byte) (ticket, error) {
 	if len(data) < 8 || len(data) > 8+store.MaxTicketValue {
-		return ticket{}, fmt.Errorf("damaged file: a ticket of %d bytes", len(data))
+		return ticket{}, damaged("a ticket of %d bytes", len(data))
 	}
 	return ticket{
 		expires: time.UnixMilli(int64(binary.BigEndian.Uint64(data))),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"os"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -11,20 +12,138 @@ import (
 	"wsauth/store"
 )
 
-// transaction is what the file holds, within one transaction.
+// view calls do within a transaction that reads. It fails if the file is known
+// to be damaged, or turns out to be.
+func (s *Store) view(do func(*bbolt.Tx) error) error {
+	return s.guard(func() error {
+		tx, err := s.begin(false)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback() //nolint:errcheck // it has no errors
+		return do(tx)
+	})
+}
+
+// update calls do within a transaction that writes, and commits that unless it
+// fails.
+func (s *Store) update(do func(*transaction) error) error {
+	return s.commitWith(func(tx *bbolt.Tx) error {
+		t := openTransaction(tx)
+		if err := do(t); err != nil {
+			return err
+		}
+		return t.close()
+	})
+}
+
+// commitWith is update for what seals the records itself.
+//
+// It does not use bbolt's own Update, which looks for free pages after a panic,
+// on another goroutine, where the next panic would end the process.
+func (s *Store) commitWith(do func(*bbolt.Tx) error) error {
+	return s.guard(func() error {
+		tx, err := s.begin(true)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback() //nolint:errcheck // after a commit it is one, which is meant
+		if err := do(tx); err != nil {
+			return err
+		}
+		id := uint64(tx.ID())
+		if err := tx.Commit(); err != nil {
+			return err
+		}
+		s.committed.Store(id)
+		_ = mirror(s.db.file, s.db.pageSize, id) // one more safety; the commit is durable
+		return nil
+	})
+}
+
+// guard calls do and returns its error, or the damage that it has come upon,
+// with which all later calls fail: a process that knows that the file is
+// damaged must neither believe it nor write to it.
+func (s *Store) guard(do func() error) error {
+	if d := s.damage.Load(); d != nil {
+		return d
+	}
+	err := guarded(s.path, do)
+	if d, ok := errors.AsType[*DamageError](err); ok {
+		s.damage.CompareAndSwap(nil, d)
+		return d
+	}
+	return err
+}
+
+// begin begins a transaction. bbolt panics with its locks held when it cannot
+// read its first pages, so this reads them before.
+func (s *Store) begin(writable bool) (*bbolt.Tx, error) {
+	s.beginning.Lock()
+	defer s.beginning.Unlock()
+	if d := s.damage.Load(); d != nil {
+		return nil, d
+	}
+	if err := s.db.readable(); err != nil {
+		return nil, err
+	}
+	last, returned := s.committed.Load(), false
+	defer func() {
+		if !returned {
+			s.stuck.Store(true)
+		}
+	}()
+	tx, err := s.db.Begin(writable)
+	returned = true
+	if err != nil {
+		return nil, err
+	}
+	at := uint64(tx.ID())
+	if writable { // the number of the commit that it will be
+		at--
+	}
+	if at < last { // a damaged first page makes bbolt go back to the commit before
+		return nil, errors.Join(damaged("commit %d is lost", last), tx.Rollback())
+	}
+	return tx, nil
+}
+
+// readable fails if neither of the first two pages can be read. One of them
+// may be about to be written.
+func (db *database) readable() (err error) {
+	for range 3 {
+		for number := range uint64(2) {
+			if _, err = readMeta(db.file, number, db.pageSize); err == nil || errors.Is(err, os.ErrClosed) {
+				return nil // bbolt knows that it is closed
+			}
+		}
+	}
+	return err
+}
+
+// transaction is what the file holds, within one transaction that writes.
 type transaction struct {
+	tx       *bbolt.Tx
+	sum      *sum
 	log      *log
 	tickets  *ticketTable
 	families *familyTable
 }
 
 func openTransaction(tx *bbolt.Tx) *transaction {
-	return &transaction{openLog(tx), openTickets(tx), openFamilies(tx)}
+	sealed, ok := decodeSeal(openTable(tx, metaBucket, nil).bucket.Get(sealKey))
+	if !ok {
+		panic(damaged("its seal is damaged"))
+	}
+	s := &sealed.sum
+	return &transaction{tx, s, openLog(tx, s), openTickets(tx, s), openFamilies(tx, s)}
 }
 
-// close writes how many entries there are; what comes after is lost.
+// close writes how many entries there are, and seals the records; what comes
+// after is lost.
 func (t *transaction) close() error {
-	return errors.Join(t.log.count.close(), t.tickets.count.close(), t.families.count.close())
+	err := errors.Join(t.log.count.close(), t.tickets.count.close(), t.families.count.close())
+	return errors.Join(err, writeSeal(t.tx, *t.sum))
 }
 
 // due reports whether there is anything to sweep. It is given what the
@@ -46,15 +165,15 @@ func (t *transaction) sweep(now, ticketNow time.Time, limit int) error {
 
 // counter is a number in the bucket meta: how many entries there are of a kind.
 type counter struct {
-	meta *bbolt.Bucket
+	meta *table
 	key  []byte
 	was  uint64
 	n    uint64
 }
 
-func openCounter(tx *bbolt.Tx, key []byte) counter {
-	c := counter{meta: tx.Bucket(metaBucket), key: key}
-	if value := c.meta.Get(key); value != nil {
+func openCounter(tx *bbolt.Tx, key []byte, s *sum) counter {
+	c := counter{meta: openTable(tx, metaBucket, s), key: key}
+	if value := c.meta.get(key); value != nil {
 		c.was = binary.BigEndian.Uint64(value)
 		c.n = c.was
 	}
@@ -65,7 +184,7 @@ func (c *counter) close() error {
 	if c.n == c.was {
 		return nil
 	}
-	return c.meta.Put(c.key, number(c.n))
+	return c.meta.put(c.key, number(c.n))
 }
 
 // The keys of an index of expiry are a moment in milliseconds since 1970 and
@@ -75,10 +194,10 @@ func expiryKey(expires time.Time, name []byte) []byte {
 }
 
 // firstDue returns up to limit names that expire at a moment or before it.
-func firstDue(index *bbolt.Bucket, moment time.Time, limit int) [][]byte {
+func firstDue(index *table, moment time.Time, limit int) [][]byte {
 	var names [][]byte
-	c := index.Cursor()
-	for key, _ := c.First(); key != nil && len(names) < limit; key, _ = c.Next() {
+	c := index.cursor()
+	for key, _ := c.first(); key != nil && len(names) < limit; key, _ = c.next() {
 		if int64(binary.BigEndian.Uint64(key)) > moment.UnixMilli() {
 			break
 		}

@@ -98,9 +98,8 @@ func (s *Store) gather(first *write) []*write {
 func (s *Store) commit(batch []*write) (trim bool) {
 	results := make([]error, len(batch))
 	grown := false
-	err := s.db.Update(func(tx *bbolt.Tx) error {
-		t := openTransaction(tx)
-		before := t.log.log.Sequence()
+	err := s.update(func(t *transaction) error {
+		before := t.log.log.bucket.Sequence()
 		for i, w := range batch {
 			if results[i] = w.ctx.Err(); results[i] != nil {
 				continue
@@ -110,9 +109,9 @@ func (s *Store) commit(batch []*write) (trim bool) {
 				return err
 			}
 		}
-		grown = t.log.log.Sequence() > before
+		grown = t.log.log.bucket.Sequence() > before
 		trim = grown && !t.log.trimmed()
-		return t.close()
+		return nil
 	})
 	if err == nil && grown {
 		s.announce()
@@ -145,20 +144,19 @@ func (s *Store) news() <-chan struct{} {
 // What it cannot delete now is left for the next time.
 func (s *Store) sweep(now, ticketNow time.Time) bool {
 	due := false
-	err := s.db.View(func(tx *bbolt.Tx) error {
-		due = openTransaction(tx).due(now, ticketNow)
+	err := s.view(func(tx *bbolt.Tx) error {
+		due = openLog(tx, nil).due(now) || openTickets(tx, nil).due(ticketNow) || openFamilies(tx, nil).due(now)
 		return nil
 	})
 	if err != nil || !due {
 		return false
 	}
-	err = s.db.Update(func(tx *bbolt.Tx) error {
-		t := openTransaction(tx)
+	err = s.update(func(t *transaction) error {
 		if err := t.sweep(now, ticketNow, sweepSize); err != nil {
 			return err
 		}
 		due = t.due(now, ticketNow)
-		return t.close()
+		return nil
 	})
 	return err == nil && due
 }
@@ -168,19 +166,16 @@ func (s *Store) sweep(now, ticketNow time.Time) bool {
 // it cannot delete now is left for the next sweep; readers do not see it.
 func (s *Store) trim(after uint64) (next uint64) {
 	trimmed := true
-	err := s.db.View(func(tx *bbolt.Tx) error {
-		trimmed = openLog(tx).trimmed()
+	err := s.view(func(tx *bbolt.Tx) error {
+		trimmed = openLog(tx, nil).trimmed()
 		return nil
 	})
 	if err != nil || trimmed {
 		return 0
 	}
-	err = s.db.Update(func(tx *bbolt.Tx) (err error) {
-		t := openTransaction(tx)
-		if next, err = t.log.trim(after, sweepSize); err != nil {
-			return err
-		}
-		return t.close()
+	err = s.update(func(t *transaction) (err error) {
+		next, err = t.log.trim(after, sweepSize)
+		return err
 	})
 	if err != nil || next == math.MaxUint64 {
 		return 0

@@ -1,0 +1,327 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth/store"
+)
+
+// damages is how many damaged copies of each kind the tests make:
+//
+//	go test ./store/bolt -run 'TestDamaged' -damages 500 -v -timeout 1h
+var damages = flag.Int("damages", 0, "how many damaged copies of each kind the tests of damage make; 0: 12, or 100 with WSAUTH_TEST_ALL=1")
+
+func damagesOfAKind() int {
+	switch {
+	case *damages > 0:
+		return *damages
+	case os.Getenv("WSAUTH_TEST_ALL") == "1":
+		return 100
+	}
+	return 12
+}
+
+// A history is a file after a life of many commits, and what it must never
+// forget.
+type history struct {
+	images  [][]byte // the file at moments of its life, the last one as it is now
+	revoked []store.Revocation
+	current map[string]string // ID of a family: its token; "" after its end
+	taken   []store.TicketKey
+}
+
+func (h *history) now() []byte { return h.images[len(h.images)-1] }
+
+// live makes a file with hundreds of revocations of all kinds, of families that
+// rotated and ended, and of tickets that were taken.
+func live(t testing.TB) *history {
+	t.Helper()
+	path := newPath(t)
+	s, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &history{current: map[string]string{}}
+	ctx, now := t.Context(), time.Now()
+	end := now.Add(24 * time.Hour)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	snapshot := func() {
+		t.Helper()
+		image, err := os.ReadFile(path)
+		must(err)
+		h.images = append(h.images, image)
+	}
+	revoke := func(all ...store.Revocation) {
+		t.Helper()
+		must(s.Revoke(ctx, all...))
+		h.revoked = append(h.revoked, all...)
+	}
+	for round := range 12 {
+		var all []store.Revocation
+		for n := range 30 {
+			id := fmt.Sprintf("%d-%d-%s", round, n, strings.Repeat("x", n))
+			all = append(all,
+				store.Revocation{Scope: store.Token, ID: "token" + id, Expires: end},
+				store.Revocation{Scope: store.Session, ID: "session" + id, Expires: end},
+				store.Revocation{Scope: store.Subject, ID: "user" + id, Before: now, Expires: end})
+		}
+		revoke(all...)
+		for n := range 8 {
+			id := fmt.Sprint("family-", round, "-", n)
+			f := store.Family{ID: id, Subject: fmt.Sprint("user-", n), Current: "0", Began: now, Expires: end, Ends: end, Remote: "192.0.2.1", Agent: strings.Repeat("agent", 20)}
+			must(s.BeginFamily(ctx, f))
+			h.current[id] = "0"
+		}
+		for _, id := range slices.Sorted(maps.Keys(h.current)) {
+			switch from := h.current[id]; {
+			case from == "":
+			case len(id)%2 == 0 && round%3 == 2:
+				must(s.EndFamily(ctx, id))
+				h.current[id] = ""
+			default:
+				to := fmt.Sprint(from, round%10)
+				_, err := s.RotateFamily(ctx, store.Rotation{ID: id, From: from, To: to, Expires: end})
+				must(err)
+				h.current[id] = to
+			}
+		}
+		for n := range 4 {
+			key := store.TicketKey(sha256.Sum256([]byte{byte(round), byte(n)}))
+			must(s.PutTicket(ctx, key, bytes.Repeat([]byte{byte(n)}, 100<<(2*n)), end))
+			if n%2 == 0 {
+				_, err := s.TakeTicket(ctx, key)
+				must(err)
+				h.taken = append(h.taken, key)
+			}
+		}
+		snapshot()
+	}
+	// Short commits, of which the last is a revocation alone.
+	for n := range 6 {
+		snapshot()
+		revoke(store.Revocation{Scope: store.Session, ID: fmt.Sprint("last-", n), Expires: end})
+	}
+	snapshot()
+	revoke(store.Revocation{Scope: store.Everything, Before: now.Add(-time.Hour), Expires: end})
+	snapshot()
+	must(s.Close())
+	return h
+}
+
+// forgotten returns what a store does not know any more, or knows in an older
+// state, of what it must never forget. An error of the store is no answer that
+// lets anybody in, and so forgets nothing.
+func (h *history) forgotten(ctx context.Context, s *Store) (all []string) {
+	found := map[string]store.Revocation{}
+	name := func(r store.Revocation) string { return fmt.Sprint(r.Scope, " ", r.ID) }
+	for cursor, full := (store.Cursor{}), true; full; {
+		page, err := s.Read(ctx, cursor)
+		if err != nil {
+			found = nil
+			break
+		}
+		for _, r := range page.Revocations {
+			found[name(r)] = r
+		}
+		cursor, full = page.Next, len(page.Revocations) == store.MaxPage
+	}
+	for _, r := range h.revoked {
+		has := found[name(r)]
+		if found != nil && (has.Before.UnixMilli() < r.Before.UnixMilli() && !r.Before.IsZero() || has.Expires.UnixMilli() < r.Expires.UnixMilli()) {
+			all = append(all, name(r))
+		}
+	}
+	for id, current := range h.current {
+		// Each token but the current one is refused, and so is that after an end.
+		if current == "" {
+			_, err := s.PresentFamily(ctx, store.Presentation{ID: id, Token: "0"})
+			if err == nil {
+				all = append(all, id+" is back after its end")
+			}
+			continue
+		}
+		_, err := s.PresentFamily(ctx, store.Presentation{ID: id, Token: current[:len(current)-1]})
+		if err == nil {
+			all = append(all, id+" is back at an older token")
+		}
+	}
+	for _, key := range h.taken {
+		if _, err := s.TakeTicket(ctx, key); err == nil {
+			all = append(all, fmt.Sprintf("ticket %x is back", key[:4]))
+		}
+	}
+	return all
+}
+
+// A damage is what happens to a file. It changes the image, or returns another
+// one.
+type damage func(r *rand.Rand, h *history, image []byte) []byte
+
+const testPage = 4096
+
+// onPage returns a damage of one page that the file has in use, or had.
+func onPage(change func(r *rand.Rand, h *history, image, page []byte, number int)) damage {
+	return func(r *rand.Rand, h *history, image []byte) []byte {
+		number := r.IntN(len(image) / testPage)
+		change(r, h, image, image[number*testPage:][:testPage], number)
+		return image
+	}
+}
+
+func fillRandom(r *rand.Rand, b []byte) {
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+}
+
+// damageKinds are what disks, file systems, and copies that were cut short do.
+func damageKinds() map[string]damage {
+	return map[string]damage{
+		"bit flipped": onPage(func(r *rand.Rand, _ *history, _, page []byte, _ int) {
+			page[r.IntN(testPage)] ^= 1 << r.IntN(8)
+		}),
+		"bit flipped in the first pages": func(r *rand.Rand, _ *history, image []byte) []byte {
+			image[r.IntN(2)*testPage+r.IntN(80)] ^= 1 << r.IntN(8)
+			return image
+		},
+		"bit flipped in the heads of pages": onPage(func(r *rand.Rand, _ *history, _, page []byte, _ int) {
+			page[r.IntN(96)] ^= 1 << r.IntN(8)
+		}),
+		"bytes overwritten": onPage(func(r *rand.Rand, _ *history, _, page []byte, _ int) {
+			from := r.IntN(testPage)
+			fillRandom(r, page[from:min(testPage, from+1+r.IntN(64))])
+		}),
+		"page zeroed": onPage(func(_ *rand.Rand, _ *history, _, page []byte, _ int) { clear(page) }),
+		"page of noise": onPage(func(r *rand.Rand, _ *history, _, page []byte, _ int) {
+			fillRandom(r, page)
+		}),
+		"sector zeroed": onPage(func(r *rand.Rand, _ *history, _, page []byte, _ int) { clear(page[512*r.IntN(8):][:512]) }),
+		"pages swapped": onPage(func(r *rand.Rand, _ *history, image, page []byte, _ int) {
+			other := image[r.IntN(len(image)/testPage)*testPage:][:testPage]
+			kept := bytes.Clone(other)
+			copy(other, page)
+			copy(page, kept)
+		}),
+		"page over another": onPage(func(r *rand.Rand, _ *history, image, page []byte, _ int) {
+			copy(page, image[r.IntN(len(image)/testPage)*testPage:])
+		}),
+		"page over another, renumbered": onPage(func(r *rand.Rand, _ *history, image, page []byte, number int) {
+			copy(page, image[r.IntN(len(image)/testPage)*testPage:])
+			native.PutUint64(page, uint64(number))
+		}),
+		"write of a page lost": onPage(func(r *rand.Rand, h *history, _, page []byte, number int) {
+			if old := h.images[r.IntN(len(h.images)-1)]; len(old) >= (number+1)*testPage {
+				copy(page, old[number*testPage:])
+			}
+		}),
+		"last write of a page lost": onPage(func(r *rand.Rand, h *history, _, page []byte, number int) {
+			if old := h.images[len(h.images)-2-r.IntN(3)]; len(old) >= (number+1)*testPage {
+				copy(page, old[number*testPage:])
+			}
+		}),
+		"write of a first page lost": func(r *rand.Rand, h *history, image []byte) []byte {
+			number := r.IntN(2)
+			copy(image[number*testPage:][:testPage], h.images[len(h.images)-2-r.IntN(6)][number*testPage:])
+			return image
+		},
+		"writes of some pages lost": func(r *rand.Rand, h *history, image []byte) []byte {
+			old := h.images[len(h.images)-2-r.IntN(6)]
+			for number := 2; number < min(len(image), len(old))/testPage; number++ {
+				if r.IntN(3) == 0 {
+					copy(image[number*testPage:][:testPage], old[number*testPage:])
+				}
+			}
+			return image
+		},
+		"all but the first pages old": func(r *rand.Rand, h *history, image []byte) []byte {
+			return append(bytes.Clone(image[:2*testPage]), h.images[r.IntN(len(h.images)-1)][2*testPage:]...)
+		},
+		"cut off": func(r *rand.Rand, _ *history, image []byte) []byte { return image[:r.IntN(len(image))] },
+		"cut off at a page": func(r *rand.Rand, _ *history, image []byte) []byte {
+			return image[:r.IntN(len(image)/testPage)*testPage]
+		},
+		"garbage at the end": func(r *rand.Rand, _ *history, image []byte) []byte {
+			more := make([]byte, r.IntN(3*testPage))
+			fillRandom(r, more)
+			return append(image, more...)
+		},
+		"bytes missing": func(r *rand.Rand, _ *history, image []byte) []byte {
+			from := r.IntN(len(image) - 100)
+			return slices.Delete(image, from, from+1+r.IntN(100))
+		},
+		"zeros": func(_ *rand.Rand, _ *history, image []byte) []byte { clear(image); return image },
+	}
+}
+
+// TestDamaged: a damaged file is refused with one sentence, or has all that was
+// revoked; and no token of a family and no ticket is good again.
+func TestDamaged(t *testing.T) {
+	h := live(t)
+	path := newPath(t)
+	kinds := damageKinds()
+	total := map[string]int{}
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		opened, refused := 0, 0
+		for n := range damagesOfAKind() {
+			r := rand.New(rand.NewPCG(uint64(n), uint64(len(kind)))) //nolint:gosec // seeded, to be repeated
+			image := kinds[kind](r, h, bytes.Clone(h.now()))
+			same := bytes.Equal(image, h.now())
+			if err := os.WriteFile(path, image, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			s, err := Open(path, Options{})
+			if err != nil {
+				refused++
+				sentence(t, kind, n, err)
+				if same {
+					t.Errorf("%s %d: the file is as it was: %v", kind, n, err)
+				}
+			} else {
+				opened++
+				if lost := h.forgotten(t.Context(), s); len(lost) > 0 {
+					t.Errorf("%s %d: %d lost, such as %s", kind, n, len(lost), lost[0])
+				}
+				if err := s.Close(); err != nil {
+					t.Errorf("%s %d: Close: %v", kind, n, err)
+				}
+			}
+			if d := time.Since(began); d > 30*time.Second {
+				t.Errorf("%s %d: %v", kind, n, d)
+			}
+		}
+		t.Logf("%-36s %4d refused, %4d opened, with nothing lost", kind, refused, opened)
+		total["refused"] += refused
+		total["opened"] += opened
+	}
+	t.Logf("%d copies: %v", total["refused"]+total["opened"], total)
+	if total["refused"] < len(kinds) || total["opened"] == 0 {
+		t.Error("these copies show little")
+	}
+}
+
+// sentence asserts that an error is about damage, and one line that says what
+// to do.
+func sentence(t *testing.T, kind string, n int, err error) {
+	t.Helper()
+	if !errors.Is(err, ErrDamaged) || strings.ContainsAny(err.Error(), "\n\t") || len(err.Error()) > 600 || !strings.Contains(err.Error(), "revoke everything until now") {
+		t.Errorf("%s %d: %v", kind, n, err)
+	}
+}

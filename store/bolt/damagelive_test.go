@@ -1,0 +1,206 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth/store"
+)
+
+// TestDamagedWhileOpen: damage that happens to an open file ends in errors and
+// never in a panic. What the store says after that is true or an error, and
+// once it has found the damage it says nothing else. When it is opened again,
+// the damage is found, or has done nothing.
+func TestDamagedWhileOpen(t *testing.T) {
+	synctest.Test(t, testDamagedWhileOpen) // for the first sweep to have ended
+}
+
+func testDamagedWhileOpen(t *testing.T) {
+	h := live(t)
+	kinds := damageKinds()
+	// An old page is a good one: it is found when the file is opened again.
+	stale := func(kind string) bool { return strings.Contains(kind, "lost") || strings.Contains(kind, "old") }
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		found, unnoticed := 0, 0
+		for n := range damagesOfAKind() {
+			r := rand.New(rand.NewPCG(uint64(n), uint64(len(kind)))) //nolint:gosec // seeded, to be repeated
+			path := newPath(t)
+			if err := os.WriteFile(path, h.now(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := Open(path, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			image, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			overwrite(t, path, kinds[kind](r, h, image))
+			if lost := h.forgotten(t.Context(), s); len(lost) > 0 && !stale(kind) {
+				t.Errorf("%s %d: %d lost while it is open, such as %s", kind, n, len(lost), lost[0])
+			}
+			failed := useAll(t, kind, n, h, s)
+			if err := s.Close(); err != nil {
+				t.Errorf("%s %d: Close: %v", kind, n, err)
+			}
+			s, err = Open(path, Options{})
+			if err != nil {
+				sentence(t, kind, n, err)
+				found++
+				continue
+			}
+			if failed {
+				found++
+			} else {
+				unnoticed++
+			}
+			if lost := h.forgotten(t.Context(), s); len(lost) > 0 {
+				t.Errorf("%s %d: %d lost, such as %s", kind, n, len(lost), lost[0])
+			}
+			if err := s.Close(); err != nil {
+				t.Errorf("%s %d: Close: %v", kind, n, err)
+			}
+		}
+		t.Logf("%-36s %4d found, %4d did nothing", kind, found, unnoticed)
+	}
+}
+
+// overwrite writes an image into a file that is open and mapped. It does not
+// make it shorter; see TestCutOffWhileOpen.
+func overwrite(t *testing.T, path string, image []byte) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteAt(image, 0)
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// useAll does one of each that a store does, and some of them twice. It
+// asserts that errors are of the contract or of the damage, and that the store
+// has nothing to say once it knows of the damage.
+func useAll(t *testing.T, kind string, n int, h *history, s *Store) (failed bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	end := time.Now().Add(time.Hour)
+	var alive []string
+	for id, token := range h.current {
+		if token != "" {
+			alive = append(alive, id)
+		}
+	}
+	slices.Sort(alive)
+	id := alive[n%len(alive)]
+	steps := map[string]func() error{
+		"read":  func() error { _, err := s.Read(ctx, store.Cursor{}); return err },
+		"usage": func() error { _, err := s.RevocationUsage(ctx); return err },
+		"list":  func() error { _, err := s.ListFamilies(ctx, "user-1"); return err },
+		"rotate": func() error {
+			_, err := s.RotateFamily(ctx, store.Rotation{ID: id, From: h.current[id], To: "next", Expires: end})
+			return err
+		},
+		"end":    func() error { return s.EndFamily(ctx, id) },
+		"revoke": func() error { return s.Revoke(ctx, inAMinute(fmt.Sprint("live", n))) },
+		"ticket": func() error { return s.PutTicket(ctx, store.TicketKey{byte(n)}, make([]byte, 3000), end) },
+		"take":   func() error { _, err := s.TakeTicket(ctx, store.TicketKey{byte(n)}); return err },
+		"family": func() error {
+			return s.BeginFamily(ctx, store.Family{ID: fmt.Sprint("live", n), Subject: "user-1", Current: "c", Began: time.Now(), Expires: end, Ends: end})
+		},
+		"wait":    func() error { return s.Wait(ctx, store.Cursor{}) },
+		"waiting": func() error { return s.Wait(ctx, store.Cursor{Epoch: s.epoch}) },
+	}
+	for _, name := range append(slices.Sorted(maps.Keys(steps)), slices.Sorted(maps.Keys(steps))...) {
+		err := steps[name]()
+		switch {
+		case errors.Is(err, ErrDamaged):
+			sentence(t, kind, n, err)
+			failed = true
+		case failed:
+			t.Errorf("%s %d: %s after the damage was found: %v", kind, n, name, err)
+		case err != nil && !refused(err):
+			t.Errorf("%s %d: %s: %v", kind, n, name, err)
+		}
+	}
+	return failed
+}
+
+// cutEnv names the file of a child that cuts it off while it is open.
+const cutEnv = "WSAUTH_BOLT_CUT"
+
+// TestCutOffWhileOpen: a file that is cut off under an open store, so that
+// reading its memory is a fault, makes the store fail, and not the process.
+func TestCutOffWhileOpen(t *testing.T) {
+	h := live(t)
+	path := newPath(t)
+	for n := range damagesOfAKind() {
+		if err := os.WriteFile(path, h.now(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		keep := len(h.now()) * n / damagesOfAKind()
+		cmd := exec.Command(os.Args[0], "-test.run", "TestCutOffChild", "-test.v")
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d:%s", cutEnv, keep, path))
+		out, err := cmd.CombinedOutput()
+		if err != nil || !bytes.Contains(out, []byte("--- PASS: TestCutOffChild")) {
+			t.Fatalf("cut off to %d bytes: %v\n%s", keep, err, out)
+		}
+		s, err := Open(path, Options{})
+		if err != nil {
+			sentence(t, "cut off", n, err)
+			continue
+		}
+		if lost := h.forgotten(t.Context(), s); len(lost) > 0 {
+			t.Errorf("cut off to %d bytes: %d lost, such as %s", keep, len(lost), lost[0])
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestCutOffChild is the child of TestCutOffWhileOpen, and nothing without it.
+func TestCutOffChild(t *testing.T) {
+	size, path, ok := strings.Cut(os.Getenv(cutEnv), ":")
+	if !ok {
+		return
+	}
+	var keep int64
+	if _, err := fmt.Sscan(size, &keep); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.ListFamilies(t.Context(), "user-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &history{current: map[string]string{}}
+	for _, f := range all {
+		h.current[f.ID] = f.Current
+	}
+	if err := os.Truncate(path, keep); err != nil {
+		t.Fatal(err)
+	}
+	useAll(t, "cut off", int(keep), h, s)
+	if err := s.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}

@@ -1,0 +1,275 @@
+package bolt
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"go.etcd.io/bbolt"
+)
+
+// edit changes a file without this package.
+func edit(t testing.TB, path string, do func(tx *bbolt.Tx) error) {
+	t.Helper()
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{NoFreelistSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(db.Update(do), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// strip makes a file one of the format without checksums.
+func strip(tx *bbolt.Tx) error {
+	for _, name := range buckets {
+		b := tx.Bucket(name)
+		plain := map[string][]byte{}
+		err := b.ForEach(func(key, stored []byte) error {
+			plain[string(key)] = bytes.Clone(stored[:len(stored)-checksumSize])
+			return nil
+		})
+		for key, value := range plain {
+			err = errors.Join(err, b.Put([]byte(key), value))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	meta := tx.Bucket(metaBucket)
+	return errors.Join(meta.Delete(sealKey), meta.Put(formatKey, []byte(oldFormat)))
+}
+
+// sealAgain seals a file as it is, as if all that was changed were meant.
+func sealAgain(tx *bbolt.Tx) error {
+	sealed, _ := decodeSeal(tx.Bucket(metaBucket).Get(sealKey))
+	return writeSeal(tx, sealed.sum)
+}
+
+// TestUpgrade: a file without checksums opens with all that it has, gets them
+// in one step, and goes on as the same log.
+func TestUpgrade(t *testing.T) {
+	h := live(t)
+	path := newPath(t)
+	if err := os.WriteFile(path, h.now(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want, err := Check(path)
+	if err != nil || want.Format != 2 {
+		t.Fatalf("%+v, %v", want, err)
+	}
+	edit(t, path, strip)
+	old, err := Check(path)
+	if err != nil || old.Format != 1 || old.Next != want.Next || old.Revocations != want.Revocations || old.Families != want.Families || old.Tickets != want.Tickets {
+		t.Fatalf("%+v, %v; it was %+v", old, err, want)
+	}
+	for range 2 {
+		s := open(t, path, Options{})
+		entries(t, s)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Check(path); err != nil || got.Format != 2 || got.Next != want.Next || got.Revocations != want.Revocations || got.Families != want.Families {
+			t.Errorf("%+v, %v; it was %+v", got, err, want)
+		}
+	}
+	if lost := h.forgotten(t.Context(), open(t, path, Options{})); len(lost) > 0 {
+		t.Errorf("%d lost, such as %s", len(lost), lost[0])
+	}
+}
+
+// TestContentsChanged: a file that bbolt finds nothing wrong with is refused
+// when it does not have the records that were written to it, or has them in an
+// older state, whichever format it has or seems to have.
+func TestContentsChanged(t *testing.T) {
+	delFirst := func(name []byte) func(*bbolt.Tx) error {
+		return func(tx *bbolt.Tx) error {
+			key, _ := tx.Bucket(name).Cursor().First()
+			return tx.Bucket(name).Delete(key)
+		}
+	}
+	setFormat := func(text string) func(*bbolt.Tx) error {
+		return func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Put(formatKey, []byte(text)) }
+	}
+	set := func(name, key, value []byte) func(*bbolt.Tx) error {
+		return func(tx *bbolt.Tx) error { return tx.Bucket(name).Put(key, value) }
+	}
+	sealed := func(name, key, value []byte) []byte {
+		return binary.BigEndian.AppendUint64(bytes.Clone(value), checksum(name, key, value))
+	}
+	// older puts a family back to an older rotation, as an old page would.
+	older := func(tx *bbolt.Tx) error {
+		b := tx.Bucket(familiesBucket)
+		key, stored := b.Cursor().First()
+		value := bytes.Clone(stored[:len(stored)-checksumSize])
+		value[15]-- // Rotated
+		return b.Put(bytes.Clone(key), sealed(familiesBucket, key, value))
+	}
+	exchange := func(name []byte) func(*bbolt.Tx) error {
+		return func(tx *bbolt.Tx) error {
+			c := tx.Bucket(name).Cursor()
+			a, x := c.First()
+			b, y := c.Next()
+			a, b, x, y = bytes.Clone(a), bytes.Clone(b), bytes.Clone(x), bytes.Clone(y)
+			return errors.Join(tx.Bucket(name).Put(a, y), tx.Bucket(name).Put(b, x))
+		}
+	}
+	// shorter is the log without its last entry.
+	shorter := func(tx *bbolt.Tx) error {
+		key, _ := tx.Bucket(logBucket).Cursor().Last()
+		return errors.Join(tx.Bucket(logBucket).Delete(key), tx.Bucket(logBucket).SetSequence(tx.Bucket(logBucket).Sequence()-1))
+	}
+	rewind := func(tx *bbolt.Tx) error { return tx.Bucket(logBucket).SetSequence(1) }
+	other := func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("other")); return err }
+	nested := func(tx *bbolt.Tx) error { _, err := tx.Bucket(logBucket).CreateBucket([]byte("other")); return err }
+	drop := func(name []byte) func(*bbolt.Tx) error {
+		return func(tx *bbolt.Tx) error { return tx.DeleteBucket(name) }
+	}
+	nothing := func(*bbolt.Tx) error { return nil }
+	type step = func(*bbolt.Tx) error
+	for name, tt := range map[string]struct {
+		steps []step
+		want  error
+	}{
+		"as it was":                  {[]step{nothing, sealAgain}, nil},
+		"old, as it was":             {[]step{strip}, nil},
+		"a commit without a seal":    {[]step{nothing}, ErrDamaged},
+		"a revocation lost":          {[]step{delFirst(logBucket), sealAgain}, ErrDamaged},
+		"a name lost":                {[]step{delFirst(namesBucket), sealAgain}, ErrDamaged},
+		"an expiry lost":             {[]step{delFirst(expiryBucket), sealAgain}, ErrDamaged},
+		"a family lost":              {[]step{delFirst(familiesBucket), sealAgain}, ErrDamaged},
+		"a fact lost":                {[]step{delFirst(metaBucket), sealAgain}, ErrDamaged},
+		"a family of an older state": {[]step{older, sealAgain}, ErrDamaged},
+		"revocations exchanged":      {[]step{exchange(logBucket), sealAgain}, ErrDamaged},
+		"the last revocation lost":   {[]step{shorter, sealAgain}, ErrDamaged},
+		"a log begun anew":           {[]step{rewind}, ErrDamaged},
+		"a record more":              {[]step{set(logBucket, []byte("key"), sealed(logBucket, []byte("key"), nil)), sealAgain}, ErrDamaged},
+		"another bucket":             {[]step{other, sealAgain}, ErrDamaged},
+		"a bucket in a bucket":       {[]step{nested, sealAgain}, ErrDamaged},
+		"a bucket less":              {[]step{drop(ticketsBucket), sealAgain}, ErrDamaged},
+		"no seal":                    {[]step{func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(sealKey) }}, ErrDamaged},
+		"taken for an old one":       {[]step{setFormat(oldFormat), sealAgain}, ErrDamaged},
+		"old without the seal":       {[]step{setFormat(oldFormat), func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(sealKey) }}, ErrDamaged},
+		"no format":                  {[]step{setFormat(""), sealAgain}, ErrDamaged},
+		"a later format":             {[]step{setFormat(string(sealed(metaBucket, formatKey, []byte("wsauth store 3")))), sealAgain}, ErrFormat},
+		"old, a revocation lost":     {[]step{strip, delFirst(logBucket)}, ErrDamaged},
+		"old, a name lost":           {[]step{strip, delFirst(namesBucket)}, ErrDamaged},
+		"old, an expiry lost":        {[]step{strip, delFirst(expiryBucket)}, ErrDamaged},
+		"old, a family lost":         {[]step{strip, delFirst(familiesBucket)}, ErrDamaged},
+		"old, a subject lost":        {[]step{strip, delFirst(familySubjectBucket)}, ErrDamaged},
+		"old, a ticket lost":         {[]step{strip, delFirst(ticketsBucket)}, ErrDamaged},
+		"old, no count":              {[]step{strip, func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(countKey) }}, ErrDamaged},
+		"old, a short count":         {[]step{strip, set(metaBucket, countKey, []byte{1})}, ErrDamaged},
+		"old, another count":         {[]step{strip, set(metaBucket, familyCountKey, number(7))}, ErrDamaged},
+		"old, a torn revocation":     {[]step{strip, set(logBucket, number(1), []byte{1, 2})}, ErrDamaged},
+		"old, a torn ticket":         {[]step{strip, set(ticketsBucket, []byte("key"), []byte{1, 2})}, ErrDamaged},
+		"old, a torn family":         {[]step{strip, set(familiesBucket, []byte("key"), []byte{1, 2})}, ErrDamaged},
+		"old, revocations exchanged": {[]step{strip, exchange(logBucket)}, ErrDamaged},
+		"old with a seal":            {[]step{strip, func(tx *bbolt.Tx) error { return writeSeal(tx, sum{}) }}, ErrDamaged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newPath(t)
+			s := open(t, path, Options{})
+			fill(t, s)
+			if err := errors.Join(s.Revoke(t.Context(), inAMinute("b"), inAMinute("c")), s.Close()); err != nil {
+				t.Fatal(err)
+			}
+			edit(t, path, func(tx *bbolt.Tx) (err error) {
+				for _, step := range tt.steps {
+					err = errors.Join(err, step(tx))
+				}
+				return err
+			})
+			before, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if report, err := Check(path); !errors.Is(err, tt.want) {
+				t.Errorf("Check: %+v, %v, want %v", report, err, tt.want)
+			}
+			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+				t.Errorf("Check has changed it: %v", err)
+			}
+			s, err = Open(path, Options{})
+			if !errors.Is(err, tt.want) {
+				t.Errorf("Open: %v, want %v", err, tt.want)
+			}
+			if err == nil {
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// TestNoStore: what is no store is refused with one sentence and left alone; an
+// empty file too, which a store is not even when it was just made.
+func TestNoStore(t *testing.T) {
+	for name, tt := range map[string]struct {
+		text string
+		want string
+	}{
+		"empty":       {"", "it is empty"},
+		"text":        {"This is not a store.", "it ends before page 0"},
+		"long text":   {strings.Repeat("This is not a store. ", 1000), "page 0 does not begin a store"},
+		"long zeros":  {strings.Repeat("\x00", 1<<16), "page 0 does not begin a store"},
+		"one byte":    {"x", "it ends before page 0"},
+		"odd lengths": {strings.Repeat("x", 4097), "page 0 does not begin a store"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newPath(t)
+			if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, checked := Check(path)
+			_, opened := Open(path, Options{})
+			for _, err := range []error{checked, opened} {
+				if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+					t.Errorf("%v", err)
+				}
+			}
+			if left, err := os.ReadFile(path); err != nil || string(left) != tt.text {
+				t.Errorf("%q is left, %v", left, err)
+			}
+		})
+	}
+	t.Run("an empty database", func(t *testing.T) {
+		path := newPath(t)
+		edit(t, path, func(*bbolt.Tx) error { return nil })
+		if s, err := Open(path, Options{}); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%v, %v", s, err)
+		}
+	})
+	t.Run("nothing", func(t *testing.T) {
+		if _, err := Check(newPath(t)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// TestNewFile: a file is made in one step, leaves nothing beside it, and is
+// good from the beginning.
+func TestNewFile(t *testing.T) {
+	path := newPath(t)
+	s := open(t, path, Options{})
+	if report, err := Check(path); !errors.Is(err, ErrLocked) {
+		t.Errorf("open: %+v, %v", report, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	all, err := os.ReadDir(strings.TrimSuffix(path, "wsauth.db"))
+	if err != nil || len(all) != 1 {
+		t.Errorf("%v, %v", all, err)
+	}
+	if report, err := Check(path); err != nil || report.Format != 2 || report.Next.Epoch == "" || report.Revocations+report.Families+report.Tickets != 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if err := createFile(path); !errors.Is(err, os.ErrExist) {
+		t.Errorf("made again: %v", err)
+	}
+}

@@ -1,0 +1,327 @@
+package bolt
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/fnv"
+	"io"
+	"os"
+)
+
+// The layout of bbolt's files, as far as this package reads them by itself.
+// Numbers have the byte order of the machine.
+//
+// A page begins with its number (8 bytes), kind (2), count of elements (2) and
+// how many pages more it has (4). An element of a leaf has flags, the distance
+// to its key, and the lengths of key and value, 4 bytes each; one of a branch
+// the distance, the length of the key, and the number of a page (8). The value
+// of a bucket is the number of its root and its sequence, 8 bytes each; the
+// root of a small bucket is a page behind that, and its number 0.
+const (
+	pageHead     = 16
+	elementSize  = 16
+	bucketHead   = 16
+	branchPage   = 0x01
+	leafPage     = 0x02
+	metaPage     = 0x04
+	freelistPage = 0x10
+	bucketFlag   = 0x01
+
+	metaMagic   = 0xED0CDAED
+	metaVersion = 2
+	metaSize    = 64
+	noFreelist  = 1<<64 - 1
+
+	maxPageSize = 16 << 20
+	maxDepth    = 64 // of a tree; a full one of 2^48 pages has less
+)
+
+var native = binary.NativeEndian
+
+// A meta is what one of the first two pages says of the file.
+type meta struct {
+	pageSize uint64
+	root     uint64 // the page of the root bucket
+	freelist uint64
+	high     uint64 // how many pages are in use, or were
+	tx       uint64
+}
+
+// readMeta reads page 0 or 1.
+func readMeta(file io.ReaderAt, number uint64, pageSize uint64) (meta, error) {
+	var b [pageHead + metaSize]byte
+	if _, err := file.ReadAt(b[:], int64(number*pageSize)); err != nil {
+		return meta{}, unreadable(number, err)
+	}
+	m := b[pageHead:]
+	if native.Uint64(b[:]) != number || native.Uint16(b[8:]) != metaPage ||
+		native.Uint32(m) != metaMagic || native.Uint32(m[4:]) != metaVersion || native.Uint64(m[56:]) != metaChecksum(m) {
+		return meta{}, damaged("page %d does not begin a store", number)
+	}
+	return meta{
+		pageSize: uint64(native.Uint32(m[8:])),
+		root:     native.Uint64(m[16:]),
+		freelist: native.Uint64(m[32:]),
+		high:     native.Uint64(m[40:]),
+		tx:       native.Uint64(m[48:]),
+	}, nil
+}
+
+func metaChecksum(m []byte) uint64 {
+	h := fnv.New64a()
+	h.Write(m[:56])
+	return h.Sum64()
+}
+
+// readMetas reads both, and returns the newer one. bbolt would go back to the
+// older one when the newer one is damaged, and so lose a commit; this fails
+// when one is damaged, or is not that of the commit before, or when the file is
+// shorter than they say.
+func readMetas(file io.ReaderAt, length int64) (newer meta, err error) {
+	if length == 0 {
+		return meta{}, damaged("it is empty")
+	}
+	first, err := readMeta(file, 0, 0)
+	if err != nil {
+		return meta{}, err
+	}
+	size := first.pageSize
+	if size < 1024 || size > maxPageSize || size&(size-1) != 0 {
+		return meta{}, damaged("pages of %d bytes", size)
+	}
+	second, err := readMeta(file, 1, size)
+	if err != nil {
+		return meta{}, err
+	}
+	newer = first
+	older := second
+	if second.tx > first.tx {
+		newer, older = second, first
+	}
+	if older.tx+1 != newer.tx || older.pageSize != newer.pageSize {
+		return meta{}, damaged("page 0 is of commit %d and page 1 of commit %d", first.tx, second.tx)
+	}
+	if has := uint64(length) / size; newer.high > has {
+		return meta{}, damaged("it is cut off: %d of %d pages are left", has, newer.high)
+	}
+	return newer, nil
+}
+
+// mirror writes to the older of the first two pages what the newer one says,
+// which is commit tx and durable. bbolt writes them in turns, so that a write
+// of the newer one that the disk has lost would leave the commit before; so it
+// leaves this one. bbolt overwrites the older one in its next commit, and does
+// not look at it otherwise while the newer one is good.
+func mirror(file readerWriterAt, pageSize uint64, tx uint64) error {
+	var b [pageHead + metaSize]byte
+	for number := range uint64(2) {
+		if m, err := readMeta(file, number, pageSize); err != nil || m.tx != tx {
+			continue
+		}
+		if _, err := file.ReadAt(b[:], int64(number*pageSize)); err != nil {
+			return err
+		}
+		other := 1 - number
+		native.PutUint64(b[:], other)
+		native.PutUint64(b[pageHead+48:], tx-1)
+		native.PutUint64(b[pageHead+56:], metaChecksum(b[pageHead:]))
+		_, err := file.WriteAt(b[:], int64(other*pageSize))
+		return err
+	}
+	return nil
+}
+
+type readerWriterAt interface {
+	io.ReaderAt
+	io.WriterAt
+}
+
+// unreadable says why a page could not be read.
+func unreadable(number uint64, err error) error {
+	switch {
+	case errors.Is(err, io.EOF):
+		return damaged("it ends before page %d", number)
+	case errors.Is(err, os.ErrClosed):
+		return err
+	}
+	return damaged("page %d cannot be read: %v", number, err)
+}
+
+// A pageReader reads the trees of a file, each page once. It trusts nothing
+// that it reads.
+type pageReader struct {
+	file io.ReaderAt
+	meta meta
+	seen []uint64 // a bit for each page
+}
+
+func newPageReader(file io.ReaderAt, m meta) *pageReader {
+	return &pageReader{file, m, make([]uint64, (m.high+63)/64)}
+}
+
+// claim marks pages as read, and fails if they were or do not exist.
+func (p *pageReader) claim(first, count uint64) error {
+	if first < 2 || first >= p.meta.high || count > p.meta.high-first {
+		return damaged("page %d is not part of the file", first)
+	}
+	for n := first; n < first+count; n++ {
+		if p.seen[n/64]&(1<<(n%64)) != 0 {
+			return damaged("page %d is in two places", n)
+		}
+		p.seen[n/64] |= 1 << (n % 64)
+	}
+	return nil
+}
+
+// read returns a page of one of two kinds, with the pages that belong to it.
+func (p *pageReader) read(number uint64, kinds uint16) ([]byte, error) {
+	if err := p.claim(number, 1); err != nil {
+		return nil, err
+	}
+	size := p.meta.pageSize
+	page := make([]byte, size)
+	if _, err := p.file.ReadAt(page, int64(number*size)); err != nil {
+		return nil, unreadable(number, err)
+	}
+	kind, more := native.Uint16(page[8:]), uint64(native.Uint32(page[12:]))
+	if native.Uint64(page) != number || kind&kinds == 0 || kind&(kind-1) != 0 {
+		return nil, damaged("page %d is another one, or none", number)
+	}
+	if more == 0 {
+		return page, nil
+	}
+	if err := p.claim(number+1, more); err != nil {
+		return nil, err
+	}
+	page = make([]byte, (1+more)*size)
+	if _, err := p.file.ReadAt(page, int64(number*size)); err != nil {
+		return nil, unreadable(number, err)
+	}
+	return page, nil
+}
+
+// An element is one of a leaf, or of a branch, which has no value.
+type element struct {
+	bucket     bool
+	key, value []byte
+	child      uint64
+}
+
+// elements returns those of a page, whose keys ascend within bounds. An upper
+// bound of nil is none.
+func elements(page []byte, low, high []byte) ([]element, error) {
+	wrong := damaged("page %d is damaged", native.Uint64(page))
+	leaf, count := native.Uint16(page[8:]) == leafPage, int(native.Uint16(page[10:]))
+	if pageHead+count*elementSize > len(page) {
+		return nil, wrong
+	}
+	all := make([]element, count)
+	for i := range all {
+		at := pageHead + i*elementSize
+		e := page[at:]
+		var from, keySize, valueSize uint64
+		if leaf {
+			flags := native.Uint32(e)
+			from, keySize, valueSize = uint64(native.Uint32(e[4:])), uint64(native.Uint32(e[8:])), uint64(native.Uint32(e[12:]))
+			if flags&^bucketFlag != 0 {
+				return nil, wrong
+			}
+			all[i].bucket = flags == bucketFlag
+		} else {
+			from, keySize = uint64(native.Uint32(e)), uint64(native.Uint32(e[4:]))
+			all[i].child = native.Uint64(e[8:])
+		}
+		from += uint64(at)
+		end := from + keySize
+		if keySize == 0 || from < uint64(pageHead+count*elementSize) || end+valueSize > uint64(len(page)) {
+			return nil, wrong
+		}
+		all[i].key, all[i].value = page[from:end], page[end:end+valueSize]
+		tooLow := bytes.Compare(all[i].key, low) < 0 || i > 0 && bytes.Equal(all[i].key, low)
+		if tooLow || high != nil && bytes.Compare(all[i].key, high) >= 0 {
+			return nil, wrong
+		}
+		low = all[i].key
+	}
+	return all, nil
+}
+
+// walk calls leaf for each element of a tree, in the order of the keys. What it
+// gives is good until leaf returns.
+func (p *pageReader) walk(root uint64, leaf func(element) error) error {
+	return p.walkFrom(root, nil, nil, maxDepth, leaf)
+}
+
+func (p *pageReader) walkFrom(number uint64, low, high []byte, depth int, leaf func(element) error) error {
+	page, err := p.read(number, branchPage|leafPage)
+	if err != nil {
+		return err
+	}
+	all, err := elements(page, low, high)
+	if err != nil {
+		return err
+	}
+	isLeaf := native.Uint16(page[8:]) == leafPage
+	if !isLeaf && (len(all) == 0 || depth == 0) {
+		return damaged("page %d is damaged", number)
+	}
+	for i, e := range all {
+		if isLeaf {
+			err = leaf(e)
+		} else {
+			until := high
+			if i+1 < len(all) {
+				until = all[i+1].key
+			}
+			err = p.walkFrom(e.child, e.key, until, depth-1, leaf)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// walkBucket is walk of a bucket, given its value in the tree of buckets.
+func (p *pageReader) walkBucket(header []byte, leaf func(element) error) error {
+	if root := native.Uint64(header); root != 0 {
+		return p.walk(root, leaf)
+	}
+	page := header[bucketHead:]
+	if len(page) < pageHead || native.Uint16(page[8:]) != leafPage {
+		return damaged("a small bucket is damaged")
+	}
+	all, err := elements(page, nil, nil)
+	for _, e := range all {
+		if err == nil {
+			err = leaf(e)
+		}
+	}
+	return err
+}
+
+// checkFreelist checks the list of free pages, if the file has one, once all
+// else was read.
+func (p *pageReader) checkFreelist() error {
+	if p.meta.freelist == noFreelist {
+		return nil
+	}
+	page, err := p.read(p.meta.freelist, freelistPage)
+	if err != nil {
+		return err
+	}
+	count, ids := uint64(native.Uint16(page[10:])), page[pageHead:]
+	if count == 0xFFFF && len(ids) >= 8 {
+		count, ids = native.Uint64(ids), ids[8:]
+	}
+	if count > uint64(len(ids)/8) {
+		return damaged("the list of free pages is damaged")
+	}
+	for i := range count {
+		if err := p.claim(native.Uint64(ids[8*i:]), 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,285 @@
+package bolt
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"wsauth/store"
+)
+
+// A Report says what a file holds.
+type Report struct {
+	Format      int          // 2; 1 is the format without checksums, which Open upgrades
+	Size        int64        // in bytes
+	Records     int          // in all, those of indexes included
+	Revocations int          // entries of the log, some of which may be gone
+	Families    int          // some of which may have expired
+	Tickets     int          // some of which may have expired
+	Next        store.Cursor // the place after the last revocation
+}
+
+// Check verifies a file and returns what it holds. It changes nothing. The
+// error is [ErrLocked] while a Store has the file open, [ErrFormat] or a
+// [DamageError]. A check makes an [Open] of the same file wait for it, a second
+// at most.
+func Check(path string) (Report, error) {
+	v, err := verifyPath(path)
+	return v.report, err
+}
+
+// verified is what is known of a file.
+type verified struct {
+	report Report
+	tx     uint64 // the last commit
+	info   os.FileInfo
+}
+
+// verifyPath verifies a file while nobody writes to it.
+func verifyPath(path string) (v verified, err error) {
+	db, err := lock(path, lockShared)
+	if err != nil {
+		return verified{}, err
+	}
+	v, err = verify(path, db.file)
+	if closing := db.Close(); err == nil {
+		err = closing
+	}
+	return v, err
+}
+
+// verify reads the whole file, page by page and not through bbolt, which
+// trusts what it reads.
+func verify(path string, file *os.File) (v verified, err error) {
+	err = guarded(path, func() error {
+		if v.info, err = file.Stat(); err != nil {
+			return err
+		}
+		m, err := readMetas(file, v.info.Size())
+		if err != nil {
+			return err
+		}
+		v.tx = m.tx
+		v.report, err = verifyContents(file, m)
+		v.report.Size = v.info.Size()
+		return err
+	})
+	return v, err
+}
+
+func verifyContents(file io.ReaderAt, m meta) (Report, error) {
+	pages := newPageReader(file, m)
+	headers := map[string][]byte{}
+	err := pages.walk(m.root, func(e element) error {
+		if !e.bucket || len(e.value) < bucketHead {
+			return damaged("a record lies outside of the buckets")
+		}
+		headers[string(e.key)] = slices.Clone(e.value)
+		return nil
+	})
+	if err != nil {
+		return Report{}, err
+	}
+	known := 0
+	for _, name := range buckets {
+		if headers[string(name)] != nil {
+			known++
+		}
+	}
+	switch {
+	case known == 0 && len(headers) > 0:
+		return Report{}, ErrFormat
+	case known != len(buckets) || known != len(headers):
+		return Report{}, damaged("it has %d of %d buckets", known, len(buckets))
+	}
+	facts := map[string][]byte{}
+	err = pages.walkBucket(headers[string(metaBucket)], func(e element) error {
+		facts[string(e.key)] = slices.Clone(e.value)
+		return nil
+	})
+	if err != nil {
+		return Report{}, err
+	}
+	c := inspection{pages: pages, headers: headers, facts: facts, last: native.Uint64(headers[string(logBucket)][8:])}
+	report, err := c.verify(m)
+	if err != nil {
+		return Report{}, err
+	}
+	return report, pages.checkFreelist()
+}
+
+// An inspection looks at the records of a file, whose bucket meta was read.
+type inspection struct {
+	pages   *pageReader
+	headers map[string][]byte
+	facts   map[string][]byte // the bucket meta
+	last    uint64            // the sequence of the log
+	report  Report
+}
+
+// verify looks at the records, in the way of the format that the file has.
+func (c *inspection) verify(m meta) (Report, error) {
+	stored := c.facts[string(formatKey)]
+	if string(stored) == oldFormat {
+		return c.verifyOld()
+	}
+	value, _, ok := unsealed(metaBucket, formatKey, stored)
+	switch {
+	case !ok:
+		return Report{}, damaged("its format is not known")
+	case string(value) != format:
+		return Report{}, fmt.Errorf("%w: %q", ErrFormat, value)
+	}
+	sealed, ok := decodeSeal(c.facts[string(sealKey)])
+	switch {
+	case !ok:
+		return Report{}, damaged("its seal is damaged")
+	// A newer one is that of a file that was copied or compacted, or the disk
+	// has lost the write of a first page; see mirror.
+	case sealed.tx < m.tx:
+		return Report{}, damaged("commit %d is lost, and commit %d is in its place", m.tx, sealed.tx)
+	case sealed.last != c.last:
+		return Report{}, damaged("the log ends at %d, not at %d", c.last, sealed.last)
+	}
+	found, err := c.sum()
+	if err != nil {
+		return Report{}, err
+	}
+	if found.count != sealed.sum.count {
+		return Report{}, damaged("it has %d records, not %d", found.count, sealed.sum.count)
+	}
+	if found != sealed.sum {
+		return Report{}, damaged("some records are older than others")
+	}
+	epoch, _, _ := unsealed(metaBucket, epochKey, c.facts[string(epochKey)])
+	return c.finish(2, string(epoch), int(found.count)), nil
+}
+
+func (c *inspection) finish(format int, epoch string, records int) Report {
+	c.report.Format, c.report.Records = format, records
+	c.report.Next = store.Cursor{Epoch: epoch, Sequence: c.last}
+	return c.report
+}
+
+// sum returns the sum of all records, whose checksums are right.
+func (c *inspection) sum() (s sum, err error) {
+	for _, name := range buckets {
+		n := 0
+		look := func(key, stored []byte) error {
+			_, check, ok := unsealed(name, key, stored)
+			if !ok {
+				return damaged("a record of %s has a wrong checksum", name)
+			}
+			s.add(check)
+			n++
+			return nil
+		}
+		if err := c.each(name, look); err != nil {
+			return sum{}, err
+		}
+		c.count(name, n)
+	}
+	return s, nil
+}
+
+// count notes how many records a bucket has.
+func (c *inspection) count(name []byte, n int) {
+	switch string(name) {
+	case string(logBucket):
+		c.report.Revocations = n
+	case string(familiesBucket):
+		c.report.Families = n
+	case string(ticketsBucket):
+		c.report.Tickets = n
+	}
+}
+
+// each calls do for each record of a bucket but the seal.
+func (c *inspection) each(name []byte, do func(key, stored []byte) error) error {
+	if string(name) == string(metaBucket) {
+		for key, stored := range c.facts {
+			if key == string(sealKey) {
+				continue
+			}
+			if err := do([]byte(key), stored); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return c.pages.walkBucket(c.headers[string(name)], func(e element) error {
+		if e.bucket {
+			return damaged("%s has a bucket in it", name)
+		}
+		return do(e.key, e.value)
+	})
+}
+
+// verifyOld looks at the records of a file without checksums: each can be
+// read, and has its entries in the indexes, which have no others. So a file
+// with checksums whose format is damaged is no old one.
+func (c *inspection) verifyOld() (Report, error) {
+	records := 0
+	indexes := map[string]*sum{} // of what is there, less what should be
+	expect := func(index, key, value []byte) { indexes[string(index)].remove(checksum(index, key, value)) }
+	for _, name := range buckets {
+		indexes[string(name)] = &sum{}
+	}
+	for _, name := range buckets {
+		n := 0
+		look := func(key, value []byte) error {
+			n++
+			switch string(name) {
+			case string(logBucket):
+				r, err := decode(value)
+				if err != nil || len(key) != 8 {
+					return damaged("a revocation cannot be read")
+				}
+				expect(namesBucket, nameOf(r), key)
+				expect(expiryBucket, expiryKey(r.Expires, key), nil)
+			case string(familiesBucket):
+				var f store.Family
+				if err := f.UnmarshalBinary(value); err != nil || f.ID != string(key) {
+					return damaged("a family cannot be read")
+				}
+				expect(familyExpiryBucket, expiryKey(f.Expires, key), nil)
+				expect(familySubjectBucket, subjectKey(f), nil)
+			case string(ticketsBucket):
+				ticket, err := decodeTicket(value)
+				if err != nil {
+					return damaged("a ticket cannot be read")
+				}
+				expect(ticketExpiryBucket, expiryKey(ticket.expires, key), nil)
+			case string(metaBucket):
+				if strings.HasSuffix(string(key), ".count") && len(value) != 8 || string(key) == string(trimmedKey) && len(value) != 8 || string(key) == string(ticketClockKey) && len(value) != 8 {
+					return damaged("%s is damaged", key)
+				}
+			default:
+				indexes[string(name)].add(checksum(name, key, value))
+			}
+			return nil
+		}
+		if err := c.each(name, look); err != nil {
+			return Report{}, err
+		}
+		c.count(name, n)
+		records += n
+	}
+	for name, left := range indexes {
+		if *left != (sum{}) {
+			return Report{}, damaged("%s does not fit the records", name)
+		}
+	}
+	for key, n := range map[string]int{string(countKey): c.report.Revocations, string(familyCountKey): c.report.Families, string(ticketCountKey): c.report.Tickets} {
+		if stored := c.facts[key]; n > 0 && stored == nil || stored != nil && binary.BigEndian.Uint64(stored) != uint64(n) {
+			return Report{}, damaged("%s is not %d", key, n)
+		}
+	}
+	if c.facts[string(sealKey)] != nil {
+		return Report{}, damaged("its format is damaged")
+	}
+	return c.finish(1, string(c.facts[string(epochKey)]), records), nil
+}
