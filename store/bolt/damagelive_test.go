@@ -78,6 +78,53 @@ func testDamagedWhileOpen(t *testing.T) {
 	}
 }
 
+// TestFirstPages: bbolt begins a file with two pages, of the last commit and of
+// the one before, and goes by the one that is good. A store with a damaged one
+// fails, and does not go back by a commit.
+func TestFirstPages(t *testing.T) {
+	for name, change := range map[string]func(newer, older []byte){
+		"newer damaged": func(newer, _ []byte) { newer[pageHead+48] ^= 1 },
+		"newer zeroed":  func(newer, _ []byte) { clear(newer) },
+		"newer as older": func(newer, older []byte) {
+			number := native.Uint64(newer)
+			copy(newer, older)
+			native.PutUint64(newer, number)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				path := newPath(t)
+				s, err := Open(path, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				fill(t, s)
+				synctest.Wait()
+				image, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				pages := [][]byte{image[:testPage], image[testPage : 2*testPage]}
+				newer := s.committed.Load() % 2
+				change(pages[newer], pages[1-newer])
+				overwrite(t, path, image)
+				if page, err := s.Read(t.Context(), store.Cursor{}); !errors.Is(err, ErrDamaged) {
+					t.Errorf("open: %v, %v", page, err)
+				}
+				if err := s.Revoke(t.Context(), inAMinute("b")); !errors.Is(err, ErrDamaged) {
+					t.Errorf("Revoke: %v", err)
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+				if report, err := Check(path); !errors.Is(err, ErrDamaged) {
+					t.Errorf("Check: %+v, %v", report, err)
+				}
+			})
+		})
+	}
+}
+
 // overwrite writes an image into a file that is open and mapped. It does not
 // make it shorter; see TestCutOffWhileOpen.
 func overwrite(t *testing.T, path string, image []byte) {

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"go.etcd.io/bbolt"
+
+	"wsauth/store"
 )
 
 // edit changes a file without this package.
@@ -122,7 +125,12 @@ func TestContentsChanged(t *testing.T) {
 		key, _ := tx.Bucket(logBucket).Cursor().Last()
 		return errors.Join(tx.Bucket(logBucket).Delete(key), tx.Bucket(logBucket).SetSequence(tx.Bucket(logBucket).Sequence()-1))
 	}
-	rewind := func(tx *bbolt.Tx) error { return tx.Bucket(logBucket).SetSequence(1) }
+	// rewind has the log count anew, which only the seal tells.
+	rewind := func(tx *bbolt.Tx) error {
+		sealed, _ := decodeSeal(tx.Bucket(metaBucket).Get(sealKey))
+		sealed.tx = uint64(tx.ID())
+		return errors.Join(tx.Bucket(logBucket).SetSequence(1), tx.Bucket(metaBucket).Put(sealKey, sealed.encode()))
+	}
 	other := func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("other")); return err }
 	nested := func(tx *bbolt.Tx) error { _, err := tx.Bucket(logBucket).CreateBucket([]byte("other")); return err }
 	drop := func(name []byte) func(*bbolt.Tx) error {
@@ -249,6 +257,68 @@ func TestNoStore(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
+}
+
+// TestHeadsOfPages: whichever bit of the head of a page is wrong, or of the
+// first element, the file is refused, or bbolt reads it as it was.
+func TestHeadsOfPages(t *testing.T) {
+	path := newPath(t)
+	s := open(t, path, Options{})
+	fill(t, s)
+	var all []store.Revocation
+	for n := range 300 { // for a tree with branches
+		all = append(all, inAMinute(fmt.Sprint("revocation-", n)))
+	}
+	if err := errors.Join(s.Revoke(t.Context(), all...), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	image, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := readMetas(bytes.NewReader(image), int64(len(image)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused, opened := 0, 0
+	for page := 2; page < int(m.high); page++ {
+		for at := range pageHead + elementSize {
+			changed := bytes.Clone(image)
+			changed[page*testPage+at] ^= 1 << (at % 8)
+			if err := os.WriteFile(path, changed, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Check(path); err != nil {
+				sentence(t, "head", page, err)
+				refused++
+				continue
+			}
+			opened++
+			db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = db.View(func(tx *bbolt.Tx) error {
+				for err := range tx.Check() {
+					t.Errorf("page %d, byte %d: %v", page, at, err)
+				}
+				return nil
+			})
+			if err := errors.Join(err, db.Close()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	t.Logf("%d refused, %d good", refused, opened)
+	if refused == 0 {
+		t.Error("nothing was refused")
+	}
+	if err := os.WriteFile(path, image[:m.high*m.pageSize-1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Check(path); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "it is cut off") {
+		t.Errorf("a byte less: %v", err)
+	}
 }
 
 // TestNewFile: a file is made in one step, leaves nothing beside it, and is
