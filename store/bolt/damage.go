@@ -35,9 +35,9 @@ func damaged(format string, a ...any) *DamageError {
 
 // guarded calls do, and returns as a [DamageError] what bbolt panics about: it
 // reads the file through memory, and trusts it. A page that cannot be read, as
-// of a file that has been truncated, is a fault of memory. It cannot catch what
-// happens on other goroutines, where bbolt looks for free pages at the start
-// and when a commit fails; so [verify] looks at the file before bbolt does.
+// of a file that has been truncated, is a fault of memory. guarded cannot
+// catch what happens on other goroutines, where bbolt looks for free pages at
+// the start and when a commit fails; so [verify] looks at the file before.
 func guarded(path string, do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

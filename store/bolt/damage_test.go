@@ -44,8 +44,8 @@ type history struct {
 
 func (h *history) now() []byte { return h.images[len(h.images)-1] }
 
-// live makes a file with hundreds of revocations of all kinds, of families that
-// rotated and ended, and of tickets that were taken.
+// live makes a file with hundreds of revocations of all kinds, of families
+// that rotated and ended, and of tickets that were taken.
 func live(t testing.TB) *history {
 	t.Helper()
 	path := newPath(t)
@@ -148,8 +148,14 @@ func (h *history) forgotten(ctx context.Context, s *Store) (all []string) {
 			all = append(all, name(r))
 		}
 	}
+	return append(all, h.back(ctx, s)...)
+}
+
+// back returns the families and the tickets that a store takes again.
+func (h *history) back(ctx context.Context, s *Store) (all []string) {
 	for id, current := range h.current {
-		// Each token but the current one is refused, and so is that after an end.
+		// Each token but the current one is refused, and so is that after an
+		// end.
 		if current == "" {
 			_, err := s.PresentFamily(ctx, store.Presentation{ID: id, Token: "0"})
 			if err == nil {
@@ -270,8 +276,8 @@ func damageKinds() map[string]damage {
 	}
 }
 
-// TestDamaged: a damaged file is refused with one sentence, or has all that was
-// revoked; and no token of a family and no ticket is good again.
+// TestDamaged: a damaged file is refused with one sentence, or has all that
+// was revoked; and no token of a family and no ticket is good again.
 func TestDamaged(t *testing.T) {
 	h := live(t)
 	path := newPath(t)

@@ -85,8 +85,8 @@ func lock(path string, mode lockMode) (*database, error) {
 	err := guarded(path, func() (err error) {
 		db.DB, err = bbolt.Open(path, 0o600, &bbolt.Options{
 			Timeout: lockTimeout,
-			// The list of free pages is rebuilt by Open, rather than written anew
-			// by every commit: it is long after a great sweep.
+			// The list of free pages is rebuilt by Open, rather than written
+			// anew by every commit: it is long after a great sweep.
 			NoFreelistSync: true,
 			FreelistType:   bbolt.FreelistMapType,
 			ReadOnly:       mode == lockShared,
@@ -175,8 +175,8 @@ func createFile(path string) error {
 	}
 	err = os.Link(name, path)
 	if err != nil && !errors.Is(err, fs.ErrExist) { // a file system without links
-		if _, err = os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-			err = os.Rename(name, path)
+		if _, err = os.Lstat(path); errors.Is(err, fs.ErrNotExist) { //nolint:gosec // the path that our caller has chosen
+			err = os.Rename(name, path) //nolint:gosec // the path that our caller has chosen
 		} else if err == nil {
 			err = fs.ErrExist
 		}

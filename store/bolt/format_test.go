@@ -214,8 +214,8 @@ func TestContentsChanged(t *testing.T) {
 	}
 }
 
-// TestNoStore: what is no store is refused with one sentence and left alone; an
-// empty file too, which a store is not even when it was just made.
+// TestNoStore: what is no store is refused with one sentence and left alone,
+// and so is an empty file, which a store is not even when it was just made.
 func TestNoStore(t *testing.T) {
 	for name, tt := range map[string]struct {
 		text string

@@ -77,8 +77,8 @@ func FuzzSubjectKey(f *testing.F) {
 	})
 }
 
-// FuzzVerify changes bytes of a file behind its first pages: verifying it never
-// panics, and finds what was written or a fault.
+// FuzzVerify changes bytes of a file behind its first pages: verifying it
+// never panics, and finds what was written or a fault.
 func FuzzVerify(f *testing.F) {
 	path := newPath(f)
 	s, err := Open(path, Options{})

@@ -76,8 +76,8 @@ func metaChecksum(m []byte) uint64 {
 
 // readMetas reads both, and returns the newer one. bbolt would go back to the
 // older one when the newer one is damaged, and so lose a commit; this fails
-// when one is damaged, or is not that of the commit before, or when the file is
-// shorter than they say.
+// when one is damaged, or is not that of the commit before, or when the file
+// is shorter than they say.
 func readMetas(file io.ReaderAt, length int64) (newer meta, err error) {
 	if length == 0 {
 		return meta{}, damaged("it is empty")
@@ -247,8 +247,8 @@ func elements(page []byte, low, high []byte) ([]element, error) {
 	return all, nil
 }
 
-// walk calls leaf for each element of a tree, in the order of the keys. What it
-// gives is good until leaf returns.
+// walk calls leaf for each element of a tree, in the order of the keys. What
+// it gives is good until leaf returns.
 func (p *pageReader) walk(root uint64, leaf func(element) error) error {
 	return p.walkFrom(root, nil, nil, maxDepth, leaf)
 }

@@ -93,8 +93,8 @@ var _ store.Store = (*Store)(nil)
 
 // Open opens a file, or makes it with mode 0600 in a directory that exists. It
 // fails with [ErrLocked] if another process has it open for a second yet, and
-// with a [DamageError] if the file is damaged or empty. Opening verifies all of
-// it; see [Check].
+// with a [DamageError] if the file is damaged or empty. Opening verifies all
+// of it; see [Check].
 //
 // It refuses a symbolic link, and a file that belongs to another user or that
 // others may read or write, with an error that says how to mend it: who can
@@ -145,8 +145,9 @@ func (s *Store) Close() error {
 	return s.closeFile()
 }
 
-// closeFile closes the file. Where bbolt would wait for ever for its own locks,
-// its memory stays, and with it the lock on the file, until the process ends.
+// closeFile closes the file. Where bbolt would wait for ever for its own
+// locks, its memory stays, and with it the lock on the file, until the process
+// ends.
 func (s *Store) closeFile() error {
 	if !s.stuck.Load() {
 		return s.db.Close()

@@ -11,8 +11,8 @@ import (
 const checksumSize = 8
 
 // checksum returns the checksum of a record: the first 8 bytes of the SHA-256
-// of its bucket, key and value. The bucket and the key are part of it so that a
-// record in another's place is noticed. A CRC would not do: it is linear, so
+// of its bucket, key and value. The bucket and the key are part of it so that
+// a record in another's place is noticed. A CRC would not do: it is linear, so
 // that the XOR of all of them would miss values that were exchanged. It is no
 // secret, and no protection against somebody who can write to the file.
 func checksum(bucket, key, value []byte) uint64 {
@@ -26,8 +26,8 @@ func checksum(bucket, key, value []byte) uint64 {
 	return binary.BigEndian.Uint64(hash[:])
 }
 
-// unsealed returns the value of a record without its checksum, and the checksum. It
-// reports false when the checksum is wrong.
+// unsealed returns the value of a record without its checksum, and the
+// checksum. It reports false when the checksum is wrong.
 func unsealed(bucket, key, stored []byte) (value []byte, check uint64, ok bool) {
 	end := len(stored) - checksumSize
 	if end < 0 {

@@ -1,14 +1,15 @@
 package bolt
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"go.etcd.io/bbolt"
 )
 
 // A table is a bucket whose values end with the checksum of their record. Its
-// methods panic with a [DamageError] when one is wrong, as bbolt panics about a
-// damaged page; [guarded] returns both as errors.
+// methods panic with a [DamageError] when one is wrong, as bbolt panics about
+// a damaged page; [guarded] returns both as errors.
 type table struct {
 	name   []byte
 	bucket *bbolt.Bucket
@@ -90,7 +91,22 @@ type cursor struct {
 
 func (c cursor) first() (key, value []byte) { return c.checked(c.c.First()) }
 
-func (c cursor) seek(key []byte) (found, value []byte) { return c.checked(c.c.Seek(key)) }
+// seek moves to the first record at or after a key. A damaged key would lead
+// the search past others, so it looks at the record before too.
+func (c cursor) seek(key []byte) (found, value []byte) {
+	found, value = c.checked(c.c.Seek(key))
+	search := c.t.bucket.Cursor()
+	before, stored := search.Last()
+	if found != nil {
+		search.Seek(key)
+		before, stored = search.Prev()
+	}
+	c.checked(before, stored)
+	if found != nil && bytes.Compare(found, key) < 0 || before != nil && bytes.Compare(before, key) >= 0 {
+		panic(damaged("the keys of %s are out of order", c.t.name))
+	}
+	return found, value
+}
 
 func (c cursor) next() (key, value []byte) { return c.checked(c.c.Next()) }
 

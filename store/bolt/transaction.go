@@ -39,8 +39,8 @@ func (s *Store) update(do func(*transaction) error) error {
 
 // commitWith is update for what seals the records itself.
 //
-// It does not use bbolt's own Update, which looks for free pages after a panic,
-// on another goroutine, where the next panic would end the process.
+// It does not use bbolt's own Update, which looks for free pages after a
+// panic, on another goroutine, where the next panic would end the process.
 func (s *Store) commitWith(do func(*bbolt.Tx) error) error {
 	return s.guard(func() error {
 		tx, err := s.begin(true)

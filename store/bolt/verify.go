@@ -24,8 +24,8 @@ type Report struct {
 
 // Check verifies a file and returns what it holds. It changes nothing. The
 // error is [ErrLocked] while a Store has the file open, [ErrFormat] or a
-// [DamageError]. A check makes an [Open] of the same file wait for it, a second
-// at most.
+// [DamageError]. A check makes an [Open] of the same file wait for it, a
+// second at most.
 func Check(path string) (Report, error) {
 	v, err := verifyPath(path)
 	return v.report, err
