@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"wsauth"
 	"wsauth/internal/wsframe"
 	"wsauth/store"
@@ -323,6 +325,34 @@ func TestPagesNameFigures(t *testing.T) {
 			if !documented[name] {
 				t.Errorf("%s: there is no figure %s", page, name)
 			}
+		}
+	}
+}
+
+// TestAccessLogPage: the lines of the access log have the attributes that
+// docs/operations.md names, and no others.
+func TestAccessLogPage(t *testing.T) {
+	r := behind(t, newBackend(t), withAccessLog)
+	access, refresh := r.login()
+	r.get("/a", bearer(access))
+	r.get("/a")
+	conn := r.socket("/chat", bearer(access))
+	r.call("POST", "/auth/logout", "", bearer(refresh))
+	r.wantClose(conn, 3000, "session_ended")
+	r.wantLine("socket", 1)
+	for line, cells := range tableOf(t, "operations.md", "| line | when | has |") {
+		line = strings.Trim(line, "`")
+		want, got := map[string]bool{"time": true, "level": true, "msg": true}, map[string]bool{}
+		for _, name := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(cells[1], -1) {
+			want[name[1]] = true
+		}
+		for _, text := range r.lines(line) {
+			for _, name := range regexp.MustCompile(`(?:^| )(\w+)=`).FindAllStringSubmatch(text, -1) {
+				got[name[1]] = true
+			}
+		}
+		if diff := cmp.Diff(got, want); diff != "" {
+			t.Errorf("%s (- program, + page):\n%s", line, diff)
 		}
 	}
 }

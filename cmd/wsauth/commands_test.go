@@ -209,7 +209,7 @@ func TestShownFlagsExist(t *testing.T) {
 	if err != nil || len(pages) == 0 {
 		t.Fatal(pages, err)
 	}
-	for _, page := range append(pages, "../../README.md", "../../client/README.md", "../../examples/README.md", "../../Dockerfile", "../../dist/systemd/wsauth.service") {
+	for _, page := range append(pages, "../../README.md", "../../client/README.md", "../../examples/README.md", "../../Dockerfile", "../../dist/systemd/wsauth.service", "../../internal/config/example.yaml") {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
@@ -217,6 +217,13 @@ func TestShownFlagsExist(t *testing.T) {
 		for _, flag := range regexp.MustCompile("`(--[a-z][a-z-]*)").FindAllStringSubmatch(string(text), -1) {
 			if !flags[flag[1]] {
 				t.Errorf("%s: no command has %s", page, flag[1])
+			}
+		}
+		if strings.HasSuffix(page, ".yaml") {
+			for _, flag := range regexp.MustCompile(`--[a-z][a-z-]*`).FindAllString(string(text), -1) {
+				if !flags[flag] && !flags["--"+strings.TrimPrefix(flag, "--no-")] {
+					t.Errorf("%s: no command has %s", page, flag)
+				}
 			}
 		}
 		for _, variable := range regexp.MustCompile(`\bWSAUTH_[A-Z_]+`).FindAllString(string(text), -1) {
