@@ -5,7 +5,7 @@ import { askedWait, retryPause } from "./advice.js";
 export class Refusal extends Error {
   /**
    * @param {number} status
-   * @param {{detail?: string, title?: string, reason?: string}} [problem]
+   * @param {{detail?: string, title?: string, reason?: string, ended?: boolean}} [problem]
    * @param {number} [retryAfter] milliseconds that the server asks to wait
    */
   constructor(status, problem = {}, retryAfter = 0) {
@@ -14,6 +14,8 @@ export class Refusal extends Error {
     this.status = status;
     this.reason = problem.reason ?? "";
     this.retryAfter = retryAfter;
+    /** Whether it was done all the same, but the server could not write it down yet. */
+    this.ended = problem.ended === true;
   }
 }
 
@@ -69,6 +71,7 @@ export class Session extends EventTarget {
   /** @type {BroadcastChannel|null} */
   #windows = null;
   #key = ""; // of the refresh whose answer has not been stored yet
+  #unended = ""; // the token of a session that logout could not end
   #logins = 0; // counts begins and ends, so that an answer to an earlier login is known
 
   /** @param {SessionOptions} [options] */
@@ -144,27 +147,75 @@ export class Session extends EventTarget {
     return (await this.call("GET", "/sessions")).sessions;
   }
 
-  /** Ends one of the user's sessions, and its sockets. @param {string} sid @returns {Promise<{sockets: number}>} */
+  /**
+   * Ends one of the user's sessions, and its sockets. See {@link logout} for durable.
+   * @param {string} sid
+   * @returns {Promise<{sockets?: number, durable: boolean}>} sockets only where it is durable
+   */
   end(sid) {
-    return this.call("DELETE", `/sessions/${encodeURIComponent(sid)}`);
+    return this.#ending(() => this.call("DELETE", `/sessions/${encodeURIComponent(sid)}`));
   }
 
-  /** Ends this session, and its sockets. Either token will do; when neither is good, there is nothing left to end. */
+  /**
+   * Ends this session, and its sockets. Either token will do; when neither is
+   * good, there is nothing left to end.
+   *
+   * durable is false where the server has ended the session but could not write
+   * that down yet: it will, but a restart before could forget it. The login is
+   * over here all the same.
+   *
+   * It throws where the server did not end the session: without the network,
+   * say. Tokens are out of use then, and the login is over here. With cookies
+   * the login stays, since only the server can take them away. Either way,
+   * calling it again tries again.
+   * @returns {Promise<{durable: boolean}>}
+   */
   async logout() {
-    const proof = Date.now() < this.expiresAt ? this.#proof("access") || this.#proof("refresh") : this.#proof("refresh");
-    try {
-      await this.#send("POST", "/logout", proof);
-    } catch (error) {
-      if (!(error instanceof Refusal && error.status === 401)) throw error;
-    }
+    const { durable } = await this.#ending(() => this.#endThis());
     this.#lose();
+    this.#unended = "";
+    return { durable };
   }
 
-  /** Ends every session of this user. @returns {Promise<{sessions: number, sockets: number}>} */
+  async #endThis() {
+    const good = Date.now() < this.expiresAt ? this.#proof("access") : "";
+    const proof = good || this.#proof("refresh") || this.#unended;
+    try {
+      return await this.#send("POST", "/logout", proof);
+    } catch (e) {
+      const error = /** @type {any} */ (e);
+      if (error?.status === 401) return {};
+      if (error?.ended) throw error;
+      const now = this.#proof("access") || this.#proof("refresh");
+      if (this.cookies && error?.reason === "csrf_mismatch" && now !== proof) return this.#send("POST", "/logout", now); // another window has refreshed
+      if (!this.cookies) {
+        const left = this.#proof("refresh") || proof;
+        this.#lose();
+        this.#unended = left;
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * Ends every session of this user. See {@link logout} for durable. Where it
+   * throws, none has ended.
+   * @returns {Promise<{sessions?: number, sockets?: number, durable: boolean}>} numbers only where it is durable
+   */
   async logoutEverywhere() {
-    const ended = await this.call("POST", "/logout-everywhere");
+    const ended = await this.#ending(() => this.call("POST", "/logout-everywhere"));
     this.#lose();
     return ended;
+  }
+
+  /** @param {() => Promise<any>} request of what ends something */
+  async #ending(request) {
+    try {
+      return { ...(await request()), durable: true };
+    } catch (error) {
+      if (!(error instanceof Refusal && error.ended)) throw error;
+      return { durable: false };
+    }
   }
 
   /**
@@ -293,6 +344,7 @@ export class Session extends EventTarget {
       this.#forgetKey();
     }
     if (this.#over) this.#proofs = { access: "", refresh: "" };
+    else this.#unended = "";
     this.expiresAt = expiresAt;
     this.dispatchEvent(new Event(event));
   }

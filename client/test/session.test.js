@@ -208,6 +208,123 @@ test("a logout takes the token that is good", async (t) => {
   assert.equal(session.over, true);
 });
 
+const unwritten = () => answer(503, { reason: "store_unavailable", ended: true, durable: false }, { "Retry-After": "1" });
+
+test("a session that ended on the server is over, also where that is not written down yet", async (t) => {
+  for (const cookies of [false, true]) {
+    for (const [name, path, work] of [
+      ["logout", "/auth/logout", (session) => session.logout()],
+      ["logoutEverywhere", "/auth/logout-everywhere", (session) => session.logoutEverywhere()],
+    ]) {
+      await t.test(`${cookies ? "cookies" : "tokens"}: ${name}`, async (t) => {
+        const { document, server, session } = await loggedIn(t, cookies);
+        const fetch = session.fetch;
+        let ends = 0;
+        session.addEventListener("logout", () => ends++);
+        session.fetch = (url, init) => {
+          if (url !== path) return fetch(url, init);
+          document.cookie = ""; // the server takes them away
+          return unwritten();
+        };
+        assert.deepEqual(await work(session), { durable: false });
+        assert.equal(session.over, true);
+        assert.equal(ends, 1);
+        const n = server.seen.length;
+        await assert.rejects(session.ticket("/ws"), { status: 401 });
+        assert.equal(server.seen.length, n, "a token is still used");
+      });
+    }
+  }
+});
+
+test("another session that ended, but is not written down yet, ends nothing here", async (t) => {
+  const { server, session } = await loggedIn(t);
+  session.fetch = (url, init) => (url === "/auth/sessions/other" ? unwritten() : server.fetch(url, init));
+  assert.deepEqual(await session.end("other"), { durable: false });
+  assert.equal(session.over, false);
+});
+
+const failures = {
+  "no network": () => Promise.reject(new TypeError("fetch failed")),
+  "a cut answer": () => new Response("{", { status: 200 }),
+  "500": () => answer(500, {}),
+  "503 that ended nothing": () => answer(503, { reason: "store_unavailable" }),
+  "503 that claims only to be durable": () => answer(503, { durable: false }),
+  "403 of a proxy": () => new Response("<h1>Forbidden</h1>", { status: 403 }),
+  "429": () => answer(429, { reason: "rate_limited" }, { "Retry-After": "1" }),
+};
+
+test("a logout that fails throws: tokens are out of use, and it can be tried again", async (t) => {
+  for (const [name, fail] of Object.entries(failures)) {
+    await t.test(name, async (t) => {
+      const { clock, server, session } = await loggedIn(t);
+      let ends = 0;
+      session.addEventListener("logout", () => ends++);
+      session.fetch = fail;
+      await assert.rejects(session.logout());
+      assert.equal(session.over, true);
+      await assert.rejects(session.logout());
+      session.fetch = server.fetch;
+      const n = server.seen.length;
+      await assert.rejects(session.ticket("/ws"), { status: 401 });
+      await assert.rejects(session.refresh(), { status: 401 });
+      assert.equal(server.seen.length, n, "a token is still used");
+      clock.sleep(3600_000);
+      assert.deepEqual(await session.logout(), { durable: true });
+      assert.equal(server.seen.at(-1).proof, "refresh-1");
+      assert.equal(ends, 1);
+      await session.logout();
+      assert.equal(server.seen.at(-1).proof, "", "a token is kept after the session has ended");
+    });
+  }
+});
+
+test("a new login forgets the session that could not be ended", async (t) => {
+  const { server, session } = await loggedIn(t);
+  session.fetch = failures["no network"];
+  await assert.rejects(session.logout());
+  session.fetch = server.fetch;
+  await session.login("ann", "secret");
+  await session.logout();
+  assert.equal(server.seen.at(-1).proof, "access-2");
+  await session.logout();
+  assert.equal(server.seen.at(-1).proof, "");
+});
+
+test("with cookies a logout that fails leaves the login as it is", async (t) => {
+  for (const [name, fail] of Object.entries(failures)) {
+    await t.test(name, async (t) => {
+      const { server, session } = await loggedIn(t, true);
+      session.fetch = fail;
+      await assert.rejects(session.logout());
+      assert.equal(session.over, false);
+      session.fetch = server.fetch;
+      assert.equal(await session.ticket("/ws"), "t");
+      assert.deepEqual(await session.logout(), { durable: true });
+      assert.equal(session.over, true);
+    });
+  }
+});
+
+test("a logout whose CSRF value another window has just replaced is sent again", async (t) => {
+  const { server, session } = await loggedIn(t, true);
+  session.fetch = (url, init) => {
+    session.fetch = server.fetch;
+    server.tokens();
+    return answer(403, { reason: "csrf_mismatch" });
+  };
+  assert.deepEqual(await session.logout(), { durable: true });
+  assert.equal(server.seen.at(-1).proof, "access-2");
+});
+
+test("a logout without a login is none", async (t) => {
+  const { session, server } = await loggedIn(t);
+  server.refused = () => answer(401, { reason: "session_ended" });
+  session.fetch = (url, init) => (url === "/auth/logout" ? answer(401, { reason: "session_ended" }) : server.fetch(url, init));
+  assert.deepEqual(await session.logout(), { durable: true });
+  assert.equal(session.over, true);
+});
+
 test("a ticket is to be had with either kind of login, also when its token is old", async (t) => {
   for (const cookies of [false, true]) {
     await t.test(cookies ? "cookies" : "tokens", async (t) => {

@@ -19,8 +19,8 @@ const socket = new SocketPanel(timeline, {
   askPassword: () => askPassword("The server asks for it before it goes on. The socket stays open meanwhile."),
 });
 const list = new SessionList($("sessions"), () => (loggedIn ? session.sessions() : null), (entry, button) => act(button, "End a session", async () => {
-  const { sockets } = await session.end(entry.sid);
-  timeline.add("Ended a session", "good", `DELETE /auth/sessions/… · ${sockets === 1 ? "1 socket" : `${sockets} sockets`} closed`);
+  const { sockets, durable } = await session.end(entry.sid);
+  timeline.add("Ended a session", "good", `DELETE /auth/sessions/… · ${durable ? `${sockets === 1 ? "1 socket" : `${sockets} sockets`} closed` : unwritten}`);
   if (entry.current) await session.logout();
 }));
 
@@ -154,14 +154,17 @@ function askPassword(why) {
   });
 }
 
+// What the server says of an end that its store did not take.
+const unwritten = "ended, but not written down yet: a restart of the server could forget it";
+
 async function end() {
-  await session.logout();
-  timeline.add("Ended the session", "", "POST /auth/logout");
+  const { durable } = await session.logout();
+  timeline.add("Ended the session", "", durable ? "POST /auth/logout" : `POST /auth/logout · ${unwritten}`);
 }
 
 async function endAll() {
-  const { sessions, sockets } = await session.logoutEverywhere();
-  timeline.add("Logged out everywhere", "", `POST /auth/logout-everywhere · sessions: ${sessions}, sockets: ${sockets}`);
+  const { sessions, sockets, durable } = await session.logoutEverywhere();
+  timeline.add("Logged out everywhere", "", `POST /auth/logout-everywhere · ${durable ? `sessions: ${sessions}, sockets: ${sockets}` : unwritten}`);
 }
 
 function open() {
