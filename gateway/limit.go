@@ -7,13 +7,18 @@ const (
 	maxHeaders = 32 << 10 // bytes of all header fields; more is 431
 )
 
-// limit refuses requests whose head is too long, and methods that have no place here. The server's own limit lies higher, so that
-// the client is told which of the two was too long.
+// limit refuses requests whose head is too long, and methods that have no
+// place here. The server's own limit lies higher, so that the client is told
+// which of the two was too long. Over HTTP/2 net/http takes anything for a
+// method, which no upstream can be sent, and is not at fault for.
 func limit(next http.Handler) http.Handler {
 	tooLongTarget := problem(http.StatusRequestURITooLong, "", "The address is longer than 8 KiB")
 	tooLongHeaders := problem(http.StatusRequestHeaderFieldsTooLarge, "", "The header fields are longer than 32 KiB")
+	noMethod := problem(http.StatusBadRequest, "invalid_request", "The method is not a token")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
+		case !isHeaderName(r.Method): // the same characters (RFC 9110 section 9.1)
+			noMethod(w, r)
 		case len(r.RequestURI) > maxTarget:
 			tooLongTarget(w, r)
 		case headerBytes(r.Header) > maxHeaders:

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -86,6 +87,30 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		if tt.method != "HEAD" && !strings.Contains(e.body, "method_not_allowed") {
 			t.Errorf("%s %s: body %q", tt.method, tt.path, e.body)
 		}
+	}
+}
+
+// TestMethodsAreTokens: what HTTP/2 lets a client send for a method is its own
+// fault, and not that of an upstream.
+func TestMethodsAreTokens(t *testing.T) {
+	b := newBackend(t)
+	r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} })
+	for _, method := range []string{"GET ", " GET", "GE\tT", "GÉT", "GET\r\nX: y", "G,T", "\x00"} {
+		req := httptest.NewRequest(http.MethodGet, "/x", nil)
+		req.Method = method
+		w := httptest.NewRecorder()
+		r.g.ServeHTTP(w, req)
+		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "not a token") {
+			t.Errorf("%q: %d %s", method, w.Code, w.Body)
+		}
+	}
+	for _, method := range []string{"PURGE", "get", "M-SEARCH", "X!#$%&'*+.^_`|~"} {
+		if e := r.exactly(method+" /x HTTP/1.1", "Host: app.example", "Connection: close"); e.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d", method, e.StatusCode)
+		}
+	}
+	if n := b.count(); n != 4 {
+		t.Errorf("the backend has %d requests", n)
 	}
 }
 
