@@ -23,9 +23,26 @@ func (c Config) Warnings() []*Fault {
 		r, field := &c.Routes[i], fmt.Sprintf("Routes[%d]", i)
 		c.warnOfSockets(&all, field, r)
 		warnOfPathsBelow(&all, field, r, table)
+		warnOfOtherHosts(&all, field, r, table)
 		c.warnOfTwins(&all, field, i)
 	}
 	return all
+}
+
+// warnOfOtherHosts warns of a guarded route of a host whose path is that of a
+// weaker route for any other host that a client may name, where both lead to
+// the same server.
+func warnOfOtherHosts(to *faults, field string, r *Route, table *router) {
+	if r.Host == "" || !r.isGuarded() {
+		return
+	}
+	p := table.anywhere.find(strings.CutSuffix(r.Path, "/"))
+	if p == nil || p.route.isAsStrictAs(r) {
+		return
+	}
+	if at := sharedUpstream(r, &p.route); at != "" {
+		to.add(field+".Host", "clients name the host that they like: by one that no route names they reach %s at this path by the route %s, which lets in more of them; unless that server tells hosts apart, guard the path for every host as well", at, p.route.name())
+	}
 }
 
 // warnOfTwins warns of a route whose path differs from that of an earlier one
