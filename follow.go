@@ -29,7 +29,9 @@ type Follower interface {
 // answer without an end. From then on it is found by revocations and logouts,
 // and by [Guard.Renew]; [Session.SetTransfer] says what else ends it. At the
 // end its context is cancelled with the [EndError] as its cause, upon which
-// the handler must return.
+// the handler must return: if it has begun an answer without Content-Length,
+// by panic([http.ErrAbortHandler]), or the client takes what it has for the
+// whole.
 //
 // Unlike [Session.Hold] it counts against no limit. A request that is shorter
 // costs one timer. For a client without a token, for one of a socket and after

@@ -153,7 +153,9 @@ func (o *opening) passOn(socket *upstream.Socket) {
 	copyHeader(o.w.Header(), socket.Response.Header)
 	o.w.Header().Set("Connection", "close")
 	o.w.WriteHeader(status)
-	_, _ = io.Copy(o.w, socket.Response.Body) // its end is the end of the connection
+	if _, err := io.Copy(o.w, socket.Response.Body); err != nil {
+		o.w.Cut() // otherwise the end of the connection would be that of the answer
+	}
 }
 
 // answered notes that the upstream has.

@@ -3,7 +3,7 @@ package gateway
 import (
 	"bufio"
 	"context"
-	"errors"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -323,10 +323,113 @@ func TestDeclinedHandshakesEnd(t *testing.T) {
 	}
 	resp := must(http.ReadResponse(bufio.NewReader(conn), nil))
 	r.call("POST", "/auth/logout", "", bearer(refresh))
-	if _, err := io.ReadAll(resp.Body); isTimeout(err) || errors.Is(err, io.EOF) {
-		t.Errorf("%v", err)
+	if _, err := io.ReadAll(resp.Body); err == nil || isTimeout(err) {
+		t.Errorf("the end is not visible: %v", err)
 	}
 	<-gone
+}
+
+// TestDeclinedHandshakesAreWhole, or their end says that they are not.
+func TestDeclinedHandshakesAreWhole(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer string
+		whole  bool
+	}{
+		"to the end":      {"HTTP/1.1 200 OK\r\n\r\nhello", true},
+		"chunked":         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", true},
+		"chunked and cut": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", false},
+		"length and cut":  {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := must(net.Listen("tcp", "127.0.0.1:0"))
+			defer l.Close()
+			go func() {
+				if conn, err := l.Accept(); err == nil {
+					_, _ = http.ReadRequest(bufio.NewReader(conn))
+					_, _ = io.WriteString(conn, tt.answer)
+					_ = conn.Close()
+				}
+			}()
+			r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{"http://" + l.Addr().String()}}} })
+			access, _ := r.login()
+			conn := r.connect()
+			if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\n%s\r\n%s\r\n\r\n", bearer(access), strings.Join(upgradeLines, "\r\n")); err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			text := []byte{}
+			if err == nil {
+				text, err = io.ReadAll(resp.Body)
+			}
+			if (err == nil) != tt.whole || tt.whole && string(text) != "hello" {
+				t.Errorf("%q, %v", text, err)
+			}
+		})
+	}
+}
+
+// TestEndsOverHTTP10AreVisible: an answer whose end is that of the connection
+// ends by a reset if it is not whole. A proxy that speaks HTTP/1.0 to the
+// gateway would pass it on as whole.
+func TestEndsOverHTTP10AreVisible(t *testing.T) {
+	b := newBackend(t)
+	stream := streamOf("application/x-ndjson", "")
+	b.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/whole"):
+			_, _ = io.WriteString(w, "hello")
+		case strings.HasSuffix(r.URL.Path, "/cut"):
+			_, _ = io.WriteString(w, "hello")
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		default:
+			stream(w, r)
+		}
+	})
+	routes := func(c *Config) {
+		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}, {Path: "/a/", Upstreams: []string{b.URL}}}
+	}
+	for name, begin := range map[string]func(*testing.T) (*rig, func() net.Conn){
+		"plain": func(t *testing.T) (*rig, func() net.Conn) {
+			r := start(t, routes)
+			return r, r.connect
+		},
+		"TLS": func(t *testing.T) (*rig, func() net.Conn) {
+			r, _ := overTLS(t, routes)
+			config := r.client.Transport.(*http.Transport).TLSClientConfig.Clone()
+			config.NextProtos = nil
+			return r, func() net.Conn {
+				conn := must(tls.Dial("tcp", strings.TrimPrefix(r.url, "https://"), config))
+				t.Cleanup(func() { _ = conn.Close() })
+				return conn
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, connect := begin(t)
+			for _, path := range []string{"/whole", "/cut", "/a/whole", "/a/cut", "/a/stream"} {
+				access, refresh := r.login()
+				conn := connect()
+				if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.0\r\nHost: x\r\n%s\r\n\r\n", path, bearer(access)); err != nil {
+					t.Fatal(err)
+				}
+				in := bufio.NewReader(conn)
+				resp, err := http.ReadResponse(in, nil)
+				if err != nil && !strings.HasSuffix(path, "/cut") { // it may have come before the head was read
+					t.Fatal(err)
+				}
+				if strings.HasSuffix(path, "/stream") {
+					r.call("POST", "/auth/logout", "", bearer(refresh))
+				}
+				if err == nil {
+					_, err = io.ReadAll(resp.Body)
+				}
+				if whole := strings.HasSuffix(path, "/whole"); (err == nil) != whole || isTimeout(err) {
+					t.Errorf("%s: %v", path, err)
+				}
+			}
+		})
+	}
 }
 
 // TestLongRequestsPage: the table of docs/gateway.md says of each transfer

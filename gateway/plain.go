@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/wsconn"
 )
 
 // patience is how long a plain request may stand still: while its body comes in, and while its answer goes out.
@@ -45,8 +46,26 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsau
 	pass.begin(p, r)
 	defer pass.end(r.Context())
 	defer context.AfterFunc(r.Context(), func() { limits.wake(pass.isAnswered()) })()
+	whole := false
+	if !r.ProtoAtLeast(1, 1) {
+		defer func() {
+			if !whole {
+				cut(w)
+			}
+		}()
+	}
 	p.plain.ServeHTTP(&patientWriter{w, limits, r.Context(), body, p, r.ProtoAtLeast(1, 1)}, r)
+	whole = true
 	limits.write(time.Now().Add(patience)) // for what the server has not sent yet: all, where there is no body
+}
+
+// cut resets the connection of an answer of HTTP/1.0 that is not whole: the
+// end of the connection is the end of such an answer, and a proxy in front may
+// pass it on as whole.
+func cut(w http.ResponseWriter) {
+	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil && !wsconn.Reset(conn) {
+		_ = conn.Close()
+	}
 }
 
 // refuse answers who has a token whose claims cannot be told to the upstream (R8).

@@ -165,6 +165,17 @@ func (c *Conn) CloseWrite() error {
 	return c.opError("shutdown", errors.Join(err, failed))
 }
 
+// SetLinger is that of [net.TCPConn]: with 0, Close resets the connection.
+func (c *Conn) SetLinger(seconds int) error {
+	var failed error
+	linger := unix.Linger{Onoff: 1, Linger: int32(seconds)} //nolint:gosec // 0 is what it is called with
+	if seconds < 0 {
+		linger = unix.Linger{}
+	}
+	err := c.control(func(fd int) { failed = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &linger) })
+	return c.opError("set", errors.Join(err, failed))
+}
+
 // Unsent returns how many bytes were written that the peer has not
 // acknowledged; 0 where the connection is closed.
 func (c *Conn) Unsent() (n int) {

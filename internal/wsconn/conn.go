@@ -188,6 +188,39 @@ func (c *Conn) Close() error {
 	return c.conn.Close()
 }
 
+// Cut closes the connection over a plain response that is not whole, so that
+// the peer can tell. See [Reset].
+func (c *Conn) Cut() {
+	c.dmu.Lock()
+	over := c.closed || c.farewell.Load() != nil || c.next != nil
+	c.closed = true
+	c.dmu.Unlock()
+	if over {
+		return
+	}
+	defer c.release()
+	if !Reset(c.conn) {
+		_ = c.conn.Close()
+	}
+}
+
+// Reset closes a connection so that the peer gets a reset, and not the end of
+// the stream: where nothing but that says how long an answer is, the peer
+// would take a part of it for the whole (RFC 9112 section 8). For the same
+// reason it leaves out what ends TLS. It reports false, and does nothing, if
+// the connection knows no reset.
+func Reset(conn net.Conn) bool {
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = over.NetConn()
+	}
+	tcp, ok := conn.(interface{ SetLinger(seconds int) error })
+	if ok {
+		_ = tcp.SetLinger(0) // it fails for a connection that is gone
+		_ = conn.Close()
+	}
+	return ok
+}
+
 // CloseWrite shuts the side that the server writes, as TCP and TLS know it. It
 // holds no lock meanwhile: over TLS it waits for a write that a slow peer
 // blocks.

@@ -15,6 +15,7 @@ type farewell struct {
 	cancel func()
 	early  bool // it began before the handler's response; changes under wmu
 	over   bool // frame is out, or can no longer be sent; changes under wmu
+	cut    bool // a plain response was under way; changes under wmu
 
 	telling, saying sync.Once
 	told            chan struct{} // closed when the handler knows
@@ -67,6 +68,13 @@ func (c *Conn) finish(f *farewell) {
 	case <-unfinished.C:
 		f.done()
 	}
+	c.wmu.Lock()
+	cut := f.cut
+	c.wmu.Unlock()
+	if cut && Reset(c.conn) {
+		c.release()
+		return
+	}
 	c.hangUp(f.begun.Add(Grace))
 }
 
@@ -85,6 +93,7 @@ func (c *Conn) sayFarewell(f *farewell) bool {
 		// A plain response that was under way is cut. One that came later is
 		// the handler's answer to the end.
 		f.over = !f.early
+		f.cut = f.over
 	case c.out.boundary() && c.out.frames.Closed():
 		f.over = true
 	case c.out.boundary():

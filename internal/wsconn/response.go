@@ -226,6 +226,9 @@ func (r *Response) Finish() {
 	}
 }
 
+// Cut closes the connection over an answer that is not whole; see [Conn.Cut].
+func (r *Response) Cut() { r.conn.Cut() }
+
 // Conclude is Finish for an answer that came later.
 func (r *Response) Conclude() {
 	if r.hijacked {
