@@ -43,8 +43,11 @@ func TestLogoutOutlivesEveryToken(t *testing.T) {
 		for hour := range 75 {
 			for name, raw := range raws {
 				want := wsauth.TokenInvalid // it would live for too long
-				if name == "of a day" {
-					want = map[bool]wsauth.Reason{true: wsauth.TokenRevoked, false: wsauth.TokenExpired}[hour <= 24]
+				switch {
+				case name == "of a day" && hour > 24, name == "of three days" && hour > 72:
+					want = wsauth.TokenExpired
+				case name == "of a day":
+					want = wsauth.TokenRevoked
 				}
 				if refused, ok := errors.AsType[*wsauth.Error](check(raw)); !ok || refused.Reason != want {
 					t.Fatalf("%s: %v %d hours after the logout, want %v", name, refused, hour, want)

@@ -181,8 +181,8 @@ func TestR16_FloodWithForgedDates(t *testing.T) {
 			forged.Header["kid"] = fmt.Sprint("unknown-", i)
 			raw := must(forged.SignedString(signing()["second"]))
 			all.Go(func() {
-				if _, err := v.Verify(t.Context(), raw); !errors.Is(err, token.ErrSignature) {
-					t.Errorf("a forged token passes: %v", err)
+				if _, err := v.Verify(t.Context(), raw); outcome(err) != "refused" && outcome(err) != "later" {
+					t.Errorf("a forged token: %v", err)
 				}
 			})
 		}
