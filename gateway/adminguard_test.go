@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -144,6 +147,12 @@ func TestAdminIsNotPublic(t *testing.T) {
 			}
 		}
 		r.write(conn, "I live")
+		for got := ""; got != "I live"; { // behind the welcome of the demonstration
+			var err error
+			if got, err = r.read(conn); err != nil {
+				t.Fatal(err)
+			}
+		}
 		r.claims(access)
 		if strings.Contains(r.log.String(), "admin:") {
 			t.Errorf("%s", r.log)
@@ -166,24 +175,28 @@ func (r *rig) portOf(c AdminConfig) *operator {
 func TestAdminIsNotServedToOthers(t *testing.T) {
 	r := start(t)
 	good := rand.Text() + rand.Text()
-	for addr, c := range map[string]AdminConfig{
-		"0.0.0.0:0":   {Token: good},
-		"127.0.0.1:0": {},
+	for addr, want := range map[string]string{
+		"0.0.0.0:0":   "other machines can reach",
+		"127.0.0.1:0": "a token is needed",
 	} {
+		var c AdminConfig
+		if strings.HasPrefix(addr, "0.") {
+			c.Token = good
+		}
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := r.g.ServeAdmin(t.Context(), l, c); err == nil {
-			t.Errorf("%s with the token %q: served", addr, c.Token)
+		if err := r.g.ServeAdmin(t.Context(), l, c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", addr, err, want)
 		}
-		if _, err := l.Accept(); err == nil {
-			t.Errorf("%s is still open", addr)
+		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s is still open: %v", addr, err)
 		}
 	}
 	defer func() {
-		if recover() == nil {
-			t.Error("a weak token is taken")
+		if why := fmt.Sprint(recover()); !strings.Contains(why, "too short") {
+			t.Errorf("a weak token: %s", why)
 		}
 	}()
 	r.g.Admin(AdminConfig{Token: "secret"})
@@ -215,20 +228,45 @@ func TestAdminStops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	slow := AdminConfig{Reload: func(context.Context, AdminReload) (AdminReloaded, error) {
+		close(begun)
+		<-goOn
+		return AdminReloaded{}, nil
+	}}
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- r.g.ServeAdmin(ctx, l, AdminConfig{}) }()
-	conn, err := net.DialTimeout("unix", path, 10*time.Second)
+	go func() { served <- r.g.ServeAdmin(ctx, l, slow) }()
+	dial := func() (net.Conn, error) { return net.DialTimeout("unix", path, 10*time.Second) }
+	idle, err := dial()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer idle.Close()
+	busy, err := dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	if _, err := io.WriteString(busy, "POST /v1/reload HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
 	stop()
+	for conn := net.Conn(nil); err == nil; conn, err = dial() { // until it stops
+		if conn != nil {
+			_ = conn.Close()
+		}
+	}
+	close(goOn)
+	if resp, err := http.ReadResponse(bufio.NewReader(busy), nil); err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("what was under way: %v, %v", resp, err)
+	}
 	if err := <-served; err != nil {
 		t.Errorf("ServeAdmin: %v", err)
 	}
-	if _, err := os.Lstat(path); err == nil {
-		t.Error("the socket is left")
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is left: %v", err)
 	}
 }
 
@@ -280,5 +318,8 @@ func TestAdminPortIsAskedByItsName(t *testing.T) {
 		if CheckAdminHost(name) == nil {
 			t.Errorf("%q is taken for a host", name)
 		}
+	}
+	if err := CheckAdminHost("admin.app.example"); err != nil {
+		t.Error(err)
 	}
 }

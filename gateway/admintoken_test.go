@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"crypto/rand"
+	"errors"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -109,8 +111,8 @@ func TestAdminTokenFiles(t *testing.T) {
 			t.Errorf("%s: the error tells the token: %v", name, err)
 		}
 	}
-	if _, err := ReadAdminToken(filepath.Join(t.TempDir(), "none")); err == nil {
-		t.Error("a file that is not there")
+	if _, err := ReadAdminToken(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
 	}
 }
 
@@ -155,7 +157,7 @@ func TestAdminTokenFile(t *testing.T) {
 		t.Error(changed, err)
 	}
 	inUse("the second", second, first)
-	if _, err := OpenAdminTokenFile(path + "x"); err == nil {
-		t.Error("a file that is not there is no error")
+	if _, err := OpenAdminTokenFile(path + "x"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -73,13 +74,18 @@ func TestIdleFirstMessages(t *testing.T) {
 }
 
 func TestUnauthenticatedIsChecked(t *testing.T) {
-	for _, change := range []func(*Config){
-		func(c *Config) { c.MaxUnauthenticated = -1 }, func(c *Config) { c.MaxUnauthenticatedPerAddress = -1 },
+	for field, change := range map[string]func(*Config){
+		"MaxUnauthenticated":           func(c *Config) { c.MaxUnauthenticated = -1 },
+		"MaxUnauthenticatedPerAddress": func(c *Config) { c.MaxUnauthenticatedPerAddress = -1 },
 	} {
 		c := Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: DemoUser}
+		if _, err := c.Check(); err != nil {
+			t.Fatal(err)
+		}
 		change(&c)
-		if _, err := c.Check(); err == nil {
-			t.Errorf("%d and %d are accepted", c.MaxUnauthenticated, c.MaxUnauthenticatedPerAddress)
+		_, err := c.Check()
+		if f, ok := errors.AsType[*Fault](err); !ok || f.Field != field {
+			t.Errorf("%s: %v", field, err)
 		}
 	}
 }

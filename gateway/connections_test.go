@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"wsauth/token"
 )
 
 // TestMaxConnections: whichever way connections come in, those that wait make
@@ -61,13 +64,15 @@ func TestMaxConnections(t *testing.T) {
 }
 
 func TestMaxConnectionsIsChecked(t *testing.T) {
-	for _, change := range []func(*Config){
-		func(c *Config) { c.MaxConnections = -1 }, func(c *Config) { c.MaxConnectionsPerAddress = -1 },
+	for field, change := range map[string]func(*Config){
+		"MaxConnections":           func(c *Config) { c.MaxConnections = -1 },
+		"MaxConnectionsPerAddress": func(c *Config) { c.MaxConnectionsPerAddress = -1 },
 	} {
-		c := Config{}
+		c := Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: DemoUser}
 		change(&c)
-		if _, err := c.Check(); err == nil || !strings.Contains(err.Error(), "MaxConnections") {
-			t.Errorf("%v", err)
+		_, err := c.Check()
+		if f, ok := errors.AsType[*Fault](err); !ok || f.Field != field {
+			t.Errorf("%s: %v", field, err)
 		}
 	}
 }

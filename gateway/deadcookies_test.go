@@ -43,23 +43,23 @@ func TestDeadCookiesAreCleared(t *testing.T) {
 func TestTokensClearNoCookies(t *testing.T) {
 	r := start(t, func(c *Config) { c.RefreshGrace = -1 })
 	elsewhere := r.beside()
-	check := func(what string, e exchange) {
+	check := func(what string, e exchange, status int) {
 		t.Helper()
-		if set := e.Header.Values("Set-Cookie"); len(set) != 0 {
-			t.Errorf("%s: %d, sets %d cookies", what, e.StatusCode, len(set))
+		if set := e.Header.Values("Set-Cookie"); len(set) != 0 || e.StatusCode != status {
+			t.Errorf("%s: %d, want %d; sets %d cookies", what, e.StatusCode, status, len(set))
 		}
 	}
 	access, refresh := elsewhere.login()
-	check("refresh", elsewhere.call("POST", "/auth/refresh", "", bearer(refresh)))
-	check("reuse", elsewhere.call("POST", "/auth/refresh", "", bearer(refresh)))
+	check("refresh", elsewhere.call("POST", "/auth/refresh", "", bearer(refresh)), 200)
+	check("reuse", elsewhere.call("POST", "/auth/refresh", "", bearer(refresh)), 401)
 	for _, path := range []string{"/auth/refresh", "/auth/logout", "/auth/logout-everywhere"} {
-		check(path, elsewhere.call("POST", path, "", bearer(refresh)))
-		check(path, elsewhere.call("POST", path, "", bearer(access)))
+		check(path, elsewhere.call("POST", path, "", bearer(refresh)), 401)
+		check(path, elsewhere.call("POST", path, "", bearer(access)), 401)
 	}
 	_, refresh = elsewhere.login()
-	check("logout", elsewhere.call("POST", "/auth/logout", "", bearer(refresh)))
+	check("logout", elsewhere.call("POST", "/auth/logout", "", bearer(refresh)), 204)
 	access, _ = elsewhere.login()
-	check("one session", elsewhere.call("DELETE", "/auth/sessions/"+elsewhere.claims(access)["sid"].(string), "", bearer(access)))
+	check("one session", elsewhere.call("DELETE", "/auth/sessions/"+elsewhere.claims(access)["sid"].(string), "", bearer(access)), 200)
 	access, _ = elsewhere.login()
-	check("logout-everywhere", elsewhere.call("POST", "/auth/logout-everywhere", "", bearer(access)))
+	check("logout-everywhere", elsewhere.call("POST", "/auth/logout-everywhere", "", bearer(access)), 200)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -17,6 +18,7 @@ func TestBodyOutlivesItsAnswer(t *testing.T) {
 	t.Cleanup(b.Close)
 	r, _ := overTLS(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} })
 	var clients sync.WaitGroup
+	var answered atomic.Int64
 	for range 8 {
 		clients.Go(func() {
 			for range 25 {
@@ -28,12 +30,16 @@ func TestBodyOutlivesItsAnswer(t *testing.T) {
 				}
 				if resp, err := r.client.Do(req); err == nil {
 					resp.Body.Close()
+					answered.Add(1)
 				}
 				cancel()
 			}
 		})
 	}
 	clients.Wait()
+	if n := answered.Load(); n == 0 {
+		t.Error("no request was answered")
+	}
 	if e := r.call("GET", "/livez", ""); e.StatusCode != http.StatusOK || e.ProtoMajor != 2 {
 		t.Errorf("%d by %s", e.StatusCode, e.Proto)
 	}
@@ -46,6 +52,7 @@ func TestClientsLeaveBeforeTheyAreAnswered(t *testing.T) {
 	t.Cleanup(b.Close)
 	r, _ := overTLS(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} })
 	var clients sync.WaitGroup
+	var answered atomic.Int64
 	for i := range 8 {
 		clients.Go(func() {
 			for j := range 200 {
@@ -56,14 +63,24 @@ func TestClientsLeaveBeforeTheyAreAnswered(t *testing.T) {
 				}
 				if resp, err := r.client.Do(req); err == nil {
 					resp.Body.Close()
+					answered.Add(1)
 				}
 				cancel()
 			}
 		})
 	}
 	clients.Wait()
-	if e := r.call("GET", "/livez", ""); e.StatusCode != http.StatusOK {
-		t.Errorf("%d", e.StatusCode)
+	if answered.Load() == 8*200 {
+		t.Error("no client left")
+	}
+	for _, path := range []string{"/livez", "/"} {
+		resp, err := r.client.Get(r.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = resp.Body.Close(); resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", path, resp.Status)
+		}
 	}
 }
 

@@ -198,7 +198,7 @@ func TestLoginWhenPasswordsCannotBeChecked(t *testing.T) {
 		c.Authenticate = func(context.Context, string, string) (bool, error) { return true, errors.New("store: no route") }
 	})
 	e := r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType)
-	if e.StatusCode != http.StatusServiceUnavailable || strings.Contains(e.body, "no route") {
-		t.Errorf("%d %s", e.StatusCode, e.body)
+	if wantProblem(t, e, http.StatusServiceUnavailable, "store_unavailable", ""); strings.Contains(e.body, "no route") {
+		t.Errorf("the answer tells the cause: %s", e.body)
 	}
 }

@@ -61,6 +61,14 @@ func TestNoSizeLimitsByDefault(t *testing.T) {
 	conn := r.socket("/chat", bearer(access))
 	conn.SetReadLimit(-1)
 	r.echoOf(conn, strings.Repeat("x", 1_200_000))
+	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/public/upload", bytes.NewReader(make([]byte, 3<<20))))
+	resp, err := r.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = resp.Body.Close(); resp.StatusCode != http.StatusOK {
+		t.Errorf("an upload of 3 MiB: %s", resp.Status)
+	}
 }
 
 // TestFragmentLimitOfARoute: a message may come in many small frames, and not
