@@ -27,11 +27,26 @@ type client struct {
 	conn         *websocket.Conn
 }
 
-// clientCmd makes a command of a method: the first argument names the client, unless it is left out.
+// A refusal is an answer of the server that lets nobody in.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return r.text }
+
+// clientCmd makes a command of a method: the first argument names the client,
+// unless it is left out. With "!" the server must refuse it, with the status,
+// or the code of a close frame, that is the last argument, or with 401.
 func clientCmd(method func(c *client, ctx context.Context, args []string) error) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, fails bool, args []string) {
 		s := theServer(ts)
-		name := ""
+		name, want := "", http.StatusUnauthorized
+		if fails && len(args) > 0 {
+			if status, err := strconv.Atoi(args[len(args)-1]); err == nil {
+				want, args = status, args[:len(args)-1]
+			}
+		}
 		if len(args) > 0 && len(args) != 2 {
 			name, args = args[0], args[1:]
 		}
@@ -47,11 +62,10 @@ func clientCmd(method func(c *client, ctx context.Context, args []string) error)
 		if conn := c.conn; conn != nil {
 			ts.Defer(func() { conn.CloseNow() })
 		}
-		switch {
-		case fails && err == nil:
-			ts.Fatalf("it was let in")
-		case !fails:
+		if !fails {
 			ts.Check(err)
+		} else if refused, ok := errors.AsType[*refusal](err); !ok || refused.status != want {
+			ts.Fatalf("it was not refused with %d: %v", want, err)
 		}
 	}
 }
@@ -65,6 +79,9 @@ func (c *client) login(ctx context.Context, args []string) error {
 }
 
 func (c *client) refresh(ctx context.Context, _ []string) error {
+	if c.refreshToken == "" {
+		return errors.New("there is no refresh token")
+	}
 	return c.post(ctx, "/auth/refresh", c.refreshToken, "")
 }
 
@@ -96,7 +113,7 @@ func (c *client) post(ctx context.Context, path, token, body string) error {
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s %s", path, resp.Status, answer)
+		return &refusal{resp.StatusCode, fmt.Sprintf("%s: %s %s", path, resp.Status, answer)}
 	}
 	var tokens struct {
 		Access  string `json:"access_token"`
@@ -114,12 +131,17 @@ func (c *client) socket(ctx context.Context, _ []string) error {
 			return err
 		}
 	}
-	conn, _, err := websocket.Dial(ctx, c.url+"/ws", &websocket.DialOptions{HTTPClient: c.http, HTTPHeader: http.Header{"Authorization": {"Bearer " + c.access}}})
-	if err != nil {
+	conn, resp, err := websocket.Dial(ctx, c.url+"/ws", &websocket.DialOptions{HTTPClient: c.http, HTTPHeader: http.Header{"Authorization": {"Bearer " + c.access}}})
+	if err != nil && resp != nil {
+		return &refusal{resp.StatusCode, err.Error()}
+	} else if err != nil {
 		return err
 	}
 	c.conn = conn
 	_, _, err = c.conn.Read(ctx)
+	if end, ok := errors.AsType[websocket.CloseError](err); ok {
+		return &refusal{int(end.Code), err.Error()} // the demonstration refuses so
+	}
 	return err
 }
 

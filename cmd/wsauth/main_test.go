@@ -32,7 +32,9 @@ func TestMain(m *testing.M) {
 //	signal NAME        send it TERM, INT, HUP or KILL
 //	saw TEXT           wait until its log holds TEXT
 //	ended CODE         wait until it has ended, with that exit code, or -1 by a signal; its log is then in the file "log"
-//	login C USER PASS  log in as the client C
+//	login C USER PASS  log in as the client C. With "!" this and what follows
+//	                   must be refused, with 401, or with the status, or the
+//	                   code of a close frame, that is the last argument
 //	refresh C          exchange the refresh token of C
 //	logout C           end the session of C
 //	everywhere C       end every session of the user of C

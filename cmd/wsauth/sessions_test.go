@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -43,7 +44,7 @@ func TestListsAreShownAndNotObeyed(t *testing.T) {
 			t.Errorf("%v, %v", read, err)
 		}
 	}
-	if done := inWords(gateway.AdminRevoked{Scope: "user", ID: name, Before: name}); strings.ContainsAny(done, "\x1b\x07\r\n\u202e") {
+	if done := inWords(gateway.AdminRevoked{Scope: "user", ID: name, Before: name}); strings.ContainsAny(done, "\x1b\x07\r\n\u202e") || !strings.Contains(done, `a\u001b]0;x`) {
 		t.Errorf("%q", done)
 	}
 }
@@ -90,8 +91,8 @@ func TestConfirm(t *testing.T) {
 	silent, hangUp := net.Pipe()
 	defer silent.Close()
 	defer hangUp.Close()
-	if err := confirm(ctx, silent, new(strings.Builder), ""); err == nil {
-		t.Error("an interrupt is no answer")
+	if err := confirm(ctx, silent, new(strings.Builder), ""); !errors.Is(err, context.Canceled) {
+		t.Errorf("an interrupt is no answer: %v", err)
 	}
 }
 
@@ -166,10 +167,13 @@ func TestSocketOfTheServer(t *testing.T) {
 			t.Errorf("%d: %q, %v, want %q", i, got, err, tt.want)
 		}
 	}
-	for _, at := range []serverAt{{AdminSocket: "off"}, {Config: file("admin: {socket: off}")}, {Config: filepath.Join(dir, "none")}} {
-		if got, err := at.socket(); err == nil {
-			t.Errorf("%v: %q", at, got)
+	for _, at := range []serverAt{{AdminSocket: "off"}, {Config: file("admin: {socket: off}")}} {
+		if got, err := at.socket(); err == nil || !strings.Contains(err.Error(), "it is off") {
+			t.Errorf("%v: %q, %v", at, got, err)
 		}
+	}
+	if got, err := (&serverAt{Config: filepath.Join(dir, "none")}).socket(); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("without its file: %q, %v", got, err)
 	}
 }
 
