@@ -153,6 +153,72 @@ func TestErrorsPageExample(t *testing.T) {
 	}
 }
 
+// The table of headers in the page about errors has all that a refusal has
+// beside those of every answer, of each reason.
+func TestErrorsPageHeaders(t *testing.T) {
+	guard, err := wsauth.New(wsauth.Config{Verifier: expiredVerifier{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string][]string{}
+	for _, row := range tableRows(readDoc(t, "docs/errors.md"), "| status | header |") {
+		for _, field := range regexp.MustCompile("`([A-Za-z-]+: [^`]+|WWW-Authenticate: Bearer)`").FindAllStringSubmatch(row[2], -1) {
+			documented[row[1]] = append(documented[row[1]], field[1])
+		}
+	}
+	rowOf := func(reason wsauth.Reason) string {
+		switch status := reason.Outcome().Status; {
+		case reason == wsauth.TokenMissing:
+			return "401, no credential was sent"
+		case status == http.StatusUnauthorized:
+			return "401 otherwise"
+		case reason == wsauth.InvalidRequest:
+			return "400 `invalid_request`"
+		case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
+			return "429 and 503"
+		default:
+			return strconv.Itoa(status)
+		}
+	}
+	const everyUpgrade = "every refused upgrade"
+	used := map[string]bool{everyUpgrade: true}
+	for _, reason := range wsauth.Reasons() {
+		for _, upgrade := range []bool{false, true} {
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			want := slices.Clone(documented[rowOf(reason)])
+			used[rowOf(reason)] = true
+			if upgrade {
+				r.Header.Set("Upgrade", "websocket")
+				want = append(want, documented[everyUpgrade]...)
+			}
+			w := httptest.NewRecorder()
+			guard.Refuse(w, r, &wsauth.Error{Reason: reason})
+			var got []string
+			for name, values := range w.Header() {
+				switch name {
+				case "Cache-Control", "Content-Length", "Content-Type", "X-Content-Type-Options":
+				default:
+					got = append(got, strings.Replace(name, "Www-", "WWW-", 1)+": "+strings.Join(values, ", "))
+				}
+			}
+			for _, all := range []*[]string{&got, &want} {
+				for i := range *all {
+					(*all)[i] = strings.ToLower((*all)[i])
+				}
+				slices.Sort(*all)
+			}
+			if diff := gocmp.Diff(got, want); diff != "" {
+				t.Errorf("%s, upgrade %v (- answer, + page):\n%s", reason, upgrade, diff)
+			}
+		}
+	}
+	for row := range documented {
+		if !used[row] {
+			t.Errorf("no reason has the row %q", row)
+		}
+	}
+}
+
 type expiredVerifier struct{}
 
 func (expiredVerifier) Verify(context.Context, string) (*token.Claims, error) {

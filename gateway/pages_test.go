@@ -242,7 +242,7 @@ func TestPagesNameEndpoints(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, found := range regexp.MustCompile("(?:(GET|POST|DELETE) +)?(/(?:auth|\\.well-known)/[a-z0-9{}./-]+[a-z0-9}])").FindAllStringSubmatch(string(text), -1) {
+		for _, found := range regexp.MustCompile(`(?:(GET|POST|DELETE) +)?(/(?:auth|\.well-known)/[a-z0-9{}./-]+[a-z0-9}])`).FindAllStringSubmatch(string(text), -1) {
 			method, path := found[1], found[2]
 			path = strings.Replace(path, "/client/wsauth.js", "/client/{file}", 1)
 			named[path] = true
@@ -291,6 +291,20 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("stands still for %v seconds with 408", patience.Seconds()),
 			fmt.Sprintf("a ping every %s", inSeconds(defaultPing)),
 			"takes longer than " + oneOf(t, wsauth.FollowAfter, time.Second, "a second") + " is registered",
+		},
+		"security.md": {
+			fmt.Sprintf("At most %d of one address or /64 wait", maxWaitingEach),
+			fmt.Sprintf("would wait longer than %s is answered 429", inSeconds(strangerWait)),
+			fmt.Sprintf("logged in under the name in the last %d days", seenLife/(24*time.Hour)),
+			fmt.Sprintf("lives for %d days. It holds a MAC", deviceLife/(24*time.Hour)),
+			fmt.Sprintf("All known devices of a name together have %d, and all names of a known network %d.", nameFailures, homeFailures),
+			fmt.Sprintf("%d sockets whose client is not known yet, %d of one address", defaultMaxUnauthenticated, defaultMaxUnauthenticatedPerAddress),
+			fmt.Sprintf("nothing after %s.", inSeconds(wsauth.TicketLife)),
+		},
+		"admin.md": {
+			fmt.Sprintf("A list has %d entries unless `limit` says otherwise, %d at most", defaultPage, maxPage),
+			fmt.Sprintf("must be at least %d characters long", minAdminToken),
+			fmt.Sprintf("`within`, seconds from 1 to %d", maxDrain/time.Second),
 		},
 		"errors.md": {
 			fmt.Sprintf("body of a plain request stood still for %s", inSeconds(patience)),
