@@ -177,6 +177,24 @@ func TestSeenNetworks(t *testing.T) {
 	}
 }
 
+// TestKnownNetworkWithManyNames: a network in which many users have logged in
+// has one budget for all of their names.
+func TestKnownNetworkWithManyNames(t *testing.T) {
+	a, now, n := newAttempts(0), time.Now(), 0
+	for i := range homeFailures/knownFailures + 2 {
+		c := newCaller("192.0.2.1:1", fmt.Sprint("user", i), "")
+		if wait := logIn(a, c, now); wait > 0 {
+			t.Fatalf("the login of user %d waits %v", i, wait)
+		}
+	}
+	for i := range homeFailures/knownFailures + 2 {
+		n += failures(a, newCaller("192.0.2.1:1", fmt.Sprint("user", i), ""), now)
+	}
+	if n != homeFailures {
+		t.Errorf("%d failures from one network, want %d", n, homeFailures)
+	}
+}
+
 // TestLoginsAreLimited: so many logins of a user from one network in an hour,
 // right or not; other users and other networks are not concerned.
 func TestLoginsAreLimited(t *testing.T) {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -46,6 +47,29 @@ func TestLoginThatWouldBeBornRevoked(t *testing.T) {
 				r.claims(access)
 			})
 		})
+	}
+}
+
+// TestStepUpWhileTheUserIsEnded: the user is logged out everywhere while the
+// password is checked, so nobody gets a token.
+func TestStepUpWhileTheUserIsEnded(t *testing.T) {
+	var r *rig
+	ends := false
+	r = start(t, func(c *Config) {
+		c.Authenticate = func(ctx context.Context, name, _ string) (bool, error) {
+			if !ends {
+				return true, nil
+			}
+			_, err := r.g.guard.Revoke(ctx, store.Revocation{Scope: store.Subject, ID: name, Before: time.Now(), Expires: time.Now().Add(time.Hour)})
+			return true, err
+		}
+	})
+	access, _ := r.login()
+	ends = true
+	e := r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(access))
+	wantProblem(t, e, http.StatusUnauthorized, "session_ended", "log in again")
+	if strings.Contains(e.body, "access_token") {
+		t.Errorf("it answers a token: %s", e.body)
 	}
 }
 

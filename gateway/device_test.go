@@ -44,6 +44,27 @@ func (r *rig) lockOut(name string) {
 	}
 }
 
+// TestDeviceKeys: an entry is made with one key, for one name.
+func TestDeviceKeys(t *testing.T) {
+	key, other := must(token.GenerateKey(token.HS256)), must(token.GenerateKey(token.HS256))
+	entry := make([]byte, deviceExpiry+deviceID)
+	seen := map[string]string{}
+	for name, mac := range map[string][]byte{
+		"as it is":      macOf(key, "anna", entry),
+		"another key":   macOf(other, "anna", entry),
+		"another name":  macOf(key, "bert", entry),
+		"another entry": macOf(key, "anna", append([]byte{1}, entry[1:]...)),
+	} {
+		if before, found := seen[string(mac)]; found || len(mac) != deviceMAC {
+			t.Errorf("%s has the MAC of %q: %x", name, before, mac)
+		}
+		seen[string(mac)] = name
+	}
+	if again := macOf(key, "anna", entry); seen[string(again)] != "as it is" {
+		t.Errorf("made again: %x", again)
+	}
+}
+
 // TestDeviceIsNotLockedOut: the cookie of a login lets its device try 10 times
 // whatever strangers do, under its own name only.
 func TestDeviceIsNotLockedOut(t *testing.T) {

@@ -234,6 +234,80 @@ func TestHashQueueTakesTurns(t *testing.T) {
 	})
 }
 
+// TestExpectedWait computes how long one more waits, by who waits already.
+func TestExpectedWait(t *testing.T) {
+	for name, test := range map[string]struct {
+		slots           int
+		known, stranger string // the keys of those who wait
+		key             string
+		hashes          int // that end before
+	}{
+		"nobody waits":                     {1, "", "", "x", 1},
+		"one of another network":           {1, "", "a", "x", 2},
+		"many of another network":          {1, "", "aaaa", "x", 2},
+		"many of this network":             {1, "", "xxxx", "x", 5},
+		"some of this network, and others": {1, "", "xxaaabbb", "x", 9},
+		"known devices":                    {1, "k", "", "x", 2},
+		"more known devices":               {1, "kkkk", "", "x", 2},
+		"known devices and a network":      {1, "kkkk", "a", "x", 4},
+		"two slots":                        {2, "kkkk", "a", "x", 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := newHashQueue(test.slots)
+			q.took = hashTime
+			for _, key := range test.known {
+				q.known.add(string(key), &waiter{})
+			}
+			for _, key := range test.stranger {
+				q.strangers.add(string(key), &waiter{})
+			}
+			want := time.Duration(test.hashes) * hashTime / time.Duration(test.slots)
+			if got := q.expected(&q.strangers, test.key); got != want {
+				t.Errorf("%v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// TestHashQueueIsBounded: only so many wait, whoever they are.
+func TestHashQueueIsBounded(t *testing.T) {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for waiting, want := range map[int]error{0: context.Canceled, maxWaiting - 1: context.Canceled, maxWaiting: errBusy{}, maxWaiting + 1: errBusy{}} {
+		q := newHashQueue(1)
+		q.running = 1
+		q.strangers.waiting = waiting
+		_, err := q.enter(gone)
+		if _, busy := errors.AsType[errBusy](err); busy != (want == errBusy{}) || !busy && !errors.Is(err, want) {
+			t.Errorf("%d wait: %v", waiting, err)
+		}
+	}
+}
+
+// TestWaitingLinesRemove takes waiters out of the begin, middle and end of a
+// line, and one that is not there.
+func TestWaitingLinesRemove(t *testing.T) {
+	l := newWaitingLines()
+	var waiters []*waiter
+	for range 3 {
+		w := &waiter{}
+		waiters = append(waiters, w)
+		l.add("a", w)
+	}
+	l.add("b", &waiter{})
+	for left, i := range []int{1, 0, 2} {
+		if !l.remove("a", waiters[i]) || l.waiting != 3-left || len(l.byKey["a"]) != 2-left {
+			t.Errorf("waiter %d: %d wait, %d of them here", i, l.waiting, len(l.byKey["a"]))
+		}
+		if l.remove("a", waiters[i]) || l.waiting != 3-left {
+			t.Errorf("waiter %d is removed twice", i)
+		}
+	}
+	if strings.Join(l.order, "") != "b" {
+		t.Errorf("turns %q", l.order)
+	}
+}
+
 // TestHashQueueGivesUp: who goes away gives its place back, also when its turn
 // comes at that moment, and hashes that take long make nobody wait for ever.
 func TestHashQueueGivesUp(t *testing.T) {

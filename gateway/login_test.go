@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -105,6 +107,48 @@ func TestH15_LoginIsNoOracle(t *testing.T) {
 	}
 	if !strings.Contains(headers[0], "Www-Authenticate: Bearer") {
 		t.Errorf("no WWW-Authenticate in %s", headers[0])
+	}
+}
+
+// TestPasswordsCannotBeChecked: whatever the authenticator says beside its
+// error, nobody gets tokens, no session begins, and no attempt is counted.
+func TestPasswordsCannotBeChecked(t *testing.T) {
+	for name, test := range map[string]struct {
+		err                  error
+		status               int
+		reason, detail, logs string
+	}{
+		"down": {errors.New("the directory is down"), http.StatusServiceUnavailable, "store_unavailable", "cannot be checked now", "reason=authenticator"},
+		"busy": {errBusy{time.Second}, http.StatusTooManyRequests, "rate_limited", "Too many passwords", "reason=rate_limited"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var down atomic.Bool
+			r := start(t, func(c *Config) {
+				c.Authenticate = func(_ context.Context, _, password string) (bool, error) {
+					if down.Load() {
+						return true, test.err
+					}
+					return password == "test", nil
+				}
+			})
+			access, _ := r.login()
+			down.Store(true)
+			for range 30 { // more than may fail
+				for path, body := range map[string]string{"/auth/login": `{"username":"test","password":"test"}`, "/auth/fresh": `{"password":"test"}`} {
+					e := r.call("POST", path, body, jsonType, bearer(access))
+					wantProblem(t, e, test.status, test.reason, test.detail)
+					if strings.Contains(e.body, "access_token") || len(e.Header["Set-Cookie"]) > 0 {
+						t.Fatalf("%s: %v %s", path, e.Header, e.body)
+					}
+				}
+			}
+			if n := len(r.list(access)); n != 1 {
+				t.Errorf("%d sessions, want the first one", n)
+			}
+			r.log.waitFor(t, test.logs)
+			down.Store(false)
+			r.login()
+		})
 	}
 }
 

@@ -119,6 +119,7 @@ func TestSessionsOfAUserAreBounded(t *testing.T) {
 		if n := len(r.list(last)); n != maxSessions {
 			t.Errorf("%d sessions, want %d", n, maxSessions)
 		}
+		r.log.waitFor(t, "reason=too_many")
 	})
 }
 
