@@ -205,8 +205,17 @@ func missing(t *testing.T, what string) {
 	t.Skipf("%s is missing; .ci/run installs it", what)
 }
 
-// program runs a server of testdata/backends, which prints its port first and then the ends of its sockets.
+// program runs a server of testdata/backends, which prints its port first and
+// then the ends of its sockets.
 func program(t *testing.T, interpreter, script, needs string) stranger {
+	t.Helper()
+	port, ends := runScript(t, interpreter, script, needs)
+	return stranger{"http://127.0.0.1:" + port, ends}
+}
+
+// runScript runs a program of testdata/backends until the test ends. It
+// returns the first line that the program prints, and then the others.
+func runScript(t *testing.T, interpreter, script, needs string, args ...string) (first string, lines <-chan string) {
 	t.Helper()
 	dir := filepath.Join("testdata", "backends")
 	if _, err := exec.LookPath(interpreter); err != nil {
@@ -215,7 +224,7 @@ func program(t *testing.T, interpreter, script, needs string) stranger {
 	if _, err := os.Stat(filepath.Join(dir, needs)); err != nil {
 		missing(t, needs)
 	}
-	cmd := exec.Command(interpreter, script)
+	cmd := exec.Command(interpreter, append([]string{script}, args...)...)
 	cmd.Dir = dir
 	var faults strings.Builder
 	cmd.Stderr = &faults
@@ -230,20 +239,20 @@ func program(t *testing.T, interpreter, script, needs string) stranger {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(out)
-	if !lines.Scan() {
+	printed := bufio.NewScanner(out)
+	if !printed.Scan() {
 		_ = cmd.Wait()
 		if strings.Contains(faults.String(), "ModuleNotFoundError") {
 			missing(t, "the package that "+script+" needs")
 		}
 		t.Fatalf("%s says nothing: %s", script, faults.String())
 	}
-	port := lines.Text()
-	ends, done := make(chan string, 10), make(chan struct{})
+	first = printed.Text()
+	rest, done := make(chan string, 10), make(chan struct{})
 	go func() {
 		defer close(done)
-		for lines.Scan() {
-			ends <- lines.Text()
+		for printed.Scan() {
+			rest <- printed.Text()
 		}
 	}()
 	t.Cleanup(func() {
@@ -251,7 +260,7 @@ func program(t *testing.T, interpreter, script, needs string) stranger {
 		<-done
 		_ = cmd.Wait()
 	})
-	return stranger{"http://127.0.0.1:" + port, ends}
+	return first, rest
 }
 
 // behindNginx puts nginx between the gateway and a server, as its manual says for WebSockets.
