@@ -205,6 +205,9 @@ func TestR11_Forwarded(t *testing.T) {
 		"X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil", "Forwarded: for=6.6.6.6", "X-Real-IP: 6.6.6.6",
 		"X_Forwarded_For: 6.6.6.6", "X-Forwarded-User: 6.6.6.6", "x_real_ip: 6.6.6.6", "X-Forwarded: 6.6.6.6",
 		"X-Original-URL: /evil", "x_original_uri: /evil", "X-Original-Host: evil", "X-Rewrite-URL: /evil", "Proxy: http://6.6.6.6",
+		"SCRIPT_NAME: /evil", "Script-Name: /evil", "script.name: /evil", "Path_Info: /evil", "PATH-INFO: /evil", "X-Script-Name: /evil", "Request_URI: /evil",
+		"X-Host: evil", "X-Scheme: evil", "X-HTTP-Host-Override: evil", "X-Waws-Unencoded-URL: /evil", "CF-Connecting-IPv6: evil", "X-Azure-ClientIP: 6.6.6.6",
+		"X-Sendfile-Type: evil", "X-Accel-Mapping: /evil=/etc", "Remote_Addr: 6.6.6.6",
 		"Content_Length: 6.6.6.6", "Transfer_Encoding: evil", "Sec_WebSocket_Protocol: evil",
 	}
 	check := func(where string) {

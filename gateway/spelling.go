@@ -37,13 +37,34 @@ var reserved = map[string]bool{
 	"X-Forwarded-Host": true, "X-Forwarded-Proto": true, "X-Real-Ip": true,
 }
 
-// isMisleading reports whether a client must not send a header, in any spelling, for some server believes it more than the request: which
-// way the request came, as only we know; for which path and host it is, which is what was matched against the routes; and, misspelt,
-// what means something to HTTP itself. Proxy names a proxy to programs that take their headers from the environment.
+// misleading are the names, as fold makes them, of headers that some servers
+// believe more than the request.
+var misleading = map[string]bool{
+	// The path. gunicorn cuts Script-Name off it, for clients of its own
+	// machine by default; others take the path from one of these.
+	"script-name": true, "path-info": true, "path-translated": true, "request-uri": true, "x-script-name": true,
+	"x-rewrite-url": true, "x-waws-unencoded-url": true, "x-envoy-original-path": true, "x-replaced-path": true,
+
+	// The host and the scheme.
+	"x-host": true, "x-host-override": true, "x-http-host-override": true, "forwarded-host": true,
+	"x-scheme": true, "x-url-scheme": true, "front-end-https": true,
+
+	// The way that the request came.
+	"forwarded": true, "x-forwarded": true, "x-real-ip": true, "remote-addr": true, "remote-host": true, "x-remote-addr": true,
+	"x-remote-ip": true, "x-originating-ip": true, "x-azure-clientip": true, "x-azure-socketip": true, "cf-connecting-ipv6": true,
+
+	// What Rack sends instead of a file, and a proxy for programs that take
+	// their headers from the environment.
+	"x-sendfile-type": true, "x-accel-mapping": true, "proxy": true,
+}
+
+// isMisleading reports whether a client must not send a header, in any
+// spelling: only we know which way the request came, and for which path and
+// host it is, which is what was matched against the routes. So it is with
+// what means something to HTTP itself, misspelt.
 func isMisleading(name string) bool {
 	folded := fold(name)
-	switch folded {
-	case "forwarded", "x-forwarded", "x-real-ip", "x-rewrite-url", "proxy":
+	if misleading[folded] {
 		return true
 	}
 	if strings.HasPrefix(folded, "x-forwarded-") || strings.HasPrefix(folded, "x-original-") {
