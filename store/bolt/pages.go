@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"io"
 	"os"
+	"slices"
 )
 
 // The layout of bbolt's files, as far as this package reads them by itself.
@@ -151,14 +152,35 @@ func unreadable(number uint64, err error) error {
 // A pageReader reads the trees of a file, each page once. It trusts nothing
 // that it reads.
 type pageReader struct {
-	file io.ReaderAt
-	meta meta
-	seen []uint64 // a bit for each page
+	file  io.ReaderAt
+	meta  meta
+	seen  []uint64 // a bit for each page
+	spare []*frame // not in use
 }
 
 func newPageReader(file io.ReaderAt, m meta) *pageReader {
-	return &pageReader{file, m, make([]uint64, (m.high+63)/64)}
+	return &pageReader{file: file, meta: m, seen: make([]uint64, (m.high+63)/64)}
 }
+
+// A frame has room for a page and its elements. One is in use for each level
+// of a tree.
+type frame struct {
+	page     []byte
+	elements []element
+}
+
+// frame returns a frame that is not in use.
+func (p *pageReader) frame() *frame {
+	if last := len(p.spare) - 1; last >= 0 {
+		f := p.spare[last]
+		p.spare = p.spare[:last]
+		return f
+	}
+	return &frame{page: make([]byte, p.meta.pageSize)}
+}
+
+// release undoes frame.
+func (p *pageReader) release(f *frame) { p.spare = append(p.spare, f) }
 
 // claim marks pages as read, and fails if they were or do not exist.
 func (p *pageReader) claim(first, count uint64) error {
@@ -175,12 +197,12 @@ func (p *pageReader) claim(first, count uint64) error {
 }
 
 // read returns a page of one of two kinds, with the pages that belong to it.
-func (p *pageReader) read(number uint64, kinds uint16) ([]byte, error) {
+func (p *pageReader) read(number uint64, kinds uint16, f *frame) ([]byte, error) {
 	if err := p.claim(number, 1); err != nil {
 		return nil, err
 	}
 	size := p.meta.pageSize
-	page := make([]byte, size)
+	page := f.page
 	if _, err := p.file.ReadAt(page, int64(number*size)); err != nil {
 		return nil, unreadable(number, err)
 	}
@@ -208,15 +230,16 @@ type element struct {
 	child      uint64
 }
 
-// elements returns those of a page, whose keys ascend within bounds. An upper
+var errElements = errors.New("damaged elements")
+
+// elements appends those of a page, whose keys ascend within bounds. An upper
 // bound of nil is none.
-func elements(page []byte, low, high []byte) ([]element, error) {
-	wrong := damaged("page %d is damaged", native.Uint64(page))
+func elements(all []element, page []byte, low, high []byte) ([]element, error) {
 	leaf, count := native.Uint16(page[8:]) == leafPage, int(native.Uint16(page[10:]))
 	if pageHead+count*elementSize > len(page) {
-		return nil, wrong
+		return nil, errElements
 	}
-	all := make([]element, count)
+	all = slices.Grow(all, count)[:count]
 	for i := range all {
 		at := pageHead + i*elementSize
 		e := page[at:]
@@ -225,22 +248,22 @@ func elements(page []byte, low, high []byte) ([]element, error) {
 			flags := native.Uint32(e)
 			from, keySize, valueSize = uint64(native.Uint32(e[4:])), uint64(native.Uint32(e[8:])), uint64(native.Uint32(e[12:]))
 			if flags&^bucketFlag != 0 {
-				return nil, wrong
+				return nil, errElements
 			}
-			all[i].bucket = flags == bucketFlag
+			all[i] = element{bucket: flags == bucketFlag}
 		} else {
 			from, keySize = uint64(native.Uint32(e)), uint64(native.Uint32(e[4:]))
-			all[i].child = native.Uint64(e[8:])
+			all[i] = element{child: native.Uint64(e[8:])}
 		}
 		from += uint64(at)
 		end := from + keySize
 		if keySize == 0 || from < uint64(pageHead+count*elementSize) || end+valueSize > uint64(len(page)) {
-			return nil, wrong
+			return nil, errElements
 		}
 		all[i].key, all[i].value = page[from:end], page[end:end+valueSize]
 		tooLow := bytes.Compare(all[i].key, low) < 0 || i > 0 && bytes.Equal(all[i].key, low)
 		if tooLow || high != nil && bytes.Compare(all[i].key, high) >= 0 {
-			return nil, wrong
+			return nil, errElements
 		}
 		low = all[i].key
 	}
@@ -254,14 +277,17 @@ func (p *pageReader) walk(root uint64, leaf func(element) error) error {
 }
 
 func (p *pageReader) walkFrom(number uint64, low, high []byte, depth int, leaf func(element) error) error {
-	page, err := p.read(number, branchPage|leafPage)
+	f := p.frame()
+	defer p.release(f)
+	page, err := p.read(number, branchPage|leafPage, f)
 	if err != nil {
 		return err
 	}
-	all, err := elements(page, low, high)
+	all, err := elements(f.elements[:0], page, low, high)
 	if err != nil {
-		return err
+		return damaged("page %d is damaged", number)
 	}
+	f.elements = all
 	isLeaf := native.Uint16(page[8:]) == leafPage
 	if !isLeaf && (len(all) == 0 || depth == 0) {
 		return damaged("page %d is damaged", number)
@@ -292,13 +318,16 @@ func (p *pageReader) walkBucket(header []byte, leaf func(element) error) error {
 	if len(page) < pageHead || native.Uint16(page[8:]) != leafPage {
 		return damaged("a small bucket is damaged")
 	}
-	all, err := elements(page, nil, nil)
+	all, err := elements(nil, page, nil, nil)
+	if err != nil {
+		return damaged("a small bucket is damaged")
+	}
 	for _, e := range all {
-		if err == nil {
-			err = leaf(e)
+		if err := leaf(e); err != nil {
+			return err
 		}
 	}
-	return err
+	return nil
 }
 
 // checkFreelist checks the list of free pages, if the file has one, once all
@@ -307,7 +336,7 @@ func (p *pageReader) checkFreelist() error {
 	if p.meta.freelist == noFreelist {
 		return nil
 	}
-	page, err := p.read(p.meta.freelist, freelistPage)
+	page, err := p.read(p.meta.freelist, freelistPage, p.frame())
 	if err != nil {
 		return err
 	}
