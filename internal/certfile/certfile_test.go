@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"io/fs"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -90,8 +92,8 @@ func TestReload(t *testing.T) {
 		}
 		inUse(tt.what, second)
 	}
-	if _, err := Open(filepath.Join(dir, "none.pem"), key); err == nil {
-		t.Error("a file that is not there is no error")
+	if _, err := Open(filepath.Join(dir, "none.pem"), key); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
 	}
 }
 

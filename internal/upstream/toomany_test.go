@@ -83,7 +83,7 @@ func TestReserve(t *testing.T) {
 		t.Errorf("%d reserved for none", reserved)
 	}
 	s.Close()
-	if _, err := p.RoundTrip(httptest.NewRequest(http.MethodGet, "/", nil)); err == nil || reserved != 0 {
+	if _, err := p.RoundTrip(httptest.NewRequest(http.MethodGet, "/", nil)); !errors.Is(err, syscall.ECONNREFUSED) || reserved != 0 {
 		t.Errorf("%v, and %d reserved", err, reserved)
 	}
 }

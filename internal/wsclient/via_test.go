@@ -69,25 +69,31 @@ func TestViaIntroduces(t *testing.T) {
 }
 
 func TestViaRefuses(t *testing.T) {
-	for _, via := range []string{"", "cookie", "none:x", "query:", "query:a b", "ticket:a&b", "header:", "header:a b", "subprotocol:a,b", "first-message:hello"} {
-		if v, err := ParseVia(via); err == nil {
-			t.Errorf("%q: %+v", via, v)
+	for via, want := range map[string]string{
+		"": "must be ticket, header", "cookie": "must be ticket, header", "none:x": "none has no name",
+		"query:": "that a URL escapes", "query:a b": "that a URL escapes", "ticket:a&b": "that a URL escapes",
+		"header:": "is one word", "header:a b": "is one word", "subprotocol:a,b": "is one word", "first-message:hello": "of the type auth or connection_init",
+	} {
+		if v, err := ParseVia(via); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %+v, %v", via, v, err)
 		}
 	}
 	full := func() *handshake {
 		return &handshake{url: &url.URL{RawQuery: "token=a&ticket=b"}, header: http.Header{"Authorization": {"Basic x"}}}
 	}
-	for _, via := range []string{"header", "query", "ticket"} {
+	for via, want := range map[string]string{
+		"header": "two values for the header field Authorization", "query": `a parameter "token" already`, "ticket": `a parameter "ticket" already`,
+	} {
 		v, err := ParseVia(via)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := v.put(full(), testToken); err == nil || strings.Contains(err.Error(), testToken) {
+		if err := v.put(full(), testToken); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), testToken) {
 			t.Errorf("%s: two credentials: %v", via, err)
 		}
 	}
 	v := Via{InSubprotocol, "bearer"}
-	if err := v.put(full(), "not/a/word"); err == nil || strings.Contains(err.Error(), "not/a/word") {
+	if err := v.put(full(), "not/a/word"); err == nil || !strings.Contains(err.Error(), "cannot carry this token as it is") || strings.Contains(err.Error(), "not/a/word") {
 		t.Error(err)
 	}
 }
@@ -98,9 +104,12 @@ func TestCheckToken(t *testing.T) {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", " \n", "abc def", "a,b", "ä", "a\x00b", "a\r\nX: y", strings.Repeat("a", maxToken+1)} {
-		if got, err := CheckToken(text); err == nil {
-			t.Errorf("%q: %q", text, got)
+	for text, want := range map[string]string{
+		"": "is empty", " \n": "is empty", "abc def": "not one word", "a,b": "not one word", "ä": "not one word", "a\x00b": "not one word", "a\r\nX: y": "not one word",
+		strings.Repeat("a", maxToken+1): "is longer than",
+	} {
+		if got, err := CheckToken(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.20q: %q %v", text, got, err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package wsconn
 
 import (
 	"errors"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,8 +34,8 @@ func TestFinishLingers(t *testing.T) {
 			t.Errorf("closed after %v", d)
 		}
 		synctest.Wait()
-		if _, err := g.peer.Write([]byte("x")); err == nil {
-			t.Error("open after the end")
+		if _, err := g.peer.Write([]byte("x")); !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("open after the end: %v", err)
 		}
 		g.finished(t)
 	})
