@@ -28,7 +28,9 @@ type AgingKeySource interface {
 
 	// MayMiss reports whether a key named kid, which the keys have not, may
 	// have been published since they were fetched: a token that says it was
-	// issued then by a clock that is wrong by at most leeway may be good.
+	// issued then by a clock that is wrong by at most leeway may be good. kid
+	// is "" for a token that names none and that no key has signed: then the
+	// source fetches its keys again, if it may.
 	MayMiss(kid string, issued time.Time, leeway time.Duration) bool
 }
 

@@ -35,6 +35,7 @@ type Keys struct {
 	asked    time.Time          // when it began
 	failed   error              // what the last fetch failed with
 	next     time.Time          // before it no kid causes a fetch
+	nameless bool               // the fetch under way was caused by a token without a kid
 	unknown  map[string]absence // the kids that were not found
 }
 
@@ -98,17 +99,28 @@ func (k *Keys) KeySetSoon(ctx context.Context, kid string) (*token.KeySet, error
 // MayMiss implements token.AgingKeySource. A kid that was looked for in vain
 // belongs to no token that is older than that, whatever the leeway: it must
 // not help against a token that is shown again and again.
+//
+// A token without a kid is tried with all keys, and does not say which one it
+// misses. So it has the keys fetched again, in the background, where it may be
+// newer than they are.
 func (k *Keys) MayMiss(kid string, issued time.Time, leeway time.Duration) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s := k.current.Load()
-	if s == nil || kid == "" || s.kids[kid] {
+	if s == nil || kid != "" && s.kids[kid] {
 		return false
 	}
 	if of, found := k.unknown[kid]; found && issued.Unix() <= of.asked.Unix() {
 		return false
 	}
-	return !issued.Before(s.asked.Truncate(time.Second).Add(-leeway)) // an iat has whole seconds
+	if issued.Before(s.asked.Truncate(time.Second).Add(-leeway)) { // an iat has whole seconds
+		return false
+	}
+	if now := time.Now(); kid == "" && k.fetching == nil && !now.Before(k.next) {
+		k.begin(k.failed != nil)
+		k.nameless = true
+	}
+	return true
 }
 
 // known returns the keys if they may be used and have one named kid.
@@ -236,7 +248,10 @@ func (k *Keys) end(d document, asked time.Time, err error) {
 	if err == nil && k.failed != nil {
 		k.config.Logger.Info("the keys of a provider are fetched again", "issuer", k.config.Issuer, "url", k.config.URL)
 	}
-	k.failed, k.fetching = err, nil
+	if k.nameless && err == nil {
+		k.unknown[""] = absence{asked: asked}
+	}
+	k.failed, k.fetching, k.nameless = err, nil, false
 	k.next = time.Now().Add(k.config.MinInterval)
 }
 

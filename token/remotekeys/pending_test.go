@@ -112,6 +112,72 @@ func TestKeyPublishedAfterTheFetch(t *testing.T) {
 	}
 }
 
+// A token without a kid may be signed with a key that was published after the
+// fetch, too, whether the keys have names or not. It has them fetched again,
+// as seldom as any other, and is refused once that was in vain.
+func TestNamelessKeyPublishedAfterTheFetch(t *testing.T) {
+	for _, named := range []bool{false, true} {
+		t.Run(fmt.Sprintf("named=%t", named), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				key := func(kid string) *token.Key {
+					if named {
+						return published(kid)
+					}
+					return must(token.NewKey(token.ES256, signing()[kid], token.KeyOptions{ID: ""}))
+				}
+				p, _, v := newPending(t)
+				p.set(func() { p.keys = []*token.Key{key("first")} })
+				wantOutcome(t, v, "the first key", nameless("first", time.Now()), "ok")
+				time.Sleep(200 * time.Millisecond)
+				p.set(func() { p.keys = []*token.Key{key("second")} })
+				for range 9 {
+					wantOutcome(t, v, "too soon", nameless("second", time.Now()), "later")
+					time.Sleep(time.Second)
+				}
+				if n := p.fetched.Load(); n != 1 {
+					t.Errorf("%d fetches", n)
+				}
+				time.Sleep(time.Second)
+				p.set(func() { p.delay = time.Second })
+				for range 256 { // a flood causes one
+					wantOutcome(t, v, "the fetch begins", nameless("second", time.Now()), "later")
+				}
+				time.Sleep(time.Second)
+				p.set(func() { p.delay = 0 })
+				synctest.Wait()
+				wantOutcome(t, v, "the second key", nameless("second", time.Now()), "ok")
+				if n := p.fetched.Load(); n != 2 {
+					t.Errorf("%d fetches", n)
+				}
+
+				// What no key has signed has them fetched once, and no more.
+				time.Sleep(11 * time.Second)
+				forged := nameless("edwards", time.Now())
+				wantOutcome(t, v, "forged", forged, "later")
+				synctest.Wait()
+				wantOutcome(t, v, "forged, after the fetch", forged, "refused")
+				wantOutcome(t, v, "forged, long ago", nameless("edwards", time.Now().Add(-time.Minute)), "refused")
+				time.Sleep(11 * time.Second)
+				wantOutcome(t, v, "forged, again", forged, "refused")
+				synctest.Wait()
+				if n := p.fetched.Load(); n != 3 {
+					t.Errorf("%d fetches", n)
+				}
+			})
+		})
+	}
+}
+
+// nameless is a token of the provider without a kid.
+func nameless(by string, iat time.Time) string {
+	claims := jwt.MapClaims{"iss": issuer, "aud": "chat", "sub": "ada", "jti": "j", "iat": iat.Unix(), "exp": iat.Unix() + 3600}
+	var method jwt.SigningMethod = jwt.SigningMethodES256
+	if by == "edwards" {
+		method = jwt.SigningMethodEdDSA
+	}
+	return must(jwt.NewWithClaims(method, claims).SignedString(signing()[by]))
+}
+
 // Only a token that may be good is to come again: whose iat is not before the
 // last fetch, give or take the leeway, and with which nothing else is wrong.
 func TestWhichUnknownKeysArePending(t *testing.T) {
