@@ -1,0 +1,68 @@
+package wsauth
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// TestNumbersInPages: where a page says a number of the guard in a sentence,
+// it is that of the code.
+func TestNumbersInPages(t *testing.T) {
+	guard, err := New(Config{Verifier: refusingVerifier{}, Revocations: store.NewMemory(0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer guard.Shutdown(t.Context()) //nolint:errcheck // nothing is open
+	s := func(d time.Duration) string { return fmt.Sprintf("%v s", d.Seconds()) }
+	words := map[int]string{5: "five", 10: "Ten"}
+	staleness, limits := guard.config.Staleness, guard.config.Limits
+	for page, sentences := range map[string][]string{
+		"sessions.md": {
+			fmt.Sprintf("after `Config.Staleness` (%s), one after the other within %s", s(staleness), s(endStaleWithin)),
+			fmt.Sprintf("A process that was stopped for %s or more", s(pauseAfter)),
+			fmt.Sprintf("until then, for %s at most, sockets pass on no frames", s(readerTurn)),
+			fmt.Sprintf("closed one after the other, within %s", s(endStaleWithin)),
+			fmt.Sprintf("%s renewals at once are all right, and then one a second", words[renewalBurst]),
+			fmt.Sprintf("as there are places, or %s times if that is more", words[minEvictions]),
+			fmt.Sprintf("held open for %v to %s before it is closed", minHold.Seconds(), s(maxHold)),
+			fmt.Sprintf("told at once, %s times to each network and once more every %s", words[promptRefusals], s(promptEvery)),
+			fmt.Sprintf("%d in all, %d for one address (`Unauthenticated`", limits.Unauthenticated, limits.UnauthenticatedPerAddress),
+			fmt.Sprintf("Each of both kinds may send %d KiB", maxFirstMessage>>10),
+		},
+		"security.md": {fmt.Sprintf("after a pause of %s or more", s(pauseAfter))},
+		"gateway.md":  {fmt.Sprintf("has not answered for %s", s(staleness))},
+		"errors.md": {
+			fmt.Sprintf("after %v to %s where the client should wait anyway", minHold.Seconds(), s(maxHold)),
+			fmt.Sprintf("of its network were refused %s times just before", words[promptRefusals]),
+			fmt.Sprintf("more than %d KiB before it was known", maxFirstMessage>>10),
+		},
+	} {
+		text, err := os.ReadFile("docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := strings.Join(strings.Fields(string(text)), " ")
+		for _, sentence := range sentences {
+			if !strings.Contains(all, sentence) {
+				t.Errorf("docs/%s does not say %q", page, sentence)
+			}
+		}
+	}
+	if renewalEvery != time.Second || endEvery != time.Millisecond {
+		t.Errorf("renewals come every %v, ends every %v", renewalEvery, endEvery)
+	}
+}
+
+// A refusingVerifier takes no token.
+type refusingVerifier struct{}
+
+func (refusingVerifier) Verify(context.Context, string) (*token.Claims, error) {
+	return nil, &token.Error{Kind: token.ErrMalformed}
+}
