@@ -76,7 +76,12 @@ func TestPresetsPage(t *testing.T) {
 	for preset := range rows {
 		t.Errorf("there is no preset %s", preset)
 	}
-	if seconds := fmt.Sprintf("give or take %v s", defaultLeeway.Seconds()); !strings.Contains(string(text), seconds) {
-		t.Errorf("the page does not say %q", seconds)
+	for _, sentence := range []string{
+		fmt.Sprintf("give or take %v s", defaultLeeway.Seconds()),
+		fmt.Sprintf("not when it is older than %v minutes", maxStatementAge.Minutes()),
+	} {
+		if !strings.Contains(string(text), sentence) {
+			t.Errorf("the page does not say %q", sentence)
+		}
 	}
 }
