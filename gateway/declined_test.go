@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bufio"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -51,14 +50,7 @@ func TestDeclinedHandshakesOpenNoSocket(t *testing.T) {
 		},
 		"TLS": func(t *testing.T) (*rig, func() net.Conn) {
 			r, _ := overTLS(t, routes)
-			return r, func() net.Conn {
-				trust := r.client.Transport.(*http.Transport).TLSClientConfig.Clone()
-				trust.NextProtos = []string{"http/1.1"}
-				conn := must(tls.Dial("tcp", strings.TrimPrefix(r.url, "https://"), trust))
-				t.Cleanup(func() { _ = conn.Close() })
-				_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-				return conn
-			}
+			return r, r.dialRawTLS
 		},
 	} {
 		t.Run(entry, func(t *testing.T) {

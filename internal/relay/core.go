@@ -46,6 +46,7 @@ type core struct {
 	pinged  time.Duration // when the client last got a ping
 	pings   int           // since it was last heard
 	pingDue bool          // a ping goes out at the next boundary
+	lagged  time.Duration // when the client was last seen to be behind; 0: never
 
 	changed bool     // more has changed than bytes that came and went: times, phases
 	calls   []func() // to be made by the driver
@@ -67,6 +68,9 @@ func (c *core) got(s side, buf []byte, n int, now time.Duration) {
 	if s == client {
 		c.heard = now
 		c.pings, c.pingDue = 0, false
+		l.check.SkipPongs = l.startsWithPong(buf[room]) && !c.lanes[upstream].check.Pinged() && c.lags(now)
+	} else if n >= lag {
+		c.lagged = now // more is likely to follow than the client takes at once
 	}
 	fault := l.take(buf, n, now)
 	if l.phase != flowing {
@@ -80,6 +84,20 @@ func (c *core) got(s side, buf []byte, n int, now time.Duration) {
 		c.violated(s, fault, now)
 	}
 }
+
+// lags reports whether the client is behind with what the upstream sends. The
+// upstream may have closed its connection by then, and left it to its kernel
+// to send the rest. A kernel that gets more on such a connection drops what it
+// has left. So pongs that the upstream never asked for, such as the answers to
+// the relay's pings, are left out as long as the client is behind.
+func (c *core) lags(now time.Duration) bool {
+	return c.lagged > 0 && now < c.lagged+lagTime || c.driver.unsent(client) >= lag
+}
+
+const (
+	lag     = 16 << 10    // bytes on their way to a client that is behind
+	lagTime = time.Second // how long one that was behind counts as such
+)
 
 // wrote takes that the destination of s's lane took n bytes of those that wait,
 // and the error with which it will take no more.

@@ -78,6 +78,12 @@ func (l *lane) take(buf []byte, n int, now time.Duration) *wsframe.Fault {
 		copy(p, l.held[:l.nheld])
 		l.out = l.check.Tracker()
 		pass, fault := l.check.Check(p, now)
+		for n := l.check.Skip(); n > 0 && fault == nil; n = l.check.Skip() {
+			p = append(p[:pass], p[pass+n:]...)
+			var more int
+			more, fault = l.check.Check(p[pass:], now)
+			pass += more
+		}
 		l.hold(p[:pass], now)
 		l.nheld = 0
 		if fault == nil && !l.check.Closed() {
@@ -90,6 +96,15 @@ func (l *lane) take(buf []byte, n int, now time.Duration) *wsframe.Fault {
 		l.hold(p[:rest], now)
 	}
 	return nil
+}
+
+// startsWithPong reports whether the next bytes of the source, the first of
+// which is given, begin with a pong.
+func (l *lane) startsWithPong(first byte) bool {
+	if l.nheld > 0 {
+		first = l.held[0]
+	}
+	return l.phase == flowing && l.check.StartsWithPong(first)
 }
 
 func (l *lane) hold(p []byte, now time.Duration) {

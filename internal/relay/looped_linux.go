@@ -95,6 +95,7 @@ func (d *looped) event(fd int32, events uint32) {
 		d.work(s)
 	}
 	if to.blocked && events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		d.noteLag()
 		to.blocked = false
 		d.work(s.other())
 	}
@@ -156,6 +157,9 @@ func (d *looped) work(s side) {
 // read reads what there is, as far as the buffer goes.
 func (d *looped) read(s side) {
 	lane := &d.lanes[s]
+	if s == client {
+		d.noteLag()
+	}
 	n, err := sockfd.Recv(lane.fd, d.loop.buffer[room:])
 	switch {
 	case n > 0:
@@ -186,6 +190,13 @@ func (d *looped) write(s side) bool {
 		d.giveBack(s)
 	}
 	return true
+}
+
+// noteLag tells the core when the client takes nothing.
+func (d *looped) noteLag() {
+	if d.lanes[upstream].blocked {
+		d.core.lagged = d.loop.now
+	}
 }
 
 // block keeps what waits in s's lane until its destination takes it.

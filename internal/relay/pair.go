@@ -33,7 +33,8 @@ type Pair struct {
 	// between two pings. A client that is silent for three times as long, and
 	// did not answer two of them, is at fault with 3008 idle_timeout. 0: no
 	// pings. The answers reach the upstream, as pongs that nobody asked for,
-	// which RFC 6455 section 5.5.3 allows.
+	// which RFC 6455 section 5.5.3 allows, except while the client is behind
+	// with what the upstream sends.
 	Ping time.Duration
 
 	// Stall is how long a side may take nothing while data waits for it. Then

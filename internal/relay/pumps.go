@@ -18,6 +18,9 @@ var past = time.Unix(1, 0)
 // and while the tunnel ends: until a write returns, its progress is not seen.
 const piece = 16 << 10
 
+// slowWrite is how long a write takes that had to wait for the peer.
+const slowWrite = 10 * time.Millisecond
+
 // woken is what a deadline is noted as when it is past.
 const woken = time.Duration(-1)
 
@@ -191,10 +194,14 @@ func (p *pumps) write(s side) {
 	l.flight = true
 	p.pumps[s].writing = true
 	p.mu.Unlock()
+	begun := p.now()
 	n, err := conn.Write(wait)
 	p.mu.Lock()
 	p.pumps[s].writing = false
 	now := p.now()
+	if s == upstream && now >= begun+slowWrite && p.unsent(client) >= lag {
+		p.core.lagged = now
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		p.core.wrote(s, n, nil, now)
 		p.core.tick(now)

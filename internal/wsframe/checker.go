@@ -51,8 +51,12 @@ const (
 type Checker struct {
 	Client     bool  // the peer is a client: its frames are masked, and bounded
 	Deflate    bool  // permessage-deflate was agreed: RSV1 may mark a message (RFC 7692 section 6)
+	SkipPongs  bool  // pongs that begin now are left out, see Skip
 	closed     bool  // a close frame has begun
 	inControl  bool  // the current frame is a control frame
+	skipping   bool  // the current frame is left out
+	pinged     bool  // a ping was passed on
+	skip       uint8 // see Skip
 	MaxFrame   int64 // the longest payload of a client's frame in bytes; 0: no bound
 	MaxMessage int64 // the longest sum of payloads of a client's message in bytes, as sent; 0: no bound
 
@@ -80,6 +84,10 @@ type Checker struct {
 // any that never goes back.
 func (c *Checker) Check(p []byte, now time.Duration) (pass int, fault *Fault) {
 	at := 0
+	if c.skip = 0; c.skipping {
+		c.leave(0, p)
+		return 0, nil
+	}
 	for {
 		n := min(c.left, uint64(len(p)-at))
 		if c.farewell != nil {
@@ -106,12 +114,37 @@ func (c *Checker) Check(p []byte, now time.Duration) (pass int, fault *Fault) {
 		if fault := c.begin(head, now); fault != nil {
 			return at, fault
 		}
+		if c.SkipPongs && head[0]&opcode == opPong {
+			c.leave(size, head[size:])
+			return at, nil
+		}
 		at += size
 	}
 }
 
+// leave leaves out a pong: size bytes of its head, and what there is of its
+// payload at the beginning of p.
+func (c *Checker) leave(size int, p []byte) {
+	n := min(c.left, uint64(len(p))) // at most maxControl
+	c.left -= n
+	c.skip = uint8(size) + uint8(n)
+	c.skipping = c.left > 0
+}
+
+// Skip returns how many bytes behind those that may be passed on belong to a
+// pong that is left out. If there are any, the caller removes them and calls
+// Check with what follows.
+func (c *Checker) Skip() int { return int(c.skip) }
+
 // Boundary reports whether what was passed on ends between two frames.
-func (c *Checker) Boundary() bool { return c.left == 0 }
+func (c *Checker) Boundary() bool { return c.left == 0 || c.skipping }
+
+// Pinged reports whether a ping was passed on.
+func (c *Checker) Pinged() bool { return c.pinged }
+
+// StartsWithPong reports whether the byte that comes next begins a pong, if it
+// is first.
+func (c *Checker) StartsWithPong(first byte) bool { return c.left == 0 && first == fin|opPong }
 
 // Closed reports whether the head of a close frame was passed on.
 func (c *Checker) Closed() bool { return c.closed }
@@ -125,7 +158,12 @@ func (c *Checker) Used() time.Duration { return c.used }
 func (c *Checker) Messages() int64 { return c.messages }
 
 // Tracker is a Tracker that stands where what was passed on ends.
-func (c *Checker) Tracker() Tracker { return Tracker{left: c.left, close: c.closed} }
+func (c *Checker) Tracker() Tracker {
+	if c.skipping {
+		return Tracker{close: c.closed}
+	}
+	return Tracker{left: c.left, close: c.closed}
+}
 
 // allowed judges what the first two bytes of a head tell.
 func (c *Checker) allowed(first, second byte) bool {
@@ -161,6 +199,7 @@ func (c *Checker) begin(p []byte, now time.Duration) *Fault {
 			}
 		}
 		c.left, c.inControl = n, true
+		c.pinged = c.pinged || p[0]&opcode == opPing
 		return nil
 	}
 	if c.Client {

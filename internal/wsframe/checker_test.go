@@ -338,3 +338,71 @@ func benchmarkChecker(b *testing.B, size int) {
 		c.Check(f, 0)
 	}
 }
+
+// withoutPongs is a stream of whole client frames without its pongs.
+func withoutPongs(s []byte) (rest []byte) {
+	for len(s) > 0 {
+		n, _ := payloadLen(s)
+		size := headLen(s[1]) + int(n)
+		if s[0]&opcode != opPong {
+			rest = append(rest, s[:size]...)
+		}
+		s = s[size:]
+	}
+	return rest
+}
+
+// FuzzSkipPongs: of any frames in any pieces exactly the pongs are left out,
+// and what is passed on ends at a boundary where the Checker says so.
+func FuzzSkipPongs(f *testing.F) {
+	f.Add([]byte{0x8A, 4, 0x82, 200, 0x8A, 0, 0x8A, 125, 0x89, 3, 0x8A, 1}, uint8(0))
+	f.Add([]byte{0x01, 9, 0x8A, 125, 0x80, 9, 0x8A, 0}, uint8(6))
+	f.Add([]byte{0x8A, 0, 0x8A, 0, 0x88, 0}, uint8(100))
+	f.Fuzz(func(t *testing.T, frames []byte, cut uint8) {
+		var stream []byte
+		for fragmented := false; len(frames) > 1 && len(stream) < 1<<14; frames = frames[2:] {
+			n := int(frames[1])
+			switch first := []byte{0x82, 0x01, 0x80, 0x8A, 0x89, 0x8A}[frames[0]%6]; {
+			case first >= 0x88:
+				stream = append(stream, masks(first, n%126)...)
+			case fragmented:
+				stream = append(stream, masks(first&0x80, n)...)
+				fragmented = first&0x80 == 0
+			case first == 0x80:
+			default:
+				stream = append(stream, masks(first, n)...)
+				fragmented = first == 0x01
+			}
+		}
+		want := withoutPongs(stream)
+		c, passed := Checker{Client: true, SkipPongs: true}, []byte(nil)
+		var tracker Tracker
+		var waiting []byte
+		for now := time.Duration(0); len(stream) > 0; now += time.Second {
+			n := min(int(cut)+1, len(stream))
+			waiting, stream = append(waiting, stream[:n]...), stream[n:]
+			for skip := 1; skip > 0; {
+				pass, fault := c.Check(waiting, now)
+				if fault == TooManyControls {
+					return
+				}
+				if fault != nil {
+					t.Fatal(fault)
+				}
+				tracker.Advance(waiting[:pass])
+				if tracker.Boundary() != c.Boundary() || tracker.Boundary() != (c.Tracker() == Tracker{}) {
+					t.Fatalf("boundary %v, a Tracker says %v", c.Boundary(), tracker.Boundary())
+				}
+				passed = append(passed, waiting[:pass]...)
+				skip = c.Skip()
+				waiting = waiting[pass+skip:]
+			}
+			if len(waiting) >= MaxHead {
+				t.Fatalf("%d bytes held back", len(waiting))
+			}
+		}
+		if !bytes.Equal(passed, want) {
+			t.Fatalf("passed % x, want % x", passed, want)
+		}
+	})
+}

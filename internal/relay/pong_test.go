@@ -1,0 +1,131 @@
+package relay
+
+import (
+	"bytes"
+	"io"
+	"testing"
+	"time"
+
+	"wsauth/internal/wsconn"
+)
+
+// fill has the upstream send frames until nothing moves any more, since the
+// client does not read, and the upstream's kernel still has many of them. It
+// returns what was sent.
+func (g *rig) fill() (sent []byte) {
+	g.t.Helper()
+	const many, calm = 96 << 10, 60 // longer than TCP takes to probe a full window
+	frame := fromUpstream(0x82, 1<<12)
+	for before, same := 0, 0; same < calm; {
+		n := wsconn.Unsent(g.upstream.Conn)
+		if n < many {
+			g.upstream.send(frame)
+			sent = append(sent, frame...)
+			same = 0
+			continue
+		}
+		if same++; n != before {
+			same = 0
+		}
+		before = n
+		time.Sleep(5 * time.Millisecond)
+	}
+	return sent
+}
+
+// TestG15_PongsDoNotResetTheUpstream: an upstream closes its connection while
+// its kernel still has data. What was sent to it from then on would have the
+// kernel drop that. The client sends pongs that nobody asked for while it
+// reads slowly, and gets everything.
+func TestG15_PongsDoNotResetTheUpstream(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		if w.pipe {
+			return // there is no kernel
+		}
+		w.grace = Grace
+		g := newRig(t, w, Pair{})
+		all, last := g.fill(), fromUpstream(0x88, 20)
+		g.upstream.send(last)
+		all = append(all, last...)
+		g.upstream.hangUp()
+		got := make([]byte, 0, len(all))
+		for round := 0; len(got) < len(all); round++ {
+			g.client.send(fromClient(0x8A, []int{0, 4, 125}[round%3]))
+			time.Sleep(10 * time.Millisecond)
+			n, err := io.ReadFull(g.client, got[len(got):min(len(got)+1<<14, len(all))])
+			got = got[:len(got)+n]
+			if err != nil {
+				t.Fatalf("%d of %d bytes: %v", len(got), len(all), err)
+			}
+		}
+		if !bytes.Equal(got, all) {
+			t.Error("it is not what was sent")
+		}
+		g.client.ends()
+		g.client.hangUp()
+		g.closes(TheUpstream, "close")
+	})
+}
+
+// TestPongsOfAClientThatLags: a pong is left out only while the client is
+// behind, and only if the upstream has never sent a ping. What comes with it
+// passes, and where it is cut does not matter.
+func TestPongsOfAClientThatLags(t *testing.T) {
+	data, pong, ping := fromClient(0x82, 300), fromClient(0x8A, 9), fromUpstream(0x89, 9)
+	for name, tt := range map[string]struct {
+		pinged bool
+		unsent int           // bytes
+		lagged time.Duration // how long ago
+		took   int           // bytes of the upstream
+		out    bool
+	}{
+		"not behind":         {unsent: lag - 1},
+		"the kernel is full": {unsent: lag, out: true},
+		"just now":           {lagged: lagTime - 1, out: true},
+		"a while ago":        {lagged: lagTime},
+		"much has come":      {took: lag, out: true},
+		"little has come":    {took: lag - 1},
+		"the upstream pings": {pinged: true, unsent: lag, lagged: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for cut := range len(pong) + 1 {
+				c := &core{driver: &kernel{client: tt.unsent}}
+				c.begin(Pair{}, Grace, 0)
+				const now = time.Hour
+				passed := func(s side, b ...[]byte) []byte {
+					all := bytes.Join(b, nil)
+					if len(all) == 0 {
+						return nil
+					}
+					buf := append(make([]byte, room), all...)
+					c.got(s, buf, len(all), now)
+					return c.lanes[s].wait
+				}
+				took := func(s side) { c.wrote(s, len(c.lanes[s].wait), nil, now) }
+				if tt.pinged {
+					passed(upstream, ping)
+					took(upstream)
+				}
+				if tt.lagged > 0 {
+					c.lagged = now - tt.lagged
+				}
+				if tt.took > 0 {
+					passed(upstream, fromUpstream(0x82, tt.took-4))
+					took(upstream)
+				}
+				got := bytes.Clone(passed(client, pong[:cut]))
+				took(client)
+				got = append(got, passed(client, pong[cut:], data, pong[:3])...)
+				took(client)
+				got = append(got, passed(client, pong[3:])...)
+				want := bytes.Join([][]byte{pong, data, pong}, nil)
+				if tt.out {
+					want = data
+				}
+				if !bytes.Equal(got, want) {
+					t.Errorf("cut at %d: passed %s, want %s", cut, brief(got), brief(want))
+				}
+			}
+		})
+	}
+}
