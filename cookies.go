@@ -277,8 +277,10 @@ func (c *Cookies) secure(r *http.Request) bool {
 
 // isLoopback reports whether host, with or without a port, names this machine.
 func isLoopback(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
+	if strings.Contains(host, ":") { // an error of SplitHostPort is allocated
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
 	}
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761 section 6.3
 		return true

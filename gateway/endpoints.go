@@ -118,7 +118,11 @@ func cleanOnly(next, nothingHere http.Handler) http.Handler {
 
 // clean is p without empty, "." and ".." segments.
 func clean(p string) string {
-	cleaned := path.Clean("/" + p)
+	rooted := p
+	if !strings.HasPrefix(p, "/") {
+		rooted = "/" + p
+	}
+	cleaned := path.Clean(rooted) // which allocates nothing for a clean path
 	if strings.HasSuffix(p, "/") && cleaned != "/" {
 		cleaned += "/"
 	}

@@ -177,8 +177,10 @@ func isTwin(a, b string) bool {
 // hostOf is the host that r names, as routes name it: without a port, in small letters, and without the dot of a full name.
 func hostOf(r *http.Request) string {
 	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
+	if strings.Contains(host, ":") { // an error of SplitHostPort is allocated
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
 	}
 	return strings.TrimSuffix(strings.ToLower(host), ".")
 }
