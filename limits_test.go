@@ -39,3 +39,15 @@ func TestCompletingTwiceChangesNothing(t *testing.T) {
 		try(Config{Staleness: staleness}, "Staleness")
 	}
 }
+
+// TestLimitsDefaults: what is not set has a safe default, or none.
+func TestLimitsDefaults(t *testing.T) {
+	got, err := Limits{}.withDefaults()
+	if want := (Limits{Unauthenticated: 1000, UnauthenticatedPerAddress: 100, WhenFull: RefuseNew}); err != nil || got != want {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+	set := Limits{PerSubject: 1, PerSession: 2, PerAddress: 3, HandshakesPerMinute: 4, Unauthenticated: 5, UnauthenticatedPerAddress: 6, WhenFull: EndOldest}
+	if got, err := set.withDefaults(); err != nil || got != set {
+		t.Errorf("%+v, %v; want %+v", got, err, set)
+	}
+}

@@ -143,6 +143,31 @@ func TestExpiredByTheWall(t *testing.T) {
 	})
 }
 
+// TestRequestWaitsForTheReader: what was revoked during a pause counts for the
+// first request after it, unless its client goes away.
+func TestRequestWaitsForTheReader(t *testing.T) {
+	inStaleness(t, 0, func(t *testing.T, g *Guard, log *failingLog, _ []*Session) {
+		log.fails.Store(true)
+		past := time.Now().Add(-time.Minute)
+		g.pulse.last.Store(&past)
+		claims := &token.Claims{Subject: "ada", IssuedAt: past, ExpiresAt: time.Now().Add(time.Hour)}
+		if err := log.Memory.Revoke(t.Context(), store.Revocation{Scope: store.Subject, ID: "ada", Before: time.Now(), Expires: claims.ExpiresAt}); err != nil {
+			t.Fatal(err)
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		begun := time.Now()
+		if revoked, err := g.Revoked(gone, claims); revoked || err != nil || time.Since(begun) > pulseEvery {
+			t.Errorf("of a client that is gone: %v, %v after %v", revoked, err, time.Since(begun))
+		}
+		time.AfterFunc(100*time.Millisecond, func() { log.fails.Store(false) })
+		revoked, err := g.Revoked(t.Context(), claims)
+		if waited := time.Since(begun); !revoked || err != nil || waited == 0 || waited > firstContact {
+			t.Errorf("%v, %v after %v", revoked, err, waited)
+		}
+	})
+}
+
 // TestPauseEndsWithTheTurn: a store that does not answer holds frames for as
 // long as the reader has its turn, not for ever.
 func TestPauseEndsWithTheTurn(t *testing.T) {
