@@ -7,12 +7,9 @@ import (
 	"net/http"
 	"time"
 
+	"wsauth/store"
 	"wsauth/token"
 )
-
-// clockStep is how far the clock may be set back without our own tokens being
-// refused because they are dated ahead of it.
-const clockStep = 5 * time.Second
 
 var (
 	// errClockBehind means that whoever logs in now is revoked: the clock is
@@ -23,6 +20,12 @@ var (
 	// more was under way.
 	errEndedMeanwhile = errors.New("the logins of this user were ended meanwhile")
 )
+
+// OwnTokens returns the rules by which a gateway judges the tokens that it has
+// issued: iat and nbf may be ahead by [store.ClockStep], and exp by nothing.
+func OwnTokens(keys token.KeySource, issuer string) token.VerifierConfig {
+	return token.VerifierConfig{Keys: keys, Issuer: issuer, IssuedLeeway: store.ClockStep}
+}
 
 // checkAlive returns an error if an access token that was just issued would be
 // refused, and says why.

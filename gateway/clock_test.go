@@ -153,7 +153,7 @@ func sidAhead(by time.Duration) string {
 // live no longer for it.
 func TestOwnTokensAfterTheClockWasSetBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		access, later := tokenAhead(clockStep, store.NewSessionID()), tokenAhead(clockStep+time.Second, store.NewSessionID())
+		access, later := tokenAhead(store.ClockStep, store.NewSessionID()), tokenAhead(store.ClockStep+time.Second, store.NewSessionID())
 		r.claims(access)
 		wantProblem(t, r.call("GET", "/auth/session", "", bearer(later)), 401, "token_invalid", "(iat)")
 		conn := r.echoes(access)

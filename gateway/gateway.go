@@ -163,7 +163,7 @@ func (g *Gateway) open(c Config, files assets, origins *http.CrossOriginProtecti
 // newGuard makes the guard of all that needs a token.
 func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
 	var err error
-	g.verifier, err = token.NewVerifier(token.VerifierConfig{Keys: c.Keys, Issuer: c.Issuer, IssuedLeeway: clockStep})
+	g.verifier, err = token.NewVerifier(OwnTokens(c.Keys, c.Issuer))
 	if err != nil {
 		return nil, fmt.Errorf("gateway: verifier: %w", err)
 	}

@@ -283,7 +283,7 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("A node holds %d,000 of them at most", store.DefaultMaxHeld/1000),
 			"is forgotten " + oneOf(t, store.ClockSlack, time.Hour, "an hour") + " after the last token",
 			fmt.Sprintf("everything it is %d days", MaxTTL/(24*time.Hour)),
-			fmt.Sprintf("set back by more than %s makes", inSeconds(clockStep)),
+			fmt.Sprintf("set back by more than %s makes", inSeconds(store.ClockStep)),
 		},
 		"gateway.md": {
 			fmt.Sprintf("comes back more than %s times ends with 508", words[maxRounds]),

@@ -129,16 +129,17 @@ func (f Family) Present(p Presentation, now time.Time) (Family, error) {
 	return f, ErrReused
 }
 
-// clockStep is how far a clock may be set back without a session being taken
-// for stolen.
-const clockStep = 5 * time.Second
+// ClockStep is how far a server's clock may be set back without its sessions
+// being taken for stolen, and without its own tokens being refused because
+// they are dated ahead of it.
+const ClockStep = 5 * time.Second
 
 // graced reports whether Current took the place of Previous at most grace ago.
-// A clock that was set back makes the time negative. Up to [clockStep] that is
+// A clock that was set back makes the time negative. Up to [ClockStep] that is
 // no time; beyond it nobody knows how long ago it was.
 func (f Family) graced(grace time.Duration, now time.Time) bool {
 	since := now.Sub(f.Rotated)
-	return grace > 0 && since >= -clockStep && since <= grace
+	return grace > 0 && since >= -ClockStep && since <= grace
 }
 
 // wholeMilliseconds rounds down, to what [time.Time.UnixMilli] tells.

@@ -94,8 +94,8 @@ func TestRotateWithoutTheTime(t *testing.T) {
 		f.Rotated.Add(r.Grace):          nil,
 		f.Rotated.Add(r.Grace + 1):      ErrReused,
 		f.Rotated.Add(-time.Nanosecond): nil,
-		f.Rotated.Add(-clockStep):       nil,
-		f.Rotated.Add(-clockStep - 1):   ErrReused,
+		f.Rotated.Add(-ClockStep):       nil,
+		f.Rotated.Add(-ClockStep - 1):   ErrReused,
 		f.Rotated.Add(-time.Hour):       ErrReused,
 	} {
 		if got, err := f.Rotate(r, moment); !errors.Is(err, want) || got.Current != "c" {

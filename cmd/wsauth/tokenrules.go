@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"wsauth/gateway"
 	"wsauth/idp"
 	"wsauth/internal/inspect"
 	"wsauth/token"
@@ -25,11 +26,15 @@ type tokenRules struct {
 	Issuer   string         `placeholder:"URL" help:"The iss that it must have (default: any)."`
 	Audience []string       `placeholder:"NAME" help:"A name of the one for whom it must be; repeat for more (default: it must have no aud)."`
 	Typ      string         `placeholder:"TYPE" help:"The typ that its header must have, such as at+jwt (default: none, JWT or at+jwt)."`
-	Leeway   time.Duration  `placeholder:"DURATION" help:"How far the clocks may disagree: at most 1m (default: none)."`
+	Leeway   time.Duration  `placeholder:"DURATION" help:"How far the clocks may disagree: at most 1m (default: none; iat and nbf of a server's own tokens: 5s)."`
 }
 
 // given reports whether the flags name any keys.
 func (r tokenRules) given() bool { return r.Keys+r.Data+r.JWKS != "" || len(r.Provider) > 0 }
+
+// ofServer reports whether the keys are those of a server, by whose rules its
+// tokens are then judged.
+func (r tokenRules) ofServer() bool { return r.Keys+r.JWKS == "" && len(r.Provider) == 0 }
 
 // A judge knows why a token would be refused.
 type judge struct {
@@ -55,7 +60,12 @@ func (r tokenRules) open(ctx context.Context) (*judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := token.NewVerifier(token.VerifierConfig{Keys: keys, Issuer: r.Issuer, Audience: r.Audience, MediaType: r.Typ, Leeway: r.Leeway})
+	c := token.VerifierConfig{Keys: keys, Issuer: r.Issuer}
+	if r.ofServer() {
+		c = gateway.OwnTokens(keys, r.Issuer)
+	}
+	c.Audience, c.MediaType, c.Leeway = r.Audience, r.Typ, r.Leeway
+	v, err := token.NewVerifier(c)
 	if err != nil {
 		return nil, err
 	}
