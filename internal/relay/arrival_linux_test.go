@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"wsauth/internal/connlimit"
 	"wsauth/internal/sockfd"
 )
 
@@ -185,6 +187,59 @@ func TestAwait(t *testing.T) {
 	if _, ok := r.Accept(l, Accept{}); ok {
 		t.Error("a closed relay accepts")
 	}
+}
+
+// TestArrivalThatCannotBeWatched: epoll takes no file, and whoever waits for
+// one is told at once.
+func TestArrivalThatCannotBeWatched(t *testing.T) {
+	r := newRelay(t, 1)
+	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for name, over := range map[string]func() bool{"waits": nil, "asks": func() bool { return false }} {
+		told := make(chan error, 1)
+		begun := time.Now()
+		if !r.loops[0].newArrival(int32(file.Fd()), time.Minute, over, nil, func(_ []byte, err error) { told <- err }) {
+			t.Fatal("the loop is closed")
+		}
+		if err := <-told; !errors.Is(err, unix.EPERM) || time.Since(begun) > 10*time.Second {
+			t.Errorf("%s: %v after %v", name, err, time.Since(begun))
+		}
+	}
+}
+
+// TestArrivalThatGivesWay: a connection that waits leaves its place to another
+// client.
+func TestArrivalThatGivesWay(t *testing.T) {
+	r := newRelay(t, 1)
+	l := listen(t)
+	defer l.Close()
+	limiter := connlimit.New(connlimit.Within(1000, 1, 1), func(string, int) {})
+	near, _ := dialBack(t, l)
+	defer near.Close()
+	place, ok := limiter.Enter(near.RemoteAddr())
+	if !ok {
+		t.Fatal("no place for the first")
+	}
+	told := make(chan error, 2)
+	fd, ok := near.Watch(r.loops[0].poll.epoll)
+	if !ok || !r.loops[0].newArrival(fd, 20*time.Second, nil, place, func(_ []byte, err error) { told <- err }) {
+		t.Fatal("no loop waits")
+	}
+	entered := func() bool {
+		second, _ := limiter.Enter(near.RemoteAddr())
+		defer second.Release()
+		return !second.Excess()
+	}
+	for deadline := time.Now().Add(10 * time.Second); !entered() && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	if err := <-told; !errors.Is(err, errOver) {
+		t.Errorf("told %v", err)
+	}
+	place.Release()
 }
 
 // TestNoLoop: what a loop cannot watch is left to others.
