@@ -17,7 +17,7 @@ import (
 // name of this machine counts as one: its servers mostly listen on several.
 func serverOf(address string) string {
 	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
-		return "unix:" + filepath.Clean(socket)
+		return "unix:" + socketFile(socket)
 	}
 	u, err := url.Parse(address)
 	if err != nil {
@@ -36,7 +36,7 @@ func serverOf(address string) string {
 // machine.
 func Reaches(upstream, listen string) bool {
 	if socket, ok := strings.CutPrefix(upstream, "unix:"); ok {
-		return filepath.Clean(socket) == filepath.Clean(listen)
+		return socketFile(socket) == socketFile(listen)
 	}
 	u, err := url.Parse(upstream)
 	if err != nil {
@@ -62,6 +62,18 @@ func Reaches(upstream, listen string) bool {
 	// particular reaches them.
 	wide := func(name string) bool { return isUnspecified(name) || isLocalhost(name) }
 	return isThisMachine(own) && (wide(own) || wide(asked))
+}
+
+// socketFile returns one spelling of the path of a Unix socket, which need not
+// be there yet: /var/run is a link to /run on most machines.
+func socketFile(path string) string {
+	if whole, err := filepath.EvalSymlinks(path); err == nil {
+		return whole
+	}
+	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		return filepath.Join(folder, filepath.Base(path))
+	}
+	return filepath.Clean(path)
 }
 
 // plainName returns one spelling of a host: in small letters, without the dot

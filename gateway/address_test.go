@@ -1,6 +1,9 @@
 package gateway
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -30,6 +33,34 @@ func TestReaches(t *testing.T) {
 			if Reaches(upstream, listen) {
 				t.Errorf("%s is taken for %s", upstream, listen)
 			}
+		}
+	}
+}
+
+// TestReachesThroughLinks: a socket is the same one by every path, also before
+// it is there.
+func TestReachesThroughLinks(t *testing.T) {
+	folder := t.TempDir()
+	real, linked := filepath.Join(folder, "run"), filepath.Join(folder, "var-run")
+	if err := errors.Join(os.Mkdir(real, 0o700), os.Symlink(real, linked), os.Symlink("admin.sock", filepath.Join(real, "app.sock"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, made := range []bool{false, true} {
+		if made {
+			if err := os.WriteFile(filepath.Join(real, "admin.sock"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, pair := range [][2]string{{real, linked}, {linked, real}} {
+			if !Reaches("unix:"+filepath.Join(pair[0], "admin.sock"), filepath.Join(pair[1], "admin.sock")) {
+				t.Errorf("%s is not taken for %s", pair[0], pair[1])
+			}
+		}
+		if Reaches("unix:"+filepath.Join(real, "other.sock"), filepath.Join(linked, "admin.sock")) {
+			t.Error("another socket is taken for it")
+		}
+		if Reaches("unix:"+filepath.Join(real, "app.sock"), filepath.Join(linked, "admin.sock")) != made {
+			t.Error("a link to the socket itself")
 		}
 	}
 }
