@@ -88,7 +88,7 @@ func TestG15_SlowReadersGetEverything(t *testing.T) {
 			var got bytes.Buffer
 			for {
 				_, err := io.CopyN(&got, in, piece)
-				if err == io.EOF {
+				if errors.Is(err, io.EOF) {
 					break
 				}
 				if err != nil {

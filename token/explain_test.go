@@ -45,7 +45,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("Explain of a name that is too long with its namespace: %q", got)
 	}
 	otherType := mint(t, ours, `{"alg":"HS256","typ":"x"}`, `{"sub":"a","iss":"https://a.example","aud":"chat","exp":`+soon()+`}`)
-	if got := v.Explain(t.Context(), otherType); len(got) != 1 || got[0] != errMediaType {
+	if got := v.Explain(t.Context(), otherType); len(got) != 1 || got[0].Error() != errMediaType.Error() {
 		t.Errorf("Explain of another typ: %q", got)
 	}
 	if got := v.Explain(t.Context(), "a.b"); len(got) != 1 || !errors.Is(got[0], ErrSegments) {

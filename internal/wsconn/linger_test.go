@@ -85,7 +85,7 @@ func TestReadWhileItLingers(t *testing.T) {
 		}
 	case <-closed:
 		t.Error("a reader waits until the client has everything")
-		<-read
+		_ = <-read
 	}
 	_ = client.Close()
 	<-closed
