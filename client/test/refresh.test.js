@@ -252,11 +252,13 @@ for (const locks of [false, true]) {
 test("what is kept is worth nothing once the login is another", async (t) => {
   const { clock, kept, server, session } = await loggedIn(t, true);
   server.fate = () => -1;
-  await assert.rejects(refreshed(clock, session));
+  await assert.rejects(refreshed(clock, session), TypeError);
   assert.equal(kept.size, 1);
+  assert.equal(new Set(server.refreshes).size, 1);
   await session.login("bob", "secret");
   assert.equal(kept.size, 0);
-  await assert.rejects(refreshed(clock, session));
+  await assert.rejects(refreshed(clock, session), TypeError);
+  assert.equal(new Set(server.refreshes).size, 2, "another key");
   server.fate = () => ({ status: 401 });
   await assert.rejects(refreshed(clock, session), { status: 401 });
   assert.equal(kept.size, 0);

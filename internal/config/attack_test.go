@@ -195,6 +195,9 @@ func attackRoutes(t *testing.T, name string, routes []gateway.Route) {
 	}
 	for _, r := range routes {
 		if r.Public {
+			if status, said := a.ask(r.Path); status != http.StatusOK || said != "GET "+r.Path+" user=" {
+				t.Errorf("%s: %s, which is public: %d %s", name, r.Path, status, said)
+			}
 			continue
 		}
 		if status, said := a.ask(r.Path, "Authorization: Bearer "+access.Raw); status != http.StatusOK || said != "GET "+r.Path+" user=ada" {

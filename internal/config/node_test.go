@@ -18,7 +18,7 @@ func TestUnreadable(t *testing.T) {
 		"other bytes": {"a: 1\nb: \xff\n", "2: it is not UTF-8"},
 		"scalar":      {"wsauth\n", "1: must be a mapping, such as {a: b}; here is text"},
 		"directive":   {"%YAML 1.2\n---\nlisten: 127.0.0.1:1\n", "1: directives are not needed: remove the line"},
-		"key":         {"{a: b}: c\n", "1: "},
+		"key":         {"{a: b}: c\n", "1: this is no YAML: found an invalid key for this map"},
 	} {
 		if got := faultsOf(t, c.text); len(got) != 1 || !strings.HasPrefix(got[0], c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
