@@ -48,7 +48,9 @@ func TestControlsHaveNames(t *testing.T) {
 		logIn(page, serve, "token")
 		openSocket(page, "good")
 		until[bool](page, socketOpen)
-		wantNames(page)
+		if n := wantNames(page); n < 8 {
+			t.Errorf("only %d controls", n)
+		}
 	})
 }
 

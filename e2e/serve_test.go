@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -250,6 +252,17 @@ func TestServeAPIPageWithCookiesToo(t *testing.T) {
 	page.click("#session form button")
 	if got := page.text("#session .result-head b"); !strings.HasPrefix(got, "200 ") {
 		t.Errorf("the session shows %q", got)
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(login.Access, ".")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims struct{ SID string }
+	if err := json.Unmarshal(payload, &claims); err != nil || claims.SID == "" {
+		t.Fatalf("%s: %v", payload, err)
+	}
+	if got := page.text("#session .result"); !strings.Contains(got, claims.SID) {
+		t.Errorf("the session is not %s of the bearer token, but %q", claims.SID, got)
 	}
 }
 
