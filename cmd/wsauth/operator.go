@@ -190,12 +190,15 @@ func (o *operator) unreachable(err error) error {
 func (o *operator) refused(status int, text []byte) error {
 	var problem struct {
 		Detail string `json:"detail"`
+		Ended  bool   `json:"ended"`
 	}
 	switch err := json.Unmarshal(text, &problem); {
 	case status == http.StatusUnauthorized:
 		return fmt.Errorf("the server at %s has another token than the one in --token-file", o.where)
 	case err != nil || problem.Detail == "":
 		return fmt.Errorf("the server at %s answers with status %d, and is none of wsauth for operators", o.where, status)
+	case problem.Ended:
+		return fmt.Errorf("the server has ended it, but cannot store that: %s (status %d)", inspect.Printable(problem.Detail), status)
 	}
 	return fmt.Errorf("the server refuses: %s (status %d)", inspect.Printable(problem.Detail), status)
 }

@@ -109,6 +109,7 @@ func TestOperatorOfStrangeServers(t *testing.T) {
 		"a redirect":      {302, "", "answers with status 302"},
 		"another token":   {401, `{"detail":"x"}`, "has another token"},
 		"a refusal":       {422, `{"detail":"no\u001b[31m"}`, `the server refuses: no\u001b[31m (status 422)`},
+		"not durable":     {503, `{"detail":"It may be forgotten","ended":true,"durable":false}`, "the server has ended it, but cannot store that: It may be forgotten (status 503)"},
 		"a store in need": {503, `{"detail":"This cannot be done now; try again"}`, "try again"},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
