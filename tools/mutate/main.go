@@ -103,6 +103,9 @@ func run() error {
 		v := earlier[c.String()]
 		if needed(earlier, c, *again) {
 			v = j.judge(c, i+1)
+			if before, ok := earlier[c.String()]; ok && before.outcome.noticed() && !v.outcome.noticed() {
+				v = before // by a test that was not run now
+			}
 			if err := appendVerdict(*output, v); err != nil {
 				return err
 			}
@@ -122,6 +125,9 @@ const (
 	survived   outcome = "survived"
 	notReached outcome = "not reached" // survived, since no test runs it
 )
+
+// noticed reports whether a test noticed the change.
+func (o outcome) noticed() bool { return o == killed || o == timedOut }
 
 // A verdict is a change with its outcome.
 type verdict struct {
