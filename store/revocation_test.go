@@ -174,3 +174,27 @@ func TestConcernsWithClocksAhead(t *testing.T) {
 		}
 	}
 }
+
+// TestPrepareMerges: what is revoked twice at once reaches as far as either
+// says, in any order.
+func TestPrepareMerges(t *testing.T) {
+	now := time.Now()
+	short := Revocation{Scope: Token, ID: "a", Expires: now.Add(time.Hour).Truncate(time.Hour)}
+	long := short
+	long.Expires = long.Expires.Add(time.Hour)
+	for _, both := range [][]Revocation{{short, long}, {long, short}} {
+		got, err := Prepare(now, both)
+		if err != nil || len(got) != 1 || !got[0].Expires.Equal(long.Expires) {
+			t.Errorf("%v becomes %v, %v", both, got, err)
+		}
+	}
+}
+
+// TestRotationIsCut: notes of any length become short ones.
+func TestRotationIsCut(t *testing.T) {
+	long := strings.Repeat("n", maxNote+1)
+	r, err := Rotation{ID: "i", From: "p", To: "q", Expires: time.Now().Add(time.Hour), Remote: long, Agent: long}.Canonical()
+	if err != nil || len(r.Remote) != maxNote || len(r.Agent) != maxNote {
+		t.Errorf("%d and %d bytes, %v", len(r.Remote), len(r.Agent), err)
+	}
+}
