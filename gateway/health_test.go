@@ -18,8 +18,8 @@ type patient struct {
 
 func newPatient(t *testing.T) *patient {
 	t.Helper()
-	p := &patient{backend: newBackend(t), asked: make(chan struct{})}
-	p.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	p := &patient{backend: &backend{}, asked: make(chan struct{})}
+	p.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/healthz" {
 			p.ServeHTTP(w, r)
 			return
@@ -32,7 +32,7 @@ func newPatient(t *testing.T) *patient {
 		case p.asked <- struct{}{}:
 		default: // nobody waits for it
 		}
-	})
+	}))
 	return p
 }
 

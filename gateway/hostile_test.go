@@ -123,8 +123,7 @@ func TestBodyTooBig(t *testing.T) {
 
 func TestUpstreamFailures(t *testing.T) {
 	slow := make(chan struct{})
-	b := newBackend(t)
-	b.Config.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	b := newBackendOf(t, func(_ http.ResponseWriter, r *http.Request) {
 		select {
 		case <-slow:
 		case <-r.Context().Done():
@@ -151,8 +150,7 @@ func TestUpstreamFailures(t *testing.T) {
 
 // TestUpstreamSaysNo: what it answers instead of 101 is the client's to read.
 func TestUpstreamSaysNo(t *testing.T) {
-	b := newBackend(t)
-	b.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	b := newBackendOf(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Why", "full")
 		w.WriteHeader(http.StatusTeapot)
 		_, _ = io.WriteString(w, "no room")

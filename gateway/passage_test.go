@@ -372,9 +372,8 @@ func TestDeclinedHandshakesAreWhole(t *testing.T) {
 // ends by a reset if it is not whole. A proxy that speaks HTTP/1.0 to the
 // gateway would pass it on as whole.
 func TestEndsOverHTTP10AreVisible(t *testing.T) {
-	b := newBackend(t)
 	stream := streamOf("application/x-ndjson", "")
-	b.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	b := newBackendOf(t, func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/whole"):
 			_, _ = io.WriteString(w, "hello")

@@ -30,8 +30,22 @@ type backend struct {
 func newBackend(t *testing.T) *backend {
 	t.Helper()
 	b := &backend{}
-	b.Server = httptest.NewServer(b)
+	b.serve(t, b)
+	return b
+}
+
+// serve starts the server. Its handler does not change later, since a client
+// of a server that had the same port before may come at once.
+func (b *backend) serve(t *testing.T, handler http.Handler) {
+	b.Server = httptest.NewServer(handler)
 	t.Cleanup(b.Server.Close)
+}
+
+// newBackendOf is a backend that answers in another way.
+func newBackendOf(t *testing.T, handler http.HandlerFunc) *backend {
+	t.Helper()
+	b := &backend{}
+	b.serve(t, handler)
 	return b
 }
 

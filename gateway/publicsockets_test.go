@@ -149,8 +149,7 @@ func TestPublicRoutesRefuseSocketsOverTLS(t *testing.T) {
 // TestSocketsThatNobodyAskedFor: an upstream cannot make a socket of a plain
 // request, on no route.
 func TestSocketsThatNobodyAskedFor(t *testing.T) {
-	b := newBackend(t)
-	b.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	b := newBackendOf(t, func(w http.ResponseWriter, r *http.Request) {
 		conn, out, err := w.(http.Hijacker).Hijack()
 		if err != nil {
 			t.Error(err)
