@@ -324,6 +324,8 @@ func TestIndexTriesFewer(t *testing.T) {
 			t.Errorf("%d tries in %d times the longest pause", n, times)
 		}
 		time.Sleep(maxBackoff)
+		log.mu.Lock()
+		defer log.mu.Unlock()
 		if want := []int{1, 2, 4, 8, 16, 32, 37}; !slices.Equal(log.sizes, want) {
 			t.Errorf("written by %d, want %d", log.sizes, want)
 		}
