@@ -21,14 +21,14 @@ import (
 // damages is how many damaged copies of each kind the tests make:
 //
 //	go test ./store/bolt -run 'TestDamaged' -damages 500 -v -timeout 1h
-var damages = flag.Int("damages", 0, "how many damaged copies of each kind the tests of damage make; 0: 12, or 100 with WSAUTH_TEST_ALL=1")
+var damages = flag.Int("damages", 0, "how many damaged copies of each kind the tests of damage make; 0: 12, or 30 with WSAUTH_TEST_ALL=1")
 
 func damagesOfAKind() int {
 	switch {
 	case *damages > 0:
 		return *damages
 	case os.Getenv("WSAUTH_TEST_ALL") == "1":
-		return 100
+		return 30
 	}
 	return 12
 }

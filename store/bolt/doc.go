@@ -18,7 +18,9 @@
 // lost revocations. [Check] does the same and no more. Damage that comes upon
 // an open file makes the store fail from the moment it is found: at once for a
 // page or a record that cannot be right, when it is opened again for an older
-// state of one. A file of the format without checksums gets them when it is
+// state of one. Pages of an open file that come to lead in a circle end the
+// process, as bbolt follows them without end; then the next Open finds them.
+// A file of the format without checksums gets them when it is
 // opened; earlier versions do not open it any more.
 //
 // Tickets are kept under the hash of their text; of logins the file has the
