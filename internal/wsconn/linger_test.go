@@ -84,8 +84,7 @@ func TestReadWhileItLingers(t *testing.T) {
 			t.Error(err)
 		}
 	case <-closed:
-		t.Error("a reader waits until the client has everything")
-		_ = <-read
+		t.Errorf("a reader waits until the client has everything: %v", <-read)
 	}
 	_ = client.Close()
 	<-closed
