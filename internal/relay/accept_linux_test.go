@@ -21,7 +21,7 @@ func TestAccept(t *testing.T) {
 	for range 4 { // on both loops
 		far := connect(t, l)
 		_, _ = io.WriteString(far, "first")
-		came := <-clients
+		came := receive(t, clients)
 		if came.data != "first" || came.conn.RemoteAddr().String() != far.LocalAddr().String() || came.conn.LocalAddr().String() != far.RemoteAddr().String() {
 			t.Errorf("%q from %v at %v", came.data, came.conn.RemoteAddr(), came.conn.LocalAddr())
 		}
@@ -49,7 +49,7 @@ func TestAccept(t *testing.T) {
 		_ = conn.Close()
 	}
 	if len(clients) > 0 {
-		t.Errorf("%q came", (<-clients).data)
+		t.Errorf("%q came", receive(t, clients).data)
 	}
 }
 
@@ -68,7 +68,7 @@ func TestAcceptV6(t *testing.T) {
 	defer stop()
 	far := connect(t, l)
 	_, _ = io.WriteString(far, "x")
-	came := <-clients
+	came := receive(t, clients)
 	defer came.conn.Close()
 	if came.conn.RemoteAddr().String() != far.LocalAddr().String() {
 		t.Errorf("%v, want %v", came.conn.RemoteAddr(), far.LocalAddr())
@@ -120,7 +120,7 @@ func TestNoDescriptors(t *testing.T) {
 	defer stop()
 	far := connect(t, l) // it waits for no loop
 	first, _ := io.WriteString(far, "x")
-	came := <-clients
+	came := receive(t, clients)
 	_ = came.conn.Close()
 
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -138,7 +138,7 @@ func TestNoDescriptors(t *testing.T) {
 	}
 	to := netip.MustParseAddrPort(l.Addr().String())
 	err = errors.Join(unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}), sendAll(fd, "late"))
-	failed := <-failures
+	failed := receive(t, failures)
 	again := make(chan bool)
 	r.loops[0].order(func() { // as after a pause, and another
 		for _, task := range r.loops[0].of {
@@ -151,12 +151,12 @@ func TestNoDescriptors(t *testing.T) {
 		}
 		close(again)
 	})
-	<-again
+	receive(t, again)
 	err = errors.Join(err, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
 	if err != nil || !errors.Is(failed, unix.EMFILE) {
 		t.Errorf("%v; told of %v", err, failed)
 	}
-	came = <-clients
+	came = receive(t, clients)
 	if came.data != "late" || len(failures) > 0 {
 		t.Errorf("%q came, and %d failures more were told", came.data, len(failures))
 	}

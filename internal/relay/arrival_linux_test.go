@@ -114,7 +114,7 @@ func meet(t *testing.T, r *Relay) (client, far, upstream, farther net.Conn) {
 	defer stop()
 	far = connect(t, l)
 	_, _ = io.WriteString(far, "hello")
-	came := <-clients
+	came := receive(t, clients)
 	if came.data != "hello" {
 		t.Errorf("first came %q", came.data)
 	}
@@ -123,7 +123,7 @@ func meet(t *testing.T, r *Relay) (client, far, upstream, farther net.Conn) {
 	near, farther := dialBack(t, back)
 	told := awaits(t, r, came.conn, near, time.Minute, nil)
 	_, _ = io.WriteString(farther, "welcome")
-	if a := <-told; a.data != "welcome" || a.err != nil {
+	if a := receive(t, told); a.data != "welcome" || a.err != nil {
 		t.Errorf("first came %q, %v", a.data, a.err)
 	}
 	return came.conn, far, near, farther
@@ -164,7 +164,7 @@ func TestAwait(t *testing.T) {
 			t.Error("awaited twice")
 		}
 		c.does(far)
-		if a := <-told; a.data != c.data || !errors.Is(a.err, c.err) {
+		if a := receive(t, told); a.data != c.data || !errors.Is(a.err, c.err) {
 			t.Errorf("%s: %q, %v", name, a.data, a.err)
 		}
 		_ = near.Close()
@@ -177,7 +177,7 @@ func TestAwait(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
-	if a := <-told; !errors.Is(a.err, errClosed) {
+	if a := receive(t, told); !errors.Is(a.err, errClosed) {
 		t.Errorf("the relay's end: %v", a.err)
 	}
 	_ = near.Close()
@@ -204,7 +204,7 @@ func TestArrivalThatCannotBeWatched(t *testing.T) {
 		if !r.loops[0].newArrival(int32(file.Fd()), time.Minute, over, nil, func(_ []byte, err error) { told <- err }) {
 			t.Fatal("the loop is closed")
 		}
-		if err := <-told; !errors.Is(err, unix.EPERM) || time.Since(begun) > 10*time.Second {
+		if err := receive(t, told); !errors.Is(err, unix.EPERM) || time.Since(begun) > 10*time.Second {
 			t.Errorf("%s: %v after %v", name, err, time.Since(begun))
 		}
 	}
@@ -236,7 +236,7 @@ func TestArrivalThatGivesWay(t *testing.T) {
 	for deadline := time.Now().Add(10 * time.Second); !entered() && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
-	if err := <-told; !errors.Is(err, errOver) {
+	if err := receive(t, told); !errors.Is(err, errOver) {
 		t.Errorf("told %v", err)
 	}
 	place.Release()
@@ -304,7 +304,7 @@ func losesNothing(t *testing.T, r *Relay) {
 		t.Errorf("the upstream got %s, %v", brief(got), err)
 	}
 	_, _ = far.Close(), farther.Close()
-	<-closed
+	receive(t, closed)
 }
 
 // TestOfAnotherLoop: what a loop watches that has come to its end, another takes.
@@ -321,7 +321,7 @@ func TestOfAnotherLoop(t *testing.T) {
 	_ = far.SetDeadline(time.Now().Add(30 * time.Second))
 	peer{far, t, "the client"}.gets(fromUpstream(0x82, 7))
 	_, _ = far.Close(), farther.Close()
-	<-closed
+	receive(t, closed)
 	_ = second.Close()
 	if after := descriptors(t); after != before {
 		t.Errorf("%d descriptors are open, %d before", after, before)

@@ -31,7 +31,7 @@ func TestCarriesEveryByte(t *testing.T) {
 			g.upstream.closeWrite()
 			g.client.ends()
 			g.upstream.ends()
-			r := <-g.results
+			r := receive(t, g.results)
 			want := [2]Traffic{{int64(len(up)), upMessages}, {int64(len(back)), backMessages}}
 			if got := [2]Traffic{r.FromClient, r.FromUpstream}; got != want {
 				t.Errorf("traffic %v, want %v", got, want)
@@ -169,7 +169,7 @@ func TestUpstreamLost(t *testing.T) {
 				g.client.gets(tc.gets[1])
 				g.client.ends()
 				g.client.hangUp()
-				if r := <-g.results; r.By != TheUpstream {
+				if r := receive(t, g.results); r.By != TheUpstream {
 					t.Errorf("ended by the %v", r.By)
 				}
 			})

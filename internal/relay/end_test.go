@@ -96,7 +96,7 @@ func TestEndInsideTheUpstreamsFrame(t *testing.T) {
 		g.client.gets(f[100:200])
 		g.upstream.send(f[200:], fromUpstream(0x82, 5))
 		g.client.gets(f[200:], goodbye)
-		<-said
+		receive(t, said)
 		g.endsPolitely(TheOwner, "ended")
 	})
 }
@@ -218,7 +218,7 @@ func TestEndWhileTheClientDoesNotRead(t *testing.T) {
 			t.Errorf("closed after %v", d)
 		}
 		g.upstream.hangUp()
-		<-flooded
+		receive(t, flooded)
 	})
 }
 
@@ -239,7 +239,7 @@ func TestEndWhileTheUpstreamDoesNotRead(t *testing.T) {
 		g.client.ends()
 		g.closes(TheOwner, "ended")
 		g.client.hangUp()
-		<-flooded
+		receive(t, flooded)
 	})
 }
 

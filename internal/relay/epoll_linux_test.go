@@ -69,11 +69,11 @@ func TestRest(t *testing.T) {
 		rung := restOf(p)
 		rests()
 		ring(t, bell)
-		if n := <-rung; n != 1 || int(p.events[0].Fd) != bell {
+		if n := receive(t, rung); n != 1 || int(p.events[0].Fd) != bell {
 			t.Fatalf("%d events, the first of %d", n, p.events[0].Fd)
 		}
 		ring(t, bell) // as an event that comes while the loop is at work, which a rest finds at once
-		if n := <-restOf(p); n != 1 || int(p.events[0].Fd) != bell {
+		if n := receive(t, restOf(p)); n != 1 || int(p.events[0].Fd) != bell {
 			t.Fatalf("before the rest: %d events, the first of %d", n, p.events[0].Fd)
 		}
 		ring(t, bell)
@@ -83,7 +83,7 @@ func TestRest(t *testing.T) {
 		alarmed := restOf(p)
 		rests()
 		p.wakeAt(time.Since(p.born) + time.Millisecond)
-		if n := <-alarmed; n != 1 || int(p.events[0].Fd) != p.alarm {
+		if n := receive(t, alarmed); n != 1 || int(p.events[0].Fd) != p.alarm {
 			t.Fatalf("alarm: %d events, the first of %d", n, p.events[0].Fd)
 		}
 		now := p.rested
@@ -111,10 +111,10 @@ func TestRestOfMany(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := <-restOf(p); n != len(p.events) {
+	if n := receive(t, restOf(p)); n != len(p.events) {
 		t.Fatalf("%d events", n)
 	}
-	if n := <-restOf(p); n != 10 {
+	if n := receive(t, restOf(p)); n != 10 {
 		t.Fatalf("then %d events", n)
 	}
 }

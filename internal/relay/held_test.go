@@ -74,7 +74,7 @@ func TestHeldFramesAreLost(t *testing.T) {
 		h.on.Store(false)
 		g.client.gets(goodbye)
 		g.getsMasked(goodbye)
-		<-said
+		receive(t, said)
 		g.endsPolitely(TheOwner, "ended")
 	})
 }

@@ -25,7 +25,7 @@ func TestClientIsUnheardFromEndOn(t *testing.T) {
 				g.End(goodbye, func() { close(said) }) // orders the end, for later
 				d.event(d.lanes[client].fd, unix.EPOLLIN)
 			})
-			<-said
+			receive(t, said)
 			g.getsMasked(goodbye)
 			g.client.gets(goodbye)
 		})

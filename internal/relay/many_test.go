@@ -70,7 +70,7 @@ func (g *rig) livesAndEnds(rnd *rand.Rand) {
 		g.client.hangUp()
 		g.upstream.hangUp()
 	}
-	<-g.results
+	receive(g.t, g.results)
 	g.client.hangUp()
 	g.upstream.hangUp()
 }

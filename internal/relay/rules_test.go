@@ -50,7 +50,7 @@ func TestClientsFaults(t *testing.T) {
 				}()
 				g.client.send(tc.good, tc.bad[:1])
 				go func() { _, _ = g.client.Write(tc.bad[1:]) }() // nobody need read it
-				<-received
+				receive(t, received)
 				g.faulted(tc.fault)
 				g.upstream.send(fromUpstream(0x81, 5)) // still goes
 				g.client.gets(fromUpstream(0x81, 5))
@@ -85,7 +85,7 @@ func TestFaultWithoutOwner(t *testing.T) {
 		c.hangUp()
 		(&rig{t: t, upstream: u}).getsMasked(wsframe.AppendClose(nil, 1009, "message_too_big"))
 		u.hangUp()
-		if r := <-closed; r.By != TheClient || r.Reason != "message_too_big" {
+		if r := receive(t, closed); r.By != TheClient || r.Reason != "message_too_big" {
 			t.Errorf("ended by the %v: %s", r.By, r.Reason)
 		}
 	})
@@ -125,7 +125,7 @@ func TestUpstreamsFaults(t *testing.T) {
 				}()
 				g.upstream.send(tc.good, tc.bad)
 				g.upstream.isCut()
-				<-received
+				receive(t, received)
 				g.client.hangUp()
 				g.closes(TheUpstream, "bad_gateway")
 			})

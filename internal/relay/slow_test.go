@@ -133,7 +133,7 @@ func TestG15_SlowReadersGetEverything(t *testing.T) {
 				}
 				reader.ends()
 				reader.hangUp()
-				if r := <-g.results; r.By != 1+Party(from) || r.Reason != "close" && r.Reason != "reset" {
+				if r := receive(t, g.results); r.By != 1+Party(from) || r.Reason != "close" && r.Reason != "reset" {
 					t.Error(r)
 				}
 			})
@@ -174,13 +174,13 @@ func TestL4_EndDoesNotFollowProgress(t *testing.T) {
 		}()
 		begun = time.Now()
 		g.End(goodbye, nil)
-		<-g.results
+		receive(t, g.results)
 		if took := time.Since(begun); took > 2*w.grace {
 			t.Errorf("it took %v", took)
 		}
 		close(stop)
 		g.client.hangUp()
-		<-reading
-		<-sent
+		receive(t, reading)
+		receive(t, sent)
 	})
 }

@@ -120,7 +120,7 @@ func TestP12ClientStalls(t *testing.T) {
 		sent := make(chan int)
 		go func() { sent <- g.upstream.flood(fromUpstream(0x82, 1<<16)) }()
 		g.closes(TheClient, "stalled")
-		if n := <-sent; n > tooMuch/2 {
+		if n := receive(t, sent); n > tooMuch/2 {
 			t.Errorf("the upstream sent %d bytes that nobody took", n)
 		}
 		g.bye()
@@ -180,7 +180,7 @@ func TestP11CloseNeverAnswered(t *testing.T) {
 				begun := time.Now()
 				g := newRig(t, w, Pair{})
 				begin(g)
-				r := <-g.results
+				r := receive(t, g.results)
 				if d := time.Since(begun); d < w.grace || w.pipe && d > w.grace {
 					t.Errorf("closed after %v: %v", d, r)
 				}

@@ -252,7 +252,7 @@ func batchOf(pending []*test, budget time.Duration) []*test {
 
 // limit returns how long these tests may take.
 func (j *judge) limit(batch []*test) time.Duration {
-	limit := 5 * time.Second
+	limit := 13 * time.Second // tests wait up to 10 s for one event
 	for _, t := range batch {
 		limit += 5 * t.took
 	}

@@ -12,9 +12,9 @@
 // overlay, so that no file of the project is touched. Coverage says which
 // tests reach a change; the fastest run first, and the first failure ends it.
 // A failure or a time-out counts only if it happens twice. A test that takes
-// five times as long as it should is stopped, and the change goes on to the
-// other tests; if none of them fails, the change is reported as noticed by
-// time-out only.
+// five times as long as it should, and 13 s more, is stopped, and the change
+// goes on to the other tests; if none of them fails, the change is reported as
+// noticed by time-out only.
 //
 // The same seed chooses the same changes of the same code. With -o, a run that
 // was interrupted goes on where it was; with -again too, it judges once more
@@ -47,7 +47,7 @@ func run() error {
 	seed := flag.Uint64("seed", 1, "chooses the changes")
 	files := flag.String("files", "", "regular expression of the names of the files to change; empty for all")
 	tests := flag.String("run", "", "regular expression of the names of the tests to run; empty for all")
-	timeout := flag.Duration("timeout", 0, "limit of a test's time; 0 for five times its usual time and 5s")
+	timeout := flag.Duration("timeout", 0, "limit of a test's time; 0 for five times its usual time and 13s")
 	output := flag.String("o", "", "file of verdicts: what it has is not judged again, new ones are appended")
 	again := flag.Bool("again", false, "judge again what no test had noticed according to the file of -o")
 	least := flag.Float64("least", 90, "how many percent of the changes must be noticed")
