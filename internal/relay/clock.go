@@ -26,7 +26,7 @@ func (c *core) next() time.Duration {
 	if c.deadline > 0 {
 		at = min(at, c.deadline)
 	}
-	if c.follows {
+	if c.following != nil {
 		return min(at, c.lookAt())
 	}
 	waits := false
@@ -59,7 +59,7 @@ func (c *core) pingAt() time.Duration { return max(c.heard, c.pinged) + c.pair.P
 
 // tick does what is due.
 func (c *core) tick(now time.Duration) {
-	if c.follows && !c.dead && now >= c.lookAt() {
+	if c.following != nil && !c.dead && now >= c.lookAt() {
 		c.look(now)
 	}
 	switch {
@@ -72,7 +72,7 @@ func (c *core) tick(now time.Duration) {
 		c.half = 0
 		c.giveUp()
 	}
-	if c.follows {
+	if c.following != nil {
 		return
 	}
 	waits := false

@@ -31,25 +31,29 @@ type core struct {
 	gone     [2]bool       // takes no more bytes
 	cut      [2]bool       // to be closed before the other
 	dead     bool
+	pingDue  bool // a ping goes out at the next boundary
+	changed  bool // more has changed than bytes that came and went: times, phases
 
 	// After an end by a peer, the deadline follows the progress of those that
-	// still take data; never after End, a fault or a stall.
-	follows  bool
+	// still take data; never after End, a fault or a stall, when it is nil.
+	following *following
+	by        Party
+	reason    string
+
+	begun  time.Duration // when the tunnel began
+	heard  time.Duration // when the client last sent something
+	pinged time.Duration // when the client last got a ping
+	pings  int           // since it was last heard
+	lagged time.Duration // when the client was last seen to be behind; 0: never
+
+	calls []func() // to be made by the driver
+}
+
+// A following is the progress of a tunnel that ends. Most tunnels have none.
+type following struct {
 	endedAt  time.Duration // when the tunnel began to end
 	looked   time.Duration // when progress was last looked at
 	progress [2]wsconn.Progress
-	by       Party
-	reason   string
-
-	begun   time.Duration // when the tunnel began
-	heard   time.Duration // when the client last sent something
-	pinged  time.Duration // when the client last got a ping
-	pings   int           // since it was last heard
-	pingDue bool          // a ping goes out at the next boundary
-	lagged  time.Duration // when the client was last seen to be behind; 0: never
-
-	changed bool     // more has changed than bytes that came and went: times, phases
-	calls   []func() // to be made by the driver
 }
 
 func (c *core) begin(p Pair, grace, now time.Duration) {
@@ -290,32 +294,33 @@ func (c *core) ending(by Party, reason string, now time.Duration) {
 		c.changed = true
 		switch reason {
 		case "close", "eof", "reset":
-			c.follows, c.endedAt, c.looked = true, now, now
+			c.following = &following{endedAt: now, looked: now}
 		}
 	}
 }
 
 // unfollow has the tunnel end within Grace, whatever progress there is.
 func (c *core) unfollow(now time.Duration) {
-	c.follows = false
+	c.following = nil
 	c.deadline = min(c.deadline, now+c.grace)
 }
 
 // lookAt is when to look at progress next.
-func (c *core) lookAt() time.Duration { return c.looked + c.grace/wsconn.Looks }
+func (c *core) lookAt() time.Duration { return c.following.looked + c.grace/wsconn.Looks }
 
 // look extends the deadline where a side has not taken all that it was sent,
 // and takes it fast enough.
 func (c *core) look(now time.Duration) {
-	c.looked = now
-	for s := range c.progress {
+	f := c.following
+	f.looked = now
+	for s := range f.progress {
 		l := &c.lanes[side(s).other()]
 		unsent := 0
 		if !c.gone[s] {
 			unsent = len(l.wait) + c.driver.unsent(side(s))
 		}
-		if c.progress[s].Enough(l.bytes-int64(unsent), now) && unsent > 0 {
-			c.deadline = max(c.deadline, min(now+c.grace, c.endedAt+wsconn.Longest))
+		if f.progress[s].Enough(l.bytes-int64(unsent), now) && unsent > 0 {
+			c.deadline = max(c.deadline, min(now+c.grace, f.endedAt+wsconn.Longest))
 			c.changed = true
 		}
 	}
@@ -332,7 +337,7 @@ func (c *core) over() {
 
 // owes reports whether s is to be given time to take what the kernel holds for
 // it.
-func (c *core) owes(s side) bool { return c.follows && !c.gone[s] && c.driver.unsent(s) > 0 }
+func (c *core) owes(s side) bool { return c.following != nil && !c.gone[s] && c.driver.unsent(s) > 0 }
 
 func (l *lane) over() bool { return l.ended && l.phase == dropping && !l.shutDue }
 

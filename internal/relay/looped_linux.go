@@ -302,7 +302,7 @@ func (d *looped) close() {
 	d.closed = true
 	d.loop.timers.remove(&d.timed)
 	for s := range d.lanes {
-		if d.core.follows && !d.core.lanes[s].ended && d.lanes[s].fd >= 0 {
+		if d.core.following != nil && !d.core.lanes[s].ended && d.lanes[s].fd >= 0 {
 			d.drain(side(s))
 		}
 		d.shutSocket(side(s))

@@ -120,7 +120,7 @@ func (p *pumps) look() {
 	p.core.tick(p.now())
 	p.core.changed = true
 	p.changed()
-	if p.core.follows && !p.core.dead {
+	if p.core.following != nil && !p.core.dead {
 		p.timer.Reset(p.core.grace / wsconn.Looks)
 	}
 }
@@ -187,7 +187,7 @@ func (p *pumps) read(s side, b *buffer) {
 func (p *pumps) write(s side) {
 	l := &p.core.lanes[s]
 	conn, wait := p.conn(s.other()), l.wait
-	if p.core.follows || conn != netConn(conn) {
+	if p.core.following != nil || conn != netConn(conn) {
 		wait = wait[:min(len(wait), piece)]
 	}
 	p.setWrite(s, p.writeBy(s))
@@ -234,7 +234,7 @@ func (p *pumps) changed() {
 	c := p.core
 	for c.changed || len(c.calls) > 0 {
 		c.changed = false
-		if c.follows && p.timer == nil {
+		if c.following != nil && p.timer == nil {
 			p.timer = time.AfterFunc(c.grace/wsconn.Looks, p.look)
 			p.split()
 		}
@@ -293,8 +293,8 @@ func (p *pumps) readBy(s side) time.Duration {
 
 // writeBy is until when the pump of s may wait for its destination.
 func (p *pumps) writeBy(s side) time.Duration {
-	if p.core.follows { // look ends it before, and a write of TLS that ran out of time cannot go on
-		return p.core.endedAt + wsconn.Longest
+	if p.core.following != nil { // look ends it before, and a write of TLS that ran out of time cannot go on
+		return p.core.following.endedAt + wsconn.Longest
 	}
 	at := p.core.lanes[s].since + p.core.pair.Stall
 	if p.core.deadline > 0 {
