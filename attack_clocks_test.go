@@ -22,7 +22,7 @@ func dated(ahead time.Duration, sid string, more ...string) string {
 	return signed(claims(changes...))
 }
 
-// withClocks is like withLog, and takes the leeways of the verifier from c.
+// withClocks returns a configuration as withLog does, with the leeways of c.
 func withClocks(t *testing.T, c token.VerifierConfig) func() wsauth.Config {
 	t.Helper()
 	c.Keys, c.Issuer, c.Audience = keys().set, testIssuer, []string{testAudience}

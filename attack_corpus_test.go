@@ -128,7 +128,7 @@ func headers(evil string) []hostile {
 	return all
 }
 
-// selfSigned is a certificate that a key has made for itself, in DER form.
+// selfSigned returns a self-signed certificate of a key, in DER form.
 func selfSigned(key *rsa.PrivateKey) []byte {
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
 	return sure(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))

@@ -23,7 +23,7 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-// names are what the first group of a pattern finds in a text.
+// names returns the matches of the first group of a pattern in a text.
 func names(text, pattern string) map[string]bool {
 	all := map[string]bool{}
 	for _, found := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
@@ -32,7 +32,7 @@ func names(text, pattern string) map[string]bool {
 	return all
 }
 
-// section is a part of the README.
+// section returns the text of the README between two strings.
 func section(t *testing.T, from, to string) string {
 	t.Helper()
 	_, text, found := strings.Cut(readFile(t, "README.md"), from)
@@ -72,8 +72,8 @@ func TestReadmeCodes(t *testing.T) {
 	}
 }
 
-// TestReadmeNames: the methods, events, options and states that the README
-// names are those of the module.
+// TestReadmeNames: the README names the methods, events, options and states
+// that the module has, and no others.
 func TestReadmeNames(t *testing.T) {
 	socket, session := readFile(t, "wsauth.js"), readFile(t, "session.js")
 	_, class, _ := strings.Cut(session, "export class Session")
@@ -102,7 +102,7 @@ func TestReadmeNames(t *testing.T) {
 	}
 }
 
-// readState is the type of a socket's state.
+// readState returns the type of a socket's state, as wsauth.js defines it.
 func readState(socket string) string {
 	return regexp.MustCompile(`@typedef \{(.*)\} State`).FindStringSubmatch(socket)[1]
 }

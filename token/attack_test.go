@@ -303,7 +303,7 @@ func TestAttackJ9_Q2_EmbeddedKey(t *testing.T) {
 	}
 }
 
-// selfSigned is a certificate that a key has made for itself, in DER form.
+// selfSigned returns a self-signed certificate of a key, in DER form.
 func selfSigned(k *Key) []byte {
 	var signer crypto.Signer
 	switch m := k.material.(type) {

@@ -186,8 +186,8 @@ func isName(t *testing.T, words []string) bool {
 	return true
 }
 
-// TestShownFlagsExist: every flag and every environment variable that a page
-// names is one of this program, or of another one that the page shows.
+// TestShownFlagsExist: this program, or another one that the page shows, has
+// every flag and environment variable that a page names.
 func TestShownFlagsExist(t *testing.T) {
 	parser, err := kong.New(&cli{})
 	if err != nil {

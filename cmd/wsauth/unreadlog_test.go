@@ -141,11 +141,9 @@ func (c *child) refused(n int) {
 	all.Wait()
 }
 
-// TestG13_LogThatNobodyReads: a pipe that is full stops nothing. Sockets, the
-// health, logins and the operators' commands go on. When somebody reads again,
-// the audit lines are there, and how many others were lost.
-func TestG13_LogThatNobodyReads(t *testing.T) {
-	c := startChild(t, fmt.Sprintf("insecure_demo_user: true\nlog: {access: true, refusals_per_second: 0}\nroutes: [{path: /, upstream: '%s', refusal: close}]\n", echoServer(t)), "wsauth")
+// openSocket logs in and opens a socket, which lives as long as the test.
+func openSocket(t *testing.T, c *child) {
+	t.Helper()
 	if err := c.login(t.Context(), []string{"test", "test"}); err != nil {
 		t.Fatal(err)
 	}
@@ -153,8 +151,16 @@ func TestG13_LogThatNobodyReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.CloseNow()
+	t.Cleanup(func() { _ = conn.CloseNow() })
 	c.conn = conn
+}
+
+// TestG13_LogThatNobodyReads: a pipe that is full stops nothing. Sockets, the
+// health, logins and the operators' commands go on. When somebody reads again,
+// the audit lines are there, and how many others were lost.
+func TestG13_LogThatNobodyReads(t *testing.T) {
+	c := startChild(t, fmt.Sprintf("insecure_demo_user: true\nlog: {access: true, refusals_per_second: 0}\nroutes: [{path: /, upstream: '%s', refusal: close}]\n", echoServer(t)), "wsauth")
+	openSocket(t, c)
 	c.refused(6000) // 3 MB of lines
 	if err := c.echoed(t.Context(), nil); err != nil {
 		t.Fatal("no echo: ", err)
@@ -183,15 +189,7 @@ func TestG13_LogThatNobodyReads(t *testing.T) {
 // ended. Lines are dropped and counted.
 func TestG13_LogWhoseReaderIsGone(t *testing.T) {
 	c := startChild(t, fmt.Sprintf("insecure_demo_user: true\nmetrics: {listen: '127.0.0.1:0'}\nroutes: [{path: /, upstream: '%s'}]\n", echoServer(t)), "wsauth")
-	if err := c.login(t.Context(), []string{"test", "test"}); err != nil {
-		t.Fatal(err)
-	}
-	conn, _, err := websocket.Dial(t.Context(), c.url+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + c.access}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.CloseNow()
-	c.conn = conn
+	openSocket(t, c)
 	c.pipe.Close()
 	c.refused(8)
 	if err := c.echoed(t.Context(), nil); err != nil {
