@@ -41,10 +41,13 @@ func TestRevocation(t *testing.T) {
 		}, "01", wsauth.SessionEnded},
 		"L4/subject": {func(c *token.Claims) store.Revocation {
 			return store.Revocation{Scope: store.Subject, ID: c.Subject, Before: time.Now(), Expires: inAnHour()}
-		}, "012", wsauth.SessionEnded},
+		}, "0124", wsauth.SessionEnded},
+		"L4/sessionless": {func(c *token.Claims) store.Revocation {
+			return store.Revocation{Scope: store.Sessionless, ID: c.Subject, Before: time.Now(), Expires: inAnHour()}
+		}, "4", wsauth.SessionEnded},
 		"L4/everything": {func(*token.Claims) store.Revocation {
 			return store.Revocation{Scope: store.Everything, Before: time.Now(), Expires: inAnHour()}
-		}, "0123", wsauth.SessionEnded},
+		}, "01234", wsauth.SessionEnded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, withLog, func(t *testing.T, x *live) {
@@ -53,6 +56,7 @@ func TestRevocation(t *testing.T) {
 					login(t, "alice", "s1", token.Options{}),
 					login(t, "alice", "s2", token.Options{}),
 					login(t, "bob", "s3", token.Options{}),
+					login(t, "alice", "", token.Options{}),
 				}
 				var clients []*client
 				for _, tok := range tokens {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"wsauth/store"
@@ -131,6 +132,11 @@ func (r *registry) under(scope store.Scope, id string) []*Session {
 		return r.named(bySession, id)
 	case store.Subject:
 		return r.named(bySubject, id)
+	case store.Sessionless:
+		return slices.DeleteFunc(r.named(bySubject, id), func(s *Session) bool {
+			claims := s.Claims()
+			return claims == nil || claims.SessionID != ""
+		})
 	case store.Everything:
 		return r.all()
 	}

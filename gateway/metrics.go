@@ -90,7 +90,7 @@ func newMetrics() *metrics {
 	return m
 }
 
-var scopes = [...]store.Scope{store.Token, store.Session, store.Subject, store.Everything}
+var scopes = [...]store.Scope{store.Token, store.Session, store.Subject, store.Everything, store.Sessionless}
 
 // revoked counts revocations that took some time together.
 func (m *metrics) revoked(all []store.Revocation, took time.Duration) {

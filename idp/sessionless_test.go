@@ -1,7 +1,9 @@
 package idp
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -101,5 +103,63 @@ func TestDoubtfulLogoutIsKept(t *testing.T) {
 	must(NewHandler(guard, nil, p)).Logout(w, r)
 	if ended := must(guard.Revoked(t.Context(), &token.Claims{Subject: "ada", SessionID: "s1"})); w.Code != 400 || !ended {
 		t.Errorf("%d, ended %t", w.Code, ended)
+	}
+}
+
+// Where some access tokens name a session and others do not, a logout of one
+// session also ends those of its user that name none: they may be of that
+// session. The user's other sessions go on. A node that was just started and
+// has seen no access token yet does the same.
+func TestLogoutWhereSomeTokensNameASession(t *testing.T) {
+	for _, test := range []struct {
+		config Config
+		sid    string // the claim that names the session
+	}{
+		{Config{Preset: Keycloak, Issuer: realm}, "sid"},
+		{Config{Preset: Cognito, Issuer: "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_abc"}, "origin_jti"},
+		{Config{Preset: Auth0, Issuer: "https://shop.eu.auth0.com/", Profile: &token.Profile{SessionID: "sid"}}, "sid"},
+		{Config{Issuer: "https://id.example", MediaType: "JWT", Profile: &token.Profile{SessionID: "session"}}, "session"},
+	} {
+		for _, fresh := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/fresh=%t", cmp.Or(test.config.Preset, Standard), fresh), func(t *testing.T) {
+				test.config.Audience, test.config.Namespace = []string{"web"}, "idp"
+				p, s := newProvider(t, test.config)
+				revocations := store.NewMemory(0)
+				guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: revocations}))
+				t.Cleanup(func() { _ = guard.Shutdown(context.Background()) })
+				h := must(NewHandler(guard, nil, p))
+				access := func(user string, sid any) *token.Claims {
+					return must(p.Verifier().Verify(t.Context(), s.sign(claims{"typ": "JWT"}, with(claims{
+						"iss": test.config.Issuer, "aud": "web", "client_id": "web", "sub": user, "typ": "Bearer", "token_use": "access",
+						"iat": now(-time.Minute), "exp": now(time.Hour), "jti": fmt.Sprint(user, sid),
+					}, claims{test.sid: sid}))))
+				}
+				logout := func() {
+					raw := s.sign(claims{"typ": "logout+jwt"}, with(logoutToken(), claims{"iss": test.config.Issuer}))
+					r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(form(raw)))
+					r.Header.Set("Content-Type", formType)
+					w := httptest.NewRecorder()
+					h.Logout(w, r)
+					if w.Code != http.StatusOK {
+						t.Fatalf("status %d", w.Code)
+					}
+				}
+				if fresh {
+					logout()
+				}
+				tokens := map[*token.Claims]bool{
+					access("ada", "s1"): true, access("ada", nil): true,
+					access("ada", "s2"): false, access("bob", nil): false, access("bob", "s3"): false,
+				}
+				if !fresh {
+					logout()
+				}
+				for of, want := range tokens {
+					if ended := must(guard.Revoked(t.Context(), of)); ended != want {
+						t.Errorf("%v: ended %t, want %t", of, ended, want)
+					}
+				}
+			})
+		}
 	}
 }

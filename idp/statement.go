@@ -83,18 +83,24 @@ type target struct {
 	either        bool // the one name is that of a user or of a session
 }
 
-// ending makes the revocations. Only the session ends if it is known and
-// access tokens name it; else all that the user began until the moment.
+// ending makes the revocations. A session that access tokens name ends, and
+// with it those tokens of its user that name no session, which may be of the
+// same one. If the session is unknown, or access tokens may have another name
+// for it, all that the user began until the moment ends.
 func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, error) {
 	expires := time.Now().Add(p.remembered)
 	e := Ending{ID: p.verifier.Qualify(c.ID)}
 	if t.session != "" {
 		e.Revocations = append(e.Revocations, store.Revocation{Scope: store.Session, ID: p.verifier.Qualify(t.session), Expires: expires})
 	}
-	named, unnamed := p.verifier.Sessions()
-	if t.user != "" && (t.session == "" || t.either || p.sessionless || p.unsure || unnamed && !named) {
-		e.Revocations = append(e.Revocations, store.Revocation{Scope: store.Subject, ID: p.verifier.Qualify(t.user), Before: moment, Expires: expires})
+	if t.user != "" {
+		scope := store.Sessionless
+		if t.session == "" || t.either || p.sessionless || p.unsure {
+			scope = store.Subject
+		}
+		e.Revocations = append(e.Revocations, store.Revocation{Scope: scope, ID: p.verifier.Qualify(t.user), Before: moment, Expires: expires})
 	}
+	named, unnamed := p.verifier.Sessions()
 	e.doubtful = t.user == "" && !named && (p.unsure || unnamed)
 	if len(e.Revocations) == 0 || p.sessionless && t.user == "" {
 		return Ending{}, ErrSubject

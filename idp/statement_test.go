@@ -39,14 +39,15 @@ func logoutToken() claims {
 // What a logout token names ends, and nothing else is a logout token.
 func TestLogoutToken(t *testing.T) {
 	p, s := keycloak(t)
+	both := []store.Scope{store.Session, store.Sessionless}
 	for name, tt := range map[string]struct {
 		header, change claims
 		want           error
 		scopes         []store.Scope
 	}{
-		"session":        {claims{"typ": "logout+jwt"}, nil, nil, []store.Scope{store.Session}},
-		"typ JWT":        {claims{"typ": "JWT"}, nil, nil, []store.Scope{store.Session}},
-		"no typ":         {nil, nil, nil, []store.Scope{store.Session}},
+		"session":        {claims{"typ": "logout+jwt"}, nil, nil, both},
+		"typ JWT":        {claims{"typ": "JWT"}, nil, nil, both},
+		"no typ":         {nil, nil, nil, both},
 		"user":           {nil, claims{"sid": nil}, nil, []store.Scope{store.Subject}},
 		"neither":        {nil, claims{"sid": nil, "sub": nil}, ErrSubject, nil},
 		"no events":      {nil, claims{"events": nil}, ErrNotLogout, nil},
@@ -58,10 +59,10 @@ func TestLogoutToken(t *testing.T) {
 		"expired":        {nil, claims{"exp": now(-time.Minute)}, token.ErrExpired, nil},
 		"old":            {nil, claims{"iat": now(-time.Hour)}, token.ErrExpired, nil},
 		"just too old":   {nil, claims{"iat": now(-5*time.Minute - 32*time.Second)}, token.ErrExpired, nil},
-		"not too old":    {nil, claims{"iat": now(-5*time.Minute - 15*time.Second)}, nil, []store.Scope{store.Session}},
-		"from ahead":     {nil, claims{"iat": now(15 * time.Second)}, nil, []store.Scope{store.Session}},
+		"not too old":    {nil, claims{"iat": now(-5*time.Minute - 15*time.Second)}, nil, both},
+		"from ahead":     {nil, claims{"iat": now(15 * time.Second)}, nil, both},
 		"too far ahead":  {nil, claims{"iat": now(45 * time.Second)}, token.ErrIssuedInFuture, nil},
-		"just expired":   {nil, claims{"exp": now(-15 * time.Second)}, nil, []store.Scope{store.Session}},
+		"just expired":   {nil, claims{"exp": now(-15 * time.Second)}, nil, both},
 		"no jti":         {nil, claims{"jti": nil}, token.ErrClaims, nil},
 		"audience":       {nil, claims{"aud": "chat"}, token.ErrAudience, nil},
 		"issuer":         {nil, claims{"iss": realm + "2"}, token.ErrIssuer, nil},
@@ -80,7 +81,7 @@ func TestLogoutToken(t *testing.T) {
 			t.Errorf("%s: its name is %q, want %q", name, e.ID, want)
 		}
 		for i, r := range e.Revocations {
-			want := map[store.Scope]string{store.Session: "kc|s1", store.Subject: "kc|ada"}[tt.scopes[i]]
+			want := map[store.Scope]string{store.Session: "kc|s1", store.Subject: "kc|ada", store.Sessionless: "kc|ada"}[tt.scopes[i]]
 			if r.Scope != tt.scopes[i] || r.ID != want || r.Expires.Before(time.Now().Add(day)) {
 				t.Errorf("%s: it ends %v %q until %v", name, r.Scope, r.ID, r.Expires)
 			}
@@ -172,7 +173,7 @@ func TestEventSubjects(t *testing.T) {
 	}{
 		"user":              {user, map[store.Scope]string{store.Subject: "kc|ada"}},
 		"opaque":            {session, map[store.Scope]string{store.Subject: "kc|s1", store.Session: "kc|s1"}},
-		"session of a user": {claims{"format": "complex", "session": session, "user": user}, map[store.Scope]string{store.Session: "kc|s1"}},
+		"session of a user": {claims{"format": "complex", "session": session, "user": user}, map[store.Scope]string{store.Session: "kc|s1", store.Sessionless: "kc|ada"}},
 		"complex user":      {claims{"format": "complex", "user": user}, map[store.Scope]string{store.Subject: "kc|ada"}},
 		"another issuer":    {claims{"format": "iss_sub", "iss": realm + "2", "sub": "ada"}, nil},
 		"its user":          {claims{"format": "complex", "user": claims{"format": "iss_sub", "iss": realm + "2", "sub": "ada"}}, nil},
@@ -189,11 +190,11 @@ func TestEventSubjects(t *testing.T) {
 			}
 			got := map[store.Scope]string{}
 			for _, r := range e.Revocations {
-				if got[r.Scope] = r.ID; r.Scope == store.Subject && r.Before.Unix() != happened {
+				if got[r.Scope] = r.ID; r.Scope != store.Session && r.Before.Unix() != happened {
 					t.Errorf("%s: until %v", name, r.Before)
 				}
 			}
-			if len(got) != len(tt.want) || got[store.Subject] != tt.want[store.Subject] || got[store.Session] != tt.want[store.Session] {
+			if len(got) != len(tt.want) || got[store.Subject] != tt.want[store.Subject] || got[store.Session] != tt.want[store.Session] || got[store.Sessionless] != tt.want[store.Sessionless] {
 				t.Errorf("%s: it ends %v, want %v", name, got, tt.want)
 			}
 		}

@@ -68,6 +68,8 @@ func TestCovers(t *testing.T) {
 	}{
 		"itself":                 {everything, everything, true},
 		"a subject":              {everything, subject, true},
+		"a sessionless":          {everything, Revocation{Scope: Sessionless, ID: "u", Before: now, Expires: expires}, true},
+		"a later sessionless":    {everything, Revocation{Scope: Sessionless, ID: "u", Before: now.Add(time.Millisecond), Expires: expires}, false},
 		"a later subject":        {everything, Revocation{Scope: Subject, ID: "u", Before: now.Add(time.Millisecond), Expires: expires}, false},
 		"an older session":       {everything, Revocation{Scope: Session, ID: at(now), Expires: expires}, true},
 		"a younger session":      {everything, Revocation{Scope: Session, ID: at(now.Add(time.Millisecond)), Expires: expires}, false},

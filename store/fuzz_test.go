@@ -19,6 +19,7 @@ func FuzzRevocationEncoding(f *testing.F) {
 		{Scope: Session, ID: strings.Repeat("s", maxID), Expires: moment},
 		{Scope: Subject, ID: "\xff\x00", Before: moment, Expires: moment},
 		{Scope: Everything, Before: moment, Expires: moment},
+		{Scope: Sessionless, ID: "s", Before: moment, Expires: moment},
 	}
 	for _, r := range valid {
 		data, err := r.AppendBinary(nil)

@@ -27,8 +27,9 @@ type Revocation struct {
 	ID string
 
 	// Before revokes what began at or before this moment, which counts in
-	// whole milliseconds. Required for [Subject] and [Everything]; zero for
-	// [Token] and [Session], which are revoked altogether.
+	// whole milliseconds. Required for [Subject], [Sessionless] and
+	// [Everything]; zero for [Token] and [Session], which are revoked
+	// altogether.
 	Before time.Time
 
 	// Expires is when no token that is concerned can be valid any more, the
@@ -57,6 +58,8 @@ func (r Revocation) Concerns(c *token.Claims) bool {
 		return r.ID != "" && r.ID == c.Subject && !beganAfter(c, r.Before)
 	case Everything:
 		return !beganAfter(c, r.Before)
+	case Sessionless:
+		return r.ID != "" && r.ID == c.Subject && c.SessionID == "" && !beganAfter(c, r.Before)
 	}
 	return false
 }
@@ -90,7 +93,7 @@ func (r Revocation) Covers(other Revocation) bool {
 		return !r.Before.Before(other.Before)
 	case r.Scope != Everything:
 		return false
-	case other.Scope == Subject:
+	case other.Scope == Subject, other.Scope == Sessionless:
 		return !r.Before.Before(other.Before)
 	case other.Scope == Session:
 		began, ok := sessionBegan(other.ID)

@@ -32,6 +32,7 @@ func TestConcerns(t *testing.T) {
 	const ms = time.Millisecond
 	everything := Revocation{Scope: Everything, Before: cut}
 	subject := Revocation{Scope: Subject, ID: "ann", Before: cut}
+	sessionless := Revocation{Scope: Sessionless, ID: "ann", Before: cut}
 	for name, tt := range map[string]struct {
 		revocation Revocation
 		claims     token.Claims
@@ -55,15 +56,22 @@ func TestConcerns(t *testing.T) {
 		"no iat":                  {subject, token.Claims{Subject: "ann"}, true},
 		"sid is no UUIDv7":        {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: "00000000-0000-4000-8000-000000000000"}, true},
 
-		"session began before":            {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut.Add(-ms))}, true},
-		"session began then":              {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut)}, true},
-		"session began after":             {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut.Add(ms))}, false},
-		"session began long before iat":   {subject, token.Claims{Subject: "ann", IssuedAt: second.Add(time.Hour), SessionID: sidAt(t, cut.Add(-time.Hour))}, true},
-		"session younger than its token":  {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, second.Add(time.Second))}, true},
-		"session alone, before":           {subject, token.Claims{Subject: "ann", SessionID: sidAt(t, cut)}, true},
-		"session alone, after":            {subject, token.Claims{Subject: "ann", SessionID: sidAt(t, cut.Add(ms))}, false},
-		"session in capitals":             {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: strings.ToUpper(sidAt(t, cut.Add(ms)))}, false},
-		"a moment within a millisecond":   {Revocation{Scope: Everything, Before: cut.Add(ms - 1)}, token.Claims{IssuedAt: second, SessionID: sidAt(t, cut.Add(ms))}, false},
+		"session began before":           {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut.Add(-ms))}, true},
+		"session began then":             {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut)}, true},
+		"session began after":            {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut.Add(ms))}, false},
+		"session began long before iat":  {subject, token.Claims{Subject: "ann", IssuedAt: second.Add(time.Hour), SessionID: sidAt(t, cut.Add(-time.Hour))}, true},
+		"session younger than its token": {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, second.Add(time.Second))}, true},
+		"session alone, before":          {subject, token.Claims{Subject: "ann", SessionID: sidAt(t, cut)}, true},
+		"session alone, after":           {subject, token.Claims{Subject: "ann", SessionID: sidAt(t, cut.Add(ms))}, false},
+		"session in capitals":            {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: strings.ToUpper(sidAt(t, cut.Add(ms)))}, false},
+		"a moment within a millisecond":  {Revocation{Scope: Everything, Before: cut.Add(ms - 1)}, token.Claims{IssuedAt: second, SessionID: sidAt(t, cut.Add(ms))}, false},
+		"sessionless, before":            {sessionless, token.Claims{Subject: "ann", IssuedAt: second}, true},
+		"sessionless, later":             {sessionless, token.Claims{Subject: "ann", IssuedAt: second.Add(time.Second)}, false},
+		"sessionless, no iat":            {sessionless, token.Claims{Subject: "ann"}, true},
+		"sessionless, other":             {sessionless, token.Claims{Subject: "bob", IssuedAt: second}, false},
+		"sessionless with a sid":         {sessionless, token.Claims{Subject: "ann", SessionID: "s", IssuedAt: second}, false},
+		"sessionless without name":       {Revocation{Scope: Sessionless, Before: cut}, token.Claims{}, false},
+
 		"everything, before":              {everything, token.Claims{Subject: "bob", IssuedAt: second}, true},
 		"everything, after":               {everything, token.Claims{Subject: "bob", IssuedAt: second.Add(time.Second)}, false},
 		"everything, a session after":     {everything, token.Claims{Subject: "bob", IssuedAt: second, SessionID: sidAt(t, cut.Add(ms))}, false},
@@ -88,7 +96,7 @@ func TestCanonical(t *testing.T) {
 		"everything":           {Revocation{Scope: Everything, Before: now, Expires: then}, ""},
 		"last date":            {Revocation{Scope: Token, ID: "a", Expires: time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC)}, ""},
 		"no scope":             {Revocation{ID: "a", Expires: then}, "Scope(0)"},
-		"unknown scope":        {Revocation{Scope: 5, ID: "a", Expires: then}, "Scope(5)"},
+		"unknown scope":        {Revocation{Scope: 6, ID: "a", Expires: then}, "Scope(6)"},
 		"token without ID":     {Revocation{Scope: Token, Expires: then}, "token with an ID of 0 bytes"},
 		"subject without ID":   {Revocation{Scope: Subject, Before: now, Expires: then}, "subject with an ID of 0 bytes"},
 		"everything with ID":   {Revocation{Scope: Everything, ID: "a", Before: now, Expires: then}, "everything with an ID of 1 bytes"},

@@ -72,7 +72,7 @@ func (s *set) revoked(c *token.Claims) bool {
 			id = c.ID
 		case Session:
 			id = c.SessionID
-		case Subject:
+		case Subject, Sessionless:
 			id = c.Subject
 		}
 		if !ids.mayHold(id) {

@@ -26,6 +26,7 @@ func testOrder(t *testing.T, log store.Revocations) {
 		{Scope: store.Subject, ID: "z", Before: now, Expires: expires},
 		{Scope: store.Everything, Before: now, Expires: expires.Add(-time.Hour)}, // too short to cover the others
 		revokeToken("a"),
+		{Scope: store.Sessionless, ID: "z", Before: now, Expires: expires},
 		{Scope: store.Subject, ID: strings.Repeat("\u00fc", 128), Before: now, Expires: expires},
 	}
 	revoke(t, log, all[0])
