@@ -7,13 +7,16 @@ export class Refusal extends Error {
    * @param {number} status
    * @param {{detail?: string, title?: string, reason?: string, ended?: boolean}} [problem]
    * @param {number} [retryAfter] milliseconds that the server asks to wait
+   * @param {boolean} [foreign]
    */
-  constructor(status, problem = {}, retryAfter = 0) {
+  constructor(status, problem = {}, retryAfter = 0, foreign = false) {
     super(problem.detail ?? problem.title ?? `The server answered ${status}`);
     this.name = "Refusal";
     this.status = status;
     this.reason = problem.reason ?? "";
     this.retryAfter = retryAfter;
+    /** Whether something on the way answered instead of the server: a proxy that is restarting, or the login page of a network. */
+    this.foreign = foreign;
     /** Whether it was done all the same, but the server could not write it down yet. */
     this.ended = problem.ended === true;
   }
@@ -35,13 +38,23 @@ const persistence = 20_000; // ms after which a refresh is not tried again
 const soon = 2_000; // ms that a server may ask to wait for the next try
 
 /**
- * Whether a refresh that failed so says that the login is over. Only a 401
- * does: a network that fails, a server in trouble and a proxy with an opinion
- * of its own know nothing of logins.
+ * Whether a refresh that failed so says that the login is over. Only a 401 of
+ * the server does: a network that fails, a server in trouble and a proxy with
+ * an opinion of its own know nothing of logins.
  * @param {any} error
  */
 export function endsLogin(error) {
-  return error?.status === 401;
+  return error?.status === 401 && !error.foreign;
+}
+
+/**
+ * Whether a refusal is the server's own: a problem document (RFC 9457), or an
+ * object with a reason. Proxies answer with pages, or with objects of theirs.
+ * @param {Response} response @param {any} answer what its body says
+ */
+function isOwn(response, answer) {
+  const [type] = (response.headers.get("Content-Type") ?? "").split(";");
+  return answer !== null && typeof answer === "object" && (type?.trim().toLowerCase() === "application/problem+json" || typeof answer.reason === "string");
 }
 
 /**
@@ -139,6 +152,7 @@ export class Session extends EventTarget {
    */
   async admission(path) {
     const { ticket, sub } = await this.call("POST", "/ticket", { path });
+    if (typeof ticket !== "string" || ticket === "") throw new TypeError("The answer is not that of wsauth");
     return typeof sub === "string" ? { ticket, subject: sub } : { ticket };
   }
 
@@ -184,7 +198,7 @@ export class Session extends EventTarget {
       return await this.#send("POST", "/logout", proof);
     } catch (e) {
       const error = /** @type {any} */ (e);
-      if (error?.status === 401) return {};
+      if (endsLogin(error)) return {};
       if (error?.ended) throw error;
       const now = this.#proof("access") || this.#proof("refresh");
       if (this.cookies && error?.reason === "csrf_mismatch" && now !== proof) return this.#send("POST", "/logout", now); // another window has refreshed
@@ -231,7 +245,7 @@ export class Session extends EventTarget {
       return await this.#send(method, path, proof, body);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      const dead = error.status === 401 && error.reason !== "bad_credentials"; // that is about the password
+      const dead = endsLogin(error) && error.reason !== "bad_credentials"; // that is about the password
       const raced = error.reason === "csrf_mismatch" && proof !== this.#proof("access"); // with another window's refresh
       if (dead) await this.refresh();
       else if (!raced) throw error;
@@ -382,7 +396,10 @@ export class Session extends EventTarget {
       // answer was cut off on its way.
       if (response.ok) throw new TypeError("The answer is not whole");
     }
-    if (!response.ok) throw new Refusal(response.status, answer, askedWait(Number(response.headers.get("Retry-After")) * 1000));
+    if (!response.ok) {
+      const own = isOwn(response, answer);
+      throw new Refusal(response.status, own ? answer : {}, askedWait(Number(response.headers.get("Retry-After")) * 1000), !own);
+    }
     return /** @type {any} */ (answer);
   }
 }

@@ -7,7 +7,8 @@ export { advise, backoff, codeOf, Refusal, Session };
 
 /**
  * What a socket needs of a login: a {@link Session}, or functions of your own. They throw an error whose `status` is the HTTP
- * status of a refusal; an error without one is a network that failed, and is tried again.
+ * status of a refusal; an error without one is a network that failed, and is tried again. So is one that is `foreign`: something
+ * on the way answered instead of the server.
  * @typedef {object} Login
  * @property {(path: string) => Promise<string|Admission>|string|Admission} [ticket] a ticket for one socket at that path
  * @property {(path: string) => Promise<Admission>|Admission} [admission] the same, and whose it is; it is asked instead of ticket
@@ -185,7 +186,7 @@ export class AuthSocket extends EventTarget {
       if (turn !== this.#turn) return;
       const error = /** @type {any} */ (e);
       if (refreshing && endsLogin(error)) this.#become("loggedout", 3000, error.reason, "refresh");
-      else this.#over(codeOf(error?.status), reasonOf(error), false, error?.retryAfter); // as if a socket had been refused so
+      else this.#over(closeCodeOf(error), reasonOf(error), false, error?.retryAfter); // as if a socket had been refused so
     }
   }
 
@@ -362,7 +363,13 @@ export class AuthSocket extends EventTarget {
 }
 
 /** @param {any} error of a ticket or a refresh */
+function closeCodeOf(error) {
+  return error?.foreign ? 1014 : codeOf(error?.status);
+}
+
+/** @param {any} error of a ticket or a refresh */
 function reasonOf(error) {
+  if (error?.foreign) return "bad_gateway";
   return error?.status ? (error.reason ?? "") : "unreachable";
 }
 

@@ -132,7 +132,7 @@ for (const welcome of [true, false]) {
   test(`${backend}: after a login that the end asked for, the user may be another`, async (t) => {
     const { clock, session, socket, states, accept } = await pages(t, welcome);
     const fetch = session.fetch;
-    session.fetch = async () => new Response("{}", { status: 401 });
+    session.fetch = async () => new Response(JSON.stringify({ reason: "session_ended" }), { status: 401 });
     FakeSocket.last.end(3000, "session_ended");
     await clock.go(1000);
     assert.equal(last(states)[0], "loggedout");

@@ -26,7 +26,7 @@ class RotatingServer {
     const key = init.headers["Idempotency-Key"];
     this.refreshes.push(key);
     const fate = this.fate();
-    if (typeof fate === "object") return new Response("<html>", fate); // of a proxy, which asks nobody
+    if (typeof fate === "object") return new Response(fate.body ?? "<html>", fate); // by default a proxy's, which asks nobody
     if (fate === -1) throw new TypeError("network"); // before the request arrived
     if (proof === `refresh-${this.generation}`) [this.generation, this.key] = [this.generation + 1, key];
     else if (proof !== `refresh-${this.generation - 1}` || !key || key !== this.key) this.ended = true;
@@ -52,6 +52,9 @@ class RotatingServer {
     }));
   }
 }
+
+/** The server's own word that a session has ended. */
+const ended = { status: 401, body: JSON.stringify({ reason: "session_ended" }) };
 
 /** The browser, with what outlives a page. */
 function browser(t, locks) {
@@ -132,8 +135,8 @@ for (const cookies of [false, true]) {
     }
   });
 
-  test(`${way}: only a 401 ends the session`, async (t) => {
-    for (const status of [400, 403, 404, 405, 408, 413, 421, 425, 429, 500, 501, 502, 503, 504, 599]) {
+  test(`${way}: only a 401 of the server ends the session`, async (t) => {
+    for (const status of [400, 401, 403, 404, 405, 408, 413, 421, 425, 429, 500, 501, 502, 503, 504, 599]) {
       const { clock, server, session } = await loggedIn(t, cookies);
       server.fate = () => ({ status });
       await assert.rejects(refreshed(clock, session), { status });
@@ -143,7 +146,7 @@ for (const cookies of [false, true]) {
       await session.refresh();
     }
     const { clock, server, session } = await loggedIn(t, cookies);
-    server.fate = () => ({ status: 401 });
+    server.fate = () => ended;
     await assert.rejects(refreshed(clock, session), { status: 401 });
     assert.equal(session.over, true);
     assert.equal(server.refreshes.length, 1);
@@ -259,7 +262,7 @@ test("what is kept is worth nothing once the login is another", async (t) => {
   assert.equal(kept.size, 0);
   await assert.rejects(refreshed(clock, session), TypeError);
   assert.equal(new Set(server.refreshes).size, 2, "another key");
-  server.fate = () => ({ status: 401 });
+  server.fate = () => ended;
   await assert.rejects(refreshed(clock, session), { status: 401 });
   assert.equal(kept.size, 0);
 });
