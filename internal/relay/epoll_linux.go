@@ -2,7 +2,6 @@ package relay
 
 import (
 	"os"
-	"runtime"
 	"syscall"
 	"time"
 	"unsafe"
@@ -139,8 +138,6 @@ func (p *poller) hold() int { return p.ask(-1) }
 // rest waits for events, or the alarm, and lets the scheduler use the time and
 // the thread.
 func (p *poller) rest() int {
-	runtime.UnlockOSThread()
-	defer runtime.LockOSThread()
 	if err := p.openGate(); err != nil { // the system has no memory left: the loop goes on, if at a price
 		return p.hold()
 	}

@@ -3,6 +3,7 @@ package relay
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,8 +28,13 @@ type loop struct {
 	mu     sync.Mutex
 	orders []func() // of other goroutines
 	woken  bool
-	closed bool          // no more orders
-	until  time.Duration // when the loop looks for orders at the latest, unless it is roused; 0: soon
+	closed bool // no more orders
+
+	// The loop looks at these two without mu, which it would take three times
+	// for each event. The others set news, then read until; the loop sets until,
+	// then reads news.
+	news  atomic.Bool  // there are orders, or closed is new
+	until atomic.Int64 // when the loop looks for news at the latest, unless it is roused; 0: soon
 
 	now    time.Duration // of the events that are dealt with
 	heard  time.Duration // when a task last had some
@@ -122,6 +128,7 @@ func (l *loop) close() bool {
 		return false
 	}
 	l.closed = true
+	l.news.Store(true)
 	l.rouse()
 	return true
 }
@@ -134,6 +141,7 @@ func (l *loop) order(f func()) bool {
 		return false
 	}
 	l.orders = append(l.orders, f)
+	l.news.Store(true)
 	l.rouse()
 	return true
 }
@@ -147,9 +155,10 @@ func (l *loop) adopt(start func() time.Duration, add func()) bool {
 	if l.closed {
 		return false
 	}
+	l.news.Store(true) // first: an event of a socket that start watches has the loop wait for mu, and find add
 	due := start()
 	l.orders = append(l.orders, add)
-	if due < l.until {
+	if int64(due) < l.until.Load() {
 		l.rouse()
 	}
 	return true
@@ -165,9 +174,14 @@ func (l *loop) rouse() {
 
 // obey does what others ordered, and reports whether that is all there will be.
 func (l *loop) obey() bool {
+	l.until.Store(0)
+	if !l.news.Load() {
+		return false
+	}
 	l.mu.Lock()
 	orders, closed := l.orders, l.closed
-	l.orders, l.woken, l.until = nil, false, 0
+	l.orders, l.woken = nil, false
+	l.news.Store(false)
 	l.mu.Unlock()
 	for _, f := range orders {
 		f()
@@ -175,10 +189,9 @@ func (l *loop) obey() bool {
 	return closed
 }
 
-// run is the loop.
+// run is the loop. It does not lock its goroutine to a thread: whenever the
+// scheduler interrupts the loop, that would cost two switches of threads.
 func (l *loop) run() {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	defer close(l.ended)
 	defer l.release()
 	for {
@@ -270,10 +283,8 @@ func (l *loop) wait() int {
 	}
 }
 
-// sleeps says until when the loop will wait, unless there are orders.
+// sleeps says until when the loop will wait, unless there is news.
 func (l *loop) sleeps(until time.Duration) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.until = until
-	return len(l.orders) == 0
+	l.until.Store(int64(until))
+	return !l.news.Load()
 }

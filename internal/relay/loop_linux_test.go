@@ -35,7 +35,5 @@ func TestSleepingLoop(t *testing.T) {
 }
 
 func (l *loop) sleepsForEver() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.until == never
+	return l.until.Load() == int64(never)
 }
