@@ -35,7 +35,14 @@ type Ending struct {
 	doubtful bool // perhaps no access token names what it ends
 }
 
-const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
+const (
+	logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
+
+	// offlineRemark is what Keycloak puts beside the event, as true or false,
+	// where its offline sessions end with a logout. It is no event, whose names
+	// are URIs (RFC 8417 §2.2).
+	offlineRemark = "revoke_offline_access"
+)
 
 // Logout verifies a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6).
 // Errors are those of token.Verifier, [ErrNotLogout] and [ErrSubject].
@@ -47,14 +54,17 @@ func (p *Provider) Logout(ctx context.Context, raw string) (Ending, error) {
 		return Ending{}, err
 	}
 	var says struct {
-		Events map[string]map[string]any `json:"events"`
-		Nonce  any                       `json:"nonce"`
+		Events map[string]any `json:"events"`
+		Nonce  any            `json:"nonce"`
 	}
 	if err := c.Decode(&says); err != nil {
 		return Ending{}, fmt.Errorf("%w: events are not as they should be", ErrNotLogout)
 	}
-	switch event := says.Events[logoutEvent]; {
-	case event == nil || len(says.Events) != 1:
+	if _, ok := says.Events[offlineRemark].(bool); ok {
+		delete(says.Events, offlineRemark)
+	}
+	switch event, ok := says.Events[logoutEvent].(map[string]any); {
+	case !ok || event == nil || len(says.Events) != 1:
 		return Ending{}, fmt.Errorf("%w: events has not the one that a logout token has", ErrNotLogout)
 	case says.Nonce != nil:
 		return Ending{}, fmt.Errorf("%w: a nonce is that of an ID token", ErrNotLogout)
