@@ -1,13 +1,18 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"unicode"
 
 	"golang.org/x/net/idna"
@@ -32,8 +37,8 @@ func serverOf(address string) string {
 
 // Reaches reports whether an entry of [Route.Upstreams] is what listens on
 // listen, which is HOST:PORT or the path of a Unix socket: in whatever
-// spelling, and where it listens on all addresses, by any name of this
-// machine.
+// spelling, and where it listens on all addresses, by any name or address of
+// this machine.
 func Reaches(upstream, listen string) bool {
 	if socket, ok := strings.CutPrefix(upstream, "unix:"); ok {
 		return socketFile(socket) == socketFile(listen)
@@ -50,10 +55,13 @@ func Reaches(upstream, listen string) bool {
 		return false
 	}
 	own, asked := plainName(host), plainName(u.Hostname())
-	switch {
-	case own == asked:
+	if own == asked {
 		return true
-	case !isThisMachine(asked):
+	}
+	found := addressesOf(asked)
+	here := isThisMachine(asked) || slices.ContainsFunc(found, isOwnAddress)
+	switch {
+	case !here:
 		return false
 	case isUnspecified(own):
 		return true
@@ -61,7 +69,50 @@ func Reaches(upstream, listen string) bool {
 	// localhost is either loopback address, and dialling no address in
 	// particular reaches them.
 	wide := func(name string) bool { return isUnspecified(name) || isLocalhost(name) }
-	return isThisMachine(own) && (wide(own) || wide(asked))
+	if isThisMachine(own) && isThisMachine(asked) && (wide(own) || wide(asked)) {
+		return true
+	}
+	return slices.ContainsFunc(addressesOf(own), func(ip netip.Addr) bool { return slices.Contains(found, ip) })
+}
+
+// addressesOf returns the addresses of a name, as plainName returns it, as far
+// as this machine knows them without asking others.
+func addressesOf(name string) []netip.Addr {
+	if ip, err := netip.ParseAddr(name); err == nil {
+		return []netip.Addr{ip}
+	}
+	if isLocalhost(name) || checkHostName(name) != nil {
+		return nil
+	}
+	var all []netip.Addr
+	asked, _ := hostsFile.LookupNetIP(context.Background(), "ip", name) // what it does not hold has none
+	for _, ip := range asked {
+		all = append(all, ip.Unmap())
+	}
+	if own, err := os.Hostname(); err == nil && name == plainName(own) {
+		all = append(all, ownAddresses()...)
+	}
+	return all
+}
+
+// hostsFile looks names up in the file of hosts alone.
+var hostsFile = net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.ErrUnsupported }}
+
+// ownAddresses returns the addresses of this machine's interfaces.
+func ownAddresses() []netip.Addr {
+	found, _ := net.InterfaceAddrs() // of one that cannot be asked, loopback is known
+	var all []netip.Addr
+	for _, a := range found {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+			all = append(all, prefix.Addr().Unmap().WithZone(""))
+		}
+	}
+	return all
+}
+
+// isOwnAddress reports whether an address is one of this machine.
+func isOwnAddress(ip netip.Addr) bool {
+	return ip.IsLoopback() || ip.IsUnspecified() || slices.Contains(ownAddresses(), ip.WithZone(""))
 }
 
 // socketFile returns one spelling of the path of a Unix socket, which need not
@@ -109,6 +160,82 @@ func portOf(u *url.URL) string {
 		return strconv.Itoa(n)
 	}
 	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
+}
+
+// maxUpstreamPath is how long the path of a Unix socket may be on this system.
+const maxUpstreamPath = len(syscall.RawSockaddrUnix{}.Path) - 1
+
+// checkSocketPath reports that no Unix socket can have a path.
+func checkSocketPath(path string) error {
+	switch {
+	case !filepath.IsAbs(path) || strings.ContainsRune(path, 0):
+		return errors.New("unix: needs the whole path of a socket, as unix:/run/app.sock")
+	case strings.HasSuffix(path, "/"):
+		return errors.New("unix: needs the path of a socket, and a path that ends with a slash is that of a folder")
+	case len(path) > maxUpstreamPath:
+		return fmt.Errorf("the path of a Unix socket has at most %d bytes", maxUpstreamPath)
+	}
+	return nil
+}
+
+// CheckListen reports what is wrong with HOST:PORT as an address to listen on.
+func CheckListen(address string) error {
+	wrong := errors.New("it must be HOST:PORT, such as 127.0.0.1:8000")
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || port == "" || strings.HasPrefix(port, "+") {
+		return wrong
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return wrong
+	}
+	if ip, err := netip.ParseAddr(host); strings.HasPrefix(address, "[") && (err != nil || !ip.Is6()) {
+		return fmt.Errorf("%q: brackets are for addresses of IPv6, as in [::1]:8000", address)
+	}
+	if host == "" {
+		return nil
+	}
+	return checkHostName(host)
+}
+
+// The longest names of DNS (RFC 1035 section 2.3.4).
+const (
+	maxHostName = 253
+	maxLabel    = 63
+)
+
+// checkHostName reports that a host, without brackets and port, is neither an
+// address nor a name. Of names, underscores are in those of containers. What
+// ends in a number is an address or nothing: some resolvers take 127.1 or
+// 0x7f000001 for one.
+func checkHostName(host string) error {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return nil
+	}
+	if err := checkASCII(host); err != nil {
+		return err
+	}
+	name := strings.TrimSuffix(host, ".")
+	if strings.Contains(name, ":") || len(name) > maxHostName || !isPlainHost(name) {
+		return fmt.Errorf("%q is not the name of a host", host)
+	}
+	labels := strings.Split(name, ".")
+	if slices.ContainsFunc(labels, func(label string) bool { return len(label) > maxLabel }) {
+		return fmt.Errorf("%q is not the name of a host: between its dots are at most %d bytes", host, maxLabel)
+	}
+	if isNumber(labels[len(labels)-1]) {
+		return fmt.Errorf("%q is not an address: write the four numbers, as in 127.0.0.1", host)
+	}
+	return nil
+}
+
+// isNumber reports whether the last part of a host is a number, decimal or in
+// the writing of C.
+func isNumber(label string) bool {
+	if strings.Trim(label, "0123456789") == "" {
+		return true
+	}
+	digits, ok := strings.CutPrefix(strings.ToLower(label), "0x")
+	return ok && strings.Trim(digits, "0123456789abcdef") == ""
 }
 
 // checkURLPort reports that the port of a URL is none.

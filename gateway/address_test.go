@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,6 +34,102 @@ func TestReaches(t *testing.T) {
 			if Reaches(upstream, listen) {
 				t.Errorf("%s is taken for %s", upstream, listen)
 			}
+		}
+	}
+}
+
+// TestReachesByOwnAddresses: what listens on all addresses is reached by those
+// of the interfaces, by the name of the machine, and by what the file of hosts
+// says.
+func TestReachesByOwnAddresses(t *testing.T) {
+	own := []string{"[::1%25lo]"}
+	for _, ip := range ownAddresses() {
+		own = append(own, net.JoinHostPort(ip.String(), ""))
+	}
+	if name, err := os.Hostname(); err == nil && checkHostName(name) == nil {
+		own = append(own, name, strings.ToUpper(name))
+	}
+	for _, host := range own {
+		upstream := "http://" + strings.TrimSuffix(host, ":") + ":8000"
+		for _, listen := range []string{":8000", "0.0.0.0:8000", "[::]:8000"} {
+			if err := CheckUpstream(upstream); err != nil {
+				t.Error(err)
+			}
+			if !Reaches(upstream, listen) {
+				t.Errorf("%s is not taken for %s", upstream, listen)
+			}
+		}
+		if Reaches(upstream, ":8001") {
+			t.Errorf("%s is taken for another port", upstream)
+		}
+	}
+	for _, ip := range addressesOf("localhost.localdomain") { // where the file of hosts has it
+		if !ip.IsLoopback() {
+			t.Errorf("localhost.localdomain is %s", ip)
+		}
+	}
+	for _, ip := range ownAddresses() {
+		listen := net.JoinHostPort(ip.String(), "1")
+		if got := Reaches("http://localhost:1", listen); got != ip.IsLoopback() {
+			t.Errorf("localhost is taken for %s: %v", listen, got)
+		}
+		if Reaches("http://203.0.113.77:1", listen) {
+			t.Errorf("an address of another machine is taken for %s", listen)
+		}
+	}
+}
+
+// TestCheckListen: an address to listen on has a host that can be one.
+func TestCheckListen(t *testing.T) {
+	for _, good := range []string{
+		":8000", "0.0.0.0:8000", "127.0.0.1:0", "[::1]:8000", "[::]:8000", "[fe80::1%eth0]:8000", "[::ffff:1.2.3.4]:80", "localhost:8000",
+		"localhost:http", "app.example.:80", "a_b:80", "a1:80", "1and1.example:80", "xn--mnchen-3ya.example:80",
+	} {
+		if err := CheckListen(good); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
+	}
+	long := strings.Repeat("a", 64)
+	for _, bad := range []string{
+		"", "8000", "localhost", "localhost:", "localhost:99999", "localhost:-1", "localhost:+80", "localhost:80 ", "127.0.0.1:80/x", "http://127.0.0.1:80",
+		"unix:/run/x", "a b:80", " 127.0.0.1:80", "a\tb:80", "host\x00:80", "*:80", "*.example:80", "user@host:80", "a,b:80", "a..b:80", ".a:80", ".:80",
+		"bücher.example:80", "[foo]:80", "[127.0.0.1]:80", "[localhost]:80", "[]:80", "[::1%]:80", "[%eth0]:80", "%eth0:80", "[::1:80", "[::1]80", "::1:80", "fe80::1%eth0:80",
+		"256.1.1.1:80", "1.2.3:80", "127.1:80", "1.2.3.4.5:80", "2130706433:80", "0x7f000001:80", "0x7f.1:80", "a.0X7F:80", "0177.0.0.1:80",
+		long + ":80", "a." + long + ".b:80", strings.Repeat("a.", 127) + "a:80",
+	} {
+		if CheckListen(bad) == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
+
+// TestCheckUpstreamHost: an upstream has a host or a socket that can be one.
+func TestCheckUpstreamHost(t *testing.T) {
+	for _, good := range []string{
+		"http://a_b:80", "http://X.example", "https://[fe80::1%25eth0]:80", "http://x:", "http://x:080", "http://app-1.web.:80", "http://127.0.0.1/",
+		"unix:/run/app.sock", "unix:///run/app.sock", "unix:/" + strings.Repeat("a", maxUpstreamPath-1),
+	} {
+		if err := CheckUpstream(good); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
+	}
+	for _, bad := range []string{
+		"http://", "http://:80", "http://a..b:80", "http://.x:80", "http://a,b", "http://*.x:80", "http://256.256.1.1", "http://127.1:8000", "http://2130706433:8000",
+		"http://0x7f.1:8000", "http://0177.0.0.1:8000", "http://x?", "http://x#", "http://" + strings.Repeat("a", 64) + ".b", "http://[::1%25]:80",
+		"unix:/", "unix:/run/app.sock/", "unix:/a\x00b", "unix:/" + strings.Repeat("a", maxUpstreamPath),
+	} {
+		if CheckUpstream(bad) == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+	for _, bad := range []string{"256.1.1.1", "127.1", "0x7f.1", "*.127.0.0.1", "*.0.0.1", strings.Repeat("a", 64) + ".b", strings.Repeat("a.", 127) + "a"} {
+		if checkHost(bad) == nil {
+			t.Errorf("%q is accepted as the host of a route", bad)
+		}
+	}
+	for _, good := range []string{"127.0.0.1", "a_b", "x-", "*.com", "1.example"} {
+		if err := checkHost(good); err != nil {
+			t.Error(err)
 		}
 	}
 }

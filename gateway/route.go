@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -289,7 +289,10 @@ func checkHost(host string) error {
 	if strings.Contains(name, ":") || !isPlainHost(name) {
 		return fmt.Errorf("%q is not a host; ports are not part of it", host)
 	}
-	return nil
+	if _, err := netip.ParseAddr(name); err == nil && name != host {
+		return fmt.Errorf("%q: a star stands for names, and an address has none", host)
+	}
+	return checkHostName(name)
 }
 
 // checkPath reports what is wrong with a path of the configuration.
@@ -306,8 +309,8 @@ func checkPath(p string) error {
 // CheckUpstream reports what is wrong with an entry of [Route.Upstreams].
 func CheckUpstream(s string) error {
 	if socket, ok := strings.CutPrefix(s, "unix:"); ok {
-		if !filepath.IsAbs(socket) {
-			return fmt.Errorf("%q: unix: needs the whole path of a socket, as unix:/run/app.sock", s)
+		if err := checkSocketPath(socket); err != nil {
+			return fmt.Errorf("%q: %w", s, err)
 		}
 		return nil
 	}
@@ -316,13 +319,13 @@ func CheckUpstream(s string) error {
 	}
 	u, err := url.Parse(s)
 	switch {
-	case err != nil, u.Host == "", u.Scheme != "http" && u.Scheme != "https":
+	case err != nil, u.Hostname() == "", u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Errorf("%q is none of http://host:port, https://host:port and unix:/path/of/socket", s)
-	case checkASCII(u.Hostname()) != nil:
-		return checkASCII(u.Hostname())
+	case checkHostName(u.Hostname()) != nil:
+		return checkHostName(u.Hostname())
 	case checkURLPort(u) != nil:
 		return fmt.Errorf("%q: %w", s, checkURLPort(u))
-	case u.RawQuery != "", u.Fragment != "": // which may be secret, too
+	case strings.ContainsAny(s, "?#"): // which may be secret, too
 		return errors.New("an upstream has no query and no fragment; it gets those that the client sent")
 	case u.Path != "" && u.Path != "/":
 		return fmt.Errorf("%q: an upstream is scheme, host and port only; it gets the path and the query that the client sent", s)

@@ -180,12 +180,8 @@ func (w *work) adminSocket() string {
 
 // address checks that one can listen on s.
 func (w *work) address(key, s string) {
-	_, port, err := net.SplitHostPort(s)
-	if err == nil {
-		_, err = net.LookupPort("tcp", port)
-	}
-	if err != nil {
-		w.report(key, "it must be HOST:PORT, such as 127.0.0.1:8000")
+	if err := gateway.CheckListen(s); err != nil {
+		w.report(key, "%v", err)
 	}
 }
 

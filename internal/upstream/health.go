@@ -149,10 +149,11 @@ func (c *check) ask(ctx context.Context) error {
 	h, t := c.key.health, c.target
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, t.scheme+"://"+t.host+h.Path, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, h.Path, nil)
 	if err != nil {
 		return err
 	}
+	r.URL.Scheme, r.URL.Host, r.Host = t.scheme, t.host, t.host // an address with a zone is no text of a URL
 	response, err := t.transport.RoundTrip(r)
 	if err != nil {
 		return err

@@ -1,10 +1,13 @@
 package upstream
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -48,4 +51,42 @@ func TestHealthChecksAreSpread(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestHealthOfAnAddressWithAZone: a server at a link-local address is asked.
+func TestHealthOfAnAddressWithAZone(t *testing.T) {
+	hosts := make(chan string, 1)
+	p, err := New(Config{
+		Addresses: []string{"http://[fe80::1%25eth0]:8080"},
+		Connect:   time.Second, Response: time.Second, Logger: slog.New(slog.DiscardHandler),
+		Health: Health{Path: "/healthz", Every: time.Millisecond, Timeout: 10 * time.Second},
+		Dial: func(context.Context) (net.Conn, error) {
+			here, there := net.Pipe()
+			go func() {
+				defer there.Close()
+				r, err := http.ReadRequest(bufio.NewReader(there))
+				if err != nil {
+					return
+				}
+				select {
+				case hosts <- r.Host + r.URL.String():
+				default:
+				}
+				_, _ = io.WriteString(there, "HTTP/1.1 204 No Content\r\n\r\n")
+			}()
+			return here, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	select {
+	case got := <-hosts:
+		if got != "[fe80::1]:8080/healthz" {
+			t.Errorf("asked for %s", got)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it is not asked")
+	}
 }
