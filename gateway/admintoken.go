@@ -17,6 +17,11 @@ const (
 	minAdminToken = 43 // characters: 32 random bytes in base64, and less than those in hexadecimal
 	maxAdminToken = 1024
 	fewCharacters = 8 // that are different; random text of this length has more
+
+	// A client may show adminTries wrong tokens at once, and then one more
+	// each adminTryEvery.
+	adminTries    = 10
+	adminTryEvery = 6 * time.Second
 )
 
 // CheckAdminToken reports what is wrong with a token for operators: it must be at least 43 characters of what RFC 6750 section 2.1
@@ -71,7 +76,7 @@ type adminToken struct {
 }
 
 func newAdminToken(file *AdminTokenFile, log *slog.Logger) *adminToken {
-	return &adminToken{file: file, tries: ratelimit.New(10, 6*time.Second, maxBuckets), log: log}
+	return &adminToken{file: file, tries: ratelimit.New(adminTries, adminTryEvery, maxBuckets), log: log}
 }
 
 // require refuses requests without the token. A try is taken before the token is looked at, so that parallel ones count too, and given

@@ -4,11 +4,15 @@ import (
 	"crypto/rand"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestAdminPortNeedsItsToken(t *testing.T) {
@@ -73,6 +77,40 @@ func TestAdminPortLimitsTries(t *testing.T) {
 	if got := strings.Count(r.log.String(), "admin: refused"); got != 10 {
 		t.Errorf("%d lines in the log", got)
 	}
+}
+
+// TestAdminTriesComeBack: after as many wrong tokens as docs/admin.md says, one
+// more is looked at each time that it says. Another address has its own.
+func TestAdminTriesComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		good := rand.Text() + rand.Text()
+		port := newAdminToken(fixedToken(good), slog.New(slog.DiscardHandler)).require(http.NotFoundHandler())
+		try := func(address, token string, want int) {
+			t.Helper()
+			r := httptest.NewRequest(http.MethodGet, "/v1/status", nil)
+			r.RemoteAddr = address
+			r.Header.Set("Authorization", "Bearer "+token)
+			w := httptest.NewRecorder()
+			port.ServeHTTP(w, r)
+			if w.Code != want {
+				t.Errorf("%s at %v: %d, want %d", address, time.Now(), w.Code, want)
+			}
+		}
+		const here, there = "192.0.2.1:1", "192.0.2.2:1"
+		for range adminTries {
+			try(here, "wrong", http.StatusUnauthorized)
+		}
+		for range 3 {
+			try(here, "wrong", http.StatusTooManyRequests)
+			try(here, good, http.StatusTooManyRequests) // nobody can tell
+			time.Sleep(adminTryEvery - 1)
+			try(here, "wrong", http.StatusTooManyRequests)
+			time.Sleep(1)
+			try(here, "wrong", http.StatusUnauthorized)
+		}
+		try(there, "wrong", http.StatusUnauthorized)
+		try(there, good, http.StatusNotFound)
+	})
 }
 
 func TestAdminTokenFiles(t *testing.T) {

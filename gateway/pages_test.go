@@ -270,7 +270,7 @@ func oneOf(t *testing.T, d, unit time.Duration, words string) string {
 // TestNumbersInPages: where a page says a number in a sentence, it is that of
 // the program.
 func TestNumbersInPages(t *testing.T) {
-	words := map[int]string{2: "two", 4: "four", 5: "five"}
+	words := map[int]string{2: "two", 4: "four", 5: "five", 10: "ten"}
 	for page, sentences := range map[string][]string{
 		"sessions.md": {
 			"up to " + oneOf(t, defaultRefreshRetry, 24*time.Hour, "a day") + " (`--refresh-retry`)",
@@ -305,6 +305,7 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("A list has %d entries unless `limit` says otherwise, %d at most", defaultPage, maxPage),
 			fmt.Sprintf("must be at least %d characters long", minAdminToken),
 			fmt.Sprintf("`within`, seconds from 1 to %d", maxDrain/time.Second),
+			fmt.Sprintf("after %s from one address, one more each %s is looked at", words[adminTries], inSeconds(adminTryEvery)),
 		},
 		"errors.md": {
 			fmt.Sprintf("body of a plain request stood still for %s", inSeconds(patience)),

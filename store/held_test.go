@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -332,8 +333,22 @@ func TestIndexTriesFewer(t *testing.T) {
 	})
 }
 
-// TestUsage: a log without a limit is never full.
+// TestUsage: a log without a limit is never full. The warning comes where the
+// pages and the example of a configuration say.
 func TestUsage(t *testing.T) {
+	for name, sentence := range map[string]string{
+		"docs/sessions.md":             fmt.Sprintf("entries, and warns at %d %%", warnAt),
+		"docs/operations.md":           fmt.Sprintf("`wsauth_revocation_log_entries / wsauth_revocation_log_limit > %v` (the log warns then, too)", float64(warnAt)/100),
+		"internal/config/example.yaml": fmt.Sprintf("the log warns at %d %%", warnAt),
+	} {
+		text, err := os.ReadFile("../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(strings.Join(strings.Fields(strings.ReplaceAll(string(text), "\n#", "\n")), " "), sentence) {
+			t.Errorf("%s does not say %q", name, sentence)
+		}
+	}
 	for u, want := range map[Usage][2]bool{
 		{0, 0}: {false, false}, {9, 0}: {false, false}, {0, 1}: {false, false}, {1, 1}: {true, true},
 		{79, 100}: {false, false}, {80, 100}: {true, false}, {99, 100}: {true, false}, {100, 100}: {true, true}, {101, 100}: {true, true},

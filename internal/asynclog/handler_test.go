@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -80,6 +81,53 @@ func TestReaderStops(t *testing.T) {
 		}
 		if kept := strings.Count(got, "msg=refused"); kept+int(h.Dropped(Refusal)) != 1000 {
 			t.Errorf("%d kept, %d dropped of 1000", kept, h.Dropped(Refusal))
+		}
+	})
+}
+
+// TestRoomOfAClass: each class has the room that docs/operations.md says, to
+// the byte, whatever the others hold.
+func TestRoomOfAClass(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const room = 1 << 20
+	if sentence := fmt.Sprintf("Up to %d MiB waits of each of three classes of lines", room>>20); !strings.Contains(string(page), sentence) || classes != 3 {
+		t.Errorf("the page does not say %q, or there are %d classes", sentence, classes)
+	}
+	bare := func(w io.Writer) slog.Handler {
+		return slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.MessageKey {
+				return a
+			}
+			return slog.Attr{}
+		}})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		p := &pipe{stopped: make(chan struct{})}
+		h := New(Config{Writer: p, Format: bare, Classify: byMessage})
+		slog.New(h).Info("stuck")
+		synctest.Wait()
+		for class, word := range map[Class]string{Ordinary: "x", Refusal: "refused", Audit: "logged"} {
+			line := word + strings.Repeat("x", 1024-len("msg=\n")-len(word))
+			for range room / 1024 {
+				slog.New(h).Info(line)
+			}
+			if n := h.Dropped(class); n != 0 {
+				t.Errorf("%v: %d of %d bytes are dropped", class, n*1024, room)
+			}
+			slog.New(h).Info(word)
+			if n := h.Dropped(class); n != 1 {
+				t.Errorf("%v: %d lines beyond %d bytes are dropped", class, n, room)
+			}
+		}
+		close(p.stopped)
+		if !h.Close(time.Second) {
+			t.Fatal("Close gave up")
+		}
+		if n := len(p.String()); n < 3*room || n > 3*room+1024 {
+			t.Errorf("%d bytes were written", n)
 		}
 	})
 }

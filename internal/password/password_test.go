@@ -2,6 +2,8 @@ package password
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -100,6 +102,44 @@ func TestParseRefuses(t *testing.T) {
 		if h != (Hash{}) {
 			t.Errorf("%q: a hash beside the error", text)
 		}
+	}
+}
+
+// TestBoundsOfAHash: the memory of a hash is at most what docs/security.md
+// says. A hash that asks for that much is taken, one that asks for more is
+// refused, in a file of users too.
+func TestBoundsOfAHash(t *testing.T) {
+	page, err := os.ReadFile("../../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sentence := fmt.Sprintf("takes a processor and up to %d MiB", maxMemory>>10); !strings.Contains(string(page), sentence) {
+		t.Errorf("the page does not say %q", sentence)
+	}
+	const rest = "$c29tZXNhbHQ$RdescudvJCsgt3ub+b+dWRWJTmaaJObG"
+	for text, ok := range map[string]bool{
+		"$argon2id$v=19$m=262144,t=4,p=16" + rest: true,
+		"$argon2id$v=19$m=262145,t=1,p=1" + rest:  false,
+		"$argon2id$v=19$m=4096,t=16,p=1" + rest:   true,
+		"$argon2id$v=19$m=4096,t=17,p=1" + rest:   false,
+		"$argon2id$v=19$m=4095,t=16,p=1" + rest:   false,
+		"$argon2id$v=19$m=262144,t=5,p=1" + rest:  false,
+		"$2y$14" + bcryptOf(t, "secret")[6:]:      true,
+		"$2y$15" + bcryptOf(t, "secret")[6:]:      false,
+	} {
+		if _, err := Parse(text); (err == nil) != ok {
+			t.Errorf("%s: %v", text, err)
+		}
+		path := filepath.Join(t.TempDir(), "users")
+		if err := os.WriteFile(path, []byte("ada:"+text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := ReadFile(path); (err == nil) != ok || (list != nil) != ok {
+			t.Errorf("a file with %s: %v, %v", text, list, err)
+		}
+	}
+	if parameters.Memory > maxMemory {
+		t.Errorf("New asks for %d KiB", parameters.Memory)
 	}
 }
 
