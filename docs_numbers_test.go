@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/wsconn"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -21,23 +22,43 @@ func TestNumbersInPages(t *testing.T) {
 	}
 	defer guard.Shutdown(t.Context()) //nolint:errcheck // nothing is open
 	s := func(d time.Duration) string { return fmt.Sprintf("%v s", d.Seconds()) }
-	words := map[int]string{5: "five", 10: "Ten"}
+	words := map[int]string{5: "five", 10: "ten"}
+	half := func(d time.Duration) string { return s(d / 2) }
+	silence := words[int((FirstMessage{}).timeout().Seconds())]
+	held := maxHold + wsconn.Grace // a refused socket at most
 	staleness, limits := guard.config.Staleness, guard.config.Limits
 	for page, sentences := range map[string][]string{
+		"../README.md": {fmt.Sprintf("in the middle of a frame has %s to finish it", half(wsconn.Grace))},
+		"close-codes.md": {
+			fmt.Sprintf("does not finish its frame within %s", half(wsconn.Grace)),
+		},
 		"sessions.md": {
 			fmt.Sprintf("after `Config.Staleness` (%s), one after the other within %s", s(staleness), s(endStaleWithin)),
 			fmt.Sprintf("A process that was stopped for %s or more", s(pauseAfter)),
 			fmt.Sprintf("until then, for %s at most, sockets pass on no frames", s(readerTurn)),
 			fmt.Sprintf("closed one after the other, within %s", s(endStaleWithin)),
-			fmt.Sprintf("%s renewals at once are all right, and then one a second", words[renewalBurst]),
+			fmt.Sprintf("T%s renewals at once are all right, and then one a second", strings.TrimPrefix(words[renewalBurst], "t")),
+			"| 1012 `restarting` | one socket each millisecond |",
+			"A server that stops ends one socket each millisecond",
 			fmt.Sprintf("as there are places, or %s times if that is more", words[minEvictions]),
 			fmt.Sprintf("held open for %v to %s before it is closed", minHold.Seconds(), s(maxHold)),
 			fmt.Sprintf("told at once, %s times to each network and once more every %s", words[promptRefusals], s(promptEvery)),
 			fmt.Sprintf("%d in all, %d for one address (`Unauthenticated`", limits.Unauthenticated, limits.UnauthenticatedPerAddress),
 			fmt.Sprintf("Each of both kinds may send %d KiB", maxFirstMessage>>10),
+			fmt.Sprintf("or after %s seconds (`FirstMessage.Timeout`", silence),
+			fmt.Sprintf("at most %s, and such sockets get at most half of the places", s(held)),
+			fmt.Sprintf("few at a time, %s seconds, %d KiB, then they are cut", silence, maxFirstMessage>>10),
+			fmt.Sprintf("within %s; the store knows it by its hash only", s(TicketLife)),
+			fmt.Sprintf("within the %s of a ticket", s(TicketLife)),
 		},
-		"security.md": {fmt.Sprintf("after a pause of %s or more", s(pauseAfter))},
-		"gateway.md":  {fmt.Sprintf("has not answered for %s", s(staleness))},
+		"security.md": {
+			fmt.Sprintf("after a pause of %s or more", s(pauseAfter)),
+			fmt.Sprintf("in the middle of a frame has %s to finish it", half(wsconn.Grace)),
+			fmt.Sprintf("while it waits for an upstream; after %s the connection is cut", half(wsconn.Grace)),
+			fmt.Sprintf("%d sockets whose client is not known yet, %d of one address, each with %d KiB and %s seconds; and renewals in band, %s at once and then one a second",
+				limits.Unauthenticated, limits.UnauthenticatedPerAddress, maxFirstMessage>>10, silence, words[renewalBurst]),
+		},
+		"gateway.md": {fmt.Sprintf("has not answered for %s", s(staleness))},
 		"errors.md": {
 			fmt.Sprintf("after %v to %s where the client should wait anyway", minHold.Seconds(), s(maxHold)),
 			fmt.Sprintf("of its network were refused %s times just before", words[promptRefusals]),

@@ -57,6 +57,26 @@ func TestSecurityPageLimits(t *testing.T) {
 		t.Errorf("the page has no row %q", row)
 	}
 
+	migrating := readDoc(t, "docs/migrating.md")
+	for _, sentence := range []string{
+		"| `decode_leeway` | `token.VerifierConfig.Leeway` | at most 60 s |",
+		"`exp` is required, and at most 366 days",
+		"at least as long as the hash: 32 bytes for HS256;",
+	} {
+		if !strings.Contains(migrating, sentence) {
+			t.Errorf("docs/migrating.md does not say %q", sentence)
+		}
+	}
+	for n, ok := range map[int]bool{31: false, 32: true} {
+		secret := make([]byte, n)
+		for i := range secret {
+			secret[i] = byte(7*i + 1)
+		}
+		if _, err := token.NewKey(token.HS256, secret, token.KeyOptions{}); (err == nil) != ok {
+			t.Errorf("a secret of %d bytes: %v", n, err)
+		}
+	}
+
 	const longest = 8192
 	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: keys})
 	if err != nil {

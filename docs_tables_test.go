@@ -51,6 +51,26 @@ func TestReadmeCosts(t *testing.T) {
 	}
 }
 
+// TestNumbersOfPrograms: where pages say a number of an example or of bench,
+// its source has it.
+func TestNumbersOfPrograms(t *testing.T) {
+	for _, c := range []struct{ page, sentence, file, code string }{
+		{"README.md", "after a minute: wsauth: session ended: token_expired", "examples/echo/main.go", "AccessTTL: time.Minute}"},
+		{"README.md", "a header that lets you in for a minute", "examples/echo/main.go", "AccessTTL: time.Minute}"},
+		{"README.md", "`go run ./bench soak` for 9,000 sockets over ten minutes", "bench/soak.go", "sockets, duration := 9000, 10*time.Minute"},
+		{"docs/identity-providers.md", "It closes when the token expires, in five minutes", "examples/provider/main.go", "AccessTTL: 5 * time.Minute}"},
+		{"docs/sessions.md", "with 10,000 sockets open, 99 of 100 clients have read the close frame within 50 ms", "bench/revoke.go", "const alone, target = 1_000, 0.050 // seconds"},
+		{"docs/sessions.md", "when all 10,000 are of one user the last one has within 500 ms", "bench/revoke.go", "const target = 0.500 // seconds"},
+	} {
+		if !strings.Contains(strings.Join(strings.Fields(readDoc(t, c.page)), " "), c.sentence) {
+			t.Errorf("%s does not say %q", c.page, c.sentence)
+		}
+		if !strings.Contains(readDoc(t, c.file), c.code) {
+			t.Errorf("%s: %q: %s has no %q", c.page, c.sentence, c.file, c.code)
+		}
+	}
+}
+
 // TestEndsInPages: where pages show a close code and a reason, the code is
 // that of the reason; where they show a status and a reason, so is the status.
 func TestEndsInPages(t *testing.T) {

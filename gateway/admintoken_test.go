@@ -79,8 +79,8 @@ func TestAdminPortLimitsTries(t *testing.T) {
 	}
 }
 
-// TestAdminTriesComeBack: after as many wrong tokens as docs/admin.md says, one
-// more is looked at each time that it says. Another address has its own.
+// TestAdminTriesComeBack: after as many wrong tokens as docs/admin.md says,
+// one more is looked at each time that it says. Another address has its own.
 func TestAdminTriesComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		good := rand.Text() + rand.Text()

@@ -216,6 +216,15 @@ func TestSessionsPageLives(t *testing.T) {
 	if longest != defaultAccessTTL || shortest != defaultAccessTTL/10*9 {
 		t.Errorf("access tokens live %v to %v", shortest, longest)
 	}
+	for ttl, differ := range map[time.Duration]bool{spreadFrom - time.Second: false, spreadFrom: true} {
+		lives := map[time.Duration]bool{}
+		for i := range 1000 {
+			lives[spread(ttl, fmt.Sprint(i))] = true
+		}
+		if (len(lives) > 1) != differ {
+			t.Errorf("tokens for %v have %d lives", ttl, len(lives))
+		}
+	}
 }
 
 // TestPagesNameEndpoints: every address below /auth and /.well-known that a
@@ -284,6 +293,10 @@ func TestNumbersInPages(t *testing.T) {
 			"is forgotten " + oneOf(t, store.ClockSlack, time.Hour, "an hour") + " after the last token",
 			fmt.Sprintf("everything it is %d days", MaxTTL/(24*time.Hour)),
 			fmt.Sprintf("set back by more than %s makes", inSeconds(store.ClockStep)),
+			fmt.Sprintf("set back by at most %s since counts as no time", inSeconds(store.ClockStep)),
+			"set back by more than " + oneOf(t, store.ClockSlack, time.Hour, "an hour") + " can revive",
+			"live 90 to 100 % of `--access-ttl`, when that is " + oneOf(t, spreadFrom, time.Minute, "a minute") + " or more",
+			"those that take longer than " + oneOf(t, wsauth.FollowAfter, time.Second, "a second"),
 		},
 		"gateway.md": {
 			fmt.Sprintf("comes back more than %s times ends with 508", words[maxRounds]),
@@ -291,6 +304,9 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("stands still for %v seconds with 408", patience.Seconds()),
 			fmt.Sprintf("a ping every %s", inSeconds(defaultPing)),
 			"takes longer than " + oneOf(t, wsauth.FollowAfter, time.Second, "a second") + " is registered",
+			fmt.Sprintf("cannot be reached is passed over for %s seconds", words[int(defaultHealth.Seconds())]),
+			fmt.Sprintf("With a health path each is also asked every %s seconds", words[int(defaultHealth.Seconds())]),
+			"claims of the client, for " + oneOf(t, assertionTTL, time.Minute, "one minute") + " and for the upstreams of this route only",
 		},
 		"security.md": {
 			fmt.Sprintf("At most %d of one address or /64 wait", maxWaitingEach),
@@ -300,6 +316,7 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("All known devices of a name together have %d, and all names of a known network %d.", nameFailures, homeFailures),
 			fmt.Sprintf("%d sockets whose client is not known yet, %d of one address", defaultMaxUnauthenticated, defaultMaxUnauthenticatedPerAddress),
 			fmt.Sprintf("nothing after %s.", inSeconds(wsauth.TicketLife)),
+			"The gateway ends one that takes longer than " + oneOf(t, wsauth.FollowAfter, time.Second, "a second"),
 		},
 		"admin.md": {
 			fmt.Sprintf("A list has %d entries unless `limit` says otherwise, %d at most", defaultPage, maxPage),
@@ -311,6 +328,27 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("body of a plain request stood still for %s", inSeconds(patience)),
 			fmt.Sprintf("an address of the gateway itself is longer than %s", inBytes(maxBody)),
 			fmt.Sprintf("come back to the gateway more than %s times", words[maxRounds]),
+			fmt.Sprintf("or a frame than %s |", inBytes(longestFrame(t))),
+		},
+		"operations.md": {
+			"authenticated clients that have taken longer than " + oneOf(t, wsauth.FollowAfter, time.Second, "a second"),
+		},
+		"configuration.md": {
+			"a token of our own key, good for " + oneOf(t, assertionTTL, time.Minute, "a minute"),
+			"tickets, each of which is there for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),
+		},
+		"../internal/config/example.yaml": {
+			"max_tickets: 100000 # each is there for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),
+			fmt.Sprintf("good once, for %s", inSeconds(wsauth.TicketLife)),
+		},
+		"../client/README.md": {
+			"it is good once, and for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),
+		},
+		"../cmd/wsauth/serve.go": {
+			"From " + oneOf(t, spreadFrom, time.Minute, "1m") + " on, sessions differ in it at random by up to a tenth",
+		},
+		"../cmd/wsauth/drain.go": {
+			"at most " + oneOf(t, maxDrain, time.Hour, "1h") + " (default: drain of the server, " + defaultDrain.String() + " unless it was set)",
 		},
 	} {
 		text := strings.Join(strings.Fields(pageText(t, page)), " ")

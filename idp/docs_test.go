@@ -84,4 +84,11 @@ func TestPresetsPage(t *testing.T) {
 			t.Errorf("the page does not say %q", sentence)
 		}
 	}
+	sessions, err := os.ReadFile("../docs/sessions.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sentence := fmt.Sprintf("the leeway (%v s for identity providers)", defaultLeeway.Seconds()); !strings.Contains(strings.Join(strings.Fields(string(sessions)), " "), sentence) {
+		t.Errorf("docs/sessions.md does not say %q", sentence)
+	}
 }

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
+import { askedWait, backoff, offlineWait } from "../advice.js";
+import { Lease } from "../lease.js";
 
 const root = new URL("../../", import.meta.url);
 
@@ -16,4 +18,82 @@ test("the JavaScript in the pages parses", () => {
     }
   }
   assert.ok(found >= 3, `${found} found`);
+});
+
+/** The value of a constant that a file of the module keeps to itself. */
+function constant(file, name) {
+  const found = readFileSync(new URL(`client/${file}`, root), "utf8").match(new RegExp(`^const ${name} = ([\\d_]+);`, "m"));
+  assert.ok(found, `${file} has no constant ${name}`);
+  return Number(found[1].replaceAll("_", ""));
+}
+
+/** What a function of chance returns at the least and at the most, in seconds. */
+function range(t, f) {
+  const random = t.mock.method(Math, "random", () => 0);
+  const least = f() / 1000;
+  random.mock.mockImplementation(() => 1);
+  const most = f() / 1000;
+  random.mock.restore();
+  return [least, most];
+}
+
+/** When a lease of 1000 s is renewed. */
+function renewal() {
+  const lease = new Lease(() => {});
+  const begun = Date.now();
+  lease.until(begun + 1_000_000, 1_000_000);
+  let [early, late] = [0, 1_000_000];
+  const now = Date.now;
+  try {
+    while (late - early > 1) {
+      const middle = Math.floor((early + late) / 2);
+      Date.now = () => begun + middle;
+      [early, late] = lease.due ? [early, middle] : [middle, late];
+    }
+  } finally {
+    Date.now = now;
+    lease.until(Infinity);
+  }
+  return late;
+}
+
+test("the numbers in the pages are those of the module", (t) => {
+  const words = { 5: "five" };
+  const s = (ms) => `${ms / 1000} s`;
+  const tries = constant("session.js", "tries");
+  const persistence = constant("session.js", "persistence");
+  const stable = constant("wsauth.js", "stable");
+  const [, first] = range(t, () => backoff(0));
+  const [, firstWait] = range(t, () => backoff(0, "wait"));
+  const [, longest] = range(t, () => backoff(100));
+  const offline = range(t, offlineWait);
+  const share = range(t, renewal).map((seconds) => Math.round(seconds / 10)).join(" to ");
+  assert.equal(askedWait(3_600_001), 3_600_000, "at most an hour");
+  const pages = {
+    "client/README.md": [
+      `when ${share} % of the time that is left has passed`,
+      `${words[tries]} times in all, within ${s(persistence)}`,
+      `up to a limit that doubles from ${first} s to ${longest} s`,
+      `each takes ${offline[0]} to ${offline[1]} s: a server`,
+      `reconnects; the first wait takes at most ${first} s`,
+      `reconnects; the first wait takes at most ${firstWait} s`,
+      "the next try comes after `Retry-After`, but at most an hour",
+    ],
+    "docs/sessions.md": [
+      `refreshes at a random moment, when ${share} % of the time is over`,
+      `up to a limit that doubles from ${first} s to ${longest} s, and begins at ${firstWait} s where`,
+      `counts a socket as good after ${s(stable)}`,
+    ],
+    "docs/close-codes.md": [
+      `the server has let it in and ${s(stable)} have passed`,
+      `a random moment of ${share} % of the time that is left: refresh`,
+      `1001, 1011 to 1014: most = min(${longest} s, ${firstWait} s * 2^attempt)`,
+      `any other: most = min(${longest} s, ${first} s * 2^attempt)`,
+    ],
+    "docs/connect.md": [`when ${share} % of the time is over, as [the client for browsers]`],
+  };
+  for (const [page, sentences] of Object.entries(pages)) {
+    const text = readFileSync(new URL(page, root), "utf8").replaceAll(/\s+/g, " ");
+    for (const sentence of sentences) assert.ok(text.includes(sentence), `${page} does not say "${sentence}"`);
+  }
 });

@@ -135,6 +135,26 @@ for (const cookies of [false, true]) {
     }
   });
 
+  test(`${way}: a refresh is sent again within 20 s, and not later`, async (t) => {
+    const { clock, server, session } = await loggedIn(t, cookies);
+    const fetch = session.fetch;
+    const begun = Date.now();
+    const sent = [];
+    session.fetch = async (...request) => {
+      sent.push(Date.now() - begun);
+      await new Promise((late) => setTimeout(late, 6000));
+      return fetch(...request);
+    };
+    server.fate = () => -1;
+    t.mock.method(Math, "random", () => 0.999);
+    let failed;
+    session.refresh().catch((error) => { failed = error; });
+    await clock.go(60_000);
+    assert.ok(failed instanceof TypeError);
+    assert.equal(sent.length, 4);
+    assert.ok(sent.at(-1) > 18_000 && sent.at(-1) <= 20_000, `sent after ${sent} ms`);
+  });
+
   test(`${way}: only a 401 of the server ends the session`, async (t) => {
     for (const status of [400, 401, 403, 404, 405, 408, 413, 421, 425, 429, 500, 501, 502, 503, 504, 599]) {
       const { clock, server, session } = await loggedIn(t, cookies);

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"wsauth"
 )
@@ -51,5 +52,31 @@ func TestConnectPage(t *testing.T) {
 	}
 	if len(documented) > 0 {
 		t.Errorf("the page names members that are not there: %v", documented)
+	}
+}
+
+// TestRenewalInPages: the moments of a renewal are those that the pages say,
+// all of them.
+func TestRenewalInPages(t *testing.T) {
+	for page, sentence := range map[string]string{
+		"connect.md":     "at a random moment when 50 to 80 % of the time is over",
+		"close-codes.md": "at a random moment of 50 to 80 % of the time that is left: refresh",
+	} {
+		text, err := os.ReadFile("../../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(strings.Join(strings.Fields(string(text)), " "), sentence) {
+			t.Errorf("%s does not say %q", page, sentence)
+		}
+	}
+	const left = 1000 * time.Second
+	first, last := left, time.Duration(0)
+	for range 10_000 {
+		in := renewIn(left, left)
+		first, last = min(first, in), max(last, in)
+	}
+	if first < left*50/100 || first > left*51/100 || last > left*80/100 || last < left*79/100 {
+		t.Errorf("with %v left it is renewed after %v to %v", left, first, last)
 	}
 }

@@ -42,6 +42,16 @@ func TestKeysPage(t *testing.T) {
 			t.Errorf("docs/keys.md has no row %q", row)
 		}
 	}
+	if !strings.Contains(string(page), "Within two seconds every token of that key is refused") || defaultPoll != 2*time.Second {
+		t.Errorf("the folder is looked at every %v", defaultPoll)
+	}
+	command, err := os.ReadFile("../../cmd/wsauth/keys.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(command), "A server that runs looks at the folder every two seconds.") {
+		t.Error("wsauth keys --help does not say how often the folder is looked at")
+	}
 	for _, s := range []State{Next, Signing, Verifying, Expired} {
 		if !strings.Contains(string(page), "\n| `"+string(s)+"` | ") {
 			t.Errorf("docs/keys.md has no state %s", s)

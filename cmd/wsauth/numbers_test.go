@@ -1,0 +1,122 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+
+	"wsauth/gateway"
+	"wsauth/internal/config"
+	"wsauth/store"
+	"wsauth/token"
+	"wsauth/token/keyring"
+)
+
+// TestDefaultsInHelp: without flags, "wsauth serve" does what an empty file
+// says, so the defaults in its help are those of the configuration.
+func TestDefaultsInHelp(t *testing.T) {
+	for _, name := range os.Environ() {
+		if name, _, _ := strings.Cut(name, "="); strings.HasPrefix(name, "WSAUTH_") {
+			t.Setenv(name, "")
+			os.Unsetenv(name)
+		}
+	}
+	var all cli
+	parser, err := kong.New(&all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse([]string{"serve"}); err != nil {
+		t.Fatal(err)
+	}
+	want, got := config.Default(), config.Default()
+	for _, over := range overrides {
+		over.set(&all.Serve, &got)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(- file, + flags):\n%s", diff)
+	}
+	if _, err := parser.Parse([]string{"keys", "rotate"}); err != nil {
+		t.Fatal(err)
+	}
+	if r := all.Keys.Rotate; r.Lead != keyring.DefaultLead || r.Overlap != keyring.DefaultOverlap {
+		t.Errorf("keys rotate: --lead %v, --overlap %v", r.Lead, r.Overlap)
+	}
+	if all.Keys.Generate.Lead != keyring.DefaultLead {
+		t.Errorf("keys generate: --lead %v", all.Keys.Generate.Lead)
+	}
+}
+
+// TestBoundsInHelp: a bound in the help of "wsauth serve" is that of the key
+// in docs/configuration.md, which is held against the program.
+func TestBoundsInHelp(t *testing.T) {
+	page, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	atMost := regexp.MustCompile(`(?i)at most (\d\w*)`)
+	found := 0
+	for f := range reflect.TypeFor[serveCmd]().Fields() {
+		bound := atMost.FindStringSubmatch(f.Tag.Get("help"))
+		if bound == nil {
+			continue
+		}
+		found++
+		name := f.Tag.Get("name")
+		if name == "" {
+			name = strings.ToLower(regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(f.Name, "$1-$2"))
+		}
+		row := regexp.MustCompile("(?m)^\\| `" + overrides[name].key + "` \\|.*$").FindString(string(page))
+		if own := atMost.FindStringSubmatch(row); own == nil || own[1] != bound[1] {
+			t.Errorf("--%s: at most %s, and the page has %q", name, bound[1], row)
+		}
+	}
+	if found < 3 {
+		t.Errorf("only %d flags have a bound", found)
+	}
+}
+
+// TestNumbersInHelpAndPages: where the help or a page says a number of the
+// command, it is that of the program.
+func TestNumbersInHelpAndPages(t *testing.T) {
+	inSeconds := func(d time.Duration) string { return fmt.Sprintf("%v s", d.Seconds()) }
+	for page, sentences := range map[string][]string{
+		"operations.md": {fmt.Sprintf("When the server stops it waits at most %s for the log to be read", inSeconds(lastWords))},
+		"sessions.md": {
+			fmt.Sprintf("at the start, every %s, and at the stop", inSeconds(rememberEvery)),
+			fmt.Sprintf("A copy that is less than %s older", inSeconds(rememberEvery)),
+		},
+		"../cmd/wsauth/tokenrules.go": {fmt.Sprintf("at most 1m (default: none; iat and nbf of a server's own tokens: %v)", store.ClockStep)},
+		"../cmd/wsauth/token.go":      {"How long it lives (default: 15m, or 720h for a refresh token)"},
+	} {
+		text, err := os.ReadFile("../../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, sentence := range sentences {
+			if !strings.Contains(strings.Join(strings.Fields(string(text)), " "), sentence) {
+				t.Errorf("%s does not say %q", page, sentence)
+			}
+		}
+	}
+	key, err := token.GenerateKey(token.HS256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, life := range map[string]time.Duration{"access": 15 * time.Minute, "refresh": 720 * time.Hour} {
+		made, err := (&tokenIssueCmd{Sub: "robot", Type: kind}).issue(key, nil)
+		if err != nil || made.Claims.ExpiresAt.Sub(made.Claims.IssuedAt) != life {
+			t.Errorf("token issue --type=%s: %+v, %v", kind, made, err)
+		}
+	}
+	if rules := gateway.OwnTokens(nil, ""); rules.IssuedLeeway != store.ClockStep {
+		t.Errorf("iat and nbf may be ahead by %v", rules.IssuedLeeway)
+	}
+}
