@@ -136,13 +136,22 @@ func (h *held) len() int {
 // [ErrNotDurable].
 func (x *Index) Held() int { return x.held.len() }
 
-// Flush writes what this node alone holds, and returns the error of the log
-// if there is something left. A process that is about to end calls it.
+// Flush writes what this node alone holds, also to a log that is full if that
+// is an [Overfiller], and returns the error of the log if there is something
+// left. A process that is about to end calls it.
 func (x *Index) Flush(ctx context.Context) error {
+	write := x.config.Revocations.Revoke
+	overfiller, _ := x.config.Revocations.(Overfiller)
 	for size := MaxPage; x.held.len() > 0; {
-		if err := x.writeHeld(ctx, size); err == nil {
+		err := x.writeHeld(ctx, size, write)
+		if err == nil {
 			continue
-		} else if size == 1 || ctx.Err() != nil {
+		}
+		if overfiller != nil && errors.Is(err, ErrFull) {
+			write, overfiller = overfiller.Overfill, nil
+			continue
+		}
+		if size == 1 || ctx.Err() != nil {
 			return fmt.Errorf("%w: %d revocations: %w", ErrNotDurable, x.held.len(), err)
 		}
 		size = 1 // what fits one by one is better than nothing
@@ -152,11 +161,11 @@ func (x *Index) Flush(ctx context.Context) error {
 
 // writeHeld writes the first revocations of those that are held, at most
 // limit, and forgets them once the log has them.
-func (x *Index) writeHeld(ctx context.Context, limit int) error {
+func (x *Index) writeHeld(ctx context.Context, limit int, write func(context.Context, ...Revocation) error) error {
 	batch := x.held.first(limit)
 	writing, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	err := x.config.Revocations.Revoke(writing, batch...)
+	err := write(writing, batch...)
 	if errors.Is(err, ErrInvalid) && limit == 1 {
 		x.config.Logger.ErrorContext(ctx, "revocations: the store refuses one for good, it holds on this node only", "error", err)
 		err = nil
@@ -180,7 +189,7 @@ func (x *Index) keepWriting(ctx context.Context) {
 			}
 			continue
 		}
-		if err := x.writeHeld(ctx, size); err != nil {
+		if err := x.writeHeld(ctx, size, x.config.Revocations.Revoke); err != nil {
 			size = max(1, size/2)
 			sleep(ctx, rand.N(backoff)) //nolint:gosec // spreads nodes in time, keeps no secret
 			backoff = min(2*backoff, maxBackoff)

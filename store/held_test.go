@@ -391,3 +391,56 @@ func TestIndexWarnsOfAFullLog(t *testing.T) {
 		}
 	})
 }
+
+// An overfillable log is full, and can be made to take more. What it has not
+// taken before, it refuses.
+type overfillable struct {
+	*failing
+	fault error // of Overfill
+}
+
+func (o *overfillable) Overfill(ctx context.Context, revocations ...Revocation) error {
+	if o.fault != nil {
+		return o.fault
+	}
+	o.set(nil)
+	defer o.set(ErrFull)
+	return o.Revoke(ctx, revocations...)
+}
+
+// TestFlushOverfills: what a full log has not taken is not forgotten at the
+// end of the process, and until then its limit holds.
+func TestFlushOverfills(t *testing.T) {
+	memory := NewMemory(0)
+	log := &overfillable{failing: &failing{Revocations: memory, fault: ErrFull}}
+	x := mustIndex(t, IndexConfig{Revocations: log})
+	const n = MaxPage + 1
+	for i := range n {
+		if err := x.Revoke(t.Context(), inAMinute(fmt.Sprint(i))); !errors.Is(err, ErrNotDurable) {
+			t.Fatal(err)
+		}
+	}
+	entries := func() int {
+		usage, err := memory.RevocationUsage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return usage.Entries
+	}
+	if entries() != 0 {
+		t.Errorf("%d were written to a full log", entries())
+	}
+	for _, fault := range []error{errDisk, ErrFull} {
+		log.fault = fault
+		if err := x.Flush(t.Context()); !errors.Is(err, ErrNotDurable) || !errors.Is(err, fault) || x.Held() != n {
+			t.Errorf("Flush: %v, %d held", err, x.Held())
+		}
+	}
+	log.fault = nil
+	if err := x.Flush(t.Context()); err != nil || x.Held() != 0 {
+		t.Errorf("Flush: %v, %d held", err, x.Held())
+	}
+	if entries() != n {
+		t.Errorf("%d were written", entries())
+	}
+}

@@ -45,6 +45,14 @@ type Revocations interface {
 	Wait(ctx context.Context, after Cursor) error
 }
 
+// An Overfiller is a durable log that can take more than its limit. An [Index]
+// asks it at the end of the process, which would otherwise forget what a full
+// log has not taken: a higher limit often needs a restart.
+type Overfiller interface {
+	// Overfill is Revoke without the limit: it never returns [ErrFull].
+	Overfill(context.Context, ...Revocation) error
+}
+
 // Usage is how full a log of revocations is. A full one holds as many entries
 // as its limit, and one more for [Everything].
 type Usage struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -15,6 +16,16 @@ import (
 // Revoke implements [store.Revocations]. It returns nil when the revocations
 // are synced to disk.
 func (s *Store) Revoke(ctx context.Context, revocations ...store.Revocation) error {
+	return s.revoke(ctx, revocations, s.limits.Revocations)
+}
+
+// Overfill implements [store.Overfiller].
+func (s *Store) Overfill(ctx context.Context, revocations ...store.Revocation) error {
+	return s.revoke(ctx, revocations, math.MaxInt)
+}
+
+// revoke is Revoke to a log of at most limit entries.
+func (s *Store) revoke(ctx context.Context, revocations []store.Revocation, limit int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -22,9 +33,7 @@ func (s *Store) Revoke(ctx context.Context, revocations ...store.Revocation) err
 	if err != nil || len(prepared) == 0 {
 		return err
 	}
-	return s.write(ctx, func(t *transaction) error {
-		return t.log.add(prepared, time.Now(), s.limits.Revocations)
-	})
+	return s.write(ctx, func(t *transaction) error { return t.log.add(prepared, time.Now(), limit) })
 }
 
 // RevocationUsage implements [store.UsageReporter].

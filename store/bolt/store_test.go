@@ -148,6 +148,12 @@ func TestLimit(t *testing.T) {
 		if err := revoke("a", "b", "c"); err != nil {
 			t.Errorf("what fits: %v", err)
 		}
+		if err := s.Overfill(t.Context(), inAMinute("c"), inAMinute("d"), inAMinute("e")); err != nil || entries(t, s) != 5 {
+			t.Errorf("beyond the limit: %v, %d entries", err, entries(t, s))
+		}
+		if err := revoke("f"); !errors.Is(err, store.ErrFull) {
+			t.Errorf("after that: %v", err)
+		}
 		time.Sleep(time.Minute + store.ClockSlack + sweepEvery)
 		synctest.Wait()
 		if n := entries(t, s); n != 0 {
