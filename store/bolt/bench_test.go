@@ -127,3 +127,43 @@ func bareSync(b *testing.B) time.Duration {
 	}
 	return time.Since(began) / rounds
 }
+
+// BenchmarkRead measures calls that read and do not sync, in a file of ten
+// thousand sessions.
+func BenchmarkRead(b *testing.B) {
+	s := open(b, newPath(b), Options{})
+	s.db.NoSync = true
+	end := time.Now().Add(time.Hour)
+	var all []store.Family
+	for n := range 10_000 {
+		f, err := store.Family{ID: fmt.Sprint("family-", n), Subject: fmt.Sprint("user-", n), Current: "0", Began: time.Now(), Expires: end, Ends: end}.Canonical()
+		if err != nil {
+			b.Fatal(err)
+		}
+		all = append(all, f)
+	}
+	err := s.update(func(t *transaction) error {
+		var err error
+		for _, f := range all {
+			err = errors.Join(err, t.families.begin(f, time.Now(), len(all)))
+		}
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("present", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := s.PresentFamily(b.Context(), store.Presentation{ID: "family-77", Token: "0"}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("list", func(b *testing.B) {
+		for b.Loop() {
+			if all, err := s.ListFamilies(b.Context(), "user-77"); err != nil || len(all) != 1 {
+				b.Fatal(all, err)
+			}
+		}
+	})
+}

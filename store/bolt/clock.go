@@ -36,5 +36,5 @@ func (t *transaction) dropRevived(now time.Time) error {
 		return nil
 	}
 	t.tickets.count.n = 0
-	return errors.Join(t.tickets.values.clear(t.tx), t.tickets.expiry.clear(t.tx), meta.delete(ticketClockKey))
+	return errors.Join(t.tickets.values.clear(t.tx.Tx), t.tickets.expiry.clear(t.tx.Tx), meta.delete(ticketClockKey))
 }

@@ -69,7 +69,7 @@ func copyTo(path string, db *database) (*database, error) {
 	fresh.NoSync = true // once, at the end
 	err = guarded(path, func() error {
 		return errors.Join(bbolt.Compact(fresh.DB, db.DB, compactStep), fresh.Update(func(tx *bbolt.Tx) error {
-			return openTransaction(tx).close()
+			return openTransaction(fresh.checked(tx, &sum{})).close()
 		}))
 	})
 	fresh.NoSync = false

@@ -29,7 +29,7 @@ func swell(t *testing.T, path string) {
 		return err
 	})
 	remove := db.Update(func(tx *bbolt.Tx) error {
-		return errors.Join(tx.DeleteBucket(filler), openTransaction(tx).close())
+		return errors.Join(tx.DeleteBucket(filler), sealAgain(tx))
 	})
 	if err := errors.Join(err, remove, db.Sync(), db.Close()); err != nil {
 		t.Fatal(err)

@@ -33,11 +33,22 @@ func damaged(format string, a ...any) *DamageError {
 	return &DamageError{What: fmt.Sprintf(format, a...)}
 }
 
+// A failure is an error on its way through a panic.
+type failure struct{ error }
+
+// require panics with an error, which [guarded] returns.
+func require(err error) {
+	if err != nil {
+		panic(failure{err})
+	}
+}
+
 // guarded calls do, and returns as a [DamageError] what bbolt panics about: it
 // reads the file through memory, and trusts it. A page that cannot be read, as
 // of a file that has been truncated, is a fault of memory. guarded cannot
-// catch what happens on other goroutines, where bbolt looks for free pages at
-// the start and when a commit fails; so [verify] looks at the file before.
+// catch an overflow of the stack, nor what happens on other goroutines, where
+// bbolt looks for free pages at the start and when a commit fails; so [trees],
+// [verify] and [engineLog] look at the pages before.
 func guarded(path string, do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -45,6 +56,8 @@ func guarded(path string, do func() error) (err error) {
 		case nil:
 		case *DamageError:
 			err = p
+		case failure:
+			err = p.error
 		default:
 			err = damaged("%s", strings.Join(strings.Fields(fmt.Sprint(p)), " "))
 		}

@@ -18,10 +18,17 @@
 // lost revocations. [Check] does the same and no more. Damage that comes upon
 // an open file makes the store fail from the moment it is found: at once for a
 // page or a record that cannot be right, when it is opened again for an older
-// state of one. Pages of an open file that come to lead in a circle end the
-// process, as bbolt follows them without end; then the next Open finds them.
-// A file of the format without checksums gets them when it is
-// opened; earlier versions do not open it any more.
+// state of one.
+//
+// No damage ends the process, as bbolt would on its own where pages lead in a
+// circle: each page is checked within the transaction that follows it, just
+// before bbolt reads it, and all of them when a commit has failed. What is
+// left is a page that is overwritten between that check and bbolt's reading:
+// microseconds later, or milliseconds in a large batch of writes, and at the
+// start between the check of the whole file and bbolt's own look at it.
+//
+// A file of the format without checksums gets them when it is opened; earlier
+// versions do not open it any more.
 //
 // Tickets are kept under the hash of their text; of logins the file has the
 // names of their tokens, not the tokens. Nobody can authenticate with what it

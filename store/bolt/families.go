@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"wsauth/store"
 )
 
@@ -36,8 +34,8 @@ func (s *Store) RotateFamily(ctx context.Context, r store.Rotation) (store.Famil
 		return store.Family{}, err
 	}
 	// A family that is no more must not cost a sync.
-	err = s.view(func(tx *bbolt.Tx) error {
-		f, err := openFamilies(tx, nil).get([]byte(r.ID))
+	err = s.view(func(tx *checkedTx) error {
+		f, err := openFamilies(tx).get([]byte(r.ID))
 		if err == nil && f.Expired(time.Now()) {
 			return store.ErrNotFound
 		}
@@ -65,8 +63,8 @@ func (s *Store) PresentFamily(ctx context.Context, p store.Presentation) (store.
 	}
 	var f store.Family
 	var changes bool
-	err := s.view(func(tx *bbolt.Tx) error {
-		old, err := openFamilies(tx, nil).get([]byte(p.ID))
+	err := s.view(func(tx *checkedTx) error {
+		old, err := openFamilies(tx).get([]byte(p.ID))
 		if err == nil {
 			f, err = old.Present(p, time.Now())
 		}
@@ -100,8 +98,8 @@ func (s *Store) ListFamilies(ctx context.Context, subject string) (all []store.F
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	err = s.view(func(tx *bbolt.Tx) (err error) {
-		all, err = openFamilies(tx, nil).list(subject, time.Now())
+	err = s.view(func(tx *checkedTx) (err error) {
+		all, err = openFamilies(tx).list(subject, time.Now())
 		return err
 	})
 	return all, wrap(err)

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"wsauth/store"
 )
 
@@ -19,12 +17,12 @@ type familyTable struct {
 	count                      counter
 }
 
-func openFamilies(tx *bbolt.Tx, s *sum) *familyTable {
+func openFamilies(tx *checkedTx) *familyTable {
 	return &familyTable{
-		families: openTable(tx, familiesBucket, s),
-		expiry:   openTable(tx, familyExpiryBucket, s),
-		subjects: openTable(tx, familySubjectBucket, s),
-		count:    openCounter(tx, familyCountKey, s),
+		families: openTable(tx, familiesBucket),
+		expiry:   openTable(tx, familyExpiryBucket),
+		subjects: openTable(tx, familySubjectBucket),
+		count:    openCounter(tx, familyCountKey),
 	}
 }
 

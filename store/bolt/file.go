@@ -16,6 +16,7 @@ type database struct {
 	*bbolt.DB
 	file     *os.File // the one of DB
 	pageSize uint64
+	log      *engineLog
 }
 
 // openFile opens, locks and verifies the file at a path, and makes it where
@@ -80,7 +81,7 @@ const (
 
 // lock opens the database that has a name now, and waits for its lock.
 func lock(path string, mode lockMode) (*database, error) {
-	db := &database{}
+	db := &database{log: &engineLog{}}
 	var opening error
 	err := guarded(path, func() (err error) {
 		db.DB, err = bbolt.Open(path, 0o600, &bbolt.Options{
@@ -90,6 +91,7 @@ func lock(path string, mode lockMode) (*database, error) {
 			NoFreelistSync: true,
 			FreelistType:   bbolt.FreelistMapType,
 			ReadOnly:       mode == lockShared,
+			Logger:         db.log,
 			OpenFile: func(path string, flag int, perm os.FileMode) (*os.File, error) {
 				if mode != lockNew {
 					flag &^= os.O_CREATE
@@ -100,6 +102,7 @@ func lock(path string, mode lockMode) (*database, error) {
 		})
 		if err == nil {
 			db.pageSize = uint64(db.Info().PageSize)
+			db.log.file, db.log.pageSize = db.file, db.pageSize
 		}
 		return err
 	})

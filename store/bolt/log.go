@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"wsauth/store"
 )
 
@@ -19,12 +17,12 @@ type log struct {
 	count              counter
 }
 
-func openLog(tx *bbolt.Tx, s *sum) *log {
+func openLog(tx *checkedTx) *log {
 	return &log{
-		log:    openTable(tx, logBucket, s),
-		names:  openTable(tx, namesBucket, s),
-		expiry: openTable(tx, expiryBucket, s),
-		count:  openCounter(tx, countKey, s),
+		log:    openTable(tx, logBucket),
+		names:  openTable(tx, namesBucket),
+		expiry: openTable(tx, expiryBucket),
+		count:  openCounter(tx, countKey),
 	}
 }
 

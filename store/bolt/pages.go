@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync"
 )
 
 // The layout of bbolt's files, as far as this package reads them by itself.
@@ -176,8 +177,14 @@ func (p *pageReader) frame() *frame {
 		p.spare = p.spare[:last]
 		return f
 	}
+	if f, ok := frames.Get().(*frame); ok && uint64(len(f.page)) == p.meta.pageSize {
+		return f
+	}
 	return &frame{page: make([]byte, p.meta.pageSize)}
 }
+
+// frames has frames that no reader holds, for the next one.
+var frames sync.Pool
 
 // release undoes frame.
 func (p *pageReader) release(f *frame) { p.spare = append(p.spare, f) }
@@ -196,11 +203,17 @@ func (p *pageReader) claim(first, count uint64) error {
 	return nil
 }
 
-// read returns a page of one of two kinds, with the pages that belong to it.
+// read claims a page of one of two kinds, and loads it.
 func (p *pageReader) read(number uint64, kinds uint16, f *frame) ([]byte, error) {
 	if err := p.claim(number, 1); err != nil {
 		return nil, err
 	}
+	return p.load(number, kinds, f)
+}
+
+// load returns a claimed page of one of two kinds, with the pages that belong
+// to it, which it claims.
+func (p *pageReader) load(number uint64, kinds uint16, f *frame) ([]byte, error) {
 	size := p.meta.pageSize
 	page := f.page
 	if _, err := p.file.ReadAt(page, int64(number*size)); err != nil {
@@ -314,13 +327,9 @@ func (p *pageReader) walkBucket(header []byte, leaf func(element) error) error {
 	if root := native.Uint64(header); root != 0 {
 		return p.walk(root, leaf)
 	}
-	page := header[bucketHead:]
-	if len(page) < pageHead || native.Uint16(page[8:]) != leafPage {
-		return damaged("a small bucket is damaged")
-	}
-	all, err := elements(nil, page, nil, nil)
+	all, err := inlineElements(header)
 	if err != nil {
-		return damaged("a small bucket is damaged")
+		return err
 	}
 	for _, e := range all {
 		if err := leaf(e); err != nil {
@@ -328,6 +337,20 @@ func (p *pageReader) walkBucket(header []byte, leaf func(element) error) error {
 		}
 	}
 	return nil
+}
+
+// inlineElements returns the elements of a bucket that has no page of its own,
+// given its value in the tree of buckets.
+func inlineElements(header []byte) ([]element, error) {
+	page := header[bucketHead:]
+	if len(page) < pageHead || native.Uint16(page[8:]) != leafPage {
+		return nil, damaged("a small bucket is damaged")
+	}
+	all, err := elements(nil, page, nil, nil)
+	if err != nil {
+		return nil, damaged("a small bucket is damaged")
+	}
+	return all, nil
 }
 
 // checkFreelist checks the list of free pages, if the file has one, once all

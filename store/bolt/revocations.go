@@ -7,7 +7,6 @@ import (
 	"math"
 	"time"
 
-	"go.etcd.io/bbolt"
 	bberrors "go.etcd.io/bbolt/errors"
 
 	"wsauth/store"
@@ -42,8 +41,8 @@ func (s *Store) RevocationUsage(ctx context.Context) (store.Usage, error) {
 	if err := ctx.Err(); err != nil {
 		return usage, err
 	}
-	err := s.view(func(tx *bbolt.Tx) error {
-		usage.Entries = int(openLog(tx, nil).counted())
+	err := s.view(func(tx *checkedTx) error {
+		usage.Entries = int(openLog(tx).counted())
 		return nil
 	})
 	return usage, wrap(err)
@@ -55,8 +54,8 @@ func (s *Store) Read(ctx context.Context, after store.Cursor) (store.Page, error
 		return store.Page{}, err
 	}
 	var page store.Page
-	err := s.view(func(tx *bbolt.Tx) (err error) {
-		l := openLog(tx, nil)
+	err := s.view(func(tx *checkedTx) (err error) {
+		l := openLog(tx)
 		if err := s.check(after, l.log.bucket.Sequence()); err != nil {
 			return err
 		}
@@ -91,8 +90,8 @@ func (s *Store) Wait(ctx context.Context, after store.Cursor) error {
 
 // last returns the sequence of the newest entry.
 func (s *Store) last() (last uint64, err error) {
-	err = s.view(func(tx *bbolt.Tx) error {
-		last = tx.Bucket(logBucket).Sequence()
+	err = s.view(func(tx *checkedTx) error {
+		last = openTable(tx, logBucket).bucket.Sequence()
 		return nil
 	})
 	return last, wrap(err)

@@ -166,7 +166,7 @@ func create(tx *bbolt.Tx) error {
 		}
 	}
 	var all sum
-	facts := openTable(tx, metaBucket, &all)
+	facts := &table{name: metaBucket, bucket: tx.Bucket(metaBucket), sum: &all}
 	return errors.Join(
 		facts.put(formatKey, []byte(format)),
 		facts.put(epochKey, []byte(rand.Text())),

@@ -247,7 +247,7 @@ func entries(t *testing.T, s *Store) int {
 	t.Helper()
 	n := 0
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		all := openTransaction(tx)
+		all := openTransaction(s.db.checked(tx, &sum{}))
 		n = all.log.log.bucket.Stats().KeyN
 		agree(t, "log", all.log.count, all.log.log, all.log.names, all.log.expiry)
 		agree(t, "tickets", all.tickets.count, all.tickets.values, all.tickets.expiry)

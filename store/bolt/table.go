@@ -8,26 +8,43 @@ import (
 )
 
 // A table is a bucket whose values end with the checksum of their record. Its
-// methods panic with a [DamageError] when one is wrong, as bbolt panics about
-// a damaged page; [guarded] returns both as errors.
+// methods panic with a [DamageError] when one is wrong, or when its pages are,
+// as bbolt panics about a damaged page; [guarded] returns both as errors.
 type table struct {
 	name   []byte
 	bucket *bbolt.Bucket
-	sum    *sum // of all tables of the transaction; nil if it only reads
+	sum    *sum   // of all tables of the transaction; nil if it only reads
+	trees  *trees // of the transaction
+	root   uint64 // its page; 0: no page of its own, nothing to check
 }
 
 // openTable opens a bucket, which the file has.
-func openTable(tx *bbolt.Tx, name []byte, s *sum) *table {
-	b := tx.Bucket(name)
-	if b == nil {
+func openTable(tx *checkedTx, name []byte) *table {
+	t := &table{name: name, sum: tx.sum, trees: tx.trees, root: tx.trees.root(name)}
+	if t.bucket = tx.Bucket(name); t.bucket == nil {
 		panic(damaged("it has no bucket %s", name))
 	}
-	return &table{name, b, s}
+	return t
+}
+
+// stored returns the value of a key with its checksum, or nil.
+func (t *table) stored(key []byte) []byte {
+	if t.root != 0 {
+		t.trees.path(t.root, childOf(key))
+	}
+	return t.bucket.Get(key)
+}
+
+// around checks the pages that a change of a record may lead to.
+func (t *table) around(key []byte) {
+	if t.root != 0 {
+		t.trees.around(t.root, childOf(key))
+	}
 }
 
 // get returns the value of a key, or nil. It is good while the transaction is.
 func (t *table) get(key []byte) []byte {
-	stored := t.bucket.Get(key)
+	stored := t.stored(key)
 	if stored == nil {
 		return nil
 	}
@@ -45,6 +62,7 @@ func (t *table) unsealed(key, stored []byte) (value []byte, check uint64) {
 
 // put writes a record.
 func (t *table) put(key, value []byte) error {
+	t.around(key)
 	if old := t.bucket.Get(key); old != nil {
 		_, check := t.unsealed(key, old)
 		t.sum.remove(check)
@@ -57,6 +75,7 @@ func (t *table) put(key, value []byte) error {
 
 // delete removes a record if it is there.
 func (t *table) delete(key []byte) error {
+	t.around(key)
 	old := t.bucket.Get(key)
 	if old == nil {
 		return nil
@@ -68,8 +87,11 @@ func (t *table) delete(key []byte) error {
 
 // clear removes all records.
 func (t *table) clear(tx *bbolt.Tx) (err error) {
-	c := t.cursor()
-	for key, stored := c.c.First(); key != nil; key, stored = c.c.Next() {
+	if t.root != 0 {
+		t.trees.all(t.root)
+	}
+	c := t.bucket.Cursor()
+	for key, stored := c.First(); key != nil; key, stored = c.Next() {
 		_, check := t.unsealed(key, stored)
 		t.sum.remove(check)
 	}
@@ -77,29 +99,39 @@ func (t *table) clear(tx *bbolt.Tx) (err error) {
 		return err
 	}
 	t.bucket, err = tx.CreateBucket(t.name)
+	t.root = 0
 	return err
 }
 
 // cursor returns a cursor over the records.
-func (t *table) cursor() cursor { return cursor{t, t.bucket.Cursor()} }
+func (t *table) cursor() *cursor { return &cursor{t: t, c: t.bucket.Cursor()} }
 
-// A cursor is one of bbolt that looks at checksums.
+// A cursor is one of bbolt that looks at checksums, and at pages before it
+// moves to them.
 type cursor struct {
-	t *table
-	c *bbolt.Cursor
+	t     *table
+	c     *bbolt.Cursor
+	until []byte // the key at which the next leaf begins; nil: none does
 }
 
-func (c cursor) first() (key, value []byte) { return c.checked(c.c.First()) }
+func (c *cursor) first() (key, value []byte) {
+	c.enter(firstChild)
+	return c.checked(c.c.First())
+}
 
 // seek moves to the first record at or after a key. A damaged key would lead
 // the search past others, so it looks at the record before too.
-func (c cursor) seek(key []byte) (found, value []byte) {
+func (c *cursor) seek(key []byte) (found, value []byte) {
+	c.enter(childOf(key))
 	found, value = c.checked(c.c.Seek(key))
 	search := c.t.bucket.Cursor()
-	before, stored := search.Last()
+	var before, stored []byte
 	if found != nil {
 		search.Seek(key)
 		before, stored = search.Prev()
+	} else {
+		c.enter(lastChild)
+		before, stored = search.Last()
 	}
 	c.checked(before, stored)
 	if found != nil && bytes.Compare(found, key) < 0 || before != nil && bytes.Compare(before, key) >= 0 {
@@ -108,11 +140,23 @@ func (c cursor) seek(key []byte) (found, value []byte) {
 	return found, value
 }
 
-func (c cursor) next() (key, value []byte) { return c.checked(c.c.Next()) }
+func (c *cursor) next() (key, value []byte) { return c.checked(c.c.Next()) }
 
-func (c cursor) checked(key, stored []byte) ([]byte, []byte) {
+// enter checks the pages around the leaf that a choice leads to.
+func (c *cursor) enter(next choice) {
+	if c.t.root != 0 {
+		c.until = c.t.trees.around(c.t.root, next)
+	}
+}
+
+// checked returns a record without its checksum. If bbolt has moved to another
+// leaf, checked looks at the one after it.
+func (c *cursor) checked(key, stored []byte) ([]byte, []byte) {
 	if key == nil {
 		return nil, nil
+	}
+	if c.until != nil && bytes.Compare(key, c.until) >= 0 {
+		c.enter(childOf(key))
 	}
 	value, _ := c.t.unsealed(key, stored)
 	return key, value

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"wsauth/store"
 )
 
@@ -36,8 +34,8 @@ func (s *Store) TakeTicket(ctx context.Context, key store.TicketKey) (value []by
 		return nil, err
 	}
 	// Who guesses must not cost a sync.
-	err = s.view(func(tx *bbolt.Tx) error {
-		_, err := openTickets(tx, nil).get(key, s.clock.now())
+	err = s.view(func(tx *checkedTx) error {
+		_, err := openTickets(tx).get(key, s.clock.now())
 		return err
 	})
 	if err != nil {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"wsauth/store"
 )
 
@@ -18,11 +16,11 @@ type ticketTable struct {
 	count          counter
 }
 
-func openTickets(tx *bbolt.Tx, s *sum) *ticketTable {
+func openTickets(tx *checkedTx) *ticketTable {
 	return &ticketTable{
-		values: openTable(tx, ticketsBucket, s),
-		expiry: openTable(tx, ticketExpiryBucket, s),
-		count:  openCounter(tx, ticketCountKey, s),
+		values: openTable(tx, ticketsBucket),
+		expiry: openTable(tx, ticketExpiryBucket),
+		count:  openCounter(tx, ticketCountKey),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"time"
+	"unsafe"
 
 	"go.etcd.io/bbolt"
 
@@ -14,14 +15,16 @@ import (
 
 // view calls do within a transaction that reads. It fails if the file is known
 // to be damaged, or turns out to be.
-func (s *Store) view(do func(*bbolt.Tx) error) error {
+func (s *Store) view(do func(*checkedTx) error) error {
 	return s.guard(func() error {
 		tx, err := s.begin(false)
 		if err != nil {
 			return err
 		}
 		defer tx.Rollback() //nolint:errcheck // it has no errors
-		return do(tx)
+		checked := s.db.checked(tx, nil)
+		defer checked.trees.close()
+		return do(checked)
 	})
 }
 
@@ -29,7 +32,9 @@ func (s *Store) view(do func(*bbolt.Tx) error) error {
 // fails.
 func (s *Store) update(do func(*transaction) error) error {
 	return s.commitWith(func(tx *bbolt.Tx) error {
-		t := openTransaction(tx)
+		checked := s.db.checked(tx, &sum{})
+		defer checked.trees.close()
+		t := openTransaction(checked)
 		if err := do(t); err != nil {
 			return err
 		}
@@ -52,7 +57,10 @@ func (s *Store) commitWith(do func(*bbolt.Tx) error) error {
 			return err
 		}
 		id := uint64(tx.ID())
-		if err := tx.Commit(); err != nil {
+		s.db.log.committing.Store(true)
+		err = tx.Commit()
+		s.db.log.committing.Store(false)
+		if err != nil {
 			return err
 		}
 		s.committed.Store(id)
@@ -121,29 +129,50 @@ func (db *database) readable() (err error) {
 	return err
 }
 
+// A checkedTx is a bbolt transaction whose pages are checked before bbolt
+// follows them, except in a transaction that makes the file.
+type checkedTx struct {
+	*bbolt.Tx
+	trees *trees
+	sum   *sum // of all records; nil if it only reads
+}
+
+// checked returns tx with its pages checked. It panics as [trees] do.
+//
+// It reads the memory that bbolt has mapped the file to, which stays while the
+// transaction is open and has not begun to commit: copying a page from there
+// needs no system call, and gives the bytes that bbolt sees.
+func (db *database) checked(tx *bbolt.Tx, s *sum) *checkedTx {
+	info := db.Info()
+	first := *(*unsafe.Pointer)(unsafe.Pointer(&info.Data)) //nolint:gosec // the only way to that memory
+	mapped := unsafe.Slice((*byte)(first), tx.Size())       //nolint:gosec // see above
+	return &checkedTx{tx, newTrees(bytes.NewReader(mapped), db.pageSize, tx), s}
+}
+
 // transaction is what the file holds, within one transaction that writes.
 type transaction struct {
-	tx       *bbolt.Tx
-	sum      *sum
+	tx       *checkedTx
 	log      *log
 	tickets  *ticketTable
 	families *familyTable
 }
 
-func openTransaction(tx *bbolt.Tx) *transaction {
-	sealed, ok := decodeSeal(openTable(tx, metaBucket, nil).bucket.Get(sealKey))
+// openTransaction reads the sum of the file into that of tx.
+func openTransaction(tx *checkedTx) *transaction {
+	sealed, ok := decodeSeal(openTable(tx, metaBucket).stored(sealKey))
 	if !ok {
 		panic(damaged("its seal is damaged"))
 	}
-	s := &sealed.sum
-	return &transaction{tx, s, openLog(tx, s), openTickets(tx, s), openFamilies(tx, s)}
+	*tx.sum = sealed.sum
+	return &transaction{tx, openLog(tx), openTickets(tx), openFamilies(tx)}
 }
 
 // close writes how many entries there are, and seals the records; what comes
 // after is lost.
 func (t *transaction) close() error {
 	err := errors.Join(t.log.count.close(), t.tickets.count.close(), t.families.count.close())
-	return errors.Join(err, writeSeal(t.tx, *t.sum))
+	t.log.count.meta.around(sealKey)
+	return errors.Join(err, writeSeal(t.tx.Tx, *t.tx.sum))
 }
 
 // due reports whether there is anything to sweep. It is given what the
@@ -171,8 +200,8 @@ type counter struct {
 	n    uint64
 }
 
-func openCounter(tx *bbolt.Tx, key []byte, s *sum) counter {
-	c := counter{meta: openTable(tx, metaBucket, s), key: key}
+func openCounter(tx *checkedTx, key []byte) counter {
+	c := counter{meta: openTable(tx, metaBucket), key: key}
 	if value := c.meta.get(key); value != nil {
 		c.was = binary.BigEndian.Uint64(value)
 		c.n = c.was

@@ -5,8 +5,6 @@ import (
 	"math"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"wsauth/store"
 )
 
@@ -144,8 +142,8 @@ func (s *Store) news() <-chan struct{} {
 // What it cannot delete now is left for the next time.
 func (s *Store) sweep(now, ticketNow time.Time) bool {
 	due := false
-	err := s.view(func(tx *bbolt.Tx) error {
-		due = openLog(tx, nil).due(now) || openTickets(tx, nil).due(ticketNow) || openFamilies(tx, nil).due(now)
+	err := s.view(func(tx *checkedTx) error {
+		due = openLog(tx).due(now) || openTickets(tx).due(ticketNow) || openFamilies(tx).due(now)
 		return nil
 	})
 	if err != nil || !due {
@@ -166,8 +164,8 @@ func (s *Store) sweep(now, ticketNow time.Time) bool {
 // it cannot delete now is left for the next sweep; readers do not see it.
 func (s *Store) trim(after uint64) (next uint64) {
 	trimmed := true
-	err := s.view(func(tx *bbolt.Tx) error {
-		trimmed = openLog(tx, nil).trimmed()
+	err := s.view(func(tx *checkedTx) error {
+		trimmed = openLog(tx).trimmed()
 		return nil
 	})
 	if err != nil || trimmed {
