@@ -104,7 +104,7 @@ type Route struct {
 	Limits RouteLimits
 
 	// Connect is how long it may take to reach the upstream. Default: 5 s. Response is how long the upstream has to begin its
-	// answer, from when it has the request. Default: 60 s.
+	// answer, from when it has the request. Default: 60 s. Both are at most 24 h.
 	Connect, Response time.Duration
 }
 
@@ -144,8 +144,8 @@ type RouteLimits struct {
 // same Health, TLS and Connect share the check and its state.
 type Health struct {
 	Path    string        // such as "/healthz". Default: none
-	Every   time.Duration // default: 5 s
-	Timeout time.Duration // of one question. Default: 2 s
+	Every   time.Duration // from 100 ms to 24 h. Default: 5 s
+	Timeout time.Duration // of one question, from 100 ms to 24 h. Default: 2 s
 }
 
 const (
@@ -155,6 +155,7 @@ const (
 	defaultHealth     = 5 * time.Second
 	defaultHealthWait = 2 * time.Second
 	minHealth         = 100 * time.Millisecond
+	maxTimeout        = 24 * time.Hour // sums of times do not overflow
 	minPing           = time.Second
 	maxPing           = 24 * time.Hour
 	minIdle           = time.Second
@@ -220,20 +221,20 @@ func (r Route) check() (Route, faults) {
 // checkTimes checks limits and times, and fills them.
 func (r *Route) checkTimes(wrong *faults) {
 	r.Connect, r.Response = cmp.Or(r.Connect, defaultConnect), cmp.Or(r.Response, defaultResponse)
-	if r.Connect < 0 {
-		wrong.add("Connect", "must not be negative")
+	if r.Connect < 0 || r.Connect > maxTimeout {
+		wrong.add("Connect", "must not be negative, and at most %s", maxTimeout)
 	}
-	if r.Response < 0 {
-		wrong.add("Response", "must not be negative")
+	if r.Response < 0 || r.Response > maxTimeout {
+		wrong.add("Response", "must not be negative, and at most %s", maxTimeout)
 	}
 	r.Limits.fill(wrong)
 	h := &r.Health
 	h.Every, h.Timeout = cmp.Or(h.Every, defaultHealth), cmp.Or(h.Timeout, defaultHealthWait)
-	if h.Every < minHealth {
-		wrong.add("Health.Every", "must be at least %s", minHealth)
+	if h.Every < minHealth || h.Every > maxTimeout {
+		wrong.add("Health.Every", "must be from %s to %s", minHealth, maxTimeout)
 	}
-	if h.Timeout < minHealth {
-		wrong.add("Health.Timeout", "must be at least %s", minHealth)
+	if h.Timeout < minHealth || h.Timeout > maxTimeout {
+		wrong.add("Health.Timeout", "must be from %s to %s", minHealth, maxTimeout)
 	}
 	if h.Path != "" {
 		if err := checkPath(h.Path); err != nil {
