@@ -46,6 +46,9 @@ type core struct {
 	pings  int           // since it was last heard
 	lagged time.Duration // when the client was last seen to be behind; 0: never
 
+	burst      int           // bytes that came from the upstream since burstBegan
+	burstBegan time.Duration // begins anew after lagTime
+
 	calls []func() // to be made by the driver
 }
 
@@ -73,8 +76,8 @@ func (c *core) got(s side, buf []byte, n int, now time.Duration) {
 		c.heard = now
 		c.pings, c.pingDue = 0, false
 		l.check.SkipPongs = l.startsWithPong(buf[room]) && !c.lanes[upstream].check.Pinged() && c.lags(now)
-	} else if n >= lag {
-		c.lagged = now // more is likely to follow than the client takes at once
+	} else {
+		c.count(n, now)
 	}
 	fault := l.take(buf, n, now)
 	if l.phase != flowing {
@@ -89,6 +92,18 @@ func (c *core) got(s side, buf []byte, n int, now time.Duration) {
 	}
 }
 
+// count takes that n bytes came from the upstream. Where many come within
+// lagTime, more are likely to follow than the client takes at once, however
+// little a single read finds.
+func (c *core) count(n int, now time.Duration) {
+	if now >= c.burstBegan+lagTime {
+		c.burst, c.burstBegan = 0, now
+	}
+	if c.burst += n; c.burst >= lag {
+		c.lagged = now
+	}
+}
+
 // lags reports whether the client is behind with what the upstream sends. The
 // upstream may have closed its connection by then, and left it to its kernel
 // to send the rest. A kernel that gets more on such a connection drops what it
@@ -99,7 +114,7 @@ func (c *core) lags(now time.Duration) bool {
 }
 
 const (
-	lag     = 16 << 10    // bytes on their way to a client that is behind
+	lag     = 16 << 10    // bytes on their way to a client that is behind, or that come within lagTime
 	lagTime = time.Second // how long one that was behind counts as such
 )
 

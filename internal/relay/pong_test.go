@@ -77,6 +77,7 @@ func TestPongsOfAClientThatLags(t *testing.T) {
 		unsent int           // bytes
 		lagged time.Duration // how long ago
 		took   int           // bytes of the upstream
+		over   time.Duration // in how long it took them, half of them at the beginning
 		out    bool
 	}{
 		"not behind":         {unsent: lag - 1},
@@ -85,13 +86,15 @@ func TestPongsOfAClientThatLags(t *testing.T) {
 		"a while ago":        {lagged: lagTime},
 		"much has come":      {took: lag, out: true},
 		"little has come":    {took: lag - 1},
+		"much, in pieces":    {took: lag, over: lagTime - 1, out: true},
+		"much, but slowly":   {took: lag, over: lagTime},
 		"the upstream pings": {pinged: true, unsent: lag, lagged: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for cut := range len(pong) + 1 {
 				c := &core{driver: &kernel{client: tt.unsent}}
 				c.begin(Pair{}, Grace, 0)
-				const now = time.Hour
+				now := time.Hour - tt.over
 				passed := func(s side, b ...[]byte) []byte {
 					all := bytes.Join(b, nil)
 					if len(all) == 0 {
@@ -110,7 +113,11 @@ func TestPongsOfAClientThatLags(t *testing.T) {
 					c.lagged = now - tt.lagged
 				}
 				if tt.took > 0 {
-					passed(upstream, fromUpstream(0x82, tt.took-4))
+					sent := fromUpstream(0x82, tt.took-4)
+					passed(upstream, sent[:tt.took/2])
+					took(upstream)
+					now += tt.over
+					passed(upstream, sent[tt.took/2:])
 					took(upstream)
 				}
 				got := bytes.Clone(passed(client, pong[:cut]))
