@@ -66,12 +66,14 @@ type RevocationLog struct {
 	Entries int // that the log holds; 0 if it does not say
 	Limit   int // of Entries; 0 if there is none, or the log does not say
 	Held    int // revocations that hold on this node only: the log did not take them
+
+	ReadOnly bool // the log takes nothing for now
 }
 
 // Degraded reports whether a revocation that is made now, or was made before,
 // would be forgotten with this process.
 func (l RevocationLog) Degraded() bool {
-	return l.Held > 0 || store.Usage{Entries: l.Entries, Limit: l.Limit}.Full()
+	return l.Held > 0 || l.ReadOnly || store.Usage{Entries: l.Entries, Limit: l.Limit}.Full()
 }
 
 // RevocationLog returns the state of the log as it was a second ago at most,
@@ -81,7 +83,7 @@ func (g *Guard) RevocationLog() RevocationLog {
 		return RevocationLog{}
 	}
 	usage := g.revocations.Usage()
-	return RevocationLog{Entries: usage.Entries, Limit: usage.Limit, Held: g.revocations.Held()}
+	return RevocationLog{Entries: usage.Entries, Limit: usage.Limit, Held: g.revocations.Held(), ReadOnly: usage.ReadOnly}
 }
 
 func (g *Guard) addConcerned(concerned map[*Session]struct{}, revocations []store.Revocation) {

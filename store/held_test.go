@@ -349,10 +349,11 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%s does not say %q", name, sentence)
 		}
 	}
-	for u, want := range map[Usage][2]bool{
+	for n, want := range map[[2]int][2]bool{
 		{0, 0}: {false, false}, {9, 0}: {false, false}, {0, 1}: {false, false}, {1, 1}: {true, true},
 		{79, 100}: {false, false}, {80, 100}: {true, false}, {99, 100}: {true, false}, {100, 100}: {true, true}, {101, 100}: {true, true},
 	} {
+		u := Usage{Entries: n[0], Limit: n[1]}
 		if got := [2]bool{u.high(), u.Full()}; got != want {
 			t.Errorf("%v is high and full: %v, want %v", u, got, want)
 		}
@@ -372,7 +373,7 @@ func TestIndexWarnsOfAFullLog(t *testing.T) {
 			time.Sleep(2 * contactEvery)
 		}
 		fill(7)
-		if u := x.Usage(); u != (Usage{7, 10}) || warned() != 0 {
+		if u := x.Usage(); u != (Usage{Entries: 7, Limit: 10}) || warned() != 0 {
 			t.Errorf("usage %v, warned %d times", u, warned())
 		}
 		fill(8)
@@ -382,7 +383,7 @@ func TestIndexWarnsOfAFullLog(t *testing.T) {
 			t.Errorf("usage %v, warned %d times", u, warned())
 		}
 		time.Sleep(time.Minute + ClockSlack + 2*contactEvery)
-		if u := x.Usage(); u != (Usage{0, 10}) {
+		if u := x.Usage(); u != (Usage{Entries: 0, Limit: 10}) {
 			t.Errorf("usage %v", u)
 		}
 		fill(8)

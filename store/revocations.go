@@ -58,6 +58,10 @@ type Overfiller interface {
 type Usage struct {
 	Entries int
 	Limit   int // 0: none
+
+	// ReadOnly means that the log takes nothing for now, such as one that could
+	// not be prepared for writing because its disk is full.
+	ReadOnly bool
 }
 
 // A UsageReporter is a log that can say how full it is. An [Index] asks it at

@@ -39,6 +39,9 @@ func (x *Index) measure(ctx context.Context) {
 	before := x.usage
 	x.usage = usage
 	x.mu.Unlock()
+	if usage.ReadOnly && !before.ReadOnly {
+		x.config.Logger.WarnContext(ctx, "revocations: the store takes nothing for now, perhaps because its disk is full; what is revoked holds on this node only until it does")
+	}
 	if usage.high() && !before.high() {
 		x.config.Logger.WarnContext(ctx, "revocations: the log is nearly full; raise its limit, or revoke everything, which empties it",
 			"entries", usage.Entries, "limit", usage.Limit)

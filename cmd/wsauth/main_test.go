@@ -22,7 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"wsauth": main})
+	testscript.Main(m, map[string]func(){"wsauth": serveMain})
 }
 
 // The scripts drive the real command. They may use, beside testscript's own commands:
@@ -54,6 +54,7 @@ func TestMain(m *testing.M) {
 //	shows NAME         check that the server has that certificate
 //	mode FILE MODE     check the permissions of a file
 //	cutoff FILE N      leave the first N bytes of a file
+//	oldformat FILE     make a store one of the format without checksums
 //	exits CODE ARGS…   run "wsauth ARGS…", and check its exit code
 //	jsonlines FILE E…  check that the file has the events E as JSON, one a line; stdout is what was printed last
 //	secretless         check that what was printed last holds no token and no ticket
@@ -86,10 +87,11 @@ func TestScripts(t *testing.T) {
 			"operators": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Setenv("ADMIN", "http://"+portOf.FindStringSubmatch(theServer(ts).log.String())[1])
 			},
-			"backend": startBackend,
-			"readme":  readme,
-			"mode":    mode,
-			"cutoff":  cutOff,
+			"backend":   startBackend,
+			"readme":    readme,
+			"mode":      mode,
+			"cutoff":    cutOff,
+			"oldformat": oldFormat,
 
 			"certificate": makeCertificate,
 			"shows":       shows,
@@ -157,7 +159,7 @@ func (s *server) start(ts *testscript.TestScript, args []string) {
 	ts.Check(err)
 	s.cmd = exec.Command(path, args...)
 	s.cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "XDG_DATA_HOME", "GORACE", "GOCOVERDIR", "TMPDIR", "WSAUTH_CONFIG", "WSAUTH_LISTEN", "WSAUTH_ACCESS_TTL", "WSAUTH_REFRESH_TTL", "WSAUTH_ACCESS_LOG", "WSAUTH_LOG"} {
+	for _, name := range []string{"PATH", "HOME", "XDG_DATA_HOME", "GORACE", "GOCOVERDIR", "TMPDIR", "WSAUTH_CONFIG", "WSAUTH_LISTEN", "WSAUTH_ACCESS_TTL", "WSAUTH_REFRESH_TTL", "WSAUTH_ACCESS_LOG", "WSAUTH_LOG", fullEnv} {
 		if value := ts.Getenv(name); value != "" {
 			s.cmd.Env = append(s.cmd.Env, name+"="+value)
 		}

@@ -26,15 +26,17 @@ func (c clock) now() time.Time { return c.showed.Add(time.Since(c.begun)) }
 // system's clock of now, or by its monotonic reading.
 func (c clock) moment(t time.Time) time.Time { return c.now().Add(time.Until(t)) }
 
-// dropRevived removes all tickets where a ticket was put at a later moment
-// than now: then the system's clock was set back since that run, and nobody
-// knows which of them have expired. Who asks for another gets it.
-func (t *transaction) dropRevived(now time.Time) error {
+// revived reports whether a ticket was put at a later moment than now: then
+// the system's clock was set back since that run, and nobody knows which
+// tickets have expired.
+func (t *ticketTable) revived(now time.Time) bool {
+	last := t.count.meta.get(ticketClockKey)
+	return last != nil && int64(binary.BigEndian.Uint64(last)) > now.UnixMilli()
+}
+
+// dropTickets removes all tickets. Who asks for another gets it.
+func (t *transaction) dropTickets() error {
 	meta := t.tickets.count.meta
-	last := meta.get(ticketClockKey)
-	if last == nil || int64(binary.BigEndian.Uint64(last)) <= now.UnixMilli() {
-		return nil
-	}
 	t.tickets.count.n = 0
 	return errors.Join(t.tickets.values.clear(t.tx.Tx), t.tickets.expiry.clear(t.tx.Tx), meta.delete(ticketClockKey))
 }

@@ -27,8 +27,8 @@
 // microseconds later, or milliseconds in a large batch of writes, and at the
 // start between the check of the whole file and bbolt's own look at it.
 //
-// A file of the format without checksums gets them when it is opened; earlier
-// versions do not open it any more.
+// A file of the format without checksums gets them when it is opened, or as
+// soon as there is room for them; earlier versions do not open it any more.
 //
 // Tickets are kept under the hash of their text; of logins the file has the
 // names of their tokens, not the tokens. Nobody can authenticate with what it

@@ -3,6 +3,8 @@
 package bolt
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -12,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"wsauth/store"
@@ -65,6 +68,12 @@ func fillDisk(t *testing.T, path string) (empty func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return limitFiles(t, info.Size())
+}
+
+// limitFiles limits the length of what this process writes.
+func limitFiles(t *testing.T, length int64) (end func()) {
+	t.Helper()
 	signal.Ignore(syscall.SIGXFSZ)
 	var unlimited syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &unlimited); err != nil {
@@ -76,7 +85,7 @@ func fillDisk(t *testing.T, path string) (empty func()) {
 			t.Fatal(err)
 		}
 	}
-	set(uint64(info.Size()))
+	set(uint64(length))
 	return func() { set(unlimited.Cur) }
 }
 
@@ -180,4 +189,148 @@ func TestFullDiskDamagedChild(t *testing.T) {
 			t.Errorf("%s: Close: %v", name, err)
 		}
 	}
+}
+
+// TestFullDiskAtTheStart: a full disk keeps no file from opening. One of the
+// format without checksums, which cannot be upgraded then, is read as it is,
+// and written once there is room.
+func TestFullDiskAtTheStart(t *testing.T) {
+	for _, old := range []bool{true, false} {
+		t.Run(fmt.Sprint("old=", old), func(t *testing.T) {
+			h := live(t)
+			path := newPath(t)
+			if err := os.WriteFile(path, h.now(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s := openAhead(t, path) // the system's clock is set back afterwards
+			err := s.PutTicket(t.Context(), store.TicketKey{1}, []byte("value"), time.Now().Add(30*time.Minute))
+			if err := errors.Join(err, s.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if old {
+				edit(t, path, strip)
+			}
+			runChild(t, "TestFullDiskAtTheStartChild", path)
+			report, err := Check(path)
+			if err != nil || report.Format != 2 {
+				t.Errorf("%+v, %v", report, err)
+			}
+			s = open(t, path, Options{})
+			if lost := h.forgotten(t.Context(), s); len(lost) > 0 {
+				t.Errorf("%d lost, such as %s", len(lost), lost[0])
+			}
+			entries(t, s)
+		})
+	}
+}
+
+// TestFullDiskAtTheStartChild is the child of TestFullDiskAtTheStart, and
+// nothing without it.
+func TestFullDiskAtTheStartChild(t *testing.T) {
+	path := os.Getenv(fullEnv)
+	if path == "" {
+		return
+	}
+	before, err := Check(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		empty := limitFiles(t, 2*testPage) // nothing but the first pages can be written
+		s, err := Open(path, Options{})
+		if err != nil {
+			t.Fatalf("Open on a full disk: %v", err)
+		}
+		defer s.Close()
+		x, err := store.NewIndex(store.IndexConfig{Revocations: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		running, stop := context.WithCancel(t.Context())
+		defer stop()
+		go x.Run(running) //nolint:errcheck // until stop
+		<-x.Ready()
+		for _, sid := range []string{"last-0", "session3-7-xxxxxxx"} {
+			if !x.Revoked(&token.Claims{SessionID: sid}) {
+				t.Errorf("%s is good again", sid)
+			}
+		}
+		if usage, err := s.RevocationUsage(t.Context()); err != nil || !usage.ReadOnly || usage.Entries+1 != before.Revocations {
+			t.Errorf("usage %+v, %v, of %+v", usage, err, before)
+		}
+		if all, err := s.ListFamilies(t.Context(), "user-1"); err != nil || len(all) == 0 {
+			t.Errorf("families %v, %v", all, err)
+		}
+		if value, err := s.TakeTicket(t.Context(), store.TicketKey{1}); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("the ticket of before the clock was set back: %q, %v", value, err)
+		}
+		err = s.PutTicket(t.Context(), store.TicketKey{2}, []byte("value"), time.Now().Add(time.Minute))
+		if err == nil || refused(err) || errors.Is(err, ErrDamaged) {
+			t.Errorf("a ticket on a full disk: %v", err)
+		}
+		err = x.Revoke(t.Context(), inAMinute("new"))
+		if !errors.Is(err, store.ErrNotDurable) || !x.Revoked(&token.Claims{ID: "new"}) {
+			t.Errorf("Revoke on a full disk: %v, revoked %v", err, x.Revoked(&token.Claims{ID: "new"}))
+		}
+		empty()
+		time.Sleep(2 * time.Minute) // the index tries again
+		if usage, err := s.RevocationUsage(t.Context()); err != nil || usage.ReadOnly || x.Held() != 0 {
+			t.Errorf("there is room again: usage %+v, %v, %d held", usage, err, x.Held())
+		}
+		if err := s.PutTicket(t.Context(), store.TicketKey{2}, []byte("value"), time.Now().Add(time.Minute)); err != nil {
+			t.Error(err)
+		}
+		if page, err := s.Read(t.Context(), before.Next); err != nil || len(page.Revocations) != 1 {
+			t.Errorf("after the cursor of before: %v, %v", page.Revocations, err)
+		}
+	})
+}
+
+// TestFullDiskOldDamaged: the upgrade that a full disk has put off makes no
+// good records of what was damaged meanwhile.
+func TestFullDiskOldDamaged(t *testing.T) {
+	path := newPath(t)
+	if err := os.WriteFile(path, grow(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, path, strip)
+	runChild(t, "TestFullDiskOldDamagedChild", path)
+	if report, err := Check(path); !errors.Is(err, ErrDamaged) {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+// TestFullDiskOldDamagedChild is the child of TestFullDiskOldDamaged, and
+// nothing without it.
+func TestFullDiskOldDamagedChild(t *testing.T) {
+	path := os.Getenv(fullEnv)
+	if path == "" {
+		return
+	}
+	synctest.Test(t, func(t *testing.T) {
+		end := limitFiles(t, 2*testPage)
+		s, err := Open(path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if err := s.Revoke(t.Context(), inAMinute("new")); err == nil || errors.Is(err, ErrDamaged) {
+			t.Errorf("on a full disk: %v", err)
+		}
+		end()
+		f := readForest(t, path)
+		id := []byte("0007-1-xxx")
+		for _, leaf := range f.leaves {
+			if at := bytes.Index(f.page(leaf.number), id); at >= 0 {
+				f.page(leaf.number)[at]++
+				break
+			}
+		}
+		overwrite(t, path, f.image)
+		time.Sleep(2 * time.Minute)
+		for range 2 {
+			err := s.Revoke(t.Context(), inAMinute("new"))
+			sentence(t, "old", 0, err)
+		}
+	})
 }

@@ -37,7 +37,7 @@ func (s *Store) revoke(ctx context.Context, revocations []store.Revocation, limi
 
 // RevocationUsage implements [store.UsageReporter].
 func (s *Store) RevocationUsage(ctx context.Context) (store.Usage, error) {
-	usage := store.Usage{Limit: s.limits.Revocations}
+	usage := store.Usage{Limit: s.limits.Revocations, ReadOnly: s.preparation.pending()}
 	if err := ctx.Err(); err != nil {
 		return usage, err
 	}

@@ -83,6 +83,8 @@ type Store struct {
 	mu   sync.Mutex
 	more chan struct{} // closed when the log grows, then replaced
 
+	preparation preparation // of the file, before the first write
+
 	damage    atomic.Pointer[DamageError] // what is wrong with the file; nil: nothing known
 	committed atomic.Uint64               // the last commit
 	beginning sync.Mutex                  // held while a transaction begins
@@ -95,6 +97,11 @@ var _ store.Store = (*Store)(nil)
 // fails with [ErrLocked] if another process has it open for a second yet, and
 // with a [DamageError] if the file is damaged or empty. Opening verifies all
 // of it; see [Check].
+//
+// A full disk does not keep it from opening. What has to be written first, the
+// upgrade of an old file, is tried again before each write and once a minute.
+// Until then the file is read as it is, writes fail, and
+// [Store.RevocationUsage] says ReadOnly.
 //
 // It refuses a symbolic link, and a file that belongs to another user or that
 // others may read or write, with an error that says how to mend it: who can
@@ -118,20 +125,20 @@ func openWith(path string, o Options, c clock) (*Store, error) {
 	s.db = db
 	s.epoch = v.report.Next.Epoch
 	s.committed.Store(v.tx)
-	if v.report.Format == 1 {
-		err = s.commitWith(upgrade)
-	}
-	if err == nil {
-		err = s.update(func(t *transaction) error { return t.dropRevived(c.now()) })
-	}
+	err = s.beginPreparation(v.report.Format)
 	if err := errors.Join(err, syncDirectory(path)); err != nil {
 		return nil, errors.Join(wrap(err), s.closeFile())
+	}
+	if s.preparation.pending() {
+		go s.run()
+		return s, nil
 	}
 	if s.db, err = compact(path, db); err != nil {
 		return nil, err
 	}
-	if s.db != db {
-		s.committed.Store(0) // the new file counts anew
+	if s.db != db { // the new file counts anew
+		s.committed.Store(0)
+		s.preparation.sealed.Store(0)
 	}
 	go s.run()
 	return s, nil

@@ -16,11 +16,12 @@ type table struct {
 	sum    *sum   // of all tables of the transaction; nil if it only reads
 	trees  *trees // of the transaction
 	root   uint64 // its page; 0: no page of its own, nothing to check
+	plain  bool   // without checksums: the file was not upgraded yet
 }
 
 // openTable opens a bucket, which the file has.
 func openTable(tx *checkedTx, name []byte) *table {
-	t := &table{name: name, sum: tx.sum, trees: tx.trees, root: tx.trees.root(name)}
+	t := &table{name: name, sum: tx.sum, trees: tx.trees, root: tx.trees.root(name), plain: tx.plain}
 	if t.bucket = tx.Bucket(name); t.bucket == nil {
 		panic(damaged("it has no bucket %s", name))
 	}
@@ -53,6 +54,9 @@ func (t *table) get(key []byte) []byte {
 }
 
 func (t *table) unsealed(key, stored []byte) (value []byte, check uint64) {
+	if t.plain {
+		return stored, 0
+	}
 	value, check, ok := unsealed(t.name, key, stored)
 	if !ok {
 		panic(damaged("a record of %s has a wrong checksum", t.name))

@@ -38,6 +38,9 @@ func (s *Store) TakeTicket(ctx context.Context, key store.TicketKey) (value []by
 		_, err := openTickets(tx).get(key, s.clock.now())
 		return err
 	})
+	if err == nil && s.preparation.revived.Load() {
+		return nil, store.ErrNotFound
+	}
 	if err != nil {
 		return nil, wrap(err)
 	}

@@ -24,13 +24,21 @@ func (s *Store) view(do func(*checkedTx) error) error {
 		defer tx.Rollback() //nolint:errcheck // it has no errors
 		checked := s.db.checked(tx, nil)
 		defer checked.trees.close()
+		checked.plain = uint64(tx.ID()) < s.preparation.sealed.Load()
 		return do(checked)
 	})
 }
 
 // update calls do within a transaction that writes, and commits that unless it
-// fails.
+// fails. It prepares the file first if that is pending.
 func (s *Store) update(do func(*transaction) error) error {
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	return s.updatePrepared(do)
+}
+
+func (s *Store) updatePrepared(do func(*transaction) error) error {
 	return s.commitWith(func(tx *bbolt.Tx) error {
 		checked := s.db.checked(tx, &sum{})
 		defer checked.trees.close()
@@ -135,6 +143,7 @@ type checkedTx struct {
 	*bbolt.Tx
 	trees *trees
 	sum   *sum // of all records; nil if it only reads
+	plain bool // the records have no checksums
 }
 
 // checked returns tx with its pages checked. It panics as [trees] do.
@@ -146,7 +155,7 @@ func (db *database) checked(tx *bbolt.Tx, s *sum) *checkedTx {
 	info := db.Info()
 	first := *(*unsafe.Pointer)(unsafe.Pointer(&info.Data)) //nolint:gosec // the only way to that memory
 	mapped := unsafe.Slice((*byte)(first), tx.Size())       //nolint:gosec // see above
-	return &checkedTx{tx, newTrees(bytes.NewReader(mapped), db.pageSize, tx), s}
+	return &checkedTx{Tx: tx, trees: newTrees(bytes.NewReader(mapped), db.pageSize, tx), sum: s}
 }
 
 // transaction is what the file holds, within one transaction that writes.

@@ -63,6 +63,7 @@ func (s *Store) run() {
 				sweep.Reset(0)
 			}
 		case <-sweep.C:
+			_ = s.prepare() // or the next time
 			more := s.sweep(time.Now(), s.clock.now())
 			trimmed = s.trim(trimmed)
 			if more || trimmed > 0 {
