@@ -41,13 +41,13 @@ func TestAccept(t *testing.T) {
 
 	stop()
 	stop()
-	for {
+	until(t, "nobody is accepted", func() bool { // it is done when the loop comes to it
 		conn, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			break // it is done when the loop comes to it
+		if err == nil {
+			_ = conn.Close()
 		}
-		_ = conn.Close()
-	}
+		return err != nil
+	})
 	if len(clients) > 0 {
 		t.Errorf("%q came", receive(t, clients).data)
 	}

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -135,7 +134,7 @@ func newRelay(t *testing.T, loops int) *Relay {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = r.Close() })
+	closeAtEnd(t, r)
 	return r
 }
 
@@ -174,9 +173,7 @@ func TestAwait(t *testing.T) {
 	}
 	near, _ := dialBack(t, l)
 	told := awaits(t, r, nil, near, time.Minute, nil)
-	if err := r.Close(); err != nil {
-		t.Error(err)
-	}
+	closeNow(t, r)
 	if a := receive(t, told); !errors.Is(a.err, errClosed) {
 		t.Errorf("the relay's end: %v", a.err)
 	}
@@ -248,7 +245,7 @@ func TestNoLoop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer portable.Close()
+	closeAtEnd(t, portable)
 	l := listen(t)
 	defer l.Close()
 	near, _ := dialBack(t, l)
@@ -285,9 +282,6 @@ func TestNothingIsLost(t *testing.T) {
 
 func losesNothing(t *testing.T, r *Relay) {
 	client, far, upstream, farther := meet(t, r)
-	for _, c := range []net.Conn{far, farther} {
-		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
-	}
 	_, _ = far.Write(fromClient(0x82, 5))
 	_, _ = farther.Write(fromUpstream(0x82, 7))
 	if err := farther.(*net.TCPConn).CloseWrite(); err != nil {
@@ -295,16 +289,15 @@ func losesNothing(t *testing.T, r *Relay) {
 	}
 	closed := make(chan Result, 1)
 	r.Carry(Pair{Client: client, Upstream: upstream, Closed: func(result Result) { closed <- result }})
-	got, err := io.ReadAll(far)
-	if !bytes.HasPrefix(got, fromUpstream(0x82, 7)) || err != nil {
-		t.Errorf("the client got %s, %v", brief(got), err)
+	c, u := peer{far, t, "the client"}, peer{farther, t, "the upstream"}
+	c.gets(fromUpstream(0x82, 7), badGateway)
+	c.ends()
+	c.closeWrite()
+	u.gets(fromClient(0x82, 5))
+	u.ends()
+	if result := receive(t, closed); result.By != TheUpstream || result.Reason != "eof" {
+		t.Errorf("ended by the %v: %s", result.By, result.Reason)
 	}
-	got, err = io.ReadAll(farther)
-	if !bytes.HasPrefix(got, fromClient(0x82, 5)) || err != nil {
-		t.Errorf("the upstream got %s, %v", brief(got), err)
-	}
-	_, _ = far.Close(), farther.Close()
-	receive(t, closed)
 }
 
 // TestOfAnotherLoop: what a loop watches that has come to its end, another takes.
@@ -312,17 +305,14 @@ func TestOfAnotherLoop(t *testing.T) {
 	before := descriptors(t)
 	first, second := newRelay(t, 1), newRelay(t, 1)
 	client, far, upstream, farther := meet(t, first)
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
+	closeNow(t, first)
 	closed := make(chan Result, 1)
 	second.Carry(Pair{Client: client, Upstream: upstream, Closed: func(result Result) { closed <- result }})
 	_, _ = farther.Write(fromUpstream(0x82, 7))
-	_ = far.SetDeadline(time.Now().Add(30 * time.Second))
 	peer{far, t, "the client"}.gets(fromUpstream(0x82, 7))
 	_, _ = far.Close(), farther.Close()
 	receive(t, closed)
-	_ = second.Close()
+	closeNow(t, second)
 	if after := descriptors(t); after != before {
 		t.Errorf("%d descriptors are open, %d before", after, before)
 	}

@@ -300,9 +300,7 @@ func TestRelayCloses(t *testing.T) {
 		g := rigOf(t, r, w, Pair{})
 		g.client.send(fromClient(0x82, 300))
 		g.upstream.gets(fromClient(0x82, 300))
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
+		closeNow(t, r)
 		w.meet = nil // nobody is met any more
 		late := rigOf(t, r, w, Pair{})
 		for _, g := range []*rig{g, late} {

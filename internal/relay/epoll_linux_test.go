@@ -10,17 +10,18 @@ import (
 )
 
 // rests waits until a goroutine rests, as one that reads from a socket.
-func rests() {
+func rests(t *testing.T) {
+	t.Helper()
 	stacks := make([]byte, 1<<20)
-	for {
+	until(t, "a poller rests", func() bool {
 		for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
 			state, _, _ := strings.Cut(stack, "\n")
 			if strings.Contains(state, "[IO wait") && strings.Contains(stack, "(*poller).rest") {
-				return
+				return true
 			}
 		}
-		runtime.Gosched()
-	}
+		return false
+	})
 }
 
 func testPoller(t *testing.T) (p *poller, bell int) {
@@ -50,13 +51,14 @@ func ring(t *testing.T, bell int) {
 	}
 }
 
-// restOf has p rest in a goroutine of its own, and returns what comes of it.
-func restOf(p *poller) <-chan int {
+// waiting calls rest or hold of a poller in a goroutine of its own, and
+// returns what comes of it.
+func waiting(wait func() int) <-chan int {
 	events := make(chan int, 1)
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		events <- p.rest()
+		events <- wait()
 	}()
 	return events
 }
@@ -66,22 +68,22 @@ func restOf(p *poller) <-chan int {
 func TestRest(t *testing.T) {
 	p, bell := testPoller(t)
 	for i := range 50 {
-		rung := restOf(p)
-		rests()
+		rung := waiting(p.rest)
+		rests(t)
 		ring(t, bell)
 		if n := receive(t, rung); n != 1 || int(p.events[0].Fd) != bell {
 			t.Fatalf("%d events, the first of %d", n, p.events[0].Fd)
 		}
 		ring(t, bell) // as an event that comes while the loop is at work, which a rest finds at once
-		if n := receive(t, restOf(p)); n != 1 || int(p.events[0].Fd) != bell {
+		if n := receive(t, waiting(p.rest)); n != 1 || int(p.events[0].Fd) != bell {
 			t.Fatalf("before the rest: %d events, the first of %d", n, p.events[0].Fd)
 		}
 		ring(t, bell)
-		if n := p.hold(); n != 1 {
+		if n := receive(t, waiting(p.hold)); n != 1 {
 			t.Fatalf("hold: %d events", n)
 		}
-		alarmed := restOf(p)
-		rests()
+		alarmed := waiting(p.rest)
+		rests(t)
 		p.wakeAt(time.Since(p.born) + time.Millisecond)
 		if n := receive(t, alarmed); n != 1 || int(p.events[0].Fd) != p.alarm {
 			t.Fatalf("alarm: %d events, the first of %d", n, p.events[0].Fd)
@@ -111,10 +113,10 @@ func TestRestOfMany(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := receive(t, restOf(p)); n != len(p.events) {
+	if n := receive(t, waiting(p.rest)); n != len(p.events) {
 		t.Fatalf("%d events", n)
 	}
-	if n := receive(t, restOf(p)); n != 10 {
+	if n := receive(t, waiting(p.rest)); n != 10 {
 		t.Fatalf("then %d events", n)
 	}
 }
@@ -128,7 +130,7 @@ func TestAlarm(t *testing.T) {
 		p.wakeAt(time.Since(born) + time.Hour)
 		p.wakeAt(due)
 		p.wakeAt(time.Since(born) + time.Hour)
-		for p.hold() == 0 { // a signal
+		for receive(t, waiting(p.hold)) == 0 { // a signal
 		}
 		if now := time.Since(born); now < due || int(p.events[0].Fd) != p.alarm {
 			t.Fatalf("%v before it was due, by %d", due-now, p.events[0].Fd)
@@ -143,8 +145,6 @@ func TestCloseResting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rests()
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
+	rests(t)
+	closeNow(t, r)
 }

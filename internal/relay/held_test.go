@@ -29,12 +29,8 @@ func heldRig(t *testing.T, w way) (*rig, *hold) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		h.on.Store(false)
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	closeAtEnd(t, r)
+	t.Cleanup(func() { h.on.Store(false) })
 	g := rigOf(t, r, w, Pair{})
 	g.client.send(fromClient(0x82, 300))
 	g.upstream.gets(fromClient(0x82, 300))

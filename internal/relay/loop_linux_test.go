@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"runtime"
 	"testing"
 	"time"
 )
@@ -25,10 +24,8 @@ func TestSleepingLoop(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { _ = r.Close() })
-			for !r.loops[0].sleepsForEver() {
-				runtime.Gosched()
-			}
+			closeAtEnd(t, r)
+			until(t, "the loop sleeps", r.loops[0].sleepsForEver)
 			does.test(rigOf(t, r, w, does.pair))
 		})
 	}

@@ -15,7 +15,7 @@ func TestManyTunnels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = r.Close() })
+		closeAtEnd(t, r)
 		tunnels := 1000
 		if w.name == "portable TLS" {
 			tunnels = 100 // their handshakes take the longest

@@ -74,7 +74,7 @@ func TestFaultWithoutOwner(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = r.Close() })
+		closeAtEnd(t, r)
 		near, far := w.dial(t)
 		back, upstream := w.dial(t)
 		closed := make(chan Result, 1)
