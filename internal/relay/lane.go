@@ -66,7 +66,6 @@ func (l *lane) position() wsframe.Tracker {
 func (l *lane) enter(p phase) {
 	l.out = l.position()
 	l.phase = p
-	l.nheld = 0
 }
 
 // take decides what of p, the next bytes of the source, waits for the

@@ -70,9 +70,7 @@ func (d *looped) add() {
 		}
 		d.loop.assign(lane.fd, d)
 	}
-	d.work(client)
-	d.work(upstream)
-	d.core.changed = true // its times
+	d.core.changed = true // settled does everything for the first time
 	d.settled()
 }
 
@@ -232,7 +230,6 @@ func (d *looped) end(frame []byte, said func()) {
 	ordered := d.loop.order(func() {
 		d.obeyed = true
 		d.core.end(frame, said, d.loop.now)
-		d.core.changed = true
 		d.settled()
 	})
 	if !ordered && said != nil {

@@ -31,3 +31,6 @@ func TestClientIsUnheardFromEndOn(t *testing.T) {
 		})
 	}
 }
+
+// orderOf has the loop of a driver call f.
+func orderOf(d driver, f func()) bool { return d.(*looped).loop.order(f) }

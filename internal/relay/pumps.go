@@ -21,6 +21,13 @@ const piece = 16 << 10
 // slowWrite is how long a write takes that had to wait for the peer.
 const slowWrite = 10 * time.Millisecond
 
+// Before a connection is closed, up to dropSize unread bytes are dropped. They
+// are there already; dropTime is how long Read may take to find no more.
+const (
+	dropSize = 256 << 10
+	dropTime = 10 * time.Millisecond
+)
+
 // woken is what a deadline is noted as when it is past.
 const woken = time.Duration(-1)
 
@@ -135,10 +142,8 @@ func (p *pumps) split() {
 	}
 }
 
-// finish closes what is left, and tells the owner.
+// finish tells the owner, when both connections are closed.
 func (p *pumps) finish() {
-	_ = netConn(p.core.pair.Client).Close()
-	_ = netConn(p.core.pair.Upstream).Close()
 	if p.timer != nil {
 		p.timer.Stop()
 	}
@@ -240,7 +245,7 @@ func (p *pumps) changed() {
 		}
 		for s := range c.cut {
 			if c.dead || c.cut[s] {
-				_ = netConn(p.conn(side(s))).Close()
+				p.close(side(s))
 			}
 		}
 		p.rearm(client)
@@ -253,6 +258,19 @@ func (p *pumps) changed() {
 		}
 		p.mu.Lock()
 	}
+}
+
+// close closes the connection of s. After a normal end of the tunnel, and if
+// bytes are still on their way to s, it first drops what has come from s and
+// was not read: that would have the kernel reset the connection, and s lose
+// those bytes. It holds mu.
+func (p *pumps) close(s side) {
+	conn := netConn(p.conn(s))
+	if p.core.following != nil && !p.core.lanes[s].ended && !p.pumps[s].reading && p.unsent(s) > 0 {
+		_ = conn.SetReadDeadline(time.Now().Add(dropTime))
+		_, _ = io.CopyN(io.Discard, conn, dropSize)
+	}
+	_ = conn.Close()
 }
 
 // rearm has the pump of s see what has changed.

@@ -1,0 +1,96 @@
+package relay
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"wsauth/internal/wsconn"
+)
+
+// inside calls f where the driver calls the core.
+func (g *rig) inside(f func(c *core)) {
+	g.t.Helper()
+	if p, ok := g.driver.(*pumps); ok {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		f(p.core)
+		return
+	}
+	done := make(chan struct{})
+	if !orderOf(g.driver, func() { f(&g.core); close(done) }) {
+		g.t.Fatal("the loop is closed")
+	}
+	receive(g.t, done)
+}
+
+// steady returns what of returns when that has not changed for calm.
+func steady(calm time.Duration, of func() int) int {
+	last, since := of(), time.Now()
+	for time.Since(since) < calm {
+		time.Sleep(time.Millisecond)
+		if n := of(); n != last {
+			last, since = n, time.Now()
+		}
+	}
+	return last
+}
+
+// probed is longer than TCP takes to probe a full window.
+const probed = 300 * time.Millisecond
+
+// TestG15_ClosingKeepsWhatIsOnItsWay: the upstream has sent much and a close
+// frame, and the client has read nothing yet when the relay closes. The
+// client's own bytes, which the upstream did not take, must not turn that into
+// a reset: the client would lose what the relay's kernel still has for it.
+func TestG15_ClosingKeepsWhatIsOnItsWay(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		if w.pipe {
+			return // there is no kernel
+		}
+		r, err := New(Options{Loops: 1, Portable: w.portable})
+		if err != nil {
+			t.Fatal(err)
+		}
+		closeAtEnd(t, r)
+		g := rigOf(t, r, w, Pair{})
+		inside := func(of func(c *core) int) func() int {
+			return func() (n int) {
+				g.inside(func(c *core) { n = of(c) })
+				return n
+			}
+		}
+		read := func(s side) func() int {
+			return inside(func(c *core) int { return int(c.lanes[s].bytes) })
+		}
+		unsent := func(s side) func() int {
+			return inside(func(c *core) int { return c.driver.unsent(s) })
+		}
+		// The upstream takes nothing more, and so the relay does not read on.
+		for sent := 0; read(client)() == sent; {
+			frame := fromClient(0x82, 1<<14)
+			g.client.send(frame)
+			sent += len(frame)
+			if steady(20*time.Millisecond, read(client)) < sent {
+				steady(probed, unsent(upstream))
+			}
+		}
+		g.client.send(bytes.Repeat(fromClient(0x82, 1<<14), 4)) // more than the upstream takes of it at the end
+		until(t, "the relay's kernel has what the client sent", func() bool { return wsconn.Unsent(g.client.Conn) == 0 })
+
+		var all []byte
+		passOn := func(frame []byte) {
+			g.upstream.send(frame)
+			all = append(all, frame...)
+			until(t, "the relay has read it", func() bool { return read(upstream)() == len(all) })
+		}
+		for steady(20*time.Millisecond, unsent(client)) < 1<<14 || steady(probed, unsent(client)) < 1<<14 {
+			passOn(fromUpstream(0x82, 1<<14))
+		}
+		passOn(fromUpstream(0x88, 20))
+		closeNow(t, r)
+		g.closes(TheUpstream, "close")
+		g.client.gets(all)
+		g.client.ends()
+	})
+}
