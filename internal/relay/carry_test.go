@@ -137,9 +137,13 @@ func TestClientLost(t *testing.T) {
 		g := newRig(t, w, Pair{})
 		g.client.send(fromClient(0x82, 300))
 		g.upstream.gets(fromClient(0x82, 300))
+		begun := time.Now()
 		g.client.breaks()
 		g.upstream.isCut()
 		g.closes(TheClient, "reset")
+		if d := time.Since(begun); w.pipe && d > 0 {
+			t.Errorf("it took %v, although nothing is left to be done", d)
+		}
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -191,6 +192,49 @@ func TestEndOfWhatHasEnded(t *testing.T) {
 		g.client.breaks()
 		g.closes(TheClient, "reset")
 		g.bye()
+	})
+}
+
+// TestEndAfterTheUpstreamHasLeft: the client got the end of the stream, and
+// cannot be told more. So the farewell counts as said at once, and the
+// upstream, which still reads, gets its own.
+func TestEndAfterTheUpstreamHasLeft(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		g := newRig(t, w, Pair{})
+		g.upstream.send(fromUpstream(0x88, 2))
+		g.upstream.closeWrite()
+		g.client.gets(fromUpstream(0x88, 2))
+		g.client.ends()
+		begun := time.Now()
+		g.bye()
+		if d := time.Since(begun); w.pipe && d > 0 {
+			t.Errorf("the farewell was said after %v", d)
+		}
+		g.getsMasked(goodbye)
+		g.upstream.ends()
+		g.client.hangUp()
+		g.upstream.hangUp()
+		g.closes(TheUpstream, "close")
+	})
+}
+
+// TestEndWithoutHalfClose: a connection that cannot be half-closed is lost
+// once its last bytes are out, and not held until Grace is over.
+func TestEndWithoutHalfClose(t *testing.T) {
+	w := ways[0]
+	w.dial = func(*testing.T) (near, far net.Conn) { return net.Pipe() }
+	inBubble(t, func(t *testing.T) {
+		g := newRig(t, w, Pair{})
+		begun := time.Now()
+		go g.bye()
+		g.client.gets(goodbye)
+		g.getsMasked(goodbye)
+		g.client.isCut()
+		g.upstream.isCut()
+		g.closes(TheOwner, "ended")
+		if d := time.Since(begun); d > 0 {
+			t.Errorf("it took %v", d)
+		}
 	})
 }
 

@@ -24,16 +24,14 @@ func (g *rig) inside(f func(c *core)) {
 	receive(g.t, done)
 }
 
-// steady returns what of returns when that has not changed for calm.
-func steady(calm time.Duration, of func() int) int {
-	last, since := of(), time.Now()
-	for time.Since(since) < calm {
-		time.Sleep(time.Millisecond)
-		if n := of(); n != last {
-			last, since = n, time.Now()
+// within reports whether something happens in time.
+func within(limit time.Duration, is func() bool) bool {
+	for begun := time.Now(); !is(); time.Sleep(time.Millisecond) {
+		if time.Since(begun) > limit {
+			return false
 		}
 	}
-	return last
+	return true
 }
 
 // probed is longer than TCP takes to probe a full window.
@@ -54,37 +52,32 @@ func TestG15_ClosingKeepsWhatIsOnItsWay(t *testing.T) {
 		}
 		closeAtEnd(t, r)
 		g := rigOf(t, r, w, Pair{})
-		inside := func(of func(c *core) int) func() int {
-			return func() (n int) {
-				g.inside(func(c *core) { n = of(c) })
-				return n
-			}
-		}
-		read := func(s side) func() int {
-			return inside(func(c *core) int { return int(c.lanes[s].bytes) })
-		}
-		unsent := func(s side) func() int {
-			return inside(func(c *core) int { return c.driver.unsent(s) })
+		read := func(s side) (n int) {
+			g.inside(func(c *core) { n = int(c.lanes[s].bytes) })
+			return n
 		}
 		// The upstream takes nothing more, and so the relay does not read on.
-		for sent := 0; read(client)() == sent; {
+		sent := 0
+		allRead := func() bool { return read(client) == sent }
+		for within(probed, allRead) {
 			frame := fromClient(0x82, 1<<14)
 			g.client.send(frame)
 			sent += len(frame)
-			if steady(20*time.Millisecond, read(client)) < sent {
-				steady(probed, unsent(upstream))
-			}
 		}
 		g.client.send(bytes.Repeat(fromClient(0x82, 1<<14), 4)) // more than the upstream takes of it at the end
-		until(t, "the relay's kernel has what the client sent", func() bool { return wsconn.Unsent(g.client.Conn) == 0 })
+		until(t, "the relay's kernel has it", func() bool { return wsconn.Unsent(g.client.Conn) == 0 })
 
 		var all []byte
 		passOn := func(frame []byte) {
 			g.upstream.send(frame)
 			all = append(all, frame...)
-			until(t, "the relay has read it", func() bool { return read(upstream)() == len(all) })
+			until(t, "the relay has read it", func() bool { return read(upstream) == len(all) })
 		}
-		for steady(20*time.Millisecond, unsent(client)) < 1<<14 || steady(probed, unsent(client)) < 1<<14 {
+		fewOnTheirWay := func() (few bool) {
+			g.inside(func(c *core) { few = c.driver.unsent(client) < 1<<14 })
+			return few
+		}
+		for within(probed/10, fewOnTheirWay) || within(probed, fewOnTheirWay) {
 			passOn(fromUpstream(0x82, 1<<14))
 		}
 		passOn(fromUpstream(0x88, 20))

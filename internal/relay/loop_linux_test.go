@@ -1,8 +1,12 @@
 package relay
 
 import (
+	"errors"
+	"runtime"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestSleepingLoop: a tunnel that a loop was not woken for has everything in
@@ -33,4 +37,107 @@ func TestSleepingLoop(t *testing.T) {
 
 func (l *loop) sleepsForEver() bool {
 	return l.until.Load() == int64(never)
+}
+
+// TestHoldHasAnAlarm: a loop that has just been busy waits without telling the
+// scheduler, and still wakes up for what is due, and at the end of holding.
+func TestHoldHasAnAlarm(t *testing.T) {
+	for name, tt := range map[string]struct{ due, want time.Duration }{
+		"nothing is due": {never, holding},
+		"due before":     {holding / 2, holding / 2},
+		"due after":      {2 * holding, holding},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := newLoop(time.Now(), func() bool { return false })
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.release()
+			const now = time.Hour // as if the loop were that old: the alarm goes off later than the bell
+			l.now, l.heard = now, now
+			l.timers.set(&timed{index: untimed}, tt.due)
+			if tt.due != never {
+				l.timers[0].due += now
+			}
+			ring(t, int(l.bell))
+			if n := receive(t, waiting(l.wait)); n != 1 || l.poll.events[0].Fd != l.bell {
+				t.Fatalf("%d events", n)
+			}
+			if got := l.poll.due - now; got != tt.want || l.until != now+tt.want {
+				t.Errorf("the alarm goes off after %v, the loop says after %v; want %v", got, l.until-now, tt.want)
+			}
+		})
+	}
+}
+
+// TestNoWaitWithWorkLeft: a loop that has something to do looks for events, and
+// does not wait for any.
+func TestNoWaitWithWorkLeft(t *testing.T) {
+	for name, leave := range map[string]func(l *loop){
+		"a side to read on":  func(l *loop) { l.again = make([]turnOf, 1) },
+		"something due":      func(l *loop) { l.timers.set(&timed{index: untimed}, l.now) },
+		"something long due": func(l *loop) { l.timers.set(&timed{index: untimed}, l.now-time.Minute) },
+		"an order":           func(l *loop) { l.orders = append(l.orders, func() {}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := newLoop(time.Now(), func() bool { return false })
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.release()
+			l.now = time.Hour
+			leave(l)
+			if n := receive(t, waiting(l.wait)); n != 0 {
+				t.Errorf("%d events", n)
+			}
+			if l.poll.due != never {
+				t.Error("the alarm is set")
+			}
+		})
+	}
+}
+
+// TestNewWithoutDescriptors: New fails where the system has too few
+// descriptors left, and keeps none.
+func TestNewWithoutDescriptors(t *testing.T) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	lowest, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0) // the next descriptor
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = unix.Close(lowest)
+	procs := runtime.GOMAXPROCS(0)
+	for left := 0; ; left++ {
+		before := descriptors(t)
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(lowest + left), Max: limit.Max}); err != nil { //nolint:gosec // not negative
+			t.Fatal(err)
+		}
+		r, err := New(Options{Loops: 2})
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+			t.Fatal(err)
+		}
+		if err == nil {
+			closeNow(t, r)
+		} else if !errors.Is(err, unix.EMFILE) {
+			t.Errorf("%d descriptors left: %v", left, err)
+		}
+		if after := descriptors(t); after != before {
+			t.Errorf("%d descriptors left: %d are open, %d before", left, after, before)
+		}
+		if n := runtime.GOMAXPROCS(0); n != procs {
+			t.Errorf("%d descriptors left: GOMAXPROCS is %d, %d before", left, n, procs)
+		}
+		if err == nil {
+			if left < 2*4 { // of each loop: two epolls, a timer and a bell
+				t.Errorf("%d descriptors were enough", left)
+			}
+			return
+		}
+		if left > 100 {
+			t.Fatalf("%d descriptors are too few: %v", left, err)
+		}
+	}
 }

@@ -34,3 +34,47 @@ func TestClientIsUnheardFromEndOn(t *testing.T) {
 
 // orderOf has the loop of a driver call f.
 func orderOf(d driver, f func()) bool { return d.(*looped).loop.order(f) }
+
+// TestSocketsThatEpollRefuses are lost at once, and not for ever silent.
+func TestSocketsThatEpollRefuses(t *testing.T) {
+	t.Run("at the beginning", func(t *testing.T) {
+		r := newRelay(t, 1)
+		for _, s := range []side{client, upstream} {
+			tunnel := new(Tunnel)
+			tunnel.begin(Pair{Stall: defaultStall}, Grace, 0)
+			d := &looped{loop: r.loops[0], tunnel: tunnel, core: &tunnel.core}
+			tunnel.driver = d
+			d.lanes[s] = loopedLane{fd: -1}
+			d.lanes[s.other()] = loopedLane{fd: -1, watched: true}
+			if due := d.start(); due != 0 {
+				t.Errorf("there is something to do at %v, want 0", due)
+			}
+			if got := tunnel.result(); got.By != 1+Party(s) || got.Reason != "reset" {
+				t.Errorf("ended by the %v: %s", got.By, got.Reason)
+			}
+		}
+	})
+	for _, s := range []side{client, upstream} {
+		t.Run("when it takes nothing", func(t *testing.T) {
+			g := newRig(t, ways[3], Pair{})
+			d := g.driver.(*looped)
+			g.inside(func(*core) {
+				if err := unix.EpollCtl(d.loop.poll.epoll, unix.EPOLL_CTL_DEL, int(d.lanes[s].fd), nil); err != nil {
+					t.Error(err)
+				}
+			})
+			from, frame := g.upstream, fromUpstream(0x82, 1<<16)
+			if s == upstream {
+				from, frame = g.client, fromClient(0x82, 1<<16)
+			}
+			flooded := make(chan struct{})
+			go func() {
+				defer close(flooded)
+				from.flood(frame)
+			}()
+			g.closes(1+Party(s), "reset")
+			from.hangUp()
+			receive(t, flooded)
+		})
+	}
+}

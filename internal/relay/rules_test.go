@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"testing"
+	"time"
 
 	"wsauth/internal/wsframe"
 )
@@ -116,6 +117,7 @@ func TestUpstreamsFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, w way) {
+				w.grace = time.Minute // nobody waits for it
 				g := newRig(t, w, Pair{})
 				received := make(chan struct{})
 				go func() {
@@ -123,11 +125,15 @@ func TestUpstreamsFaults(t *testing.T) {
 					g.client.gets(tc.good, badGateway)
 					g.client.ends()
 				}()
+				begun := time.Now()
 				g.upstream.send(tc.good, tc.bad)
 				g.upstream.isCut()
 				receive(t, received)
 				g.client.hangUp()
 				g.closes(TheUpstream, "bad_gateway")
+				if d := time.Since(begun); w.pipe && d > 0 {
+					t.Errorf("it took %v", d)
+				}
 			})
 		})
 	}
