@@ -21,7 +21,7 @@ import (
 )
 
 func init() {
-	ways = append(ways, way{name: "loop accepted", grace: 400 * time.Millisecond, dial: tcp, meet: meet})
+	ways = append(ways, way{name: "loop accepted", grace: Grace, dial: tcp, meet: meet})
 }
 
 // listen opens a listener whose connections hold little.

@@ -134,6 +134,7 @@ func TestHalfClose(t *testing.T) {
 // TestClientLost: the upstream has no more to do with it.
 func TestClientLost(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
+		w = w.hurried()
 		g := newRig(t, w, Pair{})
 		g.client.send(fromClient(0x82, 300))
 		g.upstream.gets(fromClient(0x82, 300))

@@ -105,6 +105,7 @@ func TestEndInsideTheUpstreamsFrame(t *testing.T) {
 // TestEndInsideAFrameThatIsNeverFinished: half of Grace is what it has.
 func TestEndInsideAFrameThatIsNeverFinished(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
+		w = w.hurried()
 		g := newRig(t, w, Pair{})
 		f := fromUpstream(0x82, 300)
 		g.upstream.send(f[:100])
@@ -188,6 +189,7 @@ func TestEndAtOnce(t *testing.T) {
 // TestEndOfWhatHasEnded: there is nobody left to tell.
 func TestEndOfWhatHasEnded(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
+		w = w.hurried()
 		g := newRig(t, w, Pair{})
 		g.client.breaks()
 		g.closes(TheClient, "reset")
@@ -242,6 +244,7 @@ func TestEndWithoutHalfClose(t *testing.T) {
 // Grace, and the upstream gets its own at once.
 func TestEndWhileTheClientDoesNotRead(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
+		w = w.hurried()
 		g := newRig(t, w, Pair{})
 		flooded := make(chan struct{})
 		go func() {
@@ -269,6 +272,7 @@ func TestEndWhileTheClientDoesNotRead(t *testing.T) {
 // TestEndWhileTheUpstreamDoesNotRead: the client is told at once.
 func TestEndWhileTheUpstreamDoesNotRead(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
+		w = w.hurried()
 		g := newRig(t, w, Pair{})
 		flooded := make(chan struct{})
 		go func() {
@@ -292,7 +296,6 @@ func TestEndWhileTheUpstreamDoesNotRead(t *testing.T) {
 // cut off.
 func TestEndWithinData(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
-		w.grace = 2 * Grace // nobody waits for it, but a frame may take long on a busy machine
 		for seed := range uint64(20) {
 			rnd := rand.New(rand.NewPCG(seed, 9))
 			size := 100 + rnd.IntN(20000)

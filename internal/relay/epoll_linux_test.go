@@ -55,11 +55,7 @@ func ring(t *testing.T, bell int) {
 // returns what comes of it.
 func waiting(wait func() int) <-chan int {
 	events := make(chan int, 1)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		events <- wait()
-	}()
+	go func() { events <- wait() }()
 	return events
 }
 
@@ -147,4 +143,28 @@ func TestCloseResting(t *testing.T) {
 	}
 	rests(t)
 	closeNow(t, r)
+}
+
+// TestRestWithoutGate: where Go's poller cannot be used, who rests still wakes
+// up, though it keeps its thread.
+func TestRestWithoutGate(t *testing.T) {
+	p, bell := testPoller(t)
+	gates := p.gates
+	p.gates = -1
+	rung := waiting(p.rest)
+	time.Sleep(20 * time.Millisecond) // an event that comes before it waits is found in any case
+	ring(t, bell)
+	n := receive(t, rung)
+	for n == 0 { // a signal
+		n = receive(t, waiting(p.rest))
+	}
+	if n != 1 || int(p.events[0].Fd) != bell {
+		t.Errorf("%d events, the first of %d", n, p.events[0].Fd)
+	}
+	if p.watching {
+		t.Error("the gate watches")
+	}
+	if p.gates = gates; p.openGate() != nil || !p.watching {
+		t.Error("the gate does not watch later")
+	}
 }

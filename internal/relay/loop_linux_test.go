@@ -63,21 +63,21 @@ func TestHoldHasAnAlarm(t *testing.T) {
 			if n := receive(t, waiting(l.wait)); n != 1 || l.poll.events[0].Fd != l.bell {
 				t.Fatalf("%d events", n)
 			}
-			if got := l.poll.due - now; got != tt.want || l.until != now+tt.want {
-				t.Errorf("the alarm goes off after %v, the loop says after %v; want %v", got, l.until-now, tt.want)
+			if got := l.poll.due - now; got != tt.want || time.Duration(l.until.Load()) != now+tt.want {
+				t.Errorf("the alarm goes off after %v, the loop says after %v; want %v", got, time.Duration(l.until.Load())-now, tt.want)
 			}
 		})
 	}
 }
 
-// TestNoWaitWithWorkLeft: a loop that has something to do looks for events, and
-// does not wait for any.
+// TestNoWaitWithWorkLeft: a loop that has something to do looks for events,
+// and does not wait for any.
 func TestNoWaitWithWorkLeft(t *testing.T) {
 	for name, leave := range map[string]func(l *loop){
 		"a side to read on":  func(l *loop) { l.again = make([]turnOf, 1) },
 		"something due":      func(l *loop) { l.timers.set(&timed{index: untimed}, l.now) },
 		"something long due": func(l *loop) { l.timers.set(&timed{index: untimed}, l.now-time.Minute) },
-		"an order":           func(l *loop) { l.orders = append(l.orders, func() {}) },
+		"news":               func(l *loop) { l.news.Store(true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, err := newLoop(time.Now(), func() bool { return false })
@@ -97,28 +97,38 @@ func TestNoWaitWithWorkLeft(t *testing.T) {
 	}
 }
 
-// TestNewWithoutDescriptors: New fails where the system has too few
-// descriptors left, and keeps none.
-func TestNewWithoutDescriptors(t *testing.T) {
+// withDescriptors calls f while the process can open so many files more.
+func withDescriptors(t *testing.T, left int, f func()) {
+	t.Helper()
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	lowest, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0) // the next descriptor
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = unix.Close(lowest)
-	procs := runtime.GOMAXPROCS(0)
-	for left := 0; ; left++ {
-		before := descriptors(t)
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(lowest + left), Max: limit.Max}); err != nil { //nolint:gosec // not negative
-			t.Fatal(err)
-		}
-		r, err := New(Options{Loops: 2})
+	defer func() {
 		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 			t.Fatal(err)
 		}
+	}()
+	next, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = unix.Close(next)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(next + left), Max: limit.Max}); err != nil { //nolint:gosec // not negative
+		t.Fatal(err)
+	}
+	f()
+}
+
+// TestNewWithoutDescriptors: New fails where the system has too few
+// descriptors left, and keeps none.
+func TestNewWithoutDescriptors(t *testing.T) {
+	procs := runtime.GOMAXPROCS(0)
+	for left := 0; ; left++ {
+		before := descriptors(t)
+		var r *Relay
+		var err error
+		withDescriptors(t, left, func() { r, err = New(Options{Loops: 2}) })
 		if err == nil {
 			closeNow(t, r)
 		} else if !errors.Is(err, unix.EMFILE) {

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"strconv"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -32,9 +33,6 @@ func TestClientIsUnheardFromEndOn(t *testing.T) {
 	}
 }
 
-// orderOf has the loop of a driver call f.
-func orderOf(d driver, f func()) bool { return d.(*looped).loop.order(f) }
-
 // TestSocketsThatEpollRefuses are lost at once, and not for ever silent.
 func TestSocketsThatEpollRefuses(t *testing.T) {
 	t.Run("at the beginning", func(t *testing.T) {
@@ -56,7 +54,7 @@ func TestSocketsThatEpollRefuses(t *testing.T) {
 	})
 	for _, s := range []side{client, upstream} {
 		t.Run("when it takes nothing", func(t *testing.T) {
-			g := newRig(t, ways[3], Pair{})
+			g := newRig(t, ways[3].hurried(), Pair{})
 			d := g.driver.(*looped)
 			g.inside(func(*core) {
 				if err := unix.EpollCtl(d.loop.poll.epoll, unix.EPOLL_CTL_DEL, int(d.lanes[s].fd), nil); err != nil {
@@ -75,6 +73,37 @@ func TestSocketsThatEpollRefuses(t *testing.T) {
 			g.closes(1+Party(s), "reset")
 			from.hangUp()
 			receive(t, flooded)
+		})
+	}
+}
+
+// TestCarryWithoutDescriptors: where the system has none left for a loop, a
+// tunnel is carried by goroutines, and keeps none.
+func TestCarryWithoutDescriptors(t *testing.T) {
+	for left := range 2 {
+		t.Run(strconv.Itoa(left), func(t *testing.T) {
+			r := newRelay(t, 1)
+			before := descriptors(t)
+			near, far := tcp(t)
+			back, farther := tcp(t)
+			closed := make(chan Result, 1)
+			var tunnel *Tunnel
+			withDescriptors(t, left, func() {
+				tunnel = r.Carry(Pair{Client: near, Upstream: back, Closed: func(r Result) { closed <- r }})
+			})
+			if _, ok := tunnel.driver.(*pumps); !ok {
+				t.Errorf("a %T carries", tunnel.driver)
+			}
+			c, u := peer{far, t, "the client"}, peer{farther, t, "the upstream"}
+			c.send(fromClient(0x82, 5))
+			u.gets(fromClient(0x82, 5))
+			c.hangUp()
+			u.ends()
+			u.hangUp()
+			receive(t, closed)
+			if after := descriptors(t); after != before {
+				t.Errorf("%d descriptors are open, %d before", after, before)
+			}
 		})
 	}
 }

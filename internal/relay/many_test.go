@@ -11,6 +11,7 @@ import (
 // once, and leave nothing behind.
 func TestManyTunnels(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
+		w = w.hurried()
 		r, err := New(Options{Loops: 2, Portable: w.portable, grace: w.grace})
 		if err != nil {
 			t.Fatal(err)

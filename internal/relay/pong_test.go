@@ -42,7 +42,6 @@ func TestG15_PongsDoNotResetTheUpstream(t *testing.T) {
 		if w.pipe {
 			return // there is no kernel
 		}
-		w.grace = Grace
 		g := newRig(t, w, Pair{})
 		all, last := g.fill(), fromUpstream(0x88, 20)
 		g.upstream.send(last)

@@ -95,6 +95,7 @@ func TestFaultWithoutOwner(t *testing.T) {
 // TestFaultThatNobodyEnds: the owner has Grace.
 func TestFaultThatNobodyEnds(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
+		w = w.hurried()
 		g := newRig(t, w, Pair{})
 		g.client.send(fromClient(0xF1, 6))
 		g.faulted("1002 protocol_error")
@@ -117,7 +118,7 @@ func TestUpstreamsFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, w way) {
-				w.grace = time.Minute // nobody waits for it
+				w.grace = time.Minute // the upstream is not to wait for it
 				g := newRig(t, w, Pair{})
 				received := make(chan struct{})
 				go func() {

@@ -82,9 +82,6 @@ func TestG15_SlowReadersGetEverything(t *testing.T) {
 	for name, from := range map[string]side{"from the upstream": upstream, "from the client": client} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, w way) {
-				if !w.pipe {
-					w.grace = Grace
-				}
 				g := newRig(t, w, Pair{})
 				sender, reader := g.upstream, g.client
 				frame, last, pong := fromUpstream(0x82, 1<<16), fromUpstream(0x88, 20), fromClient(0x8A, 4)
@@ -146,6 +143,7 @@ func TestG15_SlowReadersGetEverything(t *testing.T) {
 // had sent before.
 func TestL4_EndDoesNotFollowProgress(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
+		w = w.hurried()
 		g := newRig(t, w, Pair{})
 		sent := make(chan struct{})
 		go func() {

@@ -18,7 +18,7 @@ func (g *rig) inside(f func(c *core)) {
 		return
 	}
 	done := make(chan struct{})
-	if !orderOf(g.driver, func() { f(&g.core); close(done) }) {
+	if !g.driver.(*looped).loop.order(func() { f(&g.core); close(done) }) {
 		g.t.Fatal("the loop is closed")
 	}
 	receive(g.t, done)
