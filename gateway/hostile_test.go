@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -119,6 +121,39 @@ func TestBodyTooBig(t *testing.T) {
 	if n := b.count(); n != 1 {
 		t.Errorf("the backend has read %d requests to their end", n)
 	}
+}
+
+// TestBodySaidToBeTooBig: a body that is longer than the limit by its own
+// Content-Length is refused before anything of it comes, and the upstream does
+// not hear of it.
+func TestBodySaidToBeTooBig(t *testing.T) {
+	var asked atomic.Int64
+	b := newBackendOf(t, func(_ http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		_, _ = io.Copy(io.Discard, r.Body)
+	})
+	r := behind(t, b, func(c *Config) { c.Routes[1].Limits.MaxBody = 1000 })
+	for _, expect := range []string{"", "Expect: 100-continue\r\n"} {
+		conn := r.connect()
+		if _, err := io.WriteString(conn, "POST /public/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n"+expect+"\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode != http.StatusRequestEntityTooLarge || !resp.Close {
+			t.Errorf("%q: %d, close %v", expect, resp.StatusCode, resp.Close)
+		}
+		if took := time.Since(begun); took > lingerSilence {
+			t.Errorf("%q: the answer took %v", expect, took)
+		}
+	}
+	if n := asked.Load(); n != 0 {
+		t.Errorf("the upstream was asked %d times", n)
+	}
+	r.wantFailures(false)
 }
 
 func TestUpstreamFailures(t *testing.T) {

@@ -34,11 +34,16 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsau
 		limits.write(time.Time{}) // which resets the stream when it passes, although nothing is written
 	}
 	body := newRequestBody(r)
+	out := &patientWriter{w, limits, r.Context(), body, p, r.ProtoAtLeast(1, 1)}
 	if body != nil {
 		// Without it the server would read part of the body itself, before an
 		// answer that comes early.
 		_ = limits.control.EnableFullDuplex()
 		if most := p.route.Limits.MaxBody; most > 0 {
+			if r.ContentLength > most {
+				p.refuseBody(out, r, most) // the upstream gets nothing of it
+				return
+			}
 			r.Body = http.MaxBytesReader(w, r.Body, most)
 		}
 		r.Body = &patientBody{r.Body, limits, pass}
@@ -54,7 +59,7 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsau
 			}
 		}()
 	}
-	p.plain.ServeHTTP(&patientWriter{w, limits, r.Context(), body, p, r.ProtoAtLeast(1, 1)}, r)
+	p.plain.ServeHTTP(out, r)
 	whole = true
 	limits.write(time.Now().Add(patience)) // for what the server has not sent yet: all, where there is no body
 }
@@ -139,9 +144,7 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &refusal):
 		p.guard.Refuse(w, r, refusal)
 	case errors.As(err, &tooBig):
-		p.gateway.log.Info("refused", "reason", "body_too_big", "route", p.route.name(), "remote", r.RemoteAddr,
-			"error", fmt.Sprintf("the body is longer than limits.max_body of the route allows, %d bytes", tooBig.Limit))
-		problem(http.StatusRequestEntityTooLarge, "body_too_big", "The body is longer than limits.max_body of the route allows")(w, r)
+		p.refuseBody(w, r, tooBig.Limit)
 	case answer.limits.silent.Load():
 		answer.limits.refuse()
 		answer.failBody(r, http.StatusRequestTimeout, "idle_timeout", "The body of the request did not come in time")
@@ -152,6 +155,13 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	default:
 		p.guard.Refuse(w, r, p.failure(err))
 	}
+}
+
+// refuseBody answers a request whose body is longer than the route allows.
+func (p *proxy) refuseBody(w http.ResponseWriter, r *http.Request, most int64) {
+	p.gateway.log.Info("refused", "reason", "body_too_big", "route", p.route.name(), "remote", r.RemoteAddr,
+		"error", fmt.Sprintf("the body is longer than limits.max_body of the route allows, %d bytes", most))
+	problem(http.StatusRequestEntityTooLarge, "body_too_big", "The body is longer than limits.max_body of the route allows")(w, r)
 }
 
 // A patientBody is a body that may take its time, but not stand still.
