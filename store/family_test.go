@@ -146,4 +146,55 @@ func TestRetryWithoutTheTime(t *testing.T) {
 			t.Errorf("%v after the rotation: %v, %v, want %v", moment.Sub(f.Rotated), got.Current, err, want)
 		}
 	}
+	for retry, want := range map[time.Duration]error{0: ErrReused, 1: nil} {
+		r.Retry = retry
+		if _, err := f.Rotate(r, f.Rotated); !errors.Is(err, want) {
+			t.Errorf("at once, with %v to retry: %v, want %v", retry, err, want)
+		}
+	}
+}
+
+// TestFamilyRefuses: what is neither the current token of a family nor the one
+// before it, within its grace, is a reuse, and a family that has expired is
+// none.
+func TestFamilyRefuses(t *testing.T) {
+	now := time.Now()
+	first, err := Family{ID: "i", Subject: "s", Current: "c", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}.Canonical()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rotated := first
+	rotated.Previous = "p"
+	for name, tt := range map[string]struct {
+		f     Family
+		token string
+		grace time.Duration
+		after time.Duration
+		want  error
+	}{
+		"current":                      {rotated, "c", time.Minute, time.Second, nil},
+		"current, without a grace":     {rotated, "c", 0, time.Second, nil},
+		"previous":                     {rotated, "p", time.Minute, time.Second, nil},
+		"previous, the shortest grace": {rotated, "p", 1, 0, nil},
+		"previous, without a grace":    {rotated, "p", 0, 0, ErrReused},
+		"another":                      {rotated, "x", time.Minute, time.Second, ErrReused},
+		"none":                         {rotated, "", time.Minute, time.Second, ErrReused},
+		"none, before any rotation":    {first, "", time.Minute, time.Second, ErrReused},
+		"another, before any rotation": {first, "p", time.Minute, time.Second, ErrReused},
+		"current, when it expires":     {rotated, "c", time.Minute, time.Hour, ErrNotFound},
+		"another, after it expired":    {rotated, "x", time.Minute, 2 * time.Hour, ErrNotFound},
+	} {
+		moment := tt.f.Rotated.Add(tt.after)
+		got, err := tt.f.Present(Presentation{ID: "i", Token: tt.token, Grace: tt.grace}, moment)
+		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || (got == Family{}) != (tt.want == ErrNotFound) {
+			t.Errorf("%s: presented: %v, %v, want %v", name, got, err, tt.want)
+		}
+		if tt.token == "" {
+			continue // no rotation is from none
+		}
+		got, err = tt.f.Rotate(Rotation{ID: "i", From: tt.token, To: "n", Grace: tt.grace, Expires: now.Add(time.Hour)}, moment)
+		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || (got == Family{}) != (tt.want == ErrNotFound) {
+			t.Errorf("%s: rotated: %v, %v, want %v", name, got, err, tt.want)
+		}
+	}
 }

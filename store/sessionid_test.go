@@ -13,6 +13,7 @@ func TestNewSessionID(t *testing.T) {
 	form := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	synctest.Test(t, func(t *testing.T) {
 		seen := map[string]bool{}
+		var bits [80]string       // of each ID, one after another, after the moment
 		var always, ever [10]byte // the bits that are set in each, and in any, after the moment
 		for i := range always {
 			always[i] = 0xff
@@ -30,6 +31,9 @@ func TestNewSessionID(t *testing.T) {
 			for i, b := range id[6:] {
 				always[i] &= b
 				ever[i] |= b
+				for k := range 8 {
+					bits[8*i+k] += string('0' + rune(b>>k&1))
+				}
 			}
 			if random := sid[14:]; seen[random] {
 				t.Errorf("%s comes again", random)
@@ -42,6 +46,19 @@ func TestNewSessionID(t *testing.T) {
 		}
 		if want := [10]byte{0x7f, 255, 0xbf, 255, 255, 255, 255, 255, 255, 255}; ever != want {
 			t.Errorf("bits that are ever set: %x, want %x", ever, want)
+		}
+		random := map[string]int{}
+		for i, of := range bits {
+			if !strings.Contains(of, "0") || !strings.Contains(of, "1") {
+				continue // version or variant
+			}
+			if other, same := random[of]; same {
+				t.Errorf("bits %d and %d are always the same", other, i)
+			}
+			random[of] = i
+		}
+		if len(random) != 74 {
+			t.Errorf("%d bits are random, want 74", len(random))
 		}
 	})
 }

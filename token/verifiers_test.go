@@ -53,6 +53,11 @@ func TestJ27_IssuersNeverMeet(t *testing.T) {
 	if _, err := all.Verify(t.Context(), "a.b"); !errors.Is(err, ErrSegments) {
 		t.Errorf("no token: %v", err)
 	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if claims, err := all.Verify(ended, issue(a, `,"iss":"https://a.example"`)); !errors.Is(err, context.Canceled) {
+		t.Errorf("after the request has ended: %v, %v", claims, err)
+	}
 	claims, err := all.Verify(t.Context(), issue(a, `,"iss":"https://a.example"`))
 	if err != nil || claims.Subject != "alice" {
 		t.Fatalf("a: %v, %v", claims, err)
