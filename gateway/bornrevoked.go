@@ -3,10 +3,12 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
 
+	"wsauth"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -15,6 +17,10 @@ var (
 	// errClockBehind means that whoever logs in now is revoked: the clock is
 	// behind the moment until which logins were ended.
 	errClockBehind = errors.New("the clock is behind a revocation of all logins of this user or of everybody: was it set back?")
+
+	// errTokenAhead means that the clock is behind the moment at which a token
+	// was issued here.
+	errTokenAhead = errors.New("the clock is behind the moment at which the refresh token was issued here: was it set back?")
 
 	// errEndedMeanwhile means that the logins of a user were ended while one
 	// more was under way.
@@ -25,6 +31,48 @@ var (
 // issued: iat and nbf may be ahead by [store.ClockStep], and exp by nothing.
 func OwnTokens(keys token.KeySource, issuer string) token.VerifierConfig {
 	return token.VerifierConfig{Keys: keys, Issuer: issuer, IssuedLeeway: store.ClockStep}
+}
+
+// newEnding makes the guard of requests that end sessions. After the clock was
+// set back, tokens of our own are refused until it has got as far again; but
+// whoever has one must be able to log out meanwhile.
+func (g *Gateway) newEnding(c Config) (*wsauth.Guard, error) {
+	own := OwnTokens(c.Keys, c.Issuer)
+	own.IssuedAnyTime = true
+	verifier, err := token.NewVerifier(own)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: verifier: %w", err)
+	}
+	all, err := withProviders(verifier, c.Providers)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: Config.Providers: %w", err)
+	}
+	return g.guard.With(func(of *wsauth.Config) { of.Verifier = all })
+}
+
+// isAhead reports whether the refresh token of r was refused with err only
+// because the clock was set back after it was issued: the store knows its
+// session.
+func (g *Gateway) isAhead(ctx context.Context, r *http.Request, err error) bool {
+	if !errors.Is(err, token.ErrIssuedInFuture) && !errors.Is(err, token.ErrNotYetValid) {
+		return false
+	}
+	claims, err := g.ending.Check(r, wsauth.Refresh)
+	if err != nil {
+		return false
+	}
+	_, err = g.familyOf(ctx, claims)
+	return err == nil
+}
+
+// endAhead ends the session of a token that was issued before the clock was
+// set back. If the store does not know the session, a revocation of all that
+// began until now would not concern it.
+func (g *Gateway) endAhead(ctx context.Context, claims *token.Claims) (sockets int, err error) {
+	if !claims.IssuedFrom().After(time.Now()) {
+		return 0, nil
+	}
+	return g.guard.Revoke(ctx, g.revocationOf(ctx, claims))
 }
 
 // checkAlive returns an error if an access token that was just issued would be
@@ -67,6 +115,10 @@ func (g *Gateway) bornRevoked(w http.ResponseWriter, r *http.Request, log *slog.
 		log.Error(what, "reason", "clock_behind", "err", err)
 		w.Header().Set("Retry-After", "5")
 		clockBehind(w, r)
+	case errors.Is(err, errTokenAhead):
+		log.Error(what, "reason", "clock_behind", "err", err)
+		w.Header().Set("Retry-After", "5")
+		issuedAhead(w, r)
 	case errors.Is(err, errEndedMeanwhile):
 		log.Warn(what, "reason", "session_ended", "err", err)
 		w.Header().Set("Retry-After", "1")
@@ -78,5 +130,6 @@ func (g *Gateway) bornRevoked(w http.ResponseWriter, r *http.Request, log *slog.
 
 var (
 	clockBehind    = problem(http.StatusServiceUnavailable, "clock_behind", "All logins were ended until a moment that the clock of this server has not reached; it may have been set back. Nobody who was concerned gets tokens before")
+	issuedAhead    = problem(http.StatusServiceUnavailable, "clock_behind", "The token was issued at a moment that the clock of this server has not reached; it may have been set back")
 	endedMeanwhile = problem(http.StatusServiceUnavailable, "session_ended", "All your sessions were ended while you logged in; log in again")
 )

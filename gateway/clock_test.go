@@ -208,3 +208,62 @@ func TestLogoutEverywhereWithAProvidersClockAhead(t *testing.T) {
 	wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
 	r.wantEcho(other)
 }
+
+// However far the clock was set back, whoever logs out is logged out, and not
+// told so of a session that lives on. A refresh is to be tried again: the
+// session is not over.
+func TestEndsAfterTheClockWasSetBack(t *testing.T) {
+	for _, back := range []time.Duration{store.ClockStep + time.Second, time.Minute, 2 * time.Hour} {
+		for _, known := range []bool{true, false} { // to the store
+			for name, c := range map[string]struct {
+				kind         token.Type
+				method, path string
+				status       int
+			}{
+				"logout":              {token.TypeAccess, "POST", "/auth/logout", 204},
+				"logout, refresh":     {token.TypeRefresh, "POST", "/auth/logout", 204},
+				"everywhere":          {token.TypeAccess, "POST", "/auth/logout-everywhere", 200},
+				"everywhere, refresh": {token.TypeRefresh, "POST", "/auth/logout-everywhere", 200},
+				"one":                 {token.TypeAccess, "DELETE", "/auth/sessions/SID", 200},
+				"refresh":             {token.TypeRefresh, "POST", "/auth/refresh", 503},
+				"refresh, access":     {token.TypeAccess, "POST", "/auth/refresh", 401},
+				"session":             {token.TypeAccess, "GET", "/auth/session", 401},
+				"sessions":            {token.TypeAccess, "GET", "/auth/sessions", 401},
+				"ticket":              {token.TypeAccess, "POST", "/auth/ticket", 401},
+				"fresh":               {token.TypeAccess, "POST", "/auth/fresh", 401},
+			} {
+				t.Run(fmt.Sprint(name, back, known), func(t *testing.T) {
+					inBubble(t, func(t *testing.T, r *rig) {
+						sid, moment := sidAhead(back), time.Now().Add(back)
+						switch family := (store.Family{ID: sid, Subject: "test", Current: "ahead", Began: moment, Expires: moment.Add(time.Hour), Ends: moment.Add(time.Hour)}); {
+						case known:
+							if err := r.g.store.BeginFamily(t.Context(), family); err != nil {
+								t.Fatal(err)
+							}
+						case name == "one":
+							c.status = 404
+						case name == "refresh":
+							c.status = 401
+						}
+						raw := typedAhead(back, sid, c.kind)
+						e := r.call(c.method, strings.Replace(c.path, "SID", sid, 1), "", bearer(raw), jsonType)
+						if e.StatusCode != c.status || strings.Contains(e.body, "_token\"") {
+							t.Fatalf("%d %s", e.StatusCode, e.body)
+						}
+						if c.status == 503 {
+							wantProblem(t, e, 503, "clock_behind", "it may have been set back")
+							if e.Header.Get("Retry-After") == "" {
+								t.Error("it does not say when to try again")
+							}
+						}
+						time.Sleep(back)
+						e = r.call("POST", "/auth/logout", "", bearer(raw)) // tells whether it is good
+						if ended := c.status < 300; ended && e.StatusCode != 401 || !ended && e.StatusCode != 204 {
+							t.Errorf("when the clock has caught up: %d %s", e.StatusCode, e.body)
+						}
+					}, withTestSecret)
+				})
+			}
+		}
+	}
+}

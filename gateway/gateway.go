@@ -33,6 +33,7 @@ type Gateway struct {
 	issuer       *token.Issuer
 	verifier     *token.Verifier // of our own tokens
 	guard        *wsauth.Guard
+	ending       *wsauth.Guard // the same for requests that end sessions, whenever their token was issued
 	cookies      *wsauth.Cookies
 	store        store.Store
 	attempts     *attempts
@@ -125,7 +126,10 @@ func New(c Config) (*Gateway, error) {
 	if g.guard, err = g.newGuard(c); err != nil { // last, for it begins to follow the store
 		return nil, err
 	}
-	if err := g.open(c, files, origins); err != nil {
+	if g.ending, err = g.newEnding(c); err == nil {
+		err = g.open(c, files, origins)
+	}
+	if err != nil {
 		return nil, errors.Join(err, g.guard.Shutdown(context.Background()))
 	}
 	g.follow(c.Providers)

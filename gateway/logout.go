@@ -49,7 +49,13 @@ func (g *Gateway) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := storing(r)
 	defer cancel()
-	sessions, sockets, err := g.EndUser(ctx, claims.Subject)
+	var sessions, sockets int
+	ahead, err := g.endAhead(ctx, claims)
+	if err == nil || errors.Is(err, store.ErrNotDurable) {
+		var failed error
+		sessions, sockets, failed = g.EndUser(ctx, claims.Subject)
+		sockets, err = sockets+ahead, errors.Join(err, failed)
+	}
 	if err != nil {
 		g.clearEnded(w, r, err)
 		g.cannotEnd(w, r, "logout failed", err, "user", printable(claims.Subject), "sessions", sessions, "sockets", sockets)
@@ -63,11 +69,11 @@ func (g *Gateway) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 // anyToken checks r for an access token or, failing that, a refresh token. An access token that is dead, or that the browser has
 // dropped, is no reason to refuse r where the refresh token is refused for another: that one may live.
 func (g *Gateway) anyToken(r *http.Request) (*token.Claims, error) {
-	claims, err := g.guard.Check(r, wsauth.Access)
+	claims, err := g.ending.Check(r, wsauth.Access)
 	if err == nil {
 		return claims, nil
 	}
-	claims, refreshErr := g.guard.Check(r, wsauth.Refresh)
+	claims, refreshErr := g.ending.Check(r, wsauth.Refresh)
 	if refreshErr == nil {
 		ctx, cancel := storing(r)
 		defer cancel()

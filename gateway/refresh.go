@@ -23,8 +23,14 @@ import (
 // before, and not just now, may have been stolen: the session ends (RFC 9700
 // section 4.14.2).
 func (g *Gateway) refresh(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := storing(r)
+	defer cancel()
 	claims, err := g.guard.Check(r, wsauth.Refresh)
 	if err != nil {
+		if g.isAhead(ctx, r, err) {
+			g.bornRevoked(w, r, g.log.With("remote", r.RemoteAddr), "refresh failed", errTokenAhead)
+			return
+		}
 		g.refuse(w, r, err)
 		return
 	}
@@ -33,8 +39,6 @@ func (g *Gateway) refresh(w http.ResponseWriter, r *http.Request) {
 		problem(http.StatusBadRequest, "invalid_request", "Idempotency-Key is one key of 1 to 128 letters, digits and -._~+/=:")(w, r)
 		return
 	}
-	ctx, cancel := storing(r)
-	defer cancel()
 	if err := g.checkNext(ctx, claims); err != nil && !errors.Is(err, errEndedMeanwhile) { // of which the store knows more
 		g.bornRevoked(w, r, g.log.With("user", printable(claims.Subject), "session", claims.SessionID), "refresh failed", err)
 		return

@@ -38,7 +38,7 @@ type socketEntry struct {
 func (g *Gateway) sessions(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := storing(r)
 	defer cancel()
-	claims, families, ok := g.ownSessions(ctx, w, r)
+	claims, families, ok := g.ownSessions(ctx, w, r, g.guard)
 	if !ok {
 		return
 	}
@@ -59,10 +59,11 @@ func (g *Gateway) sessions(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, answer)
 }
 
-// ownSessions finds who asks, by an access token, and the sessions of that user, the oldest first. Unless it can, it answers why
-// not, and reports false.
-func (g *Gateway) ownSessions(ctx context.Context, w http.ResponseWriter, r *http.Request) (*token.Claims, []store.Family, bool) {
-	claims, err := g.guard.Check(r, wsauth.Access)
+// ownSessions finds who asks, by an access token that guard accepts, and the
+// sessions of that user, the oldest first. Unless it can, it answers why not,
+// and reports false.
+func (g *Gateway) ownSessions(ctx context.Context, w http.ResponseWriter, r *http.Request, guard *wsauth.Guard) (*token.Claims, []store.Family, bool) {
+	claims, err := guard.Check(r, wsauth.Access)
 	if err != nil {
 		g.guard.Refuse(w, r, err)
 		return nil, nil, false
@@ -119,7 +120,7 @@ type endSessionAnswer struct {
 func (g *Gateway) endOne(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := storing(r)
 	defer cancel()
-	claims, families, ok := g.ownSessions(ctx, w, r)
+	claims, families, ok := g.ownSessions(ctx, w, r, g.ending)
 	if !ok {
 		return
 	}

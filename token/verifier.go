@@ -51,6 +51,12 @@ type VerifierConfig struct {
 	// one. A token lives no longer for it.
 	IssuedLeeway time.Duration
 
+	// IssuedAnyTime accepts tokens whose iat is ahead of the clock by however
+	// much, and with it an nbf that is not later. It is for requests with
+	// which users take back what a token began: they must succeed even after
+	// the clock was set back. Let nobody in by it.
+	IssuedAnyTime bool
+
 	// MaxLifetime is how far in the future exp may lie, and how long after
 	// iat. Default 366 days.
 	MaxLifetime time.Duration
@@ -83,6 +89,7 @@ type Verifier struct {
 	mediaType    string
 	leeway       time.Duration
 	issuedLeeway time.Duration // at least leeway
+	anyTime      bool          // iat is not held against the clock
 	maxLifetime  time.Duration
 	maxBytes     int
 	profile      *Profile
@@ -105,6 +112,7 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 		mediaType:    shortMediaType(c.MediaType),
 		leeway:       c.Leeway,
 		issuedLeeway: max(c.Leeway, c.IssuedLeeway),
+		anyTime:      c.IssuedAnyTime,
 		maxLifetime:  defaultMaxLifetime,
 		maxBytes:     defaultMaxBytes,
 		seen:         new(seenSessions),

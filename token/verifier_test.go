@@ -364,3 +364,29 @@ func TestIssuedLeeway(t *testing.T) {
 		t.Error("no iat is a moment")
 	}
 }
+
+// TestIssuedAnyTime: iat does not count, nor an nbf that is not later; all
+// else does.
+func TestIssuedAnyTime(t *testing.T) {
+	key := testKey(HS256)
+	v := newVerifier(t, VerifierConfig{IssuedAnyTime: true, MaxLifetime: time.Hour}, key)
+	now := time.Now().Truncate(time.Second)
+	for name, tt := range map[string]struct {
+		iat, nbf, exp time.Duration
+		want          error
+	}{
+		"now":          {0, 0, time.Hour, nil},
+		"ahead":        {48 * time.Hour, 48 * time.Hour, 49 * time.Hour, nil},
+		"nbf is later": {48 * time.Hour, 48*time.Hour + time.Second, 49 * time.Hour, ErrNotYetValid},
+		"nbf alone":    {0, time.Minute, time.Hour, ErrNotYetValid},
+		"lives longer": {48 * time.Hour, 48 * time.Hour, 49*time.Hour + time.Second, ErrClaims},
+		"has expired":  {-2 * time.Minute, -2 * time.Minute, -time.Minute, ErrExpired},
+		"ends before":  {48 * time.Hour, 0, 47 * time.Hour, ErrClaims},
+	} {
+		raw := mint(t, key, headerOf(HS256), fmt.Sprintf(`{"sub":"alice","iat":%d,"nbf":%d,"exp":%d}`,
+			now.Add(tt.iat).Unix(), now.Add(tt.nbf).Unix(), now.Add(tt.exp).Unix()))
+		if _, err := v.Verify(t.Context(), raw); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", name, err, tt.want)
+		}
+	}
+}
