@@ -15,8 +15,8 @@ import (
 // checkRoutes checks the routes, one by one and beside each other, and fills what they leave out.
 func (c *Config) checkRoutes() faults {
 	var wrong faults
-	if err := checkPath(c.AuthPrefix); err != nil || c.AuthPrefix == "/" || c.AuthPrefix[len(c.AuthPrefix)-1] == '/' {
-		wrong.add("AuthPrefix", "%q is no path such as /auth", c.AuthPrefix)
+	if err := checkPrefix(c.AuthPrefix); err != nil {
+		wrong.add("AuthPrefix", "%w", err)
 	}
 	if c.NoAuth && len(c.Routes) == 0 {
 		wrong.add("NoAuth", "needs routes, else nothing is served")
@@ -56,6 +56,21 @@ func (c *Config) checkRoutes() faults {
 		c.Routes[i] = filled
 	}
 	return wrong
+}
+
+// checkPrefix reports what is wrong with [Config.AuthPrefix]. It is the path
+// of cookies, which browsers compare with the path of a request as they send
+// it: in ASCII.
+func checkPrefix(p string) error {
+	switch {
+	case checkPath(p) != nil || strings.HasSuffix(p, "/"):
+		return fmt.Errorf("%q is no path such as /auth", p)
+	case strings.ContainsFunc(p, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' || r == '"' }):
+		return fmt.Errorf("%q cannot be the path of cookies: it must be ASCII, without commas and quotes", p)
+	case isHealth(p) || p == jwksPath || p == openidPath:
+		return fmt.Errorf("%q is where the gateway answers something else", p)
+	}
+	return nil
 }
 
 // checkAsserting reports that upstreams could not verify an assertion. That there is no key is said elsewhere.

@@ -41,3 +41,18 @@ func TestAuthPrefix(t *testing.T) {
 	r.wantClose(conn, 3000, "session_ended")
 	wantDead(t, r.call("GET", "/gw/login/session", "", bearer(access)))
 }
+
+// TestAuthPrefixIsChecked: a prefix is a path that cookies can have, and none
+// of the gateway's other addresses.
+func TestAuthPrefixIsChecked(t *testing.T) {
+	for _, good := range []string{"/auth", "/gw/login", "/a.b", "/.well-known/login", "/livez/auth", "/A~b_c-d"} {
+		if err := checkPrefix(good); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, bad := range []string{"", "/", "auth", "/auth/", "/a//b", "/a/../b", "/a;b", "/a%20b", "/a b", "/ä", "/a,b", `/a"b`, "/a\x7f", "/livez", "/readyz", "/.well-known/jwks.json", "/.well-known/openid-configuration"} {
+		if checkPrefix(bad) == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}

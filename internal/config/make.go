@@ -140,6 +140,9 @@ func (w *work) servers() {
 			w.report("admin.host", "%v", err)
 		}
 	}
+	if s.Auth.Prefix == "" {
+		w.report("auth.prefix", "must be a path such as /auth; for the default remove the line")
+	}
 	if s.InsecureDemoUser && s.Users != "" {
 		w.report("insecure_demo_user", "with users there is no such user; leave one of the two out")
 	}
