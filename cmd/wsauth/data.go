@@ -129,7 +129,7 @@ func openStore(dir string, limits config.Store, keys string, accept bool) (*bolt
 	case errors.Is(err, bolt.ErrLocked):
 		return nil, fmt.Errorf("another program, such as another wsauth, uses %s: stop it, or give this server a folder of its own with --data=DIR", path)
 	case damaged:
-		return nil, fmt.Errorf("%s is damaged (%s): %s", path, damage.What, cure(keys, accept))
+		return nil, fmt.Errorf("%s is damaged (%s): %s", path, damage.What, cure(newMemory(keys, dir), accept))
 	case errors.Is(err, bolt.ErrFormat):
 		return nil, fmt.Errorf("%s is of another program or of a later version of wsauth (%w): name another folder with --data=DIR", path, err)
 	case err != nil:
@@ -141,12 +141,12 @@ func openStore(dir string, limits config.Store, keys string, accept bool) (*bolt
 // cure says what to do about a damaged store. Neither way brings back what was
 // revoked last, which [beginRemembered] sees where the folder of the keys
 // remembers the store.
-func cure(keys string, accept bool) string {
+func cure(m memory, accept bool) string {
 	after := "that start revokes all that began until then, since revocations are lost either way"
 	switch {
 	case accept:
 		after = "leave out --insecure-accept-lost-revocations then, or tokens that were revoked are good again"
-	case !exists(filepath.Join(keys, rememberedName)):
+	case !m.exists():
 		after = "run wsauth revoke --everything then, since revocations are lost either way and the folder of the keys does not remember them"
 	}
 	return "put back a copy that wsauth data check finds no fault with, or move the file away to begin with an empty store; " + after

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"wsauth/internal/inspect"
+	"wsauth/store"
 	"wsauth/store/bolt"
 )
 
@@ -71,11 +72,11 @@ func (c *dataCheckCmd) Run(context.Context) error {
 		err = exit{fmt.Errorf("%s: %s; stop it to check the file again", path, s.Fault), statusInUse}
 	case damaged:
 		s.State, s.Fault = storeDamaged, damage.What
-		err = fmt.Errorf("%s is damaged (%s): %s", path, s.Fault, cure(keyFolder("", dir), false))
+		err = fmt.Errorf("%s is damaged (%s): %s", path, s.Fault, cure(newMemory(keyFolder("", dir), dir), false))
 	case err != nil:
 		return err
 	default:
-		s.Lost = lostBy(keyFolder("", dir), r)
+		s.Lost = lostBy(newMemory(keyFolder("", dir), dir), r)
 	}
 	if c.JSON {
 		return errors.Join(printJSON(os.Stdout, s), err)
@@ -104,13 +105,11 @@ func (s *checkedStore) print() {
 	}
 }
 
-// lostBy reports whether the folder of the keys remembers more than the store
-// has, so that [remembered.checkLost] will find revocations lost.
-func lostBy(keys string, r bolt.Report) bool {
-	text, err := os.ReadFile(filepath.Join(keys, rememberedName))
-	if err != nil {
-		return false
-	}
-	place, ok := parsePlace(string(text))
-	return !ok || place.Epoch != r.Next.Epoch || place.Sequence > r.Next.Sequence
+// lostBy reports whether more is remembered than the store has, so that
+// [remembered.checkLost] will find revocations lost.
+func lostBy(m memory, r bolt.Report) bool {
+	lost, err := m.isLost(func(place store.Cursor) (bool, error) {
+		return place.Epoch == r.Next.Epoch && place.Sequence <= r.Next.Sequence, nil
+	})
+	return lost && err == nil
 }

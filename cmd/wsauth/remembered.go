@@ -19,50 +19,104 @@ import (
 )
 
 const (
-	// rememberedName is the file in the folder of the keys that says how far
-	// the log of revocations has come. It is no key to the folder.
+	// rememberedName is the file that says how far the log of revocations has
+	// come. It is no key to the folder of the keys.
 	rememberedName = "revocations.seen"
 
 	// rememberEvery is how often that is written down while the log grows.
 	rememberEvery = 10 * time.Second
 )
 
-// A remembered log is one whose place the folder of the keys knows: keys whose
-// tokens were revoked must not be used with a store that has lost that.
+// memory is where it is written down how far the log of revocations has come:
+// in the folder of the keys, since keys whose tokens were revoked must not be
+// used with a store that has lost that. Where nothing can be written there, as
+// where the keys are a mounted secret, it is in the folder of the data, which
+// notices at least that the store was removed or is an older copy.
+type memory struct{ keys, data string } // files
+
+func newMemory(keys, data string) memory {
+	return memory{filepath.Join(keys, rememberedName), filepath.Join(data, rememberedName)}
+}
+
+// exists reports whether anything is remembered.
+func (m memory) exists() bool { return exists(m.keys) || exists(m.data) }
+
+// isLost reports whether a log has lost entries since its place was written
+// down. isKnown says whether the log knows a place. In the folder of the data
+// there is a file only while the one beside the keys cannot be written, which
+// may then be that of another store.
+func (m memory) isLost(isKnown func(store.Cursor) (bool, error)) (lost bool, err error) {
+	var newest store.Cursor
+	for _, file := range []string{m.data, m.keys} {
+		text, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("what is remembered of the store: %w", err)
+		}
+		place, ok := parsePlace(string(text))
+		if newest.Epoch != "" && place.Epoch != newest.Epoch {
+			continue
+		}
+		if known, err := isKnown(place); err != nil || !known || !ok {
+			return err == nil, err
+		}
+		newest = place
+	}
+	return false, nil
+}
+
+// write writes a place down, and reports whether the folder of the keys has
+// it.
+func (m memory) write(place store.Cursor) (beside bool, err error) {
+	line := fmt.Appendf(nil, "%s %d\n", place.Epoch, place.Sequence)
+	err = keyfile.Replace(m.keys, line)
+	if err == nil {
+		if err := os.Remove(m.data); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return true, err
+		}
+		return true, nil
+	}
+	if keyfile.Replace(m.data, line) != nil {
+		return false, err
+	}
+	return false, nil
+}
+
+// A remembered log is one whose place is written down.
 //
 // The log is written first and the place after it, so that a place that the
 // log does not know means lost entries, wherever the server was killed.
 type remembered struct {
-	path string
-	log  store.Revocations
-	told *slog.Logger
-	last store.Cursor // what the file has
+	memory memory
+	log    store.Revocations
+	told   *slog.Logger
+	last   store.Cursor // what was written down
+	apart  bool         // in the folder of the data
 }
 
-// checkLost compares the log with what the folder of the keys remembers of it.
-// It reports whether entries were lost: the file of the store was removed, or
-// replaced by another or by an older copy. A folder that remembers nothing is
-// that of a first start.
+// checkLost compares the log with what is remembered of it. It reports whether
+// entries were lost: the file of the store was removed, or replaced by another
+// or by an older copy. Where nothing is remembered this is a first start.
 func (m *remembered) checkLost(ctx context.Context) (lost bool, err error) {
-	text, err := os.ReadFile(m.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		m.told.Info("the folder of the keys remembers no store: what these keys had revoked elsewhere is not known here", "folder", filepath.Dir(m.path))
+	if !m.memory.exists() {
+		m.told.Info("the folder of the keys remembers no store: what these keys had revoked elsewhere is not known here", "folder", filepath.Dir(m.memory.keys))
 		return false, nil
 	}
-	if err != nil {
-		return false, fmt.Errorf("what the folder of the keys remembers of the store: %w", err)
-	}
-	place, ok := parsePlace(string(text))
-	if !ok {
+	return m.memory.isLost(func(place store.Cursor) (bool, error) {
+		if place == (store.Cursor{}) { // unreadable
+			return false, nil
+		}
+		switch _, err := m.log.Read(ctx, place); {
+		case errors.Is(err, store.ErrCursor):
+			return false, nil
+		case err != nil:
+			return false, err
+		}
+		m.last = place
 		return true, nil
-	}
-	m.last = place
-	_, err = m.log.Read(ctx, m.last)
-	if errors.Is(err, store.ErrCursor) {
-		m.last = store.Cursor{}
-		return true, nil
-	}
-	return false, err
+	})
 }
 
 // remember writes down how far the log has come.
@@ -81,10 +135,15 @@ func (m *remembered) remember(ctx context.Context) error {
 	if cursor == m.last {
 		return nil
 	}
-	if err := keyfile.Replace(m.path, fmt.Appendf(nil, "%s %d\n", cursor.Epoch, cursor.Sequence)); err != nil {
+	beside, err := m.memory.write(cursor)
+	if err != nil {
 		return err
 	}
-	m.last = cursor
+	if !beside && !m.apart {
+		m.told.Info("nothing can be written in the folder of the keys, so the folder of the data remembers how far the revocations have come: if all of it is lost, that is not noticed",
+			"folder", filepath.Dir(m.memory.data))
+	}
+	m.last, m.apart = cursor, !beside
 	return nil
 }
 
@@ -96,7 +155,7 @@ func (m *remembered) follow(ctx context.Context) (stop func()) {
 	try := func(ctx context.Context) {
 		err := m.remember(ctx)
 		if err != nil && !failed {
-			m.told.Warn("cannot write down in the folder of the keys how far the revocations have come: a store that is lost is not noticed", "err", err)
+			m.told.Warn("cannot write down how far the revocations have come: a store that is lost is not noticed", "err", err)
 		}
 		failed = err != nil
 	}
@@ -122,8 +181,8 @@ func (m *remembered) follow(ctx context.Context) (stop func()) {
 
 // beginRemembered ends everything that began until now if revocations were
 // lost, unless that is accepted, and remembers the log from then on.
-func beginRemembered(ctx context.Context, g *gateway.Gateway, log store.Revocations, keys string, accept bool, told *slog.Logger) (stop func(), err error) {
-	m := &remembered{path: filepath.Join(keys, rememberedName), log: log, told: told}
+func beginRemembered(ctx context.Context, g *gateway.Gateway, log store.Revocations, in memory, accept bool, told *slog.Logger) (stop func(), err error) {
+	m := &remembered{memory: in, log: log, told: told}
 	lost, err := m.checkLost(ctx)
 	switch {
 	case err != nil:
@@ -131,7 +190,7 @@ func beginRemembered(ctx context.Context, g *gateway.Gateway, log store.Revocati
 	case lost && accept:
 		told.Warn("insecure: the store has lost revocations, and tokens that were revoked may be good again")
 	case lost:
-		told.Warn("the store is not the one that the folder of the keys remembers, and has lost revocations: all that began until now is revoked, and everybody has to log in again", "keys", keys)
+		told.Warn("the store is not the one that the folder of the keys remembers, and has lost revocations: all that began until now is revoked, and everybody has to log in again", "keys", filepath.Dir(in.keys))
 		if _, err := g.EndEveryone(ctx); errors.Is(err, store.ErrNotDurable) {
 			told.Error("the store does not take that; the next run revokes everything again", "err", err)
 			return func() {}, nil

@@ -155,7 +155,7 @@ func (v *serving) openGateway(ctx context.Context) (err error) {
 	if err := begin(ctx, v.gateway, v.users, filepath.Join(v.dir, seenName), v.log); err != nil {
 		return err
 	}
-	forget, err := beginRemembered(ctx, v.gateway, v.described.Store, keyFolder(v.settings.Keys, v.dir), v.settings.AcceptLost, v.log)
+	forget, err := beginRemembered(ctx, v.gateway, v.described.Store, newMemory(keyFolder(v.settings.Keys, v.dir), v.dir), v.settings.AcceptLost, v.log)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"wsauth/internal/config"
+	"wsauth/store"
+	"wsauth/store/bolt"
+)
+
+// TestRememberedWithoutTheKeysFolder: where the folder of the keys cannot be
+// written to, as a mounted secret, the folder of the data remembers the store
+// that is in it.
+func TestRememberedWithoutTheKeysFolder(t *testing.T) {
+	type folders struct{ keys, data string }
+	open := func(t *testing.T, in folders) *bolt.Store {
+		t.Helper()
+		s, err := openStore(in.data, config.Default().Store, in.keys, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	run := func(t *testing.T, in folders, revoke string) (lost bool) {
+		t.Helper()
+		s := open(t, in)
+		m := &remembered{memory: newMemory(in.keys, in.data), log: s, told: slog.New(slog.DiscardHandler)}
+		lost, err := m.checkLost(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if revoke != "" {
+			if err := s.Revoke(t.Context(), store.Revocation{Scope: store.Session, ID: revoke, Expires: time.Now().Add(time.Hour)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.follow(t.Context())()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		report, err := bolt.Check(filepath.Join(in.data, storeName))
+		if err != nil || lostBy(m.memory, report) {
+			t.Errorf("data check finds more remembered than there is, %v", err)
+		}
+		return lost
+	}
+	keep := func(t *testing.T, file string) (putBack func()) {
+		t.Helper()
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			if err := os.WriteFile(file, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, stale := range map[string]string{"nothing beside the keys": "", "another store beside the keys": "ANOTHERSTORE 7\n"} {
+		t.Run(name, func(t *testing.T) {
+			in := folders{filepath.Join(t.TempDir(), "keys"), t.TempDir()} // no file can be made in a folder that is not there
+			db, memory := filepath.Join(in.data, storeName), filepath.Join(in.data, rememberedName)
+			run := run
+			if beside := filepath.Join(t.TempDir(), rememberedName); stale != "" {
+				// Root may write everywhere, so what was written is moved to where
+				// it would be otherwise.
+				in.keys = filepath.Dir(beside)
+				writable := run
+				run = func(t *testing.T, in folders, revoke string) bool {
+					if err := os.WriteFile(beside, []byte(stale), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					lost := writable(t, in, revoke)
+					if text, err := os.ReadFile(beside); err != nil || string(text) == stale {
+						return lost // nothing was written
+					}
+					if err := os.Rename(beside, memory); err != nil {
+						t.Fatal(err)
+					}
+					return lost
+				}
+			}
+			if lost := run(t, in, "a"); lost != (stale != "") {
+				t.Errorf("a first start: lost %t", lost)
+			}
+			if run(t, in, "") || !exists(memory) {
+				t.Error("the same store is taken for another")
+			}
+			older := keep(t, db)
+			if run(t, in, "b") {
+				t.Error("a store that has grown is taken for another")
+			}
+			older()
+			if !run(t, in, "c") || run(t, in, "") {
+				t.Error("an older copy is not noticed, or twice")
+			}
+			if err := os.Remove(db); err != nil {
+				t.Fatal(err)
+			}
+			if !run(t, in, "d") || run(t, in, "") {
+				t.Error("a store that was removed is not noticed, or twice")
+			}
+		})
+	}
+	t.Run("the keys folder is back", func(t *testing.T) {
+		in := folders{filepath.Join(t.TempDir(), "keys"), t.TempDir()}
+		run(t, in, "a")
+		if err := os.Mkdir(in.keys, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if run(t, in, "b") || exists(filepath.Join(in.data, rememberedName)) || !exists(filepath.Join(in.keys, rememberedName)) {
+			t.Error("the folder of the keys does not take over")
+		}
+		if err := os.Remove(filepath.Join(in.data, storeName)); err != nil {
+			t.Fatal(err)
+		}
+		if !run(t, in, "") {
+			t.Error("a store that was removed is not noticed")
+		}
+	})
+}
