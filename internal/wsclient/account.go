@@ -132,7 +132,7 @@ func (a *Account) Logout(ctx context.Context) (ended bool, err error) {
 		bearer = a.refresh
 	}
 	err = a.post(ctx, Logout, bearer, nil, nil)
-	if refusal, ok := errors.AsType[*Refusal](err); ok && refusal.Status == http.StatusUnauthorized {
+	if refusal, ok := errors.AsType[*Refusal](err); ok && refusal.own && refusal.Status == http.StatusUnauthorized {
 		return false, nil
 	}
 	return err == nil, err

@@ -111,6 +111,45 @@ func TestLogoutLate(t *testing.T) {
 	}
 }
 
+// TestAnswersOfProxies: what a proxy answers in the server's place says
+// nothing about the session. A renewal is tried again, and a logout fails.
+func TestAnswersOfProxies(t *testing.T) {
+	for name, c := range map[string]struct {
+		status     int
+		kind, body string
+		own        bool
+	}{
+		"a page":                    {404, "text/html", "<title>Not Found</title>", false},
+		"a login page":              {401, "text/html", "<form>", false},
+		"nothing":                   {403, "", "", false},
+		"text":                      {401, "text/plain", "Unauthorized", false},
+		"JSON of its own":           {401, "application/json", `{"message":"Unauthorized"}`, false},
+		"a broken document":         {401, "application/problem+json", `{"reason":`, false},
+		"the server":                {401, "application/problem+json", `{"reason":"session_ended"}`, true},
+		"the server, with charset":  {403, "Application/Problem+JSON; charset=utf-8", `{"reason":"csrf_mismatch"}`, true},
+		"the server without reason": {404, "application/problem+json", `{"status":404}`, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			says := answer(c.status, c.kind, c.body)
+			r := newRig(t, map[string]http.HandlerFunc{"POST /auth/refresh": says, "POST /auth/logout": says})
+			client, err := New(r.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.http.CloseIdleConnections()
+			client.account.access, client.account.refresh = "a", "r"
+			refusal, ok := errors.AsType[*Refusal](client.account.Refresh(t.Context()))
+			if !ok || refusal.Status != c.status || final(refusal) != c.own {
+				t.Errorf("%v, final %v", refusal, ok && final(refusal))
+			}
+			ended, err := client.account.Logout(t.Context())
+			if over := c.own && c.status == 401; ended || (err == nil) != over {
+				t.Errorf("logged out: %v, %v", ended, err)
+			}
+		})
+	}
+}
+
 func TestRenewIn(t *testing.T) {
 	for range 1000 {
 		for _, c := range []struct{ left, life, low, high time.Duration }{

@@ -66,8 +66,12 @@ func codeOf(status int) int {
 	return wsauth.CloseForbidden
 }
 
-// final reports whether a request that failed so would fail again.
+// final reports whether a request that failed so would fail again. What a
+// proxy answers in the server's place, as while that restarts, passes.
 func final(r *Refusal) bool {
+	if !r.own {
+		return false
+	}
 	switch adviceOf(r.Status, r.Reason) {
 	case wsauth.AdviceRenew, wsauth.AdviceStop:
 		return true

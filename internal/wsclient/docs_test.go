@@ -20,7 +20,7 @@ func TestConnectPage(t *testing.T) {
 	page := string(text)
 	for _, failure := range []error{
 		&End{By: ByServer, Code: 3000, Reason: string(wsauth.SessionEnded)},
-		&Refusal{Handshake, 403, string(wsauth.OriginNotAllowed), wsauth.OriginNotAllowed.Outcome().Text, wsauth.AdviceStop, ""},
+		&Refusal{Step: Handshake, Status: 403, Reason: string(wsauth.OriginNotAllowed), Text: wsauth.OriginNotAllowed.Outcome().Text, Advice: wsauth.AdviceStop},
 	} {
 		const prefix = "wsauth: error: "
 		shown := prefix + strings.ReplaceAll(failure.Error(), "\n", "\n"+strings.Repeat(" ", len(prefix)))

@@ -34,6 +34,8 @@ type Refusal struct {
 	Text       string        // the detail of the problem document, or the first line of a plain text
 	Advice     wsauth.Advice // "" where the text says enough
 	RetryAfter string        // as the server has it; "" where it says nothing
+
+	own bool // a problem document came: a proxy did not answer in the server's place
 }
 
 // Error is for a person, in a few lines.
@@ -99,6 +101,7 @@ func (r *Refusal) read(contentType string, body []byte) {
 		if json.Unmarshal(body, &p) != nil {
 			return
 		}
+		r.own = true
 		r.Reason, r.Text = inspect.Printable(p.Reason), inspect.Printable(p.Detail)
 		if p.Detail == "" {
 			r.Text = inspect.Printable(p.Title)
