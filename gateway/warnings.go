@@ -30,18 +30,27 @@ func (c Config) Warnings() []*Fault {
 }
 
 // warnOfOtherHosts warns of a guarded route of a host whose path is that of a
-// weaker route for any other host that a client may name, where both lead to
-// the same server.
+// weaker route for any other host that a client may name, or for any other
+// below a domain that has this one, where both lead to the same server.
 func warnOfOtherHosts(to *faults, field string, r *Route, table *router) {
 	if r.Host == "" || !r.isGuarded() {
 		return
 	}
-	p := table.anywhere.find(strings.CutSuffix(r.Path, "/"))
-	if p == nil || p.route.isAsStrictAs(r) {
-		return
-	}
-	if at := sharedUpstream(r, &p.route); at != "" {
-		to.add(field+".Host", "clients name the host that they like: by one that no route names they reach %s at this path by the route %s, which lets in more of them; unless that server tells hosts apart, guard the path for every host as well", at, p.route.name())
+	for of := range table.of(sampleHost(r.Host)) {
+		p := of.find(strings.CutSuffix(r.Path, "/"))
+		if p == nil || p.route.Host == r.Host || p.route.isAsStrictAs(r) {
+			continue
+		}
+		by, where := "one that no route names", "every host"
+		if below, ok := strings.CutPrefix(p.route.Host, "*."); ok {
+			by, where = "another one below "+below, p.route.Host
+		} else if p.route.Host != "" {
+			continue // one host, which the server is expected to know
+		}
+		if at := sharedUpstream(r, &p.route); at != "" {
+			to.add(field+".Host", "clients name the host that they like: by %s they reach %s at this path by the route %s, which lets in more of them; unless that server tells hosts apart, guard the path for %s as well", by, at, p.route.name(), where)
+			return
+		}
 	}
 }
 
