@@ -27,6 +27,27 @@ func (u unread) Strip(r *http.Request) {
 	}
 }
 
+// An unreadQuery is a parameter of the query that is not looked at. It embeds
+// the location so that the guard does not take the parameter for a stray token.
+type unreadQuery struct{ wsauth.Query }
+
+// Extract finds nothing.
+func (unreadQuery) Extract(*http.Request, wsauth.Requirement) (wsauth.Credential, error) {
+	return wsauth.Credential{}, nil
+}
+
+// unreadLocations returns the locations of a route that asks nobody who they
+// are.
+func unreadLocations(locations []wsauth.Location) []wsauth.Location {
+	all := []wsauth.Location{unread(locations)}
+	for _, l := range locations {
+		if q, ok := l.(wsauth.Query); ok {
+			all = append(all, unreadQuery{q})
+		}
+	}
+	return all
+}
+
 // guardless removes the credentials from a request that no guard has seen, and the offer to leave HTTP.
 func (p *proxy) guardless(r *http.Request) {
 	locations := p.gateway.locations

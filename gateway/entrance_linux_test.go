@@ -2,13 +2,17 @@ package gateway
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,10 +52,27 @@ func (r *rig) lasting(resp *http.Response) (status int, header http.Header) {
 	return resp.StatusCode, resp.Header
 }
 
-// TestEntrance: a handshake is answered in the same way whether it comes at once, which loops deal with, or in pieces, which net/http
-// reads, or second on its connection.
+// A callerHandler notes whether net/http served the request of the latest
+// refusal that was logged.
+type callerHandler struct {
+	slog.Handler
+	byServer *atomic.Bool
+}
+
+func (h callerHandler) Handle(ctx context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "refused") {
+		h.byServer.Store(bytes.Contains(debug.Stack(), []byte("net/http.(*conn).serve")))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// TestEntrance: a handshake is answered in the same way whether it comes at
+// once, which loops deal with, or in pieces, which net/http reads, or second
+// on its connection.
 func TestEntrance(t *testing.T) {
+	byServer := &atomic.Bool{}
 	r := behind(t, newBackend(t), func(c *Config) {
+		c.Logger = slog.New(callerHandler{c.Logger.Handler(), byServer})
 		c.Routes = append(c.Routes,
 			Route{Path: "/down", Upstreams: []string{"http://127.0.0.1:1"}},
 			Route{Path: "/said", Upstreams: c.Routes[0].Upstreams, Refusal: wsauth.RefuseClose},
@@ -59,35 +80,53 @@ func TestEntrance(t *testing.T) {
 	})
 	access, _ := r.login()
 	known := socketFields + "Authorization: Bearer " + access + "\r\n"
-	for name, request := range map[string]string{
-		"a socket":             "GET /chat HTTP/1.1\r\n" + known,
-		"one for everybody":    "GET /public/chat HTTP/1.1\r\n" + socketFields,
-		"no token":             "GET /chat HTTP/1.1\r\n" + socketFields,
-		"no token, said later": "GET /said HTTP/1.1\r\n" + socketFields,
-		"no upstream":          "GET /down HTTP/1.1\r\n" + known,
-		"of our own":           "GET /auth/session HTTP/1.1\r\n" + known,
-		"nothing of our own":   "GET /auth/nothing HTTP/1.1\r\n" + known,
-		"not plain":            "GET /a//../b HTTP/1.1\r\n" + known,
-		"another origin":       "GET /chat HTTP/1.1\r\nOrigin: https://evil.example\r\n" + known,
-		"another version":      "GET /chat HTTP/1.1\r\n" + strings.Replace(known, "Version: 13", "Version: 8", 1),
-		"no key":               "GET /chat HTTP/1.1\r\n" + strings.Replace(known, "dGhl", "", 1),
-		"another upgrade":      "GET /chat HTTP/1.1\r\n" + strings.Replace(known, "Upgrade: websocket", "Upgrade: foo", 1),
-		"h2c":                  "GET /public/ HTTP/1.1\r\n" + strings.Replace(known, "Upgrade: websocket", "Upgrade: h2c", 1),
-		"health":               "GET /livez HTTP/1.1\r\n" + known,
-		"a long target":        "GET /" + strings.Repeat("a", 9<<10) + " HTTP/1.1\r\n" + known,
-		"long fields":          "GET /chat HTTP/1.1\r\nX-Long: " + strings.Repeat("a", 40<<10) + "\r\n" + known,
+	for name, tt := range map[string]struct {
+		request string
+		status  int
+	}{
+		"a socket":             {"GET /chat HTTP/1.1\r\n" + known, 101},
+		"one for everybody":    {"GET /public/chat HTTP/1.1\r\n" + socketFields, 101},
+		"no token":             {"GET /chat HTTP/1.1\r\n" + socketFields, 401},
+		"no token, said later": {"GET /said HTTP/1.1\r\n" + socketFields, 101},
+		"no upstream":          {"GET /down HTTP/1.1\r\n" + known, 502},
+		"of our own":           {"GET /auth/session HTTP/1.1\r\n" + known, 200},
+		"nothing of our own":   {"GET /auth/nothing HTTP/1.1\r\n" + known, 404},
+		"not plain":            {"GET /a//../b HTTP/1.1\r\n" + known, 400},
+		"another origin":       {"GET /chat HTTP/1.1\r\nOrigin: https://evil.example\r\n" + known, 403},
+		"another version":      {"GET /chat HTTP/1.1\r\n" + strings.Replace(known, "Version: 13", "Version: 8", 1), 426},
+		"no key":               {"GET /chat HTTP/1.1\r\n" + strings.Replace(known, "dGhl", "", 1), 400},
+		"another upgrade":      {"GET /chat HTTP/1.1\r\n" + strings.Replace(known, "Upgrade: websocket", "Upgrade: foo", 1), 400},
+		"h2c":                  {"GET /public/ HTTP/1.1\r\n" + strings.Replace(known, "Upgrade: websocket", "Upgrade: h2c", 1), 200},
+		"health":               {"GET /livez HTTP/1.1\r\n" + known, 200},
+		"a long target":        {"GET /" + strings.Repeat("a", 9<<10) + " HTTP/1.1\r\n" + known, 414},
+		"long fields":          {"GET /chat HTTP/1.1\r\nX-Long: " + strings.Repeat("a", 40<<10) + "\r\n" + known, 431},
 	} {
+		request := tt.request
 		if !strings.Contains(name, "long") && readHandshake([]byte(request+"\r\n")) == nil {
 			t.Errorf("%s: no loop deals with it", name)
 		}
+		byServer.Store(true)
 		status, header := r.answerTo(request + "\r\n")
+		if status != tt.status {
+			t.Errorf("%s: %d, want %d", name, status, tt.status)
+		}
+		if name == "no token" && byServer.Load() {
+			t.Errorf("%s: net/http has read it", name)
+		}
 		for what, pieces := range map[string][]string{
 			"in pieces": {request[:30], request[30:] + "\r\n"},
 			"second":    {"GET /livez HTTP/1.1\r\nHost: app.example\r\n\r\n"},
 		} {
-			wantStatus, want := r.answerTo(pieces...)
+			byServer.Store(false)
+			var wantStatus int
+			var want http.Header
 			if what == "second" {
 				wantStatus, want = r.second(pieces[0], request+"\r\n")
+			} else {
+				wantStatus, want = r.answerTo(pieces...)
+			}
+			if name == "no token" && !byServer.Load() {
+				t.Errorf("%s, %s: a loop has read it", name, what)
 			}
 			header.Del("Connection")
 			want.Del("Connection") // net/http would go on after some refusals

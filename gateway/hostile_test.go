@@ -3,6 +3,7 @@ package gateway
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -273,16 +274,49 @@ func TestClaimsOfARoute(t *testing.T) {
 	}
 }
 
-// TestKeepCredential: an upstream that verifies once more gets the token, where the route says so.
+// TestKeepCredential: where a route says so, its upstream gets the token as it
+// was sent, with requests and with sockets, and other routes still remove it. A
+// public route also keeps the credentials of the upstream's own users.
 func TestKeepCredential(t *testing.T) {
 	b := newBackend(t)
+	locations := []wsauth.Location{wsauth.Header{}, wsauth.Query{Name: "token"}, &wsauth.Cookies{InsecureNoCSRF: true}}
 	r := behind(t, b, func(c *Config) {
-		c.Routes[0].KeepCredential = true
-		c.Routes[0].Locations = []wsauth.Location{wsauth.Query{Name: "token"}}
+		for _, public := range []bool{false, true} {
+			for path, keep := range map[string]bool{"/keeps": true, "/removes": false} {
+				if public {
+					path += "/public"
+				}
+				c.Routes = append(c.Routes, Route{Path: path, Upstreams: []string{b.URL}, KeepCredential: keep, Locations: locations, Public: public, Sockets: public})
+			}
+		}
 	})
 	access, _ := r.login()
-	if e := r.get("/a?token=" + access); e.StatusCode != http.StatusOK || !strings.Contains(e.body, access) {
-		t.Errorf("%d %s", e.StatusCode, e.body)
+	for name, sent := range map[string]struct{ query, line string }{
+		"header": {"", bearer(access)},
+		"query":  {"?a=1&token=" + access, ""},
+		"cookie": {"", "Cookie: theirs=1; access_token_cookie=" + access},
+	} {
+		for path, keeps := range map[string]bool{"/keeps": true, "/removes": false, "/keeps/public": true, "/removes/public": false} {
+			for what, upgrade := range map[string][]string{"a request": nil, "a socket": upgradeLines} {
+				before := b.count()
+				lines := append([]string{"Host: localhost", "Origin: http://localhost"}, upgrade...)
+				if sent.line != "" {
+					lines = append(lines, sent.line)
+				}
+				answer := r.get(path+sent.query, lines...)
+				if b.count() != before+1 {
+					t.Errorf("%s: %s by %s does not come through: %d %s", path, what, name, answer.StatusCode, answer.body)
+					continue
+				}
+				got := b.last()
+				if has := strings.Contains(fmt.Sprint(got.RequestURI, got.Header), access); has != keeps {
+					t.Errorf("%s: %s by %s: the upstream has the token: %v", path, what, name, has)
+				}
+				if keeps && got.RequestURI != path+sent.query {
+					t.Errorf("%s: %s by %s: the upstream was asked for %s", path, what, name, got.RequestURI)
+				}
+			}
+		}
 	}
 }
 

@@ -80,7 +80,7 @@ func (p *proxy) policy(c *wsauth.Config) {
 	c.AuthorizeClaims = p.authorize
 	c.KeepCredential = p.route.KeepCredential
 	if p.route.Public {
-		c.Locations = []wsauth.Location{unread(c.Locations)}
+		c.Locations = unreadLocations(c.Locations)
 	}
 }
 
