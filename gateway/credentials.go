@@ -28,7 +28,7 @@ func (u unread) Strip(r *http.Request) {
 }
 
 // An unreadQuery is a parameter of the query that is not looked at. It embeds
-// the location so that the guard does not take the parameter for a stray token.
+// the location, so that the guard takes the parameter for no stray token.
 type unreadQuery struct{ wsauth.Query }
 
 // Extract finds nothing.

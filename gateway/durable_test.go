@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"runtime"
 	"strings"
@@ -109,6 +110,53 @@ func TestEndsWhatTheStoreCannotTake(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLogoutBeyondWhatANodeHolds: while the store takes nothing, as many
+// revocations as docs/sessions.md says hold on this node. One more ends
+// nothing: the answer does not say that it has, the socket goes on, and the
+// session is still listed, so that its user can end it later.
+func TestLogoutBeyondWhatANodeHolds(t *testing.T) {
+	disk := newFullDisk()
+	r := start(t, func(c *Config) { c.Store, c.Drain = disk, time.Minute })
+	first, _ := r.login()
+	second, _ := r.login()
+	conn := r.echoes(second)
+	sid := r.claims(second)["sid"].(string)
+	disk.fill()
+	for held := 0; held < store.DefaultMaxHeld-1; {
+		page := make([]store.Revocation, min(store.MaxPage, store.DefaultMaxHeld-1-held))
+		for i := range page {
+			page[i] = revocationOfSession(fmt.Sprint("other-", held+i), time.Now().Add(time.Hour))
+		}
+		if _, err := r.g.guard.Revoke(t.Context(), page...); !errors.Is(err, store.ErrNotDurable) {
+			t.Fatal(err)
+		}
+		held += len(page)
+	}
+	wantNotDurable(t, r.call("POST", "/auth/logout", "", bearer(first)))
+	wantDead(t, r.call("GET", "/auth/session", "", bearer(first)))
+	if held := r.g.guard.RevocationLog().Held; held != store.DefaultMaxHeld {
+		t.Errorf("%d are held, want %d", held, store.DefaultMaxHeld)
+	}
+
+	e := r.call("POST", "/auth/logout", "", bearer(second))
+	wantProblem(t, e, http.StatusServiceUnavailable, "store_unavailable", "")
+	if v := e.decode(t); v["ended"] != nil {
+		t.Errorf("%s says that it has ended", e.body)
+	}
+	if list := r.call("GET", "/auth/sessions", "", bearer(second)); !strings.Contains(list.body, sid) {
+		t.Errorf("the session is not listed: %d %s", list.StatusCode, list.body)
+	}
+	r.write(conn, "still here")
+	if got, err := r.read(conn); got != "still here" {
+		t.Error(got, err)
+	}
+	disk.empty()
+	if e := r.call("POST", "/auth/logout", "", bearer(second)); e.StatusCode != http.StatusNoContent {
+		t.Errorf("%d %s", e.StatusCode, e.body)
+	}
+	r.wantClose(conn, 3000, "session_ended")
 }
 
 // A readOnly is a store that can be read, and takes nothing while it has an

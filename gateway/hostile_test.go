@@ -275,8 +275,8 @@ func TestClaimsOfARoute(t *testing.T) {
 }
 
 // TestKeepCredential: where a route says so, its upstream gets the token as it
-// was sent, with requests and with sockets, and other routes still remove it. A
-// public route also keeps the credentials of the upstream's own users.
+// was sent, with requests and with sockets, and other routes still remove it.
+// It is the same on public routes, for the credentials of the upstream's users.
 func TestKeepCredential(t *testing.T) {
 	b := newBackend(t)
 	locations := []wsauth.Location{wsauth.Header{}, wsauth.Query{Name: "token"}, &wsauth.Cookies{InsecureNoCSRF: true}}
