@@ -111,14 +111,28 @@ func (h *held) first(limit int) []Revocation {
 }
 
 // written removes revocations that the log has, unless they have been extended
-// since.
+// since. They are mostly the first, so the rest is seldom looked at: otherwise
+// each page of many would cost as much as all of them.
 func (h *held) written(revocations []Revocation) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	removed := 0
 	for _, r := range revocations {
 		if h.entries[r.name()] == r {
 			delete(h.entries, r.name())
+			removed++
 		}
+	}
+	for removed > 0 {
+		if _, still := h.entries[h.order[0]]; still {
+			break
+		}
+		h.order[0] = name{} // which the slice would keep
+		h.order = h.order[1:]
+		removed--
+	}
+	if removed == 0 {
+		return
 	}
 	h.order = slices.DeleteFunc(h.order, func(n name) bool {
 		_, still := h.entries[n]
