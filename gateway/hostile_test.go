@@ -276,7 +276,7 @@ func TestClaimsOfARoute(t *testing.T) {
 
 // TestKeepCredential: where a route says so, its upstream gets the token as it
 // was sent, with requests and with sockets, and other routes still remove it.
-// It is the same on public routes, for the credentials of the upstream's users.
+// Public routes do the same with the credentials of an upstream's own users.
 func TestKeepCredential(t *testing.T) {
 	b := newBackend(t)
 	locations := []wsauth.Location{wsauth.Header{}, wsauth.Query{Name: "token"}, &wsauth.Cookies{InsecureNoCSRF: true}}
