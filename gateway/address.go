@@ -197,6 +197,38 @@ func CheckListen(address string) error {
 	return checkHostName(host)
 }
 
+// Collide reports whether nobody can listen on both of two addresses, which
+// are HOST:PORT. A host is not looked up.
+func Collide(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil {
+		return false
+	}
+	n, errA := net.LookupPort("tcp", portA)
+	m, errB := net.LookupPort("tcp", portB)
+	if errA != nil || errB != nil || n != m || n == 0 {
+		return false
+	}
+	one, other := plainName(hostA), plainName(hostB)
+	return one == other || covers(one, other) || covers(other, one)
+}
+
+// covers reports whether who listens on one host listens on the other as well:
+// on all addresses, or those of IPv4, or by the usual name of 127.0.0.1.
+func covers(one, other string) bool {
+	ip, err := netip.ParseAddr(other)
+	switch one {
+	case "", "::":
+		return true
+	case "0.0.0.0":
+		return err == nil && ip.Is4() || isLocalhost(other)
+	case "localhost":
+		return other == "127.0.0.1"
+	}
+	return false
+}
+
 // The longest names of DNS (RFC 1035 section 2.3.4).
 const (
 	maxHostName = 253

@@ -103,6 +103,35 @@ func TestCheckListen(t *testing.T) {
 	}
 }
 
+// TestCollide: two listeners need two addresses.
+func TestCollide(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"127.0.0.1:8000", "127.0.0.1:8000", true},
+		{"localhost:8000", "127.0.0.1:8000", true},
+		{":8000", "[::1]:8000", true},
+		{"[::]:8000", "127.0.0.1:8000", true},
+		{"[::]:8000", "0.0.0.0:8000", true},
+		{"0.0.0.0:80", "localhost:http", true},
+		{"[0::1]:1", "[::1]:01", true},
+		{"APP.example:1", "app.example.:1", true},
+		{"0.0.0.0:8000", "[::1]:8000", false},
+		{"127.0.0.1:8000", "127.0.0.2:8000", false},
+		{"127.0.0.1:8000", "[::1]:8000", false},
+		{"127.0.0.1:8000", "127.0.0.1:8001", false},
+		{"127.0.0.1:0", "127.0.0.1:0", false},
+		{"a.example:1", "b.example:1", false},
+		{"nonsense", "nonsense", false},
+		{"", ":1", false},
+	} {
+		if Collide(c.a, c.b) != c.want || Collide(c.b, c.a) != c.want {
+			t.Errorf("%s and %s: want %v", c.a, c.b, c.want)
+		}
+	}
+}
+
 // TestCheckUpstreamHost: an upstream has a host or a socket that can be one.
 func TestCheckUpstreamHost(t *testing.T) {
 	for _, good := range []string{

@@ -126,6 +126,13 @@ func (w *work) servers() {
 		w.address("admin.listen", s.Admin.Listen)
 		w.onlyHere("admin.listen", s.Admin.Listen)
 	}
+	for i, one := range [][2]string{{"metrics.listen", s.Metrics.Listen}, {"admin.listen", s.Admin.Listen}} {
+		for _, other := range [][2]string{{"listen", s.Listen}, {"metrics.listen", s.Metrics.Listen}}[:i+1] {
+			if gateway.Collide(one[1], other[1]) {
+				w.report(one[0], "%s is that address already: each needs one of its own", other[0])
+			}
+		}
+	}
 	switch {
 	case s.TLS.Cert != "" && s.TLS.Key == "":
 		w.report("tls.cert", "needs tls.key beside it, the file of the private key")
