@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"wsauth/store"
@@ -215,6 +216,11 @@ func circles() map[string]func(r *rand.Rand, f *forest) {
 // store fail with one sentence, whatever it is asked, and do not end the
 // process. Nothing that was revoked is good again.
 func TestCircles(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testCircles) // for the first sweep to have ended
+}
+
+func testCircles(t *testing.T) {
 	image := grow(t)
 	kinds := circles()
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
@@ -228,6 +234,7 @@ func TestCircles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			synctest.Wait()
 			s.db.NoSync = true
 			f := readForest(t, path)
 			kinds[kind](rand.New(rand.NewPCG(uint64(n), 1)), f) //nolint:gosec // seeded, to be repeated

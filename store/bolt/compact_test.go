@@ -81,6 +81,7 @@ func contents(t *testing.T, s *Store) store.Cursor {
 // TestCompaction: a file that is nearly empty is short after it was opened
 // again, has all that it had, is locked still, and goes on as the same log.
 func TestCompaction(t *testing.T) {
+	t.Parallel()
 	path := newPath(t)
 	s := open(t, path, Options{})
 	fill(t, s)
@@ -127,6 +128,7 @@ func TestCompaction(t *testing.T) {
 // TestCompactionCannot: where there is no place for a new file, the old one
 // does.
 func TestCompactionCannot(t *testing.T) {
+	t.Parallel()
 	path := newPath(t)
 	s := open(t, path, Options{})
 	fill(t, s)

@@ -279,6 +279,7 @@ func damageKinds() map[string]damage {
 // TestDamaged: a damaged file is refused with one sentence, or has all that
 // was revoked; and no token of a family and no ticket is good again.
 func TestDamaged(t *testing.T) {
+	t.Parallel()
 	h := live(t)
 	path := newPath(t)
 	kinds := damageKinds()

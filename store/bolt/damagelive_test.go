@@ -23,6 +23,7 @@ import (
 // once it has found the damage it says nothing else. When it is opened again,
 // the damage is found, or has done nothing.
 func TestDamagedWhileOpen(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, testDamagedWhileOpen) // for the first sweep to have ended
 }
 
@@ -44,6 +45,7 @@ func testDamagedWhileOpen(t *testing.T) {
 				t.Fatal(err)
 			}
 			synctest.Wait()
+			s.db.NoSync = true // the machine does not fail here
 			image, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -192,12 +194,16 @@ func useAll(t *testing.T, kind string, n int, h *history, s *Store) (failed bool
 	return failed
 }
 
+// atExit has a child with the race detector not wait a second when it ends.
+const atExit = "GORACE=atexit_sleep_ms=0"
+
 // cutEnv names the file of a child that cuts it off while it is open.
 const cutEnv = "WSAUTH_BOLT_CUT"
 
 // TestCutOffWhileOpen: a file that is cut off under an open store, so that
 // reading its memory is a fault, makes the store fail, and not the process.
 func TestCutOffWhileOpen(t *testing.T) {
+	t.Parallel()
 	h := live(t)
 	path := newPath(t)
 	copies := (damagesOfAKind() + 1) / 2
@@ -207,7 +213,7 @@ func TestCutOffWhileOpen(t *testing.T) {
 		}
 		keep := len(h.now()) * n / copies
 		cmd := exec.Command(os.Args[0], "-test.run", "TestCutOffChild", "-test.v")
-		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d:%s", cutEnv, keep, path))
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d:%s", cutEnv, keep, path), atExit)
 		out, err := cmd.CombinedOutput()
 		if err != nil || !bytes.Contains(out, []byte("--- PASS: TestCutOffChild")) {
 			t.Fatalf("cut off to %d bytes: %v\n%s", keep, err, out)

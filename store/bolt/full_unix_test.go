@@ -29,6 +29,7 @@ const fullEnv = "WSAUTH_BOLT_FULL"
 // that, and writes it once there is room. The child has a limit on the size of
 // its files in the place of a full disk.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	path := newPath(t)
 	s, err := Open(path, Options{})
 	if err != nil {
@@ -53,7 +54,7 @@ func TestFullDisk(t *testing.T) {
 func runChild(t *testing.T, name, path string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run", "^"+name+"$", "-test.v")
-	cmd.Env = append(os.Environ(), fullEnv+"="+path)
+	cmd.Env = append(os.Environ(), fullEnv+"="+path, atExit)
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: "+name) {
 		t.Fatalf("%v\n%.4000s", err, out)
@@ -135,6 +136,7 @@ func TestFullDiskChild(t *testing.T) {
 // file, on a goroutine of its own. Damage there makes the store fail, and does
 // not end the process.
 func TestFullDiskDamaged(t *testing.T) {
+	t.Parallel()
 	path := newPath(t)
 	if err := os.WriteFile(path, grow(t), 0o600); err != nil {
 		t.Fatal(err)
@@ -149,6 +151,10 @@ func TestFullDiskDamagedChild(t *testing.T) {
 	if path == "" {
 		return
 	}
+	synctest.Test(t, func(t *testing.T) { testFullDiskDamaged(t, path) }) // for the first sweep to have ended
+}
+
+func testFullDiskDamaged(t *testing.T, path string) {
 	good, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -172,6 +178,7 @@ func TestFullDiskDamagedChild(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait()
 		f := readForest(t, path)
 		damage(f)
 		overwrite(t, path, f.image)
@@ -195,6 +202,7 @@ func TestFullDiskDamagedChild(t *testing.T) {
 // format without checksums, which cannot be upgraded then, is read as it is,
 // and written once there is room.
 func TestFullDiskAtTheStart(t *testing.T) {
+	t.Parallel()
 	for _, old := range []bool{true, false} {
 		t.Run(fmt.Sprint("old=", old), func(t *testing.T) {
 			h := live(t)
@@ -289,6 +297,7 @@ func TestFullDiskAtTheStartChild(t *testing.T) {
 // TestFullDiskOldDamaged: the upgrade that a full disk has put off makes no
 // good records of what was damaged meanwhile.
 func TestFullDiskOldDamaged(t *testing.T) {
+	t.Parallel()
 	path := newPath(t)
 	if err := os.WriteFile(path, grow(t), 0o600); err != nil {
 		t.Fatal(err)
@@ -318,6 +327,7 @@ func TestFullDiskOldDamagedChild(t *testing.T) {
 			t.Errorf("on a full disk: %v", err)
 		}
 		end()
+		synctest.Wait()
 		f := readForest(t, path)
 		id := []byte("0007-1-xxx")
 		for _, leaf := range f.leaves {

@@ -3,10 +3,12 @@ package bolt
 import (
 	"bufio"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,6 +39,7 @@ const killsPerFile = 50
 // handed out is there, no family is back at a token that was replaced or back
 // at all after its end.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	rounds := *kills
 	switch {
 	case rounds > 0:
@@ -45,13 +48,35 @@ func TestKill(t *testing.T) {
 	default:
 		rounds = 20
 	}
-	all := newLedger()
+	var mu sync.Mutex
 	total := map[string]int{}
-	path := newPath(t)
-	for round := range rounds {
-		if round%killsPerFile == 0 {
-			all, path = newLedger(), newPath(t)
+	t.Run("files", func(t *testing.T) {
+		for first := 0; first < rounds; first += killsPerFile {
+			t.Run(fmt.Sprint(first), func(t *testing.T) {
+				t.Parallel()
+				did := killMany(t, min(killsPerFile, rounds-first))
+				mu.Lock()
+				defer mu.Unlock()
+				for verb, n := range did {
+					total[verb] += n
+				}
+			})
 		}
+	})
+	t.Logf("%d kills; what the children did: %v", rounds, total)
+	for _, verb := range []string{"revoked", "took", "rotated", "ended"} {
+		if total[verb] < rounds {
+			t.Errorf("%s only %d times", verb, total[verb])
+		}
+	}
+}
+
+// killMany kills children that work on one file, one after another, and counts
+// what they did.
+func killMany(t *testing.T, rounds int) map[string]int {
+	all, path := newLedger(), newPath(t)
+	total := map[string]int{}
+	for round := range rounds {
 		said := killedChild(t, path)
 		for _, line := range said {
 			verb, name, _ := strings.Cut(line, " ")
@@ -72,12 +97,7 @@ func TestKill(t *testing.T) {
 			t.Fatalf("kill %d", round+1)
 		}
 	}
-	t.Logf("%d kills; what the children did: %v", rounds, total)
-	for _, verb := range []string{"revoked", "took", "rotated", "ended"} {
-		if total[verb] < rounds {
-			t.Errorf("%s only %d times", verb, total[verb])
-		}
-	}
+	return total
 }
 
 // killedChild kills a child at some moment, of its start or of its work, and

@@ -22,6 +22,7 @@ var races = flag.Int("races", 0, "how many tickets TestL10_TicketRace races for;
 
 // TestL10_TicketRace: of 100 calls at once for each ticket, one gets it.
 func TestL10_TicketRace(t *testing.T) {
+	t.Parallel()
 	rounds := *races
 	switch {
 	case rounds > 0:

@@ -54,6 +54,7 @@ func TestStoreKeepsTheContract(t *testing.T) {
 			Run: run,
 		}
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			t.Run("revocations", func(t *testing.T) { storetest.Revocations(t, config) })
 			t.Run("tickets", func(t *testing.T) { storetest.Tickets(t, config) })
 			t.Run("families", func(t *testing.T) { storetest.Families(t, config) })
