@@ -3,9 +3,13 @@ package wsauth
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"wsauth/store"
 	"wsauth/token"
 )
 
@@ -50,10 +54,91 @@ func TestSessionMemory(t *testing.T) {
 	}
 }
 
+// TestRenewedSocketHasOneName: a socket that was renewed is found by its new
+// token, not by the old one, and nothing of it is left when it has ended.
+func TestRenewedSocketHasOneName(t *testing.T) {
+	g := &Guard{now: time.Now, sockets: newRegistry(Limits{})}
+	var all []*Session
+	for range 3 { // of one token
+		s := &Session{guard: g, remote: "192.0.2.1:1234", timer: time.AfterFunc(noEnd, func() {})}
+		s.claims.Store(&token.Claims{Subject: "ada", ID: "old", SessionID: "s", ExpiresAt: time.Now().Add(time.Hour)})
+		s.endsBy()
+		if _, err := g.sockets.admit(s); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
+	}
+	names := func() map[string]int {
+		sizes := map[string]int{}
+		for id, of := range g.sockets.rings[byToken] {
+			sizes[id] = of.all
+		}
+		return sizes
+	}
+	for i, want := range []map[string]int{{"old": 2, "new": 1}, {"old": 1, "new": 2}, {"new": 3}} {
+		next := *all[i].Claims()
+		next.ID = "new"
+		if err := g.sockets.rename(all[i], &next); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, names()); diff != "" {
+			t.Errorf("after %d renewals (- want, + found):\n%s", i+1, diff)
+		}
+	}
+	for _, s := range all {
+		s.timer.Stop()
+		g.sockets.forget(s)
+	}
+	if len(names()) > 0 {
+		t.Errorf("%v is left", names())
+	}
+}
+
 func heap() uint64 {
 	runtime.GC()
 	runtime.GC() // the first may leave what finalizers hold
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// TestConfigAtItsBounds: the last value that is right is taken, and the first
+// that is wrong is named.
+func TestConfigAtItsBounds(t *testing.T) {
+	origins := func(all ...string) Config { return Config{Origins: all} }
+	domain := func(d string) Config { return Config{Locations: []Location{&Cookies{Domain: d}}} }
+	tickets := func(s store.Tickets) Config { return Config{Locations: []Location{Ticket{}}, Tickets: s} }
+	for name, tt := range map[string]struct {
+		config Config
+		fault  string // "" for none
+	}{
+		"the first port":   {origins("https://app.example:1"), ""},
+		"the last port":    {origins("https://app.example:65535"), ""},
+		"port 0":           {origins("https://app.example:0"), "the port is not from 1 to 65535"},
+		"port 65536":       {origins("https://app.example:65536"), "the port is not from 1 to 65535"},
+		"a domain":         {domain("app.example"), ""},
+		"no domain":        {domain("app example"), "is no domain of a cookie"},
+		"tickets":          {tickets(store.NewMemory(0)), ""},
+		"without tickets":  {tickets(nil), "Config.Tickets: required"},
+		"tickets of a nil": {tickets((*store.Memory)(nil)), "Config.Tickets: required"},
+	} {
+		tt.config.Verifier = refusingVerifier{}
+		guard, err := New(tt.config)
+		if (err == nil) != (tt.fault == "") || err != nil && !strings.Contains(err.Error(), tt.fault) {
+			t.Errorf("%s: %v, want %q", name, err, tt.fault)
+		}
+		if guard != nil {
+			_ = guard.Shutdown(t.Context())
+		}
+	}
+	locations := []Location{Header{}, Query{Name: "token"}}
+	guard, err := New(Config{Verifier: refusingVerifier{}, Locations: locations})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer guard.Shutdown(t.Context()) //nolint:errcheck // nothing is open
+	locations[0] = FirstMessage{}
+	if _, same := guard.config.Locations[0].(FirstMessage); same {
+		t.Error("the caller's list is the guard's")
+	}
 }

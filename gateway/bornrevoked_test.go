@@ -51,6 +51,60 @@ func TestBornRevokedAnswers(t *testing.T) {
 	}
 }
 
+// An endingStore ends all sessions of a user as soon as one begins.
+type endingStore struct {
+	*store.Memory
+	end func(context.Context, store.Family)
+}
+
+func (s *endingStore) BeginFamily(ctx context.Context, f store.Family) error {
+	err := s.Memory.BeginFamily(ctx, f)
+	s.end(ctx, f)
+	return err
+}
+
+// TestUserEndedWhileASessionBegins: the session that has just begun is ended
+// as well, and nobody gets its tokens.
+func TestUserEndedWhileASessionBegins(t *testing.T) {
+	log := &endingStore{Memory: store.NewMemory(0)}
+	r := start(t, func(c *Config) { c.Store = log })
+	log.end = func(ctx context.Context, f store.Family) {
+		if _, err := r.g.guard.Revoke(ctx, store.Revocation{Scope: store.Subject, ID: f.Subject, Before: time.Now(), Expires: time.Now().Add(time.Hour)}); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, body := range []string{`{"username":"test","password":"test"}`, `{"username":"test","password":"test","cookies":true}`} {
+		e := r.call("POST", "/auth/login", body, jsonType)
+		if e.StatusCode != http.StatusServiceUnavailable || strings.Contains(e.body, "_token") || len(e.Header["Set-Cookie"]) > 0 {
+			t.Errorf("%d %v %s", e.StatusCode, e.Header, e.body)
+		}
+		if left, err := log.ListFamilies(t.Context(), "test"); len(left) != 0 || err != nil {
+			t.Errorf("%d sessions are left: %v", len(left), err)
+		}
+	}
+}
+
+// TestFailedLoginsComeBack: a wrong password is spent when it was answered, so
+// that after the time in docs/security.md one more is looked at.
+func TestFailedLoginsComeBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		try := func(want int) {
+			t.Helper()
+			if e := r.call("POST", "/auth/login", `{"username":"test","password":"wrong"}`, jsonType); e.StatusCode != want {
+				t.Fatalf("%d, want %d: %s", e.StatusCode, want, e.body)
+			}
+		}
+		for range pairFailures {
+			try(http.StatusUnauthorized)
+		}
+		for range 3 {
+			try(http.StatusTooManyRequests)
+			time.Sleep(pairEvery)
+			try(http.StatusUnauthorized)
+		}
+	})
+}
+
 // An unreadableStore takes everything, and its log of revocations cannot be
 // read while it is broken.
 type unreadableStore struct {

@@ -118,9 +118,11 @@ func TestEndsWhatTheStoreCannotTake(t *testing.T) {
 // session is still listed, so that its user can end it later.
 func TestLogoutBeyondWhatANodeHolds(t *testing.T) {
 	disk := newFullDisk()
-	r := start(t, func(c *Config) { c.Store, c.Drain = disk, time.Minute })
+	r := start(t, func(c *Config) { c.Store, c.Drain, c.RefreshGrace = disk, time.Minute, -1 })
 	first, _ := r.login()
-	second, _ := r.login()
+	second, refresh := r.login()
+	_, replaced := r.login()
+	r.renewed(r.call("POST", "/auth/refresh", "", bearer(replaced)))
 	conn := r.echoes(second)
 	sid := r.claims(second)["sid"].(string)
 	disk.fill()
@@ -152,8 +154,13 @@ func TestLogoutBeyondWhatANodeHolds(t *testing.T) {
 	if got, err := r.read(conn); got != "still here" {
 		t.Error(got, err)
 	}
+	// A refresh token that was exchanged opens nothing, though its session
+	// cannot be ended.
+	for _, path := range []string{"/auth/refresh", "/auth/logout"} {
+		wantProblem(t, r.call("POST", path, "", bearer(replaced)), http.StatusServiceUnavailable, "store_unavailable", "")
+	}
 	disk.empty()
-	if e := r.call("POST", "/auth/logout", "", bearer(second)); e.StatusCode != http.StatusNoContent {
+	if e := r.call("POST", "/auth/logout", "", bearer(refresh)); e.StatusCode != http.StatusNoContent {
 		t.Errorf("%d %s", e.StatusCode, e.body)
 	}
 	r.wantClose(conn, 3000, "session_ended")
