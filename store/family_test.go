@@ -186,14 +186,14 @@ func TestFamilyRefuses(t *testing.T) {
 	} {
 		moment := tt.f.Rotated.Add(tt.after)
 		got, err := tt.f.Present(Presentation{ID: "i", Token: tt.token, Grace: tt.grace}, moment)
-		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || (got == Family{}) != (tt.want == ErrNotFound) {
+		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || (got == Family{}) != errors.Is(tt.want, ErrNotFound) {
 			t.Errorf("%s: presented: %v, %v, want %v", name, got, err, tt.want)
 		}
 		if tt.token == "" {
 			continue // no rotation is from none
 		}
 		got, err = tt.f.Rotate(Rotation{ID: "i", From: tt.token, To: "n", Grace: tt.grace, Expires: now.Add(time.Hour)}, moment)
-		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || (got == Family{}) != (tt.want == ErrNotFound) {
+		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || (got == Family{}) != errors.Is(tt.want, ErrNotFound) {
 			t.Errorf("%s: rotated: %v, %v, want %v", name, got, err, tt.want)
 		}
 	}
