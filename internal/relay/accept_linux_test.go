@@ -95,6 +95,10 @@ func TestAddress(t *testing.T) {
 	if got := address(&raw); got.String() != "[fe80::1%lo]:80" {
 		t.Errorf("%v, want one of the interface lo", got)
 	}
+	(*unix.RawSockaddrInet6)(unsafe.Pointer(&raw)).Scope_id = 987654321
+	if got := address(&raw); got.String() != "[fe80::1%987654321]:80" {
+		t.Errorf("%v, want one of an interface without a name", got)
+	}
 	if got := address(new(unix.RawSockaddrAny)); got.String() != ":0" {
 		t.Errorf("%v of no family", got)
 	}

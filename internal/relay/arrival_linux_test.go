@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -18,6 +19,7 @@ import (
 
 	"wsauth/internal/connlimit"
 	"wsauth/internal/sockfd"
+	"wsauth/internal/wsconn"
 )
 
 func init() {
@@ -297,6 +299,64 @@ func losesNothing(t *testing.T, r *Relay) {
 	u.ends()
 	if result := receive(t, closed); result.By != TheUpstream || result.Reason != "eof" {
 		t.Errorf("ended by the %v: %s", result.By, result.Reason)
+	}
+}
+
+// TestMoreThanTheFirstRead: an upstream's answer fills the buffer, and the
+// client sends more before there is a tunnel. Epoll has told of both then, and
+// does not tell of them again.
+func TestMoreThanTheFirstRead(t *testing.T) {
+	for name, more := range map[string]int{"some more": 20000, "nothing more": 0} {
+		t.Run(name, func(t *testing.T) {
+			r := newRelay(t, 1)
+			l := listen(t)
+			defer l.Close()
+			back, err := net.Listen("tcp", "127.0.0.1:0") // it holds much
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer back.Close()
+			near, farther := dialBack(t, back)
+			u := peer{farther, t, "the upstream"}
+			all := frameOf(t, readSize+more, false)
+			u.send(all)
+			until(t, "it has come", func() bool { return wsconn.Unsent(farther) == 0 })
+			first := make(chan []byte, 1)
+			if !r.Await(nil, near, Answer{Patience: time.Minute, First: func(data []byte, _ error) { first <- bytes.Clone(data) }}) {
+				t.Fatal("no loop waits")
+			}
+			early := receive(t, first)
+			if len(early) != readSize {
+				t.Fatalf("%d bytes came first, of %d", len(early), len(all))
+			}
+
+			clients, stop := accepts(t, r, l, time.Minute)
+			defer stop()
+			c := peer{connect(t, l), t, "the client"}
+			c.send([]byte("hello"))
+			came := receive(t, clients)
+			c.send(fromClient(0x82, 5))
+			until(t, "the loop knows that both have sent more", func() bool {
+				known := make(chan int, 1)
+				r.loops[0].order(func() {
+					readable := 0
+					for _, task := range r.loops[0].of {
+						if a, ok := task.(*arrival); ok && a.readable {
+							readable++
+						}
+					}
+					known <- readable
+				})
+				return receive(t, known) == 2
+			})
+			closed := make(chan Result, 1)
+			r.Carry(Pair{Client: came.conn, Upstream: near, FromUpstream: early, Closed: func(r Result) { closed <- r }})
+			c.gets(all)
+			u.gets(fromClient(0x82, 5))
+			c.hangUp()
+			u.hangUp()
+			receive(t, closed)
+		})
 	}
 }
 

@@ -84,6 +84,38 @@ func readCut(p peer, want []byte, seed uint64) {
 	}
 }
 
+// TestEarlyBytes: what was read before is passed on first, up to its last
+// byte, also where it is more than a driver takes at once.
+func TestEarlyBytes(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		for _, n := range []int{50, smallRead, largeRead, 1 << 16} { // what drivers take at once
+			for size := n - 1; size <= n+1; size++ {
+				up, back := frameOf(t, size, true), frameOf(t, size, false)
+				g := newRig(t, w, Pair{FromClient: up, FromUpstream: back})
+				received := make(chan struct{})
+				go func() {
+					defer close(received)
+					g.upstream.gets(up)
+				}()
+				g.client.gets(back)
+				receive(t, received)
+			}
+		}
+	})
+}
+
+// frameOf makes a frame of n bytes in all.
+func frameOf(t *testing.T, n int, mask bool) []byte {
+	t.Helper()
+	for _, head := range []int{2, 4, 6, 8, 10, 14} {
+		if f := frame(0x82, max(n-head, 0), mask); len(f) == n {
+			return f
+		}
+	}
+	t.Fatalf("no frame has %d bytes", n)
+	return nil
+}
+
 // TestCloseHandshake: the sides close by themselves, and the relay adds nothing.
 func TestCloseHandshake(t *testing.T) {
 	each(t, func(t *testing.T, w way) {

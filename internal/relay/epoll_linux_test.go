@@ -64,6 +64,7 @@ func waiting(wait func() int) <-chan int {
 func TestRest(t *testing.T) {
 	p, bell := testPoller(t)
 	for i := range 50 {
+		begun := time.Since(p.born)
 		rung := waiting(p.rest)
 		rests(t)
 		ring(t, bell)
@@ -85,6 +86,9 @@ func TestRest(t *testing.T) {
 			t.Fatalf("alarm: %d events, the first of %d", n, p.events[0].Fd)
 		}
 		now := p.rested
+		if now < begun {
+			t.Fatalf("the last rest was at %v, before %v", now, begun)
+		}
 		if i%2 == 0 {
 			now += time.Hour
 		}
@@ -148,7 +152,18 @@ func TestCloseResting(t *testing.T) {
 // TestRestWithoutGate: where Go's poller cannot be used, who rests still wakes
 // up, though it keeps its thread.
 func TestRestWithoutGate(t *testing.T) {
+	for name, watching := range map[string]bool{"at first": false, "later": true} {
+		t.Run(name, func(t *testing.T) { restsWithoutGate(t, watching) })
+	}
+}
+
+func restsWithoutGate(t *testing.T, watching bool) {
 	p, bell := testPoller(t)
+	if watching {
+		if err := p.openGate(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	gates := p.gates
 	p.gates = -1
 	rung := waiting(p.rest)
@@ -161,8 +176,8 @@ func TestRestWithoutGate(t *testing.T) {
 	if n != 1 || int(p.events[0].Fd) != bell {
 		t.Errorf("%d events, the first of %d", n, p.events[0].Fd)
 	}
-	if p.watching {
-		t.Error("the gate watches")
+	if p.watching != watching {
+		t.Errorf("the gate watches: %v", p.watching)
 	}
 	if p.gates = gates; p.openGate() != nil || !p.watching {
 		t.Error("the gate does not watch later")

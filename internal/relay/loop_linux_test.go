@@ -39,6 +39,28 @@ func (l *loop) sleepsForEver() bool {
 	return l.until.Load() == int64(never)
 }
 
+// TestLoopsByDefault: one for every two CPUs that may be used, and places of
+// the scheduler in their stead.
+func TestLoopsByDefault(t *testing.T) {
+	before := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(before)
+	for procs, want := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 8: 4} {
+		runtime.GOMAXPROCS(procs)
+		r, err := New(Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := runtime.GOMAXPROCS(0); len(r.loops) != want || n != procs+want {
+			t.Errorf("%d CPUs: %d loops, and GOMAXPROCS is %d; want %d and %d", procs, len(r.loops), n, want, procs+want)
+		}
+		closeNow(t, r)
+		closeNow(t, r) // which changes nothing
+		if n := runtime.GOMAXPROCS(0); n != procs {
+			t.Errorf("%d CPUs: GOMAXPROCS is %d in the end", procs, n)
+		}
+	}
+}
+
 // TestHoldHasAnAlarm: a loop that has just been busy waits without telling the
 // scheduler, and still wakes up for what is due, and at the end of holding.
 func TestHoldHasAnAlarm(t *testing.T) {

@@ -3,6 +3,7 @@ package relay
 import (
 	"strconv"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,6 +31,58 @@ func TestClientIsUnheardFromEndOn(t *testing.T) {
 			g.getsMasked(goodbye)
 			g.client.gets(goodbye)
 		})
+	}
+}
+
+// TestStart: a tunnel whose loop sleeps has something to do at once only if
+// bytes were read before.
+func TestStart(t *testing.T) {
+	for name, tt := range map[string]struct {
+		pair Pair
+		want time.Duration
+	}{
+		"nothing":          {Pair{}, never},
+		"a ping":           {Pair{Ping: time.Minute}, time.Minute},
+		"of the client":    {Pair{FromClient: []byte{1}, Ping: time.Minute}, 0},
+		"of the upstream":  {Pair{FromUpstream: []byte{1}, Ping: time.Minute}, 0},
+		"of both, no ping": {Pair{FromClient: []byte{1}, FromUpstream: []byte{1}}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tunnel := new(Tunnel)
+			tunnel.begin(tt.pair, Grace, 0)
+			d := &looped{loop: &loop{born: time.Now()}, tunnel: tunnel, core: &tunnel.core}
+			d.lanes[client].watched, d.lanes[upstream].watched = true, true
+			if due := d.start(); due != tt.want {
+				t.Errorf("there is something to do at %v, want %v", due, tt.want)
+			}
+		})
+	}
+}
+
+// TestLoopForgetsATunnel that has ended: its sockets, its times and its turns.
+func TestLoopForgetsATunnel(t *testing.T) {
+	g := newRig(t, ways[3], Pair{Ping: time.Minute})
+	g.client.send(fromClient(0x82, 5))
+	g.upstream.gets(fromClient(0x82, 5))
+	l := g.driver.(*looped).loop
+	known := func() (sockets, times, turns int) {
+		g.inside(func(*core) {
+			for _, task := range l.of {
+				if task != nil {
+					sockets++
+				}
+			}
+			times, turns = len(l.timers), len(l.again)
+		})
+		return sockets, times, turns
+	}
+	if sockets, times, turns := known(); sockets != 2 || times != 1 || turns != 0 {
+		t.Errorf("the loop knows %d sockets, %d times and %d turns", sockets, times, turns)
+	}
+	g.client.breaks()
+	g.closes(TheClient, "reset")
+	if sockets, times, turns := known(); sockets+times+turns > 0 {
+		t.Errorf("the loop knows %d sockets, %d times and %d turns", sockets, times, turns)
 	}
 }
 

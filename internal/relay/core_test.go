@@ -1,0 +1,119 @@
+package relay
+
+import (
+	"bytes"
+	"testing"
+	"time"
+)
+
+// newCore makes a core that has just begun, at 0.
+func newCore(p Pair) *core {
+	c := &core{driver: &kernel{}}
+	c.begin(p, Grace, 0)
+	return c
+}
+
+// take has c take bytes from s, and the other side take all that waits then,
+// which take returns.
+func (c *core) take(s side, b []byte, now time.Duration) []byte {
+	c.got(s, append(make([]byte, room), b...), len(b), now)
+	passed := bytes.Clone(c.lanes[s].wait)
+	if len(passed) > 0 {
+		c.wrote(s, len(passed), nil, now)
+	}
+	return passed
+}
+
+// TestCloseFrameInPieces: however a close frame is cut in three, it passes
+// whole, and once.
+func TestCloseFrameInPieces(t *testing.T) {
+	for s, frame := range map[side][]byte{client: fromClient(0x88, 20), upstream: fromUpstream(0x88, 20)} {
+		for second := range len(frame) {
+			for first := range second {
+				c := newCore(Pair{Stall: defaultStall})
+				var passed []byte
+				for _, piece := range [][]byte{frame[:first], frame[first:second], frame[second:], {1, 2, 3}} {
+					if len(piece) > 0 {
+						passed = append(passed, c.take(s, piece, 0)...)
+					}
+				}
+				if !bytes.Equal(passed, frame) || c.by != 1+Party(s) || c.reason != "close" {
+					t.Fatalf("cut at %d and %d: passed %s, ended by the %v: %s", first, second, brief(passed), c.by, c.reason)
+				}
+			}
+		}
+	}
+}
+
+// TestEndHasItsGrace: an End that was asked for, after a fault, has all of
+// Grace. Any other End leaves what is left since the tunnel began to end.
+func TestEndHasItsGrace(t *testing.T) {
+	const late = Grace - time.Second
+	for name, tt := range map[string]struct {
+		before func(c *core)
+		want   time.Duration // when both connections are closed
+	}{
+		"nothing before": {func(*core) {}, late + Grace},
+		"a fault":        {func(c *core) { c.take(client, fromClient(0xF1, 5), 0) }, late + Grace},
+		"a close frame":  {func(c *core) { c.take(client, fromClient(0x88, 2), 0) }, Grace},
+		"a close frame, then a fault": {func(c *core) {
+			c.take(upstream, fromUpstream(0x88, 2), 0)
+			c.take(client, fromClient(0xF1, 5), 0)
+		}, Grace},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCore(Pair{Stall: defaultStall, Fault: func(int, string, string) {}})
+			tt.before(c)
+			c.end(goodbye, nil, late)
+			if c.deadline != tt.want || c.half != min(late+Grace/2, tt.want) {
+				t.Errorf("the client's farewell is given up at %v, and all at %v; want %v", c.half, c.deadline, tt.want)
+			}
+		})
+	}
+}
+
+// TestTimesOfAQuietTunnel: nothing is done before its time, and next says when
+// that is.
+func TestTimesOfAQuietTunnel(t *testing.T) {
+	const minute = time.Minute
+	for name, tt := range map[string]struct {
+		pair Pair
+		take int // bytes that wait for the client
+		want time.Duration
+		sent []byte // to the client, when the time has come
+		by   Party
+		why  string
+	}{
+		"no limits":      {pair: Pair{Stall: minute}, want: never},
+		"ping":           {pair: Pair{Stall: minute, Ping: minute}, want: minute, sent: pingFrame},
+		"idle":           {pair: Pair{Stall: minute, Idle: minute}, want: minute, why: "idle_timeout"},
+		"one byte waits": {pair: Pair{Stall: minute}, take: 1, want: minute, by: TheClient, why: "stalled"},
+		"more waits":     {pair: Pair{Stall: minute, Ping: 2 * minute, Idle: 1}, take: 9, want: minute, by: TheClient, why: "stalled"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tt.pair.Fault = func(int, string, string) {}
+			c := newCore(tt.pair)
+			if tt.take > 0 {
+				frame := fromUpstream(0x82, 9)
+				c.got(upstream, append(make([]byte, room), frame...), len(frame), 0)
+				c.wrote(upstream, len(frame)-tt.take, nil, 0)
+			}
+			waiting := len(c.lanes[upstream].wait)
+			if at := c.next(); at != tt.want {
+				t.Fatalf("there is something to do at %v, want %v", at, tt.want)
+			}
+			before := min(tt.want, time.Hour) - 1
+			c.tick(before)
+			if len(c.lanes[upstream].wait) != waiting || c.reason != "" || c.next() != tt.want {
+				t.Errorf("%v too early: sends %s, ended by the %v: %q", tt.want-before, brief(c.lanes[upstream].wait), c.by, c.reason)
+			}
+			if tt.want == never {
+				return
+			}
+			c.tick(tt.want)
+			if sent := c.lanes[upstream].wait; tt.take == 0 && !bytes.Equal(sent, tt.sent) || c.reason != tt.why || c.by != tt.by {
+				t.Errorf("sends %s, ended by the %v: %q", brief(sent), c.by, c.reason)
+			}
+		})
+	}
+}

@@ -1,0 +1,56 @@
+package relay
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestTimers: whatever is set and removed, the first is the earliest, and a
+// time that is set anew is only moved forward.
+func TestTimers(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	all := make([]timed, 50)
+	due := make(map[*timed]time.Duration)
+	for i := range all {
+		all[i].index = untimed
+	}
+	var h timers
+	for range 10_000 {
+		timer := &all[rnd.IntN(len(all))]
+		if rnd.IntN(3) == 0 {
+			h.remove(timer)
+			delete(due, timer)
+		} else {
+			at := time.Duration(rnd.IntN(1000))
+			if rnd.IntN(10) == 0 {
+				at = never
+			}
+			h.set(timer, at)
+			if before, ok := due[timer]; at != never && (!ok || at < before) {
+				due[timer] = at
+			}
+		}
+		want := never
+		for _, at := range due {
+			want = min(want, at)
+		}
+		if got := h.next(); got != want || len(h) != len(due) {
+			t.Fatalf("%d timers, the first is due at %v; want %d, %v", len(h), got, len(due), want)
+		}
+	}
+	var order []time.Duration
+	for len(h) > 0 {
+		order = append(order, h.next())
+		h.remove(h[0])
+	}
+	if !slices.IsSorted(order) {
+		t.Errorf("due in this order: %v", order)
+	}
+	for i := range all {
+		if all[i].index != untimed {
+			t.Errorf("a timer has the index %d without being among them", all[i].index)
+		}
+	}
+}
