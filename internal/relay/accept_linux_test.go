@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"wsauth/internal/connlimit"
 )
 
 // TestAccept: what comes first is told, with whose it is; who says nothing for too long, or leaves, is hung up on; and after stop nobody
@@ -50,6 +52,48 @@ func TestAccept(t *testing.T) {
 	})
 	if len(clients) > 0 {
 		t.Errorf("%q came", receive(t, clients).data)
+	}
+}
+
+// TestAcceptLimited: a client takes a place until its tunnel is over. One for
+// whom there is none is hung up on.
+func TestAcceptLimited(t *testing.T) {
+	r := newRelay(t, 1)
+	l := listen(t)
+	limiter := connlimit.New(connlimit.Limits{Connections: 1, PerAddress: 1}, nil)
+	clients := make(chan accepted, 1)
+	stop, ok := r.Accept(l, Accept{
+		Patience: time.Minute,
+		First:    func(conn Client, data []byte, _ bool) { clients <- accepted{conn, string(data)} },
+		Failed:   func(err error) { t.Errorf("accept: %v", err) },
+		Limiter:  limiter,
+	})
+	if !ok {
+		t.Fatal("no loop accepts")
+	}
+	defer stop()
+	for range 2 {
+		c := peer{connect(t, l), t, "the client"}
+		c.send([]byte("hello"))
+		came := receive(t, clients)
+		near, far := tcp(t)
+		closed := make(chan Result, 1)
+		r.Carry(Pair{Client: came.conn, Upstream: near, Closed: func(r Result) { closed <- r }})
+		u := peer{far, t, "the upstream"}
+		c.send(fromClient(0x82, 5))
+		u.gets(fromClient(0x82, 5))
+		if open, _ := limiter.Usage(); open != 1 {
+			t.Errorf("%d places are taken by a tunnel", open)
+		}
+		other := peer{connect(t, l), t, "one too many"}
+		other.isCut()
+		other.hangUp()
+		c.hangUp()
+		u.hangUp()
+		receive(t, closed)
+		if open, _ := limiter.Usage(); open != 0 {
+			t.Errorf("%d places are taken after the tunnel", open)
+		}
 	}
 }
 
@@ -104,12 +148,9 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// TestNoDescriptors: while the system has none left nobody is accepted, one is told so once, and who came meanwhile is accepted later.
+// TestNoDescriptors: while the system has none left nobody is accepted, which
+// is told once each time, and who came meanwhile is accepted later.
 func TestNoDescriptors(t *testing.T) {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
 	r := newRelay(t, 1)
 	l := listen(t)
 	clients, failures := make(chan accepted, 1), make(chan error, 16)
@@ -127,44 +168,43 @@ func TestNoDescriptors(t *testing.T) {
 	came := receive(t, clients)
 	_ = came.conn.Close()
 
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil || first != 1 {
-		t.Fatal(err)
+	if first != 1 {
+		t.Fatal("the client could not write")
 	}
-	defer unix.Close(fd)
-	lowest, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0) // the next descriptor
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = unix.Close(lowest)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(lowest), Max: limit.Max}); err != nil {
-		t.Fatal(err)
-	}
-	to := netip.MustParseAddrPort(l.Addr().String())
-	err = errors.Join(unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}), sendAll(fd, "late"))
-	failed := receive(t, failures)
-	again := make(chan bool)
-	r.loops[0].order(func() { // as after a pause, and another
-		for _, task := range r.loops[0].of {
-			if e, ok := task.(*entrance); ok {
-				e.tick()
-				e.event(0, 0)
-				e.tick()
-				e.event(0, 0)
-			}
+	for range 2 {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
 		}
-		close(again)
-	})
-	receive(t, again)
-	err = errors.Join(err, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
-	if err != nil || !errors.Is(failed, unix.EMFILE) {
-		t.Errorf("%v; told of %v", err, failed)
+		defer unix.Close(fd)
+		withDescriptors(t, 0, func() {
+			to := netip.MustParseAddrPort(l.Addr().String())
+			if err := errors.Join(unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}), sendAll(fd, "late")); err != nil {
+				t.Error(err)
+			}
+			if failed := receive(t, failures); !errors.Is(failed, unix.EMFILE) {
+				t.Errorf("told of %v", failed)
+			}
+			again := make(chan bool)
+			r.loops[0].order(func() { // as after a pause, and another
+				for _, task := range r.loops[0].of {
+					if e, ok := task.(*entrance); ok {
+						e.tick()
+						e.event(0, 0)
+						e.tick()
+						e.event(0, 0)
+					}
+				}
+				close(again)
+			})
+			receive(t, again)
+		})
+		came = receive(t, clients)
+		if came.data != "late" || len(failures) > 0 {
+			t.Errorf("%q came, and %d failures more were told", came.data, len(failures))
+		}
+		_ = came.conn.Close()
 	}
-	came = receive(t, clients)
-	if came.data != "late" || len(failures) > 0 {
-		t.Errorf("%q came, and %d failures more were told", came.data, len(failures))
-	}
-	_ = came.conn.Close()
 }
 
 func sendAll(fd int, text string) error {

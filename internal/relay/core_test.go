@@ -2,8 +2,11 @@ package relay
 
 import (
 	"bytes"
+	"io"
 	"testing"
 	"time"
+
+	"wsauth/internal/wsframe"
 )
 
 // newCore makes a core that has just begun, at 0.
@@ -113,6 +116,45 @@ func TestTimesOfAQuietTunnel(t *testing.T) {
 			c.tick(tt.want)
 			if sent := c.lanes[upstream].wait; tt.take == 0 && !bytes.Equal(sent, tt.sent) || c.reason != tt.why || c.by != tt.by {
 				t.Errorf("sends %s, ended by the %v: %q", brief(sent), c.by, c.reason)
+			}
+		})
+	}
+}
+
+// TestWhoIsLost: a write that fails blames the side that was written to.
+func TestWhoIsLost(t *testing.T) {
+	for _, s := range []side{client, upstream} {
+		c := newCore(Pair{Stall: defaultStall})
+		c.wrote(s, 0, io.ErrClosedPipe, 0)
+		if c.by != 1+Party(s.other()) || c.reason != "reset" || !c.gone[s.other()] || c.gone[s] {
+			t.Errorf("ended by the %v: %s; the client is gone: %v, the upstream: %v", c.by, c.reason, c.gone[client], c.gone[upstream])
+		}
+	}
+}
+
+// TestEndOverWhatWaits: an End drops what the upstream has not taken of the
+// client's frames yet, and of what the client has not taken it keeps the frame
+// that has begun.
+func TestEndOverWhatWaits(t *testing.T) {
+	up, back := fromClient(0x82, 9), fromUpstream(0x82, 9)
+	for name, taken := range map[string]int{"between frames": len(back), "inside a frame": len(back) - 3} {
+		t.Run(name, func(t *testing.T) {
+			c := newCore(Pair{Stall: defaultStall})
+			for s, frame := range map[side][]byte{client: up, upstream: back} {
+				all := append(bytes.Clone(frame), frame...)
+				c.got(s, append(make([]byte, room), all...), len(all), 0)
+			}
+			c.wrote(client, len(up), nil, 0)
+			c.wrote(upstream, taken, nil, 0)
+			c.end(goodbye, nil, 0)
+			if got := c.lanes[client].wait; len(got) != len(goodbye)+4 || !bytes.Equal(got, wsframe.AppendMasked(nil, goodbye, [4]byte(got[2:]))) {
+				t.Errorf("the upstream is sent %s", brief(got))
+			}
+			got := bytes.Clone(c.lanes[upstream].wait)
+			c.wrote(upstream, len(got), nil, 0)
+			got = append(got, c.lanes[upstream].wait...)
+			if want := append(bytes.Clone(back[taken:]), goodbye...); !bytes.Equal(got, want) {
+				t.Errorf("the client is sent %s, want %s", brief(got), brief(want))
 			}
 		})
 	}

@@ -86,6 +86,29 @@ func TestLoopForgetsATunnel(t *testing.T) {
 	}
 }
 
+// TestTurns: a side whose turn was over is read on once, and may have another
+// turn then.
+func TestTurns(t *testing.T) {
+	g := newRig(t, ways[3], Pair{})
+	g.inside(func(*core) {
+		d := g.driver.(*looped)
+		for _, s := range []side{client, upstream} {
+			d.lanes[s].queued = true
+			d.loop.again = append(d.loop.again, turnOf{d, s})
+		}
+		turns := d.loop.takeAgain()
+		if len(turns) != 2 || len(d.loop.takeAgain()) > 0 {
+			t.Errorf("%d turns, and then more", len(turns))
+		}
+		for _, turn := range turns {
+			turn.l.again(turn.s)
+		}
+		if d.lanes[client].queued || d.lanes[upstream].queued {
+			t.Error("a side is queued still")
+		}
+	})
+}
+
 // TestSocketsThatEpollRefuses are lost at once, and not for ever silent.
 func TestSocketsThatEpollRefuses(t *testing.T) {
 	t.Run("at the beginning", func(t *testing.T) {
