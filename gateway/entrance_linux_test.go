@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -203,10 +206,35 @@ func busyServer(t *testing.T) string {
 	}
 }
 
-// TestNobodyHoldsTheLoop: while one handshake waits, for an upstream or for the store, open sockets go on and others are opened.
+// connecting reports whether a connection to addr is being made in this
+// process's network, and has been neither accepted nor refused (SYN_SENT in
+// proc_net_tcp.txt of the kernel).
+func connecting(t *testing.T, addr string) bool {
+	t.Helper()
+	table, err := os.ReadFile("/proc/self/net/tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := netip.MustParseAddrPort(addr)
+	ip := to.Addr().As4()
+	remote := fmt.Sprintf("%08X:%04X", binary.NativeEndian.Uint32(ip[:]), to.Port())
+	for line := range strings.Lines(string(table)) {
+		if f := strings.Fields(line); len(f) > 3 && f[2] == remote && f[3] == "02" {
+			return true
+		}
+	}
+	return false
+}
+
+// TestNobodyHoldsTheLoop: while one handshake waits, for an upstream or for
+// the store, open sockets go on and others are opened.
 func TestNobodyHoldsTheLoop(t *testing.T) {
 	tickets := slowTickets{store.NewMemory(0), make(chan struct{}, 1), make(chan struct{})}
 	busy := busyServer(t)
+	connects := func() bool { return connecting(t, strings.TrimPrefix(busy, "http://")) }
+	if connects() {
+		t.Fatal("somebody connects to the busy server already")
+	}
 	r := behind(t, newBackend(t), func(c *Config) {
 		c.Store = tickets
 		c.Routes = append(c.Routes, Route{Path: "/busy", Upstreams: []string{busy}, Connect: time.Minute})
@@ -223,11 +251,20 @@ func TestNobodyHoldsTheLoop(t *testing.T) {
 		if _, err := io.WriteString(conn, request); err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(request, "ticket") {
+		toUpstream := !strings.Contains(request, "ticket")
+		if !toUpstream {
 			<-tickets.asked
+		}
+		for begun := time.Now(); toUpstream && !connects(); time.Sleep(time.Millisecond) {
+			if time.Since(begun) > 10*time.Second {
+				t.Fatal("the gateway does not connect to the busy upstream")
+			}
 		}
 		r.echoOf(open, name)
 		r.echoOf(r.socket("/chat", bearer(access)), name)
+		if toUpstream && !connects() {
+			t.Error("the gateway was not connecting all the time")
+		}
 	}
 }
 
