@@ -37,9 +37,9 @@ func (r *registry) countAnonymous(network string, change func(*anonymous)) {
 	r.networks[network] = of
 }
 
-// reserveAnonymous counts s as one that waits for a first message. It fails
-// with RateLimited when there is no place left, and with Restarting while the
-// guard is draining.
+// reserveAnonymous counts s as one that waits for a first message, or that is
+// leaving if its time ran out already. It fails with RateLimited when there is
+// no place left, and with Restarting while the guard is draining.
 func (r *registry) reserveAnonymous(s *Session) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -47,7 +47,13 @@ func (r *registry) reserveAnonymous(s *Session) error {
 		return err
 	}
 	s.counted = true
-	r.countAnonymous(s.network, func(a *anonymous) { a.waiting++ })
+	r.countAnonymous(s.network, func(a *anonymous) {
+		if s.leaving {
+			a.leaving++
+		} else {
+			a.waiting++
+		}
+	})
 	return nil
 }
 

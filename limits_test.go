@@ -51,3 +51,36 @@ func TestLimitsDefaults(t *testing.T) {
 		t.Errorf("%+v, %v; want %+v", got, err, set)
 	}
 }
+
+// TestEndBeforeAdmission: on a busy machine the time for the first message
+// runs out before the socket is let in. It takes no place, and when it is gone
+// none is left taken: a guard that shuts down does not wait for it.
+func TestEndBeforeAdmission(t *testing.T) {
+	r := newRegistry(Limits{PerAddress: 1, Unauthenticated: 1, UnauthenticatedPerAddress: 1})
+	late := &Session{waits: true, remote: "192.0.2.1:1"}
+	r.ended(late)
+	if _, err := r.admit(late); err != nil {
+		t.Fatal(err)
+	}
+	if want := (anonymous{leaving: 1}); r.anonymous != want {
+		t.Errorf("counted as %+v, want %+v", r.anonymous, want)
+	}
+	next := &Session{waits: true, remote: "192.0.2.1:2"}
+	if evicted, err := r.admit(next); err != nil || len(evicted) > 0 {
+		t.Errorf("the next socket: %v, %d evicted", err, len(evicted))
+	}
+	r.close()
+	for _, s := range []*Session{late, next} {
+		select {
+		case <-r.idle:
+			t.Error("idle, while a socket is open")
+		default:
+		}
+		r.forget(s)
+	}
+	select {
+	case <-r.idle:
+	default:
+		t.Errorf("not idle: %+v of %d networks are left", r.anonymous, len(r.networks))
+	}
+}
