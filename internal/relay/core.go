@@ -336,7 +336,6 @@ func (c *core) look(now time.Duration) {
 		}
 		if f.progress[s].Enough(l.bytes-int64(unsent), now) && unsent > 0 {
 			c.deadline = max(c.deadline, min(now+c.grace, f.endedAt+wsconn.Longest))
-			c.changed = true
 		}
 	}
 	c.over()

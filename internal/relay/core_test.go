@@ -159,3 +159,103 @@ func TestEndOverWhatWaits(t *testing.T) {
 		})
 	}
 }
+
+// TestFarewellIsGivenUp: half of Grace after an End inside a frame that is not
+// finished, and everything at the end of Grace.
+func TestFarewellIsGivenUp(t *testing.T) {
+	c := newCore(Pair{Stall: defaultStall})
+	c.take(upstream, fromUpstream(0x82, 9)[:5], 0)
+	c.changed = false
+	said := 0
+	c.end(goodbye, func() { said++ }, 0)
+	if !c.changed {
+		t.Error("the driver is not told that something has changed")
+	}
+	c.wrote(client, len(c.lanes[client].wait), nil, 0)
+	calls := func() {
+		for _, call := range c.calls {
+			call()
+		}
+		c.calls = nil
+	}
+	back := &c.lanes[upstream]
+	for _, step := range []struct {
+		at, next           time.Duration
+		said               int
+		shutDue, isDead    bool
+		whatIsToBeDoneThen string
+	}{
+		{Grace/2 - 1, Grace / 2, 0, false, false, "nothing"},
+		{Grace / 2, Grace, 1, true, false, "the client is told the end of the stream"},
+		{Grace - 1, Grace, 1, true, false, "nothing more"},
+		{Grace, Grace, 1, true, true, "both connections are closed"},
+	} {
+		c.tick(step.at)
+		calls()
+		if c.next() != step.next || said != step.said || back.shutDue != step.shutDue || c.dead != step.isDead {
+			t.Errorf("at %v: next at %v, said %d times, shut %v, dead %v; want: %s", step.at, c.next(), said, back.shutDue, c.dead, step.whatIsToBeDoneThen)
+		}
+	}
+}
+
+// TestStallCountsFromProgress: only bytes that were taken are progress.
+func TestStallCountsFromProgress(t *testing.T) {
+	c := newCore(Pair{Stall: time.Minute})
+	frame := fromUpstream(0x82, 9)
+	c.got(upstream, append(make([]byte, room), frame...), len(frame), 0)
+	c.wrote(upstream, 0, nil, time.Second)
+	if at := c.next(); at != time.Minute {
+		t.Errorf("it counts as stalled at %v after nothing was taken", at)
+	}
+	c.wrote(upstream, 1, nil, time.Second)
+	if at := c.next(); at != time.Minute+time.Second {
+		t.Errorf("it counts as stalled at %v after a byte was taken", at)
+	}
+}
+
+// TestNoPingWithinData: a ping stands between frames of the upstream, and in
+// the place of none that waits.
+func TestNoPingWithinData(t *testing.T) {
+	frame := fromUpstream(0x82, 9)
+	for name, tt := range map[string]struct {
+		sent []byte
+		took int
+	}{
+		"a frame waits":  {frame, 0},
+		"inside a frame": {frame[:5], 5},
+		"after a close":  {fromUpstream(0x88, 2), 4},
+	} {
+		c := newCore(Pair{Stall: defaultStall})
+		c.got(upstream, append(make([]byte, room), tt.sent...), len(tt.sent), 0)
+		c.wrote(upstream, tt.took, nil, 0)
+		c.ping(0)
+		if got := c.lanes[upstream].wait; !bytes.Equal(got, tt.sent[tt.took:]) {
+			t.Errorf("%s: the client is sent %s", name, brief(got))
+		}
+	}
+}
+
+// TestNothingIsOwedAfterEnd: once the client is lost, an upstream that has got
+// its close frame is not waited for.
+func TestNothingIsOwedAfterEnd(t *testing.T) {
+	c := newCore(Pair{Stall: defaultStall})
+	c.driver = &kernel{upstream: 5}
+	c.end(goodbye, nil, 0)
+	c.wrote(client, len(c.lanes[client].wait), nil, 0)
+	c.wasShut(client, nil, 0)
+	c.finished(client, io.ErrClosedPipe, 0)
+	if !c.dead {
+		t.Error("the tunnel waits")
+	}
+}
+
+// TestFaultyUpstreamIsCut at once, and is sent nothing more.
+func TestFaultyUpstreamIsCut(t *testing.T) {
+	c := newCore(Pair{Stall: defaultStall})
+	up := fromClient(0x82, 9)
+	c.got(client, append(make([]byte, room), up...), len(up), 0)
+	c.take(upstream, fromUpstream(0xF2, 9), 0)
+	if !c.cut[upstream] || !c.gone[upstream] || c.lanes[client].phase != dropping || len(c.lanes[client].wait) > 0 || !c.lanes[upstream].ended {
+		t.Errorf("cut %v, gone %v; %d bytes wait for it", c.cut[upstream], c.gone[upstream], len(c.lanes[client].wait))
+	}
+}

@@ -139,6 +139,20 @@ func TestAlarm(t *testing.T) {
 	}
 }
 
+// TestAlarmInThePast goes off at once.
+func TestAlarmInThePast(t *testing.T) {
+	p, _ := testPoller(t)
+	p.born = time.Now()
+	p.wakeAt(-time.Hour)
+	n := 0
+	for begun := time.Now(); n == 0 && time.Since(begun) < patience; { // a signal ends a wait, too
+		n = receive(t, waiting(p.hold))
+	}
+	if n != 1 || int(p.events[0].Fd) != p.alarm {
+		t.Errorf("%d events, the first of %d", n, p.events[0].Fd)
+	}
+}
+
 // TestCloseResting: a loop that rests ends.
 func TestCloseResting(t *testing.T) {
 	r, err := New(Options{Loops: 1})

@@ -55,9 +55,24 @@ func TestLoopsByDefault(t *testing.T) {
 		}
 		closeNow(t, r)
 		closeNow(t, r) // which changes nothing
+		if r, err = New(Options{Loops: 1}); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.loops) != 1 {
+			t.Errorf("%d loops instead of one", len(r.loops))
+		}
+		closeNow(t, r)
 		if n := runtime.GOMAXPROCS(0); n != procs {
 			t.Errorf("%d CPUs: GOMAXPROCS is %d in the end", procs, n)
 		}
+	}
+}
+
+// TestLoopsTakeTurns: tunnels are spread over the loops.
+func TestLoopsTakeTurns(t *testing.T) {
+	r := newRelay(t, 2)
+	if first, second, third := r.nextLoop(), r.nextLoop(), r.nextLoop(); first == second || first != third {
+		t.Error("the loops do not take turns")
 	}
 }
 

@@ -291,7 +291,7 @@ func (p *pumps) rearm(s side) {
 // armRead sets the deadline for reading from s, unless there is an earlier one.
 func (p *pumps) armRead(s side) {
 	at := p.readBy(s)
-	if have := p.pumps[s].readBy; have != at && (have == 0 || have > at || have <= p.now()) {
+	if have := p.pumps[s].readBy; have != at && (have > at || have <= p.now()) {
 		p.setRead(s, at)
 	}
 }
