@@ -1,6 +1,7 @@
 package wsauth
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -85,6 +86,17 @@ func TestRenewedSocketHasOneName(t *testing.T) {
 			t.Errorf("after %d renewals (- want, + found):\n%s", i+1, diff)
 		}
 	}
+	g.sockets.leave(all[0])
+	last := *all[0].Claims()
+	last.ID = "last"
+	if err := g.sockets.rename(all[0], &last); err != nil {
+		t.Fatal(err)
+	}
+	for id, leaving := range map[string]int{"new": 0, "last": 1} {
+		if got := g.sockets.rings[byToken][id].leaving; got != leaving {
+			t.Errorf("%d of %s are leaving, want %d", got, id, leaving)
+		}
+	}
 	for _, s := range all {
 		s.timer.Stop()
 		g.sockets.forget(s)
@@ -100,6 +112,25 @@ func heap() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// TestAnonymousPlaces: sockets that were ended take no place, and yet are
+// bounded while their connections are open.
+func TestAnonymousPlaces(t *testing.T) {
+	const most = 4
+	for a, want := range map[anonymous]bool{
+		{}: false, {waiting: 3}: false, {waiting: 4}: true, {refused: 4}: true, {waiting: 2, refused: 2}: true, {waiting: 1, refused: 2}: false,
+		{leaving: 7}: false, {leaving: 8}: true, {waiting: 1, leaving: 6}: false, {waiting: 1, leaving: 7}: true, {refused: 3, leaving: 4}: false, {refused: 3, leaving: 5}: true,
+	} {
+		if got := a.full(most); got != want {
+			t.Errorf("%+v of %d is full: %v", a, most, got)
+		}
+	}
+	r := newRegistry(Limits{Unauthenticated: most, UnauthenticatedPerAddress: most})
+	r.closing = true
+	if err := r.reserveAnonymous(&Session{}); !errors.Is(err, Restarting) {
+		t.Errorf("while it drains: %v", err)
+	}
 }
 
 // TestConfigAtItsBounds: the last value that is right is taken, and the first

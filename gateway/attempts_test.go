@@ -195,6 +195,37 @@ func TestKnownNetworkWithManyNames(t *testing.T) {
 	}
 }
 
+// TestKnownNetworksOfOneName: all networks from which somebody logged in under
+// a name share the failures of that name.
+func TestKnownNetworksOfOneName(t *testing.T) {
+	a, now, n := newAttempts(0), time.Now(), 0
+	from := func(i int) caller { return newCaller(fmt.Sprintf("192.0.2.%d:1", i), "anna", "") }
+	for i := range nameFailures/knownFailures + 2 {
+		if wait := logIn(a, from(i), now); wait > 0 {
+			t.Fatalf("the login from network %d waits %v", i, wait)
+		}
+	}
+	for i := range nameFailures/knownFailures + 2 {
+		n += failures(a, from(i), now)
+	}
+	if n != nameFailures {
+		t.Errorf("%d failures of one name, want %d", n, nameFailures)
+	}
+}
+
+// TestStepUpIsNoLogin: to ask for the password again uses up none of the
+// logins of an hour.
+func TestStepUpIsNoLogin(t *testing.T) {
+	r := start(t, func(c *Config) { c.LoginsPerHour = 1 })
+	access, _ := r.login()
+	for range 3 {
+		if e := r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(access)); e.StatusCode != http.StatusOK {
+			t.Errorf("%d %s", e.StatusCode, e.body)
+		}
+	}
+	wantProblem(t, r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType), 429, "rate_limited", "")
+}
+
 // TestLoginsAreLimited: so many logins of a user from one network in an hour,
 // right or not; other users and other networks are not concerned.
 func TestLoginsAreLimited(t *testing.T) {

@@ -348,3 +348,31 @@ func TestHashQueueGivesUp(t *testing.T) {
 		}
 	})
 }
+
+// TestWaitingLinesForget: nothing is left of clients that no longer wait,
+// whether they had their turn or left.
+func TestWaitingLinesForget(t *testing.T) {
+	l := newWaitingLines()
+	waiters := map[string][]*waiter{}
+	for i := range 6 {
+		key, w := fmt.Sprint("network ", i%3), &waiter{}
+		l.add(key, w)
+		waiters[key] = append(waiters[key], w)
+	}
+	if first := l.next(); first != waiters["network 0"][0] {
+		t.Error("another one has the first turn")
+	}
+	for key, line := range waiters {
+		for _, w := range line[1:] {
+			if !l.remove(key, w) || l.remove(key, w) {
+				t.Errorf("%s: not removed, or twice", key)
+			}
+		}
+	}
+	for l.waiting > 0 {
+		l.next()
+	}
+	if len(l.byKey) != 0 || len(l.order) != 0 {
+		t.Errorf("%d lines and %d turns are left", len(l.byKey), len(l.order))
+	}
+}
