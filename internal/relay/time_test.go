@@ -193,3 +193,23 @@ func TestP11CloseNeverAnswered(t *testing.T) {
 		})
 	}
 }
+
+// TestP11NobodyReads: both sides are blocked when the upstream ends its
+// stream, so that no read and no write comes back to tell the time. The tunnel
+// is over after Grace all the same.
+func TestP11NobodyReads(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		g := newRig(t, ways[0], Pair{Stall: time.Hour})
+		flooded := make(chan int, 1)
+		go func() { flooded <- g.client.flood(fromClient(0x82, 1<<10)) }()
+		begun := time.Now()
+		g.upstream.closeWrite()
+		g.closes(TheUpstream, "eof")
+		if d := time.Since(begun); d != Grace {
+			t.Errorf("closed after %v", d)
+		}
+		if n := receive(t, flooded); n == tooMuch {
+			t.Error("the upstream has read")
+		}
+	})
+}
