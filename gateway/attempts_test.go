@@ -195,21 +195,43 @@ func TestKnownNetworkWithManyNames(t *testing.T) {
 	}
 }
 
-// TestKnownNetworksOfOneName: all networks from which somebody logged in under
-// a name share the failures of that name.
-func TestKnownNetworksOfOneName(t *testing.T) {
-	a, now, n := newAttempts(0), time.Now(), 0
-	from := func(i int) caller { return newCaller(fmt.Sprintf("192.0.2.%d:1", i), "anna", "") }
-	for i := range nameFailures/knownFailures + 2 {
-		if wait := logIn(a, from(i), now); wait > 0 {
-			t.Fatalf("the login from network %d waits %v", i, wait)
+// TestKnownOnesOfOneName: all networks from which somebody logged in under a
+// name share the failures of that name, and so do all devices.
+func TestKnownOnesOfOneName(t *testing.T) {
+	for what, from := range map[string]func(i int) caller{
+		"networks": func(i int) caller { return newCaller(fmt.Sprintf("192.0.2.%d:1", i), "anna", "") },
+		"devices":  func(i int) caller { return newCaller("192.0.2.1:1", "anna", fmt.Sprint("d", i)) },
+	} {
+		a, now, n := newAttempts(0), time.Now(), 0
+		for i := range nameFailures/knownFailures + 2 {
+			if wait := logIn(a, from(i), now); wait > 0 {
+				t.Fatalf("%s: login %d waits %v", what, i, wait)
+			}
+		}
+		for i := range nameFailures/knownFailures + 2 {
+			n += failures(a, from(i), now)
+		}
+		if n != nameFailures {
+			t.Errorf("%s: %d failures of one name, want %d", what, n, nameFailures)
 		}
 	}
-	for i := range nameFailures/knownFailures + 2 {
-		n += failures(a, from(i), now)
+}
+
+// TestFailuresAreNoLogins: a wrong password uses up none of the logins of an
+// hour.
+func TestFailuresAreNoLogins(t *testing.T) {
+	a, now, c := newAttempts(2), time.Now(), newCaller("192.0.2.1:1", "anna", "")
+	if n := failures(a, c, now); n != pairFailures {
+		t.Errorf("%d failures, want %d", n, pairFailures)
 	}
-	if n != nameFailures {
-		t.Errorf("%d failures of one name, want %d", n, nameFailures)
+	now = now.Add(pairEvery * pairFailures) // in which no login comes back
+	for i := range 2 {
+		if wait := logIn(a, c, now); wait > 0 {
+			t.Errorf("login %d waits %v", i, wait)
+		}
+	}
+	if logIn(a, c, now) == 0 {
+		t.Error("a third login does not wait")
 	}
 }
 
