@@ -51,7 +51,7 @@ func TestSizeOfAnEntry(t *testing.T) {
 	go func() { ended <- x.Run(ctx) }()
 	<-x.Ready()
 	cancel()
-	<-ended // the error of ctx
+	_ = <-ended // that of ctx
 	memory := heap() - before
 	if x.Len() != n {
 		t.Fatalf("the index has %d of %d", x.Len(), n)
