@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"context"
+	"errors"
 	"os"
 	"regexp"
 	"runtime"
@@ -51,7 +52,9 @@ func TestSizeOfAnEntry(t *testing.T) {
 	go func() { ended <- x.Run(ctx) }()
 	<-x.Ready()
 	cancel()
-	_ = <-ended // that of ctx
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
 	memory := heap() - before
 	if x.Len() != n {
 		t.Fatalf("the index has %d of %d", x.Len(), n)
