@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"net"
 	"testing"
 	"time"
 
@@ -86,4 +87,28 @@ func TestG15_ClosingKeepsWhatIsOnItsWay(t *testing.T) {
 		g.client.gets(all)
 		g.client.ends()
 	})
+}
+
+// TestDropUnread: what has come is dropped, whatever the deadline is, and
+// what comes later is not.
+func TestDropUnread(t *testing.T) {
+	l := listen(t)
+	defer l.Close()
+	for name, dial := range map[string]func() (near, far net.Conn){
+		"TCP":    func() (near, far net.Conn) { return tcp(t) },
+		"sockfd": func() (near, far net.Conn) { return dialBack(t, l) },
+	} {
+		near, far := dial()
+		p, r := peer{far, t, name}, peer{near, t, name}
+		_ = near.SetReadDeadline(past) // which is not looked at
+		p.send([]byte("dropped"))
+		until(t, "it has come", func() bool { return wsconn.Unsent(far) == 0 })
+		dropUnread(near)
+		p.send([]byte("kept"))
+		r.gets([]byte("kept"))
+		p.hangUp()
+		dropUnread(near)
+		r.hangUp()
+		dropUnread(near)
+	}
 }

@@ -21,12 +21,8 @@ const piece = 16 << 10
 // slowWrite is how long a write takes that had to wait for the peer.
 const slowWrite = 10 * time.Millisecond
 
-// Before a connection is closed, up to dropSize unread bytes are dropped. They
-// are there already; dropTime is how long Read may take to find no more.
-const (
-	dropSize = 256 << 10
-	dropTime = 10 * time.Millisecond
-)
+// dropSize is how many unread bytes are dropped before a connection is closed.
+const dropSize = 256 << 10
 
 // woken is what a deadline is noted as when it is past.
 const woken = time.Duration(-1)
@@ -266,9 +262,8 @@ func (p *pumps) changed() {
 // those bytes. It holds mu.
 func (p *pumps) close(s side) {
 	conn := netConn(p.conn(s))
-	if p.core.following != nil && !p.core.lanes[s].ended && !p.pumps[s].reading && p.unsent(s) > 0 {
-		_ = conn.SetReadDeadline(time.Now().Add(dropTime))
-		_, _ = io.CopyN(io.Discard, conn, dropSize)
+	if p.core.following != nil && !p.core.lanes[s].ended && p.unsent(s) > 0 {
+		dropUnread(conn)
 	}
 	_ = conn.Close()
 }

@@ -20,6 +20,19 @@ func Send(fd int32, p []byte) (int, error) {
 	return transfer(unix.SYS_SENDTO, fd, p, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }
 
+// Drop reads and drops what has come on a socket, up to about most bytes. It
+// does not wait.
+func Drop(fd int32, most int) {
+	var space [8 << 10]byte
+	for most > 0 {
+		n, err := Recv(fd, space[:])
+		if n == 0 || err != nil {
+			return
+		}
+		most -= n
+	}
+}
+
 func transfer(call uintptr, fd int32, p []byte, flags uintptr) (int, error) {
 	for {
 		n, _, errno := syscall.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0) //nolint:gosec // p lives until the call returns.

@@ -183,6 +183,12 @@ func (c *Conn) Unsent() (n int) {
 	return n
 }
 
+// Drop reads and drops what has come, up to about most bytes. It does not
+// wait.
+func (c *Conn) Drop(most int) {
+	_ = c.control(func(fd int) { Drop(int32(fd), most) }) //nolint:gosec // a descriptor fits
+}
+
 // Bare reports whether there is nothing but a socket: nothing that was read already, and is to be read again.
 func (c *Conn) Bare() bool {
 	c.mu.Lock()
