@@ -3,6 +3,7 @@ package relay
 import (
 	"bytes"
 	"io"
+	"net"
 	"testing"
 	"time"
 
@@ -136,6 +137,58 @@ func TestG15_SlowReadersGetEverything(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSlowReadersSideBySide: many clients of one loop take less than their
+// upstreams send, all at once. What waits for one never reaches another.
+func TestSlowReadersSideBySide(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		if w.pipe {
+			return // there is no kernel that takes a part
+		}
+		if dial := w.dial; dial != nil { // with room for less than a buffer, so that it takes several writes
+			w.dial = func(t *testing.T) (near, far net.Conn) {
+				near, far = dial(t)
+				if small, ok := near.(*net.TCPConn); ok {
+					if err := small.SetWriteBuffer(1 << 13); err != nil {
+						t.Fatal(err)
+					}
+				}
+				return near, far
+			}
+			if w.dialBack == nil {
+				w.dialBack = dial
+			}
+		}
+		r, err := New(Options{Loops: 1, Portable: w.portable, grace: w.grace})
+		if err != nil {
+			t.Fatal(err)
+		}
+		closeAtEnd(t, r)
+		const size, piece = 1 << 20, 1 << 13
+		rigs := make([]*rig, 8)
+		for i := range rigs {
+			g := rigOf(t, r, w, Pair{})
+			rigs[i] = g
+			head := []byte{0x82, 127, 0, 0, 0, 0, 0, size >> 16, 0, 0}
+			sent := append(head, bytes.Repeat([]byte{byte('a' + i)}, size)...)
+			go func() { _, _ = g.upstream.Write(sent) }() // what fails shows below
+			g.client.gets(sent[:len(head)])
+		}
+		got := make([]byte, piece)
+		for range size / piece {
+			for i, g := range rigs {
+				if n, err := io.ReadFull(g.client, got); err != nil || bytes.Count(got, []byte{byte('a' + i)}) != piece {
+					t.Fatalf("client %d got %d bytes, %v, %s; want all of its own", i, n, err, brief(got))
+				}
+			}
+		}
+		for _, g := range rigs {
+			g.client.hangUp()
+			g.upstream.hangUp()
+			receive(t, g.results)
+		}
+	})
 }
 
 // TestL4_EndDoesNotFollowProgress: what ends by revocation, expiry or logout
