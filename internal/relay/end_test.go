@@ -358,3 +358,29 @@ func TestRelayCloses(t *testing.T) {
 		}
 	})
 }
+
+// TestEndAfterAll: an End that comes when the tunnel is over is told so, and
+// the tunnel ends no second time.
+func TestEndAfterAll(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		r, err := New(Options{Loops: 1, Portable: w.portable, grace: w.grace})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := rigOf(t, r, w, Pair{})
+		g.client.hangUp()
+		g.upstream.hangUp()
+		receive(t, g.results)
+		said := make(chan struct{})
+		g.End(goodbye, func() { close(said) })
+		receive(t, said)
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		select {
+		case again := <-g.results:
+			t.Error("it ended again:", again)
+		default:
+		}
+	})
+}
