@@ -245,7 +245,7 @@ export class Session extends EventTarget {
       return await this.#send(method, path, proof, body);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      const dead = endsLogin(error) && error.reason !== "bad_credentials"; // that is about the password
+      const dead = endsLogin(error) && error.reason !== "bad_credentials"; // which means a wrong password
       const raced = error.reason === "csrf_mismatch" && proof !== this.#proof("access"); // with another window's refresh
       if (dead) await this.refresh();
       else if (!raced) throw error;

@@ -34,7 +34,7 @@ const (
 	storeInUse   = "in_use"
 )
 
-// statusInUse is the exit status while a server uses the store.
+// statusInUse says, as an exit status, that a server uses the store.
 const statusInUse = 2
 
 // A checkedStore is what the check of a store prints as JSON.

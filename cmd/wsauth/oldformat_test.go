@@ -15,7 +15,7 @@ import (
 // disk.
 const fullEnv = "WSAUTH_TEST_FULL"
 
-// serveMain is main, with the limits that the environment asks for.
+// serveMain runs main with the limits that the environment asks for.
 func serveMain() {
 	if os.Getenv(fullEnv) != "" {
 		signal.Ignore(syscall.SIGXFSZ)

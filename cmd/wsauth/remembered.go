@@ -19,19 +19,19 @@ import (
 )
 
 const (
-	// rememberedName is the file that says how far the log of revocations has
-	// come. It is no key to the folder of the keys.
+	// rememberedName names the file that says how far the log of revocations
+	// has come. The folder of the keys does not take it for a key.
 	rememberedName = "revocations.seen"
 
-	// rememberEvery is how often that is written down while the log grows.
+	// rememberEvery bounds how often the file is written while the log grows.
 	rememberEvery = 10 * time.Second
 )
 
-// memory is where it is written down how far the log of revocations has come:
-// in the folder of the keys, since keys whose tokens were revoked must not be
-// used with a store that has lost that. Where nothing can be written there, as
-// where the keys are a mounted secret, it is in the folder of the data, which
-// notices at least that the store was removed or is an older copy.
+// A memory names the files that say how far the log of revocations has come.
+// The file lies beside the keys, since keys whose tokens were revoked must not
+// be used with a store that has lost that. If the folder of the keys cannot be
+// written to, such as a mounted secret, the file lies beside the store, and
+// tells at least that the store was removed or is an older copy.
 type memory struct{ keys, data string } // files
 
 func newMemory(keys, data string) memory {
@@ -42,9 +42,9 @@ func newMemory(keys, data string) memory {
 func (m memory) exists() bool { return exists(m.keys) || exists(m.data) }
 
 // isLost reports whether a log has lost entries since its place was written
-// down. isKnown says whether the log knows a place. In the folder of the data
-// there is a file only while the one beside the keys cannot be written, which
-// may then be that of another store.
+// down. isKnown says whether the log knows a place. A file beside the store
+// exists only while the one beside the keys cannot be written, and counts
+// before it: the other may be that of another store.
 func (m memory) isLost(isKnown func(store.Cursor) (bool, error)) (lost bool, err error) {
 	var newest store.Cursor
 	for _, file := range []string{m.data, m.keys} {

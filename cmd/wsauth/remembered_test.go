@@ -13,8 +13,7 @@ import (
 )
 
 // TestRememberedWithoutTheKeysFolder: where the folder of the keys cannot be
-// written to, as a mounted secret, the folder of the data remembers the store
-// that is in it.
+// written to, as a mounted secret, the folder of the data remembers its store.
 func TestRememberedWithoutTheKeysFolder(t *testing.T) {
 	type folders struct{ keys, data string }
 	open := func(t *testing.T, in folders) *bolt.Store {

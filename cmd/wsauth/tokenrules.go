@@ -32,8 +32,8 @@ type tokenRules struct {
 // given reports whether the flags name any keys.
 func (r tokenRules) given() bool { return r.Keys+r.Data+r.JWKS != "" || len(r.Provider) > 0 }
 
-// ofServer reports whether the keys are those of a server, by whose rules its
-// tokens are then judged.
+// ofServer reports whether the keys are those of a server, whose rules then
+// judge the tokens.
 func (r tokenRules) ofServer() bool { return r.Keys+r.JWKS == "" && len(r.Provider) == 0 }
 
 // A judge knows why a token would be refused.
