@@ -191,6 +191,27 @@ func TestSlowReadersSideBySide(t *testing.T) {
 	})
 }
 
+// TestG15_ClientThatClosesGetsWhatIsOnItsWay: a client says that it closes
+// while much is on its way to it. It gets that, and the upstream's answer. A
+// write that waits for it goes on, over TLS too, where none can be resumed.
+func TestG15_ClientThatClosesGetsWhatIsOnItsWay(t *testing.T) {
+	each(t, func(t *testing.T, w way) {
+		if w.pipe {
+			return // nothing is on its way
+		}
+		g := newRig(t, w, Pair{})
+		sent, bye, last := g.fill(), fromClient(0x88, 20), fromUpstream(0x88, 20)
+		g.client.send(bye)
+		g.upstream.gets(bye)
+		g.client.gets(sent)
+		g.upstream.send(last)
+		g.client.gets(last)
+		g.client.hangUp()
+		g.upstream.hangUp()
+		g.closes(TheClient, "close")
+	})
+}
+
 // TestL4_EndDoesNotFollowProgress: what ends by revocation, expiry or logout
 // is over after Grace, although the client was still taking what the upstream
 // had sent before.
