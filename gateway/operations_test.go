@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -190,12 +191,19 @@ func TestR7_ClientsMakeNoSeries(t *testing.T) {
 	if os.Getenv("WSAUTH_TEST_ALL") != "" {
 		n = 3000
 	}
-	series := func() int {
+	// An upstream may fail on a busy machine, which makes a series of its own.
+	failure := regexp.MustCompile(`code="50[234]"|reason="(bad_gateway|gateway_timeout|overloaded)"`)
+	series := func() (names []string) {
 		w := httptest.NewRecorder()
 		r.g.Operations().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-		return len(slices.Collect(strings.Lines(w.Body.String())))
+		for line := range strings.Lines(w.Body.String()) {
+			if name := line[:strings.LastIndexByte(line, ' ')]; !failure.MatchString(name) {
+				names = append(names, name)
+			}
+		}
+		return names
 	}
-	before := 0
+	var before []string
 	for i := range n {
 		w := httptest.NewRecorder()
 		made, err := r.g.issuer.Access(fmt.Sprint("zq-user-", i), token.Options{})
@@ -215,8 +223,10 @@ func TestR7_ClientsMakeNoSeries(t *testing.T) {
 			before = series()
 		}
 	}
-	if after := series(); after != before || before < 50 {
-		t.Errorf("%d lines of figures after 20 clients, %d after %d", before, after, n)
+	after := series()
+	added := slices.DeleteFunc(slices.Clone(after), func(name string) bool { return slices.Contains(before, name) })
+	if len(added) > 0 || len(before) < 50 {
+		t.Errorf("%d series after 20 clients; %d more after %d: %q", len(before), len(added), n, added)
 	}
 	for _, name := range []string{"zq-user-", "zq-host-", "zq-agent-", "/public/1"} {
 		w := httptest.NewRecorder()
