@@ -162,7 +162,7 @@ func portOf(u *url.URL) string {
 	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
-// maxUpstreamPath is how long the path of a Unix socket may be on this system.
+// maxUpstreamPath bounds the path of a Unix socket on this system, in bytes.
 const maxUpstreamPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
 // checkSocketPath reports that no Unix socket can have a path.

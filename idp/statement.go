@@ -38,7 +38,7 @@ type Ending struct {
 const (
 	logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
-	// offlineRemark is what Keycloak puts beside the event, as true or false,
+	// offlineRemark names what Keycloak puts beside the event, true or false,
 	// where its offline sessions end with a logout. It is no event, whose names
 	// are URIs (RFC 8417 §2.2).
 	offlineRemark = "revoke_offline_access"
