@@ -34,8 +34,8 @@ func OwnTokens(keys token.KeySource, issuer string) token.VerifierConfig {
 }
 
 // newEnding makes the guard of requests that end sessions. After the clock was
-// set back, tokens of our own are refused until it has got as far again; but
-// whoever has one must be able to log out meanwhile.
+// set back, our own tokens are refused until it reaches their iat again. This
+// guard accepts them, so that their users can log out meanwhile.
 func (g *Gateway) newEnding(c Config) (*wsauth.Guard, error) {
 	own := OwnTokens(c.Keys, c.Issuer)
 	own.IssuedAnyTime = true

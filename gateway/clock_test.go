@@ -209,9 +209,8 @@ func TestLogoutEverywhereWithAProvidersClockAhead(t *testing.T) {
 	r.wantEcho(other)
 }
 
-// However far the clock was set back, whoever logs out is logged out, and not
-// told so of a session that lives on. A refresh is to be tried again: the
-// session is not over.
+// A logout ends the session however far the clock was set back. A refresh
+// answers 503, so that clients try again: the session has not ended.
 func TestEndsAfterTheClockWasSetBack(t *testing.T) {
 	for _, back := range []time.Duration{store.ClockStep + time.Second, time.Minute, 2 * time.Hour} {
 		for _, known := range []bool{true, false} { // to the store

@@ -115,7 +115,7 @@ func TestEndsWhatTheStoreCannotTake(t *testing.T) {
 // TestLogoutBeyondWhatANodeHolds: while the store takes nothing, as many
 // revocations as docs/sessions.md says hold on this node. One more ends
 // nothing: the answer does not say that it has, the socket goes on, and the
-// session is still listed, so that its user can end it later.
+// list still has the session, so that its user can end it later.
 func TestLogoutBeyondWhatANodeHolds(t *testing.T) {
 	disk := newFullDisk()
 	r := start(t, func(c *Config) { c.Store, c.Drain, c.RefreshGrace = disk, time.Minute, -1 })

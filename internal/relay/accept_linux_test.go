@@ -43,7 +43,7 @@ func TestAccept(t *testing.T) {
 
 	stop()
 	stop()
-	until(t, "nobody is accepted", func() bool { // it is done when the loop comes to it
+	until(t, "nobody is accepted", func() bool { // the loop closes the listener later
 		conn, err := net.Dial("tcp", l.Addr().String())
 		if err == nil {
 			_ = conn.Close()

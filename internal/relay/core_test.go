@@ -69,7 +69,7 @@ func TestEndHasItsGrace(t *testing.T) {
 			tt.before(c)
 			c.end(goodbye, nil, late)
 			if c.deadline != tt.want || c.half != min(late+Grace/2, tt.want) {
-				t.Errorf("the client's farewell is given up at %v, and all at %v; want %v", c.half, c.deadline, tt.want)
+				t.Errorf("got half %v and deadline %v; want %v", c.half, c.deadline, tt.want)
 			}
 		})
 	}

@@ -198,8 +198,8 @@ func TestEndOfWhatHasEnded(t *testing.T) {
 }
 
 // TestEndAfterTheUpstreamHasLeft: the client got the end of the stream, and
-// cannot be told more. So the farewell counts as said at once, and the
-// upstream, which still reads, gets its own.
+// cannot get a close frame behind it. End calls said at once. The upstream,
+// which still reads, gets its close frame.
 func TestEndAfterTheUpstreamHasLeft(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
 		g := newRig(t, w, Pair{})
@@ -210,7 +210,7 @@ func TestEndAfterTheUpstreamHasLeft(t *testing.T) {
 		begun := time.Now()
 		g.bye()
 		if d := time.Since(begun); w.pipe && d > 0 {
-			t.Errorf("the farewell was said after %v", d)
+			t.Errorf("End called said after %v", d)
 		}
 		g.getsMasked(goodbye)
 		g.upstream.ends()
