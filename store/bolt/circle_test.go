@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -297,16 +296,7 @@ func useTrees(t *testing.T, kind string, n int, s *Store) (failed bool) {
 		slices.Reverse(steps)
 	}
 	for i, step := range append(steps, steps...) {
-		err := step()
-		switch {
-		case errors.Is(err, ErrDamaged):
-			sentence(t, kind, n, err)
-			failed = true
-		case failed:
-			t.Errorf("%s %d: step %d after the damage was found: %v", kind, n, i, err)
-		case err != nil && !refused(err):
-			t.Errorf("%s %d: step %d: %v", kind, n, i, err)
-		}
+		failed = judge(t, fmt.Sprintf("%s %d: step %d", kind, n, i), step(), failed)
 	}
 	return failed
 }

@@ -180,16 +180,24 @@ func useAll(t *testing.T, kind string, n int, h *history, s *Store) (failed bool
 		"waiting": func() error { return s.Wait(ctx, store.Cursor{Epoch: s.epoch}) },
 	}
 	for _, name := range append(slices.Sorted(maps.Keys(steps)), slices.Sorted(maps.Keys(steps))...) {
-		err := steps[name]()
-		switch {
-		case errors.Is(err, ErrDamaged):
-			sentence(t, kind, n, err)
-			failed = true
-		case failed:
-			t.Errorf("%s %d: %s after the damage was found: %v", kind, n, name, err)
-		case err != nil && !refused(err):
-			t.Errorf("%s %d: %s: %v", kind, n, name, err)
-		}
+		failed = judge(t, fmt.Sprintf("%s %d: %s", kind, n, name), steps[name](), failed)
+	}
+	return failed
+}
+
+// judge fails the test unless err is what a store may return whose open file
+// was damaged. It reports whether the store has found the damage; from then on
+// it must fail.
+func judge(t *testing.T, what string, err error, failed bool) bool {
+	t.Helper()
+	switch {
+	case errors.Is(err, ErrDamaged):
+		sentence(t, what, 0, err)
+		return true
+	case failed:
+		t.Errorf("%s after the damage was found: %v", what, err)
+	case err != nil && !refused(err):
+		t.Errorf("%s: %v", what, err)
 	}
 	return failed
 }
@@ -203,7 +211,6 @@ const cutEnv = "WSAUTH_BOLT_CUT"
 // TestCutOffWhileOpen: a file that is cut off under an open store, so that
 // reading its memory is a fault, makes the store fail, and not the process.
 func TestCutOffWhileOpen(t *testing.T) {
-	t.Parallel()
 	h := live(t)
 	path := newPath(t)
 	copies := (damagesOfAKind() + 1) / 2

@@ -29,7 +29,6 @@ const fullEnv = "WSAUTH_BOLT_FULL"
 // that, and writes it once there is room. The child has a limit on the size of
 // its files in the place of a full disk.
 func TestFullDisk(t *testing.T) {
-	t.Parallel()
 	path := newPath(t)
 	s, err := Open(path, Options{})
 	if err != nil {
@@ -136,7 +135,6 @@ func TestFullDiskChild(t *testing.T) {
 // file, on a goroutine of its own. Damage there makes the store fail, and does
 // not end the process.
 func TestFullDiskDamaged(t *testing.T) {
-	t.Parallel()
 	path := newPath(t)
 	if err := os.WriteFile(path, grow(t), 0o600); err != nil {
 		t.Fatal(err)
@@ -202,7 +200,6 @@ func testFullDiskDamaged(t *testing.T, path string) {
 // format without checksums, which cannot be upgraded then, is read as it is,
 // and written once there is room.
 func TestFullDiskAtTheStart(t *testing.T) {
-	t.Parallel()
 	for _, old := range []bool{true, false} {
 		t.Run(fmt.Sprint("old=", old), func(t *testing.T) {
 			h := live(t)
@@ -297,7 +294,6 @@ func TestFullDiskAtTheStartChild(t *testing.T) {
 // TestFullDiskOldDamaged: the upgrade that a full disk has put off makes no
 // good records of what was damaged meanwhile.
 func TestFullDiskOldDamaged(t *testing.T) {
-	t.Parallel()
 	path := newPath(t)
 	if err := os.WriteFile(path, grow(t), 0o600); err != nil {
 		t.Fatal(err)
