@@ -19,7 +19,12 @@ func inBubble(t *testing.T, f func(t *testing.T, r *rig), change ...func(*Config
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		l := newMemoryListener()
-		f(t, serve(t, l, "http://localhost", &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return l.Dial(ctx) }}, change))
+		f(t, serve(t, l, "http://localhost", &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return l.Dial(ctx) },
+			// Less than the server's: a test may sleep for exactly its time, and
+			// then send a request on a connection that the server closes.
+			IdleConnTimeout: 20 * time.Second,
+		}, change))
 	})
 }
 
