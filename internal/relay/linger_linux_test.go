@@ -35,7 +35,7 @@ func within(limit time.Duration, is func() bool) bool {
 	return true
 }
 
-// probed is longer than TCP takes to probe a full window.
+// probed exceeds the time that TCP takes to probe a full window.
 const probed = 300 * time.Millisecond
 
 // TestG15_ClosingKeepsWhatIsOnItsWay: the upstream has sent much and a close
@@ -45,7 +45,7 @@ const probed = 300 * time.Millisecond
 func TestG15_ClosingKeepsWhatIsOnItsWay(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
 		if w.pipe {
-			return // there is no kernel
+			return // a pipe has no buffer of a kernel
 		}
 		r, err := New(Options{Loops: 1, Portable: w.portable})
 		if err != nil {
@@ -100,7 +100,7 @@ func TestDropUnread(t *testing.T) {
 	} {
 		near, far := dial()
 		p, r := peer{far, t, name}, peer{near, t, name}
-		_ = near.SetReadDeadline(past) // which is not looked at
+		_ = near.SetReadDeadline(past) // must not matter
 		p.send([]byte("dropped"))
 		until(t, "it has come", func() bool { return wsconn.Unsent(far) == 0 })
 		dropUnread(near)

@@ -33,7 +33,7 @@ type loop struct {
 	// The loop looks at these two without mu, which it would take three times
 	// for each event. The others set news, then read until; the loop sets until,
 	// then reads news.
-	news  atomic.Bool  // there are orders, or closed is new
+	news  atomic.Bool  // orders wait, or closed is new
 	until atomic.Int64 // when the loop looks for news at the latest, unless it is roused; 0: soon
 
 	now    time.Duration // of the events that are dealt with

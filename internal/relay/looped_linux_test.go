@@ -153,8 +153,8 @@ func TestSocketsThatEpollRefuses(t *testing.T) {
 	}
 }
 
-// TestCarryWithoutDescriptors: where the system has none left for a loop, a
-// tunnel is carried by goroutines, and keeps none.
+// TestCarryWithoutDescriptors: where the system has none left for a loop,
+// goroutines carry a tunnel, which keeps none.
 func TestCarryWithoutDescriptors(t *testing.T) {
 	for left := range 2 {
 		t.Run(strconv.Itoa(left), func(t *testing.T) {

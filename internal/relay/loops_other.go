@@ -16,7 +16,7 @@ func stopLoops([]*loop) error { return nil }
 
 func (r *Relay) carry(*Tunnel) bool { return false }
 
-// dropUnread is not needed where nobody knows what is unsent.
+// dropUnread does nothing: no system call here tells how much is unsent.
 func dropUnread(net.Conn) {}
 
 // Accept needs loops.

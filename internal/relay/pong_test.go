@@ -40,7 +40,7 @@ func (g *rig) fill() (sent []byte) {
 func TestG15_PongsDoNotResetTheUpstream(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
 		if w.pipe {
-			return // there is no kernel
+			return // a pipe has no buffer of a kernel
 		}
 		g := newRig(t, w, Pair{})
 		all, last := g.fill(), fromUpstream(0x88, 20)

@@ -21,7 +21,7 @@ const piece = 16 << 10
 // slowWrite is how long a write takes that had to wait for the peer.
 const slowWrite = 10 * time.Millisecond
 
-// dropSize is how many unread bytes are dropped before a connection is closed.
+// dropSize bounds the unread bytes dropped before a connection is closed.
 const dropSize = 256 << 10
 
 // woken is what a deadline is noted as when it is past.
