@@ -87,13 +87,16 @@ var rigs atomic.Int64
 // inBubble panics when no rig has been made for patience.
 func inBubble(t *testing.T, test func(t *testing.T)) {
 	var watch *time.Timer
-	before := rigs.Load()
-	watch = time.AfterFunc(patience, func() {
-		if before == rigs.Load() {
+	made, looks := rigs.Load(), 0
+	watch = time.AfterFunc(time.Second, func() { // counts looks, not time: this process may have been stopped
+		looks++
+		if n := rigs.Load(); n != made {
+			made, looks = n, 0
+		}
+		if looks >= int(patience/time.Second) {
 			panic(t.Name() + ": a goroutine is busy for ever")
 		}
-		before = rigs.Load()
-		watch.Reset(patience)
+		watch.Reset(time.Second)
 	})
 	defer watch.Stop()
 	synctest.Test(t, test)
