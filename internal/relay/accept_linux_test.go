@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wsauth/internal/connlimit"
+	"wsauth/internal/sockfd"
 )
 
 // TestAccept: what comes first is told, with whose it is; who says nothing for too long, or leaves, is hung up on; and after stop nobody
@@ -210,4 +211,63 @@ func TestNoDescriptors(t *testing.T) {
 func sendAll(fd int, text string) error {
 	_, err := unix.Write(fd, []byte(text))
 	return err
+}
+
+// TestAcceptWithoutDelay: what is written to a client goes out at once.
+func TestAcceptWithoutDelay(t *testing.T) {
+	r := newRelay(t, 1)
+	l := listen(t)
+	clients, stop := accepts(t, r, l, time.Minute)
+	defer stop()
+	peer{connect(t, l), t, "the client"}.send([]byte("x"))
+	fd, _, err := receive(t, clients).conn.(*sockfd.Conn).Detach()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(int(fd))
+	if on, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY); on == 0 || err != nil {
+		t.Errorf("TCP_NODELAY is %d, %v", on, err)
+	}
+}
+
+// TestStopForgetsTheListener: the loop keeps nothing of one that is stopped.
+func TestStopForgetsTheListener(t *testing.T) {
+	r := newRelay(t, 1)
+	_, stop := accepts(t, r, listen(t), time.Minute)
+	known := make(chan int, 1)
+	count := func() {
+		n := 0
+		for _, task := range r.loops[0].of {
+			if task != nil {
+				n++
+			}
+		}
+		known <- n
+	}
+	r.loops[0].order(count)
+	if n := receive(t, known); n != 1 {
+		t.Fatalf("the loop knows %d sockets", n)
+	}
+	stop()
+	r.loops[0].order(count)
+	if n := receive(t, known); n != 0 {
+		t.Errorf("the loop knows %d sockets", n)
+	}
+}
+
+// TestCloseStopsAccepting: a relay that is closed keeps no listener.
+func TestCloseStopsAccepting(t *testing.T) {
+	before := descriptors(t)
+	r := newRelay(t, 1)
+	l := listen(t)
+	_, stop := accepts(t, r, l, time.Minute)
+	closeNow(t, r)
+	if conn, err := net.Dial("tcp", l.Addr().String()); err == nil {
+		_ = conn.Close()
+		t.Error("there is somebody to call")
+	}
+	stop()
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors are open, %d before", after, before)
+	}
 }

@@ -377,3 +377,90 @@ func TestOfAnotherLoop(t *testing.T) {
 		t.Errorf("%d descriptors are open, %d before", after, before)
 	}
 }
+
+// TestArrivalKeepsTheNews: after the first bytes an arrival remembers what a
+// tunnel is to know, and nothing that is not so.
+func TestArrivalKeepsTheNews(t *testing.T) {
+	const end = unix.EPOLLIN | unix.EPOLLRDHUP
+	for name, tt := range map[string]struct {
+		sent            int
+		events          []uint32
+		told            bool
+		readable, final bool
+	}{
+		"nothing":               {events: []uint32{unix.EPOLLIN}},
+		"all was read":          {sent: 5, events: []uint32{unix.EPOLLIN}, told: true},
+		"more came":             {sent: 5, events: []uint32{unix.EPOLLIN, unix.EPOLLIN}, told: true, readable: true},
+		"the end came with it":  {sent: 5, events: []uint32{end}, told: true, readable: true, final: true},
+		"the end came later":    {sent: 5, events: []uint32{unix.EPOLLIN, end}, told: true, readable: true, final: true},
+		"more came, all at end": {sent: 5, events: []uint32{end, unix.EPOLLIN}, told: true, readable: true, final: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(fds[0])
+			defer unix.Close(fds[1])
+			told := 0
+			a := &arrival{loop: testLoop(t), fd: int32(fds[0])}
+			a.timed = timed{task: a, index: untimed}
+			a.first = func(data []byte, err error) {
+				told++
+				if len(data) != tt.sent || err != nil {
+					t.Errorf("told %q, %v", data, err)
+				}
+			}
+			if err := sendAll(fds[1], "hello"[:tt.sent]); err != nil {
+				t.Fatal(err)
+			}
+			for _, events := range tt.events {
+				a.event(a.fd, events)
+			}
+			if told == 1 != tt.told || a.readable != tt.readable || a.final != tt.final {
+				t.Errorf("told %d times, readable %v, final %v", told, a.readable, a.final)
+			}
+		})
+	}
+}
+
+// TestPatienceEndsInTime: at the very time, since the loop does not go on
+// before its task has another.
+func TestPatienceEndsInTime(t *testing.T) {
+	l := testLoop(t)
+	var told []error
+	a := &arrival{loop: l, until: time.Minute, first: func(_ []byte, err error) { told = append(told, err) }}
+	a.timed = timed{task: a, index: untimed}
+	for l.now = a.until - 1; l.now <= a.until; l.now++ {
+		a.tick()
+		if l.now < a.until && (len(told) > 0 || l.timers.next() != a.until) {
+			t.Errorf("too early: told %v, next at %v", told, l.timers.next())
+		}
+	}
+	if len(told) != 1 || !errors.Is(told[0], os.ErrDeadlineExceeded) || l.timers.next() != never {
+		t.Errorf("told %v, next at %v", told, l.timers.next())
+	}
+}
+
+// TestNobodyWaits: it is asked until it is so, and then told at once.
+func TestNobodyWaits(t *testing.T) {
+	l := testLoop(t)
+	var over bool
+	var told []error
+	a := &arrival{loop: l, until: time.Hour, over: func() bool { return over }, first: func(_ []byte, err error) { told = append(told, err) }}
+	a.timed = timed{task: a, index: untimed}
+	for range 3 {
+		if at := l.timers.next(); at != never {
+			l.now = at
+		}
+		a.tick()
+		if at := l.timers.next(); len(told) > 0 || at <= l.now || at > time.Since(l.born)+ask {
+			t.Fatalf("told %v, next at %v", told, at)
+		}
+	}
+	over = true
+	a.tick()
+	if len(told) != 1 || !errors.Is(told[0], errOver) || l.timers.next() != never {
+		t.Errorf("told %v, next at %v", told, l.timers.next())
+	}
+}

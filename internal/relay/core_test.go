@@ -137,7 +137,7 @@ func TestWhoIsLost(t *testing.T) {
 // that has begun.
 func TestEndOverWhatWaits(t *testing.T) {
 	up, back := fromClient(0x82, 9), fromUpstream(0x82, 9)
-	for name, taken := range map[string]int{"between frames": len(back), "inside a frame": len(back) - 3} {
+	for name, taken := range map[string]int{"between frames": len(back), "inside a frame": len(back) - 3, "before its last byte": len(back) - 1} {
 		t.Run(name, func(t *testing.T) {
 			c := newCore(Pair{Stall: defaultStall})
 			for s, frame := range map[side][]byte{client: up, upstream: back} {
@@ -182,18 +182,20 @@ func TestFarewellIsGivenUp(t *testing.T) {
 	for _, step := range []struct {
 		at, next           time.Duration
 		said               int
+		changed            bool
 		shutDue, isDead    bool
 		whatIsToBeDoneThen string
 	}{
-		{Grace/2 - 1, Grace / 2, 0, false, false, "nothing"},
-		{Grace / 2, Grace, 1, true, false, "the client is told the end of the stream"},
-		{Grace - 1, Grace, 1, true, false, "nothing more"},
-		{Grace, Grace, 1, true, true, "both connections are closed"},
+		{Grace/2 - 1, Grace / 2, 0, false, false, false, "nothing"},
+		{Grace / 2, Grace, 1, true, true, false, "the client is told the end of the stream"},
+		{Grace - 1, Grace, 1, false, true, false, "nothing more"},
+		{Grace, Grace, 1, true, true, true, "both connections are closed"},
 	} {
+		c.changed = false
 		c.tick(step.at)
 		calls()
-		if c.next() != step.next || said != step.said || back.shutDue != step.shutDue || c.dead != step.isDead {
-			t.Errorf("at %v: next at %v, said %d times, shut %v, dead %v; want: %s", step.at, c.next(), said, back.shutDue, c.dead, step.whatIsToBeDoneThen)
+		if c.next() != step.next || c.changed != step.changed || said != step.said || back.shutDue != step.shutDue || c.dead != step.isDead {
+			t.Errorf("at %v: next at %v, changed %v, said %d times, shut %v, dead %v; want: %s", step.at, c.next(), c.changed, said, back.shutDue, c.dead, step.whatIsToBeDoneThen)
 		}
 	}
 }
@@ -257,5 +259,97 @@ func TestFaultyUpstreamIsCut(t *testing.T) {
 	c.take(upstream, fromUpstream(0xF2, 9), 0)
 	if !c.cut[upstream] || !c.gone[upstream] || c.lanes[client].phase != dropping || len(c.lanes[client].wait) > 0 || !c.lanes[upstream].ended {
 		t.Errorf("cut %v, gone %v; %d bytes wait for it", c.cut[upstream], c.gone[upstream], len(c.lanes[client].wait))
+	}
+}
+
+// TestFarewellThatWaits: what the client has not taken of its close frame
+// stays to be sent.
+func TestFarewellThatWaits(t *testing.T) {
+	c := newCore(Pair{Stall: defaultStall})
+	c.end(goodbye, nil, 0)
+	for took := range 2 {
+		c.wrote(upstream, took, nil, 0)
+		if got := c.lanes[upstream].wait; !bytes.Equal(got, goodbye[took:]) {
+			t.Errorf("it took %d bytes, and is sent %s", took, brief(got))
+		}
+	}
+}
+
+// TestNothingAfterAFault: nothing of the client's passes once it is at fault,
+// even if it broke no rule. What the upstream sends does.
+func TestNothingAfterAFault(t *testing.T) {
+	for name, fault := range map[string]func(c *core){
+		"a broken rule": func(c *core) { c.take(client, fromClient(0xF1, 5), 0) },
+		"silence":       func(c *core) { c.tick(time.Minute) },
+	} {
+		c := newCore(Pair{Stall: time.Hour, Idle: time.Minute, Fault: func(int, string, string) {}})
+		fault(c)
+		if len(c.calls) != 1 {
+			t.Fatalf("%s: %d calls", name, len(c.calls))
+		}
+		if passed := c.take(client, fromClient(0x82, 9), time.Minute); len(passed) > 0 {
+			t.Errorf("%s: the upstream is sent %s", name, brief(passed))
+		}
+		frame := fromUpstream(0x82, 9)
+		if passed := c.take(upstream, frame, time.Minute); !bytes.Equal(passed, frame) {
+			t.Errorf("%s: the client is sent %s", name, brief(passed))
+		}
+	}
+}
+
+// TestFaultyUpstreamIsCutWhileFramesWait: although the tunnel is ending
+// already, and the client has yet to take what came before the fault.
+func TestFaultyUpstreamIsCutWhileFramesWait(t *testing.T) {
+	c := newCore(Pair{Stall: defaultStall})
+	c.take(client, fromClient(0x88, 2), 0)
+	c.changed = false
+	sent := append(fromUpstream(0x82, 9), fromUpstream(0xF2, 9)...)
+	c.got(upstream, append(make([]byte, room), sent...), len(sent), 0)
+	if !c.cut[upstream] || !c.changed {
+		t.Errorf("cut: %v; the driver is told: %v", c.cut[upstream], c.changed)
+	}
+}
+
+// TestNothingAfterAGivenUpFarewell: what waits for the client then is dropped,
+// and so is what comes later.
+func TestNothingAfterAGivenUpFarewell(t *testing.T) {
+	frame := fromUpstream(0x82, 9)
+	for taken := range 6 {
+		c := newCore(Pair{Stall: defaultStall})
+		c.got(upstream, append(make([]byte, room), frame[:5]...), 5, 0)
+		c.wrote(upstream, taken, nil, 0)
+		c.end(goodbye, nil, 0)
+		c.tick(Grace / 2)
+		if waits := c.lanes[upstream].wait; len(waits) > 0 {
+			t.Errorf("%d bytes taken: the client is sent %s", taken, brief(waits))
+		}
+		if passed := c.take(upstream, frame[5:], Grace/2); len(passed) > 0 {
+			t.Errorf("%d bytes taken: later the client is sent %s", taken, brief(passed))
+		}
+	}
+}
+
+// TestSaidOfALostClient: the farewell can no longer be said to a client that
+// is lost, and can to one whose upstream is.
+func TestSaidOfALostClient(t *testing.T) {
+	for s, want := range map[side]int{client: 1, upstream: 0} {
+		c := newCore(Pair{Stall: defaultStall})
+		said := 0
+		c.end(goodbye, func() { said++ }, 0)
+		calls := func() int {
+			for _, call := range c.calls {
+				call()
+			}
+			c.calls = nil
+			return said
+		}
+		c.finished(s, io.ErrClosedPipe, 0)
+		if got := calls(); got != want {
+			t.Errorf("side %d is lost: said %d times, want %d", s, got, want)
+		}
+		c.wrote(upstream, len(c.lanes[upstream].wait), nil, 0)
+		if got := calls(); got != 1 {
+			t.Errorf("side %d is lost: said %d times in the end", s, got)
+		}
 	}
 }

@@ -197,3 +197,62 @@ func restsWithoutGate(t *testing.T, watching bool) {
 		t.Error("the gate does not watch later")
 	}
 }
+
+// TestAlarmIsSetOnce: a time that the alarm goes off at anyway needs no system
+// call.
+func TestAlarmIsSetOnce(t *testing.T) {
+	p, _ := testPoller(t)
+	for i, at := range []time.Duration{time.Hour, time.Hour, 2 * time.Hour} {
+		p.wakeAt(at)
+		var set unix.ItimerSpec
+		if err := unix.TimerfdGettime(p.alarm, &set); err != nil {
+			t.Fatal(err)
+		}
+		if isSet := set.Value != (unix.Timespec{}); isSet != (i == 0) {
+			t.Errorf("the alarm is set for %v: %v", at, isSet)
+		}
+		if err := unix.TimerfdSettime(p.alarm, 0, &unix.ItimerSpec{}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestGateWatchesForAWhile: for a thousand times as long as it took to begin.
+func TestGateWatchesForAWhile(t *testing.T) {
+	p, _ := testPoller(t)
+	if err := p.openGate(); err != nil {
+		t.Fatal(err)
+	}
+	p.begun, p.rested = 7, 100
+	for _, now := range []time.Duration{100, 100 + 7000, 100 + 7001} {
+		p.woke(int32(p.alarm), now)
+		if want := now <= 100+7000; p.watching != want {
+			t.Errorf("at %d the gate watches: %v", now, p.watching)
+		}
+	}
+}
+
+// TestNoEventsOfAnError: a wait that fails has found nothing.
+func TestNoEventsOfAnError(t *testing.T) {
+	p := &poller{epoll: -1}
+	if n := p.peek(); n != 0 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// TestReleaseOfAHalfMadePoller: whatever there is of it is closed.
+func TestReleaseOfAHalfMadePoller(t *testing.T) {
+	before := descriptors(t)
+	open := func() int {
+		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fd
+	}
+	(&poller{epoll: open(), alarm: open(), gates: open()}).release()
+	(&poller{epoll: -1, alarm: -1, gates: open()}).release()
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors are open, %d before", after, before)
+	}
+}

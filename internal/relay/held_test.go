@@ -10,6 +10,9 @@ import (
 type hold struct {
 	on    atomic.Bool
 	asked atomic.Int64 // while on
+
+	last  time.Time // when it was; for relays with one loop
+	early atomic.Bool
 }
 
 func (h *hold) held() bool {
@@ -20,12 +23,29 @@ func (h *hold) held() bool {
 	return true
 }
 
+// heldByLoop is held for a loop, which asks nothing twice within heldFor.
+func (h *hold) heldByLoop() bool {
+	on := h.held()
+	if on {
+		now := time.Now()
+		if now.Before(h.last.Add(heldFor)) {
+			h.early.Store(true)
+		}
+		h.last = now
+	}
+	return on
+}
+
 // heldRig is a rig whose relay is held, with a frame of either side on its
 // way.
 func heldRig(t *testing.T, w way) (*rig, *hold) {
 	t.Helper()
 	h := &hold{}
-	r, err := New(Options{Loops: 1, Portable: w.portable, Held: h.held, grace: w.grace})
+	held := h.heldByLoop
+	if w.portable {
+		held = h.held
+	}
+	r, err := New(Options{Loops: 1, Portable: w.portable, Held: held, grace: w.grace})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +63,9 @@ func heldRig(t *testing.T, w way) (*rig, *hold) {
 		if time.Since(begun) > 10*time.Second {
 			t.Fatal("nobody asks whether frames may pass")
 		}
+	}
+	if h.early.Load() {
+		t.Errorf("the loop asks more often than every %v", heldFor)
 	}
 	return g, h
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"encoding/binary"
 	"errors"
 	"runtime"
 	"testing"
@@ -85,11 +86,7 @@ func TestHoldHasAnAlarm(t *testing.T) {
 		"due after":      {2 * holding, holding},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, err := newLoop(time.Now(), func() bool { return false })
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.release()
+			l := testLoop(t)
 			const now = time.Hour // as if the loop were that old: the alarm goes off later than the bell
 			l.now, l.heard = now, now
 			l.timers.set(&timed{index: untimed}, tt.due)
@@ -107,6 +104,80 @@ func TestHoldHasAnAlarm(t *testing.T) {
 	}
 }
 
+// TestHoldEnds: a loop that has not been busy for the whole of holding rests,
+// for as long as nothing is due.
+func TestHoldEnds(t *testing.T) {
+	l := testLoop(t)
+	l.now, l.heard = holding, 0
+	ring(t, int(l.bell))
+	if n := receive(t, waiting(l.wait)); n != 1 || !l.sleepsForEver() || l.poll.due != never {
+		t.Errorf("%d events; the loop sleeps until %v, the alarm goes off at %v", n, time.Duration(l.until.Load()), l.poll.due)
+	}
+}
+
+// testLoop makes a loop that does not run.
+func testLoop(t *testing.T) *loop {
+	t.Helper()
+	l, err := newLoop(time.Now(), func() bool { return false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.release)
+	return l
+}
+
+// rung is how often the bell of l was rung since rung was last asked.
+func (l *loop) rung(t *testing.T) uint64 {
+	t.Helper()
+	var count [8]byte
+	if _, err := unix.Read(int(l.bell), count[:]); err != nil && !errors.Is(err, unix.EAGAIN) {
+		t.Fatal(err)
+	}
+	return binary.NativeEndian.Uint64(count[:])
+}
+
+// TestBell: it is rung once until the loop has looked for orders, and nobody
+// else needs it. Each ring counts one, since nobody empties it.
+func TestBell(t *testing.T) {
+	l := testLoop(t)
+	soon := func() time.Duration { return time.Minute }
+	nothing := func() {}
+	for _, step := range []struct {
+		name string
+		does func()
+		want uint64
+	}{
+		{"an order", func() { l.order(nothing) }, 1},
+		{"another", func() { l.order(nothing) }, 0},
+		{"one after a look", func() { l.obey(); l.order(nothing) }, 1},
+		{"two after looks", func() { l.obey(); l.order(nothing); l.obey(); l.order(nothing) }, 2},
+		{"a tunnel, while the loop looks", func() { l.obey(); l.adopt(soon, nothing) }, 0},
+		{"a tunnel that has time", func() { l.until.Store(int64(time.Minute)); l.adopt(soon, nothing) }, 0},
+		{"a tunnel that has less", func() { l.until.Store(int64(time.Minute) + 1); l.adopt(soon, nothing) }, 1},
+	} {
+		step.does()
+		if got := l.rung(t); got != step.want {
+			t.Errorf("%s: rung %d times, want %d", step.name, got, step.want)
+		}
+	}
+}
+
+// TestAssign: a loop has a place for each descriptor up to the highest, and no
+// more.
+func TestAssign(t *testing.T) {
+	l := testLoop(t)
+	e := new(entrance)
+	for _, fd := range []int32{5, 5, 3, 0} {
+		l.assign(fd, e)
+		if len(l.of) != 6 || l.taskOf(fd) != e {
+			t.Errorf("after %d: %d places, task %v", fd, len(l.of), l.taskOf(fd))
+		}
+	}
+	if l.taskOf(4) != nil || l.taskOf(6) != nil {
+		t.Error("there is a task that nobody has assigned")
+	}
+}
+
 // TestNoWaitWithWorkLeft: a loop that has something to do looks for events,
 // and does not wait for any.
 func TestNoWaitWithWorkLeft(t *testing.T) {
@@ -117,11 +188,7 @@ func TestNoWaitWithWorkLeft(t *testing.T) {
 		"news":               func(l *loop) { l.news.Store(true) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, err := newLoop(time.Now(), func() bool { return false })
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.release()
+			l := testLoop(t)
 			l.now = time.Hour
 			leave(l)
 			if n := receive(t, waiting(l.wait)); n != 0 {

@@ -1,11 +1,16 @@
 package relay
 
 import (
+	"bytes"
 	"strconv"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"wsauth/internal/connlimit"
+	"wsauth/internal/sockfd"
+	"wsauth/internal/wsconn"
 )
 
 // TestClientIsUnheardFromEndOn: what a client has sent does not reach the
@@ -90,7 +95,7 @@ func TestLoopForgetsATunnel(t *testing.T) {
 // turn then.
 func TestTurns(t *testing.T) {
 	g := newRig(t, ways[3], Pair{})
-	g.inside(func(*core) {
+	g.inside(func(c *core) {
 		d := g.driver.(*looped)
 		for _, s := range []side{client, upstream} {
 			d.lanes[s].queued = true
@@ -100,8 +105,13 @@ func TestTurns(t *testing.T) {
 		if len(turns) != 2 || len(d.loop.takeAgain()) > 0 {
 			t.Errorf("%d turns, and then more", len(turns))
 		}
+		calls := 0
 		for _, turn := range turns {
+			c.call(func() { calls++ })
 			turn.l.again(turn.s)
+		}
+		if calls != len(turns) {
+			t.Errorf("%d calls are made", calls)
 		}
 		if d.lanes[client].queued || d.lanes[upstream].queued {
 			t.Error("a side is queued still")
@@ -182,4 +192,211 @@ func TestCarryWithoutDescriptors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTurnEnds: who sends much is read a few times, and then waits until the
+// others have had their turn.
+func TestTurnEnds(t *testing.T) {
+	g := newRig(t, ways[3], Pair{})
+	const turns = 2
+	frame := fromClient(0x82, 5)
+	all := bytes.Repeat(frame, turns*turn+1)
+	g.inside(func(c *core) {
+		d := g.driver.(*looped)
+		l, lane := d.loop, &d.lanes[client]
+		large := l.buffer
+		l.buffer = large[:room+len(frame)] // for one frame a read
+		defer func() { l.buffer = large }()
+		g.client.send(all)
+		if !within(patience, func() bool { return wsconn.Unsent(g.client.Conn) == 0 }) {
+			t.Error("it does not come")
+		}
+		lane.readable, lane.final = true, true // so that a small read is not taken for all there is
+		for i := range turns {
+			d.work(client)
+			if want := int64((i + 1) * turn * len(frame)); c.lanes[client].bytes != want || !lane.queued || len(l.again) != 1 {
+				t.Errorf("turn %d: read %d bytes in all, want %d; %d sides wait for a turn", i, c.lanes[client].bytes, want, len(l.again))
+			}
+		}
+	})
+	g.upstream.gets(all)
+}
+
+// TestLoopHoldsAfterAnEvent: it remembers when a socket last had something.
+func TestLoopHoldsAfterAnEvent(t *testing.T) {
+	g := newRig(t, ways[3], Pair{})
+	g.inside(func(*core) { g.driver.(*looped).loop.heard = 0 })
+	g.client.send(fromClient(0x82, 5))
+	g.upstream.gets(fromClient(0x82, 5))
+	g.inside(func(*core) {
+		if g.driver.(*looped).loop.heard == 0 {
+			t.Error("it does not")
+		}
+	})
+}
+
+// TestLagOfABlockedClient: the client is behind as long as it takes nothing,
+// and when it takes something again.
+func TestLagOfABlockedClient(t *testing.T) {
+	g := newRig(t, ways[3], Pair{})
+	g.inside(func(c *core) {
+		d := g.driver.(*looped)
+		for _, step := range []struct {
+			name    string
+			blocked bool
+			does    func()
+			lags    bool
+		}{
+			{"it takes all, and is read", false, func() { d.read(client) }, false},
+			{"it takes nothing, and is read", true, func() { d.read(client) }, true},
+			{"it takes something again", true, func() { d.event(d.lanes[client].fd, unix.EPOLLOUT) }, true},
+			{"it could take something before", false, func() { d.event(d.lanes[client].fd, unix.EPOLLOUT) }, false},
+		} {
+			c.lagged, d.lanes[upstream].blocked = 0, step.blocked
+			step.does()
+			if lags := c.lagged > 0; lags != step.lags {
+				t.Errorf("%s: it is behind: %v", step.name, lags)
+			}
+		}
+	})
+}
+
+// TestBlockAsksOnce: epoll is asked once to tell when a side takes something
+// again, which it goes on telling.
+func TestBlockAsksOnce(t *testing.T) {
+	g := newRig(t, ways[3], Pair{})
+	g.inside(func(c *core) {
+		d := g.driver.(*looped)
+		poll, fd := d.loop.poll, d.lanes[client].fd
+		d.block(upstream)
+		if err := unix.EpollCtl(poll.epoll, unix.EPOLL_CTL_DEL, int(fd), nil); err != nil {
+			t.Error(err)
+		}
+		d.block(upstream)
+		if c.reason != "" {
+			t.Errorf("asked again: %s", c.reason)
+		}
+		if err := poll.watch(fd, unix.EPOLL_CTL_ADD, unix.EPOLLOUT); err != nil {
+			t.Error(err)
+		}
+	})
+	g.upstream.send(fromUpstream(0x82, 5))
+	g.client.gets(fromUpstream(0x82, 5))
+}
+
+// TestSocketsStayWatched: what a loop watched while it waited for a first word
+// it goes on watching for the tunnel.
+func TestSocketsStayWatched(t *testing.T) {
+	for _, w := range ways {
+		if w.meet == nil {
+			continue
+		}
+		g := newRig(t, w, Pair{})
+		g.inside(func(*core) {
+			for s, lane := range g.driver.(*looped).lanes {
+				if !lane.watched {
+					t.Errorf("socket %d is watched anew", s)
+				}
+			}
+		})
+	}
+}
+
+// TestBorrowedBuffer: what a side does not take at once is moved to a buffer
+// that the tunnel has until all of it is taken.
+func TestBorrowedBuffer(t *testing.T) {
+	g := newRig(t, ways[3], Pair{})
+	frame := fromUpstream(0x82, 500)
+	g.inside(func(c *core) {
+		d := g.driver.(*looped)
+		lane, l := &d.lanes[upstream], &c.lanes[upstream]
+		copy(d.loop.buffer[room:], frame)
+		c.got(upstream, d.loop.buffer, len(frame), d.loop.now)
+		lane.fresh = true
+		for range 2 {
+			d.block(upstream)
+			if lane.fresh || lane.borrowed == nil || &l.wait[0] != &lane.borrowed[0] || !bytes.Equal(l.wait, frame) {
+				t.Error("what waits is not in a buffer of its own")
+			}
+		}
+		clear(d.loop.buffer)
+		d.event(d.lanes[client].fd, unix.EPOLLOUT)
+		if lane.borrowed != nil || len(l.wait) > 0 {
+			t.Errorf("%d bytes wait, and the buffer is kept: %v", len(l.wait), lane.borrowed != nil)
+		}
+	})
+	g.client.gets(frame)
+}
+
+// TestCarryReleasesThePlace of a client that is lost for want of a descriptor.
+func TestCarryReleasesThePlace(t *testing.T) {
+	r := newRelay(t, 1)
+	l := listen(t)
+	limiter := connlimit.New(connlimit.Limits{Connections: 1, PerAddress: 1}, nil)
+	clients := make(chan Client, 1)
+	stop, ok := r.Accept(l, Accept{
+		Patience: time.Minute,
+		First:    func(conn Client, _ []byte, _ bool) { clients <- conn },
+		Failed:   func(err error) { t.Errorf("accept: %v", err) },
+		Limiter:  limiter,
+	})
+	if !ok {
+		t.Fatal("no loop accepts")
+	}
+	defer stop()
+	c := peer{connect(t, l), t, "the client"}
+	c.send([]byte("hello"))
+	came := receive(t, clients)
+	near, far := tcp(t)
+	closed := make(chan Result, 1)
+	withDescriptors(t, 0, func() {
+		r.Carry(Pair{Client: came, Upstream: near, Closed: func(r Result) { closed <- r }})
+	})
+	c.isCut()
+	_ = far.Close()
+	receive(t, closed)
+	if open, _ := limiter.Usage(); open != 0 {
+		t.Errorf("%d places are taken", open)
+	}
+}
+
+// TestDrain: it reads a few times what there is, and no more.
+func TestDrain(t *testing.T) {
+	frame := fromClient(0x82, 5)
+	for sent, left := range map[int]int{0: 0, 1: 0, turn: 0, turn + 1: 1} {
+		g := newRig(t, ways[3], Pair{})
+		g.inside(func(*core) {
+			d := g.driver.(*looped)
+			large := d.loop.buffer
+			d.loop.buffer = large[:room+len(frame)] // for one frame a read
+			defer func() { d.loop.buffer = large }()
+			g.client.send(bytes.Repeat(frame, sent))
+			if !within(patience, func() bool { return wsconn.Unsent(g.client.Conn) == 0 }) {
+				t.Error("it does not come")
+			}
+			d.drain(client)
+			if n, err := sockfd.Recv(d.lanes[client].fd, large); n != left*len(frame) {
+				t.Errorf("%d frames: %d bytes are left, %v", sent, n, err)
+			}
+		})
+	}
+}
+
+// TestWriteThatFails: the side that it was for is lost at once, whatever epoll
+// tells of its socket.
+func TestWriteThatFails(t *testing.T) {
+	g := newRig(t, ways[3], Pair{})
+	frame := fromUpstream(0x82, 5)
+	g.inside(func(c *core) {
+		d := g.driver.(*looped)
+		if err := unix.Shutdown(int(d.lanes[client].fd), unix.SHUT_WR); err != nil {
+			t.Error(err)
+		}
+		copy(d.loop.buffer[room:], frame)
+		c.got(upstream, d.loop.buffer, len(frame), d.loop.now)
+		d.work(upstream)
+		if c.by != TheClient || c.reason != "reset" || !c.gone[client] {
+			t.Errorf("ended by the %v: %q; the client is gone: %v", c.by, c.reason, c.gone[client])
+		}
+	})
 }

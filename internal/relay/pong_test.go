@@ -135,3 +135,37 @@ func TestPongsOfAClientThatLags(t *testing.T) {
 		})
 	}
 }
+
+// TestPongAtFirst: a client that was never behind is not behind in the first
+// second of the relay, either.
+func TestPongAtFirst(t *testing.T) {
+	c := newCore(Pair{})
+	pong := fromClient(0x8A, 9)
+	if passed := c.take(client, pong, lagTime/2); !bytes.Equal(passed, pong) {
+		t.Errorf("passed %s", brief(passed))
+	}
+}
+
+// An asked counts how often a core asks what is unsent, each time by a system
+// call.
+type asked int
+
+func (*asked) end([]byte, func()) {}
+func (a *asked) unsent(side) int  { *a++; return 0 }
+
+// TestDataDoesNotAskForLag: only a pong needs to know whether its client is
+// behind.
+func TestDataDoesNotAskForLag(t *testing.T) {
+	c := newCore(Pair{})
+	var a asked
+	c.driver = &a
+	for _, step := range []struct {
+		sent []byte
+		want asked
+	}{{fromClient(0x82, 9), 0}, {fromClient(0x89, 0), 0}, {fromClient(0x8A, 0), 1}, {fromClient(0x82, 9), 1}} {
+		c.take(client, step.sent, 0)
+		if a != step.want {
+			t.Errorf("asked %d times after % x; want %d", a, step.sent, step.want)
+		}
+	}
+}

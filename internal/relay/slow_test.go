@@ -31,6 +31,7 @@ func TestG15_GraceFollowsProgress(t *testing.T) {
 		"400 KB/s":            {rate: 400_000, from: upstream, least: 14 * second, most: 21 * second},
 		"400 KB/s, reset":     {rate: 400_000, from: upstream, reset: true, least: 14 * second, most: 21 * second},
 		"to the upstream":     {rate: 400_000, from: client, least: 14 * second, most: 21 * second},
+		"and nobody is left":  {rate: 400_000, from: client, reset: true, least: 14 * second, most: 17 * second},
 		"2 KB/s for a minute": {rate: 2000, from: upstream, least: 60 * second, most: 60 * second},
 		"too slow":            {rate: 500, from: upstream, least: 5 * second, most: 5 * second},
 		"nothing":             {from: upstream, least: 5 * second, most: 5 * second},
@@ -68,6 +69,9 @@ func TestG15_GraceFollowsProgress(t *testing.T) {
 					}
 				}
 				c.tick(now)
+				if at := c.next(); !c.dead && at <= now {
+					t.Fatalf("at %v there is something to do at %v still", now, at)
+				}
 			}
 			if now < tt.least || now > tt.most {
 				t.Errorf("over after %v, want %v to %v", now, tt.least, tt.most)

@@ -45,6 +45,11 @@ func TestTimers(t *testing.T) {
 		order = append(order, h.next())
 		h.remove(h[0])
 	}
+	for i, kept := range h[:cap(h)] {
+		if kept != nil {
+			t.Errorf("place %d keeps a timer that was removed", i)
+		}
+	}
 	if !slices.IsSorted(order) {
 		t.Errorf("due in this order: %v", order)
 	}
