@@ -162,6 +162,34 @@ func TestBell(t *testing.T) {
 	}
 }
 
+// TestIdleLoop: a loop has little else to do if it finds few events at once.
+func TestIdleLoop(t *testing.T) {
+	for events, want := range map[int]bool{1: true, few: true, few + 1: false} {
+		l, err := newLoop(time.Now(), func() bool { return false })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range events - 1 { // and the loop's own bell
+			bell, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(bell)
+			if err := l.poll.watch(int32(bell), unix.EPOLL_CTL_ADD, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		idle := make(chan bool, 1)
+		l.order(func() { idle <- l.idle() })
+		go l.run()
+		if got := receive(t, idle); got != want {
+			t.Errorf("%d events: idle %v", events, got)
+		}
+		l.close()
+		receive(t, l.ended)
+	}
+}
+
 // TestAssign: a loop has a place for each descriptor up to the highest, and no
 // more.
 func TestAssign(t *testing.T) {

@@ -218,6 +218,12 @@ func TestTurnEnds(t *testing.T) {
 				t.Errorf("turn %d: read %d bytes in all, want %d; %d sides wait for a turn", i, c.lanes[client].bytes, want, len(l.again))
 			}
 		}
+		for _, turn := range l.takeAgain() {
+			turn.l.again(turn.s)
+		}
+		if got := c.lanes[client].bytes; got != int64(len(all)) || lane.queued || len(l.again) > 0 {
+			t.Errorf("in the end: read %d bytes, want %d; %d sides wait for a turn", got, len(all), len(l.again))
+		}
 	})
 	g.upstream.gets(all)
 }
