@@ -169,3 +169,19 @@ func TestDataDoesNotAskForLag(t *testing.T) {
 		}
 	}
 }
+
+// TestPingIsNoBurst: that the relay stops reading from the upstream to send a
+// ping does not count as more that has come, and the pong passes.
+func TestPingIsNoBurst(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const early, ping = lagTime / 10, lagTime * 9 / 10
+		g := newRig(t, ways[0], Pair{Ping: ping})
+		time.Sleep(early)
+		burst := frameOf(t, lag, false)
+		go g.upstream.send(burst)
+		g.client.gets(burst, pingFrame)
+		time.Sleep(lagTime / 2) // it was lagTime ago that the burst came
+		g.client.send(fromClient(0x8A, 0))
+		g.upstream.gets(fromClient(0x8A, 0))
+	})
+}
