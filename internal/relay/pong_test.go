@@ -180,7 +180,7 @@ func TestPingIsNoBurst(t *testing.T) {
 		burst := frameOf(t, lag, false)
 		go g.upstream.send(burst)
 		g.client.gets(burst, pingFrame)
-		time.Sleep(lagTime / 2) // it was lagTime ago that the burst came
+		time.Sleep(lagTime / 2) // the burst is older than lagTime now
 		g.client.send(fromClient(0x8A, 0))
 		g.upstream.gets(fromClient(0x8A, 0))
 	})
