@@ -2,7 +2,8 @@ package relay
 
 import (
 	"bytes"
-	"strconv"
+	"io"
+	"net"
 	"testing"
 	"time"
 
@@ -164,32 +165,59 @@ func TestSocketsThatEpollRefuses(t *testing.T) {
 }
 
 // TestCarryWithoutDescriptors: where the system has none left for a loop,
-// goroutines carry a tunnel, which keeps none.
+// goroutines carry a tunnel, which keeps none. A connection that a loop has
+// accepted is whole then, too, whichever loop that was.
 func TestCarryWithoutDescriptors(t *testing.T) {
-	for left := range 2 {
-		t.Run(strconv.Itoa(left), func(t *testing.T) {
-			r := newRelay(t, 1)
+	accepted := func(t *testing.T, r *Relay) (near, far net.Conn) {
+		l := listen(t)
+		clients, stop := accepts(t, r, l, time.Minute)
+		defer stop()
+		far = connect(t, l)
+		_, _ = io.WriteString(far, "hello")
+		return receive(t, clients).conn, far
+	}
+	dialedBack := func(t *testing.T, _ *Relay) (near, far net.Conn) {
+		l := listen(t)
+		defer l.Close()
+		return dialBack(t, l)
+	}
+	pair := func(open func(*testing.T) (near, far net.Conn)) func(*testing.T, *Relay) (near, far net.Conn) {
+		return func(t *testing.T, _ *Relay) (near, far net.Conn) { return open(t) }
+	}
+	for name, c := range map[string]struct {
+		client, upstream func(*testing.T, *Relay) (near, far net.Conn)
+		left             int
+	}{
+		"for the client":        {pair(tcp), pair(tcp), 0},
+		"for the upstream":      {pair(tcp), pair(tcp), 1},
+		"accepted, Unix socket": {accepted, pair(unixSocket), 0},
+		"accepted, TCP":         {accepted, pair(tcp), 0},
+		"dialed, Unix socket":   {dialedBack, pair(unixSocket), 0},
+		"Unix socket, dialed":   {pair(unixSocket), dialedBack, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRelay(t, 2)
 			before := descriptors(t)
-			near, far := tcp(t)
-			back, farther := tcp(t)
+			near, far := c.client(t, r)
+			back, farther := c.upstream(t, r)
 			closed := make(chan Result, 1)
 			var tunnel *Tunnel
-			withDescriptors(t, left, func() {
+			withDescriptors(t, c.left, func() {
 				tunnel = r.Carry(Pair{Client: near, Upstream: back, Closed: func(r Result) { closed <- r }})
 			})
 			if _, ok := tunnel.driver.(*pumps); !ok {
 				t.Errorf("a %T carries", tunnel.driver)
 			}
-			c, u := peer{far, t, "the client"}, peer{farther, t, "the upstream"}
-			c.send(fromClient(0x82, 5))
-			u.gets(fromClient(0x82, 5))
-			c.hangUp()
-			u.ends()
-			u.hangUp()
+			client, server := peer{far, t, "the client"}, peer{farther, t, "the upstream"}
+			client.send(fromClient(0x82, 5))
+			server.gets(fromClient(0x82, 5))
+			server.send(fromUpstream(0x82, 5))
+			client.gets(fromUpstream(0x82, 5))
+			client.hangUp()
+			server.ends()
+			server.hangUp()
 			receive(t, closed)
-			if after := descriptors(t); after != before {
-				t.Errorf("%d descriptors are open, %d before", after, before)
-			}
+			until(t, "no descriptor more is open than before", func() bool { return descriptors(t) == before })
 		})
 	}
 }
@@ -334,8 +362,9 @@ func TestBorrowedBuffer(t *testing.T) {
 	g.client.gets(frame)
 }
 
-// TestCarryReleasesThePlace of a client that is lost for want of a descriptor.
-func TestCarryReleasesThePlace(t *testing.T) {
+// TestCarryKeepsThePlace of a client that goroutines carry for want of a
+// descriptor, until it is gone.
+func TestCarryKeepsThePlace(t *testing.T) {
 	r := newRelay(t, 1)
 	l := listen(t)
 	limiter := connlimit.New(connlimit.Limits{Connections: 1, PerAddress: 1}, nil)
@@ -358,11 +387,14 @@ func TestCarryReleasesThePlace(t *testing.T) {
 	withDescriptors(t, 0, func() {
 		r.Carry(Pair{Client: came, Upstream: near, Closed: func(r Result) { closed <- r }})
 	})
-	c.isCut()
+	if open, _ := limiter.Usage(); open != 1 {
+		t.Errorf("%d places are taken by one client", open)
+	}
+	c.hangUp()
 	_ = far.Close()
 	receive(t, closed)
 	if open, _ := limiter.Usage(); open != 0 {
-		t.Errorf("%d places are taken", open)
+		t.Errorf("%d places are taken by nobody", open)
 	}
 }
 

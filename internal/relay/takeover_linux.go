@@ -24,8 +24,7 @@ func (r *Relay) carry(t *Tunnel) bool {
 		return false
 	}
 	if !d.lanes[upstream].take(to, l.poll.epoll) {
-		_ = unix.Close(int(d.lanes[client].fd))
-		d.lanes[client].place.Release()
+		t.pair.Client = d.lanes[client].giveBack(from, l.poll.epoll)
 		return false
 	}
 	// Their sockets are open yet. This takes them from Go's poller, which would
@@ -67,6 +66,21 @@ func (lane *loopedLane) take(conn net.Conn, epoll int) (ok bool) {
 	}
 	lane.fd, ok = duplicate(conn.(syscall.Conn))
 	return ok
+}
+
+// giveBack undoes take. The connection that it returns has the descriptor that
+// conn has given away.
+func (lane *loopedLane) giveBack(conn net.Conn, epoll int) net.Conn {
+	if _, is := conn.(*sockfd.Conn); !is {
+		_ = unix.Close(int(lane.fd))
+		return conn
+	}
+	if !lane.watched {
+		epoll = 0
+	}
+	again := sockfd.New(lane.fd, epoll, conn.LocalAddr(), conn.RemoteAddr())
+	again.Hold(lane.place)
+	return again
 }
 
 // duplicate is another descriptor of a socket.

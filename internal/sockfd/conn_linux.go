@@ -208,8 +208,10 @@ func (c *Conn) Watch(epoll int) (fd int32, ok bool) {
 	return c.fd, true
 }
 
-// Detach returns the descriptor, which is the caller's from now on; the connection is closed. epoll is that of the event loop which
-// watches it; 0: none.
+// Detach returns the descriptor, which is the caller's from now on; the
+// connection is closed. epoll is that of the event loop which watches it; 0:
+// none. After an error, for instance for want of a descriptor, the connection
+// is what it was.
 func (c *Conn) Detach() (fd int32, epoll int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -217,12 +219,12 @@ func (c *Conn) Detach() (fd int32, epoll int, err error) {
 		var copied int
 		var failed error
 		err = control(c.file, func(fd int) { copied, failed = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) }) //nolint:gosec // a descriptor is not negative
-		err = c.opError("detach", errors.Join(err, failed, c.file.Close()))
-		c.closed.Store(true)
-		if err != nil {
-			c.place.Release()
+		if err = errors.Join(err, failed); err != nil {
+			return -1, 0, c.opError("detach", err)
 		}
-		return int32(copied), 0, err //nolint:gosec // a descriptor fits
+		c.closed.Store(true)
+		_ = c.file.Close()
+		return int32(copied), 0, nil //nolint:gosec // a descriptor fits
 	}
 	if c.fd < 0 {
 		return -1, 0, c.opError("detach", net.ErrClosed)

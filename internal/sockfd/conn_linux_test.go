@@ -292,6 +292,42 @@ func TestDetach(t *testing.T) {
 	}
 }
 
+// TestDetachWithoutDescriptors: a socket that somebody has waited for is whole
+// after Detach found no descriptor for the caller.
+func TestDetachWithoutDescriptors(t *testing.T) {
+	c, far := pair(t, 0)
+	c.mu.Lock()
+	c.wait()
+	c.mu.Unlock()
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := c.Detach()
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	// With a limit of 0, F_DUPFD finds its own argument beyond it.
+	if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.EINVAL) {
+		t.Fatalf("detached: %v", err)
+	}
+	if _, err := io.WriteString(c, "on"); err != nil {
+		t.Error(err)
+	}
+	got := make([]byte, 2)
+	if _, err := io.ReadFull(far, got); err != nil || string(got) != "on" {
+		t.Errorf("%q, %v", got, err)
+	}
+	fd, _, err := c.Detach()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = unix.Close(int(fd))
+}
+
 // TestWatched: the loop is told of the socket until somebody else waits for it.
 func TestWatched(t *testing.T) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
