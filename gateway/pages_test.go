@@ -341,6 +341,17 @@ func TestNumbersInPages(t *testing.T) {
 			"max_tickets: 100000 # each is there for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),
 			fmt.Sprintf("good once, for %s", inSeconds(wsauth.TicketLife)),
 		},
+		"../gateway/web/openapi.json": {
+			fmt.Sprintf("A session gets %d tickets at once, and then %s a second", defaultTicketBurst, words[defaultTicketRate]),
+			fmt.Sprintf("opens one socket, once, within %.0f seconds", wsauth.TicketLife.Seconds()),
+			fmt.Sprintf("A user has at most %d sessions; one more ends", maxSessions),
+			fmt.Sprintf("The body is longer than %s.", inBytes(maxBody)),
+			fmt.Sprintf("each text message of up to %s comes back", inBytes(maxMessage)),
+			fmt.Sprintf("%d of one address or %d in all, it is refused over HTTP", defaultMaxUnauthenticatedPerAddress, defaultMaxUnauthenticated),
+			fmt.Sprintf(`"username": { "type": "string", "minLength": 1, "maxLength": %d`, maxName),
+			fmt.Sprintf(`"password": { "type": "string", "maxLength": %d }`, maxPassword),
+			fmt.Sprintf(`"path": { "type": "string", "maxLength": %d,`, maxTicketPath),
+		},
 		"../client/README.md": {
 			"it is good once, and for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),
 		},
