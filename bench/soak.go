@@ -23,6 +23,10 @@ import (
 )
 
 const (
+	// What a gateway lets in that may have 20,000 descriptors open: two for a
+	// socket, an eighth of the connections for plain requests, and a reserve.
+	soakSockets = 8100
+
 	soakTTL       = 2 * time.Minute // of an access token: each session must be refreshed all the time
 	soakPerLogin  = 3               // sockets of one login
 	soakRefresh   = 50 * time.Second
@@ -53,7 +57,9 @@ func serveSoak(upstream string) error {
 		AccessTTL:    soakTTL,
 		MaxSockets:   -1,
 		Routes:       []gateway.Route{route},
-		Logger:       slog.New(slog.DiscardHandler),
+
+		MaxConnectionsPerAddress: soakSockets * 2, // all sockets are of one
+		Logger:                   slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return err
@@ -99,7 +105,7 @@ type soakSession struct {
 // soak holds sockets through the gateway under logouts, refreshes and changes of its routes. Any end that nobody asked for is a
 // failure.
 func soak() error {
-	sockets, duration := 9000, 10*time.Minute
+	sockets, duration := soakSockets, 10*time.Minute
 	if brief := os.Getenv("WSAUTH_BENCH_SOAK"); brief != "" { // a time, for a first look
 		d, err := time.ParseDuration(brief)
 		if err != nil {
