@@ -378,8 +378,8 @@ func TestOfAnotherLoop(t *testing.T) {
 	}
 }
 
-// TestArrivalKeepsTheNews: after the first bytes an arrival remembers what a
-// tunnel is to know, and nothing that is not so.
+// TestArrivalKeepsTheNews: after the first bytes an arrival remembers the
+// events that its tunnel needs, and no others.
 func TestArrivalKeepsTheNews(t *testing.T) {
 	const end = unix.EPOLLIN | unix.EPOLLRDHUP
 	for name, tt := range map[string]struct {

@@ -387,8 +387,8 @@ func TestEndAfterAll(t *testing.T) {
 	})
 }
 
-// TestSaidOfACutTunnel: a farewell that was not said yet can no longer be said
-// when the relay closes.
+// TestSaidOfACutTunnel: End calls back, too, when the relay closes before the
+// farewell is sent.
 func TestSaidOfACutTunnel(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
 		r, err := New(Options{Loops: 1, Portable: w.portable, grace: w.grace})

@@ -23,7 +23,7 @@ func (h *hold) held() bool {
 	return true
 }
 
-// heldByLoop is held for a loop, which asks nothing twice within heldFor.
+// heldByLoop does what held does, for a loop, which asks once within heldFor.
 func (h *hold) heldByLoop() bool {
 	on := h.held()
 	if on {

@@ -126,7 +126,7 @@ func testLoop(t *testing.T) *loop {
 	return l
 }
 
-// rung is how often the bell of l was rung since rung was last asked.
+// rung counts how often the bell of l was rung since the last call.
 func (l *loop) rung(t *testing.T) uint64 {
 	t.Helper()
 	var count [8]byte

@@ -166,7 +166,7 @@ func TestSocketsThatEpollRefuses(t *testing.T) {
 
 // TestCarryWithoutDescriptors: where the system has none left for a loop,
 // goroutines carry a tunnel, which keeps none. A connection that a loop has
-// accepted is whole then, too, whichever loop that was.
+// accepted is whole then, too.
 func TestCarryWithoutDescriptors(t *testing.T) {
 	accepted := func(t *testing.T, r *Relay) (near, far net.Conn) {
 		l := listen(t)

@@ -138,9 +138,9 @@ func (l *loaded) SyscallConn() (syscall.RawConn, error) {
 	return nil, errors.ErrUnsupported
 }
 
-// TestWhoseBytesAreDropped: what has come from a side is dropped before its
-// connection is closed, only if that would lose bytes that it is still to get
-// after a normal end.
+// TestWhoseBytesAreDropped: unread bytes of a side are dropped before its
+// connection is closed only after a normal end, while bytes are on their way
+// to that side.
 func TestWhoseBytesAreDropped(t *testing.T) {
 	for name, tt := range map[string]struct {
 		unsent int
@@ -174,7 +174,7 @@ func TestWhoseBytesAreDropped(t *testing.T) {
 	}
 }
 
-// stillPumps are pumps that do not run, an hour after their relay was made.
+// stillPumps returns pumps that do not run, of a relay made an hour ago.
 func stillPumps(t *testing.T) *pumps {
 	p := &pumps{relay: &Relay{born: time.Now().Add(-time.Hour)}}
 	near, _ := pipes(t)
