@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// What a gateway lets in that may have 20,000 descriptors open: two for a
-	// socket, an eighth of the connections for plain requests, and a reserve.
+	// soakSockets fits a gateway that may have 20,000 descriptors open. A socket
+	// takes two; the gateway keeps some for itself and for plain requests.
 	soakSockets = 8100
 
 	soakTTL       = 2 * time.Minute // of an access token: each session must be refreshed all the time
@@ -57,9 +57,9 @@ func serveSoak(upstream string) error {
 		AccessTTL:    soakTTL,
 		MaxSockets:   -1,
 		Routes:       []gateway.Route{route},
+		Logger:       slog.New(slog.DiscardHandler),
 
-		MaxConnectionsPerAddress: soakSockets * 2, // all sockets are of one
-		Logger:                   slog.New(slog.DiscardHandler),
+		MaxConnectionsPerAddress: 2 * soakSockets, // one address opens all of them
 	})
 	if err != nil {
 		return err

@@ -62,16 +62,7 @@ func TestAcceptLimited(t *testing.T) {
 	r := newRelay(t, 1)
 	l := listen(t)
 	limiter := connlimit.New(connlimit.Limits{Connections: 1, PerAddress: 1}, nil)
-	clients := make(chan accepted, 1)
-	stop, ok := r.Accept(l, Accept{
-		Patience: time.Minute,
-		First:    func(conn Client, data []byte, _ bool) { clients <- accepted{conn, string(data)} },
-		Failed:   func(err error) { t.Errorf("accept: %v", err) },
-		Limiter:  limiter,
-	})
-	if !ok {
-		t.Fatal("no loop accepts")
-	}
+	clients, stop := acceptsWithin(t, r, l, time.Minute, limiter)
 	defer stop()
 	for range 2 {
 		c := peer{connect(t, l), t, "the client"}

@@ -67,11 +67,18 @@ type accepted struct {
 // accepts has r accept the clients of l.
 func accepts(t *testing.T, r *Relay, l net.Listener, patience time.Duration) (all chan accepted, stop func()) {
 	t.Helper()
+	return acceptsWithin(t, r, l, patience, nil)
+}
+
+// acceptsWithin does what accepts does, within the limits of limiter.
+func acceptsWithin(t *testing.T, r *Relay, l net.Listener, patience time.Duration, limiter *connlimit.Limiter) (all chan accepted, stop func()) {
+	t.Helper()
 	all = make(chan accepted, 16)
 	stop, ok := r.Accept(l, Accept{
 		Patience: patience,
 		First:    func(conn Client, data []byte, _ bool) { all <- accepted{conn, string(data)} },
 		Failed:   func(err error) { t.Errorf("accept: %v", err) },
+		Limiter:  limiter,
 	})
 	if !ok {
 		t.Fatal("no loop accepts")

@@ -329,8 +329,8 @@ func TestNothingAfterAGivenUpFarewell(t *testing.T) {
 	}
 }
 
-// TestSaidOfALostClient: End calls back at once if the client is lost, which
-// gets no farewell any more, but not if the upstream is.
+// TestSaidOfALostClient: End calls back at once if the client is lost. If the
+// upstream is lost, End calls back after the client has taken the farewell.
 func TestSaidOfALostClient(t *testing.T) {
 	for s, want := range map[side]int{client: 1, upstream: 0} {
 		c := newCore(Pair{Stall: defaultStall})

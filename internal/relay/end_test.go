@@ -105,7 +105,9 @@ func TestEndInsideTheUpstreamsFrame(t *testing.T) {
 // TestEndInsideAFrameThatIsNeverFinished: half of Grace is what it has.
 func TestEndInsideAFrameThatIsNeverFinished(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
-		w = w.hurried()
+		if !w.pipe {
+			w.grace = 4 * time.Second // a busy machine reads the end before it is over
+		}
 		g := newRig(t, w, Pair{})
 		f := fromUpstream(0x82, 300)
 		begun := time.Now() // a loop that is still busy with what follows counts from there
@@ -115,9 +117,7 @@ func TestEndInsideAFrameThatIsNeverFinished(t *testing.T) {
 		if d := time.Since(begun); d < w.grace/2 || w.pipe && d > w.grace/2 {
 			t.Errorf("given up after %v", d)
 		}
-		if w.pipe { // on a busy machine Grace may be over by then
-			g.client.ends()
-		}
+		g.client.ends()
 		g.client.isCut()
 		g.closes(TheOwner, "ended")
 		if d := time.Since(begun); d < w.grace || w.pipe && d > w.grace {
@@ -387,8 +387,8 @@ func TestEndAfterAll(t *testing.T) {
 	})
 }
 
-// TestSaidOfACutTunnel: End calls back, too, when the relay closes before the
-// farewell is sent.
+// TestSaidOfACutTunnel: End calls back even if the relay closes before it has
+// sent the farewell.
 func TestSaidOfACutTunnel(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
 		r, err := New(Options{Loops: 1, Portable: w.portable, grace: w.grace})

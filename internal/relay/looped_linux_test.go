@@ -165,8 +165,8 @@ func TestSocketsThatEpollRefuses(t *testing.T) {
 }
 
 // TestCarryWithoutDescriptors: where the system has none left for a loop,
-// goroutines carry a tunnel, which keeps none. A connection that a loop has
-// accepted is whole then, too.
+// goroutines carry a tunnel, which keeps none. They carry clients that a loop
+// has accepted, too.
 func TestCarryWithoutDescriptors(t *testing.T) {
 	accepted := func(t *testing.T, r *Relay) (near, far net.Conn) {
 		l := listen(t)
@@ -368,20 +368,11 @@ func TestCarryKeepsThePlace(t *testing.T) {
 	r := newRelay(t, 1)
 	l := listen(t)
 	limiter := connlimit.New(connlimit.Limits{Connections: 1, PerAddress: 1}, nil)
-	clients := make(chan Client, 1)
-	stop, ok := r.Accept(l, Accept{
-		Patience: time.Minute,
-		First:    func(conn Client, _ []byte, _ bool) { clients <- conn },
-		Failed:   func(err error) { t.Errorf("accept: %v", err) },
-		Limiter:  limiter,
-	})
-	if !ok {
-		t.Fatal("no loop accepts")
-	}
+	clients, stop := acceptsWithin(t, r, l, time.Minute, limiter)
 	defer stop()
 	c := peer{connect(t, l), t, "the client"}
 	c.send([]byte("hello"))
-	came := receive(t, clients)
+	came := receive(t, clients).conn
 	near, far := tcp(t)
 	closed := make(chan Result, 1)
 	withDescriptors(t, 0, func() {

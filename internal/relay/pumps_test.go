@@ -53,8 +53,7 @@ func notedPipes(by **noted) func(t *testing.T) (near, far net.Conn) {
 	}
 }
 
-// TestReadsGrow: who sends much is read much at once, and who sends little
-// little.
+// TestReadsGrow: the relay reads more at once from a side that sends much.
 func TestReadsGrow(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var near *noted
@@ -138,9 +137,8 @@ func (l *loaded) SyscallConn() (syscall.RawConn, error) {
 	return nil, errors.ErrUnsupported
 }
 
-// TestWhoseBytesAreDropped: unread bytes of a side are dropped before its
-// connection is closed only after a normal end, while bytes are on their way
-// to that side.
+// TestWhoseBytesAreDropped: only after a normal end, and only for a side that
+// has bytes on their way to it, the relay drops unread bytes before it closes.
 func TestWhoseBytesAreDropped(t *testing.T) {
 	for name, tt := range map[string]struct {
 		unsent int

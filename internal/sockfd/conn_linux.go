@@ -208,10 +208,10 @@ func (c *Conn) Watch(epoll int) (fd int32, ok bool) {
 	return c.fd, true
 }
 
-// Detach returns the descriptor, which is the caller's from now on; the
-// connection is closed. epoll is that of the event loop which watches it; 0:
-// none. After an error, for instance for want of a descriptor, the connection
-// is what it was.
+// Detach closes the connection, but returns its descriptor, which the caller
+// owns from now on, and the epoll of the event loop that watches it; 0: none.
+// After an error, for instance for want of a descriptor, the connection stays
+// open.
 func (c *Conn) Detach() (fd int32, epoll int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
