@@ -16,6 +16,75 @@ import (
 	"wsauth/token"
 )
 
+// Once the keys can be had again, the first token gets in, although the
+// discovery document still hangs. Keys that have moved meanwhile are found
+// where the discovery document takes longer than requests wait.
+func TestSlowDiscoveryAfterAnOutage(t *testing.T) {
+	a, b := testKeys()[0], testKeys()[1]
+	const moved = issuer + "/moved"
+	after := func(d time.Duration, r *http.Request) error {
+		select {
+		case <-r.Context().Done():
+			return r.Context().Err()
+		case <-time.After(d):
+			return nil
+		}
+	}
+	for name, try := range map[string]struct {
+		takes time.Duration // the discovery document
+		moved bool
+	}{
+		"hangs":       {time.Hour, false},
+		"takes 2 s":   {2 * time.Second, false},
+		"takes 1 s":   {time.Second, false},
+		"and moved":   {2 * time.Second, true},
+		"moved, 1 s":  {time.Second, true},
+		"moved, fast": {0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &provider{keys: []*token.Key{a}}
+				k := newKeys(t, Config{Transport: p})
+				if !has(t, k, a.ID()) {
+					t.Fatal("the key is not there")
+				}
+				p.set(func() { p.answer = down })
+				time.Sleep(later)
+				if _, err := k.KeySetSoon(t.Context(), b.ID()); !errors.Is(err, ErrUnavailable) {
+					t.Fatalf("during the outage: %v", err)
+				}
+				set := text(200, nil, string(must(token.NewKeySet(a, b)).PublicJWKS()))
+				body := must(io.ReadAll(set.Body))
+				p.set(func() {
+					p.answer = func(r *http.Request) (*http.Response, error) {
+						switch where := r.URL.String(); {
+						case where == certs && !try.moved || where == moved && try.moved:
+							return text(200, nil, string(body)), nil
+						case where != issuer+discoveryPath:
+							return down(r)
+						case after(try.takes, r) != nil:
+							return nil, r.Context().Err()
+						case try.moved:
+							return another(issuer, moved)(r)
+						}
+						return another(issuer, certs)(r)
+					}
+				})
+				time.Sleep(later)
+				found, err := k.KeySetSoon(t.Context(), b.ID())
+				if try.moved && try.takes > time.Second {
+					synctest.Wait()
+					time.Sleep(later) // the fetch is over, and has found them
+					found, err = k.KeySetSoon(t.Context(), b.ID())
+				}
+				if err != nil || len(found.Keys()) != 2 {
+					t.Fatalf("%v, %v", found, err)
+				}
+			})
+		})
+	}
+}
+
 // withoutDiscovery answers the keys where they were, and everything else with
 // a fault.
 func withoutDiscovery(fault func(*http.Request) (*http.Response, error), keys ...*token.Key) func(*http.Request) (*http.Response, error) {

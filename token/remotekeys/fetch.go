@@ -27,19 +27,42 @@ type document struct {
 }
 
 // fetch gets the JWK Set, and finds out where it is if that is not known or to
-// be looked up again.
+// be looked up again. Half an outage is none: without a discovery document it
+// looks for the keys where they were the last time.
 func (k *Keys) fetch(ctx context.Context, again bool) (document, error) {
-	address := k.config.URL
-	if address == "" {
-		found, err := k.discover(ctx, again)
-		if last := k.found.Load(); err != nil && last != nil {
-			found, err = *last, nil // half an outage is none, if the keys are where they were the last time
-		}
-		if err != nil {
-			return document{}, err
-		}
-		address = found
+	if k.config.URL != "" {
+		return k.getKeys(ctx, k.config.URL)
 	}
+	last := k.found.Load()
+	if last == nil {
+		return k.fetchDiscovered(ctx, k.config.Timeout/2) // leaves time for the keys
+	}
+	if !again {
+		return k.getKeys(ctx, *last)
+	}
+	// Requests wait for less than a discovery document may take.
+	address, unknown := k.discover(ctx, min(k.config.Timeout/4, maxWait/2))
+	if unknown == nil {
+		return k.getKeys(ctx, address)
+	}
+	d, err := k.getKeys(ctx, *last)
+	if err != nil && errors.Is(unknown, context.DeadlineExceeded) {
+		return k.fetchDiscovered(ctx, k.config.Timeout/2) // the keys may have moved
+	}
+	return d, err
+}
+
+// fetchDiscovered gets the JWK Set that the discovery document names.
+func (k *Keys) fetchDiscovered(ctx context.Context, timeout time.Duration) (document, error) {
+	address, err := k.discover(ctx, timeout)
+	if err != nil {
+		return document{}, err
+	}
+	return k.getKeys(ctx, address)
+}
+
+// getKeys gets the JWK Set from an address.
+func (k *Keys) getKeys(ctx context.Context, address string) (document, error) {
 	d, err := k.get(ctx, address)
 	if err != nil {
 		return document{}, fmt.Errorf("key set: %w", err)
@@ -47,12 +70,9 @@ func (k *Keys) fetch(ctx context.Context, again bool) (document, error) {
 	return d, nil
 }
 
-// discover reads the discovery document.
-func (k *Keys) discover(ctx context.Context, again bool) (string, error) {
-	if found := k.found.Load(); found != nil && !again {
-		return *found, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, k.config.Timeout/2) // leaves time for the keys
+// discover returns the address that the discovery document names.
+func (k *Keys) discover(ctx context.Context, timeout time.Duration) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	d, err := k.get(ctx, strings.TrimSuffix(k.config.Issuer, "/")+discoveryPath)
 	if err != nil {
