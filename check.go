@@ -68,7 +68,7 @@ func (g *Guard) authenticate(r *http.Request, c Credential, q Requirement) (*tok
 		if q == Optional {
 			return nil, nil
 		}
-		return nil, &Error{Reason: TokenMissing, Message: g.config.Locations[0].Missing(q), Err: errNoCredential}
+		return nil, &Error{Reason: TokenMissing, Message: g.missing(r, q), Err: errNoCredential}
 	}
 	if c.CSRFRequired && c.CSRF == "" {
 		return nil, refuseWith(CSRFMismatch, "Missing CSRF Token")
@@ -90,6 +90,22 @@ func (g *Guard) authenticate(r *http.Request, c Credential, q Requirement) (*tok
 		return nil, err
 	}
 	return claims, nil
+}
+
+// missing returns the text for a request that needs a credential and has none:
+// that of the header whose field is of another scheme, if there is one, or else
+// that of the first location.
+func (g *Guard) missing(r *http.Request, q Requirement) string {
+	for _, l := range g.config.Locations {
+		if h, ok := l.(interface {
+			foreign(r *http.Request) string
+		}); ok {
+			if text := h.foreign(r); text != "" {
+				return text
+			}
+		}
+	}
+	return g.config.Locations[0].Missing(q)
 }
 
 func (g *Guard) verify(ctx context.Context, raw string) (*token.Claims, error) {

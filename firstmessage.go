@@ -68,7 +68,8 @@ func (FirstMessage) Strip(*http.Request) {}
 //	{"type":"connection_init","payload":{"token":"…"}}
 //
 // The second is that of graphql-transport-ws, whose payload may have
-// "Authorization": "Bearer …" instead. The reply is for the client: it says
+// "Authorization": "Bearer …" instead; one of another scheme is the
+// application's. The reply is for the client: it says
 // {"type":"auth_ok","expires_at":…} with the token's end in seconds since 1970,
 // or {"type":"connection_ack"}.
 //
@@ -162,7 +163,7 @@ func readAuthMessage(message []byte) (authMessage, error) {
 	raw := m.Token
 	if m.Type == "connection_init" && m.Token == nil && m.Payload != nil {
 		raw = m.Payload.Token
-		if header := m.Payload.Authorization; header != nil {
+		if header := m.Payload.Authorization; header != nil && !(Header{}).isForeign(*header) {
 			scheme, value, _ := strings.Cut(*header, " ")
 			if raw != nil || !strings.EqualFold(scheme, "Bearer") {
 				return authMessage{}, errors.New("two tokens, or an Authorization that is not Bearer")

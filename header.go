@@ -48,7 +48,9 @@ func (h Header) validate() error {
 }
 
 // Extract returns the token of the field. A second line, a list, or anything
-// but one space between scheme and token is refused.
+// but one space between scheme and token is refused. A field of another scheme,
+// such as Basic, is somebody else's: it is no credential, and stays in the
+// request.
 func (h Header) Extract(r *http.Request, _ Requirement) (Credential, error) {
 	lines := r.Header[h.name()]
 	if len(lines) == 0 {
@@ -58,10 +60,13 @@ func (h Header) Extract(r *http.Request, _ Requirement) (Credential, error) {
 		return Credential{}, refuseWith(InvalidRequest, "More than one "+h.name()+" header")
 	}
 	raw, scheme := lines[0], h.scheme()
+	if h.isForeign(raw) {
+		return Credential{}, nil
+	}
 	if scheme != "" {
 		given, rest, _ := strings.Cut(raw, " ")
 		if !strings.EqualFold(given, scheme) {
-			return Credential{}, h.otherScheme(given)
+			return Credential{}, h.misspelt(raw)
 		}
 		raw = rest
 	}
@@ -71,14 +76,54 @@ func (h Header) Extract(r *http.Request, _ Requirement) (Credential, error) {
 	return Credential{Token: raw}, nil
 }
 
-// otherScheme refuses a field of another scheme, such as Basic: it is a proper
-// field, so the answer asks for a token as if there were none, unless our own
-// scheme is in there, misspelt.
-func (h Header) otherScheme(given string) error {
-	if len(given) >= len(h.scheme()) && strings.EqualFold(given[:len(h.scheme())], h.scheme()) {
+// isForeign reports whether the field is of another scheme (RFC 9110 section
+// 11.4), or empty. A value that a more lenient reader could take for ours is
+// not foreign: a token without a scheme, our scheme misspelt, or our scheme
+// further on in a list.
+func (h Header) isForeign(raw string) bool {
+	given, rest, more := strings.Cut(raw, " ")
+	switch scheme := h.scheme(); {
+	case raw == "":
+		return scheme != ""
+	case !isName(given), looksLikeJWS(given):
+		return false
+	case scheme == "": // only Authorization always has a scheme
+		return h.name() == "Authorization" && more && !strings.EqualFold(given, "Bearer")
+	default:
+		return !hasPrefixFold(given, scheme) && !hasWordFold(rest, scheme)
+	}
+}
+
+// foreign returns what to tell a client whose only credential is a field of
+// another scheme; "" where there is none.
+func (h Header) foreign(r *http.Request) string {
+	if lines := r.Header[h.name()]; len(lines) != 1 || !h.isForeign(lines[0]) {
+		return ""
+	}
+	return h.expected()
+}
+
+// misspelt refuses a field that is neither of our scheme nor foreign.
+func (h Header) misspelt(raw string) error {
+	if hasPrefixFold(raw, h.scheme()) || hasWordFold(raw, h.scheme()) {
 		return refuseWith(InvalidRequest, h.expected())
 	}
 	return refuseWith(TokenMissing, h.expected())
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+// hasWordFold reports whether s, as a list of words, holds want.
+func hasWordFold(s, want string) bool {
+	separates := func(r rune) bool { return r == ' ' || r == '\t' || r == ',' }
+	for word := range strings.FieldsFuncSeq(s, separates) {
+		if strings.EqualFold(word, want) {
+			return true
+		}
+	}
+	return false
 }
 
 func (h Header) expected() string {
@@ -88,5 +133,9 @@ func (h Header) expected() string {
 // Missing is "Missing Authorization Header", with the configured name.
 func (h Header) Missing(Requirement) string { return "Missing " + h.name() + " Header" }
 
-// Strip removes the field.
-func (h Header) Strip(r *http.Request) { r.Header.Del(h.name()) }
+// Strip removes the field, unless it is of another scheme.
+func (h Header) Strip(r *http.Request) {
+	if lines := r.Header[h.name()]; len(lines) != 1 || !h.isForeign(lines[0]) {
+		r.Header.Del(h.name())
+	}
+}

@@ -1,0 +1,145 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"wsauth"
+)
+
+// basic is a site's own password, beside which logins of ours work.
+const basic = "Authorization: Basic YWxpY2U6c2VjcmV0"
+
+// inBoth runs f with routes to a backend, in plain HTTP/1.1 and over TLS with
+// HTTP/2.
+func inBoth(t *testing.T, f func(t *testing.T, r *rig, b *backend)) {
+	t.Helper()
+	for name, begin := range map[string]func(*testing.T, ...func(*Config)) *rig{
+		"http1": start,
+		"http2": func(t *testing.T, change ...func(*Config)) *rig {
+			r, _ := overTLS(t, change...)
+			return r
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBackend(t)
+			f(t, begin(t, func(c *Config) {
+				c.Routes = []Route{
+					{Path: "/", Upstreams: []string{b.URL}},
+					{Path: "/optional/", Upstreams: []string{b.URL}, Requirement: wsauth.Optional},
+					{Path: "/public/", Upstreams: []string{b.URL}, Public: true},
+				}
+			}), b)
+		})
+	}
+}
+
+// TestBasicBesideCookies: a site behind HTTP Basic, whose browsers send the
+// password with every request, can use the cookie login at all endpoints and
+// routes, and the upstream gets the password.
+func TestBasicBesideCookies(t *testing.T) {
+	inBoth(t, func(t *testing.T, r *rig, b *backend) {
+		e := r.call("POST", "/auth/login", `{"username":"test","password":"test","cookies":true}`, jsonType, basic)
+		if e.StatusCode != http.StatusOK {
+			t.Fatalf("login: %d %s", e.StatusCode, e.body)
+		}
+		v := e.decode(t)
+		csrf, refreshCSRF := "X-CSRF-Token: "+v["csrf_token"].(string), "X-CSRF-Token: "+v["refresh_csrf_token"].(string)
+		for _, path := range []string{"/x", "/optional/x", "/public/x"} {
+			if e := r.call("GET", path, "", basic); e.StatusCode != http.StatusOK || !strings.HasSuffix(e.body, map[bool]string{true: "user=", false: "user=test"}[path == "/public/x"]) {
+				t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
+			}
+			if got := b.last().Header; got.Get("Authorization") != strings.TrimPrefix(basic, "Authorization: ") || strings.Contains(got.Get("Cookie"), "token_cookie") {
+				t.Errorf("%s: the backend has %v", path, got)
+			}
+		}
+		if e := r.call("POST", "/x", "", basic, csrf); e.StatusCode != http.StatusOK {
+			t.Errorf("POST: %d %s", e.StatusCode, e.body)
+		}
+		for _, c := range []struct {
+			method, path, body, csrf string
+			status                   int
+		}{
+			{"GET", "/auth/session", "", csrf, 200},
+			{"GET", "/auth/sessions", "", csrf, 200},
+			{"POST", "/auth/ticket", `{"path":"/x"}`, csrf, 200},
+			{"DELETE", "/auth/sessions/nothing", "", csrf, 404},
+			{"POST", "/auth/refresh", "", refreshCSRF, 200},
+		} {
+			e := r.call(c.method, c.path, c.body, jsonType, c.csrf, basic)
+			if e.StatusCode != c.status {
+				t.Errorf("%s %s: %d %s", c.method, c.path, e.StatusCode, e.body)
+			}
+			if c.path == "/auth/refresh" {
+				csrf = "X-CSRF-Token: " + e.decode(t)["csrf_token"].(string)
+			}
+		}
+		if e := r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, csrf, basic); e.StatusCode != http.StatusOK {
+			t.Errorf("fresh: %d %s", e.StatusCode, e.body)
+		} else {
+			csrf = "X-CSRF-Token: " + e.decode(t)["csrf_token"].(string)
+		}
+		if e := r.call("POST", "/auth/logout", "", csrf, basic); e.StatusCode != http.StatusNoContent || len(e.Cookies()) == 0 {
+			t.Errorf("logout: %d, %d cookies cleared", e.StatusCode, len(e.Cookies()))
+		}
+		if len(r.cookies()) > 1 { // the device's stays
+			t.Errorf("after the logout: %v", r.cookies())
+		}
+		r.loginCookies()
+		v = r.call("POST", "/auth/login", `{"username":"test","password":"test","cookies":true}`, jsonType, basic).decode(t)
+		if e := r.call("POST", "/auth/logout-everywhere", "", "X-CSRF-Token: "+v["csrf_token"].(string), basic); e.StatusCode != http.StatusOK || len(e.Cookies()) == 0 {
+			t.Errorf("logout everywhere: %d %s", e.StatusCode, e.body)
+		}
+	})
+}
+
+// TestBasicAlone is no credential: optional and public routes let it pass, and
+// all else asks for a token. Two lines are refused.
+func TestBasicAlone(t *testing.T) {
+	inBoth(t, func(t *testing.T, r *rig, b *backend) {
+		for _, path := range []string{"/optional/x", "/public/x"} {
+			if e := r.call("GET", path, "", basic); e.StatusCode != http.StatusOK || !strings.HasSuffix(e.body, "user=") {
+				t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
+			}
+			if got := b.last().Header.Values("Authorization"); len(got) != 1 {
+				t.Errorf("%s: the backend has %q", path, got)
+			}
+		}
+		n := b.count()
+		for _, c := range [][2]string{
+			{"GET", "/x"}, {"POST", "/auth/ticket"}, {"POST", "/auth/refresh"}, {"POST", "/auth/fresh"}, {"GET", "/auth/session"}, {"GET", "/auth/sessions"},
+			{"POST", "/auth/logout"}, {"POST", "/auth/logout-everywhere"}, {"DELETE", "/auth/sessions/x"},
+		} {
+			e := r.call(c[0], c[1], "", basic)
+			wantProblem(t, e, 401, "token_missing", "Bad Authorization header. Expected value 'Bearer <JWT>'")
+			if got := e.Header.Get("WWW-Authenticate"); got != "Bearer" {
+				t.Errorf("%s: WWW-Authenticate %q", c[1], got)
+			}
+			wantProblem(t, r.call(c[0], c[1], "", basic, basic), 400, "invalid_request", "More than one Authorization header")
+		}
+		wantProblem(t, r.call("GET", "/optional/x", "", basic, "Authorization: Bearer x"), 400, "invalid_request", "More than one")
+		if b.count() != n {
+			t.Errorf("the backend has %d requests more", b.count()-n)
+		}
+	})
+}
+
+// TestBasicBesideTickets: a socket opens with a ticket, or with cookies, while
+// the browser sends the password of the site.
+func TestBasicBesideTickets(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b)
+	access, _ := r.login()
+	line := strings.TrimPrefix(basic, "Authorization: ")
+	e := r.call("POST", "/auth/ticket", `{"path":"/socket"}`, jsonType, bearer(access), "Origin: "+r.url)
+	r.echoOf(r.socket("/socket?ticket="+e.decode(t)["ticket"].(string), basic, "Origin: "+r.url), "hello")
+	if got := b.last(); got.Header.Get("Authorization") != line || got.Header.Get("X-User") != "test" || got.URL.RawQuery != "" {
+		t.Errorf("the backend has %v %s", got.Header, got.URL)
+	}
+	csrf, _ := r.loginCookies()
+	r.echoOf(r.socket("/socket?csrf_token="+csrf, basic, "Origin: "+r.url), "hello")
+	if got := b.last(); got.Header.Get("Authorization") != line || got.Header.Get("X-User") != "test" || got.Header.Get("Cookie") != "" {
+		t.Errorf("the backend has %v", got.Header)
+	}
+}
