@@ -263,7 +263,6 @@ func TestWhoMayWait(t *testing.T) {
 			"expired_cookie":      {upgrade("/access", fromOurs, cookie(old), csrf("x")), wsauth.TokenExpired},
 			"cookie_without_csrf": {upgrade("/access", fromOurs, cookie(made.Raw)), wsauth.CSRFMismatch},
 			"subprotocol":         {upgrade("/access", fromOurs, "Sec-WebSocket-Protocol: bearer"), wsauth.InvalidRequest},
-			"T12/basic":           {upgrade("/access", fromOurs, "Authorization: Basic x"), wsauth.TokenMissing},
 			"C3/other_site":       {upgrade("/access", "Origin: https://evil.example"), wsauth.OriginNotAllowed},
 			"H1/version":          {strings.Replace(upgrade("/access"), "13", "8", 1), wsauth.VersionNotSupported},
 			"T5/token_in_query":   {upgrade("/access?access_token="+made.Raw, fromOurs), wsauth.InvalidRequest},
@@ -281,6 +280,7 @@ func TestWhoMayWait(t *testing.T) {
 			"nothing":      upgrade("/access", fromOurs),
 			"no_origin":    upgrade("/access"),
 			"subprotocols": upgrade("/access", fromOurs, "Sec-WebSocket-Protocol: chat"),
+			"T12/basic":    upgrade("/access", fromOurs, "Authorization: Basic x"),
 		} {
 			a := x.knock(t, anna, raw)
 			if a.StatusCode != http.StatusSwitchingProtocols {

@@ -97,7 +97,11 @@ func TestTicketUse(t *testing.T) {
 		{"J34/token_as_ticket", at("/access?ticket=" + alice.Raw), invalid, false},
 		{"J34/refresh_token_as_ticket", at("/access?ticket=" + refresh), invalid, false},
 		{"J34/lower_case", func(k string) string { return byTicket("/access", strings.ToLower(k)) }, invalid, false},
-		{"J34/shorter", func(k string) string { return byTicket("/access", k[1:]) }, invalid, false},
+		{"J34/shorter", func(k string) string { return byTicket("/access", k[:len(k)-1]) }, invalid, false},
+		{"J34/prefix_only", at("/access?ticket=wst_"), invalid, false},
+		{"J34/cut_in_the_prefix", func(k string) string { return byTicket("/access", k[1:]) }, invalid, false},
+		{"J34/without_prefix", func(k string) string { return byTicket("/access", strings.TrimPrefix(k, wsauth.TicketPrefix)) }, invalid, false},
+		{"J34/prefix_in_capitals", func(k string) string { return byTicket("/access", strings.ToUpper(k)) }, invalid, false},
 		{"J34/longer", at("/access?ticket={}A"), invalid, false},
 		{"J34/white_space", at("/access?ticket={}%20"), invalid, false},
 		{"J34/newline", at("/access?ticket={}%0a"), invalid, false},
@@ -343,7 +347,7 @@ func TestTicketStoreFails(t *testing.T) {
 			if (c.store.err != nil) != errors.Is(err, wsauth.StoreUnavailable) || (err != nil) == (k != "") {
 				t.Errorf("IssueTicket: %q, %v", k, err)
 			}
-			x.wantRefusal(t, x.send(t, byTicket("/access", "AAAAAAAAAAAAAAAAAAAAAAAAAA")), c.want, "AAAAAAAAAAAAAAAAAAAAAAAAAA")
+			x.wantRefusal(t, x.send(t, byTicket("/access", "wst_AAAAAAAAAAAAAAAAAAAAAAAAAA")), c.want, "AAAAAAAAAAAAAAAAAAAAAAAAAA")
 		})
 	}
 	t.Run("R2/full", func(t *testing.T) {
@@ -386,7 +390,14 @@ func TestTicketBesideCookies(t *testing.T) {
 			}
 			x.wantRefusal(t, open(bearer(alice.Raw)), wsauth.InvalidRequest)
 			x.wantRefusal(t, open(cookie(bob.Raw), bearer(alice.Raw)), wsauth.InvalidRequest)
-			x.wantRefusal(t, x.send(t, upgrade("/access?ticket=AAAA", cookie(bob.Raw), fromOurs)), wsauth.TokenInvalid)
+			x.wantRefusal(t, x.send(t, upgrade("/access?ticket=wst_AAAA", cookie(bob.Raw), fromOurs)), wsauth.TokenInvalid)
+			// A parameter of the application's is no ticket, and so no reason to
+			// do without a CSRF value.
+			x.wantRefusal(t, x.send(t, upgrade("/access?ticket=ST-1-AAAA", cookie(bob.Raw), fromOurs)), wsauth.CSRFMismatch)
+			seen = x.wantSuccess(t, x.send(t, upgrade("/access?ticket=ST-1-AAAA", cookie(bob.Raw), csrf(bob.Claims.CSRF), fromOurs)))
+			if !strings.Contains(seen, "/access?ticket=ST-1-AAAA") {
+				t.Errorf("the handler does not see the application's ticket: %q", seen)
+			}
 		})
 	}
 }

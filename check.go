@@ -68,7 +68,7 @@ func (g *Guard) authenticate(r *http.Request, c Credential, q Requirement) (*tok
 		if q == Optional {
 			return nil, nil
 		}
-		return nil, &Error{Reason: TokenMissing, Message: g.missing(r, q), Err: errNoCredential}
+		return nil, g.missing(r, q)
 	}
 	if c.CSRFRequired && c.CSRF == "" {
 		return nil, refuseWith(CSRFMismatch, "Missing CSRF Token")
@@ -92,20 +92,18 @@ func (g *Guard) authenticate(r *http.Request, c Credential, q Requirement) (*tok
 	return claims, nil
 }
 
-// missing returns the text for a request that needs a credential and has none:
-// that of the header whose field is of another scheme, if there is one, or else
-// that of the first location.
-func (g *Guard) missing(r *http.Request, q Requirement) string {
+// missing returns the refusal for a request that needs a credential and has
+// none. What a location has passed over as somebody else's is probably what
+// the client took for one, and so what to tell it of.
+func (g *Guard) missing(r *http.Request, q Requirement) *Error {
 	for _, l := range g.config.Locations {
-		if h, ok := l.(interface {
-			foreign(r *http.Request) string
-		}); ok {
-			if text := h.foreign(r); text != "" {
-				return text
+		if l, ok := l.(interface{ foreign(r *http.Request) *Error }); ok {
+			if refusal := l.foreign(r); refusal != nil {
+				return refusal
 			}
 		}
 	}
-	return g.config.Locations[0].Missing(q)
+	return &Error{Reason: TokenMissing, Message: g.config.Locations[0].Missing(q), Err: errNoCredential}
 }
 
 func (g *Guard) verify(ctx context.Context, raw string) (*token.Claims, error) {

@@ -50,6 +50,14 @@ type Config struct {
 	// Default: the Authorization header, [Header].
 	Locations []Location
 
+	// AppParameters are parameters of the query that belong to the application,
+	// such as an access_token for a service behind it: whatever they hold is no
+	// credential and stays in the request. A parameter called access_token, or
+	// called token with a JWT in it, is otherwise refused as a credential that
+	// travels where nobody looks for it. "*" stands for every parameter. None
+	// may be one that Locations read. Default: none.
+	AppParameters []string
+
 	// Origins are the origins whose pages may open sockets, each exactly a
 	// scheme, a host and a port that is not the scheme's own, such as
 	// "https://app.example" (RFC 6454 section 6.2). Default: the origin that
@@ -58,6 +66,12 @@ type Config struct {
 	// origin here. Cookies that a browser sends from another site are refused
 	// even so.
 	Origins []string
+
+	// AnyOrigin lets pages of every origin open sockets, for an API whose
+	// clients show a token that no browser sends by itself. Cookies must not be
+	// among Locations, and an upgrade with another credential that says
+	// Ambient is refused: any web site could use that of its visitors.
+	AnyOrigin bool
 
 	// InsecureAnyOrigin lets pages of every origin open sockets: any web site
 	// can then use the cookies of its visitors.
@@ -155,6 +169,8 @@ func (c Config) withDefaults() (Config, error) {
 			}
 		}
 	}
+	faults = append(faults, c.checkAppParameters()...)
+	faults = append(faults, c.checkAnyOrigin()...)
 	faults = append(faults, c.checkStores()...)
 	limits, err := c.Limits.withDefaults()
 	if err != nil {
@@ -166,9 +182,6 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Staleness < minStaleness {
 		fault("Staleness: %v is less than %v; the store is asked once a second", c.Staleness, minStaleness)
-	}
-	if c.InsecureAnyOrigin && len(c.Origins) > 0 {
-		fault("InsecureAnyOrigin: contradicts Origins; set one of the two")
 	}
 	for i, o := range c.Origins {
 		if err := CheckOrigin(o); err != nil {

@@ -170,6 +170,9 @@ func (c *Cookies) submitted(r *http.Request, typ token.Type) (string, error) {
 	return queryValue(r.URL.RawQuery, c.csrfQuery())
 }
 
+// ambient marks a location of credentials that browsers send by themselves.
+func (c *Cookies) ambient() {}
+
 // Missing is "Missing cookie access_token_cookie", with the configured name.
 func (c *Cookies) Missing(q Requirement) string { return "Missing cookie " + c.name(q.Type()) }
 

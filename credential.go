@@ -63,8 +63,8 @@ func (g *Guard) extract(r *http.Request, q Requirement) (Credential, error) {
 			return Credential{}, refuseWith(InvalidRequest, "A request carries its credential in one place only")
 		}
 	}
-	if g.strayToken(r.URL.RawQuery) {
-		return Credential{}, refuseWith(InvalidRequest, "A token does not travel in the URL here")
+	if err := g.checkStrayToken(r.URL.RawQuery); err != nil {
+		return Credential{}, err
 	}
 	return found, nil
 }

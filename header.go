@@ -94,13 +94,13 @@ func (h Header) isForeign(raw string) bool {
 	}
 }
 
-// foreign returns what to tell a client whose only credential is a field of
-// another scheme; "" where there is none.
-func (h Header) foreign(r *http.Request) string {
+// foreign returns the refusal for a client that has sent nothing but a field of
+// another scheme; nil if there is none.
+func (h Header) foreign(r *http.Request) *Error {
 	if lines := r.Header[h.name()]; len(lines) != 1 || !h.isForeign(lines[0]) {
-		return ""
+		return nil
 	}
-	return h.expected()
+	return &Error{Reason: TokenMissing, Message: h.expected(), Err: errNoCredential}
 }
 
 // misspelt refuses a field that is neither of our scheme nor foreign.

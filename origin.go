@@ -2,6 +2,7 @@ package wsauth
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,6 +21,9 @@ func (g *Guard) checkOrigin(r *http.Request) error {
 	}
 	if len(lines) > 1 {
 		return refuse(OriginNotAllowed, errors.New("more than one Origin header"))
+	}
+	if g.config.AnyOrigin {
+		return nil
 	}
 	origin := lowerASCII(lines[0])
 	if len(g.config.Origins) > 0 {
@@ -43,6 +47,9 @@ func (g *Guard) checkAmbient(r *http.Request, c Credential) error {
 	if !c.Ambient || g.config.InsecureAnyOrigin {
 		return nil
 	}
+	if g.config.AnyOrigin {
+		return refuse(OriginNotAllowed, errors.New("a browser sent the credential by itself, and Config.AnyOrigin lets pages of every origin open sockets"))
+	}
 	if len(r.Header["Origin"]) == 0 && !c.CSRFRequired {
 		return refuse(OriginNotAllowed, errors.New("a cookie without CSRF protection needs an Origin header"))
 	}
@@ -50,6 +57,26 @@ func (g *Guard) checkAmbient(r *http.Request, c Credential) error {
 		return refuse(OriginNotAllowed, errors.New("a cookie was sent from another site"))
 	}
 	return nil
+}
+
+// checkAnyOrigin reports what contradicts AnyOrigin and InsecureAnyOrigin.
+func (c *Config) checkAnyOrigin() []error {
+	var faults []error
+	if c.InsecureAnyOrigin && len(c.Origins) > 0 {
+		faults = append(faults, errors.New("wsauth: Config.InsecureAnyOrigin: contradicts Origins; set one of the two"))
+	}
+	if !c.AnyOrigin {
+		return faults
+	}
+	if c.InsecureAnyOrigin || len(c.Origins) > 0 {
+		faults = append(faults, errors.New("wsauth: Config.AnyOrigin: contradicts Origins and InsecureAnyOrigin; set one of the three"))
+	}
+	for i, l := range c.Locations {
+		if _, ok := l.(interface{ ambient() }); ok {
+			faults = append(faults, fmt.Errorf("wsauth: Config.AnyOrigin: Locations[%d] takes cookies, which a browser sends by itself: pages of every origin could use those of their visitors", i))
+		}
+	}
+	return faults
 }
 
 // ownOrigin is the origin that r was sent to.

@@ -2,6 +2,7 @@ package wsauth
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -91,31 +92,71 @@ func setQuery(r *http.Request, query string) {
 	r.Form = nil // a handler in front may have parsed it; ParseForm makes it anew
 }
 
-// strayToken reports whether the query carries a token in a parameter that no
+// allParameters in Config.AppParameters stands for every parameter.
+const allParameters = "*"
+
+// checkStrayToken refuses a query that carries a token in a parameter that no
 // location reads: it would be logged on its way and, since nobody looks at it,
-// never missed.
-func (g *Guard) strayToken(query string) bool {
+// never missed. Config.AppParameters are the application's.
+func (g *Guard) checkStrayToken(query string) error {
 	for part := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(part, "=")
 		stray := name == "access_token" || // RFC 6750 section 2.3
 			name == "token" && looksLikeJWS(value)
-		if stray && !g.readsQuery(name) {
-			return true
+		if stray && !g.readsQuery(name, value) && !g.config.isAppParameter(name) {
+			return &Error{
+				Reason:  InvalidRequest,
+				Message: "A token does not travel in the URL here",
+				Err:     fmt.Errorf("no location reads the parameter %s; if it is the application's own, name it in Config.AppParameters", name),
+			}
 		}
 	}
-	return false
+	return nil
 }
 
-// readsQuery reports whether a location reads the parameter: a [Query], or one
-// of the caller's that embeds it.
-func (g *Guard) readsQuery(name string) bool {
+// isAppParameter reports whether a parameter of the query is the application's.
+func (c *Config) isAppParameter(name string) bool {
+	return slices.Contains(c.AppParameters, name) || slices.Contains(c.AppParameters, allParameters)
+}
+
+// readsQuery reports whether a location reads the parameter: a [Query], a
+// [Ticket], or one of the caller's that embeds them.
+func (g *Guard) readsQuery(name, value string) bool {
 	return slices.ContainsFunc(g.config.Locations, func(l Location) bool {
-		reader, ok := l.(interface{ readsQuery(name string) bool })
-		return ok && reader.readsQuery(name)
+		reader, ok := l.(interface {
+			readsQuery(name, value string) bool
+		})
+		return ok && reader.readsQuery(name, value)
 	})
 }
 
-func (q Query) readsQuery(name string) bool { return name == q.Name }
+func (q Query) readsQuery(name, _ string) bool { return name == q.Name }
+
+// checkAppParameters reports names that cannot belong to the application.
+func (c *Config) checkAppParameters() []error {
+	var faults []error
+	for i, name := range c.AppParameters {
+		field := fmt.Sprintf("wsauth: Config.AppParameters[%d]", i)
+		if name != allParameters && (Query{Name: name}).validate() != nil {
+			faults = append(faults, fmt.Errorf("%s: %q is not the name of a parameter, without characters that a URL escapes", field, name))
+		}
+		for _, l := range c.Locations {
+			own := ""
+			switch l := l.(type) {
+			case Query:
+				own = l.Name
+			case Ticket:
+				own = l.name()
+			case *Cookies:
+				own = l.csrfQuery()
+			}
+			if name == own {
+				faults = append(faults, fmt.Errorf("%s: a location reads %s; give that location another name", field, name))
+			}
+		}
+	}
+	return faults
+}
 
 // looksLikeJWS tells a compact JWS, whose header begins with `{"`, from other
 // parameters that happen to be called token.

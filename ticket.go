@@ -19,11 +19,50 @@ import (
 // TicketLife is how long a ticket waits for its socket.
 const TicketLife = 30 * time.Second
 
+// TicketPrefix begins every ticket, so that nobody takes a parameter of the
+// application's for one, and scanners for secrets find those that leak.
+const TicketPrefix = "wst_"
+
+// ticketRandom is the length of the random text after the prefix: base32, in
+// capitals and digits, of 130 bits.
+const ticketRandom = 26
+
+func newTicket() string { return TicketPrefix + rand.Text() }
+
+// isTicket reports whether the value of a parameter is meant for a ticket. It
+// may still be one that was cut, or never issued, and a token never is: where
+// a ticket is expected it is refused, as a token in the query is.
+func isTicket(value string) bool {
+	return strings.HasPrefix(value, TicketPrefix) || ContainsTicket(value) || looksLikeJWS(value)
+}
+
+// ContainsTicket reports whether a ticket stands anywhere in s, such as in a
+// URL. A prefix without the rest is none.
+func ContainsTicket(s string) bool {
+	for {
+		_, after, found := strings.Cut(s, TicketPrefix)
+		if !found {
+			return false
+		}
+		n := strings.IndexFunc(after, func(c rune) bool { return (c < 'A' || c > 'Z') && (c < '2' || c > '7') })
+		if n < 0 {
+			n = len(after)
+		}
+		if n >= ticketRandom {
+			return true
+		}
+		s = after
+	}
+}
+
 // A Ticket is the location of a one-use ticket in a parameter of the URL's
 // query, such as "/ws?ticket=…": the way for browsers, whose pages ask for one
 // over HTTP with their usual credential, and can show no header to a socket.
 // What the logs on the way keep of it is worth nothing once the socket is open,
 // and nothing after [TicketLife].
+//
+// A parameter of that name that does not begin with [TicketPrefix], and is no
+// JWT, is the application's: it is no credential, and the handler sees it.
 //
 // It needs Config.Tickets; [Guard.IssueTicket] makes the tickets.
 type Ticket struct {
@@ -48,16 +87,33 @@ func (t Ticket) validate() error {
 // Extract returns the ticket of the parameter, which is given once and plainly.
 func (t Ticket) Extract(r *http.Request, _ Requirement) (Credential, error) {
 	raw, err := queryValue(r.URL.RawQuery, t.name())
-	return Credential{Token: raw, Ticket: raw != ""}, err
+	if err != nil || !isTicket(raw) {
+		return Credential{}, err
+	}
+	return Credential{Token: raw, Ticket: true}, nil
+}
+
+// foreign returns the refusal for a client that has sent nothing but a
+// parameter of the name that is no ticket; nil if there is none.
+func (t Ticket) foreign(r *http.Request) *Error {
+	raw, err := queryValue(r.URL.RawQuery, t.name())
+	if err != nil || raw == "" || isTicket(raw) {
+		return nil
+	}
+	return refuseTicket(fmt.Errorf("it does not begin with %s: %w", TicketPrefix, errNoCredential))
 }
 
 // Missing is the text for a request without a ticket.
 func (Ticket) Missing(Requirement) string { return "Missing ticket" }
 
-// Strip removes the parameter.
-func (t Ticket) Strip(r *http.Request) { stripQuery(r, t.name()) }
+// Strip removes the parameter, unless it is plainly the application's.
+func (t Ticket) Strip(r *http.Request) {
+	if raw, err := queryValue(r.URL.RawQuery, t.name()); err != nil || isTicket(raw) {
+		stripQuery(r, t.name())
+	}
+}
 
-func (t Ticket) readsQuery(name string) bool { return name == t.name() }
+func (t Ticket) readsQuery(name, value string) bool { return name == t.name() && isTicket(value) }
 
 // TicketFor says what a ticket opens.
 type TicketFor struct {
@@ -82,8 +138,8 @@ type ticketRecord struct {
 	Claims []byte `json:"claims"`
 }
 
-// IssueTicket makes a ticket: a random text of 130 bits that opens one socket
-// with claims, which are those that the guard has found in the request for it.
+// IssueTicket makes a ticket: [TicketPrefix] and a random text of 130 bits,
+// which opens one socket with claims, which are those that the guard has found in the request for it.
 // The socket lives as long as their token, and ends with it when it is revoked;
 // the ticket does, too. It expires after [TicketLife], or with the token. The
 // error is an [*Error]: InvalidRequest for a path or an origin that cannot be
@@ -109,7 +165,7 @@ func (g *Guard) IssueTicket(ctx context.Context, claims *token.Claims, f TicketF
 	if end := claims.ValidUntil(); end.Before(expires) {
 		expires = end
 	}
-	ticket := rand.Text()
+	ticket := newTicket()
 	if err := g.config.Tickets.PutTicket(ctx, ticketKey(ticket), record, expires); err != nil {
 		return "", refuse(StoreUnavailable, err)
 	}

@@ -50,6 +50,8 @@ func (c *Config) checkRoutes() faults {
 			}
 		}
 		wrong.addBelow(field, checkLocations(r.Locations))
+		wrong.addBelow(field, r.checkAppParameters())
+		wrong.addBelow(field, r.checkAnyOrigin())
 		if r.Assertion != "" {
 			wrong.addBelow(field, c.checkAsserting())
 		}
@@ -103,6 +105,55 @@ func checkLocations(locations []wsauth.Location) faults {
 		}
 	}
 	return wrong
+}
+
+// checkAppParameters checks the parameters of the application beside those of
+// the locations.
+func (r *Route) checkAppParameters() faults {
+	var wrong faults
+	if r.Public && len(r.AppParameters) > 0 {
+		wrong.add("AppParameters", "a public route looks at no parameter; leave it out")
+	}
+	for i, name := range r.AppParameters {
+		c := wsauth.Config{Verifier: nobody{}, Tickets: store.NewMemory(1), Locations: r.readLocations(), AppParameters: []string{name}}
+		c.Locations = slices.DeleteFunc(slices.Clone(c.Locations), func(l wsauth.Location) bool { return tryLocations(l) != nil })
+		if _, err := wsauth.New(c); err != nil {
+			_, text, _ := strings.Cut(err.Error(), "AppParameters[0]: ")
+			wrong.add(fmt.Sprintf("AppParameters[%d]", i), "%s", text)
+		}
+		if slices.Contains(r.AppParameters[:i], name) {
+			wrong.add(fmt.Sprintf("AppParameters[%d]", i), "%s stands twice", name)
+		}
+	}
+	return wrong
+}
+
+// checkAnyOrigin refuses pages of every origin where cookies may be the
+// credential.
+func (r *Route) checkAnyOrigin() faults {
+	var wrong faults
+	if !r.AnyOrigin {
+		return nil
+	}
+	if len(r.Origins) > 0 {
+		wrong.add("AnyOrigin", "any contradicts the origins that are named beside it: leave one of the two out")
+	}
+	isCookies := func(l wsauth.Location) bool {
+		_, ok := l.(*wsauth.Cookies)
+		return ok
+	}
+	if !r.Public && slices.ContainsFunc(r.readLocations(), isCookies) {
+		wrong.add("AnyOrigin", "any: this route takes cookies, which a browser sends by itself, so any web site could open sockets as its visitors: name the origins, or leave the cookie out of the locations")
+	}
+	return wrong
+}
+
+// readLocations returns where the route looks for a credential.
+func (r *Route) readLocations() []wsauth.Location {
+	if r.Locations != nil {
+		return r.Locations
+	}
+	return defaultLocations(&wsauth.Cookies{})
 }
 
 // tryLocations makes a guard with these locations, to hear what it says of the last.

@@ -9,55 +9,30 @@ import (
 	"wsauth"
 )
 
-// unread are locations that are not looked at, of a route that asks nobody who they are: what they would find is still removed.
-type unread []wsauth.Location
+// unasked is the location of a route that asks nobody who they are: nothing is
+// looked for, and nothing is removed.
+type unasked struct{}
 
 // Extract finds nothing.
-func (unread) Extract(*http.Request, wsauth.Requirement) (wsauth.Credential, error) {
+func (unasked) Extract(*http.Request, wsauth.Requirement) (wsauth.Credential, error) {
 	return wsauth.Credential{}, nil
 }
 
 // Missing is never needed.
-func (unread) Missing(wsauth.Requirement) string { return "" }
+func (unasked) Missing(wsauth.Requirement) string { return "" }
 
-// Strip removes what the locations would find.
-func (u unread) Strip(r *http.Request) {
-	for _, l := range u {
-		l.Strip(r)
+// Strip leaves r as it is.
+func (unasked) Strip(*http.Request) {}
+
+// stripOwn removes from a request to an upstream what is good at this gateway:
+// the cookies of its login, its tickets and its tokens, wherever they stand.
+// r must be the caller's own.
+func (p *proxy) stripOwn(r *http.Request) {
+	if p.route.KeepCredential {
+		return
 	}
-}
-
-// An unreadQuery is a parameter of the query that is not looked at. It embeds
-// the location, so that the guard takes the parameter for no stray token.
-type unreadQuery struct{ wsauth.Query }
-
-// Extract finds nothing.
-func (unreadQuery) Extract(*http.Request, wsauth.Requirement) (wsauth.Credential, error) {
-	return wsauth.Credential{}, nil
-}
-
-// unreadLocations returns the locations of a route that asks nobody who they
-// are.
-func unreadLocations(locations []wsauth.Location) []wsauth.Location {
-	all := []wsauth.Location{unread(locations)}
-	for _, l := range locations {
-		if q, ok := l.(wsauth.Query); ok {
-			all = append(all, unreadQuery{q})
-		}
-	}
-	return all
-}
-
-// guardless removes the credentials from a request that no guard has seen, and the offer to leave HTTP.
-func (p *proxy) guardless(r *http.Request) {
-	locations := p.gateway.locations
-	if p.route.Locations != nil {
-		locations = p.route.Locations
-	}
-	if !p.route.KeepCredential {
-		unread(locations).Strip(r)
-		p.gateway.stripLogin(r.Header)
-	}
+	p.gateway.stripLogin(r.Header)
+	p.gateway.own.strip(r)
 }
 
 // stripLogin removes the cookies of the gateway's own login, which browsers send to every route, wherever its locations are (R12). Only

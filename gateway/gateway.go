@@ -34,6 +34,7 @@ type Gateway struct {
 	verifier     *token.Verifier // of our own tokens
 	guard        *wsauth.Guard
 	ending       *wsauth.Guard // the same for requests that end sessions, whenever their token was issued
+	own          ownTokens
 	cookies      *wsauth.Cookies
 	store        store.Store
 	attempts     *attempts
@@ -104,7 +105,7 @@ func New(c Config) (*Gateway, error) {
 		noAuth:       c.NoAuth,
 		hasProviders: len(c.Providers) > 0,
 	}
-	g.locations = []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, g.cookies}
+	g.locations = defaultLocations(g.cookies)
 	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})
 	if err != nil {
 		return nil, fmt.Errorf("gateway: issuer: %w", err)
@@ -134,6 +135,12 @@ func New(c Config) (*Gateway, error) {
 	}
 	g.follow(c.Providers)
 	return g, nil
+}
+
+// defaultLocations are where a credential may be, unless a route says
+// otherwise.
+func defaultLocations(cookies *wsauth.Cookies) []wsauth.Location {
+	return []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, cookies}
 }
 
 // open makes the handler of all requests.
@@ -171,6 +178,7 @@ func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: verifier: %w", err)
 	}
+	g.own = ownTokens{issuer: c.Issuer, keys: c.Keys, verifier: g.verifier}
 	all, err := withProviders(g.verifier, c.Providers)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: Config.Providers: %w", err)

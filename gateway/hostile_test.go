@@ -348,7 +348,7 @@ func TestR12_LoginCookiesReachNoUpstream(t *testing.T) {
 					t.Errorf("the upstream got %q", cookies)
 				}
 				want := "theirs"
-				if locations == nil {
+				if locations == nil && !strings.HasPrefix(path, "/public/") {
 					want = "" // the default locations have a cookie, whose CSRF value the field holds
 				}
 				if value := got.Get("X-CSRF-Token"); value != want {

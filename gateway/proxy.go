@@ -62,7 +62,7 @@ func (g *Gateway) newProxy(r Route, reach upstream.Config) (*proxy, error) {
 	if locations == nil {
 		locations = g.locations
 	}
-	p.quick, p.takesTickets = p.isQuickRoute(locations), slices.ContainsFunc(locations, isTicket)
+	p.quick, p.takesTickets = p.isQuickRoute(locations), !r.Public && slices.ContainsFunc(locations, isTicket)
 	p.guarded = p.guard.Require(requirement)(http.HandlerFunc(p.serveGuarded))
 	return p, nil
 }
@@ -75,12 +75,17 @@ func (p *proxy) policy(c *wsauth.Config) {
 	if p.route.Origins != nil {
 		c.Origins = p.route.Origins
 	}
+	c.AnyOrigin = p.route.AnyOrigin
+	if p.route.AnyOrigin {
+		c.Origins = nil
+	}
+	c.AppParameters = p.route.AppParameters
 	c.Refusal = p.route.Refusal
 	c.Limits.HandshakesPerMinute = bound(p.route.Limits.PerMinute)
 	c.AuthorizeClaims = p.authorize
 	c.KeepCredential = p.route.KeepCredential
-	if p.route.Public {
-		c.Locations = unreadLocations(c.Locations)
+	if p.route.Public { // nobody is refused for how they say who they are
+		c.Locations, c.AppParameters = []wsauth.Location{unasked{}}, []string{"*"}
 	}
 }
 
@@ -88,9 +93,8 @@ func (p *proxy) policy(c *wsauth.Config) {
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	recordOf(r.Context()).route = p.label
 	if p.route.Public && !asksForUpgrade(r) {
-		// Nobody is asked who they are, so nobody is refused for how they say it.
 		r = r.Clone(r.Context())
-		p.guardless(r)
+		p.stripOwn(r)
 		p.servePlain(w, r, nil)
 		return
 	}
@@ -101,9 +105,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *proxy) serveGuarded(w http.ResponseWriter, r *http.Request) {
 	session, _ := wsauth.SessionFrom(r.Context())
 	recordOf(r.Context()).line.known(session)
-	if !p.route.KeepCredential {
-		p.gateway.stripLogin(r.Header)
-	}
+	p.stripOwn(r)
 	if asksForUpgrade(r) {
 		p.serveSocket(w.(*wsconn.Response), r, session) // what a guard answers a handshake on
 		return

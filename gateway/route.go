@@ -39,7 +39,11 @@ type Route struct {
 	// Health says how upstreams are watched. Default: see there.
 	Health Health
 
-	// Public lets every request pass, whoever sent it. Credentials that the locations know are still kept from the upstream.
+	// Public lets every request pass, whoever sent it. Nothing is asked, and
+	// the upstream gets the application's own credentials, parameters and
+	// cookies. Only what is good at this gateway is kept from it, unless
+	// KeepCredential: the cookies of its login, its tickets, and tokens that
+	// name its issuer or one of its keys.
 	Public bool
 
 	// Sockets lets everybody open WebSockets on a public route, which
@@ -68,8 +72,21 @@ type Route struct {
 	// the cookies of the gateway's own login.
 	Locations []wsauth.Location
 
+	// AppParameters are parameters of the query that belong to the application
+	// and reach the upstream, such as an access_token that is not ours, which
+	// is otherwise refused with 400. See [wsauth.Config.AppParameters]. A
+	// public route needs none: it looks at no parameter.
+	AppParameters []string
+
 	// Origins are the origins whose pages may open sockets. Default: those of [Config].
 	Origins []string
+
+	// AnyOrigin lets pages of every origin open sockets. A route that takes
+	// cookies cannot have it: any web site could use those of its visitors. The
+	// upstream of a public route gets the application's own cookies, also with
+	// sockets of foreign pages, and has to look at the Origin itself if it
+	// believes them.
+	AnyOrigin bool
 
 	// Refusal says how a refused handshake is answered. Default: in HTTP.
 	Refusal wsauth.Refusal

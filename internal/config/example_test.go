@@ -97,7 +97,7 @@ func TestExampleRouteHasTheDefaults(t *testing.T) {
 	route := shown.Routes[0]
 	// These have no default, or one that is not to be written.
 	route.Host, route.Upstreams, route.TLS.CA, route.TLS.ServerName, route.Health.Path, route.Origins, route.Assertion = "", nil, "", "", "", nil, ""
-	route.Scopes, route.Claims = nil, nil
+	route.Scopes, route.Claims, route.AppParameters = nil, nil, nil
 	if diff := cmp.Diff(plain, route); diff != "" {
 		t.Errorf("(- default, + example):\n%s", diff)
 	}

@@ -29,6 +29,8 @@ var fieldKeys = map[string]string{
 	"MaxUnauthenticatedPerAddress": "max_unauthenticated_per_address",
 
 	"Origins":        "origins",
+	"AnyOrigin":      "origins",
+	"AppParameters":  "app_parameters",
 	"Providers":      "providers",
 	"Drain":          "drain",
 	"Routes":         "routes",

@@ -70,3 +70,29 @@ func (o *OneOrMore) read(d *decoder, key string, n *node) {
 		d.fault(key, n.line, "must be a value, or a list of values; here is %s", n.kind)
 	}
 }
+
+// Origins are a list of origins, or in a file the word any, which is then the
+// only entry.
+type Origins []string
+
+// anyOrigin stands for every origin.
+const anyOrigin = "any"
+
+func (o *Origins) read(d *decoder, key string, n *node) {
+	*o = nil
+	switch {
+	case n.kind == text && n.text == anyOrigin:
+		*o = Origins{anyOrigin}
+	case n.kind == list:
+		for i, item := range n.items {
+			at := fmt.Sprintf("%s[%d]", key, i)
+			d.lines[at] = item.line
+			d.scalar(at, item, "text", func(s string) error {
+				*o = append(*o, s)
+				return nil
+			}, text)
+		}
+	default:
+		d.notA("a list, such as [a, b]", "[]", key, n)
+	}
+}

@@ -64,6 +64,10 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 		c.TicketBurst = s.TicketBurst
 	}
 	w.servers()
+	if slices.Contains(s.Origins, anyOrigin) {
+		w.report("origins", "only a route can say any, since logins are by cookie: any web site could use those of its visitors")
+		c.Origins = nil
+	}
 	w.secretiveOrigins("origins", s.Origins)
 	c.Providers = w.providers()
 	for i := range s.Routes {
@@ -237,6 +241,7 @@ func (w *work) route(i int) gateway.Route {
 		Requirement:    requirements[r.Requirement],
 		Scopes:         r.Scopes,
 		Claims:         map[string][]string{},
+		AppParameters:  r.AppParameters,
 		Origins:        r.Origins,
 		Refusal:        refusals[r.Refusal],
 		Headers:        map[string]string{},
@@ -257,6 +262,12 @@ func (w *work) route(i int) gateway.Route {
 		},
 		Connect:  r.ConnectTimeout,
 		Response: r.ResponseTimeout,
+	}
+	if made.AnyOrigin = slices.Equal(r.Origins, Origins{anyOrigin}); made.AnyOrigin {
+		made.Origins = nil
+	} else if slices.Contains(r.Origins, anyOrigin) {
+		w.report(key+".origins", "any stands alone: leave it out, or the origins beside it")
+		made.Origins = nil
 	}
 	for name, values := range r.Claims {
 		made.Claims[name] = values
@@ -293,6 +304,9 @@ func (d *Document) Warnings() []string {
 	for i, r := range d.Settings.Routes {
 		if r.TLS.InsecureSkipVerify {
 			all = append(all, fmt.Sprintf("routes[%d].tls.insecure_skip_verify: whoever is on the way to %s can read and change everything", i, strings.Join(r.all(), " and ")))
+		}
+		if r.Public && r.Sockets && slices.Contains(r.Origins, anyOrigin) {
+			all = append(all, fmt.Sprintf("routes[%d].origins: any: pages of every site can open sockets to %s with the cookies that their visitors have for it; it must look at the Origin itself if it believes them", i, strings.Join(r.all(), " and ")))
 		}
 		for _, l := range r.Locations {
 			o, ok := l.Options.(*cookieOptions)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -146,7 +147,9 @@ routes:
     headers: {}
     header_lists: json
     limits: {max_message: 2MiB, ping: 0s}
-  - {path: /public/, public: true, upstreams: ["unix:/run/a.sock", "http://h:1"], tls:, scopes: []}
+    app_parameters: [access_token]
+  - {path: /public/, public: true, upstreams: ["unix:/run/a.sock", "http://h:1"], tls:, scopes: [], sockets: true, origins: any}
+  - {path: /api, upstream: "http://h:1", locations: [header], origins: any}
 `))
 	m := &Maker{}
 	c, err := m.Make(d)
@@ -179,11 +182,17 @@ routes:
 	if !second.Public || len(second.Headers) != 0 || len(second.Upstreams) != 2 {
 		t.Errorf("%+v", second)
 	}
+	if !second.AnyOrigin || second.Origins != nil || !c.Routes[2].AnyOrigin || first.AnyOrigin || !slices.Equal(first.Origins, []string{"https://app.example"}) {
+		t.Errorf("origins: %v, %+v, %+v", first.Origins, second, c.Routes[2])
+	}
+	if !slices.Equal(first.AppParameters, []string{"access_token"}) || second.AppParameters != nil {
+		t.Errorf("parameters: %q, %q", first.AppParameters, second.AppParameters)
+	}
 	again, err := m.Make(d)
 	if err != nil || again.Routes[0].TLS != first.TLS {
 		t.Errorf("what stands as it did is not the same: %v", err)
 	}
-	if w := d.Warnings(); len(w) != 1 || !strings.Contains(w[0], "insecure_no_csrf") {
+	if w := d.Warnings(); len(w) != 2 || !strings.Contains(w[0], "insecure_no_csrf") || !strings.Contains(w[1], "routes[1].origins: any") {
 		t.Errorf("%q", w)
 	}
 }

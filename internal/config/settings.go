@@ -33,7 +33,7 @@ type Settings struct {
 	OfOneAddress     int           `yaml:"max_connections_per_address"`
 	Unauthenticated  int           `yaml:"max_unauthenticated" positive:""`
 	PerAddress       int           `yaml:"max_unauthenticated_per_address" positive:""`
-	Origins          []string      `yaml:"origins"`
+	Origins          Origins       `yaml:"origins"`
 	Providers        []Provider    `yaml:"providers"`
 	Log              Log           `yaml:"log"`
 	Auth             Auth          `yaml:"auth"`
@@ -119,7 +119,8 @@ type Route struct {
 	Scopes          []string             `yaml:"scopes"`
 	Claims          map[string]OneOrMore `yaml:"claims"`
 	Locations       []Location           `yaml:"locations"`
-	Origins         []string             `yaml:"origins"`
+	AppParameters   []string             `yaml:"app_parameters"`
+	Origins         Origins              `yaml:"origins"`
 	Refusal         string               `yaml:"refusal" enum:"http,close"`
 	Headers         map[string]string    `yaml:"headers"`
 	HeaderLists     string               `yaml:"header_lists" enum:"comma,json"`

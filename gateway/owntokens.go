@@ -1,0 +1,247 @@
+package gateway
+
+import (
+	"context"
+	"encoding/base64"
+	"iter"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"wsauth"
+	"wsauth/token"
+)
+
+// ownTokens finds in requests what would let an upstream act at this gateway
+// as the client: tickets, and tokens that name the issuer of the gateway or
+// one of its keys. Clients send them by mistake, to routes that do not look
+// for them: a fetch wrapper that adds the token to each request, or the
+// Referer of a page whose URL had a ticket. Signatures are not verified, since
+// a token of the same names that is not ours is of no use to anybody.
+type ownTokens struct {
+	issuer   string // "" if tokens have none
+	keys     Keys
+	verifier *token.Verifier
+}
+
+// strip removes them from the query and the header of r, which must be the
+// caller's own: a parameter, a cookie, an offered subprotocol, and otherwise
+// the line of the header in which one stands.
+func (o ownTokens) strip(r *http.Request) {
+	ctx := r.Context()
+	if query := r.URL.RawQuery; o.in(ctx, query) {
+		r.URL.RawQuery = o.without(ctx, query, "&")
+		r.RequestURI = r.URL.RequestURI()
+	}
+	for name, lines := range r.Header {
+		if !slices.ContainsFunc(lines, func(line string) bool { return o.in(ctx, line) }) {
+			continue
+		}
+		kept := make([]string, 0, len(lines))
+		for _, line := range lines {
+			switch name {
+			case "Cookie":
+				line = strings.TrimPrefix(o.without(ctx, line, ";"), " ")
+			case "Sec-Websocket-Protocol":
+				line = strings.TrimPrefix(o.without(ctx, line, ","), " ")
+			default:
+				line = o.without(ctx, line, "")
+			}
+			if line != "" {
+				kept = append(kept, line)
+			}
+		}
+		if r.Header[name] = kept; len(kept) == 0 {
+			delete(r.Header, name)
+		}
+	}
+}
+
+// without returns the parts of a list that hold none. Without a separator the
+// list has one part.
+func (o ownTokens) without(ctx context.Context, list, separator string) string {
+	parts := []string{list}
+	if separator != "" {
+		parts = strings.Split(list, separator)
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return o.in(ctx, part) }), separator)
+}
+
+// in reports whether s holds a ticket or a token of ours, as it stands or with
+// its escapes undone.
+func (o ownTokens) in(ctx context.Context, s string) bool {
+	if o.inPlain(ctx, s) {
+		return true
+	}
+	return strings.IndexByte(s, '%') >= 0 && o.inPlain(ctx, unescape(s))
+}
+
+const (
+	jwsStart    = "eyJ"  // of a token: {" in base64url
+	nestedStart = "ZXlK" // of a token that is itself in base64url, as some subprotocols have it
+)
+
+// inPlain is in without the escapes.
+func (o ownTokens) inPlain(ctx context.Context, s string) bool {
+	if wsauth.ContainsTicket(s) {
+		return true
+	}
+	if !strings.Contains(s, jwsStart) && !strings.Contains(s, nestedStart) {
+		return false
+	}
+	for word := range strings.FieldsFuncSeq(s, func(c rune) bool { return !isTokenByte(c) }) {
+		if o.inWord(ctx, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// isTokenByte reports whether c can be in a compact JWS.
+func isTokenByte(c rune) bool {
+	return c == '-' || c == '.' || c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+}
+
+// maxStarts bounds the places of a word at which a token may begin: each costs
+// a decoding of what follows. A word with more of them is taken for a token of
+// ours.
+const maxStarts = 8
+
+// inWord reports whether a token of ours begins somewhere in a word.
+func (o ownTokens) inWord(ctx context.Context, word string) bool {
+	starts := 0
+	for rest := range suffixesFrom(word, jwsStart) {
+		if strings.Count(rest, ".") < 2 {
+			break
+		}
+		if starts++; starts > maxStarts || o.isOurs(ctx, rest) {
+			return true
+		}
+	}
+	for rest := range suffixesFrom(word, nestedStart) {
+		nested, _, _ := strings.Cut(rest, ".")
+		if starts++; starts > maxStarts || o.isOurs(ctx, string(decodePrefix(nested))) {
+			return true
+		}
+	}
+	return false
+}
+
+// suffixesFrom yields what s is from each place on at which start stands.
+func suffixesFrom(s, start string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := strings.Index(s, start); i >= 0; i = strings.Index(s, start) {
+			if s = s[i:]; !yield(s) {
+				return
+			}
+			s = s[1:]
+		}
+	}
+}
+
+// isOurs reports whether s begins with a token of ours.
+func (o ownTokens) isOurs(ctx context.Context, s string) bool {
+	header, rest, more := strings.Cut(s, ".")
+	payload, signature, signed := strings.Cut(rest, ".")
+	if !more || !signed {
+		return false
+	}
+	set, err := o.keys.KeySet(ctx, "")
+	if err != nil {
+		return true // nobody can tell, so it stays here
+	}
+	keys := set.Keys()
+	isKey := func(kid string) bool {
+		return slices.ContainsFunc(keys, func(k *token.Key) bool { return k.ID() != "" && k.ID() == kid })
+	}
+	named := false
+	if hasMember(header, "kid", func(kid string) bool { named = true; return isKey(kid) }) {
+		return true
+	}
+	if o.issuer != "" && hasMember(payload, "iss", func(iss string) bool { return iss == o.issuer }) {
+		return true
+	}
+	if named || !slices.ContainsFunc(keys, func(k *token.Key) bool { return k.ID() == "" }) {
+		return false
+	}
+	// A key without a name leaves none in its tokens: only the signature tells.
+	end := strings.IndexByte(signature, '.')
+	if end < 0 {
+		end = len(signature)
+	}
+	_, err = o.verifier.Verify(ctx, header+"."+payload+"."+signature[:end])
+	return err == nil
+}
+
+// hasMember reports whether a segment of a token is a JSON object with a
+// member of that name whose text is one of those wanted. A name that stands
+// twice is looked at twice.
+func hasMember(segment, name string, wanted func(string) bool) bool {
+	decoded, err := base64.RawURLEncoding.DecodeString(segment)
+	if err != nil {
+		return false
+	}
+	d := jsontext.NewDecoder(strings.NewReader(string(decoded)), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
+		return false
+	}
+	for d.PeekKind() == '"' {
+		key, err := d.ReadToken()
+		if err != nil {
+			return false
+		}
+		if key.String() != name || d.PeekKind() != '"' {
+			if d.SkipValue() != nil {
+				return false
+			}
+			continue
+		}
+		value, err := d.ReadToken()
+		if err != nil {
+			return false
+		}
+		if wanted(value.String()) {
+			return true
+		}
+	}
+	return false
+}
+
+// decodePrefix decodes base64 as far as it is valid.
+func decodePrefix(s string) []byte {
+	decoded := make([]byte, base64.RawURLEncoding.DecodedLen(len(s)))
+	n, _ := base64.RawURLEncoding.Decode(decoded, []byte(s)) // an error is the end of it
+	return decoded[:n]
+}
+
+// unescape undoes the escapes of s that are valid, and leaves the others.
+func unescape(s string) string {
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			high, low := unhex(s[i+1]), unhex(s[i+2])
+			if high >= 0 && low >= 0 {
+				b = append(b, byte(high<<4|low))
+				i += 2
+				continue
+			}
+		}
+		b = append(b, s[i])
+	}
+	return string(b)
+}
+
+// unhex returns the value of a hexadecimal digit, or -1.
+func unhex(c byte) int {
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'a' <= c && c <= 'f':
+		return int(c-'a') + 10
+	case 'A' <= c && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}

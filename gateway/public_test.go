@@ -1,0 +1,351 @@
+package gateway
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"wsauth"
+	"wsauth/token"
+)
+
+// foreignJWT is a token of somebody else, whose names are not those of the
+// gateway.
+var foreignJWT = unsignedJWT(`{"alg":"HS256","typ":"JWT","kid":"theirs"}`, `{"iss":"https://their.example","sub":"ada"}`)
+
+// unsignedJWT is a token of any header and payload, which nobody signed.
+func unsignedJWT(header, payload string) string {
+	encode := base64.RawURLEncoding.EncodeToString
+	return encode([]byte(header)) + "." + encode([]byte(payload)) + "." + encode([]byte("signature"))
+}
+
+// TestPublicMeansUntouched: the upstream of a public route gets what the
+// application's own clients send to it, by HTTP and with sockets.
+func TestPublicMeansUntouched(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b, func(c *Config) { c.Issuer = "https://login.example" })
+	for _, query := range []string{
+		"", "?access_token=theirs", "?access_token=" + foreignJWT, "?token=" + foreignJWT + "&x", "?ticket=ST-1-abc", "?ticket=a&ticket=b",
+		"?ticket=" + foreignJWT, "?csrf_token=theirs", "?%74icket=a;b", "?a=%zz&access_token=%", "?newst_id=1",
+	} {
+		for _, lines := range [][]string{
+			{},
+			{"Authorization: Basic YTpi"},
+			{"Authorization: Bearer theirs"},
+			{"Authorization: Bearer " + foreignJWT},
+			{"Authorization: " + foreignJWT},
+			{"Authorization: Digest a=\"b\", c=d"},
+			{"Authorization: Basic YTpi", "Authorization: Bearer " + foreignJWT},
+			{"X-Csrf-Token: theirs", "Cookie: theirs=" + foreignJWT + "; a=\"b\";; c"},
+			{"Cookie: session=a", "Cookie: session=b; jwt=eyJhbGciOiJub25lIn0.e30."},
+			{"X-Api-Key: eyJ.eyJ.eyJ", "Referer: https://app.example/?ticket=ST-1&token=" + foreignJWT},
+			{"Sec-Websocket-Protocol: bearer, " + foreignJWT + ", chat"},
+		} {
+			for what, more := range map[string][]string{"a request": {"Connection: close"}, "a socket": upgradeLines} {
+				n := b.count()
+				e := r.exactly("GET /public/chat"+query+" HTTP/1.1", slices.Concat(lines, more)...)
+				if want := map[string]int{"a request": 200, "a socket": 101}[what]; e.StatusCode != want || b.count() != n+1 {
+					t.Errorf("%s, %s, %q: %d %s", what, query, lines, e.StatusCode, e.body)
+					continue
+				}
+				got := b.last()
+				if got.RequestURI != "/public/chat"+query {
+					t.Errorf("%s: the upstream was asked for %s, want the query %s", what, got.RequestURI, query)
+				}
+				sent := http.Header{}
+				for _, line := range lines {
+					name, value, _ := strings.Cut(line, ": ")
+					sent.Add(name, value)
+				}
+				for name, values := range sent {
+					if !slices.Equal(got.Header[name], values) {
+						t.Errorf("%s: %s arrives as %q, sent was %q", what, name, got.Header[name], values)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestOwnTokensReachNoUpstream, wherever clients put them, on no route that
+// does not ask for it. What stands beside them arrives.
+func TestOwnTokensReachNoUpstream(t *testing.T) {
+	b := newBackend(t)
+	const issuer = "https://login.example"
+	r := behind(t, b, func(c *Config) {
+		c.Issuer = issuer
+		c.Routes = append(c.Routes,
+			Route{Path: "/cookies/", Upstreams: []string{b.URL}, Locations: []wsauth.Location{&wsauth.Cookies{Access: "mine", InsecureNoCSRF: true}}, AppParameters: []string{"*"}, Requirement: wsauth.Optional},
+			Route{Path: "/keeps/", Upstreams: []string{b.URL}, Public: true, Sockets: true, KeepCredential: true},
+		)
+	})
+	access, refresh := r.login()
+	ticket := r.ticket(access)
+	key, err := r.g.keys.SigningKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, own := range map[string]string{
+		"access":     access,
+		"refresh":    refresh,
+		"ticket":     ticket,
+		"our kid":    unsignedJWT(`{"alg":"none","kid":"`+key.ID()+`"}`, `{}`),
+		"our issuer": unsignedJWT(`{"alg":"RS256","kid":"theirs"}`, `{"iss":"`+issuer+`"}`),
+		"no kid":     unsignedJWT(`{"alg":"RS256"}`, `{"sub":"x","iss":"`+issuer+`"}`),
+		"twice":      unsignedJWT(`{"kid":"x","kid":"`+key.ID()+`"}`, `{}`),
+		"escaped":    unsignedJWT(`{"\u006bid":"`+key.ID()+`"}`, `{}`),
+	} {
+		nested := base64.RawURLEncoding.EncodeToString([]byte(own))
+		isTicket := name == "ticket"
+		for _, c := range []struct {
+			query, wantQuery string
+			line, wantLine   string
+		}{
+			{line: "Authorization: Bearer " + own},
+			{line: "Authorization: bearer  " + own},
+			{line: "Authorization: " + own},
+			{line: "Authorization: DPoP " + own},
+			{line: "Authorization: Basic x, Bearer " + own},
+			{line: "X-Access-Token: " + own},
+			{line: "X-Forward: {\"token\":\"" + own + "\"}"},
+			{line: "Referer: https://app.example/?x=1&ticket=" + own},
+			{line: "Referer: https://app.example/?x=1&ticket=" + strings.Replace(own, "_", "%5f", 1) + "%20"},
+			{query: "?ticket=" + own},
+			{query: "?token=" + own},
+			{query: "?a=1&access_token=" + own + "&b=2", wantQuery: "?a=1&b=2"},
+			{query: "?%74oken=" + own + "&b=2", wantQuery: "?b=2"},
+			{query: "?b=2&x=" + "%" + fmt.Sprintf("%02X", own[0]) + own[1:], wantQuery: "?b=2"},
+			{query: "?b=2;token=" + own},
+			{query: "?a=%zz&x=%zz%20" + own, wantQuery: "?a=%zz"},
+			{line: "Cookie: a=1; mine2=" + own + "; b=2", wantLine: "a=1; b=2"},
+			{line: "Cookie: a=1;theirs=\"" + own + "\"", wantLine: "a=1"},
+			{line: "Cookie: jwt=" + own + "; b=2", wantLine: "b=2"},
+			{line: "Sec-Websocket-Protocol: bearer, " + own + ", chat", wantLine: "bearer, chat"},
+			{line: "Sec-Websocket-Protocol: " + own + ", chat", wantLine: "chat"},
+			{line: "Sec-Websocket-Protocol: bearer." + own},
+			{line: "Sec-Websocket-Protocol: base64url.bearer.authorization.k8s.io." + nested + ", chat", wantLine: map[bool]string{false: "chat", true: "base64url.bearer.authorization.k8s.io." + nested + ", chat"}[isTicket]},
+		} {
+			for _, path := range []string{"/public/chat", "/cookies/chat", "/keeps/chat"} {
+				for what, more := range map[string][]string{"a request": {"Connection: close"}, "a socket": upgradeLines} {
+					lines := more
+					if c.line != "" {
+						lines = append([]string{c.line}, more...)
+					}
+					n := b.count()
+					e := r.exactly("GET "+path+c.query+" HTTP/1.1", lines...)
+					if b.count() != n+1 {
+						t.Errorf("%s, %s, %s%s %q: %d %s", what, name, path, c.query, c.line, e.StatusCode, e.body)
+						continue
+					}
+					got := b.last()
+					wantQuery, wantLine := c.wantQuery, c.wantLine
+					field, sent, _ := strings.Cut(c.line, ": ")
+					if strings.HasPrefix(path, "/keeps") {
+						wantQuery, wantLine = c.query, sent
+					}
+					if got.RequestURI != path+wantQuery {
+						t.Errorf("%s, %s: the upstream was asked for %s, want %s", what, name, got.RequestURI, path+wantQuery)
+					}
+					if field != "" && got.Header.Get(field) != wantLine {
+						t.Errorf("%s, %s on %s: %s arrives as %q, want %q", what, name, path, field, got.Header.Get(field), wantLine)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestOwnTokensOfNamelessKeys: without a kid and an issuer only the signature
+// tells whose token it is.
+func TestOwnTokensOfNamelessKeys(t *testing.T) {
+	key := must(token.NewKey(token.HS256, []byte("01234567890123456789012345678901"), token.KeyOptions{}))
+	other := must(token.NewKey(token.HS256, []byte("x1234567890123456789012345678901"), token.KeyOptions{}))
+	b := newBackend(t)
+	r := behind(t, b, func(c *Config) { c.Keys = must(token.NewKeySet(key)) })
+	access, _ := r.login()
+	issuer := must(token.NewIssuer(token.IssuerConfig{Key: other}))
+	theirs := must(issuer.Access("ada", token.Options{})).Raw
+	for own, want := range map[string]string{access: "", theirs: "Bearer " + theirs} {
+		r.get("/public/x", bearer(own))
+		if got := b.last().Header.Get("Authorization"); got != want {
+			t.Errorf("Authorization arrives as %q, want %q", got, want)
+		}
+	}
+}
+
+// TestOwnCookiesOnly: without a login of its own the gateway has no cookies,
+// and so every cookie of a public route is the application's.
+func TestOwnCookiesOnly(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b, func(c *Config) { c.Authenticate = nil })
+	const jar = "access_token_cookie=theirs; csrf_access_token=x"
+	r.get("/public/x", "Cookie: "+jar)
+	if got := b.last().Header.Get("Cookie"); got != jar {
+		t.Errorf("Cookie: %q", got)
+	}
+}
+
+// TestAnyOriginOfARoute: pages of every origin open sockets where a route says
+// so, and others only where their origin is named. Whatever they show, the
+// cookies of the login let nobody in.
+func TestAnyOriginOfARoute(t *testing.T) {
+	b := newBackend(t)
+	tokens := []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, wsauth.Subprotocol{}}
+	r := behind(t, b, func(c *Config) {
+		c.Origins = []string{"https://app.example"}
+		c.Routes = append(c.Routes,
+			Route{Path: "/public/any", Upstreams: []string{b.URL}, Public: true, Sockets: true, AnyOrigin: true},
+			Route{Path: "/any", Upstreams: []string{b.URL}, Locations: tokens, AnyOrigin: true},
+			Route{Path: "/optional", Upstreams: []string{b.URL}, Locations: tokens, AnyOrigin: true, Requirement: wsauth.Optional},
+		)
+	})
+	access, _ := r.login()
+	const jar = "Cookie: theirs=1; access_token_cookie="
+	for _, origin := range []string{"Origin: https://evil.example", "Origin: null", "Origin: https://app.example", "X-None: x"} {
+		open := func(path string, lines ...string) exchange {
+			return r.exactly("GET "+path+" HTTP/1.1", slices.Concat(upgradeLines, []string{origin}, lines)...)
+		}
+		for path, c := range map[string]struct {
+			lines  []string
+			status int
+			user   string
+		}{
+			"/public/any":      {[]string{jar + access}, 101, ""},
+			"/any":             {[]string{bearer(access), jar + access}, 101, "test"},
+			"/any?csrf_token=": {[]string{jar + access}, 401, ""},
+			"/optional":        {[]string{jar + access}, 101, ""},
+		} {
+			n := b.count()
+			e := open(path, c.lines...)
+			if e.StatusCode != c.status {
+				t.Errorf("%s from %s: %d %s", path, origin, e.StatusCode, e.body)
+			}
+			if c.status != 101 {
+				continue
+			}
+			if got := b.last().Header; b.count() != n+1 || got.Get("Cookie") != "theirs=1" || got.Get("X-User") != c.user || got.Get("Authorization") != "" {
+				t.Errorf("%s from %s: the backend has %v", path, origin, got)
+			}
+		}
+		if e := open("/public/chat"); (e.StatusCode == 101) != (!strings.Contains(origin, "evil") && !strings.Contains(origin, "null")) {
+			t.Errorf("another public route from %s: %d", origin, e.StatusCode)
+		}
+	}
+}
+
+// TestAnyOriginNeedsNoCookies in the configuration, also those by default.
+func TestAnyOriginNeedsNoCookies(t *testing.T) {
+	at := []string{"http://127.0.0.1:1"}
+	for name, c := range map[string]struct {
+		route Route
+		fault string
+	}{
+		"default":      {Route{}, "takes cookies"},
+		"own cookies":  {Route{Locations: []wsauth.Location{wsauth.Header{}, &wsauth.Cookies{Access: "mine"}}}, "takes cookies"},
+		"optional":     {Route{Requirement: wsauth.Optional}, "takes cookies"},
+		"and origins":  {Route{Public: true, Origins: []string{"https://app.example"}}, "contradicts the origins"},
+		"public":       {Route{Public: true, Sockets: true}, ""},
+		"tokens":       {Route{Locations: []wsauth.Location{wsauth.Header{}, wsauth.FirstMessage{}}}, ""},
+		"not asked":    {Route{Public: true, AppParameters: []string{"*"}}, "looks at no parameter"},
+		"read already": {Route{Public: false, Locations: []wsauth.Location{wsauth.Query{Name: "q"}}, AppParameters: []string{"q"}}, "a location reads q"},
+	} {
+		c.route.Path, c.route.Upstreams, c.route.AnyOrigin = "/", at, true
+		key := must(token.GenerateKey(token.HS256))
+		_, err := Config{Keys: must(token.NewKeySet(key)), Routes: []Route{c.route}}.Check()
+		if c.fault == "" && err != nil || c.fault != "" && (err == nil || !strings.Contains(err.Error(), c.fault)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestAppParametersOfARoute belong to the upstream, unless they hold a token of
+// ours.
+func TestAppParametersOfARoute(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b, func(c *Config) {
+		c.Routes = append(c.Routes, Route{Path: "/app/", Upstreams: []string{b.URL}, AppParameters: []string{"access_token", "token"}})
+	})
+	csrf, _ := r.loginCookies()
+	access, _ := r.login()
+	for query, want := range map[string]string{
+		"access_token=theirs":                     "access_token=theirs",
+		"token=" + foreignJWT:                     "token=" + foreignJWT,
+		"access_token=a&access_token=b&x":         "access_token=a&access_token=b&x",
+		"ticket=ST-1":                             "ticket=ST-1",
+		"a=1&token=" + access:                     "a=1",
+		"access_token=" + url.QueryEscape(access): "",
+	} {
+		for what, call := range map[string]func(path string) int{
+			"request": func(path string) int { return r.call("GET", path, "").StatusCode },
+			"socket": func(path string) int {
+				conn, resp, err := r.trySocket(path+"&csrf_token="+csrf, nil, "Origin: "+r.url)
+				if err != nil {
+					return resp.StatusCode
+				}
+				conn.CloseNow()
+				return 200
+			},
+		} {
+			if status := call("/app/chat?" + query); status != 200 {
+				t.Errorf("%s, %s: %d", what, query, status)
+				continue
+			}
+			if got := b.last(); got.URL.RawQuery != want || got.Header.Get("X-User") != "test" {
+				t.Errorf("%s, %s: the backend has %s %v", what, query, got.RequestURI, got.Header)
+			}
+			if strings.Contains(query, "ST-1") {
+				continue
+			}
+			n := b.count()
+			if status := call("/chat?" + query); status != 400 || b.count() != n {
+				t.Errorf("%s, %s on another route: %d", what, query, status)
+			}
+		}
+	}
+	if !strings.Contains(r.log.String(), "AppParameters") {
+		t.Error("the log does not name the setting")
+	}
+}
+
+// FuzzOwnTokens: a token of ours is gone from wherever it stood, and a request
+// without one stays as it was.
+func FuzzOwnTokens(f *testing.F) {
+	key := must(token.GenerateKey(token.HS256))
+	set := must(token.NewKeySet(key))
+	verifier := must(token.NewVerifier(OwnTokens(set, "")))
+	own := ownTokens{keys: set, verifier: verifier}
+	raw := must(must(token.NewIssuer(token.IssuerConfig{Key: set})).Access("ada", token.Options{})).Raw
+	for _, s := range [][2]string{
+		{"", ""}, {"a=1&token=", "&b=2"}, {"token=%", "%20"}, {"eyJ", "eyJ"}, {"eyJhbGciOiJub25lIn0.e30.", ".eyJ"}, {"; a=", "; "}, {"bearer, ", ", chat"}, {"ZXlK", ""}, {"%4", "%"},
+		{strings.Repeat("eyJ", 20) + ".", ".."}, {"\xff", "\x80"}, {"wst_", "wst_"},
+	} {
+		f.Add(s[0], s[1])
+	}
+	f.Fuzz(func(t *testing.T, before, after string) {
+		make := func(inserted string) *http.Request {
+			s := before + inserted + after
+			r := &http.Request{URL: &url.URL{Path: "/x", RawQuery: s}, RequestURI: "/x?" + s, Header: http.Header{}}
+			for _, name := range []string{"Authorization", "Cookie", "Sec-Websocket-Protocol", "Referer"} {
+				r.Header[name] = []string{"a", s}
+			}
+			return r.WithContext(context.Background())
+		}
+		r := make(raw)
+		own.strip(r)
+		if all := fmt.Sprint(r.URL, r.RequestURI, r.Header); strings.Contains(all, raw) {
+			t.Errorf("%q, %q: %s is left", before, after, all)
+		}
+		if plain := before + after; !strings.Contains(plain, "eyJ") && !strings.Contains(plain, "ZXlK") && !strings.Contains(plain, "%") && !strings.Contains(plain, "wst_") {
+			r := make("")
+			own.strip(r)
+			if r.URL.RawQuery != plain || len(r.Header) != 4 || r.Header.Get("Cookie") != "a" || r.Header["Referer"][1] != plain {
+				t.Errorf("%q: changed to %v %v", plain, r.URL, r.Header)
+			}
+		}
+	})
+}
