@@ -162,15 +162,16 @@ func TestSubprotocol(t *testing.T) {
 	}
 }
 
-// TestSubprotocolAlone: a client that offers nothing but the token gets no
-// answer to its offer, and a plain request has none.
+// TestSubprotocolAlone: a client that offers nothing but the token and the name
+// before it gets that name, and one whose token has a prefix gets no answer to
+// its offer. A plain request has none.
 func TestSubprotocolAlone(t *testing.T) {
 	tok := access(t)
 	for _, f := range forms {
 		t.Run("T10/"+f.name, func(t *testing.T) {
 			x := f.target(t, wsauth.RefuseHTTP)
 			a := x.send(t, offering(f.item(tok)))
-			if got := a.Header["Sec-Websocket-Protocol"]; got != nil {
+			if got := a.Header["Sec-Websocket-Protocol"]; strings.Join(got, ",") != f.rest || (got == nil) != (f.rest == "") {
 				t.Errorf("%q is chosen", got)
 			}
 			if seen := x.wantSuccess(t, a); strings.Contains(seen, "Sec-Websocket-Protocol") != (f.rest != "") || strings.Contains(seen, tok) {

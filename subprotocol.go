@@ -13,10 +13,11 @@ import (
 //
 //	new WebSocket(url, ["bearer", token])
 //
-// The handler sees the offer without the token, and its library must select
-// one of what is left: a browser fails a socket whose answer selects none. So
-// list "bearer" among the subprotocols that the handler knows, or have the page
-// offer one of the application's own after the two.
+// The handler sees the offer without the token, and its library selects one of
+// what is left: a browser fails a socket whose answer selects none. If nothing
+// but "bearer" is left and the handler selects nothing, the guard selects that.
+// It never selects an item that holds a token, so a page whose token has a
+// Prefix must offer a subprotocol that the handler selects.
 //
 // The zero value is the pair above. With a Prefix the token stands in the same
 // item. Known ones are
@@ -107,6 +108,47 @@ func (p Subprotocol) Extract(r *http.Request, _ Requirement) (Credential, error)
 		return Credential{}, refuseWith(InvalidRequest, "The token among the subprotocols is empty")
 	}
 	return Credential{Token: raw}, nil
+}
+
+// marker returns the name of the item before the token of r, "" where there is
+// none.
+func (p Subprotocol) marker(offered []string) string {
+	if at, err := p.find(offered); err != nil || at < 0 || p.Prefix != "" {
+		return ""
+	}
+	return p.name()
+}
+
+// marker returns the one subprotocol that is left of the offer of r when its
+// tokens are gone, if it is the name before one of them: no handler need know
+// it, so the guard selects it where the handler selects none.
+func (g *Guard) marker(r *http.Request) string {
+	if len(r.Header["Sec-Websocket-Protocol"]) == 0 {
+		return ""
+	}
+	offered := offeredSubprotocols(r)
+	marker := ""
+	tokens := map[string]bool{}
+	for _, l := range g.config.Locations {
+		p, ok := l.(interface {
+			marked(offered []string) []int
+			marker(offered []string) string
+		})
+		if !ok {
+			continue
+		}
+		if name := p.marker(offered); name != "" {
+			marker = name
+		}
+		for _, at := range p.marked(offered) {
+			tokens[offered[min(at, len(offered)-1)]] = true
+		}
+	}
+	left := slices.DeleteFunc(offered, func(item string) bool { return tokens[item] })
+	if marker == "" || len(left) != 1 || left[0] != marker {
+		return ""
+	}
+	return marker
 }
 
 // Missing is the text for a handshake without a token.

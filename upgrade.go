@@ -48,6 +48,9 @@ func (g *Guard) upgrade(w http.ResponseWriter, r *http.Request, p pass, next htt
 		s.conn.Limit(maxFirstMessage, func() { s.End(MessageTooBig.End(nil)) })
 	}
 	response := wsconn.NewResponse(s.conn)
+	if name := g.marker(r); name != "" {
+		s.conn.ChooseSubprotocol(name)
+	}
 	stripped := g.stripped(ctx, r)
 	stripped.Body = http.NoBody
 	if g.config.Authorize != nil {

@@ -33,8 +33,9 @@ type Conn struct {
 	budget   budget
 	held     func() bool // see HoldWhile
 
-	wmu sync.Mutex // held while writing: the stream advances with what was written
-	out stream
+	wmu    sync.Mutex // held while writing: the stream advances with what was written
+	out    stream
+	choice *choice // nil once the head of the response has passed, or nothing is to be chosen
 
 	rmu sync.Mutex // held while reading, so that the drain can wait for the handler's reader to leave
 
@@ -128,6 +129,23 @@ func (c *Conn) Write(p []byte) (int, error) {
 	c.await()
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	if c.choice == nil {
+		return c.send(p)
+	}
+	out, passed := c.choice.decide(p)
+	if !passed {
+		return len(p), nil
+	}
+	c.choice = nil
+	n, err := c.send(out)
+	if n == len(out) {
+		return len(p), err
+	}
+	return min(n, max(len(p)-1, 0)), err
+}
+
+// send is Write without the choice of a subprotocol. The caller holds wmu.
+func (c *Conn) send(p []byte) (int, error) {
 	f := c.farewell.Load()
 	if f == nil {
 		if c.lingers.Load() {

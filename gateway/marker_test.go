@@ -1,0 +1,88 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth"
+)
+
+// TestMarkerIsSelected for an upstream that selects no subprotocol, where the
+// client offers the token and the name before it, and nothing else.
+func TestMarkerIsSelected(t *testing.T) {
+	b := newBackend(t) // which knows chat
+	change := func(c *Config) {
+		at := []string{b.URL}
+		protocols := []wsauth.Location{wsauth.Subprotocol{}, wsauth.Subprotocol{Prefix: "tok."}, wsauth.Header{}}
+		c.Routes = []Route{
+			{Path: "/", Upstreams: at, Locations: protocols},
+			{Path: "/named", Upstreams: at, Locations: []wsauth.Location{wsauth.Subprotocol{Name: "access_token"}, wsauth.FirstMessage{}}},
+			{Path: "/keeps", Upstreams: at, Locations: protocols, KeepCredential: true},
+			{Path: "/optional", Upstreams: at, Locations: protocols, Requirement: wsauth.Optional},
+			{Path: "/public", Upstreams: at, Public: true, Sockets: true},
+		}
+	}
+	plain := start(t, change)
+	secure, _ := overTLS(t, change)
+	for name, r := range map[string]*rig{"plain": plain, "tls": secure} {
+		access, _ := r.login()
+		for _, c := range []struct {
+			path     string
+			offer    []string
+			selected string
+		}{
+			{"/", []string{"bearer", access}, "bearer"},
+			{"/named", []string{"access_token", access}, "access_token"},
+			{"/keeps", []string{"bearer", access}, "bearer"},
+			{"/optional", []string{"bearer", access}, "bearer"},
+			{"/", []string{"bearer", access, "chat"}, "chat"},
+			{"/", []string{"bearer", access, "v2"}, ""},
+			{"/", []string{"tok." + access}, ""},
+			{"/", []string{"tok." + access, "v2"}, ""},
+			{"/optional", []string{"v2"}, ""},
+			{"/public", []string{"bearer", access}, ""},
+		} {
+			transport := r.client.Transport.(*http.Transport).Clone()
+			if name == "tls" {
+				transport.ForceAttemptHTTP2 = false
+				transport.TLSClientConfig.NextProtos = []string{"http/1.1"}
+			}
+			resp, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Do(handshakeFor(t, r.url+c.path, c.offer))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := resp.Header["Sec-Websocket-Protocol"]; resp.StatusCode != 101 || strings.Join(got, ",") != c.selected || (got == nil) != (c.selected == "") {
+				t.Errorf("%s%s, %.20q: %d, selected %q, want %q", name, c.path, c.offer, resp.StatusCode, got, c.selected)
+			}
+			_ = resp.Body.Close()
+			transport.CloseIdleConnections()
+			sent := strings.Join(b.last().Header["Sec-Websocket-Protocol"], ",")
+			if strings.Contains(sent, access) != (c.path == "/keeps") {
+				t.Errorf("%s%s: the upstream was offered %q", name, c.path, sent)
+			}
+		}
+	}
+	access, _ := plain.login()
+	conn, _, err := plain.trySocket("/", []string{"bearer", access})
+	if err != nil || conn.Subprotocol() != "bearer" {
+		t.Fatalf("%v", err)
+	}
+	plain.echoOf(conn, "hello")
+}
+
+// handshakeFor is a handshake with an offer of subprotocols.
+func handshakeFor(t *testing.T, url string, offer []string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range slices.Concat(upgradeLines, []string{"Sec-WebSocket-Protocol: " + strings.Join(offer, ", ")}) {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(name, value)
+	}
+	return r
+}
