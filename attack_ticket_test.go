@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -307,6 +308,57 @@ func TestTicketOfRevokedParent(t *testing.T) {
 			x.took()
 			x.wantRefusal(t, x.send(t, byTicket("/access", unused)), wsauth.TokenRevoked, unused, used)
 		})
+	}
+}
+
+// TestTicketWithoutOrigin: one that was asked for without an Origin opens a
+// socket that has none and, where its maker says so, one with any that the
+// guard allows. One with an Origin is for that alone.
+func TestTicketWithoutOrigin(t *testing.T) {
+	const other = "https://other.example"
+	alice := issue(t, token.TypeAccess, "alice", token.Options{}).Claims
+	configs := map[string]func(*wsauth.Config){
+		"named": func(c *wsauth.Config) { c.Origins = []string{origin, other} },
+		"any": func(c *wsauth.Config) {
+			c.Origins, c.AnyOrigin = nil, true
+			c.Locations = []wsauth.Location{wsauth.Ticket{}}
+		},
+		"unsafe": func(c *wsauth.Config) { c.Origins, c.InsecureAnyOrigin = nil, true },
+	}
+	for name, change := range configs {
+		c := ticketConfig(t)
+		change(&c)
+		x := newTarget(t, c)
+		for _, f := range []wsauth.TicketFor{{AllowedOrigins: true}, {}, {Origin: origin, AllowedOrigins: true}, {Origin: origin}} {
+			for _, from := range []string{"", origin, other, "https://evil.example", "null"} {
+				allowed := name != "named" || from == "" || from == origin || from == other
+				f.Path = "/access"
+				k, err := x.guard.IssueTicket(t.Context(), alice, f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				lines := []string{"Origin: " + from}
+				if from == "" {
+					lines = nil
+				}
+				a := x.send(t, upgrade("/access?ticket="+k, lines...))
+				switch {
+				case !allowed:
+					x.wantRefusal(t, a, wsauth.OriginNotAllowed)
+				case from == f.Origin || f.Origin == "" && f.AllowedOrigins:
+					x.wantSuccess(t, a)
+				default:
+					x.wantRefusal(t, a, wsauth.TokenInvalid)
+				}
+			}
+		}
+		k, err := x.guard.IssueTicket(t.Context(), alice, wsauth.TicketFor{Path: "/access", AllowedOrigins: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := x.send(t, upgrade("/access?ticket="+k, fromOurs, "Origin: "+other)); a.StatusCode == http.StatusSwitchingProtocols {
+			t.Errorf("%s: two origins open a socket", name)
+		}
 	}
 }
 

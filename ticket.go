@@ -124,8 +124,16 @@ type TicketFor struct {
 
 	// Origin is the Origin of the page that may use the ticket: that of the
 	// request for it. Empty for a client that sends none, and then the socket's
-	// handshake must have none either.
+	// handshake must have none either, unless AllowedOrigins.
 	Origin string
+
+	// AllowedOrigins lets a ticket without an Origin open a socket for each
+	// origin that the guard allows, as well as without one. Some clients that
+	// are no browsers send an Origin with a handshake and none with the request
+	// for a ticket, such as those of React Native. Set it only if that request
+	// showed a credential that no browser sends by itself: not for cookies,
+	// since browsers leave the Origin out of some requests.
+	AllowedOrigins bool
 }
 
 // maxTicketPath is how long a path or an origin may be, in bytes.
@@ -133,9 +141,10 @@ const maxTicketPath = 2048
 
 // A ticketRecord is what the store keeps of a ticket.
 type ticketRecord struct {
-	Path   string `json:"path"`
-	Origin string `json:"origin,omitempty"`
-	Claims []byte `json:"claims"`
+	Path           string `json:"path"`
+	Origin         string `json:"origin,omitempty"`
+	AllowedOrigins bool   `json:"allowed_origins,omitempty"`
+	Claims         []byte `json:"claims"`
 }
 
 // IssueTicket makes a ticket: [TicketPrefix] and a random text of 130 bits,
@@ -157,7 +166,9 @@ func (g *Guard) IssueTicket(ctx context.Context, claims *token.Claims, f TicketF
 	if err != nil {
 		return "", fmt.Errorf("wsauth: IssueTicket: %w", err)
 	}
-	record, err := json.Marshal(ticketRecord{Path: f.Path, Origin: lowerASCII(f.Origin), Claims: encoded})
+	record, err := json.Marshal(ticketRecord{
+		Path: f.Path, Origin: lowerASCII(f.Origin), AllowedOrigins: f.AllowedOrigins && f.Origin == "", Claims: encoded,
+	})
 	if err != nil {
 		return "", fmt.Errorf("wsauth: IssueTicket: %w", err)
 	}
@@ -203,12 +214,24 @@ func (g *Guard) redeem(r *http.Request, ticket string) (*token.Claims, error) {
 	switch {
 	case r.URL.EscapedPath() != (&url.URL{Path: record.Path}).EscapedPath():
 		return nil, refuseTicket(errors.New("issued for another path"))
-	case len(r.Header["Origin"]) > 1 || lowerASCII(r.Header.Get("Origin")) != record.Origin:
+	case !record.isFor(r.Header["Origin"]):
 		return nil, refuseTicket(errors.New("issued for another origin"))
 	case !time.Now().Before(claims.ValidUntil()):
 		return nil, refuse(TokenExpired, nil)
 	}
 	return claims, nil
+}
+
+// isFor reports whether a ticket is for a handshake with these lines of the
+// field Origin, which checkOrigin has allowed.
+func (t *ticketRecord) isFor(lines []string) bool {
+	switch len(lines) {
+	case 0:
+		return t.Origin == ""
+	case 1:
+		return t.AllowedOrigins || lowerASCII(lines[0]) == t.Origin
+	}
+	return false
 }
 
 // refuseTicket tells every client the same, and the log what it was.

@@ -43,7 +43,8 @@ type ticketAnswer struct {
 
 // ticket answers POST /auth/ticket: whoever has an access token gets what opens one socket with it, once and soon. It is for URLs,
 // since a browser can send neither a header with a handshake nor a token in the URL that nobody writes down. It is good for the
-// path that the body names and for pages of the origin that asks, or for programs that send no Origin if none was sent now.
+// path that the body names and for pages of the origin that asks. If none was sent, it is for programs that send none, and unless a
+// cookie showed who asks also for those that send one of the origins of the route.
 func (g *Gateway) ticket(w http.ResponseWriter, r *http.Request) {
 	claims, err := g.guard.Check(r, wsauth.Access)
 	if err != nil {
@@ -69,7 +70,7 @@ func (g *Gateway) ticket(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := storing(r)
 	defer cancel()
-	ticket, err := g.guard.IssueTicket(ctx, claims, wsauth.TicketFor{Path: *body.Path, Origin: r.Header.Get("Origin")})
+	ticket, err := g.guard.IssueTicket(ctx, claims, wsauth.TicketFor{Path: *body.Path, Origin: r.Header.Get("Origin"), AllowedOrigins: !byCookie(r)})
 	if err != nil {
 		g.unavailable(w, r, "cannot issue a ticket", err)
 		return

@@ -82,7 +82,10 @@ func (a app) login(w http.ResponseWriter, r *http.Request) {
 // ticket makes a ticket for /ws and for the page that asks.
 func (a app) ticket(w http.ResponseWriter, r *http.Request) {
 	session, _ := wsauth.SessionFrom(r.Context())
-	ticket, err := a.guard.IssueTicket(r.Context(), session.Claims(), wsauth.TicketFor{Path: "/ws", Origin: r.Header.Get("Origin")})
+	ticket, err := a.guard.IssueTicket(r.Context(), session.Claims(), wsauth.TicketFor{
+		Path: "/ws", Origin: r.Header.Get("Origin"),
+		AllowedOrigins: true, // the credential is a header, which no browser sends by itself
+	})
 	answer(w, "ticket", ticket, err)
 }
 

@@ -1,0 +1,71 @@
+package gateway
+
+import (
+	"slices"
+	"testing"
+
+	"wsauth"
+)
+
+// TestTicketsWithoutOrigin: what asks for a ticket with a token in a header and
+// without an Origin is no page. Its socket may have one of the origins of the
+// route, as that of React Native has, or none. Where a cookie showed who asks,
+// the socket has none.
+func TestTicketsWithoutOrigin(t *testing.T) {
+	b := newBackend(t)
+	const ours, partner, evil = "http://localhost:5173", "https://partner.example", "https://evil.example"
+	r := start(t, func(c *Config) {
+		c.Origins = []string{ours}
+		c.Routes = []Route{
+			{Path: "/chat", Upstreams: []string{b.URL}},
+			{Path: "/embed", Upstreams: []string{b.URL}, Origins: []string{partner}},
+			{Path: "/any", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.Ticket{}, wsauth.Header{}}, AnyOrigin: true},
+		}
+	})
+	access, _ := r.login()
+	csrf, _ := r.loginCookies()
+	for _, by := range []struct {
+		name  string
+		lines []string
+		bound bool // to what the request for it had
+	}{
+		{"header", []string{bearer(access)}, false},
+		{"header from a page", []string{bearer(access), "Origin: " + ours}, true},
+		{"cookie", []string{"X-CSRF-Token: " + csrf}, true},
+		{"cookie beside Basic", []string{"X-CSRF-Token: " + csrf, basic}, true},
+		{"cookie from a page", []string{"X-CSRF-Token: " + csrf, "Origin: " + ours}, true},
+	} {
+		for path, allowed := range map[string][]string{"/chat": {"", ours}, "/embed": {"", partner}, "/any": {"", ours, partner, evil}} {
+			for _, from := range []string{"", ours, partner, evil} {
+				jar := r.client.Jar
+				if by.name[0] == 'h' {
+					r.client.Jar = nil // a request has one credential
+				}
+				e := r.call("POST", "/auth/ticket", `{"path":"`+path+`"}`, append(by.lines, jsonType)...)
+				r.client.Jar = jar
+				if e.StatusCode != 200 {
+					t.Fatalf("%s: %d %s", by.name, e.StatusCode, e.body)
+				}
+				lines := slices.Clone(upgradeLines)
+				if from != "" {
+					lines = append(lines, "Origin: "+from)
+				}
+				asked := ""
+				if slices.Contains(by.lines, "Origin: "+ours) {
+					asked = ours
+				}
+				want := 401
+				switch {
+				case !slices.Contains(allowed, from):
+					want = 403
+				case !by.bound || from == asked:
+					want = 101
+				}
+				e = r.exactly("GET "+path+"?ticket="+e.decode(t)["ticket"].(string)+" HTTP/1.1", lines...)
+				if e.StatusCode != want {
+					t.Errorf("%s, %s from %q: %d %s, want %d", by.name, path, from, e.StatusCode, e.body, want)
+				}
+			}
+		}
+	}
+}
