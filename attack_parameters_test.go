@@ -88,7 +88,8 @@ func TestAppParametersThatCannotBe(t *testing.T) {
 	}
 }
 
-// TestForeignTicketsWaitForTheFirstMessage, as requests without a credential do.
+// TestForeignTicketsWaitForTheFirstMessage, as requests without a credential
+// do.
 func TestForeignTicketsWaitForTheFirstMessage(t *testing.T) {
 	config := func() wsauth.Config {
 		c := lobbyConfig()

@@ -98,8 +98,8 @@ func TestAlmostForeignSchemes(t *testing.T) {
 	}
 }
 
-// TestForeignSchemesKeepTheText of the programs that wsauth grew from, wherever
-// the header stands among the locations.
+// TestForeignSchemesKeepTheText of the programs that wsauth grew from,
+// wherever the header stands among the locations.
 func TestForeignSchemesKeepTheText(t *testing.T) {
 	header, own := wsauth.Header{}, wsauth.Header{Name: "X-Auth", Scheme: "Token"}
 	for name, c := range map[string]struct {

@@ -162,9 +162,9 @@ func TestSubprotocol(t *testing.T) {
 	}
 }
 
-// TestSubprotocolAlone: a client that offers nothing but the token and the name
-// before it gets that name, and one whose token has a prefix gets no answer to
-// its offer. A plain request has none.
+// TestSubprotocolAlone: a client that offers nothing but the token and the
+// name before it gets that name, and one whose token has a prefix gets no
+// answer to its offer. A plain request has none.
 func TestSubprotocolAlone(t *testing.T) {
 	tok := access(t)
 	for _, f := range forms {

@@ -48,9 +48,9 @@ func (h Header) validate() error {
 }
 
 // Extract returns the token of the field. A second line, a list, or anything
-// but one space between scheme and token is refused. A field of another scheme,
-// such as Basic, is somebody else's: it is no credential, and stays in the
-// request.
+// but one space between scheme and token is refused. A field of another
+// scheme, such as Basic, is somebody else's: it is no credential, and stays in
+// the request.
 func (h Header) Extract(r *http.Request, _ Requirement) (Credential, error) {
 	lines := r.Header[h.name()]
 	if len(lines) == 0 {
@@ -94,8 +94,8 @@ func (h Header) isForeign(raw string) bool {
 	}
 }
 
-// foreign returns the refusal for a client that has sent nothing but a field of
-// another scheme; nil if there is none.
+// foreign returns the refusal for a client that has sent nothing but a field
+// of another scheme; nil if there is none.
 func (h Header) foreign(r *http.Request) *Error {
 	if lines := r.Header[h.name()]; len(lines) != 1 || !h.isForeign(lines[0]) {
 		return nil

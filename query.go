@@ -114,7 +114,8 @@ func (g *Guard) checkStrayToken(query string) error {
 	return nil
 }
 
-// isAppParameter reports whether a parameter of the query is the application's.
+// isAppParameter reports whether a parameter of the query is the
+// application's.
 func (c *Config) isAppParameter(name string) bool {
 	return slices.Contains(c.AppParameters, name) || slices.Contains(c.AppParameters, allParameters)
 }

@@ -15,9 +15,9 @@ import (
 //
 // The handler sees the offer without the token, and its library selects one of
 // what is left: a browser fails a socket whose answer selects none. If nothing
-// but "bearer" is left and the handler selects nothing, the guard selects that.
-// It never selects an item that holds a token, so a page whose token has a
-// Prefix must offer a subprotocol that the handler selects.
+// but "bearer" is left and the handler selects nothing, the guard selects
+// that. It never selects an item that holds a token, so a page whose token has
+// a Prefix must offer a subprotocol that the handler selects.
 //
 // The zero value is the pair above. With a Prefix the token stands in the same
 // item. Known ones are

@@ -148,11 +148,12 @@ type ticketRecord struct {
 }
 
 // IssueTicket makes a ticket: [TicketPrefix] and a random text of 130 bits,
-// which opens one socket with claims, which are those that the guard has found in the request for it.
-// The socket lives as long as their token, and ends with it when it is revoked;
-// the ticket does, too. It expires after [TicketLife], or with the token. The
-// error is an [*Error]: InvalidRequest for a path or an origin that cannot be
-// one, StoreUnavailable where the store does not answer or is full.
+// which opens one socket with claims, which are those that the guard has found
+// in the request for it. The socket lives as long as their token, and ends
+// with it when it is revoked; the ticket does, too. It expires after
+// [TicketLife], or with the token. The error is an [*Error]: InvalidRequest
+// for a path or an origin that cannot be one, StoreUnavailable where the store
+// does not answer or is full.
 func (g *Guard) IssueTicket(ctx context.Context, claims *token.Claims, f TicketFor) (string, error) {
 	switch {
 	case g.config.Tickets == nil:

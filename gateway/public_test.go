@@ -263,8 +263,8 @@ func TestAnyOriginNeedsNoCookies(t *testing.T) {
 	}
 }
 
-// TestAppParametersOfARoute belong to the upstream, unless they hold a token of
-// ours.
+// TestAppParametersOfARoute belong to the upstream, unless they hold a token
+// of ours.
 func TestAppParametersOfARoute(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) {

@@ -41,10 +41,13 @@ type ticketAnswer struct {
 	Sub       string `json:"sub"`
 }
 
-// ticket answers POST /auth/ticket: whoever has an access token gets what opens one socket with it, once and soon. It is for URLs,
-// since a browser can send neither a header with a handshake nor a token in the URL that nobody writes down. It is good for the
-// path that the body names and for pages of the origin that asks. If none was sent, it is for programs that send none, and unless a
-// cookie showed who asks also for those that send one of the origins of the route.
+// ticket answers POST /auth/ticket: whoever has an access token gets what
+// opens one socket with it, once and soon. It is for URLs, since a browser can
+// send neither a header with a handshake nor a token in the URL that nobody
+// writes down. It is good for the path that the body names and for pages of
+// the origin that asks. If none was sent, it is for programs that send none,
+// and unless a cookie showed who asks also for those that send one of the
+// origins of the route.
 func (g *Gateway) ticket(w http.ResponseWriter, r *http.Request) {
 	claims, err := g.guard.Check(r, wsauth.Access)
 	if err != nil {

@@ -7,10 +7,10 @@ import (
 	"wsauth"
 )
 
-// TestTicketsWithoutOrigin: what asks for a ticket with a token in a header and
-// without an Origin is no page. Its socket may have one of the origins of the
-// route, as that of React Native has, or none. Where a cookie showed who asks,
-// the socket has none.
+// TestTicketsWithoutOrigin: what asks for a ticket with a token in a header
+// and without an Origin is no page. Its socket may have one of the origins of
+// the route, as that of React Native has, or none. Where a cookie showed who
+// asks, the socket has none.
 func TestTicketsWithoutOrigin(t *testing.T) {
 	b := newBackend(t)
 	const ours, partner, evil = "http://localhost:5173", "https://partner.example", "https://evil.example"

@@ -11,8 +11,8 @@ import (
 
 const chosen = "\r\nSec-WebSocket-Protocol: bearer"
 
-// FuzzChoice: however the head is cut, all that the handler sends arrives, with
-// one field more at the end of the head of a 101 that has none.
+// FuzzChoice: however the head is cut, all that the handler sends arrives,
+// with one field more at the end of the head of a 101 that has none.
 func FuzzChoice(f *testing.F) {
 	for _, s := range []string{
 		"", "\r\n\r\n", switching + "\r\n\r\nabc", switching + "x\r\nA: b\r\n\r\n\r\n\r\n", switching + "x\r\nsec-websocket-protocol : b\r\n\r\nabc",
