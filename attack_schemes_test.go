@@ -156,7 +156,12 @@ func TestTwoSchemesOfOneHeader(t *testing.T) {
 // carries no credential, so one may follow, and a payload with another scheme
 // has its token beside it.
 func TestForeignSchemesWaitForTheFirstMessage(t *testing.T) {
-	inLobby(t, "coder", lobbyConfig, func(t *testing.T, x *lobby) {
+	config := func() wsauth.Config {
+		c := lobbyConfig()
+		c.Locations = append(c.Locations, wsauth.Header{})
+		return c
+	}
+	inLobby(t, "coder", config, func(t *testing.T, x *lobby) {
 		const basic = "Authorization: Basic YTpi"
 		for _, message := range []string{
 			auth(access(t)),
