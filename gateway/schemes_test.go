@@ -48,7 +48,7 @@ func TestBasicBesideCookies(t *testing.T) {
 		csrf, refreshCSRF := "X-CSRF-Token: "+v["csrf_token"].(string), "X-CSRF-Token: "+v["refresh_csrf_token"].(string)
 		for _, path := range []string{"/x", "/optional/x", "/public/x"} {
 			if e := r.call("GET", path, "", basic); e.StatusCode != http.StatusOK || !strings.HasSuffix(e.body, map[bool]string{true: "user=", false: "user=test"}[path == "/public/x"]) {
-				t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
+				t.Fatalf("%s: %d %s", path, e.StatusCode, e.body)
 			}
 			if got := b.last().Header; got.Get("Authorization") != strings.TrimPrefix(basic, "Authorization: ") || strings.Contains(got.Get("Cookie"), "token_cookie") {
 				t.Errorf("%s: the backend has %v", path, got)
@@ -100,7 +100,7 @@ func TestBasicAlone(t *testing.T) {
 	inBoth(t, func(t *testing.T, r *rig, b *backend) {
 		for _, path := range []string{"/optional/x", "/public/x"} {
 			if e := r.call("GET", path, "", basic); e.StatusCode != http.StatusOK || !strings.HasSuffix(e.body, "user=") {
-				t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
+				t.Fatalf("%s: %d %s", path, e.StatusCode, e.body)
 			}
 			if got := b.last().Header.Values("Authorization"); len(got) != 1 {
 				t.Errorf("%s: the backend has %q", path, got)
