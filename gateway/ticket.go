@@ -36,9 +36,16 @@ type ticketRequest struct {
 // A ticketAnswer carries a ticket. Sub is the user of its socket, by which a
 // page notices that somebody else has logged in.
 type ticketAnswer struct {
-	Ticket    string `json:"ticket"`
-	ExpiresIn int64  `json:"expires_in"` // seconds
-	Sub       string `json:"sub"`
+	Ticket    string       `json:"ticket"`
+	ExpiresIn int64        `json:"expires_in"` // seconds
+	Sub       string       `json:"sub"`
+	Socket    ticketSocket `json:"socket"`
+}
+
+// A ticketSocket tells the browser module what its socket will be like.
+type ticketSocket struct {
+	ExpiresIn int64 `json:"expires_in"` // seconds that the token lives
+	Welcome   bool  `json:"welcome"`    // whether the first message is a welcome, as only the demonstration sends
 }
 
 // ticket answers POST /auth/ticket: whoever has an access token gets what
@@ -78,5 +85,9 @@ func (g *Gateway) ticket(w http.ResponseWriter, r *http.Request) {
 		g.unavailable(w, r, "cannot issue a ticket", err)
 		return
 	}
-	writeJSON(w, ticketAnswer{ticket, int64(wsauth.TicketLife / time.Second), claims.Subject})
+	socket := ticketSocket{
+		ExpiresIn: max(1, int64(time.Until(claims.ExpiresAt)/time.Second)),
+		Welcome:   g.demo != nil && *body.Path == socketPath,
+	}
+	writeJSON(w, ticketAnswer{ticket, int64(wsauth.TicketLife / time.Second), claims.Subject, socket})
 }

@@ -25,6 +25,29 @@ func TestTicketOpensOneSocket(t *testing.T) { // L9
 	r.wantClose(conn, 3000, "session_ended")
 }
 
+// The answer tells the browser module whether to wait for a welcome, which the
+// servers behind routes do not send, and when to renew the socket.
+func TestTicketTellsOfItsSocket(t *testing.T) {
+	for _, c := range []struct {
+		path    string
+		routes  []Route
+		welcome bool
+	}{
+		{"/ws", nil, true},
+		{"/ws/", nil, false},
+		{"/other", nil, false},
+		{"/ws", []Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:1"}}}, false},
+	} {
+		r := start(t, func(g *Config) { g.Routes = c.routes })
+		access, _ := r.login()
+		e := r.call("POST", "/auth/ticket", `{"path":"`+c.path+`"}`, jsonType, bearer(access))
+		socket, _ := e.decode(t)["socket"].(map[string]any)
+		if left, _ := socket["expires_in"].(float64); socket["welcome"] != c.welcome || left < 800 || left > 900 {
+			t.Errorf("%s, %d routes: %s", c.path, len(c.routes), e.body)
+		}
+	}
+}
+
 func TestL11_TicketOfAnother(t *testing.T) {
 	r := start(t, func(c *Config) { c.Origins = []string{"https://app.example", "https://other.example"} })
 	access, _ := r.login()
