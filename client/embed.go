@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-//go:embed wsauth.js session.js lease.js advice.js
+//go:embed wsauth.js session.js lease.js advice.js messages.js setup.js path.js
 var files embed.FS
 
 // Files are the modules of the client, at the root of the file system.

@@ -1,5 +1,6 @@
 // A login: it gets tokens, keeps what proves them, and puts that into requests.
 import { askedWait, retryPause } from "./advice.js";
+import { absolute, needs } from "./setup.js";
 
 /** A request that the server refused, in the server's own words (RFC 9457). */
 export class Refusal extends Error {
@@ -88,8 +89,14 @@ export class Session extends EventTarget {
   #logins = 0; // counts begins and ends, so that an answer to an earlier login is known
 
   /** @param {SessionOptions} [options] */
-  constructor({ cookies = false, base = "/auth", headers = () => ({}), fetch = globalThis.fetch.bind(globalThis) } = {}) {
+  constructor({ cookies = false, base = "/auth", headers = () => ({}), fetch } = {}) {
     super();
+    if (!fetch) {
+      needs("Session", { fetch: globalThis.fetch });
+      absolute("Session", base);
+      fetch = globalThis.fetch.bind(globalThis);
+    }
+    needs("Session", { "crypto.getRandomValues": globalThis.crypto?.getRandomValues, "AbortSignal.timeout": globalThis.AbortSignal?.timeout });
     this.cookies = cookies;
     this.base = base;
     this.headers = headers;
@@ -145,15 +152,21 @@ export class Session extends EventTarget {
   }
 
   /**
-   * Gets a ticket, and the user whom the socket will be of. With cookies that
-   * is whoever logged in last, in any window.
+   * Gets a ticket, and what the server says about its socket: the user, until
+   * when it may stay and whether it begins with a welcome. With cookies the
+   * user is whoever logged in last, in any window.
    * @param {string} path
-   * @returns {Promise<{ticket: string, subject?: string}>}
+   * @returns {Promise<import("./wsauth.js").Admission>}
    */
   async admission(path) {
-    const { ticket, sub } = await this.call("POST", "/ticket", { path });
+    const { ticket, sub, socket } = await this.call("POST", "/ticket", { path });
     if (typeof ticket !== "string" || ticket === "") throw new TypeError("The answer is not that of wsauth");
-    return typeof sub === "string" ? { ticket, subject: sub } : { ticket };
+    return {
+      ticket,
+      subject: typeof sub === "string" ? sub : undefined,
+      expiresAt: socket?.expires_in > 0 ? Date.now() + socket.expires_in * 1000 : undefined,
+      welcome: typeof socket?.welcome === "boolean" ? socket.welcome : undefined,
+    };
   }
 
   /** The sessions of this user, on all devices. @returns {Promise<any[]>} */

@@ -1,113 +1,152 @@
-// A WebSocket that stays open for as long as the person is logged in, and says why when it ends. See README.md.
+// A WebSocket that stays open while the user is logged in and says why it ends. See README.md.
 import { advise, askedWait, backoff, codeOf, offlineWait } from "./advice.js";
 import { Lease } from "./lease.js";
+import { readControl, readWelcome } from "./messages.js";
+import { canonicalPath, withoutPrefix } from "./path.js";
 import { endsLogin, Refusal, Session } from "./session.js";
+import { needs, socketURL } from "./setup.js";
 
 export { advise, backoff, codeOf, Refusal, Session };
 
 /**
- * What a socket needs of a login: a {@link Session}, or functions of your own. They throw an error whose `status` is the HTTP
- * status of a refusal; an error without one is a network that failed, and is tried again. So is one that is `foreign`: something
- * on the way answered instead of the server.
+ * What a socket needs from a login: a {@link Session}, or functions of your
+ * own. They throw an error whose `status` is the HTTP status of a refusal. An
+ * error without a `status` is a network failure and is retried. So is one that
+ * is `foreign`: something in between answered instead of the server.
  * @typedef {object} Login
- * @property {(path: string) => Promise<string|Admission>|string|Admission} [ticket] a ticket for one socket at that path
- * @property {(path: string) => Promise<Admission>|Admission} [admission] the same, and whose it is; it is asked instead of ticket
- * @property {(path: string) => Promise<Record<string, string>>|Record<string, string>} [query] instead of a ticket: the
- *   parameters that open one socket at that path
- * @property {() => Promise<void>} refresh renews the login, and with it the sockets that are open
- * @property {boolean} [over] there is no login, so nothing need be asked
+ * @property {(path: string) => Promise<string|Admission>|string|Admission} [ticket] gets a ticket for one socket at that path
+ * @property {(path: string) => Promise<Admission>|Admission} [admission] does the same; it is called instead of ticket
+ * @property {(path: string) => Promise<Record<string, string>>|Record<string, string>} [query] returns the parameters that
+ *   open one socket at that path; it is called instead of both
+ * @property {() => Promise<unknown>|unknown} refresh renews the login, and with it the open sockets
+ * @property {boolean} [over] whether there is no login, so that nothing need be asked
  * @property {number} [expiresAt] when the access token expires, in milliseconds since 1970
  */
 
 /**
- * A ticket, and the user whom the socket will be of: what the server says, such
- * as the sub of the token. Without it, only a welcome tells another user.
- * @typedef {{ticket: string, subject?: string}} Admission
+ * A ticket, and what the server says about its socket.
+ * - subject: the user of the socket, such as the sub of the token. Without it,
+ *   only a welcome tells users apart.
+ * - expiresAt: until when the socket may stay, in milliseconds since 1970
+ * - welcome: whether the server's first message on the socket is a welcome
+ * @typedef {{ticket: string, subject?: string|undefined, expiresAt?: number|undefined, welcome?: boolean|undefined}} Admission
+ */
+
+/**
+ * What opens one connection: the parameters of its URL, and the rest of the
+ * {@link Admission}.
+ * @typedef {Omit<Admission, "ticket"> & {query: Record<string, string>}} Entry
  */
 
 /**
  * @typedef {object} Options
- * @property {string[]} [protocols] subprotocols to offer
+ * @property {string|string[]} [protocols] subprotocols to offer
  * @property {BinaryType} [binaryType]
  * @property {AbortSignal} [signal] closes the socket for good
- * @property {boolean} [welcome] the server's first message is {"type":"welcome","claims":{…},"expires_at":…}, and it tells of
- *   renewals by {"type":"renewed","expires_at":…}. Default: true. Otherwise every message is the page's own.
- * @property {boolean} [renew] refresh before the socket's time is up. Default: true
- * @property {(code: number, reason: string) => import("./advice.js").Advice} [advise] decides otherwise than the table
+ * @property {boolean} [welcome] whether the server's first message is a welcome, see README.md. Default: as the ticket says, or
+ *   else as the first message shows
+ * @property {string} [stripPrefix] the part of the path that a proxy removes, such as "/app": the server's paths do not have it
+ * @property {boolean} [renew] whether to refresh before the socket's time is up. Default: true
+ * @property {(code: number, reason: string) => import("./advice.js").Advice} [advise] decides instead of the table
  */
 
 /**
- * - connecting: getting a ticket, or waiting for the server's welcome
+ * - connecting: getting a ticket, or opening the connection
  * - open: messages can be sent
- * - waiting: for the next try, in `retryIn` milliseconds, or as soon as the network is back
+ * - waiting: for the next attempt, in `retryIn` milliseconds or as soon as the network is back
  * - stopped: reconnecting would change nothing; `reason` says why
  * - loggedout: the login is over; log in, then call reconnect()
  * - closed: by close() or by agreement
  * @typedef {"connecting"|"open"|"waiting"|"stopped"|"loggedout"|"closed"} State
  */
 
-const patience = 15_000; // ms from the ticket to the welcome, and from a refresh to the word that this socket is renewed
-const stable = 10_000; // ms after which a socket that ended was a good one; a server holds one that it refuses open for up to 5 s
-const waking = ["online", "pageshow"]; // of the window; the document's visibilitychange is the third
+const patience = 15_000; // ms for the handshake and a welcome that must come, and from a refresh to the word that this socket is renewed
+const grace = 1_000; // ms to wait for a welcome that may come
+const stable = 10_000; // ms after which a socket counts as a success; a server holds one that it refuses open for up to 5 s
+const suspicious = 3; // handshakes in a row that fail although the server gave a ticket, after which the console says so
+const waking = ["online", "pageshow"]; // events of the window; the document's visibilitychange is the third
 
 /**
- * Opens a socket, and keeps it open.
- * @param {string} url its address, relative to the page
- * @param {Login} [login] Default: the login that the browser's cookies hold
+ * Opens a socket, and keeps it open. It throws a TypeError if it cannot work
+ * here at all: without WebSocket, or with a URL that is none.
+ * @param {string|URL} url its address, relative to the page
+ * @param {Login|null} [login] Default: the login in the browser's cookies
  * @param {Options} [options]
  */
-export function connect(url, login = new Session({ cookies: true }), options = {}) {
+export function connect(url, login, options) {
   return new AuthSocket(url, login, options);
 }
 
 /**
- * A socket that comes back. It fires:
- * - open {claims, expiresAt}: the server has let it in
+ * A socket that reconnects. It fires:
+ * - open {claims, expiresAt}: messages can be sent
  * - message {data}: as a WebSocket's
  * - renewed {expiresAt}: it may stay until then
  * - fresh_required, fresh_ok: the server wants the password again before it goes on (Session.fresh), and has got it
  * - close {code, reason, wasOpen, advice}: one connection has ended
- * - state {state, code, reason, advice, retryIn}: what becomes of it
+ * - state {state, code, reason, advice, retryIn}: the state has changed
  */
 export class AuthSocket extends EventTarget {
   #url;
+  #path; // as the server knows it
+  /** @type {Login} */
   #login;
+  /** @type {Session|null} */
+  #ownLogin = null; // the default login, which ends with the socket
   #options;
   /** @type {State} */
   #state = "connecting";
   /** @type {WebSocket|null} */
-  #socket = null;
-  #turn = 0; // counts the tries, so that an answer that comes late is known as late
-  #attempt = 0; // tries that failed in a row
-  #stale = false; // the access token has to be renewed before it is used again
-  #refreshed = false; // it has been, because the server asked for it, and no good socket came of it yet
-  #done = false; // the page wants no more
-  #mayChange = false; // what comes next may be the socket of another user
+  #socket = null; // the connection in use
+  /** @type {WebSocket|null} */
+  #closing = null; // the one that close() has closed, until it has ended
+  #turn = 0; // counts connections and ends, so that a late answer is known as late
+  #attempt = 0; // failed attempts in a row
+  #isStale = false; // the access token has to be renewed before it is used again
+  #refreshes = 0; // that the server asked for since the last socket that counts as a success
+  #isDone = false; // close() was called
+  #isLoggedOut = false; // the login ended while a connection was open
+  #mayChange = false; // the next connection may be another user's
   /** @type {ReturnType<typeof setTimeout>|undefined} */
-  #timer; // to try again, or to give this try up
+  #timer; // for the next attempt, or to give this one up
   /** @type {any} */
-  #claims = null;
+  #claims = null; // of the first welcome
   /** @type {string|undefined} */
-  #subject; // of the first ticket; the page is this user's
+  #subject; // of the first ticket: the page belongs to this user
+  #expects = /** @type {boolean|undefined} */ (undefined); // whether this connection begins with a welcome; undefined if it may
+  #hasControls = false; // this connection has had its welcome, so messages such as "renewed" are the server's
+  #grace = grace;
+  /** @type {number|undefined} */
+  #tokenExpiresAt; // as the last ticket or refresh said
   #openedAt = 0;
+  #unopened = 0; // handshakes in a row that failed
+  #hasWarned = false;
   #lease;
   #renewals = 0;
   #listening = new AbortController();
 
-  /** @param {string} url @param {Login} login @param {Options} options */
-  constructor(url, login, options) {
+  /** @param {string|URL} url @param {Login|null} [login] @param {Options} [options] */
+  constructor(url, login, options = {}) {
     super();
-    this.#url = new URL(url, globalThis.location?.href);
-    this.#url.protocol = this.#url.protocol.replace("http", "ws");
-    this.#login = login;
+    needs("connect", { WebSocket: globalThis.WebSocket });
+    this.#url = socketURL(url);
+    const { stripPrefix = "" } = options;
+    this.#path = stripPrefix ? withoutPrefix(this.#url.pathname, stripPrefix) : canonicalPath(this.#url.pathname);
+    if (login) needs("The login of connect", { refresh: login.refresh, "ticket, admission or query": login.query ?? login.admission ?? login.ticket });
+    else this.#ownLogin = new Session({ cookies: true, base: `${stripPrefix.replace(/\/+$/, "")}/auth` });
+    this.#login = login ?? /** @type {any} */ (this.#ownLogin);
     this.#options = options;
     this.#lease = new Lease(options.renew === false ? null : () => this.#renew());
     const { signal } = this.#listening;
     for (const name of waking) globalThis.addEventListener?.(name, this.#wake, { signal });
     globalThis.document?.addEventListener("visibilitychange", this.#wake, { signal });
     options.signal?.addEventListener("abort", () => this.close(), { signal });
-    // The page gets a chance to listen first.
-    queueMicrotask(() => (options.signal?.aborted ? this.close() : this.#connect()));
+    if (this.#login instanceof EventTarget) this.#login.addEventListener("logout", this.#logout, { signal });
+    // The page gets a chance to listen first, or to close the socket again.
+    queueMicrotask(() => {
+      if (options.signal?.aborted) this.close();
+      else if (this.#turn === 0) this.#connect();
+    });
   }
 
   get state() {
@@ -120,45 +159,62 @@ export class AuthSocket extends EventTarget {
   }
 
   get bufferedAmount() {
-    return this.#socket?.bufferedAmount ?? 0;
+    return (this.#socket ?? this.#closing)?.bufferedAmount ?? 0;
   }
 
   /**
-   * Sends a message, as WebSocket.send does. Nothing is kept for later: it throws unless the state is "open".
+   * Sends a message, as WebSocket.send does. It keeps nothing for later: it
+   * throws unless the state is "open".
    * @param {Parameters<WebSocket["send"]>[0]} data
    */
   send(data) {
-    if (this.#state !== "open" || this.#done) throw new DOMException(`The socket is ${this.#state}`, "InvalidStateError");
-    this.#socket?.send(data);
+    if (this.#state !== "open" || !this.#socket) throw new DOMException(`The socket is ${this.#state}`, "InvalidStateError");
+    this.#socket.send(data);
   }
 
-  /** Closes the socket for good. */
+  /**
+   * Closes the socket for good, whatever it is doing: the state is "closed"
+   * when close returns, and nothing is asked or opened any more. The event
+   * "close" of a connection follows when that has ended. As WebSocket.close,
+   * it throws for a code other than 1000 and 3000 to 4999 and for a reason of
+   * more than 123 bytes, but the socket is closed even then.
+   */
   close(code = 1000, reason = "done") {
-    if (this.#done) return;
-    this.#socket?.close(code, reason); // its close event says the rest
-    this.#done = true;
+    if (this.#isDone) return;
+    this.#isDone = true;
     this.#turn++;
     clearTimeout(this.#timer);
     this.#lease.reset();
     this.#listening.abort();
-    if (!this.#socket) this.#become("closed", code, reason, "done");
+    this.#ownLogin?.dispose();
+    this.#closing = this.#socket;
+    this.#socket = null;
+    try {
+      this.#closing?.close(code, reason);
+    } catch (error) {
+      this.#closing?.close();
+      throw error;
+    } finally {
+      this.#become("closed", code, reason, "done");
+    }
   }
 
   /**
-   * Tries again now: after a login, or because the person asks. The user may be
-   * another one only where the end asked for a login, or was that of another
+   * Tries again now: after a login, or because the user asks. The user may be
+   * another one only if the end asked for a login, or was that of another
    * user.
    */
   reconnect() {
-    if (this.#done || this.#socket || this.#state === "connecting") return;
+    if (this.#isDone || this.#socket || this.#state === "connecting") return;
     this.#attempt = 0;
-    this.#refreshed = false;
+    this.#refreshes = 0;
+    this.#isLoggedOut = false;
     if (this.#mayChange) {
       this.#claims = null;
       this.#subject = undefined;
     }
-    if (this.#state === "loggedout") { // what there is now is a new login, whose token is good, and perhaps fresh
-      this.#stale = false;
+    if (this.#state === "loggedout") { // the token is that of a new login: good, and perhaps fresh
+      this.#isStale = false;
       this.#lease.reset();
     }
     this.#connect();
@@ -168,80 +224,109 @@ export class AuthSocket extends EventTarget {
     const turn = ++this.#turn;
     clearTimeout(this.#timer);
     this.#become("connecting");
-    let refreshing = this.#stale || this.#lease.due;
+    if (turn !== this.#turn) return;
+    let refreshing = this.#isStale || this.#lease.due;
     try {
       if (refreshing) {
-        await this.#login.refresh();
+        await this.#refresh();
         refreshing = false;
         if (turn !== this.#turn) return;
-        this.#stale = false;
+        this.#isStale = false;
         this.#lease.reset();
       }
-      const { query, subject } = await this.#admission(this.#url.pathname);
+      const entry = await this.#enter(this.#path);
       if (turn !== this.#turn) return;
-      if (this.#isOther(subject, this.#subject)) return this.#stopAsOther();
-      this.#subject ??= subject;
-      this.#open(query);
+      if (isOther(entry.subject, this.#subject)) return this.#stopAsOther();
+      this.#subject ??= entry.subject;
+      this.#tokenExpiresAt = entry.expiresAt ?? this.#tokenExpiresAt;
+      this.#open(entry);
     } catch (e) {
       if (turn !== this.#turn) return;
       const error = /** @type {any} */ (e);
-      if (refreshing && endsLogin(error)) this.#become("loggedout", 3000, error.reason, "refresh");
+      if (refreshing && endsLogin(error)) this.#becomeLoggedOut();
       else this.#over(closeCodeOf(error), reasonOf(error), false, error?.retryAfter); // as if a socket had been refused so
     }
   }
 
+  /** Refreshes the login, and notes the time of the new token if the answer tells it. */
+  async #refresh() {
+    this.#tokenExpiresAt = expiryOf(await this.#login.refresh());
+  }
+
   /**
-   * What opens the socket, and whose it will be, where that is known.
+   * Asks the login for what opens a socket.
    * @param {string} path
-   * @returns {Promise<{query: Record<string, string>, subject?: string|undefined}>}
+   * @returns {Promise<Entry>}
    */
-  async #admission(path) {
+  async #enter(path) {
     const login = this.#login;
     if (login.query) return { query: await login.query(path) };
     const given = (await (login.admission ? login.admission(path) : login.ticket?.(path))) ?? "";
-    return typeof given === "string" ? { query: { ticket: given } } : { query: { ticket: given.ticket }, subject: given.subject };
+    if (typeof given === "string") return { query: { ticket: given } };
+    const { ticket, ...rest } = given;
+    return { query: { ticket }, ...rest };
   }
 
-  /** @param {string|undefined} subject @param {string|undefined} known */
-  #isOther(subject, known) {
-    return subject !== undefined && known !== undefined && subject !== known;
-  }
-
-  /** Another window logged someone else in. */
+  /** Stops because another window has logged another user in. */
   #stopAsOther() {
     this.#turn++;
     this.#release();
     this.#become("stopped", 3003, "other_user", "stop");
   }
 
-  /** @param {Record<string, string>} query */
-  #open(query) {
+  /** @param {Entry} entry */
+  #open({ query, welcome }) {
     const url = new URL(this.#url);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-    const socket = new WebSocket(url, this.#options.protocols ?? []);
+    let socket;
+    try {
+      socket = new WebSocket(url, this.#options.protocols ?? []);
+    } catch (error) { // such as a ws: address in an https: page, or protocols that are none
+      this.#warn("The browser does not allow this socket:", error);
+      return this.#become("stopped", 1006, "blocked", "stop");
+    }
     this.#socket = socket;
+    this.#expects = this.#options.welcome ?? welcome;
+    this.#hasControls = this.#expects === true;
     let opened = false; // though perhaps only to be told a close code
+    let openedAt = Date.now();
+    let messages = 0;
     if (this.#options.binaryType) socket.binaryType = this.#options.binaryType;
-    this.#timer = setTimeout(() => this.#drop("no_welcome"), patience);
+    this.#timer = setTimeout(() => this.#drop(opened ? "no_welcome" : "unreachable"), patience);
     socket.addEventListener("open", () => {
+      if (socket !== this.#socket) return;
       opened = true;
-      if (this.#options.welcome === false) this.#welcomed({}, this.#login.expiresAt);
+      openedAt = Date.now();
+      this.#unopened = 0;
+      if (this.#expects === true) return;
+      clearTimeout(this.#timer);
+      if (this.#expects === false || this.#grace === 0) this.#admit();
+      else this.#timer = setTimeout(() => this.#admit(), this.#grace);
     });
     socket.addEventListener("message", ({ data }) => {
-      if (socket === this.#socket) this.#receive(data);
+      if (socket === this.#socket) this.#receive(data, ++messages === 1 && Date.now() - openedAt < patience);
     });
     socket.addEventListener("close", ({ code, reason }) => {
-      if (socket === this.#socket) this.#over(code, reason, opened);
+      if (socket === this.#closing) {
+        this.#closing = null;
+        this.#tell("close", { code, reason, wasOpen: opened, advice: "done" });
+      }
+      if (socket !== this.#socket) return;
+      if (!opened && ++this.#unopened === suspicious) {
+        this.#warn(`The server gives tickets for ${this.#path}, but each handshake with one fails. If a proxy removes the beginning of the path, set stripPrefix.`);
+      }
+      this.#over(code, reason, opened);
     });
   }
 
-  /** @param {any} data */
-  #receive(data) {
-    const told = this.#options.welcome === false ? null : control(data);
-    switch (told?.type) {
-      case "welcome":
-        if (this.#state === "open") break; // the application's own
-        return this.#welcomed(told.claims ?? {}, told.expires_at * 1000);
+  /** @param {any} data @param {boolean} begins whether it is the first message of its connection, and soon */
+  #receive(data, begins) {
+    const turn = this.#turn;
+    const told = this.#expects === false ? null : readControl(data);
+    if (told?.type === "welcome" && this.#isWelcome(told, begins)) return this.#welcomed(told);
+    if (this.#state === "connecting" && this.#expects === undefined) this.#admit();
+    if (turn !== this.#turn) return; // the page closed it in the event
+    switch (this.#hasControls && told?.type) {
       case "renewed":
       case "auth_ok":
         return this.#renewed(told.expires_at * 1000);
@@ -252,16 +337,57 @@ export class AuthSocket extends EventTarget {
     this.dispatchEvent(new MessageEvent("message", { data }));
   }
 
-  /** @param {any} claims @param {number} [expiresAt] */
-  #welcomed(claims, expiresAt = Infinity) {
-    if (this.#claims && claims.sub !== this.#claims.sub) return this.#stopAsOther();
-    this.#claims = claims;
+  /**
+   * Reports whether a message of that type is a welcome. If nobody has said
+   * that the server sends them, only the first message can be one, for the
+   * user of the ticket: others are the application's, and may come from other
+   * users.
+   * @param {any} told @param {boolean} begins
+   */
+  #isWelcome(told, begins) {
+    if (this.#expects === true) return this.#state === "connecting";
+    const welcome = begins ? readWelcome(told) : null;
+    return welcome !== null && !isOther(welcome.claims.sub, this.#subject);
+  }
+
+  /** @param {any} told a welcome */
+  #welcomed({ claims, expires_at }) {
+    if (this.#claims && claims?.sub !== this.#claims.sub) return this.#stopAsOther();
+    const known = claims ?? {};
+    this.#claims = known;
+    this.#hasControls = true;
+    const expiresAt = expires_at === undefined ? this.#expiry : expires_at * 1000;
+    const life = known.exp ? (known.exp - known.iat) * 1000 : expiresAt - Date.now();
+    this.#lease.until(expiresAt, Number.isFinite(life) ? life : 0);
+    if (this.#state === "open") this.#tell("renewed", { expiresAt: this.expiresAt }); // it came late
+    else this.#opened(known);
+  }
+
+  /** Opens a socket without a welcome. */
+  #admit() {
+    this.#grace = 0; // the next connection need not wait for what does not come
+    this.#extend(this.#expiry);
+    this.#opened({});
+  }
+
+  /** @param {object} claims */
+  #opened(claims) {
+    const turn = this.#turn;
     this.#openedAt = Date.now();
     clearTimeout(this.#timer);
-    const life = claims.exp ? (claims.exp - claims.iat) * 1000 : expiresAt - Date.now();
-    this.#lease.until(expiresAt, Number.isFinite(life) ? life : 0);
     this.#become("open");
-    this.#tell("open", { claims, expiresAt: this.expiresAt });
+    if (turn === this.#turn) this.#tell("open", { claims, expiresAt: this.expiresAt });
+  }
+
+  /** When the access token expires, as far as the login knows; Infinity if it does not. */
+  get #expiry() {
+    const expiresAt = this.#login.expiresAt ?? Infinity;
+    return Number(expiresAt === Infinity ? this.#tokenExpiresAt ?? Infinity : expiresAt);
+  }
+
+  /** Sets the time of a socket of which only the token's time is known. @param {number} expiresAt by the clock of this machine */
+  #extend(expiresAt) {
+    this.#lease.until(expiresAt, Number.isFinite(expiresAt) ? expiresAt - Date.now() : 0);
   }
 
   /** @param {number} expiresAt */
@@ -273,16 +399,19 @@ export class AuthSocket extends EventTarget {
 
   async #renew() {
     const [turn, heard] = [this.#turn, this.#renewals];
-    this.#lease.plan(); // the next try, should this one fail
+    this.#lease.plan(); // the next attempt, should this one fail
     try {
-      await this.#login.refresh();
+      await this.#refresh();
     } catch (error) {
       if (turn !== this.#turn || !endsLogin(error)) return;
-      this.#stale = true;
+      this.#isStale = true;
       return this.#lease.stop(); // the socket keeps the time that it has; its end says the rest
     }
     if (turn !== this.#turn || this.#state !== "open") return;
-    if (this.#options.welcome === false) return this.#renewed(this.#login.expiresAt ?? Infinity);
+    if (!this.#hasControls) {
+      this.#extend(this.#expiry);
+      return this.#tell("renewed", { expiresAt: this.expiresAt });
+    }
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => { // a socket that does not hear of it is dead, as after a long sleep
       if (heard === this.#renewals) this.#drop("no_answer");
@@ -297,14 +426,24 @@ export class AuthSocket extends EventTarget {
       else if (this.#options.renew !== false && (online || this.#lease.due)) this.#renew(); // which finds out whether it lives
     }
     if (this.#state === "waiting" && (online || this.#lease.over)) {
-      this.#stale = true;
+      this.#isStale = true;
       this.#attempt = 0;
       this.#connect();
     }
   };
 
+  /** Ends what needs the login. An open connection keeps the time that it has. */
+  #logout = () => {
+    this.#isLoggedOut = true;
+    if (this.#state !== "waiting" && this.#state !== "connecting") return;
+    this.#turn++;
+    this.#release();
+    this.#becomeLoggedOut();
+  };
+
   /** Gives up a connection that the browser still holds for good. @param {string} reason */
   #drop(reason) {
+    if (reason === "no_welcome") this.#warn(`The server sent no welcome within ${patience / 1000} s. If it sends none, leave the option welcome out.`);
     this.#release();
     this.#over(1006, reason, this.#state === "open");
   }
@@ -318,26 +457,29 @@ export class AuthSocket extends EventTarget {
 
   /** @param {number} code @param {string} reason @param {boolean} wasOpen */
   #over(code, reason, wasOpen, retryAfter = 0) {
+    const turn = ++this.#turn;
     clearTimeout(this.#timer);
     this.#lease.pause();
     this.#socket = null;
     const limited = reason === "rate_limited" || reason === "connection_limit"; // coming again sooner would not help
     if (this.#state === "open" && !limited && Date.now() - this.#openedAt >= stable) {
       this.#attempt = 0;
-      this.#refreshed = false;
+      this.#refreshes = 0;
     }
-    const advice = this.#done ? "done" : this.#advise(code, reason);
+    const advice = this.#advise(code, reason);
     this.#tell("close", { code, reason, wasOpen, advice });
+    if (turn !== this.#turn) return; // the page closed or reconnected it in the event
     if (advice === "done") return this.#become("closed", code, reason, advice);
-    if (this.#done) return; // the page closed it in the event
     if (advice === "stop") return this.#become("stopped", code, reason, advice);
+    if (this.#isLoggedOut || (advice === "refresh" && this.#login.over)) return this.#becomeLoggedOut();
     if (advice === "refresh") {
-      if (this.#login.over) return this.#become("loggedout", code, reason, advice);
-      if (this.#refreshed) return this.#become("stopped", code, reason, advice); // the new token is as bad as the old one
-      this.#refreshed = true;
-      this.#stale = true;
+      // A new token that is refused as well is no better than the old one. But
+      // the session of a good one may have ended since, which a refresh tells.
+      if (this.#refreshes >= (endsSession(reason) ? 2 : 1)) return this.#become("stopped", code, reason, advice);
+      this.#refreshes++;
+      this.#isStale = true;
     }
-    // A browser that says it is offline knows of no way out; a server of this machine or this house may be there all the same.
+    // A browser that says it is offline knows of no way out, but a server on this machine or in this house may be reachable.
     const pause = globalThis.navigator?.onLine === false ? offlineWait() : backoff(this.#attempt++, advice);
     const retryIn = askedWait(retryAfter) + pause; // not all at the first moment at which they may
     this.#timer = setTimeout(() => this.#connect(), retryIn);
@@ -347,6 +489,11 @@ export class AuthSocket extends EventTarget {
   /** @param {number} code @param {string} reason */
   #advise(code, reason) {
     return this.#options.advise?.(code, reason) ?? advise(code);
+  }
+
+  /** Ends in one way whoever said first that the login is over. */
+  #becomeLoggedOut() {
+    this.#become("loggedout", 3000, "session_ended", "refresh");
   }
 
   /** @param {State} state @param {import("./advice.js").Advice} [advice] */
@@ -360,6 +507,37 @@ export class AuthSocket extends EventTarget {
   #tell(type, about) {
     this.dispatchEvent(Object.assign(new Event(type), about));
   }
+
+  /** Writes to the console, once in the life of the socket. @param {any[]} words */
+  #warn(...words) {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    console.warn(`wsauth: ${this.#url.host}${this.#path}:`, ...words);
+  }
+}
+
+/** Reports whether two users are known and differ. @param {string|undefined} a @param {string|undefined} b */
+function isOther(a, b) {
+  return a !== undefined && b !== undefined && a !== b;
+}
+
+/** Reports whether a reason says that the session is over, rather than that the token is bad. @param {string} reason */
+function endsSession(reason) {
+  return reason === "session_ended" || reason === "token_revoked";
+}
+
+/**
+ * Returns when the token expires that a refresh has brought, in milliseconds
+ * since 1970, if the answer is an object that says so: by `expiresAt`, or by
+ * `expires_in` in seconds, as the answer of a token endpoint does (RFC 6749
+ * section 5.1).
+ * @param {any} answer
+ */
+function expiryOf(answer) {
+  const at = Number(answer?.expiresAt ?? NaN);
+  const left = Number(answer?.expires_in ?? NaN);
+  if (at > 0) return at;
+  return left > 0 ? Date.now() + left * 1000 : undefined;
 }
 
 /** @param {any} error of a ticket or a refresh */
@@ -371,14 +549,4 @@ function closeCodeOf(error) {
 function reasonOf(error) {
   if (error?.foreign) return "bad_gateway";
   return error?.status ? (error.reason ?? "") : "unreachable";
-}
-
-/** The message of the server to this module that data is, or null. @param {any} data */
-function control(data) {
-  if (typeof data !== "string" || !data.startsWith("{")) return null;
-  try {
-    return JSON.parse(data);
-  } catch {
-    return null;
-  }
 }

@@ -1,7 +1,7 @@
 // A server, a login and a browser without any of the three.
 
 /** A login that counts what is asked of it. */
-export class FakeLogin {
+export class FakeLogin extends EventTarget {
   tickets = 0;
   refreshes = 0;
   /** Errors for the next calls, in order; null for one that succeeds. */
@@ -45,7 +45,11 @@ export class FakeSocket extends EventTarget {
     this.url = new URL(url);
     this.protocols = protocols;
     FakeSocket.all.push(this);
+    this.born();
   }
+
+  /** Does what a test puts here. */
+  born() {}
 
   send(data) {
     this.sent.push(data);

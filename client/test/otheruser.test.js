@@ -38,8 +38,9 @@ async function pages(t, welcome) {
   t.after(() => socket.close());
   const states = record(socket);
   const accept = (user) => {
-    if (welcome) FakeSocket.last.welcome(900, user);
-    else FakeSocket.last.open();
+    if (welcome) return FakeSocket.last.welcome(900, user);
+    FakeSocket.last.open();
+    if (welcome === undefined) FakeSocket.last.tell({ type: "chat" });
   };
   await clock.settle();
   accept("ada");
@@ -50,9 +51,7 @@ async function pages(t, welcome) {
 const last = (states) => [states.at(-1).state, states.at(-1).code, states.at(-1).reason];
 const otherUser = ["stopped", 3003, "other_user"];
 
-for (const welcome of [true, false]) {
-  const backend = welcome ? "with a welcome" : "without a welcome";
-
+for (const [backend, welcome] of [["with a welcome", true], ["without a welcome", false], ["with any backend", undefined]]) {
   test(`${backend}: no code of an end opens another user's socket`, async (t) => {
     for (const code of [1001, 1006, 1011, 1012, 1013, 1014, 3000, 3008, 4000]) {
       const { clock, beside, states } = await pages(t, welcome);

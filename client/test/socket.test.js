@@ -310,10 +310,13 @@ test("a socket that does not hear of its renewal is dead", async (t) => {
 });
 
 test("a server that accepts and says nothing is given up", async (t) => {
-  const { clock, states } = await begin(t);
-  FakeSocket.last.open();
-  await clock.go(15_000);
-  assert.equal(states.at(-1).reason, "no_welcome");
+  for (const [opens, reason] of [[true, "no_welcome"], [false, "unreachable"]]) {
+    t.mock.method(console, "warn", () => {});
+    const { clock, states } = await begin(t, { welcome: true });
+    if (opens) FakeSocket.last.open();
+    await clock.go(15_000);
+    assert.equal(states.at(-1).reason, reason);
+  }
 });
 
 test("a wrong clock makes no storm of refreshes", async (t) => {

@@ -57,7 +57,7 @@ export class SocketPanel {
     stay &&= attempt === "good";
     $("end").hidden = true;
     $("messages").replaceChildren();
-    const socket = connect("/ws", loginFor(session, attempt), stay ? {} : { renew: false, advise: () => "stop" });
+    const socket = connect("/ws", loginFor(session, attempt), { welcome: true, ...(stay ? {} : { renew: false, advise: () => "stop" }) });
     this.#socket = socket;
     const on = (type, listen) => socket.addEventListener(type, (event) => {
       if (socket === this.#socket) listen(event); // the end of an older one comes late

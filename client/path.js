@@ -1,0 +1,56 @@
+// The path of a socket as the server knows it, which its ticket is for.
+
+const hex = (/** @type {number} */ byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+const unreserved = /[A-Za-z0-9\-._~]/;
+const strayPercent = /%(?![0-9A-Fa-f]{2})/g;
+
+/**
+ * Returns the one spelling of a path that server and client compare. Escapes
+ * of unreserved characters are decoded, other escapes are in capitals, and
+ * whatever RFC 3986 does not allow in a path is escaped (section 6.2.2). An
+ * escaped slash, semicolon or other reserved character stays escaped: it is
+ * not the plain one. Parts "." and ".." are resolved, as URL does.
+ *
+ * The server's side is internal/urlpath; testdata/paths.json is common to the
+ * tests of both.
+ * @param {string} path which begins with a slash
+ */
+export function canonicalPath(path) {
+  const spelled = path.replace(strayPercent, "%25").replace(/%..|[^A-Za-z0-9\-._~!$&'()*+,;=:@/]/gsu, (part) => {
+    if (part.length !== 3 || part[0] !== "%") return Array.from(new TextEncoder().encode(part), hex).join("");
+    const char = String.fromCharCode(parseInt(part.slice(1), 16));
+    return unreserved.test(char) ? char : part.toUpperCase();
+  });
+  const [, ...parts] = spelled.split("/");
+  /** @type {string[]} */
+  const kept = [];
+  for (const [i, part] of parts.entries()) {
+    if (part === "..") kept.pop();
+    if (part !== "." && part !== "..") kept.push(part);
+    else if (i === parts.length - 1) kept.push("");
+  }
+  return `/${kept.join("/")}`;
+}
+
+/**
+ * Returns a path without a prefix that a proxy strips. It throws a TypeError
+ * if the path is not below the prefix.
+ * @param {string} path @param {string} prefix such as "/app"
+ */
+export function withoutPrefix(path, prefix) {
+  if (!/^\/(?![/\\])/.test(prefix)) throw new TypeError(`connect: the stripPrefix "${prefix}" is no path that begins with one slash`);
+  const above = canonicalPath(new URL(prefix, "http://localhost").pathname).replace(/\/+$/, "");
+  const below = canonicalPath(path);
+  if (below === above) return "/";
+  if (!below.startsWith(`${above}/`)) throw new TypeError(`connect: the path ${below} does not begin with the stripPrefix ${above}/`);
+  return below.slice(above.length);
+}
+
+/**
+ * Returns a path in which each percent sign begins an escape. URL takes others
+ * as they are, and servers refuse them.
+ * @param {string} path
+ */
+export function escapePercents(path) {
+  return path.replace(strayPercent, "%25");
+}
