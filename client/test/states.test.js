@@ -37,10 +37,18 @@ const rows = [
         endsSession(w);
         await w.session?.logout();
       },
-      "here, and somebody logs in": logsOut(async ({ session }) => {
-        await session?.logout();
-        await session?.login("bob", "secret");
-      }),
+      "here, and another user logs in before the socket ends": async (w) => {
+        if (!w.session) return endsSession(w);
+        await w.session.logout();
+        await w.session.login("bob", "secret");
+        w.server.user = "bob";
+        if (w.isOpen) w.end(3000, "session_ended");
+      },
+      "here, and the connection breaks": async (w) => {
+        if (!w.session) return endsSession(w);
+        await w.session.logout();
+        if (w.isOpen) w.end(1006);
+      },
       "right after a refresh": logsOut(async ({ session, socket, end, clock, server }) => {
         if (socket.state !== "open") return session?.logout();
         server.refuses = "token_expired";
