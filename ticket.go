@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"wsauth/internal/urlpath"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -117,9 +118,11 @@ func (t Ticket) readsQuery(name, value string) bool { return name == t.name() &&
 
 // TicketFor says what a ticket opens.
 type TicketFor struct {
-	// Path of the socket's URL, as in [url.URL.Path]: at most 2048 bytes,
-	// beginning with a slash. The URL must escape it as [url.URL.EscapedPath]
-	// does, so that an escaped slash is not taken for a real one. Required.
+	// Path is the path of the socket's URL, beginning with a slash, in any
+	// spelling: "/rooms/日本" and "/rooms/%E6%97%A5%E6%9C%AC" are the same. A
+	// percent sign begins an escape, as in [url.URL.EscapedPath], and an
+	// escaped slash or other reserved character is not the plain one. At most
+	// 2048 bytes, of which an escape is one. Required.
 	Path string
 
 	// Origin is the Origin of the page that may use the ticket: that of the
@@ -136,8 +139,8 @@ type TicketFor struct {
 	AllowedOrigins bool
 }
 
-// maxTicketPath is how long a path or an origin may be, in bytes.
-const maxTicketPath = 2048
+// maxTicketOrigin is the maximum length of an origin in bytes.
+const maxTicketOrigin = 2048
 
 // A ticketRecord is what the store keeps of a ticket.
 type ticketRecord struct {
@@ -160,15 +163,19 @@ func (g *Guard) IssueTicket(ctx context.Context, claims *token.Claims, f TicketF
 		return "", errors.New("wsauth: IssueTicket: the guard has no Config.Tickets")
 	case claims == nil:
 		return "", errors.New("wsauth: IssueTicket: no claims")
-	case !strings.HasPrefix(f.Path, "/"), len(f.Path) > maxTicketPath, len(f.Origin) > maxTicketPath:
-		return "", refuseWith(InvalidRequest, "A ticket is for a path that begins with a slash")
+	case len(f.Origin) > maxTicketOrigin:
+		return "", refuseWith(InvalidRequest, "The origin is too long")
+	}
+	path, err := urlpath.Canonical(f.Path)
+	if err != nil {
+		return "", refuseWith(InvalidRequest, "A ticket is for a path that begins with a slash and has at most 2048 bytes")
 	}
 	encoded, err := claims.MarshalBinary()
 	if err != nil {
 		return "", fmt.Errorf("wsauth: IssueTicket: %w", err)
 	}
 	record, err := json.Marshal(ticketRecord{
-		Path: f.Path, Origin: lowerASCII(f.Origin), AllowedOrigins: f.AllowedOrigins && f.Origin == "", Claims: encoded,
+		Path: path, Origin: lowerASCII(f.Origin), AllowedOrigins: f.AllowedOrigins && f.Origin == "", Claims: encoded,
 	})
 	if err != nil {
 		return "", fmt.Errorf("wsauth: IssueTicket: %w", err)
@@ -213,7 +220,7 @@ func (g *Guard) redeem(r *http.Request, ticket string) (*token.Claims, error) {
 		return nil, refuse(InternalError, fmt.Errorf("the store's record of a ticket: %w", err))
 	}
 	switch {
-	case r.URL.EscapedPath() != (&url.URL{Path: record.Path}).EscapedPath():
+	case !isTicketPath(r.URL, record.Path):
 		return nil, refuseTicket(errors.New("issued for another path"))
 	case !record.isFor(r.Header["Origin"]):
 		return nil, refuseTicket(errors.New("issued for another origin"))
@@ -233,6 +240,14 @@ func (t *ticketRecord) isFor(lines []string) bool {
 		return t.AllowedOrigins || lowerASCII(lines[0]) == t.Origin
 	}
 	return false
+}
+
+// isTicketPath reports whether a socket's path is that of its ticket, which is
+// canonical. A path with dots is not, since no browser sends one.
+func isTicketPath(u *url.URL, path string) bool {
+	sent := urlpath.Sent(u)
+	canonical, err := urlpath.Canonical(sent)
+	return err == nil && canonical == path && !urlpath.HasDots(sent)
 }
 
 // refuseTicket tells every client the same, and the log what it was.

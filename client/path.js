@@ -45,12 +45,3 @@ export function withoutPrefix(path, prefix) {
   if (!below.startsWith(`${above}/`)) throw new TypeError(`connect: the path ${below} does not begin with the stripPrefix ${above}/`);
   return below.slice(above.length);
 }
-
-/**
- * Returns a path in which each percent sign begins an escape. URL takes others
- * as they are, and servers refuse them.
- * @param {string} path
- */
-export function escapePercents(path) {
-  return path.replace(strayPercent, "%25");
-}

@@ -1,5 +1,5 @@
 // Checks before the first request: what cannot work is an error at once, not a network that fails for ever.
-import { escapePercents } from "./path.js";
+import { canonicalPath } from "./path.js";
 
 /**
  * Throws a TypeError that names what is missing, unless each part is there.
@@ -12,8 +12,8 @@ export function needs(what, parts) {
 }
 
 /**
- * Returns the address of a socket: absolute, of a scheme of WebSockets and
- * without a fragment, which the WebSocket of some browsers refuses.
+ * Returns the address of a socket: absolute, of a scheme of WebSockets, with the
+ * canonical path, and without a fragment, which some browsers refuse.
  * @param {string|URL} url relative to the page
  */
 export function socketURL(url) {
@@ -21,7 +21,7 @@ export function socketURL(url) {
   parsed.protocol = parsed.protocol.replace(/^http/, "ws");
   if (!/^wss?:$/.test(parsed.protocol)) throw new TypeError(`connect needs an address that begins with wss:, ws:, https: or http:, not "${parsed.protocol}"`);
   parsed.hash = "";
-  parsed.pathname = escapePercents(parsed.pathname);
+  parsed.pathname = canonicalPath(parsed.pathname);
   return parsed;
 }
 

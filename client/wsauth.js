@@ -2,7 +2,7 @@
 import { advise, askedWait, backoff, codeOf, offlineWait } from "./advice.js";
 import { Lease } from "./lease.js";
 import { readControl, readWelcome } from "./messages.js";
-import { canonicalPath, withoutPrefix } from "./path.js";
+import { withoutPrefix } from "./path.js";
 import { endsLogin, Refusal, Session } from "./session.js";
 import { needs, socketURL } from "./setup.js";
 
@@ -131,7 +131,7 @@ export class AuthSocket extends EventTarget {
     needs("connect", { WebSocket: globalThis.WebSocket });
     this.#url = socketURL(url);
     const { stripPrefix = "" } = options;
-    this.#path = stripPrefix ? withoutPrefix(this.#url.pathname, stripPrefix) : canonicalPath(this.#url.pathname);
+    this.#path = stripPrefix ? withoutPrefix(this.#url.pathname, stripPrefix) : this.#url.pathname;
     if (login) needs("The login of connect", { refresh: login.refresh, "ticket, admission or query": login.query ?? login.admission ?? login.ticket });
     else this.#ownLogin = new Session({ cookies: true, base: `${stripPrefix.replace(/\/+$/, "")}/auth` });
     this.#login = login ?? /** @type {any} */ (this.#ownLogin);

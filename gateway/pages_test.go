@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wsauth"
+	"wsauth/internal/urlpath"
 	"wsauth/internal/wsframe"
 	"wsauth/store"
 )
@@ -350,7 +351,8 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("%d of one address or %d in all, it is refused over HTTP", defaultMaxUnauthenticatedPerAddress, defaultMaxUnauthenticated),
 			fmt.Sprintf(`"username": { "type": "string", "minLength": 1, "maxLength": %d`, maxName),
 			fmt.Sprintf(`"password": { "type": "string", "maxLength": %d }`, maxPassword),
-			fmt.Sprintf(`"path": { "type": "string", "maxLength": %d,`, maxTicketPath),
+			fmt.Sprintf(`"path": { "type": "string", "maxLength": %d,`, 3*urlpath.MaxLength), // each byte may be an escape
+			fmt.Sprintf("At most %d bytes, of which an escape is one.", urlpath.MaxLength),
 		},
 		"../client/README.md": {
 			"it is good once, and for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"wsauth/internal/urlpath"
 )
 
 var ambiguousPath = problem(http.StatusBadRequest, "invalid_request", "The path can be read in two ways: write it without empty parts, dots, backslashes, semicolons and needless escapes, and with the capitals and the final slash of its route")
@@ -30,6 +32,11 @@ func refuseAsAmbiguous(w http.ResponseWriter, r *http.Request, with http.Handler
 func readPath(r *http.Request) (ways []string, ok bool) {
 	if !strings.HasPrefix(r.RequestURI, "/") || strings.Contains(r.RequestURI, "#") {
 		return nil, false
+	}
+	if r.URL.RawPath != "" {
+		// EscapedPath decodes a path that has characters such as "|" in it, and
+		// then an escaped slash would be a plain one.
+		r.URL.RawPath = urlpath.Escape(r.URL.RawPath)
 	}
 	escaped := r.URL.EscapedPath()
 	if isPlain(escaped, r.URL.Path) {

@@ -2,15 +2,14 @@ package gateway
 
 import (
 	"net/http"
-	"strings"
+	"net/url"
 	"time"
 
 	"wsauth"
 	"wsauth/internal/ratelimit"
+	"wsauth/internal/urlpath"
 	"wsauth/token"
 )
-
-const maxTicketPath = 256 // bytes
 
 // newTicketLimiter limits the tickets of a session: as many at once as a page
 // has sockets, all of which come back after a restart, and then as many as
@@ -48,13 +47,26 @@ type ticketSocket struct {
 	Welcome   bool  `json:"welcome"`    // whether the first message is a welcome, as only the demonstration sends
 }
 
-// ticket answers POST /auth/ticket: whoever has an access token gets what
-// opens one socket with it, once and soon. It is for URLs, since a browser can
-// send neither a header with a handshake nor a token in the URL that nobody
-// writes down. It is good for the path that the body names and for pages of
-// the origin that asks. If none was sent, it is for programs that send none,
-// and unless a cookie showed who asks also for those that send one of the
-// origins of the route.
+// ticketPath returns the canonical form of a path, or what is wrong with it. A
+// path whose sockets the gateway refuses, because servers read it in different
+// ways, gets no ticket that could open none.
+func ticketPath(path string) (canonical, fault string) {
+	canonical, err := urlpath.Canonical(path)
+	if err != nil {
+		return "", "path is required: it begins with / and has at most 2048 bytes"
+	}
+	decoded, err := url.PathUnescape(canonical)
+	if err != nil || !isPlain(canonical, decoded) && readings(canonical, decoded) == nil {
+		return "", "path can be read in two ways: write it without dots, controls and escapes of escapes"
+	}
+	return canonical, ""
+}
+
+// ticket answers POST /auth/ticket: it makes a ticket for the user of the
+// access token of the request. The ticket is for the path that the body names
+// and for pages of the Origin of the request. If none was sent, it is for
+// programs that send none, and unless a cookie was the credential also for
+// those that send one of the origins of the route.
 func (g *Gateway) ticket(w http.ResponseWriter, r *http.Request) {
 	claims, err := g.guard.Check(r, wsauth.Access)
 	if err != nil {
@@ -65,8 +77,13 @@ func (g *Gateway) ticket(w http.ResponseWriter, r *http.Request) {
 	if !readJSON(w, r, &body) {
 		return
 	}
-	if body.Path == nil || !strings.HasPrefix(*body.Path, "/") || len(*body.Path) > maxTicketPath {
-		problem(http.StatusUnprocessableEntity, "invalid_request", "path is required: it begins with / and is at most 256 bytes long")(w, r)
+	var asked string
+	if body.Path != nil {
+		asked = *body.Path
+	}
+	path, fault := ticketPath(asked)
+	if fault != "" {
+		problem(http.StatusUnprocessableEntity, "invalid_request", fault)(w, r)
 		return
 	}
 	if len(r.Header["Origin"]) > 1 {
@@ -80,14 +97,14 @@ func (g *Gateway) ticket(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := storing(r)
 	defer cancel()
-	ticket, err := g.guard.IssueTicket(ctx, claims, wsauth.TicketFor{Path: *body.Path, Origin: r.Header.Get("Origin"), AllowedOrigins: !byCookie(r)})
+	ticket, err := g.guard.IssueTicket(ctx, claims, wsauth.TicketFor{Path: path, Origin: r.Header.Get("Origin"), AllowedOrigins: !byCookie(r)})
 	if err != nil {
 		g.unavailable(w, r, "cannot issue a ticket", err)
 		return
 	}
 	socket := ticketSocket{
 		ExpiresIn: max(1, int64(time.Until(claims.ExpiresAt)/time.Second)),
-		Welcome:   g.demo != nil && *body.Path == socketPath,
+		Welcome:   g.demo != nil && path == socketPath,
 	}
 	writeJSON(w, ticketAnswer{ticket, int64(wsauth.TicketLife / time.Second), claims.Subject, socket})
 }

@@ -93,7 +93,7 @@ func TestTicketRefusesBadBodies(t *testing.T) {
 		`{"path":"ws"}`:        "path is required",
 		`{"path":1}`:           "path must be a string",
 		`{"path":"/ws","x":1}`: "not known",
-		`{"path":"/` + strings.Repeat("a", maxTicketPath) + `"}`: "256 bytes",
+		`{"path":"/` + strings.Repeat("a", 2048) + `"}`: "2048 bytes",
 	} {
 		wantProblem(t, r.call("POST", "/auth/ticket", body, jsonType, bearer(access)), 422, "invalid_request", want)
 	}

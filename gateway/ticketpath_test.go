@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+
+	"wsauth/internal/urlpath"
+)
+
+// A ticket opens the path that it is for in each spelling that a client may
+// send, through the event loops and past them. A path that the gateway refuses
+// gets no ticket: one that opens nothing would be refused for ever.
+func TestTicketPaths(t *testing.T) {
+	text, err := os.ReadFile("../internal/urlpath/testdata/paths.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []struct{ Path, Canonical string }
+	if err := json.Unmarshal(text, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	b := newBackend(t)
+	r := start(t, func(c *Config) {
+		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}}
+		c.TicketBurst = 1000
+	})
+	access, _ := r.login()
+	handshake := func(path, query, line string) int {
+		t.Helper()
+		host := strings.TrimPrefix(r.url, "http://")
+		path = strings.NewReplacer(" ", "%20", "\n", "%0A", "\t", "%09", "\x7f", "%7F").Replace(path)
+		return r.raw(fmt.Sprintf("GET %s%s HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n", path, query, host, r.url, line))
+	}
+	refused := 0
+	for _, v := range vectors {
+		body := string(must(json.Marshal(map[string]string{"path": v.Path})))
+		ticket := func() string {
+			e := r.call("POST", "/auth/ticket", body, jsonType, bearer(access), "Origin: "+r.url)
+			if e.StatusCode != http.StatusOK {
+				return ""
+			}
+			return e.decode(t)["ticket"].(string)
+		}
+		first := ticket()
+		if first == "" {
+			refused++
+			wantProblem(t, r.call("POST", "/auth/ticket", body, jsonType, bearer(access)), 422, "invalid_request", "two ways")
+			if got := handshake(v.Canonical, "", bearer(access)+"\r\n"); got != http.StatusBadRequest {
+				t.Errorf("%q gets no ticket, but %q opens with a token: %d", v.Path, v.Canonical, got)
+			}
+			continue
+		}
+		if got := handshake(v.Canonical, "?ticket="+first, ""); got != http.StatusSwitchingProtocols {
+			t.Errorf("%q at %q: %d", v.Path, v.Canonical, got)
+		}
+		if decodes(v.Path) && !urlpath.HasDots(v.Path) {
+			want := http.StatusSwitchingProtocols
+			if strings.Contains(v.Path, "%2E") {
+				want = http.StatusBadRequest // for every request; the browser module sends the dot
+			}
+			if got := handshake(v.Path, "?ticket="+ticket(), ""); got != want {
+				t.Errorf("%q: %d, want %d", v.Path, got, want)
+			}
+		}
+		if got := handshake("/another"+v.Canonical, "?ticket="+ticket(), ""); got != http.StatusUnauthorized {
+			t.Errorf("a ticket for %q opens another path: %d", v.Path, got)
+		}
+	}
+	if refused == 0 || refused > 15 {
+		t.Errorf("%d of %d paths get no ticket", refused, len(vectors))
+	}
+}
+
+// decodes reports whether net/http accepts a path: each percent sign of it
+// begins an escape.
+func decodes(path string) bool {
+	_, err := url.PathUnescape(path)
+	return err == nil
+}
+
+func TestTicketPathLength(t *testing.T) {
+	r := start(t)
+	access, _ := r.login()
+	for _, part := range []string{"a", "|", "%7C", "日", "%E6%97%A5"} {
+		n := map[string]int{"日": 3, "%E6%97%A5": 3}[part]
+		most := "/" + strings.Repeat(part, 2047/max(1, n))
+		if e := r.call("POST", "/auth/ticket", `{"path":"`+most+`"}`, jsonType, bearer(access)); e.StatusCode != http.StatusOK {
+			t.Errorf("%q: %d %s", part, e.StatusCode, e.body)
+		}
+		wantProblem(t, r.call("POST", "/auth/ticket", `{"path":"`+most+part+`"}`, jsonType, bearer(access)), 422, "invalid_request", "2048 bytes")
+	}
+}
+
+// An escaped slash is none, whatever else is in the path: beside a "|" or a
+// letter that is not ASCII, net/url decodes it.
+func TestEscapedSlashIsNoSlash(t *testing.T) {
+	b := newBackend(t)
+	at := []string{b.URL}
+	r := start(t, func(c *Config) {
+		c.Routes = []Route{{Path: "/", Upstreams: at}, {Path: "/public/", Upstreams: at, Public: true}}
+	})
+	for _, path := range []string{"/public%2Fx|", "/public%2fx|", "/public%2Fx\xe6\x97\xa5", "/public%2Fx[\"]", "/public/x%2Fy|", "/public%5Cx|", "/public%3Bx^"} {
+		if e := r.exactly("GET "+path+" HTTP/1.1", "Host: app.example", "Connection: close"); e.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
+		}
+	}
+	one := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: at, Public: true}} })
+	for path, want := range map[string]string{"/a%2Fb|c": "/a%2Fb%7Cc", "/a%2fb\xe6\x97\xa5": "/a%2fb%E6%97%A5", "/a|b": "/a%7Cb", "/a b": "/a%20b"} {
+		path = strings.ReplaceAll(path, " ", "%20")
+		if e := one.exactly("GET "+path+" HTTP/1.1", "Host: app.example", "Connection: close"); e.StatusCode != http.StatusOK || b.last().RequestURI != want {
+			t.Errorf("%s: %d %s, the backend has %s", path, e.StatusCode, e.body, b.last().RequestURI)
+		}
+	}
+}
