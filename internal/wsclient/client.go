@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"wsauth/internal/urlpath"
 )
 
 // A Client connects once.
@@ -133,7 +135,7 @@ func (c *Client) open(ctx context.Context) (*socket, error) {
 	credential := c.token()
 	if c.config.Via.Place == InTicket {
 		var err error
-		if credential, err = c.account.Ticket(ctx, credential, address.Path); err != nil {
+		if credential, err = c.account.Ticket(ctx, credential, urlpath.Sent(&address)); err != nil {
 			return nil, err
 		}
 	}
