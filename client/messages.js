@@ -1,4 +1,5 @@
-// The messages by which a server tells this module, rather than the page, about a socket.
+// The messages by which a server tells this module, rather than the page, about
+// a socket.
 
 /**
  * Returns a JSON object, which may be a message for this module; null for any

@@ -1,4 +1,5 @@
-// Checks before the first request: what cannot work is an error at once, not a network that fails for ever.
+// Checks before the first request: what cannot work is an error at once, not a
+// network that fails for ever.
 import { canonicalPath } from "./path.js";
 
 /**
@@ -12,8 +13,8 @@ export function needs(what, parts) {
 }
 
 /**
- * Returns the address of a socket: absolute, of a scheme of WebSockets, with the
- * canonical path, and without a fragment, which some browsers refuse.
+ * Returns the address of a socket: absolute, of a scheme of WebSockets, with
+ * the canonical path, and without a fragment, which some browsers refuse.
  * @param {string|URL} url relative to the page
  */
 export function socketURL(url) {

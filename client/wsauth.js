@@ -1,4 +1,5 @@
-// A WebSocket that stays open while the user is logged in and says why it ends. See README.md.
+// A WebSocket that stays open while the user is logged in and says why it ends.
+// See README.md.
 import { advise, askedWait, backoff, codeOf, offlineWait } from "./advice.js";
 import { Lease } from "./lease.js";
 import { readControl, readWelcome } from "./messages.js";
@@ -319,7 +320,11 @@ export class AuthSocket extends EventTarget {
     });
   }
 
-  /** @param {any} data @param {boolean} begins whether it is the first message of its connection, and soon */
+  /**
+   * @param {any} data
+   * @param {boolean} begins whether it is the first message of its connection,
+   *   and comes soon
+   */
   #receive(data, begins) {
     const turn = this.#turn;
     const told = this.#expects === false ? null : readControl(data);
@@ -385,7 +390,10 @@ export class AuthSocket extends EventTarget {
     return Number(expiresAt === Infinity ? this.#tokenExpiresAt ?? Infinity : expiresAt);
   }
 
-  /** Sets the time of a socket of which only the token's time is known. @param {number} expiresAt by the clock of this machine */
+  /**
+   * Sets the time of a socket of which only the token's time is known.
+   * @param {number} expiresAt by the clock of this machine
+   */
   #extend(expiresAt) {
     this.#lease.until(expiresAt, Number.isFinite(expiresAt) ? expiresAt - Date.now() : 0);
   }
@@ -479,7 +487,8 @@ export class AuthSocket extends EventTarget {
       this.#refreshes++;
       this.#isStale = true;
     }
-    // A browser that says it is offline knows of no way out, but a server on this machine or in this house may be reachable.
+    // A browser that says it is offline knows of no way out, but a server on
+    // this machine or in this house may be reachable.
     const pause = globalThis.navigator?.onLine === false ? offlineWait() : backoff(this.#attempt++, advice);
     const retryIn = askedWait(retryAfter) + pause; // not all at the first moment at which they may
     this.#timer = setTimeout(() => this.#connect(), retryIn);

@@ -18,11 +18,12 @@ var (
 
 // Canonical returns the one spelling of a path that is compared. Escapes of
 // unreserved characters are decoded, other escapes are in capitals, and
-// whatever RFC 3986 does not allow in a path is escaped (section 6.2.2): spaces
-// and controls, bytes beyond ASCII, a percent sign that begins no escape and
-// characters such as "|" and "^", of which each browser escapes others. An
-// escaped slash, semicolon or other reserved character stays escaped: it is not
-// the plain one. Parts "." and ".." are resolved, as the URL of browsers does.
+// whatever RFC 3986 does not allow in a path is escaped (section 6.2.2):
+// spaces and controls, bytes beyond ASCII, a percent sign that begins no
+// escape, and characters such as "|" and "^", of which each browser escapes
+// others. An escaped slash, semicolon or other reserved character stays
+// escaped: it is not the plain one. Parts "." and ".." are resolved, as the
+// URL of browsers does.
 //
 // The browser's side is client/path.js; testdata/paths.json is common to the
 // tests of both.
@@ -37,8 +38,8 @@ func Canonical(path string) (string, error) {
 }
 
 // Escape escapes what RFC 3986 does not allow in a path, and nothing else. So
-// [url.URL.EscapedPath] returns it as it is, which otherwise decodes an escaped
-// slash if there is a character such as "|" beside it.
+// [url.URL.EscapedPath] returns it as it is, which otherwise decodes an
+// escaped slash if there is a character such as "|" beside it.
 func Escape(path string) string { return spell(path, false) }
 
 // Sent returns the path of u as it was sent. It is [url.URL.EscapedPath], but
