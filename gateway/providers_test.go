@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"net/url"
 	"testing"
 	"time"
@@ -114,4 +115,30 @@ func TestProviderTokensAtOurEndpoints(t *testing.T) {
 		t.Errorf("logout everywhere: %d %s", e.StatusCode, e.body)
 	}
 	r.wantEcho(conn)
+}
+
+// A logout token is obeyed whatever other events it has beside the logout
+// (RFC 8417 section 2.2). Keycloak sends one where offline sessions end.
+func TestLogoutTokenWithMoreEvents(t *testing.T) {
+	p := idptest.New(t)
+	r := start(t, withProvider(p))
+	const logout = "http://schemas.openid.net/event/backchannel-logout"
+	for i, events := range []map[string]any{
+		{logout: map[string]any{}, "revoke_offline_access": true},
+		{logout: map[string]any{}, "https://schemas.example/event": map[string]any{"x": 1}, "a": nil, "b": "text"},
+	} {
+		user := fmt.Sprint("user", i)
+		raw := accessToken(p, user, "s-"+user, nil)
+		conn := r.echoes(raw)
+		now := time.Now().Unix()
+		token := p.Sign(map[string]any{"typ": "logout+jwt"}, map[string]any{
+			"sub": user, "sid": "s-" + user, "aud": "chat", "jti": user, "iat": now, "exp": now + 60, "events": events,
+		})
+		form := url.Values{"logout_token": {token}}.Encode()
+		if e := r.call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 200 {
+			t.Fatalf("%v: %d %s", events, e.StatusCode, e.body)
+		}
+		r.wantClose(conn, 3000, "session_ended")
+		wantDead(t, r.call("GET", "/auth/session", "", bearer(raw)))
+	}
 }

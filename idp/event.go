@@ -1,9 +1,17 @@
 package idp
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"math"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"wsauth/token"
 )
@@ -18,20 +26,41 @@ var endingEvents = []string{
 }
 
 // An identifier is a Subject Identifier (RFC 9493 §3), of those formats that
-// name a user or a session as tokens do.
+// name a user or a session as tokens do. Drafts of it, which RISC transmitters
+// still send, call the format subject_type and write "iss-sub".
 type identifier struct {
-	Format  string      `json:"format"`
-	Issuer  string      `json:"iss"`
-	Subject string      `json:"sub"`
-	ID      string      `json:"id"`
-	User    *identifier `json:"user"`
-	Session *identifier `json:"session"`
+	Format      string      `json:"format"`
+	SubjectType string      `json:"subject_type"`
+	Issuer      string      `json:"iss"`
+	Subject     string      `json:"sub"`
+	ID          string      `json:"id"`
+	User        *identifier `json:"user"`
+	Session     *identifier `json:"session"`
 }
 
-// An event is what ending events have in common (CAEP 1.0 §2).
+// format returns the name of the format as RFC 9493 spells it.
+func (i *identifier) format() string {
+	return strings.ReplaceAll(cmp.Or(i.Format, i.SubjectType), "-", "_")
+}
+
+// An event holds the members that ending events have in common (CAEP 1.0 §2).
+// A receiver ignores all others, and all events that it does not know (RFC 8417
+// §2.2).
 type event struct {
-	Timestamp int64       `json:"event_timestamp"` // seconds since 1970
-	Subject   *identifier `json:"subject"`         // of older drafts
+	Timestamp jsontext.Value `json:"event_timestamp"` // seconds since 1970
+	Subject   *identifier    `json:"subject"`         // of older drafts
+}
+
+// eventsOf returns the members of the events claim. Only those whose names are
+// known are to be read: the others may have any value.
+func eventsOf(c *token.Claims) (map[string]jsontext.Value, error) {
+	var says struct {
+		Events map[string]jsontext.Value `json:"events"`
+	}
+	if err := c.Decode(&says); err != nil || len(says.Events) == 0 {
+		return nil, &token.Error{Kind: token.ErrClaims, Detail: "events is missing or not an object with events"}
+	}
+	return says.Events, nil
 }
 
 // Event verifies a Security Event Token (RFC 8417). One whose events end
@@ -44,28 +73,17 @@ func (p *Provider) Event(ctx context.Context, raw string) (Ending, error) {
 	if err != nil {
 		return Ending{}, err
 	}
-	var says struct {
-		Subject *identifier      `json:"sub_id"`
-		Events  map[string]event `json:"events"`
-	}
-	if err := c.Decode(&says); err != nil || len(says.Events) == 0 {
-		return Ending{}, &token.Error{Kind: token.ErrClaims, Detail: "sub_id or events are not as they should be"}
+	events, err := eventsOf(c)
+	if err != nil {
+		return Ending{}, err
 	}
 	all := Ending{ID: p.verifier.Qualify(c.ID)}
 	for _, name := range endingEvents {
-		e, found := says.Events[name]
+		value, found := events[name]
 		if !found {
 			continue
 		}
-		subject := says.Subject
-		if subject == nil {
-			subject = e.Subject
-		}
-		t, err := p.target(subject, c)
-		if err != nil {
-			return Ending{}, err
-		}
-		ending, err := p.ending(c, t, e.moment(c.IssuedAt))
+		ending, err := p.eventEnding(c, value)
 		if err != nil {
 			return Ending{}, err
 		}
@@ -75,13 +93,39 @@ func (p *Provider) Event(ctx context.Context, raw string) (Ending, error) {
 	return all, nil
 }
 
-// moment is when it happened, which is not after it was said.
-func (e event) moment(said time.Time) time.Time {
-	at := time.Unix(e.Timestamp, 0)
-	if e.Timestamp <= 0 || at.After(said) {
-		return said
+// eventEnding returns what one ending event of c ends.
+func (p *Provider) eventEnding(c *token.Claims, value jsontext.Value) (Ending, error) {
+	var (
+		e    event
+		says struct {
+			Subject *identifier `json:"sub_id"`
+		}
+	)
+	if err := errors.Join(json.Unmarshal(value, &e), c.Decode(&says)); err != nil {
+		return Ending{}, &token.Error{Kind: token.ErrClaims, Detail: "sub_id or an event is not as it should be"}
 	}
-	return at
+	subject := says.Subject
+	if subject == nil {
+		subject = e.Subject
+	}
+	t, err := p.target(subject, c)
+	if err != nil {
+		return Ending{}, err
+	}
+	return p.ending(c, t, e.moment(c.IssuedAt))
+}
+
+// moment returns when the event happened, a NumericDate, which may have a
+// fraction (CAEP 1.0 §2, RFC 7519 §2). It is at most the time at which the
+// statement was issued, and that time where no date can be read: then more
+// ends, not less.
+func (e event) moment(issued time.Time) time.Time {
+	seconds, err := strconv.ParseFloat(string(e.Timestamp), 64)
+	if err != nil || seconds <= 0 || seconds >= float64(issued.Unix()) {
+		return issued
+	}
+	whole, fraction := math.Modf(seconds)
+	return time.Unix(int64(whole), int64(fraction*1e9))
 }
 
 // target is whom the identifier names. An event without one may name the user
@@ -90,7 +134,7 @@ func (p *Provider) target(i *identifier, c *token.Claims) (target, error) {
 	if i == nil {
 		i = &identifier{Format: "iss_sub", Issuer: c.Issuer, Subject: p.userOf(c)}
 	}
-	switch i.Format {
+	switch i.format() {
 	case "iss_sub":
 		if i.Issuer != p.issuer {
 			return target{}, fmt.Errorf("%w: its iss is that of another issuer", ErrSubject)
@@ -104,16 +148,16 @@ func (p *Provider) target(i *identifier, c *token.Claims) (target, error) {
 	case "complex", "": // older drafts had no format here
 		return p.complexTarget(i, c)
 	}
-	return target{}, fmt.Errorf("%w: format %.20q", ErrSubject, i.Format)
+	return target{}, fmt.Errorf("%w: format %.20q", ErrSubject, i.format())
 }
 
 // complexTarget is a session, or where that is not named a user (CAEP 1.0 §2.1).
 func (p *Provider) complexTarget(i *identifier, c *token.Claims) (target, error) {
 	var t target
-	if i.Session != nil && i.Session.Format == "opaque" {
+	if i.Session != nil && i.Session.format() == "opaque" {
 		t.session = i.Session.ID
 	}
-	if i.User != nil && (i.User.Format == "iss_sub" || i.User.Format == "opaque") {
+	if i.User != nil && (i.User.format() == "iss_sub" || i.User.format() == "opaque") {
 		user, err := p.target(i.User, c)
 		if err != nil {
 			return target{}, err

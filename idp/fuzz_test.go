@@ -24,6 +24,9 @@ func FuzzStatement(f *testing.F) {
 		eventToken(claims{"format": "complex", "user": user, "session": session}, claims{caep + "credential-change": claims{}}),
 		eventToken(nil, claims{caep + "session-revoked": claims{"subject": session}}),
 		eventToken(claims{"format": "opaque", "id": strings.Repeat("a", 300)}, claims{caep + "session-revoked": claims{"event_timestamp": 1e18}}),
+		with(logoutToken(), claims{"events": claims{logoutEvent: claims{}, "revoke_offline_access": true, "x": claims{"subject": 1}}}),
+		eventToken(user, claims{caep + "session-revoked": claims{"event_timestamp": 1.5}, "x": nil, "y": claims{"event_timestamp": "z"}}),
+		eventToken(nil, claims{caep + "session-revoked": claims{"subject": claims{"subject_type": "iss-sub", "iss": realm, "sub": "ada"}}}),
 		eventToken(claims{"format": "complex", "user": claims{"format": "complex", "user": user}}, claims{caep + "session-revoked": claims{}}),
 	}
 	if len(seeds) == 0 {

@@ -35,16 +35,13 @@ type Ending struct {
 	doubtful bool // perhaps no access token names what it ends
 }
 
-const (
-	logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
-
-	// offlineRemark names what Keycloak puts beside the event, true or false,
-	// where its offline sessions end with a logout. It is no event, whose names
-	// are URIs (RFC 8417 §2.2).
-	offlineRemark = "revoke_offline_access"
-)
+// logoutEvent is the event that makes a logout token of a statement.
+const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
 // Logout verifies a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6).
+// Events beside the logout are ignored, whatever their values are (RFC 8417
+// §2.2): Keycloak sends "revoke_offline_access": true there, where its offline
+// sessions end with a logout.
 // Errors are those of token.Verifier, [ErrNotLogout] and [ErrSubject].
 func (p *Provider) Logout(ctx context.Context, raw string) (Ending, error) {
 	c, err := p.verifier.VerifyStatement(ctx, raw, token.StatementRules{
@@ -53,20 +50,17 @@ func (p *Provider) Logout(ctx context.Context, raw string) (Ending, error) {
 	if err != nil {
 		return Ending{}, err
 	}
+	events, err := eventsOf(c)
+	if err != nil {
+		return Ending{}, fmt.Errorf("%w: %w", ErrNotLogout, err)
+	}
 	var says struct {
-		Events map[string]any `json:"events"`
-		Nonce  any            `json:"nonce"`
+		Nonce any `json:"nonce"`
 	}
-	if err := c.Decode(&says); err != nil {
-		return Ending{}, fmt.Errorf("%w: events are not as they should be", ErrNotLogout)
-	}
-	if _, ok := says.Events[offlineRemark].(bool); ok {
-		delete(says.Events, offlineRemark)
-	}
-	switch event, ok := says.Events[logoutEvent].(map[string]any); {
-	case !ok || event == nil || len(says.Events) != 1:
-		return Ending{}, fmt.Errorf("%w: events has not the one that a logout token has", ErrNotLogout)
-	case says.Nonce != nil:
+	switch err := c.Decode(&says); {
+	case events[logoutEvent].Kind() != '{':
+		return Ending{}, fmt.Errorf("%w: events lacks the one that a logout token has", ErrNotLogout)
+	case err != nil || says.Nonce != nil:
 		return Ending{}, fmt.Errorf("%w: a nonce is that of an ID token", ErrNotLogout)
 	case c.ExpiresAt.IsZero():
 		return Ending{}, fmt.Errorf("%w: exp is missing", ErrNotLogout)

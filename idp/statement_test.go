@@ -3,6 +3,7 @@ package idp
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,12 +53,16 @@ func TestLogoutToken(t *testing.T) {
 		"neither":        {nil, claims{"sid": nil, "sub": nil}, ErrSubject, nil},
 		"no events":      {nil, claims{"events": nil}, ErrNotLogout, nil},
 		"another event":  {nil, claims{"events": claims{"x": claims{}}}, ErrNotLogout, nil},
-		"one more event": {nil, claims{"events": claims{logoutEvent: claims{}, "x": claims{}}}, ErrNotLogout, nil},
+		"one more event": {nil, claims{"events": claims{logoutEvent: claims{}, "x": claims{}}}, nil, both},
 		"event is null":  {nil, claims{"events": claims{logoutEvent: nil}}, ErrNotLogout, nil},
-		"a remark":       {nil, claims{"events": claims{logoutEvent: claims{}, offlineRemark: true}}, nil, both},
-		"a false one":    {nil, claims{"events": claims{logoutEvent: claims{}, offlineRemark: false}}, nil, both},
-		"one of text":    {nil, claims{"events": claims{logoutEvent: claims{}, offlineRemark: "true"}}, ErrNotLogout, nil},
-		"a remark alone": {nil, claims{"events": claims{offlineRemark: true}}, ErrNotLogout, nil},
+		"a remark":       {nil, claims{"events": claims{logoutEvent: claims{}, "revoke_offline_access": true}}, nil, both},
+		"a false one":    {nil, claims{"events": claims{logoutEvent: claims{}, "revoke_offline_access": false}}, nil, both},
+		"one of text":    {nil, claims{"events": claims{logoutEvent: claims{}, "revoke_offline_access": "true"}}, nil, both},
+		"many more":      {nil, claims{"events": claims{logoutEvent: claims{}, "a": nil, "b": 1, "c": []any{claims{}}, "d": claims{"sub": 7}}}, nil, both},
+		"a remark alone": {nil, claims{"events": claims{"revoke_offline_access": true}}, ErrNotLogout, nil},
+		"in a list":      {nil, claims{"events": []any{logoutEvent}}, ErrNotLogout, nil},
+		"in another":     {nil, claims{"events": claims{"x": claims{logoutEvent: claims{}}}}, ErrNotLogout, nil},
+		"other case":     {nil, claims{"events": claims{strings.ToUpper(logoutEvent): claims{}}}, ErrNotLogout, nil},
 		"event is text":  {nil, claims{"events": claims{logoutEvent: "yes"}}, ErrNotLogout, nil},
 		"nonce":          {nil, claims{"nonce": "n"}, ErrNotLogout, nil},
 		"no exp":         {nil, claims{"exp": nil}, ErrNotLogout, nil},
@@ -220,6 +225,10 @@ func TestEvents(t *testing.T) {
 		"older draft":       {claims{"typ": "secevent+jwt"}, eventToken(nil, claims{caep + "session-revoked": claims{"subject": user}}), 1, nil},
 		"sub":               {claims{"typ": "secevent+jwt"}, with(eventToken(nil, revoked), claims{"sub_id": nil, "sub": "ada"}), 1, nil},
 		"verification":      {claims{"typ": "secevent+jwt"}, eventToken(user, claims{"https://schemas.openid.net/secevent/ssf/event-type/verification": claims{}}), 0, nil},
+		"beside others":     {claims{"typ": "secevent+jwt"}, eventToken(user, claims{caep + "session-revoked": claims{}, "a": true, "b": nil, "c": "x", "d": claims{"event_timestamp": "y", "subject": 1}}), 1, nil},
+		"others alone":      {claims{"typ": "secevent+jwt"}, eventToken(7, claims{"a": true, "d": claims{"subject": 1}}), 0, nil},
+		"known one is text": {claims{"typ": "secevent+jwt"}, eventToken(user, claims{caep + "session-revoked": "x"}), 0, token.ErrClaims},
+		"bad sub_id":        {claims{"typ": "secevent+jwt"}, eventToken(7, revoked), 0, token.ErrClaims},
 		"two":               {claims{"typ": "secevent+jwt"}, eventToken(user, claims{caep + "session-revoked": claims{}, caep + "credential-change": claims{}}), 2, nil},
 		"no typ":            {nil, eventToken(user, revoked), 0, token.ErrMalformed},
 		"typ of a logout":   {claims{"typ": "logout+jwt"}, eventToken(user, revoked), 0, token.ErrMalformed},
