@@ -13,8 +13,9 @@
 //
 //   - base64url is canonical: no padding, no line breaks, unused bits zero;
 //   - JSON is UTF-8, names are compared exactly, a duplicate name is refused;
-//   - a header may not bring a key (jku, jwk, x5u, x5c), compression (zip),
-//     a nested token (cty) or critical extensions (crit, b64);
+//   - a header may not bring a key (jwk), compression (zip), a nested token
+//     (cty) or critical extensions (crit, b64), and what it says of where its
+//     key may be found (jku, x5u, x5c, x5t) is never looked at;
 //   - exp is required, and may not lie further away than MaxLifetime.
 //
 // The algorithm comes from the key and never from the token: a [Key] is bound

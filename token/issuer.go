@@ -218,8 +218,9 @@ func sign(key *Key, h header, p payload) (*Token, error) {
 	return &Token{Raw: raw, Claims: claims}, nil
 }
 
-// headerNames are taken: written by us, or refused by every verifier of ours.
-var headerNames = append([]string{"x5t", "x5t#S256"}, append(readParameters, refusedParameters...)...)
+// headerNames are taken: written by us, refused by every verifier of ours, or
+// hints to keys that other verifiers might follow.
+var headerNames = slices.Concat(unusedParameters, readParameters, refusedParameters)
 
 // claimNames are the claims that readClaims reads.
 var claimNames = []string{"sub", "iat", "nbf", "jti", "exp", "type", "fresh", "csrf", "sid", "iss", "aud"}

@@ -115,10 +115,17 @@ func (s *scratch) decode(name string, segment []byte) ([]byte, error) {
 	return decoded[begin:], nil
 }
 
-// refusedParameters would let a token bring its own key, compression, nesting
-// or rules (RFC 7515 §4.1, RFC 7516 §4.1.3, RFC 7797 §3). A token that has one
-// is refused rather than read without it.
-var refusedParameters = []string{"crit", "b64", "jku", "jwk", "x5u", "x5c", "zip", "cty", "enc"}
+// refusedParameters bring a key of the token's own, compression, nesting or
+// rules that must be obeyed (RFC 7515 §4.1.3, §4.1.10 and §4.1.11, RFC 7516
+// §4.1.2 and §4.1.3, RFC 7797 §3). A token that has one is refused rather than
+// read without it.
+var refusedParameters = []string{"crit", "b64", "jwk", "zip", "cty", "enc"}
+
+// unusedParameters say where a certificate or a key may be found (RFC 7515
+// §4.1.2, §4.1.5 to §4.1.8). Microsoft and others send them with every token.
+// They are hints: they are neither read nor fetched, whatever their values are,
+// and the key comes from the configured keys alone.
+var unusedParameters = []string{"jku", "x5u", "x5c", "x5t", "x5t#S256"}
 
 // readParameters are the only ones that we look at.
 var readParameters = []string{"alg", "kid", "typ"}
