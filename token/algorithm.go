@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	_ "crypto/sha256" // registers SHA-256 with crypto.Hash
 	_ "crypto/sha512" // registers SHA-384 and SHA-512 with crypto.Hash
+	"slices"
 )
 
 // Algorithm names a signature algorithm as the "alg" header of a token does
@@ -27,6 +28,10 @@ const (
 	ES384 Algorithm = "ES384" // ECDSA on P-384 with SHA-384
 	ES512 Algorithm = "ES512" // ECDSA on P-521 with SHA-512
 	EdDSA Algorithm = "EdDSA" // Ed25519
+
+	// Ed25519 is EdDSA under the name of RFC 9864 §2.2. Tokens and JWKs may
+	// use either name; a [Key] reports EdDSA.
+	Ed25519 Algorithm = "Ed25519"
 )
 
 // A family is the kind of key that an algorithm needs, as a JWK's "kty".
@@ -62,6 +67,19 @@ var suites = map[Algorithm]suite{
 	ES384: {name: ES384, family: familyECDSA, hash: crypto.SHA384, curve: elliptic.P384()},
 	ES512: {name: ES512, family: familyECDSA, hash: crypto.SHA512, curve: elliptic.P521()},
 	EdDSA: {name: EdDSA, family: familyEd25519},
+
+	Ed25519: {name: EdDSA, family: familyEd25519},
+}
+
+// canonicalAlgorithms returns algorithms under the names that keys have.
+func canonicalAlgorithms(algorithms []Algorithm) []Algorithm {
+	all := slices.Clone(algorithms)
+	for i, a := range all {
+		if s, known := suites[a]; known {
+			all[i] = s.name
+		}
+	}
+	return all
 }
 
 // digest hashes what is signed.

@@ -43,14 +43,28 @@ type jwk struct {
 // alg, crv, use and key_ops. Any other member is ignored. An RSA private key
 // must have its two primes. More than 64 KiB is refused.
 func ParseJWK(data []byte, opts KeyOptions) (*Key, error) {
+	j, err := readJWK(data)
+	if err != nil {
+		return nil, err
+	}
+	return j.key(opts)
+}
+
+// readJWK reads the JSON of a JWK.
+func readJWK(data []byte) (*jwk, error) {
 	if len(data) > maxKeyBytes {
 		return nil, errors.New("token: JWK: longer than 64 KiB")
 	}
-	var j jwk
-	if err := json.Unmarshal(data, &j); err != nil {
+	j := new(jwk)
+	if err := json.Unmarshal(data, j); err != nil {
 		// The cause is not passed on: it might quote private material.
 		return nil, errors.New("token: JWK: not strict JSON, or a member has the wrong type")
 	}
+	return j, nil
+}
+
+// key makes the key that j describes.
+func (j *jwk) key(opts KeyOptions) (*Key, error) {
 	alg, err := j.algorithm(opts.Algorithm)
 	if err != nil {
 		return nil, fmt.Errorf("token: JWK: %w", err)
@@ -75,14 +89,15 @@ func ParseJWK(data []byte, opts KeyOptions) (*Key, error) {
 // algorithm is the one that the JWK names, else the given one, else the one
 // that its type has or, for RSA, that OpenID Connect takes by default.
 func (j *jwk) algorithm(given Algorithm) (Algorithm, error) {
-	if j.Alg != "" && given != "" && j.Alg != given {
-		return "", fmt.Errorf("alg is %.20q, not %s", j.Alg, given)
-	}
 	if j.Alg != "" {
-		if _, ok := suites[j.Alg]; !ok {
+		s, ok := suites[j.Alg]
+		switch {
+		case given != "" && j.Alg != given && (!ok || s.name != suites[given].name):
+			return "", fmt.Errorf("alg is %.20q, not %s", j.Alg, given)
+		case !ok:
 			return "", fmt.Errorf("alg %.20q is unknown", j.Alg)
 		}
-		return j.Alg, nil
+		return s.name, nil
 	}
 	if given != "" {
 		return given, nil

@@ -74,7 +74,7 @@ func NewKey(alg Algorithm, material any, opts KeyOptions) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("token: %s key: %w", alg, err)
 	}
-	return &Key{id: opts.ID, alg: alg, material: m}, nil
+	return &Key{id: opts.ID, alg: s.name, material: m}, nil
 }
 
 func newMaterial(s suite, material any, opts KeyOptions) (material, error) {

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,65 +21,96 @@ const (
 // KeySet holds the keys that a verifier trusts. It is immutable and safe for
 // concurrent use.
 //
-// The kid of a token selects the key with that ID, and the keys without an ID;
+// The kid of a token selects the keys with that ID, and the keys without an ID;
 // a token without a kid is tried with the first 8 keys. Only keys bound to the
-// alg of the token are ever used.
+// alg of the token are ever used, so that of two keys that share an ID exactly
+// one is meant.
 type KeySet struct {
 	keys       []*Key
 	algorithms []Algorithm // of the keys, each once
 	mixed      bool        // HMAC and asymmetric: only the kid selects
 }
 
-// NewKeySet refuses an empty set, two keys with the same non-empty ID, more
-// than 7 keys without one, more than 256 keys, and a set that mixes HMAC with
+// NewKeySet refuses an empty set, two keys with the same non-empty ID for the
+// same algorithm or of which one is an HMAC secret, more than 7 keys of one
+// algorithm without an ID, more than 256 keys, and a set that mixes HMAC with
 // asymmetric keys unless every key has an ID: with such a set, a token must
 // name its key.
 func NewKeySet(keys ...*Key) (*KeySet, error) {
-	if len(keys) == 0 {
-		return nil, errors.New("token: key set: empty")
-	}
 	if len(keys) > maxKeys {
 		return nil, fmt.Errorf("token: key set: more than %d keys", maxKeys)
 	}
-	seen := make(map[string]bool, len(keys))
-	secrets, nameless := 0, 0
+	return newKeySet(keys)
+}
+
+// newKeySet is NewKeySet for any number of keys.
+func newKeySet(keys []*Key) (*KeySet, error) {
+	if len(keys) == 0 {
+		return nil, errors.New("token: key set: empty")
+	}
+	seen := make(map[slot]bool, len(keys))
+	secret := make(map[string]bool, len(keys)) // by ID
+	nameless := make(map[Algorithm]int)
+	secrets := 0
 	for _, k := range keys {
-		switch {
-		case k == nil || k.material == nil:
+		if k == nil || k.material == nil {
 			return nil, errors.New("token: key set: a key is nil")
+		}
+		isSecret := k.public() == nil
+		other, taken := secret[k.id]
+		switch {
 		case k.id == "":
-			nameless++
-		case seen[k.id]:
+			nameless[k.alg]++
+		case seen[k.slot()], taken && other != isSecret:
 			return nil, fmt.Errorf("token: key set: two keys with the ID %q", k.id)
 		}
-		seen[k.id] = true
-		if k.public() == nil {
+		seen[k.slot()], secret[k.id] = true, isSecret
+		if isSecret {
 			secrets++
 		}
 	}
 	mixed := secrets > 0 && secrets < len(keys)
-	if mixed && nameless > 0 {
+	if mixed && len(nameless) > 0 {
 		return nil, errors.New("token: key set: HMAC and asymmetric keys together need IDs")
 	}
-	if nameless >= maxTries { // leaves one try for the key that a kid names
-		return nil, fmt.Errorf("token: key set: more than %d keys without an ID", maxTries-1)
+	for _, n := range nameless {
+		if n >= maxTries { // leaves one try for the key that a kid names
+			return nil, errNameless
+		}
 	}
 	return &KeySet{keys: slices.Clone(keys), algorithms: algorithmsOf(keys), mixed: mixed}, nil
 }
 
+var errNameless = fmt.Errorf("token: key set: more than %d keys without an ID", maxTries-1)
+
+// A slot is what a token says of the key that signed it.
+type slot struct {
+	id  string
+	alg Algorithm
+}
+
+func (k *Key) slot() slot { return slot{k.id, k.alg} }
+
 // ParseKeySet reads a JWK Set (RFC 7517 §5) of at most 1 MiB. A key that cannot
 // be used does not fail the set: it is skipped, and its fault is in the second
-// result. Keys that share an ID are all skipped, for nobody can say which one
-// is meant. The third result is for data that is no JWK Set, has no usable key,
-// or mixes HMAC secrets with keys for the public.
-func ParseKeySet(data []byte) (*KeySet, []error, error) { return parseKeySet(data, false) }
+// result. A key that is there twice counts once; different keys for the same
+// algorithm that share an ID are all skipped, for nobody can say which one is
+// meant. The third result is for data that is no JWK Set, has no usable key, or
+// mixes HMAC secrets with keys for the public.
+func ParseKeySet(data []byte) (*KeySet, []error, error) { return parseKeySet(data, false, nil) }
 
 // ParsePublicKeySet is ParseKeySet for a set that was published: a key that can
 // sign, which is a secret that all the world has read, is one that cannot be
-// used, and so are keys without an ID beyond the seventh.
-func ParsePublicKeySet(data []byte) (*KeySet, []error, error) { return parseKeySet(data, true) }
+// used, and so are keys of one algorithm without an ID beyond the seventh.
+//
+// An RSA key without "alg" is a key for each RSA algorithm among algorithms,
+// and for RS256 if there is none. A JWK that names its algorithm is for no
+// other (RFC 7517 §4.4).
+func ParsePublicKeySet(data []byte, algorithms ...Algorithm) (*KeySet, []error, error) {
+	return parseKeySet(data, true, algorithms)
+}
 
-func parseKeySet(data []byte, published bool) (*KeySet, []error, error) {
+func parseKeySet(data []byte, published bool, algorithms []Algorithm) (*KeySet, []error, error) {
 	if len(data) > maxKeySetBytes {
 		return nil, nil, errors.New("token: key set: longer than 1 MiB")
 	}
@@ -92,47 +124,93 @@ func parseKeySet(data []byte, published bool) (*KeySet, []error, error) {
 	if len(set.Keys) > maxKeys {
 		return nil, nil, fmt.Errorf("token: key set: more than %d keys", maxKeys)
 	}
-	var (
-		keys   []*Key
-		faults []error
-		sharer = make(map[string]int)
-	)
+	c := collection{published: published, same: map[slot][]*Key{}}
 	for i, raw := range set.Keys {
-		key, err := ParseJWK(raw, KeyOptions{})
-		if err == nil && published {
-			err = publishedFault(key, sharer[""])
+		keys, err := parseKeys(raw, algorithms)
+		for _, key := range keys {
+			err = errors.Join(err, c.add(key))
 		}
 		if err != nil {
-			faults = append(faults, fmt.Errorf("key %d: %w", i, err))
-			continue
-		}
-		keys = append(keys, key)
-		sharer[key.id]++
-	}
-	keys = slices.DeleteFunc(keys, func(k *Key) bool { return k.id != "" && sharer[k.id] > 1 })
-	for id, n := range sharer {
-		if id != "" && n > 1 {
-			faults = append(faults, fmt.Errorf("token: key set: %d keys with the ID %q", n, id))
+			c.faults = append(c.faults, fmt.Errorf("key %d: %w", i, err))
 		}
 	}
-	s, err := NewKeySet(keys...)
+	c.dropAmbiguous()
+	s, err := newKeySet(c.keys)
 	if err != nil {
-		return nil, faults, err
+		return nil, c.faults, err
 	}
 	if s.mixed {
-		return nil, faults, errors.New("token: key set: HMAC secrets among keys for the public")
+		return nil, c.faults, errors.New("token: key set: HMAC secrets among keys for the public")
 	}
-	return s, faults, nil
+	return s, c.faults, nil
 }
 
-func publishedFault(key *Key, nameless int) error {
-	switch {
-	case key.CanSign():
-		return errors.New("token: key set: a secret is published; whoever made it should take it back")
-	case key.id == "" && nameless == maxTries-1:
-		return fmt.Errorf("token: key set: more than %d keys without an ID", maxTries-1)
+// parseKeys reads a JWK of a set: one key, or one for each of the RSA
+// algorithms that an RSA key without "alg" is for.
+func parseKeys(data []byte, algorithms []Algorithm) ([]*Key, error) {
+	j, err := readJWK(data)
+	if err != nil {
+		return nil, err
 	}
+	var meant []Algorithm
+	if j.Kty == familyRSA && j.Alg == "" {
+		for _, a := range algorithms {
+			if suites[a].family == familyRSA && !slices.Contains(meant, a) {
+				meant = append(meant, a)
+			}
+		}
+	}
+	if len(meant) == 0 {
+		meant = []Algorithm{""} // the JWK says it, or its type does
+	}
+	var keys []*Key
+	for _, a := range meant {
+		key, err := j.key(KeyOptions{Algorithm: a})
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// A collection is what was read of a JWK Set.
+type collection struct {
+	published bool
+	keys      []*Key
+	same      map[slot][]*Key // keys that a token cannot tell apart
+	faults    []error
+}
+
+// add takes a key, unless it is there already or cannot be used.
+func (c *collection) add(key *Key) error {
+	same := c.same[key.slot()]
+	switch {
+	case slices.ContainsFunc(same, key.equal):
+		return nil
+	case c.published && key.CanSign():
+		return errors.New("token: key set: a secret is published; whoever made it should take it back")
+	case c.published && key.id == "" && len(same) == maxTries-1:
+		return errNameless
+	}
+	c.same[key.slot()] = append(same, key)
+	c.keys = append(c.keys, key)
 	return nil
+}
+
+// dropAmbiguous removes different keys that share an ID and an algorithm.
+func (c *collection) dropAmbiguous() {
+	c.keys = slices.DeleteFunc(c.keys, func(k *Key) bool { return k.id != "" && len(c.same[k.slot()]) > 1 })
+	for of, keys := range c.same {
+		if of.id != "" && len(keys) > 1 {
+			c.faults = append(c.faults, fmt.Errorf("token: key set: %d keys for %s with the ID %q", len(keys), of.alg, of.id))
+		}
+	}
+}
+
+// equal reports whether other has the same material.
+func (k *Key) equal(other *Key) bool {
+	return bytes.Equal(mustMarshal(k.members()), mustMarshal(other.members()))
 }
 
 // Keys returns the keys, in the order in which they were given.

@@ -32,7 +32,12 @@ func TestKeySet(t *testing.T) {
 		"empty":               {nil, "empty"},
 		"nil":                 {[]*Key{es, nil}, "nil"},
 		"zero":                {[]*Key{{}}, "nil"},
-		"same ID":             {[]*Key{named(es, "a"), named(rs, "a")}, `"a"`},
+		"same ID":             {[]*Key{named(es, "a"), named(es, "a")}, `"a"`},
+		"same ID, other alg":  {[]*Key{named(rs, "a"), named(testKey(PS256), "a"), named(es, "a")}, ""},
+		"same ID, a secret":   {[]*Key{named(rs, "a"), named(hs, "a")}, `"a"`},
+		"a secret first":      {[]*Key{named(hs, "a"), named(rs, "a")}, `"a"`},
+		"two secrets":         {[]*Key{named(hs, "a"), named(testKey(HS512), "a")}, ""},
+		"nameless of two":     {append(many(7, ""), rs), ""},
 		"mixed without an ID": {[]*Key{es, named(hs, "b")}, "need IDs"},
 		"mixed without IDs":   {[]*Key{es, hs}, "need IDs"},
 		"too many nameless":   {many(8, ""), "without an ID"},
@@ -107,7 +112,7 @@ func TestKeySetSelection(t *testing.T) {
 func TestParseKeySet(t *testing.T) {
 	jwk := func(k *Key, id string) string { return string(named(k, id).JWK()) }
 	set := func(keys ...string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
-	es, rs := must(testKey(ES256).Public()), must(testKey(RS256).Public())
+	es, rs, other := must(testKey(ES256).Public()), must(testKey(RS256).Public()), must(must(GenerateKey(ES256)).Public())
 	for name, tt := range map[string]struct {
 		data   string
 		keys   int // 0: an error
@@ -118,8 +123,14 @@ func TestParseKeySet(t *testing.T) {
 		"one bad":          {set(jwk(es, "a"), `{"kty":"XX"}`), 1, 1},
 		"bad in every way": {set(jwk(es, "a"), `null`, `1`, `"x"`, `[]`, `{}`, `{"kty":"oct","alg":"HS256","k":"AAAA"}`), 1, 6},
 		"encryption key":   {set(jwk(es, "a"), strings.Replace(jwk(rs, "b"), `"sig"`, `"enc"`, 1)), 1, 1},
-		"same ID":          {set(jwk(es, "a"), jwk(rs, "b"), jwk(rs, "a")), 1, 1},
-		"same ID alone":    {set(jwk(es, "a"), jwk(rs, "a")), 0, 1},
+		"same ID":          {set(jwk(es, "a"), jwk(rs, "b"), jwk(other, "a")), 1, 1},
+		"same ID alone":    {set(jwk(es, "a"), jwk(other, "a")), 0, 1},
+		"same ID, two alg": {set(jwk(es, "a"), jwk(rs, "a"), jwk(must(testKey(PS256).Public()), "a")), 3, 0},
+		"key twice":        {set(jwk(es, "a"), jwk(es, "a"), jwk(rs, "b"), jwk(es, "a")), 2, 0},
+		"twice, no ID":     {set(jwk(es, ""), jwk(es, "")), 1, 0},
+		"twice, no alg":    {set(jwk(rs, "a"), strings.Replace(jwk(rs, "a"), `"alg":"RS256",`, "", 1)), 1, 0},
+		"secret's ID":      {set(jwk(rs, "a"), jwk(testKey(HS256), "a")), 0, 0},
+		"Ed25519":          {set(strings.Replace(jwk(must(testKey(EdDSA).Public()), "a"), `"EdDSA"`, `"Ed25519"`, 1)), 1, 0},
 		"secrets":          {set(jwk(testKey(HS256), "a")), 1, 0},
 		"mixed":            {set(jwk(testKey(HS256), "a"), jwk(rs, "b")), 0, 0},
 		"none usable":      {set(`{}`), 0, 1},
@@ -142,7 +153,7 @@ func TestParseKeySet(t *testing.T) {
 			}
 			if tt.keys == 0 {
 				want := cmp.Or(map[string]string{
-					"same ID alone": "empty", "none usable": "empty", "empty": "empty", "mixed": "HMAC secrets among keys",
+					"same ID alone": "empty", "none usable": "empty", "empty": "empty", "mixed": "HMAC secrets among keys", "secret's ID": `two keys with the ID "a"`,
 					"too many": "more than 256 keys", "too long": "longer than 1 MiB",
 				}[name], "not a JWK Set in strict JSON")
 				if err == nil || !strings.Contains(err.Error(), want) {

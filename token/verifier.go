@@ -106,7 +106,7 @@ type seenSessions struct{ with, without atomic.Bool }
 func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	v := &Verifier{
 		keys:         c.Keys,
-		algorithms:   slices.Clone(c.Algorithms),
+		algorithms:   canonicalAlgorithms(c.Algorithms),
 		issuer:       c.Issuer,
 		audience:     slices.Clone(c.Audience),
 		mediaType:    shortMediaType(c.MediaType),
@@ -122,7 +122,7 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 
 	if set, fixed := c.Keys.(*KeySet); c.Keys == nil || fixed && (set == nil || len(set.keys) == 0) {
 		fault("Keys: required")
-	} else if fixed && len(c.Algorithms) > 0 && !slices.ContainsFunc(set.algorithms, func(a Algorithm) bool { return slices.Contains(c.Algorithms, a) }) {
+	} else if fixed && len(c.Algorithms) > 0 && !slices.ContainsFunc(set.algorithms, func(a Algorithm) bool { return slices.Contains(v.algorithms, a) }) {
 		fault("Algorithms: no key is for any of them")
 	}
 	for _, alg := range c.Algorithms {
@@ -272,7 +272,7 @@ func (v *Verifier) verifySignature(ctx context.Context, s *scratch, j *jws) erro
 		return err
 	}
 	if !slices.Contains(s.found.keys.algorithms, j.alg) {
-		return errAlgorithm
+		return errNoKeyForAlgorithm
 	}
 	if s.found.key = s.found.keys.verify(j); s.found.key == nil {
 		return noKeyMade(j)
@@ -322,7 +322,9 @@ func (v *Verifier) orPending(refusal error, s *scratch, p *Profile, check func(*
 }
 
 var (
-	errAlgorithm = refuse(ErrAlgorithm, "alg is missing, unknown or not one of ours")
+	errAlgorithm         = refuse(ErrAlgorithm, "alg is missing, unknown or not one of ours")
+	errNoKeyForAlgorithm = refuse(ErrAlgorithm, "no key is for that alg; RSA keys that were published without alg are for RS256, or those RSA algorithms that the setting algorithms names")
+
 	errMediaType = refuse(ErrMalformed, "header: typ is that of another kind of token")
 )
 

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"wsauth/token"
 )
 
 // Config says where the keys are. Issuer or URL is required.
@@ -20,6 +22,10 @@ type Config struct {
 	// URL is where the JWK Set is (RFC 7517 §5), for a provider without
 	// discovery.
 	URL string
+
+	// Algorithms are those of RSA keys that the provider publishes without
+	// "alg"; others than RSA's do not matter. Default: RS256.
+	Algorithms []token.Algorithm
 
 	// Transport sends the requests. With another one than the default, the
 	// addresses that names resolve to are not checked, but those that stand

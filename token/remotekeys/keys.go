@@ -263,7 +263,7 @@ func (k *Keys) take(d document, asked time.Time) error {
 		k.current.Store(next)
 		return nil
 	}
-	set, faults, err := token.ParsePublicKeySet(d.body)
+	set, faults, err := token.ParsePublicKeySet(d.body, k.config.Algorithms...)
 	if err != nil {
 		return fmt.Errorf("key set: %w", err)
 	}
