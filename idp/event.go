@@ -63,12 +63,14 @@ func eventsOf(c *token.Claims) (map[string]jsontext.Value, error) {
 	return says.Events, nil
 }
 
-// Event verifies a Security Event Token (RFC 8417). One whose events end
-// nothing, such as the verification of a stream, is no error. Errors are those
-// of token.Verifier and [ErrSubject].
+// Event verifies a Security Event Token (RFC 8417), whose iss is
+// Config.EventIssuer. One whose events end nothing, such as the verification of
+// a stream, is no error. A typ is recommended only (RFC 8417 §2.3), so it may be
+// absent; its events, which no access token may have, tell it from others.
+// Errors are those of token.Verifier and [ErrSubject].
 func (p *Provider) Event(ctx context.Context, raw string) (Ending, error) {
 	c, err := p.verifier.VerifyStatement(ctx, raw, token.StatementRules{
-		MediaTypes: []string{"secevent+jwt"}, Audience: p.clientIDs, MaxAge: maxStatementAge,
+		MediaTypes: []string{"secevent+jwt", ""}, Issuer: p.eventIssuer, Audience: p.clientIDs, MaxAge: maxStatementAge,
 	})
 	if err != nil {
 		return Ending{}, err
@@ -89,6 +91,9 @@ func (p *Provider) Event(ctx context.Context, raw string) (Ending, error) {
 		}
 		all.doubtful = ending.doubtful && (all.doubtful || len(all.Revocations) == 0)
 		all.Revocations = append(all.Revocations, ending.Revocations...)
+	}
+	if _, logout := events[logoutEvent]; logout && len(all.Revocations) == 0 {
+		return Ending{}, &token.Error{Kind: token.ErrClaims, Detail: "it is a logout token, which is sent to another address"}
 	}
 	return all, nil
 }
@@ -136,7 +141,7 @@ func (p *Provider) target(i *identifier, c *token.Claims) (target, error) {
 	}
 	switch i.format() {
 	case "iss_sub":
-		if i.Issuer != p.issuer {
+		if i.Issuer != p.issuer && i.Issuer != p.eventIssuer {
 			return target{}, fmt.Errorf("%w: its iss is that of another issuer", ErrSubject)
 		}
 		if p.subject != "sub" && i.Subject != p.userOf(c) {

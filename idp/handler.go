@@ -41,7 +41,8 @@ type Guard interface {
 // the provider.
 type Handler struct {
 	guard     Guard
-	providers map[string]*Provider
+	providers map[string]*Provider // by the iss of logout tokens
+	events    map[string]*Provider // by the iss of events
 	log       *slog.Logger
 	obeying   sync.Mutex // so that one statement sent twice at once is obeyed once
 }
@@ -49,7 +50,7 @@ type Handler struct {
 // NewHandler takes the guard whose sessions end, and the providers that may end
 // them, each with another issuer and another namespace. A nil log is none.
 func NewHandler(guard Guard, log *slog.Logger, providers ...*Provider) (*Handler, error) {
-	h := &Handler{guard: guard, providers: map[string]*Provider{}, log: log}
+	h := &Handler{guard: guard, providers: map[string]*Provider{}, events: map[string]*Provider{}, log: log}
 	if log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -62,7 +63,10 @@ func NewHandler(guard Guard, log *slog.Logger, providers ...*Provider) (*Handler
 				return nil, fmt.Errorf("idp: NewHandler: two with the namespace %q: each could end the sessions of the other", p.namespace)
 			}
 		}
-		h.providers[p.issuer] = p
+		if h.events[p.eventIssuer] != nil {
+			return nil, fmt.Errorf("idp: NewHandler: two with the event issuer %q", p.eventIssuer)
+		}
+		h.providers[p.issuer], h.events[p.eventIssuer] = p, p
 	}
 	return h, nil
 }
@@ -80,7 +84,7 @@ func (h *Handler) Logout(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": "logout_token is required, once"})
 		return
 	}
-	switch err := h.obey(r.Context(), form.Get("logout_token"), (*Provider).Logout); {
+	switch err := h.obey(r.Context(), form.Get("logout_token"), logoutTokens); {
 	case err == nil:
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusOK)
@@ -99,7 +103,7 @@ func (h *Handler) Event(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	switch err := h.obey(r.Context(), string(body), (*Provider).Event); {
+	switch err := h.obey(r.Context(), string(body), eventTokens); {
 	case err == nil, errors.Is(err, errReplay):
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusAccepted)
@@ -137,19 +141,35 @@ func unavailable(err error) bool {
 	return !refused && !errors.Is(err, errReplay) && !errors.Is(err, ErrNotLogout) && !errors.Is(err, ErrSubject)
 }
 
+// A statementKind is how statements of one kind are verified.
+type statementKind struct {
+	providers func(*Handler) map[string]*Provider // by the iss of such statements
+	verify    func(*Provider, context.Context, string) (Ending, error)
+	unknown   string // what is wrong with an iss that no provider has
+}
+
+var (
+	logoutTokens = statementKind{func(h *Handler) map[string]*Provider { return h.providers }, (*Provider).Logout, "iss is none of the providers"}
+	eventTokens  = statementKind{
+		func(h *Handler) map[string]*Provider { return h.events }, (*Provider).Event,
+		"iss is none of the providers; one whose events have another iss than its tokens needs event_issuer (RISC transmitters often add a slash)",
+	}
+)
+
 // obey verifies a statement by the rules of its issuer and ends what it names.
-func (h *Handler) obey(ctx context.Context, raw string, verify func(*Provider, context.Context, string) (Ending, error)) error {
+func (h *Handler) obey(ctx context.Context, raw string, kind statementKind) error {
 	issuer, err := token.UnverifiedIssuer(raw)
-	if err == nil && h.providers[issuer] == nil {
-		err = &token.Error{Kind: token.ErrIssuer, Detail: "iss is none of the providers"}
+	provider := kind.providers(h)[issuer]
+	if err == nil && provider == nil {
+		err = &token.Error{Kind: token.ErrIssuer, Detail: kind.unknown}
 	}
 	if err != nil {
 		h.log.Warn("statement refused", "err", err)
 		return err
 	}
-	ending, err := verify(h.providers[issuer], ctx, raw)
+	ending, err := kind.verify(provider, ctx, raw)
 	if err == nil {
-		err = h.checkNames(h.providers[issuer], ending)
+		err = h.checkNames(provider, ending)
 	}
 	if err == nil {
 		err = h.end(ctx, ending)

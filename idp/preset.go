@@ -50,7 +50,9 @@ const (
 	Entra Preset = "entra"
 
 	// Google: its access tokens are no JWTs, so these are ID tokens, and the
-	// audience is the ID of the client that asked for them.
+	// audience is the ID of the client that asked for them. The iss of its
+	// events ends with a slash.
+	// https://developers.google.com/identity/protocols/risc
 	// https://developers.google.com/identity/openid-connect/openid-connect
 	Google Preset = "google"
 )
@@ -72,8 +74,9 @@ type shape struct {
 	mediaType   string
 	algorithms  []token.Algorithm
 	maxLifetime time.Duration
-	sessionless bool // access tokens do not name the session that a logout token names
-	unsure      bool // nobody can tell whether they do
+	eventIssuer map[string]string // the iss of events by that of tokens, where it is another
+	sessionless bool              // access tokens do not name the session that a logout token names
+	unsure      bool              // nobody can tell whether they do
 }
 
 const day = 24 * time.Hour
@@ -121,6 +124,7 @@ var presets = map[Preset]shape{
 		issuer:      hostIs("accounts.google.com"),
 		profile:     token.Profile{Refuse: []string{"token_use"}},
 		algorithms:  []token.Algorithm{token.RS256},
+		eventIssuer: map[string]string{"https://accounts.google.com": "https://accounts.google.com/"},
 		maxLifetime: day,
 		sessionless: true,
 	},

@@ -33,6 +33,11 @@ type Config struct {
 	// ClientIDs are the aud of logout tokens and events. Default: Audience.
 	ClientIDs []string
 
+	// EventIssuer is the iss of events, exactly, where it is another than that
+	// of tokens: RISC transmitters often add a slash. Default: that of the
+	// preset, else Issuer.
+	EventIssuer string
+
 	// Namespace is put before the names of users and sessions; see
 	// token.VerifierConfig. Required where several issuers are trusted.
 	Namespace string
@@ -81,6 +86,7 @@ var asymmetric = []token.Algorithm{
 // use.
 type Provider struct {
 	issuer      string
+	eventIssuer string
 	namespace   string
 	clientIDs   []string
 	subject     string // the claim that names the user
@@ -114,6 +120,7 @@ func New(c Config) (*Provider, error) {
 	}
 	p := &Provider{
 		issuer:      c.Issuer,
+		eventIssuer: cmp.Or(c.EventIssuer, shape.eventIssuer[c.Issuer], c.Issuer),
 		namespace:   c.Namespace,
 		clientIDs:   slices.Concat(c.ClientIDs),
 		sessionless: shape.sessionless,

@@ -1,12 +1,19 @@
 package idp
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"wsauth"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -65,7 +72,10 @@ func TestLogoutToken(t *testing.T) {
 		"other case":     {nil, claims{"events": claims{strings.ToUpper(logoutEvent): claims{}}}, ErrNotLogout, nil},
 		"event is text":  {nil, claims{"events": claims{logoutEvent: "yes"}}, ErrNotLogout, nil},
 		"nonce":          {nil, claims{"nonce": "n"}, ErrNotLogout, nil},
-		"no exp":         {nil, claims{"exp": nil}, ErrNotLogout, nil},
+		"no exp":         {nil, claims{"exp": nil}, nil, both},
+		"no exp, no iat": {nil, claims{"exp": nil, "iat": nil}, token.ErrClaims, nil},
+		"no exp, no jti": {nil, claims{"exp": nil, "jti": nil}, token.ErrClaims, nil},
+		"no exp, old":    {nil, claims{"exp": nil, "iat": now(-time.Hour)}, token.ErrExpired, nil},
 		"expired":        {nil, claims{"exp": now(-time.Minute)}, token.ErrExpired, nil},
 		"old":            {nil, claims{"iat": now(-time.Hour)}, token.ErrExpired, nil},
 		"just too old":   {nil, claims{"iat": now(-5*time.Minute - 32*time.Second)}, token.ErrExpired, nil},
@@ -181,6 +191,12 @@ func TestEventSubjects(t *testing.T) {
 		subject any
 		want    map[store.Scope]string
 	}{
+		"draft":             {claims{"subject_type": "iss-sub", "iss": realm, "sub": "ada"}, map[store.Scope]string{store.Subject: "kc|ada"}},
+		"draft, underscore": {claims{"subject_type": "iss_sub", "iss": realm, "sub": "ada"}, map[store.Scope]string{store.Subject: "kc|ada"}},
+		"draft in complex":  {claims{"user": claims{"subject_type": "iss-sub", "iss": realm, "sub": "ada"}}, map[store.Scope]string{store.Subject: "kc|ada"}},
+		"draft, another":    {claims{"subject_type": "iss-sub", "iss": realm + "/", "sub": "ada"}, nil},
+		"draft, email":      {claims{"subject_type": "email", "email": "ada@shop.example"}, nil},
+		"both, unlike":      {claims{"format": "email", "subject_type": "iss-sub", "iss": realm, "sub": "ada"}, nil},
 		"user":              {user, map[store.Scope]string{store.Subject: "kc|ada"}},
 		"opaque":            {session, map[store.Scope]string{store.Subject: "kc|s1", store.Session: "kc|s1"}},
 		"session of a user": {claims{"format": "complex", "session": session, "user": user}, map[store.Scope]string{store.Session: "kc|s1", store.Sessionless: "kc|ada"}},
@@ -230,7 +246,12 @@ func TestEvents(t *testing.T) {
 		"known one is text": {claims{"typ": "secevent+jwt"}, eventToken(user, claims{caep + "session-revoked": "x"}), 0, token.ErrClaims},
 		"bad sub_id":        {claims{"typ": "secevent+jwt"}, eventToken(7, revoked), 0, token.ErrClaims},
 		"two":               {claims{"typ": "secevent+jwt"}, eventToken(user, claims{caep + "session-revoked": claims{}, caep + "credential-change": claims{}}), 2, nil},
-		"no typ":            {nil, eventToken(user, revoked), 0, token.ErrMalformed},
+		"no typ":            {nil, eventToken(user, revoked), 1, nil},
+		"typ JWT":           {claims{"typ": "JWT"}, eventToken(user, revoked), 1, nil},
+		"typ of a token":    {claims{"typ": "at+jwt"}, eventToken(user, revoked), 0, token.ErrMalformed},
+		"no typ, no events": {nil, with(eventToken(user, nil), claims{"events": nil}), 0, token.ErrClaims},
+		"a logout token":    {nil, logoutToken(), 0, token.ErrClaims},
+		"another iss":       {nil, with(eventToken(user, revoked), claims{"iss": realm + "/"}), 0, token.ErrIssuer},
 		"typ of a logout":   {claims{"typ": "logout+jwt"}, eventToken(user, revoked), 0, token.ErrMalformed},
 		"no events":         {claims{"typ": "secevent+jwt"}, with(eventToken(user, nil), claims{"events": nil}), 0, token.ErrClaims},
 		"events are a list": {claims{"typ": "secevent+jwt"}, with(eventToken(user, nil), claims{"events": []string{"x"}}), 0, token.ErrClaims},
@@ -247,5 +268,85 @@ func TestEvents(t *testing.T) {
 				t.Errorf("%s: until %v", name, r.Before)
 			}
 		}
+	}
+}
+
+// TestEventTimestamp: a NumericDate may have a fraction. Where it says nothing
+// that can be, all until the statement ends.
+func TestEventTimestamp(t *testing.T) {
+	p, s := keycloak(t)
+	issued := now(0)
+	for text, want := range map[string]time.Time{
+		fmt.Sprint(issued - 10):                  time.Unix(issued-10, 0),
+		fmt.Sprintf("%d.25", issued-10):          time.Unix(issued-10, 250e6),
+		fmt.Sprintf("%d.5e3", (issued-500)/1000): time.Unix((issued-500)/1000*1000+500, 0),
+		fmt.Sprint((issued - 10) * 1000):         time.Unix(issued, 0), // in milliseconds
+		fmt.Sprint(issued + 1):                   time.Unix(issued, 0),
+		fmt.Sprint(issued) + ".75":               time.Unix(issued, 0),
+		"0":                                      time.Unix(issued, 0),
+		"-1.5":                                   time.Unix(issued, 0),
+		"null":                                   time.Unix(issued, 0),
+		`"` + fmt.Sprint(issued-10) + `"`:        time.Unix(issued, 0),
+		"true":                                   time.Unix(issued, 0),
+		"[1]":                                    time.Unix(issued, 0),
+	} {
+		payload := fmt.Sprintf(`{"iss":%q,"aud":"web","iat":%d,"jti":"e","sub":"ada","events":{%q:{"event_timestamp":%s}}}`, realm, issued, caep+"session-revoked", text)
+		e, err := p.Event(t.Context(), s.signText(`{"alg":"RS256","kid":"k"}`, payload))
+		if err != nil || len(e.Revocations) != 1 || !e.Revocations[0].Before.Equal(want) {
+			t.Errorf("%s: %v, %v, want %v", text, e, err, want)
+		}
+	}
+}
+
+// TestEventIssuer: events may have an iss of their own, exactly. It is good for
+// nothing else.
+func TestEventIssuer(t *testing.T) {
+	const google, slash = "https://accounts.google.com", "https://accounts.google.com/"
+	for name, tt := range map[string]struct {
+		config Config
+		good   []string // the iss of events
+	}{
+		"google":       {Config{Preset: Google, Issuer: google}, []string{slash}},
+		"google, set":  {Config{Preset: Google, Issuer: google, EventIssuer: google}, []string{google}},
+		"standard":     {Config{Issuer: realm}, []string{realm}},
+		"with a slash": {Config{Issuer: realm, EventIssuer: realm + "/"}, []string{realm + "/"}},
+		"another host": {Config{Issuer: realm, EventIssuer: "https://risc.example"}, []string{"https://risc.example"}},
+	} {
+		tt.config.Audience = []string{"web"}
+		p, s := newProvider(t, tt.config)
+		guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: store.NewMemory(0)}))
+		t.Cleanup(func() { _ = guard.Shutdown(context.Background()) })
+		log := new(bytes.Buffer)
+		h := must(NewHandler(guard, slog.New(slog.NewTextHandler(log, nil)), p))
+		for i, iss := range []string{google, slash, realm, realm + "/", "https://risc.example"} {
+			for _, subject := range []string{tt.config.Issuer, tt.good[0]} {
+				payload := claims{
+					"iss": iss, "aud": "web", "iat": now(0), "jti": fmt.Sprint(name, i, subject),
+					"events": claims{endingEvents[4]: claims{"subject": claims{"subject_type": "iss-sub", "iss": subject, "sub": "ada"}}},
+				}
+				r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(s.sign(nil, payload)))
+				r.Header.Set("Content-Type", eventType)
+				w := httptest.NewRecorder()
+				if h.Event(w, r); (w.Code == http.StatusAccepted) != slices.Contains(tt.good, iss) {
+					t.Errorf("%s: events of %s: %d %s", name, iss, w.Code, w.Body)
+				}
+				if w.Code != http.StatusAccepted && !strings.Contains(log.String(), "event_issuer") {
+					t.Errorf("%s: the log does not name the setting: %s", name, log)
+				}
+				log.Reset()
+			}
+			if e, err := p.Logout(t.Context(), s.sign(nil, with(logoutToken(), claims{"iss": iss}))); (err == nil) != (iss == tt.config.Issuer) {
+				t.Errorf("%s: a logout token of %s: %v, %v", name, iss, e, err)
+			}
+			access := claims{"iss": iss, "aud": "web", "sub": "ada", "iat": now(0), "exp": now(time.Minute)}
+			if _, err := p.Verifier().Verify(t.Context(), s.sign(claims{"typ": map[bool]string{true: "at+jwt"}[tt.config.Preset == ""]}, access)); (err == nil) != (iss == tt.config.Issuer) && tt.config.Preset == "" {
+				t.Errorf("%s: an access token of %s: %v", name, iss, err)
+			}
+		}
+	}
+	a, _ := newProvider(t, Config{Issuer: realm, Audience: []string{"a"}, Namespace: "a", EventIssuer: "https://b.example"})
+	b, _ := newProvider(t, Config{Issuer: "https://b.example", Audience: []string{"b"}, Namespace: "b"})
+	if _, err := NewHandler(nil, nil, a, b); err == nil {
+		t.Error("two providers whose events have the same iss")
 	}
 }

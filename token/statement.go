@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -24,6 +25,10 @@ type StatementRules struct {
 
 	// Audience holds our names at the issuer: aud contains one. Required.
 	Audience []string
+
+	// Issuer is the iss of the statements, exactly. Default: the Issuer of the
+	// verifier.
+	Issuer string
 
 	// MaxAge is how long ago its iat may be: at most 24 hours. Default 5
 	// minutes.
@@ -83,6 +88,7 @@ func (v *Verifier) checkStatement(c *Claims, rules StatementRules, now time.Time
 	if maxAge == 0 {
 		maxAge = defaultMaxAge
 	}
+	issuer := cmp.Or(rules.Issuer, v.issuer)
 	switch {
 	case c.IssuedAt.IsZero() || c.ID == "":
 		return refuse(ErrClaims, "iat or jti is missing")
@@ -94,7 +100,7 @@ func (v *Verifier) checkStatement(c *Claims, rules StatementRules, now time.Time
 		return refuse(ErrExpired, "exp has passed")
 	case now.Sub(c.IssuedAt) > maxAge+v.leeway:
 		return refuse(ErrExpired, "iat is longer ago than MaxAge")
-	case v.issuer == "" || c.Issuer != v.issuer:
+	case issuer == "" || c.Issuer != issuer:
 		return refuse(ErrIssuer, "iss is not the expected one")
 	case !slices.ContainsFunc(c.Audience, func(a string) bool { return slices.Contains(rules.Audience, a) }):
 		return refuse(ErrAudience, "aud does not name us")
