@@ -46,6 +46,8 @@ type Claims struct {
 	payload      string
 	leeway       time.Duration
 	issuedLeeway time.Duration
+
+	authorizedParty string // who asked for the token; read by a Profile, for the verifier
 }
 
 // Payload returns the claims as a JSON object, in a copy. Those of our own
@@ -151,11 +153,14 @@ func (c *Claims) readMember(m member) (err error) {
 
 // readUnprofiled is readMember without the claims that a profile reads.
 func (c *Claims) readUnprofiled(m member) error {
-	if slices.Contains(profiled, string(m.name)) {
+	if slices.Contains(profiled, string(m.name)) || string(m.name) == "jti" && isAbsent(m.value) {
 		return nil
 	}
 	return c.readMember(m)
 }
+
+// isAbsent is absent for JSON that has not been decoded.
+func isAbsent(value []byte) bool { return string(value) == "null" || string(value) == `""` }
 
 // profiled are the claims that another issuer means in its own way, if at all.
 var profiled = []string{"sub", "aud", "sid", "type", "fresh", "csrf"}

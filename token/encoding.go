@@ -25,7 +25,7 @@ type encodedClaims struct {
 	Scopes    []string  `json:"scopes,omitzero"`
 	Roles     []string  `json:"roles,omitzero"`
 	Leeway    int64     `json:"leeway,omitzero"` // nanoseconds
-	Payload   []byte    `json:"payload,omitzero"`
+	Payload   string    `json:"payload_text,omitzero"`
 
 	IssuedLeeway int64 `json:"issued_leeway,omitzero"` // nanoseconds
 }
@@ -36,7 +36,7 @@ type encodedClaims struct {
 func (c *Claims) MarshalBinary() ([]byte, error) {
 	data, err := json.Marshal(encodedClaims{
 		c.Subject, c.Issuer, c.ID, c.Audience, c.ExpiresAt, c.NotBefore, c.IssuedAt,
-		c.Type, c.Fresh, c.CSRF, c.SessionID, c.Scopes, c.Roles, int64(c.leeway), []byte(c.payload),
+		c.Type, c.Fresh, c.CSRF, c.SessionID, c.Scopes, c.Roles, int64(c.leeway), c.payload,
 		int64(c.issuedLeeway),
 	})
 	if err != nil {
@@ -57,8 +57,8 @@ func (c *Claims) UnmarshalBinary(data []byte) error {
 	}
 	*c = Claims{
 		e.Subject, e.Issuer, e.ID, e.Audience, e.ExpiresAt, e.NotBefore, e.IssuedAt,
-		e.Type, e.Fresh, e.CSRF, e.SessionID, e.Scopes, e.Roles, string(e.Payload), time.Duration(e.Leeway),
-		time.Duration(e.IssuedLeeway),
+		e.Type, e.Fresh, e.CSRF, e.SessionID, e.Scopes, e.Roles, e.Payload, time.Duration(e.Leeway),
+		time.Duration(e.IssuedLeeway), "",
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ var scratches = sync.Pool{New: func() any { return &scratch{object: newObjectRea
 // payload may still be anything.
 func (s *scratch) readJWS(raw string, maxBytes int) (*jws, error) {
 	if len(raw) > maxBytes {
-		return nil, refuse(ErrMalformed, "longer than MaxBytes")
+		return nil, refuse(ErrMalformed, "longer than MaxBytes (max_token)")
 	}
 	var dots [2]int
 	segments := 1

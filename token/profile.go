@@ -27,6 +27,15 @@ type Profile struct {
 	Scopes    string // words with spaces between them, or an array; default scope
 	Roles     string // an array, or one word; default none
 
+	// AuthorizedParty names the client that asked for the token; default
+	// azp. See VerifierConfig.InsecureAuthorizedParty.
+	AuthorizedParty string
+
+	// RoleKeys says that Roles may be an object, as Zitadel has it: then the
+	// names of its members are the roles, but for those whose value is null
+	// or false. Otherwise a token whose roles are an object is refused.
+	RoleKeys bool
+
 	// Require tells an access token from every other kind that the issuer
 	// signs with the same keys: each of these claims is there with one of
 	// its values, or with any where it has none.
@@ -47,13 +56,13 @@ func (p *Profile) withDefaults() (*Profile, error) {
 		return nil, nil
 	}
 	c := *p
-	for name, byDefault := range map[*string]string{&c.Subject: "sub", &c.Audience: "aud", &c.SessionID: "sid", &c.Scopes: "scope"} {
+	for name, byDefault := range map[*string]string{&c.Subject: "sub", &c.Audience: "aud", &c.SessionID: "sid", &c.Scopes: "scope", &c.AuthorizedParty: "azp"} {
 		if *name == "" {
 			*name = byDefault
 		}
 	}
 	c.Refuse = append(slices.Clone(p.Refuse), "events")
-	names := append([]string{c.Subject, c.Audience, c.SessionID, c.Scopes}, c.Refuse...)
+	names := append([]string{c.Subject, c.Audience, c.SessionID, c.Scopes, c.AuthorizedParty}, c.Refuse...)
 	for name, values := range p.Require {
 		names = append(names, name)
 		if slices.Contains(values, "") {
@@ -105,14 +114,41 @@ func (p *Profile) apply(c *Claims) error {
 	if c.Scopes, err = optionalNames(all, p.Scopes, true); err != nil {
 		return err
 	}
-	if p.Roles != "" {
-		if c.Roles, err = optionalNames(all, p.Roles, false); err != nil {
-			return err
-		}
+	if c.Roles, err = p.roles(all); err != nil {
+		return err
 	}
+	party, _ := claim(all, p.AuthorizedParty)
+	c.authorizedParty, _ = party.(string)
 	c.Type = TypeAccess
 	c.Fresh = p.fresh(c.IssuedAt, all["auth_time"])
 	return nil
+}
+
+// roles reads the claim of the roles.
+func (p *Profile) roles(all map[string]any) ([]string, error) {
+	if p.Roles == "" {
+		return nil, nil
+	}
+	v, _ := claim(all, p.Roles)
+	object, isObject := v.(map[string]any)
+	if !isObject {
+		return optionalNames(all, p.Roles, false)
+	}
+	if !p.RoleKeys {
+		return nil, refuse(ErrClaims, p.Roles+" is an object: the setting role_keys takes the names of its members as roles")
+	}
+	var list []string
+	for name, value := range object {
+		if value == nil || value == false {
+			continue
+		}
+		if fault := nameFault(name); name == "" || fault != "" {
+			return nil, refuse(ErrClaims, p.Roles+" has an entry that is not a name")
+		}
+		list = append(list, name)
+	}
+	slices.Sort(list)
+	return list, nil
 }
 
 // fresh reports whether the user has logged in shortly before the token was
@@ -126,8 +162,12 @@ func (p *Profile) fresh(issued time.Time, authTime any) bool {
 	return age >= 0 && age <= p.FreshFor
 }
 
-// claim finds a claim by its name, or by a JSON Pointer through objects.
+// claim finds a claim by its name, or by a JSON Pointer through objects. No
+// name is no claim.
 func claim(all map[string]any, name string) (any, bool) {
+	if name == "" {
+		return nil, false
+	}
 	if name[0] != '/' {
 		v, found := all[name]
 		return v, found
@@ -145,32 +185,36 @@ func claim(all map[string]any, name string) (any, bool) {
 	return v, true
 }
 
-// oneName is a claim that must be a name where it is there at all.
+// absent reports whether v is what issuers write for a claim that they do not
+// have: nothing, null or an empty string.
+func absent(v any) bool { return v == nil || v == "" }
+
+// oneName is a claim that must be a name unless it is absent.
 func oneName(all map[string]any, name string) (string, error) {
-	v, found := claim(all, name)
-	if !found {
+	v, _ := claim(all, name)
+	if absent(v) {
 		return "", nil
 	}
 	text, ok := v.(string)
-	if fault := nameFault(text); !ok || text == "" || fault != "" {
+	if fault := nameFault(text); !ok || fault != "" {
 		return "", refuse(ErrClaims, name+" is not a name")
 	}
 	return text, nil
 }
 
-// optionalNames is names for a claim that is null where there are none.
+// optionalNames is names for a claim that may be an empty string.
 func optionalNames(all map[string]any, name string, words bool) ([]string, error) {
-	if v, _ := claim(all, name); v == nil {
+	if v, _ := claim(all, name); absent(v) {
 		return nil, nil
 	}
 	return names(all, name, words)
 }
 
-// names is a claim that must be names where it is there at all: a string, or an
-// array of strings, which are not empty.
+// names is a claim that must be names unless it is not there or null: a string,
+// or an array of strings, which are not empty.
 func names(all map[string]any, name string, words bool) ([]string, error) {
-	v, found := claim(all, name)
-	if !found {
+	v, _ := claim(all, name)
+	if v == nil {
 		return nil, nil
 	}
 	var list []string

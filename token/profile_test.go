@@ -54,6 +54,23 @@ func TestProfileNames(t *testing.T) {
 		{"a number among roles", Profile{Roles: "roles"}, ofAlice + `,"roles":["a",1]`, ""},
 		{"an empty role", Profile{Roles: "roles"}, ofAlice + `,"roles":[""]`, ""},
 		{"an object as roles", Profile{Roles: "roles"}, ofAlice + `,"roles":{"a":true}`, ""},
+		{"its names as roles", Profile{Roles: "urn:zitadel:iam:org:project:roles", RoleKeys: true},
+			ofAlice + `,"urn:zitadel:iam:org:project:roles":{"user":{"12":"a.example"},"admin":{"12":"a.example"}}`, `"alice" "" [] ["admin" "user"]`},
+		{"its names, deeper", Profile{Roles: "/app/roles", RoleKeys: true}, ofAlice + `,"app":{"roles":{"b":true,"a":1,"c":false,"d":null,"e":""}}`, `"alice" "" [] ["a" "b" "e"]`},
+		{"an empty object", Profile{Roles: "roles", RoleKeys: true}, ofAlice + `,"roles":{}`, `"alice" "" [] []`},
+		{"an empty name", Profile{Roles: "roles", RoleKeys: true}, ofAlice + `,"roles":{"":true}`, ""},
+		{"a name with a control", Profile{Roles: "roles", RoleKeys: true}, ofAlice + `,"roles":{"a\u0000":true}`, ""},
+		{"a list all the same", Profile{Roles: "roles", RoleKeys: true}, ofAlice + `,"roles":["b","a"]`, `"alice" "" [] ["b" "a"]`},
+		{"a number all the same", Profile{Roles: "roles", RoleKeys: true}, ofAlice + `,"roles":1`, ""},
+		{"a list of objects", Profile{Roles: "roles", RoleKeys: true}, ofAlice + `,"roles":[{"a":true}]`, ""},
+		{"an empty text as roles", Profile{Roles: "roles"}, ofAlice + `,"roles":""`, `"alice" "" [] []`},
+		{"an empty text as scope", Profile{}, ofAlice + `,"scope":""`, `"alice" "" [] []`},
+		{"an empty session", Profile{}, ofAlice + `,"sid":""`, `"alice" "" [] []`},
+		{"null as session", Profile{}, ofAlice + `,"sid":null`, `"alice" "" [] []`},
+		{"a session of spaces", Profile{}, ofAlice + `,"sid":" "`, `"alice" " " [] []`},
+		{"an empty jti", Profile{}, ofAlice + `,"jti":""`, `"alice" "" [] []`},
+		{"null as jti", Profile{}, ofAlice + `,"jti":null`, `"alice" "" [] []`},
+		{"a number as jti", Profile{}, ofAlice + `,"jti":1`, ""},
 		{"a number as scope", Profile{}, ofAlice + `,"scope":1`, ""},
 		{"null as scope", Profile{}, ofAlice + `,"scope":null`, `"alice" "" [] []`},
 		{"null as roles", Profile{Roles: "/realm/roles"}, ofAlice + `,"realm":{"roles":null},"roles":["no"]`, `"alice" "" [] []`},
@@ -76,7 +93,7 @@ func TestProfileNames(t *testing.T) {
 			c, err := withProfile(t, test.profile)(test.more)
 			if test.want == "" {
 				want := ErrClaims
-				if strings.Contains(test.name, "audience") && !strings.HasSuffix(test.name, " as audience") {
+				if strings.Contains(test.name, "audience") && !strings.HasSuffix(test.name, "object as audience") {
 					want = ErrAudience
 				}
 				if !errors.Is(err, want) {
@@ -218,4 +235,68 @@ func FuzzProfile(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAuthorizedParty: who asked for a token counts only if it is set, and only
+// where the token says of nobody else that it is for them.
+func TestAuthorizedParty(t *testing.T) {
+	const azp, ignored = `,"azp":"web"`, `,"aud":["account","broker"]`
+	for _, test := range []struct {
+		name, more string
+		set, unset bool // accepted with the setting, and without it
+	}{
+		{"for us", `,"aud":"chat"`, true, true},
+		{"for us and others", `,"aud":["other","chat"],"azp":"x"`, true, true},
+		{"no aud", azp, true, false},
+		{"null as aud", `,"aud":null` + azp, true, false},
+		{"ignored ones", ignored + azp, true, false},
+		{"an ignored one", `,"aud":"account"` + azp, true, false},
+		{"another", `,"aud":"other"` + azp, false, false},
+		{"ignored and another", `,"aud":["account","other"]` + azp, false, false},
+		{"the client itself", `,"aud":"web"` + azp, false, false},
+		{"no azp", "", false, false},
+		{"another azp", `,"azp":"other"`, false, false},
+		{"ignored, another azp", ignored + `,"azp":"account"`, false, false},
+		{"azp in another case", `,"azp":"WEB"`, false, false},
+		{"a list as azp", `,"azp":["web"]`, false, false},
+		{"an empty azp", `,"azp":""`, false, false},
+		{"client_id", `,"client_id":"web"`, false, false},
+	} {
+		for _, set := range []bool{true, false} {
+			c := VerifierConfig{Profile: &Profile{}, Audience: []string{"chat"}}
+			if set {
+				c.InsecureAuthorizedParty, c.IgnoredAudiences = []string{"app", "web"}, []string{"account", "broker"}
+			}
+			v := newVerifier(t, c, testKey(HS256))
+			_, err := verify(v, mint(t, testKey(HS256), headerOf(HS256), valid(test.more)))
+			if want := map[bool]bool{true: test.set, false: test.unset}[set]; (err == nil) != want || err != nil && !errors.Is(err, ErrAudience) {
+				t.Errorf("%s, set: %t: %v", test.name, set, err)
+			}
+			if err != nil && (set || !strings.Contains(test.more, "aud")) && !strings.Contains(err.Error(), "insecure_authorized_party") {
+				t.Errorf("%s, set: %t: the error names no setting: %v", test.name, set, err)
+			}
+		}
+	}
+	// Without an audience of our own nothing else is good.
+	v := newVerifier(t, VerifierConfig{Profile: &Profile{AuthorizedParty: "client_id"}, InsecureAuthorizedParty: []string{"web"}}, testKey(HS256))
+	accepted(t, v, mint(t, testKey(HS256), headerOf(HS256), valid(`,"client_id":"web"`)))
+	refused(t, v, mint(t, testKey(HS256), headerOf(HS256), valid("")), ErrAudience)
+	refused(t, v, mint(t, testKey(HS256), headerOf(HS256), valid(azp)), ErrAudience)
+	refused(t, v, mint(t, testKey(HS256), headerOf(HS256), valid(`,"client_id":"web","aud":"web"`)), ErrAudience)
+}
+
+func TestAuthorizedPartyFaults(t *testing.T) {
+	keys := must(NewKeySet(testKey(HS256)))
+	for want, c := range map[string]VerifierConfig{
+		"InsecureAuthorizedParty: needs a Profile": {InsecureAuthorizedParty: []string{"a"}},
+		`InsecureAuthorizedParty: "" is empty`:     {InsecureAuthorizedParty: []string{""}, Profile: &Profile{}},
+		"IgnoredAudiences: needs":                  {IgnoredAudiences: []string{"a"}, Profile: &Profile{}},
+		`IgnoredAudiences: "a" is in Audience`:     {IgnoredAudiences: []string{"a"}, Audience: []string{"a"}, InsecureAuthorizedParty: []string{"b"}, Profile: &Profile{}},
+		`Profile: "/~2" names no claim`:            {Profile: &Profile{AuthorizedParty: "/~2"}},
+	} {
+		c.Keys = keys
+		if _, err := NewVerifier(c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
 }

@@ -39,7 +39,7 @@ func (v *Verifier) rewrite(c *Claims) error {
 	if c.SessionID != "" {
 		says["sid"] = c.SessionID
 	}
-	if _, named := all["jti"]; named {
+	if id, found := all["jti"]; found && !isAbsent(id) {
 		says["jti"] = c.ID
 	}
 	replaced := nameClaims

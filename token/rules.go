@@ -30,11 +30,11 @@ var dateRules = []rule{
 	{Error{ErrExpired, "exp has passed"}, func(_ *Verifier, c *Claims, now time.Time) bool {
 		return !c.ExpiresAt.IsZero() && !now.Before(c.ValidUntil())
 	}},
-	{Error{ErrClaims, "exp is further away than MaxLifetime"}, func(v *Verifier, c *Claims, now time.Time) bool {
+	{Error{ErrClaims, "exp is further away than MaxLifetime (max_lifetime)"}, func(v *Verifier, c *Claims, now time.Time) bool {
 		return !v.anyTime && c.ExpiresAt.After(now.Add(v.issuedLeeway).Add(v.maxLifetime))
 	}},
 	// Or else one that lives longer would be good at the end of its life, when its revocation is forgotten.
-	{Error{ErrClaims, "exp is later after iat than MaxLifetime"}, func(v *Verifier, c *Claims, _ time.Time) bool {
+	{Error{ErrClaims, "exp is later after iat than MaxLifetime (max_lifetime)"}, func(v *Verifier, c *Claims, _ time.Time) bool {
 		return !c.IssuedAt.IsZero() && c.ExpiresAt.Sub(c.IssuedAt) > v.maxLifetime
 	}},
 	{Error{ErrClaims, "exp is before iat"}, func(_ *Verifier, c *Claims, _ time.Time) bool {
@@ -48,14 +48,58 @@ var partyRules = []rule{
 		return v.issuer != "" && c.Issuer != v.issuer
 	}},
 	{Error{ErrAudience, "aud is present, and we have no name"}, func(v *Verifier, c *Claims, _ time.Time) bool {
-		return len(v.audience) == 0 && c.Audience != nil
+		return len(v.audience) == 0 && len(v.parties) == 0 && c.Audience != nil
+	}},
+	{Error{ErrAudience, "aud is missing; insecure_authorized_party takes such a token by the client that asked for it"}, func(v *Verifier, c *Claims, _ time.Time) bool {
+		return len(v.audience) > 0 && len(v.parties) == 0 && c.Audience == nil
 	}},
 	{Error{ErrAudience, "aud does not name us"}, func(v *Verifier, c *Claims, _ time.Time) bool {
-		return len(v.audience) > 0 && !slices.ContainsFunc(c.Audience, func(a string) bool { return slices.Contains(v.audience, a) })
+		return len(v.audience) > 0 && len(v.parties) == 0 && c.Audience != nil && !v.isAudience(c)
+	}},
+	{Error{ErrAudience, "aud does not name us, and either it names others than ignored_audiences or azp is not in insecure_authorized_party"}, func(v *Verifier, c *Claims, _ time.Time) bool {
+		return len(v.parties) > 0 && !v.isAudience(c) && !v.isAuthorizedParty(c)
 	}},
 	{Error{ErrClaims, "sub is missing"}, func(_ *Verifier, c *Claims, _ time.Time) bool {
 		return c.Subject == ""
 	}},
+}
+
+// checkParties reports what is wrong with the authorized parties of c.
+func (v *Verifier) checkParties(c VerifierConfig, fault func(format string, args ...any)) {
+	for name, list := range map[string][]string{"InsecureAuthorizedParty": v.parties, "IgnoredAudiences": v.ignored} {
+		for _, one := range list {
+			if f := nameFault(one); f != "" || one == "" {
+				fault("%s: %q is empty or %s", name, one, f)
+			}
+		}
+	}
+	switch {
+	case len(v.parties) > 0 && c.Profile == nil:
+		fault("InsecureAuthorizedParty: needs a Profile, which names the claim")
+	case len(v.parties) == 0 && len(v.ignored) > 0:
+		fault("IgnoredAudiences: needs InsecureAuthorizedParty: who asked for a token whose aud is ignored must be known")
+	}
+	for _, a := range v.ignored {
+		if slices.Contains(v.audience, a) {
+			fault("IgnoredAudiences: %q is in Audience", a)
+		}
+	}
+}
+
+// isAudience reports whether c is for us.
+func (v *Verifier) isAudience(c *Claims) bool {
+	return slices.ContainsFunc(c.Audience, func(a string) bool { return slices.Contains(v.audience, a) })
+}
+
+// isAuthorizedParty reports whether c says nothing of whom it is for, and was
+// asked for by a client that is trusted to have meant us.
+func (v *Verifier) isAuthorizedParty(c *Claims) bool {
+	for _, a := range c.Audience {
+		if !slices.Contains(v.ignored, a) {
+			return false
+		}
+	}
+	return c.authorizedParty != "" && slices.Contains(v.parties, c.authorizedParty)
 }
 
 // check returns what the first broken rule refuses c for.

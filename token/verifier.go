@@ -36,6 +36,19 @@ type VerifierConfig struct {
 	// is refused.
 	Audience []string
 
+	// InsecureAuthorizedParty are clients of the issuer whose tokens are
+	// accepted where nothing says whom they are for: where aud is absent, or
+	// all of it is in IgnoredAudiences. It is insecure because the claim that
+	// is compared (azp, see Profile.AuthorizedParty) says who asked for the
+	// token, not for whom: each server to which such a client sends its
+	// tokens can use them here. It needs a Profile. Empty: none.
+	InsecureAuthorizedParty []string
+
+	// IgnoredAudiences are values of aud that stand in every token of the
+	// issuer and name nobody that one would send it to, such as "account" of
+	// Keycloak. They matter to InsecureAuthorizedParty only.
+	IgnoredAudiences []string
+
 	// MediaType is the typ header that a token must have, such as "at+jwt"
 	// (RFC 9068), without regard to case and to a leading "application/".
 	// Empty: typ is absent, "JWT" or "at+jwt".
@@ -86,6 +99,8 @@ type Verifier struct {
 	algorithms   []Algorithm
 	issuer       string
 	audience     []string
+	parties      []string // whose tokens are for us unless aud says otherwise
+	ignored      []string // values of aud that say nothing
 	mediaType    string
 	leeway       time.Duration
 	issuedLeeway time.Duration // at least leeway
@@ -109,6 +124,8 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 		algorithms:   canonicalAlgorithms(c.Algorithms),
 		issuer:       c.Issuer,
 		audience:     slices.Clone(c.Audience),
+		parties:      slices.Clone(c.InsecureAuthorizedParty),
+		ignored:      slices.Clone(c.IgnoredAudiences),
 		mediaType:    shortMediaType(c.MediaType),
 		leeway:       c.Leeway,
 		issuedLeeway: max(c.Leeway, c.IssuedLeeway),
@@ -138,6 +155,7 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 			fault("Audience: %q is empty or %s", a, f)
 		}
 	}
+	v.checkParties(c, fault)
 	if c.Leeway < 0 || c.Leeway > maxLeeway {
 		fault("Leeway: %s is not from 0 to %s", c.Leeway, maxLeeway)
 	}

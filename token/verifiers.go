@@ -82,7 +82,7 @@ func (m *Verifiers) Verify(ctx context.Context, raw string) (*Claims, error) {
 	case v == nil:
 		return nil, refuse(ErrIssuer, "iss is none of the expected ones")
 	case len(raw) > v.maxBytes:
-		return nil, refuse(ErrMalformed, "longer than MaxBytes")
+		return nil, refuse(ErrMalformed, "longer than MaxBytes (max_token)")
 	}
 	if err := v.verify(ctx, s, j); err != nil {
 		return nil, err
