@@ -15,8 +15,16 @@ import (
 
 const maxRedirects = 3
 
+// A reach says where keys may be fetched from.
+type reach struct {
+	trusted      string // the host and port that were configured
+	insecureHTTP bool   // http is good for the trusted host
+	proxy        *url.URL
+}
+
 // checkURL wants what nobody on the way can change: https, or this machine.
-func checkURL(u *url.URL) error {
+// The configured URL may be less, where InsecureHTTP says so.
+func checkURL(u *url.URL, insecureHTTP bool) error {
 	switch {
 	case u.Host == "" || u.Hostname() == "":
 		return errors.New("no URL of a host")
@@ -24,10 +32,27 @@ func checkURL(u *url.URL) error {
 		return errors.New("has a user or a fragment")
 	case u.Port() != "" && !isPort(u.Port()):
 		return errors.New("has a port that is not from 1 to 65535")
-	case u.Scheme == "http" && onLoopback(u.Hostname()), u.Scheme == "https":
+	case u.Scheme == "https", u.Scheme == "http" && (insecureHTTP || onLoopback(u.Hostname())):
 		return nil
 	}
-	return errors.New("must be https, or http on this machine")
+	return errors.New("must be https, or http on this machine; insecure_http allows http, which whoever is on the way can change")
+}
+
+// readProxy returns the proxy that was configured, nil for none.
+func readProxy(text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
+		return nil, errors.New("is not the URL of a proxy, such as http://proxy.internal:3128")
+	case u.User != nil || u.Fragment != "" || u.RawQuery != "" || u.Path != "" && u.Path != "/":
+		return nil, errors.New("has more than a scheme, a host and a port")
+	case u.Port() != "" && !isPort(u.Port()):
+		return nil, errors.New("has a port that is not from 1 to 65535")
+	}
+	return u, nil
 }
 
 // isPort reports whether s is the number of a TCP port.
@@ -53,35 +78,49 @@ func hostPort(u *url.URL) string {
 
 // checkLed is for a URL that an answer has led to: as checkURL, and another
 // host than the trusted one may not be an address that is not public. Where it
-// is a name, the dialer looks at what it resolves to.
-func checkLed(u *url.URL, trusted string) error {
-	if err := checkURL(u); err != nil {
+// is a name, the dialer looks at what it resolves to. A proxy resolves names
+// where nobody can look, so through one only the trusted host is reached.
+func (of reach) checkLed(u *url.URL) error {
+	isTrusted := hostPort(u) == of.trusted
+	if err := checkURL(u, of.insecureHTTP && isTrusted); err != nil {
 		return err
 	}
-	if hostPort(u) == trusted {
+	if isTrusted {
 		return nil
 	}
 	addr, err := netip.ParseAddr(u.Hostname())
-	if u.Hostname() == "localhost" || err == nil && !public(addr) {
+	switch {
+	case u.Hostname() == "localhost" || err == nil && !public(addr):
 		return errors.New("leads to an address that is not public")
+	case of.proxy != nil:
+		return errors.New("leads to another host, which is not reached through a proxy: name the URL of the keys")
 	}
 	return nil
 }
 
 // checkRedirect is that of an http.Client.
-func checkRedirect(trusted string) func(*http.Request, []*http.Request) error {
-	return func(r *http.Request, via []*http.Request) error {
-		if len(via) > maxRedirects {
-			return fmt.Errorf("more than %d redirects", maxRedirects)
-		}
-		return checkLed(r.URL, trusted)
+func (of reach) checkRedirect(r *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return fmt.Errorf("more than %d redirects", maxRedirects)
 	}
+	return of.checkLed(r.URL)
 }
 
-// newTransport dials the trusted host wherever it is, and every other one only
-// where its address is public. It looks at the address that is dialled, so that
-// a name which resolves to another one the next time gains nothing.
-func newTransport(trusted string, timeout time.Duration) *http.Transport {
+// throughProxy is the Proxy of an http.Transport. It never looks at the
+// environment: a variable must not decide whom the keys come from. This machine
+// is reached directly, since "localhost" of a proxy is another one.
+func (of reach) throughProxy(r *http.Request) (*url.URL, error) {
+	if onLoopback(r.URL.Hostname()) {
+		return nil, nil
+	}
+	return of.proxy, nil
+}
+
+// transport dials the trusted host and the proxy wherever they are, and every
+// other host only where its address is public. It looks at the address that is
+// dialled, so that a name which resolves to another one the next time gains
+// nothing.
+func (of reach) transport(timeout time.Duration) *http.Transport {
 	free := &net.Dialer{Timeout: timeout}
 	bound := &net.Dialer{Timeout: timeout, Control: func(_, address string, _ syscall.RawConn) error {
 		addr, err := netip.ParseAddrPort(address)
@@ -91,8 +130,9 @@ func newTransport(trusted string, timeout time.Duration) *http.Transport {
 		return nil
 	}}
 	return &http.Transport{
+		Proxy: of.throughProxy,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			if address == trusted {
+			if address == of.trusted || of.proxy != nil && address == hostPort(of.proxy) {
 				return free.DialContext(ctx, network, address)
 			}
 			return bound.DialContext(ctx, network, address)

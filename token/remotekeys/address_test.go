@@ -9,7 +9,9 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,6 +38,19 @@ func TestConfigFaults(t *testing.T) {
 		"fragment":       {Config{URL: "https://id.example/#a"}, "fragment"},
 		"no host":        {Config{Issuer: "https:///a"}, "Issuer"},
 		"too often":      {Config{Issuer: "https://id.example", Refresh: time.Second}, "Refresh"},
+		"http, insecure": {Config{Issuer: "http://keycloak:8080/realms/a", InsecureHTTP: true}, ""},
+		"keys, insecure": {Config{Issuer: "https://id.example", URL: "http://keycloak:8080/certs", InsecureHTTP: true}, ""},
+		"it is named":    {Config{Issuer: "http://id.example"}, "insecure_http"},
+		"ftp, insecure":  {Config{Issuer: "ftp://id.example", InsecureHTTP: true}, "https"},
+		"user, insecure": {Config{Issuer: "http://a:b@id.example", InsecureHTTP: true}, "user"},
+		"proxy":          {Config{Issuer: "https://id.example", Proxy: "http://proxy.internal:3128"}, ""},
+		"proxy by https": {Config{Issuer: "https://id.example", Proxy: "https://proxy.internal/"}, ""},
+		"proxy, socks":   {Config{Issuer: "https://id.example", Proxy: "socks5://proxy.internal:1080"}, "Proxy: is not the URL"},
+		"proxy, no URL":  {Config{Issuer: "https://id.example", Proxy: "proxy.internal:3128"}, "Proxy: is not the URL"},
+		"proxy, a name":  {Config{Issuer: "https://id.example", Proxy: "http://a:b@proxy.internal"}, "Proxy: has more"},
+		"proxy, a path":  {Config{Issuer: "https://id.example", Proxy: "http://proxy.internal/x"}, "Proxy: has more"},
+		"proxy, a port":  {Config{Issuer: "https://id.example", Proxy: "http://proxy.internal:0"}, "Proxy: has a port"},
+		"proxy, other":   {Config{Issuer: "https://id.example", Proxy: "http://proxy.internal", Transport: http.DefaultTransport}, "Proxy: Transport"},
 		"negative":       {Config{Issuer: "https://id.example", Timeout: -1}, "Timeout"},
 	} {
 		_, err := New(tt.config)
@@ -151,7 +166,7 @@ func TestDialer(t *testing.T) {
 	}
 	defer l.Close()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	transport := newTransport("127.0.0.1:"+port, time.Second)
+	transport := reach{trusted: "127.0.0.1:" + port}.transport(time.Second)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	if c, err := transport.DialContext(ctx, "tcp", "localhost:"+port); err == nil || !strings.Contains(err.Error(), "leads to an address that is not public") {
@@ -162,6 +177,95 @@ func TestDialer(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
+}
+
+// A provider on an internal network may be asked by http, if that is said. Then
+// its own host and port may be http, and nothing else.
+func TestInsecureHTTP(t *testing.T) {
+	of := reach{trusted: "keycloak:8080", insecureHTTP: true}
+	for address, want := range map[string]bool{
+		"http://keycloak:8080/certs": true, "https://keycloak:8080/certs": true, "https://keys.example/certs": true, "http://localhost:8080/": false,
+		"http://keycloak/certs": false, "http://keycloak:8081/certs": false, "http://keys.example/certs": false, "http://10.0.0.1:8080/": false,
+		"https://10.0.0.1:8080/": false, "https://localhost:8080/": false, "http://a@keycloak:8080/": false, "ftp://keycloak:8080/": false,
+	} {
+		if err := of.checkLed(must(url.Parse(address))); (err == nil) != want {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// aProxy is an HTTP proxy that answers for a provider and writes down what it
+// was asked.
+func aProxy(t *testing.T, jwksURI string) (address string, asked func() []string) {
+	t.Helper()
+	var mu sync.Mutex
+	var all []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		all = append(all, r.Method+" "+r.RequestURI)
+		mu.Unlock()
+		switch {
+		case r.Method == http.MethodConnect:
+			w.WriteHeader(http.StatusBadGateway)
+		case r.URL.Path == discoveryPath:
+			_, _ = w.Write([]byte(`{"issuer":"http://id.internal","jwks_uri":"` + jwksURI + `"}`))
+		case r.URL.Path == "/moved":
+			http.Redirect(w, r, "https://other.example/keys", http.StatusFound)
+		default:
+			_, _ = w.Write(must(token.NewKeySet(testKeys()[0])).PublicJWKS())
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, func() []string { mu.Lock(); defer mu.Unlock(); return slices.Clone(all) }
+}
+
+// Keys come through the proxy that is named, and it is asked for the configured
+// host only, whatever an answer says.
+func TestProxy(t *testing.T) {
+	for name, tt := range map[string]struct {
+		jwksURI string
+		config  Config
+		asked   []string
+		want    string // part of the error
+	}{
+		"the host itself": {"http://id.internal/certs", Config{}, []string{"GET http://id.internal" + discoveryPath, "GET http://id.internal/certs"}, ""},
+		"its keys named":  {"", Config{URL: "http://id.internal:81/certs"}, []string{"GET http://id.internal:81/certs"}, ""},
+		"another host":    {"https://other.example/certs", Config{}, []string{"GET http://id.internal" + discoveryPath}, "name the URL of the keys"},
+		"a redirect":      {"http://id.internal/moved", Config{}, []string{"GET http://id.internal" + discoveryPath, "GET http://id.internal/moved"}, "name the URL of the keys"},
+		"metadata":        {"http://169.254.169.254/", Config{}, []string{"GET http://id.internal" + discoveryPath}, "must be https"},
+		"an address":      {"https://10.0.0.1/", Config{}, []string{"GET http://id.internal" + discoveryPath}, "not public"},
+		"by https":        {"", Config{URL: "https://id.internal/certs"}, []string{"CONNECT id.internal:443"}, "Bad Gateway"},
+	} {
+		proxy, asked := aProxy(t, tt.jwksURI)
+		tt.config.Issuer, tt.config.InsecureHTTP, tt.config.Proxy = "http://id.internal", true, proxy
+		k := must(New(tt.config))
+		_, err := k.KeySet(t.Context(), testKeys()[0].ID())
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+		if got := asked(); !slices.Equal(got, tt.asked) {
+			t.Errorf("%s: the proxy was asked for %q", name, got)
+		}
+	}
+}
+
+// The environment names no proxy, and this machine needs none.
+func TestNoProxyUnlessNamed(t *testing.T) {
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"} {
+		t.Setenv(name, "http://127.0.0.1:9")
+	}
+	request := must(http.NewRequest(http.MethodGet, "https://id.example/", nil))
+	if proxy, err := (reach{trusted: "id.example:443"}).transport(time.Second).Proxy(request); proxy != nil || err != nil {
+		t.Errorf("%v, %v", proxy, err)
+	}
+	of := reach{trusted: "id.example:443", proxy: must(url.Parse("http://proxy.internal:3128"))}
+	if proxy, err := of.transport(time.Second).Proxy(request); proxy == nil || err != nil {
+		t.Errorf("the one that is named: %v, %v", proxy, err)
+	}
+	request = must(http.NewRequest(http.MethodGet, "http://127.0.0.1:8180/", nil))
+	if proxy, err := of.transport(time.Second).Proxy(request); proxy != nil || err != nil {
+		t.Errorf("for this machine: %v, %v", proxy, err)
+	}
 }
 
 // FuzzDiscovery: what is found stands in a document of the issuer, and where it
@@ -183,12 +287,16 @@ func FuzzDiscovery(f *testing.F) {
 			t.Errorf("%q: found %q", body, address)
 		}
 		u, err := url.Parse(address)
-		if err != nil || checkLed(u, "id.example:443") != nil {
+		if err != nil || (reach{trusted: "id.example:443"}).checkLed(u) != nil {
 			return
 		}
 		addr, err := netip.ParseAddr(u.Hostname())
 		if u.Scheme != "https" || u.User != nil || err == nil && !public(addr) || u.Hostname() == "localhost" {
 			t.Errorf("%q: would fetch from %q", body, address)
+		}
+		proxied := reach{trusted: "id.example:443", insecureHTTP: true, proxy: must(url.Parse("http://proxy.internal:3128"))}
+		if proxied.checkLed(u) == nil && hostPort(u) != "id.example:443" {
+			t.Errorf("%q: would fetch from %q through the proxy", body, address)
 		}
 	})
 }

@@ -27,6 +27,18 @@ type Config struct {
 	// "alg"; others than RSA's do not matter. Default: RS256.
 	Algorithms []token.Algorithm
 
+	// InsecureHTTP accepts an Issuer or URL that begins with http on another
+	// machine than this one, and then http for that host and port alone.
+	// Whoever is on the way can replace the keys, and so let anybody in.
+	InsecureHTTP bool
+
+	// Proxy is the URL of an HTTP proxy, such as
+	// "http://proxy.internal:3128", through which the keys are fetched. Only
+	// the configured host is asked through it, since nobody can tell where a
+	// proxy is led: where a provider keeps its keys at another host, name
+	// URL. Default: none, whatever the environment says.
+	Proxy string
+
 	// Transport sends the requests. With another one than the default, the
 	// addresses that names resolve to are not checked, but those that stand
 	// in URLs. Default: direct, without a proxy, over HTTP/1.1 or 2.
@@ -61,7 +73,7 @@ const (
 )
 
 // withDefaults checks c and fills what is unset.
-func (c Config) withDefaults() (Config, *url.URL, error) {
+func (c Config) withDefaults() (Config, reach, error) {
 	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
 	c.Refresh = cmp.Or(c.Refresh, defaultRefresh)
 	c.MinInterval = cmp.Or(c.MinInterval, defaultMinInterval)
@@ -84,10 +96,20 @@ func (c Config) withDefaults() (Config, *url.URL, error) {
 	}
 	u, err := url.Parse(address)
 	if err == nil {
-		err = checkURL(u)
+		err = checkURL(u, c.InsecureHTTP)
 	}
 	if address != "" && err != nil {
 		fault("%s: %.200q: %w", name, address, err)
 	}
-	return c, u, errors.Join(faults...)
+	of := reach{insecureHTTP: c.InsecureHTTP}
+	if of.proxy, err = readProxy(c.Proxy); err != nil {
+		fault("Proxy: %w", err)
+	} else if of.proxy != nil && c.Transport != nil {
+		fault("Proxy: Transport has its own")
+	}
+	if err := errors.Join(faults...); err != nil {
+		return c, reach{}, err
+	}
+	of.trusted = hostPort(u)
+	return c, of, nil
 }

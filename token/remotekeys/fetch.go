@@ -83,11 +83,13 @@ func (k *Keys) discover(ctx context.Context, timeout time.Duration) (string, err
 		return "", fmt.Errorf("discovery document: %w", err)
 	}
 	u, err := url.Parse(address)
-	if err == nil {
-		err = checkLed(u, k.trusted)
+	if err != nil {
+		err = errors.New("no URL") // the cause quotes it
+	} else {
+		err = k.reach.checkLed(u)
 	}
 	if err != nil {
-		return "", errors.New("discovery document: jwks_uri is not an address that keys are fetched from: https, and public unless it is the host of the issuer")
+		return "", fmt.Errorf("discovery document: jwks_uri is not an address that keys are fetched from (https, and public unless it is the host of the issuer): %w", err)
 	}
 	return address, nil
 }

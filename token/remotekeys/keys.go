@@ -25,7 +25,7 @@ const (
 // Keys are the keys of one provider. It is safe for concurrent use.
 type Keys struct {
 	config  Config
-	trusted string // the host and port that were configured
+	reach   reach
 	client  *http.Client
 	found   atomic.Pointer[string] // where the keys were the last time
 	current atomic.Pointer[state]
@@ -58,16 +58,16 @@ type absence struct {
 // New reports every fault of the configuration at once. It fetches nothing:
 // [Keys.Run] does, or the first token.
 func New(c Config) (*Keys, error) {
-	c, u, err := c.withDefaults()
+	c, of, err := c.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	k := &Keys{config: c, trusted: hostPort(u), unknown: map[string]absence{}}
+	k := &Keys{config: c, reach: of, unknown: map[string]absence{}}
 	transport := c.Transport
 	if transport == nil {
-		transport = newTransport(k.trusted, c.Timeout)
+		transport = of.transport(c.Timeout)
 	}
-	k.client = &http.Client{Transport: transport, CheckRedirect: checkRedirect(k.trusted)}
+	k.client = &http.Client{Transport: transport, CheckRedirect: of.checkRedirect}
 	return k, nil
 }
 
