@@ -231,3 +231,30 @@ func TestConfigFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestDangerIsSaid: what is insecure needs its setting, and has a warning.
+func TestDangerIsSaid(t *testing.T) {
+	for name, tt := range map[string]struct {
+		config  Config
+		fault   string
+		warning string
+	}{
+		"http":                 {Config{Issuer: "http://keycloak:8080/realms/a", Audience: []string{"a"}}, "insecure_http", ""},
+		"http, set":            {Config{Issuer: "http://keycloak:8080/realms/a", Audience: []string{"a"}, InsecureHTTP: true}, "", "InsecureHTTP: "},
+		"http of a preset":     {Config{Preset: Keycloak, Issuer: "http://keycloak:8080/realms/a", Audience: []string{"a"}, InsecureHTTP: true}, "", "InsecureHTTP: "},
+		"http on this machine": {Config{Issuer: "http://127.0.0.1:8080/realms/a", Audience: []string{"a"}}, "", ""},
+		"http keys":            {Config{Issuer: "https://id.example", KeysURL: "http://keycloak:8080/keys", Audience: []string{"a"}}, "insecure_http", ""},
+		"another scheme":       {Config{Issuer: "ftp://id.example", Audience: []string{"a"}, InsecureHTTP: true}, "Issuer", ""},
+		"no audience":          {Config{Issuer: "https://id.example"}, "Audience", ""},
+		"a party":              {Config{Issuer: "https://id.example", InsecureAuthorizedParty: []string{"web"}}, "", "InsecureAuthorizedParty: "},
+	} {
+		_, err := New(tt.config)
+		if (err == nil) != (tt.fault == "") || err != nil && !strings.Contains(err.Error(), tt.fault) {
+			t.Errorf("%s: %v, want %q", name, err, tt.fault)
+		}
+		warnings := strings.Join(tt.config.Warnings(), "\n")
+		if !strings.HasPrefix(warnings, tt.warning) || tt.fault == "" && (tt.warning == "") != (warnings == "") {
+			t.Errorf("%s: warnings %q, want %q", name, warnings, tt.warning)
+		}
+	}
+}

@@ -10,7 +10,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"wsauth/token"
 	"wsauth/token/remotekeys"
@@ -30,7 +33,18 @@ type Config struct {
 	// Audience holds our names at the provider: a token is for one of them.
 	Audience []string
 
-	// ClientIDs are the aud of logout tokens and events. Default: Audience.
+	// InsecureAuthorizedParty are clients whose tokens are accepted where aud
+	// is absent or all in IgnoredAudiences. It is insecure because azp says
+	// who asked for a token, not for whom; see token.VerifierConfig. With it
+	// Audience may be empty.
+	InsecureAuthorizedParty []string
+
+	// IgnoredAudiences are values of aud that every token of the provider has
+	// and that name nobody, such as "account" of Keycloak.
+	IgnoredAudiences []string
+
+	// ClientIDs are the aud of logout tokens and events. Default: Audience,
+	// or else InsecureAuthorizedParty.
 	ClientIDs []string
 
 	// EventIssuer is the iss of events, exactly, where it is another than that
@@ -55,8 +69,16 @@ type Config struct {
 	Profile   *token.Profile
 	MediaType string
 
+	// Roles is the claim of the roles, by its name or a JSON Pointer, where
+	// it is not that of the preset or the Profile. RoleKeys takes the names
+	// of its members as roles where it is an object; see token.Profile.
+	Roles    string
+	RoleKeys bool
+
 	// Algorithms replaces those of the preset. Default: every asymmetric
-	// one, each for its own keys only.
+	// one, each for its own keys only. RSA keys that are published without
+	// alg are for the RSA algorithms that are named here or by the preset,
+	// and for RS256 if there are none.
 	Algorithms []token.Algorithm
 
 	// Leeway is how far the clocks may disagree. A negative one is none, at
@@ -64,8 +86,22 @@ type Config struct {
 	Leeway time.Duration
 
 	// MaxLifetime is the longest life of an access token, from its iat to
-	// its exp, and so how long a logout is remembered. Default: that of the preset, mostly a day.
+	// its exp, and so how long a logout is remembered: at most 366 days.
+	// Default: that of the preset, mostly a day.
 	MaxLifetime time.Duration
+
+	// MaxTokenBytes is the longest token that is looked at, from 1 KiB to
+	// 32 KiB. Default: 8 KiB.
+	MaxTokenBytes int
+
+	// InsecureHTTP accepts an Issuer and a KeysURL that begin with http on
+	// another machine than this one. Whoever is on the way can replace the
+	// keys, and so let anybody in.
+	InsecureHTTP bool
+
+	// Proxy is the URL of the HTTP proxy through which the keys are fetched;
+	// see remotekeys. Default: none, whatever the environment says.
+	Proxy string
 
 	// Transport fetches the keys. Default: direct, with limits; see
 	// remotekeys.
@@ -75,26 +111,36 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-const defaultLeeway = 30 * time.Second
+const (
+	defaultLeeway = 30 * time.Second
+	maxLifetime   = 366 * day
+
+	// DefaultMaxTokenBytes and LimitMaxTokenBytes are the default of
+	// Config.MaxTokenBytes and the most that it may be.
+	DefaultMaxTokenBytes = 8 << 10
+	LimitMaxTokenBytes   = 32 << 10
+	minMaxTokenBytes     = 1 << 10
+)
 
 // asymmetric are the algorithms of published keys.
 var asymmetric = []token.Algorithm{
-	token.RS256, token.RS384, token.RS512, token.PS256, token.PS384, token.PS512, token.ES256, token.ES384, token.ES512, token.EdDSA,
+	token.RS256, token.RS384, token.RS512, token.PS256, token.PS384, token.PS512, token.ES256, token.ES384, token.ES512, token.EdDSA, token.Ed25519,
 }
 
 // A Provider is an identity provider that is trusted. It is safe for concurrent
 // use.
 type Provider struct {
-	issuer      string
-	eventIssuer string
-	namespace   string
-	clientIDs   []string
-	subject     string // the claim that names the user
-	sessionless bool
-	unsure      bool
-	remembered  time.Duration // how long a revocation matters
-	keys        token.KeySource
-	verifier    *token.Verifier
+	issuer        string
+	eventIssuer   string
+	namespace     string
+	clientIDs     []string
+	subject       string // the claim that names the user
+	sessionless   bool
+	unsure        bool
+	remembered    time.Duration // how long a revocation matters
+	maxTokenBytes int
+	keys          token.KeySource
+	verifier      *token.Verifier
 }
 
 // New reports every fault of the configuration at once, joined, each beginning
@@ -108,15 +154,23 @@ func New(c Config) (*Provider, error) {
 	if !known {
 		fault("Preset: %q is none of %q", c.Preset, Presets())
 	}
-	if u, err := url.Parse(c.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+	if u, err := url.Parse(c.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		fault("Issuer: required: the https URL that its tokens have as iss")
+	} else if u.Scheme == "http" && !c.InsecureHTTP && !loopback(u.Hostname()) {
+		fault("Issuer: required: the https URL that its tokens have as iss; insecure_http allows http, which whoever is on the way can change")
 	} else if shape.issuer != nil {
 		if err := shape.issuer(u); err != nil {
 			fault("Issuer: %q %w", c.Issuer, err)
 		}
 	}
-	if len(c.Audience) == 0 {
+	if len(c.Audience) == 0 && len(c.InsecureAuthorizedParty) == 0 {
 		fault("Audience: required: a token that is not meant for us lets nobody in")
+	}
+	if c.MaxTokenBytes != 0 && (c.MaxTokenBytes < minMaxTokenBytes || c.MaxTokenBytes > LimitMaxTokenBytes) {
+		fault("MaxTokenBytes: must be from %d to %d", minMaxTokenBytes, LimitMaxTokenBytes)
+	}
+	if c.MaxLifetime < 0 || c.MaxLifetime > maxLifetime {
+		fault("MaxLifetime: must be at most 366 days")
 	}
 	p := &Provider{
 		issuer:      c.Issuer,
@@ -126,15 +180,26 @@ func New(c Config) (*Provider, error) {
 		sessionless: shape.sessionless,
 		unsure:      shape.unsure,
 		keys:        c.Keys,
+
+		maxTokenBytes: cmp.Or(c.MaxTokenBytes, DefaultMaxTokenBytes),
 	}
 	if len(p.clientIDs) == 0 {
 		p.clientIDs = slices.Clone(c.Audience)
+	}
+	if len(p.clientIDs) == 0 {
+		p.clientIDs = slices.Clone(c.InsecureAuthorizedParty)
 	}
 	profile := shape.profile
 	if c.Profile != nil {
 		profile = *c.Profile
 		p.sessionless = p.sessionless && c.Profile.SessionID == ""
 		p.unsure = p.unsure && c.Profile.SessionID == ""
+	}
+	if profile.Roles = cmp.Or(c.Roles, profile.Roles); strings.HasPrefix(c.Roles, "/") && !jsontext.Pointer(c.Roles).IsValid() {
+		fault("Roles: %q is no JSON Pointer", c.Roles)
+	}
+	if profile.RoleKeys = profile.RoleKeys || c.RoleKeys; c.RoleKeys && profile.Roles == "" {
+		fault("RoleKeys: there are no roles whose names it could be")
 	}
 	// Without an iat nobody knows how long a token has lived, and so how long its revocation matters.
 	profile.Require = maps.Clone(profile.Require)
@@ -148,23 +213,26 @@ func New(c Config) (*Provider, error) {
 	leeway := max(0, cmp.Or(c.Leeway, defaultLeeway))
 	life := cmp.Or(c.MaxLifetime, shape.maxLifetime)
 	p.remembered = life + leeway + maxStatementAge
-	algorithms := slices.Clone(c.Algorithms)
-	if len(algorithms) == 0 {
-		algorithms = shape.algorithms
+	named := slices.Clone(c.Algorithms)
+	if len(named) == 0 {
+		named = shape.algorithms
 	}
+	for _, a := range named {
+		if !slices.Contains(asymmetric, a) {
+			fault("Algorithms: %q is none of %q", a, asymmetric)
+		}
+	}
+	algorithms := named
 	if len(algorithms) == 0 {
 		algorithms = asymmetric
-	}
-	for _, a := range algorithms {
-		if !slices.Contains(asymmetric, a) {
-			fault("Algorithms: %q has no public key", a)
-		}
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
 	if p.keys == nil {
-		keys, err := remotekeys.New(remotekeys.Config{Issuer: c.Issuer, URL: c.KeysURL, Transport: c.Transport, Logger: c.Logger})
+		keys, err := remotekeys.New(remotekeys.Config{
+			Issuer: c.Issuer, URL: c.KeysURL, Algorithms: named, InsecureHTTP: c.InsecureHTTP, Proxy: c.Proxy, Transport: c.Transport, Logger: c.Logger,
+		})
 		if err != nil {
 			return nil, fmt.Errorf("idp: %w", err)
 		}
@@ -176,7 +244,8 @@ func New(c Config) (*Provider, error) {
 	}
 	verifier, err := token.NewVerifier(token.VerifierConfig{
 		Keys: p.keys, Algorithms: algorithms, Issuer: c.Issuer, Audience: c.Audience, MediaType: mediaType, Profile: &profile,
-		Namespace: c.Namespace, Leeway: leeway, MaxLifetime: life,
+		Namespace: c.Namespace, Leeway: leeway, MaxLifetime: life, MaxBytes: p.maxTokenBytes,
+		InsecureAuthorizedParty: c.InsecureAuthorizedParty, IgnoredAudiences: c.IgnoredAudiences,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("idp: Config.%w", err)
@@ -185,8 +254,24 @@ func New(c Config) (*Provider, error) {
 	return p, nil
 }
 
+// Warnings returns what c allows that is dangerous: one line each, which begins
+// with the name of its field.
+func (c Config) Warnings() []string {
+	var all []string
+	if c.InsecureHTTP {
+		all = append(all, fmt.Sprintf("InsecureHTTP: whoever is on the way to %s can replace its keys, and so log in as anybody", c.Issuer))
+	}
+	if len(c.InsecureAuthorizedParty) > 0 {
+		all = append(all, fmt.Sprintf("InsecureAuthorizedParty: every server to which %s sends its tokens can use them here", strings.Join(c.InsecureAuthorizedParty, " or ")))
+	}
+	return all
+}
+
 // Issuer is the iss of the provider.
 func (p *Provider) Issuer() string { return p.issuer }
+
+// MaxTokenBytes returns the length of the longest token that is looked at.
+func (p *Provider) MaxTokenBytes() int { return p.maxTokenBytes }
 
 // Verifier verifies its access tokens.
 func (p *Provider) Verifier() *token.Verifier { return p.verifier }

@@ -4,31 +4,37 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
 	"strings"
 
 	"wsauth/idp"
+	"wsauth/internal/config"
+	"wsauth/token"
 )
 
 // A providerFlag is one --provider: "issuer=…,audience=…" and more.
 type providerFlag idp.Config
 
-// UnmarshalText reads name=value pairs with commas between them. audience and client-id may stand more than once.
+// UnmarshalText reads name=value pairs with commas between them. Names of lists may stand more than once.
 func (p *providerFlag) UnmarshalText(text []byte) error {
-	once := map[string]*string{"issuer": &p.Issuer, "namespace": &p.Namespace, "keys": &p.KeysURL, "typ": &p.MediaType, "preset": (*string)(&p.Preset)}
-	often := map[string]*[]string{"audience": &p.Audience, "client-id": &p.ClientIDs}
+	given := map[string]bool{}
 	for pair := range strings.SplitSeq(string(text), ",") {
 		name, value, _ := strings.Cut(pair, "=")
+		field, known := providerFields[name]
 		switch {
 		case value == "":
 			return fmt.Errorf("%q is not NAME=VALUE", pair)
-		case often[name] != nil:
-			*often[name] = append(*often[name], value)
-		case once[name] == nil:
-			return fmt.Errorf("%q is unknown: there are preset, issuer, audience, client-id, namespace, typ and keys", name)
-		case *once[name] != "":
+		case !known:
+			return fmt.Errorf("%q is unknown: there are %s", name, strings.Join(slices.Sorted(maps.Keys(providerFields)), ", "))
+		case given[name] && !field.list:
 			return fmt.Errorf("%s stands twice", name)
-		default:
-			*once[name] = value
+		}
+		given[name] = true
+		if err := field.set(p, value); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	if p.Preset == "" {
@@ -40,18 +46,84 @@ func (p *providerFlag) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// A providerField is one name of a --provider.
+type providerField struct {
+	set  func(p *providerFlag, value string) error
+	list bool // may stand more than once
+}
+
+// providerFields are the names of a --provider: the keys of providers in a configuration, but for its underscores.
+var providerFields = map[string]providerField{
+	"preset":       one(func(p *providerFlag) *string { return (*string)(&p.Preset) }),
+	"issuer":       one(func(p *providerFlag) *string { return &p.Issuer }),
+	"audience":     several(func(p *providerFlag) *[]string { return &p.Audience }),
+	"client-id":    several(func(p *providerFlag) *[]string { return &p.ClientIDs }),
+	"namespace":    one(func(p *providerFlag) *string { return &p.Namespace }),
+	"typ":          one(func(p *providerFlag) *string { return &p.MediaType }),
+	"keys":         one(func(p *providerFlag) *string { return &p.KeysURL }),
+	"event-issuer": one(func(p *providerFlag) *string { return &p.EventIssuer }),
+	"roles":        one(func(p *providerFlag) *string { return &p.Roles }),
+	"proxy":        one(func(p *providerFlag) *string { return &p.Proxy }),
+
+	"ignored-audiences":         several(func(p *providerFlag) *[]string { return &p.IgnoredAudiences }),
+	"insecure-authorized-party": several(func(p *providerFlag) *[]string { return &p.InsecureAuthorizedParty }),
+
+	"role-keys":     truth(func(p *providerFlag) *bool { return &p.RoleKeys }),
+	"insecure-http": truth(func(p *providerFlag) *bool { return &p.InsecureHTTP }),
+
+	"algorithms": {list: true, set: func(p *providerFlag, value string) error {
+		p.Algorithms = append(p.Algorithms, token.Algorithm(value))
+		return nil
+	}},
+	"max-lifetime": {set: func(p *providerFlag, value string) (err error) {
+		p.MaxLifetime, err = config.ParseDuration(value)
+		return err
+	}},
+	"max-token": {set: func(p *providerFlag, value string) error {
+		size, err := config.ParseSize(value)
+		p.MaxTokenBytes = int(min(size, math.MaxInt32))
+		return err
+	}},
+}
+
+func one(field func(*providerFlag) *string) providerField {
+	return providerField{set: func(p *providerFlag, value string) error {
+		*field(p) = value
+		return nil
+	}}
+}
+
+func several(field func(*providerFlag) *[]string) providerField {
+	return providerField{list: true, set: func(p *providerFlag, value string) error {
+		*field(p) = append(*field(p), value)
+		return nil
+	}}
+}
+
+func truth(field func(*providerFlag) *bool) providerField {
+	return providerField{set: func(p *providerFlag, value string) (err error) {
+		*field(p), err = strconv.ParseBool(value)
+		return err
+	}}
+}
+
 // providers makes the providers of the flags.
 func providers(flags []providerFlag, log *slog.Logger) ([]*idp.Provider, error) {
 	var all []*idp.Provider
 	for _, flag := range flags {
-		config := idp.Config(flag)
-		config.Logger = log
-		if strings.Contains(config.Issuer+config.KeysURL, "@") { // which may be a password, not to be shown
-			return nil, errors.New("--provider: issuer and keys must be without a user and a password")
+		trusted := idp.Config(flag)
+		trusted.Logger = log
+		if strings.Contains(trusted.Issuer+trusted.KeysURL+trusted.EventIssuer+trusted.Proxy, "@") { // which may be a password, not to be shown
+			return nil, errors.New("--provider: issuer, event-issuer, keys and proxy must be without a user and a password")
 		}
-		p, err := idp.New(config)
+		p, err := idp.New(trusted)
 		if err != nil {
 			return nil, fmt.Errorf("--provider: %w", err)
+		}
+		for _, w := range trusted.Warnings() {
+			if log != nil {
+				log.Warn("insecure", "setting", "--provider: "+w)
+			}
 		}
 		all = append(all, p)
 	}

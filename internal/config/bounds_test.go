@@ -59,6 +59,9 @@ func beyond(t *testing.T, value string, by int) string {
 	if n, err := strconv.Atoi(value); err == nil {
 		return strconv.Itoa(n + by)
 	}
+	if size, err := ParseSize(value); err == nil {
+		return strconv.Itoa(int(size) + by)
+	}
 	d, err := time.ParseDuration(value)
 	if err != nil {
 		t.Fatal(err)

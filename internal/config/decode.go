@@ -43,9 +43,9 @@ func (d *decoder) value(key string, n *node, v reflect.Value, tag reflect.Struct
 	}
 	switch {
 	case v.Type() == durationType:
-		d.scalar(key, n, "a duration such as 15m", func(s string) error { return setTo(v, s, parseDuration) }, text, number)
+		d.scalar(key, n, "a duration such as 15m", func(s string) error { return setTo(v, s, ParseDuration) }, text, number)
 	case v.Type() == sizeType:
-		d.scalar(key, n, "a size such as 1MiB", func(s string) error { return setTo(v, s, parseSize) }, text, number)
+		d.scalar(key, n, "a size such as 1MiB", func(s string) error { return setTo(v, s, ParseSize) }, text, number)
 	case v.Kind() == reflect.String:
 		d.scalar(key, n, "text", func(s string) error { return d.setText(v, s, tag) }, text)
 	case v.Kind() == reflect.Int:

@@ -26,7 +26,8 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
-func parseSize(s string) (Size, error) {
+// ParseSize reads a size, such as 64KiB.
+func ParseSize(s string) (Size, error) {
 	unit := Size(1)
 	for _, u := range units {
 		if rest, ok := strings.CutSuffix(s, u.name); ok {
@@ -41,8 +42,8 @@ func parseSize(s string) (Size, error) {
 	return Size(n) * unit, nil
 }
 
-// parseDuration reads a duration that is not negative.
-func parseDuration(s string) (time.Duration, error) {
+// ParseDuration reads a duration that is not negative.
+func ParseDuration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if err != nil || d < 0 {
 		return 0, fmt.Errorf("must be a duration such as 500ms, 30s, 15m or 720h")

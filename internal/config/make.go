@@ -301,6 +301,12 @@ func (d *Document) RouteWarnings(c gateway.Config) []string {
 // Warnings are what the settings allow that is dangerous: one line each.
 func (d *Document) Warnings() []string {
 	var all []string
+	for i, p := range d.Settings.Providers {
+		for _, w := range p.config().Warnings() {
+			field, text, _ := strings.Cut(w, ": ")
+			all = append(all, fmt.Sprintf("providers[%d].%s: %s", i, providerKeys[field], text))
+		}
+	}
 	for i, r := range d.Settings.Routes {
 		if r.TLS.InsecureSkipVerify {
 			all = append(all, fmt.Sprintf("routes[%d].tls.insecure_skip_verify: whoever is on the way to %s can read and change everything", i, strings.Join(r.all(), " and ")))

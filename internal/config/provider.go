@@ -2,10 +2,12 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
 
 	"wsauth/idp"
+	"wsauth/token"
 )
 
 // providerKeys are the keys of the fields of idp.Config.
@@ -18,6 +20,17 @@ var providerKeys = map[string]string{
 	"KeysURL":   "keys",
 	"URL":       "keys",
 	"MediaType": "typ",
+
+	"EventIssuer":             "event_issuer",
+	"InsecureAuthorizedParty": "insecure_authorized_party",
+	"IgnoredAudiences":        "ignored_audiences",
+	"Roles":                   "roles",
+	"RoleKeys":                "role_keys",
+	"Algorithms":              "algorithms",
+	"MaxLifetime":             "max_lifetime",
+	"MaxTokenBytes":           "max_token",
+	"InsecureHTTP":            "insecure_http",
+	"Proxy":                   "proxy",
 }
 
 // namedFault is a line of what idp.New says: the name of a field, and what is wrong with it.
@@ -28,7 +41,8 @@ func (w *work) providers() (all []*idp.Provider) {
 	issuers, spaces := map[string]bool{w.Settings.Issuer: true}, map[string]bool{}
 	for i, p := range w.Settings.Providers {
 		key := fmt.Sprintf("providers[%d]", i)
-		if w.secretive(key+".issuer", p.Issuer) || w.secretive(key+".keys", p.Keys) {
+		if w.secretive(key+".issuer", p.Issuer) || w.secretive(key+".keys", p.Keys) ||
+			w.secretive(key+".event_issuer", p.EventIssuer) || w.secretive(key+".proxy", p.Proxy) {
 			continue
 		}
 		c := p.config()
@@ -55,7 +69,7 @@ func (p Provider) config() idp.Config {
 	if p.Namespace == "" {
 		p.Namespace = p.Preset
 	}
-	return idp.Config{
+	c := idp.Config{
 		Preset:    idp.Preset(p.Preset),
 		Issuer:    p.Issuer,
 		Audience:  p.Audience,
@@ -63,7 +77,21 @@ func (p Provider) config() idp.Config {
 		Namespace: p.Namespace,
 		KeysURL:   p.Keys,
 		MediaType: p.Typ,
+
+		EventIssuer:             p.EventIssuer,
+		InsecureAuthorizedParty: p.AuthorizedParty,
+		IgnoredAudiences:        p.Ignored,
+		Roles:                   p.Roles,
+		RoleKeys:                p.RoleKeys,
+		MaxLifetime:             p.MaxLifetime,
+		MaxTokenBytes:           int(min(p.MaxToken, math.MaxInt32)),
+		InsecureHTTP:            p.InsecureHTTP,
+		Proxy:                   p.Proxy,
 	}
+	for _, a := range p.Algorithms {
+		c.Algorithms = append(c.Algorithms, token.Algorithm(a))
+	}
+	return c
 }
 
 // secretive reports what may have a password in it, before anybody repeats it.

@@ -3,6 +3,7 @@ package config
 import (
 	"time"
 
+	"wsauth/idp"
 	"wsauth/store"
 )
 
@@ -67,9 +68,20 @@ type Provider struct {
 	Namespace string    `yaml:"namespace"`
 	Typ       string    `yaml:"typ"`
 	Keys      string    `yaml:"keys"`
+
+	EventIssuer     string        `yaml:"event_issuer"`
+	AuthorizedParty OneOrMore     `yaml:"insecure_authorized_party"`
+	Ignored         OneOrMore     `yaml:"ignored_audiences"`
+	Roles           string        `yaml:"roles"`
+	RoleKeys        bool          `yaml:"role_keys"`
+	Algorithms      OneOrMore     `yaml:"algorithms"`
+	MaxLifetime     time.Duration `yaml:"max_lifetime" positive:""`
+	MaxToken        Size          `yaml:"max_token" positive:""`
+	InsecureHTTP    bool          `yaml:"insecure_http"`
+	Proxy           string        `yaml:"proxy"`
 }
 
-func (p *Provider) preset() { p.Preset = "standard" }
+func (p *Provider) preset() { p.Preset, p.MaxToken = "standard", idp.DefaultMaxTokenBytes }
 
 // Log says what is logged, and how.
 type Log struct {

@@ -20,10 +20,11 @@ import (
 type key struct {
 	kid, alg string
 	private  crypto.Signer
+	changes  map[string]any // of its JWK
 }
 
 // Rotate makes a new key, which signs from now on. The others stay published.
-// alg is ES256, RS256 or EdDSA; a kid of "" is none.
+// alg is ES256, RS256, PS256 or EdDSA; a kid of "" is none.
 func (p *Provider) Rotate(kid, alg string) {
 	p.t.Helper()
 	k := &key{kid: kid, alg: alg}
@@ -31,7 +32,7 @@ func (p *Provider) Rotate(kid, alg string) {
 	switch alg {
 	case "ES256":
 		k.private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case "RS256":
+	case "RS256", "PS256":
 		k.private, err = rsa.GenerateKey(rand.Reader, 2048)
 	case "EdDSA":
 		_, k.private, err = ed25519.GenerateKey(rand.Reader)
@@ -51,6 +52,30 @@ func (p *Provider) Remove(kid string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.keys = slices.DeleteFunc(p.keys, func(k *key) bool { return k.kid == kid })
+}
+
+// Change has the keys with a kid published with other values for some members
+// of their JWKs. One that is nil is left out.
+func (p *Provider) Change(kid string, changes map[string]any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, k := range p.keys {
+		if k.kid == kid {
+			k.changes = changes
+		}
+	}
+}
+
+// JWK returns the first JWK with a kid, as it is published.
+func (p *Provider) JWK(kid string) string {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.IndexFunc(p.keys, func(k *key) bool { return k.kid == kid })
+	if i < 0 {
+		p.t.Fatalf("idptest: no key %q", kid)
+	}
+	return string(p.keys[i].jwk())
 }
 
 // Publish sets the JWKs that are published beside the keys of the provider,
@@ -114,7 +139,7 @@ func (k *key) jwk() jsontext.Value {
 	case ed25519.PublicKey:
 		jwk["kty"], jwk["crv"], jwk["x"] = "OKP", "Ed25519", text(public)
 	}
-	return encode(jwk)
+	return encode(with(jwk, k.changes))
 }
 
 func (k *key) sign(header, claims map[string]any) string {
@@ -136,7 +161,11 @@ func (k *key) sign(header, claims map[string]any) string {
 		}
 		signature = slices.Concat(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32)))
 	case *rsa.PrivateKey:
-		signature, err = rsa.SignPKCS1v15(nil, private, crypto.SHA256, sum[:])
+		if k.alg == "PS256" {
+			signature, err = rsa.SignPSS(rand.Reader, private, crypto.SHA256, sum[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+		} else {
+			signature, err = rsa.SignPKCS1v15(nil, private, crypto.SHA256, sum[:])
+		}
 	case ed25519.PrivateKey:
 		signature = ed25519.Sign(private, []byte(signed))
 	}
