@@ -4,13 +4,15 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"wsauth/internal/urlpath"
 	"wsauth/store"
@@ -144,10 +146,10 @@ const maxTicketOrigin = 2048
 
 // A ticketRecord is what the store keeps of a ticket.
 type ticketRecord struct {
-	Path           string `json:"path"`
-	Origin         string `json:"origin,omitempty"`
-	AllowedOrigins bool   `json:"allowed_origins,omitempty"`
-	Claims         []byte `json:"claims"`
+	Path           string         `json:"path"`
+	Origin         string         `json:"origin,omitzero"`
+	AllowedOrigins bool           `json:"allowed_origins,omitzero"`
+	Claims         jsontext.Value `json:"claims"` // of token.Claims
 }
 
 // IssueTicket makes a ticket: [TicketPrefix] and a random text of 130 bits,
@@ -155,7 +157,8 @@ type ticketRecord struct {
 // in the request for it. The socket lives as long as their token, and ends
 // with it when it is revoked; the ticket does, too. It expires after
 // [TicketLife], or with the token. The error is an [*Error]: InvalidRequest
-// for a path or an origin that cannot be one, StoreUnavailable where the store
+// for a path or an origin that cannot be one, and for claims that are longer
+// than a store keeps ([store.MaxTicketValue]); StoreUnavailable where the store
 // does not answer or is full.
 func (g *Guard) IssueTicket(ctx context.Context, claims *token.Claims, f TicketFor) (string, error) {
 	switch {
@@ -185,7 +188,11 @@ func (g *Guard) IssueTicket(ctx context.Context, claims *token.Claims, f TicketF
 		expires = end
 	}
 	ticket := newTicket()
-	if err := g.config.Tickets.PutTicket(ctx, ticketKey(ticket), record, expires); err != nil {
+	err = g.config.Tickets.PutTicket(ctx, ticketKey(ticket), record, expires)
+	switch {
+	case errors.Is(err, store.ErrInvalid):
+		return "", &Error{Reason: InvalidRequest, Message: "The token says more than a ticket can stand for", Err: err}
+	case err != nil:
 		return "", refuse(StoreUnavailable, err)
 	}
 	return ticket, nil

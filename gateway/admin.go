@@ -54,7 +54,7 @@ func (g *Gateway) Admin(c AdminConfig) http.Handler {
 		}
 		handler = hereOnly(c.Host, newAdminToken(c.TokenFile, g.log).require(handler))
 	}
-	return withSecurityHeaders(limit(noPages(handler)))
+	return withSecurityHeaders(limit(noPages(handler), maxHeaders))
 }
 
 // endpoints are all that operators can ask for. docs/admin.md has the same table.

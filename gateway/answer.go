@@ -82,7 +82,13 @@ func errUnavailable(err error) *wsauth.Error {
 }
 
 // unavailable answers what cannot be done because the store does not do its part. Nothing was done then that needs to be undone.
+// What no store can keep will not be kept later either: that is 422.
 func (g *Gateway) unavailable(w http.ResponseWriter, r *http.Request, what string, err error) {
+	if errors.Is(err, store.ErrInvalid) {
+		g.log.Warn(what, "reason", "invalid_request", "err", err)
+		problem(http.StatusUnprocessableEntity, "invalid_request", "This cannot be stored: it is longer than a store can keep")(w, r)
+		return
+	}
 	g.log.Error(what, "reason", "store_unavailable", "err", err)
 	w.Header().Set("Retry-After", "1")
 	problem(http.StatusServiceUnavailable, "store_unavailable", "This cannot be done now; try again")(w, r)

@@ -56,6 +56,7 @@ type Gateway struct {
 	logsIn       bool              // there is a login of our own
 	noAuth       bool              // there are no addresses of our own, but see isOwn
 	hasProviders bool              // whose keys may have to be fetched
+	tokenRoom    int               // bytes of header fields; see roomForTokens
 	locations    []wsauth.Location // where a credential may be, unless a route says otherwise
 	carrier      *relay.Relay
 	demo         *demo      // nil with routes
@@ -104,6 +105,7 @@ func New(c Config) (*Gateway, error) {
 		logsIn:       c.Authenticate != nil && !c.NoAuth,
 		noAuth:       c.NoAuth,
 		hasProviders: len(c.Providers) > 0,
+		tokenRoom:    roomForTokens(c.Providers),
 	}
 	g.locations = defaultLocations(g.cookies)
 	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})
@@ -167,7 +169,7 @@ func (g *Gateway) open(c Config, files assets, origins *http.CrossOriginProtecti
 	if len(c.Routes) > 0 {
 		served = g.front(served)
 	}
-	g.handler = limit(g.withHealth(g.bounded(served)))
+	g.handler = limit(g.withHealth(g.bounded(served)), maxHeaders+g.tokenRoom)
 	return nil
 }
 

@@ -1,19 +1,36 @@
 package gateway
 
-import "net/http"
+import (
+	"fmt"
+	"net/http"
+
+	"wsauth/idp"
+)
 
 const (
 	maxTarget  = 8 << 10  // bytes of a request target; more is 414
-	maxHeaders = 32 << 10 // bytes of all header fields; more is 431
+	maxHeaders = 32 << 10 // bytes of all header fields, beside the room for longer tokens; more is 431
+	maxHead    = 64 << 10 // what net/http reads of a head, likewise
 )
 
-// limit refuses requests whose head is too long, and methods that have no
-// place here. The server's own limit lies higher, so that the client is told
+// roomForTokens returns how many more bytes of header fields requests may have
+// where providers have longer tokens than usual. A subprotocol may carry a token
+// in base64, which makes it a third longer.
+func roomForTokens(providers []*idp.Provider) int {
+	longest := 0
+	for _, p := range providers {
+		longest = max(longest, p.MaxTokenBytes())
+	}
+	return max(0, longest-idp.DefaultMaxTokenBytes) * 4 / 3
+}
+
+// limit refuses requests whose header fields are longer than headers or whose
+// target is too long, and methods that have no place here. The server's own limit lies higher, so that the client is told
 // which of the two was too long. Over HTTP/2 net/http takes anything for a
 // method, which no upstream can be sent, and is not at fault for.
-func limit(next http.Handler) http.Handler {
+func limit(next http.Handler, headers int) http.Handler {
 	tooLongTarget := problem(http.StatusRequestURITooLong, "", "The address is longer than 8 KiB")
-	tooLongHeaders := problem(http.StatusRequestHeaderFieldsTooLarge, "", "The header fields are longer than 32 KiB")
+	tooLongHeaders := problem(http.StatusRequestHeaderFieldsTooLarge, "", fmt.Sprintf("The header fields are longer than %d KiB", headers>>10))
 	noMethod := problem(http.StatusBadRequest, "invalid_request", "The method is not a token")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -21,7 +38,7 @@ func limit(next http.Handler) http.Handler {
 			noMethod(w, r)
 		case len(r.RequestURI) > maxTarget:
 			tooLongTarget(w, r)
-		case headerBytes(r.Header) > maxHeaders:
+		case headerBytes(r.Header) > headers:
 			tooLongHeaders(w, r)
 		case r.Method == http.MethodConnect || r.Method == http.MethodTrace:
 			methodNotAllowed("GET, HEAD, POST, DELETE").ServeHTTP(w, r)

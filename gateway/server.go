@@ -57,7 +57,7 @@ func (g *Gateway) newServer() *http.Server {
 		WriteTimeout:      30 * time.Second, // the same
 		IdleTimeout:       60 * time.Second,
 		// A target of 64 KiB must come through to be told that it is too long, see limit.
-		MaxHeaderBytes: 64 << 10,
+		MaxHeaderBytes: maxHead + g.tokenRoom,
 		ErrorLog:       newServerLog(g.log),
 		ConnContext:    withPlace,
 		ConnState:      connlimit.ConnState,

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"wsauth"
 	"wsauth/internal/ratelimit"
 	"wsauth/internal/urlpath"
+	"wsauth/store"
 	"wsauth/token"
 )
 
@@ -98,6 +100,10 @@ func (g *Gateway) ticket(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := storing(r)
 	defer cancel()
 	ticket, err := g.guard.IssueTicket(ctx, claims, wsauth.TicketFor{Path: path, Origin: r.Header.Get("Origin"), AllowedOrigins: !byCookie(r)})
+	if refused, ok := errors.AsType[*wsauth.Error](err); ok && refused.Reason == wsauth.InvalidRequest && !errors.Is(err, store.ErrInvalid) {
+		problem(http.StatusUnprocessableEntity, "invalid_request", refused.Message)(w, r)
+		return
+	}
 	if err != nil {
 		g.unavailable(w, r, "cannot issue a ticket", err)
 		return

@@ -7,8 +7,9 @@ import (
 )
 
 // MaxTicketValue is the length in bytes of the longest value that a ticket
-// can stand for.
-const MaxTicketValue = 16 << 10
+// can stand for. It has room for the claims of a token of 32 KiB, which are
+// stored as their issuer signed them and as they were read.
+const MaxTicketValue = 128 << 10
 
 // A TicketKey is the name under which a store keeps a ticket: the SHA-256 of
 // its text, so that whoever reads the store cannot use what it holds.

@@ -126,8 +126,9 @@ func isWord(s string) bool {
 	return s != ""
 }
 
-// maxToken is how long a token may be, in bytes.
-const maxToken = 16 << 10
+// maxToken is how long a token may be, in bytes: as long as a server can be
+// set to accept.
+const maxToken = 32 << 10
 
 // CheckToken returns a token as it is to be sent: without white space around it or the word Bearer before it. Its errors repeat
 // nothing of it.

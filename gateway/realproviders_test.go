@@ -1,0 +1,163 @@
+package gateway
+
+import (
+	"fmt"
+
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth/idp"
+	"wsauth/internal/idptest"
+	"wsauth/token"
+)
+
+type object = map[string]any
+
+// manyRoles are so many that they are of n bytes or more in a token.
+func manyRoles(n int) []string {
+	var all []string
+	for size := 0; size < n; {
+		role := fmt.Sprintf("application-role-%04d", len(all))
+		all, size = append(all, role), size+len(role)+3
+	}
+	return all
+}
+
+// TestTokensOfRealProviders: what providers send that is not the plainest is
+// accepted, by itself or with a setting, and without that the log names the
+// setting.
+func TestTokensOfRealProviders(t *testing.T) {
+	const zitadel = "urn:zitadel:iam:org:project:roles"
+	for name, tt := range map[string]struct {
+		keys           func(p *idptest.Provider)
+		header, claims object // nil: left out
+		setting        func(c *idp.Config)
+		named          string // the setting, as the log names it; "" for none that is needed
+		status         int    // without the setting; 0 for 401
+	}{
+		"jku":            {header: object{"jku": "https://evil.example/keys"}},
+		"x5u, x5c, x5t":  {header: object{"x5u": "https://evil.example/", "x5c": []string{"MIIB"}, "x5t": "AAAA", "x5t#S256": "AAAA"}},
+		"roles null":     {claims: object{"roles": nil}},
+		"roles empty":    {claims: object{"roles": ""}},
+		"scope null":     {claims: object{"scope": nullValue}},
+		"roles are null": {claims: object{"roles": nullValue}},
+		"sid empty":      {claims: object{"sid": ""}},
+		"sid null":       {claims: object{"sid": nullValue}},
+		"jti empty":      {claims: object{"jti": ""}},
+		"a key twice":    {keys: func(p *idptest.Provider) { p.Publish(p.JWK("key-1"), p.JWK("key-1")) }},
+		"RS256 and PS256 under one kid": {keys: func(p *idptest.Provider) {
+			p.Rotate("rsa", "RS256")
+			p.Rotate("rsa", "PS256")
+		}},
+		"PS256 and RS256 under one kid": {keys: func(p *idptest.Provider) {
+			p.Rotate("rsa", "PS256")
+			p.Rotate("rsa", "RS256")
+		}},
+		"alg Ed25519": {keys: func(p *idptest.Provider) {
+			p.Rotate("ed", "EdDSA")
+			p.Change("ed", object{"alg": "Ed25519"})
+		}, header: object{"alg": "Ed25519"}},
+		"alg Ed25519 of a key for EdDSA": {keys: func(p *idptest.Provider) { p.Rotate("ed", "EdDSA") }, header: object{"alg": "Ed25519"}},
+		"RSA key without alg": {keys: func(p *idptest.Provider) {
+			p.Rotate("rsa", "RS256")
+			p.Change("rsa", object{"alg": nil})
+		}},
+		"RSA key without alg, PS256": {keys: func(p *idptest.Provider) {
+			p.Rotate("rsa", "PS256")
+			p.Change("rsa", object{"alg": nil})
+		}, setting: func(c *idp.Config) { c.Algorithms = []token.Algorithm{token.PS256} }, named: "algorithms"},
+		"no aud":      {claims: object{"aud": nil, "azp": "web"}, setting: party, named: "insecure_authorized_party"},
+		"aud ignored": {claims: object{"aud": "account", "azp": "web"}, setting: party, named: "aud does not name us"},
+		"over 8 KiB": {claims: object{"roles": manyRoles(8 << 10)},
+			setting: func(c *idp.Config) { c.MaxTokenBytes = 16 << 10 }, named: "max_token"},
+		"over 24 KiB": {claims: object{"roles": manyRoles(18 << 10)},
+			setting: func(c *idp.Config) { c.MaxTokenBytes = 32 << 10 }, named: "max_token"},
+		"a week": {claims: object{"exp": time.Now().Add(7 * 24 * time.Hour).Unix()},
+			setting: func(c *idp.Config) { c.MaxLifetime = 8 * 24 * time.Hour }, named: "max_lifetime"},
+		"roles are an object": {claims: object{zitadel: object{"admin": object{"1": "a.example"}}},
+			setting: func(c *idp.Config) { c.Roles, c.RoleKeys = zitadel, true }},
+		"roles are an object, unset": {claims: object{"roles": object{"admin": true}},
+			setting: func(c *idp.Config) { c.RoleKeys = true }, named: "role_keys"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := idptest.New(t)
+			if tt.keys != nil {
+				tt.keys(p)
+			}
+			access := func() string {
+				now := time.Now().Unix()
+				claims := object{"sub": "ada", "sid": "s", "aud": "chat", "client_id": "shop", "jti": "j", "iat": now, "exp": now + 300}
+				return p.Sign(join(object{"typ": "at+jwt"}, tt.header), join(claims, tt.claims))
+			}
+			for _, set := range []bool{true, false} {
+				if !set && tt.named == "" {
+					continue
+				}
+				r := start(t, func(c *Config) {
+					of := idp.Config{Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp"}
+					if set && tt.setting != nil {
+						tt.setting(&of)
+					}
+					c.Providers = []*idp.Provider{must(idp.New(of))}
+				})
+				raw := access()
+				e := r.call("GET", "/auth/session", "", bearer(raw))
+				if !set {
+					if e.StatusCode != 401 || !strings.Contains(r.log.String(), tt.named) {
+						t.Errorf("without the setting: %d %s, and the log does not name %s: %s", e.StatusCode, e.body, tt.named, r.log.String())
+					}
+					continue
+				}
+				if e.StatusCode != 200 {
+					t.Fatalf("%d %s: %s", e.StatusCode, e.body, r.log.String())
+				}
+				r.wantEcho(r.echoes(raw))
+				ticket := r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(raw))
+				if ticket.StatusCode != 200 {
+					t.Errorf("ticket: %d %s", ticket.StatusCode, ticket.body)
+				}
+			}
+		})
+	}
+}
+
+// null is a claim that is there, and null.
+var nullValue = rawNull{}
+
+type rawNull struct{}
+
+func (rawNull) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
+
+func party(c *idp.Config) {
+	c.InsecureAuthorizedParty, c.IgnoredAudiences = []string{"web"}, []string{"account"}
+}
+
+func join(base, changes object) object {
+	all := maps.Clone(base)
+	for name, v := range changes {
+		if all[name] = v; v == nil {
+			delete(all, name)
+		}
+	}
+	return all
+}
+
+// TestRoomForLongTokens: where tokens may be longer, so may header fields, and
+// by no more.
+func TestRoomForLongTokens(t *testing.T) {
+	for _, tt := range []struct{ setting, room int }{{0, 32 << 10}, {8 << 10, 32 << 10}, {4 << 10, 32 << 10}, {32 << 10, 64 << 10}} {
+		p := idptest.New(t)
+		r := start(t, func(c *Config) {
+			c.Providers = []*idp.Provider{must(idp.New(idp.Config{Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp", MaxTokenBytes: tt.setting}))}
+		})
+		raw := accessToken(p, "ada", "s", map[string]any{"roles": manyRoles(min(tt.room-32<<10, 18<<10))})
+		for spare, want := range map[int]int{1 << 10: 200, -1 << 10: 431} {
+			pad := strings.Repeat("x", tt.room-len(raw)-spare)
+			if e := r.call("GET", "/auth/session", "", bearer(raw), "X-Pad: "+pad); e.StatusCode != want {
+				t.Errorf("max_token %d, %d bytes left: %d %s", tt.setting, spare, e.StatusCode, e.body)
+			}
+		}
+	}
+}
