@@ -90,6 +90,7 @@ func (r *registry) placesOf(s *Session, claims *token.Claims) []place {
 			{byToken, claims.ID, 0},
 			{bySession, claims.SessionID, r.limits.PerSession},
 			{bySubject, claims.Subject, r.limits.PerSubject},
+			{byIssuer, claims.IssuerSubject, 0},
 		} {
 			if p.name != "" {
 				places = append(places, p)

@@ -13,6 +13,7 @@ const (
 	byToken   grain = iota // jti
 	bySession              // sid
 	bySubject              // sub
+	byIssuer               // the sub of the issuer, where a profile takes another claim for it
 	byAddress              // the network of the client, where a limit needs it
 	grains
 )

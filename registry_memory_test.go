@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,80 @@ func TestRenewedSocketHasOneName(t *testing.T) {
 	}
 	if len(names()) > 0 {
 		t.Errorf("%v is left", names())
+	}
+}
+
+// TestSocketHasTwoNames: a socket whose user has a second name is found under
+// either, once, and nothing of it is left when it has ended.
+func TestSocketHasTwoNames(t *testing.T) {
+	g := &Guard{now: time.Now, sockets: newRegistry(Limits{})}
+	open := func(subject, issuer, sid string) *Session {
+		s := &Session{guard: g, remote: "192.0.2.1:1234", timer: time.AfterFunc(noEnd, func() {})}
+		s.claims.Store(&token.Claims{Subject: subject, IssuerSubject: issuer, SessionID: sid, IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)})
+		s.endsBy()
+		if _, err := g.sockets.admit(s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	all := []*Session{open("ada", "248", "s"), open("bob", "249", ""), open("248", "", ""), open("same", "same", "")}
+	for id, want := range map[string][]int{"ada": {0}, "248": {2, 0}, "bob": {1}, "249": {1}, "same": {3}, "": nil, "x": nil} {
+		for scope, sessionless := range map[store.Scope]bool{store.Subject: false, store.Sessionless: true} {
+			var wanted []*Session
+			for _, i := range want {
+				if !sessionless || i > 0 {
+					wanted = append(wanted, all[i])
+				}
+			}
+			got := g.sockets.concerned(store.Revocation{Scope: scope, ID: id, Before: time.Now(), Expires: time.Now().Add(time.Hour)})
+			if !slices.Equal(got, wanted) {
+				t.Errorf("%v of %q: %d sockets, want %d", scope, id, len(got), len(wanted))
+			}
+		}
+	}
+	for _, next := range []token.Claims{{Subject: "ada", IssuerSubject: "250"}, {Subject: "ada"}, {Subject: "248", IssuerSubject: "248"}} {
+		if err := checkSuccessor(all[0].Claims(), &next); !errors.Is(err, NotAuthorized) {
+			t.Errorf("%v takes the socket over: %v", next, err)
+		}
+	}
+	for _, s := range all {
+		s.timer.Stop()
+		g.sockets.forget(s)
+	}
+	for grain, names := range g.sockets.rings {
+		if len(names) > 0 {
+			t.Errorf("%d names of grain %d are left", len(names), grain)
+		}
+	}
+}
+
+// TestTicketThatIsTooLong: what no store can keep is the fault of the request,
+// not of the store.
+func TestTicketThatIsTooLong(t *testing.T) {
+	key, err := token.GenerateKey(token.HS256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := token.NewKeySet(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := New(Config{Verifier: verifier, Tickets: store.NewMemory(0), Locations: []Location{Ticket{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := func(n int) *token.Claims {
+		return &token.Claims{Subject: "ada", ExpiresAt: time.Now().Add(time.Hour), Roles: strings.Fields(strings.Repeat("role ", n))}
+	}
+	if _, err := g.IssueTicket(t.Context(), claims(10_000), TicketFor{Path: "/"}); err != nil {
+		t.Errorf("70 KB: %v", err)
+	}
+	if _, err := g.IssueTicket(t.Context(), claims(30_000), TicketFor{Path: "/"}); !errors.Is(err, InvalidRequest) || !errors.Is(err, store.ErrInvalid) {
+		t.Errorf("210 KB: %v", err)
 	}
 }
 

@@ -140,7 +140,7 @@ func checkSuccessor(old, claims *token.Claims) error {
 	}
 	back := max(0, old.IssuedAt.Sub(claims.IssuedAt))
 	switch {
-	case claims.Subject != old.Subject, claims.Issuer != old.Issuer:
+	case claims.Subject != old.Subject, claims.IssuerSubject != old.IssuerSubject, claims.Issuer != old.Issuer:
 		return refuseWith(NotAuthorized, "The token is another user's")
 	case claims.SessionID != old.SessionID:
 		return refuseWith(TokenInvalid, "The token is of another session")

@@ -133,9 +133,9 @@ func (r *registry) under(scope store.Scope, id string) []*Session {
 	case store.Session:
 		return r.named(bySession, id)
 	case store.Subject:
-		return r.named(bySubject, id)
+		return r.ofUser(id)
 	case store.Sessionless:
-		return slices.DeleteFunc(r.named(bySubject, id), func(s *Session) bool {
+		return slices.DeleteFunc(r.ofUser(id), func(s *Session) bool {
 			claims := s.Claims()
 			return claims == nil || claims.SessionID != ""
 		})
@@ -143,6 +143,17 @@ func (r *registry) under(scope store.Scope, id string) []*Session {
 		return r.all()
 	}
 	return nil
+}
+
+// ofUser returns the sockets of a user under either name.
+func (r *registry) ofUser(name string) []*Session {
+	all := r.named(bySubject, name)
+	for _, s := range r.named(byIssuer, name) {
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // Revoked reports whether tokens with these claims are revoked by the log of

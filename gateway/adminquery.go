@@ -94,7 +94,7 @@ func (a *admin) matching(q adminQuery) iter.Seq[*wsauth.Session] {
 	return func(yield func(*wsauth.Session) bool) {
 		for _, s := range few {
 			c := s.Claims()
-			wanted := s.Number() > q.after && (q.session == "" || c.SessionID == q.session) && (q.user == "" || c.Subject == q.user)
+			wanted := s.Number() > q.after && (q.session == "" || c.SessionID == q.session) && (q.user == "" || c.HasSubject(q.user))
 			if wanted && !yield(s) {
 				return
 			}

@@ -1,15 +1,18 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 
 	"maps"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"wsauth/idp"
 	"wsauth/internal/idptest"
+	"wsauth/store"
 	"wsauth/token"
 )
 
@@ -159,5 +162,79 @@ func TestRoomForLongTokens(t *testing.T) {
 				t.Errorf("max_token %d, %d bytes left: %d %s", tt.setting, spare, e.StatusCode, e.body)
 			}
 		}
+	}
+}
+
+// TestSocketsOfAnotherSubject: where the user is named by email, a logout token
+// with the sub alone ends the sockets, those of tickets too, and no others.
+func TestSocketsOfAnotherSubject(t *testing.T) {
+	p := idptest.New(t)
+	r := start(t, func(c *Config) {
+		c.Providers = []*idp.Provider{must(idp.New(idp.Config{Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp", Subject: "email"}))}
+	})
+	access := func(sub, email string) string {
+		return accessToken(p, sub, "s-"+sub, map[string]any{"email": email, "email_verified": true})
+	}
+	ada, bob := access("248", "ada@x.example"), access("249", "bob@x.example")
+	if e := r.call("GET", "/auth/session", "", bearer(ada)); e.decode(t)["sub"] != "idp|ada@x.example" {
+		t.Errorf("%d %s", e.StatusCode, e.body)
+	}
+	wantProblem(t, r.call("GET", "/auth/session", "", bearer(unverified(p))), 401, "token_invalid", "")
+	byTicket := r.open("?ticket=" + r.ticket(ada))
+	if _, err := r.read(byTicket); err != nil {
+		t.Fatal(err)
+	}
+	waiting := r.ticket(ada)
+	conn, bobConn := r.echoes(ada), r.echoes(bob)
+	now := time.Now().Unix()
+	form := url.Values{"logout_token": {p.Sign(map[string]any{"typ": "logout+jwt"}, map[string]any{
+		"sub": "248", "aud": "chat", "jti": "logout", "iat": now, "events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
+	})}}.Encode()
+	if e := r.call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 200 {
+		t.Fatalf("%d %s", e.StatusCode, e.body)
+	}
+	r.wantClose(conn, 3000, "session_ended")
+	r.wantClose(byTicket, 3000, "session_ended")
+	r.wantClose(r.open("?ticket="+waiting), 3000, "token_revoked")
+	wantDead(t, r.call("GET", "/auth/session", "", bearer(ada)))
+	r.wantEcho(bobConn)
+}
+
+// unverified is a token whose address nobody has verified.
+func unverified(p *idptest.Provider) string {
+	return accessToken(p, "250", "s", map[string]any{"email": "ada@x.example", "email_verified": false})
+}
+
+// TestTicketForManyRoles: a token with 250 roles, which is as long as tokens
+// may be, gets a ticket, and the ticket opens a socket.
+func TestTicketForManyRoles(t *testing.T) {
+	p := idptest.New(t)
+	r := start(t, withProvider(p))
+	raw := accessToken(p, "ada", "s", map[string]any{"roles": manyRoles(250 * 22)})
+	if len(raw) < 7500 || len(raw) > 8<<10 {
+		t.Fatalf("the token has %d bytes", len(raw))
+	}
+	conn := r.open("?ticket=" + r.ticket(raw))
+	if _, err := r.read(conn); err != nil {
+		t.Fatal(err)
+	}
+	r.wantEcho(conn)
+}
+
+// A tightStore keeps no tickets: they are longer than it can.
+type tightStore struct{ store.Store }
+
+func (tightStore) PutTicket(context.Context, store.TicketKey, []byte, time.Time) error {
+	return fmt.Errorf("%w: too long", store.ErrInvalid)
+}
+
+// What can never be stored is 422, which asks nobody to try again.
+func TestTicketThatCannotBeStored(t *testing.T) {
+	r := start(t, func(c *Config) { c.Store = tightStore{store.NewMemory(0)} })
+	access, _ := r.login()
+	e := r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access))
+	wantProblem(t, e, 422, "invalid_request", "")
+	if e.Header.Get("Retry-After") != "" {
+		t.Error("it asks to try again")
 	}
 }

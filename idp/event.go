@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +35,7 @@ type identifier struct {
 	Issuer      string      `json:"iss"`
 	Subject     string      `json:"sub"`
 	ID          string      `json:"id"`
+	Email       string      `json:"email"`
 	User        *identifier `json:"user"`
 	Session     *identifier `json:"session"`
 }
@@ -137,19 +139,25 @@ func (e event) moment(issued time.Time) time.Time {
 // as tokens do, in sub.
 func (p *Provider) target(i *identifier, c *token.Claims) (target, error) {
 	if i == nil {
-		i = &identifier{Format: "iss_sub", Issuer: c.Issuer, Subject: p.userOf(c)}
+		return p.userOf(c).known()
 	}
 	switch i.format() {
 	case "iss_sub":
 		if i.Issuer != p.issuer && i.Issuer != p.eventIssuer {
 			return target{}, fmt.Errorf("%w: its iss is that of another issuer", ErrSubject)
 		}
-		if p.subject != "sub" && i.Subject != p.userOf(c) {
-			return target{}, fmt.Errorf("%w: access tokens name the user by %s, not by sub", ErrSubject, p.subject)
+		return named(i.Subject).known()
+	case "email": // RFC 9493 §3.2.2
+		if p.subject != "email" {
+			return target{}, fmt.Errorf("%w: access tokens name the user by %s, not by email", ErrSubject, p.subject)
 		}
-		return target{user: i.Subject}.known()
+		t := named(i.Email)
+		t.mapped = true
+		return t.known()
 	case "opaque": // of a user or of a session: their names do not meet
-		return target{user: i.ID, session: i.ID, either: true}.known()
+		t := named(i.ID)
+		t.session, t.either = i.ID, true
+		return t.known()
 	case "complex", "": // older drafts had no format here
 		return p.complexTarget(i, c)
 	}
@@ -162,18 +170,26 @@ func (p *Provider) complexTarget(i *identifier, c *token.Claims) (target, error)
 	if i.Session != nil && i.Session.format() == "opaque" {
 		t.session = i.Session.ID
 	}
-	if i.User != nil && (i.User.format() == "iss_sub" || i.User.format() == "opaque") {
+	if i.User != nil && slices.Contains([]string{"iss_sub", "email", "opaque"}, i.User.format()) {
 		user, err := p.target(i.User, c)
 		if err != nil {
 			return target{}, err
 		}
-		t.user = user.user
+		t.users, t.mapped = user.users, user.mapped
 	}
 	return t.known()
 }
 
+// named is the target of a user with a name.
+func named(user string) target {
+	if user == "" {
+		return target{}
+	}
+	return target{users: []string{user}}
+}
+
 func (t target) known() (target, error) {
-	if t.session == "" && t.user == "" {
+	if t.session == "" && len(t.users) == 0 {
 		return target{}, ErrSubject
 	}
 	return t, nil

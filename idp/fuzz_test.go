@@ -16,6 +16,7 @@ import (
 // reason that is the statement's, not ours.
 func FuzzStatement(f *testing.F) {
 	p, s := keycloak(f)
+	byEmail := must(New(Config{Preset: Keycloak, Issuer: realm, Audience: []string{"chat"}, ClientIDs: []string{"web"}, Namespace: "kc", Keys: s.keys(), Subject: "email"}))
 	user := claims{"format": "iss_sub", "iss": realm, "sub": "ada"}
 	session := claims{"format": "opaque", "id": "s1"}
 	seeds := []claims{
@@ -23,6 +24,8 @@ func FuzzStatement(f *testing.F) {
 		eventToken(user, claims{caep + "session-revoked": claims{"event_timestamp": 1}}),
 		eventToken(claims{"format": "complex", "user": user, "session": session}, claims{caep + "credential-change": claims{}}),
 		eventToken(nil, claims{caep + "session-revoked": claims{"subject": session}}),
+		with(logoutToken(), claims{"email": "ada@x.example", "sid": nil}), with(logoutToken(), claims{"email": 7}),
+		eventToken(claims{"format": "email", "email": "ada@x.example"}, claims{caep + "session-revoked": claims{}}),
 		eventToken(claims{"format": "opaque", "id": strings.Repeat("a", 300)}, claims{caep + "session-revoked": claims{"event_timestamp": 1e18}}),
 		with(logoutToken(), claims{"events": claims{logoutEvent: claims{}, "revoke_offline_access": true, "x": claims{"subject": 1}}}),
 		eventToken(user, claims{caep + "session-revoked": claims{"event_timestamp": 1.5}, "x": nil, "y": claims{"event_timestamp": "z"}}),
@@ -36,7 +39,9 @@ func FuzzStatement(f *testing.F) {
 		f.Add(string(must(json.Marshal(seed))))
 	}
 	f.Fuzz(func(t *testing.T, payload string) {
-		for typ, verify := range map[string]func(context.Context, string) (Ending, error){"logout+jwt": p.Logout, "secevent+jwt": p.Event} {
+		for typ, verify := range map[string]func(context.Context, string) (Ending, error){
+			"logout+jwt": p.Logout, "secevent+jwt": p.Event, "JWT": byEmail.Logout, "SECEVENT+JWT": byEmail.Event,
+		} {
 			e, err := verify(context.Background(), s.signText(`{"alg":"RS256","kid":"k","typ":"`+typ+`"}`, payload))
 			if err != nil {
 				_, refused := errors.AsType[*token.Error](err)

@@ -69,6 +69,11 @@ type Config struct {
 	Profile   *token.Profile
 	MediaType string
 
+	// Subject is the claim that names the user, by its name or a JSON
+	// Pointer, where it is not that of the preset or the Profile. It must be
+	// one that users cannot choose; see token.Profile.
+	Subject string
+
 	// Roles is the claim of the roles, by its name or a JSON Pointer, where
 	// it is not that of the preset or the Profile. RoleKeys takes the names
 	// of its members as roles where it is an object; see token.Profile.
@@ -194,6 +199,9 @@ func New(c Config) (*Provider, error) {
 		profile = *c.Profile
 		p.sessionless = p.sessionless && c.Profile.SessionID == ""
 		p.unsure = p.unsure && c.Profile.SessionID == ""
+	}
+	if profile.Subject = cmp.Or(c.Subject, profile.Subject); strings.HasPrefix(c.Subject, "/") && !jsontext.Pointer(c.Subject).IsValid() {
+		fault("Subject: %q is no JSON Pointer", c.Subject)
 	}
 	if profile.Roles = cmp.Or(c.Roles, profile.Roles); strings.HasPrefix(c.Roles, "/") && !jsontext.Pointer(c.Roles).IsValid() {
 		fault("Roles: %q is no JSON Pointer", c.Roles)

@@ -163,3 +163,88 @@ func TestLogoutWhereSomeTokensNameASession(t *testing.T) {
 		}
 	}
 }
+
+// TestLogoutOfAnotherSubject: where the user is named by another claim than
+// sub, logout tokens and events that know the sub alone end the user's tokens.
+func TestLogoutOfAnotherSubject(t *testing.T) {
+	iss := claims{"format": "iss_sub", "iss": realm, "sub": "248"}
+	for _, subject := range []string{"email", "/user/name", "uid"} {
+		for name, tt := range map[string]struct {
+			change claims // of a logout token; nil for an event
+			event  any
+			status int
+			others bool // ends tokens of other sessions too
+		}{
+			"both":          {claims{"sub": "248"}, nil, 200, false},
+			"user":          {claims{"sub": "248", "sid": nil}, nil, 200, true},
+			"session":       {claims{"sub": nil}, nil, 200, false},
+			"its own claim": {claims{"sub": nil, "sid": nil, "email": "ada@x.example", "uid": "ada", "user": claims{"name": "ada"}}, nil, 200, true},
+			"no name":       {claims{"sub": nil, "sid": nil, "email": 7, "uid": claims{}, "user": claims{"name": true}}, nil, 400, false},
+			"event":         {nil, iss, 202, true},
+			"opaque":        {nil, claims{"format": "opaque", "id": "248"}, 202, true},
+			"complex":       {nil, claims{"format": "complex", "user": iss}, 202, true},
+		} {
+			p, s := newProvider(t, Config{Preset: Keycloak, Issuer: realm, Audience: []string{"web"}, Namespace: "kc", Subject: subject})
+			guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: store.NewMemory(0)}))
+			t.Cleanup(func() { _ = guard.Shutdown(context.Background()) })
+			access := func(sub, user, sid string) *token.Claims {
+				return must(p.Verifier().Verify(t.Context(), s.sign(nil, claims{
+					"iss": realm, "aud": "web", "sub": sub, "sid": sid, "typ": "Bearer", "iat": now(-time.Minute), "exp": now(time.Hour), "jti": sid,
+					"email": user + "@x.example", "email_verified": true, "uid": user, "user": claims{"name": user},
+				})))
+			}
+			mine, also, other := access("248", "ada", "s1"), access("248", "ada", "s2"), access("249", "bob", "s3")
+			h := must(NewHandler(guard, nil, p))
+			body, contentType, serve := "", formType, h.Logout
+			if tt.change != nil {
+				body = form(s.sign(nil, with(logoutToken(), tt.change)))
+			} else {
+				body, contentType, serve = s.sign(nil, eventToken(tt.event, claims{caep + "session-revoked": claims{}})), eventType, h.Event
+			}
+			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+			r.Header.Set("Content-Type", contentType)
+			w := httptest.NewRecorder()
+			if serve(w, r); w.Code != tt.status {
+				t.Errorf("%s, %s: %d %s", subject, name, w.Code, w.Body)
+			}
+			for of, want := range map[*token.Claims]bool{mine: tt.status < 300, also: tt.others, other: false} {
+				if ended := must(guard.Revoked(t.Context(), of)); ended != want {
+					t.Errorf("%s, %s: %v: ended %t, want %t", subject, name, of, ended, want)
+				}
+			}
+		}
+	}
+}
+
+// A logout by a sub that no access token has ended nothing, and is not
+// answered as if it had.
+func TestLogoutOfASubThatNoTokenHas(t *testing.T) {
+	for sub, want := range map[any]int{"248": 200, nil: 400} {
+		p, s := newProvider(t, Config{Preset: Keycloak, Issuer: realm, Audience: []string{"web"}, Subject: "uid"})
+		guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: store.NewMemory(0)}))
+		t.Cleanup(func() { _ = guard.Shutdown(context.Background()) })
+		access := claims{"iss": realm, "aud": "web", "sub": "248", "uid": "ada", "typ": "Bearer", "iat": now(-time.Minute), "exp": now(time.Hour)}
+		must(p.Verifier().Verify(t.Context(), s.sign(nil, with(access, claims{"sub": sub}))))
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(form(s.sign(nil, with(logoutToken(), claims{"sub": "248", "sid": nil})))))
+		r.Header.Set("Content-Type", formType)
+		w := httptest.NewRecorder()
+		if must(NewHandler(guard, nil, p)).Logout(w, r); w.Code != want {
+			t.Errorf("sub %v: %d, want %d", sub, w.Code, want)
+		}
+	}
+}
+
+// A subject identifier of the format email names the user where that is the
+// subject (RFC 9493 §3.2.2).
+func TestEventByEmail(t *testing.T) {
+	for subject, want := range map[string]bool{"email": true, "": false, "uid": false} {
+		p, s := newProvider(t, Config{Preset: Keycloak, Issuer: realm, Audience: []string{"web"}, Namespace: "kc", Subject: subject})
+		id := claims{"format": "email", "email": "ada@x.example"}
+		for _, of := range []claims{id, {"format": "complex", "user": id}} {
+			e, err := p.Event(t.Context(), s.sign(nil, eventToken(of, claims{caep + "session-revoked": claims{}})))
+			if (err == nil) != want || want && (len(e.Revocations) != 1 || e.Revocations[0].ID != "kc|ada@x.example") {
+				t.Errorf("subject %q: %v, %v", subject, e, err)
+			}
+		}
+	}
+}

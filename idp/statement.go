@@ -64,26 +64,30 @@ func (p *Provider) Logout(ctx context.Context, raw string) (Ending, error) {
 	case err != nil || says.Nonce != nil:
 		return Ending{}, fmt.Errorf("%w: a nonce is that of an ID token", ErrNotLogout)
 	}
-	return p.ending(c, target{session: c.SessionID, user: p.userOf(c)}, c.IssuedAt)
-}
-
-// userOf is the name that access tokens have for the user of a statement.
-func (p *Provider) userOf(c *token.Claims) string {
-	if p.subject == "sub" {
-		return c.Subject
-	}
-	var all map[string]any
-	if c.Decode(&all) != nil {
-		return ""
-	}
-	name, _ := all[p.subject].(string)
-	return name
+	t := p.userOf(c)
+	t.session = c.SessionID
+	return p.ending(c, t, c.IssuedAt)
 }
 
 // A target is the user or the session, or both, that a statement is about.
 type target struct {
-	session, user string
-	either        bool // the one name is that of a user or of a session
+	session string
+	users   []string // names of one user
+	mapped  bool     // one of them is what access tokens name the user by
+	either  bool     // the one name is that of a user or of a session
+}
+
+// userOf is the user of a statement, by its sub, and by the claim of the
+// subject if that is another one and there.
+func (p *Provider) userOf(c *token.Claims) target {
+	t := named(c.Subject)
+	if p.subject == "sub" {
+		t.mapped = true
+	} else if v, _ := c.Lookup(p.subject); v != nil && v != "" {
+		name, _ := v.(string) // what is no name is refused as a revocation
+		t.users, t.mapped = append(t.users, name), true
+	}
+	return t
 }
 
 // ending makes the revocations. A session that access tokens name ends, and
@@ -96,16 +100,15 @@ func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, 
 	if t.session != "" {
 		e.Revocations = append(e.Revocations, store.Revocation{Scope: store.Session, ID: p.verifier.Qualify(t.session), Expires: expires})
 	}
-	if t.user != "" {
+	for _, user := range t.users {
 		scope := store.Sessionless
 		if t.session == "" || t.either || p.sessionless || p.unsure {
 			scope = store.Subject
 		}
-		e.Revocations = append(e.Revocations, store.Revocation{Scope: scope, ID: p.verifier.Qualify(t.user), Before: moment, Expires: expires})
+		e.Revocations = append(e.Revocations, store.Revocation{Scope: scope, ID: p.verifier.Qualify(user), Before: moment, Expires: expires})
 	}
-	named, unnamed := p.verifier.Sessions()
-	e.doubtful = t.user == "" && !named && (p.unsure || unnamed)
-	if len(e.Revocations) == 0 || p.sessionless && t.user == "" {
+	e.doubtful = p.isDoubtful(t)
+	if len(e.Revocations) == 0 || p.sessionless && len(t.users) == 0 {
 		return Ending{}, ErrSubject
 	}
 	for _, r := range e.Revocations {
@@ -114,4 +117,14 @@ func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, 
 		}
 	}
 	return e, nil
+}
+
+// isDoubtful reports whether perhaps no access token names what t does, as far
+// as access tokens were seen: neither its session nor its user.
+func (p *Provider) isDoubtful(t target) bool {
+	withSession, withoutSession := p.verifier.Sessions()
+	withSub, withoutSub := p.verifier.IssuerSubjects()
+	session := t.session != "" && (withSession || !p.unsure && !withoutSession)
+	user := len(t.users) > 0 && (p.subject == "sub" || t.mapped || withSub || !withoutSub)
+	return !session && !user
 }

@@ -55,11 +55,11 @@ func (r Revocation) Concerns(c *token.Claims) bool {
 	case Session:
 		return r.ID != "" && r.ID == c.SessionID
 	case Subject:
-		return r.ID != "" && r.ID == c.Subject && !beganAfter(c, r.Before)
+		return c.HasSubject(r.ID) && !beganAfter(c, r.Before)
 	case Everything:
 		return !beganAfter(c, r.Before)
 	case Sessionless:
-		return r.ID != "" && r.ID == c.Subject && c.SessionID == "" && !beganAfter(c, r.Before)
+		return c.HasSubject(r.ID) && c.SessionID == "" && !beganAfter(c, r.Before)
 	}
 	return false
 }

@@ -59,30 +59,43 @@ func (s *set) put(r Revocation) bool {
 // then answers as before or after.
 func (s *set) mayRevoke(c *token.Claims) bool {
 	ids := s.ids.Load()
-	return ids.mayHold("") || ids.mayHold(c.ID) || ids.mayHold(c.SessionID) || ids.mayHold(c.Subject)
+	return ids.mayHold("") || ids.mayHold(c.ID) || ids.mayHold(c.SessionID) || ids.mayHold(c.Subject) ||
+		c.IssuerSubject != "" && ids.mayHold(c.IssuerSubject)
 }
 
 // revoked reports whether a revocation of the set concerns the token.
 func (s *set) revoked(c *token.Claims) bool {
 	ids := s.ids.Load()
 	for _, scope := range scopes {
-		id := ""
 		switch scope {
 		case Token:
-			id = c.ID
+			if s.holds(ids, scope, c.ID, c) {
+				return true
+			}
 		case Session:
-			id = c.SessionID
+			if s.holds(ids, scope, c.SessionID, c) {
+				return true
+			}
 		case Subject, Sessionless:
-			id = c.Subject
-		}
-		if !ids.mayHold(id) {
-			continue
-		}
-		if held, ok := s.spans[scope][id]; ok && restore(scope, id, held.before, held.expires).Concerns(c) {
-			return true
+			if s.holds(ids, scope, c.Subject, c) || c.IssuerSubject != "" && s.holds(ids, scope, c.IssuerSubject, c) {
+				return true
+			}
+		default:
+			if s.holds(ids, scope, "", c) {
+				return true
+			}
 		}
 	}
 	return false
+}
+
+// holds reports whether there is a revocation of an ID that concerns the token.
+func (s *set) holds(ids *filter, scope Scope, id string, c *token.Claims) bool {
+	if !ids.mayHold(id) {
+		return false
+	}
+	held, ok := s.spans[scope][id]
+	return ok && restore(scope, id, held.before, held.expires).Concerns(c)
 }
 
 // sweep forgets up to limit revocations that are gone, and reports whether

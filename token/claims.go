@@ -43,6 +43,11 @@ type Claims struct {
 	Scopes    []string  // what the token allows; set by a [Profile] only
 	Roles     []string  // what the user is; set by a [Profile] only
 
+	// IssuerSubject is the sub of a token whose Subject is another claim, ""
+	// otherwise. It is a second name of the user: statements of the issuer,
+	// such as logout tokens, know no other, so that revocations find it.
+	IssuerSubject string
+
 	payload      string
 	leeway       time.Duration
 	issuedLeeway time.Duration
@@ -101,6 +106,22 @@ func (c *Claims) clone() *Claims {
 	copied.Scopes = slices.Clone(c.Scopes)
 	copied.Roles = slices.Clone(c.Roles)
 	return &copied
+}
+
+// Lookup returns a claim of [Claims.Payload] by its name, or by a JSON Pointer
+// as a [Profile] names claims.
+func (c *Claims) Lookup(name string) (value any, found bool) {
+	var all map[string]any
+	if json.Unmarshal([]byte(c.payload), &all) != nil {
+		return nil, false
+	}
+	return claim(all, name)
+}
+
+// HasSubject reports whether name is a name of the user: Subject or
+// IssuerSubject. The empty name is nobody's.
+func (c *Claims) HasSubject(name string) bool {
+	return name != "" && (name == c.Subject || name == c.IssuerSubject)
 }
 
 // readClaims reads a payload strictly, and by the profile of its issuer if that

@@ -27,7 +27,8 @@ type encodedClaims struct {
 	Leeway    int64     `json:"leeway,omitzero"` // nanoseconds
 	Payload   string    `json:"payload_text,omitzero"`
 
-	IssuedLeeway int64 `json:"issued_leeway,omitzero"` // nanoseconds
+	IssuedLeeway  int64  `json:"issued_leeway,omitzero"` // nanoseconds
+	IssuerSubject string `json:"issuer_sub,omitzero"`
 }
 
 // MarshalBinary encodes c for a store. There is no signature in the encoding,
@@ -37,7 +38,7 @@ func (c *Claims) MarshalBinary() ([]byte, error) {
 	data, err := json.Marshal(encodedClaims{
 		c.Subject, c.Issuer, c.ID, c.Audience, c.ExpiresAt, c.NotBefore, c.IssuedAt,
 		c.Type, c.Fresh, c.CSRF, c.SessionID, c.Scopes, c.Roles, int64(c.leeway), c.payload,
-		int64(c.issuedLeeway),
+		int64(c.issuedLeeway), c.IssuerSubject,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("token: claims: %w", err)
@@ -57,7 +58,7 @@ func (c *Claims) UnmarshalBinary(data []byte) error {
 	}
 	*c = Claims{
 		e.Subject, e.Issuer, e.ID, e.Audience, e.ExpiresAt, e.NotBefore, e.IssuedAt,
-		e.Type, e.Fresh, e.CSRF, e.SessionID, e.Scopes, e.Roles, e.Payload, time.Duration(e.Leeway),
+		e.Type, e.Fresh, e.CSRF, e.SessionID, e.Scopes, e.Roles, e.IssuerSubject, e.Payload, time.Duration(e.Leeway),
 		time.Duration(e.IssuedLeeway), "",
 	}
 	return nil

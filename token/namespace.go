@@ -37,7 +37,7 @@ func (v *Verifier) qualify(c *Claims) error {
 	if v.namespace == "" {
 		return nil
 	}
-	for _, name := range []*string{&c.Subject, &c.SessionID, &c.ID} {
+	for _, name := range []*string{&c.Subject, &c.SessionID, &c.ID, &c.IssuerSubject} {
 		if *name = v.Qualify(*name); len(*name) > maxNameSize {
 			return refuse(ErrClaims, "sub, sid or jti is longer than 256 bytes with its namespace")
 		}
@@ -48,5 +48,5 @@ func (v *Verifier) qualify(c *Claims) error {
 // inNamespace reports whether a name of c looks like one of the namespace.
 func inNamespace(c *Claims, namespace string) bool {
 	prefix := namespace + namespaceEnd
-	return strings.HasPrefix(c.Subject, prefix) || strings.HasPrefix(c.SessionID, prefix) || strings.HasPrefix(c.ID, prefix)
+	return strings.HasPrefix(c.Subject, prefix) || strings.HasPrefix(c.IssuerSubject, prefix) || strings.HasPrefix(c.SessionID, prefix) || strings.HasPrefix(c.ID, prefix)
 }

@@ -21,7 +21,11 @@ import (
 // slash in it, by a JSON Pointer (RFC 6901), such as "/realm_access/roles" or
 // "/https:~1~1app.example~1roles".
 type Profile struct {
-	Subject   string // names the user; default sub
+	// Subject names the user; default sub. It must be a claim that a user
+	// cannot choose. For one that is called email the issuer must have
+	// verified the address (email_verified, OpenID Connect Core §5.1).
+	Subject string
+
 	Audience  string // for whom the token is; default aud
 	SessionID string // the login at the issuer; default sid
 	Scopes    string // words with spaces between them, or an array; default scope
@@ -105,6 +109,9 @@ func (p *Profile) apply(c *Claims) error {
 	if c.Subject, err = oneName(all, p.Subject); err != nil {
 		return err
 	}
+	if err := p.otherSubject(c, all); err != nil {
+		return err
+	}
 	if c.SessionID, err = oneName(all, p.SessionID); err != nil {
 		return err
 	}
@@ -121,6 +128,26 @@ func (p *Profile) apply(c *Claims) error {
 	c.authorizedParty, _ = party.(string)
 	c.Type = TypeAccess
 	c.Fresh = p.fresh(c.IssuedAt, all["auth_time"])
+	return nil
+}
+
+// otherSubject reads what must be beside a subject that is not sub: the sub,
+// for statements of the issuer, and for an address that it was verified. Some
+// issuers, Apple among them, write that truth value as a string.
+func (p *Profile) otherSubject(c *Claims, all map[string]any) error {
+	if p.Subject == "sub" || p.Subject == "/sub" {
+		return nil
+	}
+	if of, isAddress := strings.CutSuffix(p.Subject, "email"); isAddress && (of == "" || strings.HasSuffix(of, "/") && of[0] == '/') {
+		if v, _ := claim(all, of+"email_verified"); v != true && v != "true" {
+			return refuse(ErrClaims, p.Subject+" names the user, and email_verified is not true")
+		}
+	}
+	raw, _ := all["sub"].(string)
+	if fault := nameFault(raw); fault != "" {
+		return refuse(ErrClaims, "sub "+fault)
+	}
+	c.IssuerSubject = raw
 	return nil
 }
 

@@ -300,3 +300,65 @@ func TestAuthorizedPartyFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestOtherSubject: a subject that is another claim than sub leaves the sub as
+// a second name, and an address counts only if it was verified.
+func TestOtherSubject(t *testing.T) {
+	const both = `,"aud":"chat","sub":"248","email":"ada@x.example","user":{"email":"ada@x.example","name":"ada"}`
+	for _, test := range []struct {
+		subject, more string
+		want          string // "subject issuer's", "" refused
+	}{
+		{"", `,"aud":"chat","sub":"248"`, "248 "},
+		{"email", both + `,"email_verified":true`, "ada@x.example 248"},
+		{"email", both + `,"email_verified":"true"`, "ada@x.example 248"},
+		{"email", both, ""},
+		{"email", both + `,"email_verified":false`, ""},
+		{"email", both + `,"email_verified":"false"`, ""},
+		{"email", both + `,"email_verified":"True"`, ""},
+		{"email", both + `,"email_verified":1`, ""},
+		{"email", both + `,"email_verified":null`, ""},
+		{"email", both + `,"email_verified":["true"]`, ""},
+		{"/email", both, ""},
+		{"/email", both + `,"email_verified":true`, "ada@x.example 248"},
+		{"/user/email", both + `,"email_verified":true`, ""},
+		{"/user/email", `,"aud":"chat","sub":"248","user":{"email":"ada@x.example","email_verified":true}`, "ada@x.example 248"},
+		{"/user/name", both, "ada 248"},
+		{"work_email", both + `,"work_email":"ada"`, "ada 248"},
+		{"uid", `,"aud":"chat","uid":"ada"`, "ada "},
+		{"uid", `,"aud":"chat","uid":"ada","sub":7`, "ada "},
+		{"uid", `,"aud":"chat","uid":"ada","sub":"ada"`, "ada ada"},
+		{"uid", `,"aud":"chat","uid":"ada","sub":"` + strings.Repeat("a", 257) + `"`, ""},
+		{"uid", `,"aud":"chat","sub":"ada"`, ""},
+		{"/sub", `,"aud":"chat","sub":"ada"`, "ada "},
+	} {
+		c, err := withProfile(t, Profile{Subject: test.subject})(test.more)
+		got := ""
+		if err == nil {
+			got = c.Subject + " " + c.IssuerSubject
+		} else if !errors.Is(err, ErrClaims) {
+			t.Errorf("%s of %s: %v", test.subject, test.more, err)
+		}
+		if got != test.want {
+			t.Errorf("%s of %s: %q, %v, want %q", test.subject, test.more, got, err, test.want)
+		}
+	}
+	v := newVerifier(t, VerifierConfig{Profile: &Profile{Subject: "uid"}, Namespace: "kc"}, testKey(ES256))
+	raw := mint(t, testKey(ES256), headerOf(ES256), valid(`,"uid":"ada"`))
+	stored := new(Claims)
+	for range 2 { // verified, and remembered
+		c := must(verify(v, raw))
+		if err := stored.UnmarshalBinary(must(c.MarshalBinary())); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []*Claims{c, stored} {
+			if c.Subject != "kc|ada" || c.IssuerSubject != "kc|alice" || !c.HasSubject("kc|ada") || !c.HasSubject("kc|alice") || c.HasSubject("alice") || c.HasSubject("") {
+				t.Errorf("%q %q", c.Subject, c.IssuerSubject)
+			}
+			if strings.Contains(string(c.Payload()), "alice") {
+				t.Errorf("the payload has the other name: %s", c.Payload())
+			}
+		}
+	}
+	refused(t, v, mint(t, testKey(ES256), headerOf(ES256), `{"sub":"`+strings.Repeat("a", 254)+`","uid":"ada","exp":`+soon()+`}`), ErrClaims)
+}

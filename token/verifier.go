@@ -114,7 +114,7 @@ type Verifier struct {
 }
 
 // seenSessions says of which kind the tokens were that were accepted.
-type seenSessions struct{ with, without atomic.Bool }
+type seenSessions struct{ with, without, withSubject, withoutSubject atomic.Bool }
 
 // NewVerifier reports every fault of the configuration at once, joined, each
 // beginning with the name of its field.
@@ -240,6 +240,13 @@ func (v *Verifier) verify(ctx context.Context, s *scratch, j *jws) error {
 	} else {
 		note(&v.seen.with)
 	}
+	switch {
+	case v.profile == nil:
+	case c.IssuerSubject == "":
+		note(&v.seen.withoutSubject)
+	default:
+		note(&v.seen.withSubject)
+	}
 	return nil
 }
 
@@ -255,6 +262,11 @@ func note(seen *atomic.Bool) {
 // not count again.
 func (v *Verifier) Sessions() (with, without bool) {
 	return v.seen.with.Load(), v.seen.without.Load()
+}
+
+// IssuerSubjects is Sessions for [Claims.IssuerSubject].
+func (v *Verifier) IssuerSubjects() (with, without bool) {
+	return v.seen.withSubject.Load(), v.seen.withoutSubject.Load()
 }
 
 // verifyClaims checks what a key of v has signed.

@@ -62,6 +62,7 @@ var providerFields = map[string]providerField{
 	"typ":          one(func(p *providerFlag) *string { return &p.MediaType }),
 	"keys":         one(func(p *providerFlag) *string { return &p.KeysURL }),
 	"event-issuer": one(func(p *providerFlag) *string { return &p.EventIssuer }),
+	"subject":      one(func(p *providerFlag) *string { return &p.Subject }),
 	"roles":        one(func(p *providerFlag) *string { return &p.Roles }),
 	"proxy":        one(func(p *providerFlag) *string { return &p.Proxy }),
 

@@ -72,6 +72,7 @@ type Provider struct {
 	EventIssuer     string        `yaml:"event_issuer"`
 	AuthorizedParty OneOrMore     `yaml:"insecure_authorized_party"`
 	Ignored         OneOrMore     `yaml:"ignored_audiences"`
+	Subject         string        `yaml:"subject"`
 	Roles           string        `yaml:"roles"`
 	RoleKeys        bool          `yaml:"role_keys"`
 	Algorithms      OneOrMore     `yaml:"algorithms"`
