@@ -238,3 +238,28 @@ func TestTicketThatCannotBeStored(t *testing.T) {
 		t.Error("it asks to try again")
 	}
 }
+
+// TestGoogleServiceAccountOfAStranger: our client ID as the audience is not
+// enough, since everybody's service account can ask for a token with it.
+func TestGoogleServiceAccountOfAStranger(t *testing.T) {
+	p := idptest.New(t)
+	p.Rotate("google", "RS256")
+	r := start(t, func(c *Config) {
+		c.Providers = []*idp.Provider{must(idp.New(idp.Config{
+			Preset: idp.Google, Issuer: p.Issuer(), Audience: []string{"web"}, Namespace: "google", HostedDomains: []string{"shop.example"},
+		}))}
+	})
+	now := time.Now().Unix()
+	for name, tt := range map[string]struct {
+		azp, hd any
+		want    int
+	}{
+		"ours": {"web", "shop.example", 200}, "a service account": {"107517467455664443765", nil, 401}, "one that says hd": {"107517467455664443765", "shop.example", 401},
+		"a stranger": {"web", nil, 401}, "of another organization": {"web", "evil.example", 401},
+	} {
+		raw := p.Sign(object{"typ": "JWT"}, join(object{"sub": "1", "aud": "web", "iat": now, "exp": now + 300}, object{"azp": tt.azp, "hd": tt.hd}))
+		if e := r.call("GET", "/auth/session", "", bearer(raw)); e.StatusCode != tt.want {
+			t.Errorf("%s: %d %s", name, e.StatusCode, e.body)
+		}
+	}
+}

@@ -50,8 +50,10 @@ const (
 	Entra Preset = "entra"
 
 	// Google: its access tokens are no JWTs, so these are ID tokens, and the
-	// audience is the ID of the client that asked for them. The iss of its
-	// events ends with a slash.
+	// audience is the ID of the client that asked for them. Every service
+	// account at Google can get one for any audience, so azp must be a client
+	// of ours, too. The iss of its events ends with a slash.
+	// https://cloud.google.com/docs/authentication/get-id-token
 	// https://developers.google.com/identity/protocols/risc
 	// https://developers.google.com/identity/openid-connect/openid-connect
 	Google Preset = "google"
@@ -74,6 +76,7 @@ type shape struct {
 	mediaType   string
 	algorithms  []token.Algorithm
 	maxLifetime time.Duration
+	anyoneAsks  bool              // for tokens for any audience
 	eventIssuer map[string]string // the iss of events by that of tokens, where it is another
 	sessionless bool              // access tokens do not name the session that a logout token names
 	unsure      bool              // nobody can tell whether they do
@@ -124,6 +127,7 @@ var presets = map[Preset]shape{
 		issuer:      hostIs("accounts.google.com"),
 		profile:     token.Profile{Refuse: []string{"token_use"}},
 		algorithms:  []token.Algorithm{token.RS256},
+		anyoneAsks:  true,
 		eventIssuer: map[string]string{"https://accounts.google.com": "https://accounts.google.com/"},
 		maxLifetime: day,
 		sessionless: true,

@@ -116,8 +116,9 @@ func specimens() map[Preset]specimen {
 				"sub": "10769150350006150715113082367", "at_hash": "HK6E_P6Dh8Y93mRNtsDB1Q", "hd": "example.com", "email": "ada@example.com", "email_verified": true,
 				"iat": now(0), "exp": now(time.Hour), "nonce": "0394852-3190485-2490358",
 			},
-			subject: "10769150350006150715113082367",
-			refused: map[string]claims{"of another site": {"aud": "1.apps.googleusercontent.com"}, "iss without a scheme": {"iss": "accounts.google.com"}},
+			subject:  "10769150350006150715113082367",
+			refused:  map[string]claims{"of another site": {"aud": "1.apps.googleusercontent.com"}, "iss without a scheme": {"iss": "accounts.google.com"}},
+			accepted: map[string]claims{"without azp": {"azp": nil}, "of an organization": {"hd": "shop.example"}},
 		},
 	}
 }
@@ -255,6 +256,55 @@ func TestDangerIsSaid(t *testing.T) {
 		warnings := strings.Join(tt.config.Warnings(), "\n")
 		if !strings.HasPrefix(warnings, tt.warning) || tt.fault == "" && (tt.warning == "") != (warnings == "") {
 			t.Errorf("%s: warnings %q, want %q", name, warnings, tt.warning)
+		}
+	}
+}
+
+// TestGoogleParties: who may have asked for a token of Google, and for whom.
+func TestGoogleParties(t *testing.T) {
+	const web, app, service = "web.apps.googleusercontent.com", "android.apps.googleusercontent.com", "107517467455664443765"
+	for name, tt := range map[string]struct {
+		config Config
+		change claims
+		want   error
+	}{
+		"our client":               {Config{}, nil, nil},
+		"no azp":                   {Config{}, claims{"azp": nil}, nil},
+		"an empty azp":             {Config{}, claims{"azp": ""}, nil},
+		"a list as azp":            {Config{}, claims{"azp": []string{web}}, token.ErrAudience},
+		"a number as azp":          {Config{}, claims{"azp": 1}, token.ErrAudience},
+		"a service account":        {Config{}, claims{"azp": service, "email": "x@evil.iam.gserviceaccount.com"}, token.ErrAudience},
+		"an app, unnamed":          {Config{}, claims{"azp": app}, token.ErrAudience},
+		"an app, named":            {Config{AuthorizedParties: []string{web, app}}, claims{"azp": app}, nil},
+		"an app as client":         {Config{ClientIDs: []string{web, app}}, claims{"azp": app}, nil},
+		"another beside":           {Config{AuthorizedParties: []string{app}}, nil, token.ErrAudience},
+		"our service":              {Config{AuthorizedParties: []string{web, service}}, claims{"azp": service}, nil},
+		"hd":                       {Config{HostedDomains: []string{"shop.example"}}, claims{"hd": "shop.example"}, nil},
+		"one of two":               {Config{HostedDomains: []string{"a.example", "shop.example"}}, claims{"hd": "shop.example"}, nil},
+		"another organization":     {Config{HostedDomains: []string{"shop.example"}}, claims{"hd": "evil.example"}, token.ErrClaims},
+		"no organization":          {Config{HostedDomains: []string{"shop.example"}}, claims{"email": "ada@shop.example"}, token.ErrClaims},
+		"in a list":                {Config{HostedDomains: []string{"shop.example"}}, claims{"hd": []string{"shop.example"}}, token.ErrClaims},
+		"below it":                 {Config{HostedDomains: []string{"shop.example"}}, claims{"hd": "x.shop.example"}, token.ErrClaims},
+		"a stranger of our domain": {Config{HostedDomains: []string{"shop.example"}}, claims{"hd": "shop.example", "azp": service}, token.ErrAudience},
+	} {
+		tt.config.Preset, tt.config.Issuer, tt.config.Audience = Google, "https://accounts.google.com", []string{web}
+		p, s := newProvider(t, tt.config)
+		_, err := p.Verifier().Verify(t.Context(), s.sign(claims{"typ": "JWT"}, with(claims{
+			"iss": "https://accounts.google.com", "aud": web, "azp": web, "sub": "10769150350006150715113082367", "iat": now(0), "exp": now(time.Hour),
+		}, tt.change)))
+		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+			t.Errorf("%s: %v, want %v", name, err, tt.want)
+		}
+		if tt.want == token.ErrAudience && !strings.Contains(err.Error(), "authorized_parties") {
+			t.Errorf("%s: the error names no setting: %v", name, err)
+		}
+	}
+	// Others may be told so.
+	p, s := newProvider(t, Config{Preset: Keycloak, Issuer: realm, Audience: []string{"chat"}, AuthorizedParties: []string{"web"}})
+	for azp, want := range map[string]bool{"web": true, "other": false} {
+		_, err := p.Verifier().Verify(t.Context(), s.sign(nil, claims{"iss": realm, "aud": "chat", "azp": azp, "sub": "ada", "typ": "Bearer", "iat": now(0), "exp": now(time.Hour)}))
+		if (err == nil) != want {
+			t.Errorf("%s: %v", azp, err)
 		}
 	}
 }

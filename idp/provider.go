@@ -33,6 +33,15 @@ type Config struct {
 	// Audience holds our names at the provider: a token is for one of them.
 	Audience []string
 
+	// AuthorizedParties are the clients that may have asked for a token, by
+	// its azp, if it has one. Default: any; of Google, Audience and ClientIDs.
+	AuthorizedParties []string
+
+	// HostedDomains are the organizations at Google, by their domains, one of
+	// which the user must belong to (hd). Default: any, and accounts of no
+	// organization.
+	HostedDomains []string
+
 	// InsecureAuthorizedParty are clients whose tokens are accepted where aud
 	// is absent or all in IgnoredAudiences. It is insecure because azp says
 	// who asked for a token, not for whom; see token.VerifierConfig. With it
@@ -217,6 +226,16 @@ func New(c Config) (*Provider, error) {
 	if _, there := profile.Require["iat"]; !there {
 		profile.Require["iat"] = nil
 	}
+	if len(c.HostedDomains) > 0 {
+		if slices.Contains(c.HostedDomains, "") {
+			fault("HostedDomains: one is empty")
+		}
+		profile.Require["hd"] = c.HostedDomains
+	}
+	requesters := c.AuthorizedParties
+	if len(requesters) == 0 && shape.anyoneAsks {
+		requesters = slices.Concat(c.Audience, c.ClientIDs)
+	}
 	p.subject = cmp.Or(profile.Subject, "sub")
 	leeway := max(0, cmp.Or(c.Leeway, defaultLeeway))
 	life := cmp.Or(c.MaxLifetime, shape.maxLifetime)
@@ -253,7 +272,7 @@ func New(c Config) (*Provider, error) {
 	verifier, err := token.NewVerifier(token.VerifierConfig{
 		Keys: p.keys, Algorithms: algorithms, Issuer: c.Issuer, Audience: c.Audience, MediaType: mediaType, Profile: &profile,
 		Namespace: c.Namespace, Leeway: leeway, MaxLifetime: life, MaxBytes: p.maxTokenBytes,
-		InsecureAuthorizedParty: c.InsecureAuthorizedParty, IgnoredAudiences: c.IgnoredAudiences,
+		AuthorizedParties: requesters, InsecureAuthorizedParty: c.InsecureAuthorizedParty, IgnoredAudiences: c.IgnoredAudiences,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("idp: Config.%w", err)

@@ -30,7 +30,7 @@ func TestTokensWithoutNamesAreRevoked(t *testing.T) {
 		payload claims
 	}{
 		"auth0":                  {Config{Preset: Auth0, Issuer: "https://shop.eu.auth0.com/"}, claims{"azp": "x", "scope": "openid", "permissions": []string{"read:chat"}}},
-		"google":                 {Config{Preset: Google, Issuer: "https://accounts.google.com"}, claims{"azp": "x", "email": "ada@example.com", "at_hash": "HK6E_P6Dh8Y93mRNtsDB1Q"}},
+		"google":                 {Config{Preset: Google, Issuer: "https://accounts.google.com"}, claims{"azp": audience, "email": "ada@example.com", "at_hash": "HK6E_P6Dh8Y93mRNtsDB1Q"}},
 		"firebase":               {Config{Issuer: "https://securetoken.google.com/shop", MediaType: "JWT"}, claims{"auth_time": now(-time.Hour), "user_id": "ada", "firebase": claims{"sign_in_provider": "password"}}},
 		"apple":                  {Config{Issuer: "https://appleid.apple.com", MediaType: "JWT"}, claims{"auth_time": now(-time.Hour), "email": "ada@example.com", "email_verified": "true"}},
 		"supabase":               {Config{Issuer: "https://shop.supabase.co/auth/v1", MediaType: "JWT"}, claims{"role": "authenticated", "session_id": "s", "aal": "aal1", "amr": []claims{{"method": "password"}}}},

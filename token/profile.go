@@ -54,6 +54,9 @@ type Profile struct {
 	FreshFor time.Duration
 }
 
+// noParty stands for an authorized party that is no string. It is no name.
+const noParty = "\x00"
+
 // withDefaults copies p and fills what is unset.
 func (p *Profile) withDefaults() (*Profile, error) {
 	if p == nil {
@@ -124,8 +127,11 @@ func (p *Profile) apply(c *Claims) error {
 	if c.Roles, err = p.roles(all); err != nil {
 		return err
 	}
-	party, _ := claim(all, p.AuthorizedParty)
-	c.authorizedParty, _ = party.(string)
+	if party, _ := claim(all, p.AuthorizedParty); !absent(party) {
+		if c.authorizedParty, _ = party.(string); c.authorizedParty == "" {
+			c.authorizedParty = noParty
+		}
+	}
 	c.Type = TypeAccess
 	c.Fresh = p.fresh(c.IssuedAt, all["auth_time"])
 	return nil

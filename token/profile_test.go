@@ -288,6 +288,8 @@ func TestAuthorizedParty(t *testing.T) {
 func TestAuthorizedPartyFaults(t *testing.T) {
 	keys := must(NewKeySet(testKey(HS256)))
 	for want, c := range map[string]VerifierConfig{
+		"AuthorizedParties: needs a Profile":       {AuthorizedParties: []string{"a"}},
+		`AuthorizedParties: "" is empty`:           {AuthorizedParties: []string{""}, Profile: &Profile{}},
 		"InsecureAuthorizedParty: needs a Profile": {InsecureAuthorizedParty: []string{"a"}},
 		`InsecureAuthorizedParty: "" is empty`:     {InsecureAuthorizedParty: []string{""}, Profile: &Profile{}},
 		"IgnoredAudiences: needs":                  {IgnoredAudiences: []string{"a"}, Profile: &Profile{}},

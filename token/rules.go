@@ -59,6 +59,9 @@ var partyRules = []rule{
 	{Error{ErrAudience, "aud does not name us, and either it names others than ignored_audiences or azp is not in insecure_authorized_party"}, func(v *Verifier, c *Claims, _ time.Time) bool {
 		return len(v.parties) > 0 && !v.isAudience(c) && !v.isAuthorizedParty(c)
 	}},
+	{Error{ErrAudience, "another client than those of authorized_parties has asked for it (azp)"}, func(v *Verifier, c *Claims, _ time.Time) bool {
+		return len(v.requesters) > 0 && c.authorizedParty != "" && !slices.Contains(v.requesters, c.authorizedParty)
+	}},
 	{Error{ErrClaims, "sub is missing"}, func(_ *Verifier, c *Claims, _ time.Time) bool {
 		return c.Subject == ""
 	}},
@@ -66,7 +69,7 @@ var partyRules = []rule{
 
 // checkParties reports what is wrong with the authorized parties of c.
 func (v *Verifier) checkParties(c VerifierConfig, fault func(format string, args ...any)) {
-	for name, list := range map[string][]string{"InsecureAuthorizedParty": v.parties, "IgnoredAudiences": v.ignored} {
+	for name, list := range map[string][]string{"AuthorizedParties": v.requesters, "InsecureAuthorizedParty": v.parties, "IgnoredAudiences": v.ignored} {
 		for _, one := range list {
 			if f := nameFault(one); f != "" || one == "" {
 				fault("%s: %q is empty or %s", name, one, f)
@@ -74,6 +77,8 @@ func (v *Verifier) checkParties(c VerifierConfig, fault func(format string, args
 		}
 	}
 	switch {
+	case len(v.requesters) > 0 && c.Profile == nil:
+		fault("AuthorizedParties: needs a Profile, which names the claim")
 	case len(v.parties) > 0 && c.Profile == nil:
 		fault("InsecureAuthorizedParty: needs a Profile, which names the claim")
 	case len(v.parties) == 0 && len(v.ignored) > 0:

@@ -36,6 +36,13 @@ type VerifierConfig struct {
 	// is refused.
 	Audience []string
 
+	// AuthorizedParties are the clients of the issuer that may have asked for
+	// a token: if it says who did (azp, see Profile.AuthorizedParty), it must
+	// be one of them. It is for an issuer that makes tokens for an audience
+	// for whoever asks (OpenID Connect Core §3.1.3.7). It needs a Profile.
+	// Empty: any.
+	AuthorizedParties []string
+
 	// InsecureAuthorizedParty are clients of the issuer whose tokens are
 	// accepted where nothing says whom they are for: where aud is absent, or
 	// all of it is in IgnoredAudiences. It is insecure because the claim that
@@ -99,6 +106,7 @@ type Verifier struct {
 	algorithms   []Algorithm
 	issuer       string
 	audience     []string
+	requesters   []string // who may have asked for a token
 	parties      []string // whose tokens are for us unless aud says otherwise
 	ignored      []string // values of aud that say nothing
 	mediaType    string
@@ -124,6 +132,7 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 		algorithms:   canonicalAlgorithms(c.Algorithms),
 		issuer:       c.Issuer,
 		audience:     slices.Clone(c.Audience),
+		requesters:   slices.Clone(c.AuthorizedParties),
 		parties:      slices.Clone(c.InsecureAuthorizedParty),
 		ignored:      slices.Clone(c.IgnoredAudiences),
 		mediaType:    shortMediaType(c.MediaType),

@@ -66,6 +66,8 @@ var providerFields = map[string]providerField{
 	"roles":        one(func(p *providerFlag) *string { return &p.Roles }),
 	"proxy":        one(func(p *providerFlag) *string { return &p.Proxy }),
 
+	"authorized-parties":        several(func(p *providerFlag) *[]string { return &p.AuthorizedParties }),
+	"hosted-domain":             several(func(p *providerFlag) *[]string { return &p.HostedDomains }),
 	"ignored-audiences":         several(func(p *providerFlag) *[]string { return &p.IgnoredAudiences }),
 	"insecure-authorized-party": several(func(p *providerFlag) *[]string { return &p.InsecureAuthorizedParty }),
 

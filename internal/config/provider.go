@@ -22,6 +22,8 @@ var providerKeys = map[string]string{
 	"MediaType": "typ",
 
 	"EventIssuer":             "event_issuer",
+	"AuthorizedParties":       "authorized_parties",
+	"HostedDomains":           "hosted_domain",
 	"InsecureAuthorizedParty": "insecure_authorized_party",
 	"IgnoredAudiences":        "ignored_audiences",
 	"Subject":                 "subject",
@@ -80,6 +82,8 @@ func (p Provider) config() idp.Config {
 		MediaType: p.Typ,
 
 		EventIssuer:             p.EventIssuer,
+		AuthorizedParties:       p.Requesters,
+		HostedDomains:           p.HostedDomain,
 		InsecureAuthorizedParty: p.AuthorizedParty,
 		IgnoredAudiences:        p.Ignored,
 		Subject:                 p.Subject,

@@ -70,6 +70,8 @@ type Provider struct {
 	Keys      string    `yaml:"keys"`
 
 	EventIssuer     string        `yaml:"event_issuer"`
+	Requesters      OneOrMore     `yaml:"authorized_parties"`
+	HostedDomain    OneOrMore     `yaml:"hosted_domain"`
 	AuthorizedParty OneOrMore     `yaml:"insecure_authorized_party"`
 	Ignored         OneOrMore     `yaml:"ignored_audiences"`
 	Subject         string        `yaml:"subject"`
