@@ -1,6 +1,7 @@
 package wsauth
 
 import (
+	"errors"
 	"fmt"
 
 	"wsauth/token"
@@ -45,8 +46,13 @@ func (q Requirement) Type() token.Type {
 	return token.TypeAccess
 }
 
+var errUntyped = errors.New("the token has no type; InsecureUntyped of the verifier (insecure_untyped) takes it for an access token")
+
 // check refuses claims that do not satisfy q.
 func (q Requirement) check(claims *token.Claims) error {
+	if claims.Type == "" && q.Type() == token.TypeAccess {
+		return &Error{Reason: WrongTokenType, Message: fmt.Sprintf("Only %s tokens are allowed", q.Type()), Err: errUntyped}
+	}
 	if claims.Type != q.Type() {
 		return refuseWith(WrongTokenType, fmt.Sprintf("Only %s tokens are allowed", q.Type()))
 	}

@@ -33,11 +33,21 @@ func OwnTokens(keys token.KeySource, issuer string) token.VerifierConfig {
 	return token.VerifierConfig{Keys: keys, Issuer: issuer, IssuedLeeway: store.ClockStep}
 }
 
+// ownTokens returns the rules for our own tokens that c asks for.
+func (c *Config) ownTokens() token.VerifierConfig {
+	own := OwnTokens(c.Keys, c.Issuer)
+	own.IssuedLeeway, own.IntegerSubjects, own.InsecureUntyped = c.IssuedLeeway, c.IntegerSubjects, c.InsecureUntyped
+	return own
+}
+
+// maxIssuedLeeway is the most that a verifier allows.
+const maxIssuedLeeway = time.Minute
+
 // newEnding makes the guard of requests that end sessions. After the clock was
 // set back, our own tokens are refused until it reaches their iat again. This
 // guard accepts them, so that their users can log out meanwhile.
 func (g *Gateway) newEnding(c Config) (*wsauth.Guard, error) {
-	own := OwnTokens(c.Keys, c.Issuer)
+	own := c.ownTokens()
 	own.IssuedAnyTime = true
 	verifier, err := token.NewVerifier(own)
 	if err != nil {

@@ -57,6 +57,21 @@ type Config struct {
 	// is not at all, beyond RefreshGrace. At most, and by default, a day.
 	RefreshRetry time.Duration
 
+	// IssuedLeeway is how far the iat and nbf of our own tokens may be ahead:
+	// from [store.ClockStep] to a minute. More than that is for tokens of
+	// another program with the same key, whose clock is ahead. Default:
+	// store.ClockStep.
+	IssuedLeeway time.Duration
+
+	// IntegerSubjects accepts tokens of another program with the same key
+	// whose sub is an integer; see token.VerifierConfig.
+	IntegerSubjects bool
+
+	// InsecureUntyped takes tokens without a type for access tokens, as other
+	// programs with the same key issue them. Every other JWT that is signed
+	// with that key passes as well; see token.VerifierConfig.
+	InsecureUntyped bool
+
 	// LoginsPerHour is how often one user can log in from one network (an IPv4
 	// address or an IPv6 /64): so many times at once, and as many in each hour
 	// after that. Each login that is ended takes room in the log of
@@ -226,6 +241,9 @@ func (c Config) Check() (Config, error) {
 	if c.RefreshGrace > MaxRefreshGrace {
 		wrong.add("RefreshGrace", "must be at most %s", MaxRefreshGrace)
 	}
+	if c.IssuedLeeway < store.ClockStep || c.IssuedLeeway > maxIssuedLeeway {
+		wrong.add("IssuedLeeway", "must be from %s to %s", store.ClockStep, maxIssuedLeeway)
+	}
 	if c.WhenFull != wsauth.EndOldest && c.WhenFull != wsauth.RefuseNew {
 		wrong.add("WhenFull", "must be EndOldest or RefuseNew")
 	}
@@ -285,6 +303,7 @@ func (c *Config) fill() {
 	c.SessionTTL = cmp.Or(c.SessionTTL, max(defaultSessionTTL, c.RefreshTTL))
 	c.RefreshGrace = limitOr(c.RefreshGrace, defaultRefreshGrace)
 	c.RefreshRetry = limitOr(c.RefreshRetry, defaultRefreshRetry)
+	c.IssuedLeeway = cmp.Or(c.IssuedLeeway, store.ClockStep)
 	c.LoginsPerHour = limitOr(c.LoginsPerHour, defaultLoginsPerHour)
 	c.MaxSockets = limitOr(c.MaxSockets, defaultMaxSockets)
 	c.WhenFull = cmp.Or(c.WhenFull, wsauth.EndOldest)

@@ -176,7 +176,7 @@ func (g *Gateway) open(c Config, files assets, origins *http.CrossOriginProtecti
 // newGuard makes the guard of all that needs a token.
 func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
 	var err error
-	g.verifier, err = token.NewVerifier(OwnTokens(c.Keys, c.Issuer))
+	g.verifier, err = token.NewVerifier(c.ownTokens())
 	if err != nil {
 		return nil, fmt.Errorf("gateway: verifier: %w", err)
 	}

@@ -83,6 +83,10 @@ type Config struct {
 	// one that users cannot choose; see token.Profile.
 	Subject string
 
+	// IntegerSubjects accepts a subject that is an integer; see
+	// token.VerifierConfig.
+	IntegerSubjects bool
+
 	// Roles is the claim of the roles, by its name or a JSON Pointer, where
 	// it is not that of the preset or the Profile. RoleKeys takes the names
 	// of its members as roles where it is an object; see token.Profile.
@@ -272,7 +276,7 @@ func New(c Config) (*Provider, error) {
 	verifier, err := token.NewVerifier(token.VerifierConfig{
 		Keys: p.keys, Algorithms: algorithms, Issuer: c.Issuer, Audience: c.Audience, MediaType: mediaType, Profile: &profile,
 		Namespace: c.Namespace, Leeway: leeway, MaxLifetime: life, MaxBytes: p.maxTokenBytes,
-		AuthorizedParties: requesters, InsecureAuthorizedParty: c.InsecureAuthorizedParty, IgnoredAudiences: c.IgnoredAudiences,
+		IntegerSubjects: c.IntegerSubjects, AuthorizedParties: requesters, InsecureAuthorizedParty: c.InsecureAuthorizedParty, IgnoredAudiences: c.IgnoredAudiences,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("idp: Config.%w", err)

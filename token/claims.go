@@ -56,7 +56,8 @@ type Claims struct {
 }
 
 // Payload returns the claims as a JSON object, in a copy. Those of our own
-// tokens are as they were signed, byte for byte. In those of a token that was
+// tokens are as they were signed, byte for byte, but for a sub that is an
+// integer, which is a string. In those of a token that was
 // verified with a Namespace or a [Profile], the claims above stand as they are
 // above: sub, sid and jti have the namespace, roles and scope come from where
 // the profile says, and members that differ from any of them only in case are
@@ -126,20 +127,57 @@ func (c *Claims) HasSubject(name string) bool {
 
 // readClaims reads a payload strictly, and by the profile of its issuer if that
 // has one. It checks types, not values: that is for the verifier.
-func (s *scratch) readClaims(payload []byte, p *Profile) (*Claims, error) {
+func (s *scratch) readClaims(payload []byte, how reading) (*Claims, error) {
 	c := &Claims{payload: string(payload)}
 	visit := c.readMember
-	if p != nil {
+	switch {
+	case how.profile != nil:
 		visit = c.readUnprofiled
+	case how.integerSubject:
+		return c, s.readIntegerSubject(c, payload)
 	}
 	if err := s.object.read(payload, visit); err != nil {
 		return nil, payloadError(err)
 	}
-	if p != nil {
-		return c, p.apply(c)
+	if how.profile != nil {
+		return c, how.profile.apply(c, how.integerSubject)
 	}
 	return c, nil
 }
+
+// A reading says how a payload is read.
+type reading struct {
+	profile        *Profile // nil for our own claims
+	integerSubject bool     // see VerifierConfig.IntegerSubjects
+}
+
+// readIntegerSubject reads our own claims, of which sub may be an integer. The
+// payload then has it as the string that everybody else sees.
+func (s *scratch) readIntegerSubject(c *Claims, payload []byte) error {
+	at, size := 0, 0
+	err := s.object.read(payload, func(m member) error {
+		if string(m.name) != "sub" || jsontext.Value(m.value).Kind() != '0' {
+			return c.readMember(m)
+		}
+		n, err := strconv.ParseInt(string(m.value), 10, 64)
+		if err != nil || strconv.FormatInt(n, 10) != string(m.value) || n > maxInteger || n < -maxInteger {
+			return refuse(ErrClaims, "sub is a number that is no integer of at most 53 bits")
+		}
+		c.Subject, at, size = string(m.value), m.at, len(m.value)
+		return nil
+	})
+	if err != nil {
+		return payloadError(err)
+	}
+	if size > 0 {
+		c.payload = c.payload[:at] + `"` + c.Subject + `"` + c.payload[at+size:]
+	}
+	return nil
+}
+
+// maxInteger is the largest integer that every reader of JSON reads exactly
+// (RFC 7493 §2.2).
+const maxInteger = 1<<53 - 1
 
 // readMember takes in a claim that we know.
 func (c *Claims) readMember(m member) (err error) {
@@ -186,6 +224,31 @@ func isAbsent(value []byte) bool { return string(value) == "null" || string(valu
 // profiled are the claims that another issuer means in its own way, if at all.
 var profiled = []string{"sub", "aud", "sid", "type", "fresh", "csrf"}
 
+// otherKinds are claims by which tokens of other libraries say of what kind they
+// are, and accessKinds what they say of an access token.
+var (
+	otherKinds  = []string{"token_type", "token_use", "typ", "use"}
+	accessKinds = []any{"access", "access_token", "Access", "bearer", "Bearer"}
+)
+
+// mayBeAccess reports whether nothing in a token without a type says that it is
+// another one than an access token.
+func (c *Claims) mayBeAccess() bool {
+	var all map[string]any
+	if json.Unmarshal([]byte(c.payload), &all) != nil {
+		return false
+	}
+	for _, name := range [...]string{"nonce", "at_hash", "events"} {
+		if _, found := all[name]; found {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(otherKinds, func(name string) bool {
+		kind, found := all[name]
+		return found && !slices.Contains(accessKinds, kind)
+	})
+}
+
 // payloadError is the refusal for an error of the object reader.
 func payloadError(err error) error {
 	if refusal, ok := errors.AsType[*Error](err); ok {
@@ -196,6 +259,9 @@ func payloadError(err error) error {
 
 // stringClaim shares the memory of the payload when it can.
 func (c *Claims) stringClaim(m member) (string, error) {
+	if string(m.name) == "sub" && jsontext.Value(m.value).Kind() == '0' {
+		return "", errNumericSubject
+	}
 	if m.value[0] != '"' {
 		return "", refuse(ErrClaims, string(m.name)+" is not a string")
 	}
@@ -211,6 +277,8 @@ func (c *Claims) stringClaim(m member) (string, error) {
 	}
 	return text, nil
 }
+
+var errNumericSubject = refuse(ErrClaims, "sub is a number; the setting integer_subjects (IntegerSubjects) accepts an integer")
 
 // audienceClaim is a string or an array of strings (RFC 7519 §4.1.3).
 func (c *Claims) audienceClaim(m member) ([]string, error) {

@@ -211,7 +211,7 @@ func sign(key *Key, h header, p payload) (*Token, error) {
 	if err != nil {
 		return nil, fmt.Errorf("token: not issued: %w", err)
 	}
-	claims, err := s.readClaims(j.payload, nil)
+	claims, err := s.readClaims(j.payload, reading{})
 	if err != nil {
 		return nil, fmt.Errorf("token: not issued: %w", err)
 	}

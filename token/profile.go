@@ -2,7 +2,9 @@ package token
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -91,7 +93,7 @@ func (p *Profile) withDefaults() (*Profile, error) {
 }
 
 // apply reads the claims of c that p names.
-func (p *Profile) apply(c *Claims) error {
+func (p *Profile) apply(c *Claims, integerSubject bool) error {
 	var all map[string]any
 	if err := json.Unmarshal([]byte(c.payload), &all); err != nil {
 		return refuse(ErrClaims, "a claim has no Go type")
@@ -109,10 +111,10 @@ func (p *Profile) apply(c *Claims) error {
 		}
 	}
 	var err error
-	if c.Subject, err = oneName(all, p.Subject); err != nil {
+	if c.Subject, err = oneSubject(all, p.Subject, integerSubject); err != nil {
 		return err
 	}
-	if err := p.otherSubject(c, all); err != nil {
+	if err := p.otherSubject(c, all, integerSubject); err != nil {
 		return err
 	}
 	if c.SessionID, err = oneName(all, p.SessionID); err != nil {
@@ -140,7 +142,7 @@ func (p *Profile) apply(c *Claims) error {
 // otherSubject reads what must be beside a subject that is not sub: the sub,
 // for statements of the issuer, and for an address that it was verified. Some
 // issuers, Apple among them, write that truth value as a string.
-func (p *Profile) otherSubject(c *Claims, all map[string]any) error {
+func (p *Profile) otherSubject(c *Claims, all map[string]any, integerSubject bool) error {
 	if p.Subject == "sub" || p.Subject == "/sub" {
 		return nil
 	}
@@ -150,11 +152,37 @@ func (p *Profile) otherSubject(c *Claims, all map[string]any) error {
 		}
 	}
 	raw, _ := all["sub"].(string)
+	if text, ok := integerText(all["sub"]); ok && integerSubject {
+		raw = text
+	}
 	if fault := nameFault(raw); fault != "" {
 		return refuse(ErrClaims, "sub "+fault)
 	}
 	c.IssuerSubject = raw
 	return nil
+}
+
+// oneSubject is oneName for the claim that names the user.
+func oneSubject(all map[string]any, name string, integers bool) (string, error) {
+	v, _ := claim(all, name)
+	text, isInteger := integerText(v)
+	switch _, isNumber := v.(float64); {
+	case isNumber && integers && isInteger:
+		return text, nil
+	case isNumber && name == "sub":
+		return "", errNumericSubject
+	}
+	return oneName(all, name)
+}
+
+// integerText is an integer in decimal digits.
+func integerText(v any) (string, bool) {
+	n, _ := v.(float64)
+	if v == nil || n != math.Trunc(n) || n > maxInteger || n < -maxInteger {
+		return "", false
+	}
+	_, isNumber := v.(float64)
+	return strconv.FormatInt(int64(n), 10), isNumber
 }
 
 // roles reads the claim of the roles.

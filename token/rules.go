@@ -18,10 +18,10 @@ var rules = slices.Concat(dateRules, partyRules)
 // dateRules hold iat, nbf and exp against the clock (RFC 7519 §4.1.4 to
 // §4.1.6). A token is no longer valid at exp itself.
 var dateRules = []rule{
-	{Error{ErrIssuedInFuture, "iat is later than now"}, func(v *Verifier, c *Claims, now time.Time) bool {
+	{Error{ErrIssuedInFuture, "iat is later than now; IssuedLeeway (issued_leeway) allows for an issuer whose clock is ahead"}, func(v *Verifier, c *Claims, now time.Time) bool {
 		return !v.anyTime && c.IssuedAt.After(now.Add(v.issuedLeeway))
 	}},
-	{Error{ErrNotYetValid, "nbf is later than now"}, func(v *Verifier, c *Claims, now time.Time) bool {
+	{Error{ErrNotYetValid, "nbf is later than now; IssuedLeeway (issued_leeway) allows for an issuer whose clock is ahead"}, func(v *Verifier, c *Claims, now time.Time) bool {
 		return c.NotBefore.After(now.Add(v.issuedLeeway)) && (!v.anyTime || c.NotBefore.After(c.IssuedAt))
 	}},
 	{Error{ErrClaims, "exp is missing"}, func(_ *Verifier, c *Claims, _ time.Time) bool {
@@ -139,7 +139,7 @@ func (v *Verifier) Explain(ctx context.Context, raw string) []error {
 	if !v.checkMediaType(j) {
 		faults = append(faults, errMediaType)
 	}
-	c, err := s.readClaims(j.payload, v.profile)
+	c, err := s.readClaims(j.payload, v.reading(v.profile))
 	if err != nil {
 		return append(faults, err)
 	}

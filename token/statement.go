@@ -63,7 +63,7 @@ func (v *Verifier) VerifyStatement(ctx context.Context, raw string, rules Statem
 	if !rules.allow(j) {
 		return nil, refuse(ErrMalformed, "header: typ is not that of such a statement")
 	}
-	c, err := s.readClaims(j.payload, statementProfile)
+	c, err := s.readClaims(j.payload, v.reading(statementProfile))
 	if err != nil {
 		return nil, err
 	}

@@ -88,6 +88,18 @@ type VerifierConfig struct {
 	// Profile is for an issuer that is not wsauth. Default: our own claims.
 	Profile *Profile
 
+	// IntegerSubjects accepts a sub that is an integer, of at most 53 bits:
+	// Claims have its decimal digits. The user 7 and the user "7" are one.
+	IntegerSubjects bool
+
+	// InsecureUntyped takes a token without a type for an access token, as
+	// other libraries issue them. It is insecure because every JWT that was
+	// signed with the same keys for another purpose, such as to reset a
+	// password, passes as well; those are refused that say so in a way that
+	// is usual (token_type, token_use, typ, use, nonce, at_hash, events). It
+	// has no effect with a Profile, which says what an access token is.
+	InsecureUntyped bool
+
 	// Namespace is put before sub, sid and the token's ID, with a "|" in
 	// between, so that the users and sessions of one issuer never meet those
 	// of another: at most 32 of a to z, 0 to 9 and -. Default: none.
@@ -116,6 +128,8 @@ type Verifier struct {
 	maxLifetime  time.Duration
 	maxBytes     int
 	profile      *Profile
+	integers     bool // as subjects
+	untyped      bool // is access
 	namespace    string
 	cache        *cache
 	seen         *seenSessions
@@ -139,6 +153,8 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 		leeway:       c.Leeway,
 		issuedLeeway: max(c.Leeway, c.IssuedLeeway),
 		anyTime:      c.IssuedAnyTime,
+		integers:     c.IntegerSubjects,
+		untyped:      c.InsecureUntyped && c.Profile == nil,
 		maxLifetime:  defaultMaxLifetime,
 		maxBytes:     defaultMaxBytes,
 		seen:         new(seenSessions),
@@ -233,7 +249,7 @@ func (v *Verifier) verify(ctx context.Context, s *scratch, j *jws) error {
 	if !v.checkMediaType(j) {
 		return errMediaType
 	}
-	c, err := s.readClaims(j.payload, v.profile)
+	c, err := s.readClaims(j.payload, v.reading(v.profile))
 	if err != nil {
 		return err
 	}
@@ -293,11 +309,17 @@ func (v *Verifier) allow(c *Claims) { c.leeway, c.issuedLeeway = v.leeway, v.iss
 // adopt turns what the issuer says into what we say: its names get the
 // namespace, and the payload agrees with c.
 func (v *Verifier) adopt(c *Claims) error {
+	if v.untyped && c.Type == "" && c.mayBeAccess() {
+		c.Type = TypeAccess
+	}
 	if err := v.qualify(c); err != nil {
 		return err
 	}
 	return v.rewrite(c)
 }
+
+// reading is how v reads a payload by a profile.
+func (v *Verifier) reading(p *Profile) reading { return reading{p, v.integers} }
 
 // verifySignature finds the key that signed j.
 func (v *Verifier) verifySignature(ctx context.Context, s *scratch, j *jws) error {
@@ -349,7 +371,7 @@ func (v *Verifier) orPending(refusal error, s *scratch, p *Profile, check func(*
 	if f := suites[s.jws.alg].family; f == "" || f == familyHMAC {
 		return refusal // no key that is published
 	}
-	c, err := s.readClaims(s.jws.payload, p)
+	c, err := s.readClaims(s.jws.payload, v.reading(p))
 	if err != nil {
 		return refusal
 	}

@@ -71,6 +71,8 @@ var providerFields = map[string]providerField{
 	"ignored-audiences":         several(func(p *providerFlag) *[]string { return &p.IgnoredAudiences }),
 	"insecure-authorized-party": several(func(p *providerFlag) *[]string { return &p.InsecureAuthorizedParty }),
 
+	"integer-subjects": truth(func(p *providerFlag) *bool { return &p.IntegerSubjects }),
+
 	"role-keys":     truth(func(p *providerFlag) *bool { return &p.RoleKeys }),
 	"insecure-http": truth(func(p *providerFlag) *bool { return &p.InsecureHTTP }),
 

@@ -17,7 +17,12 @@ var fieldKeys = map[string]string{
 	"SessionTTL":   "session_ttl",
 	"RefreshGrace": "refresh_grace",
 	"RefreshRetry": "refresh_retry",
-	"MaxSockets":   "max_sockets",
+	"IssuedLeeway": "issued_leeway",
+
+	"IntegerSubjects": "integer_subjects",
+	"InsecureUntyped": "insecure_untyped",
+
+	"MaxSockets": "max_sockets",
 
 	"WhenFull":                     "when_full",
 	"LoginsPerHour":                "logins_per_hour",

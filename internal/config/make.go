@@ -44,6 +44,10 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 		RefreshGrace: cmp.Or(s.RefreshGrace, -1),
 		RefreshRetry: cmp.Or(s.RefreshRetry, -1),
 		MaxSockets:   cmp.Or(s.MaxSockets, -1),
+		IssuedLeeway: s.IssuedLeeway,
+
+		IntegerSubjects: s.IntegerSubjects,
+		InsecureUntyped: s.InsecureUntyped,
 
 		WhenFull:                     whenFull[s.WhenFull],
 		TicketRate:                   s.TicketRate,
@@ -301,6 +305,9 @@ func (d *Document) RouteWarnings(c gateway.Config) []string {
 // Warnings are what the settings allow that is dangerous: one line each.
 func (d *Document) Warnings() []string {
 	var all []string
+	if d.Settings.InsecureUntyped {
+		all = append(all, "insecure_untyped: every JWT that was signed with the same keys opens sockets, whatever it was made for")
+	}
 	for i, p := range d.Settings.Providers {
 		for _, w := range p.config().Warnings() {
 			field, text, _ := strings.Cut(w, ": ")

@@ -25,6 +25,9 @@ type Settings struct {
 	SessionTTL       time.Duration `yaml:"session_ttl" positive:""`
 	RefreshGrace     time.Duration `yaml:"refresh_grace"`
 	RefreshRetry     time.Duration `yaml:"refresh_retry"`
+	IssuedLeeway     time.Duration `yaml:"issued_leeway" positive:""`
+	IntegerSubjects  bool          `yaml:"integer_subjects"`
+	InsecureUntyped  bool          `yaml:"insecure_untyped"`
 	MaxSockets       int           `yaml:"max_sockets"`
 	WhenFull         string        `yaml:"when_full" enum:"end_oldest,refuse"`
 	LoginsPerHour    int           `yaml:"logins_per_hour"`
@@ -75,6 +78,7 @@ type Provider struct {
 	AuthorizedParty OneOrMore     `yaml:"insecure_authorized_party"`
 	Ignored         OneOrMore     `yaml:"ignored_audiences"`
 	Subject         string        `yaml:"subject"`
+	IntegerSubjects bool          `yaml:"integer_subjects"`
 	Roles           string        `yaml:"roles"`
 	RoleKeys        bool          `yaml:"role_keys"`
 	Algorithms      OneOrMore     `yaml:"algorithms"`
@@ -181,6 +185,7 @@ func Default() Settings {
 		SessionTTL:   90 * 24 * time.Hour,
 		RefreshGrace: 10 * time.Second,
 		RefreshRetry: 24 * time.Hour,
+		IssuedLeeway: store.ClockStep,
 		MaxSockets:   100,
 		TicketBurst:  100,
 		TicketRate:   2,
