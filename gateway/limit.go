@@ -13,9 +13,9 @@ const (
 	maxHead    = 64 << 10 // what net/http reads of a head, likewise
 )
 
-// roomForTokens returns how many more bytes of header fields requests may have
-// where providers have longer tokens than usual. A subprotocol may carry a token
-// in base64, which makes it a third longer.
+// roomForTokens returns how many more bytes of header fields requests may
+// have where providers have longer tokens than usual. A subprotocol may carry
+// a token in base64, which makes it a third longer.
 func roomForTokens(providers []*idp.Provider) int {
 	longest := 0
 	for _, p := range providers {
@@ -25,9 +25,10 @@ func roomForTokens(providers []*idp.Provider) int {
 }
 
 // limit refuses requests whose header fields are longer than headers or whose
-// target is too long, and methods that have no place here. The server's own limit lies higher, so that the client is told
-// which of the two was too long. Over HTTP/2 net/http takes anything for a
-// method, which no upstream can be sent, and is not at fault for.
+// target is too long, and methods that have no place here. The server's own
+// limit lies higher, so that the client is told which of the two was too
+// long. Over HTTP/2 net/http takes anything for a method, which no upstream
+// can be sent, and is not at fault for.
 func limit(next http.Handler, headers int) http.Handler {
 	tooLongTarget := problem(http.StatusRequestURITooLong, "", "The address is longer than 8 KiB")
 	tooLongHeaders := problem(http.StatusRequestHeaderFieldsTooLarge, "", fmt.Sprintf("The header fields are longer than %d KiB", headers>>10))

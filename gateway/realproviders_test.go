@@ -165,8 +165,9 @@ func TestRoomForLongTokens(t *testing.T) {
 	}
 }
 
-// TestSocketsOfAnotherSubject: where the user is named by email, a logout token
-// with the sub alone ends the sockets, those of tickets too, and no others.
+// TestSocketsOfAnotherSubject: where the user is named by email, a logout
+// token with the sub alone ends the sockets, those of tickets too, and no
+// others.
 func TestSocketsOfAnotherSubject(t *testing.T) {
 	p := idptest.New(t)
 	r := start(t, func(c *Config) {

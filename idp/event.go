@@ -46,8 +46,8 @@ func (i *identifier) format() string {
 }
 
 // An event holds the members that ending events have in common (CAEP 1.0 §2).
-// A receiver ignores all others, and all events that it does not know (RFC 8417
-// §2.2).
+// A receiver ignores all others, and all events that it does not know (RFC
+// 8417 §2.2).
 type event struct {
 	Timestamp jsontext.Value `json:"event_timestamp"` // seconds since 1970
 	Subject   *identifier    `json:"subject"`         // of older drafts
@@ -66,10 +66,10 @@ func eventsOf(c *token.Claims) (map[string]jsontext.Value, error) {
 }
 
 // Event verifies a Security Event Token (RFC 8417), whose iss is
-// Config.EventIssuer. One whose events end nothing, such as the verification of
-// a stream, is no error. A typ is recommended only (RFC 8417 §2.3), so it may be
-// absent; its events, which no access token may have, tell it from others.
-// Errors are those of token.Verifier and [ErrSubject].
+// Config.EventIssuer. One whose events end nothing, such as the verification
+// of a stream, is no error. A typ is recommended only (RFC 8417 §2.3), so it
+// may be absent; its events, which no access token may have, tell it from
+// others. Errors are those of token.Verifier and [ErrSubject].
 func (p *Provider) Event(ctx context.Context, raw string) (Ending, error) {
 	c, err := p.verifier.VerifyStatement(ctx, raw, token.StatementRules{
 		MediaTypes: []string{"secevent+jwt", ""}, Issuer: p.eventIssuer, Audience: p.clientIDs, MaxAge: maxStatementAge,

@@ -285,8 +285,8 @@ func New(c Config) (*Provider, error) {
 	return p, nil
 }
 
-// Warnings returns what c allows that is dangerous: one line each, which begins
-// with the name of its field.
+// Warnings returns what c allows that is dangerous: one line each, which
+// begins with the name of its field.
 func (c Config) Warnings() []string {
 	var all []string
 	if c.InsecureHTTP {

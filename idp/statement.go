@@ -38,12 +38,12 @@ type Ending struct {
 // logoutEvent is the event that makes a logout token of a statement.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
-// Logout verifies a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6).
-// Events beside the logout are ignored, whatever their values are (RFC 8417
-// §2.2): Keycloak sends "revoke_offline_access": true there, where its offline
-// sessions end with a logout. An exp is not required: older providers send none,
-// and the iat bounds how long the token is good.
-// Errors are those of token.Verifier, [ErrNotLogout] and [ErrSubject].
+// Logout verifies a logout token (OpenID Connect Back-Channel Logout 1.0
+// §2.6). Events beside the logout are ignored, whatever their values are (RFC
+// 8417 §2.2): Keycloak sends "revoke_offline_access": true there, where its
+// offline sessions end with a logout. An exp is not required: older providers
+// send none, and the iat bounds how long the token is good. Errors are those
+// of token.Verifier, [ErrNotLogout] and [ErrSubject].
 func (p *Provider) Logout(ctx context.Context, raw string) (Ending, error) {
 	c, err := p.verifier.VerifyStatement(ctx, raw, token.StatementRules{
 		MediaTypes: []string{"logout+jwt", ""}, Audience: p.clientIDs, MaxAge: maxStatementAge,

@@ -298,8 +298,8 @@ func TestEventTimestamp(t *testing.T) {
 	}
 }
 
-// TestEventIssuer: events may have an iss of their own, exactly. It is good for
-// nothing else.
+// TestEventIssuer: events may have an iss of their own, exactly. It is good
+// for nothing else.
 func TestEventIssuer(t *testing.T) {
 	const google, slash = "https://accounts.google.com", "https://accounts.google.com/"
 	for name, tt := range map[string]struct {

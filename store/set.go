@@ -89,7 +89,8 @@ func (s *set) revoked(c *token.Claims) bool {
 	return false
 }
 
-// holds reports whether there is a revocation of an ID that concerns the token.
+// holds reports whether there is a revocation of an ID that concerns the
+// token.
 func (s *set) holds(ids *filter, scope Scope, id string, c *token.Claims) bool {
 	if !ids.mayHold(id) {
 		return false

@@ -224,15 +224,15 @@ func isAbsent(value []byte) bool { return string(value) == "null" || string(valu
 // profiled are the claims that another issuer means in its own way, if at all.
 var profiled = []string{"sub", "aud", "sid", "type", "fresh", "csrf"}
 
-// otherKinds are claims by which tokens of other libraries say of what kind they
-// are, and accessKinds what they say of an access token.
+// otherKinds are claims by which tokens of other libraries say of what kind
+// they are, and accessKinds what they say of an access token.
 var (
 	otherKinds  = []string{"token_type", "token_use", "typ", "use"}
 	accessKinds = []any{"access", "access_token", "Access", "bearer", "Bearer"}
 )
 
-// mayBeAccess reports whether nothing in a token without a type says that it is
-// another one than an access token.
+// mayBeAccess reports whether nothing in a token without a type says that it
+// is another one than an access token.
 func (c *Claims) mayBeAccess() bool {
 	var all map[string]any
 	if json.Unmarshal([]byte(c.payload), &all) != nil {

@@ -61,8 +61,8 @@ func TestIntegerSubjects(t *testing.T) {
 	refused(t, newVerifier(t, VerifierConfig{IntegerSubjects: true}, testKey(HS256)), mint(t, testKey(HS256), headerOf(HS256), twice), ErrMalformed)
 }
 
-// TestUntyped: a token without a type is an access token if that is set, unless
-// it says that it is something else.
+// TestUntyped: a token without a type is an access token if that is set,
+// unless it says that it is something else.
 func TestUntyped(t *testing.T) {
 	for more, access := range map[string]bool{
 		"": true, `,"role":"admin"`: true, `,"token_type":"access"`: true, `,"typ":"Bearer"`: true, `,"token_use":"access"`: true, `,"fresh":true`: true,
@@ -87,8 +87,8 @@ func TestUntyped(t *testing.T) {
 	refused(t, v, mint(t, testKey(HS256), headerOf(HS256), valid(`,"type":null`)), ErrClaims)
 }
 
-// TestIssuedAhead: an issuer's clock may be ahead by what is set, and the error
-// names the setting.
+// TestIssuedAhead: an issuer's clock may be ahead by what is set, and the
+// error names the setting.
 func TestIssuedAhead(t *testing.T) {
 	at := func(d time.Duration) string { return strconv.FormatInt(time.Now().Add(d).Unix(), 10) }
 	ahead := mint(t, testKey(HS256), headerOf(HS256), `{"sub":"ada","iat":`+at(30*time.Second)+`,"nbf":`+at(30*time.Second)+`,"exp":`+at(10*time.Minute)+`}`)

@@ -123,8 +123,8 @@ var refusedParameters = []string{"crit", "b64", "jwk", "zip", "cty", "enc"}
 
 // unusedParameters say where a certificate or a key may be found (RFC 7515
 // §4.1.2, §4.1.5 to §4.1.8). Microsoft and others send them with every token.
-// They are hints: they are neither read nor fetched, whatever their values are,
-// and the key comes from the configured keys alone.
+// They are hints: they are neither read nor fetched, whatever their values
+// are, and the key comes from the configured keys alone.
 var unusedParameters = []string{"jku", "x5u", "x5c", "x5t", "x5t#S256"}
 
 // readParameters are the only ones that we look at.

@@ -21,10 +21,10 @@ const (
 // KeySet holds the keys that a verifier trusts. It is immutable and safe for
 // concurrent use.
 //
-// The kid of a token selects the keys with that ID, and the keys without an ID;
-// a token without a kid is tried with the first 8 keys. Only keys bound to the
-// alg of the token are ever used, so that of two keys that share an ID exactly
-// one is meant.
+// The kid of a token selects the keys with that ID, and the keys without an
+// ID; a token without a kid is tried with the first 8 keys. Only keys bound
+// to the alg of the token are ever used, so that of two keys that share an ID
+// exactly one is meant.
 type KeySet struct {
 	keys       []*Key
 	algorithms []Algorithm // of the keys, each once
@@ -91,12 +91,12 @@ type slot struct {
 
 func (k *Key) slot() slot { return slot{k.id, k.alg} }
 
-// ParseKeySet reads a JWK Set (RFC 7517 §5) of at most 1 MiB. A key that cannot
-// be used does not fail the set: it is skipped, and its fault is in the second
-// result. A key that is there twice counts once; different keys for the same
-// algorithm that share an ID are all skipped, for nobody can say which one is
-// meant. The third result is for data that is no JWK Set, has no usable key, or
-// mixes HMAC secrets with keys for the public.
+// ParseKeySet reads a JWK Set (RFC 7517 §5) of at most 1 MiB. A key that
+// cannot be used does not fail the set: it is skipped, and its fault is in
+// the second result. A key that is there twice counts once; different keys
+// for the same algorithm that share an ID are all skipped, for nobody can say
+// which one is meant. The third result is for data that is no JWK Set, has no
+// usable key, or mixes HMAC secrets with keys for the public.
 func ParseKeySet(data []byte) (*KeySet, []error, error) { return parseKeySet(data, false, nil) }
 
 // ParsePublicKeySet is ParseKeySet for a set that was published: a key that can

@@ -271,8 +271,8 @@ func optionalNames(all map[string]any, name string, words bool) ([]string, error
 	return names(all, name, words)
 }
 
-// names is a claim that must be names unless it is not there or null: a string,
-// or an array of strings, which are not empty.
+// names is a claim that must be names unless it is not there or null: a
+// string, or an array of strings, which are not empty.
 func names(all map[string]any, name string, words bool) ([]string, error) {
 	v, _ := claim(all, name)
 	if v == nil {

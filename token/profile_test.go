@@ -237,8 +237,8 @@ func FuzzProfile(f *testing.F) {
 	})
 }
 
-// TestAuthorizedParty: who asked for a token counts only if it is set, and only
-// where the token says of nobody else that it is for them.
+// TestAuthorizedParty: who asked for a token counts only if it is set, and
+// only where the token says of nobody else that it is for them.
 func TestAuthorizedParty(t *testing.T) {
 	const azp, ignored = `,"azp":"web"`, `,"aud":["account","broker"]`
 	for _, test := range []struct {

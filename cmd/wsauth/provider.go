@@ -18,7 +18,8 @@ import (
 // A providerFlag is one --provider: "issuer=…,audience=…" and more.
 type providerFlag idp.Config
 
-// UnmarshalText reads name=value pairs with commas between them. Names of lists may stand more than once.
+// UnmarshalText reads name=value pairs with commas between them. Names of
+// lists may stand more than once.
 func (p *providerFlag) UnmarshalText(text []byte) error {
 	given := map[string]bool{}
 	for pair := range strings.SplitSeq(string(text), ",") {
@@ -52,7 +53,8 @@ type providerField struct {
 	list bool // may stand more than once
 }
 
-// providerFields are the names of a --provider: the keys of providers in a configuration, but for its underscores.
+// providerFields are the names of a --provider: the keys of providers in a
+// configuration, but for its underscores.
 var providerFields = map[string]providerField{
 	"preset":       one(func(p *providerFlag) *string { return (*string)(&p.Preset) }),
 	"issuer":       one(func(p *providerFlag) *string { return &p.Issuer }),

@@ -107,8 +107,8 @@ func (of reach) checkRedirect(r *http.Request, via []*http.Request) error {
 }
 
 // throughProxy is the Proxy of an http.Transport. It never looks at the
-// environment: a variable must not decide whom the keys come from. This machine
-// is reached directly, since "localhost" of a proxy is another one.
+// environment: a variable must not decide whom the keys come from. This
+// machine is reached directly, since "localhost" of a proxy is another one.
 func (of reach) throughProxy(r *http.Request) (*url.URL, error) {
 	if onLoopback(r.URL.Hostname()) {
 		return nil, nil

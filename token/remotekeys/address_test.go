@@ -179,8 +179,8 @@ func TestDialer(t *testing.T) {
 	c.Close()
 }
 
-// A provider on an internal network may be asked by http, if that is said. Then
-// its own host and port may be http, and nothing else.
+// A provider on an internal network may be asked by http, if that is said.
+// Then its own host and port may be http, and nothing else.
 func TestInsecureHTTP(t *testing.T) {
 	of := reach{trusted: "keycloak:8080", insecureHTTP: true}
 	for address, want := range map[string]bool{
@@ -219,8 +219,8 @@ func aProxy(t *testing.T, jwksURI string) (address string, asked func() []string
 	return server.URL, func() []string { mu.Lock(); defer mu.Unlock(); return slices.Clone(all) }
 }
 
-// Keys come through the proxy that is named, and it is asked for the configured
-// host only, whatever an answer says.
+// Keys come through the proxy that is named, and it is asked for the
+// configured host only, whatever an answer says.
 func TestProxy(t *testing.T) {
 	for name, tt := range map[string]struct {
 		jwksURI string
