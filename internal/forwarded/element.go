@@ -1,0 +1,99 @@
+package forwarded
+
+import "strings"
+
+// An element is one of the Forwarded field: what one proxy says of the hop
+// before it (RFC 7239 section 4).
+type element struct {
+	node, proto, host string // "" if it says nothing
+}
+
+// parseElement reads an element. ok is false if it is not one, or if it has a
+// parameter twice. Parameters that it does not know are read past. It takes a
+// colon and brackets without quotes as well, since proxies write addresses so.
+func parseElement(text string) (e element, ok bool) {
+	var seen [4]bool
+	for {
+		text = strings.TrimLeft(text, " \t")
+		name, rest, found := strings.Cut(text, "=")
+		if !found || !isToken(name) {
+			return element{}, false
+		}
+		value, rest, ok := cutValue(rest)
+		if !ok {
+			return element{}, false
+		}
+		var into *string
+		at := -1
+		switch strings.ToLower(name) {
+		case "for":
+			into, at = &e.node, 0
+		case "proto":
+			into, at = &e.proto, 1
+		case "host":
+			into, at = &e.host, 2
+		case "by":
+			at = 3
+		}
+		if at >= 0 {
+			if seen[at] {
+				return element{}, false
+			}
+			seen[at] = true
+		}
+		if into != nil {
+			*into = value
+		}
+		rest = strings.TrimLeft(rest, " \t")
+		if rest == "" {
+			return e, true
+		}
+		if rest[0] != ';' {
+			return element{}, false
+		}
+		if text = strings.Trim(rest[1:], " \t"); text == "" {
+			return e, true // some end with a semicolon
+		}
+	}
+}
+
+// cutValue reads a token or a quoted string from the beginning of text.
+func cutValue(text string) (value, rest string, ok bool) {
+	if !strings.HasPrefix(text, `"`) {
+		end := 0
+		for end < len(text) && (isTokenByte(text[end]) || strings.IndexByte(":[]", text[end]) >= 0) {
+			end++
+		}
+		return text[:end], text[end:], end > 0
+	}
+	var b strings.Builder
+	for i := 1; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			return b.String(), text[i+1:], true
+		case c == '\\':
+			if i++; i == len(text) || text[i] < ' ' && text[i] != '\t' || text[i] == 0x7f {
+				return "", "", false
+			}
+			b.WriteByte(text[i])
+		case c < ' ' && c != '\t' || c == 0x7f:
+			return "", "", false
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return "", "", false
+}
+
+func isToken(text string) bool {
+	for i := range len(text) {
+		if !isTokenByte(text[i]) {
+			return false
+		}
+	}
+	return text != ""
+}
+
+func isTokenByte(c byte) bool {
+	return isAlphanumeric(c) || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+}
