@@ -62,9 +62,9 @@ type Config struct {
 	// scheme, a host and a port that is not the scheme's own, such as
 	// "https://app.example" (RFC 6454 section 6.2). Default: the origin that
 	// the request itself is sent to. Behind a proxy that ends TLS the default
-	// refuses, because the guard sees http where the page has https: name the
-	// origin here. Cookies that a browser sends from another site are refused
-	// even so.
+	// refuses unless the proxy is one of TrustedProxies, because the guard sees
+	// http where the page has https: name the proxy there, or the origin here.
+	// Cookies that a browser sends from another site are refused even so.
 	Origins []string
 
 	// AnyOrigin lets pages of every origin open sockets, for an API whose
@@ -72,6 +72,30 @@ type Config struct {
 	// among Locations, and an upgrade with another credential that says
 	// Ambient is refused: any web site could use that of its visitors.
 	AnyOrigin bool
+
+	// TrustedProxies are the proxies that are believed when they say who their
+	// clients are: addresses, networks such as "10.0.0.0/8", "private" for the
+	// private networks and this machine, or "unix" for the
+	// clients of a Unix socket. What others say is not read. The address of a client is for
+	// the limits, the logs and [Session.RemoteAddr], its scheme and host are for
+	// the default of Origins and for cookies. They grant nothing:
+	// Request.RemoteAddr stays the peer of the connection, as net/http gives it,
+	// for Authorize and for handlers. Default: none.
+	TrustedProxies []string
+
+	// ForwardedSource is where trusted proxies say it: XForwardedFor or
+	// Forwarded. What they say elsewhere is not read, since proxies pass on
+	// what clients send. Default: XForwardedFor.
+	ForwardedSource ForwardedSource
+
+	// ForwardedHost takes the host from X-Forwarded-Host, or from the host of
+	// the Forwarded header, in place of the Host header. Set it only if the
+	// proxy replaces what clients send there.
+	ForwardedHost bool
+
+	// ForwardedPort takes the port of the host from X-Forwarded-Port, for a
+	// proxy that leaves it out of the Host header.
+	ForwardedPort bool
 
 	// InsecureAnyOrigin lets pages of every origin open sockets: any web site
 	// can then use the cookies of its visitors.
@@ -172,6 +196,9 @@ func (c Config) withDefaults() (Config, error) {
 	faults = append(faults, c.checkAppParameters()...)
 	faults = append(faults, c.checkAnyOrigin()...)
 	faults = append(faults, c.checkStores()...)
+	if _, err := c.proxies(); err != nil {
+		faults = append(faults, err)
+	}
 	limits, err := c.Limits.withDefaults()
 	if err != nil {
 		faults = append(faults, err)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"wsauth/internal/forwarded"
 	"wsauth/token"
 )
 
@@ -261,7 +262,7 @@ func (c *Cookies) secure(r *http.Request) bool {
 	if c.InsecureHTTP {
 		return false
 	}
-	if r.TLS != nil || !isLoopback(r.Host) {
+	if forwarded.Scheme(r) == "https" || !isLoopback(r.Host) {
 		return true
 	}
 	for _, name := range [...]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"} {

@@ -31,5 +31,6 @@ func (g *Guard) With(change func(*Config)) (*Guard, error) {
 	derived.config = c
 	derived.handshakes = c.Limits.newHandshakes()
 	derived.firstMessage = c.firstMessage()
+	derived.proxies, _ = c.proxies() // checked
 	return &derived, nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"wsauth/internal/forwarded"
 	"wsauth/internal/ratelimit"
 	"wsauth/store"
 )
@@ -20,6 +21,7 @@ type Guard struct {
 	handshakes   *ratelimit.Limiter // nil where nobody counts them
 
 	promptRefusals *ratelimit.Limiter // see refuseByClose
+	proxies        *forwarded.Policy
 
 	sockets     *registry
 	requests    *registry    // those that take long; see Session.Follow
@@ -40,12 +42,14 @@ func newGuard(c Config, now func() time.Time) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
+	proxies, _ := c.proxies() // checked
 	g := &Guard{
 		config:       c,
 		firstMessage: c.firstMessage(),
 		handshakes:   c.Limits.newHandshakes(),
 
 		promptRefusals: newPromptRefusals(),
+		proxies:        proxies,
 		now:            now,
 		pulse:          new(pulse),
 
@@ -82,6 +86,7 @@ func (g *Guard) Require(q Requirement) func(http.Handler) http.Handler {
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r = g.identified(r)
 			claims, err := g.Check(r, q)
 			p, err := g.pass(r, q, claims, err)
 			if err != nil {

@@ -10,8 +10,8 @@ import (
 )
 
 // Limits bound what clients may take of a server. A client's address is its IP
-// address or, of IPv6, its /64; behind a proxy that is the proxy's, so that the
-// limits by address are for servers which clients reach directly.
+// address or, of IPv6, its /64; behind a proxy that is the proxy's, unless it is
+// one of [Config.TrustedProxies].
 type Limits struct {
 	// PerSubject, PerSession and PerAddress are how many sockets may be open at
 	// once for one user (sub), one login (sid) and one address. 0: no limit.
@@ -122,7 +122,7 @@ func (g *Guard) checkRate(r *http.Request) error {
 	if g.handshakes == nil {
 		return nil
 	}
-	if wait := g.handshakes.Take(ratelimit.Network(r.RemoteAddr), time.Now()); wait > 0 {
+	if wait := g.handshakes.Take(ratelimit.Network(g.client(r).Addr), time.Now()); wait > 0 {
 		return refuseWith(RateLimited, "Too many handshakes")
 	}
 	return nil

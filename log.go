@@ -13,7 +13,7 @@ import (
 func (g *Guard) tellRefusal(r *http.Request, e *Error) {
 	g.log("refused",
 		slog.String("reason", string(e.Reason)),
-		slog.String("remote", r.RemoteAddr),
+		slog.String("remote", g.client(r).Addr),
 		slog.String("error", e.Error()))
 	g.config.Observer.Refused(r, e)
 }

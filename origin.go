@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"wsauth/internal/forwarded"
 )
 
 // checkOrigin refuses upgrades that a page of another origin asks for. A
@@ -32,7 +34,10 @@ func (g *Guard) checkOrigin(r *http.Request) error {
 		}
 		return refuse(OriginNotAllowed, errors.New("the origin is not one of Config.Origins"))
 	}
-	if origin != ownOrigin(r) {
+	if c := g.client(r); origin != ownOrigin(c) {
+		if c.Scheme = "https"; origin == ownOrigin(c) {
+			return refuse(OriginNotAllowed, errors.New("the page has https and the request came by http; name the proxy that ends TLS in Config.TrustedProxies, or the origin in Config.Origins"))
+		}
 		return refuse(OriginNotAllowed, errors.New("the origin is not the server's own; name it in Config.Origins if it is one of yours"))
 	}
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
@@ -79,17 +84,10 @@ func (c *Config) checkAnyOrigin() []error {
 	return faults
 }
 
-// ownOrigin is the origin that r was sent to.
-func ownOrigin(r *http.Request) string {
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
-	}
-	host := lowerASCII(r.Host)
-	if port := defaultPort(scheme); strings.HasSuffix(host, ":"+port) {
-		host = strings.TrimSuffix(host, ":"+port)
-	}
-	return scheme + "://" + host
+// ownOrigin is the origin that a request was sent to.
+func ownOrigin(c forwarded.Client) string {
+	host := strings.TrimSuffix(lowerASCII(c.Host), ":"+defaultPort(c.Scheme))
+	return c.Scheme + "://" + host
 }
 
 // lowerASCII folds what is equal in any case: scheme and host (RFC 3986 section

@@ -31,7 +31,7 @@ func newPromptRefusals() *ratelimit.Limiter {
 // refuseByClose opens the socket and closes it with the code and reason of e.
 // It reports whether it could: not where too many such sockets are open.
 func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) bool {
-	network := ratelimit.Network(r.RemoteAddr)
+	network := ratelimit.Network(g.client(r).Addr)
 	if g.sockets.reserveRefused(network) != nil {
 		return false
 	}

@@ -118,7 +118,7 @@ func logPanic(r *http.Request, v any) {
 }
 
 func (g *Guard) newSession(parent context.Context, r *http.Request, p pass) (context.Context, *Session) {
-	s := &Session{guard: g, requirement: p.requirement, begun: time.Now(), remote: r.RemoteAddr, waits: p.waits}
+	s := &Session{guard: g, requirement: p.requirement, begun: time.Now(), remote: g.client(r).Addr, waits: p.waits}
 	s.setClaims(p.claims)
 	ctx, cancel := context.WithCancelCause(context.WithValue(parent, sessionKey{}, s))
 	s.ctx, s.cancel = ctx, cancel

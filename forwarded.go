@@ -1,0 +1,78 @@
+package wsauth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"wsauth/internal/forwarded"
+)
+
+// A ForwardedSource is where trusted proxies say who their clients are.
+type ForwardedSource string
+
+const (
+	// XForwardedFor is the X-Forwarded-For header, with X-Forwarded-Proto,
+	// X-Forwarded-Host and X-Forwarded-Port.
+	XForwardedFor = ForwardedSource(forwarded.XForwardedFor)
+
+	// Forwarded is the Forwarded header of RFC 7239.
+	Forwarded = ForwardedSource(forwarded.Forwarded)
+
+	// ProxyProtocol is the header of the PROXY protocol, which comes before the
+	// first byte of a connection. A guard sees no connections: a listener reads
+	// it, and then Request.RemoteAddr is the client. A gateway has one.
+	ProxyProtocol = ForwardedSource(forwarded.ProxyProtocol)
+)
+
+// proxies makes the policy of c. The error joins all faults.
+func (c Config) proxies() (*forwarded.Policy, error) {
+	source := forwarded.Source(c.ForwardedSource)
+	if source == "" {
+		source = forwarded.XForwardedFor
+	}
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("wsauth: Config."+format, args...))
+	}
+	var trusted []string
+	for i, entry := range c.TrustedProxies {
+		if _, err := forwarded.ParseNetwork(entry); err != nil {
+			fault("TrustedProxies[%d]: %w", i, err)
+			continue
+		}
+		trusted = append(trusted, entry)
+	}
+	switch {
+	case !source.Valid():
+		fault("ForwardedSource: %q is neither XForwardedFor nor Forwarded", string(source))
+	case source == forwarded.ProxyProtocol:
+		fault("ForwardedSource: a guard sees no connections; let a listener read the PROXY protocol, and leave TrustedProxies empty")
+	case source == forwarded.Forwarded && c.ForwardedPort:
+		fault("ForwardedPort: the Forwarded header has the port in its host; set ForwardedHost")
+	}
+	networks, _ := forwarded.ParseNetworks(trusted) // looked at above
+	return &forwarded.Policy{Trusted: networks, Source: source, Host: c.ForwardedHost, Port: c.ForwardedPort}, errors.Join(faults...)
+}
+
+// client returns where r comes from.
+func (g *Guard) client(r *http.Request) forwarded.Client {
+	if c := forwarded.From(r.Context()); c != nil {
+		return *c
+	}
+	c, _ := g.proxies.Client(r)
+	return c
+}
+
+// identified returns r with a context that knows its client, if a trusted proxy
+// has said who that is.
+func (g *Guard) identified(r *http.Request) *http.Request {
+	if len(g.config.TrustedProxies) == 0 || forwarded.From(r.Context()) != nil {
+		return r
+	}
+	c, proxied := g.proxies.Client(r)
+	if !proxied {
+		return r
+	}
+	return r.WithContext(forwarded.With(r.Context(), &c))
+}
