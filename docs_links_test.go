@@ -262,9 +262,11 @@ import (
 )
 
 var (
-	logger *slog.Logger
-	mux    *http.ServeMux
-	_      = []any{errors.Is, idp.New, store.NewMemory, wsauth.New}
+	logger   *slog.Logger
+	mux      *http.ServeMux
+	verifier wsauth.Verifier
+
+	_ = []any{errors.Is, idp.New, store.NewMemory, wsauth.New}
 )
 
 func echo(http.ResponseWriter, *http.Request) {}

@@ -102,8 +102,7 @@ type Config struct {
 	MaxUnauthenticated int
 
 	// MaxUnauthenticatedPerAddress is how many of them may be of one address,
-	// or of one /64 of IPv6. Raise it where clients come through a proxy: all
-	// of them then have one address. At least 1. Default: 100.
+	// or of one /64 of IPv6. At least 1. Default: 100.
 	MaxUnauthenticatedPerAddress int
 
 	// MaxConnections is how many connections clients may have open, at most as
@@ -116,9 +115,34 @@ type Config struct {
 	MaxConnections int
 
 	// MaxConnectionsPerAddress is how many of them may be of one address, or of
-	// one /64 of IPv6. Raise it where clients come through a proxy: all of them
-	// then have one address. Default: half of MaxConnections.
+	// one /64 of IPv6. It does not hold for TrustedProxies, but for the sockets
+	// of each of their clients. Default: half of MaxConnections.
 	MaxConnectionsPerAddress int
+
+	// TrustedProxies are the proxies that are believed when they say who their
+	// clients are: addresses, networks such as "10.0.0.0/8", "private" for the
+	// private networks and this machine, or "unix" for whoever connects to a
+	// Unix socket. What others say is dropped. The address of a client is for
+	// logs, limits, sessions, origins and upstreams; it grants nothing. Trusted
+	// proxies may have as many connections as they need; see
+	// MaxConnectionsPerAddress. Default: none.
+	TrustedProxies []string
+
+	// ForwardedSource is where trusted proxies say it. What they say elsewhere
+	// is dropped, since proxies pass on what clients send. With
+	// [wsauth.ProxyProtocol], each connection to [Gateway.Serve] must begin
+	// with a header of the PROXY protocol, version 1 or 2, from a trusted proxy.
+	// Default: [wsauth.XForwardedFor].
+	ForwardedSource wsauth.ForwardedSource
+
+	// ForwardedHost takes the host from X-Forwarded-Host, or from the host of
+	// the Forwarded field, in place of the Host field. It chooses the route:
+	// set it only if the proxy replaces what clients send there.
+	ForwardedHost bool
+
+	// ForwardedPort takes the port of the host from X-Forwarded-Port, for a
+	// proxy that leaves it out of the Host field.
+	ForwardedPort bool
 
 	// Origins are the origins under which browsers see this server, such as "https://app.example" where a proxy in front ends
 	// TLS, and any others whose pages may use it, each exactly as browsers send it; see [wsauth.CheckOrigin]. They replace the
@@ -265,6 +289,7 @@ func (c Config) Check() (Config, error) {
 	if c.MaxConnectionsPerAddress < 0 {
 		wrong.add("MaxConnectionsPerAddress", "must not be negative")
 	}
+	c.checkProxies(&wrong)
 	if c.RefreshRetry > MaxRefreshRetry {
 		wrong.add("RefreshRetry", "must be at most %s", MaxRefreshRetry)
 	}
@@ -312,6 +337,7 @@ func (c *Config) fill() {
 	c.MaxUnauthenticated = cmp.Or(c.MaxUnauthenticated, defaultMaxUnauthenticated)
 	c.MaxUnauthenticatedPerAddress = cmp.Or(c.MaxUnauthenticatedPerAddress, defaultMaxUnauthenticatedPerAddress)
 	c.Drain = cmp.Or(c.Drain, defaultDrain)
+	c.ForwardedSource = cmp.Or(c.ForwardedSource, wsauth.XForwardedFor)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/connlimit"
+	"wsauth/internal/proxyproto"
 	"wsauth/internal/wsconn"
 )
 
@@ -20,10 +21,12 @@ func (g *Gateway) limitConnections(c Config) {
 		g.log.Warn("max_connections is more than the limit of file descriptors (RLIMIT_NOFILE) has room for",
 			"max_connections", c.MaxConnections, "used", l.Connections, "descriptors", l.Descriptors)
 	}
+	g.clients = newClients(c)
 	g.connections = connlimit.New(l, func(limit string, n int) {
 		g.log.Warn("too many connections; some were refused", "limit", limit, "refused", n,
 			"max_connections", l.Connections, "max_connections_per_address", l.PerAddress, "descriptors", l.Descriptors)
 	})
+	g.connections.Exempt(g.clients.policy.Trusted.ContainsAddr)
 }
 
 // bounded refuses requests on connections that are too many, and handshakes
@@ -33,7 +36,7 @@ func (g *Gateway) bounded(next http.Handler) http.Handler {
 	answer := problem(refusal.Reason.Outcome().Status, string(refusal.Reason), refusal.Message)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := recordOf(r.Context())
-		if !x.place.Excess() && (!x.upgrade || x.place.Upgrade()) {
+		if !x.place.Excess() && (!x.upgrade || x.place.Upgrade(upgradeNetwork(r))) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -62,6 +65,9 @@ type placeKey struct{}
 
 // withPlace is for [http.Server.ConnContext].
 func withPlace(ctx context.Context, conn net.Conn) context.Context {
+	if h := proxyproto.Of(conn); h != nil {
+		ctx = context.WithValue(ctx, proxyHeaderKey{}, h)
+	}
 	return context.WithValue(ctx, placeKey{}, connlimit.Of(conn))
 }
 

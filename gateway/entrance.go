@@ -37,9 +37,9 @@ func (g *Gateway) enter(l net.Listener, server *http.Server) net.Listener {
 	// A loop sets nothing on a client, as net does, that it does not have from the listener. A failure would only leave it so.
 	_ = Adopt(l)
 	var ok bool
-	e.stop, ok = g.carrier.Accept(l, relay.Accept{Patience: server.ReadHeaderTimeout, First: e.first, Failed: e.failed, Limiter: g.connections})
+	e.stop, ok = g.carrier.Accept(l, relay.Accept{Patience: server.ReadHeaderTimeout, First: e.first, Failed: e.failed, Limiter: g.connections, Proxies: g.clients.rules()})
 	if !ok {
-		return g.connections.Listener(l)
+		return g.listen(l)
 	}
 	return e
 }
@@ -54,6 +54,7 @@ func (e *entrance) first(conn relay.Client, data []byte, idle bool) {
 	}
 	r = r.WithContext(e.ctx)
 	r.RemoteAddr = conn.RemoteAddr().String()
+	r = e.gateway.clients.identify(r, conn.Header())
 	if now := e.gateway.routing.Load(); idle && e.gateway.isQuick(r, now) {
 		e.serve(&answer{conn: conn, quick: now}, r)
 		return
@@ -74,7 +75,7 @@ func (e *entrance) serve(w *answer, r *http.Request) {
 		}
 		w.finish()
 	}()
-	e.gateway.ServeHTTP(w, r)
+	e.gateway.serve(w, r)
 }
 
 // pass gives a connection to net/http.

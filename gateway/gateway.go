@@ -43,6 +43,7 @@ type Gateway struct {
 	handler      http.Handler
 	started      time.Time
 	loops        loopGuard
+	clients      *clients
 	connections  *connlimit.Limiter // of clients and upstreams
 	run          string             // tells this run from others, for cursors of lists
 

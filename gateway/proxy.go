@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"wsauth"
+	"wsauth/internal/forwarded"
 	"wsauth/internal/relay"
 	"wsauth/internal/upstream"
 	"wsauth/internal/wsconn"
@@ -143,13 +144,6 @@ func (p *proxy) outgoing(in *http.Request, h http.Header, claims *token.Claims) 
 	}
 	p.gateway.loops.mark(h, in)
 	h.Set("X-Forwarded-Host", in.Host)
-	h.Set("X-Forwarded-Proto", schemeOf(in))
+	h.Set("X-Forwarded-Proto", forwarded.Scheme(in))
 	return p.teller.add(h, claims)
-}
-
-func schemeOf(r *http.Request) string {
-	if r.TLS != nil {
-		return "https"
-	}
-	return "http"
 }

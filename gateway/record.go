@@ -11,6 +11,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/connlimit"
+	"wsauth/internal/forwarded"
 	"wsauth/internal/relay"
 	"wsauth/store"
 )
@@ -43,6 +44,11 @@ func recordOf(ctx context.Context) *record {
 
 // ServeHTTP answers r.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.serve(w, g.clients.identify(r, headerOf(r.Context())))
+}
+
+// serve answers a request that is as its client has sent it.
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	x := &record{gateway: g, begun: time.Now(), route: g.metrics.elsewhere, upgrade: asksForUpgrade(r), place: placeOf(w, r)}
 	if g.access {
 		x.line = newLine(r)
@@ -70,7 +76,11 @@ func (x *record) context(r *http.Request) context.Context {
 	if !x.upgrade {
 		return r.Context()
 	}
-	return context.WithValue(context.Background(), http.ServerContextKey, r.Context().Value(http.ServerContextKey))
+	ctx := context.WithValue(context.Background(), http.ServerContextKey, r.Context().Value(http.ServerContextKey))
+	if c := forwarded.From(r.Context()); c != nil {
+		ctx = forwarded.With(ctx, c)
+	}
+	return ctx
 }
 
 // answered is the end of the request's handler. A handshake whose connection was taken goes on without it.

@@ -23,7 +23,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 			failed <- server.Serve(g.enter(l, server))
 			return
 		}
-		failed <- server.ServeTLS(g.connections.Listener(l), "", "")
+		failed <- server.ServeTLS(g.listen(l), "", "")
 	}()
 	select {
 	case err := <-failed:

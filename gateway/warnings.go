@@ -9,8 +9,8 @@ import (
 	"wsauth"
 )
 
-// Warnings returns what the routes of c allow and is easily not meant, each as
-// a [*Fault] that names its field. None of it is an error: a gateway serves
+// Warnings returns what the routes and proxies of c allow and is easily not
+// meant, each as a [*Fault] that names its field. None of it is an error: a gateway serves
 // such routes.
 func (c Config) Warnings() []*Fault {
 	var all faults
@@ -26,6 +26,7 @@ func (c Config) Warnings() []*Fault {
 		warnOfOtherHosts(&all, field, r, table)
 		c.warnOfTwins(&all, field, i)
 	}
+	c.warnOfProxies(&all)
 	return all
 }
 

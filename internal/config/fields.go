@@ -33,6 +33,11 @@ var fieldKeys = map[string]string{
 	"MaxUnauthenticated":           "max_unauthenticated",
 	"MaxUnauthenticatedPerAddress": "max_unauthenticated_per_address",
 
+	"TrustedProxies":  "trusted_proxies",
+	"ForwardedSource": "forwarded_source",
+	"ForwardedHost":   "forwarded_host",
+	"ForwardedPort":   "forwarded_port",
+
 	"Origins":        "origins",
 	"AnyOrigin":      "origins",
 	"AppParameters":  "app_parameters",

@@ -56,6 +56,11 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 		MaxUnauthenticated:           s.Unauthenticated,
 		MaxUnauthenticatedPerAddress: s.PerAddress,
 
+		TrustedProxies:  s.TrustedProxies,
+		ForwardedSource: wsauth.ForwardedSource(s.ForwardedSource),
+		ForwardedHost:   s.ForwardedHost,
+		ForwardedPort:   s.ForwardedPort,
+
 		LoginsPerHour: cmp.Or(s.LoginsPerHour, -1),
 		Origins:       s.Origins,
 		Drain:         s.Drain,

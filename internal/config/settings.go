@@ -37,6 +37,10 @@ type Settings struct {
 	OfOneAddress     int           `yaml:"max_connections_per_address"`
 	Unauthenticated  int           `yaml:"max_unauthenticated" positive:""`
 	PerAddress       int           `yaml:"max_unauthenticated_per_address" positive:""`
+	TrustedProxies   []string      `yaml:"trusted_proxies"`
+	ForwardedSource  string        `yaml:"forwarded_source" enum:"x-forwarded-for,forwarded,proxy_protocol"`
+	ForwardedHost    bool          `yaml:"forwarded_host"`
+	ForwardedPort    bool          `yaml:"forwarded_port"`
 	Origins          Origins       `yaml:"origins"`
 	Providers        []Provider    `yaml:"providers"`
 	Log              Log           `yaml:"log"`
@@ -195,6 +199,8 @@ func Default() Settings {
 
 		Unauthenticated: 1000,
 		PerAddress:      100,
+
+		ForwardedSource: "x-forwarded-for",
 
 		Log:   Log{Format: "text", Level: "info", RefusalsPerSecond: 100},
 		Auth:  Auth{Prefix: "/auth", Enabled: true},

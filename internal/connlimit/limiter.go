@@ -24,6 +24,8 @@ const (
 type Limiter struct {
 	limits Limits
 	tell   func(limit string, n int)
+	exempt func(net.Addr) bool // may be nil
+	shared *network            // of those that are exempt
 
 	mu        sync.Mutex
 	networks  map[netip.Prefix]*network
@@ -49,8 +51,13 @@ type network struct {
 // reached, and with how many connections and sockets were refused since the
 // last call. Calls are at least ten seconds apart. It must not block.
 func New(l Limits, tell func(limit string, n int)) *Limiter {
-	return &Limiter{limits: l, tell: tell, networks: make(map[netip.Prefix]*network)}
+	return &Limiter{limits: l, tell: tell, shared: &network{}, networks: make(map[netip.Prefix]*network)}
 }
+
+// Exempt has the limit of one address not hold for the connections of some
+// peers, such as proxies, whose clients have many addresses. It is called
+// before any connection comes.
+func (l *Limiter) Exempt(isExempt func(net.Addr) bool) { l.exempt = isExempt }
 
 // Limits returns the limits.
 func (l *Limiter) Limits() Limits { return l.limits }
@@ -77,7 +84,7 @@ func (l *Limiter) Enter(remote net.Addr) (p *Place, ok bool) {
 	p = &Place{limiter: l, network: n}
 	limit, waiting := "", &l.waiting
 	switch {
-	case n.places >= l.limits.PerAddress:
+	case l.isFull(n):
 		limit, waiting = ByAddress, &n.waiting
 	case l.places >= l.limits.Connections:
 		limit = ByConnections
@@ -111,7 +118,14 @@ func (l *Limiter) Enter(remote net.Addr) (p *Place, ok bool) {
 
 // networkOf returns the network of a client. l.mu must be held.
 func (l *Limiter) networkOf(remote net.Addr) *network {
-	prefix := ratelimit.NetworkOf(remote)
+	if l.exempt != nil && l.exempt(remote) {
+		return l.shared
+	}
+	return l.networkAt(ratelimit.NetworkOf(remote))
+}
+
+// networkAt returns the network of a prefix. l.mu must be held.
+func (l *Limiter) networkAt(prefix netip.Prefix) *network {
 	n := l.networks[prefix]
 	if n == nil {
 		n = &network{prefix: prefix}
@@ -119,6 +133,10 @@ func (l *Limiter) networkOf(remote net.Addr) *network {
 	}
 	return n
 }
+
+// isFull reports whether a network has as many connections as one may have.
+// l.mu must be held.
+func (l *Limiter) isFull(n *network) bool { return n != l.shared && n.places >= l.limits.PerAddress }
 
 // forget removes a network without connections. One that is in excess may
 // know a network that another has replaced. l.mu must be held.

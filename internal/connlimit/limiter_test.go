@@ -74,12 +74,12 @@ func TestEnter(t *testing.T) {
 	if first.Excess() || busy.Excess() || other.Excess() {
 		t.Error("a place that is not in excess")
 	}
-	if !busy.Upgrade() || first.network != busy.network {
+	if !busy.Upgrade(netip.Prefix{}) || first.network != busy.network {
 		t.Error("a busy one opens no socket")
 	}
 	x, y := enter("[2001:db8::6]:5", true), enter("192.0.2.8:5", true)
 	enter("192.0.2.9:5", false)
-	if !x.Excess() || !y.Excess() || x.Upgrade() {
+	if !x.Excess() || !y.Excess() || x.Upgrade(netip.Prefix{}) {
 		t.Error("places in excess")
 	}
 	for range 2 {
@@ -100,9 +100,9 @@ func TestUpgrade(t *testing.T) {
 	for i := range 16 {
 		p, _ := l.Enter(addr([]string{"192.0.2.1:1", "192.0.2.2:1"}[i/8]))
 		places = append(places, p)
-		if p.Upgrade() {
+		if p.Upgrade(netip.Prefix{}) {
 			upgraded++
-			if !p.Upgrade() {
+			if !p.Upgrade(netip.Prefix{}) {
 				t.Error("again")
 			}
 		}
@@ -170,7 +170,7 @@ func TestCounts(t *testing.T) {
 			case what == 3:
 				open[i].Busy()
 			case what == 4:
-				open[i].Upgrade()
+				open[i].Upgrade(netip.Prefix{})
 			default:
 				open[i].Release()
 				open = append(open[:i], open[i+1:]...)
@@ -201,7 +201,7 @@ func TestCounts(t *testing.T) {
 func TestNil(t *testing.T) {
 	p, ok := (*Limiter)(nil).Enter(addr("192.0.2.1:1"))
 	p.Wait(func() { t.Error("evicted") })
-	if !ok || !p.Busy() || p.Excess() || !p.Upgrade() || Of(nil) != nil {
+	if !ok || !p.Busy() || p.Excess() || !p.Upgrade(netip.Prefix{}) || Of(nil) != nil {
 		t.Error("a limit")
 	}
 	p.Release()

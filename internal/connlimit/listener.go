@@ -3,6 +3,8 @@ package connlimit
 import (
 	"net"
 	"net/http"
+
+	"wsauth/internal/proxyproto"
 )
 
 // Listener returns a listener whose connections have a place each. Those for
@@ -26,21 +28,44 @@ func (l *listener) Accept() (net.Conn, error) {
 			_ = conn.Close()
 			continue
 		}
+		seat := seat{place: place, remote: conn.RemoteAddr()}
 		if tcp, ok := conn.(*net.TCPConn); ok {
-			return &tcpConn{tcp, place}, nil
+			return &tcpConn{tcp, seat}, nil
 		}
-		return &otherConn{conn, place}, nil
+		return &otherConn{conn, seat}, nil
 	}
+}
+
+// A seat is what a connection has beside what net gives it.
+type seat struct {
+	place  *Place
+	remote net.Addr
+	header *proxyproto.Header // nil without a proxy that has said whose it is
+}
+
+// Place returns the place of the connection.
+func (s *seat) Place() *Place { return s.place }
+
+// RemoteAddr is the address of the client.
+func (s *seat) RemoteAddr() net.Addr { return s.remote }
+
+// Header returns what a proxy has said of the connection.
+func (s *seat) Header() *proxyproto.Header { return s.header }
+
+// Introduce is for proxyproto.Conn.
+func (s *seat) Introduce(h *proxyproto.Header) bool {
+	s.header, s.remote = h, h.Client()
+	return s.place.Move(s.remote)
 }
 
 // A tcpConn does all that TCP can.
 type tcpConn struct {
 	*net.TCPConn
-	place *Place
+	seat
 }
 
-// Place returns the place of the connection.
-func (c *tcpConn) Place() *Place { return c.place }
+// RemoteAddr is the address of the client.
+func (c *tcpConn) RemoteAddr() net.Addr { return c.seat.RemoteAddr() }
 
 // Close gives the place back.
 func (c *tcpConn) Close() error {
@@ -50,11 +75,11 @@ func (c *tcpConn) Close() error {
 
 type otherConn struct {
 	net.Conn
-	place *Place
+	seat
 }
 
-// Place returns the place of the connection.
-func (c *otherConn) Place() *Place { return c.place }
+// RemoteAddr is the address of the client.
+func (c *otherConn) RemoteAddr() net.Addr { return c.seat.RemoteAddr() }
 
 // Close gives the place back.
 func (c *otherConn) Close() error {

@@ -1,6 +1,9 @@
 package connlimit
 
-import "net"
+import (
+	"net"
+	"net/netip"
+)
 
 // A Place is the right of one connection to be open. A nil Place has no limit.
 type Place struct {
@@ -109,28 +112,84 @@ func (p *Place) Excess() bool {
 	return p.state == inExcess
 }
 
-// Upgrade makes the connection a socket, for which there is one to an upstream
-// as well. It reports false if there may be no more of them.
-func (p *Place) Upgrade() bool {
+// Move counts the connection for another client, because a proxy has said whose
+// it is. It reports false if that client may have no more connections: the
+// caller closes it.
+func (p *Place) Move(client net.Addr) bool {
 	if p == nil {
 		return true
 	}
 	l := p.limiter
 	l.mu.Lock()
+	n, after := l.networkOf(client), func() {}
+	ok := p.state != leaving
+	switch {
+	case n == p.network, p.state != counted:
+	case !l.isFull(n):
+		p.belong(n)
+	case n.waiting.first != nil && l.excess < l.limits.Excess:
+		after = n.waiting.first.evicted()
+		p.belong(n)
+	default:
+		ok, after = false, l.refuse(ByAddress)
+	}
+	l.forget(n)
+	l.mu.Unlock()
+	after()
+	return ok
+}
+
+// belong has the place count for another network. The lock must be held.
+func (p *Place) belong(n *network) {
+	before, waits := p.network, p.evict != nil
+	if waits {
+		before.waiting.remove(p, inNetwork)
+	}
+	p.count(-1)
+	p.network = n
+	p.count(1)
+	if waits {
+		n.waiting.push(p, inNetwork)
+	}
+	p.limiter.forget(before)
+	if n != p.limiter.shared {
+		p.limiter.networks[n.prefix] = n // an eviction may have made it empty
+	}
+}
+
+// Upgrade makes the connection a socket, for which there is one to an upstream
+// as well. It reports false if there may be no more of them. client is the
+// network of the client where that is not the peer of the connection, and
+// otherwise the zero Prefix: connections of proxies count for nobody until
+// then.
+func (p *Place) Upgrade(client netip.Prefix) bool {
+	if p == nil {
+		return true
+	}
+	l := p.limiter
+	l.mu.Lock()
+	n := p.network
+	if n == l.shared && client.IsValid() {
+		n = l.networkAt(client)
+	}
 	limit := ""
 	switch {
 	case p.socket:
 	case p.state != counted, l.sockets >= ofSockets(l.limits.Connections):
 		limit = ByConnections
-	case p.network.sockets >= ofSockets(l.limits.PerAddress):
+	case n != l.shared && n.sockets >= ofSockets(l.limits.PerAddress), n != p.network && l.isFull(n):
 		limit = ByAddress
 	case l.upstreams+l.sockets >= l.limits.Upstreams:
 		limit = ByUpstreams
 	default:
+		if n != p.network {
+			p.belong(n)
+		}
 		p.count(-1)
 		p.socket = true
 		p.count(1)
 	}
+	l.forget(n)
 	tell := func() {}
 	if limit != "" {
 		tell = l.refuse(limit)

@@ -1,6 +1,7 @@
 package proxyproto
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"os"
@@ -39,11 +40,15 @@ var ErrNotTrusted = errors.New("the peer is not a trusted proxy")
 type Rules struct {
 	Trusted func(peer net.Addr) bool
 	Refused func(peer net.Addr, err error) // a connection is closed; it must not block
+	Timeout time.Duration                  // of a header, for tests; 0: Timeout
 }
+
+// Within returns how long a header may take.
+func (r *Rules) Within() time.Duration { return cmp.Or(r.Timeout, Timeout) }
 
 // Listen returns a listener for the connections of l, which are all [Conn], once
 // their header was read. Connections of peers that are not trusted, or whose
-// header does not come within [Timeout], are closed. Nobody waits for another's
+// header does not come in time, are closed. Nobody waits for another's
 // header.
 func Listen(l net.Listener, r Rules) net.Listener {
 	of := &listener{Listener: l, rules: r, accepted: make(chan accepted), closed: make(chan struct{})}
@@ -112,7 +117,7 @@ func (l *listener) pass(a accepted) bool {
 // introduce reads the header of a connection.
 func (l *listener) introduce(conn Conn) {
 	peer := conn.RemoteAddr()
-	_ = conn.SetReadDeadline(time.Now().Add(Timeout)) // a failure is one of Read as well
+	_ = conn.SetReadDeadline(time.Now().Add(l.rules.Within())) // a failure is one of Read as well
 	h, err := Read(conn)
 	if err != nil {
 		_ = conn.Close()

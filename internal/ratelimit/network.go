@@ -50,7 +50,17 @@ func NetworkOf(remote net.Addr) netip.Prefix {
 	if !ok {
 		return netip.Prefix{}
 	}
-	addr := tcp.AddrPort().Addr().Unmap().WithZone("")
+	return networkOf(tcp.AddrPort().Addr())
+}
+
+// PrefixOf is Network as a Prefix. It is the zero Prefix where that is "".
+func PrefixOf(remoteAddr string) netip.Prefix {
+	addrPort, _ := netip.ParseAddrPort(remoteAddr) // the zero one for no address
+	return networkOf(addrPort.Addr())
+}
+
+func networkOf(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap().WithZone("")
 	bits := prefixes[0]
 	if addr.Is4() {
 		bits = addr.BitLen()

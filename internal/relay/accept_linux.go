@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"wsauth/internal/proxyproto"
 	"wsauth/internal/sockfd"
 )
 
@@ -102,6 +103,12 @@ func (e *entrance) tick() {
 
 // take has one of the loops wait for what the client says first.
 func (e *entrance) take(fd int32, remote net.Addr) {
+	proxies := e.accept.Proxies
+	if proxies != nil && !proxies.Trusted(remote) {
+		_ = unix.Close(int(fd))
+		proxies.Refused(remote, proxyproto.ErrNotTrusted)
+		return
+	}
 	place, ok := e.accept.Limiter.Enter(remote)
 	if !ok {
 		_ = unix.Close(int(fd))
@@ -117,7 +124,11 @@ func (e *entrance) take(fd int32, remote net.Addr) {
 		}
 		e.accept.First(conn, data, loop.idle())
 	}
-	if !loop.newArrival(fd, e.accept.Patience, nil, place, first) {
+	var begin *prologue
+	if proxies != nil {
+		begin = &prologue{conn: conn, within: proxies.Within(), refused: proxies.Refused}
+	}
+	if !loop.newArrival(fd, e.accept.Patience, nil, place, begin, first) {
 		_ = conn.Close()
 	}
 }

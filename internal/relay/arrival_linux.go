@@ -24,6 +24,8 @@ type arrival struct {
 	first func(data []byte, err error)
 	fault error // epoll does not watch it
 	place *connlimit.Place
+	begin *prologue     // nil, or what the client must say before first
+	after time.Duration // how long first may take after that
 
 	readable, final bool // as in a lane
 }
@@ -33,10 +35,13 @@ const ask = 100 * time.Millisecond
 
 // newArrival has the loop wait for what comes from fd, unless it is closed.
 // first is called by the loop. A place waits as long as the loop does.
-func (l *loop) newArrival(fd int32, patience time.Duration, over func() bool, place *connlimit.Place, first func([]byte, error)) bool {
-	a := &arrival{loop: l, fd: fd, over: over, place: place, first: first}
+func (l *loop) newArrival(fd int32, patience time.Duration, over func() bool, place *connlimit.Place, begin *prologue, first func([]byte, error)) bool {
+	a := &arrival{loop: l, fd: fd, over: over, place: place, begin: begin, after: patience, first: first}
 	a.timed = timed{task: a, index: untimed}
 	a.until = time.Since(l.born) + patience
+	if begin != nil {
+		a.until = time.Since(l.born) + begin.within
+	}
 	return l.adopt(a.start, a.add)
 }
 
@@ -72,20 +77,42 @@ func (a *arrival) next() time.Duration {
 func (a *arrival) event(_ int32, events uint32) {
 	a.readable = true
 	a.final = a.final || events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
-	if a.first == nil {
-		return
+	for a.first != nil {
+		data := a.loop.buffer[room:]
+		n, err := sockfd.Recv(a.fd, data)
+		if errors.Is(err, unix.EAGAIN) {
+			a.readable = false
+			return
+		}
+		if n == 0 && err == nil {
+			err = io.EOF
+		}
+		a.readable = n == readSize || a.final
+		data = data[:n]
+		if a.begin != nil && err == nil {
+			data, err = a.introduced(data)
+		}
+		if len(data) > 0 || err != nil {
+			a.tell(data, err)
+			return
+		}
+		if !a.readable { // there is nothing behind the prologue yet
+			return
+		}
 	}
-	data := a.loop.buffer[room:]
-	n, err := sockfd.Recv(a.fd, data)
-	if errors.Is(err, unix.EAGAIN) {
-		a.readable = false
-		return
+}
+
+// introduced takes data for the prologue, and returns what follows it.
+func (a *arrival) introduced(data []byte) (rest []byte, err error) {
+	rest, done, err := a.begin.take(data)
+	if !done || err != nil {
+		return nil, err
 	}
-	if n == 0 && err == nil {
-		err = io.EOF
-	}
-	a.readable = n == readSize || a.final
-	a.tell(data[:n], err)
+	a.begin = nil
+	a.until = time.Since(a.loop.born) + a.after
+	a.loop.timers.remove(&a.timed)
+	a.loop.timers.set(&a.timed, a.next())
+	return rest, nil
 }
 
 // tick looks whether it has taken too long, or nobody waits any more.
@@ -95,6 +122,9 @@ func (a *arrival) tick() {
 	case a.fault != nil:
 		a.tell(nil, a.fault)
 	case a.loop.now >= a.until:
+		if a.begin != nil {
+			a.begin.refuse(os.ErrDeadlineExceeded)
+		}
 		a.tell(nil, os.ErrDeadlineExceeded)
 	case a.over != nil && a.over():
 		a.tell(nil, errOver)

@@ -207,7 +207,7 @@ func TestArrivalThatCannotBeWatched(t *testing.T) {
 	for name, over := range map[string]func() bool{"waits": nil, "asks": func() bool { return false }} {
 		told := make(chan error, 1)
 		begun := time.Now()
-		if !r.loops[0].newArrival(int32(file.Fd()), time.Minute, over, nil, func(_ []byte, err error) { told <- err }) {
+		if !r.loops[0].newArrival(int32(file.Fd()), time.Minute, over, nil, nil, func(_ []byte, err error) { told <- err }) {
 			t.Fatal("the loop is closed")
 		}
 		if err := receive(t, told); !errors.Is(err, unix.EPERM) || time.Since(begun) > 10*time.Second {
@@ -231,7 +231,7 @@ func TestArrivalThatGivesWay(t *testing.T) {
 	}
 	told := make(chan error, 2)
 	fd, ok := near.Watch(r.loops[0].poll.epoll)
-	if !ok || !r.loops[0].newArrival(fd, 20*time.Second, nil, place, func(_ []byte, err error) { told <- err }) {
+	if !ok || !r.loops[0].newArrival(fd, 20*time.Second, nil, place, nil, func(_ []byte, err error) { told <- err }) {
 		t.Fatal("no loop waits")
 	}
 	entered := func() bool {

@@ -16,7 +16,7 @@ func (r *Relay) Await(client, server net.Conn, a Answer) bool {
 	}
 	loop := r.loopFor(client)
 	fd, ok := conn.Watch(loop.poll.epoll)
-	return ok && loop.newArrival(fd, a.Patience, a.Over, nil, a.First)
+	return ok && loop.newArrival(fd, a.Patience, a.Over, nil, nil, a.First)
 }
 
 // loopFor is the loop that watches one of the connections already, or the one

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"wsauth/internal/connlimit"
+	"wsauth/internal/proxyproto"
 )
 
 // Grace bounds how long a tunnel may take to end, from the first end of a
@@ -31,7 +32,7 @@ const defaultStall = 30 * time.Second
 
 // A Client is a connection that a loop has accepted.
 type Client interface {
-	net.Conn
+	proxyproto.Conn
 	Unread(p []byte)         // has the next reads return p first
 	Place() *connlimit.Place // nil without a limiter
 }
@@ -42,6 +43,11 @@ type Accept struct {
 	First    func(conn Client, data []byte, idle bool) // called by a loop with what came first: it must not block, nor keep data
 	Failed   func(error)                               // nobody could be accepted; it is tried until somebody is
 	Limiter  *connlimit.Limiter                        // of the clients; nil limits nothing
+
+	// Proxies say whose header of the PROXY protocol counts, with which each
+	// connection must begin then. Patience begins anew after it. Default: there
+	// is no such header.
+	Proxies *proxyproto.Rules
 }
 
 // Answer says how to wait for the answer of an upstream.

@@ -12,13 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wsauth/internal/connlimit"
+	"wsauth/internal/proxyproto"
 )
 
 // A Conn is a TCP connection. Beside what a net.Conn does, its descriptor can be had. All methods are safe for concurrent use.
 type Conn struct {
 	local, remote net.Addr
 	closed        atomic.Bool
-	place         *connlimit.Place // of a client; released with the descriptor
+	place         *connlimit.Place   // of a client; released with the descriptor
+	header        *proxyproto.Header // of a proxy that has said whose connection it is; may be nil
 
 	wmu sync.Mutex // held while somebody writes, so that two writes do not mix
 
@@ -49,6 +51,17 @@ func (c *Conn) Hold(p *connlimit.Place) { c.place = p }
 // Place returns the place of the connection; nil if it has none. After Detach
 // it is to be released with the descriptor.
 func (c *Conn) Place() *connlimit.Place { return c.place }
+
+// Introduce has the connection be that of another client, because a proxy has
+// said so. It is called before anything but Hold, and reports false if that
+// client may have no more connections.
+func (c *Conn) Introduce(h *proxyproto.Header) bool {
+	c.header, c.remote = h, h.Client()
+	return c.place.Move(c.remote)
+}
+
+// Header returns what Introduce was called with; nil without a call.
+func (c *Conn) Header() *proxyproto.Header { return c.header }
 
 // Unread has the next reads return p first.
 func (c *Conn) Unread(p []byte) {

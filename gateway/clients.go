@@ -1,0 +1,178 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"wsauth"
+	"wsauth/internal/forwarded"
+	"wsauth/internal/proxyproto"
+	"wsauth/internal/ratelimit"
+)
+
+// clients finds out where requests come from. Everything behind it, but what
+// operators reach, reads that from the request: RemoteAddr is the client, Host
+// is what the client named, and forwarded.Scheme says whether it used TLS.
+// forwarded.From has the peer of the connection.
+type clients struct {
+	policy forwarded.Policy
+	log    *slog.Logger
+	hinted atomic.Bool // that a setting may be missing
+
+	within time.Duration // of a PROXY header, for tests
+
+	mu      sync.Mutex
+	refused int // connections since it was told
+	told    time.Time
+}
+
+// newClients makes the clients of a configuration that was checked.
+func newClients(c Config) *clients {
+	trusted, _ := forwarded.ParseNetworks(c.TrustedProxies) // checked
+	policy := forwarded.Policy{Trusted: trusted, Source: forwarded.Source(c.ForwardedSource), Host: c.ForwardedHost, Port: c.ForwardedPort}
+	return &clients{policy: policy, log: c.Logger}
+}
+
+// identify returns r as the client has sent it. header is that of its
+// connection; nil without one.
+func (c *clients) identify(r *http.Request, header *proxyproto.Header) *http.Request {
+	client, proxied := c.policy.Client(r)
+	if c.policy.Source == forwarded.ProxyProtocol && header != nil && header.Source.IsValid() {
+		client.Peer, proxied = header.Peer.String(), true
+		if header.TLS {
+			client.Scheme = "https"
+		}
+	}
+	if !proxied {
+		c.hint(r)
+		return r
+	}
+	r = r.WithContext(forwarded.With(r.Context(), &client))
+	r.RemoteAddr, r.Host = client.Addr, client.Host
+	return r
+}
+
+// hint says once which setting is missing, if a proxy that is not trusted seems
+// to be in front: everybody's address is the proxy's, then.
+func (c *clients) hint(r *http.Request) {
+	if c.hinted.Load() || c.policy.Source == forwarded.ProxyProtocol {
+		return
+	}
+	field := ""
+	for _, name := range [...]string{"X-Forwarded-For", "Forwarded"} {
+		if len(r.Header[name]) > 0 {
+			field = name
+		}
+	}
+	if field == "" {
+		return
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err == nil && !forwarded.IsPrivate(peer.Addr()) || c.hinted.Swap(true) {
+		return
+	}
+	c.log.Warn("a peer that is not trusted says whom it forwards; if it is a proxy of yours, name it in trusted_proxies: until then all of its clients share its address and its limits",
+		"peer", r.RemoteAddr, "header", field)
+}
+
+// upgradeNetwork returns the network for which a socket counts whose connection
+// is a proxy's; the zero Prefix if it is not.
+func upgradeNetwork(r *http.Request) netip.Prefix {
+	if c := forwarded.From(r.Context()); c != nil && c.Addr != c.Peer {
+		return ratelimit.PrefixOf(c.Addr)
+	}
+	return netip.Prefix{}
+}
+
+// rules are those of the PROXY protocol; nil where connections do not begin
+// with it.
+func (c *clients) rules() *proxyproto.Rules {
+	if c.policy.Source != forwarded.ProxyProtocol {
+		return nil
+	}
+	return &proxyproto.Rules{Trusted: c.policy.Trusted.ContainsAddr, Refused: c.refuse, Timeout: c.within}
+}
+
+// refuse tells that connections were closed, every ten seconds at most.
+func (c *clients) refuse(peer net.Addr, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refused++
+	if now := time.Now(); c.told.IsZero() || now.Sub(c.told) >= 10*time.Second {
+		c.log.Warn("closed connections that do not begin with a PROXY header of a trusted proxy, which forwarded_source asks for",
+			"peer", peer.String(), "error", err, "connections", c.refused)
+		c.refused, c.told = 0, now
+	}
+}
+
+// listen returns the listener of connections that net/http is to read.
+func (g *Gateway) listen(l net.Listener) net.Listener {
+	l = g.connections.Listener(l)
+	if rules := g.clients.rules(); rules != nil {
+		return proxyproto.Listen(l, *rules)
+	}
+	return l
+}
+
+type proxyHeaderKey struct{}
+
+// headerOf returns the PROXY header of the connection of a request.
+func headerOf(ctx context.Context) *proxyproto.Header {
+	h, _ := ctx.Value(proxyHeaderKey{}).(*proxyproto.Header)
+	return h
+}
+
+// checkProxies checks the fields about proxies.
+func (c Config) checkProxies(to *faults) {
+	for i, entry := range c.TrustedProxies {
+		if _, err := forwarded.ParseNetwork(entry); err != nil {
+			to.add(fmt.Sprintf("TrustedProxies[%d]", i), "%w", err)
+		}
+	}
+	if !forwarded.Source(c.ForwardedSource).Valid() {
+		to.add("ForwardedSource", "%q is not x-forwarded-for, forwarded or proxy_protocol", string(c.ForwardedSource))
+	}
+	if c.ForwardedHost && c.ForwardedSource == wsauth.ProxyProtocol {
+		to.add("ForwardedHost", "a PROXY header names no host")
+	}
+	switch {
+	case !c.ForwardedPort:
+	case c.ForwardedSource == wsauth.ProxyProtocol:
+		to.add("ForwardedPort", "a proxy that sends a PROXY header leaves the Host field with its port as it is")
+	case c.ForwardedSource == wsauth.Forwarded:
+		to.add("ForwardedPort", "the Forwarded field has the port in its host; set ForwardedHost")
+	}
+}
+
+// warnOfProxies warns of settings about proxies that believe strangers, or do
+// nothing.
+func (c Config) warnOfProxies(to *faults) {
+	trusted, _ := forwarded.ParseNetworks(c.TrustedProxies)
+	for i, entry := range c.TrustedProxies {
+		if n, err := forwarded.ParseNetwork(entry); err == nil && len(n.Wide()) > 0 {
+			to.add(fmt.Sprintf("TrustedProxies[%d]", i), "%s is much more than your proxies: everybody who connects from there chooses the address by which logs and limits know them", entry)
+		}
+	}
+	if !trusted.IsEmpty() {
+		return
+	}
+	if c.ForwardedSource == wsauth.ProxyProtocol {
+		to.add("ForwardedSource", "without trusted proxies every connection is closed, since nobody may send a PROXY header")
+	}
+	if c.ForwardedSource == wsauth.Forwarded {
+		to.add("ForwardedSource", "without trusted proxies it is not read")
+	}
+	if c.ForwardedHost {
+		to.add("ForwardedHost", "without trusted proxies it does nothing")
+	}
+	if c.ForwardedPort {
+		to.add("ForwardedPort", "without trusted proxies it does nothing")
+	}
+}

@@ -1,0 +1,173 @@
+package connlimit
+
+import (
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"testing"
+)
+
+// behindProxy makes a limiter for which 10.0.0.1 is a proxy.
+func behindProxy(l Limits) *Limiter {
+	limiter := New(l, nil)
+	limiter.Exempt(func(peer net.Addr) bool { return peer.(*net.TCPAddr).IP.Equal(net.IPv4(10, 0, 0, 1)) })
+	return limiter
+}
+
+const proxy = "10.0.0.1:1"
+
+func prefix(address string) netip.Prefix {
+	p, err := netip.MustParseAddr(address).Prefix(32)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// TestExempt: a proxy has as many connections as there may be in all, and each
+// of its clients as many sockets as one address may have.
+func TestExempt(t *testing.T) {
+	l := behindProxy(Limits{Connections: 32, PerAddress: 8, Upstreams: 32, Excess: 1})
+	var places []*Place
+	for i := range 16 {
+		p, ok := l.Enter(addr(proxy))
+		if !ok || p.Excess() {
+			t.Fatalf("no place for connection %d of a proxy", i)
+		}
+		places = append(places, p)
+	}
+	for i, p := range places[:9] {
+		if got := p.Upgrade(prefix("192.0.2.1")); got != (i < 7) {
+			t.Errorf("socket %d of a client behind it: %v", i, got)
+		}
+	}
+	if p := places[9]; !p.Upgrade(prefix("192.0.2.2")) || !p.Upgrade(prefix("192.0.2.2")) {
+		t.Error("another client opens no socket")
+	}
+	if p, _ := l.Enter(addr("192.0.2.1:1")); p.Upgrade(netip.Prefix{}) {
+		t.Error("the first client opens more without the proxy")
+	} else {
+		p.Release()
+	}
+	for i, p := range places[10:] {
+		if !p.Upgrade(netip.Prefix{}) {
+			t.Errorf("socket %d of the proxy itself", i)
+		}
+	}
+	for _, p := range places {
+		p.Release()
+	}
+	for range 32 {
+		p, _ := l.Enter(addr(proxy))
+		places = append(places, p)
+	}
+	if p, ok := l.Enter(addr(proxy)); !ok || !p.Excess() {
+		t.Error("a proxy has more connections than there may be in all")
+	} else {
+		p.Release()
+	}
+	for _, p := range places {
+		p.Release()
+	}
+	isEmpty(t, l)
+}
+
+// TestMove: a connection whose client is known counts for the client.
+func TestMove(t *testing.T) {
+	l := behindProxy(Limits{Connections: 32, PerAddress: 2, Upstreams: 32, Excess: 2})
+	enter := func(client string, want bool) *Place {
+		t.Helper()
+		p, ok := l.Enter(addr(proxy))
+		if !ok {
+			t.Fatal("no place for a connection of a proxy")
+		}
+		if got := p.Move(addr(client)); got != want {
+			t.Fatalf("a connection of %s: %v", client, got)
+		}
+		return p
+	}
+	first, second := enter("192.0.2.1:1", true), enter("192.0.2.1:2", true)
+	enter("192.0.2.1:3", false).Release()
+	other := enter("192.0.2.2:1", true)
+	for range 3 {
+		defer enter(proxy, true).Release() // of its own
+	}
+	var evicted bool
+	first.Wait(func() { evicted = true })
+	third := enter("192.0.2.1:4", true)
+	if !evicted || first.Busy() {
+		t.Error("who waits has kept its place")
+	}
+	moved, _ := l.Enter(addr(proxy))
+	evicted = false
+	moved.Wait(func() { evicted = true })
+	if !moved.Move(addr("192.0.2.3:1")) {
+		t.Error("a connection that waits is not moved")
+	}
+	defer enter("192.0.2.3:2", true).Release()
+	defer enter("192.0.2.3:3", true).Release() // in the place of moved
+	if !evicted || moved.Move(addr("192.0.2.4:1")) {
+		t.Error("it is not one of those that wait, or was moved after it was evicted")
+	}
+	for _, p := range []*Place{first, second, third, other, moved} {
+		p.Release()
+	}
+	if open, refused := l.Usage(); open != 5 || refused != 1 {
+		t.Errorf("%d open, %d refused", open, refused)
+	}
+	var none *Place
+	if !none.Move(addr("192.0.2.1:1")) || !none.Upgrade(prefix("192.0.2.1")) {
+		t.Error("no place has a limit")
+	}
+}
+
+// TestPlacesAddUp: whatever connections do, nothing is left when all are gone.
+func TestPlacesAddUp(t *testing.T) {
+	for range 200 {
+		l := behindProxy(Limits{Connections: 6, PerAddress: 2, Upstreams: 4, Excess: 2})
+		client := func() string { return []string{proxy, "192.0.2.1:1", "192.0.2.2:1", "[2001:db8::1]:1"}[rand.IntN(4)] }
+		var places []*Place
+		for range 60 {
+			if len(places) == 0 || rand.IntN(3) == 0 {
+				if p, ok := l.Enter(addr(client())); ok {
+					places = append(places, p)
+				}
+				continue
+			}
+			p := places[rand.IntN(len(places))]
+			switch rand.IntN(6) {
+			case 0:
+				p.Wait(func() {})
+			case 1:
+				p.Busy()
+			case 2:
+				p.Move(addr(client()))
+			case 3:
+				p.Upgrade(prefix("192.0.2.1"))
+			case 4:
+				p.Upgrade(netip.Prefix{})
+			case 5:
+				p.Release()
+			}
+			if l.places > 6 || l.sockets > 6 || l.excess > 2+len(places) {
+				t.Fatalf("%d places, %d sockets, %d in excess", l.places, l.sockets, l.excess)
+			}
+			for _, n := range l.networks {
+				if n.places > 2 || n == l.shared {
+					t.Fatalf("a network of %d places", n.places)
+				}
+			}
+		}
+		for _, p := range places {
+			p.Release()
+		}
+		isEmpty(t, l)
+	}
+}
+
+func isEmpty(t *testing.T, l *Limiter) {
+	t.Helper()
+	if l.places+l.sockets+l.excess+l.upstreams+len(l.networks)+l.shared.places+l.shared.sockets != 0 || l.waiting.first != nil || l.shared.waiting.first != nil {
+		t.Fatalf("left: %+v, %+v", l, l.shared)
+	}
+}
