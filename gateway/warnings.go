@@ -10,8 +10,8 @@ import (
 )
 
 // Warnings returns what the routes and proxies of c allow and is easily not
-// meant, each as a [*Fault] that names its field. None of it is an error: a gateway serves
-// such routes.
+// meant, each as a [*Fault] that names its field. None of it is an error: a
+// gateway serves such routes.
 func (c Config) Warnings() []*Fault {
 	var all faults
 	proxies := make([]*proxy, len(c.Routes))

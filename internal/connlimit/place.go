@@ -112,9 +112,9 @@ func (p *Place) Excess() bool {
 	return p.state == inExcess
 }
 
-// Move counts the connection for another client, because a proxy has said whose
-// it is. It reports false if that client may have no more connections: the
-// caller closes it.
+// Move counts the connection for another client, because a proxy has said
+// whose it is. It reports false if that client may have no more connections:
+// the caller closes it.
 func (p *Place) Move(client net.Addr) bool {
 	if p == nil {
 		return true
