@@ -82,10 +82,11 @@ func (c *clients) hint(r *http.Request) {
 		"peer", r.RemoteAddr, "header", field)
 }
 
-// upgradeNetwork returns the network for which a socket counts whose connection
-// is a proxy's; the zero Prefix if it is not.
-func upgradeNetwork(r *http.Request) netip.Prefix {
-	if c := forwarded.From(r.Context()); c != nil && c.Addr != c.Peer {
+// networkBehindProxy returns the network for which the connection of a proxy
+// counts while it carries r; the zero Prefix if there is no proxy, or if one
+// connection carries several requests at once.
+func networkBehindProxy(r *http.Request) netip.Prefix {
+	if c := forwarded.From(r.Context()); c != nil && c.Addr != c.Peer && r.ProtoMajor == 1 {
 		return ratelimit.PrefixOf(c.Addr)
 	}
 	return netip.Prefix{}

@@ -319,6 +319,24 @@ func TestG8_ClientsBehindProxy(t *testing.T) {
 			if opened > 4 || opened == 0 {
 				t.Errorf("%d sockets of one client, where one address may have 4 connections", opened)
 			}
+			// All of its connections are sockets now, or what comes through
+			// the proxy is an answer that does not end.
+			for range 4 - opened {
+				events, err := mallory.client.Get(mallory.url + "/events")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer events.Body.Close()
+			}
+			if response, err := mallory.client.Get(mallory.url + "/page"); err == nil {
+				if response.StatusCode != http.StatusServiceUnavailable {
+					t.Errorf("one more request of that client: %s", response.Status)
+				}
+				_ = response.Body.Close()
+			}
+			if e := ada.call("GET", "/page", ""); e.StatusCode != http.StatusOK {
+				t.Errorf("a request of another client: %d %s", e.StatusCode, e.body)
+			}
 			for range 3 {
 				conn, _, err := ada.dialAt("/ws")
 				if err != nil {

@@ -115,8 +115,8 @@ type Config struct {
 	MaxConnections int
 
 	// MaxConnectionsPerAddress is how many of them may be of one address, or of
-	// one /64 of IPv6. It does not hold for TrustedProxies, but for the sockets
-	// of each of their clients. Default: half of MaxConnections.
+	// one /64 of IPv6. It does not hold for TrustedProxies, but for each of
+	// their clients. Default: half of MaxConnections.
 	MaxConnectionsPerAddress int
 
 	// TrustedProxies are the proxies that are believed when they say who their

@@ -36,7 +36,14 @@ func (g *Gateway) bounded(next http.Handler) http.Handler {
 	answer := problem(refusal.Reason.Outcome().Status, string(refusal.Reason), refusal.Message)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := recordOf(r.Context())
-		if !x.place.Excess() && (!x.upgrade || x.place.Upgrade(upgradeNetwork(r))) {
+		client := networkBehindProxy(r)
+		switch {
+		case x.place.Excess():
+		case x.upgrade && x.place.Upgrade(client):
+			next.ServeHTTP(w, r)
+			return
+		case !x.upgrade && x.place.Begin(client):
+			defer x.place.End()
 			next.ServeHTTP(w, r)
 			return
 		}

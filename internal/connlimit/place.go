@@ -13,6 +13,7 @@ type Place struct {
 	// Below is guarded by limiter.mu.
 	state  state
 	socket bool
+	lent   bool      // by a proxy to a client; see Begin
 	evict  func()    // nil unless it waits
 	links  [2]*Place // the previous and the next that wait, in all
 	near   [2]*Place // and in its network
@@ -157,11 +158,49 @@ func (p *Place) belong(n *network) {
 	}
 }
 
+// Begin counts the connection of a proxy for the network of a client, whose
+// request it carries, until End. It reports false, and does nothing, if that
+// network may have no more connections. It does nothing if client is the zero
+// Prefix, or the connection is not that of a proxy.
+func (p *Place) Begin(client netip.Prefix) bool {
+	if p == nil || !client.IsValid() {
+		return true
+	}
+	l := p.limiter
+	l.mu.Lock()
+	if p.network != l.shared {
+		l.mu.Unlock()
+		return true
+	}
+	n := l.networkAt(client)
+	if l.isFull(n) {
+		tell := l.refuse(ByAddress)
+		l.mu.Unlock()
+		tell()
+		return false
+	}
+	p.lent = true
+	p.belong(n)
+	l.mu.Unlock()
+	return true
+}
+
+// End undoes Begin.
+func (p *Place) End() {
+	if p == nil {
+		return
+	}
+	p.limiter.mu.Lock()
+	defer p.limiter.mu.Unlock()
+	if p.lent {
+		p.lent = false
+		p.belong(p.limiter.shared)
+	}
+}
+
 // Upgrade makes the connection a socket, for which there is one to an upstream
-// as well. It reports false if there may be no more of them. client is the
-// network of the client where that is not the peer of the connection, and
-// otherwise the zero Prefix: connections of proxies count for nobody until
-// then.
+// as well. It reports false if there may be no more of them. client is that of
+// Begin; a socket counts for it until it ends.
 func (p *Place) Upgrade(client netip.Prefix) bool {
 	if p == nil {
 		return true

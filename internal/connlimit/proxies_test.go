@@ -72,6 +72,51 @@ func TestExempt(t *testing.T) {
 	isEmpty(t, l)
 }
 
+// TestBegin: a connection of a proxy is that of a client while it carries a
+// request of the client.
+func TestBegin(t *testing.T) {
+	l := behindProxy(Limits{Connections: 32, PerAddress: 2, Upstreams: 32, Excess: 1})
+	var places []*Place
+	for range 4 {
+		p, _ := l.Enter(addr(proxy))
+		places = append(places, p)
+	}
+	ada := prefix("192.0.2.1")
+	for i, p := range places {
+		if got := p.Begin(ada); got != (i < 2) {
+			t.Errorf("request %d: %v", i, got)
+		}
+	}
+	if !places[2].Begin(prefix("192.0.2.2")) || !places[3].Begin(netip.Prefix{}) {
+		t.Error("another client, or the proxy itself, may not")
+	}
+	if p, _ := l.Enter(addr("192.0.2.1:1")); !p.Excess() {
+		t.Error("one more without the proxy")
+	} else {
+		p.Release()
+	}
+	places[0].End()
+	places[3].End()
+	if !places[3].Begin(ada) || places[0].Begin(ada) {
+		t.Error("the place of a request that has ended")
+	}
+	for _, p := range places {
+		p.Release()
+		p.End()
+	}
+	isEmpty(t, l)
+	direct, _ := l.Enter(addr("192.0.2.9:1"))
+	if !direct.Begin(ada) || direct.network.prefix != prefix("192.0.2.9") {
+		t.Error("the connection of a client is counted for another")
+	}
+	direct.End()
+	var none *Place
+	if !none.Begin(ada) {
+		t.Error("no place has a limit")
+	}
+	none.End()
+}
+
 // TestMove: a connection whose client is known counts for the client.
 func TestMove(t *testing.T) {
 	l := behindProxy(Limits{Connections: 32, PerAddress: 2, Upstreams: 32, Excess: 2})
@@ -135,7 +180,7 @@ func TestPlacesAddUp(t *testing.T) {
 				continue
 			}
 			p := places[rand.IntN(len(places))]
-			switch rand.IntN(6) {
+			switch rand.IntN(8) {
 			case 0:
 				p.Wait(func() {})
 			case 1:
@@ -148,6 +193,10 @@ func TestPlacesAddUp(t *testing.T) {
 				p.Upgrade(netip.Prefix{})
 			case 5:
 				p.Release()
+			case 6:
+				p.Begin(prefix("192.0.2.2"))
+			case 7:
+				p.End()
 			}
 			if l.places > 6 || l.sockets > 6 || l.excess > 2+len(places) {
 				t.Fatalf("%d places, %d sockets, %d in excess", l.places, l.sockets, l.excess)
