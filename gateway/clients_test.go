@@ -348,6 +348,26 @@ func TestG8_ClientsBehindProxy(t *testing.T) {
 	}
 }
 
+// TestBehindProxyOverHTTP2: requests of several clients on one connection have
+// a client each.
+func TestBehindProxyOverHTTP2(t *testing.T) {
+	b := newBackend(t)
+	r, _ := overTLS(t, func(c *Config) {
+		c.TrustedProxies, c.MaxConnections, c.MaxConnectionsPerAddress = []string{"127.0.0.1"}, 10, 1
+		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
+	})
+	for i := range 9 {
+		client := fmt.Sprint("192.0.2.", i%3+1)
+		e := r.call("GET", "/page", "", "X-Forwarded-For: 127.0.0.1, "+client, "X-Forwarded-Proto: http")
+		if e.StatusCode != http.StatusOK || e.ProtoMajor != 2 {
+			t.Fatalf("%d by %s", e.StatusCode, e.Proto)
+		}
+		if in := b.last().Header; in.Get("X-Forwarded-For") != client || in.Get("X-Forwarded-Proto") != "http" {
+			t.Errorf("%s arrives as %s by %s", client, in.Get("X-Forwarded-For"), in.Get("X-Forwarded-Proto"))
+		}
+	}
+}
+
 // TestG7_StrangersHeaders: a peer that is not trusted is who it is, and the log
 // says once which setting may be missing.
 func TestG7_StrangersHeaders(t *testing.T) {

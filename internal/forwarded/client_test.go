@@ -95,6 +95,7 @@ func TestXForwardedFor(t *testing.T) {
 		"the scheme of each hop":     {proxy, []string{"X-Forwarded-For: 192.0.2.1, 10.0.0.2", "X-Forwarded-Proto: https, http"}, "192.0.2.1:0", "https://backend.internal"},
 		"a forged scheme":            {proxy, []string{"X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https, http"}, "192.0.2.1:0", ""},
 		"forged both":                {proxy, []string{"X-Forwarded-For: 10.0.0.2, 192.0.2.1", "X-Forwarded-Proto: https, http"}, "192.0.2.1:0", ""},
+		"a scheme more than hops":    {proxy, []string{"X-Forwarded-For: 192.0.2.1, 10.0.0.2", "X-Forwarded-Proto: http, https, http"}, "192.0.2.1:0", ""},
 		"a forged line of schemes":   {proxy, []string{"X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Proto: http"}, "192.0.2.1:0", ""},
 		"the host":                   {proxy, []string{"X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: app.example"}, "192.0.2.1:0", "https://app.example"},
 		"the host with its port":     {proxy, []string{"X-Forwarded-Proto: https", "X-Forwarded-Host: app.example:8443"}, proxy, "https://app.example:8443"},
@@ -225,6 +226,15 @@ func TestUnixPeer(t *testing.T) {
 	p.Trusted.unix = false
 	if c, _ := p.Client(r.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, &net.UnixAddr{}))); c.Addr != "@" {
 		t.Errorf("a peer that is not named: %s", c.Addr)
+	}
+}
+
+// TestProxyProtocolReadsNoFields: the address of the request is the client's
+// then, who may well be in a trusted network.
+func TestProxyProtocolReadsNoFields(t *testing.T) {
+	r := request(proxy, "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example", "Forwarded: for=192.0.2.1;proto=https")
+	if c, proxied := policy(t, ProxyProtocol).Client(r); proxied || c != direct(r) {
+		t.Errorf("%+v", c)
 	}
 }
 
