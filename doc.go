@@ -10,6 +10,7 @@
 //
 // A request's way through the guard, and the files that hold the steps:
 //
+//	forwarded.go    whose is it, where trusted proxies are in front?
 //	handshake.go    is it a WebSocket upgrade, and a proper one?
 //	origin.go       may pages of this origin open sockets here?
 //	credential.go   exactly one location carries a token, once

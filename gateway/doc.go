@@ -5,6 +5,7 @@
 // A request's way, and the files that hold the steps:
 //
 //	entrance.go    does it come first on its connection, and is it a handshake (handshake.go)? That goes past net/http
+//	clients.go     whose is it, where trusted proxies are in front?
 //	quick.go       can nothing of it take long? That never leaves the event loop
 //	record.go      what becomes of it is noted, for metrics.go and accesslog.go
 //	limit.go       how long may its head be?
