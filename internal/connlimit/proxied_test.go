@@ -147,7 +147,9 @@ func TestProxiedClosed(t *testing.T) {
 			ended <- err
 		}
 	}()
-	<-ended
+	if err := <-ended; err != nil && !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept: %v", err)
+	}
 	if err := <-ended; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept: %v", err)
 	}

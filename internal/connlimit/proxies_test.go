@@ -41,8 +41,10 @@ func TestExempt(t *testing.T) {
 			t.Errorf("socket %d of a client behind it: %v", i, got)
 		}
 	}
-	if p := places[9]; !p.Upgrade(prefix("192.0.2.2")) || !p.Upgrade(prefix("192.0.2.2")) {
-		t.Error("another client opens no socket")
+	for range 2 { // the second time, it is one
+		if !places[9].Upgrade(prefix("192.0.2.2")) {
+			t.Error("another client opens no socket")
+		}
 	}
 	if p, _ := l.Enter(addr("192.0.2.1:1")); p.Upgrade(netip.Prefix{}) {
 		t.Error("the first client opens more without the proxy")

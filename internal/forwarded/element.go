@@ -12,7 +12,7 @@ type element struct {
 // parameter twice. Parameters that it does not know are read past. It takes a
 // colon and brackets without quotes as well, since proxies write addresses so.
 func parseElement(text string) (e element, ok bool) {
-	var seen [4]bool
+	var seen uint8
 	for {
 		text = strings.TrimLeft(text, " \t")
 		name, rest, found := strings.Cut(text, "=")
@@ -23,27 +23,21 @@ func parseElement(text string) (e element, ok bool) {
 		if !ok {
 			return element{}, false
 		}
-		var into *string
-		at := -1
+		var bit uint8
 		switch strings.ToLower(name) {
 		case "for":
-			into, at = &e.node, 0
+			bit, e.node = 1, value
 		case "proto":
-			into, at = &e.proto, 1
+			bit, e.proto = 2, value
 		case "host":
-			into, at = &e.host, 2
+			bit, e.host = 4, value
 		case "by":
-			at = 3
+			bit = 8
 		}
-		if at >= 0 {
-			if seen[at] {
-				return element{}, false
-			}
-			seen[at] = true
+		if seen&bit != 0 {
+			return element{}, false
 		}
-		if into != nil {
-			*into = value
-		}
+		seen |= bit
 		rest = strings.TrimLeft(rest, " \t")
 		if rest == "" {
 			return e, true
