@@ -64,8 +64,8 @@ func (g *Guard) client(r *http.Request) forwarded.Client {
 	return c
 }
 
-// identified returns r with a context that knows its client, if a trusted proxy
-// has said who that is.
+// identified returns r with a context that knows its client, if a trusted
+// proxy has said who that is.
 func (g *Guard) identified(r *http.Request) *http.Request {
 	if len(g.config.TrustedProxies) == 0 || forwarded.From(r.Context()) != nil {
 		return r

@@ -219,8 +219,8 @@ func TestRefusalsBehindProxy(t *testing.T) {
 	}
 }
 
-// TestCookiesBehindProxy: what a trusted proxy says of the scheme makes cookies
-// Secure, also where the host is this machine.
+// TestCookiesBehindProxy: what a trusted proxy says of the scheme makes
+// cookies Secure, also where the host is this machine.
 func TestCookiesBehindProxy(t *testing.T) {
 	for _, scheme := range []string{"http", "https"} {
 		t.Run(scheme, func(t *testing.T) {
@@ -263,8 +263,8 @@ func TestProxyFaults(t *testing.T) {
 	}
 }
 
-// ExampleConfig_trustedProxies counts handshakes by the address that a proxy on
-// this machine tells.
+// ExampleConfig_trustedProxies counts handshakes by the address that a proxy
+// on this machine tells.
 func ExampleConfig_trustedProxies() {
 	guard, err := wsauth.New(wsauth.Config{
 		Verifier:       fixedVerifier(time.Hour),

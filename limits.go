@@ -10,8 +10,8 @@ import (
 )
 
 // Limits bound what clients may take of a server. A client's address is its IP
-// address or, of IPv6, its /64; behind a proxy that is the proxy's, unless it is
-// one of [Config.TrustedProxies].
+// address or, of IPv6, its /64; behind a proxy that is the proxy's, unless it
+// is one of [Config.TrustedProxies].
 type Limits struct {
 	// PerSubject, PerSession and PerAddress are how many sockets may be open at
 	// once for one user (sub), one login (sid) and one address. 0: no limit.

@@ -94,8 +94,8 @@ func (s *Session) Begun() time.Time { return s.begun }
 func (s *Session) Number() uint64 { return s.number.Load() }
 
 // RemoteAddr returns the address of the client: that of
-// [http.Request.RemoteAddr], or what a trusted proxy says. The port is 0 if the
-// proxy does not say it.
+// [http.Request.RemoteAddr], or what a trusted proxy says. The port is 0 if
+// the proxy does not say it.
 func (s *Session) RemoteAddr() string { return s.remote }
 
 // End ends the session: the client of a socket gets the close frame of e, the

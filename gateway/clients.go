@@ -59,8 +59,8 @@ func (c *clients) identify(r *http.Request, header *proxyproto.Header) *http.Req
 	return r
 }
 
-// hint says once which setting is missing, if a proxy that is not trusted seems
-// to be in front: everybody's address is the proxy's, then.
+// hint says once which setting is missing, if a proxy that is not trusted
+// seems to be in front: everybody's address is the proxy's, then.
 func (c *clients) hint(r *http.Request) {
 	if c.hinted.Load() || c.policy.Source == forwarded.ProxyProtocol {
 		return

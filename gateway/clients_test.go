@@ -280,9 +280,9 @@ func (r *rig) dialAt(path string, lines ...string) (*websocket.Conn, *http.Respo
 	return conn, response, err
 }
 
-// TestG8_ClientsBehindProxy: a client that has spent its tries, or its sockets,
-// has spent nobody else's, and has no others by saying that it is somebody
-// else.
+// TestG8_ClientsBehindProxy: a client that has spent its tries, or its
+// sockets, has spent nobody else's, and has no others by saying that it is
+// somebody else.
 func TestG8_ClientsBehindProxy(t *testing.T) {
 	for _, f := range fronts {
 		t.Run(f.name, func(t *testing.T) {
@@ -368,8 +368,8 @@ func TestBehindProxyOverHTTP2(t *testing.T) {
 	}
 }
 
-// TestG7_StrangersHeaders: a peer that is not trusted is who it is, and the log
-// says once which setting may be missing.
+// TestG7_StrangersHeaders: a peer that is not trusted is who it is, and the
+// log says once which setting may be missing.
 func TestG7_StrangersHeaders(t *testing.T) {
 	for _, trusted := range [][]string{nil, {"192.0.2.0/24", "unix"}} {
 		b := newBackend(t)
@@ -451,8 +451,8 @@ func (p *proxied) isClosed(first string) {
 	}
 }
 
-// TestProxySpeaksForItself: a connection that the proxy opens for itself is the
-// proxy's, as that of its health checks.
+// TestProxySpeaksForItself: a connection that the proxy opens for itself is
+// the proxy's, as that of its health checks.
 func TestProxySpeaksForItself(t *testing.T) {
 	b := newBackend(t)
 	p := front{"PROXY 2", "tcp", false, wsauth.ProxyProtocol, 2}.serve(t, func(c *Config) {

@@ -27,8 +27,8 @@ import (
 	"wsauth"
 )
 
-// A realProxy is a program in front of the gateway, with the configuration that
-// docs/behind-a-proxy.md has for it.
+// A realProxy is a program in front of the gateway, with the configuration
+// that docs/behind-a-proxy.md has for it.
 type realProxy struct {
 	name    string
 	program string
@@ -305,8 +305,8 @@ func newCertificate(t *testing.T) *testCertificate {
 	return c
 }
 
-// through is a client with an address of its own, to which the proxy at a place
-// is https://app.example.
+// through is a client with an address of its own, to which the proxy at a
+// place is https://app.example.
 func (r *rig) through(t *testing.T, at proxyPlace, certificate *testCertificate, address string) *rig {
 	t.Helper()
 	client := *r

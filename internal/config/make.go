@@ -297,7 +297,8 @@ func (w *work) route(i int) gateway.Route {
 }
 
 // RouteWarnings returns what the routes and trusted proxies let in that is
-// easily not meant, one line each. c is what [Maker.Make] has made of the document.
+// easily not meant, one line each. c is what [Maker.Make] has made of the
+// document.
 func (d *Document) RouteWarnings(c gateway.Config) []string {
 	var all []string
 	for _, f := range c.Warnings() {

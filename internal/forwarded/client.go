@@ -63,7 +63,8 @@ func direct(r *http.Request) Client {
 	return c
 }
 
-// readXForwarded reads what a trusted peer says in X-Forwarded-For and its kin.
+// readXForwarded reads what a trusted peer says in X-Forwarded-For and its
+// kin.
 func (p *Policy) readXForwarded(c *Client, h http.Header) {
 	lines := h["X-Forwarded-For"]
 	members := list{lines: lines, left: maxMembers}

@@ -211,7 +211,8 @@ func TestSchemeOfTheProxy(t *testing.T) {
 	}
 }
 
-// TestUnixPeer: peers on Unix sockets have no address, and are trusted by name.
+// TestUnixPeer: peers on Unix sockets have no address, and are trusted by
+// name.
 func TestUnixPeer(t *testing.T) {
 	r := request("@", "X-Forwarded-For: 192.0.2.1")
 	p := policy(t, XForwardedFor)

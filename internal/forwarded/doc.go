@@ -4,6 +4,7 @@
 // theirs: X-Forwarded-For and its kin, the Forwarded field of RFC 7239, or the
 // PROXY protocol.
 //
-// What it finds is for logs, limits, sessions, origins and upstreams. It grants
-// nothing: rules about who may do what look at the peer of the TCP connection.
+// What it finds is for logs, limits, sessions, origins and upstreams. It
+// grants nothing: rules about who may do what look at the peer of the TCP
+// connection.
 package forwarded

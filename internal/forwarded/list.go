@@ -2,8 +2,9 @@ package forwarded
 
 import "strings"
 
-// maxMembers is how many members of a list are read, from the right. Each proxy
-// adds one, and what comes before the first that is not trusted is not read.
+// maxMembers is how many members of a list are read, from the right. Each
+// proxy adds one, and what comes before the first that is not trusted is not
+// read.
 const maxMembers = 100
 
 // A list reads the members of a field from the right: the last line first, and
@@ -41,8 +42,8 @@ func (l *list) previous() (member string, ok bool) {
 	return "", false
 }
 
-// comma returns the index of the last comma that separates members, -1 if there
-// is none.
+// comma returns the index of the last comma that separates members, -1 if
+// there is none.
 func (l *list) comma() int {
 	if !l.quote {
 		return strings.LastIndexByte(l.rest, ',')
@@ -63,7 +64,8 @@ func (l *list) comma() int {
 	return -1
 }
 
-// isEscaped reports whether the byte at i follows an odd number of backslashes.
+// isEscaped reports whether the byte at i follows an odd number of
+// backslashes.
 func isEscaped(s string, i int) bool {
 	n := 0
 	for i--; i >= 0 && s[i] == '\\'; i-- {
@@ -72,10 +74,10 @@ func isEscaped(s string, i int) bool {
 	return n%2 == 1
 }
 
-// single returns the member of a field that belongs to a member of another one,
-// which is the index-th of it from the right, of count. Proxies that append to
-// the one append to the other as well; most replace it. If neither is so, the
-// last member counts, which the nearest proxy has written.
+// single returns the member of a field that belongs to a member of another
+// one, which is the index-th of it from the right. Proxies that
+// append to the one append to the other as well; most replace it. If neither
+// is so, the last member counts, which the nearest proxy has written.
 func single(lines []string, index int, others []string) (value string, ok bool) {
 	members := collect(lines)
 	switch {

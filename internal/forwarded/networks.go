@@ -35,8 +35,8 @@ var private = []netip.Prefix{
 }
 
 // ParseNetwork returns the networks that one entry of a list stands for: an
-// address, a network such as 10.0.0.0/8, "private", or "unix" for every peer on
-// a Unix socket.
+// address, a network such as 10.0.0.0/8, "private", or "unix" for every peer
+// on a Unix socket.
 func ParseNetwork(entry string) (Networks, error) {
 	switch strings.ToLower(entry) {
 	case nameUnix:
@@ -90,16 +90,16 @@ func ParseNetworks(entries []string) (Networks, error) {
 // IsEmpty reports whether nobody is trusted.
 func (n Networks) IsEmpty() bool { return len(n.prefixes) == 0 && !n.unix }
 
-// Wide returns the networks that hold much more than anybody's proxies, such as
-// 0.0.0.0/0: whoever can reach the server chooses their address, then.
+// Wide returns the networks that hold much more than anybody's proxies, such
+// as 0.0.0.0/0: whoever can reach the server chooses their address, then.
 func (n Networks) Wide() []netip.Prefix {
 	return slices.DeleteFunc(slices.Clone(n.prefixes), func(p netip.Prefix) bool {
 		return slices.Contains(private, p) || p.Bits() >= 8 && p.Addr().Is4() || p.Bits() >= 16
 	})
 }
 
-// Contains reports whether an address is one of a trusted peer. A zone does not
-// count, and an IPv4 address mapped into IPv6 is that address.
+// Contains reports whether an address is one of a trusted peer. A zone does
+// not count, and an IPv4 address mapped into IPv6 is that address.
 func (n Networks) Contains(addr netip.Addr) bool {
 	if len(n.prefixes) == 0 {
 		return false

@@ -6,9 +6,9 @@ import (
 )
 
 // parseNode reads the address of a node as proxies write it: 192.0.2.1,
-// 192.0.2.1:4711, 2001:db8::1, [2001:db8::1] or [2001:db8::1]:4711. The port is
-// 0 if there is none, or an obfuscated one (RFC 7239 section 6.2). A zone is
-// dropped: it means something on the proxy's machine only. ok is false for
+// 192.0.2.1:4711, 2001:db8::1, [2001:db8::1] or [2001:db8::1]:4711. The port
+// is 0 if there is none, or an obfuscated one (RFC 7239 section 6.2). A zone
+// is dropped: it means something on the proxy's machine only. ok is false for
 // "unknown", obfuscated identifiers, and all else.
 func parseNode(text string) (node netip.AddrPort, ok bool) {
 	host, port := text, ""

@@ -12,8 +12,8 @@ import (
 const Timeout = time.Second
 
 // The longest headers that are read. Version 1 says how long its own may be.
-// The addresses of version 2 are followed by values of any kind, of which there
-// may be 64 KiB; what is more than this is refused.
+// The addresses of version 2 are followed by values of any kind, of which
+// there may be 64 KiB; what is more than this is refused.
 const (
 	maxV1 = 107
 	maxV2 = 4096
@@ -44,7 +44,8 @@ func (h *Header) Client() net.Addr {
 	return h.Peer
 }
 
-// errMalformed is what every error wraps that says what is wrong with a header.
+// errMalformed is what every error wraps that says what is wrong with a
+// header.
 var errMalformed = errors.New("this is not a PROXY header")
 
 // ErrIncomplete means that the header has not come as a whole.

@@ -37,7 +37,8 @@ func value(kind byte, content string) string {
 	return string(binary.BigEndian.AppendUint16([]byte{kind}, uint16(len(content)))) + content
 }
 
-// summed puts the checksum into a header that has four zeros for it at the end.
+// summed puts the checksum into a header that has four zeros for it at the
+// end.
 func summed(header string) string {
 	b := []byte(header)
 	sum := crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
@@ -189,8 +190,9 @@ func TestReadEnds(t *testing.T) {
 	}
 }
 
-// FuzzParse: no bytes make it panic, what it has read depends on nothing behind
-// it, Read takes the same and no more, and a proxy's own library reads the same.
+// FuzzParse: no bytes make it panic, what it has read depends on nothing
+// behind it, Read takes the same and no more, and a proxy's own library reads
+// the same.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n",

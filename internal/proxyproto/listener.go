@@ -46,9 +46,9 @@ type Rules struct {
 // Within returns how long a header may take.
 func (r *Rules) Within() time.Duration { return cmp.Or(r.Timeout, Timeout) }
 
-// Listen returns a listener for the connections of l, which are all [Conn], once
-// their header was read. Connections of peers that are not trusted, or whose
-// header does not come in time, are closed. Nobody waits for another's
+// Listen returns a listener for the connections of l, which are all [Conn],
+// once their header was read. Connections of peers that are not trusted, or
+// whose header does not come in time, are closed. Nobody waits for another's
 // header.
 func Listen(l net.Listener, r Rules) net.Listener {
 	of := &listener{Listener: l, rules: r, accepted: make(chan accepted), closed: make(chan struct{})}
@@ -121,7 +121,8 @@ func (l *listener) introduce(conn Conn) {
 	h, err := Read(conn)
 	if err != nil {
 		_ = conn.Close()
-		// One that closes at once may be a balancer that looks whether somebody listens.
+		// One that closes at once may be a balancer that looks whether somebody
+		// listens.
 		if errors.Is(err, errMalformed) || errors.Is(err, os.ErrDeadlineExceeded) {
 			l.rules.Refused(peer, err)
 		}

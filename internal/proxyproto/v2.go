@@ -24,8 +24,8 @@ const (
 	kindTLS = 0x20
 )
 
-// lengthV2 returns how long the header is that begins with data, as far as that
-// is known.
+// lengthV2 returns how long the header is that begins with data, as far as
+// that is known.
 func lengthV2(data []byte) int {
 	if len(data) < fixedV2 {
 		return fixedV2
@@ -99,8 +99,8 @@ func addrPorts(data []byte, size int) (source, destination netip.AddrPort) {
 	return addrPort(data, ports), addrPort(data[size:], ports[2:])
 }
 
-// parseValues reads the values from offset on: a kind, two bytes of length, and
-// the value itself.
+// parseValues reads the values from offset on: a kind, two bytes of length,
+// and the value itself.
 func parseValues(data []byte, offset int) (isTLS bool, err error) {
 	var seen [256]bool
 	for at := offset; at < len(data); {

@@ -22,8 +22,8 @@ type prologue struct {
 // errTooMany closes the connection of a client that has too many.
 var errTooMany = errors.New("the client has too many connections")
 
-// take reads the header from data, and returns what follows it. done is false as
-// long as the header is not complete. The rest may be data's own bytes.
+// take reads the header from data, and returns what follows it. done is false
+// as long as the header is not complete. The rest may be data's own bytes.
 func (p *prologue) take(data []byte) (rest []byte, done bool, err error) {
 	if len(p.got) > 0 {
 		p.got = append(p.got, data...) // a header has an end, and so has a read

@@ -50,8 +50,8 @@ const (
 	local    = "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
 )
 
-// TestPrologue: what follows the header is what comes first, however the header
-// was cut, and the connection is the client's from then on.
+// TestPrologue: what follows the header is what comes first, however the
+// header was cut, and the connection is the client's from then on.
 func TestPrologue(t *testing.T) {
 	l, clients, closed := behindProxy(t, nil, proxyproto.Rules{Timeout: time.Minute})
 	for name, pieces := range map[string][]string{
