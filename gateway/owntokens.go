@@ -160,8 +160,8 @@ func (o ownTokens) isOurs(ctx context.Context, s string) bool {
 	if hasMember(header, "kid", func(kid string) bool { named = true; return isKey(kid) }) {
 		return true
 	}
-	if o.issuer != "" && hasMember(payload, "iss", func(iss string) bool { return iss == o.issuer }) {
-		return true
+	if o.issuer != "" {
+		return hasMember(payload, "iss", func(iss string) bool { return iss == o.issuer })
 	}
 	if named || !slices.ContainsFunc(keys, func(k *token.Key) bool { return k.ID() == "" }) {
 		return false
