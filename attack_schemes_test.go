@@ -13,7 +13,7 @@ import (
 	"wsauth/token"
 )
 
-// foreignFields are Authorization fields of schemes that are not the guard's.
+// foreignFields holds Authorization fields of schemes of others.
 var foreignFields = []string{
 	"Basic YWxpY2U6c2VjcmV0",
 	"basic YWxpY2U6c2VjcmV0",
@@ -76,7 +76,7 @@ func TestForeignSchemes(t *testing.T) {
 }
 
 // TestAlmostForeignSchemes: what a more lenient reader takes for a token of
-// ours is refused, also where there need not be any.
+// ours is refused, even if no token is required.
 func TestAlmostForeignSchemes(t *testing.T) {
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.Header{}, &wsauth.Cookies{}}})
 	a := access(t)

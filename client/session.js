@@ -154,7 +154,7 @@ export class Session extends EventTarget {
   /**
    * Gets a ticket, and what the server says about its socket: the user, until
    * when it may stay and whether it begins with a welcome. With cookies the
-   * user is whoever logged in last, in any window.
+   * user is the last one who logged in, in any window.
    * @param {string} path
    * @returns {Promise<import("./wsauth.js").Admission>}
    */

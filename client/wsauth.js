@@ -500,7 +500,7 @@ export class AuthSocket extends EventTarget {
     return this.#options.advise?.(code, reason) ?? advise(code);
   }
 
-  /** Ends in one way whoever said first that the login is over. */
+  /** Ends in the same way, whether the page or the server notices first that the login is over. */
   #becomeLoggedOut() {
     this.#become("loggedout", 3000, "session_ended", "refresh");
   }

@@ -121,7 +121,7 @@ type Config struct {
 
 	// TrustedProxies are the proxies that are believed when they say who their
 	// clients are: addresses, networks such as "10.0.0.0/8", "private" for the
-	// private networks and this machine, or "unix" for whoever connects to a
+	// private networks and this machine, or "unix" for the clients of a
 	// Unix socket. What others say is dropped. The address of a client is for
 	// logs, limits, sessions, origins and upstreams; it grants nothing. Trusted
 	// proxies may have as many connections as they need; see

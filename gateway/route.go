@@ -39,7 +39,7 @@ type Route struct {
 	// Health says how upstreams are watched. Default: see there.
 	Health Health
 
-	// Public lets every request pass, whoever sent it. Nothing is asked, and
+	// Public lets every request pass. No credential is asked for, and
 	// the upstream gets the application's own credentials, parameters and
 	// cookies. Only what is good at this gateway is kept from it, unless
 	// KeepCredential: the cookies of its login, its tickets, and tokens that

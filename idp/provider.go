@@ -175,7 +175,7 @@ func New(c Config) (*Provider, error) {
 	if u, err := url.Parse(c.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		fault("Issuer: required: the https URL that its tokens have as iss")
 	} else if u.Scheme == "http" && !c.InsecureHTTP && !loopback(u.Hostname()) {
-		fault("Issuer: required: the https URL that its tokens have as iss; insecure_http allows http, which whoever is on the way can change")
+		fault("Issuer: required: the https URL that its tokens have as iss; insecure_http allows http, which an attacker on the way can change")
 	} else if shape.issuer != nil {
 		if err := shape.issuer(u); err != nil {
 			fault("Issuer: %q %w", c.Issuer, err)
@@ -290,7 +290,7 @@ func New(c Config) (*Provider, error) {
 func (c Config) Warnings() []string {
 	var all []string
 	if c.InsecureHTTP {
-		all = append(all, fmt.Sprintf("InsecureHTTP: whoever is on the way to %s can replace its keys, and so log in as anybody", c.Issuer))
+		all = append(all, fmt.Sprintf("InsecureHTTP: an attacker on the way to %s can replace its keys, and so log in as anybody", c.Issuer))
 	}
 	if len(c.InsecureAuthorizedParty) > 0 {
 		all = append(all, fmt.Sprintf("InsecureAuthorizedParty: every server to which %s sends its tokens can use them here", strings.Join(c.InsecureAuthorizedParty, " or ")))

@@ -53,8 +53,8 @@ type providerField struct {
 	list bool // may stand more than once
 }
 
-// providerFields are the names of a --provider: the keys of providers in a
-// configuration, but for its underscores.
+// providerFields holds the names that a --provider takes: the keys of providers
+// in a configuration, with hyphens.
 var providerFields = map[string]providerField{
 	"preset":       one(func(p *providerFlag) *string { return (*string)(&p.Preset) }),
 	"issuer":       one(func(p *providerFlag) *string { return &p.Issuer }),

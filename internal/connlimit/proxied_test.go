@@ -95,8 +95,8 @@ func TestProxied(t *testing.T) {
 	}
 }
 
-// TestProxiedRefused: whoever has no header, or may not send one, is hung up
-// on.
+// TestProxiedRefused: a connection without a header is closed, and so is one
+// of a peer that may not send any.
 func TestProxiedRefused(t *testing.T) {
 	strangers := proxyproto.Rules{Timeout: time.Minute, Trusted: func(net.Addr) bool { return false }}
 	for name, tt := range map[string]struct {
@@ -128,7 +128,7 @@ func TestProxiedRefused(t *testing.T) {
 	}
 }
 
-// TestProxiedClosed: whoever accepts is woken, and what was on its way in is
+// TestProxiedClosed: Accept returns, and what was on its way in is
 // closed.
 func TestProxiedClosed(t *testing.T) {
 	limiter := New(Limits{Connections: 2, PerAddress: 2}, nil)

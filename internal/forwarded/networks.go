@@ -91,7 +91,7 @@ func ParseNetworks(entries []string) (Networks, error) {
 func (n Networks) IsEmpty() bool { return len(n.prefixes) == 0 && !n.unix }
 
 // Wide returns the networks that hold much more than anybody's proxies, such
-// as 0.0.0.0/0: whoever can reach the server chooses their address, then.
+// as 0.0.0.0/0. With them, every client chooses its own address.
 func (n Networks) Wide() []netip.Prefix {
 	return slices.DeleteFunc(slices.Clone(n.prefixes), func(p netip.Prefix) bool {
 		return slices.Contains(private, p) || p.Bits() >= 8 && p.Addr().Is4() || p.Bits() >= 16

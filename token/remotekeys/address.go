@@ -35,7 +35,7 @@ func checkURL(u *url.URL, insecureHTTP bool) error {
 	case u.Scheme == "https", u.Scheme == "http" && (insecureHTTP || onLoopback(u.Hostname())):
 		return nil
 	}
-	return errors.New("must be https, or http on this machine; insecure_http allows http, which whoever is on the way can change")
+	return errors.New("must be https, or http on this machine; insecure_http allows http, which an attacker on the way can change")
 }
 
 // readProxy returns the proxy that was configured, nil for none.
