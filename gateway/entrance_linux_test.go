@@ -244,7 +244,7 @@ func TestNobodyHoldsTheLoop(t *testing.T) {
 	open := r.socket("/chat", bearer(access))
 	for name, request := range map[string]string{
 		"an upstream that takes nobody": "GET /busy HTTP/1.1\r\n" + socketFields + "Authorization: Bearer " + access + "\r\n\r\n",
-		"a store that takes its time":   "GET /chat?ticket=" + strings.Repeat("a", 43) + " HTTP/1.1\r\n" + socketFields + "\r\n",
+		"a store that takes its time":   "GET /chat?ticket=" + wsauth.TicketPrefix + strings.Repeat("A", 26) + " HTTP/1.1\r\n" + socketFields + "\r\n",
 	} {
 		conn := r.connect()
 		defer conn.Close()
@@ -253,7 +253,11 @@ func TestNobodyHoldsTheLoop(t *testing.T) {
 		}
 		toUpstream := !strings.Contains(request, "ticket")
 		if !toUpstream {
-			<-tickets.asked
+			select {
+			case <-tickets.asked:
+			case <-time.After(10 * time.Second):
+				t.Fatal("the gateway does not ask the store")
+			}
 		}
 		for begun := time.Now(); toUpstream && !connects(); time.Sleep(time.Millisecond) {
 			if time.Since(begun) > 10*time.Second {
