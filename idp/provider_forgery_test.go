@@ -198,13 +198,14 @@ func TestQ2_ProviderKeysInTokens(t *testing.T) {
 		return slices.Concat(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32)))
 	}
 	thumb := sha256.Sum256(der)
+	before := time.Now().Add(-5 * time.Minute).Unix() // the keys were fetched, so that a kid which is not there is not awaited
 	for _, kid := range []string{"key-1", "own", theirs.URL, "../../keys", "\x00", "' OR 1=1 --"} {
 		for name, v := range map[string]any{
 			"jwk": jwk, "jku": theirs.URL, "x5u": theirs.URL, "x5c": []string{base64.StdEncoding.EncodeToString(der)}, "x5t#S256": b64(thumb[:]), "iss": p.Issuer(),
 		} {
 			header := map[string]any{"alg": "ES256", "typ": "at+jwt", "kid": kid, name: v}
-			s.want(http.StatusUnauthorized, name+" and kid "+kid, forge(header, access("eve", map[string]any{"iss": p.Issuer()}), sign))
-			s.want(http.StatusUnauthorized, name+" and its iss", forge(header, access("eve", map[string]any{"iss": theirs.URL}), sign))
+			s.want(http.StatusUnauthorized, name+" and kid "+kid, forge(header, access("eve", map[string]any{"iss": p.Issuer(), "iat": before}), sign))
+			s.want(http.StatusUnauthorized, name+" and its iss", forge(header, access("eve", map[string]any{"iss": theirs.URL, "iat": before}), sign))
 		}
 	}
 	if asked.Load() != 0 {
