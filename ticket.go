@@ -158,8 +158,8 @@ type ticketRecord struct {
 // with it when it is revoked; the ticket does, too. It expires after
 // [TicketLife], or with the token. The error is an [*Error]: InvalidRequest
 // for a path or an origin that cannot be one, and for claims that are longer
-// than a store keeps ([store.MaxTicketValue]); StoreUnavailable where the store
-// does not answer or is full.
+// than a store keeps ([store.MaxTicketValue]); StoreUnavailable where the
+// store does not answer or is full.
 func (g *Guard) IssueTicket(ctx context.Context, claims *token.Claims, f TicketFor) (string, error) {
 	switch {
 	case g.config.Tickets == nil:

@@ -14,7 +14,7 @@
 //	readings.go    or in each way as one of the same route?
 //	routing.go     is it for the gateway itself (endpoints.go), or for which route (router.go)?
 //	proxy.go       the guard of the route, with authorize.go
-//	credentials.go what is good at the gateway does not reach an upstream (owntokens.go)
+//	credentials.go what is good at the gateway is taken out (owntokens.go)
 //	identity.go    who the client is, for the upstream
 //	socket.go      a WebSocket: what the upstream is told, and how both are tied together
 //	opening.go     the upstream is asked, as long as the client is there (hangup.go)

@@ -34,8 +34,8 @@ type VerifierConfig struct {
 	// AuthorizedParties are the clients of the issuer that may have asked for
 	// a token: if it says who did (azp, see Profile.AuthorizedParty), it must
 	// be one of them. It is for an issuer that makes tokens for an audience
-	// at the request of any client (OpenID Connect Core §3.1.3.7). It needs a Profile.
-	// Empty: any.
+	// at the request of any client (OpenID Connect Core §3.1.3.7). It needs a
+	// Profile. Empty: any.
 	AuthorizedParties []string
 
 	// InsecureAuthorizedParty are clients of the issuer whose tokens are

@@ -53,8 +53,8 @@ type providerField struct {
 	list bool // may stand more than once
 }
 
-// providerFields holds the names that a --provider takes: the keys of providers
-// in a configuration, with hyphens.
+// providerFields holds the names that a --provider takes: the keys of
+// providers in a configuration, with hyphens.
 var providerFields = map[string]providerField{
 	"preset":       one(func(p *providerFlag) *string { return (*string)(&p.Preset) }),
 	"issuer":       one(func(p *providerFlag) *string { return &p.Issuer }),

@@ -40,7 +40,8 @@ type Policy struct {
 
 // Client returns where r comes from. proxied reports whether that is what a
 // trusted peer says: otherwise it is what the connection itself says. For
-// [ProxyProtocol] that is always so: its listener has changed the address already.
+// [ProxyProtocol] that is always so: its listener has changed the address
+// already.
 func (p *Policy) Client(r *http.Request) (c Client, proxied bool) {
 	c = direct(r)
 	if p.Source == ProxyProtocol || !p.Trusted.containsPeer(r) {
