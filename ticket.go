@@ -100,10 +100,10 @@ func (t Ticket) Extract(r *http.Request, _ Requirement) (Credential, error) {
 // parameter of the name that is no ticket; nil if there is none.
 func (t Ticket) foreign(r *http.Request) *Error {
 	raw, err := queryValue(r.URL.RawQuery, t.name())
-	if err != nil || raw == "" || isTicket(raw) {
-		return nil
+	if err == nil && raw != "" && !isTicket(raw) {
+		return refuseTicket(fmt.Errorf("it does not begin with %s: %w", TicketPrefix, errNoCredential))
 	}
-	return refuseTicket(fmt.Errorf("it does not begin with %s: %w", TicketPrefix, errNoCredential))
+	return nil
 }
 
 // Missing is the text for a request without a ticket.

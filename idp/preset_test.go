@@ -295,7 +295,7 @@ func TestGoogleParties(t *testing.T) {
 		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
-		if tt.want == token.ErrAudience && !strings.Contains(err.Error(), "authorized_parties") {
+		if errors.Is(tt.want, token.ErrAudience) && !strings.Contains(err.Error(), "authorized_parties") {
 			t.Errorf("%s: the error names no setting: %v", name, err)
 		}
 	}

@@ -133,11 +133,13 @@ const (
 	defaultLeeway = 30 * time.Second
 	maxLifetime   = 366 * day
 
-	// DefaultMaxTokenBytes and LimitMaxTokenBytes are the default of
-	// Config.MaxTokenBytes and the most that it may be.
+	// DefaultMaxTokenBytes is the default of Config.MaxTokenBytes.
 	DefaultMaxTokenBytes = 8 << 10
-	LimitMaxTokenBytes   = 32 << 10
-	minMaxTokenBytes     = 1 << 10
+
+	// LimitMaxTokenBytes is the most that Config.MaxTokenBytes may be.
+	LimitMaxTokenBytes = 32 << 10
+
+	minMaxTokenBytes = 1 << 10
 )
 
 // asymmetric are the algorithms of published keys.
