@@ -151,8 +151,8 @@ type Config struct {
 	// Default: nobody is.
 	Observer Observer
 
-	// Logger gets a line for each refusal and each end of a socket, never with
-	// anything secret. Default: no log.
+	// Logger gets a line for each refusal, and for each begin and end of a socket
+	// with its user and session, never with anything secret. Default: no log.
 	Logger *slog.Logger
 }
 

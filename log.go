@@ -5,10 +5,14 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"wsauth/internal/logtext"
 )
 
-// The guard's log lines, and what its observer is told with them. Of a request they hold the address that it came from,
-// and of a token that no key made its kid, quoted and cut; slog escapes both.
+// The guard's log lines, and what its observer is told with them. Of a request
+// they hold the address that it came from, of a token that was verified the
+// user and the session, cut, and of another one the kid, quoted and cut. slog
+// escapes all of them.
 
 func (g *Guard) tellRefusal(r *http.Request, e *Error) {
 	g.log("refused",
@@ -31,7 +35,7 @@ func (s *Session) tellOpen() {
 	if s.end.Load() != nil || !s.stage.CompareAndSwap(stageNew, stageOpening) {
 		return
 	}
-	s.guard.log("socket opened", slog.String("remote", s.remote))
+	s.guard.log("socket opened", append(s.who(), slog.String("remote", s.remote))...)
 	s.guard.config.Observer.Opened(s)
 	if !s.stage.CompareAndSwap(stageOpening, stageOpen) {
 		s.guard.tellEnd(s, s.end.Load()) // it has ended meanwhile
@@ -57,12 +61,39 @@ func (g *Guard) tellEnd(s *Session, e *EndError) {
 }
 
 func (g *Guard) logEnd(message string, s *Session, e *EndError) {
-	g.log(message,
+	g.log(message, append(s.who(),
 		slog.String("reason", e.Reason),
 		slog.Int("code", e.Code),
 		slog.String("remote", s.remote),
 		slog.String("error", e.Error()),
-		slog.Duration("lifetime", time.Since(s.begun)))
+		slog.Duration("lifetime", time.Since(s.begun)))...)
+}
+
+// tellAuthenticated tells that the client of an open socket has said who it
+// is, after the line that it was opened.
+func (s *Session) tellAuthenticated() {
+	s.guard.log("socket authenticated", append(s.who(), slog.String("remote", s.remote))...)
+}
+
+// who returns the user and the session that the claims name, fit for a line.
+func (s *Session) who() []slog.Attr {
+	claims := s.Claims()
+	if claims == nil || !s.guard.logs() {
+		return nil
+	}
+	attrs := make([]slog.Attr, 0, 7) // with those of logEnd
+	if claims.Subject != "" {
+		attrs = append(attrs, slog.String("user", logtext.Short(claims.Subject)))
+	}
+	if claims.SessionID != "" {
+		attrs = append(attrs, slog.String("session", logtext.Short(claims.SessionID)))
+	}
+	return attrs
+}
+
+// logs reports whether anybody reads the lines.
+func (g *Guard) logs() bool {
+	return g.config.Logger.Enabled(context.Background(), slog.LevelInfo)
 }
 
 func (g *Guard) log(message string, attrs ...slog.Attr) {

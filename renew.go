@@ -85,15 +85,26 @@ func (s *Session) replace(claims *token.Claims) error {
 	if err := s.authorizeAgain(claims); err != nil { // may take its time, and so not under the lock
 		return err
 	}
+	first, err := s.take(claims)
+	if err == nil && first {
+		s.tellAuthenticated()
+	}
+	return err
+}
+
+// take gives the session new claims, if they still succeed those that it has.
+// first reports that it had none.
+func (s *Session) take(claims *token.Claims) (first bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	first = s.Claims() == nil
 	if err := checkSuccessor(s.Claims(), claims); err != nil {
-		return err
+		return first, err
 	}
 	if err := s.file(claims); err != nil {
-		return err
+		return first, err
 	}
-	return s.hold(claims)
+	return first, s.hold(claims)
 }
 
 // file lets the session be found by its new claims. The caller holds s.mu.

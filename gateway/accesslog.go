@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/logtext"
 	"wsauth/internal/relay"
 )
 
 // A line is what the access log says of a request: nothing that could be a credential, so no query, no cookie and no other header but
 // User-Agent, which is cut. All of it is escaped by slog. A nil line says nothing.
 type line struct {
-	method, host, path, proto, remote, agent, user string
+	method, host, path, proto, remote, agent, user, session string
 }
 
 func newLine(r *http.Request) *line {
@@ -37,16 +38,13 @@ var jws = regexp.MustCompile(`[A-Za-z0-9_-]{8,}=*(?:\.|%(?:25)*2[Ee])[A-Za-z0-9_
 
 func printablePath(path string) string {
 	path = jws.ReplaceAllString(path, "[token]")
-	if len(path) > maxLoggedPath {
-		path = path[:maxLoggedPath] + "…"
-	}
-	return visible(path)
+	return visible(logtext.Cut(path, maxLoggedPath))
 }
 
 // known notes whom a request is of.
 func (l *line) known(s *wsauth.Session) {
 	if claims := claimsOf(s); l != nil && claims != nil {
-		l.user = printable(claims.Subject)
+		l.user, l.session = printable(claims.Subject), printable(claims.SessionID)
 	}
 }
 
@@ -113,6 +111,9 @@ func (l *line) attrs(x *record, reason string) []slog.Attr {
 	}
 	if l.user != "" {
 		all = append(all, slog.String("user", l.user))
+	}
+	if l.session != "" {
+		all = append(all, slog.String("session", l.session))
 	}
 	if reason != "" {
 		all = append(all, slog.String("reason", reason))

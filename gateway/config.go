@@ -176,8 +176,9 @@ type Config struct {
 	// AccessLog lets Logger have a line for each request, and for each socket one at its begin and one at its end.
 	AccessLog bool
 
-	// Logger gets a line for each login, each refusal, and each begin and end of a socket, never with a token, a cookie, a query
-	// or a password. Its handler must not block, since event loops call it:
+	// Logger gets a line for each login, each refusal, and each begin and end
+	// of a socket with its user, session and route, never with a token, a
+	// cookie, a query or a password. Its handler must not block, since event loops call it:
 	// one that writes to a pipe freezes every socket while nobody reads the
 	// pipe. Default: no log.
 	Logger *slog.Logger

@@ -69,6 +69,10 @@ func (h callerHandler) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
+func (h callerHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return callerHandler{h.Handler.WithAttrs(attrs), h.byServer}
+}
+
 // TestEntrance: a handshake is answered in the same way whether it comes at
 // once, which loops deal with, or in pieces, which net/http reads, or second
 // on its connection.

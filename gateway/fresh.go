@@ -31,7 +31,7 @@ func (g *Gateway) fresh(w http.ResponseWriter, r *http.Request) {
 		problem(http.StatusUnprocessableEntity, "invalid_request", fault)(w, r)
 		return
 	}
-	log := g.log.With("user", printable(claims.Subject), "session", claims.SessionID, "remote", r.RemoteAddr)
+	log := g.log.With("user", printable(claims.Subject), "session", printable(claims.SessionID), "remote", r.RemoteAddr)
 	c := newCaller(r.RemoteAddr, claims.Subject, "session "+claims.SessionID)
 	c.session = true
 	if !g.checkPassword(w, r, c, *body.Password, log) {

@@ -26,10 +26,10 @@ func (g *Gateway) logout(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		g.clearEnded(w, r, err)
-		g.cannotEnd(w, r, "logout failed", err, "user", printable(claims.Subject), "session", claims.SessionID, "sockets", sockets)
+		g.cannotEnd(w, r, "logout failed", err, "user", printable(claims.Subject), "session", printable(claims.SessionID), "sockets", sockets)
 		return
 	}
-	g.log.Info("logged out", "user", printable(claims.Subject), "session", claims.SessionID, "sockets", sockets)
+	g.log.Info("logged out", "user", printable(claims.Subject), "session", printable(claims.SessionID), "sockets", sockets)
 	g.clearCookies(w, r)
 	w.WriteHeader(http.StatusNoContent)
 }

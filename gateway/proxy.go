@@ -82,6 +82,7 @@ func (p *proxy) policy(c *wsauth.Config) {
 	}
 	c.AppParameters = p.route.AppParameters
 	c.Refusal = p.route.Refusal
+	c.Logger = c.Logger.With("route", p.route.name())
 	c.Limits.HandshakesPerMinute = bound(p.route.Limits.PerMinute)
 	c.AuthorizeClaims = p.authorize
 	c.KeepCredential = p.route.KeepCredential

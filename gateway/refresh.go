@@ -40,7 +40,7 @@ func (g *Gateway) refresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := g.checkNext(ctx, claims); err != nil && !errors.Is(err, errEndedMeanwhile) { // of which the store knows more
-		g.bornRevoked(w, r, g.log.With("user", printable(claims.Subject), "session", claims.SessionID), "refresh failed", err)
+		g.bornRevoked(w, r, g.log.With("user", printable(claims.Subject), "session", printable(claims.SessionID)), "refresh failed", err)
 		return
 	}
 	family, err := g.rotate(ctx, r, claims, key)
@@ -143,12 +143,12 @@ func (g *Gateway) endReused(ctx context.Context, claims *token.Claims, family st
 	}
 	sockets, err := g.guard.Revoke(ctx, revocation)
 	if errors.Is(err, store.ErrNotDurable) {
-		g.log.Error("a session has ended on this node only", "session", claims.SessionID, "err", err)
+		g.log.Error("a session has ended on this node only", "session", printable(claims.SessionID), "err", err)
 	} else if err != nil {
 		g.log.Error("cannot end a session", "reason", "store_unavailable", "err", err)
 		return errUnavailable(err)
 	}
-	log := g.log.With("user", printable(claims.Subject), "session", claims.SessionID, "sockets", sockets).With(about...)
+	log := g.log.With("user", printable(claims.Subject), "session", printable(claims.SessionID), "sockets", sockets).With(about...)
 	if errors.Is(reason, store.ErrReused) {
 		log.Warn("session ended", "reason", "refresh_token_reused")
 	} else {

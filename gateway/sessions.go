@@ -135,10 +135,10 @@ func (g *Gateway) endOne(w http.ResponseWriter, r *http.Request) {
 		if sid == claims.SessionID {
 			g.clearEnded(w, r, err)
 		}
-		g.cannotEnd(w, r, "cannot end a session", err, "user", printable(claims.Subject), "session", sid, "sockets", sockets)
+		g.cannotEnd(w, r, "cannot end a session", err, "user", printable(claims.Subject), "session", printable(sid), "sockets", sockets)
 		return
 	}
-	g.log.Info("session ended", "reason", "by_user", "user", printable(claims.Subject), "session", sid, "sockets", sockets)
+	g.log.Info("session ended", "reason", "by_user", "user", printable(claims.Subject), "session", printable(sid), "sockets", sockets)
 	if sid == claims.SessionID {
 		g.clearCookies(w, r)
 	}

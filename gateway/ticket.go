@@ -93,7 +93,7 @@ func (g *Gateway) ticket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if wait := g.tickets.Take(ticketHolder(claims), time.Now()); wait > 0 {
-		g.log.Warn("ticket refused", "reason", "rate_limited", "user", printable(claims.Subject), "session", claims.SessionID, "wait", wait)
+		g.log.Warn("ticket refused", "reason", "rate_limited", "user", printable(claims.Subject), "session", printable(claims.SessionID), "wait", wait)
 		tooMany(w, r, wait, "Too many tickets; wait and try again")
 		return
 	}

@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+
+	"wsauth"
+)
+
+// withText returns the lines of the log that have a text.
+func (r *rig) withText(text string) (all []string) {
+	for line := range strings.Lines(r.log.String()) {
+		if strings.Contains(line, text) {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+// TestSocketLinesNameTheRoute: what the log says of a socket names its user,
+// its session and its route, in whichever way it has come.
+func TestSocketLinesNameTheRoute(t *testing.T) {
+	b := newBackend(t)
+	routes := func(c *Config) {
+		c.AccessLog = true
+		c.Routes = []Route{
+			{Path: "/chat/", Upstreams: []string{b.URL}},
+			{Path: "/first/", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.FirstMessage{}}},
+			{Path: "/public/", Upstreams: []string{b.URL}, Public: true, Sockets: true},
+		}
+	}
+	entries := map[string]func(t *testing.T) (*rig, func(path string, lines ...string) *websocket.Conn){
+		"plain": func(t *testing.T) (*rig, func(string, ...string) *websocket.Conn) {
+			r := start(t, routes)
+			return r, r.socket
+		},
+		"TLS": func(t *testing.T) (*rig, func(string, ...string) *websocket.Conn) {
+			r, _ := overTLS(t, routes)
+			return r, func(path string, lines ...string) *websocket.Conn {
+				conn, _, err := r.dialTLS(path, lines...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return conn
+			}
+		},
+	}
+	for entry, begin := range entries {
+		t.Run(entry, func(t *testing.T) {
+			for path, route := range map[string]string{"/chat/x": "/chat/", "/first/x": "/first/", "/public/x": "/public/"} {
+				r, dial := begin(t)
+				access, _ := r.login()
+				sid, _ := r.claims(access)["sid"].(string)
+				who := []string{" user=test ", " session=" + sid + " "}
+				var conn *websocket.Conn
+				opened := []string{`msg="socket opened"`}
+				switch path {
+				case "/chat/x":
+					conn = dial(path, bearer(access))
+				case "/first/x":
+					conn = dial(path)
+					r.write(conn, `{"type":"auth","token":"`+access+`"}`)
+					if _, err := r.read(conn); err != nil {
+						t.Fatal(err)
+					}
+					opened = []string{`msg="socket authenticated"`}
+				case "/public/x":
+					conn, who = dial(path), nil
+				}
+				r.echoOf(conn, "hello")
+				_ = conn.CloseNow()
+				for _, text := range append(opened, `msg="socket ended"`, "msg=socket ") {
+					r.log.wait(t, text, func(string) bool { return len(r.withText(text)) > 0 })
+					all := r.withText(text)
+					if len(all) != 1 {
+						t.Errorf("%s: %q", path, all)
+					}
+					for _, part := range append(who, " route="+route+" ") {
+						if !strings.Contains(all[0], part) {
+							t.Errorf("%s: %q lacks %q", path, all[0], part)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestDemoSocketLines: the same for the socket of the demonstration, and for
+// a handshake that is refused.
+func TestDemoSocketLines(t *testing.T) {
+	r := start(t)
+	access, _ := r.login()
+	sid, _ := r.claims(access)["sid"].(string)
+	conn := r.open("?ticket=" + r.ticket(access))
+	if _, err := r.read(conn); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.CloseNow()
+	if _, err := r.read(r.open("?ticket=none")); err == nil {
+		t.Error("an invented ticket is good")
+	}
+	for text, parts := range map[string][]string{
+		`msg="socket opened"`: {" user=test ", " session=" + sid + " ", " route=/ws "},
+		`msg="socket ended"`:  {" user=test ", " session=" + sid + " ", " route=/ws "},
+		"msg=refused":         {" route=/ws "},
+	} {
+		r.log.wait(t, text, func(string) bool { return len(r.withText(text)) > 0 })
+		for _, part := range parts {
+			if line := r.withText(text)[0]; !strings.Contains(line, part) {
+				t.Errorf("%q lacks %q", line, part)
+			}
+		}
+	}
+}
