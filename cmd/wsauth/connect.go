@@ -120,15 +120,12 @@ func (c *connectCmd) Run(ctx context.Context) error {
 	go in.read(c.MaxMessage)       // it ends with the process
 	signal.Ignore(syscall.SIGPIPE) // where nobody reads the output any more, there is a logout to do
 	err = client.Run(ctx)
-	refusal, refused := errors.AsType[*wsclient.Refusal](err)
+	_, refused := errors.AsType[*wsclient.Refusal](err)
 	end, ended := errors.AsType[*wsclient.End](err)
-	switch {
-	case refused && (refusal.Step == wsclient.Login || refusal.Step == wsclient.GetTicket) && (refusal.Status == 404 || refusal.Status == 405):
-		return exit{fmt.Errorf("%w\nhint:       %s is where logins were looked for; --auth-prefix says where they are", err, config.Target.Auth.Path), 2}
-	case refused, ended && end.By == wsclient.ByServer:
+	if refused || ended && end.By == wsclient.ByServer {
 		return exit{err, 2}
 	}
-	return untrusted(err)
+	return err
 }
 
 // config is what the flags say.

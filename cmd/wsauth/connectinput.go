@@ -125,12 +125,3 @@ func (c *connectCmd) tls() (*tls.Config, error) {
 	config.RootCAs = pool
 	return config, nil
 }
-
-// untrusted says what can be done about a certificate that is not trusted.
-func untrusted(err error) error {
-	_, invalid := errors.AsType[*tls.CertificateVerificationError](err)
-	if !invalid {
-		return err
-	}
-	return fmt.Errorf("%w\nhint:       --ca=FILE trusts the issuer of a test server, --insecure-skip-verify anybody", err)
-}

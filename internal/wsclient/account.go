@@ -151,11 +151,11 @@ func (a *Account) post(ctx context.Context, step Step, bearer string, body, v an
 	}
 	resp, err := a.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("%s at %s: %w", step, req.URL.Host, cause(ctx, withoutURL(err)))
+		return unreachable(string(step)+" at", req.URL, cause(ctx, withoutURL(err)))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode/100 != 2 {
-		return readRefusal(step, resp)
+		return readRefusal(step, resp, bearer != "")
 	}
 	if v == nil {
 		return nil

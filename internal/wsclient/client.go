@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
+	"wsauth"
 	"wsauth/internal/urlpath"
 )
 
@@ -29,13 +32,20 @@ func New(c Config) (*Client, error) {
 	if c.Origin != "" {
 		client.account.header.Set("Origin", c.Origin)
 	}
-	for _, name := range []string{"Authorization", "Cookie"} { // a request carries one credential
-		if c.User != "" || c.Token != "" {
-			client.account.header.Del(name)
-		}
+	if c.User != "" || c.Token != "" { // which is the credential of these requests
+		stripCredentials(client.account.header)
 	}
 	c.Report.Hide(c.Token)
 	return client, nil
+}
+
+// stripCredentials removes a token and the cookies of a login, since a request
+// carries one credential. Others, such as HTTP Basic for a proxy in front, stay.
+func stripCredentials(h http.Header) {
+	if scheme, _, _ := strings.Cut(h.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
+		h.Del("Authorization")
+	}
+	(&wsauth.Cookies{}).Strip(&http.Request{Header: h, URL: &url.URL{}})
 }
 
 // Run opens the socket, and returns when it is closed: nil where that is as it should be, an [*End] where the server closed it for a
@@ -149,7 +159,7 @@ func (c *Client) open(ctx context.Context) (*socket, error) {
 func (c *Client) safe(err error) error {
 	redact := c.config.Report.Redact
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
-		refusal.Reason, refusal.Text = redact(refusal.Reason), redact(refusal.Text)
+		refusal.Reason, refusal.Text, refusal.Hint = redact(refusal.Reason), redact(refusal.Text), redact(refusal.Hint)
 	}
 	if end, ok := errors.AsType[*End](err); ok {
 		end.Reason = redact(end.Reason)

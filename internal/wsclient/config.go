@@ -107,10 +107,7 @@ func (c *Config) checkPlaintext() error {
 	if c.InsecurePlaintext {
 		return nil
 	}
-	secret := c.User != "" || c.Token != ""
-	for _, name := range []string{"Authorization", "Cookie", "Proxy-Authorization"} {
-		secret = secret || c.Header.Get(name) != ""
-	}
+	secret := c.hasCredential() || c.Header.Get("Proxy-Authorization") != ""
 	used := []*url.URL{c.Target.Socket}
 	if c.User != "" || c.Via.Place == InTicket {
 		used = append(used, c.Target.Auth)
@@ -121,4 +118,9 @@ func (c *Config) checkPlaintext() error {
 		}
 	}
 	return nil
+}
+
+// hasCredential reports whether the handshake says who the client is.
+func (c *Config) hasCredential() bool {
+	return c.User != "" || c.Token != "" || c.Header.Get("Authorization") != "" || c.Header.Get("Cookie") != ""
 }

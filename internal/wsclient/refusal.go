@@ -34,6 +34,7 @@ type Refusal struct {
 	Text       string        // the detail of the problem document, or the first line of a plain text
 	Advice     wsauth.Advice // "" where the text says enough
 	RetryAfter string        // as the server has it; "" where it says nothing
+	Hint       string        // what may be wrong with the command; "" where that is not known
 
 	own bool // a problem document came: a proxy did not answer in the server's place
 }
@@ -41,7 +42,12 @@ type Refusal struct {
 // Error is for a person, in a few lines.
 func (r *Refusal) Error() string {
 	var b strings.Builder
-	b.WriteString("the server refused the " + string(r.Step) + ": " + strings.TrimSpace(strconv.Itoa(r.Status)+" "+http.StatusText(r.Status)))
+	status := strings.TrimSpace(strconv.Itoa(r.Status) + " " + http.StatusText(r.Status))
+	if r.Step == Handshake && r.Status < http.StatusBadRequest {
+		b.WriteString("the server opened no WebSocket: it answered the handshake with " + status)
+	} else {
+		b.WriteString("the server refused the " + string(r.Step) + ": " + status)
+	}
 	if r.Reason != "" {
 		b.WriteString(", " + r.Reason)
 	}
@@ -49,6 +55,7 @@ func (r *Refusal) Error() string {
 	if r.RetryAfter != "" {
 		b.WriteString("\nwait:       " + r.RetryAfter + " s at least")
 	}
+	b.WriteString(hintLine(r.Hint))
 	return b.String()
 }
 
@@ -65,14 +72,17 @@ func explanation(b *strings.Builder, means string, advice wsauth.Advice) {
 // maxAnswer is how much of an answer is read, in bytes.
 const maxAnswer = 64 << 10
 
-// readRefusal makes a Refusal of an answer. What it takes of it is fit for a terminal.
-func readRefusal(step Step, resp *http.Response) *Refusal {
+// readRefusal makes a Refusal of an answer. What it takes of it is fit for a
+// terminal. credential reports that the request had one.
+func readRefusal(step Step, resp *http.Response, credential bool) *Refusal {
 	r := &Refusal{Step: step, Status: resp.StatusCode}
 	if seconds, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 31); err == nil {
 		r.RetryAfter = strconv.FormatUint(seconds, 10)
 	}
+	var body []byte
 	if resp.Body != nil {
-		body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+		var err error
+		body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 		if err == nil {
 			r.read(resp.Header.Get("Content-Type"), body)
 		}
@@ -84,6 +94,7 @@ func readRefusal(step Step, resp *http.Response) *Refusal {
 	if r.Advice = adviceOf(r.Status, r.Reason); step == Login && !known(r.Reason) && r.Advice == wsauth.AdviceRenew {
 		r.Advice = "" // to log in is what was tried
 	}
+	r.Hint = r.hint(resp, body, credential)
 	return r
 }
 

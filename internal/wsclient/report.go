@@ -3,6 +3,7 @@ package wsclient
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -50,6 +51,7 @@ type event struct {
 	Text   string    `json:"text,omitzero"`
 	Advice string    `json:"advice,omitzero"`
 	Wait   string    `json:"retry_after,omitzero"` // seconds
+	Hint   string    `json:"hint,omitzero"`
 }
 
 // maxSecrets is how many secrets are remembered: those of a few renewals.
@@ -136,12 +138,16 @@ func (r *Reporter) ended(e *End) error {
 
 // refused is for programs only: a person sees the error of the command.
 func (r *Reporter) refused(e *Refusal) error {
-	return r.tell(event{Event: "refused", Step: e.Step, Status: e.Status, Reason: e.Reason, Text: e.Text, Advice: string(e.Advice), Wait: e.RetryAfter}, "")
+	return r.tell(event{Event: "refused", Step: e.Step, Status: e.Status, Reason: e.Reason, Text: e.Text, Advice: string(e.Advice), Wait: e.RetryAfter, Hint: e.Hint}, "")
 }
 
 // failed is for programs only.
 func (r *Reporter) failed(err error) error {
-	return r.tell(event{Event: "failed", Text: err.Error()}, "")
+	e := event{Event: "failed", Text: err.Error()}
+	if f, ok := errors.AsType[*Failure](err); ok {
+		e.Text, e.Hint = f.Err.Error(), f.Hint
+	}
+	return r.tell(e, "")
 }
 
 // moment is a time as JSON has it; "" for none.
@@ -155,7 +161,7 @@ func moment(t time.Time) string {
 // tell prints a line on what happens, "" being none for a person.
 func (r *Reporter) tell(e event, line string) error {
 	if r.JSON {
-		e.Reason, e.Text, e.Proto = r.Redact(e.Reason), r.Redact(e.Text), r.Redact(e.Proto)
+		e.Reason, e.Text, e.Proto, e.Hint = r.Redact(e.Reason), r.Redact(e.Text), r.Redact(e.Proto), r.Redact(e.Hint)
 		return r.object(e)
 	}
 	if line == "" {

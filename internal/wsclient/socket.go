@@ -67,11 +67,11 @@ func (c *Client) dial(ctx context.Context, h *handshake) (*socket, error) {
 		}
 		return s, nil
 	case resp != nil && resp.StatusCode != http.StatusSwitchingProtocols:
-		return nil, readRefusal(Handshake, resp)
+		return nil, readRefusal(Handshake, resp, c.config.hasCredential())
 	case resp != nil:
 		return nil, errors.New("the server's answer to the handshake is not as RFC 6455 says")
 	}
-	return nil, fmt.Errorf("handshake with %s: %w", h.url.Host, cause(ctx, withoutURL(err)))
+	return nil, unreachable("handshake with", h.url, cause(ctx, withoutURL(err)))
 }
 
 // endOf makes an End of the error of a read.

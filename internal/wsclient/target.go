@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"wsauth/internal/inspect"
 )
 
 // A Target is where a socket is, and where the logins are that open it.
@@ -18,9 +20,9 @@ type Target struct {
 // ParseTarget reads the address of a socket, whose scheme is ws, wss, http or https, and that of the logins, which may be a path of
 // the same server. Its errors repeat nothing of a query.
 func ParseTarget(socket, auth string) (Target, error) {
-	u, err := url.Parse(socket)
+	u, err := parseAddress("the address of the socket", socket, "ws", "wss", "http", "https")
 	if err != nil {
-		return Target{}, fmt.Errorf("the address of the socket: %w", withoutURL(err))
+		return Target{}, err
 	}
 	switch u.Scheme {
 	case "ws":
@@ -28,32 +30,119 @@ func ParseTarget(socket, auth string) (Target, error) {
 	case "wss":
 		u.Scheme = "https"
 	}
-	if err := checkURL(u); err != nil {
-		return Target{}, fmt.Errorf("the address of the socket: %w", err)
-	}
 	if u.Path == "" {
 		u.Path = "/"
 	}
-	below, err := url.Parse(auth)
+	base, err := parseBase(u, auth)
 	if err != nil {
-		return Target{}, fmt.Errorf("the address of the logins: %w", withoutURL(err))
-	}
-	base := u.ResolveReference(below)
-	base.Path, base.RawPath = strings.TrimRight(base.Path, "/"), ""
-	if err := checkURL(base); err != nil {
-		return Target{}, fmt.Errorf("the address of the logins: %w", err)
-	}
-	if base.RawQuery != "" {
-		return Target{}, errors.New("the address of the logins: it has no query")
+		return Target{}, err
 	}
 	return Target{Socket: u, Auth: base}, nil
 }
 
-// checkURL refuses what is no full address of the scheme http or https.
+// parseBase reads the address of the logins, which may be relative to that of
+// the socket.
+func parseBase(socket *url.URL, auth string) (*url.URL, error) {
+	const what = "the address of the logins"
+	below, err := url.Parse(auth)
+	if err != nil && !isWithoutScheme(auth) {
+		return nil, fmt.Errorf("%s: %w", what, withoutURL(err))
+	}
+	if err != nil || below.Scheme != "" {
+		if below, err = parseAddress(what, auth, "http", "https"); err != nil {
+			return nil, err
+		}
+	}
+	base := socket.ResolveReference(below)
+	base.Path, base.RawPath = strings.TrimRight(base.Path, "/"), ""
+	if err := checkURL(base); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	if base.RawQuery != "" {
+		return nil, errors.New(what + ": it has no query")
+	}
+	return base, nil
+}
+
+// parseAddress reads a full address, and says how to write it where its scheme
+// is missing or another one. The first scheme is the one without TLS, the
+// second the one with it.
+func parseAddress(what, text string, schemes ...string) (*url.URL, error) {
+	front, _, _ := strings.Cut(text, "?")
+	front, _, _ = strings.Cut(front, "#")
+	scheme, rest, _ := strings.Cut(front, ":")
+	switch known := slices.Contains(schemes, strings.ToLower(scheme)); {
+	case known && !strings.HasPrefix(rest, "//"):
+		if better := withScheme(strings.ToLower(scheme), rest); better != "" {
+			return nil, fmt.Errorf("%s lacks the slashes after its scheme: write %s", what, better)
+		}
+	case !known && isWithoutScheme(front):
+		if better := withScheme(schemes[0], front); better != "" {
+			if u, err := url.Parse(better); err == nil && Exposed(u) {
+				return nil, fmt.Errorf("%s has no scheme: write %s, or %s:// if the server has no TLS", what, withScheme(schemes[1], front), schemes[0])
+			}
+			return nil, fmt.Errorf("%s has no scheme: write %s", what, better)
+		}
+	case !known && scheme != front:
+		return nil, fmt.Errorf("%s has the scheme %s: it begins with %s, and a host", what, inspect.Printable(scheme), listOf(schemes))
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, withoutURL(err))
+	}
+	if !slices.Contains(schemes, u.Scheme) || u.Host == "" || u.Opaque != "" {
+		return nil, fmt.Errorf("%s: it begins with %s, and a host", what, listOf(schemes))
+	}
+	if err := checkURL(u); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	return u, nil
+}
+
+// isWithoutScheme reports whether an address begins with its host, and perhaps
+// a port, instead of a scheme.
+func isWithoutScheme(text string) bool {
+	front, _, _ := strings.Cut(text, "?")
+	if strings.Contains(front, "://") || strings.HasPrefix(front, "/") && !strings.HasPrefix(front, "//") {
+		return false
+	}
+	_, port, hasPort := strings.Cut(authorityOf(front), ":")
+	return !hasPort || strings.HasPrefix(front, "[") || port != "" && port[0] >= '0' && port[0] <= '9'
+}
+
+// authorityOf returns the host and the port with which a text begins.
+func authorityOf(text string) string {
+	authority, _, _ := strings.Cut(strings.TrimLeft(text, "/"), "/")
+	return authority[strings.LastIndex(authority, "@")+1:]
+}
+
+// withScheme returns an address without user, query and fragment, as it is
+// with a scheme. It is "" if there would be no host.
+func withScheme(scheme, rest string) string {
+	_, path, hasPath := strings.Cut(strings.TrimLeft(rest, "/"), "/")
+	authority := authorityOf(rest)
+	if strings.HasPrefix(authority, ":") {
+		authority = "localhost" + authority
+	}
+	if hasPath {
+		authority += "/" + path
+	}
+	u, err := url.Parse(scheme + "://" + authority)
+	if err != nil || u.Hostname() == "" {
+		return ""
+	}
+	return inspect.Printable(u.String())
+}
+
+// listOf names schemes: "ws://, wss:// or https://".
+func listOf(schemes []string) string {
+	last := len(schemes) - 1
+	return strings.Join(schemes[:last], "://, ") + ":// or " + schemes[last] + "://"
+}
+
+// checkURL refuses an address that has what does not belong there.
 func checkURL(u *url.URL) error {
 	switch {
-	case !slices.Contains([]string{"http", "https"}, u.Scheme) || u.Host == "" || u.Opaque != "":
-		return errors.New("it begins with ws://, wss://, http:// or https://, and a host")
 	case u.User != nil:
 		return errors.New("there is no name or password in it")
 	case u.Fragment != "":
@@ -64,7 +153,7 @@ func checkURL(u *url.URL) error {
 
 // Exposed reports whether others on the network can read what is sent to u: over http to another machine.
 func Exposed(u *url.URL) bool {
-	if u.Scheme == "https" || u.Hostname() == "localhost" {
+	if u.Scheme == "https" || u.Scheme == "wss" || u.Hostname() == "localhost" {
 		return false
 	}
 	addr, err := netip.ParseAddr(u.Hostname())

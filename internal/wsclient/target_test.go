@@ -1,8 +1,11 @@
 package wsclient
 
 import (
+	"net/url"
 	"strings"
 	"testing"
+
+	"wsauth/internal/inspect"
 )
 
 func TestParseTarget(t *testing.T) {
@@ -41,6 +44,72 @@ func TestParseTarget(t *testing.T) {
 			t.Errorf("%s with %s: %v", c.socket, c.auth, err)
 		}
 	}
+}
+
+// TestAddressesAsPeopleTypeThem: an address that lacks its scheme, or has
+// another one, is answered with how to write it, and nothing secret of it.
+func TestAddressesAsPeopleTypeThem(t *testing.T) {
+	const secret = "secretsecret"
+	for address, want := range map[string]string{
+		"localhost:8080/ws":                            "the address of the socket has no scheme: write ws://localhost:8080/ws",
+		"localhost":                                    "has no scheme: write ws://localhost",
+		"127.0.0.1:8080/ws?token=" + secret:            "has no scheme: write ws://127.0.0.1:8080/ws",
+		"[::1]:8080/ws":                                "has no scheme: write ws://[::1]:8080/ws",
+		":8080/ws":                                     "has no scheme: write ws://localhost:8080/ws",
+		"//localhost:8080/ws":                          "has no scheme: write ws://localhost:8080/ws",
+		"app.example/ws":                               "has no scheme: write wss://app.example/ws, or ws:// if the server has no TLS",
+		"app.example:443":                              "has no scheme: write wss://app.example:443, or ws://",
+		"app.example/ws?next=http://x/" + secret:       "has no scheme: write wss://app.example/ws, or ws://",
+		"ada:" + secret + "@app.example/ws":            "has no scheme: write wss://app.example/ws, or ws://",
+		"ada:1" + secret + "@app.example/ws#" + secret: "has no scheme: write wss://app.example/ws, or ws://",
+		"app.example/\x1b[2J":                          "invalid control character in URL",
+		"ws:localhost:8080/ws":                         "lacks the slashes after its scheme: write ws://localhost:8080/ws",
+		"WSS:/app.example/ws?" + secret:                "lacks the slashes after its scheme: write wss://app.example/ws",
+		"ftp://app.example/" + secret:                  "has the scheme ftp: it begins with ws://, wss://, http:// or https://, and a host",
+		"unix:/run/" + secret:                          "has the scheme unix: it begins with",
+		"mailto:" + secret:                             "has the scheme mailto: it begins with",
+		"/ws":                                          "it begins with ws://, wss://, http:// or https://, and a host",
+		"":                                             "it begins with ws://",
+		"ws://":                                        "it begins with ws://",
+		"localhost:" + strings.Repeat("8", 9):          "has no scheme: write",
+	} {
+		_, err := ParseTarget(address, "/auth")
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "\x1b") {
+			t.Errorf("%q: %v; want %q", address, err, want)
+		}
+	}
+	for auth, want := range map[string]string{
+		"localhost:9000/auth":           "the address of the logins has no scheme: write http://localhost:9000/auth",
+		"127.0.0.1:9000/":               "the address of the logins has no scheme: write http://127.0.0.1:9000/",
+		"login.example:443/x?" + secret: "the address of the logins has no scheme: write https://login.example:443/x, or http:// if the server has no TLS",
+		"ws://login.example/" + secret:  "the address of the logins has the scheme ws: it begins with http:// or https://, and a host",
+		"https:login.example":           "the address of the logins lacks the slashes after its scheme: write https://login.example",
+	} {
+		if _, err := ParseTarget("ws://h/", auth); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), secret) {
+			t.Errorf("%q: %v; want %q", auth, err, want)
+		}
+	}
+}
+
+func FuzzParseTarget(f *testing.F) {
+	for _, seed := range []string{"localhost:8080/ws", "ws://h/ws?x=y#z", "wss:h", "[::1", "ada:x@h/ws", "//h", ":1", "http://\x1b/"} {
+		f.Add(seed, "/auth")
+		f.Add("ws://h/", seed)
+	}
+	f.Fuzz(func(t *testing.T, socket, auth string) {
+		target, err := ParseTarget(socket, auth)
+		if err != nil {
+			if text := err.Error(); inspect.Escape(text) != text && inspect.Escape(socket) == socket && inspect.Escape(auth) == auth {
+				t.Errorf("%q", text)
+			}
+			return
+		}
+		for _, u := range []*url.URL{target.Socket, target.Auth} {
+			if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" {
+				t.Errorf("%q, %q: %s", socket, auth, u)
+			}
+		}
+	})
 }
 
 func TestExposed(t *testing.T) {

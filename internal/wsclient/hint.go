@@ -1,0 +1,192 @@
+package wsclient
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"syscall"
+
+	"wsauth/internal/inspect"
+)
+
+// A Failure is an error with a hint about what to do.
+type Failure struct {
+	Err  error
+	Hint string
+}
+
+// Error is for a person, in two lines.
+func (f *Failure) Error() string { return f.Err.Error() + hintLine(f.Hint) }
+
+// Unwrap returns Err.
+func (f *Failure) Unwrap() error { return f.Err }
+
+// hintLine is the line of a hint; "" without one.
+func hintLine(hint string) string {
+	if hint == "" {
+		return ""
+	}
+	return "\nhint:       " + hint
+}
+
+// unreachable makes an error of err, because of which u has not answered a
+// request, and adds what to do where that is known. what names the request.
+func unreachable(what string, u *url.URL, err error) error {
+	hint := hintOfDial(u, err)
+	if text := err.Error(); strings.Contains(text, malformed) { // and the answer in quotes
+		err = errors.New(inspect.Printable(text))
+	}
+	err = fmt.Errorf("%s %s: %w", what, u.Host, err)
+	if hint == "" {
+		return err
+	}
+	return &Failure{err, hint}
+}
+
+// What net/http says of an answer that is no HTTP, and with which bytes a
+// server answers that expects TLS: an alert (RFC 8446 section 5.1).
+const (
+	malformed = "malformed HTTP "
+	tlsAlert  = `"\x15\x03`
+)
+
+// hintOfDial says what to do about an error of a connection to u.
+func hintOfDial(u *url.URL, err error) string {
+	plain, secure := "ws://", "wss://"
+	if u.Scheme == "https" {
+		plain = "ws:// (or http://)"
+	}
+	dns, unknown := errors.AsType[*net.DNSError](err)
+	op, _ := errors.AsType[*net.OpError](err)
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
+	alert, alerted := errors.AsType[tls.AlertError](err)
+	text := err.Error()
+	switch {
+	case op != nil && op.Op == "proxyconnect":
+		return "this is the proxy that HTTP_PROXY or HTTPS_PROXY names; NO_PROXY names hosts that are reached without it"
+	case unknown && dns.IsNotFound:
+		return "there is no host of this name: check the spelling"
+	case unknown:
+		return "the name cannot be looked up: check the network and the resolver"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens there: is the server running, and is this its port?"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "there is no way to this host: check the address and the network"
+	case untrusted:
+		return "--ca=FILE trusts the issuer of a test server, --insecure-skip-verify anybody"
+	case errors.Is(err, http.ErrSchemeMismatch), noTLS:
+		return "the server does not speak TLS on this port: use " + plain
+	case alerted && strings.Contains(alert.Error(), "certificate required"):
+		return "the server asks for a certificate of the client, and this command has none"
+	case strings.Contains(text, malformed) && strings.Contains(text, tlsAlert):
+		return "the server speaks TLS on this port: use " + secure
+	case strings.Contains(text, malformed):
+		return "what answers there is no HTTP server: check the port"
+	case u.Scheme == "http" && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)):
+		return "the server closed the connection without an answer: if it speaks TLS on this port, use " + secure
+	}
+	return ""
+}
+
+// isForTLS reports whether an answer is that of a server that expects TLS on
+// its port and got a plain request, as Go, nginx, Apache and others put it.
+func isForTLS(status int, body []byte) bool {
+	if status != http.StatusBadRequest && status != http.StatusUpgradeRequired && status != 497 {
+		return false
+	}
+	text := strings.ToLower(string(body))
+	return slices.ContainsFunc([]string{
+		"http request to an https server", "http request was sent to https port", "plain http to an ssl-enabled",
+		"requires tls", "http requests are not supported on this port, use https",
+	}, func(phrase string) bool { return strings.Contains(text, phrase) })
+}
+
+// hint says what to do about an answer that opens no socket, where the words
+// of the server do not. credential reports that the request had one.
+func (r *Refusal) hint(resp *http.Response, body []byte, credential bool) string {
+	var path string
+	var from *url.URL
+	if resp.Request != nil {
+		from = resp.Request.URL
+		path = inspect.Printable(from.EscapedPath())
+	}
+	asksForBasic := slices.ContainsFunc(resp.Header.Values("WWW-Authenticate"), func(challenge string) bool {
+		scheme, _, _ := strings.Cut(strings.TrimSpace(challenge), " ")
+		return strings.EqualFold(scheme, "Basic")
+	})
+	switch {
+	case isForTLS(r.Status, body):
+		return "the server speaks TLS on this port: use wss:// (or https://)"
+	case r.Status == http.StatusUnauthorized && asksForBasic && r.Step != Login && r.Step != Handshake:
+		return "HTTP Basic is asked for here, and the token of the login needs the Authorization field: let " + path + " through without it"
+	case r.Status == http.StatusUnauthorized && asksForBasic:
+		return "HTTP Basic is asked for: send it with --header='Authorization: Basic …'"
+	case r.Step == Login || r.Step == GetTicket:
+		if r.Status == http.StatusNotFound || r.Status == http.StatusMethodNotAllowed {
+			return path[:strings.LastIndex(path, "/")+1] + " is where logins were looked for; --auth-prefix says where they are"
+		}
+		return ""
+	case r.Step != Handshake:
+		return ""
+	}
+	switch r.Status {
+	case http.StatusUnauthorized:
+		if !credential {
+			return "no credential was sent: log in with --user=NAME, or give a token with --token-file=FILE"
+		}
+	case http.StatusNotFound:
+		return "there is nothing at " + path + ": check the path"
+	case http.StatusMethodNotAllowed:
+		return path + " takes no GET, and so no WebSocket: check the path"
+	case http.StatusSwitchingProtocols:
+	}
+	switch {
+	case r.Status/100 == 2:
+		return "a page or an API answers at " + path + ", no WebSocket server: check the path; a proxy in front has to pass on Upgrade and Connection"
+	case r.Status/100 == 3:
+		return hintOfRedirect(from, resp)
+	case r.own:
+		return ""
+	}
+	switch r.Status {
+	case http.StatusForbidden:
+		return "the server, or a proxy in front, may want the Origin of a page (--origin) or a credential"
+	case http.StatusUpgradeRequired:
+		if versions := resp.Header.Get("Sec-WebSocket-Version"); versions != "" && versions != "13" {
+			return "the server takes version " + inspect.Printable(versions) + " of the protocol, and not 13 (RFC 6455)"
+		}
+		return "the server has not seen that a WebSocket was asked for: a proxy in front has to pass on Upgrade and Connection"
+	case http.StatusBadGateway, http.StatusGatewayTimeout:
+		return "a proxy answers, and does not reach the server behind it"
+	}
+	return ""
+}
+
+// hintOfRedirect says where to connect instead, or that a login may be asked
+// for where another page is pointed to.
+func hintOfRedirect(from *url.URL, resp *http.Response) string {
+	to, err := resp.Location()
+	if err != nil || from == nil {
+		return ""
+	}
+	if strings.TrimSuffix(to.Path, "/") != strings.TrimSuffix(from.Path, "/") {
+		return "it points to another page: the path may be wrong, or the server may want a login first"
+	}
+	to.User, to.RawQuery, to.Fragment = nil, "", ""
+	switch to.Scheme {
+	case "http":
+		to.Scheme = "ws"
+	case "https":
+		to.Scheme = "wss"
+	default:
+		return ""
+	}
+	return "if that is the server you mean, connect to " + inspect.Printable(to.String())
+}
