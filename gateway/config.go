@@ -178,9 +178,9 @@ type Config struct {
 
 	// Logger gets a line for each login, each refusal, and each begin and end
 	// of a socket with its user, session and route, never with a token, a
-	// cookie, a query or a password. Its handler must not block, since event loops call it:
-	// one that writes to a pipe freezes every socket while nobody reads the
-	// pipe. Default: no log.
+	// cookie, a query or a password. Its handler must not block, since event
+	// loops call it: one that writes to a pipe freezes every socket while
+	// nobody reads the pipe. Default: no log.
 	Logger *slog.Logger
 }
 

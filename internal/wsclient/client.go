@@ -39,8 +39,9 @@ func New(c Config) (*Client, error) {
 	return client, nil
 }
 
-// stripCredentials removes a token and the cookies of a login, since a request
-// carries one credential. Others, such as HTTP Basic for a proxy in front, stay.
+// stripCredentials removes a token and the cookies of a login, since a
+// request carries one credential. Others stay, such as HTTP Basic for a proxy
+// in front.
 func stripCredentials(h http.Header) {
 	if scheme, _, _ := strings.Cut(h.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
 		h.Del("Authorization")

@@ -175,8 +175,8 @@ func TestHintsOfDialErrors(t *testing.T) {
 	}
 }
 
-// TestBasicBesideALogin: HTTP Basic for a proxy in front goes with each request
-// that has no token in the same field, and never beside one.
+// TestBasicBesideALogin: HTTP Basic for a proxy in front goes with each
+// request that has no token in the same field, and never beside one.
 func TestBasicBesideALogin(t *testing.T) {
 	seen := map[string][]string{}
 	record := func(next http.HandlerFunc) http.HandlerFunc {
