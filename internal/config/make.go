@@ -322,7 +322,7 @@ func (d *Document) Warnings() []string {
 	}
 	for i, r := range d.Settings.Routes {
 		if r.TLS.InsecureSkipVerify {
-			all = append(all, fmt.Sprintf("routes[%d].tls.insecure_skip_verify: whoever is on the way to %s can read and change everything", i, strings.Join(r.all(), " and ")))
+			all = append(all, fmt.Sprintf("routes[%d].tls.insecure_skip_verify: an attacker on the way to %s can read and change everything", i, strings.Join(r.all(), " and ")))
 		}
 		if r.Public && r.Sockets && slices.Contains(r.Origins, anyOrigin) {
 			all = append(all, fmt.Sprintf("routes[%d].origins: any: pages of every site can open sockets to %s with the cookies that their visitors have for it; it must look at the Origin itself if it believes them", i, strings.Join(r.all(), " and ")))
@@ -333,7 +333,7 @@ func (d *Document) Warnings() []string {
 				all = append(all, fmt.Sprintf("routes[%d].locations: insecure_no_csrf: pages of other sites can use the cookies of their visitors, but for sockets", i))
 			}
 			if ok && o.InsecureHTTP {
-				all = append(all, fmt.Sprintf("routes[%d].locations: insecure_http: whoever is on the way to the browser can read the cookies", i))
+				all = append(all, fmt.Sprintf("routes[%d].locations: insecure_http: an attacker on the way to the browser can read the cookies", i))
 			}
 		}
 	}
