@@ -65,6 +65,7 @@ func members(segment string) (all []Member) {
 	if first, err := in.ReadToken(); err != nil || first.Kind() != '{' {
 		return nil
 	}
+	all = []Member{}
 	for in.PeekKind() == '"' {
 		name, err := in.ReadToken()
 		if err != nil {

@@ -28,6 +28,9 @@ func (t Token) Write(w io.Writer, now time.Time) error {
 	fmt.Fprintf(&b, "%d bytes; it looks like %s.\n", len(t.Raw), kind)
 	section(&b, "Header", t.Header, now)
 	section(&b, "Claims", t.Claims, now)
+	for _, w := range t.Warnings() {
+		fmt.Fprintf(&b, "Warning: %s\n", w)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
