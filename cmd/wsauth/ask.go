@@ -21,27 +21,13 @@ const (
 func askPassword(ctx context.Context) (string, error) {
 	show, err := hideInput(os.Stdin)
 	if errors.Is(err, errNoTerminal) {
-		return checkPassword(readLine(bufio.NewReader(os.Stdin)))
+		return checkPassword(await(ctx, func() (string, error) { return readLine(bufio.NewReader(os.Stdin)) }))
 	}
 	if err != nil {
 		return "", err
 	}
-	type answer struct {
-		password string
-		err      error
-	}
-	answers := make(chan answer, 1)
-	go func() { // a read of a terminal does not end with ctx
-		p, err := askTwice(bufio.NewReader(os.Stdin), os.Stderr)
-		answers <- answer{p, err}
-	}()
-	select {
-	case a := <-answers:
-		return a.password, errors.Join(a.err, show())
-	case <-ctx.Done():
-		fmt.Fprintln(os.Stderr)
-		return "", errors.Join(ctx.Err(), show())
-	}
+	p, err := await(ctx, func() (string, error) { return askTwice(bufio.NewReader(os.Stdin), os.Stderr) })
+	return p, errors.Join(err, show())
 }
 
 func askTwice(in *bufio.Reader, out io.Writer) (string, error) {

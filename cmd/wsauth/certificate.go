@@ -37,8 +37,8 @@ func (c *certificate) part() *part {
 	return &part{name: "certificate", file: c.files.Cert, watchers: c.watchers[:], inPlace: true, reload: c.reload}
 }
 
-func (c *certificate) reload(context.Context, reloading) (done gateway.AdminReloaded) {
-	if err := c.Reload(); err != nil {
+func (c *certificate) reload(ctx context.Context, _ reloading) (done gateway.AdminReloaded) {
+	if _, err := await(ctx, func() (struct{}, error) { return struct{}{}, c.Reload() }); err != nil {
 		c.log.Error("the certificate stays as it was", "err", err)
 		done.Faults = append(done.Faults, err.Error())
 		return done

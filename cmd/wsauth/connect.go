@@ -119,6 +119,7 @@ func (c *connectCmd) Run(ctx context.Context) error {
 	}
 	go in.read(c.MaxMessage)       // it ends with the process
 	signal.Ignore(syscall.SIGPIPE) // where nobody reads the output any more, there is a logout to do
+	stopsItself(ctx)
 	err = client.Run(ctx)
 	_, refused := errors.AsType[*wsclient.Refusal](err)
 	end, ended := errors.AsType[*wsclient.End](err)

@@ -68,24 +68,12 @@ func (i *input) ask(ctx context.Context, prompt string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	type answer struct {
-		line string
-		err  error
-	}
-	answers := make(chan answer, 1)
 	fmt.Fprint(os.Stderr, prompt)
-	go func() { // a read of a terminal does not end with ctx
-		line, err := i.first()
-		answers <- answer{line, err}
-	}()
-	select {
-	case a := <-answers:
+	line, err := await(ctx, i.first)
+	if ctx.Err() == nil {
 		fmt.Fprintln(os.Stderr)
-		return a.line, errors.Join(a.err, show())
-	case <-ctx.Done():
-		fmt.Fprintln(os.Stderr)
-		return "", errors.Join(ctx.Err(), show())
 	}
+	return line, errors.Join(err, show())
 }
 
 // read hands the lines out, up to the end of a file, or that of what a person types, who is then done.

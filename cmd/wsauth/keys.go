@@ -78,6 +78,7 @@ func (c *keysGenerateCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	stopsItself(ctx)
 	e, err := keyring.Generate(ctx, dir, keyring.GenerateOptions{Algorithm: token.Algorithm(c.Alg), Lead: c.lead(), Life: c.Life})
 	if err != nil {
 		return err
@@ -105,6 +106,7 @@ func (c *keysRotateCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	stopsItself(ctx)
 	done, err := keyring.Rotate(ctx, dir, keyring.RotateOptions{Algorithm: token.Algorithm(c.Alg), Lead: c.lead(), Overlap: c.Overlap})
 	if err != nil {
 		return err
@@ -127,6 +129,7 @@ func (c *keysPruneCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	stopsItself(ctx)
 	gone, err := keyring.Prune(ctx, dir, c.DryRun)
 	done := "removed"
 	if c.DryRun {

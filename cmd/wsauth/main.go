@@ -7,8 +7,6 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -32,21 +30,23 @@ type cli struct {
 }
 
 func main() {
-	ctx, stop := context.WithCancel(context.Background())
-	signalled, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(signalled, func() {
-		restore() // before anything stops, so that a second signal ends the process at once
-		stop()
-	})
 	dropEmpty()
+	stderr := impatient{os.Stderr}
 	command := kong.Parse(&cli{},
 		kong.Name("wsauth"),
 		kong.Description("Authenticates WebSocket connections for as long as they live. An environment variable that is empty counts as one that is not set."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Writers(os.Stdout, impatient{os.Stderr}),
+		kong.Writers(os.Stdout, stderr),
 	)
-	command.FatalIfErrorf(command.Run())
+	status, err := runUntilSignal(func(ctx context.Context) error {
+		command.BindTo(ctx, (*context.Context)(nil))
+		return command.Run()
+	})
+	if status != 0 {
+		tellInterrupted(stderr)
+		os.Exit(status)
+	}
+	command.FatalIfErrorf(err)
 }
 
 // impatient writes to a file that may be a pipe which nobody reads, and gives

@@ -39,10 +39,10 @@ type followed struct {
 }
 
 // read reads the file, if there is one, with the flags and the environment over it.
-func (f *followed) read() (*config.Document, error) {
+func (f *followed) read(ctx context.Context) (*config.Document, error) {
 	d := config.New()
 	if f.command.Config != "" {
-		text, err := os.ReadFile(f.command.Config)
+		text, err := await(ctx, func() ([]byte, error) { return os.ReadFile(f.command.Config) })
 		if err != nil {
 			return nil, fmt.Errorf("read the configuration: %w", err)
 		}
@@ -96,10 +96,10 @@ func (f *followed) part() *part {
 // reload takes what the file says now. With one fault, everything stays as it
 // was. Where nobody asked for it, it is not done for a file that says what it
 // said.
-func (f *followed) reload(_ context.Context, how reloading) (done gateway.AdminReloaded) {
+func (f *followed) reload(ctx context.Context, how reloading) (done gateway.AdminReloaded) {
 	const stays = "the configuration stays as it was"
 	before := f.text
-	d, err := f.read()
+	d, err := f.read(ctx)
 	if err == nil && !how.asked && f.text == before {
 		return done
 	}

@@ -118,19 +118,12 @@ func (c *revokeCmd) confirm(ctx context.Context, o *operator) error {
 // confirm wants a word in answer to a warning.
 func confirm(ctx context.Context, in io.Reader, out io.Writer, warning string) error {
 	fmt.Fprintf(out, "%s\nType everything to go on: ", warning)
-	answers := make(chan string, 1)
-	go func() { // a read of a terminal does not end with ctx
-		line, _ := readLine(bufio.NewReader(in)) // what cannot be read is no answer
-		answers <- line
-	}()
-	select {
-	case answer := <-answers:
-		if answer != "everything" {
-			return errors.New("nothing was revoked")
-		}
-		return nil
-	case <-ctx.Done():
-		fmt.Fprintln(out)
+	answer, err := await(ctx, func() (string, error) { return readLine(bufio.NewReader(in)) })
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err()
+	case err != nil || answer != "everything":
+		return errors.New("nothing was revoked")
 	}
+	return nil
 }

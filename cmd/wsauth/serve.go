@@ -96,7 +96,7 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
 	if c.Config != "" {
 		f.watcher = config.NewWatcher(c.Config)
 	}
-	document, err := f.read()
+	document, err := f.read(ctx)
 	if err != nil {
 		return err
 	}

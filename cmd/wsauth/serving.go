@@ -112,6 +112,7 @@ func (v *serving) listen(ctx context.Context) error {
 
 // openData opens the folder of the data, with the keys and the store, and the users.
 func (v *serving) openData(ctx context.Context) (err error) {
+	stopsItself(ctx) // until here files were read, which may be pipes
 	if v.dir, err = folder(v.settings.Data); err != nil {
 		return err
 	}

@@ -52,6 +52,7 @@ func (c *userAddCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	stopsItself(ctx)
 	done := "has another password in"
 	err = password.UpdateFile(ctx, c.File, func(list *password.List, err error) ([]password.User, error) {
 		users, err := usersOrNone(list, err)
@@ -92,6 +93,7 @@ type userRemoveCmd struct {
 
 // Run writes the file.
 func (c *userRemoveCmd) Run(ctx context.Context) error {
+	stopsItself(ctx)
 	before := 0
 	err := password.UpdateFile(ctx, c.File, func(list *password.List, err error) ([]password.User, error) {
 		if err != nil {

@@ -90,13 +90,21 @@ func (c *Client) run(ctx context.Context) error {
 	return err
 }
 
+// errInterrupted is a context.Canceled in other words.
+var errInterrupted error = interrupted{}
+
+type interrupted struct{}
+
+func (interrupted) Error() string { return "interrupted before the socket was open" }
+func (interrupted) Unwrap() error { return context.Canceled }
+
 // converse opens a socket, and stays until it is closed.
 func (c *Client) converse(ctx context.Context) error {
 	began := time.Now()
 	s, err := c.open(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
-			return errors.New("interrupted before the socket was open")
+			return errInterrupted
 		}
 		return err
 	}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// interruptGrace is how long a command may go on after a signal, unless it
+// stops by itself: long enough to show a terminal's input again.
+const interruptGrace = 200 * time.Millisecond
+
+// An interruption is SIGINT or SIGTERM, which ends a command. A command that
+// waits for a terminal or a pipe cannot be woken, so the process ends without
+// it, unless the command stops by itself.
+type interruption struct {
+	stopsItself atomic.Bool
+}
+
+type interruptionKey struct{}
+
+// stopsItself says that the command that runs in ctx ends in its own time when
+// ctx is done, as what serves or writes does.
+func stopsItself(ctx context.Context) {
+	if i, ok := ctx.Value(interruptionKey{}).(*interruption); ok {
+		i.stopsItself.Store(true)
+	}
+}
+
+// runUntilSignal runs a command with a context that ends at the first signal,
+// and returns the exit status of a command that the signal has ended, or 0 and
+// the error of any other. A second signal ends the process at once.
+func runUntilSignal(run func(context.Context) error) (status int, err error) {
+	i := &interruption{}
+	ctx, stop := context.WithCancel(context.WithValue(context.Background(), interruptionKey{}, i))
+	defer stop()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	var received os.Signal
+	select {
+	case err := <-done:
+		return 0, err
+	case received = <-signals:
+		signal.Stop(signals) // before anything stops
+		stop()
+	}
+	err, ended := i.wait(done)
+	if ended && !errors.Is(err, context.Canceled) {
+		return 0, err
+	}
+	if number, ok := received.(syscall.Signal); ok {
+		return 128 + int(number), nil // as a shell has it of a process that the signal ended
+	}
+	return 1, nil
+}
+
+// wait waits until the command has ended, for as long as it may go on.
+func (i *interruption) wait(done <-chan error) (err error, ended bool) { //nolint:revive // the error is the value
+	select {
+	case err := <-done:
+		return err, true
+	case <-time.After(interruptGrace):
+	}
+	if !i.stopsItself.Load() {
+		return nil, false
+	}
+	return <-done, true
+}
+
+// await returns what f returns, or the error of ctx where that ends first. f
+// then goes on: a read of a pipe does not end with ctx.
+func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	results := make(chan result, 1)
+	go func() {
+		value, err := f()
+		results <- result{value, err}
+	}()
+	select {
+	case r := <-results:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+// tellInterrupted says why a command printed nothing. On a terminal ^C stands
+// in the line already.
+func tellInterrupted(to io.Writer) {
+	if isTerminal(os.Stderr) {
+		fmt.Fprintln(to)
+	}
+	fmt.Fprintln(to, "wsauth: interrupted")
+}
