@@ -35,7 +35,7 @@ func (s *Session) tellOpen() {
 	if s.end.Load() != nil || !s.stage.CompareAndSwap(stageNew, stageOpening) {
 		return
 	}
-	s.guard.log("socket opened", append(s.who(), slog.String("remote", s.remote))...)
+	s.guard.log("socket opened", s.with(slog.String("remote", s.remote))...)
 	s.guard.config.Observer.Opened(s)
 	if !s.stage.CompareAndSwap(stageOpening, stageOpen) {
 		s.guard.tellEnd(s, s.end.Load()) // it has ended meanwhile
@@ -61,7 +61,7 @@ func (g *Guard) tellEnd(s *Session, e *EndError) {
 }
 
 func (g *Guard) logEnd(message string, s *Session, e *EndError) {
-	g.log(message, append(s.who(),
+	g.log(message, s.with(
 		slog.String("reason", e.Reason),
 		slog.Int("code", e.Code),
 		slog.String("remote", s.remote),
@@ -72,16 +72,16 @@ func (g *Guard) logEnd(message string, s *Session, e *EndError) {
 // tellAuthenticated tells that the client of an open socket has said who it
 // is, after the line that it was opened.
 func (s *Session) tellAuthenticated() {
-	s.guard.log("socket authenticated", append(s.who(), slog.String("remote", s.remote))...)
+	s.guard.log("socket authenticated", s.with(slog.String("remote", s.remote))...)
 }
 
-// who returns the user and the session that the claims name, fit for a line.
-func (s *Session) who() []slog.Attr {
+// with returns attributes with the user and the session that the claims name,
+// fit for a line.
+func (s *Session) with(attrs ...slog.Attr) []slog.Attr {
 	claims := s.Claims()
 	if claims == nil || !s.guard.logs() {
-		return nil
+		return attrs
 	}
-	attrs := make([]slog.Attr, 0, 7) // with those of logEnd
 	if claims.Subject != "" {
 		attrs = append(attrs, slog.String("user", logtext.Short(claims.Subject)))
 	}

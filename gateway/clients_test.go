@@ -248,7 +248,7 @@ func TestG7_BehindProxy(t *testing.T) {
 			if len(sessions) != 1 || session["remote"] != "192.0.2.1" || len(sockets) == 0 || sockets[0].(map[string]any)["remote"] != "192.0.2.1" {
 				t.Errorf("sessions: %v", sessions)
 			}
-			for _, want := range []string{"msg=request route=/ host=app.example path=/page remote=192.0.2.1:", "msg=request route=/ host=app.example path=/ws remote=192.0.2.1:", "msg=\"socket opened\" remote=192.0.2.1:"} {
+			for _, want := range []string{"msg=request route=/ host=app.example path=/page remote=192.0.2.1:", "msg=request route=/ host=app.example path=/ws remote=192.0.2.1:", "msg=\"socket opened\" route=/ remote=192.0.2.1:"} {
 				if !strings.Contains(r.log.String(), want) {
 					t.Errorf("the log has no %q", want)
 				}
