@@ -132,7 +132,7 @@ func TestSignalsEndWhatWaitsForAPipe(t *testing.T) {
 				for i, arg := range args {
 					given[i] = strings.Replace(arg, pipe, fifo, 1)
 				}
-				// Standard input is the same pipe: what is named by its path is read from there.
+				// Standard input is the same pipe.
 				w := startWaiting(t, dir, held, given...)
 				w.start(held)
 				if err := w.cmd.Process.Signal(number); err != nil {
