@@ -223,6 +223,9 @@ func TestR11_Forwarded(t *testing.T) {
 		"X-Host: evil", "X-Scheme: evil", "X-HTTP-Host-Override: evil", "X-Waws-Unencoded-URL: /evil", "CF-Connecting-IPv6: evil", "X-Azure-ClientIP: 6.6.6.6",
 		"X-Sendfile-Type: evil", "X-Accel-Mapping: /evil=/etc", "Remote_Addr: 6.6.6.6",
 		"Content_Length: 6.6.6.6", "Transfer_Encoding: evil", "Sec_WebSocket_Protocol: evil",
+		"Forwarded-For: 6.6.6.6", "Forwarded_Proto: evil", "Z-Forwarded-For: 6.6.6.6", "X-Vercel-Forwarded-For: 6.6.6.6", "CloudFront-Forwarded-Proto: evil",
+		"X-Forward-For: 6.6.6.6", "X-Forward-Proto: evil", "Real-IP: 6.6.6.6", "X-Real-Port: 6.6.6.6", "Ali-CDN-Real-IP: 6.6.6.6",
+		"X-Nf-Client-Connection-Ip: 6.6.6.6", "X-Envoy-External-Address: 6.6.6.6", "X-ProxyUser-Ip: 6.6.6.6", "CF-Visitor: evil", "X-ARR-SSL: evil",
 	}
 	check := func(where string) {
 		t.Helper()

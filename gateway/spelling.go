@@ -46,17 +46,24 @@ var misleading = map[string]bool{
 	"x-rewrite-url": true, "x-waws-unencoded-url": true, "x-envoy-original-path": true, "x-replaced-path": true,
 
 	// The host and the scheme.
-	"x-host": true, "x-host-override": true, "x-http-host-override": true, "forwarded-host": true,
-	"x-scheme": true, "x-url-scheme": true, "front-end-https": true,
+	"x-host": true, "x-host-override": true, "x-http-host-override": true,
+	"x-scheme": true, "x-url-scheme": true, "front-end-https": true, "x-arr-ssl": true, "wl-proxy-ssl": true, "cf-visitor": true,
 
 	// The way that the request came.
-	"forwarded": true, "x-forwarded": true, "x-real-ip": true, "remote-addr": true, "remote-host": true, "x-remote-addr": true,
-	"x-remote-ip": true, "x-originating-ip": true, "x-azure-clientip": true, "x-azure-socketip": true, "cf-connecting-ipv6": true,
+	"remote-addr": true, "remote-host": true, "x-remote-addr": true, "x-remote-ip": true, "x-originating-ip": true,
+	"x-azure-clientip": true, "x-azure-socketip": true, "cf-connecting-ipv6": true, "cloudfront-viewer-address": true,
+	"x-envoy-external-address": true, "x-appengine-user-ip": true, "x-proxyuser-ip": true, "x-true-ip": true, "cdn-src-ip": true,
 
 	// What Rack sends instead of a file, and a proxy for programs that take
 	// their headers from the environment.
 	"x-sendfile-type": true, "x-accel-mapping": true, "proxy": true,
 }
+
+// The beginnings and ends of names that mislead likewise.
+var (
+	misleadingPrefixes = [...]string{"x-original-", "x-real-", "x-forward-"}
+	misleadingSuffixes = [...]string{"client-ip", "connecting-ip", "connection-ip", "real-ip"}
+)
 
 // isMisleading reports whether a client must not send a header, in any
 // spelling: only we know which way the request came, and for which path and
@@ -67,10 +74,17 @@ func isMisleading(name string) bool {
 	if misleading[folded] {
 		return true
 	}
-	if strings.HasPrefix(folded, "x-forwarded-") || strings.HasPrefix(folded, "x-original-") {
-		return true
+	for _, prefix := range misleadingPrefixes {
+		if strings.HasPrefix(folded, prefix) {
+			return true
+		}
 	}
-	if strings.HasSuffix(folded, "client-ip") || strings.HasSuffix(folded, "connecting-ip") { // Client-IP, True-Client-IP, CF-Connecting-IP
+	for _, suffix := range misleadingSuffixes {
+		if strings.HasSuffix(folded, suffix) {
+			return true
+		}
+	}
+	if strings.Contains(folded, "forwarded") { // X-Forwarded-For, Forwarded-For, X-Vercel-Forwarded-For
 		return true
 	}
 	canonical := http.CanonicalHeaderKey(folded)
