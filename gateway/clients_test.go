@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -582,4 +583,74 @@ func TestProxySettings(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestG8_RefusedUpgradesAreNoSockets: a proxy keeps a connection on which an
+// upgrade was refused, for the requests of others: it counts for each of them
+// while it carries theirs, and for nobody after that.
+func TestG8_RefusedUpgradesAreNoSockets(t *testing.T) {
+	b := newBackend(t)
+	p := fronts[0].serve(t, func(c *Config) {
+		c.MaxConnections, c.MaxConnectionsPerAddress = 100, 1
+		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
+	})
+	const asks = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+	kept := make([]*kept, 3)
+	for i := range kept {
+		kept[i] = p.keep()
+		kept[i].get("/page", "192.0.2.1", "") // an upgrade that comes first ends its connection
+		for range 2 {
+			if got := kept[i].get("/auth/session", "192.0.2.66", asks); got != http.StatusUnauthorized {
+				t.Fatalf("connection %d of mallory: %d", i, got)
+			}
+		}
+	}
+	for i, conn := range kept {
+		for _, client := range []string{"192.0.2.66", "192.0.2.1"} {
+			if got := conn.get("/page", client, ""); got != http.StatusOK {
+				t.Errorf("connection %d: a request of %s: %d", i, client, got)
+			}
+		}
+	}
+	for i, want := range []int{http.StatusSwitchingProtocols, http.StatusServiceUnavailable} {
+		if got := kept[i].get("/ws", "192.0.2.1", asks); got != want {
+			t.Errorf("socket %d of a client that may have one: %d, want %d", i, got, want)
+		}
+	}
+	if got := kept[2].get("/ws", "192.0.2.2", asks); got != http.StatusSwitchingProtocols {
+		t.Errorf("a socket of another client: %d", got)
+	}
+}
+
+// A kept is a connection of the proxy that carries one request after the
+// other.
+type kept struct {
+	*proxied
+	conn net.Conn
+	from *bufio.Reader
+}
+
+func (p *proxied) keep() *kept {
+	p.t.Helper()
+	conn, err := net.Dial(p.addr.Network(), p.addr.String())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	return &kept{p, conn, bufio.NewReader(conn)}
+}
+
+// get sends a request of a client, and returns the status of the answer.
+func (k *kept) get(path, client, lines string) int {
+	k.t.Helper()
+	_, _ = fmt.Fprintf(k.conn, "GET %s HTTP/1.1\r\nHost: app.example\r\nX-Forwarded-For: %s\r\n%s\r\n", path, client, lines)
+	answer, err := http.ReadResponse(k.from, nil)
+	if err != nil {
+		k.t.Fatalf("%s for %s: %v", path, client, err)
+	}
+	if answer.StatusCode != http.StatusSwitchingProtocols {
+		_, _ = io.Copy(io.Discard, answer.Body)
+	}
+	return answer.StatusCode
 }

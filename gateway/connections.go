@@ -41,6 +41,9 @@ func (g *Gateway) bounded(next http.Handler) http.Handler {
 		case x.place.Excess():
 		case x.upgrade && x.place.Upgrade(client):
 			next.ServeHTTP(w, r)
+			if !x.taken { // the connection may carry another client's request next
+				x.place.End()
+			}
 			return
 		case !x.upgrade && x.place.Begin(client):
 			defer x.place.End()

@@ -13,7 +13,7 @@ type Place struct {
 	// Below is guarded by limiter.mu.
 	state  state
 	socket bool
-	lent   bool      // by a proxy to a client; see Begin
+	lent   bool      // by a proxy to a client; see Begin and Upgrade
 	evict  func()    // nil unless it waits
 	links  [2]*Place // the previous and the next that wait, in all
 	near   [2]*Place // and in its network
@@ -185,13 +185,19 @@ func (p *Place) Begin(client netip.Prefix) bool {
 	return true
 }
 
-// End undoes Begin.
+// End undoes Begin, or an Upgrade after which the connection did not become a
+// socket and can carry other requests.
 func (p *Place) End() {
 	if p == nil {
 		return
 	}
 	p.limiter.mu.Lock()
 	defer p.limiter.mu.Unlock()
+	if p.socket {
+		p.count(-1)
+		p.socket = false
+		p.count(1)
+	}
 	if p.lent {
 		p.lent = false
 		p.belong(p.limiter.shared)
@@ -200,7 +206,8 @@ func (p *Place) End() {
 
 // Upgrade makes the connection a socket, for which there is one to an upstream
 // as well. It reports false if there may be no more of them. client is that of
-// Begin; a socket counts for it until it ends.
+// Begin; a socket counts for it until it ends. End undoes it if there is no
+// socket after all.
 func (p *Place) Upgrade(client netip.Prefix) bool {
 	if p == nil {
 		return true
@@ -222,6 +229,7 @@ func (p *Place) Upgrade(client netip.Prefix) bool {
 		limit = ByUpstreams
 	default:
 		if n != p.network {
+			p.lent = true
 			p.belong(n)
 		}
 		p.count(-1)

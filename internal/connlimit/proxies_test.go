@@ -222,3 +222,39 @@ func isEmpty(t *testing.T, l *Limiter) {
 		t.Fatalf("left: %+v, %+v", l, l.shared)
 	}
 }
+
+// TestUpgradeUndone: a connection of a proxy that did not become a socket is
+// the proxy's again, and may be the socket of another client.
+func TestUpgradeUndone(t *testing.T) {
+	l := behindProxy(Limits{Connections: 32, PerAddress: 1, Upstreams: 1, Excess: 1})
+	p, _ := l.Enter(addr(proxy))
+	ada, bob := prefix("192.0.2.1"), prefix("192.0.2.2")
+	for range 2 {
+		if !p.Upgrade(ada) || l.ReserveUpstream() {
+			t.Fatal("it is not a socket")
+		}
+		p.End()
+	}
+	if !l.ReserveUpstream() {
+		t.Error("the upstream of a socket that there is not is kept")
+	}
+	l.ReleaseUpstream()
+	other, _ := l.Enter(addr(proxy))
+	if !other.Begin(ada) {
+		t.Error("the connection still counts for the client")
+	}
+	if !p.Upgrade(bob) || p.network.prefix != bob {
+		t.Error("the socket of another client counts for somebody else")
+	}
+	p.Release()
+	p.End()
+	other.Release()
+	isEmpty(t, l)
+	direct, _ := l.Enter(addr("192.0.2.9:1"))
+	if !direct.Upgrade(netip.Prefix{}) {
+		t.Error("a client without a proxy has no socket")
+	}
+	if direct.End(); direct.socket || direct.network.prefix != prefix("192.0.2.9") {
+		t.Error("a connection without a proxy is a socket still, or another client's")
+	}
+}
