@@ -55,7 +55,7 @@ func (s *seat) Header() *proxyproto.Header { return s.header }
 // Introduce is for proxyproto.Conn.
 func (s *seat) Introduce(h *proxyproto.Header) bool {
 	s.header, s.remote = h, h.Client()
-	return s.place.Move(s.remote)
+	return s.place.Move(h.Source)
 }
 
 // A tcpConn does all that TCP can.

@@ -3,6 +3,8 @@ package connlimit
 import (
 	"net"
 	"net/netip"
+
+	"wsauth/internal/ratelimit"
 )
 
 // A Place is the right of one connection to be open. A nil Place has no limit.
@@ -113,16 +115,20 @@ func (p *Place) Excess() bool {
 	return p.state == inExcess
 }
 
-// Move counts the connection for another client, because a proxy has said
-// whose it is. It reports false if that client may have no more connections:
-// the caller closes it.
-func (p *Place) Move(client net.Addr) bool {
+// Move counts the connection for the client that a proxy has named as its
+// source, even if the address is one that is exempt. An invalid source changes
+// nothing: the proxy speaks for itself. Move reports false if the client may
+// have no more connections: the caller closes it.
+func (p *Place) Move(source netip.AddrPort) bool {
 	if p == nil {
 		return true
 	}
 	l := p.limiter
 	l.mu.Lock()
-	n, after := l.networkOf(client), func() {}
+	n, after := p.network, func() {}
+	if source.IsValid() {
+		n = l.networkAt(ratelimit.NetworkOfAddr(source.Addr()))
+	}
 	ok := p.state != leaving
 	switch {
 	case n == p.network, p.state != counted:

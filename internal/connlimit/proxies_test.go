@@ -16,6 +16,14 @@ func behindProxy(l Limits) *Limiter {
 
 const proxy = "10.0.0.1:1"
 
+// source is what a PROXY header says; "" for one of the proxy itself.
+func source(client string) netip.AddrPort {
+	if client == "" {
+		return netip.AddrPort{}
+	}
+	return netip.MustParseAddrPort(client)
+}
+
 func prefix(address string) netip.Prefix {
 	p, err := netip.MustParseAddr(address).Prefix(32)
 	if err != nil {
@@ -128,8 +136,8 @@ func TestMove(t *testing.T) {
 		if !ok {
 			t.Fatal("no place for a connection of a proxy")
 		}
-		if got := p.Move(addr(client)); got != want {
-			t.Fatalf("a connection of %s: %v", client, got)
+		if got := p.Move(source(client)); got != want {
+			t.Fatalf("a connection of %q: %v", client, got)
 		}
 		return p
 	}
@@ -137,7 +145,10 @@ func TestMove(t *testing.T) {
 	enter("192.0.2.1:3", false).Release()
 	other := enter("192.0.2.2:1", true)
 	for range 3 {
-		defer enter(proxy, true).Release() // of its own
+		defer enter("", true).Release() // of its own
+	}
+	for i := range 3 { // of clients at its address
+		defer enter(proxy, i < 2).Release()
 	}
 	var evicted bool
 	first.Wait(func() { evicted = true })
@@ -148,22 +159,22 @@ func TestMove(t *testing.T) {
 	moved, _ := l.Enter(addr(proxy))
 	evicted = false
 	moved.Wait(func() { evicted = true })
-	if !moved.Move(addr("192.0.2.3:1")) {
+	if !moved.Move(source("192.0.2.3:1")) {
 		t.Error("a connection that waits is not moved")
 	}
 	defer enter("192.0.2.3:2", true).Release()
 	defer enter("192.0.2.3:3", true).Release() // in the place of moved
-	if !evicted || moved.Move(addr("192.0.2.4:1")) {
+	if !evicted || moved.Move(source("192.0.2.4:1")) {
 		t.Error("it is not one of those that wait, or was moved after it was evicted")
 	}
 	for _, p := range []*Place{first, second, third, other, moved} {
 		p.Release()
 	}
-	if open, refused := l.Usage(); open != 5 || refused != 1 {
+	if open, refused := l.Usage(); open != 8 || refused != 2 {
 		t.Errorf("%d open, %d refused", open, refused)
 	}
 	var none *Place
-	if !none.Move(addr("192.0.2.1:1")) || !none.Upgrade(prefix("192.0.2.1")) {
+	if !none.Move(source("192.0.2.1:1")) || !none.Upgrade(prefix("192.0.2.1")) {
 		t.Error("no place has a limit")
 	}
 }
@@ -188,7 +199,7 @@ func TestPlacesAddUp(t *testing.T) {
 			case 1:
 				p.Busy()
 			case 2:
-				p.Move(addr(client()))
+				p.Move(source(client()))
 			case 3:
 				p.Upgrade(prefix("192.0.2.1"))
 			case 4:

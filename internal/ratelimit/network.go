@@ -50,16 +50,17 @@ func NetworkOf(remote net.Addr) netip.Prefix {
 	if !ok {
 		return netip.Prefix{}
 	}
-	return networkOf(tcp.AddrPort().Addr())
+	return NetworkOfAddr(tcp.AddrPort().Addr())
 }
 
 // PrefixOf is Network as a Prefix. It is the zero Prefix where that is "".
 func PrefixOf(remoteAddr string) netip.Prefix {
 	addrPort, _ := netip.ParseAddrPort(remoteAddr) // the zero one for no address
-	return networkOf(addrPort.Addr())
+	return NetworkOfAddr(addrPort.Addr())
 }
 
-func networkOf(addr netip.Addr) netip.Prefix {
+// NetworkOfAddr is NetworkOf for an address without its port.
+func NetworkOfAddr(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap().WithZone("")
 	bits := prefixes[0]
 	if addr.Is4() {

@@ -57,7 +57,7 @@ func (c *Conn) Place() *connlimit.Place { return c.place }
 // client may have no more connections.
 func (c *Conn) Introduce(h *proxyproto.Header) bool {
 	c.header, c.remote = h, h.Client()
-	return c.place.Move(c.remote)
+	return c.place.Move(h.Source)
 }
 
 // Header returns what Introduce was called with; nil without a call.
