@@ -88,6 +88,12 @@ type Config struct {
 	// what clients send. Default: XForwardedFor.
 	ForwardedSource ForwardedSource
 
+	// ForwardedScheme is the scheme of every request that a trusted proxy passes
+	// on, "http" or "https", for a proxy that ends TLS and does not say so. What
+	// it says is not read then. Default: as the proxy says, or that of the
+	// connection.
+	ForwardedScheme string
+
 	// ForwardedHost takes the host from X-Forwarded-Host, or from the host of
 	// the Forwarded header, in place of the Host header. Set it only if the
 	// proxy replaces what clients send there.

@@ -51,8 +51,12 @@ func (c Config) proxies() (*forwarded.Policy, error) {
 	case source == forwarded.Forwarded && c.ForwardedPort:
 		fault("ForwardedPort: the Forwarded header has the port in its host; set ForwardedHost")
 	}
+	if c.ForwardedScheme != "" && !forwarded.IsScheme(c.ForwardedScheme) {
+		fault("ForwardedScheme: %q is neither http nor https", c.ForwardedScheme)
+	}
 	networks, _ := forwarded.ParseNetworks(trusted) // looked at above
-	return &forwarded.Policy{Trusted: networks, Source: source, Host: c.ForwardedHost, Port: c.ForwardedPort}, errors.Join(faults...)
+	policy := &forwarded.Policy{Trusted: networks, Source: source, Scheme: c.ForwardedScheme, Host: c.ForwardedHost, Port: c.ForwardedPort}
+	return policy, errors.Join(faults...)
 }
 
 // client returns where r comes from.

@@ -67,6 +67,10 @@ func TestOriginBehindProxy(t *testing.T) {
 		"a host":                  {func(c *wsauth.Config) { c.ForwardedHost = true }, "10.0.0.1:1", []string{"Origin: https://other.example", client, "X-Forwarded-Proto: https", "X-Forwarded-Host: other.example"}, true},
 		"a port without setting":  {nil, "10.0.0.1:1", []string{"Origin: https://app.example:8443", client, "X-Forwarded-Proto: https", "X-Forwarded-Port: 8443"}, false},
 		"a port":                  {func(c *wsauth.Config) { c.ForwardedPort = true }, "10.0.0.1:1", []string{"Origin: https://app.example:8443", client, "X-Forwarded-Proto: https", "X-Forwarded-Port: 8443"}, true},
+		"no scheme":               {nil, "10.0.0.1:1", []string{https, client}, false},
+		"no scheme, and fixed":    {func(c *wsauth.Config) { c.ForwardedScheme = "https" }, "10.0.0.1:1", []string{https, client}, true},
+		"fixed, and a stranger":   {func(c *wsauth.Config) { c.ForwardedScheme = "https" }, "203.0.113.9:1", []string{https, client}, false},
+		"fixed, and its client's": {func(c *wsauth.Config) { c.ForwardedScheme = "https" }, "10.0.0.1:1", []string{"Origin: http://app.example", client, "X-Forwarded-Proto: http"}, false},
 		"cross-site all the same": {nil, "10.0.0.1:1", []string{https, client, "X-Forwarded-Proto: https", "Sec-Fetch-Site: cross-site"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -253,6 +257,7 @@ func TestProxyFaults(t *testing.T) {
 		`TrustedProxies[2]: "x" is not`:            func(c *wsauth.Config) { c.TrustedProxies = []string{"private", "10.0.0.1/8", "x"} },
 		`ForwardedSource: "X-Real-IP"`:             func(c *wsauth.Config) { c.ForwardedSource = "X-Real-IP" },
 		`ForwardedSource: a guard sees no conn`:    func(c *wsauth.Config) { c.ForwardedSource = wsauth.ProxyProtocol },
+		`ForwardedScheme: "wss" is neither`:        func(c *wsauth.Config) { c.ForwardedScheme = "wss" },
 		`ForwardedPort: `:                          func(c *wsauth.Config) { c.ForwardedSource, c.ForwardedPort = wsauth.Forwarded, true },
 	} {
 		c := wsauth.Config{Verifier: fixedVerifier(time.Hour)}

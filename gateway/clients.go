@@ -36,7 +36,10 @@ type clients struct {
 // newClients makes the clients of a configuration that was checked.
 func newClients(c Config) *clients {
 	trusted, _ := forwarded.ParseNetworks(c.TrustedProxies) // checked
-	policy := forwarded.Policy{Trusted: trusted, Source: forwarded.Source(c.ForwardedSource), Host: c.ForwardedHost, Port: c.ForwardedPort}
+	policy := forwarded.Policy{
+		Trusted: trusted, Source: forwarded.Source(c.ForwardedSource),
+		Scheme: c.ForwardedScheme, Host: c.ForwardedHost, Port: c.ForwardedPort,
+	}
 	return &clients{policy: policy, log: c.Logger}
 }
 
@@ -46,7 +49,10 @@ func (c *clients) identify(r *http.Request, header *proxyproto.Header) *http.Req
 	client, proxied := c.policy.Client(r)
 	if c.policy.Source == forwarded.ProxyProtocol && header != nil && header.Source.IsValid() {
 		client.Peer, proxied = header.Peer.String(), true
-		if header.TLS {
+		switch {
+		case c.policy.Scheme != "":
+			client.Scheme = c.policy.Scheme
+		case header.TLS:
 			client.Scheme = "https"
 		}
 	}
@@ -140,6 +146,9 @@ func (c Config) checkProxies(to *faults) {
 	if !forwarded.Source(c.ForwardedSource).Valid() {
 		to.add("ForwardedSource", "%q is not x-forwarded-for, forwarded or proxy_protocol", string(c.ForwardedSource))
 	}
+	if c.ForwardedScheme != "" && !forwarded.IsScheme(c.ForwardedScheme) {
+		to.add("ForwardedScheme", "%q is neither http nor https", c.ForwardedScheme)
+	}
 	if c.ForwardedHost && c.ForwardedSource == wsauth.ProxyProtocol {
 		to.add("ForwardedHost", "a PROXY header names no host")
 	}
@@ -169,6 +178,9 @@ func (c Config) warnOfProxies(to *faults) {
 	}
 	if c.ForwardedSource == wsauth.Forwarded {
 		to.add("ForwardedSource", "without trusted proxies it is not read")
+	}
+	if c.ForwardedScheme != "" {
+		to.add("ForwardedScheme", "without trusted proxies it does nothing")
 	}
 	if c.ForwardedHost {
 		to.add("ForwardedHost", "without trusted proxies it does nothing")

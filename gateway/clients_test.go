@@ -369,6 +369,36 @@ func TestBehindProxyOverHTTP2(t *testing.T) {
 	}
 }
 
+// TestForwardedScheme: a proxy that ends TLS without a word of it is believed
+// to have done so where the setting says it, for plain requests and sockets
+// alike.
+func TestForwardedScheme(t *testing.T) {
+	for _, f := range fronts {
+		t.Run(f.name, func(t *testing.T) {
+			b := newBackend(t)
+			p := f.serve(t, func(c *Config) {
+				c.ForwardedScheme = "https"
+				c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
+			})
+			r := p.of("192.0.2.1:5000", "X-Forwarded-Proto: http", "Forwarded: for=192.0.2.1;proto=http")
+			if e := r.call("GET", "/page", ""); e.StatusCode != http.StatusOK {
+				t.Fatalf("%d %s", e.StatusCode, e.body)
+			}
+			if got := b.last().Header.Get("X-Forwarded-Proto"); got != "https" {
+				t.Errorf("the upstream of a plain request is told %q", got)
+			}
+			if _, response, err := r.dialAt("/ws", "Origin: https://app.example"); err != nil {
+				t.Errorf("a socket of its own page: %v, %v", err, response)
+			} else if got := b.last().Header.Get("X-Forwarded-Proto"); got != "https" {
+				t.Errorf("the upstream of a socket is told %q", got)
+			}
+			if _, response, err := r.dialAt("/ws", "Origin: http://app.example"); err == nil || response == nil || response.StatusCode != http.StatusForbidden {
+				t.Errorf("a page without TLS: %v, %v", response, err)
+			}
+		})
+	}
+}
+
 // TestG7_StrangersHeaders: a peer that is not trusted is who it is, and the
 // log says once which setting may be missing.
 func TestG7_StrangersHeaders(t *testing.T) {
@@ -565,6 +595,8 @@ func TestProxySettings(t *testing.T) {
 		"PROXY of nobody":   {Config{ForwardedSource: wsauth.ProxyProtocol}, nil, []string{"ForwardedSource: without trusted proxies every connection is closed"}},
 		"PROXY and host":    {Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedSource: wsauth.ProxyProtocol, ForwardedHost: true, ForwardedPort: true}, []string{"ForwardedHost", "ForwardedPort"}, nil},
 		"Forwarded, port":   {Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedSource: wsauth.Forwarded, ForwardedPort: true}, []string{"ForwardedPort"}, nil},
+		"another scheme":    {Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedScheme: "wss"}, []string{"ForwardedScheme"}, nil},
+		"scheme of nobody":  {Config{ForwardedScheme: "https"}, nil, []string{"ForwardedScheme"}},
 		"of nobody":         {Config{ForwardedSource: wsauth.Forwarded, ForwardedHost: true}, nil, []string{"ForwardedSource", "ForwardedHost"}},
 		"port of nobody":    {Config{ForwardedPort: true}, nil, []string{"ForwardedPort"}},
 	} {

@@ -135,6 +135,12 @@ type Config struct {
 	// Default: [wsauth.XForwardedFor].
 	ForwardedSource wsauth.ForwardedSource
 
+	// ForwardedScheme is the scheme of every request that a trusted proxy passes
+	// on, "http" or "https", for a proxy that ends TLS and does not say so. What
+	// it says is dropped then. Default: as the proxy says, or that of the
+	// connection.
+	ForwardedScheme string
+
 	// ForwardedHost takes the host from X-Forwarded-Host, or from the host of
 	// the Forwarded field, in place of the Host field. It chooses the route:
 	// set it only if the proxy replaces what clients send there.

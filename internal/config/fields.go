@@ -35,6 +35,7 @@ var fieldKeys = map[string]string{
 
 	"TrustedProxies":  "trusted_proxies",
 	"ForwardedSource": "forwarded_source",
+	"ForwardedScheme": "forwarded_scheme",
 	"ForwardedHost":   "forwarded_host",
 	"ForwardedPort":   "forwarded_port",
 

@@ -58,6 +58,7 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 
 		TrustedProxies:  s.TrustedProxies,
 		ForwardedSource: wsauth.ForwardedSource(s.ForwardedSource),
+		ForwardedScheme: s.ForwardedScheme,
 		ForwardedHost:   s.ForwardedHost,
 		ForwardedPort:   s.ForwardedPort,
 

@@ -39,6 +39,7 @@ type Settings struct {
 	PerAddress       int           `yaml:"max_unauthenticated_per_address" positive:""`
 	TrustedProxies   []string      `yaml:"trusted_proxies"`
 	ForwardedSource  string        `yaml:"forwarded_source" enum:"x-forwarded-for,forwarded,proxy_protocol"`
+	ForwardedScheme  string        `yaml:"forwarded_scheme" enum:"http,https"`
 	ForwardedHost    bool          `yaml:"forwarded_host"`
 	ForwardedPort    bool          `yaml:"forwarded_port"`
 	Origins          Origins       `yaml:"origins"`

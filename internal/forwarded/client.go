@@ -34,9 +34,13 @@ type Client struct {
 type Policy struct {
 	Trusted Networks
 	Source  Source // of trusted peers
+	Scheme  string // "http" or "https" for all that they pass on; "": as they say
 	Host    bool   // the host that they say counts
 	Port    bool   // likewise the port
 }
+
+// IsScheme reports whether text is a scheme that a [Policy] may have.
+func IsScheme(text string) bool { return text == "http" || text == "https" }
 
 // Client returns where r comes from. proxied reports whether that is what a
 // trusted peer says: otherwise it is what the connection itself says. For
@@ -46,6 +50,9 @@ func (p *Policy) Client(r *http.Request) (c Client, proxied bool) {
 	c = direct(r)
 	if p.Source == ProxyProtocol || !p.Trusted.containsPeer(r) {
 		return c, false
+	}
+	if p.Scheme != "" {
+		c.Scheme = p.Scheme
 	}
 	if p.Source == Forwarded {
 		p.readForwarded(&c, r.Header["Forwarded"])
@@ -80,7 +87,7 @@ func (p *Policy) readXForwarded(c *Client, h http.Header) {
 			break
 		}
 	}
-	if proto, ok := single(h["X-Forwarded-Proto"], last, lines); ok {
+	if proto, ok := single(h["X-Forwarded-Proto"], last, lines); ok && p.Scheme == "" {
 		c.setScheme(proto)
 	}
 	if host, ok := single(h["X-Forwarded-Host"], last, lines); ok && p.Host {
@@ -103,7 +110,9 @@ func (p *Policy) readForwarded(c *Client, lines []string) {
 		if !ok {
 			return
 		}
-		c.setScheme(e.proto)
+		if p.Scheme == "" {
+			c.setScheme(e.proto)
+		}
 		if p.Host {
 			c.setHost(e.host)
 		}

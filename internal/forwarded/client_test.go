@@ -211,6 +211,36 @@ func TestSchemeOfTheProxy(t *testing.T) {
 	}
 }
 
+// TestFixedScheme: what is fixed does not depend on what a proxy says, and
+// means nothing for those who come without it.
+func TestFixedScheme(t *testing.T) {
+	for _, source := range []Source{XForwardedFor, Forwarded} {
+		for scheme, host := range map[string]string{"https": "app.example", "http": "app.example:443"} {
+			p := policy(t, source)
+			p.Scheme = scheme
+			fields := []string{"X-Forwarded-Proto: gopher", "X-Forwarded-Port: 443", "X-Forwarded-Host: app.example", "Forwarded: for=192.0.2.1;proto=gopher"}
+			for _, says := range []string{"http", "https"} {
+				r := request(proxy, append(fields, "X-Forwarded-Proto: "+says, "Forwarded: for=192.0.2.1;proto="+says)...)
+				c, _ := p.Client(r)
+				if c.Scheme != scheme || source == XForwardedFor && c.Host != host {
+					t.Errorf("%s, and the proxy says %s in %s: %+v", scheme, says, source, c)
+				}
+			}
+			if c, _ := p.Client(request(proxy)); c.Scheme != scheme {
+				t.Errorf("%s, and the proxy says nothing: %s", scheme, c.Scheme)
+			}
+			if c, _ := p.Client(request(stranger, fields...)); c.Scheme != "http" {
+				t.Errorf("%s for a stranger: %s", scheme, c.Scheme)
+			}
+		}
+	}
+	for text, want := range map[string]bool{"http": true, "https": true, "": false, "wss": false, "HTTPS": false} {
+		if IsScheme(text) != want {
+			t.Errorf("IsScheme(%q) is %v", text, !want)
+		}
+	}
+}
+
 // TestUnixPeer: peers on Unix sockets have no address, and are trusted by
 // name.
 func TestUnixPeer(t *testing.T) {
