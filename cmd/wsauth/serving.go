@@ -95,6 +95,9 @@ func (v *serving) listen(ctx context.Context) error {
 		return err
 	}
 	v.until(func() { _ = v.listener.Close() }) // the gateway has closed it, where it came so far
+	if v.demo() && !v.settings.InsecureDemoUser && len(v.settings.TrustedProxies) > 0 {
+		return errors.New("trusted_proxies: other machines reach the server through a proxy, and everybody knows the password of the user test: name your users with --users=FILE, or allow it with --insecure-demo-user")
+	}
 	if v.demo() && !v.settings.InsecureDemoUser && !onLoopback(v.listener) {
 		return fmt.Errorf("other machines can reach %s, and everybody knows the password of the user test: name your users with --users=FILE, listen on this machine only (--addr=127.0.0.1:8000), or allow it with --insecure-demo-user", address)
 	}
