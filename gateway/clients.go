@@ -88,6 +88,25 @@ func (c *clients) hint(r *http.Request) {
 		"peer", r.RemoteAddr, "header", field)
 }
 
+// How long a connection may wait for its next request. A proxy must give up
+// before the gateway does: otherwise it sends a request on a connection that
+// is being closed, which it cannot send again unless it is safe to, and its
+// client gets 502. AWS ALB waits for a minute by default, and Google's load
+// balancers for ten. A connection that waits loses its place when others need
+// it; see connlimit.
+const (
+	idleTimeout        = time.Minute
+	idleTimeoutProxies = 11 * time.Minute
+)
+
+// idle returns how long a connection may wait for its next request.
+func (c *clients) idle() time.Duration {
+	if c.policy.Trusted.IsEmpty() {
+		return idleTimeout
+	}
+	return idleTimeoutProxies
+}
+
 // networkBehindProxy returns the network for which the connection of a proxy
 // counts while it carries r; the zero Prefix if there is no proxy, or if one
 // connection carries several requests at once.

@@ -117,7 +117,8 @@ func TestSecurityPageLimits(t *testing.T) {
 	}
 
 	rows = tableOf(t, "security.md", "| what | limit |")
-	wantQuantities(t, rows, "a connection between two requests", inSeconds(server.IdleTimeout))
+	behind := start(t, func(c *Config) { c.TrustedProxies = []string{"192.0.2.1"} }).g.newServer()
+	wantQuantities(t, rows, "a connection between two requests", inSeconds(server.IdleTimeout), inSeconds(behind.IdleTimeout))
 	wantQuantities(t, rows, "a peer that is gone without a word", inSeconds(deadPeer))
 	wantQuantities(t, rows, "failed logins", "429")
 	wantQuantities(t, rows, "passwords that are hashed", fmt.Sprint(maxHashing))

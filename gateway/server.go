@@ -55,7 +55,7 @@ func (g *Gateway) newServer() *http.Server {
 		ReadHeaderTimeout: 5 * time.Second,  // the handshake of TLS too
 		ReadTimeout:       10 * time.Second, // head and body; a socket is not bound by it
 		WriteTimeout:      30 * time.Second, // the same
-		IdleTimeout:       60 * time.Second,
+		IdleTimeout:       g.clients.idle(),
 		// A target of 64 KiB must come through to be told that it is too long, see limit.
 		MaxHeaderBytes: maxHead + g.tokenRoom,
 		ErrorLog:       newServerLog(g.log),
