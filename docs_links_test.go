@@ -254,7 +254,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
+	"time"
+
+	"github.com/pires/go-proxyproto"
 
 	"wsauth"
 	"wsauth/idp"
@@ -266,7 +270,7 @@ var (
 	mux      *http.ServeMux
 	verifier wsauth.Verifier
 
-	_ = []any{errors.Is, idp.New, store.NewMemory, wsauth.New}
+	_ = []any{errors.Is, idp.New, net.Listen, proxyproto.NewConn, store.NewMemory, time.Second, wsauth.New}
 )
 
 func echo(http.ResponseWriter, *http.Request) {}

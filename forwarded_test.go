@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/pires/go-proxyproto"
 
 	"wsauth"
 	"wsauth/token"
@@ -146,7 +149,7 @@ func TestClientBehindProxy(t *testing.T) {
 		if !strings.HasPrefix(r.RemoteAddr, "127.0.0.1:") {
 			t.Errorf("the handler's peer is %s", r.RemoteAddr)
 		}
-		conn, err := websocket.Accept(w, r, nil)
+		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: []string{"*"}})
 		if err != nil {
 			t.Errorf("Accept: %v", err)
 			return
@@ -265,6 +268,62 @@ func TestProxyFaults(t *testing.T) {
 		if _, err := wsauth.New(c); err == nil || !strings.Contains(err.Error(), "wsauth: Config."+want) {
 			t.Errorf("no fault %q: %v", want, err)
 		}
+	}
+}
+
+// TestProxyHeaderListener: where a listener reads the PROXY protocol, as
+// docs/behind-a-proxy.md has it, a guard limits and names its clients.
+func TestProxyHeaderListener(t *testing.T) {
+	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour), Origins: []string{"https://app.example"}, Limits: wsauth.Limits{PerAddress: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	remotes := make(chan string, 4)
+	handler := guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session, _ := wsauth.SessionFrom(r.Context())
+		remotes <- session.RemoteAddr()
+		if conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: []string{"*"}}); err == nil {
+			_, _, _ = conn.Read(r.Context()) // until it ends
+		}
+	}))
+	policy, err := proxyproto.PolicyFromRanges([]string{"127.0.0.1/32"}, proxyproto.REQUIRE, proxyproto.REJECT)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(handler)
+	server.Listener = &proxyproto.Listener{Listener: server.Listener, ConnPolicy: policy, ReadHeaderTimeout: time.Minute}
+	server.Start()
+	t.Cleanup(server.Close)
+	dial := func(client string) (*websocket.Conn, error) {
+		transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
+			if err == nil {
+				_, err = io.WriteString(conn, "PROXY TCP4 "+client+" 198.51.100.7 5000 443\r\n")
+			}
+			return conn, err
+		}}
+		t.Cleanup(transport.CloseIdleConnections)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		conn, _, err := websocket.Dial(ctx, "http://app.example/", &websocket.DialOptions{
+			HTTPClient: &http.Client{Transport: transport},
+			HTTPHeader: http.Header{"Origin": {"https://app.example"}, "Authorization": {"Bearer x"}, "X-Forwarded-For": {"192.0.2.9"}},
+		})
+		if conn != nil {
+			t.Cleanup(func() { _ = conn.CloseNow() })
+		}
+		return conn, err
+	}
+	for _, client := range []string{"192.0.2.1", "192.0.2.2"} {
+		if _, err := dial(client); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-remotes; got != client+":5000" {
+			t.Errorf("%s is %s", client, got)
+		}
+	}
+	if _, err := dial("192.0.2.1"); err == nil {
+		t.Error("a second socket of one client")
 	}
 }
 

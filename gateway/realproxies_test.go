@@ -34,6 +34,7 @@ type realProxy struct {
 	program string
 	section string // of the page
 	fence   string // of the configuration there
+	backend bool   // with the second backend that is there
 	prepare func(t *testing.T, config string, at proxyPlace) (complete string, args []string)
 	change  func(config, settings string) (string, string) // of what the page has; may be nil
 	scheme  string                                         // that clients use, as far as the gateway can know
@@ -61,11 +62,9 @@ var realProxies = []realProxy{
 			config = strings.NewReplacer("mode http", "mode tcp", "send-proxy-v2-ssl", "send-proxy-v2").Replace(config)
 			return regexp.MustCompile(` ssl crt .*`).ReplaceAllString(config, ""), settings
 		}},
-	{name: "HAProxy, X-Forwarded-For", program: "haproxy", section: "HAProxy", fence: "haproxy", prepare: haproxyConfig, scheme: "https",
+	{name: "HAProxy, X-Forwarded-For", program: "haproxy", section: "HAProxy", fence: "haproxy", prepare: haproxyConfig, scheme: "https", backend: true,
 		change: func(config, settings string) (string, string) {
-			config = strings.Replace(config, " send-proxy-v2-ssl", "", 1)
-			config = strings.Replace(config, "    server ", "    option forwardfor\n    http-request set-header X-Forwarded-Proto https if { ssl_fc }\n    server ", 1)
-			return config, strings.Replace(settings, "forwarded_source: proxy_protocol\n", "", 1)
+			return config + "\n", strings.Replace(settings, "forwarded_source: proxy_protocol\n", "", 1)
 		}},
 	{name: "Caddy", program: "caddy", section: "Caddy", fence: "caddyfile", prepare: caddyConfig, scheme: "https"},
 }
@@ -173,14 +172,18 @@ func (p realProxy) ofPage(t *testing.T) (config string, settings proxySettings) 
 	}
 	_, section, found := strings.Cut(string(page), "\n## "+p.section+"\n")
 	section, _, _ = strings.Cut(section, "\n## ")
-	block := func(fence string) string {
-		m := regexp.MustCompile("(?ms)^```" + fence + "\n(.*?)^```$").FindStringSubmatch(section)
-		if !found || m == nil {
+	block := func(fence string, i int) string {
+		m := regexp.MustCompile("(?ms)^```"+fence+"\n(.*?)^```$").FindAllStringSubmatch(section, -1)
+		if !found || len(m) <= i {
 			t.Fatalf("the page has no %s for %s", fence, p.section)
 		}
-		return m[1]
+		return m[i][1]
 	}
-	config, text := block(p.fence), block("yaml")
+	config, text := block(p.fence, 0), block("yaml", 0)
+	if p.backend {
+		frontend, _, _ := strings.Cut(config, "\nbackend ")
+		config = frontend + "\n" + block(p.fence, 1)
+	}
 	if p.change != nil {
 		before := config
 		if config, text = p.change(config, text); config == before {
