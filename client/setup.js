@@ -27,12 +27,28 @@ export function socketURL(url) {
 }
 
 /**
- * Parses an address. One that is relative needs a page.
+ * Returns a copy of an address with parameters in its query, which take the
+ * place of any of these names. The others stay as they are written:
+ * URLSearchParams would spell them in its own way, such as a space as "+".
+ * @param {URL} url @param {Record<string, string>} query
+ */
+export function withQuery(url, query) {
+  const isOther = (/** @type {string} */ part) => ![...new URLSearchParams(part).keys()].some((name) => Object.hasOwn(query, name));
+  const parts = url.search === "" ? [] : url.search.slice(1).split("&").filter(isOther);
+  for (const [name, value] of Object.entries(query)) parts.push(`${encodeURIComponent(name)}=${encodeURIComponent(value)}`);
+  const copy = new URL(url);
+  copy.search = parts.join("&");
+  return copy;
+}
+
+/**
+ * Parses an address. One that is relative is resolved as the page resolves its
+ * links, with its base element if it has one.
  * @param {string} what needs it @param {string|URL} url
  */
 export function absolute(what, url) {
   try {
-    return new URL(url, globalThis.location?.href);
+    return new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
   } catch {
     throw new TypeError(`${what} needs a whole address outside of a page: "${url}" cannot be resolved`);
   }

@@ -5,7 +5,7 @@ import { Lease } from "./lease.js";
 import { readControl, readWelcome } from "./messages.js";
 import { withoutPrefix } from "./path.js";
 import { endsLogin, Refusal, Session } from "./session.js";
-import { needs, socketURL } from "./setup.js";
+import { needs, socketURL, withQuery } from "./setup.js";
 
 export { advise, backoff, codeOf, Refusal, Session };
 
@@ -21,7 +21,7 @@ export { advise, backoff, codeOf, Refusal, Session };
  *   open one socket at that path; it is called instead of both
  * @property {() => Promise<unknown>|unknown} refresh renews the login, and with it the open sockets
  * @property {boolean} [over] whether there is no login, so that nothing need be asked
- * @property {number} [expiresAt] when the access token expires, in milliseconds since 1970
+ * @property {number|Date|null|undefined} [expiresAt] when the access token expires, in milliseconds since 1970. Default: see README.md
  */
 
 /**
@@ -30,7 +30,7 @@ export { advise, backoff, codeOf, Refusal, Session };
  *   only a welcome tells users apart.
  * - expiresAt: until when the socket may stay, in milliseconds since 1970
  * - welcome: whether the server's first message on the socket is a welcome
- * @typedef {{ticket: string, subject?: string|undefined, expiresAt?: number|undefined, welcome?: boolean|undefined}} Admission
+ * @typedef {{ticket: string, subject?: string|undefined, expiresAt?: number|Date|null|undefined, welcome?: boolean|undefined}} Admission
  */
 
 /**
@@ -239,7 +239,7 @@ export class AuthSocket extends EventTarget {
       if (turn !== this.#turn) return;
       if (isOther(entry.subject, this.#subject)) return this.#stopAsOther();
       this.#subject ??= entry.subject;
-      this.#tokenExpiresAt = entry.expiresAt ?? this.#tokenExpiresAt;
+      if (entry.expiresAt != null) this.#tokenExpiresAt = Number(entry.expiresAt);
       this.#open(entry);
     } catch (e) {
       if (turn !== this.#turn) return;
@@ -277,8 +277,7 @@ export class AuthSocket extends EventTarget {
 
   /** @param {Entry} entry */
   #open({ query, welcome }) {
-    const url = new URL(this.#url);
-    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    const url = withQuery(this.#url, query);
     let socket;
     try {
       socket = new WebSocket(url, this.#options.protocols ?? []);

@@ -111,3 +111,38 @@ test("a socket that the browser does not allow stops, and the console says why",
   assert.equal(warn.mock.callCount(), 1);
   assert.ok(warn.mock.calls[0].arguments.includes(cause));
 });
+
+test("the query of a URL stays as it is written", async (t) => {
+  const clock = fakeClock(t);
+  fakeBrowser(t);
+  for (const [search, want] of [
+    ["?q=a%20b", "?q=a%20b&ticket=t%2F%2B"],
+    ["?q=a+b&c=~*!()&x;y", "?q=a+b&c=~*!()&x;y&ticket=t%2F%2B"],
+    ["?flag", "?flag&ticket=t%2F%2B"],
+    ["?a=&a=&=&", "?a=&a=&=&&ticket=t%2F%2B"],
+    ["?%zz=%&q=日", "?%zz=%&q=%E6%97%A5&ticket=t%2F%2B"],
+    ["?", "?ticket=t%2F%2B"],
+    ["?ticket=mine&a=1&%74icket=x&ticket", "?a=1&ticket=t%2F%2B"],
+  ]) {
+    const socket = connect(`/ws${search}`, { ticket: () => "t/+", refresh: () => {} });
+    await clock.settle();
+    assert.equal(FakeSocket.last.url.search, want);
+    socket.close();
+  }
+  const socket = connect("/ws?a=%20&room=0", { query: () => ({ room: "a b", "x&": "" }), refresh: () => {} });
+  await clock.settle();
+  assert.equal(FakeSocket.last.url.search, "?a=%20&room=a%20b&x%26=");
+  socket.close();
+});
+
+test("a relative address is resolved as the page's links are", async (t) => {
+  const clock = fakeClock(t);
+  const { document } = fakeBrowser(t);
+  document.baseURI = "https://app.example/shop/";
+  for (const [url, want] of [["ws", "wss://app.example/shop/ws?ticket=t"], ["/ws", "wss://app.example/ws?ticket=t"], ["../ws", "wss://app.example/ws?ticket=t"]]) {
+    const socket = connect(url, { ticket: () => "t", refresh: () => {} });
+    await clock.settle();
+    assert.equal(FakeSocket.last.url.href, want);
+    socket.close();
+  }
+});
