@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"iter"
@@ -30,52 +31,75 @@ type ownTokens struct {
 // caller's own: a parameter, a cookie, an offered subprotocol, and otherwise
 // the line of the header in which one stands.
 func (o ownTokens) strip(r *http.Request) {
-	ctx := r.Context()
-	if query := r.URL.RawQuery; o.in(ctx, query) {
-		r.URL.RawQuery = o.without(ctx, query, "&")
-		r.RequestURI = r.URL.RequestURI()
+	in := search{ownTokens: o, ctx: r.Context()}
+	if query := r.URL.RawQuery; mayHold(query) {
+		if kept := in.without(query, "&"); kept != query {
+			r.URL.RawQuery = kept
+			r.RequestURI = r.URL.RequestURI()
+		}
 	}
 	for name, lines := range r.Header {
-		if !slices.ContainsFunc(lines, func(line string) bool { return o.in(ctx, line) }) {
-			continue
+		if slices.ContainsFunc(lines, mayHold) {
+			in.stripField(r.Header, name)
 		}
-		kept := make([]string, 0, len(lines))
-		for _, line := range lines {
-			switch name {
-			case "Cookie":
-				line = strings.TrimPrefix(o.without(ctx, line, ";"), " ")
-			case "Sec-Websocket-Protocol":
-				line = strings.TrimPrefix(o.without(ctx, line, ","), " ")
-			default:
-				line = o.without(ctx, line, "")
-			}
-			if line != "" {
-				kept = append(kept, line)
-			}
+	}
+}
+
+// mayHold tells texts that are worth a closer look from most others.
+func mayHold(s string) bool {
+	return strings.Contains(s, jwsStart) || strings.Contains(s, nestedStart) || strings.Contains(s, wsauth.TicketPrefix) || strings.IndexByte(s, '%') >= 0
+}
+
+// A search goes through one request.
+type search struct {
+	ownTokens
+	ctx      context.Context
+	keys     []*token.Key
+	unknown  bool // nobody can tell which keys are ours
+	read     bool // keys and unknown are set
+	verified int  // signatures
+}
+
+// maxVerified bounds the signatures that are verified for one request. What
+// comes after them is taken for a token of ours.
+const maxVerified = 8
+
+// stripField removes them from a field of h.
+func (s *search) stripField(h http.Header, name string) {
+	separator := map[string]string{"Cookie": ";", "Sec-Websocket-Protocol": ","}[name]
+	lines := h[name]
+	kept := make([]string, 0, len(lines))
+	for _, line := range lines {
+		without := s.without(line, separator)
+		if without != line && separator != "" {
+			without = strings.TrimPrefix(without, " ")
 		}
-		if r.Header[name] = kept; len(kept) == 0 {
-			delete(r.Header, name)
+		if without != "" || line == "" {
+			kept = append(kept, without)
 		}
+	}
+	if h[name] = kept; len(kept) == 0 {
+		delete(h, name)
 	}
 }
 
 // without returns the parts of a list that hold none. Without a separator the
 // list has one part.
-func (o ownTokens) without(ctx context.Context, list, separator string) string {
+func (s *search) without(list, separator string) string {
 	parts := []string{list}
 	if separator != "" {
 		parts = strings.Split(list, separator)
 	}
-	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return o.in(ctx, part) }), separator)
+	return strings.Join(slices.DeleteFunc(parts, s.in), separator)
 }
 
-// in reports whether s holds a ticket or a token of ours, as it stands or with
-// its escapes undone.
-func (o ownTokens) in(ctx context.Context, s string) bool {
-	if o.inPlain(ctx, s) {
+// in reports whether text holds a ticket or a token of ours, as it stands or
+// with its escapes undone.
+func (s *search) in(text string) bool {
+	if s.inPlain(text) {
 		return true
 	}
-	return strings.IndexByte(s, '%') >= 0 && o.inPlain(ctx, unescape(s))
+	return strings.IndexByte(text, '%') >= 0 && s.inPlain(unescape(text))
 }
 
 const (
@@ -84,15 +108,15 @@ const (
 )
 
 // inPlain is in without the escapes.
-func (o ownTokens) inPlain(ctx context.Context, s string) bool {
-	if wsauth.ContainsTicket(s) {
+func (s *search) inPlain(text string) bool {
+	if wsauth.ContainsTicket(text) {
 		return true
 	}
-	if !strings.Contains(s, jwsStart) && !strings.Contains(s, nestedStart) {
+	if !strings.Contains(text, jwsStart) && !strings.Contains(text, nestedStart) {
 		return false
 	}
-	for word := range strings.FieldsFuncSeq(s, func(c rune) bool { return !isTokenByte(c) }) {
-		if o.inWord(ctx, word) {
+	for word := range strings.FieldsFuncSeq(text, func(c rune) bool { return !isTokenByte(c) }) {
+		if s.inWord(word) {
 			return true
 		}
 	}
@@ -110,19 +134,19 @@ func isTokenByte(c rune) bool {
 const maxStarts = 8
 
 // inWord reports whether a token of ours begins somewhere in a word.
-func (o ownTokens) inWord(ctx context.Context, word string) bool {
+func (s *search) inWord(word string) bool {
 	starts := 0
 	for rest := range suffixesFrom(word, jwsStart) {
 		if strings.Count(rest, ".") < 2 {
 			break
 		}
-		if starts++; starts > maxStarts || o.isOurs(ctx, rest) {
+		if starts++; starts > maxStarts || s.isOurs(rest) {
 			return true
 		}
 	}
 	for rest := range suffixesFrom(word, nestedStart) {
 		nested, _, _ := strings.Cut(rest, ".")
-		if starts++; starts > maxStarts || o.isOurs(ctx, string(decodePrefix(nested))) {
+		if starts++; starts > maxStarts || s.isOurs(string(decodePrefix(nested))) {
 			return true
 		}
 	}
@@ -141,49 +165,72 @@ func suffixesFrom(s, start string) iter.Seq[string] {
 	}
 }
 
-// isOurs reports whether s begins with a token of ours.
-func (o ownTokens) isOurs(ctx context.Context, s string) bool {
-	header, rest, more := strings.Cut(s, ".")
+// isOurs reports whether text begins with a token of ours.
+func (s *search) isOurs(text string) bool {
+	header, rest, more := strings.Cut(text, ".")
 	payload, signature, signed := strings.Cut(rest, ".")
 	if !more || !signed {
 		return false
 	}
-	set, err := o.keys.KeySet(ctx, "")
-	if err != nil {
-		return true // nobody can tell, so it stays here
-	}
-	keys := set.Keys()
-	isKey := func(kid string) bool {
-		return slices.ContainsFunc(keys, func(k *token.Key) bool { return k.ID() != "" && k.ID() == kid })
+	if s.readKeys(); s.unknown {
+		return true // it stays here
 	}
 	named := false
-	if hasMember(header, "kid", func(kid string) bool { named = true; return isKey(kid) }) {
+	isKey := func(kid string) bool {
+		named = true
+		return slices.ContainsFunc(s.keys, func(k *token.Key) bool { return k.ID() != "" && k.ID() == kid })
+	}
+	if hasMember(header, "kid", isKey) {
 		return true
 	}
-	if o.issuer != "" {
-		return hasMember(payload, "iss", func(iss string) bool { return iss == o.issuer })
+	if s.issuer != "" {
+		return hasMember(payload, "iss", func(iss string) bool { return iss == s.issuer })
 	}
-	if named || !slices.ContainsFunc(keys, func(k *token.Key) bool { return k.ID() == "" }) {
+	if named || !slices.ContainsFunc(s.keys, func(k *token.Key) bool { return k.ID() == "" }) {
 		return false
 	}
 	// A key without a name leaves none in its tokens: only the signature tells.
+	if s.verified++; s.verified > maxVerified {
+		return true
+	}
 	end := strings.IndexByte(signature, '.')
 	if end < 0 {
 		end = len(signature)
 	}
-	_, err = o.verifier.Verify(ctx, header+"."+payload+"."+signature[:end])
+	_, err := s.verifier.Verify(s.ctx, header+"."+payload+"."+signature[:end])
 	return err == nil
 }
+
+// readKeys asks for the keys, once.
+func (s *search) readKeys() {
+	if s.read {
+		return
+	}
+	s.read = true
+	set, err := s.ownTokens.keys.KeySet(s.ctx, "")
+	if err != nil {
+		s.unknown = true
+		return
+	}
+	s.keys = set.Keys()
+}
+
+// minMember is the length of the shortest segment that has a member of that
+// name: {"kid":""} in base64url, of which an escape only makes more.
+const minMember = 14
 
 // hasMember reports whether a segment of a token is a JSON object with a
 // member of that name whose text is one of those wanted. A name that stands
 // twice is looked at twice.
 func hasMember(segment, name string, wanted func(string) bool) bool {
-	decoded, err := base64.RawURLEncoding.DecodeString(segment)
-	if err != nil {
+	if len(segment) < minMember {
 		return false
 	}
-	d := jsontext.NewDecoder(strings.NewReader(string(decoded)), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	decoded, err := base64.RawURLEncoding.DecodeString(segment)
+	if err != nil || !bytes.Contains(decoded, []byte(name)) && bytes.IndexByte(decoded, '\\') < 0 {
+		return false
+	}
+	d := jsontext.NewDecoder(bytes.NewReader(decoded), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
 		return false
 	}

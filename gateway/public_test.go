@@ -178,6 +178,47 @@ func TestOwnTokensOfNamelessKeys(t *testing.T) {
 	}
 }
 
+// countedKeys counts how often they are asked for.
+type countedKeys struct {
+	Keys
+	asked int
+}
+
+func (k *countedKeys) KeySet(ctx context.Context, kid string) (*token.KeySet, error) {
+	k.asked++
+	return k.Keys.KeySet(ctx, kid)
+}
+
+// TestOwnTokensAreFoundCheaply: whatever a request holds, the keys are asked
+// for once, and where only signatures tell, few of them are verified.
+func TestOwnTokensAreFoundCheaply(t *testing.T) {
+	named := must(token.GenerateKey(token.HS256))
+	nameless := must(token.NewKey(token.HS256, []byte("01234567890123456789012345678901"), token.KeyOptions{}))
+	words := map[string]string{
+		"starts":  strings.Repeat("eyJ.eyJ. ", 3600),
+		"escaped": strings.Repeat("%20eyJ.eyJ. ", 2700),
+		"nested":  strings.Repeat("ZXlK ", 6500),
+		"members": strings.Repeat(unsignedJWT(`{"kid":"theirs"}`, `{}`)+" ", 600),
+		"tokens":  strings.Repeat(unsignedJWT(`{"alg":"HS256"}`, `{"sub":"ada"}`)+" ", 500),
+	}
+	for key, most := range map[*token.Key]int{named: 1, nameless: 1 + maxVerified} {
+		for name, words := range words {
+			for field, separator := range map[string]string{"X-Custom": " ", "Cookie": ";", "Sec-Websocket-Protocol": ","} {
+				keys := &countedKeys{Keys: must(token.NewKeySet(key))}
+				own := ownTokens{keys: keys, verifier: must(token.NewVerifier(OwnTokens(keys, "")))}
+				r := &http.Request{URL: &url.URL{Path: "/x"}, Header: http.Header{field: {strings.ReplaceAll(words, " ", separator)}}}
+				own.strip(r)
+				if keys.asked > most {
+					t.Errorf("%s in %s: the keys were asked for %d times, want at most %d", name, field, keys.asked, most)
+				}
+				if got := r.Header.Get(field); key == named && got != strings.ReplaceAll(words, " ", separator) {
+					t.Errorf("%s in %s: of %d bytes %d are left", name, field, len(words), len(got))
+				}
+			}
+		}
+	}
+}
+
 // TestOwnCookiesOnly: without a login of its own the gateway has no cookies,
 // and so every cookie of a public route is the application's.
 func TestOwnCookiesOnly(t *testing.T) {
