@@ -88,6 +88,52 @@ func TestAppParametersThatCannotBe(t *testing.T) {
 	}
 }
 
+// TestTicketsOfTheApplication: a parameter of that name that nobody can take
+// for a ticket is the application's, however often and in whatever way it is
+// given.
+func TestTicketsOfTheApplication(t *testing.T) {
+	made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
+	c := ticketConfig(t)
+	c.Locations = []wsauth.Location{wsauth.Ticket{}, wsauth.Header{}, &wsauth.Cookies{}}
+	x := newTarget(t, c)
+	mine := ticket(t, x.guard, made.Claims, "/access")
+	for query, want := range map[string]wsauth.Reason{
+		"ticket=ST-1":                        "",
+		"ticket=ST-1&ticket=ST-2":            "",
+		"ticket=&ticket":                     "",
+		"ticket=a;b&c;ticket=d":              "",
+		"%74icket=a%20b":                     "",
+		"ticket=a&+ticket=b":                 "",
+		"ticket=a&ticket=" + mine:            wsauth.InvalidRequest,
+		"ticket=a&%74icket=" + mine:          wsauth.InvalidRequest,
+		"ticket=a&ticket=%77" + mine[1:]:     wsauth.InvalidRequest,
+		"ticket=a;ticket=" + mine:            wsauth.InvalidRequest,
+		"ticket=a&ticket=wst_":               wsauth.InvalidRequest,
+		"ticket=a&ticket=" + made.Raw:        wsauth.InvalidRequest,
+		"ticket=%zz&ticket=a":                wsauth.InvalidRequest, // nobody knows what it stands for
+		"ticket=a;x=" + mine:                 wsauth.InvalidRequest,
+		"ticket=" + mine + "&ticket=" + mine: wsauth.InvalidRequest,
+	} {
+		for name, raw := range map[string]string{
+			"header": plain("GET", "/access?"+query, bearer(made.Raw)),
+			"cookie": upgrade("/access?"+query, cookie(made.Raw), csrf(made.Claims.CSRF), fromOurs),
+			"none":   upgrade("/optional?"+query, fromOurs),
+		} {
+			a := x.send(t, raw)
+			if want != "" {
+				x.wantRefusal(t, a, want, mine)
+				continue
+			}
+			if seen := x.wantSuccess(t, a); !strings.Contains(seen, "?"+query+" ") {
+				t.Errorf("%s: the handler does not see the query %s:\n%s", name, query, seen)
+			}
+		}
+		if want == "" && strings.Trim(query, "ticket=&") != "" {
+			x.wantRefusal(t, x.send(t, upgrade("/access?"+query, fromOurs)), wsauth.TokenInvalid)
+		}
+	}
+}
+
 // TestForeignTicketsWaitForTheFirstMessage, as requests without a credential
 // do.
 func TestForeignTicketsWaitForTheFirstMessage(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,20 +88,45 @@ func (t Ticket) validate() error {
 	return nil
 }
 
-// Extract returns the ticket of the parameter, which is given once and plainly.
-func (t Ticket) Extract(r *http.Request, _ Requirement) (Credential, error) {
-	raw, err := queryValue(r.URL.RawQuery, t.name())
-	if err != nil || !isTicket(raw) {
-		return Credential{}, err
+// value returns the ticket in a query, which is given once and plainly, or ""
+// where there is none: what no reader could take for a ticket may be given in
+// any way.
+func (t Ticket) value(query string) (string, error) {
+	raw, err := queryValue(query, t.name())
+	if err != nil && !slices.ContainsFunc(strings.Split(query, "&"), t.isDoubtful) {
+		return "", nil
 	}
-	return Credential{Token: raw, Ticket: true}, nil
+	if err != nil || !isTicket(raw) {
+		return "", err
+	}
+	return raw, nil
+}
+
+// isDoubtful reports whether a part of a query names the parameter, and a
+// lenient reader could find a ticket or a token in it.
+func (t Ticket) isDoubtful(part string) bool {
+	if !namesParameter(part, t.name()) {
+		return false
+	}
+	plain, err := url.QueryUnescape(part)
+	return err != nil || strings.Contains(plain, TicketPrefix) || strings.Contains(plain, "eyJ")
+}
+
+// Extract returns the ticket of the parameter.
+func (t Ticket) Extract(r *http.Request, _ Requirement) (Credential, error) {
+	raw, err := t.value(r.URL.RawQuery)
+	return Credential{Token: raw, Ticket: raw != ""}, err
 }
 
 // foreign returns the refusal for a client that has sent nothing but a
 // parameter of the name that is no ticket; nil if there is none.
 func (t Ticket) foreign(r *http.Request) *Error {
-	raw, err := queryValue(r.URL.RawQuery, t.name())
-	if err == nil && raw != "" && !isTicket(raw) {
+	isGiven := func(part string) bool {
+		_, value, _ := strings.Cut(part, "=")
+		return value != "" && namesParameter(part, t.name())
+	}
+	raw, err := t.value(r.URL.RawQuery)
+	if err == nil && raw == "" && slices.ContainsFunc(strings.Split(r.URL.RawQuery, "&"), isGiven) {
 		return refuseTicket(fmt.Errorf("it does not begin with %s: %w", TicketPrefix, errNoCredential))
 	}
 	return nil
@@ -111,7 +137,7 @@ func (Ticket) Missing(Requirement) string { return "Missing ticket" }
 
 // Strip removes the parameter, unless it is plainly the application's.
 func (t Ticket) Strip(r *http.Request) {
-	if raw, err := queryValue(r.URL.RawQuery, t.name()); err != nil || isTicket(raw) {
+	if raw, err := t.value(r.URL.RawQuery); err != nil || raw != "" {
 		stripQuery(r, t.name())
 	}
 }
