@@ -112,6 +112,8 @@ func TestForeignSchemesKeepTheText(t *testing.T) {
 		"none":            {[]wsauth.Location{&wsauth.Cookies{}, header}, "Accept: x", "Missing cookie access_token_cookie"},
 		"of another name": {[]wsauth.Location{&wsauth.Cookies{}, own}, "X-Auth: Bearer x", "Bad X-Auth header. Expected value 'Token <JWT>'"},
 		"not ours":        {[]wsauth.Location{&wsauth.Cookies{}, own}, "Authorization: Basic x", "Missing cookie access_token_cookie"},
+		"empty":           {[]wsauth.Location{header}, "Authorization: ", "Bad Authorization header. Expected value 'Bearer <JWT>'"},
+		"empty token":     {[]wsauth.Location{wsauth.Header{Name: "X-Token", NoScheme: true}}, "X-Token: ", "Bad X-Token header. Expected value '<JWT>'"},
 		"without scheme":  {[]wsauth.Location{wsauth.Header{NoScheme: true}}, "Authorization: Basic x", "Bad Authorization header. Expected value '<JWT>'"},
 	} {
 		t.Run(name, func(t *testing.T) {

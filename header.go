@@ -84,7 +84,7 @@ func (h Header) isForeign(raw string) bool {
 	given, rest, more := strings.Cut(raw, " ")
 	switch scheme := h.scheme(); {
 	case raw == "":
-		return scheme != ""
+		return true
 	case !isName(given), looksLikeJWS(given):
 		return false
 	case scheme == "": // only Authorization always has a scheme
