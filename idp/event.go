@@ -148,7 +148,7 @@ func (p *Provider) target(i *identifier, c *token.Claims) (target, error) {
 		}
 		return named(i.Subject).known()
 	case "email": // RFC 9493 §3.2.2
-		if p.subject != "email" {
+		if p.subject != "email" && p.subject != "/email" {
 			return target{}, fmt.Errorf("%w: access tokens name the user by %s, not by email", ErrSubject, p.subject)
 		}
 		t := named(i.Email)

@@ -155,6 +155,7 @@ type Provider struct {
 	namespace     string
 	clientIDs     []string
 	subject       string // the claim that names the user
+	integers      bool   // which may be an integer
 	sessionless   bool
 	unsure        bool
 	remembered    time.Duration // how long a revocation matters
@@ -199,6 +200,7 @@ func New(c Config) (*Provider, error) {
 		clientIDs:   slices.Concat(c.ClientIDs),
 		sessionless: shape.sessionless,
 		unsure:      shape.unsure,
+		integers:    c.IntegerSubjects,
 		keys:        c.Keys,
 
 		maxTokenBytes: cmp.Or(c.MaxTokenBytes, DefaultMaxTokenBytes),

@@ -216,6 +216,32 @@ func TestLogoutOfAnotherSubject(t *testing.T) {
 	}
 }
 
+// A logout token may name the user by an integer, as access tokens do.
+func TestLogoutOfAnInteger(t *testing.T) {
+	for _, subject := range []string{"sub", "uid", "/user/id"} {
+		p, s := newProvider(t, Config{Preset: Keycloak, Issuer: realm, Audience: []string{"web"}, Namespace: "kc", Subject: subject, IntegerSubjects: true})
+		names := func(sub string, id any) claims {
+			if subject == "sub" {
+				return claims{"sub": id, "sid": nil}
+			}
+			return claims{"sub": sub, "sid": nil, "uid": id, "user": claims{"id": id}}
+		}
+		access := with(names("other", 7), claims{"iss": realm, "aud": "web", "typ": "Bearer", "iat": now(-time.Minute), "exp": now(time.Hour)})
+		if c := must(p.Verifier().Verify(t.Context(), s.sign(nil, access))); c.Subject != "kc|7" {
+			t.Fatalf("%s: %v", subject, c)
+		}
+		e, err := p.Logout(t.Context(), s.sign(nil, with(logoutToken(), names("", 7))))
+		if err != nil || len(e.Revocations) != 1 || e.Revocations[0].ID != "kc|7" {
+			t.Errorf("%s: %v, %v", subject, e, err)
+		}
+		for _, id := range []any{7.5, 1 << 53, true, claims{}} {
+			if e, err := p.Logout(t.Context(), s.sign(nil, with(logoutToken(), names("", id)))); err == nil {
+				t.Errorf("%s %v: %v", subject, id, e)
+			}
+		}
+	}
+}
+
 // A logout by a sub that no access token has ended nothing, and is not
 // answered as if it had.
 func TestLogoutOfASubThatNoTokenHas(t *testing.T) {
@@ -237,7 +263,7 @@ func TestLogoutOfASubThatNoTokenHas(t *testing.T) {
 // A subject identifier of the format email names the user where that is the
 // subject (RFC 9493 §3.2.2).
 func TestEventByEmail(t *testing.T) {
-	for subject, want := range map[string]bool{"email": true, "": false, "uid": false} {
+	for subject, want := range map[string]bool{"email": true, "/email": true, "": false, "uid": false, "/user/email": false} {
 		p, s := newProvider(t, Config{Preset: Keycloak, Issuer: realm, Audience: []string{"web"}, Namespace: "kc", Subject: subject})
 		id := claims{"format": "email", "email": "ada@x.example"}
 		for _, of := range []claims{id, {"format": "complex", "user": id}} {

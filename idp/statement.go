@@ -83,8 +83,7 @@ func (p *Provider) userOf(c *token.Claims) target {
 	t := named(c.Subject)
 	if p.subject == "sub" {
 		t.mapped = true
-	} else if v, _ := c.Lookup(p.subject); v != nil && v != "" {
-		name, _ := v.(string) // what is no name is refused as a revocation
+	} else if name, found := c.LookupName(p.subject, p.integers); found { // what is no name is refused as a revocation
 		t.users, t.mapped = append(t.users, name), true
 	}
 	return t

@@ -109,14 +109,25 @@ func (c *Claims) clone() *Claims {
 	return &copied
 }
 
-// Lookup returns a claim of [Claims.Payload] by its name, or by a JSON Pointer
-// as a [Profile] names claims.
-func (c *Claims) Lookup(name string) (value any, found bool) {
+// LookupName returns a claim of [Claims.Payload] that names somebody, found by
+// its name or by a JSON Pointer as a [Profile] names claims: a string, or an
+// integer in its digits if integers is set. It is "" for any other value. found
+// is false where there is none, or one that is null or empty.
+func (c *Claims) LookupName(name string, integers bool) (text string, found bool) {
 	var all map[string]any
 	if json.Unmarshal([]byte(c.payload), &all) != nil {
-		return nil, false
+		return "", false
 	}
-	return claim(all, name)
+	v, _ := claim(all, name)
+	switch v := v.(type) {
+	case string:
+		return v, v != ""
+	case float64:
+		if integers {
+			text, _ = integerText(rawClaim(c.payload, name))
+		}
+	}
+	return text, v != nil
 }
 
 // HasSubject reports whether name is a name of the user: Subject or
@@ -159,11 +170,11 @@ func (s *scratch) readIntegerSubject(c *Claims, payload []byte) error {
 		if string(m.name) != "sub" || jsontext.Value(m.value).Kind() != '0' {
 			return c.readMember(m)
 		}
-		n, err := strconv.ParseInt(string(m.value), 10, 64)
-		if err != nil || strconv.FormatInt(n, 10) != string(m.value) || n > maxInteger || n < -maxInteger {
+		text, isInteger := integerText(m.value)
+		if !isInteger {
 			return refuse(ErrClaims, "sub is a number that is no integer of at most 53 bits")
 		}
-		c.Subject, at, size = string(m.value), m.at, len(m.value)
+		c.Subject, at, size = text, m.at, len(m.value)
 		return nil
 	})
 	if err != nil {

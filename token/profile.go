@@ -2,7 +2,6 @@ package token
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,7 +110,7 @@ func (p *Profile) apply(c *Claims, integerSubject bool) error {
 		}
 	}
 	var err error
-	if c.Subject, err = oneSubject(all, p.Subject, integerSubject); err != nil {
+	if c.Subject, err = oneSubject(c, all, p.Subject, integerSubject); err != nil {
 		return err
 	}
 	if err := p.otherSubject(c, all, integerSubject); err != nil {
@@ -146,14 +145,14 @@ func (p *Profile) otherSubject(c *Claims, all map[string]any, integerSubject boo
 	if p.Subject == "sub" || p.Subject == "/sub" {
 		return nil
 	}
-	if of, isAddress := strings.CutSuffix(p.Subject, "email"); isAddress && (of == "" || strings.HasSuffix(of, "/") && of[0] == '/') {
-		if v, _ := claim(all, of+"email_verified"); v != true && v != "true" {
-			return refuse(ErrClaims, p.Subject+" names the user, and email_verified is not true")
+	if verified, isAddress := verifiedName(p.Subject); isAddress {
+		if v, _ := claim(all, verified); v != true && v != "true" {
+			return refuse(ErrClaims, p.Subject+" names the user, and "+verified+" is not true")
 		}
 	}
 	raw, _ := all["sub"].(string)
-	if text, ok := integerText(all["sub"]); ok && integerSubject {
-		raw = text
+	if _, isNumber := all["sub"].(float64); isNumber && integerSubject {
+		raw, _ = integerText(rawClaim(c.payload, "sub"))
 	}
 	if fault := nameFault(raw); fault != "" {
 		return refuse(ErrClaims, "sub "+fault)
@@ -162,12 +161,27 @@ func (p *Profile) otherSubject(c *Claims, all map[string]any, integerSubject boo
 	return nil
 }
 
+// verifiedName returns the name of the claim that says whether an address was
+// verified, for a claim that is called email: by its whole name, by the last
+// part of a pointer, or after a namespace such as that in
+// "https://app.example/email".
+func verifiedName(name string) (verified string, isAddress bool) {
+	of, found := strings.CutSuffix(name, "email")
+	if !found || of != "" && !strings.ContainsAny(of[len(of)-1:], "/:.") && !(name[0] == '/' && strings.HasSuffix(of, "~1")) {
+		return "", false
+	}
+	return of + "email_verified", true
+}
+
 // oneSubject is oneName for the claim that names the user.
-func oneSubject(all map[string]any, name string, integers bool) (string, error) {
+func oneSubject(c *Claims, all map[string]any, name string, integers bool) (string, error) {
 	v, _ := claim(all, name)
-	text, isInteger := integerText(v)
 	switch _, isNumber := v.(float64); {
-	case isNumber && integers && isInteger:
+	case isNumber && integers:
+		text, isInteger := integerText(rawClaim(c.payload, name))
+		if !isInteger {
+			return "", refuse(ErrClaims, name+" is a number that is no integer of at most 53 bits")
+		}
 		return text, nil
 	case isNumber && name == "sub":
 		return "", errNumericSubject
@@ -175,14 +189,32 @@ func oneSubject(all map[string]any, name string, integers bool) (string, error) 
 	return oneName(all, name)
 }
 
-// integerText is an integer in decimal digits.
-func integerText(v any) (string, bool) {
-	n, _ := v.(float64)
-	if v == nil || n != math.Trunc(n) || n > maxInteger || n < -maxInteger {
+// integerText returns a JSON number if it is an integer in the one spelling
+// that has no point, no exponent and no needless sign or zero. Numbers that
+// readers could round to the same one are none.
+func integerText(number jsontext.Value) (string, bool) {
+	n, err := strconv.ParseInt(string(number), 10, 64)
+	if err != nil || strconv.FormatInt(n, 10) != string(number) || n > maxInteger || n < -maxInteger {
 		return "", false
 	}
-	_, isNumber := v.(float64)
-	return strconv.FormatInt(int64(n), 10), isNumber
+	return string(number), true
+}
+
+// rawClaim is claim for a payload that was read before, as it was signed.
+func rawClaim(payload, name string) jsontext.Value {
+	value := jsontext.Value(payload)
+	names := slices.Values([]string{name})
+	if name[0] == '/' {
+		names = jsontext.Pointer(name).Tokens()
+	}
+	for name := range names {
+		var object map[string]jsontext.Value
+		if json.Unmarshal(value, &object) != nil {
+			return nil
+		}
+		value = object[name]
+	}
+	return value
 }
 
 // roles reads the claim of the roles.

@@ -326,6 +326,12 @@ func TestOtherSubject(t *testing.T) {
 		{"/user/email", both + `,"email_verified":true`, ""},
 		{"/user/email", `,"aud":"chat","sub":"248","user":{"email":"ada@x.example","email_verified":true}`, "ada@x.example 248"},
 		{"/user/name", both, "ada 248"},
+		{"https://app.example/email", `,"aud":"chat","sub":"248","https://app.example/email":"ada@x.example","email_verified":true`, ""},
+		{"https://app.example/email", `,"aud":"chat","sub":"248","https://app.example/email":"ada@x.example","https://app.example/email_verified":true`, "ada@x.example 248"},
+		{"/https:~1~1app.example~1email", `,"aud":"chat","sub":"248","https://app.example/email":"ada@x.example"`, ""},
+		{"/https:~1~1app.example~1email", `,"aud":"chat","sub":"248","https://app.example/email":"ada@x.example","https://app.example/email_verified":"true"`, "ada@x.example 248"},
+		{"custom:email", `,"aud":"chat","sub":"248","custom:email":"ada@x.example"`, ""},
+		{"x~1email", `,"aud":"chat","sub":"248","x~1email":"ada"`, "ada 248"}, // no pointer
 		{"work_email", both + `,"work_email":"ada"`, "ada 248"},
 		{"uid", `,"aud":"chat","uid":"ada"`, "ada "},
 		{"uid", `,"aud":"chat","uid":"ada","sub":7`, "ada "},
