@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,16 +29,11 @@ var (
 )
 
 // OwnTokens returns the rules by which a gateway judges the tokens that it has
-// issued: iat and nbf may be ahead by [store.ClockStep], and exp by nothing.
-func OwnTokens(keys token.KeySource, issuer string) token.VerifierConfig {
-	return token.VerifierConfig{Keys: keys, Issuer: issuer, IssuedLeeway: store.ClockStep}
-}
-
-// ownTokens returns the rules for our own tokens that c asks for.
-func (c *Config) ownTokens() token.VerifierConfig {
-	own := OwnTokens(c.Keys, c.Issuer)
-	own.IssuedLeeway, own.IntegerSubjects, own.InsecureUntyped = c.IssuedLeeway, c.IntegerSubjects, c.InsecureUntyped
-	return own
+// issued: iat and nbf may be ahead by IssuedLeeway, and exp by nothing.
+func (c *Config) OwnTokens() token.VerifierConfig {
+	return token.VerifierConfig{
+		Keys: c.Keys, Issuer: c.Issuer, IssuedLeeway: cmp.Or(c.IssuedLeeway, store.ClockStep), IntegerSubjects: c.IntegerSubjects, InsecureUntyped: c.InsecureUntyped,
+	}
 }
 
 // maxIssuedLeeway is the most that a verifier allows.
@@ -47,7 +43,7 @@ const maxIssuedLeeway = time.Minute
 // set back, our own tokens are refused until it reaches their iat again. This
 // guard accepts them, so that their users can log out meanwhile.
 func (g *Gateway) newEnding(c Config) (*wsauth.Guard, error) {
-	own := c.ownTokens()
+	own := c.OwnTokens()
 	own.IssuedAnyTime = true
 	verifier, err := token.NewVerifier(own)
 	if err != nil {

@@ -177,7 +177,7 @@ func (g *Gateway) open(c Config, files assets, origins *http.CrossOriginProtecti
 // newGuard makes the guard of all that needs a token.
 func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
 	var err error
-	g.verifier, err = token.NewVerifier(c.ownTokens())
+	g.verifier, err = token.NewVerifier(c.OwnTokens())
 	if err != nil {
 		return nil, fmt.Errorf("gateway: verifier: %w", err)
 	}

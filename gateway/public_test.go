@@ -205,7 +205,7 @@ func TestOwnTokensAreFoundCheaply(t *testing.T) {
 		for name, words := range words {
 			for field, separator := range map[string]string{"X-Custom": " ", "Cookie": ";", "Sec-Websocket-Protocol": ","} {
 				keys := &countedKeys{Keys: must(token.NewKeySet(key))}
-				own := ownTokens{keys: keys, verifier: must(token.NewVerifier(OwnTokens(keys, "")))}
+				own := ownTokens{keys: keys, verifier: must(token.NewVerifier((&Config{Keys: keys}).OwnTokens()))}
 				r := &http.Request{URL: &url.URL{Path: "/x"}, Header: http.Header{field: {strings.ReplaceAll(words, " ", separator)}}}
 				own.strip(r)
 				if keys.asked > most {
@@ -358,7 +358,7 @@ func TestAppParametersOfARoute(t *testing.T) {
 func FuzzOwnTokens(f *testing.F) {
 	key := must(token.GenerateKey(token.HS256))
 	set := must(token.NewKeySet(key))
-	verifier := must(token.NewVerifier(OwnTokens(set, "")))
+	verifier := must(token.NewVerifier((&Config{Keys: set}).OwnTokens()))
 	own := ownTokens{keys: set, verifier: verifier}
 	raw := must(must(token.NewIssuer(token.IssuerConfig{Key: set})).Access("ada", token.Options{})).Raw
 	for _, s := range [][2]string{

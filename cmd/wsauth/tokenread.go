@@ -19,7 +19,7 @@ type tokenInspectCmd struct {
 
 // Help is the text under "wsauth token inspect --help".
 func (tokenInspectCmd) Help() string {
-	return `Shows a token without its signature, so that what is shown lets nobody in, though it may say much about a user. With --keys, --data, --jwks or --provider it also says every reason for which the token would be refused; without them nothing is verified. The exit code is 0 for every token that can be read. Example: wsauth token inspect --data=DIR < FILE`
+	return `Shows a token without its signature, so that what is shown lets nobody in, though it may say much about a user. With --keys, --data, --config, --jwks or --provider it also says every reason for which the token would be refused; without them nothing is verified. The exit code is 0 for every token that can be read. Example: wsauth token inspect --data=DIR < FILE`
 }
 
 // Run prints the token and the faults.
@@ -36,10 +36,10 @@ func (c *tokenInspectCmd) Run(ctx context.Context) error {
 		return fmt.Errorf("no verifier of wsauth takes it: %w", t.Fault)
 	}
 	if !c.given() {
-		fmt.Println("Nothing of this was verified. To learn whether it is good, add --keys, --data, --jwks or --provider.")
+		fmt.Println("Nothing of this was verified. To learn whether it is good, add --keys, --data, --config, --jwks or --provider.")
 		return nil
 	}
-	judge, err := c.open(ctx)
+	judge, err := c.open(ctx, t.Raw)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ type tokenVerifyCmd struct {
 
 // Help is the text under "wsauth token verify --help".
 func (tokenVerifyCmd) Help() string {
-	return `Exits with 0 and prints the claims as the token has them, or exits with 1 and prints why it is refused; "wsauth token inspect" says more. Without --keys, --jwks and --provider the keys are those of the server in --data. Whether the login behind a token was ended, only the server knows.`
+	return `Exits with 0 and prints the claims as the token has them, or exits with 1 and prints why it is refused; "wsauth token inspect" says more. Without --keys, --jwks and --provider the keys are those of the server in --data, and the rules those of its --config. Whether the login behind a token was ended, only the server knows.`
 }
 
 // Run prints the claims.
@@ -84,16 +84,19 @@ func (c *tokenVerifyCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	judge, err := c.open(ctx)
+	t := inspect.Read(text)
+	judge, err := c.open(ctx, t.Raw)
 	if err != nil {
 		return err
 	}
-	t := inspect.Read(text)
 	claims, err := judge.verifier.Verify(ctx, t.Raw)
 	if err != nil {
 		return fmt.Errorf("refused: %s", judge.words(ctx, err, t))
 	}
 	if want := token.Type(c.Type); want != claims.Type && c.Type != "any" {
+		if claims.Type == "" && c.mayBeSet() {
+			return fmt.Errorf("refused: it has no type, and must be %q (%s)", want, nameConfig)
+		}
 		return fmt.Errorf("refused: its type is %q, not %q", claims.Type, want)
 	}
 	_, err = fmt.Println(inspect.Escape(string(claims.Payload())))

@@ -12,6 +12,7 @@ import (
 
 	"wsauth/gateway"
 	"wsauth/idp"
+	"wsauth/internal/config"
 	"wsauth/internal/inspect"
 	"wsauth/token"
 	"wsauth/token/remotekeys"
@@ -21,6 +22,7 @@ import (
 type tokenRules struct {
 	Keys     string         `placeholder:"PATH" help:"Folder of keys, or a file: a JWK Set, or one key as .jwk, .pem, .hs256, .hs384 or .hs512."`
 	Data     string         `placeholder:"DIR" help:"Data folder of a server, whose keys to take."`
+	Config   string         `placeholder:"FILE" env:"WSAUTH_CONFIG" help:"Configuration of that server, by whose settings and providers to judge; not with --keys, --jwks and --provider."`
 	JWKS     string         `name:"jwks" placeholder:"URL" help:"Address of a JWK Set; https, or a loopback address."`
 	Provider []providerFlag `sep:"none" placeholder:"PAIRS" help:"Identity provider by whose rules and keys to judge, as for \"wsauth serve\": preset=PRESET,issuer=URL,audience=NAME."`
 	Issuer   string         `placeholder:"URL" help:"The iss that it must have (default: any)."`
@@ -30,7 +32,7 @@ type tokenRules struct {
 }
 
 // given reports whether the flags name any keys.
-func (r tokenRules) given() bool { return r.Keys+r.Data+r.JWKS != "" || len(r.Provider) > 0 }
+func (r tokenRules) given() bool { return r.Keys+r.Data+r.Config+r.JWKS != "" || len(r.Provider) > 0 }
 
 // ofServer reports whether the keys are those of a server, whose rules then
 // judge the tokens.
@@ -43,8 +45,9 @@ type judge struct {
 	rules    tokenRules
 }
 
-// open makes the judge of the flags.
-func (r tokenRules) open(ctx context.Context) (*judge, error) {
+// open makes the judge of the flags for a token, whose iss tells whether it is
+// one of the providers of the configuration.
+func (r tokenRules) open(ctx context.Context, raw string) (*judge, error) {
 	if len(r.Provider) > 0 {
 		if r.Keys+r.Data+r.JWKS+r.Issuer+r.Typ != "" || len(r.Audience) > 0 || r.Leeway != 0 || len(r.Provider) > 1 {
 			return nil, errors.New("--provider brings its own keys and rules: give it alone, and once")
@@ -53,31 +56,77 @@ func (r tokenRules) open(ctx context.Context) (*judge, error) {
 		if err != nil {
 			return nil, err
 		}
-		p := all[0]
-		return &judge{verifier: p.Verifier(), rules: tokenRules{Issuer: p.Issuer(), Audience: idp.Config(r.Provider[0]).Audience}}, nil
+		return judgeOf(all[0], r.Provider[0].Audience), nil
 	}
-	keys, err := r.source(slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	if err != nil {
+	var c token.VerifierConfig
+	path := r.Keys
+	if r.ofServer() {
+		server, err := r.server()
+		if err != nil {
+			return nil, err
+		}
+		iss, _ := token.UnverifiedIssuer(raw) // a token that cannot be read is refused by any verifier
+		for i, p := range server.described.Providers {
+			if p.Issuer() == iss {
+				return judgeOf(p, server.audiences[i]), nil
+			}
+		}
+		c, path = server.described.OwnTokens(), server.keys
+	}
+	var err error
+	if c.Keys, err = r.source(path, slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
 		return nil, err
 	}
-	c := token.VerifierConfig{Keys: keys, Issuer: r.Issuer}
-	if r.ofServer() {
-		c = gateway.OwnTokens(keys, r.Issuer)
-	}
-	c.Audience, c.MediaType, c.Leeway = r.Audience, r.Typ, r.Leeway
+	r.Issuer = cmp.Or(r.Issuer, c.Issuer)
+	c.Issuer, c.Audience, c.MediaType, c.Leeway = r.Issuer, r.Audience, r.Typ, r.Leeway
 	v, err := token.NewVerifier(c)
 	if err != nil {
 		return nil, err
 	}
-	return &judge{v, keys, r}, ctx.Err()
+	return &judge{v, c.Keys, r}, ctx.Err()
 }
 
-// source are the keys of the flags: by default those of the server.
-func (r tokenRules) source(log *slog.Logger) (token.KeySource, error) {
+// judgeOf returns the judge of a provider's tokens.
+func judgeOf(p *idp.Provider, audience []string) *judge {
+	return &judge{verifier: p.Verifier(), rules: tokenRules{Issuer: p.Issuer(), Audience: audience}}
+}
+
+// A tokenServer is what flags, environment and configuration of a server say of the
+// tokens that it takes.
+type tokenServer struct {
+	described gateway.Config // without keys
+	audiences []config.OneOrMore
+	keys      string // the path of their folder
+}
+
+// server reads what the flags name.
+func (r tokenRules) server() (s tokenServer, err error) {
+	if r.Config == "" {
+		s.keys, err = keysAt("", r.Data)
+		return s, err
+	}
+	d, err := config.Read(r.Config)
+	if err != nil {
+		return s, err
+	}
+	maker := config.Maker{DataDir: defaultFolder()}
+	if s.described, err = maker.Make(d); err != nil {
+		return s, tellFaults(r.Config, err)
+	}
+	for _, p := range d.Settings.Providers {
+		s.audiences = append(s.audiences, p.Audience)
+	}
+	if s.keys = d.Settings.Keys; s.keys == "" || r.Data != "" {
+		s.keys, err = keysAt("", cmp.Or(r.Data, os.Getenv("WSAUTH_DATA"), d.Settings.Data))
+	}
+	return s, err
+}
+
+// source are the keys of the flags, or those at path.
+func (r tokenRules) source(path string, log *slog.Logger) (token.KeySource, error) {
 	if r.JWKS == "" {
-		path, err := keysAt(r.Keys, r.Data)
-		if err != nil {
-			return nil, err
+		if r.Keys != "" && r.Data != "" {
+			return nil, errors.New("--keys and --data: leave one of the two out")
 		}
 		return openKeySource(path, log)
 	}
@@ -86,6 +135,13 @@ func (r tokenRules) source(log *slog.Logger) (token.KeySource, error) {
 	}
 	return remotekeys.New(remotekeys.Config{URL: r.JWKS})
 }
+
+// mayBeSet reports whether a configuration that was not named may say that
+// the server accepts more.
+func (r tokenRules) mayBeSet() bool { return r.ofServer() && r.Config == "" }
+
+// nameConfig is the hint for it.
+const nameConfig = "if the configuration of the server accepts that, name it with --config"
 
 // hint says what stands behind a fault: the value that is wrong, and the one that would not be.
 func (j *judge) hint(ctx context.Context, fault error, t inspect.Token) string {
@@ -105,6 +161,8 @@ func (j *judge) hint(ctx context.Context, fault error, t inspect.Token) string {
 		return fmt.Sprintf("the kid is %s; the keys are %s", kid, keyNames(ctx, j.keys))
 	case errors.Is(fault, token.ErrAlgorithm) && j.keys != nil:
 		return fmt.Sprintf("the alg is %s; the keys are %s", cmp.Or(inspect.Printable(inspect.Text(t.Header, "alg")), "none"), keyNames(ctx, j.keys))
+	case j.keys != nil && j.rules.mayBeSet() && strings.Contains(fault.Error(), "integer_subjects"):
+		return nameConfig
 	case errors.Is(fault, token.ErrExpired):
 		return "get a new token; if it is new, compare the clocks of the two machines"
 	case errors.Is(fault, token.ErrNotYetValid), errors.Is(fault, token.ErrIssuedInFuture):

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,13 +60,78 @@ func TestVerifyAsTheServerDoes(t *testing.T) {
 			{Keys: keys}:                      c.others,
 			{Data: data, Leeway: time.Minute}: nil,
 		} {
-			j, err := rules.open(t.Context())
+			raw := signed(c.iat, c.nbf, c.exp)
+			j, err := rules.open(t.Context(), raw)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := j.verifier.Verify(t.Context(), signed(c.iat, c.nbf, c.exp)); !errors.Is(err, want) {
+			if _, err := j.verifier.Verify(t.Context(), raw); !errors.Is(err, want) {
 				t.Errorf("%s, %+v: %v, want %v", c.name, *rules, err, want)
 			}
 		}
+	}
+}
+
+// TestVerifyByConfiguration: with --config tokens are judged by the settings
+// of the server, also by those of its providers, and by the keys that it names.
+func TestVerifyByConfiguration(t *testing.T) {
+	const secret = "a secret of tests, 32 bytes or more"
+	dir := t.TempDir()
+	t.Setenv("WSAUTH_DATA", "")
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write("data/keys/one.hs256", secret)
+	write("elsewhere/one.hs256", secret)
+	encode := base64.RawURLEncoding.EncodeToString
+	signed := func(claims string) string {
+		now := time.Now().Unix()
+		s := encode([]byte(`{"alg":"HS256"}`)) + "." + encode(fmt.Appendf(nil, `{%s,"jti":"x","iat":%d,"exp":%d}`, claims, now, now+60))
+		mac := hmac.New(sha256.New, []byte(secret))
+		mac.Write([]byte(s))
+		return s + "." + encode(mac.Sum(nil))
+	}
+	ahead := signed(fmt.Sprintf(`"sub":"ada","type":"access","nbf":%d`, time.Now().Add(30*time.Second).Unix()))
+	integer, untyped := signed(`"sub":7,"type":"access"`), signed(`"sub":"ada"`)
+	named := signed(`"sub":"ada","type":"access","iss":"https://login.example"`)
+	for _, c := range []struct{ name, config, raw, want string }{
+		{"integer", "", integer, "integer_subjects (IntegerSubjects) accepts an integer"},
+		{"integer", "integer_subjects: true", integer, ""},
+		{"ahead", "", ahead, "issued_leeway"},
+		{"ahead", "issued_leeway: 1m", ahead, ""},
+		{"untyped", "", untyped, `its type is ""`},
+		{"untyped", "insecure_untyped: true", untyped, ""},
+		{"issuer", "issuer: https://login.example", named, ""},
+		{"another issuer", "issuer: https://other.example", named, `expected "https://other.example"`},
+		{"keys", "keys: elsewhere", named, ""},
+		{"keys", "keys: none", named, "none: no such file"},
+		{"a fault", "integer_subject: true", named, "one fault"},
+		{
+			"a provider's", "providers: [{issuer: https://id.example, audience: chat}]",
+			signed(`"sub":"ada","iss":"https://id.example"`), "alg is missing, unknown or not one of ours",
+		},
+	} {
+		rules := tokenRules{Config: write("wsauth.yaml", "data: data\n"+c.config+"\n")}
+		cmd := tokenVerifyCmd{tokenText{c.raw}, rules, "access"}
+		err := cmd.Run(t.Context())
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s, %q: %v, want %q", c.name, c.config, err, c.want)
+		}
+	}
+	// Without the file the refusal tells that it may matter.
+	for _, raw := range []string{integer, untyped} {
+		cmd := tokenVerifyCmd{tokenText{raw}, tokenRules{Data: filepath.Join(dir, "data")}, "access"}
+		if err := cmd.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "--config") {
+			t.Errorf("%v", err)
+		}
+	}
+	// Keys that are named are judged by their own rules.
+	cmd := tokenVerifyCmd{tokenText{integer}, tokenRules{Keys: filepath.Join(dir, "data/keys"), Config: filepath.Join(dir, "none.yaml")}, "access"}
+	if err := cmd.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "integer_subjects") {
+		t.Errorf("%v", err)
 	}
 }
