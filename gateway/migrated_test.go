@@ -48,6 +48,16 @@ func TestTokensOfAnotherProgram(t *testing.T) {
 			func() string { return fmt.Sprintf(`{"sub":"ada","iat":%d,"exp":%d}`, now(0), now(time.Minute)) },
 			func(c *Config) { c.InsecureUntyped = true }, "ada", 403, "insecure_untyped",
 		},
+		"nothing but what is needed": {
+			func() string { return fmt.Sprintf(`{"sub":"ada","exp":%d,"type":"access"}`, now(time.Minute)) },
+			nil, "ada", 200, "",
+		},
+		"parts of seconds": {
+			func() string {
+				return fmt.Sprintf(`{"sub":"ada","iat":%d.5,"nbf":%d.25,"exp":%d.75,"type":"access"}`, now(-time.Second), now(-time.Second), now(time.Minute))
+			},
+			nil, "ada", 200, "",
+		},
 		"one second ahead, and no setting": {
 			func() string {
 				return fmt.Sprintf(`{"sub":"ada","iat":%d,"exp":%d,"type":"access"}`, now(time.Second), now(time.Minute))
