@@ -111,8 +111,8 @@ func (c *Claims) clone() *Claims {
 
 // LookupName returns a claim of [Claims.Payload] that names somebody, found by
 // its name or by a JSON Pointer as a [Profile] names claims: a string, or an
-// integer in its digits if integers is set. It is "" for any other value. found
-// is false where there is none, or one that is null or empty.
+// integer in its digits if integers is set. It is "" for any other value.
+// found is false where there is none, or one that is null or empty.
 func (c *Claims) LookupName(name string, integers bool) (text string, found bool) {
 	var all map[string]any
 	if json.Unmarshal([]byte(c.payload), &all) != nil {

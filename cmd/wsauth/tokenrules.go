@@ -91,8 +91,8 @@ func judgeOf(p *idp.Provider, audience []string) *judge {
 	return &judge{verifier: p.Verifier(), rules: tokenRules{Issuer: p.Issuer(), Audience: audience}}
 }
 
-// A tokenServer is what flags, environment and configuration of a server say of the
-// tokens that it takes.
+// A tokenServer is what flags, environment and configuration of a server say
+// of the tokens that it takes.
 type tokenServer struct {
 	described gateway.Config // without keys
 	audiences []config.OneOrMore

@@ -73,7 +73,8 @@ func TestVerifyAsTheServerDoes(t *testing.T) {
 }
 
 // TestVerifyByConfiguration: with --config tokens are judged by the settings
-// of the server, also by those of its providers, and by the keys that it names.
+// of the server, also by those of its providers, and by the keys that it
+// names.
 func TestVerifyByConfiguration(t *testing.T) {
 	const secret = "a secret of tests, 32 bytes or more"
 	dir := t.TempDir()
