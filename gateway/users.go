@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -62,7 +63,10 @@ func readUsers(path string) (*password.List, error) {
 	if err == nil && list.Blank() {
 		err = fmt.Errorf("%s is empty; add a user: wsauth user add %s NAME", path, path)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("gateway: users: %w; add a first user: wsauth user add %s NAME", err, path)
+	case err != nil:
 		return nil, fmt.Errorf("gateway: users: %w", err)
 	}
 	return list, nil

@@ -12,6 +12,7 @@ import (
 
 	"wsauth/gateway"
 	"wsauth/internal/config"
+	"wsauth/internal/errtext"
 )
 
 // adminSocket is the path of the socket of the operators: the one that was named, or that of the data folder; "" is none.
@@ -92,7 +93,7 @@ func readToken(file *gateway.AdminTokenFile, name string, log *slog.Logger) (don
 	switch {
 	case err != nil:
 		log.Error("the token of the operators stays as it was", "err", err)
-		done.Faults = append(done.Faults, err.Error())
+		done.Faults = append(done.Faults, errtext.Of(err))
 	case changed:
 		log.Info("there is another token of the operators")
 		done.Changed = append(done.Changed, name+": read, another token counts")

@@ -8,6 +8,7 @@ import (
 	"wsauth/gateway"
 	"wsauth/internal/certfile"
 	"wsauth/internal/config"
+	"wsauth/internal/errtext"
 )
 
 // A certificate is that of "wsauth serve" over TLS, with what tells that its files have changed.
@@ -40,7 +41,7 @@ func (c *certificate) part() *part {
 func (c *certificate) reload(ctx context.Context, _ reloading) (done gateway.AdminReloaded) {
 	if _, err := await(ctx, func() (struct{}, error) { return struct{}{}, c.Reload() }); err != nil {
 		c.log.Error("the certificate stays as it was", "err", err)
-		done.Faults = append(done.Faults, err.Error())
+		done.Faults = append(done.Faults, errtext.Of(err))
 		return done
 	}
 	c.tell()

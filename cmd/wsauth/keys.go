@@ -141,7 +141,7 @@ func (c *keysPruneCmd) Run(ctx context.Context) error {
 	if err == nil && len(gone) == 0 {
 		fmt.Fprintln(os.Stderr, "no key has expired")
 	}
-	return err
+	return noKeys(dir, err)
 }
 
 type keysExportCmd struct {
@@ -158,7 +158,7 @@ func (c *keysExportCmd) Run(ctx context.Context) error {
 	}
 	ring, err := keyring.Open(dir, keyring.Options{})
 	if err != nil {
-		return err
+		return noKeys(dir, err)
 	}
 	set, err := ring.KeySet(ctx, c.Kid)
 	if err != nil {

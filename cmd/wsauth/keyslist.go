@@ -35,7 +35,7 @@ func (c *keysListCmd) Run() error {
 	}
 	entries, err := keyring.List(dir)
 	if err != nil {
-		return err
+		return noKeys(dir, err)
 	}
 	list := make([]listedKey, len(entries))
 	for i, e := range entries {

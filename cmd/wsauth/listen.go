@@ -20,7 +20,7 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("this user may not listen on %s: choose a port above 1023 with --addr=HOST:PORT", addr)
 	case err != nil:
-		return nil, fmt.Errorf("--addr=%s: %w; it must be HOST:PORT, such as 127.0.0.1:8000", addr, err)
+		return nil, fmt.Errorf("--addr=%s: %w", addr, err)
 	}
 	return l, nil
 }

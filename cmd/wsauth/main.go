@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"wsauth/internal/errtext"
 )
 
 // A cli is the whole command line.
@@ -46,7 +48,7 @@ func main() {
 		tellInterrupted(stderr)
 		os.Exit(status)
 	}
-	command.FatalIfErrorf(err)
+	command.FatalIfErrorf(errtext.Plain(err))
 }
 
 // impatient writes to a file that may be a pipe which nobody reads, and gives

@@ -125,7 +125,7 @@ func providers(flags []providerFlag, log *slog.Logger) ([]*idp.Provider, error) 
 		}
 		p, err := idp.New(trusted)
 		if err != nil {
-			return nil, fmt.Errorf("--provider: %w", err)
+			return nil, inProviderFlag(err)
 		}
 		for _, w := range trusted.Warnings() {
 			if log != nil {
@@ -135,4 +135,17 @@ func providers(flags []providerFlag, log *slog.Logger) ([]*idp.Provider, error) 
 		all = append(all, p)
 	}
 	return all, nil
+}
+
+// inProviderFlag puts the faults of a provider into the names of the flag.
+func inProviderFlag(err error) error {
+	var all []error
+	for line := range strings.SplitSeq(config.ProviderWords(err), "\n") {
+		key, rest, found := strings.Cut(line, ": ")
+		if name := strings.ReplaceAll(key, "_", "-"); found && providerFields[name].set != nil {
+			line = name + ": " + rest
+		}
+		all = append(all, errors.New("--provider: "+line))
+	}
+	return errors.Join(all...)
 }

@@ -15,6 +15,7 @@ import (
 	"wsauth/gateway"
 	"wsauth/internal/asynclog"
 	"wsauth/internal/config"
+	"wsauth/internal/errtext"
 )
 
 // An updater is what takes other routes while it runs.
@@ -42,9 +43,9 @@ type followed struct {
 func (f *followed) read(ctx context.Context) (*config.Document, error) {
 	d := config.New()
 	if f.command.Config != "" {
-		text, err := await(ctx, func() ([]byte, error) { return os.ReadFile(f.command.Config) })
+		text, err := await(ctx, func() ([]byte, error) { return config.ReadText(f.command.Config) })
 		if err != nil {
-			return nil, fmt.Errorf("read the configuration: %w", err)
+			return nil, err
 		}
 		f.text = string(text)
 		d = config.Parse(f.command.Config, text)
@@ -58,7 +59,7 @@ func (f *followed) read(ctx context.Context) (*config.Document, error) {
 // while.
 func (f *followed) logger(s config.Log) (log *slog.Logger, flush func()) {
 	f.setLevel(s.Level)
-	options := &slog.HandlerOptions{Level: &f.level}
+	options := &slog.HandlerOptions{Level: &f.level, ReplaceAttr: plainErrors}
 	handler := asynclog.New(asynclog.Config{
 		Writer: os.Stderr,
 		Format: func(w io.Writer) slog.Handler {
@@ -71,6 +72,16 @@ func (f *followed) logger(s config.Log) (log *slog.Logger, flush func()) {
 		RefusalsPerSecond: s.RefusalsPerSecond,
 	})
 	return slog.New(handler), func() { handler.Close(lastWords) }
+}
+
+// plainErrors puts the errors of a line into plain words.
+func plainErrors(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindAny {
+		if err, ok := a.Value.Any().(error); ok {
+			a.Value = slog.StringValue(errtext.Of(err))
+		}
+	}
+	return a
 }
 
 // lastWords is how long a process that ends waits for its log to be read.
@@ -105,7 +116,7 @@ func (f *followed) reload(ctx context.Context, how reloading) (done gateway.Admi
 	}
 	fault := func(key string, err error) {
 		f.log.Error(stays, key, err)
-		done.Faults = append(done.Faults, err.Error())
+		done.Faults = append(done.Faults, errtext.Of(err))
 	}
 	if err == nil && strings.TrimSpace(f.text) == "" {
 		err = fmt.Errorf("%s is empty", f.command.Config)

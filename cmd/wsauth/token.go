@@ -84,7 +84,7 @@ func (c *tokenIssueCmd) Run() error {
 	}
 	t, err := c.issue(signer, claims)
 	if err != nil {
-		return err
+		return inFlags(err, "token: Options.TTL", "--ttl", "token: Options.Claims", "--claim", "token: subject or Options.Claims", "--sub or --claim")
 	}
 	_, err = fmt.Println(t.Raw)
 	return err
@@ -106,6 +106,12 @@ func (c *tokenIssueCmd) issue(signer token.Signer, claims map[string]any) (*toke
 		issue = issuer.Refresh
 	}
 	return issue(c.Sub, token.Options{Fresh: c.Fresh, TTL: c.TTL, SessionID: session, CSRF: c.CSRF, Claims: claims})
+}
+
+// inFlags returns err with the names of flags in place of those of the fields
+// that they set.
+func inFlags(err error, oldnew ...string) error {
+	return errors.New(strings.NewReplacer(oldnew...).Replace(err.Error()))
 }
 
 // claimFlags reads NAME=VALUE pairs.

@@ -89,12 +89,21 @@ func openKeySource(path string, log *slog.Logger) (token.KeySource, error) {
 func openRing(path string) (*keyring.Ring, error) {
 	ring, err := keyring.Open(path, keyring.Options{})
 	if err != nil {
-		return nil, err
+		return nil, noKeys(path, err)
 	}
 	if len(ring.Entries()) == 0 {
 		return nil, fmt.Errorf("no keys in %s; make one: wsauth keys generate --keys=%s", path, path)
 	}
 	return ring, nil
+}
+
+// noKeys adds to the error of a folder of keys how to make one, if there is
+// none.
+func noKeys(path string, err error) error {
+	if errors.Is(err, os.ErrNotExist) && !isFolder(path) {
+		return fmt.Errorf("%w; make it with: wsauth keys generate --keys=%s", err, path)
+	}
+	return err
 }
 
 // readKey reads the file of one key. One that can sign must be as closed as in a folder of keys.

@@ -133,7 +133,11 @@ func (r tokenRules) source(path string, log *slog.Logger) (token.KeySource, erro
 	if r.Keys+r.Data != "" {
 		return nil, errors.New("--jwks: leave --keys and --data out")
 	}
-	return remotekeys.New(remotekeys.Config{URL: r.JWKS})
+	keys, err := remotekeys.New(remotekeys.Config{URL: r.JWKS})
+	if err != nil {
+		return nil, inFlags(err, "remotekeys: Config.URL", "--jwks")
+	}
+	return keys, nil
 }
 
 // mayBeSet reports whether a configuration that was not named may say that

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"wsauth/internal/inspect"
@@ -47,6 +49,9 @@ type userAddCmd struct {
 func (c *userAddCmd) Run(ctx context.Context) error {
 	if _, err := usersOrNone(password.ReadFile(c.File)); err != nil {
 		return err
+	}
+	if _, err := os.Stat(filepath.Dir(c.File)); err != nil {
+		return fmt.Errorf("the folder of %s: %w", c.File, err)
 	}
 	user, err := newUser(ctx, c.Name)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"wsauth/gateway"
 	"wsauth/internal/config"
+	"wsauth/internal/errtext"
 	"wsauth/store"
 )
 
@@ -111,11 +112,11 @@ func (u *userFile) reload(ctx context.Context, g *gateway.Gateway, how reloading
 	switch {
 	case errors.Is(err, gateway.ErrUnconfirmed):
 		u.log.Warn(stay+"; "+waits, "err", err)
-		done.Unconfirmed = append(done.Unconfirmed, err.Error())
+		done.Unconfirmed = append(done.Unconfirmed, errtext.Of(err))
 		return done
 	case err != nil:
 		u.log.Error(stay, "err", err)
-		done.Faults = append(done.Faults, err.Error())
+		done.Faults = append(done.Faults, errtext.Of(err))
 		return done
 	}
 	u.log.Info("users read", "users", u.Len(), "added", len(changes.Added), "changed", len(changes.Changed), "removed", len(changes.Removed))

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -25,11 +27,23 @@ func New() *Document {
 
 // Read reads a file. It is an error only if that cannot be read; what is wrong with what it says is told by [Maker.Make].
 func Read(file string) (*Document, error) {
-	text, err := os.ReadFile(file)
+	text, err := ReadText(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
+		return nil, err
 	}
 	return Parse(file, text), nil
+}
+
+// ReadText reads the text of a file.
+func ReadText(file string) ([]byte, error) {
+	text, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("read the configuration: %w: check the path, or begin with \"wsauth config example\"", err)
+	case err != nil:
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	return text, nil
 }
 
 // Parse reads the text of a file. Names of files in it are relative to the folder of that file.

@@ -14,6 +14,7 @@ import (
 
 	"wsauth"
 	"wsauth/gateway"
+	"wsauth/internal/errtext"
 )
 
 // A Maker makes configurations of gateways. It remembers what it has made, so that what stands in the next file as it did is the same.
@@ -105,6 +106,11 @@ type work struct {
 
 // report notes a fault, unless the key has one already: what follows from that is no news.
 func (w *work) report(key, format string, args ...any) {
+	for i, arg := range args {
+		if err, ok := arg.(error); ok {
+			args[i] = errtext.Of(err)
+		}
+	}
 	if !w.wrong.touch(key) {
 		w.wrong = append(w.wrong, w.fault(key, format, args...))
 	}

@@ -117,6 +117,20 @@ func (w *work) secretiveOrigins(key string, origins []string) {
 	}
 }
 
+// ProviderWords puts what idp.New says into the keys of a file: a line for
+// each fault, such as "issuer: required".
+func ProviderWords(err error) string {
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		line = strings.TrimSpace(line)
+		if found := namedFault.FindStringSubmatch(line); found != nil && providerKeys[found[1]] != "" {
+			line = providerKeys[found[1]] + ": " + found[2]
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // providerFaults takes what idp.New says apart: it has a line for each field.
 func (w *work) providerFaults(key string, err error) {
 	for line := range strings.Lines(err.Error()) {

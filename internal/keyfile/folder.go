@@ -72,14 +72,14 @@ func (f *Folder) Read(name string) ([]byte, error) {
 	path := filepath.Join(f.path, name)
 	link, err := f.root.Lstat(name)
 	if err != nil {
-		return nil, fmt.Errorf("keyfile: %w", err)
+		return nil, fmt.Errorf("keyfile: %w", at(path, err))
 	}
 	if err := checkLink(path, link); err != nil {
 		return nil, err
 	}
 	file, err := f.root.OpenFile(name, os.O_RDONLY|noWait, 0)
 	if err != nil {
-		return nil, f.cannotOpen(path, link, err)
+		return nil, f.cannotOpen(path, link, at(path, err))
 	}
 	defer file.Close()
 	info, err := file.Stat()
@@ -90,6 +90,14 @@ func (f *Folder) Read(name string) ([]byte, error) {
 		return nil, err
 	}
 	return readAll(file, path)
+}
+
+// at names the whole path in an error of a file in a folder.
+func at(path string, err error) error {
+	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // as package os returns it
+		return &fs.PathError{Op: "open", Path: path, Err: e.Err}
+	}
+	return err
 }
 
 func (f *Folder) cannotOpen(path string, link fs.FileInfo, err error) error {

@@ -1,0 +1,69 @@
+package errtext
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+)
+
+func TestOf(t *testing.T) {
+	path := func(op, path string, err error) error { return &fs.PathError{Op: op, Path: path, Err: err} }
+	wrap := func(format string, err error) error { return fmt.Errorf(format, err) }
+	listen := func(err error) error {
+		return &net.OpError{Op: "listen", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80}, Err: os.NewSyscallError("bind", err)}
+	}
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{wrap("--users: gateway: users: password: %w", path("open", "nope", syscall.ENOENT)), "--users: nope does not exist: check the path"},
+		{wrap("gateway: users: password: %w", errors.New("users: line 1: there is no colon")), "users: line 1: there is no colon"},
+		{wrap("keyring: keys/a.jwk: keyfile: %w", errors.New("keys/a.jwk is open to others (mode 0644); mend it: chmod 600 keys/a.jwk")), "keys/a.jwk is open to others (mode 0644); mend it: chmod 600 keys/a.jwk"},
+		{wrap("%w; make it with: wsauth user add", path("open", "users", syscall.ENOENT)), "users does not exist; make it with: wsauth user add"},
+		{wrap("read: %w", path("open", "key", syscall.EACCES)), "read: this user may not use key: run the command as the user who owns it, or give this user the right"},
+		{path("read", "folder", syscall.EISDIR), "folder is a folder, not a file: name the file itself"},
+		{path("mkdir", "file/x", syscall.ENOTDIR), "file/x needs a folder where there is a file: check the path"},
+		{path("write", "x", syscall.ENOSPC), "there is no room left for x: make some, or choose another folder"},
+		{path("mkdir", "/x", syscall.EROFS), "/x is on a file system that cannot be written to: choose another folder"},
+		{&os.LinkError{Op: "link", Old: "a", New: "b", Err: syscall.EEXIST}, "b exists already: remove it, or choose another name"},
+		{path("open", "x", syscall.EMFILE), "too many files are open to open x: raise the limit (ulimit -n)"},
+		{path("open", "x", syscall.EIO), "open x: input/output error"},
+		{wrap("--metrics: %w", listen(syscall.EADDRINUSE)), "--metrics: another program listens on 127.0.0.1:80 already: stop it, or choose another address"},
+		{listen(syscall.EACCES), "this user may not listen on 127.0.0.1:80: choose a port above 1023"},
+		{listen(syscall.EADDRNOTAVAIL), "this machine does not have the address 127.0.0.1:80: choose one that it has, such as 127.0.0.1, or 0.0.0.0 for all of them"},
+		{errors.Join(path("open", "a", syscall.ENOENT), wrap("idp: %w", path("open", "b", syscall.ENOENT))), "a does not exist: check the path\nb does not exist: check the path"},
+		{errors.New(`"token: x" is unknown: token: y`), `"token: x" is unknown: token: y`},
+		{errors.New("users: nope"), "users: nope"}, // the key of a file
+		{errors.New("idp: Config.Issuer: required"), "Config.Issuer: required"},
+		{errors.New(""), ""},
+	} {
+		if got := Of(c.err); got != c.want {
+			t.Errorf("%v:\n%s, want\n%s", c.err, got, c.want)
+		}
+		if plain := Plain(c.err); plain.Error() != c.want || !errors.Is(plain, c.err) {
+			t.Errorf("%v: %v", c.err, plain)
+		}
+	}
+	if Plain(nil) != nil {
+		t.Error("no error is one")
+	}
+}
+
+func FuzzWithoutPackages(f *testing.F) {
+	for _, seed := range []string{"gateway: users: password: x", "a: a: a", ": ", "token: ", `"token: x": token: y`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got := withoutPackages(text)
+		if len(got) > len(text) {
+			t.Errorf("%q: %q", text, got)
+		}
+		if again := withoutPackages(got); len(again) > len(got) {
+			t.Errorf("%q: %q, and then %q", text, got, again)
+		}
+	})
+}
