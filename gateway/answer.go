@@ -23,6 +23,7 @@ type cookieAnswer struct {
 	CSRFToken        string `json:"csrf_token"`
 	RefreshCSRFToken string `json:"refresh_csrf_token,omitzero"` // absent when it stays what it was
 	ExpiresIn        int64  `json:"expires_in"`                  // seconds that the access token lives
+	Warning          string `json:"warning,omitzero"`            // why the cookies do not last
 }
 
 // answer hands tokens out: in the body, or in cookies with their CSRF values in the body.
@@ -43,6 +44,10 @@ func (g *Gateway) answerCookies(w http.ResponseWriter, r *http.Request, t tokens
 	if err := g.cookies.SetAccess(w, r, t.access); err != nil {
 		g.cannotIssue(w, r, err)
 		return
+	}
+	if g.dropsCookies(r) {
+		answer.Warning = cookiesWarning
+		g.lostLogins.add(g.log, r)
 	}
 	if t.refresh != nil {
 		answer.RefreshCSRFToken = t.refresh.Claims.CSRF

@@ -64,6 +64,7 @@ type Gateway struct {
 	updating     sync.Mutex // held while routes change
 	routing      atomic.Pointer[routing]
 	checks       upstream.Checks // of the upstreams of all routes
+	lostLogins   lostLogins
 	live         live
 	authorized   atomic.Pointer[func()] // for tests: called after each question to the rules of a route
 

@@ -135,6 +135,9 @@ func (r *rig) call(method, path, body string, headers ...string) exchange {
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
+		if name == "Host" {
+			req.Host = value
+		}
 		req.Header.Add(name, value)
 	}
 	resp, err := r.client.Do(req)

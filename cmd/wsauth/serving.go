@@ -91,6 +91,9 @@ func (v *serving) listen(ctx context.Context) error {
 	v.listener, v.figures = sockets.clients, sockets.metrics
 	if v.listener != nil {
 		address = v.listener.Addr().String()
+		if text := v.settings.PlainHTTP(address); text != "" && v.settings.PlainHTTP(v.settings.Listen) == "" && v.listener.Addr().Network() == "tcp" {
+			v.log.Warn("insecure", "setting", text) // which the settings do not tell
+		}
 	} else if v.listener, err = listen(ctx, address); err != nil {
 		return err
 	}

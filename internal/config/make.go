@@ -318,6 +318,9 @@ func (d *Document) RouteWarnings(c gateway.Config) []string {
 // Warnings are what the settings allow that is dangerous: one line each.
 func (d *Document) Warnings() []string {
 	var all []string
+	if text := d.Settings.PlainHTTP(d.Settings.Listen); text != "" {
+		all = append(all, "listen: "+text)
+	}
 	if d.Settings.InsecureUntyped {
 		all = append(all, "insecure_untyped: every JWT that was signed with the same keys opens sockets, whatever it was made for")
 	}
