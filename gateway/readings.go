@@ -134,7 +134,32 @@ func (g *Gateway) takes(now *routing, host string, p *proxy, ways []string) bool
 	})
 }
 
-var looseHere = problem(http.StatusBadRequest, "invalid_request", "The path can be read in two ways, and routes of this host have different rules: write it without empty parts, backslashes, semicolons and escaped slashes, or set lenient_paths for the route")
+// mayOpen reports whether a route may serve a socket at a path, whose readings
+// are ways if it has several: at the host of the request for its ticket, or at
+// one that a route names. Where no route is found it may be that of another
+// gateway with the same store.
+func (of *routing) mayOpen(g *Gateway, host, path string, ways []string) bool {
+	hosts := []string{host}
+	for _, p := range of.byName {
+		hosts = append(hosts, strings.Replace(p.route.Host, "*", "any", 1))
+	}
+	found := false
+	for _, host := range hosts {
+		p := of.router.lookUp(host, path)
+		switch {
+		case p == nil:
+		case ways == nil && of.router.bypassed(target{host: host, path: path}, p) == nil, ways != nil && g.takes(of, host, p, ways):
+			return true
+		default:
+			found = true
+		}
+	}
+	return !found
+}
+
+const looseDetail = "path can be read in two ways, and routes of this host have different rules: write it without empty parts, backslashes, semicolons and escaped slashes, or set lenient_paths for the route"
+
+var looseHere = problem(http.StatusBadRequest, "invalid_request", "The "+looseDetail)
 
 // refuseReadings refuses a request whose path has readings that p does not
 // take.

@@ -51,15 +51,22 @@ type ticketSocket struct {
 
 // ticketPath returns the canonical form of a path, or what is wrong with it. A
 // path whose sockets the gateway refuses, because servers read it in different
-// ways, gets no ticket that could open none.
-func ticketPath(path string) (canonical, fault string) {
+// ways, gets no ticket that could open none. host is that of the request.
+func (g *Gateway) ticketPath(host, path string) (canonical, fault string) {
 	canonical, err := urlpath.Canonical(path)
 	if err != nil {
 		return "", "path is required: it begins with / and has at most 2048 bytes"
 	}
 	decoded, err := url.PathUnescape(canonical)
-	if err != nil || !isPlain(canonical, decoded) && readings(canonical, decoded) == nil {
+	var ways []string
+	if err == nil && !isPlain(canonical, decoded) {
+		ways = readings(canonical, decoded)
+	}
+	switch now := g.routing.Load(); {
+	case err != nil, ways == nil && !isPlain(canonical, decoded):
 		return "", "path can be read in two ways: write it without dots, controls and escapes of escapes"
+	case now != nil && !now.mayOpen(g, host, decoded, ways):
+		return "", looseDetail
 	}
 	return canonical, ""
 }
@@ -83,7 +90,7 @@ func (g *Gateway) ticket(w http.ResponseWriter, r *http.Request) {
 	if body.Path != nil {
 		asked = *body.Path
 	}
-	path, fault := ticketPath(asked)
+	path, fault := g.ticketPath(hostOf(r), asked)
 	if fault != "" {
 		problem(http.StatusUnprocessableEntity, "invalid_request", fault)(w, r)
 		return

@@ -118,3 +118,66 @@ func TestEscapedSlashIsNoSlash(t *testing.T) {
 		}
 	}
 }
+
+// Where routes have different rules, a path that can be read in two ways gets
+// a ticket only if its route takes it: otherwise each socket would be refused.
+func TestTicketsOfAmbiguousPaths(t *testing.T) {
+	b := newBackend(t)
+	at := []string{b.URL}
+	r := start(t, func(c *Config) {
+		c.Routes = []Route{
+			{Path: "/", Upstreams: at, Public: true},
+			{Path: "/rooms/", Upstreams: at},
+			{Path: "/lenient/", Upstreams: at, LenientPaths: true},
+			{Path: "/chat", Upstreams: at},
+			{Path: "/", Host: "other.example", Upstreams: at},
+			{Path: "/a/", Host: "*.mixed.example", Upstreams: at, LenientPaths: true},
+			{Path: "/b/", Host: "*.mixed.example", Upstreams: at, Public: true},
+		}
+	})
+	access, _ := r.login()
+	for path, want := range map[string]string{
+		"/rooms/a b":      "",
+		"/rooms/日本":       "",
+		"/rooms/a%2Fb":    "lenient_paths",
+		"/rooms/../chat":  "",
+		"/lenient/a%2Fb":  "",
+		"/lenient/a//b;c": "",
+		"/a/x%2Fy":        "",
+		"/chat":           "",
+		"/chat/":          "", // at other.example
+		"/%252e":          "escapes of escapes",
+	} {
+		e := r.call("POST", "/auth/ticket", `{"path":"`+path+`"}`, jsonType, bearer(access))
+		if (e.StatusCode == http.StatusOK) != (want == "") || !strings.Contains(e.body, want) {
+			t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
+		}
+	}
+	routes := []Route{
+		{Path: "/public/", Upstreams: at, Public: true},
+		{Path: "/rooms/", Upstreams: at},
+		{Path: "/lenient/", Upstreams: at, LenientPaths: true},
+		{Path: "/open", Upstreams: at, Public: true, Sockets: true},
+		{Path: "/open/x", Upstreams: at},
+	}
+	if err := r.g.Update(routes); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{
+		"/rooms/a b": 200, "/rooms/": 200, "/rooms/a%2Fb": 422, "/rooms//a": 422, "/rooms/a;b": 422, "/lenient/a%2Fb": 200, "/lenient/..%2Frooms": 422,
+		"/lenient/x%2F..%2F..%2Frooms/": 422, "/ROOMS/x": 200, "/elsewhere/a%2Fb": 200, "/open/x/": 200, "/Rooms/": 200,
+	} {
+		e := r.call("POST", "/auth/ticket", `{"path":"`+path+`"}`, jsonType, bearer(access), "Origin: "+r.url)
+		if e.StatusCode != want {
+			t.Errorf("%s: %d %s, want %d", path, e.StatusCode, e.body, want)
+		}
+		if e.StatusCode != http.StatusOK {
+			if got := r.get(path, append(upgradeLines[1:], bearer(access))...); got.StatusCode != http.StatusBadRequest {
+				t.Errorf("%s gets no ticket, and yet %d %s", path, got.StatusCode, got.body)
+			}
+		}
+	}
+	if e := r.call("POST", "/auth/ticket", `{"path":"/rooms/a%2Fb"}`, jsonType, bearer(access)); !strings.Contains(e.body, "lenient_paths") {
+		t.Errorf("the answer names no setting: %s", e.body)
+	}
+}
