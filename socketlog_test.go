@@ -48,6 +48,14 @@ func (v verifierOf) Verify(context.Context, string) (*token.Claims, error) {
 	return &claims, nil
 }
 
+// An ending is an observer that waits for the end of a socket.
+type ending chan struct{}
+
+func (ending) Refused(*http.Request, *wsauth.Error)           {}
+func (ending) Opened(*wsauth.Session)                         {}
+func (e ending) Ended(*wsauth.Session, *wsauth.EndError)      { close(e) }
+func (ending) Revoked([]store.Revocation, int, time.Duration) {}
+
 // TestSocketLines: the lines of a socket name its user and its session, cut
 // and escaped, as soon as they are known.
 func TestSocketLines(t *testing.T) {
@@ -69,8 +77,9 @@ func TestSocketLines(t *testing.T) {
 		"hostile":       {nil, wsauth.Access, hostile, strings.Repeat("s", 100), false, []string{` user="mallory` + "\uFFFD" + `level=INFO msg=\"socket opened\" user=root`, " session=" + strings.Repeat("s", 64) + "… "}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			lines := &textLog{}
+			lines, ended := &textLog{}, make(ending)
 			guard, err := wsauth.New(wsauth.Config{
+				Observer:  ended,
 				Verifier:  verifierOf(token.Claims{Subject: c.subject, SessionID: c.sid}),
 				Locations: c.locations, Revocations: store.NewMemory(0), Logger: slog.New(slog.NewTextHandler(lines, nil)),
 			})
@@ -119,11 +128,16 @@ func TestSocketLines(t *testing.T) {
 				}
 			}
 			_ = conn.CloseNow()
+			select {
+			case <-ended:
+			case <-ctx.Done():
+				t.Fatal("the socket does not end")
+			}
 			if err := guard.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 				t.Fatal(err)
 			}
-			opened, ended := lines.line(t, `msg="socket opened"`, "remote="), lines.line(t, `msg="socket ended"`, "remote=")
-			check := map[string]string{"opened": opened, "ended": ended}
+			opened := lines.line(t, `msg="socket opened"`, "remote=")
+			check := map[string]string{"opened": opened, "ended": lines.line(t, `msg="socket ended"`, "remote=")}
 			if c.first {
 				delete(check, "opened")
 				check["authenticated"] = lines.line(t, `msg="socket authenticated"`, "remote=")
