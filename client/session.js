@@ -98,7 +98,7 @@ export class Session extends EventTarget {
     }
     needs("Session", { "crypto.getRandomValues": globalThis.crypto?.getRandomValues, "AbortSignal.timeout": globalThis.AbortSignal?.timeout });
     this.cookies = cookies;
-    this.base = base;
+    this.base = base.replace(/\/+$/, "");
     this.headers = headers;
     this.fetch = fetch;
     /** When the access token expires, in milliseconds since 1970; Infinity where that is not known. */
@@ -106,7 +106,7 @@ export class Session extends EventTarget {
     if (!cookies) return;
     this.#over = this.#proof("refresh") === "" && this.#proof("access") === "";
     if (typeof BroadcastChannel !== "function") return;
-    this.#windows = new BroadcastChannel(`wsauth ${base}`);
+    this.#windows = new BroadcastChannel(`wsauth ${this.base}`);
     this.#windows.addEventListener("message", ({ data }) => this.#became(data.type, data.expiresAt));
   }
 

@@ -146,3 +146,15 @@ test("a relative address is resolved as the page's links are", async (t) => {
     socket.close();
   }
 });
+
+test("a base may end with a slash", async (t) => {
+  fakeBrowser(t);
+  const asked = [];
+  const fetch = async (url) => asked.push(url) && new Response("{}", { status: 503 });
+  for (const base of ["/app/auth/", "/app/auth", "/", "https://login.example/auth//"]) {
+    const session = new Session({ base, fetch, cookies: true });
+    await session.login("ann", "x").catch(() => {});
+    session.dispose();
+  }
+  assert.deepEqual(asked, ["/app/auth/login", "/app/auth/login", "/login", "https://login.example/auth/login"]);
+});
