@@ -35,6 +35,7 @@ func TestConfig(t *testing.T) {
 		"path_unnamed":        {at(wsauth.PathValue{}), []string{"Config.Locations[0]: PathValue: Name"}},
 		"header_name":         {at(wsauth.Header{Name: "X Token"}), []string{"Config.Locations[0]: Header: Name"}},
 		"header_scheme":       {at(wsauth.Header{Scheme: "My Scheme"}), []string{"Config.Locations[0]: Header: Name and Scheme"}},
+		"header_cookie":       {at(wsauth.Header{Name: "cookie", NoScheme: true}), []string{"Config.Locations[0]: Header: browsers send the Cookie field"}},
 		"header_contradicts":  {at(wsauth.Header{Scheme: "JWT", NoScheme: true}), []string{"Config.Locations[0]: Header: NoScheme"}},
 		"cookie_name":         {jar(wsauth.Cookies{Access: "a b"}), []string{"Config.Locations[0]: Cookies: Access: \"a b\" is no name of a cookie"}},
 		"cookie_names_equal":  {jar(wsauth.Cookies{Access: "x", Refresh: "x"}), []string{"Config.Locations[0]: Cookies: Refresh: two cookies have the name x"}},

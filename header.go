@@ -41,6 +41,9 @@ func (h Header) validate() error {
 	if !isName(h.name()) || h.Scheme != "" && !isName(h.Scheme) {
 		return errors.New("Header: Name and Scheme are single words (RFC 9110 section 5.6.2)")
 	}
+	if h.name() == "Cookie" {
+		return errors.New("Header: browsers send the Cookie field by themselves; use the location of cookies")
+	}
 	if h.NoScheme && h.Scheme != "" {
 		return errors.New("Header: NoScheme contradicts Scheme")
 	}
