@@ -65,10 +65,12 @@ func (g *Gateway) ticketPath(host, path string) (canonical, fault string) {
 	switch now := g.routing.Load(); {
 	case err != nil, ways == nil && !isPlain(canonical, decoded):
 		return "", "path can be read in two ways: write it without dots, controls and escapes of escapes"
-	case now != nil && !now.mayOpen(g, host, decoded, ways):
-		return "", looseDetail
+	case now == nil || now.mayOpen(g, host, decoded, ways):
+		return canonical, ""
+	case ways == nil:
+		return "", "path is that of another route for some servers: write it with the capitals and the final slash of its route"
 	}
-	return canonical, ""
+	return "", looseDetail
 }
 
 // ticket answers POST /auth/ticket: it makes a ticket for the user of the

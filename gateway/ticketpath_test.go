@@ -177,6 +177,15 @@ func TestTicketsOfAmbiguousPaths(t *testing.T) {
 			}
 		}
 	}
+	if err := r.g.Update([]Route{{Path: "/", Upstreams: at, Public: true}, {Path: "/rooms/", Upstreams: at}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/rooms", "/Rooms/x", "/rooms./x"} {
+		wantProblem(t, r.call("POST", "/auth/ticket", `{"path":"`+path+`"}`, jsonType, bearer(access)), 422, "invalid_request", "final slash")
+		if got := r.exactly("GET "+path+" HTTP/1.1", append([]string{bearer(access)}, upgradeLines...)...); got.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s gets no ticket, and yet %d %s", path, got.StatusCode, got.body)
+		}
+	}
 	if e := r.call("POST", "/auth/ticket", `{"path":"/rooms/a%2Fb"}`, jsonType, bearer(access)); !strings.Contains(e.body, "lenient_paths") {
 		t.Errorf("the answer names no setting: %s", e.body)
 	}
