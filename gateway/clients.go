@@ -117,6 +117,15 @@ func networkBehindProxy(r *http.Request) netip.Prefix {
 	return netip.Prefix{}
 }
 
+// networkOfStream returns the network for which a request counts that shares
+// its connection with others; the zero Prefix for one of the proxy itself.
+func networkOfStream(r *http.Request) netip.Prefix {
+	if c := forwarded.From(r.Context()); c != nil && c.Addr == c.Peer {
+		return netip.Prefix{}
+	}
+	return ratelimit.PrefixOf(r.RemoteAddr)
+}
+
 // rules are those of the PROXY protocol; nil where connections do not begin
 // with it.
 func (c *clients) rules() *proxyproto.Rules {

@@ -369,6 +369,64 @@ func TestBehindProxyOverHTTP2(t *testing.T) {
 	}
 }
 
+// TestG8_StreamsOfOneClient: requests that share a connection are bounded for
+// each client, with a proxy and without, and a refusal ends nobody else's.
+func TestG8_StreamsOfOneClient(t *testing.T) {
+	for name, trusted := range map[string][]string{"behind a proxy": {"127.0.0.1"}, "without": nil} {
+		t.Run(name, func(t *testing.T) {
+			b := newBackend(t)
+			r, _ := overTLS(t, func(c *Config) {
+				c.TrustedProxies, c.MaxConnections, c.MaxConnectionsPerAddress = trusted, 20, 3
+				c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
+			})
+			open := func(client string) *http.Response {
+				t.Helper()
+				q, err := http.NewRequestWithContext(t.Context(), "GET", r.url+"/events", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				q.Header.Set("X-Forwarded-For", client)
+				response, err := r.client.Do(q)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = response.Body.Close() })
+				return response
+			}
+			var held []*http.Response
+			for i := range 5 {
+				response := open("192.0.2.66")
+				want := http.StatusOK
+				if i >= 3 {
+					want = http.StatusServiceUnavailable
+				}
+				if response.StatusCode != want || response.ProtoMajor != 2 {
+					t.Fatalf("stream %d: %s by %s", i, response.Status, response.Proto)
+				}
+				held = append(held, response)
+			}
+			if response := open("192.0.2.1"); trusted != nil && response.StatusCode != http.StatusOK {
+				t.Errorf("a stream of another client: %s", response.Status)
+			}
+			if _, err := io.ReadFull(held[0].Body, make([]byte, 1)); err != nil {
+				t.Errorf("a stream that was open: %v", err)
+			}
+			_ = held[1].Body.Close() // which the gateway learns later
+			for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+				if response := open("192.0.2.66"); response.StatusCode == http.StatusOK {
+					break
+				}
+				if time.Since(begun) > time.Minute {
+					t.Fatal("the place of a stream that has ended is kept")
+				}
+			}
+			if e := r.call("GET", "/livez", "", "X-Forwarded-For: 192.0.2.66"); e.StatusCode != http.StatusOK {
+				t.Errorf("/livez: %d", e.StatusCode)
+			}
+		})
+	}
+}
+
 // TestForwardedScheme: a proxy that ends TLS without a word of it is believed
 // to have done so where the setting says it, for plain requests and sockets
 // alike.

@@ -37,8 +37,17 @@ func (g *Gateway) bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := recordOf(r.Context())
 		client := networkBehindProxy(r)
+		over := true // with the connection
 		switch {
 		case x.place.Excess():
+		case r.ProtoMajor > 1:
+			stream := networkOfStream(r)
+			if g.connections.BeginStream(stream) {
+				defer g.connections.EndStream(stream)
+				next.ServeHTTP(w, r)
+				return
+			}
+			over = false // others may have requests on it
 		case x.upgrade && x.place.Upgrade(client):
 			next.ServeHTTP(w, r)
 			if !x.taken { // the connection may carry another client's request next
@@ -51,7 +60,9 @@ func (g *Gateway) bounded(next http.Handler) http.Handler {
 			return
 		}
 		x.refused(refusal)
-		w.Header().Set("Connection", "close")
+		if over {
+			w.Header().Set("Connection", "close")
+		}
 		w.Header().Set("Retry-After", "1")
 		answer(w, r)
 	})

@@ -44,6 +44,7 @@ type network struct {
 	prefix  netip.Prefix
 	places  int
 	sockets int
+	streams int // requests that share connections with others
 	waiting line
 }
 
@@ -138,10 +139,43 @@ func (l *Limiter) networkAt(prefix netip.Prefix) *network {
 // l.mu must be held.
 func (l *Limiter) isFull(n *network) bool { return n != l.shared && n.places >= l.limits.PerAddress }
 
+// BeginStream counts a request of a client on a connection that carries several
+// requests at once, until EndStream. It reports false, and counts nothing, if
+// the client has as many as it may have connections: each may need one to an
+// upstream. It does nothing if client is the zero Prefix.
+func (l *Limiter) BeginStream(client netip.Prefix) bool {
+	if l == nil || !client.IsValid() {
+		return true
+	}
+	l.mu.Lock()
+	n, tell := l.networkAt(client), func() {}
+	ok := n.streams < l.limits.PerAddress
+	if ok {
+		n.streams++
+	} else {
+		tell = l.refuse(ByAddress)
+	}
+	l.mu.Unlock()
+	tell()
+	return ok
+}
+
+// EndStream undoes BeginStream.
+func (l *Limiter) EndStream(client netip.Prefix) {
+	if l == nil || !client.IsValid() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.networkAt(client)
+	n.streams--
+	l.forget(n)
+}
+
 // forget removes a network without connections. One that is in excess may
 // know a network that another has replaced. l.mu must be held.
 func (l *Limiter) forget(n *network) {
-	if n.places == 0 && l.networks[n.prefix] == n {
+	if n.places == 0 && n.streams == 0 && l.networks[n.prefix] == n {
 		delete(l.networks, n.prefix)
 	}
 }

@@ -269,3 +269,43 @@ func TestUpgradeUndone(t *testing.T) {
 		t.Error("a connection without a proxy is a socket still, or another client's")
 	}
 }
+
+// TestStreams: requests that share a connection have the limit of their
+// client, and leave nothing behind.
+func TestStreams(t *testing.T) {
+	l := behindProxy(Limits{Connections: 32, PerAddress: 2, Upstreams: 32, Excess: 1})
+	ada, bob := prefix("192.0.2.1"), prefix("192.0.2.2")
+	for i, want := range []bool{true, true, false, false} {
+		if got := l.BeginStream(ada); got != want {
+			t.Errorf("stream %d: %v", i, got)
+		}
+	}
+	if !l.BeginStream(bob) || !l.BeginStream(netip.Prefix{}) {
+		t.Error("another client, or the proxy itself, may not")
+	}
+	if _, refused := l.Usage(); refused != 2 {
+		t.Errorf("%d refused", refused)
+	}
+	p, _ := l.Enter(addr("192.0.2.1:1"))
+	if p.Excess() {
+		t.Error("streams take the places of connections")
+	}
+	p.Release() // and the streams are counted still
+	if l.BeginStream(ada) {
+		t.Error("one more after a connection has ended")
+	}
+	for _, client := range []netip.Prefix{ada, bob, {}} {
+		l.EndStream(client)
+	}
+	if !l.BeginStream(ada) {
+		t.Error("no place after a stream has ended")
+	}
+	l.EndStream(ada)
+	l.EndStream(ada)
+	isEmpty(t, l)
+	var none *Limiter
+	if !none.BeginStream(ada) {
+		t.Error("no limiter has a limit")
+	}
+	none.EndStream(ada)
+}
