@@ -37,12 +37,13 @@ func value(kind byte, content string) string {
 	return string(binary.BigEndian.AppendUint16([]byte{kind}, uint16(len(content)))) + content
 }
 
-// summed puts the checksum into a header that has four zeros for it at the
-// end.
+// unsummed is the checksum of a header before it is known.
+var unsummed = value(kindCRC, "\x00\x00\x00\x00")
+
+// summed puts the checksum into a header that has unsummed.
 func summed(header string) string {
-	b := []byte(header)
-	sum := crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
-	return string(binary.BigEndian.AppendUint32(b[:len(b)-4], sum))
+	sum := crc32.Checksum([]byte(header), crc32.MakeTable(crc32.Castagnoli))
+	return strings.Replace(header, unsummed, value(kindCRC, string(binary.BigEndian.AppendUint32(nil, sum))), 1)
 }
 
 var (
@@ -61,6 +62,7 @@ func TestParse(t *testing.T) {
 		"v1 IPv6":                   {"PROXY TCP6 2001:db8::1 2001:db8::2 56324 443\r\n", "[2001:db8::1]:56324", false},
 		"v1 mapped":                 {"PROXY TCP6 ::ffff:192.0.2.1 ::ffff:198.51.100.7 56324 443\r\n", client, false},
 		"v1 longest of TCP6":        {"PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n", "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535", false},
+		"v1 every digit":            {"PROXY TCP4 192.0.2.1 198.51.100.7 19820 34567\r\n", "192.0.2.1:19820", false},
 		"v1 ports of zero":          {"PROXY TCP4 192.0.2.1 198.51.100.7 0 0\r\n", "192.0.2.1:0", false},
 		"v1 unknown":                {"PROXY UNKNOWN\r\n", "", false},
 		"v1 unknown, 107 bytes":     {"PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n", "", false},
@@ -80,7 +82,10 @@ func TestParse(t *testing.T) {
 		"v2 without TLS":            {v2(0x21, 0x11, ipv4, value(kindTLS, "\x00\x00\x00\x00\x01")), client, false},
 		"v2 certificate, no TLS":    {v2(0x21, 0x11, ipv4, value(kindTLS, "\x06\x00\x00\x00\x00")), client, false},
 		"v2 other values":           {v2(0x21, 0x11, ipv4, value(0x01, "h2"), value(0x04, ""), value(0xea, "vpce-1"), tls, value(0x01, "h2")), client, true},
-		"v2 with a checksum":        {summed(v2(0x21, 0x11, ipv4, tls, value(kindCRC, "\x00\x00\x00\x00"))), client, true},
+		"v2 with a checksum":        {summed(v2(0x21, 0x11, ipv4, tls, unsummed)), client, true},
+		"v2 values behind it":       {summed(v2(0x21, 0x11, ipv4, value(0x01, "h2"), unsummed, tls)), client, true},
+		"v2 ends with an empty one": {v2(0x21, 0x11, ipv4, value(0x04, "")), client, false},
+		"v2 Unix datagrams":         {v2(0x21, 0x32, strings.Repeat("/", unix)), "", false},
 		"v2 of the longest allowed": {v2(0x21, 0x11, ipv4, value(0x04, strings.Repeat("x", maxV2-fixedV2-tcp4-3))), client, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -159,7 +164,9 @@ func TestHostileHeaders(t *testing.T) {
 		"a value of 64 KiB":        v2(0x21, 0x11, ipv4, "\x04\xff\xff"),
 		"TLS too short":            v2(0x21, 0x11, ipv4, value(kindTLS, "\x01")),
 		"TLS twice":                v2(0x21, 0x11, ipv4, tls, value(kindTLS, "\x00\x00\x00\x00\x00")),
-		"wrong checksum":           v2(0x21, 0x11, ipv4, value(kindCRC, "\x00\x00\x00\x00")),
+		"wrong checksum":           v2(0x21, 0x11, ipv4, unsummed),
+		"changed behind it":        strings.Replace(summed(v2(0x21, 0x11, ipv4, unsummed, value(0x01, "h2"))), "h2", "h3", 1),
+		"checksum twice":           v2(0x21, 0x11, ipv4, unsummed, unsummed),
 		"cut checksum":             v2(0x21, 0x11, ipv4, value(kindCRC, "\x00\x00")),
 		"longer than is read":      v2(0x21, 0x11, ipv4, value(0x04, strings.Repeat("x", maxV2-fixedV2-tcp4-2))),
 		"64 KiB":                   signature + "\x21\x11\xff\xff",
