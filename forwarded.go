@@ -78,5 +78,6 @@ func (g *Guard) identified(r *http.Request) *http.Request {
 	if !proxied {
 		return r
 	}
-	return r.WithContext(forwarded.With(r.Context(), &c))
+	said := c // so that only requests of proxies allocate one
+	return r.WithContext(forwarded.With(r.Context(), &said))
 }

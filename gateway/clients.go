@@ -60,7 +60,8 @@ func (c *clients) identify(r *http.Request, header *proxyproto.Header) *http.Req
 		c.hint(r)
 		return r
 	}
-	r = r.WithContext(forwarded.With(r.Context(), &client))
+	said := client // so that only requests of proxies allocate one
+	r = r.WithContext(forwarded.With(r.Context(), &said))
 	r.RemoteAddr, r.Host = client.Addr, client.Host
 	return r
 }

@@ -744,3 +744,24 @@ func (k *kept) get(path, client, lines string) int {
 	}
 	return answer.StatusCode
 }
+
+// TestDirectClientsCostNothing: to find out that no proxy is in front
+// allocates nothing, with and without trusted proxies.
+func TestDirectClientsCostNothing(t *testing.T) {
+	for name, c := range map[string]Config{
+		"no proxies":     {ForwardedSource: wsauth.XForwardedFor},
+		"another":        {ForwardedSource: wsauth.XForwardedFor, TrustedProxies: []string{"10.0.0.0/8", "::1", "unix"}},
+		"PROXY protocol": {ForwardedSource: wsauth.ProxyProtocol, TrustedProxies: []string{"127.0.0.1"}},
+	} {
+		clients := newClients(c)
+		r := httptest.NewRequest("GET", "/ws", nil)
+		r.RemoteAddr = "192.0.2.1:5000"
+		if n := testing.AllocsPerRun(100, func() {
+			if clients.identify(r, nil) != r {
+				t.Fatal("it is another request")
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
