@@ -60,6 +60,9 @@ func (c *clients) identify(r *http.Request, header *proxyproto.Header) *http.Req
 		c.hint(r)
 		return r
 	}
+	if client.Addr == client.Peer {
+		c.hintSource(r)
+	}
 	said := client // so that only requests of proxies allocate one
 	r = r.WithContext(forwarded.With(r.Context(), &said))
 	r.RemoteAddr, r.Host = client.Addr, client.Host
@@ -87,6 +90,24 @@ func (c *clients) hint(r *http.Request) {
 	}
 	c.log.Warn("a peer that is not trusted says whom it forwards; if it is a proxy of yours, name it in trusted_proxies: until then all of its clients share its address and its limits",
 		"peer", r.RemoteAddr, "header", field)
+}
+
+// hintSource says once that a trusted proxy says something about its clients
+// where nobody looks for it, and nothing where it is looked for: they all have
+// the address of the proxy, then.
+func (c *clients) hintSource(r *http.Request) {
+	read, other := "X-Forwarded-For", "Forwarded"
+	switch c.policy.Source {
+	case forwarded.ProxyProtocol:
+		return
+	case forwarded.Forwarded:
+		read, other = other, read
+	}
+	if len(r.Header[read]) > 0 || len(r.Header[other]) == 0 || c.hinted.Swap(true) {
+		return
+	}
+	c.log.Warn("a trusted proxy does not name its clients in the header that forwarded_source asks for, but another is there: until one of the two changes, all of its clients share its address and its limits",
+		"peer", r.RemoteAddr, "read", read, "not_read", other)
 }
 
 // How long a connection may wait for its next request. A proxy must give up

@@ -765,3 +765,29 @@ func TestDirectClientsCostNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestProxyOfAnotherSource: the log says once that a trusted proxy names its
+// clients where the gateway does not look, and never what it has said.
+func TestProxyOfAnotherSource(t *testing.T) {
+	for source, says := range map[wsauth.ForwardedSource]map[string]bool{
+		wsauth.XForwardedFor: {"Forwarded: for=192.0.2.1": true, "X-Forwarded-For: unknown": false, "X-Forwarded-For: 192.0.2.1": false, "": false},
+		wsauth.Forwarded:     {"X-Forwarded-For: 192.0.2.1": true, "Forwarded: for=unknown": false, "Forwarded: for=192.0.2.1": false, "": false},
+	} {
+		for line, want := range says {
+			log := &logBuffer{}
+			c := newClients(Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedSource: source, Logger: slog.New(slog.NewTextHandler(log, nil))})
+			q := httptest.NewRequest("GET", "/", nil)
+			q.RemoteAddr = "10.0.0.1:5000"
+			if name, value, ok := strings.Cut(line, ": "); ok {
+				q.Header.Set(name, value)
+			}
+			for range 2 {
+				c.identify(q, nil)
+			}
+			text := log.String()
+			if n := strings.Count(text, "forwarded_source"); (n == 1) != want || n > 1 || strings.Contains(text, "192.0.2.1") {
+				t.Errorf("%s, %q: the log has %q", source, line, text)
+			}
+		}
+	}
+}
