@@ -229,7 +229,9 @@ func (p realProxy) start(t *testing.T, config, gateway string, certificate *test
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // what it still has is the test's, which is over
-		<-ended
+		if err := <-ended; err == nil {
+			t.Error("it has ended by itself")
+		}
 	})
 	for begun := time.Now(); time.Since(begun) < time.Minute; {
 		if conn, err := net.Dial("tcp", at.addr); err == nil {
