@@ -139,10 +139,10 @@ func (l *Limiter) networkAt(prefix netip.Prefix) *network {
 // l.mu must be held.
 func (l *Limiter) isFull(n *network) bool { return n != l.shared && n.places >= l.limits.PerAddress }
 
-// BeginStream counts a request of a client on a connection that carries several
-// requests at once, until EndStream. It reports false, and counts nothing, if
-// the client has as many as it may have connections: each may need one to an
-// upstream. It does nothing if client is the zero Prefix.
+// BeginStream counts a request of a client on a connection that carries
+// several requests at once, until EndStream. It reports false, and counts
+// nothing, if the client has as many as it may have connections: each may need
+// one to an upstream. It does nothing if client is the zero Prefix.
 func (l *Limiter) BeginStream(client netip.Prefix) bool {
 	if l == nil || !client.IsValid() {
 		return true
