@@ -39,7 +39,7 @@ var ErrNotTrusted = errors.New("the peer is not a trusted proxy")
 // Rules say whose headers count.
 type Rules struct {
 	Trusted func(peer net.Addr) bool
-	Refused func(peer net.Addr, err error) // a connection is closed; it must not block
+	Refused func(peer net.Addr, err error) // before a connection is closed; it must not block
 	Timeout time.Duration                  // of a header, for tests; 0: Timeout
 }
 
@@ -96,8 +96,8 @@ func (l *listener) run() {
 			continue
 		}
 		if !l.rules.Trusted(conn.RemoteAddr()) {
-			_ = conn.Close()
 			l.rules.Refused(conn.RemoteAddr(), ErrNotTrusted)
+			_ = conn.Close()
 			continue
 		}
 		go l.introduce(conn.(Conn)) //nolint:forcetypeassert // says Listen
@@ -120,12 +120,12 @@ func (l *listener) introduce(conn Conn) {
 	_ = conn.SetReadDeadline(time.Now().Add(l.rules.Within())) // a failure is one of Read as well
 	h, err := Read(conn)
 	if err != nil {
-		_ = conn.Close()
 		// One that closes at once may be a balancer that looks whether somebody
 		// listens.
 		if errors.Is(err, errMalformed) || errors.Is(err, os.ErrDeadlineExceeded) {
 			l.rules.Refused(peer, err)
 		}
+		_ = conn.Close()
 		return
 	}
 	_ = conn.SetReadDeadline(time.Time{})

@@ -105,8 +105,8 @@ func (e *entrance) tick() {
 func (e *entrance) take(fd int32, remote net.Addr) {
 	proxies := e.accept.Proxies
 	if proxies != nil && !proxies.Trusted(remote) {
-		_ = unix.Close(int(fd))
 		proxies.Refused(remote, proxyproto.ErrNotTrusted)
+		_ = unix.Close(int(fd))
 		return
 	}
 	place, ok := e.accept.Limiter.Enter(remote)
