@@ -47,9 +47,9 @@ func newClients(c Config) *clients {
 // connection; nil without one.
 func (c *clients) identify(r *http.Request, header *proxyproto.Header) *http.Request {
 	client, proxied := c.policy.Client(r)
-	if c.policy.Source == forwarded.ProxyProtocol && header != nil && header.Source.IsValid() {
+	if c.policy.Source == forwarded.ProxyProtocol && header != nil {
 		client.Peer, proxied = header.Peer.String(), true
-		switch {
+		switch { // also for a client without an address, as of a Unix socket
 		case c.policy.Scheme != "":
 			client.Scheme = c.policy.Scheme
 		case header.TLS:

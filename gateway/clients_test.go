@@ -564,6 +564,32 @@ func TestProxySpeaksForItself(t *testing.T) {
 	}
 }
 
+// TestClientWithoutAddress: a proxy whose client has no address of TCP, as one
+// on a Unix socket of the proxy, is believed about its TLS.
+func TestClientWithoutAddress(t *testing.T) {
+	const head = "\r\n\r\n\x00\r\nQUIT\n\x21\x31\x00"
+	addresses := strings.Repeat("/", 216)
+	for header, want := range map[string]string{
+		head + "\xe0" + addresses + "\x20\x00\x05\x01\x00\x00\x00\x00": "https",
+		head + "\xe0" + addresses + "\x20\x00\x05\x00\x00\x00\x00\x01": "http",
+		head + "\xd8" + addresses:                                      "http",
+		"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00":                       "http", // LOCAL
+	} {
+		b := newBackend(t)
+		p := front{"PROXY 2", "tcp", false, wsauth.ProxyProtocol, 2}.serve(t, func(c *Config) {
+			c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
+		})
+		conn := p.keep()
+		_, _ = io.WriteString(conn.conn, header)
+		if got := conn.get("/x", "192.0.2.9", ""); got != http.StatusOK {
+			t.Fatalf("%q: %d", header, got)
+		}
+		if in := b.last().Header; in.Get("X-Forwarded-Proto") != want || in.Get("X-Forwarded-For") != "127.0.0.1" {
+			t.Errorf("%q: %s by %s, want %s", header, in.Get("X-Forwarded-For"), in.Get("X-Forwarded-Proto"), want)
+		}
+	}
+}
+
 // TestForwardedHostChoosesTheRoute: and without the setting it does not.
 func TestForwardedHostChoosesTheRoute(t *testing.T) {
 	for _, set := range []bool{false, true} {
