@@ -52,6 +52,7 @@ func (c *Config) checkRoutes() faults {
 		wrong.addBelow(field, checkLocations(r.Locations))
 		wrong.addBelow(field, r.checkAppParameters())
 		wrong.addBelow(field, r.checkAnyOrigin())
+		wrong.addBelow(field, r.checkCORS())
 		if r.Assertion != "" {
 			wrong.addBelow(field, c.checkAsserting())
 		}

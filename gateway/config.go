@@ -155,6 +155,12 @@ type Config struct {
 	// default, which is the origin that a request is sent to.
 	Origins []string
 
+	// AuthCORS lets pages of other origins use what the gateway answers itself
+	// below AuthPrefix, with tokens, or with Credentials by cookies too. Its
+	// Methods, Headers and Expose are known, and must be unset. It opens no
+	// sockets. Default: no page of another origin reads anything.
+	AuthCORS *CORS
+
 	// Providers are identity providers whose access tokens are good for sockets, tickets and sessions beside our own, and which may
 	// end those. Each needs a namespace. Default: none.
 	Providers []*idp.Provider
@@ -297,6 +303,7 @@ func (c Config) Check() (Config, error) {
 		wrong.add("MaxConnectionsPerAddress", "must not be negative")
 	}
 	c.checkProxies(&wrong)
+	wrong = append(wrong, c.checkAuthCORS()...)
 	if c.RefreshRetry > MaxRefreshRetry {
 		wrong.add("RefreshRetry", "must be at most %s", MaxRefreshRetry)
 	}

@@ -36,6 +36,8 @@ type Gateway struct {
 	ending       *wsauth.Guard // the same for requests that end sessions, whenever their token was issued
 	own          ownTokens
 	cookies      *wsauth.Cookies
+	origins      *http.CrossOriginProtection
+	cors         *corsPolicy // of the addresses of the gateway's own; nil is none
 	store        store.Store
 	attempts     *attempts
 	tickets      *ratelimit.Limiter
@@ -97,6 +99,8 @@ func New(c Config) (*Gateway, error) {
 		checks:       upstream.Checks{Logger: c.Logger},
 		keys:         c.Keys,
 		authPrefix:   c.AuthPrefix,
+		cors:         c.ownCORS(),
+		origins:      http.NewCrossOriginProtection(),
 		metrics:      newMetrics(),
 		access:       c.AccessLog,
 		certificate:  c.Certificate,
@@ -118,21 +122,20 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	origins := http.NewCrossOriginProtection()
 	for _, o := range c.Origins {
-		err = errors.Join(err, origins.AddTrustedOrigin(o))
+		err = errors.Join(err, g.origins.AddTrustedOrigin(o))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("gateway: Config.Origins: %w", err)
 	}
-	origins.SetDenyHandler(problem(http.StatusForbidden, "origin_not_allowed", "Pages of other sites may not send this request"))
+	g.origins.SetDenyHandler(problem(http.StatusForbidden, "origin_not_allowed", "Pages of other sites may not send this request"))
 	g.limitConnections(c)
 	g.metrics.registry.MustRegister(newHealth(g), newLostLines(g.log), newConnectionFigures(g.connections))
 	if g.guard, err = g.newGuard(c); err != nil { // last, for it begins to follow the store
 		return nil, err
 	}
 	if g.ending, err = g.newEnding(c); err == nil {
-		err = g.open(c, files, origins)
+		err = g.open(c, files)
 	}
 	if err != nil {
 		return nil, errors.Join(err, g.guard.Shutdown(context.Background()))
@@ -148,7 +151,7 @@ func defaultLocations(cookies *wsauth.Cookies) []wsauth.Location {
 }
 
 // open makes the handler of all requests.
-func (g *Gateway) open(c Config, files assets, origins *http.CrossOriginProtection) error {
+func (g *Gateway) open(c Config, files assets) error {
 	var err error
 	// The backend of the demonstration is at the other end of a pipe, which event loops cannot watch.
 	if g.carrier, err = relay.New(relay.Options{Portable: len(c.Routes) == 0, Held: g.guard.Paused}); err != nil {
@@ -167,11 +170,11 @@ func (g *Gateway) open(c Config, files assets, origins *http.CrossOriginProtecti
 		g.closeRoutes()
 		return errors.Join(err, g.carrier.Close())
 	}
-	served := withSecurityHeaders(origins.Handler(newMux(recorded(endpoints))))
+	served := withSecurityHeaders(g.withOrigins(newMux(recorded(endpoints))))
 	if len(c.Routes) > 0 {
 		served = g.front(served)
 	}
-	g.handler = limit(g.withHealth(g.bounded(served)), maxHeaders+g.tokenRoom)
+	g.handler = g.withCORS(limit(g.withHealth(g.bounded(g.answerPreflights(served))), maxHeaders+g.tokenRoom))
 	return nil
 }
 

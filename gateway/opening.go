@@ -162,6 +162,9 @@ func (o *opening) passOn(socket *upstream.Socket) {
 func (o *opening) answered(socket *upstream.Socket) {
 	o.proxy.gateway.metrics.reached(o.proxy.route.name(), "websocket", time.Since(o.begun))
 	o.proxy.keepLogin(socket.Response.Header)
+	if cors := o.proxy.cors; cors != nil {
+		cors.write(socket.Response.Header, o.r.Header["Origin"])
+	}
 }
 
 // refuse answers a client whose upstream did not answer.

@@ -128,6 +128,9 @@ func rewrite(r *httputil.ProxyRequest) {
 func (p *proxy) answer(response *http.Response) error {
 	p.keepLogin(response.Header)
 	pass := response.Request.Context().Value(passageKey{}).(*passage)
+	if p.isPassedPreflight(pass) {
+		answerBodyless(response)
+	}
 	return pass.answered(response)
 }
 

@@ -26,9 +26,12 @@ type proxy struct {
 	guard   *wsauth.Guard
 	guarded http.Handler
 	pool    *upstream.Pool
+	cors    *corsPolicy // nil where the gateway says nothing about CORS
 	teller  teller
 	plain   *httputil.ReverseProxy
 	carrier *relay.Relay
+
+	locations []wsauth.Location // where its guard looks for credentials
 
 	quick, takesTickets bool // see isQuick
 
@@ -59,11 +62,11 @@ func (g *Gateway) newProxy(r Route, reach upstream.Config) (*proxy, error) {
 	if r.Public {
 		requirement = wsauth.Optional
 	}
-	locations := r.Locations
-	if locations == nil {
-		locations = g.locations
+	if p.locations = r.Locations; p.locations == nil {
+		p.locations = g.locations
 	}
-	p.quick, p.takesTickets = p.isQuickRoute(locations), !r.Public && slices.ContainsFunc(locations, isTicket)
+	p.cors = newCORSPolicy(r.name(), r.CORS, credentialHeaders(p.locations))
+	p.quick, p.takesTickets = p.isQuickRoute(p.locations), !r.Public && slices.ContainsFunc(p.locations, isTicket)
 	p.guarded = p.guard.Require(requirement)(http.HandlerFunc(p.serveGuarded))
 	return p, nil
 }
@@ -93,7 +96,13 @@ func (p *proxy) policy(c *wsauth.Config) {
 
 // ServeHTTP answers a request whose path is plain.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	recordOf(r.Context()).route = p.label
+	x := recordOf(r.Context())
+	x.route = p.label
+	x.share(p.cors, r)
+	if c := p.route.CORS; c != nil && c.Upstream && !p.route.Public && isPreflight(r) {
+		p.passPreflight(w, r)
+		return
+	}
 	if p.route.Public && !asksForUpgrade(r) {
 		r = r.Clone(r.Context())
 		p.stripOwn(r)

@@ -27,8 +27,10 @@ type record struct {
 	reason  wsauth.Reason    // of the refusal of a plain request
 	status  int
 	bytes   int64
-	taken   bool  // by the guard, from the server
-	line    *line // nil without an access log
+	taken   bool        // by the guard, from the server
+	cors    *corsPolicy // that the answer follows; nil is none
+	origin  []string    // lines of the request, beside cors
+	line    *line       // nil without an access log
 	told    atomic.Bool
 }
 
@@ -171,17 +173,28 @@ type recorder struct {
 	record *record
 }
 
-// WriteHeader notes the status.
+// WriteHeader notes the status. It writes the headers of CORS, since only here
+// all answers pass: a proxy copies those of an upstream late, and forgets what
+// was set before an interim answer.
 func (w *recorder) WriteHeader(status int) {
+	w.share()
 	if w.record.status == 0 && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
 		w.record.status = status
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
+// share writes the headers of CORS.
+func (w *recorder) share() {
+	if p := w.record.cors; p != nil {
+		p.write(w.Header(), w.record.origin)
+	}
+}
+
 // Write counts.
 func (w *recorder) Write(p []byte) (int, error) {
 	if w.record.status == 0 {
+		w.share()
 		w.record.status = http.StatusOK
 	}
 	n, err := w.ResponseWriter.Write(p)
@@ -194,6 +207,7 @@ func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err == nil {
 		w.record.taken = true
+		w.record.cors, w.record.origin = nil, nil // a socket may live long
 	}
 	return conn, buffered, err
 }

@@ -88,6 +88,11 @@ type Route struct {
 	// believes them.
 	AnyOrigin bool
 
+	// CORS lets pages of other origins read answers of the route. Default: it
+	// says nothing about CORS, so a guarded route refuses preflights, and what
+	// the upstream says is passed on.
+	CORS *CORS
+
 	// Refusal says how a refused handshake is answered. Default: in HTTP.
 	Refusal wsauth.Refusal
 

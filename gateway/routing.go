@@ -17,6 +17,7 @@ type routing struct {
 	byName     map[string]*proxy
 	identities map[string]bool // the folded names of the headers in which upstreams are told who a client is
 	asserts    bool            // a route has an assertion
+	cors       bool            // a route has a policy of CORS
 }
 
 // close lets go of the upstreams.
@@ -76,7 +77,9 @@ func (g *Gateway) front(own http.Handler) http.Handler {
 // The query stays. Nothing else of the request is in the Location, so that
 // it leads to no other host.
 func (p *proxy) redirect(w http.ResponseWriter, r *http.Request) {
-	recordOf(r.Context()).route = p.label
+	x := recordOf(r.Context())
+	x.route = p.label
+	x.share(p.cors, r)
 	to := url.URL{Path: p.route.Path, RawQuery: r.URL.RawQuery}
 	w.Header()["Content-Type"] = nil // no body
 	w.Header().Set("Cache-Control", "no-store")
@@ -160,6 +163,7 @@ func (g *Gateway) putRoutes(routes []Route) error {
 		all = append(all, p)
 		after.byName[r.name()] = p
 		after.addIdentities(r)
+		after.cors = after.cors || p.cors != nil
 	}
 	for _, p := range fresh {
 		p.label = g.metrics.begin(p.route.name())

@@ -19,6 +19,9 @@ import (
 // has agreed does the client get its 101.
 func (p *proxy) serveSocket(w *wsconn.Response, r *http.Request, session *wsauth.Session) {
 	dropConnectionFields(r.Header)
+	if p.cors != nil {
+		p.cors.write(w.Header(), r.Header["Origin"]) // for a refusal
+	}
 	o := &opening{proxy: p, w: w, r: r, session: session, begun: time.Now()}
 	if session.Claims() == nil && !p.route.Public && p.route.Requirement != wsauth.Optional {
 		defer o.over()

@@ -9,8 +9,8 @@ import (
 	"wsauth"
 )
 
-// Warnings returns what the routes and proxies of c allow and is easily not
-// meant, each as a [*Fault] that names its field. None of it is an error: a
+// Warnings returns what the routes, proxies and origins of c allow and is easily
+// not meant, each as a [*Fault] that names its field. None of it is an error: a
 // gateway serves such routes.
 func (c Config) Warnings() []*Fault {
 	var all faults
@@ -27,6 +27,7 @@ func (c Config) Warnings() []*Fault {
 		c.warnOfTwins(&all, field, i)
 	}
 	c.warnOfProxies(&all)
+	c.warnOfCORS(&all)
 	return all
 }
 

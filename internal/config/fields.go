@@ -39,6 +39,13 @@ var fieldKeys = map[string]string{
 	"ForwardedHost":   "forwarded_host",
 	"ForwardedPort":   "forwarded_port",
 
+	"AuthCORS":    "auth.cors",
+	"CORS":        "cors",
+	"Credentials": "credentials",
+	"Methods":     "methods",
+	"Expose":      "expose",
+	"MaxAge":      "max_age",
+
 	"Origins":        "origins",
 	"AnyOrigin":      "origins",
 	"AppParameters":  "app_parameters",

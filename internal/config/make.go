@@ -80,6 +80,7 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 		c.Origins = nil
 	}
 	w.secretiveOrigins("origins", s.Origins)
+	c.AuthCORS = w.authCORS()
 	c.Providers = w.providers()
 	for i := range s.Routes {
 		c.Routes = append(c.Routes, w.route(i))
@@ -259,6 +260,7 @@ func (w *work) route(i int) gateway.Route {
 		Claims:         map[string][]string{},
 		AppParameters:  r.AppParameters,
 		Origins:        r.Origins,
+		CORS:           w.cors(key+".cors", r.CORS),
 		Refusal:        refusals[r.Refusal],
 		Headers:        map[string]string{},
 		HeaderLists:    gateway.HeaderLists(r.HeaderLists),

@@ -105,8 +105,9 @@ type Log struct {
 
 // Auth is about the addresses that the gateway answers itself.
 type Auth struct {
-	Prefix  string `yaml:"prefix"`
-	Enabled bool   `yaml:"enabled"`
+	Prefix  string   `yaml:"prefix"`
+	Enabled bool     `yaml:"enabled"`
+	CORS    AuthCORS `yaml:"cors"`
 }
 
 // Metrics says where figures are told.
@@ -145,6 +146,7 @@ type Route struct {
 	Locations       []Location           `yaml:"locations"`
 	AppParameters   []string             `yaml:"app_parameters"`
 	Origins         Origins              `yaml:"origins"`
+	CORS            CORS                 `yaml:"cors"`
 	Refusal         string               `yaml:"refusal" enum:"http,close"`
 	Headers         map[string]string    `yaml:"headers"`
 	HeaderLists     string               `yaml:"header_lists" enum:"comma,json"`
@@ -204,7 +206,7 @@ func Default() Settings {
 		ForwardedSource: "x-forwarded-for",
 
 		Log:   Log{Format: "text", Level: "info", RefusalsPerSecond: 100},
-		Auth:  Auth{Prefix: "/auth", Enabled: true},
+		Auth:  Auth{Prefix: "/auth", Enabled: true, CORS: AuthCORS{MaxAge: defaultCORSMaxAge}},
 		Drain: 10 * time.Second,
 		Watch: true,
 		Store: Store{MaxRevocations: store.DefaultLimit, MaxSessions: store.DefaultFamilyLimit, MaxTickets: store.DefaultTicketLimit},
@@ -217,6 +219,7 @@ func (r *Route) preset() {
 		Health:          Health{Every: 5 * time.Second, Timeout: 2 * time.Second},
 		Requirement:     "access",
 		Locations:       defaultLocations(),
+		CORS:            CORS{Methods: []string{"GET", "HEAD", "POST"}, Expose: []string{"Retry-After"}, MaxAge: defaultCORSMaxAge},
 		Refusal:         "http",
 		HeaderLists:     "comma",
 		Limits:          Limits{MaxFragments: 16384, Ping: 30 * time.Second},

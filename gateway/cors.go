@@ -1,0 +1,213 @@
+package gateway
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"wsauth"
+)
+
+// CORS lets pages of other origins read answers, from which browsers otherwise
+// keep them (the CORS protocol of the Fetch standard). It opens no sockets:
+// [Route.Origins] does. The gateway answers preflights itself, from these
+// lists, and replaces what an upstream says about CORS.
+type CORS struct {
+	// Origins are the origins whose pages may read answers, each exactly as
+	// browsers send it. Without Credentials, an origin may also be a pattern
+	// such as "https://*.example.com", where the star is one label and no part
+	// of a public suffix follows it alone; "null", which any page can make its
+	// origin; or "*" alone, for pages of every origin. Required.
+	Origins []string
+
+	// Credentials lets these pages send cookies and read the answers: they can
+	// do whatever their visitors can do here.
+	Credentials bool
+
+	// Methods are the methods that they may use. Browsers allow GET, HEAD and
+	// POST in any case. Default: these three.
+	Methods []string
+
+	// Headers are the request headers that they may set, beside those that
+	// browsers always allow. Default: Authorization, Content-Type, and the
+	// headers in which the route looks for tokens and CSRF values.
+	Headers []string
+
+	// Expose are the response headers that they may read, beside those that
+	// browsers always show. Default: Retry-After. An empty list is none.
+	Expose []string
+
+	// MaxAge is how long browsers may keep the answer to a preflight, at most a
+	// day. A negative one is not at all. Default: 10 minutes.
+	MaxAge time.Duration
+
+	// Upstream leaves CORS to the upstream, and excludes the other fields. Its
+	// response headers are passed on as they are, and so are preflights, also
+	// by a guarded route: without credentials, as nobody's, and without the
+	// body of the answer. A preflight is an OPTIONS request with an Origin and
+	// an Access-Control-Request-Method, and without a body and credentials.
+	Upstream bool
+}
+
+const (
+	defaultCORSMaxAge = 10 * time.Minute
+	maxCORSMaxAge     = 24 * time.Hour
+
+	everyOrigin  = "*"
+	opaqueOrigin = "null" // of sandboxed frames, data: URLs and local files
+)
+
+// defaultMethods are those that browsers allow in any case.
+var defaultMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost}
+
+// check reports what is wrong with c.
+func (c *CORS) check() faults {
+	var wrong faults
+	if c.Upstream {
+		if len(c.Origins)+len(c.Methods)+len(c.Headers)+len(c.Expose) > 0 || c.Credentials || c.MaxAge != 0 {
+			wrong.add("Origins", "CORS is the upstream's: leave the lists out")
+		}
+		return wrong
+	}
+	c.checkOrigins(&wrong)
+	for i, m := range c.Methods {
+		field := fmt.Sprintf("Methods[%d]", i)
+		switch {
+		case m == "*":
+			wrong.add(field, "name each method: with credentials, browsers take * for a method of that name")
+		case !isHeaderName(m) || m != strings.ToUpper(m): // the same characters (RFC 9110 section 9.1)
+			wrong.add(field, "%q is not a method in capital letters, such as PATCH", m)
+		case m == http.MethodConnect || m == http.MethodTrace || m == "TRACK":
+			wrong.add(field, "browsers let no page send %s", m)
+		}
+	}
+	checkHeaderList(&wrong, "Headers", c.Headers)
+	checkHeaderList(&wrong, "Expose", c.Expose)
+	if c.MaxAge > maxCORSMaxAge || c.MaxAge > 0 && c.MaxAge < time.Second {
+		wrong.add("MaxAge", "must be from 1s to %s, or none", maxCORSMaxAge)
+	}
+	return wrong
+}
+
+// checkHeaderList checks the names of headers in a field.
+func checkHeaderList(wrong *faults, field string, names []string) {
+	for i, name := range names {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		canonical := http.CanonicalHeaderKey(name)
+		switch {
+		case name == "*":
+			wrong.add(at, "name each header: * does not cover Authorization, and with credentials browsers take it for a header of that name")
+		case !isHeaderName(name):
+			wrong.add(at, "%q is not the name of a header", name)
+		case canonical == "Cookie" || canonical == "Set-Cookie":
+			wrong.add(at, "browsers let no page set or read %s; cookies are sent where credentials says so", canonical)
+		case isCORSField(canonical):
+			wrong.add(at, "%s is a header of CORS itself", canonical)
+		}
+	}
+}
+
+// checkOrigins checks the origins, each by itself and beside Credentials.
+func (c *CORS) checkOrigins(wrong *faults) {
+	if len(c.Origins) == 0 {
+		wrong.add("Origins", "at least one is required, such as https://app.example")
+	}
+	for i, o := range c.Origins {
+		field := fmt.Sprintf("Origins[%d]", i)
+		isPattern := strings.Contains(o, "*") && o != everyOrigin
+		switch {
+		case slices.Contains(c.Origins[:i], o):
+			wrong.add(field, "%s stands twice", o)
+		case o == everyOrigin && len(c.Origins) > 1:
+			wrong.add(field, "* is every origin and stands alone: leave it out, or the origins beside it")
+		case o == everyOrigin && c.Credentials:
+			wrong.add(field, "*: with credentials, pages of every site could act as their visitors: name the origins, or leave credentials out")
+		case o == opaqueOrigin && c.Credentials:
+			wrong.add(field, "null: with credentials, pages of every site could act as their visitors, since any page can make null its origin: name the origins, or leave credentials out")
+		case isPattern && c.Credentials:
+			wrong.add(field, "%q: a pattern cannot have credentials, since one forgotten name below it would be enough to act as its visitors: name each origin, or leave credentials out", o)
+		case o == everyOrigin, o == opaqueOrigin:
+		case isPattern:
+			if _, err := parseOriginPattern(o); err != nil {
+				wrong.add(field, "%w", err)
+			}
+		default:
+			if err := checkCORSOrigin(o); err != nil {
+				wrong.add(field, "%w", err)
+			}
+		}
+	}
+}
+
+// checkCORSOrigin reports what is wrong with an origin that is no pattern.
+func checkCORSOrigin(o string) error {
+	if err := wsauth.CheckOrigin(o); err != nil {
+		return err
+	}
+	u, err := url.Parse(o)
+	if err != nil {
+		return errors.New("it cannot be parsed") // CheckOrigin has parsed it
+	}
+	return checkHostName(u.Hostname())
+}
+
+// checkCORS checks the policy of a route.
+func (r *Route) checkCORS() faults {
+	if r.CORS == nil {
+		return nil
+	}
+	var wrong faults
+	wrong.addBelow("CORS", r.CORS.check())
+	return wrong
+}
+
+// checkAuthCORS checks the policy of the gateway's own addresses, which knows
+// their methods and headers.
+func (c *Config) checkAuthCORS() faults {
+	own := c.AuthCORS
+	if own == nil {
+		return nil
+	}
+	var wrong faults
+	switch {
+	case own.Upstream:
+		wrong.add("AuthCORS", "there is no upstream behind the gateway's own addresses: name the origins")
+		return wrong
+	case c.NoAuth:
+		wrong.add("AuthCORS", "there are no logins and tickets here that a page could ask for: leave it out")
+	case len(own.Methods)+len(own.Headers)+len(own.Expose) > 0:
+		wrong.add("AuthCORS", "the gateway knows the methods and headers of its own addresses: leave them out")
+	}
+	wrong.addBelow("AuthCORS", own.check())
+	return wrong
+}
+
+// ownCORS returns the policy of the gateway's own addresses.
+func (c *Config) ownCORS() *corsPolicy {
+	if c.AuthCORS == nil {
+		return nil
+	}
+	own := *c.AuthCORS
+	own.Methods = append(slices.Clone(defaultMethods), http.MethodDelete)
+	return newCORSPolicy(c.AuthPrefix, &own, append(credentialHeaders(defaultLocations(&wsauth.Cookies{})), "Idempotency-Key"))
+}
+
+// credentialHeaders returns the headers in which clients show tokens at these
+// locations, and CSRF values beside cookies.
+func credentialHeaders(locations []wsauth.Location) []string {
+	names := []string{"Authorization"}
+	for _, l := range locations {
+		switch l := l.(type) {
+		case wsauth.Header:
+			names = append(names, cmp.Or(l.Name, "Authorization"))
+		case *wsauth.Cookies:
+			names = append(names, cmp.Or(l.AccessCSRFHeader, "X-CSRF-Token"), cmp.Or(l.RefreshCSRFHeader, "X-CSRF-Token"))
+		}
+	}
+	return names
+}

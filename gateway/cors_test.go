@@ -1,0 +1,357 @@
+package gateway
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wsauth"
+)
+
+const (
+	corsApp  = "https://app.example.com"
+	corsEvil = "https://evil.example"
+)
+
+// preflightFor are the lines of a preflight of a page.
+func preflightFor(origin, method string, headers ...string) []string {
+	lines := []string{"Origin: " + origin, "Access-Control-Request-Method: " + method}
+	if len(headers) > 0 {
+		lines = append(lines, "Access-Control-Request-Headers: "+strings.Join(headers, ","))
+	}
+	return lines
+}
+
+// corsOf are the headers of an answer that are about CORS, and what it varies
+// by.
+func corsOf(h http.Header) map[string]string {
+	found := map[string]string{}
+	for name, lines := range h {
+		if isCORSField(name) || name == "Vary" {
+			found[strings.TrimPrefix(name, "Access-Control-")] = strings.Join(lines, " + ")
+		}
+	}
+	return found
+}
+
+// ask sends a request without a body, as it stands.
+func (r *rig) ask(method, path string, lines ...string) exchange {
+	r.t.Helper()
+	return r.exactly(method+" "+path+" HTTP/1.1", append(lines, "Connection: close")...)
+}
+
+// chatty is an upstream that says something about CORS itself, and where it is
+// asked to, in an interim answer as well.
+func chatty(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	if r.URL.RawQuery == "hints" {
+		w.WriteHeader(http.StatusEarlyHints)
+	}
+	w.Header().Add("Vary", "Accept-Encoding")
+	w.Header()["access-control-allow-credentials"] = []string{"true"}
+	w.Header().Set("Access-Control-Allow-Methods", "DELETE")
+	w.Header().Set("Access-Control-Expose-Headers", "X-Secret")
+	w.Header().Set("Access-Control-Allow-Private-Network", "true")
+	fmt.Fprint(w, "hello")
+}
+
+// TestG10_CORS: who may read the answers of which route, and what preflights
+// are answered.
+func TestG10_CORS(t *testing.T) {
+	b := newBackendOf(t, chatty)
+	r := start(t, func(c *Config) {
+		c.AuthCORS = &CORS{Origins: []string{corsApp}}
+		c.Routes = []Route{
+			{Path: "/plain", Upstreams: []string{b.URL}},
+			{Path: "/free", Upstreams: []string{b.URL}, Public: true},
+			{Path: "/listed", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{corsApp, "http://localhost:5173", "https://xn--mnchen-3ya.example"}}},
+			{Path: "/cookies", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{corsApp}, Credentials: true, Methods: []string{"GET", "PATCH"}, MaxAge: time.Hour}},
+			{Path: "/any", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{"*"}, Headers: []string{"x-a", "Authorization"}, Expose: []string{}, MaxAge: -1}},
+			{Path: "/below", Upstreams: []string{b.URL}, Public: true, CORS: &CORS{Origins: []string{"https://*.example.com", "https://*.shop.example:8443"}}},
+			{Path: "/null", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{"null"}}},
+		}
+	})
+	access, _ := r.login()
+	const preflightVary = "Origin + Access-Control-Request-Method + Access-Control-Request-Headers"
+	for _, c := range []struct {
+		path, origin string
+		allowed      string // Access-Control-Allow-Origin
+	}{
+		{"/listed", corsApp, corsApp},
+		{"/listed", "http://localhost:5173", "http://localhost:5173"},
+		{"/listed", "https://xn--mnchen-3ya.example", "https://xn--mnchen-3ya.example"},
+		{"/listed", corsEvil, ""},
+		{"/listed", "null", ""},
+		{"/listed", "", ""},
+		{"/listed", "*", ""},
+		{"/listed", "http://app.example.com", ""},
+		{"/listed", "https://app.example.com:443", ""},
+		{"/listed", "https://app.example.com:8443", ""},
+		{"/listed", "https://app.example.com.", ""},
+		{"/listed", "https://App.example.com", ""},
+		{"/listed", "https://app.example.com/", ""},
+		{"/listed", "https://app.example.com.evil.example", ""},
+		{"/listed", "https://evilapp.example.com", ""},
+		{"/listed", "https://x.app.example.com", ""},
+		{"/listed", "https://app.example.co", ""},
+		{"/listed", "https://app-example.com", ""},
+		{"/listed", "https://münchen.example", ""},
+		{"/listed", corsApp + ", " + corsEvil, ""},
+		{"/listed", corsApp + " " + corsEvil, ""},
+		{"/cookies", corsApp, corsApp},
+		{"/cookies", corsEvil, ""},
+		{"/any", corsEvil, "*"},
+		{"/any", "null", "*"},
+		{"/below", corsApp, corsApp},
+		{"/below", "https://xn--mnchen-3ya.example.com", "https://xn--mnchen-3ya.example.com"},
+		{"/below", "https://a.shop.example:8443", "https://a.shop.example:8443"},
+		{"/below", "https://a.shop.example", ""},
+		{"/below", "https://example.com", ""},
+		{"/below", "https://.example.com", ""},
+		{"/below", "https://a.b.example.com", ""},
+		{"/below", "https://evilexample.com", ""},
+		{"/below", "https://a.example.com:8443", ""},
+		{"/below", "https://a.example.com.", ""},
+		{"/below", "https://A.example.com", ""},
+		{"/below", "http://a.example.com", ""},
+		{"/below", "wss://a.example.com", ""},
+		{"/below", "https://evil.example/.example.com", ""},
+		{"/below", "https://evil.example#.example.com", ""},
+		{"/below", "https://u@a.example.com", ""},
+		{"/below", "https://*.example.com", ""},
+		{"/below", "https://" + strings.Repeat("a", 64) + ".example.com", ""},
+		{"/null", "null", "null"},
+		{"/null", corsApp, ""},
+	} {
+		credentials, public := c.path == "/cookies", c.path == "/below"
+		var sent []string
+		if c.origin != "" {
+			sent = append(sent, "Origin: "+c.origin)
+		}
+		want := map[string]string{"Vary": "Origin"}
+		if c.allowed != "" {
+			want["Allow-Origin"] = c.allowed
+			want["Expose-Headers"] = "Retry-After"
+			if credentials {
+				want["Allow-Credentials"] = "true"
+			}
+			if c.path == "/any" {
+				delete(want, "Expose-Headers")
+			}
+		}
+		if !public {
+			e := r.ask("GET", c.path, sent...)
+			wantProblem(t, e, 401, "token_missing", "")
+			if diff := cmp.Diff(want, corsOf(e.Header)); diff != "" {
+				t.Errorf("%s refused to %q (- want, + got):\n%s", c.path, c.origin, diff)
+			}
+		}
+		want["Vary"] = "Accept-Encoding + Origin"
+		e := r.ask("GET", c.path, append(sent, bearer(access))...)
+		if e.StatusCode != 200 || e.body != "hello" {
+			t.Fatalf("%s: %d %s", c.path, e.StatusCode, e.body)
+		}
+		if diff := cmp.Diff(want, corsOf(e.Header)); diff != "" {
+			t.Errorf("%s of %q (- want, + got):\n%s", c.path, c.origin, diff)
+		}
+
+		if c.origin == "" {
+			continue
+		}
+		delete(want, "Expose-Headers")
+		want["Vary"] = preflightVary
+		status := 403
+		if c.allowed != "" {
+			status = 204
+			want["Allow-Methods"], want["Allow-Headers"], want["Max-Age"] = "GET, HEAD, POST", "Authorization, Content-Type, X-Csrf-Token", "600"
+			switch c.path {
+			case "/cookies":
+				want["Allow-Methods"], want["Max-Age"] = "GET, PATCH", "3600"
+			case "/any":
+				want["Allow-Headers"], want["Max-Age"] = "Authorization, X-A", "0"
+			}
+		}
+		e = r.ask("OPTIONS", c.path, append(preflightFor(c.origin, "PUT", "x-evil", "authorization"), "Access-Control-Request-Private-Network: true")...)
+		if diff := cmp.Diff(want, corsOf(e.Header)); diff != "" || e.StatusCode != status {
+			t.Errorf("preflight of %q for %s: %d (- want, + got):\n%s", c.origin, c.path, e.StatusCode, diff)
+		}
+		if status == 403 {
+			wantProblem(t, e, 403, "origin_not_allowed", "")
+		} else if e.body != "" {
+			t.Errorf("a preflight got %q", e.body)
+		}
+	}
+	for _, path := range []string{"/plain", "/free"} { // which nobody has asked for CORS
+		e := r.ask("OPTIONS", path, preflightFor(corsApp, "GET")...)
+		if guarded := path == "/plain"; guarded != (e.StatusCode == 401) || guarded == (e.Header.Get("Access-Control-Allow-Origin") != "") {
+			t.Errorf("a preflight for %s: %d %v", path, e.StatusCode, e.Header)
+		}
+		if e = r.ask("GET", path, "Origin: "+corsApp, bearer(access)); e.Header.Get("Access-Control-Allow-Origin") != "*" || e.Header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("%s says %v, want what its upstream says", path, e.Header)
+		}
+	}
+	if e := r.ask("GET", "/plain", "Origin: "+corsApp); e.StatusCode != 401 || len(corsOf(e.Header)) > 0 {
+		t.Errorf("%d %v", e.StatusCode, e.Header)
+	}
+}
+
+// TestCORSAfterInterimAnswer: the headers are those of the policy, once, in
+// each of the two answers.
+func TestCORSAfterInterimAnswer(t *testing.T) {
+	b := newBackendOf(t, chatty)
+	r := start(t, func(c *Config) {
+		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, CORS: &CORS{Origins: []string{corsApp}}}}
+	})
+	conn := r.connect()
+	if _, err := fmt.Fprintf(conn, "GET /?hints HTTP/1.1\r\nHost: x\r\nOrigin: %s\r\n\r\n", corsApp); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(conn)
+	for _, status := range []int{103, 200} {
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{"Allow-Origin": corsApp, "Expose-Headers": "Retry-After", "Vary": "Origin"}
+		if status == 200 {
+			want["Vary"] = "Accept-Encoding + Origin"
+		}
+		if diff := cmp.Diff(want, corsOf(resp.Header)); diff != "" || resp.StatusCode != status {
+			t.Errorf("%d (- want, + got):\n%s", resp.StatusCode, diff)
+		}
+	}
+}
+
+// TestC18_TwoOrigins: a request with two lines of Origin is nobody's, and is
+// no preflight.
+func TestC18_TwoOrigins(t *testing.T) {
+	b := newBackend(t)
+	r := start(t, func(c *Config) {
+		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{corsApp}}}}
+	})
+	for _, lines := range [][]string{
+		{"Origin: " + corsApp, "Origin: " + corsEvil},
+		{"Origin: " + corsEvil, "Origin: " + corsApp},
+		{"Origin: " + corsApp, "Origin: " + corsApp},
+	} {
+		for _, method := range []string{"GET", "OPTIONS"} {
+			e := r.ask(method, "/", append(lines, "Access-Control-Request-Method: GET")...)
+			if e.StatusCode != 401 || e.Header.Get("Access-Control-Allow-Origin") != "" || e.Header.Get("Vary") != "Origin" {
+				t.Errorf("%s %q: %d %v", method, lines, e.StatusCode, e.Header)
+			}
+		}
+	}
+	if n := b.count(); n != 0 {
+		t.Errorf("%d requests have reached the upstream", n)
+	}
+}
+
+// TestCORSChangesWithItsRoute: a route that changes has another policy from
+// then on, and one that loses it says nothing.
+func TestCORSChangesWithItsRoute(t *testing.T) {
+	b := newBackend(t)
+	route := func(c *CORS) []Route { return []Route{{Path: "/", Upstreams: []string{b.URL}, CORS: c}} }
+	r := start(t, func(c *Config) { c.Routes = route(&CORS{Origins: []string{corsApp}}) })
+	wants := func(origin, allowed string) {
+		t.Helper()
+		for _, method := range []string{"GET", "OPTIONS"} {
+			if e := r.ask(method, "/", preflightFor(origin, "GET")...); e.Header.Get("Access-Control-Allow-Origin") != allowed {
+				t.Errorf("%s of %s: %d %v", method, origin, e.StatusCode, e.Header)
+			}
+		}
+	}
+	wants(corsApp, corsApp)
+	for range 2 { // the second time nothing changes
+		if err := r.g.Update(route(&CORS{Origins: []string{corsEvil}})); err != nil {
+			t.Fatal(err)
+		}
+		wants(corsApp, "")
+		wants(corsEvil, corsEvil)
+	}
+	if err := r.g.Update(route(nil)); err != nil {
+		t.Fatal(err)
+	}
+	wants(corsEvil, "")
+	if e := r.ask("GET", "/", "Origin: "+corsEvil); len(corsOf(e.Header)) > 0 {
+		t.Errorf("%v", e.Header)
+	}
+	if err := r.g.RemoveRoutes(); err != nil {
+		t.Fatal(err)
+	}
+	wants(corsEvil, "")
+}
+
+// TestCORSHeadersOfALocation: pages may set the headers in which their route
+// looks for tokens.
+func TestCORSHeadersOfALocation(t *testing.T) {
+	for want, locations := range map[string][]wsauth.Location{
+		"Authorization, Content-Type, X-Csrf-Token":            nil,
+		"Authorization, Content-Type":                          {wsauth.Header{}},
+		"Authorization, Content-Type, X-Token":                 {wsauth.Header{Name: "x-token", NoScheme: true}, wsauth.Ticket{}},
+		"Authorization, Content-Type, X-One, X-Two":            {&wsauth.Cookies{AccessCSRFHeader: "X-One", RefreshCSRFHeader: "X-TWO"}},
+		"Authorization, Content-Type, X-Csrf-Token, X-Refresh": {&wsauth.Cookies{RefreshCSRFHeader: "X-Refresh"}},
+	} {
+		b := newBackend(t)
+		r := start(t, func(c *Config) {
+			c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Locations: locations, CORS: &CORS{Origins: []string{corsApp}}}}
+		})
+		if got := r.ask("OPTIONS", "/", preflightFor(corsApp, "GET")...).Header.Get("Access-Control-Allow-Headers"); got != want {
+			t.Errorf("%v: %q, want %q", locations, got, want)
+		}
+	}
+}
+
+// TestIsPreflight: what is no preflight is a request like any other.
+func TestIsPreflight(t *testing.T) {
+	whole := preflightFor(corsApp, "PUT")
+	for name, c := range map[string]struct {
+		method string
+		lines  []string
+		body   bool
+		want   bool
+	}{
+		"whole":               {"OPTIONS", whole, false, true},
+		"with headers":        {"OPTIONS", append(slices.Clone(whole), "Access-Control-Request-Headers: a"), false, true},
+		"GET":                 {"GET", whole, false, false},
+		"POST":                {"POST", whole, false, false},
+		"small letters":       {"options", whole, false, false},
+		"no Origin":           {"OPTIONS", whole[1:], false, false},
+		"no method":           {"OPTIONS", whole[:1], false, false},
+		"an empty method":     {"OPTIONS", []string{whole[0], "Access-Control-Request-Method: "}, false, false},
+		"two methods":         {"OPTIONS", append(slices.Clone(whole), whole[1]), false, false},
+		"a method of two":     {"OPTIONS", []string{whole[0], "Access-Control-Request-Method: GET, PUT"}, false, false},
+		"two origins":         {"OPTIONS", append(slices.Clone(whole), whole[0]), false, false},
+		"Authorization":       {"OPTIONS", append(slices.Clone(whole), "Authorization: Bearer x"), false, false},
+		"Proxy-Authorization": {"OPTIONS", append(slices.Clone(whole), "Proxy-Authorization: Basic x"), false, false},
+		"Cookie":              {"OPTIONS", append(slices.Clone(whole), "Cookie: a=b"), false, false},
+		"Upgrade":             {"OPTIONS", append(slices.Clone(whole), "Upgrade: websocket"), false, false},
+		"a body":              {"OPTIONS", whole, true, false},
+	} {
+		r, err := http.NewRequest(c.method, "http://localhost/", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.body {
+			r.ContentLength = 1
+		}
+		for _, line := range c.lines {
+			field, value, _ := strings.Cut(line, ": ")
+			r.Header.Add(field, value)
+		}
+		if got := isPreflight(r); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+		if c.body {
+			r.ContentLength, r.TransferEncoding = 0, []string{"chunked"}
+			if isPreflight(r) {
+				t.Error("a body in chunks")
+			}
+		}
+	}
+}

@@ -1,0 +1,253 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wsauth"
+)
+
+// inBothServers runs f with a gateway that speaks HTTP/1.1 without TLS, and
+// one that speaks HTTP/2.
+func inBothServers(t *testing.T, f func(t *testing.T, start func(...func(*Config)) *rig)) {
+	t.Helper()
+	t.Run("http1", func(t *testing.T) {
+		f(t, func(change ...func(*Config)) *rig { return start(t, change...) })
+	})
+	t.Run("http2", func(t *testing.T) {
+		f(t, func(change ...func(*Config)) *rig {
+			r, _ := overTLS(t, change...)
+			return r
+		})
+	})
+}
+
+// send sends a request to any address, documented or not.
+func (r *rig) send(method, path string, body io.Reader, lines ...string) exchange {
+	r.t.Helper()
+	req, err := http.NewRequest(method, r.url+path, body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ": ")
+		if name == "Host" {
+			req.Host = value
+		}
+		req.Header.Add(name, value)
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return exchange{resp, string(text)}
+}
+
+// TestCORSOnErrors: a page of a listed origin can read every refusal, whoever
+// gives it, and one of another origin none.
+func TestCORSOnErrors(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	down := "http://" + closed.Addr().String()
+	closed.Close()
+	inBothServers(t, func(t *testing.T, start func(...func(*Config)) *rig) {
+		b := newBackendOf(t, chatty)
+		cors := &CORS{Origins: []string{corsApp}}
+		r := start(func(c *Config) {
+			c.AuthCORS = cors
+			c.TicketBurst = 1
+			c.Routes = []Route{
+				{Path: "/a/", Upstreams: []string{b.URL}, CORS: cors, Limits: RouteLimits{MaxBody: 3}},
+				{Path: "/admin/", Upstreams: []string{b.URL}, CORS: cors, Scopes: []string{"admin"}},
+				{Path: "/fresh", Upstreams: []string{b.URL}, CORS: cors, Requirement: wsauth.Refresh},
+				{Path: "/down", Upstreams: []string{down}, CORS: cors, Public: true},
+				{Path: "/open/", Upstreams: []string{b.URL}, Public: true, CORS: cors},
+				{Path: "/open/in", Upstreams: []string{b.URL}, CORS: cors},
+				{Path: "/silent/", Upstreams: []string{b.URL}},
+			}
+		})
+		access, _ := r.login()
+		token := bearer(access)
+		if e := r.send("POST", "/auth/ticket", strings.NewReader(`{"path":"/a/"}`), jsonType, token); e.StatusCode != 200 {
+			t.Fatalf("%d %s", e.StatusCode, e.body)
+		}
+		long := strings.Repeat("x", 9<<10)
+		for _, c := range []struct {
+			method, path, body string
+			lines              []string
+			status             int
+		}{
+			{"GET", "/a/x", "", nil, 401},
+			{"GET", "/a/x", "", []string{"Authorization: Bearer nonsense"}, 401},
+			{"GET", "/a/x", "", []string{token, "Authorization: Bearer two"}, 400},
+			{"GET", "/a/x?token=" + access, "", nil, 400},
+			{"GET", "/admin/x", "", []string{token}, 403},
+			{"GET", "/fresh", "", []string{token}, 403},
+			{"POST", "/a/x", "abcd", []string{token}, 413},
+			{"GET", "/down", "", nil, 502},
+			{"GET", "/a/x?" + long, "", []string{token}, 414},
+			{"GET", "/a/x", "", []string{token, "X-Long: " + strings.Repeat(long, 4)}, 431},
+			{"TRACE", "/a/x", "", []string{token}, 405},
+			{"GET", "/open/%2e%2e/x", "", nil, 400},
+			{"GET", "/open/a%252fb", "", nil, 400},
+			{"GET", "/open/a//b", "", nil, 400},
+			{"GET", "/open/IN", "", nil, 400},
+			{"GET", "/open/in/", "", nil, 307},
+			{"OPTIONS", "/a/x", "", nil, 401},
+			{"GET", "/a/x", "", []string{"Host: a b"}, 400},
+			{"GET", "/a/x", "", []string{token, "Cdn-Loop: " + strings.Repeat(r.g.loops.name[0]+", ", 6)}, 508},
+
+			{"GET", "/auth", "", nil, 404},
+			{"GET", "/auth/nothing", "", nil, 404},
+			{"GET", "/auth/login", "", nil, 405},
+			{"OPTIONS", "/auth/login", "", nil, 405},
+			{"POST", "/auth/login", "{}", nil, 415},
+			{"POST", "/auth/login", "{}", []string{jsonType}, 422},
+			{"POST", "/auth/login", strings.Repeat(" ", 65<<10), []string{jsonType}, 413},
+			{"POST", "/auth/login", `{"username":"test","password":"wrong"}`, []string{jsonType}, 401},
+			{"POST", "/auth/refresh", "", nil, 401},
+			{"POST", "/auth/ticket", `{"path":"/a/"}`, []string{jsonType, token}, 429},
+			{"POST", "/auth/logout", "", []string{"Authorization: Bearer nonsense"}, 401},
+			{"GET", "/auth/sessions", "", nil, 401},
+			{"GET", "/auth/session", "", []string{token}, 200},
+			{"GET", "/.well-known/jwks.json", "", nil, 200},
+			{"GET", "/auth/client/wsauth.js", "", nil, 200},
+		} {
+			if strings.HasPrefix(c.path, "/a/x") && slices.Contains(c.lines, "Host: a b") && strings.HasPrefix(r.url, "https") {
+				continue // net/http refuses it
+			}
+			for _, from := range []struct{ origin, allowed string }{{corsApp, corsApp}, {corsEvil, ""}, {"", ""}} {
+				lines := slices.Clone(c.lines)
+				want := map[string]string{"Vary": "Origin"}
+				status := c.status
+				if from.origin != "" {
+					lines = append(lines, "Origin: "+from.origin)
+				}
+				if from.allowed != "" {
+					want["Allow-Origin"], want["Expose-Headers"] = from.allowed, "Retry-After"
+				} else if from.origin != "" && strings.HasPrefix(c.path, "/auth/") && c.method == "POST" {
+					status = 403
+				}
+				e := r.send(c.method, c.path, strings.NewReader(c.body), lines...)
+				if diff := cmp.Diff(want, corsOf(e.Header)); diff != "" || e.StatusCode != status {
+					t.Errorf("%s %.40s of %q: %d, want %d: %s (- want, + got):\n%s", c.method, c.path, from.origin, e.StatusCode, status, e.body, diff)
+				}
+			}
+		}
+		for _, path := range []string{"/silent/x", "/nothing", "/livez", "/readyz"} {
+			if e := r.send("GET", path, nil, "Origin: "+corsApp); len(corsOf(e.Header)) > 0 {
+				t.Errorf("%s: %d %v", path, e.StatusCode, e.Header)
+			}
+		}
+		// A preflight is answered where the request that is to follow is not.
+		for _, path := range []string{"/a/x?" + long, "/open/in/", "/open/IN", "/auth/nothing"} {
+			e := r.send("OPTIONS", path, nil, preflightFor(corsApp, "GET")...)
+			if wantStatus := map[bool]int{true: 414, false: 204}[len(path) > 1000]; e.StatusCode != wantStatus || e.Header.Get("Access-Control-Allow-Origin") != corsApp {
+				t.Errorf("%.40s: %d %v", path, e.StatusCode, e.Header)
+			}
+		}
+	})
+}
+
+// TestCORSOfHandshakes: no page reads the answer to a handshake, but what it
+// says is what the policy says, and never what the upstream does.
+func TestCORSOfHandshakes(t *testing.T) {
+	declining := newBackendOf(t, chatty)
+	b := newBackend(t)
+	for name, portable := range map[string]bool{"event loop": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			change := func(c *Config) {
+				c.Origins = []string{corsApp, corsEvil}
+				cors := &CORS{Origins: []string{corsApp}, Credentials: true}
+				c.Routes = []Route{
+					{Path: "/socket", Upstreams: []string{b.URL}, CORS: cors},
+					{Path: "/declined", Upstreams: []string{declining.URL}, CORS: cors},
+				}
+			}
+			var r *rig
+			if portable {
+				r, _ = overTLS(t, change)
+			} else {
+				r = start(t, change)
+			}
+			access, _ := r.login()
+			for _, origin := range []string{corsApp, corsEvil} {
+				want := map[string]string{"Vary": "Origin"}
+				if origin == corsApp {
+					want["Allow-Origin"], want["Allow-Credentials"], want["Expose-Headers"] = corsApp, "true", "Retry-After"
+				}
+				dial := func(path string, lines ...string) *http.Response {
+					t.Helper()
+					lines = append(lines, "Origin: "+origin)
+					if portable {
+						_, resp, err := r.dialTLS(path, lines...)
+						if resp == nil {
+							t.Fatal(err)
+						}
+						return resp
+					}
+					return r.exactly("GET "+path+" HTTP/1.1", append(lines, upgradeLines...)...).Response
+				}
+				for _, c := range []struct {
+					path   string
+					lines  []string
+					status int
+				}{
+					{"/socket", nil, 401},
+					{"/socket", []string{bearer(access)}, 101},
+					{"/declined", []string{bearer(access)}, 200},
+				} {
+					resp := dial(c.path, c.lines...)
+					want["Vary"] = "Origin"
+					if c.status == 200 {
+						want["Vary"] = "Accept-Encoding + Origin"
+					}
+					if diff := cmp.Diff(want, corsOf(resp.Header)); diff != "" || resp.StatusCode != c.status {
+						t.Errorf("%s from %s: %d (- want, + got):\n%s", c.path, origin, resp.StatusCode, diff)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestCORSWithoutServer: a gateway that is only a handler answers alike.
+func TestCORSWithoutServer(t *testing.T) {
+	b := newBackendOf(t, chatty)
+	r := start(t, func(c *Config) {
+		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{corsApp}}}}
+	})
+	server := httptest.NewServer(r.g)
+	defer server.Close()
+	for _, method := range []string{"GET", "OPTIONS"} {
+		req, err := http.NewRequest(method, server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Origin", corsApp)
+		req.Header.Set("Access-Control-Request-Method", "GET")
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err = errors.Join(err, resp.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if got := resp.Header["Access-Control-Allow-Origin"]; !slices.Equal(got, []string{corsApp}) {
+			t.Errorf("%s: %d %q", method, resp.StatusCode, got)
+		}
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}

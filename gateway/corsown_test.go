@@ -1,0 +1,263 @@
+package gateway
+
+import (
+	"net/http/cookiejar"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wsauth"
+	"wsauth/token"
+)
+
+// TestG10_CORSOfLogins: pages of listed origins log in and fetch tickets, by
+// tokens, and where credentials are on by cookies too; others do not.
+func TestG10_CORSOfLogins(t *testing.T) {
+	inBothServers(t, func(t *testing.T, start func(...func(*Config)) *rig) {
+		const patterned = "https://pr-7.preview.example.com"
+		for _, credentials := range []bool{false, true} {
+			r := start(func(c *Config) {
+				c.AuthCORS = &CORS{Origins: []string{corsApp}, Credentials: credentials}
+				if !credentials {
+					c.AuthCORS.Origins = append(c.AuthCORS.Origins, "https://*.preview.example.com")
+				}
+			})
+			wantPreflight := map[string]string{
+				"Allow-Origin": corsApp, "Allow-Methods": "GET, HEAD, POST, DELETE",
+				"Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Csrf-Token", "Max-Age": "600",
+				"Vary": "Origin + Access-Control-Request-Method + Access-Control-Request-Headers",
+			}
+			if credentials {
+				wantPreflight["Allow-Credentials"] = "true"
+			}
+			for _, path := range []string{"/auth/login", "/auth/refresh", "/auth/fresh", "/auth/ticket", "/auth/logout", "/auth/logout-everywhere", "/auth/sessions", "/auth/sessions/x", "/auth/session"} {
+				e := r.send("OPTIONS", path, nil, preflightFor(corsApp, "POST", "authorization", "idempotency-key")...)
+				if diff := cmp.Diff(wantPreflight, corsOf(e.Header)); diff != "" || e.StatusCode != 204 {
+					t.Errorf("%s: %d (- want, + got):\n%s", path, e.StatusCode, diff)
+				}
+				if e = r.send("OPTIONS", path, nil, preflightFor(corsEvil, "POST")...); e.StatusCode != 403 || e.Header.Get("Access-Control-Allow-Origin") != "" {
+					t.Errorf("%s from evil: %d %v", path, e.StatusCode, e.Header)
+				}
+			}
+
+			jar := r.client.Jar
+			for _, c := range []struct {
+				origin, site string
+				ok           bool
+			}{
+				{corsApp, "cross-site", true}, {corsApp, "same-site", true}, {corsApp, "", true},
+				{patterned, "cross-site", !credentials}, {corsEvil, "cross-site", false}, {"null", "cross-site", false}, {"http://app.example.com", "", false},
+			} {
+				lines := []string{"Origin: " + c.origin}
+				if c.site != "" {
+					lines = append(lines, "Sec-Fetch-Site: "+c.site)
+				}
+				r.client.Jar = nil // by tokens
+				e := r.send("POST", "/auth/login", strings.NewReader(`{"username":"test","password":"test"}`), append(lines, jsonType)...)
+				if !c.ok {
+					wantProblem(t, e, 403, "origin_not_allowed", "")
+					if got := corsOf(e.Header); len(got) != 1 {
+						t.Errorf("%s: %v", c.origin, got)
+					}
+					continue
+				}
+				if e.StatusCode != 200 || e.Header.Get("Access-Control-Allow-Origin") != c.origin {
+					t.Fatalf("%s: %d %s %v", c.origin, e.StatusCode, e.body, e.Header)
+				}
+				v := e.decode(t)
+				access, refresh := bearer(v["access_token"].(string)), bearer(v["refresh_token"].(string))
+				for _, call := range []struct{ method, path, body, token string }{
+					{"POST", "/auth/ticket", `{"path":"/ws"}`, access}, {"GET", "/auth/sessions", "", access}, {"GET", "/auth/session", "", access},
+					{"POST", "/auth/refresh", "", refresh}, {"POST", "/auth/logout-everywhere", "", access},
+				} {
+					e := r.send(call.method, call.path, strings.NewReader(call.body), append(lines, jsonType, call.token)...)
+					if e.StatusCode != 200 || e.Header.Get("Access-Control-Allow-Origin") != c.origin || (e.Header.Get("Access-Control-Allow-Credentials") == "true") != credentials {
+						t.Errorf("%s %s of %s: %d %s %v", call.method, call.path, c.origin, e.StatusCode, e.body, e.Header)
+					}
+				}
+
+				// By cookies, which go over TLS only.
+				if !strings.HasPrefix(r.url, "https") {
+					continue
+				}
+				r.client.Jar = must(cookiejar.New(nil))
+				e = r.send("POST", "/auth/login", strings.NewReader(`{"username":"test","password":"test","cookies":true}`), append(lines, jsonType)...)
+				if !credentials {
+					wantProblem(t, e, 403, "origin_not_allowed", "auth.cors.credentials")
+					if len(e.Cookies()) > 0 {
+						t.Errorf("%s got cookies", c.origin)
+					}
+					// Whatever its page has found out, it uses no cookies.
+					csrf, _ := r.loginCookies()
+					wantProblem(t, r.send("POST", "/auth/logout", nil, append(lines, "X-CSRF-Token: "+csrf)...), 403, "origin_not_allowed", "")
+					if e := r.send("POST", "/auth/logout", nil, "X-CSRF-Token: "+csrf); e.StatusCode != 204 {
+						t.Errorf("without an Origin: %d %s", e.StatusCode, e.body)
+					}
+					continue
+				}
+				if e.StatusCode != 200 || e.Header.Get("Access-Control-Allow-Credentials") != "true" {
+					t.Fatalf("%d %s", e.StatusCode, e.body)
+				}
+				csrf := "X-CSRF-Token: " + e.decode(t)["csrf_token"].(string)
+				wantProblem(t, r.send("POST", "/auth/ticket", strings.NewReader(`{"path":"/ws"}`), append(lines, jsonType)...), 403, "csrf_mismatch", "")
+				wantProblem(t, r.send("POST", "/auth/ticket", strings.NewReader(`{"path":"/ws"}`), "Origin: "+corsEvil, jsonType, csrf), 403, "origin_not_allowed", "")
+				if e := r.send("POST", "/auth/ticket", strings.NewReader(`{"path":"/ws"}`), append(lines, jsonType, csrf)...); e.StatusCode != 200 {
+					t.Errorf("a ticket by cookie: %d %s", e.StatusCode, e.body)
+				}
+				if e := r.send("POST", "/auth/logout", nil, append(lines, csrf)...); e.StatusCode != 204 {
+					t.Errorf("a logout by cookie: %d %s", e.StatusCode, e.body)
+				}
+			}
+			r.client.Jar = jar
+		}
+	})
+}
+
+// TestOwnPagesStayOwn: CORS takes nothing from pages of the gateway's own
+// origin, and of those in Origins: they have cookies without credentials.
+func TestOwnPagesStayOwn(t *testing.T) {
+	r := start(t, func(c *Config) {
+		c.Origins = []string{"https://ours.example"}
+		c.AuthCORS = &CORS{Origins: []string{"*"}}
+	})
+	for _, lines := range [][]string{
+		{"Origin: " + r.url, "Sec-Fetch-Site: same-origin"}, {"Origin: " + r.url}, {"Origin: https://ours.example", "Sec-Fetch-Site: cross-site"}, {},
+	} {
+		e := r.send("POST", "/auth/login", strings.NewReader(`{"username":"test","password":"test","cookies":true}`), append(lines, jsonType)...)
+		if e.StatusCode != 200 {
+			t.Fatalf("%q: %d %s", lines, e.StatusCode, e.body)
+		}
+		if e = r.send("POST", "/auth/logout", nil, append(lines, "X-CSRF-Token: "+e.decode(t)["csrf_token"].(string))...); e.StatusCode != 204 {
+			t.Errorf("%q: %d %s", lines, e.StatusCode, e.body)
+		}
+	}
+}
+
+// TestOriginsGrantNoReads: an origin that may open sockets reads nothing, and
+// one that may read opens no socket.
+func TestOriginsGrantNoReads(t *testing.T) {
+	b := newBackend(t)
+	const socket, reader = "https://socket.example", "https://reader.example"
+	r := start(t, func(c *Config) {
+		c.Origins = []string{socket}
+		c.AuthCORS = &CORS{Origins: []string{reader}}
+		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{reader}}}}
+	})
+	access, _ := r.login()
+	for _, c := range []struct {
+		origin string
+		socket int
+		reads  string
+	}{{socket, 101, ""}, {reader, 403, reader}} {
+		if e := r.exactly("GET /chat HTTP/1.1", append([]string{"Origin: " + c.origin, bearer(access)}, upgradeLines...)...); e.StatusCode != c.socket {
+			t.Errorf("a socket of %s: %d %s", c.origin, e.StatusCode, e.body)
+		}
+		for _, path := range []string{"/chat", "/auth/session"} {
+			for _, method := range []string{"GET", "OPTIONS"} {
+				e := r.ask(method, path, preflightFor(c.origin, "GET")...)
+				if got := e.Header.Get("Access-Control-Allow-Origin"); got != c.reads {
+					t.Errorf("%s %s of %s: %d %q", method, path, c.origin, e.StatusCode, got)
+				}
+			}
+		}
+	}
+}
+
+// TestCORSOfTheDemonstration is for logins and tickets, not for its pages.
+func TestCORSOfTheDemonstration(t *testing.T) {
+	r := start(t, func(c *Config) { c.AuthCORS = &CORS{Origins: []string{corsApp}} })
+	for path, want := range map[string]string{"/": "", "/ws": "", "/docs": "", "/livez": "", "/nothing": "", "/auth/session": corsApp, "/auth/client/wsauth.js": corsApp, jwksPath: corsApp} {
+		if e := r.ask("GET", path, "Origin: "+corsApp); e.Header.Get("Access-Control-Allow-Origin") != want {
+			t.Errorf("%s: %d %v", path, e.StatusCode, e.Header)
+		}
+	}
+}
+
+// TestCheckCORS: faults that depend on other fields, and how the fields of a
+// policy that was checked are completed.
+func TestCheckCORS(t *testing.T) {
+	key := must(token.GenerateKey(token.HS256))
+	for want, change := range map[string]func(*Config){
+		"": func(c *Config) { c.AuthCORS = &CORS{Origins: []string{"*"}} },
+		"Config.AuthCORS: there is no upstream":                       func(c *Config) { c.AuthCORS = &CORS{Upstream: true} },
+		"Config.AuthCORS: there are no logins":                        func(c *Config) { c.NoAuth, c.AuthCORS = true, &CORS{Origins: []string{corsApp}} },
+		"Config.AuthCORS: the gateway knows":                          func(c *Config) { c.AuthCORS = &CORS{Origins: []string{corsApp}, Expose: []string{"X-A"}} },
+		"Config.AuthCORS.Origins: at least one":                       func(c *Config) { c.AuthCORS = &CORS{} },
+		"Config.Routes[0].CORS.Origins: CORS is the upstream's":       func(c *Config) { c.Routes[0].CORS = &CORS{Upstream: true, Origins: []string{corsApp}} },
+		"Config.Routes[0].CORS.Origins[0]: \"https://*.example.com\"": func(c *Config) { c.Routes[0].CORS = &CORS{Credentials: true, Origins: []string{"https://*.example.com"}} },
+		"Config.Routes[0].CORS.MaxAge: must be":                       func(c *Config) { c.Routes[0].CORS = &CORS{Origins: []string{corsApp}, MaxAge: 25 * 60 * 60 * 1e9} },
+	} {
+		c := Config{Keys: must(token.NewKeySet(key)), Authenticate: DemoUser, Routes: []Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9"}}}}
+		change(&c)
+		_, err := c.Check()
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	for _, bad := range []string{"", "https://*", "*.example.com", "//*.example.com", "https://*.", "https://*..", "https://*.[::1]", "https://*.[::1]:80", "https://*.example.com/",
+		"https://*.example.com?", "https://*.example.com:x", "https://*.example.com:0", "https://u@*.example.com", "https://*.u@example.com", "https://*.a..example.com", "https://**.example.com",
+		"https://x.*.example.com", "https://*.example.com:*", "wss://*.example.com", "HTTPS://*.example.com", "https://*.kawasaki.jp", "https://*.city.kawasaki.jp.", "https://*.appspot.com",
+		"https://*.localhost", "https://*.xn--p1ai", "https://*.0x7f000001", "https://*.127.1", "https://*.s3.amazonaws.com", " https://*.example.com", "https://*.exam ple.com"} {
+		if p, err := parseOriginPattern(bad); err == nil {
+			t.Errorf("%q is the pattern %q", bad, p)
+		}
+	}
+	for _, good := range []string{"https://*.example.com", "https://*.example.com:8443", "https://*.corp.internal", "https://*.app.localhost", "https://*.xn--mnchen-3ya.example", "https://*.a.b.c.example.com", "https://*.city.kawasaki.jp", "https://*.me.github.io"} {
+		if _, err := parseOriginPattern(good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+}
+
+// TestCORSWarnings names what pages may do that is easily not meant, or cannot
+// do that is easily expected.
+func TestCORSWarnings(t *testing.T) {
+	const at = "http://127.0.0.1:9000"
+	route := func(change func(*Route)) []Route {
+		r := Route{Path: "/", Upstreams: []string{at}}
+		change(&r)
+		return []Route{r}
+	}
+	named := func(host string, origins ...string) []Route {
+		return route(func(r *Route) { r.Host, r.Origins = host, origins })
+	}
+	for name, c := range map[string]struct {
+		config Config
+		want   []string
+	}{
+		"public":             {Config{Routes: route(func(r *Route) { r.Public, r.CORS = true, &CORS{Origins: []string{corsApp}} })}, nil},
+		"public, cookies":    {Config{Routes: route(func(r *Route) { r.Public, r.CORS = true, &CORS{Origins: []string{corsApp}, Credentials: true} })}, []string{"Routes[0].CORS.Credentials: the route is public"}},
+		"http":               {Config{Routes: route(func(r *Route) { r.CORS = &CORS{Origins: []string{"http://a.example"}, Credentials: true} })}, []string{"Routes[0].CORS.Origins[0]: whoever is on the way"}},
+		"http, no cookies":   {Config{Routes: route(func(r *Route) { r.CORS = &CORS{Origins: []string{"http://a.example"}} })}, nil},
+		"http here":          {Config{AuthCORS: &CORS{Origins: []string{"http://localhost:5173", "http://127.0.0.1:3000"}, Credentials: true}}, nil},
+		"http, logins":       {Config{AuthCORS: &CORS{Origins: []string{corsApp, "http://a.example"}, Credentials: true}}, []string{"AuthCORS.Origins[1]: whoever"}},
+		"one origin":         {Config{Origins: []string{corsApp}}, nil},
+		"two":                {Config{Origins: []string{corsApp, corsEvil}}, []string{"Origins[1]: pages of https://evil.example can open sockets, but cannot fetch"}},
+		"two, granted":       {Config{Origins: []string{corsApp, corsEvil}, AuthCORS: &CORS{Origins: []string{corsEvil}}}, nil},
+		"two, one granted":   {Config{Origins: []string{corsApp, corsEvil, "https://b.example"}, AuthCORS: &CORS{Origins: []string{corsEvil}}}, []string{"Origins[2]"}},
+		"two, by a pattern":  {Config{Origins: []string{corsEvil, corsApp}, AuthCORS: &CORS{Origins: []string{"https://*.example.com"}}}, nil},
+		"www":                {Config{Origins: []string{"https://www.a.example", "https://a.example"}}, nil},
+		"the route's host":   {Config{Origins: []string{corsApp}, Routes: named("app.example.com")}, nil},
+		"hosts of the route": {Config{Origins: []string{corsApp}, Routes: named("*.example.com")}, nil},
+		"another host":       {Config{Routes: named("api.example.com", corsApp)}, []string{"Routes[0].Origins[0]: pages of https://app.example.com can open sockets, but"}},
+		"the issuer's":       {Config{Origins: []string{corsApp}, Issuer: "https://app.example.com"}, nil},
+		"another issuer":     {Config{Origins: []string{corsApp}, Issuer: "https://api.example.com"}, []string{"Origins[0]"}},
+		"no logins":          {Config{Origins: []string{corsApp, corsEvil}, NoAuth: true, Routes: named("")}, nil},
+		"public sockets":     {Config{Origins: []string{corsApp, corsEvil}, Routes: route(func(r *Route) { r.Public, r.Sockets = true, true })}, nil},
+		"no tickets":         {Config{Origins: []string{corsApp, corsEvil}, Routes: route(func(r *Route) { r.Locations = []wsauth.Location{wsauth.Subprotocol{}} })}, nil},
+		"nothing is known":   {Config{Routes: named("", corsApp, corsEvil)}, nil},
+	} {
+		var got []string
+		for _, f := range c.config.Warnings() {
+			got = append(got, f.Field+": "+f.Err.Error())
+		}
+		ok := len(got) == len(c.want)
+		for i := range min(len(got), len(c.want)) {
+			ok = ok && strings.HasPrefix(got[i], c.want[i])
+		}
+		if !ok {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}

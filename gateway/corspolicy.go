@@ -1,0 +1,166 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A corsPolicy answers by a [CORS] that was checked. It does not change.
+type corsPolicy struct {
+	name        string // of its route, for the log
+	any         bool
+	exact       map[string]bool
+	patterns    []originPattern
+	credentials bool
+
+	methods, headers, expose, maxAge string // as they are sent
+}
+
+// newCORSPolicy makes the policy of a route, or returns nil if the gateway
+// says nothing about CORS there. headers are those in which the route looks
+// for credentials.
+func newCORSPolicy(name string, c *CORS, headers []string) *corsPolicy {
+	if c == nil || c.Upstream {
+		return nil
+	}
+	p := &corsPolicy{name: name, exact: map[string]bool{}, credentials: c.Credentials}
+	for _, o := range c.Origins {
+		if pattern, err := parseOriginPattern(o); err == nil {
+			p.patterns = append(p.patterns, pattern)
+		} else if o == everyOrigin {
+			p.any = true
+		} else {
+			p.exact[o] = true
+		}
+	}
+	methods, expose := c.Methods, c.Expose
+	if methods == nil {
+		methods = defaultMethods
+	}
+	if expose == nil {
+		expose = []string{"Retry-After"}
+	}
+	if headers = append(headers, "Content-Type"); c.Headers != nil {
+		headers = c.Headers
+	}
+	p.methods = strings.Join(methods, ", ")
+	p.headers, p.expose = listHeaders(headers), listHeaders(expose)
+	p.maxAge = strconv.Itoa(int(max(0, limitOr(c.MaxAge, defaultCORSMaxAge)) / time.Second))
+	return p
+}
+
+// listHeaders writes a list of names of headers, each once.
+func listHeaders(names []string) string {
+	canonical := make([]string, len(names))
+	for i, name := range names {
+		canonical[i] = http.CanonicalHeaderKey(name)
+	}
+	slices.Sort(canonical)
+	return strings.Join(slices.Compact(canonical), ", ")
+}
+
+// allow returns the value of Access-Control-Allow-Origin for a request with
+// these lines of Origin, "" if the policy lets its page read nothing.
+func (p *corsPolicy) allow(lines []string) string {
+	switch {
+	case len(lines) != 1:
+		return ""
+	case p.any:
+		return everyOrigin
+	case p.exact[lines[0]] || slices.ContainsFunc(p.patterns, func(o originPattern) bool { return o.matches(lines[0]) }):
+		return lines[0]
+	}
+	return ""
+}
+
+// write makes h say what p says to a page with these lines of Origin, and
+// nothing else about CORS: what was there is an upstream's.
+func (p *corsPolicy) write(h http.Header, lines []string) {
+	for name := range h {
+		if isCORSField(name) {
+			delete(h, name)
+		}
+	}
+	addVary(h, "Origin")
+	allowed := p.allow(lines)
+	if allowed == "" {
+		return
+	}
+	h["Access-Control-Allow-Origin"] = []string{allowed}
+	if p.credentials {
+		h["Access-Control-Allow-Credentials"] = []string{"true"}
+	}
+	if p.expose != "" {
+		h["Access-Control-Expose-Headers"] = []string{p.expose}
+	}
+}
+
+// refusePreflight answers a page that may read nothing. Without the headers of
+// CORS, the browser refuses what the page wanted to send.
+var refusePreflight = problem(http.StatusForbidden, "origin_not_allowed", "Pages of this origin may not read the answers of this address")
+
+// preflight answers a preflight. Nothing of what it asks for is repeated, and
+// Access-Control-Request-Private-Network has no answer: pages of the Internet
+// are not let into a private network.
+func (p *corsPolicy) preflight(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	p.write(h, r.Header["Origin"])
+	addVary(h, "Access-Control-Request-Method")
+	addVary(h, "Access-Control-Request-Headers")
+	if h["Access-Control-Allow-Origin"] == nil {
+		refusePreflight(w, r)
+		return
+	}
+	delete(h, "Access-Control-Expose-Headers")
+	h["Access-Control-Allow-Methods"] = []string{p.methods}
+	if p.headers != "" {
+		h["Access-Control-Allow-Headers"] = []string{p.headers}
+	}
+	h["Access-Control-Max-Age"] = []string{p.maxAge}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// isCORSField reports whether a header of an answer is one of CORS.
+func isCORSField(name string) bool {
+	const prefix = "Access-Control-"
+	return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
+}
+
+// addVary adds a field to those that an answer depends on (RFC 9110 section
+// 12.5.5), unless it is one of them.
+func addVary(h http.Header, field string) {
+	for _, line := range h["Vary"] {
+		for item := range strings.SplitSeq(line, ",") {
+			if item = strings.Trim(item, " \t"); item == "*" || strings.EqualFold(item, field) {
+				return
+			}
+		}
+	}
+	h["Vary"] = append(slices.Clip(h["Vary"]), field)
+}
+
+// isPreflight reports whether r asks, as browsers do before they send a page's
+// request to another origin, whether that may be sent. Such a request has no
+// credentials and no body. Whatever else comes by OPTIONS is a request like
+// any other.
+func isPreflight(r *http.Request) bool {
+	if r.Method != http.MethodOptions || len(r.Header["Origin"]) != 1 {
+		return false
+	}
+	method := r.Header["Access-Control-Request-Method"]
+	if len(method) != 1 || !isHeaderName(method[0]) || asksForUpgrade(r) {
+		return false
+	}
+	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
+		return false
+	}
+	for _, name := range [...]string{"Authorization", "Cookie", "Proxy-Authorization"} {
+		if len(r.Header[name]) > 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,148 @@
+package gateway
+
+import (
+	"net/http"
+
+	"wsauth"
+)
+
+// withCORS notes by which policy a plain request is answered, so that every
+// answer follows it, whoever gives it and however early.
+func (g *Gateway) withCORS(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if now := g.routing.Load(); g.cors != nil || now != nil && now.cors {
+			if x := recordOf(r.Context()); !x.upgrade {
+				x.share(g.corsOf(r, now, x), r)
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// corsOf returns the policy of what a plain request is for, and notes in x
+// which route that is where a preflight gets no further.
+func (g *Gateway) corsOf(r *http.Request, now *routing, x *record) *corsPolicy {
+	if isOwnPath(r.URL.Path, g.authPrefix, g.noAuth, now != nil && now.asserts) {
+		return g.cors
+	}
+	if now == nil || isHealth(r.URL.Path) && !now.names(r) {
+		return nil
+	}
+	p := now.router.find(r)
+	if p == nil {
+		return nil
+	}
+	if other := now.router.bypassed(targetOf(r), p); other != nil { // to which it is redirected
+		p = other
+	}
+	if p.cors != nil && r.Method == http.MethodOptions {
+		x.route = p.label
+	}
+	return p.cors
+}
+
+// answerPreflights answers preflights where the gateway says who may read
+// answers.
+func (g *Gateway) answerPreflights(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodOptions || !isPreflight(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		x := recordOf(r.Context())
+		p := x.cors
+		if p == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		x.cors = nil // it is all said here
+		if p.allow(r.Header["Origin"]) == "" {
+			g.log.Info("refused", "reason", "origin_not_allowed", "route", p.name, "remote", r.RemoteAddr,
+				"origin", printable(r.Header["Origin"][0]), "error", "a preflight of an origin that cors.origins does not name")
+		}
+		p.preflight(w, r)
+	})
+}
+
+// share has the answer to r follow a policy; nil is none.
+func (x *record) share(p *corsPolicy, r *http.Request) {
+	x.cors = p
+	if p != nil {
+		x.origin = r.Header["Origin"]
+	}
+}
+
+// withOrigins refuses what pages of foreign origins send to the gateway's own
+// addresses, unless CORS lets them. Those that CORS lets send no credentials
+// may send requests without cookies of ours only: a token that is shown by
+// itself needs no protection from other pages, and cookies do.
+func (g *Gateway) withOrigins(next http.Handler) http.Handler {
+	checked := g.origins.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := recordOf(r.Context()).cors
+		if p == nil || p.allow(r.Header["Origin"]) == "" || !p.credentials && g.hasLoginCookie(r) {
+			checked.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hasLoginCookie reports whether r has a cookie of the gateway's own login.
+func (g *Gateway) hasLoginCookie(r *http.Request) bool {
+	for _, requirement := range [...]wsauth.Requirement{wsauth.Access, wsauth.Refresh} {
+		if c, err := g.cookies.Extract(r, requirement); err != nil || c.Token != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// losesCookies reports whether r is of a page whose browser drops the cookies
+// of the answer, because CORS lets it have no credentials.
+func (g *Gateway) losesCookies(r *http.Request) bool {
+	p := recordOf(r.Context()).cors
+	return p != nil && !p.credentials && p.allow(r.Header["Origin"]) != "" && g.origins.Check(r) != nil
+}
+
+// preflightFields are the headers of a preflight that reach an upstream: none
+// that could say who the client is, or another method.
+var preflightFields = map[string]bool{
+	"Accept": true, "Accept-Encoding": true, "Accept-Language": true, "Cache-Control": true, "Origin": true, "Pragma": true, "User-Agent": true,
+	"Access-Control-Request-Headers": true, "Access-Control-Request-Method": true, "Access-Control-Request-Private-Network": true,
+	"Sec-Fetch-Dest": true, "Sec-Fetch-Mode": true, "Sec-Fetch-Site": true,
+	loopHeader: true,
+}
+
+// passPreflight has the upstream answer a preflight that it gets as nobody's.
+// Credentials in the query are those of the request that is to follow: they
+// are removed, and no ticket is used up.
+func (p *proxy) passPreflight(w http.ResponseWriter, r *http.Request) {
+	r = r.Clone(r.Context())
+	for name := range r.Header {
+		if !preflightFields[name] {
+			delete(r.Header, name)
+		}
+	}
+	for _, l := range p.locations {
+		l.Strip(r)
+	}
+	p.gateway.own.strip(r)
+	p.servePlain(w, r, nil)
+}
+
+// isPassedPreflight reports whether a request to the upstream of p is a
+// preflight: nobody was asked who sends it, although the route asks.
+func (p *proxy) isPassedPreflight(pass *passage) bool { return pass.session == nil && !p.route.Public }
+
+// answerBodyless drops the body of an upstream's answer to a preflight, which
+// no browser reads: a server that takes OPTIONS for GET would answer nobody
+// with what the route guards.
+func answerBodyless(response *http.Response) {
+	_ = response.Body.Close()
+	response.Body, response.ContentLength = http.NoBody, 0
+	for _, name := range [...]string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Type", "Trailer"} {
+		response.Header.Del(name)
+	}
+	response.Trailer = nil
+}

@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"compress/gzip"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wsauth"
+)
+
+// granting is an upstream that answers CORS itself, and preflights with more
+// than they need.
+type granting struct {
+	*backend
+}
+
+func (g granting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	g.requests = append(g.requests, r.Clone(r.Context()))
+	g.mu.Unlock()
+	_, _ = io.Copy(io.Discard, r.Body)
+	w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+	w.Header().Set("Vary", "Origin")
+	if r.Method == http.MethodOptions {
+		w.Header().Set("Access-Control-Allow-Methods", "PURGE")
+		w.Header().Set("Access-Control-Allow-Private-Network", "true")
+		w.Header().Set("X-Method", r.Method)
+	}
+	status := http.StatusOK
+	switch r.URL.Path {
+	case "/none":
+		status = http.StatusNoContent
+	case "/refused":
+		status = http.StatusForbidden
+	case "/zipped":
+		w.Header().Set("Content-Encoding", "gzip")
+		w.WriteHeader(status)
+		z := gzip.NewWriter(w)
+		_, _ = io.WriteString(z, "what only users may read")
+		_ = z.Close()
+		return
+	}
+	w.WriteHeader(status)
+	if status != http.StatusNoContent {
+		_, _ = io.WriteString(w, "what only users may read")
+	}
+}
+
+func newGranting(t *testing.T) *backend {
+	t.Helper()
+	b := &backend{}
+	b.serve(t, granting{b})
+	return b
+}
+
+// TestG10_UpstreamsPolicy: the headers of the upstream are passed on as they
+// are, and so are preflights, as nobody's.
+func TestG10_UpstreamsPolicy(t *testing.T) {
+	inBothServers(t, func(t *testing.T, start func(...func(*Config)) *rig) {
+		b := newGranting(t)
+		r := start(func(c *Config) {
+			c.Routes = []Route{{
+				Path: "/", Upstreams: []string{b.URL}, CORS: &CORS{Upstream: true}, KeepCredential: true, Assertion: "",
+				Locations: []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, wsauth.Query{Name: "jwt"}, &wsauth.Cookies{}}, AppParameters: []string{"access_token"},
+			}}
+		})
+		access, _ := r.login()
+		if e := r.send("GET", "/x", nil, "Origin: "+corsEvil, bearer(access)); e.StatusCode != 200 || !slices.Equal(e.Header["Access-Control-Allow-Origin"], []string{corsEvil}) || e.body == "" {
+			t.Errorf("%d %s %v", e.StatusCode, e.body, e.Header)
+		}
+		if e := r.send("GET", "/x", nil, "Origin: "+corsEvil); e.StatusCode != 401 || len(corsOf(e.Header)) > 0 {
+			t.Errorf("a refusal of the gateway's own: %d %v", e.StatusCode, e.Header)
+		}
+
+		ticket := r.ticketFor(access, "/x")
+		sent := append(preflightFor(corsEvil, "PURGE", "x-user", "authorization"),
+			"X-User: root", "X-Http-Method-Override: DELETE", "X-Http-Method: DELETE", "X-Method-Override: DELETE", "X-Original-Url: /admin", "X-Rewrite-Url: /admin",
+			"X-Api-Key: secret", "X-Access-Token: "+access, "Referer: https://app.example/?ticket="+ticket, "Accept: */*", "User-Agent: Mozilla", "Sec-Fetch-Mode: cors", "X-Forwarded-For: 1.1.1.1",
+			"Access-Control-Request-Private-Network: true", "Content-Type: application/json", "Range: bytes=0-1", "If-None-Match: x")
+		e := r.send("OPTIONS", "/x?a=1&ticket="+ticket+"&jwt="+access+"&access_token=theirs&b=2&c="+access, nil, sent...)
+		want := map[string]string{"Allow-Origin": corsEvil, "Allow-Methods": "PURGE", "Allow-Private-Network": "true", "Vary": "Origin"}
+		if diff := cmp.Diff(want, corsOf(e.Header)); diff != "" || e.StatusCode != 200 || e.body != "" || e.Header.Get("X-Method") != "OPTIONS" {
+			t.Errorf("%d %q %v (- want, + got):\n%s", e.StatusCode, e.body, e.Header, diff)
+		}
+		got := b.last()
+		if got.Method != "OPTIONS" || got.RequestURI != "/x?a=1&access_token=theirs&b=2" || got.ContentLength != 0 {
+			t.Errorf("the upstream was asked to %s %s", got.Method, got.RequestURI)
+		}
+		for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", loopHeader} { // the gateway's own
+			if got.Header.Get(name) == "" || strings.Contains(got.Header.Get(name), "1.1.1.1") {
+				t.Errorf("%s is %q", name, got.Header.Get(name))
+			}
+			got.Header.Del(name)
+		}
+		got.Header.Del("Accept-Encoding")
+		wantHeader := http.Header{
+			"Origin": {corsEvil}, "Access-Control-Request-Method": {"PURGE"}, "Access-Control-Request-Headers": {"x-user,authorization"},
+			"Access-Control-Request-Private-Network": {"true"}, "Accept": {"*/*"}, "User-Agent": {"Mozilla"}, "Sec-Fetch-Mode": {"cors"},
+		}
+		if diff := cmp.Diff(wantHeader, got.Header); diff != "" {
+			t.Errorf("the upstream has (- want, + got):\n%s", diff)
+		}
+		if strings.HasPrefix(r.url, "http:") {
+			for _, status := range []int{200, 401} { // the upstream declines a socket
+				if e := r.exactly("GET /x?ticket="+ticket+" HTTP/1.1", upgradeLines...); e.StatusCode != status {
+					t.Errorf("the ticket after a preflight: %d %s, want %d", e.StatusCode, e.body, status)
+				}
+			}
+		}
+
+		for path, status := range map[string]int{"/none": 204, "/refused": 403, "/zipped": 200} {
+			e := r.send("OPTIONS", path, nil, append(preflightFor(corsEvil, "GET"), "Accept-Encoding: gzip")...)
+			if e.StatusCode != status || e.body != "" || e.Header.Get("Access-Control-Allow-Origin") != corsEvil || e.Header.Get("Content-Encoding") != "" {
+				t.Errorf("%s: %d %q %v", path, e.StatusCode, e.body, e.Header)
+			}
+		}
+
+		// What is no preflight needs a token, as any request.
+		whole := preflightFor(corsEvil, "GET")
+		n := b.count()
+		for _, c := range []struct {
+			method string
+			body   string
+			lines  []string
+			status int
+		}{
+			{"OPTIONS", "", whole[:1], 401},
+			{"OPTIONS", "", whole[1:], 401},
+			{"OPTIONS", "x", whole, 401},
+			{"OPTIONS", "", append(slices.Clone(whole), "Cookie: a=b"), 401},
+			{"OPTIONS", "", append(slices.Clone(whole), "Authorization: Basic YTpi"), 401},
+			{"OPTIONS", "", append(slices.Clone(whole), whole[0]), 401},
+			{"OPTIONS", "", append(slices.Clone(whole), "Access-Control-Request-Method: DELETE"), 401},
+			{"GET", "", whole, 401},
+			{"HEAD", "", whole, 401},
+			{"POST", "", whole, 401},
+			{"DELETE", "", append(slices.Clone(whole), "X-Http-Method-Override: OPTIONS"), 401},
+		} {
+			var body io.Reader
+			if c.body != "" {
+				body = strings.NewReader(c.body)
+			}
+			if e := r.send(c.method, "/x", body, c.lines...); e.StatusCode != c.status {
+				t.Errorf("%s %q: %d %s", c.method, c.lines, e.StatusCode, e.body)
+			}
+		}
+		if got := b.count() - n; got != 0 {
+			t.Errorf("%d of them have reached the upstream", got)
+		}
+		if e := r.send("OPTIONS", "/x", nil, append(whole, bearer(access))...); e.StatusCode != 200 || e.body == "" {
+			t.Errorf("a user's own OPTIONS: %d %q", e.StatusCode, e.body)
+		}
+	})
+}
+
+// TestUpstreamsPolicyTwin: a preflight gets around no other route.
+func TestUpstreamsPolicyTwin(t *testing.T) {
+	b := newGranting(t)
+	r := start(t, func(c *Config) {
+		c.Routes = []Route{
+			{Path: "/", Upstreams: []string{b.URL}, CORS: &CORS{Upstream: true}},
+			{Path: "/admin", Upstreams: []string{b.URL}, Scopes: []string{"admin"}},
+			{Path: "/free/", Upstreams: []string{b.URL}, Public: true, CORS: &CORS{Upstream: true}},
+			{Path: "/asked/", Upstreams: []string{b.URL}, Requirement: wsauth.Optional, CORS: &CORS{Upstream: true}},
+		}
+	})
+	for path, status := range map[string]int{"/x": 200, "/admin": 401, "/admin/": 307, "/ADMIN": 400, "/a//b": 400, "/a%2fb": 400, "/%61dmin": 401, "/free/x": 200, "/asked/x": 200} {
+		n := b.count()
+		e := r.ask("OPTIONS", path, preflightFor(corsEvil, "GET")...)
+		if e.StatusCode != status || b.count()-n != map[bool]int{true: 1}[status == 200] {
+			t.Errorf("%s: %d, and the upstream has %d more", path, e.StatusCode, b.count()-n)
+		}
+	}
+	conn := r.exactly("OPTIONS /x HTTP/1.1", append(preflightFor(corsEvil, "GET"), upgradeLines...)...)
+	if conn.StatusCode != 405 {
+		t.Errorf("a handshake by OPTIONS: %d", conn.StatusCode)
+	}
+	if e := r.ask("OPTIONS", "/x", append(preflightFor(corsEvil, "GET"), "Cdn-Loop: "+strings.Repeat(r.g.loops.name[0]+", ", 6))...); e.StatusCode != 508 {
+		t.Errorf("a loop: %d", e.StatusCode)
+	}
+}

@@ -1,0 +1,97 @@
+package gateway
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// warnOfCORS warns of policies that let pages do more than may be meant, and
+// of pages that can open sockets but cannot log in.
+func (c Config) warnOfCORS(to *faults) {
+	if c.AuthCORS != nil {
+		warnOfInsecureOrigins(to, "AuthCORS", c.AuthCORS)
+	}
+	for i := range c.Routes {
+		r := &c.Routes[i]
+		if r.CORS == nil {
+			continue
+		}
+		field := fmt.Sprintf("Routes[%d].CORS", i)
+		warnOfInsecureOrigins(to, field, r.CORS)
+		if r.Public && r.CORS.Credentials {
+			to.add(field+".Credentials", "the route is public, so its cookies are those of %s: pages of %s can do there whatever their visitors can, unless it protects itself from them", strings.Join(r.Upstreams, " and "), strings.Join(r.CORS.Origins, " and "))
+		}
+	}
+	c.warnOfSpeechless(to)
+}
+
+// warnOfInsecureOrigins warns of credentials for pages that come by http.
+func warnOfInsecureOrigins(to *faults, field string, c *CORS) {
+	for i, o := range c.Origins {
+		u, err := url.Parse(o)
+		if err == nil && u.Scheme == "http" && c.Credentials && !isThisMachine(plainName(u.Hostname())) {
+			to.add(fmt.Sprintf("%s.Origins[%d]", field, i), "whoever is on the way to pages of %s can change them, and so act here as their visitors", o)
+		}
+	}
+}
+
+// warnOfSpeechless warns of origins whose pages may open sockets but can fetch
+// no ticket for them. What the origin of this server is, the hosts of the
+// routes and the issuer say, or else the first of c.Origins.
+func (c Config) warnOfSpeechless(to *faults) {
+	own := c.ownHosts()
+	if c.NoAuth || len(own) == 0 {
+		return
+	}
+	granted := c.ownCORS()
+	warn := func(field string, origins []string) {
+		for i, o := range origins {
+			u, err := url.Parse(o)
+			if err != nil || slices.ContainsFunc(own, func(host string) bool { return hostsMeet(host, plainName(u.Hostname())) }) {
+				continue
+			}
+			if granted == nil || granted.allow([]string{o}) == "" {
+				to.add(fmt.Sprintf("%s[%d]", field, i), "pages of %s can open sockets, but cannot fetch the tickets for them, nor log in: unless browsers see this server under that origin, name it in auth.cors", o)
+			}
+		}
+	}
+	inherited := len(c.Routes) == 0
+	for i := range c.Routes {
+		r := &c.Routes[i]
+		if r.Public || !slices.ContainsFunc(r.readLocations(), isTicket) {
+			continue
+		}
+		if r.Origins == nil {
+			inherited = true
+		}
+		warn(fmt.Sprintf("Routes[%d].Origins", i), r.Origins)
+	}
+	if inherited {
+		warn("Origins", c.Origins)
+	}
+}
+
+// ownHosts returns the hosts by which clients reach the gateway, as far as the
+// configuration shows them.
+func (c Config) ownHosts() []string {
+	var all []string
+	for i := range c.Routes {
+		if host := c.Routes[i].Host; host != "" {
+			all = append(all, host)
+		}
+	}
+	if u, err := url.Parse(c.Issuer); err == nil && u.Hostname() != "" {
+		all = append(all, plainName(u.Hostname()))
+	}
+	if len(all) == 0 && len(c.Origins) > 0 {
+		if u, err := url.Parse(c.Origins[0]); err == nil {
+			all = append(all, plainName(u.Hostname()))
+		}
+	}
+	for _, host := range all {
+		all = append(all, "www."+strings.TrimPrefix(host, "www."), strings.TrimPrefix(host, "www."))
+	}
+	return all
+}

@@ -1,0 +1,106 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"time"
+
+	"wsauth/gateway"
+)
+
+// CORS says which pages of other origins may read the answers of a route. In a
+// file it may be the word upstream, which is then the only origin.
+type CORS struct {
+	Origins     CORSOrigins   `yaml:"origins"`
+	Credentials bool          `yaml:"credentials"`
+	Methods     []string      `yaml:"methods"`
+	Headers     []string      `yaml:"headers"`
+	Expose      []string      `yaml:"expose"`
+	MaxAge      time.Duration `yaml:"max_age"`
+}
+
+// AuthCORS says the same for the addresses that the gateway answers itself.
+type AuthCORS struct {
+	Origins     CORSOrigins   `yaml:"origins"`
+	Credentials bool          `yaml:"credentials"`
+	MaxAge      time.Duration `yaml:"max_age"`
+}
+
+const (
+	defaultCORSMaxAge = 10 * time.Minute
+
+	// upstreamCORS leaves CORS to the upstream.
+	upstreamCORS = "upstream"
+)
+
+// CORSOrigins are a list of origins, where null is one, too.
+type CORSOrigins []string
+
+func (o *CORSOrigins) read(d *decoder, key string, n *node) {
+	*o = nil
+	if n.kind != list {
+		d.notA("a list, such as [a, b]", "[]", key, n)
+		return
+	}
+	for i, item := range n.items {
+		at := fmt.Sprintf("%s[%d]", key, i)
+		d.lines[at] = item.line
+		switch {
+		case item.kind == none:
+			d.fault(at, item.line, "has no value: it must be text; the origin null stands in quotes")
+		case item.kind == text && item.text == upstreamCORS:
+			d.fault(at, item.line, "upstream stands in the place of the whole mapping: write cors: upstream")
+		default:
+			d.scalar(at, item, "text", func(s string) error {
+				*o = append(*o, s)
+				return nil
+			}, text)
+		}
+	}
+}
+
+func (c *CORS) read(d *decoder, key string, n *node) {
+	if n.kind == text && n.text == upstreamCORS {
+		*c = CORS{Origins: CORSOrigins{upstreamCORS}}
+		return
+	}
+	if n.kind != mapping {
+		d.fault(key, n.line, "must be upstream, or a mapping, such as {origins: [https://app.example]}; here is %s", n.kind)
+		return
+	}
+	d.structure(key, n, reflect.ValueOf(c).Elem())
+}
+
+func (c *AuthCORS) read(d *decoder, key string, n *node) {
+	if n.kind != mapping {
+		d.fault(key, n.line, "must be a mapping, such as {origins: [https://app.example]}; here is %s", n.kind)
+		return
+	}
+	d.structure(key, n, reflect.ValueOf(c).Elem())
+}
+
+// cors makes the policy of a route; nil where there is none.
+func (w *work) cors(key string, c CORS) *gateway.CORS {
+	w.secretiveOrigins(key+".origins", c.Origins)
+	switch {
+	case !w.Has(key):
+		return nil
+	case len(c.Origins) == 1 && c.Origins[0] == upstreamCORS:
+		return &gateway.CORS{Upstream: true}
+	}
+	return &gateway.CORS{
+		Origins: c.Origins, Credentials: c.Credentials, Methods: c.Methods, Headers: c.Headers, Expose: c.Expose,
+		MaxAge: cmp.Or(c.MaxAge, -1),
+	}
+}
+
+// authCORS makes the policy of the gateway's own addresses.
+func (w *work) authCORS() *gateway.CORS {
+	c := w.Settings.Auth.CORS
+	w.secretiveOrigins("auth.cors.origins", c.Origins)
+	if !w.Has("auth.cors") {
+		return nil
+	}
+	return &gateway.CORS{Origins: c.Origins, Credentials: c.Credentials, MaxAge: cmp.Or(c.MaxAge, -1)}
+}
