@@ -397,7 +397,7 @@ export class Session extends EventTarget {
       headers,
       body: body ? JSON.stringify(body) : null,
       cache: "no-store",
-      credentials: proof && !this.cookies ? "omit" : "same-origin",
+      credentials: this.cookies ? "include" : proof ? "omit" : "same-origin", // include: base may be of another origin
       signal: AbortSignal.timeout(patience),
     });
     const text = await response.text();

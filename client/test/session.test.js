@@ -72,7 +72,7 @@ test("with cookies only the CSRF value is sent, and it is the cookie's of that m
   server.tokens(); // another window has refreshed
   assert.ok(document.cookie.includes("access-2"));
   await session.ticket("/ws");
-  assert.deepEqual(server.seen.at(-1), { url: "/auth/ticket", method: "POST", proof: "access-2", credentials: "same-origin", body: '{"path":"/ws"}' });
+  assert.deepEqual(server.seen.at(-1), { url: "/auth/ticket", method: "POST", proof: "access-2", credentials: "include", body: '{"path":"/ws"}' });
 });
 
 test("an expired token is refreshed before it is used", async (t) => {
