@@ -179,14 +179,16 @@ func TestCORSOfTheDemonstration(t *testing.T) {
 func TestCheckCORS(t *testing.T) {
 	key := must(token.GenerateKey(token.HS256))
 	for want, change := range map[string]func(*Config){
-		"": func(c *Config) { c.AuthCORS = &CORS{Origins: []string{"*"}} },
-		"Config.AuthCORS: there is no upstream":                       func(c *Config) { c.AuthCORS = &CORS{Upstream: true} },
-		"Config.AuthCORS: there are no logins":                        func(c *Config) { c.NoAuth, c.AuthCORS = true, &CORS{Origins: []string{corsApp}} },
-		"Config.AuthCORS: the gateway knows":                          func(c *Config) { c.AuthCORS = &CORS{Origins: []string{corsApp}, Expose: []string{"X-A"}} },
-		"Config.AuthCORS.Origins: at least one":                       func(c *Config) { c.AuthCORS = &CORS{} },
-		"Config.Routes[0].CORS.Origins: CORS is the upstream's":       func(c *Config) { c.Routes[0].CORS = &CORS{Upstream: true, Origins: []string{corsApp}} },
-		"Config.Routes[0].CORS.Origins[0]: \"https://*.example.com\"": func(c *Config) { c.Routes[0].CORS = &CORS{Credentials: true, Origins: []string{"https://*.example.com"}} },
-		"Config.Routes[0].CORS.MaxAge: must be":                       func(c *Config) { c.Routes[0].CORS = &CORS{Origins: []string{corsApp}, MaxAge: 25 * 60 * 60 * 1e9} },
+		"":                                      func(c *Config) { c.AuthCORS = &CORS{Origins: []string{"*"}} },
+		"Config.AuthCORS: there is no upstream": func(c *Config) { c.AuthCORS = &CORS{Upstream: true} },
+		"Config.AuthCORS: there are no logins":  func(c *Config) { c.NoAuth, c.AuthCORS = true, &CORS{Origins: []string{corsApp}} },
+		"Config.AuthCORS: the gateway knows":    func(c *Config) { c.AuthCORS = &CORS{Origins: []string{corsApp}, Expose: []string{"X-A"}} },
+		"Config.AuthCORS.Origins: at least one": func(c *Config) { c.AuthCORS = &CORS{} },
+		"Config.Routes[0].CORS.Origins: CORS is the upstream's": func(c *Config) { c.Routes[0].CORS = &CORS{Upstream: true, Origins: []string{corsApp}} },
+		"Config.Routes[0].CORS.Origins[0]: \"https://*.example.com\"": func(c *Config) {
+			c.Routes[0].CORS = &CORS{Credentials: true, Origins: []string{"https://*.example.com"}}
+		},
+		"Config.Routes[0].CORS.MaxAge: must be": func(c *Config) { c.Routes[0].CORS = &CORS{Origins: []string{corsApp}, MaxAge: 25 * 60 * 60 * 1e9} },
 	} {
 		c := Config{Keys: must(token.NewKeySet(key)), Authenticate: DemoUser, Routes: []Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9"}}}}
 		change(&c)

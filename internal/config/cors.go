@@ -49,6 +49,8 @@ func (o *CORSOrigins) read(d *decoder, key string, n *node) {
 		switch {
 		case item.kind == none:
 			d.fault(at, item.line, "has no value: it must be text; the origin null stands in quotes")
+		case item.kind == mapping: // which [http://localhost:5173] is between braces
+			d.fault(at, item.line, "must be text; here is a mapping: an origin with a port goes into quotes, such as 'http://localhost:5173'")
 		case item.kind == text && item.text == upstreamCORS:
 			d.fault(at, item.line, "upstream stands in the place of the whole mapping: write cors: upstream")
 		default:
