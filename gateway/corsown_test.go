@@ -230,10 +230,10 @@ func TestCORSWarnings(t *testing.T) {
 	}{
 		"public":             {Config{Routes: route(func(r *Route) { r.Public, r.CORS = true, &CORS{Origins: []string{corsApp}} })}, nil},
 		"public, cookies":    {Config{Routes: route(func(r *Route) { r.Public, r.CORS = true, &CORS{Origins: []string{corsApp}, Credentials: true} })}, []string{"Routes[0].CORS.Credentials: the route is public"}},
-		"http":               {Config{Routes: route(func(r *Route) { r.CORS = &CORS{Origins: []string{"http://a.example"}, Credentials: true} })}, []string{"Routes[0].CORS.Origins[0]: whoever is on the way"}},
+		"http":               {Config{Routes: route(func(r *Route) { r.CORS = &CORS{Origins: []string{"http://a.example"}, Credentials: true} })}, []string{"Routes[0].CORS.Origins[0]: an attacker on the way"}},
 		"http, no cookies":   {Config{Routes: route(func(r *Route) { r.CORS = &CORS{Origins: []string{"http://a.example"}} })}, nil},
 		"http here":          {Config{AuthCORS: &CORS{Origins: []string{"http://localhost:5173", "http://127.0.0.1:3000"}, Credentials: true}}, nil},
-		"http, logins":       {Config{AuthCORS: &CORS{Origins: []string{corsApp, "http://a.example"}, Credentials: true}}, []string{"AuthCORS.Origins[1]: whoever"}},
+		"http, logins":       {Config{AuthCORS: &CORS{Origins: []string{corsApp, "http://a.example"}, Credentials: true}}, []string{"AuthCORS.Origins[1]: an attacker"}},
 		"one origin":         {Config{Origins: []string{corsApp}}, nil},
 		"two":                {Config{Origins: []string{corsApp, corsEvil}}, []string{"Origins[1]: pages of https://evil.example can open sockets, but cannot fetch"}},
 		"two, granted":       {Config{Origins: []string{corsApp, corsEvil}, AuthCORS: &CORS{Origins: []string{corsEvil}}}, nil},

@@ -50,11 +50,11 @@ func (g *Gateway) answerPreflights(next http.Handler) http.Handler {
 			return
 		}
 		x := recordOf(r.Context())
-		p := x.cors
-		if p == nil {
+		if x.cors == nil {
 			next.ServeHTTP(w, r)
 			return
 		}
+		p := x.cors.policy
 		x.cors = nil // it is all said here
 		if p.allow(r.Header["Origin"]) == "" {
 			g.log.Info("refused", "reason", "origin_not_allowed", "route", p.name, "remote", r.RemoteAddr,
@@ -64,12 +64,28 @@ func (g *Gateway) answerPreflights(next http.Handler) http.Handler {
 	})
 }
 
+// A corsAnswer is the policy that an answer follows, and for whose page.
+type corsAnswer struct {
+	policy *corsPolicy
+	origin []string // the lines of the request
+}
+
 // share has the answer to r follow a policy; nil is none.
 func (x *record) share(p *corsPolicy, r *http.Request) {
-	x.cors = p
+	x.cors = nil
 	if p != nil {
-		x.origin = r.Header["Origin"]
+		x.cors = &corsAnswer{p, r.Header["Origin"]}
 	}
+}
+
+// sharedWith returns the policy that the answer to r follows, if that lets the
+// page of r read it; otherwise nil.
+func sharedWith(r *http.Request) *corsPolicy {
+	c := recordOf(r.Context()).cors
+	if c == nil || c.policy.allow(r.Header["Origin"]) == "" {
+		return nil
+	}
+	return c.policy
 }
 
 // withOrigins refuses what pages of foreign origins send to the gateway's own
@@ -79,8 +95,8 @@ func (x *record) share(p *corsPolicy, r *http.Request) {
 func (g *Gateway) withOrigins(next http.Handler) http.Handler {
 	checked := g.origins.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p := recordOf(r.Context()).cors
-		if p == nil || p.allow(r.Header["Origin"]) == "" || !p.credentials && g.hasLoginCookie(r) {
+		p := sharedWith(r)
+		if p == nil || !p.credentials && g.hasLoginCookie(r) {
 			checked.ServeHTTP(w, r)
 			return
 		}
@@ -101,8 +117,8 @@ func (g *Gateway) hasLoginCookie(r *http.Request) bool {
 // losesCookies reports whether r is of a page whose browser drops the cookies
 // of the answer, because CORS lets it have no credentials.
 func (g *Gateway) losesCookies(r *http.Request) bool {
-	p := recordOf(r.Context()).cors
-	return p != nil && !p.credentials && p.allow(r.Header["Origin"]) != "" && g.origins.Check(r) != nil
+	p := sharedWith(r)
+	return p != nil && !p.credentials && g.origins.Check(r) != nil
 }
 
 // preflightFields are the headers of a preflight that reach an upstream: none

@@ -32,7 +32,7 @@ func warnOfInsecureOrigins(to *faults, field string, c *CORS) {
 	for i, o := range c.Origins {
 		u, err := url.Parse(o)
 		if err == nil && u.Scheme == "http" && c.Credentials && !isThisMachine(plainName(u.Hostname())) {
-			to.add(fmt.Sprintf("%s.Origins[%d]", field, i), "whoever is on the way to pages of %s can change them, and so act here as their visitors", o)
+			to.add(fmt.Sprintf("%s.Origins[%d]", field, i), "an attacker on the way to pages of %s can change them, and so act here as their visitors", o)
 		}
 	}
 }

@@ -28,8 +28,7 @@ type record struct {
 	status  int
 	bytes   int64
 	taken   bool        // by the guard, from the server
-	cors    *corsPolicy // that the answer follows; nil is none
-	origin  []string    // lines of the request, beside cors
+	cors    *corsAnswer // nil where the answer says nothing about CORS
 	line    *line       // nil without an access log
 	told    atomic.Bool
 }
@@ -186,8 +185,8 @@ func (w *recorder) WriteHeader(status int) {
 
 // share writes the headers of CORS.
 func (w *recorder) share() {
-	if p := w.record.cors; p != nil {
-		p.write(w.Header(), w.record.origin)
+	if c := w.record.cors; c != nil {
+		c.policy.write(w.Header(), c.origin)
 	}
 }
 
@@ -207,7 +206,7 @@ func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err == nil {
 		w.record.taken = true
-		w.record.cors, w.record.origin = nil, nil // a socket may live long
+		w.record.cors = nil // a socket may live long
 	}
 	return conn, buffered, err
 }
