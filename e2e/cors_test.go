@@ -89,9 +89,9 @@ func (b *tab) fetch(url, init string) answer {
 // isolated is what a page learns of an answer that it may not read.
 var isolated = answer{Body: "TypeError"}
 
-// TestPageOfAnotherOrigin: it loads the module from the gateway, logs in, reads
-// answers and refusals of the routes that let it, and opens a socket. One of a
-// third origin does nothing of that.
+// TestPageOfAnotherOrigin: it loads the module from the gateway, logs in,
+// reads answers and refusals of the routes that let it, and opens a socket.
+// One of a third origin does nothing of that.
 func TestPageOfAnotherOrigin(t *testing.T) {
 	needBrowser(t)
 	site, third := otherSite(t), otherSite(t)

@@ -43,7 +43,7 @@ func FuzzOriginPattern(f *testing.F) {
 	})
 }
 
-// coversSlowly reports whether a valid pattern covers an origin, label by label.
+// coversSlowly reports whether a valid pattern covers an origin, by labels.
 func coversSlowly(t *testing.T, pattern, origin string) bool {
 	t.Helper()
 	rest, ok := strings.CutPrefix(pattern, "https://*.")

@@ -8,7 +8,7 @@
 //	clients.go     whose is it, where trusted proxies are in front?
 //	quick.go       can nothing of it take long? That never leaves the event loop
 //	record.go      what becomes of it is noted, for metrics.go and accesslog.go
-//	corsserve.go   may pages of other origins read the answer (cors.go, corspolicy.go, originpattern.go)?
+//	corsserve.go   may pages of other origins read it (corspolicy.go)?
 //	limit.go       how long may its head be?
 //	operations.go  does somebody ask how the gateway is?
 //	plainpath.go   is its path read in one way only, by everybody?

@@ -18,9 +18,9 @@ type originPattern struct {
 
 const patternScheme = "https://"
 
-// parseOriginPattern parses a pattern. A pattern has https, since whoever is on
-// the way can answer for every host of http; it is not directly below a public
-// suffix, where everybody can have a name.
+// parseOriginPattern parses a pattern. A pattern has https, since an attacker
+// on the way can answer for every host of http; it is not directly below a
+// public suffix, where everybody can have a name.
 func parseOriginPattern(s string) (originPattern, error) {
 	rest, ok := strings.CutPrefix(s, patternScheme+"*.")
 	if !ok || strings.Contains(rest, "*") {

@@ -9,9 +9,9 @@ import (
 	"wsauth"
 )
 
-// Warnings returns what the routes, proxies and origins of c allow and is easily
-// not meant, each as a [*Fault] that names its field. None of it is an error: a
-// gateway serves such routes.
+// Warnings returns what the routes, proxies and origins of c allow and is
+// easily not meant, each as a [*Fault] that names its field. None of it is an
+// error: a gateway serves such routes.
 func (c Config) Warnings() []*Fault {
 	var all faults
 	proxies := make([]*proxy, len(c.Routes))
