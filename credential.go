@@ -71,9 +71,13 @@ func (g *Guard) extract(r *http.Request, q Requirement) (Credential, error) {
 
 // strip removes every credential from r, unless handlers are to see it.
 func (g *Guard) strip(r *http.Request) {
-	if g.config.KeepCredential {
-		return
+	if !g.config.KeepCredential {
+		g.stripAlways(r)
 	}
+}
+
+// stripAlways removes every credential from r.
+func (g *Guard) stripAlways(r *http.Request) {
 	for _, location := range g.config.Locations {
 		location.Strip(r)
 	}

@@ -109,6 +109,42 @@ func TestMarkerIsSelected(t *testing.T) {
 	}
 }
 
+// TestRefusalSelectsNoToken: a socket that is opened just to be closed agrees
+// on what stands beside the token, also where handlers see the token.
+func TestRefusalSelectsNoToken(t *testing.T) {
+	const bad = "a-short-token"
+	for _, keep := range []bool{false, true} {
+		guard, err := wsauth.New(wsauth.Config{
+			Verifier: newVerifier(t, 0), Refusal: wsauth.RefuseClose, KeepCredential: keep,
+			Locations: []wsauth.Location{wsauth.Subprotocol{}, wsauth.Subprotocol{Prefix: "tok."}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewServer(guard.Require(wsauth.Access)(http.NotFoundHandler()))
+		x := &target{addr: server.Listener.Addr().String()}
+		for offer, want := range map[string]string{
+			"bearer, " + bad:                            "bearer",
+			"bearer, " + bad + ", chat":                 "bearer",
+			"chat, bearer, " + bad:                      "chat",
+			"tok." + bad:                                "",
+			"tok." + bad + ", chat":                     "chat",
+			"tok." + bad + ", tok." + bad + "x":         "",
+			"bearer, " + bad + ", bearer, " + bad + "x": "bearer",
+		} {
+			a := x.send(t, upgrade("/", "Sec-WebSocket-Protocol: "+offer))
+			if got := strings.Join(a.Header["Sec-Websocket-Protocol"], "|"); a.StatusCode != http.StatusSwitchingProtocols || got != want {
+				t.Errorf("keep %v, %s: %d, selected %q, want %q", keep, offer, a.StatusCode, got, want)
+			}
+			a.conn.Close()
+		}
+		if err := guard.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		server.Close()
+	}
+}
+
 // TestMarkerForClients that hold a server to what they have offered.
 func TestMarkerForClients(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.Subprotocol{}}})

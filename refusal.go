@@ -90,7 +90,9 @@ func (g *Guard) agree(h http.Header, r *http.Request) {
 	h.Set("Upgrade", "websocket")
 	h.Set("Connection", "Upgrade")
 	h.Set("Sec-WebSocket-Accept", wsframe.AcceptKey(r.Header.Get("Sec-WebSocket-Key")))
-	if p := subprotocol(g.stripped(r.Context(), r)); p != "" {
+	bare := r.Clone(r.Context())
+	g.stripAlways(bare)
+	if p := subprotocol(bare); p != "" {
 		h.Set("Sec-WebSocket-Protocol", p)
 	}
 }
