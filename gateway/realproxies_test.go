@@ -52,6 +52,11 @@ type proxyPlace struct {
 
 var realProxies = []realProxy{
 	{name: "nginx", program: "nginx", section: "nginx", fence: "nginx", prepare: nginxConfig, scheme: "https"},
+	{name: "nginx, kept connections", program: "nginx", section: "nginx", fence: "nginx", prepare: nginxConfig, scheme: "https",
+		change: func(config, settings string) (string, string) {
+			config = strings.Replace(config, "proxy_pass http://127.0.0.1:8000;", "proxy_pass http://gateway;", 1)
+			return "upstream gateway {\n    server 127.0.0.1:8000;\n    keepalive 1;\n}\n" + config, settings
+		}},
 	{name: "HAProxy, PROXY 2", program: "haproxy", section: "HAProxy", fence: "haproxy", prepare: haproxyConfig, scheme: "https"},
 	{name: "HAProxy, PROXY 1", program: "haproxy", section: "HAProxy", fence: "haproxy", prepare: haproxyConfig, scheme: "http",
 		change: func(config, settings string) (string, string) {
