@@ -108,10 +108,15 @@ const maxProtocol = 64
 func firstProtocol(lines []string) string {
 	for _, line := range lines {
 		for name := range strings.SplitSeq(line, ",") {
-			if name = strings.TrimSpace(name); len(name) <= maxProtocol && isHeaderName(name) {
+			if name = strings.TrimSpace(name); len(name) <= maxProtocol && isHeaderName(name) && !isLikeToken(name) {
 				return name
 			}
 		}
 	}
 	return ""
+}
+
+// isLikeToken reports whether a name has the form of a JWT.
+func isLikeToken(name string) bool {
+	return strings.HasPrefix(name, jwsStart) && strings.Count(name, ".") == 2
 }

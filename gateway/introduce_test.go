@@ -172,3 +172,21 @@ func TestFirstMessageRefused(t *testing.T) {
 		t.Errorf("the upstream has seen %d requests", n)
 	}
 }
+
+// TestIntroductionSelectsNoToken that a client has offered as a subprotocol,
+// however short it is.
+func TestIntroductionSelectsNoToken(t *testing.T) {
+	b := newBackend(t)
+	r := start(t, func(c *Config) {
+		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.FirstMessage{}}}}
+	})
+	for _, offer := range [][]string{{"eyJhIjoxfQ.e30.AA", "chat"}, {strings.Repeat("x", 65), "chat"}, {"chat", "eyJhIjoxfQ.e30.AA"}} {
+		conn, _, err := r.trySocket("/", offer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := conn.Subprotocol(); got != "chat" {
+			t.Errorf("%q: selected %q", offer, got)
+		}
+	}
+}
