@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 )
 
@@ -19,15 +20,25 @@ const (
 
 // askPassword reads a password from standard input: twice and unseen from a terminal, and one line otherwise.
 func askPassword(ctx context.Context) (string, error) {
-	show, err := hideInput(os.Stdin)
+	p, err := unseen(ctx, os.Stdin, func() (string, error) { return askTwice(bufio.NewReader(os.Stdin), os.Stderr) })
 	if errors.Is(err, errNoTerminal) {
 		return checkPassword(await(ctx, func() (string, error) { return readLine(bufio.NewReader(os.Stdin)) }))
 	}
+	return p, err
+}
+
+// unseen returns what read reads from the terminal f, which does not show it
+// meanwhile, and shows it again however the command ends: Ctrl-\ ends it like
+// Ctrl-C, and Ctrl-Z does nothing. It fails with errNoTerminal for another
+// file.
+func unseen(ctx context.Context, f *os.File, read func() (string, error)) (string, error) {
+	show, err := hideInput(f)
 	if err != nil {
 		return "", err
 	}
-	p, err := await(ctx, func() (string, error) { return askTwice(bufio.NewReader(os.Stdin), os.Stderr) })
-	return p, errors.Join(err, show())
+	endsAt(ctx, syscall.SIGQUIT)
+	text, err := await(ctx, read)
+	return text, errors.Join(err, show())
 }
 
 func askTwice(in *bufio.Reader, out io.Writer) (string, error) {
@@ -63,6 +74,8 @@ func checkPassword(p string, err error) (string, error) {
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("read the password: %w", err)
+	case p == "":
+		return "", fmt.Errorf("there is no password: it needs %d characters", minPassword)
 	case !utf8.ValidString(p):
 		return "", errors.New("the password is not UTF-8, and nobody could send it")
 	case utf8.RuneCountInString(p) < minPassword:

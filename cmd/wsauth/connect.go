@@ -167,7 +167,9 @@ func (c *connectCmd) config(ctx context.Context, in *input, report *wsclient.Rep
 		return config, err
 	}
 	if c.User != "" {
-		config.Password, err = c.password(ctx, in)
+		if config.Password, err = c.password(ctx, in); err == nil && config.Password == "" {
+			err = errors.New("the password is empty")
+		}
 	}
 	return config, err
 }

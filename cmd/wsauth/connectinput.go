@@ -61,19 +61,15 @@ func (i *input) first() (string, error) {
 
 // ask reads a line from the terminal that does not show it.
 func (i *input) ask(ctx context.Context, prompt string) (string, error) {
-	show, err := hideInput(i.file)
+	line, err := unseen(ctx, i.file, func() (string, error) {
+		fmt.Fprint(os.Stderr, prompt)
+		defer fmt.Fprintln(os.Stderr)
+		return i.first()
+	})
 	if errors.Is(err, errNoTerminal) {
 		return "", fmt.Errorf("there is no terminal to ask for the password: give --password-file or %s", passwordEnv)
 	}
-	if err != nil {
-		return "", err
-	}
-	fmt.Fprint(os.Stderr, prompt)
-	line, err := await(ctx, i.first)
-	if ctx.Err() == nil {
-		fmt.Fprintln(os.Stderr)
-	}
-	return line, errors.Join(err, show())
+	return line, err
 }
 
 // read hands the lines out, up to the end of a file, or that of what a person types, who is then done.

@@ -16,11 +16,13 @@ import (
 // stops by itself: long enough to show a terminal's input again.
 const interruptGrace = 200 * time.Millisecond
 
-// An interruption is SIGINT or SIGTERM, which ends a command. A command that
-// waits for a terminal or a pipe cannot be woken, so the process ends without
-// it, unless the command stops by itself.
+// An interruption is SIGINT, SIGTERM or SIGHUP, which ends a command. A command
+// that waits for a terminal or a pipe cannot be woken, so the process ends
+// without it, unless the command stops by itself.
 type interruption struct {
+	signals     chan os.Signal
 	stopsItself atomic.Bool
+	reloads     atomic.Bool
 }
 
 type interruptionKey struct{}
@@ -33,25 +35,47 @@ func stopsItself(ctx context.Context) {
 	}
 }
 
+// reloadsAtHangup says that the command that runs in ctx takes SIGHUP for an
+// order to read its files anew.
+func reloadsAtHangup(ctx context.Context) {
+	if i, ok := ctx.Value(interruptionKey{}).(*interruption); ok {
+		i.reloads.Store(true)
+	}
+}
+
+// endsAt has the command that runs in ctx end at another signal as well.
+func endsAt(ctx context.Context, another os.Signal) {
+	if i, ok := ctx.Value(interruptionKey{}).(*interruption); ok && ctx.Err() == nil {
+		signal.Notify(i.signals, another)
+	}
+}
+
 // runUntilSignal runs a command with a context that ends at the first signal,
 // and returns the exit status of a command that the signal has ended, or 0 and
 // the error of any other. A second signal ends the process at once.
 func runUntilSignal(run func(context.Context) error) (status int, err error) {
-	i := &interruption{}
+	i := &interruption{signals: make(chan os.Signal, 1)}
 	ctx, stop := context.WithCancel(context.WithValue(context.Background(), interruptionKey{}, i))
 	defer stop()
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(i.signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+		signal.Notify(i.signals, syscall.SIGHUP)
+	}
 	done := make(chan error, 1)
 	go func() { done <- run(ctx) }()
 	var received os.Signal
-	select {
-	case err := <-done:
-		return 0, err
-	case received = <-signals:
-		signal.Stop(signals) // before anything stops
-		stop()
+	for received == nil {
+		select {
+		case err := <-done:
+			return 0, err
+		case received = <-i.signals:
+			if received == syscall.SIGHUP && i.reloads.Load() {
+				received = nil
+			}
+		}
 	}
+	signal.Stop(i.signals) // before anything stops
+	stop()
 	err, ended := i.wait(done)
 	if ended && !errors.Is(err, context.Canceled) {
 		return 0, err

@@ -74,7 +74,7 @@ func (w *waiting) wantEnd(number syscall.Signal) {
 	}
 }
 
-var endSignals = map[string]syscall.Signal{"SIGINT": syscall.SIGINT, "SIGTERM": syscall.SIGTERM}
+var endSignals = map[string]syscall.Signal{"SIGINT": syscall.SIGINT, "SIGTERM": syscall.SIGTERM, "SIGHUP": syscall.SIGHUP}
 
 // TestSignalsEndWhatWaitsForAPipe: a command that waits for standard input or
 // for a named pipe ends at the first signal.
@@ -164,6 +164,12 @@ func TestSignalsEndWhatWaitsForATerminal(t *testing.T) {
 				_, err := io.WriteString(master, "\x03")
 				return syscall.SIGINT, err
 			},
+		}
+		if c.prompt != "" {
+			ways["Ctrl-backslash"] = func(master *os.File, _ *os.Process) (syscall.Signal, error) {
+				_, err := io.WriteString(master, "\x1a\x1c") // Ctrl-Z does nothing
+				return syscall.SIGQUIT, err
+			}
 		}
 		for name, number := range endSignals {
 			ways[name] = func(_ *os.File, p *os.Process) (syscall.Signal, error) { return number, p.Signal(number) }

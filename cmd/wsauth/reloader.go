@@ -48,10 +48,11 @@ type reloading struct {
 // A reloader reads the parts of a server anew, one at a time: when their files
 // are replaced, at SIGHUP, and when an operator asks.
 type reloader struct {
-	log    *slog.Logger
-	parts  []*part
-	orders chan reloadOrder
-	ended  chan struct{} // closed when nothing is read anew any more
+	log     *slog.Logger
+	hangups chan os.Signal
+	parts   []*part
+	orders  chan reloadOrder
+	ended   chan struct{} // closed when nothing is read anew any more
 }
 
 // A reloadOrder is an operator's.
@@ -63,8 +64,12 @@ type reloadOrder struct {
 // errStopping means that the server does not read its files any more.
 var errStopping = errors.New("the server is about to stop")
 
-func newReloader(log *slog.Logger) *reloader {
-	return &reloader{log: log, orders: make(chan reloadOrder), ended: make(chan struct{})}
+// newReloader takes SIGHUP from now on, and answers it when follow is called.
+func newReloader(ctx context.Context, log *slog.Logger) *reloader {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	reloadsAtHangup(ctx)
+	return &reloader{log: log, hangups: hangups, orders: make(chan reloadOrder), ended: make(chan struct{})}
 }
 
 // add adds a part. It must not be called after follow.
@@ -80,8 +85,6 @@ type fileChange struct {
 // returns when that has ended.
 func (r *reloader) follow(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
 	changes := make(chan fileChange)
 	var running sync.WaitGroup
 	for _, p := range r.parts {
@@ -98,20 +101,20 @@ func (r *reloader) follow(ctx context.Context) (stop func()) {
 	}
 	running.Go(func() {
 		defer close(r.ended)
-		r.run(ctx, hangups, changes)
+		r.run(ctx, changes)
 	})
 	return func() {
-		signal.Stop(hangups)
+		signal.Stop(r.hangups)
 		cancel()
 		running.Wait()
 	}
 }
 
-func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal, changes <-chan fileChange) {
+func (r *reloader) run(ctx context.Context, changes <-chan fileChange) {
 	var again <-chan time.Time
 	for {
 		select {
-		case <-hangups:
+		case <-r.hangups:
 			r.reload(ctx, reloading{asked: true}, r.parts...)
 		case o := <-r.orders:
 			o.answer <- r.reload(ctx, reloading{asked: true, confirmed: o.confirm}, r.parts...)

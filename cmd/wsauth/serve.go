@@ -118,7 +118,7 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
 		}
 	}
 	logWarnings(log, document, described)
-	reloads := newReloader(log)
+	reloads := newReloader(ctx, log)
 	v := &serving{settings: s, described: described, log: log, reloads: reloads}
 	defer func() { err = errors.Join(err, v.close()) }()
 	if err := v.open(ctx); err != nil {

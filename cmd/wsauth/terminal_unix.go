@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,7 +28,11 @@ func hideInput(f *os.File) (show func() error, err error) {
 	if err := unix.IoctlSetTermios(fd, setTermios, &hidden); err != nil {
 		return nil, fmt.Errorf("hide the password: %w", err)
 	}
-	return func() error { return unix.IoctlSetTermios(fd, setTermios, before) }, nil
+	signal.Ignore(unix.SIGTSTP) // a shell that goes on would show what is typed here later
+	return func() error {
+		signal.Reset(unix.SIGTSTP)
+		return unix.IoctlSetTermios(fd, setTermios, before)
+	}, nil
 }
 
 // isTerminal reports whether a person sees or types what f carries.
