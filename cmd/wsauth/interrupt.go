@@ -16,8 +16,8 @@ import (
 // stops by itself: long enough to show a terminal's input again.
 const interruptGrace = 200 * time.Millisecond
 
-// An interruption is SIGINT, SIGTERM or SIGHUP, which ends a command. A command
-// that waits for a terminal or a pipe cannot be woken, so the process ends
+// An interruption is SIGINT, SIGTERM or SIGHUP, which ends a command. One that
+// waits for a terminal or a pipe cannot be woken, so the process ends
 // without it, unless the command stops by itself.
 type interruption struct {
 	signals     chan os.Signal

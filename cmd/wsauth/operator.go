@@ -183,7 +183,7 @@ func (o *operator) unreachable(err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // without the URL, which says nothing here
 	}
-	return fmt.Errorf("ask the server at %s: %w", o.where, err)
+	return fmt.Errorf("ask the server: %w", err)
 }
 
 // refused is the error for an answer that is none.

@@ -8,7 +8,6 @@ package errtext
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -19,7 +18,13 @@ import (
 // Of returns the text of err without the names of packages, with what the
 // system says in a sentence, and with what to do about that unless the text
 // goes on with it. It has as many lines as the text of err.
-func Of(err error) string {
+func Of(err error) string { return words(err, true) }
+
+// Cause returns the text of err as [Of] does, without what to do: for one who
+// goes on with that.
+func Cause(err error) string { return words(err, false) }
+
+func words(err error, withCure bool) string {
 	text := err.Error()
 	for _, of := range systemErrors(err) {
 		s := sentenceOf(of)
@@ -29,22 +34,26 @@ func Of(err error) string {
 		}
 		rest := text[at+len(of.Error()):]
 		says := s.says
-		if rest == "" || rest[0] == '\n' {
+		if withCure && s.cure != "" && (rest == "" || rest[0] == '\n') {
 			says += ": " + s.cure
 		}
 		text = text[:at] + says + rest
 	}
-	lines := strings.Split(text, "\n")
+	lines := strings.Split(distrust.Replace(text), "\n")
 	for i, line := range lines {
 		lines[i] = withoutPackages(line)
 	}
 	return strings.Join(lines, "\n")
 }
 
+// distrust replaces how crypto/tls begins what it says of a certificate.
+var distrust = strings.NewReplacer("tls: failed to verify certificate: x509: ", "the certificate cannot be trusted: ", "tls: failed to verify certificate: ", "the certificate cannot be trusted: ")
+
 // packages are the names with which errors of our packages begin.
 var packages = map[string]bool{
 	"wsauth": true, "gateway": true, "idp": true, "token": true, "keyring": true, "remotekeys": true, "store": true, "store/bolt": true,
 	"keyfile": true, "filelock": true, "password": true, "certfile": true, "config": true, "wsclient": true,
+	"net/http": true, "net/url": true, "HTTP/1.x transport connection broken": true, "time": true, "x509": true,
 }
 
 // parts are what stands behind the name of the package gateway.
@@ -81,10 +90,8 @@ func systemErrors(err error) []error {
 		return nil
 	case *fs.PathError, *os.LinkError:
 		return []error{e}
-	case *net.OpError:
-		if e.Op == "listen" {
-			return []error{e}
-		}
+	case *net.OpError, *net.DNSError:
+		return []error{e.(error)}
 	case interface{ Unwrap() []error }:
 		var all []error
 		for _, one := range e.Unwrap() {
@@ -100,16 +107,22 @@ type sentence struct{ says, cure string }
 
 // sentenceOf returns the sentence of an error; the zero value without one.
 func sentenceOf(err error) sentence {
-	if op, ok := err.(*net.OpError); ok { //nolint:errorlint // systemErrors has unwrapped it
-		return ofListen(op)
-	}
 	path := ""
-	switch e := err.(type) { //nolint:errorlint // the same
+	switch e := err.(type) { //nolint:errorlint // systemErrors has unwrapped it
+	case *net.OpError:
+		return ofNetwork(e)
+	case *net.DNSError:
+		return ofName(e)
 	case *fs.PathError:
 		path = e.Path
 	case *os.LinkError:
 		path = e.New
 	}
+	return ofFile(path, err)
+}
+
+// ofFile returns the sentence of what the system says of a file.
+func ofFile(path string, err error) sentence {
 	is := func(target error) bool { return errors.Is(err, target) }
 	switch {
 	case is(fs.ErrNotExist):
@@ -120,6 +133,8 @@ func sentenceOf(err error) sentence {
 		return sentence{path + " is a folder, not a file", "name the file itself"}
 	case is(syscall.ENOTDIR):
 		return sentence{path + " needs a folder where there is a file", "check the path"}
+	case strings.HasSuffix(err.Error(), ": not a directory"): // of os.OpenRoot
+		return sentence{path + " is a file, not a folder", "name the folder itself"}
 	case is(syscall.ENOSPC), is(syscall.EDQUOT):
 		return sentence{"there is no room left for " + path, "make some, or choose another folder"}
 	case is(syscall.EROFS):
@@ -130,19 +145,6 @@ func sentenceOf(err error) sentence {
 		return sentence{"too many files are open to open " + path, "raise the limit (ulimit -n)"}
 	case is(syscall.ELOOP):
 		return sentence{path + " leads through too many symbolic links", "check where they lead"}
-	}
-	return sentence{}
-}
-
-func ofListen(op *net.OpError) sentence {
-	address := fmt.Sprint(op.Addr)
-	switch {
-	case errors.Is(op, syscall.EADDRINUSE):
-		return sentence{"another program listens on " + address + " already", "stop it, or choose another address"}
-	case errors.Is(op, syscall.EADDRNOTAVAIL):
-		return sentence{"this machine does not have the address " + address, "choose one that it has, such as 127.0.0.1, or 0.0.0.0 for all of them"}
-	case errors.Is(op, fs.ErrPermission):
-		return sentence{"this user may not listen on " + address, "choose a port above 1023"}
 	}
 	return sentence{}
 }

@@ -16,6 +16,13 @@ func TestOf(t *testing.T) {
 	listen := func(err error) error {
 		return &net.OpError{Op: "listen", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80}, Err: os.NewSyscallError("bind", err)}
 	}
+	dial := func(addr net.Addr, err error) error {
+		op := &net.OpError{Op: "dial", Net: "tcp", Addr: addr, Err: err}
+		if errno, ok := err.(syscall.Errno); ok { //nolint:errorlint // made here
+			op.Err = os.NewSyscallError("connect", errno)
+		}
+		return op
+	}
 	for _, c := range []struct {
 		err  error
 		want string
@@ -36,6 +43,18 @@ func TestOf(t *testing.T) {
 		{listen(syscall.EACCES), "this user may not listen on 127.0.0.1:80: choose a port above 1023"},
 		{listen(syscall.EADDRNOTAVAIL), "this machine does not have the address 127.0.0.1:80: choose one that it has, such as 127.0.0.1, or 0.0.0.0 for all of them"},
 		{errors.Join(path("open", "a", syscall.ENOENT), wrap("idp: %w", path("open", "b", syscall.ENOENT))), "a does not exist: check the path\nb does not exist: check the path"},
+		{path("open", "file", errors.New("not a directory")), "file is a file, not a folder: name the folder itself"},
+		{wrap("ask: %w", dial(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80}, syscall.ECONNREFUSED)), "ask: nothing listens on 127.0.0.1:80: check the address, and whether the server runs"},
+		{dial(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80}, syscall.EHOSTUNREACH), "there is no way to 127.0.0.1:80: check the address and the network"},
+		{dial(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80}, os.ErrDeadlineExceeded), "127.0.0.1:80 does not answer in time: check the address and the network"},
+		{dial(&net.UnixAddr{Name: "x/admin.sock"}, syscall.ENOTDIR), "x/admin.sock needs a folder where there is a file: check the path"},
+		{dial(nil, &net.DNSError{Err: "no such host", Name: "nohost", Server: "192.0.2.1:53", IsNotFound: true}), "there is no host called nohost: check the spelling"},
+		{wrap("keys: %w", &net.DNSError{Err: "server misbehaving", Name: "nohost", Server: "192.0.2.1:53"}), "keys: the name nohost cannot be looked up: check the network and the resolver"},
+		{&net.OpError{Op: "proxyconnect", Net: "tcp", Err: dial(nil, &net.DNSError{Err: "no such host", Name: "proxy", IsNotFound: true})}, "the proxy cannot be used, since there is no host called proxy: check the spelling"},
+		{&net.OpError{Op: "listen", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "nohost", IsNotFound: true}}, "there is no host called nohost: check the spelling"},
+		{dial(nil, &net.AddrError{Err: "invalid port", Addr: "99999"}), "address 99999: invalid port"},
+		{errors.New(`get: net/http: HTTP/1.x transport connection broken: malformed HTTP response "x"`), `get: malformed HTTP response "x"`},
+		{errors.New("get: tls: failed to verify certificate: x509: certificate signed by unknown authority"), "get: the certificate cannot be trusted: certificate signed by unknown authority"},
 		{errors.New(`"token: x" is unknown: token: y`), `"token: x" is unknown: token: y`},
 		{errors.New("users: nope"), "users: nope"}, // the key of a file
 		{errors.New("idp: Config.Issuer: required"), "Config.Issuer: required"},

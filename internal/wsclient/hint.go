@@ -3,7 +3,6 @@ package wsclient
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"wsauth/internal/errtext"
 	"wsauth/internal/inspect"
 )
 
@@ -39,15 +39,27 @@ func hintLine(hint string) string {
 // request, and adds what to do where that is known. what names the request.
 func unreachable(what string, u *url.URL, err error) error {
 	hint := hintOfDial(u, err)
-	if text := err.Error(); strings.Contains(text, malformed) { // and the answer in quotes
-		err = errors.New(inspect.Printable(text))
+	text := errtext.Of(err)
+	if hint != "" {
+		text = errtext.Cause(err)
 	}
-	err = fmt.Errorf("%s %s: %w", what, u.Host, err)
-	if hint == "" {
-		return err
+	if errors.Is(err, io.EOF) {
+		text = "the server closed the connection"
 	}
-	return &Failure{err, hint}
+	if strings.Contains(text, malformed) { // and the answer in quotes
+		text = inspect.Printable(text)
+	}
+	return &Failure{worded{what + " " + u.Host + ": " + text, err}, hint}
 }
+
+// worded is an error in other words.
+type worded struct {
+	text string
+	error
+}
+
+func (w worded) Error() string { return w.text }
+func (w worded) Unwrap() error { return w.error }
 
 // What net/http says of an answer that is no HTTP, and with which bytes a
 // server answers that expects TLS: an alert (RFC 8446 section 5.1).
