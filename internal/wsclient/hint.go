@@ -1,8 +1,10 @@
 package wsclient
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -80,17 +82,18 @@ func hintOfDial(u *url.URL, err error) string {
 	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
 	alert, alerted := errors.AsType[tls.AlertError](err)
 	text := err.Error()
+	_, refused := errors.AsType[*proxyRefusal](err)
 	switch {
-	case op != nil && op.Op == "proxyconnect":
+	case refused, op != nil && op.Op == "proxyconnect":
 		return "this is the proxy that HTTP_PROXY or HTTPS_PROXY names; NO_PROXY names hosts that are reached without it"
 	case unknown && dns.IsNotFound:
-		return "there is no host of this name: check the spelling"
+		return "check the spelling"
 	case unknown:
-		return "the name cannot be looked up: check the network and the resolver"
+		return "check the network and the resolver"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "nothing listens there: is the server running, and is this its port?"
+		return "is the server running, and is this its port?"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return "there is no way to this host: check the address and the network"
+		return "check the address and the network"
 	case untrusted:
 		return "--ca=FILE trusts the issuer of a test server, --insecure-skip-verify anybody"
 	case errors.Is(err, http.ErrSchemeMismatch), noTLS:
@@ -105,6 +108,37 @@ func hintOfDial(u *url.URL, err error) string {
 		return "the server closed the connection without an answer: if it speaks TLS on this port, use " + secure
 	}
 	return ""
+}
+
+// A proxyRefusal is the answer of a proxy that does not connect to a server.
+type proxyRefusal struct {
+	proxy  string
+	status int
+}
+
+func (p *proxyRefusal) Error() string {
+	return fmt.Sprintf("the proxy %s refuses to connect: %d %s", p.proxy, p.status, http.StatusText(p.status))
+}
+
+// onProxyConnect checks the answer of a proxy to CONNECT.
+func onProxyConnect(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &proxyRefusal{proxy.Host, resp.StatusCode}
+}
+
+// throughProxy says that an answer came by way of a proxy which the
+// environment names; "" if it did not. Over TLS only the server answers.
+func throughProxy(resp *http.Response) string {
+	if resp.Request == nil || resp.Request.URL.Scheme != "http" {
+		return ""
+	}
+	proxy, err := http.ProxyFromEnvironment(resp.Request)
+	if proxy == nil || err != nil {
+		return ""
+	}
+	return "the answer came through the proxy " + inspect.Printable(proxy.Host) + " that HTTP_PROXY names, or from it"
 }
 
 // isForTLS reports whether an answer is that of a server that expects TLS on
@@ -144,7 +178,7 @@ func (r *Refusal) hint(resp *http.Response, body []byte, credential bool) string
 		if r.Status == http.StatusNotFound || r.Status == http.StatusMethodNotAllowed {
 			return path[:strings.LastIndex(path, "/")+1] + " is where logins were looked for; --auth-prefix says where they are"
 		}
-		return ""
+		return r.hintOfGateway()
 	case r.Step != Handshake:
 		return ""
 	}
@@ -175,7 +209,14 @@ func (r *Refusal) hint(resp *http.Response, body []byte, credential bool) string
 			return "the server takes version " + inspect.Printable(versions) + " of the protocol, and not 13 (RFC 6455)"
 		}
 		return "the server has not seen that a WebSocket was asked for: a proxy in front has to pass on Upgrade and Connection"
-	case http.StatusBadGateway, http.StatusGatewayTimeout:
+	}
+	return r.hintOfGateway()
+}
+
+// hintOfGateway says what an answer means that servers give only in the place
+// of others.
+func (r *Refusal) hintOfGateway() string {
+	if !r.own && (r.Status == http.StatusBadGateway || r.Status == http.StatusGatewayTimeout) {
 		return "a proxy answers, and does not reach the server behind it"
 	}
 	return ""

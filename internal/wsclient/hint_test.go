@@ -130,7 +130,7 @@ func TestServersThatCannotBeReached(t *testing.T) {
 	t.Cleanup(secure.Close)
 	host := func(s *httptest.Server) string { return s.Listener.Addr().String() }
 	for name, c := range map[string]struct{ socket, want string }{
-		"refused":          {"ws://" + closed.Addr().String(), "hint:       nothing listens there: is the server running, and is this its port?"},
+		"refused":          {"ws://" + closed.Addr().String(), "hint:       is the server running, and is this its port?"},
 		"TLS to plain":     {"wss://" + host(plain), "hint:       the server does not speak TLS on this port: use ws:// (or http://)"},
 		"TLS to another":   {"wss://" + listenRaw(t, "SSH-2.0-x\r\n"), "hint:       the server does not speak TLS on this port"},
 		"plain to TLS":     {"ws://" + host(secure), "hint:       the server speaks TLS on this port: use wss://"},
@@ -164,8 +164,8 @@ func TestServersThatCannotBeReached(t *testing.T) {
 func TestHintsOfDialErrors(t *testing.T) {
 	u := &url.URL{Scheme: "https", Host: "app.example"}
 	for want, err := range map[string]error{
-		"there is no host of this name: check the spelling":                          &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", IsNotFound: true}},
-		"the name cannot be looked up: check the network and the resolver":           &net.DNSError{Err: "server misbehaving", IsTemporary: true},
+		"check the spelling":                                                         &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", IsNotFound: true}},
+		"check the network and the resolver":                                         &net.DNSError{Err: "server misbehaving", IsTemporary: true},
 		"this is the proxy that HTTP_PROXY or HTTPS_PROXY names":                     &net.OpError{Op: "proxyconnect", Err: errors.New("connection refused")},
 		"the server asks for a certificate of the client, and this command has none": tls.AlertError(116),
 	} {
@@ -231,4 +231,18 @@ func TestBasicBesideALogin(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestProxyRefuses: the answer of a proxy is told from that of the server.
+func TestProxyRefuses(t *testing.T) {
+	proxy := &url.URL{Scheme: "http", Host: "proxy.example:3128", User: url.UserPassword("ada", "secretsecret")}
+	if err := onProxyConnect(t.Context(), proxy, nil, &http.Response{StatusCode: 200}); err != nil {
+		t.Error(err)
+	}
+	refusal := onProxyConnect(t.Context(), proxy, nil, &http.Response{StatusCode: 407})
+	err := unreachable("handshake with", &url.URL{Scheme: "https", Host: "app.example"}, refusal)
+	want := "handshake with app.example: the proxy proxy.example:3128 refuses to connect: 407 Proxy Authentication Required\nhint:       this is the proxy that HTTP_PROXY or HTTPS_PROXY names"
+	if !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("%v, want %s", err, want)
+	}
 }

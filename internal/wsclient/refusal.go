@@ -95,6 +95,9 @@ func readRefusal(step Step, resp *http.Response, credential bool) *Refusal {
 		r.Advice = "" // to log in is what was tried
 	}
 	r.Hint = r.hint(resp, body, credential)
+	if proxy := throughProxy(resp); proxy != "" && !r.own {
+		r.Hint = strings.TrimPrefix(r.Hint+"; "+proxy, "; ")
+	}
 	return r
 }
 

@@ -39,6 +39,7 @@ func newHTTP(c *tls.Config, timeout time.Duration) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
+			OnProxyConnectResponse: onProxyConnect,
 			TLSClientConfig:        c,
 			TLSHandshakeTimeout:    timeout,
 			MaxResponseHeaderBytes: maxHead,

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"wsauth/internal/inspect"
@@ -59,7 +60,7 @@ func parseBase(socket *url.URL, auth string) (*url.URL, error) {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	if base.RawQuery != "" {
-		return nil, errors.New(what + ": it has no query")
+		return nil, errors.New(what + ": leave out the query, which begins with ?")
 	}
 	return base, nil
 }
@@ -71,6 +72,9 @@ func parseAddress(what, text string, schemes ...string) (*url.URL, error) {
 	front, _, _ := strings.Cut(text, "?")
 	front, _, _ = strings.Cut(front, "#")
 	scheme, rest, _ := strings.Cut(front, ":")
+	if better := inBrackets(schemes[0], front); better != "" {
+		return nil, fmt.Errorf("%s has an IPv6 address, which stands in brackets: write %s", what, better)
+	}
 	switch known := slices.Contains(schemes, strings.ToLower(scheme)); {
 	case known && !strings.HasPrefix(rest, "//"):
 		if better := withScheme(strings.ToLower(scheme), rest); better != "" {
@@ -84,14 +88,14 @@ func parseAddress(what, text string, schemes ...string) (*url.URL, error) {
 			return nil, fmt.Errorf("%s has no scheme: write %s", what, better)
 		}
 	case !known && scheme != front:
-		return nil, fmt.Errorf("%s has the scheme %s: it begins with %s, and a host", what, inspect.Printable(scheme), listOf(schemes))
+		return nil, fmt.Errorf("%s has the scheme %s, and must begin with %s and a host", what, inspect.Printable(scheme), listOf(schemes))
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, withoutURL(err))
+		return nil, fmt.Errorf("%s: %w", what, unreadable(rest, err))
 	}
 	if !slices.Contains(schemes, u.Scheme) || u.Host == "" || u.Opaque != "" {
-		return nil, fmt.Errorf("%s: it begins with %s, and a host", what, listOf(schemes))
+		return nil, fmt.Errorf("%s must begin with %s and a host", what, listOf(schemes))
 	}
 	if err := checkURL(u); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
@@ -140,15 +144,68 @@ func listOf(schemes []string) string {
 	return strings.Join(schemes[:last], "://, ") + ":// or " + schemes[last] + "://"
 }
 
+// inBrackets returns an address whose host is an IPv6 address without brackets
+// as it is with them, without user and query: with the scheme that it has, or
+// else with the given one. It is "" for other addresses.
+func inBrackets(scheme, front string) string {
+	if begins, rest, found := strings.Cut(front, "://"); found {
+		scheme, front = begins, rest
+	}
+	authority := authorityOf(front)
+	host, port := authority, ""
+	if _, err := netip.ParseAddr(host); err != nil {
+		last := strings.LastIndex(host, ":")
+		if last < 0 {
+			return ""
+		}
+		host, port = host[:last], host[last:]
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil || !ip.Is6() || ip.Zone() != "" {
+		return ""
+	}
+	_, path, hasPath := strings.Cut(strings.TrimLeft(front, "/"), "/")
+	if hasPath {
+		path = "/" + path
+	}
+	return inspect.Printable(strings.ToLower(scheme) + "://[" + host + "]" + port + path)
+}
+
 // checkURL refuses an address that has what does not belong there.
 func checkURL(u *url.URL) error {
 	switch {
 	case u.User != nil:
-		return errors.New("there is no name or password in it")
+		return errors.New("leave out the name and the password: --user=NAME logs in")
 	case u.Fragment != "":
-		return errors.New("it has no fragment")
+		return errors.New("leave out the fragment, which begins with #")
+	}
+	if port := u.Port(); port != "" {
+		if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
+			return fmt.Errorf("the port %s must be from 1 to 65535", port)
+		}
+	}
+	if strings.HasSuffix(u.Host, ":") && strings.HasPrefix(u.Path, "//") {
+		return errors.New("it has two schemes: leave out the first")
 	}
 	return nil
+}
+
+// unreadable says in a person's words why url.Parse cannot read an address.
+func unreadable(rest string, err error) error {
+	err = withoutURL(err)
+	authority := authorityOf(rest)
+	_, port, hasPort := strings.Cut(authority, ":")
+	switch {
+	case strings.HasPrefix(authority, "[") && strings.Contains(authority, "%"):
+		return errors.New("a zone after an IPv6 address begins with %25, as in [fe80::1%25eth0]")
+	case strings.HasPrefix(authority, "["):
+		return errors.New("an IPv6 address stands in brackets, as in [::1]:8000")
+	case hasPort && strings.Contains(err.Error(), "invalid port"):
+		return fmt.Errorf("the port %s must be a number from 1 to 65535", inspect.Printable(port))
+	case strings.Contains(err.Error(), "invalid URL escape"):
+		return fmt.Errorf("%w: write a percent sign as %%25", err)
+	}
+	return err
 }
 
 // Exposed reports whether others on the network can read what is sent to u: over http to another machine.
