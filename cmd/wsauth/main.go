@@ -34,12 +34,16 @@ type cli struct {
 func main() {
 	dropEmpty()
 	stderr := impatient{os.Stderr}
-	command := kong.Parse(&cli{},
+	parser := kong.Must(&cli{}, append([]kong.Option{
 		kong.Name("wsauth"),
 		kong.Description("Authenticates WebSocket connections for as long as they live. An environment variable that is empty counts as one that is not set."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(os.Stdout, stderr),
-	)
+	}, flagKinds...)...)
+	command, err := parser.Parse(os.Args[1:])
+	if err != nil {
+		parser.FatalIfErrorf(usageError(err))
+	}
 	status, err := runUntilSignal(func(ctx context.Context) error {
 		command.BindTo(ctx, (*context.Context)(nil))
 		return command.Run()

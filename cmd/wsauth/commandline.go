@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// flagKinds are the options that read durations and numbers of flags, and say
+// in a person's words how one is written.
+var flagKinds = []kong.Option{
+	kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(func(c *kong.DecodeContext, target reflect.Value) error {
+		return decodeFlag(c, func(text string) error {
+			d, err := time.ParseDuration(text)
+			if err != nil {
+				return fmt.Errorf("%q must be a duration such as 500ms, 30s, 15m or 720h", text)
+			}
+			target.SetInt(int64(d))
+			return nil
+		})
+	})),
+	kong.KindMapper(reflect.Int, kong.MapperFunc(decodeNumber)),
+	kong.KindMapper(reflect.Int64, kong.MapperFunc(decodeNumber)),
+}
+
+func decodeNumber(c *kong.DecodeContext, target reflect.Value) error {
+	return decodeFlag(c, func(text string) error {
+		n, err := strconv.ParseInt(text, 10, target.Type().Bits())
+		if err != nil {
+			return fmt.Errorf("%q must be a whole number such as 100", text)
+		}
+		target.SetInt(n)
+		return nil
+	})
+}
+
+// decodeFlag has set set the value that comes next on a command line.
+func decodeFlag(c *kong.DecodeContext, set func(text string) error) error {
+	value, err := c.Scan.PopValue("value")
+	if err != nil {
+		return err
+	}
+	return set(value.String())
+}
+
+var (
+	missingValue = regexp.MustCompile(`expected \w+ value but got "EOL" \(<EOL>\)`)
+	valueOfEnv   = regexp.MustCompile(`(?s) \(from envar ([A-Z0-9_]+)=.*\)$`)
+)
+
+// usageError is the fault of a command line without the name of the command
+// before it, and without the value of an environment variable, which may be
+// secret.
+func usageError(err error) error {
+	text := valueOfEnv.ReplaceAllString(err.Error(), " (from the environment variable $1)")
+	text = missingValue.ReplaceAllString(text, "a value is missing; give it after an equals sign")
+	var parsed *kong.ParseError
+	if !errors.As(err, &parsed) {
+		return errors.New(text)
+	}
+	if command := parsed.Context.Selected(); command != nil {
+		text = strings.TrimPrefix(text, command.Path()+": ")
+	}
+	return exit{errors.New(text), parsed.ExitCode()}
+}
