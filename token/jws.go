@@ -85,7 +85,7 @@ func (s *scratch) readJWS(raw string, maxBytes int) (*jws, error) {
 		}
 	}
 	if segments < 3 {
-		return nil, refuse(ErrSegments, "fewer than three segments")
+		return nil, refuse(ErrSegments, "a token has three parts, with dots between them")
 	}
 	s.raw = append(s.raw[:0], raw...)
 	s.decoded = slices.Grow(s.decoded[:0], len(raw))

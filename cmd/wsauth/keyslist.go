@@ -51,7 +51,7 @@ func (c *keysListCmd) Run() error {
 		return json.MarshalWrite(os.Stdout, list, jsontext.Multiline(true))
 	}
 	if len(list) == 0 {
-		fmt.Fprintf(os.Stderr, "no keys in %s; make one: wsauth keys generate\n", dir)
+		fmt.Fprintf(os.Stderr, "no keys in %s; make one: wsauth keys generate --keys=%s\n", dir, dir)
 		return nil
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"wsauth/internal/errtext"
 	"wsauth/internal/inspect"
 	"wsauth/token"
 )
@@ -59,6 +60,10 @@ func (c *tokenInspectCmd) Run(ctx context.Context) error {
 func (j *judge) words(ctx context.Context, fault error, t inspect.Token) string {
 	words := inspect.Printable(strings.TrimPrefix(fault.Error(), "token: "))
 	if _, judged := errors.AsType[*token.Error](fault); !judged {
+		words = inspect.Printable(errtext.Of(fault))
+		if _, why, found := strings.Cut(words, "cannot be fetched: "); found {
+			return "its signature cannot be judged now, since the keys cannot be fetched: " + strings.TrimPrefix(why, "key set: ")
+		}
 		return "its signature cannot be judged now: " + words
 	}
 	if hint := j.hint(ctx, fault, t); hint != "" {

@@ -105,15 +105,18 @@ type work struct {
 	wrong   Faults
 }
 
-// report notes a fault, unless the key has one already: what follows from that is no news.
+// report notes a fault for each line of a text, unless the key has one already: what follows from that is no news.
 func (w *work) report(key, format string, args ...any) {
 	for i, arg := range args {
 		if err, ok := arg.(error); ok {
 			args[i] = errtext.Of(err)
 		}
 	}
-	if !w.wrong.touch(key) {
-		w.wrong = append(w.wrong, w.fault(key, format, args...))
+	if w.wrong.touch(key) {
+		return
+	}
+	for line := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
+		w.wrong = append(w.wrong, w.fault(key, "%s", line))
 	}
 }
 

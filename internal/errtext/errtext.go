@@ -66,7 +66,7 @@ func withoutPackages(line string) string {
 	rest, last := line, ""
 	for {
 		part, after, found := strings.Cut(rest, ": ")
-		if !found || strings.ContainsAny(part, `";(`) {
+		if !found || strings.ContainsAny(part, ";(") || strings.Count(part, `"`)%2 != 0 {
 			break
 		}
 		if !packages[part] && !(last == "gateway" && parts[part]) {

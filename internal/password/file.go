@@ -33,9 +33,21 @@ func ReadFile(path string) (*List, error) {
 	}
 	list, err := ParseList(data)
 	if err != nil {
-		return nil, fmt.Errorf("password: %s: %w", path, err)
+		return nil, inFile(path, err)
 	}
 	return list, nil
+}
+
+// inFile names the file in each line of an error of [ParseList].
+func inFile(path string, err error) error {
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all = joined.Unwrap()
+	}
+	for i, one := range all {
+		all[i] = fmt.Errorf("password: %s: %w", path, one)
+	}
+	return errors.Join(all...)
 }
 
 // openFile opens path for reading when it may be trusted. The check is of the open file, not of the name.
