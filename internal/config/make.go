@@ -105,7 +105,8 @@ type work struct {
 	wrong   Faults
 }
 
-// report notes a fault for each line of a text, unless the key has one already: what follows from that is no news.
+// report notes a fault for each line of a text, unless the key has one
+// already: what follows from that is no news.
 func (w *work) report(key, format string, args ...any) {
 	for i, arg := range args {
 		if err, ok := arg.(error); ok {
