@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -26,7 +27,7 @@ func (c *Config) checkRoutes() faults {
 	seen := map[string]string{} // by the name as some servers read it
 	for i, r := range c.Routes {
 		field := fmt.Sprintf("Routes[%d]", i)
-		filled, of := r.check()
+		filled, of := r.clone().check()
 		wrong.addBelow(field, of)
 		if isOwnPath(r.Path, c.AuthPrefix, c.NoAuth, asserts) {
 			wrong.add(field+".Path", "%q is an address of the gateway's own, for logins and published keys: no request would reach the route", r.Path)
@@ -59,6 +60,23 @@ func (c *Config) checkRoutes() faults {
 		c.Routes[i] = filled
 	}
 	return wrong
+}
+
+// clone returns a copy of r that does not change with lists and maps of the
+// caller, so that an update sees what has changed in them.
+func (r Route) clone() Route {
+	r.Upstreams, r.Scopes, r.Locations = slices.Clone(r.Upstreams), slices.Clone(r.Scopes), slices.Clone(r.Locations)
+	r.AppParameters, r.Origins, r.Headers = slices.Clone(r.AppParameters), slices.Clone(r.Origins), maps.Clone(r.Headers)
+	r.Claims = maps.Clone(r.Claims)
+	for name, values := range r.Claims {
+		r.Claims[name] = slices.Clone(values)
+	}
+	if r.CORS != nil {
+		c := *r.CORS
+		c.Origins, c.Methods, c.Headers, c.Expose = slices.Clone(c.Origins), slices.Clone(c.Methods), slices.Clone(c.Headers), slices.Clone(c.Expose)
+		r.CORS = &c
+	}
+	return r
 }
 
 // checkPrefix reports what is wrong with [Config.AuthPrefix]. It is the path

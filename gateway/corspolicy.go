@@ -79,11 +79,7 @@ func (p *corsPolicy) allow(lines []string) string {
 // write makes h say what p says to a page with these lines of Origin, and
 // nothing else about CORS: what was there is an upstream's.
 func (p *corsPolicy) write(h http.Header, lines []string) {
-	for name := range h {
-		if isCORSField(name) {
-			delete(h, name)
-		}
-	}
+	dropCORSFields(h)
 	addVary(h, "Origin")
 	allowed := p.allow(lines)
 	if allowed == "" {
@@ -127,6 +123,15 @@ func (p *corsPolicy) preflight(w http.ResponseWriter, r *http.Request) {
 func isCORSField(name string) bool {
 	const prefix = "Access-Control-"
 	return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
+}
+
+// dropCORSFields removes what a header says about CORS.
+func dropCORSFields(h http.Header) {
+	for name := range h {
+		if isCORSField(name) {
+			delete(h, name)
+		}
+	}
 }
 
 // addVary adds a field to those that an answer depends on (RFC 9110 section

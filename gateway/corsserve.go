@@ -1,25 +1,25 @@
 package gateway
 
 import (
+	"io"
 	"net/http"
 
 	"wsauth"
 )
 
-// withCORS notes by which policy a plain request is answered, so that every
-// answer follows it, whoever gives it and however early.
+// withCORS notes by which policy a request is answered, so that every answer
+// follows it, whoever gives it and however early.
 func (g *Gateway) withCORS(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if now := g.routing.Load(); g.cors != nil || now != nil && now.cors {
-			if x := recordOf(r.Context()); !x.upgrade {
-				x.share(g.corsOf(r, now, x), r)
-			}
+			x := recordOf(r.Context())
+			x.share(g.corsOf(r, now, x), r)
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// corsOf returns the policy of what a plain request is for, and notes in x
+// corsOf returns the policy of what a request is for, and notes in x
 // which route that is where a preflight gets no further.
 func (g *Gateway) corsOf(r *http.Request, now *routing, x *record) *corsPolicy {
 	if isOwnPath(r.URL.Path, g.authPrefix, g.noAuth, now != nil && now.asserts) {
@@ -72,8 +72,10 @@ type corsAnswer struct {
 
 // share has the answer to r follow a policy; nil is none.
 func (x *record) share(p *corsPolicy, r *http.Request) {
-	x.cors = nil
-	if p != nil {
+	switch {
+	case p == nil:
+		x.cors = nil
+	case x.cors == nil || x.cors.policy != p:
 		x.cors = &corsAnswer{p, r.Header["Origin"]}
 	}
 }
@@ -151,14 +153,44 @@ func (p *proxy) passPreflight(w http.ResponseWriter, r *http.Request) {
 // preflight: nobody was asked who sends it, although the route asks.
 func (p *proxy) isPassedPreflight(pass *passage) bool { return pass.session == nil && !p.route.Public }
 
-// answerBodyless drops the body of an upstream's answer to a preflight, which
-// no browser reads: a server that takes OPTIONS for GET would answer nobody
-// with what the route guards.
-func answerBodyless(response *http.Response) {
+// answerFields are the headers of an upstream's answer to a preflight that are
+// passed on, beside those of CORS: none that a browser does not read, and that
+// could tell nobody what the route guards, or set a cookie.
+var answerFields = map[string]bool{
+	"Age": true, "Allow": true, "Cache-Control": true, "Date": true, "Expires": true, "Retry-After": true, "Vary": true,
+}
+
+// bareAnswer leaves of an upstream's answer to a preflight what a browser reads
+// of it: a server that takes OPTIONS for GET would answer nobody with what the
+// route guards.
+func bareAnswer(response *http.Response) {
 	_ = response.Body.Close()
-	response.Body, response.ContentLength = http.NoBody, 0
-	for _, name := range [...]string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Type", "Trailer"} {
-		response.Header.Del(name)
+	response.Body, response.ContentLength, response.Trailer = http.NoBody, 0, nil
+	for name := range response.Header {
+		if !answerFields[name] && !isCORSField(name) {
+			delete(response.Header, name)
+		}
 	}
-	response.Trailer = nil
+}
+
+// A trailedBody is the body of an upstream's answer whose trailers say nothing
+// about CORS. They are known once it is closed.
+type trailedBody struct {
+	io.ReadCloser
+	response *http.Response
+}
+
+func (b *trailedBody) Close() error {
+	err := b.ReadCloser.Close()
+	dropCORSFields(b.response.Trailer)
+	return err
+}
+
+// dropCORSTrailers keeps the trailers of an upstream's answer from saying
+// something about CORS, beside what the gateway says in the header.
+func dropCORSTrailers(response *http.Response) {
+	if response.Body != http.NoBody {
+		dropCORSFields(response.Trailer) // the names that are announced
+		response.Body = &trailedBody{response.Body, response}
+	}
 }

@@ -29,7 +29,7 @@ func (g granting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodOptions {
 		w.Header().Set("Access-Control-Allow-Methods", "PURGE")
 		w.Header().Set("Access-Control-Allow-Private-Network", "true")
-		w.Header().Set("X-Method", r.Method)
+		w.Header().Set("Allow", r.Method)
 	}
 	status := http.StatusOK
 	switch r.URL.Path {
@@ -84,7 +84,7 @@ func TestG10_UpstreamsPolicy(t *testing.T) {
 			"Access-Control-Request-Private-Network: true", "Content-Type: application/json", "Range: bytes=0-1", "If-None-Match: x")
 		e := r.send("OPTIONS", "/x?a=1&ticket="+ticket+"&jwt="+access+"&access_token=theirs&b=2&c="+access, nil, sent...)
 		want := map[string]string{"Allow-Origin": corsEvil, "Allow-Methods": "PURGE", "Allow-Private-Network": "true", "Vary": "Origin"}
-		if diff := cmp.Diff(want, corsOf(e.Header)); diff != "" || e.StatusCode != 200 || e.body != "" || e.Header.Get("X-Method") != "OPTIONS" {
+		if diff := cmp.Diff(want, corsOf(e.Header)); diff != "" || e.StatusCode != 200 || e.body != "" || e.Header.Get("Allow") != "OPTIONS" {
 			t.Errorf("%d %q %v (- want, + got):\n%s", e.StatusCode, e.body, e.Header, diff)
 		}
 		got := b.last()

@@ -34,7 +34,7 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsau
 		limits.write(time.Time{}) // which resets the stream when it passes, although nothing is written
 	}
 	body := newRequestBody(r)
-	out := &patientWriter{w, limits, r.Context(), body, p, r.ProtoAtLeast(1, 1)}
+	out := &patientWriter{w, limits, r.Context(), body, p, r.ProtoAtLeast(1, 1) && !p.isPassedPreflight(pass)}
 	if body != nil {
 		// Without it the server would read part of the body itself, before an
 		// answer that comes early.
@@ -129,9 +129,15 @@ func (p *proxy) answer(response *http.Response) error {
 	p.keepLogin(response.Header)
 	pass := response.Request.Context().Value(passageKey{}).(*passage)
 	if p.isPassedPreflight(pass) {
-		answerBodyless(response)
+		bareAnswer(response)
 	}
-	return pass.answered(response)
+	if err := pass.answered(response); err != nil {
+		return err
+	}
+	if p.cors != nil {
+		dropCORSTrailers(response)
+	}
+	return nil
 }
 
 // fail answers a request that the upstream did not answer, or whose answer may not be passed on.
@@ -196,7 +202,7 @@ type patientWriter struct {
 	context context.Context // of the request that it answers
 	body    *requestBody    // nil without one
 	proxy   *proxy
-	informs bool // the client knows interim answers, which HTTP/1.0 has not
+	informs bool // the client gets interim answers: HTTP/1.0 has none, and of a preflight only CORS is answered
 }
 
 // WriteHeader writes the head of the answer, or that of an interim answer.
