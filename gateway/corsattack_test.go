@@ -33,6 +33,53 @@ func TestG10_EscapedOwnPath(t *testing.T) {
 	}
 }
 
+// TestG10_PublishedKeys: pages of every origin can read the published keys,
+// whatever else they can read here, and never with credentials.
+func TestG10_PublishedKeys(t *testing.T) {
+	b := newBackendOf(t, chatty)
+	guarded := []Route{{Path: "/", Upstreams: []string{b.URL}}}
+	for name, c := range map[string]struct {
+		change func(*Config)
+		keys   bool
+	}{
+		"no cors":     {func(c *Config) { c.Routes = guarded }, true},
+		"demo":        {func(*Config) {}, true},
+		"credentials": {func(c *Config) { c.AuthCORS, c.Routes = &CORS{Origins: []string{corsApp}, Credentials: true}, guarded }, true},
+		"no logins":   {func(c *Config) { c.NoAuth, c.Routes = true, guarded }, false}, // so the path is the route's
+	} {
+		r := start(t, c.change)
+		for _, path := range []string{jwksPath, openidPath} {
+			for _, origin := range []string{corsApp, corsEvil, "null"} {
+				var tag string
+				for _, status := range []int{200, 304, 204} {
+					method, lines := "GET", []string{"Origin: " + origin}
+					want := map[string]string{"Allow-Origin": "*", "Vary": "Origin"}
+					switch status {
+					case 304:
+						lines = append(lines, "If-None-Match: "+tag)
+					case 204:
+						method, lines = "OPTIONS", preflightFor(origin, "GET", "content-type")
+						want = map[string]string{
+							"Allow-Origin": "*", "Allow-Methods": "GET, HEAD", "Allow-Headers": "Content-Type", "Max-Age": "600",
+							"Vary": "Origin + Access-Control-Request-Method + Access-Control-Request-Headers",
+						}
+					}
+					if !c.keys {
+						status, want = 401, map[string]string{}
+					} else if path == openidPath && status != 204 {
+						status = 404 // there is no issuer
+					}
+					e := r.ask(method, path, lines...)
+					if diff := cmp.Diff(want, corsOf(e.Header)); diff != "" || e.StatusCode != status {
+						t.Errorf("%s: %s %s of %s: %d, want %d (- want, + got):\n%s", name, method, path, origin, e.StatusCode, status, diff)
+					}
+					tag = e.Header.Get("Etag")
+				}
+			}
+		}
+	}
+}
+
 // TestG10_UpgradesVary: whatever asks for another protocol is answered by the
 // same policy as anything else, also before a route has it.
 func TestG10_UpgradesVary(t *testing.T) {

@@ -125,7 +125,6 @@ func TestCORSOnErrors(t *testing.T) {
 			{"POST", "/auth/logout", "", []string{"Authorization: Bearer nonsense"}, 401},
 			{"GET", "/auth/sessions", "", nil, 401},
 			{"GET", "/auth/session", "", []string{token}, 200},
-			{"GET", "/.well-known/jwks.json", "", nil, 200},
 			{"GET", "/auth/client/wsauth.js", "", nil, 200},
 		} {
 			if strings.HasPrefix(c.path, "/a/x") && slices.Contains(c.lines, "Host: a b") && strings.HasPrefix(r.url, "https") {

@@ -11,7 +11,7 @@ import (
 // follows it, whoever gives it and however early.
 func (g *Gateway) withCORS(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if now := g.routing.Load(); g.cors != nil || now != nil && now.cors {
+		if now := g.routing.Load(); g.cors != nil || now != nil && now.cors || isPublished(r.URL.Path) {
 			x := recordOf(r.Context())
 			x.share(g.corsOf(r, now, x), r)
 		}
@@ -23,6 +23,9 @@ func (g *Gateway) withCORS(next http.Handler) http.Handler {
 // which route that is where a preflight gets no further.
 func (g *Gateway) corsOf(r *http.Request, now *routing, x *record) *corsPolicy {
 	if isOwnPath(r.URL.Path, g.authPrefix, g.noAuth, now != nil && now.asserts) {
+		if isPublished(r.URL.Path) {
+			return publishedCORS
+		}
 		return g.cors
 	}
 	if now == nil || isHealth(r.URL.Path) && !now.names(r) {
@@ -40,6 +43,12 @@ func (g *Gateway) corsOf(r *http.Request, now *routing, x *record) *corsPolicy {
 	}
 	return p.cors
 }
+
+// publishedCORS lets pages of every origin read the published keys, as identity
+// providers do: whoever verifies a token needs them, also in a browser.
+var publishedCORS = newCORSPolicy("", &CORS{
+	Origins: []string{everyOrigin}, Methods: []string{http.MethodGet, http.MethodHead}, Expose: []string{},
+}, nil)
 
 // answerPreflights answers preflights where the gateway says who may read
 // answers.

@@ -19,6 +19,9 @@ const (
 	openidPath = "/.well-known/openid-configuration"
 )
 
+// isPublished reports whether a path is one at which anybody finds the keys.
+func isPublished(path string) bool { return path == jwksPath || path == openidPath }
+
 // publicFor is how long others may keep what is published. It is shorter than a new key waits before it signs.
 const publicFor = "public, max-age=300"
 

@@ -99,7 +99,7 @@ func isOwnPath(path, prefix string, noAuth, asserts bool) bool {
 		return asserts && path == jwksPath
 	}
 	below, ok := strings.CutPrefix(path, prefix)
-	return ok && (below == "" || below[0] == '/') || path == jwksPath || path == openidPath
+	return ok && (below == "" || below[0] == '/') || isPublished(path)
 }
 
 // stripIdentity removes from h what only the gateway says, in every spelling that some server takes for the same: those of all
