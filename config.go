@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"slices"
@@ -289,11 +290,30 @@ func CheckOrigin(o string) error {
 	if exact := u.Scheme + "://" + strings.TrimSuffix(u.Host, ":"); exact != o || o != strings.ToLower(o) {
 		return fmt.Errorf("%q is not exact: write it as browsers do, %q", o, strings.ToLower(exact))
 	}
+	if u.Scheme == "ws" || u.Scheme == "wss" {
+		return fmt.Errorf("%q: the origin of a page is http or https, also where it opens sockets", o)
+	}
 	if n, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || n == 0) {
 		return fmt.Errorf("%q: the port is not from 1 to 65535", o)
+	}
+	if strings.HasPrefix(u.Port(), "0") {
+		return fmt.Errorf("%q: browsers write a port without zeros in front", o)
+	}
+	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && addr.Is6() && u.Hostname() != writeIPv6(addr) {
+		return fmt.Errorf("%q: browsers write the address as [%s]", o, writeIPv6(addr))
 	}
 	if port := u.Port(); port != "" && port == defaultPort(u.Scheme) {
 		return fmt.Errorf("%q: browsers leave out port %s of %s", o, port, u.Scheme)
 	}
 	return nil
+}
+
+// writeIPv6 writes an address as browsers do: in groups of hexadecimal digits
+// only (URL standard, section 3.5).
+func writeIPv6(addr netip.Addr) string {
+	if !addr.Is4In6() {
+		return addr.String()
+	}
+	b := addr.As16()
+	return fmt.Sprintf("::ffff:%x:%x", uint(b[12])<<8|uint(b[13]), uint(b[14])<<8|uint(b[15]))
 }

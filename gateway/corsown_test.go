@@ -198,7 +198,7 @@ func TestCheckCORS(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "https://*", "*.example.com", "//*.example.com", "https://*.", "https://*..", "https://*.[::1]", "https://*.[::1]:80", "https://*.example.com/",
-		"https://*.example.com?", "https://*.example.com:x", "https://*.example.com:0", "https://u@*.example.com", "https://*.u@example.com", "https://*.a..example.com", "https://**.example.com",
+		"https://*.example.com?", "https://*.example.com:x", "https://*.example.com:0", "https://*.example.com:08443", "https://u@*.example.com", "https://*.u@example.com", "https://*.a..example.com", "https://**.example.com",
 		"https://x.*.example.com", "https://*.example.com:*", "wss://*.example.com", "HTTPS://*.example.com", "https://*.kawasaki.jp", "https://*.city.kawasaki.jp.", "https://*.appspot.com",
 		"https://*.localhost", "https://*.xn--p1ai", "https://*.0x7f000001", "https://*.127.1", "https://*.s3.amazonaws.com", " https://*.example.com", "https://*.exam ple.com"} {
 		if p, err := parseOriginPattern(bad); err == nil {
