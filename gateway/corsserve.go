@@ -44,8 +44,9 @@ func (g *Gateway) corsOf(r *http.Request, now *routing, x *record) *corsPolicy {
 	return p.cors
 }
 
-// publishedCORS lets pages of every origin read the published keys, as identity
-// providers do: whoever verifies a token needs them, also in a browser.
+// publishedCORS lets pages of every origin read the published keys, as
+// identity providers do: whoever verifies a token needs them, also in a
+// browser.
 var publishedCORS = newCORSPolicy("", &CORS{
 	Origins: []string{everyOrigin}, Methods: []string{http.MethodGet, http.MethodHead}, Expose: []string{},
 }, nil)
@@ -169,9 +170,9 @@ var answerFields = map[string]bool{
 	"Age": true, "Allow": true, "Cache-Control": true, "Date": true, "Expires": true, "Retry-After": true, "Vary": true,
 }
 
-// bareAnswer leaves of an upstream's answer to a preflight what a browser reads
-// of it: a server that takes OPTIONS for GET would answer nobody with what the
-// route guards.
+// bareAnswer leaves of an upstream's answer to a preflight what a browser
+// reads of it: a server that takes OPTIONS for GET would answer nobody with
+// what the route guards.
 func bareAnswer(response *http.Response) {
 	_ = response.Body.Close()
 	response.Body, response.ContentLength, response.Trailer = http.NoBody, 0, nil
