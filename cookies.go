@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"wsauth/internal/forwarded"
+	"wsauth/internal/httpx"
 	"wsauth/token"
 )
 
@@ -104,10 +104,10 @@ func (c *Cookies) validate() error {
 	if c.Domain != "" && (&http.Cookie{Name: "x", Value: "x", Domain: c.Domain}).Valid() != nil {
 		fault("Domain: %q is no domain of a cookie", c.Domain)
 	}
-	if !isName(c.csrfHeader(token.TypeAccess)) {
+	if !httpx.IsToken(c.csrfHeader(token.TypeAccess)) {
 		fault("AccessCSRFHeader: %q is no name of a header", c.AccessCSRFHeader)
 	}
-	if !isName(c.csrfHeader(token.TypeRefresh)) {
+	if !httpx.IsToken(c.csrfHeader(token.TypeRefresh)) {
 		fault("RefreshCSRFHeader: %q is no name of a header", c.RefreshCSRFHeader)
 	}
 	if err := (Query{Name: c.csrfQuery()}).validate(); err != nil {
@@ -286,9 +286,8 @@ func isLoopback(host string) bool {
 			host = h
 		}
 	}
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761 section 6.3
+	if strings.HasSuffix(host, ".localhost") { // browsers ask no resolver (RFC 6761 section 6.3)
 		return true
 	}
-	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && addr.IsLoopback()
+	return httpx.IsLoopback(strings.Trim(host, "[]"))
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"wsauth/internal/httpx"
 )
 
 // seed adds the seeds of a fuzz target, of which there must be some: they are
@@ -204,7 +206,7 @@ func FuzzHeader(f *testing.F) {
 		if c.Token == "" {
 			folded := strings.ToLower(lines)
 			words := strings.FieldsFunc(folded, func(r rune) bool { return strings.ContainsRune(" \t,\n", r) })
-			if slices.Contains(words, "bearer") || strings.HasPrefix(folded, "bearer") || len(words) > 0 && looksLikeJWS(strings.Fields(lines)[0]) {
+			if slices.Contains(words, "bearer") || strings.HasPrefix(folded, "bearer") || len(words) > 0 && httpx.IsJWS(strings.Fields(lines)[0]) {
 				t.Errorf("%q is taken for another scheme", lines)
 			}
 			if (Header{}).Strip(r); r.Header.Get("Authorization") != lines {
@@ -276,7 +278,7 @@ func FuzzHandshake(f *testing.F) {
 			t.Errorf("%q is taken for a plain request", raw)
 		}
 		if !upgrade {
-			if stripUpgrade(r); r.Header["Upgrade"] != nil {
+			if httpx.StripUpgrade(r.Header); r.Header["Upgrade"] != nil {
 				t.Errorf("%q: the offer to upgrade is left", raw)
 			}
 			return

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
+
+	"wsauth/internal/httpx"
 )
 
 // A Header is the location of a token in a header field, by default
@@ -38,7 +40,7 @@ func (h Header) scheme() string {
 }
 
 func (h Header) validate() error {
-	if !isName(h.name()) || h.Scheme != "" && !isName(h.Scheme) {
+	if !httpx.IsToken(h.name()) || h.Scheme != "" && !httpx.IsToken(h.Scheme) {
 		return errors.New("Header: Name and Scheme are single words (RFC 9110 section 5.6.2)")
 	}
 	if h.name() == "Cookie" {
@@ -88,7 +90,7 @@ func (h Header) isForeign(raw string) bool {
 	switch scheme := h.scheme(); {
 	case raw == "":
 		return true
-	case !isName(given), looksLikeJWS(given):
+	case !httpx.IsToken(given), httpx.IsJWS(given):
 		return false
 	case scheme == "": // only Authorization always has a scheme
 		return h.name() == "Authorization" && more && !strings.EqualFold(given, "Bearer")

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"wsauth/internal/forwarded"
+	"wsauth/internal/httpx"
 )
 
 // checkOrigin refuses upgrades that a page of another origin asks for. A
@@ -27,7 +28,7 @@ func (g *Guard) checkOrigin(r *http.Request) error {
 	if g.config.AnyOrigin {
 		return nil
 	}
-	origin := lowerASCII(lines[0])
+	origin := httpx.LowerASCII(lines[0])
 	if len(g.config.Origins) > 0 {
 		if slices.Contains(g.config.Origins, origin) {
 			return nil
@@ -86,20 +87,8 @@ func (c *Config) checkAnyOrigin() []error {
 
 // ownOrigin is the origin that a request was sent to.
 func ownOrigin(c forwarded.Client) string {
-	host := strings.TrimSuffix(lowerASCII(c.Host), ":"+defaultPort(c.Scheme))
+	host := strings.TrimSuffix(httpx.LowerASCII(c.Host), ":"+defaultPort(c.Scheme))
 	return c.Scheme + "://" + host
-}
-
-// lowerASCII folds what is equal in any case: scheme and host (RFC 3986 section
-// 6.2.2.1), the tokens of a handshake. Unicode's folding would take the Kelvin
-// sign for a k.
-func lowerASCII(o string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + ('a' - 'A')
-		}
-		return r
-	}, o)
 }
 
 func defaultPort(scheme string) string {

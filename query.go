@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"wsauth/internal/httpx"
 )
 
 // A Query is the location of a token in a parameter of the URL's query, such
@@ -102,7 +104,7 @@ func (g *Guard) checkStrayToken(query string) error {
 	for part := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(part, "=")
 		stray := name == "access_token" || // RFC 6750 section 2.3
-			name == "token" && looksLikeJWS(value)
+			name == "token" && httpx.IsJWS(value)
 		if stray && !g.readsQuery(name, value) && !g.config.isAppParameter(name) {
 			return &Error{
 				Reason:  InvalidRequest,
@@ -157,10 +159,4 @@ func (c *Config) checkAppParameters() []error {
 		}
 	}
 	return faults
-}
-
-// looksLikeJWS tells a compact JWS, whose header begins with `{"`, from other
-// parameters that happen to be called token.
-func looksLikeJWS(s string) bool {
-	return strings.HasPrefix(s, "eyJ") && strings.Count(s, ".") == 2
 }

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 
+	"wsauth/internal/httpx"
 	"wsauth/internal/wsconn"
 	"wsauth/internal/wsframe"
 )
@@ -92,7 +92,7 @@ func (g *Guard) agree(h http.Header, r *http.Request) {
 	h.Set("Sec-WebSocket-Accept", wsframe.AcceptKey(r.Header.Get("Sec-WebSocket-Key")))
 	bare := r.Clone(r.Context())
 	g.stripAlways(bare)
-	if p := subprotocol(bare); p != "" {
+	if p := httpx.Subprotocol(bare.Header["Sec-Websocket-Protocol"]); p != "" {
 		h.Set("Sec-WebSocket-Protocol", p)
 	}
 }
@@ -115,27 +115,4 @@ func (g *Guard) answerEnd(w *wsconn.Response, r *http.Request, end *EndError) {
 		return
 	}
 	writeProblem(w, e)
-}
-
-// subprotocol chooses what to answer an offer of subprotocols with: a browser
-// fails a socket whose answer names none. What may be a token is not repeated.
-func subprotocol(r *http.Request) string {
-	const longest = 64
-	for _, item := range offeredSubprotocols(r) {
-		if len(item) <= longest && isName(item) && !looksLikeJWS(item) {
-			return item
-		}
-	}
-	return ""
-}
-
-// isName reports whether s is a token of RFC 9110 section 5.6.2, as the name
-// of a subprotocol is (RFC 6455 section 4.1, item 10).
-func isName(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
-			return false
-		}
-	}
-	return s != ""
 }

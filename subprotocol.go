@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"wsauth/internal/httpx"
 )
 
 // A Subprotocol is the location of a token in the list of subprotocols that a
@@ -40,7 +42,7 @@ func (p Subprotocol) validate() error {
 	switch {
 	case p.Name != "" && p.Prefix != "":
 		return errors.New("Subprotocol: Name contradicts Prefix; make it two locations")
-	case p.Name != "" && !isName(p.Name), p.Prefix != "" && !isName(p.Prefix):
+	case p.Name != "" && !httpx.IsToken(p.Name), p.Prefix != "" && !httpx.IsToken(p.Prefix):
 		return errors.New("Subprotocol: Name and Prefix are words (RFC 6455 section 4.1, item 10)")
 	}
 	return nil
@@ -91,7 +93,7 @@ func (p Subprotocol) Extract(r *http.Request, _ Requirement) (Credential, error)
 	if !isUpgrade(r) {
 		return Credential{}, nil
 	}
-	offered := offeredSubprotocols(r)
+	offered := slices.Collect(httpx.Items(r.Header["Sec-Websocket-Protocol"]))
 	at, err := p.find(offered)
 	if err != nil || at < 0 {
 		return Credential{}, err
@@ -126,7 +128,7 @@ func (g *Guard) marker(r *http.Request) string {
 	if len(r.Header["Sec-Websocket-Protocol"]) == 0 {
 		return ""
 	}
-	offered := offeredSubprotocols(r)
+	offered := slices.Collect(httpx.Items(r.Header["Sec-Websocket-Protocol"]))
 	marker := ""
 	tokens := map[string]bool{}
 	for _, l := range g.config.Locations {
@@ -159,7 +161,7 @@ func (p Subprotocol) Missing(q Requirement) string {
 // Strip removes the item with the token; of an offer that is refused, every
 // item that may be one.
 func (p Subprotocol) Strip(r *http.Request) {
-	offered := offeredSubprotocols(r)
+	offered := slices.Collect(httpx.Items(r.Header["Sec-Websocket-Protocol"]))
 	tokens := map[string]bool{}
 	for _, at := range p.marked(offered) {
 		if at < len(offered) {
@@ -175,19 +177,4 @@ func (p Subprotocol) Strip(r *http.Request) {
 		return
 	}
 	r.Header.Set("Sec-WebSocket-Protocol", strings.Join(kept, ", "))
-}
-
-// offeredSubprotocols are the items of the field (RFC 6455 section 11.3.4),
-// without the white space of HTTP around them (RFC 9110 section 5.6.3), which is
-// less than that of Unicode.
-func offeredSubprotocols(r *http.Request) []string {
-	var items []string
-	for _, line := range r.Header["Sec-Websocket-Protocol"] {
-		for item := range strings.SplitSeq(line, ",") {
-			if item = strings.Trim(item, " \t"); item != "" {
-				items = append(items, item)
-			}
-		}
-	}
-	return items
 }

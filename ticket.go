@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"wsauth/internal/httpx"
 	"wsauth/internal/urlpath"
 	"wsauth/store"
 	"wsauth/token"
@@ -37,7 +38,7 @@ func newTicket() string { return TicketPrefix + rand.Text() }
 // may still be one that was cut, or never issued, and a token never is: where
 // a ticket is expected it is refused, as a token in the query is.
 func isTicket(value string) bool {
-	return strings.HasPrefix(value, TicketPrefix) || ContainsTicket(value) || looksLikeJWS(value)
+	return strings.HasPrefix(value, TicketPrefix) || ContainsTicket(value) || httpx.IsJWS(value)
 }
 
 // ContainsTicket reports whether a ticket stands anywhere in s, such as in a
@@ -204,7 +205,7 @@ func (g *Guard) IssueTicket(ctx context.Context, claims *token.Claims, f TicketF
 		return "", fmt.Errorf("wsauth: IssueTicket: %w", err)
 	}
 	record, err := json.Marshal(ticketRecord{
-		Path: path, Origin: lowerASCII(f.Origin), AllowedOrigins: f.AllowedOrigins && f.Origin == "", Claims: encoded,
+		Path: path, Origin: httpx.LowerASCII(f.Origin), AllowedOrigins: f.AllowedOrigins && f.Origin == "", Claims: encoded,
 	})
 	if err != nil {
 		return "", fmt.Errorf("wsauth: IssueTicket: %w", err)
@@ -270,7 +271,7 @@ func (t *ticketRecord) isFor(lines []string) bool {
 	case 0:
 		return t.Origin == ""
 	case 1:
-		return t.AllowedOrigins || lowerASCII(lines[0]) == t.Origin
+		return t.AllowedOrigins || httpx.LowerASCII(lines[0]) == t.Origin
 	}
 	return false
 }

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"wsauth/internal/httpx"
 	"wsauth/internal/wsconn"
 )
 
@@ -23,7 +24,7 @@ func (g *Guard) serve(w http.ResponseWriter, r *http.Request, p pass, next http.
 	ctx, s := g.newSession(r.Context(), r, p)
 	defer s.release()
 	r = g.stripped(ctx, r)
-	stripUpgrade(r)
+	httpx.StripUpgrade(r.Header)
 	next.ServeHTTP(w, r)
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/httpx"
 )
 
 // CORS lets pages of other origins read answers, from which browsers otherwise
@@ -80,7 +81,7 @@ func (c *CORS) check() faults {
 		switch {
 		case m == "*":
 			wrong.add(field, "name each method: with credentials, browsers take * for a method of that name")
-		case !isHeaderName(m) || m != strings.ToUpper(m): // the same characters (RFC 9110 section 9.1)
+		case !httpx.IsToken(m) || m != strings.ToUpper(m): // the same characters (RFC 9110 section 9.1)
 			wrong.add(field, "%q is not a method in capital letters, such as PATCH", m)
 		case m == http.MethodConnect || m == http.MethodTrace || m == "TRACK":
 			wrong.add(field, "browsers let no page send %s", m)
@@ -102,7 +103,7 @@ func checkHeaderList(wrong *faults, field string, names []string) {
 		switch {
 		case name == "*":
 			wrong.add(at, "name each header: * does not cover Authorization, and with credentials browsers take it for a header of that name")
-		case !isHeaderName(name):
+		case !httpx.IsToken(name):
 			wrong.add(at, "%q is not the name of a header", name)
 		case canonical == "Cookie" || canonical == "Set-Cookie":
 			wrong.add(at, "browsers let no page set or read %s; cookies are sent where credentials says so", canonical)

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"wsauth/internal/httpx"
 )
 
 // A corsPolicy answers by a [CORS] that was checked. It does not change.
@@ -156,7 +158,7 @@ func isPreflight(r *http.Request) bool {
 		return false
 	}
 	method := r.Header["Access-Control-Request-Method"]
-	if len(method) != 1 || !isHeaderName(method[0]) || asksForUpgrade(r) {
+	if len(method) != 1 || !httpx.IsToken(method[0]) || asksForUpgrade(r) {
 		return false
 	}
 	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"net/http"
+
+	"wsauth/internal/httpx"
 )
 
 // readHandshake reads the head of an upgrade that is as every client writes it, and whole; it returns nil for anything else, however
@@ -41,7 +43,7 @@ func isPlainHead(data []byte) bool {
 	for more := true; more; {
 		line, fields, more = bytes.Cut(fields, lineEnd)
 		name, value, ok := bytes.Cut(line, []byte(":"))
-		if !ok || !isHeaderName(string(name)) || !isPrintable(value) {
+		if !ok || !httpx.IsToken(string(name)) || !isPrintable(value) {
 			return false
 		}
 		switch {

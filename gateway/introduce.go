@@ -6,10 +6,10 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"wsauth"
+	"wsauth/internal/httpx"
 	"wsauth/internal/upstream"
 	"wsauth/internal/wsframe"
 )
@@ -24,7 +24,7 @@ const maxIntroduction = 64 << 10
 // The client gets its 101 before the upstream is asked, so nothing can be agreed that only the upstream knows: there are no
 // extensions, and the subprotocol is the first that the client offers, which the upstream has to choose as well.
 func (p *proxy) introduce(w http.ResponseWriter, r *http.Request, session *wsauth.Session) {
-	protocol := firstProtocol(r.Header["Sec-Websocket-Protocol"])
+	protocol := httpx.Subprotocol(r.Header["Sec-Websocket-Protocol"])
 	h := w.Header()
 	h.Set("Upgrade", "websocket")
 	h.Set("Connection", "Upgrade")
@@ -99,24 +99,4 @@ func (p *proxy) dial(client net.Conn, r *http.Request, session *wsauth.Session) 
 		p.gateway.metrics.reached(p.route.name(), "websocket", time.Since(begun))
 	}
 	return socket, early, err
-}
-
-// maxProtocol is how long the name of a subprotocol may be that is chosen for the client; a longer one may well be a token.
-const maxProtocol = 64
-
-// firstProtocol is the first subprotocol in an offer, "" where there is none.
-func firstProtocol(lines []string) string {
-	for _, line := range lines {
-		for name := range strings.SplitSeq(line, ",") {
-			if name = strings.TrimSpace(name); len(name) <= maxProtocol && isHeaderName(name) && !isLikeToken(name) {
-				return name
-			}
-		}
-	}
-	return ""
-}
-
-// isLikeToken reports whether a name has the form of a JWT.
-func isLikeToken(name string) bool {
-	return strings.HasPrefix(name, jwsStart) && strings.Count(name, ".") == 2
 }

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
+	"wsauth/internal/httpx"
 	"wsauth/token"
 )
 
@@ -35,7 +35,7 @@ func CheckIssuer(issuer string) error {
 	switch {
 	case err != nil || !u.IsAbs() || u.Hostname() == "" || u.Opaque != "":
 		return errors.New("it must be a URL, such as https://login.example")
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !httpx.IsLoopback(u.Hostname())):
 		return errors.New("it must begin with https://, or on this machine with http://localhost")
 	case u.User != nil || strings.ContainsAny(issuer, "?#"):
 		return errors.New("it must not have a user, a query or a fragment")
@@ -45,11 +45,6 @@ func CheckIssuer(issuer string) error {
 		return errors.New("it is compared byte for byte; write it as " + u.String())
 	}
 	return nil
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // A publicSet is the document of the keys that it was made of.

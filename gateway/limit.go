@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"wsauth/idp"
+	"wsauth/internal/httpx"
 )
 
 const (
@@ -35,7 +36,7 @@ func limit(next http.Handler, headers int) http.Handler {
 	noMethod := problem(http.StatusBadRequest, "invalid_request", "The method is not a token")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case !isHeaderName(r.Method): // the same characters (RFC 9110 section 9.1)
+		case !httpx.IsToken(r.Method): // the same characters (RFC 9110 section 9.1)
 			noMethod(w, r)
 		case len(r.RequestURI) > maxTarget:
 			tooLongTarget(w, r)

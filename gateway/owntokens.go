@@ -115,7 +115,7 @@ func (s *search) inPlain(text string) bool {
 	if !strings.Contains(text, jwsStart) && !strings.Contains(text, nestedStart) {
 		return false
 	}
-	for word := range strings.FieldsFuncSeq(text, func(c rune) bool { return !isTokenByte(c) }) {
+	for word := range strings.FieldsFuncSeq(text, func(c rune) bool { return !isJWSByte(c) }) {
 		if s.inWord(word) {
 			return true
 		}
@@ -123,8 +123,8 @@ func (s *search) inPlain(text string) bool {
 	return false
 }
 
-// isTokenByte reports whether c can be in a compact JWS.
-func isTokenByte(c rune) bool {
+// isJWSByte reports whether c can be in a compact JWS.
+func isJWSByte(c rune) bool {
 	return c == '-' || c == '.' || c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/httpx"
 	"wsauth/internal/wsconn"
 )
 
@@ -24,7 +25,7 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsau
 		p.refuse(w, r, err)
 		return
 	}
-	stripOffer(r.Header)
+	httpx.StripUpgrade(r.Header)
 	pass := &passage{header: header, session: session}
 	r = r.WithContext(context.WithValue(r.Context(), passageKey{}, pass))
 	limits := &deadlines{control: http.NewResponseController(w)}
@@ -76,12 +77,6 @@ func cut(w http.ResponseWriter) {
 // refuse answers who has a token whose claims cannot be told to the upstream (R8).
 func (p *proxy) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p.guard.Refuse(w, r, &wsauth.Error{Reason: wsauth.TokenInvalid, Message: "Invalid claims", Err: err})
-}
-
-// stripOffer removes the offer to leave HTTP, which some clients add to each request.
-func stripOffer(h http.Header) {
-	h.Del("Upgrade")
-	h.Del("Http2-Settings")
 }
 
 func (p *proxy) newPlain() *httputil.ReverseProxy {

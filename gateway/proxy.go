@@ -7,11 +7,11 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"wsauth"
 	"wsauth/internal/forwarded"
+	"wsauth/internal/httpx"
 	"wsauth/internal/relay"
 	"wsauth/internal/upstream"
 	"wsauth/internal/wsconn"
@@ -129,7 +129,7 @@ func (p *proxy) serveGuarded(w http.ResponseWriter, r *http.Request) {
 // h2c alone does not count: it is removed.
 func asksForUpgrade(r *http.Request) bool {
 	offers := r.Header["Upgrade"]
-	return len(offers) > 1 || len(offers) == 1 && !strings.EqualFold(strings.TrimSpace(offers[0]), "h2c")
+	return len(offers) > 0 && !httpx.IsOnly(offers, "h2c")
 }
 
 // claimsOf are the claims of a session; nil where nobody was asked.

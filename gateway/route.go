@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/httpx"
 	"wsauth/internal/wsframe"
 )
 
@@ -359,7 +360,7 @@ func CheckUpstream(s string) error {
 // checkIdentity checks the headers that tell the upstream who a client is.
 func (r *Route) checkIdentity(wrong *faults) {
 	cannot := func(name string) bool {
-		return !isHeaderName(name) || reserved[http.CanonicalHeaderKey(name)] || strings.HasPrefix(fold(name), "sec-")
+		return !httpx.IsToken(name) || reserved[http.CanonicalHeaderKey(name)] || strings.HasPrefix(fold(name), "sec-")
 	}
 	seen := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {

@@ -19,16 +19,6 @@ func fold(name string) string {
 	}, name)
 }
 
-// isHeaderName reports whether name can be the name of a header (RFC 9110 section 5.1).
-func isHeaderName(name string) bool {
-	for i := range len(name) {
-		if c := name[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
-			return false
-		}
-	}
-	return name != ""
-}
-
 // reserved are the headers that mean something to HTTP itself, to what lies between or to the guard: no identity travels in them.
 var reserved = map[string]bool{
 	"Authorization": true, "Connection": true, "Content-Encoding": true, "Content-Length": true, "Content-Type": true, "Cookie": true, "Expect": true,

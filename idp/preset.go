@@ -3,12 +3,12 @@ package idp
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"wsauth/internal/httpx"
 	"wsauth/token"
 )
 
@@ -154,7 +154,7 @@ func pathIs(path, example string) func(*url.URL) error {
 
 func hostLike(prefix, suffix, example string) func(*url.URL) error {
 	return func(u *url.URL) error {
-		if host := u.Hostname(); !loopback(host) && (!strings.HasPrefix(host, prefix) || !strings.HasSuffix(host, suffix)) {
+		if host := u.Hostname(); !httpx.IsLoopback(host) && (!strings.HasPrefix(host, prefix) || !strings.HasSuffix(host, suffix)) {
 			return fmt.Errorf("is not like %s", example)
 		}
 		return nil
@@ -163,7 +163,7 @@ func hostLike(prefix, suffix, example string) func(*url.URL) error {
 
 func hostIs(name string) func(*url.URL) error {
 	return func(u *url.URL) error {
-		if host := u.Hostname(); !loopback(host) && (host != name || u.Path != "") {
+		if host := u.Hostname(); !httpx.IsLoopback(host) && (host != name || u.Path != "") {
 			return fmt.Errorf("is not https://%s", name)
 		}
 		return nil
@@ -180,10 +180,4 @@ func entraIssuer(u *url.URL) error {
 		return errors.New("is not of version 2.0: https://login.microsoftonline.com/TENANT-ID/v2.0")
 	}
 	return nil
-}
-
-// loopback reports whether a host is this machine, whatever a resolver says.
-func loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"wsauth/internal/httpx"
 	"wsauth/token"
 	"wsauth/token/remotekeys"
 )
@@ -177,7 +178,7 @@ func New(c Config) (*Provider, error) {
 	}
 	if u, err := url.Parse(c.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		fault("Issuer: required: the https URL that its tokens have as iss")
-	} else if u.Scheme == "http" && !c.InsecureHTTP && !loopback(u.Hostname()) {
+	} else if u.Scheme == "http" && !c.InsecureHTTP && !httpx.IsLoopback(u.Hostname()) {
 		fault("Issuer: required: the https URL that its tokens have as iss; insecure_http allows http, which an attacker on the way can change")
 	} else if shape.issuer != nil {
 		if err := shape.issuer(u); err != nil {

@@ -1,6 +1,10 @@
 package forwarded
 
-import "strings"
+import (
+	"strings"
+
+	"wsauth/internal/httpx"
+)
 
 // An element is one of the Forwarded field: what one proxy says of the hop
 // before it (RFC 7239 section 4).
@@ -16,7 +20,7 @@ func parseElement(text string) (e element, ok bool) {
 	for {
 		text = strings.TrimLeft(text, " \t")
 		name, rest, found := strings.Cut(text, "=")
-		if !found || !isToken(name) {
+		if !found || !httpx.IsToken(name) {
 			return element{}, false
 		}
 		value, rest, ok := cutValue(rest)
@@ -55,7 +59,7 @@ func parseElement(text string) (e element, ok bool) {
 func cutValue(text string) (value, rest string, ok bool) {
 	if !strings.HasPrefix(text, `"`) {
 		end := 0
-		for end < len(text) && (isTokenByte(text[end]) || strings.IndexByte(":[]", text[end]) >= 0) {
+		for end < len(text) && (httpx.IsTokenByte(text[end]) || strings.IndexByte(":[]", text[end]) >= 0) {
 			end++
 		}
 		return text[:end], text[end:], end > 0
@@ -77,17 +81,4 @@ func cutValue(text string) (value, rest string, ok bool) {
 		}
 	}
 	return "", "", false
-}
-
-func isToken(text string) bool {
-	for i := range len(text) {
-		if !isTokenByte(text[i]) {
-			return false
-		}
-	}
-	return text != ""
-}
-
-func isTokenByte(c byte) bool {
-	return isAlphanumeric(c) || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }

@@ -216,16 +216,9 @@ func (p *pumps) write(s side) {
 func (p *pumps) shut(s side) {
 	conn := p.conn(s.other())
 	p.mu.Unlock()
-	err := closeWrite(conn)
+	err := wsconn.CloseWrite(conn)
 	p.mu.Lock()
 	p.core.wasShut(s, err, p.now())
-}
-
-func closeWrite(conn net.Conn) error {
-	if half, ok := conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
 }
 
 // changed does what the core wants done, besides writing: it closes, wakes

@@ -267,7 +267,7 @@ func (p peer) isCut() {
 func (p peer) hangUp() { _ = p.Close() }
 
 func (p peer) closeWrite() {
-	if err := closeWrite(p.Conn); err != nil {
+	if err := wsconn.CloseWrite(p.Conn); err != nil {
 		p.t.Error(err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"wsauth/internal/httpx"
 	"wsauth/internal/wsframe"
 )
 
@@ -247,13 +248,13 @@ func (s *Socket) check(r *http.Request, offered []string) error {
 	switch {
 	case !s.Response.ProtoAtLeast(1, 1):
 		return errors.New("its 101 is not of HTTP/1.1")
-	case len(h["Upgrade"]) != 1 || !strings.EqualFold(h["Upgrade"][0], "websocket"):
+	case !httpx.IsOnly(h["Upgrade"], "websocket"):
 		return errors.New("its 101 is not to websocket")
-	case !hasItem(h["Connection"], "Upgrade", strings.EqualFold):
+	case !httpx.HasToken(h["Connection"], "upgrade"):
 		return errors.New("its 101 has no Connection: Upgrade")
 	case len(accept) != 1 || accept[0] != wsframe.AcceptKey(r.Header.Get("Sec-WebSocket-Key")):
 		return errors.New("its Sec-WebSocket-Accept does not answer the key")
-	case len(protocol) > 1 || len(protocol) == 1 && !hasItem(r.Header["Sec-Websocket-Protocol"], protocol[0], equal):
+	case len(protocol) > 1 || len(protocol) == 1 && !httpx.HasItem(r.Header["Sec-Websocket-Protocol"], protocol[0]):
 		return errors.New("it chose a subprotocol that was not offered")
 	}
 	for _, line := range extensions {
@@ -264,17 +265,3 @@ func (s *Socket) check(r *http.Request, offered []string) error {
 	}
 	return nil
 }
-
-// hasItem reports whether the list in lines (RFC 9110 section 5.6.1) holds item.
-func hasItem(lines []string, item string, same func(a, b string) bool) bool {
-	for _, line := range lines {
-		for part := range strings.SplitSeq(line, ",") {
-			if same(strings.TrimSpace(part), item) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func equal(a, b string) bool { return a == b }

@@ -246,10 +246,12 @@ func (c *Conn) CloseWrite() error {
 	if c.farewell.Load() != nil || c.lingers.Load() {
 		return nil
 	}
-	return closeWrite(c.conn)
+	return CloseWrite(c.conn)
 }
 
-func closeWrite(conn net.Conn) error {
+// CloseWrite closes the writing side of conn. The error is
+// [errors.ErrUnsupported] if conn has no such side.
+func CloseWrite(conn net.Conn) error {
 	if cw, ok := conn.(interface{ CloseWrite() error }); ok {
 		return cw.CloseWrite()
 	}

@@ -119,7 +119,7 @@ func (c *Conn) hangUp(deadline time.Time) {
 		defer c.rmu.Unlock()
 	}
 	_ = c.conn.SetDeadline(deadline)
-	if closeWrite(c.conn) != nil {
+	if CloseWrite(c.conn) != nil {
 		return
 	}
 	_, _ = io.Copy(io.Discard, c.budget.reader(c.conn))

@@ -16,7 +16,7 @@ func (c *Conn) linger() {
 	defer c.release()
 	c.wmu.Lock() // a write that was under way has been woken
 	_ = c.conn.SetWriteDeadline(time.Now().Add(Grace))
-	err := closeWrite(c.conn)
+	err := CloseWrite(c.conn)
 	c.wmu.Unlock()
 	c.rmu.Lock()   // a read that was under way has been woken
 	c.rmu.Unlock() //nolint:staticcheck // A later one fails without reading.
