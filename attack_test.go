@@ -259,8 +259,8 @@ func (x *target) wantRefusal(t *testing.T, a *answer, reason wsauth.Reason, secr
 	x.wantSilence(t, a, secrets...)
 }
 
-// socketNames are the user and the session of a socket that was let in, which
-// its lines name: those of refusals do not.
+// socketNames matches the user and the session in the lines of a socket that
+// was let in. Lines of refusals name neither.
 var socketNames = regexp.MustCompile(`(msg="socket (?:opened|authenticated|ended)" .*) user=alice(?: session=the-login)?`)
 
 // wantSilence checks that the handler was not called, and that no secret is in

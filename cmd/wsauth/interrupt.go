@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// interruptGrace is how long a command may go on after a signal, unless it
-// stops by itself: long enough to show a terminal's input again.
+// interruptGrace bounds how long a command goes on after a signal, unless it
+// stops by itself. It suffices to show a terminal's input again.
 const interruptGrace = 200 * time.Millisecond
 
 // An interruption is SIGINT, SIGTERM or SIGHUP, which ends a command. One that

@@ -14,7 +14,7 @@ func (s *Settings) PlainHTTP(address string) string {
 	if s.TLS.Cert != "" || len(s.TrustedProxies) > 0 && s.ForwardedScheme != "http" || isOnlyHere(address) {
 		return ""
 	}
-	text := address + " is plain HTTP for other machines: whoever is on the way can read passwords and tokens"
+	text := address + " is plain HTTP for other machines: an attacker on the way can read passwords and tokens"
 	if s.Auth.Enabled {
 		text += ", and browsers there drop the cookies of a login, which are for HTTPS, so that it cannot last"
 	}
