@@ -1,12 +1,11 @@
 package wsauth
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
-	"strconv"
 
 	"wsauth/internal/httpx"
+	"wsauth/internal/problem"
 	"wsauth/internal/wsconn"
 	"wsauth/internal/wsframe"
 )
@@ -41,15 +40,7 @@ func (e *Error) mayOpen() bool {
 	return true
 }
 
-// A problem is the body of a refusal (RFC 9457 section 3.1). Detail is the
-// fixed text, never anything of the request.
-type problem struct {
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail"`
-	Reason Reason `json:"reason"`
-}
-
+// writeProblem answers with e as a problem document.
 func writeProblem(w http.ResponseWriter, e *Error) {
 	status := e.Reason.Outcome().Status
 	h := w.Header()
@@ -71,17 +62,7 @@ func writeProblem(w http.ResponseWriter, e *Error) {
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		h.Set("Retry-After", "1")
 	}
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("X-Content-Type-Options", "nosniff")
-	body, err := json.Marshal(problem{http.StatusText(status), status, e.Message, e.Reason})
-	if err != nil {
-		body = nil // strings and an integer always marshal
-	}
-	body = append(body, '\n')
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body)
+	problem.New(problem.Document{Status: status, Detail: e.Message, Reason: string(e.Reason)}).Write(w)
 }
 
 // agree sets the header of a 101 that answers r, after which no message will

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"wsauth"
 	"wsauth/store"
 	"wsauth/token"
@@ -374,12 +372,4 @@ func TestRevocationMetrics(t *testing.T) {
 		}
 		disk.empty()
 	}, func(c *Config) { disk = newFullDisk(); c.Store = disk })
-}
-
-// TestProblemsSayNothingOfDurability unless they are about it.
-func TestProblemsSayNothingOfDurability(t *testing.T) {
-	body, err := json.Marshal(problemDocument{Title: http.StatusText(404), Status: 404, Detail: "d"})
-	if err != nil || strings.Contains(string(body), "durable") || strings.Contains(string(body), "ended") {
-		t.Errorf("%s, %v", body, err)
-	}
 }
