@@ -68,14 +68,9 @@ func writeProblem(w http.ResponseWriter, e *Error) {
 // agree sets the header of a 101 that answers r, after which no message will
 // come.
 func (g *Guard) agree(h http.Header, r *http.Request) {
-	h.Set("Upgrade", "websocket")
-	h.Set("Connection", "Upgrade")
-	h.Set("Sec-WebSocket-Accept", wsframe.AcceptKey(r.Header.Get("Sec-WebSocket-Key")))
 	bare := r.Clone(r.Context())
 	g.stripAlways(bare)
-	if p := httpx.Subprotocol(bare.Header["Sec-Websocket-Protocol"]); p != "" {
-		h.Set("Sec-WebSocket-Protocol", p)
-	}
+	wsframe.SetAccept(h, r.Header.Get("Sec-WebSocket-Key"), httpx.Subprotocol(bare.Header["Sec-Websocket-Protocol"]))
 }
 
 // answerEnd answers the handshake of a session that has ended before its handler

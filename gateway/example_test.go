@@ -42,7 +42,7 @@ func Example() {
 	body, err := io.ReadAll(answer.Body)
 	answer.Body.Close()
 	fmt.Println(answer.Status, err)
-	fmt.Println(string(body))
+	fmt.Print(string(body))
 
 	stop()
 	fmt.Println("stopped:", <-stopped)

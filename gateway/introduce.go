@@ -25,14 +25,10 @@ const maxIntroduction = 64 << 10
 // extensions, and the subprotocol is the first that the client offers, which the upstream has to choose as well.
 func (p *proxy) introduce(w http.ResponseWriter, r *http.Request, session *wsauth.Session) {
 	protocol := httpx.Subprotocol(r.Header["Sec-Websocket-Protocol"])
-	h := w.Header()
-	h.Set("Upgrade", "websocket")
-	h.Set("Connection", "Upgrade")
-	h.Set("Sec-WebSocket-Accept", wsframe.AcceptKey(r.Header.Get("Sec-WebSocket-Key")))
+	wsframe.SetAccept(w.Header(), r.Header.Get("Sec-WebSocket-Key"), protocol)
 	r.Header.Del("Sec-WebSocket-Extensions")
 	r.Header.Del("Sec-WebSocket-Protocol")
 	if protocol != "" {
-		h.Set("Sec-WebSocket-Protocol", protocol)
 		r.Header.Set("Sec-WebSocket-Protocol", protocol)
 	}
 	w.WriteHeader(http.StatusSwitchingProtocols)

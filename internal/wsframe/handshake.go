@@ -9,6 +9,7 @@ package wsframe
 import (
 	"crypto/sha1" //nolint:gosec // RFC 6455 section 4.2.2 names SHA-1; it proves nothing but that the server speaks WebSocket.
 	"encoding/base64"
+	"net/http"
 )
 
 // acceptGUID is the constant of RFC 6455 section 1.3.
@@ -30,4 +31,15 @@ func ValidKey(key string) bool {
 func AcceptKey(key string) string {
 	sum := sha1.Sum([]byte(key + acceptGUID)) //nolint:gosec // See the import.
 	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// SetAccept sets the header fields of the 101 that answers a handshake with
+// key (RFC 6455 section 4.2.2). An empty subprotocol selects none.
+func SetAccept(h http.Header, key, subprotocol string) {
+	h.Set("Upgrade", "websocket")
+	h.Set("Connection", "Upgrade")
+	h.Set("Sec-WebSocket-Accept", AcceptKey(key))
+	if subprotocol != "" {
+		h.Set("Sec-WebSocket-Protocol", subprotocol)
+	}
 }
