@@ -1,4 +1,5 @@
-// Package problem writes the answers to failed requests: documents of RFC 9457.
+// Package problem writes the answers to failed requests. They are documents
+// of RFC 9457.
 package problem
 
 import (
@@ -8,8 +9,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A Document is the body of an answer (RFC 9457 section 3.1). Detail is a fixed
-// text for a person: nothing of the request is in it.
+// A Document is the body of an answer (RFC 9457 section 3.1). Detail is a
+// fixed text for a person: nothing of the request is in it.
 type Document struct {
 	Title  string `json:"title"` // set by New
 	Status int    `json:"status"`
