@@ -18,7 +18,7 @@ func (g *Guard) tellRefusal(r *http.Request, e *Error) {
 	g.log("refused",
 		slog.String("reason", string(e.Reason)),
 		slog.String("remote", g.client(r).Addr),
-		slog.String("error", e.Error()))
+		slog.Any("error", e))
 	g.config.Observer.Refused(r, e)
 }
 
@@ -61,12 +61,16 @@ func (g *Guard) tellEnd(s *Session, e *EndError) {
 }
 
 func (g *Guard) logEnd(message string, s *Session, e *EndError) {
-	g.log(message, s.with(
+	attrs := []slog.Attr{
 		slog.String("reason", e.Reason),
 		slog.Int("code", e.Code),
 		slog.String("remote", s.remote),
-		slog.String("error", e.Error()),
-		slog.Duration("lifetime", time.Since(s.begun)))...)
+		slog.Duration("lifetime", time.Since(s.begun)),
+	}
+	if e.Err != nil {
+		attrs = append(attrs, slog.Any("error", e.Err))
+	}
+	g.log(message, s.with(attrs...)...)
 }
 
 // tellAuthenticated tells that the client of an open socket has said who it

@@ -39,7 +39,7 @@ func (g *Guard) checkOrigin(r *http.Request) error {
 		if c.Scheme = "https"; origin == ownOrigin(c) {
 			return refuse(OriginNotAllowed, errors.New("the page has https and the request came by http; name the proxy that ends TLS in Config.TrustedProxies and have it say so, as in X-Forwarded-Proto, or set Config.ForwardedScheme; or name the origin in Config.Origins"))
 		}
-		return refuse(OriginNotAllowed, errors.New("the origin is not the server's own; name it in Config.Origins if it is one of yours"))
+		return refuse(OriginNotAllowed, errors.New("the origin is not the server's own; add it to the allowed origins if it is one of yours"))
 	}
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
 		return refuse(OriginNotAllowed, errors.New("Sec-Fetch-Site contradicts the origin"))

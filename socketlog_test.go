@@ -146,6 +146,9 @@ func TestSocketLines(t *testing.T) {
 				}
 			}
 			for what, line := range check {
+				if strings.Contains(line, "session ended: ") { // the reason has an attribute of its own
+					t.Errorf("%s repeats the reason: %s", what, line)
+				}
 				for _, part := range c.want {
 					if !strings.Contains(strings.ReplaceAll(line, "\n", " "), part) {
 						t.Errorf("%s lacks %q: %s", what, part, line)

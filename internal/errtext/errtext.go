@@ -90,7 +90,7 @@ func systemErrors(err error) []error {
 		return nil
 	case *fs.PathError, *os.LinkError:
 		return []error{e}
-	case *net.OpError, *net.DNSError:
+	case *net.OpError, *net.DNSError, *os.SyscallError:
 		return []error{e.(error)}
 	case interface{ Unwrap() []error }:
 		var all []error
@@ -113,6 +113,8 @@ func sentenceOf(err error) sentence {
 		return ofNetwork(e)
 	case *net.DNSError:
 		return ofName(e)
+	case *os.SyscallError:
+		return sentence{says: innermost(e)}
 	case *fs.PathError:
 		path = e.Path
 	case *os.LinkError:

@@ -52,6 +52,7 @@ func TestOf(t *testing.T) {
 		{wrap("keys: %w", &net.DNSError{Err: "server misbehaving", Name: "nohost", Server: "192.0.2.1:53"}), "keys: the name nohost cannot be looked up: check the network and the resolver"},
 		{&net.OpError{Op: "proxyconnect", Net: "tcp", Err: dial(nil, &net.DNSError{Err: "no such host", Name: "proxy", IsNotFound: true})}, "the proxy cannot be used, since there is no host called proxy: check the spelling"},
 		{&net.OpError{Op: "listen", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "nohost", IsNotFound: true}}, "there is no host called nohost: check the spelling"},
+		{wrap("http://h:1: %w", os.NewSyscallError("connect", syscall.ECONNREFUSED)), "http://h:1: connection refused"},
 		{dial(nil, &net.AddrError{Err: "invalid port", Addr: "99999"}), "address 99999: invalid port"},
 		{errors.New(`get: net/http: HTTP/1.x transport connection broken: malformed HTTP response "x"`), `get: malformed HTTP response "x"`},
 		{errors.New("get: tls: failed to verify certificate: x509: certificate signed by unknown authority"), "get: the certificate cannot be trusted: certificate signed by unknown authority"},
