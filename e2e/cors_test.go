@@ -91,7 +91,8 @@ var isolated = answer{Body: "TypeError"}
 
 // TestPageOfAnotherOrigin: it loads the module from the gateway, logs in,
 // reads answers and refusals of the routes that let it, and opens a socket.
-// One of a third origin does nothing of that.
+// One of a third origin does nothing of that, and reads only the published
+// keys.
 func TestPageOfAnotherOrigin(t *testing.T) {
 	needBrowser(t)
 	site, third := otherSite(t), otherSite(t)
@@ -149,12 +150,15 @@ func TestPageOfAnotherOrigin(t *testing.T) {
 	page = newTab(t)
 	page.open(third)
 	for path, init := range map[string]string{
-		"/api/x": with("GET", ""), "/auth/session": with("GET", ""), "/auth/client/wsauth.js": `{}`, "/.well-known/jwks.json": `{}`,
+		"/api/x": with("GET", ""), "/auth/session": with("GET", ""), "/auth/client/wsauth.js": `{}`,
 		"/auth/login": `{method: "POST", headers: {"Content-Type": "application/json"}, body: "{}"}`,
 	} {
 		if got := page.fetch(server.url+path, init); got != isolated {
 			t.Errorf("a third origin reads %+v of %s", got, path)
 		}
+	}
+	if got := page.fetch(server.url+"/.well-known/jwks.json", `{}`); got.Status != 200 || !strings.HasPrefix(got.Body, `{"keys":[`) {
+		t.Errorf("a third origin reads %+v in the place of the published keys", got)
 	}
 	if got := page.dial(strings.Replace(server.url, "http", "ws", 1) + "/ws"); got.Opened || got.Code != 1006 {
 		t.Errorf("a third origin gets a socket: %+v", got)
