@@ -88,10 +88,8 @@ func systemErrors(err error) []error {
 	switch e := err.(type) { //nolint:errorlint // the tree is walked here
 	case nil:
 		return nil
-	case *fs.PathError, *os.LinkError:
-		return []error{e}
-	case *net.OpError, *net.DNSError, *os.SyscallError:
-		return []error{e.(error)}
+	case *fs.PathError, *os.LinkError, *net.OpError, *net.DNSError, *os.SyscallError:
+		return []error{err}
 	case interface{ Unwrap() []error }:
 		var all []error
 		for _, one := range e.Unwrap() {
