@@ -20,7 +20,8 @@ const interruptGrace = 200 * time.Millisecond
 // waits for a terminal or a pipe cannot be woken, so the process ends
 // without it, unless the command stops by itself.
 type interruption struct {
-	signals     chan os.Signal
+	signals     chan os.Signal // that end the command
+	hangups     chan os.Signal // which do, unless it reloads; apart, so that they crowd no other out
 	stopsItself atomic.Bool
 	reloads     atomic.Bool
 }
@@ -54,12 +55,12 @@ func endsAt(ctx context.Context, another os.Signal) {
 // and returns the exit status of a command that the signal has ended, or 0 and
 // the error of any other. A second signal ends the process at once.
 func runUntilSignal(run func(context.Context) error) (status int, err error) {
-	i := &interruption{signals: make(chan os.Signal, 1)}
+	i := &interruption{signals: make(chan os.Signal, 1), hangups: make(chan os.Signal, 1)}
 	ctx, stop := context.WithCancel(context.WithValue(context.Background(), interruptionKey{}, i))
 	defer stop()
 	signal.Notify(i.signals, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
-		signal.Notify(i.signals, syscall.SIGHUP)
+		signal.Notify(i.hangups, syscall.SIGHUP)
 	}
 	done := make(chan error, 1)
 	go func() { done <- run(ctx) }()
@@ -69,12 +70,14 @@ func runUntilSignal(run func(context.Context) error) (status int, err error) {
 		case err := <-done:
 			return 0, err
 		case received = <-i.signals:
-			if received == syscall.SIGHUP && i.reloads.Load() {
-				received = nil
+		case hangup := <-i.hangups:
+			if !i.reloads.Load() {
+				received = hangup
 			}
 		}
 	}
 	signal.Stop(i.signals) // before anything stops
+	signal.Stop(i.hangups)
 	stop()
 	err, ended := i.wait(done)
 	if ended && !errors.Is(err, context.Canceled) {

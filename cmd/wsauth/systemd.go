@@ -59,11 +59,19 @@ func tellReloading(log *slog.Logger) (done func()) {
 	return func() { tell(log, daemon.SdNotifyReady) }
 }
 
-// tellEnding says, when ctx is done, that the server ends, and how long that may take.
-func tellEnding(ctx context.Context, log *slog.Logger, drain time.Duration) (stop func() bool) {
-	return context.AfterFunc(ctx, func() {
+// tellEnding tells the service manager, when ctx is done, that the server ends
+// and how long that may take. If ctx is done, stop returns when that was told.
+func tellEnding(ctx context.Context, log *slog.Logger, drain time.Duration) (stop func()) {
+	told := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		defer close(told)
 		tell(log, fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, (drain+5*time.Second).Microseconds()))
 	})
+	return func() {
+		if !cancel() {
+			<-told
+		}
+	}
 }
 
 // keepAlive tells the service manager that the server is alive, as often as that wants to hear it, until stop is called. It asks the

@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -88,6 +89,42 @@ func TestNotify(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// has returns what has been told already, without waiting.
+func (m *manager) has(t *testing.T) string {
+	t.Helper()
+	raw, err := m.conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	message, n := make([]byte, 4096), 0
+	_ = m.conn.SetReadDeadline(time.Time{})
+	if err := raw.Read(func(fd uintptr) bool { n, _ = syscall.Read(int(fd), message); return true }); err != nil {
+		t.Fatal(err)
+	}
+	return string(message[:max(n, 0)])
+}
+
+// TestEndingIsTold: the end is told before the process can exit, however fast
+// the server stops; and it is not told of a server that stops by a fault.
+func TestEndingIsTold(t *testing.T) {
+	m := newManager(t)
+	t.Setenv("NOTIFY_SOCKET", m.path)
+	log := slog.New(slog.DiscardHandler)
+	for range 200 {
+		ctx, cancel := context.WithCancel(t.Context())
+		stop := tellEnding(ctx, log, time.Second)
+		cancel()
+		stop()
+		if got := m.has(t); got != "STOPPING=1\nEXTEND_TIMEOUT_USEC=6000000" {
+			t.Fatalf("told %q", got)
+		}
+	}
+	tellEnding(t.Context(), log, time.Second)()
+	if got := m.has(t); got != "" {
+		t.Errorf("told %q", got)
 	}
 }
 
