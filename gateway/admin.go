@@ -73,7 +73,7 @@ func (a *admin) endpoints() []endpoint {
 // noPages refuses what a browser sends for a page: none has business here, and one that was led here, by a name that resolves to
 // this machine, would act with the rights of its user.
 func noPages(next http.Handler) http.Handler {
-	refused := failure(http.StatusForbidden, "origin_not_allowed", "Pages have no business here")
+	refused := problemHandler(http.StatusForbidden, "origin_not_allowed", "Pages have no business here")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, name := range [...]string{"Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode"} {
 			if len(r.Header[name]) > 0 {

@@ -27,7 +27,7 @@ func (a *admin) drain(w http.ResponseWriter, r *http.Request) {
 	within := a.gateway.drain
 	if order.Within != nil {
 		if *order.Within < 1 || *order.Within > int64(maxDrain/time.Second) {
-			failure(http.StatusUnprocessableEntity, "invalid_request", fmt.Sprintf("within is a number of seconds, from 1 to %d", maxDrain/time.Second))(w, r)
+			problemHandler(http.StatusUnprocessableEntity, "invalid_request", fmt.Sprintf("within is a number of seconds, from 1 to %d", maxDrain/time.Second))(w, r)
 			return
 		}
 		within = time.Duration(*order.Within) * time.Second

@@ -20,7 +20,7 @@ func CheckAdminHost(name string) error {
 // machine, by whoever owns it, is of the same origin as the API for its browser, which then sends neither Origin nor, without TLS,
 // Sec-Fetch-Site, and lets it read the answers (DNS rebinding).
 func hereOnly(name string, next http.Handler) http.Handler {
-	refused := failure(http.StatusForbidden, "host_not_allowed", "This is to be asked for by an address of this machine, by localhost, or by the name in its configuration")
+	refused := problemHandler(http.StatusForbidden, "host_not_allowed", "This is to be asked for by an address of this machine, by localhost, or by the name in its configuration")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isHere(r.Host, name) {
 			refused(w, r)

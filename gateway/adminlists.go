@@ -164,7 +164,7 @@ func (a *admin) logins(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if q.user == "" || q.after > 0 {
-		failure(http.StatusBadRequest, "invalid_request", "user is needed, and there is one page only")(w, r)
+		problemHandler(http.StatusBadRequest, "invalid_request", "user is needed, and there is one page only")(w, r)
 		return
 	}
 	ctx, cancel := storing(r)

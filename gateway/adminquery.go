@@ -32,7 +32,7 @@ type adminQuery struct {
 func (a *admin) readQuery(w http.ResponseWriter, r *http.Request, names ...string) (adminQuery, bool) {
 	q, fault := a.parseQuery(r.URL.RawQuery, names)
 	if fault != "" {
-		failure(http.StatusBadRequest, "invalid_request", fault)(w, r)
+		problemHandler(http.StatusBadRequest, "invalid_request", fault)(w, r)
 	}
 	return q, fault == ""
 }

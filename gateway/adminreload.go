@@ -23,14 +23,14 @@ func (a *admin) reload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if a.config.Reload == nil {
-		failure(http.StatusNotFound, "", "This server has no files to read anew")(w, r)
+		problemHandler(http.StatusNotFound, "", "This server has no files to read anew")(w, r)
 		return
 	}
 	a.gateway.log.Info("admin: reload", "confirm", order.Confirm, "via", via(r))
 	answer, err := a.config.Reload(r.Context(), order)
 	if err != nil {
 		a.gateway.log.Error("admin: cannot reload", "err", err)
-		failure(http.StatusServiceUnavailable, "restarting", "The server is about to stop")(w, r)
+		problemHandler(http.StatusServiceUnavailable, "restarting", "The server is about to stop")(w, r)
 		return
 	}
 	for _, list := range []*[]string{&answer.Changed, &answer.Warnings, &answer.Faults, &answer.Unconfirmed} {

@@ -88,7 +88,7 @@ func readRevoke(w http.ResponseWriter, r *http.Request, now time.Time) (store.Re
 	}
 	revocation, fault := order.revocation(now)
 	if fault != "" {
-		failure(http.StatusUnprocessableEntity, "invalid_request", fault)(w, r)
+		problemHandler(http.StatusUnprocessableEntity, "invalid_request", fault)(w, r)
 		return store.Revocation{}, false
 	}
 	return revocation, true

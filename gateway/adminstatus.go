@@ -59,7 +59,7 @@ type AdminUpstream struct {
 // status answers GET /v1/status.
 func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 	if r.URL.RawQuery != "" {
-		failure(http.StatusBadRequest, "invalid_request", "There is no query here")(w, r)
+		problemHandler(http.StatusBadRequest, "invalid_request", "There is no query here")(w, r)
 		return
 	}
 	g := a.gateway

@@ -83,7 +83,7 @@ func newAdminToken(file *AdminTokenFile, log *slog.Logger) *adminToken {
 // back when it is the right one.
 func (t *adminToken) require(next http.Handler) http.Handler {
 	refuse := func(reason, detail string) http.HandlerFunc {
-		answer := failure(http.StatusUnauthorized, reason, detail)
+		answer := problemHandler(http.StatusUnauthorized, reason, detail)
 		return func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			answer(w, r)

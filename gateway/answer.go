@@ -68,7 +68,7 @@ func (g *Gateway) cannotIssue(w http.ResponseWriter, r *http.Request, err error)
 		return
 	}
 	g.log.Error("cannot issue a token", "err", err)
-	failure(http.StatusInternalServerError, "internal_error", "No token can be issued for this user")(w, r)
+	problemHandler(http.StatusInternalServerError, "internal_error", "No token can be issued for this user")(w, r)
 }
 
 // sessionEnded answers a credential that was good until its session ended, and takes it away if it is a cookie.
@@ -92,12 +92,12 @@ func errUnavailable(err error) *wsauth.Error {
 func (g *Gateway) unavailable(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if errors.Is(err, store.ErrInvalid) {
 		g.log.Warn(what, "reason", "invalid_request", "err", err)
-		failure(http.StatusUnprocessableEntity, "invalid_request", "This cannot be stored: it is longer than a store can keep")(w, r)
+		problemHandler(http.StatusUnprocessableEntity, "invalid_request", "This cannot be stored: it is longer than a store can keep")(w, r)
 		return
 	}
 	g.log.Error(what, "reason", "store_unavailable", "err", err)
 	w.Header().Set("Retry-After", "1")
-	failure(http.StatusServiceUnavailable, "store_unavailable", "This cannot be done now; try again")(w, r)
+	problemHandler(http.StatusServiceUnavailable, "store_unavailable", "This cannot be done now; try again")(w, r)
 }
 
 // cannotEnd answers what was to end sessions or tokens. Where the store does
@@ -115,7 +115,7 @@ func (g *Gateway) cannotEnd(w http.ResponseWriter, r *http.Request, what string,
 }
 
 // notDurable answers that something has ended, and may be forgotten.
-var notDurable = failureOf(problem.Document{
+var notDurable = documentHandler(problem.Document{
 	Status: http.StatusServiceUnavailable,
 	Detail: "It has ended on this server, but cannot be written down now; the server will try again",
 	Reason: "store_unavailable",
@@ -133,5 +133,5 @@ func (g *Gateway) clearEnded(w http.ResponseWriter, r *http.Request, err error) 
 // tooMany answers what may be done again after a wait, which is told in whole seconds and never too short.
 func tooMany(w http.ResponseWriter, r *http.Request, wait time.Duration, detail string) {
 	w.Header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
-	failure(http.StatusTooManyRequests, "rate_limited", detail)(w, r)
+	problemHandler(http.StatusTooManyRequests, "rate_limited", detail)(w, r)
 }

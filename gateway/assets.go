@@ -80,7 +80,7 @@ func (a assets) serve(prefix string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		file, ok := a[prefix+r.PathValue("file")]
 		if !ok {
-			failure(http.StatusNotFound, "", "There is no such file")(w, r)
+			problemHandler(http.StatusNotFound, "", "There is no such file")(w, r)
 			return
 		}
 		file.ServeHTTP(w, r)

@@ -21,7 +21,7 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
 	mediaType, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset, hasCharset := params["charset"]
 	if err != nil || mediaType != "application/json" || hasCharset && !strings.EqualFold(charset, "utf-8") {
-		failure(http.StatusUnsupportedMediaType, "invalid_request", "Content-Type must be application/json")(w, r)
+		problemHandler(http.StatusUnsupportedMediaType, "invalid_request", "Content-Type must be application/json")(w, r)
 		return false
 	}
 	err = json.UnmarshalRead(http.MaxBytesReader(w, r.Body, maxBody), v, json.RejectUnknownMembers(true))
@@ -29,18 +29,18 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
 		return true
 	}
 	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
-		failure(http.StatusRequestEntityTooLarge, "invalid_request", "The body is longer than 64 KiB")(w, r)
+		problemHandler(http.StatusRequestEntityTooLarge, "invalid_request", "The body is longer than 64 KiB")(w, r)
 		return false
 	}
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
-		failure(http.StatusUnprocessableEntity, "invalid_request", describe(semantic))(w, r)
+		problemHandler(http.StatusUnprocessableEntity, "invalid_request", describe(semantic))(w, r)
 		return false
 	}
 	detail := "The body is not valid JSON"
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		detail = "The body has a name twice"
 	}
-	failure(http.StatusBadRequest, "invalid_request", detail)(w, r)
+	problemHandler(http.StatusBadRequest, "invalid_request", detail)(w, r)
 	return false
 }
 

@@ -135,7 +135,7 @@ func (g *Gateway) bornRevoked(w http.ResponseWriter, r *http.Request, log *slog.
 }
 
 var (
-	clockBehind    = failure(http.StatusServiceUnavailable, "clock_behind", "All logins were ended until a moment that the clock of this server has not reached; it may have been set back. Nobody who was concerned gets tokens before")
-	issuedAhead    = failure(http.StatusServiceUnavailable, "clock_behind", "The token was issued at a moment that the clock of this server has not reached; it may have been set back")
-	endedMeanwhile = failure(http.StatusServiceUnavailable, "session_ended", "All your sessions were ended while you logged in; log in again")
+	clockBehind    = problemHandler(http.StatusServiceUnavailable, "clock_behind", "All logins were ended until a moment that the clock of this server has not reached; it may have been set back. Nobody who was concerned gets tokens before")
+	issuedAhead    = problemHandler(http.StatusServiceUnavailable, "clock_behind", "The token was issued at a moment that the clock of this server has not reached; it may have been set back")
+	endedMeanwhile = problemHandler(http.StatusServiceUnavailable, "session_ended", "All your sessions were ended while you logged in; log in again")
 )

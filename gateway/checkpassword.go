@@ -33,13 +33,13 @@ func (g *Gateway) checkPassword(w http.ResponseWriter, r *http.Request, c caller
 	if err != nil {
 		attempt.undo() // nobody has learned anything
 		log.Error("login failed", "reason", "authenticator", "err", err)
-		failure(http.StatusServiceUnavailable, "store_unavailable", "The password cannot be checked now")(w, r)
+		problemHandler(http.StatusServiceUnavailable, "store_unavailable", "The password cannot be checked now")(w, r)
 		return false
 	}
 	if !ok {
 		log.Warn("login failed", "reason", "bad_credentials")
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		failure(http.StatusUnauthorized, "bad_credentials", "Bad username or password")(w, r)
+		problemHandler(http.StatusUnauthorized, "bad_credentials", "Bad username or password")(w, r)
 		return false
 	}
 	g.attempts.succeeded(attempt, c, time.Now())

@@ -33,7 +33,7 @@ func (g *Gateway) limitConnections(c Config) {
 // for which there may be no more sockets.
 func (g *Gateway) bounded(next http.Handler) http.Handler {
 	refusal := &wsauth.Error{Reason: wsauth.Overloaded, Message: wsauth.Overloaded.Outcome().Text}
-	answer := failure(refusal.Reason.Outcome().Status, string(refusal.Reason), refusal.Message)
+	answer := problemHandler(refusal.Reason.Outcome().Status, string(refusal.Reason), refusal.Message)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := recordOf(r.Context())
 		client := networkBehindProxy(r)

@@ -98,7 +98,7 @@ func (p *corsPolicy) write(h http.Header, lines []string) {
 
 // refusePreflight answers a page that may read nothing. Without the headers of
 // CORS, the browser refuses what the page wanted to send.
-var refusePreflight = failure(http.StatusForbidden, "origin_not_allowed", "Pages of this origin may not read the answers of this address")
+var refusePreflight = problemHandler(http.StatusForbidden, "origin_not_allowed", "Pages of this origin may not read the answers of this address")
 
 // preflight answers a preflight. Nothing of what it asks for is repeated, and
 // Access-Control-Request-Private-Network has no answer: pages of the Internet

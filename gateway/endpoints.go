@@ -90,7 +90,7 @@ func ignoreUpgrade(r *http.Request) {
 
 // newMux serves the endpoints. Any other method on their paths is 405 with Allow (RFC 9110 section 15.5.6), any other path 404.
 func newMux(endpoints []endpoint) http.Handler {
-	nothingHere := failure(http.StatusNotFound, "", "There is nothing at this address")
+	nothingHere := problemHandler(http.StatusNotFound, "", "There is nothing at this address")
 	mux := http.NewServeMux()
 	for _, r := range endpoints {
 		allow := r.method
@@ -132,6 +132,6 @@ func clean(p string) string {
 func methodNotAllowed(allow string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", allow)
-		failure(http.StatusMethodNotAllowed, "method_not_allowed", "This address answers "+allow)(w, r)
+		problemHandler(http.StatusMethodNotAllowed, "method_not_allowed", "This address answers "+allow)(w, r)
 	})
 }

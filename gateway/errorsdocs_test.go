@@ -30,16 +30,16 @@ func TestErrorsPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer := regexp.MustCompile(`(?:problem\(|failBody\(r, |Status: |refuse\()(?:http\.(Status\w+),\s)?(?:Detail: [^\n]*\s*Reason: )?"(\w+)"`)
+	answer := regexp.MustCompile(`(?:problemHandler\(|failBody\(r, |Status: |refuse\()(?:http\.(Status\w+),\s)?(?:Detail: [^\n]*\s*Reason: )?"(\w+)"`)
 	// What is not written out beside the call, by file.
 	others := map[string][]string{
 		"admintoken.go":  {"`token_missing` 401", "`token_invalid` 401", ""},
 		"connections.go": {"`overloaded` 503"},
 		"operations.go":  {"`restarting` 503", "`store_unavailable` 503"},
 		"plain.go":       {""}, // failBody itself
-		"problem.go":     {""}, // problem itself
+		"problem.go":     {""}, // problemHandler itself
 	}
-	unnamed := regexp.MustCompile(`\bproblem\([^h)]`)
+	unnamed := regexp.MustCompile(`\bproblemHandler\([^h)]`)
 	answers := map[string]bool{}
 	for _, name := range files {
 		text, err := os.ReadFile(name)

@@ -28,7 +28,7 @@ func (g *Gateway) fresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if fault := passwordFault(body.Password); fault != "" {
-		failure(http.StatusUnprocessableEntity, "invalid_request", fault)(w, r)
+		problemHandler(http.StatusUnprocessableEntity, "invalid_request", fault)(w, r)
 		return
 	}
 	log := g.log.With("user", printable(claims.Subject), "session", printable(claims.SessionID), "remote", r.RemoteAddr)

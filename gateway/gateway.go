@@ -128,7 +128,7 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: Config.Origins: %w", err)
 	}
-	g.origins.SetDenyHandler(failure(http.StatusForbidden, "origin_not_allowed", "Pages of other sites may not send this request"))
+	g.origins.SetDenyHandler(problemHandler(http.StatusForbidden, "origin_not_allowed", "Pages of other sites may not send this request"))
 	g.limitConnections(c)
 	g.metrics.registry.MustRegister(newHealth(g), newLostLines(g.log), newConnectionFigures(g.connections))
 	if g.guard, err = g.newGuard(c); err != nil { // last, for it begins to follow the store

@@ -90,7 +90,7 @@ type discovery struct {
 // discoveryOf answers GET /.well-known/openid-configuration.
 func discoveryOf(issuer string) http.Handler {
 	if issuer == "" {
-		return failure(http.StatusNotFound, "", "This server has no issuer")
+		return problemHandler(http.StatusNotFound, "", "This server has no issuer")
 	}
 	body, err := json.Marshal(discovery{
 		Issuer:   issuer,

@@ -31,9 +31,9 @@ func roomForTokens(providers []*idp.Provider) int {
 // long. Over HTTP/2 net/http takes anything for a method, which no upstream
 // can be sent, and is not at fault for.
 func limit(next http.Handler, headers int) http.Handler {
-	tooLongTarget := failure(http.StatusRequestURITooLong, "", "The address is longer than 8 KiB")
-	tooLongHeaders := failure(http.StatusRequestHeaderFieldsTooLarge, "", fmt.Sprintf("The header fields are longer than %d KiB", headers>>10))
-	noMethod := failure(http.StatusBadRequest, "invalid_request", "The method is not a token")
+	tooLongTarget := problemHandler(http.StatusRequestURITooLong, "", "The address is longer than 8 KiB")
+	tooLongHeaders := problemHandler(http.StatusRequestHeaderFieldsTooLarge, "", fmt.Sprintf("The header fields are longer than %d KiB", headers>>10))
+	noMethod := problemHandler(http.StatusBadRequest, "invalid_request", "The method is not a token")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !httpx.IsToken(r.Method): // the same characters (RFC 9110 section 9.1)

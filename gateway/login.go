@@ -54,11 +54,11 @@ func (g *Gateway) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if fault := body.fault(); fault != "" {
-		failure(http.StatusUnprocessableEntity, "invalid_request", fault)(w, r)
+		problemHandler(http.StatusUnprocessableEntity, "invalid_request", fault)(w, r)
 		return
 	}
 	if body.Cookies && g.losesCookies(r) {
-		failure(http.StatusForbidden, "origin_not_allowed", "Pages of this origin cannot have cookies here: log in without them, or set auth.cors.credentials")(w, r)
+		problemHandler(http.StatusForbidden, "origin_not_allowed", "Pages of this origin cannot have cookies here: log in without them, or set auth.cors.credentials")(w, r)
 		return
 	}
 	// The session begins before the password is looked at: when that is changed meanwhile, and who logged in with the old one is

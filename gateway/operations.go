@@ -74,7 +74,7 @@ func (g *Gateway) alive(w http.ResponseWriter, _ *http.Request) { writeJSON(w, h
 
 func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
 	if refusal, ok := errors.AsType[*wsauth.Error](g.Ready()); ok {
-		failure(http.StatusServiceUnavailable, string(refusal.Reason), refusal.Message)(w, r)
+		problemHandler(http.StatusServiceUnavailable, string(refusal.Reason), refusal.Message)(w, r)
 		return
 	}
 	if g.guard.RevocationLog().Degraded() {

@@ -165,7 +165,7 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (p *proxy) refuseBody(w http.ResponseWriter, r *http.Request, most int64) {
 	p.gateway.log.Info("refused", "reason", "body_too_big", "route", p.route.name(), "remote", r.RemoteAddr,
 		"error", fmt.Sprintf("the body is longer than limits.max_body of the route allows, %d bytes", most))
-	failure(http.StatusRequestEntityTooLarge, "body_too_big", "The body is longer than limits.max_body of the route allows")(w, r)
+	problemHandler(http.StatusRequestEntityTooLarge, "body_too_big", "The body is longer than limits.max_body of the route allows")(w, r)
 }
 
 // A patientBody is a body that may take its time, but not stand still.
@@ -256,7 +256,7 @@ func (w *patientWriter) failBody(r *http.Request, status int, reason, detail str
 	w.Header().Set("Connection", "close")
 	w.proxy.gateway.log.Info("refused", "reason", reason, "route", w.proxy.route.name(), "remote", r.RemoteAddr,
 		"error", fmt.Sprintf("the client's body: %v", w.body.end()))
-	failure(status, reason, detail)(w.ResponseWriter, r)
+	problemHandler(status, reason, detail)(w.ResponseWriter, r)
 }
 
 // FlushError is found by http.ResponseController.

@@ -11,7 +11,7 @@ import (
 	"wsauth/internal/urlpath"
 )
 
-var ambiguousPath = failure(http.StatusBadRequest, "invalid_request", "The path can be read in two ways: write it without empty parts, dots, backslashes, semicolons and needless escapes, and with the capitals and the final slash of its route")
+var ambiguousPath = problemHandler(http.StatusBadRequest, "invalid_request", "The path can be read in two ways: write it without empty parts, dots, backslashes, semicolons and needless escapes, and with the capitals and the final slash of its route")
 
 // ambiguous refuses a request whose path does not mean the same to everybody.
 func ambiguous(w http.ResponseWriter, r *http.Request) { refuseAsAmbiguous(w, r, ambiguousPath) }

@@ -10,15 +10,15 @@ import (
 	"wsauth/internal/problem"
 )
 
-// failure returns a handler that answers every request with one error, whose
-// reason the access log has too. detail is a fixed text for a person: nothing
-// of the request is in either.
-func failure(status int, reason, detail string) http.HandlerFunc {
-	return failureOf(problem.Document{Status: status, Detail: detail, Reason: reason})
+// problemHandler returns a handler that answers every request with one error.
+// The access log has the reason as well. detail is a fixed text for a person:
+// nothing of the request is in either.
+func problemHandler(status int, reason, detail string) http.HandlerFunc {
+	return documentHandler(problem.Document{Status: status, Detail: detail, Reason: reason})
 }
 
-// failureOf returns a handler that answers every request with d.
-func failureOf(d problem.Document) http.HandlerFunc {
+// documentHandler returns a handler that answers every request with d.
+func documentHandler(d problem.Document) http.HandlerFunc {
 	response := problem.New(d)
 	return func(w http.ResponseWriter, r *http.Request) {
 		recordOf(r.Context()).reason = wsauth.Reason(d.Reason)

@@ -159,7 +159,7 @@ func (of *routing) mayOpen(g *Gateway, host, path string, ways []string) bool {
 
 const looseDetail = "path can be read in two ways, and routes of this host have different rules: write it without empty parts, backslashes, semicolons and escaped slashes, or set lenient_paths for the route"
 
-var looseHere = failure(http.StatusBadRequest, "invalid_request", "The "+looseDetail)
+var looseHere = problemHandler(http.StatusBadRequest, "invalid_request", "The "+looseDetail)
 
 // refuseReadings refuses a request whose path has readings that p does not
 // take.

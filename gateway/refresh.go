@@ -36,7 +36,7 @@ func (g *Gateway) refresh(w http.ResponseWriter, r *http.Request) {
 	}
 	key, ok := idempotencyKey(r)
 	if !ok {
-		failure(http.StatusBadRequest, "invalid_request", "Idempotency-Key is one key of 1 to 128 letters, digits and -._~+/=:")(w, r)
+		problemHandler(http.StatusBadRequest, "invalid_request", "Idempotency-Key is one key of 1 to 128 letters, digits and -._~+/=:")(w, r)
 		return
 	}
 	if err := g.checkNext(ctx, claims); err != nil && !errors.Is(err, errEndedMeanwhile) { // of which the store knows more

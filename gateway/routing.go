@@ -29,9 +29,9 @@ func (of *routing) close() {
 
 // front tells the gateway's own addresses from those of the routes.
 func (g *Gateway) front(own http.Handler) http.Handler {
-	nothingHere := failure(http.StatusNotFound, "", "There is nothing at this address")
-	loop := failure(http.StatusLoopDetected, "loop_detected", "The server behind this address leads back to the gateway")
-	noHost := failure(http.StatusBadRequest, "invalid_request", "The Host field does not name one host")
+	nothingHere := problemHandler(http.StatusNotFound, "", "There is nothing at this address")
+	loop := problemHandler(http.StatusLoopDetected, "loop_detected", "The server behind this address leads back to the gateway")
+	noHost := problemHandler(http.StatusBadRequest, "invalid_request", "The Host field does not name one host")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ways, ok := readPath(r)
 		if !ok {

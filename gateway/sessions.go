@@ -127,7 +127,7 @@ func (g *Gateway) endOne(w http.ResponseWriter, r *http.Request) {
 	sid := r.PathValue("sid")
 	at := slices.IndexFunc(families, func(f store.Family) bool { return f.ID == sid })
 	if at < 0 {
-		failure(http.StatusNotFound, "", "You have no such session")(w, r)
+		problemHandler(http.StatusNotFound, "", "You have no such session")(w, r)
 		return
 	}
 	sockets, err := g.endSession(ctx, families[at])

@@ -94,11 +94,11 @@ func (g *Gateway) ticket(w http.ResponseWriter, r *http.Request) {
 	}
 	path, fault := g.ticketPath(hostOf(r), asked)
 	if fault != "" {
-		failure(http.StatusUnprocessableEntity, "invalid_request", fault)(w, r)
+		problemHandler(http.StatusUnprocessableEntity, "invalid_request", fault)(w, r)
 		return
 	}
 	if len(r.Header["Origin"]) > 1 {
-		failure(http.StatusBadRequest, "invalid_request", "A request has one Origin")(w, r)
+		problemHandler(http.StatusBadRequest, "invalid_request", "A request has one Origin")(w, r)
 		return
 	}
 	if wait := g.tickets.Take(ticketHolder(claims), time.Now()); wait > 0 {
@@ -110,7 +110,7 @@ func (g *Gateway) ticket(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	ticket, err := g.guard.IssueTicket(ctx, claims, wsauth.TicketFor{Path: path, Origin: r.Header.Get("Origin"), AllowedOrigins: !byCookie(r)})
 	if refused, ok := errors.AsType[*wsauth.Error](err); ok && refused.Reason == wsauth.InvalidRequest && !errors.Is(err, store.ErrInvalid) {
-		failure(http.StatusUnprocessableEntity, "invalid_request", refused.Message)(w, r)
+		problemHandler(http.StatusUnprocessableEntity, "invalid_request", refused.Message)(w, r)
 		return
 	}
 	if err != nil {

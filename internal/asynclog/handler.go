@@ -154,6 +154,8 @@ type refusals struct {
 	tell  func(n uint64)
 	total atomic.Uint64 // suppressed since New
 
+	telling sync.Mutex // held by flush, so that close waits for one under way
+
 	mu         sync.Mutex
 	begun      time.Time // of the current second
 	taken      int       // lines in it
@@ -185,6 +187,8 @@ func (r *refusals) take(now time.Time) bool {
 
 // flush tells how many were suppressed.
 func (r *refusals) flush() {
+	r.telling.Lock()
+	defer r.telling.Unlock()
 	r.mu.Lock()
 	n := r.suppressed
 	r.suppressed = 0

@@ -7,8 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -224,6 +226,35 @@ func TestCloseIsBounded(t *testing.T) {
 		close(p.stopped)
 		synctest.Wait()
 	})
+}
+
+// TestCloseWaitsForTheCount: what the timer of a second is about to tell of
+// refusals is told before the log closes.
+func TestCloseWaitsForTheCount(t *testing.T) {
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	var told atomic.Uint64
+	r := &refusals{most: 1, tell: func(n uint64) {
+		close(begun)
+		<-proceed
+		told.Add(n)
+	}}
+	for range 3 {
+		r.take(time.Now())
+	}
+	go r.flush() // as the timer does
+	<-begun
+	closed := make(chan uint64, 1)
+	go func() {
+		r.close()
+		closed <- told.Load()
+	}()
+	for range 1000 {
+		runtime.Gosched()
+	}
+	close(proceed)
+	if n := <-closed; n != 2 {
+		t.Errorf("closed when %d of 2 were told of", n)
+	}
 }
 
 // TestG14_RefusalsOfASecondAreBounded, and counted: in the figures, and in one
