@@ -75,8 +75,8 @@ func TestForeignSchemes(t *testing.T) {
 	}
 }
 
-// TestAlmostForeignSchemes: what a more lenient reader takes for a token of
-// ours is refused, even if no token is required.
+// TestAlmostForeignSchemes: a field that a more lenient server could take for
+// our token is refused, even if the route requires no token.
 func TestAlmostForeignSchemes(t *testing.T) {
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.Header{}, &wsauth.Cookies{}}})
 	a := access(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// flagKinds are the options that read durations and numbers of flags, and say
-// in a person's words how one is written.
+// flagKinds holds the parsers for flags that take durations or numbers. Their
+// errors say how to write one.
 var flagKinds = []kong.Option{
 	kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(func(c *kong.DecodeContext, target reflect.Value) error {
 		return decodeFlag(c, func(text string) error {
@@ -54,9 +54,8 @@ var (
 	valueOfEnv   = regexp.MustCompile(`(?s) \(from envar ([A-Z0-9_]+)=.*\)$`)
 )
 
-// usageError is the fault of a command line without the name of the command
-// before it, and without the value of an environment variable, which may be
-// secret.
+// usageError removes the name of the command from the error of a command line,
+// and the value of an environment variable, which may be secret.
 func usageError(err error) error {
 	text := valueOfEnv.ReplaceAllString(err.Error(), " (from the environment variable $1)")
 	text = missingValue.ReplaceAllString(text, "a value is missing; give it after an equals sign")

@@ -29,7 +29,7 @@ type interruption struct {
 type interruptionKey struct{}
 
 // stopsItself says that the command that runs in ctx ends in its own time when
-// ctx is done, as what serves or writes does.
+// ctx is done. Commands that serve or write files call it.
 func stopsItself(ctx context.Context) {
 	if i, ok := ctx.Value(interruptionKey{}).(*interruption); ok {
 		i.stopsItself.Store(true)

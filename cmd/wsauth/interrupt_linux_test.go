@@ -208,7 +208,7 @@ func TestSignalsEndWhatWaitsForATerminal(t *testing.T) {
 							t.Errorf("%q, %v", rest, err)
 						}
 					}()
-					w.stderr.WriteString("wsauth: interrupted\n") // which is looked for above
+					w.stderr.WriteString("wsauth: interrupted\n") // wantEnd reads it here; the deferred check has read the pipe
 				}
 				number, err := interrupt(master, w.cmd.Process)
 				if err != nil {

@@ -122,7 +122,7 @@ func (r tokenRules) server() (s tokenServer, err error) {
 	return s, err
 }
 
-// source are the keys of the flags, or those at path.
+// source returns the keys that the flags name, or those at path.
 func (r tokenRules) source(path string, log *slog.Logger) (token.KeySource, error) {
 	if r.JWKS == "" {
 		if r.Keys != "" && r.Data != "" {
@@ -144,7 +144,7 @@ func (r tokenRules) source(path string, log *slog.Logger) (token.KeySource, erro
 // the server accepts more.
 func (r tokenRules) mayBeSet() bool { return r.ofServer() && r.Config == "" }
 
-// nameConfig is the hint for it.
+// nameConfig names the flag with which the settings of the server count.
 const nameConfig = "if the configuration of the server accepts that, name it with --config"
 
 // hint says what stands behind a fault: the value that is wrong, and the one that would not be.
