@@ -23,14 +23,14 @@ type record struct {
 	begun   time.Time
 	route   *label
 	upgrade bool
+	taken   bool             // by the guard, from the server
+	told    atomic.Bool      // to the metrics and the access log
 	place   *connlimit.Place // of its connection
 	reason  wsauth.Reason    // of the refusal of a plain request
 	status  int
 	bytes   int64
-	taken   bool        // by the guard, from the server
 	cors    *corsAnswer // nil where the answer says nothing about CORS
 	line    *line       // nil without an access log
-	told    atomic.Bool
 }
 
 type recordKey struct{}

@@ -37,13 +37,13 @@ type core struct {
 	// After an end by a peer, the deadline follows the progress of those that
 	// still take data; never after End, a fault or a stall, when it is nil.
 	following *following
-	by        Party
 	reason    string
 
 	begun  time.Duration // when the tunnel began
 	heard  time.Duration // when the client last sent something
 	pinged time.Duration // when the client last got a ping
-	pings  int           // since it was last heard
+	pings  int32         // since it was last heard
+	by     Party         // who ended the tunnel first
 	lagged time.Duration // when the client was last seen to be behind; 0: never
 
 	burst      int           // bytes that came from the upstream since burstBegan
