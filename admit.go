@@ -10,7 +10,7 @@ import (
 // admit lets a socket in, and from then on it can be found and ended. Only
 // after that does it ask once more whether the token was revoked: a revocation
 // in between has either found the socket, or is found now.
-func (g *Guard) admit(s *Session, early int) error {
+func (g *Guard) admit(s *Socket, early int) error {
 	if early > 0 {
 		// A client waits for the answer before it sends (RFC 6455 section
 		// 4.1); what comes earlier may be a request that a proxy in front of
@@ -41,7 +41,7 @@ func (g *Guard) lookAgain(claims *token.Claims) error {
 
 // admit notes an open socket, unless the guard is closing or a limit stands
 // against it. It returns the sockets that have to go for it.
-func (r *registry) admit(s *Session) ([]*Session, error) {
+func (r *registry) admit(s *Socket) ([]*Socket, error) {
 	if r.limits.PerAddress > 0 || s.waits {
 		s.network = ratelimit.Network(s.remote)
 	}
@@ -67,7 +67,7 @@ func (r *registry) admit(s *Session) ([]*Session, error) {
 // enter files a socket under its address and under what its claims say, or
 // refuses it, in which case nothing has changed. It returns the sockets that
 // are to be ended for it. r.mu must be held.
-func (r *registry) enter(s *Session, claims *token.Claims) ([]*Session, error) {
+func (r *registry) enter(s *Socket, claims *token.Claims) ([]*Socket, error) {
 	places := r.placesOf(s, claims)
 	evictions, err := r.makeRoom(places, claims != nil)
 	if err != nil {
@@ -83,7 +83,7 @@ func (r *registry) enter(s *Session, claims *token.Claims) ([]*Session, error) {
 // placesOf returns the places in which a socket is to be counted, those that
 // it has already left out. The narrower limit comes first: a socket that goes
 // for it often makes room under the others as well.
-func (r *registry) placesOf(s *Session, claims *token.Claims) []place {
+func (r *registry) placesOf(s *Socket, claims *token.Claims) []place {
 	places := make([]place, 0, grains)
 	if claims != nil {
 		for _, p := range [...]place{
@@ -104,7 +104,7 @@ func (r *registry) placesOf(s *Session, claims *token.Claims) []place {
 }
 
 // endAll ends sockets for one reason.
-func endAll(sessions []*Session, end *EndError) {
+func endAll(sessions []*Socket, end *EndError) {
 	for _, s := range sessions {
 		s.End(end)
 	}

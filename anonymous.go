@@ -40,7 +40,7 @@ func (r *registry) countAnonymous(network string, change func(*anonymous)) {
 // reserveAnonymous counts s as one that waits for a first message, or that is
 // leaving if its time ran out already. It fails with RateLimited when there is
 // no place left, and with Restarting while the guard is draining.
-func (r *registry) reserveAnonymous(s *Session) error {
+func (r *registry) reserveAnonymous(s *Socket) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.mayReserve(s.network, anonymous.full); err != nil {
@@ -59,7 +59,7 @@ func (r *registry) reserveAnonymous(s *Session) error {
 
 // releaseAnonymous undoes reserveAnonymous, for a client that has
 // authenticated or a connection that is gone. r.mu must be held.
-func (r *registry) releaseAnonymous(s *Session) {
+func (r *registry) releaseAnonymous(s *Socket) {
 	if !s.counted {
 		return
 	}

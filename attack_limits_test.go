@@ -79,7 +79,7 @@ func TestOneForSeveralLimits(t *testing.T) {
 		oldest.wantEnd(t, wsauth.ConnectionLimit)
 		other.wantOpen(t)
 		newest.wantOpen(t)
-		if open := x.guard.Sessions("alice"); !slices.Equal(open, []*wsauth.Session{other.session, newest.session}) {
+		if open := x.guard.Sessions("alice"); !slices.Equal(open, []*wsauth.Socket{other.session, newest.session}) {
 			t.Errorf("%d sockets of alice", len(open))
 		}
 	})

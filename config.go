@@ -78,7 +78,7 @@ type Config struct {
 	// clients are: addresses, networks such as "10.0.0.0/8", "private" for the
 	// private networks and this machine, or "unix" for the clients of a Unix
 	// socket. What others say is not read. The address of a client is for the
-	// limits, the logs and [Session.RemoteAddr]; its scheme and host are for the
+	// limits, the logs and [Socket.RemoteAddr]; its scheme and host are for the
 	// default of Origins and for cookies. They grant nothing: Request.RemoteAddr
 	// stays the peer of the connection, as net/http gives it, for Authorize and
 	// for handlers. Default: none.

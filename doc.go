@@ -20,7 +20,7 @@
 //	                caller's own rule
 //	upgrade.go      take the connection, start the session
 //	admit.go        let the socket in (registry.go, limits.go, anonymous.go)
-//	session.go      what the handler holds; its end has one cause
+//	socket.go       what the handler holds; its end has one cause
 //	hold.go         the same for an HTTP answer that does not end by itself
 //	follow.go       the same for a plain request that takes long
 //	renew.go        a new token for an open socket

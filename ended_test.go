@@ -40,8 +40,8 @@ func TestEndBeforeTheAnswer(t *testing.T) {
 				x, l := &target{log: new(lockedBuffer)}, newPipes()
 				server := &http.Server{Handler: guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					w.Header().Set("X-Half-Made", "yes")
-					session, _ := wsauth.SessionFrom(r.Context())
-					session.End(c.end)
+					socket := wsauth.SocketFrom(r.Context())
+					socket.End(c.end)
 					<-r.Context().Done()
 					if c.accept {
 						x.handle(w, r)

@@ -19,7 +19,7 @@ import (
 // chat is a handler that greets, gives the guard what is the guard's, and
 // echoes the rest.
 func chat(w http.ResponseWriter, r *http.Request) {
-	session, _ := wsauth.SessionFrom(r.Context())
+	socket := wsauth.SocketFrom(r.Context())
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
 		return
@@ -31,12 +31,12 @@ func chat(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return
 		}
-		reply, err := session.Authenticate(ctx, message)
+		reply, err := socket.Authenticate(ctx, message)
 		if err != nil {
 			return // the guard has ended the socket
 		}
 		if reply == nil {
-			reply = []byte(session.Claims().Subject + " says " + string(message))
+			reply = []byte(socket.Claims().Subject + " says " + string(message))
 		}
 		if err := conn.Write(ctx, websocket.MessageText, reply); err != nil {
 			return
@@ -189,7 +189,7 @@ func ExampleGuard_IssueTicket() {
 
 // A client that sends its token in the first message, and later another one:
 // the socket stays open.
-func ExampleSession_Authenticate() {
+func ExampleSocket_Authenticate() {
 	guard, issuer := newGuard(wsauth.Config{Locations: []wsauth.Location{wsauth.FirstMessage{}}})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
 	defer server.Close()
@@ -236,10 +236,10 @@ func ExampleGuard_Renew() {
 
 // A handler that deletes an account wants the password again, on the socket
 // that is open.
-func ExampleSession_RequireFresh() {
+func ExampleSocket_RequireFresh() {
 	guard, issuer := newGuard(wsauth.Config{})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		session, _ := wsauth.SessionFrom(r.Context())
+		socket := wsauth.SocketFrom(r.Context())
 		conn, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			return
@@ -251,13 +251,13 @@ func ExampleSession_RequireFresh() {
 				if err != nil {
 					return
 				}
-				if _, err := session.Authenticate(r.Context(), message); err != nil {
+				if _, err := socket.Authenticate(r.Context(), message); err != nil {
 					return
 				}
 			}
 		}()
 		_ = conn.Write(r.Context(), websocket.MessageText, []byte("your password, please"))
-		if err := session.RequireFresh(r.Context()); err == nil {
+		if err := socket.RequireFresh(r.Context()); err == nil {
 			_ = conn.Write(r.Context(), websocket.MessageText, []byte("deleted"))
 		}
 	})))

@@ -60,13 +60,13 @@ func ExampleGuard_Require() {
 	guard, issuer := newGuard(wsauth.Config{})
 	cause := make(chan error, 1)
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		session, _ := wsauth.SessionFrom(r.Context())
+		socket := wsauth.SocketFrom(r.Context())
 		conn, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			return // Accept has answered
 		}
 		defer conn.CloseNow()
-		_ = conn.Write(r.Context(), websocket.MessageText, []byte("hello, "+session.Claims().Subject))
+		_ = conn.Write(r.Context(), websocket.MessageText, []byte("hello, "+socket.Claims().Subject))
 		_, _, _ = conn.Read(r.Context())
 		cause <- context.Cause(r.Context())
 	})))
@@ -143,17 +143,17 @@ func ExampleGuard_Refuse() {
 }
 
 // An application ends a session with a code and a reason of its own.
-func ExampleSession_End() {
+func ExampleSocket_End() {
 	guard, issuer := newGuard(wsauth.Config{})
-	sessions := make(chan *wsauth.Session, 1)
+	sessions := make(chan *wsauth.Socket, 1)
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			return
 		}
 		defer conn.CloseNow()
-		session, _ := wsauth.SessionFrom(r.Context())
-		sessions <- session
+		socket := wsauth.SocketFrom(r.Context())
+		sessions <- socket
 		<-r.Context().Done() // or a read or write that fails
 	})))
 	defer server.Close()

@@ -20,7 +20,7 @@ const maxFirstMessage = 64 << 10
 // A FirstMessage is the location of a token in the first message on the socket
 // itself, for clients that can set no header and should put nothing into the
 // URL. Such a handshake passes with no claims: the handler upgrades, and hands
-// what it reads to [Session.Authenticate] before it does anything else.
+// what it reads to [Socket.Authenticate] before it does anything else.
 //
 // Until then the socket counts as unauthenticated (see [Limits]), may send 64
 // KiB, and ends with AuthTimeout after Timeout. A client should wait for the
@@ -73,7 +73,7 @@ func (FirstMessage) Strip(*http.Request) {}
 // {"type":"auth_ok","expires_at":…} with the token's end in seconds since 1970,
 // or {"type":"connection_ack"}.
 //
-// Later, a message of the first form renews the socket, as [Session.Renew]
+// Later, a message of the first form renews the socket, as [Socket.Renew]
 // does; on an [Optional] route it may come at any time. Any other message is
 // the application's: the reply and the error are then nil.
 //
@@ -81,7 +81,7 @@ func (FirstMessage) Strip(*http.Request) {}
 // whether a later token is good, the socket stays as it was, and the reply says
 // {"type":"auth_error","reason":"store_unavailable"}. Messages longer than 64
 // KiB carry no token: as the first one they end the socket with MessageTooBig.
-func (s *Session) Authenticate(ctx context.Context, message []byte) (reply []byte, err error) {
+func (s *Socket) Authenticate(ctx context.Context, message []byte) (reply []byte, err error) {
 	if s.Claims() != nil || s.requirement == Optional {
 		return s.renewBy(ctx, message)
 	}
@@ -103,7 +103,7 @@ func (s *Session) Authenticate(ctx context.Context, message []byte) (reply []byt
 }
 
 // renewBy takes a message of a client that need not say who it is.
-func (s *Session) renewBy(ctx context.Context, message []byte) ([]byte, error) {
+func (s *Socket) renewBy(ctx context.Context, message []byte) ([]byte, error) {
 	// Most messages are the application's, and need not be parsed to know it.
 	if len(message) > maxFirstMessage || !bytes.Contains(message, []byte(`"auth"`)) {
 		return nil, nil
@@ -123,7 +123,7 @@ func (s *Session) renewBy(ctx context.Context, message []byte) ([]byte, error) {
 }
 
 // introduce files a socket whose client has become known.
-func (r *registry) introduce(s *Session, claims *token.Claims) ([]*Session, error) {
+func (r *registry) introduce(s *Socket, claims *token.Claims) ([]*Socket, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !s.admitted {

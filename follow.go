@@ -10,35 +10,35 @@ import (
 
 // FollowAfter is how long a plain HTTP request takes before the guard holds it
 // to the life of its session, if its handler asks for that; see
-// [Session.Follow].
+// [Socket.Follow].
 const FollowAfter = time.Second
 
 // A Follower is told of the requests that the guard follows.
 type Follower interface {
 	// Followed is called when a request has taken longer than FollowAfter. It
 	// must not wait.
-	Followed(s *Session)
+	Followed(s *Socket)
 
 	// Left is called for each of them when its handler has returned. e is the
 	// cause: reason "closed" where the guard did not end it.
-	Left(s *Session, e *EndError)
+	Left(s *Socket, e *EndError)
 }
 
 // Follow ends a plain HTTP request with its session, like a socket, if it
 // takes longer than [FollowAfter]: a download, an upload, a long poll, or an
 // answer without an end. From then on it is found by revocations and logouts,
-// and by [Guard.Renew]; [Session.SetTransfer] says what else ends it. At the
+// and by [Guard.Renew]; [Socket.SetTransfer] says what else ends it. At the
 // end its context is cancelled with the [EndError] as its cause, upon which
 // the handler must return: if it has begun an answer without Content-Length,
 // by panic([http.ErrAbortHandler]), or the client takes what it has for the
 // whole.
 //
-// Unlike [Session.Hold] it counts against no limit. A request that is shorter
+// Unlike [Socket.Hold] it counts against no limit. A request that is shorter
 // costs one timer. For a client without a token, for one of a socket and after
 // Hold, Follow does nothing. f may be nil.
 //
 // Call it once, in the handler's own goroutine.
-func (s *Session) Follow(f Follower) {
+func (s *Socket) Follow(f Follower) {
 	if s.conn != nil || s.held.Load() || s.Claims() == nil {
 		return
 	}
@@ -71,7 +71,7 @@ const (
 
 // SetTransfer says what a request that is followed is doing from now on. At
 // first it is Unanswered.
-func (s *Session) SetTransfer(t Transfer) {
+func (s *Socket) SetTransfer(t Transfer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.followed
@@ -87,22 +87,22 @@ func (s *Session) SetTransfer(t Transfer) {
 
 // endIfDraining ends a request that the guard would have ended if it had been
 // followed when the guard began to drain. s.mu must be held.
-func (s *Session) endIfDraining() {
+func (s *Socket) endIfDraining() {
 	if f := s.followed; f.registered && f.transfer == Endless && s.guard.sockets.isClosing() {
 		s.End(Restarting.End(nil))
 	}
 }
 
 // Followed reports whether s is a plain HTTP request that the guard follows;
-// see [Session.Follow].
-func (s *Session) Followed() bool {
+// see [Socket.Follow].
+func (s *Socket) Followed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.followed != nil && s.followed.registered
 }
 
 // followed is the state of a request that is followed. It is guarded by
-// Session.mu.
+// Socket.mu.
 type followed struct {
 	follower   Follower // may be nil
 	registered bool
@@ -113,7 +113,7 @@ type followed struct {
 
 // register makes the request one that revocations find. As in admit, a
 // revocation in between has either found it, or is found here.
-func (s *Session) register() {
+func (s *Socket) register() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.followed
@@ -135,7 +135,7 @@ func (s *Session) register() {
 }
 
 // unfollow is the end of a request whose handler has returned.
-func (s *Session) unfollow() {
+func (s *Socket) unfollow() {
 	f := s.followed
 	if f == nil {
 		return
@@ -158,30 +158,30 @@ func (s *Session) unfollow() {
 	}
 }
 
-func (s *Session) isEndless() bool {
+func (s *Socket) isEndless() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.followed.transfer == Endless
 }
 
 // named returns the sockets and the followed requests of a name.
-func (g *Guard) named(at grain, name string) []*Session {
+func (g *Guard) named(at grain, name string) []*Socket {
 	return append(g.sockets.named(at, name), g.requests.named(at, name)...)
 }
 
 // all returns the sockets and the followed requests.
-func (g *Guard) all() []*Session {
+func (g *Guard) all() []*Socket {
 	return append(g.sockets.all(), g.requests.all()...)
 }
 
 // concerned returns the sockets and the followed requests whose token is
 // revoked by v.
-func (g *Guard) concerned(v store.Revocation) []*Session {
+func (g *Guard) concerned(v store.Revocation) []*Socket {
 	return append(g.sockets.concerned(v), g.requests.concerned(v)...)
 }
 
 // registryOf returns where a session is registered.
-func (g *Guard) registryOf(s *Session) *registry {
+func (g *Guard) registryOf(s *Socket) *registry {
 	if s.followed != nil {
 		return g.requests
 	}

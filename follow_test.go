@@ -19,19 +19,19 @@ type counter struct {
 	reason atomic.Value
 }
 
-func (c *counter) Followed(*wsauth.Session) { c.open.Add(1) }
+func (c *counter) Followed(*wsauth.Socket) { c.open.Add(1) }
 
-func (c *counter) Left(_ *wsauth.Session, e *wsauth.EndError) {
+func (c *counter) Left(_ *wsauth.Socket, e *wsauth.EndError) {
 	c.open.Add(-1)
 	c.reason.Store(e.Reason)
 }
 
 // follow begins a request whose handler is followed until its context ends.
-func follow(guard *wsauth.Guard, f wsauth.Follower, transfer wsauth.Transfer) (*stream, *wsauth.Session) {
+func follow(guard *wsauth.Guard, f wsauth.Follower, transfer wsauth.Transfer) (*stream, *wsauth.Socket) {
 	s := &stream{over: make(chan struct{})}
-	var session *wsauth.Session
+	var session *wsauth.Socket
 	h := guard.Require(wsauth.Access)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		session, _ = wsauth.SessionFrom(r.Context())
+		session = wsauth.SocketFrom(r.Context())
 		session.Follow(f)
 		session.SetTransfer(transfer)
 		<-r.Context().Done()
@@ -241,11 +241,11 @@ func TestFollowNobody(t *testing.T) {
 		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}}))
 		over := make(chan struct{})
 		h := g.Require(wsauth.Optional)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			session, _ := wsauth.SessionFrom(r.Context())
-			session.Follow(nil)
-			session.SetTransfer(wsauth.Endless)
+			socket := wsauth.SocketFrom(r.Context())
+			socket.Follow(nil)
+			socket.SetTransfer(wsauth.Endless)
 			time.Sleep(time.Hour)
-			if err := r.Context().Err(); err != nil || session.Followed() || g.Counts().Requests != 0 {
+			if err := r.Context().Err(); err != nil || socket.Followed() || g.Counts().Requests != 0 {
 				t.Errorf("%v, %+v", err, g.Counts())
 			}
 			close(over)
@@ -263,7 +263,7 @@ func TestFollowCosts(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer x")
 	cost := func(follows bool) float64 {
 		h := g.Require(wsauth.Access)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			if s, _ := wsauth.SessionFrom(r.Context()); follows {
+			if s := wsauth.SocketFrom(r.Context()); follows {
 				s.Follow(nil)
 			}
 		}))

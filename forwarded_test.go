@@ -136,7 +136,7 @@ func TestG8_LimitsBehindProxy(t *testing.T) {
 // client; what grants something has the peer.
 func TestClientBehindProxy(t *testing.T) {
 	var log lockedBuffer
-	authorized, handled := make(chan string, 4), make(chan *wsauth.Session, 4)
+	authorized, handled := make(chan string, 4), make(chan *wsauth.Socket, 4)
 	guard := behindProxy(t, func(c *wsauth.Config) {
 		c.Limits.PerAddress = 1
 		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
@@ -154,7 +154,7 @@ func TestClientBehindProxy(t *testing.T) {
 			t.Errorf("Accept: %v", err)
 			return
 		}
-		s, _ := wsauth.SessionFrom(r.Context())
+		s := wsauth.SocketFrom(r.Context())
 		handled <- s
 		_, _, _ = conn.Read(r.Context())
 	})))
@@ -280,8 +280,8 @@ func TestProxyHeaderListener(t *testing.T) {
 	}
 	remotes := make(chan string, 4)
 	handler := guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		session, _ := wsauth.SessionFrom(r.Context())
-		remotes <- session.RemoteAddr()
+		socket := wsauth.SocketFrom(r.Context())
+		remotes <- socket.RemoteAddr()
 		if conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: []string{"*"}}); err == nil {
 			_, _, _ = conn.Read(r.Context()) // until it ends
 		}

@@ -24,7 +24,7 @@ type Guard struct {
 	proxies        *forwarded.Policy
 
 	sockets     *registry
-	requests    *registry    // those that take long; see Session.Follow
+	requests    *registry    // those that take long; see Socket.Follow
 	revocations *store.Index // nil where nothing can be revoked
 	now         func() time.Time
 	pulse       *pulse
@@ -70,7 +70,7 @@ func newGuard(c Config, now func() time.Time) (*Guard, error) {
 // plain HTTP and WebSocket handshakes alike. Any WebSocket library will do
 // inside: the guard ends the sockets that it opens.
 //
-// The handler finds claims and session with [SessionFrom].
+// The handler finds claims and session with [SocketFrom].
 //
 // A handshake's handler runs in a goroutine of its own, with an
 // http.ResponseWriter of the guard's, and its request's context ends with the
@@ -99,9 +99,9 @@ func (g *Guard) Require(q Requirement) func(http.Handler) http.Handler {
 }
 
 // Sessions returns the open sockets of a subject, the oldest first, and then
-// the requests that are followed; see [Session.Follow].
-func (g *Guard) Sessions(subject string) []*Session {
-	ended := func(s *Session) bool { return s.end.Load() != nil }
+// the requests that are followed; see [Socket.Follow].
+func (g *Guard) Sessions(subject string) []*Socket {
+	ended := func(s *Socket) bool { return s.end.Load() != nil }
 	return slices.DeleteFunc(g.named(bySubject, subject), ended)
 }
 

@@ -14,7 +14,7 @@ import (
 // An error is an [*Error], and says that the request may not go on: the token
 // was revoked meanwhile, a limit stands against it, or the guard shuts down. On
 // the session of a socket Hold does nothing.
-func (s *Session) Hold() error {
+func (s *Socket) Hold() error {
 	if s.conn != nil {
 		return nil
 	}
@@ -37,7 +37,7 @@ func (s *Session) Hold() error {
 }
 
 // release is the end of a plain HTTP request, whose handler has returned.
-func (s *Session) release() {
+func (s *Socket) release() {
 	if s.held.Load() {
 		s.closed()
 		return

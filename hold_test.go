@@ -35,8 +35,8 @@ func (s *stream) done() bool {
 func hold(guard *wsauth.Guard) *stream {
 	s := &stream{over: make(chan struct{})}
 	h := guard.Require(wsauth.Access)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		session, _ := wsauth.SessionFrom(r.Context())
-		if s.held = session.Hold(); s.held == nil {
+		socket := wsauth.SocketFrom(r.Context())
+		if s.held = socket.Hold(); s.held == nil {
 			<-r.Context().Done()
 		}
 		s.cause = context.Cause(r.Context())

@@ -139,7 +139,7 @@ type place struct {
 // An eviction is a socket that has to go for a newer one in a place.
 type eviction struct {
 	place  place
-	oldest *Session
+	oldest *Socket
 }
 
 // makeRoom looks for room for one more socket in each place, or refuses it. It
@@ -178,7 +178,7 @@ func errFull() error { return refuseWith(RateLimited, "Too many open connections
 
 // evict carries out what makeRoom has found, and returns the sockets that are
 // to be ended. r.mu must be held.
-func (r *registry) evict(evictions []eviction) (evicted []*Session) {
+func (r *registry) evict(evictions []eviction) (evicted []*Socket) {
 	for _, e := range evictions {
 		next := r.afterEviction(e.place)
 		of := r.rings[e.place.grain][e.place.name]
@@ -201,7 +201,7 @@ func (r *registry) afterEviction(p place) time.Duration {
 // oldest returns the oldest socket of a name that is not leaving; there must
 // be one. The ring begins with it from now on, so that those which are leaving
 // are not passed over again and again. r.mu must be held.
-func (r *registry) oldest(g grain, name string) *Session {
+func (r *registry) oldest(g grain, name string) *Socket {
 	of := r.rings[g][name]
 	for of.oldest.leaving {
 		of.oldest = of.oldest.links[g].next

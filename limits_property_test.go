@@ -67,7 +67,7 @@ func TestRefusedNewcomerEndsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newCrowd(t, Limits{PerSubject: 1, PerAddress: 3, WhenFull: EndOldest})
 		known := func(subject string) *token.Claims { return &token.Claims{Subject: subject} }
-		var kept []*Session
+		var kept []*Socket
 		for _, subject := range []string{"ada", "bob", "eve"} {
 			s, err := x.socket(x.guard, "192.0.2.1:1", known(subject))
 			if err != nil {
@@ -100,7 +100,7 @@ func TestRefusedNewcomerEndsNothing(t *testing.T) {
 // A crowd is the clients of a guard.
 type crowd struct {
 	guard, derived *Guard
-	open           []*Session
+	open           []*Socket
 }
 
 func newCrowd(t *testing.T, limits Limits) *crowd {
@@ -118,7 +118,7 @@ func newCrowd(t *testing.T, limits Limits) *crowd {
 
 // socket lets a client in as upgrade does; nil claims are to come in its first
 // message.
-func (x *crowd) socket(g *Guard, from string, claims *token.Claims) (*Session, error) {
+func (x *crowd) socket(g *Guard, from string, claims *token.Claims) (*Socket, error) {
 	server, client := net.Pipe()
 	go func() { _, _ = io.Copy(io.Discard, client) }()
 	s := x.session(g, from, claims)
@@ -136,10 +136,10 @@ func (x *crowd) socket(g *Guard, from string, claims *token.Claims) (*Session, e
 	return s, nil
 }
 
-func (x *crowd) session(g *Guard, from string, claims *token.Claims) *Session {
+func (x *crowd) session(g *Guard, from string, claims *token.Claims) *Socket {
 	r := httptest.NewRequest(http.MethodGet, "/ws", nil)
 	r.RemoteAddr = from
-	_, s := g.newSession(context.Background(), r, pass{claims: claims, waits: claims == nil})
+	_, s := g.newSocket(context.Background(), r, pass{claims: claims, waits: claims == nil})
 	return s
 }
 
@@ -149,7 +149,7 @@ type slow struct{ net.Conn }
 
 func (slow) CloseWrite() error { return nil }
 
-func (x *crowd) close(s *Session) {
+func (x *crowd) close(s *Socket) {
 	if s.conn == nil {
 		s.release()
 		return

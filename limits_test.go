@@ -57,7 +57,7 @@ func TestLimitsDefaults(t *testing.T) {
 // none is left taken: a guard that shuts down does not wait for it.
 func TestEndBeforeAdmission(t *testing.T) {
 	r := newRegistry(Limits{PerAddress: 1, Unauthenticated: 1, UnauthenticatedPerAddress: 1})
-	late := &Session{waits: true, remote: "192.0.2.1:1"}
+	late := &Socket{waits: true, remote: "192.0.2.1:1"}
 	r.ended(late)
 	if _, err := r.admit(late); err != nil {
 		t.Fatal(err)
@@ -65,12 +65,12 @@ func TestEndBeforeAdmission(t *testing.T) {
 	if want := (anonymous{leaving: 1}); r.anonymous != want {
 		t.Errorf("counted as %+v, want %+v", r.anonymous, want)
 	}
-	next := &Session{waits: true, remote: "192.0.2.1:2"}
+	next := &Socket{waits: true, remote: "192.0.2.1:2"}
 	if evicted, err := r.admit(next); err != nil || len(evicted) > 0 {
 		t.Errorf("the next socket: %v, %d evicted", err, len(evicted))
 	}
 	r.close()
-	for _, s := range []*Session{late, next} {
+	for _, s := range []*Socket{late, next} {
 		select {
 		case <-r.idle:
 			t.Error("idle, while a socket is open")

@@ -22,8 +22,8 @@ import (
 type live struct {
 	*target
 	pipes    *pipes
-	sessions chan *wsauth.Session // of the last socket
-	each     func(*http.Request)  // what the handler does first; nil: nothing
+	sessions chan *wsauth.Socket // of the last socket
+	each     func(*http.Request) // what the handler does first; nil: nothing
 }
 
 // inBubble runs f against a guard that is made in a bubble. Config lacks what
@@ -31,7 +31,7 @@ type live struct {
 func inBubble(t *testing.T, c func() wsauth.Config, f func(t *testing.T, x *live)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		x := &live{target: &target{log: new(lockedBuffer)}, pipes: newPipes(), sessions: make(chan *wsauth.Session, 1)}
+		x := &live{target: &target{log: new(lockedBuffer)}, pipes: newPipes(), sessions: make(chan *wsauth.Socket, 1)}
 		config := c()
 		if config.Verifier == nil {
 			config.Verifier = newVerifier(t, 0)
@@ -47,7 +47,7 @@ func inBubble(t *testing.T, c func() wsauth.Config, f func(t *testing.T, x *live
 			if x.each != nil {
 				x.each(r)
 			}
-			if s, ok := wsauth.SessionFrom(r.Context()); ok && r.Header.Get("Upgrade") != "" {
+			if s := wsauth.SocketFrom(r.Context()); s != nil && r.Header.Get("Upgrade") != "" {
 				x.sessions <- s
 			}
 			x.handle(w, r)
@@ -72,7 +72,7 @@ func withLog() wsauth.Config { return wsauth.Config{Revocations: store.NewMemory
 
 // A client is one end of a socket that reads all the time.
 type client struct {
-	session *wsauth.Session
+	session *wsauth.Socket
 	opened  time.Time
 	done    chan struct{} // closed when the socket is
 	code    int

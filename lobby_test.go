@@ -78,7 +78,7 @@ func inLobby(t *testing.T, library string, c func() wsauth.Config, f func(t *tes
 
 // take does with a message what a handler should, and returns its answer or
 // the code to close with.
-func (x *lobby) take(s *wsauth.Session, text bool, message []byte) (answer []byte, code int) {
+func (x *lobby) take(s *wsauth.Socket, text bool, message []byte) (answer []byte, code int) {
 	if s.Claims() == nil && !text {
 		return nil, 1003
 	}
@@ -98,7 +98,7 @@ func (x *lobby) take(s *wsauth.Session, text bool, message []byte) (answer []byt
 }
 
 func (x *lobby) serveCoder(w http.ResponseWriter, r *http.Request) {
-	session, _ := wsauth.SessionFrom(r.Context())
+	socket := wsauth.SocketFrom(r.Context())
 	conn, err := coder.Accept(w, r, &coder.AcceptOptions{InsecureSkipVerify: true})
 	if err != nil {
 		return
@@ -110,7 +110,7 @@ func (x *lobby) serveCoder(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return
 		}
-		answer, code := x.take(session, kind == coder.MessageText, message)
+		answer, code := x.take(socket, kind == coder.MessageText, message)
 		if code != 0 {
 			_ = conn.Close(coder.StatusCode(code), "")
 			return
@@ -122,7 +122,7 @@ func (x *lobby) serveCoder(w http.ResponseWriter, r *http.Request) {
 }
 
 func (x *lobby) serveGorilla(w http.ResponseWriter, r *http.Request) {
-	session, _ := wsauth.SessionFrom(r.Context())
+	socket := wsauth.SocketFrom(r.Context())
 	upgrader := gorilla.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
 	conn, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
@@ -134,7 +134,7 @@ func (x *lobby) serveGorilla(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return
 		}
-		answer, code := x.take(session, kind == gorilla.TextMessage, message)
+		answer, code := x.take(socket, kind == gorilla.TextMessage, message)
 		if code != 0 {
 			_ = conn.WriteMessage(gorilla.CloseMessage, gorilla.FormatCloseMessage(code, ""))
 			return
@@ -149,7 +149,7 @@ func (x *lobby) serveGorilla(w http.ResponseWriter, r *http.Request) {
 type gwsTaker struct {
 	gws.BuiltinEventHandler
 	lobby   *lobby
-	session *wsauth.Session
+	session *wsauth.Socket
 }
 
 func (g *gwsTaker) OnMessage(conn *gws.Conn, message *gws.Message) {
@@ -165,8 +165,8 @@ func (g *gwsTaker) OnMessage(conn *gws.Conn, message *gws.Message) {
 }
 
 func (x *lobby) serveGWS(w http.ResponseWriter, r *http.Request) {
-	session, _ := wsauth.SessionFrom(r.Context())
-	conn, err := gws.NewUpgrader(&gwsTaker{lobby: x, session: session}, nil).Upgrade(w, r)
+	socket := wsauth.SocketFrom(r.Context())
+	conn, err := gws.NewUpgrader(&gwsTaker{lobby: x, session: socket}, nil).Upgrade(w, r)
 	if err != nil {
 		return
 	}

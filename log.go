@@ -31,7 +31,7 @@ const (
 )
 
 // tellOpen tells that a socket is open, unless it has ended before.
-func (s *Session) tellOpen() {
+func (s *Socket) tellOpen() {
 	if s.end.Load() != nil || !s.stage.CompareAndSwap(stageNew, stageOpening) {
 		return
 	}
@@ -43,24 +43,24 @@ func (s *Session) tellOpen() {
 }
 
 // tellEnd tells that a socket has ended, if it was open.
-func (s *Session) tellEnd(e *EndError) {
+func (s *Socket) tellEnd(e *EndError) {
 	if s.stage.Swap(stageEnded) == stageOpen {
 		s.guard.tellEnd(s, e)
 	}
 }
 
 // An opener is a session whose handler has yet to open its socket.
-type opener Session
+type opener Socket
 
 // Open is called when it does.
-func (o *opener) Open() { (*Session)(o).tellOpen() }
+func (o *opener) Open() { (*Socket)(o).tellOpen() }
 
-func (g *Guard) tellEnd(s *Session, e *EndError) {
+func (g *Guard) tellEnd(s *Socket, e *EndError) {
 	g.logEnd("socket ended", s, e)
 	g.config.Observer.Ended(s, e)
 }
 
-func (g *Guard) logEnd(message string, s *Session, e *EndError) {
+func (g *Guard) logEnd(message string, s *Socket, e *EndError) {
 	attrs := []slog.Attr{
 		slog.String("reason", e.Reason),
 		slog.Int("code", e.Code),
@@ -75,13 +75,13 @@ func (g *Guard) logEnd(message string, s *Session, e *EndError) {
 
 // tellAuthenticated tells that the client of an open socket has said who it
 // is, after the line that it was opened.
-func (s *Session) tellAuthenticated() {
+func (s *Socket) tellAuthenticated() {
 	s.guard.log("socket authenticated", s.with(slog.String("remote", s.remote))...)
 }
 
 // with returns attributes with the user and the session that the claims name,
 // fit for a line.
-func (s *Session) with(attrs ...slog.Attr) []slog.Attr {
+func (s *Socket) with(attrs ...slog.Attr) []slog.Attr {
 	claims := s.Claims()
 	if claims == nil || !s.guard.logs() {
 		return attrs

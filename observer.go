@@ -18,13 +18,13 @@ type Observer interface {
 
 	// Opened is called for each socket when its handler opens it, by answering
 	// with 101 or taking the connection over, and for each answer that
-	// [Session.Hold] makes one. It is not called for a handshake that the handler
+	// [Socket.Hold] makes one. It is not called for a handshake that the handler
 	// answers in another way, nor is Ended.
-	Opened(s *Session)
+	Opened(s *Socket)
 
 	// Ended is called for each of them when its connection is gone. e is the
 	// cause: close code 1000 and reason "closed" where client or handler hung up.
-	Ended(s *Session, e *EndError)
+	Ended(s *Socket, e *EndError)
 
 	// Revoked is called after each [Guard.Revoke] that has succeeded, if only on
 	// this node, with how many sockets were told to end, and how long all of it
@@ -36,6 +36,6 @@ type Observer interface {
 type nobody struct{}
 
 func (nobody) Refused(*http.Request, *Error)                  {}
-func (nobody) Opened(*Session)                                {}
-func (nobody) Ended(*Session, *EndError)                      {}
+func (nobody) Opened(*Socket)                                 {}
+func (nobody) Ended(*Socket, *EndError)                       {}
 func (nobody) Revoked([]store.Revocation, int, time.Duration) {}

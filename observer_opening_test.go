@@ -61,12 +61,12 @@ func TestObserverOfOpenings(t *testing.T) {
 			guard.Refuse(w, r, &wsauth.Error{Reason: wsauth.BadGateway})
 		}, []string{"refused /refused directly bad_gateway"}},
 		"ended": {func(_ http.ResponseWriter, r *http.Request) {
-			session, _ := wsauth.SessionFrom(r.Context())
-			session.End(wsauth.TokenRevoked.End(nil))
+			socket := wsauth.SocketFrom(r.Context())
+			socket.End(wsauth.TokenRevoked.End(nil))
 		}, []string{"refused /ended token_revoked"}},
 		"too late": {func(w http.ResponseWriter, r *http.Request) {
-			session, _ := wsauth.SessionFrom(r.Context())
-			session.End(wsauth.TokenRevoked.End(nil))
+			socket := wsauth.SocketFrom(r.Context())
+			socket.End(wsauth.TokenRevoked.End(nil))
 			<-r.Context().Done()
 			chat(w, r)
 		}, nil},

@@ -24,9 +24,9 @@ func (w witness) Refused(r *http.Request, e *wsauth.Error) {
 	w <- fmt.Sprint("refused ", r.URL.Path, " ", e.Reason)
 }
 
-func (w witness) Opened(s *wsauth.Session) { w <- "opened " + s.Claims().Subject }
+func (w witness) Opened(s *wsauth.Socket) { w <- "opened " + s.Claims().Subject }
 
-func (w witness) Ended(s *wsauth.Session, e *wsauth.EndError) {
+func (w witness) Ended(s *wsauth.Socket, e *wsauth.EndError) {
 	w <- fmt.Sprint("ended ", s.Claims().Subject, " ", e.Code, " ", e.Reason)
 }
 
@@ -53,10 +53,10 @@ func TestObserver(t *testing.T) {
 	told := make(witness, 100)
 	guard, issuer := newGuard(wsauth.Config{Revocations: store.NewMemory(0), Observer: told})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		session, _ := wsauth.SessionFrom(r.Context())
+		socket := wsauth.SocketFrom(r.Context())
 		switch r.URL.Path {
 		case "/events":
-			if session.Hold() == nil {
+			if socket.Hold() == nil {
 				w.WriteHeader(http.StatusOK)
 				_ = http.NewResponseController(w).Flush()
 				<-r.Context().Done()

@@ -20,11 +20,11 @@ type order struct {
 // numbered is a socket in its place; nil where it has left it.
 type numbered struct {
 	number  uint64
-	session *Session
+	session *Socket
 }
 
 // add puts s last.
-func (o *order) add(s *Session) {
+func (o *order) add(s *Socket) {
 	if o.numbers == nil {
 		o.numbers = &o.own
 	}
@@ -35,7 +35,7 @@ func (o *order) add(s *Session) {
 }
 
 // remove takes s out, if it is in.
-func (o *order) remove(s *Session) {
+func (o *order) remove(s *Socket) {
 	i := o.after(s.number.Load() - 1)
 	if i >= len(o.all) || o.all[i].session != s {
 		return
@@ -61,7 +61,7 @@ const chunk = 256
 
 // part returns the sockets in the next places after a number, and the number
 // of the last of these places; no more than number itself is the end.
-func (r *registry) part(number uint64) (sockets []*Session, last uint64) {
+func (r *registry) part(number uint64) (sockets []*Socket, last uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	first := r.order.after(number)
@@ -76,10 +76,10 @@ func (r *registry) part(number uint64) (sockets []*Session, last uint64) {
 }
 
 // all returns every open socket, the oldest first.
-func (r *registry) all() []*Session {
+func (r *registry) all() []*Socket {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := make([]*Session, 0, r.order.open)
+	all := make([]*Socket, 0, r.order.open)
 	for _, n := range r.order.all {
 		if n.session != nil {
 			all = append(all, n.session)
@@ -89,7 +89,7 @@ func (r *registry) all() []*Session {
 }
 
 // part is that of a registry, for sockets and followed requests together.
-func (g *Guard) part(number uint64) (open []*Session, last uint64) {
+func (g *Guard) part(number uint64) (open []*Socket, last uint64) {
 	sockets, last := g.sockets.part(number)
 	requests, lastRequest := g.requests.part(number)
 	open = append(sockets, requests...)
@@ -101,20 +101,20 @@ func (g *Guard) part(number uint64) (open []*Session, last uint64) {
 	}
 	// Beyond the first of the two ends, sessions of the other may be missing.
 	last = min(last, lastRequest)
-	open = slices.DeleteFunc(open, func(s *Session) bool { return s.Number() > last })
-	slices.SortFunc(open, func(a, b *Session) int { return cmp.Compare(a.Number(), b.Number()) })
+	open = slices.DeleteFunc(open, func(s *Socket) bool { return s.Number() > last })
+	slices.SortFunc(open, func(a, b *Socket) int { return cmp.Compare(a.Number(), b.Number()) })
 	return open, last
 }
 
 // All yields the open sockets and the followed requests in the order in which
-// they came, from the first one on whose [Session.Number] is more than after;
+// they came, from the first one on whose [Socket.Number] is more than after;
 // 0 begins with the oldest. One that is open for all of the time comes once,
 // one that opens or ends meanwhile once or not at all.
 //
 // It copies a few at a time, and holds no lock while it yields: to look at a
 // hundred thousand sockets delays none of them.
-func (g *Guard) All(after uint64) iter.Seq[*Session] {
-	return func(yield func(*Session) bool) {
+func (g *Guard) All(after uint64) iter.Seq[*Socket] {
+	return func(yield func(*Socket) bool) {
 		for number := after; ; {
 			sockets, last := g.part(number)
 			if last == number {
@@ -133,7 +133,7 @@ func (g *Guard) All(after uint64) iter.Seq[*Session] {
 // Counts are how much is open.
 type Counts struct {
 	Sockets  int
-	Requests int // that are followed; see [Session.Follow]
+	Requests int // that are followed; see [Socket.Follow]
 	Sessions int // with sockets, by their sid
 	Subjects int // with sockets, by their sub
 }

@@ -12,10 +12,10 @@ func TestOrderIsAsAList(t *testing.T) {
 	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		g := &Guard{sockets: newRegistry(Limits{}), requests: newRegistry(Limits{})}
-		var open, gone []*Session
+		var open, gone []*Socket
 		for range 40 {
 			for range random.IntN(2 * chunk) {
-				s := &Session{}
+				s := &Socket{}
 				g.sockets.order.add(s)
 				open = append(open, s)
 			}
@@ -29,13 +29,13 @@ func TestOrderIsAsAList(t *testing.T) {
 			for _, s := range gone { // a second time does nothing
 				g.sockets.order.remove(s)
 			}
-			g.sockets.order.remove(&Session{})
+			g.sockets.order.remove(&Socket{})
 			g.checkOrder(t, random, open)
 		}
 	}
 }
 
-func (g *Guard) checkOrder(t *testing.T, random *rand.Rand, open []*Session) {
+func (g *Guard) checkOrder(t *testing.T, random *rand.Rand, open []*Socket) {
 	t.Helper()
 	if got := g.sockets.all(); !slices.Equal(got, open) || g.Counts().Sockets != len(open) {
 		t.Fatalf("%d sockets, counted %d, want %d", len(got), g.Counts().Sockets, len(open))
@@ -56,20 +56,20 @@ func (g *Guard) checkOrder(t *testing.T, random *rand.Rand, open []*Session) {
 // Whoever looks at all sockets while others come and go sees those that stay, once each.
 func TestAllWhileSocketsComeAndGo(t *testing.T) {
 	g := &Guard{sockets: newRegistry(Limits{}), requests: newRegistry(Limits{})}
-	enter := func() *Session {
-		s := &Session{}
+	enter := func() *Socket {
+		s := &Socket{}
 		if _, err := g.sockets.admit(s); err != nil {
 			t.Error(err)
 		}
 		return s
 	}
-	stay := map[*Session]bool{}
+	stay := map[*Socket]bool{}
 	for i := range 10 * chunk {
 		if s := enter(); i%3 == 0 {
 			stay[s] = true
 		}
 	}
-	var others []*Session
+	var others []*Socket
 	for s := range g.All(0) {
 		if !stay[s] {
 			others = append(others, s)
@@ -94,7 +94,7 @@ func TestAllWhileSocketsComeAndGo(t *testing.T) {
 	})
 	<-begun
 	for range 20 {
-		seen, last := map[*Session]int{}, uint64(0)
+		seen, last := map[*Socket]int{}, uint64(0)
 		for s := range g.All(0) {
 			seen[s]++
 			if s.Number() <= last {
@@ -121,7 +121,7 @@ func TestAllWhileSocketsComeAndGo(t *testing.T) {
 func BenchmarkPart(b *testing.B) {
 	g := &Guard{sockets: newRegistry(Limits{})}
 	for range 100_000 {
-		if _, err := g.sockets.admit(&Session{}); err != nil {
+		if _, err := g.sockets.admit(&Socket{}); err != nil {
 			b.Fatal(err)
 		}
 	}

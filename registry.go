@@ -22,14 +22,14 @@ const (
 // order in which they came.
 type link struct {
 	name       string
-	prev, next *Session // nil when it is in no ring
+	prev, next *Socket // nil when it is in no ring
 }
 
 // A ring holds the sockets of one name. A socket is leaving once it was ended
 // or chosen to be ended: its connection may take a while to go, but it no
 // longer counts against a limit.
 type ring struct {
-	oldest    *Session
+	oldest    *Socket
 	all       int
 	leaving   int
 	evictions time.Duration // until when evictions are used up, by registry.age
@@ -69,7 +69,7 @@ func (r *registry) age() time.Duration { return time.Since(r.born) }
 
 // add puts s into the ring of a name. The caller holds the lock, as for all
 // that follow here.
-func (r *registry) add(g grain, name string, s *Session) {
+func (r *registry) add(g grain, name string, s *Socket) {
 	of := r.rings[g][name]
 	l := &s.links[g]
 	l.name = name
@@ -89,7 +89,7 @@ func (r *registry) add(g grain, name string, s *Session) {
 }
 
 // remove takes s out of its ring, if it is in one.
-func (r *registry) remove(g grain, s *Session) {
+func (r *registry) remove(g grain, s *Socket) {
 	l := s.links[g]
 	if l.next == nil {
 		return
@@ -113,7 +113,7 @@ func (r *registry) remove(g grain, s *Session) {
 
 // leave marks s as leaving, under all its names at once. Whoever marks a
 // socket must end it: it counts no more.
-func (r *registry) leave(s *Session) {
+func (r *registry) leave(s *Socket) {
 	if s.leaving {
 		return
 	}
@@ -131,18 +131,18 @@ func (r *registry) leave(s *Session) {
 }
 
 // ended marks a socket that was ended as leaving. r.mu must not be held.
-func (r *registry) ended(s *Session) {
+func (r *registry) ended(s *Socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.leave(s)
 }
 
 // named returns the sockets of a name, the oldest first.
-func (r *registry) named(g grain, name string) []*Session {
+func (r *registry) named(g grain, name string) []*Socket {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	of := r.rings[g][name]
-	all := make([]*Session, 0, of.all)
+	all := make([]*Socket, 0, of.all)
 	for s := of.oldest; len(all) < of.all; s = s.links[g].next {
 		all = append(all, s)
 	}
@@ -157,7 +157,7 @@ func (r *registry) hasKnown() bool {
 }
 
 // forget removes a socket whose connection is gone.
-func (r *registry) forget(s *Session) {
+func (r *registry) forget(s *Socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for g := range grains {

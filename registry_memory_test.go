@@ -27,11 +27,11 @@ func TestSessionMemory(t *testing.T) {
 			ExpiresAt: time.Now().Add(time.Hour),
 		}
 	}
-	sessions := make([]*Session, n)
+	sessions := make([]*Socket, n)
 	g := &Guard{now: time.Now, sockets: newRegistry(Limits{PerSubject: 10})}
 	before := heap()
 	for i := range sessions {
-		s := &Session{guard: g, remote: "192.0.2.1:1234"}
+		s := &Socket{guard: g, remote: "192.0.2.1:1234"}
 		s.claims.Store(claims[i])
 		s.timer = time.AfterFunc(noEnd, s.timedOut)
 		s.endsBy()
@@ -60,9 +60,9 @@ func TestSessionMemory(t *testing.T) {
 // token, not by the old one, and nothing of it is left when it has ended.
 func TestRenewedSocketHasOneName(t *testing.T) {
 	g := &Guard{now: time.Now, sockets: newRegistry(Limits{})}
-	var all []*Session
+	var all []*Socket
 	for range 3 { // of one token
-		s := &Session{guard: g, remote: "192.0.2.1:1234", timer: time.AfterFunc(noEnd, func() {})}
+		s := &Socket{guard: g, remote: "192.0.2.1:1234", timer: time.AfterFunc(noEnd, func() {})}
 		s.claims.Store(&token.Claims{Subject: "ada", ID: "old", SessionID: "s", ExpiresAt: time.Now().Add(time.Hour)})
 		s.endsBy()
 		if _, err := g.sockets.admit(s); err != nil {
@@ -111,8 +111,8 @@ func TestRenewedSocketHasOneName(t *testing.T) {
 // either, once, and nothing of it is left when it has ended.
 func TestSocketHasTwoNames(t *testing.T) {
 	g := &Guard{now: time.Now, sockets: newRegistry(Limits{})}
-	open := func(subject, issuer, sid string) *Session {
-		s := &Session{guard: g, remote: "192.0.2.1:1234", timer: time.AfterFunc(noEnd, func() {})}
+	open := func(subject, issuer, sid string) *Socket {
+		s := &Socket{guard: g, remote: "192.0.2.1:1234", timer: time.AfterFunc(noEnd, func() {})}
 		s.claims.Store(&token.Claims{Subject: subject, IssuerSubject: issuer, SessionID: sid, IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)})
 		s.endsBy()
 		if _, err := g.sockets.admit(s); err != nil {
@@ -120,10 +120,10 @@ func TestSocketHasTwoNames(t *testing.T) {
 		}
 		return s
 	}
-	all := []*Session{open("ada", "248", "s"), open("bob", "249", ""), open("248", "", ""), open("same", "same", "")}
+	all := []*Socket{open("ada", "248", "s"), open("bob", "249", ""), open("248", "", ""), open("same", "same", "")}
 	for id, want := range map[string][]int{"ada": {0}, "248": {2, 0}, "bob": {1}, "249": {1}, "same": {3}, "": nil, "x": nil} {
 		for scope, sessionless := range map[store.Scope]bool{store.Subject: false, store.Sessionless: true} {
-			var wanted []*Session
+			var wanted []*Socket
 			for _, i := range want {
 				if !sessionless || i > 0 {
 					wanted = append(wanted, all[i])
@@ -203,7 +203,7 @@ func TestAnonymousPlaces(t *testing.T) {
 	}
 	r := newRegistry(Limits{Unauthenticated: most, UnauthenticatedPerAddress: most})
 	r.closing = true
-	if err := r.reserveAnonymous(&Session{}); !errors.Is(err, Restarting) {
+	if err := r.reserveAnonymous(&Socket{}); !errors.Is(err, Restarting) {
 		t.Errorf("while it drains: %v", err)
 	}
 }

@@ -32,7 +32,7 @@ var errNoSocket = errors.New("wsauth: only the session of a socket can be renewe
 // is StoreUnavailable: the socket stays as it was, for another try. Renewals
 // that come faster than once a second end the socket with RateLimited, after
 // ten.
-func (s *Session) Renew(ctx context.Context, raw string) error {
+func (s *Socket) Renew(ctx context.Context, raw string) error {
 	if s.conn == nil {
 		return errNoSocket
 	}
@@ -78,7 +78,7 @@ func (g *Guard) Renew(ctx context.Context, raw string) (sockets int, err error) 
 }
 
 // replace gives the session new claims, which were checked by themselves.
-func (s *Session) replace(claims *token.Claims) error {
+func (s *Socket) replace(claims *token.Claims) error {
 	if err := checkSuccessor(s.Claims(), claims); err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (s *Session) replace(claims *token.Claims) error {
 
 // take gives the session new claims, if they still succeed those that it has.
 // first reports that it had none.
-func (s *Session) take(claims *token.Claims) (first bool, err error) {
+func (s *Socket) take(claims *token.Claims) (first bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	first = s.Claims() == nil
@@ -108,7 +108,7 @@ func (s *Session) take(claims *token.Claims) (first bool, err error) {
 }
 
 // file lets the session be found by its new claims. The caller holds s.mu.
-func (s *Session) file(claims *token.Claims) error {
+func (s *Socket) file(claims *token.Claims) error {
 	if s.Claims() != nil {
 		return s.guard.registryOf(s).rename(s, claims)
 	}
@@ -124,7 +124,7 @@ func (s *Session) file(claims *token.Claims) error {
 
 // hold makes claims those of the session. As in admit, a revocation either
 // finds the session or is found here. The caller holds s.mu.
-func (s *Session) hold(claims *token.Claims) error {
+func (s *Socket) hold(claims *token.Claims) error {
 	s.setClaims(claims)
 	s.endsBy()
 	if err := s.guard.lookAgain(claims); err != nil {
@@ -164,12 +164,12 @@ func checkSuccessor(old, claims *token.Claims) error {
 }
 
 // authorizeAgain asks the application about new claims.
-func (s *Session) authorizeAgain(claims *token.Claims) error {
+func (s *Socket) authorizeAgain(claims *token.Claims) error {
 	return s.guard.authorize(s.request, claims)
 }
 
 // rename files a socket under its new token's name.
-func (r *registry) rename(s *Session, claims *token.Claims) error {
+func (r *registry) rename(s *Socket, claims *token.Claims) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !s.admitted {
@@ -183,7 +183,7 @@ func (r *registry) rename(s *Session, claims *token.Claims) error {
 }
 
 // mayTry bounds how often a client may make the guard verify a token.
-func (s *Session) mayTry() error {
+func (s *Socket) mayTry() error {
 	s.mu.Lock()
 	if s.renewals == nil {
 		s.renewals = rate.NewLimiter(rate.Every(renewalEvery), renewalBurst)
@@ -197,7 +197,7 @@ func (s *Session) mayTry() error {
 }
 
 // refused ends the session with a refusal, and returns it.
-func (s *Session) refused(err error) error {
+func (s *Socket) refused(err error) error {
 	if e, ok := errors.AsType[*Error](err); ok && e.Reason != StoreUnavailable {
 		s.End(e.Reason.End(e))
 	}
@@ -205,9 +205,9 @@ func (s *Session) refused(err error) error {
 }
 
 // Renewed returns a channel that is closed when the session gets its next
-// token: by Renew, by [Guard.Renew], or by [Session.Authenticate]. Ask for it
+// token: by Renew, by [Guard.Renew], or by [Socket.Authenticate]. Ask for it
 // before you look at Claims, and again after each time.
-func (s *Session) Renewed() <-chan struct{} {
+func (s *Socket) Renewed() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.renewed == nil {
@@ -225,7 +225,7 @@ func (s *Session) Renewed() <-chan struct{} {
 // session itself is its [context.Cause], an [*EndError] for a socket.
 //
 // Do not wait in the goroutine that reads the client's messages.
-func (s *Session) RequireFresh(ctx context.Context) error {
+func (s *Socket) RequireFresh(ctx context.Context) error {
 	for {
 		renewed := s.Renewed()
 		if end := s.end.Load(); end != nil {

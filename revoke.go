@@ -43,7 +43,7 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 		return 0, errors.New("wsauth: Revoke: the guard has no Config.Revocations")
 	}
 	begun := time.Now()
-	concerned := map[*Session]struct{}{}
+	concerned := map[*Socket]struct{}{}
 	g.addConcerned(concerned, revocations)
 	if err = g.revocations.Revoke(ctx, revocations...); err != nil {
 		err = fmt.Errorf("wsauth: Revoke: %w", err)
@@ -86,7 +86,7 @@ func (g *Guard) RevocationLog() RevocationLog {
 	return RevocationLog{Entries: usage.Entries, Limit: usage.Limit, Held: g.revocations.Held(), ReadOnly: usage.ReadOnly}
 }
 
-func (g *Guard) addConcerned(concerned map[*Session]struct{}, revocations []store.Revocation) {
+func (g *Guard) addConcerned(concerned map[*Socket]struct{}, revocations []store.Revocation) {
 	for _, r := range revocations {
 		for _, s := range g.concerned(r) {
 			concerned[s] = struct{}{}
@@ -106,13 +106,13 @@ func (g *Guard) endRevoked(r store.Revocation) {
 
 // Concerned returns the open sockets that a revocation would end, the oldest
 // first, and then the followed requests. It revokes nothing.
-func (g *Guard) Concerned(r store.Revocation) []*Session { return g.concerned(r) }
+func (g *Guard) Concerned(r store.Revocation) []*Socket { return g.concerned(r) }
 
 // concerned returns the sockets whose token is revoked by v, and those that
 // were open at v.Before, whatever their tokens say: a token may be dated by a
 // clock that is ahead, or by ours before it was set back.
-func (r *registry) concerned(v store.Revocation) []*Session {
-	var all []*Session
+func (r *registry) concerned(v store.Revocation) []*Socket {
+	var all []*Socket
 	for _, s := range r.under(v.Scope, v.ID) {
 		claims := s.Claims()
 		if claims == nil || s.end.Load() != nil {
@@ -126,7 +126,7 @@ func (r *registry) concerned(v store.Revocation) []*Session {
 }
 
 // under returns the sockets of a name in a scope.
-func (r *registry) under(scope store.Scope, id string) []*Session {
+func (r *registry) under(scope store.Scope, id string) []*Socket {
 	switch scope {
 	case store.Token:
 		return r.named(byToken, id)
@@ -135,7 +135,7 @@ func (r *registry) under(scope store.Scope, id string) []*Session {
 	case store.Subject:
 		return r.ofUser(id)
 	case store.Sessionless:
-		return slices.DeleteFunc(r.ofUser(id), func(s *Session) bool {
+		return slices.DeleteFunc(r.ofUser(id), func(s *Socket) bool {
 			claims := s.Claims()
 			return claims == nil || claims.SessionID != ""
 		})
@@ -146,7 +146,7 @@ func (r *registry) under(scope store.Scope, id string) []*Session {
 }
 
 // ofUser returns the sockets of a user under either name.
-func (r *registry) ofUser(name string) []*Session {
+func (r *registry) ofUser(name string) []*Socket {
 	all := r.named(bySubject, name)
 	for _, s := range r.named(byIssuer, name) {
 		if !slices.Contains(all, s) {

@@ -34,7 +34,7 @@ type rig struct {
 	guard   *wsauth.Guard
 	conns   chan *watchedConn
 	conn    *watchedConn // the server's end, once a client has dialled
-	session chan *wsauth.Session
+	session chan *wsauth.Socket
 	done    chan struct{} // closed when the handler has returned
 	ended   chan error    // the cause of the handler's context
 }
@@ -48,14 +48,14 @@ func newRig(t *testing.T, handler http.Handler, ttl time.Duration) *rig {
 	g := &rig{
 		guard:   guard,
 		conns:   make(chan *watchedConn, 1),
-		session: make(chan *wsauth.Session, 1),
+		session: make(chan *wsauth.Socket, 1),
 		done:    make(chan struct{}),
 		ended:   make(chan error, 1),
 	}
 	g.server = httptest.NewUnstartedServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(g.done)
-		session, _ := wsauth.SessionFrom(r.Context())
-		g.session <- session
+		socket := wsauth.SocketFrom(r.Context())
+		g.session <- socket
 		context.AfterFunc(r.Context(), func() { g.ended <- context.Cause(r.Context()) })
 		handler.ServeHTTP(w, r)
 	})))

@@ -11,7 +11,7 @@ const endEvery = time.Millisecond
 
 // drain ends the open sockets, and the endless answers, one after the other.
 func (g *Guard) drain(ctx context.Context) {
-	open := append(g.sockets.all(), slices.DeleteFunc(g.requests.all(), func(s *Session) bool { return !s.isEndless() })...)
+	open := append(g.sockets.all(), slices.DeleteFunc(g.requests.all(), func(s *Socket) bool { return !s.isEndless() })...)
 	every := endEvery
 	if deadline, ok := ctx.Deadline(); ok {
 		every = min(every, time.Until(deadline)/2/time.Duration(max(len(open), 1)))

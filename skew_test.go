@@ -84,7 +84,7 @@ func inSuspension(t *testing.T, revocations bool, f func(t *testing.T, x *suspen
 }
 
 // with opens a socket whose token has a life.
-func (x *suspension) with(t *testing.T, life time.Duration) *Session {
+func (x *suspension) with(t *testing.T, life time.Duration) *Socket {
 	t.Helper()
 	s, err := x.socket(x.guard, "192.0.2.1:1", &token.Claims{Subject: "ada", ExpiresAt: x.guard.now().Round(0).Add(life)})
 	if err != nil {
@@ -136,7 +136,7 @@ func TestSuspended(t *testing.T) {
 }
 
 // talks opens a socket over a connection of its own.
-func (x *suspension) talks(t *testing.T, server, client net.Conn, life time.Duration) *Session {
+func (x *suspension) talks(t *testing.T, server, client net.Conn, life time.Duration) *Socket {
 	t.Helper()
 	s := x.session(x.guard, "192.0.2.1:1", &token.Claims{Subject: "ada", ExpiresAt: x.guard.now().Round(0).Add(life)})
 	s.timer = time.AfterFunc(noEnd, s.timedOut)
@@ -180,15 +180,15 @@ func TestSuspendedAfterTheFirstMessage(t *testing.T) {
 // TestSuspendedRequests: requests that are followed, or held, end like
 // sockets, but not the transfers of known length.
 func TestSuspendedRequests(t *testing.T) {
-	follow := func(s *Session) error { s.Follow(nil); return nil }
+	follow := func(s *Socket) error { s.Follow(nil); return nil }
 	for _, revocations := range []bool{true, false} {
 		for name, c := range map[string]struct {
-			begin func(s *Session) error
+			begin func(s *Socket) error
 			want  error
 		}{
-			"held":     {(*Session).Hold, TokenExpired},
+			"held":     {(*Socket).Hold, TokenExpired},
 			"followed": {follow, TokenExpired},
-			"bounded":  {func(s *Session) error { s.Follow(nil); s.SetTransfer(Bounded); return nil }, nil},
+			"bounded":  {func(s *Socket) error { s.Follow(nil); s.SetTransfer(Bounded); return nil }, nil},
 		} {
 			t.Run(fmt.Sprintf("%s, with a log: %t", name, revocations), func(t *testing.T) {
 				inSuspension(t, revocations, func(t *testing.T, x *suspension) {

@@ -52,8 +52,8 @@ func (v verifierOf) Verify(context.Context, string) (*token.Claims, error) {
 type ending chan struct{}
 
 func (ending) Refused(*http.Request, *wsauth.Error)           {}
-func (ending) Opened(*wsauth.Session)                         {}
-func (e ending) Ended(*wsauth.Session, *wsauth.EndError)      { close(e) }
+func (ending) Opened(*wsauth.Socket)                          {}
+func (e ending) Ended(*wsauth.Socket, *wsauth.EndError)       { close(e) }
 func (ending) Revoked([]store.Revocation, int, time.Duration) {}
 
 // TestSocketLines: the lines of a socket name its user and its session, cut
@@ -92,13 +92,13 @@ func TestSocketLines(t *testing.T) {
 					return
 				}
 				defer conn.CloseNow()
-				session, _ := wsauth.SessionFrom(r.Context())
+				socket := wsauth.SocketFrom(r.Context())
 				for {
 					_, message, err := conn.Read(r.Context())
 					if err != nil {
 						return
 					}
-					reply, err := session.Authenticate(r.Context(), message)
+					reply, err := socket.Authenticate(r.Context(), message)
 					if err != nil || conn.Write(r.Context(), websocket.MessageText, reply) != nil {
 						return
 					}

@@ -36,7 +36,7 @@ func (f *failingLog) Wait(ctx context.Context, after store.Cursor) error {
 }
 
 // inStaleness runs f with a guard that has n sockets and follows a log.
-func inStaleness(t *testing.T, n int, f func(t *testing.T, g *Guard, log *failingLog, open []*Session)) {
+func inStaleness(t *testing.T, n int, f func(t *testing.T, g *Guard, log *failingLog, open []*Socket)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		log := &failingLog{Memory: store.NewMemory(0)}
@@ -62,7 +62,7 @@ func inStaleness(t *testing.T, n int, f func(t *testing.T, g *Guard, log *failin
 	})
 }
 
-func countEnded(open []*Session) (n int) {
+func countEnded(open []*Socket) (n int) {
 	for _, s := range open {
 		if s.over() != nil {
 			n++
@@ -74,7 +74,7 @@ func countEnded(open []*Session) (n int) {
 // TestStaleEndsAreSpread: the sockets of a guard that has lost its store end
 // one after the other, all within a bound.
 func TestStaleEndsAreSpread(t *testing.T) {
-	inStaleness(t, 500, func(t *testing.T, g *Guard, log *failingLog, open []*Session) {
+	inStaleness(t, 500, func(t *testing.T, g *Guard, log *failingLog, open []*Socket) {
 		log.fails.Store(true)
 		time.Sleep(g.config.Staleness - pulseEvery)
 		if n := countEnded(open); n > 0 {
@@ -106,7 +106,7 @@ func TestStaleEndsAreSpread(t *testing.T) {
 // TestStoreComesBack: sockets that have not been ended yet when the store is
 // back stay open.
 func TestStoreComesBack(t *testing.T) {
-	inStaleness(t, 2000, func(t *testing.T, g *Guard, log *failingLog, open []*Session) {
+	inStaleness(t, 2000, func(t *testing.T, g *Guard, log *failingLog, open []*Socket) {
 		log.fails.Store(true)
 		for countEnded(open) == 0 {
 			time.Sleep(time.Millisecond)
@@ -126,7 +126,7 @@ func TestStoreComesBack(t *testing.T) {
 // TestExpiredByTheWall: a socket whose timer stood still while the machine was
 // suspended ends when the guard looks at the clock on the wall, and no other.
 func TestExpiredByTheWall(t *testing.T) {
-	inStaleness(t, 2, func(t *testing.T, g *Guard, _ *failingLog, open []*Session) {
+	inStaleness(t, 2, func(t *testing.T, g *Guard, _ *failingLog, open []*Socket) {
 		open[0].claims.Store(&token.Claims{Subject: "ada", ExpiresAt: time.Now().Add(-time.Second)})
 		past := time.Now().Add(-time.Minute)
 		g.pulse.last.Store(&past)
@@ -146,7 +146,7 @@ func TestExpiredByTheWall(t *testing.T) {
 // TestRequestWaitsForTheReader: what was revoked during a pause counts for the
 // first request after it, unless its client goes away.
 func TestRequestWaitsForTheReader(t *testing.T) {
-	inStaleness(t, 0, func(t *testing.T, g *Guard, log *failingLog, _ []*Session) {
+	inStaleness(t, 0, func(t *testing.T, g *Guard, log *failingLog, _ []*Socket) {
 		log.fails.Store(true)
 		past := time.Now().Add(-time.Minute)
 		g.pulse.last.Store(&past)
@@ -171,7 +171,7 @@ func TestRequestWaitsForTheReader(t *testing.T) {
 // TestPauseEndsWithTheTurn: a store that does not answer holds frames for as
 // long as the reader has its turn, not for ever.
 func TestPauseEndsWithTheTurn(t *testing.T) {
-	inStaleness(t, 1, func(t *testing.T, g *Guard, log *failingLog, open []*Session) {
+	inStaleness(t, 1, func(t *testing.T, g *Guard, log *failingLog, open []*Socket) {
 		log.fails.Store(true)
 		past := time.Now().Add(-time.Minute)
 		g.pulse.last.Store(&past)

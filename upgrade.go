@@ -21,7 +21,7 @@ func (g *Guard) serve(w http.ResponseWriter, r *http.Request, p pass, next http.
 		g.upgrade(w, r, p, next)
 		return
 	}
-	ctx, s := g.newSession(r.Context(), r, p)
+	ctx, s := g.newSocket(r.Context(), r, p)
 	defer s.release()
 	r = g.stripped(ctx, r)
 	httpx.StripUpgrade(r.Header)
@@ -41,7 +41,7 @@ func (g *Guard) upgrade(w http.ResponseWriter, r *http.Request, p pass, next htt
 		g.Refuse(w, r, refuse(InternalError, fmt.Errorf("cannot take the connection over: %w; is this HTTP/2, or does a middleware in front of the guard hide http.Hijacker?", err)))
 		return
 	}
-	ctx, s := g.newSession(context.WithoutCancel(r.Context()), r, p)
+	ctx, s := g.newSocket(context.WithoutCancel(r.Context()), r, p)
 	s.timer = time.AfterFunc(noEnd, s.timedOut)
 	s.conn = wsconn.New(raw, s.closed)
 	s.conn.HoldWhile(g.Paused)
@@ -79,7 +79,7 @@ func (g *Guard) upgrade(w http.ResponseWriter, r *http.Request, p pass, next htt
 
 // run calls the handler as net/http would: a panic is logged and ends the
 // connection, not the program.
-func run(next http.Handler, response *wsconn.Response, r *http.Request, s *Session) {
+func run(next http.Handler, response *wsconn.Response, r *http.Request, s *Socket) {
 	defer func() {
 		v := recover()
 		if v == nil {
@@ -118,10 +118,10 @@ func logPanic(r *http.Request, v any) {
 	logf("wsauth: panic serving %s: %v\n%s", r.RemoteAddr, v, debug.Stack())
 }
 
-func (g *Guard) newSession(parent context.Context, r *http.Request, p pass) (context.Context, *Session) {
-	s := &Session{guard: g, requirement: p.requirement, begun: time.Now(), remote: g.client(r).Addr, waits: p.waits}
+func (g *Guard) newSocket(parent context.Context, r *http.Request, p pass) (context.Context, *Socket) {
+	s := &Socket{guard: g, requirement: p.requirement, begun: time.Now(), remote: g.client(r).Addr, waits: p.waits}
 	s.setClaims(p.claims)
-	ctx, cancel := context.WithCancelCause(context.WithValue(parent, sessionKey{}, s))
+	ctx, cancel := context.WithCancelCause(context.WithValue(parent, socketKey{}, s))
 	s.ctx, s.cancel = ctx, cancel
 	return ctx, s
 }

@@ -42,7 +42,7 @@ func printablePath(path string) string {
 }
 
 // known notes whom a request is of.
-func (l *line) known(s *wsauth.Session) {
+func (l *line) known(s *wsauth.Socket) {
 	if claims := claimsOf(s); l != nil && claims != nil {
 		l.user, l.session = printable(claims.Subject), printable(claims.SessionID)
 	}

@@ -47,7 +47,7 @@ func (a *admin) sockets(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, answer)
 }
 
-func (a *admin) socket(s *wsauth.Session) AdminSocket {
+func (a *admin) socket(s *wsauth.Socket) AdminSocket {
 	entry := AdminSocket{Kind: "socket", Remote: visible(s.RemoteAddr()), Since: s.Begun().Unix()}
 	if s.Followed() {
 		entry.Kind = "request"
@@ -129,7 +129,7 @@ func sessionOf(c *token.Claims) store.Revocation {
 }
 
 // sharing counts the sockets of the session of s where s is the oldest of them; it is 0 for the others.
-func (a *admin) sharing(of store.Revocation, s *wsauth.Session) int {
+func (a *admin) sharing(of store.Revocation, s *wsauth.Socket) int {
 	sockets := a.gateway.guard.Concerned(of)
 	for _, other := range sockets {
 		if other.Number() < s.Number() {

@@ -77,8 +77,8 @@ func (a *admin) next(number uint64) string {
 }
 
 // matching yields the open sockets that a query asks for, in the order in which they came, from where its page begins.
-func (a *admin) matching(q adminQuery) iter.Seq[*wsauth.Session] {
-	var few []*wsauth.Session
+func (a *admin) matching(q adminQuery) iter.Seq[*wsauth.Socket] {
+	var few []*wsauth.Socket
 	switch guard := a.gateway.guard; {
 	case q.token != "":
 		few = guard.Concerned(store.Revocation{Scope: store.Token, ID: q.token})
@@ -90,8 +90,8 @@ func (a *admin) matching(q adminQuery) iter.Seq[*wsauth.Session] {
 		return guard.All(q.after)
 	}
 	// A socket whose client was known late stands late among those of its user.
-	slices.SortFunc(few, func(a, b *wsauth.Session) int { return cmp.Compare(a.Number(), b.Number()) })
-	return func(yield func(*wsauth.Session) bool) {
+	slices.SortFunc(few, func(a, b *wsauth.Socket) int { return cmp.Compare(a.Number(), b.Number()) })
+	return func(yield func(*wsauth.Socket) bool) {
 		for _, s := range few {
 			c := s.Claims()
 			wanted := s.Number() > q.after && (q.session == "" || c.SessionID == q.session) && (q.user == "" || c.HasSubject(q.user))

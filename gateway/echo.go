@@ -56,7 +56,7 @@ func upgradesOnly(next http.Handler) http.Handler {
 // An echoSocket sends text messages back, but for the few that ask something of it. It shows what a handler behind a guard has to
 // do, which is little: the guard ends the socket.
 type echoSocket struct {
-	session *wsauth.Session
+	socket  *wsauth.Socket
 	conn    *websocket.Conn
 	asked   chan struct{}  // holds a value while a person is asked for a password
 	helpers sync.WaitGroup // goroutines that write too
@@ -64,7 +64,7 @@ type echoSocket struct {
 
 // echo serves a socket whose request has the context of a guarded one.
 func echo(w http.ResponseWriter, r *http.Request) {
-	session, _ := wsauth.SessionFrom(r.Context())
+	socket := wsauth.SocketFrom(r.Context())
 	// The guard has checked the Origin already, by the gateway's own list.
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 	if err != nil {
@@ -72,11 +72,11 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	}
 	defer conn.CloseNow()
 	conn.SetReadLimit(maxMessage)
-	e := &echoSocket{session: session, conn: conn, asked: make(chan struct{}, 1)}
+	e := &echoSocket{socket: socket, conn: conn, asked: make(chan struct{}, 1)}
 	defer e.helpers.Wait()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	renewed := session.Renewed() // before the claims of the welcome are looked at, so that none is missed
+	renewed := socket.Renewed() // before the claims of the welcome are looked at, so that none is missed
 	err = e.send(ctx, e.identity("welcome"))
 	e.helpers.Go(func() { e.tellRenewals(ctx, renewed) })
 	for err == nil {
@@ -95,7 +95,7 @@ func (e *echoSocket) answerOne(ctx context.Context) error {
 		return errNotText
 	}
 	// A client that has a newer token sends it here, instead of opening another socket.
-	reply, err := e.session.Authenticate(ctx, message)
+	reply, err := e.socket.Authenticate(ctx, message)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func command(message []byte) string {
 // stepUp is what a handler does before something that a stolen session must not be enough for. The wait is elsewhere, for the
 // client may send the fresh token on this socket. Who is asked already is not asked twice.
 func (e *echoSocket) stepUp(ctx context.Context) error {
-	if e.session.Claims().Fresh {
+	if e.socket.Claims().Fresh {
 		return e.send(ctx, notice{Type: "fresh_ok"})
 	}
 	select {
@@ -140,7 +140,7 @@ func (e *echoSocket) stepUp(ctx context.Context) error {
 		defer func() { <-e.asked }()
 		ctx, cancel := context.WithTimeout(ctx, stepUpWait)
 		defer cancel()
-		if e.session.RequireFresh(ctx) == nil {
+		if e.socket.RequireFresh(ctx) == nil {
 			_ = e.send(ctx, notice{Type: "fresh_ok"}) // the reader finds out when the socket is gone
 		}
 	})
@@ -155,15 +155,15 @@ func (e *echoSocket) tellRenewals(ctx context.Context, renewed <-chan struct{}) 
 		case <-ctx.Done():
 			return
 		}
-		renewed = e.session.Renewed()
-		if e.send(ctx, notice{Type: "renewed", ExpiresAt: e.session.Claims().ValidUntil().Unix()}) != nil {
+		renewed = e.socket.Renewed()
+		if e.send(ctx, notice{Type: "renewed", ExpiresAt: e.socket.Claims().ValidUntil().Unix()}) != nil {
 			return
 		}
 	}
 }
 
 func (e *echoSocket) identity(kind string) identity {
-	claims := e.session.Claims()
+	claims := e.socket.Claims()
 	return identity{kind, claims.Payload(), claims.ValidUntil().Unix()}
 }
 

@@ -22,7 +22,7 @@ type watch struct {
 }
 
 // watchClient begins to watch, in a while. It reads, so nobody else may before idle has reported true or stop has returned.
-func watchClient(conn net.Conn, session *wsauth.Session) *watch {
+func watchClient(conn net.Conn, session *wsauth.Socket) *watch {
 	w := &watch{conn: conn, done: make(chan struct{})}
 	w.timer = time.AfterFunc(lookAfter, func() {
 		defer close(w.done)

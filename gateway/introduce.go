@@ -23,7 +23,7 @@ const maxIntroduction = 64 << 10
 //
 // The client gets its 101 before the upstream is asked, so nothing can be agreed that only the upstream knows: there are no
 // extensions, and the subprotocol is the first that the client offers, which the upstream has to choose as well.
-func (p *proxy) introduce(w http.ResponseWriter, r *http.Request, session *wsauth.Session) {
+func (p *proxy) introduce(w http.ResponseWriter, r *http.Request, session *wsauth.Socket) {
 	protocol := httpx.Subprotocol(r.Header["Sec-Websocket-Protocol"])
 	wsframe.SetAccept(w.Header(), r.Header.Get("Sec-WebSocket-Key"), protocol)
 	r.Header.Del("Sec-WebSocket-Extensions")
@@ -86,7 +86,7 @@ func (p *proxy) introduce(w http.ResponseWriter, r *http.Request, session *wsaut
 }
 
 // dial asks the upstream for the socket that r asks for, as long as its client is there. early is what that was seen to send meanwhile.
-func (p *proxy) dial(client net.Conn, r *http.Request, session *wsauth.Session) (socket *upstream.Socket, early []byte, err error) {
+func (p *proxy) dial(client net.Conn, r *http.Request, session *wsauth.Socket) (socket *upstream.Socket, early []byte, err error) {
 	begun := time.Now()
 	watch := watchClient(client, session)
 	socket, err = p.pool.Open(r.Context(), r)

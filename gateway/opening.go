@@ -24,7 +24,7 @@ type opening struct {
 	proxy   *proxy
 	w       *wsconn.Response
 	r       *http.Request
-	session *wsauth.Session
+	session *wsauth.Socket
 	begun   time.Time
 	asked   *upstream.Asked
 	watch   *watch // of the client

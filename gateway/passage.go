@@ -13,8 +13,8 @@ import (
 // A passage is a plain request on its way to an upstream and back. If it takes
 // long, the guard ends it with the session of its client.
 type passage struct {
-	header  http.Header     // for the upstream
-	session *wsauth.Session // nil on a public route
+	header  http.Header    // for the upstream
+	session *wsauth.Socket // nil on a public route
 	proxy   *proxy
 	at      target
 
@@ -87,14 +87,14 @@ func transferOf(response *http.Response) wsauth.Transfer {
 }
 
 // Followed is called by the guard for a request that takes long.
-func (x *passage) Followed(s *wsauth.Session) {
+func (x *passage) Followed(s *wsauth.Socket) {
 	p := x.proxy
 	p.gateway.live.add(s, x.at, p, "")
 	p.gateway.metrics.followed(p.label, 1)
 }
 
 // Left is called by the guard when such a request has ended.
-func (x *passage) Left(s *wsauth.Session, e *wsauth.EndError) {
+func (x *passage) Left(s *wsauth.Socket, e *wsauth.EndError) {
 	p := x.proxy
 	p.gateway.live.remove(s)
 	p.gateway.metrics.followed(p.label, -1)

@@ -19,7 +19,7 @@ import (
 const patience = 30 * time.Second
 
 // servePlain passes on a request that is no handshake. session is nil where nobody was asked.
-func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsauth.Session) {
+func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsauth.Socket) {
 	header := http.Header{}
 	if err := p.outgoing(r, header, claimsOf(session)); err != nil {
 		p.refuse(w, r, err)

@@ -114,14 +114,14 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serveGuarded answers a request that the guard has let pass.
 func (p *proxy) serveGuarded(w http.ResponseWriter, r *http.Request) {
-	session, _ := wsauth.SessionFrom(r.Context())
-	recordOf(r.Context()).line.known(session)
+	socket := wsauth.SocketFrom(r.Context())
+	recordOf(r.Context()).line.known(socket)
 	p.stripOwn(r)
 	if asksForUpgrade(r) {
-		p.serveSocket(w.(*wsconn.Response), r, session) // what a guard answers a handshake on
+		p.serveSocket(w.(*wsconn.Response), r, socket) // what a guard answers a handshake on
 		return
 	}
-	p.servePlain(w, r, session)
+	p.servePlain(w, r, socket)
 }
 
 // asksForUpgrade reports whether r asks to leave HTTP. It says what the guard
@@ -133,7 +133,7 @@ func asksForUpgrade(r *http.Request) bool {
 }
 
 // claimsOf are the claims of a session; nil where nobody was asked.
-func claimsOf(s *wsauth.Session) *token.Claims {
+func claimsOf(s *wsauth.Socket) *token.Claims {
 	if s == nil {
 		return nil
 	}

@@ -156,10 +156,10 @@ type observer struct{ metrics *metrics }
 func (observer) Refused(r *http.Request, e *wsauth.Error) { recordOf(r.Context()).refused(e) }
 
 // Opened is nothing: a socket is open when the upstream has agreed.
-func (observer) Opened(*wsauth.Session) {}
+func (observer) Opened(*wsauth.Socket) {}
 
 // Ended is nothing: the relay tells more.
-func (observer) Ended(*wsauth.Session, *wsauth.EndError) {}
+func (observer) Ended(*wsauth.Socket, *wsauth.EndError) {}
 
 // Revoked counts.
 func (o observer) Revoked(revocations []store.Revocation, _ int, took time.Duration) {

@@ -220,7 +220,7 @@ func (g *Gateway) leave(before, after *routing) {
 // stands reports whether a socket of p may stay: whether its route is still
 // there, and lets it in as before, and so does another route that has its
 // place now.
-func (of *routing) stands(s *wsauth.Session, p *proxy, at target) bool {
+func (of *routing) stands(s *wsauth.Socket, p *proxy, at target) bool {
 	now := of.router.lookUp(at.host, at.path)
 	if now == nil || of.router.bypassed(at, now) != nil {
 		return false

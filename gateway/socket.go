@@ -17,7 +17,7 @@ import (
 
 // serveSocket opens a WebSocket to the upstream for a client that may have one, and ties the two together. Only when the upstream
 // has agreed does the client get its 101.
-func (p *proxy) serveSocket(w *wsconn.Response, r *http.Request, session *wsauth.Session) {
+func (p *proxy) serveSocket(w *wsconn.Response, r *http.Request, session *wsauth.Socket) {
 	dropConnectionFields(r.Header)
 	if p.cors != nil {
 		p.cors.write(w.Header(), r.Header["Origin"]) // for a refusal
@@ -42,7 +42,7 @@ func (p *proxy) serveSocket(w *wsconn.Response, r *http.Request, session *wsauth
 
 // tie hands both connections to the relay, in the context of the session,
 // which is that of r. fromClient is what the client has sent already.
-func (p *proxy) tie(r *http.Request, conn net.Conn, socket *upstream.Socket, session *wsauth.Session, fromClient []byte) {
+func (p *proxy) tie(r *http.Request, conn net.Conn, socket *upstream.Socket, session *wsauth.Socket, fromClient []byte) {
 	ctx := r.Context()
 	record := recordOf(ctx)
 	p.gateway.live.add(session, targetOf(r), p, socket.Address)

@@ -26,7 +26,7 @@ func TestEndWhileTied(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.WithValue(t.Context(), recordKey{}, &record{gateway: r.g, route: p.label}))
 	backend, other := net.Pipe()
 	defer other.Close()
-	p.tie(httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx), conn, &upstream.Socket{Conn: backend}, &wsauth.Session{}, nil)
+	p.tie(httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx), conn, &upstream.Socket{Conn: backend}, &wsauth.Socket{}, nil)
 	cancel(end)
 	r.count(`socket_ends_total{reason="session_ended",route="/"}`, "1")
 	peer.Close()

@@ -111,8 +111,8 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer c.CloseNow()
-	session, _ := wsauth.SessionFrom(r.Context())
-	for message := []byte(session.Claims().Subject); err == nil; {
+	socket := wsauth.SocketFrom(r.Context())
+	for message := []byte(socket.Claims().Subject); err == nil; {
 		if err = c.Write(r.Context(), websocket.MessageText, message); err == nil {
 			_, message, err = c.Read(r.Context())
 		}

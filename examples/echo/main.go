@@ -32,7 +32,7 @@ func main() {
 }
 
 func echo(w http.ResponseWriter, r *http.Request) {
-	session, _ := wsauth.SessionFrom(r.Context())
+	socket := wsauth.SocketFrom(r.Context())
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
 		return // Accept has answered
@@ -41,7 +41,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	for err == nil {
 		var message []byte
 		if _, message, err = conn.Read(r.Context()); err == nil {
-			err = conn.Write(r.Context(), websocket.MessageText, fmt.Appendf(nil, "%s: %s", session.Claims().Subject, message))
+			err = conn.Write(r.Context(), websocket.MessageText, fmt.Appendf(nil, "%s: %s", socket.Claims().Subject, message))
 		}
 	}
 	log.Print(cmp.Or(context.Cause(r.Context()), err)) // after a minute: wsauth: session ended: token_expired

@@ -17,13 +17,13 @@ var errBinary = errors.New("the first message is not text")
 // authenticate hands a message to the guard. The reply is for the client; where
 // it is nil the message is the application's. An error has ended the socket,
 // with a code that says why.
-func authenticate(ctx context.Context, session *wsauth.Session, text bool, message []byte) (reply []byte, err error) {
+func authenticate(ctx context.Context, socket *wsauth.Socket, text bool, message []byte) (reply []byte, err error) {
 	if !text {
-		if session.Claims() != nil {
+		if socket.Claims() != nil {
 			return nil, nil
 		}
-		session.End(&wsauth.EndError{Code: closeUnsupported, Reason: "text_only", Err: errBinary})
+		socket.End(&wsauth.EndError{Code: closeUnsupported, Reason: "text_only", Err: errBinary})
 		return nil, errBinary
 	}
-	return session.Authenticate(ctx, message)
+	return socket.Authenticate(ctx, message)
 }

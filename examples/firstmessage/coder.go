@@ -12,7 +12,7 @@ import (
 )
 
 func echoCoder(w http.ResponseWriter, r *http.Request) {
-	session, _ := wsauth.SessionFrom(r.Context())
+	socket := wsauth.SocketFrom(r.Context())
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
 		return // Accept has answered
@@ -22,8 +22,8 @@ func echoCoder(w http.ResponseWriter, r *http.Request) {
 	for err == nil {
 		var kind websocket.MessageType
 		var message []byte
-		if kind, message, err = nextCoder(r.Context(), conn, session); err == nil {
-			err = conn.Write(r.Context(), kind, echo(session, message))
+		if kind, message, err = nextCoder(r.Context(), conn, socket); err == nil {
+			err = conn.Write(r.Context(), kind, echo(socket, message))
 		}
 	}
 	log.Print(cmp.Or(context.Cause(r.Context()), err))
@@ -31,13 +31,13 @@ func echoCoder(w http.ResponseWriter, r *http.Request) {
 
 // nextCoder is conn.Read for a guarded socket: it returns the next message that
 // is the application's, and answers those that carry a token.
-func nextCoder(ctx context.Context, conn *websocket.Conn, session *wsauth.Session) (websocket.MessageType, []byte, error) {
+func nextCoder(ctx context.Context, conn *websocket.Conn, socket *wsauth.Socket) (websocket.MessageType, []byte, error) {
 	for {
 		kind, message, err := conn.Read(ctx)
 		if err != nil {
 			return 0, nil, err
 		}
-		reply, err := authenticate(ctx, session, kind == websocket.MessageText, message)
+		reply, err := authenticate(ctx, socket, kind == websocket.MessageText, message)
 		switch {
 		case err != nil:
 			return 0, nil, err

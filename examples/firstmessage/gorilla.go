@@ -14,7 +14,7 @@ import (
 var upgrader websocket.Upgrader
 
 func echoGorilla(w http.ResponseWriter, r *http.Request) {
-	session, _ := wsauth.SessionFrom(r.Context())
+	socket := wsauth.SocketFrom(r.Context())
 	conn, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		return // Upgrade has answered
@@ -24,8 +24,8 @@ func echoGorilla(w http.ResponseWriter, r *http.Request) {
 	for err == nil {
 		var kind int
 		var message []byte
-		if kind, message, err = nextGorilla(r.Context(), conn, session); err == nil {
-			err = conn.WriteMessage(kind, echo(session, message))
+		if kind, message, err = nextGorilla(r.Context(), conn, socket); err == nil {
+			err = conn.WriteMessage(kind, echo(socket, message))
 		}
 	}
 	log.Print(cmp.Or(context.Cause(r.Context()), err))
@@ -35,13 +35,13 @@ func echoGorilla(w http.ResponseWriter, r *http.Request) {
 // message that is the application's, and answers those that carry a token.
 // Gorilla allows one writer at a time: where other goroutines write too, put
 // one lock around each WriteMessage, the one here included.
-func nextGorilla(ctx context.Context, conn *websocket.Conn, session *wsauth.Session) (int, []byte, error) {
+func nextGorilla(ctx context.Context, conn *websocket.Conn, socket *wsauth.Socket) (int, []byte, error) {
 	for {
 		kind, message, err := conn.ReadMessage()
 		if err != nil {
 			return 0, nil, err
 		}
-		reply, err := authenticate(ctx, session, kind == websocket.TextMessage, message)
+		reply, err := authenticate(ctx, socket, kind == websocket.TextMessage, message)
 		switch {
 		case err != nil:
 			return 0, nil, err

@@ -44,8 +44,8 @@ func routes(verifier wsauth.Verifier) http.Handler {
 }
 
 // echo is the application: it is called for a client that is known, always.
-func echo(session *wsauth.Session, message []byte) []byte {
-	return fmt.Appendf(nil, "%s: %s", session.Claims().Subject, message)
+func echo(socket *wsauth.Socket, message []byte) []byte {
+	return fmt.Appendf(nil, "%s: %s", socket.Claims().Subject, message)
 }
 
 func must[T any](v T, err error) T {

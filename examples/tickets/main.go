@@ -81,8 +81,8 @@ func (a app) login(w http.ResponseWriter, r *http.Request) {
 
 // ticket makes a ticket for /ws and for the page that asks.
 func (a app) ticket(w http.ResponseWriter, r *http.Request) {
-	session, _ := wsauth.SessionFrom(r.Context())
-	ticket, err := a.guard.IssueTicket(r.Context(), session.Claims(), wsauth.TicketFor{
+	socket := wsauth.SocketFrom(r.Context())
+	ticket, err := a.guard.IssueTicket(r.Context(), socket.Claims(), wsauth.TicketFor{
 		Path: "/ws", Origin: r.Header.Get("Origin"),
 		AllowedOrigins: true, // the credential is a header, which no browser sends by itself
 	})
@@ -92,8 +92,8 @@ func (a app) ticket(w http.ResponseWriter, r *http.Request) {
 // logout ends the login: no token or ticket of it opens anything, and the
 // sockets that are open close with code 3000 and the reason "session_ended".
 func (a app) logout(w http.ResponseWriter, r *http.Request) {
-	session, _ := wsauth.SessionFrom(r.Context())
-	claims := session.Claims()
+	socket := wsauth.SocketFrom(r.Context())
+	claims := socket.Claims()
 	sockets, err := a.guard.Revoke(r.Context(), store.Revocation{Scope: store.Session, ID: claims.SessionID, Expires: claims.ValidUntil()})
 	answer(w, "sockets", sockets, err)
 }

@@ -15,10 +15,10 @@ import (
 	"wsauth/token"
 )
 
-// A Session is a request that passed the guard: an open socket, or a plain
-// HTTP request while its handler runs. Handlers find it with [SessionFrom]. It
+// A Socket is a request that passed the guard: an open socket, or a plain
+// HTTP request while its handler runs. Handlers find it with [SocketFrom]. It
 // is safe for concurrent use.
-type Session struct {
+type Socket struct {
 	guard       *Guard
 	requirement Requirement
 	begun       time.Time
@@ -51,23 +51,23 @@ type Session struct {
 	counted  bool // as one whose client is not known
 }
 
-type sessionKey struct{}
+type socketKey struct{}
 
-// SessionFrom returns the session that a guard put into ctx, the context of a
-// guarded request.
-func SessionFrom(ctx context.Context) (*Session, bool) {
-	s, ok := ctx.Value(sessionKey{}).(*Session)
-	return s, ok
+// SocketFrom returns the socket that a guard put into ctx, the context of a
+// guarded request; nil if there is none.
+func SocketFrom(ctx context.Context) *Socket {
+	s, _ := ctx.Value(socketKey{}).(*Socket)
+	return s
 }
 
 // Claims returns what the token says that the session has now: a renewal
 // replaces them. They are nil where the route's requirement is [Optional] and
-// the client sent none, and until [Session.Authenticate] has taken the first
+// the client sent none, and until [Socket.Authenticate] has taken the first
 // message of a client that sends its token in it.
-func (s *Session) Claims() *token.Claims { return s.claims.Load() }
+func (s *Socket) Claims() *token.Claims { return s.claims.Load() }
 
 // setClaims gives the session claims. The caller is the only one.
-func (s *Session) setClaims(claims *token.Claims) {
+func (s *Socket) setClaims(claims *token.Claims) {
 	if claims == nil {
 		return
 	}
@@ -80,29 +80,29 @@ func (s *Session) setClaims(claims *token.Claims) {
 // knownAt reports whether the session of a known client, which has claims, had
 // them at a moment already: by the clock on the wall, or by the monotonic one,
 // since the other may have been set back in between.
-func (s *Session) knownAt(moment time.Time) bool {
+func (s *Socket) knownAt(moment time.Time) bool {
 	now := s.guard.now()
 	return s.known.UnixMilli() <= moment.UnixMilli() || now.Sub(s.known) >= now.Sub(moment)
 }
 
 // Begun returns when the request came.
-func (s *Session) Begun() time.Time { return s.begun }
+func (s *Socket) Begun() time.Time { return s.begun }
 
 // Number returns the place of an open socket in the order in which the guard's
 // sockets came, from 1 on. No two have the same; a request that is no socket has
 // 0. See [Guard.All].
-func (s *Session) Number() uint64 { return s.number.Load() }
+func (s *Socket) Number() uint64 { return s.number.Load() }
 
 // RemoteAddr returns the address of the client: that of
 // [http.Request.RemoteAddr], or what a trusted proxy says. The port is 0 if
 // the proxy does not say it.
-func (s *Session) RemoteAddr() string { return s.remote }
+func (s *Socket) RemoteAddr() string { return s.remote }
 
 // End ends the session: the client of a socket gets the close frame of e, the
 // handler's reads and writes fail with e, and the request's context is
 // cancelled with e as its [context.Cause]. It returns at once and works once:
 // the first cause stays. A nil e means SessionEnded.
-func (s *Session) End(e *EndError) {
+func (s *Socket) End(e *EndError) {
 	if e == nil {
 		e = SessionEnded.End(nil)
 	}
@@ -118,7 +118,7 @@ func (s *Session) End(e *EndError) {
 }
 
 // over is the refusal of what comes after the end; nil before it.
-func (s *Session) over() error {
+func (s *Socket) over() error {
 	end := s.end.Load()
 	if end == nil {
 		return nil
@@ -132,7 +132,7 @@ const noEnd = time.Duration(math.MaxInt64)
 // endsBy sets the timer to the end that the session comes to by itself: that of
 // its token, or of the client's time to send one. The timer is monotonic: a
 // clock that is set back does not lengthen a session. The caller holds s.mu.
-func (s *Session) endsBy() {
+func (s *Socket) endsBy() {
 	var left time.Duration
 	switch claims := s.Claims(); {
 	case claims != nil:
@@ -154,7 +154,7 @@ func (s *Session) endsBy() {
 
 // timedOut is the end that endsBy has set, unless a renewal has come in between.
 // The lock is held to the end of it, so that none succeeds which is too late.
-func (s *Session) timedOut() {
+func (s *Socket) timedOut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -167,7 +167,7 @@ func (s *Session) timedOut() {
 }
 
 // expire is the end of the session's token. s.mu must be held.
-func (s *Session) expire() {
+func (s *Socket) expire() {
 	if f := s.followed; f != nil && f.transfer == Bounded {
 		f.overdue = true
 		return
@@ -176,7 +176,7 @@ func (s *Session) expire() {
 }
 
 // closed runs once the connection is gone, whoever closed it.
-func (s *Session) closed() {
+func (s *Socket) closed() {
 	s.end.CompareAndSwap(nil, closedEnd())
 	e := s.end.Load()
 	s.cancel(e)

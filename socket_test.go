@@ -182,7 +182,7 @@ func TestHandlerPanics(t *testing.T) {
 	if code, reason := closeOf(t, conn); code != 1011 || reason != "internal_error" {
 		t.Errorf("close %d %q", code, reason)
 	}
-	if got := lines.take(); strings.Count(got, "panic serving") != 2 || !strings.Contains(got, "session_test.go") {
+	if got := lines.take(); strings.Count(got, "panic serving") != 2 || !strings.Contains(got, "socket_test.go") {
 		t.Errorf("log: %s", got)
 	}
 	if err := guard.Shutdown(t.Context()); err != nil {
@@ -294,12 +294,12 @@ func TestSessionOfAPlainRequest(t *testing.T) {
 	called := false
 	handler := guard.Require(wsauth.Access)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		called = true
-		session, ok := wsauth.SessionFrom(r.Context())
-		if !ok || session.Claims().Subject != "ada" {
-			t.Fatalf("session %v", session)
+		socket := wsauth.SocketFrom(r.Context())
+		if socket == nil || socket.Claims().Subject != "ada" {
+			t.Fatalf("socket %v", socket)
 		}
-		session.End(nil)
-		session.End(&wsauth.EndError{Code: 4000, Reason: "too late"})
+		socket.End(nil)
+		socket.End(&wsauth.EndError{Code: 4000, Reason: "too late"})
 		var end *wsauth.EndError
 		if cause := context.Cause(r.Context()); !errors.As(cause, &end) || !errors.Is(cause, wsauth.SessionEnded) || end.Code != 3000 {
 			t.Errorf("cause %v", cause)
@@ -311,8 +311,8 @@ func TestSessionOfAPlainRequest(t *testing.T) {
 	if !called {
 		t.Error("the handler was not called")
 	}
-	if _, ok := wsauth.SessionFrom(t.Context()); ok {
-		t.Error("a session without a guard")
+	if socket := wsauth.SocketFrom(t.Context()); socket != nil {
+		t.Error("a socket without a guard")
 	}
 }
 
