@@ -18,6 +18,7 @@ import (
 	"github.com/pires/go-proxyproto"
 
 	"wsauth"
+	"wsauth/internal/wstest"
 	"wsauth/token"
 )
 
@@ -135,7 +136,7 @@ func TestG8_LimitsBehindProxy(t *testing.T) {
 // TestClientBehindProxy: limits of open sockets, sessions and logs have the
 // client; what grants something has the peer.
 func TestClientBehindProxy(t *testing.T) {
-	var log lockedBuffer
+	var log wstest.Log
 	authorized, handled := make(chan string, 4), make(chan *wsauth.Socket, 4)
 	guard := behindProxy(t, func(c *wsauth.Config) {
 		c.Limits.PerAddress = 1
@@ -185,7 +186,7 @@ func TestClientBehindProxy(t *testing.T) {
 		_ = conn.CloseNow()
 		t.Error("a second socket of one client")
 	}
-	lines := log.take()
+	lines := log.Take()
 	for _, want := range []string{`msg="socket opened" remote=192.0.2.2:0`, `msg=refused reason=rate_limited remote=192.0.2.1:0`} {
 		if !strings.Contains(lines, want) {
 			t.Errorf("the log has no %q: %s", want, lines)

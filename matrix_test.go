@@ -57,14 +57,14 @@ func TestEndReachesTheClient(t *testing.T) {
 					} else {
 						cause.end(rig)
 					}
-					code, reason, err := client.readToClose()
+					code, reason, err := client.ReadClose()
 					if err != nil {
-						t.Fatalf("the client read %d frames and then: %v", client.frames, err)
+						t.Fatalf("the client read %d frames and then: %v", client.Frames, err)
 					}
 					if code != cause.code || reason != cause.reason {
 						t.Errorf("close %d %q, want %d %q", code, reason, cause.code, cause.reason)
 					}
-					if err := client.answerAndDrain(); err != nil {
+					if err := client.AnswerClose(); err != nil {
 						t.Errorf("after the close frame: %v", err)
 					}
 					ended := rig.waitForHandler(t)

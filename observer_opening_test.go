@@ -7,33 +7,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/coder/websocket"
 
 	"wsauth"
+	"wsauth/internal/wstest"
 	"wsauth/store"
 	"wsauth/token"
 )
-
-// A textLog collects a log.
-type textLog struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *textLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *textLog) count(line string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), line)
-}
 
 // TestObserverOfOpenings: a socket is open to observer and log when its
 // handler opens it, once, and one that was not opened has no end.
@@ -74,7 +56,7 @@ func TestObserverOfOpenings(t *testing.T) {
 	for _, how := range []wsauth.Refusal{wsauth.RefuseHTTP, wsauth.RefuseClose} {
 		for name, c := range handlers {
 			t.Run(name, func(t *testing.T) {
-				told, lines := make(witness, 100), &textLog{}
+				told, lines := make(witness, 100), &wstest.Log{}
 				var issuer *token.Issuer
 				guard, issuer = newGuard(wsauth.Config{
 					Revocations: store.NewMemory(0), Observer: told, Refusal: how, Logger: slog.New(slog.NewTextHandler(lines, nil)),
@@ -99,7 +81,7 @@ func TestObserverOfOpenings(t *testing.T) {
 				if len(c.told) == 2 {
 					want = 1
 				}
-				if opened, ended := lines.count(`msg="socket opened"`), lines.count(`msg="socket ended"`); opened != want || ended != want {
+				if opened, ended := strings.Count(lines.String(), `msg="socket opened"`), strings.Count(lines.String(), `msg="socket ended"`); opened != want || ended != want {
 					t.Errorf("%d opened and %d ended in the log, want %d", opened, ended, want)
 				}
 			})

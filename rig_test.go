@@ -3,7 +3,6 @@ package wsauth_test
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/wstest"
 	"wsauth/token"
 )
 
@@ -78,7 +78,7 @@ func (g *rig) shutdown() {
 }
 
 // dial opens a socket, by hand: the test must see every byte.
-func (g *rig) dial(t *testing.T, compress bool) *rawClient {
+func (g *rig) dial(t *testing.T, compress bool) *wstest.Client {
 	t.Helper()
 	conn, err := net.Dial("tcp", g.server.Listener.Addr().String())
 	if err != nil {
@@ -93,9 +93,9 @@ func (g *rig) dial(t *testing.T, compress bool) *rawClient {
 	fmt.Fprintf(conn, "GET /ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer x\r\n%s\r\n",
 		g.server.Listener.Addr(), extensions)
-	c := &rawClient{conn: conn, r: bufio.NewReader(conn)}
+	c := &wstest.Client{Conn: conn, In: bufio.NewReader(conn)}
 	_ = conn.SetReadDeadline(time.Now().Add(patience))
-	response, err := http.ReadResponse(c.r, nil)
+	response, err := http.ReadResponse(c.In, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,74 +125,6 @@ func (g *rig) waitForHandler(t *testing.T) error {
 		t.Fatal("the handler's context did not end")
 	}
 	return nil
-}
-
-// A rawClient reads a server's frames.
-type rawClient struct {
-	conn   net.Conn
-	r      *bufio.Reader
-	frames int
-}
-
-// readToClose reads frames up to the close frame. It is an error if anything
-// is not a well-formed frame.
-func (c *rawClient) readToClose() (code int, reason string, err error) {
-	for {
-		opcode, body, err := c.readFrame()
-		if err != nil {
-			return 0, "", err
-		}
-		if opcode != 8 {
-			continue
-		}
-		if len(body) < 2 {
-			return 0, "", fmt.Errorf("close frame of %d bytes", len(body))
-		}
-		return int(binary.BigEndian.Uint16(body)), string(body[2:]), nil
-	}
-}
-
-func (c *rawClient) readFrame() (opcode byte, body []byte, err error) {
-	var head [8]byte
-	if _, err := io.ReadFull(c.r, head[:2]); err != nil {
-		return 0, nil, err
-	}
-	opcode = head[0] & 0x0F
-	size := uint64(head[1] & 0x7F)
-	if head[1]&0x80 != 0 || opcode > 2 && opcode < 8 || opcode > 10 || head[0]&0x30 != 0 {
-		return 0, nil, fmt.Errorf("% x is no head of a server's frame", head[:2])
-	}
-	switch size {
-	case 126:
-		_, err = io.ReadFull(c.r, head[:2])
-		size = uint64(binary.BigEndian.Uint16(head[:]))
-	case 127:
-		_, err = io.ReadFull(c.r, head[:8])
-		size = binary.BigEndian.Uint64(head[:])
-	}
-	if err == nil && size > 2*uint64(len(payload)) {
-		err = fmt.Errorf("a frame of %d bytes", size)
-	}
-	if err != nil {
-		return 0, nil, err
-	}
-	body = make([]byte, size)
-	_, err = io.ReadFull(c.r, body)
-	c.frames++
-	return opcode, body, err
-}
-
-// answerAndDrain answers the close frame; nothing may come any more but the
-// end of the stream.
-func (c *rawClient) answerAndDrain() error {
-	if _, err := c.conn.Write([]byte{0x88, 0x80, 1, 2, 3, 4}); err != nil {
-		return err
-	}
-	rest, err := io.ReadAll(c.r)
-	if len(rest) > 0 {
-		return fmt.Errorf("%d bytes after the close frame", len(rest))
-	}
-	return err
 }
 
 // A watchedListener makes watchedConns.

@@ -19,6 +19,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"wsauth"
+	"wsauth/internal/wstest"
 	"wsauth/token"
 )
 
@@ -91,7 +92,7 @@ func TestHandlerReturnsBeforeItsSocket(t *testing.T) {
 	}), 300*time.Millisecond)
 	client := rig.dial(t, false)
 	<-rig.done
-	if code, reason, err := client.readToClose(); code != 3000 || reason != "token_expired" {
+	if code, reason, err := client.ReadClose(); code != 3000 || reason != "token_expired" {
 		t.Errorf("close %d %q, %v", code, reason, err)
 	}
 	pumps.Wait()
@@ -139,7 +140,7 @@ func TestHandlerPanics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var lines lockedBuffer
+	var lines wstest.Log
 	mux := http.NewServeMux()
 	mux.Handle("/before", guard.Require(wsauth.Access)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		panic("a fault of the handler")
@@ -165,7 +166,7 @@ func TestHandlerPanics(t *testing.T) {
 	if _, err := dial("/abort"); err == nil {
 		t.Error("/abort opened a socket")
 	}
-	if got := lines.take(); got != "" {
+	if got := lines.Take(); got != "" {
 		t.Errorf("an abort was logged: %s", got)
 	}
 	begun := time.Now()
@@ -182,7 +183,7 @@ func TestHandlerPanics(t *testing.T) {
 	if code, reason := closeOf(t, conn); code != 1011 || reason != "internal_error" {
 		t.Errorf("close %d %q", code, reason)
 	}
-	if got := lines.take(); strings.Count(got, "panic serving") != 2 || !strings.Contains(got, "socket_test.go") {
+	if got := lines.Take(); strings.Count(got, "panic serving") != 2 || !strings.Contains(got, "socket_test.go") {
 		t.Errorf("log: %s", got)
 	}
 	if err := guard.Shutdown(t.Context()); err != nil {
@@ -323,11 +324,11 @@ func TestEndCodes(t *testing.T) {
 		rig := newRig(t, coderHandler(t, behaviour{}), time.Hour)
 		client := rig.dial(t, false)
 		(<-rig.session).End(&wsauth.EndError{Code: given, Reason: strings.Repeat("x", 122) + "é\xff"})
-		code, reason, err := client.readToClose()
+		code, reason, err := client.ReadClose()
 		if err != nil || code != want || reason != strings.Repeat("x", 122) {
 			t.Errorf("End(%d): close %d, reason of %d bytes, %v; want %d", given, code, len(reason), err, want)
 		}
-		client.conn.Close()
+		client.Conn.Close()
 	}
 }
 
@@ -447,7 +448,7 @@ func TestEndedSessionsAreFreed(t *testing.T) {
 	rig := newRig(t, coderHandler(t, behaviour{}), time.Hour)
 	client := rig.dial(t, false)
 	session := weak.Make(<-rig.session)
-	client.conn.Close()
+	client.Conn.Close()
 	_ = rig.waitForHandler(t)
 	rig.shutdown()
 	deadline := time.Now().Add(patience)

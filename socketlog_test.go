@@ -13,17 +13,17 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth"
+	"wsauth/internal/wstest"
 	"wsauth/store"
 	"wsauth/token"
 )
 
-// line returns the one line of a log that has all of these parts.
-func (l *textLog) line(t *testing.T, parts ...string) string {
+// lineOf returns the one line of a log that has all of these parts.
+func lineOf(t *testing.T, log *wstest.Log, parts ...string) string {
 	t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	text := log.String()
 	var found []string
-	for line := range strings.Lines(l.text.String()) {
+	for line := range strings.Lines(text) {
 		has := true
 		for _, part := range parts {
 			has = has && strings.Contains(line, part)
@@ -33,7 +33,7 @@ func (l *textLog) line(t *testing.T, parts ...string) string {
 		}
 	}
 	if len(found) != 1 {
-		t.Fatalf("%d lines have %q: %s", len(found), parts, l.text.String())
+		t.Fatalf("%d lines have %q: %s", len(found), parts, text)
 	}
 	return found[0]
 }
@@ -77,7 +77,7 @@ func TestSocketLines(t *testing.T) {
 		"hostile":       {nil, wsauth.Access, hostile, strings.Repeat("s", 100), false, []string{` user="mallory` + "\uFFFD" + `level=INFO msg=\"socket opened\" user=root`, " session=" + strings.Repeat("s", 64) + "… "}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			lines, ended := &textLog{}, make(ending)
+			lines, ended := &wstest.Log{}, make(ending)
 			guard, err := wsauth.New(wsauth.Config{
 				Observer:  ended,
 				Verifier:  verifierOf(token.Claims{Subject: c.subject, SessionID: c.sid}),
@@ -136,11 +136,11 @@ func TestSocketLines(t *testing.T) {
 			if err := guard.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 				t.Fatal(err)
 			}
-			opened := lines.line(t, `msg="socket opened"`, "remote=")
-			check := map[string]string{"opened": opened, "ended": lines.line(t, `msg="socket ended"`, "remote=")}
+			opened := lineOf(t, lines, `msg="socket opened"`, "remote=")
+			check := map[string]string{"opened": opened, "ended": lineOf(t, lines, `msg="socket ended"`, "remote=")}
 			if c.first {
 				delete(check, "opened")
-				check["authenticated"] = lines.line(t, `msg="socket authenticated"`, "remote=")
+				check["authenticated"] = lineOf(t, lines, `msg="socket authenticated"`, "remote=")
 				if strings.Contains(opened, "user=") {
 					t.Errorf("the user is named before it is known: %s", opened)
 				}

@@ -1,0 +1,240 @@
+package attack
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth"
+	"wsauth/internal/wstest"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// A bubble is a target in a synctest bubble, where time passes only when
+// nothing else happens. Its connections are pipes.
+type bubble struct {
+	*target
+	pipes    *wstest.Pipes
+	sessions chan *wsauth.Socket // of the sockets that were opened; see open
+	each     func(*http.Request) // called first by the handler, unless nil
+	heard    chan string         // messages for the application: "alice: hello"
+}
+
+// newBubble serves a guard with the handler that handle returns. The returned
+// function stops it; nothing may then keep Shutdown waiting. A configuration
+// without a Verifier gets one that trusts the keyring.
+func newBubble(t *testing.T, config wsauth.Config, handle func(*bubble) http.HandlerFunc) (x *bubble, stop func()) {
+	t.Helper()
+	x = &bubble{
+		target: &target{log: new(wstest.Log)}, pipes: wstest.NewPipes(),
+		sessions: make(chan *wsauth.Socket, 1), heard: make(chan string, 100),
+	}
+	if config.Verifier == nil {
+		config.Verifier = newVerifier(t, 0)
+	}
+	config.Logger = slog.New(slog.NewTextHandler(x.log, nil))
+	guard, err := wsauth.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.guard = guard
+	server := &http.Server{Handler: guarded(guard, handle(x)), ErrorLog: log.New(x.log, "", 0)}
+	go server.Serve(x.pipes) //nolint:errcheck // It ends with Shutdown.
+	return x, func() {
+		if err := errors.Join(guard.Shutdown(context.Background()), server.Shutdown(context.Background())); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// inBubble runs f with a target whose handler reads until its socket ends. The
+// configuration is made in the bubble.
+func inBubble(t *testing.T, config func() wsauth.Config, f func(t *testing.T, x *bubble)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		x, stop := newBubble(t, config(), func(x *bubble) http.HandlerFunc {
+			return func(w http.ResponseWriter, r *http.Request) {
+				if x.each != nil {
+					x.each(r)
+				}
+				if s := wsauth.SocketFrom(r.Context()); s != nil && r.Header.Get("Upgrade") != "" {
+					x.sessions <- s
+				}
+				x.handle(w, r)
+			}
+		})
+		defer stop()
+		f(t, x)
+	})
+}
+
+// withLog returns a configuration with a log of revocations in memory.
+func withLog() wsauth.Config { return wsauth.Config{Revocations: store.NewMemory(0)} }
+
+// ask sends a request on a connection of its own, from an address that may be
+// empty. The connection has no deadline afterwards.
+func (x *bubble) ask(t *testing.T, from, raw string) *answer {
+	t.Helper()
+	a := ask(t, x.pipes.Dial(from), raw)
+	_ = a.conn.SetDeadline(time.Time{})
+	return a
+}
+
+// A client is the client's end of a socket. It reads all the time.
+type client struct {
+	session *wsauth.Socket
+	opened  time.Time
+	done    chan struct{} // closed when the socket is
+	code    int
+	reason  string
+	ended   time.Time
+}
+
+// open opens a socket. It fails the test if the handshake is refused.
+func (x *bubble) open(t *testing.T, path string, lines ...string) *client {
+	t.Helper()
+	a := x.ask(t, "", upgrade(path, lines...))
+	if a.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("status %d, want 101: %s", a.StatusCode, a.body)
+	}
+	c := &client{opened: time.Now(), done: make(chan struct{}), session: <-x.sessions}
+	go func() {
+		defer close(c.done)
+		rest, err := io.ReadAll(a.in)
+		c.ended = time.Now()
+		a.conn.Close()
+		if err != nil || len(rest) < 4 || rest[0] != 0x88 || int(rest[1]) != len(rest)-2 {
+			c.reason = fmt.Sprintf("% x, %v", rest, err)
+			return
+		}
+		c.code, c.reason = int(binary.BigEndian.Uint16(rest[2:])), string(rest[4:])
+	}()
+	return c
+}
+
+// with opens a socket with an access token.
+func (x *bubble) with(t *testing.T, made *token.Token) *client {
+	t.Helper()
+	return x.open(t, "/access", bearer(made.Raw))
+}
+
+// isOpen waits until everything in the bubble has settled, and reports whether
+// the socket is still open.
+func (c *client) isOpen() bool {
+	synctest.Wait()
+	select {
+	case <-c.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// wantEnd checks that the socket has ended with a reason.
+func (c *client) wantEnd(t *testing.T, reason wsauth.Reason) {
+	t.Helper()
+	if c.isOpen() {
+		t.Errorf("the socket is open, want it closed with %s", reason)
+		return
+	}
+	if want := reason.Outcome().Code; c.code != want || c.reason != string(reason) {
+		t.Errorf("closed with %d %q, want %d %q", c.code, c.reason, want, reason)
+	}
+}
+
+// wantOpen checks that the socket is still open.
+func (c *client) wantOpen(t *testing.T) {
+	t.Helper()
+	if !c.isOpen() {
+		t.Errorf("the socket was closed with %d %q", c.code, c.reason)
+	}
+}
+
+// A caller is the client's end of a socket that the test reads and writes.
+type caller struct {
+	*wstest.Client
+	opened time.Time
+	taken  atomic.Int64 // bytes that the server has read after the handshake
+}
+
+// call opens a socket from an address. It fails the test if the handshake is
+// refused.
+func (x *bubble) call(t *testing.T, from, path string) *caller {
+	t.Helper()
+	return called(t, x.ask(t, from, upgrade(path, fromOurs)))
+}
+
+// called returns the socket that an answer has opened.
+func called(t *testing.T, a *answer) *caller {
+	t.Helper()
+	if a.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("status %d, want 101: %s", a.StatusCode, a.body)
+	}
+	return &caller{Client: &wstest.Client{Conn: a.conn, In: a.in}, opened: time.Now()}
+}
+
+// send sends raw bytes in the background, as far as the server takes them.
+func (c *caller) send(raw []byte) {
+	go func() {
+		n, _ := c.Conn.Write(raw)
+		c.taken.Add(int64(n))
+	}()
+}
+
+// say sends a text message in the background.
+func (c *caller) say(message string) { c.send(wstest.Frame(0x81, message)) }
+
+// hear returns the next message of the server.
+func (c *caller) hear(t *testing.T) string {
+	t.Helper()
+	opcode, body, err := c.ReadFrame()
+	if err != nil || opcode != 1 {
+		t.Fatalf("got a frame %d, % x, %v; want a text message", opcode, body, err)
+	}
+	return string(body)
+}
+
+// closed reads up to the close frame and hangs up.
+func (c *caller) closed(t *testing.T) (code int, reason string) {
+	t.Helper()
+	code, reason, err := c.ReadClose()
+	if err != nil {
+		t.Errorf("no close frame: %v", err)
+	}
+	c.hangUp()
+	return code, reason
+}
+
+// wantClose checks that the server closes the socket with a reason.
+func (c *caller) wantClose(t *testing.T, want wsauth.Reason) {
+	t.Helper()
+	if code, reason := c.closed(t); code != want.Outcome().Code || reason != string(want) {
+		t.Errorf("closed with %d %q, want %d %q", code, reason, want.Outcome().Code, want)
+	}
+}
+
+// hangUp closes the connection and waits until the server has noticed.
+func (c *caller) hangUp() {
+	c.Conn.Close()
+	synctest.Wait()
+}
+
+// login makes an access token of a session.
+func login(t *testing.T, subject, sid string, o token.Options) *token.Token {
+	t.Helper()
+	o.SessionID = sid
+	return issue(t, token.TypeAccess, subject, o)
+}
+
+// inAnHour is when the tests' revocations expire.
+func inAnHour() time.Time { return time.Now().Add(time.Hour) }

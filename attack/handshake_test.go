@@ -1,0 +1,316 @@
+package attack
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth"
+	"wsauth/internal/wstest"
+)
+
+// altered returns a good handshake in which one text is replaced.
+func altered(t *testing.T, tok, old, new string) string {
+	t.Helper()
+	raw := upgrade("/access", bearer(tok))
+	if !strings.Contains(raw, old) {
+		t.Fatalf("%q is not in the handshake", old)
+	}
+	return strings.Replace(raw, old, new, 1)
+}
+
+func TestHandshake(t *testing.T) {
+	tok := access(t)
+	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0)})
+	const (
+		version = "Sec-WebSocket-Version: 13\r\n"
+		key     = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+		up      = "Upgrade: websocket\r\n"
+		conn    = "Connection: Upgrade\r\n"
+		hostly  = "Host: app.example\r\n"
+		target  = "GET /access HTTP/1.1\r\n"
+		good    = wsauth.Reason("")
+	)
+	for _, c := range []struct {
+		name, old, new string
+		want           wsauth.Reason
+	}{
+		{"H1/version_8", version, "Sec-WebSocket-Version: 8\r\n", wsauth.VersionNotSupported},
+		{"H1/version_list", version, "Sec-WebSocket-Version: 13, 8\r\n", wsauth.VersionNotSupported},
+		{"H1/version_013", version, "Sec-WebSocket-Version: 013\r\n", wsauth.VersionNotSupported},
+		{"H1/version_missing", version, "", wsauth.VersionNotSupported},
+		{"H1/version_empty", version, "Sec-WebSocket-Version:\r\n", wsauth.VersionNotSupported},
+		{"H1/version_twice", version, version + version, wsauth.VersionNotSupported},
+		{"H1/version_twice_differing", version, version + "Sec-WebSocket-Version: 8\r\n", wsauth.VersionNotSupported},
+		{"H2/key_missing", key, "", wsauth.InvalidHandshake},
+		{"H2/key_empty", key, "Sec-WebSocket-Key:\r\n", wsauth.InvalidHandshake},
+		{"H2/key_of_15_bytes", key, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j\r\n", wsauth.InvalidHandshake},
+		{"H2/key_of_17_bytes", key, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZWU=\r\n", wsauth.InvalidHandshake},
+		{"H2/key_not_base64", key, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ!==\r\n", wsauth.InvalidHandshake},
+		{"H2/key_base64url", key, "Sec-WebSocket-Key: _____________________w==\r\n", wsauth.InvalidHandshake},
+		{"H2/key_unpadded", key, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ\r\n", wsauth.InvalidHandshake},
+		{"H2/key_twice", key, key + key, wsauth.InvalidHandshake},
+		{"H2/key_twice_differing", key, key + "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n", wsauth.InvalidHandshake},
+		{"H3/post", "GET", "POST", wsauth.MethodNotAllowed},
+		{"H3/connect", "GET", "CONNECT", wsauth.MethodNotAllowed},
+		{"H3/put", "GET", "PUT", wsauth.MethodNotAllowed},
+		{"H3/options", "GET", "OPTIONS", wsauth.MethodNotAllowed},
+		{"H3/trace", "GET", "TRACE", wsauth.MethodNotAllowed},
+		{"H3/lower_case", "GET", "get", wsauth.MethodNotAllowed},
+		{"H3/connect_without_upgrade", target + hostly + up, "CONNECT /access HTTP/1.1\r\n" + hostly, wsauth.MethodNotAllowed},
+		{"H4/http_1.0", "HTTP/1.1", "HTTP/1.0", wsauth.InvalidHandshake},
+		{"H5/upper_case", "websocket", "WebSocket", good},
+		{"H5/websocketx", "websocket", "websocketx", wsauth.InvalidHandshake},
+		{"H5/list", "websocket", "websocket, h2c", wsauth.InvalidHandshake},
+		{"H5/list_reversed", "websocket", "h2c, websocket", wsauth.InvalidHandshake},
+		{"H5/two_lines", up, up + "Upgrade: h2c\r\n", wsauth.InvalidHandshake},
+		{"H5/with_version", "websocket", "websocket/13", wsauth.InvalidHandshake},
+		{"H5/empty", up, "Upgrade:\r\n", wsauth.InvalidHandshake},
+		{"H6/list", conn, "Connection: keep-alive, Upgrade\r\n", good},
+		{"H6/two_lines", conn, "Connection: keep-alive\r\nConnection: upgrade\r\n", good},
+		{"H6/other", conn, "Connection: keep-alive\r\n", wsauth.InvalidHandshake},
+		{"H6/missing", conn, "", wsauth.InvalidHandshake},
+		{"H6/prefix", conn, "Connection: upgrades\r\n", wsauth.InvalidHandshake},
+		{"H7/content_length", up, up + "Content-Length: 5\r\n", wsauth.InvalidHandshake},
+		{"H7/content_length_0", up, up + "Content-Length: 0\r\n", good},
+		{"H7/chunked", up, up + "Transfer-Encoding: chunked\r\n", wsauth.InvalidHandshake},
+		{"H8/both_lengths", up, up + "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", wsauth.InvalidHandshake},
+		{"H12/absolute_form", target, "GET http://app.example/access HTTP/1.1\r\n", wsauth.InvalidHandshake},
+		{"H12/absolute_form_of_another_host", target, "GET http://evil.example/access HTTP/1.1\r\n", wsauth.InvalidHandshake},
+		{"H12/asterisk", target, "GET * HTTP/1.1\r\n", "net/http"},
+		{"H12/url_in_the_query", target, "GET /access?next=http://app.example/ HTTP/1.1\r\n", good},
+		{"H12/host_empty", hostly, "Host:\r\n", wsauth.InvalidHandshake},
+		{"H13/bogus_extension", up, up + "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=99; x=\"\x01\", ;;\r\n", wsauth.Reason("net/http")},
+		{"H13/bogus_parameters", up, up + "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=99; x=y, ;;, bogus\r\n", good},
+		// net/http refuses these.
+		{"H8/space_before_colon", up, "Upgrade : websocket\r\n", "net/http"},
+		{"H8/unknown_encoding", up, up + "Transfer-Encoding: xchunked\r\n", "net/http"},
+		{"H8/two_lengths", up, up + "Content-Length: 0\r\nContent-Length: 5\r\n", "net/http"},
+		{"H12/host_missing", hostly, "", "net/http"},
+		{"H12/host_twice", hostly, hostly + "Host: evil.example\r\n", "net/http"},
+		{"H12/host_with_path", hostly, "Host: app.example/x\r\n", "net/http"},
+		// net/http accepts these, and the guard must decide as if they were
+		// written well.
+		{"H8/bare_lf", up, "Upgrade: websocket\n", good},
+		{"H8/bare_lf_version", version, "Sec-WebSocket-Version: 8\n", wsauth.VersionNotSupported},
+		{"H8/folded_token", "Bearer " + tok, "Bearer\r\n " + tok, good},
+		{"H8/folded_second_token", "Bearer " + tok, "Bearer " + tok + "\r\n " + tok, wsauth.InvalidRequest},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := x.send(t, altered(t, tok, c.old, c.new))
+			switch c.want {
+			case good:
+				x.wantSuccess(t, a)
+				return
+			case "net/http":
+				if a.StatusCode < 400 || !a.Close {
+					t.Errorf("status %d, connection closes: %t", a.StatusCode, a.Close)
+				}
+				x.wantSilence(t, a, tok)
+				return
+			}
+			x.wantRefusal(t, a, c.want, pieces(tok)...)
+			if !a.Close {
+				t.Error("the connection stays open after a refused handshake")
+			}
+			if got := a.Header.Get("Sec-WebSocket-Version"); (got == "13") != (c.want == wsauth.VersionNotSupported) {
+				t.Errorf("Sec-WebSocket-Version: %q", got)
+			}
+			if got := a.Header.Get("Allow"); (got == "GET") != (c.want == wsauth.MethodNotAllowed) {
+				t.Errorf("Allow: %q", got)
+			}
+		})
+	}
+	t.Run("H3/head", func(t *testing.T) {
+		a := x.send(t, altered(t, tok, "GET", "HEAD"))
+		if a.StatusCode != http.StatusMethodNotAllowed || a.Header.Get("Allow") != "GET" {
+			t.Errorf("status %d\n%s", a.StatusCode, a.head)
+		}
+		x.wantSilence(t, a, pieces(tok)...)
+	})
+}
+
+// TestMalformedHandshakeGetsNoSocket checks that RefuseClose opens sockets
+// only to explain a refusal to a page of an allowed origin.
+func TestMalformedHandshakeGetsNoSocket(t *testing.T) {
+	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Refusal: wsauth.RefuseClose})
+	tok := access(t)
+	x.fire(t, []shot{
+		{"H1/version", altered(t, tok, "Version: 13", "Version: 8"), wsauth.VersionNotSupported},
+		{"H2/key", altered(t, tok, "dGhl", "!!!!"), wsauth.InvalidHandshake},
+		{"H3/post", altered(t, tok, "GET", "POST"), wsauth.MethodNotAllowed},
+		{"H7/body", altered(t, tok, "\r\n\r\n", "\r\nContent-Length: 1\r\n\r\n"), wsauth.InvalidHandshake},
+		{"C3/origin", upgrade("/access", bearer(tok), "Origin: https://evil.example"), wsauth.OriginNotAllowed},
+		{"C3/origin_without_token", upgrade("/access", "Origin: https://evil.example"), wsauth.OriginNotAllowed},
+		{"T12/plain_request", plain("GET", "/access"), wsauth.TokenMissing},
+	})
+}
+
+// TestPipelined sends more bytes in the packet of a handshake. They are
+// neither a request nor a frame (H9).
+func TestPipelined(t *testing.T) {
+	tok := access(t)
+	second := plain("GET", "/access", bearer(tok))
+	frame := "\x81\x85\x01\x02\x03\x04ignor"
+	for name, c := range map[string]struct {
+		refusal wsauth.Refusal
+		raw     string
+		want    string // the beginning of the only answer
+	}{
+		"H9/request_after_refusal":           {wsauth.RefuseHTTP, upgrade("/access") + second, "HTTP/1.1 401 "},
+		"H9/request_after_refusal_by_close":  {wsauth.RefuseClose, upgrade("/access") + second, "HTTP/1.1 101 "},
+		"H9/request_after_bad_handshake":     {wsauth.RefuseHTTP, altered(t, tok, "13", "8") + second, "HTTP/1.1 426 "},
+		"H9/request_after_foreign_origin":    {wsauth.RefuseClose, upgrade("/access", bearer(tok), "Origin: https://evil.example") + second, "HTTP/1.1 403 "},
+		"H9/request_after_body":              {wsauth.RefuseHTTP, altered(t, tok, "\r\n\r\n", "\r\nContent-Length: 2\r\n\r\nxx") + second, "HTTP/1.1 400 "},
+		"H9/request_after_success":           {wsauth.RefuseHTTP, upgrade("/access", bearer(tok)) + second, "HTTP/1.1 400 "},
+		"H9/request_after_success_by_close":  {wsauth.RefuseClose, upgrade("/access", bearer(tok)) + second, "HTTP/1.1 400 "},
+		"H9/frame_after_success":             {wsauth.RefuseHTTP, upgrade("/access", bearer(tok)) + frame, "HTTP/1.1 400 "},
+		"H9/one_byte_after_success":          {wsauth.RefuseHTTP, upgrade("/access", bearer(tok)) + "\x81", "HTTP/1.1 400 "},
+		"H9/frame_after_refusal":             {wsauth.RefuseHTTP, upgrade("/access") + frame, "HTTP/1.1 401 "},
+		"H9/many_requests_after_the_refusal": {wsauth.RefuseHTTP, upgrade("/access") + strings.Repeat(second, 50), "HTTP/1.1 401 "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Refusal: c.refusal})
+			conn := dial(t, x.addr)
+			if _, err := io.WriteString(conn, c.raw); err != nil {
+				t.Fatal(err)
+			}
+			// The connection may be reset after the answer.
+			all, _ := io.ReadAll(conn)
+			if !strings.HasPrefix(string(all), c.want) || strings.Count(string(all), "HTTP/1.1 ") != 1 {
+				t.Errorf("answered %q", all)
+			}
+			if seen := x.took(); len(seen) != 0 {
+				t.Errorf("the handler was called: %q", seen)
+			}
+		})
+	}
+}
+
+// TestHTTP2 checks that HTTP/2 opens no sockets: it has no Upgrade, and its
+// CONNECT is refused (H14).
+func TestHTTP2(t *testing.T) {
+	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Proto)
+	})))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	tok := access(t)
+	for _, c := range []struct {
+		name, method, authorization string
+		status                      int
+	}{
+		{"H14/connect", "CONNECT", "Bearer " + tok, 405},
+		{"H14/get", "GET", "Bearer " + tok, 200},
+		{"H14/get_without_token", "GET", "", 401},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			request, err := http.NewRequestWithContext(t.Context(), c.method, server.URL+"/access", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Authorization", c.authorization)
+			response, err := server.Client().Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			body, err := io.ReadAll(response.Body)
+			if err != nil || response.ProtoMajor != 2 || response.StatusCode != c.status || c.status == 200 && string(body) != "HTTP/2.0" {
+				t.Errorf("%s %s %q %v", response.Proto, response.Status, body, err)
+			}
+		})
+	}
+	t.Run("H14/upgrade_fields", func(t *testing.T) { // net/http admits none of them
+		r := request(t, upgrade("/access", bearer(tok)))
+		r.Proto, r.ProtoMajor, r.ProtoMinor, r.TLS = "HTTP/2.0", 2, 0, &tls.ConnectionState{}
+		if _, err := guard.Check(r, wsauth.Access); reasonOf(err) != wsauth.InvalidHandshake {
+			t.Errorf("Check: %v", err)
+		}
+	})
+}
+
+// TestOracle checks that only a token with a good signature gets another
+// answer than that it is invalid (H15).
+func TestOracle(t *testing.T) {
+	payloads := map[string]string{
+		"known": claims(), "unknown": claims("sub", `"nobody"`), "expired": claims("exp", "1000000000"), "other_audience": claims("aud", `"x"`),
+		"refresh": claims("type", `"refresh"`), "nothing": "{}", "not_json": "x", "admin": claims("sub", `"admin"`, "fresh", "false"),
+	}
+	for _, p := range places {
+		x := newTarget(t, placeConfig(t, p))
+		first := ""
+		for name, payload := range payloads {
+			a := x.send(t, p.request(compact(head("HS256", "hs", ""), payload, macSigner([]byte("wrong"))), true))
+			x.wantRefusal(t, a, wsauth.TokenInvalid)
+			if got := a.head + "\r\n\r\n" + a.body; first == "" {
+				first = got
+			} else if got != first {
+				t.Errorf("H15/%s/%s: answered\n%s\nnot\n%s", p.name, name, got, first)
+			}
+		}
+	}
+}
+
+// TestSlowHeads sends heads byte by byte (H10). With a server's timeouts set,
+// which a guard cannot do, they are cut off after five seconds and delay
+// nobody else.
+func TestSlowHeads(t *testing.T) {
+	const slow = 5000
+	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := guard.Require(wsauth.Access)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	synctest.Test(t, func(t *testing.T) {
+		tok := access(t)
+		l := wstest.NewPipes()
+		server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second}
+		go server.Serve(l) //nolint:errcheck // It ends with Close.
+		begun := time.Now()
+		cut := make(chan time.Duration, slow)
+		var writers sync.WaitGroup
+		for range slow {
+			conn := l.Dial("")
+			writers.Go(func() {
+				for _, c := range []byte(upgrade("/access", bearer(tok))) {
+					if _, err := conn.Write([]byte{c}); err != nil {
+						return
+					}
+					time.Sleep(5 * time.Second)
+				}
+			})
+			go func() {
+				_, _ = io.Copy(io.Discard, conn)
+				cut <- time.Since(begun)
+				conn.Close()
+			}()
+		}
+		time.Sleep(2 * time.Second)
+		a := ask(t, l.Dial(""), plain("GET", "/access", bearer(tok), "Connection: close"))
+		if a.StatusCode != http.StatusOK || time.Since(begun) != 2*time.Second {
+			t.Errorf("H10/others: status %d after %s", a.StatusCode, time.Since(begun))
+		}
+		for range slow {
+			if after := <-cut; after < 5*time.Second || after > 6*time.Second { // net/http lingers half a second
+				t.Errorf("H10/slow: cut after %s", after)
+			}
+		}
+		writers.Wait()
+		if err := server.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,179 @@
+package attack
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// dated issues an access token for alice by a clock that is ahead of ours.
+// With an empty sid the token has no such claim.
+func dated(ahead time.Duration, sid string, more ...string) string {
+	theirs := time.Now().Add(ahead).Unix()
+	changes := append([]string{"sub", `"alice"`, "iat", fmt.Sprint(theirs), "nbf", fmt.Sprint(theirs), "exp", fmt.Sprint(theirs + 15*60)}, more...)
+	if sid != "" {
+		changes = append(changes, "sid", `"`+sid+`"`)
+	}
+	return signed(claims(changes...))
+}
+
+// withClocks returns a configuration as withLog does, with the leeways of c.
+func withClocks(t *testing.T, c token.VerifierConfig) func() wsauth.Config {
+	t.Helper()
+	c.Keys, c.Issuer, c.Audience = keys().set, testIssuer, []string{testAudience}
+	return func() wsauth.Config {
+		v, err := token.NewVerifier(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wsauth.Config{Verifier: v, Revocations: store.NewMemory(0)}
+	}
+}
+
+// aSidAhead makes a UUIDv7 by a clock that is ahead of ours.
+func aSidAhead(t *testing.T, ahead time.Duration) string {
+	t.Helper()
+	hex := fmt.Sprintf("%012x", time.Now().Add(ahead).UnixMilli())
+	return hex[:8] + "-" + hex[8:] + "-7abc-8def-0123456789ab"
+}
+
+// TestCutOffWithClocksAhead checks that a cut-off ends every open socket and
+// every token issued so far, even if the issuer's clock is ahead by the
+// leeway, and nothing that begins later by more than the leeway.
+func TestCutOffWithClocksAhead(t *testing.T) {
+	const leeway = 20 * time.Second
+	for name, verifier := range map[string]token.VerifierConfig{
+		"leeway": {Leeway: leeway}, "leeway of iat": {IssuedLeeway: leeway},
+	} {
+		for _, scope := range []store.Scope{store.Subject, store.Everything} {
+			t.Run(fmt.Sprintf("%s/%s", name, scope), func(t *testing.T) {
+				inBubble(t, withClocks(t, verifier), func(t *testing.T, x *bubble) {
+					tokens := []string{
+						dated(0, ""), dated(leeway, ""), dated(leeway, "s1"), dated(15*time.Second, "00000000-0000-4000-8000-000000000000"),
+						dated(leeway, aSidAhead(t, leeway+time.Minute)), // a sid that is newer than its token
+					}
+					var clients []*client
+					for _, raw := range tokens {
+						clients = append(clients, x.open(t, "/access", bearer(raw)))
+					}
+					cut := store.Revocation{Scope: scope, Before: time.Now(), Expires: inAnHour()}
+					if scope == store.Subject {
+						cut.ID = "alice"
+					}
+					if n, err := x.guard.Revoke(t.Context(), cut); err != nil || n != len(tokens) {
+						t.Errorf("%d sockets have ended, %v; want %d", n, err, len(tokens))
+					}
+					for i, c := range clients {
+						c.wantEnd(t, wsauth.SessionEnded)
+						x.took()
+						x.wantRefusal(t, x.ask(t, "", upgrade("/access", bearer(tokens[i]))), wsauth.TokenRevoked)
+					}
+					time.Sleep(time.Millisecond)
+					own := x.open(t, "/access", bearer(dated(0, store.NewSessionID())))
+					x.took()
+					time.Sleep(leeway + time.Second)
+					for _, raw := range tokens {
+						x.wantRefusal(t, x.ask(t, "", upgrade("/access", bearer(raw))), wsauth.TokenRevoked)
+					}
+					foreign := x.open(t, "/access", bearer(dated(0, "")))
+					own.wantOpen(t)
+					foreign.wantOpen(t)
+				})
+			})
+		}
+	}
+}
+
+// TestCutOffAfterTheClockWasSetBack checks that a cut-off ends open sockets
+// even if, by the wall clock, their session and token began after it.
+func TestCutOffAfterTheClockWasSetBack(t *testing.T) {
+	inBubble(t, withClocks(t, token.VerifierConfig{IssuedLeeway: 5 * time.Second}), func(t *testing.T, x *bubble) {
+		socket := x.open(t, "/access", bearer(dated(3*time.Second, aSidAhead(t, 3*time.Second))))
+		optional := x.open(t, "/optional")
+		early := store.Revocation{Scope: store.Subject, ID: "alice", Before: time.Now().Add(-time.Millisecond), Expires: inAnHour()}
+		if n := len(x.guard.Concerned(early)); n != 0 {
+			t.Errorf("%d sockets are concerned by a cut-off before they came", n)
+		}
+		now := store.Revocation{Scope: store.Everything, Before: time.Now(), Expires: inAnHour()}
+		if n, err := x.guard.Revoke(t.Context(), now); n != 1 || err != nil {
+			t.Errorf("%d sockets, %v", n, err)
+		}
+		socket.wantEnd(t, wsauth.SessionEnded)
+		optional.wantOpen(t)
+	})
+}
+
+// TestCutOffAndFirstMessages checks that a cut-off goes by the time at which a
+// client authenticated, not by the time at which its socket opened.
+func TestCutOffAndFirstMessages(t *testing.T) {
+	config := func() wsauth.Config {
+		c := withClocks(t, token.VerifierConfig{})()
+		c.Locations = []wsauth.Location{wsauth.FirstMessage{}, wsauth.Header{}}
+		return c
+	}
+	inBubble(t, config, func(t *testing.T, x *bubble) {
+		first := x.open(t, "/access")
+		second := x.open(t, "/access")
+		authenticate := func(c *client) {
+			t.Helper()
+			message := `{"type":"auth","token":"` + dated(0, store.NewSessionID()) + `"}`
+			if _, err := c.session.Authenticate(t.Context(), []byte(message)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		authenticate(first)
+		time.Sleep(time.Second)
+		cut := store.Revocation{Scope: store.Subject, ID: "alice", Before: time.Now(), Expires: inAnHour()}
+		time.Sleep(time.Millisecond) // another node has revoked, and this one does not know yet
+		authenticate(second)
+		if n, err := x.guard.Revoke(t.Context(), cut); n != 1 || err != nil {
+			t.Errorf("%d sockets, %v", n, err)
+		}
+		first.wantEnd(t, wsauth.SessionEnded)
+		second.wantOpen(t)
+	})
+}
+
+// TestRenewalAfterTheClockWasSetBack checks that a token renews a socket if
+// the clock was set back within the leeway before it was issued. A token that
+// begins or ends earlier does not.
+func TestRenewalAfterTheClockWasSetBack(t *testing.T) {
+	const leeway = 5 * time.Second
+	for name, c := range map[string]struct {
+		back, shorter time.Duration
+		want          wsauth.Reason
+	}{
+		"same second":          {},
+		"3 s back":             {back: 3 * time.Second},
+		"all of the leeway":    {back: leeway},
+		"more than the leeway": {back: leeway + time.Second, want: wsauth.TokenInvalid},
+		"good for less":        {shorter: time.Second, want: wsauth.TokenInvalid},
+		"3 s back, for less":   {back: 3 * time.Second, shorter: time.Second, want: wsauth.TokenInvalid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, withClocks(t, token.VerifierConfig{IssuedLeeway: leeway}), func(t *testing.T, x *bubble) {
+				time.Sleep(time.Minute)
+				socket := x.open(t, "/access", bearer(dated(0, "s1")))
+				exp := time.Now().Add(15*time.Minute - c.back - c.shorter).Unix()
+				err := socket.session.Renew(t.Context(), dated(-c.back, "s1", "exp", fmt.Sprint(exp)))
+				if reasonOf(err) != c.want {
+					t.Errorf("Renew: %v, want %q", err, c.want)
+				}
+				synctest.Wait()
+				if c.want != "" {
+					socket.wantEnd(t, c.want)
+					return
+				}
+				socket.wantOpen(t)
+				time.Sleep(time.Until(time.Unix(exp, 0)))
+				synctest.Wait()
+				socket.wantEnd(t, wsauth.TokenExpired)
+			})
+		})
+	}
+}

@@ -1,0 +1,106 @@
+package attack
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+
+	"wsauth"
+	"wsauth/internal/urlpath"
+	"wsauth/token"
+)
+
+type pathVector struct{ Path, Canonical string }
+
+// pathVectors returns the paths that the browser module tests too.
+func pathVectors(t testing.TB) (all []pathVector) {
+	t.Helper()
+	text, err := os.ReadFile("../internal/urlpath/testdata/paths.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &all); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// handshakeAt returns the handshake of a page for a path. It escapes spaces
+// and control characters, which a request line cannot hold.
+func handshakeAt(t testing.TB, path, ticket string) *http.Request {
+	t.Helper()
+	path = strings.NewReplacer(" ", "%20", "\n", "%0A", "\t", "%09", "\x7f", "%7F").Replace(path)
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(byTicket(path, ticket) + "\r\n\r\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestTicketPaths checks that a ticket opens its path in any spelling, and no
+// other. An escaped slash is not a slash.
+func TestTicketPaths(t *testing.T) {
+	g, err := wsauth.New(ticketConfig(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice := issue(t, token.TypeAccess, "alice", token.Options{}).Claims
+	opens := func(path, at string) bool {
+		t.Helper()
+		_, err := g.Check(handshakeAt(t, at, ticket(t, g, alice, path)), wsauth.Access)
+		if err != nil && !errors.Is(err, wsauth.TokenInvalid) {
+			t.Errorf("%q at %q: %v", path, at, err)
+		}
+		return err == nil
+	}
+	vectors := pathVectors(t)
+	for i, v := range vectors {
+		if !opens(v.Path, v.Canonical) {
+			t.Errorf("%q does not open %q", v.Path, v.Canonical)
+		}
+		// Some paths cannot be requested: net/http refuses a percent sign that
+		// begins no escape, and browsers remove dots.
+		if _, err := url.PathUnescape(v.Path); err == nil && !urlpath.HasDots(v.Path) && !opens(v.Canonical, v.Path) {
+			t.Errorf("%q does not open %q", v.Canonical, v.Path)
+		}
+		if other := vectors[(i+1)%len(vectors)]; v.Canonical != other.Canonical && opens(v.Path, other.Canonical) {
+			t.Errorf("%q opens %q", v.Path, other.Canonical)
+		}
+	}
+	for _, c := range [][2]string{
+		{"/a/b", "/a%2Fb"}, {"/a%2Fb", "/a/b"}, {"/a%2Fb|c", "/a/b|c"}, {"/a/b|c", "/a%2Fb|c"}, {"/a/b日", "/a%2fb日"},
+		{"/a;b", "/a%3Bb"}, {"/a:b", "/a%3Ab"}, {"/a", "/a/"}, {"/a", "/A"}, {"/a/b", "/a//b"}, {"/%41", "/%2541"}, {"/%2541", "/A"},
+		{"/b", "/a/../b"}, {"/b", "/./b"}, {"/b", "/%2e/b"}, {"/a/../b", "/a/../b"},
+	} {
+		if opens(c[0], c[1]) {
+			t.Errorf("%q opens %q", c[0], c[1])
+		}
+	}
+}
+
+func TestTicketPathLength(t *testing.T) {
+	g, err := wsauth.New(ticketConfig(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice := issue(t, token.TypeAccess, "alice", token.Options{}).Claims
+	for _, part := range []string{"a", "|", "%7C", "%e6", "日"} {
+		n := len(part)
+		if part[0] == '%' {
+			n = 1
+		}
+		most := "/" + strings.Repeat(part, 2047/n)
+		if _, err := g.Check(handshakeAt(t, most, ticket(t, g, alice, most)), wsauth.Access); err != nil {
+			t.Errorf("%q: %v", part, err)
+		}
+		_, err := g.IssueTicket(t.Context(), alice, wsauth.TicketFor{Path: most + part})
+		if !errors.Is(err, wsauth.InvalidRequest) {
+			t.Errorf("%q: a ticket for a path that is too long: %v", part, err)
+		}
+	}
+}

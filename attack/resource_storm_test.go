@@ -1,0 +1,169 @@
+package attack
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsauth"
+	"wsauth/token"
+)
+
+// A naive client reconnects after every end, whatever the reason. Its wait
+// doubles from 250 ms to 30 s and starts anew after a socket has opened.
+type naive struct {
+	from      string
+	handshake string
+}
+
+// connect runs the client until a time, and returns how often it has
+// connected.
+func (n naive) connect(t *testing.T, x *bubble, until time.Time) (times int) {
+	wait := 250 * time.Millisecond
+	for time.Now().Before(until) {
+		times++
+		a := x.ask(t, n.from, n.handshake)
+		if a.StatusCode == http.StatusSwitchingProtocols {
+			wait = 250 * time.Millisecond
+			c := called(t, a)
+			_ = c.Conn.SetReadDeadline(until)
+			_, _, _ = c.ReadClose()
+		}
+		a.conn.Close()
+		time.Sleep(wait)
+		wait = min(2*wait, 30*time.Second)
+	}
+	return times
+}
+
+// TestFullIsNoStorm runs eight naive clients of one user with five places.
+// They must reconnect a few times only, whichever of them is turned away and
+// however. A refusal by a close frame opens a socket first, so such clients
+// would reconnect at once.
+func TestFullIsNoStorm(t *testing.T) {
+	for name, c := range map[string]struct {
+		full    wsauth.WhenFull
+		refusal wsauth.Refusal
+	}{
+		"end_oldest/http":  {wsauth.EndOldest, wsauth.RefuseHTTP},
+		"end_oldest/close": {wsauth.EndOldest, wsauth.RefuseClose},
+		"refuse/http":      {wsauth.RefuseNew, wsauth.RefuseHTTP},
+		"refuse/close":     {wsauth.RefuseNew, wsauth.RefuseClose},
+	} {
+		for limit, limits := range map[string]wsauth.Limits{
+			"subject": {PerSubject: 5}, "session": {PerSession: 5}, "address": {PerAddress: 5},
+		} {
+			t.Run(name+"/"+limit, func(t *testing.T) {
+				config := slots(100, 100, c.refusal)
+				inLobby(t, "coder", func() wsauth.Config {
+					all := config()
+					all.Limits = limits
+					all.Limits.WhenFull = c.full
+					return all
+				}, func(t *testing.T, x *bubble) {
+					hello := upgrade("/access", fromOurs, bearer(login(t, "ada", "s1", token.Options{TTL: time.Hour}).Raw))
+					until := time.Now().Add(10 * time.Second)
+					var times atomic.Int64
+					var clients sync.WaitGroup
+					for range 8 {
+						clients.Go(func() { times.Add(int64(naive{from: anna, handshake: hello}.connect(t, x, until))) })
+					}
+					clients.Wait()
+					if again := times.Load() - 8; again < 1 || again > 20 {
+						t.Errorf("they came again %d times in 10 s", again)
+					}
+					time.Sleep(10 * time.Second) // until nothing is held open
+				})
+			})
+		}
+	}
+}
+
+// TestRefusedTokenIsNoStorm checks that a naive client whose token is refused
+// gets its first answers at once, since it could fetch another token, and
+// later ones with a delay. Others are not delayed.
+func TestRefusedTokenIsNoStorm(t *testing.T) {
+	inLobby(t, "coder", slots(100, 100, wsauth.RefuseClose), func(t *testing.T, x *bubble) {
+		hello := upgrade("/access", fromOurs, bearer("x"))
+		times := naive{from: anna, handshake: hello}.connect(t, x, time.Now().Add(30*time.Second))
+		if times < 5 || times > 30 {
+			t.Errorf("it came %d times in 30 s", times)
+		}
+		begun := time.Now()
+		called(t, x.ask(t, ben, hello)).wantClose(t, wsauth.TokenInvalid)
+		if d := time.Since(begun); d != 0 {
+			t.Errorf("another client was told after %v", d)
+		}
+		time.Sleep(10 * time.Second)
+	})
+}
+
+// TestHeldOpen checks that a refused socket that is held open frees its place
+// when its client hangs up, reads no more than its budget, and does not delay
+// Shutdown.
+func TestHeldOpen(t *testing.T) {
+	config := func() wsauth.Config {
+		c := slots(100, 2, wsauth.RefuseClose)()
+		c.Limits.PerSubject = 1
+		return c
+	}
+	hello := func(t *testing.T) string {
+		return upgrade("/access", fromOurs, bearer(login(t, "ada", "s1", token.Options{TTL: time.Hour}).Raw))
+	}
+	t.Run("to the end", func(t *testing.T) {
+		inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
+			known := called(t, x.ask(t, anna, hello(t)))
+			begun := time.Now()
+			called(t, x.ask(t, anna, hello(t))).wantClose(t, wsauth.RateLimited)
+			if d := time.Since(begun); d < 3*time.Second || d > 5*time.Second {
+				t.Errorf("closed after %v", d)
+			}
+			known.hangUp()
+		})
+	})
+	t.Run("client hangs up", func(t *testing.T) {
+		inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
+			known := called(t, x.ask(t, anna, hello(t)))
+			for range 5 {
+				called(t, x.ask(t, anna, hello(t))).hangUp() // each needs the one place
+			}
+			known.hangUp()
+		})
+	})
+	t.Run("client sends too much", func(t *testing.T) {
+		inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
+			known := called(t, x.ask(t, anna, hello(t)))
+			c := called(t, x.ask(t, anna, hello(t)))
+			c.send(make([]byte, 1<<20))
+			synctest.Wait()
+			begun := time.Now()
+			c.wantClose(t, wsauth.RateLimited)
+			if d := time.Since(begun); d != 0 {
+				t.Errorf("closed after %v", d)
+			}
+			if took := c.taken.Load(); took > 65<<10 {
+				t.Errorf("it took %d bytes", took)
+			}
+			known.hangUp()
+		})
+	})
+	t.Run("drain", func(t *testing.T) {
+		inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
+			known := called(t, x.ask(t, anna, hello(t)))
+			c := called(t, x.ask(t, anna, hello(t)))
+			synctest.Wait()
+			begun := time.Now()
+			done := make(chan error, 1)
+			go func() { done <- x.guard.Shutdown(context.Background()) }()
+			c.wantClose(t, wsauth.RateLimited)
+			known.wantClose(t, wsauth.Restarting)
+			if err := <-done; err != nil || time.Since(begun) > time.Second {
+				t.Errorf("%v after %v", err, time.Since(begun))
+			}
+		})
+	})
+}

@@ -1,0 +1,238 @@
+package attack
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"wsauth"
+	"wsauth/token"
+)
+
+// TestAppParameters checks that a token in a query parameter that no location
+// reads is refused, unless the parameter is the application's.
+func TestAppParameters(t *testing.T) {
+	made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
+	theirs := strings.Replace(made.Raw, ".", ".eyJ", 1) // resembles a token
+	const malformed = wsauth.InvalidRequest
+	for _, c := range []struct {
+		name, query string
+		of          []string
+		want        wsauth.Reason
+	}{
+		{"access_token", "access_token=theirs", nil, malformed},
+		{"access_token empty", "access_token=", nil, malformed},
+		{"token", "token=" + theirs, nil, malformed},
+		{"no JWT", "token=theirs", nil, ""},
+		{"access_token", "access_token=theirs", []string{"access_token"}, ""},
+		{"access_token twice", "access_token=a&access_token=" + theirs, []string{"access_token"}, ""},
+		{"token", "a=b&token=" + theirs, []string{"access_token", "token"}, ""},
+		{"the other one", "token=" + theirs, []string{"access_token"}, malformed},
+		{"one of both", "access_token=x&token=" + theirs, []string{"token"}, malformed},
+		{"all", "access_token=x&token=" + theirs, []string{"*"}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newTarget(t, wsauth.Config{
+				Verifier: newVerifier(t, 0), Locations: []wsauth.Location{&wsauth.Cookies{}, wsauth.Header{}}, Origins: []string{origin}, AppParameters: c.of,
+			})
+			for _, path := range []string{"/access", "/optional"} {
+				for _, raw := range []string{
+					upgrade(path+"?"+c.query, cookie(made.Raw), csrf(made.Claims.CSRF), fromOurs),
+					plain("GET", path+"?"+c.query, cookie(made.Raw)),
+					plain("GET", path+"?"+c.query, bearer(made.Raw)),
+				} {
+					a := x.send(t, raw)
+					if c.want != "" {
+						x.wantRefusal(t, a, c.want, theirs)
+						continue
+					}
+					if seen := x.wantSuccess(t, a); !strings.Contains(seen, path+"?"+c.query) {
+						t.Errorf("the handler does not see the query:\n%s", seen)
+					}
+				}
+			}
+			if c.want == "" { // the parameter is not a credential
+				x.wantRefusal(t, x.send(t, upgrade("/access?"+c.query, fromOurs)), wsauth.TokenMissing)
+			}
+		})
+	}
+}
+
+// TestAppParametersName checks that the log line of such a refusal names the
+// setting.
+func TestAppParametersName(t *testing.T) {
+	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0)})
+	x.send(t, plain("GET", "/access?access_token=SECRET"))
+	if logged := x.log.Take(); !strings.Contains(logged, "AppParameters") || strings.Contains(logged, "SECRET") {
+		t.Errorf("%s", logged)
+	}
+}
+
+func TestAppParametersThatCannotBe(t *testing.T) {
+	for name, c := range map[string]struct {
+		locations []wsauth.Location
+		of        string
+	}{
+		"empty":     {nil, ""},
+		"escaped":   {nil, "a b"},
+		"query":     {[]wsauth.Location{wsauth.Query{Name: "token"}}, "token"},
+		"ticket":    {[]wsauth.Location{wsauth.Ticket{Name: "t"}}, "t"},
+		"csrf":      {[]wsauth.Location{&wsauth.Cookies{CSRFQuery: "c"}}, "c"},
+		"of others": {[]wsauth.Location{wsauth.Header{}, wsauth.Ticket{}}, "ticket"},
+	} {
+		config := ticketConfig(t)
+		config.Locations, config.AppParameters = c.locations, []string{"fine", c.of}
+		if _, err := wsauth.New(config); err == nil || !strings.Contains(err.Error(), "Config.AppParameters[1]: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestTicketsOfTheApplication checks that a parameter named ticket is the
+// application's if its value cannot be a ticket of ours, however it is
+// written.
+func TestTicketsOfTheApplication(t *testing.T) {
+	made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
+	c := ticketConfig(t)
+	c.Locations = []wsauth.Location{wsauth.Ticket{}, wsauth.Header{}, &wsauth.Cookies{}}
+	x := newTarget(t, c)
+	mine := ticket(t, x.guard, made.Claims, "/access")
+	for query, want := range map[string]wsauth.Reason{
+		"ticket=ST-1":                        "",
+		"ticket=ST-1&ticket=ST-2":            "",
+		"ticket=&ticket":                     "",
+		"ticket=a;b&c;ticket=d":              "",
+		"%74icket=a%20b":                     "",
+		"ticket=a&+ticket=b":                 "",
+		"ticket=a&ticket=" + mine:            wsauth.InvalidRequest,
+		"ticket=a&%74icket=" + mine:          wsauth.InvalidRequest,
+		"ticket=a&ticket=%77" + mine[1:]:     wsauth.InvalidRequest,
+		"ticket=a;ticket=" + mine:            wsauth.InvalidRequest,
+		"ticket=a&ticket=wst_":               wsauth.InvalidRequest,
+		"ticket=a&ticket=" + made.Raw:        wsauth.InvalidRequest,
+		"ticket=%zz&ticket=a":                wsauth.InvalidRequest, // what it stands for is not clear
+		"ticket=a;x=" + mine:                 wsauth.InvalidRequest,
+		"ticket=" + mine + "&ticket=" + mine: wsauth.InvalidRequest,
+	} {
+		for name, raw := range map[string]string{
+			"header": plain("GET", "/access?"+query, bearer(made.Raw)),
+			"cookie": upgrade("/access?"+query, cookie(made.Raw), csrf(made.Claims.CSRF), fromOurs),
+			"none":   upgrade("/optional?"+query, fromOurs),
+		} {
+			a := x.send(t, raw)
+			if want != "" {
+				x.wantRefusal(t, a, want, mine)
+				continue
+			}
+			if seen := x.wantSuccess(t, a); !strings.Contains(seen, "?"+query+" ") {
+				t.Errorf("%s: the handler does not see the query %s:\n%s", name, query, seen)
+			}
+		}
+		if want == "" && query != "ticket=&ticket" {
+			x.wantRefusal(t, x.send(t, upgrade("/access?"+query, fromOurs)), wsauth.TokenInvalid)
+		}
+	}
+}
+
+// TestForeignTicketsWaitForTheFirstMessage checks that such a request counts
+// as one without a credential.
+func TestForeignTicketsWaitForTheFirstMessage(t *testing.T) {
+	config := func() wsauth.Config {
+		c := lobbyConfig()
+		c.Locations, c.Tickets = append(c.Locations, wsauth.Ticket{}), ticketConfig(t).Tickets
+		return c
+	}
+	inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
+		c := called(t, x.ask(t, "", upgrade("/access?ticket=ST-1", fromOurs)))
+		c.say(auth(access(t)))
+		if reply := c.hear(t); !strings.Contains(reply, `"auth_ok"`) {
+			t.Errorf("%s", reply)
+		}
+		c.hangUp()
+	})
+}
+
+// TestTicketLocationCalledToken names the ticket's parameter as tokens are
+// named elsewhere.
+func TestTicketLocationCalledToken(t *testing.T) {
+	alice := issue(t, token.TypeAccess, "alice", token.Options{})
+	for _, name := range []string{"token", "access_token"} {
+		c := ticketConfig(t)
+		c.Locations = []wsauth.Location{wsauth.Header{}, wsauth.Ticket{Name: name}}
+		x := newTarget(t, c)
+		x.wantSuccess(t, x.send(t, upgrade("/access?"+name+"="+ticket(t, x.guard, alice.Claims, "/access"), fromOurs)))
+		x.wantRefusal(t, x.send(t, upgrade("/optional?"+name+"="+alice.Raw, fromOurs)), wsauth.TokenInvalid)
+		if name == "access_token" {
+			x.wantRefusal(t, x.send(t, upgrade("/optional?"+name+"=theirs", fromOurs)), wsauth.InvalidRequest)
+		} else {
+			x.wantSuccess(t, x.send(t, upgrade("/optional?"+name+"=theirs", fromOurs)))
+		}
+	}
+}
+
+// TestContainsTicket checks that ContainsTicket finds tickets in other text,
+// and nothing else.
+func TestContainsTicket(t *testing.T) {
+	c := ticketConfig(t)
+	guard, err := wsauth.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := ticket(t, guard, issue(t, token.TypeAccess, "alice", token.Options{}).Claims, "/ws")
+	if !strings.HasPrefix(k, wsauth.TicketPrefix) || strings.ContainsAny(k, "%&;= /") {
+		t.Errorf("a ticket is %q", k)
+	}
+	for s, want := range map[string]bool{
+		k: true, "/ws?ticket=" + k: true, "x" + k + "x": true, "wst_" + k: true, "wst_wst_A" + k: true, k[:len(k)-1]: false, strings.ToLower(k): false,
+		strings.TrimPrefix(k, wsauth.TicketPrefix): false, "wst_": false, "newst_id": false, "": false, "ST-1-abc": false,
+		strings.Replace(k, "_", "-", 1): false, k[:10] + "%" + k[10:]: false,
+	} {
+		if wsauth.ContainsTicket(s) != want {
+			t.Errorf("%q: %v", s, !want)
+		}
+	}
+}
+
+// An ambientLocation reads a header as a credential that browsers send by
+// themselves, like a client certificate.
+type ambientLocation struct{ wsauth.Header }
+
+func (l ambientLocation) Extract(r *http.Request, q wsauth.Requirement) (wsauth.Credential, error) {
+	c, err := l.Header.Extract(r, q)
+	c.Ambient = c.Token != ""
+	return c, err
+}
+
+// TestAnyOrigin opens sockets for pages of every origin, if they show a
+// credential that no browser sends by itself.
+func TestAnyOrigin(t *testing.T) {
+	made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
+	x := newTarget(t, wsauth.Config{
+		Verifier: newVerifier(t, 0), AnyOrigin: true,
+		Locations: []wsauth.Location{wsauth.Header{}, ambientLocation{wsauth.Header{Name: "X-Cert", NoScheme: true}}},
+	})
+	for _, from := range []string{"https://evil.example", "null", "http://localhost", "https://" + host, "app://x"} {
+		x.wantSuccess(t, x.send(t, upgrade("/access", "Origin: "+from, bearer(made.Raw))))
+		x.wantSuccess(t, x.send(t, upgrade("/optional", "Origin: "+from, "Sec-Fetch-Site: cross-site", cookie(made.Raw))))
+		x.wantRefusal(t, x.send(t, upgrade("/access", "Origin: "+from)), wsauth.TokenMissing)
+		x.wantRefusal(t, x.send(t, upgrade("/access", "Origin: "+from, "X-Cert: "+made.Raw)), wsauth.OriginNotAllowed)
+	}
+	x.wantRefusal(t, x.send(t, upgrade("/access", "Origin: a://b", "Origin: a://b", bearer(made.Raw))), wsauth.OriginNotAllowed)
+	x.wantSuccess(t, x.send(t, upgrade("/access", bearer(made.Raw))))
+	x.wantSuccess(t, x.send(t, plain("GET", "/access", "X-Cert: "+made.Raw)))
+}
+
+func TestAnyOriginThatCannotBe(t *testing.T) {
+	v := newVerifier(t, 0)
+	for name, c := range map[string]wsauth.Config{
+		"cookies":  {Locations: []wsauth.Location{wsauth.Header{}, &wsauth.Cookies{}}},
+		"embedded": {Locations: []wsauth.Location{struct{ *wsauth.Cookies }{&wsauth.Cookies{}}}},
+		"origins":  {Origins: []string{origin}},
+		"insecure": {InsecureAnyOrigin: true},
+	} {
+		c.Verifier, c.AnyOrigin = v, true
+		if _, err := wsauth.New(c); err == nil || !strings.Contains(err.Error(), "Config.AnyOrigin: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package wstest
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// Pipes is a listener whose connections are pipes in memory, for servers in a
+// synctest bubble: in one, reading from the network counts as being busy, and
+// time would stand still.
+type Pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+// NewPipes returns a listener that a server must Accept from: Dial waits for
+// it.
+func NewPipes() *Pipes { return &Pipes{make(chan net.Conn), make(chan struct{})} }
+
+// Dial connects to the server from an address, which may be "". Like TCP
+// connections, and unlike a net.Pipe, each direction of the connection closes
+// on its own.
+func (p *Pipes) Dial(from string) net.Conn {
+	request, requestEnd := net.Pipe()
+	response, responseEnd := net.Pipe()
+	p.conns <- duplex{requestEnd, responseEnd, from}
+	return duplex{response, request, "server"}
+}
+
+// Accept waits for the next connection.
+func (p *Pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends Accept. It may be called once.
+func (p *Pipes) Close() error { close(p.closed); return nil }
+
+// Addr returns an address without meaning.
+func (p *Pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
+
+// A duplex is one end of a connection. The embedded Conn is for reading.
+type duplex struct {
+	net.Conn
+	out  net.Conn
+	peer string
+}
+
+func (d duplex) Write(p []byte) (int, error)        { return d.out.Write(p) }
+func (d duplex) SetWriteDeadline(t time.Time) error { return d.out.SetWriteDeadline(t) }
+func (d duplex) CloseWrite() error                  { return d.out.Close() }
+func (d duplex) Close() error                       { return errors.Join(d.out.Close(), d.Conn.Close()) }
+func (d duplex) RemoteAddr() net.Addr               { return &net.UnixAddr{Name: d.peer} }
+
+func (d duplex) SetDeadline(t time.Time) error {
+	return errors.Join(d.SetReadDeadline(t), d.SetWriteDeadline(t))
+}
+
+// A Log collects what servers write while tests read it.
+type Log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// String returns everything that was written and not taken.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// Take returns what String does, and empties the log.
+func (l *Log) Take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.text.Reset()
+	return l.text.String()
+}
