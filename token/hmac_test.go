@@ -36,9 +36,9 @@ func TestSecretHasFewBytes(t *testing.T) {
 	}
 }
 
-// TestAttackJ2_PublicKeyAsSecret: an encoded key is no secret, even where weak
+// TestJ2_PublicKeyAsSecret: an encoded key is no secret, even where weak
 // ones are allowed.
-func TestAttackJ2_PublicKeyAsSecret(t *testing.T) {
+func TestJ2_PublicKeyAsSecret(t *testing.T) {
 	refuses := func(name string, secret []byte) {
 		for _, weak := range []bool{false, true} {
 			if _, err := NewKey(HS256, secret, KeyOptions{InsecureWeakSecret: weak}); err == nil {

@@ -104,10 +104,10 @@ func (c *child) works(metrics string) error {
 	return failed
 }
 
-// TestD30_Descriptors: whatever clients open, operators and logins get in, the
+// TestG13_Descriptors: whatever clients open, operators and logins get in, the
 // store is written, sockets that are open go on, and nobody is told that the
 // upstream is to blame.
-func TestD30_Descriptors(t *testing.T) {
+func TestG13_Descriptors(t *testing.T) {
 	c := startScarce(t, fmt.Sprintf("insecure_demo_user: true\nmax_sockets: 0\nmetrics: {listen: '127.0.0.1:0'}\nroutes: [{path: /, upstream: '%s'}]\n", echoServer(t)))
 	if err := c.login(t.Context(), []string{"test", "test"}); err != nil {
 		t.Fatal(err)
