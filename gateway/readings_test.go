@@ -128,7 +128,7 @@ func TestR13_ReadingsOfSockets(t *testing.T) {
 // that decode it or not, cut parameters or not, see backslashes as slashes or
 // not, and merge slashes or not; and for none of them up.
 func FuzzReadings(f *testing.F) {
-	for _, p := range slices.Concat(usual, twofold, hostile) {
+	for _, p := range slices.Concat(usual, twofold, hostilePaths(f)) {
 		f.Add(p)
 	}
 	var all []*proxy

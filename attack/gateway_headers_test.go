@@ -1,0 +1,107 @@
+package attack
+
+import (
+	"strings"
+	"testing"
+
+	"wsauth"
+	"wsauth/gateway"
+)
+
+// passed sends a request to a gateway and returns what its backend gets.
+func (x *target) passed(t *testing.T, raw string) string {
+	t.Helper()
+	return x.wantSuccess(t, x.send(t, raw))
+}
+
+// wantLines checks that a request as the backend gets it has header lines.
+func wantLines(t *testing.T, seen string, lines ...string) {
+	t.Helper()
+	for _, line := range lines {
+		if !strings.Contains(seen, "\r\n"+line) {
+			t.Errorf("the backend lacks %q in\n%s", line, seen)
+		}
+	}
+}
+
+// TestR9_SpoofedIdentity sends identity headers of a client's own, in every
+// spelling, to a guarded and a public route.
+func TestR9_SpoofedIdentity(t *testing.T) {
+	x := newGateway(t)
+	spoofs := []string{bearer(gatewayToken(t)), "X-User: mallory", "X_User: mallory", "x-user: mallory", "X.User: mallory", "x_USER: mallory"}
+	for _, path := range []string{"/a", "/public/a"} {
+		if seen := x.passed(t, plain("GET", path, spoofs...)); strings.Contains(seen, "mallory") {
+			t.Errorf("%s: the backend gets\n%s", path, seen)
+		}
+	}
+}
+
+// TestR10_ConnectionNamesIdentity names the gateway's headers in Connection,
+// which makes proxies remove them.
+func TestR10_ConnectionNamesIdentity(t *testing.T) {
+	x := newGateway(t)
+	tok := bearer(gatewayToken(t))
+	wantLines(t, x.passed(t, plain("GET", "/a", tok, "Connection: close, X-User, X-Forwarded-For")), "X-User: ada\r\n", "X-Forwarded-For: 127.0.0.1\r\n")
+	socket := strings.Replace(upgrade("/a", tok), "Connection: Upgrade", "Connection: Upgrade, X-User, X-Forwarded-Host", 1)
+	wantLines(t, x.passed(t, socket), "X-User: ada\r\n", "X-Forwarded-Host: app.example\r\n")
+}
+
+// TestR11_Forwarded sends headers that say which way a request has come. Only
+// the gateway's own may arrive.
+func TestR11_Forwarded(t *testing.T) {
+	x := newGateway(t)
+	lines := []string{bearer(gatewayToken(t))}
+	for _, name := range []string{
+		"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded", "X-Real-IP", "X_Forwarded_For", "X-Forwarded-User", "x_real_ip",
+		"X-Forwarded", "X-Original-URL", "x_original_uri", "X-Original-Host", "X-Rewrite-URL", "Proxy", "SCRIPT_NAME", "Script-Name", "script.name",
+		"Path_Info", "PATH-INFO", "X-Script-Name", "Request_URI", "X-Host", "X-Scheme", "X-HTTP-Host-Override", "X-Waws-Unencoded-URL",
+		"CF-Connecting-IPv6", "X-Azure-ClientIP", "X-Sendfile-Type", "X-Accel-Mapping", "Remote_Addr", "Content_Length", "Transfer_Encoding",
+		"Sec_WebSocket_Protocol", "Forwarded-For", "Forwarded_Proto", "Z-Forwarded-For", "X-Vercel-Forwarded-For", "CloudFront-Forwarded-Proto",
+		"X-Forward-For", "X-Forward-Proto", "Real-IP", "X-Real-Port", "Ali-CDN-Real-IP", "X-Nf-Client-Connection-Ip", "X-Envoy-External-Address",
+		"X-ProxyUser-Ip", "CF-Visitor", "X-ARR-SSL",
+	} {
+		lines = append(lines, name+": evil")
+	}
+	for _, raw := range []string{plain("GET", "/a", lines...), upgrade("/a", lines...)} {
+		seen := x.passed(t, raw)
+		if strings.Contains(seen, "evil") {
+			t.Errorf("the backend gets\n%s", seen)
+		}
+		wantLines(t, seen, "X-Forwarded-For: 127.0.0.1\r\n", "X-Forwarded-Proto: http\r\n", "X-Forwarded-Host: app.example\r\n")
+	}
+}
+
+// TestR12_LoginCookies checks that no cookie of a login reaches a backend,
+// wherever its route reads credentials: browsers send them with every request.
+// Other cookies, and a CSRF field that is not the gateway's, arrive.
+func TestR12_LoginCookies(t *testing.T) {
+	for name, locations := range map[string][]wsauth.Location{
+		"header": {wsauth.Header{}}, "ticket": {wsauth.Ticket{}, wsauth.Header{}}, "first_message": {wsauth.FirstMessage{}, wsauth.Header{}}, "default": nil,
+	} {
+		x := newGateway(t, gateway.Route{Path: "/", Locations: locations}, gateway.Route{Path: "/public/", Public: true, Sockets: true, Locations: locations})
+		tok := bearer(gatewayToken(t))
+		for _, path := range []string{"/a", "/public/a"} {
+			guarded := path == "/a"
+			ours := "access_token_cookie=SECRET; "
+			lines := []string{"X-CSRF-Token: theirs"}
+			if guarded {
+				ours = "" // the guard would refuse two credentials
+				lines = append(lines, tok)
+			}
+			lines = append(lines, "Cookie: a=1; "+ours+"__Host-refresh_token_cookie=SECRET; csrf_access_token=SECRET;b=2")
+			for way, raw := range map[string]string{"plain": plain("GET", path, lines...), "upgrade": upgrade(path, lines...)} {
+				t.Run(name+path+"/"+way, func(t *testing.T) {
+					seen := x.passed(t, raw)
+					if strings.Contains(seen, "SECRET") {
+						t.Errorf("the backend gets\n%s", seen)
+					}
+					wantLines(t, seen, "Cookie: a=1;")
+					// The default locations read cookies, so there the field is ours.
+					if theirs := strings.Contains(seen, "X-Csrf-Token: theirs"); theirs == (guarded && locations == nil) {
+						t.Errorf("the backend gets X-CSRF-Token: %v", theirs)
+					}
+				})
+			}
+		}
+	}
+}
