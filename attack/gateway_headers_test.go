@@ -96,7 +96,8 @@ func TestR12_LoginCookies(t *testing.T) {
 						t.Errorf("the backend gets\n%s", seen)
 					}
 					wantLines(t, seen, "Cookie: a=1;")
-					// The default locations read cookies, so there the field is ours.
+					// The default locations read cookies, so there the field
+					// is ours.
 					if theirs := strings.Contains(seen, "X-Csrf-Token: theirs"); theirs == (guarded && locations == nil) {
 						t.Errorf("the backend gets X-CSRF-Token: %v", theirs)
 					}

@@ -10,8 +10,8 @@ import (
 	"wsauth/token"
 )
 
-// TestTransport sends credentials in more than one place, more than once, or in
-// ways that can be read in two ways: T1 to T4, T6, T7, T9, T12 and T13.
+// TestTransport sends credentials in more than one place, more than once, or
+// in ways that can be read in two ways: T1 to T4, T6, T7, T9, T12 and T13.
 func TestTransport(t *testing.T) {
 	x := newTarget(t, wsauth.Config{
 		Verifier:  newVerifier(t, 0),

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A Vector is a case of a file below attack/testdata, whose README.md describes
-// the format.
+// A Vector is a case of a file below attack/testdata, whose README.md
+// describes the format.
 type Vector struct {
 	Code, Name string // "J21", "escaped_sub"
 	Text       string // what is sent
