@@ -1,5 +1,4 @@
-// Package ratelimit limits how often each of many may do something, in bounded
-// memory.
+// Package ratelimit limits the rate of events per key, in bounded memory.
 package ratelimit
 
 import (
@@ -8,19 +7,20 @@ import (
 	"time"
 )
 
-// overflow is how many buckets the keys share for which a table has no room.
+// overflow is the number of buckets that keys share when a table is full.
 const overflow = 256
 
-// A Group is a lock that several limiters share, so that [Hold] can take from
-// all of them in one step. The zero value is ready to use.
+// A Group is a lock shared by several limiters, so that [Hold] can take from
+// all of them atomically. The zero value is ready to use.
 type Group struct{ mu sync.Mutex }
 
-// A Limiter holds a token bucket for each of many keys. A try is first held
-// and then either spent or given back: what was given back leaves no trace,
-// however many other tries came meanwhile. When there is no room for another
-// key, and no bucket that is full again and so can be forgotten, new keys
-// share a few buckets: nobody gains a fresh one by filling the table, and a
-// key that is limited stays so. It is safe for concurrent use.
+// A Limiter has a token bucket for each of many keys. An attempt is first
+// held, and then either spent or given back. Attempts that are given back have
+// no effect, even if other attempts came in between.
+//
+// When the table is full and no bucket can be dropped, new keys share a few
+// buckets: filling the table does not yield fresh buckets, and keys that are
+// limited stay limited. It is safe for concurrent use.
 type Limiter struct {
 	group *Group
 	burst int
@@ -28,46 +28,48 @@ type Limiter struct {
 	most  int
 	seed  maphash.Seed
 
-	// Under group.mu:
+	// Guarded by group.mu:
 	buckets map[string]*bucket
 	shared  [overflow]bucket
 	swept   time.Time
 }
 
-// A bucket is what one key has taken. Its tries come back one after the other.
+// A bucket records what one key has taken. Spent attempts are returned one
+// after the other.
 type bucket struct {
-	debt time.Duration // until all that were spent have come back, as of at
+	debt time.Duration // time until all spent attempts are returned, from at
 	at   time.Time
-	held int // tries that are neither spent nor given back yet
+	held int // attempts that are neither spent nor given back
 }
 
-// New makes a limiter that grants each key burst tries at once, and one more
-// each time that every passes. It holds buckets for most keys.
+// New returns a limiter that grants each key burst attempts at once, and one
+// more per interval every. It has buckets for most keys.
 func New(burst int, every time.Duration, most int) *Limiter {
 	return new(Group).New(burst, every, most)
 }
 
-// New makes a limiter of the group.
+// New returns a limiter of the group.
 func (g *Group) New(burst int, every time.Duration, most int) *Limiter {
 	return &Limiter{group: g, burst: burst, every: every, most: most, seed: maphash.MakeSeed(), buckets: map[string]*bucket{}}
 }
 
-// A Claim is one try of a key.
+// A Claim is an attempt of a key.
 type Claim struct {
 	Limiter *Limiter
 	Key     string
 }
 
-// A Held is a try that was taken from one or more limiters. It must be spent
-// or given back; only the first of these counts.
+// A Held is an attempt taken from one or more limiters. It must be spent or
+// given back; later calls have no effect.
 type Held struct {
 	claims  []Claim
 	buckets []*bucket
 	done    bool
 }
 
-// Hold takes one try of each claim, or none of any and says how long to wait.
-// The limiters must be of one group, and each bucket be claimed once.
+// Hold takes one attempt for each claim. If any limiter refuses, it takes none
+// and returns how long to wait. The limiters must belong to one group, and no
+// bucket may be claimed twice.
 func Hold(now time.Time, claims ...Claim) (*Held, time.Duration) {
 	group := claims[0].Limiter.group
 	group.mu.Lock()
@@ -93,7 +95,7 @@ func Hold(now time.Time, claims ...Claim) (*Held, time.Duration) {
 	return h, 0
 }
 
-// GiveBack undoes the try. A nil one is none.
+// GiveBack undoes the attempt. It does nothing if h is nil.
 func (h *Held) GiveBack() {
 	h.end(func(c Claim, b *bucket) {
 		if b.debt == 0 {
@@ -102,7 +104,7 @@ func (h *Held) GiveBack() {
 	})
 }
 
-// Spend uses the try up: from now on it comes back with time.
+// Spend uses the attempt up. It is returned with time.
 func (h *Held) Spend(now time.Time) {
 	h.end(func(c Claim, b *bucket) { b.spend(c.Limiter.every, now) })
 }
@@ -124,7 +126,8 @@ func (h *Held) end(how func(Claim, *bucket)) {
 	}
 }
 
-// Take takes and spends one try of key, or none and says how long to wait.
+// Take takes and spends one attempt of key. If it is refused, Take returns how
+// long to wait.
 func (l *Limiter) Take(key string, now time.Time) time.Duration {
 	l.group.mu.Lock()
 	defer l.group.mu.Unlock()
@@ -136,7 +139,7 @@ func (l *Limiter) Take(key string, now time.Time) time.Duration {
 	return wait
 }
 
-// owed returns how long it takes until all tries that were spent are back.
+// owed returns the time until all spent attempts are returned.
 func (b *bucket) owed(now time.Time) time.Duration {
 	return max(0, b.debt-max(0, now.Sub(b.at)))
 }
@@ -145,18 +148,20 @@ func (b *bucket) spend(every time.Duration, now time.Time) {
 	b.debt, b.at = b.owed(now)+every, now
 }
 
-// wait returns how long to wait for one more try of b: 0 if there is one.
+// wait returns the time until b allows one more attempt.
 func (l *Limiter) wait(b *bucket, now time.Time) time.Duration {
 	return max(0, b.owed(now)+time.Duration(b.held+1-l.burst)*l.every)
 }
 
-// bucket returns the bucket of a key. The lock must be held.
+// bucket returns the bucket of a key. The group must be locked.
 func (l *Limiter) bucket(key string, now time.Time) *bucket {
 	if b, ok := l.buckets[key]; ok {
 		return b
 	}
 	if len(l.buckets) >= l.most && now.Sub(l.swept) >= max(l.every, time.Second) {
-		l.swept = now // at most once per period, so that a flood cannot make it the cost of every request
+		// Sweep at most once per interval, so that a flood does not cause a
+		// sweep per request.
+		l.swept = now
 		for key, b := range l.buckets {
 			l.forget(key, b, now)
 		}
@@ -169,8 +174,8 @@ func (l *Limiter) bucket(key string, now time.Time) *bucket {
 	return b
 }
 
-// forget removes the bucket of a key if it is full: a new one would be the
-// same. The lock must be held.
+// forget drops the bucket of a key if a new one would be the same. The group
+// must be locked.
 func (l *Limiter) forget(key string, b *bucket, now time.Time) {
 	if b.held == 0 && b.owed(now) == 0 && l.buckets[key] == b {
 		delete(l.buckets, key)

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// Network returns what one client can hold of the address space: an IPv4
-// address, or a /64 of IPv6. It is "" for an address that is not one of TCP's:
+// Network returns the network that one client is assumed to control: an IPv4
+// address or an IPv6 /64. It returns "" if remoteAddr is not a TCP address, so
 // all such clients count as one.
 func Network(remoteAddr string) string {
 	if n := Networks(remoteAddr); len(n) > 0 {
@@ -15,14 +15,14 @@ func Network(remoteAddr string) string {
 	return ""
 }
 
-// prefixes are the lengths of what one customer of IPv6 may have: a network, a
-// home, and a site (RFC 6177).
+// prefixes are the lengths of the IPv6 prefixes that one customer may have: a
+// network, a home and a site (RFC 6177).
 var prefixes = [...]int{64, 56, 48}
 
-// Networks returns the networks of a client, smallest first: an IPv4 address
-// alone, or the /64, /56 and /48 of one of IPv6. An IPv4 address is the same
-// one when it comes mapped into IPv6, and a zone does not count. It is nil for
-// an address that is not one of TCP's.
+// Networks returns the networks of a client, smallest first: an IPv4 address,
+// or the /64, /56 and /48 of an IPv6 address. It treats an IPv4-mapped IPv6
+// address as IPv4, and ignores the zone. It returns nil if remoteAddr is not a
+// TCP address.
 func Networks(remoteAddr string) []string {
 	addrPort, err := netip.ParseAddrPort(remoteAddr)
 	if err != nil {
@@ -43,8 +43,8 @@ func Networks(remoteAddr string) []string {
 	return all
 }
 
-// NetworkOf is Network for an address of the net package. It is the zero
-// Prefix where that is "".
+// NetworkOf is Network for a net.Addr, as a Prefix. It returns the zero Prefix
+// if remote is not a TCP address.
 func NetworkOf(remote net.Addr) netip.Prefix {
 	tcp, ok := remote.(*net.TCPAddr)
 	if !ok {
@@ -53,19 +53,20 @@ func NetworkOf(remote net.Addr) netip.Prefix {
 	return NetworkOfAddr(tcp.AddrPort().Addr())
 }
 
-// PrefixOf is Network as a Prefix. It is the zero Prefix where that is "".
+// PrefixOf is Network, as a Prefix. It returns the zero Prefix if remoteAddr
+// is not a TCP address.
 func PrefixOf(remoteAddr string) netip.Prefix {
-	addrPort, _ := netip.ParseAddrPort(remoteAddr) // the zero one for no address
+	addrPort, _ := netip.ParseAddrPort(remoteAddr) // zero if invalid
 	return NetworkOfAddr(addrPort.Addr())
 }
 
-// NetworkOfAddr is NetworkOf for an address without its port.
+// NetworkOfAddr is NetworkOf for an address without a port.
 func NetworkOfAddr(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap().WithZone("")
 	bits := prefixes[0]
 	if addr.Is4() {
 		bits = addr.BitLen()
 	}
-	prefix, _ := addr.Prefix(bits) // the zero one for no address
+	prefix, _ := addr.Prefix(bits) // zero if invalid
 	return prefix
 }
