@@ -1,4 +1,4 @@
-// Package urlpath compares paths of URLs in one spelling.
+// Package urlpath normalises the paths of URLs for comparison.
 package urlpath
 
 import (
@@ -8,7 +8,7 @@ import (
 )
 
 // MaxLength is the maximum length of a path in bytes. An escape counts as the
-// one byte that it stands for, so that the spelling makes no difference.
+// byte that it represents, so the length does not depend on the spelling.
 const MaxLength = 2048
 
 var (
@@ -16,17 +16,17 @@ var (
 	errTooLong  = errors.New("the path is longer than 2048 bytes")
 )
 
-// Canonical returns the one spelling of a path that is compared. Escapes of
-// unreserved characters are decoded, other escapes are in capitals, and
-// whatever RFC 3986 does not allow in a path is escaped (section 6.2.2):
-// spaces and controls, bytes beyond ASCII, a percent sign that begins no
-// escape, and characters such as "|" and "^", of which each browser escapes
-// others. An escaped slash, semicolon or other reserved character stays
-// escaped: it is not the plain one. Parts "." and ".." are resolved, as the
-// URL of browsers does.
+// Canonical returns the canonical spelling of a path. Escapes of unreserved
+// characters are decoded and other escapes are in upper case. Everything that
+// RFC 3986 does not allow in a path is escaped (§6.2.2): spaces and control
+// characters, bytes beyond ASCII, a percent sign that does not begin an
+// escape, and characters such as "|" and "^", which browsers treat
+// differently. An escaped slash, semicolon or other reserved character stays
+// escaped, because it is not equivalent to the plain one. Segments "." and
+// ".." are resolved as browsers do.
 //
-// The browser's side is client/path.js; testdata/paths.json is common to the
-// tests of both.
+// client/path.js is the counterpart in the browser; testdata/paths.json is
+// used by the tests of both.
 func Canonical(path string) (string, error) {
 	if path == "" || path[0] != '/' {
 		return "", errRelative
@@ -37,13 +37,13 @@ func Canonical(path string) (string, error) {
 	return resolveDots(spell(path, true)), nil
 }
 
-// Escape escapes what RFC 3986 does not allow in a path, and nothing else. So
-// [url.URL.EscapedPath] returns it as it is, which otherwise decodes an
-// escaped slash if there is a character such as "|" beside it.
+// Escape escapes what RFC 3986 does not allow in a path, and nothing else.
+// [url.URL.EscapedPath] returns the result unchanged; otherwise it decodes an
+// escaped slash if the path also has a character such as "|".
 func Escape(path string) string { return spell(path, false) }
 
-// Sent returns the path of u as it was sent. It is [url.URL.EscapedPath], but
-// keeps escaped slashes beside characters that a URL should not have.
+// Sent returns the path of u as it was sent. It is like [url.URL.EscapedPath],
+// but preserves escaped slashes in paths with characters that need escaping.
 func Sent(u *url.URL) string {
 	if decoded, err := url.PathUnescape(u.RawPath); err == nil && u.RawPath != "" && decoded == u.Path {
 		return u.RawPath
@@ -51,8 +51,8 @@ func Sent(u *url.URL) string {
 	return (&url.URL{Path: u.Path}).EscapedPath()
 }
 
-// HasDots reports whether a path has a part "." or "..", escaped or not. No
-// browser sends one.
+// HasDots reports whether a path has a segment "." or "..", escaped or not.
+// Browsers never send one.
 func HasDots(path string) bool {
 	for part := range strings.SplitSeq(spell(path, true), "/") {
 		if isDots(part) {
@@ -62,7 +62,7 @@ func HasDots(path string) bool {
 	return false
 }
 
-// length returns the number of bytes that a path stands for.
+// length returns the length of a path in bytes, with escapes decoded.
 func length(path string) int {
 	n := len(path)
 	for i := range len(path) {
@@ -75,8 +75,9 @@ func length(path string) int {
 
 const hexDigits = "0123456789ABCDEF"
 
-// spell escapes what a path may not have. If normalize is set, it also decodes
-// the escapes of unreserved characters and writes the others in capitals.
+// spell escapes the bytes that a path must not contain. If normalize is set,
+// it also decodes escapes of unreserved characters and writes the others in
+// upper case.
 func spell(path string, normalize bool) string {
 	i := 0
 	for i < len(path) && mayStand(path[i]) {
@@ -113,7 +114,7 @@ func spell(path string, normalize bool) string {
 	return string(spelled)
 }
 
-// resolveDots removes parts "." and ".." as the URL Standard does.
+// resolveDots removes segments "." and ".." by the rules of the URL Standard.
 func resolveDots(path string) string {
 	if !strings.Contains(path, "/.") {
 		return path
@@ -151,14 +152,14 @@ func unhex(c byte) byte {
 	return c | 0x20 - 'a' + 10
 }
 
-// isUnreserved reports whether a character means the same escaped or not (RFC
-// 3986 section 2.3).
+// isUnreserved reports whether a character is equivalent to its escape (RFC
+// 3986 §2.3).
 func isUnreserved(c byte) bool {
 	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
 }
 
-// mayStand reports whether a path may have a character unescaped: those of
-// pchar (RFC 3986 section 3.3), and the slash.
+// mayStand reports whether a path may contain a character unescaped: those of
+// pchar (RFC 3986 §3.3), and the slash.
 func mayStand(c byte) bool {
 	return isUnreserved(c) || strings.IndexByte("/!$&'()*+,;=:@", c) >= 0
 }
