@@ -1,5 +1,5 @@
-// Package httpx reads the syntax that HTTP's fields have in common: tokens and
-// lists (RFC 9110 section 5.6), upgrades, and names of this machine.
+// Package httpx parses the syntax shared by HTTP fields: tokens and lists (RFC
+// 9110 §5.6), upgrades and loopback hosts.
 package httpx
 
 import (
@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// tokenBytes holds the characters of a token (RFC 9110 section 5.6.2).
+// tokenBytes marks the characters of a token (RFC 9110 §5.6.2).
 var tokenBytes = func() (table [256]bool) {
 	for c := byte('0'); c <= 'z'; c++ {
 		table[c] = '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
@@ -20,8 +20,8 @@ var tokenBytes = func() (table [256]bool) {
 	return table
 }()
 
-// IsToken reports whether s is a token (RFC 9110 section 5.6.2), as methods,
-// names of fields, schemes and subprotocols are.
+// IsToken reports whether s is a token (RFC 9110 §5.6.2). Methods, field
+// names, schemes and subprotocols are tokens.
 func IsToken(s string) bool {
 	for i := range len(s) {
 		if !tokenBytes[s[i]] {
@@ -34,8 +34,8 @@ func IsToken(s string) bool {
 // IsTokenByte reports whether c may be in a token.
 func IsTokenByte(c byte) bool { return tokenBytes[c] }
 
-// Items returns the members of a list field (RFC 9110 section 5.6.1), without
-// the white space of HTTP around them. It leaves out empty ones.
+// Items returns the non-empty members of a list field (RFC 9110 §5.6.1),
+// without surrounding white space.
 func Items(lines []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range lines {
@@ -48,7 +48,7 @@ func Items(lines []string) iter.Seq[string] {
 	}
 }
 
-// HasItem reports whether a list field has item, in this spelling.
+// HasItem reports whether a list field contains item, compared exactly.
 func HasItem(lines []string, item string) bool {
 	for other := range Items(lines) {
 		if other == item {
@@ -58,8 +58,8 @@ func HasItem(lines []string, item string) bool {
 	return false
 }
 
-// HasToken reports whether a list field has token, which is in lower case, in
-// any case of ASCII.
+// HasToken reports whether a list field contains token, ignoring case. token
+// must be in lower case.
 func HasToken(lines []string, token string) bool {
 	for item := range Items(lines) {
 		if LowerASCII(item) == token {
@@ -69,14 +69,14 @@ func HasToken(lines []string, token string) bool {
 	return false
 }
 
-// IsOnly reports whether a field is a single line with only token, which is in
-// lower case, in any case of ASCII.
+// IsOnly reports whether a field is a single line that is token, ignoring
+// case. token must be in lower case.
 func IsOnly(lines []string, token string) bool {
 	return len(lines) == 1 && LowerASCII(strings.Trim(lines[0], " \t")) == token
 }
 
-// LowerASCII returns s with A to Z in lower case. [strings.ToLower] also folds
-// letters beyond ASCII into ASCII, such as the Kelvin sign into k.
+// LowerASCII returns s with A to Z in lower case. Unlike [strings.ToLower], it
+// does not map letters beyond ASCII to ASCII, such as the Kelvin sign to k.
 func LowerASCII(s string) string {
 	for i := range len(s) {
 		if 'A' <= s[i] && s[i] <= 'Z' {
@@ -91,26 +91,26 @@ func LowerASCII(s string) string {
 	return s
 }
 
-// StripUpgrade removes the offer to leave HTTP, which some clients add to each
-// request, so that no server behind this one takes it up.
+// StripUpgrade removes the offer to upgrade the protocol, which some clients
+// add to each request, so that no upstream server accepts it.
 func StripUpgrade(h http.Header) {
 	h.Del("Upgrade")
 	h.Del("Http2-Settings")
 }
 
-// IsJWS reports whether s has the form of a compact JWS whose header is a JSON
-// object, as tokens have (RFC 7515 section 3.1).
+// IsJWS reports whether s looks like a token: a compact JWS whose header is a
+// JSON object (RFC 7515 §3.1).
 func IsJWS(s string) bool {
 	return strings.HasPrefix(s, "eyJ") && strings.Count(s, ".") == 2
 }
 
-// maxSubprotocol is the maximum length of a subprotocol that is repeated in an
-// answer, in bytes. A longer one may well be a credential.
+// maxSubprotocol is the maximum length in bytes of a subprotocol that a
+// response may repeat. Longer ones may be credentials.
 const maxSubprotocol = 64
 
-// Subprotocol returns the first subprotocol of an offer that can be repeated
-// in the answer, or "". A browser fails a socket whose answer selects none. An
-// item that may be a credential is passed over.
+// Subprotocol returns the first offered subprotocol that a response can
+// select, or "". A browser fails the connection if none is selected. Items
+// that may be credentials are skipped.
 func Subprotocol(lines []string) string {
 	for item := range Items(lines) {
 		if len(item) <= maxSubprotocol && IsToken(item) && !IsJWS(item) {
@@ -120,9 +120,9 @@ func Subprotocol(lines []string) string {
 	return ""
 }
 
-// IsLoopback reports whether host, without a port, is localhost or an address
-// of this machine's loopback network. Names below localhost are not, since a
-// resolver may send them elsewhere.
+// IsLoopback reports whether host, without a port, is localhost or a loopback
+// address. Subdomains of localhost are not included, because a resolver may
+// map them to other machines.
 func IsLoopback(host string) bool {
 	if host == "localhost" {
 		return true
