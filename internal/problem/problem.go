@@ -1,5 +1,4 @@
-// Package problem writes the answers to failed requests. They are documents
-// of RFC 9457.
+// Package problem writes error responses as problem documents (RFC 9457).
 package problem
 
 import (
@@ -9,16 +8,17 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A Document is the body of an answer (RFC 9457 section 3.1). Detail is a
-// fixed text for a person: nothing of the request is in it.
+// A Document is the body of an error response (RFC 9457 §3.1). Detail is a
+// fixed text for a person that contains nothing of the request.
 type Document struct {
 	Title  string `json:"title"` // set by New
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
-	Reason string `json:"reason,omitzero"` // a stable word for programs
+	Reason string `json:"reason,omitzero"` // stable, for programs
 
-	// Ended and Durable are for requests that end a session or a token: they
-	// say whether it has ended, and whether the store has it.
+	// Ended and Durable are set in responses to requests that end a session or
+	// a token. They tell whether it has ended, and whether the store has
+	// recorded it.
 	Ended   *bool `json:"ended,omitzero"`
 	Durable *bool `json:"durable,omitzero"`
 }
@@ -29,19 +29,18 @@ type Response struct {
 	body   []byte
 }
 
-// New encodes d, whose title is the text of its status.
+// New encodes d, with the text of its status as the title.
 func New(d Document) Response {
 	d.Title = http.StatusText(d.Status)
 	body, err := json.Marshal(d)
 	if err != nil {
-		// A detail that is not UTF-8 is a fault of the program. The answer says
-		// as much as it can.
+		// A detail that is not UTF-8 is a bug. Respond as well as possible.
 		return New(Document{Status: d.Status, Reason: "internal_error"})
 	}
 	return Response{d.Status, append(body, '\n')}
 }
 
-// Write answers a request. Header fields of its own are set before.
+// Write writes the response. Set other header fields before.
 func (p Response) Write(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
@@ -49,5 +48,5 @@ func (p Response) Write(w http.ResponseWriter) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(p.body)))
 	w.WriteHeader(p.status)
-	_, _ = w.Write(p.body) // a client that is gone needs no answer
+	_, _ = w.Write(p.body) // the client may have disconnected
 }
