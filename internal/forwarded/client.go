@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// A Source is where trusted peers say who the client is. What they say in any
-// other place is not read: proxies pass on what a client has sent there.
+// A Source is the way in which trusted peers name the client. Other sources
+// are ignored, because proxies pass on what a client has sent there.
 type Source string
 
 // The sources.
@@ -19,33 +19,37 @@ const (
 	ProxyProtocol Source = "proxy_protocol"  // before the first byte of the connection
 )
 
-// Valid reports whether s is one of the sources.
+// Valid reports whether s is a known source.
 func (s Source) Valid() bool { return s == XForwardedFor || s == Forwarded || s == ProxyProtocol }
 
-// A Client is where a request comes from.
+// A Client describes where a request comes from.
 type Client struct {
-	Peer   string // the other end of the connection, as http.Request.RemoteAddr
-	Addr   string // the client, likewise; the port is 0 if it is not known
-	Scheme string // "http" or "https", as the client used it
-	Host   string // likewise, with the port if it is not the scheme's own
+	Peer string // other end of the connection, as in http.Request
+	// Addr is the address of the client. The port is 0 if it is unknown.
+	Addr   string
+	Scheme string // "http" or "https", as used by the client
+	// Host is the host used by the client, with a port unless that is the
+	// default of the scheme.
+	Host string
 }
 
-// A Policy says whom to believe, and what.
+// A Policy determines which peers to trust, and with what.
 type Policy struct {
 	Trusted Networks
-	Source  Source // of trusted peers
-	Scheme  string // "http" or "https" for all that they pass on; "": as they say
-	Host    bool   // the host that they say counts
-	Port    bool   // likewise the port
+	Source  Source // source of the client's address
+	// Scheme is "http" or "https" if all forwarded requests use it, or "" to
+	// use the scheme that trusted peers name.
+	Scheme string
+	Host   bool // use the host that trusted peers name
+	Port   bool // use the port that trusted peers name
 }
 
-// IsScheme reports whether text is a scheme that a [Policy] may have.
+// IsScheme reports whether text is a valid scheme for a [Policy].
 func IsScheme(text string) bool { return text == "http" || text == "https" }
 
-// Client returns where r comes from. proxied reports whether that is what a
-// trusted peer says: otherwise it is what the connection itself says. For
-// [ProxyProtocol] that is always so: its listener has changed the address
-// already.
+// Client returns where r comes from. proxied reports whether the result comes
+// from a trusted peer rather than from the connection. For [ProxyProtocol] it
+// is always false, because the listener has already replaced the address.
 func (p *Policy) Client(r *http.Request) (c Client, proxied bool) {
 	c = direct(r)
 	if p.Source == ProxyProtocol || !p.Trusted.containsPeer(r) {
@@ -62,7 +66,7 @@ func (p *Policy) Client(r *http.Request) (c Client, proxied bool) {
 	return c, true
 }
 
-// direct returns the client of a request that no proxy has passed on.
+// direct returns the client of a request that was not forwarded.
 func direct(r *http.Request) Client {
 	c := Client{Peer: r.RemoteAddr, Addr: r.RemoteAddr, Scheme: "http", Host: r.Host}
 	if r.TLS != nil {
@@ -71,12 +75,11 @@ func direct(r *http.Request) Client {
 	return c
 }
 
-// readXForwarded reads what a trusted peer says in X-Forwarded-For and its
-// kin.
+// readXForwarded reads X-Forwarded-For and related fields.
 func (p *Policy) readXForwarded(c *Client, h http.Header) {
 	lines := h["X-Forwarded-For"]
 	members := list{lines: lines, left: maxMembers}
-	last := 0 // the member that was read last, from the right
+	last := 0 // index of the last member read, from the right
 	for i := 0; ; i++ {
 		member, ok := members.previous()
 		if !ok {
@@ -98,7 +101,7 @@ func (p *Policy) readXForwarded(c *Client, h http.Header) {
 	}
 }
 
-// readForwarded reads what a trusted peer says in the Forwarded field.
+// readForwarded reads the Forwarded field.
 func (p *Policy) readForwarded(c *Client, lines []string) {
 	members := list{lines: lines, left: maxMembers, quote: true}
 	for {
@@ -122,8 +125,8 @@ func (p *Policy) readForwarded(c *Client, lines []string) {
 	}
 }
 
-// believe takes node for the client, if it is an address. It reports whether
-// what that node says counts as well, because it is trusted.
+// believe makes node the address of the client, if it is valid. It reports
+// whether node is trusted, so that the preceding member applies as well.
 func (p *Policy) believe(c *Client, node string) bool {
 	addr, ok := parseNode(node)
 	if ok {
@@ -132,8 +135,8 @@ func (p *Policy) believe(c *Client, node string) bool {
 	return ok && p.Trusted.Contains(addr.Addr())
 }
 
-// setScheme takes a scheme as proxies write it: of a WebSocket handshake, some
-// write that of its URL.
+// setScheme sets the scheme. For WebSocket handshakes, some proxies write that
+// of the URL.
 func (c *Client) setScheme(proto string) {
 	switch strings.ToLower(proto) {
 	case "http", "ws":
@@ -143,15 +146,15 @@ func (c *Client) setScheme(proto string) {
 	}
 }
 
-// setHost takes a host, with or without a port.
+// setHost sets the host, with or without a port.
 func (c *Client) setHost(host string) {
 	if isHost(host) {
 		c.Host = host
 	}
 }
 
-// setPort takes the port that the client has used, which is left out where it
-// is the scheme's own.
+// setPort sets the port that the client used. It is omitted if it is the
+// default of the scheme.
 func (c *Client) setPort(text string) {
 	port, ok := parsePort(text)
 	if !ok || port == 0 {
@@ -173,7 +176,8 @@ func (c *Client) setPort(text string) {
 	c.Host = net.JoinHostPort(name, text)
 }
 
-// isHost reports whether text is a name or an address, with or without a port.
+// isHost reports whether text is a host name or address, with or without a
+// port.
 func isHost(text string) bool {
 	if len(text) > 255 {
 		return false
@@ -200,18 +204,18 @@ func isHost(text string) bool {
 
 type clientKey struct{}
 
-// With returns a context that knows the client of its request.
+// With returns a context that contains the client of its request.
 func With(ctx context.Context, c *Client) context.Context {
 	return context.WithValue(ctx, clientKey{}, c)
 }
 
-// From returns the client that With has put into a context; nil if none.
+// From returns the client in a context, or nil.
 func From(ctx context.Context) *Client {
 	c, _ := ctx.Value(clientKey{}).(*Client)
 	return c
 }
 
-// Scheme returns the scheme that the client of a request has used.
+// Scheme returns the scheme that the client of r used.
 func Scheme(r *http.Request) string {
 	if c := From(r.Context()); c != nil {
 		return c.Scheme

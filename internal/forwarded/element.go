@@ -6,15 +6,15 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// An element is one of the Forwarded field: what one proxy says of the hop
-// before it (RFC 7239 section 4).
+// An element is an element of the Forwarded field, in which one proxy
+// describes the hop before it (RFC 7239 §4).
 type element struct {
-	node, proto, host string // "" if it says nothing
+	node, proto, host string // "" if absent
 }
 
-// parseElement reads an element. ok is false if it is not one, or if it has a
-// parameter twice. Parameters that it does not know are read past. It takes a
-// colon and brackets without quotes as well, since proxies write addresses so.
+// parseElement parses an element. ok is false if it is invalid or has a
+// parameter twice. Unknown parameters are ignored. Colons and brackets are
+// accepted without quotes, because proxies write addresses like that.
 func parseElement(text string) (e element, ok bool) {
 	var seen uint8
 	for {
@@ -50,12 +50,12 @@ func parseElement(text string) (e element, ok bool) {
 			return element{}, false
 		}
 		if text = strings.Trim(rest[1:], " \t"); text == "" {
-			return e, true // some end with a semicolon
+			return e, true // some proxies end with a semicolon
 		}
 	}
 }
 
-// cutValue reads a token or a quoted string from the beginning of text.
+// cutValue parses a token or a quoted string at the beginning of text.
 func cutValue(text string) (value, rest string, ok bool) {
 	if !strings.HasPrefix(text, `"`) {
 		end := 0

@@ -2,24 +2,24 @@ package forwarded
 
 import "strings"
 
-// maxMembers is how many members of a list are read, from the right. Each
-// proxy adds one, and what comes before the first that is not trusted is not
-// read.
+// maxMembers is the maximum number of members of a list that are read, from
+// the right. Each proxy adds one, and nothing is read beyond the first that is
+// not trusted.
 const maxMembers = 100
 
 // A list reads the members of a field from the right: the last line first, and
-// the last member of a line first. Each proxy adds its own behind what it got,
-// so that a client cannot change how the members of proxies are read.
+// within a line the last member first. Proxies append to what they received,
+// so a client cannot affect how the members of proxies are parsed.
 type list struct {
 	lines []string
-	rest  string // of the line that is being read
-	open  bool   // rest may have a member
-	left  int    // how many may still be read
-	quote bool   // a comma in a quoted string separates nothing
+	rest  string // rest of the current line
+	open  bool   // rest may contain a member
+	left  int    // number of members that may still be read
+	quote bool   // commas in quoted strings are not separators
 }
 
-// previous returns the member before the last one that was read, without the
-// blanks around it. It skips empty members (RFC 9110 section 5.6.1.2).
+// previous returns the member before the last one that was read, without
+// surrounding white space. It skips empty members (RFC 9110 §5.6.1.2).
 func (l *list) previous() (member string, ok bool) {
 	for l.left > 0 {
 		if !l.open {
@@ -42,8 +42,7 @@ func (l *list) previous() (member string, ok bool) {
 	return "", false
 }
 
-// comma returns the index of the last comma that separates members, -1 if
-// there is none.
+// comma returns the index of the last comma that separates members, or -1.
 func (l *list) comma() int {
 	if !l.quote {
 		return strings.LastIndexByte(l.rest, ',')
@@ -74,10 +73,10 @@ func isEscaped(s string, i int) bool {
 	return n%2 == 1
 }
 
-// single returns the member of a field that belongs to a member of another
-// one, which is the index-th of it from the right. Proxies that
-// append to the one append to the other as well; most replace it. If neither
-// is so, the last member counts, which the nearest proxy has written.
+// single returns the member of a field that corresponds to a member of another
+// field, which has the given index from the right. Proxies that append to one
+// of the fields append to the other as well; most replace it. In all other
+// cases, the last member applies, which the nearest proxy has written.
 func single(lines []string, index int, others []string) (value string, ok bool) {
 	members := collect(lines)
 	switch {
@@ -89,7 +88,7 @@ func single(lines []string, index int, others []string) (value string, ok bool) 
 	return members[0], true
 }
 
-// collect returns the members of a field, the last one first, up to
+// collect returns the members of a field, the last one first, at most
 // maxMembers.
 func collect(lines []string) (members []string) {
 	l := list{lines: lines, left: maxMembers}

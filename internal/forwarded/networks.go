@@ -11,20 +11,20 @@ import (
 	"strings"
 )
 
-// Networks are the peers that are trusted. The zero value trusts nobody.
+// Networks is a set of trusted peers. The zero value is empty.
 type Networks struct {
 	prefixes []netip.Prefix
 	unix     bool
 }
 
-// The names that may stand in a list of networks.
+// Names that may be used in a list of networks.
 const (
 	nameUnix    = "unix"
 	namePrivate = "private"
 )
 
-// private are the networks of RFC 1918 and RFC 4193, and the addresses of this
-// machine.
+// private lists the networks of RFC 1918 and RFC 4193, and the loopback
+// addresses.
 var private = []netip.Prefix{
 	netip.MustParsePrefix("10.0.0.0/8"),
 	netip.MustParsePrefix("172.16.0.0/12"),
@@ -34,9 +34,8 @@ var private = []netip.Prefix{
 	netip.MustParsePrefix("::1/128"),
 }
 
-// ParseNetwork returns the networks that one entry of a list stands for: an
-// address, a network such as 10.0.0.0/8, "private", or "unix" for every peer
-// on a Unix socket.
+// ParseNetwork parses an entry of a list: an address, a network such as
+// 10.0.0.0/8, "private", or "unix" for all peers on Unix sockets.
 func ParseNetwork(entry string) (Networks, error) {
 	switch strings.ToLower(entry) {
 	case nameUnix:
@@ -70,8 +69,8 @@ func ParseNetwork(entry string) (Networks, error) {
 	return Networks{prefixes: []netip.Prefix{prefix}}, nil
 }
 
-// ParseNetworks joins what the entries stand for. The error joins one for each
-// entry that is wrong.
+// ParseNetworks returns the union of all entries. The error joins one for each
+// invalid entry.
 func ParseNetworks(entries []string) (Networks, error) {
 	var all Networks
 	var faults []error
@@ -87,19 +86,19 @@ func ParseNetworks(entries []string) (Networks, error) {
 	return all, errors.Join(faults...)
 }
 
-// IsEmpty reports whether nobody is trusted.
+// IsEmpty reports whether n is empty.
 func (n Networks) IsEmpty() bool { return len(n.prefixes) == 0 && !n.unix }
 
-// Wide returns the networks that hold much more than anybody's proxies, such
-// as 0.0.0.0/0. With them, every client chooses its own address.
+// Wide returns networks that are too large to contain only proxies, such as
+// 0.0.0.0/0. They allow every client to choose its own address.
 func (n Networks) Wide() []netip.Prefix {
 	return slices.DeleteFunc(slices.Clone(n.prefixes), func(p netip.Prefix) bool {
 		return slices.Contains(private, p) || p.Bits() >= 8 && p.Addr().Is4() || p.Bits() >= 16
 	})
 }
 
-// Contains reports whether an address is one of a trusted peer. A zone does
-// not count, and an IPv4 address mapped into IPv6 is that address.
+// Contains reports whether addr is the address of a trusted peer. It ignores
+// zones and treats IPv4-mapped IPv6 addresses as IPv4.
 func (n Networks) Contains(addr netip.Addr) bool {
 	if len(n.prefixes) == 0 {
 		return false
@@ -134,14 +133,14 @@ func (n Networks) containsPeer(r *http.Request) bool {
 	return n.unix && isUnix(r.Context())
 }
 
-// isUnix reports whether a request came on a Unix socket. The names of its
-// peers say nothing.
+// isUnix reports whether a request arrived on a Unix socket. The peer
+// addresses of these contain no information.
 func isUnix(ctx context.Context) bool {
 	_, ok := ctx.Value(http.LocalAddrContextKey).(*net.UnixAddr)
 	return ok
 }
 
-// IsPrivate reports whether an address is private, as "private" means it.
+// IsPrivate reports whether addr is private in the sense of "private".
 func IsPrivate(addr netip.Addr) bool {
 	return Networks{prefixes: private}.Contains(addr)
 }

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// parseNode reads the address of a node as proxies write it: 192.0.2.1,
-// 192.0.2.1:4711, 2001:db8::1, [2001:db8::1] or [2001:db8::1]:4711. The port
-// is 0 if there is none, or an obfuscated one (RFC 7239 section 6.2). A zone
-// is dropped: it means something on the proxy's machine only. ok is false for
-// "unknown", obfuscated identifiers, and all else.
+// parseNode parses the address of a node in the forms that proxies use:
+// 192.0.2.1, 192.0.2.1:4711, 2001:db8::1, [2001:db8::1] or [2001:db8::1]:4711.
+// The port is 0 if it is missing or obfuscated (RFC 7239 §6.2). A zone is
+// dropped, because it is valid only on the proxy. ok is false for "unknown",
+// obfuscated identifiers and everything else.
 func parseNode(text string) (node netip.AddrPort, ok bool) {
 	host, port := text, ""
 	switch {
@@ -38,8 +38,8 @@ func parseNode(text string) (node netip.AddrPort, ok bool) {
 	return netip.AddrPortFrom(addr, number), true
 }
 
-// parseNodePort reads the rest of a node behind its address: nothing, or a
-// colon and a port.
+// parseNodePort parses what follows the address of a node: nothing, or a colon
+// and a port.
 func parseNodePort(rest string) (port uint16, ok bool) {
 	if rest == "" {
 		return 0, true
@@ -51,7 +51,7 @@ func parseNodePort(rest string) (port uint16, ok bool) {
 	return parsePort(text)
 }
 
-// parsePort reads a number from 0 to 65535, in one spelling.
+// parsePort parses a number from 0 to 65535 in canonical form.
 func parsePort(text string) (port uint16, ok bool) {
 	if text == "" || len(text) > 5 || text[0] == '0' && len(text) > 1 {
 		return 0, false
@@ -67,7 +67,7 @@ func parsePort(text string) (port uint16, ok bool) {
 }
 
 // isObfuscated reports whether text may follow the underscore of an obfuscated
-// identifier (RFC 7239 section 6.3).
+// identifier (RFC 7239 §6.3).
 func isObfuscated(text string) bool {
 	for _, c := range []byte(text) {
 		if !isAlphanumeric(c) && c != '.' && c != '_' && c != '-' {
@@ -77,8 +77,8 @@ func isObfuscated(text string) bool {
 	return true
 }
 
-// isPlainZone reports whether a zone is none, or the name or number of an
-// interface. netip takes any text for one.
+// isPlainZone reports whether zone is empty or looks like the name or number
+// of an interface. netip accepts any text.
 func isPlainZone(zone string) bool { return len(zone) <= 16 && isObfuscated(zone) }
 
 func isAlphanumeric(c byte) bool {
