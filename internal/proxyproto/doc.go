@@ -1,7 +1,7 @@
-// Package proxyproto reads the header of the PROXY protocol, version 1 and 2,
-// with which a proxy begins a connection to say whose connection it passes on
+// Package proxyproto reads the header of the PROXY protocol, versions 1 and 2,
+// which a proxy sends at the beginning of a connection to name its client
 // (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt).
 //
-// A server either requires the header or does not know it: where it is
-// guessed, a client chooses its own address.
+// A server must either require the header or never accept it: if the header
+// were optional, clients could choose their own address.
 package proxyproto

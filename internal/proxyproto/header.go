@@ -8,31 +8,32 @@ import (
 	"time"
 )
 
-// Timeout is how long a proxy may take to send the header.
+// Timeout is the time that a proxy has to send the header.
 const Timeout = time.Second
 
-// The longest headers that are read. Version 1 says how long its own may be.
-// The addresses of version 2 are followed by values of any kind, of which
-// there may be 64 KiB; what is more than this is refused.
+// The maximum lengths of headers. Version 1 defines its own. In version 2, the
+// addresses may be followed by 64 KiB of values, but longer headers than this
+// are refused.
 const (
 	maxV1 = 107
 	maxV2 = 4096
 )
 
-// A Header is what a proxy says of a connection.
+// A Header is the information from a proxy about a connection.
 type Header struct {
-	// Source is the client. It is not valid if the proxy speaks for itself
-	// (LOCAL), or does not know, or the connection that it passes on is not
-	// TCP: then the peer of the connection is the client.
+	// Source is the address of the client. It is not valid if the proxy speaks
+	// for itself (LOCAL), does not know the client, or the original connection
+	// is not TCP. Then the peer is the client.
 	Source netip.AddrPort
 
-	// Destination is what the client has connected to. It is valid if Source is.
+	// Destination is the address that the client connected to. It is valid if
+	// Source is.
 	Destination netip.AddrPort
 
-	// TLS says that the client has used TLS, which the proxy has ended.
+	// TLS reports whether the client used TLS, which the proxy terminated.
 	TLS bool
 
-	// Peer is the other end of the connection. [Accept] fills it in.
+	// Peer is the other end of the connection. [Accept] sets it.
 	Peer net.Addr
 }
 
@@ -44,15 +45,14 @@ func (h *Header) Client() net.Addr {
 	return h.Peer
 }
 
-// errMalformed is what every error wraps that says what is wrong with a
-// header.
+// errMalformed is wrapped by all errors about invalid headers.
 var errMalformed = errors.New("this is not a PROXY header")
 
-// ErrIncomplete means that the header has not come as a whole.
+// ErrIncomplete means that the header has not been received completely.
 var ErrIncomplete = errors.New("the PROXY header is not complete")
 
-// Parse reads a header from the beginning of data, and returns its length. It
-// returns [ErrIncomplete] if data may be the beginning of one.
+// Parse parses a header at the beginning of data and returns its length. If
+// data is a prefix of a possible header, the error is [ErrIncomplete].
 func Parse(data []byte) (h Header, n int, err error) {
 	if isPrefix(data, signature) {
 		return parseV2(data)
@@ -60,7 +60,7 @@ func Parse(data []byte) (h Header, n int, err error) {
 	return parseV1(data)
 }
 
-// Read reads a header from r, and nothing behind it.
+// Read reads a header from r, and nothing beyond it.
 func Read(r io.Reader) (Header, error) {
 	var buffer [maxV2]byte
 	data := buffer[:0]
@@ -70,7 +70,7 @@ func Read(r io.Reader) (Header, error) {
 		data = buffer[:len(data)+n]
 		h, _, fault := Parse(data)
 		if !errors.Is(fault, ErrIncomplete) {
-			return h, fault // of what has come, which may be wrong already
+			return h, fault // the header may be invalid before it is complete
 		}
 		if err != nil {
 			return Header{}, err
@@ -78,9 +78,9 @@ func Read(r io.Reader) (Header, error) {
 	}
 }
 
-// missing returns how many bytes a header that begins with data has more, at
-// least. Parse must have returned ErrIncomplete for data, and the answer is
-// never more than a header may be long.
+// missing returns the minimum number of bytes that are missing from a header
+// that begins with data. Parse must have returned ErrIncomplete for data. data
+// and the result together never exceed the maximum length of a header.
 func missing(data []byte) int {
 	switch n := len(data); {
 	case n > 0 && data[0] == signature[0]:
@@ -93,7 +93,8 @@ func missing(data []byte) int {
 	return min(len("\r\n"), maxV1-len(data))
 }
 
-// isPrefix reports whether data and all begin alike.
+// isPrefix reports whether data and all have a common prefix of the length of
+// the shorter one.
 func isPrefix(data []byte, all string) bool {
 	n := min(len(data), len(all))
 	return n > 0 && string(data[:n]) == all[:n]

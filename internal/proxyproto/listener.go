@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// A Conn is a connection that can have the address of another client.
+// A Conn is a connection that can be attributed to another client.
 type Conn interface {
 	net.Conn
 
-	// Introduce has the connection be that of h.Client from now on. It is
-	// called before anything else. It reports false if the client may have no
-	// more connections.
+	// Introduce attributes the connection to h.Client. It is called before all
+	// other methods. It returns false if that client may not have more
+	// connections.
 	Introduce(h *Header) bool
 
-	// Header returns what Introduce was called with; nil without a call.
+	// Header returns the argument of Introduce, or nil if that was not called.
 	Header() *Header
 }
 
-// Of returns the header of a connection; nil if it has none.
+// Of returns the header of a connection, or nil.
 func Of(conn net.Conn) *Header {
 	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = over.NetConn()
@@ -33,23 +33,24 @@ func Of(conn net.Conn) *Header {
 	return nil
 }
 
-// ErrNotTrusted means that a peer may not send a header.
+// ErrNotTrusted means that the peer is not trusted to send a header.
 var ErrNotTrusted = errors.New("the peer is not a trusted proxy")
 
-// Rules say whose headers count.
+// Rules determine whose headers are accepted.
 type Rules struct {
 	Trusted func(peer net.Addr) bool
-	Refused func(peer net.Addr, err error) // before a connection is closed; it must not block
-	Timeout time.Duration                  // of a header, for tests; 0: Timeout
+	// Called before a connection is closed; must not block.
+	Refused func(peer net.Addr, err error)
+	Timeout time.Duration // 0: the constant Timeout
 }
 
-// Within returns how long a header may take.
+// Within returns the time limit for a header.
 func (r *Rules) Within() time.Duration { return cmp.Or(r.Timeout, Timeout) }
 
-// Listen returns a listener for the connections of l, which are all [Conn],
-// once their header was read. Connections of peers that are not trusted, or
-// whose header does not come in time, are closed. Nobody waits for another's
-// header.
+// Listen returns a listener that accepts the connections of l after their
+// header has been read. All connections of l must be [Conn]s. A connection is
+// closed if its peer is not trusted or its header is not received in time.
+// Connections do not wait for the headers of others.
 func Listen(l net.Listener, r Rules) net.Listener {
 	of := &listener{Listener: l, rules: r, accepted: make(chan accepted), closed: make(chan struct{})}
 	go of.run()
@@ -69,7 +70,7 @@ type accepted struct {
 	err  error
 }
 
-// Accept waits for the next connection.
+// Accept returns the next connection.
 func (l *listener) Accept() (net.Conn, error) {
 	select {
 	case a := <-l.accepted:
@@ -79,7 +80,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close accepts no more.
+// Close stops accepting connections.
 func (l *listener) Close() error {
 	l.closing.Do(func() { close(l.closed) })
 	return l.Listener.Close()
@@ -104,7 +105,7 @@ func (l *listener) run() {
 	}
 }
 
-// pass hands a connection, or an error, to who accepts.
+// pass passes a connection or an error to Accept.
 func (l *listener) pass(a accepted) bool {
 	select {
 	case l.accepted <- a:
@@ -117,11 +118,12 @@ func (l *listener) pass(a accepted) bool {
 // introduce reads the header of a connection.
 func (l *listener) introduce(conn Conn) {
 	peer := conn.RemoteAddr()
-	_ = conn.SetReadDeadline(time.Now().Add(l.rules.Within())) // a failure is one of Read as well
+	// If this fails, so does Read.
+	_ = conn.SetReadDeadline(time.Now().Add(l.rules.Within()))
 	h, err := Read(conn)
 	if err != nil {
-		// One that closes at once may be a balancer that looks whether somebody
-		// listens.
+		// A connection that is closed immediately may be the health check of a
+		// load balancer.
 		if errors.Is(err, errMalformed) || errors.Is(err, os.ErrDeadlineExceeded) {
 			l.rules.Refused(peer, err)
 		}

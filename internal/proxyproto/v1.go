@@ -12,7 +12,7 @@ const (
 	shortestV1 = len("PROXY UNKNOWN\r\n")
 )
 
-// parseV1 reads a header of version 1, which is one line of text.
+// parseV1 parses a header of version 1, which is a line of text.
 func parseV1(data []byte) (h Header, n int, err error) {
 	if len(data) > 0 && !isPrefix(data, beginV1) {
 		return Header{}, 0, errMalformed
@@ -37,10 +37,10 @@ func parseV1(data []byte) (h Header, n int, err error) {
 	return h, end + 1, nil
 }
 
-// parseLine reads what follows "PROXY ".
+// parseLine parses the text after "PROXY ".
 func parseLine(line string) (Header, error) {
 	if line == "UNKNOWN" || strings.HasPrefix(line, "UNKNOWN ") {
-		return Header{}, nil // what follows is to be ignored
+		return Header{}, nil // the rest must be ignored
 	}
 	fields := strings.Split(line, " ")
 	if len(fields) != 5 || fields[0] != "TCP4" && fields[0] != "TCP6" {
@@ -54,7 +54,7 @@ func parseLine(line string) (Header, error) {
 	return Header{Source: source, Destination: destination}, nil
 }
 
-// parseAddr reads an address and a port.
+// parseAddr parses an address and a port.
 func parseAddr(address, port string, isIPv4 bool) (netip.AddrPort, bool) {
 	addr, err := netip.ParseAddr(address)
 	if err != nil || addr.Zone() != "" || addr.Is4() != isIPv4 {

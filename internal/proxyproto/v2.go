@@ -7,25 +7,27 @@ import (
 	"net/netip"
 )
 
-// signature begins a header of version 2.
+// signature is the beginning of a header of version 2.
 const signature = "\r\n\r\n\x00\r\nQUIT\n"
 
-// What a header of version 2 consists of, in bytes.
+// The lengths of the parts of a version 2 header, in bytes.
 const (
-	fixedV2 = len(signature) + 4 // version and command, protocol, and the length of the rest
+	// The signature, version and command, protocol, and the length of the
+	// rest.
+	fixedV2 = len(signature) + 4
 	tcp4    = 2 * (4 + 2)
 	tcp6    = 2 * (16 + 2)
 	unix    = 2 * 108
 )
 
-// The kinds of values behind the addresses that are read.
+// The kinds of values that are read.
 const (
 	kindCRC = 0x03
 	kindTLS = 0x20
 )
 
-// lengthV2 returns how long the header is that begins with data, as far as
-// that is known.
+// lengthV2 returns the length of the header that begins with data, as far as
+// it is known.
 func lengthV2(data []byte) int {
 	if len(data) < fixedV2 {
 		return fixedV2
@@ -33,7 +35,7 @@ func lengthV2(data []byte) int {
 	return fixedV2 + int(binary.BigEndian.Uint16(data[fixedV2-2:]))
 }
 
-// parseV2 reads a header of version 2, which is binary.
+// parseV2 parses a header of version 2, which is binary.
 func parseV2(data []byte) (h Header, n int, err error) {
 	if len(data) > len(signature) && data[len(signature)]>>4 != 2 {
 		return Header{}, 0, fmt.Errorf("%w: its version is not 2", errMalformed)
@@ -48,7 +50,7 @@ func parseV2(data []byte) (h Header, n int, err error) {
 	data = data[:n]
 	command, protocol := data[len(signature)]&0xf, data[len(signature)+1]
 	switch command {
-	case 0: // LOCAL: nothing else counts
+	case 0: // LOCAL: the rest must be ignored
 		return Header{}, n, nil
 	case 1: // PROXY
 	default:
@@ -60,12 +62,12 @@ func parseV2(data []byte) (h Header, n int, err error) {
 	return h, n, nil
 }
 
-// parseProxied reads the addresses of a header, and the values behind them.
+// parseProxied parses the addresses of a header and the values after them.
 func parseProxied(data []byte, protocol byte) (h Header, err error) {
 	rest := data[fixedV2:]
 	size := 0
 	switch protocol {
-	case 0x00: // the proxy does not know; whatever follows is to be ignored
+	case 0x00: // unknown: the rest must be ignored
 		return Header{}, nil
 	case 0x11, 0x12:
 		size = tcp4
@@ -79,7 +81,7 @@ func parseProxied(data []byte, protocol byte) (h Header, err error) {
 	if len(rest) < size {
 		return Header{}, fmt.Errorf("%w: its addresses are cut", errMalformed)
 	}
-	switch protocol { // datagrams and Unix sockets of the proxy have no address of TCP
+	switch protocol { // datagrams and Unix sockets have no TCP address
 	case 0x11:
 		h.Source, h.Destination = addrPorts(rest, 4)
 	case 0x21:
@@ -89,18 +91,18 @@ func parseProxied(data []byte, protocol byte) (h Header, err error) {
 	return h, err
 }
 
-// addrPorts reads two addresses of size bytes, and then their ports.
+// addrPorts parses two addresses of the given size, followed by their ports.
 func addrPorts(data []byte, size int) (source, destination netip.AddrPort) {
 	addrPort := func(address, port []byte) netip.AddrPort {
-		addr, _ := netip.AddrFromSlice(address[:size]) // 4 or 16
+		addr, _ := netip.AddrFromSlice(address[:size]) // size is 4 or 16
 		return netip.AddrPortFrom(addr.Unmap(), binary.BigEndian.Uint16(port))
 	}
 	ports := data[2*size:]
 	return addrPort(data, ports), addrPort(data[size:], ports[2:])
 }
 
-// parseValues reads the values from offset on: a kind, two bytes of length,
-// and the value itself.
+// parseValues parses the values from offset on. Each has a kind, a length in
+// two bytes, and the value itself.
 func parseValues(data []byte, offset int) (isTLS bool, err error) {
 	var seen [256]bool
 	for at := offset; at < len(data); {
@@ -130,8 +132,8 @@ func parseValues(data []byte, offset int) (isTLS bool, err error) {
 	return isTLS, nil
 }
 
-// hasChecksum reports whether the four bytes at are the CRC32c of the header
-// with zeros in their place.
+// hasChecksum reports whether the four bytes at the given offset are the
+// CRC32c of the header, computed with zeros in their place.
 func hasChecksum(data []byte, at int) bool {
 	table := crc32.MakeTable(crc32.Castagnoli)
 	sum := crc32.Update(0, table, data[:at])
