@@ -2,5 +2,5 @@
 
 package connlimit
 
-// Descriptors returns what counts as no limit.
+// Descriptors returns a number that stands for no limit.
 func Descriptors() int { return 1 << 20 }

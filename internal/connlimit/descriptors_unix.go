@@ -4,11 +4,11 @@ package connlimit
 
 import "golang.org/x/sys/unix"
 
-// mostDescriptors is what counts as no limit.
+// mostDescriptors stands for no limit.
 const mostDescriptors = 1 << 20
 
-// Descriptors returns how many file descriptors the process may have open. Go
-// has raised the soft limit to the hard one when the process started.
+// Descriptors returns the maximum number of file descriptors of the process.
+// Go raises the soft limit to the hard limit on startup.
 func Descriptors() int {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

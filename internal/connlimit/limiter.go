@@ -9,73 +9,74 @@ import (
 	"wsauth/internal/ratelimit"
 )
 
-// tellEvery is how often it is told at most that connections were refused.
+// tellEvery is the minimum interval between reports of refused connections.
 const tellEvery = 10 * time.Second
 
-// The limits by which a connection is refused, as their settings are called.
+// The limits that refuse connections, with the names of their settings.
 const (
 	ByConnections = "max_connections"
 	ByAddress     = "max_connections_per_address"
 	ByUpstreams   = "file descriptors"
 )
 
-// A Limiter counts the connections of a server. All methods are safe for
-// concurrent use. A nil Limiter limits nothing.
+// A Limiter counts the connections of a server. It is safe for concurrent use.
+// A nil Limiter has no limits.
 type Limiter struct {
 	limits Limits
 	tell   func(limit string, n int)
 	exempt func(net.Addr) bool // may be nil
-	shared *network            // of those that are exempt
+	shared *network            // for exempt peers
 
 	mu        sync.Mutex
 	networks  map[netip.Prefix]*network
 	places    int
-	sockets   int // of places
+	sockets   int // included in places
 	upstreams int // without those of sockets
-	excess    int // beside places: let in to be told, or evicted and not closed yet
-	waiting   line
-	refused   int       // since told
-	told      time.Time // for the last time
-	total     uint64    // refused
+	// Connections beyond places: those that only get an error response, and
+	// evicted ones that are not closed yet.
+	excess  int
+	waiting line
+	refused int       // since the last report
+	told    time.Time // time of the last report
+	total   uint64    // total number of refusals
 }
 
-// A network is the clients of one address.
+// A network is the clients at one address.
 type network struct {
 	prefix  netip.Prefix
 	places  int
 	sockets int
-	streams int // requests that share connections with others
+	streams int // requests on connections shared by several clients
 	waiting line
 }
 
-// New makes a limiter. tell may be nil. It is called with the limit that was
-// reached, and with how many connections and sockets were refused since the
-// last call. Calls are at least ten seconds apart. It must not block.
+// New returns a limiter. tell may be nil. It is called with the limit that was
+// reached and the number of connections and sockets refused since the last
+// call, at most every ten seconds. It must not block.
 func New(l Limits, tell func(limit string, n int)) *Limiter {
 	return &Limiter{limits: l, tell: tell, shared: &network{}, networks: make(map[netip.Prefix]*network)}
 }
 
-// Exempt has the limit of one address not hold for the connections of some
-// peers, such as proxies, whose clients have many addresses. It is called
-// before any connection comes.
+// Exempt exempts some peers from the limit per address, such as proxies, whose
+// clients have many addresses. It must be called before the first connection.
 func (l *Limiter) Exempt(isExempt func(net.Addr) bool) { l.exempt = isExempt }
 
 // Limits returns the limits.
 func (l *Limiter) Limits() Limits { return l.limits }
 
-// Usage returns how many connections of clients are open, and how many
-// connections and sockets were refused.
+// Usage returns the number of open client connections, and the total number of
+// refused connections and sockets.
 func (l *Limiter) Usage() (open int, refused uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.places + l.excess, l.total
 }
 
-// Enter returns the place of a connection that was accepted; nil on a nil
-// Limiter. When a limit is reached, it takes the place of the connection that
-// has waited longest for a request. If there is none, the new connection is in
-// excess and is only to be told so. ok is false if there are too many even for
-// that: the caller closes it.
+// Enter returns a place for an accepted connection, or nil if l is nil. If a
+// limit is reached, it evicts the connection that has waited longest for a
+// request. If there is none, the new connection is in excess and should only
+// get an error response. ok is false if there are too many even for that; then
+// the caller closes the connection.
 func (l *Limiter) Enter(remote net.Addr) (p *Place, ok bool) {
 	if l == nil {
 		return nil, true
@@ -90,7 +91,8 @@ func (l *Limiter) Enter(remote net.Addr) (p *Place, ok bool) {
 	case l.places >= l.limits.Connections:
 		limit = ByConnections
 	}
-	hasRoom := l.excess < l.limits.Excess // for one that is to be closed soon
+	// For a connection that will soon be closed.
+	hasRoom := l.excess < l.limits.Excess
 	ok = limit == "" || hasRoom
 	switch {
 	case !ok:
@@ -135,14 +137,14 @@ func (l *Limiter) networkAt(prefix netip.Prefix) *network {
 	return n
 }
 
-// isFull reports whether a network has as many connections as one may have.
-// l.mu must be held.
+// isFull reports whether a network has reached the limit per address. l.mu
+// must be held.
 func (l *Limiter) isFull(n *network) bool { return n != l.shared && n.places >= l.limits.PerAddress }
 
-// BeginStream counts a request of a client on a connection that carries
-// several requests at once, until EndStream. It reports false, and counts
-// nothing, if the client has as many as it may have connections: each may need
-// one to an upstream. It does nothing if client is the zero Prefix.
+// BeginStream counts a request on a connection that carries several requests
+// at once, until EndStream. It returns false, and counts nothing, if the
+// client has reached the limit per address: each request may need a connection
+// to an upstream. It does nothing if client is the zero Prefix.
 func (l *Limiter) BeginStream(client netip.Prefix) bool {
 	if l == nil || !client.IsValid() {
 		return true
@@ -172,16 +174,16 @@ func (l *Limiter) EndStream(client netip.Prefix) {
 	l.forget(n)
 }
 
-// forget removes a network without connections. One that is in excess may
-// know a network that another has replaced. l.mu must be held.
+// forget removes a network without connections. A network may already have
+// been replaced by another with the same prefix. l.mu must be held.
 func (l *Limiter) forget(n *network) {
 	if n.places == 0 && n.streams == 0 && l.networks[n.prefix] == n {
 		delete(l.networks, n.prefix)
 	}
 }
 
-// refuse counts a refusal, and returns the call that tells of it. l.mu must be
-// held, but not for that call.
+// refuse counts a refusal and returns a function that reports it. l.mu must be
+// held, but not when that function is called.
 func (l *Limiter) refuse(limit string) (tell func()) {
 	l.refused++
 	l.total++
@@ -194,8 +196,8 @@ func (l *Limiter) refuse(limit string) (tell func()) {
 	return func() { l.tell(limit, n) }
 }
 
-// ReserveUpstream counts a connection to an upstream that is no socket's. It
-// reports false, and counts nothing, if there may be no more.
+// ReserveUpstream counts a connection to an upstream that does not belong to a
+// socket. It returns false, and counts nothing, if the limit is reached.
 func (l *Limiter) ReserveUpstream() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

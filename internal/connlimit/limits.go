@@ -1,27 +1,29 @@
-// Package connlimit bounds how many connections a server has open, in all and
-// for one client, so that file descriptors are left for its store, its
+// Package connlimit limits the number of open connections of a server, in
+// total and per client, so that file descriptors remain for its store, its
 // operators and everything else that opens files.
 package connlimit
 
-// Limits are those of a [Limiter].
+// Limits are the limits of a [Limiter].
 type Limits struct {
-	Descriptors int // how many the process may have open
-	Connections int // of clients
-	PerAddress  int // of one IPv4 address or IPv6 /64
-	Upstreams   int // to upstreams, those of sockets included
-	Excess      int // of clients that are let in only to be told that they are too many
+	Descriptors int // of the process
+	Connections int // from clients
+	PerAddress  int // from one IPv4 address or IPv6 /64
+	Upstreams   int // to upstreams, including those of sockets
+	// Excess is the number of clients that are accepted only to receive an
+	// error response.
+	Excess int
 }
 
-// The descriptors that no connection gets.
+// The number of descriptors that are reserved.
 const (
 	leastReserve = 48
 	mostReserve  = 1024
 )
 
-// Within returns the limits of a process that may have so many descriptors
-// open. An eighth of them is reserved. Of the rest, clients get half, and
-// upstreams what clients leave. connections and perAddress lower these limits;
-// 0 is as many as there may be, and half of that for one address.
+// Within returns the limits for a process with the given number of
+// descriptors. One eighth is reserved. Clients get half of the rest, and
+// upstreams the remainder. connections and perAddress lower the limits; 0
+// means the maximum, which for one address is half of the connections.
 func Within(descriptors, connections, perAddress int) Limits {
 	reserve := reserveOf(descriptors)
 	rest := max(descriptors-reserve, 4)
@@ -38,11 +40,11 @@ func Within(descriptors, connections, perAddress int) Limits {
 }
 
 // ofSockets returns how many of n connections may be sockets. The others are
-// kept for plain requests, such as logins.
+// reserved for plain requests, such as logins.
 func ofSockets(n int) int { return n - n/8 }
 
-// ForOperators returns the limits of a listener for operators, whose
-// connections are a part of what Within reserves.
+// ForOperators returns the limits of a listener for operators. Its connections
+// are part of what Within reserves.
 func ForOperators(descriptors int) Limits {
 	n := reserveOf(descriptors) / 8
 	return Limits{Descriptors: descriptors, Connections: n, PerAddress: n, Excess: 2}

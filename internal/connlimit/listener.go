@@ -7,8 +7,8 @@ import (
 	"wsauth/internal/proxyproto"
 )
 
-// Listener returns a listener whose connections have a place each. Those for
-// which there is none are closed.
+// Listener returns a listener that gives each connection a place. It closes
+// connections for which there is none.
 func (l *Limiter) Listener(of net.Listener) net.Listener { return &listener{of, l} }
 
 type listener struct {
@@ -16,7 +16,7 @@ type listener struct {
 	limiter *Limiter
 }
 
-// Accept waits for a connection that has a place.
+// Accept returns the next connection that gets a place.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
@@ -36,38 +36,38 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// A seat is what a connection has beside what net gives it.
+// A seat adds the place of a connection to a net.Conn.
 type seat struct {
 	place  *Place
 	remote net.Addr
-	header *proxyproto.Header // nil without a proxy that has said whose it is
+	header *proxyproto.Header // nil without a PROXY header
 }
 
 // Place returns the place of the connection.
 func (s *seat) Place() *Place { return s.place }
 
-// RemoteAddr is the address of the client.
+// RemoteAddr returns the address of the client.
 func (s *seat) RemoteAddr() net.Addr { return s.remote }
 
-// Header returns what a proxy has said of the connection.
+// Header returns the PROXY header of the connection.
 func (s *seat) Header() *proxyproto.Header { return s.header }
 
-// Introduce is for proxyproto.Conn.
+// Introduce implements proxyproto.Conn.
 func (s *seat) Introduce(h *proxyproto.Header) bool {
 	s.header, s.remote = h, h.Client()
 	return s.place.Move(h.Source)
 }
 
-// A tcpConn does all that TCP can.
+// A tcpConn keeps the methods of TCP connections.
 type tcpConn struct {
 	*net.TCPConn
 	seat
 }
 
-// RemoteAddr is the address of the client.
+// RemoteAddr returns the address of the client.
 func (c *tcpConn) RemoteAddr() net.Addr { return c.seat.RemoteAddr() }
 
-// Close gives the place back.
+// Close closes the connection and releases its place.
 func (c *tcpConn) Close() error {
 	defer c.place.Release()
 	return c.TCPConn.Close()
@@ -78,31 +78,31 @@ type otherConn struct {
 	seat
 }
 
-// RemoteAddr is the address of the client.
+// RemoteAddr returns the address of the client.
 func (c *otherConn) RemoteAddr() net.Addr { return c.seat.RemoteAddr() }
 
-// Close gives the place back.
+// Close closes the connection and releases its place.
 func (c *otherConn) Close() error {
 	defer c.place.Release()
 	return c.Conn.Close()
 }
 
-// Bound has server take connections of l within the limits for operators.
-// Those that wait for a request make room, so that nobody keeps operators out
-// by connecting.
+// Bound limits the connections of l, which server will serve, to the limits
+// for operators. Connections that wait for a request are evicted, so that
+// nobody can lock operators out by connecting.
 func Bound(server *http.Server, l net.Listener) net.Listener {
 	server.ConnState = ConnState
 	return New(ForOperators(Descriptors()), nil).Listener(l)
 }
 
-// ConnState is an [http.Server.ConnState]: another connection may have the
-// place of one that waits for a request.
+// ConnState implements [http.Server.ConnState]: it marks connections that wait
+// for a request, so that they can be evicted.
 func ConnState(conn net.Conn, state http.ConnState) {
 	place := Of(conn)
 	switch state {
 	case http.StateNew, http.StateIdle:
 		if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
-			conn = over.NetConn() // whose Close does not wait
+			conn = over.NetConn() // its Close does not block
 		}
 		place.Wait(func() { _ = conn.Close() })
 	default:

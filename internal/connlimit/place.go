@@ -7,31 +7,32 @@ import (
 	"wsauth/internal/ratelimit"
 )
 
-// A Place is the right of one connection to be open. A nil Place has no limit.
+// A Place is the permission of one connection to be open. A nil Place has no
+// limits.
 type Place struct {
 	limiter *Limiter
 	network *network
 
-	// Below is guarded by limiter.mu.
+	// Guarded by limiter.mu:
 	state  state
 	socket bool
-	lent   bool      // by a proxy to a client; see Begin and Upgrade
-	evict  func()    // nil unless it waits
-	links  [2]*Place // the previous and the next that wait, in all
-	near   [2]*Place // and in its network
+	lent   bool      // counted for the client of a proxy; see Begin
+	evict  func()    // nil unless the connection waits for a request
+	links  [2]*Place // previous and next in the line of the limiter
+	near   [2]*Place // previous and next in the line of the network
 }
 
 // The state of a place.
 type state uint8
 
 const (
-	counted  state = iota // it is one of those that are limited
-	inExcess              // it is beside them
-	leaving               // it was evicted: likewise, until it is closed
+	counted  state = iota // counts towards the limits
+	inExcess              // beyond the limits
+	leaving               // evicted, but not closed yet
 	released
 )
 
-// count adds by to what the place counts for. The lock must be held.
+// count adds by to the counters that include the place. l.mu must be held.
 func (p *Place) count(by int) {
 	l, n := p.limiter, p.network
 	switch p.state {
@@ -48,7 +49,7 @@ func (p *Place) count(by int) {
 	}
 }
 
-// move changes the state. The lock must be held.
+// move changes the state. l.mu must be held.
 func (p *Place) move(to state) {
 	p.count(-1)
 	p.state = to
@@ -56,8 +57,8 @@ func (p *Place) move(to state) {
 	p.limiter.forget(p.network)
 }
 
-// evicted takes its place from a connection that waits, and returns what
-// closes that. The lock must be held.
+// evicted evicts the connection and returns the function that closes it. l.mu
+// must be held.
 func (p *Place) evicted() (evict func()) {
 	evict = p.evict
 	p.busy()
@@ -65,7 +66,7 @@ func (p *Place) evicted() (evict func()) {
 	return evict
 }
 
-// busy takes the place out of the lines. The lock must be held.
+// busy removes the place from the lines. l.mu must be held.
 func (p *Place) busy() {
 	if p.evict == nil {
 		return
@@ -75,9 +76,8 @@ func (p *Place) busy() {
 	p.network.waiting.remove(p, inNetwork)
 }
 
-// Wait records that the connection waits for a request, so that another may
-// have its place. evict then closes it, and is called once at most; it must
-// not block.
+// Wait records that the connection waits for a request, so it may be evicted
+// to make room. Then evict is called once to close it; it must not block.
 func (p *Place) Wait(evict func()) {
 	if p == nil {
 		return
@@ -92,8 +92,8 @@ func (p *Place) Wait(evict func()) {
 	}
 }
 
-// Busy undoes Wait: a request has come. It reports whether the connection has
-// not been evicted.
+// Busy undoes Wait after a request has arrived. It returns false if the
+// connection has been evicted.
 func (p *Place) Busy() bool {
 	if p == nil {
 		return true
@@ -104,8 +104,8 @@ func (p *Place) Busy() bool {
 	return p.state != leaving
 }
 
-// Excess reports whether the client is only to be told that there are too
-// many connections.
+// Excess reports whether the connection should only get an error response,
+// because there are too many.
 func (p *Place) Excess() bool {
 	if p == nil {
 		return false
@@ -115,10 +115,10 @@ func (p *Place) Excess() bool {
 	return p.state == inExcess
 }
 
-// Move counts the connection for the client that a proxy has named as its
-// source, even if the address is one that is exempt. An invalid source changes
-// nothing: the proxy speaks for itself. Move reports false if the client may
-// have no more connections: the caller closes it.
+// Move counts the connection for the client that a PROXY header named as its
+// source, even if the address is exempt. If source is invalid, the proxy
+// speaks for itself and nothing changes. Move returns false if the client may
+// not have more connections; then the caller closes it.
 func (p *Place) Move(source netip.AddrPort) bool {
 	if p == nil {
 		return true
@@ -146,7 +146,7 @@ func (p *Place) Move(source netip.AddrPort) bool {
 	return ok
 }
 
-// belong has the place count for another network. The lock must be held.
+// belong makes the place count for another network. l.mu must be held.
 func (p *Place) belong(n *network) {
 	before, waits := p.network, p.evict != nil
 	if waits {
@@ -160,14 +160,14 @@ func (p *Place) belong(n *network) {
 	}
 	p.limiter.forget(before)
 	if n != p.limiter.shared {
-		p.limiter.networks[n.prefix] = n // an eviction may have made it empty
+		p.limiter.networks[n.prefix] = n // an eviction may have removed it
 	}
 }
 
-// Begin counts the connection of a proxy for the network of a client, whose
-// request it carries, until End. It reports false, and does nothing, if that
-// network may have no more connections. It does nothing if client is the zero
-// Prefix, or the connection is not that of a proxy.
+// Begin counts the connection of a proxy for the network of a client whose
+// request it carries, until End. It returns false, and does nothing, if that
+// network has reached its limit. It does nothing if client is the zero Prefix
+// or the connection is not that of a proxy.
 func (p *Place) Begin(client netip.Prefix) bool {
 	if p == nil || !client.IsValid() {
 		return true
@@ -191,8 +191,7 @@ func (p *Place) Begin(client netip.Prefix) bool {
 	return true
 }
 
-// End undoes Begin, or an Upgrade after which the connection did not become a
-// socket and can carry other requests.
+// End undoes Begin. It also undoes an Upgrade that did not result in a socket.
 func (p *Place) End() {
 	if p == nil {
 		return
@@ -210,10 +209,10 @@ func (p *Place) End() {
 	}
 }
 
-// Upgrade makes the connection a socket, for which there is one to an upstream
-// as well. It reports false if there may be no more of them. client is that of
-// Begin; a socket counts for it until it ends. End undoes it if there is no
-// socket after all.
+// Upgrade counts the connection as a socket, which also needs a connection to
+// an upstream. It returns false if a limit is reached. client is the argument
+// of Begin; the socket counts for it until it ends. If no socket results, call
+// End.
 func (p *Place) Upgrade(client netip.Prefix) bool {
 	if p == nil {
 		return true
@@ -252,8 +251,8 @@ func (p *Place) Upgrade(client netip.Prefix) bool {
 	return limit == ""
 }
 
-// Release gives the place back. The connection is closed. Further calls do
-// nothing.
+// Release releases the place of a closed connection. Further calls have no
+// effect.
 func (p *Place) Release() {
 	if p == nil {
 		return
@@ -264,7 +263,7 @@ func (p *Place) Release() {
 	p.move(released)
 }
 
-// Of returns the place of a connection; nil if it has none.
+// Of returns the place of a connection, or nil.
 func Of(conn net.Conn) *Place {
 	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = over.NetConn()
@@ -275,10 +274,10 @@ func Of(conn net.Conn) *Place {
 	return nil
 }
 
-// A line is the places that wait, in the order in which they began to.
+// A line is a queue of places that wait, in the order in which they began.
 type line struct{ first, last *Place }
 
-// The lines that a place is in.
+// The lines that contain a place.
 const (
 	inAll = iota
 	inNetwork
