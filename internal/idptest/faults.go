@@ -12,22 +12,23 @@ func Hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 // Abort drops the connection.
 func Abort(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-// Status answers with nothing but a status.
+// Status returns a handler that answers with an empty body.
 func Status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
-// Body answers 200 with a body.
+// Body returns a handler that answers 200 with the given body.
 func Body(body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }
 }
 
-// Redirect answers 302.
+// Redirect returns a handler that answers 302.
 func Redirect(to string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) }
 }
 
-// Drip answers 200 and a space each interval, until the client gives up.
+// Drip returns a handler that answers 200 and sends a space at each interval
+// until the client gives up.
 func Drip(interval time.Duration) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		beat := time.NewTicker(interval)
@@ -46,8 +47,7 @@ func Drip(interval time.Duration) http.HandlerFunc {
 	}
 }
 
-// Half answers 200 with half the body that it announces, and drops the
-// connection.
+// Half answers 200 with half of the announced body, and drops the connection.
 func Half(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Length", "64")
 	_, _ = w.Write([]byte(`{"keys":[{"kty":"EC","crv":"P-25`))
@@ -55,7 +55,7 @@ func Half(w http.ResponseWriter, _ *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-// Garbage are answers of status 200 that hold no keys, each by its name.
+// Garbage returns handlers that answer 200 without keys, by their names.
 func Garbage() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
 		"page":          Body("<!doctype html><title>Maintenance</title>"),

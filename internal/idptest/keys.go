@@ -15,16 +15,17 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// key is a pair of keys. Its JWK and signatures are made without the package
-// token, which is to be tested.
+// key is a key pair. Its JWK and signatures are produced without package
+// token, because that is under test.
 type key struct {
 	kid, alg string
 	private  crypto.Signer
-	changes  map[string]any // of its JWK
+	changes  map[string]any // to the members of its JWK
 }
 
-// Rotate makes a new key, which signs from now on. The others stay published.
-// alg is ES256, RS256, PS256 or EdDSA; a kid of "" is none.
+// Rotate generates a new key, which signs from now on. The others remain
+// published. alg is ES256, RS256, PS256 or EdDSA. If kid is "", the key has
+// none.
 func (p *Provider) Rotate(kid, alg string) {
 	p.t.Helper()
 	k := &key{kid: kid, alg: alg}
@@ -47,15 +48,15 @@ func (p *Provider) Rotate(kid, alg string) {
 	p.keys = append(p.keys, k)
 }
 
-// Remove takes back the keys with a kid.
+// Remove withdraws the keys with a kid.
 func (p *Provider) Remove(kid string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.keys = slices.DeleteFunc(p.keys, func(k *key) bool { return k.kid == kid })
 }
 
-// Change has the keys with a kid published with other values for some members
-// of their JWKs. One that is nil is left out.
+// Change changes members of the published JWKs with a kid. A nil value removes
+// a member.
 func (p *Provider) Change(kid string, changes map[string]any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,7 +67,7 @@ func (p *Provider) Change(kid string, changes map[string]any) {
 	}
 }
 
-// JWK returns the first JWK with a kid, as it is published.
+// JWK returns the first published JWK with a kid.
 func (p *Provider) JWK(kid string) string {
 	p.t.Helper()
 	p.mu.Lock()
@@ -78,8 +79,8 @@ func (p *Provider) JWK(kid string) string {
 	return string(p.keys[i].jwk())
 }
 
-// Publish sets the JWKs that are published beside the keys of the provider,
-// whatever is in them.
+// Publish sets JWKs to publish in addition to the keys of the provider. They
+// may be invalid.
 func (p *Provider) Publish(jwks ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,7 +90,7 @@ func (p *Provider) Publish(jwks ...string) {
 	}
 }
 
-// keySet is the JWK Set. The caller holds the lock.
+// keySet returns the JWK Set. p.mu must be held.
 func (p *Provider) keySet() []byte {
 	keys := slices.Clone(p.extra)
 	for _, k := range p.keys {
@@ -98,8 +99,8 @@ func (p *Provider) keySet() []byte {
 	return encode(map[string]any{"keys": keys})
 }
 
-// Sign makes a token with the provider's newest key. The header and the claims
-// are added to alg and kid, and to iss; one that is nil is left out.
+// Sign signs a token with the provider's newest key. header is added to alg
+// and kid, claims to iss; a nil value removes a member.
 func (p *Provider) Sign(header, claims map[string]any) string {
 	p.t.Helper()
 	p.mu.Lock()
@@ -110,7 +111,7 @@ func (p *Provider) Sign(header, claims map[string]any) string {
 	return p.keys[len(p.keys)-1].sign(header, with(map[string]any{"iss": p.issuer}, claims))
 }
 
-// SignWith is Sign with the key that has a kid.
+// SignWith is Sign with the key that has the given kid.
 func (p *Provider) SignWith(kid string, header, claims map[string]any) string {
 	p.t.Helper()
 	p.mu.Lock()
@@ -175,7 +176,7 @@ func (k *key) sign(header, claims map[string]any) string {
 	return signed + "." + text(signature)
 }
 
-// with is base with other values for some members. One that is nil is left out.
+// with sets members of base and returns it. A nil value removes a member.
 func with(base, changes map[string]any) map[string]any {
 	for name, v := range changes {
 		if base[name] = v; v == nil {

@@ -1,6 +1,6 @@
-// Package idptest is an identity provider for tests: it publishes a discovery
-// document and keys, signs tokens of any shape, rotates its keys, and fails in
-// the ways in which real ones do.
+// Package idptest provides an identity provider for tests. It publishes a
+// discovery document and keys, signs arbitrary tokens, rotates its keys, and
+// fails like real providers do.
 package idptest
 
 import (
@@ -16,19 +16,19 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// The paths that a provider serves, below its issuer.
+// The paths that a provider serves, relative to its issuer.
 const (
 	Discovery = "/.well-known/openid-configuration"
 	JWKS      = "/keys"
 )
 
-// A Provider is safe for concurrent use.
+// A Provider is an identity provider. It is safe for concurrent use.
 type Provider struct {
 	t         testing.TB
 	issuer    string
 	transport http.RoundTripper
 	down      atomic.Bool
-	hangUp    func() // ends the connections that are open
+	hangUp    func() // closes open connections
 
 	mu      sync.Mutex
 	keys    []*key // the last one signs
@@ -38,16 +38,16 @@ type Provider struct {
 	fetches map[string]int
 }
 
-// New starts a provider over HTTP on a loopback address, which stops with the
-// test. It has one key, "key-1" for ES256.
+// New starts a provider over HTTP on a loopback address. It stops at the end
+// of the test. It has one key, "key-1" for ES256.
 func New(t testing.TB) *Provider { return start(t, (*httptest.Server).Start, "http://") }
 
 // NewTLS is New over HTTPS. Only the Transport of the provider trusts its
 // certificate.
 func NewTLS(t testing.TB) *Provider { return start(t, (*httptest.Server).StartTLS, "https://") }
 
-// NewInMemory is New without a network, for a test in a bubble of synctest:
-// only the Transport of the provider reaches it, at any host.
+// NewInMemory is New without a network, for tests in a synctest bubble. It is
+// reached only through its Transport, at any host.
 func NewInMemory(t testing.TB, issuer string) *Provider {
 	p := newProvider(t)
 	p.issuer = issuer
@@ -75,23 +75,26 @@ func start(t testing.TB, listen func(*httptest.Server), scheme string) *Provider
 	return p
 }
 
-// Issuer is the iss of the provider's tokens, and where it is.
+// Issuer returns the iss of the provider's tokens, which is also its URL.
 func (p *Provider) Issuer() string { return p.issuer }
 
-// KeysURL is where its keys are.
+// KeysURL returns the URL of its keys.
 func (p *Provider) KeysURL() string { return p.issuer + JWKS }
 
-// Transport reaches the provider and trusts its certificate.
+// Transport returns a transport that reaches the provider and trusts its
+// certificate.
 func (p *Provider) Transport() http.RoundTripper { return p.transport }
 
-// Fetches is how often a path was asked for, while the provider was not down.
+// Fetches returns the number of requests for a path, without those while the
+// provider was down.
 func (p *Provider) Fetches(path string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.fetches[path]
 }
 
-// SetHeader has all good answers carry a header. An empty value is none.
+// SetHeader sets a header field of all successful responses. An empty value
+// removes it.
 func (p *Provider) SetHeader(name, value string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,7 +103,7 @@ func (p *Provider) SetHeader(name, value string) {
 	}
 }
 
-// Down has the provider drop every connection, until Up.
+// Down makes the provider drop all connections until Up.
 func (p *Provider) Down() {
 	p.down.Store(true)
 	p.hangUp()
@@ -109,8 +112,9 @@ func (p *Provider) Down() {
 // Up ends Down.
 func (p *Provider) Up() { p.down.Store(false) }
 
-// Answer has the provider answer a path with h, and as it should again when h
-// is nil. A path of "" is all paths. See [Hang] and the others.
+// Answer makes h answer requests for a path, or restores the normal answer if
+// h is nil. The path "" stands for all paths. See [Hang] and the other
+// handlers.
 func (p *Provider) Answer(path string, h http.HandlerFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -127,7 +131,7 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.answer(r.URL.Path)(w, r)
 }
 
-// answer counts a request, and says what answers it.
+// answer counts a request and returns its handler.
 func (p *Provider) answer(path string) http.HandlerFunc {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -166,7 +170,7 @@ func encode(v any) []byte {
 	return data
 }
 
-// refusing drops every connection while the provider is down.
+// refusing drops all connections while the provider is down.
 type refusing struct {
 	net.Listener
 	down *atomic.Bool
@@ -179,7 +183,8 @@ func (l refusing) Accept() (net.Conn, error) {
 			return conn, err
 		}
 		if tcp, ok := conn.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0) // a reset, as of a port that nobody listens at
+			// Send a reset, like a port without a listener.
+			_ = tcp.SetLinger(0)
 		}
 		conn.Close()
 	}
