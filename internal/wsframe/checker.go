@@ -6,31 +6,31 @@ import (
 	"time"
 )
 
-// Bounds of what one peer may send that are not configured.
+// Limits for a peer that cannot be configured.
 const (
-	// MaxFragments is the usual bound of the frames that one message may come
-	// in. A library that collects them keeps a head, and often a slice, for
-	// each. One more frame is allowed for every bytesOfFragment bytes of the
-	// message, so that a large message may come in small frames, and a small
-	// one may not come in very many.
+	// MaxFragments is the usual limit of frames per message. A library that
+	// collects them keeps a header, and often a slice, for each. One more
+	// frame is allowed for every bytesOfFragment bytes of the message, so a
+	// large message may consist of small frames, but a small message may not
+	// consist of very many.
 	MaxFragments    = 16384
 	bytesOfFragment = 32
 
-	// maxFrame is the longest payload of a client's frame, whatever is
-	// configured. Many servers cannot take a longer one.
+	// maxFrame is the maximum payload of a client's frame in bytes, regardless
+	// of the configuration. Many servers do not accept longer frames.
 	maxFrame = 2 << 30
 
-	// controlEvery and controlBurst bound control frames: a hundred at once,
-	// and a hundred a second in the long run. Each wants an answer, so that a
-	// flood of them costs the other side more than the sender.
+	// controlEvery and controlBurst limit control frames to 100 at once and
+	// 100 per second on average. Most require an answer, so a flood of them
+	// costs the receiver more than the sender.
 	controlEvery = time.Second / 100
 	controlBurst = 100
 )
 
-// maxControl is the longest payload of a control frame (RFC 6455 section 5.5).
+// maxControl is the maximum payload of a control frame (RFC 6455 §5.5).
 const maxControl = 125
 
-// More bits of a frame's first byte.
+// Further bits and values of a frame's first byte.
 const (
 	rsv1     = 0x40
 	rsv      = 0x70
@@ -39,49 +39,61 @@ const (
 	opPong   = 0x0A
 )
 
-// A Checker reads the heads of the frames that one peer sends and finds where
-// they break the rules of RFC 6455 section 5, or the bounds it is given. It
-// keeps no payload, allocates nothing, and believes no length: a length is
-// only counted down.
+// A Checker parses the headers of the frames that one peer sends, and finds
+// violations of RFC 6455 §5 and of configured limits. It stores no payload and
+// allocates nothing, and lengths are only counted down, so a false length does
+// no harm.
 //
-// Of payload only that of a close frame is looked at, which is short and the
-// last: its code must be one that may be sent, and its reason UTF-8. It alone
-// is kept, where it comes in pieces. Whether a text is UTF-8 is left to whoever
-// gets it.
+// The only payload that it looks at is that of a close frame, which is short:
+// its code must be one that may be sent, and its reason must be UTF-8. It is
+// buffered if it arrives in parts. The receiver must check whether text
+// messages are UTF-8.
 type Checker struct {
-	Client     bool  // the peer is a client: its frames are masked, and bounded
-	Deflate    bool  // permessage-deflate was agreed: RSV1 may mark a message (RFC 7692 section 6)
-	SkipPongs  bool  // pongs that begin now are left out, see Skip
-	closed     bool  // a close frame has begun
-	inControl  bool  // the current frame is a control frame
-	skipping   bool  // the current frame is left out
-	pinged     bool  // a ping was passed on
-	skip       uint8 // see Skip
-	MaxFrame   int64 // the longest payload of a client's frame in bytes; 0: no bound
-	MaxMessage int64 // the longest sum of payloads of a client's message in bytes, as sent; 0: no bound
+	// Client means that the peer is a client: its frames are masked and
+	// limited.
+	Client bool
+	// Deflate means that permessage-deflate was negotiated, so RSV1 may mark a
+	// message (RFC 7692 §6).
+	Deflate   bool
+	SkipPongs bool  // drop pongs that begin from now on; see Skip
+	closed    bool  // a close frame has begun
+	inControl bool  // the current frame is a control frame
+	skipping  bool  // the current frame is dropped
+	pinged    bool  // a ping was forwarded
+	skip      uint8 // result of Skip
+	// Maximum payload of a client's frame in bytes; 0: no limit.
+	MaxFrame int64
+	// MaxMessage is the maximum size of a client's message in bytes, as sent,
+	// that is, possibly compressed. 0: no limit.
+	MaxMessage int64
 
-	// MaxFragments bounds the frames of a client's message, beside one for every
-	// 32 bytes of it. 0: no bound.
+	// MaxFragments is the maximum number of frames of a client's message, plus
+	// one for every 32 bytes of it. 0: no limit.
 	MaxFragments int
 
-	left      uint64        // payload bytes of the current frame still to come
-	message   uint64        // payload bytes of the current message of a client so far
-	fragments int           // frames of the current message; 0: between two messages
-	controls  time.Duration // when the last control frame would have come, had they come as seldom as they may
-	messages  int64
-	used      time.Duration // when bytes of a data frame last came
-	farewell  *farewell     // a close frame whose payload is not all there yet
+	left uint64 // remaining payload bytes of the current frame
+	// Payload bytes of a client's current message so far.
+	message uint64
+	// Frames of the current message; 0: between messages.
+	fragments int
+	// When the last control frame would have arrived if all had arrived at the
+	// permitted rate.
+	controls     time.Duration
+	messages     int64
+	used         time.Duration // when bytes of a data frame last arrived
+	closePayload *closePayload // close frame whose payload is incomplete
 }
 
-// Check takes the next bytes of the stream. It returns how many of them may be
-// passed on: all up to the last byte of payload, or to the head of a frame that
-// breaks a rule, with the fault, after which the Checker is of no more use. Of
-// a close frame that comes in pieces, those pass that come before the last.
-// The bytes behind them are the beginning of a head, at most MaxHead-1 bytes, and
-// are to be put in front of the next ones.
+// Check consumes the next bytes of the stream. It returns how many of them may
+// be forwarded: up to the last byte of payload, or up to the header of a frame
+// that violates a rule. In that case it also returns the fault, and the
+// Checker must not be used again. If a close frame arrives in parts, all but
+// the last are forwarded before it is checked. The remaining bytes, at most
+// MaxHead-1, are the beginning of a header; the caller passes them again in
+// front of the next bytes.
 //
-// Behind a close frame nothing is passed, and nothing is a fault. The time is
-// any that never goes back.
+// After a close frame, nothing is forwarded and nothing is a fault. now must
+// be monotonic.
 func (c *Checker) Check(p []byte, now time.Duration) (pass int, fault *Fault) {
 	at := 0
 	if c.skip = 0; c.skipping {
@@ -90,8 +102,8 @@ func (c *Checker) Check(p []byte, now time.Duration) (pass int, fault *Fault) {
 	}
 	for {
 		n := min(c.left, uint64(len(p)-at))
-		if c.farewell != nil {
-			if fault := c.farewell.add(p[at : at+int(n)]); fault != nil {
+		if c.closePayload != nil {
+			if fault := c.closePayload.add(p[at : at+int(n)]); fault != nil {
 				return at, fault
 			}
 		}
@@ -122,8 +134,8 @@ func (c *Checker) Check(p []byte, now time.Duration) (pass int, fault *Fault) {
 	}
 }
 
-// leave leaves out a pong: size bytes of its head, and what there is of its
-// payload at the beginning of p.
+// leave drops a pong: size bytes of its header, and the part of its payload
+// that is in p.
 func (c *Checker) leave(size int, p []byte) {
 	n := min(c.left, uint64(len(p))) // at most maxControl
 	c.left -= n
@@ -131,33 +143,32 @@ func (c *Checker) leave(size int, p []byte) {
 	c.skipping = c.left > 0
 }
 
-// Skip returns how many bytes behind those that may be passed on belong to a
-// pong that is left out. If there are any, the caller removes them and calls
-// Check with what follows.
+// Skip returns the number of bytes after the forwarded ones that belong to a
+// dropped pong. If it is not 0, the caller removes these bytes and calls Check
+// with the rest.
 func (c *Checker) Skip() int { return int(c.skip) }
 
-// Boundary reports whether what was passed on ends between two frames.
+// Boundary reports whether the forwarded bytes end between two frames.
 func (c *Checker) Boundary() bool { return c.left == 0 || c.skipping }
 
-// Pinged reports whether a ping was passed on.
+// Pinged reports whether a ping was forwarded.
 func (c *Checker) Pinged() bool { return c.pinged }
 
-// StartsWithPong reports whether the byte that comes next begins a pong, if it
-// is first.
+// StartsWithPong reports whether a next byte with the value first begins a
+// pong.
 func (c *Checker) StartsWithPong(first byte) bool { return c.left == 0 && first == fin|opPong }
 
-// Closed reports whether the head of a close frame was passed on.
+// Closed reports whether the header of a close frame was forwarded.
 func (c *Checker) Closed() bool { return c.closed }
 
-// Used returns when bytes of a data frame were last passed on, in the time of
-// Check; 0 if none were.
+// Used returns when bytes of a data frame were last forwarded, in the time of
+// Check, or 0.
 func (c *Checker) Used() time.Duration { return c.used }
 
-// Messages is how many messages were passed on, to the head of their last
-// frame.
+// Messages returns the number of messages whose last frame has begun.
 func (c *Checker) Messages() int64 { return c.messages }
 
-// Tracker is a Tracker that stands where what was passed on ends.
+// Tracker returns a Tracker at the end of the forwarded bytes.
 func (c *Checker) Tracker() Tracker {
 	if c.skipping {
 		return Tracker{close: c.closed}
@@ -165,7 +176,7 @@ func (c *Checker) Tracker() Tracker {
 	return Tracker{left: c.left, close: c.closed}
 }
 
-// allowed judges what the first two bytes of a head tell.
+// allowed checks the first two bytes of a header.
 func (c *Checker) allowed(first, second byte) bool {
 	op := first & opcode
 	if second&masked != 0 != c.Client {
@@ -182,8 +193,8 @@ func (c *Checker) allowed(first, second byte) bool {
 	return reserved == 0 || reserved == rsv1 && c.Deflate && op != 0
 }
 
-// begin starts the frame whose head is at the beginning of p, of which allowed
-// thinks well.
+// begin starts the frame whose header is at the beginning of p and has passed
+// allowed.
 func (c *Checker) begin(p []byte, now time.Duration) *Fault {
 	n, minimal := payloadLen(p)
 	if !minimal || n > math.MaxInt64 {
@@ -216,18 +227,18 @@ func (c *Checker) begin(p []byte, now time.Duration) *Fault {
 	return nil
 }
 
-// close takes a close frame whose head is at the beginning of p, and whose
-// payload is n bytes long. One that is all there is judged before any of it
-// passes.
+// close starts a close frame whose header is at the beginning of p and whose
+// payload has n bytes. If the frame is complete, it is checked before any of
+// it is forwarded.
 func (c *Checker) close(p []byte, n int) *Fault {
 	if n > 0 {
 		size := headLen(p[1])
-		f := farewell{left: n}
+		f := closePayload{left: n}
 		if c.Client {
 			f.key = [4]byte(p[size-4:])
 		}
 		if len(p)-size < n {
-			c.farewell = &f
+			c.closePayload = &f
 		} else if fault := f.add(p[size : size+n]); fault != nil {
 			return fault
 		}
@@ -236,7 +247,7 @@ func (c *Checker) close(p []byte, n int) *Fault {
 	return nil
 }
 
-// bounded judges a data frame whose payload is n bytes long.
+// bounded checks the limits for a data frame with a payload of n bytes.
 func (c *Checker) bounded(n uint64) *Fault {
 	if n > maxFrame {
 		return FrameTooLong
@@ -254,14 +265,16 @@ func (c *Checker) bounded(n uint64) *Fault {
 	return nil
 }
 
-// mayControl counts a control frame.
+// mayControl counts a control frame and reports whether the rate limit permits
+// it.
 func (c *Checker) mayControl(now time.Duration) bool {
 	c.controls = max(c.controls, now) + controlEvery
 	return c.controls <= now+controlBurst*controlEvery
 }
 
-// payloadLen is the length in the complete head at the beginning of p, and
-// whether it is written in as few bytes as it may be (RFC 6455 section 5.2).
+// payloadLen returns the payload length in the complete header at the
+// beginning of p, and whether it is encoded in the minimal number of bytes
+// (RFC 6455 §5.2).
 func payloadLen(p []byte) (n uint64, minimal bool) {
 	switch l := p[1] & length; l {
 	case length16:

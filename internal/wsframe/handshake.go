@@ -1,9 +1,10 @@
-// Package wsframe holds the bytes of RFC 6455 that wsauth itself reads or
-// writes: the handshake's key, the heads of frames and the close frame.
+// Package wsframe implements the parts of RFC 6455 that wsauth itself reads or
+// writes: the keys of the handshake, the headers of frames, and the close
+// frame.
 //
-// It is no WebSocket library. Messages belong to the library of the user's
-// choice; wsauth only needs to know where one frame ends, so that it can put a
-// close frame there.
+// It is not a WebSocket library. Messages are handled by the library that the
+// user chooses; wsauth only needs to know where a frame ends, so that it can
+// insert a close frame there.
 package wsframe
 
 import (
@@ -12,11 +13,11 @@ import (
 	"net/http"
 )
 
-// acceptGUID is the constant of RFC 6455 section 1.3.
+// acceptGUID is the constant of RFC 6455 §1.3.
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-// ValidKey reports whether key is a Sec-WebSocket-Key: the base64 form of
-// exactly 16 bytes (RFC 6455 section 4.1, item 7).
+// ValidKey reports whether key is a valid Sec-WebSocket-Key: exactly 16 bytes
+// in base64 (RFC 6455 §4.1, item 7).
 func ValidKey(key string) bool {
 	if len(key) != 24 {
 		return false
@@ -26,15 +27,15 @@ func ValidKey(key string) bool {
 	return err == nil && n == 16
 }
 
-// AcceptKey is the Sec-WebSocket-Accept that answers key (RFC 6455 section
-// 4.2.2, item 5.4).
+// AcceptKey returns the Sec-WebSocket-Accept for a key (RFC 6455 §4.2.2, item
+// 5.4).
 func AcceptKey(key string) string {
 	sum := sha1.Sum([]byte(key + acceptGUID)) //nolint:gosec // See the import.
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// SetAccept sets the header fields of the 101 that answers a handshake with
-// key (RFC 6455 section 4.2.2). An empty subprotocol selects none.
+// SetAccept sets the header fields of a 101 response to a handshake with the
+// given key (RFC 6455 §4.2.2). If subprotocol is empty, none is selected.
 func SetAccept(h http.Header, key, subprotocol string) {
 	h.Set("Upgrade", "websocket")
 	h.Set("Connection", "Upgrade")

@@ -9,24 +9,23 @@ import (
 	"unicode/utf8"
 )
 
-// NotText is the fault of a peer that sends a binary message where a text is
-// needed, InvalidText of one whose text is not UTF-8 (RFC 6455 sections 7.4.1
-// and 8.1).
+// Faults of messages: a binary message where a text is required, and a text
+// that is not UTF-8 (RFC 6455 §7.4.1 and §8.1).
 var (
 	NotText     = &Fault{1003, "text_only", ""}
 	InvalidText = &Fault{1007, "invalid_text", ""}
 )
 
-// More opcodes (RFC 6455 section 11.8).
+// Further opcodes (RFC 6455 §11.8).
 const (
 	opText = 0x01
 	opPing = 0x09
 )
 
 // ReadText reads the next message of a client, which must be a text of at most
-// most bytes, whose fragments it puts together. Pings on the way are answered
-// on w. A fault is a rule that the client broke. An error is io.EOF where it
-// sent a close frame, or that of r or w.
+// most bytes. It joins fragments, and answers pings on w. A fault is a
+// violation by the client. The error is io.EOF if the client sent a close
+// frame, or else an error of r or w.
 func ReadText(r *bufio.Reader, w io.Writer, most int) ([]byte, *Fault, error) {
 	rules := Checker{Client: true, MaxMessage: int64(most), MaxFragments: MaxFragments}
 	begun := time.Now()
@@ -39,8 +38,9 @@ func ReadText(r *bufio.Reader, w io.Writer, most int) ([]byte, *Fault, error) {
 		if _, fault := rules.Check(head, time.Since(begun)); fault != nil {
 			return nil, fault, nil
 		}
-		n, _ := payloadLen(head) // bounded by the rules
-		// ReadAll makes room as data comes, and not because a head says so.
+		n, _ := payloadLen(head) // limited by the rules
+		// ReadAll allocates as data arrives, not because a header announces
+		// it.
 		payload, err := io.ReadAll(io.LimitReader(r, int64(n))) //nolint:gosec // at most most
 		if err != nil {
 			return nil, nil, err
@@ -48,7 +48,8 @@ func ReadText(r *bufio.Reader, w io.Writer, most int) ([]byte, *Fault, error) {
 		if uint64(len(payload)) < n {
 			return nil, nil, io.ErrUnexpectedEOF
 		}
-		rules.Check(payload, time.Since(begun)) // payload breaks no rule
+		// Payload never violates a rule.
+		rules.Check(payload, time.Since(begun))
 		mask(payload, head[len(head)-4:])
 		switch op := head[0] & opcode; {
 		case op == opClose:
@@ -73,7 +74,7 @@ func ReadText(r *bufio.Reader, w io.Writer, most int) ([]byte, *Fault, error) {
 	}
 }
 
-// readHead reads the head of a frame.
+// readHead reads the header of a frame.
 func readHead(r *bufio.Reader) ([]byte, error) {
 	var head [MaxHead]byte
 	if _, err := io.ReadFull(r, head[:2]); err != nil {
@@ -86,11 +87,11 @@ func readHead(r *bufio.Reader) ([]byte, error) {
 	return head[:n], nil
 }
 
-// AppendText appends an unmasked text message, as a server sends it.
+// AppendText appends an unmasked text message, as sent by a server.
 func AppendText(dst, text []byte) []byte { return appendFrame(dst, fin|opText, text) }
 
-// AppendMaskedText appends a text message as a client sends it, masked with a
-// key that nobody can foresee (RFC 6455 section 5.3).
+// AppendMaskedText appends a text message as sent by a client, masked with a
+// random key (RFC 6455 §5.3).
 func AppendMaskedText(dst, text []byte) []byte {
 	dst = appendHead(dst, fin|opText, masked, len(text))
 	var key [4]byte
@@ -105,7 +106,7 @@ func appendFrame(dst []byte, first byte, payload []byte) []byte {
 	return append(appendHead(dst, first, 0, len(payload)), payload...)
 }
 
-// appendHead appends a frame's head up to its key. bit is masked or 0.
+// appendHead appends a frame header up to the masking key. bit is masked or 0.
 func appendHead(dst []byte, first, bit byte, n int) []byte {
 	switch {
 	case n < length16:

@@ -1,6 +1,6 @@
 package wsframe
 
-// Bits and opcodes of a frame's first two bytes (RFC 6455 section 5.2).
+// Bits and opcodes in the first two bytes of a frame (RFC 6455 §5.2).
 const (
 	fin     = 0x80
 	opcode  = 0x0F
@@ -12,37 +12,37 @@ const (
 	length64 = 127
 )
 
-// MaxHead is the longest frame head in bytes: two, a length of eight and a
-// masking key of four.
+// MaxHead is the maximum length of a frame header in bytes: two, a length of
+// eight and a masking key of four.
 const MaxHead = 14
 
-// A Tracker follows a stream of frames and knows, at each byte, whether it
-// stands between two of them. It reads heads only and keeps no payload. The
-// zero Tracker stands before the first frame.
+// A Tracker follows a stream of frames and knows at each byte whether it is
+// between two frames. It parses headers only, and stores no payload. The zero
+// Tracker is at the beginning of a stream.
 type Tracker struct {
-	left  uint64        // payload bytes of the current frame still to come
-	head  [MaxHead]byte // the head of the current frame as far as it has come
+	left  uint64        // remaining payload bytes of the current frame
+	head  [MaxHead]byte // header of the current frame so far
 	nhead uint8
 	close bool
 }
 
-// Boundary reports whether the stream stands between two frames.
+// Boundary reports whether the stream is between two frames.
 func (t *Tracker) Boundary() bool { return t.nhead == 0 && t.left == 0 }
 
-// Closed reports whether a close frame has begun: nothing may follow it
-// (RFC 6455 section 5.5.1).
+// Closed reports whether a close frame has begun, which must be the last frame
+// (RFC 6455 §5.5.1).
 func (t *Tracker) Closed() bool { return t.close }
 
-// Advance takes the next bytes of the stream, all of them.
+// Advance consumes the next bytes of the stream.
 func (t *Tracker) Advance(p []byte) {
 	for len(p) > 0 {
 		p = p[t.step(p):]
 	}
 }
 
-// ToBoundary returns how many bytes of p belong to the frame that the stream
-// stands in: 0 at a boundary, len(p) and false where the frame goes on after
-// p. The Tracker does not move.
+// ToBoundary returns how many bytes of p belong to the current frame. It
+// returns 0 at a boundary, and len(p) and false if the frame does not end
+// within p. It does not advance the Tracker.
 func (t *Tracker) ToBoundary(p []byte) (n int, ok bool) {
 	ahead := *t
 	for !ahead.Boundary() && n < len(p) {
@@ -51,8 +51,8 @@ func (t *Tracker) ToBoundary(p []byte) (n int, ok bool) {
 	return n, ahead.Boundary()
 }
 
-// step takes at most the rest of one frame's head or payload from p, which is
-// not empty, and returns how much it took.
+// step consumes at most the rest of one header or payload from p, which must
+// not be empty, and returns its length.
 func (t *Tracker) step(p []byte) int {
 	if t.left > 0 {
 		n := min(t.left, uint64(len(p)))
@@ -72,7 +72,7 @@ func (t *Tracker) step(p []byte) int {
 	return taken
 }
 
-// begin starts the payload of the frame whose head is complete.
+// begin starts the payload of a frame whose header is complete.
 func (t *Tracker) begin() {
 	t.left, _ = payloadLen(t.head[:])
 	if t.head[0]&opcode == opClose {
@@ -81,7 +81,7 @@ func (t *Tracker) begin() {
 	t.nhead = 0
 }
 
-// headLen is the length of a frame head whose second byte is b.
+// headLen returns the length of a frame header whose second byte is b.
 func headLen(b byte) int {
 	n := 2
 	switch b & length {
