@@ -6,36 +6,36 @@ import (
 	"sync/atomic"
 )
 
-// errSpent is what a handler's read fails with when it was the first to find
-// the budget spent; later ones fail with the cause of the end.
+// errSpent is returned by the first read of a handler that exceeds the budget.
+// Later reads fail with the cause of the end.
 var errSpent = errors.New("wsconn: the client sent more than it may before it is known")
 
-// A budget bounds how many bytes a client may send. The zero budget is no
-// bound.
+// A budget limits the number of bytes that a client may send. The zero budget
+// has no limit.
 type budget struct {
 	limit atomic.Pointer[limit]
 }
 
-// A limit is a bound, and who is told when the client wants to pass it.
+// A limit is a number of bytes, and a callback for when it is exceeded.
 type limit struct {
 	left  atomic.Int64
 	spent func()
 }
 
-// Limit bounds what the client may send from now on to n bytes, frame heads
-// included. When it wants to send more, spent is called, which is to End the
-// connection; the handler gets nothing of it.
+// Limit limits the bytes that the client may send from now on to n, including
+// frame headers. If the client sends more, spent is called, which should End
+// the connection; the handler does not get the excess bytes.
 func (c *Conn) Limit(n int64, spent func()) {
 	l := &limit{spent: spent}
 	l.left.Store(n)
 	c.budget.limit.Store(l)
 }
 
-// Unlimit lifts the bound that Limit set.
+// Unlimit removes the limit set by Limit.
 func (c *Conn) Unlimit() { c.budget.limit.Store(nil) }
 
-// read reads from r as far as the budget goes. What lies beyond it is one byte
-// that is read to know that there is more, and dropped.
+// read reads from r within the budget. To detect excess data, it reads one
+// byte too many and discards it.
 func (b *budget) read(r io.Reader, p []byte) (int, error) {
 	l := b.limit.Load()
 	if l == nil || len(p) == 0 {
@@ -49,13 +49,13 @@ func (b *budget) read(r io.Reader, p []byte) (int, error) {
 		return n, err
 	}
 	if b.limit.Load() != l {
-		return n, err // lifted while this read waited: the bytes are welcome
+		return n, err // the limit was removed during the read
 	}
 	l.spent()
 	return 0, errSpent
 }
 
-// reader is r as far as the budget goes.
+// reader returns r, limited to the rest of the budget.
 func (b *budget) reader(r io.Reader) io.Reader {
 	if l := b.limit.Load(); l != nil {
 		return io.LimitReader(r, max(l.left.Load(), 0))

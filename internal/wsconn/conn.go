@@ -1,14 +1,14 @@
-// Package wsconn is the connection that a guard puts between a WebSocket
+// Package wsconn provides the connection that a guard puts between a WebSocket
 // handler and its client.
 //
-// The handler's WebSocket library owns the socket: it frames the messages, and
-// no interface reaches into it from outside. To end a socket whose right has
-// ended, with a close code that a browser can read, this package follows the
-// frames which the library writes (their heads only), and when the time has
-// come it puts one close frame between two of them, refuses what the library
-// writes later, and shuts the connection in the order that loses nothing:
-// half-close, drain, close. Closing over unread input would reset the
-// connection, and the peer's kernel would throw the close frame away.
+// The handler's WebSocket library owns the socket: it writes the frames, and
+// offers no way to close it from outside. To close a socket with a close code
+// that a browser can read, this package follows the headers of the frames that
+// the library writes. At the end, it inserts a close frame between two of
+// them, refuses later writes of the library, and shuts down the connection
+// without losing data: half-close, drain, close. Closing a connection with
+// unread input would reset it, and the peer's kernel would discard the close
+// frame.
 package wsconn
 
 import (
@@ -19,13 +19,13 @@ import (
 	"time"
 )
 
-// Grace bounds how long an end may take: half of it for the handler to finish
-// the frame that it is in and for a slow peer to take it, the whole of it for
-// the peer to hang up.
+// Grace is the maximum duration of an end: half of it is for the handler to
+// finish its current frame and for a slow peer to receive it, and the whole of
+// it for the peer to close the connection.
 const Grace = 5 * time.Second
 
-// A Conn is the net.Conn that a guarded handler gets from Hijack. All methods
-// are safe for concurrent use.
+// A Conn is the net.Conn that a guarded handler gets from Hijack. It is safe
+// for concurrent use.
 type Conn struct {
 	conn     net.Conn
 	onClosed func()
@@ -33,51 +33,58 @@ type Conn struct {
 	budget   budget
 	held     func() bool // see HoldWhile
 
-	wmu    sync.Mutex // held while writing: the stream advances with what was written
-	out    stream
-	choice *choice // nil once the head of the response has passed, or nothing is to be chosen
+	// Held during writes, and while out advances by what was written.
+	wmu sync.Mutex
+	out stream
+	// Nil after the response header has been sent, or if no subprotocol is to
+	// be selected.
+	choice *choice
 
-	rmu sync.Mutex // held while reading, so that the drain can wait for the handler's reader to leave
+	// Held during reads, so that the drain can wait for the handler's reader.
+	rmu sync.Mutex
 
-	dmu      sync.Mutex // orders the handler's deadlines and Close against End
-	closed   bool
-	cut      bool        // an End came while it lingered
-	lingers  atomic.Bool // the handler has closed it, and the peer has not taken all
-	next     Ender       // who has the connection now, if it was handed over
-	farewell atomic.Pointer[farewell]
+	// Orders the handler's deadlines and Close with respect to End.
+	dmu    sync.Mutex
+	closed bool
+	cut    bool // End was called while the connection lingered
+	// The handler has closed the connection, but the peer has not received
+	// everything.
+	lingers atomic.Bool
+	next    Ender // the new owner after Handover
+	ending  atomic.Pointer[ending]
 }
 
-// New interposes on conn, a server's connection before its first response
-// byte. It calls onClosed once, when the connection has come to its end,
-// whether by End or because the handler closed it.
+// New wraps conn, a server's connection before the first byte of a response.
+// It calls onClosed once when the connection is closed, by End or by the
+// handler.
 func New(conn net.Conn, onClosed func()) *Conn {
 	return &Conn{conn: conn, onClosed: onClosed, held: func() bool { return false }}
 }
 
-// HoldWhile has what the client and the handler send wait for as long as held
-// reports true. It is called before the handler has the connection.
+// HoldWhile blocks the handler's reads and writes while held returns true. It
+// must be called before the handler uses the connection.
 func (c *Conn) HoldWhile(held func() bool) { c.held = held }
 
-// await waits until nothing holds the connection.
+// await waits until the connection is no longer held.
 func (c *Conn) await() {
-	for c.held() && c.farewell.Load() == nil {
+	for c.held() && c.ending.Load() == nil {
 		time.Sleep(2 * time.Millisecond)
 	}
 }
 
 func (c *Conn) release() { c.released.Do(c.onClosed) }
 
-// End ends the connection: it sends frame between two frames of the handler,
-// calls cancel, lets every later Read and Write of the handler fail with cause,
-// and hangs up. It returns at once; the connection is closed after Grace at the
-// latest, and then onClosed is called. It does nothing where the connection has
-// ended already.
+// End ends the connection. It sends frame between two frames of the handler,
+// calls cancel, makes later Reads and Writes of the handler fail with cause,
+// and closes the connection. It returns immediately; the connection is closed
+// after Grace at the latest, and then onClosed is called. If the connection
+// has already ended, End does nothing.
 //
-// A handler that has not begun its handshake response yet is told at once. It
-// may still send one: a 101, after which frame follows, or a plain one that
-// refuses, whole.
+// If the handler has not begun its response, it is notified immediately. It
+// may still send a response: a 101, followed by frame, or a complete plain
+// response.
 func (c *Conn) End(cause error, frame []byte, cancel func()) {
-	f := newFarewell(cause, frame, cancel)
+	f := newEnding(cause, frame, cancel)
 
 	c.dmu.Lock()
 	defer c.dmu.Unlock()
@@ -85,27 +92,27 @@ func (c *Conn) End(cause error, frame []byte, cancel func()) {
 		c.next.End(frame, cancel)
 		return
 	}
-	if c.lingers.Load() { // what is left is not worth waiting for any more
+	if c.lingers.Load() { // the rest is no longer worth waiting for
 		c.cut = true
 		_ = c.conn.SetReadDeadline(time.Unix(1, 0))
 	}
-	if c.closed || !c.farewell.CompareAndSwap(nil, f) {
+	if c.closed || !c.ending.CompareAndSwap(nil, f) {
 		return
 	}
-	// The deadline comes before the lock: a peer that does not read may keep a
-	// write of the handler, and with it the lock, for ever.
+	// Set the deadline before taking the lock: if the peer does not read, a
+	// write of the handler may hold the lock forever.
 	_ = c.conn.SetWriteDeadline(f.begun.Add(Grace / 2))
 	go c.finish(f)
 }
 
-// Read reads what the client sends, or fails with the cause of the end; that
-// only once the handler is to know, because a handler whose reads fail would
-// not finish the frame that it writes.
+// Read reads from the client, or fails with the cause of the end. It does not
+// fail before the handler is notified, because handlers whose reads fail do
+// not finish the frame that they are writing.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.read(p)
 	c.await()
-	if f := c.farewell.Load(); f != nil {
-		<-f.told
+	if f := c.ending.Load(); f != nil {
+		<-f.notified
 		return 0, f.cause
 	}
 	return n, err
@@ -114,7 +121,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 func (c *Conn) read(p []byte) (int, error) {
 	c.rmu.Lock()
 	defer c.rmu.Unlock()
-	if c.farewell.Load() != nil {
+	if c.ending.Load() != nil {
 		return 0, nil
 	}
 	if c.lingers.Load() {
@@ -123,8 +130,8 @@ func (c *Conn) read(p []byte) (int, error) {
 	return c.budget.read(c.conn, p)
 }
 
-// Write sends p to the client. Once the connection is ending it takes only the
-// rest of the frame that the stream is in, and fails with the cause.
+// Write writes p to the client. After End, it writes only the rest of the
+// current frame, and fails with the cause.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.await()
 	c.wmu.Lock()
@@ -144,9 +151,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return min(n, max(len(p)-1, 0)), err
 }
 
-// send is Write without the choice of a subprotocol. The caller holds wmu.
+// send is Write without selecting a subprotocol. c.wmu must be held.
 func (c *Conn) send(p []byte) (int, error) {
-	f := c.farewell.Load()
+	f := c.ending.Load()
 	if f == nil {
 		if c.lingers.Load() {
 			return 0, net.ErrClosed
@@ -155,7 +162,7 @@ func (c *Conn) send(p []byte) (int, error) {
 		c.out.advance(p[:n])
 		return n, err
 	}
-	if c.sayFarewell(f) {
+	if c.sendCloseFrame(f) {
 		f.done()
 		return 0, f.cause
 	}
@@ -163,14 +170,14 @@ func (c *Conn) send(p []byte) (int, error) {
 	n, err := c.conn.Write(p[:rest])
 	c.out.advance(p[:n])
 	if err != nil {
-		f.over = true // cut inside a frame: nothing more can be said
+		f.over = true // cut off within a frame: nothing more can be sent
 		f.done()
 		return n, f.cause
 	}
 	if !complete {
 		return n, nil
 	}
-	if c.sayFarewell(f) {
+	if c.sendCloseFrame(f) {
 		f.done()
 	}
 	if n < len(p) {
@@ -179,12 +186,12 @@ func (c *Conn) send(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close closes the connection, unless End is closing it, or somebody else has
-// it now. It returns at once. A peer that has not taken all that was sent is
-// given time to: at least Grace, and more as long as it makes progress.
+// Close closes the connection, unless End is closing it or it was handed over.
+// It returns immediately. If the peer has not received everything, it is given
+// time: at least Grace, and more as long as it makes progress.
 func (c *Conn) Close() error {
 	c.dmu.Lock()
-	if c.farewell.Load() != nil || c.next != nil {
+	if c.ending.Load() != nil || c.next != nil {
 		c.dmu.Unlock()
 		return nil
 	}
@@ -196,7 +203,7 @@ func (c *Conn) Close() error {
 	c.closed = true
 	if first && Unsent(c.conn) > 0 {
 		c.lingers.Store(true)
-		_ = c.conn.SetDeadline(time.Unix(1, 0)) // wakes who reads or writes
+		_ = c.conn.SetDeadline(time.Unix(1, 0)) // wakes readers and writers
 		c.dmu.Unlock()
 		go c.linger()
 		return nil
@@ -206,11 +213,11 @@ func (c *Conn) Close() error {
 	return c.conn.Close()
 }
 
-// Cut closes the connection over a plain response that is not whole, so that
-// the peer can tell. See [Reset].
+// Cut closes the connection after an incomplete plain response, so that the
+// peer can detect this. See [Reset].
 func (c *Conn) Cut() {
 	c.dmu.Lock()
-	over := c.closed || c.farewell.Load() != nil || c.next != nil
+	over := c.closed || c.ending.Load() != nil || c.next != nil
 	c.closed = true
 	c.dmu.Unlock()
 	if over {
@@ -222,35 +229,36 @@ func (c *Conn) Cut() {
 	}
 }
 
-// Reset closes a connection so that the peer gets a reset, and not the end of
-// the stream: where nothing but that says how long an answer is, the peer
-// would take a part of it for the whole (RFC 9112 section 8). For the same
-// reason it leaves out what ends TLS. It reports false, and does nothing, if
-// the connection knows no reset.
+// Reset closes a connection such that the peer receives a reset instead of the
+// end of the stream. If the length of a response is determined only by the end
+// of the connection, the peer would otherwise take an incomplete response for
+// complete (RFC 9112 §8). For the same reason, it does not send a TLS close
+// notification. If the connection does not support resets, Reset does nothing
+// and returns false.
 func Reset(conn net.Conn) bool {
 	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = over.NetConn()
 	}
 	tcp, ok := conn.(interface{ SetLinger(seconds int) error })
 	if ok {
-		_ = tcp.SetLinger(0) // it fails for a connection that is gone
+		_ = tcp.SetLinger(0) // fails if the connection is already closed
 		_ = conn.Close()
 	}
 	return ok
 }
 
-// CloseWrite shuts the side that the server writes, as TCP and TLS know it. It
-// holds no lock meanwhile: over TLS it waits for a write that a slow peer
+// CloseWrite closes the writing side, as for TCP and TLS. It does not hold a
+// lock meanwhile, because with TLS it waits for a write that a slow peer
 // blocks.
 func (c *Conn) CloseWrite() error {
-	if c.farewell.Load() != nil || c.lingers.Load() {
+	if c.ending.Load() != nil || c.lingers.Load() {
 		return nil
 	}
 	return CloseWrite(c.conn)
 }
 
-// CloseWrite closes the writing side of conn. The error is
-// [errors.ErrUnsupported] if conn has no such side.
+// CloseWrite closes the writing side of conn. It returns
+// [errors.ErrUnsupported] if conn does not support this.
 func CloseWrite(conn net.Conn) error {
 	if cw, ok := conn.(interface{ CloseWrite() error }); ok {
 		return cw.CloseWrite()
@@ -258,14 +266,14 @@ func CloseWrite(conn net.Conn) error {
 	return errors.ErrUnsupported
 }
 
-// LocalAddr is the server's address.
+// LocalAddr returns the address of the server.
 func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
 
-// RemoteAddr is the client's address.
+// RemoteAddr returns the address of the client.
 func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
 
-// SetDeadline sets both deadlines; without effect once the connection is
-// ending, since the end has its own.
+// SetDeadline sets both deadlines. It has no effect after End, which sets its
+// own.
 func (c *Conn) SetDeadline(t time.Time) error { return c.setDeadline(t, c.conn.SetDeadline) }
 
 // SetReadDeadline is SetDeadline for Read.
@@ -277,7 +285,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(t, c.c
 func (c *Conn) setDeadline(t time.Time, set func(time.Time) error) error {
 	c.dmu.Lock()
 	defer c.dmu.Unlock()
-	if c.farewell.Load() != nil || c.next != nil || c.lingers.Load() {
+	if c.ending.Load() != nil || c.next != nil || c.lingers.Load() {
 		return nil
 	}
 	return set(t)

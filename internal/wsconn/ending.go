@@ -7,64 +7,67 @@ import (
 	"time"
 )
 
-// A farewell is an end under way.
-type farewell struct {
+// An ending is the state of an End in progress.
+type ending struct {
 	begun  time.Time
 	cause  error
 	frame  []byte
 	cancel func()
-	early  bool // it began before the handler's response; changes under wmu
-	over   bool // frame is out, or can no longer be sent; changes under wmu
-	cut    bool // a plain response was under way; changes under wmu
+	// It began before the handler's response. Guarded by wmu.
+	early bool
+	// The close frame has been sent or can no longer be sent. Guarded by wmu.
+	over bool
+	// It interrupted a plain response. Guarded by wmu.
+	cut bool
 
-	telling, saying sync.Once
-	told            chan struct{} // closed when the handler knows
-	said            chan struct{} // closed when it is over, which the handler then knows too
+	notifyOnce, endOnce sync.Once
+	notified            chan struct{} // closed when the handler is notified
+	ended               chan struct{} // closed when over is set
 }
 
-func newFarewell(cause error, frame []byte, cancel func()) *farewell {
-	return &farewell{
+func newEnding(cause error, frame []byte, cancel func()) *ending {
+	return &ending{
 		begun: time.Now(), cause: cause, frame: frame, cancel: cancel,
-		told: make(chan struct{}), said: make(chan struct{}),
+		notified: make(chan struct{}), ended: make(chan struct{}),
 	}
 }
 
-// tell lets the handler know. Its context ends before its reads fail, so that
-// it finds the cause there, too.
-func (f *farewell) tell() {
-	f.telling.Do(func() {
+// notify notifies the handler. Its context ends before its reads fail, so that
+// it finds the cause in the context.
+func (f *ending) notify() {
+	f.notifyOnce.Do(func() {
 		f.cancel()
-		close(f.told)
+		close(f.notified)
 	})
 }
 
-// done lets the handler know that nothing of it is sent any more.
-func (f *farewell) done() {
-	f.tell()
-	f.saying.Do(func() { close(f.said) })
+// done notifies the handler that nothing more will be sent.
+func (f *ending) done() {
+	f.notify()
+	f.endOnce.Do(func() { close(f.ended) })
 }
 
-// finish says farewell and hangs up.
-func (c *Conn) finish(f *farewell) {
+// finish sends the close frame and closes the connection.
+func (c *Conn) finish(f *ending) {
 	c.wmu.Lock()
-	said, early := c.sayFarewell(f), f.early
+	over, early := c.sendCloseFrame(f), f.early
 	c.wmu.Unlock()
 	switch {
-	case said:
-		// Where many end at once, all peers are told before the first handler
-		// is woken and the first connection hung up, which take far longer.
+	case over:
+		// If many sockets end at once, send all close frames before waking
+		// handlers and closing connections, which takes much longer.
 		runtime.Gosched()
 		f.done()
 	case early:
-		// There is no frame that the handler would have to finish. Whoever
-		// waits in Read for the peer to hang up leaves.
-		f.tell()
+		// The handler has no frame to finish. Wake a Read that waits for the
+		// peer to close the connection.
+		f.notify()
 		_ = c.conn.SetReadDeadline(time.Unix(1, 0))
 	}
 	unfinished := time.NewTimer(time.Until(f.begun.Add(Grace / 2)))
 	defer unfinished.Stop()
 	select {
-	case <-f.said:
+	case <-f.ended:
 	case <-unfinished.C:
 		f.done()
 	}
@@ -78,11 +81,11 @@ func (c *Conn) finish(f *farewell) {
 	c.hangUp(f.begun.Add(Grace))
 }
 
-// sayFarewell writes the close frame if the stream stands where one may stand.
-// It reports whether the farewell is over. The caller holds wmu.
-func (c *Conn) sayFarewell(f *farewell) bool {
+// sendCloseFrame sends the close frame if the stream is at a boundary. It
+// reports whether the ending is over. c.wmu must be held.
+func (c *Conn) sendCloseFrame(f *ending) bool {
 	select {
-	case <-f.said:
+	case <-f.ended:
 		f.over = true // out of time
 	default:
 	}
@@ -90,8 +93,8 @@ func (c *Conn) sayFarewell(f *farewell) bool {
 	switch {
 	case f.over:
 	case c.out.broken:
-		// A plain response that was under way is cut. One that came later is
-		// the handler's answer to the end.
+		// A plain response that had begun before the end is cut off. One that
+		// began later is the handler's reaction to the end.
 		f.over = !f.early
 		f.cut = f.over
 	case c.out.boundary() && c.out.frames.Closed():
@@ -104,16 +107,17 @@ func (c *Conn) sayFarewell(f *farewell) bool {
 	return f.over
 }
 
-// hangUp half-closes, drains what the peer still sends until it hangs up, has
-// used up its budget, or until the deadline, and closes.
+// hangUp half-closes the connection, discards what the peer sends until the
+// peer closes it, exceeds its budget, or the deadline passes, and closes it.
 func (c *Conn) hangUp(deadline time.Time) {
 	defer c.release()
 	defer c.conn.Close()
-	// The past deadline wakes a handler that waits in Read; rmu tells when it
-	// has left, so that the new deadline cannot put it back to sleep.
+	// The deadline in the past wakes a handler that waits in Read. When rmu is
+	// available, that Read has returned, so the new deadline does not block it
+	// again.
 	_ = c.conn.SetReadDeadline(time.Unix(1, 0))
 	c.rmu.Lock()
-	if c.farewell.Load() != nil {
+	if c.ending.Load() != nil {
 		c.rmu.Unlock() // a later Read fails without reading
 	} else {
 		defer c.rmu.Unlock()
@@ -126,18 +130,18 @@ func (c *Conn) hangUp(deadline time.Time) {
 }
 
 // linger is how long a peer has to read a plain HTTP response before the
-// connection is closed: as long as net/http gives it.
+// connection is closed. net/http uses the same time.
 const linger = 500 * time.Millisecond
 
-// Finish closes a connection that carries a plain HTTP response, after the
-// peer has had the time to read it. An end that is under way has nothing more
-// to wait for.
+// Finish closes a connection that carries a plain HTTP response, after giving
+// the peer time to read it. If the connection is ending, Finish completes the
+// ending.
 func (c *Conn) Finish() {
 	c.dmu.Lock()
-	if f := c.farewell.Load(); f != nil {
+	if f := c.ending.Load(); f != nil {
 		c.dmu.Unlock()
 		c.wmu.Lock()
-		_ = c.sayFarewell(f)
+		_ = c.sendCloseFrame(f)
 		f.over = true
 		c.wmu.Unlock()
 		f.done()

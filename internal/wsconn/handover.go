@@ -5,42 +5,42 @@ import (
 	"time"
 )
 
-// An Ender ends a connection that was handed over to it, as Conn.End does: it
-// sends frame between two frames, calls said, and hangs up. It returns at once,
-// and does nothing the second time.
+// An Ender ends a connection that was handed over to it, like Conn.End: it
+// sends frame between two frames, calls said, and closes the connection. It
+// returns immediately. Further calls have no effect.
 type Ender interface {
 	End(frame []byte, said func())
 }
 
-// Handover gives the connection away to somebody who needs the bare one, such
-// as a relay that moves bytes without a goroutine for each connection. The
-// handler calls it between its reads and writes, with what it has sent ending
-// at a frame's boundary, and does nothing with c afterwards.
+// Handover gives the underlying connection to a new owner, such as a relay
+// that moves bytes without a goroutine per connection. The handler must call
+// it between reads and writes, at a frame boundary of what it has sent, and
+// must not use c afterwards.
 //
-// take is called with the bare connection, unless the connection is ending
-// already: Handover then returns false, and the handler goes on to find the
-// cause in its next write. Whoever took it closes it, and calls closed
-// afterwards. From then on an End is that of the Ender.
+// Handover calls take with the underlying connection. If the connection is
+// already ending, it returns false instead; the handler's next write then
+// fails with the cause. The new owner must close the connection and then call
+// closed. After Handover, End calls the Ender.
 func (c *Conn) Handover(take func(bare net.Conn, closed func()) Ender) bool {
 	c.dmu.Lock()
 	defer c.dmu.Unlock()
-	if c.closed || c.next != nil || c.farewell.Load() != nil {
+	if c.closed || c.next != nil || c.ending.Load() != nil {
 		return false
 	}
 	c.closed = true
 	c.next = take(c.conn, c.release)
-	c.conn = gone{} // so that the bare one lives no longer than who took it wants
+	c.conn = gone{} // do not keep the connection reachable
 	return true
 }
 
-// NetConn is the connection beneath, for who wants to know of what kind it is.
+// NetConn returns the underlying connection, to determine its type.
 func (c *Conn) NetConn() net.Conn {
 	c.dmu.Lock()
 	defer c.dmu.Unlock()
 	return c.conn
 }
 
-// gone is what is left of a connection that was handed over.
+// gone replaces a connection that was handed over.
 type gone struct{}
 
 func (gone) Read([]byte) (int, error)         { return 0, net.ErrClosed }

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// linger closes a connection that the handler has closed while the peer has
-// not taken all that was sent: half-close, read and drop what the peer still
-// sends, close. Closing at once over unread input would reset the connection,
-// and the peer would lose the rest and the close frame.
+// linger closes a connection that the handler has closed before the peer
+// received everything: half-close, discard what the peer sends, close. Closing
+// immediately with unread input would reset the connection, and the peer would
+// lose the rest and the close frame.
 func (c *Conn) linger() {
 	defer c.release()
-	c.wmu.Lock() // a write that was under way has been woken
+	c.wmu.Lock() // a pending write has been woken
 	_ = c.conn.SetWriteDeadline(time.Now().Add(Grace))
 	err := CloseWrite(c.conn)
 	c.wmu.Unlock()
-	c.rmu.Lock()   // a read that was under way has been woken
+	c.rmu.Lock()   // a pending read has been woken
 	c.rmu.Unlock() //nolint:staticcheck // A later one fails without reading.
 	if err == nil {
 		c.drain()
@@ -30,8 +30,8 @@ func (c *Conn) linger() {
 	_ = conn.Close()
 }
 
-// drain drops what the peer sends until it hangs up, is too slow to take what
-// it was sent, or End cuts it.
+// drain discards what the peer sends until the peer closes the connection,
+// receives data too slowly, or End sets c.cut.
 func (c *Conn) drain() {
 	begun := time.Now()
 	deadline, sent := begun.Add(Grace), int64(Unsent(c.conn))

@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// After a normal end of a stream, whoever still takes data gets more time than
-// Grace, as long as it takes leastRate bytes a second, up to Longest. Progress
-// is looked at every Grace/Looks.
+// After a normal end of a stream, a peer that still receives data gets more
+// time than Grace, up to Longest, as long as it receives leastRate bytes per
+// second. Progress is checked every Grace/Looks.
 const (
 	Longest   = 60 * time.Second
 	Looks     = 5
 	leastRate = 1 << 10
 )
 
-// A Progress measures how fast a peer takes what it is sent.
+// A Progress measures how fast a peer receives data.
 type Progress struct {
 	begun   time.Duration
 	base    int64
 	started bool
 }
 
-// Enough records that the peer has taken so many bytes in all by now, and
-// reports whether it has been fast enough since the first call. The first
-// returns false.
+// Enough records that the peer has received taken bytes in total by now. It
+// reports whether the peer has been fast enough since the first call. The
+// first call returns false.
 func (p *Progress) Enough(taken int64, now time.Duration) bool {
 	if !p.started {
 		*p = Progress{now, taken, true}
@@ -33,8 +33,8 @@ func (p *Progress) Enough(taken int64, now time.Duration) bool {
 	return float64(taken-p.base) >= leastRate*(now-p.begun).Seconds()
 }
 
-// Unsent returns how many bytes the kernel has taken for the peer of conn and
-// the peer has not acknowledged; 0 where that is unknown.
+// Unsent returns the number of bytes that were written to conn but not
+// acknowledged by the peer, or 0 if that is unknown.
 func Unsent(conn net.Conn) int {
 	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = over.NetConn()

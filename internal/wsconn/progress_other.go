@@ -2,5 +2,5 @@
 
 package wsconn
 
-// UnsentOf is unknown here.
+// UnsentOf returns 0, because the number is unknown on this system.
 func UnsentOf(uintptr) int { return 0 }

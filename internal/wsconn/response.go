@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// handlerBuffer is the size of the buffers that Hijack hands out. net/http's
-// are 4 KiB each; a library keeps them for as long as the socket lives, and
-// this much holds a frame of 1 KiB with its head.
+// handlerBuffer is the size of the buffers returned by Hijack. Those of
+// net/http have 4 KiB each. Libraries keep them as long as the socket is open,
+// and this size is sufficient for a frame of 1 KiB.
 const handlerBuffer = 1152
 
-// A Response is the http.ResponseWriter of a request whose connection the
-// guard has taken from net/http, so that an open socket holds nothing of
-// net/http's. A handler upgrades it by Hijack, as it would net/http's own, or
-// answers in plain HTTP, after which the connection closes.
+// A Response is the http.ResponseWriter for a request whose connection the
+// guard has hijacked from net/http, so that an open socket keeps no memory of
+// net/http. A handler upgrades it with Hijack, like net/http's own, or sends a
+// plain HTTP response, after which the connection is closed.
 type Response struct {
 	conn     *Conn
 	header   http.Header
@@ -29,29 +29,29 @@ type Response struct {
 	hurried  bool
 
 	unanswered func() // may be nil
-	opener     Opener // nil once it was told, or nothing is to be told
+	opener     Opener // nil after it was called, or if there is none
 }
 
-// An Opener is told, once, that a handler opens the socket.
+// An Opener is notified once when a handler opens the socket.
 type Opener interface{ Open() }
 
-// NewResponse answers on conn.
+// NewResponse returns a Response on conn.
 func NewResponse(conn *Conn) *Response {
 	return &Response{conn: conn, header: make(http.Header, 4)}
 }
 
-// A Direct is an http.ResponseWriter of a handshake that net/http has not read.
-// Whoever calls the handler keeps nothing of net/http's either, so that the
-// handler need not have a goroutine of its own.
+// A Direct is an http.ResponseWriter for a handshake that was not read by
+// net/http. Its caller does not keep memory of net/http either, so the handler
+// does not need a goroutine of its own.
 type Direct interface {
 	http.ResponseWriter
 
-	// Hurried reports whether the handler is called by an event loop, and must
-	// not wait for anything.
+	// Hurried reports whether an event loop calls the handler, which then must
+	// not block.
 	Hurried() bool
 }
 
-// AsDirect finds a Direct beneath w.
+// AsDirect returns the Direct that w wraps.
 func AsDirect(w http.ResponseWriter) (Direct, bool) {
 	for {
 		switch at := w.(type) {
@@ -65,17 +65,17 @@ func AsDirect(w http.ResponseWriter) (Direct, bool) {
 	}
 }
 
-// Hurry says that the handler must not wait for anything.
+// Hurry declares that the handler must not block.
 func (r *Response) Hurry() { r.hurried = true }
 
-// Hurried reports whether the handler must not wait for anything.
+// Hurried reports whether the handler must not block.
 func (r *Response) Hurried() bool { return r.hurried }
 
-// Header is the header that WriteHeader will send.
+// Header returns the header that WriteHeader will send.
 func (r *Response) Header() http.Header { return r.header }
 
-// WriteHeader sends the head of the response. Informational statuses (RFC 9110
-// section 15.2) other than 101 are not sent: a client may do without them.
+// WriteHeader sends the header of the response. Informational responses (RFC
+// 9110 §15.2) other than 101 are not sent; clients do not need them.
 func (r *Response) WriteHeader(status int) {
 	upgrade := status == http.StatusSwitchingProtocols
 	if r.hijacked || r.status != 0 || status < 200 && !upgrade {
@@ -91,11 +91,12 @@ func (r *Response) WriteHeader(status int) {
 			r.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 		}
 	}
-	_, _ = r.write(appendHead(make([]byte, 0, 256), status, r.header)) // an error shows at the next write
+	// An error is reported by the next write.
+	_, _ = r.write(appendHead(make([]byte, 0, 256), status, r.header))
 }
 
-// appendHead appends the head of a response (RFC 9112 sections 4 and 5). Line
-// breaks in a value become spaces, as net/http writes them.
+// appendHead appends the header of a response (RFC 9112 §4 and §5). Line
+// breaks in values are replaced by spaces, as in net/http.
 func appendHead(b []byte, status int, header http.Header) []byte {
 	b = append(b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
@@ -118,7 +119,7 @@ func appendHead(b []byte, status int, header http.Header) []byte {
 
 var lineBreaks = strings.NewReplacer("\r", " ", "\n", " ")
 
-// Write sends p as part of the body, which ends with the connection.
+// Write sends p as part of the body, which ends when the connection is closed.
 func (r *Response) Write(p []byte) (int, error) {
 	if r.hijacked {
 		return 0, http.ErrHijacked
@@ -135,25 +136,26 @@ func (r *Response) Write(p []byte) (int, error) {
 	return r.write(p)
 }
 
-// write gives the peer Grace to take p: a hijack has cleared the deadlines of
-// the server, and nothing else bounds what is sent before the socket is the
-// handler's.
+// write writes p with a deadline: hijacking has cleared the deadlines of the
+// server, so nothing else limits a response before the handler owns the
+// socket.
 func (r *Response) write(p []byte) (int, error) {
 	_ = r.conn.SetWriteDeadline(time.Now().Add(Grace))
 	return r.conn.Write(p)
 }
 
-// Flush sends the head, as http.Flusher; the body is never held back.
+// Flush implements http.Flusher. It sends the header; the body is never
+// buffered.
 func (r *Response) Flush() {
 	if r.status == 0 {
 		r.WriteHeader(http.StatusOK)
 	}
 }
 
-// SetReadDeadline is for http.ResponseController.
+// SetReadDeadline implements the interface of http.ResponseController.
 func (r *Response) SetReadDeadline(t time.Time) error { return r.conn.SetReadDeadline(t) }
 
-// Hijack hands the interposed connection to the handler's WebSocket library.
+// Hijack returns the wrapped connection for the handler's WebSocket library.
 func (r *Response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if r.hijacked {
 		return nil, nil, http.ErrHijacked
@@ -162,14 +164,14 @@ func (r *Response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, bufio.NewReadWriter(bufio.NewReaderSize(conn, handlerBuffer), bufio.NewWriterSize(conn, handlerBuffer)), nil
 }
 
-// Peer is the connection before Hijack, for who wants to know whether the peer
-// is there yet.
+// Peer returns the connection before Hijack, to check whether the peer is
+// still connected.
 func (r *Response) Peer() net.Conn { return r.conn }
 
-// Hijacked reports whether the connection is the handler's.
+// Hijacked reports whether the handler owns the connection.
 func (r *Response) Hijacked() bool { return r.hijacked }
 
-// Take is Hijack for who has no use for buffers.
+// Take is Hijack without buffers.
 func (r *Response) Take() net.Conn {
 	r.opens()
 	r.hijacked = true
@@ -177,7 +179,7 @@ func (r *Response) Take() net.Conn {
 	return r.conn
 }
 
-// Opener has o told before the handler answers with 101, or takes the
+// Opener sets the Opener to notify before the handler sends a 101 or takes the
 // connection.
 func (r *Response) Opener(o Opener) { r.opener = o }
 
@@ -188,9 +190,9 @@ func (r *Response) opens() {
 	}
 }
 
-// Refuse says that a socket which w opens from now on only tells the client
-// why it closes: no Opener is told. It does nothing without a Response
-// beneath w.
+// Refuse declares that if w opens a socket, it only tells the client why it
+// closes; the Opener is not notified. It does nothing if w does not wrap a
+// Response.
 func Refuse(w http.ResponseWriter) {
 	for {
 		switch at := w.(type) {
@@ -205,17 +207,18 @@ func Refuse(w http.ResponseWriter) {
 	}
 }
 
-// Later says that the answer comes after the handler has returned, and maybe by
-// another goroutine. Finish then does nothing, and Conclude is to be called.
+// Later declares that the response will be sent after the handler has
+// returned, possibly by another goroutine. Finish then does nothing, and
+// Conclude must be called.
 func (r *Response) Later() { r.later = true }
 
-// Unanswered has f called when the response is concluded without an answer; it
-// may give one.
+// Unanswered sets a function that is called if the response is concluded
+// without an answer. It may send one.
 func (r *Response) Unanswered(f func()) { r.unanswered = f }
 
-// Finish ends the response after the handler has returned: a hijacked
-// connection is the handler's, and any other is closed once the client has
-// read the answer.
+// Finish ends the response after the handler has returned. If the connection
+// was hijacked, it belongs to the handler; otherwise it is closed after the
+// client has had time to read the response.
 func (r *Response) Finish() {
 	switch {
 	case r.later:
@@ -226,10 +229,10 @@ func (r *Response) Finish() {
 	}
 }
 
-// Cut closes the connection over an answer that is not whole; see [Conn.Cut].
+// Cut closes the connection after an incomplete response; see [Conn.Cut].
 func (r *Response) Cut() { r.conn.Cut() }
 
-// Conclude is Finish for an answer that came later.
+// Conclude is Finish for a response declared by Later.
 func (r *Response) Conclude() {
 	if r.hijacked {
 		return

@@ -6,31 +6,31 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// switching is how a response that opens a WebSocket begins, the version
-// apart; any other response is no stream of frames.
+// switching is the beginning of a response that opens a WebSocket. Any other
+// response is not followed by frames.
 const switching = "HTTP/1.1 101 "
 
-// headEnd ends the head of an HTTP response.
+// headEnd ends the header of an HTTP response.
 const headEnd = "\r\n\r\n"
 
-// A stream follows what a handler sends: the head of its HTTP response, then
+// A stream follows what a handler sends: the header of its HTTP response, then
 // frames.
 type stream struct {
 	frames  wsframe.Tracker
-	status  [len(switching)]byte // how the head begins
+	status  [len(switching)]byte // beginning of the header
 	nstatus int
-	nend    int  // bytes of headEnd that were last seen
-	upgrade bool // the head has passed: frames follow
-	broken  bool // no stream of frames: no close frame may be put into it
+	nend    int  // number of bytes of headEnd that were just seen
+	upgrade bool // the header is complete: frames follow
+	broken  bool // not a stream of frames: a close frame cannot be inserted
 }
 
 // begun reports whether anything was sent.
 func (s *stream) begun() bool { return s.nstatus > 0 }
 
-// boundary reports whether a close frame may stand here.
+// boundary reports whether a close frame can be inserted here.
 func (s *stream) boundary() bool { return s.upgrade && !s.broken && s.frames.Boundary() }
 
-// advance takes the next bytes that were sent.
+// advance consumes bytes that were sent.
 func (s *stream) advance(p []byte) {
 	if !s.upgrade {
 		p = p[s.advanceHead(p):]
@@ -40,8 +40,8 @@ func (s *stream) advance(p []byte) {
 	}
 }
 
-// advanceHead takes what p holds of the response's head and returns how much
-// that is.
+// advanceHead consumes the part of p that belongs to the response header, and
+// returns its length.
 func (s *stream) advanceHead(p []byte) int {
 	for i, b := range p {
 		if s.nstatus < len(s.status) {
@@ -65,8 +65,8 @@ func (s *stream) advanceHead(p []byte) int {
 	return len(p)
 }
 
-// toBoundary returns how many bytes of p lead to the next place where a close
-// frame may stand; where p holds none, len(p) and false.
+// toBoundary returns the number of bytes of p up to the next position where a
+// close frame can be inserted, or len(p) and false if there is none.
 func (s *stream) toBoundary(p []byte) (int, bool) {
 	ahead := *s
 	n := 0

@@ -5,25 +5,26 @@ import (
 	"strings"
 )
 
-// maxHeldHead is how much of a response's head is held back while its end is
-// awaited. A longer one is sent as it is.
+// maxHeldHead is the maximum length of a response header that is buffered. A
+// longer header is sent unchanged.
 const maxHeldHead = 16 << 10
 
-// A choice adds the subprotocol to a 101 that selects none. It holds the head
-// of the response back until it is whole: whether the handler selects one is
-// known only then.
+// A choice adds a subprotocol to a 101 response that selects none. It buffers
+// the response header until it is complete, because only then is it known
+// whether the handler selects one.
 type choice struct {
 	subprotocol string
 	held        []byte
 }
 
-// ChooseSubprotocol selects a subprotocol for a handler that opens the socket
-// and selects none. A browser fails a socket whose answer selects nothing of
-// what was offered. It is called before the handler has the connection.
+// ChooseSubprotocol sets the subprotocol to select if the handler opens the
+// socket without selecting one. A browser fails the connection if none of the
+// offered subprotocols is selected. It must be called before the handler uses
+// the connection.
 func (c *Conn) ChooseSubprotocol(name string) { c.choice = &choice{subprotocol: name} }
 
-// decide returns what is to be sent now that the handler sends p, and whether
-// the head has passed with it.
+// decide returns what to send when the handler sends p, and whether the header
+// is complete.
 func (c *choice) decide(p []byte) (out []byte, passed bool) {
 	c.held = append(c.held, p...)
 	end := bytes.Index(c.held, []byte(headEnd))
@@ -42,7 +43,7 @@ func (c *choice) decide(p []byte) (out []byte, passed bool) {
 	return append(out, c.held[end:]...), true
 }
 
-// selectsSubprotocol reports whether the head of a response has the field.
+// selectsSubprotocol reports whether a response header selects a subprotocol.
 func selectsSubprotocol(head string) bool {
 	for line := range strings.SplitSeq(head, "\r\n") {
 		if name, _, ok := strings.Cut(line, ":"); ok && strings.EqualFold(strings.TrimSpace(name), "Sec-WebSocket-Protocol") {
