@@ -1,24 +1,28 @@
-// Package upstream reaches the servers behind a gateway: it chooses one of several, dials it, sends it plain requests and opens
-// WebSockets to it.
+// Package upstream connects a gateway to the servers behind it: it selects one
+// of several, dials it, sends plain requests to it and opens WebSockets to it.
 //
-// A server that cannot be reached is passed over for a while, and the request goes to the next one; that is safe as long as
-// nothing of the request was sent. What a server answers is bounded in size and time, and held to RFC 6455 where it is the answer
-// to a handshake: a client must not be told that a socket is open which is none.
+// A server that cannot be reached is avoided for a while, and the request goes
+// to the next one; this is safe because nothing of the request was sent.
+// Responses are limited in size and time. A response to a handshake must
+// satisfy RFC 6455, so that a client is never told that a socket is open when
+// it is not.
 package upstream
 
 import "errors"
 
-// The ways in which a server behind the gateway fails. What the client is told depends on them alone.
+// Errors of upstream servers. The response to the client depends only on
+// these.
 var (
-	// ErrUnreachable says that no server could be reached.
+	// ErrUnreachable means that no server could be reached.
 	ErrUnreachable = errors.New("no upstream can be reached")
-	// ErrTimeout says that the server did not answer in time.
+	// ErrTimeout means that the server did not answer in time.
 	ErrTimeout = errors.New("the upstream did not answer in time")
-	// ErrTooManyOpen says that this process may not open another connection.
-	// No server is to blame, and nothing was sent.
+	// ErrTooManyOpen means that this process cannot open another connection.
+	// The server is not at fault, and nothing was sent.
 	ErrTooManyOpen = errors.New("too many open connections")
-	// ErrAnswer says that the server's answer is none that can be passed on.
+	// ErrAnswer means that the server's response is not valid.
 	ErrAnswer = errors.New("the upstream's answer is not valid")
-	// ErrWait says that a server can be reached, but not without waiting. No client is told so, see Pool.AskNow.
+	// ErrWait means that a server cannot be reached without blocking. It is
+	// never reported to a client; see Pool.AskNow.
 	ErrWait = errors.New("the upstream cannot be reached at once")
 )

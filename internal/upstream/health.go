@@ -15,52 +15,55 @@ import (
 )
 
 // Checks are the health checks of several pools. Pools that reach a server in
-// the same way and ask it the same thing share one check and what it finds
-// out. Checks are safe for concurrent use.
+// the same way and send it the same request share a check and its result. It
+// is safe for concurrent use.
 type Checks struct {
-	Logger *slog.Logger // gets changes; required
+	Logger *slog.Logger // logs changes; required
 
 	mu      sync.Mutex
 	running map[checkKey]*check
 }
 
-// A checkKey is what makes two checks the same: the server, how it is reached,
-// and what it is asked how often.
+// A checkKey identifies a check: the server, how to reach it, and what to
+// request how often.
 type checkKey struct {
 	scheme, network, dialled string
-	tls                      *tls.Config // by identity; nil for plain ones
-	connect                  time.Duration
-	health                   Health
+	// Compared by identity; nil without TLS.
+	tls     *tls.Config
+	connect time.Duration
+	health  Health
 }
 
-// A check asks one server how it is, for all targets that use it.
+// A check periodically checks one server, for all targets that use it.
 type check struct {
 	key       checkKey
-	target    *target // has a transport of its own
+	target    *target // with a transport of its own
 	condition condition
 	users     int // guarded by Checks.mu
 	stop      context.CancelFunc
-	done      chan struct{} // closed when it has stopped
+	done      chan struct{} // closed when the check has stopped
 }
 
-// A condition is what is known about a server. Targets that share a check
-// share it, so one that cannot connect has the others try elsewhere first.
+// A condition is the known state of a server. Targets that use the same check
+// share it: if one cannot connect, the others avoid the server, too.
 type condition struct {
-	failedCheck atomic.Bool  // the last check failed
-	avoidUntil  atomic.Int64 // since a connection failed; nanoseconds since 1970
+	failedCheck atomic.Bool // the last check failed
+	// After a failed connection; nanoseconds since 1970.
+	avoidUntil atomic.Int64
 }
 
-// healthy reports whether the server is not passed over.
+// healthy reports whether the server is in use.
 func (c *condition) healthy(now time.Time) bool {
 	return !c.failedCheck.Load() && c.avoidUntil.Load() <= now.UnixNano()
 }
 
-// acquire returns the check of t with the settings of c, and starts it if no
-// other target uses it. Each call is followed by one of release.
+// acquire returns the check for t with the settings of c. If no other target
+// uses it, acquire starts it. Each call must be followed by a call of release.
 func (all *Checks) acquire(t *target, c Config) (*check, error) {
 	key := checkKey{scheme: t.scheme, network: t.network, dialled: t.dialled, connect: c.Connect, health: c.Health}
 	if t.network == "tcp" {
-		key.dialled = strings.ToLower(t.dialled) // names of hosts ignore case
+		// Host names are case-insensitive.
+		key.dialled = strings.ToLower(t.dialled)
 	}
 	if t.tls != nil {
 		key.tls = c.TLS
@@ -71,13 +74,14 @@ func (all *Checks) acquire(t *target, c Config) (*check, error) {
 		shared.users++
 		return shared, nil
 	}
-	c.Response, c.Logger = c.Health.Timeout, all.Logger // what belongs to one route does not count
+	// Ignore settings that belong to one route.
+	c.Response, c.Logger = c.Health.Timeout, all.Logger
 	asked, err := newTarget(t.address, c)
 	if err != nil {
 		return nil, err
 	}
-	// Each check opens a connection: this shows that the server accepts them,
-	// and none is held in between.
+	// Each check opens a connection: this verifies that the server accepts
+	// them, and none is kept open in between.
 	asked.transport.DisableKeepAlives = true
 	ctx, stop := context.WithCancel(context.Background())
 	started := &check{key: key, target: asked, users: 1, stop: stop, done: make(chan struct{})}
@@ -90,8 +94,8 @@ func (all *Checks) acquire(t *target, c Config) (*check, error) {
 	return started, nil
 }
 
-// release stops a check that was acquired, unless other targets use it still,
-// and waits until it has stopped.
+// release releases a check. If no other target uses it, release stops it and
+// waits until it has stopped.
 func (all *Checks) release(c *check) {
 	all.mu.Lock()
 	c.users--
@@ -106,9 +110,9 @@ func (all *Checks) release(c *check) {
 	}
 }
 
-// run asks the server until ctx is done. The first check comes within a
-// second, and the second at a random time of the interval, so that checks that
-// start together are not sent together.
+// run checks the server until ctx is done. The first check is within a second,
+// and the second at a random time of the interval, so that checks that start
+// together do not stay synchronised.
 func (c *check) run(ctx context.Context) {
 	defer close(c.done)
 	every := c.key.health.Every
@@ -127,10 +131,10 @@ func (c *check) run(ctx context.Context) {
 	}
 }
 
-// learn records the outcome of a check, and logs a change.
+// learn records the result of a check, and logs changes.
 func (c *check) learn(err error) {
 	if errors.Is(err, ErrTooManyOpen) || errors.Is(err, context.Canceled) {
-		return // which says nothing about the server
+		return // tells nothing about the server
 	}
 	if failed := err != nil; c.condition.failedCheck.Swap(failed) == failed {
 		return
@@ -144,7 +148,7 @@ func (c *check) learn(err error) {
 	log.Info("upstream is healthy again", "upstream", c.target.address)
 }
 
-// ask sends one request; the error is nil if the server is healthy.
+// ask sends one request. It returns nil if the server is healthy.
 func (c *check) ask(ctx context.Context) error {
 	h, t := c.key.health, c.target
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
@@ -153,12 +157,13 @@ func (c *check) ask(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.URL.Scheme, r.URL.Host, r.Host = t.scheme, t.host, t.host // an address with a zone is no text of a URL
+	// Set directly, because an address with a zone is not valid in a URL.
+	r.URL.Scheme, r.URL.Host, r.Host = t.scheme, t.host, t.host
 	response, err := t.transport.RoundTrip(r)
 	if err != nil {
 		return err
 	}
-	_ = response.Body.Close() // only the status counts
+	_ = response.Body.Close() // only the status matters
 	if response.StatusCode >= http.StatusBadRequest {
 		return fmt.Errorf("%s: status %d", h.Path, response.StatusCode)
 	}

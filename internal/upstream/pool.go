@@ -13,34 +13,39 @@ import (
 	"time"
 )
 
-// Config says which servers are behind a route and how they are reached. All
-// fields but TLS, Health.Path, Checks, Reserve, Release and Dial are required.
+// Config configures a pool. All fields except TLS, Health.Path, Checks,
+// Reserve, Release and Dial are required.
 type Config struct {
 	Addresses []string    // http://host:port, https://host:port or unix:/path
-	TLS       *tls.Config // of https addresses; nil is the system's roots
+	TLS       *tls.Config // for https addresses; nil: the system's roots
 	Connect   time.Duration
 	Response  time.Duration
 	Health    Health
-	Checks    *Checks // of pools that have the same Reserve, Release and Dial; nil is one of its own
-	Logger    *slog.Logger
+	// Checks are shared by pools with the same Reserve, Release and Dial. Nil:
+	// the pool has its own.
+	Checks *Checks
+	Logger *slog.Logger
 
-	// Reserve, if it is set, is asked before a connection for plain requests is
-	// opened. If it reports true, Release is called when that is closed.
+	// Reserve, if set, is called before a connection for plain requests is
+	// opened, and may refuse it. If it returned true, Release is called when
+	// the connection is closed.
 	Reserve func() bool
 	Release func()
 
-	// Dial, if it is set, reaches the one server in another way than its address says.
+	// Dial, if set, connects to the only server instead of dialling its
+	// address.
 	Dial func(context.Context) (net.Conn, error)
 }
 
-// Health says for how long a server is passed over that failed, and how each is asked whether it is well.
+// Health determines how long a failed server is avoided, and how servers are
+// checked.
 type Health struct {
-	Path    string // asked with GET; "" asks nothing
+	Path    string // requested with GET; "": no checks
 	Every   time.Duration
 	Timeout time.Duration
 }
 
-// A Pool is the servers behind one route. It is safe for concurrent use.
+// A Pool is the servers of one route. It is safe for concurrent use.
 type Pool struct {
 	config  Config
 	targets []*target
@@ -49,8 +54,8 @@ type Pool struct {
 	checks  []*check // guarded by mu; empty once closed
 }
 
-// New returns a pool of servers and starts the health checks that c asks for.
-// Nothing is dialled before it is needed.
+// New returns a pool of servers and starts the health checks. It does not
+// dial.
 func New(c Config) (*Pool, error) {
 	if c.Checks == nil {
 		c.Checks = &Checks{Logger: c.Logger}
@@ -65,8 +70,8 @@ func New(c Config) (*Pool, error) {
 	return p, nil
 }
 
-// add adds a server. Without a health check its condition is known to this
-// pool only.
+// add adds a server. Without a health check, its condition is known only to
+// this pool.
 func (p *Pool) add(address string) error {
 	t, err := newTarget(address, p.config)
 	if err != nil {
@@ -85,8 +90,8 @@ func (p *Pool) add(address string) error {
 	return nil
 }
 
-// Close ends the health checks that no other pool shares, and closes the idle
-// connections. Open requests and sockets continue. Closing again does nothing.
+// Close stops the health checks that no other pool uses, and closes idle
+// connections. Open requests and sockets continue. Close may be called again.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	checks := p.checks
@@ -98,31 +103,32 @@ func (p *Pool) Close() {
 	p.CloseIdle()
 }
 
-// CloseIdle closes the connections that wait for plain requests.
+// CloseIdle closes the idle connections for plain requests.
 func (p *Pool) CloseIdle() {
 	for _, t := range p.targets {
 		t.transport.CloseIdleConnections()
 	}
 }
 
-// Healthy returns how many of the servers are not passed over now, and how many there are.
-func (p *Pool) Healthy() (well, all int) {
+// Healthy returns the number of healthy servers, and the number of all
+// servers.
+func (p *Pool) Healthy() (healthy, all int) {
 	now := time.Now()
 	for _, t := range p.targets {
 		if t.condition.healthy(now) {
-			well++
+			healthy++
 		}
 	}
-	return well, len(p.targets)
+	return healthy, len(p.targets)
 }
 
-// A State says how one server is.
+// A State is the state of a server.
 type State struct {
-	Address string // as it was configured
-	Well    bool   // it is not passed over
+	Address string // as configured
+	Well    bool   // the server is healthy
 }
 
-// States returns how each of the servers is now, in the order of the configuration.
+// States returns the state of each server, in the order of the configuration.
 func (p *Pool) States() []State {
 	now := time.Now()
 	all := make([]State, len(p.targets))
@@ -132,8 +138,9 @@ func (p *Pool) States() []State {
 	return all
 }
 
-// try calls use with one server after the other, beginning with the one whose turn it is, until one can be reached. Servers that
-// failed lately come last: where none is well, asking is better than refusing.
+// try calls use for one server after the other, in round-robin order, until
+// one can be reached. Servers that recently failed come last; if all have
+// failed, trying them is better than refusing the request.
 func (p *Pool) try(use func(*target) error) error {
 	var faults []error
 	for _, t := range p.order(time.Now()) {
@@ -147,23 +154,25 @@ func (p *Pool) try(use func(*target) error) error {
 	return errors.Join(faults...)
 }
 
-// order is the servers in the order in which they are tried. Each is looked at once: one that gets well meanwhile is not left out.
+// order returns the servers in the order in which to try them. It looks at
+// each condition once, so that a server that recovers meanwhile is not
+// omitted.
 func (p *Pool) order(now time.Time) []*target {
 	first := int((p.next.Add(1) - 1) % uint32(len(p.targets)))
-	var well, ill []*target
+	var healthy, failed []*target
 	for i := range p.targets {
 		if t := p.targets[(first+i)%len(p.targets)]; t.condition.healthy(now) {
-			well = append(well, t)
+			healthy = append(healthy, t)
 		} else {
-			ill = append(ill, t)
+			failed = append(failed, t)
 		}
 	}
-	return append(well, ill...)
+	return append(healthy, failed...)
 }
 
-// RoundTrip sends a plain request to one of the servers. The scheme and the
-// host of r.URL are without meaning; r.Host is sent. Like that of every
-// http.RoundTripper, it closes the body, and may do so after it has returned.
+// RoundTrip sends a plain request to one of the servers. It ignores the scheme
+// and the host of r.URL, and sends r.Host. Like every http.RoundTripper, it
+// closes the body, possibly after it has returned.
 func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
 	var response *http.Response
 	err := p.try(func(t *target) (err error) {
@@ -171,7 +180,7 @@ func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
 		return err
 	})
 	if r.Body != nil && isUnsent(err) {
-		_ = r.Body.Close() // no server has got it
+		_ = r.Body.Close() // no server has received it
 	}
 	if err != nil && r.Context().Err() != nil {
 		return nil, fmt.Errorf("%w: %w", context.Cause(r.Context()), err)

@@ -5,15 +5,16 @@ import (
 	"strings"
 )
 
-// perConnection are the fields that belong to one connection, or that the handshake sets by itself.
+// perConnection lists fields that belong to a single connection or that the
+// handshake sets itself.
 var perConnection = map[string]bool{
 	"Connection": true, "Content-Length": true, "Host": true, "Http2-Settings": true, "Keep-Alive": true, "Proxy-Authenticate": true,
 	"Proxy-Authorization": true, "Proxy-Connection": true, "Sec-Websocket-Extensions": true, "Te": true, "Trailer": true,
 	"Transfer-Encoding": true, "Upgrade": true,
 }
 
-// appendRequest appends the handshake. The names and values of r's header have passed net/http, or a check of the gateway: none
-// of them holds a line break.
+// appendRequest appends a handshake. The header of r was validated by net/http
+// or by the gateway, so no name or value contains a line break.
 func appendRequest(b []byte, r *http.Request, extensions []string) []byte {
 	b = append(b, "GET "...)
 	b = append(b, r.URL.RequestURI()...)

@@ -16,18 +16,20 @@ import (
 	"time"
 )
 
-// maxHead is how long the head of an answer may be.
+// maxHead is the maximum length of a response header.
 const maxHead = 64 << 10
 
 // A target is one server.
 type target struct {
-	address   string // as it was configured
-	network   string // "tcp" or "unix"
-	dialled   string // host:port or a path
-	scheme    string
-	host      string         // for URLs of requests to it
-	local     netip.AddrPort // where it is, if it is on this machine: which does not vanish without a word
-	tls       *tls.Config    // nil for plain ones
+	address string // as configured
+	network string // "tcp" or "unix"
+	dialled string // host:port or a path
+	scheme  string
+	host    string // host in the URLs of requests
+	// The loopback address of the server, if it has one. Such a server cannot
+	// disappear without a connection being reset.
+	local     netip.AddrPort
+	tls       *tls.Config // nil without TLS
 	config    Config
 	transport *http.Transport
 	condition *condition
@@ -55,11 +57,12 @@ func newTarget(address string, c Config) (*target, error) {
 		}
 	}
 	t.transport = &http.Transport{
-		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dialPlain(ctx) },
-		TLSClientConfig:        t.tls.Clone(),
-		ForceAttemptHTTP2:      t.tls != nil,
-		TLSHandshakeTimeout:    c.Connect,
-		DisableCompression:     true, // the client and the server agree on it
+		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dialPlain(ctx) },
+		TLSClientConfig:     t.tls.Clone(),
+		ForceAttemptHTTP2:   t.tls != nil,
+		TLSHandshakeTimeout: c.Connect,
+		// Client and server negotiate compression.
+		DisableCompression:     true,
 		MaxIdleConnsPerHost:    64,
 		IdleConnTimeout:        time.Minute,
 		ResponseHeaderTimeout:  c.Response,
@@ -110,10 +113,11 @@ func (t *target) dialPlain(ctx context.Context) (net.Conn, error) {
 	return newUploadConn(conn, release), nil
 }
 
-// unreachable is why there is no connection.
+// unreachable returns the error for a failed dial.
 func (t *target) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", context.Cause(ctx), err) // who asked is gone; that says nothing of the server
+		// The request was cancelled, which tells nothing about the server.
+		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	}
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		return fmt.Errorf("%w: RLIMIT_NOFILE, or that of the whole system, does not allow another: %w", ErrTooManyOpen, err)
@@ -129,7 +133,8 @@ func (t *target) dialNetwork(ctx context.Context) (net.Conn, error) {
 	return d.DialContext(ctx, t.network, t.dialled)
 }
 
-// roundTrip sends r to this server. The request is a copy: the transport of another server may get it afterwards.
+// roundTrip sends r to this server. It sends a copy, because another server
+// may get r afterwards.
 func (t *target) roundTrip(r *http.Request) (*http.Response, error) {
 	out := new(http.Request)
 	*out = *r
@@ -155,7 +160,7 @@ func (t *target) roundTrip(r *http.Request) (*http.Response, error) {
 	return nil, fmt.Errorf("%w: %s: %w", ErrAnswer, t.address, err)
 }
 
-// isUnsent reports whether no server has got anything of a request.
+// isUnsent reports whether no server has received anything of a request.
 func isUnsent(err error) bool {
 	return errors.Is(err, ErrUnreachable) || errors.Is(err, ErrTooManyOpen)
 }
@@ -165,7 +170,8 @@ func isTimeout(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// failed passes the server over for a while. Only the first failure of many is logged.
+// failed marks the server to be avoided for a while. It logs only the first of
+// several failures.
 func (t *target) failed(pause time.Duration, log *slog.Logger, err error) {
 	now := time.Now()
 	if before := t.condition.avoidUntil.Swap(now.Add(pause).UnixNano()); before <= now.UnixNano() {

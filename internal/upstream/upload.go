@@ -15,44 +15,48 @@ import (
 	"time"
 )
 
-// errStalled is the cause of an upload that the server has stopped reading
-// without answering it.
+// errStalled is the cause for cancelling an upload that the server has stopped
+// reading without answering.
 var errStalled = errors.New("the upstream takes no more of the request's body")
 
-// smallUpload is the longest body after which a connection is used again. Of a
-// longer one the server may have left something unread when it answers, and is
-// about to close the connection: http.Transport would send the next request on
-// it, and could not send that again.
+// smallUpload is the maximum length of a body after which a connection is
+// reused. After a longer body, the server may have left some of it unread when
+// it answers, and be about to close the connection; http.Transport would send
+// the next request on it and could not repeat that.
 const smallUpload = 64 << 10
 
-// An upload is the attempt to send a request with a body to one server.
+// An upload is an attempt to send a request with a body to one server.
 //
-// It gives http.Transport the body until the transport closes it, which may be
-// long after RoundTrip has returned: a server may answer before it has read
-// everything. And it keeps the answer of a server that has hung up without
-// reading the rest, see uploadConn.
+// It provides the body to http.Transport until the transport closes it, which
+// may be long after RoundTrip has returned: a server may answer before it has
+// read the whole body. It also preserves the response of a server that closes
+// the connection without reading the rest; see uploadConn.
 type upload struct {
-	body   io.ReadCloser
-	within time.Duration // for the server to take the next part of the body
+	body io.ReadCloser
+	// Time for the server to accept the next part of the body.
+	within time.Duration
 	cancel context.CancelCauseFunc
-	done   <-chan struct{} // closed when the answer was read, or there is none
+	// Closed when the response was read or there is none.
+	done <-chan struct{}
 
 	mu       sync.Mutex
-	stall    *time.Timer // nil until the body is read, and once it may take any time
+	stall    *time.Timer // nil before the first read of the body
 	answered bool
-	closed   bool // the transport needs the body no more
-	final    bool // no other server gets the body
+	closed   bool // the transport no longer needs the body
+	final    bool // no other server will get the body
 }
 
-// roundTripUpload is http.Transport's RoundTrip for a request with a body.
+// roundTripUpload is the RoundTrip of http.Transport for a request with a
+// body.
 func (t *target) roundTripUpload(r *http.Request) (*http.Response, error) {
 	u := &upload{body: r.Body, within: t.config.Response}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	u.cancel, u.done = cancel, ctx.Done()
 	r = r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: u.gotConn}))
 	r.Body = u
-	// After a final answer to an Expect: 100-continue, http.Transport would still
-	// ask the client for the body to use the connection again.
+	// After a final response to Expect: 100-continue, http.Transport would
+	// still request the body from the client, to be able to reuse the
+	// connection.
 	r.Close = len(r.Header["Expect"]) > 0 || t.tls == nil && (r.ContentLength < 0 || r.ContentLength > smallUpload)
 	response, err := t.transport.RoundTrip(r)
 	u.returned(err)
@@ -67,8 +71,8 @@ func (t *target) roundTripUpload(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// Read reads the body for the transport. While the transport sends what it has
-// read, the server must make progress.
+// Read reads the body for the transport. While the transport sends the data,
+// the server must make progress.
 func (u *upload) Read(p []byte) (int, error) {
 	u.mu.Lock()
 	if u.stall != nil {
@@ -88,7 +92,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close is called by the transport when it needs the body no more.
+// Close is called by the transport when it no longer needs the body.
 func (u *upload) Close() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -117,9 +121,9 @@ func (u *upload) returned(err error) {
 	}
 }
 
-// gotConn is called with the connection that the request is sent on. One of
-// HTTP/2 is shared with other requests, and its servers end a stream without
-// closing it.
+// gotConn is called with the connection on which the request is sent. HTTP/2
+// connections are ignored: they are shared with other requests, and servers
+// end a stream without closing them.
 func (u *upload) gotConn(info httptrace.GotConnInfo) {
 	conn := info.Conn
 	if secure, ok := conn.(*tls.Conn); ok {
@@ -133,7 +137,7 @@ func (u *upload) gotConn(info httptrace.GotConnInfo) {
 	}
 }
 
-// An uploadAnswer is the body of the answer to an upload.
+// An uploadAnswer is the body of the response to an upload.
 type uploadAnswer struct {
 	io.ReadCloser
 	of *upload
@@ -145,19 +149,19 @@ func (a *uploadAnswer) Close() error {
 	return err
 }
 
-// An uploadConn is a connection that plain requests are sent on.
+// An uploadConn is a connection for plain requests.
 //
-// A server that answers without reading the body, and closes, resets the
-// connection. http.Transport gives up at the first write that fails, even if
-// the answer is there to be read. So a write of an upload that is reset waits
-// until the answer was read, or could not be.
+// If a server answers without reading the body and closes the connection, the
+// connection is reset. http.Transport gives up when a write fails, even if it
+// could read a response. Therefore a write of an upload that is reset waits
+// until the response has been read or could not be read.
 type uploadConn struct {
 	net.Conn
 	upload atomic.Pointer[upload] // the latest
 	once   sync.Once
 	closed chan struct{}
 
-	release func() // called once it is closed
+	release func() // called after it is closed
 }
 
 func newUploadConn(conn net.Conn, release func()) *uploadConn {

@@ -18,25 +18,28 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// A Socket is the answer of a server to a WebSocket handshake.
+// A Socket is the response of a server to a WebSocket handshake.
 type Socket struct {
 	net.Conn
-	Response *http.Response // 101; any other is for the client, and then Conn is what its Body comes from
-	Early    []byte         // what the server sent after its 101
-	Deflate  bool           // permessage-deflate was agreed (RFC 7692)
-	Address  string         // of the server, as it was configured
+	// Response is a 101, or a response for the client. In the latter case,
+	// Conn is the source of its Body.
+	Response *http.Response
+	Early    []byte // data received after the 101
+	Deflate  bool   // permessage-deflate was negotiated (RFC 7692)
+	Address  string // address of the server, as configured
 }
 
-// An Asked is a handshake that a server has got, and whose answer is to come.
+// An Asked is a handshake that was sent to a server and has not been answered
+// yet.
 type Asked struct {
-	Conn net.Conn // for who waits for the answer in another way than Answer
+	Conn net.Conn // for waiting for the response without Answer
 
 	target  *target
 	request *http.Request
-	offered []string // extensions
+	offered []string // offered extensions
 }
 
-// Open opens a WebSocket: it is Ask and Answer.
+// Open opens a WebSocket. It is Ask followed by Answer.
 func (p *Pool) Open(ctx context.Context, r *http.Request) (*Socket, error) {
 	a, err := p.Ask(ctx, r)
 	if err != nil {
@@ -45,8 +48,10 @@ func (p *Pool) Open(ctx context.Context, r *http.Request) (*Socket, error) {
 	return a.Answer(ctx, nil)
 }
 
-// Ask sends the handshake r, a proper one, to one of the servers. All fields of r.Header are sent but those of one connection; the
-// caller has removed what the client's Connection field names. Of the extensions that r offers, permessage-deflate alone is offered on.
+// Ask sends the valid handshake r to one of the servers. It sends all fields
+// of r.Header except those of a single connection; the caller must have
+// removed the fields listed in the client's Connection field. Of the
+// extensions offered by r, it offers only permessage-deflate.
 func (p *Pool) Ask(ctx context.Context, r *http.Request) (*Asked, error) {
 	var a *Asked
 	err := p.try(func(t *target) (err error) {
@@ -56,7 +61,8 @@ func (p *Pool) Ask(ctx context.Context, r *http.Request) (*Asked, error) {
 	return a, err
 }
 
-// AskNow is Ask for who must not wait: an error that is ErrWait says that Ask is to be called. See Near.
+// AskNow is a non-blocking Ask. It returns ErrWait if it would block. See
+// Near.
 func (p *Pool) AskNow(ctx context.Context, r *http.Request) (*Asked, error) {
 	var a *Asked
 	err := p.try(func(t *target) error {
@@ -73,7 +79,8 @@ func (p *Pool) AskNow(ctx context.Context, r *http.Request) (*Asked, error) {
 	return a, err
 }
 
-// Near reports whether all servers are on this machine, where AskNow reaches them.
+// Near reports whether all servers are on this machine, so that AskNow can be
+// used.
 func (p *Pool) Near() bool {
 	return !slices.ContainsFunc(p.targets, func(t *target) bool { return !t.local.IsValid() || t.tls != nil || t.config.Dial != nil })
 }
@@ -86,9 +93,9 @@ func (t *target) open(ctx context.Context, r *http.Request) (*Asked, error) {
 	return t.send(ctx, conn, r)
 }
 
-// send sends the handshake on a connection that was just opened.
+// send sends the handshake on a new connection.
 func (t *target) send(ctx context.Context, conn net.Conn, r *http.Request) (*Asked, error) {
-	// What follows ends when the server has taken too long.
+	// Limit the duration of the following steps.
 	_ = conn.SetDeadline(time.Now().Add(t.config.Response))
 	a := &Asked{Conn: conn, target: t, request: r, offered: offers(r.Header)}
 	var err error
@@ -104,7 +111,7 @@ func (t *target) send(ctx context.Context, conn net.Conn, r *http.Request) (*Ask
 	return a, nil
 }
 
-// encrypt opens TLS on the connection.
+// encrypt starts TLS on the connection.
 func (a *Asked) encrypt(ctx context.Context) error {
 	stop := cutAtEnd(ctx, a.Conn)
 	defer stop()
@@ -116,7 +123,7 @@ func (a *Asked) encrypt(ctx context.Context) error {
 	return nil
 }
 
-// Failed gives the connection up, and returns what is to be said of it: err, and why.
+// Failed closes the connection and returns err with its classification.
 func (a *Asked) Failed(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -130,14 +137,16 @@ func (a *Asked) Failed(ctx context.Context, err error) error {
 	return err
 }
 
-// Switched returns the socket, if first is a whole and good answer that opens it. Otherwise it does nothing, and Answer is to be called.
+// Switched returns the socket if first is a complete and valid 101 response.
+// Otherwise it does nothing, and the caller must call Answer.
 func (a *Asked) Switched(first []byte) (*Socket, bool) {
 	source := bytes.NewReader(first)
 	s, err := a.socket(bufio.NewReaderSize(source, 1024), source)
 	return s, err == nil && s.Response.StatusCode == http.StatusSwitchingProtocols
 }
 
-// Answer waits for the answer, of which first has come already, until ctx ends or the server has taken too long.
+// Answer waits for the response, of which first has already been received. It
+// fails when ctx is done or the server takes too long.
 func (a *Asked) Answer(ctx context.Context, first []byte) (*Socket, error) {
 	stop := cutAtEnd(ctx, a.Conn)
 	s, err := a.read(first)
@@ -150,11 +159,14 @@ func (a *Asked) Answer(ctx context.Context, first []byte) (*Socket, error) {
 	return s, nil
 }
 
-// watchAfter is how long a server may take before somebody watches whether its answer is wanted yet. Most have answered by then.
+// watchAfter is how long a server may take before a goroutine watches ctx.
+// Most servers have answered by then.
 const watchAfter = 10 * time.Millisecond
 
-// cutAtEnd has the deadline of conn pass when ctx ends, from watchAfter on, until stop is called. That reports whether ctx has not
-// ended. The context of a socket lives as long as the socket, and context.AfterFunc would leave a map and a channel in it.
+// cutAtEnd makes the deadline of conn pass when ctx is done, from watchAfter
+// on, until stop is called. stop reports whether ctx is not done. The context
+// of a socket lives as long as the socket, and context.AfterFunc would leave a
+// map and a channel in it.
 func cutAtEnd(ctx context.Context, conn net.Conn) (stop func() bool) {
 	stopped, left := make(chan struct{}), make(chan struct{})
 	timer := time.AfterFunc(watchAfter, func() {
@@ -168,13 +180,13 @@ func cutAtEnd(ctx context.Context, conn net.Conn) (stop func() bool) {
 	return func() bool {
 		if !timer.Stop() {
 			close(stopped)
-			<-left // so that it cuts nothing that is handed on
+			<-left // wait, so that it does not affect the next owner
 		}
 		return ctx.Err() == nil
 	}
 }
 
-// read reads the answer.
+// read reads the response.
 func (a *Asked) read(first []byte) (*Socket, error) {
 	source := bytes.NewReader(first)
 	limited := &io.LimitedReader{R: io.MultiReader(source, a.Conn), N: maxHead}
@@ -183,12 +195,13 @@ func (a *Asked) read(first []byte) (*Socket, error) {
 	case err != nil && limited.N <= 0:
 		return nil, fmt.Errorf("its head is longer than %d bytes", maxHead)
 	case err == nil && s.Response.StatusCode != http.StatusSwitchingProtocols:
-		limited.N = 1<<63 - 1 // the body is passed on as it comes
+		limited.N = 1<<63 - 1 // the body is not limited
 	}
 	return s, err
 }
 
-// socket reads an answer. What is left behind a 101 in buffered and source, from which that reads first, is the socket's.
+// socket reads a response. If it is a 101, the data after it in buffered and
+// source belongs to the socket. buffered must read from source first.
 func (a *Asked) socket(buffered *bufio.Reader, source *bytes.Reader) (*Socket, error) {
 	response, err := readResponse(buffered)
 	if err != nil {
@@ -201,14 +214,15 @@ func (a *Asked) socket(buffered *bufio.Reader, source *bytes.Reader) (*Socket, e
 	if err := s.check(a.request, a.offered); err != nil {
 		return nil, err
 	}
-	early, _ := buffered.Peek(buffered.Buffered()) // what is here cannot fail
+	early, _ := buffered.Peek(buffered.Buffered()) // buffered data cannot fail
 	rest, _ := io.ReadAll(source)
 	s.Early = slices.Concat(early, rest)
 	_ = a.Conn.SetDeadline(time.Time{})
 	return s, nil
 }
 
-// maxInterim is how many informational answers may come before the one that counts (RFC 9110 section 15.2).
+// maxInterim is the maximum number of informational responses before the final
+// one (RFC 9110 §15.2).
 const maxInterim = 8
 
 func readResponse(r *bufio.Reader) (*http.Response, error) {
@@ -223,7 +237,8 @@ func readResponse(r *bufio.Reader) (*http.Response, error) {
 
 const deflate = "permessage-deflate"
 
-// offers are the offers of permessage-deflate in h, the one extension whose frames the relay knows.
+// offers returns the offers of permessage-deflate in h, the only extension
+// that the relay supports.
 func offers(h http.Header) []string {
 	var all []string
 	for _, line := range h["Sec-Websocket-Extensions"] {
@@ -241,7 +256,8 @@ func extensionName(offer string) string {
 	return strings.TrimSpace(name)
 }
 
-// check holds a 101 to RFC 6455 section 4.1: it answers the key, and chooses only what was offered.
+// check checks a 101 response by the rules of RFC 6455 §4.1: it must answer
+// the key, and select only what was offered.
 func (s *Socket) check(r *http.Request, offered []string) error {
 	h := s.Response.Header
 	accept, protocol, extensions := h["Sec-Websocket-Accept"], h["Sec-Websocket-Protocol"], h["Sec-Websocket-Extensions"]
