@@ -1,13 +1,13 @@
-// Package asynclog is a slog.Handler that never blocks its callers.
+// Package asynclog provides a slog.Handler that never blocks its callers.
 //
-// A log is often a pipe, and a pipe whose reader has stopped blocks whoever
-// writes to it. Here a goroutine writes. What waits for it is bounded: lines
-// that find no room are dropped and counted, and the log says how many were
-// lost as soon as it can be written again.
+// A log is often a pipe, and writing to a pipe blocks if its reader has
+// stopped. This handler writes in a goroutine of its own, from a bounded
+// queue. Lines that do not fit are dropped and counted, and the number is
+// logged as soon as the log can be written again.
 //
-// Lines belong to classes with a quota each, so that a flood of one class
-// cannot push out another. Refusals, which anybody on the network can cause,
-// are also limited by the second.
+// Each class of lines has a quota, so that a flood of one class cannot
+// displace another. Refusals, which anybody on the network can cause, are also
+// rate limited.
 package asynclog
 
 import (
@@ -19,40 +19,40 @@ import (
 	"time"
 )
 
-// A Class is a kind of lines.
+// A Class is a category of log lines.
 type Class uint8
 
 // The classes.
 const (
 	Ordinary Class = iota
-	Refusal        // what a client was refused
-	Audit          // who logged in or out, and what operators did
+	Refusal        // a refused request or connection
+	Audit          // logins, logouts and actions of operators
 	classes
 )
 
-// String returns the class as metrics and the log name it.
+// String returns the name of the class in metrics and in the log.
 func (c Class) String() string { return [...]string{"ordinary", "refusal", "audit"}[c%classes] }
 
-// defaultQuota is how many bytes of each class may wait.
+// defaultQuota is the default of Config.Quota.
 const defaultQuota = 1 << 20
 
-// Config describes a Handler. Writer and Format are required.
+// Config configures a Handler. Writer and Format are required.
 type Config struct {
 	Writer io.Writer
 
-	// Format makes the handler that formats lines, such as
-	// slog.NewJSONHandler. It must write each line by one call.
+	// Format returns the handler that formats lines, such as
+	// slog.NewJSONHandler. It must write each line in a single call.
 	Format func(io.Writer) slog.Handler
 
-	// Classify returns the class of a line. Nil: all are Ordinary.
+	// Classify returns the class of a line. Default: all lines are Ordinary.
 	Classify func(slog.Record) Class
 
-	// RefusalsPerSecond is how many lines of refusals are written in a second.
-	// The rest are counted, and one line says how many they were. 0: no limit.
+	// RefusalsPerSecond is the maximum number of refusals logged per second.
+	// The others are counted, and one line reports their number. 0: no limit.
 	RefusalsPerSecond int
 
-	// Quota is how many bytes of each class may wait to be written. Default:
-	// 1 MiB.
+	// Quota is the maximum number of bytes of each class in the queue.
+	// Default: 1 MiB.
 	Quota int
 }
 
@@ -62,8 +62,9 @@ type Handler struct {
 	queue    *queue
 	refusals *refusals
 	classify func(slog.Record) Class
-	by       [classes]slog.Handler // the same attributes and groups, for each class
-	own      slog.Handler          // of the lines about the log itself
+	// One for each class, with the same attributes and groups.
+	by  [classes]slog.Handler
+	own slog.Handler // for lines about the log itself
 }
 
 // New starts a Handler. Close stops it.
@@ -85,13 +86,13 @@ func New(c Config) *Handler {
 	return h
 }
 
-// Enabled reports whether lines of a level are logged.
+// Enabled reports whether lines of the given level are logged.
 func (h *Handler) Enabled(ctx context.Context, level slog.Level) bool {
 	return h.by[Ordinary].Enabled(ctx, level)
 }
 
-// Handle queues a line. It does not block, and does not fail: what finds no
-// room is counted.
+// Handle queues a line. It does not block and never returns an error; lines
+// that do not fit are counted.
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	class := h.classify(r)
 	if class == Refusal && !h.refusals.take(time.Now()) {
@@ -100,7 +101,7 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	return h.by[class].Handle(ctx, r)
 }
 
-// WithAttrs returns a Handler that adds attributes to each line.
+// WithAttrs returns a Handler that adds attrs to each line.
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return h.derive(func(of slog.Handler) slog.Handler { return of.WithAttrs(attrs) })
 }
@@ -118,14 +119,14 @@ func (h *Handler) derive(f func(slog.Handler) slog.Handler) *Handler {
 	return &derived
 }
 
-// Dropped returns how many lines of a class found no room since New.
+// Dropped returns the number of lines of a class that did not fit since New.
 func (h *Handler) Dropped(c Class) uint64 { return h.queue.dropped[c].Load() }
 
-// Suppressed returns how many refusals were over the limit since New.
+// Suppressed returns the number of refusals above the rate limit since New.
 func (h *Handler) Suppressed() uint64 { return h.refusals.total.Load() }
 
-// Close waits until all lines are written, at most for as long as within, and
-// stops the Handler. It reports whether they were. Lines that come later are
+// Close stops the Handler after all lines have been written, or after the
+// given time. It reports whether all lines were written. Later lines are
 // dropped.
 func (h *Handler) Close(within time.Duration) bool {
 	h.refusals.close()
@@ -134,37 +135,37 @@ func (h *Handler) Close(within time.Duration) bool {
 
 // tellLost logs how many lines of each class were dropped.
 func (h *Handler) tellLost(lost [classes]uint64) {
-	r := slog.NewRecord(time.Now(), slog.LevelWarn, "log lines were dropped, since nobody read the log", 0)
+	r := slog.NewRecord(time.Now(), slog.LevelWarn, "log lines were dropped, because the log was not read fast enough", 0)
 	for class, n := range lost {
 		r.AddAttrs(slog.Uint64(Class(class).String(), n))
 	}
 	_ = h.own.Handle(context.Background(), r)
 }
 
-// tellRefusals logs how many refusals had no line of their own.
+// tellRefusals logs how many refusals were suppressed.
 func (h *Handler) tellRefusals(n uint64) {
-	r := slog.NewRecord(time.Now(), slog.LevelWarn, "refusals were not logged one by one", 0)
+	r := slog.NewRecord(time.Now(), slog.LevelWarn, "refusals were not logged separately", 0)
 	r.AddAttrs(slog.Uint64("refusals", n), slog.Int("limit_per_second", h.refusals.most))
 	_ = h.own.Handle(context.Background(), r)
 }
 
-// refusals limits the lines of a second.
+// refusals limits the number of refusals logged per second.
 type refusals struct {
 	most  int // 0: no limit
 	tell  func(n uint64)
 	total atomic.Uint64 // suppressed since New
 
-	telling sync.Mutex // held by flush, so that close waits for one under way
+	telling sync.Mutex // held by flush, so that close waits for it
 
 	mu         sync.Mutex
-	begun      time.Time // of the current second
-	taken      int       // lines in it
-	suppressed uint64    // since the last line that told of them
+	begun      time.Time // beginning of the current second
+	taken      int       // lines in the current second
+	suppressed uint64    // since the last line with their number
 	timer      *time.Timer
 	closed     bool
 }
 
-// take reports whether a refusal gets a line now.
+// take reports whether a refusal may be logged now.
 func (r *refusals) take(now time.Time) bool {
 	if r.most <= 0 {
 		return true
@@ -185,7 +186,7 @@ func (r *refusals) take(now time.Time) bool {
 	return false
 }
 
-// flush tells how many were suppressed.
+// flush logs the number of suppressed refusals.
 func (r *refusals) flush() {
 	r.telling.Lock()
 	defer r.telling.Unlock()

@@ -13,7 +13,7 @@ type queue struct {
 	quota   int
 	lost    func([classes]uint64) // called when lines can be written again
 	dropped [classes]atomic.Uint64
-	wake    chan struct{} // holds one token while there may be something to do
+	wake    chan struct{} // contains a token while there may be work
 	ended   chan struct{} // closed when run has returned
 
 	mu     sync.Mutex
@@ -22,13 +22,13 @@ type queue struct {
 	closed bool
 }
 
-// A batch is lines that wait to be written.
+// A batch is a list of queued lines.
 type batch struct {
 	text  []byte
 	lines []lineEnd
 }
 
-// A lineEnd says where in a batch a line ends.
+// A lineEnd is the end of a line in a batch.
 type lineEnd struct {
 	class Class
 	at    int
@@ -38,14 +38,16 @@ func newQueue(to io.Writer, quota int) *queue {
 	return &queue{to: to, quota: quota, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
-// An entry is the writer of the lines of one class.
+// An entry is an io.Writer for the lines of one class.
 type entry struct {
 	queue *queue
 	class Class
-	own   bool // they are about the log itself, and may come while it is closed
+	// Whether the lines are about the log itself. They are accepted while the
+	// queue closes.
+	own bool
 }
 
-// Write queues a line, or drops and counts it. It never fails.
+// Write queues a line, or drops and counts it. It never returns an error.
 func (e *entry) Write(line []byte) (int, error) {
 	q := e.queue
 	q.mu.Lock()
@@ -71,13 +73,13 @@ func (q *queue) rouse() {
 	}
 }
 
-// run writes what waits, until the queue is closed and empty. Lines that the
-// writer does not take, such as those for a full disk, are dropped.
+// run writes queued lines until the queue is closed and empty. Lines that
+// cannot be written, for example because the disk is full, are dropped.
 func (q *queue) run() {
 	defer close(q.ended)
 	var spare batch
 	var told [classes]uint64
-	torn := false // the last line that was written lacks its end
+	torn := false // the last line was written incompletely
 	for {
 		q.mu.Lock()
 		b, closed := q.batch, q.closed
@@ -114,8 +116,8 @@ func (q *queue) run() {
 	}
 }
 
-// drop counts the lines of a batch of which only the first n bytes were
-// written, and reports whether they end within a line.
+// drop counts the lines of a batch that were not completely written, given the
+// number n of bytes written. It reports whether a line was written in part.
 func (q *queue) drop(b batch, n int) (torn bool) {
 	begin := 0
 	for _, line := range b.lines {
@@ -135,7 +137,7 @@ func (q *queue) counts() (n [classes]uint64) {
 	return n
 }
 
-// close lets no more lines in, and waits for run to end.
+// close refuses further lines and waits for run to return.
 func (q *queue) close(within time.Duration) bool {
 	q.mu.Lock()
 	q.closed = true

@@ -1,4 +1,5 @@
-// Package certfile serves TLS with a certificate whose files are replaced while the server runs, as those who renew certificates do.
+// Package certfile provides a TLS certificate from files that may be replaced
+// while the server runs.
 package certfile
 
 import (
@@ -15,23 +16,27 @@ import (
 	"wsauth/internal/keyfile"
 )
 
-// maxChain is the longest file of certificates that is read.
+// maxChain is the maximum size of a certificate file.
 const maxChain = 1 << 20
 
-// A Pair is a certificate and its private key, each in a file. It is safe for concurrent use.
+// A Pair is a certificate and its private key, each in a file. It is safe for
+// concurrent use.
 type Pair struct {
 	cert, key string
 	current   atomic.Pointer[tls.Certificate]
 }
 
-// Open reads the files, in PEM form: in the first the server's certificate and then those that vouch for it, in the second the private
-// key, which nobody but its owner may read; see [keyfile.ReadFile]. No error holds anything of the key.
+// Open reads both files, in PEM. The certificate file contains the certificate
+// of the server followed by intermediate certificates. The key file must be
+// accessible only to its owner; see [keyfile.ReadFile]. Errors never contain
+// parts of the key.
 func Open(cert, key string) (*Pair, error) {
 	p := &Pair{cert: cert, key: key}
 	return p, p.Reload()
 }
 
-// Reload reads the files anew. With an error everything stays as it was, such as while only one of the two has been replaced.
+// Reload reads the files again. If it fails, for example because only one of
+// them has been replaced so far, the current certificate remains in use.
 func (p *Pair) Reload() error {
 	chain, err := readChain(p.cert)
 	if err != nil {
@@ -55,8 +60,8 @@ func (p *Pair) Reload() error {
 	return nil
 }
 
-// isCutOff reports whether something begins after the last whole block of PEM,
-// as in a file that is still being written. [tls.X509KeyPair] would skip it.
+// isCutOff reports whether chain ends with an incomplete PEM block, as in a
+// file that is still being written. [tls.X509KeyPair] would ignore it.
 func isCutOff(chain []byte) bool {
 	for block, rest := pem.Decode(chain); block != nil; block, rest = pem.Decode(rest) {
 		chain = rest
@@ -80,8 +85,8 @@ func readChain(path string) ([]byte, error) {
 	return chain, nil
 }
 
-// Get is for [tls.Config.GetCertificate].
+// Get implements [tls.Config.GetCertificate].
 func (p *Pair) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.current.Load(), nil }
 
-// Leaf is the server's certificate that is in use now.
+// Leaf returns the current certificate of the server.
 func (p *Pair) Leaf() *x509.Certificate { return p.current.Load().Leaf }

@@ -1,4 +1,4 @@
-// Package logtext makes text from the network fit for one line of a log.
+// Package logtext makes text from the network safe for a line of a log.
 package logtext
 
 import (
@@ -7,14 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// maxShort is the longest text that Short leaves whole, in bytes.
+// maxShort is the length to which Short truncates, in bytes.
 const maxShort = 64
 
-// Short returns s cut to 64 bytes and without characters that cannot be seen.
+// Short returns s truncated to 64 bytes, without unprintable characters.
 func Short(s string) string { return Visible(Cut(s, maxShort)) }
 
-// Cut returns s if it has at most n bytes; otherwise its first n, less a rune
-// that does not fit whole, and an ellipsis.
+// Cut returns s truncated to at most n bytes at a character boundary. If s is
+// longer, it appends an ellipsis.
 func Cut(s string, n int) string {
 	if len(s) <= n {
 		return s
@@ -28,8 +28,8 @@ func Cut(s string, n int) string {
 	return s[:n] + "…"
 }
 
-// Visible replaces what cannot be seen, turns the direction of the text or is
-// not UTF-8 with U+FFFD.
+// Visible replaces characters that are not printable, that change the
+// direction of text, or that are not UTF-8 by U+FFFD.
 func Visible(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
