@@ -1,11 +1,11 @@
-// What to do after the end of a socket: the table of close codes, as a client acts on it.
+// What to do after the end of a socket: the table of close codes for clients.
 
 /**
- * - refresh: get a new access token, then reconnect; where that is refused, the person has to log in
+ * - refresh: get a new access token, then reconnect; if that is refused, the user must log in
  * - retry: reconnect after a short random wait
- * - wait: reconnect after a longer random wait, because every other client was sent away in the same moment
- * - stop: do not reconnect as you are: the answer would be the same
- * - done: the two sides have agreed to end
+ * - wait: reconnect after a longer random wait, because all clients were disconnected at the same time
+ * - stop: do not reconnect: the answer would be the same
+ * - done: the socket was closed normally
  * @typedef {"refresh"|"retry"|"wait"|"stop"|"done"} Advice
  */
 
@@ -19,12 +19,12 @@ const table = {
   1013: "wait", // rate_limited, store_unavailable, overloaded
   1014: "wait", // bad_gateway, gateway_timeout
   3000: "refresh", // token_missing, token_invalid, token_expired, token_revoked, session_ended
-  3003: "stop", // not allowed, or a request that is not valid: the reason says what
+  3003: "stop", // not allowed, or an invalid request; see the reason
   3008: "retry", // auth_timeout, idle_timeout
 };
 
 /**
- * The advice for a close code. One that is not in the table, 1006 of a broken network above all, asks for another try.
+ * Returns the advice for a close code. For codes that are not in the table, such as 1006 after a network failure, it is to retry.
  * @param {number} code
  * @returns {Advice}
  */
@@ -33,7 +33,7 @@ export function advise(code) {
 }
 
 /**
- * The close code that says on a socket what an HTTP status says in an answer. Without a status there was no answer: 1006.
+ * Returns the close code that corresponds to an HTTP status. Without a status there was no answer: 1006.
  * @param {number|undefined} status
  */
 export function codeOf(status) {
@@ -46,14 +46,14 @@ export function codeOf(status) {
   }
 }
 
-const first = 1000; // ms that the first wait takes at most
-const longest = 30_000; // ms that any wait takes at most
+const first = 1000; // maximum of the first wait in ms
+const longest = 30_000; // maximum of any wait in ms
 
 /**
- * Milliseconds to wait before the next try: any time up to a limit that doubles with each attempt ("full jitter"), so that
- * clients that were cut off together come back one by one.
- * @param {number} attempt that have failed in a row, before this one
- * @param {Advice} [advice] "wait" begins at four times the limit
+ * Returns the milliseconds to wait before the next attempt: a random time up to a limit that doubles with each attempt ("full
+ * jitter"), so that clients that were disconnected together do not return together.
+ * @param {number} attempt number of failed attempts in a row
+ * @param {Advice} [advice] "wait" begins with four times the limit
  */
 export function backoff(attempt, advice = "retry") {
   const doublings = Math.min(attempt + (advice === "wait" ? 2 : 0), 16);
@@ -61,21 +61,21 @@ export function backoff(attempt, advice = "retry") {
 }
 
 /**
- * Milliseconds to wait before a request is repeated whose answer was lost:
- * hardly any the first time, since the connection may just have been closed,
- * and up to twice as long each time after that.
+ * Returns the milliseconds to wait before repeating a request whose answer was
+ * lost: very few the first time, because the connection may just have been
+ * closed, and up to twice as many each further time.
  * @param {number} tried how often it was sent
  */
 export function retryPause(tried) {
   return Math.random() * 250 * 2 ** (tried - 1);
 }
 
-const longestAsked = 3_600_000; // ms that a server may ask to wait
+const longestAsked = 3_600_000; // maximum wait in ms that a server may request
 
 /**
- * The milliseconds that a server asks to wait, at most an hour: a timer that
- * waits for more than 24 days fires at once. What is no such time asks for
- * nothing.
+ * Returns the milliseconds that a server requests to wait, at most an hour: a
+ * timer of more than 24 days would fire immediately. Anything that is not a
+ * valid time means 0.
  * @param {unknown} asked
  */
 export function askedWait(asked) {
@@ -83,7 +83,7 @@ export function askedWait(asked) {
   return wait > 0 ? Math.min(wait, longestAsked) : 0;
 }
 
-/** Milliseconds to wait while the browser says that it is offline: it will tell when it is not, so a try is a guess. */
+/** Returns the milliseconds between attempts while the browser reports to be offline. An event tells when it is online again. */
 export function offlineWait() {
   return longest * (1 + Math.random()) / 2;
 }

@@ -1,10 +1,10 @@
-// The time that a socket has, and the moment to ask for more.
+// The time that a socket has left, and when to request more.
 
-const longestTimer = 2 ** 31 - 1; // ms; a longer one fires at once
+const longestTimer = 2 ** 31 - 1; // ms; a longer one fires immediately
 
-/** The right of a socket to be open until a moment that the server tells. */
+/** The permission of a socket to be open until a time set by the server. */
 export class Lease {
-  /** When the time is up, in milliseconds since 1970 by the clock of this machine; Infinity where that is not known. */
+  /** When the time is up, in milliseconds since 1970 by the clock of this machine, or Infinity if unknown. */
   expiresAt = Infinity;
   #life = 60_000;
   #renewAt = Infinity;
@@ -12,7 +12,7 @@ export class Lease {
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #timer;
 
-  /** @param {(() => void)|null} renew asks for more time; null where nobody does */
+  /** @param {(() => void)|null} renew requests more time; null to never renew */
   constructor(renew) {
     this.#renew = renew;
   }
@@ -28,10 +28,10 @@ export class Lease {
   }
 
   /**
-   * Begins anew, with the time that the server has given. Where this machine's clock is wrong that makes no sense; but a socket
-   * that is open has time left, and not much more than the life of one token.
+   * Starts again with a new time from the server. If this machine's clock is wrong, the time may be implausible; an open socket
+   * has some time left, and not much more than the lifetime of one token.
    * @param {number} expiresAt milliseconds since 1970
-   * @param {number} [life] milliseconds that a token lives. Default: as last time
+   * @param {number} [life] lifetime of a token in milliseconds. Default: as last time
    */
   until(expiresAt, life) {
     if (life && life > 0) this.#life = life;
@@ -41,7 +41,7 @@ export class Lease {
     this.plan();
   }
 
-  /** Renews at a random moment of what is left, so that sockets that were opened together are not renewed together. */
+  /** Renews at a random point of the remaining time, so that sockets that were opened together are not renewed together. */
   plan() {
     this.stop();
     if (!this.#renew || this.expiresAt === Infinity) return;
@@ -50,13 +50,13 @@ export class Lease {
     this.#arm();
   }
 
-  /** Asks for no more time. What there is stays. */
+  /** Stops renewing. The remaining time is unchanged. */
   stop() {
     clearTimeout(this.#timer);
     this.#renewAt = Infinity;
   }
 
-  /** Waits no longer, but still knows when it was due. */
+  /** Stops the timer, but remembers when the renewal was due. */
   pause() {
     clearTimeout(this.#timer);
   }

@@ -1,9 +1,9 @@
-// The messages by which a server tells this module, rather than the page, about
-// a socket.
+// The messages about a socket that a server sends to this module rather than to
+// the page.
 
 /**
- * Returns a JSON object, which may be a message for this module; null for any
- * other data.
+ * Returns the data as a JSON object, which may be a message for this module, or
+ * null if it is anything else.
  * @param {any} data @returns {any}
  */
 export function readControl(data) {
@@ -16,8 +16,8 @@ export function readControl(data) {
 }
 
 /**
- * Returns a welcome in its whole form:
- * {"type":"welcome","claims":{"sub":"…",…},"expires_at":…}; null for anything
+ * Returns a complete welcome,
+ * {"type":"welcome","claims":{"sub":"…",…},"expires_at":…}, or null for anything
  * else, such as an application's own message of that type.
  * @param {any} message @returns {{claims: {sub: string}, expires_at: number}|null}
  */

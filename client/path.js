@@ -1,19 +1,19 @@
-// The path of a socket as the server knows it, which its ticket is for.
+// The path of a socket in the server's spelling, which tickets are bound to.
 
 const hex = (/** @type {number} */ byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
 const unreserved = /[A-Za-z0-9\-._~]/;
 const strayPercent = /%(?![0-9A-Fa-f]{2})/g;
 
 /**
- * Returns the one spelling of a path that server and client compare. Escapes
- * of unreserved characters are decoded, other escapes are in capitals, and
- * whatever RFC 3986 does not allow in a path is escaped (section 6.2.2). An
- * escaped slash, semicolon or other reserved character stays escaped: it is
- * not the plain one. Parts "." and ".." are resolved, as URL does.
+ * Returns the canonical spelling of a path. Escapes of unreserved characters
+ * are decoded, other escapes are in upper case, and everything that RFC 3986
+ * does not allow in a path is escaped (section 6.2.2). An escaped slash,
+ * semicolon or other reserved character stays escaped, because it is not
+ * equivalent to the plain one. Segments "." and ".." are resolved, as by URL.
  *
- * The server's side is internal/urlpath; testdata/paths.json is common to the
- * tests of both.
- * @param {string} path which begins with a slash
+ * internal/urlpath is the counterpart in the server; testdata/paths.json is
+ * used by the tests of both.
+ * @param {string} path must begin with a slash
  */
 export function canonicalPath(path) {
   const spelled = path.replace(strayPercent, "%25").replace(/%..|[^A-Za-z0-9\-._~!$&'()*+,;=:@/]/gsu, (part) => {
@@ -33,12 +33,12 @@ export function canonicalPath(path) {
 }
 
 /**
- * Returns a path without a prefix that a proxy strips. It throws a TypeError
- * if the path is not below the prefix.
+ * Returns a path without a prefix that a proxy strips. It throws a TypeError if
+ * the path does not have the prefix.
  * @param {string} path @param {string} prefix such as "/app"
  */
 export function withoutPrefix(path, prefix) {
-  if (!/^\/(?![/\\])/.test(prefix)) throw new TypeError(`connect: the stripPrefix "${prefix}" is no path that begins with one slash`);
+  if (!/^\/(?![/\\])/.test(prefix)) throw new TypeError(`connect: the stripPrefix "${prefix}" must be a path that begins with one slash`);
   const above = canonicalPath(new URL(prefix, "http://localhost").pathname).replace(/\/+$/, "");
   const below = canonicalPath(path);
   if (below === above) return "/";

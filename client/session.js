@@ -1,13 +1,13 @@
-// A login: it gets tokens, keeps what proves them, and puts that into requests.
+// A session: it gets and stores tokens, and sends them with requests.
 import { askedWait, retryPause } from "./advice.js";
 import { absolute, needs } from "./setup.js";
 
-/** A request that the server refused, in the server's own words (RFC 9457). */
+/** The refusal of a request, with the problem document of the server (RFC 9457). */
 export class Refusal extends Error {
   /**
    * @param {number} status
    * @param {{detail?: string, title?: string, reason?: string, ended?: boolean}} [problem]
-   * @param {number} [retryAfter] milliseconds that the server asks to wait
+   * @param {number} [retryAfter] milliseconds that the server requests to wait
    * @param {boolean} [foreign]
    */
   constructor(status, problem = {}, retryAfter = 0, foreign = false) {
@@ -16,32 +16,32 @@ export class Refusal extends Error {
     this.status = status;
     this.reason = problem.reason ?? "";
     this.retryAfter = retryAfter;
-    /** Whether something on the way answered instead of the server: a proxy that is restarting, or the login page of a network. */
+    /** Whether a proxy answered instead of the server, or the login page of a network. */
     this.foreign = foreign;
-    /** Whether it was done all the same, but the server could not write it down yet. */
+    /** Whether the request took effect, although the server could not store that yet. */
     this.ended = problem.ended === true;
   }
 }
 
 /**
  * @typedef {object} SessionOptions
- * @property {boolean} [cookies] the tokens live in cookies that no script can read, shared by every window of the browser;
- *   otherwise in the memory of this object, and nowhere else
- * @property {string} [base] where the endpoints are. Default: "/auth"
- * @property {() => Record<string, string>} [headers] more header fields for each request
+ * @property {boolean} [cookies] keeps the tokens in cookies that scripts cannot read, shared by all windows of the browser;
+ *   otherwise they are only in the memory of this object
+ * @property {string} [base] URL of the endpoints. Default: "/auth"
+ * @property {() => Record<string, string>} [headers] returns additional header fields for each request
  * @property {typeof fetch} [fetch] sends the requests instead of the browser's own
  */
 
-const patience = 15_000; // ms for one answer
+const patience = 15_000; // timeout of a request in ms
 
-const tries = 5; // of one refresh whose answers are lost
-const persistence = 20_000; // ms after which a refresh is not tried again
-const soon = 2_000; // ms that a server may ask to wait for the next try
+const tries = 5; // attempts of a refresh whose answers are lost
+const persistence = 20_000; // ms after which a refresh is not repeated
+const soon = 2_000; // maximum wait in ms for which a refresh is repeated
 
 /**
- * Whether a refresh that failed so says that the login is over. Only a 401 of
- * the server does: a network that fails, a server in trouble and a proxy with
- * an opinion of its own know nothing of logins.
+ * Reports whether the error of a refresh means that the session is over. Only a
+ * 401 from the server does, as opposed to network failures, server errors and
+ * responses of proxies.
  * @param {any} error
  */
 export function endsLogin(error) {
@@ -49,9 +49,9 @@ export function endsLogin(error) {
 }
 
 /**
- * Whether a refusal is the server's own: a problem document (RFC 9457), or an
- * object with a reason. Proxies answer with pages, or with objects of theirs.
- * @param {Response} response @param {any} answer what its body says
+ * Reports whether a refusal is from the server: a problem document (RFC 9457),
+ * or an object with a reason. Proxies answer with pages, or with other objects.
+ * @param {Response} response @param {any} answer its decoded body
  */
 function isOwn(response, answer) {
   const [type] = (response.headers.get("Content-Type") ?? "").split(";");
@@ -59,34 +59,34 @@ function isOwn(response, answer) {
 }
 
 /**
- * Whether a request that failed so may have been done all the same: no answer
- * came, or not all of it, or a server failed on the way.
+ * Reports whether a request may have taken effect despite its error: there was
+ * no answer, or only a part of it, or a server on the way failed.
  * @param {any} error
  */
 function isLost(error) {
   return error?.status === undefined || (error.status >= 500 && (error.retryAfter ?? 0) <= soon);
 }
 
-/** 128 random bits. Pages without TLS have no crypto.randomUUID. */
+/** Returns 128 random bits. Pages without TLS have no crypto.randomUUID. */
 function randomKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /**
- * One login. It fires "login", "refresh" and "logout"; with cookies also for what another window of the browser did. Every
- * method that asks the server throws a {@link Refusal}, or a TypeError where there is no answer.
+ * A login session. It fires "login", "refresh" and "logout", with cookies also for actions in other windows of the browser. All
+ * methods that send a request throw a {@link Refusal}, or a TypeError if there is no answer.
  */
 export class Session extends EventTarget {
-  /** The tokens; with cookies only the CSRF values that belong to them. */
+  /** The tokens, or with cookies only their CSRF values. */
   #proofs = { access: "", refresh: "" };
   #over = true;
   /** @type {Promise<void>|null} */
   #refreshing = null;
   /** @type {BroadcastChannel|null} */
   #windows = null;
-  #key = ""; // of the refresh whose answer has not been stored yet
-  #unended = ""; // the token of a session that logout could not end
-  #logins = 0; // counts begins and ends, so that an answer to an earlier login is known
+  #key = ""; // of the refresh in progress
+  #unended = ""; // token of a session that logout could not end
+  #logins = 0; // counts begins and ends, to recognise answers for an earlier session
 
   /** @param {SessionOptions} [options] */
   constructor({ cookies = false, base = "/auth", headers = () => ({}), fetch } = {}) {
@@ -101,7 +101,7 @@ export class Session extends EventTarget {
     this.base = base.replace(/\/+$/, "");
     this.headers = headers;
     this.fetch = fetch;
-    /** When the access token expires, in milliseconds since 1970; Infinity where that is not known. */
+    /** When the access token expires, in milliseconds since 1970, or Infinity if unknown. */
     this.expiresAt = Infinity;
     if (!cookies) return;
     this.#over = this.#proof("refresh") === "" && this.#proof("access") === "";
@@ -110,12 +110,12 @@ export class Session extends EventTarget {
     this.#windows.addEventListener("message", ({ data }) => this.#became(data.type, data.expiresAt));
   }
 
-  /** Whether there is no login, as far as is known here. Only the server knows for certain. */
+  /** Whether there is no session, as far as this object knows. Only the server knows for certain. */
   get over() {
     return this.#over;
   }
 
-  /** Stops listening to other windows. A page need not: it ends with the page. */
+  /** Stops listening to other windows. Pages need not call it before they are closed. */
   dispose() {
     this.#windows?.close();
     this.#windows = null;
@@ -127,11 +127,11 @@ export class Session extends EventTarget {
   }
 
   /**
-   * Gets a new access token; the server gives every open socket of the session
-   * its time. Two callers share one request, and with cookies so do two
-   * windows. Where the answer is lost it asks again, at once and then after
-   * growing random pauses. When the server answers 401, the session is over,
-   * and no further request is sent; no other failure ends it.
+   * Gets a new access token; the server extends all open sockets of the session
+   * accordingly. Concurrent calls share one request, with cookies also across
+   * windows. If the answer is lost, it repeats the request, immediately and
+   * then after growing random pauses. If the server answers 401, the session is
+   * over, and no further request is sent; no other failure ends it.
    * @returns {Promise<void>}
    */
   refresh() {
@@ -141,26 +141,26 @@ export class Session extends EventTarget {
     return this.#refreshing;
   }
 
-  /** Gets a fresh access token of the same session, as some actions demand. @param {string} password */
+  /** Gets a fresh access token of the same session, which some actions require. @param {string} password */
   async fresh(password) {
     this.#keep("refresh", await this.call("POST", "/fresh", { password }));
   }
 
-  /** Gets a ticket: it opens one socket at that path, once, within half a minute. @param {string} path */
+  /** Gets a ticket, which opens one socket at that path, once, within 30 seconds. @param {string} path */
   async ticket(path) {
     return (await this.admission(path)).ticket;
   }
 
   /**
-   * Gets a ticket, and what the server says about its socket: the user, until
-   * when it may stay and whether it begins with a welcome. With cookies the
-   * user is the last one who logged in, in any window.
+   * Gets a ticket and information about its socket: the user, when its time is
+   * up, and whether it begins with a welcome. With cookies the user is the last
+   * one who logged in, in any window.
    * @param {string} path
    * @returns {Promise<import("./wsauth.js").Admission>}
    */
   async admission(path) {
     const { ticket, sub, socket } = await this.call("POST", "/ticket", { path });
-    if (typeof ticket !== "string" || ticket === "") throw new TypeError("The answer is not that of wsauth");
+    if (typeof ticket !== "string" || ticket === "") throw new TypeError("The answer is not from wsauth");
     return {
       ticket,
       subject: typeof sub === "string" ? sub : undefined,
@@ -169,32 +169,32 @@ export class Session extends EventTarget {
     };
   }
 
-  /** The sessions of this user, on all devices. @returns {Promise<any[]>} */
+  /** Returns the sessions of this user, on all devices. @returns {Promise<any[]>} */
   async sessions() {
     return (await this.call("GET", "/sessions")).sessions;
   }
 
   /**
-   * Ends one of the user's sessions, and its sockets. See {@link logout} for durable.
+   * Ends one of the user's sessions and its sockets. See {@link logout} for durable.
    * @param {string} sid
-   * @returns {Promise<{sockets?: number, durable: boolean}>} sockets only where it is durable
+   * @returns {Promise<{sockets?: number, durable: boolean}>} sockets only if durable
    */
   end(sid) {
     return this.#ending(() => this.call("DELETE", `/sessions/${encodeURIComponent(sid)}`));
   }
 
   /**
-   * Ends this session, and its sockets. Either token will do; when neither is
-   * good, there is nothing left to end.
+   * Ends this session and its sockets. Either token is sufficient; if neither is
+   * valid, there is nothing left to end.
    *
-   * durable is false where the server has ended the session but could not write
-   * that down yet: it will, but a restart before could forget it. The login is
-   * over here all the same.
+   * durable is false if the server has ended the session but could not store
+   * that yet: it will retry, but a restart before that could lose it. For this
+   * object, the session is over in any case.
    *
-   * It throws where the server did not end the session: without the network,
-   * say. Tokens are out of use then, and the login is over here. With cookies
-   * the login stays, since only the server can take them away. Either way,
-   * calling it again tries again.
+   * It throws if the server did not end the session, for example without a
+   * network. Without cookies, the tokens are discarded and the session is over
+   * for this object. With cookies, the session remains, because only the server
+   * can delete the cookies. In both cases, another call tries again.
    * @returns {Promise<{durable: boolean}>}
    */
   async logout() {
@@ -225,9 +225,9 @@ export class Session extends EventTarget {
   }
 
   /**
-   * Ends every session of this user. See {@link logout} for durable. Where it
-   * throws, none has ended.
-   * @returns {Promise<{sessions?: number, sockets?: number, durable: boolean}>} numbers only where it is durable
+   * Ends all sessions of this user. See {@link logout} for durable. If it throws,
+   * none has ended.
+   * @returns {Promise<{sessions?: number, sockets?: number, durable: boolean}>} numbers only if durable
    */
   async logoutEverywhere() {
     const ended = await this.#ending(() => this.call("POST", "/logout-everywhere"));
@@ -235,7 +235,7 @@ export class Session extends EventTarget {
     return ended;
   }
 
-  /** @param {() => Promise<any>} request of what ends something */
+  /** @param {() => Promise<any>} request that ends something */
   async #ending(request) {
     try {
       return { ...(await request()), durable: true };
@@ -246,8 +246,8 @@ export class Session extends EventTarget {
   }
 
   /**
-   * Sends a request with the access token to an endpoint below base, and reads the JSON of the answer. The token is refreshed
-   * first where its time is up, and once more where the server does not take it.
+   * Sends a request with the access token to an endpoint below base, and returns the decoded JSON of the answer. The token is
+   * refreshed first if it has expired, and once more if the server refuses it.
    * @param {string} method @param {string} path @param {object} [body]
    * @returns {Promise<any>}
    */
@@ -258,7 +258,7 @@ export class Session extends EventTarget {
       return await this.#send(method, path, proof, body);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      const dead = endsLogin(error) && error.reason !== "bad_credentials"; // which means a wrong password
+      const dead = endsLogin(error) && error.reason !== "bad_credentials"; // that means a wrong password
       const raced = error.reason === "csrf_mismatch" && proof !== this.#proof("access"); // with another window's refresh
       if (dead) await this.refresh();
       else if (!raced) throw error;
@@ -270,7 +270,7 @@ export class Session extends EventTarget {
     if (this.#over || Date.now() >= this.expiresAt || this.#proof("access") === "") await this.refresh();
   }
 
-  // Of the windows that share cookies, one refreshes at a time: the others find that the CSRF value has changed since they asked.
+  // Only one of the windows that share cookies refreshes at a time. The others notice that the CSRF value has changed.
   /** @param {() => Promise<void>} work */
   async #alone(work) {
     const locks = this.cookies ? globalThis.navigator?.locks : undefined;
@@ -293,7 +293,7 @@ export class Session extends EventTarget {
       }
       try {
         const answer = await this.#send("POST", "/refresh", proof, undefined, this.#refreshKey());
-        if (login !== this.#logins) return; // that login is over, or another one began
+        if (login !== this.#logins) return; // that session is over, or another one began
         this.#keep("refresh", answer, true);
         return this.#forgetKey();
       } catch (e) {
@@ -309,11 +309,11 @@ export class Session extends EventTarget {
   }
 
   /**
-   * The idempotency key of the refresh that is not done yet: the server answers
-   * a request that repeats it as it did the first time, though the refresh
-   * token was replaced then. It is kept where the refresh token is: with
-   * cookies for all windows, and for the page after a reload. Whoever has the
-   * key alone has nothing.
+   * The idempotency key of the refresh in progress: the server answers a repeated
+   * request with the same key like the first time, although the refresh token
+   * was replaced then. The key is stored where the refresh token is: with
+   * cookies for all windows, and for the page after a reload. It is of no use
+   * without the token.
    */
   #refreshKey() {
     const kept = this.cookies ? this.#storage()?.getItem(this.#keyName) : null;
@@ -333,7 +333,7 @@ export class Session extends EventTarget {
     return `wsauth ${this.base} refresh`;
   }
 
-  /** What outlives the page; null where the browser allows nothing of the kind. */
+  /** Storage that outlives the page, or null if the browser does not allow it. */
   #storage() {
     try {
       const storage = globalThis.localStorage;
@@ -345,13 +345,13 @@ export class Session extends EventTarget {
     }
   }
 
-  /** @param {"login"|"refresh"} event @param {any} answer @param {boolean} [both] the refresh token has to be new as well */
+  /** @param {"login"|"refresh"} event @param {any} answer @param {boolean} [both] whether the refresh token must be new, too */
   #keep(event, answer, both = event === "login") {
     const [access, refresh] = this.cookies
       ? [answer.csrf_token, answer.refresh_csrf_token]
       : [answer.access_token, answer.refresh_token];
     const whole = [access, refresh].every((proof, i) => (typeof proof === "string" && proof !== "") || (i === 1 && !both && proof === undefined));
-    if (!whole || !(answer.expires_in > 0)) throw new TypeError("The answer is not that of wsauth");
+    if (!whole || !(answer.expires_in > 0)) throw new TypeError("The answer is not from wsauth");
     this.#proofs = { access, refresh: refresh ?? this.#proofs.refresh };
     this.#became(event, Date.now() + answer.expires_in * 1000);
     this.#windows?.postMessage({ type: event, expiresAt: this.expiresAt });
@@ -376,14 +376,14 @@ export class Session extends EventTarget {
     this.dispatchEvent(new Event(event));
   }
 
-  /** The token to send, or the CSRF value: of the cookie of this moment, which another window may have changed. @param {"access"|"refresh"} kind */
+  /** Returns the token to send, or the CSRF value of the current cookie, which another window may have changed. @param {"access"|"refresh"} kind */
   #proof(kind) {
     if (!this.cookies) return this.#proofs[kind];
     const found = globalThis.document?.cookie.match(new RegExp(`(?:^|; )csrf_${kind}_token=([^;]*)`));
     return found?.[1] ?? this.#proofs[kind];
   }
 
-  // A request carries its credential in one place only, so one with a token leaves the cookies at home.
+  // A request must carry only one credential, so one with a token omits the cookies.
   /** @param {string} method @param {string} path @param {string} proof @param {object} [body] @param {string} [key] */
   async #send(method, path, proof, body, key) {
     /** @type {Record<string, string>} */
@@ -397,7 +397,7 @@ export class Session extends EventTarget {
       headers,
       body: body ? JSON.stringify(body) : null,
       cache: "no-store",
-      credentials: this.cookies ? "include" : proof ? "omit" : "same-origin", // include: base may be of another origin
+      credentials: this.cookies ? "include" : proof ? "omit" : "same-origin", // include: base may have another origin
       signal: AbortSignal.timeout(patience),
     });
     const text = await response.text();
@@ -405,9 +405,9 @@ export class Session extends EventTarget {
     try {
       if (text !== "") answer = JSON.parse(text);
     } catch {
-      // Of a refusal, a proxy's page say, the status says enough. Any other
-      // answer was cut off on its way.
-      if (response.ok) throw new TypeError("The answer is not whole");
+      // For a refusal, such as the page of a proxy, the status is sufficient.
+      // Any other answer was truncated.
+      if (response.ok) throw new TypeError("The answer is incomplete");
     }
     if (!response.ok) {
       const own = isOwn(response, answer);

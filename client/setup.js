@@ -1,35 +1,35 @@
-// Checks before the first request: what cannot work is an error at once, not a
-// network that fails for ever.
+// Checks before the first request: what cannot work is an immediate error, not
+// an endless network failure.
 import { canonicalPath } from "./path.js";
 
 /**
- * Throws a TypeError that names what is missing, unless each part is there.
+ * Throws a TypeError that names the missing parts, if there are any.
  * @param {string} what needs them @param {Record<string, unknown>} parts
  */
 export function needs(what, parts) {
   for (const [name, part] of Object.entries(parts)) {
-    if (typeof part !== "function") throw new TypeError(`${what} needs ${name}, which is missing here`);
+    if (typeof part !== "function") throw new TypeError(`${what} needs ${name}, which is not available here`);
   }
 }
 
 /**
- * Returns the address of a socket: absolute, of a scheme of WebSockets, with
- * the canonical path, and without a fragment, which some browsers refuse.
+ * Returns the URL of a socket: absolute, with a WebSocket scheme and the
+ * canonical path, and without a fragment, which some browsers refuse.
  * @param {string|URL} url relative to the page
  */
 export function socketURL(url) {
   const parsed = absolute("connect", url);
   parsed.protocol = parsed.protocol.replace(/^http/, "ws");
-  if (!/^wss?:$/.test(parsed.protocol)) throw new TypeError(`connect needs an address that begins with wss:, ws:, https: or http:, not "${parsed.protocol}"`);
+  if (!/^wss?:$/.test(parsed.protocol)) throw new TypeError(`connect needs a URL that begins with wss:, ws:, https: or http:, not "${parsed.protocol}"`);
   parsed.hash = "";
   parsed.pathname = canonicalPath(parsed.pathname);
   return parsed;
 }
 
 /**
- * Returns a copy of an address with parameters in its query, which take the
- * place of any of these names. The others stay as they are written:
- * URLSearchParams would spell them in its own way, such as a space as "+".
+ * Returns a copy of a URL with parameters in its query, replacing parameters of
+ * the same names. The others keep their spelling: URLSearchParams would change
+ * it, such as a space to "+".
  * @param {URL} url @param {Record<string, string>} query
  */
 export function withQuery(url, query) {
@@ -42,14 +42,14 @@ export function withQuery(url, query) {
 }
 
 /**
- * Parses an address. One that is relative is resolved as the page resolves its
- * links, with its base element if it has one.
+ * Parses a URL. A relative one is resolved like the links of the page, with its
+ * base element if it has one.
  * @param {string} what needs it @param {string|URL} url
  */
 export function absolute(what, url) {
   try {
     return new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
   } catch {
-    throw new TypeError(`${what} needs a whole address outside of a page: "${url}" cannot be resolved`);
+    throw new TypeError(`${what} needs an absolute URL outside of a page: "${url}" cannot be resolved`);
   }
 }

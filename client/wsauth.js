@@ -1,4 +1,5 @@
-// A WebSocket that stays open while the user is logged in and says why it ends.
+// A WebSocket that stays open while the user is logged in, and tells why it
+// ends.
 // See README.md.
 import { advise, askedWait, backoff, codeOf, offlineWait } from "./advice.js";
 import { Lease } from "./lease.js";
@@ -11,24 +12,24 @@ export { advise, backoff, codeOf, Refusal, Session };
 
 /**
  * What a socket needs from a login: a {@link Session}, or functions of your
- * own. They throw an error whose `status` is the HTTP status of a refusal. An
- * error without a `status` is a network failure and is retried. So is one that
- * is `foreign`: something in between answered instead of the server.
+ * own. If the server refuses, they throw an error whose `status` is the HTTP
+ * status. An error without a `status` is a network failure and is retried, and
+ * so is an error with `foreign`: a proxy answered instead of the server.
  * @typedef {object} Login
  * @property {(path: string) => Promise<string|Admission>|string|Admission} [ticket] gets a ticket for one socket at that path
- * @property {(path: string) => Promise<Admission>|Admission} [admission] does the same; it is called instead of ticket
+ * @property {(path: string) => Promise<Admission>|Admission} [admission] does the same; used instead of ticket
  * @property {(path: string) => Promise<Record<string, string>>|Record<string, string>} [query] returns the parameters that
- *   open one socket at that path; it is called instead of both
- * @property {() => Promise<unknown>|unknown} refresh renews the login, and with it the open sockets
- * @property {boolean} [over] whether there is no login, so that nothing need be asked
+ *   open one socket at that path; used instead of both
+ * @property {() => Promise<unknown>|unknown} refresh renews the session, and with it the open sockets
+ * @property {boolean} [over] whether there is no login, so that no request is needed
  * @property {number|Date|null|undefined} [expiresAt] when the access token expires, in milliseconds since 1970. Default: see README.md
  */
 
 /**
- * A ticket, and what the server says about its socket.
+ * A ticket, and information about its socket.
  * - subject: the user of the socket, such as the sub of the token. Without it,
- *   only a welcome tells users apart.
- * - expiresAt: until when the socket may stay, in milliseconds since 1970
+ *   only a welcome identifies the user.
+ * - expiresAt: when the socket's time is up, in milliseconds since 1970
  * - welcome: whether the server's first message on the socket is a welcome
  * @typedef {{ticket: string, subject?: string|undefined, expiresAt?: number|Date|null|undefined, welcome?: boolean|undefined}} Admission
  */
@@ -46,9 +47,9 @@ export { advise, backoff, codeOf, Refusal, Session };
  * @property {AbortSignal} [signal] closes the socket for good
  * @property {boolean} [welcome] whether the server's first message is a welcome, see README.md. Default: as the ticket says, or
  *   else as the first message shows
- * @property {string} [stripPrefix] the part of the path that a proxy removes, such as "/app": the server's paths do not have it
+ * @property {string} [stripPrefix] prefix of the path that a proxy removes, such as "/app"
  * @property {boolean} [renew] whether to refresh before the socket's time is up. Default: true
- * @property {(code: number, reason: string) => import("./advice.js").Advice} [advise] decides instead of the table
+ * @property {(code: number, reason: string) => import("./advice.js").Advice} [advise] replaces the table of advice
  */
 
 /**
@@ -57,20 +58,20 @@ export { advise, backoff, codeOf, Refusal, Session };
  * - waiting: for the next attempt, in `retryIn` milliseconds or as soon as the network is back
  * - stopped: reconnecting would change nothing; `reason` says why
  * - loggedout: the login is over; log in, then call reconnect()
- * - closed: by close() or by agreement
+ * - closed: by close(), or normally by the server
  * @typedef {"connecting"|"open"|"waiting"|"stopped"|"loggedout"|"closed"} State
  */
 
-const patience = 15_000; // ms for the handshake and a welcome that must come, and from a refresh to the word that this socket is renewed
-const grace = 1_000; // ms to wait for a welcome that may come
-const stable = 10_000; // ms after which a socket counts as a success; a server holds one that it refuses open for up to 5 s
-const suspicious = 3; // handshakes in a row that fail although the server gave a ticket, after which the console says so
+const patience = 15_000; // ms for the handshake and a required welcome, and from a refresh to the renewal of this socket
+const grace = 1_000; // ms to wait for an optional welcome
+const stable = 10_000; // ms after which a socket counts as a success; a refused one may stay open for up to 5 s
+const suspicious = 3; // failed handshakes in a row, with tickets, after which a warning is logged
 const waking = ["online", "pageshow"]; // events of the window; the document's visibilitychange is the third
 
 /**
- * Opens a socket, and keeps it open. It throws a TypeError if it cannot work
- * here at all: without WebSocket, or with a URL that is none.
- * @param {string|URL} url its address, relative to the page
+ * Opens a socket and keeps it open. It throws a TypeError if it cannot work at
+ * all: without WebSocket, or with an invalid URL.
+ * @param {string|URL} url its URL, relative to the page
  * @param {Login|null} [login] Default: the login in the browser's cookies
  * @param {Options} [options]
  */
@@ -81,15 +82,15 @@ export function connect(url, login, options) {
 /**
  * A socket that reconnects. It fires:
  * - open {claims, expiresAt}: messages can be sent
- * - message {data}: as a WebSocket's
- * - renewed {expiresAt}: it may stay until then
- * - fresh_required, fresh_ok: the server wants the password again before it goes on (Session.fresh), and has got it
+ * - message {data}: like that of a WebSocket
+ * - renewed {expiresAt}: the socket's time was extended
+ * - fresh_required, fresh_ok: the server requires the password again (Session.fresh), and has received it
  * - close {code, reason, wasOpen, advice}: one connection has ended
  * - state {state, code, reason, advice, retryIn}: the state has changed
  */
 export class AuthSocket extends EventTarget {
   #url;
-  #path; // as the server knows it
+  #path; // in the server's spelling
   /** @type {Login} */
   #login;
   /** @type {Session|null} */
@@ -100,25 +101,25 @@ export class AuthSocket extends EventTarget {
   /** @type {WebSocket|null} */
   #socket = null; // the connection in use
   /** @type {WebSocket|null} */
-  #closing = null; // the one that close() has closed, until it has ended
-  #turn = 0; // counts connections and ends, so that a late answer is known as late
+  #closing = null; // closed by close(), until it has ended
+  #turn = 0; // counts connections and ends, to recognise late answers
   #attempt = 0; // failed attempts in a row
-  #isStale = false; // the access token has to be renewed before it is used again
-  #refreshes = 0; // that the server asked for since the last socket that counts as a success
+  #isStale = false; // the access token must be renewed before it is used again
+  #refreshes = 0; // requested by the server since the last successful socket
   #isDone = false; // close() was called
   #isLoggedOut = false; // the login ended while a connection was open
-  #mayChange = false; // the next connection may be another user's
+  #mayChange = false; // the next connection may be that of another user
   /** @type {ReturnType<typeof setTimeout>|undefined} */
-  #timer; // for the next attempt, or to give this one up
+  #timer; // for the next attempt, or the timeout of this one
   /** @type {any} */
   #claims = null; // of the first welcome
   /** @type {string|undefined} */
   #subject; // of the first ticket: the page belongs to this user
-  #expects = /** @type {boolean|undefined} */ (undefined); // whether this connection begins with a welcome; undefined if it may
-  #hasControls = false; // this connection has had its welcome, so messages such as "renewed" are the server's
+  #expects = /** @type {boolean|undefined} */ (undefined); // whether this connection begins with a welcome; undefined if unknown
+  #hasControls = false; // a welcome was received, so messages such as "renewed" are from the server
   #grace = grace;
   /** @type {number|undefined} */
-  #tokenExpiresAt; // as the last ticket or refresh said
+  #tokenExpiresAt; // according to the last ticket or refresh
   #openedAt = 0;
   #unopened = 0; // handshakes in a row that failed
   #hasWarned = false;
@@ -143,7 +144,7 @@ export class AuthSocket extends EventTarget {
     globalThis.document?.addEventListener("visibilitychange", this.#wake, { signal });
     options.signal?.addEventListener("abort", () => this.close(), { signal });
     if (this.#login instanceof EventTarget) this.#login.addEventListener("logout", this.#logout, { signal });
-    // The page gets a chance to listen first, or to close the socket again.
+    // Let the page add listeners first, or close the socket again.
     queueMicrotask(() => {
       if (options.signal?.aborted) this.close();
       else if (this.#turn === 0) this.#connect();
@@ -164,8 +165,8 @@ export class AuthSocket extends EventTarget {
   }
 
   /**
-   * Sends a message, as WebSocket.send does. It keeps nothing for later: it
-   * throws unless the state is "open".
+   * Sends a message, like WebSocket.send. It does not queue: it throws unless
+   * the state is "open".
    * @param {Parameters<WebSocket["send"]>[0]} data
    */
   send(data) {
@@ -174,11 +175,11 @@ export class AuthSocket extends EventTarget {
   }
 
   /**
-   * Closes the socket for good, whatever it is doing: the state is "closed"
-   * when close returns, and nothing is asked or opened any more. The event
-   * "close" of a connection follows when that has ended. As WebSocket.close,
-   * it throws for a code other than 1000 and 3000 to 4999 and for a reason of
-   * more than 123 bytes, but the socket is closed even then.
+   * Closes the socket permanently: when close returns, the state is "closed",
+   * and nothing is requested or opened any more. The event "close" of an open
+   * connection follows when that has ended. Like WebSocket.close, it throws
+   * for a code other than 1000 and 3000 to 4999 and for a reason of more than
+   * 123 bytes, but it closes the socket even then.
    */
   close(code = 1000, reason = "done") {
     if (this.#isDone) return;
@@ -201,9 +202,9 @@ export class AuthSocket extends EventTarget {
   }
 
   /**
-   * Tries again now: after a login, or because the user asks. The user may be
-   * another one only if the end asked for a login, or was that of another
-   * user.
+   * Tries again now: after a login, or because the user wants to. It may be
+   * another user only if the socket had ended because a login was needed, or
+   * because of another user.
    */
   reconnect() {
     if (this.#isDone || this.#socket || this.#state === "connecting") return;
@@ -214,7 +215,7 @@ export class AuthSocket extends EventTarget {
       this.#claims = null;
       this.#subject = undefined;
     }
-    if (this.#state === "loggedout") { // the token is that of a new login: good, and perhaps fresh
+    if (this.#state === "loggedout") { // the token is from a new login, so valid and possibly fresh
       this.#isStale = false;
       this.#lease.reset();
     }
@@ -245,17 +246,17 @@ export class AuthSocket extends EventTarget {
       if (turn !== this.#turn) return;
       const error = /** @type {any} */ (e);
       if (refreshing && endsLogin(error)) this.#becomeLoggedOut();
-      else this.#over(closeCodeOf(error), reasonOf(error), false, error?.retryAfter); // as if a socket had been refused so
+      else this.#over(closeCodeOf(error), reasonOf(error), false, error?.retryAfter); // as if a socket had been refused like this
     }
   }
 
-  /** Refreshes the login, and notes the time of the new token if the answer tells it. */
+  /** Refreshes the session, and records the expiry of the new token if the answer has it. */
   async #refresh() {
     this.#tokenExpiresAt = expiryOf(await this.#login.refresh());
   }
 
   /**
-   * Asks the login for what opens a socket.
+   * Gets what opens a socket from the login.
    * @param {string} path
    * @returns {Promise<Entry>}
    */
@@ -281,14 +282,14 @@ export class AuthSocket extends EventTarget {
     let socket;
     try {
       socket = new WebSocket(url, this.#options.protocols ?? []);
-    } catch (error) { // such as a ws: address in an https: page, or protocols that are none
+    } catch (error) { // such as a ws: URL in an https: page, or invalid protocols
       this.#warn("The browser does not allow this socket:", error);
       return this.#become("stopped", 1006, "blocked", "stop");
     }
     this.#socket = socket;
     this.#expects = this.#options.welcome ?? welcome;
     this.#hasControls = this.#expects === true;
-    let opened = false; // though perhaps only to be told a close code
+    let opened = false; // possibly only to receive a close code
     let openedAt = Date.now();
     let messages = 0;
     if (this.#options.binaryType) socket.binaryType = this.#options.binaryType;
@@ -321,15 +322,15 @@ export class AuthSocket extends EventTarget {
 
   /**
    * @param {any} data
-   * @param {boolean} begins whether it is the first message of its connection,
-   *   and comes soon
+   * @param {boolean} begins whether it is the first message of its connection
+   *   and was received soon
    */
   #receive(data, begins) {
     const turn = this.#turn;
     const told = this.#expects === false ? null : readControl(data);
     if (told?.type === "welcome" && this.#isWelcome(told, begins)) return this.#welcomed(told);
     if (this.#state === "connecting" && this.#expects === undefined) this.#admit();
-    if (turn !== this.#turn) return; // the page closed it in the event
+    if (turn !== this.#turn) return; // the page closed it in an event handler
     switch (this.#hasControls && told?.type) {
       case "renewed":
       case "auth_ok":
@@ -342,10 +343,10 @@ export class AuthSocket extends EventTarget {
   }
 
   /**
-   * Reports whether a message of that type is a welcome. If nobody has said
-   * that the server sends them, only the first message can be one, for the
-   * user of the ticket: others are the application's, and may come from other
-   * users.
+   * Reports whether a message of that type is a welcome. If it is unknown
+   * whether the server sends them, only the first message can be one, for the
+   * user of the ticket: others belong to the application, and may come from
+   * other users.
    * @param {any} told @param {boolean} begins
    */
   #isWelcome(told, begins) {
@@ -363,13 +364,13 @@ export class AuthSocket extends EventTarget {
     const expiresAt = expires_at === undefined ? this.#expiry : expires_at * 1000;
     const life = known.exp ? (known.exp - known.iat) * 1000 : expiresAt - Date.now();
     this.#lease.until(expiresAt, Number.isFinite(life) ? life : 0);
-    if (this.#state === "open") this.#tell("renewed", { expiresAt: this.expiresAt }); // it came late
+    if (this.#state === "open") this.#tell("renewed", { expiresAt: this.expiresAt }); // it was late
     else this.#opened(known);
   }
 
   /** Opens a socket without a welcome. */
   #admit() {
-    this.#grace = 0; // the next connection need not wait for what does not come
+    this.#grace = 0; // the next connection need not wait for a welcome
     this.#extend(this.#expiry);
     this.#opened({});
   }
@@ -383,14 +384,14 @@ export class AuthSocket extends EventTarget {
     if (turn === this.#turn) this.#tell("open", { claims, expiresAt: this.expiresAt });
   }
 
-  /** When the access token expires, as far as the login knows; Infinity if it does not. */
+  /** When the access token expires, or Infinity if unknown. */
   get #expiry() {
     const expiresAt = this.#login.expiresAt ?? Infinity;
     return Number(expiresAt === Infinity ? this.#tokenExpiresAt ?? Infinity : expiresAt);
   }
 
   /**
-   * Sets the time of a socket of which only the token's time is known.
+   * Sets the time of a socket for which only the expiry of the token is known.
    * @param {number} expiresAt by the clock of this machine
    */
   #extend(expiresAt) {
@@ -406,13 +407,13 @@ export class AuthSocket extends EventTarget {
 
   async #renew() {
     const [turn, heard] = [this.#turn, this.#renewals];
-    this.#lease.plan(); // the next attempt, should this one fail
+    this.#lease.plan(); // for the case that this attempt fails
     try {
       await this.#refresh();
     } catch (error) {
       if (turn !== this.#turn || !endsLogin(error)) return;
       this.#isStale = true;
-      return this.#lease.stop(); // the socket keeps the time that it has; its end says the rest
+      return this.#lease.stop(); // the socket keeps its time; its end tells the rest
     }
     if (turn !== this.#turn || this.#state !== "open") return;
     if (!this.#hasControls) {
@@ -420,7 +421,7 @@ export class AuthSocket extends EventTarget {
       return this.#tell("renewed", { expiresAt: this.expiresAt });
     }
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => { // a socket that does not hear of it is dead, as after a long sleep
+    this.#timer = setTimeout(() => { // a socket that does not receive it is dead, as after a long sleep
       if (heard === this.#renewals) this.#drop("no_answer");
     }, patience);
   }
@@ -430,7 +431,7 @@ export class AuthSocket extends EventTarget {
     const online = type === "online";
     if (this.#state === "open") {
       if (this.#lease.over) this.#drop("slept");
-      else if (this.#options.renew !== false && (online || this.#lease.due)) this.#renew(); // which finds out whether it lives
+      else if (this.#options.renew !== false && (online || this.#lease.due)) this.#renew(); // this shows whether it is alive
     }
     if (this.#state === "waiting" && (online || this.#lease.over)) {
       this.#isStale = true;
@@ -439,7 +440,7 @@ export class AuthSocket extends EventTarget {
     }
   };
 
-  /** Ends what needs the login. An open connection keeps the time that it has. */
+  /** Stops what needs the login. An open connection keeps its time. */
   #logout = () => {
     this.#isLoggedOut = true;
     if (this.#state !== "waiting" && this.#state !== "connecting") return;
@@ -448,7 +449,7 @@ export class AuthSocket extends EventTarget {
     this.#becomeLoggedOut();
   };
 
-  /** Gives up a connection that the browser still holds for good. @param {string} reason */
+  /** Gives up a connection that the browser still considers open. @param {string} reason */
   #drop(reason) {
     if (reason === "no_welcome") this.#warn(`The server sent no welcome within ${patience / 1000} s. If it sends none, leave the option welcome out.`);
     this.#release();
@@ -468,28 +469,28 @@ export class AuthSocket extends EventTarget {
     clearTimeout(this.#timer);
     this.#lease.pause();
     this.#socket = null;
-    const limited = reason === "rate_limited" || reason === "connection_limit"; // coming again sooner would not help
+    const limited = reason === "rate_limited" || reason === "connection_limit"; // an earlier attempt would not help
     if (this.#state === "open" && !limited && Date.now() - this.#openedAt >= stable) {
       this.#attempt = 0;
       this.#refreshes = 0;
     }
     const advice = this.#advise(code, reason);
     this.#tell("close", { code, reason, wasOpen, advice });
-    if (turn !== this.#turn) return; // the page closed or reconnected it in the event
+    if (turn !== this.#turn) return; // the page closed or reconnected it in an event handler
     if (advice === "done") return this.#become("closed", code, reason, advice);
     if (advice === "stop") return this.#become("stopped", code, reason, advice);
     if (this.#isLoggedOut || (advice === "refresh" && this.#login.over)) return this.#becomeLoggedOut();
     if (advice === "refresh") {
-      // A new token that is refused as well is no better than the old one. But
-      // the session of a good one may have ended since, which a refresh tells.
+      // A new token that is also refused will not help. But if the session of a
+      // valid token has ended since, a refresh detects that.
       if (this.#refreshes >= (endsSession(reason) ? 2 : 1)) return this.#become("stopped", code, reason, advice);
       this.#refreshes++;
       this.#isStale = true;
     }
-    // A browser that says it is offline knows of no way out, but a server on
-    // this machine or in this house may be reachable.
+    // A browser that reports to be offline has no route to the internet, but a
+    // server on this machine or the local network may be reachable.
     const pause = globalThis.navigator?.onLine === false ? offlineWait() : backoff(this.#attempt++, advice);
-    const retryIn = askedWait(retryAfter) + pause; // not all at the first moment at which they may
+    const retryIn = askedWait(retryAfter) + pause; // so that clients do not all return at the same time
     this.#timer = setTimeout(() => this.#connect(), retryIn);
     this.#become("waiting", code, reason, advice, retryIn);
   }
@@ -499,7 +500,7 @@ export class AuthSocket extends EventTarget {
     return this.#options.advise?.(code, reason) ?? advise(code);
   }
 
-  /** Ends in the same way, whether the page or the server notices first that the login is over. */
+  /** Ends in the same way, whether the page or the server first notices the end of the session. */
   #becomeLoggedOut() {
     this.#become("loggedout", 3000, "session_ended", "refresh");
   }
@@ -516,7 +517,7 @@ export class AuthSocket extends EventTarget {
     this.dispatchEvent(Object.assign(new Event(type), about));
   }
 
-  /** Writes to the console, once in the life of the socket. @param {any[]} words */
+  /** Writes to the console, once per socket. @param {any[]} words */
   #warn(...words) {
     if (this.#hasWarned) return;
     this.#hasWarned = true;
@@ -529,16 +530,15 @@ function isOther(a, b) {
   return a !== undefined && b !== undefined && a !== b;
 }
 
-/** Reports whether a reason says that the session is over, rather than that the token is bad. @param {string} reason */
+/** Reports whether a reason means that the session is over, rather than that the token is invalid. @param {string} reason */
 function endsSession(reason) {
   return reason === "session_ended" || reason === "token_revoked";
 }
 
 /**
- * Returns when the token expires that a refresh has brought, in milliseconds
- * since 1970, if the answer is an object that says so: by `expiresAt`, or by
- * `expires_in` in seconds, as the answer of a token endpoint does (RFC 6749
- * section 5.1).
+ * Returns when the token from a refresh expires, in milliseconds since 1970, if
+ * the answer is an object with `expiresAt`, or with `expires_in` in seconds,
+ * like the response of a token endpoint (RFC 6749 section 5.1).
  * @param {any} answer
  */
 function expiryOf(answer) {

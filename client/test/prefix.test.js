@@ -39,7 +39,7 @@ test("a path that is not below the prefix is an error at once", (t) => {
     assert.throws(() => connect(url, new FakeLogin(), { stripPrefix }), { name: "TypeError", message: /does not begin with the stripPrefix/ });
   }
   for (const stripPrefix of ["app", "//evil.example", "/\\evil.example", "https://app.example/app"]) {
-    assert.throws(() => connect("/app/ws", new FakeLogin(), { stripPrefix }), { name: "TypeError", message: /is no path that begins with one slash/ });
+    assert.throws(() => connect("/app/ws", new FakeLogin(), { stripPrefix }), { name: "TypeError", message: /must be a path that begins with one slash/ });
   }
 });
 

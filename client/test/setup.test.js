@@ -15,7 +15,7 @@ function without(t, name) {
 test("connect without a WebSocket", (t) => {
   fakeBrowser(t);
   delete globalThis.WebSocket;
-  assert.throws(() => connect("/ws", new FakeLogin()), { name: "TypeError", message: "connect needs WebSocket, which is missing here" });
+  assert.throws(() => connect("/ws", new FakeLogin()), { name: "TypeError", message: "connect needs WebSocket, which is not available here" });
   globalThis.WebSocket = undefined;
   assert.throws(() => connect("/ws"), TypeError);
 });
@@ -64,12 +64,12 @@ test("addresses of all schemes that lead to a WebSocket", async (t) => {
 test("a login that lacks its functions", (t) => {
   fakeBrowser(t);
   for (const login of [{}, { ticket: () => "t" }, { refresh: () => {} }, { ticket: "t", refresh: () => {} }]) {
-    assert.throws(() => connect("/ws", login), { name: "TypeError", message: /^The login of connect needs (refresh|ticket, admission or query), which is missing here$/ });
+    assert.throws(() => connect("/ws", login), { name: "TypeError", message: /^The login of connect needs (refresh|ticket, admission or query), which is not available here$/ });
   }
 });
 
 test("a Session without what it needs", async (t) => {
-  for (const [name, message] of [["fetch", "Session needs fetch, which is missing here"], ["crypto", "Session needs crypto.getRandomValues, which is missing here"]]) {
+  for (const [name, message] of [["fetch", "Session needs fetch, which is not available here"], ["crypto", "Session needs crypto.getRandomValues, which is missing here"]]) {
     await t.test(name, (t) => {
       fakeBrowser(t);
       without(t, name);
@@ -81,14 +81,14 @@ test("a Session without what it needs", async (t) => {
     const { timeout } = AbortSignal;
     AbortSignal.timeout = undefined;
     t.after(() => { AbortSignal.timeout = timeout; });
-    assert.throws(() => new Session(), { name: "TypeError", message: "Session needs AbortSignal.timeout, which is missing here" });
+    assert.throws(() => new Session(), { name: "TypeError", message: "Session needs AbortSignal.timeout, which is not available here" });
   });
   await t.test("a fetch of one's own is enough", (t) => {
     without(t, "fetch");
     new Session({ fetch: async () => new Response("{}") });
   });
   await t.test("a page", () => {
-    assert.throws(() => new Session(), { name: "TypeError", message: 'Session needs a whole address outside of a page: "/auth" cannot be resolved' });
+    assert.throws(() => new Session(), { name: "TypeError", message: 'Session needs an absolute URL outside of a page: "/auth" cannot be resolved' });
     new Session({ base: "https://app.example/auth" });
   });
 });
