@@ -359,10 +359,10 @@ func TestNumbersInPages(t *testing.T) {
 			"it is good once, and for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),
 		},
 		"../cmd/wsauth/serve.go": {
-			"From " + oneOf(t, spreadFrom, time.Minute, "1m") + " on, sessions differ in it at random by up to a tenth",
+			"From " + oneOf(t, spreadFrom, time.Minute, "1m") + " on, it is reduced by a random part of up to a tenth for each session",
 		},
 		"../cmd/wsauth/drain.go": {
-			"at most " + oneOf(t, maxDrain, time.Hour, "1h") + " (default: drain of the server, " + defaultDrain.String() + " unless it was set)",
+			"at most " + oneOf(t, maxDrain, time.Hour, "1h") + " (default: the server's setting drain, " + defaultDrain.String() + " if unset)",
 		},
 	} {
 		text := strings.Join(strings.Fields(pageText(t, page)), " ")

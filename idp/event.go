@@ -17,7 +17,7 @@ import (
 	"wsauth/token"
 )
 
-// The events that end sessions: those of CAEP 1.0 §3 and RISC 1.0 §2.
+// The events that end sessions, defined by CAEP 1.0 §3 and RISC 1.0 §2.
 var endingEvents = []string{
 	"https://schemas.openid.net/secevent/caep/event-type/session-revoked",
 	"https://schemas.openid.net/secevent/caep/event-type/credential-change",
@@ -26,9 +26,10 @@ var endingEvents = []string{
 	"https://schemas.openid.net/secevent/risc/event-type/sessions-revoked",
 }
 
-// An identifier is a Subject Identifier (RFC 9493 §3), of those formats that
-// name a user or a session as tokens do. Drafts of it, which RISC transmitters
-// still send, call the format subject_type and write "iss-sub".
+// An identifier is a Subject Identifier (RFC 9493 §3) in one of the formats
+// that name a user or a session as tokens do. RISC transmitters still send the
+// format of earlier drafts, which have subject_type instead of format and
+// "iss-sub" instead of "iss_sub".
 type identifier struct {
 	Format      string      `json:"format"`
 	SubjectType string      `json:"subject_type"`
@@ -40,21 +41,20 @@ type identifier struct {
 	Session     *identifier `json:"session"`
 }
 
-// format returns the name of the format as RFC 9493 spells it.
+// format returns the name of the format as in RFC 9493.
 func (i *identifier) format() string {
 	return strings.ReplaceAll(cmp.Or(i.Format, i.SubjectType), "-", "_")
 }
 
-// An event holds the members that ending events have in common (CAEP 1.0 §2).
-// A receiver ignores all others, and all events that it does not know (RFC
-// 8417 §2.2).
+// An event holds the members that session-ending events have in common (CAEP
+// 1.0 §2). Receivers ignore other members and unknown events (RFC 8417 §2.2).
 type event struct {
 	Timestamp jsontext.Value `json:"event_timestamp"` // seconds since 1970
-	Subject   *identifier    `json:"subject"`         // of older drafts
+	Subject   *identifier    `json:"subject"`         // in older drafts
 }
 
-// eventsOf returns the members of the events claim. Only those whose names are
-// known are to be read: the others may have any value.
+// eventsOf returns the members of the events claim. Unknown events must not be
+// parsed: they may have any value.
 func eventsOf(c *token.Claims) (map[string]jsontext.Value, error) {
 	var says struct {
 		Events map[string]jsontext.Value `json:"events"`
@@ -65,11 +65,12 @@ func eventsOf(c *token.Claims) (map[string]jsontext.Value, error) {
 	return says.Events, nil
 }
 
-// Event verifies a Security Event Token (RFC 8417), whose iss is
-// Config.EventIssuer. One whose events end nothing, such as the verification
-// of a stream, is no error. A typ is recommended only (RFC 8417 §2.3), so it
-// may be absent; its events, which no access token may have, tell it from
-// others. Errors are those of token.Verifier and [ErrSubject].
+// Event verifies a Security Event Token (RFC 8417), whose iss must be
+// Config.EventIssuer. A token whose events end nothing, such as the
+// verification of a stream, is not an error. A typ is only recommended (RFC
+// 8417 §2.3), so it may be absent; the claim events, which no access token may
+// have, distinguishes it from other tokens. Errors are those of token.Verifier
+// and [ErrSubject].
 func (p *Provider) Event(ctx context.Context, raw string) (Ending, error) {
 	c, err := p.verifier.VerifyStatement(ctx, raw, token.StatementRules{
 		MediaTypes: []string{"secevent+jwt", ""}, Issuer: p.eventIssuer, Audience: p.clientIDs, MaxAge: maxStatementAge,
@@ -100,7 +101,7 @@ func (p *Provider) Event(ctx context.Context, raw string) (Ending, error) {
 	return all, nil
 }
 
-// eventEnding returns what one ending event of c ends.
+// eventEnding returns what a session-ending event of c ends.
 func (p *Provider) eventEnding(c *token.Claims, value jsontext.Value) (Ending, error) {
 	var (
 		e    event
@@ -122,10 +123,9 @@ func (p *Provider) eventEnding(c *token.Claims, value jsontext.Value) (Ending, e
 	return p.ending(c, t, e.moment(c.IssuedAt))
 }
 
-// moment returns when the event happened, a NumericDate, which may have a
-// fraction (CAEP 1.0 §2, RFC 7519 §2). It is at most the time at which the
-// statement was issued, and that time where no date can be read: then more
-// ends, not less.
+// moment returns the time of the event, a NumericDate that may have a fraction
+// (CAEP 1.0 §2, RFC 7519 §2). If it is invalid or later than issued, moment
+// returns issued, so that too much ends rather than too little.
 func (e event) moment(issued time.Time) time.Time {
 	seconds, err := strconv.ParseFloat(string(e.Timestamp), 64)
 	if err != nil || seconds <= 0 || seconds >= float64(issued.Unix()) {
@@ -135,8 +135,8 @@ func (e event) moment(issued time.Time) time.Time {
 	return time.Unix(int64(whole), int64(fraction*1e9))
 }
 
-// target is whom the identifier names. An event without one may name the user
-// as tokens do, in sub.
+// target returns the user or session that i names. An event without an
+// identifier may name the user in sub, as tokens do.
 func (p *Provider) target(i *identifier, c *token.Claims) (target, error) {
 	if i == nil {
 		return p.userOf(c).known()
@@ -154,17 +154,18 @@ func (p *Provider) target(i *identifier, c *token.Claims) (target, error) {
 		t := named(i.Email)
 		t.mapped = true
 		return t.known()
-	case "opaque": // of a user or of a session: their names do not meet
+	case "opaque": // names a user or a session; the two cannot collide
 		t := named(i.ID)
 		t.session, t.either = i.ID, true
 		return t.known()
-	case "complex", "": // older drafts had no format here
+	case "complex", "": // earlier drafts had no format here
 		return p.complexTarget(i, c)
 	}
 	return target{}, fmt.Errorf("%w: format %.20q", ErrSubject, i.format())
 }
 
-// complexTarget is a session, or where that is not named a user (CAEP 1.0 §2.1).
+// complexTarget returns the session and the user of a complex identifier (CAEP
+// 1.0 §2.1).
 func (p *Provider) complexTarget(i *identifier, c *token.Claims) (target, error) {
 	var t target
 	if i.Session != nil && i.Session.format() == "opaque" {
@@ -180,7 +181,7 @@ func (p *Provider) complexTarget(i *identifier, c *token.Claims) (target, error)
 	return t.known()
 }
 
-// named is the target of a user with a name.
+// named returns the target of the user with this name.
 func named(user string) target {
 	if user == "" {
 		return target{}

@@ -23,32 +23,32 @@ import (
 )
 
 const (
-	maxBody       = 64 << 10 // bytes: a statement, and the form around it
+	maxBody       = 64 << 10 // bytes of a statement and the form around it
 	revokeTimeout = 5 * time.Second
 )
 
-// A Guard ends sessions, and knows which have ended. *wsauth.Guard is one.
+// A Guard revokes sessions, and tells what is revoked. *wsauth.Guard is one.
 type Guard interface {
 	Revoke(ctx context.Context, revocations ...store.Revocation) (sockets int, err error)
 	Revoked(ctx context.Context, claims *token.Claims) (bool, error)
 }
 
-// Handler takes what providers send when a session ends at them, and ends it
-// here, with its sockets. It needs no other protection than TLS: what is sent
-// is signed, and each statement is obeyed once.
+// Handler receives the messages that providers send when a session ends, and
+// ends the session and its sockets here. It needs no protection beyond TLS:
+// the messages are signed, and each is processed once.
 //
-// [Handler.Logout] and [Handler.Event] are for the two addresses to register at
-// the provider.
+// [Handler.Logout] and [Handler.Event] are the handlers of the two URLs to
+// register at the provider.
 type Handler struct {
 	guard     Guard
 	providers map[string]*Provider // by the iss of logout tokens
 	events    map[string]*Provider // by the iss of events
 	log       *slog.Logger
-	obeying   sync.Mutex // so that one statement sent twice at once is obeyed once
+	obeying   sync.Mutex // serialises checks for replays
 }
 
-// NewHandler takes the guard whose sessions end, and the providers that may end
-// them, each with another issuer and another namespace. A nil log is none.
+// NewHandler returns a Handler that revokes sessions at guard. The providers
+// must have different issuers and different namespaces. log may be nil.
 func NewHandler(guard Guard, log *slog.Logger, providers ...*Provider) (*Handler, error) {
 	h := &Handler{guard: guard, providers: map[string]*Provider{}, events: map[string]*Provider{}, log: log}
 	if log == nil {
@@ -56,24 +56,25 @@ func NewHandler(guard Guard, log *slog.Logger, providers ...*Provider) (*Handler
 	}
 	for _, p := range providers {
 		if p == nil || h.providers[p.issuer] != nil {
-			return nil, errors.New("idp: NewHandler: a provider is nil, or there twice")
+			return nil, errors.New("idp: NewHandler: a provider is nil or listed twice")
 		}
 		for _, other := range h.providers {
 			if other.namespace == p.namespace {
-				return nil, fmt.Errorf("idp: NewHandler: two with the namespace %q: each could end the sessions of the other", p.namespace)
+				return nil, fmt.Errorf("idp: NewHandler: two providers have the namespace %q: each could end the sessions of the other", p.namespace)
 			}
 		}
 		if h.events[p.eventIssuer] != nil {
-			return nil, fmt.Errorf("idp: NewHandler: two with the event issuer %q", p.eventIssuer)
+			return nil, fmt.Errorf("idp: NewHandler: two providers have the event issuer %q", p.eventIssuer)
 		}
 		h.providers[p.issuer], h.events[p.eventIssuer] = p, p
 	}
 	return h, nil
 }
 
-// Logout answers the POST of a logout token, in the form that OpenID Connect
-// Back-Channel Logout 1.0 §2.5 prescribes: 200 when the sessions have ended, 400
-// when the token is refused or was sent before, 503 when it must be sent again.
+// Logout handles the POST of a logout token in the form of OpenID Connect
+// Back-Channel Logout 1.0 §2.5. It answers 200 if the sessions have ended, 400
+// if the token is refused or a replay, and 503 if the provider must send it
+// again.
 func (h *Handler) Logout(w http.ResponseWriter, r *http.Request) {
 	body, ok := h.body(w, r, "application/x-www-form-urlencoded")
 	if !ok {
@@ -95,9 +96,10 @@ func (h *Handler) Logout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Event answers the push of a Security Event Token (RFC 8935 §2): 202 when it
-// was obeyed, or ends nothing, or was sent before; 400 with the code of §2.4
-// when it is refused; 503 when it must be sent again.
+// Event handles the push of a Security Event Token (RFC 8935 §2). It answers
+// 202 if the event was processed, ends nothing or is a replay, 400 with an
+// error code of §2.4 if it is refused, and 503 if the provider must send it
+// again.
 func (h *Handler) Event(w http.ResponseWriter, r *http.Request) {
 	body, ok := h.body(w, r, "application/secevent+jwt")
 	if !ok {
@@ -114,7 +116,7 @@ func (h *Handler) Event(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// eventCode is the word of RFC 8935 §2.4 for a refusal.
+// eventCode returns the error code of RFC 8935 §2.4 for a refusal.
 func eventCode(err error) string {
 	switch {
 	case errors.Is(err, token.ErrIssuer):
@@ -128,11 +130,11 @@ func eventCode(err error) string {
 }
 
 var (
-	errReplay = errors.New("idp: this statement was obeyed before")
+	errReplay = errors.New("idp: this statement has been processed before")
 	errStore  = errors.New("idp: cannot end the sessions now")
 )
 
-// unavailable tells a trouble of ours from a fault of the statement.
+// unavailable distinguishes failures of ours from faults of the statement.
 func unavailable(err error) bool {
 	if errors.Is(err, errStore) {
 		return true
@@ -141,22 +143,23 @@ func unavailable(err error) bool {
 	return !refused && !errors.Is(err, errReplay) && !errors.Is(err, ErrNotLogout) && !errors.Is(err, ErrSubject)
 }
 
-// A statementKind is how statements of one kind are verified.
+// A statementKind describes how to verify one kind of statement.
 type statementKind struct {
 	providers func(*Handler) map[string]*Provider // by the iss of such statements
 	verify    func(*Provider, context.Context, string) (Ending, error)
-	unknown   string // what is wrong with an iss that no provider has
+	unknown   string // detail of the error for an unknown iss
 }
 
 var (
 	logoutTokens = statementKind{func(h *Handler) map[string]*Provider { return h.providers }, (*Provider).Logout, "iss is none of the providers"}
 	eventTokens  = statementKind{
 		func(h *Handler) map[string]*Provider { return h.events }, (*Provider).Event,
-		"iss is none of the providers; one whose events have another iss than its tokens needs event_issuer (RISC transmitters often add a slash)",
+		"iss is none of the providers; if the iss of events differs from that of tokens, set event_issuer (RISC transmitters often add a slash)",
 	}
 )
 
-// obey verifies a statement by the rules of its issuer and ends what it names.
+// obey verifies a statement by the rules of its issuer and ends the sessions
+// that it names.
 func (h *Handler) obey(ctx context.Context, raw string, kind statementKind) error {
 	issuer, err := token.UnverifiedIssuer(raw)
 	provider := kind.providers(h)[issuer]
@@ -180,9 +183,9 @@ func (h *Handler) obey(ctx context.Context, raw string, kind statementKind) erro
 	return err
 }
 
-// checkNames refuses an ending of a provider without a namespace that names what
-// is in that of another one. Its ID is among the names, or else it could make a
-// statement of the other look like one that was obeyed.
+// checkNames refuses an ending from a provider without a namespace if it
+// contains names in the namespace of another provider. It also checks the ID:
+// otherwise the provider could make a statement of another look like a replay.
 func (h *Handler) checkNames(p *Provider, e Ending) error {
 	if p.namespace != "" {
 		return nil
@@ -199,9 +202,10 @@ func (h *Handler) checkNames(p *Provider, e Ending) error {
 	return nil
 }
 
-// end ends the sessions, and then revokes the statement: then every node knows
-// that it was obeyed. While the sessions have ended on this node only, it was
-// not: the provider sends it again.
+// end revokes the sessions, and then the ID of the statement, so that all
+// nodes know that it has been processed. If the sessions were revoked only on
+// this node, the ID is not revoked, and the provider sends the statement
+// again.
 func (h *Handler) end(ctx context.Context, e Ending) error {
 	if len(e.Revocations) == 0 {
 		return nil
@@ -210,9 +214,10 @@ func (h *Handler) end(ctx context.Context, e Ending) error {
 	defer cancel()
 	h.obeying.Lock()
 	defer h.obeying.Unlock()
-	sum := sha256.Sum256([]byte(e.ID)) // which is a name of bounded length, and not that of any token
+	// The hash bounds the length, and differs from the ID of any token.
+	sum := sha256.Sum256([]byte(e.ID))
 	id := "statement:" + hex.EncodeToString(sum[:])
-	// Its date is later than any that everything was revoked until.
+	// Its date is later than the limit of any revocation of everything.
 	before, err := h.guard.Revoked(ctx, &token.Claims{ID: id, IssuedAt: time.Now().Add(time.Hour)})
 	switch {
 	case err != nil:
@@ -259,10 +264,10 @@ func (h *Handler) body(w http.ResponseWriter, r *http.Request, want string) ([]b
 func answer(w http.ResponseWriter, status int, says map[string]string) {
 	data, err := json.Marshal(says, json.Deterministic(true))
 	if err != nil {
-		panic("idp: " + err.Error()) // our own words
+		panic("idp: " + err.Error()) // fixed texts
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(data) // a provider that is gone needs no answer
+	_, _ = w.Write(data) // the provider may have disconnected
 }

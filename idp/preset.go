@@ -12,54 +12,56 @@ import (
 	"wsauth/token"
 )
 
-// A Preset is what one product documents of its access tokens.
+// A Preset describes the access tokens of one product.
 type Preset string
 
-// The presets. Each names the page that says what its tokens hold.
+// The presets, each with the page that documents its tokens.
 const (
-	// Standard is any provider whose access tokens are those of RFC 9068:
-	// their typ is at+jwt. They may name no session, so that a logout ends
-	// every session of the user; a Profile with a SessionID says that they do.
+	// Standard is any provider whose access tokens follow RFC 9068, with typ
+	// at+jwt. They may not name the session, so a logout ends all sessions of
+	// the user, unless a Profile with a SessionID is set.
 	Standard Preset = "standard"
 
-	// Keycloak: the claim typ is Bearer; the roles are those of the realm.
-	// The audience must be added to its tokens with an audience mapper.
+	// Keycloak requires the claim typ to be Bearer. The roles are those of the
+	// realm. Add the audience to its tokens with an audience mapper.
 	// https://www.keycloak.org/docs/latest/server_admin/
 	Keycloak Preset = "keycloak"
 
-	// Auth0: the issuer ends with a slash, the audience is the identifier of
-	// an API, the roles are its permissions. Access tokens name no session,
-	// so that a logout ends every session of the user.
+	// Auth0 has issuers that end with a slash. The audience is the identifier
+	// of an API, the roles are its permissions. Access tokens do not name the
+	// session, so a logout ends all sessions of the user.
 	// https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles
 	Auth0 Preset = "auth0"
 
-	// Cognito: the claim token_use is access. There is no aud: the audience
-	// is the ID of the app client. A session is named by origin_jti.
+	// Cognito requires the claim token_use to be access. Its tokens have no
+	// aud: the audience is the ID of the app client. The session is named by
+	// origin_jti.
 	// https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
 	Cognito Preset = "cognito"
 
-	// Okta: tokens of a custom authorization server, with the claim cid.
+	// Okta requires tokens of a custom authorization server, with the claim
+	// cid.
 	// https://developer.okta.com/docs/api/openapi/okta-oauth/guides/overview/
 	Okta Preset = "okta"
 
-	// Entra: version 2.0 tokens of one tenant, with the claim azp. The roles
-	// are app roles. Access tokens name a session only where the app asks for
-	// the optional claim sid, so that a logout ends every session of the user;
-	// a Profile with a SessionID says that they do.
+	// Entra requires version 2.0 tokens of one tenant, with the claim azp. The
+	// roles are app roles. Access tokens name the session only if the app
+	// requests the optional claim sid, so a logout ends all sessions of the
+	// user, unless a Profile with a SessionID is set.
 	// https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
 	Entra Preset = "entra"
 
-	// Google: its access tokens are no JWTs, so these are ID tokens, and the
-	// audience is the ID of the client that asked for them. Every service
-	// account at Google can get one for any audience, so azp must be a client
-	// of ours, too. The iss of its events ends with a slash.
+	// Google requires ID tokens, because its access tokens are not JWTs. The
+	// audience is the ID of the client that requested the token. Every service
+	// account at Google can get a token for any audience, so azp must also be
+	// a client of ours. The iss of its events ends with a slash.
 	// https://cloud.google.com/docs/authentication/get-id-token
 	// https://developers.google.com/identity/protocols/risc
 	// https://developers.google.com/identity/openid-connect/openid-connect
 	Google Preset = "google"
 )
 
-// Presets are all that there are, sorted.
+// Presets returns all presets, sorted.
 func Presets() []Preset {
 	var all []Preset
 	for p := range presets {
@@ -69,22 +71,26 @@ func Presets() []Preset {
 	return all
 }
 
-// A shape is what a preset stands for.
+// A shape holds the settings of a preset.
 type shape struct {
 	issuer      func(*url.URL) error
 	profile     token.Profile
 	mediaType   string
 	algorithms  []token.Algorithm
 	maxLifetime time.Duration
-	anyoneAsks  bool              // for tokens for any audience
-	eventIssuer map[string]string // the iss of events by that of tokens, where it is another
-	sessionless bool              // access tokens do not name the session that a logout token names
-	unsure      bool              // nobody can tell whether they do
+	// Any client can request tokens for any audience.
+	anyoneAsks bool
+	// The iss of events by that of tokens, if they differ.
+	eventIssuer map[string]string
+	// Access tokens do not name the session that a logout token names.
+	sessionless bool
+	// It is unknown whether they do.
+	unsure bool
 }
 
 const day = 24 * time.Hour
 
-// ofIDTokens are claims that OpenID Connect Core gives to ID tokens alone.
+// ofIDTokens lists claims that OpenID Connect Core defines for ID tokens only.
 var ofIDTokens = []string{"nonce", "at_hash", "c_hash", "s_hash"}
 
 var presets = map[Preset]shape{
@@ -170,7 +176,8 @@ func hostIs(name string) func(*url.URL) error {
 	}
 }
 
-// entraIssuer wants one tenant: the keys of Microsoft sign for all of them.
+// entraIssuer requires the issuer of a single tenant, because Microsoft signs
+// for all tenants with the same keys.
 func entraIssuer(u *url.URL) error {
 	tenant, version, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
 	switch {

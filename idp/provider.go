@@ -20,113 +20,114 @@ import (
 	"wsauth/token/remotekeys"
 )
 
-// Config says which provider to trust, and with what. Issuer and Audience are
-// required.
+// Config configures a [Provider]. Issuer and Audience are required.
 type Config struct {
 	// Preset is the product. Default: [Standard].
 	Preset Preset
 
-	// Issuer is the iss of its tokens, exactly, such as
-	// "https://id.example/realms/app". Its keys are found through its
+	// Issuer is the exact iss of its tokens, such as
+	// "https://id.example/realms/app". The keys are found through its
 	// discovery document (OpenID Connect Discovery 1.0 §4).
 	Issuer string
 
-	// Audience holds our names at the provider: a token is for one of them.
+	// Audience holds our names at the provider. A token must be for one of
+	// them.
 	Audience []string
 
-	// AuthorizedParties are the clients that may have asked for a token, by
-	// its azp, if it has one. Default: any; of Google, Audience and ClientIDs.
+	// AuthorizedParties lists the clients that may have requested a token, by
+	// its azp, if it has one. Default: any client; for Google, those in
+	// Audience and ClientIDs.
 	AuthorizedParties []string
 
-	// HostedDomains are the organizations at Google, by their domains, one of
-	// which the user must belong to (hd). Default: any, and accounts of no
+	// HostedDomains lists organizations at Google, by their domains. A user
+	// must belong to one of them (hd). Default: all, and accounts without an
 	// organization.
 	HostedDomains []string
 
-	// InsecureAuthorizedParty are clients whose tokens are accepted where aud
-	// is absent or all in IgnoredAudiences. It is insecure because azp says
-	// who asked for a token, not for whom; see token.VerifierConfig. With it
-	// Audience may be empty.
+	// InsecureAuthorizedParty lists clients whose tokens are accepted if aud
+	// is absent or all its values are in IgnoredAudiences. It is insecure
+	// because azp says who requested a token, not whom it is for; see
+	// token.VerifierConfig. With it, Audience may be empty.
 	InsecureAuthorizedParty []string
 
-	// IgnoredAudiences are values of aud that every token of the provider has
-	// and that name nobody, such as "account" of Keycloak.
+	// IgnoredAudiences lists values of aud that every token of the provider
+	// has and that name no server, such as "account" in Keycloak.
 	IgnoredAudiences []string
 
-	// ClientIDs are the aud of logout tokens and events. Default: Audience,
-	// or else InsecureAuthorizedParty.
+	// ClientIDs are the accepted aud of logout tokens and events. Default:
+	// Audience, or InsecureAuthorizedParty if that is empty.
 	ClientIDs []string
 
-	// EventIssuer is the iss of events, exactly, where it is another than that
-	// of tokens: RISC transmitters often add a slash. Default: that of the
+	// EventIssuer is the exact iss of events, if it differs from that of
+	// tokens: RISC transmitters often add a slash. Default: that of the
 	// preset, else Issuer.
 	EventIssuer string
 
-	// Namespace is put before the names of users and sessions; see
-	// token.VerifierConfig. Required where several issuers are trusted.
+	// Namespace is put in front of the names of users and sessions; see
+	// token.VerifierConfig. Required if several issuers are trusted.
 	Namespace string
 
-	// KeysURL is where the keys are, for a provider without discovery.
+	// KeysURL is the URL of the JWK Set, for a provider without discovery.
 	KeysURL string
 
-	// Keys replaces what is fetched.
+	// Keys is used instead of fetching keys.
 	Keys token.KeySource
 
-	// Profile and MediaType replace those of the preset: see
-	// token.VerifierConfig. A MediaType of "JWT" is one of no typ too. Where
-	// the access tokens of the preset name no session, a Profile without
-	// SessionID says that this is still so.
+	// Profile and MediaType replace those of the preset; see
+	// token.VerifierConfig. The MediaType "JWT" also accepts tokens without
+	// typ. If the access tokens of the preset do not name the session, set the
+	// SessionID of the Profile if yours do.
 	Profile   *token.Profile
 	MediaType string
 
-	// Subject is the claim that names the user, by its name or a JSON
-	// Pointer, where it is not that of the preset or the Profile. It must be
-	// one that users cannot choose; see token.Profile.
+	// Subject is the claim that names the user, given by its name or a JSON
+	// Pointer, if it differs from that of the preset or the Profile. Users
+	// must not be able to choose its value; see token.Profile.
 	Subject string
 
-	// IntegerSubjects accepts a subject that is an integer; see
-	// token.VerifierConfig.
+	// IntegerSubjects accepts integers as subjects; see token.VerifierConfig.
 	IntegerSubjects bool
 
-	// Roles is the claim of the roles, by its name or a JSON Pointer, where
-	// it is not that of the preset or the Profile. RoleKeys takes the names
-	// of its members as roles where it is an object; see token.Profile.
+	// Roles is the claim with the roles, given by its name or a JSON Pointer,
+	// if it differs from that of the preset or the Profile. If the claim is an
+	// object, RoleKeys takes the names of its members as roles; see
+	// token.Profile.
 	Roles    string
 	RoleKeys bool
 
-	// Algorithms replaces those of the preset. Default: every asymmetric
-	// one, each for its own keys only. RSA keys that are published without
-	// alg are for the RSA algorithms that are named here or by the preset,
-	// and for RS256 if there are none.
+	// Algorithms replaces those of the preset. Default: all asymmetric
+	// algorithms, each for its own keys only. RSA keys that are published
+	// without alg are used for the RSA algorithms listed here or by the
+	// preset, or for RS256 if there are none.
 	Algorithms []token.Algorithm
 
-	// Leeway is how far the clocks may disagree. A negative one is none, at
-	// most 60 s. Default: 30 s.
+	// Leeway is the tolerated clock difference, at most 60 s. Negative: none.
+	// Default: 30 s.
 	Leeway time.Duration
 
-	// MaxLifetime is the longest life of an access token, from its iat to
-	// its exp, and so how long a logout is remembered: at most 366 days.
-	// Default: that of the preset, mostly a day.
+	// MaxLifetime is the maximum lifetime of an access token, from iat to exp.
+	// It determines how long a logout is remembered. At most 366 days.
+	// Default: that of the preset, usually a day.
 	MaxLifetime time.Duration
 
-	// MaxTokenBytes is the longest token that is looked at, from 1 KiB to
-	// 32 KiB. Default: 8 KiB.
+	// MaxTokenBytes is the maximum length of a token, from 1 KiB to 32 KiB.
+	// Default: 8 KiB.
 	MaxTokenBytes int
 
-	// InsecureHTTP accepts an Issuer and a KeysURL that begin with http on
-	// another machine than this one. Whoever is on the way can replace the
-	// keys, and so let anybody in.
+	// InsecureHTTP accepts an Issuer and a KeysURL with http on another
+	// machine. An attacker on the network can replace the keys and log in as
+	// anybody.
 	InsecureHTTP bool
 
-	// Proxy is the URL of the HTTP proxy through which the keys are fetched;
-	// see remotekeys. Default: none, whatever the environment says.
+	// Proxy is the URL of the HTTP proxy for fetching the keys; see
+	// remotekeys. Default: none, whatever the environment says.
 	Proxy string
 
 	// Transport fetches the keys. Default: direct, with limits; see
 	// remotekeys.
 	Transport http.RoundTripper
 
-	// Logger is told of keys that cannot be fetched. Default: none.
+	// Logger logs failures to fetch the keys. Default: no log.
 	Logger *slog.Logger
 }
 
@@ -137,37 +138,36 @@ const (
 	// DefaultMaxTokenBytes is the default of Config.MaxTokenBytes.
 	DefaultMaxTokenBytes = 8 << 10
 
-	// LimitMaxTokenBytes is the most that Config.MaxTokenBytes may be.
+	// LimitMaxTokenBytes is the maximum of Config.MaxTokenBytes.
 	LimitMaxTokenBytes = 32 << 10
 
 	minMaxTokenBytes = 1 << 10
 )
 
-// asymmetric are the algorithms of published keys.
+// asymmetric lists the algorithms of published keys.
 var asymmetric = []token.Algorithm{
 	token.RS256, token.RS384, token.RS512, token.PS256, token.PS384, token.PS512, token.ES256, token.ES384, token.ES512, token.EdDSA, token.Ed25519,
 }
 
-// A Provider is an identity provider that is trusted. It is safe for concurrent
-// use.
+// A Provider is a trusted identity provider. It is safe for concurrent use.
 type Provider struct {
 	issuer        string
 	eventIssuer   string
 	namespace     string
 	clientIDs     []string
 	subject       string // the claim that names the user
-	integers      bool   // which may be an integer
+	integers      bool   // an integer subject is accepted
 	sessionless   bool
 	unsure        bool
-	remembered    time.Duration // how long a revocation matters
+	remembered    time.Duration // how long a revocation is kept
 	maxTokenBytes int
 	keys          token.KeySource
 	verifier      *token.Verifier
 }
 
-// New reports every fault of the configuration at once, joined, each beginning
-// with the name of its field. It fetches nothing: [Provider.Run] does, or the
-// first token.
+// New validates c and returns a Provider. It reports all faults of c at once,
+// joined, each beginning with the name of its field. It does not fetch the
+// keys: [Provider.Run] or the first token does.
 func New(c Config) (*Provider, error) {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("idp: Config."+format, args...)) }
@@ -179,14 +179,14 @@ func New(c Config) (*Provider, error) {
 	if u, err := url.Parse(c.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		fault("Issuer: required: the https URL that its tokens have as iss")
 	} else if u.Scheme == "http" && !c.InsecureHTTP && !httpx.IsLoopback(u.Hostname()) {
-		fault("Issuer: required: the https URL that its tokens have as iss; insecure_http allows http, which an attacker on the way can change")
+		fault("Issuer: required: the https URL that its tokens have as iss; insecure_http allows http, which attackers on the network can change")
 	} else if shape.issuer != nil {
 		if err := shape.issuer(u); err != nil {
 			fault("Issuer: %q %w", c.Issuer, err)
 		}
 	}
 	if len(c.Audience) == 0 && len(c.InsecureAuthorizedParty) == 0 {
-		fault("Audience: required: a token that is not meant for us lets nobody in")
+		fault("Audience: required: tokens for other audiences are refused")
 	}
 	if c.MaxTokenBytes != 0 && (c.MaxTokenBytes < minMaxTokenBytes || c.MaxTokenBytes > LimitMaxTokenBytes) {
 		fault("MaxTokenBytes: must be from %d to %d", minMaxTokenBytes, LimitMaxTokenBytes)
@@ -225,9 +225,10 @@ func New(c Config) (*Provider, error) {
 		fault("Roles: %q is no JSON Pointer", c.Roles)
 	}
 	if profile.RoleKeys = profile.RoleKeys || c.RoleKeys; c.RoleKeys && profile.Roles == "" {
-		fault("RoleKeys: there are no roles whose names it could be")
+		fault("RoleKeys: there is no claim with roles")
 	}
-	// Without an iat nobody knows how long a token has lived, and so how long its revocation matters.
+	// Without iat, the age of a token is unknown, and so is how long its
+	// revocation must be kept.
 	profile.Require = maps.Clone(profile.Require)
 	if profile.Require == nil {
 		profile.Require = map[string][]string{}
@@ -276,7 +277,7 @@ func New(c Config) (*Provider, error) {
 	}
 	mediaType := cmp.Or(c.MediaType, shape.mediaType)
 	if mediaType == "JWT" {
-		mediaType = "" // the verifier's word for it
+		mediaType = "" // accepts JWT and no typ
 	}
 	verifier, err := token.NewVerifier(token.VerifierConfig{
 		Keys: p.keys, Algorithms: algorithms, Issuer: c.Issuer, Audience: c.Audience, MediaType: mediaType, Profile: &profile,
@@ -290,12 +291,12 @@ func New(c Config) (*Provider, error) {
 	return p, nil
 }
 
-// Warnings returns what c allows that is dangerous: one line each, which
-// begins with the name of its field.
+// Warnings describes the dangerous settings of c, one line each, beginning
+// with the name of the field.
 func (c Config) Warnings() []string {
 	var all []string
 	if c.InsecureHTTP {
-		all = append(all, fmt.Sprintf("InsecureHTTP: an attacker on the way to %s can replace its keys, and so log in as anybody", c.Issuer))
+		all = append(all, fmt.Sprintf("InsecureHTTP: attackers on the network can replace the keys of %s, and so log in as anybody", c.Issuer))
 	}
 	if len(c.InsecureAuthorizedParty) > 0 {
 		all = append(all, fmt.Sprintf("InsecureAuthorizedParty: every server to which %s sends its tokens can use them here", strings.Join(c.InsecureAuthorizedParty, " or ")))
@@ -303,18 +304,18 @@ func (c Config) Warnings() []string {
 	return all
 }
 
-// Issuer is the iss of the provider.
+// Issuer returns the iss of the provider.
 func (p *Provider) Issuer() string { return p.issuer }
 
-// MaxTokenBytes returns the length of the longest token that is looked at.
+// MaxTokenBytes returns the maximum length of a token.
 func (p *Provider) MaxTokenBytes() int { return p.maxTokenBytes }
 
-// Verifier verifies its access tokens.
+// Verifier returns the verifier of its access tokens.
 func (p *Provider) Verifier() *token.Verifier { return p.verifier }
 
-// Run keeps the keys up to date until ctx is done, and returns its error.
-// Without it they are fetched when a token needs one that is not there, and a
-// key that the provider takes back stays good.
+// Run keeps the keys up to date until ctx is done, and returns the error of
+// ctx. If Run is not called, keys are fetched only when a token needs an
+// unknown one, and a key that the provider withdraws stays valid.
 func (p *Provider) Run(ctx context.Context) error {
 	if r, ok := p.keys.(interface{ Run(context.Context) error }); ok {
 		return r.Run(ctx)

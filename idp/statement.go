@@ -10,40 +10,40 @@ import (
 	"wsauth/token"
 )
 
-// maxStatementAge is how old a logout token or an event may be.
+// maxStatementAge is the maximum age of a logout token or an event.
 const maxStatementAge = 5 * time.Minute
 
-// What is wrong with a statement beyond its signature, dates and names.
+// Faults of a statement other than its signature, dates and audience.
 var (
-	// ErrNotLogout: it is no logout token.
+	// ErrNotLogout: it is not a logout token.
 	ErrNotLogout = errors.New("idp: not a logout token")
 
-	// ErrSubject: it does not name a user or session in a way that we know.
+	// ErrSubject: it names no user or session in a supported way.
 	ErrSubject = errors.New("idp: names no user or session")
 )
 
-// An Ending is what a provider has said to have ended.
+// An Ending describes what ends, according to the provider.
 type Ending struct {
 	// ID is the jti of the statement, with the provider's namespace. A
-	// statement that was heard before must not be obeyed again.
+	// statement whose ID has been seen before must be ignored.
 	ID string
 
-	// Revocations end the sessions concerned. There are none for an event
-	// that ends nothing.
+	// Revocations end the sessions concerned. Empty for an event that ends
+	// nothing.
 	Revocations []store.Revocation
 
-	doubtful bool // perhaps no access token names what it ends
+	doubtful bool // possibly no access token uses the names of what ends
 }
 
-// logoutEvent is the event that makes a logout token of a statement.
+// logoutEvent is the event that a logout token must contain.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
 // Logout verifies a logout token (OpenID Connect Back-Channel Logout 1.0
-// §2.6). Events beside the logout are ignored, whatever their values are (RFC
-// 8417 §2.2): Keycloak sends "revoke_offline_access": true there, where its
-// offline sessions end with a logout. An exp is not required: older providers
-// send none, and the iat bounds how long the token is good. Errors are those
-// of token.Verifier, [ErrNotLogout] and [ErrSubject].
+// §2.6). Other events in it are ignored, whatever their values (RFC 8417
+// §2.2): Keycloak sends "revoke_offline_access": true there if its offline
+// sessions end with a logout. exp is optional: older providers do not send it,
+// and iat limits the validity. Errors are those of token.Verifier,
+// [ErrNotLogout] and [ErrSubject].
 func (p *Provider) Logout(ctx context.Context, raw string) (Ending, error) {
 	c, err := p.verifier.VerifyStatement(ctx, raw, token.StatementRules{
 		MediaTypes: []string{"logout+jwt", ""}, Audience: p.clientIDs, MaxAge: maxStatementAge,
@@ -60,39 +60,41 @@ func (p *Provider) Logout(ctx context.Context, raw string) (Ending, error) {
 	}
 	switch err := c.Decode(&says); {
 	case events[logoutEvent].Kind() != '{':
-		return Ending{}, fmt.Errorf("%w: events lacks the one that a logout token has", ErrNotLogout)
+		return Ending{}, fmt.Errorf("%w: the logout event is missing", ErrNotLogout)
 	case err != nil || says.Nonce != nil:
-		return Ending{}, fmt.Errorf("%w: a nonce is that of an ID token", ErrNotLogout)
+		return Ending{}, fmt.Errorf("%w: it has a nonce, as ID tokens do", ErrNotLogout)
 	}
 	t := p.userOf(c)
 	t.session = c.SessionID
 	return p.ending(c, t, c.IssuedAt)
 }
 
-// A target is the user or the session, or both, that a statement is about.
+// A target is the user or session, or both, that a statement is about.
 type target struct {
 	session string
-	users   []string // names of one user
-	mapped  bool     // one of them is what access tokens name the user by
-	either  bool     // the one name is that of a user or of a session
+	users   []string // all names of one user
+	mapped  bool     // one of users is the name in access tokens
+	either  bool     // the name is that of a user or of a session
 }
 
-// userOf is the user of a statement, by its sub, and by the claim of the
-// subject if that is another one and there.
+// userOf returns the user of a statement, named by its sub and, if present, by
+// the claim that names users in access tokens.
 func (p *Provider) userOf(c *token.Claims) target {
 	t := named(c.Subject)
 	if p.subject == "sub" {
 		t.mapped = true
-	} else if name, found := c.LookupName(p.subject, p.integers); found { // what is no name is refused as a revocation
+		// A value that is not a valid name is refused later, as a revocation.
+	} else if name, found := c.LookupName(p.subject, p.integers); found {
 		t.users, t.mapped = append(t.users, name), true
 	}
 	return t
 }
 
-// ending makes the revocations. A session that access tokens name ends, and
-// with it those tokens of its user that name no session, which may be of the
-// same one. If the session is unknown, or access tokens may have another name
-// for it, all that the user began until the moment ends.
+// ending returns the revocations of a target. If access tokens name the
+// session, it revokes the session and the sessionless tokens of its user,
+// which may belong to it. If the session is unknown, or access tokens may use
+// another name for it, it revokes everything that was issued to the user until
+// moment.
 func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, error) {
 	expires := time.Now().Add(p.remembered)
 	e := Ending{ID: p.verifier.Qualify(c.ID)}
@@ -118,8 +120,8 @@ func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, 
 	return e, nil
 }
 
-// isDoubtful reports whether perhaps no access token names what t does, as far
-// as access tokens were seen: neither its session nor its user.
+// isDoubtful reports whether possibly no access token names the session or the
+// user of t, judging by the access tokens seen so far.
 func (p *Provider) isDoubtful(t target) bool {
 	withSession, withoutSession := p.verifier.Sessions()
 	withSub, withoutSub := p.verifier.IssuerSubjects()

@@ -1,15 +1,17 @@
-// Package store says what wsauth keeps beside the tokens themselves, and
-// keeps it in memory.
+// Package store defines what wsauth stores besides the tokens themselves, and
+// implements it in memory.
 //
-// A token that was signed stays signed. What ends it early is a [Revocation],
-// kept in a durable log of [Revocations] that every node follows. A node holds
-// the whole log in an [Index], so that a check needs neither disk nor network.
+// A signed token stays valid until it expires. To end it earlier, a
+// [Revocation] is added to a durable log of [Revocations], which every node
+// follows. A node keeps the whole log in an [Index], so that checking a token
+// needs no I/O.
 //
-// [Tickets] are values that can be taken once, however many ask for them.
-// [Families] are logins: which refresh token of each is good, and what becomes
-// of a login whose old one is used again.
+// [Tickets] are values that can be taken exactly once. [Families] are login
+// sessions: they record which refresh token of a session is valid, and detect
+// the use of an old one.
 //
-// A [Store] is all three. [Memory] is that of a single process, which forgets
-// when it ends; package store/bolt keeps it in a file. Package storetest is the
-// suite that each of them passes, for stores of your own too.
+// A [Store] combines all three. [Memory] is a store for a single process,
+// which loses everything when the process ends. Package store/bolt keeps it in
+// a file. Package storetest tests whether an implementation satisfies the
+// contracts; use it for your own stores, too.
 package store

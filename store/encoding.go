@@ -5,13 +5,13 @@ import (
 	"fmt"
 )
 
-// encodedHead is the length of the encoding without the ID: a byte of scope,
-// and Before and Expires in milliseconds since 1970.
+// encodedHead is the length of the encoding without the ID: the scope in one
+// byte, and Before and Expires in milliseconds since 1970.
 const encodedHead = 1 + 8 + 8
 
 // AppendBinary appends the encoding of r, which must be canonical: the scope
-// in one byte, Before (0 when zero) and Expires as big-endian milliseconds
-// since 1970, 8 bytes each, then the ID. It never fails.
+// in one byte, Before (0 if zero) and Expires as big-endian milliseconds since
+// 1970, 8 bytes each, then the ID. It never fails.
 func (r Revocation) AppendBinary(b []byte) ([]byte, error) {
 	var before uint64
 	if !r.Before.IsZero() {
@@ -23,8 +23,8 @@ func (r Revocation) AppendBinary(b []byte) ([]byte, error) {
 	return append(b, r.ID...), nil
 }
 
-// UnmarshalBinary reads what AppendBinary wrote, and takes nothing else: the
-// error is then [ErrInvalid] and r is as before.
+// UnmarshalBinary decodes the output of AppendBinary. For any other data, it
+// returns [ErrInvalid] and leaves r unchanged.
 func (r *Revocation) UnmarshalBinary(data []byte) error {
 	if len(data) < encodedHead {
 		return fmt.Errorf("%w: %d bytes", ErrInvalid, len(data))

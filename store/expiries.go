@@ -2,18 +2,18 @@ package store
 
 import "container/heap"
 
-// expiries finds the names that expire first, so that a sweep looks at those
-// alone. Each name is in it once; what happens to it later is for the caller
-// of due.
+// expiries is a priority queue of names by expiry, so that a sweep looks only
+// at those that expire. It contains each name once. If the expiry of a name
+// was extended, the caller of due adds it again.
 type expiries struct {
 	heap expiryHeap
 }
 
-// add notes that a name expires at a moment, in milliseconds since 1970.
+// add adds a name that expires at when, in milliseconds since 1970.
 func (e *expiries) add(n name, when int64) { heap.Push(&e.heap, expiry{when, n}) }
 
-// due removes and returns a name that expires at or before the horizon. It
-// reports false when there is none.
+// due removes and returns a name that expires at or before horizon. It returns
+// false if there is none.
 func (e *expiries) due(horizon int64) (name, bool) {
 	if len(e.heap) == 0 || e.heap[0].when > horizon {
 		return name{}, false
@@ -26,7 +26,7 @@ type expiry struct {
 	name name
 }
 
-// expiryHeap is a [heap.Interface], the earliest first.
+// expiryHeap is a [heap.Interface], ordered by expiry.
 type expiryHeap []expiry
 
 func (h expiryHeap) Len() int           { return len(h) }

@@ -5,58 +5,67 @@ import (
 	"errors"
 )
 
-// ErrReused means that a refresh token was used which another had replaced. It
-// was stolen, from the one who used it now or from the one who used it first;
-// nobody can tell which, so the family has ended.
+// ErrReused means that a refresh token was used after another had replaced it.
+// It may have been stolen, and it is unknown whether the thief or the user has
+// used it, so the family has been ended.
 var ErrReused = errors.New("store: the refresh token was used before")
 
-// Families keeps logins. It is safe for concurrent use. Methods return soon
-// after ctx is done, with its error. Times count in whole milliseconds.
+// Families stores login sessions. Implementations must be safe for concurrent
+// use. Methods return soon after ctx is done, with its error. Times have a
+// precision of milliseconds.
 //
-// After an error that is none of this package's, such as a context's in the
-// midst of it, a change may have been made or not. To begin or end a family
-// again then tells which; a rotation that is repeated within its grace finds
-// the one that was made.
+// After an error that is not defined in this package, such as that of ctx, a
+// change may or may not have been made. Beginning or ending the family again
+// tells which; a rotation repeated within its grace period finds the one that
+// was made.
 type Families interface {
-	// BeginFamily adds a family. It is [ErrInvalid] when its ID is taken, a
-	// name is missing or too long, or a time is missing (Rotated need not be
-	// given) or after the year 9999; [ErrFull] when the store holds as many
-	// as it may, or MaxFamilies of that subject. It is no error when the
-	// family has expired already. When it returns nil the family is as
-	// durable as the store is; the same is true of every change below.
+	// BeginFamily adds a family. It returns [ErrInvalid] if the ID is taken,
+	// if a name is missing or too long, or if a time is missing (except
+	// Rotated) or after the year 9999. It returns [ErrFull] if the store is
+	// full or the subject has MaxFamilies families. If the family has expired,
+	// it is not stored, and that is not an error. After BeginFamily has
+	// returned nil, the family is as durable as the store can make it. The
+	// same applies to all other changes.
 	BeginFamily(context.Context, Family) error
 
-	// RotateFamily presents a refresh token to exchange it, and returns the
-	// family as it is afterwards. All of it is one step.
+	// RotateFamily atomically exchanges a refresh token and returns the family
+	// as it is afterwards.
 	//
-	// Where From is Current, To takes its place and Key that of the key
-	// before. Where From is Previous, nothing changes but Remote and Agent if
-	// Current took its place at most Grace ago, or at most Retry ago by a
-	// rotation with the same Key and has not been presented since: the answer
-	// to the first time was lost, or two windows of one browser asked at
-	// once, and both are to have the same Current. Any other From is
-	// [ErrReused], and ends the family; the Family returned beside the error
-	// is what it was. A family that is not there, has ended or expired is
-	// [ErrNotFound]. A rotation that no family could make, as one without a
-	// name, is [ErrInvalid], and changes nothing.
+	// If From is Current, To replaces Current, and Key replaces the Key of the
+	// family.
+	//
+	// If From is Previous, the exchange is repeated: only Remote and Agent
+	// change. This is allowed if Current replaced it at most Grace ago. It is
+	// also allowed at most Retry ago, if Key is the same as in the first
+	// exchange and Current has not been presented since. So a client whose
+	// first answer was lost, or two tabs of a browser that rotate at the same
+	// time, get the same Current.
+	//
+	// Any other From is [ErrReused] and ends the family; RotateFamily then
+	// also returns the family as it was. If the family does not exist, has
+	// ended or has expired, the error is [ErrNotFound]. If r is not valid for
+	// any family, for example without a name, the error is [ErrInvalid] and
+	// nothing changes.
 	RotateFamily(context.Context, Rotation) (Family, error)
 
-	// PresentFamily presents a refresh token without exchanging it, and
-	// returns the family as it is afterwards. All of it is one step.
+	// PresentFamily atomically checks a refresh token without exchanging it,
+	// and returns the family as it is afterwards.
 	//
-	// Current is accepted, and Key is forgotten: Current has arrived, so
-	// nobody may ask for it again by its key. Previous is accepted where
-	// Current took its place at most Grace ago, and changes nothing. Any other
-	// token is [ErrReused], and ends the family; the Family returned beside
-	// the error is what it was. A family that is not there, has ended or
-	// expired is [ErrNotFound].
+	// If the token is Current, it is accepted, and Key is cleared: the client
+	// has received Current, so there is no reason to request it again with its
+	// key. If the token is Previous, it is accepted if Current replaced it at
+	// most Grace ago, and nothing changes. Any other token is [ErrReused] and
+	// ends the family; PresentFamily then also returns the family as it was.
+	// If the family does not exist, has ended or has expired, the error is
+	// [ErrNotFound].
 	PresentFamily(context.Context, Presentation) (Family, error)
 
-	// EndFamily forgets a family. It is no error when it is not there.
+	// EndFamily deletes a family. It is not an error if the family does not
+	// exist.
 	EndFamily(ctx context.Context, id string) error
 
-	// ListFamilies returns the families of a subject that have not expired,
-	// the one that began first first, [MaxFamilies] at most; none is no
-	// error.
+	// ListFamilies returns the families of a subject that have not expired, at
+	// most [MaxFamilies], the oldest first. It is not an error if there are
+	// none.
 	ListFamilies(ctx context.Context, subject string) ([]Family, error)
 }

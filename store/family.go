@@ -8,39 +8,39 @@ import (
 	"unicode/utf8"
 )
 
-// MaxFamilies is how many families one subject has at most.
+// MaxFamilies is the maximum number of families of one subject.
 const MaxFamilies = 1000
 
-// maxNote is the length in bytes of the longest Remote and Agent.
+// maxNote is the maximum length of Remote and Agent in bytes.
 const maxNote = 256
 
-// A Family is one login: a line of refresh tokens, each of which replaces the
-// one before it (RFC 9700 section 4.14.2). Names are 1 to 256 bytes long.
+// A Family is a login session with its chain of refresh tokens, each of which
+// replaces the previous one (RFC 9700 §4.14.2). Names are 1 to 256 bytes long.
 type Family struct {
-	ID       string    // the sid of its tokens
-	Subject  string    // the sub
-	Current  string    // the jti of the refresh token that is good
-	Previous string    // the jti that Current replaced; empty in a family that has not rotated yet
-	Began    time.Time // the login
-	Rotated  time.Time // when Current took its place; the login at first
-	Expires  time.Time // when the refresh token Current expires, and the family with it
-	Ends     time.Time // when the family ends at the latest, however often it rotates
+	ID       string    // sid of its tokens
+	Subject  string    // sub of its tokens
+	Current  string    // jti of the valid refresh token
+	Previous string    // jti that Current replaced, or empty
+	Began    time.Time // time of the login
+	Rotated  time.Time // time of the last rotation; Began if there was none
+	Expires  time.Time // expiry of Current, and so of the family
+	Ends     time.Time // Expires can never be later
 
-	// Key is the idempotency key of the rotation that made Current; zero where
-	// there was none, and once Current has been presented.
+	// Key is the idempotency key of the last rotation. It is zero if the
+	// rotation had none or if Current has been presented since.
 	Key KeyHash
 
-	// Where the family was used last, for its user to recognise. Any text;
-	// what is longer than 256 bytes is cut.
+	// Where the family was last used, shown to its user. Any text; truncated
+	// to 256 bytes.
 	Remote string // an address
 	Agent  string // a program
 }
 
-// A KeyHash is the SHA-256 of an idempotency key: random text of the client's
-// that it sends with each try of one rotation. The zero KeyHash is no key.
+// A KeyHash is the SHA-256 of an idempotency key: a random text that a client
+// sends with each attempt of one rotation. The zero KeyHash means no key.
 type KeyHash [sha256.Size]byte
 
-// HashKey returns the hash of a key. The empty key is none.
+// HashKey returns the hash of key, or the zero KeyHash if key is empty.
 func HashKey(key string) KeyHash {
 	if key == "" {
 		return KeyHash{}
@@ -48,18 +48,18 @@ func HashKey(key string) KeyHash {
 	return sha256.Sum256([]byte(key))
 }
 
-// matches reports whether k and other are of the same key.
+// matches reports whether k and other are hashes of the same key.
 func (k KeyHash) matches(other KeyHash) bool {
 	return k != KeyHash{} && subtle.ConstantTimeCompare(k[:], other[:]) == 1
 }
 
-// Expired reports whether the family is no more at a moment.
+// Expired reports whether the family has expired at the time now.
 func (f Family) Expired(now time.Time) bool { return !f.Expires.After(now) }
 
-// Canonical returns f as stores keep it, which == compares: times in UTC and
-// whole milliseconds, rounded down, Rotated not missing, Expires not after
-// Ends, and notes cut. The error, which is [ErrInvalid], says what is wrong
-// with f.
+// Canonical returns f in the form in which stores keep it, comparable with ==:
+// times in UTC and rounded down to milliseconds, Rotated set, Expires not
+// after Ends, Remote and Agent truncated. It returns an [ErrInvalid] if f is
+// not valid.
 func (f Family) Canonical() (Family, error) {
 	for what, name := range map[string]string{"ID": f.ID, "Subject": f.Subject, "Current": f.Current} {
 		if name == "" || len(name) > maxID {
@@ -85,9 +85,9 @@ func (f Family) Canonical() (Family, error) {
 	return f, nil
 }
 
-// Rotate is the one step of a store's RotateFamily: it says what becomes of f,
-// which is canonical as r is. With [ErrReused] it returns f as it is, for the
-// store to end; with [ErrNotFound], nothing.
+// Rotate implements the decision of [Families.RotateFamily]: it returns f
+// after the rotation. f and r must be canonical. With [ErrReused], it returns
+// f unchanged, and the store must end it.
 func (f Family) Rotate(r Rotation, now time.Time) (Family, error) {
 	if f.Expired(now) {
 		return Family{}, ErrNotFound
@@ -112,9 +112,9 @@ func (f Family) Rotate(r Rotation, now time.Time) (Family, error) {
 	return f, nil
 }
 
-// Present is the one step of a store's PresentFamily: it says what becomes of
-// f, which is canonical. With [ErrReused] it returns f as it is, for the store
-// to end; with [ErrNotFound], nothing.
+// Present implements the decision of [Families.PresentFamily]: it returns f
+// afterwards. f must be canonical. With [ErrReused], it returns f unchanged,
+// and the store must end it.
 func (f Family) Present(p Presentation, now time.Time) (Family, error) {
 	if f.Expired(now) {
 		return Family{}, ErrNotFound
@@ -129,23 +129,23 @@ func (f Family) Present(p Presentation, now time.Time) (Family, error) {
 	return f, ErrReused
 }
 
-// ClockStep is how far a server's clock may be set back without its sessions
-// being taken for stolen, and without its own tokens being refused because
-// they are dated ahead of it.
+// ClockStep is the tolerance for a server clock that is set back: within it, a
+// repeated refresh token is not mistaken for a stolen one, and the server
+// accepts its own tokens although they are dated in the future.
 const ClockStep = 5 * time.Second
 
-// graced reports whether Current took the place of Previous at most grace ago.
-// A clock that was set back makes the time negative. Up to [ClockStep] that is
-// no time; beyond it nobody knows how long ago it was.
+// graced reports whether Current replaced Previous at most grace ago. If the
+// clock was set back by up to [ClockStep], the negative duration counts as
+// zero; if by more, the duration is unknown and graced returns false.
 func (f Family) graced(grace time.Duration, now time.Time) bool {
 	since := now.Sub(f.Rotated)
 	return grace > 0 && since >= -ClockStep && since <= grace
 }
 
-// wholeMilliseconds rounds down, to what [time.Time.UnixMilli] tells.
+// wholeMilliseconds rounds t down as [time.Time.UnixMilli] does.
 func wholeMilliseconds(t time.Time) time.Time { return time.UnixMilli(t.UnixMilli()).UTC() }
 
-// cut shortens a note, between two characters.
+// cut truncates a note at a character boundary.
 func cut(note string) string {
 	if len(note) <= maxNote {
 		return note

@@ -8,8 +8,8 @@ import (
 
 // AppendBinary appends the encoding of f, which must be canonical: Began,
 // Rotated, Expires and Ends as big-endian milliseconds since 1970, 8 bytes
-// each, then ID, Subject, Current, Previous, Remote and Agent, each after its
-// length in 2 bytes, then Key, unless it is zero. It never fails.
+// each; then ID, Subject, Current, Previous, Remote and Agent, each preceded
+// by its length in 2 bytes; then Key, unless it is zero. It never fails.
 func (f Family) AppendBinary(b []byte) ([]byte, error) {
 	for _, moment := range []time.Time{f.Began, f.Rotated, f.Expires, f.Ends} {
 		b = binary.BigEndian.AppendUint64(b, uint64(moment.UnixMilli()))
@@ -24,8 +24,8 @@ func (f Family) AppendBinary(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// UnmarshalBinary reads what AppendBinary wrote, and takes nothing else: the
-// error is then [ErrInvalid] and f is as before.
+// UnmarshalBinary decodes the output of AppendBinary. For any other data, it
+// returns [ErrInvalid] and leaves f unchanged.
 func (f *Family) UnmarshalBinary(data []byte) error {
 	var read Family
 	rest := data

@@ -5,19 +5,19 @@ import (
 	"sync/atomic"
 )
 
-// filterWords is the size of a filter, 2 MiB.
+// filterWords is the number of words of a filter, which are 2 MiB.
 const filterWords = 1 << 18
 
-// filter knows most of the names that a set does not hold, at the cost of a
-// fraction of a look into its maps: a Bloom filter that sets two bits of one
-// word for each name. With a million names in it, it is wrong about 1.5 of 100
-// others. Its seed is its own, so that no one can choose names that it is wrong
-// about.
+// filter is a Bloom filter for the names in a set. It excludes most other
+// names at a fraction of the cost of map lookups. For each name it sets two
+// bits in one word. With a million names, about 1.5 % of other names pass. Its
+// seed is random, so that nobody can choose names that pass.
 //
-// Names are added one at a time; any number of readers may look meanwhile.
+// Only one goroutine may add names at a time; any number may call mayHold
+// meanwhile.
 type filter struct {
 	seed  maphash.Seed
-	empty atomic.Bool // whether the empty name is in it
+	empty atomic.Bool // whether it contains the empty name
 	words []atomic.Uint64
 }
 
@@ -34,7 +34,7 @@ func (f *filter) add(id string) {
 	word.Or(bits)
 }
 
-// mayHold reports false only for what was never added.
+// mayHold reports whether id may have been added. False is always right.
 func (f *filter) mayHold(id string) bool {
 	if id == "" {
 		return f.empty.Load()
@@ -43,7 +43,8 @@ func (f *filter) mayHold(id string) bool {
 	return word.Load()&bits == bits
 }
 
-// place returns the word of a name and its two bits, which may be one.
+// place returns the word of a name and the mask of its two bits, which may
+// coincide.
 func (f *filter) place(id string) (word *atomic.Uint64, bits uint64) {
 	h := maphash.String(f.seed, id)
 	return &f.words[h%filterWords], 1<<(h>>58) | 1<<(h>>52&63)

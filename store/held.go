@@ -10,33 +10,33 @@ import (
 	"time"
 )
 
-// ErrNotDurable means that revocations hold on this node only: the log could
-// not take them. The node refuses their tokens and tries again to write them
-// for as long as its process lives. The error beside it says why.
+// ErrNotDurable means that revocations hold on this node only, because writing
+// them to the log failed. The node refuses their tokens and keeps trying to
+// write them until its process ends. The wrapped error is the reason.
 var ErrNotDurable = errors.New("store: revoked on this node only, not written yet")
 
-// DefaultMaxHeld is how many revocations an [Index] holds at most that the log
-// has not taken.
+// DefaultMaxHeld is the default of IndexConfig.MaxHeld.
 const DefaultMaxHeld = 100_000
 
-// held are the revocations that the log has not taken yet, oldest first. It is
+// held stores the revocations that are not in the log, oldest first. It is
 // safe for concurrent use.
 type held struct {
 	limit int
-	wake  chan struct{} // gets a value when there is something to write
+	wake  chan struct{} // receives a value when there is something to write
 
 	mu       sync.Mutex
 	entries  map[name]Revocation
 	order    []name
-	reserved int // places for calls that are writing
+	reserved int // capacity reserved by writes in progress
 }
 
 func newHeld(limit int) *held {
 	return &held{limit: limit, wake: make(chan struct{}, 1), entries: map[name]Revocation{}}
 }
 
-// reserve keeps room for revocations that may have to be held. It reports
-// false if there is none; Everything always has room.
+// reserve reserves capacity for revocations that may have to be held. It
+// returns false if there is none. A revocation of Everything always gets
+// capacity.
 func (h *held) reserve(revocations []Revocation) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -49,15 +49,15 @@ func (h *held) reserve(revocations []Revocation) bool {
 	return true
 }
 
-// release undoes reserve for revocations that need not be held.
+// release undoes reserve for n revocations that need not be held.
 func (h *held) release(n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.reserved -= n
 }
 
-// hold takes revocations for which room was reserved, and reports whether they
-// are the first.
+// hold stores revocations for which reserve was called. It reports whether
+// they are the first.
 func (h *held) hold(revocations []Revocation) (first bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -78,13 +78,13 @@ func (h *held) hold(revocations []Revocation) (first bool) {
 	}
 	select {
 	case h.wake <- struct{}{}:
-	default: // somebody is awake
+	default: // already pending
 	}
 	return first
 }
 
-// putFirst puts the revocation of everything before all others, and drops what
-// it covers. h.mu must be held.
+// putFirst moves the revocation of everything to the front and drops the
+// revocations that it covers. h.mu must be held.
 func (h *held) putFirst(everything Revocation) {
 	rest := slices.DeleteFunc(h.order, func(n name) bool {
 		if n.scope == Everything {
@@ -99,7 +99,7 @@ func (h *held) putFirst(everything Revocation) {
 	h.order = append([]name{everything.name()}, rest...)
 }
 
-// first returns the first revocations, at most limit.
+// first returns the oldest revocations, at most limit.
 func (h *held) first(limit int) []Revocation {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -110,9 +110,9 @@ func (h *held) first(limit int) []Revocation {
 	return batch
 }
 
-// written removes revocations that the log has, unless they have been extended
-// since. They are mostly the first, so the rest is seldom looked at: otherwise
-// each page of many would cost as much as all of them.
+// written removes revocations that have been written, unless they have been
+// extended since. They are usually at the front, so the loop avoids scanning
+// the rest; otherwise each page would cost as much as all of them.
 func (h *held) written(revocations []Revocation) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -127,7 +127,7 @@ func (h *held) written(revocations []Revocation) {
 		if _, still := h.entries[h.order[0]]; still {
 			break
 		}
-		h.order[0] = name{} // which the slice would keep
+		h.order[0] = name{} // release its memory
 		h.order = h.order[1:]
 		removed--
 	}
@@ -150,9 +150,9 @@ func (h *held) len() int {
 // [ErrNotDurable].
 func (x *Index) Held() int { return x.held.len() }
 
-// Flush writes what this node alone holds, also to a log that is full if that
-// is an [Overfiller], and returns the error of the log if there is something
-// left. A process that is about to end calls it.
+// Flush writes the revocations that hold on this node only. If the log is full
+// and an [Overfiller], it exceeds the limit. It returns the error of the log
+// if some could not be written. Call it before the process ends.
 func (x *Index) Flush(ctx context.Context) error {
 	write := x.config.Revocations.Revoke
 	overfiller, _ := x.config.Revocations.(Overfiller)
@@ -168,20 +168,20 @@ func (x *Index) Flush(ctx context.Context) error {
 		if size == 1 || ctx.Err() != nil {
 			return fmt.Errorf("%w: %d revocations: %w", ErrNotDurable, x.held.len(), err)
 		}
-		size = 1 // what fits one by one is better than nothing
+		size = 1 // write at least those that are accepted one by one
 	}
 	return nil
 }
 
-// writeHeld writes the first revocations of those that are held, at most
-// limit, and forgets them once the log has them.
+// writeHeld writes the oldest held revocations, at most limit, and removes
+// them from x.held.
 func (x *Index) writeHeld(ctx context.Context, limit int, write func(context.Context, ...Revocation) error) error {
 	batch := x.held.first(limit)
 	writing, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	err := write(writing, batch...)
 	if errors.Is(err, ErrInvalid) && limit == 1 {
-		x.config.Logger.ErrorContext(ctx, "revocations: the store refuses one for good, it holds on this node only", "error", err)
+		x.config.Logger.ErrorContext(ctx, "revocations: the store permanently refuses a revocation; it holds on this node only", "error", err)
 		err = nil
 	}
 	if err != nil {
@@ -191,8 +191,8 @@ func (x *Index) writeHeld(ctx context.Context, limit int, write func(context.Con
 	return nil
 }
 
-// keepWriting writes what is held, until ctx is done. After a failure it tries
-// fewer at a time and waits longer, as Run does.
+// keepWriting writes held revocations until ctx is done. After a failure, it
+// writes smaller batches and waits longer, like Run.
 func (x *Index) keepWriting(ctx context.Context) {
 	size, backoff := MaxPage, minBackoff
 	for ctx.Err() == nil {
@@ -211,10 +211,10 @@ func (x *Index) keepWriting(ctx context.Context) {
 		}
 		size, backoff = min(MaxPage, 2*size), minBackoff
 		if x.held.len() == 0 {
-			x.config.Logger.InfoContext(ctx, "revocations: all that this node held is written")
+			x.config.Logger.InfoContext(ctx, "revocations: everything that this node held has been written")
 		}
 	}
 }
 
-// writeTimeout is how long a store may take for a batch that was held.
+// writeTimeout is the timeout for writing a batch of held revocations.
 const writeTimeout = 5 * time.Second

@@ -148,7 +148,7 @@ func TestIndexWritesWhatItHolds(t *testing.T) {
 		if err != nil || usage.Entries != 2*MaxPage+1 {
 			t.Errorf("the log has %d, %v", usage.Entries, err)
 		}
-		if lines.count("cannot take them") != 1 || lines.count("held is written") != 1 {
+		if lines.count("writing to the log failed") != 1 || lines.count("held has been written") != 1 {
 			t.Errorf("log: %s", lines.text.String())
 		}
 	})

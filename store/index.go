@@ -14,50 +14,49 @@ import (
 
 const (
 	// contactEvery is how long an index waits for news before it asks the
-	// store whether there are any, and so whether it is still there.
+	// store, and so checks that the store is available.
 	contactEvery = time.Second
 
-	// readTimeout is how long a store may take for a page.
+	// readTimeout is the timeout for reading a page.
 	readTimeout = 2 * time.Second
 
-	// After a failure an index waits for a random part of a time that
+	// After a failure, an index waits for a random fraction of a time that
 	// doubles from minBackoff to maxBackoff.
 	minBackoff = 50 * time.Millisecond
 	maxBackoff = 2 * time.Second
 )
 
-// IndexConfig says what an [Index] follows.
+// IndexConfig configures an [Index].
 type IndexConfig struct {
 	// Revocations is the log. Required.
 	Revocations Revocations
 
-	// OnRevoke, if not nil, is called for every revocation that is new to
-	// the index or reaches further than before, after [Index.Revoked] has
-	// begun to see it, once for each. [Index.Run] calls it in the order of
-	// the log, and learns nothing more before it returns; [Index.Revoke]
-	// calls it too, at the same time as Run and other calls of Revoke do. It
-	// must not wait for a call of Revoke, which may be waiting for it.
+	// OnRevoke, if not nil, is called once for each revocation that is new to
+	// the index or extends an earlier one. At that time [Index.Revoked]
+	// already respects it. [Index.Run] calls it in the order of the log and
+	// waits until it returns. [Index.Revoke] also calls it, concurrently with
+	// Run and other calls of Revoke. It must not wait for a call of Revoke,
+	// because that may be waiting for it.
 	OnRevoke func(Revocation)
 
-	// MaxHeld is how many revocations the index holds at most that the log
-	// could not take. Default: [DefaultMaxHeld].
+	// MaxHeld is the maximum number of revocations that the index holds
+	// because writing them to the log failed. Default: [DefaultMaxHeld].
 	MaxHeld int
 
-	// Logger is told when the store fails and when it is back, and when the
-	// log gets full. Default: no one is.
+	// Logger logs when the store fails and recovers, and when the log is
+	// nearly full. Default: no log.
 	Logger *slog.Logger
 
-	// Now is the clock by which the index tells its contact with the store.
-	// Default: [time.Now].
+	// Now is the clock for [Index.Contact]. Default: [time.Now].
 	Now func() time.Time
 }
 
-// An Index is a node's copy of a log of revocations, in memory. While
-// [Index.Run] follows the log, a check takes no I/O. It is safe for concurrent
+// An Index is a node's copy of a log of revocations in memory. While
+// [Index.Run] follows the log, a check needs no I/O. It is safe for concurrent
 // use.
 //
-// It is as good as its last contact with the store: who must not trust an old
-// copy looks at [Index.Contact] too.
+// It is only as current as its last contact with the store. To refuse tokens
+// when it is outdated, check [Index.Contact], too.
 type Index struct {
 	config IndexConfig
 	ready  chan struct{} // closed at the first contact
@@ -67,11 +66,13 @@ type Index struct {
 
 	mu      sync.RWMutex
 	contact time.Time
-	usage   Usage                  // at the last contact
-	telling map[name]chan struct{} // news that OnRevoke is being told of; closed when it knows
+	usage   Usage // at the last contact
+	// Revocations for which OnRevoke is running. The channel is closed when it
+	// has returned.
+	telling map[name]chan struct{}
 }
 
-// NewIndex makes an index that is empty until Run fills it.
+// NewIndex returns an empty index. Call Run to fill it.
 func NewIndex(c IndexConfig) (*Index, error) {
 	if c.Revocations == nil {
 		return nil, errors.New("store: IndexConfig: Revocations: required")
@@ -91,9 +92,9 @@ func NewIndex(c IndexConfig) (*Index, error) {
 	return &Index{config: c, ready: make(chan struct{}), set: newSet(), held: newHeld(c.MaxHeld), telling: map[name]chan struct{}{}}, nil
 }
 
-// Revoked reports whether a revocation that the index has seen concerns the
-// token. It takes no time into account: a token that has expired, or that a
-// revocation outlives, is no less revoked.
+// Revoked reports whether the index has a revocation that concerns the token.
+// It ignores expiries: a token is still revoked after it or the revocation has
+// expired.
 func (x *Index) Revoked(c *token.Claims) bool {
 	if !x.set.mayRevoke(c) {
 		return false
@@ -103,16 +104,16 @@ func (x *Index) Revoked(c *token.Claims) bool {
 	return x.set.revoked(c)
 }
 
-// Revoke adds revocations to the index at once, and to the log as
-// [Revocations.Revoke] does, whether Run is running or not. When it returns
-// nil, the log has them, and OnRevoke has returned for each that was news,
-// whoever called it.
+// Revoke adds revocations to the index immediately, and then to the log as
+// [Revocations.Revoke] does. Run need not be running. When it returns nil, the
+// log has the revocations, and OnRevoke has returned for each new one, even if
+// another goroutine called it.
 //
-// What the log cannot take, because it is full or fails or ctx ends, is
-// [ErrNotDurable]: the index holds it all the same, OnRevoke has been called,
-// and Run writes it later. After any other error nothing was revoked by this
-// call: what is revoked was invalid, or the index already holds
-// IndexConfig.MaxHeld and the log fails.
+// If writing to the log fails, or the log is full, or ctx is done, the error
+// is [ErrNotDurable]: the index has the revocations, OnRevoke has been called,
+// and Run writes them later. After any other error nothing has been revoked:
+// the revocations are invalid, or the log fails and the index already holds
+// IndexConfig.MaxHeld.
 func (x *Index) Revoke(ctx context.Context, revocations ...Revocation) error {
 	prepared, err := Prepare(time.Now(), revocations)
 	if err != nil {
@@ -132,13 +133,13 @@ func (x *Index) Revoke(ctx context.Context, revocations ...Revocation) error {
 		return err
 	}
 	if x.held.hold(prepared) {
-		x.config.Logger.ErrorContext(ctx, "revocations: the log cannot take them, this node holds them until it can", "error", err)
+		x.config.Logger.ErrorContext(ctx, "revocations: writing to the log failed; this node holds them and tries again", "error", err)
 	}
 	return fmt.Errorf("%w: %w", ErrNotDurable, err)
 }
 
-// revokeDurably is Revoke where nothing more can be held: what the log does
-// not take is not revoked.
+// revokeDurably is Revoke without the capacity to hold revocations: if writing
+// to the log fails, nothing is revoked.
 func (x *Index) revokeDurably(ctx context.Context, prepared []Revocation) error {
 	if err := x.config.Revocations.Revoke(ctx, prepared...); err != nil {
 		return fmt.Errorf("%w; %d others wait to be written, so it is not held either", err, x.Held())
@@ -147,29 +148,30 @@ func (x *Index) revokeDurably(ctx context.Context, prepared []Revocation) error 
 	return x.awaitTold(ctx, prepared)
 }
 
-// Contact returns the last moment at which the index is known to have held the
-// whole log, and the zero time before the first. While the store answers it is
-// about a second ago at most.
+// Contact returns the latest time at which the index is known to have had the
+// whole log, or the zero time. While the store is available, it is at most
+// about a second ago.
 func (x *Index) Contact() time.Time {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.contact
 }
 
-// Ready is closed once the index has read the whole log for the first time.
+// Ready returns a channel that is closed when the index has read the whole log
+// for the first time.
 func (x *Index) Ready() <-chan struct{} { return x.ready }
 
-// Len is how many revocations the index holds.
+// Len returns the number of revocations in the index.
 func (x *Index) Len() int {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.set.len()
 }
 
-// Run follows the log until ctx is done, and returns its error. A store that
-// fails is no end: Run tries again, after a random wait of 2 seconds at most.
-// When the log does not know the place any more, Run reads all of it anew, and
-// forgets nothing that it had. Call it once.
+// Run follows the log until ctx is done, and returns the error of ctx. If the
+// store fails, Run retries after a random delay of at most 2 seconds. If the
+// cursor is no longer valid, Run reads the whole log again, without dropping
+// what the index has. Call it once.
 func (x *Index) Run(ctx context.Context) error {
 	var writing sync.WaitGroup
 	writing.Go(func() { x.keepWriting(ctx) })
@@ -189,7 +191,7 @@ func (x *Index) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 		case errors.Is(err, ErrCursor):
 			cursor = Cursor{}
-			x.config.Logger.WarnContext(ctx, "revocations: the log is another one, reading it anew")
+			x.config.Logger.WarnContext(ctx, "revocations: the log was replaced; reading it from the start")
 		case backoff == minBackoff:
 			x.config.Logger.ErrorContext(ctx, "revocations: the store fails", "error", err)
 		}
@@ -199,8 +201,8 @@ func (x *Index) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// follow takes one step: it reads a page and, if that is the end of the log,
-// waits for more. It returns the place that it came to, also with an error.
+// follow takes one step: it reads a page and, at the end of the log, waits for
+// more. It returns the new cursor, also with an error.
 func (x *Index) follow(ctx context.Context, cursor Cursor) (Cursor, error) {
 	began := x.config.Now()
 	reading, cancel := context.WithTimeout(ctx, readTimeout)
@@ -225,7 +227,8 @@ func (x *Index) follow(ctx context.Context, cursor Cursor) (Cursor, error) {
 	return page.Next, err
 }
 
-// learn adds revocations to the set, then tells of those that are news.
+// learn adds revocations to the set and calls OnRevoke for those that change
+// it.
 func (x *Index) learn(revocations []Revocation) {
 	news := make([]Revocation, 0, len(revocations))
 	told := make(chan struct{})
@@ -250,8 +253,8 @@ func (x *Index) learn(revocations []Revocation) {
 	}
 }
 
-// awaitTold waits until OnRevoke knows of revocations that another call learns
-// at the same time.
+// awaitTold waits until OnRevoke has returned for revocations that another
+// goroutine is learning.
 func (x *Index) awaitTold(ctx context.Context, revocations []Revocation) error {
 	for _, r := range revocations {
 		x.mu.RLock()
@@ -269,8 +272,9 @@ func (x *Index) awaitTold(ctx context.Context, revocations []Revocation) error {
 	return nil
 }
 
-// caughtUp notes that the index had the whole log at a moment, and forgets
-// what is gone, a little at a time so that checks need not wait.
+// caughtUp records that the index had the whole log at a given time. It
+// removes expired revocations, in small steps so that checks need not wait
+// long.
 func (x *Index) caughtUp(at time.Time) {
 	x.mu.Lock()
 	first := x.contact.IsZero()
@@ -287,7 +291,7 @@ func (x *Index) caughtUp(at time.Time) {
 	}
 }
 
-// sleep returns after d, or when ctx is done.
+// sleep waits for d or until ctx is done.
 func sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -300,8 +300,8 @@ func TestIndexReadsAnotherLogAnew(t *testing.T) {
 		if age := time.Since(x.Contact()); age > contactEvery {
 			t.Errorf("contact %v ago", age)
 		}
-		if n := lines.count("the log is another one"); n != 1 {
-			t.Errorf("told %d times of another log", n)
+		if n := lines.count("the log was replaced"); n != 1 {
+			t.Errorf("logged %d times that the log was replaced", n)
 		}
 	})
 }

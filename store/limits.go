@@ -1,21 +1,21 @@
 package store
 
-// How much a store holds when its user does not say.
+// Default limits.
 const (
 	DefaultLimit       = 1_000_000 // revocations
-	DefaultTicketLimit = 100_000   // of half a minute: 3,333 a second
+	DefaultTicketLimit = 100_000   // with a lifetime of 30 s: 3,333 per second
 	DefaultFamilyLimit = 1_000_000
 )
 
-// Limits are how much a store holds at most before it returns [ErrFull]. What
-// is 0 or less is the default.
+// Limits are the maximum numbers of items in a store. When a limit is reached,
+// the store returns [ErrFull]. Values of 0 or less mean the default.
 type Limits struct {
-	Revocations int // [DefaultLimit]
-	Tickets     int // [DefaultTicketLimit]
-	Families    int // [DefaultFamilyLimit]
+	Revocations int // default [DefaultLimit]
+	Tickets     int // default [DefaultTicketLimit]
+	Families    int // default [DefaultFamilyLimit]
 }
 
-// OrDefault returns l with the default for each limit that it does not say.
+// OrDefault returns l with defaults set.
 func (l Limits) OrDefault() Limits {
 	return Limits{
 		Revocations: limitOr(l.Revocations, DefaultLimit),

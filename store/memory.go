@@ -1,8 +1,8 @@
 package store
 
-// Memory is the [Store] of one process, which ends with it: for tests, and
-// where everyone may have to log in again after a restart, and revoked tokens
-// may live on. Make it with [NewMemory].
+// Memory is a [Store] within one process, and is lost when that ends. Use it
+// in tests, or where it is acceptable that after a restart all users must log
+// in again and revoked tokens are valid again. Create it with [NewMemory].
 type Memory struct {
 	memoryRevocations
 	memoryTickets
@@ -11,12 +11,12 @@ type Memory struct {
 
 var _ Store = (*Memory)(nil)
 
-// NewMemory makes an empty store of at most limit revocations that are not
+// NewMemory returns an empty store for at most limit revocations that are not
 // [Revocation.Gone]; 0 or less means [DefaultLimit]. The other limits are the
-// default ones.
+// defaults.
 func NewMemory(limit int) *Memory { return NewMemoryWithin(Limits{Revocations: limit}) }
 
-// NewMemoryWithin makes an empty store.
+// NewMemoryWithin returns an empty store with the given limits.
 func NewMemoryWithin(limits Limits) *Memory {
 	limits = limits.OrDefault()
 	return &Memory{

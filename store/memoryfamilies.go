@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// memoryFamilies is the families of a [Memory].
+// memoryFamilies implements [Families] in memory.
 type memoryFamilies struct {
 	familyLimit int
 
 	familyMu sync.Mutex
 	families shelf[string, Family]          // by ID
-	subjects map[string]map[string]struct{} // the IDs of each subject
+	subjects map[string]map[string]struct{} // IDs by subject
 }
 
 func newMemoryFamilies(limit int) memoryFamilies {
@@ -97,8 +97,8 @@ func (m *memoryFamilies) PresentFamily(ctx context.Context, p Presentation) (Fam
 	return f, err
 }
 
-// became keeps what a step has made of a family, or removes one that was
-// reused.
+// became stores the result of Rotate or Present, or removes the family if its
+// token was reused.
 func (m *memoryFamilies) became(f Family, err error) {
 	switch {
 	case err == nil:
@@ -145,7 +145,7 @@ func (m *memoryFamilies) remove(f Family) {
 	m.forget(f)
 }
 
-// forget takes a family from those of its subject.
+// forget removes a family from the index by subject.
 func (m *memoryFamilies) forget(f Family) {
 	delete(m.subjects[f.Subject], f.ID)
 	if len(m.subjects[f.Subject]) == 0 {

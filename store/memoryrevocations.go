@@ -9,20 +9,21 @@ import (
 	"time"
 )
 
-// memoryRevocations is the log of a [Memory].
+// memoryRevocations implements [Revocations] in memory.
 type memoryRevocations struct {
 	epoch string
 	limit int
 
 	mu      sync.Mutex
-	last    uint64          // sequence of the newest entry
-	entries map[name]logged // what holds now
-	log     []logged        // by sequence, with entries that were replaced or are gone
+	last    uint64          // sequence number of the newest entry
+	entries map[name]logged // current entries
+	// By sequence number, including replaced and expired entries.
+	log     []logged
 	expires expiries
-	more    chan struct{} // closed when the log grows, then replaced
+	more    chan struct{} // closed and replaced when the log grows
 }
 
-// logged is a revocation and its place in the log.
+// logged is a revocation and its sequence number.
 type logged struct {
 	revocation Revocation
 	sequence   uint64
@@ -73,13 +74,14 @@ func (m *memoryRevocations) Revoke(ctx context.Context, revocations ...Revocatio
 	return nil
 }
 
-// everything returns the log's revocation of everything, or the zero one.
+// everything returns the revocation of everything in the log, or the zero
+// Revocation.
 func (m *memoryRevocations) everything() Revocation {
 	return m.entries[name{scope: Everything}].revocation
 }
 
-// counted returns how many entries count towards the limit: all but that of
-// everything, which must find room in a full log.
+// counted returns the number of entries that count towards the limit. The
+// revocation of everything does not, because a full log must accept it.
 func (m *memoryRevocations) counted() int {
 	if m.everything().Scope == Everything {
 		return len(m.entries) - 1
@@ -87,7 +89,7 @@ func (m *memoryRevocations) counted() int {
 	return len(m.entries)
 }
 
-// dropCovered forgets what the log's revocation of everything covers.
+// dropCovered removes the entries that the revocation of everything covers.
 func (m *memoryRevocations) dropCovered() {
 	everything := m.everything()
 	for n, e := range m.entries {
@@ -108,7 +110,7 @@ func (m *memoryRevocations) RevocationUsage(ctx context.Context) (Usage, error) 
 	return Usage{Entries: m.counted(), Limit: m.limit}, nil
 }
 
-// put adds r to the end of the log, unless it changes nothing.
+// put appends r to the log, unless it changes nothing.
 func (m *memoryRevocations) put(r Revocation) {
 	old, known := m.entries[r.name()]
 	if known {
@@ -171,7 +173,7 @@ func (m *memoryRevocations) Wait(ctx context.Context, after Cursor) error {
 	}
 }
 
-// check returns ErrCursor for a place that is not in the log.
+// check returns ErrCursor if c is not a position in the log.
 func (m *memoryRevocations) check(c Cursor) error {
 	if c != (Cursor{}) && (c.Epoch != m.epoch || c.Sequence > m.last) {
 		return ErrCursor
@@ -179,12 +181,13 @@ func (m *memoryRevocations) check(c Cursor) error {
 	return nil
 }
 
-// holds reports whether an entry of the log was neither replaced nor swept.
+// holds reports whether e is a current entry.
 func (m *memoryRevocations) holds(e logged) bool {
 	return m.entries[e.revocation.name()].sequence == e.sequence
 }
 
-// sweep forgets what is gone, and clears the log when half of it is dead.
+// sweep removes expired entries, and compacts the log when half of it is
+// obsolete.
 func (m *memoryRevocations) sweep(now time.Time) {
 	horizon := now.Add(-ClockSlack).UnixMilli()
 	for n, ok := m.expires.due(horizon); ok; n, ok = m.expires.due(horizon) {

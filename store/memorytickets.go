@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// memoryTickets is the tickets of a [Memory]. They keep the monotonic reading
-// of the moment at which they expire, if it has one, so that a clock that is
-// set back revives none.
+// memoryTickets implements [Tickets] in memory. It keeps the monotonic clock
+// reading of each expiry, if there is one, so that no ticket becomes valid
+// again when the clock is set back.
 type memoryTickets struct {
 	ticketLimit int
 

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Prepare is the first step of a store's Revoke: it makes revocations
-// canonical, merges those with the same scope and ID and drops those that are
-// [Revocation.Gone], in the order in which they first appear. It returns
-// [ErrInvalid] if one of them is, or if they are more than [MaxPage]. The
-// second step is [Uncovered].
+// Prepare is the first step of a store's Revoke. It makes revocations
+// canonical, merges those with the same scope and ID, and drops those that are
+// [Revocation.Gone]. It keeps the order of first appearance. It returns
+// [ErrInvalid] if a revocation is invalid or if there are more than [MaxPage].
+// The second step is [Uncovered].
 func Prepare(now time.Time, revocations []Revocation) ([]Revocation, error) {
 	if len(revocations) > MaxPage {
 		return nil, fmt.Errorf("%w: %d at once", ErrInvalid, len(revocations))
@@ -35,9 +35,9 @@ func Prepare(now time.Time, revocations []Revocation) ([]Revocation, error) {
 	return prepared, nil
 }
 
-// Uncovered removes from prepared revocations those that an [Everything] among
-// them or held, that of the log, covers. A log without one has the zero
-// Revocation as held. It changes the slice in place.
+// Uncovered removes those of the prepared revocations that are covered by an
+// [Everything] among them or by held, which is the Everything of the log or,
+// if it has none, the zero Revocation. It modifies the slice in place.
 func Uncovered(prepared []Revocation, held Revocation) []Revocation {
 	everything := held
 	for _, r := range prepared {

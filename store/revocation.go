@@ -7,47 +7,50 @@ import (
 	"wsauth/token"
 )
 
-// ClockSlack is how long a revocation is kept after it has expired. A clock
-// that is set back by no more than this revives no revoked token.
+// ClockSlack is how long a revocation is kept after it has expired, so that no
+// revoked token becomes valid again when the clock is set back by less.
 const ClockSlack = time.Hour
 
-// maxID is the length in bytes of the longest name that a token can have.
+// maxID is the maximum length in bytes of a name in a token.
 const maxID = 256
 
-// maxTime is the first millisecond after the year 9999, where the dates of
-// tokens end.
+// maxTime is the first millisecond after the year 9999, which is the last for
+// dates in tokens.
 const maxTime = 253402300800 * 1000
 
-// A Revocation ends tokens before their time. Names are those of one issuer:
-// who trusts several keeps a log for each.
+// A Revocation ends the validity of tokens before they expire. Names are those
+// of one issuer; if you trust several, use a log for each.
 type Revocation struct {
 	Scope Scope
 
-	// ID is the jti, sid or sub, 1 to 256 bytes; empty for [Everything].
+	// ID is the jti, sid or sub, of 1 to 256 bytes; empty for [Everything].
 	ID string
 
-	// Before revokes what began at or before this moment, which counts in
-	// whole milliseconds. Required for [Subject], [Sessionless] and
-	// [Everything]; zero for [Token] and [Session], which are revoked
-	// altogether.
+	// Before revokes what began at or before this time, in whole milliseconds.
+	// Required for [Subject], [Sessionless] and [Everything]. It must be zero
+	// for [Token] and [Session], which are revoked without a time limit.
 	Before time.Time
 
-	// Expires is when no token that is concerned can be valid any more, the
-	// leeway of verifiers included. Required. The log forgets the revocation
-	// [ClockSlack] later.
+	// Expires is the time after which no token concerned can be valid,
+	// including the leeway of verifiers. Required. The log drops the
+	// revocation [ClockSlack] later.
 	Expires time.Time
 }
 
 // Concerns reports whether r revokes the token with these claims.
 //
-// A token began when its session did, if the sid is a UUIDv7, as those of
-// [NewSessionID] are: then tokens that a session is given later fall with it,
-// and a login in the second of a revocation, but after it, lives. Otherwise it
-// began in the second of its iat, and all of that second is revoked. Since the
-// issuer's clock may be ahead by the leeway of the verifier, that is taken off
-// the iat: what is issued within the leeway after a revocation may fall with
-// it. A sid that claims to be younger than the token is not believed. A token
-// that says neither is revoked.
+// Revocations with a time compare it with the beginning of the token. If the
+// sid is a UUIDv7, as those of [NewSessionID] are, a token began when its
+// session did: a revocation then covers tokens that the session gets later,
+// and a login after the revocation, within the same second, is not affected.
+//
+// Otherwise a token began in the second of its iat, and the whole second of a
+// revocation is revoked. Since the issuer's clock may be ahead by the leeway
+// of the verifier, the leeway is subtracted from iat: tokens that are issued
+// within the leeway after a revocation may also be revoked.
+//
+// A session that claims to have begun after the token was issued is not
+// believed. A token with neither date is revoked.
 func (r Revocation) Concerns(c *token.Claims) bool {
 	switch r.Scope {
 	case Token:
@@ -73,18 +76,19 @@ func beganAfter(c *token.Claims, moment time.Time) bool {
 	return !undated && c.IssuedFrom().Unix() > moment.Unix()
 }
 
-// Gone reports whether the log may forget r: it expired [ClockSlack] ago or
-// earlier.
+// Gone reports whether the log may drop r, which is the case [ClockSlack]
+// after its expiry.
 func (r Revocation) Gone(now time.Time) bool {
 	return !r.Expires.After(now.Add(-ClockSlack))
 }
 
-// Covers reports whether a log that has r need not have other as well: r
-// revokes every token that other does, and for at least as long. It knows this
-// of the same scope and ID, and of an [Everything] that covers subjects and
-// those sessions whose sid tells when they began. It never knows it of a
-// token, which may have been issued at any time, or of the sessions of a
-// subject, since a sid does not tell whose session it is. Both are canonical.
+// Covers reports whether r makes other redundant: r revokes every token that
+// other does, for at least as long. It recognises revocations with the same
+// scope and ID, and an [Everything] that covers subjects and sessions whose
+// sid contains their beginning. It returns false for single tokens, because
+// they may have been issued at any time, and for the sessions of a subject,
+// because a sid does not contain the subject. Both revocations must be
+// canonical.
 func (r Revocation) Covers(other Revocation) bool {
 	switch {
 	case r.Expires.Before(other.Expires):
@@ -102,8 +106,8 @@ func (r Revocation) Covers(other Revocation) bool {
 	return false
 }
 
-// Merge returns what r and other revoke together: the later Before and the
-// later Expires. Both have the same scope and ID.
+// Merge returns the union of r and other, which must have the same scope and
+// ID: the later Before and the later Expires.
 func (r Revocation) Merge(other Revocation) Revocation {
 	if other.Before.After(r.Before) {
 		r.Before = other.Before
@@ -114,9 +118,9 @@ func (r Revocation) Merge(other Revocation) Revocation {
 	return r
 }
 
-// Canonical returns r as stores keep it, which == compares: times in UTC and
-// whole milliseconds, Before rounded down and Expires up. The error, which is
-// [ErrInvalid], says what is wrong with r.
+// Canonical returns r in the form in which stores keep it, comparable with ==:
+// times in UTC and whole milliseconds, Before rounded down and Expires rounded
+// up. It returns an [ErrInvalid] if r is not valid.
 func (r Revocation) Canonical() (Revocation, error) {
 	if !r.Scope.valid() {
 		return Revocation{}, fmt.Errorf("%w: unknown %v", ErrInvalid, r.Scope)
@@ -138,14 +142,14 @@ func (r Revocation) Canonical() (Revocation, error) {
 	return restore(r.Scope, r.ID, before, expires), nil
 }
 
-// representable reports whether a moment lies after 1970 began, whose first
-// millisecond stands for none, and before the year 10000.
+// representable reports whether a time is after the first millisecond of 1970,
+// which stands for no time, and before the year 10000.
 func representable(milliseconds int64) bool {
 	return milliseconds > 0 && milliseconds < maxTime
 }
 
-// restore makes the canonical revocation of these values; a before of 0 is
-// none.
+// restore returns the canonical revocation with these values. A before of 0
+// means none.
 func restore(scope Scope, id string, before, expires int64) Revocation {
 	r := Revocation{Scope: scope, ID: id, Expires: time.UnixMilli(expires).UTC()}
 	if before != 0 {
@@ -154,7 +158,8 @@ func restore(scope Scope, id string, before, expires int64) Revocation {
 	return r
 }
 
-// A name tells revocations apart: of one scope and ID a log has one.
+// A name identifies a revocation in a log: there is at most one with a given
+// scope and ID.
 type name struct {
 	scope Scope
 	id    string

@@ -5,80 +5,80 @@ import (
 	"errors"
 )
 
-// MaxPage is how many revocations one call takes or returns at most.
+// MaxPage is the maximum number of revocations that one call takes or returns.
 const MaxPage = 1000
 
-// ErrCursor means that a cursor is of another log, or of a state of this one
-// that was lost. Read again from the zero Cursor.
+// ErrCursor means that a cursor belongs to another log, or to a state of this
+// log that was lost. Read again from the zero Cursor.
 var ErrCursor = errors.New("store: unknown cursor")
 
-// Revocations is a log of revocations, which any number of readers follow.
-// It is safe for concurrent use. Methods return soon after ctx is done, with
-// its error.
+// Revocations is a log of revocations with any number of readers.
+// Implementations must be safe for concurrent use. Methods return soon after
+// ctx is done, with its error.
 type Revocations interface {
-	// Revoke adds all of the revocations, or none. When it returns nil they
-	// are as durable as the store is, and readers see them. One that cannot
-	// concern any token is [ErrInvalid], as are more than MaxPage in one
-	// call; [ErrFull] is a log with as many that still matter as it may have.
-	// A log has room for [Everything] even when it is full.
+	// Revoke atomically adds all of the revocations. When it returns nil, they
+	// are as durable as the store can make them, and visible to readers. If a
+	// revocation is not valid, or there are more than MaxPage, it returns
+	// [ErrInvalid]. If the log has reached its limit of current entries, it
+	// returns [ErrFull]; even then it accepts a revocation of [Everything].
 	//
-	// A scope and ID that the log has is no error: of both the later Before
-	// and the later Expires hold, and readers see it again only if that
-	// changed it. One that is [Revocation.Gone] already is no error either,
-	// and is left out, and so is one that the Everything of the log, or of the
-	// same call, [Revocation.Covers]. Nor is it an error to revoke nothing.
+	// The following are not errors. A revocation whose scope and ID the log
+	// already has is merged: the later Before and the later Expires apply, and
+	// readers see it again only if it changed. A revocation is ignored if it
+	// is [Revocation.Gone], or if the Everything of the log or of the same
+	// call [Revocation.Covers] it. The list may be empty.
 	//
-	// After an error that is none of this package's, such as a context's in
-	// the midst of it, all of them may have been added, or none: to repeat
-	// the call does no harm.
+	// After an error that is not defined in this package, such as that of ctx,
+	// either all or none of the revocations have been added. It is safe to
+	// repeat the call.
 	Revoke(context.Context, ...Revocation) error
 
-	// Read returns the revocations that came after a cursor, oldest first,
-	// MaxPage of them; a page that has fewer ends the log for now. None that
-	// is Gone is among them, nor one that a later one replaced or that the
-	// log's Everything covers. The zero Cursor stands before the first
-	// revocation.
+	// Read returns the revocations after a cursor, oldest first, at most
+	// MaxPage; a page with fewer is the end of the log for now. It omits
+	// revocations that are Gone, replaced by a later one or covered by the
+	// log's Everything. The zero Cursor is the beginning of the log.
 	Read(ctx context.Context, after Cursor) (Page, error)
 
-	// Wait returns nil once something came after the cursor of a page, at
-	// once if it has already.
+	// Wait blocks until the log has entries after the given cursor, which Read
+	// returned. It returns immediately if it already has.
 	Wait(ctx context.Context, after Cursor) error
 }
 
-// An Overfiller is a durable log that can take more than its limit. An [Index]
-// asks it at the end of the process, which would otherwise forget what a full
-// log has not taken: a higher limit often needs a restart.
+// An Overfiller is a durable log that can exceed its limit. An [Index] uses it
+// when the process ends; otherwise the revocations that a full log refused
+// would be lost, because raising the limit often needs a restart.
 type Overfiller interface {
 	// Overfill is Revoke without the limit: it never returns [ErrFull].
 	Overfill(context.Context, ...Revocation) error
 }
 
-// Usage is how full a log of revocations is. A full one holds as many entries
-// as its limit, and one more for [Everything].
+// Usage tells how full a log of revocations is. A full log has as many entries
+// as its limit, not counting an [Everything].
 type Usage struct {
 	Entries int
-	Limit   int // 0: none
+	Limit   int // 0: no limit
 
-	// ReadOnly means that the log takes nothing for now, such as one that could
-	// not be prepared for writing because its disk is full.
+	// ReadOnly means that the log cannot be written to, for example because
+	// its disk is full.
 	ReadOnly bool
 }
 
-// A UsageReporter is a log that can say how full it is. An [Index] asks it at
-// each contact, and warns before the log is full.
+// A UsageReporter is a log that reports its usage. An [Index] calls it at each
+// contact, and logs a warning before the log is full.
 type UsageReporter interface {
 	RevocationUsage(context.Context) (Usage, error)
 }
 
-// A Cursor is a place in one log. It is comparable, and means nothing to
-// another log.
+// A Cursor is a position in a log. It is comparable, and valid only for the
+// log that it came from.
 type Cursor struct {
-	Epoch    string // which log; another one whenever entries may have been lost
-	Sequence uint64 // the last entry before the place
+	// Identifies the log; changes if entries may have been lost.
+	Epoch    string
+	Sequence uint64 // sequence number of the last entry before the position
 }
 
-// A Page is a part of a log.
+// A Page is a section of a log.
 type Page struct {
 	Revocations []Revocation // canonical, oldest first
-	Next        Cursor       // where to read on
+	Next        Cursor       // position after the page
 }

@@ -7,26 +7,33 @@ import (
 
 // A Rotation replaces the refresh token of a family.
 type Rotation struct {
-	ID      string        // of the family
-	From    string        // the jti of the token that was presented
-	To      string        // the jti of the one that replaces it; another one
-	Key     KeyHash       // of the client's idempotency key; zero for none
-	Grace   time.Duration // how long after a rotation the token before it may be presented again; 0 or less: not at all
-	Retry   time.Duration // the same with the Key of that rotation, until the token after it is presented
-	Expires time.Time     // when To expires; no later than the family ends, in effect
-	Remote  string        // where it was presented
+	ID   string  // ID of the family
+	From string  // jti of the presented token
+	To   string  // jti of the new token
+	Key  KeyHash // hash of the client's idempotency key, or zero
+	// Grace is how long after a rotation the previous token may be presented
+	// again. 0 or less: not at all.
+	Grace time.Duration
+	// Retry is how long after a rotation the previous token may be presented
+	// again with the Key of that rotation, unless the new token has been
+	// presented.
+	Retry   time.Duration
+	Expires time.Time // expiry of To; the family may end earlier
+	Remote  string    // address from which it was presented
 	Agent   string
 }
 
-// A Presentation shows a refresh token where it is not exchanged.
+// A Presentation shows a refresh token without exchanging it.
 type Presentation struct {
-	ID    string        // of the family
-	Token string        // the jti of the token
-	Grace time.Duration // how long after a rotation the token before it may be presented; 0 or less: not at all
+	ID    string // ID of the family
+	Token string // jti of the token
+	// Grace is how long after a rotation the previous token may be presented.
+	// 0 or less: not at all.
+	Grace time.Duration
 }
 
-// Canonical returns r as [Family.Rotate] takes it. The error, which is
-// [ErrInvalid], says what is wrong with r.
+// Canonical returns r in the form that [Family.Rotate] takes. It returns an
+// [ErrInvalid] if r is not valid.
 func (r Rotation) Canonical() (Rotation, error) {
 	for what, name := range map[string]string{"ID": r.ID, "From": r.From, "To": r.To} {
 		if name == "" || len(name) > maxID {

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// NewSessionID names a login that begins now: a UUIDv7 (RFC 9562 §5.7), which
-// is the moment in milliseconds and 74 random bits. As the sid of its tokens
-// it tells them from those of earlier logins; see [Revocation.Concerns].
+// NewSessionID returns an ID for a session that begins now: a UUIDv7 (RFC 9562
+// §5.7), which contains the time in milliseconds and 74 random bits. The sid
+// of a token thus tells when its session began; see [Revocation.Concerns].
 func NewSessionID() string {
 	var id [16]byte
 	_, _ = rand.Read(id[6:]) // never fails
@@ -29,8 +29,8 @@ func NewSessionID() string {
 	return string(text)
 }
 
-// sessionBegan returns the moment that a UUIDv7 holds, in either case of
-// letters. It reports false for any other text.
+// sessionBegan returns the time in a UUIDv7, in upper or lower case. It
+// returns false for any other text.
 func sessionBegan(sid string) (time.Time, bool) {
 	if len(sid) != 36 || sid[8] != '-' || sid[13] != '-' || sid[18] != '-' || sid[23] != '-' {
 		return time.Time{}, false

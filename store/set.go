@@ -7,20 +7,21 @@ import (
 	"wsauth/token"
 )
 
-// refilterAfter is how many names a set forgets before it makes its filter
-// anew, for a filter cannot forget.
+// refilterAfter is the number of removed names after which a set rebuilds its
+// filter, which cannot remove names.
 const refilterAfter = 1 << 20
 
-// set is the revocations of a log that one node holds, in little memory. It is
-// not safe for concurrent use, but for mayRevoke.
+// set is a compact set of revocations. It is not safe for concurrent use,
+// except for mayRevoke.
 type set struct {
-	spans     [len(scopes) + 1]map[string]span // by scope and ID
-	ids       atomic.Pointer[filter]           // the IDs of all scopes
-	forgotten int                              // IDs that are in the filter alone
+	spans [len(scopes) + 1]map[string]span // by scope and ID
+	ids   atomic.Pointer[filter]           // IDs of all scopes
+	// Removed IDs that are still in the filter.
+	forgotten int
 	expires   expiries
 }
 
-// span is what a set keeps of one revocation, in milliseconds since 1970.
+// span holds the times of a revocation in milliseconds since 1970.
 type span struct{ before, expires int64 }
 
 func newSet() *set {
@@ -32,8 +33,8 @@ func newSet() *set {
 	return s
 }
 
-// put merges a canonical revocation into the set, and reports whether it
-// changed anything.
+// put merges a canonical revocation into the set and reports whether this
+// changed the set.
 func (s *set) put(r Revocation) bool {
 	old, known := s.spans[r.Scope][r.ID]
 	merged := r
@@ -54,16 +55,17 @@ func (s *set) put(r Revocation) bool {
 	return true
 }
 
-// mayRevoke reports false for most of the tokens that no revocation of the set
-// concerns, and for no other. It may be called while the set is changed: it
-// then answers as before or after.
+// mayRevoke reports whether the set may have a revocation that concerns the
+// token. False is always right, and is returned for most tokens that are not
+// revoked. It may be called while the set changes; then it answers as before
+// or after the change.
 func (s *set) mayRevoke(c *token.Claims) bool {
 	ids := s.ids.Load()
 	return ids.mayHold("") || ids.mayHold(c.ID) || ids.mayHold(c.SessionID) || ids.mayHold(c.Subject) ||
 		c.IssuerSubject != "" && ids.mayHold(c.IssuerSubject)
 }
 
-// revoked reports whether a revocation of the set concerns the token.
+// revoked reports whether the set has a revocation that concerns the token.
 func (s *set) revoked(c *token.Claims) bool {
 	ids := s.ids.Load()
 	for _, scope := range scopes {
@@ -89,8 +91,8 @@ func (s *set) revoked(c *token.Claims) bool {
 	return false
 }
 
-// holds reports whether there is a revocation of an ID that concerns the
-// token.
+// holds reports whether the set has a revocation with this scope and ID that
+// concerns the token.
 func (s *set) holds(ids *filter, scope Scope, id string, c *token.Claims) bool {
 	if !ids.mayHold(id) {
 		return false
@@ -99,8 +101,8 @@ func (s *set) holds(ids *filter, scope Scope, id string, c *token.Claims) bool {
 	return ok && restore(scope, id, held.before, held.expires).Concerns(c)
 }
 
-// sweep forgets up to limit revocations that are gone, and reports whether
-// there may be more.
+// sweep removes up to limit expired revocations and reports whether there may
+// be more.
 func (s *set) sweep(now time.Time, limit int) bool {
 	horizon := now.Add(-ClockSlack).UnixMilli()
 	for range limit {
@@ -118,7 +120,7 @@ func (s *set) sweep(now time.Time, limit int) bool {
 	return true
 }
 
-// refilter makes the filter anew when it is time. It looks at all names.
+// refilter rebuilds the filter if necessary. It scans all names.
 func (s *set) refilter() {
 	if s.forgotten < refilterAfter {
 		return
@@ -133,7 +135,7 @@ func (s *set) refilter() {
 	s.ids.Store(ids)
 }
 
-// len is how many revocations the set holds.
+// len returns the number of revocations in the set.
 func (s *set) len() int {
 	n := 0
 	for _, scope := range scopes {

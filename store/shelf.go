@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// shelf keeps values by key until they expire, and finds those that expire
-// first without a look at the others. It is not safe for concurrent use.
+// shelf is a map with values that expire. It finds expired values without
+// scanning the others. It is not safe for concurrent use.
 type shelf[K comparable, V any] struct {
 	items map[K]*item[K, V]
 	order itemHeap[K, V]
@@ -16,7 +16,7 @@ type item[K comparable, V any] struct {
 	key     K
 	value   V
 	expires time.Time
-	at      int // in the heap
+	at      int // index in the heap
 }
 
 func newShelf[K comparable, V any]() shelf[K, V] {
@@ -31,7 +31,7 @@ func (s *shelf[K, V]) get(key K) (value V, ok bool) {
 	return value, false
 }
 
-// put keeps a value in the place of what the key had.
+// put sets the value of a key.
 func (s *shelf[K, V]) put(key K, value V, expires time.Time) {
 	if i, ok := s.items[key]; ok {
 		i.value, i.expires = value, expires
@@ -43,7 +43,7 @@ func (s *shelf[K, V]) put(key K, value V, expires time.Time) {
 	heap.Push(&s.order, i)
 }
 
-// remove forgets a key, which need not be there.
+// remove removes a key, if it exists.
 func (s *shelf[K, V]) remove(key K) {
 	if i, ok := s.items[key]; ok {
 		heap.Remove(&s.order, i.at)
@@ -51,8 +51,7 @@ func (s *shelf[K, V]) remove(key K) {
 	}
 }
 
-// due removes and returns a value that has expired. It reports false when
-// there is none.
+// due removes and returns an expired value. It returns false if there is none.
 func (s *shelf[K, V]) due(now time.Time) (value V, ok bool) {
 	if len(s.order) == 0 || s.order[0].expires.After(now) {
 		return value, false
@@ -62,7 +61,7 @@ func (s *shelf[K, V]) due(now time.Time) (value V, ok bool) {
 	return first.value, true
 }
 
-// itemHeap is a [heap.Interface], the earliest first.
+// itemHeap is a [heap.Interface], ordered by expiry.
 type itemHeap[K comparable, V any] []*item[K, V]
 
 func (h itemHeap[K, V]) Len() int           { return len(h) }

@@ -2,26 +2,26 @@ package store
 
 import "errors"
 
-// A Store is all that a server keeps.
+// A Store is everything that a server stores.
 type Store interface {
 	Revocations
 	Tickets
 	Families
 }
 
-// What stores answer with, besides the errors of single methods and of
-// contexts. Any other error is a failure of the store.
+// Errors of stores, besides those of single methods and of contexts. Any other
+// error is a failure of the store.
 var (
-	// ErrInvalid: the store cannot keep what it was given, and never could.
+	// ErrInvalid means that the arguments are not valid for any store.
 	ErrInvalid = errors.New("store: invalid")
 
-	// ErrNotFound: the store has nothing under that name, or not any more.
+	// ErrNotFound means that the item does not exist, or no longer exists.
 	ErrNotFound = errors.New("store: not found")
 
-	// ErrFull: the store holds as much of that kind as it may. It never
-	// forgets what still matters to make room.
+	// ErrFull means that a limit of the store is reached. A store never drops
+	// current items to make room.
 	ErrFull = errors.New("store: full")
 
-	// ErrClosed: the store was closed.
+	// ErrClosed means that the store has been closed.
 	ErrClosed = errors.New("store: closed")
 )

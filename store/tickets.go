@@ -6,29 +6,30 @@ import (
 	"time"
 )
 
-// MaxTicketValue is the length in bytes of the longest value that a ticket
-// can stand for. It has room for the claims of a token of 32 KiB, which are
-// stored as their issuer signed them and as they were read.
+// MaxTicketValue is the maximum length of a ticket's value in bytes. It is
+// large enough for the claims of a token of 32 KiB, which are stored twice: as
+// they were signed and as they were parsed.
 const MaxTicketValue = 128 << 10
 
-// A TicketKey is the name under which a store keeps a ticket: the SHA-256 of
-// its text, so that whoever reads the store cannot use what it holds.
+// A TicketKey is the key of a ticket in a store: the SHA-256 of the ticket.
+// Somebody who can read the store cannot use the tickets.
 type TicketKey [sha256.Size]byte
 
-// Tickets keeps values that can be taken once. It is safe for concurrent use.
-// Methods return soon after ctx is done, with its error; a ticket may then have
-// been put or taken nevertheless, as after any error that is none of this
-// package's.
+// Tickets stores values that can be taken once. Implementations must be safe
+// for concurrent use. Methods return soon after ctx is done, with its error.
+// After such an error, or any other that is not defined in this package, the
+// ticket may or may not have been put or taken.
 type Tickets interface {
-	// PutTicket keeps a value until it is taken or it expires. A key that is
-	// there already is [ErrInvalid], as is a value longer than
-	// [MaxTicketValue]; a store that holds as many tickets as it may returns
-	// [ErrFull]. It is no error when the ticket has expired already.
+	// PutTicket stores a value until it is taken or expires. It returns
+	// [ErrInvalid] if the key exists or the value is longer than
+	// [MaxTicketValue], and [ErrFull] if the store has reached its limit. If
+	// the ticket has already expired, it is not stored, and that is not an
+	// error.
 	PutTicket(ctx context.Context, key TicketKey, value []byte, expires time.Time) error
 
-	// TakeTicket returns a value and forgets it, in one step: of any number
-	// of calls, on any node and whatever is killed meanwhile, one at most
-	// gets it. The others, and who comes after it has expired, get
-	// [ErrNotFound].
+	// TakeTicket atomically removes a value and returns it. Among any number
+	// of concurrent calls, on any node and even across crashes, at most one
+	// gets the value. If the ticket does not exist or has been taken or has
+	// expired, the error is [ErrNotFound].
 	TakeTicket(ctx context.Context, key TicketKey) ([]byte, error)
 }

@@ -2,28 +2,28 @@ package store
 
 import "context"
 
-// warnAt is how many percent of its limit a log may use before the operator is
+// warnAt is the usage of the log, in percent, from which the operator is
 // warned.
 const warnAt = 80
 
-// Usage returns how full the log was at the last contact. It is zero if the
-// log is no [UsageReporter].
+// Usage returns the usage of the log at the last contact. It is zero if the
+// log is not a [UsageReporter].
 func (x *Index) Usage() Usage {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.usage
 }
 
-// Full reports whether u has no room but for [Everything].
+// Full reports whether the log accepts nothing but [Everything].
 func (u Usage) Full() bool { return u.Limit > 0 && u.Entries >= u.Limit }
 
-// high reports whether the log should be looked after.
+// high reports whether the usage has reached warnAt.
 func (u Usage) high() bool {
 	return u.Limit > 0 && int64(u.Entries)*100 >= int64(u.Limit)*warnAt
 }
 
-// measure notes how full the log is, and warns each time it gets to warnAt
-// percent. What cannot be measured stays as it was.
+// measure records the usage of the log, and logs a warning each time it
+// reaches warnAt. If it cannot be determined, the last value is kept.
 func (x *Index) measure(ctx context.Context) {
 	reporter, ok := x.config.Revocations.(UsageReporter)
 	if !ok {
@@ -40,7 +40,7 @@ func (x *Index) measure(ctx context.Context) {
 	x.usage = usage
 	x.mu.Unlock()
 	if usage.ReadOnly && !before.ReadOnly {
-		x.config.Logger.WarnContext(ctx, "revocations: the store takes nothing for now, perhaps because its disk is full; what is revoked holds on this node only until it does")
+		x.config.Logger.WarnContext(ctx, "revocations: the store is read-only, perhaps because its disk is full; new revocations hold on this node only")
 	}
 	if usage.high() && !before.high() {
 		x.config.Logger.WarnContext(ctx, "revocations: the log is nearly full; raise its limit, or revoke everything, which empties it",

@@ -8,12 +8,12 @@ import (
 	"slices"
 )
 
-// Algorithm names a signature algorithm as the "alg" header of a token does
+// Algorithm is a signature algorithm, named as in the "alg" header of a token
 // (RFC 7518 §3.1, RFC 8037 §3.1). Names are compared exactly; there is no
 // "none".
 type Algorithm string
 
-// The algorithms of this package.
+// The supported algorithms.
 const (
 	HS256 Algorithm = "HS256" // HMAC with SHA-256
 	HS384 Algorithm = "HS384" // HMAC with SHA-384
@@ -34,7 +34,8 @@ const (
 	Ed25519 Algorithm = "Ed25519"
 )
 
-// A family is the kind of key that an algorithm needs, as a JWK's "kty".
+// A family is the type of key that an algorithm needs, named as in a JWK's
+// "kty".
 type family string
 
 const (
@@ -44,7 +45,7 @@ const (
 	familyEd25519 family = "OKP"
 )
 
-// A suite is what an Algorithm stands for.
+// A suite describes the parameters of an Algorithm.
 type suite struct {
 	name   Algorithm
 	family family
@@ -71,7 +72,8 @@ var suites = map[Algorithm]suite{
 	Ed25519: {name: EdDSA, family: familyEd25519},
 }
 
-// canonicalAlgorithms returns algorithms under the names that keys have.
+// canonicalAlgorithms returns algorithms with aliases replaced by the names
+// that keys use.
 func canonicalAlgorithms(algorithms []Algorithm) []Algorithm {
 	all := slices.Clone(algorithms)
 	for i, a := range all {
@@ -82,14 +84,14 @@ func canonicalAlgorithms(algorithms []Algorithm) []Algorithm {
 	return all
 }
 
-// digest hashes what is signed.
+// digest hashes a signing input.
 func (s suite) digest(input []byte) []byte {
 	h := s.hash.New()
 	h.Write(input)
 	return h.Sum(nil)
 }
 
-// suiteOnCurve finds the ECDSA algorithm of a JWK's "crv".
+// suiteOnCurve returns the ECDSA suite of a JWK's "crv".
 func suiteOnCurve(name string) (suite, bool) {
 	for _, alg := range []Algorithm{ES256, ES384, ES512} {
 		if s := suites[alg]; s.curve.Params().Name == name {

@@ -7,31 +7,33 @@ import (
 	"time"
 )
 
-// cache remembers tokens that were verified, so that their signature is not
-// checked again. It is for asymmetric algorithms only, where that pays.
+// cache remembers verified tokens so that their signature need not be checked
+// again. It holds only tokens signed with asymmetric keys, because an HMAC is
+// cheap to check.
 //
-// Its key is the whole text of the token, signature included: nothing shorter
-// was verified. Only tokens that are valid get in, so that nobody can fill it
-// with others. Everything else is checked each time: the clock, and whether the
-// keys are still the same. A nil *cache remembers nothing.
+// The key is the whole text of the token including the signature, since that
+// is what was verified. Only valid tokens are stored, so an attacker cannot
+// fill the cache with invalid ones. The clock, and whether the keys are still
+// the same, are checked on every use. A nil *cache stores nothing.
 type cache struct {
-	size int // of each generation
+	size int // capacity of each generation
 
 	mu    sync.Mutex
 	young map[string]verified
-	old   map[string]verified // what was not asked for again goes with it
+	old   map[string]verified // dropped when young is full
 }
 
-// verified is what a verifier found out about a token.
+// verified is the result of verifying a token.
 type verified struct {
 	claims *Claims // never handed out; see Claims.clone
 	by     *Verifier
 	kid    string
 	key    *Key
-	keys   *KeySet // those that counted then
+	keys   *KeySet // the key set in use at that time
 }
 
-// newCache remembers at least size tokens and at most twice as many.
+// newCache returns a cache that remembers at least size tokens and at most
+// twice as many.
 func newCache(size int) *cache {
 	if size <= 0 {
 		return nil
@@ -46,8 +48,8 @@ func (c *cache) capacity() int {
 	return c.size
 }
 
-// verify reports whether raw was verified before, and if it was what is to be
-// said of it now.
+// verify looks raw up in the cache. If found is true, claims and err are the
+// result for raw at the present time.
 func (c *cache) verify(ctx context.Context, raw string) (claims *Claims, err error, found bool) {
 	if c == nil {
 		return nil, nil, false
@@ -67,18 +69,19 @@ func (c *cache) verify(ctx context.Context, raw string) (claims *Claims, err err
 	return v.claims.clone(), nil, true
 }
 
-// current reports whether the keys are still those that the token was verified with.
+// current reports whether the keys are still those that verified the token.
 func (v verified) current(ctx context.Context) bool {
 	keys, err := v.by.keys.KeySet(ctx, v.kid)
 	return err == nil && keys == v.keys
 }
 
-// keep remembers raw if that pays, and returns the claims for the caller.
+// keep stores v under raw if its key is asymmetric, and returns the claims for
+// the caller.
 func (c *cache) keep(raw string, v *verified) *Claims {
 	if c == nil || v.key.public() == nil {
 		return v.claims
 	}
-	c.put(strings.Clone(raw), *v) // raw may be a part of a request
+	c.put(strings.Clone(raw), *v) // raw may share the memory of a request
 	return v.claims.clone()
 }
 

@@ -13,59 +13,65 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Type is the kind of a token, its "type" claim. A token of one kind never
-// passes for another; whoever asks for a token says which kind it wants.
+// Type is the "type" claim of a token. A token of one type is never accepted
+// as another; the caller states which type it expects.
 type Type string
 
-// The kinds that an [Issuer] makes.
+// The types that an [Issuer] issues.
 const (
 	TypeAccess  Type = "access"
 	TypeRefresh Type = "refresh"
 
-	// TypeAssertion is what a gateway tells an upstream; it opens nothing.
+	// TypeAssertion is a token that tells an upstream server who the user is.
+	// It is not accepted as a credential.
 	TypeAssertion Type = "assertion"
 )
 
-// Claims is what a verified token says. Strings are at most 256 bytes of valid
-// UTF-8 without control characters or directional overrides.
+// Claims are the claims of a verified token. Strings are at most 256 bytes of
+// valid UTF-8 without control characters or directional overrides.
 type Claims struct {
-	Subject   string    // sub, never empty
-	Issuer    string    // iss
-	ID        string    // names this token: jti, or without one a hash of it
-	Audience  []string  // aud, a single one too
+	Subject string // sub, never empty
+	Issuer  string // iss
+	// identifies this token: jti or, without one, a hash of the token
+	ID        string
+	Audience  []string  // aud, also when it is a single string
 	ExpiresAt time.Time // exp, never zero
 	NotBefore time.Time // nbf, zero when absent
 	IssuedAt  time.Time // iat, zero when absent
 	Type      Type      // type
-	Fresh     bool      // fresh: made from a password, not from a refresh token
+	Fresh     bool      // fresh: issued for a password, not for a refresh token
 	CSRF      string    // csrf: the value that a request must repeat
-	SessionID string    // sid: the login that this token belongs to
-	Scopes    []string  // what the token allows; set by a [Profile] only
-	Roles     []string  // what the user is; set by a [Profile] only
+	SessionID string    // sid: the session that this token belongs to
+	Scopes    []string  // permissions of the token; set only by a [Profile]
+	Roles     []string  // roles of the user; set only by a [Profile]
 
-	// IssuerSubject is the sub of a token whose Subject is another claim, ""
-	// otherwise. It is a second name of the user: statements of the issuer,
-	// such as logout tokens, know no other, so that revocations find it.
+	// IssuerSubject is the sub of a token whose Subject comes from another
+	// claim, and empty otherwise. It is a second name of the user: logout
+	// tokens and other statements of the issuer use it, so a revocation by
+	// this name must find the user.
 	IssuerSubject string
 
 	payload      string
 	leeway       time.Duration
 	issuedLeeway time.Duration
 
-	authorizedParty string // who asked for the token; read by a Profile, for the verifier
+	// the client that requested the token; set only by a Profile
+	authorizedParty string
 }
 
-// Payload returns the claims as a JSON object, in a copy. Those of our own
-// tokens are as they were signed, byte for byte, but for a sub that is an
-// integer, which is a string. In those of a token that was
-// verified with a Namespace or a [Profile], the claims above stand as they are
-// above: sub, sid and jti have the namespace, roles and scope come from where
-// the profile says, and members that differ from any of them only in case are
-// left out. All other members are as they were signed.
+// Payload returns a copy of the claims as a JSON object. For our own tokens,
+// the bytes are exactly those that were signed, except that an integer sub
+// becomes a string.
+//
+// If the token was verified with a Namespace or a [Profile], the payload
+// agrees with the fields of Claims: sub, sid and jti have the namespace, roles
+// and scope come from the claims that the profile names, and members that
+// differ from these only in case are removed. All other members are as they
+// were signed.
 func (c *Claims) Payload() []byte { return []byte(c.payload) }
 
-// Decode reads [Claims.Payload] into v, as for claims that are not in Claims.
-// Names are matched exactly, by the `json` tags of v.
+// Decode unmarshals [Claims.Payload] into v. Use it for claims that have no
+// field in Claims. Names are matched exactly, by the `json` tags of v.
 func (c *Claims) Decode(v any) error {
 	if err := json.Unmarshal([]byte(c.payload), v); err != nil {
 		return fmt.Errorf("token: claims do not fit %T: %w", v, err)
@@ -73,13 +79,13 @@ func (c *Claims) Decode(v any) error {
 	return nil
 }
 
-// ValidUntil returns ExpiresAt plus the leeway of the verifier: a session that
-// began with this token lives until then.
+// ValidUntil returns ExpiresAt plus the leeway of the verifier. A socket that
+// was opened with this token may live until then.
 func (c *Claims) ValidUntil() time.Time { return c.ExpiresAt.Add(c.leeway) }
 
-// IssuedFrom returns the earliest moment at which the token can have been
-// issued by the clock of the verifier: IssuedAt minus the leeway that it
-// allows for iat. It is zero where there is no iat.
+// IssuedFrom returns the earliest time at which the token can have been issued
+// by the clock of the verifier: IssuedAt minus the leeway for iat. It is zero
+// if the token has no iat.
 func (c *Claims) IssuedFrom() time.Time {
 	if c.IssuedAt.IsZero() {
 		return time.Time{}
@@ -87,20 +93,20 @@ func (c *Claims) IssuedFrom() time.Time {
 	return c.IssuedAt.Add(-c.issuedLeeway)
 }
 
-// String tells whose token it is and until when, and leaves out the CSRF value
-// and the claims that this package does not know.
+// String describes the token by its user, IDs and expiry. It leaves out the
+// CSRF value and all claims that have no field in Claims.
 func (c Claims) String() string {
 	return fmt.Sprintf("token.Claims(%s of %q, jti %q, sid %q, until %s)",
 		c.Type, c.Subject, c.ID, c.SessionID, c.ExpiresAt.UTC().Format(time.RFC3339))
 }
 
-// GoString is String, for %#v.
+// GoString returns String, for %#v.
 func (c Claims) GoString() string { return c.String() }
 
-// LogValue is String, for slog.
+// LogValue returns String, for slog.
 func (c Claims) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// clone is a copy that shares nothing which a caller could change.
+// clone returns a deep copy of c.
 func (c *Claims) clone() *Claims {
 	copied := *c
 	copied.Audience = slices.Clone(c.Audience)
@@ -109,10 +115,11 @@ func (c *Claims) clone() *Claims {
 	return &copied
 }
 
-// LookupName returns a claim of [Claims.Payload] that names somebody, found by
-// its name or by a JSON Pointer as a [Profile] names claims: a string, or an
-// integer in its digits if integers is set. It is "" for any other value.
-// found is false where there is none, or one that is null or empty.
+// LookupName returns a claim of [Claims.Payload] that holds a name. The claim
+// is given by its name or by a JSON Pointer, as in a [Profile]. It must be a
+// string or, if integers is set, an integer, which is returned in decimal; for
+// any other value text is empty. found is false if the claim is absent, null
+// or empty.
 func (c *Claims) LookupName(name string, integers bool) (text string, found bool) {
 	var all map[string]any
 	if json.Unmarshal([]byte(c.payload), &all) != nil {
@@ -130,14 +137,14 @@ func (c *Claims) LookupName(name string, integers bool) (text string, found bool
 	return text, v != nil
 }
 
-// HasSubject reports whether name is a name of the user: Subject or
-// IssuerSubject. The empty name is nobody's.
+// HasSubject reports whether name is a non-empty name of the user, that is
+// Subject or IssuerSubject.
 func (c *Claims) HasSubject(name string) bool {
 	return name != "" && (name == c.Subject || name == c.IssuerSubject)
 }
 
-// readClaims reads a payload strictly, and by the profile of its issuer if that
-// has one. It checks types, not values: that is for the verifier.
+// readClaims parses a payload strictly, with the profile of its issuer if
+// there is one. It checks types; the verifier checks values.
 func (s *scratch) readClaims(payload []byte, how reading) (*Claims, error) {
 	c := &Claims{payload: string(payload)}
 	visit := c.readMember
@@ -156,14 +163,14 @@ func (s *scratch) readClaims(payload []byte, how reading) (*Claims, error) {
 	return c, nil
 }
 
-// A reading says how a payload is read.
+// A reading holds the options for parsing a payload.
 type reading struct {
 	profile        *Profile // nil for our own claims
 	integerSubject bool     // see VerifierConfig.IntegerSubjects
 }
 
-// readIntegerSubject reads our own claims, of which sub may be an integer. The
-// payload then has it as the string that everybody else sees.
+// readIntegerSubject parses our own claims, with a sub that may be an integer.
+// In the payload, it replaces the integer by a string.
 func (s *scratch) readIntegerSubject(c *Claims, payload []byte) error {
 	at, size := 0, 0
 	err := s.object.read(payload, func(m member) error {
@@ -172,7 +179,7 @@ func (s *scratch) readIntegerSubject(c *Claims, payload []byte) error {
 		}
 		text, isInteger := integerText(m.value)
 		if !isInteger {
-			return refuse(ErrClaims, "sub is a number that is no integer of at most 53 bits")
+			return refuse(ErrClaims, "sub is a number, but not an integer of at most 53 bits")
 		}
 		c.Subject, at, size = text, m.at, len(m.value)
 		return nil
@@ -186,11 +193,11 @@ func (s *scratch) readIntegerSubject(c *Claims, payload []byte) error {
 	return nil
 }
 
-// maxInteger is the largest integer that every reader of JSON reads exactly
-// (RFC 7493 §2.2).
+// maxInteger is the largest integer that every JSON reader reads exactly (RFC
+// 7493 §2.2).
 const maxInteger = 1<<53 - 1
 
-// readMember takes in a claim that we know.
+// readMember stores a claim in its field. Unknown claims are ignored.
 func (c *Claims) readMember(m member) (err error) {
 	switch string(m.name) {
 	case "sub":
@@ -229,21 +236,21 @@ func (c *Claims) readUnprofiled(m member) error {
 	return c.readMember(m)
 }
 
-// isAbsent is absent for JSON that has not been decoded.
+// isAbsent is like absent, for undecoded JSON.
 func isAbsent(value []byte) bool { return string(value) == "null" || string(value) == `""` }
 
-// profiled are the claims that another issuer means in its own way, if at all.
+// profiled lists the claims whose meaning differs among issuers.
 var profiled = []string{"sub", "aud", "sid", "type", "fresh", "csrf"}
 
-// otherKinds are claims by which tokens of other libraries say of what kind
-// they are, and accessKinds what they say of an access token.
+// otherKinds lists the claims in which other libraries store the type of a
+// token. accessKinds lists the values that stand for an access token.
 var (
 	otherKinds  = []string{"token_type", "token_use", "typ", "use"}
 	accessKinds = []any{"access", "access_token", "Access", "bearer", "Bearer"}
 )
 
-// mayBeAccess reports whether nothing in a token without a type says that it
-// is another one than an access token.
+// mayBeAccess reports whether a token without a type has no claim of another
+// type of token.
 func (c *Claims) mayBeAccess() bool {
 	var all map[string]any
 	if json.Unmarshal([]byte(c.payload), &all) != nil {
@@ -260,7 +267,7 @@ func (c *Claims) mayBeAccess() bool {
 	})
 }
 
-// payloadError is the refusal for an error of the object reader.
+// payloadError turns an error of the object reader into a refusal.
 func payloadError(err error) error {
 	if refusal, ok := errors.AsType[*Error](err); ok {
 		return refusal
@@ -268,7 +275,8 @@ func payloadError(err error) error {
 	return refuse(ErrMalformed, "payload: "+err.Error())
 }
 
-// stringClaim shares the memory of the payload when it can.
+// stringClaim returns a string that shares the memory of the payload if it has
+// no escapes.
 func (c *Claims) stringClaim(m member) (string, error) {
 	if string(m.name) == "sub" && jsontext.Value(m.value).Kind() == '0' {
 		return "", errNumericSubject
@@ -291,7 +299,7 @@ func (c *Claims) stringClaim(m member) (string, error) {
 
 var errNumericSubject = refuse(ErrClaims, "sub is a number; the setting integer_subjects (IntegerSubjects) accepts an integer")
 
-// audienceClaim is a string or an array of strings (RFC 7519 §4.1.3).
+// audienceClaim reads a string or an array of strings (RFC 7519 §4.1.3).
 func (c *Claims) audienceClaim(m member) ([]string, error) {
 	if m.value[0] != '[' {
 		audience, err := c.stringClaim(m)
@@ -315,16 +323,18 @@ func (c *Claims) audienceClaim(m member) ([]string, error) {
 	return audience, nil
 }
 
-// maxDate is the last second of the year 9999, the last that RFC 3339 can write.
+// maxDate is the last second of the year 9999, which is the last that RFC 3339
+// can express.
 const maxDate = 253402300799
 
-// dateClaim is a NumericDate: seconds since 1970, which may have a fraction or
-// an exponent (RFC 7519 §2).
+// dateClaim reads a NumericDate: seconds since 1970, possibly with a fraction
+// or an exponent (RFC 7519 §2).
 func dateClaim(m member) (time.Time, error) {
 	if kind := jsontext.Value(m.value).Kind(); kind != '0' {
 		return time.Time{}, refuse(ErrClaims, string(m.name)+" is not a number")
 	}
-	// Nearly every date is a plain integer, which takes less time and less stack.
+	// Nearly every date is a plain integer; parsing it as one takes less time
+	// and less stack.
 	if seconds, err := strconv.ParseUint(string(m.value), 10, 64); err == nil && seconds <= maxDate {
 		return time.Unix(int64(seconds), 0), nil
 	}

@@ -7,14 +7,13 @@ import (
 	"math/big"
 )
 
-// ecdsaPublic is the verifying material of ES256, ES384 and ES512 (RFC 7518
-// §3.4).
+// ecdsaPublic verifies ES256, ES384 and ES512 (RFC 7518 §3.4).
 type ecdsaPublic struct {
 	suite suite
 	key   *ecdsa.PublicKey
 }
 
-// ecdsaPrivate is the signing material.
+// ecdsaPrivate signs with them, too.
 type ecdsaPrivate struct {
 	ecdsaPublic
 	private *ecdsa.PrivateKey
@@ -57,8 +56,8 @@ func newECDSAPrivate(s suite, key *ecdsa.PrivateKey) (material, error) {
 	return &ecdsaPrivate{*public.(*ecdsaPublic), private}, nil
 }
 
-// size is the length of a coordinate, and of each half of a signature, in
-// bytes: 32, 48 or 66.
+// size returns the length in bytes of a coordinate and of each half of a
+// signature: 32, 48 or 66.
 func (m *ecdsaPublic) size() int { return (m.suite.curve.Params().BitSize + 7) / 8 }
 
 func (m *ecdsaPublic) verify(input, signature []byte) bool {
@@ -92,7 +91,7 @@ func (m *ecdsaPublic) public() material  { return m }
 func (m *ecdsaPrivate) public() material { return &ecdsaPublic{m.suite, m.key} }
 
 func (m *ecdsaPublic) members() jwk {
-	point, _ := m.key.Bytes() // 4, x, y: the constructor has checked it
+	point, _ := m.key.Bytes() // 4, x, y; the constructor has validated it
 	size := m.size()
 	return jwk{
 		Curve: m.suite.curve.Params().Name,
@@ -103,7 +102,7 @@ func (m *ecdsaPublic) members() jwk {
 
 func (m *ecdsaPrivate) members() jwk {
 	j := m.ecdsaPublic.members()
-	scalar, _ := m.private.Bytes() // the constructor has checked it
+	scalar, _ := m.private.Bytes() // the constructor has validated it
 	j.D = encode(scalar)
 	return j
 }

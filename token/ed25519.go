@@ -7,12 +7,12 @@ import (
 	"slices"
 )
 
-// ed25519Public is the verifying material of EdDSA (RFC 8037 §3.1).
+// ed25519Public verifies EdDSA (RFC 8037 §3.1).
 type ed25519Public struct {
 	key ed25519.PublicKey
 }
 
-// ed25519Private is the signing material.
+// ed25519Private signs with it, too.
 type ed25519Private struct {
 	ed25519Public
 	private ed25519.PrivateKey
@@ -46,9 +46,9 @@ func newEd25519Private(s suite, key ed25519.PrivateKey) (material, error) {
 	return &ed25519Private{*public.(*ed25519Public), private}, nil
 }
 
-// smallOrderY are the y of the points whose order divides 8, little-endian:
-// 0 and the two of order 8, 1, and −1. Under such a key some signatures hold
-// for every message.
+// smallOrderY lists the y coordinates of the points whose order divides 8,
+// little-endian: 0, 1, the two of order 8, and −1. With such a key, some
+// signatures are valid for every message.
 var smallOrderY = [][32]byte{
 	{},
 	{0: 1},
@@ -85,7 +85,7 @@ func canonicalPoint(key ed25519.PublicKey) bool {
 	return false
 }
 
-// yOf is the encoding without the sign of x, its highest bit.
+// yOf returns the encoding without the sign of x, its highest bit.
 func yOf(key ed25519.PublicKey) (y [32]byte) {
 	copy(y[:], key)
 	y[31] &= 0x7f

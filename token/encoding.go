@@ -8,8 +8,9 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// encodedClaims is what a store keeps of claims: all that they say, and not
-// only the payload, which a verifier may have read in its own way.
+// encodedClaims is the encoding of Claims in a store. It holds all fields and
+// not only the payload, because a verifier may derive fields from the payload
+// in its own way.
 type encodedClaims struct {
 	Subject   string    `json:"sub"`
 	Issuer    string    `json:"iss,omitzero"`
@@ -31,9 +32,10 @@ type encodedClaims struct {
 	IssuerSubject string `json:"issuer_sub,omitzero"`
 }
 
-// MarshalBinary encodes c for a store. There is no signature in the encoding,
-// so it is no token; but whoever can write the store can make claims. The error
-// is one of strings that are not UTF-8, which no verifier of ours lets pass.
+// MarshalBinary encodes c for a store. The encoding has no signature, so it
+// cannot be used as a token; but anybody who can write to the store can forge
+// claims. MarshalBinary fails only for strings that are not UTF-8, which no
+// Verifier accepts.
 func (c *Claims) MarshalBinary() ([]byte, error) {
 	data, err := json.Marshal(encodedClaims{
 		c.Subject, c.Issuer, c.ID, c.Audience, c.ExpiresAt, c.NotBefore, c.IssuedAt,
@@ -46,8 +48,8 @@ func (c *Claims) MarshalBinary() ([]byte, error) {
 	return data, nil
 }
 
-// UnmarshalBinary reads what MarshalBinary wrote. It looks at no time: the
-// claims may have expired since. After an error c is as before.
+// UnmarshalBinary decodes the output of MarshalBinary. It does not check
+// times: the claims may have expired. On error, c is unchanged.
 func (c *Claims) UnmarshalBinary(data []byte) error {
 	var e encodedClaims
 	if err := json.Unmarshal(data, &e, json.RejectUnknownMembers(true)); err != nil {

@@ -2,14 +2,14 @@ package token
 
 import "errors"
 
-// What [Verifier.Verify] refuses a token for. Each is the Kind of an [*Error];
-// test for it with [errors.Is].
+// Reasons for which [Verifier.Verify] refuses a token. Each is the Kind of an
+// [*Error]; test for it with [errors.Is].
 var (
 	// ErrSegments: fewer than three segments, so not a compact JWS at all.
 	ErrSegments = errors.New("token: not enough segments")
 
-	// ErrMalformed: too long, a byte that does not belong, more than three
-	// segments, or a header or payload that the strict reader refuses.
+	// ErrMalformed: too long, an invalid byte, more than three segments, or a
+	// header or payload that the strict reader refuses.
 	ErrMalformed = errors.New("token: malformed")
 
 	// ErrAlgorithm: the alg is missing, unknown or not allowed here.
@@ -30,8 +30,8 @@ var (
 	// ErrIssuer: iss is not the expected one.
 	ErrIssuer = errors.New("token: invalid issuer")
 
-	// ErrAudience: aud does not name us, or names someone while we expect
-	// no audience.
+	// ErrAudience: aud does not contain any of our names, or is present
+	// although the verifier has no Audience.
 	ErrAudience = errors.New("token: invalid audience")
 
 	// ErrClaims: a required claim is missing, or one has the wrong type or
@@ -39,9 +39,9 @@ var (
 	ErrClaims = errors.New("token: invalid claims")
 )
 
-// Error says why a token was refused. Kind is the sentinel to branch on.
-// Detail is for the log alone: it names the rule that was broken, and holds
-// nothing of the token but its kid, quoted and cut to a bounded length.
+// Error is the reason why a token was refused. Kind is the sentinel to branch
+// on. Detail is only for the log: it names the broken rule, and contains
+// nothing of the token except its kid, quoted and truncated.
 type Error struct {
 	Kind   error
 	Detail string

@@ -15,13 +15,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// minDistinct is how many different bytes a secret has at least. A random one
-// of 32 bytes has fewer once in 10^40; a repeated word has fewer always.
+// minDistinct is the minimum number of different bytes in a secret. A random
+// secret of 32 bytes has fewer once in 10^40; a repeated word always has
+// fewer.
 const minDistinct = 8
 
-// wellKnownSecrets stand in documentation and tutorials, so that an attacker
-// tries them first. Most are too short anyway, but an error that says "known"
-// is clearer than one that asks for a few bytes more.
+// wellKnownSecrets come from documentation and tutorials, so an attacker tries
+// them first. Most are too short anyway, but an error that says "well known"
+// is clearer than one that asks for a few more bytes.
 var wellKnownSecrets = []string{
 	"secret", "secretkey", "secret_key", "secret-key", "mysecret", "my-secret", "mysecretkey",
 	"my-secret-key", "supersecret", "super-secret", "supersecretkey", "topsecret", "changeme",
@@ -36,14 +37,15 @@ var wellKnownSecrets = []string{
 	"404E635266556A586E3272357538782F413F4428472B4B6250645367566B5970",
 }
 
-// hmacSecret is the material of HS256, HS384 and HS512 (RFC 7518 §3.2). Its
-// pool holds keyed hashes, because keying one costs as much as a short token.
+// hmacSecret signs and verifies HS256, HS384 and HS512 (RFC 7518 §3.2). Its
+// pool holds keyed hashes, because keying one costs as much as hashing a short
+// token.
 type hmacSecret struct {
 	secret []byte
 	pool   sync.Pool
 }
 
-// A keyedHash is an HMAC with room for its result.
+// A keyedHash is an HMAC with a buffer for its result.
 type keyedHash struct {
 	hash.Hash
 	sum []byte
@@ -57,7 +59,7 @@ func newHMAC(s suite, secret []byte, weak bool) (material, error) {
 		return nil, errors.New("the secret is empty")
 	}
 	if looksPublic(secret) {
-		return nil, errors.New("the secret is an encoded key; everybody knows a public one")
+		return nil, errors.New("the secret is an encoded key, which may be public")
 	}
 	if !weak {
 		if err := checkSecret(s, secret); err != nil {
@@ -71,10 +73,10 @@ func newHMAC(s suite, secret []byte, weak bool) (material, error) {
 	return m, nil
 }
 
-// looksPublic recognises keys in PEM, of SSH, as a JWK or a set of them, and
-// public ones and certificates in DER (PKIX and PKCS#1), also in base64 without
-// the lines of PEM around it, as the consoles of providers show them. With a
-// public key as the secret, anybody could sign.
+// looksPublic reports whether secret is an encoded key: in PEM, in SSH format,
+// a JWK or JWK Set, or a public key or certificate in DER (PKIX or PKCS#1) or
+// in base64 without PEM's header lines, as the consoles of providers show it.
+// With a public key as the secret, anybody could sign.
 func looksPublic(secret []byte) bool {
 	if publicDER(secret) {
 		return true
@@ -92,7 +94,7 @@ func looksPublic(secret []byte) bool {
 	if err := json.Unmarshal(secret, &j); err == nil && (j.Kty != nil || j.Keys != nil) {
 		return true
 	}
-	decoded, err := base64.StdEncoding.DecodeString(string(text)) // which skips line breaks
+	decoded, err := base64.StdEncoding.DecodeString(string(text)) // skips line breaks
 	return err == nil && publicDER(decoded)
 }
 
@@ -106,7 +108,7 @@ func publicDER(data []byte) bool {
 func checkSecret(s suite, secret []byte) error {
 	for _, known := range wellKnownSecrets {
 		if strings.EqualFold(known, string(secret)) {
-			return errors.New("the secret stands in tutorials")
+			return errors.New("the secret is well known from tutorials")
 		}
 	}
 	if len(secret) < s.hash.Size() {

@@ -17,45 +17,46 @@ const (
 	defaultRefreshTTL = 30 * 24 * time.Hour
 )
 
-// IssuerConfig says how tokens are made.
+// IssuerConfig configures an [Issuer].
 type IssuerConfig struct {
-	// Key signs, or chooses the key that does. Required, and it must be
-	// able to.
+	// Key signs the tokens, or chooses the key that does. Required; it must be
+	// able to sign.
 	Key Signer
 
 	// Issuer is the iss of every token. Empty: none.
 	Issuer string
 
-	// Audience is the aud of every token that does not choose another.
-	// Empty: none.
+	// Audience is the aud of every token, unless [Options] has another. Empty:
+	// none.
 	Audience []string
 
-	// AccessTTL and RefreshTTL are how long tokens live: 1 s to 366 days; a
-	// fraction of a second is dropped. Defaults: 15 minutes and 30 days.
+	// AccessTTL and RefreshTTL are the lifetimes of tokens: 1 s to 366 days,
+	// rounded down to a second. Defaults: 15 minutes and 30 days.
 	AccessTTL  time.Duration
 	RefreshTTL time.Duration
 }
 
-// Options vary one token.
+// Options are the settings of a single token.
 type Options struct {
 	Fresh     bool          // access tokens only: the user has just logged in
-	TTL       time.Duration // how long it lives; 0: the issuer's default
+	TTL       time.Duration // lifetime; 0: the issuer's default
 	Audience  []string      // aud; nil: the issuer's; empty: none
 	ID        string        // jti; empty: a random one
-	SessionID string        // sid, the login that the token belongs to
+	SessionID string        // sid, the session that the token belongs to
 	CSRF      bool          // add a csrf claim, for a token that travels in a cookie
 	Key       *Key          // sign with this key instead of the issuer's
 
-	// Headers are added to the header of the token. They may not name a
-	// parameter that this package writes or refuses, whatever its case.
+	// Headers are added to the header of the token. They must not contain a
+	// parameter that this package writes or refuses, in any case.
 	Headers map[string]any
 
-	// Claims are added to the payload, sorted by name. They may not name a
-	// claim of [Claims], whatever its case.
+	// Claims are added to the payload, sorted by name. They must not contain a
+	// claim of [Claims], in any case.
 	Claims map[string]any
 }
 
-// Issuer makes tokens. It is immutable, but for what its Signer chooses, and safe for concurrent use.
+// Issuer issues tokens. It is safe for concurrent use. It is immutable; only
+// the choice of its Signer may change.
 type Issuer struct {
 	key        Signer
 	issuer     string
@@ -64,8 +65,8 @@ type Issuer struct {
 	refreshTTL time.Duration
 }
 
-// NewIssuer reports every fault of the configuration at once, joined, each
-// beginning with the name of its field.
+// NewIssuer validates c and returns an Issuer. It reports all faults of c at
+// once, joined, each beginning with the name of its field.
 func NewIssuer(c IssuerConfig) (*Issuer, error) {
 	i := &Issuer{
 		key:        c.Key,
@@ -102,13 +103,14 @@ func NewIssuer(c IssuerConfig) (*Issuer, error) {
 	return i, nil
 }
 
-// Access makes an access token for subject. A token that the strict reader
-// would refuse, or longer than 8192 bytes, is not made.
+// Access issues an access token for subject. It fails if the strict reader
+// would refuse the token or if the token is longer than 8192 bytes.
 func (i *Issuer) Access(subject string, o Options) (*Token, error) {
 	return i.issue(subject, TypeAccess, &o.Fresh, i.accessTTL, o)
 }
 
-// Refresh makes a refresh token for subject, under the same rules as Access.
+// Refresh issues a refresh token for subject. It fails for the same reasons as
+// Access.
 func (i *Issuer) Refresh(subject string, o Options) (*Token, error) {
 	if o.Fresh {
 		return nil, errors.New("token: a refresh token cannot be fresh")
@@ -116,13 +118,13 @@ func (i *Issuer) Refresh(subject string, o Options) (*Token, error) {
 	return i.issue(subject, TypeRefresh, nil, i.refreshTTL, o)
 }
 
-// Assertion makes a token that tells somebody else who subject is, under the
-// same rules as Access. Options.TTL is required, and should be short.
+// Assertion issues a token that tells a third party who subject is. It fails
+// for the same reasons as Access. Options.TTL is required and should be short.
 func (i *Issuer) Assertion(subject string, o Options) (*Token, error) {
 	return i.issue(subject, TypeAssertion, &o.Fresh, 0, o)
 }
 
-// A header is the JOSE header of the tokens that we make.
+// A header is the JOSE header of an issued token.
 type header struct {
 	Alg   Algorithm      `json:"alg"`
 	Typ   string         `json:"typ"`
@@ -130,7 +132,7 @@ type header struct {
 	Extra map[string]any `json:",embed"`
 }
 
-// A payload is what the tokens that we make say, in this order.
+// A payload is the payload of an issued token, in this order.
 type payload struct {
 	Subject   string         `json:"sub"`
 	IssuedAt  int64          `json:"iat"`
@@ -142,7 +144,7 @@ type payload struct {
 	CSRF      string         `json:"csrf,omitzero"`
 	SessionID string         `json:"sid,omitzero"`
 	Issuer    string         `json:"iss,omitzero"`
-	Audience  any            `json:"aud,omitzero"` // a string, or several
+	Audience  any            `json:"aud,omitzero"` // a string or an array of strings
 	Extra     map[string]any `json:",embed"`
 }
 
@@ -188,7 +190,7 @@ func (i *Issuer) issue(subject string, kind Type, fresh *bool, ttl time.Duration
 	return sign(key, header{Alg: key.alg, Typ: "JWT", Kid: key.id, Extra: o.Headers}, p)
 }
 
-// sign makes the token, and reads it back as a verifier would.
+// sign signs the token, and reads it back as a verifier would.
 func sign(key *Key, h header, p payload) (*Token, error) {
 	headerJSON, err := json.Marshal(h, json.Deterministic(true))
 	if err != nil {
@@ -218,11 +220,11 @@ func sign(key *Key, h header, p payload) (*Token, error) {
 	return &Token{Raw: raw, Claims: claims}, nil
 }
 
-// headerNames are taken: written by us, refused by every verifier of ours, or
-// hints to keys that other verifiers might follow.
+// headerNames are reserved: they are written by us, refused by every Verifier,
+// or hints to keys that other verifiers might follow.
 var headerNames = slices.Concat(unusedParameters, readParameters, refusedParameters)
 
-// claimNames are the claims that readClaims reads.
+// claimNames lists the claims that readClaims reads.
 var claimNames = []string{"sub", "iat", "nbf", "jti", "exp", "type", "fresh", "csrf", "sid", "iss", "aud"}
 
 func checkNames(extra map[string]any, taken []string) error {
@@ -236,7 +238,8 @@ func checkNames(extra map[string]any, taken []string) error {
 	return nil
 }
 
-// audienceValue is a single name as a string, as most verifiers expect it.
+// audienceValue returns a single name as a string, because most verifiers
+// expect it so.
 func audienceValue(audience, chosen []string) any {
 	if chosen != nil {
 		audience = chosen
@@ -264,7 +267,7 @@ func orDefault(d, byDefault time.Duration) time.Duration {
 	return d
 }
 
-// newUUID is a random UUID of version 4 (RFC 9562 §5.4).
+// newUUID returns a random UUID of version 4 (RFC 9562 §5.4).
 func newUUID() string {
 	var u [16]byte
 	rand.Read(u[:]) // never fails

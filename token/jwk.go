@@ -15,7 +15,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A jwk is the JSON of a JSON Web Key, in the order in which we write it.
+// A jwk is a JSON Web Key, with its members in the order in which we write
+// them.
 type jwk struct {
 	Kty   family    `json:"kty"`
 	Kid   string    `json:"kid,omitzero"`
@@ -38,10 +39,10 @@ type jwk struct {
 	OtherPrimes jsontext.Value `json:"oth,omitzero"`
 }
 
-// ParseJWK reads one JSON Web Key (RFC 7517, RFC 7518 §6, RFC 8037 §2): kty
-// oct, RSA, EC or OKP with Ed25519. What the JWK says about itself must hold:
-// alg, crv, use and key_ops. Any other member is ignored. An RSA private key
-// must have its two primes. More than 64 KiB is refused.
+// ParseJWK parses one JSON Web Key (RFC 7517, RFC 7518 §6, RFC 8037 §2): kty
+// oct, RSA, EC or OKP with Ed25519. It enforces the members alg, crv, use and
+// key_ops, and ignores unknown members. An RSA private key must have its two
+// primes. Data longer than 64 KiB is refused.
 func ParseJWK(data []byte, opts KeyOptions) (*Key, error) {
 	j, err := readJWK(data)
 	if err != nil {
@@ -50,20 +51,20 @@ func ParseJWK(data []byte, opts KeyOptions) (*Key, error) {
 	return j.key(opts)
 }
 
-// readJWK reads the JSON of a JWK.
+// readJWK unmarshals a JWK.
 func readJWK(data []byte) (*jwk, error) {
 	if len(data) > maxKeyBytes {
 		return nil, errors.New("token: JWK: longer than 64 KiB")
 	}
 	j := new(jwk)
 	if err := json.Unmarshal(data, j); err != nil {
-		// The cause is not passed on: it might quote private material.
+		// The cause is not wrapped: it might quote private material.
 		return nil, errors.New("token: JWK: not strict JSON, or a member has the wrong type")
 	}
 	return j, nil
 }
 
-// key makes the key that j describes.
+// key returns the key that j describes.
 func (j *jwk) key(opts KeyOptions) (*Key, error) {
 	alg, err := j.algorithm(opts.Algorithm)
 	if err != nil {
@@ -86,8 +87,9 @@ func (j *jwk) key(opts KeyOptions) (*Key, error) {
 	return key, nil
 }
 
-// algorithm is the one that the JWK names, else the given one, else the one
-// that its type has or, for RSA, that OpenID Connect takes by default.
+// algorithm returns the algorithm that the JWK names, else the given one, else
+// the one that follows from its type. For RSA that is RS256, the default of
+// OpenID Connect.
 func (j *jwk) algorithm(given Algorithm) (Algorithm, error) {
 	if j.Alg != "" {
 		s, ok := suites[j.Alg]
@@ -115,7 +117,7 @@ func (j *jwk) algorithm(given Algorithm) (Algorithm, error) {
 	return "", errors.New("alg is missing")
 }
 
-// material is what NewKey takes.
+// material returns the key material in the form that NewKey takes.
 func (j *jwk) material() (any, error) {
 	switch j.Kty {
 	case familyHMAC:
@@ -207,9 +209,9 @@ func (j *jwk) ed25519() (any, error) {
 	return ed25519.PrivateKey(append(d, x...)), nil
 }
 
-// checkUse holds the JWK to its own "use" and "key_ops" (RFC 7517 §4.2, §4.3): a
-// key that signs must be allowed to, one that only verifies likewise, and
-// neither may also be meant for encryption.
+// checkUse enforces the "use" and "key_ops" of the JWK (RFC 7517 §4.2, §4.3):
+// they must allow the key to sign, or to verify if it is a public key, and
+// must not allow encryption.
 func (j *jwk) checkUse(key *Key) error {
 	if j.Use != "" && j.Use != "sig" {
 		return fmt.Errorf("use is %.20q, not sig", j.Use)
@@ -232,15 +234,15 @@ func (j *jwk) checkUse(key *Key) error {
 	return nil
 }
 
-// JWK returns the key as a JSON Web Key, with its private parts or secret when
-// it has them. To publish a key, take the JWK of its Public.
+// JWK returns the key as a JSON Web Key, including private parts or secret. To
+// publish a key, use the JWK of its Public.
 func (k *Key) JWK() []byte {
 	j := k.members()
 	j.Kty, j.Kid, j.Alg, j.Use = suites[k.alg].family, k.id, k.alg, "sig"
 	return mustMarshal(j)
 }
 
-// thumbprint is that of RFC 7638 §3, for an asymmetric key.
+// thumbprint returns the JWK thumbprint of an asymmetric key (RFC 7638 §3).
 func (k *Key) thumbprint() string {
 	j := k.public().members()
 	sum := sha256.Sum256(mustMarshal(struct {
@@ -254,7 +256,8 @@ func (k *Key) thumbprint() string {
 	return encode(sum[:])
 }
 
-// mustMarshal is for structs of strings that we have made or checked ourselves.
+// mustMarshal encodes structs of strings that this package has made or
+// checked.
 func mustMarshal(v any) []byte {
 	data, err := json.Marshal(v)
 	if err != nil {

@@ -8,13 +8,14 @@ import (
 	"sync"
 )
 
-// The length of a token in bytes: what is looked at by default, and at most.
+// The maximum length of a token in bytes: default, and largest setting.
 const (
 	defaultMaxBytes = 8 << 10
 	limitMaxBytes   = 64 << 10
 )
 
-// base64url is that of RFC 7515 §2, canonical: no padding, unused bits zero.
+// base64url is the encoding of RFC 7515 §2 in canonical form: no padding,
+// unused bits zero.
 var base64url = base64.RawURLEncoding.Strict()
 
 // inAlphabet is checked first, because the standard decoder skips line breaks.
@@ -25,18 +26,18 @@ var inAlphabet = func() (in [256]bool) {
 	return in
 }()
 
-// A jws is a compact JWS taken apart (RFC 7515 §7.1), not yet verified. Its
-// slices belong to the scratch that read it.
+// A jws holds the parts of a compact JWS (RFC 7515 §7.1), not yet verified.
+// Its slices belong to the scratch that read it.
 type jws struct {
 	header    []byte // JSON
 	payload   []byte
 	signature []byte
-	signed    []byte // what the signature is made over
+	signed    []byte // the signing input
 
 	parameters
 }
 
-// parameters are what a header says to us.
+// parameters are the header parameters that we read.
 type parameters struct {
 	alg    Algorithm // "" when unknown
 	kid    []byte
@@ -45,27 +46,28 @@ type parameters struct {
 	hasTyp bool
 }
 
-// scratch is the memory that reading one token needs.
+// scratch is the memory needed to read one token.
 type scratch struct {
 	raw     []byte
 	decoded []byte
 	object  *objectReader
 	jws     jws
-	found   verified // what is known of jws, as far as it is verified
+	found   verified // what has been verified of jws so far
 
-	// The header that was read last, and what it says: the tokens of one
-	// issuer have the same one.
+	// The last header and its parameters. The tokens of one issuer all have
+	// the same header.
 	header     []byte
 	parameters parameters
 }
 
-// maxKeptHeader is the longest header in bytes that is kept for the next token.
+// maxKeptHeader is the longest header in bytes that is kept for the next
+// token.
 const maxKeptHeader = 256
 
 var scratches = sync.Pool{New: func() any { return &scratch{object: newObjectReader()} }}
 
-// readJWS takes raw apart: length, alphabet, segments, base64url, header. The
-// payload may still be anything.
+// readJWS splits raw and decodes it: length, alphabet, segments, base64url,
+// header. It does not look at the payload.
 func (s *scratch) readJWS(raw string, maxBytes int) (*jws, error) {
 	if len(raw) > maxBytes {
 		return nil, refuse(ErrMalformed, "longer than MaxBytes (max_token)")
@@ -104,7 +106,7 @@ func (s *scratch) readJWS(raw string, maxBytes int) (*jws, error) {
 	return j, s.readHeader(j)
 }
 
-// decode appends a decoded segment to s.decoded, which is large enough.
+// decode appends a decoded segment to s.decoded, which has enough capacity.
 func (s *scratch) decode(name string, segment []byte) ([]byte, error) {
 	begin := len(s.decoded)
 	decoded, err := base64url.AppendDecode(s.decoded, segment)
@@ -115,23 +117,22 @@ func (s *scratch) decode(name string, segment []byte) ([]byte, error) {
 	return decoded[begin:], nil
 }
 
-// refusedParameters bring a key of the token's own, compression, nesting or
+// refusedParameters contain a key of the token's own, compression, nesting, or
 // rules that must be obeyed (RFC 7515 §4.1.3, §4.1.10 and §4.1.11, RFC 7516
 // §4.1.2 and §4.1.3, RFC 7797 §3). A token that has one is refused rather than
 // read without it.
 var refusedParameters = []string{"crit", "b64", "jwk", "zip", "cty", "enc"}
 
-// unusedParameters say where a certificate or a key may be found (RFC 7515
+// unusedParameters are hints where to find a certificate or a key (RFC 7515
 // §4.1.2, §4.1.5 to §4.1.8). Microsoft and others send them with every token.
-// They are hints: they are neither read nor fetched, whatever their values
-// are, and the key comes from the configured keys alone.
+// They are neither read nor fetched, whatever their values; keys come only
+// from the configuration.
 var unusedParameters = []string{"jku", "x5u", "x5c", "x5t", "x5t#S256"}
 
-// readParameters are the only ones that we look at.
+// readParameters are the only parameters that we read.
 var readParameters = []string{"alg", "kid", "typ"}
 
-// readHeader reads the header of j strictly, or knows what it says because the
-// last one was the same.
+// readHeader parses the header of j strictly, unless it equals the last one.
 func (s *scratch) readHeader(j *jws) error {
 	if len(s.header) > 0 && bytes.Equal(j.header, s.header) {
 		j.parameters = s.parameters
@@ -175,8 +176,9 @@ func (s *scratch) parseHeader(j *jws) error {
 	return nil
 }
 
-// checkParameter refuses what must not be there, and the parameters that we
-// read in another case: a lenient reader would take them for the real ones.
+// checkParameter refuses forbidden parameters. It also refuses parameters that
+// we read if they are spelled in another case: a lenient reader would take
+// them for the real ones.
 func checkParameter(name []byte) error {
 	for _, refused := range refusedParameters {
 		if bytes.EqualFold(name, []byte(refused)) {
@@ -191,7 +193,8 @@ func checkParameter(name []byte) error {
 	return nil
 }
 
-// headerString is the value of a parameter that must be a non-empty string.
+// headerString returns the value of a parameter that must be a non-empty
+// string.
 func headerString(m member) ([]byte, error) {
 	if m.value[0] != '"' {
 		return nil, refuse(ErrMalformed, "header: "+string(m.name)+" is not a string")

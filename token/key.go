@@ -11,57 +11,60 @@ import (
 )
 
 // Key signs or verifies with exactly one [Algorithm]. It is immutable and safe
-// for concurrent use. It never shows its material: not in fmt's verbs, not in
-// a log, not in JSON; only [Key.JWK] gives it out.
+// for concurrent use. Its material is never shown by fmt, by a log or in JSON;
+// only [Key.JWK] returns it.
 type Key struct {
 	id  string
 	alg Algorithm
 	material
 }
 
-// A material is the cryptography of a key: an HMAC secret, or one half of a
-// pair of keys.
+// A material is the cryptographic part of a key: an HMAC secret, or a public
+// or private key.
 type material interface {
-	// sign fails unless canSign.
+	// sign returns an error unless canSign.
 	sign(input []byte) ([]byte, error)
 	verify(input, signature []byte) bool
 	canSign() bool
 
-	// public is the half that verifies, or nil when there is none.
+	// public returns the public half, or nil if there is none.
 	public() material
 
-	// members are the parameters of the material in a JWK.
+	// members returns the parameters of the material in a JWK.
 	members() jwk
 }
 
 var errPublicKey = errors.New("a public key cannot sign")
 
-// KeyOptions says what the material of a key does not say by itself.
+// KeyOptions holds what the material of a key does not tell.
 type KeyOptions struct {
-	// ID is the key's name, the "kid" of the tokens that it signs: at most
-	// 256 bytes without control characters. Empty: none, or for ParseJWK
-	// the kid of the JWK.
+	// ID is the key's name, the "kid" of the tokens that it signs: at most 256
+	// bytes without control characters. Empty: none or, for ParseJWK, the kid
+	// of the JWK.
 	ID string
 
-	// Algorithm is for ParseJWK alone: the algorithm of a JWK that has no
-	// "alg". Without either, an EC key takes the algorithm of its curve, an
-	// Ed25519 key EdDSA, an RSA key RS256; an HMAC secret is refused. A JWK
-	// whose "alg" is another one is refused.
+	// Algorithm is used only by ParseJWK, for a JWK that has no "alg". If both
+	// are missing, an EC key uses the algorithm of its curve, an Ed25519 key
+	// EdDSA, an RSA key RS256; an HMAC secret is refused. A JWK with a
+	// different "alg" is refused.
 	Algorithm Algorithm
 
-	// InsecureWeakSecret accepts an HMAC secret that can be guessed: one
-	// shorter than the hash (RFC 7518 §3.2), one with fewer than 8 different
-	// bytes, or one that stands in tutorials. For examples and tests only.
-	// An empty secret, or one that is an encoded key, is refused even so.
+	// InsecureWeakSecret accepts an HMAC secret that can be guessed: shorter
+	// than the hash (RFC 7518 §3.2), with fewer than 8 different bytes, or
+	// known from tutorials. For examples and tests only. An empty secret, or
+	// one that is an encoded key, is still refused.
 	InsecureWeakSecret bool
 }
 
-// NewKey binds material to alg. The material is a []byte for HMAC, otherwise
-// *rsa.PrivateKey, *rsa.PublicKey, *ecdsa.PrivateKey, *ecdsa.PublicKey,
-// ed25519.PrivateKey or ed25519.PublicKey. It is copied. It is refused when it
-// does not fit alg or is weak: an RSA modulus under 2048 bits, an Ed25519 point
-// of small order, a guessable HMAC secret, a key in PEM, of SSH, as a JWK, a JWK
-// Set, or a public one or a certificate in DER or its base64 as the secret.
+// NewKey returns a key for alg with a copy of material. The material is a
+// []byte for HMAC, otherwise *rsa.PrivateKey, *rsa.PublicKey,
+// *ecdsa.PrivateKey, *ecdsa.PublicKey, ed25519.PrivateKey or
+// ed25519.PublicKey.
+//
+// NewKey fails if the material does not fit alg or is weak: an RSA modulus of
+// fewer than 2048 bits, an Ed25519 point of small order, or an HMAC secret
+// that can be guessed. It also fails if the secret is an encoded key: PEM,
+// SSH, a JWK, a JWK Set, or a public key or certificate in DER or base64.
 func NewKey(alg Algorithm, material any, opts KeyOptions) (*Key, error) {
 	s, ok := suites[alg]
 	if !ok {
@@ -97,9 +100,9 @@ func newMaterial(s suite, material any, opts KeyOptions) (material, error) {
 	return nil, fmt.Errorf("material of type %T", material)
 }
 
-// GenerateKey makes a new private key, or secret, for alg: RSA of 3072 bits, an
-// HMAC secret as long as the hash. Its ID is the JWK thumbprint (RFC 7638) of
-// an asymmetric key, a random one for HMAC.
+// GenerateKey generates a new private key or secret for alg. RSA keys have
+// 3072 bits; HMAC secrets are as long as the hash. The ID of an asymmetric key
+// is its JWK thumbprint (RFC 7638); that of an HMAC secret is random.
 func GenerateKey(alg Algorithm) (*Key, error) {
 	s, ok := suites[alg]
 	if !ok {
@@ -135,14 +138,14 @@ func GenerateKey(alg Algorithm) (*Key, error) {
 // ID returns the kid, or "" for a key without one.
 func (k Key) ID() string { return k.id }
 
-// Algorithm returns the only algorithm that the key is used with.
+// Algorithm returns the algorithm that the key is bound to.
 func (k Key) Algorithm() Algorithm { return k.alg }
 
 // CanSign reports whether the key holds a private key or an HMAC secret.
 func (k Key) CanSign() bool { return k.material != nil && k.canSign() }
 
-// Public returns the half of the key that may be published, with the same ID.
-// An HMAC key has none: that is an error.
+// Public returns the public half of the key, with the same ID. It fails for an
+// HMAC key, which has none.
 func (k *Key) Public() (*Key, error) {
 	public := k.public()
 	if public == nil {
@@ -151,7 +154,7 @@ func (k *Key) Public() (*Key, error) {
 	return &Key{id: k.id, alg: k.alg, material: public}, nil
 }
 
-// String names the key without its material.
+// String describes the key without its material.
 func (k Key) String() string {
 	half := "public"
 	if k.CanSign() {
@@ -160,8 +163,8 @@ func (k Key) String() string {
 	return fmt.Sprintf("token.Key(%s %s %q)", half, k.alg, k.id)
 }
 
-// GoString is String, for %#v.
+// GoString returns String, for %#v.
 func (k Key) GoString() string { return k.String() }
 
-// LogValue is String, for slog.
+// LogValue returns String, for slog.
 func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }

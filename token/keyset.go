@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// maxTries bounds the signature checks that one token can cause.
+	// maxTries is the maximum number of signature checks per token.
 	maxTries = 8
 
 	maxKeys        = 256
@@ -21,21 +21,24 @@ const (
 // KeySet holds the keys that a verifier trusts. It is immutable and safe for
 // concurrent use.
 //
-// The kid of a token selects the keys with that ID, and the keys without an
-// ID; a token without a kid is tried with the first 8 keys. Only keys bound
-// to the alg of the token are ever used, so that of two keys that share an ID
-// exactly one is meant.
+// The kid of a token selects the keys with that ID and the keys without an ID.
+// A token without a kid is tried with the first 8 keys. Only keys bound to the
+// alg of the token are used, so of two keys with the same ID exactly one
+// applies.
 type KeySet struct {
 	keys       []*Key
-	algorithms []Algorithm // of the keys, each once
-	mixed      bool        // HMAC and asymmetric: only the kid selects
+	algorithms []Algorithm // the distinct algorithms of keys
+	mixed      bool        // has HMAC and asymmetric keys: a kid is required
 }
 
-// NewKeySet refuses an empty set, two keys with the same non-empty ID for the
-// same algorithm or of which one is an HMAC secret, more than 7 keys of one
-// algorithm without an ID, more than 256 keys, and a set that mixes HMAC with
-// asymmetric keys unless every key has an ID: with such a set, a token must
-// name its key.
+// NewKeySet returns a set of the given keys. It refuses:
+//
+//   - an empty set, or more than 256 keys;
+//   - two keys with the same non-empty ID, if they have the same algorithm or
+//     one of them is an HMAC secret;
+//   - more than 7 keys of one algorithm without an ID;
+//   - HMAC and asymmetric keys together, unless every key has an ID. With such
+//     a set, a token must name its key.
 func NewKeySet(keys ...*Key) (*KeySet, error) {
 	if len(keys) > maxKeys {
 		return nil, fmt.Errorf("token: key set: more than %d keys", maxKeys)
@@ -43,7 +46,7 @@ func NewKeySet(keys ...*Key) (*KeySet, error) {
 	return newKeySet(keys)
 }
 
-// newKeySet is NewKeySet for any number of keys.
+// newKeySet is NewKeySet without the limit of 256 keys.
 func newKeySet(keys []*Key) (*KeySet, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("token: key set: empty")
@@ -74,7 +77,7 @@ func newKeySet(keys []*Key) (*KeySet, error) {
 		return nil, errors.New("token: key set: HMAC and asymmetric keys together need IDs")
 	}
 	for _, n := range nameless {
-		if n >= maxTries { // leaves one try for the key that a kid names
+		if n >= maxTries { // one try is left for the key that a kid names
 			return nil, errNameless
 		}
 	}
@@ -83,7 +86,7 @@ func newKeySet(keys []*Key) (*KeySet, error) {
 
 var errNameless = fmt.Errorf("token: key set: more than %d keys without an ID", maxTries-1)
 
-// A slot is what a token says of the key that signed it.
+// A slot is what a token tells about the key that signed it.
 type slot struct {
 	id  string
 	alg Algorithm
@@ -91,21 +94,23 @@ type slot struct {
 
 func (k *Key) slot() slot { return slot{k.id, k.alg} }
 
-// ParseKeySet reads a JWK Set (RFC 7517 §5) of at most 1 MiB. A key that
-// cannot be used does not fail the set: it is skipped, and its fault is in
-// the second result. A key that is there twice counts once; different keys
-// for the same algorithm that share an ID are all skipped, for nobody can say
-// which one is meant. The third result is for data that is no JWK Set, has no
-// usable key, or mixes HMAC secrets with keys for the public.
+// ParseKeySet parses a JWK Set (RFC 7517 §5) of at most 1 MiB.
+//
+// Unusable keys do not fail the set: they are skipped, and reported in the
+// second result. Identical keys count once. Different keys with the same ID
+// and algorithm are all skipped, because it is unknown which one is meant.
+//
+// The error is non-nil if data is not a JWK Set, has no usable key, or mixes
+// HMAC secrets with public keys.
 func ParseKeySet(data []byte) (*KeySet, []error, error) { return parseKeySet(data, false, nil) }
 
-// ParsePublicKeySet is ParseKeySet for a set that was published: a key that can
-// sign, which is a secret that all the world has read, is one that cannot be
-// used, and so are keys of one algorithm without an ID beyond the seventh.
+// ParsePublicKeySet is ParseKeySet for a published set. Keys that can sign are
+// unusable, because their secret has been published. So are the keys of one
+// algorithm without an ID after the seventh.
 //
-// An RSA key without "alg" is a key for each RSA algorithm among algorithms,
-// and for RS256 if there is none. A JWK that names its algorithm is for no
-// other (RFC 7517 §4.4).
+// An RSA key without "alg" is used for each RSA algorithm in algorithms, or
+// for RS256 if there is none. A JWK with an "alg" is used for that algorithm
+// only (RFC 7517 §4.4).
 func ParsePublicKeySet(data []byte, algorithms ...Algorithm) (*KeySet, []error, error) {
 	return parseKeySet(data, true, algorithms)
 }
@@ -118,7 +123,7 @@ func parseKeySet(data []byte, published bool, algorithms []Algorithm) (*KeySet, 
 		Keys []jsontext.Value `json:"keys"`
 	}
 	if err := json.Unmarshal(data, &set); err != nil || set.Keys == nil {
-		// The cause is not passed on: it might quote private material.
+		// The cause is not wrapped: it might quote private material.
 		return nil, nil, errors.New("token: key set: not a JWK Set in strict JSON")
 	}
 	if len(set.Keys) > maxKeys {
@@ -145,8 +150,8 @@ func parseKeySet(data []byte, published bool, algorithms []Algorithm) (*KeySet, 
 	return s, c.faults, nil
 }
 
-// parseKeys reads a JWK of a set: one key, or one for each of the RSA
-// algorithms that an RSA key without "alg" is for.
+// parseKeys parses a JWK of a set. It returns one key or, for an RSA key
+// without "alg", one for each RSA algorithm in algorithms.
 func parseKeys(data []byte, algorithms []Algorithm) ([]*Key, error) {
 	j, err := readJWK(data)
 	if err != nil {
@@ -161,7 +166,7 @@ func parseKeys(data []byte, algorithms []Algorithm) ([]*Key, error) {
 		}
 	}
 	if len(meant) == 0 {
-		meant = []Algorithm{""} // the JWK says it, or its type does
+		meant = []Algorithm{""} // the JWK or its type determines it
 	}
 	var keys []*Key
 	for _, a := range meant {
@@ -174,22 +179,22 @@ func parseKeys(data []byte, algorithms []Algorithm) ([]*Key, error) {
 	return keys, nil
 }
 
-// A collection is what was read of a JWK Set.
+// A collection accumulates the keys and faults of a JWK Set.
 type collection struct {
 	published bool
 	keys      []*Key
-	same      map[slot][]*Key // keys that a token cannot tell apart
+	same      map[slot][]*Key // keys that a token cannot distinguish
 	faults    []error
 }
 
-// add takes a key, unless it is there already or cannot be used.
+// add adds key unless it is a duplicate or unusable.
 func (c *collection) add(key *Key) error {
 	same := c.same[key.slot()]
 	switch {
 	case slices.ContainsFunc(same, key.equal):
 		return nil
 	case c.published && key.CanSign():
-		return errors.New("token: key set: a secret is published; whoever made it should take it back")
+		return errors.New("token: key set: a secret is published; its owner should replace it")
 	case c.published && key.id == "" && len(same) == maxTries-1:
 		return errNameless
 	}
@@ -213,11 +218,11 @@ func (k *Key) equal(other *Key) bool {
 	return bytes.Equal(mustMarshal(k.members()), mustMarshal(other.members()))
 }
 
-// Keys returns the keys, in the order in which they were given.
+// Keys returns the keys in the order in which they were given.
 func (s *KeySet) Keys() []*Key { return slices.Clone(s.keys) }
 
-// PublicJWKS returns the JWK Set to publish: the public halves of all
-// asymmetric keys. HMAC keys are left out.
+// PublicJWKS returns a JWK Set for publication: the public halves of all
+// asymmetric keys, without the HMAC keys.
 func (s *KeySet) PublicJWKS() []byte {
 	set := struct {
 		Keys []jsontext.Value `json:"keys"`
@@ -240,7 +245,7 @@ func algorithmsOf(keys []*Key) []Algorithm {
 	return algorithms
 }
 
-// verify returns the key of the set that made the signature of j, or nil.
+// verify returns the key of the set that signed j, or nil.
 func (s *KeySet) verify(j *jws) *Key {
 	if s.mixed && !j.hasKid {
 		return nil

@@ -6,43 +6,45 @@ import (
 	"time"
 )
 
-// A KeySource knows the keys that may have signed a token, as they are now. A
-// [*KeySet] is one that never changes. It is safe for concurrent use.
+// A KeySource provides the current keys that may have signed a token. A
+// [*KeySet] is a KeySource that never changes. Implementations must be safe
+// for concurrent use.
 type KeySource interface {
-	// KeySet returns the keys that count now; the same pointer for as long
-	// as they stay the same. kid is the one that a token names, "" for none:
-	// a source that fetches its keys may look for it, in a bounded time and
-	// not for every such token. That there is no such key is no error. An
-	// error says that nobody can know now whether there is.
+	// KeySet returns the current keys. It returns the same pointer as long as
+	// they do not change. kid is the key ID of a token, or "" if it has none:
+	// a source that fetches its keys may look for a missing one, within a
+	// bounded time and not for every such token. A missing key is not an
+	// error. An error means that the keys are unknown.
 	KeySet(ctx context.Context, kid string) (*KeySet, error)
 }
 
 // An AgingKeySource is a [KeySource] whose keys were fetched some time ago, so
-// that a token may have been signed with one that was published since.
+// a token may be signed with a key that was published since.
 type AgingKeySource interface {
 	KeySource
 
-	// KeySetSoon is KeySet for a request: it waits at most about 2 s, and
-	// then returns the keys that there are.
+	// KeySetSoon is KeySet for use in a request: it waits at most about 2 s,
+	// then returns the keys that it has.
 	KeySetSoon(ctx context.Context, kid string) (*KeySet, error)
 
-	// MayMiss reports whether a key named kid, which the keys have not, may
-	// have been published since they were fetched: a token that says it was
-	// issued then by a clock that is wrong by at most leeway may be good. kid
-	// is "" for a token that names none and that no key has signed: then the
-	// source fetches its keys again, if it may.
+	// MayMiss reports whether a key named kid, which is not in the set, may
+	// have been published since the keys were fetched, given a token that was
+	// issued at the time issued by a clock that is wrong by at most leeway.
+	// kid is "" if the token names no key and no known key has signed it; then
+	// the source fetches its keys again, if its rate limit allows it.
 	MayMiss(kid string, issued time.Time, leeway time.Duration) bool
 }
 
-// A Signer chooses the key that signs a token now. A [*Key] chooses itself, and
-// a [*KeySet] its first key that can sign. It is safe for concurrent use.
+// A Signer chooses the key that signs the next token. A [*Key] chooses itself,
+// a [*KeySet] its first key that can sign. Implementations must be safe for
+// concurrent use.
 type Signer interface {
 	SigningKey() (*Key, error)
 }
 
 var errNoSigner = errors.New("token: no key that can sign")
 
-// SigningKey returns k, which must be able to sign.
+// SigningKey returns k, or an error if k cannot sign.
 func (k *Key) SigningKey() (*Key, error) {
 	if k == nil || !k.CanSign() {
 		return nil, errNoSigner

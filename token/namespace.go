@@ -10,21 +10,21 @@ const (
 	maxNamespace = 32
 )
 
-// namespaceFault says what is wrong with a namespace.
+// namespaceFault returns an error if namespace is not valid.
 func namespaceFault(namespace string) error {
 	if len(namespace) > maxNamespace {
 		return errors.New("longer than 32 bytes")
 	}
 	for _, r := range namespace {
 		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' {
-			return errors.New("has something else than a to z, 0 to 9 and -")
+			return errors.New("has characters other than a to z, 0 to 9 and -")
 		}
 	}
 	return nil
 }
 
-// Qualify returns a sub, sid or jti of the issuer as the claims of v have it:
-// with the namespace in front.
+// Qualify returns a sub, sid or jti of the issuer with the namespace in front,
+// as in the claims of v.
 func (v *Verifier) Qualify(name string) string {
 	if v.namespace == "" || name == "" {
 		return name
@@ -32,7 +32,8 @@ func (v *Verifier) Qualify(name string) string {
 	return v.namespace + namespaceEnd + name
 }
 
-// qualify puts the namespace in front of what names a user, a login or a token.
+// qualify puts the namespace in front of the names of users, sessions and
+// tokens.
 func (v *Verifier) qualify(c *Claims) error {
 	if v.namespace == "" {
 		return nil
@@ -45,7 +46,7 @@ func (v *Verifier) qualify(c *Claims) error {
 	return nil
 }
 
-// inNamespace reports whether a name of c looks like one of the namespace.
+// inNamespace reports whether a name of c begins with the namespace.
 func inNamespace(c *Claims, namespace string) bool {
 	prefix := namespace + namespaceEnd
 	return strings.HasPrefix(c.Subject, prefix) || strings.HasPrefix(c.IssuerSubject, prefix) || strings.HasPrefix(c.SessionID, prefix) || strings.HasPrefix(c.ID, prefix)

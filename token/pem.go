@@ -11,20 +11,21 @@ import (
 	"fmt"
 )
 
-// maxKeyBytes bounds one key in text form.
+// maxKeyBytes is the maximum size of one encoded key.
 const maxKeyBytes = 64 << 10
 
-// ParsePEM reads the one key in data: PKCS#8 ("PRIVATE KEY"), PKCS#1 ("RSA
+// ParsePEM parses the only key in data: PKCS#8 ("PRIVATE KEY"), PKCS#1 ("RSA
 // PRIVATE KEY", "RSA PUBLIC KEY"), SEC 1 ("EC PRIVATE KEY") or PKIX ("PUBLIC
-// KEY"). Without an alg an EC key takes the algorithm of its curve, an Ed25519
-// key EdDSA, an RSA key RS256. Encrypted keys, several keys and more than 64 KiB
-// are refused.
+// KEY"). If alg is empty, an EC key uses the algorithm of its curve, an
+// Ed25519 key EdDSA, an RSA key RS256. Encrypted keys, several keys and more
+// than 64 KiB are refused.
 func ParsePEM(alg Algorithm, data []byte, opts KeyOptions) (*Key, error) {
 	if len(data) > maxKeyBytes {
 		return nil, errors.New("token: PEM: longer than 64 KiB")
 	}
 	block, rest := pem.Decode(data)
-	if block != nil && block.Type == "EC PARAMETERS" { // openssl ecparam -genkey writes the curve first
+	// "openssl ecparam -genkey" writes the curve first.
+	if block != nil && block.Type == "EC PARAMETERS" {
 		block, rest = pem.Decode(rest)
 	}
 	if block == nil {
@@ -43,7 +44,8 @@ func ParsePEM(alg Algorithm, data []byte, opts KeyOptions) (*Key, error) {
 	return NewKey(alg, material, opts)
 }
 
-// defaultAlgorithm is what ParseJWK takes for a key of that type, or "".
+// defaultAlgorithm returns the algorithm that ParseJWK uses for a key of that
+// type without "alg", or "".
 func defaultAlgorithm(material any) Algorithm {
 	curve := func(c elliptic.Curve) Algorithm {
 		s, _ := suiteOnCurve(c.Params().Name)
@@ -62,8 +64,8 @@ func defaultAlgorithm(material any) Algorithm {
 	return ""
 }
 
-// PublicPEM returns the half of the key that may be published, as PKIX in PEM.
-// An HMAC key has none: that is an error.
+// PublicPEM returns the public half of the key as PKIX in PEM. It fails for an
+// HMAC key, which has none.
 func (k *Key) PublicPEM() ([]byte, error) {
 	var material any
 	switch m := k.public().(type) {
@@ -99,7 +101,7 @@ func parseDER(block *pem.Block) (material any, err error) {
 		return nil, fmt.Errorf("token: PEM: cannot read a block of type %.40q", block.Type)
 	}
 	if err != nil {
-		// The cause is not passed on: it might quote private material.
+		// The cause is not wrapped: it might quote private material.
 		return nil, fmt.Errorf("token: PEM: the %s is damaged or of an unknown kind", block.Type)
 	}
 	return material, nil

@@ -11,54 +11,58 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Profile says how the access tokens of an issuer that is not wsauth say what
-// wsauth asks. Its claims type, fresh and csrf mean nothing: they are ours.
+// Profile describes the access tokens of an issuer other than wsauth: which
+// claims hold what wsauth needs, and what distinguishes access tokens from
+// others. The claims type, fresh and csrf of such tokens are ignored, because
+// they have a meaning in our own tokens only.
 //
-// The claims that a profile names are the only source of what it reads. A
-// token without the claim for the roles has no roles, even if it has another
-// claim that is called roles; and so it is with scopes.
+// The claims that a profile names are the only source of what it reads. For
+// example, a token without the claim that Roles names has no roles, even if it
+// has a claim called roles.
 //
-// A claim is named by its name, or where it lies deeper or its own name has a
-// slash in it, by a JSON Pointer (RFC 6901), such as "/realm_access/roles" or
+// A claim is given by its name or, if it is nested or its name contains a
+// slash, by a JSON Pointer (RFC 6901), such as "/realm_access/roles" or
 // "/https:~1~1app.example~1roles".
 type Profile struct {
-	// Subject names the user; default sub. It must be a claim that a user
-	// cannot choose. For one that is called email the issuer must have
-	// verified the address (email_verified, OpenID Connect Core §5.1).
+	// Subject names the user; default sub. Users must not be able to choose
+	// its value. If it is a claim called email, the issuer must have verified
+	// the address (email_verified, OpenID Connect Core §5.1).
 	Subject string
 
-	Audience  string // for whom the token is; default aud
-	SessionID string // the login at the issuer; default sid
-	Scopes    string // words with spaces between them, or an array; default scope
-	Roles     string // an array, or one word; default none
+	Audience  string // whom the token is for; default aud
+	SessionID string // the session at the issuer; default sid
+	Scopes    string // words separated by spaces, or an array; default scope
+	Roles     string // an array or a single word; default none
 
-	// AuthorizedParty names the client that asked for the token; default
-	// azp. See VerifierConfig.InsecureAuthorizedParty.
+	// AuthorizedParty names the client that requested the token; default azp.
+	// See VerifierConfig.InsecureAuthorizedParty.
 	AuthorizedParty string
 
-	// RoleKeys says that Roles may be an object, as Zitadel has it: then the
-	// names of its members are the roles, but for those whose value is null
-	// or false. Otherwise a token whose roles are an object is refused.
+	// RoleKeys allows Roles to be an object, as in Zitadel's tokens. Then the
+	// roles are the names of its members, except those whose value is null or
+	// false. Without RoleKeys, a token whose roles are an object is refused.
 	RoleKeys bool
 
-	// Require tells an access token from every other kind that the issuer
-	// signs with the same keys: each of these claims is there with one of
-	// its values, or with any where it has none.
+	// Require distinguishes access tokens from other tokens that the issuer
+	// signs with the same keys: each of these claims must have one of the
+	// listed values, or any value if the list is empty.
 	Require map[string][]string
 
-	// Refuse are claims that no access token has, such as the nonce of an ID
-	// token. The events of a logout token are always among them.
+	// Refuse lists claims that no access token has, such as the nonce of an ID
+	// token. The events of a logout token are always included.
 	Refuse []string
 
-	// FreshFor makes a token fresh whose auth_time (OpenID Connect Core §2)
-	// is at most this long before its iat, and not after it. 0: none is fresh.
+	// FreshFor makes a token fresh if its auth_time (OpenID Connect Core §2)
+	// is not after its iat and at most this long before it. 0: no token is
+	// fresh.
 	FreshFor time.Duration
 }
 
-// noParty stands for an authorized party that is no string. It is no name.
+// noParty stands for an authorized party that is not a string. No name equals
+// it.
 const noParty = "\x00"
 
-// withDefaults copies p and fills what is unset.
+// withDefaults returns a validated copy of p with defaults set.
 func (p *Profile) withDefaults() (*Profile, error) {
 	if p == nil {
 		return nil, nil
@@ -91,7 +95,7 @@ func (p *Profile) withDefaults() (*Profile, error) {
 	return &c, nil
 }
 
-// apply reads the claims of c that p names.
+// apply sets the fields of c from the claims that p names.
 func (p *Profile) apply(c *Claims, integerSubject bool) error {
 	var all map[string]any
 	if err := json.Unmarshal([]byte(c.payload), &all); err != nil {
@@ -99,14 +103,14 @@ func (p *Profile) apply(c *Claims, integerSubject bool) error {
 	}
 	for _, name := range p.Refuse {
 		if _, found := claim(all, name); found {
-			return refuse(ErrClaims, "it is no access token: it has "+name)
+			return refuse(ErrClaims, "not an access token: it has "+name)
 		}
 	}
 	for name, values := range p.Require {
 		v, found := claim(all, name)
 		text, _ := v.(string)
 		if !found || len(values) > 0 && !slices.Contains(values, text) {
-			return refuse(ErrClaims, "it is no access token: "+name+" is missing or another")
+			return refuse(ErrClaims, "not an access token: "+name+" is missing or has another value")
 		}
 	}
 	var err error
@@ -138,9 +142,10 @@ func (p *Profile) apply(c *Claims, integerSubject bool) error {
 	return nil
 }
 
-// otherSubject reads what must be beside a subject that is not sub: the sub,
-// for statements of the issuer, and for an address that it was verified. Some
-// issuers, Apple among them, write that truth value as a string.
+// otherSubject checks and reads the claims that accompany a Subject other than
+// sub: for an email address, whether it was verified, and the sub, which
+// statements of the issuer use. Some issuers, such as Apple, write
+// email_verified as a string.
 func (p *Profile) otherSubject(c *Claims, all map[string]any, integerSubject bool) error {
 	if p.Subject == "sub" || p.Subject == "/sub" {
 		return nil
@@ -161,10 +166,10 @@ func (p *Profile) otherSubject(c *Claims, all map[string]any, integerSubject boo
 	return nil
 }
 
-// verifiedName returns the name of the claim that says whether an address was
-// verified, for a claim that is called email: by its whole name, by the last
-// part of a pointer, or after a namespace such as that in
-// "https://app.example/email".
+// verifiedName returns the name of the claim that tells whether an email
+// address was verified. A claim holds an address if it is called email: the
+// whole name, the last part of a pointer, or the part after a namespace such
+// as in "https://app.example/email".
 func verifiedName(name string) (verified string, isAddress bool) {
 	of, found := strings.CutSuffix(name, "email")
 	if !found || of != "" && !strings.ContainsAny(of[len(of)-1:], "/:.") && !(name[0] == '/' && strings.HasSuffix(of, "~1")) {
@@ -173,14 +178,15 @@ func verifiedName(name string) (verified string, isAddress bool) {
 	return of + "email_verified", true
 }
 
-// oneSubject is oneName for the claim that names the user.
+// oneSubject returns the claim that names the user. Like oneName, but it may
+// be an integer if integers is set.
 func oneSubject(c *Claims, all map[string]any, name string, integers bool) (string, error) {
 	v, _ := claim(all, name)
 	switch _, isNumber := v.(float64); {
 	case isNumber && integers:
 		text, isInteger := integerText(rawClaim(c.payload, name))
 		if !isInteger {
-			return "", refuse(ErrClaims, name+" is a number that is no integer of at most 53 bits")
+			return "", refuse(ErrClaims, name+" is a number, but not an integer of at most 53 bits")
 		}
 		return text, nil
 	case isNumber && name == "sub":
@@ -189,9 +195,9 @@ func oneSubject(c *Claims, all map[string]any, name string, integers bool) (stri
 	return oneName(all, name)
 }
 
-// integerText returns a JSON number if it is an integer in the one spelling
-// that has no point, no exponent and no needless sign or zero. Numbers that
-// readers could round to the same one are none.
+// integerText returns number if it is an integer in canonical form, without
+// point, exponent, "-0" or leading zeros. Integers of more than 53 bits are
+// rejected, because a reader could round two of them to the same value.
 func integerText(number jsontext.Value) (string, bool) {
 	n, err := strconv.ParseInt(string(number), 10, 64)
 	if err != nil || strconv.FormatInt(n, 10) != string(number) || n > maxInteger || n < -maxInteger {
@@ -200,7 +206,8 @@ func integerText(number jsontext.Value) (string, bool) {
 	return string(number), true
 }
 
-// rawClaim is claim for a payload that was read before, as it was signed.
+// rawClaim is claim for an undecoded payload, which has been read strictly
+// before.
 func rawClaim(payload, name string) jsontext.Value {
 	value := jsontext.Value(payload)
 	names := slices.Values([]string{name})
@@ -217,7 +224,7 @@ func rawClaim(payload, name string) jsontext.Value {
 	return value
 }
 
-// roles reads the claim of the roles.
+// roles reads the claim that holds the roles.
 func (p *Profile) roles(all map[string]any) ([]string, error) {
 	if p.Roles == "" {
 		return nil, nil
@@ -244,8 +251,8 @@ func (p *Profile) roles(all map[string]any) ([]string, error) {
 	return list, nil
 }
 
-// fresh reports whether the user has logged in shortly before the token was
-// issued. A login that comes after it is none.
+// fresh reports whether the user logged in at most FreshFor before the token
+// was issued. A login after that time does not count.
 func (p *Profile) fresh(issued time.Time, authTime any) bool {
 	seconds, ok := authTime.(float64)
 	if !ok || seconds < 0 || seconds > maxDate || issued.IsZero() || p.FreshFor == 0 {
@@ -255,8 +262,8 @@ func (p *Profile) fresh(issued time.Time, authTime any) bool {
 	return age >= 0 && age <= p.FreshFor
 }
 
-// claim finds a claim by its name, or by a JSON Pointer through objects. No
-// name is no claim.
+// claim returns the claim with the given name or JSON Pointer. An empty name
+// matches nothing.
 func claim(all map[string]any, name string) (any, bool) {
 	if name == "" {
 		return nil, false
@@ -278,11 +285,11 @@ func claim(all map[string]any, name string) (any, bool) {
 	return v, true
 }
 
-// absent reports whether v is what issuers write for a claim that they do not
-// have: nothing, null or an empty string.
+// absent reports whether v is nil, null or an empty string. Issuers use all of
+// these for a claim without a value.
 func absent(v any) bool { return v == nil || v == "" }
 
-// oneName is a claim that must be a name unless it is absent.
+// oneName returns a claim that must be absent or a valid name.
 func oneName(all map[string]any, name string) (string, error) {
 	v, _ := claim(all, name)
 	if absent(v) {
@@ -295,7 +302,7 @@ func oneName(all map[string]any, name string) (string, error) {
 	return text, nil
 }
 
-// optionalNames is names for a claim that may be an empty string.
+// optionalNames is names for a claim that may also be an empty string.
 func optionalNames(all map[string]any, name string, words bool) ([]string, error) {
 	if v, _ := claim(all, name); absent(v) {
 		return nil, nil
@@ -303,8 +310,9 @@ func optionalNames(all map[string]any, name string, words bool) ([]string, error
 	return names(all, name, words)
 }
 
-// names is a claim that must be names unless it is not there or null: a
-// string, or an array of strings, which are not empty.
+// names returns a claim that must be null, missing, a string or an array of
+// strings. None of the strings may be empty. If words is set, a single string
+// is split at spaces.
 func names(all map[string]any, name string, words bool) ([]string, error) {
 	v, _ := claim(all, name)
 	if v == nil {

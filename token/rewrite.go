@@ -9,24 +9,24 @@ import (
 )
 
 var (
-	// nameClaims are those that a namespace qualifies.
+	// nameClaims lists the claims that a namespace qualifies.
 	nameClaims = []string{"sub", "sid", "jti"}
 
-	// mappedClaims are those that a [Profile] decides on beside.
+	// mappedClaims lists further claims that a [Profile] determines.
 	mappedClaims = []string{"aud", "type", "fresh", "csrf", "scope", "scp", "roles"}
 
-	// checkedClaims stay as they were signed.
+	// checkedClaims lists the claims that stay as they were signed.
 	checkedClaims = []string{"iss", "exp", "nbf", "iat"}
 
-	// subjectObjects are claims that name a user of the issuer in an object:
-	// the actor of RFC 8693 §4.1 and §4.4, the subject of RFC 9493 §4.
+	// subjectObjects lists claims that name a user of the issuer within an
+	// object: the actor of RFC 8693 §4.1 and §4.4, the subject of RFC 9493 §4.
 	subjectObjects = []string{"act", "may_act", "sub_id"}
 )
 
-// rewrite replaces the payload of a token of another issuer by one that says
-// what c says, because everything downstream may read it: rules, headers,
-// assertions, tickets and the application. No raw name or role of the issuer
-// is left under a name that has a meaning of ours, in whatever case.
+// rewrite makes the payload of another issuer's token agree with c, because
+// everything downstream may read the payload: rules, headers, assertions,
+// tickets and the application. Claims with a meaning in our own tokens, in any
+// case, never keep the issuer's unqualified names or roles.
 func (v *Verifier) rewrite(c *Claims) error {
 	if v.profile == nil && v.namespace == "" {
 		return nil
@@ -52,7 +52,8 @@ func (v *Verifier) rewrite(c *Claims) error {
 		case isTwin(replaced, name), isTwin(checkedClaims, name) && !slices.Contains(checkedClaims, name):
 		case v.namespace != "" && slices.Contains(subjectObjects, name):
 			says[name] = v.qualifyObject(c.Issuer, value)
-		case v.namespace != "" && isTwin(subjectObjects, beforeDot(name)): // a twin, or one that looks like a member
+		// differs in case only, or looks like a member of such an object
+		case v.namespace != "" && isTwin(subjectObjects, beforeDot(name)):
 		default:
 			says[name] = value
 		}
@@ -65,21 +66,21 @@ func (v *Verifier) rewrite(c *Claims) error {
 	return nil
 }
 
-// isTwin reports whether name is one of names in any case. Some readers of
-// JSON, encoding/json among them, do not tell such names apart.
+// isTwin reports whether name equals one of names, ignoring case. Some JSON
+// readers, encoding/json among them, do not distinguish such names.
 func isTwin(names []string, name string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
-// beforeDot returns what of a name is before its first dot.
+// beforeDot returns the part of name before its first dot.
 func beforeDot(name string) string {
 	first, _, _ := strings.Cut(name, ".")
 	return first
 }
 
-// dotted returns the claims that lie deeper as names with dots, by which rules
-// and headers ask for them. A claim that has such a name itself would come
-// before the one that p has read.
+// dotted returns the nested claims that p reads as dotted names, which is how
+// rules and headers refer to them. A top-level claim with such a name would
+// take precedence over the nested one.
 func (p *Profile) dotted() []string {
 	var all []string
 	for _, name := range [...]string{p.Subject, p.SessionID, p.Audience, p.Scopes, p.Roles} {
@@ -90,8 +91,8 @@ func (p *Profile) dotted() []string {
 	return all
 }
 
-// describe adds to says what p has read into c. Of all, the claims as they
-// were signed, only the source of the scopes may be among mappedClaims.
+// describe adds to says what p has read into c. The scopes keep the claim scp
+// if they came from it; all other mappedClaims get new values.
 func (p *Profile) describe(c *Claims, all map[string]jsontext.Value, says map[string]any) {
 	says["type"], says["fresh"] = c.Type, c.Fresh
 	if aud := audienceValue(nil, c.Audience); aud != nil {
@@ -105,15 +106,17 @@ func (p *Profile) describe(c *Claims, all map[string]jsontext.Value, says map[st
 	}
 	says["scope"] = strings.Join(c.Scopes, " ")
 	if slices.ContainsFunc(c.Scopes, func(s string) bool { return strings.Contains(s, " ") }) {
-		says["scope"] = c.Scopes // in a string, one scope would look like several
+		// In a string, a scope with a space would look like several scopes.
+		says["scope"] = c.Scopes
 	}
 	if p.Scopes == "scp" {
 		says["scp"] = all["scp"]
 	}
 }
 
-// qualifyObject puts the namespace in front of the sub of an object, and of
-// the actors within it. An object of another issuer names no user of this one.
+// qualifyObject puts the namespace in front of the sub of an object and of the
+// actors nested in it. If the object has another issuer, it names no user of
+// this one and is returned unchanged.
 func (v *Verifier) qualifyObject(issuer string, value jsontext.Value) any {
 	var object map[string]jsontext.Value
 	if value.Kind() != '{' || json.Unmarshal(value, &object) != nil {

@@ -8,8 +8,8 @@ import (
 	"math/big"
 )
 
-// The size of an RSA modulus in bits: RFC 7518 §3.3 sets the least, the most
-// bounds what one verification costs.
+// The size of an RSA modulus in bits. RFC 7518 §3.3 requires the minimum; the
+// maximum bounds the cost of a verification.
 const (
 	minRSABits = 2048
 	maxRSABits = 8192
@@ -17,13 +17,13 @@ const (
 
 var pssOptions = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash} // RFC 7518 §3.5
 
-// rsaPublic is the verifying material of RS256 to PS512 (RFC 7518 §3.3, §3.5).
+// rsaPublic verifies RS256 to PS512 (RFC 7518 §3.3, §3.5).
 type rsaPublic struct {
 	suite suite
 	key   *rsa.PublicKey
 }
 
-// rsaPrivate is the signing material.
+// rsaPrivate signs with them, too.
 type rsaPrivate struct {
 	rsaPublic
 	private *rsa.PrivateKey
@@ -96,8 +96,8 @@ func (m *rsaPrivate) canSign() bool { return true }
 
 func (m *rsaPublic) public() material { return m }
 
-// public of a private key is not the embedded one, whose address would keep the
-// private key within reach of whoever holds the public half.
+// public returns a new value. The embedded one would keep the private key
+// reachable for as long as the public half is in use.
 func (m *rsaPrivate) public() material { return &rsaPublic{m.suite, m.key} }
 
 func (m *rsaPublic) members() jwk {

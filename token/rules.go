@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// A rule refuses the claims for which it is broken.
+// A rule refuses claims that break it.
 type rule struct {
 	Error
 	broken func(v *Verifier, c *Claims, now time.Time) bool
 }
 
-// rules are what the claims must obey, in the order in which a broken one counts.
+// rules lists all rules. The first broken one is reported.
 var rules = slices.Concat(dateRules, partyRules)
 
-// dateRules hold iat, nbf and exp against the clock (RFC 7519 §4.1.4 to
+// dateRules compare iat, nbf and exp with the clock (RFC 7519 §4.1.4 to
 // §4.1.6). A token is no longer valid at exp itself.
 var dateRules = []rule{
 	{Error{ErrIssuedInFuture, "iat is later than now; IssuedLeeway (issued_leeway) allows for an issuer whose clock is ahead"}, func(v *Verifier, c *Claims, now time.Time) bool {
@@ -33,7 +33,8 @@ var dateRules = []rule{
 	{Error{ErrClaims, "exp is further away than MaxLifetime (max_lifetime)"}, func(v *Verifier, c *Claims, now time.Time) bool {
 		return !v.anyTime && c.ExpiresAt.After(now.Add(v.issuedLeeway).Add(v.maxLifetime))
 	}},
-	// Or else one that lives longer would be good at the end of its life, when its revocation is forgotten.
+	// A token with a longer lifetime would pass the rule above near the end of
+	// its life, when its revocation has already been forgotten.
 	{Error{ErrClaims, "exp is later after iat than MaxLifetime (max_lifetime)"}, func(v *Verifier, c *Claims, _ time.Time) bool {
 		return !c.IssuedAt.IsZero() && c.ExpiresAt.Sub(c.IssuedAt) > v.maxLifetime
 	}},
@@ -42,15 +43,15 @@ var dateRules = []rule{
 	}},
 }
 
-// partyRules hold iss, aud and sub against those that are expected.
+// partyRules compare iss, aud, azp and sub with what is expected.
 var partyRules = []rule{
 	{Error{ErrIssuer, "iss is not the expected one"}, func(v *Verifier, c *Claims, _ time.Time) bool {
 		return v.issuer != "" && c.Issuer != v.issuer
 	}},
-	{Error{ErrAudience, "aud is present, and we have no name"}, func(v *Verifier, c *Claims, _ time.Time) bool {
+	{Error{ErrAudience, "aud is present, but no audience is configured"}, func(v *Verifier, c *Claims, _ time.Time) bool {
 		return len(v.audience) == 0 && len(v.parties) == 0 && c.Audience != nil
 	}},
-	{Error{ErrAudience, "aud is missing; insecure_authorized_party takes such a token by the client that asked for it"}, func(v *Verifier, c *Claims, _ time.Time) bool {
+	{Error{ErrAudience, "aud is missing; insecure_authorized_party accepts such tokens by the client that requested them"}, func(v *Verifier, c *Claims, _ time.Time) bool {
 		return len(v.audience) > 0 && len(v.parties) == 0 && c.Audience == nil
 	}},
 	{Error{ErrAudience, "aud does not name us"}, func(v *Verifier, c *Claims, _ time.Time) bool {
@@ -59,7 +60,7 @@ var partyRules = []rule{
 	{Error{ErrAudience, "aud does not name us, and either it names others than ignored_audiences or azp is not in insecure_authorized_party"}, func(v *Verifier, c *Claims, _ time.Time) bool {
 		return len(v.parties) > 0 && !v.isAudience(c) && !v.isAuthorizedParty(c)
 	}},
-	{Error{ErrAudience, "another client than those of authorized_parties has asked for it (azp)"}, func(v *Verifier, c *Claims, _ time.Time) bool {
+	{Error{ErrAudience, "the client that requested it (azp) is not in authorized_parties"}, func(v *Verifier, c *Claims, _ time.Time) bool {
 		return len(v.requesters) > 0 && c.authorizedParty != "" && !slices.Contains(v.requesters, c.authorizedParty)
 	}},
 	{Error{ErrClaims, "sub is missing"}, func(_ *Verifier, c *Claims, _ time.Time) bool {
@@ -67,7 +68,7 @@ var partyRules = []rule{
 	}},
 }
 
-// checkParties reports what is wrong with the authorized parties of c.
+// checkParties validates the authorized parties of c.
 func (v *Verifier) checkParties(c VerifierConfig, fault func(format string, args ...any)) {
 	for name, list := range map[string][]string{"AuthorizedParties": v.requesters, "InsecureAuthorizedParty": v.parties, "IgnoredAudiences": v.ignored} {
 		for _, one := range list {
@@ -82,7 +83,7 @@ func (v *Verifier) checkParties(c VerifierConfig, fault func(format string, args
 	case len(v.parties) > 0 && c.Profile == nil:
 		fault("InsecureAuthorizedParty: needs a Profile, which names the claim")
 	case len(v.parties) == 0 && len(v.ignored) > 0:
-		fault("IgnoredAudiences: needs InsecureAuthorizedParty: who asked for a token whose aud is ignored must be known")
+		fault("IgnoredAudiences: needs InsecureAuthorizedParty, which then decides by the client")
 	}
 	for _, a := range v.ignored {
 		if slices.Contains(v.audience, a) {
@@ -91,13 +92,14 @@ func (v *Verifier) checkParties(c VerifierConfig, fault func(format string, args
 	}
 }
 
-// isAudience reports whether c is for us.
+// isAudience reports whether the aud of c contains one of our names.
 func (v *Verifier) isAudience(c *Claims) bool {
 	return slices.ContainsFunc(c.Audience, func(a string) bool { return slices.Contains(v.audience, a) })
 }
 
-// isAuthorizedParty reports whether c says nothing of whom it is for, and was
-// asked for by a client that is trusted to have meant us.
+// isAuthorizedParty reports whether the aud of c names nobody in particular,
+// and the client that requested the token is trusted to have requested it for
+// us.
 func (v *Verifier) isAuthorizedParty(c *Claims) bool {
 	for _, a := range c.Audience {
 		if !slices.Contains(v.ignored, a) {
@@ -107,7 +109,7 @@ func (v *Verifier) isAuthorizedParty(c *Claims) bool {
 	return c.authorizedParty != "" && slices.Contains(v.parties, c.authorizedParty)
 }
 
-// check returns what the first broken rule refuses c for.
+// check returns the error of the first broken rule.
 func (v *Verifier) check(rules []rule, c *Claims, now time.Time) error {
 	for i := range rules {
 		if rules[i].broken(v, c, now) {
@@ -117,10 +119,10 @@ func (v *Verifier) check(rules []rule, c *Claims, now time.Time) error {
 	return nil
 }
 
-// Explain returns all reasons for which [Verifier.Verify] would refuse raw now,
-// where Verify returns the first: what is wrong with the signature does not keep
-// it from judging the claims, which are believed by nobody. It is for
-// diagnostics, and returns nothing exactly when Verify accepts raw.
+// Explain returns all reasons for which [Verifier.Verify] would refuse raw
+// now, while Verify returns only the first. It checks the claims even if the
+// signature is wrong. It is for diagnostics. It returns nil exactly when
+// Verify accepts raw.
 func (v *Verifier) Explain(ctx context.Context, raw string) []error {
 	if err := ctx.Err(); err != nil {
 		return []error{err}

@@ -15,30 +15,29 @@ const (
 )
 
 // StatementRules say which statements of an issuer to accept. A statement is
-// signed like a token, and lets nobody in: a logout token (OpenID Connect
-// Back-Channel Logout 1.0 §2.4) or a Security Event Token (RFC 8417).
+// signed like a token but is not a credential: it is a logout token (OpenID
+// Connect Back-Channel Logout 1.0 §2.4) or a Security Event Token (RFC 8417).
 type StatementRules struct {
-	// MediaTypes are the typ headers of which the statement has one, such as
-	// "secevent+jwt", without regard to case. "" stands for none and for
-	// "JWT". Required.
+	// MediaTypes lists the accepted typ headers, such as "secevent+jwt", in
+	// any case. "" stands for "JWT" or no typ. Required.
 	MediaTypes []string
 
-	// Audience holds our names at the issuer: aud contains one. Required.
+	// Audience holds our names at the issuer; aud must contain one of them.
+	// Required.
 	Audience []string
 
-	// Issuer is the iss of the statements, exactly. Default: the Issuer of the
+	// Issuer is the exact iss of the statements. Default: the Issuer of the
 	// verifier.
 	Issuer string
 
-	// MaxAge is how long ago its iat may be: at most 24 hours. Default 5
-	// minutes.
+	// MaxAge is the maximum time since iat: up to 24 hours, default 5 minutes.
 	MaxAge time.Duration
 }
 
-// VerifyStatement returns what a statement says, under the names that its
-// issuer uses: they are without the namespace of v, which [Verifier.Qualify]
-// adds. It has a jti and an iat; an exp or sub only where the issuer put one.
-// Its Type is empty, so that it never passes for a token. Errors are those of
+// VerifyStatement returns the claims of a statement with the names that its
+// issuer uses, that is without the namespace of v, which [Verifier.Qualify]
+// adds. A statement must have a jti and an iat; exp and sub are optional. Its
+// Type is empty, so it is never accepted as a token. Errors are those of
 // Verify.
 func (v *Verifier) VerifyStatement(ctx context.Context, raw string, rules StatementRules) (*Claims, error) {
 	if len(rules.MediaTypes) == 0 || len(rules.Audience) == 0 || rules.MaxAge < 0 || rules.MaxAge > limitMaxAge {
@@ -72,7 +71,7 @@ func (v *Verifier) VerifyStatement(ctx context.Context, raw string, rules Statem
 	return c, v.checkStatement(c, rules, time.Now())
 }
 
-// statementProfile reads the registered claims, and nothing that is ours.
+// statementProfile reads the registered claims only.
 var statementProfile = &Profile{Subject: "sub", Audience: "aud", SessionID: "sid", Scopes: "scope"}
 
 func (r StatementRules) allow(j *jws) bool {
@@ -108,9 +107,9 @@ func (v *Verifier) checkStatement(c *Claims, rules StatementRules, now time.Time
 	return nil
 }
 
-// UnverifiedIssuer is the iss of raw, "" for none, read as strictly as Verify
-// reads it, but believed by nobody: no signature was checked. It is for
-// choosing the [Verifier].
+// UnverifiedIssuer returns the iss of raw, or "" if there is none, to choose
+// the [Verifier]. It parses raw as strictly as Verify does, but does not check
+// the signature.
 func UnverifiedIssuer(raw string) (string, error) {
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)

@@ -10,13 +10,16 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// What the JSON of a header or a payload may contain. Real tokens stay far
-// below; each bound stops one way of making a reader work.
+// Limits for the JSON of a header or a payload. Real tokens stay far below;
+// each limit bounds the work of the reader.
 const (
-	maxDepth      = 16   // nested arrays and objects, the outermost included
+	maxDepth      = 16   // nested arrays and objects, including the outermost
 	maxValues     = 1024 // names, values and closing brackets, at all depths
 	maxNumberSize = 64   // bytes of one number
-	maxNameSize   = 256  // bytes of a string that names something: a subject, a key
+
+	// maxNameSize is the maximum length in bytes of a string that names
+	// something, such as a subject or a key.
+	maxNameSize = 256
 )
 
 var (
@@ -28,9 +31,9 @@ var (
 	errNumber    = errors.New("a number is too long")
 )
 
-// objectReader reads one JSON object by the rules of RFC 7493: UTF-8, no lone
-// surrogates, no name twice. Its errors hold nothing of the input. It may be
-// used again, not concurrently.
+// objectReader parses one JSON object by the rules of RFC 7493: UTF-8, no lone
+// surrogates, no duplicate names. Its errors contain nothing of the input. It
+// can be reused, but not concurrently.
 type objectReader struct {
 	data    []byte
 	buffer  bytes.Buffer
@@ -44,14 +47,15 @@ func newObjectReader() *objectReader {
 	return r
 }
 
-// A member is one name and value of an object.
+// A member is a name and a value of an object.
 type member struct {
 	name  []byte // unquoted
-	value []byte // JSON, a part of the input
-	at    int    // where in the input the value begins
+	value []byte // JSON, a slice of the input
+	at    int    // offset of the value in the input
 }
 
-// read calls visit for each member of the object that is all of data.
+// read calls visit for each member of the object in data, which must contain
+// nothing else.
 func (r *objectReader) read(data []byte, visit func(member) error) error {
 	r.data, r.values = data, 0
 	r.buffer = *bytes.NewBuffer(data)
@@ -87,7 +91,7 @@ func (r *objectReader) read(data []byte, visit func(member) error) error {
 	return nil
 }
 
-// value reads the value of a member, all that is nested in it included.
+// value reads the value of a member, including everything nested in it.
 func (r *objectReader) value() (value []byte, at int, err error) {
 	if kind := r.decoder.PeekKind(); kind != '{' && kind != '[' {
 		return r.scalar()
@@ -117,7 +121,7 @@ func (r *objectReader) value() (value []byte, at int, err error) {
 	return r.data[at:r.decoder.InputOffset()], at, nil
 }
 
-// scalar reads a name, or a value that is neither array nor object.
+// scalar reads a name, or a value that is neither an array nor an object.
 func (r *objectReader) scalar() (value []byte, at int, err error) {
 	read, err := r.decoder.ReadValue()
 	if err != nil {
@@ -134,7 +138,7 @@ func (r *objectReader) scalar() (value []byte, at int, err error) {
 	return r.data[at:end], at, nil
 }
 
-// unquote reads a JSON string, and copies it only when it has escapes.
+// unquote decodes a JSON string. It copies only if the string has escapes.
 func unquote[Bytes ~[]byte | ~string](quoted Bytes) (Bytes, error) {
 	inner := quoted[1 : len(quoted)-1]
 	for i := range len(inner) {
@@ -146,7 +150,7 @@ func unquote[Bytes ~[]byte | ~string](quoted Bytes) (Bytes, error) {
 	return inner, nil
 }
 
-// strictError replaces an error of the decoder, which quotes its input.
+// strictError replaces an error of the decoder, whose text quotes the input.
 func strictError(err error) error {
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		return errDuplicate
@@ -154,10 +158,10 @@ func strictError(err error) error {
 	return errNotStrict
 }
 
-// nameFault says what is wrong with a string that is to name something in logs,
-// headers and stores: it may have at most 256 bytes of UTF-8, without control
-// characters, line separators and the characters that reverse the direction of
-// text around them. It returns "" when nothing is wrong.
+// nameFault returns what is wrong with a string that names something in logs,
+// headers and stores, or "" if it is valid: at most 256 bytes of UTF-8 without
+// control characters, line separators and characters that change the direction
+// of text.
 func nameFault(s string) string {
 	if len(s) > maxNameSize {
 		return "is longer than 256 bytes"

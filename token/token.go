@@ -2,14 +2,14 @@ package token
 
 import "log/slog"
 
-// Token is a signed token. Printing or logging it does not show Raw, which is
-// a credential.
+// Token is a signed token. Printing or logging it does not reveal Raw, which
+// is a credential.
 type Token struct {
 	Raw    string  // compact serialization
-	Claims *Claims // what Raw says
+	Claims *Claims // the claims in Raw
 }
 
-// String names the token without giving it away.
+// String describes the token without revealing it.
 func (t Token) String() string {
 	if t.Claims == nil {
 		return "token.Token()"
@@ -17,8 +17,8 @@ func (t Token) String() string {
 	return "token.Token(" + t.Claims.String() + ")"
 }
 
-// GoString is String, for %#v.
+// GoString returns String, for %#v.
 func (t Token) GoString() string { return t.String() }
 
-// LogValue is String, for slog.
+// LogValue returns String, for slog.
 func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// unnamedPrefix begins the ID of a token without a jti. No jti may begin with
-// it, so that no token has the name of another.
+// unnamedPrefix begins the ID of a token without a jti. A jti must not begin
+// with it, so no token can take the ID of another.
 const unnamedPrefix = "unnamed-sha256:"
 
-// identify gives c an ID if its issuer gave it none: the hash of the signing
-// input (RFC 7515 §5.1). The signature is left out, because it can be changed:
-// of (r, s) and (r, n-s) each is a valid ECDSA signature of the same token.
+// identify sets the ID of a token without a jti to a hash of its signing input
+// (RFC 7515 §5.1). The hash does not include the signature, because that can
+// be changed: if (r, s) is a valid ECDSA signature, so is (r, n−s).
 //
 //go:noinline
 func (c *Claims) identify(signed []byte) error {

@@ -14,34 +14,35 @@ import (
 
 // Verifier checks tokens. It is safe for concurrent use.
 type Verifier struct {
-	keys         KeySource
-	aging        AgingKeySource // keys, if they are fetched
-	algorithms   []Algorithm
-	issuer       string
-	audience     []string
-	requesters   []string // who may have asked for a token
-	parties      []string // whose tokens are for us unless aud says otherwise
-	ignored      []string // values of aud that say nothing
+	keys       KeySource
+	aging      AgingKeySource // keys, if they are fetched; else nil
+	algorithms []Algorithm
+	issuer     string
+	audience   []string
+	requesters []string // clients that may have requested a token
+	// clients whose tokens are for us unless aud contradicts
+	parties      []string
+	ignored      []string // values of aud that name nobody in particular
 	mediaType    string
 	leeway       time.Duration
 	issuedLeeway time.Duration // at least leeway
-	anyTime      bool          // iat is not held against the clock
+	anyTime      bool          // iat is not compared with the clock
 	maxLifetime  time.Duration
 	maxBytes     int
 	profile      *Profile
-	integers     bool // as subjects
-	untyped      bool // is access
+	integers     bool // a subject may be an integer
+	untyped      bool // a token without a type is an access token
 	namespace    string
 	cache        *cache
 	seen         *seenSessions
 }
 
-// seenSessions says of which kind the tokens were that were accepted.
+// seenSessions records which kinds of tokens were accepted.
 type seenSessions struct{ with, without, withSubject, withoutSubject atomic.Bool }
 
-// Verify returns the claims of raw when a trusted key signed it and it is valid
-// now. An [*Error] says what is wrong with the token. Any other error is the
-// context's or that of Keys, and says that nobody can know.
+// Verify returns the claims of raw if a trusted key signed it and it is valid
+// now. If the token is not valid, the error is an [*Error]. Any other error is
+// the context's or that of Keys, and means that the validity is unknown.
 func (v *Verifier) Verify(ctx context.Context, raw string) (*Claims, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -62,9 +63,10 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Claims, error) {
 	return v.cache.keep(raw, &s.found), nil
 }
 
-// verify is Verify for a token that was taken apart. What it finds out is in s.
-// It is kept small, for the stack of a new connection has little room, and to
-// grow it takes 3 % of a handshake; "go run ./bench handshake" tells.
+// verify is Verify for a token that has been split. It stores its results in
+// s. It uses little stack, because the goroutine of a new connection has a
+// small one, and growing it takes 3 % of a handshake; measure with "go run
+// ./bench handshake".
 func (v *Verifier) verify(ctx context.Context, s *scratch, j *jws) error {
 	if err := v.verifySignature(ctx, s, j); err != nil {
 		if v.checkMediaType(j) {
@@ -101,26 +103,25 @@ func (v *Verifier) verify(ctx context.Context, s *scratch, j *jws) error {
 	return nil
 }
 
-// note sets seen, and writes to it once only, because all cores read it.
+// note sets seen. It writes only once, because all cores read it.
 func note(seen *atomic.Bool) {
 	if !seen.Load() {
 		seen.Store(true)
 	}
 }
 
-// Sessions reports whether a token that v accepted until now named a session,
-// and whether one named none. Verification of a token that is remembered does
-// not count again.
+// Sessions reports whether v has accepted tokens with a session (sid), and
+// tokens without one. Tokens found in the cache do not count again.
 func (v *Verifier) Sessions() (with, without bool) {
 	return v.seen.with.Load(), v.seen.without.Load()
 }
 
-// IssuerSubjects is Sessions for [Claims.IssuerSubject].
+// IssuerSubjects is like Sessions, for [Claims.IssuerSubject].
 func (v *Verifier) IssuerSubjects() (with, without bool) {
 	return v.seen.withSubject.Load(), v.seen.withoutSubject.Load()
 }
 
-// verifyClaims checks what a key of v has signed.
+// verifyClaims checks claims whose signature is valid.
 func (v *Verifier) verifyClaims(c *Claims) error {
 	v.allow(c)
 	if err := v.check(rules, c, time.Now()); err != nil {
@@ -129,11 +130,11 @@ func (v *Verifier) verifyClaims(c *Claims) error {
 	return v.adopt(c)
 }
 
-// allow gives claims the leeway of v.
+// allow sets the leeway of c to that of v.
 func (v *Verifier) allow(c *Claims) { c.leeway, c.issuedLeeway = v.leeway, v.issuedLeeway }
 
-// adopt turns what the issuer says into what we say: its names get the
-// namespace, and the payload agrees with c.
+// adopt adapts the claims of another issuer: it adds the namespace to names
+// and makes the payload agree with c.
 func (v *Verifier) adopt(c *Claims) error {
 	if v.untyped && c.Type == "" && c.mayBeAccess() {
 		c.Type = TypeAccess
@@ -144,10 +145,11 @@ func (v *Verifier) adopt(c *Claims) error {
 	return v.rewrite(c)
 }
 
-// reading is how v reads a payload by a profile.
+// reading returns the options for parsing a payload with profile p.
 func (v *Verifier) reading(p *Profile) reading { return reading{p, v.integers} }
 
-// verifySignature finds the key that signed j.
+// verifySignature finds the key that signed j. It stores its results in
+// s.found.
 func (v *Verifier) verifySignature(ctx context.Context, s *scratch, j *jws) error {
 	if len(v.algorithms) > 0 && !slices.Contains(v.algorithms, j.alg) {
 		return errAlgorithm
@@ -168,10 +170,10 @@ func (v *Verifier) verifySignature(ctx context.Context, s *scratch, j *jws) erro
 }
 
 func noKeyMade(j *jws) error {
-	return refuse(ErrSignature, fmt.Sprintf("no %s key made it, kid %.64q", j.alg, j.kid))
+	return refuse(ErrSignature, fmt.Sprintf("not made by any of our %s keys, kid %.64q", j.alg, j.kid))
 }
 
-// findKeys asks the source of the verifier for its keys.
+// findKeys asks the key source for the current keys.
 func (s *scratch) findKeys(ctx context.Context, j *jws) (err error) {
 	v := s.found.by
 	s.found.kid = string(j.kid)
@@ -186,16 +188,17 @@ func (s *scratch) findKeys(ctx context.Context, j *jws) (err error) {
 	return nil
 }
 
-// orPending returns refusal, or an error that is none of the token's where the
-// key that it names may have been published since the keys were fetched: where
-// its iat says so, and nothing else is wrong with it. Nobody has verified what
-// it says; believing it costs no more than the reading.
+// orPending returns refusal, unless the token may be signed with a key that
+// was published after the keys were fetched. In that case it returns an error
+// that is not an [*Error], because the validity is unknown. It decides by the
+// iat of the token, and only if nothing else is wrong with it. These claims
+// are not verified; believing them costs no more than a fetch of the keys.
 func (v *Verifier) orPending(refusal error, s *scratch, p *Profile, check func(*Claims) error) error {
 	if refused, ok := errors.AsType[*Error](refusal); !ok || v.aging == nil || s.found.keys == nil || !errors.Is(refused.Kind, ErrSignature) && !errors.Is(refused.Kind, ErrAlgorithm) {
 		return refusal
 	}
 	if f := suites[s.jws.alg].family; f == "" || f == familyHMAC {
-		return refusal // no key that is published
+		return refusal // such keys are never published
 	}
 	c, err := s.readClaims(s.jws.payload, v.reading(p))
 	if err != nil {
@@ -210,12 +213,12 @@ func (v *Verifier) orPending(refusal error, s *scratch, p *Profile, check func(*
 
 var (
 	errAlgorithm         = refuse(ErrAlgorithm, "alg is missing, unknown or not one of ours")
-	errNoKeyForAlgorithm = refuse(ErrAlgorithm, "no key is for that alg; RSA keys that were published without alg are for RS256, or those RSA algorithms that the setting algorithms names")
+	errNoKeyForAlgorithm = refuse(ErrAlgorithm, "no key is for that alg; published RSA keys without alg are for RS256 or the RSA algorithms in the setting algorithms")
 
 	errMediaType = refuse(ErrMalformed, "header: typ is that of another kind of token")
 )
 
-// checkMediaType compares typ as RFC 7515 §4.1.9 says.
+// checkMediaType compares typ by the rules of RFC 7515 §4.1.9.
 func (v *Verifier) checkMediaType(j *jws) bool {
 	typ := shortMediaType(string(j.typ))
 	if v.mediaType != "" {
@@ -232,9 +235,9 @@ func shortMediaType(typ string) string {
 	return typ
 }
 
-// UnverifiedHeader returns the header of raw, read as strictly as Verify does,
-// up to 65536 bytes of token, but believed by nobody: no signature was checked.
-// It is for diagnostics.
+// UnverifiedHeader returns the header of raw, a token of at most 65536 bytes,
+// for diagnostics. It parses raw as strictly as Verify does, but does not
+// check the signature.
 func UnverifiedHeader(raw string) (map[string]any, error) {
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)

@@ -14,100 +14,101 @@ const (
 	defaultCache       = 1024
 )
 
-// VerifierConfig says which tokens to accept.
+// VerifierConfig configures a [Verifier].
 type VerifierConfig struct {
-	// Keys are the keys that may have signed a token. Required.
+	// Keys provides the keys that may have signed a token. Required.
 	Keys KeySource
 
-	// Algorithms narrows the algorithms of Keys. Empty: all of them.
+	// Algorithms restricts the algorithms of Keys. Empty: all of them.
 	Algorithms []Algorithm
 
-	// Issuer is the iss that a token must have, exactly. Empty: iss is not
-	// looked at.
+	// Issuer is the exact iss that a token must have. Empty: iss is ignored.
 	Issuer string
 
-	// Audience holds our own names: the aud of a token must contain one of
-	// them. Empty: a token that has an aud was meant for someone else, and
-	// is refused.
+	// Audience holds our own names; the aud of a token must contain one of
+	// them. Empty: a token that has an aud is meant for someone else and is
+	// refused.
 	Audience []string
 
-	// AuthorizedParties are the clients of the issuer that may have asked for
-	// a token: if it says who did (azp, see Profile.AuthorizedParty), it must
-	// be one of them. It is for an issuer that makes tokens for an audience
-	// at the request of any client (OpenID Connect Core §3.1.3.7). It needs a
-	// Profile. Empty: any.
+	// AuthorizedParties lists the clients of the issuer that may have
+	// requested a token: if the token names its client (azp, see
+	// Profile.AuthorizedParty), it must be one of them. Use it for an issuer
+	// that issues tokens for your audience to any client (OpenID Connect Core
+	// §3.1.3.7). It needs a Profile. Empty: any client.
 	AuthorizedParties []string
 
-	// InsecureAuthorizedParty are clients of the issuer whose tokens are
-	// accepted where nothing says whom they are for: where aud is absent, or
-	// all of it is in IgnoredAudiences. It is insecure because the claim that
-	// is compared (azp, see Profile.AuthorizedParty) says who asked for the
-	// token, not for whom: each server to which such a client sends its
-	// tokens can use them here. It needs a Profile. Empty: none.
+	// InsecureAuthorizedParty lists clients of the issuer whose tokens are
+	// accepted although they do not say whom they are for: aud is absent or
+	// all its values are in IgnoredAudiences. It is insecure because the claim
+	// that is compared (azp, see Profile.AuthorizedParty) says who requested
+	// the token, not whom it is for: every server that receives such a token
+	// from the client can use it here. It needs a Profile. Empty: none.
 	InsecureAuthorizedParty []string
 
-	// IgnoredAudiences are values of aud that stand in every token of the
-	// issuer and name nobody that one would send it to, such as "account" of
-	// Keycloak. They matter to InsecureAuthorizedParty only.
+	// IgnoredAudiences lists values of aud that every token of the issuer has
+	// and that name no server, such as "account" in Keycloak. They matter to
+	// InsecureAuthorizedParty only.
 	IgnoredAudiences []string
 
 	// MediaType is the typ header that a token must have, such as "at+jwt"
-	// (RFC 9068), without regard to case and to a leading "application/".
-	// Empty: typ is absent, "JWT" or "at+jwt".
+	// (RFC 9068), in any case and with or without "application/". Empty: typ
+	// is absent, "JWT" or "at+jwt".
 	MediaType string
 
-	// Leeway is how far the clocks of issuer and verifier may disagree, in
-	// iat, nbf and exp: 0 to 60 s, default 0.
+	// Leeway is the tolerated clock difference between issuer and verifier,
+	// for iat, nbf and exp: 0 to 60 s, default 0.
 	Leeway time.Duration
 
-	// IssuedLeeway is how far iat and nbf may lie ahead of the clock, where
-	// that is more than Leeway: 0 to 60 s, default 0. It is for a verifier
-	// of its own tokens, whose clock may be set back after it has issued
-	// one. A token lives no longer for it.
+	// IssuedLeeway is how far iat and nbf may be ahead of the clock, if that
+	// is more than Leeway: 0 to 60 s, default 0. It is for a verifier of its
+	// own tokens, whose clock may be set back after it issued one. It does not
+	// extend the life of a token.
 	IssuedLeeway time.Duration
 
-	// IssuedAnyTime accepts tokens whose iat is ahead of the clock by however
-	// much, and with it an nbf that is not later. It is for requests with
-	// which users take back what a token began: they must succeed even after
-	// the clock was set back. Let nobody in by it.
+	// IssuedAnyTime accepts tokens with an iat that is ahead of the clock by
+	// any amount, and an nbf that is not later than iat. It is for requests
+	// with which users end what a token began, such as a logout: these must
+	// succeed even after the clock was set back. Do not use it to let users
+	// in.
 	IssuedAnyTime bool
 
-	// MaxLifetime is how far in the future exp may lie, and how long after
-	// iat. Default 366 days.
+	// MaxLifetime limits how far exp may be in the future and after iat.
+	// Default 366 days.
 	MaxLifetime time.Duration
 
-	// MaxBytes is the longest token that is looked at. Default 8192, at
-	// most 65536.
+	// MaxBytes is the maximum length of a token. Default 8192, at most 65536.
 	MaxBytes int
 
-	// Profile is for an issuer that is not wsauth. Default: our own claims.
+	// Profile describes the tokens of an issuer other than wsauth. Default:
+	// our own claims.
 	Profile *Profile
 
-	// IntegerSubjects accepts a sub that is an integer, of at most 53 bits:
-	// Claims have its decimal digits. The user 7 and the user "7" are one.
+	// IntegerSubjects accepts a sub that is an integer of at most 53 bits;
+	// Claims contain it in decimal. The user 7 and the user "7" are the same.
 	IntegerSubjects bool
 
-	// InsecureUntyped takes a token without a type for an access token, as
-	// other libraries issue them. It is insecure because every JWT that was
-	// signed with the same keys for another purpose, such as to reset a
-	// password, passes as well; those are refused that say so in a way that
-	// is usual (token_type, token_use, typ, use, nonce, at_hash, events). It
-	// has no effect with a Profile, which says what an access token is.
+	// InsecureUntyped accepts tokens without a type, as other libraries issue
+	// them, as access tokens. It is insecure because every other JWT that was
+	// signed with the same keys, such as one for resetting a password, is
+	// accepted, too. Only tokens that declare another type in a usual way are
+	// refused (token_type, token_use, typ, use, nonce, at_hash, events). It
+	// has no effect with a Profile, which defines what an access token is.
 	InsecureUntyped bool
 
-	// Namespace is put before sub, sid and the token's ID, with a "|" in
-	// between, so that the users and sessions of one issuer never meet those
-	// of another: at most 32 of a to z, 0 to 9 and -. Default: none.
+	// Namespace is put in front of sub, sid and the token's ID, followed by
+	// "|", so that users and sessions of different issuers cannot collide: at
+	// most 32 of a to z, 0 to 9 and -. Default: none.
 	Namespace string
 
-	// Cache is how many tokens are remembered at least, and at most twice
-	// as many, whose signature is then not checked again: only those of
-	// asymmetric keys. A negative one is none. Default 1024.
+	// Cache is the minimum number of verified tokens to remember, so that
+	// their signature is not checked again; up to twice as many are kept. Only
+	// tokens signed with asymmetric keys are remembered. Negative: none.
+	// Default 1024.
 	Cache int
 }
 
-// NewVerifier reports every fault of the configuration at once, joined, each
-// beginning with the name of its field.
+// NewVerifier validates c and returns a Verifier. It reports all faults of c
+// at once, joined, each beginning with the name of its field.
 func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	v := &Verifier{
 		keys:         c.Keys,

@@ -7,20 +7,20 @@ import (
 	"slices"
 )
 
-// Verifiers verifies the tokens of several issuers, each by rules and keys of
-// its own: the iss of a token, compared exactly, chooses the [Verifier] before
-// any key is looked at. A token of one issuer never meets the keys of another,
-// whatever its kid is. It is safe for concurrent use.
+// Verifiers verifies the tokens of several issuers, each with rules and keys
+// of its own. The iss of a token, compared exactly, chooses the [Verifier]
+// before any key is looked at, so a token of one issuer is never checked with
+// keys of another, whatever its kid is. It is safe for concurrent use.
 type Verifiers struct {
 	byIssuer map[string]*Verifier
-	spaces   []string // the namespaces that are not empty
+	spaces   []string // the non-empty namespaces
 	maxBytes int
 	cache    *cache
 }
 
-// NewVerifiers joins verifiers of different issuers. The names of two issuers
-// must not meet: all but one verifier have a Namespace, each another. One of
-// them may have no Issuer: it is for tokens that have no iss.
+// NewVerifiers combines verifiers of different issuers. To keep their names
+// apart, the verifiers must have different Namespaces; one of them may have
+// none. One verifier may have no Issuer: it is for tokens without iss.
 func NewVerifiers(verifiers ...*Verifier) (*Verifiers, error) {
 	if len(verifiers) == 0 {
 		return nil, errors.New("token: verifiers: none")
@@ -57,8 +57,8 @@ func NewVerifiers(verifiers ...*Verifier) (*Verifiers, error) {
 	return m, nil
 }
 
-// Verify is [Verifier.Verify] by the rules of the token's issuer. A token of an
-// unknown issuer is an [ErrIssuer].
+// Verify verifies raw by the rules of its issuer; see [Verifier.Verify]. For
+// an unknown issuer, the error is an [ErrIssuer].
 func (m *Verifiers) Verify(ctx context.Context, raw string) (*Claims, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -93,10 +93,10 @@ func (m *Verifiers) Verify(ctx context.Context, raw string) (*Claims, error) {
 	return m.cache.keep(raw, &s.found), nil
 }
 
-// For returns the verifier of the issuer, or nil.
+// For returns the verifier of issuer, or nil.
 func (m *Verifiers) For(issuer string) *Verifier { return m.byIssuer[issuer] }
 
-// readIssuer is the iss of a payload that nobody has verified yet, "" for none.
+// readIssuer returns the iss of an unverified payload, or "" if there is none.
 func (s *scratch) readIssuer(payload []byte) (issuer string, err error) {
 	c := Claims{payload: string(payload)}
 	err = s.object.read(payload, func(m member) (err error) {

@@ -15,7 +15,8 @@ import (
 	"wsauth/internal/errtext"
 )
 
-// adminSocket is the path of the socket of the operators: the one that was named, or that of the data folder; "" is none.
+// adminSocket returns the path of the operators' socket: named, or the default
+// in the data folder, or "" if it is off.
 func adminSocket(named, data string) string {
 	if named == config.Off {
 		return ""
@@ -23,15 +24,16 @@ func adminSocket(named, data string) string {
 	return cmp.Or(named, filepath.Join(data, config.AdminSocketName))
 }
 
-// administer begins to serve operators, until stop is called, which returns when that has ended: they may be needed while the server
-// stops.
+// administer serves operators until stop is called. stop returns after that
+// has ended; it should be called last, because operators may need the server
+// while it stops.
 func administer(ctx context.Context, g *gateway.Gateway, all config.Settings, data string, reloads *reloader, log *slog.Logger) (stop func(), err error) {
 	s := all.Admin
 	var listeners []net.Listener
 	defer func() {
 		if err != nil {
 			for _, l := range listeners {
-				_ = l.Close() // the error says enough
+				_ = l.Close() // the other error is more important
 			}
 		}
 	}()
@@ -40,9 +42,9 @@ func administer(ctx context.Context, g *gateway.Gateway, all config.Settings, da
 		l, err := gateway.ListenPrivate(ctx, path)
 		switch {
 		case errors.Is(err, gateway.ErrInUse):
-			return nil, fmt.Errorf("%w: stop it, or name another socket with --admin-socket=PATH", err)
+			return nil, fmt.Errorf("%w: stop it, or choose another socket with --admin-socket=PATH", err)
 		case err != nil:
-			return nil, fmt.Errorf("the socket of the operators: %w; name another with --admin-socket=PATH, or do without: --admin-socket=off", err)
+			return nil, fmt.Errorf("the operators' socket: %w; choose another with --admin-socket=PATH, or disable it with --admin-socket=off", err)
 		}
 		listeners = append(listeners, l)
 	}
@@ -87,18 +89,18 @@ func administer(ctx context.Context, g *gateway.Gateway, all config.Settings, da
 	}, nil
 }
 
-// readToken takes another token of the operators, if there is one.
+// readToken reads the operators' token again.
 func readToken(file *gateway.AdminTokenFile, name string, log *slog.Logger) (done gateway.AdminReloaded) {
 	changed, err := file.Reload()
 	switch {
 	case err != nil:
-		log.Error("the token of the operators stays as it was", "err", err)
+		log.Error("the operators' token is unchanged", "err", err)
 		done.Faults = append(done.Faults, errtext.Of(err))
 	case changed:
-		log.Info("there is another token of the operators")
-		done.Changed = append(done.Changed, name+": read, another token counts")
+		log.Info("the operators' token was replaced")
+		done.Changed = append(done.Changed, name+": read, the new token is in effect")
 	default:
-		done.Changed = append(done.Changed, name+": read, the same token counts")
+		done.Changed = append(done.Changed, name+": read, the token is unchanged")
 	}
 	return done
 }

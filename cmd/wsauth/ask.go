@@ -12,13 +12,15 @@ import (
 	"unicode/utf8"
 )
 
-// The lengths of a password: what a person chooses is not shorter, and the server takes no longer one.
+// Limits for the length of a password: new ones must not be shorter, and the
+// server accepts no longer ones.
 const (
 	minPassword = 8    // characters
 	maxPassword = 1024 // bytes
 )
 
-// askPassword reads a password from standard input: twice and unseen from a terminal, and one line otherwise.
+// askPassword reads a new password from standard input: twice, without echo,
+// from a terminal, and a single line otherwise.
 func askPassword(ctx context.Context) (string, error) {
 	p, err := unseen(ctx, os.Stdin, func() (string, error) { return askTwice(bufio.NewReader(os.Stdin), os.Stderr) })
 	if errors.Is(err, errNoTerminal) {
@@ -27,10 +29,9 @@ func askPassword(ctx context.Context) (string, error) {
 	return p, err
 }
 
-// unseen returns what read reads from the terminal f, which does not show it
-// meanwhile, and shows it again however the command ends: Ctrl-\ ends it like
-// Ctrl-C, and Ctrl-Z does nothing. It fails with errNoTerminal for another
-// file.
+// unseen calls read with the echo of the terminal f switched off, and switches
+// it on again however the command ends: Ctrl-\ ends it like Ctrl-C, and Ctrl-Z
+// has no effect. If f is not a terminal, it returns errNoTerminal.
 func unseen(ctx context.Context, f *os.File, read func() (string, error)) (string, error) {
 	show, err := hideInput(f)
 	if err != nil {
@@ -51,7 +52,7 @@ func askTwice(in *bufio.Reader, out io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	second, err := ask("The same again: ")
+	second, err := ask("Repeat password: ")
 	if err != nil {
 		return "", err
 	}
@@ -61,7 +62,8 @@ func askTwice(in *bufio.Reader, out io.Writer) (string, error) {
 	return first, nil
 }
 
-// readLine reads a line without its end, which may be missing from the last.
+// readLine reads a line without its line break, which may be missing at the
+// end of the input.
 func readLine(in *bufio.Reader) (string, error) {
 	line, err := in.ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -75,9 +77,9 @@ func checkPassword(p string, err error) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("read the password: %w", err)
 	case p == "":
-		return "", fmt.Errorf("there is no password: it needs %d characters", minPassword)
+		return "", fmt.Errorf("the password is empty: it needs at least %d characters", minPassword)
 	case !utf8.ValidString(p):
-		return "", errors.New("the password is not UTF-8, and nobody could send it")
+		return "", errors.New("the password is not UTF-8")
 	case utf8.RuneCountInString(p) < minPassword:
 		return "", fmt.Errorf("the password is shorter than %d characters", minPassword)
 	case len(p) > maxPassword:

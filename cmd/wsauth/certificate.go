@@ -11,7 +11,8 @@ import (
 	"wsauth/internal/errtext"
 )
 
-// A certificate is that of "wsauth serve" over TLS, with what tells that its files have changed.
+// A certificate is the TLS certificate of "wsauth serve", with watchers for
+// its files.
 type certificate struct {
 	*certfile.Pair
 	files    config.TLS
@@ -19,7 +20,7 @@ type certificate struct {
 	log      *slog.Logger
 }
 
-// openCertificate reads the files of tls.cert and tls.key.
+// openCertificate reads the files tls.cert and tls.key.
 func openCertificate(files config.TLS, log *slog.Logger) (*certificate, error) {
 	watchers := [2]*config.Watcher{config.NewWatcher(files.Cert), config.NewWatcher(files.Key)}
 	pair, err := certfile.Open(files.Cert, files.Key)
@@ -31,16 +32,17 @@ func openCertificate(files config.TLS, log *slog.Logger) (*certificate, error) {
 	return c, nil
 }
 
-// part is what the reloader does with the certificate. A change in place
-// counts, as programs that renew certificates make it: while the two files do
-// not fit each other, or one is cut off, the certificate of before stays.
+// part returns the certificate as a part of the reloader. Changes in place are
+// applied, because programs that renew certificates make them. While the two
+// files do not match, or one is incomplete, the previous certificate remains
+// in use.
 func (c *certificate) part() *part {
 	return &part{name: "certificate", file: c.files.Cert, watchers: c.watchers[:], inPlace: true, reload: c.reload}
 }
 
 func (c *certificate) reload(ctx context.Context, _ reloading) (done gateway.AdminReloaded) {
 	if _, err := await(ctx, func() (struct{}, error) { return struct{}{}, c.Reload() }); err != nil {
-		c.log.Error("the certificate stays as it was", "err", err)
+		c.log.Error("the certificate is unchanged", "err", err)
 		done.Faults = append(done.Faults, errtext.Of(err))
 		return done
 	}

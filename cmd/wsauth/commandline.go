@@ -12,8 +12,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// flagKinds holds the parsers for flags that take durations or numbers. Their
-// errors say how to write one.
+// flagKinds parse flags that take durations or numbers. Their errors tell how
+// to write one.
 var flagKinds = []kong.Option{
 	kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(func(c *kong.DecodeContext, target reflect.Value) error {
 		return decodeFlag(c, func(text string) error {
@@ -40,7 +40,7 @@ func decodeNumber(c *kong.DecodeContext, target reflect.Value) error {
 	})
 }
 
-// decodeFlag has set set the value that comes next on a command line.
+// decodeFlag passes the next value on the command line to set.
 func decodeFlag(c *kong.DecodeContext, set func(text string) error) error {
 	value, err := c.Scan.PopValue("value")
 	if err != nil {
@@ -54,11 +54,11 @@ var (
 	valueOfEnv   = regexp.MustCompile(`(?s) \(from envar ([A-Z0-9_]+)=.*\)$`)
 )
 
-// usageError removes the name of the command from the error of a command line,
-// and the value of an environment variable, which may be secret.
+// usageError removes the name of the command from an error of the command
+// line, and the value of an environment variable, which may be secret.
 func usageError(err error) error {
 	text := valueOfEnv.ReplaceAllString(err.Error(), " (from the environment variable $1)")
-	text = missingValue.ReplaceAllString(text, "a value is missing; give it after an equals sign")
+	text = missingValue.ReplaceAllString(text, "the value is missing; write it after an equals sign")
 	var parsed *kong.ParseError
 	if !errors.As(err, &parsed) {
 		return errors.New(text)

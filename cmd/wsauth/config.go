@@ -11,17 +11,18 @@ import (
 	"wsauth/internal/config"
 )
 
-// A configCmd is about the file of "wsauth serve --config".
+// A configCmd works on the file of "wsauth serve --config".
 type configCmd struct {
-	Check   configCheckCmd   `cmd:"" help:"Say what a file describes, or all that is wrong with it."`
-	Example configExampleCmd `cmd:"" help:"Print a file with every key, its default, and what it means."`
+	Check   configCheckCmd   `cmd:"" help:"Validate a file, and print a summary or all faults."`
+	Example configExampleCmd `cmd:"" help:"Print a file with all keys, their defaults and explanations."`
 }
 
 type configCheckCmd struct {
 	File string `arg:"" env:"WSAUTH_CONFIG" help:"The file."`
 }
 
-// Run checks the file as a server would that is to start with it, without flags and environment.
+// Run validates the file as a server does when it starts with it, without
+// flags and environment.
 func (c *configCheckCmd) Run() error {
 	d, err := config.Read(c.File)
 	if err != nil {
@@ -40,7 +41,8 @@ func (c *configCheckCmd) Run() error {
 	return nil
 }
 
-// tellFaults prints one fault a line, as compilers do, and returns how many there are.
+// tellFaults prints one fault per line, and returns an error with their
+// number.
 func tellFaults(file string, err error) error {
 	all, ok := errors.AsType[config.Faults](err)
 	if !ok || file == "" {
@@ -55,7 +57,7 @@ func tellFaults(file string, err error) error {
 	return fmt.Errorf("%s: %d faults", file, len(all))
 }
 
-// summarize prints what a file describes, as people look for it.
+// summarize prints what a file configures.
 func summarize(d *config.Document, described gateway.Config) {
 	s := d.Settings
 	fmt.Printf("  listen     %s\n", s.Listen)
@@ -63,9 +65,9 @@ func summarize(d *config.Document, described gateway.Config) {
 	case s.Users != "":
 		fmt.Printf("  users      %s\n", s.Users)
 	case s.InsecureDemoUser || len(s.Routes) == 0:
-		fmt.Println("  users      the user test of the demonstration")
+		fmt.Println("  users      test, the user of the demonstration")
 	default:
-		fmt.Println("  users      none: nobody logs in here")
+		fmt.Println("  users      none: no logins")
 	}
 	for _, p := range s.Providers {
 		fmt.Printf("  provider   %s %s\n", p.Preset, p.Issuer)
@@ -85,8 +87,8 @@ func summarize(d *config.Document, described gateway.Config) {
 	}
 }
 
-// logWarnings logs what a document allows that is dangerous. c is what was
-// made of it.
+// logWarnings logs the dangerous settings of a document. c must be built from
+// d.
 func logWarnings(log *slog.Logger, d *config.Document, c gateway.Config) {
 	for _, w := range d.Warnings() {
 		log.Warn("insecure", "setting", w)

@@ -14,46 +14,46 @@ import (
 	"wsauth/internal/wsclient"
 )
 
-// The environment that holds secrets of "wsauth connect".
+// Environment variables with secrets for "wsauth connect".
 const (
 	passwordEnv = "WSAUTH_PASSWORD"
 	tokenEnv    = "WSAUTH_TOKEN"
 )
 
-// A connectCmd opens a socket, and shows what happens to it.
+// A connectCmd opens a socket and shows what happens to it.
 type connectCmd struct {
 	URL string `arg:"" name:"url" help:"Address of the socket, such as ws://127.0.0.1:8000/ws."`
 
-	User         string `placeholder:"NAME" help:"Log in as this user, and log out at the end. The password is asked for on the terminal, or is in --password-file or $$WSAUTH_PASSWORD."`
-	PasswordFile string `placeholder:"FILE" help:"File with the password; - is the first line of standard input."`
-	TokenFile    string `placeholder:"FILE" help:"File with a token to use instead of a login; - is the first line of standard input. Without it and --user, $$WSAUTH_TOKEN is the token, if it is set."`
-	Via          string `placeholder:"PLACE" help:"Where the credential travels: ticket, header, first-message, subprotocol, query or none, and what it is called there if that is not usual, as in query:access_token (default: ticket with --user, header with a token, else none)."`
-	AuthPrefix   string `default:"/auth" placeholder:"PATH" help:"Where the server has its logins: a path, or a URL of another server (default: ${default})."`
+	User         string `placeholder:"NAME" help:"Log in as this user, and log out at the end. The password is read from the terminal, from --password-file or from $$WSAUTH_PASSWORD."`
+	PasswordFile string `placeholder:"FILE" help:"File with the password; - reads the first line of standard input."`
+	TokenFile    string `placeholder:"FILE" help:"File with a token to use instead of a login; - reads the first line of standard input. Without this flag and --user, $$WSAUTH_TOKEN is used if it is set."`
+	Via          string `placeholder:"PLACE" help:"How to send the credential: ticket, header, first-message, subprotocol, query or none, optionally with a name, as in query:access_token (default: ticket with --user, header with a token, else none)."`
+	AuthPrefix   string `default:"/auth" placeholder:"PATH" help:"Address of the login endpoints: a path, or a URL on another server (default: ${default})."`
 
-	Send  []string      `sep:"none" placeholder:"TEXT" help:"Send this message first; repeat for more."`
+	Send  []string      `sep:"none" placeholder:"TEXT" help:"Send this message first; may be repeated."`
 	Count int           `placeholder:"N" help:"Close the socket after N messages from the server (default: no limit)."`
-	Wait  time.Duration `placeholder:"DURATION" help:"Close the socket after this time, such as 5s; that is a failure where --count is not reached by then (default: no limit)."`
-	JSON  bool          `name:"json" help:"Print all that happens as JSON on standard output, one object a line."`
+	Wait  time.Duration `placeholder:"DURATION" help:"Close the socket after this time, such as 5s; fails if --count has not been reached (default: no limit)."`
+	JSON  bool          `name:"json" help:"Print everything as JSON on standard output, one object per line."`
 
-	Origin      string   `placeholder:"URL" help:"Origin to send, as a page of it would."`
-	Header      []string `sep:"none" placeholder:"NAME:VALUE" help:"Header field to send with every request; repeat for more. Host is the host to ask for."`
-	Subprotocol []string `placeholder:"NAME" help:"Subprotocol to offer; repeat for more."`
+	Origin      string   `placeholder:"URL" help:"Origin to send, as a browser page would."`
+	Header      []string `sep:"none" placeholder:"NAME:VALUE" help:"Header field to send with every request; may be repeated. Host sets the host of the request."`
+	Subprotocol []string `placeholder:"NAME" help:"Subprotocol to offer; may be repeated."`
 
-	NoRenew     bool  `help:"Do not refresh the session of --user: see how the socket ends with the access token."`
+	NoRenew     bool  `help:"Do not refresh the session of --user, to see the socket end with the access token."`
 	KeepSession bool  `help:"Do not log out at the end."`
-	MaxMessage  int64 `default:"1048576" placeholder:"BYTES" help:"Length of the longest message to take; a longer one closes the socket (default: ${default})."`
+	MaxMessage  int64 `default:"1048576" placeholder:"BYTES" help:"Maximum size of a received message; a larger one closes the socket (default: ${default})."`
 
 	Timeout            time.Duration `default:"15s" placeholder:"DURATION" help:"How long to wait for each answer (default: ${default})."`
-	CA                 string        `name:"ca" placeholder:"FILE" help:"Certificates to trust beside those of the system, in PEM."`
-	InsecureSkipVerify bool          `help:"Trust any certificate of the server."`
-	InsecurePlaintext  bool          `help:"Send the credential to other machines over ws:// or http:// too, where others can read it."`
+	CA                 string        `name:"ca" placeholder:"FILE" help:"Certificates to trust in addition to the system's, in PEM."`
+	InsecureSkipVerify bool          `help:"Accept any server certificate."`
+	InsecurePlaintext  bool          `help:"Allow sending the credential to other machines over ws:// or http://, where others can read it."`
 }
 
-// Help is the text under "wsauth connect --help".
+// Help returns the text of "wsauth connect --help".
 func (connectCmd) Help() string {
-	return `Prints each message that comes on standard output, and sends each line of standard input. What else happens is on standard error: at the end the close code, what it means, and what to do. Ctrl-C closes the socket and logs out; so does Ctrl-D on a terminal, while the end of a file or a pipe closes nothing. It renews the session as the module for browsers does, but does not reconnect.
+	return `Prints each received message on standard output, and sends each line of standard input. All other output is on standard error; at the end it explains the close code and what to do. Ctrl-C closes the socket and logs out; so does Ctrl-D on a terminal, while the end of a file or a pipe does not. It renews the session like the browser module, but does not reconnect.
 
-Exit status: 0 where the socket was closed as agreed (1000, by either side); 2 where the server said no, in its answer to the login or the handshake, or by another close code; 1 where anything else failed.
+Exit status: 0 if the socket was closed normally (1000, by either side); 2 if the server refused the login or the handshake, or sent another close code; 1 if anything else failed.
 
 Examples:
   wsauth connect ws://127.0.0.1:8000/ws --user=test
@@ -61,15 +61,15 @@ Examples:
   wsauth connect wss://app.example/ws --send=hello --count=1 --wait=5s --json`
 }
 
-// Validate checks what the flags mean.
+// Validate validates the flags.
 func (c *connectCmd) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if c.User != "" && c.TokenFile != "" {
-		fault("--token-file: with --user the token is that of the login; leave one of the two out")
+		fault("--token-file: with --user, the login provides the token; use only one of the two")
 	}
 	if c.User == "" && c.PasswordFile != "" {
-		fault("--password-file: whose password it is, --user says")
+		fault("--password-file: needs --user")
 	}
 	if c.Count < 0 {
 		fault("--count=%d: must be more than 0", c.Count)
@@ -94,7 +94,7 @@ type exit struct {
 	status int
 }
 
-// ExitCode is read by kong.
+// ExitCode returns the exit status; kong calls it.
 func (e exit) ExitCode() int { return e.status }
 
 // Unwrap returns the error.
@@ -113,12 +113,13 @@ func (c *connectCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if c.InsecureSkipVerify {
-		if err := report.Warn("any certificate of the server is trusted"); err != nil {
+		if err := report.Warn("any server certificate is accepted"); err != nil {
 			return err
 		}
 	}
-	go in.read(c.MaxMessage)       // it ends with the process
-	signal.Ignore(syscall.SIGPIPE) // where nobody reads the output any more, there is a logout to do
+	go in.read(c.MaxMessage) // ends with the process
+	// If nobody reads the output, the session must still be logged out.
+	signal.Ignore(syscall.SIGPIPE)
 	stopsItself(ctx)
 	err = client.Run(ctx)
 	_, refused := errors.AsType[*wsclient.Refusal](err)
@@ -129,7 +130,7 @@ func (c *connectCmd) Run(ctx context.Context) error {
 	return err
 }
 
-// config is what the flags say.
+// config returns the configuration that the flags describe.
 func (c *connectCmd) config(ctx context.Context, in *input, report *wsclient.Reporter) (config wsclient.Config, err error) {
 	config = wsclient.Config{
 		User:              c.User,
@@ -163,7 +164,8 @@ func (c *connectCmd) config(ctx context.Context, in *input, report *wsclient.Rep
 	if config.Via, err = c.via(config.Token != ""); err != nil {
 		return config, fmt.Errorf("--via=%s: %w", c.Via, err)
 	}
-	if err := config.Check(); err != nil { // before a person is asked for a password that is not needed
+	// Before asking for a password that may not be needed.
+	if err := config.Check(); err != nil {
 		return config, err
 	}
 	if c.User != "" {
@@ -174,7 +176,8 @@ func (c *connectCmd) config(ctx context.Context, in *input, report *wsclient.Rep
 	return config, err
 }
 
-// via is where the credential travels, "" being the usual place.
+// via returns where the credential is sent. token reports whether there is a
+// token.
 func (c *connectCmd) via(token bool) (wsclient.Via, error) {
 	place := c.Via
 	switch {
@@ -189,7 +192,7 @@ func (c *connectCmd) via(token bool) (wsclient.Via, error) {
 	return wsclient.ParseVia(place)
 }
 
-// token is the user's own, "" where there is none.
+// token returns the configured token, or "".
 func (c *connectCmd) token(in *input) (string, error) {
 	if c.User != "" {
 		return "", nil
@@ -217,7 +220,7 @@ func (c *connectCmd) token(in *input) (string, error) {
 	return text, nil
 }
 
-// password is that of the user.
+// password returns the password of the user.
 func (c *connectCmd) password(ctx context.Context, in *input) (string, error) {
 	switch c.PasswordFile {
 	case "":

@@ -70,7 +70,7 @@ func TestConnectOverTLS(t *testing.T) {
 	}{
 		{"--json=false", "hint:       --ca=FILE trusts the issuer of a test server, --insecure-skip-verify anybody", false},
 		{"--ca=" + ca, "open after", true},
-		{"--insecure-skip-verify", "warning: any certificate of the server is trusted", true},
+		{"--insecure-skip-verify", "warning: any server certificate is accepted", true},
 	} {
 		cmd := exec.CommandContext(ctx, "wsauth", "connect", strings.Replace(server.URL, "https", "wss", 1), c.flag)
 		var stderr bytes.Buffer

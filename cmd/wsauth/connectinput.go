@@ -14,13 +14,13 @@ import (
 	"wsauth/internal/wsclient"
 )
 
-// How long the files may be, in bytes.
+// The maximum sizes of files, in bytes.
 const (
 	maxSecret       = 64 << 10
 	maxCertificates = 4 << 20
 )
 
-// readBounded reads a file of so many bytes at most.
+// readBounded reads a file of at most most bytes.
 func readBounded(name string, most int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -34,7 +34,8 @@ func readBounded(name string, most int64) ([]byte, error) {
 	return text, err
 }
 
-// An input is standard input: the secret in its first line where there is one, and then messages.
+// An input is standard input: a secret in its first line, if needed, and then
+// messages.
 type input struct {
 	file  *os.File
 	in    *bufio.Reader
@@ -45,7 +46,7 @@ func newInput(f *os.File) *input {
 	return &input{file: f, in: bufio.NewReaderSize(f, maxSecret), lines: make(chan wsclient.Line)}
 }
 
-// first is the first line.
+// first returns the first line.
 func (i *input) first() (string, error) {
 	line, err := i.in.ReadSlice('\n')
 	switch {
@@ -59,7 +60,7 @@ func (i *input) first() (string, error) {
 	return strings.TrimRight(string(line), "\r\n"), nil
 }
 
-// ask reads a line from the terminal that does not show it.
+// ask reads a line from the terminal without echo.
 func (i *input) ask(ctx context.Context, prompt string) (string, error) {
 	line, err := unseen(ctx, i.file, func() (string, error) {
 		fmt.Fprint(os.Stderr, prompt)
@@ -67,12 +68,13 @@ func (i *input) ask(ctx context.Context, prompt string) (string, error) {
 		return i.first()
 	})
 	if errors.Is(err, errNoTerminal) {
-		return "", fmt.Errorf("there is no terminal to ask for the password: give --password-file or %s", passwordEnv)
+		return "", fmt.Errorf("no terminal to ask for the password: use --password-file or %s", passwordEnv)
 	}
 	return line, err
 }
 
-// read hands the lines out, up to the end of a file, or that of what a person types, who is then done.
+// read sends the lines to i.lines until the end of the input. The end of input
+// from a terminal means that the user is done.
 func (i *input) read(longest int64) {
 	lines := bufio.NewScanner(i.in)
 	lines.Buffer(nil, int(min(longest, 1<<30)))
@@ -89,7 +91,7 @@ func (i *input) read(longest int64) {
 	}
 }
 
-// tls is what the flags say of the server's certificate.
+// tls returns the TLS configuration that the flags describe.
 func (c *connectCmd) tls() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.InsecureSkipVerify} //nolint:gosec // asked for by name
 	if c.CA == "" {

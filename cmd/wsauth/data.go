@@ -17,28 +17,30 @@ import (
 	"wsauth/token/keyring"
 )
 
-// The files of the data folder.
+// The files in the data folder.
 const (
-	keysName  = "keys"       // the folder of the keys that sign the tokens
-	oldName   = "key.jwk"    // the one key of earlier versions
-	storeName = "store.db"   // sessions, and what was revoked
-	seenName  = "users.seen" // the users of the last run; none of the demonstration
+	keysName  = "keys"     // folder of the keys that sign tokens
+	oldName   = "key.jwk"  // the only key of earlier versions
+	storeName = "store.db" // sessions and revocations
+	// Users of the last run, except the demonstration's.
+	seenName = "users.seen"
 )
 
-// folder is the data folder: the one that was named, that of the environment, or this user's own place.
+// folder returns the data folder: named, or from the environment, or the
+// default of this user.
 func folder(named string) (string, error) {
 	if named = cmp.Or(named, os.Getenv("WSAUTH_DATA")); named != "" {
 		return named, nil
 	}
 	dir, err := dataDir()
 	if err != nil {
-		return "", fmt.Errorf("no folder for the data: %w; name one with --data", err)
+		return "", fmt.Errorf("no data folder: %w; choose one with --data", err)
 	}
 	return dir, nil
 }
 
-// defaultFolder is the data folder of a server for which none is named; "" if
-// there is none.
+// defaultFolder returns the data folder of a server that does not set one, or
+// "".
 func defaultFolder() string {
 	dir, err := folder("")
 	if err != nil {
@@ -47,7 +49,8 @@ func defaultFolder() string {
 	return dir
 }
 
-// makeFolder makes the data folder where there is none, and refuses one that others may write to.
+// makeFolder creates the data folder if necessary, and refuses one that others
+// can write to.
 func makeFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
@@ -59,7 +62,7 @@ func makeFolder(dir string) error {
 	return f.Close()
 }
 
-// keyFolder is the folder of the keys: the one that was named, or that of the data folder.
+// keyFolder returns the key folder: named, or the default in the data folder.
 func keyFolder(named, data string) string {
 	if named != "" {
 		return named
@@ -67,7 +70,7 @@ func keyFolder(named, data string) string {
 	return filepath.Join(data, keysName)
 }
 
-// openKeys opens the folder of the keys, and makes the first key where there is none.
+// openKeys opens the key folder, and generates the first key if there is none.
 func openKeys(ctx context.Context, named, data string, log *slog.Logger) (*keyring.Ring, error) {
 	dir := keyFolder(named, data)
 	if named == "" {
@@ -87,19 +90,20 @@ func openKeys(ctx context.Context, named, data string, log *slog.Logger) (*keyri
 		return nil, err
 	}
 	if made {
-		log.Info("a first key was made", "folder", dir)
+		log.Info("the first key was generated", "folder", dir)
 	}
 	return ring, nil
 }
 
-// adoptKey moves the one key of earlier versions into the folder of the keys, so that its logins stay.
+// adoptKey moves the key of earlier versions into the key folder, so that
+// sessions survive the upgrade.
 func adoptKey(data, dir string) error {
 	old, path := filepath.Join(data, oldName), filepath.Join(dir, oldName)
 	if !exists(old) {
 		return nil
 	}
 	if exists(path) {
-		return fmt.Errorf("%s is from an earlier version, and %s is there too: remove the one that is not in use", old, path)
+		return fmt.Errorf("%s is from an earlier version, but %s also exists: remove the one that is not in use", old, path)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the folder of the keys: %w", err)
@@ -115,8 +119,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// openStore opens the store of the data folder, which is there. keys is the
-// folder of the keys, and accept says that lost revocations are accepted.
+// openStore opens the store in the data folder, which must exist. keys is the
+// key folder. accept tells that lost revocations are accepted.
 func openStore(dir string, limits config.Store, keys string, accept bool) (*bolt.Store, error) {
 	path := filepath.Join(dir, storeName)
 	s, err := bolt.Open(path, bolt.Options{Limits: store.Limits{
@@ -127,27 +131,27 @@ func openStore(dir string, limits config.Store, keys string, accept bool) (*bolt
 	damage, damaged := errors.AsType[*bolt.DamageError](err)
 	switch {
 	case errors.Is(err, bolt.ErrLocked):
-		return nil, fmt.Errorf("another program, such as another wsauth, uses %s: stop it, or give this server a folder of its own with --data=DIR", path)
+		return nil, fmt.Errorf("another program, such as another wsauth, uses %s: stop it, or choose another folder with --data=DIR", path)
 	case damaged:
 		return nil, fmt.Errorf("%s is damaged (%s): %s", path, damage.What, cure(newMemory(keys, dir), accept))
 	case errors.Is(err, bolt.ErrFormat):
-		return nil, fmt.Errorf("%s is of another program or of a later version of wsauth (%w): name another folder with --data=DIR", path, err)
+		return nil, fmt.Errorf("%s was written by another program or a later version of wsauth (%w): choose another folder with --data=DIR", path, err)
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, nil
 }
 
-// cure says what to do about a damaged store. Neither way brings back what was
-// revoked last, which [beginRemembered] sees where the folder of the keys
-// remembers the store.
+// cure tells what to do about a damaged store. Neither way restores the latest
+// revocations; [beginRemembered] detects that if the key folder has a record
+// of the store.
 func cure(m memory, accept bool) string {
-	after := "that start revokes all that began until then, since revocations are lost either way"
+	after := "the next start then revokes everything that began before it, because revocations are lost either way"
 	switch {
 	case accept:
-		after = "leave out --insecure-accept-lost-revocations then, or tokens that were revoked are good again"
+		after = "then start without --insecure-accept-lost-revocations, or revoked tokens become valid again"
 	case !m.exists():
-		after = "run wsauth revoke --everything then, since revocations are lost either way and the folder of the keys does not remember them"
+		after = "then run wsauth revoke --everything, because revocations are lost either way and the key folder has no record of them"
 	}
-	return "put back a copy that wsauth data check finds no fault with, or move the file away to begin with an empty store; " + after
+	return "restore a copy that passes wsauth data check, or move the file away to start with an empty store; " + after
 }

@@ -12,9 +12,9 @@ import (
 	"wsauth/store/bolt"
 )
 
-// A dataCmd is about the data folder.
+// A dataCmd works on the data folder.
 type dataCmd struct {
-	Check dataCheckCmd `cmd:"" help:"Verify the store of the data folder, and print what it holds."`
+	Check dataCheckCmd `cmd:"" help:"Verify the store in the data folder, and print a summary."`
 }
 
 type dataCheckCmd struct {
@@ -22,35 +22,37 @@ type dataCheckCmd struct {
 	JSON bool   `help:"Print JSON, for programs."`
 }
 
-// Help is the text under "wsauth data check --help".
+// Help returns the text of "wsauth data check --help".
 func (dataCheckCmd) Help() string {
-	return `Reads all of store.db, changes nothing, and looks at the checksum of each record and of all of them together. A running server has done that at its start, and holds the lock on the file: stop it first, or check a copy of the folder that was made while it was stopped. Exit status: 0 no fault was found, 1 the store is damaged or cannot be read, 2 a running server uses it.`
+	return `Reads all of store.db without changing it, and verifies the checksum of each record and of all records together. A running server did this when it started, and locks the file: stop it first, or check a copy of the folder that was made while it was stopped. Exit status: 0 no fault was found, 1 the store is damaged or cannot be read, 2 a running server uses it.`
 }
 
-// What a check comes to.
+// Results of a check.
 const (
 	storeOK      = "ok"
 	storeDamaged = "damaged"
 	storeInUse   = "in_use"
 )
 
-// statusInUse says, as an exit status, that a server uses the store.
+// statusInUse is the exit status if a server uses the store.
 const statusInUse = 2
 
-// A checkedStore is what the check of a store prints as JSON.
+// A checkedStore is the JSON output of a check.
 type checkedStore struct {
-	File        string `json:"file"`
-	State       string `json:"state"`
-	Fault       string `json:"fault,omitempty"`
-	Format      int    `json:"format,omitzero"`
-	Log         string `json:"log,omitempty"`  // its epoch
-	Last        uint64 `json:"last,omitzero"`  // the sequence of the last revocation
-	Lost        bool   `json:"lost,omitzero"`  // the folder of the keys remembers more
-	Bytes       int64  `json:"bytes,omitzero"` // the length of the file
-	Records     int    `json:"records,omitzero"`
-	Revocations int    `json:"revocations"`
-	Sessions    int    `json:"sessions"`
-	Tickets     int    `json:"tickets"`
+	File   string `json:"file"`
+	State  string `json:"state"`
+	Fault  string `json:"fault,omitempty"`
+	Format int    `json:"format,omitzero"`
+	Log    string `json:"log,omitempty"` // its epoch
+	// Sequence number of the last revocation.
+	Last uint64 `json:"last,omitzero"`
+	// The record in the key folder is newer.
+	Lost        bool  `json:"lost,omitzero"`
+	Bytes       int64 `json:"bytes,omitzero"` // size of the file
+	Records     int   `json:"records,omitzero"`
+	Revocations int   `json:"revocations"`
+	Sessions    int   `json:"sessions"`
+	Tickets     int   `json:"tickets"`
 }
 
 // Run checks the store.
@@ -68,7 +70,7 @@ func (c *dataCheckCmd) Run(context.Context) error {
 	damage, damaged := errors.AsType[*bolt.DamageError](err)
 	switch {
 	case errors.Is(err, bolt.ErrLocked):
-		s.State, s.Fault = storeInUse, "a running server uses it, and has checked it at its start"
+		s.State, s.Fault = storeInUse, "a running server uses it, and checked it when it started"
 		err = exit{fmt.Errorf("%s: %s; stop it to check the file again", path, s.Fault), statusInUse}
 	case damaged:
 		s.State, s.Fault = storeDamaged, damage.What
@@ -87,12 +89,12 @@ func (c *dataCheckCmd) Run(context.Context) error {
 	return err
 }
 
-// print prints what people look for.
+// print prints the result as text.
 func (s *checkedStore) print() {
 	fmt.Printf("%s: ok\n", inspect.Printable(s.File))
 	checksums := "each with its checksum"
 	if s.Format == 1 {
-		checksums = "without checksums, which the next start of the server adds"
+		checksums = "without checksums; the next start of the server adds them"
 	}
 	fmt.Printf("  format       %d\n", s.Format)
 	fmt.Printf("  records      %d, %s\n", s.Records, checksums)
@@ -101,12 +103,12 @@ func (s *checkedStore) print() {
 	fmt.Printf("  sessions     %d\n", s.Sessions)
 	fmt.Printf("  tickets      %d\n", s.Tickets)
 	if s.Lost {
-		fmt.Println("  warning      the folder of the keys remembers a later store, or another one: the next start of the server revokes all that began until then")
+		fmt.Println("  warning      the key folder records a later or a different store: the next start of the server revokes everything that began before it")
 	}
 }
 
-// lostBy reports whether more is remembered than the store has, so that
-// [remembered.checkLost] will find revocations lost.
+// lostBy reports whether the record is newer than the store, so that
+// [remembered.checkLost] will find lost revocations.
 func lostBy(m memory, r bolt.Report) bool {
 	lost, err := m.isLost(func(place store.Cursor) (bool, error) {
 		return place.Epoch == r.Next.Epoch && place.Sequence <= r.Next.Sequence, nil

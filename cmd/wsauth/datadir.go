@@ -7,8 +7,9 @@ import (
 	"runtime"
 )
 
-// dataDir is where this user's programs keep their data: $XDG_DATA_HOME, which is ~/.local/share unless set (XDG Base Directory
-// Specification), and the system's own place on macOS and Windows.
+// dataDir returns the folder for application data of this user:
+// $XDG_DATA_HOME, by default ~/.local/share (XDG Base Directory
+// Specification), or the system's folder on macOS and Windows.
 func dataDir() (string, error) {
 	if dir := os.Getenv("XDG_DATA_HOME"); dir != "" {
 		if !filepath.IsAbs(dir) {

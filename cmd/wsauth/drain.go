@@ -10,19 +10,19 @@ import (
 	"wsauth/gateway"
 )
 
-// drainedEvery is how often a server that drains is asked how far it is.
+// drainedEvery is how often the command polls a draining server.
 const drainedEvery = 200 * time.Millisecond
 
 type drainCmd struct {
 	serverAt
-	Within time.Duration `placeholder:"DURATION" help:"How long it may take: whole seconds, at most 1h (default: drain of the server, 10s unless it was set)."`
+	Within time.Duration `placeholder:"DURATION" help:"Time limit, in whole seconds, at most 1h (default: the server's setting drain, 10s if unset)."`
 	NoWait bool          `help:"Do not wait until all sockets have ended."`
-	JSON   bool          `help:"Print JSON, for programs: one object when it begins and, unless --no-wait is there, the status of the server at the end."`
+	JSON   bool          `help:"Print JSON, for programs: one object at the beginning and, without --no-wait, the status of the server at the end."`
 }
 
-// Help is the text under "wsauth drain --help".
+// Help returns the text of "wsauth drain --help".
 func (drainCmd) Help() string {
-	return `Takes a server out of service before it is stopped: /readyz answers 503 from now on, no socket is let in any more, and those that are open end with code 1012, one after the other, upon which their clients come back elsewhere. Plain requests are answered as before. There is no way back: stop the server then. It is what an orchestrator runs before SIGTERM.`
+	return `Takes a server out of service before it is stopped: /readyz answers 503, new sockets are refused, and open sockets are closed one after the other with code 1012, so that their clients reconnect to other servers. Plain requests are still answered. This cannot be undone: stop the server afterwards. Orchestrators run it before SIGTERM.`
 }
 
 // Validate checks what kong does not.
@@ -33,7 +33,7 @@ func (c *drainCmd) Validate() error {
 	return nil
 }
 
-// Run has the server drain, and waits for it.
+// Run makes the server drain, and waits until it has.
 func (c *drainCmd) Run(ctx context.Context) error {
 	o, err := c.operator()
 	if err != nil {
@@ -53,7 +53,7 @@ func (c *drainCmd) Run(ctx context.Context) error {
 			return err
 		}
 	} else {
-		fmt.Printf("Nobody is let in any more; %s within %s.\n", count(begun.Sockets, "open socket")+" will end", within)
+		fmt.Printf("No new sockets are accepted;  %s within %s.\n", count(begun.Sockets, "open socket")+" will end", within)
 	}
 	if c.NoWait {
 		return nil
@@ -72,7 +72,7 @@ func (c *drainCmd) Run(ctx context.Context) error {
 }
 
 // awaitDrained waits until no socket is open, and returns the status of the
-// server then.
+// server.
 func awaitDrained(ctx context.Context, o *operator) (gateway.AdminStatus, error) {
 	tick := time.NewTicker(drainedEvery)
 	defer tick.Stop()
@@ -89,7 +89,7 @@ func awaitDrained(ctx context.Context, o *operator) (gateway.AdminStatus, error)
 		case <-tick.C:
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return s, fmt.Errorf("%s are still open, and will be cut when the server stops", count(s.Open.Sockets, "socket"))
+				return s, fmt.Errorf("%s are still open and will be cut when the server stops", count(s.Open.Sockets, "socket"))
 			}
 			return s, ctx.Err()
 		}

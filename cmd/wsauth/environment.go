@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// dropEmpty takes our variables that are empty out of the environment: files of compose and units of systemd pass them on so where they
-// have no value, and mean that there is none.
+// dropEmpty removes our empty variables from the environment: Compose files
+// and systemd units pass on variables without a value as empty ones.
 func dropEmpty() {
 	for _, variable := range os.Environ() {
 		if name, value, _ := strings.Cut(variable, "="); value == "" && strings.HasPrefix(name, "WSAUTH_") {
-			_ = os.Unsetenv(name) // which fails for an empty name only
+			_ = os.Unsetenv(name) // fails only for an empty name
 		}
 	}
 }

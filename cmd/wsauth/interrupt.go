@@ -12,54 +12,57 @@ import (
 	"time"
 )
 
-// interruptGrace bounds how long a command goes on after a signal, unless it
-// stops by itself. It suffices to show a terminal's input again.
+// interruptGrace is how long a command may continue after a signal, unless it
+// stops by itself. This is sufficient to restore the terminal.
 const interruptGrace = 200 * time.Millisecond
 
-// An interruption is SIGINT, SIGTERM or SIGHUP, which ends a command. One that
-// waits for a terminal or a pipe cannot be woken, so the process ends
-// without it, unless the command stops by itself.
+// An interruption is the reaction to SIGINT, SIGTERM or SIGHUP, which end a
+// command. A command that waits for a terminal or a pipe cannot be woken, so
+// the process ends without waiting for it, unless the command stops by itself.
 type interruption struct {
-	signals     chan os.Signal // that end the command
-	hangups     chan os.Signal // which do, unless it reloads; apart, so that they crowd no other out
+	signals chan os.Signal // signals that end the command
+	// SIGHUP ends the command unless it reloads. It has a channel of its own,
+	// so that it does not displace another signal.
+	hangups     chan os.Signal
 	stopsItself atomic.Bool
 	reloads     atomic.Bool
 }
 
 type interruptionKey struct{}
 
-// stopsItself says that the command that runs in ctx ends in its own time when
-// ctx is done. Commands that serve or write files call it.
+// stopsItself declares that the command that runs in ctx ends in its own time
+// after ctx is done. Commands that serve or write files call it.
 func stopsItself(ctx context.Context) {
 	if i, ok := ctx.Value(interruptionKey{}).(*interruption); ok {
 		i.stopsItself.Store(true)
 	}
 }
 
-// reloadsAtHangup says that the command that runs in ctx takes SIGHUP for an
-// order to read its files anew.
+// reloadsAtHangup declares that the command that runs in ctx handles SIGHUP by
+// reading its files again.
 func reloadsAtHangup(ctx context.Context) {
 	if i, ok := ctx.Value(interruptionKey{}).(*interruption); ok {
 		i.reloads.Store(true)
 	}
 }
 
-// endsAt has the command that runs in ctx end at another signal as well.
+// endsAt makes another signal end the command that runs in ctx.
 func endsAt(ctx context.Context, another os.Signal) {
 	if i, ok := ctx.Value(interruptionKey{}).(*interruption); ok && ctx.Err() == nil {
 		signal.Notify(i.signals, another)
 	}
 }
 
-// runUntilSignal runs a command with a context that ends at the first signal,
-// and returns the exit status of a command that the signal has ended, or 0 and
-// the error of any other. A second signal ends the process at once.
+// runUntilSignal runs a command with a context that is cancelled at the first
+// signal. If a signal has ended the command, it returns the exit status;
+// otherwise 0 and the error of the command. A second signal ends the process
+// immediately.
 func runUntilSignal(run func(context.Context) error) (status int, err error) {
 	i := &interruption{signals: make(chan os.Signal, 1), hangups: make(chan os.Signal, 1)}
 	ctx, stop := context.WithCancel(context.WithValue(context.Background(), interruptionKey{}, i))
 	defer stop()
 	signal.Notify(i.signals, os.Interrupt, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+	if !signal.Ignored(syscall.SIGHUP) { // it is ignored under nohup
 		signal.Notify(i.hangups, syscall.SIGHUP)
 	}
 	done := make(chan error, 1)
@@ -76,7 +79,7 @@ func runUntilSignal(run func(context.Context) error) (status int, err error) {
 			}
 		}
 	}
-	signal.Stop(i.signals) // before anything stops
+	signal.Stop(i.signals) // so that a second signal ends the process
 	signal.Stop(i.hangups)
 	stop()
 	err, ended := i.wait(done)
@@ -84,12 +87,13 @@ func runUntilSignal(run func(context.Context) error) (status int, err error) {
 		return 0, err
 	}
 	if number, ok := received.(syscall.Signal); ok {
-		return 128 + int(number), nil // as a shell has it of a process that the signal ended
+		// As shells report a process that a signal ended.
+		return 128 + int(number), nil
 	}
 	return 1, nil
 }
 
-// wait waits until the command has ended, for as long as it may go on.
+// wait waits for the command to end, as long as it may continue.
 func (i *interruption) wait(done <-chan error) (err error, ended bool) { //nolint:revive // the error is the value
 	select {
 	case err := <-done:
@@ -102,8 +106,8 @@ func (i *interruption) wait(done <-chan error) (err error, ended bool) { //nolin
 	return <-done, true
 }
 
-// await returns what f returns, or the error of ctx where that ends first. f
-// then goes on: a read of a pipe does not end with ctx.
+// await returns the results of f, or the error of ctx if that is done earlier.
+// f then continues, because ctx does not interrupt the read of a pipe.
 func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -123,8 +127,8 @@ func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 }
 
-// tellInterrupted says why a command printed nothing. On a terminal ^C stands
-// in the line already.
+// tellInterrupted explains why a command printed nothing. On a terminal, ^C is
+// already in the line.
 func tellInterrupted(to io.Writer) {
 	if isTerminal(os.Stderr) {
 		fmt.Fprintln(to)

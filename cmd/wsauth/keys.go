@@ -15,27 +15,27 @@ import (
 // A keysCmd manages the keys that sign and verify tokens.
 type keysCmd struct {
 	Generate keysGenerateCmd `cmd:"" help:"Add a new key."`
-	List     keysListCmd     `cmd:"" help:"Print what keys there are, and what each does now."`
-	Rotate   keysRotateCmd   `cmd:"" help:"Put a new key in the place of the one that signs, without ending a login."`
-	Prune    keysPruneCmd    `cmd:"" help:"Remove the keys that have expired."`
-	Export   keysExportCmd   `cmd:"" help:"Print the public keys, for others who verify the tokens."`
+	List     keysListCmd     `cmd:"" help:"List the keys and their states."`
+	Rotate   keysRotateCmd   `cmd:"" help:"Replace the signing key without ending sessions."`
+	Prune    keysPruneCmd    `cmd:"" help:"Remove expired keys."`
+	Export   keysExportCmd   `cmd:"" help:"Print the public keys, for other verifiers."`
 }
 
-// Help is the text under "wsauth keys --help".
+// Help returns the text of "wsauth keys --help".
 func (keysCmd) Help() string {
-	return `A key is a file in a folder. A server that runs looks at the folder every two seconds. To end all that a key has signed, such as when it was stolen, add another with --lead=0s, and remove its file.`
+	return `Each key is a file in a folder. A running server reads the folder every two seconds. To invalidate everything that a key has signed, for example because it was stolen, add another key with --lead=0s and remove its file.`
 }
 
-// keysIn are the flags that say where the keys are.
+// keysIn are the flags that locate the keys.
 type keysIn struct {
 	Keys string `placeholder:"DIR" help:"Folder of the keys (default: keys in the folder of --data)."`
 	Data string `placeholder:"DIR" help:"Data folder of the server (default: $$WSAUTH_DATA, or wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
 }
 
-// folder is the folder of the keys.
+// folder returns the key folder.
 func (k keysIn) folder() (string, error) {
 	if k.Keys != "" && k.Data != "" {
-		return "", errors.New("--keys and --data: leave one of the two out")
+		return "", errors.New("--keys and --data: remove one of the two")
 	}
 	data, err := folder(k.Data)
 	if err != nil && k.Keys == "" {
@@ -44,14 +44,14 @@ func (k keysIn) folder() (string, error) {
 	return keyFolder(k.Keys, data), nil
 }
 
-// newKey are the flags of what makes a key.
+// newKey are the flags of commands that generate a key.
 type newKey struct {
 	keysIn
-	Alg  string        `enum:"ES256,ES384,ES512,EdDSA,RS256,RS384,RS512,PS256,PS384,PS512,HS256,HS384,HS512" default:"ES256" placeholder:"ALG" help:"Algorithm of the key (default: ${default}): ES256, ES384, ES512, EdDSA, RS256, RS384, RS512, PS256, PS384, PS512, or with a secret, which is never published, HS256, HS384 or HS512."`
-	Lead time.Duration `default:"1h" placeholder:"DURATION" help:"How long the key waits before it signs, so that everybody who fetches the published keys knows it by then (default: ${default}). It does not wait where no other can sign."`
+	Alg  string        `enum:"ES256,ES384,ES512,EdDSA,RS256,RS384,RS512,PS256,PS384,PS512,HS256,HS384,HS512" default:"ES256" placeholder:"ALG" help:"Algorithm of the key (default: ${default}): ES256, ES384, ES512, EdDSA, RS256, RS384, RS512, PS256, PS384, PS512, or, with a secret that is never published, HS256, HS384 or HS512."`
+	Lead time.Duration `default:"1h" placeholder:"DURATION" help:"How long the key waits before it signs, so that all verifiers can fetch it first (default: ${default}). It does not wait if no other key can sign."`
 }
 
-// lead is what the flag says, where 0 means none and not the default.
+// lead returns the lead for keyring, where 0 would mean the default.
 func (k newKey) lead() time.Duration {
 	if k.Lead == 0 {
 		return -1
@@ -61,7 +61,7 @@ func (k newKey) lead() time.Duration {
 
 type keysGenerateCmd struct {
 	newKey
-	Life time.Duration `placeholder:"DURATION" help:"How long the key counts from when it begins to sign, such as 2160h (default: until it is rotated)."`
+	Life time.Duration `placeholder:"DURATION" help:"How long the key is valid after it begins to sign, such as 2160h (default: until it is rotated)."`
 }
 
 // Validate checks the durations.
@@ -72,7 +72,7 @@ func (c *keysGenerateCmd) Validate() error {
 	return nil
 }
 
-// Run makes the key.
+// Run generates the key.
 func (c *keysGenerateCmd) Run(ctx context.Context) error {
 	dir, err := c.folder()
 	if err != nil {
@@ -89,18 +89,18 @@ func (c *keysGenerateCmd) Run(ctx context.Context) error {
 
 type keysRotateCmd struct {
 	newKey
-	Overlap time.Duration `default:"720h1m" placeholder:"DURATION" help:"How long the old keys count after the new one begins to sign: at least --refresh-ttl of the server, or logins end early (default: ${default}, 30 days and a minute)."`
+	Overlap time.Duration `default:"720h1m" placeholder:"DURATION" help:"How long the old keys stay valid after the new one begins to sign: at least --refresh-ttl of the server, or sessions end early (default: ${default}, 30 days and a minute)."`
 }
 
 // Validate checks the durations.
 func (c *keysRotateCmd) Validate() error {
 	if c.Lead < 0 || c.Overlap <= 0 {
-		return errors.New("--lead must not be negative, and --overlap must be positive; to end all that a key has signed, remove its file")
+		return errors.New("--lead must not be negative, and --overlap must be positive; to invalidate everything that a key has signed, remove its file")
 	}
 	return nil
 }
 
-// Run makes the key and retires the older ones.
+// Run generates the key and retires the older ones.
 func (c *keysRotateCmd) Run(ctx context.Context) error {
 	dir, err := c.folder()
 	if err != nil {
@@ -113,17 +113,17 @@ func (c *keysRotateCmd) Run(ctx context.Context) error {
 	}
 	fmt.Printf("%s %s signs from %s\n", done.New.Key.ID(), done.New.Key.Algorithm(), written(done.New.NotBefore))
 	for _, e := range done.Retired {
-		fmt.Printf("%s %s counts until %s\n", e.Key.ID(), e.Key.Algorithm(), written(e.Expires))
+		fmt.Printf("%s %s is valid until %s\n", e.Key.ID(), e.Key.Algorithm(), written(e.Expires))
 	}
 	return nil
 }
 
 type keysPruneCmd struct {
 	keysIn
-	DryRun bool `help:"Print what would be removed, and remove nothing."`
+	DryRun bool `help:"Print what would be removed, without removing it."`
 }
 
-// Run removes the files.
+// Run deletes the files.
 func (c *keysPruneCmd) Run(ctx context.Context) error {
 	dir, err := c.folder()
 	if err != nil {
@@ -146,11 +146,11 @@ func (c *keysPruneCmd) Run(ctx context.Context) error {
 
 type keysExportCmd struct {
 	keysIn
-	Kid    string `placeholder:"KID" help:"Only the key with this ID (default: all that count now or will)."`
-	Format string `enum:"jwks,pem" default:"jwks" placeholder:"FORMAT" help:"jwks, as the server publishes it, or pem (default: ${default})."`
+	Kid    string `placeholder:"KID" help:"Only the key with this ID (default: all keys that are or will be valid)."`
+	Format string `enum:"jwks,pem" default:"jwks" placeholder:"FORMAT" help:"jwks, as published by the server, or pem (default: ${default})."`
 }
 
-// Run prints the public halves. A secret has none.
+// Run prints the public keys. HMAC secrets are omitted.
 func (c *keysExportCmd) Run(ctx context.Context) error {
 	dir, err := c.folder()
 	if err != nil {
@@ -188,7 +188,8 @@ func (c *keysExportCmd) Run(ctx context.Context) error {
 	return nil
 }
 
-// choose are the keys with a public half that are asked for: at least one.
+// choose returns the requested keys that have a public half. It fails if there
+// are none.
 func (c *keysExportCmd) choose(all []*token.Key) (keys []*token.Key, err error) {
 	for _, key := range all {
 		asked := c.Kid == "" || key.ID() == c.Kid
@@ -204,10 +205,10 @@ func (c *keysExportCmd) choose(all []*token.Key) (keys []*token.Key, err error) 
 	case len(keys) > 0:
 		return keys, nil
 	case c.Kid != "":
-		return nil, fmt.Errorf("no key %q counts now; see wsauth keys list", c.Kid)
+		return nil, fmt.Errorf("no key %q is valid now; see wsauth keys list", c.Kid)
 	}
-	return nil, errors.New("no key has a public half; make one: wsauth keys generate")
+	return nil, errors.New("no key has a public half; generate one: wsauth keys generate")
 }
 
-// written is a moment as people and programs read it.
+// written formats a time for people and programs.
 func written(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -17,7 +17,7 @@ type keysListCmd struct {
 	JSON bool `help:"Print JSON, for programs."`
 }
 
-// A listedKey is one key as it is printed. Dates that are not set are empty.
+// A listedKey is a key in the output. Dates that are not set are empty.
 type listedKey struct {
 	Kid   string `json:"kid"`
 	Alg   string `json:"alg"`
@@ -51,7 +51,7 @@ func (c *keysListCmd) Run() error {
 		return json.MarshalWrite(os.Stdout, list, jsontext.Multiline(true))
 	}
 	if len(list) == 0 {
-		fmt.Fprintf(os.Stderr, "no keys in %s; make one: wsauth keys generate --keys=%s\n", dir, dir)
+		fmt.Fprintf(os.Stderr, "no keys in %s; generate one: wsauth keys generate --keys=%s\n", dir, dir)
 		return nil
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)

@@ -11,14 +11,14 @@ import (
 	"wsauth/gateway"
 )
 
-// listen opens the address, and says what to do when it cannot.
+// listen listens on addr. Its errors tell what to do.
 func listen(ctx context.Context, addr string) (net.Listener, error) {
 	l, err := gateway.Listen(ctx, addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("another program listens on %s already: stop it, or choose another port with --addr=HOST:PORT (port 0 takes a free one)", addr)
+		return nil, fmt.Errorf("another program already listens on %s: stop it, or choose another port with --addr=HOST:PORT (port 0 chooses a free one)", addr)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("this user may not listen on %s: choose a port above 1023 with --addr=HOST:PORT", addr)
+		return nil, fmt.Errorf("this user is not allowed to listen on %s: choose a port above 1023 with --addr=HOST:PORT", addr)
 	case err != nil:
 		return nil, fmt.Errorf("--addr=%s: %w", addr, err)
 	}
@@ -31,7 +31,8 @@ func onLoopback(l net.Listener) bool {
 	return ok && addr.IP.IsLoopback()
 }
 
-// reachable is the address of l as a browser on this machine can open it: "localhost" where l listens on all addresses.
+// reachable returns the address of l for a browser on this machine, which is
+// "localhost" if l listens on all addresses.
 func reachable(l net.Listener) string {
 	addr, ok := l.Addr().(*net.TCPAddr)
 	if !ok || !addr.IP.IsUnspecified() {

@@ -1,6 +1,7 @@
 // Command wsauth serves and manages authenticated WebSockets.
 //
-// With no configuration, "wsauth serve" starts a demonstration on http://127.0.0.1:8000/.
+// Without a configuration, "wsauth serve" starts a demonstration on
+// http://127.0.0.1:8000/.
 package main
 
 import (
@@ -14,20 +15,20 @@ import (
 	"wsauth/internal/errtext"
 )
 
-// A cli is the whole command line.
+// A cli is the command line.
 type cli struct {
 	Serve    serveCmd    `cmd:"" help:"Run the server."`
 	Config   configCmd   `cmd:"" help:"Check the file of \"wsauth serve --config\", or print an example."`
 	Keys     keysCmd     `cmd:"" help:"Manage the keys that sign and verify tokens."`
-	Token    tokenCmd    `cmd:"" help:"Make, explain and verify tokens."`
-	Sessions sessionsCmd `cmd:"" help:"List the sessions and the sockets of the running server."`
-	Revoke   revokeCmd   `cmd:"" help:"End a token, a session, a user's sessions or everything on the running server."`
-	Reload   reloadCmd   `cmd:"" help:"Have the running server read its files anew."`
-	Drain    drainCmd    `cmd:"" help:"Take the running server out of service, before it is stopped."`
-	Status   statusCmd   `cmd:"" help:"Say how the running server is."`
+	Token    tokenCmd    `cmd:"" help:"Issue, explain and verify tokens."`
+	Sessions sessionsCmd `cmd:"" help:"List the sessions and sockets of the running server."`
+	Revoke   revokeCmd   `cmd:"" help:"Revoke a token, a session, a user's sessions or everything on the running server."`
+	Reload   reloadCmd   `cmd:"" help:"Make the running server read its files again."`
+	Drain    drainCmd    `cmd:"" help:"Take the running server out of service before it is stopped."`
+	Status   statusCmd   `cmd:"" help:"Print the status of the running server."`
 	Data     dataCmd     `cmd:"" help:"Check the data folder."`
-	User     userCmd     `cmd:"" help:"Manage a file of users for \"wsauth serve --users\"."`
-	Connect  connectCmd  `cmd:"" help:"Open a socket as a client, and say how it ends and what to do."`
+	User     userCmd     `cmd:"" help:"Manage a user file for \"wsauth serve --users\"."`
+	Connect  connectCmd  `cmd:"" help:"Open a socket as a client, and explain how it ends and what to do."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
@@ -36,7 +37,7 @@ func main() {
 	stderr := impatient{os.Stderr}
 	parser := kong.Must(&cli{}, append([]kong.Option{
 		kong.Name("wsauth"),
-		kong.Description("Authenticates WebSocket connections for as long as they live. An environment variable that is empty counts as one that is not set."),
+		kong.Description("Authenticates WebSocket connections for as long as they live. Empty environment variables count as unset."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(os.Stdout, stderr),
 	}, flagKinds...)...)
@@ -55,11 +56,11 @@ func main() {
 	command.FatalIfErrorf(errtext.Plain(err))
 }
 
-// impatient writes to a file that may be a pipe which nobody reads, and gives
-// up after a while: a process that ends must not hang on its last message.
+// impatient writes to a file that may be a pipe without a reader, and gives up
+// after a while: a process must not hang on its last message.
 type impatient struct{ to *os.File }
 
-// Write writes p, or fails when that takes too long.
+// Write writes p, or fails if that takes too long.
 func (w impatient) Write(p []byte) (int, error) {
 	done := make(chan error, 1)
 	p = bytes.Clone(p)

@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 //	                   read the close frame of that socket
 //	get [C] PATH STATUS
 //	                   ask for a page with the access token of C, or without one
-//	figures TEXT       check that the server's figures hold TEXT
+//	metrics TEXT       check that the server's metrics contain TEXT
 //	ids C              set $JTI and $SID to those of the access token of C
 //	operators          set $ADMIN to the URL of the port for operators
 //	backend            start a server for the gateway to stand in front of, at $BACKEND; see backend_test.go
@@ -82,7 +82,7 @@ func TestScripts(t *testing.T) {
 			"echoed":  clientCmd((*client).echoed),
 			"closed":  clientCmd((*client).closed),
 			"get":     clientCmd((*client).get),
-			"figures": figures,
+			"metrics": metrics,
 			"ids":     ids,
 			"operators": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Setenv("ADMIN", "http://"+portOf.FindStringSubmatch(theServer(ts).log.String())[1])

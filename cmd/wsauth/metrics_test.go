@@ -11,11 +11,11 @@ import (
 
 var metricsOf = regexp.MustCompile(`metrics=(\S+)`)
 
-// figures looks for a text in what the server tells Prometheus.
-func figures(ts *testscript.TestScript, absent bool, args []string) {
+// metrics checks that the server exports a metric with the given text.
+func metrics(ts *testscript.TestScript, absent bool, args []string) {
 	found := metricsOf.FindStringSubmatch(theServer(ts).log.String())
 	if found == nil {
-		ts.Fatalf("the log names no address of figures")
+		ts.Fatalf("the log has no address of metrics")
 	}
 	resp, err := http.Get(found[1])
 	ts.Check(err)

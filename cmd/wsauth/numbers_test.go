@@ -93,8 +93,8 @@ func TestNumbersInHelpAndPages(t *testing.T) {
 			fmt.Sprintf("at the start, every %s, and at the stop", inSeconds(rememberEvery)),
 			fmt.Sprintf("A copy that is less than %s older", inSeconds(rememberEvery)),
 		},
-		"../cmd/wsauth/tokenrules.go": {fmt.Sprintf("at most 1m (default: none; iat and nbf of a server's own tokens: %v)", store.ClockStep)},
-		"../cmd/wsauth/token.go":      {"How long it lives (default: 15m, or 720h for a refresh token)"},
+		"../cmd/wsauth/tokenrules.go": {fmt.Sprintf("at most 1m (default: none; %v for iat and nbf of a server's own tokens)", store.ClockStep)},
+		"../cmd/wsauth/token.go":      {"Lifetime (default: 15m, or 720h for a refresh token)"},
 	} {
 		text, err := os.ReadFile("../../docs/" + page)
 		if err != nil {

@@ -13,8 +13,9 @@ import (
 	"wsauth/internal/connlimit"
 )
 
-// serveOperations answers figures and health on the listener or, where that is nil, at the address, if there is one. It does so until stop is
-// called: to the end, so that /readyz says that this server ends.
+// serveOperations serves metrics and health checks, on listener or, if that is
+// nil, at address, unless that is empty. It serves them until stop is called,
+// which should be at the very end, so that /readyz reports the shutdown.
 func serveOperations(ctx context.Context, address string, listener net.Listener, g *gateway.Gateway, log *slog.Logger) (stop func(), err error) {
 	if listener == nil && address == "" {
 		return func() {}, nil
@@ -28,17 +29,18 @@ func serveOperations(ctx context.Context, address string, listener net.Listener,
 		Handler:           g.Operations(),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      20 * time.Second, // longer than figures take to be collected, at most
-		IdleTimeout:       60 * time.Second,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		// Longer than collecting metrics takes.
+		WriteTimeout:   20 * time.Second,
+		IdleTimeout:    60 * time.Second,
+		MaxHeaderBytes: 16 << 10,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(connlimit.Bound(server, listener)) }()
-	log.Info("figures and health", "metrics", "http://"+reachable(listener)+"/metrics")
+	log.Info("metrics and health", "metrics", "http://"+reachable(listener)+"/metrics")
 	return func() {
 		if err := errors.Join(server.Close(), <-served); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("figures and health", "err", err)
+			log.Error("metrics and health", "err", err)
 		}
 	}, nil
 }

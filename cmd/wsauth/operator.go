@@ -23,20 +23,21 @@ import (
 )
 
 const (
-	operatorPatience = 5 * time.Second // for one answer
-	maxAnswer        = 8 << 20         // bytes; a page of a thousand sockets is far shorter
+	operatorPatience = 5 * time.Second // per request
+	// Bytes; a page of 1,000 sockets is far smaller.
+	maxAnswer = 8 << 20
 )
 
-// serverAt says where the running server is that a command is about.
+// serverAt are the flags that locate the running server.
 type serverAt struct {
 	Data        string `placeholder:"DIR" env:"WSAUTH_DATA" help:"Data folder of the server (default: wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
-	AdminSocket string `placeholder:"PATH" env:"WSAUTH_ADMIN_SOCKET" help:"Its socket for operators (default: admin.sock in the folder of --data)."`
-	Config      string `placeholder:"FILE" env:"WSAUTH_CONFIG" help:"Its configuration, which names its data folder and its socket where the flags do not."`
-	AdminURL    string `name:"admin-url" placeholder:"URL" help:"Its port for operators instead, such as http://127.0.0.1:9091; needs --token-file."`
-	TokenFile   string `placeholder:"FILE" help:"File of the token that must be shown on that port."`
+	AdminSocket string `placeholder:"PATH" env:"WSAUTH_ADMIN_SOCKET" help:"Socket of the server for operators (default: admin.sock in the folder of --data)."`
+	Config      string `placeholder:"FILE" env:"WSAUTH_CONFIG" help:"Configuration of the server, for the data folder and the socket if the flags do not set them."`
+	AdminURL    string `name:"admin-url" placeholder:"URL" help:"Port of the server for operators, instead of the socket, such as http://127.0.0.1:9091; needs --token-file."`
+	TokenFile   string `placeholder:"FILE" help:"File with the token for that port."`
 }
 
-// An operator asks a running server.
+// An operator sends requests to a running server.
 type operator struct {
 	url    string
 	where  string // for messages
@@ -44,13 +45,13 @@ type operator struct {
 	client *http.Client
 }
 
-// operator finds the server.
+// operator locates the server.
 func (at serverAt) operator() (*operator, error) {
 	if at.AdminURL != "" {
 		return at.onPort()
 	}
 	if at.TokenFile != "" {
-		return nil, errors.New("--token-file is for --admin-url: a socket asks for no token")
+		return nil, errors.New("--token-file is only for --admin-url: a socket needs no token")
 	}
 	path, err := at.socket()
 	if err != nil {
@@ -60,7 +61,7 @@ func (at serverAt) operator() (*operator, error) {
 	return newOperator("http://localhost", path, "", &http.Transport{DialContext: dial}), nil
 }
 
-// socket is the path of the server's socket.
+// socket returns the path of the server's socket.
 func (at serverAt) socket() (string, error) {
 	named, data := at.AdminSocket, at.Data
 	if at.Config != "" {
@@ -76,7 +77,7 @@ func (at serverAt) socket() (string, error) {
 		}
 	}
 	if named == config.Off {
-		return "", errors.New("the server has no socket for operators: it is off")
+		return "", errors.New("the server's socket for operators is off")
 	}
 	if named != "" {
 		return named, nil
@@ -85,19 +86,20 @@ func (at serverAt) socket() (string, error) {
 	return adminSocket("", dir), err
 }
 
-// onPort is an operator on a port. The token is not sent where others on the way could read it.
+// onPort returns an operator for a port. It refuses to send the token where
+// others on the network could read it.
 func (at serverAt) onPort() (*operator, error) {
 	u, err := url.Parse(at.AdminURL)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
-		return nil, fmt.Errorf("--admin-url: it must be a scheme, a host and a port only, such as http://127.0.0.1:9091")
+		return nil, fmt.Errorf("--admin-url: must be only a scheme, a host and a port, such as http://127.0.0.1:9091")
 	}
 	ip, err := netip.ParseAddr(u.Hostname())
 	here := u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
 	if u.Scheme != "https" && (u.Scheme != "http" || !here) {
-		return nil, fmt.Errorf("--admin-url: the token would cross the network in the clear: use https, or a tunnel to a port of this machine")
+		return nil, fmt.Errorf("--admin-url: the token would be sent in plain text over the network: use https, or a tunnel to a local port")
 	}
 	if at.TokenFile == "" {
-		return nil, errors.New("--admin-url needs --token-file=FILE, which holds the token of the operators")
+		return nil, errors.New("--admin-url needs --token-file=FILE with the operators' token")
 	}
 	token, err := gateway.ReadAdminToken(at.TokenFile)
 	if err != nil {
@@ -114,7 +116,7 @@ func newOperator(address, where, token string, transport *http.Transport) *opera
 	}}
 }
 
-// get asks for what path names, and puts the answer into v.
+// get requests path, and decodes the response into v.
 func (o *operator) get(ctx context.Context, path string, query url.Values, v any) error {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
@@ -122,7 +124,7 @@ func (o *operator) get(ctx context.Context, path string, query url.Values, v any
 	return o.ask(ctx, http.MethodGet, path, nil, v)
 }
 
-// post sends a body, and puts the answer into v.
+// post sends body, and decodes the response into v.
 func (o *operator) post(ctx context.Context, path string, body, v any) error {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -158,12 +160,12 @@ func (o *operator) ask(ctx context.Context, method, path string, body io.Reader,
 		return fmt.Errorf("the answer of %s is longer than %d bytes", o.where, maxAnswer)
 	}
 	if err := json.Unmarshal(text, v); err != nil {
-		return fmt.Errorf("the answer of %s is none of wsauth", o.where)
+		return fmt.Errorf("the answer of %s is not from a wsauth server", o.where)
 	}
 	return nil
 }
 
-// unreachable says why nobody answers, and what to do.
+// unreachable explains why there is no response, and what to do.
 func (o *operator) unreachable(err error) error {
 	onPort := o.token != ""
 	switch {
@@ -172,21 +174,21 @@ func (o *operator) unreachable(err error) error {
 	case os.IsTimeout(err):
 		return fmt.Errorf("the server at %s did not answer within %s", o.where, o.client.Timeout)
 	case errors.Is(err, fs.ErrNotExist) && !onPort:
-		return fmt.Errorf("no server runs here: there is no %s; start one with \"wsauth serve\", or say where it is with --data=DIR or --admin-socket=PATH", o.where)
+		return fmt.Errorf("no server is running here: %s does not exist; start one with \"wsauth serve\", or locate it with --data=DIR or --admin-socket=PATH", o.where)
 	case errors.Is(err, syscall.ECONNREFUSED) && !onPort:
-		return fmt.Errorf("no server runs here: the one that made %s has ended without removing it; start one with \"wsauth serve\"", o.where)
+		return fmt.Errorf("no server is running here: the one that created %s ended without removing it; start one with \"wsauth serve\"", o.where)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no server listens on %s: start one that has admin.listen, or name another with --admin-url=URL", o.where)
+		return fmt.Errorf("no server listens on %s: start one with admin.listen, or use another address with --admin-url=URL", o.where)
 	case errors.Is(err, fs.ErrPermission) && !onPort:
-		return fmt.Errorf("this user may not open %s: run the command as the user of the server, such as with sudo -u", o.where)
+		return fmt.Errorf("this user is not allowed to open %s: run the command as the server's user, for example with sudo -u", o.where)
 	}
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err // without the URL, which says nothing here
+		err = wrapped.Err // without the URL, which is of no use here
 	}
 	return fmt.Errorf("ask the server: %w", err)
 }
 
-// refused is the error for an answer that is none.
+// refused returns the error for a response that is not a success.
 func (o *operator) refused(status int, text []byte) error {
 	var problem struct {
 		Detail string `json:"detail"`
@@ -194,11 +196,11 @@ func (o *operator) refused(status int, text []byte) error {
 	}
 	switch err := json.Unmarshal(text, &problem); {
 	case status == http.StatusUnauthorized:
-		return fmt.Errorf("the server at %s has another token than the one in --token-file", o.where)
+		return fmt.Errorf("the server at %s does not accept the token in --token-file", o.where)
 	case err != nil || problem.Detail == "":
-		return fmt.Errorf("the server at %s answers with status %d, and is none of wsauth for operators", o.where, status)
+		return fmt.Errorf("the server at %s answered with status %d and is not a wsauth server for operators", o.where, status)
 	case problem.Ended:
-		return fmt.Errorf("the server has ended it, but cannot store that: %s (status %d)", inspect.Printable(problem.Detail), status)
+		return fmt.Errorf("the server has ended it, but could not store this: %s (status %d)", inspect.Printable(problem.Detail), status)
 	}
 	return fmt.Errorf("the server refuses: %s (status %d)", inspect.Printable(problem.Detail), status)
 }

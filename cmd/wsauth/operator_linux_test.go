@@ -66,7 +66,7 @@ func TestSocketOfAnotherUser(t *testing.T) {
 	ask.Dir, ask.Env = dir, []string{"WSAUTH_ASK=" + path}
 	ask.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	answer, err := ask.CombinedOutput()
-	if err != nil || !strings.Contains(string(answer), "answer: this user may not open "+path+": run the command as the user of the server") {
+	if err != nil || !strings.Contains(string(answer), "answer: this user is not allowed to open "+path+": run the command as the server's user") {
 		t.Errorf("%v: %s", err, answer)
 	}
 }

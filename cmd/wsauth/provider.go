@@ -15,11 +15,11 @@ import (
 	"wsauth/token"
 )
 
-// A providerFlag is one --provider: "issuer=…,audience=…" and more.
+// A providerFlag is the value of --provider: "issuer=…,audience=…" and more.
 type providerFlag idp.Config
 
-// UnmarshalText reads name=value pairs with commas between them. Names of
-// lists may stand more than once.
+// UnmarshalText parses name=value pairs, separated by commas. Names of lists
+// may be repeated.
 func (p *providerFlag) UnmarshalText(text []byte) error {
 	given := map[string]bool{}
 	for pair := range strings.SplitSeq(string(text), ",") {
@@ -29,9 +29,9 @@ func (p *providerFlag) UnmarshalText(text []byte) error {
 		case value == "":
 			return fmt.Errorf("%q is not NAME=VALUE", pair)
 		case !known:
-			return fmt.Errorf("%q is unknown: there are %s", name, strings.Join(slices.Sorted(maps.Keys(providerFields)), ", "))
+			return fmt.Errorf("%q is unknown: use one of %s", name, strings.Join(slices.Sorted(maps.Keys(providerFields)), ", "))
 		case given[name] && !field.list:
-			return fmt.Errorf("%s stands twice", name)
+			return fmt.Errorf("%s is set twice", name)
 		}
 		given[name] = true
 		if err := field.set(p, value); err != nil {
@@ -47,13 +47,13 @@ func (p *providerFlag) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// A providerField is one name of a --provider.
+// A providerField is a name in --provider.
 type providerField struct {
 	set  func(p *providerFlag, value string) error
-	list bool // may stand more than once
+	list bool // may be repeated
 }
 
-// providerFields holds the names that a --provider takes: the keys of
+// providerFields maps the names in --provider to fields. They are the keys of
 // providers in a configuration, with hyphens.
 var providerFields = map[string]providerField{
 	"preset":       one(func(p *providerFlag) *string { return (*string)(&p.Preset) }),
@@ -114,14 +114,15 @@ func truth(field func(*providerFlag) *bool) providerField {
 	}}
 }
 
-// providers makes the providers of the flags.
+// providers returns the providers of the flags.
 func providers(flags []providerFlag, log *slog.Logger) ([]*idp.Provider, error) {
 	var all []*idp.Provider
 	for _, flag := range flags {
 		trusted := idp.Config(flag)
 		trusted.Logger = log
-		if strings.Contains(trusted.Issuer+trusted.KeysURL+trusted.EventIssuer+trusted.Proxy, "@") { // which may be a password, not to be shown
-			return nil, errors.New("--provider: issuer, event-issuer, keys and proxy must be without a user and a password")
+		// It may contain a password, which must not be shown.
+		if strings.Contains(trusted.Issuer+trusted.KeysURL+trusted.EventIssuer+trusted.Proxy, "@") {
+			return nil, errors.New("--provider: issuer, event-issuer, keys and proxy must not contain a user or a password")
 		}
 		p, err := idp.New(trusted)
 		if err != nil {
@@ -137,7 +138,8 @@ func providers(flags []providerFlag, log *slog.Logger) ([]*idp.Provider, error) 
 	return all, nil
 }
 
-// inProviderFlag puts the faults of a provider into the names of the flag.
+// inProviderFlag replaces the keys in the faults of a provider by the names of
+// the flag.
 func inProviderFlag(err error) error {
 	var all []error
 	for line := range strings.SplitSeq(config.ProviderWords(err), "\n") {

@@ -18,28 +18,30 @@ import (
 	"wsauth/internal/errtext"
 )
 
-// An updater is what takes other routes while it runs.
+// An updater can change its routes while it runs.
 type updater interface {
 	Update(routes []gateway.Route) error
 	RemoveRoutes() error
 }
 
-// followed is the configuration of "wsauth serve": what it is, and how a change of the file reaches the gateway that runs.
+// followed is the configuration of "wsauth serve", and applies changes of its
+// file to the running gateway.
 type followed struct {
 	command *serveCmd
 	flags   *kong.Context
 	watcher *config.Watcher // nil without a file
 
-	text    string // what was read last
+	text    string // content that was read last
 	level   slog.LevelVar
 	maker   config.Maker
-	running config.Settings // those of the start
-	routes  int             // that are served now
+	running config.Settings // the settings at the start
+	routes  int             // number of routes currently served
 	gateway updater
 	log     *slog.Logger
 }
 
-// read reads the file, if there is one, with the flags and the environment over it.
+// read reads the file, if there is one, and applies the flags and the
+// environment.
 func (f *followed) read(ctx context.Context) (*config.Document, error) {
 	d := config.New()
 	if f.command.Config != "" {
@@ -54,9 +56,9 @@ func (f *followed) read(ctx context.Context) (*config.Document, error) {
 	return d, nil
 }
 
-// logger starts the log that the settings describe, whose level can change. It
-// never blocks who logs. flush stops it, and waits until it is written, for a
-// while.
+// logger starts the log that the settings describe. Its level can change. It
+// never blocks. flush stops it and waits for a limited time until everything
+// is written.
 func (f *followed) logger(s config.Log) (log *slog.Logger, flush func()) {
 	f.setLevel(s.Level)
 	options := &slog.HandlerOptions{Level: &f.level, ReplaceAttr: plainErrors}
@@ -74,7 +76,7 @@ func (f *followed) logger(s config.Log) (log *slog.Logger, flush func()) {
 	return slog.New(handler), func() { handler.Close(lastWords) }
 }
 
-// plainErrors puts the errors of a line into plain words.
+// plainErrors formats the errors in a log line with errtext.
 func plainErrors(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindAny {
 		if err, ok := a.Value.Any().(error); ok {
@@ -84,15 +86,16 @@ func plainErrors(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// lastWords is how long a process that ends waits for its log to be read.
+// lastWords is how long a process waits for its log to be read before it ends.
 const lastWords = 2 * time.Second
 
 func (f *followed) setLevel(name string) {
 	levels := map[string]slog.Level{"debug": slog.LevelDebug, "warn": slog.LevelWarn, "error": slog.LevelError}
-	f.level.Set(levels[name]) // info where it is none of them, or not checked yet
+	f.level.Set(levels[name]) // unknown names mean info
 }
 
-// part is what the reloader does with the configuration; nil without a file.
+// part returns the configuration as a part of the reloader, or nil if there is
+// no file.
 func (f *followed) part() *part {
 	if f.command.Config == "" {
 		return nil
@@ -104,11 +107,11 @@ func (f *followed) part() *part {
 	return p
 }
 
-// reload takes what the file says now. With one fault, everything stays as it
-// was. Where nobody asked for it, it is not done for a file that says what it
-// said.
+// reload applies the current content of the file. If there is any fault,
+// everything stays as it was. If it was not requested explicitly, it does
+// nothing if the content has not changed.
 func (f *followed) reload(ctx context.Context, how reloading) (done gateway.AdminReloaded) {
-	const stays = "the configuration stays as it was"
+	const stays = "the configuration is unchanged"
 	before := f.text
 	d, err := f.read(ctx)
 	if err == nil && !how.asked && f.text == before {
@@ -125,7 +128,8 @@ func (f *followed) reload(ctx context.Context, how reloading) (done gateway.Admi
 		fault("err", err)
 		return done
 	}
-	f.maker.Files = false // a server that runs has opened them, and reads them anew itself
+	// A running server has opened these files and reads them again itself.
+	f.maker.Files = false
 	c, err := f.maker.Make(d)
 	if faults, ok := errors.AsType[config.Faults](err); ok {
 		for _, one := range faults {
@@ -156,7 +160,7 @@ func (f *followed) reload(ctx context.Context, how reloading) (done gateway.Admi
 	return done
 }
 
-// put has the gateway serve these routes, or none.
+// put makes the gateway serve these routes, or none.
 func (f *followed) put(routes []gateway.Route) (err error) {
 	if len(routes) == 0 {
 		err = f.gateway.RemoveRoutes()

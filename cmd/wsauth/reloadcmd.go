@@ -13,22 +13,22 @@ import (
 	"wsauth/internal/inspect"
 )
 
-// reloadPatience is how long a server may take to read its files and to log
-// out users who have changed.
+// reloadPatience is the time limit for the server to read its files and to log
+// out changed users.
 const reloadPatience = 20 * time.Second
 
 type reloadCmd struct {
 	serverAt
-	Confirm bool `help:"Carry out a change that removes more than half of the users, or all routes."`
+	Confirm bool `help:"Apply a change that removes more than half of the users or all routes."`
 	JSON    bool `help:"Print JSON, for programs."`
 }
 
-// Help is the text under "wsauth reload --help".
+// Help returns the text of "wsauth reload --help".
 func (reloadCmd) Help() string {
-	return `Reads the configuration, the users, the certificate and the token of the operators anew, as SIGHUP does, and prints what counts now and every fault. What has a fault stays as it was. So does what would remove more than half of the users, or all routes, unless --confirm is there. Exit status: 0 when everything counts, and 1 when something stays as it was.`
+	return `Reads the configuration, the users, the certificate and the operators' token again, like SIGHUP, and prints what changed and all faults. A file with a fault is not applied. Without --confirm, neither is a change that removes more than half of the users or all routes. Exit status: 0 if everything was applied, 1 if not.`
 }
 
-// Run has the server read its files, and prints what has become of them.
+// Run makes the server read its files, and prints the results.
 func (c *reloadCmd) Run(ctx context.Context) error {
 	o, err := c.operator()
 	if err != nil {
@@ -51,7 +51,7 @@ func (c *reloadCmd) Run(ctx context.Context) error {
 	}
 	switch {
 	case len(done.Faults) > 0:
-		return fmt.Errorf("%s; what has one stays as it was", count(len(done.Faults), "fault"))
+		return fmt.Errorf("%s; the settings concerned are unchanged", count(len(done.Faults), "fault"))
 	case len(done.Unconfirmed) > 0:
 		return errors.New("what waits for confirmation stays as it was: check the file, then run wsauth reload --confirm")
 	case len(done.Changed) == 0 && !c.JSON:
@@ -60,8 +60,8 @@ func (c *reloadCmd) Run(ctx context.Context) error {
 	return nil
 }
 
-// printLines prints texts, each of which may have several lines, with nothing
-// in them that a terminal would obey.
+// printLines prints texts of one or more lines, with control characters
+// escaped.
 func printLines(out io.Writer, prefix string, texts []string) {
 	for _, text := range texts {
 		for line := range strings.Lines(text) {

@@ -15,56 +15,58 @@ import (
 	"wsauth/internal/config"
 )
 
-// waits is added to what waits for confirmation.
-const waits = "the old state stays in force until this is confirmed: wsauth reload --confirm"
+// waits is appended to messages about unconfirmed changes.
+const waits = "the old state stays in force until you confirm the change with: wsauth reload --confirm"
 
-// A part is what a running server reads anew from files of its own: its
-// configuration, its users, its certificate, the token of the operators.
+// A part is something that a running server reads from files of its own and
+// can read again: its configuration, its users, its certificate, the
+// operators' token.
 type part struct {
-	name     string // as messages name it
+	name     string // in messages
 	file     string
 	watchers []*config.Watcher
 
-	// inPlace says that a file that was written where it is counts, too.
+	// inPlace makes files that were changed in place apply automatically, too.
 	inPlace bool
 
-	// reload reads the files and takes what they say, or leaves everything as
-	// it was. It logs what it does, and returns the same for an operator.
+	// reload reads the files and applies them, or leaves everything as it was.
+	// It logs what it does, and returns the same for an operator.
 	reload func(context.Context, reloading) gateway.AdminReloaded
 
-	// settle finishes what the last reload could not, and reports whether it
-	// has to be called again. It may be nil.
+	// settle completes what the last reload could not complete, and reports
+	// whether it must be called again. It may be nil.
 	settle func(context.Context) (again bool)
 
-	told bool // that a change in place waits
+	told bool // a pending change in place has been logged
 }
 
-// A reloading says why files are read anew.
+// A reloading is the reason why files are read again.
 type reloading struct {
-	asked     bool // by SIGHUP or by an operator, and not by a change of a file
+	asked     bool // by SIGHUP or an operator, not by a change of a file
 	confirmed bool
 }
 
-// A reloader reads the parts of a server anew, one at a time: when their files
-// are replaced, at SIGHUP, and when an operator asks.
+// A reloader reads the parts of a server again, one at a time: when their
+// files are replaced, at SIGHUP, and when an operator requests it.
 type reloader struct {
 	log     *slog.Logger
 	hangups chan os.Signal
 	parts   []*part
 	orders  chan reloadOrder
-	ended   chan struct{} // closed when nothing is read anew any more
+	ended   chan struct{} // closed when the reloader has stopped
 }
 
-// A reloadOrder is an operator's.
+// A reloadOrder is the request of an operator.
 type reloadOrder struct {
 	confirm bool
-	answer  chan<- gateway.AdminReloaded // has room for one
+	answer  chan<- gateway.AdminReloaded // buffered
 }
 
-// errStopping means that the server does not read its files any more.
+// errStopping means that the server no longer reads its files.
 var errStopping = errors.New("the server is about to stop")
 
-// newReloader takes SIGHUP from now on, and answers it when follow is called.
+// newReloader captures SIGHUP from now on, and handles it after follow has
+// been called.
 func newReloader(ctx context.Context, log *slog.Logger) *reloader {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -81,8 +83,8 @@ type fileChange struct {
 	how  config.Change
 }
 
-// follow begins to read files anew, until ctx is done or stop is called, which
-// returns when that has ended.
+// follow starts the reloader. It runs until ctx is done or stop is called;
+// stop waits until it has ended.
 func (r *reloader) follow(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	changes := make(chan fileChange)
@@ -133,8 +135,8 @@ func (r *reloader) run(ctx context.Context, changes <-chan fileChange) {
 	}
 }
 
-// changed takes a file that was replaced, and tells of one that was changed
-// where it is: once, until that is read.
+// changed applies a file that was replaced. If a file was changed in place, it
+// logs a warning, once until the file is read.
 func (r *reloader) changed(ctx context.Context, c fileChange) {
 	if c.how == config.Replaced || c.part.inPlace {
 		r.reload(ctx, reloading{}, c.part)
@@ -142,12 +144,12 @@ func (r *reloader) changed(ctx context.Context, c fileChange) {
 	}
 	if !c.part.told {
 		c.part.told = true
-		r.log.Warn("a file was changed in place, and may not be whole: it counts after SIGHUP or wsauth reload; rename a new file onto it to have it count by itself",
+		r.log.Warn("a file was changed in place and may be incomplete: it is read at SIGHUP or wsauth reload; a file that is replaced by renaming is read automatically",
 			"what", c.part.name, "file", c.part.file)
 	}
 }
 
-// reload reads some parts anew.
+// reload reads some parts again.
 func (r *reloader) reload(ctx context.Context, how reloading, parts ...*part) gateway.AdminReloaded {
 	defer tellReloading(r.log)()
 	var all gateway.AdminReloaded
@@ -162,7 +164,7 @@ func (r *reloader) reload(ctx context.Context, how reloading, parts ...*part) ga
 	return all
 }
 
-// ask is [gateway.AdminConfig.Reload].
+// ask implements [gateway.AdminConfig.Reload].
 func (r *reloader) ask(ctx context.Context, order gateway.AdminReload) (gateway.AdminReloaded, error) {
 	answer := make(chan gateway.AdminReloaded, 1)
 	select {

@@ -19,32 +19,34 @@ import (
 )
 
 const (
-	// rememberedName names the file that says how far the log of revocations
-	// has come. The folder of the keys does not take it for a key.
+	// rememberedName is the name of the file that records the position of the
+	// revocation log. The key folder does not treat it as a key.
 	rememberedName = "revocations.seen"
 
-	// rememberEvery bounds how often the file is written while the log grows.
+	// rememberEvery is the minimum interval between writes of the file.
 	rememberEvery = 10 * time.Second
 )
 
-// A memory names the files that say how far the log of revocations has come.
-// The file lies beside the keys, since keys whose tokens were revoked must not
-// be used with a store that has lost that. If the folder of the keys cannot be
-// written to, such as a mounted secret, the file lies beside the store, and
-// tells at least that the store was removed or is an older copy.
-type memory struct{ keys, data string } // files
+// A memory locates the files that record the position of the revocation log.
+//
+// The file is in the key folder, because keys whose tokens were revoked must
+// not be used with a store that has lost the revocations. If the key folder is
+// not writable, for example because it is a mounted secret, the file is in the
+// data folder. There it can at least detect that the store was removed or
+// replaced by an older copy.
+type memory struct{ keys, data string }
 
 func newMemory(keys, data string) memory {
 	return memory{filepath.Join(keys, rememberedName), filepath.Join(data, rememberedName)}
 }
 
-// exists reports whether anything is remembered.
+// exists reports whether there is a record.
 func (m memory) exists() bool { return exists(m.keys) || exists(m.data) }
 
-// isLost reports whether a log has lost entries since its place was written
-// down. isKnown says whether the log knows a place. A file beside the store
-// exists only while the one beside the keys cannot be written, and counts
-// before it: the other may be that of another store.
+// isLost reports whether a log has lost entries since its position was
+// recorded. isKnown reports whether the log knows a position. A file in the
+// data folder exists only while the one in the key folder cannot be written,
+// and takes precedence, because the other may belong to another store.
 func (m memory) isLost(isKnown func(store.Cursor) (bool, error)) (lost bool, err error) {
 	var newest store.Cursor
 	for _, file := range []string{m.data, m.keys} {
@@ -53,7 +55,7 @@ func (m memory) isLost(isKnown func(store.Cursor) (bool, error)) (lost bool, err
 			continue
 		}
 		if err != nil {
-			return false, fmt.Errorf("what is remembered of the store: %w", err)
+			return false, fmt.Errorf("the record of the store: %w", err)
 		}
 		place, ok := parsePlace(string(text))
 		if newest.Epoch != "" && place.Epoch != newest.Epoch {
@@ -67,8 +69,7 @@ func (m memory) isLost(isKnown func(store.Cursor) (bool, error)) (lost bool, err
 	return false, nil
 }
 
-// write writes a place down, and reports whether the folder of the keys has
-// it.
+// write records a position, and reports whether it is in the key folder.
 func (m memory) write(place store.Cursor) (beside bool, err error) {
 	line := fmt.Appendf(nil, "%s %d\n", place.Epoch, place.Sequence)
 	err = keyfile.Replace(m.keys, line)
@@ -84,28 +85,29 @@ func (m memory) write(place store.Cursor) (beside bool, err error) {
 	return false, nil
 }
 
-// A remembered log is one whose place is written down.
+// A remembered is a log whose position is recorded.
 //
-// The log is written first and the place after it, so that a place that the
-// log does not know means lost entries, wherever the server was killed.
+// The position is recorded after the log has been written, so a recorded
+// position that the log does not know means lost entries, no matter when the
+// server was killed.
 type remembered struct {
 	memory memory
 	log    store.Revocations
 	told   *slog.Logger
-	last   store.Cursor // what was written down
-	apart  bool         // in the folder of the data
+	last   store.Cursor // the recorded position
+	apart  bool         // recorded in the data folder
 }
 
-// checkLost compares the log with what is remembered of it. It reports whether
-// entries were lost: the file of the store was removed, or replaced by another
-// or by an older copy. Where nothing is remembered this is a first start.
+// checkLost compares the log with the record. It reports whether entries were
+// lost, because the store was removed or replaced by another or an older copy.
+// If there is no record, this is the first start.
 func (m *remembered) checkLost(ctx context.Context) (lost bool, err error) {
 	if !m.memory.exists() {
-		m.told.Info("the folder of the keys remembers no store: what these keys had revoked elsewhere is not known here", "folder", filepath.Dir(m.memory.keys))
+		m.told.Info("the key folder has no record of a store: revocations made elsewhere with these keys are unknown here", "folder", filepath.Dir(m.memory.keys))
 		return false, nil
 	}
 	return m.memory.isLost(func(place store.Cursor) (bool, error) {
-		if place == (store.Cursor{}) { // unreadable
+		if place == (store.Cursor{}) { // the record is unreadable
 			return false, nil
 		}
 		switch _, err := m.log.Read(ctx, place); {
@@ -119,7 +121,7 @@ func (m *remembered) checkLost(ctx context.Context) (lost bool, err error) {
 	})
 }
 
-// remember writes down how far the log has come.
+// remember records the current position of the log.
 func (m *remembered) remember(ctx context.Context) error {
 	cursor := m.last
 	for {
@@ -140,14 +142,15 @@ func (m *remembered) remember(ctx context.Context) error {
 		return err
 	}
 	if !beside && !m.apart {
-		m.told.Info("nothing can be written in the folder of the keys, so the folder of the data remembers how far the revocations have come: if all of it is lost, that is not noticed",
+		m.told.Info("the key folder is not writable, so the state of the revocations is recorded in the data folder: if all of that is lost, this cannot be detected",
 			"folder", filepath.Dir(m.memory.data))
 	}
 	m.last, m.apart = cursor, !beside
 	return nil
 }
 
-// follow remembers the place until stop is called, and then once more.
+// follow records the position periodically until stop is called, and then once
+// more.
 func (m *remembered) follow(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var following sync.WaitGroup
@@ -155,7 +158,7 @@ func (m *remembered) follow(ctx context.Context) (stop func()) {
 	try := func(ctx context.Context) {
 		err := m.remember(ctx)
 		if err != nil && !failed {
-			m.told.Warn("cannot write down how far the revocations have come: a store that is lost is not noticed", "err", err)
+			m.told.Warn("cannot record the state of the revocations: a lost store would not be detected", "err", err)
 		}
 		failed = err != nil
 	}
@@ -179,8 +182,9 @@ func (m *remembered) follow(ctx context.Context) (stop func()) {
 	}
 }
 
-// beginRemembered ends everything that began until now if revocations were
-// lost, unless that is accepted, and remembers the log from then on.
+// beginRemembered revokes everything that began before now if revocations were
+// lost, unless accept is set. It then records the position of the log until
+// stop is called.
 func beginRemembered(ctx context.Context, g *gateway.Gateway, log store.Revocations, in memory, accept bool, told *slog.Logger) (stop func(), err error) {
 	m := &remembered{memory: in, log: log, told: told}
 	lost, err := m.checkLost(ctx)
@@ -188,11 +192,11 @@ func beginRemembered(ctx context.Context, g *gateway.Gateway, log store.Revocati
 	case err != nil:
 		return nil, err
 	case lost && accept:
-		told.Warn("insecure: the store has lost revocations, and tokens that were revoked may be good again")
+		told.Warn("insecure: the store has lost revocations, and revoked tokens may be valid again")
 	case lost:
-		told.Warn("the store is not the one that the folder of the keys remembers, and has lost revocations: all that began until now is revoked, and everybody has to log in again", "keys", filepath.Dir(in.keys))
+		told.Warn("the store is not the one that the key folder records, and has lost revocations: everything that began before now is revoked, and all users must log in again", "keys", filepath.Dir(in.keys))
 		if _, err := g.EndEveryone(ctx); errors.Is(err, store.ErrNotDurable) {
-			told.Error("the store does not take that; the next run revokes everything again", "err", err)
+			told.Error("the store could not record this; the next start revokes everything again", "err", err)
 			return func() {}, nil
 		} else if err != nil {
 			return nil, err
@@ -201,8 +205,7 @@ func beginRemembered(ctx context.Context, g *gateway.Gateway, log store.Revocati
 	return m.follow(ctx), nil
 }
 
-// parsePlace reads a place of the log as the file has it, and reports whether
-// it is one.
+// parsePlace parses a recorded position, and reports whether it is valid.
 func parsePlace(text string) (store.Cursor, bool) {
 	epoch, sequence, _ := strings.Cut(strings.TrimSpace(text), " ")
 	n, err := strconv.ParseUint(sequence, 10, 64)

@@ -15,18 +15,18 @@ import (
 
 type revokeCmd struct {
 	serverAt
-	Token      string `xor:"what" required:"" placeholder:"JTI" help:"One token, by its jti, and the sockets that have it."`
+	Token      string `xor:"what" required:"" placeholder:"JTI" help:"One token, by its jti, and the sockets opened with it."`
 	Session    string `xor:"what" required:"" placeholder:"SID" help:"One session, by its sid: its tokens and its sockets."`
-	User       string `xor:"what" required:"" placeholder:"NAME" help:"All that a user has begun. Users of identity providers have the namespace in front, as in okta|ada."`
-	Everything bool   `xor:"what" required:"" help:"All that anybody has begun: everybody has to log in again. It asks first, unless --yes is there."`
-	Before     string `placeholder:"TIME" help:"With --user and --everything: only what began until then, such as 2026-01-31T12:00:00Z (default: now)."`
-	Yes        bool   `help:"Do not ask."`
+	User       string `xor:"what" required:"" placeholder:"NAME" help:"All sessions of a user. Names of identity providers' users include the namespace, as in okta|ada."`
+	Everything bool   `xor:"what" required:"" help:"Everything: all users must log in again. Asks for confirmation unless --yes is set."`
+	Before     string `placeholder:"TIME" help:"With --user and --everything: only what began until this time, such as 2026-01-31T12:00:00Z (default: now)."`
+	Yes        bool   `help:"Do not ask for confirmation."`
 	JSON       bool   `help:"Print JSON, for programs."`
 }
 
-// Help is the text under "wsauth revoke --help".
+// Help returns the text of "wsauth revoke --help".
 func (revokeCmd) Help() string {
-	return `Asks the running server, which ends the sockets at once, each with code 3000, and writes down what was revoked before it answers. What is revoked stays so. A user can log in again: to keep one out, remove the name from the file of the users first.`
+	return `The running server closes the sockets immediately with code 3000, and stores the revocation before it answers. A revocation cannot be undone. Users can log in again: to lock a user out, first remove the name from the user file.`
 }
 
 // Validate checks what kong does not.
@@ -35,19 +35,19 @@ func (c *revokeCmd) Validate() error {
 		return nil
 	}
 	if c.User == "" && !c.Everything {
-		return errors.New("--before goes with --user and --everything: a token and a session are revoked altogether")
+		return errors.New("--before is only for --user and --everything: tokens and sessions are revoked completely")
 	}
 	at, err := time.Parse(time.RFC3339, c.Before)
 	switch {
 	case err != nil:
-		return fmt.Errorf("--before=%q: it must be a moment such as 2026-01-31T12:00:00Z, or with another time zone 2026-01-31T13:00:00+01:00", c.Before)
+		return fmt.Errorf("--before=%q: must be a time such as 2026-01-31T12:00:00Z, or with another time zone 2026-01-31T13:00:00+01:00", c.Before)
 	case at.After(time.Now()):
-		return fmt.Errorf("--before=%s lies in the future: whoever logs in until then could not", c.Before)
+		return fmt.Errorf("--before=%s is in the future: nobody could log in until then", c.Before)
 	}
 	return nil
 }
 
-// Run revokes, and says what has ended.
+// Run revokes, and prints what has ended.
 func (c *revokeCmd) Run(ctx context.Context) error {
 	o, err := c.operator()
 	if err != nil {
@@ -69,7 +69,7 @@ func (c *revokeCmd) Run(ctx context.Context) error {
 	return nil
 }
 
-// order is what the flags say.
+// order returns the request that the flags describe.
 func (c *revokeCmd) order() gateway.AdminRevoke {
 	given := func(s string) *string {
 		if s == "" {
@@ -84,7 +84,7 @@ func (c *revokeCmd) order() gateway.AdminRevoke {
 	return order
 }
 
-// inWords says what was ended.
+// inWords describes what has ended.
 func inWords(done gateway.AdminRevoked) string {
 	name := inspect.Printable(done.ID)
 	sockets := count(done.Sockets, "open socket") + " ended"
@@ -98,26 +98,26 @@ func inWords(done gateway.AdminRevoked) string {
 		if done.Sessions != nil {
 			logins = *done.Sessions
 		}
-		return fmt.Sprintf("All that %s began until %s is revoked: %s and %s.", name, inspect.Printable(done.Before), count(logins, "login"), sockets)
+		return fmt.Sprintf("Everything that %s began until %s is revoked: %s and %s.", name, inspect.Printable(done.Before), count(logins, "login"), sockets)
 	}
-	return fmt.Sprintf("All that anybody began until %s is revoked; %s.", inspect.Printable(done.Before), sockets)
+	return fmt.Sprintf("Everything that began until %s is revoked; %s.", inspect.Printable(done.Before), sockets)
 }
 
-// confirm asks the person at the terminal.
+// confirm asks for confirmation on the terminal.
 func (c *revokeCmd) confirm(ctx context.Context, o *operator) error {
 	if !isTerminal(os.Stdin) {
-		return errors.New("--everything ends every login: where nobody can be asked it needs --yes")
+		return errors.New("--everything ends every login: without a terminal it needs --yes")
 	}
 	var s gateway.AdminStatus
 	if err := o.get(ctx, "/v1/status", nil, &s); err != nil {
 		return err
 	}
-	return confirm(ctx, os.Stdin, os.Stderr, fmt.Sprintf("This ends every login, and up to %s that are open now.", count(s.Open.Sockets, "socket")))
+	return confirm(ctx, os.Stdin, os.Stderr, fmt.Sprintf("This ends every login, and up to %s that are now open.", count(s.Open.Sockets, "socket")))
 }
 
-// confirm wants a word in answer to a warning.
+// confirm prints a warning and requires a word as confirmation.
 func confirm(ctx context.Context, in io.Reader, out io.Writer, warning string) error {
-	fmt.Fprintf(out, "%s\nType everything to go on: ", warning)
+	fmt.Fprintf(out, "%s\nType everything to continue: ", warning)
 	answer, err := await(ctx, func() (string, error) { return readLine(bufio.NewReader(in)) })
 	switch {
 	case ctx.Err() != nil:

@@ -14,24 +14,26 @@ import (
 	"wsauth/token/keyring"
 )
 
-// A serving is a server with all that it has opened.
+// A serving is a server with everything that it has opened.
 type serving struct {
 	settings  config.Settings
 	described gateway.Config
 	log       *slog.Logger
 	reloads   *reloader
 
-	listener net.Listener // of clients
-	figures  net.Listener // nil unless the service manager has passed one
-	dir      string       // of the data
+	listener net.Listener // for clients
+	metrics  net.Listener // nil unless passed by the service manager
+	dir      string       // data folder
 	keys     *keyring.Ring
 	users    *userFile // nil without a file
 	gateway  *gateway.Gateway
-	served   bool           // so that the gateway has ended by itself
-	ends     []func() error // of what was begun, in the order of that
+	served   bool // the gateway shuts itself down
+	// Functions that end what was begun, in order of beginning.
+	ends []func() error
 }
 
-// open opens all that a server needs, until ctx is done or close is called. With an error, close ends what was opened.
+// open opens everything that a server needs, until ctx is done or close is
+// called. If it fails, call close as well.
 func (v *serving) open(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{v.listen, v.openData, v.openGateway, v.openOperations} {
 		if err := step(ctx); err != nil {
@@ -41,7 +43,7 @@ func (v *serving) open(ctx context.Context) error {
 	return nil
 }
 
-// close ends what was begun last first.
+// close ends everything in reverse order.
 func (v *serving) close() (err error) {
 	for i := len(v.ends) - 1; i >= 0; i-- {
 		err = errors.Join(err, v.ends[i]())
@@ -49,7 +51,7 @@ func (v *serving) close() (err error) {
 	return err
 }
 
-// until notes how something ends that cannot fail to.
+// until registers a function that ends something and cannot fail.
 func (v *serving) until(stop func()) {
 	v.ends = append(v.ends, func() error {
 		stop()
@@ -57,23 +59,24 @@ func (v *serving) until(stop func()) {
 	})
 }
 
-// serve answers clients until ctx is done. That some had to be cut then is what --drain is for, and no failure.
+// serve serves clients until ctx is done. If sockets had to be cut after
+// --drain, that is not an error.
 func (v *serving) serve(ctx context.Context) error {
 	v.served = true
 	err := v.gateway.Serve(ctx, v.listener)
 	if ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
-		v.log.Warn("stopped; whoever had not left in time was cut", "drain", v.settings.Drain, "err", err)
+		v.log.Warn("stopped; sockets that had not closed in time were cut", "drain", v.settings.Drain, "err", err)
 		return nil
 	}
 	return err
 }
 
-// demo reports whether the user whom everybody knows may log in.
+// demo reports whether the well-known demonstration user may log in.
 func (v *serving) demo() bool {
 	return v.settings.Users == "" && (len(v.settings.Routes) == 0 || v.settings.InsecureDemoUser)
 }
 
-// url is where people on this machine find the server.
+// url returns the URL of the server for this machine.
 func (v *serving) url() string {
 	if v.described.Certificate != nil {
 		return "https://" + reachable(v.listener) + "/"
@@ -81,28 +84,31 @@ func (v *serving) url() string {
 	return "http://" + reachable(v.listener) + "/"
 }
 
-// listen takes the address of the clients, or the socket of the service manager in its place, and the certificate.
+// listen opens the listener for clients, or takes it from the service manager,
+// and opens the certificate.
 func (v *serving) listen(ctx context.Context) error {
 	sockets, err := passedSockets()
 	if err != nil {
 		return err
 	}
 	address := v.settings.Listen
-	v.listener, v.figures = sockets.clients, sockets.metrics
+	v.listener, v.metrics = sockets.clients, sockets.metrics
 	if v.listener != nil {
 		address = v.listener.Addr().String()
 		if text := v.settings.PlainHTTP(address); text != "" && v.settings.PlainHTTP(v.settings.Listen) == "" && v.listener.Addr().Network() == "tcp" {
-			v.log.Warn("insecure", "setting", text) // which the settings do not tell
+			// Not known from the settings.
+			v.log.Warn("insecure", "setting", text)
 		}
 	} else if v.listener, err = listen(ctx, address); err != nil {
 		return err
 	}
-	v.until(func() { _ = v.listener.Close() }) // the gateway has closed it, where it came so far
+	// The gateway may already have closed it.
+	v.until(func() { _ = v.listener.Close() })
 	if v.demo() && !v.settings.InsecureDemoUser && len(v.settings.TrustedProxies) > 0 {
-		return errors.New("trusted_proxies: other machines reach the server through a proxy, and everybody knows the password of the user test: name your users with --users=FILE, or allow it with --insecure-demo-user")
+		return errors.New("trusted_proxies: other machines reach the server through a proxy, and everybody knows the password of the user test: set your users with --users=FILE, or allow it with --insecure-demo-user")
 	}
 	if v.demo() && !v.settings.InsecureDemoUser && !onLoopback(v.listener) {
-		return fmt.Errorf("other machines can reach %s, and everybody knows the password of the user test: name your users with --users=FILE, listen on this machine only (--addr=127.0.0.1:8000), or allow it with --insecure-demo-user", address)
+		return fmt.Errorf("other machines can reach %s, and everybody knows the password of the user test: set your users with --users=FILE, listen on this machine only (--addr=127.0.0.1:8000), or allow it with --insecure-demo-user", address)
 	}
 	if v.settings.TLS.Cert == "" {
 		return nil
@@ -116,9 +122,9 @@ func (v *serving) listen(ctx context.Context) error {
 	return nil
 }
 
-// openData opens the folder of the data, with the keys and the store, and the users.
+// openData opens the data folder with the keys and the store, and the users.
 func (v *serving) openData(ctx context.Context) (err error) {
-	stopsItself(ctx) // until here files were read, which may be pipes
+	stopsItself(ctx) // until here, files were read that may be pipes
 	if v.dir, err = folder(v.settings.Data); err != nil {
 		return err
 	}
@@ -142,7 +148,8 @@ func (v *serving) openData(ctx context.Context) (err error) {
 	return nil
 }
 
-// openGateway makes the gateway, and follows what changes in the files of the keys and of the users.
+// openGateway creates the gateway, and watches the files of the keys and
+// users.
 func (v *serving) openGateway(ctx context.Context) (err error) {
 	switch {
 	case v.users != nil:
@@ -174,7 +181,7 @@ func (v *serving) openGateway(ctx context.Context) (err error) {
 	case v.demo():
 		v.log.Warn("demonstration: everybody may log in", "user", "test", "password", "test")
 	default:
-		v.log.Info("nobody logs in here, for there are no users")
+		v.log.Info("no users: logins are disabled")
 	}
 	watching, stop := context.WithCancel(ctx)
 	var watched sync.WaitGroup
@@ -186,9 +193,9 @@ func (v *serving) openGateway(ctx context.Context) (err error) {
 	return nil
 }
 
-// openOperations begins to answer those who run the server.
+// openOperations starts the services for operators.
 func (v *serving) openOperations(ctx context.Context) error {
-	stop, err := serveOperations(ctx, v.settings.Metrics.Listen, v.figures, v.gateway, v.log)
+	stop, err := serveOperations(ctx, v.settings.Metrics.Listen, v.metrics, v.gateway, v.log)
 	if err != nil {
 		return err
 	}

@@ -17,22 +17,22 @@ import (
 	"wsauth/internal/inspect"
 )
 
-// pageSize is how many entries are asked for at once.
+// pageSize is the number of entries per request.
 const pageSize = "1000"
 
 type sessionsCmd struct {
 	serverAt
-	User    string `placeholder:"NAME" help:"Only those of this user, and logins without open sockets as well. Users of identity providers have the namespace in front, as in okta|ada."`
+	User    string `placeholder:"NAME" help:"Only this user's sessions, including those without open sockets. Names of identity providers' users include the namespace, as in okta|ada."`
 	Sockets bool   `help:"Print each open socket."`
 	JSON    bool   `help:"Print JSON, for programs."`
 }
 
-// Help is the text under "wsauth sessions --help".
+// Help returns the text of "wsauth sessions --help".
 func (sessionsCmd) Help() string {
-	return `Asks the running server. Without --user it prints the sessions that have open sockets. Moments are those of this machine's time zone; in JSON, seconds since 1970.`
+	return `Without --user, it prints the sessions of the running server that have open sockets. Times are in this machine's time zone; in JSON, seconds since 1970.`
 }
 
-// Run prints them.
+// Run prints the sessions.
 func (c *sessionsCmd) Run(ctx context.Context) error {
 	o, err := c.operator()
 	if err != nil {
@@ -64,7 +64,7 @@ func (c *sessionsCmd) Run(ctx context.Context) error {
 	return printList(os.Stdout, c.JSON, "USER\tSESSION\tSOCKETS\tSINCE\tLAST USED\tFROM\tPROGRAM", merge(sessions, logins.Logins))
 }
 
-// pages asks for one page after the other.
+// pages calls ask for one page after the other.
 func pages(query url.Values, ask func(url.Values) (next string, err error)) error {
 	query.Set("limit", pageSize)
 	defer query.Del("limit")
@@ -78,17 +78,18 @@ func pages(query url.Values, ask func(url.Values) (next string, err error)) erro
 	}
 }
 
-// A listed is one session as it is printed. Moments are in seconds since 1970.
+// A listed is a session in the output. Times are in seconds since 1970.
 type listed struct {
 	Sub     string `json:"sub"`
 	SID     string `json:"sid,omitzero"`
-	JTI     string `json:"jti,omitzero"` // where there is no sid
+	JTI     string `json:"jti,omitzero"` // if there is no sid
 	Sockets int    `json:"sockets"`
-	Since   int64  `json:"since"`            // the login, or where none is on record the oldest socket
-	Used    int64  `json:"used,omitzero"`    // of a login
-	Expires int64  `json:"expires,omitzero"` // the same
+	// Beginning of the session, or of its oldest socket.
+	Since   int64  `json:"since"`
+	Used    int64  `json:"used,omitzero"`    // for sessions of the store
+	Expires int64  `json:"expires,omitzero"` // for sessions of the store
 	Remote  string `json:"remote"`
-	Agent   string `json:"agent,omitzero"` // of a login
+	Agent   string `json:"agent,omitzero"` // for sessions of the store
 }
 
 func (l listed) row() string {
@@ -99,7 +100,8 @@ func (l listed) row() string {
 	return fmt.Sprintf("%s\t%s\t%d\t%s\t%s\t%s\t%s", cell(l.Sub), cell(id), l.Sockets, moment(l.Since), moment(l.Used), cell(l.Remote), cell(l.Agent))
 }
 
-// merge lists the logins, and of the sessions those that are none of them.
+// merge returns the sessions of the store, and those with open sockets that
+// are not among them.
 func merge(sessions []gateway.AdminSession, logins []gateway.AdminLogin) []row {
 	var all []row
 	on := map[string]bool{}
@@ -115,7 +117,7 @@ func merge(sessions []gateway.AdminSession, logins []gateway.AdminLogin) []row {
 	return all
 }
 
-// socketRow is one open socket as it is printed.
+// socketRow is an open socket in the output.
 type socketRow gateway.AdminSocket
 
 func (s socketRow) row() string {
@@ -142,10 +144,10 @@ func (c *sessionsCmd) sockets(ctx context.Context, o *operator) error {
 	return printList(os.Stdout, c.JSON, "USER\tSESSION\tTOKEN\tROUTE\tUPSTREAM\tFROM\tSINCE\tEXPIRES\tKIND", all)
 }
 
-// A row is what is printed as one line: as JSON, or as cells between tabs.
+// A row is an entry of a list: a JSON object, or cells separated by tabs.
 type row interface{ row() string }
 
-// printList prints a table, or a JSON array with an entry in each line.
+// printList prints a table, or a JSON array with one entry per line.
 func printList(w io.Writer, asJSON bool, head string, all []row) error {
 	if !asJSON {
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -176,10 +178,11 @@ func printJSON(w io.Writer, v any) error {
 	return err
 }
 
-// cell is a text of the server's in a table, which no terminal obeys.
+// cell returns a text from the server for a table, with control characters
+// escaped.
 func cell(s string) string { return orDash(inspect.Printable(s)) }
 
-// moment is a moment in a table.
+// moment formats a time for a table.
 func moment(seconds int64) string {
 	if seconds == 0 {
 		return "-"
@@ -192,7 +195,7 @@ type statusCmd struct {
 	JSON bool `help:"Print JSON, for programs."`
 }
 
-// Run prints how the running server is.
+// Run prints the status of the running server.
 func (c *statusCmd) Run(ctx context.Context) error {
 	o, err := c.operator()
 	if err != nil {
@@ -209,13 +212,13 @@ func (c *statusCmd) Run(ctx context.Context) error {
 	fmt.Printf("started   %s, %s ago\n", moment(s.Started), time.Duration(s.Uptime)*time.Second)
 	fmt.Printf("ready     %s\n", readiness(s))
 	if r := s.Revocations; r.Limit > 0 {
-		fmt.Printf("revoked   %d of %d entries of the log are taken\n", r.Entries, r.Limit)
+		fmt.Printf("revoked   %d of %d entries of the log are in use\n", r.Entries, r.Limit)
 	}
 	if s.Revocations.Held > 0 {
-		fmt.Printf("held      %s, which the store did not take: a restart may forget them\n", count(s.Revocations.Held, "revocation"))
+		fmt.Printf("held      %s, not in the store yet: a restart may lose them\n", count(s.Revocations.Held, "revocation"))
 	}
 	fmt.Printf("open      %s of %s and %s\n", count(s.Open.Sockets, "socket"), count(s.Open.Sessions, "session"), count(s.Open.Users, "user"))
-	fmt.Printf("          %s that have taken longer than a second\n", count(s.Open.Requests, "request"))
+	fmt.Printf("          %s longer than a second\n", count(s.Open.Requests, "request"))
 	for _, r := range s.Routes {
 		asks := r.Requirement
 		if r.Public {
@@ -229,20 +232,20 @@ func (c *statusCmd) Run(ctx context.Context) error {
 	return nil
 }
 
-// readiness says whether a server lets clients in and, where it does not, why.
+// readiness tells whether a server accepts clients, and why not.
 func readiness(s gateway.AdminStatus) string {
 	switch {
 	case s.Ready && s.Degraded:
-		return "yes, but degraded: the store takes no revocation now"
+		return "yes, but degraded: the store accepts no revocations now"
 	case s.Ready:
 		return "yes"
 	case s.Reason == string(wsauth.Restarting):
-		return "no: it drains, and lets nobody in"
+		return "no: it is draining and accepts no new sockets"
 	}
-	return "no: it does not know what is revoked, and lets nobody in"
+	return "no: it does not know what is revoked and accepts no credentials"
 }
 
-// count is a number of things in words.
+// count formats a number of things.
 func count(n int, thing string) string {
 	if n == 1 {
 		return "one " + thing

@@ -103,13 +103,13 @@ func TestOperatorOfStrangeServers(t *testing.T) {
 		body   string
 		want   string
 	}{
-		"no JSON":         {200, "<html>", "is none of wsauth"},
+		"no JSON":         {200, "<html>", "is not from a wsauth server"},
 		"too long":        {200, `{"version":"` + strings.Repeat("x", maxAnswer) + `"}`, "is longer than"},
-		"another server":  {404, "<html>\x1b", "answers with status 404, and is none of wsauth"},
-		"a redirect":      {302, "", "answers with status 302"},
-		"another token":   {401, `{"detail":"x"}`, "has another token"},
+		"another server":  {404, "<html>\x1b", "answered with status 404 and is not a wsauth server"},
+		"a redirect":      {302, "", "answered with status 302"},
+		"another token":   {401, `{"detail":"x"}`, "does not accept the token"},
 		"a refusal":       {422, `{"detail":"no\u001b[31m"}`, `the server refuses: no\u001b[31m (status 422)`},
-		"not durable":     {503, `{"detail":"It may be forgotten","ended":true,"durable":false}`, "the server has ended it, but cannot store that: It may be forgotten (status 503)"},
+		"not durable":     {503, `{"detail":"It may be forgotten","ended":true,"durable":false}`, "the server has ended it, but could not store this: It may be forgotten (status 503)"},
 		"a store in need": {503, `{"detail":"This cannot be done now; try again"}`, "try again"},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -169,7 +169,7 @@ func TestSocketOfTheServer(t *testing.T) {
 		}
 	}
 	for _, at := range []serverAt{{AdminSocket: "off"}, {Config: file("admin: {socket: off}")}} {
-		if got, err := at.socket(); err == nil || !strings.Contains(err.Error(), "it is off") {
+		if got, err := at.socket(); err == nil || !strings.Contains(err.Error(), "is off") {
 			t.Errorf("%v: %q, %v", at, got, err)
 		}
 	}

@@ -8,32 +8,33 @@ import (
 	"wsauth/internal/config"
 )
 
-// An override is a flag that says what a key of the file says, too.
+// An override is a flag that overrides a key of the file.
 type override struct {
 	key string
 	set func(*serveCmd, *config.Settings)
 }
 
-// overrides are those of each flag.
+// overrides maps flags to the keys that they override.
 var overrides = map[string]override{
-	"addr":                             {"listen", func(c *serveCmd, s *config.Settings) { s.Listen = c.Addr }},
-	"tls-cert":                         {"tls.cert", func(c *serveCmd, s *config.Settings) { s.TLS.Cert = c.TLSCert }},
-	"tls-key":                          {"tls.key", func(c *serveCmd, s *config.Settings) { s.TLS.Key = c.TLSKey }},
-	"data":                             {"data", func(c *serveCmd, s *config.Settings) { s.Data = c.Data }},
-	"keys":                             {"keys", func(c *serveCmd, s *config.Settings) { s.Keys = c.Keys }},
-	"issuer":                           {"issuer", func(c *serveCmd, s *config.Settings) { s.Issuer = c.Issuer }},
-	"users":                            {"users", func(c *serveCmd, s *config.Settings) { s.Users = c.Users }},
-	"access-ttl":                       {"access_ttl", func(c *serveCmd, s *config.Settings) { s.AccessTTL = c.AccessTTL }},
-	"refresh-ttl":                      {"refresh_ttl", func(c *serveCmd, s *config.Settings) { s.RefreshTTL = c.RefreshTTL }},
-	"session-ttl":                      {"session_ttl", func(c *serveCmd, s *config.Settings) { s.SessionTTL = c.SessionTTL }},
-	"refresh-grace":                    {"refresh_grace", func(c *serveCmd, s *config.Settings) { s.RefreshGrace = c.RefreshGrace }},
-	"refresh-retry":                    {"refresh_retry", func(c *serveCmd, s *config.Settings) { s.RefreshRetry = c.RefreshRetry }},
-	"max-sockets":                      {"max_sockets", func(c *serveCmd, s *config.Settings) { s.MaxSockets = c.MaxSockets }},
-	"origin":                           {"origins", func(c *serveCmd, s *config.Settings) { s.Origins = c.Origin }},
-	"trusted-proxies":                  {"trusted_proxies", func(c *serveCmd, s *config.Settings) { s.TrustedProxies = c.TrustedProxies }},
-	"forwarded-source":                 {"forwarded_source", func(c *serveCmd, s *config.Settings) { s.ForwardedSource = c.ForwardedSource }},
-	"forwarded-scheme":                 {"forwarded_scheme", func(c *serveCmd, s *config.Settings) { s.ForwardedScheme = c.ForwardedScheme }},
-	"provider":                         {"providers", func(_ *serveCmd, s *config.Settings) { s.Providers = nil }}, // made of the flags themselves
+	"addr":             {"listen", func(c *serveCmd, s *config.Settings) { s.Listen = c.Addr }},
+	"tls-cert":         {"tls.cert", func(c *serveCmd, s *config.Settings) { s.TLS.Cert = c.TLSCert }},
+	"tls-key":          {"tls.key", func(c *serveCmd, s *config.Settings) { s.TLS.Key = c.TLSKey }},
+	"data":             {"data", func(c *serveCmd, s *config.Settings) { s.Data = c.Data }},
+	"keys":             {"keys", func(c *serveCmd, s *config.Settings) { s.Keys = c.Keys }},
+	"issuer":           {"issuer", func(c *serveCmd, s *config.Settings) { s.Issuer = c.Issuer }},
+	"users":            {"users", func(c *serveCmd, s *config.Settings) { s.Users = c.Users }},
+	"access-ttl":       {"access_ttl", func(c *serveCmd, s *config.Settings) { s.AccessTTL = c.AccessTTL }},
+	"refresh-ttl":      {"refresh_ttl", func(c *serveCmd, s *config.Settings) { s.RefreshTTL = c.RefreshTTL }},
+	"session-ttl":      {"session_ttl", func(c *serveCmd, s *config.Settings) { s.SessionTTL = c.SessionTTL }},
+	"refresh-grace":    {"refresh_grace", func(c *serveCmd, s *config.Settings) { s.RefreshGrace = c.RefreshGrace }},
+	"refresh-retry":    {"refresh_retry", func(c *serveCmd, s *config.Settings) { s.RefreshRetry = c.RefreshRetry }},
+	"max-sockets":      {"max_sockets", func(c *serveCmd, s *config.Settings) { s.MaxSockets = c.MaxSockets }},
+	"origin":           {"origins", func(c *serveCmd, s *config.Settings) { s.Origins = c.Origin }},
+	"trusted-proxies":  {"trusted_proxies", func(c *serveCmd, s *config.Settings) { s.TrustedProxies = c.TrustedProxies }},
+	"forwarded-source": {"forwarded_source", func(c *serveCmd, s *config.Settings) { s.ForwardedSource = c.ForwardedSource }},
+	"forwarded-scheme": {"forwarded_scheme", func(c *serveCmd, s *config.Settings) { s.ForwardedScheme = c.ForwardedScheme }},
+	// The providers are built from the flags themselves.
+	"provider":                         {"providers", func(_ *serveCmd, s *config.Settings) { s.Providers = nil }},
 	"drain":                            {"drain", func(c *serveCmd, s *config.Settings) { s.Drain = c.Drain }},
 	"log":                              {"log.format", func(c *serveCmd, s *config.Settings) { s.Log.Format = c.Log }},
 	"access-log":                       {"log.access", func(c *serveCmd, s *config.Settings) { s.Log.Access = c.AccessLog }},
@@ -44,7 +45,8 @@ var overrides = map[string]override{
 	"insecure-demo-user":               {"insecure_demo_user", func(c *serveCmd, s *config.Settings) { s.InsecureDemoUser = c.InsecureDemoUser }},
 }
 
-// settings puts what the flags and the environment say over what the file says. A default of a flag says nothing.
+// settings applies flags and environment to the settings of the file. The
+// default of a flag does not override the file.
 func (c *serveCmd) settings(d *config.Document, flags *kong.Context) {
 	given := map[string]bool{}
 	for _, p := range flags.Path {

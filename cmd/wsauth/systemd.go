@@ -14,10 +14,12 @@ import (
 	"wsauth/gateway"
 )
 
-// metricsSocket is the FileDescriptorName of a socket for figures and health; one of any other name is for clients.
+// metricsSocket is the FileDescriptorName of a socket for metrics and health
+// checks. Sockets with other names are for clients.
 const metricsSocket = "metrics"
 
-// passed are the sockets that the service manager has opened (sd_listen_fds(3)); nil where it has not.
+// passed are the sockets opened by the service manager (sd_listen_fds(3)), or
+// nil.
 type passed struct{ clients, metrics net.Listener }
 
 func passedSockets() (p passed, err error) {
@@ -32,10 +34,10 @@ func passedSockets() (p passed, err error) {
 				to = &p.metrics
 			}
 			if l == nil {
-				return passed{}, fmt.Errorf("the service manager passes a socket %q on which one cannot listen: it must have Accept=no and be a stream", name)
+				return passed{}, fmt.Errorf("the service manager passes a socket %q that does not listen: it must be a stream socket with Accept=no", name)
 			}
 			if *to != nil {
-				return passed{}, fmt.Errorf("the service manager passes two sockets of one kind: one may be called %q with FileDescriptorName, for figures, and one be for clients", metricsSocket)
+				return passed{}, fmt.Errorf("the service manager passes two sockets of the same kind: it may pass one for clients, and one with FileDescriptorName %q for metrics", metricsSocket)
 			}
 			*to = l
 		}
@@ -46,21 +48,24 @@ func passedSockets() (p passed, err error) {
 	return p, err
 }
 
-// tell tells the service manager, if there is one, how the server is (sd_notify(3)).
+// tell notifies the service manager, if there is one, of the server's state
+// (sd_notify(3)).
 func tell(log *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		log.Warn("cannot tell the service manager how the server is", "err", err)
+		log.Warn("cannot notify the service manager", "err", err)
 	}
 }
 
-// tellReloading says that the configuration is being read, until done is called.
+// tellReloading notifies the service manager that files are being read, until
+// done is called.
 func tellReloading(log *slog.Logger) (done func()) {
 	tell(log, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
 	return func() { tell(log, daemon.SdNotifyReady) }
 }
 
-// tellEnding tells the service manager, when ctx is done, that the server ends
-// and how long that may take. If ctx is done, stop returns when that was told.
+// tellEnding notifies the service manager when ctx is done that the server is
+// stopping, and how long that may take. If ctx is done, stop waits until the
+// notification was sent.
 func tellEnding(ctx context.Context, log *slog.Logger, drain time.Duration) (stop func()) {
 	told := make(chan struct{})
 	cancel := context.AfterFunc(ctx, func() {
@@ -74,8 +79,9 @@ func tellEnding(ctx context.Context, log *slog.Logger, drain time.Duration) (sto
 	}
 }
 
-// keepAlive tells the service manager that the server is alive, as often as that wants to hear it, until stop is called. It asks the
-// gateway first: where that hangs, nothing is told.
+// keepAlive sends watchdog notifications to the service manager, at the
+// interval that it requires, until stop is called. Before each, it calls the
+// gateway: if that hangs, no notification is sent.
 func keepAlive(g *gateway.Gateway, log *slog.Logger) (stop func()) {
 	every, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || every == 0 {
@@ -87,7 +93,7 @@ func keepAlive(g *gateway.Gateway, log *slog.Logger) (stop func()) {
 		tick := time.NewTicker(every / 3)
 		defer tick.Stop()
 		for {
-			_ = g.Ready() // one that is not ready is alive
+			_ = g.Ready() // a server that is not ready is still alive
 			tell(log, daemon.SdNotifyWatchdog)
 			select {
 			case <-tick.C:

@@ -7,13 +7,14 @@ import (
 	"os"
 )
 
-// errNoTerminal means an input that nobody types into.
+// errNoTerminal means that the input is not a terminal.
 var errNoTerminal = errors.New("no terminal")
 
-// hideInput cannot: the password is one line of standard input, which the terminal shows.
+// hideInput is not supported: the password is read as a line of standard
+// input, and the terminal shows it.
 func hideInput(*os.File) (show func() error, err error) { return nil, errNoTerminal }
 
-// isTerminal reports whether a person may see or type what f carries.
+// isTerminal reports whether f may be a terminal.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0

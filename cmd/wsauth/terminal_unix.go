@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errNoTerminal means an input that nobody types into.
+// errNoTerminal means that the input is not a terminal.
 var errNoTerminal = errors.New("no terminal")
 
-// hideInput makes the terminal f not show what is typed, until show is called.
+// hideInput switches off the echo of the terminal f until show is called.
 func hideInput(f *os.File) (show func() error, err error) {
 	fd := int(f.Fd())
 	before, err := unix.IoctlGetTermios(fd, getTermios)
@@ -28,14 +28,15 @@ func hideInput(f *os.File) (show func() error, err error) {
 	if err := unix.IoctlSetTermios(fd, setTermios, &hidden); err != nil {
 		return nil, fmt.Errorf("hide the password: %w", err)
 	}
-	signal.Ignore(unix.SIGTSTP) // a shell that goes on would show what is typed here later
+	// If the shell continued, it would show what is typed here later.
+	signal.Ignore(unix.SIGTSTP)
 	return func() error {
 		signal.Reset(unix.SIGTSTP)
 		return unix.IoctlSetTermios(fd, setTermios, before)
 	}, nil
 }
 
-// isTerminal reports whether a person sees or types what f carries.
+// isTerminal reports whether f is a terminal.
 func isTerminal(f *os.File) bool {
 	_, err := unix.IoctlGetTermios(int(f.Fd()), getTermios)
 	return err == nil

@@ -15,24 +15,24 @@ import (
 	"wsauth/token"
 )
 
-// A tokenCmd makes and reads tokens, for people.
+// A tokenCmd issues and reads tokens.
 type tokenCmd struct {
-	Issue   tokenIssueCmd   `cmd:"" help:"Make a token, and print it."`
-	Inspect tokenInspectCmd `cmd:"" help:"Print what a token says, and all that is wrong with it."`
+	Issue   tokenIssueCmd   `cmd:"" help:"Issue a token and print it."`
+	Inspect tokenInspectCmd `cmd:"" help:"Print the content of a token and everything that is wrong with it."`
 	Verify  tokenVerifyCmd  `cmd:"" help:"Verify a token: print its claims as JSON, or fail with the reason."`
 }
 
-// Help is the text under "wsauth token --help".
+// Help returns the text of "wsauth token --help".
 func (tokenCmd) Help() string {
-	return `A token is a password for as long as it lives. Give it on standard input rather than as an argument, which others on this machine can see in the list of processes.`
+	return `While a token is valid, it is as sensitive as a password. Pass it on standard input rather than as an argument, which other users of this machine can see in the list of processes.`
 }
 
-// A tokenText is the token of a command.
+// A tokenText is the token argument of a command.
 type tokenText struct {
-	Token string `arg:"" optional:"" help:"The token; \"-\", or none, reads it from standard input."`
+	Token string `arg:"" optional:"" help:"The token; \"-\" or nothing reads it from standard input."`
 }
 
-// read is the token as it was given.
+// read returns the token.
 func (t tokenText) read() (string, error) {
 	if t.Token != "" && t.Token != "-" {
 		return t.Token, nil
@@ -42,7 +42,7 @@ func (t tokenText) read() (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("read the token: %w", err)
 	case len(text) > inspect.MaxBytes:
-		return "", fmt.Errorf("standard input has more than %d bytes: that is no token", inspect.MaxBytes)
+		return "", fmt.Errorf("standard input is longer than %d bytes: not a token", inspect.MaxBytes)
 	case len(strings.TrimSpace(string(text))) == 0:
 		return "", errors.New("no token on standard input; for example: wsauth token inspect < FILE")
 	}
@@ -50,22 +50,22 @@ func (t tokenText) read() (string, error) {
 }
 
 type tokenIssueCmd struct {
-	Keys     string        `placeholder:"PATH" help:"Folder of keys, whose newest signs, or the file of one private key or secret (default: the keys of the server in --data)."`
+	Keys     string        `placeholder:"PATH" help:"Folder of keys, of which the newest signs, or a file with one private key or secret (default: the keys of the server in --data)."`
 	Data     string        `placeholder:"DIR" help:"Data folder of the server (default: $$WSAUTH_DATA, or wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
-	Sub      string        `required:"" placeholder:"NAME" help:"Whose token it is."`
+	Sub      string        `required:"" placeholder:"NAME" help:"User that the token is for."`
 	Type     string        `enum:"access,refresh" default:"access" placeholder:"TYPE" help:"access or refresh (default: ${default})."`
-	TTL      time.Duration `name:"ttl" placeholder:"DURATION" help:"How long it lives (default: 15m, or 720h for a refresh token)."`
-	Fresh    bool          `help:"Let it count as one that a password was just given for."`
-	CSRF     bool          `name:"csrf" help:"Add a CSRF value, for a token that travels in a cookie."`
-	Issuer   string        `placeholder:"URL" help:"Its iss (default: none)."`
-	Audience []string      `placeholder:"NAME" help:"Its aud; repeat for more (default: none)."`
-	SID      string        `name:"sid" placeholder:"ID" help:"The session that it belongs to (default: one of its own, which begins now)."`
-	Claim    []string      `sep:"none" placeholder:"NAME=VALUE" help:"Another claim: VALUE is JSON, or else a string; repeat for more."`
+	TTL      time.Duration `name:"ttl" placeholder:"DURATION" help:"Lifetime (default: 15m, or 720h for a refresh token)."`
+	Fresh    bool          `help:"Mark it as fresh, as after entering a password."`
+	CSRF     bool          `name:"csrf" help:"Add a CSRF value, for a token in a cookie."`
+	Issuer   string        `placeholder:"URL" help:"iss of the token (default: none)."`
+	Audience []string      `placeholder:"NAME" help:"aud of the token; may be repeated (default: none)."`
+	SID      string        `name:"sid" placeholder:"ID" help:"Session of the token (default: a new one, which begins now)."`
+	Claim    []string      `sep:"none" placeholder:"NAME=VALUE" help:"Additional claim: VALUE is JSON or else a string; may be repeated."`
 }
 
-// Help is the text under "wsauth token issue --help".
+// Help returns the text of "wsauth token issue --help".
 func (tokenIssueCmd) Help() string {
-	return `Signs with the keys of the server, so that the server takes the token: for tests, scripts and machines. Example: curl -H "Authorization: Bearer $(wsauth token issue --sub=robot --ttl=1h)" …`
+	return `Signs with the keys of the server, so that the server accepts the token: for tests, scripts and machines. Example: curl -H "Authorization: Bearer $(wsauth token issue --sub=robot --ttl=1h)" …`
 }
 
 // Run prints the token.
@@ -90,8 +90,8 @@ func (c *tokenIssueCmd) Run() error {
 	return err
 }
 
-// issue makes the token. Its dates are in whole seconds: only the name of a session tells that it is younger than a revocation of the
-// same second.
+// issue issues the token. Its dates are in whole seconds, so it has a session
+// ID that shows whether it is newer than a revocation within the same second.
 func (c *tokenIssueCmd) issue(signer token.Signer, claims map[string]any) (*token.Token, error) {
 	issuer, err := token.NewIssuer(token.IssuerConfig{Key: signer, Issuer: c.Issuer, Audience: c.Audience})
 	if err != nil {
@@ -108,13 +108,12 @@ func (c *tokenIssueCmd) issue(signer token.Signer, claims map[string]any) (*toke
 	return issue(c.Sub, token.Options{Fresh: c.Fresh, TTL: c.TTL, SessionID: session, CSRF: c.CSRF, Claims: claims})
 }
 
-// inFlags returns err with the names of flags in place of those of the fields
-// that they set.
+// inFlags replaces the names of fields in err by the flags that set them.
 func inFlags(err error, oldnew ...string) error {
 	return errors.New(strings.NewReplacer(oldnew...).Replace(err.Error()))
 }
 
-// claimFlags reads NAME=VALUE pairs.
+// claimFlags parses NAME=VALUE pairs.
 func claimFlags(pairs []string) (map[string]any, error) {
 	claims := map[string]any{}
 	for _, pair := range pairs {
@@ -123,7 +122,7 @@ func claimFlags(pairs []string) (map[string]any, error) {
 			return nil, fmt.Errorf("--claim=%q: must be NAME=VALUE", pair)
 		}
 		if _, twice := claims[name]; twice {
-			return nil, fmt.Errorf("--claim: %q stands twice; for several values write a JSON array: --claim='%s=[…]'", name, name)
+			return nil, fmt.Errorf("--claim: %q is set twice; for several values write a JSON array: --claim='%s=[…]'", name, name)
 		}
 		var v any
 		if err := json.Unmarshal([]byte(value), &v); err != nil {

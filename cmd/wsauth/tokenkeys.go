@@ -19,11 +19,12 @@ import (
 	"wsauth/token/keyring"
 )
 
-// keysAt is where the keys are: at the path that was named, or in the data folder.
+// keysAt returns the path of the keys: named, or the default in the data
+// folder.
 func keysAt(named, data string) (string, error) {
 	switch {
 	case named != "" && data != "":
-		return "", errors.New("--keys and --data: leave one of the two out")
+		return "", errors.New("--keys and --data: remove one of the two")
 	case named != "":
 		return named, nil
 	}
@@ -34,7 +35,7 @@ func keysAt(named, data string) (string, error) {
 	return keyFolder("", dir), nil
 }
 
-// openSigner is the ring of a folder, or the key of a file.
+// openSigner returns the ring of a folder, or the key in a file.
 func openSigner(path string) (token.Signer, error) {
 	if isFolder(path) {
 		return openRing(path)
@@ -46,12 +47,12 @@ func openSigner(path string) (token.Signer, error) {
 	case !e.Key.CanSign():
 		return nil, fmt.Errorf("%s is a public key, which cannot sign", path)
 	case now.Before(e.NotBefore) || !e.Expires.IsZero() && !now.Before(e.Expires):
-		return nil, fmt.Errorf("%s does not count now, by its own dates", path)
+		return nil, fmt.Errorf("%s is not valid now, by its own dates", path)
 	}
 	return e.Key, nil
 }
 
-// openKeySource is the ring of a folder, or the keys of a file.
+// openKeySource returns the ring of a folder, or the keys in a file.
 func openKeySource(path string, log *slog.Logger) (token.KeySource, error) {
 	if isFolder(path) {
 		return openRing(path)
@@ -66,7 +67,7 @@ func openKeySource(path string, log *slog.Logger) (token.KeySource, error) {
 			return nil, err
 		}
 		if !e.Expires.IsZero() && !time.Now().Before(e.Expires) {
-			return nil, fmt.Errorf("%s has expired, by its own date: no token of it counts", path)
+			return nil, fmt.Errorf("%s has expired, by its own date", path)
 		}
 		return token.NewKeySet(e.Key)
 	}
@@ -85,28 +86,28 @@ func openKeySource(path string, log *slog.Logger) (token.KeySource, error) {
 	return set, nil
 }
 
-// openRing opens a folder of keys that has one.
+// openRing opens a folder of keys, which must not be empty.
 func openRing(path string) (*keyring.Ring, error) {
 	ring, err := keyring.Open(path, keyring.Options{})
 	if err != nil {
 		return nil, noKeys(path, err)
 	}
 	if len(ring.Entries()) == 0 {
-		return nil, fmt.Errorf("no keys in %s; make one: wsauth keys generate --keys=%s", path, path)
+		return nil, fmt.Errorf("no keys in %s; generate one: wsauth keys generate --keys=%s", path, path)
 	}
 	return ring, nil
 }
 
-// noKeys adds to the error of a folder of keys how to make one, if there is
-// none.
+// noKeys adds to the error of a missing folder of keys how to create it.
 func noKeys(path string, err error) error {
 	if errors.Is(err, os.ErrNotExist) && !isFolder(path) {
-		return fmt.Errorf("%w; make it with: wsauth keys generate --keys=%s", err, path)
+		return fmt.Errorf("%w; create it with: wsauth keys generate --keys=%s", err, path)
 	}
 	return err
 }
 
-// readKey reads the file of one key. One that can sign must be as closed as in a folder of keys.
+// readKey reads a file with one key. If it can sign, the file must be
+// protected as in a folder of keys.
 func readKey(path string) (keyring.Entry, error) {
 	data, err := readFile(path)
 	if err != nil {
@@ -126,7 +127,7 @@ func readKey(path string) (keyring.Entry, error) {
 	return keyring.Parse(name, data)
 }
 
-// readSecret reads a file that must be as closed as one in a folder of keys.
+// readSecret reads a file that must be protected as in a folder of keys.
 func readSecret(path string) ([]byte, error) {
 	in, err := keyfile.OpenFolder(filepath.Dir(path))
 	if err != nil {
@@ -136,12 +137,12 @@ func readSecret(path string) ([]byte, error) {
 	return in.Read(filepath.Base(path))
 }
 
-const maxKeyFile = 1 << 20 // of a JWK Set; a key is shorter
+const maxKeyFile = 1 << 20 // of a JWK Set; single keys are shorter
 
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w; name the keys with --keys, or make some: wsauth keys generate", err)
+		return nil, fmt.Errorf("%w; locate the keys with --keys, or generate some: wsauth keys generate", err)
 	}
 	if err != nil {
 		return nil, err
@@ -159,7 +160,7 @@ func isFolder(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// isKeySet reports whether data is a JSON object that has "keys".
+// isKeySet reports whether data is a JSON object with a member "keys".
 func isKeySet(data []byte) bool {
 	var set struct {
 		Keys jsontext.Value `json:"keys"`
@@ -167,7 +168,7 @@ func isKeySet(data []byte) bool {
 	return json.Unmarshal(data, &set) == nil && set.Keys != nil
 }
 
-// keyNames are the keys of a source, for a person.
+// keyNames lists the keys of a source for a person.
 func keyNames(ctx context.Context, keys token.KeySource) string {
 	set, err := keys.KeySet(ctx, "")
 	if err != nil {

@@ -18,12 +18,12 @@ type tokenInspectCmd struct {
 	tokenRules
 }
 
-// Help is the text under "wsauth token inspect --help".
+// Help returns the text of "wsauth token inspect --help".
 func (tokenInspectCmd) Help() string {
-	return `Shows a token without its signature, so that what is shown lets nobody in, though it may say much about a user. With --keys, --data, --config, --jwks or --provider it also says every reason for which the token would be refused; without them nothing is verified. The exit code is 0 for every token that can be read. Example: wsauth token inspect --data=DIR < FILE`
+	return `Shows a token without its signature, so that the output cannot be used as a credential, though it may contain personal data. With --keys, --data, --config, --jwks or --provider it also lists every reason why the token would be refused; without them nothing is verified. The exit status is 0 for every token that can be parsed. Example: wsauth token inspect --data=DIR < FILE`
 }
 
-// Run prints the token and the faults.
+// Run prints the token and its faults.
 func (c *tokenInspectCmd) Run(ctx context.Context) error {
 	text, err := c.read()
 	if err != nil {
@@ -34,10 +34,10 @@ func (c *tokenInspectCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if t.Fault != nil {
-		return fmt.Errorf("no verifier of wsauth takes it: %w", t.Fault)
+		return fmt.Errorf("no verifier accepts it: %w", t.Fault)
 	}
 	if !c.given() {
-		fmt.Println("Nothing of this was verified. To learn whether it is good, add --keys, --data, --config, --jwks or --provider.")
+		fmt.Println("Nothing was verified. To verify the token, add --keys, --data, --config, --jwks or --provider.")
 		return nil
 	}
 	judge, err := c.open(ctx, t.Raw)
@@ -46,7 +46,7 @@ func (c *tokenInspectCmd) Run(ctx context.Context) error {
 	}
 	faults := judge.verifier.Explain(ctx, t.Raw)
 	if len(faults) == 0 {
-		fmt.Println("It is good.")
+		fmt.Println("It is valid.")
 		return nil
 	}
 	fmt.Println("It would be refused:")
@@ -56,15 +56,16 @@ func (c *tokenInspectCmd) Run(ctx context.Context) error {
 	return nil
 }
 
-// words is a fault with its hint. One of the keys is no fault of the token.
+// words describes a fault with its hint. An error of the keys is not a fault
+// of the token.
 func (j *judge) words(ctx context.Context, fault error, t inspect.Token) string {
 	words := inspect.Printable(strings.TrimPrefix(fault.Error(), "token: "))
 	if _, judged := errors.AsType[*token.Error](fault); !judged {
 		words = inspect.Printable(errtext.Of(fault))
 		if _, why, found := strings.Cut(words, "cannot be fetched: "); found {
-			return "its signature cannot be judged now, since the keys cannot be fetched: " + strings.TrimPrefix(why, "key set: ")
+			return "its signature cannot be verified now, because the keys cannot be fetched: " + strings.TrimPrefix(why, "key set: ")
 		}
-		return "its signature cannot be judged now: " + words
+		return "its signature cannot be verified now: " + words
 	}
 	if hint := j.hint(ctx, fault, t); hint != "" {
 		words += " (" + hint + ")"
@@ -75,12 +76,12 @@ func (j *judge) words(ctx context.Context, fault error, t inspect.Token) string 
 type tokenVerifyCmd struct {
 	tokenText
 	tokenRules
-	Type string `enum:"access,refresh,any" default:"access" placeholder:"TYPE" help:"The type that it must have: access, refresh or any (default: ${default})."`
+	Type string `enum:"access,refresh,any" default:"access" placeholder:"TYPE" help:"Required type: access, refresh or any (default: ${default})."`
 }
 
-// Help is the text under "wsauth token verify --help".
+// Help returns the text of "wsauth token verify --help".
 func (tokenVerifyCmd) Help() string {
-	return `Exits with 0 and prints the claims as the token has them, or exits with 1 and prints why it is refused; "wsauth token inspect" says more. Without --keys, --jwks and --provider the keys are those of the server in --data, and the rules those of its --config. Whether the login behind a token was ended, only the server knows.`
+	return `Prints the claims of the token and exits with 0, or prints why it is refused and exits with 1; "wsauth token inspect" tells more. Without --keys, --jwks and --provider it uses the keys of the server in --data and the rules in its --config. Only the server knows whether a token was revoked.`
 }
 
 // Run prints the claims.

@@ -18,41 +18,42 @@ import (
 	"wsauth/token/remotekeys"
 )
 
-// tokenRules are the flags that say what a token is held against.
+// tokenRules are the flags that determine how a token is verified.
 type tokenRules struct {
 	Keys     string         `placeholder:"PATH" help:"Folder of keys, or a file: a JWK Set, or one key as .jwk, .pem, .hs256, .hs384 or .hs512."`
-	Data     string         `placeholder:"DIR" help:"Data folder of a server, whose keys to take."`
-	Config   string         `placeholder:"FILE" env:"WSAUTH_CONFIG" help:"Configuration of that server, by whose settings and providers to judge; not with --keys, --jwks and --provider."`
-	JWKS     string         `name:"jwks" placeholder:"URL" help:"Address of a JWK Set; https, or a loopback address."`
-	Provider []providerFlag `sep:"none" placeholder:"PAIRS" help:"Identity provider by whose rules and keys to judge, as for \"wsauth serve\": preset=PRESET,issuer=URL,audience=NAME."`
-	Issuer   string         `placeholder:"URL" help:"The iss that it must have (default: any)."`
-	Audience []string       `placeholder:"NAME" help:"A name of the one for whom it must be; repeat for more (default: it must have no aud)."`
-	Typ      string         `placeholder:"TYPE" help:"The typ that its header must have, such as at+jwt (default: none, JWT or at+jwt)."`
-	Leeway   time.Duration  `placeholder:"DURATION" help:"How far the clocks may disagree: at most 1m (default: none; iat and nbf of a server's own tokens: 5s)."`
+	Data     string         `placeholder:"DIR" help:"Data folder of a server whose keys to use."`
+	Config   string         `placeholder:"FILE" env:"WSAUTH_CONFIG" help:"Configuration of that server, with its rules and providers; not with --keys, --jwks and --provider."`
+	JWKS     string         `name:"jwks" placeholder:"URL" help:"URL of a JWK Set; https, or a loopback address."`
+	Provider []providerFlag `sep:"none" placeholder:"PAIRS" help:"Identity provider whose rules and keys to use, as for \"wsauth serve\": preset=PRESET,issuer=URL,audience=NAME."`
+	Issuer   string         `placeholder:"URL" help:"Required iss (default: any)."`
+	Audience []string       `placeholder:"NAME" help:"Accepted aud; may be repeated (default: it must have no aud)."`
+	Typ      string         `placeholder:"TYPE" help:"Required typ header, such as at+jwt (default: none, JWT or at+jwt)."`
+	Leeway   time.Duration  `placeholder:"DURATION" help:"Tolerated clock difference: at most 1m (default: none; 5s for iat and nbf of a server's own tokens)."`
 }
 
-// given reports whether the flags name any keys.
+// given reports whether the flags specify any keys.
 func (r tokenRules) given() bool { return r.Keys+r.Data+r.Config+r.JWKS != "" || len(r.Provider) > 0 }
 
 // ofServer reports whether the keys are those of a server, whose rules then
-// judge the tokens.
+// apply.
 func (r tokenRules) ofServer() bool { return r.Keys+r.JWKS == "" && len(r.Provider) == 0 }
 
-// A judge knows why a token would be refused.
+// A judge explains why a token would be refused.
 type judge struct {
 	verifier *token.Verifier
-	keys     token.KeySource // nil where a provider has them
+	keys     token.KeySource // nil if a provider has them
 	rules    tokenRules
 }
 
-// open makes the judge of the flags for a token, whose iss tells whether it is
-// one of the providers of the configuration.
+// open returns the judge for a token. If the iss of the token is that of a
+// provider in the configuration, the provider's rules apply.
 func (r tokenRules) open(ctx context.Context, raw string) (*judge, error) {
 	if len(r.Provider) > 0 {
 		if r.Keys+r.Data+r.JWKS+r.Issuer+r.Typ != "" || len(r.Audience) > 0 || r.Leeway != 0 || len(r.Provider) > 1 {
-			return nil, errors.New("--provider brings its own keys and rules: give it alone, and once")
+			return nil, errors.New("--provider has its own keys and rules: use it once, without the other flags")
 		}
-		all, err := providers(r.Provider, nil) // whatever fails is in the answer
+		// Failures are part of the result.
+		all, err := providers(r.Provider, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -65,7 +66,8 @@ func (r tokenRules) open(ctx context.Context, raw string) (*judge, error) {
 		if err != nil {
 			return nil, err
 		}
-		iss, _ := token.UnverifiedIssuer(raw) // a token that cannot be read is refused by any verifier
+		// Every verifier refuses a token that cannot be parsed.
+		iss, _ := token.UnverifiedIssuer(raw)
 		for i, p := range server.described.Providers {
 			if p.Issuer() == iss {
 				return judgeOf(p, server.audiences[i]), nil
@@ -86,20 +88,19 @@ func (r tokenRules) open(ctx context.Context, raw string) (*judge, error) {
 	return &judge{v, c.Keys, r}, ctx.Err()
 }
 
-// judgeOf returns the judge of a provider's tokens.
+// judgeOf returns the judge for tokens of a provider.
 func judgeOf(p *idp.Provider, audience []string) *judge {
 	return &judge{verifier: p.Verifier(), rules: tokenRules{Issuer: p.Issuer(), Audience: audience}}
 }
 
-// A tokenServer is what flags, environment and configuration of a server say
-// of the tokens that it takes.
+// A tokenServer holds the settings of a server that concern tokens.
 type tokenServer struct {
 	described gateway.Config // without keys
 	audiences []config.OneOrMore
-	keys      string // the path of their folder
+	keys      string // the path of the key folder
 }
 
-// server reads what the flags name.
+// server reads the settings of the server that the flags specify.
 func (r tokenRules) server() (s tokenServer, err error) {
 	if r.Config == "" {
 		s.keys, err = keysAt("", r.Data)
@@ -122,11 +123,11 @@ func (r tokenRules) server() (s tokenServer, err error) {
 	return s, err
 }
 
-// source returns the keys that the flags name, or those at path.
+// source returns the keys that the flags specify, or those at path.
 func (r tokenRules) source(path string, log *slog.Logger) (token.KeySource, error) {
 	if r.JWKS == "" {
 		if r.Keys != "" && r.Data != "" {
-			return nil, errors.New("--keys and --data: leave one of the two out")
+			return nil, errors.New("--keys and --data: remove one of the two")
 		}
 		return openKeySource(path, log)
 	}
@@ -140,14 +141,14 @@ func (r tokenRules) source(path string, log *slog.Logger) (token.KeySource, erro
 	return keys, nil
 }
 
-// mayBeSet reports whether a configuration that was not named may say that
-// the server accepts more.
+// mayBeSet reports whether a configuration that was not specified may make the
+// server accept more.
 func (r tokenRules) mayBeSet() bool { return r.ofServer() && r.Config == "" }
 
-// nameConfig names the flag with which the settings of the server count.
-const nameConfig = "if the configuration of the server accepts that, name it with --config"
+// nameConfig is a hint to specify the configuration of the server.
+const nameConfig = "if the server's configuration allows this, add --config"
 
-// hint says what stands behind a fault: the value that is wrong, and the one that would not be.
+// hint explains a fault with the wrong value and the right one.
 func (j *judge) hint(ctx context.Context, fault error, t inspect.Token) string {
 	value := func(name string) string {
 		for _, m := range t.Claims {
@@ -160,7 +161,7 @@ func (j *judge) hint(ctx context.Context, fault error, t inspect.Token) string {
 	kid := cmp.Or(inspect.Printable(inspect.Text(t.Header, "kid")), "none")
 	switch {
 	case errors.Is(fault, token.ErrSignature) && j.keys == nil:
-		return fmt.Sprintf("the kid is %s; the provider publishes no such key, or another made this signature", kid)
+		return fmt.Sprintf("the kid is %s; the provider publishes no such key, or another key made the signature", kid)
 	case errors.Is(fault, token.ErrSignature):
 		return fmt.Sprintf("the kid is %s; the keys are %s", kid, keyNames(ctx, j.keys))
 	case errors.Is(fault, token.ErrAlgorithm) && j.keys != nil:

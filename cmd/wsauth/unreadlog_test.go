@@ -48,7 +48,7 @@ type child struct {
 
 	pipe *os.File
 
-	metrics string // the address of its figures, if it has one
+	metrics string // address of its metrics, if any
 }
 
 // startChild runs "wsauth serve" with a configuration, by a command of which
@@ -78,7 +78,7 @@ func startChild(t *testing.T, config string, name string, args ...string) *child
 	})
 	c.pipe, c.log = out, bufio.NewReaderSize(out, 1<<10)
 	if strings.Contains(config, "metrics:") {
-		c.metrics = metricsOf.FindStringSubmatch(c.logged("figures and health"))[1]
+		c.metrics = metricsOf.FindStringSubmatch(c.logged("metrics and health"))[1]
 	}
 	line := c.logged("listening")
 	c.url = urlOf.FindStringSubmatch(line)[1]
@@ -250,7 +250,7 @@ func TestG14_Refusals(t *testing.T) {
 			if err != nil {
 				t.Errorf("the log ends: %v", err)
 			}
-			if err != nil || strings.Contains(line, "refusals were not logged one by one") {
+			if err != nil || strings.Contains(line, "refusals were not logged separately") {
 				lines <- n
 				return
 			}

@@ -13,17 +13,17 @@ import (
 	"wsauth/internal/password"
 )
 
-// A userCmd manages a file of users.
+// A userCmd manages a user file.
 type userCmd struct {
-	Hash   userHashCmd   `cmd:"" help:"Print a line for a file of users, as name:hash."`
-	Add    userAddCmd    `cmd:"" help:"Add a user, or give one another password."`
+	Hash   userHashCmd   `cmd:"" help:"Print a line for a user file, as name:hash."`
+	Add    userAddCmd    `cmd:"" help:"Add a user, or change a password."`
 	Remove userRemoveCmd `cmd:"" help:"Remove a user."`
 	List   userListCmd   `cmd:"" help:"Print the names of the users."`
 }
 
-// Help is the text under "wsauth user --help".
+// Help returns the text of "wsauth user --help".
 func (userCmd) Help() string {
-	return `The password is asked for twice on a terminal, and is one line of standard input otherwise. A running server takes a change within a second, unless it does not watch the file: then it does at "wsauth reload" and SIGHUP. It logs out at once who was removed or has another password.`
+	return `The password is read twice from a terminal, or otherwise as one line of standard input. A running server that watches the file applies a change within a second; otherwise at "wsauth reload" and SIGHUP. It immediately logs out users who were removed or have a new password.`
 }
 
 type userHashCmd struct {
@@ -41,11 +41,12 @@ func (c *userHashCmd) Run(ctx context.Context) error {
 }
 
 type userAddCmd struct {
-	File string `arg:"" help:"The file of users, made if it is not there."`
+	File string `arg:"" help:"The user file, created if necessary."`
 	Name string `arg:"" help:"The user's name."`
 }
 
-// Run writes the file. It looks at it before it asks for the password, and again when it has it, since that may take minutes.
+// Run writes the file. It reads the file before asking for the password and
+// again afterwards, because that may take minutes.
 func (c *userAddCmd) Run(ctx context.Context) error {
 	if _, err := usersOrNone(password.ReadFile(c.File)); err != nil {
 		return err
@@ -58,7 +59,7 @@ func (c *userAddCmd) Run(ctx context.Context) error {
 		return err
 	}
 	stopsItself(ctx)
-	done := "has another password in"
+	done := "has a new password in"
 	err = password.UpdateFile(ctx, c.File, func(list *password.List, err error) ([]password.User, error) {
 		users, err := usersOrNone(list, err)
 		if err != nil {
@@ -77,10 +78,10 @@ func (c *userAddCmd) Run(ctx context.Context) error {
 	return err
 }
 
-// takesEffect says when a change of the file of users counts.
+// takesEffect tells when a change of the user file is applied.
 const takesEffect = "takes effect within a second on a running server that watches this file; otherwise run wsauth reload"
 
-// usersOrNone are the users of a file that was read, or none where there is no file.
+// usersOrNone returns the users of a file, or none if there is no file.
 func usersOrNone(list *password.List, err error) ([]password.User, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -92,7 +93,7 @@ func usersOrNone(list *password.List, err error) ([]password.User, error) {
 }
 
 type userRemoveCmd struct {
-	File string `arg:"" help:"The file of users."`
+	File string `arg:"" help:"The user file."`
 	Name string `arg:"" help:"The user's name."`
 }
 
@@ -116,15 +117,15 @@ func (c *userRemoveCmd) Run(ctx context.Context) error {
 		return err
 	}
 	when := takesEffect
-	if before == 1 { // more than half of the users
-		when = "a running server waits with the last user: run wsauth reload --confirm"
+	if before == 1 { // this removes more than half of the users
+		when = "a running server keeps the last user until you run wsauth reload --confirm"
 	}
 	fmt.Printf("%s is removed from %s; %s\n", inspect.Printable(c.Name), inspect.Printable(c.File), when)
 	return nil
 }
 
 type userListCmd struct {
-	File string `arg:"" help:"The file of users."`
+	File string `arg:"" help:"The user file."`
 }
 
 // Run prints the names.

@@ -17,28 +17,32 @@ import (
 	"wsauth/store"
 )
 
-// retryAfter is how long to wait before a user is ended again whom the store did not let end.
+// retryAfter is the delay before ending the sessions of a user again after the
+// store failed.
 const retryAfter = time.Second
 
-// A userFile is the users of "wsauth serve --users", and what becomes of those who change.
+// A userFile is the users of "wsauth serve --users", and logs out those who
+// change.
 type userFile struct {
 	*gateway.Users
 	file    string
 	watcher *config.Watcher
-	seen    string // where the users of the last run are written down
+	seen    string // file with the users of the last run
 	log     *slog.Logger
 
-	pending   []string // who is to be logged out yet
-	unwritten bool     // seen does not have the users that there are now
-	held      bool     // the store has not taken that somebody was logged out, so that seen must stay as it is
+	pending   []string // users still to be logged out
+	unwritten bool     // seen does not have the current users
+	// The store has not recorded that somebody was logged out, so seen must
+	// stay as it is.
+	held bool
 }
 
-// begin ends, before the server takes any request, the sessions of users who
-// have changed since its last run; and all of them where that run knew its
-// users in another way. users is nil for the demonstration.
+// begin ends the sessions of users who have changed since the last run, before
+// the server accepts requests. If the last run had another kind of users, it
+// ends all sessions. users is nil for the demonstration.
 //
-// A store or a disk that is full does not keep the server from starting: the
-// gateway holds what it has ended, and the next run ends it again.
+// If the store or the disk is full, the server still starts: the gateway holds
+// the revocations, and the next run repeats them.
 func begin(ctx context.Context, g *gateway.Gateway, users *userFile, seen string, log *slog.Logger) error {
 	var changed []string
 	everyone := false
@@ -59,24 +63,24 @@ func begin(ctx context.Context, g *gateway.Gateway, users *userFile, seen string
 	case err != nil:
 		return err
 	case !durable:
-		log.Warn("the next run will take these users for changed, since the store could not take that their sessions have ended")
+		log.Warn("the next start will treat these users as changed, because the store could not record the end of their sessions")
 		return nil
 	}
-	// The file changes last: where this is cut off in between, the next run
-	// finds what changed and ends it again.
+	// The file is written last: if the process is killed before, the next run
+	// finds the same changes and ends the sessions again.
 	if users == nil {
 		err = os.Remove(seen)
 	} else {
 		err = users.Remember(seen)
 	}
 	if err != nil {
-		log.Error("the next run will take these users for changed", "err", err)
+		log.Error("the next start will treat these users as changed", "err", err)
 	}
 	return nil
 }
 
-// endChanged ends the sessions of users, or of everyone. It reports false if
-// they have ended, but the store could not take that.
+// endChanged ends the sessions of users, or of everyone. durable is false if
+// they have ended but the store could not record this.
 func endChanged(ctx context.Context, g *gateway.Gateway, users *userFile, changed []string, everyone bool) (durable bool, err error) {
 	durable = true
 	if everyone {
@@ -94,7 +98,7 @@ func endChanged(ctx context.Context, g *gateway.Gateway, users *userFile, change
 	return durable, err
 }
 
-// part is what the reloader does with the file of the users.
+// part returns the user file as a part of the reloader.
 func (u *userFile) part(g *gateway.Gateway, watch bool) *part {
 	p := &part{name: "users", file: u.file}
 	p.reload = func(ctx context.Context, how reloading) gateway.AdminReloaded { return u.reload(ctx, g, how) }
@@ -105,9 +109,10 @@ func (u *userFile) part(g *gateway.Gateway, watch bool) *part {
 	return p
 }
 
-// reload takes the users that the file has now, and logs out who has changed.
+// reload applies the users that the file has now, and logs out those who have
+// changed.
 func (u *userFile) reload(ctx context.Context, g *gateway.Gateway, how reloading) (done gateway.AdminReloaded) {
-	const stay = "the users stay as they were"
+	const stay = "the users are unchanged"
 	changes, err := u.Reload(how.confirmed)
 	switch {
 	case errors.Is(err, gateway.ErrUnconfirmed):
@@ -135,13 +140,14 @@ func (u *userFile) reload(ctx context.Context, g *gateway.Gateway, how reloading
 	return done
 }
 
-// settle logs out who is to be, and then writes down which users there are, so
-// that the next run of the server finds out about those whom it could not end.
-// It reports whether some are left.
+// settle logs out pending users, and then records the current users, so that
+// the next run of the server finds those whom it could not log out. It reports
+// whether some are left.
 func (u *userFile) settle(ctx context.Context, g *gateway.Gateway) (again bool) {
 	u.pending = slices.DeleteFunc(u.pending, func(name string) bool {
 		err := u.end(ctx, g, name)
-		if errors.Is(err, store.ErrNotDurable) { // the gateway holds it, and writes it itself
+		// The gateway holds it, and writes it later.
+		if errors.Is(err, store.ErrNotDurable) {
 			u.held = true
 			return true
 		}
@@ -153,7 +159,7 @@ func (u *userFile) settle(ctx context.Context, g *gateway.Gateway) (again bool) 
 	if u.unwritten && !u.held {
 		u.unwritten = false
 		if err := u.Remember(u.seen); err != nil {
-			u.log.Error("the next run will take these users for changed", "err", err)
+			u.log.Error("the next start will treat these users as changed", "err", err)
 		}
 	}
 	return false

@@ -9,13 +9,13 @@ import (
 
 type versionCmd struct{}
 
-// Run prints the module's version, and the commit where the build knows it.
+// Run prints the version of the module and, if known, the commit.
 func (versionCmd) Run() error {
 	fmt.Println(version())
 	return nil
 }
 
-// version is the same for others to tell.
+// version returns the version for other outputs.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -24,7 +24,8 @@ func version() string {
 	return describe(info)
 }
 
-// describe is one line on a build: name, version, Go's version, commit.
+// describe returns name, version, Go version and commit of a build in one
+// line.
 func describe(info *debug.BuildInfo) string {
 	words := []string{"wsauth", cmp.Or(info.Main.Version, "(devel)"), info.GoVersion}
 	for _, s := range info.Settings {

@@ -47,7 +47,7 @@ func TestAdminListenIsOnThisMachine(t *testing.T) {
 
 func TestAdminHost(t *testing.T) {
 	for host, want := range map[string]string{
-		"admin.app.example": "", "admin.app.example:9091": "ports are not part of it", "'*.app.example'": "a whole name", "u:secret@h": "without a user and a password",
+		"admin.app.example": "", "admin.app.example:9091": "ports are not part of it", "'*.app.example'": "a whole name", "u:secret@h": "must not contain a user or a password",
 	} {
 		faults := faultsOf(t, "admin: {host: "+host+"}\n")
 		if (len(faults) == 0) != (want == "") || want != "" && (!strings.Contains(faults[0], want) || strings.Contains(faults[0], "secret")) {

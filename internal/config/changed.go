@@ -2,13 +2,16 @@ package config
 
 import "reflect"
 
-// hot are the keys that a server takes from a file that has changed, without a restart.
+// hot lists the keys that a running server applies when the file changes,
+// without a restart.
 var hot = map[string]bool{"routes": true, "log.level": true}
 
-// NeedRestart are the keys that differ and that a running server cannot change.
+// NeedRestart returns the keys that differ and require a restart of the
+// server.
 func NeedRestart(running, next Settings) []string {
 	keys := differing("", reflect.ValueOf(running), reflect.ValueOf(next))
-	if (len(running.Routes) == 0) != (len(next.Routes) == 0) { // the demonstration is another server
+	// With no routes, the server is the demonstration.
+	if (len(running.Routes) == 0) != (len(next.Routes) == 0) {
 		keys = append(keys, "routes")
 	}
 	return keys

@@ -9,8 +9,9 @@ import (
 	"wsauth/gateway"
 )
 
-// CORS says which pages of other origins may read the answers of a route. In a
-// file it may be the word upstream, which is then the only origin.
+// CORS configures which pages of other origins may read the responses of a
+// route. In a file it may also be the word upstream, which is then the only
+// origin.
 type CORS struct {
 	Origins     CORSOrigins   `yaml:"origins"`
 	Credentials bool          `yaml:"credentials"`
@@ -20,7 +21,7 @@ type CORS struct {
 	MaxAge      time.Duration `yaml:"max_age"`
 }
 
-// AuthCORS says the same for the addresses that the gateway answers itself.
+// AuthCORS is the same for the endpoints of the gateway itself.
 type AuthCORS struct {
 	Origins     CORSOrigins   `yaml:"origins"`
 	Credentials bool          `yaml:"credentials"`
@@ -30,11 +31,11 @@ type AuthCORS struct {
 const (
 	defaultCORSMaxAge = 10 * time.Minute
 
-	// upstreamCORS leaves CORS to the upstream.
+	// upstreamCORS delegates CORS to the upstream.
 	upstreamCORS = "upstream"
 )
 
-// CORSOrigins are a list of origins, where null is one, too.
+// CORSOrigins is a list of origins, which may include null.
 type CORSOrigins []string
 
 func (o *CORSOrigins) read(d *decoder, key string, n *node) {
@@ -48,11 +49,12 @@ func (o *CORSOrigins) read(d *decoder, key string, n *node) {
 		d.lines[at] = item.line
 		switch {
 		case item.kind == none:
-			d.fault(at, item.line, "has no value: it must be text; the origin null stands in quotes")
-		case item.kind == mapping: // which [http://localhost:5173] is between braces
-			d.fault(at, item.line, "must be text; here is a mapping: an origin with a port goes into quotes, such as 'http://localhost:5173'")
+			d.fault(at, item.line, "has no value: it must be text; write the origin null in quotes")
+		// The result of [http://localhost:5173] without quotes.
+		case item.kind == mapping:
+			d.fault(at, item.line, "must be text; found a mapping: write an origin with a port in quotes, such as 'http://localhost:5173'")
 		case item.kind == text && item.text == upstreamCORS:
-			d.fault(at, item.line, "upstream stands in the place of the whole mapping: write cors: upstream")
+			d.fault(at, item.line, "upstream replaces the whole mapping: write cors: upstream")
 		default:
 			d.scalar(at, item, "text", func(s string) error {
 				*o = append(*o, s)
@@ -68,7 +70,7 @@ func (c *CORS) read(d *decoder, key string, n *node) {
 		return
 	}
 	if n.kind != mapping {
-		d.fault(key, n.line, "must be upstream, or a mapping, such as {origins: [https://app.example]}; here is %s", n.kind)
+		d.fault(key, n.line, "must be upstream, or a mapping, such as {origins: [https://app.example]}; found %s", n.kind)
 		return
 	}
 	d.structure(key, n, reflect.ValueOf(c).Elem())
@@ -76,13 +78,13 @@ func (c *CORS) read(d *decoder, key string, n *node) {
 
 func (c *AuthCORS) read(d *decoder, key string, n *node) {
 	if n.kind != mapping {
-		d.fault(key, n.line, "must be a mapping, such as {origins: [https://app.example]}; here is %s", n.kind)
+		d.fault(key, n.line, "must be a mapping, such as {origins: [https://app.example]}; found %s", n.kind)
 		return
 	}
 	d.structure(key, n, reflect.ValueOf(c).Elem())
 }
 
-// cors makes the policy of a route; nil where there is none.
+// cors returns the policy of a route, or nil if there is none.
 func (w *work) cors(key string, c CORS) *gateway.CORS {
 	w.secretiveOrigins(key+".origins", c.Origins)
 	switch {
@@ -97,7 +99,7 @@ func (w *work) cors(key string, c CORS) *gateway.CORS {
 	}
 }
 
-// authCORS makes the policy of the gateway's own addresses.
+// authCORS returns the policy of the gateway's own endpoints.
 func (w *work) authCORS() *gateway.CORS {
 	c := w.Settings.Auth.CORS
 	w.secretiveOrigins("auth.cors.origins", c.Origins)

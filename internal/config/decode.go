@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// A decoder puts nodes into Go values, and goes on after a fault.
+// A decoder decodes nodes into Go values. It continues after a fault.
 type decoder struct {
-	folder string         // of the names of files
-	lines  map[string]int // where keys and items stand
+	folder string         // base of relative file names
+	lines  map[string]int // lines of keys and items
 	faults Faults
 }
 
-// A custom value reads its node itself.
+// A custom type decodes its node itself.
 type custom interface {
 	read(d *decoder, key string, n *node)
 }
@@ -32,7 +32,7 @@ var (
 	sizeType     = reflect.TypeFor[Size]()
 )
 
-// value puts n into v. What a node leaves out stays as it was in v.
+// value decodes n into v. Keys that n does not have keep their value in v.
 func (d *decoder) value(key string, n *node, v reflect.Value, tag reflect.StructTag) {
 	if n.kind == refused {
 		return
@@ -59,22 +59,23 @@ func (d *decoder) value(key string, n *node, v reflect.Value, tag reflect.Struct
 	case v.Kind() == reflect.Struct:
 		d.structure(key, n, v)
 	default:
-		panic("config: no value of the type " + v.Type().String()) // found by the tests, which decode every key
+		// The tests decode every key.
+		panic("config: no value of the type " + v.Type().String())
 	}
 	if _, positive := tag.Lookup("positive"); positive && v.IsZero() && !d.faults.touch(key) {
 		d.fault(key, n.line, "must be more than 0")
 	}
 }
 
-// scalar sets a value by the text of a node that is of one of the kinds.
+// scalar calls set with the text of n, which must be of one of the kinds.
 func (d *decoder) scalar(key string, n *node, wanted string, set func(string) error, kinds ...kind) {
 	switch {
 	case n.kind == none:
-		d.fault(key, n.line, "has no value: it must be %s; for the default remove the line", wanted)
+		d.fault(key, n.line, "has no value: it must be %s; remove the line to use the default", wanted)
 	case n.kind == number && !slices.Contains(kinds, number):
-		d.fault(key, n.line, "must be %s; here is a number, which is text when it stands in quotes", wanted)
+		d.fault(key, n.line, "must be %s; found a number: write it in quotes to make it text", wanted)
 	case !slices.Contains(kinds, n.kind):
-		d.fault(key, n.line, "must be %s; here is %s", wanted, n.kind)
+		d.fault(key, n.line, "must be %s; found %s", wanted, n.kind)
 	default:
 		if err := set(n.text); err != nil {
 			d.fault(key, n.line, "%v", err)
@@ -111,7 +112,7 @@ func (d *decoder) setText(v reflect.Value, s string, tag reflect.StructTag) erro
 	return nil
 }
 
-// list puts the items of n in the place of what v holds.
+// list replaces v by the items of n.
 func (d *decoder) list(key string, n *node, v reflect.Value) {
 	if n.kind != list {
 		d.notA("a list, such as [a, b]", "[]", key, n)
@@ -131,17 +132,18 @@ func (d *decoder) list(key string, n *node, v reflect.Value) {
 	v.Set(all)
 }
 
-// notA is the fault of a node that holds no such collection. One without a value may be the rest of scopes that were taken out, which
-// is not to mean that none are needed.
+// notA reports that n is not a collection as wanted. A missing value is an
+// error and does not mean an empty collection: a list whose items were all
+// removed, such as scopes, must not grant access by accident.
 func (d *decoder) notA(wanted, empty, key string, n *node) {
 	if n.kind == none {
-		d.fault(key, n.line, "has no value: write %s for none, or for the default remove the line", empty)
+		d.fault(key, n.line, "has no value: write %s for none, or remove the line to use the default", empty)
 		return
 	}
-	d.fault(key, n.line, "must be %s; here is %s", wanted, n.kind)
+	d.fault(key, n.line, "must be %s; found %s", wanted, n.kind)
 }
 
-// mapping puts the pairs of n, whose keys are anything, in the place of what v holds.
+// mapping replaces v by the pairs of n, with arbitrary keys.
 func (d *decoder) mapping(key string, n *node, v reflect.Value) {
 	if n.kind != mapping {
 		d.notA("a mapping, such as {a: b}", "{}", key, n)
@@ -156,10 +158,10 @@ func (d *decoder) mapping(key string, n *node, v reflect.Value) {
 	v.Set(all)
 }
 
-// structure puts the pairs of n into the fields of v.
+// structure decodes the pairs of n into the fields of v.
 func (d *decoder) structure(key string, n *node, v reflect.Value) {
 	if n.kind != mapping && n.kind != none {
-		d.fault(key, n.line, "must be a mapping, such as {a: b}; here is %s", n.kind)
+		d.fault(key, n.line, "must be a mapping, such as {a: b}; found %s", n.kind)
 		return
 	}
 	names := map[string]int{}
@@ -179,13 +181,13 @@ func (d *decoder) structure(key string, n *node, v reflect.Value) {
 	}
 }
 
-// once are the pairs of n without those whose key stood before. It notes where they stand.
+// once returns the pairs of n without duplicates, and records their lines.
 func (d *decoder) once(key string, n *node) []pair {
 	var all []pair
 	for _, p := range n.pairs {
 		at := below(key, p.key)
 		if first := d.lines[at]; first > 0 {
-			d.fault(at, p.line, "stands twice, first in line %d: leave one of the two out", first)
+			d.fault(at, p.line, "duplicate key, first in line %d: remove one of the two", first)
 			continue
 		}
 		d.lines[at] = p.line
@@ -194,20 +196,21 @@ func (d *decoder) once(key string, n *node) []pair {
 	return all
 }
 
-// unknown notes a key that there is not, with the one that is probably meant.
+// unknown reports an unknown key, and suggests a similar one.
 func (d *decoder) unknown(key string, p pair, names map[string]int) {
 	at := below(key, p.key)
 	if meant := nearest(p.key, names); meant != "" {
-		d.fault(at, p.line, "unknown key; is %s meant?", meant)
+		d.fault(at, p.line, "unknown key; did you mean %s?", meant)
 		d.faults[len(d.faults)-1].about = below(key, meant)
 		return
 	}
-	d.fault(at, p.line, "unknown key; there are %s", strings.Join(sortedKeys(names), ", "))
+	d.fault(at, p.line, "unknown key; known keys are %s", strings.Join(sortedKeys(names), ", "))
 }
 
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,60}$`)
 
-// below is the name of what key holds under name. A name that is no plain word is shown so that no terminal obeys it.
+// below returns the name of the key called name within key. A name that is not
+// a plain word is quoted, so that it cannot control a terminal.
 func below(key, name string) string {
 	if !plainKey.MatchString(name) {
 		return fmt.Sprintf("%s[%.60q]", key, name)

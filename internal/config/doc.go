@@ -1,7 +1,11 @@
-// Package config reads the file that describes a gateway: one YAML file, whose every fault is reported at once, each with its line.
+// Package config reads the configuration file of a gateway. It is a YAML file,
+// and all faults in it are reported at once, each with its line.
 //
-// [Parse] reads the text into [Settings] and notes where each key stands. [Maker.Make] makes a gateway.Config of them, and says of each
-// fault that the gateway finds which line it is about. [Example] is a file with every key, its default and what it means.
+// [Parse] parses the text into [Settings] and records the line of each key.
+// [Maker.Make] builds a gateway.Config from them, and maps each fault that the
+// gateway finds to a line. [Example] returns a file with all keys, their
+// defaults and explanations.
 //
-// A file holds no secrets, only the names of files that do. Even so no fault shows a value that could be one.
+// A file contains no secrets, only the names of files with secrets. Even so,
+// faults never show a value that could be a secret.
 package config

@@ -10,22 +10,24 @@ import (
 	"strings"
 )
 
-// A Document is a file that was read: what it says, where, and what is wrong with it so far.
+// A Document is a parsed file: its settings, their lines, and the faults found
+// so far.
 type Document struct {
 	Settings Settings
 
 	file    string
-	lines   map[string]int    // where keys stand
-	sources map[string]string // of values that are not from the file
+	lines   map[string]int    // lines of keys
+	sources map[string]string // sources of values that are not from the file
 	faults  Faults
 }
 
-// New is a document without a file.
+// New returns a document without a file.
 func New() *Document {
 	return &Document{Settings: Default(), lines: map[string]int{}, sources: map[string]string{}}
 }
 
-// Read reads a file. It is an error only if that cannot be read; what is wrong with what it says is told by [Maker.Make].
+// Read reads a file. It returns an error only if the file cannot be read;
+// faults in it are reported by [Maker.Make].
 func Read(file string) (*Document, error) {
 	text, err := ReadText(file)
 	if err != nil {
@@ -46,7 +48,8 @@ func ReadText(file string) ([]byte, error) {
 	return text, nil
 }
 
-// Parse reads the text of a file. Names of files in it are relative to the folder of that file.
+// Parse parses the text of a file. File names in it are relative to the folder
+// of file.
 func Parse(file string, text []byte) *Document {
 	d := New()
 	d.file = file
@@ -63,8 +66,9 @@ func Parse(file string, text []byte) *Document {
 	return d
 }
 
-// Override notes that the value of a key is from elsewhere, such as "--addr": faults of it then name that, and those that the file has
-// in its place no longer count.
+// Override declares that the value of a key comes from another source, such as
+// "--addr". Faults of the value then name the source, and faults of the value
+// in the file are dropped.
 func (d *Document) Override(key, source string) {
 	d.sources[key] = source
 	var kept Faults
@@ -76,18 +80,19 @@ func (d *Document) Override(key, source string) {
 	d.faults = kept
 }
 
-// Has reports whether the file has the key, or something else says it in its place.
+// Has reports whether the file or another source sets the key.
 func (d *Document) Has(key string) bool { return d.lines[key] > 0 || d.sources[key] != "" }
 
-// fault makes a fault of a key.
+// fault returns a fault of a key.
 func (d *Document) fault(key, format string, args ...any) Fault {
 	return Fault{File: d.file, Line: d.line(key), Key: key, Source: d.source(key), Text: fmt.Sprintf(format, args...)}
 }
 
-// relatives are the keys by which a default can become wrong.
+// relatives maps a key whose default depends on another key to that key.
 var relatives = map[string]string{"refresh_ttl": "access_ttl", "session_ttl": "refresh_ttl"}
 
-// line is where the key stands, or else what holds it, or what else is to blame.
+// line returns the line of a key, or of the key that contains it or that its
+// default depends on.
 func (d *Document) line(key string) int {
 	for at := key; at != ""; at = holder(at) {
 		if line := d.lines[at]; line > 0 {
@@ -100,7 +105,8 @@ func (d *Document) line(key string) int {
 	return 1
 }
 
-// source is what says the value of the key, or of what holds it, or of what else is to blame, where it is not the file.
+// source returns the source of the value of a key, if it is not from the file;
+// or of the key that contains it or that its default depends on.
 func (d *Document) source(key string) string {
 	for at := key; at != ""; at = holder(at) {
 		if s := d.sources[at]; s != "" {
@@ -113,5 +119,5 @@ func (d *Document) source(key string) string {
 	return ""
 }
 
-// holder is the key that holds a key: "" for those at the top.
+// holder returns the key that contains a key, or "" at the top level.
 func holder(key string) string { return key[:max(0, strings.LastIndexAny(key, ".["))] }

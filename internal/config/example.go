@@ -5,5 +5,6 @@ import _ "embed"
 //go:embed example.yaml
 var example string
 
-// Example is a file with every key, its default, and what it means. What has no default is in it as a comment.
+// Example returns a file with all keys, their defaults and explanations. Keys
+// without a default are commented out.
 func Example() string { return example }

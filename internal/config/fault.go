@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// A Fault is something wrong with a file, or with what was said over it.
+// A Fault is an error in a file, or in a value that overrides it.
 type Fault struct {
-	File   string // "" where there is none
-	Line   int    // counted from 1
-	Key    string // with the way to it, such as "routes[0].limits.ping"; "" where it is about the whole file
-	Source string // where the value is from, if not from the file: "--addr"
-	Text   string // what is wrong, and what to do
+	File   string // "" if there is no file
+	Line   int    // starts at 1
+	Key    string // path such as "routes[0].limits.ping", or ""
+	Source string // where the value is from, such as "--addr", or ""
+	Text   string // what is wrong and what to do
 
-	about string // the key that is likely meant, where it is not Key
+	about string // the key that was probably meant, or ""
 }
 
-// Error is "FILE:LINE: KEY: TEXT".
+// Error returns "FILE:LINE: KEY: TEXT".
 func (f Fault) Error() string {
 	var b strings.Builder
 	if f.Source != "" {
@@ -34,10 +34,10 @@ func (f Fault) Error() string {
 	return b.String()
 }
 
-// Faults are all that is wrong, in the order of the lines.
+// Faults is a list of faults, ordered by line.
 type Faults []Fault
 
-// Error has a line for each fault.
+// Error returns one line per fault.
 func (all Faults) Error() string {
 	lines := make([]string, len(all))
 	for i, f := range all {
@@ -46,7 +46,7 @@ func (all Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// err is nil where there are none.
+// err returns nil if there are no faults.
 func (all Faults) err() error {
 	if len(all) == 0 {
 		return nil
@@ -56,14 +56,15 @@ func (all Faults) err() error {
 	return slices.CompactFunc(all, func(a, b Fault) bool { return a == b })
 }
 
-// touch reports whether a fault is about key, about what holds it, or about what it holds.
+// touch reports whether a fault concerns key, a key that contains it, or a key
+// within it.
 func (all Faults) touch(key string) bool {
 	return slices.ContainsFunc(all, func(f Fault) bool {
 		return within(key, f.Key) || within(f.Key, key) || f.about != "" && within(key, f.about)
 	})
 }
 
-// within reports whether the key is holder, or a key that it holds.
+// within reports whether key is holder or is contained in it.
 func within(key, holder string) bool {
 	rest, ok := strings.CutPrefix(key, holder)
 	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')

@@ -9,7 +9,8 @@ import (
 	"wsauth/gateway"
 )
 
-// fieldKeys are the keys of the fields of gateway.Config, gateway.Route and what they hold.
+// fieldKeys maps the fields of gateway.Config, gateway.Route and nested types
+// to keys.
 var fieldKeys = map[string]string{
 	"Issuer":       "issuer",
 	"AccessTTL":    "access_ttl",
@@ -88,7 +89,8 @@ var fieldKeys = map[string]string{
 
 var fieldName = regexp.MustCompile(`[A-Za-z]+`)
 
-// keyOf is the key that a fault of the gateway is about, "" for one that a file cannot have.
+// keyOf returns the key that a fault of the gateway concerns, or "" if files
+// have no such key.
 func (d *Document) keyOf(f *gateway.Fault) string {
 	known := true
 	key := fieldName.ReplaceAllStringFunc(f.Field, func(name string) string {
@@ -108,7 +110,8 @@ func (d *Document) keyOf(f *gateway.Fault) string {
 	return key
 }
 
-// upstreamKey is the key of the upstream of a route with an index, "[0]" or none: upstream comes before upstreams where both are there.
+// upstreamKey returns the key of a route's upstream with the given index,
+// "[0]" or "". If both upstream and upstreams are set, upstream is the first.
 func (d *Document) upstreamKey(route, index string) string {
 	single, several := route+".upstream", route+".upstreams"
 	if d.lines[single] == 0 && d.lines[several] > 0 {

@@ -5,7 +5,7 @@ import (
 	"wsauth/internal/certfile"
 )
 
-// files looks into the files that a server opens when it starts.
+// files checks the files that a server opens when it starts.
 func (w *work) files() {
 	s := &w.Settings
 	if s.Users != "" {

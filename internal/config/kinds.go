@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// A Size is a number of bytes. In a file it has a unit: 64KiB, 1MiB, 2GiB, or none for bytes.
+// A Size is a number of bytes. In a file it may have a unit: 64KiB, 1MiB,
+// 2GiB.
 type Size int64
 
 var units = []struct {
@@ -16,7 +17,7 @@ var units = []struct {
 	bytes Size
 }{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
 
-// String is the size with the largest unit that it is a whole number of.
+// String formats the size in the largest unit of which it is a multiple.
 func (s Size) String() string {
 	for _, u := range units {
 		if s != 0 && s%u.bytes == 0 {
@@ -26,7 +27,7 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
-// ParseSize reads a size, such as 64KiB.
+// ParseSize parses a size such as 64KiB.
 func ParseSize(s string) (Size, error) {
 	unit := Size(1)
 	for _, u := range units {
@@ -42,7 +43,7 @@ func ParseSize(s string) (Size, error) {
 	return Size(n) * unit, nil
 }
 
-// ParseDuration reads a duration that is not negative.
+// ParseDuration parses a duration that is not negative.
 func ParseDuration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if err != nil || d < 0 {
@@ -51,7 +52,8 @@ func ParseDuration(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// OneOrMore are texts: in a file one, or a list of them. Numbers and truth values count as they are written.
+// OneOrMore is one text or a list of texts. Numbers and truth values are
+// accepted as text.
 type OneOrMore []string
 
 func (o *OneOrMore) read(d *decoder, key string, n *node) {
@@ -62,21 +64,21 @@ func (o *OneOrMore) read(d *decoder, key string, n *node) {
 	case list:
 		for i, item := range n.items {
 			if item.kind != text && item.kind != number && item.kind != truth {
-				d.fault(fmt.Sprintf("%s[%d]", key, i), item.line, "must be one value; here is %s", item.kind)
+				d.fault(fmt.Sprintf("%s[%d]", key, i), item.line, "must be one value; found %s", item.kind)
 				continue
 			}
 			*o = append(*o, item.text)
 		}
 	default:
-		d.fault(key, n.line, "must be a value, or a list of values; here is %s", n.kind)
+		d.fault(key, n.line, "must be a value, or a list of values; found %s", n.kind)
 	}
 }
 
-// Origins are a list of origins, or in a file the word any, which is then the
-// only entry.
+// Origins is a list of origins. In a file it may also be the word any, which
+// is then the only entry.
 type Origins []string
 
-// anyOrigin stands for every origin.
+// anyOrigin stands for all origins.
 const anyOrigin = "any"
 
 func (o *Origins) read(d *decoder, key string, n *node) {

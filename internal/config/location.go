@@ -7,13 +7,14 @@ import (
 	"wsauth"
 )
 
-// A Location is where a request may carry its credential: in a file the name of a kind, or a mapping of one to its options.
+// A Location is where a request may carry its credential. In a file it is the
+// name of a kind, or a mapping of the name to its options.
 type Location struct {
 	Kind    string
 	Options locationOptions
 }
 
-// locationOptions are those of one kind of location.
+// locationOptions are the options of one kind of location.
 type locationOptions interface{ location() wsauth.Location }
 
 type headerOptions struct {
@@ -55,7 +56,7 @@ type cookieOptions struct {
 	InsecureHTTP      bool     `yaml:"insecure_http"`
 }
 
-// locationKinds has the options of each kind, with their defaults.
+// locationKinds maps each kind to its options with their defaults.
 var locationKinds = map[string]func() locationOptions{
 	"header": func() locationOptions { return &headerOptions{Name: "Authorization"} },
 	"ticket": func() locationOptions { return &ticketOptions{"ticket"} },
@@ -91,12 +92,12 @@ func (l *Location) read(d *decoder, key string, n *node) {
 	case n.kind == mapping && len(n.pairs) == 1:
 		name, options = n.pairs[0].key, n.pairs[0].value
 	case n.kind != text:
-		d.fault(key, n.line, "must be the name of a location, or one name with its options, such as {query: {name: access_token}}; here is %s", n.kind)
+		d.fault(key, n.line, "must be the name of a location, or one name with its options, such as {query: {name: access_token}}; found %s", n.kind)
 		return
 	}
 	known, ok := locationKinds[name]
 	if !ok {
-		d.fault(key, n.line, "there is no such location; there are cookie, first_message, header, query, subprotocol and ticket")
+		d.fault(key, n.line, "unknown location; use cookie, first_message, header, query, subprotocol or ticket")
 		return
 	}
 	made := known()

@@ -17,23 +17,26 @@ import (
 	"wsauth/internal/errtext"
 )
 
-// A Maker makes configurations of gateways. It remembers what it has made, so that what stands in the next file as it did is the same.
+// A Maker builds gateway configurations. It reuses parts of what it has built
+// before, so that unchanged settings compare as equal.
 type Maker struct {
-	// Logger is that of what it makes. Default: none.
+	// Logger is used by the gateway. Default: none.
 	Logger *slog.Logger
 
-	// Files says that the files of the users and of certificates are looked into as well, for a server that is to start.
+	// Files enables the check of the files of users and certificates, for a
+	// server that is about to start.
 	Files bool
 
-	// DataDir is the data folder of a document that names none. Default: it is
-	// not known.
+	// DataDir is the data folder of a document that does not set one. Default:
+	// unknown.
 	DataDir string
 
 	trusted map[trust]*tls.Config
 }
 
-// Make checks the document and makes the configuration that it describes, without keys, users and a store. Its error is a [Faults]: all
-// that there are, those of [Parse] as well.
+// Make validates the document and returns its configuration, without keys,
+// users and a store. The error is a [Faults] with all faults, including those
+// of [Parse].
 func (m *Maker) Make(d *Document) (gateway.Config, error) {
 	w := &work{Document: d, maker: m, trusted: map[trust]*tls.Config{}, wrong: slices.Clone(d.faults)}
 	s := &d.Settings
@@ -71,12 +74,12 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 		AccessLog:     s.Log.Access,
 		Logger:        m.Logger,
 	}
-	if d.Has("ticket_burst") { // otherwise the default follows max_sockets
+	if d.Has("ticket_burst") { // otherwise the default depends on max_sockets
 		c.TicketBurst = s.TicketBurst
 	}
 	w.servers()
 	if slices.Contains(s.Origins, anyOrigin) {
-		w.report("origins", "only a route can say any, since logins are by cookie: any web site could use those of its visitors")
+		w.report("origins", "any is valid only for a route: logins use cookies, which any web site could use through its visitors")
 		c.Origins = nil
 	}
 	w.secretiveOrigins("origins", s.Origins)
@@ -97,7 +100,7 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 	return c, nil
 }
 
-// work is one call of Make.
+// work is the state of one call of Make.
 type work struct {
 	*Document
 	maker   *Maker
@@ -105,8 +108,8 @@ type work struct {
 	wrong   Faults
 }
 
-// report notes a fault for each line of a text, unless the key has one
-// already: what follows from that is no news.
+// report adds a fault for each line of a text, unless the key already has a
+// fault, because further faults would be consequences of it.
 func (w *work) report(key, format string, args ...any) {
 	for i, arg := range args {
 		if err, ok := arg.(error); ok {
@@ -121,7 +124,7 @@ func (w *work) report(key, format string, args ...any) {
 	}
 }
 
-// checkGateway asks the gateway what it thinks of c.
+// checkGateway reports the faults that the gateway finds in c.
 func (w *work) checkGateway(c gateway.Config) {
 	_, err := c.Check()
 	joined, ok := err.(interface{ Unwrap() []error })
@@ -140,7 +143,7 @@ func (w *work) checkGateway(c gateway.Config) {
 	}
 }
 
-// servers checks what is about this server and not about the gateway.
+// servers checks the settings of the server, as opposed to the gateway.
 func (w *work) servers() {
 	s := &w.Settings
 	w.address("listen", s.Listen)
@@ -154,18 +157,18 @@ func (w *work) servers() {
 	for i, one := range [][2]string{{"metrics.listen", s.Metrics.Listen}, {"admin.listen", s.Admin.Listen}} {
 		for _, other := range [][2]string{{"listen", s.Listen}, {"metrics.listen", s.Metrics.Listen}}[:i+1] {
 			if gateway.Collide(one[1], other[1]) {
-				w.report(one[0], "%s is that address already: each needs one of its own", other[0])
+				w.report(one[0], "%s has the same address: each needs an address of its own", other[0])
 			}
 		}
 	}
 	switch {
 	case s.TLS.Cert != "" && s.TLS.Key == "":
-		w.report("tls.cert", "needs tls.key beside it, the file of the private key")
+		w.report("tls.cert", "needs tls.key, the file of the private key")
 	case s.TLS.Cert == "" && s.TLS.Key != "":
-		w.report("tls.key", "needs tls.cert beside it, the file of the certificates")
+		w.report("tls.key", "needs tls.cert, the file of the certificates")
 	}
 	if s.Admin.Listen != "" && s.Admin.TokenFile == "" {
-		w.report("admin.listen", "needs admin.token_file beside it: on a port, whoever has the token may administrate")
+		w.report("admin.listen", "needs admin.token_file: on a port, operators authenticate with a token")
 	}
 	if s.Admin.Host != "" && !w.secretive("admin.host", s.Admin.Host) {
 		if err := gateway.CheckAdminHost(s.Admin.Host); err != nil {
@@ -173,15 +176,15 @@ func (w *work) servers() {
 		}
 	}
 	if s.Auth.Prefix == "" {
-		w.report("auth.prefix", "must be a path such as /auth; for the default remove the line")
+		w.report("auth.prefix", "must be a path such as /auth; remove the line to use the default")
 	}
 	if s.InsecureDemoUser && s.Users != "" {
-		w.report("insecure_demo_user", "with users there is no such user; leave one of the two out")
+		w.report("insecure_demo_user", "has no effect with users; use only one of the two")
 	}
 }
 
-// itself reports upstreams that are this server: each request would come back
-// to it, again and again.
+// itself reports upstreams that are addresses of this server, because requests
+// to them would loop.
 func (w *work) itself() {
 	s := &w.Settings
 	listeners := []struct{ key, address string }{
@@ -191,15 +194,15 @@ func (w *work) itself() {
 		for j, upstream := range r.all() {
 			for _, l := range listeners {
 				if l.address != "" && gateway.Reaches(upstream, l.address) {
-					w.report(w.upstreamKey(fmt.Sprintf("routes[%d]", i), fmt.Sprintf("[%d]", j)), "it is this server itself, which listens there (%s)", l.key)
+					w.report(w.upstreamKey(fmt.Sprintf("routes[%d]", i), fmt.Sprintf("[%d]", j)), "this is the server's own address (%s)", l.key)
 				}
 			}
 		}
 	}
 }
 
-// adminSocket returns the path of the socket of operators, "" if there is none
-// or the folder that it is in is not known.
+// adminSocket returns the path of the operators' socket, or "" if there is
+// none or its folder is unknown.
 func (w *work) adminSocket() string {
 	s := &w.Settings
 	switch {
@@ -213,19 +216,20 @@ func (w *work) adminSocket() string {
 	return filepath.Join(cmp.Or(s.Data, w.maker.DataDir), AdminSocketName)
 }
 
-// address checks that one can listen on s.
+// address checks that s is an address to listen on.
 func (w *work) address(key, s string) {
 	if err := gateway.CheckListen(s); err != nil {
 		w.report(key, "%v", err)
 	}
 }
 
-// onlyHere refuses an address that other machines can reach, as far as that can be told without looking a name up.
+// onlyHere reports an address that other machines can reach, as far as it is
+// known without resolving names.
 func (w *work) onlyHere(key, s string) {
 	host, _, err := net.SplitHostPort(s)
 	ip, ipErr := netip.ParseAddr(host)
 	if err == nil && (host == "" || ipErr == nil && !ip.IsLoopback()) {
-		w.report(key, "other machines can reach it, and the token would cross the network in the clear: name an address of this machine only, such as 127.0.0.1:9091")
+		w.report(key, "other machines can reach it, and the token would be sent in plain text: use a loopback address, such as 127.0.0.1:9091")
 	}
 }
 
@@ -240,14 +244,14 @@ var whenFull = map[string]wsauth.WhenFull{"end_oldest": wsauth.EndOldest, "refus
 
 var refusals = map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose}
 
-// route makes one route.
+// route returns the configuration of one route.
 func (w *work) route(i int) gateway.Route {
 	key, r := fmt.Sprintf("routes[%d]", i), &w.Settings.Routes[i]
 	if r.Upstream != "" && len(r.Upstreams) > 0 {
-		w.report(key+".upstreams", "stands beside upstream: leave one of the two out")
+		w.report(key+".upstreams", "must not be set together with upstream: remove one of the two")
 	}
 	if w.Has(key+".sockets") && !r.Public {
-		w.report(key+".sockets", "only a public route has it: a guarded route opens sockets for the clients that it lets in, and for no others")
+		w.report(key+".sockets", "valid only for public routes; on other routes, the requirement decides who may open sockets")
 	}
 	w.secretive(key+".host", r.Host)
 	w.secretiveOrigins(key+".origins", r.Origins)
@@ -288,7 +292,7 @@ func (w *work) route(i int) gateway.Route {
 	if made.AnyOrigin = slices.Equal(r.Origins, Origins{anyOrigin}); made.AnyOrigin {
 		made.Origins = nil
 	} else if slices.Contains(r.Origins, anyOrigin) {
-		w.report(key+".origins", "any stands alone: leave it out, or the origins beside it")
+		w.report(key+".origins", "any must be the only entry: remove it, or the other origins")
 		made.Origins = nil
 	}
 	for name, values := range r.Claims {
@@ -299,19 +303,19 @@ func (w *work) route(i int) gateway.Route {
 	}
 	for _, l := range r.Locations {
 		if l.Options == nil {
-			continue // a fault was noted
+			continue // the fault has been reported
 		}
 		made.Locations = append(made.Locations, l.Options.location())
 	}
 	if len(r.Locations) == 0 && !r.Public {
-		w.report(key+".locations", "needs at least one: nobody could show a credential")
+		w.report(key+".locations", "needs at least one: otherwise no credential could be sent")
 	}
 	return made
 }
 
-// RouteWarnings returns what the routes and trusted proxies let in that is
-// easily not meant, one line each. c is what [Maker.Make] has made of the
-// document.
+// RouteWarnings describes routes and trusted proxies that allow more than was
+// probably intended, one line each. c must be the result of [Maker.Make] for
+// d.
 func (d *Document) RouteWarnings(c gateway.Config) []string {
 	var all []string
 	for _, f := range c.Warnings() {
@@ -321,14 +325,14 @@ func (d *Document) RouteWarnings(c gateway.Config) []string {
 	return all
 }
 
-// Warnings are what the settings allow that is dangerous: one line each.
+// Warnings describes dangerous settings, one line each.
 func (d *Document) Warnings() []string {
 	var all []string
 	if text := d.Settings.PlainHTTP(d.Settings.Listen); text != "" {
 		all = append(all, "listen: "+text)
 	}
 	if d.Settings.InsecureUntyped {
-		all = append(all, "insecure_untyped: every JWT that was signed with the same keys opens sockets, whatever it was made for")
+		all = append(all, "insecure_untyped: every JWT signed with the same keys opens sockets, whatever its purpose")
 	}
 	for i, p := range d.Settings.Providers {
 		for _, w := range p.config().Warnings() {
@@ -338,18 +342,18 @@ func (d *Document) Warnings() []string {
 	}
 	for i, r := range d.Settings.Routes {
 		if r.TLS.InsecureSkipVerify {
-			all = append(all, fmt.Sprintf("routes[%d].tls.insecure_skip_verify: an attacker on the way to %s can read and change everything", i, strings.Join(r.all(), " and ")))
+			all = append(all, fmt.Sprintf("routes[%d].tls.insecure_skip_verify: attackers on the network can read and change all traffic with %s", i, strings.Join(r.all(), " and ")))
 		}
 		if r.Public && r.Sockets && slices.Contains(r.Origins, anyOrigin) {
-			all = append(all, fmt.Sprintf("routes[%d].origins: any: pages of every site can open sockets to %s with the cookies that their visitors have for it; it must look at the Origin itself if it believes them", i, strings.Join(r.all(), " and ")))
+			all = append(all, fmt.Sprintf("routes[%d].origins: any: pages of any site can open sockets to %s with the cookies of their visitors; if it trusts cookies, it must check the Origin itself", i, strings.Join(r.all(), " and ")))
 		}
 		for _, l := range r.Locations {
 			o, ok := l.Options.(*cookieOptions)
 			if ok && o.InsecureNoCSRF {
-				all = append(all, fmt.Sprintf("routes[%d].locations: insecure_no_csrf: pages of other sites can use the cookies of their visitors, but for sockets", i))
+				all = append(all, fmt.Sprintf("routes[%d].locations: insecure_no_csrf: pages of other sites can use the cookies of their visitors, except for sockets", i))
 			}
 			if ok && o.InsecureHTTP {
-				all = append(all, fmt.Sprintf("routes[%d].locations: insecure_http: an attacker on the way to the browser can read the cookies", i))
+				all = append(all, fmt.Sprintf("routes[%d].locations: insecure_http: attackers on the network can read the cookies", i))
 			}
 		}
 	}

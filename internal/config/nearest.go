@@ -7,9 +7,10 @@ import (
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// nearest is the name that is written most like s, "" where none is much like it.
+// nearest returns the name that is most similar to s, or "" if none is
+// similar.
 func nearest(s string, names map[string]int) string {
-	best, most := "", 2 // that many letters may differ
+	best, most := "", 2 // maximum number of different letters
 	if len(s) > 40 {
 		return ""
 	}
@@ -21,7 +22,8 @@ func nearest(s string, names map[string]int) string {
 	return best
 }
 
-// distance is how many letters must be put in, left out or changed to make b of a.
+// distance returns the number of letters to insert, delete or replace to turn
+// a into b.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

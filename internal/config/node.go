@@ -16,57 +16,62 @@ import (
 )
 
 const (
-	maxBytes  = 256 << 10 // of a file; the parser takes time by the square of it
-	maxDepth  = 32        // of lists and mappings in brackets
-	maxColumn = 512       // of a line's first words, and so of what is nested by indentation
+	maxBytes = 256 << 10 // of a file; the parser's time is quadratic in it
+	maxDepth = 32        // of lists and mappings in brackets
+	// Maximum column of the first words of a line, which limits nesting by
+	// indentation.
+	maxColumn = 512
 )
 
-// A kind is what a node is.
+// A kind is the kind of a node.
 type kind int
 
 const (
-	none    kind = iota // nothing is there, or null
-	text                // a string, plain or in quotes
-	number              // as it is written
+	none    kind = iota // missing or null
+	text                // a string, with or without quotes
+	number              // as written
 	truth               // true or false
-	list                // [a, b] or lines that begin with a dash
-	mapping             // {a: b} or lines of a: b
-	refused             // a fault was noted, and nothing more is to be said of it
+	list                // [a, b], or lines that begin with a dash
+	mapping             // {a: b}, or lines of the form a: b
+	refused             // a fault has been reported
 )
 
 func (k kind) String() string {
 	return [...]string{"nothing", "text", "a number", "true or false", "a list", "a mapping", "what is not supported"}[k]
 }
 
-// A node is a value of the file.
+// A node is a value in a file.
 type node struct {
 	kind  kind
 	line  int
-	text  string // of text, number and truth
+	text  string // for text, number and truth
 	items []*node
 	pairs []pair
 }
 
-// A pair is one key of a mapping.
+// A pair is a key of a mapping with its value.
 type pair struct {
 	key   string
 	line  int
 	value *node
 }
 
-// A reading is the making of nodes.
+// A reading is the state of converting a file to nodes.
 type reading struct {
-	lines  int // of the file
+	lines  int // number of lines in the file
 	faults Faults
 }
 
-// readNodes reads YAML. Nil is a file that is empty, or none; faults says which.
+// readNodes parses YAML. root is nil if the file is empty or invalid; in the
+// latter case there are faults.
 func readNodes(source []byte) (root *node, faults Faults) {
-	source = bytes.TrimPrefix(source, []byte("\ufeff")) // a mark that some editors set (YAML 1.2 section 5.2)
+	// Byte order mark of some editors (YAML 1.2 §5.2).
+	source = bytes.TrimPrefix(source, []byte("\ufeff"))
 	r := &reading{lines: 1 + strings.Count(strings.TrimSuffix(string(source), "\n"), "\n")}
 	defer func() {
-		if p := recover(); p != nil { // a fault of the parser must not end a server that runs
-			root, faults = nil, Faults{{Line: 1, Text: "it is no YAML that can be read"}}
+		// A bug of the parser must not crash a running server.
+		if p := recover(); p != nil {
+			root, faults = nil, Faults{{Line: 1, Text: "invalid YAML"}}
 		}
 	}()
 	if at, wrong := unreadable(source); wrong != "" {
@@ -84,7 +89,7 @@ func readNodes(source []byte) (root *node, faults Faults) {
 		case doc.Body.Type() == ast.DirectiveType:
 			r.fault(lineOf(doc.Body), "directives are not needed: remove the line")
 		case root != nil:
-			r.fault(lineOf(doc.Body), "a second document; there is one for each file")
+			r.fault(lineOf(doc.Body), "a second document: a file must have only one")
 		default:
 			root = r.node(doc.Body)
 		}
@@ -92,7 +97,8 @@ func readNodes(source []byte) (root *node, faults Faults) {
 	return root, r.faults
 }
 
-// unreadable says what the parser should not see, and in which line: it would take long over it.
+// unreadable returns what must not be passed to the parser and its line,
+// because the parser would take too long.
 func unreadable(source []byte) (line int, why string) {
 	if len(source) > maxBytes {
 		return 1, fmt.Sprintf("the file is longer than %d KiB", maxBytes>>10)
@@ -125,14 +131,15 @@ func unreadable(source []byte) (line int, why string) {
 	return 0, ""
 }
 
-// quoted is what the parser repeats of the file: it may be what nobody else should read.
+// quoted matches the parts of the file that the parser quotes. They may be
+// confidential.
 var quoted = regexp.MustCompile(`"[^"]{2,}"`)
 
-// syntax notes what the parser stumbled over.
+// syntax reports a syntax error.
 func (r *reading) syntax(err error) {
-	line, what := 1, "it is no YAML that can be read"
+	line, what := 1, "invalid YAML"
 	if syntax, ok := errors.AsType[*yaml.SyntaxError](err); ok {
-		what = "this is no YAML: " + quoted.ReplaceAllString(syntax.GetMessage(), `"…"`)
+		what = "invalid YAML: " + quoted.ReplaceAllString(syntax.GetMessage(), `"…"`)
 		if t := syntax.GetToken(); t != nil {
 			line = t.Position.Line
 		}
@@ -144,7 +151,7 @@ func (r *reading) fault(line int, format string, args ...any) {
 	r.faults = append(r.faults, Fault{Line: r.inside(line), Text: fmt.Sprintf(format, args...)})
 }
 
-// inside is a line of the file, whatever the parser says.
+// inside returns the nearest line that exists in the file.
 func (r *reading) inside(line int) int { return min(max(line, 1), r.lines) }
 
 func lineOf(n ast.Node) int {
@@ -154,7 +161,8 @@ func lineOf(n ast.Node) int {
 	return 1
 }
 
-// node makes a node of what the parser has made. What configurations do without is refused: they read as they stand.
+// node converts a node of the parser. Features that configurations do not need
+// are refused, so that a file means what it appears to mean.
 func (r *reading) node(n ast.Node) *node {
 	made := &node{line: r.inside(lineOf(n))}
 	refuse := func(why string) {
@@ -189,16 +197,16 @@ func (r *reading) node(n ast.Node) *node {
 	case *ast.MappingValueNode:
 		made.kind, made.pairs = mapping, r.pair(n)
 	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
-		refuse("anchors and aliases (& * <<) are not supported: write the value where it counts")
+		refuse("anchors and aliases (& * <<) are not supported: write out the value")
 	case *ast.TagNode:
-		refuse("tags (!) are not supported: text that looks like a number or a truth value goes into quotes")
+		refuse("tags (!) are not supported: write text that looks like a number or a truth value in quotes")
 	default:
 		refuse("this kind of YAML is not supported")
 	}
 	return made
 }
 
-// pair is nothing where the key is none.
+// pair converts a key and its value. It returns nil if the key is invalid.
 func (r *reading) pair(v *ast.MappingValueNode) []pair {
 	line := r.inside(lineOf(v.Key))
 	switch key := v.Key.(type) {
@@ -209,7 +217,7 @@ func (r *reading) pair(v *ast.MappingValueNode) []pair {
 	case *ast.MergeKeyNode:
 		r.node(key)
 	default:
-		r.fault(line, "a key is one word")
+		r.fault(line, "a key must be a single word")
 	}
 	return nil
 }

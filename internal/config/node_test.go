@@ -16,9 +16,9 @@ func TestUnreadable(t *testing.T) {
 		"dashes":      {"a:\n" + strings.Repeat("- ", 5000), "2: it is nested too deeply"},
 		"length":      {"a: 1\n" + strings.Repeat("#\n", maxBytes/2), "1: the file is longer than 256 KiB"},
 		"other bytes": {"a: 1\nb: \xff\n", "2: it is not UTF-8"},
-		"scalar":      {"wsauth\n", "1: must be a mapping, such as {a: b}; here is text"},
+		"scalar":      {"wsauth\n", "1: must be a mapping, such as {a: b}; found text"},
 		"directive":   {"%YAML 1.2\n---\nlisten: 127.0.0.1:1\n", "1: directives are not needed: remove the line"},
-		"key":         {"{a: b}: c\n", "1: this is no YAML: found an invalid key for this map"},
+		"key":         {"{a: b}: c\n", "1: invalid YAML: found an invalid key for this map"},
 	} {
 		if got := faultsOf(t, c.text); len(got) != 1 || !strings.HasPrefix(got[0], c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

@@ -6,30 +6,30 @@ import (
 	"strings"
 )
 
-// PlainHTTP returns what is dangerous about serving an address with these
-// settings, which other machines can reach without TLS; "" if nothing is. A
-// trusted proxy is taken to serve TLS in front, unless forwarded_scheme denies
-// it.
+// PlainHTTP describes the danger of serving an address without TLS with these
+// settings, or returns "". A trusted proxy is assumed to terminate TLS, unless
+// forwarded_scheme says otherwise.
 func (s *Settings) PlainHTTP(address string) string {
 	if s.TLS.Cert != "" || len(s.TrustedProxies) > 0 && s.ForwardedScheme != "http" || isOnlyHere(address) {
 		return ""
 	}
-	text := address + " is plain HTTP for other machines: an attacker on the way can read passwords and tokens"
+	text := address + " serves plain HTTP to other machines: attackers on the network can read passwords and tokens"
 	if s.Auth.Enabled {
-		text += ", and browsers there drop the cookies of a login, which are for HTTPS, so that it cannot last"
+		text += ", and browsers discard the cookies of a login, which require HTTPS"
 	}
-	return text + "; set tls.cert and tls.key, name the proxy that serves TLS in trusted_proxies, or listen on 127.0.0.1"
+	return text + "; set tls.cert and tls.key, list the proxy that serves TLS in trusted_proxies, or listen on 127.0.0.1"
 }
 
-// isOnlyHere reports whether only this machine can reach an address to listen
-// on, as far as that can be told without looking a name up.
+// isOnlyHere reports whether only this machine can reach an address, as far as
+// it is known without resolving names.
 func isOnlyHere(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return true // a fault of its own
+		return true // reported elsewhere
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761 section 6.3
+	// RFC 6761 §6.3.
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)

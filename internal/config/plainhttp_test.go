@@ -32,10 +32,10 @@ func TestPlainHTTP(t *testing.T) {
 		} {
 			d := Parse("x.yaml", []byte(text+settings))
 			found := strings.Join(d.Warnings(), "\n")
-			if got := strings.Contains(found, "listen: "+address+" is plain HTTP for other machines"); got != warns {
+			if got := strings.Contains(found, "listen: "+address+" serves plain HTTP to other machines"); got != warns {
 				t.Errorf("%s%s: %q", text, settings, found)
 			}
-			if login := strings.Contains(found, "drop the cookies of a login"); warns && login == strings.Contains(settings, "auth:") {
+			if login := strings.Contains(found, "discard the cookies of a login"); warns && login == strings.Contains(settings, "auth:") {
 				t.Errorf("%s%s: %q", text, settings, found)
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	"wsauth/token"
 )
 
-// providerKeys are the keys of the fields of idp.Config.
+// providerKeys maps the fields of idp.Config to keys.
 var providerKeys = map[string]string{
 	"Preset":    "preset",
 	"Issuer":    "issuer",
@@ -37,10 +37,11 @@ var providerKeys = map[string]string{
 	"Proxy":                   "proxy",
 }
 
-// namedFault is a line of what idp.New says: the name of a field, and what is wrong with it.
+// namedFault matches a line of an error of idp.New: the name of a field and
+// the fault.
 var namedFault = regexp.MustCompile(`^(?:[a-z]+: )*(?:Config\.)?([A-Z][A-Za-z]*)(?:\[\d+\])?: (.*)$`)
 
-// providers makes the providers, and looks at them beside each other.
+// providers builds the providers and checks that they do not conflict.
 func (w *work) providers() (all []*idp.Provider) {
 	issuers, spaces := map[string]bool{w.Settings.Issuer: true}, map[string]bool{}
 	for i, p := range w.Settings.Providers {
@@ -60,7 +61,7 @@ func (w *work) providers() (all []*idp.Provider) {
 			w.report(key+".issuer", "another provider, or this server, has the same issuer")
 		}
 		if spaces[c.Namespace] {
-			w.report(key+".namespace", "another provider has the namespace %s: users of both could have the same name; give this one another", c.Namespace)
+			w.report(key+".namespace", "another provider has the namespace %s: users of both could have the same name; choose another", c.Namespace)
 		}
 		issuers[c.Issuer], spaces[c.Namespace] = true, true
 		all = append(all, made)
@@ -68,7 +69,7 @@ func (w *work) providers() (all []*idp.Provider) {
 	return all
 }
 
-// config is what idp.New is asked for.
+// config returns the configuration for idp.New.
 func (p Provider) config() idp.Config {
 	if p.Namespace == "" {
 		p.Namespace = p.Preset
@@ -102,10 +103,11 @@ func (p Provider) config() idp.Config {
 	return c
 }
 
-// secretive reports what may have a password in it, before anybody repeats it.
+// secretive reports a URL that may contain a password, before it is used in
+// another message.
 func (w *work) secretive(key, url string) bool {
 	if strings.Contains(url, "@") {
-		w.report(key, "must be without a user and a password")
+		w.report(key, "must not contain a user or a password")
 		return true
 	}
 	return false
@@ -117,8 +119,8 @@ func (w *work) secretiveOrigins(key string, origins []string) {
 	}
 }
 
-// ProviderWords puts what idp.New says into the keys of a file: a line for
-// each fault, such as "issuer: required".
+// ProviderWords replaces the fields in an error of idp.New by the keys of a
+// file. It returns one line per fault, such as "issuer: required".
 func ProviderWords(err error) string {
 	var lines []string
 	for line := range strings.Lines(err.Error()) {
@@ -131,7 +133,7 @@ func ProviderWords(err error) string {
 	return strings.Join(lines, "\n")
 }
 
-// providerFaults takes what idp.New says apart: it has a line for each field.
+// providerFaults reports an error of idp.New, which has one line per field.
 func (w *work) providerFaults(key string, err error) {
 	for line := range strings.Lines(err.Error()) {
 		line = strings.TrimSpace(line)

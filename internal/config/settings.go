@@ -7,10 +7,12 @@ import (
 	"wsauth/store"
 )
 
-// Settings are what a file says. The fields stand for the keys of the same names; docs/configuration.md describes them.
+// Settings is the content of a file. The fields correspond to the keys in
+// their tags, which docs/configuration.md describes.
 //
-// Of the tags, "file" marks the name of a file, which is relative to the folder of the configuration; "off" says that there may be the
-// word [Off] instead; "enum" lists the words that there are; "positive" says that zero is not one of the values.
+// The tag "file" marks the name of a file, which is relative to the folder of
+// the configuration. "off" allows the word [Off] instead. "enum" lists the
+// valid words. "positive" excludes zero.
 type Settings struct {
 	Listen           string        `yaml:"listen"`
 	TLS              TLS           `yaml:"tls"`
@@ -54,20 +56,20 @@ type Settings struct {
 	Routes           []Route       `yaml:"routes"`
 }
 
-// AdminSocketName is the socket of operators in the data folder, unless
-// admin.socket names another.
+// AdminSocketName is the default name of the operators' socket in the data
+// folder.
 const AdminSocketName = "admin.sock"
 
-// Off is in the place of a file that is not wanted. A file of that name is "./off".
+// Off disables a file. To use a file of that name, write "./off".
 const Off = "off"
 
-// TLS names the certificate of the server.
+// TLS configures the certificate of the server.
 type TLS struct {
 	Cert string `yaml:"cert" file:""`
 	Key  string `yaml:"key" file:""`
 }
 
-// A Provider is an identity provider.
+// A Provider configures an identity provider.
 type Provider struct {
 	Preset    string    `yaml:"preset"`
 	Issuer    string    `yaml:"issuer"`
@@ -95,7 +97,7 @@ type Provider struct {
 
 func (p *Provider) preset() { p.Preset, p.MaxToken = "standard", idp.DefaultMaxTokenBytes }
 
-// Log says what is logged, and how.
+// Log configures the log.
 type Log struct {
 	Format            string `yaml:"format" enum:"text,json"`
 	Level             string `yaml:"level" enum:"debug,info,warn,error"`
@@ -103,19 +105,19 @@ type Log struct {
 	RefusalsPerSecond int    `yaml:"refusals_per_second"`
 }
 
-// Auth is about the addresses that the gateway answers itself.
+// Auth configures the endpoints of the gateway itself.
 type Auth struct {
 	Prefix  string   `yaml:"prefix"`
 	Enabled bool     `yaml:"enabled"`
 	CORS    AuthCORS `yaml:"cors"`
 }
 
-// Metrics says where figures are told.
+// Metrics configures the address of the metrics.
 type Metrics struct {
 	Listen string `yaml:"listen"`
 }
 
-// Admin says where operators reach the running gateway.
+// Admin configures how operators reach the running gateway.
 type Admin struct {
 	Socket    string `yaml:"socket" file:"" off:""`
 	Listen    string `yaml:"listen"`
@@ -123,14 +125,14 @@ type Admin struct {
 	Host      string `yaml:"host"`
 }
 
-// Store says how much the store holds at most.
+// Store configures the limits of the store.
 type Store struct {
 	MaxRevocations int `yaml:"max_revocations" positive:""`
 	MaxSessions    int `yaml:"max_sessions" positive:""`
 	MaxTickets     int `yaml:"max_tickets" positive:""`
 }
 
-// A Route is a gateway.Route as a file has it.
+// A Route configures a gateway.Route.
 type Route struct {
 	Host            string               `yaml:"host"`
 	Path            string               `yaml:"path"`
@@ -158,21 +160,21 @@ type Route struct {
 	ResponseTimeout time.Duration        `yaml:"response_timeout" positive:""`
 }
 
-// UpstreamTLS says which upstreams are believed.
+// UpstreamTLS configures which upstream servers are trusted.
 type UpstreamTLS struct {
 	CA                 string `yaml:"ca" file:""`
 	ServerName         string `yaml:"server_name"`
 	InsecureSkipVerify bool   `yaml:"insecure_skip_verify"`
 }
 
-// Health says how upstreams are watched.
+// Health configures the health checks of upstreams.
 type Health struct {
 	Path    string        `yaml:"path"`
 	Every   time.Duration `yaml:"every" positive:""`
 	Timeout time.Duration `yaml:"timeout" positive:""`
 }
 
-// Limits are those of a route; 0 is no limit.
+// Limits are the limits of a route; 0 means no limit.
 type Limits struct {
 	MaxBody             Size          `yaml:"max_body"`
 	MaxFrame            Size          `yaml:"max_frame"`
@@ -183,7 +185,7 @@ type Limits struct {
 	HandshakesPerMinute int           `yaml:"handshakes_per_minute"`
 }
 
-// Default is what an empty file says.
+// Default returns the settings of an empty file.
 func Default() Settings {
 	return Settings{
 		Listen:       "127.0.0.1:8000",
@@ -213,7 +215,7 @@ func Default() Settings {
 	}
 }
 
-// preset is what a route says that leaves everything out.
+// preset sets the defaults of a route.
 func (r *Route) preset() {
 	*r = Route{
 		Health:          Health{Every: 5 * time.Second, Timeout: 2 * time.Second},
@@ -228,7 +230,8 @@ func (r *Route) preset() {
 	}
 }
 
-// settle fills what depends on other keys; given reports whether a key of the route is there.
+// settle sets defaults that depend on other keys. given reports whether a key
+// of the route is set.
 func (r *Route) settle(given func(key string) bool) {
 	if !given("headers") && !r.Public {
 		r.Headers = map[string]string{"X-User": "sub"}
@@ -238,7 +241,7 @@ func (r *Route) settle(given func(key string) bool) {
 	}
 }
 
-// all are the upstreams under either key.
+// all returns the upstreams set by either key.
 func (r *Route) all() []string {
 	if r.Upstream != "" {
 		return append([]string{r.Upstream}, r.Upstreams...)

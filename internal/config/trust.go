@@ -9,14 +9,15 @@ import (
 	"strings"
 )
 
-// A trust is which upstreams a route believes. Equal ones are one *tls.Config, so that the gateway sees that nothing has changed.
+// A trust identifies which upstream servers a route trusts. Equal ones share a
+// *tls.Config, so that the gateway recognises an unchanged route.
 type trust struct {
-	ca       [sha256.Size]byte // of what the file holds; zero for the system's roots
+	ca       [sha256.Size]byte // hash of the file; zero for the system's roots
 	server   string
 	insecure bool
 }
 
-// trust makes what a route believes; nil is the system's roots.
+// trust returns the TLS configuration of a route, or nil for the defaults.
 func (w *work) trust(key string, r *Route) *tls.Config {
 	if r.TLS == (UpstreamTLS{}) {
 		return nil
@@ -29,7 +30,7 @@ func (w *work) trust(key string, r *Route) *tls.Config {
 	var roots *x509.CertPool
 	if r.TLS.CA != "" {
 		if r.TLS.InsecureSkipVerify {
-			w.report(key+".insecure_skip_verify", "nothing is verified then, and ca has no meaning: leave one of the two out")
+			w.report(key+".insecure_skip_verify", "it disables verification, so ca has no effect: remove one of the two")
 		}
 		text, err := os.ReadFile(r.TLS.CA)
 		if err != nil {
@@ -38,7 +39,7 @@ func (w *work) trust(key string, r *Route) *tls.Config {
 		}
 		roots = x509.NewCertPool()
 		if !roots.AppendCertsFromPEM(text) {
-			w.report(key+".ca", "%s holds no certificate in PEM form", r.TLS.CA)
+			w.report(key+".ca", "%s contains no PEM certificate", r.TLS.CA)
 			return nil
 		}
 		t.ca = sha256.Sum256(text)

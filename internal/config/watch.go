@@ -9,46 +9,51 @@ import (
 )
 
 const (
-	lookEvery = 250 * time.Millisecond // how often a watcher looks at its file
-	quietFor  = 4                      // looks without a change that end a change in place
-	unsureFor = 2                      // looks for which the kernel may be late to say how a file came
-	maxLinks  = 40                     // symbolic links on the way to one file, as Linux has it
+	lookEvery = 250 * time.Millisecond // interval at which a file is checked
+	// Checks without a change that end a change in place.
+	quietFor = 4
+	// Checks for which the kernel may be late to report how a file was
+	// created.
+	unsureFor = 2
+	// Symbolic links in one path, as in Linux.
+	maxLinks = 40
 )
 
-// A Change says how a watched file has changed.
+// A Change is how a watched file has changed.
 type Change int
 
 const (
-	// Replaced means that another file was renamed onto the path, or that a
-	// symbolic link on the way has another target. Either is one step, so the
-	// file is as whole as its writer made it.
+	// Replaced means that another file was renamed to the path, or that a
+	// symbolic link in the path has a new target. Both are atomic, so the file
+	// is complete.
 	Replaced Change = iota
 
-	// InPlace means that the file was written where it is, or created under
-	// its name, and has been the same for a second since. Its writer may only
-	// be pausing: nobody can tell whether it is whole.
+	// InPlace means that the file was modified, or created under its name, and
+	// has not changed for a second since. It may be incomplete if its writer
+	// is only pausing.
 	InPlace
 )
 
-// A Watcher finds out when a file has changed, and how.
+// A Watcher detects when and how a file changes.
 //
-// It compares identities, not times: the device and inode that the path leads
-// to, and the targets of the symbolic links on the way. On Linux it holds on
-// to the inode, so that no later file can get the same number, and asks
-// inotify(7) whether a new file was renamed onto its name or created there.
+// It compares identities, not times: the device and inode of the file, and the
+// targets of symbolic links in the path. On Linux, it keeps the inode open, so
+// that no other file can get the same number, and uses inotify(7) to learn
+// whether a new file was renamed to the path or created there.
 type Watcher struct {
 	file string
-	seen look // what the last change led to, or what there was at the start
+	seen look // the state at the last change or at the start
 }
 
-// A look is what a path leads to at one moment.
+// A look is the state of a path at one time.
 type look struct {
-	links []string    // each symbolic link on the way, with its target
-	final string      // the path without symbolic links
-	info  os.FileInfo // of the file; nil if there is none
+	links []string    // symbolic links in the path, with their targets
+	final string      // the path with symbolic links resolved
+	info  os.FileInfo // nil if there is no file
 }
 
-// NewWatcher makes a watcher of changes from now on: read the file after that.
+// NewWatcher returns a watcher for changes from now on. Read the file after
+// calling it.
 func NewWatcher(file string) *Watcher {
 	if absolute, err := filepath.Abs(file); err == nil {
 		file = absolute
@@ -56,8 +61,8 @@ func NewWatcher(file string) *Watcher {
 	return &Watcher{file: file, seen: lookAt(file)}
 }
 
-// Run calls changed after each change, until ctx is done. A file that is gone
-// is waited for.
+// Run calls changed after each change until ctx is done. If the file is
+// deleted, Run waits for it to be created.
 func (w *Watcher) Run(ctx context.Context, changed func(Change)) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -113,8 +118,8 @@ func (w *Watcher) Run(ctx context.Context, changed func(Change)) {
 	}
 }
 
-// lookAt looks at what a clean path leads to. It has no info while the file
-// cannot be found, as for a moment when some editors write.
+// lookAt returns the state of a clean path. info is nil if there is no file,
+// which may be the case for a moment while an editor writes it.
 func lookAt(path string) look {
 	l := look{final: path}
 	for len(l.links) < maxLinks {
@@ -135,8 +140,8 @@ func lookAt(path string) look {
 	return l
 }
 
-// firstLink returns the first part of a clean path that is a symbolic link,
-// and its target, or "" if none is.
+// firstLink returns the first prefix of a clean path that is a symbolic link,
+// and its target, or "".
 func firstLink(path string) (link, target string) {
 	for i := 1; i <= len(path); i++ {
 		if i < len(path) && !os.IsPathSeparator(path[i]) {
@@ -149,13 +154,13 @@ func firstLink(path string) (link, target string) {
 	return "", ""
 }
 
-// hasNewLink reports whether a symbolic link on the way is new, or has another
-// target than it had in before.
+// hasNewLink reports whether a symbolic link in the path is new or has a new
+// target since before.
 func (l look) hasNewLink(before look) bool {
 	return slices.ContainsFunc(l.links, func(link string) bool { return !slices.Contains(before.links, link) })
 }
 
-// same reports whether nothing has changed between the two.
+// same reports whether the states are equal.
 func (l look) same(other look) bool {
 	if l.info == nil || other.info == nil {
 		return l.info == nil && other.info == nil

@@ -8,14 +8,14 @@ import (
 	"syscall"
 )
 
-// oPath is O_PATH of open(2): a descriptor that reads nothing, and so needs
-// no permission and waits for no writer of a pipe.
+// oPath is O_PATH of open(2): such a descriptor cannot be read, so it needs no
+// permission and does not wait for the writer of a pipe.
 const oPath = 0x200000
 
-// A pin holds an inode, so that no other file gets its number meanwhile.
+// A pin keeps an inode open, so that no other file gets its number.
 type pin int
 
-// newPin pins the file of l, if it is still there.
+// newPin pins the file of l, if it still exists.
 func newPin(l look) pin {
 	if l.info == nil {
 		return -1
@@ -29,27 +29,29 @@ func newPin(l look) pin {
 
 func (p pin) release() {
 	if p >= 0 {
-		_ = syscall.Close(int(p)) // it was opened for nothing but its number
+		// Errors do not matter, since it was not read.
+		_ = syscall.Close(int(p))
 	}
 }
 
-// arrivals tells files that were renamed onto their names from those that were
-// created under them, or written after they came. A nil one knows nothing.
+// arrivals distinguishes files that were renamed to their names from files
+// that were created under them or modified afterwards. A nil *arrivals knows
+// nothing.
 type arrivals struct {
 	fd     int
-	dirs   map[string]int32 // the watch of a folder
-	names  map[arrival]bool // those that matter
-	moved  map[arrival]bool // whether a rename was the last that such a name has seen
+	dirs   map[string]int32 // watch descriptors of folders
+	names  map[arrival]bool // names of interest
+	moved  map[arrival]bool // whether a rename was the last event for a name
 	buffer []byte
 }
 
-// An arrival names where a file came.
+// An arrival is a name in a watched folder.
 type arrival struct {
 	dir  int32
 	name string
 }
 
-// newArrivals returns nil where the system grants no more of them.
+// newArrivals returns nil if the system has reached its limit.
 func newArrivals() *arrivals {
 	fd, err := syscall.InotifyInit1(syscall.IN_CLOEXEC | syscall.IN_NONBLOCK)
 	if err != nil {
@@ -64,7 +66,7 @@ func (a *arrivals) close() {
 	}
 }
 
-// watch has the folders of the paths watched, and no others.
+// watch watches the folders of paths, and no others.
 func (a *arrivals) watch(paths ...string) {
 	if a == nil {
 		return
@@ -73,7 +75,7 @@ func (a *arrivals) watch(paths ...string) {
 	a.dirs, a.names = map[string]int32{}, map[arrival]bool{}
 	for _, path := range paths {
 		dir := filepath.Dir(path)
-		// Writing after a rename makes it a change in place, so that counts, too.
+		// A write after a rename makes it a change in place.
 		const events = syscall.IN_MOVED_TO | syscall.IN_CREATE | syscall.IN_MODIFY | syscall.IN_ONLYDIR
 		watch, err := syscall.InotifyAddWatch(a.fd, dir, events)
 		if err != nil {
@@ -84,7 +86,8 @@ func (a *arrivals) watch(paths ...string) {
 	}
 	for _, watch := range before {
 		if !a.watches(watch) {
-			_, _ = syscall.InotifyRmWatch(a.fd, uint32(watch)) // a folder that is gone has none
+			// Fails if the folder was deleted.
+			_, _ = syscall.InotifyRmWatch(a.fd, uint32(watch))
 		}
 	}
 	for at := range a.moved {
@@ -103,7 +106,7 @@ func (a *arrivals) watches(watch int32) bool {
 	return false
 }
 
-// read notes what has come since the last call.
+// read processes the events since the last call.
 func (a *arrivals) read() {
 	if a == nil {
 		return
@@ -111,7 +114,7 @@ func (a *arrivals) read() {
 	for {
 		n, err := syscall.Read(a.fd, a.buffer)
 		if err != nil || n < syscall.SizeofInotifyEvent {
-			return // EAGAIN: there is no more
+			return // EAGAIN: no more events
 		}
 		for b := a.buffer[:n]; len(b) >= syscall.SizeofInotifyEvent; {
 			watch, mask := int32(binary.NativeEndian.Uint32(b)), binary.NativeEndian.Uint32(b[4:])
@@ -131,8 +134,8 @@ func (a *arrivals) read() {
 	}
 }
 
-// renamed reports whether the file at a path came by a rename, and whether
-// that is known.
+// renamed reports whether the file at a path was renamed to it, and whether
+// this is known.
 func (a *arrivals) renamed(final string) (renamed, known bool) {
 	if a == nil {
 		return false, false
@@ -146,15 +149,16 @@ func (a *arrivals) renamed(final string) (renamed, known bool) {
 	return renamed, known
 }
 
-// settle forgets what has come until now: it was acted on.
+// settle forgets the events so far, after they have been handled.
 func (a *arrivals) settle() {
 	if a != nil {
 		clear(a.moved)
 	}
 }
 
-// wasMoved reports whether a file was touched after it was written, as by a
-// rename, which sets its change time and leaves its modification time.
+// wasMoved reports whether a file was changed after it was written, for
+// example by a rename, which sets its change time but not its modification
+// time.
 func wasMoved(info os.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && stat.Ctim != stat.Mtim

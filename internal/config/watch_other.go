@@ -4,14 +4,15 @@ package config
 
 import "os"
 
-// A pin holds an inode. Only Linux has one that needs no permission.
+// A pin keeps an inode open. This works without permission on Linux only.
 type pin struct{}
 
 func newPin(look) pin { return pin{} }
 
 func (pin) release() {}
 
-// arrivals knows nothing here: how a file came is told by [wasMoved].
+// arrivals does nothing on this system; [wasMoved] decides how a file was
+// created.
 type arrivals struct{}
 
 func newArrivals() arrivals { return arrivals{} }
@@ -26,6 +27,6 @@ func (arrivals) settle() {}
 
 func (arrivals) renamed(string) (renamed, known bool) { return false, false }
 
-// wasMoved reports whether a file was written before it got its name. That
-// cannot be told here: a file with another inode counts.
+// wasMoved reports whether a file was written before it got its name. This is
+// unknown here, so every file with a new inode is treated as renamed.
 func wasMoved(os.FileInfo) bool { return true }

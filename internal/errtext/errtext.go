@@ -1,9 +1,9 @@
-// Package errtext puts errors into words for the person who runs a command.
+// Package errtext formats errors for the users of the command line.
 //
-// An error of a package begins with the name of the package, so that whoever
-// uses the package sees where it is from. Through several packages that makes
-// "gateway: users: password: open users: no such file or directory". Of, who
-// runs a program, it hides what is wrong and what to do.
+// Errors of packages begin with the name of the package, which helps
+// programmers. Through several layers this produces texts such as "gateway:
+// users: password: open users: no such file or directory", which do not tell
+// users what is wrong and what to do.
 package errtext
 
 import (
@@ -15,13 +15,12 @@ import (
 	"syscall"
 )
 
-// Of returns the text of err without the names of packages, with what the
-// system says in a sentence, and with what to do about that unless the text
-// goes on with it. It has as many lines as the text of err.
+// Of returns the text of err without package names. Errors of the operating
+// system become sentences; a sentence at the end of a line also tells what to
+// do. The number of lines is unchanged.
 func Of(err error) string { return words(err, true) }
 
-// Cause returns the text of err as [Of] does, without what to do: for one who
-// goes on with that.
+// Cause is like [Of] without the advice, for callers that add their own.
 func Cause(err error) string { return words(err, false) }
 
 func words(err error, withCure bool) string {
@@ -46,21 +45,21 @@ func words(err error, withCure bool) string {
 	return strings.Join(lines, "\n")
 }
 
-// distrust replaces how crypto/tls begins what it says of a certificate.
+// distrust replaces the prefixes of certificate errors of crypto/tls.
 var distrust = strings.NewReplacer("tls: failed to verify certificate: x509: ", "the certificate cannot be trusted: ", "tls: failed to verify certificate: ", "the certificate cannot be trusted: ")
 
-// packages are the names with which errors of our packages begin.
+// packages lists the names with which errors of packages begin.
 var packages = map[string]bool{
 	"wsauth": true, "gateway": true, "idp": true, "token": true, "keyring": true, "remotekeys": true, "store": true, "store/bolt": true,
 	"keyfile": true, "filelock": true, "password": true, "certfile": true, "config": true, "wsclient": true,
 	"net/http": true, "net/url": true, "HTTP/1.x transport connection broken": true, "time": true, "x509": true,
 }
 
-// parts are what stands behind the name of the package gateway.
+// parts lists the prefixes that follow the name of package gateway.
 var parts = map[string]bool{"users": true, "guard": true, "issuer": true, "verifier": true, "relay": true}
 
-// withoutPackages returns a line without the names of packages before what is
-// said, and without a name that stands twice in a row.
+// withoutPackages removes the names of packages from the beginning of a line,
+// and prefixes that the rest repeats.
 func withoutPackages(line string) string {
 	var kept []string
 	rest, last := line, ""
@@ -82,8 +81,8 @@ func withoutPackages(line string) string {
 	return rest
 }
 
-// systemErrors returns the errors of the system that err is made of, each the
-// outermost that names a file or an address.
+// systemErrors returns the errors of the operating system in the tree of err.
+// For each, it returns the outermost error that names a file or an address.
 func systemErrors(err error) []error {
 	switch e := err.(type) { //nolint:errorlint // the tree is walked here
 	case nil:
@@ -100,10 +99,10 @@ func systemErrors(err error) []error {
 	return systemErrors(errors.Unwrap(err))
 }
 
-// A sentence is what an error says, and what to do.
+// A sentence is the description of an error, and the advice.
 type sentence struct{ says, cure string }
 
-// sentenceOf returns the sentence of an error; the zero value without one.
+// sentenceOf returns the sentence for an error, or the zero value.
 func sentenceOf(err error) sentence {
 	path := ""
 	switch e := err.(type) { //nolint:errorlint // systemErrors has unwrapped it
@@ -121,22 +120,23 @@ func sentenceOf(err error) sentence {
 	return ofFile(path, err)
 }
 
-// ofFile returns the sentence of what the system says of a file.
+// ofFile returns the sentence for an error about a file.
 func ofFile(path string, err error) sentence {
 	is := func(target error) bool { return errors.Is(err, target) }
 	switch {
 	case is(fs.ErrNotExist):
 		return sentence{path + " does not exist", "check the path"}
 	case is(fs.ErrPermission):
-		return sentence{"this user may not use " + path, "run the command as the user who owns it, or give this user the right"}
+		return sentence{"this user may not access " + path, "run the command as the user who owns it, or give this user access"}
 	case is(syscall.EISDIR):
 		return sentence{path + " is a folder, not a file", "name the file itself"}
 	case is(syscall.ENOTDIR):
-		return sentence{path + " needs a folder where there is a file", "check the path"}
-	case strings.HasSuffix(err.Error(), ": not a directory"): // of os.OpenRoot
+		return sentence{path + " goes through a file as if it were a folder", "check the path"}
+	// Returned by os.OpenRoot.
+	case strings.HasSuffix(err.Error(), ": not a directory"):
 		return sentence{path + " is a file, not a folder", "name the folder itself"}
 	case is(syscall.ENOSPC), is(syscall.EDQUOT):
-		return sentence{"there is no room left for " + path, "make some, or choose another folder"}
+		return sentence{"there is no space left for " + path, "free some, or choose another folder"}
 	case is(syscall.EROFS):
 		return sentence{path + " is on a file system that cannot be written to", "choose another folder"}
 	case is(fs.ErrExist):
@@ -149,7 +149,7 @@ func ofFile(path string, err error) sentence {
 	return sentence{}
 }
 
-// Plain is an error in the words of [Of], with everything else that err is.
+// Plain returns an error with the text of [Of] that wraps err.
 func Plain(err error) error {
 	if err == nil {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// ofNetwork returns the sentence of what the system says of an address.
+// ofNetwork returns the sentence for a network error.
 func ofNetwork(op *net.OpError) sentence {
 	if op.Op == "listen" {
 		if s := ofListen(op); s.says != "" {
@@ -47,7 +47,7 @@ func ofNetwork(op *net.OpError) sentence {
 	return sentence{says: address + ": " + inner.says}
 }
 
-// ofName returns the sentence of a name that could not be looked up.
+// ofName returns the sentence for a failed DNS lookup.
 func ofName(err *net.DNSError) sentence {
 	if err.IsNotFound {
 		return sentence{"there is no host called " + err.Name, "check the spelling"}
@@ -55,7 +55,7 @@ func ofName(err *net.DNSError) sentence {
 	return sentence{"the name " + err.Name + " cannot be looked up", "check the network and the resolver"}
 }
 
-// innermost returns the text of the error that err is made of.
+// innermost returns the text of the innermost error.
 func innermost(err error) string {
 	for {
 		switch inner := errors.Unwrap(err); {
@@ -73,11 +73,11 @@ func ofListen(op *net.OpError) sentence {
 	address := fmt.Sprint(op.Addr)
 	switch {
 	case errors.Is(op, syscall.EADDRINUSE):
-		return sentence{"another program listens on " + address + " already", "stop it, or choose another address"}
+		return sentence{"another program already listens on " + address, "stop it, or choose another address"}
 	case errors.Is(op, syscall.EADDRNOTAVAIL):
 		return sentence{"this machine does not have the address " + address, "choose one that it has, such as 127.0.0.1, or 0.0.0.0 for all of them"}
 	case errors.Is(op, fs.ErrPermission):
-		return sentence{"this user may not listen on " + address, "choose a port above 1023"}
+		return sentence{"this user is not allowed to listen on " + address, "choose a port above 1023"}
 	}
 	return sentence{}
 }

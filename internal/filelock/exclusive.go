@@ -12,7 +12,7 @@ import (
 
 const advice = "try again when it has ended, or remove the file if there is no such program"
 
-// try makes the file that is the lock, or fails with ErrHeld.
+// try creates the lock file, or returns ErrHeld.
 func try(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the path that our caller has chosen
 	if errors.Is(err, fs.ErrExist) {
@@ -24,5 +24,6 @@ func try(path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("filelock: %w", err)
 	}
-	return sync.OnceFunc(func() { _ = os.Remove(path) }), nil // one that stays is told of by the next
+	// If it remains, the next Lock reports it.
+	return sync.OnceFunc(func() { _ = os.Remove(path) }), nil
 }

@@ -1,7 +1,8 @@
-// Package filelock lets one program at a time change what lies beside a lock file.
+// Package filelock serialises changes of files by several programs.
 //
-// A change of a file that is read, changed in memory and written anew is lost when another program does the same meanwhile, however
-// whole each of the two files was.
+// Without a lock, a change of a file that is read, modified in memory and
+// written again is lost if another program does the same at the same time,
+// even if each write is atomic.
 package filelock
 
 import (
@@ -11,23 +12,30 @@ import (
 	"time"
 )
 
-// Patience is how long [Lock] waits at most. Who holds a lock reads and writes a file, and asks nobody anything.
+// Patience is how long [Lock] waits. Programs that hold a lock only read and
+// write files; they do not wait for users.
 const Patience = 10 * time.Second
 
-// retryEvery is how often it tries. No system has a lock that can be waited for until a context is done.
+// retryEvery is the interval between attempts. No system offers a lock that
+// can be awaited with a context.
 const retryEvery = 10 * time.Millisecond
 
-// ErrHeld means that somebody else has held a lock for as long as Lock waits.
+// ErrHeld means that another program or call has held the lock for [Patience].
 var ErrHeld = errors.New("filelock: in use")
 
-// Lock takes the lock that is the file at path, which it makes and which unlock removes. It excludes other programs and other calls
-// in this one, though it is for files: it orders no access to memory. It waits for [Patience], and then fails with [ErrHeld], or until ctx is done, and fails with its error. It is no
-// error to call unlock again.
+// Lock takes the lock represented by the file at path. It creates the file,
+// and unlock removes it. unlock may be called more than once.
 //
-// The lock of a program that was killed is free, and its file is taken over. Only where the system has no flock (Windows and others)
-// the file is the lock, and stays until a person removes it, as the error says.
+// The lock excludes other programs and other calls in this one. It does not
+// synchronise memory between goroutines. Lock waits at most [Patience], then
+// returns [ErrHeld]. If ctx is done earlier, it returns the error of ctx.
 //
-// A file that is not empty is no lock, and is refused with an error rather than removed in the end, as is a symbolic link.
+// If a program is killed, its lock is released, and the next call reuses the
+// file. On systems without flock, such as Windows, the existence of the file
+// is the lock, so the file must then be removed by hand; the error says so.
+//
+// A file that is not empty, or a symbolic link, is refused, so that Lock never
+// removes a file that is not a lock.
 func Lock(ctx context.Context, path string) (unlock func(), err error) {
 	late := time.NewTimer(Patience)
 	defer late.Stop()

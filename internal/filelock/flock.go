@@ -13,14 +13,15 @@ import (
 
 const advice = "try again when it has ended"
 
-// try takes the lock, or fails with ErrHeld.
+// try takes the lock, or returns ErrHeld.
 //
-// The lock is of the file, not of its name, and whoever held it has removed the name. So the file that was opened may have lost its
-// name before it was locked, while another one of that name is the lock.
+// flock locks a file, not a name, and unlock removes the name. So the opened
+// file may have lost its name before it was locked, and another file of that
+// name may be the lock.
 func try(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600) //nolint:gosec // the path that our caller has chosen
 	if errors.Is(err, syscall.ELOOP) {
-		return nil, fmt.Errorf("filelock: %s is a symbolic link, which a lock is not; remove it", path)
+		return nil, fmt.Errorf("filelock: %s is a symbolic link, not a lock file; remove it", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("filelock: %w", err)
@@ -30,18 +31,18 @@ func try(path string) (unlock func(), err error) {
 	}
 	return sync.OnceFunc(func() {
 		_ = os.Remove(path) //nolint:gosec // the path that our caller has chosen; one that stays is taken over
-		_ = f.Close()       // which frees it
+		_ = f.Close()       // releases the lock
 	}), nil
 }
 
-// take locks an open file, and makes sure that it is the lock.
+// take locks f, and checks that it is still the file at path.
 func take(f *os.File, path string) error {
 	info, err := f.Stat()
 	if err != nil {
 		return fmt.Errorf("filelock: %w", err)
 	}
 	if !info.Mode().IsRegular() || info.Size() > 0 {
-		return fmt.Errorf("filelock: %s is not empty, as a lock is; move it away", path)
+		return fmt.Errorf("filelock: %s is not an empty file, as a lock file is; move it away", path)
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	switch {
@@ -53,7 +54,7 @@ func take(f *os.File, path string) error {
 	named, err := os.Lstat(path) //nolint:gosec // the path that our caller has chosen
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && !os.SameFile(info, named):
-		return ErrHeld // by who made the other one, or freed just now
+		return ErrHeld // the file was replaced or just removed
 	case err != nil:
 		return fmt.Errorf("filelock: %w", err)
 	}

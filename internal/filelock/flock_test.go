@@ -21,7 +21,7 @@ func TestLockRefusesOtherFiles(t *testing.T) {
 	if err := os.Symlink("nothing", link); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{file: "is not empty", link: "symbolic link", dir: "directory"} {
+	for path, want := range map[string]string{file: "is not an empty file", link: "symbolic link", dir: "directory"} {
 		if _, err := Lock(t.Context(), path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)
 		}

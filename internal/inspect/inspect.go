@@ -1,4 +1,4 @@
-// Package inspect explains a token to a person, without believing it.
+// Package inspect explains a token to a person without verifying it.
 package inspect
 
 import (
@@ -12,27 +12,29 @@ import (
 	"wsauth/token"
 )
 
-// MaxBytes is the longest text that is looked at.
+// MaxBytes is the maximum length of a text to inspect.
 const MaxBytes = 64 << 10
 
-// A Token is what a text says that may be a compact JWS. Nothing of it is verified.
+// A Token is the content of a text that may be a compact JWS. Nothing of it is
+// verified.
 type Token struct {
 	Raw    string
-	Header []Member // nil where it cannot be read at all
+	Header []Member // nil if it cannot be parsed at all
 	Claims []Member
 
-	// Fault is why no verifier of wsauth would read it, whatever its keys: nil where it is well formed.
+	// Fault is the reason why no verifier would parse the token, whatever its
+	// keys. It is nil if the token is well formed.
 	Fault error
 }
 
-// A Member is one name and value of the header or the payload.
+// A Member is a name and value of the header or the payload.
 type Member struct {
 	Name  string
 	Value jsontext.Value
 }
 
-// Read takes text apart, as leniently as it can be shown. White space around it, and the word Bearer before it, belong to how it was
-// copied.
+// Read parses text as leniently as possible. It ignores surrounding white
+// space and a preceding "Bearer", which often result from copying.
 func Read(text string) Token {
 	raw := strings.TrimSpace(text)
 	if scheme, rest, found := strings.Cut(raw, " "); found && strings.EqualFold(scheme, "Bearer") {
@@ -50,12 +52,13 @@ func Read(text string) Token {
 	case 2, 3:
 		t.Claims = members(segments[1])
 	case 5:
-		t.Fault = errors.New("five segments: it is encrypted (JWE, RFC 7516), and only its owner can read it; wsauth takes signed tokens (JWS)")
+		t.Fault = errors.New("five segments: it is encrypted (JWE, RFC 7516); wsauth accepts only signed tokens (JWS)")
 	}
 	return t
 }
 
-// members are those of a segment that is a JSON object, or as many as can be read.
+// members returns the members of a segment that is a JSON object, as far as it
+// can be parsed.
 func members(segment string) (all []Member) {
 	data, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(segment, "="))
 	if err != nil {
@@ -82,7 +85,8 @@ func members(segment string) (all []Member) {
 	return all
 }
 
-// Text is the value of the last member of that name that is a string, or "".
+// Text returns the value of the last member with that name if it is a string,
+// or "".
 func Text(all []Member, name string) string {
 	var text string
 	for _, m := range all {
@@ -93,7 +97,7 @@ func Text(all []Member, name string) string {
 	return text
 }
 
-// Has reports whether there is a member of that name.
+// Has reports whether there is a member with that name.
 func Has(all []Member, name string) bool {
 	for _, m := range all {
 		if m.Name == name {
@@ -103,7 +107,7 @@ func Has(all []Member, name string) bool {
 	return false
 }
 
-// text is the value if that is a string, or "".
+// text returns the value if it is a string, or "".
 func (m Member) text() string {
 	if m.Value.Kind() != '"' {
 		return ""

@@ -28,7 +28,7 @@ func TestKind(t *testing.T) {
 		{`{}`, `{"tid":"x","ver":"2.0"}`, "preset entra"},
 		{`{}`, `{"tid":"x","ver":"1.0"}`, "version 2.0"},
 		{`{}`, `{"iss":"https://x.auth0.com/"}`, "preset auth0"},
-		{`{}`, `{"nonce":"x"}`, "an ID token:"},
+		{`{}`, `{"nonce":"x"}`, "an ID token, which"},
 		{`{"typ":"application/at+JWT"}`, `{}`, "RFC 9068"},
 		{`{"typ":"logout+jwt"}`, `{}`, "logout token"},
 		{`{}`, `{"events":{}}`, "logout token"},

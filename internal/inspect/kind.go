@@ -2,14 +2,14 @@ package inspect
 
 import "strings"
 
-// Kind is what the token looks like, in words, or "" where nothing tells.
+// Kind returns a description of the kind of token, or "" if it is unknown.
 func (t Token) Kind() string {
 	typ := strings.ToLower(strings.TrimPrefix(strings.ToLower(Text(t.Header, "typ")), "application/"))
 	switch {
 	case typ == "logout+jwt", Has(t.Claims, "events") && typ != "secevent+jwt":
-		return "a logout token (OpenID Connect Back-Channel Logout): it lets nobody in"
+		return "a logout token (OpenID Connect Back-Channel Logout), which is not a credential"
 	case typ == "secevent+jwt":
-		return "a Security Event Token (RFC 8417): it lets nobody in"
+		return "a Security Event Token (RFC 8417), which is not a credential"
 	}
 	for _, k := range kinds {
 		if k.fits(t) {
@@ -27,17 +27,18 @@ type kind struct {
 	fits func(Token) bool
 }
 
-// kinds are tried in this order. Where a product tells its kinds of token apart by a claim, that comes before the address of its issuer.
+// kinds are tried in this order. If a product marks its kinds of tokens with a
+// claim, that precedes the recognition by issuer.
 var kinds = []kind{
 	{"an access token of Keycloak (preset keycloak)", has("typ", "Bearer")},
-	{"an ID token of Keycloak: it says who logged in, and is not for opening sockets", has("typ", "ID")},
-	{"a refresh token of Keycloak: only Keycloak takes it", has("typ", "Refresh", "Offline")},
+	{"an ID token of Keycloak, which tells a client who logged in, and cannot open sockets", has("typ", "ID")},
+	{"a refresh token of Keycloak, which only Keycloak accepts", has("typ", "Refresh", "Offline")},
 	{"an access token of Amazon Cognito (preset cognito)", has("token_use", "access")},
-	{"an ID token of Amazon Cognito: it says who logged in, and is not for opening sockets", has("token_use", "id")},
+	{"an ID token of Amazon Cognito, which tells a client who logged in, and cannot open sockets", has("token_use", "id")},
 	{"an access token of wsauth", has("type", "access")},
-	{"a refresh token of wsauth: only /auth/refresh takes it", has("type", "refresh")},
-	{"an ID token of Google, which stands for its access tokens (preset google)", has("iss", "https://accounts.google.com")},
-	{"an ID token: it says who logged in, and is not for opening sockets", func(t Token) bool {
+	{"a refresh token of wsauth, which only /auth/refresh accepts", has("type", "refresh")},
+	{"an ID token of Google, used like an access token (preset google)", has("iss", "https://accounts.google.com")},
+	{"an ID token, which tells a client who logged in, and cannot open sockets", func(t Token) bool {
 		return Has(t.Claims, "nonce") || Has(t.Claims, "at_hash") || Has(t.Claims, "c_hash")
 	}},
 	{"an access token of Okta (preset okta)", func(t Token) bool { return Has(t.Claims, "cid") && Has(t.Claims, "uid") }},
@@ -48,7 +49,7 @@ var kinds = []kind{
 	{"an access token of Auth0 (preset auth0)", func(t Token) bool { return strings.HasSuffix(Text(t.Claims, "iss"), ".auth0.com/") }},
 }
 
-// has is whether a claim has one of some values.
+// has returns a predicate that reports whether a claim has one of the values.
 func has(name string, values ...string) func(Token) bool {
 	return func(t Token) bool {
 		text := Text(t.Claims, name)

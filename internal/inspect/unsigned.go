@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Warnings say why anybody could have written the token: it names no algorithm
-// that signs, or has no signature. Verifiers that took such tokens were the
-// worst faults of JWT libraries.
+// Warnings returns the reasons why anybody could have made the token: it has
+// no signature, or its algorithm does not sign. Accepting such tokens was the
+// worst fault of JWT libraries.
 func (t Token) Warnings() []string {
 	if t.Header == nil {
 		return nil
@@ -22,7 +22,7 @@ func (t Token) Warnings() []string {
 		algorithms++
 		switch alg := strings.TrimSpace(m.text()); {
 		case strings.EqualFold(alg, "none"):
-			warn("its alg is %s: nothing signs it, and anybody can write such a token. Whoever takes it lets everybody in.", Printable(string(m.Value)))
+			warn("its alg is %s: nothing signs it, and anybody can write such a token. A server that accepts it lets everybody in.", Printable(string(m.Value)))
 		case alg == "":
 			warn("its alg is %s, which names no algorithm: a verifier must not guess one.", Printable(string(m.Value)))
 		}

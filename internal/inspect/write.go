@@ -12,18 +12,19 @@ import (
 	"unicode/utf8"
 )
 
-// longestValue is how many bytes of one value are shown.
+// longestValue is the maximum number of bytes of a value that are shown.
 const longestValue = 400
 
-// dates are the claims that are NumericDates (RFC 7519 §2).
+// dates maps claims with a NumericDate (RFC 7519 §2) to their descriptions.
 var dates = map[string]string{"exp": "expires", "nbf": "not valid before", "iat": "issued", "auth_time": "the user logged in", "updated_at": "the profile was changed"}
 
-// Write prints the token as it is at a moment, with its dates in words. What it prints is no token: it leaves out the signature.
+// Write prints the token, with dates relative to now. The output cannot be
+// used as a token, because it omits the signature.
 func (t Token) Write(w io.Writer, now time.Time) error {
 	var b strings.Builder
 	kind := t.Kind()
 	if kind == "" {
-		kind = "nothing that this program knows by sight"
+		kind = "no kind of token that this program knows"
 	}
 	fmt.Fprintf(&b, "%d bytes; it looks like %s.\n", len(t.Raw), kind)
 	section(&b, "Header", t.Header, now)
@@ -53,7 +54,7 @@ func section(b *strings.Builder, title string, all []Member, now time.Time) {
 	}
 }
 
-// date is a NumericDate in words.
+// date describes a NumericDate.
 func date(words string, m Member, now time.Time) string {
 	seconds, err := strconv.ParseFloat(string(m.Value), 64)
 	if err != nil || math.IsNaN(seconds) || seconds < 0 || seconds > 253402300799 {
@@ -63,7 +64,7 @@ func date(words string, m Member, now time.Time) string {
 	return fmt.Sprintf("%s %s, %s", words, at.UTC().Format(time.RFC3339), When(at, now))
 }
 
-// When is a moment as seen from another: "in 5m0s" or "5m0s ago".
+// When describes the time at relative to now: "in 5m0s" or "5m0s ago".
 func When(at, now time.Time) string {
 	switch d := at.Sub(now).Round(time.Second); {
 	case d == 0:
@@ -75,7 +76,7 @@ func When(at, now time.Time) string {
 	}
 }
 
-// long is a duration, in days where it is one of many hours.
+// long formats a duration, in days if it is two days or more.
 func long(d time.Duration) string {
 	if days := d / (24 * time.Hour); days >= 2 {
 		return fmt.Sprintf("%d days", days)
@@ -83,7 +84,7 @@ func long(d time.Duration) string {
 	return d.String()
 }
 
-// Printable is Escape of a text for a person: a long one is cut.
+// Printable is Escape for display: it truncates long texts.
 func Printable(text string) string {
 	if len(text) <= longestValue {
 		return Escape(text)
@@ -95,8 +96,9 @@ func Printable(text string) string {
 	return fmt.Sprintf("%s… (%d bytes)", Escape(text[:end]), len(text))
 }
 
-// Escape is text without anything that a terminal obeys or that turns the direction of what stands around it: such characters are
-// escaped as in JSON, so that JSON stays the same JSON. A byte that is not UTF-8 becomes U+FFFD.
+// Escape escapes characters that control a terminal or change the direction of
+// text, in the form of JSON, so that JSON stays equivalent. Bytes that are not
+// UTF-8 become U+FFFD.
 func Escape(text string) string {
 	var b strings.Builder
 	for _, r := range text {

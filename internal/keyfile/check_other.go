@@ -8,8 +8,9 @@ import (
 	"strconv"
 )
 
-// checkFile refuses what is not a regular file. Who may read it is the access list's business on these systems: the user's own
-// folder is closed to others there.
+// checkFile refuses anything but a regular file. On these systems, access
+// control lists determine who may read it; the user's own folder is not
+// accessible to others.
 func checkFile(path string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("keyfile: %s is not a regular file", path)
@@ -17,15 +18,15 @@ func checkFile(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// noWait is for systems with pipes that have names.
+// noWait is only needed on systems with named pipes.
 const noWait = 0
 
 func checkMounted(path string, info fs.FileInfo) error { return checkFile(path, info) }
 
 func checkLink(string, fs.FileInfo) error { return nil }
 
-// checkOwnedFolder trusts the access list of the folder.
+// checkOwnedFolder accepts all folders: access control lists protect them.
 func checkOwnedFolder(string, fs.FileInfo) error { return nil }
 
-// quote makes path one word of a shell command.
+// quote quotes path for a shell command.
 func quote(path string) string { return strconv.Quote(path) }

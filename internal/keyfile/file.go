@@ -5,9 +5,9 @@ import (
 	"path/filepath"
 )
 
-// ReadFile returns the content of a file outside a folder of keys, to which symbolic links may lead, as those do that programs make which
-// renew certificates. The folder in which the path begins and that in which it ends are held to what [OpenFolder] demands, and the file
-// to what [Folder.Read] does.
+// ReadFile reads a file outside a folder of keys. Symbolic links may lead to
+// it, as programs that renew certificates create them. The folders of path and
+// of the target must satisfy [OpenFolder], and the file [Folder.Read].
 func ReadFile(path string) ([]byte, error) {
 	named, err := OpenFolder(filepath.Dir(path))
 	if err != nil {

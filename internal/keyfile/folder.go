@@ -10,17 +10,20 @@ import (
 	"slices"
 )
 
-// maxNames bounds what one folder may hold.
+// maxNames is the maximum number of files in a folder.
 const maxNames = 4096
 
-// A Folder holds secrets, each in a file of its own. Whoever fills it may be this user, or root, as where an orchestrator mounts it.
+// A Folder contains secrets, each in a file of its own. The files may be owned
+// by this user or by root, as in volumes that an orchestrator mounts.
 type Folder struct {
 	root *os.Root
 	path string
 }
 
-// OpenFolder opens the folder at path, which a symbolic link may lead to. It refuses one that belongs to neither this user nor root,
-// and one that others may write to, unless only root may remove files there (mode 1777, as such mounts have).
+// OpenFolder opens the folder at path, which may be a symbolic link. It
+// refuses a folder that neither this user nor root owns, and one that others
+// can write to, unless it has the sticky bit (mode 1777, as such volumes
+// have).
 func OpenFolder(path string) (*Folder, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
@@ -36,10 +39,11 @@ func OpenFolder(path string) (*Folder, error) {
 	return &Folder{root, path}, nil
 }
 
-// Close ends the use of the folder.
+// Close closes the folder.
 func (f *Folder) Close() error { return f.root.Close() }
 
-// Names are the names of all that is in the folder, sorted. More than 4096 are an error.
+// Names returns the sorted names of all files in the folder. It fails if there
+// are more than 4096.
 func (f *Folder) Names() ([]string, error) {
 	dir, err := f.root.Open(".")
 	if err != nil {
@@ -57,7 +61,8 @@ func (f *Folder) Names() ([]string, error) {
 	return names, nil
 }
 
-// Has reports whether there is something called name, be it a link that leads nowhere.
+// Has reports whether the folder has an entry called name, which may be a
+// dangling symbolic link.
 func (f *Folder) Has(name string) bool {
 	_, err := f.root.Lstat(name)
 	return err == nil
@@ -65,9 +70,11 @@ func (f *Folder) Has(name string) bool {
 
 // Read returns the content of the file called name.
 //
-// It refuses, with an error that says how to mend it, anything but a regular file, a file that belongs to another user or that group or
-// others may read or write, an empty file, and one longer than [MaxBytes]. Two things are as a mounted secret has them: a symbolic link
-// may lead to a file in the same folder or below it, and a file of root may be read by a group. No error contains the content.
+// It refuses files that are not regular, that another user owns, that the
+// group or others can access, that are empty or longer than [MaxBytes]. The
+// error tells how to fix this. For mounted volumes there are two exceptions:
+// name may be a symbolic link to a file in the same folder or below, and a
+// file of root may be readable by a group. Errors never contain the content.
 func (f *Folder) Read(name string) ([]byte, error) {
 	path := filepath.Join(f.path, name)
 	link, err := f.root.Lstat(name)
@@ -92,7 +99,7 @@ func (f *Folder) Read(name string) ([]byte, error) {
 	return readAll(file, path)
 }
 
-// at names the whole path in an error of a file in a folder.
+// at puts the whole path into an error about a file in a folder.
 func at(path string, err error) error {
 	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // as package os returns it
 		return &fs.PathError{Op: "open", Path: path, Err: e.Err}
@@ -103,7 +110,7 @@ func at(path string, err error) error {
 func (f *Folder) cannotOpen(path string, link fs.FileInfo, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("keyfile: %w; start as the user who owns it, or mend it: chmod 600 %s", err, quote(path))
+		return fmt.Errorf("keyfile: %w; start as the user who owns it, or fix it: chmod 600 %s", err, quote(path))
 	case link.Mode()&fs.ModeSymlink != 0:
 		return fmt.Errorf("keyfile: %w; a symbolic link may lead only to a file in the folder %s, by a relative path: put the key file itself there",
 			err, f.path)

@@ -1,7 +1,9 @@
-// Package keyfile keeps secrets in a folder, each in a file that only its owner can read.
+// Package keyfile stores secrets in files that only their owner can read.
 //
-// A signing key that another account can read is a key that another account can sign with, so a file that is too open is
-// refused rather than quietly mended: whoever could read it may have done so already, and only a person can judge that.
+// If another account can read a signing key, it can sign tokens. Files with
+// too wide permissions are therefore refused and not fixed silently: another
+// account may already have read the key, and only an administrator can judge
+// that.
 package keyfile
 
 import (
@@ -12,10 +14,10 @@ import (
 	"path/filepath"
 )
 
-// MaxBytes is the longest file that is read.
+// MaxBytes is the maximum size of a key file.
 const MaxBytes = 64 << 10
 
-// readAll reads f, which is open at path.
+// readAll reads f, which was opened at path.
 func readAll(f io.Reader, path string) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(f, MaxBytes+1))
 	switch {
@@ -29,20 +31,24 @@ func readAll(f io.Reader, path string) ([]byte, error) {
 	return data, nil
 }
 
-// Create stores data in a new file of mode 0600, all or nothing, and fails with [fs.ErrExist] when the path is taken. The file is
-// complete and on disk before it gets its name; a link, unlike a rename, never replaces what another process put there meanwhile.
+// Create atomically creates a file with mode 0600. It returns [fs.ErrExist] if
+// path exists. The file is complete and on disk before it is linked to its
+// name; unlike a rename, a link never replaces a file that another process has
+// created in the meantime.
 func Create(path string, data []byte) error { return write(path, data, os.Link) }
 
-// Replace puts data in the place of the file at path, all or nothing, with mode 0600: it is on disk before it gets the name.
+// Replace atomically replaces the file at path; the new one has mode 0600 and
+// is on disk before it gets the name.
 func Replace(path string, data []byte) error { return write(path, data, os.Rename) }
 
-// write stores data in a file beside path, on disk, and gives it the name by put.
+// write writes data to a temporary file beside path, syncs it, and calls put
+// to give it its name.
 func write(path string, data []byte, put func(tmp, path string) error) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600, O_EXCL
 	if err != nil {
 		return fmt.Errorf("keyfile: %w", err)
 	}
-	defer os.Remove(tmp.Name()) // fails where it was renamed
+	defer os.Remove(tmp.Name()) // fails if it was renamed
 	_, err = tmp.Write(data)
 	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return fmt.Errorf("keyfile: %w", err)

@@ -1,6 +1,9 @@
-// Package password checks passwords against stored hashes, of the two kinds that are made for it: argon2id (RFC 9106) and bcrypt.
-// It also reads and writes the files of users that hold them, one "name:hash" a line, as htpasswd -B makes them.
+// Package password verifies passwords against hashes made for this purpose:
+// argon2id (RFC 9106) and bcrypt. It also reads and writes user files, with
+// one "name:hash" per line, as "htpasswd -B" writes them.
 //
-// What a hash costs to check stands in the hash, so that whoever writes the file decides how long a login takes and how much
-// memory it holds. Both are bounded here. No error contains a hash or a password: a line that is not understood may be either.
+// A hash determines how much time and memory its verification costs, so the
+// author of the file decides how expensive a login is. Both are limited here.
+// Errors never contain a hash or a password: a line that cannot be parsed may
+// be either.
 package password

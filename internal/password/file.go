@@ -11,13 +11,15 @@ import (
 	"wsauth/internal/filelock"
 )
 
-// MaxBytes is the length of the longest file of users that is read.
+// MaxBytes is the maximum size of a user file.
 const MaxBytes = 8 << 20
 
-// ReadFile reads a file of users. It refuses, with an error that says how to mend it, anything but a regular file, one that
-// belongs to neither this user nor root, and one that its group may write or anybody else may read: who reads hashes can guess
-// passwords at leisure, and who writes them is every user. A group may read it, as that of a service whose administrator
-// writes it.
+// ReadFile reads a user file. It refuses files that are not regular, that are
+// owned by neither this user nor root, that the group can write to, or that
+// others can access. The error tells how to fix this. An attacker who reads
+// the hashes can guess passwords offline, and one who writes them can log in
+// as any user. The group may read the file, so that an administrator can write
+// it for the group of a service.
 func ReadFile(path string) (*List, error) {
 	f, err := openFile(path)
 	if err != nil {
@@ -38,7 +40,7 @@ func ReadFile(path string) (*List, error) {
 	return list, nil
 }
 
-// inFile names the file in each line of an error of [ParseList].
+// inFile adds the name of the file to each line of an error of [ParseList].
 func inFile(path string, err error) error {
 	all := []error{err}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
@@ -50,7 +52,8 @@ func inFile(path string, err error) error {
 	return errors.Join(all...)
 }
 
-// openFile opens path for reading when it may be trusted. The check is of the open file, not of the name.
+// openFile opens path for reading if it can be trusted. It checks the open
+// file, not the name.
 func openFile(path string) (*os.File, error) {
 	f, err := openNow(path)
 	if err != nil {
@@ -69,9 +72,11 @@ func openFile(path string) (*os.File, error) {
 	return f, nil
 }
 
-// UpdateFile changes the users of a file, as [WriteFile] would: change gets what [ReadFile] returns, also its error, and returns
-// those that are to be. Of several programs that do so at once one waits for the other, by a lock beside the file whose name ends in
-// ".lock"; with [filelock.ErrHeld] none has changed anything.
+// UpdateFile changes the users of a file. It calls change with the results of
+// [ReadFile], and writes the returned users with [WriteFile]. Concurrent
+// updates by several programs are serialised by a lock file with the extension
+// ".lock". If the lock is not available, the error is [filelock.ErrHeld] and
+// nothing has changed.
 func UpdateFile(ctx context.Context, path string, change func(*List, error) ([]User, error)) error {
 	path = target(path)
 	unlock, err := filelock.Lock(ctx, path+".lock")
@@ -90,7 +95,7 @@ func UpdateFile(ctx context.Context, path string, change func(*List, error) ([]U
 	return WriteFile(path, list)
 }
 
-// target is the file that path leads to, which need not be there.
+// target resolves symbolic links in path. The file need not exist.
 func target(path string) string {
 	if to, err := filepath.EvalSymlinks(path); err == nil {
 		return to
@@ -98,9 +103,10 @@ func target(path string) string {
 	return path
 }
 
-// WriteFile puts a file of users in the place of another, all or nothing: it is on disk before it gets the name. A new file has
-// mode 0600, and one that was there keeps its mode, owner and group. A symbolic link stays, and leads to the new file. Comments are
-// lost.
+// WriteFile atomically replaces a user file: the new content is on disk before
+// it gets the name. A new file has mode 0600; an existing file keeps its mode,
+// owner and group. If path is a symbolic link, its target is replaced.
+// Comments are lost.
 func WriteFile(path string, l *List) error {
 	path = target(path)
 	mode := os.FileMode(0o600)

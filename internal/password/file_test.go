@@ -58,7 +58,7 @@ func TestS2_ReadFileRefuses(t *testing.T) {
 	}
 	good := "anna:" + cheap(t)
 	for _, tt := range []struct{ path, want string }{
-		{file("readable", good, 0o604), "open to others (mode 0604); mend it: chmod 600 '" + dir + "/readable'"},
+		{file("readable", good, 0o604), "open to others (mode 0604); fix it: chmod 600 '" + dir + "/readable'"},
 		{file("group", good, 0o620), "mode 0620"},
 		{file("writable", good, 0o602), "mode 0602"},
 		{file("bad", "anna", 0o600), "line 1: there is no colon"},

@@ -10,7 +10,8 @@ import (
 	"syscall"
 )
 
-// openNow opens path for reading, and does not wait for the writer of a pipe.
+// openNow opens path for reading. If it is a named pipe, it does not wait for
+// a writer.
 func openNow(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }
@@ -20,15 +21,15 @@ func checkFile(path string, info fs.FileInfo) error {
 	quoted := "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 	switch {
 	case !ok || int(stat.Uid) != os.Geteuid() && stat.Uid != 0:
-		return fmt.Errorf("%s belongs to another user; mend it: chown %d %s", path, os.Geteuid(), quoted)
+		return fmt.Errorf("%s belongs to another user; fix it: chown %d %s", path, os.Geteuid(), quoted)
 	case info.Mode().Perm()&0o027 != 0:
-		return fmt.Errorf("%s is open to others (mode %04o); mend it: chmod 600 %s, and change the passwords if someone may have read or written it",
+		return fmt.Errorf("%s is open to others (mode %04o); fix it: chmod 600 %s, and change the passwords if someone may have read or written it",
 			path, info.Mode().Perm(), quoted)
 	}
 	return nil
 }
 
-// keepOwner gives f the owner and the group of old.
+// keepOwner sets the owner and group of f to those of old.
 func keepOwner(f *os.File, old fs.FileInfo) error {
 	info, err := f.Stat()
 	if err != nil {

@@ -12,25 +12,28 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Bounds of what a hash may ask for. The least are what old versions of common programs made, and the most are what a login may
-// cost the server: about a second, and 256 MiB for as long.
+// Limits for the parameters of a hash. The minimums are those of old versions
+// of common programs. The maximums limit the cost of a login to about a second
+// and 256 MiB.
 const (
-	minMemory     = 4 << 10   // KiB of argon2id
-	maxMemory     = 256 << 10 // the same
+	minMemory     = 4 << 10   // KiB, argon2id
+	maxMemory     = 256 << 10 // KiB, argon2id
 	maxPasses     = 16
 	maxLanes      = 16
-	maxFilled     = 1 << 20 // KiB that all passes together write
-	minSalt       = 8       // bytes, RFC 9106 section 3.1
+	maxFilled     = 1 << 20 // KiB written in all passes together
+	minSalt       = 8       // bytes, RFC 9106 §3.1
 	minKey        = 16      // bytes
 	maxSaltAndKey = 64      // bytes of each
-	maxCost       = 14      // of bcrypt, 2^14 rounds
-	bcryptLength  = 60      // bytes of the text
+	maxCost       = 14      // bcrypt, 2^14 rounds
+	bcryptLength  = 60      // bytes of an encoded hash
 )
 
-// parameters are those of new hashes: the second choice of RFC 9106 section 4, for where memory is not plenty.
+// parameters are used for new hashes: the second recommended option of RFC
+// 9106 §4, for environments with limited memory.
 var parameters = argon2id.Params{Memory: 64 << 10, Iterations: 3, Parallelism: 4, SaltLength: 16, KeyLength: 32}
 
-// A Hash is a password's, with all that is needed to check one. Make it with [New] or [Parse]. It prints as what kind it is.
+// A Hash is the hash of a password with its parameters. Create it with [New]
+// or [Parse]. Printing it shows only its kind.
 type Hash struct{ text string }
 
 // New hashes a password with argon2id.
@@ -42,7 +45,8 @@ func New(password string) (Hash, error) {
 	return Hash{text}, nil
 }
 
-// Decoy is a hash that no password is known for, and that costs as much to check as one of [New].
+// Decoy returns a hash that matches no known password and costs as much to
+// verify as one of [New].
 func Decoy() Hash {
 	salt, key := make([]byte, parameters.SaltLength), make([]byte, parameters.KeyLength)
 	_, _ = rand.Read(salt) // never fails
@@ -50,7 +54,8 @@ func Decoy() Hash {
 	return Hash{argon2Text(&parameters, salt, key)}
 }
 
-// Parse reads a hash as it stands in a file. It refuses one that would cost too much to check, or too little.
+// Parse parses a hash from a user file. It refuses a hash that is too
+// expensive or too cheap to verify.
 func Parse(text string) (Hash, error) {
 	var err error
 	switch {
@@ -67,8 +72,9 @@ func Parse(text string) (Hash, error) {
 	return Hash{text}, nil
 }
 
-// Matches reports whether password is the one that h was made from. It takes as long as the hash asks for, and cannot be stopped.
-// Of a password longer than 72 bytes bcrypt knows those 72 only, here as everywhere.
+// Matches reports whether h is the hash of password. It takes as long as the
+// parameters of h require and cannot be cancelled. As in all implementations,
+// bcrypt uses only the first 72 bytes of a password.
 func (h Hash) Matches(password string) bool {
 	if strings.HasPrefix(h.text, "$argon2id$") {
 		same, err := argon2id.ComparePasswordAndHash(password, h.text)
@@ -77,10 +83,10 @@ func (h Hash) Matches(password string) bool {
 	return bcrypt.CompareHashAndPassword([]byte(h.text), []byte(password)) == nil
 }
 
-// Text is the hash as it stands in a file.
+// Text returns the hash as written in a user file.
 func (h Hash) Text() string { return h.text }
 
-// String keeps a hash out of logs.
+// String returns the kind of the hash. It keeps hashes out of logs.
 func (h Hash) String() string {
 	if h.text == "" {
 		return "no hash"
@@ -88,13 +94,15 @@ func (h Hash) String() string {
 	return "a hash of " + strings.SplitN(h.text, "$", 3)[1]
 }
 
-// GoString is String, for %#v.
+// GoString returns String, for %#v.
 func (h Hash) GoString() string { return h.String() }
 
 func checkArgon2(text string) error {
 	p, salt, key, err := argon2id.DecodeHash(text)
 	switch {
-	case err != nil || argon2Text(p, salt, key) != text: // the second: DecodeHash does not look at what follows a number
+	// DecodeHash ignores what follows a number, so compare with the canonical
+	// text.
+	case err != nil || argon2Text(p, salt, key) != text:
 		return errors.New("the argon2id hash is not whole: it must be $argon2id$v=19$m=…,t=…,p=…$salt$key")
 	case p.Memory < minMemory || p.Memory > maxMemory:
 		return fmt.Errorf("the argon2id hash asks for %d KiB of memory: it must be from %d to %d", p.Memory, minMemory, maxMemory)
@@ -110,7 +118,7 @@ func checkArgon2(text string) error {
 	return nil
 }
 
-// argon2Text is the one spelling of a hash.
+// argon2Text returns the canonical text of a hash.
 func argon2Text(p *argon2id.Params, salt, key []byte) string {
 	encode := base64.RawStdEncoding.EncodeToString
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, p.Memory, p.Iterations, p.Parallelism, encode(salt), encode(key))
@@ -127,7 +135,7 @@ func checkBcrypt(text string) error {
 	return nil
 }
 
-// notOfBcrypt reports whether r is not of bcrypt's own base 64.
+// notOfBcrypt reports whether r is not in the alphabet of bcrypt's base64.
 func notOfBcrypt(r rune) bool {
 	return r != '.' && r != '/' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 }

@@ -11,28 +11,30 @@ import (
 	"unicode/utf8"
 )
 
-// maxName is the length in bytes of the longest user name, as many as the subject of a token may have.
+// maxName is the maximum length of a user name in bytes, which is that of a
+// token's subject.
 const maxName = 256
 
-// maxFaults is how many faults of a file are told at once.
+// maxFaults is the maximum number of faults that ParseList reports.
 const maxFaults = 10
 
-// A User is one line of a file.
+// A User is a line of a user file.
 type User struct {
 	Name string
 	Hash Hash
 }
 
-// A List holds users, in the order of their file and each name once. It is immutable and safe for concurrent use.
+// A List is a list of users with distinct names, in the order of their file.
+// It is immutable and safe for concurrent use.
 type List struct {
 	users  []User
 	byName map[string]int
 	seed   maphash.Seed
-	decoy  Hash // for an empty list
-	blank  bool // read from a file without a line
+	decoy  Hash // used if the list is empty
+	blank  bool // the file had no lines at all
 }
 
-// NewList makes a list. The error says which name is twice there, or cannot be a name.
+// NewList returns a list of users. It fails if a name is duplicate or invalid.
 func NewList(users []User) (*List, error) {
 	l := &List{users: slices.Clone(users), byName: map[string]int{}, seed: maphash.MakeSeed(), decoy: Decoy()}
 	for i, u := range l.users {
@@ -47,8 +49,9 @@ func NewList(users []User) (*List, error) {
 	return l, nil
 }
 
-// ParseList reads the content of a file: a user a line, as "name:hash". Empty lines and those that begin with # mean nothing. It
-// reports the faults of ten lines at once, each with its number.
+// ParseList parses a user file: one "name:hash" per line. Empty lines and
+// lines that begin with # are ignored. It reports up to ten faults at once,
+// each with its line number.
 func ParseList(data []byte) (*List, error) {
 	var users []User
 	var faults []error
@@ -86,7 +89,7 @@ func ParseList(data []byte) (*List, error) {
 func parseUser(text string) (User, error) {
 	name, hash, ok := strings.Cut(text, ":")
 	if !ok {
-		return User{}, errors.New("there is no colon; a line is name:hash")
+		return User{}, errors.New("there is no colon; write name:hash")
 	}
 	if err := CheckName(name); err != nil {
 		return User{}, err
@@ -95,7 +98,7 @@ func parseUser(text string) (User, error) {
 	return User{name, h}, err
 }
 
-// CheckName reports what is wrong with the name of a user.
+// CheckName returns an error if name is not a valid user name.
 func CheckName(name string) error {
 	switch {
 	case name == "":
@@ -103,18 +106,19 @@ func CheckName(name string) error {
 	case len(name) > maxName:
 		return fmt.Errorf("the name is longer than %d bytes", maxName)
 	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return errors.New("the name has characters that cannot be seen")
+		return errors.New("the name has characters that are not printable")
 	case strings.TrimSpace(name) != name || name[0] == '#' || strings.Contains(name, ":"):
 		return fmt.Errorf("the name %q begins or ends with a space, begins with # or has a colon", name)
 	}
 	return nil
 }
 
-// Blank reports whether l was read from a file that holds nothing at all, not
-// even a comment. Somebody may be about to write it, or could not.
+// Blank reports whether l was read from a completely empty file, without even
+// a comment. Such a file may be incomplete: a program is about to write it, or
+// failed to.
 func (l *List) Blank() bool { return l.blank }
 
-// format returns the content of a file of the users. It is never blank.
+// format returns the content of a user file. It is never blank.
 func (l *List) format() []byte {
 	var data bytes.Buffer
 	if len(l.users) == 0 {
@@ -126,12 +130,14 @@ func (l *List) format() []byte {
 	return data.Bytes()
 }
 
-// Users are all of them. The caller owns the slice.
+// Users returns a copy of the users.
 func (l *List) Users() []User { return slices.Clone(l.users) }
 
-// Find returns the hash of a user. For a name that is not known it reports false and returns the hash of some user, to be
-// checked all the same: which one depends on the name, so that the times which unknown names take, and each of them again, are
-// those of known ones, also where the hashes of a file differ in cost.
+// Find returns the hash of a user. If the name is unknown, it returns false
+// and the hash of another user, which the caller must verify as well. The
+// choice depends on the name, so that the response times for unknown names are
+// distributed like those for known ones, and constant for each name, even if
+// the hashes in the file differ in cost.
 func (l *List) Find(name string) (Hash, bool) {
 	if i, ok := l.byName[name]; ok {
 		return l.users[i].Hash, true
@@ -142,18 +148,18 @@ func (l *List) Find(name string) (Hash, bool) {
 	return l.users[maphash.String(l.seed, name)%uint64(len(l.users))].Hash, false
 }
 
-// A Difference is what sets one list apart from an earlier one.
+// A Difference describes the changes from one list to another.
 type Difference struct {
-	Added   []string // names that are new
+	Added   []string // new names
 	Changed []string // names with another hash
-	Removed []string // names that are gone
+	Removed []string // removed names
 }
 
-// Outdated returns the names under which nobody may stay logged in: those that
-// are gone, and those with another hash.
+// Outdated returns the names whose sessions must end: those that were removed
+// and those whose hash has changed.
 func (d Difference) Outdated() []string { return slices.Concat(d.Changed, d.Removed) }
 
-// Difference compares l with next, which takes its place.
+// Difference returns the changes from l to next.
 func (l *List) Difference(next *List) Difference {
 	var d Difference
 	for _, u := range l.users {

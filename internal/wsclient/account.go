@@ -14,29 +14,33 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// An Account asks the endpoints of a gateway for what it takes to open a socket. It is for one goroutine at a time.
+// An Account calls the login endpoints of a gateway to get credentials for a
+// socket. It must not be used concurrently.
 type Account struct {
 	base    *url.URL
 	http    *http.Client
-	header  http.Header // of every request
-	host    string      // instead of that of base; "" is none
+	header  http.Header // added to every request
+	host    string      // replaces the host of base, unless empty
 	timeout time.Duration
-	hide    func(secret string) // is told every secret that comes
+	hide    func(secret string) // called with every secret received
 
 	access, refresh string
-	key             string        // the idempotency key of the refresh whose answer has not come yet; "" is none
-	expires         time.Time     // of the access token; zero where that is not known
-	life            time.Duration // that the access token had when it came
+	// The idempotency key of a refresh that has not been answered, or "".
+	key string
+	// Expiry of the access token, zero if unknown.
+	expires time.Time
+	// Lifetime of the access token when it was issued.
+	life time.Duration
 }
 
-// tokens are what a login and a refresh answer.
+// tokens is the response to a login or a refresh.
 type tokens struct {
 	Access    string `json:"access_token"`
 	Refresh   string `json:"refresh_token"`
 	ExpiresIn int64  `json:"expires_in"` // seconds
 }
 
-// Login begins a session. Its error is a [*Refusal] where the server says no.
+// Login begins a session. If the server refuses, the error is a [*Refusal].
 func (a *Account) Login(ctx context.Context, user, password string) error {
 	return a.renew(ctx, Login, "", struct {
 		Username string `json:"username"`
@@ -44,13 +48,13 @@ func (a *Account) Login(ctx context.Context, user, password string) error {
 	}{user, password})
 }
 
-// refreshTries is how often a refresh is tried whose answer is lost.
+// refreshTries is the number of attempts of a refresh whose answer is lost.
 const refreshTries = 4
 
-// Refresh exchanges the refresh token, and gives the sockets of the session
-// new time. Where the answer is lost it asks again with the same idempotency
-// key, at once and then after growing random pauses; the next call does, too,
-// until an answer has come.
+// Refresh exchanges the refresh token, which extends the sockets of the
+// session. If the answer is lost, it retries with the same idempotency key,
+// immediately and then after growing random pauses. Further calls use the same
+// key until an answer has been received.
 func (a *Account) Refresh(ctx context.Context) error {
 	if a.key == "" {
 		a.key = rand.Text()
@@ -75,15 +79,15 @@ func (a *Account) Refresh(ctx context.Context) error {
 	}
 }
 
-// isLost reports whether the server may have done what a request asked for
-// although err says that it failed: it did not answer, or a server failed, and
-// does not say when to come back.
+// isLost reports whether the server may have processed a request that failed
+// with err: there was no response, or a server error without Retry-After.
 func isLost(err error) bool {
 	refusal, refused := errors.AsType[*Refusal](err)
 	return !refused || refusal.Status >= http.StatusInternalServerError && refusal.RetryAfter == ""
 }
 
-// maxLife bounds what a server says of the life of a token: a year.
+// maxLife is the maximum lifetime of a token that the server may report, about
+// a year in seconds.
 const maxLife = 366 * 24 * 60 * 60
 
 func (a *Account) renew(ctx context.Context, step Step, bearer string, body any) error {
@@ -98,18 +102,19 @@ func (a *Account) renew(ctx context.Context, step Step, bearer string, body any)
 	}
 	for _, token := range []string{t.Access, t.Refresh} {
 		if clean, err := CheckToken(token); err != nil || clean != token || t.ExpiresIn < 0 || t.ExpiresIn > maxLife {
-			return fmt.Errorf("the answer to the %s is not that of wsauth: it has no tokens as they must be", step)
+			return fmt.Errorf("the answer to the %s is not from wsauth: it has no valid tokens", step)
 		}
 	}
 	a.access, a.refresh = t.Access, t.Refresh
 	a.life, a.expires = time.Duration(t.ExpiresIn)*time.Second, time.Time{}
 	if t.ExpiresIn > 0 {
-		a.expires = time.Now().Add(a.life - time.Second) // it is told, and ends, in whole seconds
+		// The lifetime is rounded to seconds, so the token may expire earlier.
+		a.expires = time.Now().Add(a.life - time.Second)
 	}
 	return nil
 }
 
-// Ticket gets a ticket for one socket at a path, with a bearer token.
+// Ticket requests a ticket for one socket at path, using a bearer token.
 func (a *Account) Ticket(ctx context.Context, bearer, path string) (string, error) {
 	var answer struct {
 		Ticket string `json:"ticket"`
@@ -125,7 +130,8 @@ func (a *Account) Ticket(ctx context.Context, bearer, path string) (string, erro
 	return ticket, nil
 }
 
-// Logout ends the session. Where the server does not know it any more, that is no error: ended reports whether it was ended now.
+// Logout ends the session. ended reports whether this call ended it; it is not
+// an error if the server no longer knows the session.
 func (a *Account) Logout(ctx context.Context) (ended bool, err error) {
 	bearer := a.access
 	if !a.expires.IsZero() && !time.Now().Before(a.expires) {
@@ -138,10 +144,11 @@ func (a *Account) Logout(ctx context.Context) (ended bool, err error) {
 	return err == nil, err
 }
 
-// paths are those of the steps, below the address of the logins.
+// paths maps steps to endpoints below the address of the login endpoints.
 var paths = map[Step]string{Login: "login", Refresh: "refresh", GetTicket: "ticket", Logout: "logout"}
 
-// post sends one request, and reads the JSON of its answer into v, which is nil where nothing is wanted of it.
+// post sends a request and decodes the JSON of the response into v, unless v
+// is nil.
 func (a *Account) post(ctx context.Context, step Step, bearer string, body, v any) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout, fmt.Errorf("no answer in %s", a.timeout))
 	defer cancel()
@@ -167,7 +174,7 @@ func (a *Account) post(ctx context.Context, step Step, bearer string, body, v an
 	case len(answer) > maxAnswer:
 		return fmt.Errorf("%s at %s: the answer is longer than %d bytes", step, req.URL.Host, maxAnswer)
 	case json.Unmarshal(answer, v) != nil: // its error might quote a token
-		return fmt.Errorf("%s at %s: the answer is not that of wsauth: it is no JSON of the known form", step, req.URL.Host)
+		return fmt.Errorf("%s at %s: the answer is not from wsauth: it is not JSON in the expected form", step, req.URL.Host)
 	}
 	return nil
 }
@@ -199,7 +206,7 @@ func (a *Account) request(ctx context.Context, step Step, bearer string, body an
 	return req, nil
 }
 
-// cause is why ctx has ended where it has, and err otherwise.
+// cause returns the cause if ctx has ended, and err otherwise.
 func cause(ctx context.Context, err error) error {
 	if why := context.Cause(ctx); why != nil {
 		return why

@@ -16,11 +16,11 @@ func TestAnswersOfALogin(t *testing.T) {
 		handler http.HandlerFunc
 		want    string
 	}{
-		"not JSON":       {answer(200, jsonType, `{"access_token":"secretsecret"`), "it is no JSON of the known form"},
-		"no tokens":      {answer(200, jsonType, `{}`), "it has no tokens as they must be"},
-		"no refresh":     {answer(200, jsonType, `{"access_token":"secretsecret","expires_in":1}`), "no tokens as they must be"},
-		"a bad token":    {answer(200, jsonType, `{"access_token":"secretsecret\r\nX: y","refresh_token":"r","expires_in":1}`), "no tokens as they must be"},
-		"a bad time":     {answer(200, jsonType, `{"access_token":"secretsecret","refresh_token":"r","expires_in":-1}`), "no tokens as they must be"},
+		"not JSON":       {answer(200, jsonType, `{"access_token":"secretsecret"`), "it is not JSON in the expected form"},
+		"no tokens":      {answer(200, jsonType, `{}`), "it has no valid tokens"},
+		"no refresh":     {answer(200, jsonType, `{"access_token":"secretsecret","expires_in":1}`), "it has no valid tokens"},
+		"a bad token":    {answer(200, jsonType, `{"access_token":"secretsecret\r\nX: y","refresh_token":"r","expires_in":1}`), "it has no valid tokens"},
+		"a bad time":     {answer(200, jsonType, `{"access_token":"secretsecret","refresh_token":"r","expires_in":-1}`), "it has no valid tokens"},
 		"too long":       {answer(200, jsonType, `{"access_token":"`+long+`"}`), "the answer is longer than 65536 bytes"},
 		"refused long":   {answer(429, "text/plain", long+long), "429 Too Many Requests"},
 		"refused page":   {answer(502, "text/html", "<h1>secretsecret</h1>"), "502 Bad Gateway\nwhat to do: reconnect after a random wait"},
@@ -29,7 +29,7 @@ func TestAnswersOfALogin(t *testing.T) {
 		"only a title":   {answer(400, "application/problem+json", `{"title":"Wrong"}`), "it means:   Wrong"},
 		"redirected": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://user:secretsecret@other.example/login?token=secretsecret", http.StatusTemporaryRedirect)
-		}, "it points to https://other.example/login, where no credential is sent unasked"},
+		}, "it redirects to https://other.example/login; credentials are not sent there automatically"},
 		"wait": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", "7")
 			answer(429, "application/problem+json", `{"detail":"Too many","reason":"rate_limited"}`)(w, r)
@@ -178,7 +178,7 @@ func TestAddHeader(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "must be NAME:VALUE", "X": "must be NAME:VALUE", ":x": "must be NAME:VALUE", "a b:c": "must be NAME:VALUE",
 		"X-A:a\r\nX-B: b": "has control characters", "X-A:\x00": "has control characters", "X-A:\x7f": "has control characters",
-		"Sec-WebSocket-Key:a": "is not set here", "origin:a": "is not set here", "Connection:close": "is not set here", "Content-Length:1": "is not set here",
+		"Sec-WebSocket-Key:a": "cannot be set with --header", "origin:a": "cannot be set with --header", "Connection:close": "cannot be set with --header", "Content-Length:1": "cannot be set with --header",
 	} {
 		if err := c.AddHeader(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)

@@ -7,10 +7,11 @@ import (
 	"wsauth"
 )
 
-// known reports whether a reason is one of the guard's.
+// known reports whether reason is one of the guard's reasons.
 func known(reason string) bool { return slices.Contains(wsauth.Reasons(), wsauth.Reason(reason)) }
 
-// others are the close codes that others than a guard send, as docs/close-codes.md has them.
+// others describes the close codes that are not sent by a guard, as in
+// docs/close-codes.md.
 var others = map[int]struct {
 	means  string
 	advice wsauth.Advice
@@ -24,8 +25,10 @@ var others = map[int]struct {
 	1006: {"the connection broke, or there never was one", wsauth.AdviceReconnect},
 }
 
-// explain says what a close code with a reason means, and what to do then. Of the guard's codes the reason has the meaning; each of
-// them has one advice, whatever the reason is. What nobody knows asks for another try, as in the browser module.
+// explain returns the meaning of a close code and reason, and what to do. For
+// the guard's codes, the meaning depends on the reason, and the advice only on
+// the code. For unknown codes the advice is to reconnect, as in the browser
+// module.
 func explain(code int, reason string) (means string, advice wsauth.Advice) {
 	if r := wsauth.Reason(reason); known(reason) && r.Outcome().Code == code {
 		return r.Outcome().Text, r.Outcome().Advice
@@ -44,7 +47,8 @@ func explain(code int, reason string) (means string, advice wsauth.Advice) {
 	return means, wsauth.AdviceReconnect
 }
 
-// adviceOf is what to do after an HTTP answer: that of its reason, or of the close code that says the same on a socket.
+// adviceOf returns what to do after an HTTP response: the advice for its
+// reason, or for the corresponding close code.
 func adviceOf(status int, reason string) wsauth.Advice {
 	if known(reason) {
 		return wsauth.Reason(reason).Outcome().Advice
@@ -53,7 +57,8 @@ func adviceOf(status int, reason string) wsauth.Advice {
 	return advice
 }
 
-// codeOf is the close code that says on a socket what an HTTP status says in an answer, as in client/advice.js.
+// codeOf returns the close code that corresponds to an HTTP status, as in
+// client/advice.js.
 func codeOf(status int) int {
 	switch {
 	case status == http.StatusUnauthorized:
@@ -66,8 +71,8 @@ func codeOf(status int) int {
 	return wsauth.CloseForbidden
 }
 
-// final reports whether a request that failed so would fail again. What a
-// proxy answers in the server's place, as while that restarts, passes.
+// final reports whether repeating the refused request is useless. The response
+// of a proxy, for example while the server restarts, is never final.
 func final(r *Refusal) bool {
 	if !r.own {
 		return false

@@ -12,14 +12,14 @@ import (
 	"wsauth/internal/urlpath"
 )
 
-// A Client connects once.
+// A Client makes one connection.
 type Client struct {
 	config  Config
 	http    *http.Client
 	account *Account
 }
 
-// New checks the Config.
+// New validates c and returns a Client.
 func New(c Config) (*Client, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
@@ -32,15 +32,16 @@ func New(c Config) (*Client, error) {
 	if c.Origin != "" {
 		client.account.header.Set("Origin", c.Origin)
 	}
-	if c.User != "" || c.Token != "" { // which is the credential of these requests
+	// The user or the token is the credential.
+	if c.User != "" || c.Token != "" {
 		stripCredentials(client.account.header)
 	}
 	c.Report.Hide(c.Token)
 	return client, nil
 }
 
-// stripCredentials removes a token and the cookies of a login, since a
-// request carries one credential. Others stay, such as HTTP Basic for a proxy
+// stripCredentials removes tokens and session cookies, because a request must
+// carry only one credential. It keeps others, such as HTTP Basic for a proxy
 // in front.
 func stripCredentials(h http.Header) {
 	if scheme, _, _ := strings.Cut(h.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
@@ -49,9 +50,12 @@ func stripCredentials(h http.Header) {
 	(&wsauth.Cookies{}).Strip(&http.Request{Header: h, URL: &url.URL{}})
 }
 
-// Run opens the socket, and returns when it is closed: nil where that is as it should be, an [*End] where the server closed it for a
-// reason or the connection broke, a [*Refusal] where it let nobody in, and any other error where something failed. When ctx is done
-// the socket is closed with code 1000. The session that it began is ended, unless that is not wanted.
+// Run opens the socket and returns when it is closed. It returns nil after a
+// normal closure, an [*End] if the server closed the socket for a reason or
+// the connection broke, a [*Refusal] if the server refused a request, and
+// another error if something else failed. When ctx is done, the socket is
+// closed with code 1000. If Run began a session, it ends it, unless
+// KeepSession is set.
 func (c *Client) Run(ctx context.Context) error {
 	defer c.http.CloseIdleConnections()
 	err := c.safe(c.run(ctx))
@@ -90,7 +94,7 @@ func (c *Client) run(ctx context.Context) error {
 	return err
 }
 
-// errInterrupted is a context.Canceled in other words.
+// errInterrupted is a context.Canceled with another text.
 var errInterrupted error = interrupted{}
 
 type interrupted struct{}
@@ -98,7 +102,7 @@ type interrupted struct{}
 func (interrupted) Error() string { return "interrupted before the socket was open" }
 func (interrupted) Unwrap() error { return context.Canceled }
 
-// converse opens a socket, and stays until it is closed.
+// converse opens a socket and uses it until it is closed.
 func (c *Client) converse(ctx context.Context) error {
 	began := time.Now()
 	s, err := c.open(ctx)
@@ -121,7 +125,7 @@ func (c *Client) converse(ctx context.Context) error {
 	return c.over(newConversation(c, s).run(ctx, first))
 }
 
-// over tells of the end that err may be.
+// over reports the end of the socket if err is one.
 func (c *Client) over(err error) error {
 	end, ok := errors.AsType[*End](err)
 	if !ok {
@@ -136,7 +140,8 @@ func (c *Client) over(err error) error {
 	return err
 }
 
-// token is the credential: of the login, or of the user's own.
+// token returns the credential: the access token of the login, or the
+// configured token.
 func (c *Client) token() string {
 	if c.config.User != "" {
 		return c.account.access
@@ -144,7 +149,7 @@ func (c *Client) token() string {
 	return c.config.Token
 }
 
-// open sends the handshake with the credential.
+// open performs the handshake with the credential.
 func (c *Client) open(ctx context.Context) (*socket, error) {
 	address := *c.config.Target.Socket
 	h := &handshake{url: &address, header: c.config.Header.Clone(), protocols: c.config.Subprotocols}
@@ -164,7 +169,7 @@ func (c *Client) open(ctx context.Context) (*socket, error) {
 	return c.dial(ctx, h)
 }
 
-// safe is err without secrets, which a server may have sent back.
+// safe returns err without secrets, which a server may have sent back.
 func (c *Client) safe(err error) error {
 	redact := c.config.Report.Redact
 	if refusal, ok := errors.AsType[*Refusal](err); ok {

@@ -188,7 +188,7 @@ func TestInterrupt(t *testing.T) {
 	if end := <-ends; websocket.CloseStatus(end) != websocket.StatusNormalClosure {
 		t.Error(end)
 	}
-	r.err.wait(t, "logged in as ada; the access token lives 15m0s, and is renewed before\n")
+	r.err.wait(t, "logged in as ada; the access token is valid for 15m0s and will be renewed\n")
 	r.err.wait(t, "closed by this client: 1000\nlogged out\n")
 	if strings.Contains(r.err.String(), "secret") {
 		t.Error(r.err)
@@ -222,7 +222,7 @@ func TestR6_RepeatedSecrets(t *testing.T) {
 				continue
 			}
 			all := err.Error() + r.out.String() + r.err.String()
-			if strings.Contains(all, "secret") || !strings.Contains(all, map[string]string{"/ws": "403 Forbidden", "/close": "3003", "/protocol": "is not as RFC 6455 says"}[path]) {
+			if strings.Contains(all, "secret") || !strings.Contains(all, map[string]string{"/ws": "403 Forbidden", "/close": "3003", "/protocol": "violates RFC 6455"}[path]) {
 				t.Errorf("%s: %s", path, all)
 			}
 		}
@@ -234,8 +234,8 @@ func TestRenewal(t *testing.T) {
 		refresh http.HandlerFunc // instead of the one that goes well
 		want    string
 	}{
-		"well":    {nil, "session renewed: the access token lives 15m0s\n"},
-		"refused": {answer(401, "application/problem+json", `{"detail":"gone","reason":"session_ended"}`), "session not renewed: the server refused the refresh: 401 Unauthorized, session_ended; it means:   gone; what to do: refresh or log in, then reconnect; the socket keeps the time that it has\n"},
+		"well":    {nil, "session renewed: the access token is valid for 15m0s\n"},
+		"refused": {answer(401, "application/problem+json", `{"detail":"gone","reason":"session_ended"}`), "session not renewed: the server refused the refresh: 401 Unauthorized, session_ended; it means:   gone; what to do: refresh or log in, then reconnect; the socket stays open until its token expires\n"},
 		"not now": {answer(503, "text/plain", "later"), "session not renewed: the server refused the refresh: 503 Service Unavailable; it means:   later; what to do: reconnect after a random wait\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -266,7 +266,7 @@ func TestFirstMessageWithoutAnAnswer(t *testing.T) {
 		ends <- err
 	})})
 	r.config.Token, r.config.Via, r.config.Timeout = "secretsecret", Via{InFirstMessage, "auth"}, time.Second
-	if err := r.run(); err == nil || !strings.Contains(err.Error(), "does not answer the first message in 1s") {
+	if err := r.run(); err == nil || !strings.Contains(err.Error(), "did not answer the first message in 1s") {
 		t.Fatal(err) // the handshake may have taken too long, and then there is no end
 	}
 	if err := <-ends; err == nil {

@@ -12,51 +12,58 @@ import (
 	"unicode/utf8"
 )
 
-// A Config says what to connect to, as whom, and what to do then.
+// A Config describes what to connect to, with which credential, and what to
+// send.
 type Config struct {
 	Target Target
 
-	// User and Password log in. Without a User, Token is the credential; without both there is none, and Via is Nowhere.
+	// User and Password log in. If User is empty, Token is the credential. If
+	// both are empty, there is no credential, and Via must be Nowhere.
 	User, Password, Token string
 
-	Via          Via
-	Header       http.Header // of every request
-	Host         string      // that the requests name instead of that of the target; "" is none
-	Origin       string      // of the handshake, and of the request for the ticket; "" is none
+	Via    Via
+	Header http.Header // added to every request
+	// Replaces the host of the target in requests, unless empty.
+	Host string
+	// Origin of the handshake and of the request for a ticket, unless empty.
+	Origin       string
 	Subprotocols []string
 
-	Send  []string      // text messages that are sent first
-	Input <-chan Line   // text messages that are sent then; nil for none
-	Count int           // messages after whose arrival the socket is closed; 0 is no limit
-	Wait  time.Duration // after which the socket is closed; 0 is no limit
+	Send  []string      // text messages to send first
+	Input <-chan Line   // text messages to send afterwards; may be nil
+	Count int           // close after so many messages; 0: no limit
+	Wait  time.Duration // close after this time; 0: no limit
 
-	NoRenew     bool // let the access token expire
+	NoRenew     bool // do not renew the access token
 	KeepSession bool // do not log out at the end
 
-	// InsecurePlaintext sends credentials over http to other machines too.
+	// InsecurePlaintext allows sending credentials over http to other
+	// machines.
 	InsecurePlaintext bool
 
-	Timeout    time.Duration // of a request, of the handshake, of a message that is sent; more than 0
-	MaxMessage int64         // bytes of a message that comes; more than 0
-	TLS        *tls.Config   // nil for that of the system
-	Report     *Reporter     // required
+	// Timeout of a request, of the handshake, and of sending a message.
+	// Required.
+	Timeout    time.Duration
+	MaxMessage int64       // maximum size of a received message; required
+	TLS        *tls.Config // nil: the system's
+	Report     *Reporter   // required
 }
 
-// A Line is one line of input, or its end.
+// A Line is a line of input, or its end.
 type Line struct {
 	Text string
-	Err  error // what is wrong with the input
-	Done bool  // the user wants no more
+	Err  error // the input failed
+	Done bool  // the user ended the input
 }
 
-// own are the header fields of which there is a better way to set them, or none.
+// own lists header fields that have their own setting or must not be set.
 var own = map[string]bool{
 	"Connection": true, "Content-Length": true, "Content-Type": true, "Origin": true, "Sec-Websocket-Accept": true,
 	"Sec-Websocket-Extensions": true, "Sec-Websocket-Key": true, "Sec-Websocket-Protocol": true, "Sec-Websocket-Version": true,
 	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
 }
 
-// AddHeader reads NAME:VALUE.
+// AddHeader adds a header field, written as NAME:VALUE.
 func (c *Config) AddHeader(text string) error {
 	name, value, found := strings.Cut(text, ":")
 	value = strings.Trim(value, " \t")
@@ -64,10 +71,11 @@ func (c *Config) AddHeader(text string) error {
 	switch {
 	case !found || !isWord(name):
 		return errors.New("must be NAME:VALUE")
-	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }): // RFC 9110 section 5.5
+	// RFC 9110 §5.5.
+	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
 		return fmt.Errorf("the value of %s has control characters", key)
 	case own[key]:
-		return fmt.Errorf("%s is not set here: there is --origin, --subprotocol, or no need for it", key)
+		return fmt.Errorf("%s cannot be set with --header; use --origin or --subprotocol, or leave it out", key)
 	case key == "Host":
 		c.Host = value
 		return nil
@@ -79,7 +87,7 @@ func (c *Config) AddHeader(text string) error {
 	return nil
 }
 
-// Check says what is wrong. Nothing is sent.
+// Check validates the configuration.
 func (c *Config) Check() error {
 	switch {
 	case c.Report == nil || c.Timeout <= 0 || c.MaxMessage <= 0 || c.Target.Socket == nil || c.Target.Auth == nil:
@@ -102,7 +110,8 @@ func (c *Config) Check() error {
 	return c.checkPlaintext()
 }
 
-// checkPlaintext refuses to send a credential where others read it.
+// checkPlaintext returns an error if a credential would be sent in plain text
+// over the network.
 func (c *Config) checkPlaintext() error {
 	if c.InsecurePlaintext {
 		return nil
@@ -120,7 +129,7 @@ func (c *Config) checkPlaintext() error {
 	return nil
 }
 
-// hasCredential reports whether the handshake says who the client is.
+// hasCredential reports whether the handshake carries a credential.
 func (c *Config) hasCredential() bool {
 	return c.User != "" || c.Token != "" || c.Header.Get("Authorization") != "" || c.Header.Get("Cookie") != ""
 }

@@ -10,19 +10,23 @@ import (
 	"github.com/coder/websocket"
 )
 
-// errNotText means input that no text message can have.
-var errNotText = errors.New("what is to be sent is not UTF-8, as a text message must be")
+// errNotText reports input that cannot be sent as a text message.
+var errNotText = errors.New("the input is not UTF-8, as a text message must be")
 
-// A conversation is a socket that is open. One goroutine reads and prints, and one sends, so that neither waits for the other: a
-// server that echoes would else wait for both.
+// A conversation is an open socket. One goroutine reads and prints, another
+// sends, so that they do not wait for each other: with a server that echoes,
+// both could block otherwise.
 type conversation struct {
 	client *Client
 	socket *socket
-	got    int // messages; of the reader, and of others when it has ended
+	got    int // messages received; owned by the reader until it ends
 
-	ends     chan error // how the reader ended: an *End, an error of the output, or nil for enough
-	failures chan error // of the sender: what is wrong with the input, or nil for its end
-	stuck    chan error // of the sender: what is wrong with the connection
+	// The result of the reader: an *End, an error of the output, or nil if it
+	// received enough messages.
+	ends chan error
+	// The result of the sender: an error of the input, or nil at its end.
+	failures chan error
+	stuck    chan error // errors of the connection found by the sender
 }
 
 func newConversation(c *Client, s *socket) *conversation {
@@ -35,9 +39,11 @@ func newConversation(c *Client, s *socket) *conversation {
 	}
 }
 
-// run returns how the socket was closed: an [*End], or another error where something of this client failed.
+// run returns how the socket was closed: an [*End], or another error if
+// something else failed.
 func (v *conversation) run(ctx context.Context, first *message) error {
-	// A read whose context ends drops the connection: these end when the socket is closed.
+	// Cancelling the context of a read would drop the connection, so the
+	// goroutines have a context that ends when the socket is closed.
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	go func() { v.ends <- v.read(working, first) }()
@@ -70,7 +76,7 @@ func (v *conversation) run(ctx context.Context, first *message) error {
 	}
 }
 
-// read prints what comes.
+// read prints received messages.
 func (v *conversation) read(ctx context.Context, first *message) error {
 	c := v.client.config
 	for m := first; ; m = nil {
@@ -90,7 +96,7 @@ func (v *conversation) read(ctx context.Context, first *message) error {
 	}
 }
 
-// send sends what is to be sent.
+// send sends the configured messages and the input.
 func (v *conversation) send(ctx context.Context) {
 	for _, text := range v.client.config.Send {
 		if !v.write(ctx, text) {
@@ -116,18 +122,19 @@ func (v *conversation) send(ctx context.Context) {
 	}
 }
 
-// write sends one message, and reports whether it could. Where not, the reader soon knows how the socket was closed.
+// write sends a message and reports whether it succeeded. If not, the reader
+// will find out how the socket was closed.
 func (v *conversation) write(ctx context.Context, text string) bool {
 	ctx, cancel := context.WithTimeout(ctx, v.client.config.Timeout)
 	defer cancel()
 	err := v.socket.conn.Write(ctx, websocket.MessageText, []byte(text))
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		v.stuck <- fmt.Errorf("the server takes no message for %s", v.client.config.Timeout)
+		v.stuck <- fmt.Errorf("the server accepted no message for %s", v.client.config.Timeout)
 	}
 	return err == nil
 }
 
-// end is that of the reader.
+// end handles the result of the reader.
 func (v *conversation) end(err error) error {
 	if err == nil {
 		return v.close(nil)
@@ -145,20 +152,23 @@ func (v *conversation) end(err error) error {
 	return end
 }
 
-// late closes the socket when the time is up, which is a failure where messages are missing.
+// late closes the socket when the configured time has passed. This is an error
+// if fewer messages than configured were received.
 func (v *conversation) late() error {
 	end := v.close(nil)
-	err := <-v.ends // it has printed what came
+	err := <-v.ends // it has printed all messages
 	if _, closed := errors.AsType[*End](err); !closed && err != nil {
 		end.Err = err
 	} else if v.got < v.client.config.Count {
-		end.Err = fmt.Errorf("%d of %d messages came in %s", v.got, v.client.config.Count, v.client.config.Wait)
+		end.Err = fmt.Errorf("%d of %d messages were received in %s", v.got, v.client.config.Count, v.client.config.Wait)
 	}
 	return end
 }
 
-// close closes the socket as agreed, because of err, or because nobody wants more of it.
+// close closes the socket normally. err is the reason, or nil if the work is
+// done.
 func (v *conversation) close(err error) *End {
-	_ = v.socket.conn.Close(websocket.StatusNormalClosure, "") // a server that does not answer has had its time
+	// A server that does not answer has had enough time.
+	_ = v.socket.conn.Close(websocket.StatusNormalClosure, "")
 	return &End{By: ByClient, Code: codeNormal, Err: err}
 }

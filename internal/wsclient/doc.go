@@ -1,6 +1,8 @@
-// Package wsclient is a client of authenticated WebSockets for the terminal: what "wsauth connect" does, but for its flags.
+// Package wsclient implements a command-line client for authenticated
+// WebSockets. It is "wsauth connect" without the flags.
 //
-// It logs in, gets a ticket, opens a socket, keeps the session alive as the browser module does, prints what comes, and says at the
-// end what the close code means and what to do. It does not reconnect: it is there to show what a server does. Nothing that it
-// prints holds a token, a ticket or a cookie of its own.
+// It logs in, requests a ticket, opens a socket, renews the session as the
+// browser module does, prints messages, and finally explains the close code
+// and what to do. It does not reconnect, because its purpose is to show what a
+// server does. Its output never contains a token, ticket or cookie of its own.
 package wsclient

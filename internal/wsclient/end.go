@@ -8,15 +8,15 @@ import (
 	"wsauth/internal/inspect"
 )
 
-// The close codes that this package speaks of itself.
+// Close codes that this package handles itself.
 const (
 	codeNormal  = 1000
 	codeNone    = 1005 // a close frame without a code
-	codeBroken  = 1006 // no close frame
+	codeBroken  = 1006 // no close frame received
 	codeTooLong = wsauth.CloseMessageTooBig
 )
 
-// A Side is who closed a socket.
+// A Side is the party that closed a socket.
 type Side string
 
 // The sides.
@@ -26,20 +26,21 @@ const (
 	ByNobody Side = "nobody" // the connection broke
 )
 
-// An End is how a socket was closed.
+// An End describes how a socket was closed.
 type End struct {
 	By     Side
 	Code   int
-	Reason string // of the close frame
-	Err    error  // why the connection broke, or why the client closed it; may be nil
+	Reason string // reason in the close frame
+	// Why the connection broke or the client closed it. May be nil.
+	Err error
 }
 
-// Normal reports whether nobody has anything to complain of.
+// Normal reports whether the socket was closed without a problem.
 func (e *End) Normal() bool {
 	return e.Code == codeNormal || e.By == ByServer && e.Code == codeNone
 }
 
-// Error is for a person, in a few lines.
+// Error describes the end for a person, in a few lines.
 func (e *End) Error() string {
 	var b strings.Builder
 	switch e.By {

@@ -6,7 +6,8 @@ import (
 	"wsauth/internal/inspect"
 )
 
-// Escape is text without anything that a terminal obeys, but for the ends of its lines and its tabs. See [inspect.Escape].
+// Escape escapes characters that control a terminal, except line breaks and
+// tabs. See [inspect.Escape].
 func Escape(text string) string {
 	var b strings.Builder
 	for text != "" {

@@ -17,19 +17,19 @@ import (
 	"wsauth/internal/inspect"
 )
 
-// A Failure is an error with a hint about what to do.
+// A Failure is an error with a hint what to do.
 type Failure struct {
 	Err  error
 	Hint string
 }
 
-// Error is for a person, in two lines.
+// Error describes the failure for a person, in two lines.
 func (f *Failure) Error() string { return f.Err.Error() + hintLine(f.Hint) }
 
 // Unwrap returns Err.
 func (f *Failure) Unwrap() error { return f.Err }
 
-// hintLine is the line of a hint; "" without one.
+// hintLine formats a hint as a line, or returns "" if there is none.
 func hintLine(hint string) string {
 	if hint == "" {
 		return ""
@@ -37,8 +37,8 @@ func hintLine(hint string) string {
 	return "\nhint:       " + hint
 }
 
-// unreachable makes an error of err, because of which u has not answered a
-// request, and adds what to do where that is known. what names the request.
+// unreachable returns an error that says why u has not answered a request,
+// with a hint if possible. what names the request.
 func unreachable(what string, u *url.URL, err error) error {
 	hint := hintOfDial(u, err)
 	text := errtext.Of(err)
@@ -48,13 +48,13 @@ func unreachable(what string, u *url.URL, err error) error {
 	if errors.Is(err, io.EOF) {
 		text = "the server closed the connection"
 	}
-	if strings.Contains(text, malformed) { // and the answer in quotes
+	if strings.Contains(text, malformed) { // the text quotes the answer
 		text = inspect.Printable(text)
 	}
 	return &Failure{worded{what + " " + u.Host + ": " + text, err}, hint}
 }
 
-// worded is an error in other words.
+// worded is an error with another text.
 type worded struct {
 	text string
 	error
@@ -63,14 +63,14 @@ type worded struct {
 func (w worded) Error() string { return w.text }
 func (w worded) Unwrap() error { return w.error }
 
-// What net/http says of an answer that is no HTTP, and with which bytes a
-// server answers that expects TLS: an alert (RFC 8446 section 5.1).
+// How net/http describes a response that is not HTTP, and how that begins if
+// the server expects TLS: with an alert (RFC 8446 §5.1).
 const (
 	malformed = "malformed HTTP "
 	tlsAlert  = `"\x15\x03`
 )
 
-// hintOfDial says what to do about an error of a connection to u.
+// hintOfDial returns a hint for an error of a connection to u.
 func hintOfDial(u *url.URL, err error) string {
 	plain, secure := "ws://", "wss://"
 	if u.Scheme == "https" {
@@ -85,7 +85,7 @@ func hintOfDial(u *url.URL, err error) string {
 	_, refused := errors.AsType[*proxyRefusal](err)
 	switch {
 	case refused, op != nil && op.Op == "proxyconnect":
-		return "this is the proxy that HTTP_PROXY or HTTPS_PROXY names; NO_PROXY names hosts that are reached without it"
+		return "the proxy is set by HTTP_PROXY or HTTPS_PROXY; NO_PROXY lists hosts to reach without it"
 	case unknown && dns.IsNotFound:
 		return "check the spelling"
 	case unknown:
@@ -110,7 +110,8 @@ func hintOfDial(u *url.URL, err error) string {
 	return ""
 }
 
-// A proxyRefusal is the answer of a proxy that does not connect to a server.
+// A proxyRefusal is the response of a proxy that refuses to connect to a
+// server.
 type proxyRefusal struct {
 	proxy  string
 	status int
@@ -120,7 +121,7 @@ func (p *proxyRefusal) Error() string {
 	return fmt.Sprintf("the proxy %s refuses to connect: %d %s", p.proxy, p.status, http.StatusText(p.status))
 }
 
-// onProxyConnect checks the answer of a proxy to CONNECT.
+// onProxyConnect checks the response of a proxy to CONNECT.
 func onProxyConnect(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK {
 		return nil
@@ -128,8 +129,8 @@ func onProxyConnect(_ context.Context, proxy *url.URL, _ *http.Request, resp *ht
 	return &proxyRefusal{proxy.Host, resp.StatusCode}
 }
 
-// throughProxy says that an answer came by way of a proxy which the
-// environment names; "" if it did not. Over TLS only the server answers.
+// throughProxy returns a hint if a response came through a proxy set in the
+// environment, or else "". Over TLS, responses always come from the server.
 func throughProxy(resp *http.Response) string {
 	if resp.Request == nil || resp.Request.URL.Scheme != "http" {
 		return ""
@@ -138,11 +139,11 @@ func throughProxy(resp *http.Response) string {
 	if proxy == nil || err != nil {
 		return ""
 	}
-	return "the answer came through the proxy " + inspect.Printable(proxy.Host) + " that HTTP_PROXY names, or from it"
+	return "the answer came through the proxy " + inspect.Printable(proxy.Host) + " (HTTP_PROXY), or from it"
 }
 
-// isForTLS reports whether an answer is that of a server that expects TLS on
-// its port and got a plain request, as Go, nginx, Apache and others put it.
+// isForTLS reports whether a server that expects TLS on its port has answered
+// a plain request, with the texts of Go, nginx, Apache and others.
 func isForTLS(status int, body []byte) bool {
 	if status != http.StatusBadRequest && status != http.StatusUpgradeRequired && status != 497 {
 		return false
@@ -154,8 +155,8 @@ func isForTLS(status int, body []byte) bool {
 	}, func(phrase string) bool { return strings.Contains(text, phrase) })
 }
 
-// hint says what to do about an answer that opens no socket, where the words
-// of the server do not. credential reports that the request had one.
+// hint returns a hint for a refusal whose text does not tell what to do.
+// credential reports whether the request had one.
 func (r *Refusal) hint(resp *http.Response, body []byte, credential bool) string {
 	var path string
 	var from *url.URL
@@ -171,12 +172,12 @@ func (r *Refusal) hint(resp *http.Response, body []byte, credential bool) string
 	case isForTLS(r.Status, body):
 		return "the server speaks TLS on this port: use wss:// (or https://)"
 	case r.Status == http.StatusUnauthorized && asksForBasic && r.Step != Login && r.Step != Handshake:
-		return "HTTP Basic is asked for here, and the token of the login needs the Authorization field: let " + path + " through without it"
+		return "the server asks for HTTP Basic here, but the token of the login needs the Authorization field: exempt " + path + " from HTTP Basic"
 	case r.Status == http.StatusUnauthorized && asksForBasic:
-		return "HTTP Basic is asked for: send it with --header='Authorization: Basic …'"
+		return "the server asks for HTTP Basic: send it with --header='Authorization: Basic …'"
 	case r.Step == Login || r.Step == GetTicket:
 		if r.Status == http.StatusNotFound || r.Status == http.StatusMethodNotAllowed {
-			return path[:strings.LastIndex(path, "/")+1] + " is where logins were looked for; --auth-prefix says where they are"
+			return path[:strings.LastIndex(path, "/")+1] + " was used as the address of the login endpoints; set another one with --auth-prefix"
 		}
 		return r.hintOfGateway()
 	case r.Step != Handshake:
@@ -213,24 +214,24 @@ func (r *Refusal) hint(resp *http.Response, body []byte, credential bool) string
 	return r.hintOfGateway()
 }
 
-// hintOfGateway says what an answer means that servers give only in the place
-// of others.
+// hintOfGateway returns a hint for responses that only gateways and proxies
+// give.
 func (r *Refusal) hintOfGateway() string {
 	if !r.own && (r.Status == http.StatusBadGateway || r.Status == http.StatusGatewayTimeout) {
-		return "a proxy answers, and does not reach the server behind it"
+		return "the answer is from a proxy that cannot reach the server behind it"
 	}
 	return ""
 }
 
-// hintOfRedirect says where to connect instead, or that a login may be asked
-// for where another page is pointed to.
+// hintOfRedirect returns a hint for a redirect: where to connect instead, or
+// that a login may be required.
 func hintOfRedirect(from *url.URL, resp *http.Response) string {
 	to, err := resp.Location()
 	if err != nil || from == nil {
 		return ""
 	}
 	if strings.TrimSuffix(to.Path, "/") != strings.TrimSuffix(from.Path, "/") {
-		return "it points to another page: the path may be wrong, or the server may want a login first"
+		return "it redirects to another page: the path may be wrong, or the server may require a login first"
 	}
 	to.User, to.RawQuery, to.Fragment = nil, "", ""
 	switch to.Scheme {

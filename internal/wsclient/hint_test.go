@@ -32,13 +32,13 @@ func TestAnswersToAHandshake(t *testing.T) {
 		"API":          {answer(200, "application/json", "{}"), []string{"answers at /ws, no WebSocket server"}, "refused"},
 		"no content":   {answer(204, "text/plain", ""), []string{"answered the handshake with 204 No Content", "no WebSocket server"}, "refused"},
 		"moved":        {redirect(301, "/ws/?token=secretsecret"), []string{"it answered the handshake with 301 Moved Permanently", "connect to ws://127.0.0.1:", "/ws/"}, "refused"},
-		"to TLS":       {redirect(307, "https://app.example/ws"), []string{"it points to https://app.example/ws, where no credential is sent unasked", "if that is the server you mean, connect to wss://app.example/ws"}, ""},
+		"to TLS":       {redirect(307, "https://app.example/ws"), []string{"it redirects to https://app.example/ws; credentials are not sent there automatically", "if that is the server you mean, connect to wss://app.example/ws"}, ""},
 		"permanently":  {redirect(308, "https://ada:secretsecret@app.example/ws#secretsecret"), []string{"connect to wss://app.example/ws"}, ""},
-		"to a login":   {redirect(302, "/login?next=secretsecret"), []string{"302 Found", "it points to another page: the path may be wrong, or the server may want a login first"}, ""},
+		"to a login":   {redirect(302, "/login?next=secretsecret"), []string{"302 Found", "it redirects to another page: the path may be wrong, or the server may require a login first"}, ""},
 		"nowhere":      {redirect(303, ""), []string{"303 See Other"}, "hint"},
 		"unauthorized": {answer(401, "text/plain", "no"), []string{"401 Unauthorized", "it means:   no", "no credential was sent: log in with --user=NAME, or give a token with --token-file=FILE"}, ""},
 		"our 401":      {answer(401, problem, `{"reason":"token_missing","detail":"Missing"}`), []string{"no credential was sent"}, ""},
-		"basic":        {field(401, "WWW-Authenticate", `Basic realm="x"`), []string{"HTTP Basic is asked for: send it with --header='Authorization: Basic …'"}, ""},
+		"basic":        {field(401, "WWW-Authenticate", `Basic realm="x"`), []string{"the server asks for HTTP Basic: send it with --header='Authorization: Basic …'"}, ""},
 		"forbidden":    {answer(403, "text/html", ""), []string{"may want the Origin of a page (--origin) or a credential"}, ""},
 		"our 403":      {answer(403, problem, `{"reason":"origin_not_allowed"}`), []string{"origin_not_allowed"}, "hint"},
 		"not found":    {answer(404, "text/html", ""), []string{"the server refused the handshake: 404 Not Found", "there is nothing at /ws: check the path"}, ""},
@@ -46,7 +46,7 @@ func TestAnswersToAHandshake(t *testing.T) {
 		"method":       {answer(405, "text/plain", ""), []string{"/ws takes no GET, and so no WebSocket"}, ""},
 		"upgrade":      {answer(426, "text/plain", "Upgrade Required"), []string{"426 Upgrade Required", "has not seen that a WebSocket was asked for: a proxy in front has to pass on Upgrade and Connection"}, ""},
 		"version":      {field(426, "Sec-WebSocket-Version", "8, 7"), []string{"takes version 8, 7 of the protocol, and not 13"}, ""},
-		"proxy":        {answer(502, "text/html", ""), []string{"a proxy answers, and does not reach the server behind it"}, ""},
+		"proxy":        {answer(502, "text/html", ""), []string{"the answer is from a proxy that cannot reach the server behind it"}, ""},
 		"our 502":      {answer(502, problem, `{"reason":"bad_gateway"}`), []string{"bad_gateway"}, "hint"},
 		"nginx":        {answer(400, "text/html", "<title>400 The plain HTTP request was sent to HTTPS port</title>"), []string{"the server speaks TLS on this port: use wss://"}, ""},
 		"bad":          {answer(400, "text/plain", "no"), []string{"400 Bad Request"}, "hint"},
@@ -166,7 +166,7 @@ func TestHintsOfDialErrors(t *testing.T) {
 	for want, err := range map[string]error{
 		"check the spelling":                                                         &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", IsNotFound: true}},
 		"check the network and the resolver":                                         &net.DNSError{Err: "server misbehaving", IsTemporary: true},
-		"this is the proxy that HTTP_PROXY or HTTPS_PROXY names":                     &net.OpError{Op: "proxyconnect", Err: errors.New("connection refused")},
+		"the proxy is set by HTTP_PROXY or HTTPS_PROXY":                     &net.OpError{Op: "proxyconnect", Err: errors.New("connection refused")},
 		"the server asks for a certificate of the client, and this command has none": tls.AlertError(116),
 	} {
 		if got := hintOfDial(u, err); !strings.HasPrefix(got, want) {
@@ -227,7 +227,7 @@ func TestBasicBesideALogin(t *testing.T) {
 		r := newRig(t, handlers)
 		r.config.User, r.config.Via = "ada", Via{InTicket, "ticket"}
 		r.config.Header = http.Header{"Authorization": {basic}}
-		if err := r.run(); err == nil || !strings.Contains(err.Error(), "the token of the login needs the Authorization field: let /auth/ticket through without it") {
+		if err := r.run(); err == nil || !strings.Contains(err.Error(), "the token of the login needs the Authorization field: exempt /auth/ticket from HTTP Basic") {
 			t.Error(err)
 		}
 	})
@@ -241,7 +241,7 @@ func TestProxyRefuses(t *testing.T) {
 	}
 	refusal := onProxyConnect(t.Context(), proxy, nil, &http.Response{StatusCode: 407})
 	err := unreachable("handshake with", &url.URL{Scheme: "https", Host: "app.example"}, refusal)
-	want := "handshake with app.example: the proxy proxy.example:3128 refuses to connect: 407 Proxy Authentication Required\nhint:       this is the proxy that HTTP_PROXY or HTTPS_PROXY names"
+	want := "handshake with app.example: the proxy proxy.example:3128 refuses to connect: 407 Proxy Authentication Required\nhint:       the proxy is set by HTTP_PROXY or HTTPS_PROXY"
 	if !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 		t.Errorf("%v, want %s", err, want)
 	}

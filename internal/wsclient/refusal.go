@@ -26,20 +26,22 @@ const (
 	Handshake Step = "handshake"
 )
 
-// A Refusal is an HTTP answer that says no.
+// A Refusal is an HTTP response that refuses a request.
 type Refusal struct {
-	Step       Step
-	Status     int
-	Reason     string        // the word of the problem document; "" where there is none
-	Text       string        // the detail of the problem document, or the first line of a plain text
-	Advice     wsauth.Advice // "" where the text says enough
-	RetryAfter string        // as the server has it; "" where it says nothing
-	Hint       string        // what may be wrong with the command; "" where that is not known
+	Step   Step
+	Status int
+	// The reason in the problem document, or "".
+	Reason string
+	// The detail of the problem document, or the first line of a plain text.
+	Text       string
+	Advice     wsauth.Advice // "" if the text is sufficient
+	RetryAfter string        // seconds as sent by the server, or ""
+	Hint       string        // what may be wrong with the command, or ""
 
-	own bool // a problem document came: a proxy did not answer in the server's place
+	own bool // the response is a problem document, so not from a proxy
 }
 
-// Error is for a person, in a few lines.
+// Error describes the refusal for a person, in a few lines.
 func (r *Refusal) Error() string {
 	var b strings.Builder
 	status := strings.TrimSpace(strconv.Itoa(r.Status) + " " + http.StatusText(r.Status))
@@ -59,7 +61,7 @@ func (r *Refusal) Error() string {
 	return b.String()
 }
 
-// explanation adds what a refusal or an end means, and what to do.
+// explanation appends the meaning of a refusal or an end, and what to do.
 func explanation(b *strings.Builder, means string, advice wsauth.Advice) {
 	if means != "" {
 		b.WriteString("\nit means:   " + means)
@@ -69,11 +71,11 @@ func explanation(b *strings.Builder, means string, advice wsauth.Advice) {
 	}
 }
 
-// maxAnswer is how much of an answer is read, in bytes.
+// maxAnswer is the maximum size of a response that is read, in bytes.
 const maxAnswer = 64 << 10
 
-// readRefusal makes a Refusal of an answer. What it takes of it is fit for a
-// terminal. credential reports that the request had one.
+// readRefusal returns the Refusal for a response. Its texts are safe for a
+// terminal. credential reports whether the request had one.
 func readRefusal(step Step, resp *http.Response, credential bool) *Refusal {
 	r := &Refusal{Step: step, Status: resp.StatusCode}
 	if seconds, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 31); err == nil {
@@ -89,10 +91,10 @@ func readRefusal(step Step, resp *http.Response, credential bool) *Refusal {
 	}
 	if location, err := url.Parse(resp.Header.Get("Location")); err == nil && location.String() != "" && resp.StatusCode/100 == 3 {
 		location.RawQuery, location.Fragment, location.User = "", "", nil
-		r.Text = "it points to " + inspect.Printable(location.String()) + ", where no credential is sent unasked"
+		r.Text = "it redirects to " + inspect.Printable(location.String()) + "; credentials are not sent there automatically"
 	}
 	if r.Advice = adviceOf(r.Status, r.Reason); step == Login && !known(r.Reason) && r.Advice == wsauth.AdviceRenew {
-		r.Advice = "" // to log in is what was tried
+		r.Advice = "" // a login is what failed
 	}
 	r.Hint = r.hint(resp, body, credential)
 	if proxy := throughProxy(resp); proxy != "" && !r.own {
@@ -101,7 +103,8 @@ func readRefusal(step Step, resp *http.Response, credential bool) *Refusal {
 	return r
 }
 
-// read takes the words from a body: of a problem document (RFC 9457), or of a plain text.
+// read extracts the texts from a body that is a problem document (RFC 9457) or
+// plain text.
 func (r *Refusal) read(contentType string, body []byte) {
 	mediaType, _, err := mime.ParseMediaType(contentType)
 	switch {

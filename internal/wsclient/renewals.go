@@ -7,18 +7,19 @@ import (
 	"time"
 )
 
-// renewals keep a session alive, and with it the socket: the server gives that the time of the new access token.
+// renewals renews a session periodically. The server extends the socket until
+// the new access token expires.
 type renewals struct {
 	client *Client
 	ask    func() error
-	cancel context.CancelFunc // of ask
+	cancel context.CancelFunc // cancels ask
 	timer  *time.Timer
-	due    <-chan time.Time // nil where nothing is renewed
+	due    <-chan time.Time // nil if the session is not renewed
 	done   chan error
 	asking sync.WaitGroup
 }
 
-// keepAlive begins to renew the session where it is to be renewed.
+// keepAlive starts renewing the session, if that is configured and possible.
 func (v *conversation) keepAlive(ctx context.Context) *renewals {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &renewals{client: v.client, cancel: cancel, done: make(chan error, 1)}
@@ -34,12 +35,12 @@ func (r *renewals) pause() time.Duration {
 	return renewIn(time.Until(r.client.account.expires), r.client.account.life)
 }
 
-// begin asks for new tokens.
+// begin requests new tokens.
 func (r *renewals) begin() {
 	r.asking.Go(func() { r.done <- r.ask() })
 }
 
-// finish tells what came of it, and plans the next.
+// finish reports the result of a renewal and schedules the next one.
 func (r *renewals) finish(err error) error {
 	report := r.client.config.Report
 	refusal, refused := errors.AsType[*Refusal](err)
@@ -54,7 +55,7 @@ func (r *renewals) finish(err error) error {
 	return report.renewed(r.client.account)
 }
 
-// stop ends it. The account is free then.
+// stop stops renewing. Afterwards, the account is not in use.
 func (r *renewals) stop() {
 	r.cancel()
 	if r.timer != nil {

@@ -16,7 +16,8 @@ import (
 	"wsauth/internal/inspect"
 )
 
-// A Reporter prints what happens: messages to Out, and all else to Err. With JSON it prints all to Out, one object a line.
+// A Reporter prints messages to Out and everything else to Err. If JSON is
+// set, it prints everything to Out, one object per line.
 type Reporter struct {
 	Out, Err io.Writer
 	JSON     bool
@@ -26,13 +27,13 @@ type Reporter struct {
 	secrets []string
 }
 
-// A message is what the server sent.
+// A message is a received message.
 type message struct {
 	binary bool
 	data   []byte
 }
 
-// An event is one object of the JSON.
+// An event is an object of the JSON output.
 type event struct {
 	Time   time.Time `json:"time"`
 	Event  string    `json:"event"`
@@ -40,27 +41,29 @@ type event struct {
 	Until  string    `json:"expires_at,omitzero"` // of the access token
 	Millis *int64    `json:"ms,omitzero"`
 	Proto  string    `json:"subprotocol,omitzero"`
-	Type   string    `json:"type,omitzero"` // of a message: text or binary
-	Data   *string   `json:"data,omitzero"` // of a text message
-	Base64 *string   `json:"base64,omitzero"`
-	By     Side      `json:"by,omitzero"`
-	Code   int       `json:"code,omitzero"`
-	Step   Step      `json:"step,omitzero"`
-	Status int       `json:"status,omitzero"`
-	Reason string    `json:"reason,omitzero"`
-	Text   string    `json:"text,omitzero"`
-	Advice string    `json:"advice,omitzero"`
-	Wait   string    `json:"retry_after,omitzero"` // seconds
-	Hint   string    `json:"hint,omitzero"`
+	// Type of a message: text or binary.
+	Type   string  `json:"type,omitzero"`
+	Data   *string `json:"data,omitzero"` // content of a text message
+	Base64 *string `json:"base64,omitzero"`
+	By     Side    `json:"by,omitzero"`
+	Code   int     `json:"code,omitzero"`
+	Step   Step    `json:"step,omitzero"`
+	Status int     `json:"status,omitzero"`
+	Reason string  `json:"reason,omitzero"`
+	Text   string  `json:"text,omitzero"`
+	Advice string  `json:"advice,omitzero"`
+	Wait   string  `json:"retry_after,omitzero"` // seconds
+	Hint   string  `json:"hint,omitzero"`
 }
 
-// maxSecrets is how many secrets are remembered: those of a few renewals.
+// maxSecrets is the number of secrets that are remembered, enough for a few
+// renewals.
 const maxSecrets = 32
 
-// Hide keeps a secret out of all that is printed but messages.
+// Hide removes a secret from all output except messages.
 func (r *Reporter) Hide(secret string) {
 	if len(secret) < 8 {
-		return // a word that may well stand anywhere
+		return // too short: it would match ordinary words
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -68,7 +71,7 @@ func (r *Reporter) Hide(secret string) {
 	r.secrets = r.secrets[max(0, len(r.secrets)-maxSecrets):]
 }
 
-// Redact is text without secrets.
+// Redact returns text without secrets.
 func (r *Reporter) Redact(text string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -78,7 +81,7 @@ func (r *Reporter) Redact(text string) string {
 	return text
 }
 
-// Warn tells of what the user should know.
+// Warn prints a warning.
 func (r *Reporter) Warn(text string) error {
 	return r.tell(event{Event: "warning", Text: text}, "warning: "+text)
 }
@@ -86,9 +89,9 @@ func (r *Reporter) Warn(text string) error {
 func (r *Reporter) loggedIn(user string, a *Account, renewed bool) error {
 	text := "logged in as " + inspect.Printable(user)
 	if a.life > 0 {
-		text += fmt.Sprintf("; the access token lives %s", a.life)
+		text += fmt.Sprintf("; the access token is valid for %s", a.life)
 		if renewed {
-			text += ", and is renewed before"
+			text += " and will be renewed"
 		}
 	}
 	return r.tell(event{Event: "logged_in", User: user, Until: moment(a.expires)}, text)
@@ -108,25 +111,27 @@ func (r *Reporter) authenticated(expiresAt int64) error {
 	if expiresAt > 0 && expiresAt < 1<<37 {
 		e.Until = moment(time.Unix(expiresAt, 0))
 	}
-	return r.tell(e, "the server has taken the first message")
+	return r.tell(e, "the server accepted the first message")
 }
 
 func (r *Reporter) renewed(a *Account) error {
-	return r.tell(event{Event: "renewed", Until: moment(a.expires)}, fmt.Sprintf("session renewed: the access token lives %s", a.life))
+	return r.tell(event{Event: "renewed", Until: moment(a.expires)}, fmt.Sprintf("session renewed: the access token is valid for %s", a.life))
 }
 
-// renewalFailed tells of one that is tried again, or of one that was the last.
+// renewalFailed reports a failed renewal. last is set if there will be no
+// other attempt.
 func (r *Reporter) renewalFailed(err error, last bool) error {
 	text := "session not renewed: " + strings.ReplaceAll(err.Error(), "\n", "; ")
 	if last {
-		text += "; the socket keeps the time that it has"
+		text += "; the socket stays open until its token expires"
 	}
 	return r.tell(event{Event: "renewal_failed", Text: text}, text)
 }
 
 func (r *Reporter) loggedOut() error { return r.tell(event{Event: "logged_out"}, "logged out") }
 
-// ended tells how the socket was closed. What is not normal is the error of the command, which a person sees anyway.
+// ended reports how the socket was closed. If that is not normal, the text is
+// the error of the command, which is printed anyway.
 func (r *Reporter) ended(e *End) error {
 	means, advice := e.explain()
 	text := ""
@@ -136,12 +141,14 @@ func (r *Reporter) ended(e *End) error {
 	return r.tell(event{Event: "closed", By: e.By, Code: e.Code, Reason: e.Reason, Text: means, Advice: string(advice)}, text)
 }
 
-// refused is for programs only: a person sees the error of the command.
+// refused reports a refusal in JSON only, because the text is the error of the
+// command.
 func (r *Reporter) refused(e *Refusal) error {
 	return r.tell(event{Event: "refused", Step: e.Step, Status: e.Status, Reason: e.Reason, Text: e.Text, Advice: string(e.Advice), Wait: e.RetryAfter, Hint: e.Hint}, "")
 }
 
-// failed is for programs only.
+// failed reports a failure in JSON only, because the text is the error of the
+// command.
 func (r *Reporter) failed(err error) error {
 	e := event{Event: "failed", Text: err.Error()}
 	if f, ok := errors.AsType[*Failure](err); ok {
@@ -150,7 +157,7 @@ func (r *Reporter) failed(err error) error {
 	return r.tell(e, "")
 }
 
-// moment is a time as JSON has it; "" for none.
+// moment formats a time as in JSON, or returns "" if it is zero.
 func moment(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -158,7 +165,8 @@ func moment(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// tell prints a line on what happens, "" being none for a person.
+// tell prints an event, as JSON or as line. If line is empty, it prints JSON
+// only.
 func (r *Reporter) tell(e event, line string) error {
 	if r.JSON {
 		e.Reason, e.Text, e.Proto, e.Hint = r.Redact(e.Reason), r.Redact(e.Text), r.Redact(e.Proto), r.Redact(e.Hint)
@@ -199,10 +207,10 @@ func (r *Reporter) message(m *message) error {
 	return r.print(r.Out, string(m.data)+"\n")
 }
 
-// shownBytes is how much of a binary message a person sees.
+// shownBytes is the number of bytes of a binary message that are printed.
 const shownBytes = 32
 
-// binaryLine is a binary message in one line.
+// binaryLine formats a binary message as one line.
 func binaryLine(data []byte) string {
 	if len(data) <= shownBytes {
 		return fmt.Sprintf("(binary, %d bytes: %s)", len(data), hex.EncodeToString(data))

@@ -17,24 +17,26 @@ import (
 	"wsauth/internal/inspect"
 )
 
-// A handshake is the request that opens a socket, before it is sent.
+// A handshake is an opening handshake that has not been sent.
 type handshake struct {
 	url       *url.URL
 	header    http.Header
 	protocols []string
 }
 
-// A socket is open.
+// A socket is an open WebSocket.
 type socket struct {
-	conn     *websocket.Conn
-	protocol string // that the server chose; "" where it chose none, or what may be a token
+	conn *websocket.Conn
+	// The subprotocol chosen by the server. It is "" if that may be a token.
+	protocol string
 }
 
-// maxHead is how long the head of an answer may be, in bytes.
+// maxHead is the maximum size of a response header, in bytes.
 const maxHead = 64 << 10
 
-// newHTTP makes a client that follows no redirects, since a credential would go where nobody has said that it may, and speaks
-// HTTP/1.1, as the upgrade to a WebSocket needs.
+// newHTTP returns an HTTP client that does not follow redirects, because these
+// would send the credential to another address. It speaks HTTP/1.1, which the
+// WebSocket handshake needs.
 func newHTTP(c *tls.Config, timeout time.Duration) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
@@ -49,7 +51,8 @@ func newHTTP(c *tls.Config, timeout time.Duration) *http.Client {
 	}
 }
 
-// dial sends the handshake. Its error is a [*Refusal] where the server answers, and opens nothing.
+// dial performs the handshake. If the server refuses, the error is a
+// [*Refusal].
 func (c *Client) dial(ctx context.Context, h *handshake) (*socket, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Timeout, fmt.Errorf("no answer in %s", c.config.Timeout))
 	defer cancel()
@@ -70,18 +73,18 @@ func (c *Client) dial(ctx context.Context, h *handshake) (*socket, error) {
 	case resp != nil && resp.StatusCode != http.StatusSwitchingProtocols:
 		return nil, readRefusal(Handshake, resp, c.config.hasCredential())
 	case resp != nil:
-		return nil, errors.New("the server's answer to the handshake is not as RFC 6455 says")
+		return nil, errors.New("the server's answer to the handshake violates RFC 6455")
 	}
 	return nil, unreachable("handshake with", h.url, cause(ctx, withoutURL(err)))
 }
 
-// endOf makes an End of the error of a read.
+// endOf converts the error of a read into an End.
 func endOf(err error, maxMessage int64) *End {
 	if e, ok := errors.AsType[websocket.CloseError](err); ok {
 		return &End{By: ByServer, Code: int(e.Code), Reason: e.Reason}
 	}
 	if errors.Is(err, websocket.ErrMessageTooBig) {
-		return &End{By: ByClient, Code: codeTooLong, Err: fmt.Errorf("a message came that is longer than %d bytes", maxMessage)}
+		return &End{By: ByClient, Code: codeTooLong, Err: fmt.Errorf("received a message longer than %d bytes", maxMessage)}
 	}
 	end := &End{By: ByNobody, Code: codeBroken}
 	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -90,12 +93,13 @@ func endOf(err error, maxMessage int64) *End {
 	return end
 }
 
-// introduce sends the first message, with a token, and waits for the answer to it. A message that is none is the server's own, and
-// is returned.
+// introduce sends the first message with a token and waits for the answer. If
+// the received message is not an answer, it belongs to the application and is
+// returned.
 func (c *Client) introduce(ctx context.Context, s *socket, token string) (first *message, err error) {
 	text, err := c.config.Via.introduction(token)
 	if err != nil {
-		return nil, errors.New("the first message cannot be made of this token")
+		return nil, errors.New("this token cannot be sent in a first message")
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
@@ -105,7 +109,7 @@ func (c *Client) introduce(ctx context.Context, s *socket, token string) (first 
 	kind, data, err := s.conn.Read(ctx)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return nil, fmt.Errorf("the server does not answer the first message in %s", c.config.Timeout)
+		return nil, fmt.Errorf("the server did not answer the first message in %s", c.config.Timeout)
 	case err != nil:
 		return nil, endOf(err, c.config.MaxMessage)
 	}

@@ -12,14 +12,15 @@ import (
 	"wsauth/internal/inspect"
 )
 
-// A Target is where a socket is, and where the logins are that open it.
+// A Target holds the address of a socket and of the login endpoints.
 type Target struct {
-	Socket *url.URL // of the scheme http or https, as its handshake is
-	Auth   *url.URL // what the endpoints of the logins are below; without a slash at its end
+	Socket *url.URL // with the scheme http or https, like its handshake
+	Auth   *url.URL // base URL without a trailing slash
 }
 
-// ParseTarget reads the address of a socket, whose scheme is ws, wss, http or https, and that of the logins, which may be a path of
-// the same server. Its errors repeat nothing of a query.
+// ParseTarget parses the address of a socket, with the scheme ws, wss, http or
+// https, and that of the login endpoints, which may be a path on the same
+// server. Errors contain nothing of a query.
 func ParseTarget(socket, auth string) (Target, error) {
 	u, err := parseAddress("the address of the socket", socket, "ws", "wss", "http", "https")
 	if err != nil {
@@ -41,10 +42,10 @@ func ParseTarget(socket, auth string) (Target, error) {
 	return Target{Socket: u, Auth: base}, nil
 }
 
-// parseBase reads the address of the logins, which may be relative to that of
-// the socket.
+// parseBase parses the address of the login endpoints, which may be relative
+// to that of the socket.
 func parseBase(socket *url.URL, auth string) (*url.URL, error) {
-	const what = "the address of the logins"
+	const what = "the address of the login endpoints"
 	below, err := url.Parse(auth)
 	if err != nil && !isWithoutScheme(auth) {
 		return nil, fmt.Errorf("%s: %w", what, withoutURL(err))
@@ -65,15 +66,15 @@ func parseBase(socket *url.URL, auth string) (*url.URL, error) {
 	return base, nil
 }
 
-// parseAddress reads a full address, and says how to write it where its scheme
-// is missing or another one. The first scheme is the one without TLS, the
-// second the one with it.
+// parseAddress parses an absolute address. If the scheme is missing or wrong,
+// the error tells what to write. The first scheme is the one without TLS, the
+// second the one with TLS.
 func parseAddress(what, text string, schemes ...string) (*url.URL, error) {
 	front, _, _ := strings.Cut(text, "?")
 	front, _, _ = strings.Cut(front, "#")
 	scheme, rest, _ := strings.Cut(front, ":")
 	if better := inBrackets(schemes[0], front); better != "" {
-		return nil, fmt.Errorf("%s has an IPv6 address, which stands in brackets: write %s", what, better)
+		return nil, fmt.Errorf("%s has an IPv6 address, which must be in brackets: write %s", what, better)
 	}
 	switch known := slices.Contains(schemes, strings.ToLower(scheme)); {
 	case known && !strings.HasPrefix(rest, "//"):
@@ -103,8 +104,8 @@ func parseAddress(what, text string, schemes ...string) (*url.URL, error) {
 	return u, nil
 }
 
-// isWithoutScheme reports whether an address begins with its host, and perhaps
-// a port, instead of a scheme.
+// isWithoutScheme reports whether an address begins with a host, with or
+// without a port, instead of a scheme.
 func isWithoutScheme(text string) bool {
 	front, _, _ := strings.Cut(text, "?")
 	if strings.Contains(front, "://") || strings.HasPrefix(front, "/") && !strings.HasPrefix(front, "//") {
@@ -114,14 +115,14 @@ func isWithoutScheme(text string) bool {
 	return !hasPort || strings.HasPrefix(front, "[") || port != "" && port[0] >= '0' && port[0] <= '9'
 }
 
-// authorityOf returns the host and the port with which a text begins.
+// authorityOf returns the host and port at the beginning of text.
 func authorityOf(text string) string {
 	authority, _, _ := strings.Cut(strings.TrimLeft(text, "/"), "/")
 	return authority[strings.LastIndex(authority, "@")+1:]
 }
 
-// withScheme returns an address without user, query and fragment, as it is
-// with a scheme. It is "" if there would be no host.
+// withScheme returns the address with the given scheme, without user, query
+// and fragment. It returns "" if there would be no host.
 func withScheme(scheme, rest string) string {
 	_, path, hasPath := strings.Cut(strings.TrimLeft(rest, "/"), "/")
 	authority := authorityOf(rest)
@@ -138,15 +139,15 @@ func withScheme(scheme, rest string) string {
 	return inspect.Printable(u.String())
 }
 
-// listOf names schemes: "ws://, wss:// or https://".
+// listOf formats schemes as "ws://, wss:// or https://".
 func listOf(schemes []string) string {
 	last := len(schemes) - 1
 	return strings.Join(schemes[:last], "://, ") + ":// or " + schemes[last] + "://"
 }
 
-// inBrackets returns an address whose host is an IPv6 address without brackets
-// as it is with them, without user and query: with the scheme that it has, or
-// else with the given one. It is "" for other addresses.
+// inBrackets returns an address with its IPv6 host put in brackets, without
+// user and query, if the brackets are missing. For other addresses it returns
+// "". scheme is used if the address has none.
 func inBrackets(scheme, front string) string {
 	if begins, rest, found := strings.Cut(front, "://"); found {
 		scheme, front = begins, rest
@@ -171,7 +172,7 @@ func inBrackets(scheme, front string) string {
 	return inspect.Printable(strings.ToLower(scheme) + "://[" + host + "]" + port + path)
 }
 
-// checkURL refuses an address that has what does not belong there.
+// checkURL returns an error if an address has parts that it must not have.
 func checkURL(u *url.URL) error {
 	switch {
 	case u.User != nil:
@@ -190,7 +191,7 @@ func checkURL(u *url.URL) error {
 	return nil
 }
 
-// unreadable says in a person's words why url.Parse cannot read an address.
+// unreadable explains why url.Parse failed.
 func unreadable(rest string, err error) error {
 	err = withoutURL(err)
 	authority := authorityOf(rest)
@@ -199,7 +200,7 @@ func unreadable(rest string, err error) error {
 	case strings.HasPrefix(authority, "[") && strings.Contains(authority, "%"):
 		return errors.New("a zone after an IPv6 address begins with %25, as in [fe80::1%25eth0]")
 	case strings.HasPrefix(authority, "["):
-		return errors.New("an IPv6 address stands in brackets, as in [::1]:8000")
+		return errors.New("an IPv6 address must be in brackets, as in [::1]:8000")
 	case hasPort && strings.Contains(err.Error(), "invalid port"):
 		return fmt.Errorf("the port %s must be a number from 1 to 65535", inspect.Printable(port))
 	case strings.Contains(err.Error(), "invalid URL escape"):
@@ -208,7 +209,8 @@ func unreadable(rest string, err error) error {
 	return err
 }
 
-// Exposed reports whether others on the network can read what is sent to u: over http to another machine.
+// Exposed reports whether others on the network can read what is sent to u,
+// that is, over http to another machine.
 func Exposed(u *url.URL) bool {
 	if u.Scheme == "https" || u.Scheme == "wss" || u.Hostname() == "localhost" {
 		return false
@@ -217,7 +219,8 @@ func Exposed(u *url.URL) bool {
 	return err != nil || !addr.Unmap().IsLoopback()
 }
 
-// withoutURL is the cause of an error of net/http or net/url, without the address: its query may hold a credential.
+// withoutURL removes the address from an error of net/http or net/url, because
+// its query may contain a credential.
 func withoutURL(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err

@@ -71,12 +71,12 @@ func TestAddressesAsPeopleTypeThem(t *testing.T) {
 		"/ws":                                          "the address of the socket must begin with ws://, wss://, http:// or https:// and a host",
 		"":                                             "must begin with ws://",
 		"ws://":                                        "must begin with ws://",
-		"::1":                                          "has an IPv6 address, which stands in brackets: write ws://[::1]",
+		"::1":                                          "has an IPv6 address, which must be in brackets: write ws://[::1]",
 		"::1/ws?" + secret:                             "in brackets: write ws://[::1]/ws",
 		"ws://fe80::1:2:3:4:5:8000/ws":                 "in brackets: write ws://[fe80::1:2:3:4:5:8000]/ws",
 		"wss://1:2:3:4:5:6:7:8:443/":                   "in brackets: write wss://[1:2:3:4:5:6:7:8]:443/",
 		"wss://ada:" + secret + "@::1/":                "in brackets: write wss://[::1]/",
-		"ws://[::1/ws":                                 "an IPv6 address stands in brackets, as in [::1]:8000",
+		"ws://[::1/ws":                                 "an IPv6 address must be in brackets, as in [::1]:8000",
 		"ws://[fe80::1%eth0]/ws":                       "a zone after an IPv6 address begins with %25",
 		"ws://h:99999/":                                "the port 99999 must be from 1 to 65535",
 		"ws://h:0/":                                    "the port 0 must be from 1 to 65535",
@@ -93,11 +93,11 @@ func TestAddressesAsPeopleTypeThem(t *testing.T) {
 		}
 	}
 	for auth, want := range map[string]string{
-		"localhost:9000/auth":           "the address of the logins has no scheme: write http://localhost:9000/auth",
-		"127.0.0.1:9000/":               "the address of the logins has no scheme: write http://127.0.0.1:9000/",
-		"login.example:443/x?" + secret: "the address of the logins has no scheme: write https://login.example:443/x, or http:// if the server has no TLS",
-		"ws://login.example/" + secret:  "the address of the logins has the scheme ws, and must begin with http:// or https:// and a host",
-		"https:login.example":           "the address of the logins lacks the slashes after its scheme: write https://login.example",
+		"localhost:9000/auth":           "the address of the login endpoints has no scheme: write http://localhost:9000/auth",
+		"127.0.0.1:9000/":               "the address of the login endpoints has no scheme: write http://127.0.0.1:9000/",
+		"login.example:443/x?" + secret: "the address of the login endpoints has no scheme: write https://login.example:443/x, or http:// if the server has no TLS",
+		"ws://login.example/" + secret:  "the address of the login endpoints has the scheme ws, and must begin with http:// or https:// and a host",
+		"https:login.example":           "the address of the login endpoints lacks the slashes after its scheme: write https://login.example",
 	} {
 		if _, err := ParseTarget("ws://h/", auth); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), secret) {
 			t.Errorf("%q: %v; want %q", auth, err, want)

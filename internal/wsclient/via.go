@@ -11,12 +11,13 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A Place is where a handshake carries a credential: the locations of the library, but for cookies, which are the browsers' own.
+// A Place is where a handshake carries the credential. The places correspond
+// to the library's, except for cookies, which only browsers send.
 type Place string
 
 // The places.
 const (
-	InTicket       Place = "ticket"        // a parameter of the query, good once
+	InTicket       Place = "ticket"        // a query parameter, valid once
 	InHeader       Place = "header"        // Authorization: Bearer …
 	InFirstMessage Place = "first-message" // {"type":"auth","token":"…"}
 	InSubprotocol  Place = "subprotocol"   // bearer, …
@@ -24,7 +25,7 @@ const (
 	Nowhere        Place = "none"
 )
 
-// defaultNames are the names of the places where the server has not chosen others.
+// defaultNames are the default names of the places.
 var defaultNames = map[Place]string{
 	InTicket:       "ticket",
 	InHeader:       "Authorization",
@@ -38,20 +39,23 @@ var defaultNames = map[Place]string{
 type Via struct {
 	Place Place
 
-	// Name of the parameter, the header field, the subprotocol before the token, or the type of the first message, which is auth or
-	// connection_init. A name of a subprotocol that ends in a dot is a prefix of the token, which is in base64url where the prefix
-	// begins with "base64url.". A header field other than Authorization is the token alone.
+	// Name is the name of the parameter or header field, the subprotocol
+	// before the token, or the type of the first message, auth or
+	// connection_init. If the name of a subprotocol ends with a dot, it is a
+	// prefix of the token, which is in base64url if the prefix begins with
+	// "base64url.". In a header field other than Authorization, the token
+	// stands alone.
 	Name string
 }
 
-// ParseVia reads PLACE or PLACE:NAME.
+// ParseVia parses PLACE or PLACE:NAME.
 func ParseVia(text string) (Via, error) {
 	place, name, named := strings.Cut(text, ":")
 	v := Via{Place(place), name}
 	known, ok := defaultNames[v.Place]
 	switch {
 	case !ok:
-		return Via{}, errors.New("must be ticket, header, first-message, subprotocol, query or none, and may name what it is called there, such as query:access_token")
+		return Via{}, errors.New("must be ticket, header, first-message, subprotocol, query or none, optionally with a name, such as query:access_token")
 	case !named:
 		v.Name = known
 		return v, nil
@@ -99,7 +103,7 @@ func (v Via) put(h *handshake, credential string) error {
 	return nil
 }
 
-// introduction is the first message with a token.
+// introduction returns the first message with a token.
 func (v Via) introduction(token string) ([]byte, error) {
 	if v.Name == "connection_init" {
 		type payload struct {
@@ -116,7 +120,7 @@ func (v Via) introduction(token string) ([]byte, error) {
 	}{v.Name, token})
 }
 
-// isWord reports whether s is a token of RFC 9110 section 5.6.2.
+// isWord reports whether s is a token (RFC 9110 §5.6.2).
 func isWord(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
@@ -126,12 +130,12 @@ func isWord(s string) bool {
 	return s != ""
 }
 
-// maxToken is how long a token may be, in bytes: as long as a server can be
-// set to accept.
+// maxToken is the maximum length of a token in bytes, which is the largest
+// that a server can be configured to accept.
 const maxToken = 32 << 10
 
-// CheckToken returns a token as it is to be sent: without white space around it or the word Bearer before it. Its errors repeat
-// nothing of it.
+// CheckToken returns a token without surrounding white space and without a
+// preceding "Bearer". Errors contain nothing of the token.
 func CheckToken(text string) (string, error) {
 	token := strings.TrimSpace(text)
 	if scheme, rest, found := strings.Cut(token, " "); found && strings.EqualFold(scheme, "Bearer") {

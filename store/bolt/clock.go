@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// clock is what tickets are judged by: what the system's clock showed when the
-// store was opened, and the time that has passed since. Whoever sets the
-// system's clock changes nothing of it, or a clock that is set back would bring
-// tickets back to life that have expired.
+// clock decides whether tickets have expired. It shows the time of the system
+// clock when the store was opened, plus the time elapsed since. Setting the
+// system clock does not affect it; otherwise expired tickets would become
+// valid again when that is set back.
 type clock struct {
-	showed time.Time // without a monotonic reading
-	begun  time.Time // with one
+	showed time.Time // the system clock, without a monotonic reading
+	begun  time.Time // the same time, with a monotonic reading
 }
 
 func newClock() clock {
@@ -22,19 +22,19 @@ func newClock() clock {
 
 func (c clock) now() time.Time { return c.showed.Add(time.Since(c.begun)) }
 
-// moment is what the clock shows at a moment that a caller has named by the
-// system's clock of now, or by its monotonic reading.
+// moment converts a time of the system clock, or one with a monotonic reading,
+// to this clock.
 func (c clock) moment(t time.Time) time.Time { return c.now().Add(time.Until(t)) }
 
-// revived reports whether a ticket was put at a later moment than now: then
-// the system's clock was set back since that run, and nobody knows which
+// revived reports whether a ticket was put at a time later than now. Then the
+// system clock was set back since the previous run, and it is unknown which
 // tickets have expired.
 func (t *ticketTable) revived(now time.Time) bool {
 	last := t.count.meta.get(ticketClockKey)
 	return last != nil && int64(binary.BigEndian.Uint64(last)) > now.UnixMilli()
 }
 
-// dropTickets removes all tickets. Who asks for another gets it.
+// dropTickets removes all tickets. Clients can request new ones.
 func (t *transaction) dropTickets() error {
 	meta := t.tickets.count.meta
 	t.tickets.count.n = 0

@@ -11,25 +11,25 @@ import (
 )
 
 const (
-	// compactSize is how long a file must be for it to be worth a compaction.
+	// compactSize is the minimum size of a file for compaction, in bytes.
 	compactSize = 64 << 20
 
-	// compactStep is how many bytes of entries one transaction copies.
+	// compactStep is the maximum number of bytes that one transaction copies.
 	compactStep = 1 << 20
 )
 
-// compact makes a file anew that is long and three quarters empty, and returns
-// the database to go on with, which is the same where that is not worth it or
-// fails, as on a full disk. The file has the lock, and nobody has begun to use
-// it.
+// compact rewrites a file that is large and three quarters empty. It returns
+// the database to continue with, which is db itself if compaction is not
+// worthwhile or fails, for example because the disk is full. The file must be
+// locked and not yet in use.
 //
-// The new file is locked before it takes the name of the old one, and the old
-// one stays locked until then: at each moment, who opens the file by its name
-// finds it locked, or is the only one; see [openFile] for who waits.
+// The new file is locked before it is renamed, and the old one stays locked
+// until then. So a process that opens the file by its name always finds it
+// locked; see [openFile] for processes that wait for the lock.
 func compact(path string, db *database) (*database, error) {
 	temporary := path + ".compact"
 	err := os.Remove(temporary) //nolint:gosec // the path that our caller has chosen
-	// Windows does not rename a file that is open.
+	// Windows cannot rename an open file.
 	if runtime.GOOS == "windows" || err != nil && !errors.Is(err, fs.ErrNotExist) || !sparse(db) {
 		return db, nil
 	}
@@ -47,8 +47,9 @@ func compact(path string, db *database) (*database, error) {
 	return fresh, nil
 }
 
-// sparse reports whether a file is worth it. A transaction has been committed
-// since it was opened, which counts its free pages.
+// sparse reports whether compacting the file is worthwhile. A transaction must
+// have been committed since the file was opened, because that counts the free
+// pages.
 func sparse(db *database) (worth bool) {
 	stats := db.Stats()
 	free := int64(stats.FreePageN+stats.PendingPageN) * int64(db.Info().PageSize)
@@ -59,14 +60,13 @@ func sparse(db *database) (worth bool) {
 	return err == nil && worth
 }
 
-// copyTo writes what a database holds to a new file, seals, verifies and syncs
-// it.
+// copyTo copies a database to a new file, seals it, verifies it and syncs it.
 func copyTo(path string, db *database) (*database, error) {
 	fresh, err := lock(path, lockNew)
 	if err != nil {
 		return nil, err
 	}
-	fresh.NoSync = true // once, at the end
+	fresh.NoSync = true // sync once, at the end
 	err = guarded(path, func() error {
 		return errors.Join(bbolt.Compact(fresh.DB, db.DB, compactStep), fresh.Update(func(tx *bbolt.Tx) error {
 			return openTransaction(fresh.checked(tx, &sum{})).close()

@@ -9,18 +9,18 @@ import (
 	bberrors "go.etcd.io/bbolt/errors"
 )
 
-// ErrDamaged means that a file is not as it was written, so that nobody knows
-// what it has lost. The error is a [DamageError].
+// ErrDamaged means that a file is not as it was written, so it is unknown what
+// has been lost. The error is a [DamageError].
 var ErrDamaged = errors.New("store/bolt: the file is damaged")
 
-// A DamageError says what is wrong with a file. A store that finds it in an
-// open file fails from then on, whatever it is asked.
+// A DamageError describes the damage of a file. After a store finds damage in
+// an open file, all its methods fail.
 type DamageError struct {
 	Path string
 	What string // such as "page 7 is damaged"
 }
 
-// Error says what is wrong and what to do about it.
+// Error describes the damage and what to do about it.
 func (e *DamageError) Error() string {
 	return fmt.Sprintf("store/bolt: %s is damaged (%s): restore a backup of it, or move it away, and revoke everything until now, since what was revoked later, or at all, is lost with it", e.Path, e.What)
 }
@@ -28,27 +28,28 @@ func (e *DamageError) Error() string {
 // Is reports whether target is [ErrDamaged].
 func (e *DamageError) Is(target error) bool { return target == ErrDamaged }
 
-// damaged makes a DamageError whose Path is not known yet.
+// damaged returns a DamageError without a Path.
 func damaged(format string, a ...any) *DamageError {
 	return &DamageError{What: fmt.Sprintf(format, a...)}
 }
 
-// A failure is an error on its way through a panic.
+// A failure wraps an error that is passed by a panic.
 type failure struct{ error }
 
-// require panics with an error, which [guarded] returns.
+// require panics if err is not nil. [guarded] returns the error.
 func require(err error) {
 	if err != nil {
 		panic(failure{err})
 	}
 }
 
-// guarded calls do, and returns as a [DamageError] what bbolt panics about: it
-// reads the file through memory, and trusts it. A page that cannot be read, as
-// of a file that has been truncated, is a fault of memory. guarded cannot
-// catch an overflow of the stack, nor what happens on other goroutines, where
-// bbolt looks for free pages at the start and when a commit fails; so [trees],
-// [verify] and [engineLog] look at the pages before.
+// guarded calls do. It converts panics of bbolt into a [DamageError]: bbolt
+// maps the file into memory and trusts its contents. A page that cannot be
+// read, for example because the file was truncated, is a memory fault.
+//
+// guarded cannot catch a stack overflow, or panics on other goroutines, where
+// bbolt looks for free pages on opening and when a commit fails. Therefore
+// [trees], [verify] and [engineLog] check the pages first.
 func guarded(path string, do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -66,8 +67,8 @@ func guarded(path string, do func() error) (err error) {
 	return do()
 }
 
-// located adds the path to a DamageError that has none, and makes one of what
-// bbolt says of damaged pages.
+// located adds the path to a DamageError that has none. It converts bbolt's
+// errors about damaged pages into a DamageError.
 func located(path string, err error) error {
 	for _, kind := range []error{bberrors.ErrInvalid, bberrors.ErrChecksum, bberrors.ErrVersionMismatch, bberrors.ErrInvalidMapping} {
 		if errors.Is(err, kind) {

@@ -1,40 +1,40 @@
-// Package bolt keeps what package store describes in one file, durably: the
-// default of a single node, which needs no other server.
+// Package bolt implements package store durably in one file. It is the default
+// for a single node and needs no other server.
 //
-// The file is bbolt's. What a method has acknowledged was synced to disk
-// before, so that it survives the process and the machine. Calls that come at
-// the same time share their syncs.
+// The file is a bbolt database. Each method syncs its changes to disk before
+// it returns, so they survive a crash of the process or the machine.
+// Concurrent calls share their syncs.
 //
-// The pages of what is gone are used again, so that the size of an open file is
-// that of the most it ever held. [Open] makes a file anew that is longer than
-// 64 MiB and three quarters empty (not on Windows): it needs room for the new
-// one beside the old, and does without compaction when there is none.
+// The pages of deleted records are reused, so an open file never shrinks.
+// [Open] compacts a file of more than 64 MiB that is three quarters empty (not
+// on Windows). This needs space for the new file beside the old one; without
+// it, the file is not compacted.
 //
-// Disks and file systems lose writes and flip bits. Each record ends with a
-// checksum, and each commit writes how many records there are and the XOR of
-// their checksums, so that records that are missing or older than the others
-// are noticed. [Open] verifies all of that before it uses a file, and refuses
-// a damaged one with a [DamageError]: a store that has lost records may have
-// lost revocations. [Check] does the same and no more. Damage that comes upon
-// an open file makes the store fail from the moment it is found: at once for a
-// page or a record that cannot be right, when it is opened again for an older
-// state of one.
+// Disks and file systems lose writes and flip bits. Each record therefore ends
+// with a checksum, and each commit writes the number of records and the XOR of
+// their checksums, so that missing and outdated records are detected. [Open]
+// verifies all of this before it uses a file, and refuses a damaged one with a
+// [DamageError]: a store that has lost records may have lost revocations.
+// [Check] only verifies. If a file is damaged while it is open, all methods
+// fail from the moment the damage is found. That is immediate for an invalid
+// page or record, and on the next opening for an outdated one.
 //
-// No damage ends the process, as bbolt would on its own where pages lead in a
-// circle: each page is checked within the transaction that follows it, just
-// before bbolt reads it, and all of them when a commit has failed. What is
-// left is a page that is overwritten between that check and bbolt's reading:
-// microseconds later, or milliseconds in a large batch of writes, and at the
-// start between the check of the whole file and bbolt's own look at it.
+// Damage does not crash the process. bbolt on its own would overflow its stack
+// if pages formed a cycle; therefore each page is checked just before bbolt
+// reads it in a transaction, and all pages are checked after a failed commit.
+// The remaining risk is a page that is overwritten between the check and
+// bbolt's read. That is microseconds, milliseconds in a large batch of writes,
+// and on opening the time between the verification and bbolt's own scan.
 //
-// A file of the format without checksums gets them when it is opened, or as
-// soon as there is room for them; earlier versions do not open it any more.
+// A file in the format without checksums is upgraded when it is opened, or as
+// soon as there is disk space. Earlier versions cannot open it afterwards.
 //
-// Tickets are kept under the hash of their text; of logins the file has the
-// names of their tokens, not the tokens. Nobody can authenticate with what it
-// holds, but who can write to it can undo revocations: it is its owner's alone.
+// Tickets are stored under the hash of their text, and for sessions only the
+// IDs of tokens are stored, so nobody can authenticate with the contents of
+// the file. But a process that can write to it can undo revocations. Only its
+// owner may have access.
 //
-// Cursors stay good when the file is opened again. A file that is restored
-// from a copy goes on as the same log: do that only while nothing that holds
-// cursors is running, which the lock on the file sees to.
+// Cursors remain valid when the file is reopened. A file that is restored from
+// a copy continues as the same log; restore only while nothing that holds
+// cursors is running. The lock on the file ensures this.
 package bolt

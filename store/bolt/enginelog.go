@@ -8,26 +8,26 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// An engineLog is bbolt's logger, and logs nothing. bbolt tells it that a
-// commit has failed, as on a full disk, before it looks for free pages: it
-// follows every page of the file then, on a goroutine where nothing can
-// recover from what it finds. So the engineLog checks these pages first, and
-// panics with a [DamageError], which [guarded] returns.
+// An engineLog is bbolt's logger. It logs nothing. When a commit fails, for
+// example because the disk is full, bbolt logs this before it looks for free
+// pages. It then follows every page of the file on a goroutine whose panics
+// cannot be recovered. So the engineLog checks all pages first, and panics
+// with a [DamageError], which [guarded] returns.
 type engineLog struct {
-	bbolt.DefaultLogger // has no output
+	bbolt.DefaultLogger // without output
 
-	file       io.ReaderAt // nil while bbolt opens it
+	file       io.ReaderAt // nil while bbolt opens the file
 	pageSize   uint64
-	committing atomic.Bool // a commit has not failed yet
+	committing atomic.Bool // a commit is in progress
 }
 
-// Debugf discards what bbolt says of each call.
+// Debugf discards the message.
 func (*engineLog) Debugf(string, ...any) {}
 
-// Infof discards what bbolt says when it opens a file.
+// Infof discards the message.
 func (*engineLog) Infof(string, ...any) {}
 
-// Warningf discards the rest.
+// Warningf discards the message.
 func (*engineLog) Warningf(string, ...any) {}
 
 // Errorf checks all pages if a commit has failed.
@@ -37,11 +37,11 @@ func (l *engineLog) Errorf(string, ...any) {
 	}
 }
 
-// checkInUse checks all pages of an open file that the last commit has in use.
+// checkInUse checks all pages of an open file that belong to the last commit.
 func checkInUse(file io.ReaderAt, pageSize uint64) error {
 	first, err := readMeta(file, 0, pageSize)
 	second, otherErr := readMeta(file, 1, pageSize)
-	switch { // as bbolt chooses between them
+	switch { // chooses the meta page as bbolt does
 	case err != nil && otherErr != nil:
 		return err
 	case err != nil, otherErr == nil && second.tx > first.tx:

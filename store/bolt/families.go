@@ -8,8 +8,8 @@ import (
 	"wsauth/store"
 )
 
-// BeginFamily implements [store.Families]. It returns nil when the family is
-// synced to disk.
+// BeginFamily implements [store.Families]. It returns nil after the family has
+// been synced to disk.
 func (s *Store) BeginFamily(ctx context.Context, f store.Family) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -24,7 +24,7 @@ func (s *Store) BeginFamily(ctx context.Context, f store.Family) error {
 }
 
 // RotateFamily implements [store.Families]. It returns, also with
-// [store.ErrReused], when what became of the family is synced to disk.
+// [store.ErrReused], after the change has been synced to disk.
 func (s *Store) RotateFamily(ctx context.Context, r store.Rotation) (store.Family, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Family{}, err
@@ -33,7 +33,7 @@ func (s *Store) RotateFamily(ctx context.Context, r store.Rotation) (store.Famil
 	if err != nil {
 		return store.Family{}, err
 	}
-	// A family that is no more must not cost a sync.
+	// A family that does not exist must not cost a sync.
 	err = s.view(func(tx *checkedTx) error {
 		f, err := openFamilies(tx).get([]byte(r.ID))
 		if err == nil && f.Expired(time.Now()) {
@@ -55,8 +55,8 @@ func (s *Store) RotateFamily(ctx context.Context, r store.Rotation) (store.Famil
 	return rotated, err
 }
 
-// PresentFamily implements [store.Families]. It writes, and returns when that
-// is synced to disk, only where something became of the family.
+// PresentFamily implements [store.Families]. It writes only if the family
+// changes; then it returns after the change has been synced to disk.
 func (s *Store) PresentFamily(ctx context.Context, p store.Presentation) (store.Family, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Family{}, err
@@ -84,8 +84,8 @@ func (s *Store) PresentFamily(ctx context.Context, p store.Presentation) (store.
 	return f, err
 }
 
-// EndFamily implements [store.Families]. It returns nil when the end is synced
-// to disk, whoever else asked for it.
+// EndFamily implements [store.Families]. It returns nil after the end has been
+// synced to disk, even if another call has ended the family.
 func (s *Store) EndFamily(ctx context.Context, id string) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"wsauth/store"
 )
 
-// familyTable is the families within one transaction.
+// familyTable accesses the families within one transaction.
 type familyTable struct {
 	families, expiry, subjects *table
 	count                      counter
@@ -26,7 +26,7 @@ func openFamilies(tx *checkedTx) *familyTable {
 	}
 }
 
-// begin adds a family, which is canonical.
+// begin adds a family, which must be canonical.
 func (t *familyTable) begin(f store.Family, now time.Time, limit int) error {
 	switch old, err := t.get([]byte(f.ID)); {
 	case errors.Is(err, store.ErrNotFound):
@@ -34,7 +34,7 @@ func (t *familyTable) begin(f store.Family, now time.Time, limit int) error {
 		return err
 	case !old.Expired(now):
 		return fmt.Errorf("%w: a family that is there already", store.ErrInvalid)
-	default: // it waits for the sweep
+	default: // expired, but not swept yet
 		if err := t.remove(old); err != nil {
 			return err
 		}
@@ -57,17 +57,17 @@ func (t *familyTable) begin(f store.Family, now time.Time, limit int) error {
 	return errors.Join(t.put(f), t.subjects.put(subjectKey(f), nil))
 }
 
-// rotate takes the step of [store.Family.Rotate].
+// rotate applies [store.Family.Rotate].
 func (t *familyTable) rotate(r store.Rotation, now time.Time) (store.Family, error) {
 	return t.step(r.ID, func(f store.Family) (store.Family, error) { return f.Rotate(r, now) })
 }
 
-// present takes the step of [store.Family.Present].
+// present applies [store.Family.Present].
 func (t *familyTable) present(p store.Presentation, now time.Time) (store.Family, error) {
 	return t.step(p.ID, func(f store.Family) (store.Family, error) { return f.Present(p, now) })
 }
 
-// step writes what take makes of a family, or removes a family that was
+// step writes the result of take, or removes the family if its token was
 // reused.
 func (t *familyTable) step(id string, take func(store.Family) (store.Family, error)) (store.Family, error) {
 	old, err := t.get([]byte(id))
@@ -90,7 +90,7 @@ func (t *familyTable) step(id string, take func(store.Family) (store.Family, err
 	return f, t.put(f)
 }
 
-// end removes a family if it is there.
+// end removes a family, if it exists.
 func (t *familyTable) end(id string) error {
 	f, err := t.get([]byte(id))
 	if errors.Is(err, store.ErrNotFound) {
@@ -102,8 +102,8 @@ func (t *familyTable) end(id string) error {
 	return t.remove(f)
 }
 
-// full reports whether a subject has as many families as it may. It reads them
-// only where some of them may wait for the sweep.
+// full reports whether a subject has reached its limit of families. It reads
+// them only if some may have expired but not been swept.
 func (t *familyTable) full(subject string, now time.Time) (bool, error) {
 	n := 0
 	prefix := subjectPrefix(subject)
@@ -118,7 +118,7 @@ func (t *familyTable) full(subject string, now time.Time) (bool, error) {
 	return len(all) >= store.MaxFamilies, err
 }
 
-// list returns the families of a subject, the one that began first first.
+// list returns the families of a subject, the oldest first.
 func (t *familyTable) list(subject string, now time.Time) ([]store.Family, error) {
 	var all []store.Family
 	prefix := subjectPrefix(subject)
@@ -148,7 +148,7 @@ func (t *familyTable) get(id []byte) (store.Family, error) {
 	return f, nil
 }
 
-// put writes a family and when it expires.
+// put writes a family and its index entry by expiry.
 func (t *familyTable) put(f store.Family) error {
 	value, err := f.AppendBinary(nil)
 	if err != nil {
@@ -186,12 +186,13 @@ func (t *familyTable) sweep(now time.Time, limit int) error {
 	return nil
 }
 
-// subjectPrefix begins the keys of a subject's families, and of no other's.
+// subjectPrefix returns the common prefix of the keys of a subject's families.
 func subjectPrefix(subject string) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(len(subject))), subject...)
 }
 
-// subjectKey sorts by when families began.
+// subjectKey returns a key that sorts families of a subject by their
+// beginning.
 func subjectKey(f store.Family) []byte {
 	key := binary.BigEndian.AppendUint64(subjectPrefix(f.Subject), uint64(f.Began.UnixMilli()))
 	return append(key, f.ID...)

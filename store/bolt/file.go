@@ -14,19 +14,20 @@ import (
 // A database is an open and locked file.
 type database struct {
 	*bbolt.DB
-	file     *os.File // the one of DB
+	file     *os.File // the file that DB uses
 	pageSize uint64
 	log      *engineLog
 }
 
-// openFile opens, locks and verifies the file at a path, and makes it where
-// there is none.
+// openFile opens, locks and verifies the file at path. It creates the file if
+// it does not exist.
 //
-// It is verified before bbolt opens it for writing. The lock is of the file,
-// not of its name, and [compact] puts another file in its place. So the file
-// that was locked in the end may have lost its name while this waited, and all
-// that is written to it would be lost; or it may be another one than the one
-// that was verified, or have been written to. Then this begins anew.
+// The file is verified before bbolt opens it for writing. The lock belongs to
+// the file, not to its name, and [compact] replaces the file. So the file that
+// openFile has locked may have been replaced while it waited, and everything
+// written to it would be lost. It may also differ from the file that was
+// verified, or have been written to since. In all of these cases openFile
+// starts again.
 func openFile(path string) (*database, verified, error) {
 	for {
 		v, err := verifyPath(path)
@@ -52,8 +53,8 @@ func openFile(path string) (*database, verified, error) {
 	}
 }
 
-// is reports whether db is the file that was verified, unchanged, and has the
-// name still.
+// is reports whether db is the verified file, unchanged, and still has its
+// name.
 func (db *database) is(path string, v verified) (bool, error) {
 	held, err := db.file.Stat()
 	if err != nil {
@@ -70,24 +71,25 @@ func (db *database) is(path string, v verified) (bool, error) {
 	return unchanged, err
 }
 
-// lockMode says what a file is locked for.
+// lockMode is the purpose of a lock.
 type lockMode int
 
 const (
 	lockShared    lockMode = iota // for reading
 	lockExclusive                 // for writing
-	lockNew                       // for writing; it is made if it is not there
+	// For writing; the file is created if necessary.
+	lockNew
 )
 
-// lock opens the database that has a name now, and waits for its lock.
+// lock opens and locks the database at path. It waits for the lock.
 func lock(path string, mode lockMode) (*database, error) {
 	db := &database{log: &engineLog{}}
 	var opening error
 	err := guarded(path, func() (err error) {
 		db.DB, err = bbolt.Open(path, 0o600, &bbolt.Options{
 			Timeout: lockTimeout,
-			// The list of free pages is rebuilt by Open, rather than written
-			// anew by every commit: it is long after a great sweep.
+			// Open rebuilds the list of free pages, instead of writing it with
+			// every commit: it is long after a large sweep.
 			NoFreelistSync: true,
 			FreelistType:   bbolt.FreelistMapType,
 			ReadOnly:       mode == lockShared,
@@ -112,7 +114,7 @@ func lock(path string, mode lockMode) (*database, error) {
 	case errors.Is(err, bberrors.ErrTimeout):
 		return nil, fmt.Errorf("%w: %s", ErrLocked, path)
 	case opening == nil:
-		_ = db.file.Close() // which a panic has left open
+		_ = db.file.Close() // left open by a panic
 		err = diagnosed(path, err)
 	}
 	if errors.Is(err, ErrDamaged) {
@@ -121,8 +123,8 @@ func lock(path string, mode lockMode) (*database, error) {
 	return nil, fmt.Errorf("store/bolt: %w", err)
 }
 
-// diagnosed returns what is wrong with the first pages of a file that bbolt
-// does not open, or its error when nothing is.
+// diagnosed examines a file that bbolt cannot open. It returns what is wrong
+// with its first pages, or otherwise if it finds nothing.
 func diagnosed(path string, otherwise error) error {
 	file, err := openPrivate(path, os.O_RDONLY, 0)
 	if err != nil {
@@ -139,8 +141,8 @@ func diagnosed(path string, otherwise error) error {
 	return otherwise
 }
 
-// openPrivate opens or makes a file, and refuses one that is not of this user
-// alone.
+// openPrivate opens or creates a file, and refuses one that other users can
+// access.
 func openPrivate(path string, flag int, mode os.FileMode) (*os.File, error) {
 	file, err := openPlain(path, flag, mode)
 	if err != nil {
@@ -156,9 +158,9 @@ func openPrivate(path string, flag int, mode os.FileMode) (*os.File, error) {
 	return file, nil
 }
 
-// createFile makes a file with nothing in it, and does so in one step: a file
-// that is empty or half of one has lost what it had, and was not interrupted
-// here. It fails with [fs.ErrExist] if there is one by then.
+// createFile atomically creates an empty database, because openFile treats an
+// empty or incomplete file as damaged. It returns [fs.ErrExist] if the file
+// already exists.
 func createFile(path string) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new*") // mode 0600
 	if err != nil {
@@ -177,7 +179,8 @@ func createFile(path string) error {
 		return fmt.Errorf("store/bolt: %w", err)
 	}
 	err = os.Link(name, path)
-	if err != nil && !errors.Is(err, fs.ErrExist) { // a file system without links
+	// The file system may not support links.
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		if _, err = os.Lstat(path); errors.Is(err, fs.ErrNotExist) { //nolint:gosec // the path that our caller has chosen
 			err = os.Rename(name, path) //nolint:gosec // the path that our caller has chosen
 		} else if err == nil {

@@ -9,7 +9,7 @@ import (
 	"os"
 )
 
-// openPlain opens or makes a file, unless it is a symbolic link.
+// openPlain opens or creates a file, unless it is a symbolic link.
 func openPlain(path string, flag int, mode os.FileMode) (*os.File, error) {
 	info, err := os.Lstat(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -21,8 +21,8 @@ func openPlain(path string, flag int, mode os.FileMode) (*os.File, error) {
 	return os.OpenFile(path, flag, mode)
 }
 
-// checkPrivate refuses what is not a regular file. Who may read it is the
-// access list's business on these systems.
+// checkPrivate refuses anything but a regular file. On these systems, access
+// control lists determine who may read it.
 func checkPrivate(path string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is not a regular file", path)

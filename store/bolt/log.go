@@ -11,7 +11,7 @@ import (
 	"wsauth/store"
 )
 
-// log is the log of revocations within one transaction.
+// log accesses the revocations within one transaction.
 type log struct {
 	log, names, expiry *table
 	count              counter
@@ -26,15 +26,15 @@ func openLog(tx *checkedTx) *log {
 	}
 }
 
-// add adds all of the prepared revocations that the log's revocation of
-// everything does not cover, or returns [store.ErrFull] and adds none. After
-// another error the transaction must not be committed.
+// add adds all prepared revocations, except those that the log's revocation of
+// everything covers. If the log is full, it returns [store.ErrFull] and adds
+// none. After any other error, the transaction must not be committed.
 func (l *log) add(revocations []store.Revocation, now time.Time, limit int) error {
 	everything, _, err := l.everything()
 	if err != nil {
 		return err
 	}
-	// A copy, because the caller keeps what Uncovered would change.
+	// Uncovered modifies its argument, which the caller keeps.
 	revocations = store.Uncovered(slices.Clone(revocations), everything)
 	added := uint64(0)
 	for _, r := range revocations {
@@ -43,7 +43,7 @@ func (l *log) add(revocations []store.Revocation, now time.Time, limit int) erro
 		}
 	}
 	full := func() bool { return added > 0 && l.counted()+added > uint64(limit) }
-	if full() { // perhaps of entries that wait to be swept
+	if full() { // perhaps some entries have not been swept yet
 		if err := l.sweep(now, sweepSize); err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ func (l *log) add(revocations []store.Revocation, now time.Time, limit int) erro
 	return nil
 }
 
-// everything returns the log's revocation of everything and its sequence, or
+// everything returns the revocation of everything and its sequence number, or
 // zero values.
 func (l *log) everything() (store.Revocation, uint64, error) {
 	sequence := l.names.get([]byte{byte(store.Everything)})
@@ -75,8 +75,8 @@ func (l *log) everything() (store.Revocation, uint64, error) {
 	return r, binary.BigEndian.Uint64(sequence), err
 }
 
-// counted returns how many entries count towards the limit: all but that of
-// everything, which must find room in a full log.
+// counted returns the number of entries that count towards the limit. The
+// revocation of everything does not, because a full log must accept it.
 func (l *log) counted() uint64 {
 	if l.names.get([]byte{byte(store.Everything)}) != nil {
 		return l.count.n - 1
@@ -84,8 +84,8 @@ func (l *log) counted() uint64 {
 	return l.count.n
 }
 
-// trimmed reports whether nothing is left that the log's revocation of
-// everything covers.
+// trimmed reports whether all entries that the revocation of everything covers
+// have been deleted.
 func (l *log) trimmed() bool {
 	_, sequence, err := l.everything()
 	if err != nil || sequence == 0 {
@@ -95,9 +95,9 @@ func (l *log) trimmed() bool {
 	return done != nil && binary.BigEndian.Uint64(done) == sequence
 }
 
-// trim deletes up to limit entries after a sequence that the log's revocation
-// of everything covers. It returns the sequence to go on after, and the
-// largest one at the end.
+// trim deletes up to limit entries, with sequence numbers greater than after,
+// that the revocation of everything covers. It returns the number to continue
+// with, or math.MaxUint64 at the end.
 func (l *log) trim(after uint64, limit int) (next uint64, err error) {
 	everything, last, err := l.everything()
 	if err != nil || last == 0 {
@@ -138,7 +138,7 @@ func (l *log) trim(after uint64, limit int) (next uint64, err error) {
 	return next, nil
 }
 
-// put adds r to the end of the log, unless it changes nothing.
+// put appends r to the log, unless it changes nothing.
 func (l *log) put(r store.Revocation) error {
 	if sequence := bytes.Clone(l.names.get(nameOf(r))); sequence != nil {
 		old, err := decode(l.log.get(sequence))
@@ -178,12 +178,12 @@ func (l *log) remove(sequence []byte, r store.Revocation) error {
 	)
 }
 
-// due reports whether an entry is gone.
+// due reports whether an entry is Gone.
 func (l *log) due(now time.Time) bool {
 	return len(firstDue(l.expiry, now.Add(-store.ClockSlack), 1)) > 0
 }
 
-// sweep deletes up to limit entries that are gone.
+// sweep deletes up to limit entries that are Gone.
 func (l *log) sweep(now time.Time, limit int) error {
 	for _, sequence := range firstDue(l.expiry, now.Add(-store.ClockSlack), limit) {
 		r, err := decode(l.log.get(sequence))
@@ -197,14 +197,14 @@ func (l *log) sweep(now time.Time, limit int) error {
 	return nil
 }
 
-// page returns what came after a sequence and is not gone.
+// page returns the entries after a sequence number that are not Gone.
 func (l *log) page(epoch string, after uint64, now time.Time) (store.Page, error) {
 	page := store.Page{Next: store.Cursor{Epoch: epoch, Sequence: after}}
 	everything, _, err := l.everything()
 	if err != nil {
 		return store.Page{}, err
 	}
-	covered := func(r store.Revocation) bool { // and not trimmed yet
+	covered := func(r store.Revocation) bool { // but not trimmed yet
 		return everything.Scope == store.Everything && r.Scope != store.Everything && everything.Covers(r)
 	}
 	c := l.log.cursor()
@@ -232,7 +232,8 @@ func nameOf(r store.Revocation) []byte {
 func decode(value []byte) (store.Revocation, error) {
 	var r store.Revocation
 	if err := r.UnmarshalBinary(value); err != nil {
-		return r, damaged("a revocation: %v", err) // not the caller's mistake, so not ErrInvalid
+		// This is not an ErrInvalid, since the caller is not at fault.
+		return r, damaged("a revocation: %v", err)
 	}
 	return r, nil
 }

@@ -11,15 +11,16 @@ import (
 	"sync"
 )
 
-// The layout of bbolt's files, as far as this package reads them by itself.
-// Numbers have the byte order of the machine.
+// The layout of bbolt's files, as far as this package reads them without
+// bbolt. Numbers have the byte order of the machine.
 //
-// A page begins with its number (8 bytes), kind (2), count of elements (2) and
-// how many pages more it has (4). An element of a leaf has flags, the distance
-// to its key, and the lengths of key and value, 4 bytes each; one of a branch
-// the distance, the length of the key, and the number of a page (8). The value
-// of a bucket is the number of its root and its sequence, 8 bytes each; the
-// root of a small bucket is a page behind that, and its number 0.
+// A page begins with its number (8 bytes), its kind (2), the number of its
+// elements (2) and the number of its overflow pages (4). An element of a leaf
+// has flags, the offset of its key, and the lengths of key and value, 4 bytes
+// each. An element of a branch has the offset and length of its key, and the
+// number of a child page (8 bytes). The value of a bucket is the number of its
+// root page and its sequence number, 8 bytes each. A small bucket has the root
+// page number 0, and the page follows in the value.
 const (
 	pageHead     = 16
 	elementSize  = 16
@@ -36,17 +37,17 @@ const (
 	noFreelist  = 1<<64 - 1
 
 	maxPageSize = 16 << 20
-	maxDepth    = 64 // of a tree; a full one of 2^48 pages has less
+	maxDepth    = 64 // of a tree; a tree of 2^48 pages is less deep
 )
 
 var native = binary.NativeEndian
 
-// A meta is what one of the first two pages says of the file.
+// A meta is one of the first two pages, which describe the file.
 type meta struct {
 	pageSize uint64
-	root     uint64 // the page of the root bucket
+	root     uint64 // page number of the root bucket
 	freelist uint64
-	high     uint64 // how many pages are in use, or were
+	high     uint64 // number of pages that are or were in use
 	tx       uint64
 }
 
@@ -76,10 +77,10 @@ func metaChecksum(m []byte) uint64 {
 	return h.Sum64()
 }
 
-// readMetas reads both, and returns the newer one. bbolt would go back to the
-// older one when the newer one is damaged, and so lose a commit; this fails
-// when one is damaged, or is not that of the commit before, or when the file
-// is shorter than they say.
+// readMetas reads both meta pages and returns the newer one. If the newer one
+// is damaged, bbolt uses the older one and loses a commit. readMetas fails if
+// either is damaged, if they are not from consecutive commits, or if the file
+// is too short.
 func readMetas(file io.ReaderAt, length int64) (newer meta, err error) {
 	if length == 0 {
 		return meta{}, damaged("it is empty")
@@ -110,11 +111,11 @@ func readMetas(file io.ReaderAt, length int64) (newer meta, err error) {
 	return newer, nil
 }
 
-// mirror writes to the older of the first two pages what the newer one says,
-// which is commit tx and durable. bbolt writes them in turns, so that a write
-// of the newer one that the disk has lost would leave the commit before; so it
-// leaves this one. bbolt overwrites the older one in its next commit, and does
-// not look at it otherwise while the newer one is good.
+// mirror copies the newer meta page, which describes the durable commit tx, to
+// the older one. bbolt writes them alternately: if the disk lost the write of
+// the newer page, the older one would describe the previous commit. bbolt
+// overwrites the older page in its next commit, and does not read it while the
+// newer one is valid.
 func mirror(file readerWriterAt, pageSize uint64, tx uint64) error {
 	var b [pageHead + metaSize]byte
 	for number := range uint64(2) {
@@ -139,7 +140,7 @@ type readerWriterAt interface {
 	io.WriterAt
 }
 
-// unreadable says why a page could not be read.
+// unreadable returns the reason why a page could not be read.
 func unreadable(number uint64, err error) error {
 	switch {
 	case errors.Is(err, io.EOF):
@@ -155,22 +156,22 @@ func unreadable(number uint64, err error) error {
 type pageReader struct {
 	file  io.ReaderAt
 	meta  meta
-	seen  []uint64 // a bit for each page
-	spare []*frame // not in use
+	seen  []uint64 // one bit per page
+	spare []*frame // unused frames
 }
 
 func newPageReader(file io.ReaderAt, m meta) *pageReader {
 	return &pageReader{file: file, meta: m, seen: make([]uint64, (m.high+63)/64)}
 }
 
-// A frame has room for a page and its elements. One is in use for each level
-// of a tree.
+// A frame is a buffer for a page and its elements. Reading a tree needs one
+// for each level.
 type frame struct {
 	page     []byte
 	elements []element
 }
 
-// frame returns a frame that is not in use.
+// frame returns an unused frame.
 func (p *pageReader) frame() *frame {
 	if last := len(p.spare) - 1; last >= 0 {
 		f := p.spare[last]
@@ -183,13 +184,14 @@ func (p *pageReader) frame() *frame {
 	return &frame{page: make([]byte, p.meta.pageSize)}
 }
 
-// frames has frames that no reader holds, for the next one.
+// frames contains frames that no reader uses.
 var frames sync.Pool
 
 // release undoes frame.
 func (p *pageReader) release(f *frame) { p.spare = append(p.spare, f) }
 
-// claim marks pages as read, and fails if they were or do not exist.
+// claim marks pages as read. It fails if they do not exist or were marked
+// before.
 func (p *pageReader) claim(first, count uint64) error {
 	if first < 2 || first >= p.meta.high || count > p.meta.high-first {
 		return damaged("page %d is not part of the file", first)
@@ -203,7 +205,7 @@ func (p *pageReader) claim(first, count uint64) error {
 	return nil
 }
 
-// read claims a page of one of two kinds, and loads it.
+// read claims and loads a page of one of the given kinds.
 func (p *pageReader) read(number uint64, kinds uint16, f *frame) ([]byte, error) {
 	if err := p.claim(number, 1); err != nil {
 		return nil, err
@@ -211,8 +213,8 @@ func (p *pageReader) read(number uint64, kinds uint16, f *frame) ([]byte, error)
 	return p.load(number, kinds, f)
 }
 
-// load returns a claimed page of one of two kinds, with the pages that belong
-// to it, which it claims.
+// load returns a claimed page of one of the given kinds. It also claims and
+// loads its overflow pages.
 func (p *pageReader) load(number uint64, kinds uint16, f *frame) ([]byte, error) {
 	size := p.meta.pageSize
 	page := f.page
@@ -236,7 +238,7 @@ func (p *pageReader) load(number uint64, kinds uint16, f *frame) ([]byte, error)
 	return page, nil
 }
 
-// An element is one of a leaf, or of a branch, which has no value.
+// An element is an element of a leaf, or of a branch, which has no value.
 type element struct {
 	bucket     bool
 	key, value []byte
@@ -245,8 +247,8 @@ type element struct {
 
 var errElements = errors.New("damaged elements")
 
-// elements appends those of a page, whose keys ascend within bounds. An upper
-// bound of nil is none.
+// elements appends the elements of a page to all. Their keys must ascend, and
+// lie between low and high; nil means no upper bound.
 func elements(all []element, page []byte, low, high []byte) ([]element, error) {
 	leaf, count := native.Uint16(page[8:]) == leafPage, int(native.Uint16(page[10:]))
 	if pageHead+count*elementSize > len(page) {
@@ -283,8 +285,8 @@ func elements(all []element, page []byte, low, high []byte) ([]element, error) {
 	return all, nil
 }
 
-// walk calls leaf for each element of a tree, in the order of the keys. What
-// it gives is good until leaf returns.
+// walk calls leaf for each element of a tree in the order of keys. The element
+// is valid until leaf returns.
 func (p *pageReader) walk(root uint64, leaf func(element) error) error {
 	return p.walkFrom(root, nil, nil, maxDepth, leaf)
 }
@@ -322,7 +324,7 @@ func (p *pageReader) walkFrom(number uint64, low, high []byte, depth int, leaf f
 	return nil
 }
 
-// walkBucket is walk of a bucket, given its value in the tree of buckets.
+// walkBucket calls walk for a bucket, given its value in the tree of buckets.
 func (p *pageReader) walkBucket(header []byte, leaf func(element) error) error {
 	if root := native.Uint64(header); root != 0 {
 		return p.walk(root, leaf)
@@ -339,8 +341,8 @@ func (p *pageReader) walkBucket(header []byte, leaf func(element) error) error {
 	return nil
 }
 
-// inlineElements returns the elements of a bucket that has no page of its own,
-// given its value in the tree of buckets.
+// inlineElements returns the elements of a small bucket, which has no page of
+// its own, given its value in the tree of buckets.
 func inlineElements(header []byte) ([]element, error) {
 	page := header[bucketHead:]
 	if len(page) < pageHead || native.Uint16(page[8:]) != leafPage {
@@ -353,8 +355,8 @@ func inlineElements(header []byte) ([]element, error) {
 	return all, nil
 }
 
-// checkFreelist checks the list of free pages, if the file has one, once all
-// else was read.
+// checkFreelist checks the list of free pages, if the file has one. Call it
+// after all other pages have been read.
 func (p *pageReader) checkFreelist() error {
 	if p.meta.freelist == noFreelist {
 		return nil

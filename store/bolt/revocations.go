@@ -12,8 +12,8 @@ import (
 	"wsauth/store"
 )
 
-// Revoke implements [store.Revocations]. It returns nil when the revocations
-// are synced to disk.
+// Revoke implements [store.Revocations]. It returns nil after the revocations
+// have been synced to disk.
 func (s *Store) Revoke(ctx context.Context, revocations ...store.Revocation) error {
 	return s.revoke(ctx, revocations, s.limits.Revocations)
 }
@@ -23,7 +23,7 @@ func (s *Store) Overfill(ctx context.Context, revocations ...store.Revocation) e
 	return s.revoke(ctx, revocations, math.MaxInt)
 }
 
-// revoke is Revoke to a log of at most limit entries.
+// revoke is Revoke with the given limit of entries.
 func (s *Store) revoke(ctx context.Context, revocations []store.Revocation, limit int) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (s *Store) Wait(ctx context.Context, after store.Cursor) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		more := s.news() // before the look at the log, so as to miss nothing
+		more := s.news() // before reading the log, so that no growth is missed
 		last, err := s.last()
 		if err != nil {
 			return err
@@ -88,7 +88,7 @@ func (s *Store) Wait(ctx context.Context, after store.Cursor) error {
 	}
 }
 
-// last returns the sequence of the newest entry.
+// last returns the sequence number of the newest entry.
 func (s *Store) last() (last uint64, err error) {
 	err = s.view(func(tx *checkedTx) error {
 		last = openTable(tx, logBucket).bucket.Sequence()
@@ -97,7 +97,7 @@ func (s *Store) last() (last uint64, err error) {
 	return last, wrap(err)
 }
 
-// check returns ErrCursor for a place that is not in a log up to last.
+// check returns ErrCursor if c is not a position in a log that ends at last.
 func (s *Store) check(c store.Cursor, last uint64) error {
 	if c != (store.Cursor{}) && (c.Epoch != s.epoch || c.Sequence > last) {
 		return store.ErrCursor
@@ -105,7 +105,8 @@ func (s *Store) check(c store.Cursor, last uint64) error {
 	return nil
 }
 
-// wrap says where an error comes from, unless it is one of the contract's.
+// wrap adds the name of the package to an error, unless the contract defines
+// the error.
 func wrap(err error) error {
 	switch {
 	case err == nil, errors.Is(err, store.ErrCursor), errors.Is(err, ErrDamaged), refused(err):

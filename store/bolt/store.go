@@ -19,55 +19,62 @@ import (
 // ErrLocked means that another process, or another Store, has the file open.
 var ErrLocked = errors.New("store/bolt: the file is in use")
 
-// ErrFormat means that the file is a database of something else, or of another version.
+// ErrFormat means that the file is the database of another program, or has
+// another version.
 var ErrFormat = errors.New("store/bolt: not a store of this version")
 
-// lockTimeout is how long Open waits for another process to let go of a file.
+// lockTimeout is how long Open waits for another process to close the file.
 const lockTimeout = time.Second
 
-// format is what the file says of its own layout: each value ends with a
-// checksum, which format 1 had not.
+// format identifies the layout of the file: each value ends with a checksum,
+// which format 1 did not have.
 const format = "wsauth store 2"
 
-// The buckets, and the keys of meta. Integers are big-endian, 8 bytes.
+// The buckets, and the keys of the bucket meta. Integers are big-endian, 8
+// bytes.
 var (
 	metaBucket = []byte("meta")
 	formatKey  = []byte("format")
-	sealKey    = []byte("seal")                // see seal
-	epochKey   = []byte("revocations.epoch")   // text: which log this is
-	countKey   = []byte("revocations.count")   // how many entries the log has
-	trimmedKey = []byte("revocations.trimmed") // which revocation of everything has replaced what it covers: its sequence
+	sealKey    = []byte("seal")              // see seal
+	epochKey   = []byte("revocations.epoch") // text: identifies the log
+	countKey   = []byte("revocations.count") // number of entries in the log
+	// Sequence number of the last revocation of everything whose covered
+	// entries have been deleted.
+	trimmedKey = []byte("revocations.trimmed")
 
-	logBucket    = []byte("revocations.log")    // sequence: encoded revocation
-	namesBucket  = []byte("revocations.names")  // scope and ID: sequence
-	expiryBucket = []byte("revocations.expiry") // Expires in milliseconds and sequence: nothing
+	// The key and the value of a record are separated by a colon. Times are
+	// in milliseconds.
+	logBucket    = []byte("revocations.log")    // sequence: revocation
+	namesBucket  = []byte("revocations.names")  // scope, ID: sequence
+	expiryBucket = []byte("revocations.expiry") // Expires, sequence: nil
 
 	ticketCountKey     = []byte("tickets.count")
-	ticketClockKey     = []byte("tickets.clock")  // when the last one was put, in milliseconds
-	ticketsBucket      = []byte("tickets")        // key: Expires in milliseconds and value
-	ticketExpiryBucket = []byte("tickets.expiry") // Expires and key: nothing
+	ticketClockKey     = []byte("tickets.clock")  // time of the last put
+	ticketsBucket      = []byte("tickets")        // key: Expires, value
+	ticketExpiryBucket = []byte("tickets.expiry") // Expires, key: nil
 
-	familyCountKey      = []byte("families.count")
-	familiesBucket      = []byte("families")          // ID: encoded family
-	familyExpiryBucket  = []byte("families.expiry")   // Expires and ID: nothing
-	familySubjectBucket = []byte("families.subjects") // length of Subject in 2 bytes, Subject, Began and ID: nothing
+	familyCountKey     = []byte("families.count")
+	familiesBucket     = []byte("families")        // ID: family
+	familyExpiryBucket = []byte("families.expiry") // Expires, ID: nil
+	// Length of Subject in 2 bytes, Subject, Began, ID: nil.
+	familySubjectBucket = []byte("families.subjects")
 )
 
-// buckets are all of them.
+// buckets lists all buckets.
 var buckets = [][]byte{
 	metaBucket, logBucket, namesBucket, expiryBucket,
 	ticketsBucket, ticketExpiryBucket,
 	familiesBucket, familyExpiryBucket, familySubjectBucket,
 }
 
-// Options vary a store. The zero value is good.
+// Options configure a store. The zero value uses the defaults.
 type Options struct {
-	// Limits are how much the file holds at most. Revocations that are gone
-	// count until they are swept, which is once a minute.
+	// Limits are the maximum numbers of items. Revocations that are Gone count
+	// until they are swept, which happens once a minute.
 	Limits store.Limits
 }
 
-// Store is one open file. It is safe for concurrent use.
+// Store is an open file. It is safe for concurrent use.
 type Store struct {
 	db     *database
 	path   string
@@ -75,37 +82,37 @@ type Store struct {
 	limits store.Limits
 	clock  clock // of tickets
 
-	writes chan *write   // to the writer
+	writes chan *write   // received by the writer
 	stop   chan struct{} // closed by Close
-	done   chan struct{} // closed when the writer has ended
-	once   sync.Once     // of Close
+	done   chan struct{} // closed when the writer has returned
+	once   sync.Once     // for Close
 
 	mu   sync.Mutex
-	more chan struct{} // closed when the log grows, then replaced
+	more chan struct{} // closed and replaced when the log grows
 
-	preparation preparation // of the file, before the first write
+	preparation preparation // work before the first write
 
-	damage    atomic.Pointer[DamageError] // what is wrong with the file; nil: nothing known
-	committed atomic.Uint64               // the last commit
+	damage    atomic.Pointer[DamageError] // known damage of the file, or nil
+	committed atomic.Uint64               // number of the last commit
 	beginning sync.Mutex                  // held while a transaction begins
 	stuck     atomic.Bool                 // bbolt has panicked with its locks held
 }
 
 var _ store.Store = (*Store)(nil)
 
-// Open opens a file, or makes it with mode 0600 in a directory that exists. It
-// fails with [ErrLocked] if another process has it open for a second yet, and
-// with a [DamageError] if the file is damaged or empty. Opening verifies all
-// of it; see [Check].
+// Open opens a file. If it does not exist, Open creates it with mode 0600; the
+// directory must exist. Open verifies the whole file; see [Check]. It returns
+// [ErrLocked] if another process keeps the file open for more than a second,
+// and a [DamageError] if the file is damaged or empty.
 //
-// A full disk does not keep it from opening. What has to be written first, the
-// upgrade of an old file, is tried again before each write and once a minute.
-// Until then the file is read as it is, writes fail, and
-// [Store.RevocationUsage] says ReadOnly.
+// Open succeeds even if the disk is full. If an old file could not be
+// upgraded, the upgrade is retried before each write and once a minute. Until
+// then the file can be read, writes fail, and [Store.RevocationUsage] reports
+// ReadOnly.
 //
-// It refuses a symbolic link, and a file that belongs to another user or that
-// others may read or write, with an error that says how to mend it: who can
-// write to it can undo revocations.
+// Open refuses symbolic links, and files that other users own or can access: a
+// process that can write to the file can undo revocations. The error tells how
+// to fix this.
 func Open(path string, o Options) (*Store, error) { return openWith(path, o, newClock()) }
 
 func openWith(path string, o Options, c clock) (*Store, error) {
@@ -136,7 +143,7 @@ func openWith(path string, o Options, c clock) (*Store, error) {
 	if s.db, err = compact(path, db); err != nil {
 		return nil, err
 	}
-	if s.db != db { // the new file counts anew
+	if s.db != db { // commits in the new file are numbered from the start
 		s.committed.Store(0)
 		s.preparation.sealed.Store(0)
 	}
@@ -144,16 +151,16 @@ func openWith(path string, o Options, c clock) (*Store, error) {
 	return s, nil
 }
 
-// Close waits for calls to end that the file has begun, and closes it. Other
-// calls return [store.ErrClosed]. It is no error to call it again.
+// Close waits for pending calls and closes the file. Later calls of other
+// methods return [store.ErrClosed]. Close may be called again.
 func (s *Store) Close() error {
 	s.once.Do(func() { close(s.stop) })
 	<-s.done
 	return s.closeFile()
 }
 
-// closeFile closes the file. Where bbolt would wait for ever for its own
-// locks, its memory stays, and with it the lock on the file, until the process
+// closeFile closes the file. If bbolt would wait forever for its own locks,
+// its memory is not released, and the file stays locked until the process
 // ends.
 func (s *Store) closeFile() error {
 	if !s.stuck.Load() {
@@ -165,7 +172,7 @@ func (s *Store) closeFile() error {
 	return nil
 }
 
-// create makes the buckets of a new file.
+// create creates the buckets of a new file.
 func create(tx *bbolt.Tx) error {
 	for _, name := range buckets {
 		if _, err := tx.CreateBucket(name); err != nil {
@@ -181,8 +188,8 @@ func create(tx *bbolt.Tx) error {
 	)
 }
 
-// syncDirectory makes the name of a new file durable. Windows cannot, and
-// needs no such thing.
+// syncDirectory makes the directory entry of a new file durable. Windows
+// cannot do this, and does not need it.
 func syncDirectory(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil
@@ -194,5 +201,5 @@ func syncDirectory(path string) error {
 	return errors.Join(directory.Sync(), directory.Close())
 }
 
-// number is how the file holds an integer.
+// number encodes an integer as in the file.
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }

@@ -11,10 +11,10 @@ import (
 const checksumSize = 8
 
 // checksum returns the checksum of a record: the first 8 bytes of the SHA-256
-// of its bucket, key and value. The bucket and the key are part of it so that
-// a record in another's place is noticed. A CRC would not do: it is linear, so
-// that the XOR of all of them would miss values that were exchanged. It is no
-// secret, and no protection against somebody who can write to the file.
+// of its bucket, key and value. Bucket and key are included so that a
+// misplaced record is detected. A CRC would not do: it is linear, so the XOR
+// of all checksums would not change if values were exchanged. The checksum
+// does not protect against attackers who can write to the file.
 func checksum(bucket, key, value []byte) uint64 {
 	var room [512]byte
 	b := append(room[:0], byte(len(bucket)))
@@ -26,8 +26,8 @@ func checksum(bucket, key, value []byte) uint64 {
 	return binary.BigEndian.Uint64(hash[:])
 }
 
-// unsealed returns the value of a record without its checksum, and the
-// checksum. It reports false when the checksum is wrong.
+// unsealed splits the stored value of a record into value and checksum. It
+// returns false if the checksum is wrong.
 func unsealed(bucket, key, stored []byte) (value []byte, check uint64, ok bool) {
 	end := len(stored) - checksumSize
 	if end < 0 {
@@ -37,21 +37,20 @@ func unsealed(bucket, key, stored []byte) (value []byte, check uint64, ok bool) 
 	return stored[:end:end], check, check == checksum(bucket, key, stored[:end])
 }
 
-// A sum is what the file says of all its records together: how many they are,
-// and the XOR of their checksums. A record that is lost, or that an older copy
-// of its page has brought back, changes it.
+// A sum is the checksum of all records: their number and the XOR of their
+// checksums. It changes if a record is lost or replaced by an older copy.
 type sum struct{ count, xor uint64 }
 
 func (s *sum) add(check uint64) { s.count++; s.xor ^= check }
 
 func (s *sum) remove(check uint64) { s.count--; s.xor ^= check }
 
-// A seal is the one record of the file that is not part of the sum, because it
-// says what the sum is. Each commit writes it.
+// A seal is the only record that is not part of the sum, because it contains
+// the sum. Each commit writes it.
 type seal struct {
-	tx   uint64 // the transaction that wrote it; older pages have an older one
+	tx   uint64 // the transaction that wrote it
 	sum  sum
-	last uint64 // the sequence of the log
+	last uint64 // sequence number of the log
 }
 
 func (s seal) encode() []byte {
@@ -62,7 +61,7 @@ func (s seal) encode() []byte {
 	return binary.BigEndian.AppendUint64(b, checksum(metaBucket, sealKey, b))
 }
 
-// decodeSeal reads what encode wrote, and reports whether it is that.
+// decodeSeal decodes a seal, and reports whether it is valid.
 func decodeSeal(stored []byte) (s seal, ok bool) {
 	value, _, ok := unsealed(metaBucket, sealKey, stored)
 	if !ok || len(value) != 4*8 {
@@ -75,7 +74,7 @@ func decodeSeal(stored []byte) (s seal, ok bool) {
 	}, true
 }
 
-// writeSeal seals what a transaction is about to commit.
+// writeSeal seals the records that a transaction is about to commit.
 func writeSeal(tx *bbolt.Tx, s sum) error {
 	sealed := seal{tx: uint64(tx.ID()), sum: s, last: tx.Bucket(logBucket).Sequence()}
 	return tx.Bucket(metaBucket).Put(sealKey, sealed.encode())

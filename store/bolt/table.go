@@ -8,18 +8,18 @@ import (
 )
 
 // A table is a bucket whose values end with the checksum of their record. Its
-// methods panic with a [DamageError] when one is wrong, or when its pages are,
-// as bbolt panics about a damaged page; [guarded] returns both as errors.
+// methods panic with a [DamageError] if a checksum or a page is wrong, as
+// bbolt panics if a page is damaged. [guarded] converts both into errors.
 type table struct {
 	name   []byte
 	bucket *bbolt.Bucket
-	sum    *sum   // of all tables of the transaction; nil if it only reads
+	sum    *sum   // of all tables in the transaction; nil if read-only
 	trees  *trees // of the transaction
-	root   uint64 // its page; 0: no page of its own, nothing to check
-	plain  bool   // without checksums: the file was not upgraded yet
+	root   uint64 // root page; 0: an inline bucket, without pages to check
+	plain  bool   // no checksums: the file has not been upgraded
 }
 
-// openTable opens a bucket, which the file has.
+// openTable opens a bucket, which must exist.
 func openTable(tx *checkedTx, name []byte) *table {
 	t := &table{name: name, sum: tx.sum, trees: tx.trees, root: tx.trees.root(name), plain: tx.plain}
 	if t.bucket = tx.Bucket(name); t.bucket == nil {
@@ -36,14 +36,15 @@ func (t *table) stored(key []byte) []byte {
 	return t.bucket.Get(key)
 }
 
-// around checks the pages that a change of a record may lead to.
+// around checks the pages that changing a record may affect.
 func (t *table) around(key []byte) {
 	if t.root != 0 {
 		t.trees.around(t.root, childOf(key))
 	}
 }
 
-// get returns the value of a key, or nil. It is good while the transaction is.
+// get returns the value of a key, or nil. The value is valid during the
+// transaction.
 func (t *table) get(key []byte) []byte {
 	stored := t.stored(key)
 	if stored == nil {
@@ -77,7 +78,7 @@ func (t *table) put(key, value []byte) error {
 	return t.bucket.Put(key, binary.BigEndian.AppendUint64(append(stored, value...), check))
 }
 
-// delete removes a record if it is there.
+// delete removes a record, if it exists.
 func (t *table) delete(key []byte) error {
 	t.around(key)
 	old := t.bucket.Get(key)
@@ -110,12 +111,12 @@ func (t *table) clear(tx *bbolt.Tx) (err error) {
 // cursor returns a cursor over the records.
 func (t *table) cursor() *cursor { return &cursor{t: t, c: t.bucket.Cursor()} }
 
-// A cursor is one of bbolt that looks at checksums, and at pages before it
-// moves to them.
+// A cursor is a bbolt cursor that verifies checksums, and checks pages before
+// it moves to them.
 type cursor struct {
 	t     *table
 	c     *bbolt.Cursor
-	until []byte // the key at which the next leaf begins; nil: none does
+	until []byte // first key of the next leaf; nil: no next leaf
 }
 
 func (c *cursor) first() (key, value []byte) {
@@ -123,8 +124,8 @@ func (c *cursor) first() (key, value []byte) {
 	return c.checked(c.c.First())
 }
 
-// seek moves to the first record at or after a key. A damaged key would lead
-// the search past others, so it looks at the record before too.
+// seek moves to the first record at or after key. It also verifies the record
+// before that, because a damaged key could make the search skip records.
 func (c *cursor) seek(key []byte) (found, value []byte) {
 	c.enter(childOf(key))
 	found, value = c.checked(c.c.Seek(key))
@@ -146,7 +147,7 @@ func (c *cursor) seek(key []byte) (found, value []byte) {
 
 func (c *cursor) next() (key, value []byte) { return c.checked(c.c.Next()) }
 
-// enter checks the pages around the leaf that a choice leads to.
+// enter checks the pages around the leaf that next leads to.
 func (c *cursor) enter(next choice) {
 	if c.t.root != 0 {
 		c.until = c.t.trees.around(c.t.root, next)
@@ -154,7 +155,7 @@ func (c *cursor) enter(next choice) {
 }
 
 // checked returns a record without its checksum. If bbolt has moved to another
-// leaf, checked looks at the one after it.
+// leaf, it also checks the leaf after that.
 func (c *cursor) checked(key, stored []byte) ([]byte, []byte) {
 	if key == nil {
 		return nil, nil

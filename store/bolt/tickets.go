@@ -8,8 +8,8 @@ import (
 	"wsauth/store"
 )
 
-// PutTicket implements [store.Tickets]. It returns nil when the ticket is
-// synced to disk.
+// PutTicket implements [store.Tickets]. It returns nil after the ticket has
+// been synced to disk.
 func (s *Store) PutTicket(ctx context.Context, key store.TicketKey, value []byte, expires time.Time) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -17,7 +17,7 @@ func (s *Store) PutTicket(ctx context.Context, key store.TicketKey, value []byte
 	if len(value) > store.MaxTicketValue {
 		return fmt.Errorf("%w: a ticket of %d bytes", store.ErrInvalid, len(value))
 	}
-	// A copy, for the write may outlive the call.
+	// Copy the value, because the write may outlive the call.
 	kept, err := decodeTicket(ticket{s.clock.moment(expires), value}.encode())
 	if err != nil {
 		return err
@@ -27,13 +27,13 @@ func (s *Store) PutTicket(ctx context.Context, key store.TicketKey, value []byte
 	})
 }
 
-// TakeTicket implements [store.Tickets]. It returns a value when its removal
-// is synced to disk.
+// TakeTicket implements [store.Tickets]. It returns a value after its removal
+// has been synced to disk.
 func (s *Store) TakeTicket(ctx context.Context, key store.TicketKey) (value []byte, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	// Who guesses must not cost a sync.
+	// Guessing tickets must not cost syncs.
 	err = s.view(func(tx *checkedTx) error {
 		_, err := openTickets(tx).get(key, s.clock.now())
 		return err

@@ -9,8 +9,8 @@ import (
 	"wsauth/store"
 )
 
-// ticketTable is the tickets within one transaction. All moments of it are
-// those of the store's [clock].
+// ticketTable accesses the tickets within one transaction. All times are those
+// of the store's [clock].
 type ticketTable struct {
 	values, expiry *table
 	count          counter
@@ -41,7 +41,8 @@ func (t *ticketTable) put(key store.TicketKey, ticket ticket, now time.Time, lim
 	if !ticket.expires.After(now) {
 		return nil
 	}
-	if t.count.n >= uint64(limit) { // perhaps of tickets that wait for the sweep
+	// Perhaps some tickets have not been swept yet.
+	if t.count.n >= uint64(limit) {
 		if err := t.sweep(now, sweepSize); err != nil {
 			return err
 		}
@@ -70,7 +71,7 @@ func (t *ticketTable) get(key store.TicketKey, now time.Time) (ticket, error) {
 	return found, err
 }
 
-// take removes a ticket, and returns its value.
+// take removes a ticket and returns its value.
 func (t *ticketTable) take(key store.TicketKey, now time.Time) ([]byte, error) {
 	found, err := t.get(key, now)
 	if err != nil {
@@ -101,8 +102,8 @@ func (t *ticketTable) sweep(now time.Time, limit int) error {
 	return nil
 }
 
-// ticket is what the file holds of one: when it expires, in milliseconds since
-// 1970, and its value.
+// ticket is a ticket in the file: its expiry in milliseconds since 1970, and
+// its value.
 type ticket struct {
 	expires time.Time
 	value   []byte
@@ -112,7 +113,7 @@ func (t ticket) encode() []byte {
 	return append(number(uint64(t.expires.UnixMilli())), t.value...)
 }
 
-// decodeTicket reads what encode wrote. The value is a copy.
+// decodeTicket decodes a ticket. The value is a copy.
 func decodeTicket(data []byte) (ticket, error) {
 	if len(data) < 8 || len(data) > 8+store.MaxTicketValue {
 		return ticket{}, damaged("a ticket of %d bytes", len(data))

@@ -13,8 +13,8 @@ import (
 	"wsauth/store"
 )
 
-// view calls do within a transaction that reads. It fails if the file is known
-// to be damaged, or turns out to be.
+// view calls do within a read transaction. It fails if the file is known or
+// found to be damaged.
 func (s *Store) view(do func(*checkedTx) error) error {
 	return s.guard(func() error {
 		tx, err := s.begin(false)
@@ -29,8 +29,8 @@ func (s *Store) view(do func(*checkedTx) error) error {
 	})
 }
 
-// update calls do within a transaction that writes, and commits that unless it
-// fails. It prepares the file first if that is pending.
+// update calls do within a write transaction, and commits it unless do fails.
+// It first prepares the file if necessary.
 func (s *Store) update(do func(*transaction) error) error {
 	if err := s.prepare(); err != nil {
 		return err
@@ -50,10 +50,10 @@ func (s *Store) updatePrepared(do func(*transaction) error) error {
 	})
 }
 
-// commitWith is update for what seals the records itself.
+// commitWith is update for callers that write the seal themselves.
 //
-// It does not use bbolt's own Update, which looks for free pages after a
-// panic, on another goroutine, where the next panic would end the process.
+// It does not use bbolt's Update, because that looks for free pages after a
+// panic on another goroutine, where a second panic would crash the process.
 func (s *Store) commitWith(do func(*bbolt.Tx) error) error {
 	return s.guard(func() error {
 		tx, err := s.begin(true)
@@ -72,14 +72,15 @@ func (s *Store) commitWith(do func(*bbolt.Tx) error) error {
 			return err
 		}
 		s.committed.Store(id)
-		_ = mirror(s.db.file, s.db.pageSize, id) // one more safety; the commit is durable
+		// An extra safeguard; the commit is already durable.
+		_ = mirror(s.db.file, s.db.pageSize, id)
 		return nil
 	})
 }
 
-// guard calls do and returns its error, or the damage that it has come upon,
-// with which all later calls fail: a process that knows that the file is
-// damaged must neither believe it nor write to it.
+// guard calls do and returns its error. If do finds damage, all later calls
+// fail: a process that knows that the file is damaged must neither trust it
+// nor write to it.
 func (s *Store) guard(do func() error) error {
 	if d := s.damage.Load(); d != nil {
 		return d
@@ -92,8 +93,8 @@ func (s *Store) guard(do func() error) error {
 	return err
 }
 
-// begin begins a transaction. bbolt panics with its locks held when it cannot
-// read its first pages, so this reads them before.
+// begin begins a transaction. If bbolt cannot read its first pages, it panics
+// with its locks held, so begin reads them first.
 func (s *Store) begin(writable bool) (*bbolt.Tx, error) {
 	s.beginning.Lock()
 	defer s.beginning.Unlock()
@@ -115,22 +116,22 @@ func (s *Store) begin(writable bool) (*bbolt.Tx, error) {
 		return nil, err
 	}
 	at := uint64(tx.ID())
-	if writable { // the number of the commit that it will be
+	if writable { // it has the number of the next commit
 		at--
 	}
-	if at < last { // a damaged first page makes bbolt go back to the commit before
+	if at < last { // bbolt went back to an older commit
 		return nil, errors.Join(damaged("commit %d is lost", last), tx.Rollback())
 	}
 	return tx, nil
 }
 
 // readable fails if neither of the first two pages can be read. One of them
-// may be about to be written.
+// may just be being written.
 func (db *database) readable() (err error) {
 	for range 3 {
 		for number := range uint64(2) {
 			if _, err = readMeta(db.file, number, db.pageSize); err == nil || errors.Is(err, os.ErrClosed) {
-				return nil // bbolt knows that it is closed
+				return nil // bbolt reports that it is closed
 			}
 		}
 	}
@@ -138,19 +139,20 @@ func (db *database) readable() (err error) {
 }
 
 // A checkedTx is a bbolt transaction whose pages are checked before bbolt
-// follows them, except in a transaction that makes the file.
+// follows them, unless it creates the file.
 type checkedTx struct {
 	*bbolt.Tx
 	trees *trees
-	sum   *sum // of all records; nil if it only reads
+	sum   *sum // of all records; nil if read-only
 	plain bool // the records have no checksums
 }
 
-// checked returns tx with its pages checked. It panics as [trees] do.
+// checked returns tx with checked pages. It panics like the methods of
+// [trees].
 //
-// It reads the memory that bbolt has mapped the file to, which stays while the
-// transaction is open and has not begun to commit: copying a page from there
-// needs no system call, and gives the bytes that bbolt sees.
+// It reads the memory to which bbolt has mapped the file. The mapping is
+// stable while the transaction is open and its commit has not begun. Copying
+// pages from there needs no system call and sees the same bytes as bbolt.
 func (db *database) checked(tx *bbolt.Tx, s *sum) *checkedTx {
 	info := db.Info()
 	first := *(*unsafe.Pointer)(unsafe.Pointer(&info.Data)) //nolint:gosec // the only way to that memory
@@ -158,7 +160,7 @@ func (db *database) checked(tx *bbolt.Tx, s *sum) *checkedTx {
 	return &checkedTx{Tx: tx, trees: newTrees(bytes.NewReader(mapped), db.pageSize, tx), sum: s}
 }
 
-// transaction is what the file holds, within one transaction that writes.
+// transaction accesses the file within one write transaction.
 type transaction struct {
 	tx       *checkedTx
 	log      *log
@@ -166,7 +168,7 @@ type transaction struct {
 	families *familyTable
 }
 
-// openTransaction reads the sum of the file into that of tx.
+// openTransaction reads the seal and initialises the sum of tx.
 func openTransaction(tx *checkedTx) *transaction {
 	sealed, ok := decodeSeal(openTable(tx, metaBucket).stored(sealKey))
 	if !ok {
@@ -176,21 +178,21 @@ func openTransaction(tx *checkedTx) *transaction {
 	return &transaction{tx, openLog(tx), openTickets(tx), openFamilies(tx)}
 }
 
-// close writes how many entries there are, and seals the records; what comes
-// after is lost.
+// close writes the numbers of entries and the seal. Changes after it would be
+// lost.
 func (t *transaction) close() error {
 	err := errors.Join(t.log.count.close(), t.tickets.count.close(), t.families.count.close())
 	t.log.count.meta.around(sealKey)
 	return errors.Join(err, writeSeal(t.tx.Tx, *t.tx.sum))
 }
 
-// due reports whether there is anything to sweep. It is given what the
-// system's clock shows, and that of tickets.
+// due reports whether there is anything to sweep. now is the time of the
+// system clock, ticketNow that of the ticket clock.
 func (t *transaction) due(now, ticketNow time.Time) bool {
 	return t.log.due(now) || t.tickets.due(ticketNow) || t.families.due(now)
 }
 
-// sweep deletes up to limit entries of each kind that are gone.
+// sweep deletes up to limit expired entries of each kind.
 func (t *transaction) sweep(now, ticketNow time.Time, limit int) error {
 	if err := t.log.sweep(now, limit); err != nil {
 		return err
@@ -201,7 +203,7 @@ func (t *transaction) sweep(now, ticketNow time.Time, limit int) error {
 	return t.families.sweep(now, limit)
 }
 
-// counter is a number in the bucket meta: how many entries there are of a kind.
+// counter is a number of entries, stored in the bucket meta.
 type counter struct {
 	meta *table
 	key  []byte
@@ -225,13 +227,13 @@ func (c *counter) close() error {
 	return c.meta.put(c.key, number(c.n))
 }
 
-// The keys of an index of expiry are a moment in milliseconds since 1970 and
-// the name of an entry.
+// expiryKey returns a key in an index by expiry: the time in milliseconds
+// since 1970 and the name of the entry.
 func expiryKey(expires time.Time, name []byte) []byte {
 	return append(number(uint64(expires.UnixMilli())), name...)
 }
 
-// firstDue returns up to limit names that expire at a moment or before it.
+// firstDue returns up to limit names that expire at or before moment.
 func firstDue(index *table, moment time.Time, limit int) [][]byte {
 	var names [][]byte
 	c := index.cursor()
@@ -244,8 +246,8 @@ func firstDue(index *table, moment time.Time, limit int) [][]byte {
 	return names
 }
 
-// refused reports whether an error is an answer to one write, which leaves the
-// others of its transaction alone.
+// refused reports whether err concerns a single write and does not affect the
+// other writes in its transaction.
 func refused(err error) bool {
 	return errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrInvalid) ||
 		errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrReused)

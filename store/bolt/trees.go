@@ -8,15 +8,15 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// trees checks the pages of an open file before bbolt follows them within one
-// transaction. bbolt follows child pointers without a bound: branch pages that
-// were overwritten so that they lead in a circle overflow its stack, which
-// ends the process and cannot be recovered.
+// trees checks the pages of an open file before bbolt follows them, within one
+// transaction. bbolt follows child pointers without limit: if damaged branch
+// pages form a cycle, its stack overflows, which crashes the process and
+// cannot be recovered.
 //
-// Each page is read by this package's own reader, and checked once. Its keys
-// must ascend within the bounds that its parent gives, and each page has one
-// parent. So no page is its own ancestor, and no page that bbolt merges with
-// its neighbor when it commits brings an ancestor with it.
+// Each page is read and checked once by this package's own reader. Its keys
+// must ascend within the bounds given by its parent, and each page must have
+// one parent. So no page is its own ancestor, and when bbolt merges a page
+// with its neighbor in a commit, it does not bring in an ancestor.
 //
 // The methods panic with a [DamageError], as those of [table] do.
 type trees struct {
@@ -26,7 +26,7 @@ type trees struct {
 	leaves   map[uint64]struct{} // checked leaf pages
 }
 
-// newTrees returns the trees of a transaction, whose buckets it checks.
+// newTrees returns the trees of a transaction. It checks the tree of buckets.
 func newTrees(file io.ReaderAt, pageSize uint64, tx *bbolt.Tx) *trees {
 	m := meta{pageSize: pageSize, high: uint64(tx.Size()) / pageSize, root: uint64(tx.Cursor().Bucket().Root())}
 	t := &trees{
@@ -46,8 +46,8 @@ func newTrees(file io.ReaderAt, pageSize uint64, tx *bbolt.Tx) *trees {
 	return t
 }
 
-// root returns the root page of a bucket and claims it. It returns 0 for a
-// bucket that has no page of its own, which it checks.
+// root claims and returns the root page of a bucket. For an inline bucket, it
+// checks the bucket and returns 0.
 func (t *trees) root(name []byte) uint64 {
 	header, ok := t.headers[string(name)]
 	if !ok {
@@ -71,14 +71,15 @@ func (t *trees) checked(number uint64) bool {
 	return isLeaf || t.branches[number] != nil
 }
 
-// A choice is the child of a branch page to go on with, by its index.
+// A choice returns the index of the child of a branch page to continue with.
 type choice func(branch []element) int
 
 func firstChild([]element) int { return 0 }
 
 func lastChild(branch []element) int { return len(branch) - 1 }
 
-// childOf chooses as bbolt does: the last child whose key is not after a key.
+// childOf chooses the child that bbolt would follow to find key: the last one
+// whose key is not after key.
 func childOf(key []byte) choice {
 	return func(branch []element) int {
 		after := sort.Search(len(branch), func(i int) bool { return bytes.Compare(branch[i].key, key) > 0 })
@@ -86,7 +87,7 @@ func childOf(key []byte) choice {
 	}
 }
 
-// path checks the pages from a root to a leaf.
+// path checks the pages from a root to the leaf that next leads to.
 func (t *trees) path(root uint64, next choice) {
 	var low, high []byte
 	for depth := maxDepth; ; depth-- {
@@ -100,9 +101,9 @@ func (t *trees) path(root uint64, next choice) {
 	}
 }
 
-// around checks the path to a leaf, and those to the leaves before and after
-// it: a cursor may move to these, and bbolt may merge them when it commits. It
-// returns the key at which the leaf after it begins, or nil.
+// around checks the path to a leaf, and the paths to the leaves before and
+// after it: a cursor may move to these, and bbolt may merge them in a commit.
+// It returns the first key of the leaf after it, or nil.
 func (t *trees) around(root uint64, next choice) (until []byte) {
 	return t.aroundFrom(root, nil, nil, maxDepth, next, true)
 }
@@ -137,7 +138,8 @@ func (t *trees) allFrom(number uint64, low, high []byte, depth int) {
 	}
 }
 
-// bounds returns those of a child's keys. An upper bound of nil is none.
+// bounds returns the bounds for the keys of child i. A nil upper bound means
+// no bound.
 func bounds(branch []element, i int, end []byte) (low, high []byte) {
 	if i+1 < len(branch) {
 		end = branch[i+1].key
@@ -145,8 +147,8 @@ func bounds(branch []element, i int, end []byte) (low, high []byte) {
 	return branch[i].key, end
 }
 
-// page checks a claimed page, unless it has been checked, and claims its
-// children. It returns the elements of a branch page, and nil for a leaf.
+// page checks a claimed page, unless it has already been checked, and claims
+// its children. It returns the elements of a branch page, or nil for a leaf.
 func (t *trees) page(number uint64, low, high []byte, depth int) []element {
 	if f := t.branches[number]; f != nil {
 		return f.elements
@@ -175,7 +177,7 @@ func (t *trees) page(number uint64, low, high []byte, depth int) []element {
 	return all
 }
 
-// close lets others use the memory of t, when its transaction has ended.
+// close releases the memory of t when its transaction has ended.
 func (t *trees) close() {
 	for _, f := range t.branches {
 		t.pages.release(f)

@@ -12,26 +12,28 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// oldFormat is what a file says of its layout that has no checksums.
+// oldFormat identifies the layout without checksums.
 const oldFormat = "wsauth store 1"
 
-// A preparation is what has to be written to a file before anything else. It
-// may stay pending for as long as there is no room for it.
+// A preparation is work that must precede the first write to a file. It may
+// remain pending while there is no disk space.
 type preparation struct {
-	upgrading atomic.Bool   // the file is one without checksums
-	sealed    atomic.Uint64 // the first commit whose records have them, or will
-	revived   atomic.Bool   // no ticket is good; see [ticketTable.revived]
+	upgrading atomic.Bool // the file has no checksums yet
+	// The first commit whose records have or will have them.
+	sealed atomic.Uint64
+	// All tickets are invalid; see [ticketTable.revived].
+	revived atomic.Bool
 
-	// Of the writer.
+	// Used by the writer only.
 	next  time.Time // when to try again
-	fault error     // of the last try
+	fault error     // the error of the last attempt
 }
 
-// pending reports whether there is something to prepare.
+// pending reports whether there is work to do.
 func (p *preparation) pending() bool { return p.upgrading.Load() || p.revived.Load() }
 
-// beginPreparation finds out what has to be prepared, and tries to. It fails
-// only where the file is damaged.
+// beginPreparation determines what must be done and tries to do it. It fails
+// only if the file is damaged.
 func (s *Store) beginPreparation(format int) error {
 	p := &s.preparation
 	if format == 1 {
@@ -51,9 +53,9 @@ func (s *Store) beginPreparation(format int) error {
 	return nil
 }
 
-// prepare does what is pending, or returns why it could not. Where the last
-// try has failed, it waits for ten times as long as that took, and a second at
-// least: a try may write the whole file.
+// prepare does the pending work, or returns why that failed. An attempt may
+// write the whole file, so after a failure it waits ten times as long as the
+// attempt took, and at least a second.
 func (s *Store) prepare() error {
 	p := &s.preparation
 	if !p.pending() {
@@ -74,7 +76,8 @@ func (s *Store) tryPrepare() error {
 	if p.upgrading.Load() {
 		err := s.commitWith(func(tx *bbolt.Tx) error {
 			id := uint64(tx.ID())
-			if p.sealed.Load() < id { // the last try has failed, and is in the file
+			// The last attempt failed, but its result is in the file.
+			if p.sealed.Load() < id {
 				checked := s.db.checked(tx, &sum{})
 				defer checked.trees.close()
 				return openTransaction(checked).close()
@@ -99,8 +102,8 @@ func (s *Store) tryPrepare() error {
 	return nil
 }
 
-// verifyOld verifies a file without checksums again, which may have been open
-// for long. The upgrade makes good records of all that it finds.
+// verifyOld verifies a file without checksums again, because it may have been
+// open for long. The upgrade gives everything in the file a valid checksum.
 func (db *database) verifyOld(tx *bbolt.Tx) error {
 	m := meta{
 		pageSize: db.pageSize,
@@ -112,7 +115,7 @@ func (db *database) verifyOld(tx *bbolt.Tx) error {
 	return err
 }
 
-// upgrade gives each record of an old file its checksum, and seals them.
+// upgrade adds checksums and a seal to an old file.
 func upgrade(tx *bbolt.Tx) error {
 	var all sum
 	for _, name := range buckets {

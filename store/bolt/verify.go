@@ -11,34 +11,34 @@ import (
 	"wsauth/store"
 )
 
-// A Report says what a file holds.
+// A Report describes the contents of a file.
 type Report struct {
-	Format      int          // 2; 1 is the format without checksums, which Open upgrades
+	Format      int          // 2; or 1 without checksums, which Open upgrades
 	Size        int64        // in bytes
-	Records     int          // in all, those of indexes included
-	Revocations int          // entries of the log, some of which may be gone
-	Families    int          // some of which may have expired
-	Tickets     int          // some of which may have expired
-	Next        store.Cursor // the place after the last revocation
+	Records     int          // total, including index entries
+	Revocations int          // entries of the log, including expired ones
+	Families    int          // including expired ones
+	Tickets     int          // including expired ones
+	Next        store.Cursor // position after the last revocation
 }
 
-// Check verifies a file and returns what it holds. It changes nothing. The
-// error is [ErrLocked] while a Store has the file open, [ErrFormat] or a
-// [DamageError]. A check makes an [Open] of the same file wait for it, a
-// second at most.
+// Check verifies a file and reports its contents. It changes nothing. It
+// returns [ErrLocked] if a Store has the file open, [ErrFormat] or a
+// [DamageError]. While it runs, an [Open] of the file waits for it, for at
+// most a second.
 func Check(path string) (Report, error) {
 	v, err := verifyPath(path)
 	return v.report, err
 }
 
-// verified is what is known of a file.
+// verified is the result of verifying a file.
 type verified struct {
 	report Report
 	tx     uint64 // the last commit
 	info   os.FileInfo
 }
 
-// verifyPath verifies a file while nobody writes to it.
+// verifyPath verifies a file. It locks the file against writes.
 func verifyPath(path string) (v verified, err error) {
 	db, err := lock(path, lockShared)
 	if err != nil {
@@ -51,7 +51,7 @@ func verifyPath(path string) (v verified, err error) {
 	return v, err
 }
 
-// verify reads the whole file, page by page and not through bbolt, which
+// verify reads and verifies the whole file. It does not use bbolt, which
 // trusts what it reads.
 func verify(path string, file *os.File) (v verified, err error) {
 	err = guarded(path, func() error {
@@ -111,16 +111,17 @@ func verifyContents(file io.ReaderAt, m meta) (Report, error) {
 	return report, pages.checkFreelist()
 }
 
-// An inspection looks at the records of a file, whose bucket meta was read.
+// An inspection verifies the records of a file. It is created after the bucket
+// meta has been read.
 type inspection struct {
 	pages   *pageReader
 	headers map[string][]byte
-	facts   map[string][]byte // the bucket meta
-	last    uint64            // the sequence of the log
+	facts   map[string][]byte // the records of the bucket meta
+	last    uint64            // sequence number of the log
 	report  Report
 }
 
-// verify looks at the records, in the way of the format that the file has.
+// verify verifies the records according to the format of the file.
 func (c *inspection) verify(m meta) (Report, error) {
 	stored := c.facts[string(formatKey)]
 	if string(stored) == oldFormat {
@@ -137,8 +138,8 @@ func (c *inspection) verify(m meta) (Report, error) {
 	switch {
 	case !ok:
 		return Report{}, damaged("its seal is damaged")
-	// A newer one is that of a file that was copied or compacted, or the disk
-	// has lost the write of a first page; see mirror.
+	// sealed.tx is greater if the file was copied or compacted, or if the disk
+	// has lost the write of a meta page; see mirror.
 	case sealed.tx < m.tx:
 		return Report{}, damaged("commit %d is lost, and commit %d is in its place", m.tx, sealed.tx)
 	case sealed.last != c.last:
@@ -164,7 +165,7 @@ func (c *inspection) finish(format int, epoch string, records int) Report {
 	return c.report
 }
 
-// sum returns the sum of all records, whose checksums are right.
+// sum verifies the checksums of all records and returns their sum.
 func (c *inspection) sum() (s sum, err error) {
 	for _, name := range buckets {
 		n := 0
@@ -185,7 +186,7 @@ func (c *inspection) sum() (s sum, err error) {
 	return s, nil
 }
 
-// count notes how many records a bucket has.
+// count records the number of records in a bucket.
 func (c *inspection) count(name []byte, n int) {
 	switch string(name) {
 	case string(logBucket):
@@ -197,7 +198,7 @@ func (c *inspection) count(name []byte, n int) {
 	}
 }
 
-// each calls do for each record of a bucket but the seal.
+// each calls do for each record of a bucket except the seal.
 func (c *inspection) each(name []byte, do func(key, stored []byte) error) error {
 	if string(name) == string(metaBucket) {
 		for key, stored := range c.facts {
@@ -218,12 +219,13 @@ func (c *inspection) each(name []byte, do func(key, stored []byte) error) error 
 	})
 }
 
-// verifyOld looks at the records of a file without checksums: each can be
-// read, and has its entries in the indexes, which have no others. So a file
-// with checksums whose format is damaged is no old one.
+// verifyOld verifies the records of a file without checksums: each must be
+// readable and have its index entries, and there must be no other index
+// entries. So a file with checksums whose format record is damaged does not
+// pass as an old one.
 func (c *inspection) verifyOld() (Report, error) {
 	records := 0
-	indexes := map[string]*sum{} // of what is there, less what should be
+	indexes := map[string]*sum{} // what exists minus what is expected
 	expect := func(index, key, value []byte) { indexes[string(index)].remove(checksum(index, key, value)) }
 	for _, name := range buckets {
 		indexes[string(name)] = &sum{}

@@ -9,29 +9,33 @@ import (
 )
 
 const (
-	// maxBatch is how many writes share one transaction at most.
+	// maxBatch is the maximum number of writes in one transaction.
 	maxBatch = 1024
 
-	// sweepEvery is how often the file is rid of what is gone.
+	// sweepEvery is the interval at which expired entries are deleted.
 	sweepEvery = time.Minute
 
-	// sweepSize is how many entries of a kind one transaction sweeps at most.
+	// sweepSize is the maximum number of entries of each kind that one
+	// transaction sweeps.
 	sweepSize = 1000
 
-	// trimSize is how many entries of the log one transaction looks at most
-	// for those that a revocation of everything covers.
+	// trimSize is the maximum number of log entries that one transaction
+	// examines for those that a revocation of everything covers.
 	trimSize = 10_000
 )
 
-// write is one call on its way to the file.
+// write is a call that waits to be written.
 type write struct {
-	ctx    context.Context
-	do     func(*transaction) error // refused before it has changed anything, but for a reuse; or failed
-	result chan error               // of one, so that the writer never waits
+	ctx context.Context
+	// Do may return an error for which refused is true only if it has changed
+	// nothing, or the error is ErrReused.
+	do func(*transaction) error
+	// Buffered, so that the writer never blocks.
+	result chan error
 }
 
-// write has the writer do something, and returns when that is synced to disk.
-// What it does may happen after it has returned the error of its context.
+// write runs do in the writer, and returns after the result has been synced to
+// disk. If ctx is done earlier, write returns its error, but do may still run.
 func (s *Store) write(ctx context.Context, do func(*transaction) error) error {
 	w := &write{ctx: ctx, do: do, result: make(chan error, 1)}
 	select {
@@ -49,8 +53,8 @@ func (s *Store) write(ctx context.Context, do func(*transaction) error) error {
 	}
 }
 
-// run is the one writer. It commits together whatever has come while it
-// committed last, so that a lone write waits for nothing but its own sync.
+// run is the only writer. It commits all writes that arrived during the
+// previous commit together, so a single write waits only for its own sync.
 func (s *Store) run() {
 	defer close(s.done)
 	sweep := time.NewTimer(0)
@@ -63,7 +67,7 @@ func (s *Store) run() {
 				sweep.Reset(0)
 			}
 		case <-sweep.C:
-			_ = s.prepare() // or the next time
+			_ = s.prepare() // retried next time
 			more := s.sweep(time.Now(), s.clock.now())
 			trimmed = s.trim(trimmed)
 			if more || trimmed > 0 {
@@ -77,7 +81,7 @@ func (s *Store) run() {
 	}
 }
 
-// gather returns the first write and those that wait behind it.
+// gather returns the first write and those waiting behind it.
 func (s *Store) gather(first *write) []*write {
 	batch := []*write{first}
 	for len(batch) < maxBatch {
@@ -91,9 +95,9 @@ func (s *Store) gather(first *write) []*write {
 	return batch
 }
 
-// commit writes a batch in one transaction, syncs it, and answers. What a
-// write is refused for concerns that write alone; what fails, fails for all.
-// It reports whether there is something to trim now.
+// commit writes a batch in one transaction, syncs it and reports the results.
+// Errors for which refused is true concern a single write; other errors fail
+// the whole batch. trim reports whether there are entries to trim.
 func (s *Store) commit(batch []*write) (trim bool) {
 	results := make([]error, len(batch))
 	grown := false
@@ -124,7 +128,7 @@ func (s *Store) commit(batch []*write) (trim bool) {
 	return trim && err == nil
 }
 
-// announce wakes the readers: the log has grown.
+// announce wakes the readers when the log has grown.
 func (s *Store) announce() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,8 +143,8 @@ func (s *Store) news() <-chan struct{} {
 	return s.more
 }
 
-// sweep deletes some of what is gone, and reports whether there may be more.
-// What it cannot delete now is left for the next time.
+// sweep deletes some expired entries and reports whether there may be more.
+// Entries that cannot be deleted now are left for the next sweep.
 func (s *Store) sweep(now, ticketNow time.Time) bool {
 	due := false
 	err := s.view(func(tx *checkedTx) error {
@@ -160,9 +164,10 @@ func (s *Store) sweep(now, ticketNow time.Time) bool {
 	return err == nil && due
 }
 
-// trim deletes some of what the log's revocation of everything covers, after a
-// sequence, and returns the one to go on after, 0 when there is no more. What
-// it cannot delete now is left for the next sweep; readers do not see it.
+// trim deletes some entries that the revocation of everything covers. It
+// returns the sequence number to continue with, or 0 if there are no more.
+// Entries that cannot be deleted now are left for the next sweep; readers do
+// not see them.
 func (s *Store) trim(after uint64) (next uint64) {
 	trimmed := true
 	err := s.view(func(tx *checkedTx) error {

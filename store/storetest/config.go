@@ -2,32 +2,32 @@ package storetest
 
 import "testing"
 
-// Config says how a suite gets at a store, of whose contracts it need keep but
-// the one that is tested.
+// Config tells a suite how to open stores of type S, which need to satisfy
+// only the contract that is tested.
 type Config[S any] struct {
-	// Open opens an empty store that holds at least 3,000 entries of each
-	// kind, and has it closed at the end of the test. Required.
+	// Open returns an empty store for at least 3,000 entries of each kind, and
+	// closes it at the end of the test. Required.
 	Open func(t *testing.T) S
 
-	// OpenSmall opens an empty store that holds at most 3 entries of each
-	// kind. Nil: what a full store does is not tested.
+	// OpenSmall returns an empty store for at most 3 entries of each kind.
+	// Nil: full stores are not tested.
 	OpenSmall func(t *testing.T) S
 
-	// Reopen closes a store of Open and opens it again, as after a restart.
-	// Nil: the store does not outlive its process, and that is not tested.
+	// Reopen closes a store returned by Open and opens it again, as after a
+	// restart. Nil: the store does not survive a restart, and restarts are not
+	// tested.
 	Reopen func(t *testing.T, s S) S
 
-	// Join returns what another node has of a store of Open. Nil: a store has
-	// one node.
+	// Join opens a store returned by Open on another node. Nil: the store has
+	// a single node.
 	Join func(t *testing.T, s S) S
 
-	// Run runs the body of a test. Where it is [testing/synctest.Test], the
-	// suite also tests what happens as time passes; a store whose time is not
-	// that of the test leaves it nil.
+	// Run runs the body of a test. If it is [testing/synctest.Test], the suite
+	// also tests expiry. Leave it nil for a store with a clock of its own.
 	Run func(t *testing.T, body func(*testing.T))
 }
 
-// run is Run, or else runs the body as it is.
+// run calls c.Run, or body if that is nil.
 func (c Config[S]) run(t *testing.T, body func(*testing.T)) {
 	if c.Run == nil {
 		body(t)
@@ -45,7 +45,8 @@ func (c Config[S]) each(t *testing.T, bodies map[string]func(*testing.T, S)) {
 	}
 }
 
-// nodes are three nodes of a store, or three times the one that it has.
+// nodes returns three nodes of a store. If it has only one, it returns that
+// three times.
 func (c Config[S]) nodes(t *testing.T, s S) [3]S {
 	all := [3]S{s, s, s}
 	if c.Join != nil {

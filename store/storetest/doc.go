@@ -1,3 +1,3 @@
-// Package storetest is the suites that every store of wsauth passes, for stores
-// of your own too: [Revocations], [Tickets] and [Families].
+// Package storetest contains the test suites for implementations of the
+// contracts in package store: [Revocations], [Tickets] and [Families].
 package storetest

@@ -8,7 +8,7 @@ import (
 	"wsauth/store"
 )
 
-// Families tests that a store keeps the contract of [store.Families].
+// Families tests an implementation of [store.Families].
 func Families[S store.Families](t *testing.T, c Config[S]) {
 	c.each(t, map[string]func(*testing.T, S){
 		"begin":            func(t *testing.T, s S) { testFamilyBegin(t, s) },
@@ -67,12 +67,12 @@ func familyNodes[S store.Families](nodes [3]S) (all []store.Families) {
 // began is when most families of the suite began.
 var began = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// family is one that never expires, whose refresh token is "0".
+// family returns a family that never expires, with the refresh token "0".
 func family(id, subject string) store.Family {
 	return store.Family{ID: id, Subject: subject, Current: "0", Began: began, Rotated: began, Expires: expires, Ends: expires, Remote: "192.0.2.1", Agent: "suite"}
 }
 
-// rotation is one with a grace that is never up.
+// rotation returns a rotation whose grace never ends.
 func rotation(id, from, to string) store.Rotation {
 	return store.Rotation{ID: id, From: from, To: to, Grace: 365 * 24 * time.Hour, Expires: expires, Remote: "2001:db8::1", Agent: "other"}
 }
@@ -86,7 +86,8 @@ func begin(t *testing.T, s store.Families, families ...store.Family) {
 	}
 }
 
-// wantRotated rotates, and asserts that the token that is good then is one.
+// wantRotated rotates a family and asserts that current is the valid token
+// afterwards.
 func wantRotated(t *testing.T, s store.Families, r store.Rotation, current string) store.Family {
 	t.Helper()
 	f, err := s.RotateFamily(t.Context(), r)
@@ -124,7 +125,7 @@ func wantPresentReused(t *testing.T, s store.Families, p store.Presentation, was
 	wantNoFamily(t, s, was)
 }
 
-// wantNoPresentation asserts that there is no family for a token.
+// wantNoPresentation asserts that the family of a token does not exist.
 func wantNoPresentation(t *testing.T, s store.Families, p store.Presentation) {
 	t.Helper()
 	if f, err := s.PresentFamily(t.Context(), p); !errors.Is(err, store.ErrNotFound) || f != (store.Family{}) {
@@ -132,7 +133,8 @@ func wantNoPresentation(t *testing.T, s store.Families, p store.Presentation) {
 	}
 }
 
-// wantNoFamily asserts that a family is no more, for its last token either.
+// wantNoFamily asserts that a family does not exist, not even for its last
+// token.
 func wantNoFamily(t *testing.T, s store.Families, was store.Family) {
 	t.Helper()
 	for _, from := range []string{was.Current, "other"} {

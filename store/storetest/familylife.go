@@ -12,8 +12,8 @@ import (
 	"wsauth/store"
 )
 
-// testFamilyBegin: families are listed by subject, the one that began first
-// first, and no subject has those of another whose name is like its own.
+// testFamilyBegin tests that families are listed by subject, oldest first,
+// without those of subjects with similar names.
 func testFamilyBegin(t *testing.T, s store.Families) {
 	wantListed(t, s, "ann")
 	a, b, c := family("b", "ann"), family("a", "ann"), family("c", "ann")
@@ -51,7 +51,7 @@ func testFamilyCanonical(t *testing.T, s store.Families) {
 	wantListed(t, s, "ann", want)
 }
 
-// testFamilyInvalid: what is refused changes nothing.
+// testFamilyInvalid tests that refused values change nothing.
 func testFamilyInvalid(t *testing.T, s store.Families) {
 	long := strings.Repeat("x", 257)
 	for name, change := range map[string]func(*store.Family){
@@ -99,8 +99,8 @@ func testFamilyInvalid(t *testing.T, s store.Families) {
 	wantListed(t, s, "ann", f)
 }
 
-// testFamilyExpired: it is no error to begin what has expired, and there is
-// none.
+// testFamilyExpired tests that beginning an expired family is not an error,
+// and stores nothing.
 func testFamilyExpired(t *testing.T, s store.Families) {
 	f := family("a", "ann")
 	f.Expires = time.Now().Add(-time.Second)
@@ -155,8 +155,8 @@ func testFamilyCancellation(t *testing.T, s store.Families) {
 	wantListed(t, s, "ann", f)
 }
 
-// testFamilyMany: a subject has so many and no more, which is nothing to
-// another.
+// testFamilyMany tests the limit of families per subject, which does not
+// affect other subjects.
 func testFamilyMany(t *testing.T, s store.Families) {
 	var wg sync.WaitGroup
 	for n := range store.MaxFamilies {
@@ -180,8 +180,8 @@ func testFamilyMany(t *testing.T, s store.Families) {
 	begin(t, s, family("17", "ann"))
 }
 
-// testFamilyExpiry: a family is there until its refresh token expires, each
-// rotation moves that, and none moves it beyond the end.
+// testFamilyExpiry tests that a family lives until its refresh token expires,
+// that each rotation extends this, but never beyond the end of the family.
 func testFamilyExpiry(t *testing.T, s store.Families) {
 	start := time.Now().Truncate(time.Millisecond).UTC()
 	f := family("a", "ann")
@@ -213,8 +213,8 @@ func testFamilyExpiry(t *testing.T, s store.Families) {
 	wantNoFamily(t, s, got)
 }
 
-// testFamilyExpiryIsSeen: whatever is asked first after a family has expired,
-// it is gone.
+// testFamilyExpiryIsSeen tests that each method notices the expiry of a family
+// when called first.
 func testFamilyExpiryIsSeen(t *testing.T, s store.Families) {
 	for name, first := range map[string]func(f store.Family) error{
 		"RotateFamily": func(f store.Family) error {
@@ -243,8 +243,8 @@ func testFamilyExpiryIsSeen(t *testing.T, s store.Families) {
 	}
 }
 
-// testFamilyRestart: no family comes back to a token that was replaced, none
-// that ended comes back.
+// testFamilyRestart tests that after a restart, replaced tokens are still
+// replaced and ended families have still ended.
 func testFamilyRestart(t *testing.T, s store.Families, reopen func() store.Families) {
 	ended, reused := family("ended", "ann"), family("reused", "ann")
 	begin(t, s, family("a", "ann"), ended, reused)

@@ -21,7 +21,7 @@ func testWait(t *testing.T, log store.Revocations) {
 	for range 3 {
 		readers = append(readers, waiting(t.Context(), log, next))
 	}
-	revoke(t, log, revokeToken("a")) // no news
+	revoke(t, log, revokeToken("a")) // changes nothing
 	revoke(t, log, revokeToken("b"))
 	for _, reader := range readers {
 		if err := <-reader; err != nil {
@@ -31,8 +31,8 @@ func testWait(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, next, revokeToken("b"))
 }
 
-// testCancellation: each method returns the error of a context that is done,
-// and Revoke has then done nothing.
+// testCancellation tests that each method returns the error of a done context,
+// and that Revoke has then done nothing.
 func testCancellation(t *testing.T, log store.Revocations) {
 	revoke(t, log, revokeToken("a"))
 	next := wantAfter(t, log, store.Cursor{}, revokeToken("a"))
@@ -57,9 +57,9 @@ func testCancellation(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, next)
 }
 
-// testConcurrency: many writers, some of whom give up, and many readers. Each
-// reader sees all that was acknowledged, each group whole, and each writer's
-// groups in the order in which they were written.
+// testConcurrency runs many writers, some of which are cancelled, and many
+// readers. Each reader must see everything that was acknowledged, groups as a
+// whole, and the groups of each writer in order.
 func testConcurrency(t *testing.T, log store.Revocations) {
 	const writers, groups, size = 8, 25, 3
 	group := func(writer, n int) []store.Revocation {
@@ -84,14 +84,15 @@ func testConcurrency(t *testing.T, log store.Revocations) {
 		})
 	}
 	last := revokeToken("last")
-	seen := make([]map[string]int, 4) // the order in which each reader saw IDs
+	seen := make([]map[string]int, 4) // order in which each reader saw the IDs
 	var readers sync.WaitGroup
 	for reader := range seen {
 		seen[reader] = map[string]int{}
 		readers.Go(func() { seen[reader] = follow(t, log, last.ID) })
 	}
 	wg.Wait()
-	// What was given up may still be on its way: the last one comes after it.
+	// Cancelled writes may still be in progress; the last revocation follows
+	// them.
 	revoke(t, log, last)
 	readers.Wait()
 
@@ -117,8 +118,8 @@ func testConcurrency(t *testing.T, log store.Revocations) {
 	}
 }
 
-// follow reads the log as it grows, up to the revocation with an ID. It
-// returns the position of each, and fails when one comes twice.
+// follow reads the log as it grows, until it contains the given ID. It returns
+// the position of each ID, and fails if one is repeated.
 func follow(t *testing.T, log store.Revocations, until string) map[string]int {
 	seen := map[string]int{}
 	var cursor store.Cursor
@@ -145,7 +146,8 @@ func follow(t *testing.T, log store.Revocations, until string) map[string]int {
 	}
 }
 
-// testRestart: a log that is opened again has what it had, and cursors go on.
+// testRestart tests that a reopened log is complete and that cursors remain
+// valid.
 func testRestart(t *testing.T, log store.Revocations, reopen func() store.Revocations) {
 	revoke(t, log, revokeToken("a"))
 	next := wantAfter(t, log, store.Cursor{}, revokeToken("a"))

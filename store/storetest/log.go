@@ -24,7 +24,8 @@ func testOrder(t *testing.T, log store.Revocations) {
 		revokeToken("z"),
 		{Scope: store.Session, ID: "z", Expires: expires},
 		{Scope: store.Subject, ID: "z", Before: now, Expires: expires},
-		{Scope: store.Everything, Before: now, Expires: expires.Add(-time.Hour)}, // too short to cover the others
+		// Expires too early to cover the others.
+		{Scope: store.Everything, Before: now, Expires: expires.Add(-time.Hour)},
 		revokeToken("a"),
 		{Scope: store.Sessionless, ID: "z", Before: now, Expires: expires},
 		{Scope: store.Subject, ID: strings.Repeat("\u00fc", 128), Before: now, Expires: expires},
@@ -37,8 +38,8 @@ func testOrder(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, middle, all[1:]...)
 }
 
-// testCovered: a revocation of everything takes the place of what it covers,
-// whether that comes before it, with it or after it, and of nothing else.
+// testCovered tests that a revocation of everything replaces exactly what it
+// covers, added before it, with it or after it.
 func testCovered(t *testing.T, log store.Revocations) {
 	old := store.NewSessionID()
 	time.Sleep(2 * time.Millisecond)
@@ -70,8 +71,8 @@ func testCovered(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, store.Cursor{}, revokeToken("t"), session("foreign"), session(young), everything)
 }
 
-// testFull: a full log refuses what is new, all of it, but has room for the
-// revocation of everything, which makes room for others.
+// testFull tests that a full log refuses new revocations as a whole, but
+// accepts a revocation of everything, which makes room.
 func testFull(t *testing.T, log store.Revocations) {
 	old := []store.Revocation{
 		{Scope: store.Session, ID: store.NewSessionID(), Expires: expires},
@@ -97,7 +98,7 @@ func testFull(t *testing.T, log store.Revocations) {
 	}
 }
 
-// wantUsage asserts how many of 3 places are taken, of a log that can say so.
+// wantUsage asserts how many of 3 entries are used, if the log reports it.
 func wantUsage(t *testing.T, log store.Revocations, entries int) {
 	t.Helper()
 	reporter, ok := log.(store.UsageReporter)
@@ -110,8 +111,8 @@ func wantUsage(t *testing.T, log store.Revocations, entries int) {
 	}
 }
 
-// testIdempotence: what reaches further is seen again, at the end; what does
-// not is not; and nothing ever reaches less far.
+// testIdempotence tests that an extended revocation appears again at the end
+// of the log, an unchanged one does not, and no revocation is ever shortened.
 func testIdempotence(t *testing.T, log store.Revocations) {
 	now := time.Now().Truncate(time.Millisecond).UTC()
 	first := store.Revocation{Scope: store.Subject, ID: "s", Before: now, Expires: expires}
@@ -165,8 +166,8 @@ func testInvalid(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, store.Cursor{})
 }
 
-// testGone: what can concern nothing any more is left out; what has expired
-// only just is not, for clocks may be set back.
+// testGone tests that revocations that are Gone are omitted, but those that
+// have only just expired are not, because the clock may be set back.
 func testGone(t *testing.T, log store.Revocations) {
 	gone, expired := revokeToken("gone"), revokeToken("expired")
 	gone.Expires = time.Now().Add(-store.ClockSlack - time.Second).Truncate(time.Millisecond).UTC()
@@ -176,7 +177,8 @@ func testGone(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, store.Cursor{}, expired)
 }
 
-// testExpiry: a revocation vanishes when its time has come, and not before.
+// testExpiry tests that a revocation disappears when it is Gone, and not
+// earlier.
 func testExpiry(t *testing.T, log store.Revocations) {
 	short, long, longer := revokeToken("short"), revokeToken("long"), revokeToken("longer")
 	short.Expires = time.Now().Add(time.Minute).Truncate(time.Millisecond).UTC()
@@ -212,7 +214,8 @@ func testPaging(t *testing.T, log store.Revocations) {
 	if err != nil || len(page.Revocations) != store.MaxPage {
 		t.Fatalf("a page of %d, %v, want it full", len(page.Revocations), err)
 	}
-	// What a reader has not come to yet moves to the end, and is read once.
+	// A revocation that moves to the end before a reader reaches it is read
+	// once.
 	moved := all[len(all)-2]
 	moved.Expires = moved.Expires.Add(time.Second)
 	revoke(t, log, moved)
@@ -220,7 +223,7 @@ func testPaging(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, page.Next, want...)
 }
 
-// testCursors: a place that the log never came to is unknown.
+// testCursors tests that a position that the log never reached is refused.
 func testCursors(t *testing.T, log store.Revocations) {
 	revoke(t, log, revokeToken("a"))
 	next := wantAfter(t, log, store.Cursor{}, revokeToken("a"))
@@ -238,7 +241,8 @@ func testCursors(t *testing.T, log store.Revocations) {
 	}
 }
 
-// testAnotherLog: a cursor of one log is none of another, however alike.
+// testAnotherLog tests that a cursor is not valid for another log with the
+// same content.
 func testAnotherLog(t *testing.T, one, other store.Revocations) {
 	revoke(t, one, revokeToken("a"))
 	revoke(t, other, revokeToken("a"))
@@ -248,7 +252,7 @@ func testAnotherLog(t *testing.T, one, other store.Revocations) {
 	}
 }
 
-// tokens are n revocations of tokens.
+// tokens returns revocations of n tokens.
 func tokens(prefix string, n int) []store.Revocation {
 	all := make([]store.Revocation, n)
 	for i := range all {

@@ -8,20 +8,21 @@ import (
 	"wsauth/store"
 )
 
-// keyed is a rotation without a grace, which only its key repeats.
+// keyed returns a rotation without a grace, which can be repeated only with
+// its key.
 func keyed(id, from, to, key string) store.Rotation {
 	r := rotation(id, from, to)
 	r.Grace, r.Key, r.Retry = 0, store.HashKey(key), 24*time.Hour
 	return r
 }
 
-// presentation is one without a grace.
+// presentation returns a presentation without a grace.
 func presentation(id, token string) store.Presentation {
 	return store.Presentation{ID: id, Token: token}
 }
 
-// testFamilyRetry: the token before the last rotation, with the key of that,
-// gets what the first time got, and nothing else moves.
+// testFamilyRetry tests that repeating the last rotation with its key returns
+// the same result and changes nothing else.
 func testFamilyRetry(t *testing.T, s store.Families) {
 	begin(t, s, family("a", "ann"))
 	for n := range 3 {
@@ -44,15 +45,14 @@ func testFamilyRetry(t *testing.T, s store.Families) {
 	wantRotated(t, s, keyed("a", "3", "5", "key 2"), "4")
 }
 
-// testFamilyRetryReuse: a token that was exchanged is a reuse for whoever
-// lacks the key, at every moment, and for everybody once its successor was
-// presented.
+// testFamilyRetryReuse tests that an exchanged token is a reuse without the
+// key, and with it after its successor was presented.
 func testFamilyRetryReuse(t *testing.T, s store.Families) {
 	other := family("other", "ann")
 	begin(t, s, other)
 	for name, step := range map[string]struct {
 		first store.Rotation
-		then  func() // to "2" and beyond
+		then  func() // after "2"
 		again store.Rotation
 	}{
 		"without a key":             {keyed("a", "0", "1", "key"), nil, keyed("a", "0", "x", "")},
@@ -93,7 +93,8 @@ func withoutRetry(r store.Rotation) store.Rotation {
 	return r
 }
 
-// testFamilyRetryIsUp: the key counts as long as Retry, from the rotation on.
+// testFamilyRetryIsUp tests that the key is valid for Retry, counted from the
+// rotation.
 func testFamilyRetryIsUp(t *testing.T, s store.Families) {
 	begin(t, s, family("a", "ann"))
 	was := wantRotated(t, s, keyed("a", "0", "1", "key"), "1")
@@ -107,8 +108,8 @@ func testFamilyRetryIsUp(t *testing.T, s store.Families) {
 	wantReused(t, s, keyed("a", "0", "x", "key"), was)
 }
 
-// testFamilyPresent: a token that is good is accepted and stays good, and
-// anything else ends the family as in a rotation.
+// testFamilyPresent tests that presenting the valid token keeps it valid, and
+// presenting any other ends the family, as in a rotation.
 func testFamilyPresent(t *testing.T, s store.Families) {
 	other := family("other", "ann")
 	begin(t, s, other)
@@ -133,7 +134,7 @@ func testFamilyPresent(t *testing.T, s store.Families) {
 		wantPresentReused(t, s, presentation("a", token), was)
 		wantListed(t, s, "ann", other)
 	}
-	// In a family that has not rotated no token is the one before.
+	// In a family that has not rotated, there is no previous token.
 	begin(t, s, family("a", "ann"))
 	p := presentation("a", "")
 	p.Grace = time.Hour
@@ -147,8 +148,8 @@ func testFamilyPresent(t *testing.T, s store.Families) {
 	wantNoPresentation(t, s, presentation("expired", "0"))
 }
 
-// testFamilyPresentGrace: within the grace the token before is accepted, and
-// ends nothing; the key is still good then.
+// testFamilyPresentGrace tests that within the grace, the previous token is
+// accepted, and the key remains valid.
 func testFamilyPresentGrace(t *testing.T, s store.Families) {
 	begin(t, s, family("a", "ann"))
 	was := wantRotated(t, s, keyed("a", "0", "1", "key"), "1")
@@ -162,7 +163,8 @@ func testFamilyPresentGrace(t *testing.T, s store.Families) {
 	wantRotated(t, s, keyed("a", "0", "x", "key"), "1")
 }
 
-// testFamilyPresentGraceIsUp: the grace counts from the rotation.
+// testFamilyPresentGraceIsUp tests that the grace is counted from the
+// rotation.
 func testFamilyPresentGraceIsUp(t *testing.T, s store.Families) {
 	begin(t, s, family("a", "ann"))
 	was := wantRotated(t, s, rotation("a", "0", "1"), "1")
@@ -174,8 +176,8 @@ func testFamilyPresentGraceIsUp(t *testing.T, s store.Families) {
 	wantPresentReused(t, s, p, was)
 }
 
-// testFamilyRetryRestart: what a key was good for, and for what no more, is
-// kept.
+// testFamilyRetryRestart tests that keys survive a restart, and cleared keys
+// do not return.
 func testFamilyRetryRestart(t *testing.T, s store.Families, reopen func() store.Families) {
 	begin(t, s, family("a", "ann"), family("presented", "bob"), family("plain", "cid"))
 	kept := wantRotated(t, s, keyed("a", "0", "1", "key"), "1")

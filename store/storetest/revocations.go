@@ -8,7 +8,7 @@ import (
 	"wsauth/store"
 )
 
-// Revocations tests that a store keeps the contract of [store.Revocations].
+// Revocations tests an implementation of [store.Revocations].
 func Revocations[S store.Revocations](t *testing.T, c Config[S]) {
 	c.each(t, map[string]func(*testing.T, S){
 		"empty":        on[S](testEmpty),
@@ -40,16 +40,16 @@ func Revocations[S store.Revocations](t *testing.T, c Config[S]) {
 	}
 }
 
-// on makes a test of a contract one of a store that keeps it.
+// on adapts a test of the contract to stores of type S.
 func on[S store.Revocations](body func(*testing.T, store.Revocations)) func(*testing.T, S) {
 	return func(t *testing.T, s S) { body(t, s) }
 }
 
-// expires is when most revocations of the suite expire, a moment that is always
-// the same and never reached.
+// expires is when most revocations of the suite expire: a fixed time that is
+// never reached.
 var expires = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// revokeToken is a revocation of one token.
+// revokeToken returns a revocation of one token.
 func revokeToken(id string) store.Revocation {
 	return store.Revocation{Scope: store.Token, ID: id, Expires: expires}
 }
@@ -61,8 +61,8 @@ func revoke(t *testing.T, log store.Revocations, revocations ...store.Revocation
 	}
 }
 
-// readAll returns what came after a cursor, page by page, and the place after
-// it.
+// readAll returns everything after a cursor, page by page, and the position
+// after it.
 func readAll(t *testing.T, log store.Revocations, after store.Cursor) ([]store.Revocation, store.Cursor) {
 	t.Helper()
 	var all []store.Revocation
@@ -82,7 +82,8 @@ func readAll(t *testing.T, log store.Revocations, after store.Cursor) ([]store.R
 	}
 }
 
-// wantAfter asserts what came after a cursor, and returns the place after it.
+// wantAfter asserts what the log has after a cursor, and returns the position
+// after it.
 func wantAfter(t *testing.T, log store.Revocations, after store.Cursor, want ...store.Revocation) store.Cursor {
 	t.Helper()
 	got, next := readAll(t, log, after)
@@ -97,7 +98,7 @@ func wantAfter(t *testing.T, log store.Revocations, after store.Cursor, want ...
 	return next
 }
 
-// waiting calls Wait in the background and returns where its result comes.
+// waiting calls Wait in the background and returns a channel for its result.
 func waiting(ctx context.Context, log store.Revocations, after store.Cursor) <-chan error {
 	result := make(chan error, 1)
 	go func() { result <- log.Wait(ctx, after) }()

@@ -33,8 +33,8 @@ func testFamilyRotation(t *testing.T, s store.Families) {
 	wantNoFamily(t, s, store.Family{ID: "never", Current: "0", Subject: "ann"})
 }
 
-// testFamilyGrace: the token before may be presented again, and gets what the
-// first time got; nothing else moves.
+// testFamilyGrace tests that the previous token may be presented again,
+// returns the same result and changes nothing else.
 func testFamilyGrace(t *testing.T, s store.Families) {
 	begin(t, s, family("a", "ann"))
 	first := wantRotated(t, s, rotation("a", "0", "1"), "1")
@@ -53,7 +53,8 @@ func testFamilyGrace(t *testing.T, s store.Families) {
 	wantRotated(t, s, rotation("a", "1", "3"), "2")
 }
 
-// testFamilyReuse: any token but the last two ends the family, and no other.
+// testFamilyReuse tests that any token other than the last two ends the
+// family, but no other family.
 func testFamilyReuse(t *testing.T, s store.Families) {
 	other := family("other", "ann")
 	begin(t, s, other)
@@ -71,7 +72,8 @@ func testFamilyReuse(t *testing.T, s store.Families) {
 	wantRotated(t, s, rotation("other", "0", "1"), "1")
 }
 
-// testFamilyNoGrace: without a grace the token before is a reuse at once.
+// testFamilyNoGrace tests that without a grace, the previous token is a reuse
+// immediately.
 func testFamilyNoGrace(t *testing.T, s store.Families) {
 	for _, grace := range []time.Duration{0, -time.Hour} {
 		begin(t, s, family("a", "ann"))
@@ -82,8 +84,8 @@ func testFamilyNoGrace(t *testing.T, s store.Families) {
 	}
 }
 
-// testFamilyGraceIsUp: the grace is of the rotation, and presenting the token
-// again does not make it longer.
+// testFamilyGraceIsUp tests that the grace is counted from the rotation, and
+// is not extended by presenting the token again.
 func testFamilyGraceIsUp(t *testing.T, s store.Families) {
 	begin(t, s, family("a", "ann"), family("b", "ann"))
 	again := rotation("a", "0", "2")
@@ -104,8 +106,8 @@ func testFamilyGraceIsUp(t *testing.T, s store.Families) {
 	wantReused(t, s, again, was)
 }
 
-// testFamilyParallel: of 100 calls with one token, on three nodes, one replaces
-// it, and all get the same.
+// testFamilyParallel tests that of 100 calls with one token, on three nodes,
+// one replaces it and all get the same result.
 func testFamilyParallel(t *testing.T, nodes []store.Families) {
 	begin(t, nodes[0], family("a", "ann"))
 	const rounds, calls = 10, 100
@@ -131,8 +133,8 @@ func testFamilyParallel(t *testing.T, nodes []store.Families) {
 	}
 }
 
-// testFamilyParallelReuse: without a grace, of many calls with one token one
-// rotates, one finds the reuse, and the others nothing.
+// testFamilyParallelReuse tests that without a grace, of many calls with one
+// token one rotates, one is a reuse, and the others find nothing.
 func testFamilyParallelReuse(t *testing.T, nodes []store.Families) {
 	const rounds, calls = 10, 20
 	for round := range rounds {
@@ -164,7 +166,8 @@ func testFamilyParallelReuse(t *testing.T, nodes []store.Families) {
 	}
 }
 
-// testFamilyParallelBegin: of many calls that begin one family, one does.
+// testFamilyParallelBegin tests that of many calls that begin the same family,
+// one succeeds.
 func testFamilyParallelBegin(t *testing.T, nodes []store.Families) {
 	for round := range 10 {
 		var begun atomic.Int64
@@ -186,8 +189,8 @@ func testFamilyParallelBegin(t *testing.T, nodes []store.Families) {
 	}
 }
 
-// testFamilyParallelChanges: families that are used at the same time do not
-// meet, and each ends as its own calls say.
+// testFamilyParallelChanges tests that concurrent changes of different
+// families do not affect each other.
 func testFamilyParallelChanges(t *testing.T, nodes []store.Families) {
 	const families, steps = 20, 10
 	var wg sync.WaitGroup

@@ -14,7 +14,7 @@ import (
 	"wsauth/store"
 )
 
-// Tickets tests that a store keeps the contract of [store.Tickets].
+// Tickets tests an implementation of [store.Tickets].
 func Tickets[S store.Tickets](t *testing.T, c Config[S]) {
 	c.each(t, map[string]func(*testing.T, S){
 		"L9 replay":    func(t *testing.T, s S) { testTicketOnce(t, s) },
@@ -58,7 +58,7 @@ func put(t *testing.T, s store.Tickets, name, value string) {
 	}
 }
 
-// wantTaken takes a ticket, and asserts its value.
+// wantTaken takes a ticket and asserts its value.
 func wantTaken(t *testing.T, s store.Tickets, name, want string) {
 	t.Helper()
 	if got, err := s.TakeTicket(t.Context(), ticketKey(name)); err != nil || string(got) != want {
@@ -66,7 +66,7 @@ func wantTaken(t *testing.T, s store.Tickets, name, want string) {
 	}
 }
 
-// wantNoTicket asserts that there is none, and that no value comes with that.
+// wantNoTicket asserts that a ticket does not exist.
 func wantNoTicket(t *testing.T, s store.Tickets, name string) {
 	t.Helper()
 	if got, err := s.TakeTicket(t.Context(), ticketKey(name)); !errors.Is(err, store.ErrNotFound) || got != nil {
@@ -88,8 +88,8 @@ func testTicketOnce(t *testing.T, s store.Tickets) {
 	wantNoTicket(t, s, "a")
 }
 
-// testTicketValues: any bytes come back as they were, whatever becomes of the
-// slices meanwhile.
+// testTicketValues tests that any bytes are returned unchanged, even if the
+// caller modifies its slice.
 func testTicketValues(t *testing.T, s store.Tickets) {
 	put(t, s, "empty", "")
 	put(t, s, "binary", "\x00\xff\n\r\"")
@@ -106,7 +106,7 @@ func testTicketValues(t *testing.T, s store.Tickets) {
 	wantTaken(t, s, "copied", "value")
 }
 
-// testTicketInvalid: what is refused changes nothing.
+// testTicketInvalid tests that refused tickets change nothing.
 func testTicketInvalid(t *testing.T, s store.Tickets) {
 	long := make([]byte, store.MaxTicketValue+1)
 	if err := s.PutTicket(t.Context(), ticketKey("long"), long, expires); !errors.Is(err, store.ErrInvalid) {
@@ -121,7 +121,8 @@ func testTicketInvalid(t *testing.T, s store.Tickets) {
 	wantNoTicket(t, s, "a")
 }
 
-// testTicketExpired: it is no error to put what has expired, and there is none.
+// testTicketExpired tests that putting an expired ticket is not an error, and
+// stores nothing.
 func testTicketExpired(t *testing.T, s store.Tickets) {
 	for name, moment := range map[string]time.Time{"just": time.Now(), "long ago": time.Now().Add(-time.Hour), "never": {}} {
 		if err := s.PutTicket(t.Context(), ticketKey(name), nil, moment); err != nil {
@@ -147,8 +148,8 @@ func testTicketCancellation(t *testing.T, s store.Tickets) {
 	wantTaken(t, s, "a", "value")
 }
 
-// testTicketRace: of 100 calls for each of 100 tickets, on three nodes, one
-// gets it.
+// testTicketRace tests that of 100 calls for each of 100 tickets, on three
+// nodes, exactly one gets it.
 func testTicketRace(t *testing.T, nodes []store.Tickets) {
 	const tickets, calls = 100, 100
 	for n := range tickets {
@@ -159,7 +160,8 @@ func testTicketRace(t *testing.T, nodes []store.Tickets) {
 	for call := range calls {
 		wg.Go(func() {
 			for i := range tickets {
-				n := (i + call/10) % tickets // ten at a time meet at each ticket
+				// Ten calls compete for each ticket.
+				n := (i + call/10) % tickets
 				value, err := nodes[call%len(nodes)].TakeTicket(t.Context(), ticketKey(fmt.Sprint(n)))
 				switch {
 				case err == nil:
@@ -181,8 +183,8 @@ func testTicketRace(t *testing.T, nodes []store.Tickets) {
 	}
 }
 
-// testTicketPutRace: of many calls that put one key, one does, and it is that
-// one's value which is taken.
+// testTicketPutRace tests that of many calls that put the same key, one
+// succeeds, and its value is stored.
 func testTicketPutRace(t *testing.T, nodes []store.Tickets) {
 	for round := range 20 {
 		key := ticketKey(fmt.Sprint(round))
@@ -209,7 +211,7 @@ func testTicketPutRace(t *testing.T, nodes []store.Tickets) {
 	}
 }
 
-// testTicketExpiry: a ticket is good until it expires, and not then.
+// testTicketExpiry tests that a ticket is valid until it expires.
 func testTicketExpiry(t *testing.T, s store.Tickets) {
 	moment := time.Now().Add(30 * time.Second).Truncate(time.Millisecond)
 	for _, name := range []string{"early", "late", "later"} {
@@ -229,7 +231,8 @@ func testTicketExpiry(t *testing.T, s store.Tickets) {
 	wantTaken(t, s, "other", "value")
 }
 
-// testTicketRestart: what was taken stays taken, and the rest is there.
+// testTicketRestart tests that after a restart, taken tickets are still taken,
+// and the others still exist.
 func testTicketRestart(t *testing.T, s store.Tickets, reopen func() store.Tickets) {
 	put(t, s, "taken", "one")
 	put(t, s, "kept", "two")

@@ -17,27 +17,32 @@ import (
 )
 
 const (
-	// DefaultLead is long enough for whoever has fetched the published keys to fetch them again.
+	// DefaultLead gives everybody who has fetched the published keys the time
+	// to fetch them again.
 	DefaultLead = time.Hour
 
-	// DefaultOverlap is the default life of a refresh token, and a minute for clocks that differ.
+	// DefaultOverlap is the default lifetime of a refresh token, plus a minute
+	// for clock differences.
 	DefaultOverlap = 30*24*time.Hour + time.Minute
 )
 
-// GenerateOptions say what key [Generate] makes.
+// GenerateOptions are the options of [Generate].
 type GenerateOptions struct {
-	// Algorithm is that of the key. Default: ES256, which is what nearly everybody can verify.
+	// Algorithm is the algorithm of the key. Default: ES256, which nearly all
+	// verifiers support.
 	Algorithm token.Algorithm
 
-	// Lead is how long the key waits before it signs, so that everybody who verifies gets to know it. Default: [DefaultLead]; a
-	// negative one is none. A key does not wait longer than another can sign.
+	// Lead is how long the key waits before it signs, so that all verifiers
+	// can fetch it first. Default: [DefaultLead]; negative: none. The key
+	// signs earlier if no other key can sign for that long.
 	Lead time.Duration
 
-	// Life is how long it counts from when it begins to sign. Default: for ever.
+	// Life is how long the key is valid after it begins to sign. Default: no
+	// limit.
 	Life time.Duration
 }
 
-// Generate adds a new key to the folder, which it makes if it is not there.
+// Generate adds a new key to the folder, which it creates if necessary.
 func Generate(ctx context.Context, dir string, o GenerateOptions) (Entry, error) {
 	var e Entry
 	err := change(ctx, dir, true, func(list []Entry) (err error) {
@@ -47,15 +52,16 @@ func Generate(ctx context.Context, dir string, o GenerateOptions) (Entry, error)
 	return e, err
 }
 
-// First makes a key that signs from now on, where the folder, which is made if it is not there, has none. It reports whether it did. A
-// folder with keys it does not write to.
+// First adds a key that signs from now on if the folder has no keys, and
+// reports whether it did. It creates the folder if necessary. It does not
+// write to a folder that has keys.
 func First(ctx context.Context, dir string, alg token.Algorithm) (made bool, err error) {
 	list, err := List(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) || len(list) > 0 {
 		return false, err
 	}
 	err = change(ctx, dir, true, func(list []Entry) error {
-		if len(list) > 0 { // another program was first
+		if len(list) > 0 { // another program was faster
 			return nil
 		}
 		made = true
@@ -65,25 +71,28 @@ func First(ctx context.Context, dir string, alg token.Algorithm) (made bool, err
 	return made && err == nil, err
 }
 
-// RotateOptions say how [Rotate] replaces a key.
+// RotateOptions are the options of [Rotate].
 type RotateOptions struct {
-	Algorithm token.Algorithm // as of GenerateOptions
-	Lead      time.Duration   // likewise
+	Algorithm token.Algorithm // see GenerateOptions
+	Lead      time.Duration   // see GenerateOptions
 
-	// Overlap is how long a key counts after another has taken its place: at least as long as the longest life of a token, or
-	// tokens die early. Default: [DefaultOverlap].
+	// Overlap is how long an old key stays valid after the new one begins to
+	// sign. It must be at least the longest lifetime of a token, or tokens
+	// become invalid early. Default: [DefaultOverlap].
 	Overlap time.Duration
 }
 
-// A Rotation is what [Rotate] has done.
+// A Rotation is the result of [Rotate].
 type Rotation struct {
 	New     Entry
-	Retired []Entry // the keys that have another expiry now, newest first
+	Retired []Entry // keys with a new expiry, newest first
 }
 
-// Rotate adds a new key to the folder, which it makes if it is not there, and gives every older one that can sign an expiry: when the new
-// one begins to sign, and Overlap later. One that is to expire earlier anyway stays as it is, and so do keys that only verify, for they
-// are someone else's. A raw secret becomes a JWK, which has room for dates.
+// Rotate adds a new key to the folder, which it creates if necessary. Every
+// older key that can sign expires Overlap after the new one begins to sign,
+// unless it expires earlier. Keys that can only verify are left alone, since
+// they belong to another issuer. A raw secret is converted to a JWK, which can
+// hold an expiry.
 func Rotate(ctx context.Context, dir string, o RotateOptions) (Rotation, error) {
 	overlap := cmp.Or(o.Overlap, DefaultOverlap).Truncate(time.Second)
 	if overlap <= 0 {
@@ -91,7 +100,8 @@ func Rotate(ctx context.Context, dir string, o RotateOptions) (Rotation, error) 
 	}
 	var done Rotation
 	err := change(ctx, dir, true, func(list []Entry) (err error) {
-		// The new key is first: if this ends here, there is one too many, and never one too few.
+		// The new key is written first: if the program is killed here, there
+		// is one key too many, not one too few.
 		done.New, err = generate(dir, list, GenerateOptions{Algorithm: o.Algorithm, Lead: o.Lead})
 		if err != nil {
 			return err
@@ -111,7 +121,8 @@ func Rotate(ctx context.Context, dir string, o RotateOptions) (Rotation, error) 
 	return done, err
 }
 
-// Prune removes the files of the keys that have expired, and returns those keys. With dry it removes nothing.
+// Prune deletes the files of expired keys and returns these keys. If dry is
+// set, it deletes nothing.
 func Prune(ctx context.Context, dir string, dry bool) ([]Entry, error) {
 	var dead []Entry
 	find := func(list []Entry) error {
@@ -133,14 +144,16 @@ func Prune(ctx context.Context, dir string, dry bool) ([]Entry, error) {
 	return dead, err
 }
 
-// change calls f with the keys of the folder while no other program changes them.
+// change calls f with the keys of the folder. It locks the folder against
+// changes by other programs.
 func change(ctx context.Context, dir string, create bool, f func([]Entry) error) error {
 	if create {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("keyring: make the folder: %w", err)
 		}
 	}
-	if _, err := List(dir); err != nil { // before it writes there, were it only the lock
+	// Fail before anything is written, even the lock file.
+	if _, err := List(dir); err != nil {
 		return err
 	}
 	unlock, err := filelock.Lock(ctx, filepath.Join(dir, ".lock"))
@@ -152,7 +165,9 @@ func change(ctx context.Context, dir string, create bool, f func([]Entry) error)
 	if err != nil {
 		return err
 	}
-	for _, name := range c.replaced { // where a program was killed in retire; without the other file it would count again
+	// Left by a program that was killed in retire. If its replacement were
+	// deleted, it would become valid again.
+	for _, name := range c.replaced {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("keyring: %w", err)
 		}
@@ -160,7 +175,7 @@ func change(ctx context.Context, dir string, create bool, f func([]Entry) error)
 	return f(entries(c.files))
 }
 
-// generate makes a key that is newer than all of list.
+// generate creates a key that is newer than all keys in list.
 func generate(dir string, list []Entry, o GenerateOptions) (Entry, error) {
 	if o.Life < 0 {
 		return Entry{}, errors.New("keyring: the life of the key is negative")
@@ -184,7 +199,7 @@ func generate(dir string, list []Entry, o GenerateOptions) (Entry, error) {
 	return e, nil
 }
 
-// retire gives a key an expiry.
+// retire sets the expiry of a key.
 func retire(dir string, e Entry, expires time.Time) (Entry, error) {
 	folder, err := keyfile.OpenFolder(dir)
 	if err != nil {

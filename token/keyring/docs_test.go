@@ -49,8 +49,8 @@ func TestKeysPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(command), "A server that runs looks at the folder every two seconds.") {
-		t.Error("wsauth keys --help does not say how often the folder is looked at")
+	if !strings.Contains(string(command), "A running server reads the folder every two seconds.") {
+		t.Error("wsauth keys --help does not say how often the folder is read")
 	}
 	for _, s := range []State{Next, Signing, Verifying, Expired} {
 		if !strings.Contains(string(page), "\n| `"+string(s)+"` | ") {

@@ -9,23 +9,24 @@ import (
 	"wsauth/token"
 )
 
-// An Entry is one key of a folder.
+// An Entry is a key of a folder.
 type Entry struct {
-	Key       *token.Key // with an ID, always
-	File      string     // its name in the folder
-	NotBefore time.Time  // when it begins to sign; zero: it always has
-	Expires   time.Time  // when it stops to count; zero: never
+	Key       *token.Key // always has an ID
+	File      string     // name of the file in the folder
+	NotBefore time.Time  // when it begins to sign; zero: no limit
+	Expires   time.Time  // when it becomes invalid; zero: never
 }
 
-// A State says what a key does.
+// A State says what a key is used for.
 type State string
 
 // The states of a key. At most one key of a folder is signing.
 const (
-	Signing   State = "signing"   // the one that signs
-	Next      State = "next"      // will be able to sign; its tokens count already, for the clocks of others
-	Verifying State = "verifying" // its tokens count
-	Expired   State = "expired"   // nothing of it counts
+	Signing State = "signing" // signs new tokens
+	// Next will sign later. It already verifies, because clocks differ.
+	Next      State = "next"
+	Verifying State = "verifying" // verifies only
+	Expired   State = "expired"   // not used
 )
 
 func (e Entry) expired(now time.Time) bool { return !e.Expires.IsZero() && !now.Before(e.Expires) }
@@ -34,17 +35,20 @@ func (e Entry) signs(now time.Time) bool {
 	return e.Key.CanSign() && !now.Before(e.NotBefore) && !e.expired(now)
 }
 
-// newestFirst orders entries so that the first of those that can sign does.
+// newestFirst orders entries such that the first one that can sign is the one
+// that does.
 func newestFirst(a, b Entry) int {
 	return cmp.Or(b.NotBefore.Compare(a.NotBefore), strings.Compare(b.Key.ID(), a.Key.ID()))
 }
 
-// signing is the index of the entry that signs, or -1. They are ordered.
+// signing returns the index of the entry that signs, or -1. The entries must
+// be ordered by newestFirst.
 func signing(entries []Entry, now time.Time) int {
 	return slices.IndexFunc(entries, func(e Entry) bool { return e.signs(now) })
 }
 
-// signedUntil is the moment from now on, at most the last, until which there is always an entry that signs.
+// signedUntil returns the end of the time, at most last, during which some
+// entry can sign without interruption from now on.
 func signedUntil(entries []Entry, now, last time.Time) time.Time {
 	for now.Before(last) {
 		i := signing(entries, now)
@@ -59,7 +63,8 @@ func signedUntil(entries []Entry, now, last time.Time) time.Time {
 	return last
 }
 
-// StateOf says what the entry at index i does at a moment, among all entries of its folder as [List] returns them.
+// StateOf returns the state at the given time of the entry with index i.
+// entries must be all entries of its folder, as returned by [List].
 func StateOf(entries []Entry, i int, now time.Time) State {
 	e := entries[i]
 	switch {

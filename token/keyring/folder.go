@@ -12,25 +12,27 @@ import (
 	"wsauth/token"
 )
 
-// maxKeys is how many keys a [token.KeySet] can have.
+// maxKeys is the maximum size of a [token.KeySet].
 const maxKeys = 256
 
-// A file is one that was read.
+// A file is a file that has been read.
 type file struct {
-	data  [sha256.Size]byte // the hash of its content
+	data  [sha256.Size]byte // hash of the content
 	entry Entry
 }
 
-// contents is what was found in a folder.
+// contents holds what was found in a folder.
 type contents struct {
-	files map[string]file // those that can be used, by name
-	names []string        // all that must be keys; nil where nobody knows
+	files map[string]file // usable files, by name
+	// All files that must be keys; nil if the folder could not be read.
+	names []string
 
-	replaced []string // raw secrets that a JWK has taken the place of
+	replaced []string // raw secrets that were converted to a JWK
 }
 
-// read reads the folder. A file whose content is as before is not parsed anew, so that its key stays the same one. The error has every
-// fault, each with the name of its file.
+// read reads the folder. Files whose content has not changed since before are
+// not parsed again, so their keys keep their identity. The error contains all
+// faults, each with the name of its file.
 func read(dir string, before map[string]file) (contents, error) {
 	folder, err := keyfile.OpenFolder(dir)
 	if err != nil {
@@ -45,7 +47,8 @@ func read(dir string, before map[string]file) (contents, error) {
 	}
 }
 
-// readAll reads what is listed. A file that vanished meanwhile may have another name now, under which it was not listed.
+// readAll reads the listed files once. vanished reports that a listed file no
+// longer exists: it may have been renamed, to a name that is not in the list.
 func readAll(dir string, folder *keyfile.Folder, before map[string]file) (c contents, vanished bool, _ error) {
 	names, err := keyNames(dir, folder)
 	if err != nil {
@@ -69,7 +72,7 @@ func readAll(dir string, folder *keyfile.Folder, before map[string]file) (c cont
 	return c, vanished, errors.Join(faults...)
 }
 
-// keyNames are the names of the files that must be keys, sorted.
+// keyNames returns the sorted names of the files that must be keys.
 func keyNames(dir string, folder *keyfile.Folder) ([]string, error) {
 	names, err := folder.Names()
 	if err != nil {
@@ -92,13 +95,13 @@ func readOne(folder *keyfile.Folder, name string, before file) (file, error) {
 		return before, nil
 	}
 	if f.entry, err = Parse(name, data); err != nil {
-		return file{}, fmt.Errorf("%w; mend the file, or move it out of the folder", err)
+		return file{}, fmt.Errorf("%w; fix the file, or move it out of the folder", err)
 	}
 	return f, nil
 }
 
-// settle refuses two keys with the same ID. A raw secret may lie beside the file that takes its place: that happens in the moment in
-// which it does.
+// settle reports keys with the same ID. The one exception is a raw secret with
+// the same key as another file, which happens while retire converts it.
 func (c *contents) settle(dir string) error {
 	var faults []error
 	owner := map[string]string{}
@@ -132,7 +135,7 @@ func replaces(by, old Entry) bool {
 	return isSecret(old.File) && !isSecret(by.File) && string(by.Key.JWK()) == string(old.Key.JWK())
 }
 
-// entries are those of files, newest first.
+// entries returns the entries of files, newest first.
 func entries(files map[string]file) []Entry {
 	list := make([]Entry, 0, len(files))
 	for _, f := range files {
@@ -142,7 +145,8 @@ func entries(files map[string]file) []Entry {
 	return list
 }
 
-// List reads the keys of a folder, newest first. A fault of one file is the error of all.
+// List returns the keys of a folder, newest first. It fails if any file is not
+// usable.
 func List(dir string) ([]Entry, error) {
 	c, err := read(dir, nil)
 	if err != nil {
@@ -151,7 +155,7 @@ func List(dir string) ([]Entry, error) {
 	return entries(c.files), nil
 }
 
-// newSet is the set of keys, or one that holds none.
+// newSet returns a set of keys, which may be empty.
 func newSet(keys []*token.Key) (*token.KeySet, error) {
 	if len(keys) == 0 {
 		return &token.KeySet{}, nil

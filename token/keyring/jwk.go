@@ -11,10 +11,11 @@ import (
 	"wsauth/token"
 )
 
-// maxDate is the last second of the year 9999, the last that RFC 3339 can write.
+// maxDate is the last second of the year 9999, which is the last that RFC 3339
+// can express.
 const maxDate = 253402300799
 
-// A jwk is a JSON Web Key with the two dates of a key in a ring.
+// A jwk is a JSON Web Key with the two dates of an Entry.
 type jwk struct {
 	Rest      jsontext.Value `json:",embed"`
 	NotBefore jsontext.Value `json:"nbf,omitzero"`
@@ -41,10 +42,11 @@ func parseJWK(id string, data []byte) (Entry, error) {
 	return e, err
 }
 
-// errNotJSON has no cause, which might quote private material.
+// errNotJSON does not wrap its cause, which might quote private material.
 var errNotJSON = errors.New("not strict JSON")
 
-// numericDate reads a date, which may be missing. One with a fraction is refused: it would not come out of PEM.
+// numericDate reads an optional date. Fractions of a second are refused,
+// because the dates in PEM files have none.
 func numericDate(name string, v jsontext.Value) (time.Time, error) {
 	if v == nil {
 		return time.Time{}, nil
@@ -56,7 +58,7 @@ func numericDate(name string, v jsontext.Value) (time.Time, error) {
 	return time.Unix(int64(seconds), 0), nil
 }
 
-// format is e as the file NAME.jwk.
+// format returns the content of e as a file NAME.jwk.
 func format(e Entry) []byte {
 	j := jwk{Rest: e.Key.JWK()}
 	if !e.NotBefore.IsZero() {
@@ -72,7 +74,8 @@ func format(e Entry) []byte {
 	return append(data, '\n')
 }
 
-// expireJWK leaves every other member of a JWK that was parsed before as it is.
+// expireJWK sets the expiry in a JWK that has been parsed before. It keeps all
+// other members.
 func expireJWK(data []byte, expires time.Time) ([]byte, error) {
 	var j jwk
 	if err := json.Unmarshal(data, &j); err != nil {

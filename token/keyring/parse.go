@@ -11,16 +11,16 @@ import (
 	"wsauth/token"
 )
 
-// The endings of the names of files that are keys.
+// The extensions of key files, besides those of secrets.
 const (
 	endingJWK = ".jwk"
 	endingPEM = ".pem"
 )
 
-// secrets are those of raw secrets.
+// secrets maps the extensions of raw secrets to their algorithms.
 var secrets = map[string]token.Algorithm{".hs256": token.HS256, ".hs384": token.HS384, ".hs512": token.HS512}
 
-// isKey reports whether a file of this name must be a key.
+// isKey reports whether a file with this name must be a key.
 func isKey(name string) bool {
 	ending := filepath.Ext(name)
 	return !strings.HasPrefix(name, ".") && (ending == endingJWK || ending == endingPEM || isSecret(name))
@@ -28,8 +28,8 @@ func isKey(name string) bool {
 
 func isSecret(name string) bool { return secrets[filepath.Ext(name)] != "" }
 
-// Parse reads one key as a file of a folder has it: name says what it is, by its
-// ending. No error has a part of its content.
+// Parse parses a key file. The extension of name determines its format. Errors
+// contain nothing of data.
 func Parse(name string, data []byte) (Entry, error) {
 	ending := filepath.Ext(name)
 	id := strings.TrimSuffix(name, ending)
@@ -55,8 +55,9 @@ func Parse(name string, data []byte) (Entry, error) {
 	return e, nil
 }
 
-// parseSecret takes data as it is. A text that ends with its line is refused: an editor or echo has put that there, and the others who
-// have this secret have not.
+// parseSecret uses data as it is, without removing white space. A text that
+// ends with a line break is refused: the line break was probably added by an
+// editor or by echo, and is not part of the secret that others use.
 func parseSecret(id string, alg token.Algorithm, data []byte) (Entry, error) {
 	if line, ends := bytes.CutSuffix(data, []byte("\n")); ends && printable(line) {
 		return Entry{}, errors.New("the secret is a text that ends in a line break; write it without one, as printf does")
@@ -69,7 +70,8 @@ func printable(text []byte) bool {
 	return !bytes.ContainsFunc(text, func(r rune) bool { return r > '~' || r < ' ' && r != '\r' })
 }
 
-// withExpiry is the content of the file of e, but with that expiry, and the name of the file that has room for it.
+// withExpiry returns the content of the file of e with a new expiry, and the
+// name of a file that can hold it.
 func withExpiry(e Entry, data []byte, expires time.Time) (name string, _ []byte, err error) {
 	name = e.File
 	switch filepath.Ext(name) {

@@ -9,10 +9,12 @@ import (
 	"wsauth/token"
 )
 
-// begin is where a key in PEM begins, and what explains it ends (RFC 7468 section 5.2).
+// begin is the start of the first line of PEM, which ends the explanatory text
+// (RFC 7468 §5.2).
 var begin = []byte("-----BEGIN ")
 
-// parsePEM reads a key, and before it the lines kid, alg, nbf and exp. Every other line is a comment.
+// parsePEM parses a key, and the lines kid, alg, nbf and exp before it. Other
+// lines are comments.
 func parsePEM(id string, data []byte) (Entry, error) {
 	said, err := explanation(data)
 	if err != nil {
@@ -36,7 +38,7 @@ func parsePEM(id string, data []byte) (Entry, error) {
 	return e, err
 }
 
-// explanation reads the lines that mean something, by their names.
+// explanation returns the values of the known lines by their names.
 func explanation(data []byte) (map[string]string, error) {
 	said := map[string]string{}
 	for line := range bytes.Lines(data) {
@@ -58,7 +60,7 @@ func explanation(data []byte) (map[string]string, error) {
 	return said, nil
 }
 
-// readLine is the name, without regard to case, and the value of a line that means something.
+// readLine returns the name, in lower case, and the value of a known line.
 func readLine(line []byte) (name, value string) {
 	before, after, _ := strings.Cut(string(line), ":")
 	switch name = strings.ToLower(strings.TrimSpace(before)); name {
@@ -68,7 +70,7 @@ func readLine(line []byte) (name, value string) {
 	return "", ""
 }
 
-// date reads a date, which may be missing.
+// date reads an optional date.
 func date(name string, said map[string]string) (time.Time, error) {
 	text, ok := said[name]
 	if !ok {
@@ -81,7 +83,7 @@ func date(name string, said map[string]string) (time.Time, error) {
 	return time.Unix(t.Unix(), 0), nil
 }
 
-// expirePEM leaves every other line as it is.
+// expirePEM sets the line exp. It keeps all other lines.
 func expirePEM(data []byte, expires time.Time) []byte {
 	var said []byte
 	rest := data

@@ -13,21 +13,25 @@ import (
 	"wsauth/token"
 )
 
-// defaultPoll is how often a folder is looked at.
+// defaultPoll is the default of Options.Poll.
 const defaultPoll = 2 * time.Second
 
-// Options say how a [Ring] is kept.
+// Options configure a [Ring].
 type Options struct {
-	// Poll is how often [Ring.Watch] looks at the folder. Default: 2 seconds.
+	// Poll is how often [Ring.Watch] reads the folder. Default: 2 seconds.
 	Poll time.Duration
 
-	// Logger gets a line when the keys change, and one when they cannot be read, never with a part of a key. Default: no log.
+	// Logger logs changes of the keys and failures to read them, but nothing
+	// of a key. Default: no log.
 	Logger *slog.Logger
 }
 
-// A Ring is the keys of a folder. It is a [token.Signer], which signs with the newest key, and a [token.KeySource], which holds all that
-// have not expired, also those that will sign only later: the clocks of those who sign differ. Both follow the dates of the keys by
-// themselves, to the moment; that the folder changes is seen by [Ring.Watch]. It is safe for concurrent use.
+// A Ring holds the keys of a folder. It is a [token.Signer] that signs with
+// the newest key, and a [token.KeySource] that contains all keys that have not
+// expired, including those that will sign only later, because the clocks of
+// issuers differ. Both follow the dates of the keys without being notified;
+// [Ring.Watch] follows changes of the folder. A Ring is safe for concurrent
+// use.
 type Ring struct {
 	dir  string
 	poll time.Duration
@@ -36,11 +40,12 @@ type Ring struct {
 
 	reading sync.Mutex
 	files   map[string]file
-	fault   string // what was logged last; empty when all is well
+	fault   string // the fault that was logged last; empty if there is none
 }
 
-// Open reads the folder. One that is not there, or has a file that cannot be used, is an error, which names every such file and what to
-// do. One without keys is none: it has nothing to sign with, and its set of keys is empty.
+// Open reads the keys of a folder. It fails if the folder does not exist or
+// has unusable files; the error names each such file and what to do. A folder
+// without keys is not an error: it cannot sign, and its key set is empty.
 func Open(dir string, o Options) (*Ring, error) {
 	if o.Poll < 0 {
 		return nil, errors.New("keyring: Options.Poll: negative")
@@ -60,27 +65,28 @@ func Open(dir string, o Options) (*Ring, error) {
 	return r, nil
 }
 
-// KeySet returns the keys whose tokens count now. It never fails.
+// KeySet returns the keys that are currently valid. It never fails.
 func (r *Ring) KeySet(context.Context, string) (*token.KeySet, error) { return r.now().set, nil }
 
-// SigningKey returns the key that signs now.
+// SigningKey returns the key that currently signs.
 func (r *Ring) SigningKey() (*token.Key, error) {
 	if key := r.now().signer; key != nil {
 		return key, nil
 	}
-	return nil, fmt.Errorf("keyring: no key in %s can sign now; make one: wsauth keys generate --keys=%s", r.dir, r.dir)
+	return nil, fmt.Errorf("keyring: no key in %s can sign now; generate one: wsauth keys generate --keys=%s", r.dir, r.dir)
 }
 
-// Entries are the keys as they were last read, newest first, also those that have expired.
+// Entries returns the keys as last read, newest first, including expired ones.
 func (r *Ring) Entries() []Entry { return slices.Clone(r.now().entries) }
 
-// now is the view that holds now.
+// now returns the view for the current time.
 func (r *Ring) now() *view {
 	for {
 		v, now := r.view.Load(), time.Now()
 		if v.holds(now) {
 			return v
 		}
-		r.view.CompareAndSwap(v, newView(v.entries, now, v)) // or another call has done it
+		// This fails if another call was faster.
+		r.view.CompareAndSwap(v, newView(v.entries, now, v))
 	}
 }

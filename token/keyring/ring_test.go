@@ -77,7 +77,7 @@ func TestOpenReportsEveryFault(t *testing.T) {
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, want := range []string{dir + "/a.pem: ", "/b.jwk: ", "/c.hs256: ", "d.pem and e.pem have the same ID", "mend the file, or move it out"} {
+	for _, want := range []string{dir + "/a.pem: ", "/b.jwk: ", "/c.hs256: ", "d.pem and e.pem have the same ID", "fix the file, or move it out"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}

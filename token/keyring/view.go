@@ -7,16 +7,18 @@ import (
 	"wsauth/token"
 )
 
-// A view is what some keys do from one of their dates to the next.
+// A view holds what the keys of a folder are used for between two of their
+// dates.
 type view struct {
 	entries     []Entry   // newest first
-	from, until time.Time // zero: since ever, and for ever
+	from, until time.Time // zero: unlimited
 	living      []*token.Key
-	set         *token.KeySet // of the living
-	signer      *token.Key    // nil when none can
+	set         *token.KeySet // the keys in living
+	signer      *token.Key    // nil if no key can sign
 }
 
-// newView is what entries do now. It has the set of the view before where that holds the same keys.
+// newView returns the view of entries at the time now. If before has the same
+// living keys, its set is reused.
 func newView(entries []Entry, now time.Time, before *view) *view {
 	v := &view{entries: entries}
 	for _, e := range entries {
@@ -35,13 +37,14 @@ func newView(entries []Entry, now time.Time, before *view) *view {
 	}
 	set, err := newSet(v.living)
 	if err != nil {
-		panic("keyring: " + err.Error()) // read has made sure that there are not too many, each with an ID of its own
+		// Cannot happen: read has checked the number of keys and their IDs.
+		panic("keyring: " + err.Error())
 	}
 	v.set = set
 	return v
 }
 
-// bound is told of a moment in which something changes.
+// bound limits the validity of v to times on the same side of t as now.
 func (v *view) bound(t, now time.Time) {
 	switch {
 	case t.IsZero():
@@ -54,7 +57,8 @@ func (v *view) bound(t, now time.Time) {
 	}
 }
 
-// holds reports whether v is still what the keys do. A clock may also be set back.
+// holds reports whether v applies to the time now. The clock may also be set
+// back.
 func (v *view) holds(now time.Time) bool {
 	return !now.Before(v.from) && (v.until.IsZero() || now.Before(v.until))
 }

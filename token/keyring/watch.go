@@ -6,11 +6,13 @@ import (
 	"time"
 )
 
-// Watch looks at the folder every now and then, until ctx is done, and takes what has changed. Where the folder or a file in it cannot be
-// used, the keys stay as they were, which is logged once; only a key whose file is gone stops to count even then.
+// Watch polls the folder until ctx is done, and applies changes. If the folder
+// or a file in it is not usable, the keys stay as they were, and the fault is
+// logged once. Keys whose files were deleted are removed even then.
 //
-// It compares what the files hold, not when they were written, and so misses nothing. A file that is being written is a broken one for
-// that moment: give it its name when it is whole.
+// Watch compares contents, not modification times, so it misses no change. A
+// file that is still being written is not usable: write it under another name,
+// then rename it.
 func (r *Ring) Watch(ctx context.Context) {
 	ticker := time.NewTicker(r.poll)
 	defer ticker.Stop()
@@ -24,7 +26,7 @@ func (r *Ring) Watch(ctx context.Context) {
 	}
 }
 
-// reload reads the folder anew.
+// reload reads the folder once.
 func (r *Ring) reload() {
 	r.reading.Lock()
 	defer r.reading.Unlock()
@@ -42,7 +44,7 @@ func (r *Ring) reload() {
 	r.take(c.files)
 }
 
-// remaining are the files as they were, without those that are gone.
+// remaining returns the previous files without those that were deleted.
 func (r *Ring) remaining(c contents) map[string]file {
 	files := map[string]file{}
 	for name, f := range r.files {
@@ -53,7 +55,7 @@ func (r *Ring) remaining(c contents) map[string]file {
 	return files
 }
 
-// take makes files those that count.
+// take makes files the current ones.
 func (r *Ring) take(files map[string]file) {
 	r.files = files
 	list := entries(files)

@@ -15,19 +15,19 @@ import (
 
 const maxRedirects = 3
 
-// A reach says where keys may be fetched from.
+// A reach defines which addresses keys may be fetched from.
 type reach struct {
-	trusted      string // the host and port that were configured
-	insecureHTTP bool   // http is good for the trusted host
+	trusted      string // the configured host and port
+	insecureHTTP bool   // allow http for the trusted host
 	proxy        *url.URL
 }
 
-// checkURL wants what nobody on the way can change: https, or this machine.
-// The configured URL may be less, where InsecureHTTP says so.
+// checkURL accepts URLs whose answers cannot be changed on the way: https, or
+// http on this machine. If insecureHTTP is set, it accepts http everywhere.
 func checkURL(u *url.URL, insecureHTTP bool) error {
 	switch {
 	case u.Host == "" || u.Hostname() == "":
-		return errors.New("no URL of a host")
+		return errors.New("is not a URL with a host")
 	case u.User != nil || u.Fragment != "":
 		return errors.New("has a user or a fragment")
 	case u.Port() != "" && !isPort(u.Port()):
@@ -35,10 +35,10 @@ func checkURL(u *url.URL, insecureHTTP bool) error {
 	case u.Scheme == "https", u.Scheme == "http" && (insecureHTTP || onLoopback(u.Hostname())):
 		return nil
 	}
-	return errors.New("must be https, or http on this machine; insecure_http allows http, which an attacker on the way can change")
+	return errors.New("must be https, or http on this machine; insecure_http allows http, which attackers on the network can change")
 }
 
-// readProxy returns the proxy that was configured, nil for none.
+// readProxy parses the URL of the proxy. It returns nil if text is empty.
 func readProxy(text string) (*url.URL, error) {
 	if text == "" {
 		return nil, nil
@@ -55,19 +55,19 @@ func readProxy(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// isPort reports whether s is the number of a TCP port.
+// isPort reports whether s is a TCP port number.
 func isPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return err == nil && n > 0
 }
 
-// onLoopback reports whether host is this machine, whatever a resolver says.
+// onLoopback reports whether host is this machine. It does not resolve names.
 func onLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// hostPort is the address that a transport dials for u.
+// hostPort returns the address that a transport dials for u.
 func hostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
@@ -76,10 +76,11 @@ func hostPort(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// checkLed is for a URL that an answer has led to: as checkURL, and another
-// host than the trusted one may not be an address that is not public. Where it
-// is a name, the dialer looks at what it resolves to. A proxy resolves names
-// where nobody can look, so through one only the trusted host is reached.
+// checkLed checks a URL from a redirect or a discovery document. Beyond
+// checkURL, it refuses addresses that are not public, except the trusted host.
+// If the host is a name, the dialer checks the address that it resolves to. A
+// proxy resolves names itself, where this cannot be checked, so only the
+// trusted host is reached through it.
 func (of reach) checkLed(u *url.URL) error {
 	isTrusted := hostPort(u) == of.trusted
 	if err := checkURL(u, of.insecureHTTP && isTrusted); err != nil {
@@ -98,7 +99,7 @@ func (of reach) checkLed(u *url.URL) error {
 	return nil
 }
 
-// checkRedirect is that of an http.Client.
+// checkRedirect is the CheckRedirect of the http.Client.
 func (of reach) checkRedirect(r *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
 		return fmt.Errorf("more than %d redirects", maxRedirects)
@@ -106,9 +107,9 @@ func (of reach) checkRedirect(r *http.Request, via []*http.Request) error {
 	return of.checkLed(r.URL)
 }
 
-// throughProxy is the Proxy of an http.Transport. It never looks at the
-// environment: a variable must not decide whom the keys come from. This
-// machine is reached directly, since "localhost" of a proxy is another one.
+// throughProxy is the Proxy of the http.Transport. It ignores the environment:
+// a variable must not decide who provides the keys. Loopback hosts are dialled
+// directly, because they mean this machine, not the proxy.
 func (of reach) throughProxy(r *http.Request) (*url.URL, error) {
 	if onLoopback(r.URL.Hostname()) {
 		return nil, nil
@@ -116,10 +117,10 @@ func (of reach) throughProxy(r *http.Request) (*url.URL, error) {
 	return of.proxy, nil
 }
 
-// transport dials the trusted host and the proxy wherever they are, and every
-// other host only where its address is public. It looks at the address that is
-// dialled, so that a name which resolves to another one the next time gains
-// nothing.
+// transport returns a transport that dials the trusted host and the proxy at
+// any address, and other hosts only at public addresses. It checks the address
+// that is dialled, so a name that resolves differently each time cannot bypass
+// the check.
 func (of reach) transport(timeout time.Duration) *http.Transport {
 	free := &net.Dialer{Timeout: timeout}
 	bound := &net.Dialer{Timeout: timeout, Control: func(_, address string, _ syscall.RawConn) error {
@@ -138,15 +139,15 @@ func (of reach) transport(timeout time.Duration) *http.Transport {
 			return bound.DialContext(ctx, network, address)
 		},
 		ForceAttemptHTTP2:      true,
-		DisableKeepAlives:      true, // one fetch in a quarter of an hour
+		DisableKeepAlives:      true, // there is one fetch in 15 minutes
 		TLSHandshakeTimeout:    timeout,
 		ResponseHeaderTimeout:  timeout,
 		MaxResponseHeaderBytes: 64 << 10,
 	}
 }
 
-// notPublic are the addresses of the IANA registries of special purpose that
-// the methods of netip.Addr do not know, and those that hold an IPv4 address.
+// notPublic lists the special-purpose addresses of IANA's registries that the
+// methods of netip.Addr do not cover, and those that embed an IPv4 address.
 var notPublic = func() (prefixes []netip.Prefix) {
 	for _, p := range []string{
 		"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
@@ -157,7 +158,7 @@ var notPublic = func() (prefixes []netip.Prefix) {
 	return prefixes
 }()
 
-// public reports whether an address is one of the public internet.
+// public reports whether addr belongs to the public internet.
 func public(addr netip.Addr) bool {
 	addr = addr.WithZone("").Unmap()
 	if !addr.IsValid() || !addr.IsGlobalUnicast() || addr.IsPrivate() {

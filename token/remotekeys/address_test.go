@@ -97,7 +97,7 @@ func served(t *testing.T, answer func(w http.ResponseWriter, r *http.Request, vi
 func TestAnswersLeadNowhere(t *testing.T) {
 	port := func(u string) string { return must(url.Parse(u)).Port() }
 	wants := map[string]string{
-		"file": "no URL of a host", "in circles": "more than 3 redirects",
+		"file": "is not a URL with a host", "in circles": "more than 3 redirects",
 		"discovery": "jwks_uri is not an address that keys are fetched from", "metadata": "jwks_uri is not an address that keys are fetched from",
 	}
 	for name, answer := range map[string]func(http.ResponseWriter, *http.Request, string){

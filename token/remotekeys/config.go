@@ -12,56 +12,56 @@ import (
 	"wsauth/token"
 )
 
-// Config says where the keys are. Issuer or URL is required.
+// Config configures [Keys]. Issuer or URL is required.
 type Config struct {
-	// Issuer is the URL of the provider, exactly as its tokens have it. Its
-	// keys are where its discovery document says, which is at this URL with
-	// "/.well-known/openid-configuration" (OpenID Connect Discovery 1.0 §4).
+	// Issuer is the URL of the provider, exactly as in its tokens. The keys
+	// are found through its discovery document, which is at this URL followed
+	// by "/.well-known/openid-configuration" (OpenID Connect Discovery 1.0
+	// §4).
 	Issuer string
 
-	// URL is where the JWK Set is (RFC 7517 §5), for a provider without
+	// URL is the URL of the JWK Set (RFC 7517 §5), for a provider without
 	// discovery.
 	URL string
 
-	// Algorithms are those of RSA keys that the provider publishes without
-	// "alg"; others than RSA's do not matter. Default: RS256.
+	// Algorithms are the algorithms of RSA keys that the provider publishes
+	// without "alg". Others are ignored. Default: RS256.
 	Algorithms []token.Algorithm
 
-	// InsecureHTTP accepts an Issuer or URL that begins with http on another
-	// machine than this one, and then http for that host and port alone.
-	// Whoever is on the way can replace the keys, and so let anybody in.
+	// InsecureHTTP accepts an Issuer or URL with http on another machine, and
+	// allows http for that host and port only. An attacker on the network can
+	// replace the keys and log in as anybody.
 	InsecureHTTP bool
 
-	// Proxy is the URL of an HTTP proxy, such as
-	// "http://proxy.internal:3128", through which the keys are fetched. Only
-	// the configured host is asked through it, since nobody can tell where a
-	// proxy is led: where a provider keeps its keys at another host, name
-	// URL. Default: none, whatever the environment says.
+	// Proxy is the URL of an HTTP proxy for fetching the keys, such as
+	// "http://proxy.internal:3128". Only the configured host is reached
+	// through it, because the addresses that a proxy resolves cannot be
+	// checked. If the provider publishes its keys on another host, set URL.
+	// Default: none, whatever the environment says.
 	Proxy string
 
-	// Transport sends the requests. With another one than the default, the
-	// addresses that names resolve to are not checked, but those that stand
-	// in URLs. Default: direct, without a proxy, over HTTP/1.1 or 2.
+	// Transport sends the requests. With a custom one, addresses in URLs are
+	// checked, but not the addresses that names resolve to. Default: direct,
+	// without a proxy, over HTTP/1.1 or 2.
 	Transport http.RoundTripper
 
-	// Timeout is for one fetch with all that belongs to it. Default 5 s.
+	// Timeout limits one fetch, including discovery. Default 5 s.
 	Timeout time.Duration
 
-	// Refresh is the time from one fetch to the next; a shorter max-age of
-	// the answer counts, but not below a minute. A tenth of it is random.
-	// Default 15 minutes.
+	// Refresh is the time between fetches, shortened at random by up to a
+	// tenth. A shorter max-age of the response takes precedence, but not below
+	// a minute. Default 15 minutes.
 	Refresh time.Duration
 
-	// MinInterval is the time between two fetches that tokens cause whose
-	// key is not known. Default 10 s.
+	// MinInterval is the minimum time between two fetches that are caused by
+	// tokens with unknown keys. Default 10 s.
 	MinInterval time.Duration
 
-	// MaxStale is how long keys are used that could not be fetched again.
+	// MaxStale is how long keys are used after the last successful fetch.
 	// Default 0: for as long as the provider is down.
 	MaxStale time.Duration
 
-	// Logger is told of fetches that fail, and of keys that cannot be used.
-	// Default: no log.
+	// Logger logs failed fetches and unusable keys. Default: no log.
 	Logger *slog.Logger
 }
 
@@ -72,7 +72,7 @@ const (
 	minRefresh         = time.Minute
 )
 
-// withDefaults checks c and fills what is unset.
+// withDefaults validates c and sets defaults.
 func (c Config) withDefaults() (Config, reach, error) {
 	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
 	c.Refresh = cmp.Or(c.Refresh, defaultRefresh)

@@ -19,40 +19,43 @@ const (
 	discoveryPath = "/.well-known/openid-configuration"
 )
 
-// A document is what an address answered.
+// A document is a successful response.
 type document struct {
 	body    []byte
-	maxAge  time.Duration // 0: it does not say
-	address string        // what was asked
+	maxAge  time.Duration // 0: not specified
+	address string        // the requested URL
 }
 
-// fetch gets the JWK Set, and finds out where it is if that is not known or to
-// be looked up again. Half an outage is none: without a discovery document it
-// looks for the keys where they were the last time.
+// fetch gets the JWK Set. If its address is unknown, or if again is set, fetch
+// first reads the discovery document. If only discovery fails, it uses the
+// last known address.
 func (k *Keys) fetch(ctx context.Context, again bool) (document, error) {
 	if k.config.URL != "" {
 		return k.getKeys(ctx, k.config.URL)
 	}
 	last := k.found.Load()
 	if last == nil {
-		return k.fetchDiscovered(ctx, k.config.Timeout/2) // leaves time for the keys
+		// This leaves time for the key set.
+		return k.fetchDiscovered(ctx, k.config.Timeout/2)
 	}
 	if !again {
 		return k.getKeys(ctx, *last)
 	}
-	// Requests wait for less than a discovery document may take.
+	// Requests wait for this fetch, so discovery gets less time than they
+	// have.
 	address, unknown := k.discover(ctx, min(k.config.Timeout/4, maxWait/2))
 	if unknown == nil {
 		return k.getKeys(ctx, address)
 	}
 	d, err := k.getKeys(ctx, *last)
 	if err != nil && errors.Is(unknown, context.DeadlineExceeded) {
-		return k.fetchDiscovered(ctx, k.config.Timeout/2) // the keys may have moved
+		// The keys may have moved.
+		return k.fetchDiscovered(ctx, k.config.Timeout/2)
 	}
 	return d, err
 }
 
-// fetchDiscovered gets the JWK Set that the discovery document names.
+// fetchDiscovered gets the JWK Set whose address is in the discovery document.
 func (k *Keys) fetchDiscovered(ctx context.Context, timeout time.Duration) (document, error) {
 	address, err := k.discover(ctx, timeout)
 	if err != nil {
@@ -61,7 +64,7 @@ func (k *Keys) fetchDiscovered(ctx context.Context, timeout time.Duration) (docu
 	return k.getKeys(ctx, address)
 }
 
-// getKeys gets the JWK Set from an address.
+// getKeys gets the JWK Set from the given address.
 func (k *Keys) getKeys(ctx context.Context, address string) (document, error) {
 	d, err := k.get(ctx, address)
 	if err != nil {
@@ -70,7 +73,7 @@ func (k *Keys) getKeys(ctx context.Context, address string) (document, error) {
 	return d, nil
 }
 
-// discover returns the address that the discovery document names.
+// discover returns the address of the JWK Set from the discovery document.
 func (k *Keys) discover(ctx context.Context, timeout time.Duration) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -84,7 +87,7 @@ func (k *Keys) discover(ctx context.Context, timeout time.Duration) (string, err
 	}
 	u, err := url.Parse(address)
 	if err != nil {
-		err = errors.New("no URL") // the cause quotes it
+		err = errors.New("is not a URL") // the cause quotes it
 	} else {
 		err = k.reach.checkLed(u)
 	}
@@ -94,8 +97,8 @@ func (k *Keys) discover(ctx context.Context, timeout time.Duration) (string, err
 	return address, nil
 }
 
-// readDiscovery returns the jwks_uri of the discovery document of the issuer,
-// which must say that it is of it (OpenID Connect Discovery 1.0 §4.3).
+// readDiscovery returns the jwks_uri of a discovery document, whose issuer
+// must be the given one (OpenID Connect Discovery 1.0 §4.3).
 func readDiscovery(body []byte, issuer string) (string, error) {
 	var says struct {
 		Issuer  string `json:"issuer"`
@@ -113,11 +116,11 @@ func readDiscovery(body []byte, issuer string) (string, error) {
 	return says.JWKSURI, nil
 }
 
-// get returns the body of a 200.
+// get fetches a document. Any status other than 200 is an error.
 func (k *Keys) get(ctx context.Context, address string) (document, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return document{}, errors.New("no URL")
+		return document{}, errors.New("is not a URL")
 	}
 	request.Header.Set("Accept", "application/json, application/jwk-set+json")
 	request.Header.Set("User-Agent", "wsauth")
@@ -139,7 +142,8 @@ func (k *Keys) get(ctx context.Context, address string) (document, error) {
 	return document{body, maxAge(response.Header.Values("Cache-Control")), address}, nil
 }
 
-// withoutURL leaves out the address that an answer may have chosen.
+// withoutURL removes the URL from an error, because a response may have chosen
+// it.
 func withoutURL(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err
@@ -147,8 +151,8 @@ func withoutURL(err error) error {
 	return err
 }
 
-// maxAge is the max-age of Cache-Control (RFC 9111 §5.2.2.1), 0 where there is
-// none, at most a day.
+// maxAge returns the max-age of Cache-Control (RFC 9111 §5.2.2.1), at most one
+// day, or 0 if there is none.
 func maxAge(lines []string) time.Duration {
 	for directive := range strings.SplitSeq(strings.Join(lines, ","), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")

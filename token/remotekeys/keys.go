@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	forgotten   = time.Minute // after which a kid that was not found is asked for again
+	forgotten   = time.Minute // how long a missing kid is not looked for again
 	maxUnknown  = 256
 	longestName = 256 // bytes of a kid
 
-	// maxWait is how long a request waits for a fetch that is under way.
+	// maxWait is the maximum time that a request waits for a fetch.
 	maxWait = 2 * time.Second
 )
 
@@ -27,36 +27,39 @@ type Keys struct {
 	config  Config
 	reach   reach
 	client  *http.Client
-	found   atomic.Pointer[string] // where the keys were the last time
+	found   atomic.Pointer[string] // address of the last successful fetch
 	current atomic.Pointer[state]
 
-	mu       sync.Mutex
-	fetching chan struct{}      // closed at the end of the fetch that is under way; nil: none is
-	asked    time.Time          // when it began
-	failed   error              // what the last fetch failed with
-	next     time.Time          // before it no kid causes a fetch
-	nameless bool               // the fetch under way was caused by a token without a kid
-	unknown  map[string]absence // the kids that were not found
+	mu sync.Mutex
+	// Closed when the current fetch ends; nil: no fetch.
+	fetching chan struct{}
+	asked    time.Time // when the current fetch began
+	failed   error     // error of the last fetch
+	next     time.Time // unknown kids cause no fetch before this time
+	// Whether a token without a kid caused the current fetch.
+	nameless bool
+	unknown  map[string]absence // kids that were not found
 }
 
-// A state is what the last fetch that succeeded has brought.
+// A state is the result of the last successful fetch.
 type state struct {
-	set     *token.KeySet
-	kids    map[string]bool
-	digest  [sha256.Size]byte
-	asked   time.Time // when that fetch began: no key that is newer was missed before
+	set    *token.KeySet
+	kids   map[string]bool
+	digest [sha256.Size]byte
+	// When the fetch began; keys published later may be missing.
+	asked   time.Time
 	fetched time.Time
 	maxAge  time.Duration
 }
 
-// An absence says that a kid was looked for in vain.
+// An absence records a kid that was not found.
 type absence struct {
-	asked time.Time // when
+	asked time.Time // when the fetch began
 	until time.Time // when it may be looked for again
 }
 
-// New reports every fault of the configuration at once. It fetches nothing:
-// [Keys.Run] does, or the first token.
+// New validates c and returns its Keys. It reports all faults of c at once. It
+// does not fetch the keys: [Keys.Run] or the first token does.
 func New(c Config) (*Keys, error) {
 	c, of, err := c.withDefaults()
 	if err != nil {
@@ -71,13 +74,13 @@ func New(c Config) (*Keys, error) {
 	return k, nil
 }
 
-// ErrUnavailable says that the keys cannot be fetched, so that nobody can know
-// whether there is the one that is looked for.
+// ErrUnavailable means that the keys cannot be fetched, so it is unknown
+// whether a key exists.
 var ErrUnavailable = errors.New("remotekeys: the keys of the provider cannot be fetched")
 
-// KeySet implements token.KeySource. A kid that the set has costs nothing; for
-// one that it has not the set may be fetched again, within Timeout and as
-// seldom as MinInterval says. The error is [ErrUnavailable] or that of ctx.
+// KeySet implements token.KeySource. If the set has no key named kid, it may
+// fetch the set again, within Timeout and at most once per MinInterval. The
+// error is [ErrUnavailable] or that of ctx.
 func (k *Keys) KeySet(ctx context.Context, kid string) (*token.KeySet, error) {
 	if set, ok := k.known(kid); ok {
 		return set, nil
@@ -85,7 +88,7 @@ func (k *Keys) KeySet(ctx context.Context, kid string) (*token.KeySet, error) {
 	return k.find(ctx, kid, nil)
 }
 
-// KeySetSoon implements token.AgingKeySource. It is KeySet that waits at most
+// KeySetSoon implements token.AgingKeySource. It is KeySet, but waits at most
 // 2 s for a fetch.
 func (k *Keys) KeySetSoon(ctx context.Context, kid string) (*token.KeySet, error) {
 	if set, ok := k.known(kid); ok {
@@ -96,13 +99,13 @@ func (k *Keys) KeySetSoon(ctx context.Context, kid string) (*token.KeySet, error
 	return k.find(ctx, kid, timer.C)
 }
 
-// MayMiss implements token.AgingKeySource. A kid that was looked for in vain
-// belongs to no token that is older than that, whatever the leeway: it must
-// not help against a token that is shown again and again.
+// MayMiss implements token.AgingKeySource. If a kid was looked for and not
+// found, it returns false for all tokens issued before that, whatever the
+// leeway; otherwise a repeated token could cause fetches forever.
 //
-// A token without a kid is tried with all keys, and does not say which one it
-// misses. So it has the keys fetched again, in the background, where it may be
-// newer than they are.
+// A token without a kid is tried with all keys and does not say which key it
+// needs. If it may be newer than the keys, MayMiss starts a fetch in the
+// background.
 func (k *Keys) MayMiss(kid string, issued time.Time, leeway time.Duration) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -113,7 +116,8 @@ func (k *Keys) MayMiss(kid string, issued time.Time, leeway time.Duration) bool 
 	if of, found := k.unknown[kid]; found && issued.Unix() <= of.asked.Unix() {
 		return false
 	}
-	if issued.Before(s.asked.Truncate(time.Second).Add(-leeway)) { // an iat has whole seconds
+	// iat has whole seconds.
+	if issued.Before(s.asked.Truncate(time.Second).Add(-leeway)) {
 		return false
 	}
 	if now := time.Now(); kid == "" && k.fetching == nil && !now.Before(k.next) {
@@ -123,7 +127,7 @@ func (k *Keys) MayMiss(kid string, issued time.Time, leeway time.Duration) bool 
 	return true
 }
 
-// known returns the keys if they may be used and have one named kid.
+// known returns the keys if they are fresh and include one named kid.
 func (k *Keys) known(kid string) (*token.KeySet, bool) {
 	if s := k.current.Load(); s != nil && k.fresh(s) && (kid == "" || s.kids[kid]) {
 		return s.set, true
@@ -131,8 +135,8 @@ func (k *Keys) known(kid string) (*token.KeySet, bool) {
 	return nil, false
 }
 
-// find asks for the keys unless it was done just now, and waits for them until
-// enough, a channel that may be nil, says so.
+// find starts a fetch, unless there was one recently, and waits for its end or
+// until enough receives. enough may be nil.
 func (k *Keys) find(ctx context.Context, kid string, enough <-chan time.Time) (*token.KeySet, error) {
 	begun, looked := time.Now(), false
 	for !looked {
@@ -142,7 +146,8 @@ func (k *Keys) find(ctx context.Context, kid string, enough <-chan time.Time) (*
 		}
 		select {
 		case <-done:
-			looked = !asked.Before(begun) // else the key may be newer than that fetch
+			// Otherwise the key may be newer than that fetch.
+			looked = !asked.Before(begun)
 		case <-enough:
 			return k.answer(kid, false)
 		case <-ctx.Done():
@@ -152,13 +157,14 @@ func (k *Keys) find(ctx context.Context, kid string, enough <-chan time.Time) (*
 	return k.answer(kid, looked)
 }
 
-// fresh reports whether the keys may be used, however old they are.
+// fresh reports whether s is not older than MaxStale.
 func (k *Keys) fresh(s *state) bool {
 	return k.config.MaxStale == 0 || time.Since(s.fetched) <= k.config.MaxStale
 }
 
-// ask begins a fetch for a kid that is not known, if that may be and none is
-// under way, and returns what to wait for, nil for nothing, and since when.
+// ask starts a fetch for an unknown kid, unless one is in progress or it is
+// too early. It returns a channel that is closed at the end of the fetch, nil
+// if there is none, and when the fetch began.
 func (k *Keys) ask(kid string) (done <-chan struct{}, asked time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -172,14 +178,15 @@ func (k *Keys) ask(kid string) (done <-chan struct{}, asked time.Time) {
 	return k.fetching, k.asked
 }
 
-// has reports whether the fetch before has brought the key. k.mu is held.
+// has reports whether the previous fetch found the key. k.mu must be held.
 func (k *Keys) has(kid string) bool {
 	_, found := k.known(kid)
 	return found
 }
 
-// answer is what is known now. A kid that is not there is not looked for again
-// for a while, if it was looked for: the key may be newer than the last fetch.
+// answer returns the current keys or an error. If looked is set and kid was
+// not found, it is not looked for again for a while. If looked is not set, the
+// key may be newer than the last fetch.
 func (k *Keys) answer(kid string, looked bool) (*token.KeySet, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -193,7 +200,9 @@ func (k *Keys) answer(kid string, looked bool) (*token.KeySet, error) {
 		return s.set, nil
 	case k.failed == nil:
 		return s.set, nil
-	case s.kids[""]: // a key without a name is for every kid, so that a known key may be the one
+	// A key without a name applies to every kid, so a known key may be the
+	// right one.
+	case s.kids[""]:
 		return s.set, nil
 	}
 	if k.failed == nil {
@@ -202,7 +211,7 @@ func (k *Keys) answer(kid string, looked bool) (*token.KeySet, error) {
 	return nil, fmt.Errorf("%w: %w", ErrUnavailable, k.failed)
 }
 
-// remember keeps a kid that is not there from causing fetches for a while.
+// remember prevents fetches for a missing kid for a while.
 func (k *Keys) remember(kid string, asked time.Time) {
 	if len(kid) > longestName || time.Now().Before(k.unknown[kid].until) {
 		return
@@ -211,13 +220,14 @@ func (k *Keys) remember(kid string, asked time.Time) {
 		if len(k.unknown) < maxUnknown {
 			break
 		}
-		delete(k.unknown, other) // any: MinInterval bounds what that costs
+		delete(k.unknown, other) // any one: MinInterval bounds the cost
 	}
 	k.unknown[kid] = absence{asked, time.Now().Add(forgotten)}
 }
 
-// begin starts the one fetch that may be under way. It does not end with the
-// request that caused it, for others wait for it too. k.mu is held.
+// begin starts a fetch; only one may be in progress. The fetch does not depend
+// on the context of the request that caused it, because others wait for it,
+// too. k.mu must be held.
 func (k *Keys) begin(again bool) <-chan struct{} {
 	done := make(chan struct{})
 	k.fetching, k.asked = done, time.Now()
@@ -232,7 +242,7 @@ func (k *Keys) begin(again bool) <-chan struct{} {
 	return done
 }
 
-// end takes what a fetch has brought.
+// end records the result of a fetch.
 func (k *Keys) end(d document, asked time.Time, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -242,7 +252,7 @@ func (k *Keys) end(d document, asked time.Time, err error) {
 	if err == nil {
 		k.found.Store(&d.address)
 	}
-	if err != nil && k.failed == nil { // once for each outage
+	if err != nil && k.failed == nil { // once per outage
 		k.config.Logger.Warn("the keys of a provider cannot be fetched", "issuer", k.config.Issuer, "url", k.config.URL, "err", err)
 	}
 	if err == nil && k.failed != nil {
@@ -255,7 +265,8 @@ func (k *Keys) end(d document, asked time.Time, err error) {
 	k.next = time.Now().Add(k.config.MinInterval)
 }
 
-// take makes the fetched set the current one. The same set keeps its pointer.
+// take makes the fetched set the current one. If the set is unchanged, its
+// pointer stays the same.
 func (k *Keys) take(d document, asked time.Time) error {
 	next := &state{digest: sha256.Sum256(d.body), asked: asked, fetched: time.Now(), maxAge: d.maxAge, kids: map[string]bool{}}
 	if s := k.current.Load(); s != nil && s.digest == next.digest {

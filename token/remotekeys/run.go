@@ -11,9 +11,9 @@ const (
 	lastRetry  = time.Minute
 )
 
-// Run fetches the keys now and again and again, until ctx is done, and returns
-// its error. While fetches fail it tries after a second, and then after twice
-// as long, up to a minute.
+// Run fetches the keys periodically until ctx is done, and returns the error
+// of ctx. After a failure it retries with delays that double from one second
+// to one minute.
 func (k *Keys) Run(ctx context.Context) error {
 	retry := firstRetry
 	for {
@@ -33,8 +33,8 @@ func (k *Keys) Run(ctx context.Context) error {
 	}
 }
 
-// refresh fetches the keys and returns after how long to do so again, 0 after a
-// failure.
+// refresh fetches the keys. It returns the time until the next fetch, or 0
+// after a failure.
 func (k *Keys) refresh(ctx context.Context) time.Duration {
 	k.mu.Lock()
 	done := (<-chan struct{})(k.fetching)
@@ -59,14 +59,14 @@ func (k *Keys) refresh(ctx context.Context) time.Duration {
 	return wait
 }
 
-// Status is what an operator wants to know.
+// Status is the state of the keys, for operators.
 type Status struct {
-	Keys    int       // how many there are
-	Fetched time.Time // when they were fetched the last time; zero: never
-	Err     error     // what the last fetch failed with; nil: it did not
+	Keys    int       // number of keys
+	Fetched time.Time // time of the last successful fetch; zero: never
+	Err     error     // error of the last fetch, or nil
 }
 
-// Status returns how it stands.
+// Status returns the current status.
 func (k *Keys) Status() Status {
 	k.mu.Lock()
 	defer k.mu.Unlock()
