@@ -166,7 +166,7 @@ func TestHintsOfDialErrors(t *testing.T) {
 	for want, err := range map[string]error{
 		"check the spelling":                                                         &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", IsNotFound: true}},
 		"check the network and the resolver":                                         &net.DNSError{Err: "server misbehaving", IsTemporary: true},
-		"the proxy is set by HTTP_PROXY or HTTPS_PROXY":                     &net.OpError{Op: "proxyconnect", Err: errors.New("connection refused")},
+		"the proxy is set by HTTP_PROXY or HTTPS_PROXY":                              &net.OpError{Op: "proxyconnect", Err: errors.New("connection refused")},
 		"the server asks for a certificate of the client, and this command has none": tls.AlertError(116),
 	} {
 		if got := hintOfDial(u, err); !strings.HasPrefix(got, want) {
