@@ -16,6 +16,8 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"wsauth/internal/testenv"
 )
 
 // otherName leads the browser to this machine, but not in the eyes of its
@@ -59,7 +61,7 @@ func needBrowser(t *testing.T) context.Context {
 	t.Helper()
 	ctx, err := browser()
 	if errors.Is(err, exec.ErrNotFound) {
-		skip(t, err.Error())
+		testenv.Skip(t, err.Error())
 	} else if err != nil {
 		t.Fatal(err)
 	}

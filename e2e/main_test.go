@@ -29,12 +29,3 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(status)
 }
-
-// skip skips the test, visibly, unless everything must run.
-func skip(t *testing.T, reason string) {
-	t.Helper()
-	if os.Getenv("WSAUTH_TEST_ALL") == "1" {
-		t.Fatal(reason)
-	}
-	t.Skip(reason)
-}

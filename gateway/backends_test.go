@@ -17,6 +17,8 @@ import (
 	"github.com/coder/websocket"
 	gorilla "github.com/gorilla/websocket"
 	"github.com/lxzan/gws"
+
+	"wsauth/internal/testenv"
 )
 
 // A stranger is an echo server that knows nothing of authentication. It says first who the gateway says that its client is, and
@@ -196,15 +198,6 @@ func gwsEcho(ends chan<- string) http.Handler {
 	})
 }
 
-// missing skips a test whose program is not on this machine, unless all tests must run.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("WSAUTH_TEST_ALL") != "" {
-		t.Fatalf("%s is missing", what)
-	}
-	t.Skipf("%s is missing; .ci/run installs it", what)
-}
-
 // program runs a server of testdata/backends, which prints its port first and
 // then the ends of its sockets.
 func program(t *testing.T, interpreter, script, needs string) stranger {
@@ -218,11 +211,9 @@ func program(t *testing.T, interpreter, script, needs string) stranger {
 func runScript(t *testing.T, interpreter, script, needs string, args ...string) (first string, lines <-chan string) {
 	t.Helper()
 	dir := filepath.Join("testdata", "backends")
-	if _, err := exec.LookPath(interpreter); err != nil {
-		missing(t, interpreter)
-	}
+	testenv.NeedProgram(t, interpreter)
 	if _, err := os.Stat(filepath.Join(dir, needs)); err != nil {
-		missing(t, needs)
+		testenv.Skip(t, err.Error())
 	}
 	cmd := exec.Command(interpreter, append([]string{script}, args...)...)
 	cmd.Dir = dir
@@ -243,7 +234,7 @@ func runScript(t *testing.T, interpreter, script, needs string, args ...string) 
 	if !printed.Scan() {
 		_ = cmd.Wait()
 		if strings.Contains(faults.String(), "ModuleNotFoundError") {
-			missing(t, "the package that "+script+" needs")
+			testenv.Skip(t, "the package that "+script+" needs is not installed")
 		}
 		t.Fatalf("%s says nothing: %s", script, faults.String())
 	}
@@ -275,10 +266,7 @@ proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; }
 // nginx serves what servers returns for an address that is free.
 func nginx(t *testing.T, servers func(addr string) string) string {
 	t.Helper()
-	path, err := exec.LookPath("nginx")
-	if err != nil {
-		missing(t, "nginx")
-	}
+	path := testenv.NeedProgram(t, "nginx")
 	dir := t.TempDir()
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

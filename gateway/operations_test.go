@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/testenv"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -187,10 +188,7 @@ func TestMetricsOfAnUpgradeOfAPlainAddress(t *testing.T) {
 func TestR7_ClientsMakeNoSeries(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) { c.Authenticate = anyone })
-	n := 300
-	if os.Getenv("WSAUTH_TEST_ALL") != "" {
-		n = 3000
-	}
+	n := testenv.Size(300, 3000)
 	// An upstream may fail on a busy machine, which makes a series of its own.
 	failure := regexp.MustCompile(`code="50[234]"|reason="(bad_gateway|gateway_timeout|overloaded)"`)
 	series := func() (names []string) {

@@ -25,6 +25,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"wsauth"
+	"wsauth/internal/testenv"
 )
 
 // A realProxy is a program in front of the gateway, with the configuration
@@ -80,9 +81,7 @@ var realProxies = []realProxy{
 func TestRealProxies(t *testing.T) {
 	for _, p := range realProxies {
 		t.Run(p.name, func(t *testing.T) {
-			if _, err := exec.LookPath(p.program); err != nil {
-				missing(t, p.program)
-			}
+			testenv.NeedProgram(t, p.program)
 			config, settings := p.ofPage(t)
 			b := newBackend(t)
 			certificate := newCertificate(t)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
-	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -101,15 +100,6 @@ func verifyJWS(set *KeySet, raw string) ([]byte, bool) {
 }
 
 func verify(v *Verifier, raw string) (*Claims, error) { return v.Verify(context.Background(), raw) }
-
-// skip is visible, and a failure where everything must run.
-func skip(t testing.TB, reason string) {
-	t.Helper()
-	if os.Getenv("WSAUTH_TEST_ALL") == "1" {
-		t.Fatal(reason)
-	}
-	t.Skip(reason)
-}
 
 // allocatedBytes is what one run of f allocates, on average.
 func allocatedBytes(runs int, f func()) uint64 {

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"crypto/ed25519"
+
+	"wsauth/internal/testenv"
 )
 
 // The vectors are not in go.sum, since no package imports them: their hash is
@@ -40,7 +42,7 @@ func wycheproof[Group any](t *testing.T, file string) []Group {
 	t.Helper()
 	dir, err := wycheproofDir()
 	if err != nil {
-		skip(t, "Wycheproof's vectors cannot be fetched: "+err.Error())
+		testenv.Skip(t, "Wycheproof's vectors cannot be fetched: "+err.Error())
 	}
 	data, err := os.ReadFile(filepath.Join(dir, file))
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"wsauth/internal/testenv"
 )
 
 func TestTerminalsAreKnown(t *testing.T) {
@@ -31,12 +33,7 @@ func TestSocketOfAnotherUser(t *testing.T) {
 		fmt.Println("answer:", err)
 		return
 	}
-	if os.Geteuid() != 0 {
-		if os.Getenv("WSAUTH_TEST_ALL") == "1" {
-			t.Fatal("needs root to become another user")
-		}
-		t.Skip("needs root to become another user")
-	}
+	testenv.NeedRoot(t)
 	dir, err := os.MkdirTemp("", "a")
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"wsauth/internal/testenv"
 )
 
 // A manager stands in for systemd at the end that it is told things at.
@@ -130,13 +132,7 @@ func TestEndingIsTold(t *testing.T) {
 
 // The server takes the socket that the service manager holds: who connected before it ran is served.
 func TestSocketActivation(t *testing.T) {
-	const activate = "systemd-socket-activate"
-	if _, err := exec.LookPath(activate); err != nil {
-		if os.Getenv("WSAUTH_TEST_ALL") != "" {
-			t.Fatalf("%s is missing", activate)
-		}
-		t.Skipf("%s is missing; .ci/run installs it", activate)
-	}
+	activate := testenv.NeedProgram(t, "systemd-socket-activate")
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

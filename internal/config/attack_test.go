@@ -20,6 +20,7 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth/gateway"
+	"wsauth/internal/testenv"
 	"wsauth/token"
 )
 
@@ -102,17 +103,11 @@ func startAnyPath(t *testing.T) string {
 func startNode(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join("..", "..", "gateway", "testdata", "backends")
-	for _, missing := range []func() error{
-		func() error { _, err := exec.LookPath("node"); return err },
-		func() error { _, err := os.Stat(filepath.Join(dir, "node_modules", "ws")); return err },
-	} {
-		if err := missing(); err != nil && os.Getenv("WSAUTH_TEST_ALL") != "" {
-			t.Fatal(err)
-		} else if err != nil {
-			t.Skipf("%v; .ci/run installs it", err)
-		}
+	node := testenv.NeedProgram(t, "node")
+	if _, err := os.Stat(filepath.Join(dir, "node_modules", "ws")); err != nil {
+		testenv.Skip(t, err.Error())
 	}
-	cmd := exec.Command("node", "any.mjs")
+	cmd := exec.Command(node, "any.mjs")
 	cmd.Dir, cmd.Stderr = dir, os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

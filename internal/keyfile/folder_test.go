@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"wsauth/internal/testenv"
 )
 
 const secret = "the-secret-of-this-test"
@@ -112,20 +114,8 @@ func TestS2_FolderRefuses(t *testing.T) {
 	}
 }
 
-// asRoot skips a test that gives files away.
-func asRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("WSAUTH_TEST_ALL") == "1" {
-		t.Fatal("needs root to give a file to another user")
-	}
-	t.Skip("needs root to give a file to another user")
-}
-
 func TestS2_FolderOfOthers(t *testing.T) {
-	asRoot(t)
+	testenv.NeedRoot(t)
 	const nobody = 65534
 	for name, tt := range map[string]struct {
 		change func(dir string) error

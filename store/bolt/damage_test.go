@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/testenv"
 	"wsauth/store"
 )
 
@@ -23,15 +25,7 @@ import (
 //	go test ./store/bolt -run 'TestDamaged' -damages 500 -v -timeout 1h
 var damages = flag.Int("damages", 0, "how many damaged copies of each kind the tests of damage make; 0: 12, or 30 with WSAUTH_TEST_ALL=1")
 
-func damagesOfAKind() int {
-	switch {
-	case *damages > 0:
-		return *damages
-	case os.Getenv("WSAUTH_TEST_ALL") == "1":
-		return 30
-	}
-	return 12
-}
+func damagesOfAKind() int { return cmp.Or(*damages, testenv.Size(12, 30)) }
 
 // A history is a file after a life of many commits, and what it must never
 // forget.

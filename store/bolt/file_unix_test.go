@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"wsauth/internal/testenv"
 )
 
 // TestS2Refused: a file that others may read or write, or that is not there
@@ -78,12 +80,7 @@ func directory(t *testing.T, path string) {
 
 func disown(t *testing.T, path string) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("WSAUTH_TEST_ALL") == "1" {
-			t.Fatal("needs root to give a file to another user")
-		}
-		t.Skip("needs root to give a file to another user")
-	}
+	testenv.NeedRoot(t)
 	if err := os.Chown(path, 65534, 65534); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bufio"
+	"cmp"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -15,6 +16,7 @@ import (
 	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
+	"wsauth/internal/testenv"
 	"wsauth/store"
 )
 
@@ -41,14 +43,7 @@ const killsPerFile = 50
 func TestKill(t *testing.T) {
 	// It is not parallel, like all tests that start children: until a child has
 	// begun, it holds the locks of the files that other tests close and open.
-	rounds := *kills
-	switch {
-	case rounds > 0:
-	case os.Getenv("WSAUTH_TEST_ALL") == "1":
-		rounds = 300
-	default:
-		rounds = 20
-	}
+	rounds := cmp.Or(*kills, testenv.Size(20, 300))
 	var mu sync.Mutex
 	total := map[string]int{}
 	t.Run("files", func(t *testing.T) {

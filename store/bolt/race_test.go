@@ -2,16 +2,17 @@ package bolt
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"wsauth/internal/testenv"
 	"wsauth/store"
 )
 
@@ -23,14 +24,7 @@ var races = flag.Int("races", 0, "how many tickets TestL10_TicketRace races for;
 // TestL10_TicketRace: of 100 calls at once for each ticket, one gets it.
 func TestL10_TicketRace(t *testing.T) {
 	t.Parallel()
-	rounds := *races
-	switch {
-	case rounds > 0:
-	case os.Getenv("WSAUTH_TEST_ALL") == "1":
-		rounds = 2000
-	default:
-		rounds = 200
-	}
+	rounds := cmp.Or(*races, testenv.Size(200, 2000))
 	const calls, groups, together = 100, 10, 100
 	s := open(t, newPath(t), Options{})
 	for first := 0; first < rounds; first += together {

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"wsauth/internal/testenv"
 	"wsauth/token"
 )
 
@@ -103,12 +104,7 @@ func TestS2_OpenRefuses(t *testing.T) {
 		"open folder":    {func(_ *testing.T, dir string) error { return os.Chmod(dir, 0o777) }, "chmod go-w"},
 		"other owner": {func(t *testing.T, dir string) error {
 			t.Helper()
-			if os.Geteuid() != 0 {
-				if os.Getenv("WSAUTH_TEST_ALL") == "1" {
-					t.Fatal("needs root to give a file away")
-				}
-				t.Skip("needs root to give a file away")
-			}
+			testenv.NeedRoot(t)
 			return os.Chown(dir+"/a.pem", 65534, 65534)
 		}, "belongs to another user"},
 	} {
