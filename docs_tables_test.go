@@ -153,7 +153,7 @@ func TestExamplesPage(t *testing.T) {
 		}
 	}
 	for function, file := range map[string]string{
-		"newRoutes": "query/main.go", "nextCoder": "firstmessage/coder.go", "nextGorilla": "firstmessage/gorilla.go", "ticket": "tickets/main.go", "logout": "tickets/main.go",
+		"newRoutes": "query/main.go", "Tokens": "web/socket.go", "Socket": "web/socket.go", "nextCoder": "firstmessage/coder.go", "nextGorilla": "firstmessage/gorilla.go", "ticket": "tickets/main.go", "logout": "tickets/main.go",
 	} {
 		if !strings.Contains(page, "`"+function+"`") || !regexp.MustCompile(`func (?:\([^)]*\) )?`+function+`\(`).MatchString(readDoc(t, "examples/"+file)) {
 			t.Errorf("%s is not in the page, or not in %s", function, file)

@@ -78,7 +78,7 @@ func fileOf(dir string) string {
 }
 
 // publicPackages returns the folders of the packages that others can import
-// for use in their programs.
+// for use in their programs. What the examples share is not for others.
 func publicPackages(t *testing.T) []string {
 	t.Helper()
 	var dirs []string
@@ -88,7 +88,7 @@ func publicPackages(t *testing.T) []string {
 		}
 		switch name := entry.Name(); {
 		case path == "..":
-		case strings.HasPrefix(name, "."), name == "internal", name == "testdata", name == "node_modules", name == "vendor":
+		case strings.HasPrefix(name, "."), name == "internal", name == "testdata", name == "node_modules", name == "examples":
 			return fs.SkipDir
 		}
 		if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil && path != ".." {

@@ -9,11 +9,9 @@ import (
 	"flag"
 	"log"
 	"net/http"
-	"strings"
 
 	"wsauth"
-	"wsauth/examples/internal/web"
-	"wsauth/gateway"
+	"wsauth/examples/web"
 	"wsauth/token"
 )
 
@@ -33,7 +31,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	web.Serve(*addr, routes.Handler())
+	web.Serve(*addr, routes)
 }
 
 func newRoutes(check string, csrf bool) (web.Routes, error) {
@@ -41,20 +39,7 @@ func newRoutes(check string, csrf bool) (web.Routes, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A secret that everyone knows protects nothing: use token.GenerateKey.
-	key, err := token.NewKey(token.HS256, []byte("secret"), token.KeyOptions{InsecureWeakSecret: true})
-	if err != nil {
-		return nil, err
-	}
-	keys, err := token.NewKeySet(key)
-	if err != nil {
-		return nil, err
-	}
-	issuer, err := token.NewIssuer(token.IssuerConfig{Key: key})
-	if err != nil {
-		return nil, err
-	}
-	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: keys})
+	issuer, verifier, err := web.Tokens()
 	if err != nil {
 		return nil, err
 	}
@@ -67,42 +52,19 @@ func newRoutes(check string, csrf bool) (web.Routes, error) {
 		return nil, err
 	}
 
-	docs, err := gateway.Docs(openapi)
+	routes, err := web.Pages(page, openapi)
 	if err != nil {
 		return nil, err
 	}
-
-	return web.Routes{
-		"GET /{$}":           web.HTML(page),
-		"GET /docs":          docs.ServeHTTP,
-		"GET /openapi.json":  docs.ServeHTTP,
-		"GET /assets/{file}": docs.ServeHTTP,
-
-		"/ws": func(w http.ResponseWriter, r *http.Request) {
-			switch {
-			case !strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
-				web.NotFound(w)
-				return
-			case !r.URL.Query().Has("csrf_token"):
-				w.WriteHeader(http.StatusForbidden)
-				return
-			}
-			claims, err := guard.Check(r, requirement)
-			if web.NoSocket(err) {
-				guard.Refuse(w, r, err)
-				return
-			}
-			web.Answer(w, r, claims, err)
-		},
-
-		"GET /get-cookie": func(w http.ResponseWriter, r *http.Request) {
-			if err := login(w, r, issuer, cookies); err != nil {
-				web.Detail(w, http.StatusInternalServerError, "Internal Server Error")
-				return
-			}
-			web.JSON(w, http.StatusOK, map[string]string{"msg": "Successfully login"})
-		},
-	}, nil
+	routes["/ws"] = web.Socket(guard, requirement, "csrf_token")
+	routes["GET /get-cookie"] = func(w http.ResponseWriter, r *http.Request) {
+		if err := login(w, r, issuer, cookies); err != nil {
+			web.Detail(w, http.StatusInternalServerError, "Internal Server Error")
+			return
+		}
+		web.JSON(w, http.StatusOK, map[string]string{"msg": "Successfully login"})
+	}
+	return routes, nil
 }
 
 // login sets the cookies of a new login of the user test.

@@ -1,5 +1,5 @@
-// Query protects a WebSocket with a JWT in the query: the page takes a token
-// that POST /login gave, and opens /ws?token=… with it.
+// Query protects a WebSocket with a JWT in the query: POST /login returns a
+// token, and the page opens /ws?token=… with it.
 package main
 
 import (
@@ -7,11 +7,9 @@ import (
 	"flag"
 	"log"
 	"net/http"
-	"strings"
 
 	"wsauth"
-	"wsauth/examples/internal/web"
-	"wsauth/gateway"
+	"wsauth/examples/web"
 	"wsauth/token"
 )
 
@@ -30,7 +28,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	web.Serve(*addr, routes.Handler())
+	web.Serve(*addr, routes)
 }
 
 func newRoutes(check string) (web.Routes, error) {
@@ -38,20 +36,7 @@ func newRoutes(check string) (web.Routes, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A secret that everyone knows protects nothing: use token.GenerateKey.
-	key, err := token.NewKey(token.HS256, []byte("secret"), token.KeyOptions{InsecureWeakSecret: true})
-	if err != nil {
-		return nil, err
-	}
-	keys, err := token.NewKeySet(key)
-	if err != nil {
-		return nil, err
-	}
-	issuer, err := token.NewIssuer(token.IssuerConfig{Key: key})
-	if err != nil {
-		return nil, err
-	}
-	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: keys})
+	issuer, verifier, err := web.Tokens()
 	if err != nil {
 		return nil, err
 	}
@@ -63,54 +48,39 @@ func newRoutes(check string) (web.Routes, error) {
 		return nil, err
 	}
 
-	docs, err := gateway.Docs(openapi)
+	routes, err := web.Pages(page, openapi)
 	if err != nil {
 		return nil, err
 	}
+	routes["/ws"] = web.Socket(guard, requirement, "token")
+	routes["POST /login"] = func(w http.ResponseWriter, r *http.Request) {
+		user, ok := web.Strings(w, r, "username", "password")
+		if !ok {
+			return
+		}
+		if user[0] != "test" || user[1] != "test" {
+			web.Detail(w, http.StatusUnauthorized, "Bad username or password")
+			return
+		}
+		tokens, err := issue(issuer, user[0])
+		if err != nil {
+			web.Detail(w, http.StatusInternalServerError, "Internal Server Error")
+			return
+		}
+		web.JSON(w, http.StatusOK, tokens)
+	}
+	return routes, nil
+}
 
-	return web.Routes{
-		"GET /{$}":           web.HTML(page),
-		"GET /docs":          docs.ServeHTTP,
-		"GET /openapi.json":  docs.ServeHTTP,
-		"GET /assets/{file}": docs.ServeHTTP,
-
-		"/ws": func(w http.ResponseWriter, r *http.Request) {
-			switch {
-			case !strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
-				web.NotFound(w)
-				return
-			case !r.URL.Query().Has("token"):
-				w.WriteHeader(http.StatusForbidden)
-				return
-			}
-			claims, err := guard.Check(r, requirement)
-			if web.NoSocket(err) {
-				guard.Refuse(w, r, err)
-				return
-			}
-			web.Answer(w, r, claims, err)
-		},
-
-		"POST /login": func(w http.ResponseWriter, r *http.Request) {
-			user, ok := web.Strings(w, r, "username", "password")
-			if !ok {
-				return
-			}
-			if user[0] != "test" || user[1] != "test" {
-				web.Detail(w, http.StatusUnauthorized, "Bad username or password")
-				return
-			}
-			access, err := issuer.Access(user[0], token.Options{Fresh: true})
-			if err != nil {
-				web.Detail(w, http.StatusInternalServerError, "Internal Server Error")
-				return
-			}
-			refresh, err := issuer.Refresh(user[0], token.Options{})
-			if err != nil {
-				web.Detail(w, http.StatusInternalServerError, "Internal Server Error")
-				return
-			}
-			web.JSON(w, http.StatusOK, map[string]string{"access_token": access.Raw, "refresh_token": refresh.Raw})
-		},
-	}, nil
+// issue returns the tokens of a new login of the user.
+func issue(issuer *token.Issuer, user string) (map[string]string, error) {
+	access, err := issuer.Access(user, token.Options{Fresh: true})
+	if err != nil {
+		return nil, err
+	}
+	refresh, err := issuer.Refresh(user, token.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"access_token": access.Raw, "refresh_token": refresh.Raw}, nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/google/go-cmp/cmp"
 
-	"wsauth/examples/internal/web"
+	"wsauth/examples/web"
 )
 
 // The bodies of pages have no schema to be held against.
@@ -37,8 +37,9 @@ func load(t *testing.T, openapi []byte) *openapi3.T {
 	return document
 }
 
-// CheckDocument fails unless the document is one of OpenAPI 3.1 that describes
-// the routes, every one and no other, with what the API page shows of each.
+// CheckDocument checks that openapi is an OpenAPI 3.1 document, that it
+// describes all routes and nothing else, with what the API page shows of each,
+// and that the document and the API page are served.
 func CheckDocument(t *testing.T, routes web.Routes, openapi []byte) {
 	t.Helper()
 	document := load(t, openapi)
@@ -65,6 +66,15 @@ func CheckDocument(t *testing.T, routes web.Routes, openapi []byte) {
 	slices.Sort(served)
 	if diff := cmp.Diff(served, described); diff != "" || len(served) == 0 {
 		t.Errorf("served (-) and described (+) differ: %s", diff)
+	}
+	server := Start(t, routes, openapi)
+	if answer := server.Call(t, "GET", "/openapi.json", ""); answer.Body != string(openapi) {
+		t.Errorf("/openapi.json is %s", answer.Body)
+	}
+	for _, path := range []string{"/docs", "/assets/docs.js"} {
+		if answer := server.Call(t, "GET", path, ""); answer.Status != http.StatusOK || answer.Header.Get("Content-Security-Policy") == "" {
+			t.Errorf("%s: %d %v", path, answer.Status, answer.Header)
+		}
 	}
 }
 

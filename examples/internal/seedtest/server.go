@@ -15,7 +15,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"wsauth/examples/internal/web"
+	"wsauth/examples/web"
 )
 
 // patience is how long a test waits for what must come at once.

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// A fault is one thing that is wrong with a body.
+// A fault describes one error in a request body.
 type fault struct {
 	Loc  []string `json:"loc"`
 	Msg  string   `json:"msg"`
@@ -18,9 +18,8 @@ type fault struct {
 
 const maxBody = 64 << 10
 
-// Strings reads the named string members of a JSON body, in their order. It
-// answers the request itself, with every fault at once, and returns false
-// where the body is not as it should be.
+// Strings returns the named members of a JSON body, which must be strings. If
+// the body is invalid, it answers with all errors at once and returns false.
 func Strings(w http.ResponseWriter, r *http.Request, names ...string) ([]string, bool) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil || !utf8.Valid(body) {

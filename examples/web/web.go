@@ -1,0 +1,102 @@
+// Package web holds what examples/query and examples/cookie have in common:
+// what the two original programs got from their framework, and their socket.
+// It is for these examples only and may change at any time.
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"wsauth/gateway"
+)
+
+// Routes maps patterns of [http.ServeMux] to handlers. A pattern has one
+// method, or none if its handler answers every method itself.
+type Routes map[string]http.HandlerFunc
+
+// Pages returns routes that serve the page at /, the OpenAPI document at
+// /openapi.json and, made from the document, the API page at /docs.
+func Pages(page string, openapi []byte) (Routes, error) {
+	docs, err := gateway.Docs(openapi)
+	if err != nil {
+		return nil, err
+	}
+	return Routes{
+		"GET /{$}": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			_, _ = w.Write([]byte(page))
+		},
+		"GET /docs":          docs.ServeHTTP,
+		"GET /openapi.json":  docs.ServeHTTP,
+		"GET /assets/{file}": docs.ServeHTTP,
+	}, nil
+}
+
+// Handler returns a handler that serves the routes, and answers 404 and 405 in
+// JSON.
+func (routes Routes) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { notFound(w) })
+	for pattern, handler := range routes {
+		mux.HandleFunc(pattern, handler)
+		if method, path, ok := strings.Cut(pattern, " "); ok {
+			mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Allow", method)
+				Detail(w, http.StatusMethodNotAllowed, "Method Not Allowed")
+			})
+		}
+	}
+	return mux
+}
+
+// JSON answers with v. It panics if v cannot be marshaled.
+func JSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // fails only if the client is gone
+}
+
+// Detail answers with {"detail": detail}.
+func Detail(w http.ResponseWriter, status int, detail any) {
+	JSON(w, status, map[string]any{"detail": detail})
+}
+
+func notFound(w http.ResponseWriter) { Detail(w, http.StatusNotFound, "Not Found") }
+
+// Serve serves the routes at addr until the program is interrupted.
+func Serve(addr string, routes Routes) {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		log.Fatalf("cannot listen: %v; choose another address with -addr", err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	fmt.Printf("listening on http://%s (Ctrl-C stops)\n", listener.Addr())
+	server := &http.Server{Handler: routes.Handler(), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 32 << 10}
+	stopped := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = server.Shutdown(grace)
+	})
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		log.Fatal(err)
+	}
+	<-stopped // Serve returns when Shutdown begins
+}
