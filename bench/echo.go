@@ -10,17 +10,12 @@ import (
 	"os"
 
 	"wsauth/internal/wsframe"
-	"wsauth/token"
 )
 
 // serveEcho is the program of a backend that knows nothing of authentication
 // and costs little: it answers handshakes, and sends frames back unmasked.
 func serveEcho() error {
-	key, err := token.GenerateKey(token.HS256)
-	if err != nil {
-		return err
-	}
-	issuer, err := token.NewIssuer(token.IssuerConfig{Key: key})
+	_, issuer, err := newKeys()
 	if err != nil {
 		return err
 	}

@@ -8,18 +8,13 @@ import (
 	"os"
 
 	"wsauth/internal/relay"
-	"wsauth/token"
 )
 
 // serveRelay is the program of a proxy that has nothing but the relay: it
 // passes on both handshakes as they are. It has one loop, as its peer has one
 // worker: with more of either, each finds less to do at once.
 func serveRelay(upstream string) error {
-	key, err := token.GenerateKey(token.HS256)
-	if err != nil {
-		return err
-	}
-	issuer, err := token.NewIssuer(token.IssuerConfig{Key: key})
+	_, issuer, err := newKeys()
 	if err != nil {
 		return err
 	}

@@ -10,8 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
+
+	"wsauth/internal/connlimit"
 )
 
 // revoke prints how long it takes to end open sockets: from the order to the
@@ -102,15 +103,11 @@ func (c *crowd) revokeAll(store string, sockets int) error {
 	return within("revoke all", last, target)
 }
 
-// canOpen reports an error where a process may not have so many sockets.
+// canOpen returns an error if this process may not open so many sockets.
 func canOpen(sockets int) error {
 	const others = 100
-	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		return err
-	}
-	if files.Cur < uint64(sockets+others) {
-		return fmt.Errorf("a process may open %d files, and this needs %d: see ulimit -n", files.Cur, sockets+others)
+	if most := connlimit.Descriptors(); most < sockets+others {
+		return fmt.Errorf("a process may open %d files, and this needs %d: see ulimit -n", most, sockets+others)
 	}
 	return nil
 }

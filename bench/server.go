@@ -12,9 +12,7 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/coder/websocket"
@@ -47,23 +45,29 @@ type server struct {
 	guard  *wsauth.Guard
 }
 
+// newKeys returns a new key as a set, and an issuer that signs with it.
+func newKeys() (*token.KeySet, *token.Issuer, error) {
+	key, err := token.GenerateKey(token.HS256)
+	if err != nil {
+		return nil, nil, err
+	}
+	keys, err := token.NewKeySet(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	issuer, err := token.NewIssuer(token.IssuerConfig{Key: key})
+	return keys, issuer, err
+}
+
 // serve is the program of the server. It answers each line on standard input
 // with a line of JSON, and stops at its end. What it revokes is kept in memory
 // or, if file is not empty, there.
 func serve(file string) error {
-	key, err := token.GenerateKey(token.HS256)
-	if err != nil {
-		return err
-	}
-	keys, err := token.NewKeySet(key)
+	keys, issuer, err := newKeys()
 	if err != nil {
 		return err
 	}
 	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: keys})
-	if err != nil {
-		return err
-	}
-	issuer, err := token.NewIssuer(token.IssuerConfig{Key: key})
 	if err != nil {
 		return err
 	}
@@ -160,25 +164,6 @@ func idle(w http.ResponseWriter, r *http.Request) {
 	}
 	defer conn.CloseNow()
 	_, _, _ = conn.Read(r.Context())
-}
-
-func measure() usage {
-	var ru syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &ru)
-	return usage{
-		CPU:      time.Duration(ru.Utime.Nano() + ru.Stime.Nano()),
-		Resident: resident(),
-		Open:     runtime.NumGoroutine(),
-	}
-}
-
-func resident() int64 {
-	statm, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0
-	}
-	pages, _ := strconv.ParseInt(strings.Fields(string(statm))[1], 10, 64)
-	return pages * int64(os.Getpagesize())
 }
 
 // A child is a server that was started.

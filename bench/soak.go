@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"wsauth/gateway"
-	"wsauth/token"
 )
 
 const (
@@ -38,15 +37,7 @@ const (
 
 // serveSoak is the program of a gateway whose routes change all the time.
 func serveSoak(upstream string) error {
-	key, err := token.GenerateKey(token.HS256)
-	if err != nil {
-		return err
-	}
-	keys, err := token.NewKeySet(key)
-	if err != nil {
-		return err
-	}
-	issuer, err := token.NewIssuer(token.IssuerConfig{Key: key})
+	keys, issuer, err := newKeys()
 	if err != nil {
 		return err
 	}

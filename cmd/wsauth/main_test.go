@@ -137,6 +137,9 @@ func ids(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("SID", claims.SID)
 }
 
+// fullEnv is the environment variable that makes serveMain fill the disk.
+const fullEnv = "WSAUTH_TEST_FULL"
+
 type serverKey struct{}
 
 // A server is a running "wsauth serve" of one script.

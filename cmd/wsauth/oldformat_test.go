@@ -3,29 +3,10 @@ package main
 import (
 	"bytes"
 	"errors"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.etcd.io/bbolt"
 )
-
-// fullEnv has a server write no file beyond its first two pages, as on a full
-// disk.
-const fullEnv = "WSAUTH_TEST_FULL"
-
-// serveMain runs main with the limits that the environment asks for.
-func serveMain() {
-	if os.Getenv(fullEnv) != "" {
-		signal.Ignore(syscall.SIGXFSZ)
-		limit := syscall.Rlimit{Cur: 2 * 4096, Max: 2 * 4096}
-		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-			panic(err)
-		}
-	}
-	main()
-}
 
 // oldFormat makes a store one of the format without checksums.
 func oldFormat(ts *testscript.TestScript, _ bool, args []string) {
