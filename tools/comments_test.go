@@ -1,0 +1,54 @@
+package tools
+
+import (
+	"cmp"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// wide names the folders whose comments are not wrapped yet.
+var wide = []string{
+	".", ".ci", "bench", "client", "client/test", "cmd/wsauth", "e2e",
+	"examples/firstmessage", "examples/internal/seedtest", "examples/provider",
+	"gateway", "gateway/testdata/backends", "gateway/web", "idp",
+	"internal/certfile", "internal/config", "internal/filelock",
+	"internal/inspect", "internal/keyfile", "internal/password",
+	"internal/relay", "internal/sockfd", "internal/upstream",
+	"internal/wsclient", "internal/wsconn", "internal/wsframe", "store/bolt",
+	"token", "token/keyring", "token/remotekeys",
+}
+
+// TestCommentWidth checks that no comment on a line of its own is wider than
+// 80 columns, without its indentation.
+func TestCommentWidth(t *testing.T) {
+	slashes, hash := regexp.MustCompile(`^\s*((//|/\*|\* ).*)`), regexp.MustCompile(`^\s*(#.*)`)
+	comments := map[string]*regexp.Regexp{".go": slashes, ".js": slashes, ".mjs": slashes, ".ts": slashes, ".sh": hash, "": hash}
+	err := fs.WalkDir(os.DirFS(".."), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() && slices.Contains([]string{".git", "node_modules"}, entry.Name()) {
+			return cmp.Or(err, fs.SkipDir)
+		}
+		comment := comments[path.Ext(name)]
+		if comment == nil || !entry.Type().IsRegular() || slices.Contains(wide, path.Dir(name)) {
+			return nil
+		}
+		text, err := os.ReadFile("../" + name)
+		number := 0
+		for line := range strings.Lines(string(text)) {
+			number++
+			found := comment.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+			if found != nil && utf8.RuneCountInString(found[1]) > 80 {
+				t.Errorf("%s:%d: a comment of %d columns", name, number, utf8.RuneCountInString(found[1]))
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
