@@ -85,6 +85,17 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestDocsIndex checks that docs/README.md links to every page beside it.
+func TestDocsIndex(t *testing.T) {
+	index := readDoc(t, "docs/README.md")
+	for _, page := range pages(t) {
+		name := filepath.Base(page)
+		if filepath.Dir(page) == "docs" && name != "README.md" && !strings.Contains(index, "("+name+")") {
+			t.Errorf("docs/README.md does not link to %s", name)
+		}
+	}
+}
+
 // TestNamedPagesExist: the pages that code, help and units name are there.
 func TestNamedPagesExist(t *testing.T) {
 	named := regexp.MustCompile(`\bdocs/[\w-]+\.md`)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -158,5 +159,18 @@ func TestExamplesPage(t *testing.T) {
 		if !strings.Contains(page, "`"+function+"`") || !regexp.MustCompile(`func (?:\([^)]*\) )?`+function+`\(`).MatchString(readDoc(t, "examples/"+file)) {
 			t.Errorf("%s is not in the page, or not in %s", function, file)
 		}
+	}
+}
+
+// TestContributingSteps checks that CONTRIBUTING.md has the steps of .ci/run
+// in their order.
+func TestContributingSteps(t *testing.T) {
+	var listed []string
+	for _, row := range tableRows(readDoc(t, "CONTRIBUTING.md"), "| step | what it does |") {
+		listed = append(listed, strings.Trim(row[1], "`"))
+	}
+	steps := regexp.MustCompile(`(?m)^readonly steps=\((.*)\)$`).FindStringSubmatch(readDoc(t, ".ci/run"))
+	if steps == nil || !slices.Equal(listed, strings.Fields(steps[1])) {
+		t.Errorf("CONTRIBUTING.md lists %q, .ci/run has %q", listed, steps)
 	}
 }
