@@ -19,7 +19,7 @@
 //	check.go        signature, time, revocation, requirement, CSRF, the
 //	                caller's own rule
 //	upgrade.go      take the connection, start the session
-//	admit.go        let the socket in (registry.go, limits.go, anonymous.go)
+//	admit.go        let the socket in (registry.go, limits.go)
 //	socket.go       what the handler holds; its end has one cause
 //	hold.go         the same for an HTTP answer that does not end by itself
 //	follow.go       the same for a plain request that takes long
@@ -29,7 +29,7 @@
 //	shutdown.go     the end of all of them
 //	refusal.go      every refusal leaves here (refuseclose.go)
 //	observer.go     who is told of refusals, begins and ends
-//	order.go        all open sockets, for whoever wants to see them
+//	sockets.go      lists the open sockets (order.go)
 //	derive.go       another policy over the same sockets
 //	errors.go       the one table of reasons, statuses and close codes
 package wsauth

@@ -122,24 +122,6 @@ func (s *Socket) renewBy(ctx context.Context, message []byte) ([]byte, error) {
 	return m.reply(s.Claims()), nil
 }
 
-// introduce files a socket whose client has become known.
-func (r *registry) introduce(s *Socket, claims *token.Claims) ([]*Socket, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !s.admitted {
-		return nil, s.over()
-	}
-	if s.leaving { // also where End is still to come, for a newer socket
-		return nil, refuse(ConnectionLimit, nil)
-	}
-	evicted, err := r.enter(s, claims)
-	if err != nil {
-		return nil, err
-	}
-	r.releaseAnonymous(s)
-	return evicted, nil
-}
-
 // An authMessage is a message that carries a token.
 type authMessage struct {
 	kind  string // "auth" or "connection_init"

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"net"
 	"time"
-
-	"wsauth/store"
 )
 
 // FollowAfter is how long a plain HTTP request takes before the guard holds it
@@ -162,28 +160,4 @@ func (s *Socket) isEndless() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.followed.transfer == Endless
-}
-
-// named returns the sockets and the followed requests of a name.
-func (g *Guard) named(at grain, name string) []*Socket {
-	return append(g.sockets.named(at, name), g.requests.named(at, name)...)
-}
-
-// all returns the sockets and the followed requests.
-func (g *Guard) all() []*Socket {
-	return append(g.sockets.all(), g.requests.all()...)
-}
-
-// concerned returns the sockets and the followed requests whose token is
-// revoked by v.
-func (g *Guard) concerned(v store.Revocation) []*Socket {
-	return append(g.sockets.concerned(v), g.requests.concerned(v)...)
-}
-
-// registryOf returns where a session is registered.
-func (g *Guard) registryOf(s *Socket) *registry {
-	if s.followed != nil {
-		return g.requests
-	}
-	return g.sockets
 }

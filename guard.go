@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"wsauth/internal/forwarded"
@@ -96,13 +95,6 @@ func (g *Guard) Require(q Requirement) func(http.Handler) http.Handler {
 			g.serve(w, r, p, next)
 		})
 	}
-}
-
-// Sessions returns the open sockets of a subject, the oldest first, and then
-// the requests that are followed; see [Socket.Follow].
-func (g *Guard) Sessions(subject string) []*Socket {
-	ended := func(s *Socket) bool { return s.end.Load() != nil }
-	return slices.DeleteFunc(g.named(bySubject, subject), ended)
 }
 
 // Ready says why the guard cannot let anybody in now, as an [*Error]: it is

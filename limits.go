@@ -128,84 +128,26 @@ func (g *Guard) checkRate(r *http.Request) error {
 	return nil
 }
 
-// A place is a name that a socket is to be counted under, and how many sockets
-// of that name may be open; 0 is no limit.
-type place struct {
-	grain grain
-	name  string
-	most  int
+// anonymous counts the sockets whose clients have not authenticated, in all or
+// of one network.
+type anonymous struct {
+	waiting int // for a first message
+	refused int // opened by RefuseClose only to be closed
+	leaving int // waited, and were ended: their connections are closing
 }
 
-// An eviction is a socket that has to go for a newer one in a place.
-type eviction struct {
-	place  place
-	oldest *Socket
+// full reports whether there is no place for one more socket. A socket that
+// was ended takes no place, but its connection is still open until the client
+// hangs up: all of them together are at most twice as many as the places.
+func (a anonymous) full(most int) bool {
+	return a.waiting+a.refused >= most || a.waiting+a.refused+a.leaving-most >= most // 2*most may overflow
 }
 
-// makeRoom looks for room for one more socket in each place, or refuses it. It
-// returns who has to go, at most one socket for each place, and changes
-// nothing: a socket that one limit would push out stays where another limit
-// refuses the newcomer. Only a client that has authenticated may push others
-// out. r.mu must be held.
-func (r *registry) makeRoom(places []place, authenticated bool) (evictions []eviction, err error) {
-	for _, p := range places {
-		if p.most == 0 {
-			continue
-		}
-		of := r.rings[p.grain][p.name]
-		// Sockets that were told to go take their time, and are connections too.
-		if of.all-p.most >= p.most { // twice as many; 2*most may overflow
-			return nil, errFull()
-		}
-		staying := of.staying()
-		for _, e := range evictions {
-			if l := e.oldest.links[p.grain]; l.next != nil && l.name == p.name {
-				staying--
-			}
-		}
-		if staying < p.most {
-			continue
-		}
-		if r.limits.WhenFull != EndOldest || !authenticated || r.afterEviction(p) > r.age()+evictionPeriod {
-			return nil, errFull()
-		}
-		evictions = append(evictions, eviction{p, r.oldest(p.grain, p.name)})
-	}
-	return evictions, nil
+// fullOfRefused reports whether no socket can be opened only to be refused.
+// Such sockets get half of the places, so that a storm of them leaves room for
+// sockets that wait for a credential.
+func (a anonymous) fullOfRefused(most int) bool {
+	return a.full(most) || a.refused >= max(most/2, 1)
 }
 
-func errFull() error { return refuseWith(RateLimited, "Too many open connections") }
-
-// evict carries out what makeRoom has found, and returns the sockets that are
-// to be ended. r.mu must be held.
-func (r *registry) evict(evictions []eviction) (evicted []*Socket) {
-	for _, e := range evictions {
-		next := r.afterEviction(e.place)
-		of := r.rings[e.place.grain][e.place.name]
-		of.evictions = next
-		r.rings[e.place.grain][e.place.name] = of
-		r.leave(e.oldest)
-		evicted = append(evicted, e.oldest)
-	}
-	return evicted
-}
-
-// afterEviction returns what ring.evictions is after one more in a place. It
-// is a token bucket kept as one time: how far it is ahead of now is how much
-// of the period is used up. r.mu must be held.
-func (r *registry) afterEviction(p place) time.Duration {
-	every := evictionPeriod / time.Duration(max(p.most, minEvictions))
-	return max(r.rings[p.grain][p.name].evictions, r.age()) + every
-}
-
-// oldest returns the oldest socket of a name that is not leaving; there must
-// be one. The ring begins with it from now on, so that those which are leaving
-// are not passed over again and again. r.mu must be held.
-func (r *registry) oldest(g grain, name string) *Socket {
-	of := r.rings[g][name]
-	for of.oldest.leaving {
-		of.oldest = of.oldest.links[g].next
-	}
-	r.rings[g][name] = of
-	return of.oldest
-}
+func (a anonymous) none() bool { return a == anonymous{} }

@@ -225,19 +225,19 @@ func (x *crowd) check(t *testing.T, when string) {
 	}
 	rings := map[name]ring{}
 	for _, s := range x.open {
-		if s.leaving && s.end.Load() == nil {
+		if s.entry.leaving && s.end.Load() == nil {
 			t.Errorf("%s: a socket that no longer counts was not told to go", when)
 		}
-		if s.counted {
-			of := networks[s.network]
+		if s.entry.anonymous {
+			of := networks[s.entry.network]
 			if s.end.Load() == nil {
 				all.waiting, of.waiting = all.waiting+1, of.waiting+1
 			} else {
 				all.leaving, of.leaving = all.leaving+1, of.leaving+1
 			}
-			networks[s.network] = of
+			networks[s.entry.network] = of
 		}
-		for g, l := range s.links {
+		for g, l := range s.entry.links {
 			if l.next == nil {
 				continue
 			}

@@ -40,7 +40,7 @@ func (g *Guard) checkOrder(t *testing.T, random *rand.Rand, open []*Socket) {
 	if got := g.sockets.all(); !slices.Equal(got, open) || g.Counts().Sockets != len(open) {
 		t.Fatalf("%d sockets, counted %d, want %d", len(got), g.Counts().Sockets, len(open))
 	}
-	if holes := len(g.sockets.order.all) - len(open); holes > len(open)+chunk {
+	if holes := len(g.sockets.order.places) - len(open); holes > len(open)+chunk {
 		t.Fatalf("%d holes beside %d sockets", holes, len(open))
 	}
 	after, want := uint64(0), open

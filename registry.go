@@ -2,32 +2,46 @@ package wsauth
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
+
+	"wsauth/internal/ratelimit"
+	"wsauth/store"
+	"wsauth/token"
 )
 
-// A grain is what sockets are found by.
+// A grain is a kind of name that sockets are found by.
 type grain int
 
 const (
 	byToken   grain = iota // jti
 	bySession              // sid
 	bySubject              // sub
-	byIssuer               // the sub of the issuer, where a profile takes another claim for it
-	byAddress              // the network of the client, where a limit needs it
+	byIssuer               // the sub of the issuer, if a profile takes another claim for it
+	byAddress              // the network of the client, if a limit needs it
 	grains
 )
 
-// A link is a socket's place among those of one name, which form a ring in the
-// order in which they came.
-type link struct {
-	name       string
-	prev, next *Socket // nil when it is in no ring
+// An entry is what a registry records of one socket. registry.mu guards it.
+type entry struct {
+	links     [grains]link
+	network   string // of the client, as limits count it; "" if none needs it
+	admitted  bool   // the socket is open, or its connection is closing
+	leaving   bool   // it was ended, or is about to be
+	anonymous bool   // it is counted in registry.anonymous
 }
 
-// A ring holds the sockets of one name. A socket is leaving once it was ended
-// or chosen to be ended: its connection may take a while to go, but it no
-// longer counts against a limit.
+// A link is a socket's place in the ring of the sockets of one name, in the
+// order in which they were opened.
+type link struct {
+	name       string
+	prev, next *Socket // nil in no ring
+}
+
+// A ring is the sockets of one name. A socket is leaving from the moment that
+// it is ended, or chosen to be: its connection may take a while to close, but
+// it no longer counts against a limit.
 type ring struct {
 	oldest    *Socket
 	all       int
@@ -38,25 +52,39 @@ type ring struct {
 // staying returns how many sockets of the ring count against a limit.
 func (o ring) staying() int { return o.all - o.leaving }
 
-// A registry holds the open sockets, so that they can be found and counted by
-// what their tokens say.
+// A place is a name that a socket is to be counted under, and how many sockets
+// of that name may be open; 0 is no limit.
+type place struct {
+	grain grain
+	name  string
+	most  int
+}
+
+// An eviction is a socket that has to end for a newer one in a place.
+type eviction struct {
+	place  place
+	oldest *Socket
+}
+
+// A registry holds the open sockets: it finds, orders, counts and limits them
+// by what their tokens say. Socket.entry is its own part of each.
 type registry struct {
 	limits   Limits
-	born     time.Time
-	draining context.Context // done when no socket is let in any more
+	created  time.Time
+	draining context.Context // done when no socket is admitted any more
 	drain    context.CancelFunc
 
-	mu        sync.Mutex
+	mu        sync.Mutex // guards what follows, and the entry of each socket
 	rings     [grains]map[string]ring
-	order     order                // all of them
-	anonymous anonymous            // those whose client has not authenticated
+	order     order                // of all sockets
+	anonymous anonymous            // sockets whose client has not authenticated
 	networks  map[string]anonymous // the same, by network
 	closing   bool
-	idle      chan struct{} // closed when the last socket is gone, while closing
+	idle      chan struct{} // closed once closing and the last socket is gone
 }
 
 func newRegistry(limits Limits) *registry {
-	r := &registry{limits: limits, born: time.Now(), networks: map[string]anonymous{}, idle: make(chan struct{})}
+	r := &registry{limits: limits, created: time.Now(), networks: map[string]anonymous{}, idle: make(chan struct{})}
 	r.draining, r.drain = context.WithCancel(context.Background())
 	for g := range r.rings {
 		r.rings[g] = map[string]ring{}
@@ -65,95 +93,73 @@ func newRegistry(limits Limits) *registry {
 }
 
 // age returns how old the registry is, by the monotonic clock.
-func (r *registry) age() time.Duration { return time.Since(r.born) }
+func (r *registry) age() time.Duration { return time.Since(r.created) }
 
-// add puts s into the ring of a name. The caller holds the lock, as for all
-// that follow here.
-func (r *registry) add(g grain, name string, s *Socket) {
-	of := r.rings[g][name]
-	l := &s.links[g]
-	l.name = name
-	if of.oldest == nil {
-		of.oldest = s
-		l.prev, l.next = s, s
-	} else {
-		newest := of.oldest.links[g].prev
-		l.prev, l.next = newest, of.oldest
-		newest.links[g].next, of.oldest.links[g].prev = s, s
+// admit records an open socket. It returns the sockets that have to end for
+// it. If it fails, nothing has changed: with Restarting while the registry is
+// closing, with RateLimited if a limit is reached.
+func (r *registry) admit(s *Socket) (evicted []*Socket, err error) {
+	if r.limits.PerAddress > 0 || s.waits {
+		s.entry.network = ratelimit.Network(s.remote)
 	}
-	of.all++
-	if s.leaving {
-		of.leaving++
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closing {
+		return nil, refuse(Restarting, nil)
 	}
-	r.rings[g][name] = of
-}
-
-// remove takes s out of its ring, if it is in one.
-func (r *registry) remove(g grain, s *Socket) {
-	l := s.links[g]
-	if l.next == nil {
-		return
-	}
-	s.links[g] = link{}
-	if l.next == s {
-		delete(r.rings[g], l.name)
-		return
-	}
-	l.prev.links[g].next, l.next.links[g].prev = l.next, l.prev
-	of := r.rings[g][l.name]
-	of.all--
-	if s.leaving {
-		of.leaving--
-	}
-	if of.oldest == s {
-		of.oldest = l.next
-	}
-	r.rings[g][l.name] = of
-}
-
-// leave marks s as leaving, under all its names at once. Whoever marks a
-// socket must end it: it counts no more.
-func (r *registry) leave(s *Socket) {
-	if s.leaving {
-		return
-	}
-	s.leaving = true
-	if s.counted {
-		r.countAnonymous(s.network, func(a *anonymous) { a.waiting--; a.leaving++ })
-	}
-	for g, l := range s.links {
-		if l.next != nil {
-			of := r.rings[g][l.name]
-			of.leaving++
-			r.rings[g][l.name] = of
+	if s.waits {
+		if err := r.checkAnonymous(s.entry.network, anonymous.full); err != nil {
+			return nil, err
 		}
 	}
+	if evicted, err = r.enter(s, s.Claims()); err != nil {
+		return nil, err
+	}
+	if s.waits {
+		r.reserveAnonymous(s)
+	}
+	r.order.add(s)
+	s.entry.admitted = true
+	return evicted, nil
 }
 
-// ended marks a socket that was ended as leaving. r.mu must not be held.
+// authenticate records the claims of a socket whose client had none. It
+// returns the sockets that have to end for it.
+func (r *registry) authenticate(s *Socket, claims *token.Claims) (evicted []*Socket, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !s.entry.admitted {
+		return nil, s.over()
+	}
+	if s.entry.leaving { // maybe evicted, and End is still to be called
+		return nil, refuse(ConnectionLimit, nil)
+	}
+	if evicted, err = r.enter(s, claims); err != nil {
+		return nil, err
+	}
+	r.releaseAnonymous(s)
+	return evicted, nil
+}
+
+// rename records the new token of a socket that is renewed.
+func (r *registry) rename(s *Socket, claims *token.Claims) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !s.entry.admitted {
+		return s.over()
+	}
+	r.remove(byToken, s)
+	if claims.ID != "" {
+		r.add(byToken, claims.ID, s)
+	}
+	return nil
+}
+
+// ended records that a socket was ended.
 func (r *registry) ended(s *Socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.leave(s)
-}
-
-// named returns the sockets of a name, the oldest first.
-func (r *registry) named(g grain, name string) []*Socket {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	of := r.rings[g][name]
-	all := make([]*Socket, 0, of.all)
-	for s := of.oldest; len(all) < of.all; s = s.links[g].next {
-		all = append(all, s)
-	}
-	return all
-}
-
-// hasKnown reports whether anything is open whose client is known.
-func (r *registry) hasKnown() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.rings[byToken])+len(r.rings[bySession])+len(r.rings[bySubject]) > 0
 }
 
 // forget removes a socket whose connection is gone.
@@ -166,10 +172,33 @@ func (r *registry) forget(s *Socket) {
 	r.order.remove(s)
 	r.releaseAnonymous(s)
 	r.closeIdle()
-	s.admitted = false
+	s.entry.admitted = false
 }
 
-// close lets no socket in any more.
+// reserveRefused counts a socket that is opened only to be closed with a
+// reason. It fails as admit does for an anonymous one.
+func (r *registry) reserveRefused(network string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closing {
+		return refuse(Restarting, nil)
+	}
+	if err := r.checkAnonymous(network, anonymous.fullOfRefused); err != nil {
+		return err
+	}
+	r.countAnonymous(network, func(a *anonymous) { a.refused++ })
+	return nil
+}
+
+// releaseRefused undoes reserveRefused.
+func (r *registry) releaseRefused(network string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.countAnonymous(network, func(a *anonymous) { a.refused-- })
+	r.closeIdle()
+}
+
+// close stops admitting sockets.
 func (r *registry) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -186,6 +215,309 @@ func (r *registry) isClosing() bool {
 	return r.closing
 }
 
+// hasClaims reports whether a socket with claims is open.
+func (r *registry) hasClaims() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.rings[byToken])+len(r.rings[bySession])+len(r.rings[bySubject]) > 0
+}
+
+// counts returns how many sockets there are, and of how many sessions and
+// subjects.
+func (r *registry) counts() (sockets, sessions, subjects int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.order.open, len(r.rings[bySession]), len(r.rings[bySubject])
+}
+
+// all returns the sockets, the oldest first.
+func (r *registry) all() []*Socket {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.order.all()
+}
+
+// part returns the sockets in the next places after a number, and the number
+// of the last of these places. If that is number itself, there are no more.
+func (r *registry) part(number uint64) (sockets []*Socket, last uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.order.part(number)
+}
+
+// named returns the sockets of a name, the oldest first.
+func (r *registry) named(g grain, name string) []*Socket {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	of := r.rings[g][name]
+	all := make([]*Socket, 0, of.all)
+	for s := of.oldest; len(all) < of.all; s = s.entry.links[g].next {
+		all = append(all, s)
+	}
+	return all
+}
+
+// concerned returns the sockets whose token is revoked by v, and those that
+// were open at v.Before, whatever their tokens say: a token may be dated by a
+// clock that is ahead, or by ours before it was set back.
+func (r *registry) concerned(v store.Revocation) []*Socket {
+	return slices.DeleteFunc(r.within(v), func(s *Socket) bool {
+		claims := s.Claims()
+		return claims == nil || s.end.Load() != nil || !v.Concerns(claims) && (v.Before.IsZero() || !s.knownAt(v.Before))
+	})
+}
+
+// within returns the sockets that a revocation may concern, by its scope.
+func (r *registry) within(v store.Revocation) []*Socket {
+	switch v.Scope {
+	case store.Token:
+		return r.named(byToken, v.ID)
+	case store.Session:
+		return r.named(bySession, v.ID)
+	case store.Subject:
+		return r.ofUser(v.ID)
+	case store.Sessionless:
+		return slices.DeleteFunc(r.ofUser(v.ID), func(s *Socket) bool {
+			claims := s.Claims()
+			return claims == nil || claims.SessionID != ""
+		})
+	case store.Everything:
+		return r.all()
+	}
+	return nil
+}
+
+// ofUser returns the sockets of a user under either name.
+func (r *registry) ofUser(name string) []*Socket {
+	all := r.named(bySubject, name)
+	for _, s := range r.named(byIssuer, name) {
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// r.mu must be held for all methods that follow.
+
+// enter adds a socket to the rings of its address and its claims, or fails and
+// changes nothing. It returns the sockets that have to end for it.
+func (r *registry) enter(s *Socket, claims *token.Claims) ([]*Socket, error) {
+	var room [grains]place
+	places := r.appendPlaces(room[:0], s, claims)
+	evictions, err := r.makeRoom(places, claims != nil)
+	if err != nil {
+		return nil, err
+	}
+	evicted := r.evict(evictions)
+	for _, p := range places {
+		r.add(p.grain, p.name, s)
+	}
+	return evicted, nil
+}
+
+// appendPlaces appends the places in which a socket is to be counted and is
+// not yet. The narrower limit comes first: a socket that is evicted for it
+// often makes room under the others as well.
+func (r *registry) appendPlaces(places []place, s *Socket, claims *token.Claims) []place {
+	if claims != nil {
+		for _, p := range [...]place{
+			{byToken, claims.ID, 0},
+			{bySession, claims.SessionID, r.limits.PerSession},
+			{bySubject, claims.Subject, r.limits.PerSubject},
+			{byIssuer, claims.IssuerSubject, 0},
+		} {
+			if p.name != "" {
+				places = append(places, p)
+			}
+		}
+	}
+	if r.limits.PerAddress > 0 && s.entry.links[byAddress].next == nil {
+		places = append(places, place{byAddress, s.entry.network, r.limits.PerAddress})
+	}
+	return places
+}
+
+// makeRoom looks for room for one more socket in each place, and changes
+// nothing. It returns which sockets have to end for it, at most one for each
+// place, or fails with RateLimited if one of the limits leaves no room: then
+// the others evict nothing. Only an authenticated client may evict others.
+func (r *registry) makeRoom(places []place, authenticated bool) (evictions []eviction, err error) {
+	for _, p := range places {
+		if p.most == 0 {
+			continue
+		}
+		of := r.rings[p.grain][p.name]
+		// Sockets that were ended take their time, and are connections too.
+		if of.all-p.most >= p.most { // twice as many; 2*most may overflow
+			return nil, errFull()
+		}
+		staying := of.staying()
+		for _, e := range evictions {
+			if l := e.oldest.entry.links[p.grain]; l.next != nil && l.name == p.name {
+				staying--
+			}
+		}
+		if staying < p.most {
+			continue
+		}
+		if r.limits.WhenFull != EndOldest || !authenticated || r.afterEviction(p) > r.age()+evictionPeriod {
+			return nil, errFull()
+		}
+		evictions = append(evictions, eviction{p, r.oldest(p.grain, p.name)})
+	}
+	return evictions, nil
+}
+
+func errFull() error { return refuseWith(RateLimited, "Too many open connections") }
+
+// evict carries out evictions, and returns the sockets, which the caller must
+// end.
+func (r *registry) evict(evictions []eviction) (evicted []*Socket) {
+	for _, e := range evictions {
+		next := r.afterEviction(e.place)
+		of := r.rings[e.place.grain][e.place.name]
+		of.evictions = next
+		r.rings[e.place.grain][e.place.name] = of
+		r.leave(e.oldest)
+		evicted = append(evicted, e.oldest)
+	}
+	return evicted
+}
+
+// afterEviction returns what ring.evictions is after one more in a place. It
+// is a token bucket kept as one time: how far it is ahead of now is how much
+// of the period is used up.
+func (r *registry) afterEviction(p place) time.Duration {
+	every := evictionPeriod / time.Duration(max(p.most, minEvictions))
+	return max(r.rings[p.grain][p.name].evictions, r.age()) + every
+}
+
+// oldest returns the oldest socket of a name that is not leaving; there must
+// be one. The ring starts with it from now on, so that those that are leaving
+// are not passed over again and again.
+func (r *registry) oldest(g grain, name string) *Socket {
+	of := r.rings[g][name]
+	for of.oldest.entry.leaving {
+		of.oldest = of.oldest.entry.links[g].next
+	}
+	r.rings[g][name] = of
+	return of.oldest
+}
+
+// leave marks s as leaving, under all its names at once. The caller must end
+// it: it no longer counts.
+func (r *registry) leave(s *Socket) {
+	if s.entry.leaving {
+		return
+	}
+	s.entry.leaving = true
+	if s.entry.anonymous {
+		r.countAnonymous(s.entry.network, func(a *anonymous) { a.waiting--; a.leaving++ })
+	}
+	for g, l := range s.entry.links {
+		if l.next != nil {
+			of := r.rings[g][l.name]
+			of.leaving++
+			r.rings[g][l.name] = of
+		}
+	}
+}
+
+// add puts s into the ring of a name.
+func (r *registry) add(g grain, name string, s *Socket) {
+	of := r.rings[g][name]
+	l := &s.entry.links[g]
+	l.name = name
+	if of.oldest == nil {
+		of.oldest = s
+		l.prev, l.next = s, s
+	} else {
+		newest := of.oldest.entry.links[g].prev
+		l.prev, l.next = newest, of.oldest
+		newest.entry.links[g].next, of.oldest.entry.links[g].prev = s, s
+	}
+	of.all++
+	if s.entry.leaving {
+		of.leaving++
+	}
+	r.rings[g][name] = of
+}
+
+// remove takes s out of its ring, if it is in one.
+func (r *registry) remove(g grain, s *Socket) {
+	l := s.entry.links[g]
+	if l.next == nil {
+		return
+	}
+	s.entry.links[g] = link{}
+	if l.next == s {
+		delete(r.rings[g], l.name)
+		return
+	}
+	l.prev.entry.links[g].next, l.next.entry.links[g].prev = l.next, l.prev
+	of := r.rings[g][l.name]
+	of.all--
+	if s.entry.leaving {
+		of.leaving--
+	}
+	if of.oldest == s {
+		of.oldest = l.next
+	}
+	r.rings[g][l.name] = of
+}
+
+// checkAnonymous fails with RateLimited if there is no place for one more
+// anonymous socket, in all or of the network.
+func (r *registry) checkAnonymous(network string, full func(a anonymous, most int) bool) error {
+	if full(r.anonymous, r.limits.Unauthenticated) || full(r.networks[network], r.limits.UnauthenticatedPerAddress) {
+		return refuseWith(RateLimited, "Too many connections wait to be authenticated")
+	}
+	return nil
+}
+
+// reserveAnonymous counts s as one that waits for a first message, or that is
+// leaving if its time ran out already.
+func (r *registry) reserveAnonymous(s *Socket) {
+	s.entry.anonymous = true
+	r.countAnonymous(s.entry.network, func(a *anonymous) {
+		if s.entry.leaving {
+			a.leaving++
+		} else {
+			a.waiting++
+		}
+	})
+}
+
+// releaseAnonymous undoes reserveAnonymous, for a client that has
+// authenticated or a connection that is gone.
+func (r *registry) releaseAnonymous(s *Socket) {
+	if !s.entry.anonymous {
+		return
+	}
+	s.entry.anonymous = false
+	r.countAnonymous(s.entry.network, func(a *anonymous) {
+		if s.entry.leaving {
+			a.leaving--
+		} else {
+			a.waiting--
+		}
+	})
+}
+
+// countAnonymous changes both counts that a socket of a network belongs to.
+func (r *registry) countAnonymous(network string, change func(*anonymous)) {
+	change(&r.anonymous)
+	of := r.networks[network]
+	change(&of)
+	if of.none() {
+		delete(r.networks, network)
+		return
+	}
+	r.networks[network] = of
+}
+
+// closeIdle closes idle if the last socket is gone.
 func (r *registry) closeIdle() {
 	if r.closing && r.order.open == 0 && r.anonymous.none() {
 		select {

@@ -203,7 +203,7 @@ func TestAnonymousPlaces(t *testing.T) {
 	}
 	r := newRegistry(Limits{Unauthenticated: most, UnauthenticatedPerAddress: most})
 	r.closing = true
-	if err := r.reserveAnonymous(&Socket{}); !errors.Is(err, Restarting) {
+	if _, err := r.admit(&Socket{waits: true}); !errors.Is(err, Restarting) {
 		t.Errorf("while it drains: %v", err)
 	}
 }

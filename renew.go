@@ -112,7 +112,7 @@ func (s *Socket) file(claims *token.Claims) error {
 	if s.Claims() != nil {
 		return s.guard.registryOf(s).rename(s, claims)
 	}
-	evicted, err := s.guard.sockets.introduce(s, claims)
+	evicted, err := s.guard.sockets.authenticate(s, claims)
 	if err != nil {
 		return err
 	}
@@ -166,20 +166,6 @@ func checkSuccessor(old, claims *token.Claims) error {
 // authorizeAgain asks the application about new claims.
 func (s *Socket) authorizeAgain(claims *token.Claims) error {
 	return s.guard.authorize(s.request, claims)
-}
-
-// rename files a socket under its new token's name.
-func (r *registry) rename(s *Socket, claims *token.Claims) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !s.admitted {
-		return s.over()
-	}
-	r.remove(byToken, s)
-	if claims.ID != "" {
-		r.add(byToken, claims.ID, s)
-	}
-	return nil
 }
 
 // mayTry bounds how often a client may make the guard verify a token.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"wsauth/store"
@@ -88,7 +87,7 @@ func (g *Guard) RevocationLog() RevocationLog {
 
 func (g *Guard) addConcerned(concerned map[*Socket]struct{}, revocations []store.Revocation) {
 	for _, r := range revocations {
-		for _, s := range g.concerned(r) {
+		for _, s := range g.Concerned(r) {
 			concerned[s] = struct{}{}
 		}
 	}
@@ -101,59 +100,7 @@ func (g *Guard) endRevoked(r store.Revocation) {
 		reason = TokenRevoked
 	}
 	cause := errors.New("revoked by " + r.Scope.String())
-	endAll(g.concerned(r), reason.End(cause))
-}
-
-// Concerned returns the open sockets that a revocation would end, the oldest
-// first, and then the followed requests. It revokes nothing.
-func (g *Guard) Concerned(r store.Revocation) []*Socket { return g.concerned(r) }
-
-// concerned returns the sockets whose token is revoked by v, and those that
-// were open at v.Before, whatever their tokens say: a token may be dated by a
-// clock that is ahead, or by ours before it was set back.
-func (r *registry) concerned(v store.Revocation) []*Socket {
-	var all []*Socket
-	for _, s := range r.under(v.Scope, v.ID) {
-		claims := s.Claims()
-		if claims == nil || s.end.Load() != nil {
-			continue
-		}
-		if v.Concerns(claims) || !v.Before.IsZero() && s.knownAt(v.Before) {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
-// under returns the sockets of a name in a scope.
-func (r *registry) under(scope store.Scope, id string) []*Socket {
-	switch scope {
-	case store.Token:
-		return r.named(byToken, id)
-	case store.Session:
-		return r.named(bySession, id)
-	case store.Subject:
-		return r.ofUser(id)
-	case store.Sessionless:
-		return slices.DeleteFunc(r.ofUser(id), func(s *Socket) bool {
-			claims := s.Claims()
-			return claims == nil || claims.SessionID != ""
-		})
-	case store.Everything:
-		return r.all()
-	}
-	return nil
-}
-
-// ofUser returns the sockets of a user under either name.
-func (r *registry) ofUser(name string) []*Socket {
-	all := r.named(bySubject, name)
-	for _, s := range r.named(byIssuer, name) {
-		if !slices.Contains(all, s) {
-			all = append(all, s)
-		}
-	}
-	return all
+	endAll(g.Concerned(r), reason.End(cause))
 }
 
 // Revoked reports whether tokens with these claims are revoked by the log of

@@ -24,7 +24,6 @@ type Socket struct {
 	begun       time.Time
 	known       time.Time // when claims were stored first, before which it is not to be read
 	remote      string
-	network     string        // remote as limits count it
 	waits       bool          // its token is to come in the first message
 	request     *http.Request // for Config.Authorize, where there is one
 	claims      atomic.Pointer[token.Claims]
@@ -44,11 +43,7 @@ type Socket struct {
 	renewals *rate.Limiter // nil before the first
 	renewed  chan struct{} // closed by the next renewal; nil if nobody waits
 
-	// What follows is the registry's, and changes under its lock.
-	links    [grains]link
-	admitted bool
-	leaving  bool // it was ended, or is going to be
-	counted  bool // as one whose client is not known
+	entry entry // the registry's
 }
 
 type socketKey struct{}

@@ -127,7 +127,7 @@ func (g *Guard) lookAtClock() {
 	p.last.Store(nil)
 	// What opens before the store finds the guard looking, and is found here;
 	// what opens later waits for the lock.
-	if !g.sockets.hasKnown() && !g.requests.hasKnown() {
+	if !g.sockets.hasClaims() && !g.requests.hasClaims() {
 		return
 	}
 	p.beat(g.now())
