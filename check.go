@@ -9,30 +9,12 @@ import (
 	"wsauth/token"
 )
 
-// A pass is what a request that may pass has shown.
-type pass struct {
-	claims      *token.Claims
-	requirement Requirement
-	waits       bool // nothing yet: the credential is to come in the first message
-}
-
-// errNoCredential is why a request is refused that may have one in its first
-// message.
-var errNoCredential = errors.New("no credential")
-
-// pass is what [Guard.Check] has found out, for a guard that can wait for the
-// first message.
-func (g *Guard) pass(r *http.Request, q Requirement, claims *token.Claims, err error) (pass, error) {
-	if g.firstMessage != nil && isUpgrade(r) && errors.Is(err, errNoCredential) {
-		return pass{requirement: q, waits: true}, nil
-	}
-	return pass{claims: claims, requirement: q}, err
-}
-
-// Check decides whether r may pass, and writes nothing: [Guard.Require] is
-// Check and an answer. It returns the claims of the token, nil claims where an
-// [Optional] requirement found no credential, or an [*Error]. A ticket is used
-// up by it.
+// Check decides whether r may pass, and writes nothing. It returns the claims
+// of its token, or an [*Error] for [Guard.Refuse]. A ticket is used up by it.
+//
+// The claims are nil if an [Optional] requirement found no credential, and if
+// the token of an upgrade is to come in the first message; see [FirstMessage].
+// [Guard.Admit] then admits a socket without claims.
 func (g *Guard) Check(r *http.Request, q Requirement) (*token.Claims, error) {
 	upgrade := isUpgrade(r)
 	if upgrade {
@@ -55,30 +37,38 @@ func (g *Guard) Check(r *http.Request, q Requirement) (*token.Claims, error) {
 			return nil, err
 		}
 	}
-	claims, err := g.authenticate(r, credential, q)
-	if err != nil {
+	var claims *token.Claims
+	switch {
+	case credential.Token != "":
+		if claims, err = g.authenticate(r, upgrade, credential, q); err != nil {
+			return nil, err
+		}
+	case q == Optional:
+	case upgrade && g.firstMessage != nil:
+		return nil, nil // Authorize is asked when the claims are known
+	default:
+		return nil, g.missing(r, q)
+	}
+	if err := g.authorize(r, claims); err != nil {
 		return nil, err
 	}
-	return claims, g.authorize(r, claims)
+	return claims, nil
 }
 
 // authenticate turns a credential into claims that satisfy q.
-func (g *Guard) authenticate(r *http.Request, c Credential, q Requirement) (*token.Claims, error) {
-	if c.Token == "" {
-		if q == Optional {
-			return nil, nil
-		}
-		return nil, g.missing(r, q)
-	}
+func (g *Guard) authenticate(r *http.Request, upgrade bool, c Credential, q Requirement) (*token.Claims, error) {
 	if c.CSRFRequired && c.CSRF == "" {
 		return nil, refuseWith(CSRFMismatch, "Missing CSRF Token")
 	}
 	var claims *token.Claims
 	var err error
-	if c.Ticket {
-		claims, err = g.redeem(r, c.Token)
-	} else {
+	switch {
+	case !c.Ticket:
 		claims, err = g.verify(r.Context(), c.Token)
+	case upgrade:
+		claims, err = g.redeem(r, c.Token)
+	default:
+		err = refuseWith(InvalidRequest, "A ticket opens a socket and nothing else")
 	}
 	if err != nil {
 		return nil, err
@@ -92,9 +82,12 @@ func (g *Guard) authenticate(r *http.Request, c Credential, q Requirement) (*tok
 	return claims, nil
 }
 
+// errNoCredential is the cause of a refusal of a request without a credential.
+var errNoCredential = errors.New("no credential")
+
 // missing returns the refusal for a request that needs a credential and has
-// none. What a location has passed over as somebody else's is probably what
-// the client took for one, and so what to tell it of.
+// none. If a location has passed over another's credential, the client
+// probably took that for ours, so the refusal is about it.
 func (g *Guard) missing(r *http.Request, q Requirement) *Error {
 	for _, l := range g.config.Locations {
 		if l, ok := l.(interface{ foreign(r *http.Request) *Error }); ok {
@@ -167,7 +160,7 @@ func checkCSRF(c Credential, claims *token.Claims) error {
 	return nil
 }
 
-// authorize asks the application. A nil r is that of a session which kept none.
+// authorize asks the application. r is nil for a socket that kept no request.
 func (g *Guard) authorize(r *http.Request, claims *token.Claims) error {
 	var err error
 	if g.config.AuthorizeClaims != nil {

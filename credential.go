@@ -69,8 +69,11 @@ func (g *Guard) extract(r *http.Request, q Requirement) (Credential, error) {
 	return found, nil
 }
 
-// strip removes every credential from r, unless handlers are to see it.
-func (g *Guard) strip(r *http.Request) {
+// Strip removes every credential of the guard's from r, unless
+// Config.KeepCredential. r must be the caller's own, such as a clone: a
+// handler in front of the guard may need the credential. Handlers behind
+// [Guard.Require] see a request that is stripped already.
+func (g *Guard) Strip(r *http.Request) {
 	if !g.config.KeepCredential {
 		g.stripAlways(r)
 	}

@@ -6,30 +6,31 @@
 // [Guard] wraps any [http.Handler], with any WebSocket library inside. It
 // checks the request before the handler sees it, and it ends the socket, with
 // a close code and a reason that a browser can read, when the right to it
-// ends.
+// ends. A server that reads handshakes itself calls [Guard.Check] and
+// [Guard.Admit].
 //
 // A request's way through the guard, and the files that hold the steps:
 //
-//	forwarded.go    whose is it, where trusted proxies are in front?
+//	serve.go        Require: check, admit, call the handler (context.go)
+//	forwarded.go    the client, if trusted proxies are in front
+//	check.go        Check: the order of the steps that follow
 //	handshake.go    is it a WebSocket upgrade, and a proper one?
 //	origin.go       may pages of this origin open sockets here?
 //	credential.go   exactly one location carries a token, once
 //	                (header.go, cookies.go, query.go, pathvalue.go,
 //	                subprotocol.go, ticket.go, firstmessage.go)
-//	check.go        signature, time, revocation, requirement, CSRF, the
-//	                caller's own rule
-//	upgrade.go      take the connection, start the session
-//	admit.go        let the socket in (registry.go, limits.go)
-//	socket.go       what the handler holds; its end has one cause
-//	hold.go         the same for an HTTP answer that does not end by itself
-//	follow.go       the same for a plain request that takes long
+//	admit.go        Admit: register the socket, look at revocations again
+//	                (registry.go, limits.go, order.go)
+//	refusal.go      the answer to a request that is refused (refuseclose.go)
+//	socket.go       an open socket; it ends once, with one cause
 //	renew.go        a new token for an open socket
-//	revoke.go       the end of sockets whose token was taken back
-//	staleness.go    what happens when nobody can tell, and after a pause
-//	shutdown.go     the end of all of them
-//	refusal.go      every refusal leaves here (refuseclose.go)
-//	observer.go     who is told of refusals, begins and ends
-//	sockets.go      lists the open sockets (order.go)
+//	revoke.go       ends the sockets whose token was revoked
+//	staleness.go    ends sockets when revocations are not known
+//	shutdown.go     ends all sockets
+//	hold.go         a plain request that counts as a socket
+//	follow.go       a plain request that ends with its session
+//	sockets.go      lists the open sockets
+//	observer.go     who is told of refusals, and of sockets that open and end
 //	derive.go       another policy over the same sockets
 //	errors.go       the one table of reasons, statuses and close codes
 package wsauth

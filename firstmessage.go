@@ -13,20 +13,19 @@ import (
 	"wsauth/token"
 )
 
-// maxFirstMessage is how much a client may send before it is known, in bytes,
-// frame heads included.
+// maxFirstMessage is how many bytes a client may send before it has
+// authenticated, frame heads included.
 const maxFirstMessage = 64 << 10
 
 // A FirstMessage is the location of a token in the first message on the socket
 // itself, for clients that can set no header and should put nothing into the
-// URL. Such a handshake passes with no claims: the handler upgrades, and hands
+// URL. Such a handshake passes without claims: the handler upgrades, and gives
 // what it reads to [Socket.Authenticate] before it does anything else.
 //
 // Until then the socket counts as unauthenticated (see [Limits]), may send 64
 // KiB, and ends with AuthTimeout after Timeout. A client should wait for the
-// reply before it sends more. It is no fault if it does not: the handler reads
-// what follows when it has read the first message, and so after the client is
-// known.
+// reply before it sends more. If it does not, the handler reads the rest after
+// the first message, and so after the client has authenticated.
 type FirstMessage struct {
 	// Timeout is how long the client has to send its token, from the
 	// handshake. When it is over the socket no longer counts as
@@ -58,11 +57,10 @@ func (FirstMessage) Missing(q Requirement) string { return "Missing " + string(q
 // Strip does nothing: the request carries no credential.
 func (FirstMessage) Strip(*http.Request) {}
 
-// Authenticate takes a text message of a client that may carry a token. What
-// it does depends on what the guard knows of the client.
+// Authenticate takes a text message of the client, which may carry a token.
 //
-// As the first message of a client that is not known yet it must carry one, in
-// one of these forms, else the socket ends with TokenMissing:
+// If the guard waits for the first message, it must carry one in one of these
+// forms, or the socket ends with TokenMissing:
 //
 //	{"type":"auth","token":"…"}
 //	{"type":"connection_init","payload":{"token":"…"}}
@@ -85,7 +83,7 @@ func (s *Socket) Authenticate(ctx context.Context, message []byte) (reply []byte
 	if s.Claims() != nil || s.requirement == Optional {
 		return s.renewBy(ctx, message)
 	}
-	if s.conn == nil {
+	if s.ender == nil {
 		return nil, errNoSocket
 	}
 	if len(message) > maxFirstMessage {
@@ -102,7 +100,7 @@ func (s *Socket) Authenticate(ctx context.Context, message []byte) (reply []byte
 	return m.reply(s.Claims()), nil
 }
 
-// renewBy takes a message of a client that need not say who it is.
+// renewBy takes a message of a client that may stay anonymous.
 func (s *Socket) renewBy(ctx context.Context, message []byte) ([]byte, error) {
 	// Most messages are the application's, and need not be parsed to know it.
 	if len(message) > maxFirstMessage || !bytes.Contains(message, []byte(`"auth"`)) {

@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// FollowAfter is how long a plain HTTP request takes before the guard holds it
-// to the life of its session, if its handler asks for that; see
-// [Socket.Follow].
+// FollowAfter is how long a plain HTTP request takes before the guard ends it
+// with its session, if its handler asks for that; see [Socket.Follow].
 const FollowAfter = time.Second
 
 // A Follower is told of the requests that the guard follows.
@@ -26,25 +25,24 @@ type Follower interface {
 // takes longer than [FollowAfter]: a download, an upload, a long poll, or an
 // answer without an end. From then on it is found by revocations and logouts,
 // and by [Guard.Renew]; [Socket.SetTransfer] says what else ends it. At the
-// end its context is cancelled with the [EndError] as its cause, upon which
-// the handler must return: if it has begun an answer without Content-Length,
-// by panic([http.ErrAbortHandler]), or the client takes what it has for the
-// whole.
+// end its context is cancelled with the [EndError] as its cause, and the
+// handler must return: if it has begun an answer without Content-Length, by
+// panic([http.ErrAbortHandler]), or the client takes a part for the whole.
 //
 // Unlike [Socket.Hold] it counts against no limit. A request that is shorter
-// costs one timer. For a client without a token, for one of a socket and after
+// costs one timer. For a client without a token, for an open socket and after
 // Hold, Follow does nothing. f may be nil.
 //
 // Call it once, in the handler's own goroutine.
 func (s *Socket) Follow(f Follower) {
-	if s.conn != nil || s.held.Load() || s.Claims() == nil {
+	if s.ender != nil || s.held.Load() || s.Claims() == nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.followed == nil {
 		s.followed = &followed{follower: f}
-		s.timer = time.AfterFunc(FollowAfter, s.register)
+		s.timer = time.AfterFunc(FollowAfter, s.follow)
 	}
 }
 
@@ -109,18 +107,17 @@ type followed struct {
 	overdue    bool // its token has expired, and it has outlived it
 }
 
-// register makes the request one that revocations find. As in admit, a
+// follow registers the request, so that revocations find it. As in admit, a
 // revocation in between has either found it, or is found here.
-func (s *Socket) register() {
+func (s *Socket) follow() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.followed
 	if f.returned {
 		return
 	}
-	s.timer = time.AfterFunc(noEnd, s.timedOut)
+	s.timer = time.AfterFunc(s.untilDue(), s.timedOut)
 	f.registered = true
-	s.endsBy()
 	_, _ = s.guard.requests.admit(s) // it has no limits, and is never closed
 	s.guard.startPulse()
 	if err := s.guard.lookAgain(s.Claims()); err != nil {
@@ -132,7 +129,7 @@ func (s *Socket) register() {
 	}
 }
 
-// unfollow is the end of a request whose handler has returned.
+// unfollow ends the following of a request whose handler has returned.
 func (s *Socket) unfollow() {
 	f := s.followed
 	if f == nil {

@@ -3,8 +3,6 @@ package wsauth
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
 	"time"
 
 	"wsauth/internal/forwarded"
@@ -27,6 +25,7 @@ type Guard struct {
 	revocations *store.Index // nil where nothing can be revoked
 	now         func() time.Time
 	pulse       *pulse
+	held        func() bool     // Paused
 	stop        func()          // ends what New began
 	stopped     <-chan struct{} // closed by stop; nil where New began nothing
 }
@@ -56,6 +55,7 @@ func newGuard(c Config, now func() time.Time) (*Guard, error) {
 		requests: newRegistry(Limits{}),
 		stop:     func() {},
 	}
+	g.held = g.Paused
 	g.requests.order.numbers = &g.sockets.order.own
 	if c.Revocations != nil {
 		if err := g.follow(c.Revocations); err != nil {
@@ -63,38 +63,6 @@ func newGuard(c Config, now func() time.Time) (*Guard, error) {
 		}
 	}
 	return g, nil
-}
-
-// Require wraps a handler so that only requests which satisfy q reach it,
-// plain HTTP and WebSocket handshakes alike. Any WebSocket library will do
-// inside: the guard ends the sockets that it opens.
-//
-// The handler finds claims and session with [SocketFrom].
-//
-// A handshake's handler runs in a goroutine of its own, with an
-// http.ResponseWriter of the guard's, and its request's context ends with the
-// socket: it keeps the values of the one that came in, not its end. A
-// middleware in front of the guard therefore sees the handshake only, and
-// returns before the handler does; one that recovers, measures or counts
-// sockets belongs behind the guard.
-//
-// Require panics where q is none of the four requirements.
-func (g *Guard) Require(q Requirement) func(http.Handler) http.Handler {
-	if !q.valid() {
-		panic(fmt.Sprintf("wsauth: Require(%v)", q))
-	}
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r = g.identified(r)
-			claims, err := g.Check(r, q)
-			p, err := g.pass(r, q, claims, err)
-			if err != nil {
-				g.Refuse(w, r, err)
-				return
-			}
-			g.serve(w, r, p, next)
-		})
-	}
 }
 
 // Ready says why the guard cannot let anybody in now, as an [*Error]: it is

@@ -1,21 +1,18 @@
 package wsauth
 
-import (
-	"errors"
-	"time"
-)
+import "errors"
 
 // Hold makes an open socket of a plain HTTP request whose answer has no end,
 // such as one of server-sent events: from now on it counts as one, is found by
-// revocations and logouts, stays while its session is renewed, and ends when
-// its token does. At the end its context is cancelled with the [EndError] as
-// its cause, upon which the handler must return.
+// revocations and logouts, stays open while its session is renewed, and ends
+// when its token expires. At the end its context is cancelled with the
+// [EndError] as its cause, and the handler must return.
 //
 // An error is an [*Error], and says that the request may not go on: the token
-// was revoked meanwhile, a limit stands against it, or the guard shuts down. On
-// the session of a socket Hold does nothing.
+// was revoked meanwhile, a limit is reached, or the guard is shutting down.
+// For an open socket Hold does nothing.
 func (s *Socket) Hold() error {
-	if s.conn != nil {
+	if s.ender != nil {
 		return nil
 	}
 	if s.followed != nil {
@@ -24,24 +21,19 @@ func (s *Socket) Hold() error {
 	if !s.held.CompareAndSwap(false, true) {
 		return errors.New("wsauth: Hold: called twice")
 	}
-	s.mu.Lock()
-	s.timer = time.AfterFunc(noEnd, s.timedOut)
-	s.mu.Unlock()
-	if err := s.guard.admit(s, 0); err != nil {
-		s.timer.Stop()
-		s.guard.sockets.forget(s)
+	if err := s.guard.admit(s); err != nil {
 		return err
 	}
-	s.tellOpen()
+	s.Opened()
 	return nil
 }
 
-// release is the end of a plain HTTP request, whose handler has returned.
+// release ends a plain HTTP request, whose handler has returned.
 func (s *Socket) release() {
 	if s.held.Load() {
-		s.closed()
+		s.Closed()
 		return
 	}
 	s.unfollow()
-	s.cancel(nil)
+	s.context.end(nil)
 }

@@ -66,7 +66,9 @@ func TestLimitsHoldAfterAnySequence(t *testing.T) {
 func TestRefusedNewcomerEndsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newCrowd(t, Limits{PerSubject: 1, PerAddress: 3, WhenFull: EndOldest})
-		known := func(subject string) *token.Claims { return &token.Claims{Subject: subject} }
+		known := func(subject string) *token.Claims {
+			return &token.Claims{Subject: subject, ExpiresAt: time.Now().Add(time.Hour)}
+		}
 		var kept []*Socket
 		for _, subject := range []string{"ada", "bob", "eve"} {
 			s, err := x.socket(x.guard, "192.0.2.1:1", known(subject))
@@ -116,31 +118,40 @@ func newCrowd(t *testing.T, limits Limits) *crowd {
 	return &crowd{guard: guard, derived: derived}
 }
 
-// socket lets a client in as upgrade does; nil claims are to come in its first
-// message.
+// socket admits a client; nil claims are to come in its first message.
 func (x *crowd) socket(g *Guard, from string, claims *token.Claims) (*Socket, error) {
 	server, client := net.Pipe()
 	go func() { _, _ = io.Copy(io.Discard, client) }()
-	s := x.session(g, from, claims)
-	s.timer = time.AfterFunc(noEnd, s.timedOut)
-	s.conn = wsconn.New(slow{server}, func() { s.closed(); client.Close() })
-	if err := g.admit(s, 0); err != nil {
-		s.timer.Stop()
-		g.sockets.forget(s)
+	conn := wsconn.New(slow{server}, func() {})
+	s, err := g.Admit(request(from), Access, claims, conn)
+	if err != nil {
 		server.Close()
 		client.Close()
 		return nil, err
 	}
-	_, _ = s.conn.Write([]byte("HTTP/1.1 101 Switching Protocols\r\n\r\n"))
+	wsconn.NewResponse(conn).Attach(visit{s, client})
+	_, _ = conn.Write([]byte("HTTP/1.1 101 Switching Protocols\r\n\r\n"))
 	x.open = append(x.open, s)
 	return s, nil
 }
 
-func (x *crowd) session(g *Guard, from string, claims *token.Claims) *Socket {
+// A visit is a socket whose client hangs up with the server.
+type visit struct {
+	*Socket
+	client net.Conn
+}
+
+// Closed implements [wsconn.Owner].
+func (v visit) Closed() {
+	v.Socket.Closed()
+	v.client.Close()
+}
+
+// request makes a request that comes from an address.
+func request(from string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/ws", nil)
 	r.RemoteAddr = from
-	_, s := g.newSocket(context.Background(), r, pass{claims: claims, waits: claims == nil})
-	return s
+	return r
 }
 
 // A slow connection is half-closed and then hung up on by nobody, so that its
@@ -150,11 +161,11 @@ type slow struct{ net.Conn }
 func (slow) CloseWrite() error { return nil }
 
 func (x *crowd) close(s *Socket) {
-	if s.conn == nil {
+	if s.ender == nil {
 		s.release()
 		return
 	}
-	_ = s.conn.Close()
+	_ = s.ender.(*wsconn.Conn).Close()
 }
 
 func (x *crowd) step(rnd *rand.Rand) {
@@ -175,14 +186,14 @@ func (x *crowd) step(rnd *rand.Rand) {
 	case n < 5:
 		_, err = x.socket(g, from, nil)
 	case n < 6:
-		s := x.session(g, from, claims())
+		s := g.newSocket(request(from), Access, claims())
 		if err = s.Hold(); err == nil {
 			x.open = append(x.open, s)
 		}
 	case len(x.open) == 0:
 	case n < 7:
 		s := x.open[rnd.IntN(len(x.open))]
-		if s.conn != nil && s.Claims() == nil {
+		if s.ender != nil && s.Claims() == nil {
 			if err = s.replace(claims()); err != nil {
 				err = nil // it ends this socket
 				s.End(RateLimited.End(nil))

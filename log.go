@@ -9,58 +9,36 @@ import (
 	"wsauth/internal/logtext"
 )
 
-// The guard's log lines, and what its observer is told with them. Of a request
-// they hold the address that it came from, of a token that was verified the
-// user and the session, cut, and of another one the kid, quoted and cut. slog
-// escapes all of them.
+// The guard's log lines, and what its observer is told with them. A line holds
+// the address of a request, the user and the session of a verified token, cut,
+// and the kid of any other, quoted and cut. slog escapes all of them.
 
 func (g *Guard) tellRefusal(r *http.Request, e *Error) {
-	g.log("refused",
-		slog.String("reason", string(e.Reason)),
-		slog.String("remote", g.client(r).Addr),
-		slog.Any("error", e))
+	if g.logs() {
+		g.log("refused",
+			slog.String("reason", string(e.Reason)),
+			slog.String("remote", g.client(r).Addr),
+			slog.Any("error", e))
+	}
 	g.config.Observer.Refused(r, e)
 }
 
-// The stages of a session, as the observer hears of them.
-const (
-	stageNew     = iota
-	stageOpening // the observer is being told that it is open
-	stageOpen
-	stageEnded
-)
-
-// tellOpen tells that a socket is open, unless it has ended before.
-func (s *Socket) tellOpen() {
-	if s.end.Load() != nil || !s.stage.CompareAndSwap(stageNew, stageOpening) {
-		return
+func (g *Guard) tellOpened(s *Socket) {
+	if g.logs() {
+		g.log("socket opened", s.with(slog.String("remote", s.remote))...)
 	}
-	s.guard.log("socket opened", s.with(slog.String("remote", s.remote))...)
-	s.guard.config.Observer.Opened(s)
-	if !s.stage.CompareAndSwap(stageOpening, stageOpen) {
-		s.guard.tellEnd(s, s.end.Load()) // it has ended meanwhile
-	}
+	g.config.Observer.Opened(s)
 }
 
-// tellEnd tells that a socket has ended, if it was open.
-func (s *Socket) tellEnd(e *EndError) {
-	if s.stage.Swap(stageEnded) == stageOpen {
-		s.guard.tellEnd(s, e)
-	}
-}
-
-// An opener is a session whose handler has yet to open its socket.
-type opener Socket
-
-// Open is called when it does.
-func (o *opener) Open() { (*Socket)(o).tellOpen() }
-
-func (g *Guard) tellEnd(s *Socket, e *EndError) {
+func (g *Guard) tellEnded(s *Socket, e *EndError) {
 	g.logEnd("socket ended", s, e)
 	g.config.Observer.Ended(s, e)
 }
 
 func (g *Guard) logEnd(message string, s *Socket, e *EndError) {
+	if !g.logs() {
+		return
+	}
 	attrs := []slog.Attr{
 		slog.String("reason", e.Reason),
 		slog.Int("code", e.Code),
@@ -73,17 +51,17 @@ func (g *Guard) logEnd(message string, s *Socket, e *EndError) {
 	g.log(message, s.with(attrs...)...)
 }
 
-// tellAuthenticated tells that the client of an open socket has said who it
-// is, after the line that it was opened.
+// tellAuthenticated logs the user of a socket that was opened without one.
 func (s *Socket) tellAuthenticated() {
-	s.guard.log("socket authenticated", s.with(slog.String("remote", s.remote))...)
+	if s.guard.logs() {
+		s.guard.log("socket authenticated", s.with(slog.String("remote", s.remote))...)
+	}
 }
 
-// with returns attributes with the user and the session that the claims name,
-// fit for a line.
+// with returns attrs with the user and the session that the claims name.
 func (s *Socket) with(attrs ...slog.Attr) []slog.Attr {
 	claims := s.Claims()
-	if claims == nil || !s.guard.logs() {
+	if claims == nil {
 		return attrs
 	}
 	if claims.Subject != "" {
@@ -95,7 +73,7 @@ func (s *Socket) with(attrs ...slog.Attr) []slog.Attr {
 	return attrs
 }
 
-// logs reports whether anybody reads the lines.
+// logs reports whether lines are logged, to build their attributes only then.
 func (g *Guard) logs() bool {
 	return g.config.Logger.Enabled(context.Background(), slog.LevelInfo)
 }

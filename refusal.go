@@ -10,10 +10,15 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// Refuse answers r with the refusal err, which is one of [Guard.Check]'s: as
-// application/problem+json (RFC 9457), or, for an upgrade under RefuseClose,
-// by a socket that closes with code and reason.
+// Refuse answers r with the error of [Guard.Check] or [Guard.Admit], or with
+// the [Socket.Err] of a socket that ended before its handshake was answered:
+// as application/problem+json (RFC 9457), or, for an upgrade under
+// RefuseClose, by a socket that closes with code and reason.
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if end, ok := err.(*EndError); ok { // not one that a refusal wraps as its cause
+		g.refuseEnded(w, r, end)
+		return
+	}
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
 		e = refuse(InternalError, err)
@@ -26,6 +31,23 @@ func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		// What the client sent after the handshake is no request.
 		w.Header().Set("Connection", "close")
+	}
+	writeProblem(w, e)
+}
+
+// refuseEnded answers the handshake of a socket that has ended. Its connection
+// sends the close frame itself, after a 101.
+func (g *Guard) refuseEnded(w http.ResponseWriter, r *http.Request, end *EndError) {
+	e := end.refusal()
+	if end.Reason != closedEnd().Reason { // by the client
+		g.tellRefusal(r, e)
+	}
+	clear(w.Header())
+	wsconn.Refuse(w)
+	if g.config.Refusal == RefuseClose && e.mayOpen() && wsframe.ValidKey(r.Header.Get("Sec-WebSocket-Key")) {
+		g.agree(w.Header(), r)
+		w.WriteHeader(http.StatusSwitchingProtocols)
+		return
 	}
 	writeProblem(w, e)
 }
@@ -65,30 +87,10 @@ func writeProblem(w http.ResponseWriter, e *Error) {
 	problem.New(problem.Document{Status: status, Detail: e.Message, Reason: string(e.Reason)}).Write(w)
 }
 
-// agree sets the header of a 101 that answers r, after which no message will
-// come.
+// agree sets the header of a 101 that answers r, after which no message
+// follows.
 func (g *Guard) agree(h http.Header, r *http.Request) {
 	bare := r.Clone(r.Context())
 	g.stripAlways(bare)
 	wsframe.SetAccept(h, r.Header.Get("Sec-WebSocket-Key"), httpx.Subprotocol(bare.Header["Sec-Websocket-Protocol"]))
-}
-
-// answerEnd answers the handshake of a session that has ended before its handler
-// has answered, which then leaves it to the guard to tell the client why. A
-// nil end is none.
-func (g *Guard) answerEnd(w *wsconn.Response, r *http.Request, end *EndError) {
-	if end == nil {
-		return
-	}
-	clear(w.Header())
-	e := end.refusal()
-	if end.Reason != closedEnd().Reason { // by the client
-		g.tellRefusal(r, e)
-	}
-	if g.config.Refusal == RefuseClose && e.mayOpen() && wsframe.ValidKey(r.Header.Get("Sec-WebSocket-Key")) {
-		g.agree(w.Header(), r)
-		w.WriteHeader(http.StatusSwitchingProtocols) // the connection itself sends the close frame
-		return
-	}
-	writeProblem(w, e)
 }

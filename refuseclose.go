@@ -43,7 +43,7 @@ func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) 
 	hold := g.holdFor(e.Reason, network)
 	end := e.Reason.End(nil)
 	conn := wsconn.New(raw, func() { g.sockets.releaseRefused(network) })
-	conn.Limit(maxFirstMessage, func() {})
+	conn.Limit(maxFirstMessage, func() bool { return true }, func() {})
 	response := wsconn.NewResponse(conn)
 	g.agree(response.Header(), r)
 	go func() {

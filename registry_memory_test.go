@@ -15,10 +15,10 @@ import (
 	"wsauth/token"
 )
 
-// TestSessionMemory: what the guard itself holds of an open socket, the
+// TestSocketMemory: what the guard itself holds of an open socket, the
 // registry's places and the timer included, is at most 1 KB. The connection,
 // the handler's goroutine and the claims are not the guard's.
-func TestSessionMemory(t *testing.T) {
+func TestSocketMemory(t *testing.T) {
 	const n = 10_000
 	claims := make([]*token.Claims, n)
 	for i := range claims {
@@ -27,25 +27,24 @@ func TestSessionMemory(t *testing.T) {
 			ExpiresAt: time.Now().Add(time.Hour),
 		}
 	}
-	sessions := make([]*Socket, n)
+	sockets := make([]*Socket, n)
 	g := &Guard{now: time.Now, sockets: newRegistry(Limits{PerSubject: 10})}
 	before := heap()
-	for i := range sessions {
+	for i := range sockets {
 		s := &Socket{guard: g, remote: "192.0.2.1:1234"}
 		s.claims.Store(claims[i])
-		s.timer = time.AfterFunc(noEnd, s.timedOut)
-		s.endsBy()
+		s.startTimer()
 		if _, err := g.sockets.admit(s); err != nil {
 			t.Fatal(err)
 		}
-		sessions[i] = s
+		sockets[i] = s
 	}
 	each := float64(heap()-before) / n
-	t.Logf("%.0f bytes for each session", each)
+	t.Logf("%.0f bytes for each socket", each)
 	if each > 1000 || each < 100 {
-		t.Errorf("%.0f bytes for each session", each)
+		t.Errorf("%.0f bytes for each socket", each)
 	}
-	for _, s := range sessions {
+	for _, s := range sockets {
 		s.timer.Stop()
 		g.sockets.forget(s)
 	}
@@ -62,9 +61,9 @@ func TestRenewedSocketHasOneName(t *testing.T) {
 	g := &Guard{now: time.Now, sockets: newRegistry(Limits{})}
 	var all []*Socket
 	for range 3 { // of one token
-		s := &Socket{guard: g, remote: "192.0.2.1:1234", timer: time.AfterFunc(noEnd, func() {})}
+		s := &Socket{guard: g, remote: "192.0.2.1:1234"}
 		s.claims.Store(&token.Claims{Subject: "ada", ID: "old", SessionID: "s", ExpiresAt: time.Now().Add(time.Hour)})
-		s.endsBy()
+		s.startTimer()
 		if _, err := g.sockets.admit(s); err != nil {
 			t.Fatal(err)
 		}
@@ -112,9 +111,9 @@ func TestRenewedSocketHasOneName(t *testing.T) {
 func TestSocketHasTwoNames(t *testing.T) {
 	g := &Guard{now: time.Now, sockets: newRegistry(Limits{})}
 	open := func(subject, issuer, sid string) *Socket {
-		s := &Socket{guard: g, remote: "192.0.2.1:1234", timer: time.AfterFunc(noEnd, func() {})}
+		s := &Socket{guard: g, remote: "192.0.2.1:1234"}
 		s.claims.Store(&token.Claims{Subject: subject, IssuerSubject: issuer, SessionID: sid, IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)})
-		s.endsBy()
+		s.startTimer()
 		if _, err := g.sockets.admit(s); err != nil {
 			t.Fatal(err)
 		}

@@ -17,23 +17,23 @@ const (
 	renewalEvery = time.Second
 )
 
-// errNoSocket is the answer to a renewal of a plain HTTP request.
-var errNoSocket = errors.New("wsauth: only the session of a socket can be renewed")
+// errNoSocket is the error of renewing a plain HTTP request.
+var errNoSocket = errors.New("wsauth: only an open socket can be renewed")
 
 // Renew gives an open socket a new token, which a client sends over the socket
 // itself: it stays open as long as the new token is valid. The token must
-// satisfy the route's requirement, be of the same subject, issuer and login
-// session (sid), and be no older and no narrower than the one before. The
-// verifier's leeway for iat is allowed for, since its clock may have been set
-// back in between.
+// satisfy the route's requirement, be of the same subject, issuer and session
+// (sid), and be no older and no narrower than the one before. The verifier's
+// leeway for iat is allowed for, since its clock may have been set back in
+// between.
 //
-// Whatever is refused is an [*Error], and ends the socket with its reason: a
-// client that sends another user's token is confused or hostile. The exception
-// is StoreUnavailable: the socket stays as it was, for another try. Renewals
-// that come faster than once a second end the socket with RateLimited, after
-// ten.
+// An error is an [*Error], and has ended the socket with its reason: a client
+// that sends another user's token is confused or hostile. The exception is
+// StoreUnavailable: the socket stays as it was, for another try. After ten
+// renewals, those that come faster than once a second end the socket with
+// RateLimited.
 func (s *Socket) Renew(ctx context.Context, raw string) error {
-	if s.conn == nil {
+	if s.ender == nil {
 		return errNoSocket
 	}
 	if err := s.mayTry(); err != nil {
@@ -49,12 +49,12 @@ func (s *Socket) Renew(ctx context.Context, raw string) error {
 	return s.refused(err)
 }
 
-// Renew extends every open socket of a login to the life of a new access
-// token, as after a refresh over HTTP, and returns how many they are. Sockets
-// are those whose token has the same sid, subject and issuer; a socket that the
-// new token would not be good for stays as it was: one of a [Fresh] route, say,
-// or one that has a newer token already. The token itself is checked as that of
-// a request, and the error is an [*Error].
+// Renew extends the open sockets of a session to the life of a new access
+// token, as after a refresh over HTTP, and returns how many they are. They are
+// those whose token has the same sid, subject and issuer. A socket that the
+// new token is not good for stays as it was, such as one of a [Fresh] route,
+// or one that has a newer token already. The token itself is checked as that
+// of a request, and the error is an [*Error].
 func (g *Guard) Renew(ctx context.Context, raw string) (sockets int, err error) {
 	claims, err := g.verify(ctx, raw)
 	if err != nil {
@@ -77,38 +77,56 @@ func (g *Guard) Renew(ctx context.Context, raw string) (sockets int, err error) 
 	return sockets, nil
 }
 
-// replace gives the session new claims, which were checked by themselves.
+// replace gives the socket new claims, which were checked by themselves.
 func (s *Socket) replace(claims *token.Claims) error {
 	if err := checkSuccessor(s.Claims(), claims); err != nil {
 		return err
 	}
-	if err := s.authorizeAgain(claims); err != nil { // may take its time, and so not under the lock
+	if err := s.guard.authorize(s.request, claims); err != nil { // may wait, and so without the lock
 		return err
 	}
-	first, err := s.take(claims)
+	first, err := s.store(claims)
 	if err == nil && first {
 		s.tellAuthenticated()
 	}
 	return err
 }
 
-// take gives the session new claims, if they still succeed those that it has.
-// first reports that it had none.
-func (s *Socket) take(claims *token.Claims) (first bool, err error) {
+// store gives the socket new claims, if they still succeed those that it has.
+// first reports that it had none. As in admit, a revocation in between either
+// finds the socket or is found here.
+func (s *Socket) store(claims *token.Claims) (first bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	first = s.Claims() == nil
 	if err := checkSuccessor(s.Claims(), claims); err != nil {
 		return first, err
 	}
-	if err := s.file(claims); err != nil {
+	if err := s.register(claims); err != nil {
 		return first, err
 	}
-	return first, s.hold(claims)
+	s.setClaims(claims)
+	if s.followed != nil {
+		s.followed.overdue = false
+	}
+	s.resetTimer()
+	if err := s.guard.lookAgain(claims); err != nil {
+		s.End(TokenRevoked.End(err))
+		return first, err
+	}
+	if err := s.over(); err != nil {
+		return first, err
+	}
+	if s.renewed != nil {
+		close(s.renewed)
+		s.renewed = nil
+	}
+	return first, nil
 }
 
-// file lets the session be found by its new claims. The caller holds s.mu.
-func (s *Socket) file(claims *token.Claims) error {
+// register has the registry find the socket by its new claims. s.mu must be
+// held.
+func (s *Socket) register(claims *token.Claims) error {
 	if s.Claims() != nil {
 		return s.guard.registryOf(s).rename(s, claims)
 	}
@@ -117,34 +135,14 @@ func (s *Socket) file(claims *token.Claims) error {
 		return err
 	}
 	s.guard.startPulse()
-	s.conn.Unlimit()
 	endAll(evicted, ConnectionLimit.End(nil))
 	return nil
 }
 
-// hold makes claims those of the session. As in admit, a revocation either
-// finds the session or is found here. The caller holds s.mu.
-func (s *Socket) hold(claims *token.Claims) error {
-	s.setClaims(claims)
-	s.endsBy()
-	if err := s.guard.lookAgain(claims); err != nil {
-		s.End(TokenRevoked.End(err))
-		return err
-	}
-	if err := s.over(); err != nil {
-		return err
-	}
-	if s.renewed != nil {
-		close(s.renewed)
-		s.renewed = nil
-	}
-	return nil
-}
-
-// checkSuccessor refuses claims that are not those of a session that old
-// began; any will do for one whose client was not known. The clock may have
-// been set back in between, within the leeway of the verifier: a new token
-// then begins and ends that much earlier.
+// checkSuccessor refuses claims that do not continue the session of old; any
+// do for a socket that had none. The clock may have been set back in between,
+// within the leeway of the verifier: a new token then begins and ends that
+// much earlier.
 func checkSuccessor(old, claims *token.Claims) error {
 	if old == nil {
 		return nil
@@ -163,11 +161,6 @@ func checkSuccessor(old, claims *token.Claims) error {
 	return nil
 }
 
-// authorizeAgain asks the application about new claims.
-func (s *Socket) authorizeAgain(claims *token.Claims) error {
-	return s.guard.authorize(s.request, claims)
-}
-
 // mayTry bounds how often a client may make the guard verify a token.
 func (s *Socket) mayTry() error {
 	s.mu.Lock()
@@ -182,7 +175,7 @@ func (s *Socket) mayTry() error {
 	return s.refused(refuseWith(RateLimited, "Too many renewals"))
 }
 
-// refused ends the session with a refusal, and returns it.
+// refused ends the socket with a refusal, and returns it.
 func (s *Socket) refused(err error) error {
 	if e, ok := errors.AsType[*Error](err); ok && e.Reason != StoreUnavailable {
 		s.End(e.Reason.End(e))
@@ -190,9 +183,9 @@ func (s *Socket) refused(err error) error {
 	return err
 }
 
-// Renewed returns a channel that is closed when the session gets its next
-// token: by Renew, by [Guard.Renew], or by [Socket.Authenticate]. Ask for it
-// before you look at Claims, and again after each time.
+// Renewed returns a channel that is closed when the socket gets its next
+// token: by Renew, by [Guard.Renew], or by [Socket.Authenticate]. Call it
+// before you look at Claims, and again after each renewal.
 func (s *Socket) Renewed() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,13 +195,13 @@ func (s *Socket) Renewed() <-chan struct{} {
 	return s.renewed
 }
 
-// RequireFresh is the step up to an action that wants the password again: it
-// returns nil once the session has a token that is fresh, at once if it has.
+// RequireFresh is the step up before an action that needs the password again:
+// it returns nil once the socket has a token that is fresh, at once if it has.
 // Otherwise the handler tells its client, which logs in anew within its session
-// and sends the token over the socket or has the server renew its sockets, and
-// RequireFresh waits for that until ctx is done. Then it returns an [*Error]
-// with FreshTokenRequired, and the socket stays as it was; the end of the
-// session itself is its [context.Cause], an [*EndError] for a socket.
+// and sends the token over the socket or has the server renew its sockets.
+// RequireFresh waits for that until ctx is done: then it returns an [*Error]
+// with FreshTokenRequired, and the socket stays as it was. If the socket ends
+// meanwhile, it returns the [*EndError].
 //
 // Do not wait in the goroutine that reads the client's messages.
 func (s *Socket) RequireFresh(ctx context.Context) error {
@@ -222,8 +215,8 @@ func (s *Socket) RequireFresh(ctx context.Context) error {
 		}
 		select {
 		case <-renewed:
-		case <-s.ctx.Done():
-			return context.Cause(s.ctx)
+		case <-s.Context().Done():
+			return context.Cause(s.Context())
 		case <-ctx.Done():
 			return refuse(FreshTokenRequired, ctx.Err())
 		}

@@ -112,7 +112,7 @@ func TestSuspended(t *testing.T) {
 					t.Fatal("frames pass before anybody has looked at the clock")
 				}
 				read := make(chan error, 1)
-				go func() { _, err := talking.conn.Read(make([]byte, 1)); read <- err }()
+				go func() { _, err := talking.ender.(*wsconn.Conn).Read(make([]byte, 1)); read <- err }()
 				go func() { _, _ = client.Write([]byte("x")) }()
 				if err := <-read; !errors.Is(err, TokenExpired) {
 					t.Errorf("read: %v", err)
@@ -138,13 +138,14 @@ func TestSuspended(t *testing.T) {
 // talks opens a socket over a connection of its own.
 func (x *suspension) talks(t *testing.T, server, client net.Conn, life time.Duration) *Socket {
 	t.Helper()
-	s := x.session(x.guard, "192.0.2.1:1", &token.Claims{Subject: "ada", ExpiresAt: x.guard.now().Round(0).Add(life)})
-	s.timer = time.AfterFunc(noEnd, s.timedOut)
-	s.conn = wsconn.New(server, s.closed)
-	s.conn.HoldWhile(x.guard.Paused)
-	if err := x.guard.admit(s, 0); err != nil {
+	conn := wsconn.New(server, func() {})
+	conn.HoldWhile(x.guard.Paused)
+	claims := &token.Claims{Subject: "ada", ExpiresAt: x.guard.now().Round(0).Add(life)}
+	s, err := x.guard.Admit(request("192.0.2.1:1"), Access, claims, conn)
+	if err != nil {
 		t.Fatal(err)
 	}
+	wsconn.NewResponse(conn).Attach(s)
 	x.open = append(x.open, s)
 	return s
 }
@@ -162,10 +163,7 @@ func TestSuspendedAfterTheFirstMessage(t *testing.T) {
 			t.Error("the guard looks at the clock for a socket without a token")
 		}
 		claims := &token.Claims{Subject: "ada", ExpiresAt: x.guard.now().Round(0).Add(30 * time.Minute)}
-		s.mu.Lock()
-		err = errors.Join(s.file(claims), s.hold(claims))
-		s.mu.Unlock()
-		if err != nil {
+		if _, err := s.store(claims); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Second)
@@ -192,7 +190,7 @@ func TestSuspendedRequests(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s, with a log: %t", name, revocations), func(t *testing.T) {
 				inSuspension(t, revocations, func(t *testing.T, x *suspension) {
-					s := x.session(x.guard, "192.0.2.1:1", &token.Claims{Subject: "ada", ExpiresAt: x.guard.now().Round(0).Add(30 * time.Minute)})
+					s := x.guard.newSocket(request("192.0.2.1:1"), Access, &token.Claims{Subject: "ada", ExpiresAt: x.guard.now().Round(0).Add(30 * time.Minute)})
 					defer s.release()
 					if err := c.begin(s); err != nil {
 						t.Fatal(err)

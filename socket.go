@@ -1,7 +1,6 @@
 package wsauth
 
 import (
-	"context"
 	"math"
 	"net"
 	"net/http"
@@ -11,57 +10,55 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"wsauth/internal/wsconn"
 	"wsauth/token"
 )
 
-// A Socket is a request that passed the guard: an open socket, or a plain
-// HTTP request while its handler runs. Handlers find it with [SocketFrom]. It
-// is safe for concurrent use.
+// A Socket is an open socket of a client that passed the guard, or a plain
+// HTTP request while its handler runs. Handlers find it with [SocketFrom]; a
+// server that takes connections over itself gets it from [Guard.Admit]. It is
+// safe for concurrent use.
 type Socket struct {
 	guard       *Guard
 	requirement Requirement
 	begun       time.Time
-	known       time.Time // when claims were stored first, before which it is not to be read
 	remote      string
-	waits       bool          // its token is to come in the first message
-	request     *http.Request // for Config.Authorize, where there is one
+	waits       bool          // for a token in the first message
+	ender       Ender         // nil for a plain HTTP request
+	request     *http.Request // for Config.Authorize, if there is one
 	claims      atomic.Pointer[token.Claims]
-	ctx         context.Context // ends with the session
-	cancel      context.CancelCauseFunc
-	conn        *wsconn.Conn // nil for a plain HTTP request
-	held        atomic.Bool  // a plain HTTP request that counts as a socket
-	timer       *time.Timer  // of a socket: the session's end, unless it is renewed
+	known       time.Time // when claims were first stored, before which it is not read
+	context     socketContext
 	end         atomic.Pointer[EndError]
-	number      atomic.Uint64 // its place in the order; 0 for what is none
+	number      atomic.Uint64 // its place in the order; 0 if it has none
 	stage       atomic.Int32  // what the observer was told
+	held        atomic.Bool   // a plain HTTP request that counts as a socket
+	timer       *time.Timer   // of the end that the socket comes to by itself
 
-	followed *followed // a plain HTTP request that is to end with its session
+	followed *followed // a plain HTTP request that may end with its session
 
-	mu       sync.Mutex    // orders renewals; never held while somebody else is asked
+	mu       sync.Mutex    // orders renewals; never held while the application is asked
 	due      time.Time     // when the timer fires
 	renewals *rate.Limiter // nil before the first
 	renewed  chan struct{} // closed by the next renewal; nil if nobody waits
 
-	entry entry // the registry's
+	entry entry // the registry's, guarded by its lock
 }
 
-type socketKey struct{}
-
-// SocketFrom returns the socket that a guard put into ctx, the context of a
-// guarded request; nil if there is none.
-func SocketFrom(ctx context.Context) *Socket {
-	s, _ := ctx.Value(socketKey{}).(*Socket)
+// newSocket makes the socket of a request.
+func (g *Guard) newSocket(r *http.Request, q Requirement, claims *token.Claims) *Socket {
+	s := &Socket{guard: g, requirement: q, begun: time.Now(), remote: g.client(r).Addr}
+	s.context.request = r.Context()
+	s.setClaims(claims)
 	return s
 }
 
-// Claims returns what the token says that the session has now: a renewal
-// replaces them. They are nil where the route's requirement is [Optional] and
-// the client sent none, and until [Socket.Authenticate] has taken the first
-// message of a client that sends its token in it.
+// Claims returns what the socket's token says: a renewal replaces them. They
+// are nil if the route's requirement is [Optional] and the client sent none,
+// and until [Socket.Authenticate] has taken the first message of a client that
+// sends its token in it.
 func (s *Socket) Claims() *token.Claims { return s.claims.Load() }
 
-// setClaims gives the session claims. The caller is the only one.
+// setClaims gives the socket claims. The caller is the only one.
 func (s *Socket) setClaims(claims *token.Claims) {
 	if claims == nil {
 		return
@@ -72,9 +69,12 @@ func (s *Socket) setClaims(claims *token.Claims) {
 	s.claims.Store(claims)
 }
 
-// knownAt reports whether the session of a known client, which has claims, had
-// them at a moment already: by the clock on the wall, or by the monotonic one,
-// since the other may have been set back in between.
+// isAnonymous reports whether the client has not authenticated.
+func (s *Socket) isAnonymous() bool { return s.Claims() == nil }
+
+// knownAt reports whether a socket with claims had them at a moment already:
+// by the wall clock, or by the monotonic one, since the other may have been
+// set back in between.
 func (s *Socket) knownAt(moment time.Time) bool {
 	now := s.guard.now()
 	return s.known.UnixMilli() <= moment.UnixMilli() || now.Sub(s.known) >= now.Sub(moment)
@@ -84,8 +84,8 @@ func (s *Socket) knownAt(moment time.Time) bool {
 func (s *Socket) Begun() time.Time { return s.begun }
 
 // Number returns the place of an open socket in the order in which the guard's
-// sockets came, from 1 on. No two have the same; a request that is no socket has
-// 0. See [Guard.All].
+// sockets were opened, from 1 on. No two have the same; a request that is no
+// socket has 0. See [Guard.All].
 func (s *Socket) Number() uint64 { return s.number.Load() }
 
 // RemoteAddr returns the address of the client: that of
@@ -93,10 +93,30 @@ func (s *Socket) Number() uint64 { return s.number.Load() }
 // the proxy does not say it.
 func (s *Socket) RemoteAddr() string { return s.remote }
 
-// End ends the session: the client of a socket gets the close frame of e, the
-// handler's reads and writes fail with e, and the request's context is
-// cancelled with e as its [context.Cause]. It returns at once and works once:
-// the first cause stays. A nil e means SessionEnded.
+// Opened records that the handshake was answered with 101. It tells the log
+// and [Config.Observer], once.
+func (s *Socket) Opened() {
+	if s.end.Load() != nil || !s.stage.CompareAndSwap(stageNew, stageOpening) {
+		return
+	}
+	s.guard.tellOpened(s)
+	if !s.stage.CompareAndSwap(stageOpening, stageOpen) {
+		s.guard.tellEnded(s, s.end.Load()) // it was closed meanwhile
+	}
+}
+
+// The stages of a socket, as the observer hears of them.
+const (
+	stageNew     = iota
+	stageOpening // the observer is being told that it is open
+	stageOpen
+	stageClosed
+)
+
+// End ends the socket: its client gets the close frame of e, the handler's
+// reads and writes fail with e, and the request's context is cancelled with e
+// as its [context.Cause]. It returns at once and works once: the first cause
+// stays. A nil e means SessionEnded.
 func (s *Socket) End(e *EndError) {
 	if e == nil {
 		e = SessionEnded.End(nil)
@@ -105,14 +125,30 @@ func (s *Socket) End(e *EndError) {
 		return
 	}
 	s.guard.registryOf(s).ended(s)
-	if s.conn == nil {
-		s.cancel(e)
+	if s.ender == nil {
+		s.context.end(e)
 		return
 	}
-	s.conn.End(e, e.frame(), func() { s.cancel(e) })
+	s.ender.End(e, e.frame(), func() { s.context.end(e) })
 }
 
-// over is the refusal of what comes after the end; nil before it.
+// endAll ends sockets for one reason.
+func endAll(sockets []*Socket, end *EndError) {
+	for _, s := range sockets {
+		s.End(end)
+	}
+}
+
+// Err returns the [*EndError] with which the socket ended, or nil while it is
+// open.
+func (s *Socket) Err() error {
+	if end := s.end.Load(); end != nil {
+		return end
+	}
+	return nil
+}
+
+// over returns the refusal of what comes after the end; nil before it.
 func (s *Socket) over() error {
 	end := s.end.Load()
 	if end == nil {
@@ -121,34 +157,65 @@ func (s *Socket) over() error {
 	return &Error{Reason: SessionEnded, Message: SessionEnded.Outcome().Text, Err: end}
 }
 
-// noEnd is a delay that never passes.
-const noEnd = time.Duration(math.MaxInt64)
-
-// endsBy sets the timer to the end that the session comes to by itself: that of
-// its token, or of the client's time to send one. The timer is monotonic: a
-// clock that is set back does not lengthen a session. The caller holds s.mu.
-func (s *Socket) endsBy() {
-	var left time.Duration
-	switch claims := s.Claims(); {
-	case claims != nil:
-		left = claims.ValidUntil().Sub(s.guard.now())
-	case s.waits:
-		left = s.guard.firstMessage.timeout()
-	default:
-		return
-	}
-	if s.followed != nil {
-		s.followed.overdue = false
-	}
-	s.due = s.guard.now().Add(left)
-	s.timer.Reset(left)
-	if s.end.Load() != nil {
-		s.timer.Stop() // closed may have stopped it already, and does not do so again
+// Closed records that the connection is gone, whoever closed it: the guard
+// forgets the socket. It must be called once for each socket that
+// [Guard.Admit] has returned.
+func (s *Socket) Closed() {
+	s.end.CompareAndSwap(nil, closedEnd())
+	e := s.end.Load()
+	s.context.end(e)
+	s.timer.Stop()
+	s.guard.sockets.forget(s)
+	if s.stage.Swap(stageClosed) == stageOpen {
+		s.guard.tellEnded(s, e)
 	}
 }
 
-// timedOut is the end that endsBy has set, unless a renewal has come in between.
-// The lock is held to the end of it, so that none succeeds which is too late.
+// closedEnd returns the end of a socket that the guard did not end.
+func closedEnd() *EndError {
+	return &EndError{Code: closeNormal, Reason: "closed", Err: net.ErrClosed}
+}
+
+// noEnd is a delay that never passes.
+const noEnd = time.Duration(math.MaxInt64)
+
+// startTimer starts the timer of the end that the socket comes to by itself.
+func (s *Socket) startTimer() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timer = time.AfterFunc(s.untilDue(), s.timedOut)
+}
+
+// resetTimer sets the timer to the end of new claims. s.mu must be held.
+func (s *Socket) resetTimer() {
+	s.timer.Reset(s.untilDue())
+	if s.end.Load() != nil {
+		s.timer.Stop() // Closed may have stopped it already, and does not do so again
+	}
+}
+
+// untilDue sets s.due to when the socket ends by itself: with its token, or
+// with the client's time to send one. It returns how long that is from now.
+// The timer is monotonic: a clock that is set back does not lengthen it. s.mu
+// must be held.
+func (s *Socket) untilDue() time.Duration {
+	now := s.guard.now()
+	var left time.Duration
+	switch claims := s.Claims(); {
+	case claims != nil:
+		left = claims.ValidUntil().Sub(now)
+	case s.waits:
+		left = s.guard.firstMessage.timeout()
+	default:
+		return noEnd
+	}
+	s.due = now.Add(left)
+	return left
+}
+
+// timedOut ends the socket when the timer fires, unless a renewal has come in
+// between. It holds the lock until then, so that no renewal succeeds that is
+// too late.
 func (s *Socket) timedOut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,26 +228,12 @@ func (s *Socket) timedOut() {
 	}
 }
 
-// expire is the end of the session's token. s.mu must be held.
+// expire ends the socket, or notes that its request outlives the token. s.mu
+// must be held.
 func (s *Socket) expire() {
 	if f := s.followed; f != nil && f.transfer == Bounded {
 		f.overdue = true
 		return
 	}
 	s.End(TokenExpired.End(nil))
-}
-
-// closed runs once the connection is gone, whoever closed it.
-func (s *Socket) closed() {
-	s.end.CompareAndSwap(nil, closedEnd())
-	e := s.end.Load()
-	s.cancel(e)
-	s.timer.Stop()
-	s.guard.sockets.forget(s)
-	s.tellEnd(e)
-}
-
-// closedEnd is the end of a session that the guard did not end.
-func closedEnd() *EndError {
-	return &EndError{Code: closeNormal, Reason: "closed", Err: net.ErrClosed}
 }

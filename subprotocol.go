@@ -121,10 +121,11 @@ func (p Subprotocol) marker(offered []string) string {
 	return p.name()
 }
 
-// marker returns the one subprotocol that is left of the offer of r when its
-// tokens are gone, if it is the name before one of them: no handler need know
-// it, so the guard selects it where the handler selects none.
-func (g *Guard) marker(r *http.Request) string {
+// Subprotocol returns the subprotocol that the answer to r must select if the
+// server selects none: the name before the token of a [Subprotocol], if
+// nothing else is offered. It is "" for all other requests. [Guard.Require]
+// selects it for its handlers.
+func (g *Guard) Subprotocol(r *http.Request) string {
 	if len(r.Header["Sec-Websocket-Protocol"]) == 0 {
 		return ""
 	}

@@ -232,9 +232,6 @@ func ticketKey(ticket string) store.TicketKey { return sha256.Sum256([]byte(tick
 // that it stands for. A ticket that is used for something else than what it was
 // made for is used up all the same.
 func (g *Guard) redeem(r *http.Request, ticket string) (*token.Claims, error) {
-	if !isUpgrade(r) {
-		return nil, refuseWith(InvalidRequest, "A ticket opens a socket and nothing else")
-	}
 	if g.config.Tickets == nil {
 		return nil, refuse(InternalError, errors.New("a location takes tickets, and there is no Config.Tickets"))
 	}

@@ -74,11 +74,9 @@ func heapByPart() map[string]float64 {
 // partOf says for what an allocation was made: for the innermost function of
 // this module on its stack.
 func partOf(stack []uintptr) string {
-	timer := false
 	frames := runtime.CallersFrames(stack)
 	for {
 		frame, more := frames.Next()
-		timer = timer || frame.Function == "time.AfterFunc"
 		switch name := frame.Function; {
 		case strings.HasPrefix(name, "wsauth.(*registry)."):
 			return partRegistry
@@ -88,12 +86,11 @@ func partOf(stack []uintptr) string {
 			return partClaims
 		case strings.HasPrefix(name, "wsauth.(*Guard).stripped"):
 			return partRequest
-		case strings.HasPrefix(name, "wsauth.(*Guard).newSession"):
-			return partSession
-		case strings.HasPrefix(name, "wsauth.(*Guard).upgrade") && timer:
+		case strings.HasPrefix(name, "wsauth.(*Socket).startTimer"):
 			return partTimer
-		case strings.HasPrefix(name, "wsauth.(*Guard).upgrade"):
-			return partSession // closures and the like
+		case strings.HasPrefix(name, "wsauth.(*Guard).newSocket"), strings.HasPrefix(name, "wsauth.(*socketContext)."),
+			strings.HasPrefix(name, "wsauth.(*Guard).serveSocket"): // closures and the like
+			return partSession
 		case strings.HasPrefix(name, "wsauth"), strings.HasPrefix(name, "main."):
 			return name
 		}

@@ -72,8 +72,8 @@ func (o *opening) fail(err error) {
 // await waits for the answer: by a loop if that can be.
 func (o *opening) await(asked *upstream.Asked) {
 	o.asked = asked
-	o.watch = watchClient(o.w.Peer(), o.session)
-	if !o.proxy.carrier.Await(o.w.Peer(), asked.Conn, relay.Answer{
+	o.watch = watchClient(o.w.Conn(), o.session)
+	if !o.proxy.carrier.Await(o.w.Conn(), asked.Conn, relay.Answer{
 		Patience: o.proxy.route.Response,
 		Over:     func() bool { return o.r.Context().Err() != nil },
 		First:    o.first,

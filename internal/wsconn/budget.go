@@ -16,28 +16,39 @@ type budget struct {
 	limit atomic.Pointer[limit]
 }
 
-// A limit is a number of bytes, and a callback for when it is exceeded.
+// A limit is a number of bytes, for how long it applies, and a callback for
+// when it is exceeded.
 type limit struct {
 	left  atomic.Int64
+	while func() bool
 	spent func()
 }
 
 // Limit limits the bytes that the client may send from now on to n, including
-// frame headers. If the client sends more, spent is called, which should End
-// the connection; the handler does not get the excess bytes.
-func (c *Conn) Limit(n int64, spent func()) {
-	l := &limit{spent: spent}
+// frame headers, as long as while returns true. If the client sends more,
+// spent is called, which should End the connection; the handler does not get
+// the excess bytes.
+func (c *Conn) Limit(n int64, while func() bool, spent func()) {
+	l := &limit{while: while, spent: spent}
 	l.left.Store(n)
 	c.budget.limit.Store(l)
 }
 
-// Unlimit removes the limit set by Limit.
-func (c *Conn) Unlimit() { c.budget.limit.Store(nil) }
+// current returns the limit if it still applies, or nil. It drops one that no
+// longer applies.
+func (b *budget) current() *limit {
+	l := b.limit.Load()
+	if l != nil && !l.while() {
+		b.limit.CompareAndSwap(l, nil)
+		return nil
+	}
+	return l
+}
 
 // read reads from r within the budget. To detect excess data, it reads one
 // byte too many and discards it.
 func (b *budget) read(r io.Reader, p []byte) (int, error) {
-	l := b.limit.Load()
+	l := b.current()
 	if l == nil || len(p) == 0 {
 		return r.Read(p)
 	}
@@ -45,11 +56,8 @@ func (b *budget) read(r io.Reader, p []byte) (int, error) {
 		p = p[:left]
 	}
 	n, err := r.Read(p)
-	if n == 0 || l.left.Add(-int64(n)) >= 0 {
-		return n, err
-	}
-	if b.limit.Load() != l {
-		return n, err // the limit was removed during the read
+	if n == 0 || l.left.Add(-int64(n)) >= 0 || b.current() == nil {
+		return n, err // within the limit, or it was removed during the read
 	}
 	l.spent()
 	return 0, errSpent
@@ -57,7 +65,7 @@ func (b *budget) read(r io.Reader, p []byte) (int, error) {
 
 // reader returns r, limited to the rest of the budget.
 func (b *budget) reader(r io.Reader) io.Reader {
-	if l := b.limit.Load(); l != nil {
+	if l := b.current(); l != nil {
 		return io.LimitReader(r, max(l.left.Load(), 0))
 	}
 	return r

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +18,7 @@ func TestBudget(t *testing.T) {
 			g := newRig(false)
 			g.send(t, []byte(head))
 			told := 0
-			g.Limit(100, func() { told++; g.end() })
+			g.Limit(100, func() bool { return true }, func() { told++; g.end() })
 			go func() { _, _ = g.peer.Write(make([]byte, 300)) }()
 			var got bytes.Buffer
 			_, err := io.CopyBuffer(&got, struct{ io.Reader }{g}, make([]byte, size))
@@ -33,13 +34,14 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// TestBudgetLifted: what comes after Unlimit is no one's to count, also where
-// a read waits meanwhile.
+// TestBudgetLifted: what comes after the limit has ended is not counted, also
+// if a read waits meanwhile.
 func TestBudgetLifted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)
 		g.send(t, []byte(head))
-		g.Limit(10, func() { t.Error("told of a budget that was lifted") })
+		var lifted atomic.Bool
+		g.Limit(10, func() bool { return !lifted.Load() }, func() { t.Error("told of a budget that was lifted") })
 		send := func(n int) {
 			t.Helper()
 			go func() { _, _ = g.peer.Write(make([]byte, n)) }()
@@ -54,7 +56,7 @@ func TestBudgetLifted(t *testing.T) {
 			waiting <- err
 		}()
 		synctest.Wait()
-		g.Unlimit()
+		lifted.Store(true)
 		_, _ = g.peer.Write([]byte{0})
 		if err := <-waiting; err != nil {
 			t.Error(err)

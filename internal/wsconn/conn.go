@@ -27,11 +27,13 @@ const Grace = 5 * time.Second
 // A Conn is the net.Conn that a guarded handler gets from Hijack. It is safe
 // for concurrent use.
 type Conn struct {
-	conn     net.Conn
-	onClosed func()
-	released sync.Once
-	budget   budget
-	held     func() bool // see HoldWhile
+	conn   net.Conn
+	budget budget
+	held   func() bool // see HoldWhile
+
+	omu      sync.Mutex // guards owner and released
+	owner    closer     // nil until there is one
+	released bool       // the connection is closed
 
 	// Held during writes, and while out advances by what was written.
 	wmu sync.Mutex
@@ -58,7 +60,40 @@ type Conn struct {
 // It calls onClosed once when the connection is closed, by End or by the
 // handler.
 func New(conn net.Conn, onClosed func()) *Conn {
-	return &Conn{conn: conn, onClosed: onClosed, held: func() bool { return false }}
+	return &Conn{conn: conn, owner: closedFunc(onClosed), held: func() bool { return false }}
+}
+
+// A closer is notified when a connection is closed.
+type closer interface{ Closed() }
+
+// A closedFunc is a closer.
+type closedFunc func()
+
+// Closed calls f.
+func (f closedFunc) Closed() { f() }
+
+// own sets the owner, and notifies it immediately if the connection is closed
+// already.
+func (c *Conn) own(o closer) {
+	c.omu.Lock()
+	c.owner = o
+	released := c.released
+	c.omu.Unlock()
+	if released {
+		o.Closed()
+	}
+}
+
+// release notifies the owner, once, that the connection is closed.
+func (c *Conn) release() {
+	c.omu.Lock()
+	first := !c.released
+	c.released = true
+	owner := c.owner
+	c.omu.Unlock()
+	if first && owner != nil {
+		owner.Closed()
+	}
 }
 
 // HoldWhile blocks the handler's reads and writes while held returns true. It
@@ -71,8 +106,6 @@ func (c *Conn) await() {
 		time.Sleep(2 * time.Millisecond)
 	}
 }
-
-func (c *Conn) release() { c.released.Do(c.onClosed) }
 
 // End ends the connection. It sends frame between two frames of the handler,
 // calls cancel, makes later Reads and Writes of the handler fail with cause,

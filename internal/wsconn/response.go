@@ -26,18 +26,59 @@ type Response struct {
 	status   int // 0 until WriteHeader
 	hijacked bool
 	later    bool
+	early    bool // see IsEarly
+	direct   bool // see IsDirect
 	hurried  bool
 
 	unanswered func() // may be nil
-	opener     Opener // nil after it was called, or if there is none
+	owner      Owner  // nil after it was notified that the socket opens
 }
-
-// An Opener is notified once when a handler opens the socket.
-type Opener interface{ Open() }
 
 // NewResponse returns a Response on conn.
 func NewResponse(conn *Conn) *Response {
 	return &Response{conn: conn, header: make(http.Header, 4)}
+}
+
+// Take hijacks the connection of a handshake from the server of w, and returns
+// a Response on it. The handler's reads and writes block while held returns
+// true.
+func Take(w http.ResponseWriter, held func() bool) (*Response, error) {
+	raw, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil, err
+	}
+	conn := &Conn{conn: raw}
+	conn.HoldWhile(held)
+	r := NewResponse(conn)
+	r.early = buffered.Reader.Buffered() > 0
+	if direct, ok := AsDirect(w); ok {
+		r.direct, r.hurried = true, direct.Hurried()
+	}
+	return r, nil
+}
+
+// IsEarly reports whether the client sent data after the handshake. Clients
+// wait for the answer before they send (RFC 6455 §4.1); earlier data may be a
+// request that a proxy in front took for part of this one.
+func (r *Response) IsEarly() bool { return r.early }
+
+// IsDirect reports whether the connection was hijacked from a [Direct].
+func (r *Response) IsDirect() bool { return r.direct }
+
+// Conn returns the connection. The handler must not use it before Hijack.
+func (r *Response) Conn() *Conn { return r.conn }
+
+// An Owner is notified of what happens to a socket.
+type Owner interface {
+	Opened() // the handler sends a 101, or takes the connection
+	Closed() // the connection is closed
+}
+
+// Attach sets the Owner to notify, once of each event. If the connection is
+// closed already, it is notified immediately.
+func (r *Response) Attach(o Owner) {
+	r.owner = o
+	r.conn.own(o)
 }
 
 // A Direct is an http.ResponseWriter for a handshake that was not read by
@@ -164,40 +205,32 @@ func (r *Response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, bufio.NewReadWriter(bufio.NewReaderSize(conn, handlerBuffer), bufio.NewWriterSize(conn, handlerBuffer)), nil
 }
 
-// Peer returns the connection before Hijack, to check whether the peer is
-// still connected.
-func (r *Response) Peer() net.Conn { return r.conn }
-
 // Hijacked reports whether the handler owns the connection.
 func (r *Response) Hijacked() bool { return r.hijacked }
 
 // Take is Hijack without buffers.
-func (r *Response) Take() net.Conn {
+func (r *Response) Take() *Conn {
 	r.opens()
 	r.hijacked = true
 	_ = r.conn.SetWriteDeadline(time.Time{})
 	return r.conn
 }
 
-// Opener sets the Opener to notify before the handler sends a 101 or takes the
-// connection.
-func (r *Response) Opener(o Opener) { r.opener = o }
-
 func (r *Response) opens() {
-	if o := r.opener; o != nil {
-		r.opener = nil
-		o.Open()
+	if o := r.owner; o != nil {
+		r.owner = nil
+		o.Opened()
 	}
 }
 
 // Refuse declares that if w opens a socket, it only tells the client why it
-// closes; the Opener is not notified. It does nothing if w does not wrap a
-// Response.
+// closes; the Owner is not notified that it opens. It does nothing if w does
+// not wrap a Response.
 func Refuse(w http.ResponseWriter) {
 	for {
 		switch at := w.(type) {
 		case *Response:
-			at.opener = nil
+			at.owner = nil
 			return
 		case interface{ Unwrap() http.ResponseWriter }:
 			w = at.Unwrap()

@@ -1,0 +1,151 @@
+package wsauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+
+	"wsauth/internal/httpx"
+	"wsauth/internal/wsconn"
+	"wsauth/token"
+)
+
+// Require wraps a handler so that only requests which satisfy q reach it,
+// plain HTTP and WebSocket handshakes alike. Any WebSocket library will do
+// inside: the guard ends the sockets that it opens.
+//
+// The handler finds its socket with [SocketFrom].
+//
+// A handshake's handler runs in a goroutine of its own, with an
+// [http.ResponseWriter] of the guard's. Its request's context is
+// [Socket.Context], which ends with the socket. A middleware in front of the
+// guard therefore sees the handshake only, and returns before the handler
+// does; one that recovers, measures or counts sockets belongs behind the
+// guard.
+//
+// Require panics if q is none of the four requirements.
+func (g *Guard) Require(q Requirement) func(http.Handler) http.Handler {
+	if !q.valid() {
+		panic(fmt.Sprintf("wsauth: Require(%v)", q))
+	}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r = g.identified(r)
+			claims, err := g.Check(r, q)
+			switch {
+			case err != nil:
+				g.Refuse(w, r, err)
+			case isUpgrade(r):
+				g.serveSocket(w, r, q, claims, next)
+			default:
+				g.servePlain(w, r, q, claims, next)
+			}
+		})
+	}
+}
+
+// servePlain calls the handler of a plain HTTP request, without its
+// credential.
+func (g *Guard) servePlain(w http.ResponseWriter, r *http.Request, q Requirement, claims *token.Claims, next http.Handler) {
+	s := g.newSocket(r, q, claims)
+	defer s.release()
+	r = g.stripped(s.context.get(context.WithValue(r.Context(), socketKey{}, s)), r)
+	httpx.StripUpgrade(r.Header)
+	next.ServeHTTP(w, r)
+}
+
+// serveSocket takes the connection of a handshake from net/http, admits the
+// socket, and calls the handler, in a goroutine of its own: net/http's
+// goroutine, with the stack and the buffers that it grew, ends here, which
+// makes an idle socket smaller ("go run ./bench memory" tells how much). A
+// wsconn.Direct has nothing of that kind.
+func (g *Guard) serveSocket(w http.ResponseWriter, r *http.Request, q Requirement, claims *token.Claims, next http.Handler) {
+	response, err := wsconn.Take(w, g.held)
+	if err != nil {
+		g.Refuse(w, r, refuse(InternalError, fmt.Errorf("cannot take the connection over: %w; is this HTTP/2, or does a middleware in front of the guard hide http.Hijacker?", err)))
+		return
+	}
+	var s *Socket
+	if response.IsEarly() {
+		err = refuseWith(InvalidHandshake, "Data came before the handshake was answered")
+	} else {
+		s, err = g.Admit(r, q, claims, response.Conn())
+	}
+	if err != nil {
+		g.Refuse(response, r, err)
+		go response.Finish()
+		return
+	}
+	response.Attach(s)
+	if name := g.Subprotocol(r); name != "" {
+		response.Conn().ChooseSubprotocol(name)
+	}
+	if s.waits {
+		response.Conn().Limit(maxFirstMessage, s.isAnonymous, func() { s.End(MessageTooBig.End(nil)) })
+	}
+	stripped := g.stripped(s.Context(), r)
+	stripped.Body = http.NoBody
+	response.Unanswered(func() {
+		if err := s.Err(); err != nil {
+			g.Refuse(response, stripped, err)
+		}
+	})
+	if response.IsDirect() {
+		s.serve(next, response, stripped)
+		return
+	}
+	go s.serve(next, response, stripped)
+}
+
+// serve calls the handler as net/http would: a panic is logged and ends the
+// connection, not the program.
+func (s *Socket) serve(next http.Handler, response *wsconn.Response, r *http.Request) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			response.Finish()
+			return
+		}
+		if v != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so.
+			logPanic(r, v)
+		}
+		if !response.Hijacked() {
+			_ = response.Conn().Close()
+			return
+		}
+		s.End(InternalError.End(errors.New("the handler panicked")))
+	}()
+	growStack()
+	next.ServeHTTP(response, r)
+}
+
+// growStack makes room for a library's upgrade on the stack of a goroutine
+// that is still empty. Growing it step by step, each time with a copy of what
+// is there, takes 3 % of a handshake; "go run ./bench handshake" tells.
+//
+//go:noinline
+func growStack() {
+	var room [5 << 10]byte
+	runtime.KeepAlive(&room)
+}
+
+// logPanic logs where net/http would.
+func logPanic(r *http.Request, v any) {
+	logf := log.Printf
+	if srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && srv.ErrorLog != nil {
+		logf = srv.ErrorLog.Printf
+	}
+	logf("wsauth: panic serving %s: %v\n%s", r.RemoteAddr, v, debug.Stack())
+}
+
+// stripped returns r with the context ctx and without its credentials. The
+// original keeps them, for handlers in front of the guard.
+func (g *Guard) stripped(ctx context.Context, r *http.Request) *http.Request {
+	r = r.Clone(ctx)
+	g.Strip(r)
+	return r
+}
