@@ -66,7 +66,7 @@ func (g *Guard) servePlain(w http.ResponseWriter, r *http.Request, q Requirement
 func (g *Guard) serveSocket(w http.ResponseWriter, r *http.Request, q Requirement, claims *token.Claims, next http.Handler) {
 	response, err := wsconn.Take(w, g.held)
 	if err != nil {
-		g.Refuse(w, r, refuse(InternalError, fmt.Errorf("cannot take the connection over: %w; is this HTTP/2, or does a middleware in front of the guard hide http.Hijacker?", err)))
+		g.Refuse(w, r, err)
 		return
 	}
 	var s *Socket

@@ -10,6 +10,7 @@ import (
 	"wsauth"
 	"wsauth/internal/logtext"
 	"wsauth/internal/relay"
+	"wsauth/token"
 )
 
 // A line is what the access log says of a request: nothing that could be a credential, so no query, no cookie and no other header but
@@ -41,9 +42,9 @@ func printablePath(path string) string {
 	return visible(logtext.Cut(path, maxLoggedPath))
 }
 
-// known notes whom a request is of.
-func (l *line) known(s *wsauth.Socket) {
-	if claims := claimsOf(s); l != nil && claims != nil {
+// known records the claims of a request; nil is none.
+func (l *line) known(claims *token.Claims) {
+	if l != nil && claims != nil {
 		l.user, l.session = printable(claims.Subject), printable(claims.SessionID)
 	}
 }

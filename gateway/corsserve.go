@@ -161,7 +161,7 @@ func (p *proxy) passPreflight(w http.ResponseWriter, r *http.Request) {
 
 // isPassedPreflight reports whether a request to the upstream of p is a
 // preflight: nobody was asked who sends it, although the route asks.
-func (p *proxy) isPassedPreflight(pass *passage) bool { return pass.session == nil && !p.route.Public }
+func (p *proxy) isPassedPreflight(pass *passage) bool { return pass.socket == nil && !p.route.Public }
 
 // answerFields are the headers of an upstream's answer to a preflight that are
 // passed on, beside those of CORS: none that a browser does not read, and that

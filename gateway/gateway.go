@@ -62,8 +62,9 @@ type Gateway struct {
 	tokenRoom    int               // bytes of header fields; see roomForTokens
 	locations    []wsauth.Location // where a credential may be, unless a route says otherwise
 	carrier      *relay.Relay
-	demo         *demo      // nil with routes
-	updating     sync.Mutex // held while routes change
+	held         func() bool // see wsauth.Guard.Paused
+	demo         *demo       // nil with routes
+	updating     sync.Mutex  // held while routes change
 	routing      atomic.Pointer[routing]
 	checks       upstream.Checks // of the upstreams of all routes
 	lostLogins   lostLogins
@@ -153,8 +154,9 @@ func defaultLocations(cookies *wsauth.Cookies) []wsauth.Location {
 // open makes the handler of all requests.
 func (g *Gateway) open(c Config, files assets) error {
 	var err error
+	g.held = g.guard.Paused
 	// The backend of the demonstration is at the other end of a pipe, which event loops cannot watch.
-	if g.carrier, err = relay.New(relay.Options{Portable: len(c.Routes) == 0, Held: g.guard.Paused}); err != nil {
+	if g.carrier, err = relay.New(relay.Options{Portable: len(c.Routes) == 0, Held: g.held}); err != nil {
 		return fmt.Errorf("gateway: relay: %w", err)
 	}
 	if len(c.Routes) == 0 {

@@ -16,45 +16,73 @@ import (
 	"wsauth/internal/wsconn"
 )
 
-// An opening is a WebSocket that an upstream is asked for.
+// An opening is the handshake of a socket that the guard has admitted, until
+// it is answered.
 //
-// Where an event loop can wait for the answer, the handler of the handshake returns at once, and the loop opens the socket when the
-// answer has come. What may take longer than that, the loop leaves to a goroutine.
+// If an event loop can wait for the upstream's answer, begin returns at once,
+// and the loop opens the socket when the answer has come. What may take longer
+// than that, the loop leaves to a goroutine.
 type opening struct {
-	proxy   *proxy
-	w       *wsconn.Response
-	r       *http.Request
-	session *wsauth.Socket
-	begun   time.Time
-	asked   *upstream.Asked
-	watch   *watch // of the client
+	proxy  *proxy
+	w      *wsconn.Response
+	r      *http.Request // without its credential
+	socket *wsauth.Socket
+	waits  bool // the token is to come in the first message
+	begun  time.Time
+	asked  *upstream.Asked
+	watch  *watch // of the client
 }
 
-// begin asks the upstream, in a goroutine if the handler must not wait and that could take a while.
+// begin makes the handshake for the upstream of that of the client, and sends
+// it.
 func (o *opening) begin() {
-	o.w.Later()
+	defer o.recovered()
+	o.w.Unanswered(func() {
+		if err := o.socket.Err(); err != nil {
+			o.proxy.guard.Refuse(o.w, o.r, err)
+		}
+	})
+	dropConnectionFields(o.r.Header)
+	if cors := o.proxy.cors; cors != nil {
+		cors.write(o.w.Header(), o.r.Header["Origin"]) // for a refusal
+	}
+	if o.waits {
+		o.introduce()
+		return
+	}
+	if err := o.proxy.outgoing(o.r, o.r.Header, o.socket.Claims()); err != nil {
+		o.fail(refuseClaims(err))
+		return
+	}
+	if announce := o.proxy.announce; announce != nil {
+		name, value := announce(o.socket.Context())
+		o.r.Header[name] = []string{value}
+	}
+	o.ask()
+}
+
+// ask sends the handshake to the upstream, in a goroutine if that could take a
+// while and the caller must not wait.
+func (o *opening) ask() {
 	if !o.w.Hurried() {
-		o.ask()
+		o.askPatiently()
 		return
 	}
 	asked, err := o.proxy.pool.AskNow(o.r.Context(), o.r)
-	if err == nil {
+	switch {
+	case err == nil:
 		o.await(asked)
-		return
-	}
-	go func() {
-		defer o.recovered()
-		if errors.Is(err, upstream.ErrWait) {
-			o.ask()
-			return
-		}
+	case errors.Is(err, upstream.ErrWait):
+		go o.askPatiently()
+	default:
 		o.fail(err)
-	}()
+	}
 }
 
-// ask asks the upstream.
-func (o *opening) ask() {
-	asked, err := o.proxy.pool.Ask(o.r.Context(), o.r)
+// askPatiently sends the handshake to the upstream.
+func (o *opening) askPatiently() {
+	defer o.recovered()
+	asked, err := o.proxy.pool.Ask(o.socket.Context(), o.r)
 	if err != nil {
 		o.fail(err)
 		return
@@ -62,131 +90,132 @@ func (o *opening) ask() {
 	o.await(asked)
 }
 
-// fail is the end of what no upstream can be asked for.
+// fail refuses the handshake.
 func (o *opening) fail(err error) {
 	o.refuse(err)
-	o.over()
-	o.w.Conclude()
+	o.conclude()
 }
 
-// await waits for the answer: by a loop if that can be.
+// await waits for the answer: on a loop if that can be.
 func (o *opening) await(asked *upstream.Asked) {
 	o.asked = asked
-	o.watch = watchClient(o.w.Conn(), o.session)
-	if !o.proxy.carrier.Await(o.w.Conn(), asked.Conn, relay.Answer{
+	o.watch = watchClient(o.w.Conn(), o.socket)
+	if o.proxy.carrier.Await(o.w.Conn(), asked.Conn, relay.Answer{
 		Patience: o.proxy.route.Response,
-		Over:     func() bool { return o.r.Context().Err() != nil },
+		Over:     func() bool { return o.socket.Err() != nil },
 		First:    o.first,
 	}) {
-		o.later(func() { o.wait(nil, nil) })
-	}
-}
-
-// later calls f, which may wait: in a goroutine where the caller must not.
-func (o *opening) later(f func()) {
-	if o.w.Hurried() {
-		go f()
 		return
 	}
-	f()
+	if o.w.Hurried() {
+		go o.wait(nil, nil)
+		return
+	}
+	o.wait(nil, nil)
 }
 
-// first is called by a loop.
+// mostAtOnce is how many bytes a fresh connection takes without waiting for
+// the other end.
+const mostAtOnce = 8 << 10
+
+// first takes the beginning of the answer. It is called by a loop.
 func (o *opening) first(data []byte, err error) {
 	defer o.recovered()
 	if err == nil && len(data) <= mostAtOnce && o.watch.idle() {
-		if socket, ok := o.asked.Switched(data); ok {
-			o.open(socket)
-			o.over()
+		if backend, ok := o.asked.Switched(data); ok {
+			o.open(backend)
 			return
 		}
 	}
 	go o.wait(bytes.Clone(data), err)
 }
 
-// mostAtOnce is how much a fresh connection takes without waiting for the other end.
-const mostAtOnce = 8 << 10
-
-// wait waits for the upstream's answer, of which first has come already, and answers the client.
+// wait waits for the upstream's answer, of which first has come already, and
+// answers the client.
 func (o *opening) wait(first []byte, err error) {
 	defer o.recovered()
-	defer o.w.Conclude()
-	defer o.over()
-	var socket *upstream.Socket
+	ctx := o.socket.Context()
+	var backend *upstream.Socket
 	if err == nil {
-		socket, err = o.asked.Answer(o.r.Context(), first)
+		backend, err = o.asked.Answer(ctx, first)
 	} else {
-		err = o.asked.Failed(o.r.Context(), err)
+		err = o.asked.Failed(ctx, err)
 	}
 	if len(o.watch.stop()) > 0 && err == nil {
-		_ = socket.Close()
+		_ = backend.Close()
 		err = errEarly()
 	}
 	switch {
 	case err != nil:
-		o.refuse(err)
-	case socket.Response.StatusCode != http.StatusSwitchingProtocols:
-		o.passOn(socket)
+		o.fail(err)
+	case backend.Response.StatusCode != http.StatusSwitchingProtocols:
+		o.passOn(backend)
+		o.conclude()
 	default:
-		o.open(socket)
+		o.open(backend)
 	}
 }
 
 // open answers the client with 101, and ties it to the upstream.
-func (o *opening) open(socket *upstream.Socket) {
-	o.answered(socket)
+func (o *opening) open(backend *upstream.Socket) {
+	o.answered(backend)
 	h := o.w.Header()
-	copyHeader(h, socket.Response.Header)
+	copyHeader(h, backend.Response.Header)
 	h.Set("Connection", "Upgrade")
 	h.Del("Content-Length") // RFC 9110 section 8.6
 	o.w.WriteHeader(http.StatusSwitchingProtocols)
-	o.proxy.tie(o.r, o.w.Take(), socket, o.session, nil)
+	o.tie(backend, nil)
 }
 
-// passOn answers the client with what the upstream says instead of 101.
-func (o *opening) passOn(socket *upstream.Socket) {
-	defer socket.Close()
-	defer context.AfterFunc(o.r.Context(), func() { _ = socket.Close() })()
-	o.answered(socket)
-	status := socket.Response.StatusCode
+// passOn answers the client with the answer of an upstream that is not 101.
+func (o *opening) passOn(backend *upstream.Socket) {
+	defer backend.Close()
+	defer context.AfterFunc(o.socket.Context(), func() { _ = backend.Close() })()
+	o.answered(backend)
+	status := backend.Response.StatusCode
 	recordOf(o.r.Context()).declined(status)
-	copyHeader(o.w.Header(), socket.Response.Header)
+	copyHeader(o.w.Header(), backend.Response.Header)
 	o.w.Header().Set("Connection", "close")
 	o.w.WriteHeader(status)
-	if _, err := io.Copy(o.w, socket.Response.Body); err != nil {
+	if _, err := io.Copy(o.w, backend.Response.Body); err != nil {
 		o.w.Cut() // otherwise the end of the connection would be that of the answer
 	}
 }
 
-// answered notes that the upstream has.
-func (o *opening) answered(socket *upstream.Socket) {
+// answered records that the upstream has answered.
+func (o *opening) answered(backend *upstream.Socket) {
 	o.proxy.gateway.metrics.reached(o.proxy.route.name(), "websocket", time.Since(o.begun))
-	o.proxy.keepLogin(socket.Response.Header)
+	o.proxy.keepLogin(backend.Response.Header)
 	if cors := o.proxy.cors; cors != nil {
-		cors.write(socket.Response.Header, o.r.Header["Origin"])
+		cors.write(backend.Response.Header, o.r.Header["Origin"])
 	}
 }
 
-// refuse answers a client whose upstream did not answer.
+// refuse answers a client whose upstream did not answer, unless the socket has
+// ended: conclude answers that.
 func (o *opening) refuse(err error) {
-	if o.r.Context().Err() != nil {
-		return // the session has ended, and says so itself
+	if o.socket.Err() == nil {
+		o.proxy.guard.Refuse(o.w, o.r, o.proxy.failure(err))
 	}
-	o.proxy.guard.Refuse(o.w, o.r, o.proxy.failure(err))
 }
 
-// over is the end of it.
-func (o *opening) over() { recordOf(o.r.Context()).left(context.Cause(o.r.Context())) }
+// conclude records the outcome of a handshake that opens no socket, and closes
+// the connection.
+func (o *opening) conclude() {
+	recordOf(o.r.Context()).left(o.socket.Err())
+	o.w.Finish()
+}
 
 // recovered ends the socket, not the program, if it panics.
 func (o *opening) recovered() {
 	if v := recover(); v != nil {
 		o.proxy.gateway.log.Error("panic while a socket was opened", "panic", v, "stack", string(debug.Stack()))
-		o.session.End(wsauth.InternalError.End(fmt.Errorf("panic: %v", v)))
+		o.socket.End(wsauth.InternalError.End(fmt.Errorf("panic: %v", v)))
+		o.conclude()
 	}
 }
 
-// errEarly is for a client that did not wait for the answer.
+// errEarly returns the refusal of a client that did not wait for the answer.
 func errEarly() error {
 	return &wsauth.Error{Reason: wsauth.InvalidHandshake, Message: "Data came before the handshake was answered", Err: errors.New("data came before the answer")}
 }

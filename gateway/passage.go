@@ -13,10 +13,10 @@ import (
 // A passage is a plain request on its way to an upstream and back. If it takes
 // long, the guard ends it with the session of its client.
 type passage struct {
-	header  http.Header    // for the upstream
-	session *wsauth.Socket // nil on a public route
-	proxy   *proxy
-	at      target
+	header http.Header    // for the upstream
+	socket *wsauth.Socket // nil on a public route
+	proxy  *proxy
+	at     target
 
 	mu    sync.Mutex
 	begun bool // the answer has
@@ -26,13 +26,13 @@ type passageKey struct{}
 
 // begin has the guard follow the request.
 func (x *passage) begin(p *proxy, r *http.Request) {
-	if x.session == nil {
+	if x.socket == nil {
 		return
 	}
 	x.proxy, x.at = p, targetOf(r)
-	x.session.Follow(x)
+	x.socket.Follow(x)
 	if r.ContentLength > 0 {
-		x.session.SetTransfer(wsauth.Bounded)
+		x.socket.SetTransfer(wsauth.Bounded)
 	}
 }
 
@@ -40,8 +40,8 @@ func (x *passage) begin(p *proxy, r *http.Request) {
 func (x *passage) received() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.session != nil && !x.begun {
-		x.session.SetTransfer(wsauth.Unanswered)
+	if x.socket != nil && !x.begun {
+		x.socket.SetTransfer(wsauth.Unanswered)
 	}
 }
 
@@ -54,8 +54,8 @@ func (x *passage) answered(response *http.Response) error {
 		return err
 	}
 	x.begun = true
-	if x.session != nil {
-		x.session.SetTransfer(transferOf(response))
+	if x.socket != nil {
+		x.socket.SetTransfer(transferOf(response))
 	}
 	return nil
 }

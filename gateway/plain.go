@@ -13,20 +13,26 @@ import (
 	"wsauth"
 	"wsauth/internal/httpx"
 	"wsauth/internal/wsconn"
+	"wsauth/token"
 )
 
 // patience is how long a plain request may stand still: while its body comes in, and while its answer goes out.
 const patience = 30 * time.Second
 
-// servePlain passes on a request that is no handshake. session is nil where nobody was asked.
-func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, session *wsauth.Socket) {
+// servePlain passes on a request that is no handshake. socket is nil on a
+// public route.
+func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, socket *wsauth.Socket) {
+	var claims *token.Claims
+	if socket != nil {
+		claims = socket.Claims()
+	}
 	header := http.Header{}
-	if err := p.outgoing(r, header, claimsOf(session)); err != nil {
-		p.refuse(w, r, err)
+	if err := p.outgoing(r, header, claims); err != nil {
+		p.guard.Refuse(w, r, refuseClaims(err))
 		return
 	}
 	httpx.StripUpgrade(r.Header)
-	pass := &passage{header: header, session: session}
+	pass := &passage{header: header, socket: socket}
 	r = r.WithContext(context.WithValue(r.Context(), passageKey{}, pass))
 	limits := &deadlines{control: http.NewResponseController(w)}
 	defer limits.end()
@@ -74,9 +80,10 @@ func cut(w http.ResponseWriter) {
 	}
 }
 
-// refuse answers who has a token whose claims cannot be told to the upstream (R8).
-func (p *proxy) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	p.guard.Refuse(w, r, &wsauth.Error{Reason: wsauth.TokenInvalid, Message: "Invalid claims", Err: err})
+// refuseClaims returns the refusal of a token whose claims cannot be written
+// into a header for the upstream (R8).
+func refuseClaims(err error) *wsauth.Error {
+	return &wsauth.Error{Reason: wsauth.TokenInvalid, Message: "Invalid claims", Err: err}
 }
 
 func (p *proxy) newPlain() *httputil.ReverseProxy {

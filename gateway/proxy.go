@@ -14,7 +14,6 @@ import (
 	"wsauth/internal/httpx"
 	"wsauth/internal/relay"
 	"wsauth/internal/upstream"
-	"wsauth/internal/wsconn"
 	"wsauth/token"
 )
 
@@ -24,14 +23,15 @@ type proxy struct {
 	route   Route
 	label   *label // once it is served
 	guard   *wsauth.Guard
-	guarded http.Handler
+	guarded http.Handler // of plain requests
 	pool    *upstream.Pool
 	cors    *corsPolicy // nil where the gateway says nothing about CORS
 	teller  teller
 	plain   *httputil.ReverseProxy
 	carrier *relay.Relay
 
-	locations []wsauth.Location // where its guard looks for credentials
+	locations   []wsauth.Location // where its guard looks for credentials
+	requirement wsauth.Requirement
 
 	quick, takesTickets bool // see isQuick
 
@@ -58,16 +58,15 @@ func (g *Gateway) newProxy(r Route, reach upstream.Config) (*proxy, error) {
 		return nil, fmt.Errorf("gateway: route %s: %w", r.name(), err)
 	}
 	p.plain = p.newPlain()
-	requirement := r.Requirement
-	if r.Public {
-		requirement = wsauth.Optional
+	if p.requirement = r.Requirement; r.Public {
+		p.requirement = wsauth.Optional
 	}
 	if p.locations = r.Locations; p.locations == nil {
 		p.locations = g.locations
 	}
 	p.cors = newCORSPolicy(r.name(), r.CORS, credentialHeaders(p.locations))
 	p.quick, p.takesTickets = p.isQuickRoute(p.locations), !r.Public && slices.ContainsFunc(p.locations, isTicket)
-	p.guarded = p.guard.Require(requirement)(http.HandlerFunc(p.serveGuarded))
+	p.guarded = p.guard.Require(p.requirement)(http.HandlerFunc(p.serveGuarded))
 	return p, nil
 }
 
@@ -99,28 +98,26 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := recordOf(r.Context())
 	x.route = p.label
 	x.share(p.cors, r)
-	if c := p.route.CORS; c != nil && c.Upstream && !p.route.Public && isPreflight(r) {
+	c := p.route.CORS
+	switch {
+	case c != nil && c.Upstream && !p.route.Public && isPreflight(r):
 		p.passPreflight(w, r)
-		return
-	}
-	if p.route.Public && !asksForUpgrade(r) {
+	case asksForUpgrade(r):
+		p.serveSocket(w, r)
+	case p.route.Public:
 		r = r.Clone(r.Context())
 		p.stripOwn(r)
 		p.servePlain(w, r, nil)
-		return
+	default:
+		p.guarded.ServeHTTP(w, r)
 	}
-	p.guarded.ServeHTTP(w, r)
 }
 
-// serveGuarded answers a request that the guard has let pass.
+// serveGuarded answers a plain request that the guard let pass.
 func (p *proxy) serveGuarded(w http.ResponseWriter, r *http.Request) {
 	socket := wsauth.SocketFrom(r.Context())
-	recordOf(r.Context()).line.known(socket)
+	recordOf(r.Context()).line.known(socket.Claims())
 	p.stripOwn(r)
-	if asksForUpgrade(r) {
-		p.serveSocket(w.(*wsconn.Response), r, socket) // what a guard answers a handshake on
-		return
-	}
 	p.servePlain(w, r, socket)
 }
 
@@ -132,16 +129,8 @@ func asksForUpgrade(r *http.Request) bool {
 	return len(offers) > 0 && !httpx.IsOnly(offers, "h2c")
 }
 
-// claimsOf are the claims of a session; nil where nobody was asked.
-func claimsOf(s *wsauth.Socket) *token.Claims {
-	if s == nil {
-		return nil
-	}
-	return s.Claims()
-}
-
-// outgoing makes the header of a request to the upstream from one whose credential is gone: without what belongs to the client's
-// connection alone, with who the client is and which way the request came.
+// outgoing writes into h, a header for the upstream, who the client of in is
+// and which way the request came, and removes from it what would mislead.
 func (p *proxy) outgoing(in *http.Request, h http.Header, claims *token.Claims) error {
 	for name := range h {
 		if isMisleading(name) {

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -15,71 +14,84 @@ import (
 	"wsauth/internal/wsconn"
 )
 
-// serveSocket opens a WebSocket to the upstream for a client that may have one, and ties the two together. Only when the upstream
-// has agreed does the client get its 101.
-func (p *proxy) serveSocket(w *wsconn.Response, r *http.Request, session *wsauth.Socket) {
-	dropConnectionFields(r.Header)
-	if p.cors != nil {
-		p.cors.write(w.Header(), r.Header["Origin"]) // for a refusal
-	}
-	o := &opening{proxy: p, w: w, r: r, session: session, begun: time.Now()}
-	if session.Claims() == nil && !p.route.Public && p.route.Requirement != wsauth.Optional {
-		defer o.over()
-		p.introduce(w, r, session) // the token is to come in the first message
+// serveSocket opens a WebSocket to the upstream for a client that the guard
+// admits, and ties the two together. The client gets its 101 only when the
+// upstream has agreed.
+func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request) {
+	claims, err := p.guard.Check(r, p.requirement)
+	if err != nil {
+		p.guard.Refuse(w, r, err)
 		return
 	}
-	if err := p.outgoing(r, r.Header, session.Claims()); err != nil {
-		p.refuse(w, r, err)
-		o.over()
+	response, err := wsconn.Take(w, p.gateway.held)
+	if err != nil {
+		p.guard.Refuse(w, r, err)
 		return
 	}
-	if p.announce != nil {
-		name, value := p.announce(r.Context())
-		r.Header[name] = []string{value}
+	o := &opening{proxy: p, w: response, waits: claims == nil && p.requirement != wsauth.Optional, begun: time.Now()}
+	if response.IsEarly() {
+		err = errEarly()
+	} else {
+		o.socket, err = p.guard.Admit(r, p.requirement, claims, response.Conn())
 	}
-	o.begin()
+	if err != nil {
+		p.guard.Refuse(response, r, err)
+		go response.Finish()
+		return
+	}
+	recordOf(r.Context()).line.known(claims)
+	response.Attach(o.socket)
+	if name := p.guard.Subprotocol(r); name != "" {
+		response.Conn().ChooseSubprotocol(name)
+	}
+	o.r = r.Clone(r.Context())
+	o.r.Body = http.NoBody
+	p.guard.Strip(o.r)
+	p.stripOwn(o.r)
+	if response.IsDirect() {
+		o.begin()
+		return
+	}
+	go o.begin() // so that net/http lets go of its buffers
 }
 
-// tie hands both connections to the relay, in the context of the session,
-// which is that of r. fromClient is what the client has sent already.
-func (p *proxy) tie(r *http.Request, conn net.Conn, socket *upstream.Socket, session *wsauth.Socket, fromClient []byte) {
-	ctx := r.Context()
-	record := recordOf(ctx)
-	p.gateway.live.add(session, targetOf(r), p, socket.Address)
+// tie hands both connections to the relay. fromClient is what the client has
+// sent already.
+func (o *opening) tie(backend *upstream.Socket, fromClient []byte) {
+	p, socket, record := o.proxy, o.socket, recordOf(o.r.Context())
+	p.gateway.live.add(socket, targetOf(o.r), p, backend.Address)
 	record.opened()
-	guarded := conn.(*wsconn.Conn) // what a guard's Hijack returns
-	taken := guarded.Handover(func(bare net.Conn, closed func()) wsconn.Ender {
+	taken := o.w.Take().Handover(func(bare net.Conn, closed func()) wsconn.Ender {
 		return p.carrier.Carry(relay.Pair{
 			Client:       bare,
-			Upstream:     socket.Conn,
+			Upstream:     backend.Conn,
 			FromClient:   fromClient,
-			FromUpstream: socket.Early,
-			Deflate:      socket.Deflate,
+			FromUpstream: backend.Early,
+			Deflate:      backend.Deflate,
 			MaxFrame:     bound(p.route.Limits.MaxFrame),
 			MaxMessage:   bound(p.route.Limits.MaxMessage),
 			Idle:         bound(p.route.Limits.Idle),
 			Ping:         bound(p.route.Limits.Ping),
 			MaxFragments: bound(p.route.Limits.MaxFragments),
 			Fault: func(code int, reason, limit string) {
-				session.End(faultOf(code, reason, limit))
+				socket.End(faultOf(code, reason, limit))
 			},
 			Closed: func(result relay.Result) {
-				p.gateway.live.remove(session)
+				p.gateway.live.remove(socket)
 				closed()
-				record.ended(context.Cause(ctx), result)
+				record.ended(socket.Err(), result)
 			},
 		})
 	})
-	if !taken {
-		p.gateway.live.remove(session)
-		_ = socket.Close() // the session has ended meanwhile
-		// The end is under way, and may not have reached ctx yet.
-		context.AfterFunc(ctx, func() { record.ended(context.Cause(ctx), relay.Result{By: relay.TheOwner}) })
+	if !taken { // the socket has ended meanwhile
+		p.gateway.live.remove(socket)
+		_ = backend.Close()
+		record.ended(socket.Err(), relay.Result{By: relay.TheOwner})
 	}
 }
 
-// faultOf is the end of a socket whose client broke a rule. Its reason names
-// the key of the limit that was passed, so that whoever reads it knows what to
+// faultOf returns the end of a socket whose client broke a rule. Its reason
+// names the key of the limit that was passed, so that a reader knows what to
 // set.
 func faultOf(code int, reason, limit string) *wsauth.EndError {
 	if limit == "" {
@@ -89,7 +101,7 @@ func faultOf(code int, reason, limit string) *wsauth.EndError {
 	return &wsauth.EndError{Code: code, Reason: reason + ": " + key, Err: fmt.Errorf("the client sent more than %s of the route allows", key)}
 }
 
-// failure is the refusal for a request that the upstream did not answer.
+// failure returns the refusal of a request that the upstream did not answer.
 func (p *proxy) failure(err error) *wsauth.Error {
 	if refusal, ok := errors.AsType[*wsauth.Error](err); ok {
 		return refusal
@@ -110,7 +122,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// copyHeader copies an upstream's header, without what belongs to its connection.
+// copyHeader copies an upstream's header, without what belongs to its
+// connection.
 func copyHeader(to, from http.Header) {
 	for name, lines := range from {
 		to[name] = lines
@@ -118,12 +131,14 @@ func copyHeader(to, from http.Header) {
 	dropConnectionFields(to)
 }
 
-// hopByHop are the fields of one connection (RFC 9110 section 7.6.1) that nobody need name in Connection. Upgrade is one, too,
-// but is what this is about.
+// hopByHop are the fields of one connection (RFC 9110 section 7.6.1) that need
+// not be named in Connection. Upgrade is one, too, but is kept here.
 var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Http2-Settings"}
 
-// dropConnectionFields removes what belongs to one connection: what Connection names, but for the handshake's own, and what
-// always does. It comes before our own fields, so that no client can make us drop those (R10).
+// dropConnectionFields removes the fields that belong to one connection: those
+// that Connection names, but for the handshake's own, and hopByHop. It comes
+// before our own fields are set, so that no client can make us drop those
+// (R10).
 func dropConnectionFields(h http.Header) {
 	for _, line := range h["Connection"] {
 		for name := range strings.SplitSeq(line, ",") {

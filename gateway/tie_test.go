@@ -13,7 +13,7 @@ import (
 )
 
 // TestEndWhileTied: a socket that ends while it is tied to its upstream is
-// counted with the reason of its end, though its context does not have it yet.
+// counted with the reason of its end.
 func TestEndWhileTied(t *testing.T) {
 	r := behind(t, newBackend(t))
 	p := r.g.routing.Load().byName["/"]
@@ -21,13 +21,18 @@ func TestEndWhileTied(t *testing.T) {
 	defer peer.Close()
 	closed := make(chan struct{})
 	conn := wsconn.New(client, func() { close(closed) })
-	end := wsauth.SessionEnded.End(nil)
-	conn.End(end, nil, func() {}) // it tells nobody yet
-	ctx, cancel := context.WithCancelCause(context.WithValue(t.Context(), recordKey{}, &record{gateway: r.g, route: p.label}))
+	request := httptest.NewRequest(http.MethodGet, "/", nil)
+	request = request.WithContext(context.WithValue(t.Context(), recordKey{}, &record{gateway: r.g, route: p.label}))
+	socket, err := p.guard.Admit(request, wsauth.Optional, nil, conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Closed()
+	socket.End(nil)
 	backend, other := net.Pipe()
 	defer other.Close()
-	p.tie(httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx), conn, &upstream.Socket{Conn: backend}, &wsauth.Socket{}, nil)
-	cancel(end)
+	o := &opening{proxy: p, w: wsconn.NewResponse(conn), r: request, socket: socket}
+	o.tie(&upstream.Socket{Conn: backend}, nil)
 	r.count(`socket_ends_total{reason="session_ended",route="/"}`, "1")
 	peer.Close()
 	<-closed

@@ -2,6 +2,7 @@ package wsconn
 
 import (
 	"bufio"
+	"fmt"
 	"maps"
 	"net"
 	"net/http"
@@ -25,7 +26,6 @@ type Response struct {
 	header   http.Header
 	status   int // 0 until WriteHeader
 	hijacked bool
-	later    bool
 	early    bool // see IsEarly
 	direct   bool // see IsDirect
 	hurried  bool
@@ -45,7 +45,7 @@ func NewResponse(conn *Conn) *Response {
 func Take(w http.ResponseWriter, held func() bool) (*Response, error) {
 	raw, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot take the connection over: %w; is this HTTP/2, or does a middleware in front of the guard hide http.Hijacker?", err)
 	}
 	conn := &Conn{conn: raw}
 	conn.HoldWhile(held)
@@ -240,12 +240,7 @@ func Refuse(w http.ResponseWriter) {
 	}
 }
 
-// Later declares that the response will be sent after the handler has
-// returned, possibly by another goroutine. Finish then does nothing, and
-// Conclude must be called.
-func (r *Response) Later() { r.later = true }
-
-// Unanswered sets a function that is called if the response is concluded
+// Unanswered sets a function that is called if the response is finished
 // without an answer. It may send one.
 func (r *Response) Unanswered(f func()) { r.unanswered = f }
 
@@ -253,20 +248,14 @@ func (r *Response) Unanswered(f func()) { r.unanswered = f }
 // was hijacked, it belongs to the handler; otherwise it is closed after the
 // client has had time to read the response.
 func (r *Response) Finish() {
-	switch {
-	case r.later:
-	case r.hurried:
-		go r.Conclude()
-	default:
-		r.Conclude()
+	if r.hurried {
+		go r.finish()
+		return
 	}
+	r.finish()
 }
 
-// Cut closes the connection after an incomplete response; see [Conn.Cut].
-func (r *Response) Cut() { r.conn.Cut() }
-
-// Conclude is Finish for a response declared by Later.
-func (r *Response) Conclude() {
+func (r *Response) finish() {
 	if r.hijacked {
 		return
 	}
@@ -279,3 +268,6 @@ func (r *Response) Conclude() {
 	}
 	r.conn.Finish()
 }
+
+// Cut closes the connection after an incomplete response; see [Conn.Cut].
+func (r *Response) Cut() { r.conn.Cut() }

@@ -1,0 +1,60 @@
+package gateway
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+
+	"wsauth"
+)
+
+// TestMiddlewareAroundTheGateway: a middleware that wraps the ResponseWriter
+// of a handshake opens sockets, if it lets the connection be taken over, and
+// gets an answer otherwise.
+func TestMiddlewareAroundTheGateway(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b, func(c *Config) {
+		c.Routes = append(c.Routes, Route{Path: "/first", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.FirstMessage{}}})
+	})
+	access, _ := r.login()
+	for name, wrap := range map[string]func(http.ResponseWriter) http.ResponseWriter{
+		"unwraps": func(w http.ResponseWriter) http.ResponseWriter { return unwraps{w} },
+		"hides":   func(w http.ResponseWriter) http.ResponseWriter { return hides{w} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.g.ServeHTTP(wrap(w), req) }))
+			defer server.Close()
+			for path, header := range map[string]http.Header{"/chat": {"Authorization": {"Bearer " + access}}, "/first": {}} {
+				conn, answer, err := websocket.Dial(t.Context(), server.URL+path, &websocket.DialOptions{HTTPHeader: header})
+				if name == "hides" {
+					if err == nil || answer.StatusCode != http.StatusInternalServerError {
+						t.Errorf("%s: %v, %v; want 500", path, answer, err)
+					}
+					continue
+				}
+				if err != nil {
+					t.Fatal(path, err)
+				}
+				if path == "/first" {
+					r.write(conn, `{"type":"auth","token":"`+access+`"}`)
+					if reply, err := r.read(conn); err != nil || !strings.Contains(reply, "auth_ok") {
+						t.Errorf("%q, %v", reply, err)
+					}
+				}
+				r.echoOf(conn, "hello")
+				_ = conn.CloseNow()
+			}
+		})
+	}
+}
+
+// unwraps is a ResponseWriter whose connection http.ResponseController finds.
+type unwraps struct{ http.ResponseWriter }
+
+func (w unwraps) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// hides is a ResponseWriter that is nothing else.
+type hides struct{ http.ResponseWriter }
