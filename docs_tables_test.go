@@ -174,3 +174,17 @@ func TestContributingSteps(t *testing.T) {
 		t.Errorf("CONTRIBUTING.md lists %q, .ci/run has %q", listed, steps)
 	}
 }
+
+// TestFilesInArchitecture checks that the files and folders that
+// ARCHITECTURE.md names exist.
+func TestFilesInArchitecture(t *testing.T) {
+	names := regexp.MustCompile("`([a-z]+(?:/[a-z.]+)+|[a-z]+\\.go)`").FindAllStringSubmatch(readDoc(t, "ARCHITECTURE.md"), -1)
+	for _, name := range names {
+		if _, err := os.Stat(name[1]); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(names) < 60 {
+		t.Errorf("only %d names", len(names))
+	}
+}
