@@ -19,6 +19,7 @@ import (
 	"wsauth"
 	"wsauth/idp"
 	"wsauth/internal/idptest"
+	"wsauth/internal/wstest"
 	"wsauth/store"
 	"wsauth/token"
 	"wsauth/token/remotekeys"
@@ -44,8 +45,8 @@ type site struct {
 	run    func() // keeps the keys up to date until the test ends
 }
 
-// onLoopback is a site, over real sockets. The tests there do not wait: a token
-// whose key is not known causes a fetch at once.
+// onLoopback serves a site on loopback. Its tests do not wait: a token with an
+// unknown key causes a fetch at once.
 func onLoopback(t *testing.T, timeout time.Duration, providers ...*idptest.Provider) *site {
 	t.Helper()
 	var keys []*remotekeys.Keys
@@ -56,15 +57,15 @@ func onLoopback(t *testing.T, timeout time.Duration, providers ...*idptest.Provi
 	return serve(t, l, "http://"+l.Addr().String(), &http.Transport{DisableKeepAlives: true}, providers, keys)
 }
 
-// inBubble runs a test in which time passes as soon as everybody waits: nothing
-// is on a network, and the keys are fetched as they are by default.
+// inBubble runs f with a site in a synctest bubble, over pipes. The keys are
+// fetched at the default intervals.
 func inBubble(t *testing.T, f func(t *testing.T, s *site, p *idptest.Provider)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := idptest.NewInMemory(t, "https://id.example")
 		keys := must(remotekeys.New(remotekeys.Config{Issuer: p.Issuer(), Transport: p.Transport()}))
-		l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-		transport := &http.Transport{DialContext: l.dial, DisableKeepAlives: true}
+		l := wstest.NewPipes()
+		transport := &http.Transport{DialContext: l.DialContext, DisableKeepAlives: true}
 		f(t, serve(t, l, "http://site.example", transport, []*idptest.Provider{p}, []*remotekeys.Keys{keys}), p)
 	})
 }
@@ -256,38 +257,3 @@ var typed = map[string]any{"typ": "at+jwt"}
 
 // by is an access token made with the key that has a kid.
 func by(p *idptest.Provider, kid string) string { return p.SignWith(kid, typed, access("ada", nil)) }
-
-// pipes is a net.Listener without a network.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	client, server := net.Pipe()
-	select {
-	case p.conns <- server:
-		return client, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case conn := <-p.conns:
-		return conn, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }

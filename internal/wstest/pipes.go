@@ -2,6 +2,7 @@ package wstest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net"
 	"sync"
@@ -14,20 +15,40 @@ import (
 type Pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
+	close  sync.Once
 }
 
-// NewPipes returns a listener that a server must Accept from: Dial waits for
+// NewPipes returns a listener that a server must Accept from: dialing waits for
 // it.
-func NewPipes() *Pipes { return &Pipes{make(chan net.Conn), make(chan struct{})} }
+func NewPipes() *Pipes { return &Pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
 
 // Dial connects to the server from an address, which may be "". Like TCP
 // connections, and unlike a net.Pipe, each direction of the connection closes
 // on its own.
 func (p *Pipes) Dial(from string) net.Conn {
+	conn, err := p.dial(context.Background(), from)
+	if err != nil {
+		panic(err)
+	}
+	return conn
+}
+
+// DialContext is Dial for an http.Transport.
+func (p *Pipes) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
+	return p.dial(ctx, "")
+}
+
+func (p *Pipes) dial(ctx context.Context, from string) (net.Conn, error) {
 	request, requestEnd := net.Pipe()
 	response, responseEnd := net.Pipe()
-	p.conns <- duplex{requestEnd, responseEnd, from}
-	return duplex{response, request, "server"}
+	select {
+	case p.conns <- duplex{requestEnd, responseEnd, from}:
+		return duplex{response, request, "server"}, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Accept waits for the next connection.
@@ -40,8 +61,11 @@ func (p *Pipes) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends Accept. It may be called once.
-func (p *Pipes) Close() error { close(p.closed); return nil }
+// Close ends Accept and Dial.
+func (p *Pipes) Close() error {
+	p.close.Do(func() { close(p.closed) })
+	return nil
+}
 
 // Addr returns an address without meaning.
 func (p *Pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
