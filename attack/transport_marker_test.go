@@ -175,13 +175,14 @@ func TestMarkerForClients(t *testing.T) {
 	if err != nil || conn.Subprotocol() != "bearer" {
 		t.Fatalf("coder: %v", err)
 	}
-	defer conn.CloseNow()
 	dialer := gorilla.Dialer{Subprotocols: []string{"bearer", tok}, HandshakeTimeout: 20 * time.Second}
 	other, _, err := dialer.Dial(strings.Replace(server.URL, "http", "ws", 1), nil)
 	if err != nil || other.Subprotocol() != "bearer" {
 		t.Fatalf("gorilla: %v", err)
 	}
-	defer other.Close()
+	// Shutdown would wait for clients that do not answer a close frame.
+	_ = conn.CloseNow()
+	_ = other.Close()
 	if err := guard.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
