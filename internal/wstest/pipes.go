@@ -18,8 +18,8 @@ type Pipes struct {
 	close  sync.Once
 }
 
-// NewPipes returns a listener that a server must Accept from: dialing waits for
-// it.
+// NewPipes returns a listener. A server must Accept from it: dialing waits for
+// that.
 func NewPipes() *Pipes { return &Pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
 
 // Dial connects to the server from an address, which may be "". Like TCP
