@@ -11,8 +11,11 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/big"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"wsauth"
@@ -31,6 +34,33 @@ func corpus() []wstest.Vector {
 	}
 	slices.SortStableFunc(all, func(a, b wstest.Vector) int { return strings.Compare(a.String(), b.String()) })
 	return all
+}
+
+// writeVectors writes token vectors, one file for each code and expectation.
+func writeVectors(t *testing.T, all []wstest.Vector) {
+	t.Helper()
+	files := map[string]string{}
+	for _, v := range all {
+		if v.Expect == "" {
+			v.Expect = "accepted"
+		}
+		name := v.Code + "-" + v.Expect + ".txt"
+		if files[name] == "" {
+			files[name] = "code: " + v.Code + "\nexpect: " + v.Expect + "\n\n"
+		}
+		text := v.Text
+		isPlain := !strings.HasPrefix(text, `"`) && strings.TrimSpace(text) == text &&
+			!strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
+		if !isPlain {
+			text = strconv.QuoteToASCII(text)
+		}
+		files[name] += v.Name + " " + text + "\n"
+	}
+	for name, text := range files {
+		if err := os.WriteFile("testdata/tokens/"+name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // forged returns a token vector. Its title is a code, a slash and a name.

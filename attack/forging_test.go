@@ -143,7 +143,7 @@ var update = flag.Bool("update", false, "write testdata/tokens anew")
 // token, in a handshake and in a plain request.
 func TestTokenVectors(t *testing.T) {
 	if *update {
-		synctest.Test(t, func(t *testing.T) { wstest.WriteVectors(t, "testdata/tokens", corpus()) })
+		synctest.Test(t, func(t *testing.T) { writeVectors(t, corpus()) })
 	}
 	all := slices.Concat(wstest.Vectors(t, "testdata/tokens"), large())
 	if len(all) < 400 {

@@ -71,31 +71,3 @@ func readVectors(name string) (all []Vector, err error) {
 	}
 	return all, lines.Err()
 }
-
-// WriteVectors writes vectors into a folder, one file for each code and
-// expectation.
-func WriteVectors(t testing.TB, folder string, all []Vector) {
-	t.Helper()
-	files := map[string]string{}
-	for _, v := range all {
-		if v.Expect == "" {
-			v.Expect = "accepted"
-		}
-		name := v.Code + "-" + v.Expect + ".txt"
-		if files[name] == "" {
-			files[name] = "code: " + v.Code + "\nexpect: " + v.Expect + "\n\n"
-		}
-		text := v.Text
-		isPlain := !strings.HasPrefix(text, `"`) && strings.TrimSpace(text) == text &&
-			!strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
-		if !isPlain {
-			text = strconv.QuoteToASCII(text)
-		}
-		files[name] += v.Name + " " + text + "\n"
-	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
