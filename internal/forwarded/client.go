@@ -66,6 +66,27 @@ func (p *Policy) Client(r *http.Request) (c Client, proxied bool) {
 	return c, true
 }
 
+// Identify returns r as its client sent it: RemoteAddr and Host are those of
+// the client, and [From] finds the rest in its context. It returns r itself if
+// no trusted peer forwarded r.
+func (p *Policy) Identify(r *http.Request) *http.Request {
+	c := From(r.Context())
+	if c == nil {
+		client, proxied := p.Client(r)
+		if !proxied {
+			return r
+		}
+		said := client // so that only requests of proxies allocate one
+		c = &said
+	}
+	if r.RemoteAddr == c.Addr && r.Host == c.Host {
+		return r
+	}
+	r = r.WithContext(With(r.Context(), c))
+	r.RemoteAddr, r.Host = c.Addr, c.Host
+	return r
+}
+
 // direct returns the client of a request that was not forwarded.
 func direct(r *http.Request) Client {
 	c := Client{Peer: r.RemoteAddr, Addr: r.RemoteAddr, Scheme: "http", Host: r.Host}

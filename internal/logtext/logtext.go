@@ -2,6 +2,7 @@
 package logtext
 
 import (
+	"net/netip"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -37,4 +38,13 @@ func Visible(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// Host returns the IP address of an [net/http.Request.RemoteAddr], without the
+// port. Other text is made visible.
+func Host(remoteAddr string) string {
+	if a, err := netip.ParseAddrPort(remoteAddr); err == nil {
+		return a.Addr().Unmap().String()
+	}
+	return Visible(remoteAddr)
 }

@@ -1,9 +1,11 @@
-// Package problem writes error responses as problem documents (RFC 9457).
+// Package problem writes JSON responses, and error responses as problem
+// documents (RFC 9457).
 package problem
 
 import (
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/go-json-experiment/json"
 )
@@ -21,12 +23,17 @@ type Document struct {
 	// recorded it.
 	Ended   *bool `json:"ended,omitzero"`
 	Durable *bool `json:"durable,omitzero"`
+
+	// RetryAfter is how long the client should wait before it tries again. It
+	// is sent as the header Retry-After, rounded up to whole seconds.
+	RetryAfter time.Duration `json:"-"`
 }
 
 // A Response is an encoded document.
 type Response struct {
-	status int
-	body   []byte
+	status     int
+	retryAfter string // "" for none
+	body       []byte
 }
 
 // New encodes d, with the text of its status as the title.
@@ -35,14 +42,21 @@ func New(d Document) Response {
 	body, err := json.Marshal(d)
 	if err != nil {
 		// A detail that is not UTF-8 is a bug. Respond as well as possible.
-		return New(Document{Status: d.Status, Reason: "internal_error"})
+		return New(Document{Status: d.Status, Reason: "internal_error", RetryAfter: d.RetryAfter})
 	}
-	return Response{d.Status, append(body, '\n')}
+	p := Response{status: d.Status, body: append(body, '\n')}
+	if d.RetryAfter > 0 {
+		p.retryAfter = strconv.FormatInt(int64((d.RetryAfter+time.Second-1)/time.Second), 10)
+	}
+	return p
 }
 
 // Write writes the response. Set other header fields before.
 func (p Response) Write(w http.ResponseWriter) {
 	h := w.Header()
+	if p.retryAfter != "" {
+		h.Set("Retry-After", p.retryAfter)
+	}
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -4,6 +4,7 @@ package urlpath
 import (
 	"errors"
 	"net/url"
+	"path"
 	"strings"
 )
 
@@ -162,4 +163,18 @@ func isUnreserved(c byte) bool {
 // pchar (RFC 3986 §3.3), and the slash.
 func mayStand(c byte) bool {
 	return isUnreserved(c) || strings.IndexByte("/!$&'()*+,;=:@", c) >= 0
+}
+
+// Clean returns p without empty parts and without the parts "." and "..".
+// A final slash stays. Nothing is decoded.
+func Clean(p string) string {
+	rooted := p
+	if !strings.HasPrefix(p, "/") {
+		rooted = "/" + p
+	}
+	cleaned := path.Clean(rooted) // which allocates nothing for a clean path
+	if strings.HasSuffix(p, "/") && cleaned != "/" {
+		cleaned += "/"
+	}
+	return cleaned
 }

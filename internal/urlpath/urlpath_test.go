@@ -137,3 +137,15 @@ func FuzzCanonical(f *testing.F) {
 		}
 	})
 }
+
+// TestClean: a path is clean whether or not it begins with a slash.
+func TestClean(t *testing.T) {
+	for p, want := range map[string]string{
+		"": "/", "/": "/", "//": "/", "a": "/a", "/a": "/a", "//a": "/a", "/a/": "/a/", "a/": "/a/", "/a//b": "/a/b",
+		"/a/../b": "/b", "/../a": "/a", "../a": "/a", "/a/./b/": "/a/b/", "/..": "/", "/./": "/", "/a/..": "/",
+	} {
+		if got := Clean(p); got != want {
+			t.Errorf("Clean(%q) = %q, want %q", p, got, want)
+		}
+	}
+}

@@ -1,0 +1,51 @@
+package problem
+
+import (
+	"net/http"
+
+	"wsauth/internal/urlpath"
+)
+
+// An Endpoint is one method on one path. No path has two methods.
+type Endpoint struct {
+	Method  string // GET serves HEAD, too
+	Path    string // a pattern of http.ServeMux, without a method
+	Handler http.Handler
+}
+
+// NewMux returns a handler that serves the endpoints. It answers any other
+// method on one of their paths with 405 and Allow (RFC 9110 section 15.5.6),
+// and any other path with 404. answer writes these documents.
+func NewMux(endpoints []Endpoint, answer func(http.ResponseWriter, *http.Request, Document)) http.Handler {
+	mux := http.NewServeMux()
+	nothingHere := func(w http.ResponseWriter, r *http.Request) {
+		answer(w, r, Document{Status: http.StatusNotFound, Detail: "There is nothing at this address"})
+	}
+	for _, e := range endpoints {
+		allow := e.Method
+		if allow == http.MethodGet {
+			allow = "GET, HEAD"
+		}
+		mux.Handle(e.Method+" "+e.Path, e.Handler)
+		mux.HandleFunc(e.Path, func(w http.ResponseWriter, r *http.Request) {
+			answer(w, r, MethodNotAllowed(w, allow))
+		})
+	}
+	mux.HandleFunc("/", nothingHere)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// http.ServeMux would redirect any other spelling of a path, and
+		// repeat the query in Location, with a token that may be in it.
+		if escaped := r.URL.EscapedPath(); escaped != urlpath.Clean(escaped) {
+			nothingHere(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// MethodNotAllowed sets the Allow header of w to a list of methods, and
+// returns the document to answer with.
+func MethodNotAllowed(w http.ResponseWriter, allow string) Document {
+	w.Header().Set("Allow", allow)
+	return Document{Status: http.StatusMethodNotAllowed, Detail: "This address answers " + allow, Reason: "method_not_allowed"}
+}
