@@ -22,6 +22,10 @@ type Observer interface {
 	// answers in another way, nor is Ended.
 	Opened(s *Socket)
 
+	// Renewed is called for each of them, and for each followed request, when
+	// its token was replaced by [Socket.Renew] or [Guard.Renew].
+	Renewed(s *Socket)
+
 	// Ended is called for each of them when its connection is gone. e is the
 	// cause: close code 1000 and reason "closed" where client or handler hung up.
 	Ended(s *Socket, e *EndError)
@@ -37,5 +41,6 @@ type nobody struct{}
 
 func (nobody) Refused(*http.Request, *Error)                  {}
 func (nobody) Opened(*Socket)                                 {}
+func (nobody) Renewed(*Socket)                                {}
 func (nobody) Ended(*Socket, *EndError)                       {}
 func (nobody) Revoked([]store.Revocation, int, time.Duration) {}

@@ -26,6 +26,8 @@ func (w witness) Refused(r *http.Request, e *wsauth.Error) {
 
 func (w witness) Opened(s *wsauth.Socket) { w <- "opened " + s.Claims().Subject }
 
+func (w witness) Renewed(s *wsauth.Socket) { w <- "renewed " + s.Claims().ID }
+
 func (w witness) Ended(s *wsauth.Socket, e *wsauth.EndError) {
 	w <- fmt.Sprint("ended ", s.Claims().Subject, " ", e.Code, " ", e.Reason)
 }
@@ -48,7 +50,8 @@ func (w witness) saw(t *testing.T, want ...string) {
 	}
 }
 
-// An observer is told of each refusal, and of each socket twice, whoever ends it; of plain requests that pass, nothing.
+// TestObserver: an observer is told of each refusal, of each socket when it
+// opens, is renewed and ends, and of plain requests that pass, nothing.
 func TestObserver(t *testing.T) {
 	told := make(witness, 100)
 	guard, issuer := newGuard(wsauth.Config{Revocations: store.NewMemory(0), Observer: told})
@@ -93,6 +96,11 @@ func TestObserver(t *testing.T) {
 
 	conn := open(server.URL+"/socket", header)
 	told.saw(t, "opened ada")
+	next := mustIssue(issuer.Access("ada", token.Options{SessionID: sid}))
+	if n, err := guard.Renew(t.Context(), next.Raw); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	told.saw(t, "renewed "+next.Claims.ID)
 	_ = conn.Close(websocket.StatusNormalClosure, "bye")
 	told.saw(t, "ended ada 1000 closed")
 

@@ -86,10 +86,15 @@ func (s *Socket) replace(claims *token.Claims) error {
 		return err
 	}
 	first, err := s.store(claims)
-	if err == nil && first {
-		s.tellAuthenticated()
+	if err != nil {
+		return err
 	}
-	return err
+	if first {
+		s.tellAuthenticated()
+	} else {
+		s.guard.config.Observer.Renewed(s)
+	}
+	return nil
 }
 
 // store gives the socket new claims, if they still succeed those that it has.

@@ -53,6 +53,7 @@ type ending chan struct{}
 
 func (ending) Refused(*http.Request, *wsauth.Error)           {}
 func (ending) Opened(*wsauth.Socket)                          {}
+func (ending) Renewed(*wsauth.Socket)                         {}
 func (e ending) Ended(*wsauth.Socket, *wsauth.EndError)       { close(e) }
 func (ending) Revoked([]store.Revocation, int, time.Duration) {}
 

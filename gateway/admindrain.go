@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"wsauth/internal/problem"
 )
 
 // AdminDrain asks for the end of all sockets, after which the gateway lets no new one in.
@@ -41,5 +43,5 @@ func (a *admin) drain(w http.ResponseWriter, r *http.Request) {
 			_ = a.gateway.guard.Drain(ctx) // what is left then was told to end
 		}()
 	}
-	writeJSON(w, answer)
+	problem.WriteJSON(w, answer)
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"wsauth"
+	"wsauth/internal/problem"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -44,7 +45,7 @@ func (a *admin) sockets(w http.ResponseWriter, r *http.Request) {
 		answer.Sockets = append(answer.Sockets, a.socket(s))
 		last = s.Number()
 	}
-	writeJSON(w, answer)
+	problem.WriteJSON(w, answer)
 }
 
 func (a *admin) socket(s *wsauth.Socket) AdminSocket {
@@ -117,7 +118,7 @@ func (a *admin) sessions(w http.ResponseWriter, r *http.Request) {
 			answer.Sessions = append(answer.Sessions, entry)
 		}
 	}
-	writeJSON(w, answer)
+	problem.WriteJSON(w, answer)
 }
 
 // sessionOf is what ends the session of a token, without a date.
@@ -170,9 +171,9 @@ func (a *admin) logins(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := storing(r)
 	defer cancel()
 	g := a.gateway
-	families, err := g.logins(ctx, q.user)
+	families, err := g.login.Sessions(ctx, q.user)
 	if err != nil {
-		g.unavailable(w, r, "admin: cannot list logins", err)
+		a.failed(w, r, "admin: cannot list logins", err)
 		return
 	}
 	sockets := map[string]int{}
@@ -186,5 +187,5 @@ func (a *admin) logins(w http.ResponseWriter, r *http.Request) {
 			Remote: f.Remote, Agent: f.Agent, Sockets: sockets[f.ID],
 		})
 	}
-	writeJSON(w, answer)
+	problem.WriteJSON(w, answer)
 }

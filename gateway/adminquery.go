@@ -18,6 +18,7 @@ import (
 const (
 	defaultPage = 100  // entries of an answer, where the request does not say
 	maxPage     = 1000 // at most
+	maxName     = 256  // bytes of the name of a user, session or token
 )
 
 // An adminQuery is what the query of a list says.

@@ -1,6 +1,10 @@
 package gateway
 
-import "net/http"
+import (
+	"net/http"
+
+	"wsauth/internal/problem"
+)
 
 // AdminReload asks the server to read its files anew.
 type AdminReload struct {
@@ -38,5 +42,5 @@ func (a *admin) reload(w http.ResponseWriter, r *http.Request) {
 			*list = []string{} // an empty list, not null
 		}
 	}
-	writeJSON(w, answer)
+	problem.WriteJSON(w, answer)
 }

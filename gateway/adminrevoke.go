@@ -2,9 +2,13 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
+	"wsauth/internal/logtext"
+	"wsauth/internal/problem"
+	"wsauth/login"
 	"wsauth/store"
 )
 
@@ -45,17 +49,44 @@ func (a *admin) revoke(w http.ResponseWriter, r *http.Request) {
 	}
 	line = append(line, "sockets", answer.Sockets, "via", via(r))
 	if via(r) == "tcp" {
-		line = append(line, "remote", host(r.RemoteAddr))
+		line = append(line, "remote", logtext.Host(r.RemoteAddr))
 	}
 	if err != nil {
-		a.gateway.cannotEnd(w, r, "admin: cannot revoke", err, line...)
+		a.failed(w, r, "admin: cannot revoke", err, line...)
 		return
 	}
 	a.gateway.log.Info("admin: revoked", line...)
-	writeJSON(w, answer)
+	problem.WriteJSON(w, answer)
 }
 
-// carryOut revokes, and says what has ended.
+// storeTimeout is how long one request may keep the store busy.
+const storeTimeout = 5 * time.Second
+
+// storing returns the context for what r changes in the store. It outlives a
+// client that disconnects.
+func storing(r *http.Request) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
+}
+
+// failed answers a request that failed with err. After [store.ErrNotDurable],
+// what was to end has ended on this node, and the answer says so. what failed
+// and attrs are for the log.
+func (a *admin) failed(w http.ResponseWriter, r *http.Request, what string, err error, attrs ...any) {
+	log := a.gateway.log
+	switch {
+	case errors.Is(err, store.ErrNotDurable):
+		log.Error("ended on this node only, and not written yet", append(attrs, "reason", "store_unavailable", "err", err)...)
+		answerProblem(w, r, problem.NotDurable)
+	case errors.Is(err, store.ErrInvalid):
+		log.Warn(what, "reason", "invalid_request", "err", err)
+		answerProblem(w, r, problem.Unstorable)
+	default:
+		log.Error(what, "reason", "store_unavailable", "err", err)
+		answerProblem(w, r, problem.Unavailable)
+	}
+}
+
+// carryOut revokes what order names, and returns what has ended.
 func (a *admin) carryOut(ctx context.Context, order store.Revocation) (answer AdminRevoked, err error) {
 	g := a.gateway
 	answer = AdminRevoked{Scope: order.Scope.String(), ID: order.ID}
@@ -66,14 +97,14 @@ func (a *admin) carryOut(ctx context.Context, order store.Revocation) (answer Ad
 	case store.Subject:
 		answer.Scope = "user"
 		var sessions int
-		sessions, answer.Sockets, err = g.endUser(ctx, order.ID, order.Before)
+		sessions, answer.Sockets, err = g.login.EndUserBefore(ctx, order.ID, order.Before)
 		answer.Sessions = &sessions
 	case store.Everything:
-		answer.Sockets, err = g.endEveryone(ctx, order.Before)
+		answer.Sockets, err = g.login.EndAllBefore(ctx, order.Before)
 	case store.Session:
-		answer.Sockets, err = g.endAnySession(ctx, order.ID, maximum())
+		answer.Sockets, err = g.login.End(ctx, order.ID)
 	default:
-		order.Expires = maximum()
+		order.Expires = time.Now().Add(login.MaxTTL + time.Minute)
 		answer.Sockets, err = g.guard.Revoke(ctx, order)
 	}
 	return answer, err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/problem"
 	"wsauth/internal/upstream"
 )
 
@@ -79,7 +80,7 @@ func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 	if refusal, ok := errors.AsType[*wsauth.Error](notReady); ok {
 		status.Reason = string(refusal.Reason)
 	}
-	writeJSON(w, status)
+	problem.WriteJSON(w, status)
 }
 
 // adminRoutes are the routes, sorted by host and path.

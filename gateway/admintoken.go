@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"wsauth/internal/keyfile"
+	"wsauth/internal/logtext"
+	"wsauth/internal/problem"
 	"wsauth/internal/ratelimit"
 )
 
@@ -22,6 +24,7 @@ const (
 	// each adminTryEvery.
 	adminTries    = 10
 	adminTryEvery = 6 * time.Second
+	maxTriers     = 50_000 // clients that are remembered
 )
 
 // CheckAdminToken reports what is wrong with a token for operators: it must be at least 43 characters of what RFC 6750 section 2.1
@@ -76,7 +79,7 @@ type adminToken struct {
 }
 
 func newAdminToken(file *AdminTokenFile, log *slog.Logger) *adminToken {
-	return &adminToken{file: file, tries: ratelimit.New(adminTries, adminTryEvery, maxBuckets), log: log}
+	return &adminToken{file: file, tries: ratelimit.New(adminTries, adminTryEvery, maxTriers), log: log}
 }
 
 // require refuses requests without the token. A try is taken before the token is looked at, so that parallel ones count too, and given
@@ -99,12 +102,12 @@ func (t *adminToken) require(next http.Handler) http.Handler {
 		}
 		try, wait := ratelimit.Hold(time.Now(), ratelimit.Claim{Limiter: t.tries, Key: ratelimit.Network(r.RemoteAddr)})
 		if wait > 0 {
-			tooMany(w, r, wait, "Too many tries; wait a little")
+			answerProblem(w, r, problem.TooMany(wait, "Too many tries; wait a little"))
 			return
 		}
 		if !t.file.is(shown) {
 			try.Spend(time.Now())
-			t.log.Warn("admin: refused", "reason", "token_invalid", "remote", host(r.RemoteAddr))
+			t.log.Warn("admin: refused", "reason", "token_invalid", "remote", logtext.Host(r.RemoteAddr))
 			invalid(w, r)
 			return
 		}

@@ -29,7 +29,7 @@ func (p *proxy) authorize(claims *token.Claims) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	return p.gateway.present(ctx, claims, "route", p.route.name())
+	return p.gateway.login.Present(ctx, claims, "route", p.route.name())
 }
 
 // errNoSockets refuses handshakes on public routes without Sockets.

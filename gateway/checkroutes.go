@@ -94,10 +94,14 @@ func checkPrefix(p string) error {
 	return nil
 }
 
-// checkAsserting reports that upstreams could not verify an assertion. That there is no key is said elsewhere.
+// checkAsserting reports that upstreams could not verify an assertion.
+// checkLogin reports that there is no key.
 func (c *Config) checkAsserting() faults {
 	var wrong faults
-	key, err := c.signingKey()
+	if set, fixed := c.Keys.(*token.KeySet); c.Keys == nil || fixed && set == nil {
+		return nil
+	}
+	key, err := c.Keys.SigningKey()
 	if err != nil {
 		return nil
 	}

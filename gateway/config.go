@@ -2,59 +2,58 @@ package gateway
 
 import (
 	"cmp"
-	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"wsauth"
 	"wsauth/idp"
+	"wsauth/login"
 	"wsauth/store"
 	"wsauth/token"
 )
 
-// Config says whom a [Gateway] lets in and for how long. Keys are required, and without Routes so is Authenticate.
+// Config says whom a [Gateway] lets in and for how long. Keys are required, and
+// without Routes so is Authenticate.
 type Config struct {
-	// Keys sign the tokens and verify them: a [*token.KeySet], or keys that are replaced while the gateway runs.
-	Keys Keys
+	// Keys sign the tokens and verify them: a [*token.KeySet], or keys that are
+	// replaced while the gateway runs.
+	Keys login.Keys
 
-	// Issuer is the iss of the tokens, which then must have it; see [CheckIssuer]. With it the gateway describes itself at
-	// /.well-known/openid-configuration. To change it ends every login. Default: none.
+	// Issuer is the iss of the tokens, which then must have it; see
+	// [CheckIssuer]. With it the gateway describes itself at
+	// /.well-known/openid-configuration. To change it ends every session.
+	// Default: none.
 	Issuer string
 
-	// Authenticate checks names and passwords. Without it, which needs Routes, nobody logs in here: tokens come from Providers, or
-	// from "wsauth token issue".
-	Authenticate Authenticator
+	// Authenticate checks names and passwords; see [login.Authenticator].
+	// Without it, which needs Routes, nobody logs in here: tokens come from
+	// Providers, or from "wsauth token issue".
+	Authenticate login.AuthenticatorFunc
 
-	// Store keeps the sessions, what was revoked, and tickets. The gateway does not close it. Default: memory, so that a restart
-	// ends every session.
+	// Store keeps the sessions, what was revoked, and tickets. The gateway does
+	// not close it. Default: memory, so that a restart ends every session.
 	Store store.Store
 
-	// AccessTTL is the longest life of an access token, and so the time after which a socket ends unless its session is
-	// refreshed. From a minute on, each session gets a random part of 90 to 100 % of it: those who logged in at the same moment,
-	// as after an outage, do not come to refresh at the same moment for ever. Whole seconds, at least one. Default: 15 minutes.
+	// AccessTTL is the maximum lifetime of an access token; see
+	// [login.Config]. Default: 15 minutes.
 	AccessTTL time.Duration
 
-	// RefreshTTL is the life of a refresh token, and so of a session that is not used. Whole seconds, longer than AccessTTL, at
-	// most [MaxTTL]. Default: 30 days.
+	// RefreshTTL is the lifetime of a refresh token, and so of a session that
+	// is not used; see [login.Config]. Default: 30 days.
 	RefreshTTL time.Duration
 
-	// SessionTTL is the life of a session, however much it is used: no token of it, and no socket, lives longer. Whole seconds,
-	// at least RefreshTTL, at most [MaxSessionTTL]. Default: 90 days, or RefreshTTL if that is longer.
+	// SessionTTL is the lifetime of a session, however much it is used; see
+	// [login.Config]. Default: 90 days, or RefreshTTL if that is longer.
 	SessionTTL time.Duration
 
-	// RefreshGrace is how long after a refresh the refresh token that it replaced may be used once more: the answer may have been
-	// lost on its way, and two windows of a browser may ask at the same moment. All of them get the same new refresh token.
-	// Whoever uses it later ends the session, for it was stolen. A negative one is none. At most a minute. Default: 10 seconds.
+	// RefreshGrace is how long after a refresh the refresh token that was
+	// replaced may be used once more; see [login.Config]. Default: 10 seconds.
 	RefreshGrace time.Duration
 
-	// RefreshRetry is how long after a refresh its request may be repeated
-	// with the same Idempotency-Key, because the answer was lost: with the
-	// refresh token that was replaced, as long as the one that replaced it was
-	// not presented. The answer has the same new refresh token. A negative one
-	// is not at all, beyond RefreshGrace. At most, and by default, a day.
+	// RefreshRetry is how long after a refresh its request may be repeated with
+	// the same Idempotency-Key; see [login.Config]. Default: a day.
 	RefreshRetry time.Duration
 
 	// IssuedLeeway is how far the iat and nbf of our own tokens may be ahead:
@@ -72,10 +71,8 @@ type Config struct {
 	// with that key passes as well; see token.VerifierConfig.
 	InsecureUntyped bool
 
-	// LoginsPerHour is how often one user can log in from one network (an IPv4
-	// address or an IPv6 /64): so many times at once, and as many in each hour
-	// after that. Each login that is ended takes room in the log of
-	// revocations. A negative one is no limit. Default: 300.
+	// LoginsPerHour is how often one user can log in from one network; see
+	// [login.Config]. Default: 300.
 	LoginsPerHour int
 
 	// MaxSockets is how many sockets one user may have open; WhenFull says
@@ -87,13 +84,12 @@ type Config struct {
 	WhenFull wsauth.WhenFull
 
 	// TicketBurst is how many tickets one session gets at once, each of which
-	// opens one socket. At least 1, at most [MaxTicketBurst]. Default: 100, or
-	// MaxSockets where that is more, so that all sockets of a page can come
-	// back together.
+	// opens one socket; see [login.Config]. Default: 100, or MaxSockets if that
+	// is more, so that all sockets of a page can reconnect together.
 	TicketBurst int
 
-	// TicketRate is how many tickets a session gets in a second once it had
-	// TicketBurst. At least 1, at most [MaxTicketRate]. Default: 2.
+	// TicketRate is how many tickets per second a session gets after
+	// TicketBurst; see [login.Config]. Default: 2.
 	TicketRate int
 
 	// MaxUnauthenticated is how many sockets may be open whose client has not
@@ -196,56 +192,18 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Keys are those of a gateway: one of them signs now, and those that count now verify.
-type Keys interface {
-	token.Signer
-	token.KeySource
-}
-
-// An Authenticator reports whether password is that of the user called name. A wrong password and an unknown user are no errors,
-// and must take the same time. An error means that the question could not be answered, as when ctx is done, which happens after
-// ten seconds. Both strings are the client's: valid UTF-8, at most 256 and 1024 bytes long, and otherwise anything.
-type Authenticator func(ctx context.Context, name, password string) (bool, error)
-
 const (
-	// MaxTTL is the longest life of a token: a verifier believes no longer one.
-	MaxTTL = 366 * 24 * time.Hour
-
-	// MaxSessionTTL is the longest life of a session.
-	MaxSessionTTL = 10 * MaxTTL
-
-	// maxDrain is the longest time to end in.
+	// maxDrain is the maximum of Drain.
 	maxDrain = time.Hour
 
-	// MaxRefreshGrace is the longest time for which a refresh token may be used again.
-	MaxRefreshGrace = time.Minute
+	// maxIssuedLeeway is the maximum that a verifier allows.
+	maxIssuedLeeway = time.Minute
 
-	// MaxRefreshRetry is the longest time for which a refresh may be repeated
-	// with its Idempotency-Key.
-	MaxRefreshRetry = 24 * time.Hour
+	// leastTicketBurst is the least default of TicketBurst.
+	leastTicketBurst = 100
 
-	// MaxTicketBurst is the highest number of tickets at once.
-	MaxTicketBurst = 100_000
-
-	// MaxTicketRate is the highest number of tickets in a second.
-	MaxTicketRate = 1000
-)
-
-const (
-	defaultAccessTTL    = 15 * time.Minute
-	defaultRefreshTTL   = 30 * 24 * time.Hour
-	defaultSessionTTL   = 90 * 24 * time.Hour
-	defaultRefreshGrace = 10 * time.Second
-	defaultRefreshRetry = MaxRefreshRetry
-	defaultMaxSockets   = 100
-
-	defaultLoginsPerHour = 300
-
-	defaultDrain = 10 * time.Second
-
-	defaultTicketBurst = 100
-	defaultTicketRate  = 2
-
+	defaultMaxSockets                   = 100
+	defaultDrain                        = 10 * time.Second
 	defaultMaxUnauthenticated           = 1000
 	defaultMaxUnauthenticatedPerAddress = 100
 )
@@ -253,10 +211,7 @@ const (
 // Check returns c with the defaults that [New] fills in for what is unset, and all that is wrong with it, each a [*Fault].
 func (c Config) Check() (Config, error) {
 	c.fill()
-	var wrong faults
-	if _, err := c.signingKey(); err != nil {
-		wrong.add("Keys", "%w", err)
-	}
+	wrong := c.checkLogin()
 	if c.Issuer != "" {
 		if err := CheckIssuer(c.Issuer); err != nil {
 			wrong.add("Issuer", "%w", err)
@@ -266,29 +221,11 @@ func (c Config) Check() (Config, error) {
 		wrong.add("Authenticate", "required without routes")
 	}
 	wrong = append(wrong, c.checkRoutes()...)
-	if c.AccessTTL < time.Second || c.AccessTTL%time.Second != 0 {
-		wrong.add("AccessTTL", "must be whole seconds, at least one")
-	}
-	if c.RefreshTTL <= c.AccessTTL || c.RefreshTTL > MaxTTL || c.RefreshTTL%time.Second != 0 {
-		wrong.add("RefreshTTL", "must be whole seconds, longer than an access token lives (%s), and at most %s", c.AccessTTL, MaxTTL)
-	}
-	if c.SessionTTL < c.RefreshTTL || c.SessionTTL > MaxSessionTTL || c.SessionTTL%time.Second != 0 {
-		wrong.add("SessionTTL", "must be whole seconds, at least as long as a refresh token lives (%s), and at most %s", c.RefreshTTL, MaxSessionTTL)
-	}
-	if c.RefreshGrace > MaxRefreshGrace {
-		wrong.add("RefreshGrace", "must be at most %s", MaxRefreshGrace)
-	}
 	if c.IssuedLeeway < store.ClockStep || c.IssuedLeeway > maxIssuedLeeway {
 		wrong.add("IssuedLeeway", "must be from %s to %s", store.ClockStep, maxIssuedLeeway)
 	}
 	if c.WhenFull != wsauth.EndOldest && c.WhenFull != wsauth.RefuseNew {
 		wrong.add("WhenFull", "must be EndOldest or RefuseNew")
-	}
-	if c.TicketBurst < 1 || c.TicketBurst > MaxTicketBurst {
-		wrong.add("TicketBurst", "must be from 1 to %d", MaxTicketBurst)
-	}
-	if c.TicketRate < 1 || c.TicketRate > MaxTicketRate {
-		wrong.add("TicketRate", "must be from 1 to %d", MaxTicketRate)
 	}
 	if c.MaxUnauthenticated < 1 {
 		wrong.add("MaxUnauthenticated", "must be at least 1")
@@ -304,9 +241,6 @@ func (c Config) Check() (Config, error) {
 	}
 	c.checkProxies(&wrong)
 	wrong = append(wrong, c.checkAuthCORS()...)
-	if c.RefreshRetry > MaxRefreshRetry {
-		wrong.add("RefreshRetry", "must be at most %s", MaxRefreshRetry)
-	}
 	if c.Drain < time.Second || c.Drain > maxDrain {
 		wrong.add("Drain", "must be from %s to %s", time.Second, maxDrain)
 	}
@@ -318,16 +252,12 @@ func (c Config) Check() (Config, error) {
 	return c, wrong.join()
 }
 
-// signingKey is the key that signs now. An error says what is wrong with Keys.
-func (c *Config) signingKey() (*token.Key, error) {
-	if set, fixed := c.Keys.(*token.KeySet); c.Keys == nil || fixed && set == nil {
-		return nil, errors.New("required; token.GenerateKey makes one, and token.NewKeySet a set of it")
+// OwnTokens returns the rules by which a gateway verifies the tokens that it
+// has issued: iat and nbf may be ahead by IssuedLeeway, and exp by nothing.
+func (c *Config) OwnTokens() token.VerifierConfig {
+	return token.VerifierConfig{
+		Keys: c.Keys, Issuer: c.Issuer, IssuedLeeway: cmp.Or(c.IssuedLeeway, store.ClockStep), IntegerSubjects: c.IntegerSubjects, InsecureUntyped: c.InsecureUntyped,
 	}
-	key, err := c.Keys.SigningKey()
-	if err != nil {
-		return nil, fmt.Errorf("cannot sign; a private key or an HMAC secret is needed: %w", err)
-	}
-	return key, nil
 }
 
 // fill sets the defaults of unset fields. It is idempotent, since [New] and
@@ -337,17 +267,10 @@ func (c *Config) fill() {
 		c.Store = store.NewMemory(0)
 	}
 	c.AuthPrefix = cmp.Or(c.AuthPrefix, "/auth")
-	c.AccessTTL = cmp.Or(c.AccessTTL, defaultAccessTTL)
-	c.RefreshTTL = cmp.Or(c.RefreshTTL, defaultRefreshTTL)
-	c.SessionTTL = cmp.Or(c.SessionTTL, max(defaultSessionTTL, c.RefreshTTL))
-	c.RefreshGrace = limitOr(c.RefreshGrace, defaultRefreshGrace)
-	c.RefreshRetry = limitOr(c.RefreshRetry, defaultRefreshRetry)
 	c.IssuedLeeway = cmp.Or(c.IssuedLeeway, store.ClockStep)
-	c.LoginsPerHour = limitOr(c.LoginsPerHour, defaultLoginsPerHour)
 	c.MaxSockets = limitOr(c.MaxSockets, defaultMaxSockets)
 	c.WhenFull = cmp.Or(c.WhenFull, wsauth.EndOldest)
-	c.TicketBurst = cmp.Or(c.TicketBurst, min(max(defaultTicketBurst, c.MaxSockets), MaxTicketBurst))
-	c.TicketRate = cmp.Or(c.TicketRate, defaultTicketRate)
+	c.TicketBurst = cmp.Or(c.TicketBurst, min(max(leastTicketBurst, c.MaxSockets), login.MaxTicketBurst))
 	c.MaxUnauthenticated = cmp.Or(c.MaxUnauthenticated, defaultMaxUnauthenticated)
 	c.MaxUnauthenticatedPerAddress = cmp.Or(c.MaxUnauthenticatedPerAddress, defaultMaxUnauthenticatedPerAddress)
 	c.Drain = cmp.Or(c.Drain, defaultDrain)

@@ -3,8 +3,6 @@ package gateway
 import (
 	"io"
 	"net/http"
-
-	"wsauth"
 )
 
 // withCORS notes by which policy a request is answered, so that every answer
@@ -98,39 +96,6 @@ func sharedWith(r *http.Request) *corsPolicy {
 		return nil
 	}
 	return c.policy
-}
-
-// withOrigins refuses what pages of foreign origins send to the gateway's own
-// addresses, unless CORS lets them. Those that CORS lets send no credentials
-// may send requests without cookies of ours only: a token that is shown by
-// itself needs no protection from other pages, and cookies do.
-func (g *Gateway) withOrigins(next http.Handler) http.Handler {
-	checked := g.origins.Handler(next)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p := sharedWith(r)
-		if p == nil || !p.credentials && g.hasLoginCookie(r) {
-			checked.ServeHTTP(w, r)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// hasLoginCookie reports whether r has a cookie of the gateway's own login.
-func (g *Gateway) hasLoginCookie(r *http.Request) bool {
-	for _, requirement := range [...]wsauth.Requirement{wsauth.Access, wsauth.Refresh} {
-		if c, err := g.cookies.Extract(r, requirement); err != nil || c.Token != "" {
-			return true
-		}
-	}
-	return false
-}
-
-// losesCookies reports whether r is of a page whose browser drops the cookies
-// of the answer, because CORS lets it have no credentials.
-func (g *Gateway) losesCookies(r *http.Request) bool {
-	p := sharedWith(r)
-	return p != nil && !p.credentials && g.origins.Check(r) != nil
 }
 
 // preflightFields are the headers of a preflight that reach an upstream: none

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -35,20 +34,12 @@ func (p *proxy) stripOwn(r *http.Request) {
 	p.gateway.own.strip(r)
 }
 
-// stripLogin removes the cookies of the gateway's own login, which browsers send to every route, wherever its locations are (R12). Only
-// the cookies: what repeats their CSRF values has names that an upstream may have for its own.
+// stripLogin removes the cookies of the gateway's own login, which browsers
+// send to every route, wherever that looks for tokens (R12).
 func (g *Gateway) stripLogin(h http.Header) {
-	if !g.logsIn || len(h["Cookie"]) == 0 {
-		return
+	if g.logsIn {
+		g.login.StripCookies(h)
 	}
-	cookies := http.Header{"Cookie": h["Cookie"]}
-	g.cookies.Strip(&http.Request{URL: &url.URL{}, Header: cookies})
-	deviceCookie.Strip(&http.Request{URL: &url.URL{}, Header: cookies})
-	if len(cookies["Cookie"]) == 0 {
-		h.Del("Cookie")
-		return
-	}
-	h["Cookie"] = cookies["Cookie"]
 }
 
 // keepLogin removes from the head of an upstream's answer what would touch the

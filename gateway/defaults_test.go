@@ -79,9 +79,6 @@ func TestNoLimitAtStart(t *testing.T) {
 			t.Errorf("Limits.%s = %d", l.Type().Field(i).Name, l.Field(i).Int())
 		}
 	}
-	if r.g.refreshGrace != 0 {
-		t.Errorf("refresh grace %s", r.g.refreshGrace)
-	}
 	access, _ := r.login()
 	req, err := http.NewRequest("POST", r.url+"/upload", strings.NewReader(strings.Repeat("x", 11<<20)))
 	if err != nil {

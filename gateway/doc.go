@@ -24,21 +24,12 @@
 //
 // Operators have an API of their own (admin.go), on an address that the public does not reach.
 //
-// A session is a login. It is a family of refresh tokens in the store ([Config].Store), whose name is the sid of all its tokens:
-// each refresh exchanges the refresh token, and what ends the session is a revocation of its sid.
+// Users log in at the endpoints of package login, which logins.go mounts below
+// [Config].AuthPrefix. endpoints.go has the table of all that the gateway
+// answers itself:
 //
-//	POST   /auth/login              a name and a password for an access and a refresh token: a session begins
-//	POST   /auth/refresh            a refresh token for new tokens; open sockets live on with them
-//	POST   /auth/fresh              the password again, for an access token that is fresh
-//	POST   /auth/ticket             an access token for a ticket that opens one socket
-//	POST   /auth/logout             ends the session, with its tokens and sockets
-//	POST   /auth/logout-everywhere  ends every session of the user
-//	GET    /auth/sessions           the sessions of the user, and their sockets
-//	DELETE /auth/sessions/{sid}     ends one of them
-//	GET    /auth/session            the claims of an access token
-//	GET    /ws                      the guarded echo socket
-//	GET    /.well-known/jwks.json   the public keys, for others who verify the tokens
-//	GET    /, /docs                 the page, and the API as forms (described by /openapi.json)
-//
-// endpoints.go has the whole table; every other file holds one of its handlers or one of the layers around them.
+//	/auth/...               log in, refresh, log out, tickets and sessions
+//	/.well-known/jwks.json  the public keys, for others who verify the tokens
+//	/ws                     the guarded echo socket of the demonstration
+//	/, /docs                its page, and the API as forms (/openapi.json)
 package gateway

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/login"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -127,7 +128,7 @@ func TestLogoutBeyondWhatANodeHolds(t *testing.T) {
 	for held := 0; held < store.DefaultMaxHeld-1; {
 		page := make([]store.Revocation, min(store.MaxPage, store.DefaultMaxHeld-1-held))
 		for i := range page {
-			page[i] = revocationOfSession(fmt.Sprint("other-", held+i), time.Now().Add(time.Hour))
+			page[i] = store.Revocation{Scope: store.Session, ID: fmt.Sprint("other-", held+i), Expires: time.Now().Add(time.Hour)}
 		}
 		if _, err := r.g.guard.Revoke(t.Context(), page...); !errors.Is(err, store.ErrNotDurable) {
 			t.Fatal(err)
@@ -274,7 +275,7 @@ func TestFullLog(t *testing.T) {
 		if e := r.call("GET", "/readyz", ""); e.body != `{"status":"degraded"}` {
 			t.Errorf("/readyz: %s", e.body)
 		}
-		for range maxSessions {
+		for range 100 { // the sessions of a user
 			time.Sleep(6 * time.Second)
 			r.login()
 		}
@@ -328,7 +329,7 @@ func TestRevocationOfASessionLivesAsLongAsItsTokens(t *testing.T) {
 		}, time.Hour},
 		"hand-made": {func(_ *testing.T, r *rig, _, _ string) exchange {
 			return r.call("POST", "/auth/logout", "", bearer(foreign(token.Options{SessionID: "by-hand", TTL: time.Hour})))
-		}, MaxTTL},
+		}, login.MaxTTL},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var memory *store.Memory

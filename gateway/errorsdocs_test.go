@@ -13,7 +13,7 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// statusNames are those of net/http that this package answers with.
+// statusNames are the names in net/http of the statuses of problem documents.
 var statusNames = map[string]int{
 	"StatusBadRequest": http.StatusBadRequest, "StatusForbidden": http.StatusForbidden, "StatusInternalServerError": http.StatusInternalServerError,
 	"StatusLoopDetected": http.StatusLoopDetected, "StatusMethodNotAllowed": http.StatusMethodNotAllowed,
@@ -23,14 +23,18 @@ var statusNames = map[string]int{
 	"StatusUnsupportedMediaType": http.StatusUnsupportedMediaType, "StatusUpgradeRequired": http.StatusUpgradeRequired,
 }
 
-// TestErrorsPage: docs/errors.md has every reason that this package answers
-// with by itself, with its status, and no other.
+// TestErrorsPage: docs/errors.md has every reason that the gateway and the
+// login service answer with by themselves, with its status, and no other.
 func TestErrorsPage(t *testing.T) {
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
+	var files []string
+	for _, pattern := range []string{"*.go", "../login/*.go", "../internal/problem/*.go"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatal(pattern, err)
+		}
+		files = append(files, found...)
 	}
-	answer := regexp.MustCompile(`(?:problemHandler\(|failBody\(r, |Status: |refuse\()(?:http\.(Status\w+),\s)?(?:Detail: [^\n]*\s*Reason: )?"(\w+)"`)
+	answer := regexp.MustCompile(`(?:problemHandler\(|problem\(w, r, |failBody\(r, |Status: |refuse\()(?:http\.(Status\w+),\s+)?(?:Detail: [^\n]*\s*Reason: )?"(\w+)"`)
 	// What is not written out beside the call, by file.
 	others := map[string][]string{
 		"admintoken.go":  {"`token_missing` 401", "`token_invalid` 401", ""},
@@ -39,7 +43,7 @@ func TestErrorsPage(t *testing.T) {
 		"plain.go":       {""}, // failBody itself
 		"problem.go":     {""}, // problemHandler itself
 	}
-	unnamed := regexp.MustCompile(`\bproblemHandler\([^h)]`)
+	unnamed := regexp.MustCompile(`\b(?:problemHandler\(|problem\(w, r, )[^h)]`)
 	answers := map[string]bool{}
 	for _, name := range files {
 		text, err := os.ReadFile(name)

@@ -55,13 +55,13 @@ func TestFaultsNameTheirFields(t *testing.T) {
 	}
 	const second = "Routes[1]."
 	want := []string{
-		"Keys", "Issuer", "AuthPrefix",
+		"Keys", "AccessTTL", "RefreshTTL", "SessionTTL", "Issuer", "AuthPrefix",
 		second + "Upstreams[1]", second + "Requirement", second + "Claims role", second + "Headers Cookie", second + "Assertion",
 		second + "Connect", second + "Response", second + "Limits.Ping", second + "Limits.Idle",
 		second + "Health.Every", second + "Health.Timeout", second + "Health.Path",
 		"Routes[1]", second + "Origins[1]",
 		second + "Locations[0]", second + "Locations[3]", second + "Locations[4]", second + "Locations[5]",
-		"AccessTTL", "RefreshTTL", "SessionTTL", "Origins[0]",
+		"Origins[0]",
 	}
 	if diff := cmp.Diff(want, fields); diff != "" {
 		t.Errorf("(- want, + got):\n%s", diff)

@@ -14,9 +14,9 @@ import (
 
 	"wsauth"
 	"wsauth/internal/connlimit"
-	"wsauth/internal/ratelimit"
 	"wsauth/internal/relay"
 	"wsauth/internal/upstream"
+	"wsauth/login"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -24,30 +24,18 @@ import (
 // A Gateway is the http.Handler of the whole server. [Gateway.Serve] puts it behind an http.Server with the limits that it counts
 // on. It is safe for concurrent use.
 type Gateway struct {
-	authenticate Authenticator
-	accessTTL    time.Duration
-	refreshTTL   time.Duration
-	sessionTTL   time.Duration
-	refreshGrace time.Duration
-	refreshRetry time.Duration
-	issuer       *token.Issuer
-	verifier     *token.Verifier // of our own tokens
-	guard        *wsauth.Guard
-	ending       *wsauth.Guard // the same for requests that end sessions, whenever their token was issued
-	own          ownTokens
-	cookies      *wsauth.Cookies
-	origins      *http.CrossOriginProtection
-	cors         *corsPolicy // of the addresses of the gateway's own; nil is none
-	store        store.Store
-	attempts     *attempts
-	tickets      *ratelimit.Limiter
-	log          *slog.Logger
-	handler      http.Handler
-	started      time.Time
-	loops        loopGuard
-	clients      *clients
-	connections  *connlimit.Limiter // of clients and upstreams
-	run          string             // tells this run from others, for cursors of lists
+	guard       *wsauth.Guard
+	login       *login.Service
+	issuer      *token.Issuer // of assertions
+	own         ownTokens
+	cors        *corsPolicy // of the addresses of the gateway's own; nil is none
+	log         *slog.Logger
+	handler     http.Handler
+	started     time.Time
+	loops       loopGuard
+	clients     *clients
+	connections *connlimit.Limiter // of clients and upstreams
+	run         string             // tells this run from others, for cursors of lists
 
 	metrics     *metrics
 	access      bool                                                 // requests are logged
@@ -67,11 +55,10 @@ type Gateway struct {
 	updating     sync.Mutex  // held while routes change
 	routing      atomic.Pointer[routing]
 	checks       upstream.Checks // of the upstreams of all routes
-	lostLogins   lostLogins
 	live         live
 	authorized   atomic.Pointer[func()] // for tests: called after each question to the rules of a route
 
-	keys      Keys
+	keys      login.Keys
 	published atomic.Pointer[publicSet]
 
 	stopProviders context.CancelFunc
@@ -86,22 +73,11 @@ func New(c Config) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		authenticate: c.Authenticate,
-		accessTTL:    c.AccessTTL,
-		refreshTTL:   c.RefreshTTL,
-		sessionTTL:   c.SessionTTL,
-		refreshGrace: bound(c.RefreshGrace),
-		refreshRetry: bound(c.RefreshRetry),
-		cookies:      &wsauth.Cookies{},
-		store:        c.Store,
-		attempts:     newAttempts(c.LoginsPerHour),
-		tickets:      newTicketLimiter(c),
 		log:          c.Logger,
 		checks:       upstream.Checks{Logger: c.Logger},
 		keys:         c.Keys,
 		authPrefix:   c.AuthPrefix,
 		cors:         c.ownCORS(),
-		origins:      http.NewCrossOriginProtection(),
 		metrics:      newMetrics(),
 		access:       c.AccessLog,
 		certificate:  c.Certificate,
@@ -113,8 +89,8 @@ func New(c Config) (*Gateway, error) {
 		noAuth:       c.NoAuth,
 		hasProviders: len(c.Providers) > 0,
 		tokenRoom:    roomForTokens(c.Providers),
+		locations:    defaultLocations(&wsauth.Cookies{}),
 	}
-	g.locations = defaultLocations(g.cookies)
 	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})
 	if err != nil {
 		return nil, fmt.Errorf("gateway: issuer: %w", err)
@@ -123,19 +99,12 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range c.Origins {
-		err = errors.Join(err, g.origins.AddTrustedOrigin(o))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("gateway: Config.Origins: %w", err)
-	}
-	g.origins.SetDenyHandler(problemHandler(http.StatusForbidden, "origin_not_allowed", "Pages of other sites may not send this request"))
 	g.limitConnections(c)
 	g.metrics.registry.MustRegister(newHealth(g), newLostLines(g.log), newConnectionFigures(g.connections))
 	if g.guard, err = g.newGuard(c); err != nil { // last, for it begins to follow the store
 		return nil, err
 	}
-	if g.ending, err = g.newEnding(c); err == nil {
+	if g.login, err = g.newLogin(c); err == nil {
 		err = g.open(c, files)
 	}
 	if err != nil {
@@ -182,13 +151,12 @@ func (g *Gateway) open(c Config, files assets) error {
 
 // newGuard makes the guard of all that needs a token.
 func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
-	var err error
-	g.verifier, err = token.NewVerifier(c.OwnTokens())
+	own, err := token.NewVerifier(c.OwnTokens())
 	if err != nil {
 		return nil, fmt.Errorf("gateway: verifier: %w", err)
 	}
-	g.own = ownTokens{issuer: c.Issuer, keys: c.Keys, verifier: g.verifier}
-	all, err := withProviders(g.verifier, c.Providers)
+	g.own = ownTokens{issuer: c.Issuer, keys: c.Keys, verifier: own}
+	all, err := withProviders(own, c.Providers)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: Config.Providers: %w", err)
 	}
@@ -205,7 +173,7 @@ func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
 			UnauthenticatedPerAddress: c.MaxUnauthenticatedPerAddress,
 		},
 		Refusal:  wsauth.RefuseClose,
-		Observer: observer{g.metrics},
+		Observer: observer{g.metrics, &g.live},
 		Logger:   c.Logger,
 	})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json"
 
+	"wsauth/store"
 	"wsauth/token"
 )
 
@@ -23,6 +24,7 @@ import (
 type rig struct {
 	t      *testing.T
 	g      *Gateway
+	store  store.Store
 	url    string
 	client *http.Client
 	log    *logBuffer
@@ -51,6 +53,9 @@ func serve(t *testing.T, l net.Listener, url string, transport *http.Transport, 
 	for _, f := range change {
 		f(&c)
 	}
+	if c.Store == nil {
+		c.Store = store.NewMemory(0)
+	}
 	g, err := New(c)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +66,7 @@ func serve(t *testing.T, l net.Listener, url string, transport *http.Transport, 
 		t.Fatal(err)
 	}
 	r := &rig{
-		t: t, g: g, url: url, log: log, stop: stop, served: make(chan error, 1),
+		t: t, g: g, store: c.Store, url: url, log: log, stop: stop, served: make(chan error, 1),
 		client: &http.Client{
 			Jar:           jar,
 			Timeout:       10 * time.Second,
@@ -175,15 +180,6 @@ func (r *rig) loginAs(name string, headers ...string) (access, refresh string) {
 
 // anyone is an Authenticator that knows everybody.
 func anyone(_ context.Context, _, password string) (bool, error) { return password == "test", nil }
-
-// slowly is one that says when it begins, and takes its time.
-func slowly(begun chan<- struct{}, end <-chan struct{}) Authenticator {
-	return func(context.Context, string, string) (bool, error) {
-		close(begun)
-		<-end
-		return true, nil
-	}
-}
 
 // renewed decodes new tokens.
 func (r *rig) renewed(e exchange) (access, refresh string) {

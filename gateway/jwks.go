@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"wsauth/internal/httpx"
+	"wsauth/internal/problem"
 	"wsauth/token"
 )
 
@@ -57,7 +58,8 @@ type publicSet struct {
 func (g *Gateway) jwks(w http.ResponseWriter, r *http.Request) {
 	set, err := g.keys.KeySet(r.Context(), "")
 	if err != nil {
-		g.unavailable(w, r, "the keys cannot be published", err)
+		g.log.Error("the keys cannot be published", "reason", "store_unavailable", "err", err)
+		answerProblem(w, r, problem.Unavailable)
 		return
 	}
 	p := g.published.Load()

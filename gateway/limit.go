@@ -6,6 +6,7 @@ import (
 
 	"wsauth/idp"
 	"wsauth/internal/httpx"
+	"wsauth/internal/problem"
 )
 
 const (
@@ -43,7 +44,7 @@ func limit(next http.Handler, headers int) http.Handler {
 		case headerBytes(r.Header) > headers:
 			tooLongHeaders(w, r)
 		case r.Method == http.MethodConnect || r.Method == http.MethodTrace:
-			methodNotAllowed("GET, HEAD, POST, DELETE").ServeHTTP(w, r)
+			answerProblem(w, r, problem.MethodNotAllowed(w, "GET, HEAD, POST, DELETE"))
 		default:
 			next.ServeHTTP(w, r)
 		}

@@ -40,13 +40,13 @@ func (l *live) add(s *wsauth.Socket, at target, p *proxy, upstream string) {
 	p.review(s, at)
 }
 
-// review ends those of some sockets, whose claims have just been renewed, that may not stay with them: the routes may have been replaced
-// after the renewal had asked the old ones. Either [Gateway.Update] finds the new claims, or the new routes are found here.
-func (l *live) review(sessions []*wsauth.Socket) {
-	for _, s := range sessions {
-		if by := l.find(s); by.proxy != nil {
-			by.proxy.review(s, by.at.Value())
-		}
+// review ends a socket that may not stay with the claims that it has just got:
+// the routes may have been replaced after the renewal asked the old ones.
+// Either [Gateway.Update] finds the new claims, or the new routes are found
+// here.
+func (l *live) review(s *wsauth.Socket) {
+	if by := l.find(s); by.proxy != nil {
+		by.proxy.review(s, by.at.Value())
 	}
 }
 

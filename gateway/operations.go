@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"wsauth"
+	"wsauth/internal/problem"
 )
 
 // The addresses at which a gateway says how it is.
@@ -70,7 +71,9 @@ func (of *routing) names(r *http.Request) bool {
 // Ready says why the gateway cannot let clients in now, as an [*wsauth.Error]; nil where it can. See [wsauth.Guard.Ready].
 func (g *Gateway) Ready() error { return g.guard.Ready() }
 
-func (g *Gateway) alive(w http.ResponseWriter, _ *http.Request) { writeJSON(w, healthAnswer{"alive"}) }
+func (g *Gateway) alive(w http.ResponseWriter, _ *http.Request) {
+	problem.WriteJSON(w, healthAnswer{"alive"})
+}
 
 func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
 	if refusal, ok := errors.AsType[*wsauth.Error](g.Ready()); ok {
@@ -78,10 +81,10 @@ func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if g.guard.RevocationLog().Degraded() {
-		writeJSON(w, healthAnswer{"degraded"})
+		problem.WriteJSON(w, healthAnswer{"degraded"})
 		return
 	}
-	writeJSON(w, healthAnswer{"ready"})
+	problem.WriteJSON(w, healthAnswer{"ready"})
 }
 
 // A healthAnswer is what /livez and /readyz say with 200: alive, ready, or

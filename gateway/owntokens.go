@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"wsauth"
+	"wsauth/login"
 	"wsauth/token"
 )
 
@@ -23,7 +24,7 @@ import (
 // a token of the same names that is not ours is of no use to anybody.
 type ownTokens struct {
 	issuer   string // "" if tokens have none
-	keys     Keys
+	keys     login.Keys
 	verifier *token.Verifier
 }
 

@@ -48,13 +48,13 @@ func readPath(r *http.Request) (ways []string, ok bool) {
 
 // isPlain reports whether a path, as it was sent and as it reads without its escapes, is one that all servers read alike.
 func isPlain(escaped, path string) bool {
-	if clean(escaped) != escaped || clean(path) != path || !utf8.ValidString(path) || holdsEscape(path) {
+	if urlpath.Clean(escaped) != escaped || urlpath.Clean(path) != path || !utf8.ValidString(path) || holdsEscape(path) {
 		return false
 	}
 	if strings.ContainsAny(path, "\\;") || strings.ContainsFunc(path, unicode.IsControl) {
 		return false
 	}
-	if read := compatible(path); hidesPart(read) || read != path && (clean(read) != read || holdsEscape(read) || strings.Contains(read, "\\")) {
+	if read := compatible(path); hidesPart(read) || read != path && (urlpath.Clean(read) != read || holdsEscape(read) || strings.Contains(read, "\\")) {
 		return false
 	}
 	for rest := escaped; ; {

@@ -52,7 +52,7 @@ func TestLoginsOverPlainHTTP(t *testing.T) {
 				if e.StatusCode != http.StatusOK {
 					t.Fatalf("%d %s", e.StatusCode, e.body)
 				}
-				if got := strings.Contains(e.body, `"warning":"`+cookiesWarning+`"`); got != c.want {
+				if got := strings.Contains(e.body, `"warning":"Browsers drop the cookies of this answer: `); got != c.want {
 					t.Errorf("%s", e.body)
 				}
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth"
+	"wsauth/login"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -177,7 +178,7 @@ func TestL7_AShownSuccessorEndsTheRetry(t *testing.T) {
 func TestRefreshTokensAreShownWithinTheGrace(t *testing.T) {
 	for _, at := range places {
 		t.Run(at.name, func(t *testing.T) {
-			r, _ := shown(t, func(c *Config) { c.RefreshGrace = MaxRefreshGrace })
+			r, _ := shown(t, func(c *Config) { c.RefreshGrace = login.MaxRefreshGrace })
 			access, refresh := r.rotations(2)
 			if status := at.show(r, refresh[1]); status != at.good {
 				t.Errorf("%d, want %d", status, at.good)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"wsauth"
+	"wsauth/login"
 	"wsauth/token"
 )
 
@@ -180,7 +181,7 @@ func TestOwnTokensOfNamelessKeys(t *testing.T) {
 
 // countedKeys counts how often they are asked for.
 type countedKeys struct {
-	Keys
+	login.Keys
 	asked int
 }
 

@@ -149,14 +149,20 @@ func endReason(end *wsauth.EndError, result relay.Result) string {
 	return result.Reason
 }
 
-// An observer writes down what the guard decides.
-type observer struct{ metrics *metrics }
+// An observer records the decisions of the guard.
+type observer struct {
+	metrics *metrics
+	live    *live
+}
 
 // Refused notes it in the record of the request.
 func (observer) Refused(r *http.Request, e *wsauth.Error) { recordOf(r.Context()).refused(e) }
 
 // Opened is nothing: a socket is open when the upstream has agreed.
 func (observer) Opened(*wsauth.Socket) {}
+
+// Renewed ends a socket that may not stay with its new claims.
+func (o observer) Renewed(s *wsauth.Socket) { o.live.review(s) }
 
 // Ended is nothing: the relay tells more.
 func (observer) Ended(*wsauth.Socket, *wsauth.EndError) {}

@@ -15,7 +15,9 @@ import (
 
 	"wsauth"
 	"wsauth/internal/httpx"
+	"wsauth/internal/urlpath"
 	"wsauth/internal/wsframe"
+	"wsauth/login"
 )
 
 // A Route sends the requests for a host and a path to an upstream, once they have shown what the route asks for: plain HTTP,
@@ -182,7 +184,7 @@ const (
 	minPing           = time.Second
 	maxPing           = 24 * time.Hour
 	minIdle           = time.Second
-	maxIdle           = MaxTTL
+	maxIdle           = login.MaxTTL
 )
 
 // name is how logs and metrics call the route.
@@ -324,7 +326,7 @@ func checkPath(p string) error {
 	if !strings.HasPrefix(p, "/") {
 		return fmt.Errorf("%q does not begin with a slash", p)
 	}
-	if clean(p) != p || strings.ContainsAny(p, `\;%?#*{} `) {
+	if urlpath.Clean(p) != p || strings.ContainsAny(p, `\;%?#*{} `) {
 		return fmt.Errorf("%q is no plain path such as /chat or /chat/: no empty, . or .. parts, and none of \\ ; %% ? # * { } and spaces", p)
 	}
 	return nil

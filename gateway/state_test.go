@@ -5,11 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/login"
 	"wsauth/token"
 )
 
 func TestNewReportsEveryFault(t *testing.T) {
-	_, err := New(Config{AccessTTL: time.Millisecond, RefreshTTL: time.Microsecond, SessionTTL: time.Nanosecond, RefreshGrace: time.Hour, RefreshRetry: 25 * time.Hour, TicketBurst: -1, TicketRate: MaxTicketRate + 1, Origins: []string{"https://app.example", "*"}})
+	_, err := New(Config{AccessTTL: time.Millisecond, RefreshTTL: time.Microsecond, SessionTTL: time.Nanosecond, RefreshGrace: time.Hour, RefreshRetry: 25 * time.Hour, TicketBurst: -1, TicketRate: login.MaxTicketRate + 1, Origins: []string{"https://app.example", "*"}})
 	if err == nil {
 		t.Fatal("accepted")
 	}
@@ -30,8 +31,8 @@ func TestNewReportsEveryFault(t *testing.T) {
 		t.Errorf("a public key: %v", err)
 	}
 	for _, c := range []Config{
-		{RefreshTTL: MaxTTL, SessionTTL: MaxSessionTTL, RefreshGrace: MaxRefreshGrace, RefreshRetry: MaxRefreshRetry},
-		{RefreshTTL: MaxTTL}, // longer than the default of SessionTTL
+		{RefreshTTL: login.MaxTTL, SessionTTL: login.MaxSessionTTL, RefreshGrace: login.MaxRefreshGrace, RefreshRetry: login.MaxRefreshRetry},
+		{RefreshTTL: login.MaxTTL}, // longer than the default of SessionTTL
 		{RefreshGrace: -time.Hour, RefreshRetry: -time.Hour, MaxSockets: -1},
 	} {
 		c.Keys, c.Authenticate = must(token.NewKeySet(key)), DemoUser
@@ -42,7 +43,7 @@ func TestNewReportsEveryFault(t *testing.T) {
 		}
 		stop(t, g)
 	}
-	if _, err := New(Config{Keys: must(token.NewKeySet(key)), Authenticate: DemoUser, RefreshTTL: MaxTTL + time.Second}); err == nil || !strings.Contains(err.Error(), "Config.RefreshTTL") {
+	if _, err := New(Config{Keys: must(token.NewKeySet(key)), Authenticate: DemoUser, RefreshTTL: login.MaxTTL + time.Second}); err == nil || !strings.Contains(err.Error(), "Config.RefreshTTL") {
 		t.Errorf("a longer life: %v", err)
 	}
 }

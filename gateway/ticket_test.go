@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestTicketOpensOneSocket(t *testing.T) { // L9
@@ -132,5 +133,35 @@ func TestFreshByCookieStaysInCookies(t *testing.T) {
 	}
 	for body, want := range map[string]string{`{}`: "password is required", `{"password":"` + strings.Repeat("a", 1025) + `"}`: "longer than 1024"} {
 		wantProblem(t, r.call("POST", "/auth/fresh", body, jsonType, csrf(now["csrf_access_token"])), 422, "invalid_request", want)
+	}
+}
+
+// A page has as many tickets as sockets, and a new one soon, whatever the
+// limits are: here by default.
+func TestTicketsByDefault(t *testing.T) {
+	for _, c := range []struct{ sockets, burst, want, rate int }{
+		{0, 0, 100, 2}, {-1, 0, 100, 2}, {50, 0, 100, 2}, {130, 0, 130, 2}, {130, 3, 3, 2}, {0, 3, 3, 10},
+	} {
+		inBubble(t, func(t *testing.T, r *rig) {
+			access, _ := r.login()
+			for range c.want {
+				r.ticket(access)
+			}
+			e := r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access))
+			wantProblem(t, e, 429, "rate_limited", "Too many tickets")
+			if e.Header.Get("Retry-After") != "1" {
+				t.Errorf("Retry-After %q", e.Header.Get("Retry-After"))
+			}
+			time.Sleep(time.Second)
+			for range min(c.rate, c.want) {
+				r.ticket(access)
+			}
+			wantProblem(t, r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access)), 429, "rate_limited", "")
+		}, func(config *Config) {
+			config.MaxSockets, config.TicketBurst = c.sockets, c.burst
+			if c.rate != 2 {
+				config.TicketRate = c.rate
+			}
+		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"wsauth"
 	"wsauth/gateway"
 	"wsauth/internal/config"
+	"wsauth/login"
 )
 
 type serveCmd struct {
@@ -63,17 +64,17 @@ func (c *serveCmd) Validate() error {
 	if c.AccessTTL < time.Second || c.AccessTTL%time.Second != 0 {
 		fault("--access-ttl=%s: must be whole seconds, at least 1s", c.AccessTTL)
 	}
-	if c.RefreshTTL <= c.AccessTTL || c.RefreshTTL > gateway.MaxTTL || c.RefreshTTL%time.Second != 0 {
-		fault("--refresh-ttl=%s: must be whole seconds, longer than --access-ttl=%s, and at most %s", c.RefreshTTL, c.AccessTTL, gateway.MaxTTL)
+	if c.RefreshTTL <= c.AccessTTL || c.RefreshTTL > login.MaxTTL || c.RefreshTTL%time.Second != 0 {
+		fault("--refresh-ttl=%s: must be whole seconds, longer than --access-ttl=%s, and at most %s", c.RefreshTTL, c.AccessTTL, login.MaxTTL)
 	}
-	if c.SessionTTL < c.RefreshTTL || c.SessionTTL > gateway.MaxSessionTTL || c.SessionTTL%time.Second != 0 {
-		fault("--session-ttl=%s: must be whole seconds, at least --refresh-ttl=%s, and at most %s", c.SessionTTL, c.RefreshTTL, gateway.MaxSessionTTL)
+	if c.SessionTTL < c.RefreshTTL || c.SessionTTL > login.MaxSessionTTL || c.SessionTTL%time.Second != 0 {
+		fault("--session-ttl=%s: must be whole seconds, at least --refresh-ttl=%s, and at most %s", c.SessionTTL, c.RefreshTTL, login.MaxSessionTTL)
 	}
-	if c.RefreshGrace < 0 || c.RefreshGrace > gateway.MaxRefreshGrace {
-		fault("--refresh-grace=%s: must be from 0s to %s", c.RefreshGrace, gateway.MaxRefreshGrace)
+	if c.RefreshGrace < 0 || c.RefreshGrace > login.MaxRefreshGrace {
+		fault("--refresh-grace=%s: must be from 0s to %s", c.RefreshGrace, login.MaxRefreshGrace)
 	}
-	if c.RefreshRetry < 0 || c.RefreshRetry > gateway.MaxRefreshRetry {
-		fault("--refresh-retry=%s: must be from 0s to %s", c.RefreshRetry, gateway.MaxRefreshRetry)
+	if c.RefreshRetry < 0 || c.RefreshRetry > login.MaxRefreshRetry {
+		fault("--refresh-retry=%s: must be from 0s to %s", c.RefreshRetry, login.MaxRefreshRetry)
 	}
 	if c.MaxSockets < 0 {
 		fault("--max-sockets=%d: must be 0, for no limit, or more", c.MaxSockets)

@@ -14,6 +14,7 @@ import (
 	"wsauth/gateway"
 	"wsauth/internal/config"
 	"wsauth/internal/errtext"
+	"wsauth/login"
 	"wsauth/store"
 )
 
@@ -24,7 +25,7 @@ const retryAfter = time.Second
 // A userFile is the users of "wsauth serve --users", and logs out those who
 // change.
 type userFile struct {
-	*gateway.Users
+	*login.Users
 	file    string
 	watcher *config.Watcher
 	seen    string // file with the users of the last run
@@ -115,7 +116,7 @@ func (u *userFile) reload(ctx context.Context, g *gateway.Gateway, how reloading
 	const stay = "the users are unchanged"
 	changes, err := u.Reload(how.confirmed)
 	switch {
-	case errors.Is(err, gateway.ErrUnconfirmed):
+	case errors.Is(err, login.ErrUnconfirmed):
 		u.log.Warn(stay+"; "+waits, "err", err)
 		done.Unconfirmed = append(done.Unconfirmed, errtext.Of(err))
 		return done
@@ -179,7 +180,7 @@ func (u *userFile) end(ctx context.Context, g *gateway.Gateway, name string) err
 // openUsers opens the file of --users.
 func openUsers(path, dir string, log *slog.Logger) (*userFile, error) {
 	watcher := config.NewWatcher(path)
-	users, err := gateway.OpenUsers(path)
+	users, err := login.OpenUsers(path)
 	if err != nil {
 		return nil, fmt.Errorf("--users: %w", err)
 	}

@@ -3,13 +3,14 @@ package config
 import (
 	"wsauth/gateway"
 	"wsauth/internal/certfile"
+	"wsauth/login"
 )
 
 // files checks the files that a server opens when it starts.
 func (w *work) files() {
 	s := &w.Settings
 	if s.Users != "" {
-		if _, err := gateway.OpenUsers(s.Users); err != nil {
+		if _, err := login.OpenUsers(s.Users); err != nil {
 			w.report("users", "%v", err)
 		}
 	}

@@ -1,7 +1,7 @@
 // Package errtext formats errors for the users of the command line.
 //
 // Errors of packages begin with the name of the package, which helps
-// programmers. Through several layers this produces texts such as "gateway:
+// programmers. Through several layers this produces texts such as "login:
 // users: password: open users: no such file or directory", which do not tell
 // users what is wrong and what to do.
 package errtext
@@ -50,12 +50,12 @@ var distrust = strings.NewReplacer("tls: failed to verify certificate: x509: ", 
 
 // packages lists the names with which errors of packages begin.
 var packages = map[string]bool{
-	"wsauth": true, "gateway": true, "idp": true, "token": true, "keyring": true, "remotekeys": true, "store": true, "store/bolt": true,
+	"wsauth": true, "gateway": true, "login": true, "idp": true, "token": true, "keyring": true, "remotekeys": true, "store": true, "store/bolt": true,
 	"keyfile": true, "filelock": true, "password": true, "certfile": true, "config": true, "wsclient": true,
 	"net/http": true, "net/url": true, "HTTP/1.x transport connection broken": true, "time": true, "x509": true,
 }
 
-// parts lists the prefixes that follow the name of package gateway.
+// parts lists the prefixes that follow the names of the packages gateway and login.
 var parts = map[string]bool{"users": true, "guard": true, "issuer": true, "verifier": true, "relay": true}
 
 // withoutPackages removes the names of packages from the beginning of a line,
@@ -68,7 +68,7 @@ func withoutPackages(line string) string {
 		if !found || strings.ContainsAny(part, ";(") || strings.Count(part, `"`)%2 != 0 {
 			break
 		}
-		if !packages[part] && !(last == "gateway" && parts[part]) {
+		if !packages[part] && !((last == "gateway" || last == "login") && parts[part]) {
 			kept = append(kept, part)
 		}
 		rest, last = after, part

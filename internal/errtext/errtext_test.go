@@ -27,8 +27,8 @@ func TestOf(t *testing.T) {
 		err  error
 		want string
 	}{
-		{wrap("--users: gateway: users: password: %w", path("open", "nope", syscall.ENOENT)), "--users: nope does not exist: check the path"},
-		{wrap("gateway: users: password: %w", errors.New("users: line 1: there is no colon")), "users: line 1: there is no colon"},
+		{wrap("--users: login: users: password: %w", path("open", "nope", syscall.ENOENT)), "--users: nope does not exist: check the path"},
+		{wrap("login: users: password: %w", errors.New("users: line 1: there is no colon")), "users: line 1: there is no colon"},
 		{wrap("keyring: keys/a.jwk: keyfile: %w", errors.New("keys/a.jwk is open to others (mode 0644); fix it: chmod 600 keys/a.jwk")), "keys/a.jwk is open to others (mode 0644); fix it: chmod 600 keys/a.jwk"},
 		{wrap("%w; make it with: wsauth user add", path("open", "users", syscall.ENOENT)), "users does not exist; make it with: wsauth user add"},
 		{wrap("read: %w", path("open", "key", syscall.EACCES)), "read: this user may not access key: run the command as the user who owns it, or give this user access"},
@@ -76,7 +76,7 @@ func TestOf(t *testing.T) {
 }
 
 func FuzzWithoutPackages(f *testing.F) {
-	for _, seed := range []string{"gateway: users: password: x", "a: a: a", ": ", "token: ", `"token: x": token: y`} {
+	for _, seed := range []string{"login: users: password: x", "a: a: a", ": ", "token: ", `"token: x": token: y`} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

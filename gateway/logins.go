@@ -1,0 +1,141 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"wsauth"
+	"wsauth/login"
+	"wsauth/token"
+)
+
+// newLogin returns the service that logs users in. Without an Authenticator it
+// keeps the sessions of tokens that were issued elsewhere.
+func (g *Gateway) newLogin(c Config) (*login.Service, error) {
+	own := c.OwnTokens()
+	own.IssuedAnyTime = true
+	verifier, err := token.NewVerifier(own)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: verifier: %w", err)
+	}
+	l := c.login()
+	l.Guard, l.Origins = g.guard, c.Origins
+	l.CrossOrigin, l.TicketPath = crossOrigin, g.checkTicketPath
+	l.Welcome = func(path string) bool { return g.demo != nil && path == socketPath }
+	l.Refused = func(r *http.Request, reason string) { recordOf(r.Context()).reason = wsauth.Reason(reason) }
+	if l.EndVerifier, err = withProviders(verifier, c.Providers); err != nil {
+		return nil, fmt.Errorf("gateway: Config.Providers: %w", err)
+	}
+	return login.New(l)
+}
+
+// login returns the part of c that is the login service's.
+func (c *Config) login() login.Config {
+	l := login.Config{
+		Store:         c.Store,
+		Keys:          c.Keys,
+		Issuer:        c.Issuer,
+		Prefix:        c.AuthPrefix,
+		AccessTTL:     c.AccessTTL,
+		RefreshTTL:    c.RefreshTTL,
+		SessionTTL:    c.SessionTTL,
+		RefreshGrace:  c.RefreshGrace,
+		RefreshRetry:  c.RefreshRetry,
+		LoginsPerHour: c.LoginsPerHour,
+		TicketBurst:   c.TicketBurst,
+		TicketRate:    c.TicketRate,
+		Logger:        c.Logger,
+	}
+	if c.Authenticate != nil {
+		l.Users = c.Authenticate
+	}
+	return l
+}
+
+// checkLogin fills the fields of c that the login service has as well, and
+// returns what is wrong with them.
+func (c *Config) checkLogin() (wrong faults) {
+	l, found := c.login().Check()
+	c.AccessTTL, c.RefreshTTL, c.SessionTTL = l.AccessTTL, l.RefreshTTL, l.SessionTTL
+	c.RefreshGrace, c.RefreshRetry = l.RefreshGrace, l.RefreshRetry
+	c.LoginsPerHour, c.TicketBurst, c.TicketRate = l.LoginsPerHour, l.TicketBurst, l.TicketRate
+	for _, f := range found {
+		if f.Field != "Prefix" { // see checkRoutes
+			wrong.add(f.Field, "%w", f.Err)
+		}
+	}
+	return wrong
+}
+
+// loginEndpoints returns the endpoints of the login service. If nobody logs in
+// here, there is nothing to refresh.
+func (g *Gateway) loginEndpoints(c Config) []endpoint {
+	var all []endpoint
+	for _, pattern := range g.login.Patterns() {
+		method, path, _ := strings.Cut(pattern, " ")
+		if c.Authenticate != nil || path != c.AuthPrefix+"/refresh" {
+			all = append(all, endpoint{method, path, g.login})
+		}
+	}
+	return all
+}
+
+// crossOrigin returns what AuthCORS allows the page that sent r.
+func crossOrigin(r *http.Request) login.CrossOrigin {
+	switch p := sharedWith(r); {
+	case p == nil:
+		return login.CrossOriginNothing
+	case p.credentials:
+		return login.CrossOriginCookies
+	}
+	return login.CrossOriginTokens
+}
+
+// withOrigins refuses what pages of other origins send to the gateway's own
+// addresses, unless CORS allows it.
+func (g *Gateway) withOrigins(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refused, ok := errors.AsType[*wsauth.Error](g.login.CheckOrigin(r)); ok {
+			problemHandler(http.StatusForbidden, "origin_not_allowed", refused.Message)(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// checkTicketPath reports that the gateway would refuse each socket with a path
+// for which a ticket is requested, because servers read it in different ways.
+func (g *Gateway) checkTicketPath(r *http.Request, path string) error {
+	decoded, err := url.PathUnescape(path)
+	isPlain := err == nil && isPlain(path, decoded)
+	var ways []string
+	if err == nil && !isPlain {
+		ways = readings(path, decoded)
+	}
+	switch now := g.routing.Load(); {
+	case ways == nil && !isPlain:
+		return errors.New("path can be read in two ways: write it without dots, controls and escapes of escapes")
+	case now == nil || now.mayOpen(g, hostOf(r), decoded, ways):
+		return nil
+	case ways == nil:
+		return errors.New("path is that of another route for some servers: write it with the capitals and the final slash of its route")
+	}
+	return errors.New(looseDetail)
+}
+
+// EndUser ends all sessions of a user that began until now; see
+// [login.Service.EndUser].
+func (g *Gateway) EndUser(ctx context.Context, name string) (sessions, sockets int, err error) {
+	return g.login.EndUser(ctx, name)
+}
+
+// EndEveryone ends the sessions of all users that began until now, and returns
+// how many sockets they had: after a change of who may log in, for example.
+func (g *Gateway) EndEveryone(ctx context.Context) (sockets int, err error) {
+	return g.login.EndAllBefore(ctx, time.Now())
+}

@@ -1,0 +1,185 @@
+package login
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"wsauth"
+	"wsauth/internal/problem"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// A tokenAnswer contains tokens for a client that keeps them itself (RFC 6749
+// section 5.1).
+type tokenAnswer struct {
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token,omitzero"` // absent if it is unchanged
+	TokenType    string `json:"token_type"`             // always Bearer
+	ExpiresIn    int64  `json:"expires_in"`             // seconds that the access token lives
+}
+
+// A cookieAnswer contains what a page must repeat beside cookies that it
+// cannot read.
+type cookieAnswer struct {
+	CSRFToken        string `json:"csrf_token"`
+	RefreshCSRFToken string `json:"refresh_csrf_token,omitzero"` // absent if it is unchanged
+	ExpiresIn        int64  `json:"expires_in"`                  // seconds that the access token lives
+	Warning          string `json:"warning,omitzero"`            // why the browser drops the cookies
+}
+
+// answer answers r with tokens: in the body, or in cookies with their CSRF
+// values in the body.
+func (s *Service) answer(w http.ResponseWriter, r *http.Request, t Tokens) {
+	if !t.cookies {
+		answer := tokenAnswer{AccessToken: t.Access.Raw, TokenType: "Bearer", ExpiresIn: lifetime(t.Access)}
+		if t.Refresh != nil {
+			answer.RefreshToken = t.Refresh.Raw
+		}
+		problem.WriteJSON(w, answer)
+		return
+	}
+	answer := cookieAnswer{CSRFToken: t.Access.Claims.CSRF, ExpiresIn: lifetime(t.Access)}
+	if t.Refresh != nil {
+		answer.RefreshCSRFToken = t.Refresh.Claims.CSRF
+	}
+	if err := s.setCookies(w, r, t); err != nil {
+		s.cannotIssue(w, r, err)
+		return
+	}
+	if s.dropsCookies(r) {
+		answer.Warning = cookiesWarning
+		s.lostCookies.add(s.log, r)
+	}
+	problem.WriteJSON(w, answer)
+}
+
+// lifetime returns how many seconds a token lives.
+func lifetime(t *token.Token) int64 {
+	return int64(t.Claims.ExpiresAt.Sub(t.Claims.IssuedAt) / time.Second)
+}
+
+// problem answers r with a problem document. detail is a fixed text for a
+// person: it contains nothing of the request.
+func (s *Service) problem(w http.ResponseWriter, r *http.Request, status int, reason, detail string) {
+	s.answerProblem(w, r, problem.Document{Status: status, Detail: detail, Reason: reason})
+}
+
+// answerProblem answers r with d, and reports it to Config.Refused.
+func (s *Service) answerProblem(w http.ResponseWriter, r *http.Request, d problem.Document) {
+	if s.config.Refused != nil {
+		s.config.Refused(r, d.Reason)
+	}
+	problem.New(d).Write(w)
+}
+
+// refuse answers r, which was refused with err. It deletes cookies that will
+// never be valid again, which the page cannot.
+func (s *Service) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if isDead(err) {
+		s.clearCookies(w, r)
+	}
+	s.guard.Refuse(w, r, err)
+}
+
+// fail answers a request for tokens that failed with err. what failed is for
+// the log.
+func (s *Service) fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, what string, err error) {
+	if limited, ok := errors.AsType[*rateError](err); ok {
+		log.Warn("login refused", "reason", "rate_limited", "wait", limited.wait)
+		s.answerProblem(w, r, problem.TooMany(limited.wait, limited.detail))
+		return
+	}
+	switch {
+	case errors.Is(err, wsauth.OriginNotAllowed):
+		s.refuse(w, r, err)
+	case errors.Is(err, errOver):
+		s.refuse(w, r, errSessionEnded(err))
+	case errors.Is(err, errNoToken):
+		s.cannotIssue(w, r, err)
+	case errors.Is(err, errClockBehind):
+		log.Error(what, "reason", "clock_behind", "err", err)
+		s.answerProblem(w, r, clockBehind)
+	case errors.Is(err, errTokenAhead):
+		log.Error(what, "reason", "clock_behind", "err", err)
+		s.answerProblem(w, r, issuedAhead)
+	case errors.Is(err, errEndedMeanwhile):
+		log.Warn(what, "reason", "session_ended", "err", err)
+		s.answerProblem(w, r, endedMeanwhile)
+	default:
+		s.unavailable(w, r, what, err)
+	}
+}
+
+// The documents for requests for tokens that would be revoked as soon as they
+// are issued.
+var (
+	clockBehind = problem.Document{
+		Status: http.StatusServiceUnavailable,
+		Detail: "All logins were ended until a moment that the clock of this server has not reached; it may have been set back. Nobody who was concerned gets tokens before",
+		Reason: "clock_behind", RetryAfter: 5 * time.Second,
+	}
+	issuedAhead = problem.Document{
+		Status: http.StatusServiceUnavailable,
+		Detail: "The token was issued at a moment that the clock of this server has not reached; it may have been set back",
+		Reason: "clock_behind", RetryAfter: 5 * time.Second,
+	}
+	endedMeanwhile = problem.Document{
+		Status: http.StatusServiceUnavailable,
+		Detail: "All your sessions were ended while you logged in; log in again",
+		Reason: "session_ended", RetryAfter: time.Second,
+	}
+)
+
+// A rateError refuses a login that exceeds a rate limit.
+type rateError struct {
+	wait   time.Duration
+	detail string
+}
+
+func (e *rateError) Error() string { return "login: " + e.detail }
+
+// cannotIssue answers a request of a user for whom no token can be made, such
+// as one whose name has control characters.
+func (s *Service) cannotIssue(w http.ResponseWriter, r *http.Request, err error) {
+	s.log.Error("cannot issue a token", "err", err)
+	s.problem(w, r, http.StatusInternalServerError, "internal_error", "No token can be issued for this user")
+}
+
+// unavailable answers a request that the store failed to fulfil. Nothing was
+// done that has to be undone. what failed is for the log.
+func (s *Service) unavailable(w http.ResponseWriter, r *http.Request, what string, err error) {
+	if errors.Is(err, store.ErrInvalid) { // and will be later
+		s.log.Warn(what, "reason", "invalid_request", "err", err)
+		s.answerProblem(w, r, problem.Unstorable)
+		return
+	}
+	s.log.Error(what, "reason", "store_unavailable", "err", err)
+	s.answerProblem(w, r, problem.Unavailable)
+}
+
+// cannotEnd answers a request to end sessions that failed with err. After
+// [store.ErrNotDurable] they have ended on this node, and the answer says so:
+// they stay ended, but not through a restart of this node, and not on others
+// before the store has it. attrs are for the log.
+func (s *Service) cannotEnd(w http.ResponseWriter, r *http.Request, what string, err error, attrs ...any) {
+	if !errors.Is(err, store.ErrNotDurable) {
+		s.unavailable(w, r, what, err)
+		return
+	}
+	s.log.Error("ended on this node only, and not written yet", append(attrs, "reason", "store_unavailable", "err", err)...)
+	s.answerProblem(w, r, problem.NotDurable)
+}
+
+// errSessionEnded returns the refusal of a credential whose session has ended.
+func errSessionEnded(err error) *wsauth.Error {
+	return &wsauth.Error{Reason: wsauth.SessionEnded, Message: "The session has ended; log in again", Err: err}
+}
+
+// errUnavailable returns the refusal of a credential while the store does not
+// say whether it is valid.
+func errUnavailable(err error) *wsauth.Error {
+	return &wsauth.Error{Reason: wsauth.StoreUnavailable, Message: wsauth.StoreUnavailable.Outcome().Text, Err: err}
+}

@@ -1,0 +1,251 @@
+package login
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// A login whose tokens would be revoked already is no login: the clock was set
+// back after all logins were ended. It says so, ends no other session, and
+// succeeds once the moment has passed.
+func TestLoginThatWouldBeBornRevoked(t *testing.T) {
+	const back = 3 * time.Second
+	for name, cut := range map[string]store.Revocation{
+		"user": {Scope: store.Subject, ID: "test"}, "everything": {Scope: store.Everything},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				cut.Before, cut.Expires = time.Now().Add(back), time.Now().Add(time.Hour)
+				if _, err := r.guard.Revoke(t.Context(), cut); err != nil {
+					t.Fatal(err)
+				}
+				for _, body := range []string{`{"username":"test","password":"test"}`, `{"username":"test","password":"test","cookies":true}`} {
+					e := r.call("POST", "/auth/login", body, jsonType)
+					wantProblem(t, e, http.StatusServiceUnavailable, "clock_behind", "it may have been set back")
+					if strings.Contains(e.body, "_token") || len(e.Header["Set-Cookie"]) > 0 || e.Header.Get("Retry-After") == "" {
+						t.Errorf("%v %s", e.Header, e.body)
+					}
+				}
+				r.wantLog("reason=clock_behind")
+				if left, err := r.store.ListFamilies(t.Context(), "test"); len(left) != 0 || err != nil {
+					t.Errorf("%d sessions have begun, %v", len(left), err)
+				}
+				wantProblem(t, r.call("POST", "/auth/login", `{"username":"test","password":"wrong"}`, jsonType), 401, "bad_credentials", "")
+				time.Sleep(back + time.Millisecond)
+				access, _ := r.login()
+				r.claims(access)
+			})
+		})
+	}
+}
+
+// TestStepUpWhileTheUserIsEnded: the user is logged out everywhere while the
+// password is checked, so nobody gets a token.
+func TestStepUpWhileTheUserIsEnded(t *testing.T) {
+	var r *rig
+	ends := false
+	r = start(t, func(c *setup) {
+		c.Users = AuthenticatorFunc(func(ctx context.Context, name, _ string) (bool, error) {
+			if !ends {
+				return true, nil
+			}
+			_, err := r.guard.Revoke(ctx, store.Revocation{Scope: store.Subject, ID: name, Before: time.Now(), Expires: time.Now().Add(time.Hour)})
+			return true, err
+		})
+	})
+	access, _ := r.login()
+	ends = true
+	e := r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(access))
+	wantProblem(t, e, http.StatusUnauthorized, "session_ended", "log in again")
+	if strings.Contains(e.body, "access_token") {
+		t.Errorf("it answers a token: %s", e.body)
+	}
+}
+
+// TestRefreshThatWouldBeBornRevoked: after a logout everywhere and a new login
+// the clock is set back, to before the logout. The session's next tokens would
+// be taken for those that were ended.
+func TestRefreshThatWouldBeBornRevoked(t *testing.T) {
+	const back = 3 * time.Second
+	requests := map[string]struct {
+		kind       token.Type
+		path, body string
+	}{
+		"refresh": {token.TypeRefresh, "/auth/refresh", ""},
+		"fresh":   {token.TypeAccess, "/auth/fresh", `{"password":"test"}`},
+	}
+	for name, cut := range map[string]store.Revocation{
+		"user": {Scope: store.Subject, ID: "test"}, "everything": {Scope: store.Everything},
+	} {
+		for of, request := range requests {
+			t.Run(name+", "+of, func(t *testing.T) {
+				inBubble(t, func(t *testing.T, r *rig) {
+					cut.Before, cut.Expires = time.Now().Add(back), time.Now().Add(time.Hour)
+					if _, err := r.guard.Revoke(t.Context(), cut); err != nil {
+						t.Fatal(err)
+					}
+					began := time.Now().Add(back + time.Second)
+					sid := sidAhead(back + time.Second)
+					if err := r.store.BeginFamily(t.Context(), store.Family{
+						ID: sid, Subject: "test", Current: "ahead", Began: began, Rotated: began, Expires: began.Add(time.Hour), Ends: began.Add(time.Hour),
+					}); err != nil {
+						t.Fatal(err)
+					}
+					raw := typedAhead(back+time.Second, sid, request.kind)
+					e := r.call("POST", request.path, request.body, bearer(raw), jsonType)
+					wantProblem(t, e, http.StatusServiceUnavailable, "clock_behind", "it may have been set back")
+					if strings.Contains(e.body, "_token") || e.Header.Get("Retry-After") == "" {
+						t.Errorf("%v %s", e.Header, e.body)
+					}
+					r.wantLog("reason=clock_behind")
+
+					// Nothing has ended or was exchanged: it succeeds later.
+					time.Sleep(back + 2*time.Second)
+					e = r.call("POST", request.path, request.body, bearer(raw), jsonType)
+					if e.StatusCode != http.StatusOK {
+						t.Fatalf("%d %s", e.StatusCode, e.body)
+					}
+					r.claims(e.decode(t)["access_token"].(string))
+				}, withTestSecret)
+			})
+		}
+	}
+}
+
+const testSecret = "a secret of tests, 32 bytes or more"
+
+func withTestSecret(c *setup) {
+	c.Keys = must(token.NewKeySet(must(token.NewKey(token.HS256, []byte(testSecret), token.KeyOptions{}))))
+}
+
+// tokenAhead is an access token that a gateway with testSecret has issued
+// before its clock was set back.
+func tokenAhead(by time.Duration, sid string) string { return typedAhead(by, sid, token.TypeAccess) }
+
+func typedAhead(by time.Duration, sid string, kind token.Type) string {
+	iat := time.Now().Add(by).Unix()
+	encode := base64.RawURLEncoding.EncodeToString
+	signed := encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode(fmt.Appendf(nil,
+		`{"sub":"test","type":%q,"jti":"ahead","iat":%d,"nbf":%d,"exp":%d,"sid":%q}`, kind, iat, iat, iat+900, sid))
+	mac := hmac.New(sha256.New, []byte(testSecret))
+	mac.Write([]byte(signed))
+	return signed + "." + encode(mac.Sum(nil))
+}
+
+// sidAhead names a session that began before the clock was set back.
+func sidAhead(by time.Duration) string {
+	hex := fmt.Sprintf("%012x", time.Now().Add(by).UnixMilli())
+	return hex[:8] + "-" + hex[8:] + "-7abc-8def-0123456789ab"
+}
+
+// Our own tokens are good after the clock was set back by a few seconds, and
+// live no longer for it.
+func TestOwnTokensAfterTheClockWasSetBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		access, later := tokenAhead(store.ClockStep, store.NewSessionID()), tokenAhead(store.ClockStep+time.Second, store.NewSessionID())
+		r.claims(access)
+		wantProblem(t, r.call("GET", "/auth/session", "", bearer(later)), 401, "token_invalid", "(iat)")
+		conn := r.echoes(access)
+
+		// A logout everywhere ends both.
+		if e := r.call("POST", "/auth/logout-everywhere", "", bearer(access)); e.StatusCode != http.StatusOK || e.decode(t)["sockets"] != float64(1) {
+			t.Errorf("%d %s", e.StatusCode, e.body)
+		}
+		r.wantClose(conn, 3000, "session_ended")
+		wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
+		time.Sleep(time.Minute)
+		wantDead(t, r.call("GET", "/auth/session", "", bearer(later)))
+	}, withTestSecret)
+}
+
+// A session that began before the clock was set back ends with the others, and
+// its tokens are still dead when the clock has got that far again.
+func TestLogoutEverywhereAfterTheClockWasSetBack(t *testing.T) {
+	const ahead = 3 * time.Second
+	inBubble(t, func(t *testing.T, r *rig) {
+		sid := sidAhead(ahead)
+		memory := beginningStore{r.store.(*store.Memory)}
+		if err := memory.begin(t.Context(), sid, ahead); err != nil {
+			t.Fatal(err)
+		}
+		access := tokenAhead(ahead, sid)
+		conn := r.echoes(access)
+		sessions, sockets, err := r.s.EndUser(t.Context(), "test")
+		if sessions != 1 || sockets != 1 || err != nil {
+			t.Errorf("%d sessions, %d sockets, %v", sessions, sockets, err)
+		}
+		r.wantClose(conn, 3000, "session_ended")
+		for range 2 {
+			wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
+			time.Sleep(2 * ahead)
+		}
+	}, withTestSecret)
+}
+
+// A logout ends the session however far the clock was set back. A refresh
+// answers 503, so that clients try again: the session has not ended.
+func TestEndsAfterTheClockWasSetBack(t *testing.T) {
+	for _, back := range []time.Duration{store.ClockStep + time.Second, time.Minute, 2 * time.Hour} {
+		for _, known := range []bool{true, false} { // to the store
+			for name, c := range map[string]struct {
+				kind         token.Type
+				method, path string
+				status       int
+			}{
+				"logout":              {token.TypeAccess, "POST", "/auth/logout", 204},
+				"logout, refresh":     {token.TypeRefresh, "POST", "/auth/logout", 204},
+				"everywhere":          {token.TypeAccess, "POST", "/auth/logout-everywhere", 200},
+				"everywhere, refresh": {token.TypeRefresh, "POST", "/auth/logout-everywhere", 200},
+				"one":                 {token.TypeAccess, "DELETE", "/auth/sessions/SID", 200},
+				"refresh":             {token.TypeRefresh, "POST", "/auth/refresh", 503},
+				"refresh, access":     {token.TypeAccess, "POST", "/auth/refresh", 401},
+				"session":             {token.TypeAccess, "GET", "/auth/session", 401},
+				"sessions":            {token.TypeAccess, "GET", "/auth/sessions", 401},
+				"ticket":              {token.TypeAccess, "POST", "/auth/ticket", 401},
+				"fresh":               {token.TypeAccess, "POST", "/auth/fresh", 401},
+			} {
+				t.Run(fmt.Sprint(name, back, known), func(t *testing.T) {
+					inBubble(t, func(t *testing.T, r *rig) {
+						sid, moment := sidAhead(back), time.Now().Add(back)
+						switch family := (store.Family{ID: sid, Subject: "test", Current: "ahead", Began: moment, Expires: moment.Add(time.Hour), Ends: moment.Add(time.Hour)}); {
+						case known:
+							if err := r.store.BeginFamily(t.Context(), family); err != nil {
+								t.Fatal(err)
+							}
+						case name == "one":
+							c.status = 404
+						case name == "refresh":
+							c.status = 401
+						}
+						raw := typedAhead(back, sid, c.kind)
+						e := r.call(c.method, strings.Replace(c.path, "SID", sid, 1), "", bearer(raw), jsonType)
+						if e.StatusCode != c.status || strings.Contains(e.body, "_token\"") {
+							t.Fatalf("%d %s", e.StatusCode, e.body)
+						}
+						if c.status == 503 {
+							wantProblem(t, e, 503, "clock_behind", "it may have been set back")
+							if e.Header.Get("Retry-After") == "" {
+								t.Error("it does not say when to try again")
+							}
+						}
+						time.Sleep(back)
+						e = r.call("POST", "/auth/logout", "", bearer(raw)) // tells whether it is good
+						if ended := c.status < 300; ended && e.StatusCode != 401 || !ended && e.StatusCode != 204 {
+							t.Errorf("when the clock has caught up: %d %s", e.StatusCode, e.body)
+						}
+					}, withTestSecret)
+				})
+			}
+		}
+	}
+}

@@ -1,0 +1,302 @@
+package login
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"wsauth"
+	"wsauth/internal/urlpath"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// A Config says how a [Service] logs users in. Guard, Store and Keys are
+// required.
+type Config struct {
+	// Guard checks the tokens of requests, and renews and ends the sockets of
+	// sessions. Its verifier must accept the tokens that Keys sign. It needs
+	// [wsauth.Config.Revocations]. With [wsauth.Config.Tickets], the service
+	// issues tickets. With [*wsauth.Cookies] among its Locations, browsers can
+	// have their tokens in these cookies. Required.
+	Guard *wsauth.Guard
+
+	// Store keeps the sessions. The service does not close it. Required.
+	Store store.Families
+
+	// Keys sign the tokens, and the cookies by which devices are recognized: a
+	// [*token.KeySet], or keys that are replaced while the service runs.
+	// Required.
+	Keys Keys
+
+	// Issuer is the iss of the tokens. Default: none.
+	Issuer string
+
+	// Users checks names and passwords. Default: none. Then the service serves
+	// neither /login nor /fresh, and sessions begin with [Service.Start].
+	Users Authenticator
+
+	// Prefix is the path below which the service answers. Default: "/auth".
+	Prefix string
+
+	// AccessTTL is the maximum lifetime of an access token. A socket ends after
+	// it unless its session is refreshed. From a minute on, each session gets a
+	// random part of 90 to 100 % of it, so that clients that logged in at the
+	// same moment, as after an outage, do not refresh at the same moment for
+	// ever. Whole seconds, at least one. Default: 15 minutes.
+	AccessTTL time.Duration
+
+	// RefreshTTL is the lifetime of a refresh token, and so of a session that
+	// is not used. Whole seconds, longer than AccessTTL, at most [MaxTTL].
+	// Default: 30 days.
+	RefreshTTL time.Duration
+
+	// SessionTTL is the lifetime of a session, however much it is used: none of
+	// its tokens and sockets lives longer. Whole seconds, at least RefreshTTL,
+	// at most [MaxSessionTTL]. Default: 90 days, or RefreshTTL if that is
+	// longer.
+	SessionTTL time.Duration
+
+	// RefreshGrace is how long after a refresh the refresh token that was
+	// replaced may be used once more: the answer may have been lost, and two
+	// windows of a browser may ask at the same moment. Both get the same new
+	// refresh token. A later use ends the session, since the token was stolen.
+	// A negative value means no grace. At most [MaxRefreshGrace]. Default: 10
+	// seconds.
+	RefreshGrace time.Duration
+
+	// RefreshRetry is how long after a refresh its request may be repeated with
+	// the same Idempotency-Key, because the answer was lost: with the refresh
+	// token that was replaced, as long as its successor was not presented. The
+	// answer has the same new refresh token. A negative value means never,
+	// beyond RefreshGrace. At most, and by default, [MaxRefreshRetry].
+	RefreshRetry time.Duration
+
+	// LoginsPerHour is how often one user can log in from one network (an IPv4
+	// address or an IPv6 /64): that many times at once, and that many per hour
+	// from then on. Each login that is ended takes room in the log of
+	// revocations. A negative value means no limit. Default: 300.
+	LoginsPerHour int
+
+	// TicketBurst is how many tickets a session gets at once. Each opens one
+	// socket. At least 1, at most [MaxTicketBurst]. Default: 100.
+	TicketBurst int
+
+	// TicketRate is how many tickets per second a session gets after
+	// TicketBurst. At least 1, at most [MaxTicketRate]. Default: 2.
+	TicketRate int
+
+	// Origins are origins whose pages may use the service beside those of the
+	// origin that a request is sent to, each exactly as browsers send it; see
+	// [wsauth.CheckOrigin]. Default: none.
+	Origins []string
+
+	// CrossOrigin says what pages of all other origins may do, for a server
+	// that implements CORS. Default: [CrossOriginNothing].
+	CrossOrigin func(*http.Request) CrossOrigin
+
+	// TicketPath reports what is wrong with the path for which a ticket is
+	// requested. path is canonical. The text of the error is in the answer.
+	// Default: every path gets a ticket.
+	TicketPath func(r *http.Request, path string) error
+
+	// Welcome reports whether the first message of sockets with this path is a
+	// welcome, for which the browser module then waits. Default: none is.
+	Welcome func(path string) bool
+
+	// EndVerifier verifies tokens in requests that end sessions. After the
+	// clock was set back, tokens from before are refused until it has caught
+	// up; a verifier with [token.VerifierConfig.IssuedAnyTime] lets their users
+	// log out in the meantime. Default: the verifier of Guard.
+	EndVerifier wsauth.Verifier
+
+	// Refused is called before the service refuses a request by itself, with
+	// the reason in the answer, which may be "". Requests that Guard refuses
+	// are reported to its [wsauth.Observer] instead. Default: none.
+	Refused func(r *http.Request, reason string)
+
+	// Logger gets a line for each login, logout and refusal, with user and
+	// session, never with a token, a cookie or a password. Default: no log.
+	Logger *slog.Logger
+}
+
+// Keys are the keys of a service. One of them signs, and all of them verify.
+type Keys interface {
+	token.Signer
+	token.KeySource
+}
+
+// An Authenticator checks names and passwords. [*Users] is one.
+type Authenticator interface {
+	// Authenticate reports whether password is that of the user called name. A
+	// wrong password and an unknown user are no errors, and must take the same
+	// time. An error means that the password could not be checked, for example
+	// because ctx is done, which happens after ten seconds. Both strings come
+	// from the client: valid UTF-8, at most 256 and 1024 bytes long.
+	Authenticate(ctx context.Context, name, password string) (bool, error)
+}
+
+// An AuthenticatorFunc is a function that is an [Authenticator].
+type AuthenticatorFunc func(ctx context.Context, name, password string) (bool, error)
+
+// Authenticate calls f.
+func (f AuthenticatorFunc) Authenticate(ctx context.Context, name, password string) (bool, error) {
+	return f(ctx, name, password)
+}
+
+// A CrossOrigin says what a page of another origin may do.
+type CrossOrigin int
+
+const (
+	// CrossOriginNothing refuses every request that may change something.
+	CrossOriginNothing CrossOrigin = iota
+
+	// CrossOriginTokens allows requests without cookies of this service. A
+	// token that a page sends by itself needs no protection from other pages;
+	// cookies do. A login of such a page cannot ask for cookies.
+	CrossOriginTokens
+
+	// CrossOriginCookies allows every request.
+	CrossOriginCookies
+)
+
+// Limits of a [Config].
+const (
+	// MaxTTL is the maximum lifetime of a token. Verifiers accept no longer
+	// one.
+	MaxTTL = 366 * 24 * time.Hour
+
+	// MaxSessionTTL is the maximum lifetime of a session.
+	MaxSessionTTL = 10 * MaxTTL
+
+	// MaxRefreshGrace is the maximum time for which a refresh token may be
+	// used again.
+	MaxRefreshGrace = time.Minute
+
+	// MaxRefreshRetry is the maximum time for which a refresh may be repeated
+	// with its Idempotency-Key.
+	MaxRefreshRetry = 24 * time.Hour
+
+	// MaxTicketBurst is the maximum number of tickets at once.
+	MaxTicketBurst = 100_000
+
+	// MaxTicketRate is the maximum number of tickets per second.
+	MaxTicketRate = 1000
+)
+
+const (
+	defaultPrefix        = "/auth"
+	defaultAccessTTL     = 15 * time.Minute
+	defaultRefreshTTL    = 30 * 24 * time.Hour
+	defaultSessionTTL    = 90 * 24 * time.Hour
+	defaultRefreshGrace  = 10 * time.Second
+	defaultRefreshRetry  = MaxRefreshRetry
+	defaultLoginsPerHour = 300
+	defaultTicketBurst   = 100
+	defaultTicketRate    = 2
+)
+
+// Check returns c with the defaults that [New] fills in, and its faults but
+// those of Guard.
+func (c Config) Check() (Config, []*Fault) {
+	c.fill()
+	return c, c.faults()
+}
+
+// fill sets the defaults of unset fields. It is idempotent.
+func (c *Config) fill() {
+	c.Prefix = cmp.Or(c.Prefix, defaultPrefix)
+	c.AccessTTL = cmp.Or(c.AccessTTL, defaultAccessTTL)
+	c.RefreshTTL = cmp.Or(c.RefreshTTL, defaultRefreshTTL)
+	c.SessionTTL = cmp.Or(c.SessionTTL, max(defaultSessionTTL, c.RefreshTTL))
+	c.RefreshGrace = max(cmp.Or(c.RefreshGrace, defaultRefreshGrace), -1)
+	c.RefreshRetry = max(cmp.Or(c.RefreshRetry, defaultRefreshRetry), -1)
+	c.LoginsPerHour = max(cmp.Or(c.LoginsPerHour, defaultLoginsPerHour), -1)
+	c.TicketBurst = cmp.Or(c.TicketBurst, defaultTicketBurst)
+	c.TicketRate = cmp.Or(c.TicketRate, defaultTicketRate)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// faults returns what is wrong with c, which is filled.
+func (c *Config) faults() (wrong []*Fault) {
+	fault := func(field, format string, args ...any) {
+		wrong = append(wrong, &Fault{Field: field, Err: fmt.Errorf(format, args...)})
+	}
+	if c.Store == nil {
+		fault("Store", "required; store.NewMemory makes one")
+	}
+	if err := c.checkKeys(); err != nil {
+		fault("Keys", "%w", err)
+	}
+	if err := checkPrefix(c.Prefix); err != nil {
+		fault("Prefix", "%w", err)
+	}
+	if c.AccessTTL < time.Second || c.AccessTTL%time.Second != 0 {
+		fault("AccessTTL", "must be whole seconds, at least one")
+	}
+	if c.RefreshTTL <= c.AccessTTL || c.RefreshTTL > MaxTTL || c.RefreshTTL%time.Second != 0 {
+		fault("RefreshTTL", "must be whole seconds, longer than an access token lives (%s), and at most %s", c.AccessTTL, MaxTTL)
+	}
+	if c.SessionTTL < c.RefreshTTL || c.SessionTTL > MaxSessionTTL || c.SessionTTL%time.Second != 0 {
+		fault("SessionTTL", "must be whole seconds, at least as long as a refresh token lives (%s), and at most %s", c.RefreshTTL, MaxSessionTTL)
+	}
+	if c.RefreshGrace > MaxRefreshGrace {
+		fault("RefreshGrace", "must be at most %s", MaxRefreshGrace)
+	}
+	if c.RefreshRetry > MaxRefreshRetry {
+		fault("RefreshRetry", "must be at most %s", MaxRefreshRetry)
+	}
+	if c.TicketBurst < 1 || c.TicketBurst > MaxTicketBurst {
+		fault("TicketBurst", "must be from 1 to %d", MaxTicketBurst)
+	}
+	if c.TicketRate < 1 || c.TicketRate > MaxTicketRate {
+		fault("TicketRate", "must be from 1 to %d", MaxTicketRate)
+	}
+	for i, o := range c.Origins {
+		if err := wsauth.CheckOrigin(o); err != nil {
+			fault(fmt.Sprintf("Origins[%d]", i), "%w", err)
+		}
+	}
+	return wrong
+}
+
+// checkKeys reports that there is no key, or none that can sign.
+func (c *Config) checkKeys() error {
+	if set, fixed := c.Keys.(*token.KeySet); c.Keys == nil || fixed && set == nil {
+		return errors.New("required; token.GenerateKey makes one, and token.NewKeySet a set of it")
+	}
+	if _, err := c.Keys.SigningKey(); err != nil {
+		return fmt.Errorf("cannot sign; a private key or an HMAC secret is needed: %w", err)
+	}
+	return nil
+}
+
+// checkPrefix reports what is wrong with [Config.Prefix]. It becomes the path
+// of a cookie, which browsers compare with the path of a request as they send
+// it, and part of patterns of http.ServeMux.
+func checkPrefix(p string) error {
+	isBad := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`%,";\{}?#`, r) }
+	if p[0] != '/' || strings.HasSuffix(p, "/") || urlpath.Clean(p) != p || strings.ContainsFunc(p, isBad) {
+		return fmt.Errorf("%q is not a path such as /auth", p)
+	}
+	return nil
+}
+
+// A Fault is what is wrong with one field of a [Config].
+type Fault struct {
+	Field string // such as "AccessTTL" or "Origins[0]"
+	Err   error
+}
+
+// Error returns the name of the field and what is wrong.
+func (f *Fault) Error() string { return fmt.Sprintf("login: Config.%s: %v", f.Field, f.Err) }
+
+// Unwrap returns Err.
+func (f *Fault) Unwrap() error { return f.Err }

@@ -1,0 +1,147 @@
+package login
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"net/http"
+	"strings"
+	"time"
+
+	"wsauth"
+	"wsauth/token"
+)
+
+const (
+	deviceName = "login_device" // of the cookie, after "__Secure-" unless on a developer's machine
+	deviceLife = 90 * 24 * time.Hour
+
+	maxDevices    = 4 // names under which one browser is known
+	maxDeviceKeys = 8 // keys with which a device is checked
+
+	deviceExpiry = 8  // bytes
+	deviceID     = 16 // bytes
+	deviceMAC    = 16 // bytes, of HMAC-SHA256
+)
+
+// deviceCookie strips the cookie, like those of tokens.
+var deviceCookie = &wsauth.Cookies{Access: deviceName}
+
+var deviceText = base64.RawURLEncoding.Strict()
+
+// The cookie of a device proves that someone logged in with it under a name
+// before. It grants nothing but its own budget of failed logins, so that other
+// clients cannot lock the user out; see [attempts]. The value has an entry for
+// each of up to 4 names, joined by dots: expiry, a random ID, and a MAC of both
+// and the name, with a key derived from the signing key of the service.
+// Browsers send it to the login only. Another host of the site could plant
+// one, but only one that it got for its own name.
+
+// macOf returns the MAC of an entry. key must be able to sign.
+func macOf(key *token.Key, name string, entry []byte) []byte {
+	secret := sha256.New()
+	secret.Write([]byte("wsauth login device\x00"))
+	secret.Write(key.JWK()) // with its private half, so no one else can make one
+	mac := hmac.New(sha256.New, secret.Sum(nil))
+	mac.Write(entry)
+	mac.Write([]byte(name))
+	return mac.Sum(nil)[:deviceMAC]
+}
+
+// deviceKeys returns the keys with which devices are checked.
+func (s *Service) deviceKeys() (keys []*token.Key) {
+	set, err := s.config.Keys.KeySet(context.Background(), "")
+	if err != nil {
+		return nil
+	}
+	for _, key := range set.Keys() {
+		if key.CanSign() && len(keys) < maxDeviceKeys {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// deviceEntries returns what may be devices in the cookies of r.
+func (s *Service) deviceEntries(r *http.Request) (all []string) {
+	for _, c := range r.CookiesNamed(s.deviceCookieName(r)) {
+		for entry := range strings.SplitSeq(c.Value, ".") {
+			if len(entry) != deviceText.EncodedLen(deviceExpiry+deviceID+deviceMAC) {
+				continue
+			}
+			if all = append(all, entry); len(all) == 2*maxDevices {
+				return all
+			}
+		}
+	}
+	return all
+}
+
+func (s *Service) deviceCookieName(r *http.Request) string {
+	if s.cookies.IsSecure(r) {
+		return "__Secure-" + deviceName // it has a path, so "__Host-" is not possible
+	}
+	return deviceName
+}
+
+// deviceOf returns the ID of the device of r if someone logged in with it under
+// the name before, or "".
+func (s *Service) deviceOf(r *http.Request, name string, now time.Time) string {
+	id, _ := s.findDevice(s.deviceEntries(r), name, now)
+	return id
+}
+
+// findDevice returns the ID of the device of a name and its index in entries,
+// or -1.
+func (s *Service) findDevice(entries []string, name string, now time.Time) (id string, at int) {
+	if len(entries) == 0 {
+		return "", -1
+	}
+	keys := s.deviceKeys()
+	for i, text := range entries {
+		entry, err := deviceText.DecodeString(text)
+		if err != nil {
+			continue
+		}
+		expires := time.Unix(int64(binary.BigEndian.Uint64(entry)), 0) //nolint:gosec // what overflows has no MAC
+		if !now.Before(expires) || expires.Sub(now) > deviceLife {
+			continue
+		}
+		signed, mac := entry[:deviceExpiry+deviceID], entry[deviceExpiry+deviceID:]
+		for _, key := range keys {
+			if hmac.Equal(mac, macOf(key, name, signed)) {
+				return hex.EncodeToString(signed[deviceExpiry:]), i
+			}
+		}
+	}
+	return "", -1
+}
+
+// setDevice sets the cookie after a login. The device keeps its ID if it has
+// one for the name.
+func (s *Service) setDevice(w http.ResponseWriter, r *http.Request, name string, now time.Time) {
+	key, err := s.config.Keys.SigningKey()
+	if err != nil {
+		return // the login has failed already
+	}
+	entries := s.deviceEntries(r)
+	entry := binary.BigEndian.AppendUint64(nil, uint64(now.Add(deviceLife).Unix())) //nolint:gosec // after 1970
+	if id, at := s.findDevice(entries, name, now); at >= 0 {
+		raw, _ := hex.DecodeString(id) // it was encoded just now
+		entry = append(entry, raw...)
+		entries = append(entries[:at:at], entries[at+1:]...)
+	} else {
+		entry = append(entry, make([]byte, deviceID)...)
+		_, _ = rand.Read(entry[deviceExpiry:]) // never fails
+	}
+	entry = append(entry, macOf(key, name, entry)...)
+	entries = append([]string{deviceText.EncodeToString(entry)}, entries...)
+	http.SetCookie(w, &http.Cookie{
+		Name: s.deviceCookieName(r), Value: strings.Join(entries[:min(len(entries), maxDevices)], "."), Path: s.config.Prefix + "/login",
+		MaxAge: int(deviceLife / time.Second), HttpOnly: true, Secure: s.cookies.IsSecure(r), SameSite: http.SameSiteLaxMode,
+	})
+}

@@ -1,0 +1,159 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"wsauth/store"
+	"wsauth/token"
+)
+
+// hasEnded reports whether what was to be ended by a revocation that returned
+// err has ended, if only on this node.
+func hasEnded(err error) bool { return err == nil || errors.Is(err, store.ErrNotDurable) }
+
+// lastExpiry returns when all tokens have expired that anyone has issued until
+// now. Other issuers may let theirs live longer than this service does.
+func lastExpiry() time.Time { return time.Now().Add(MaxTTL + time.Minute) }
+
+// lastToken returns when all tokens of a session of this service have expired,
+// including those of a refresh under way, which a revocation does not stop
+// from being answered.
+func (s *Service) lastToken(f store.Family) time.Time {
+	last := time.Now().Add(s.config.RefreshTTL)
+	if f.Expires.After(last) {
+		last = f.Expires
+	}
+	if last = last.Add(s.config.AccessTTL); last.After(f.Ends) {
+		last = f.Ends
+	}
+	return last.Add(ownLeeway)
+}
+
+// ownLeeway is how much longer than its tokens the revocation of a session of
+// this service is kept.
+const ownLeeway = time.Minute
+
+// revocationOf returns the revocation of the session of a token, or of the
+// token itself if it has none. It is kept as long as the tokens of the session
+// live, if the store has it, and otherwise as long as any token can.
+func (s *Service) revocationOf(ctx context.Context, claims *token.Claims) store.Revocation {
+	if claims.SessionID == "" {
+		expires := time.Now().Add(s.config.RefreshTTL + s.config.AccessTTL)
+		if own := claims.ValidUntil(); own.After(expires) {
+			expires = own
+		}
+		return store.Revocation{Scope: store.Token, ID: claims.ID, Expires: expires}
+	}
+	f, err := s.familyOf(ctx, claims)
+	if err != nil {
+		return revocationOfSession(claims.SessionID, lastExpiry())
+	}
+	expires := s.lastToken(f)
+	if own := claims.ValidUntil(); own.After(expires) {
+		expires = own
+	}
+	return revocationOfSession(claims.SessionID, expires)
+}
+
+func revocationOfSession(sid string, expires time.Time) store.Revocation {
+	return store.Revocation{Scope: store.Session, ID: sid, Expires: expires}
+}
+
+// End ends a session, with its tokens and sockets, and returns how many
+// sockets it had. The session need not be one of this service. After
+// [store.ErrNotDurable] it has ended on this node; see [wsauth.Guard.Revoke].
+func (s *Service) End(ctx context.Context, sid string) (sockets int, err error) {
+	return s.end(ctx, sid, lastExpiry())
+}
+
+// endFamily is End for a session of this service.
+func (s *Service) endFamily(ctx context.Context, f store.Family) (sockets int, err error) {
+	return s.end(ctx, f.ID, s.lastToken(f))
+}
+
+// end ends a session whose tokens have expired at a time. It revokes it first:
+// if the store fails then, the session is only still listed.
+func (s *Service) end(ctx context.Context, sid string, expires time.Time) (sockets int, err error) {
+	sockets, err = s.guard.Revoke(ctx, revocationOfSession(sid, expires))
+	if !hasEnded(err) {
+		return 0, err
+	}
+	s.unlist(ctx, sid)
+	return sockets, err
+}
+
+// unlist removes a session from the store.
+func (s *Service) unlist(ctx context.Context, sid string) {
+	if err := s.store.EndFamily(ctx, sid); err != nil {
+		s.log.Error("a session that has ended is still listed", "session", sid, "err", err)
+	}
+}
+
+// EndUser ends all sessions of a user that began until now, with their tokens
+// and sockets, and returns how many there were: after the user was removed or
+// changed the password, for example. Sessions that begin after EndUser has
+// returned are not affected. If the sessions cannot be listed, the error says
+// so, and they have ended nevertheless. After [store.ErrNotDurable] they have
+// ended on this node; see [wsauth.Guard.Revoke].
+func (s *Service) EndUser(ctx context.Context, subject string) (sessions, sockets int, err error) {
+	return s.EndUserBefore(ctx, subject, time.Now())
+}
+
+// EndUserBefore is [Service.EndUser] for the sessions that began until a time,
+// which must not be in the future. Sessions that seem to begin in the future
+// began before the clock was set back. They end, too.
+func (s *Service) EndUserBefore(ctx context.Context, subject string, before time.Time) (sessions, sockets int, err error) {
+	revocations := []store.Revocation{{Scope: store.Subject, ID: subject, Before: before, Expires: lastExpiry()}}
+	ahead := map[string]bool{}
+	families, listed := s.store.ListFamilies(ctx, subject)
+	now := time.Now()
+	for _, f := range families {
+		if f.Began.After(now) {
+			ahead[f.ID] = true
+			revocations = append(revocations, revocationOfSession(f.ID, s.lastToken(f)))
+		}
+	}
+	sockets, err = s.guard.Revoke(ctx, revocations...)
+	if !hasEnded(err) {
+		return 0, 0, err
+	}
+	if listed == nil {
+		families, listed = s.store.ListFamilies(ctx, subject)
+	}
+	for _, f := range families {
+		if f.Began.After(before) && !ahead[f.ID] {
+			continue
+		}
+		sessions++
+		s.unlist(ctx, f.ID)
+	}
+	return sessions, sockets, errors.Join(err, listed, nextMillisecond(ctx, before))
+}
+
+// EndAllBefore ends the sessions of all users that began until a time, which
+// must not be in the future, and returns how many sockets they had.
+func (s *Service) EndAllBefore(ctx context.Context, before time.Time) (sockets int, err error) {
+	sockets, err = s.guard.Revoke(ctx, store.Revocation{Scope: store.Everything, Before: before, Expires: lastExpiry()})
+	if !hasEnded(err) {
+		return 0, err
+	}
+	return sockets, errors.Join(err, nextMillisecond(ctx, before))
+}
+
+// nextMillisecond waits until a session that begins is not of the same
+// millisecond as a time, which has mostly passed.
+func nextMillisecond(ctx context.Context, t time.Time) error {
+	next := time.UnixMilli(t.UnixMilli() + 1)
+	for time.Now().UnixMilli() < next.UnixMilli() {
+		timer := time.NewTimer(time.Until(next))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+	return nil
+}

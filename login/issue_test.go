@@ -1,0 +1,228 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"wsauth/internal/wstest"
+	"wsauth/store"
+)
+
+// TestFailAnswers: what keeps a session from starting is answered as
+// docs/errors.md says, with the time to wait, and logged with its reason.
+func TestFailAnswers(t *testing.T) {
+	r := start(t)
+	_, page, _ := strings.Cut(string(must(os.ReadFile("../docs/errors.md"))), "| reason | HTTP | when |\n")
+	for reason, tt := range map[string]struct {
+		err  error
+		wait string
+	}{
+		"clock_behind":      {fmt.Errorf("x: %w", errClockBehind), "5"},
+		"session_ended":     {fmt.Errorf("x: %w", errEndedMeanwhile), "1"},
+		"store_unavailable": {errors.New("no disk"), "1"},
+	} {
+		w := httptest.NewRecorder()
+		log := &wstest.Log{}
+		r.s.fail(w, httptest.NewRequest(http.MethodPost, "/auth/login", nil), slog.New(slog.NewTextHandler(log, nil)), "login failed", tt.err)
+		e := exchange{w.Result(), w.Body.String()}
+		wantProblem(t, e, http.StatusServiceUnavailable, reason, "")
+		if got := e.Header.Get("Retry-After"); got != tt.wait {
+			t.Errorf("%s: Retry-After %q, want %q", reason, got, tt.wait)
+		}
+		_, row, _ := strings.Cut(page, "\n| `"+reason+"` | 503 |")
+		if row, _, _ = strings.Cut(row, "\n"); !strings.Contains(row, "`Retry-After: "+tt.wait+"`") {
+			t.Errorf("%s: the page has %q", reason, row)
+		}
+		if reason == "store_unavailable" {
+			log = r.log
+		}
+		if line := log.String(); !strings.Contains(line, "reason="+reason) || !strings.Contains(line, "login failed") {
+			t.Errorf("%s: the log has %q", reason, line)
+		}
+		if strings.Contains(e.body, "disk") {
+			t.Errorf("%s: %s tells of the disk", reason, e.body)
+		}
+	}
+}
+
+// An endingStore ends all sessions of a user as soon as one begins.
+type endingStore struct {
+	*store.Memory
+	end func(context.Context, store.Family)
+}
+
+func (s *endingStore) BeginFamily(ctx context.Context, f store.Family) error {
+	err := s.Memory.BeginFamily(ctx, f)
+	s.end(ctx, f)
+	return err
+}
+
+// TestUserEndedWhileASessionBegins: the session that has just begun is ended
+// as well, and nobody gets its tokens.
+func TestUserEndedWhileASessionBegins(t *testing.T) {
+	log := &endingStore{Memory: store.NewMemory(0)}
+	r := start(t, func(c *setup) { c.Store = log })
+	log.end = func(ctx context.Context, f store.Family) {
+		if _, err := r.guard.Revoke(ctx, store.Revocation{Scope: store.Subject, ID: f.Subject, Before: time.Now(), Expires: time.Now().Add(time.Hour)}); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, body := range []string{`{"username":"test","password":"test"}`, `{"username":"test","password":"test","cookies":true}`} {
+		e := r.call("POST", "/auth/login", body, jsonType)
+		if e.StatusCode != http.StatusServiceUnavailable || strings.Contains(e.body, "_token") || len(e.Header["Set-Cookie"]) > 0 {
+			t.Errorf("%d %v %s", e.StatusCode, e.Header, e.body)
+		}
+		if left, err := log.ListFamilies(t.Context(), "test"); len(left) != 0 || err != nil {
+			t.Errorf("%d sessions are left: %v", len(left), err)
+		}
+	}
+}
+
+// TestFailedLoginsComeBack: a wrong password is spent when it was answered, so
+// that after the time in docs/security.md one more is looked at.
+func TestFailedLoginsComeBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		try := func(want int) {
+			t.Helper()
+			if e := r.call("POST", "/auth/login", `{"username":"test","password":"wrong"}`, jsonType); e.StatusCode != want {
+				t.Fatalf("%d, want %d: %s", e.StatusCode, want, e.body)
+			}
+		}
+		for range pairFailures {
+			try(http.StatusUnauthorized)
+		}
+		for range 3 {
+			try(http.StatusTooManyRequests)
+			time.Sleep(pairEvery)
+			try(http.StatusUnauthorized)
+		}
+	})
+}
+
+// An unreadableStore takes everything, and its log of revocations cannot be
+// read while it is broken.
+type unreadableStore struct {
+	*store.Memory
+	broken atomic.Bool
+}
+
+func (s *unreadableStore) Read(ctx context.Context, after store.Cursor) (store.Page, error) {
+	if s.broken.Load() {
+		return store.Page{}, errors.New("no disk")
+	}
+	return s.Memory.Read(ctx, after)
+}
+
+func (s *unreadableStore) Wait(ctx context.Context, after store.Cursor) error {
+	if s.broken.Load() {
+		return errors.New("no disk")
+	}
+	return s.Memory.Wait(ctx, after)
+}
+
+// TestNoLoginWhileRevocationsCannotBeRead: nobody knows whether the session
+// would be revoked already, so none begins, though the store would take it.
+func TestNoLoginWhileRevocationsCannotBeRead(t *testing.T) {
+	log := &unreadableStore{}
+	inBubble(t, func(t *testing.T, r *rig) {
+		access, _ := r.login()
+		r.claims(access)
+		log.broken.Store(true)
+		time.Sleep(15 * time.Second) // more than the default of Staleness
+		for _, body := range []string{`{"username":"test","password":"test"}`, `{"username":"test","password":"test","cookies":true}`} {
+			e := r.call("POST", "/auth/login", body, jsonType)
+			wantProblem(t, e, http.StatusServiceUnavailable, "store_unavailable", "try again")
+			if strings.Contains(e.body, "_token") || len(e.Header["Set-Cookie"]) > 0 || e.Header.Get("Retry-After") != "1" {
+				t.Errorf("%v %s", e.Header, e.body)
+			}
+		}
+		if left, err := log.ListFamilies(t.Context(), "test"); len(left) != 1 || err != nil {
+			t.Errorf("there are %d sessions, want that from before: %v", len(left), err)
+		}
+		log.broken.Store(false)
+		time.Sleep(5 * time.Second)
+		r.login()
+	}, func(c *setup) {
+		log.Memory = store.NewMemory(0) // of the bubble
+		c.Store = log
+	})
+}
+
+// No token outlives its session, however late it is issued.
+func TestNoTokenOutlivesTheSession(t *testing.T) {
+	r := start(t, func(c *setup) { c.AccessTTL, c.RefreshTTL, c.SessionTTL = time.Minute, time.Hour, 2*time.Hour })
+	for _, left := range []time.Duration{2 * time.Hour, 61 * time.Minute, time.Minute, 20500 * time.Millisecond, 2 * time.Second, 1700 * time.Millisecond} {
+		f := store.Family{ID: store.NewSessionID(), Subject: "test", Current: "jti", Expires: time.Now().Add(time.Hour), Ends: time.Now().Add(left)}
+		got, err := r.s.issue(f, false, false)
+		if err != nil {
+			t.Errorf("%v before the end: %v", left, err)
+			continue
+		}
+		for kind, tok := range map[string]time.Time{"access": got.Access.Claims.ExpiresAt, "refresh": got.Refresh.Claims.ExpiresAt} {
+			if tok.After(f.Ends) || tok.After(f.Expires) {
+				t.Errorf("%v before the end: the %s token lives %v too long", left, kind, tok.Sub(f.Ends))
+			}
+		}
+		if got.Access.Claims.ExpiresAt.Before(f.Ends.Add(-2*time.Second)) && lifetime(got.Access) < 54 {
+			t.Errorf("%v before the end: the access token lives %d s", left, lifetime(got.Access))
+		}
+		if got.Refresh.Claims.ID != "jti" {
+			t.Errorf("the refresh token is %s, not the session's current one", got.Refresh.Claims.ID)
+		}
+	}
+	if _, err := r.s.issue(store.Family{ID: "a", Subject: "test", Current: "jti", Expires: time.Now(), Ends: time.Now()}, false, false); !errors.Is(err, errOver) {
+		t.Errorf("at the end: %v", err)
+	}
+}
+
+func TestSpread(t *testing.T) {
+	lives := map[time.Duration]bool{}
+	for range 2000 {
+		sid := store.NewSessionID()
+		life := spread(10*time.Minute, sid)
+		if life < 9*time.Minute || life > 10*time.Minute || life%time.Second != 0 {
+			t.Fatalf("%v of 10 minutes", life)
+		}
+		if again := spread(10*time.Minute, sid); again != life {
+			t.Fatalf("one session has the lives %v and %v", life, again)
+		}
+		lives[life] = true
+	}
+	if len(lives) != 61 { // each of them, but once in 10^12 runs
+		t.Errorf("2000 sessions have %d lives", len(lives))
+	}
+	if life := spread(59*time.Second, "a"); life != 59*time.Second {
+		t.Errorf("a short life is changed to %v", life)
+	}
+}
+
+// TestSpreadIsOfLongLives: tokens of less than spreadFrom are not spread, and
+// the others live 90 to 100 % of their time.
+func TestSpreadIsOfLongLives(t *testing.T) {
+	longest, shortest := time.Duration(0), defaultAccessTTL
+	for i := range 100_000 {
+		ttl := spread(defaultAccessTTL, fmt.Sprint(i))
+		longest, shortest = max(longest, ttl), min(shortest, ttl)
+	}
+	if longest != defaultAccessTTL || shortest != defaultAccessTTL/10*9 {
+		t.Errorf("access tokens live %v to %v", shortest, longest)
+	}
+	for ttl, differ := range map[time.Duration]bool{spreadFrom - time.Second: false, spreadFrom: true} {
+		lives := map[time.Duration]bool{}
+		for i := range 1000 {
+			lives[spread(ttl, fmt.Sprint(i))] = true
+		}
+		if (len(lives) > 1) != differ {
+			t.Errorf("tokens for %v have %d lives", ttl, len(lives))
+		}
+	}
+}

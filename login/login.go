@@ -1,0 +1,177 @@
+package login
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"wsauth/internal/logtext"
+	"wsauth/store"
+)
+
+const (
+	maxName     = 256  // bytes of a user name, as of the subject of a token
+	maxPassword = 1024 // bytes
+	maxSessions = 100  // of one user; one more ends the least recently used
+)
+
+// A loginRequest is the body of POST /login. An absent member is nil.
+type loginRequest struct {
+	Username *string `json:"username"`
+	Password *string `json:"password"`
+	Cookies  bool    `json:"cookies"`
+}
+
+// fault returns what is missing or too long, or "".
+func (l loginRequest) fault() string {
+	switch {
+	case l.Username == nil || *l.Username == "":
+		return "username is required"
+	case len(*l.Username) > maxName:
+		return "username is longer than 256 bytes"
+	}
+	return passwordFault(l.Password)
+}
+
+// login answers POST /login: it starts a session, and issues its first tokens.
+func (s *Service) login(w http.ResponseWriter, r *http.Request) {
+	var body loginRequest
+	if !s.readJSON(w, r, &body) {
+		return
+	}
+	if fault := body.fault(); fault != "" {
+		s.problem(w, r, http.StatusUnprocessableEntity, "invalid_request", fault)
+		return
+	}
+	if body.Cookies && !s.hasCookies {
+		s.problem(w, r, http.StatusUnprocessableEntity, "invalid_request", "cookies: this server accepts none; log in without them")
+		return
+	}
+	if body.Cookies && s.losesCookies(r) {
+		s.problem(w, r, http.StatusForbidden, "origin_not_allowed", "Pages of this origin cannot have cookies here: log in without them, or set auth.cors.credentials")
+		return
+	}
+	// The session starts before the password is checked. If the password
+	// changes meanwhile and the sessions of its user are ended, this one is
+	// among them.
+	f := s.newFamily(r, *body.Username)
+	log := s.loginLog(r, f.Subject)
+	if !s.checkPassword(w, r, newCaller(r.RemoteAddr, f.Subject, s.deviceOf(r, f.Subject, f.Began)), *body.Password, log) {
+		return
+	}
+	tokens, err := s.start(r, f, body.Cookies, log)
+	if err != nil {
+		s.fail(w, r, log, "login failed", err)
+		return
+	}
+	s.setDevice(w, r, f.Subject, time.Now())
+	s.answer(w, r, tokens)
+}
+
+// loginLog returns the log of a login.
+func (s *Service) loginLog(r *http.Request, subject string) *slog.Logger {
+	return s.log.With("user", logtext.Short(subject), "remote", r.RemoteAddr)
+}
+
+// newFamily returns a session that starts now, which is not stored.
+func (s *Service) newFamily(r *http.Request, subject string) store.Family {
+	now := time.Now()
+	return store.Family{
+		ID: store.NewSessionID(), Subject: subject, Current: rand.Text(),
+		Began: now, Rotated: now, Expires: now.Add(s.config.RefreshTTL), Ends: now.Add(s.config.SessionTTL),
+		Remote: logtext.Host(r.RemoteAddr), Agent: logtext.Visible(r.UserAgent()),
+	}
+}
+
+// start stores a new session and returns its first tokens.
+func (s *Service) start(r *http.Request, f store.Family, cookies bool, log *slog.Logger) (Tokens, error) {
+	tokens, err := s.issue(f, cookies, true)
+	if err != nil {
+		return Tokens{}, err
+	}
+	ctx, cancel := storing(r)
+	defer cancel()
+	if err := s.checkAlive(ctx, tokens.Access); err != nil {
+		return Tokens{}, err
+	}
+	if err := s.makeRoom(ctx, f.Subject); err != nil {
+		return Tokens{}, err
+	}
+	if err := s.store.BeginFamily(ctx, f); err != nil {
+		return Tokens{}, err
+	}
+	// A revocation that came before the session was stored did not end it.
+	if err := s.checkAlive(ctx, tokens.Access); err != nil {
+		s.unlist(ctx, f.ID)
+		return Tokens{}, err
+	}
+	log.Info("logged in", "session", f.ID, "cookies", cookies)
+	return tokens, nil
+}
+
+// makeRoom ends the sessions of a user that exceed the maximum with one more.
+func (s *Service) makeRoom(ctx context.Context, subject string) error {
+	families, err := s.store.ListFamilies(ctx, subject)
+	if err != nil || len(families) < maxSessions {
+		return err
+	}
+	slices.SortFunc(families, func(a, b store.Family) int {
+		return cmp.Or(a.Rotated.Compare(b.Rotated), a.Began.Compare(b.Began))
+	})
+	for _, f := range families[:len(families)-maxSessions+1] {
+		if _, err := s.endFamily(ctx, f); err != nil && !errors.Is(err, store.ErrNotDurable) {
+			return err
+		}
+		s.log.Info("session ended", "reason", "too_many", "user", logtext.Short(subject), "session", f.ID)
+	}
+	return nil
+}
+
+// Start starts a session for a user whom the application has authenticated
+// itself, such as with a passkey or by its own form, and returns the first
+// tokens. With cookies they are made for cookies, and without for a client
+// that keeps them itself. r is the request for the login: Start refuses it if
+// a page of another origin sent it, and counts it by [Config.LoginsPerHour].
+// [Service.Answer] answers it with the tokens, or with the error.
+func (s *Service) Start(r *http.Request, subject string, cookies bool) (Tokens, error) {
+	r = s.proxies.Identify(r)
+	if err := s.CheckOrigin(r); err != nil {
+		return Tokens{}, err
+	}
+	if subject == "" || len(subject) > maxName {
+		return Tokens{}, fmt.Errorf("login: Start: a subject of %d bytes: %w", len(subject), store.ErrInvalid)
+	}
+	if cookies && !s.hasCookies {
+		return Tokens{}, errors.New("login: Start: Config.Guard has no *wsauth.Cookies among its Locations")
+	}
+	if wait := s.attempts.login(newCaller(r.RemoteAddr, subject, ""), time.Now()); wait > 0 {
+		return Tokens{}, &rateError{wait, "Too many logins; wait and try again"}
+	}
+	return s.start(r, s.newFamily(r, subject), cookies, s.loginLog(r, subject))
+}
+
+// Answer answers r with what [Service.Start] has returned: with tokens as POST
+// /login does, or with err.
+func (s *Service) Answer(w http.ResponseWriter, r *http.Request, t Tokens, err error) {
+	r = s.proxies.Identify(r)
+	if err != nil {
+		s.fail(w, r, s.log.With("remote", r.RemoteAddr), "login failed", err)
+		return
+	}
+	s.answer(w, r, t)
+}
+
+// SetCookies sets the cookies of tokens that were made for cookies, for an
+// answer of the application's own, such as a redirect.
+func (s *Service) SetCookies(w http.ResponseWriter, r *http.Request, t Tokens) error {
+	if !t.cookies {
+		return errors.New("login: SetCookies: the tokens were not made for cookies")
+	}
+	return s.setCookies(w, s.proxies.Identify(r), t)
+}

@@ -1,0 +1,103 @@
+package login
+
+import (
+	"errors"
+	"net/http"
+
+	"wsauth"
+	"wsauth/internal/logtext"
+	"wsauth/internal/problem"
+	"wsauth/token"
+)
+
+// logout answers POST /logout: it ends the session with its tokens and
+// sockets. It accepts either token of the session, since users whose access
+// token has expired may want to log out, too.
+func (s *Service) logout(w http.ResponseWriter, r *http.Request) {
+	claims, err := s.anyToken(r)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	ctx, cancel := storing(r)
+	defer cancel()
+	sockets, err := s.guard.Revoke(ctx, s.revocationOf(ctx, claims))
+	if hasEnded(err) {
+		s.clearCookies(w, r)
+		if claims.SessionID != "" {
+			s.unlist(ctx, claims.SessionID)
+		}
+	}
+	attrs := []any{"user", logtext.Short(claims.Subject), "session", logtext.Short(claims.SessionID), "sockets", sockets}
+	if err != nil {
+		s.cannotEnd(w, r, "logout failed", err, attrs...)
+		return
+	}
+	s.log.Info("logged out", attrs...)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// A logoutEverywhereAnswer counts what has ended.
+type logoutEverywhereAnswer struct {
+	Sessions int `json:"sessions"`
+	Sockets  int `json:"sockets"`
+}
+
+// logoutEverywhere answers POST /logout-everywhere: it ends all sessions of
+// the user. It accepts either token, as logout does.
+func (s *Service) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
+	claims, err := s.anyToken(r)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	ctx, cancel := storing(r)
+	defer cancel()
+	var sessions, sockets int
+	ahead, err := s.endAhead(ctx, claims)
+	if hasEnded(err) {
+		var failed error
+		sessions, sockets, failed = s.EndUser(ctx, claims.Subject)
+		sockets, err = sockets+ahead, errors.Join(err, failed)
+	}
+	if hasEnded(err) {
+		s.clearCookies(w, r)
+	}
+	attrs := []any{"user", logtext.Short(claims.Subject), "sessions", sessions, "sockets", sockets}
+	if err != nil {
+		s.cannotEnd(w, r, "logout failed", err, attrs...)
+		return
+	}
+	s.log.Info("logged out everywhere", attrs...)
+	problem.WriteJSON(w, logoutEverywhereAnswer{sessions, sockets})
+}
+
+// anyToken checks r for an access token or, failing that, a refresh token. An
+// access token that is dead, or that the browser has dropped, does not refuse
+// r if the refresh token is refused for another reason: that may be alive.
+func (s *Service) anyToken(r *http.Request) (*token.Claims, error) {
+	claims, err := s.ending.Check(r, wsauth.Access)
+	if err == nil {
+		return claims, nil
+	}
+	claims, refreshErr := s.ending.Check(r, wsauth.Refresh)
+	if refreshErr == nil {
+		ctx, cancel := storing(r)
+		defer cancel()
+		return claims, s.presentToEnd(ctx, claims, "remote", r.RemoteAddr)
+	}
+	return nil, anyRefusal(err, refreshErr, s.isByCookie(r))
+}
+
+// anyRefusal returns which of the refusals of both checks the client is told.
+// A token that is no access token is judged by the check for refresh tokens
+// alone: it may have been revoked between the two checks.
+func anyRefusal(err, refreshErr error, byCookie bool) error {
+	if errors.Is(err, wsauth.WrongTokenType) {
+		return refreshErr
+	}
+	if byCookie && (isDead(err) || errors.Is(err, wsauth.TokenMissing)) && !errors.Is(refreshErr, wsauth.TokenMissing) {
+		return refreshErr
+	}
+	return err
+}

@@ -1,0 +1,149 @@
+package login
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"wsauth/store"
+)
+
+func TestLogoutEndsEveryTokenOfTheSession(t *testing.T) { // L4, Q19
+	for _, by := range []string{"access", "refresh"} {
+		t.Run(by, func(t *testing.T) {
+			r := start(t)
+			access, refresh := r.login()
+			other, _ := r.login()
+			newer, newest := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+			conn, otherConn := r.echoes(access), r.echoes(other)
+			if e := r.call("POST", "/auth/logout", "", bearer(map[string]string{"access": access, "refresh": newest}[by])); e.StatusCode != http.StatusNoContent || e.body != "" {
+				t.Fatalf("%d %s", e.StatusCode, e.body)
+			}
+			r.wantClose(conn, 3000, "session_ended")
+			for _, raw := range []string{access, newer} {
+				wantDead(t, r.call("GET", "/auth/session", "", bearer(raw)))
+				r.wantClose(r.open("", bearer(raw)), 3000, "token_revoked")
+			}
+			for _, raw := range []string{refresh, newest} {
+				wantDead(t, r.call("POST", "/auth/refresh", "", bearer(raw)))
+			}
+			wantDead(t, r.call("POST", "/auth/logout", "", bearer(access)))
+			if e := r.call("GET", "/auth/session", "", bearer(other)); e.StatusCode != http.StatusOK {
+				t.Errorf("another session of the same user ended too: %d", e.StatusCode)
+			}
+			r.wantEcho(otherConn)
+			if list := r.list(other); len(list) != 1 {
+				t.Errorf("%d sessions are listed, want the other one", len(list))
+			}
+			if kept, err := r.store.ListFamilies(t.Context(), "test"); len(kept) != 1 || err != nil {
+				t.Errorf("%d sessions are stored, want the other one; %v", len(kept), err)
+			}
+		})
+	}
+}
+
+// A page that is closed right after its "log out" is logged out.
+func TestLogoutOfAClientThatIsGone(t *testing.T) {
+	gone, cancel := context.WithCancel(t.Context())
+	r := start(t, func(c *setup) { c.Store = &leavingStore{store.NewMemory(0), cancel} })
+	access, _ := r.login()
+	conn := r.echoes(access)
+	w := httptest.NewRecorder()
+	r.s.ServeHTTP(w, logoutRequest(t, access).WithContext(gone))
+	if w.Code != http.StatusNoContent {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	r.wantClose(conn, 3000, "session_ended")
+	wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
+}
+
+// A leavingStore is told to revoke just as the client leaves.
+type leavingStore struct {
+	*store.Memory
+	leave context.CancelFunc
+}
+
+func (s *leavingStore) Revoke(ctx context.Context, r ...store.Revocation) error {
+	s.leave()
+	return s.Memory.Revoke(ctx, r...)
+}
+
+func TestLogoutByCookieClearsCookies(t *testing.T) {
+	for _, path := range []string{"/auth/logout", "/auth/logout-everywhere"} {
+		r := start(t)
+		access, _ := r.loginCookies()
+		wantProblem(t, r.call("POST", path, ""), 403, "csrf_mismatch", "Missing CSRF")
+		if e := r.call("POST", path, "", csrf(access)); e.StatusCode >= 300 {
+			t.Fatalf("%d %s", e.StatusCode, e.body)
+		}
+		if left := r.cookies(); len(left) != 0 {
+			t.Errorf("cookies are left: %v", left)
+		}
+	}
+}
+
+func TestL6_LogoutEverywhere(t *testing.T) {
+	for _, by := range []string{"access", "refresh"} {
+		t.Run(by, func(t *testing.T) {
+			r := start(t)
+			var conns []func()
+			var tokens []string
+			for range 3 {
+				access, _ := r.login()
+				conn := r.echoes(access)
+				conns = append(conns, func() { r.wantClose(conn, 3000, "session_ended") })
+				tokens = append(tokens, access)
+			}
+			access, refresh := r.login()
+			e := r.call("POST", "/auth/logout-everywhere", "", bearer(map[string]string{"access": access, "refresh": refresh}[by]))
+			if v := e.decode(t); e.StatusCode != http.StatusOK || v["sessions"] != float64(4) || v["sockets"] != float64(3) || e.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("%d %s", e.StatusCode, e.body)
+			}
+			for _, closed := range conns {
+				closed()
+			}
+			for _, raw := range append(tokens, access) {
+				wantDead(t, r.call("GET", "/auth/session", "", bearer(raw)))
+			}
+			wantDead(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
+
+			// A login in the same second lives, and is alone.
+			again, _ := r.login()
+			r.echoes(again)
+			if list := r.call("GET", "/auth/sessions", "", bearer(again)).decode(t)["sessions"].([]any); len(list) != 1 {
+				t.Errorf("%d sessions, want the new one: %v", len(list), list)
+			}
+		})
+	}
+}
+
+// The same, as fast as it goes: the login comes in the very millisecond after the answer.
+func TestL6_LoginRightAfterLogoutEverywhereLives(t *testing.T) {
+	r := start(t)
+	for range 50 {
+		access, _ := r.login()
+		if _, _, err := r.s.EndUser(t.Context(), "test"); err != nil {
+			t.Fatal(err)
+		}
+		wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
+		again, _ := r.login()
+		r.claims(again)
+	}
+}
+
+// A cookie alone does nothing: each of these needs the CSRF value of the token in it.
+func TestC12_CookiesAloneDoNothing(t *testing.T) {
+	r := start(t)
+	r.loginCookies()
+	for name, body := range map[string]string{
+		"POST /auth/refresh": "", "POST /auth/logout": "", "POST /auth/logout-everywhere": "", "DELETE /auth/sessions/x": "",
+		"POST /auth/fresh": `{"password":"test"}`, "POST /auth/ticket": `{"path":"/ws"}`,
+	} {
+		method, path, _ := strings.Cut(name, " ")
+		wantProblem(t, r.call(method, path, body, jsonType), 403, "csrf_mismatch", "Missing CSRF")
+		// C13: another session's value, C15: the one of before the login.
+		wantProblem(t, r.call(method, path, body, jsonType, csrf("9b2f6f6e-1d5b-4c5e-8a55-000000000000")), 403, "csrf_mismatch", "do not match")
+	}
+}

@@ -1,0 +1,62 @@
+package login
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth/internal/problem"
+)
+
+// TestNumbersInPages: where a page says a number in a sentence, it is that of
+// the program.
+func TestNumbersInPages(t *testing.T) {
+	const day = 24 * time.Hour
+	words := map[int]string{2: "two", 4: "four"}
+	for page, sentences := range map[string][]string{
+		"../docs/sessions.md": {
+			"up to " + oneOf(t, defaultRefreshRetry, day, "a day") + " (`--refresh-retry`)",
+			fmt.Sprintf("Within %v s (`--refresh-grace`)", defaultRefreshGrace.Seconds()),
+			fmt.Sprintf("a random text of 1 to %d letters", maxIdempotencyKey),
+			fmt.Sprintf("gives a session %d tickets at once (`ticket_burst`) and then %s a second", defaultTicketBurst, words[defaultTicketRate]),
+			fmt.Sprintf("everything it is %d days", MaxTTL/day),
+			"live 90 to 100 % of `--access-ttl`, when that is " + oneOf(t, spreadFrom, time.Minute, "a minute") + " or more",
+		},
+		"../docs/security.md": {
+			fmt.Sprintf("| passwords that are hashed | %d at once", maxHashing),
+			fmt.Sprintf("At most %d of one address or /64 wait", maxWaitingEach),
+			fmt.Sprintf("would wait longer than %v s is answered 429", strangerWait.Seconds()),
+			fmt.Sprintf("logged in under the name in the last %d days", seenLife/day),
+			fmt.Sprintf("lives for %d days. It holds a MAC", deviceLife/day),
+			fmt.Sprintf("All known devices of a name together have %d, and all names of a known network %d.", nameFailures, homeFailures),
+		},
+		"../gateway/web/openapi.json": {
+			fmt.Sprintf("A session gets %d tickets at once, and then %s a second", defaultTicketBurst, words[defaultTicketRate]),
+			fmt.Sprintf("A user has at most %d sessions; one more ends", maxSessions),
+			fmt.Sprintf("The body is longer than %d KiB.", problem.MaxBody>>10),
+			fmt.Sprintf(`"username": { "type": "string", "minLength": 1, "maxLength": %d`, maxName),
+			fmt.Sprintf(`"password": { "type": "string", "maxLength": %d }`, maxPassword),
+		},
+		"../cmd/wsauth/serve.go": {
+			"From " + oneOf(t, spreadFrom, time.Minute, "1m") + " on, it is reduced by a random part of up to a tenth for each session",
+		},
+	} {
+		text := strings.Join(strings.Fields(string(must(os.ReadFile(page)))), " ")
+		for _, sentence := range sentences {
+			if !strings.Contains(text, sentence) {
+				t.Errorf("%s does not say %q", page, sentence)
+			}
+		}
+	}
+}
+
+// oneOf returns the words for a unit, which d must be.
+func oneOf(t *testing.T, d, unit time.Duration, words string) string {
+	t.Helper()
+	if d != unit {
+		t.Errorf("%v is not %s", d, words)
+	}
+	return words
+}

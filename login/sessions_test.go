@@ -1,0 +1,263 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"wsauth/store"
+)
+
+// list gets the sessions that a token may see, by sid.
+func (r *rig) list(access string) map[string]map[string]any {
+	r.t.Helper()
+	e := r.call("GET", "/auth/sessions", "", bearer(access))
+	if e.StatusCode != http.StatusOK || e.Header.Get("Cache-Control") != "no-store" {
+		r.t.Fatalf("%d %s %v", e.StatusCode, e.body, e.Header)
+	}
+	found := map[string]map[string]any{}
+	for _, s := range e.decode(r.t)["sessions"].([]any) {
+		entry := s.(map[string]any)
+		found[entry["sid"].(string)] = entry
+	}
+	return found
+}
+
+func TestSessionsAreListed(t *testing.T) {
+	r := start(t, func(c *setup) { c.Users = anyone })
+	first, _ := r.loginAs("anna", "User-Agent: Phone/1 \xff\u202e"+strings.Repeat("x", 300))
+	second, _ := r.loginAs("anna", "User-Agent: Laptop")
+	r.loginAs("bert")
+	conn := r.echoes(first)
+	firstSID, secondSID := r.claims(first)["sid"].(string), r.claims(second)["sid"].(string)
+	list := r.list(first)
+	if len(list) != 2 {
+		t.Fatalf("%d sessions: %v", len(list), list)
+	}
+	a, b := list[firstSID], list[secondSID]
+	if a["current"] != true || b["current"] != false || b["agent"] != "Laptop" || !strings.HasPrefix(a["agent"].(string), "Phone/1 ��xx") || len(a["agent"].(string)) > 256 {
+		t.Errorf("%v, %v", a, b)
+	}
+	now := float64(time.Now().Unix())
+	for _, s := range list {
+		if s["remote"] != "127.0.0.1" || s["began"].(float64) < now-20 || s["began"].(float64) > now || s["used"] != s["began"] || s["expires"].(float64) <= now {
+			t.Errorf("%v", s)
+		}
+	}
+	sockets := a["sockets"].([]any)
+	if len(sockets) != 1 || len(b["sockets"].([]any)) != 0 {
+		t.Fatalf("%v, %v", a["sockets"], b["sockets"])
+	}
+	if s := sockets[0].(map[string]any); s["remote"] != "127.0.0.1" || s["opened"].(float64) > now || s["expires"] != r.claims(first)["exp"] {
+		t.Errorf("%v", s)
+	}
+
+	// One is ended: its socket closes, and it is gone from the list.
+	e := r.call("DELETE", "/auth/sessions/"+firstSID, "", bearer(second))
+	if e.StatusCode != http.StatusOK || e.decode(t)["sockets"] != float64(1) {
+		t.Errorf("%d %s", e.StatusCode, e.body)
+	}
+	r.wantClose(conn, 3000, "session_ended")
+	wantDead(t, r.call("GET", "/auth/session", "", bearer(first)))
+	if list := r.list(second); len(list) != 1 || list[secondSID] == nil {
+		t.Errorf("%v", list)
+	}
+	wantProblem(t, r.call("DELETE", "/auth/sessions/"+firstSID, "", bearer(second)), 404, "", "no such session")
+}
+
+// H15: a session of somebody else is as one that does not exist.
+func TestSessionsOfOthersCannotBeEnded(t *testing.T) {
+	r := start(t, func(c *setup) { c.Users = anyone })
+	anna, _ := r.loginAs("anna")
+	bert, _ := r.loginAs("bert")
+	conn := r.echoes(bert)
+	theirs := r.call("DELETE", "/auth/sessions/"+r.claims(bert)["sid"].(string), "", bearer(anna))
+	none := r.call("DELETE", "/auth/sessions/019aa7a0-0000-7000-8000-000000000000", "", bearer(anna))
+	wantProblem(t, theirs, 404, "", "no such session")
+	if theirs.body != none.body {
+		t.Errorf("%s is not %s", theirs.body, none.body)
+	}
+	r.call("POST", "/auth/logout-everywhere", "", bearer(anna))
+	r.wantEcho(conn)
+}
+
+func TestEndingTheOwnSessionByCookieClearsCookies(t *testing.T) {
+	r := start(t)
+	value, _ := r.loginCookies()
+	sid := r.call("GET", "/auth/session", "").decode(t)["sid"].(string)
+	if e := r.call("DELETE", "/auth/sessions/"+sid, "", csrf(value)); e.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s", e.StatusCode, e.body)
+	}
+	if left := r.cookies(); len(left) != 0 {
+		t.Errorf("cookies are left: %v", left)
+	}
+}
+
+// A user who logs in for ever fills no store: the session that was used least lately ends.
+func TestSessionsOfAUserAreBounded(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		first, firstRefresh := r.login()
+		second, _ := r.login()
+		time.Sleep(time.Millisecond) // a store knows no less, and of what was used in the same one either may end
+		r.renewed(r.call("POST", "/auth/refresh", "", bearer(firstRefresh)))
+		conn := r.echoes(second)
+		for range maxSessions - 2 {
+			r.login()
+		}
+		r.claims(second)
+		last, _ := r.login()
+		r.wantClose(conn, 3000, "session_ended")
+		wantDead(t, r.call("GET", "/auth/session", "", bearer(second)))
+		r.claims(first)
+		if n := len(r.list(last)); n != maxSessions {
+			t.Errorf("%d sessions, want %d", n, maxSessions)
+		}
+		r.wantLog("reason=too_many")
+	})
+}
+
+// L13: whoever changes a password, or is removed, is logged out at once.
+func TestL13_EndUserClosesEverything(t *testing.T) {
+	users, path := openUsers(t, "test", "test", "other", "test")
+	r := start(t, func(c *setup) { c.Users = users })
+	access, refresh := r.login()
+	other, _ := r.loginAs("other")
+	conn, otherConn := r.echoes(access), r.echoes(other)
+	usersFile(t, path, "test", "changed")
+	changes, err := users.Reload(false)
+	changed := changes.Outdated()
+	if err != nil || len(changed) != 2 {
+		t.Fatal(changed, err)
+	}
+	for _, name := range changed {
+		if sessions, sockets, err := r.s.EndUser(t.Context(), name); sessions != 1 || sockets != 1 || err != nil {
+			t.Errorf("%s: %d sessions, %d sockets, %v", name, sessions, sockets, err)
+		}
+	}
+	r.wantClose(conn, 3000, "session_ended")
+	r.wantClose(otherConn, 3000, "session_ended")
+	wantDead(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
+	wantProblem(t, r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType), 401, "bad_credentials", "")
+	e := r.call("POST", "/auth/login", `{"username":"test","password":"changed"}`, jsonType)
+	again, _ := r.renewed(e)
+	r.claims(again)
+}
+
+// The old password is being checked while it is changed: that login does not live.
+func TestL13_LoginDuringAPasswordChangeDoesNotLive(t *testing.T) {
+	checking, changed := make(chan struct{}), make(chan struct{})
+	r := start(t, func(c *setup) {
+		c.Users = AuthenticatorFunc(func(context.Context, string, string) (bool, error) {
+			close(checking)
+			<-changed
+			return true, nil
+		})
+	})
+	answers := make(chan exchange)
+	go func() {
+		answers <- r.call("POST", "/auth/login", `{"username":"test","password":"old"}`, jsonType)
+	}()
+	<-checking
+	if _, _, err := r.s.EndUser(t.Context(), "test"); err != nil {
+		t.Fatal(err)
+	}
+	close(changed)
+	e := <-answers
+	wantProblem(t, e, 503, "session_ended", "were ended while you logged in; log in again")
+	if strings.Contains(e.body, "token\"") || e.Header.Get("Retry-After") == "" {
+		t.Errorf("%v %s", e.Header, e.body)
+	}
+	if left, err := r.store.ListFamilies(t.Context(), "test"); len(left) != 0 || err != nil {
+		t.Errorf("%v are left, %v", left, err)
+	}
+}
+
+// A beginningStore is one in which a session of the user test begins with each
+// revocation.
+type beginningStore struct{ *store.Memory }
+
+func (s beginningStore) Revoke(ctx context.Context, r ...store.Revocation) error {
+	return errors.Join(s.Memory.Revoke(ctx, r...), s.begin(ctx, "later", time.Minute))
+}
+
+// begin stores a session that begins in a while.
+func (s beginningStore) begin(ctx context.Context, sid string, in time.Duration) error {
+	began := time.Now().Add(in)
+	return s.BeginFamily(ctx, store.Family{ID: sid, Subject: "test", Current: "jti", Began: began, Expires: began.Add(time.Hour), Ends: began.Add(time.Hour)})
+}
+
+// A session that began later is none of those that end.
+func TestL13_EndUserLeavesLaterSessions(t *testing.T) {
+	memory := beginningStore{store.NewMemory(0)}
+	r := start(t, func(c *setup) { c.Store = memory })
+	r.login()
+	if sessions, _, err := r.s.EndUser(t.Context(), "test"); sessions != 1 || err != nil {
+		t.Errorf("%d sessions, %v", sessions, err)
+	}
+	if left, err := memory.ListFamilies(t.Context(), "test"); len(left) != 1 || err != nil {
+		t.Errorf("%v are left, %v", left, err)
+	}
+}
+
+func TestEndEveryone(t *testing.T) {
+	r := start(t, func(c *setup) { c.Users = anyone })
+	anna, _ := r.loginAs("anna")
+	bert, refresh := r.loginAs("bert")
+	conn := r.echoes(anna)
+	if sockets, err := r.s.EndAllBefore(t.Context(), time.Now()); sockets != 1 || err != nil {
+		t.Errorf("%d sockets, %v", sockets, err)
+	}
+	r.wantClose(conn, 3000, "session_ended")
+	wantDead(t, r.call("GET", "/auth/session", "", bearer(bert)))
+	wantDead(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
+	again, _ := r.loginAs("anna")
+	r.claims(again)
+	if e := r.call("GET", "/auth/sessions", "", bearer(again)); strings.Count(e.body, `"sid"`) != 1 {
+		t.Errorf("the sessions of anna are %s", e.body)
+	}
+}
+
+// A notedStore notes what is revoked.
+type notedStore struct {
+	*store.Memory
+	mu    sync.Mutex
+	noted []store.Revocation
+}
+
+func (s *notedStore) Revoke(ctx context.Context, r ...store.Revocation) error {
+	s.mu.Lock()
+	s.noted = append(s.noted, r...)
+	s.mu.Unlock()
+	return s.Memory.Revoke(ctx, r...)
+}
+
+// TestEndedSessionsStayEnded: a session that did not begin here is revoked for
+// as long as tokens of "wsauth token issue" may live, and one that did for as
+// long as its own.
+func TestEndedSessionsStayEnded(t *testing.T) {
+	noted := &notedStore{Memory: store.NewMemory(0)}
+	r := start(t, func(c *setup) { c.Store = noted })
+	access, _ := r.login()
+	first := r.claims(access)["sid"].(string)
+	if e := r.call("DELETE", "/auth/sessions/"+first, "", bearer(access)); e.StatusCode != http.StatusOK {
+		t.Fatal(e.body)
+	}
+	if _, err := r.s.End(t.Context(), "another"); err != nil {
+		t.Fatal(err)
+	}
+	noted.mu.Lock()
+	defer noted.mu.Unlock()
+	if len(noted.noted) != 2 {
+		t.Fatal(noted.noted)
+	}
+	for i, least := range []time.Duration{defaultRefreshTTL + defaultAccessTTL, MaxTTL} {
+		revocation := noted.noted[i]
+		if left := time.Until(revocation.Expires); revocation.Scope != store.Session || left < least || left > least+time.Hour {
+			t.Errorf("%s %s is kept for %s", revocation.Scope, revocation.ID, left)
+		}
+	}
+}

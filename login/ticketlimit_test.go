@@ -1,0 +1,78 @@
+package login
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"wsauth/token"
+)
+
+// A session that asks for tickets all the time fills neither the store nor the places of others.
+func TestTicketsOfASessionAreLimited(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		granted := func(access string) int {
+			t.Helper()
+			for n := 0; ; n++ {
+				e := r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access))
+				if e.StatusCode == http.StatusOK {
+					continue
+				}
+				wantProblem(t, e, 429, "rate_limited", "Too many tickets")
+				if after := e.Header.Get("Retry-After"); after != "1" {
+					t.Errorf("Retry-After %q, want 1", after)
+				}
+				return n
+			}
+		}
+		want := func(what, access string, n int) {
+			t.Helper()
+			if got := granted(access); got != n {
+				t.Errorf("%s: %d tickets, want %d", what, got, n)
+			}
+		}
+		access, refresh := r.login()
+		other, _ := r.login()
+		want("at once", access, 20)
+		renewed, _ := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+		want("with another token of the session", renewed, 0)
+		want("another session of the user", other, 20)
+		time.Sleep(time.Second - time.Millisecond)
+		want("just before a second is over", access, 0)
+		time.Sleep(time.Millisecond)
+		want("after a second", access, 1)
+		time.Sleep(3 * time.Second)
+		want("after three more", renewed, 3)
+	}, func(c *setup) { c.TicketBurst, c.TicketRate = 20, 1 })
+}
+
+// A token of no session shares with the others of its user that have none.
+func TestTicketsWithoutASessionAreLimited(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		access := func(subject string) string {
+			issued, err := r.issuer.Access(subject, token.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return issued.Raw
+		}
+		for range 20 {
+			r.ticket(access("anna"))
+		}
+		wantProblem(t, r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access("anna"))), 429, "rate_limited", "")
+		r.ticket(access("bert"))
+	}, func(c *setup) { c.TicketBurst = 20 })
+}
+
+// What is no request for a ticket costs none.
+func TestBadRequestsForTicketsAreFree(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		access, _ := r.login()
+		for range 30 {
+			wantProblem(t, r.call("POST", "/auth/ticket", `{}`, jsonType, bearer(access)), 422, "invalid_request", "")
+		}
+		for range 20 {
+			r.ticket(access)
+		}
+	}, func(c *setup) { c.TicketBurst = 20 })
+}
