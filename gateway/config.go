@@ -14,8 +14,8 @@ import (
 	"wsauth/token"
 )
 
-// Config says whom a [Gateway] lets in and for how long. Keys are required, and
-// without Routes so is Authenticate.
+// Config says whom a [Gateway] lets in and for how long. Keys are required,
+// and without Routes so is Authenticate.
 type Config struct {
 	// Keys sign the tokens and verify them: a [*token.KeySet], or keys that are
 	// replaced while the gateway runs.

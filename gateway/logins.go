@@ -108,8 +108,9 @@ func (g *Gateway) withOrigins(next http.Handler) http.Handler {
 	})
 }
 
-// checkTicketPath reports that the gateway would refuse each socket with a path
-// for which a ticket is requested, because servers read it in different ways.
+// checkTicketPath reports that the gateway would refuse each socket with a
+// path for which a ticket is requested, because servers read it in different
+// ways.
 func (g *Gateway) checkTicketPath(r *http.Request, path string) error {
 	decoded, err := url.PathUnescape(path)
 	isPlain := err == nil && isPlain(path, decoded)

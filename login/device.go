@@ -36,8 +36,8 @@ var deviceText = base64.RawURLEncoding.Strict()
 // The cookie of a device proves that someone logged in with it under a name
 // before. It grants nothing but its own budget of failed logins, so that other
 // clients cannot lock the user out; see [attempts]. The value has an entry for
-// each of up to 4 names, joined by dots: expiry, a random ID, and a MAC of both
-// and the name, with a key derived from the signing key of the service.
+// each of up to 4 names, joined by dots: expiry, a random ID, and a MAC of
+// both and the name, with a key derived from the signing key of the service.
 // Browsers send it to the login only. Another host of the site could plant
 // one, but only one that it got for its own name.
 
@@ -88,8 +88,8 @@ func (s *Service) deviceCookieName(r *http.Request) string {
 	return deviceName
 }
 
-// deviceOf returns the ID of the device of r if someone logged in with it under
-// the name before, or "".
+// deviceOf returns the ID of the device of r if someone logged in with it
+// under the name before, or "".
 func (s *Service) deviceOf(r *http.Request, name string, now time.Time) string {
 	id, _ := s.findDevice(s.deviceEntries(r), name, now)
 	return id

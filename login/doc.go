@@ -6,10 +6,14 @@
 //	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: keys})
 //	guard, err := wsauth.New(wsauth.Config{
 //		Verifier: verifier, Revocations: st, Tickets: st,
-//		Locations: []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, &wsauth.Cookies{}},
+//		Locations: []wsauth.Location{
+//			wsauth.Header{}, wsauth.Ticket{}, &wsauth.Cookies{},
+//		},
 //	})
 //	users, err := login.OpenUsers("users")
-//	service, err := login.New(login.Config{Guard: guard, Store: st, Keys: keys, Users: users})
+//	service, err := login.New(login.Config{
+//		Guard: guard, Store: st, Keys: keys, Users: users,
+//	})
 //	mux.Handle("/auth/", service)
 //	mux.Handle("/ws", guard.Require(wsauth.Access)(chat))
 //

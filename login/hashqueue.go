@@ -22,8 +22,8 @@ const (
 // A hashQueue limits how many passwords are hashed at a time, since each takes
 // a processor and much memory. The others wait and are served round robin:
 // networks take turns, and the names of known devices take turns among
-// themselves, with every other turn for them. So a known device starts after at
-// most two hashes, however many unknown clients wait, and a user with many
+// themselves, with every other turn for them. So a known device starts after
+// at most two hashes, however many unknown clients wait, and a user with many
 // devices or sessions gets no more turns than another.
 type hashQueue struct {
 	slots int // hashes at a time

@@ -87,9 +87,10 @@ func until(end time.Time, ttl time.Duration, issue func(ttl time.Duration) (*tok
 	return nil, errOver
 }
 
-// spread returns a part of 90 to 100 % of ttl, in whole seconds, or ttl if that
-// is short. Sessions differ in it at random, but the tokens of one session do
-// not: a later one would expire before an earlier one, and renew nothing.
+// spread returns a part of 90 to 100 % of ttl, in whole seconds, or ttl if
+// that is short. Sessions differ in it at random, but the tokens of one
+// session do not: a later one would expire before an earlier one, and renew
+// nothing.
 func spread(ttl time.Duration, sid string) time.Duration {
 	if ttl < spreadFrom {
 		return ttl
@@ -113,8 +114,8 @@ func (s *Service) checkAlive(ctx context.Context, access *token.Token) error {
 	return s.checkIssued(ctx, claims)
 }
 
-// checkNext is checkAlive for the tokens that would be issued now for a refresh
-// token with these claims.
+// checkNext is checkAlive for the tokens that would be issued now for a
+// refresh token with these claims.
 func (s *Service) checkNext(ctx context.Context, claims *token.Claims) error {
 	next := *claims
 	next.IssuedAt = time.Now()

@@ -96,11 +96,11 @@ func (s *Service) renew(ctx context.Context, access *token.Token) int {
 // maxIdempotencyKey is the maximum length of an idempotency key in bytes.
 const maxIdempotencyKey = 128
 
-// idempotencyKey returns the hash of the Idempotency-Key of r, which is zero if
-// r has none. It reports false if the header is not exactly one key: 1 to 128
-// characters of the alphabet of isNoKeyCharacter, as they are or in quotation
-// marks, as draft-ietf-httpapi-idempotency-key-header writes them. Both
-// spellings are the same key.
+// idempotencyKey returns the hash of the Idempotency-Key of r, which is zero
+// if r has none. It reports false if the header is not exactly one key: 1 to
+// 128 characters of the alphabet of isNoKeyCharacter, as they are or in
+// quotation marks, as draft-ietf-httpapi-idempotency-key-header writes them.
+// Both spellings are the same key.
 func idempotencyKey(r *http.Request) (store.KeyHash, bool) {
 	lines := r.Header["Idempotency-Key"]
 	if len(lines) == 0 {

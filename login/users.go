@@ -28,9 +28,9 @@ type Users struct {
 }
 
 // OpenUsers reads a file of users. It refuses a file that its group may write
-// or others may read, a line that it does not understand, and a hash that is of
-// another kind or would cost too much to check. The error names the line and
-// says what to do.
+// or others may read, a line that it does not understand, and a hash that is
+// of another kind or would cost too much to check. The error names the line
+// and says what to do.
 func OpenUsers(path string) (*Users, error) {
 	list, err := readUsers(path)
 	if err != nil {
@@ -59,8 +59,8 @@ func (u *Users) Authenticate(ctx context.Context, name, pass string) (bool, erro
 	return u.matches(hash, pass) && known, nil
 }
 
-// readUsers reads a file of users. It refuses an empty one: its writer may have
-// been interrupted, or may be about to write it.
+// readUsers reads a file of users. It refuses an empty one: its writer may
+// have been interrupted, or may be about to write it.
 func readUsers(path string) (*password.List, error) {
 	list, err := password.ReadFile(path)
 	if err == nil && list.Blank() {

@@ -55,7 +55,8 @@ var packages = map[string]bool{
 	"net/http": true, "net/url": true, "HTTP/1.x transport connection broken": true, "time": true, "x509": true,
 }
 
-// parts lists the prefixes that follow the names of the packages gateway and login.
+// parts lists the prefixes that follow the names of the packages gateway and
+// login.
 var parts = map[string]bool{"users": true, "guard": true, "issuer": true, "verifier": true, "relay": true}
 
 // withoutPackages removes the names of packages from the beginning of a line,

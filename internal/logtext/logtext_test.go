@@ -46,3 +46,13 @@ func FuzzShort(f *testing.F) {
 		}
 	})
 }
+
+func TestHost(t *testing.T) {
+	for in, want := range map[string]string{
+		"192.0.2.1:80": "192.0.2.1", "[2001:db8::1]:80": "2001:db8::1", "[::ffff:192.0.2.1]:80": "192.0.2.1", "@": "@", "a\n": "a\uFFFD", "": "",
+	} {
+		if got := Host(in); got != want {
+			t.Errorf("Host(%q) = %q, want %q", in, got, want)
+		}
+	}
+}

@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -45,5 +47,42 @@ func TestWrite(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRetryAfter: a wait is told in whole seconds, and never too short.
+func TestRetryAfter(t *testing.T) {
+	for wait, want := range map[time.Duration]string{
+		0: "", -time.Second: "", time.Nanosecond: "1", time.Second: "1", time.Second + 1: "2", time.Minute: "60",
+	} {
+		w := httptest.NewRecorder()
+		New(TooMany(wait, "Later")).Write(w)
+		if got := w.Header().Get("Retry-After"); got != want || w.Code != 429 {
+			t.Errorf("%v: %d, Retry-After %q, want %q", wait, w.Code, got, want)
+		}
+	}
+}
+
+// TestNewMux: an endpoint answers its method, and HEAD beside GET; any other
+// path or spelling of one is 404, without a redirect.
+func TestNewMux(t *testing.T) {
+	ok := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { WriteJSON(w, r.PathValue("id")) })
+	mux := NewMux([]Endpoint{{Method: "GET", Path: "/a/{id}", Handler: ok}, {Method: "POST", Path: "/b", Handler: ok}}, func(w http.ResponseWriter, _ *http.Request, d Document) {
+		New(d).Write(w)
+	})
+	for request, want := range map[string]struct {
+		status int
+		allow  string
+	}{
+		"GET /a/x": {200, ""}, "HEAD /a/x": {200, ""}, "POST /b": {200, ""},
+		"POST /a/x": {405, "GET, HEAD"}, "GET /b": {405, "POST"}, "OPTIONS /b": {405, "POST"},
+		"GET /": {404, ""}, "GET /a": {404, ""}, "GET /a/x/": {404, ""}, "GET /a//x": {404, ""}, "POST /a/../b": {404, ""}, "POST //b?token=x": {404, ""},
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		if w.Code != want.status || w.Header().Get("Allow") != want.allow || w.Header().Get("Location") != "" {
+			t.Errorf("%s: %d %v, want %v", request, w.Code, w.Header(), want)
+		}
 	}
 }
