@@ -65,8 +65,8 @@ type contender struct {
 	cpu              func() (float64, error) // so far, in nanoseconds
 }
 
-// cpu is asked of the system, as nginx's is: an answer of the child's own would
-// be counted as its work.
+// cpu is asked of the system, as nginx's is: an answer of the child's own
+// would be counted as its work.
 func (c *child) cpu() (float64, error) { return processCPU(c.pid) }
 
 func (f *field) contenders() []contender {
@@ -135,8 +135,8 @@ func (f *field) handshakes(c contender, n int) (float64, error) {
 	return (to - from) / float64(n), err
 }
 
-// proxyEcho prints the CPU and the time of a round trip through the gateway, to
-// those of nginx.
+// proxyEcho prints the CPU and the time of a round trip through the gateway,
+// to those of nginx.
 func proxyEcho() error {
 	f, err := startField()
 	if err != nil {

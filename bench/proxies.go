@@ -196,7 +196,8 @@ func startNginx(backend, verifier string) (*nginxProcess, error) {
 // cpu is what the worker has used so far, in nanoseconds.
 func (n *nginxProcess) cpu() (float64, error) { return processCPU(n.worker) }
 
-// processCPU is what the threads of a process have used so far, in nanoseconds.
+// processCPU is what the threads of a process have used so far, in
+// nanoseconds.
 func processCPU(pid int) (float64, error) {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {

@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// portableVariable is the environment variable that has the relay be carried by
-// goroutines, to compare.
+// portableVariable is the environment variable that has the relay be carried
+// by goroutines, to compare.
 const portableVariable = "WSAUTH_BENCH_PORTABLE"
 
 // relayed prints what the relay alone costs, beside nginx: CPU of a round trip
-// of many clients at once, time of a lonely one, memory and CPU of idle sockets.
+// of many clients at once, time of a lonely one, memory and CPU of idle
+// sockets.
 func relayed() error {
 	backend, err := start("echo")
 	if err != nil {
@@ -52,7 +53,8 @@ func relayed() error {
 }
 
 // compared returns the CPU of a round trip of the first as a ratio to the
-// second, in itself, and its time as a ratio; each the median of rounds in turn.
+// second, in itself, and its time as a ratio; each the median of rounds in
+// turn.
 func compared(both [2]contender, size, clients, each int) (cpu, own, p50 float64, err error) {
 	const rounds, warm = 33, 3
 	var conns [2][]*echoClient

@@ -174,8 +174,8 @@ func (c *crowd) next() (ending, error) {
 	}
 }
 
-// endEach ends n of the sockets at random, one after the other, and returns the
-// seconds that each took, in order of length.
+// endEach ends n of the sockets at random, one after the other, and returns
+// the seconds that each took, in order of length.
 func (c *crowd) endEach(n int) ([]float64, error) {
 	sids := make([]string, 0, len(c.sockets))
 	for sid := range c.sockets {

@@ -210,7 +210,8 @@ func (c *child) tell(line string, answer any) error {
 	return c.out.Decode(answer)
 }
 
-// ask returns the usage so far, after a garbage collection if what is "memory".
+// ask returns the usage so far, after a garbage collection if what is
+// "memory".
 func (c *child) ask(what string) (usage, error) {
 	var u usage
 	err := c.tell(what, &u)

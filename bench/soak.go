@@ -93,8 +93,8 @@ type soakSession struct {
 	gone            atomic.Bool // logged out
 }
 
-// soak holds sockets through the gateway under logouts, refreshes and changes of its routes. Any end that nobody asked for is a
-// failure.
+// soak holds sockets through the gateway under logouts, refreshes and changes
+// of its routes. Any end that nobody asked for is a failure.
 func soak() error {
 	sockets, duration := soakSockets, 10*time.Minute
 	if brief := os.Getenv("WSAUTH_BENCH_SOAK"); brief != "" { // a time, for a first look
@@ -138,7 +138,8 @@ func soak() error {
 	return nil
 }
 
-// live logs in again and again, as one user from one address, until the time is over.
+// live logs in again and again, as one user from one address, until the time
+// is over.
 func (s *soaking) live(user int) {
 	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(1+user>>16), byte(user>>8), byte(user))}}
 	client := &http.Client{Timeout: soakUnhurried, Transport: &http.Transport{DialContext: from.DialContext, DisableKeepAlives: true}}
@@ -216,7 +217,8 @@ func (s *soaking) socket(session *soakSession, access string) error {
 	}
 }
 
-// message waits, sends one and reads what comes back, or a close frame, or one that came meanwhile.
+// message waits, sends one and reads what comes back, or a close frame, or one
+// that came meanwhile.
 func (s *soaking) message(conn net.Conn, r *bufio.Reader) (code int, reason string, err error) {
 	_ = conn.SetReadDeadline(time.Now().Add(time.Duration(rand.Int64N(int64(2 * soakEcho)))))
 	if _, err := r.Peek(1); err == nil {

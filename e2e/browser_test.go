@@ -123,8 +123,8 @@ func (b *tab) open(url string) {
 	b.do(chromedp.Navigate(url))
 }
 
-// prepare lets script run in each page that the tab opens from now on, before the
-// page's own.
+// prepare lets script run in each page that the tab opens from now on, before
+// the page's own.
 func (b *tab) prepare(script string) {
 	b.t.Helper()
 	b.do(func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
@@ -133,8 +133,8 @@ func (b *tab) prepare(script string) {
 	})
 }
 
-// prefer sets the colours that the person prefers, light or dark, and that nothing
-// moves: a colour is what it is to be at once.
+// prefer sets the colours that the person prefers, light or dark, and that
+// nothing moves: a colour is what it is to be at once.
 func (b *tab) prefer(scheme string) {
 	b.t.Helper()
 	b.do(func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
@@ -224,8 +224,8 @@ func (b *tab) dial(url string) end {
 	})`, strconv.Quote(url)))
 }
 
-// watchSockets lets the page note the addresses and the ends of the sockets that
-// it opens from now on, for sockets and lastEnd.
+// watchSockets lets the page note the addresses and the ends of the sockets
+// that it opens from now on, for sockets and lastEnd.
 func (b *tab) watchSockets() {
 	b.t.Helper()
 	b.do(chromedp.Evaluate[chromedp.Void](`window.sockets = [];

@@ -46,8 +46,8 @@ const (
 	loggedOut  = `document.querySelector("#socket-state").textContent === "Logged out"`
 )
 
-// A socket is opened with a ticket, whether or not cookies come along. No access
-// or refresh token is ever in an address.
+// A socket is opened with a ticket, whether or not cookies come along. No
+// access or refresh token is ever in an address.
 func TestClientAddress(t *testing.T) {
 	server := startServer(t)
 	for _, way := range ways {
@@ -113,7 +113,8 @@ func TestClientAfterARestart(t *testing.T) {
 	}
 }
 
-// Pain 13: when the network is back, the client refreshes before it reconnects.
+// Pain 13: when the network is back, the client refreshes before it
+// reconnects.
 func TestClientBackOnline(t *testing.T) {
 	server := startServer(t)
 	page := openPage(t, server, "token")
@@ -128,7 +129,8 @@ func TestClientBackOnline(t *testing.T) {
 	wantRefreshFirst(page, begun)
 }
 
-// Pain 13: a computer that slept for an hour does not rejoin with its old token.
+// Pain 13: a computer that slept for an hour does not rejoin with its old
+// token.
 func TestClientAfterASleep(t *testing.T) {
 	server := startServer(t)
 	for _, way := range ways {
@@ -196,8 +198,8 @@ func TestClientOfADeadLogin(t *testing.T) {
 	}
 }
 
-// 3003: the client does not come back as it is. If it did, the two windows would
-// throw each other out for ever.
+// 3003: the client does not come back as it is. If it did, the two windows
+// would throw each other out for ever.
 func TestClientStops(t *testing.T) {
 	server := startServer(t, "--max-sockets", "1")
 	page := openPage(t, server, "token")

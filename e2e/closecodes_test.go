@@ -8,9 +8,9 @@ import (
 	"wsauth"
 )
 
-// The page has words of its own for every reason that a guard gives, whether the
-// reason comes with a close frame or with the refusal of a ticket, and offers
-// what the guard advises.
+// The page has words of its own for every reason that a guard gives, whether
+// the reason comes with a close frame or with the refusal of a ticket, and
+// offers what the guard advises.
 func TestPageHasWordsForEveryReason(t *testing.T) {
 	server := startServer(t)
 	page := newTab(t)

@@ -14,7 +14,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// chatPage is a page of a server that knows nothing of authentication, but for the address of the client module.
+// chatPage is a page of a server that knows nothing of authentication, but for
+// the address of the client module.
 const chatPage = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>chat</title>
 <script type="module">
 import { connect, Session } from "/auth/client/wsauth.js";
@@ -56,8 +57,9 @@ func startChat(t *testing.T) string {
 	return server.URL
 }
 
-// TestGatewayInABrowser: the file of the README in front of such a server. A page logs in, its socket outlives access tokens, and a
-// logout from elsewhere closes it.
+// TestGatewayInABrowser: the file of the README in front of such a server. A
+// page logs in, its socket outlives access tokens, and a logout from elsewhere
+// closes it.
 func TestGatewayInABrowser(t *testing.T) {
 	backend, dir := startChat(t), t.TempDir()
 	file := strings.ReplaceAll(`

@@ -11,8 +11,8 @@ func (b *tab) mayAnswer() {
 	b.prepare(`{ const real = window.fetch; window.answers = {}; window.fetch = (url, init) => window.answers[url]?.() ?? real(url, init) }`)
 }
 
-// answers lets the page get from now on, instead of the server's answer to path,
-// what the expression gives.
+// answers lets the page get from now on, instead of the server's answer to
+// path, what the expression gives.
 func (b *tab) answers(path, expression string) {
 	b.t.Helper()
 	dispatch(b, fmt.Sprintf("window.answers[%q] = () => %s", path, expression))
@@ -23,8 +23,8 @@ const (
 	noAnswer = `new Promise(() => {})`
 )
 
-// wantLoginOver fails unless the page says that the login is over, of the socket
-// too, and lets the person do nothing with that.
+// wantLoginOver fails unless the page says that the login is over, of the
+// socket too, and lets the person do nothing with that.
 func wantLoginOver(b *tab) {
 	b.t.Helper()
 	until[bool](b, loggedOut)
@@ -40,8 +40,8 @@ func wantLoginOver(b *tab) {
 	}
 }
 
-// A page whose login turns out to be over says so of its socket too, though the
-// server has not ended that, and takes it for none that comes back.
+// A page whose login turns out to be over says so of its socket too, though
+// the server has not ended that, and takes it for none that comes back.
 func TestLoginIsOverBeforeTheSocket(t *testing.T) {
 	server := startServer(t)
 	for _, way := range ways {

@@ -65,8 +65,8 @@ func startServer(t *testing.T, args ...string) *program {
 	return start(t, "wsauth", append([]string{"serve", "--addr", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data")}, args...)...)
 }
 
-// again starts a server like this one, which has ended: at the same address, with
-// the same data.
+// again starts a server like this one, which has ended: at the same address,
+// with the same data.
 func (p *program) again(t *testing.T) *program {
 	t.Helper()
 	p.stop(t)

@@ -197,7 +197,8 @@ func tabTo(b *tab, id string) {
 	b.t.Fatalf("the tab key does not reach #%s", id)
 }
 
-// Cookies know no ports, so those of another program of this machine come to the server too.
+// Cookies know no ports, so those of another program of this machine come to
+// the server too.
 func TestServeAfterCookiesOfAnotherProgram(t *testing.T) {
 	server := startServer(t)
 	other := start(t, "cookie", "-addr", "127.0.0.1:0")

@@ -61,8 +61,8 @@ func TestSessionsLogOutEverywhere(t *testing.T) {
 	until[bool](page, sessionCount+" === 1")
 }
 
-// A logout in one window is one in every window that shares its cookies; so is a
-// login.
+// A logout in one window is one in every window that shares its cookies; so is
+// a login.
 func TestSessionsOfOneBrowser(t *testing.T) {
 	server := startServer(t)
 	page := openPage(t, server, "cookie")
@@ -86,8 +86,8 @@ func TestSessionsOfOneBrowser(t *testing.T) {
 	}
 }
 
-// Two logins in one browser, one of each kind, are two: nothing that happens to
-// the one disturbs the other.
+// Two logins in one browser, one of each kind, are two: nothing that happens
+// to the one disturbs the other.
 func TestSessionsOfTwoKinds(t *testing.T) {
 	for i, way := range ways {
 		t.Run(way+" logs out first", func(t *testing.T) {
@@ -143,8 +143,8 @@ func TestSessionsOfTwoKinds(t *testing.T) {
 	}
 }
 
-// What happens elsewhere is seen within five seconds while the page is seen, and
-// the page asks for nothing while it is not.
+// What happens elsewhere is seen within five seconds while the page is seen,
+// and the page asks for nothing while it is not.
 func TestSessionsAreLookedAt(t *testing.T) {
 	server := startServer(t)
 	page := newTab(t)

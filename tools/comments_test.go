@@ -14,20 +14,18 @@ import (
 
 // wide names the folders whose comments are not wrapped yet.
 var wide = []string{
-	".", ".ci", "bench", "client", "client/test", "cmd/wsauth", "e2e",
-	"examples/firstmessage", "examples/internal/seedtest", "examples/provider",
-	"gateway", "gateway/testdata/backends", "gateway/web", "idp",
-	"internal/certfile", "internal/config", "internal/filelock",
+	".", "client", "client/test", "cmd/wsauth", "gateway", "gateway/web",
+	"idp", "internal/certfile", "internal/config", "internal/filelock",
 	"internal/inspect", "internal/keyfile", "internal/password",
 	"internal/relay", "internal/sockfd", "internal/upstream",
-	"internal/wsclient", "internal/wsconn", "internal/wsframe", "store/bolt",
-	"token", "token/keyring", "token/remotekeys",
+	"internal/wsclient", "internal/wsconn", "internal/wsframe", "token",
+	"token/keyring", "token/remotekeys",
 }
 
 // TestCommentWidth checks that no comment on a line of its own is wider than
-// 80 columns, without its indentation.
+// 80 columns, without its indentation. Code in a doc comment may be.
 func TestCommentWidth(t *testing.T) {
-	slashes, hash := regexp.MustCompile(`^\s*((//|/\*|\* ).*)`), regexp.MustCompile(`^\s*(#.*)`)
+	slashes, hash := regexp.MustCompile(`^\s*((//[^\t]|/\*|\* ).*)`), regexp.MustCompile(`^\s*(#.*)`)
 	comments := map[string]*regexp.Regexp{".go": slashes, ".js": slashes, ".mjs": slashes, ".ts": slashes, ".sh": hash, "": hash}
 	err := fs.WalkDir(os.DirFS(".."), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() && slices.Contains([]string{".git", "node_modules"}, entry.Name()) {

@@ -14,9 +14,9 @@ const closeUnsupported = 1003
 // errBinary is the end of a client whose first message is no text.
 var errBinary = errors.New("the first message is not text")
 
-// authenticate hands a message to the guard. The reply is for the client; where
-// it is nil the message is the application's. An error has ended the socket,
-// with a code that says why.
+// authenticate hands a message to the guard. The reply is for the client;
+// where it is nil the message is the application's. An error has ended the
+// socket, with a code that says why.
 func authenticate(ctx context.Context, socket *wsauth.Socket, text bool, message []byte) (reply []byte, err error) {
 	if !text {
 		if socket.Claims() != nil {

@@ -50,8 +50,8 @@ func (b rig) auth(subject string) string {
 }
 
 // talk sends messages without waiting for answers, the first byte of each
-// telling binary ones, and returns the answers, cut at the first number in them,
-// and the close code. It hangs up after as many answers as are wanted.
+// telling binary ones, and returns the answers, cut at the first number in
+// them, and the close code. It hangs up after as many answers as are wanted.
 func talk(t *testing.T, url string, messages []string, answers int) (got []string, code websocket.StatusCode) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

@@ -1,6 +1,6 @@
-// Command provider stands in for an identity provider: it has the addresses and
-// gives the tokens that a Keycloak realm has and gives, without its logins.
-// Everybody who asks gets a token, so it listens on this machine only.
+// Command provider stands in for an identity provider: it has the addresses
+// and gives the tokens that a Keycloak realm has and gives, without its
+// logins. Everybody who asks gets a token, so it listens on this machine only.
 //
 //	go run ./examples/provider
 //	go run ./cmd/wsauth serve --provider preset=keycloak,issuer=http://127.0.0.1:8180/realms/demo,audience=chat

@@ -17,8 +17,8 @@ import (
 	"wsauth/store"
 )
 
-// What the page about identity providers shows: a token of the stand-in opens a
-// socket, found through discovery, and a logout there closes it.
+// What the page about identity providers shows: a token of the stand-in opens
+// a socket, found through discovery, and a logout there closes it.
 func TestProvider(t *testing.T) {
 	mux := http.NewServeMux() // of the server that trusts it
 	server := httptest.NewServer(mux)

@@ -38,7 +38,8 @@ func newClient(t *testing.T) client {
 	return client{t, ctx, server.URL}
 }
 
-// post sends a request, and returns the status and the one value of the answer.
+// post sends a request, and returns the status and the one value of the
+// answer.
 func (c client) post(path, token, body string) (status int, value any) {
 	c.t.Helper()
 	r, err := http.NewRequestWithContext(c.ctx, http.MethodPost, c.url+path, strings.NewReader(body))

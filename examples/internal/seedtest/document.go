@@ -78,9 +78,9 @@ func CheckDocument(t *testing.T, routes web.Routes, openapi []byte) {
 	}
 }
 
-// checkDocumented holds an answer against the document: its status, its headers
-// and its body. What the document does not have was not found, or not by this
-// method.
+// checkDocumented holds an answer against the document: its status, its
+// headers and its body. What the document does not have was not found, or not
+// by this method.
 func (s *Server) checkDocumented(t *testing.T, request *http.Request, a Answer) {
 	t.Helper()
 	path := request.URL.Path

@@ -22,8 +22,8 @@ type Program struct {
 	Before, After []Fault
 }
 
-// CheckLogin fails unless the socket did what it does at a login: two messages,
-// the second with the payload of the token, and a normal close.
+// CheckLogin fails unless the socket did what it does at a login: two
+// messages, the second with the payload of the token, and a normal close.
 func CheckLogin(t *testing.T, got Talk, payload string) {
 	t.Helper()
 	want := Talk{
@@ -71,8 +71,8 @@ func (p Program) TestChecks(t *testing.T) {
 	}
 }
 
-// TestOrder makes drafts with two faults: the one that is looked for first must
-// be told, by its own text.
+// TestOrder makes drafts with two faults: the one that is looked for first
+// must be told, by its own text.
 func (p Program) TestOrder(t *testing.T) {
 	faults := append([]Fault{{"empty", func(d *Draft) { d.Absent = true }, Refused(p.Missing["fresh"], Unauthorized, "token_missing")}}, p.Before...)
 	faults = append(append(faults, tokenFaults()...), p.After...)

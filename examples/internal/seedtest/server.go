@@ -1,5 +1,5 @@
-// Package seedtest tests the two programs: what they answer over HTTP, and what
-// they say on their sockets, in the same cases and the same words.
+// Package seedtest tests the two programs: what they answer over HTTP, and
+// what they say on their sockets, in the same cases and the same words.
 package seedtest
 
 import (
@@ -77,8 +77,8 @@ type Talk struct {
 }
 
 // Dial opens a socket, with header fields as "Name: value", and listens until
-// it is closed. A message that is no text and an end without a close frame fail
-// the test.
+// it is closed. A message that is no text and an end without a close frame
+// fail the test.
 func (s *Server) Dial(t *testing.T, path string, fields ...string) Talk {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
