@@ -157,14 +157,14 @@ func sure[T any](v T, err error) T {
 	return v
 }
 
-// compact makes a token of any header and payload.
+// compact signs any header and payload.
 func compact(header, payload string, sign signer) string {
 	signed := b64(header) + "." + b64(payload)
 	return signed + "." + b64(sign(signed))
 }
 
-// head is a header with the algorithm and, when it is not empty, the kid; more
-// is appended, beginning with a comma.
+// head returns a header with an algorithm and, unless it is empty, a kid. more
+// is appended; it begins with a comma.
 func head(alg, kid, more string) string {
 	if kid != "" {
 		more = fmt.Sprintf(`,"kid":%q`, kid) + more
