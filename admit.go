@@ -63,7 +63,7 @@ func (g *Guard) admit(s *Socket) error {
 		if s.Claims() != nil {
 			g.startPulse()
 		}
-		endAll(evicted, ConnectionLimit.End(nil))
+		endEvicted(evicted)
 		err = g.lookAgain(s.Claims())
 	}
 	if err != nil {

@@ -140,7 +140,7 @@ func (s *Socket) register(claims *token.Claims) error {
 		return err
 	}
 	s.guard.startPulse()
-	endAll(evicted, ConnectionLimit.End(nil))
+	endEvicted(evicted)
 	return nil
 }
 

@@ -139,6 +139,13 @@ func endAll(sockets []*Socket, end *EndError) {
 	}
 }
 
+// endEvicted ends the sockets that have to end for a newer one.
+func endEvicted(sockets []*Socket) {
+	if len(sockets) > 0 {
+		endAll(sockets, ConnectionLimit.End(nil))
+	}
+}
+
 // Err returns the [*EndError] with which the socket ended, or nil while it is
 // open.
 func (s *Socket) Err() error {
@@ -161,7 +168,9 @@ func (s *Socket) over() error {
 // forgets the socket. It must be called once for each socket that
 // [Guard.Admit] has returned.
 func (s *Socket) Closed() {
-	s.end.CompareAndSwap(nil, closedEnd())
+	if s.end.Load() == nil {
+		s.end.CompareAndSwap(nil, closedEnd())
+	}
 	e := s.end.Load()
 	s.context.end(e)
 	s.timer.Stop()

@@ -62,7 +62,7 @@ func HasItem(lines []string, item string) bool {
 // must be in lower case.
 func HasToken(lines []string, token string) bool {
 	for item := range Items(lines) {
-		if LowerASCII(item) == token {
+		if isFold(item, token) {
 			return true
 		}
 	}
@@ -72,7 +72,24 @@ func HasToken(lines []string, token string) bool {
 // IsOnly reports whether a field is a single line that is token, ignoring
 // case. token must be in lower case.
 func IsOnly(lines []string, token string) bool {
-	return len(lines) == 1 && LowerASCII(strings.Trim(lines[0], " \t")) == token
+	return len(lines) == 1 && isFold(strings.Trim(lines[0], " \t"), token)
+}
+
+// isFold reports whether LowerASCII(s) is lower, without allocating.
+func isFold(s, lower string) bool {
+	if len(s) != len(lower) {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // LowerASCII returns s with A to Z in lower case. Unlike [strings.ToLower], it

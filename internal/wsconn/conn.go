@@ -16,6 +16,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -52,8 +53,10 @@ type Conn struct {
 	// The handler has closed the connection, but the peer has not received
 	// everything.
 	lingers atomic.Bool
-	next    Ender // the new owner after Handover
-	ending  atomic.Pointer[ending]
+	// The peer has reset the connection: nothing is left to be received.
+	reset  atomic.Bool
+	next   Ender // the new owner after Handover
+	ending atomic.Pointer[ending]
 }
 
 // New wraps conn, a server's connection before the first byte of a response.
@@ -160,7 +163,11 @@ func (c *Conn) read(p []byte) (int, error) {
 	if c.lingers.Load() {
 		return 0, net.ErrClosed
 	}
-	return c.budget.read(c.conn, p)
+	n, err := c.budget.read(c.conn, p)
+	if errors.Is(err, syscall.ECONNRESET) {
+		c.reset.Store(true)
+	}
+	return n, err
 }
 
 // Write writes p to the client. After End, it writes only the rest of the
@@ -234,7 +241,7 @@ func (c *Conn) Close() error {
 	}
 	first := !c.closed
 	c.closed = true
-	if first && Unsent(c.conn) > 0 {
+	if first && !c.reset.Load() && Unsent(c.conn) > 0 {
 		c.lingers.Store(true)
 		_ = c.conn.SetDeadline(time.Unix(1, 0)) // wakes readers and writers
 		c.dmu.Unlock()

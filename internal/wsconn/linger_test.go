@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -106,4 +107,37 @@ func TestL4_EndCutsWhatLingers(t *testing.T) {
 	if took := time.Since(begun); took >= Grace {
 		t.Errorf("closed after %v", took)
 	}
+}
+
+// TestCloseAfterReset: a connection that the peer has reset is closed at once,
+// without asking how much is unsent.
+func TestCloseAfterReset(t *testing.T) {
+	for _, cause := range []error{syscall.ECONNRESET, io.EOF} {
+		conn := &failing{cause: &net.OpError{Op: "read", Err: cause}}
+		c := New(conn, func() {})
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, cause) {
+			t.Fatal(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if want := !errors.Is(cause, syscall.ECONNRESET); conn.asked != want {
+			t.Errorf("after %v: asked for unsent bytes: %v, want %v", cause, conn.asked, want)
+		}
+	}
+}
+
+// failing is a connection whose reads fail, and which has nothing unsent.
+type failing struct {
+	net.Conn
+	cause error
+	asked bool
+}
+
+func (f *failing) Read([]byte) (int, error) { return 0, f.cause }
+func (f *failing) Close() error             { return nil }
+
+func (f *failing) Unsent() int {
+	f.asked = true
+	return 0
 }

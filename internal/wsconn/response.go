@@ -3,7 +3,6 @@ package wsconn
 import (
 	"bufio"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -144,7 +143,13 @@ func appendHead(b []byte, status int, header http.Header) []byte {
 	b = append(b, ' ')
 	b = append(b, http.StatusText(status)...)
 	b = append(b, "\r\n"...)
-	for _, name := range slices.Sorted(maps.Keys(header)) {
+	var room [16]string // so that few names need no allocation
+	names := room[:0]
+	for name := range header {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
 		if strings.ContainsAny(name, ": \r\n") {
 			continue
 		}
