@@ -8,8 +8,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -68,26 +66,14 @@ func startRooms(t *testing.T) *program {
 		}
 	}))
 	t.Cleanup(backend.Close)
-	dir := t.TempDir()
 	file := strings.ReplaceAll(`
 users: users.txt
 routes:
   - {path: /page, upstream: BACKEND, public: true}
   - {path: /, upstream: BACKEND, lenient_paths: true}
 `, "BACKEND", backend.URL)
-	if err := os.WriteFile(filepath.Join(dir, "wsauth.yaml"), []byte(file), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	needBrowser(t)
-	if err := build(); err != nil {
-		t.Fatal(err)
-	}
-	add := exec.Command(filepath.Join(scratch, "wsauth"), "user", "add", filepath.Join(dir, "users.txt"), "ada")
-	add.Stdin = strings.NewReader("long-test-password\n")
-	if out, err := add.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return startServer(t, "--config", filepath.Join(dir, "wsauth.yaml"))
+	return startGateway(t, file)
 }
 
 // The browser's URL writes a path in its own way, and the ticket is for that:

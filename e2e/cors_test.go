@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,7 +41,6 @@ func startAPI(t *testing.T) string {
 // startForPages starts a gateway whose answers pages of one origin may read.
 func startForPages(t *testing.T, origin string, credentials bool) *program {
 	t.Helper()
-	dir := t.TempDir()
 	file := strings.NewReplacer("API", startAPI(t), "ORIGIN", origin, "CREDENTIALS", strconv.FormatBool(credentials)).Replace(`
 users: users.txt
 origins: [ORIGIN]
@@ -59,18 +55,7 @@ routes:
   - path: /closed
     upstream: API
 `)
-	if err := os.WriteFile(filepath.Join(dir, "wsauth.yaml"), []byte(file), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := build(); err != nil {
-		t.Fatal(err)
-	}
-	add := exec.Command(filepath.Join(scratch, "wsauth"), "user", "add", filepath.Join(dir, "users.txt"), "ada")
-	add.Stdin = strings.NewReader("long-test-password\n")
-	if out, err := add.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return startServer(t, "--config", filepath.Join(dir, "wsauth.yaml"))
+	return startGateway(t, file)
 }
 
 // An answer is what a page learns of a request; Status is 0 where the browser

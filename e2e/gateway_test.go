@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -61,7 +60,7 @@ func startChat(t *testing.T) string {
 // page logs in, its socket outlives access tokens, and a logout from elsewhere
 // closes it.
 func TestGatewayInABrowser(t *testing.T) {
-	backend, dir := startChat(t), t.TempDir()
+	backend := startChat(t)
 	file := strings.ReplaceAll(`
 users: users.txt
 access_ttl: 6s
@@ -71,19 +70,8 @@ routes:
     upstream: BACKEND
     headers: {X-User: sub}
 `, "BACKEND", backend)
-	if err := os.WriteFile(filepath.Join(dir, "wsauth.yaml"), []byte(file), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	needBrowser(t)
-	if err := build(); err != nil {
-		t.Fatal(err)
-	}
-	add := exec.Command(filepath.Join(scratch, "wsauth"), "user", "add", filepath.Join(dir, "users.txt"), "ada")
-	add.Stdin = strings.NewReader("long-test-password\n")
-	if out, err := add.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	server := startServer(t, "--config", filepath.Join(dir, "wsauth.yaml"))
+	server := startGateway(t, file)
 	page := newTab(t)
 	page.open(server.url + "/")
 	until[bool](page, "window.start !== undefined")

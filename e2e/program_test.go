@@ -65,6 +65,26 @@ func startServer(t *testing.T, args ...string) *program {
 	return start(t, "wsauth", append([]string{"serve", "--addr", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data")}, args...)...)
 }
 
+// startGateway runs "wsauth serve" with a configuration. Its file of users is
+// users.txt, with the user ada.
+func startGateway(t *testing.T, config string) *program {
+	t.Helper()
+	if err := build(); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "wsauth.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	add := exec.Command(filepath.Join(scratch, "wsauth"), "user", "add", filepath.Join(dir, "users.txt"), "ada")
+	add.Stdin = strings.NewReader("long-test-password\n")
+	if out, err := add.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return startServer(t, "--config", file)
+}
+
 // again starts a server like this one, which has ended: at the same address,
 // with the same data.
 func (p *program) again(t *testing.T) *program {
