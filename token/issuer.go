@@ -83,14 +83,7 @@ func NewIssuer(c IssuerConfig) (*Issuer, error) {
 	} else if _, err := c.Key.SigningKey(); err != nil {
 		fault("Key: required, with its private half: %w", err)
 	}
-	if f := nameFault(c.Issuer); f != "" {
-		fault("Issuer: %s", f)
-	}
-	for _, a := range c.Audience {
-		if f := nameFault(a); f != "" || a == "" {
-			fault("Audience: %q is empty or %s", a, f)
-		}
-	}
+	checkParties(fault, c.Issuer, c.Audience)
 	if err := checkTTL(i.accessTTL); err != nil {
 		fault("AccessTTL: %w", err)
 	}

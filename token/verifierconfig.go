@@ -141,14 +141,7 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 			fault("Algorithms: %q is unknown", alg)
 		}
 	}
-	if f := nameFault(c.Issuer); f != "" {
-		fault("Issuer: %s", f)
-	}
-	for _, a := range c.Audience {
-		if f := nameFault(a); f != "" || a == "" {
-			fault("Audience: %q is empty or %s", a, f)
-		}
-	}
+	checkParties(fault, c.Issuer, c.Audience)
 	v.checkParties(c, fault)
 	if c.Leeway < 0 || c.Leeway > maxLeeway {
 		fault("Leeway: %s is not from 0 to %s", c.Leeway, maxLeeway)
@@ -180,4 +173,16 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	}
 	v.cache = newCache(cmp.Or(c.Cache, defaultCache))
 	return v, nil
+}
+
+// checkParties reports the faults in a configured issuer and audience.
+func checkParties(fault func(format string, args ...any), issuer string, audience []string) {
+	if f := nameFault(issuer); f != "" {
+		fault("Issuer: %s", f)
+	}
+	for _, a := range audience {
+		if f := nameFault(a); f != "" || a == "" {
+			fault("Audience: %q is empty or %s", a, f)
+		}
+	}
 }
