@@ -23,7 +23,7 @@ func TestSessionsPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := tableRows(readDoc(t, "docs/sessions.md"), "| people say | here | held by |")
+	rows := tableRows(readDoc(t, "docs/sessions.md"), "| request | here | verified by |")
 	if len(rows) != 16 {
 		t.Errorf("%d wishes, not 16", len(rows))
 	}

@@ -61,8 +61,8 @@ func TestNumbersOfPrograms(t *testing.T) {
 		{"README.md", "`go run ./bench soak` for 8,100 sockets over ten minutes", "bench/soak.go", "soakSockets = 8100\n"},
 		{"README.md", "sockets over ten minutes", "bench/soak.go", "sockets, duration := soakSockets, 10*time.Minute"},
 		{"docs/identity-providers.md", "It closes when the token expires, in five minutes", "examples/provider/main.go", "AccessTTL: 5 * time.Minute}"},
-		{"docs/sessions.md", "with 10,000 sockets open, 99 of 100 clients have read the close frame within 50 ms", "bench/revoke.go", "const alone, target = 1_000, 0.050 // seconds"},
-		{"docs/sessions.md", "when all 10,000 are of one user the last one has within 500 ms", "bench/revoke.go", "const target = 0.500 // seconds"},
+		{"docs/sessions.md", "With 10,000 open sockets, 99 % of the clients have read the close frame within 50 ms", "bench/revoke.go", "const alone, target = 1_000, 0.050 // seconds"},
+		{"docs/sessions.md", "If all 10,000 sockets belong to one user, the last client has read it within 500 ms", "bench/revoke.go", "const target = 0.500 // seconds"},
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(readDoc(t, c.page)), " "), c.sentence) {
 			t.Errorf("%s does not say %q", c.page, c.sentence)

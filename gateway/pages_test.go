@@ -274,15 +274,15 @@ func TestNumbersInPages(t *testing.T) {
 	words := map[int]string{2: "two", 4: "four", 5: "five", 10: "ten"}
 	for page, sentences := range map[string][]string{
 		"sessions.md": {
-			fmt.Sprintf("within %s; the store knows it by its hash only", inSeconds(wsauth.TicketLife)),
-			fmt.Sprintf("allows a user %d sockets (`max_sockets`)", defaultMaxSockets),
-			fmt.Sprintf("%d in all, %d for one address (`Unauthenticated`", defaultMaxUnauthenticated, defaultMaxUnauthenticatedPerAddress),
-			fmt.Sprintf("A node holds %d,000 of them at most", store.DefaultMaxHeld/1000),
-			"is forgotten " + oneOf(t, store.ClockSlack, time.Hour, "an hour") + " after the last token",
-			fmt.Sprintf("set back by more than %s makes", inSeconds(store.ClockStep)),
-			fmt.Sprintf("set back by at most %s since counts as no time", inSeconds(store.ClockStep)),
-			"set back by more than " + oneOf(t, store.ClockSlack, time.Hour, "an hour") + " can revive",
-			"those that take longer than " + oneOf(t, wsauth.FollowAfter, time.Second, "a second"),
+			fmt.Sprintf("within %s, for pages of the origin that requested it. The store keeps only its hash", inSeconds(wsauth.TicketLife)),
+			fmt.Sprintf("allows %d sockets per user (`max_sockets`)", defaultMaxSockets),
+			fmt.Sprintf("%d in total, %d per address (`Unauthenticated`", defaultMaxUnauthenticated, defaultMaxUnauthenticatedPerAddress),
+			fmt.Sprintf("A node holds at most %d,000 such revocations", store.DefaultMaxHeld/1000),
+			"is dropped " + oneOf(t, store.ClockSlack, time.Hour, "an hour") + " after the last token",
+			fmt.Sprintf("set back by more than %s, tokens", inSeconds(store.ClockStep)),
+			fmt.Sprintf("set back by at most %s since, that counts as no time", inSeconds(store.ClockStep)),
+			"set back by more than " + oneOf(t, store.ClockSlack, time.Hour, "an hour") + ", a revoked token",
+			"requests that take longer than " + oneOf(t, wsauth.FollowAfter, time.Second, "a second"),
 		},
 		"gateway.md": {
 			fmt.Sprintf("comes back more than %s times ends with 508", words[maxRounds]),

@@ -90,8 +90,8 @@ func TestNumbersInHelpAndPages(t *testing.T) {
 	for page, sentences := range map[string][]string{
 		"operations.md": {fmt.Sprintf("When the server stops it waits at most %s for the log to be read", inSeconds(lastWords))},
 		"sessions.md": {
-			fmt.Sprintf("at the start, every %s, and at the stop", inSeconds(rememberEvery)),
-			fmt.Sprintf("A copy that is less than %s older", inSeconds(rememberEvery)),
+			fmt.Sprintf("at the start, every %s, and when the server stops", inSeconds(rememberEvery)),
+			fmt.Sprintf("a copy that is less than %s older", inSeconds(rememberEvery)),
 		},
 		"../cmd/wsauth/tokenrules.go": {fmt.Sprintf("at most 1m (default: none; %v for iat and nbf of a server's own tokens)", store.ClockStep)},
 		"../cmd/wsauth/token.go":      {"Lifetime (default: 15m, or 720h for a refresh token)"},

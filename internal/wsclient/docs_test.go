@@ -28,7 +28,7 @@ func TestConnectPage(t *testing.T) {
 			t.Errorf("the page does not show\n%s", shown)
 		}
 	}
-	_, table, _ := strings.Cut(page, "| event | members that it may have |\n|---|---|\n")
+	_, table, _ := strings.Cut(page, "| event | possible members |\n|---|---|\n")
 	table, _, _ = strings.Cut(table, "\n\n")
 	documented := map[string]bool{"time": true, "event": true}
 	for line := range strings.Lines(table) {
@@ -59,7 +59,7 @@ func TestConnectPage(t *testing.T) {
 // all of them.
 func TestRenewalInPages(t *testing.T) {
 	for page, sentence := range map[string]string{
-		"connect.md":     "at a random moment when 50 to 80 % of the time is over",
+		"connect.md":     "after a random 50 to 80 % of its time",
 		"close-codes.md": "at a random moment of 50 to 80 % of the time that is left: refresh",
 	} {
 		text, err := os.ReadFile("../../docs/" + page)
