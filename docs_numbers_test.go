@@ -60,9 +60,9 @@ func TestNumbersInPages(t *testing.T) {
 		},
 		"gateway.md": {fmt.Sprintf("has not answered for %s", s(staleness))},
 		"errors.md": {
-			fmt.Sprintf("after %v to %s where the client should wait anyway", minHold.Seconds(), s(maxHold)),
-			fmt.Sprintf("of its network were refused %s times just before", words[promptRefusals]),
-			fmt.Sprintf("more than %d KiB before it was known", maxFirstMessage>>10),
+			fmt.Sprintf("after %v to %s if the client should wait anyway", minHold.Seconds(), s(maxHold)),
+			fmt.Sprintf("if %s clients of its network were refused just before", words[promptRefusals]),
+			fmt.Sprintf("more than %d KiB before it authenticated", maxFirstMessage>>10),
 		},
 	} {
 		text, err := os.ReadFile("docs/" + page)

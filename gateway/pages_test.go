@@ -303,13 +303,13 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("A list has %d entries unless `limit` says otherwise, %d at most", defaultPage, maxPage),
 			fmt.Sprintf("must be at least %d characters long", minAdminToken),
 			fmt.Sprintf("`within`, seconds from 1 to %d", maxDrain/time.Second),
-			fmt.Sprintf("after %s from one address, one more each %s is looked at", words[adminTries], inSeconds(adminTryEvery)),
+			fmt.Sprintf("after %s from one address, one attempt per %s is checked", words[adminTries], inSeconds(adminTryEvery)),
 		},
 		"errors.md": {
-			fmt.Sprintf("body of a plain request stood still for %s", inSeconds(patience)),
-			fmt.Sprintf("an address of the gateway itself is longer than %s", inBytes(problem.MaxBody)),
-			fmt.Sprintf("come back to the gateway more than %s times", words[maxRounds]),
-			fmt.Sprintf("or a frame than %s |", inBytes(longestFrame(t))),
+			fmt.Sprintf("no data arrived in the body of a plain request for %s", inSeconds(patience)),
+			fmt.Sprintf("an endpoint of the gateway itself is longer than %s", inBytes(problem.MaxBody)),
+			fmt.Sprintf("returned to the gateway more than %s times", words[maxRounds]),
+			fmt.Sprintf("or than %s |", inBytes(longestFrame(t))),
 		},
 		"operations.md": {
 			"authenticated clients that have taken longer than " + oneOf(t, wsauth.FollowAfter, time.Second, "a second"),
@@ -379,7 +379,7 @@ func TestAccessLogPage(t *testing.T) {
 	r.call("POST", "/auth/logout", "", bearer(refresh))
 	r.wantClose(conn, 3000, "session_ended")
 	r.wantLine("socket", 1)
-	for line, cells := range tableOf(t, "operations.md", "| line | when | has |") {
+	for line, cells := range tableOf(t, "operations.md", "| line | when | attributes |") {
 		line = strings.Trim(line, "`")
 		want, got := map[string]bool{"time": true, "level": true, "msg": true}, map[string]bool{}
 		for _, name := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(cells[1], -1) {

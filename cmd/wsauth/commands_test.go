@@ -241,7 +241,7 @@ func TestOperatorCommandsHaveJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(page), "| to | command |\n|---|---|\n")
+	_, table, _ := strings.Cut(string(page), "| what it does | command |\n|---|---|\n")
 	table, _, _ = strings.Cut(table, "\n\n")
 	commands := map[string]bool{}
 	for _, found := range regexp.MustCompile("`wsauth (\\w+)").FindAllStringSubmatch(table, -1) {
