@@ -285,13 +285,13 @@ func TestNumbersInPages(t *testing.T) {
 			"requests that take longer than " + oneOf(t, wsauth.FollowAfter, time.Second, "a second"),
 		},
 		"gateway.md": {
-			fmt.Sprintf("comes back more than %s times ends with 508", words[maxRounds]),
+			fmt.Sprintf("returns more than %s times is refused with 508", words[maxRounds]),
 			fmt.Sprintf("an object, more than %s)", inBytes(maxTold)),
-			fmt.Sprintf("stands still for %v seconds with 408", patience.Seconds()),
+			fmt.Sprintf("makes no progress for %v seconds with 408", patience.Seconds()),
 			fmt.Sprintf("a ping every %s", inSeconds(defaultPing)),
 			"takes longer than " + oneOf(t, wsauth.FollowAfter, time.Second, "a second") + " is registered",
-			fmt.Sprintf("cannot be reached is passed over for %s seconds", words[int(defaultHealth.Seconds())]),
-			fmt.Sprintf("With a health path each is also asked every %s seconds", words[int(defaultHealth.Seconds())]),
+			fmt.Sprintf("cannot be reached is skipped for %s seconds", words[int(defaultHealth.Seconds())]),
+			fmt.Sprintf("With a health path, each is also checked every %s seconds", words[int(defaultHealth.Seconds())]),
 			"claims of the client, for " + oneOf(t, assertionTTL, time.Minute, "one minute") + " and for the upstreams of this route only",
 		},
 		"security.md": {
@@ -315,7 +315,7 @@ func TestNumbersInPages(t *testing.T) {
 			"authenticated clients that have taken longer than " + oneOf(t, wsauth.FollowAfter, time.Second, "a second"),
 		},
 		"configuration.md": {
-			"a token of our own key, good for " + oneOf(t, assertionTTL, time.Minute, "a minute"),
+			"a token signed with the gateway's own key, valid for " + oneOf(t, assertionTTL, time.Minute, "a minute"),
 			"tickets, each of which is there for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),
 		},
 		"../internal/config/example.yaml": {

@@ -438,10 +438,10 @@ func TestLongRequestsPage(t *testing.T) {
 		return transferOf(&http.Response{ContentLength: length, Header: http.Header{"Content-Type": {kind}}})
 	}
 	want := map[string]wsauth.Transfer{
-		"a body with `Content-Length` is on its way in":                       wsauth.Bounded,
-		"no answer yet, or a body without a length":                           wsauth.Unanswered,
-		"an answer with `Content-Length`":                                     answer("application/octet-stream", 1),
-		"an answer without one":                                               answer("application/octet-stream", -1),
+		"a body with `Content-Length` is being received":                      wsauth.Bounded,
+		"no response yet, or a body without a length":                         wsauth.Unanswered,
+		"a response with `Content-Length`":                                    answer("application/octet-stream", 1),
+		"a response without one":                                              answer("application/octet-stream", -1),
 		"`text/event-stream` or `multipart/x-mixed-replace`, with or without": answer("text/event-stream", 1),
 	}
 	ends := map[bool]string{true: "ends", false: "goes on"}

@@ -16,7 +16,7 @@ func TestPresetsPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, found := strings.Cut(string(text), "| preset | issuer | audience | roles | scopes | session | longest life |\n")
+	_, table, found := strings.Cut(string(text), "| preset | issuer | audience | roles | scopes | session | maximum lifetime |\n")
 	if !found {
 		t.Fatal("there is no table of the presets")
 	}

@@ -23,7 +23,7 @@ func TestSocketsPage(t *testing.T) {
 	for _, sentence := range []string{
 		fmt.Sprintf("A side that does not hang up is cut after %v s.", Grace.Seconds()),
 		fmt.Sprintf("It is cut after %v s, or after up to %v s while it takes at least 1 KiB/s.", Grace.Seconds(), wsconn.Longest.Seconds()),
-		"a ping every 30 s, and one from which nothing comes for a minute and a half is gone",
+		"a ping every 30 s, and one that sends nothing for a minute and a half is disconnected",
 		"if it takes at least 1 KiB a second and needs no more than a minute",
 		fmt.Sprintf("cuts a side that takes nothing for %v s", defaultStall.Seconds()),
 	} {
