@@ -337,7 +337,7 @@ func TestIndexTriesFewer(t *testing.T) {
 // pages and the example of a configuration say.
 func TestUsage(t *testing.T) {
 	for name, sentence := range map[string]string{
-		"docs/sessions.md":             fmt.Sprintf("entries, and warns at %d %%", warnAt),
+		"docs/sessions.md":             fmt.Sprintf("entries, and the server logs a warning at %d %%", warnAt),
 		"docs/operations.md":           fmt.Sprintf("`wsauth_revocation_log_entries / wsauth_revocation_log_limit > %v` (the log warns then, too)", float64(warnAt)/100),
 		"internal/config/example.yaml": fmt.Sprintf("the log warns at %d %%", warnAt),
 	} {

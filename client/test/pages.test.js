@@ -71,18 +71,18 @@ test("the numbers in the pages are those of the module", (t) => {
   assert.equal(askedWait(3_600_001), 3_600_000, "at most an hour");
   const pages = {
     "client/README.md": [
-      `when ${share} % of the time that is left has passed`,
-      `${words[tries]} times in all, within ${s(persistence)}`,
+      `when ${share} % of the remaining time has passed`,
+      `${words[tries]} times in total, within ${s(persistence)}`,
       `up to a limit that doubles from ${first} s to ${longest} s`,
-      `each takes ${offline[0]} to ${offline[1]} s: a server`,
-      `reconnects; the first wait takes at most ${first} s`,
-      `reconnects; the first wait takes at most ${firstWait} s`,
-      "the next try comes after `Retry-After`, but at most an hour",
+      `each wait takes ${offline[0]} to ${offline[1]} s; it still`,
+      `reconnects; the first wait is at most ${first} s`,
+      `reconnects; the first wait is at most ${firstWait} s`,
+      "the next attempt is made after `Retry-After`, but at most an hour",
     ],
     "docs/sessions.md": [
-      `refreshes at a random moment, when ${share} % of the time is over`,
-      `up to a limit that doubles from ${first} s to ${longest} s, and begins at ${firstWait} s where`,
-      `counts a socket as good after ${s(stable)}`,
+      `refreshes at a random point, after ${share} % of the time`,
+      `up to a limit that doubles from ${first} s to ${longest} s. The limit begins at ${firstWait} s if`,
+      `treats a socket as successful after ${s(stable)}`,
     ],
     "docs/close-codes.md": [
       `the server has let it in and ${s(stable)} have passed`,
@@ -90,7 +90,7 @@ test("the numbers in the pages are those of the module", (t) => {
       `1001, 1011 to 1014: most = min(${longest} s, ${firstWait} s * 2^attempt)`,
       `any other: most = min(${longest} s, ${first} s * 2^attempt)`,
     ],
-    "docs/connect.md": [`when ${share} % of the time is over, as [the client for browsers]`],
+    "docs/connect.md": [`after a random ${share} % of its time, like [the browser client]`],
   };
   for (const [page, sentences] of Object.entries(pages)) {
     const text = readFileSync(new URL(page, root), "utf8").replaceAll(/\s+/g, " ");
