@@ -1,9 +1,11 @@
 // What to do after the end of a socket: the table of close codes for clients.
 
 /**
- * - refresh: get a new access token, then reconnect; if that is refused, the user must log in
+ * - refresh: get a new access token, then reconnect; if that is refused, the
+ *   user must log in
  * - retry: reconnect after a short random wait
- * - wait: reconnect after a longer random wait, because all clients were disconnected at the same time
+ * - wait: reconnect after a longer random wait, because all clients were
+ *   disconnected at the same time
  * - stop: do not reconnect: the answer would be the same
  * - done: the socket was closed normally
  * @typedef {"refresh"|"retry"|"wait"|"stop"|"done"} Advice
@@ -24,7 +26,8 @@ const table = {
 };
 
 /**
- * Returns the advice for a close code. For codes that are not in the table, such as 1006 after a network failure, it is to retry.
+ * Returns the advice for a close code. For codes that are not in the table,
+ * such as 1006 after a network failure, it is to retry.
  * @param {number} code
  * @returns {Advice}
  */
@@ -33,7 +36,8 @@ export function advise(code) {
 }
 
 /**
- * Returns the close code that corresponds to an HTTP status. Without a status there was no answer: 1006.
+ * Returns the close code that corresponds to an HTTP status. Without a status
+ * there was no answer: 1006.
  * @param {number|undefined} status
  */
 export function codeOf(status) {
@@ -50,8 +54,9 @@ const first = 1000; // maximum of the first wait in ms
 const longest = 30_000; // maximum of any wait in ms
 
 /**
- * Returns the milliseconds to wait before the next attempt: a random time up to a limit that doubles with each attempt ("full
- * jitter"), so that clients that were disconnected together do not return together.
+ * Returns the milliseconds to wait before the next attempt: a random time up
+ * to a limit that doubles with each attempt ("full jitter"), so that clients
+ * that were disconnected together do not return together.
  * @param {number} attempt number of failed attempts in a row
  * @param {Advice} [advice] "wait" begins with four times the limit
  */
@@ -83,7 +88,10 @@ export function askedWait(asked) {
   return wait > 0 ? Math.min(wait, longestAsked) : 0;
 }
 
-/** Returns the milliseconds between attempts while the browser reports to be offline. An event tells when it is online again. */
+/**
+ * Returns the milliseconds between attempts while the browser reports to be
+ * offline. An event tells when it is online again.
+ */
 export function offlineWait() {
   return longest * (1 + Math.random()) / 2;
 }

@@ -1,5 +1,6 @@
-// Package client holds the browser client of wsauth, for servers that serve it to their own pages: an ES module, wsauth.js, and
-// the modules that it imports from beside itself. README.md tells how a page uses it.
+// Package client holds the browser client of wsauth, for servers that serve it
+// to their own pages: an ES module, wsauth.js, and the modules that it imports
+// from beside itself. README.md tells how a page uses it.
 package client
 
 import (
@@ -18,11 +19,13 @@ var files embed.FS
 // Files are the modules of the client, at the root of the file system.
 func Files() fs.FS { return files }
 
-// Handler serves the modules, each at "/" and its name. Mount it below a path of its own:
+// Handler serves the modules, each at "/" and its name. Mount it below a path
+// of its own:
 //
 //	mux.Handle("GET /client/", http.StripPrefix("/client", client.Handler()))
 //
-// A browser asks each time whether a module has changed, so that all of them are always of one version.
+// A browser asks each time whether a module has changed, so that all of them
+// are always of one version.
 func Handler() http.Handler {
 	entries, err := fs.ReadDir(files, ".")
 	if err != nil {

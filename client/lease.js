@@ -4,7 +4,10 @@ const longestTimer = 2 ** 31 - 1; // ms; a longer one fires immediately
 
 /** The permission of a socket to be open until a time set by the server. */
 export class Lease {
-  /** When the time is up, in milliseconds since 1970 by the clock of this machine, or Infinity if unknown. */
+  /**
+   * When the time is up, in milliseconds since 1970 by the clock of this
+   * machine, or Infinity if unknown.
+   */
   expiresAt = Infinity;
   #life = 60_000;
   #renewAt = Infinity;
@@ -28,10 +31,12 @@ export class Lease {
   }
 
   /**
-   * Starts again with a new time from the server. If this machine's clock is wrong, the time may be implausible; an open socket
-   * has some time left, and not much more than the lifetime of one token.
+   * Starts again with a new time from the server. If this machine's clock is
+   * wrong, the time may be implausible; an open socket has some time left, and
+   * not much more than the lifetime of one token.
    * @param {number} expiresAt milliseconds since 1970
-   * @param {number} [life] lifetime of a token in milliseconds. Default: as last time
+   * @param {number} [life] lifetime of a token in milliseconds. Default: as
+   *   last time
    */
   until(expiresAt, life) {
     if (life && life > 0) this.#life = life;
@@ -41,7 +46,10 @@ export class Lease {
     this.plan();
   }
 
-  /** Renews at a random point of the remaining time, so that sockets that were opened together are not renewed together. */
+  /**
+   * Renews at a random point of the remaining time, so that sockets that were
+   * opened together are not renewed together.
+   */
   plan() {
     this.stop();
     if (!this.#renew || this.expiresAt === Infinity) return;

@@ -17,9 +17,10 @@ export function readControl(data) {
 
 /**
  * Returns a complete welcome,
- * {"type":"welcome","claims":{"sub":"…",…},"expires_at":…}, or null for anything
- * else, such as an application's own message of that type.
- * @param {any} message @returns {{claims: {sub: string}, expires_at: number}|null}
+ * {"type":"welcome","claims":{"sub":"…",…},"expires_at":…}, or null for
+ * anything else, such as an application's own message of that type.
+ * @param {any} message
+ * @returns {{claims: {sub: string}, expires_at: number}|null}
  */
 export function readWelcome(message) {
   const { type, claims, expires_at } = message ?? {};

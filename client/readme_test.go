@@ -88,7 +88,7 @@ func TestReadmeNames(t *testing.T) {
 			names(strings.ReplaceAll(section(t, "| event | members | when |\n|---|---|---|\n", "\n\n"), "`, `", ", "), "(?m)^\\| `(\\w+)"),
 		},
 		"options of a socket": {
-			names(socket, `(?m)^ \* @property \{[^\n]*\} \[(protocols|binaryType|signal|welcome|stripPrefix|renew|advise)\]`),
+			names(socket, `(?m)^ \* @property \{[^\n]*\}(?:\n \*  )? \[(protocols|binaryType|signal|welcome|stripPrefix|renew|advise)\]`),
 			names(strings.ReplaceAll(section(t, "| option | |\n|---|---|\n", "\n\n"), "`protocols`, `binaryType`", "`protocols` |\n| `binaryType`"), "(?m)^\\| `(\\w+)"),
 		},
 		"states": {

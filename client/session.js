@@ -2,11 +2,15 @@
 import { askedWait, retryPause } from "./advice.js";
 import { absolute, needs } from "./setup.js";
 
-/** The refusal of a request, with the problem document of the server (RFC 9457). */
+/**
+ * The refusal of a request, with the problem document of the server (RFC
+ * 9457).
+ */
 export class Refusal extends Error {
   /**
    * @param {number} status
-   * @param {{detail?: string, title?: string, reason?: string, ended?: boolean}} [problem]
+   * @param {{detail?: string, title?: string, reason?: string, ended?:
+   *   boolean}} [problem]
    * @param {number} [retryAfter] milliseconds that the server requests to wait
    * @param {boolean} [foreign]
    */
@@ -16,20 +20,29 @@ export class Refusal extends Error {
     this.status = status;
     this.reason = problem.reason ?? "";
     this.retryAfter = retryAfter;
-    /** Whether a proxy answered instead of the server, or the login page of a network. */
+    /**
+     * Whether a proxy answered instead of the server, or the login page of a
+     * network.
+     */
     this.foreign = foreign;
-    /** Whether the request took effect, although the server could not store that yet. */
+    /**
+     * Whether the request took effect, although the server could not store
+     * that yet.
+     */
     this.ended = problem.ended === true;
   }
 }
 
 /**
  * @typedef {object} SessionOptions
- * @property {boolean} [cookies] keeps the tokens in cookies that scripts cannot read, shared by all windows of the browser;
- *   otherwise they are only in the memory of this object
+ * @property {boolean} [cookies] keeps the tokens in cookies that scripts
+ *   cannot read, shared by all windows of the browser; otherwise they are only
+ *   in the memory of this object
  * @property {string} [base] URL of the endpoints. Default: "/auth"
- * @property {() => Record<string, string>} [headers] returns additional header fields for each request
- * @property {typeof fetch} [fetch] sends the requests instead of the browser's own
+ * @property {() => Record<string, string>} [headers] returns additional header
+ *   fields for each request
+ * @property {typeof fetch} [fetch] sends the requests instead of the browser's
+ *   own
  */
 
 const patience = 15_000; // timeout of a request in ms
@@ -73,8 +86,9 @@ function randomKey() {
 }
 
 /**
- * A login session. It fires "login", "refresh" and "logout", with cookies also for actions in other windows of the browser. All
- * methods that send a request throw a {@link Refusal}, or a TypeError if there is no answer.
+ * A login session. It fires "login", "refresh" and "logout", with cookies also
+ * for actions in other windows of the browser. All methods that send a request
+ * throw a {@link Refusal}, or a TypeError if there is no answer.
  */
 export class Session extends EventTarget {
   /** The tokens, or with cookies only their CSRF values. */
@@ -101,7 +115,10 @@ export class Session extends EventTarget {
     this.base = base.replace(/\/+$/, "");
     this.headers = headers;
     this.fetch = fetch;
-    /** When the access token expires, in milliseconds since 1970, or Infinity if unknown. */
+    /**
+     * When the access token expires, in milliseconds since 1970, or Infinity
+     * if unknown.
+     */
     this.expiresAt = Infinity;
     if (!cookies) return;
     this.#over = this.#proof("refresh") === "" && this.#proof("access") === "";
@@ -110,12 +127,18 @@ export class Session extends EventTarget {
     this.#windows.addEventListener("message", ({ data }) => this.#became(data.type, data.expiresAt));
   }
 
-  /** Whether there is no session, as far as this object knows. Only the server knows for certain. */
+  /**
+   * Whether there is no session, as far as this object knows. Only the server
+   * knows for certain.
+   */
   get over() {
     return this.#over;
   }
 
-  /** Stops listening to other windows. Pages need not call it before they are closed. */
+  /**
+   * Stops listening to other windows. Pages need not call it before they are
+   * closed.
+   */
   dispose() {
     this.#windows?.close();
     this.#windows = null;
@@ -141,12 +164,19 @@ export class Session extends EventTarget {
     return this.#refreshing;
   }
 
-  /** Gets a fresh access token of the same session, which some actions require. @param {string} password */
+  /**
+   * Gets a fresh access token of the same session, which some actions require.
+   * @param {string} password
+   */
   async fresh(password) {
     this.#keep("refresh", await this.call("POST", "/fresh", { password }));
   }
 
-  /** Gets a ticket, which opens one socket at that path, once, within 30 seconds. @param {string} path */
+  /**
+   * Gets a ticket, which opens one socket at that path, once, within 30
+   * seconds.
+   * @param {string} path
+   */
   async ticket(path) {
     return (await this.admission(path)).ticket;
   }
@@ -169,15 +199,20 @@ export class Session extends EventTarget {
     };
   }
 
-  /** Returns the sessions of this user, on all devices. @returns {Promise<any[]>} */
+  /**
+   * Returns the sessions of this user, on all devices.
+   * @returns {Promise<any[]>}
+   */
   async sessions() {
     return (await this.call("GET", "/sessions")).sessions;
   }
 
   /**
-   * Ends one of the user's sessions and its sockets. See {@link logout} for durable.
+   * Ends one of the user's sessions and its sockets. See {@link logout} for
+   * durable.
    * @param {string} sid
-   * @returns {Promise<{sockets?: number, durable: boolean}>} sockets only if durable
+   * @returns {Promise<{sockets?: number, durable: boolean}>} sockets only if
+   *   durable
    */
   end(sid) {
     return this.#ending(() => this.call("DELETE", `/sessions/${encodeURIComponent(sid)}`));
@@ -225,9 +260,10 @@ export class Session extends EventTarget {
   }
 
   /**
-   * Ends all sessions of this user. See {@link logout} for durable. If it throws,
-   * none has ended.
-   * @returns {Promise<{sessions?: number, sockets?: number, durable: boolean}>} numbers only if durable
+   * Ends all sessions of this user. See {@link logout} for durable. If it
+   * throws, none has ended.
+   * @returns {Promise<{sessions?: number, sockets?: number, durable:
+   *   boolean}>} numbers only if durable
    */
   async logoutEverywhere() {
     const ended = await this.#ending(() => this.call("POST", "/logout-everywhere"));
@@ -246,9 +282,12 @@ export class Session extends EventTarget {
   }
 
   /**
-   * Sends a request with the access token to an endpoint below base, and returns the decoded JSON of the answer. The token is
-   * refreshed first if it has expired, and once more if the server refuses it.
-   * @param {string} method @param {string} path @param {object} [body]
+   * Sends a request with the access token to an endpoint below base, and
+   * returns the decoded JSON of the answer. The token is refreshed first if it
+   * has expired, and once more if the server refuses it.
+   * @param {string} method
+   * @param {string} path
+   * @param {object} [body]
    * @returns {Promise<any>}
    */
   async call(method, path, body) {
@@ -270,7 +309,8 @@ export class Session extends EventTarget {
     if (this.#over || Date.now() >= this.expiresAt || this.#proof("access") === "") await this.refresh();
   }
 
-  // Only one of the windows that share cookies refreshes at a time. The others notice that the CSRF value has changed.
+  // Only one of the windows that share cookies refreshes at a time. The others
+  // notice that the CSRF value has changed.
   /** @param {() => Promise<void>} work */
   async #alone(work) {
     const locks = this.cookies ? globalThis.navigator?.locks : undefined;
@@ -345,7 +385,11 @@ export class Session extends EventTarget {
     }
   }
 
-  /** @param {"login"|"refresh"} event @param {any} answer @param {boolean} [both] whether the refresh token must be new, too */
+  /**
+   * @param {"login"|"refresh"} event
+   * @param {any} answer
+   * @param {boolean} [both] whether the refresh token must be new, too
+   */
   #keep(event, answer, both = event === "login") {
     const [access, refresh] = this.cookies
       ? [answer.csrf_token, answer.refresh_csrf_token]
@@ -376,15 +420,26 @@ export class Session extends EventTarget {
     this.dispatchEvent(new Event(event));
   }
 
-  /** Returns the token to send, or the CSRF value of the current cookie, which another window may have changed. @param {"access"|"refresh"} kind */
+  /**
+   * Returns the token to send, or the CSRF value of the current cookie, which
+   * another window may have changed.
+   * @param {"access"|"refresh"} kind
+   */
   #proof(kind) {
     if (!this.cookies) return this.#proofs[kind];
     const found = globalThis.document?.cookie.match(new RegExp(`(?:^|; )csrf_${kind}_token=([^;]*)`));
     return found?.[1] ?? this.#proofs[kind];
   }
 
-  // A request must carry only one credential, so one with a token omits the cookies.
-  /** @param {string} method @param {string} path @param {string} proof @param {object} [body] @param {string} [key] */
+  // A request must carry only one credential, so one with a token omits the
+  // cookies.
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {string} proof
+   * @param {object} [body]
+   * @param {string} [key]
+   */
   async #send(method, path, proof, body, key) {
     /** @type {Record<string, string>} */
     const headers = { ...this.headers() };

@@ -16,13 +16,19 @@ export { advise, backoff, codeOf, Refusal, Session };
  * status. An error without a `status` is a network failure and is retried, and
  * so is an error with `foreign`: a proxy answered instead of the server.
  * @typedef {object} Login
- * @property {(path: string) => Promise<string|Admission>|string|Admission} [ticket] gets a ticket for one socket at that path
- * @property {(path: string) => Promise<Admission>|Admission} [admission] does the same; used instead of ticket
- * @property {(path: string) => Promise<Record<string, string>>|Record<string, string>} [query] returns the parameters that
- *   open one socket at that path; used instead of both
- * @property {() => Promise<unknown>|unknown} refresh renews the session, and with it the open sockets
- * @property {boolean} [over] whether there is no login, so that no request is needed
- * @property {number|Date|null|undefined} [expiresAt] when the access token expires, in milliseconds since 1970. Default: see README.md
+ * @property {(path: string) => Promise<string|Admission>|string|Admission}
+ *   [ticket] gets a ticket for one socket at that path
+ * @property {(path: string) => Promise<Admission>|Admission} [admission] does
+ *   the same; used instead of ticket
+ * @property {(path: string) => Promise<Record<string, string>>|Record<string,
+ *   string>} [query] returns the parameters that open one socket at that path;
+ *   used instead of both
+ * @property {() => Promise<unknown>|unknown} refresh renews the session, and
+ *   with it the open sockets
+ * @property {boolean} [over] whether there is no login, so that no request is
+ *   needed
+ * @property {number|Date|null|undefined} [expiresAt] when the access token
+ *   expires, in milliseconds since 1970. Default: see README.md
  */
 
 /**
@@ -31,7 +37,8 @@ export { advise, backoff, codeOf, Refusal, Session };
  *   only a welcome identifies the user.
  * - expiresAt: when the socket's time is up, in milliseconds since 1970
  * - welcome: whether the server's first message on the socket is a welcome
- * @typedef {{ticket: string, subject?: string|undefined, expiresAt?: number|Date|null|undefined, welcome?: boolean|undefined}} Admission
+ * @typedef {{ticket: string, subject?: string|undefined, expiresAt?:
+ *   number|Date|null|undefined, welcome?: boolean|undefined}} Admission
  */
 
 /**
@@ -45,17 +52,22 @@ export { advise, backoff, codeOf, Refusal, Session };
  * @property {string|string[]} [protocols] subprotocols to offer
  * @property {BinaryType} [binaryType]
  * @property {AbortSignal} [signal] closes the socket for good
- * @property {boolean} [welcome] whether the server's first message is a welcome, see README.md. Default: as the ticket says, or
- *   else as the first message shows
- * @property {string} [stripPrefix] prefix of the path that a proxy removes, such as "/app"
- * @property {boolean} [renew] whether to refresh before the socket's time is up. Default: true
- * @property {(code: number, reason: string) => import("./advice.js").Advice} [advise] replaces the table of advice
+ * @property {boolean} [welcome] whether the server's first message is a
+ *   welcome, see README.md. Default: as the ticket says, or else as the first
+ *   message shows
+ * @property {string} [stripPrefix] prefix of the path that a proxy removes,
+ *   such as "/app"
+ * @property {boolean} [renew] whether to refresh before the socket's time is
+ *   up. Default: true
+ * @property {(code: number, reason: string) => import("./advice.js").Advice}
+ *   [advise] replaces the table of advice
  */
 
 /**
  * - connecting: getting a ticket, or opening the connection
  * - open: messages can be sent
- * - waiting: for the next attempt, in `retryIn` milliseconds or as soon as the network is back
+ * - waiting: for the next attempt, in `retryIn` milliseconds or as soon as the
+ *   network is back
  * - stopped: reconnecting would change nothing; `reason` says why
  * - loggedout: the login is over; log in, then call reconnect()
  * - closed: by close(), or normally by the server
@@ -84,7 +96,8 @@ export function connect(url, login, options) {
  * - open {claims, expiresAt}: messages can be sent
  * - message {data}: like that of a WebSocket
  * - renewed {expiresAt}: the socket's time was extended
- * - fresh_required, fresh_ok: the server requires the password again (Session.fresh), and has received it
+ * - fresh_required, fresh_ok: the server requires the password again
+ *   (Session.fresh), and has received it
  * - close {code, reason, wasOpen, advice}: one connection has ended
  * - state {state, code, reason, advice, retryIn}: the state has changed
  */
@@ -127,7 +140,11 @@ export class AuthSocket extends EventTarget {
   #renewals = 0;
   #listening = new AbortController();
 
-  /** @param {string|URL} url @param {Login|null} [login] @param {Options} [options] */
+  /**
+   * @param {string|URL} url
+   * @param {Login|null} [login]
+   * @param {Options} [options]
+   */
   constructor(url, login, options = {}) {
     super();
     needs("connect", { WebSocket: globalThis.WebSocket });
@@ -155,7 +172,10 @@ export class AuthSocket extends EventTarget {
     return this.#state;
   }
 
-  /** When the socket's time is up, in milliseconds since 1970 by the clock of this machine. */
+  /**
+   * When the socket's time is up, in milliseconds since 1970 by the clock of
+   * this machine.
+   */
   get expiresAt() {
     return this.#lease.expiresAt;
   }
@@ -250,7 +270,10 @@ export class AuthSocket extends EventTarget {
     }
   }
 
-  /** Refreshes the session, and records the expiry of the new token if the answer has it. */
+  /**
+   * Refreshes the session, and records the expiry of the new token if the
+   * answer has it.
+   */
   async #refresh() {
     this.#tokenExpiresAt = expiryOf(await this.#login.refresh());
   }
@@ -449,7 +472,10 @@ export class AuthSocket extends EventTarget {
     this.#becomeLoggedOut();
   };
 
-  /** Gives up a connection that the browser still considers open. @param {string} reason */
+  /**
+   * Gives up a connection that the browser still considers open.
+   * @param {string} reason
+   */
   #drop(reason) {
     if (reason === "no_welcome") this.#warn(`The server sent no welcome within ${patience / 1000} s. If it sends none, leave the option welcome out.`);
     this.#release();
@@ -500,7 +526,10 @@ export class AuthSocket extends EventTarget {
     return this.#options.advise?.(code, reason) ?? advise(code);
   }
 
-  /** Ends in the same way, whether the page or the server first notices the end of the session. */
+  /**
+   * Ends in the same way, whether the page or the server first notices the end
+   * of the session.
+   */
   #becomeLoggedOut() {
     this.#become("loggedout", 3000, "session_ended", "refresh");
   }
@@ -525,12 +554,20 @@ export class AuthSocket extends EventTarget {
   }
 }
 
-/** Reports whether two users are known and differ. @param {string|undefined} a @param {string|undefined} b */
+/**
+ * Reports whether two users are known and differ.
+ * @param {string|undefined} a
+ * @param {string|undefined} b
+ */
 function isOther(a, b) {
   return a !== undefined && b !== undefined && a !== b;
 }
 
-/** Reports whether a reason means that the session is over, rather than that the token is invalid. @param {string} reason */
+/**
+ * Reports whether a reason means that the session is over, rather than that
+ * the token is invalid.
+ * @param {string} reason
+ */
 function endsSession(reason) {
   return reason === "session_ended" || reason === "token_revoked";
 }

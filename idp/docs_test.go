@@ -77,8 +77,8 @@ func TestPresetsPage(t *testing.T) {
 		t.Errorf("there is no preset %s", preset)
 	}
 	for _, sentence := range []string{
-		fmt.Sprintf("give or take %v s", defaultLeeway.Seconds()),
-		fmt.Sprintf("not when it is older than %v minutes", maxStatementAge.Minutes()),
+		fmt.Sprintf("within %v s", defaultLeeway.Seconds()),
+		fmt.Sprintf("refused if it is older than %v minutes", maxStatementAge.Minutes()),
 	} {
 		if !strings.Contains(string(text), sentence) {
 			t.Errorf("the page does not say %q", sentence)

@@ -18,7 +18,8 @@ import (
 	"wsauth/internal/password"
 )
 
-// One client of IPv6 has a /64, and so 2^64 addresses; its neighbours have others.
+// One client of IPv6 has a /64, and so 2^64 addresses; its neighbours have
+// others.
 func TestR3_LoginIsLimitedByNetwork(t *testing.T) {
 	r := start(t)
 	try := func(addr string, i int) int {
@@ -63,8 +64,8 @@ func logIn(a *attempts, c caller, now time.Time) time.Duration {
 	return wait
 }
 
-// A stranger who tries a name does not lock its user out, who comes from elsewhere; and many strangers together do not try it for
-// ever.
+// A stranger who tries a name does not lock its user out, who comes from
+// elsewhere; and many strangers together do not try it for ever.
 func TestR3_StrangersLockNobodyOut(t *testing.T) {
 	a := newAttempts(0)
 	now := time.Now()
@@ -331,7 +332,8 @@ func TestRefusedLoginsCostNothing(t *testing.T) {
 	})
 }
 
-// A name that is not known takes as long as one that is, also beside other work.
+// A name that is not known takes as long as one that is, also beside other
+// work.
 func TestR3_UnknownUserTakesTheSameTime(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), 5)
 	if err != nil {

@@ -16,7 +16,8 @@ func TestDeadCookiesAreCleared(t *testing.T) {
 				if e := elsewhere.call("POST", "/auth/logout-everywhere", "", bearer(other)); e.StatusCode != http.StatusOK {
 					t.Fatalf("%d %s", e.StatusCode, e.body)
 				}
-				// Tokens of the dead session in a header leave the cookies alone, as does a request without a CSRF value.
+				// Tokens of the dead session in a header leave the cookies
+				// alone, as does a request without a CSRF value.
 				wantDead(t, elsewhere.call("POST", path, "", bearer(other)))
 				wantProblem(t, r.call("POST", path, ""), 403, "csrf_mismatch", "")
 				if left := r.cookies(); len(left) != 4 {

@@ -8,8 +8,9 @@ import (
 	"wsauth/token"
 )
 
-// A token of the gateway's key that lives longer than those that the gateway issues itself, as "wsauth token issue" makes them, stays
-// revoked for as long.
+// A token of the gateway's key that lives longer than those that the gateway
+// issues itself, as "wsauth token issue" makes them, stays revoked for as
+// long.
 func TestEndsHoldForLongLivedTokens(t *testing.T) {
 	var keys *token.KeySet
 	inBubble(t, func(t *testing.T, r *rig) {

@@ -119,7 +119,8 @@ func TestL6_LogoutEverywhere(t *testing.T) {
 	}
 }
 
-// The same, as fast as it goes: the login comes in the very millisecond after the answer.
+// The same, as fast as it goes: the login comes in the very millisecond after
+// the answer.
 func TestL6_LoginRightAfterLogoutEverywhereLives(t *testing.T) {
 	r := start(t)
 	for range 50 {
@@ -133,7 +134,8 @@ func TestL6_LoginRightAfterLogoutEverywhereLives(t *testing.T) {
 	}
 }
 
-// A cookie alone does nothing: each of these needs the CSRF value of the token in it.
+// A cookie alone does nothing: each of these needs the CSRF value of the token
+// in it.
 func TestC12_CookiesAloneDoNothing(t *testing.T) {
 	r := start(t)
 	r.loginCookies()

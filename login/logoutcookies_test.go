@@ -20,7 +20,8 @@ func wantCleared(t *testing.T, e exchange) {
 	}
 }
 
-// A person whose access token has expired logs out with the refresh token, whether the browser has kept the other cookie or not.
+// A person whose access token has expired logs out with the refresh token,
+// whether the browser has kept the other cookie or not.
 func TestLogoutByAnExpiredAccessCookie(t *testing.T) {
 	for _, path := range []string{"/auth/logout", "/auth/logout-everywhere"} {
 		for name, kept := range map[string]bool{"kept": true, "gone": false} {
@@ -52,7 +53,8 @@ func TestLogoutByAnExpiredAccessCookie(t *testing.T) {
 	}
 }
 
-// With neither token there is nobody to log out, and cookies that have expired go.
+// With neither token there is nobody to log out, and cookies that have expired
+// go.
 func TestLogoutWithoutAValidCookie(t *testing.T) {
 	for _, path := range []string{"/auth/logout", "/auth/logout-everywhere"} {
 		inBubble(t, func(t *testing.T, r *rig) {

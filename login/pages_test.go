@@ -20,9 +20,9 @@ func TestNumbersInPages(t *testing.T) {
 			"up to " + oneOf(t, defaultRefreshRetry, day, "a day") + " (`--refresh-retry`)",
 			fmt.Sprintf("Within %v s (`--refresh-grace`)", defaultRefreshGrace.Seconds()),
 			fmt.Sprintf("a random text of 1 to %d letters", maxIdempotencyKey),
-			fmt.Sprintf("gives a session %d tickets at once (`ticket_burst`) and then %s a second", defaultTicketBurst, words[defaultTicketRate]),
-			fmt.Sprintf("everything it is %d days", MaxTTL/day),
-			"live 90 to 100 % of `--access-ttl`, when that is " + oneOf(t, spreadFrom, time.Minute, "a minute") + " or more",
+			fmt.Sprintf("grants a session %d tickets at once (`ticket_burst`) and then %s per second", defaultTicketBurst, words[defaultTicketRate]),
+			fmt.Sprintf("everything it is after %d days", MaxTTL/day),
+			"live 90 to 100 % of `--access-ttl`, if that is " + oneOf(t, spreadFrom, time.Minute, "a minute") + " or more",
 		},
 		"../docs/security.md": {
 			fmt.Sprintf("| passwords that are hashed | %d at once", maxHashing),

@@ -153,7 +153,8 @@ func TestRefreshOfASessionThatTheStoreForgot(t *testing.T) {
 	wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
 }
 
-// A dead session takes its cookies along, so that a page does not try again and again.
+// A dead session takes its cookies along, so that a page does not try again
+// and again.
 func TestDeadRefreshByCookieClearsCookies(t *testing.T) {
 	memory := store.NewMemory(0)
 	r := start(t, func(c *setup) { c.Store = memory })

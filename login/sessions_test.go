@@ -97,7 +97,8 @@ func TestEndingTheOwnSessionByCookieClearsCookies(t *testing.T) {
 	}
 }
 
-// A user who logs in for ever fills no store: the session that was used least lately ends.
+// A user who logs in for ever fills no store: the session that was used least
+// lately ends.
 func TestSessionsOfAUserAreBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		first, firstRefresh := r.login()
@@ -147,7 +148,8 @@ func TestL13_EndUserClosesEverything(t *testing.T) {
 	r.claims(again)
 }
 
-// The old password is being checked while it is changed: that login does not live.
+// The old password is being checked while it is changed: that login does not
+// live.
 func TestL13_LoginDuringAPasswordChangeDoesNotLive(t *testing.T) {
 	checking, changed := make(chan struct{}), make(chan struct{})
 	r := start(t, func(c *setup) {

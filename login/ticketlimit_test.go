@@ -8,7 +8,8 @@ import (
 	"wsauth/token"
 )
 
-// A session that asks for tickets all the time fills neither the store nor the places of others.
+// A session that asks for tickets all the time fills neither the store nor the
+// places of others.
 func TestTicketsOfASessionAreLimited(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		granted := func(access string) int {

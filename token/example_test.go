@@ -85,8 +85,7 @@ MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
 	}
 	fmt.Println(key, key.CanSign())
 	fmt.Println(string(key.JWK()))
-	// Output:
-	// token.Key(public EdDSA "2026-01") false
+	// Output: token.Key(public EdDSA "2026-01") false
 	// {"kty":"OKP","kid":"2026-01","alg":"EdDSA","use":"sig","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
 }
 

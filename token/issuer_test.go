@@ -165,7 +165,8 @@ func TestChosenID(t *testing.T) {
 	}
 }
 
-// TestAssertion: what an upstream is told verifies as a token, and is of no kind that opens anything (J34).
+// TestAssertion: what an upstream is told verifies as a token, and is of no
+// kind that opens anything (J34).
 func TestAssertion(t *testing.T) {
 	key := must(GenerateKey(ES256))
 	issuer := must(NewIssuer(IssuerConfig{Key: key}))

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// profiled is a verifier with a profile, and a function that verifies a payload with more members.
+// profiled is a verifier with a profile, and a function that verifies a
+// payload with more members.
 func withProfile(t testing.TB, p Profile) func(more string) (*Claims, error) {
 	v := newVerifier(t, VerifierConfig{Profile: &p, Audience: []string{"chat"}, Cache: -1}, testKey(HS256))
 	return func(more string) (*Claims, error) {
@@ -163,7 +164,8 @@ func TestProfileFaults(t *testing.T) {
 	}
 }
 
-// TestNamespace: what names a user, a login or a token of one issuer never names one of another.
+// TestNamespace: what names a user, a login or a token of one issuer never
+// names one of another.
 func TestNamespace(t *testing.T) {
 	a, b := testKey(HS256), must(GenerateKey(HS256))
 	ours := newVerifier(t, VerifierConfig{Issuer: "https://a.example"}, a)
@@ -197,7 +199,8 @@ func TestNamespace(t *testing.T) {
 	}
 }
 
-// FuzzProfile signs any payload. What is accepted is what the profile says, judged again in another way.
+// FuzzProfile signs any payload. What is accepted is what the profile says,
+// judged again in another way.
 func FuzzProfile(f *testing.F) {
 	seeds := []string{
 		ofAlice + `,"typ":"Bearer","realm":{"roles":["a"]}`, ofAlice + `,"typ":"Bearer","scope":"a b","auth_time":1,"iat":1`,

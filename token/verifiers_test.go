@@ -39,7 +39,8 @@ func kidHeader(alg Algorithm, kid string) string {
 	return `{"alg":"` + string(alg) + `","typ":"JWT","kid":"` + kid + `"}`
 }
 
-// Two issuers with one kid and different keys. Which rules and keys a token meets is decided by its iss, to the letter, before any key.
+// Two issuers with one kid and different keys. Which rules and keys a token
+// meets is decided by its iss, to the letter, before any key.
 func TestJ27_IssuersNeverMeet(t *testing.T) {
 	a, b := named(testKey(ES256), "1"), named(must(GenerateKey(ES256)), "1")
 	keysA, keysB := newSwap(a), newSwap(b)
@@ -111,7 +112,8 @@ func TestNewVerifiersFaults(t *testing.T) {
 	}
 }
 
-// What was verified before obeys time, and the removal of its key, at once; and no other text is taken for it.
+// What was verified before obeys time, and the removal of its key, at once;
+// and no other text is taken for it.
 func TestCacheObeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key, other := named(testKey(ES256), "1"), named(must(GenerateKey(ES256)), "2")
@@ -262,7 +264,8 @@ func TestKeyThatMayBePending(t *testing.T) {
 	}
 }
 
-// However many tokens come, so many are remembered and no more; those of a shared secret are not.
+// However many tokens come, so many are remembered and no more; those of a
+// shared secret are not.
 func TestCacheIsBounded(t *testing.T) {
 	v := must(NewVerifier(VerifierConfig{Keys: newSwap(testKey(EdDSA)), Cache: 4}))
 	for i := range 50 {

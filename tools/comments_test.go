@@ -14,18 +14,14 @@ import (
 
 // wide names the folders whose comments are not wrapped yet.
 var wide = []string{
-	".", "client", "client/test", "cmd/wsauth", "gateway", "gateway/web",
-	"idp", "internal/certfile", "internal/config", "internal/filelock",
-	"internal/inspect", "internal/keyfile", "internal/password",
-	"internal/relay", "internal/sockfd", "internal/upstream",
-	"internal/wsclient", "internal/wsconn", "internal/wsframe", "token",
-	"token/keyring", "token/remotekeys",
+	".", "gateway", "gateway/web", "internal/relay", "internal/sockfd",
 }
 
 // TestCommentWidth checks that no comment on a line of its own is wider than
-// 80 columns, without its indentation. Code in a doc comment may be.
+// 80 columns, without its indentation. Code in a doc comment may be, and so
+// may a single word such as a URL.
 func TestCommentWidth(t *testing.T) {
-	slashes, hash := regexp.MustCompile(`^\s*((//[^\t]|/\*|\* ).*)`), regexp.MustCompile(`^\s*(#.*)`)
+	slashes, hash := regexp.MustCompile(`^\s*((// |/\*|\* ).*)`), regexp.MustCompile(`^\s*(#.*)`)
 	comments := map[string]*regexp.Regexp{".go": slashes, ".js": slashes, ".mjs": slashes, ".ts": slashes, ".sh": hash, "": hash}
 	err := fs.WalkDir(os.DirFS(".."), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() && slices.Contains([]string{".git", "node_modules"}, entry.Name()) {
@@ -40,7 +36,7 @@ func TestCommentWidth(t *testing.T) {
 		for line := range strings.Lines(string(text)) {
 			number++
 			found := comment.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
-			if found != nil && utf8.RuneCountInString(found[1]) > 80 {
+			if found != nil && len(strings.Fields(found[1])) > 2 && utf8.RuneCountInString(found[1]) > 80 {
 				t.Errorf("%s:%d: a comment of %d columns", name, number, utf8.RuneCountInString(found[1]))
 			}
 		}

@@ -1,4 +1,5 @@
-// What close() has closed stays closed, whenever it is called: as when React mounts a component twice.
+// What close() has closed stays closed, whenever it is called: as when React
+// mounts a component twice.
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
@@ -8,7 +9,10 @@ import { FakeLogin, FakeSocket, fakeBrowser, record, refusal } from "./fake.js";
 
 const listened = [["window", "online"], ["window", "pageshow"], ["document", "visibilitychange"], ["login", "logout"], ["signal", "abort"]];
 
-/** A socket that nothing has happened to yet, and a check that it leaves nothing behind. */
+/**
+ * A socket that nothing has happened to yet, and a check that it leaves
+ * nothing behind.
+ */
 function begun(t) {
   const clock = fakeClock(t);
   const targets = { ...fakeBrowser(t), login: new FakeLogin(), signal: new AbortController().signal };

@@ -30,7 +30,10 @@ export class FakeLogin extends EventTarget {
 /** A refusal by an HTTP status. */
 export const refusal = (status, reason = "", retryAfter = 0) => Object.assign(new Error("refused"), { status, reason, retryAfter });
 
-/** What takes the place of WebSocket: it does what the test says, as the server. */
+/**
+ * What takes the place of WebSocket: it does what the test says, as the
+ * server.
+ */
 export class FakeSocket extends EventTarget {
   static all = [];
   static get last() {

@@ -5,7 +5,10 @@ import { connect, Session } from "../wsauth.js";
 import { fakeClock } from "./clock.js";
 import { FakeSocket, fakeBrowser } from "./fake.js";
 
-/** A server that gives a login so many tickets at once, and so many in a second after that. */
+/**
+ * A server that gives a login so many tickets at once, and so many in a second
+ * after that.
+ */
 class LimitedServer {
   early = 0; // requests that came before the time that the last refusal named
   moments = []; // of all requests for a ticket
@@ -29,7 +32,10 @@ class LimitedServer {
   };
 }
 
-/** Opens so many sockets of one login, and ends them as a restart does. Returns the seconds until all are back. */
+/**
+ * Opens so many sockets of one login, and ends them as a restart does. Returns
+ * the seconds until all are back.
+ */
 async function restart(t, sockets, server, code) {
   const clock = fakeClock(t);
   fakeBrowser(t);

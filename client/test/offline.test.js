@@ -4,7 +4,9 @@ import { connect } from "../wsauth.js";
 import { fakeClock } from "./clock.js";
 import { FakeLogin, FakeSocket, fakeBrowser, record } from "./fake.js";
 
-/** A socket whose connection broke while the browser says that it is offline. */
+/**
+ * A socket whose connection broke while the browser says that it is offline.
+ */
 async function broken(t) {
   const clock = fakeClock(t);
   const { window } = fakeBrowser(t);

@@ -27,7 +27,9 @@ function constant(file, name) {
   return Number(found[1].replaceAll("_", ""));
 }
 
-/** What a function of chance returns at the least and at the most, in seconds. */
+/**
+ * What a function of chance returns at the least and at the most, in seconds.
+ */
 function range(t, f) {
   const random = t.mock.method(Math, "random", () => 0);
   const least = f() / 1000;

@@ -1,4 +1,5 @@
-// The ticket is for the path that the socket is opened at, in the spelling that the server compares.
+// The ticket is for the path that the socket is opened at, in the spelling
+// that the server compares.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";

@@ -29,7 +29,10 @@ const answers = {
   "a list": foreign(403, "[]", "application/json"),
 };
 
-/** A socket whose requests for the paths get an answer of the test's, from the first one on or once it was open. */
+/**
+ * A socket whose requests for the paths get an answer of the test's, from the
+ * first one on or once it was open.
+ */
 async function begin(t, paths, answer, open = false) {
   const clock = fakeClock(t);
   fakeBrowser(t);

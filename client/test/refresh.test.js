@@ -5,7 +5,10 @@ import { Session } from "../wsauth.js";
 import { fakeClock } from "./clock.js";
 import { fakeBrowser } from "./fake.js";
 
-/** A server that rotates as wsauth serve does without a grace: only the key of a refresh repeats it, until its token is presented. */
+/**
+ * A server that rotates as wsauth serve does without a grace: only the key of
+ * a refresh repeats it, until its token is presented.
+ */
 class RotatingServer {
   refreshes = []; // the keys of all tries
   generation = 1;

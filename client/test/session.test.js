@@ -4,7 +4,10 @@ import { connect, Refusal, Session } from "../wsauth.js";
 import { fakeClock } from "./clock.js";
 import { FakeSocket, fakeBrowser } from "./fake.js";
 
-/** A server that keeps one session, rotates its tokens, and counts what it is asked. */
+/**
+ * A server that keeps one session, rotates its tokens, and counts what it is
+ * asked.
+ */
 class FakeServer {
   seen = [];
   generation = 0;

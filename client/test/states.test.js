@@ -1,4 +1,5 @@
-// The table of states in README.md, walked: each cause, in each state, with each kind of login.
+// The table of states in README.md, walked: each cause, in each state, with
+// each kind of login.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";

@@ -1,4 +1,5 @@
-// A server of logins and sockets, a browser and a socket in any state: what the table of states is walked in.
+// A server of logins and sockets, a browser and a socket in any state: what
+// the table of states is walked in.
 import { connect, Session } from "../wsauth.js";
 import { fakeClock } from "./clock.js";
 import { FakeSocket, fakeBrowser, record, refusal } from "./fake.js";
@@ -12,7 +13,10 @@ export class Server {
   refreshHelps = true;
   /** The refusal of each refresh. */
   refusesRefresh = null;
-  /** What the next ticket or handshake gets instead of its answer: a code and a reason. */
+  /**
+   * What the next ticket or handshake gets instead of its answer: a code and a
+   * reason.
+   */
   fault = null;
   /** Whether it answers neither tickets nor handshakes for now. */
   holds = false;

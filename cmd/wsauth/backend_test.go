@@ -11,8 +11,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// startBackend starts a server that knows nothing of authentication. On a socket it says hello to whom X-User names, and then echoes;
-// to all other requests it answers with that name.
+// startBackend starts a server that knows nothing of authentication. On a
+// socket it says hello to whom X-User names, and then echoes; to all other
+// requests it answers with that name.
 func startBackend(ts *testscript.TestScript, _ bool, _ []string) {
 	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") == "" {

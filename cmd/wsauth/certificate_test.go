@@ -22,7 +22,8 @@ func newHTTPClient(roots *x509.CertPool) *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}}
 }
 
-// makeCertificate writes NAME.crt and NAME.key, of a server called NAME on this machine, which the clients of the script believe.
+// makeCertificate writes NAME.crt and NAME.key, of a server called NAME on
+// this machine, which the clients of the script believe.
 func makeCertificate(ts *testscript.TestScript, _ bool, args []string) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	ts.Check(err)

@@ -124,7 +124,8 @@ func (c *client) post(ctx context.Context, path, token, body string) error {
 	return err
 }
 
-// socket opens a socket and reads the welcome. A client that has no session logs in first.
+// socket opens a socket and reads the welcome. A client that has no session
+// logs in first.
 func (c *client) socket(ctx context.Context, _ []string) error {
 	if c.access == "" {
 		if err := c.login(ctx, []string{"test", "test"}); err != nil {

@@ -52,7 +52,8 @@ func TestConnectEscapesForATerminal(t *testing.T) {
 	}
 }
 
-// A certificate that nobody trusts is refused, with what can be done; the two flags do it.
+// A certificate that nobody trusts is refused, with what can be done; the two
+// flags do it.
 func TestConnectOverTLS(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(sayHello))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)

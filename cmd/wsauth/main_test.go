@@ -25,7 +25,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"wsauth": serveMain})
 }
 
-// The scripts drive the real command. They may use, beside testscript's own commands:
+// The scripts drive the real command. They may use, beside testscript's own
+// commands:
 //
 //	start ARGS…        run "wsauth ARGS…" until it listens; sets $URL and $ADDR.
 //	                   The variables that $EMPTY names are set to nothing
@@ -103,9 +104,11 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// goRace is how the race detector works in the commands that scripts run, each of which is a process. It would delay the end of
-// each by a second, to see what goroutines that are left still do; a tenth is as good. And the first race ends the process: of a
-// server that a script kills, what was found would not be seen otherwise.
+// goRace is how the race detector works in the commands that scripts run, each
+// of which is a process. It would delay the end of each by a second, to see
+// what goroutines that are left still do; a tenth is as good. And the first
+// race ends the process: of a server that a script kills, what was found would
+// not be seen otherwise.
 const goRace = "GORACE=halt_on_error=1 atexit_sleep_ms=100"
 
 func cutOff(ts *testscript.TestScript, _ bool, args []string) {

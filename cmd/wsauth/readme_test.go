@@ -8,8 +8,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// readme writes README.md and, as wsauth.yaml, the file that stands in it. In the file only the addresses are others: a free port
-// where it listens, and the script's backend.
+// readme writes README.md and, as wsauth.yaml, the file that stands in it. In
+// the file only the addresses are others: a free port where it listens, and
+// the script's backend.
 func readme(ts *testscript.TestScript, _ bool, _ []string) {
 	// A script's own folder is elsewhere; the test runs in that of the package.
 	page, err := os.ReadFile("../../README.md")

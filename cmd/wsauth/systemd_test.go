@@ -62,7 +62,8 @@ func service(t *testing.T, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// The service manager is told when the server is ready, that it is alive, when it reads its file anew, and when it ends.
+// The service manager is told when the server is ready, that it is alive, when
+// it reads its file anew, and when it ends.
 func TestNotify(t *testing.T) {
 	m := newManager(t)
 	cmd := service(t, "wsauth", "serve", "--addr=127.0.0.1:0", "--config=wsauth.yaml", "--drain=40s")
@@ -130,7 +131,8 @@ func TestEndingIsTold(t *testing.T) {
 	}
 }
 
-// The server takes the socket that the service manager holds: who connected before it ran is served.
+// The server takes the socket that the service manager holds: who connected
+// before it ran is served.
 func TestSocketActivation(t *testing.T) {
 	activate := testenv.NeedProgram(t, "systemd-socket-activate")
 	free, err := net.Listen("tcp", "127.0.0.1:0")

@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// write puts a new certificate and its key into the folder, and returns the certificate.
+// write puts a new certificate and its key into the folder, and returns the
+// certificate.
 func write(t *testing.T, dir string) []byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -45,7 +46,8 @@ func put(t *testing.T, path string, data []byte) {
 	}
 }
 
-// TestReload: a pair is taken as a whole or not at all, and what is refused never shows the key.
+// TestReload: a pair is taken as a whole or not at all, and what is refused
+// never shows the key.
 func TestReload(t *testing.T) {
 	dir := t.TempDir()
 	first := write(t, dir)

@@ -62,7 +62,8 @@ func whole(t *testing.T) string {
 	return text
 }
 
-// With all that is off turned on, the example has every key, and is valid but for what excludes each other.
+// With all that is off turned on, the example has every key, and is valid but
+// for what excludes each other.
 func TestExampleHasEveryKey(t *testing.T) {
 	d := Parse("example.yaml", []byte(whole(t)))
 	for _, f := range d.faults {
@@ -121,7 +122,8 @@ func TestExampleRouteHasTheDefaults(t *testing.T) {
 // docRow is a row of the page: key, default.
 var docRow = regexp.MustCompile("(?m)^\\| `([a-z][^`]+)` \\|(.*?)\\| .+ \\|$")
 
-// The page about the configuration has every key, with its default, and no other.
+// The page about the configuration has every key, with its default, and no
+// other.
 func TestPageHasEveryKey(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "configuration.md"))
 	if err != nil {
@@ -147,7 +149,8 @@ func TestPageHasEveryKey(t *testing.T) {
 	}
 }
 
-// compareDefaults compares what the page has for a default where the value is not zero.
+// compareDefaults compares what the page has for a default where the value is
+// not zero.
 func compareDefaults(t *testing.T, rows map[string]string, prefix string, v reflect.Value) {
 	t.Helper()
 	for f, value := range v.Fields() {

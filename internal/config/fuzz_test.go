@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// Whatever the text is, nothing panics, every fault has a line of the file and is itself one line, and reading it once more says the
-// same. A text without a fault has settings that a gateway can have.
+// Whatever the text is, nothing panics, every fault has a line of the file and
+// is itself one line, and reading it once more says the same. A text without a
+// fault has settings that a gateway can have.
 func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob("testdata/faulty/*.yaml")
 	if err != nil || len(files) == 0 {

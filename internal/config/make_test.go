@@ -44,10 +44,12 @@ func faultsOf(t *testing.T, text string) []string {
 	return lines
 }
 
-// wanted is a comment that says which fault a line has: "#! KEY: part of the text".
+// wanted is a comment that says which fault a line has: "#! KEY: part of the
+// text".
 var wanted = regexp.MustCompile(`#! (.*)$`)
 
-// The files of faulty say in each line which faults it has. All of them are found at once, and no other.
+// The files of faulty say in each line which faults it has. All of them are
+// found at once, and no other.
 func TestEveryFaultHasItsLine(t *testing.T) {
 	files, err := filepath.Glob("testdata/faulty/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -82,7 +84,8 @@ func TestEveryFaultHasItsLine(t *testing.T) {
 	}
 }
 
-// What a person wrote into the wrong place is not repeated, and nor are passwords in URLs.
+// What a person wrote into the wrong place is not repeated, and nor are
+// passwords in URLs.
 func TestFaultsShowNoSecrets(t *testing.T) {
 	const secret = "hunter2-canary"
 	for _, text := range []string{

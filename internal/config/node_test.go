@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// What the parser would take long over is refused before it sees it, with the line.
+// What the parser would take long over is refused before it sees it, with the
+// line.
 func TestUnreadable(t *testing.T) {
 	for name, c := range map[string]struct {
 		text string

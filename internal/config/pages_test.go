@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Each YAML file of the README and of the pages is a whole configuration. The files that it names are others' business.
+// Each YAML file of the README and of the pages is a whole configuration. The
+// files that it names are others' business.
 func TestPagesHaveNoFault(t *testing.T) {
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil || len(pages) == 0 {

@@ -94,7 +94,8 @@ func TestEscape(t *testing.T) {
 	}
 }
 
-// FuzzWrite: whatever the text, what is printed is bounded, has nothing that a terminal obeys, and is not the token.
+// FuzzWrite: whatever the text, what is printed is bounded, has nothing that a
+// terminal obeys, and is not the token.
 func FuzzWrite(f *testing.F) {
 	f.Add(raw(`{"alg":"HS256","kid":"a"}`, `{"sub":"a\u202e","exp":1e9,"sub":"b"}`))
 	f.Add("Bearer a.b.c.d.e")

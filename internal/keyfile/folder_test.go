@@ -18,7 +18,8 @@ import (
 
 const secret = "the-secret-of-this-test"
 
-// files fills a new folder: a name that ends in a slash is a folder, a text that begins with "->" a link.
+// files fills a new folder: a name that ends in a slash is a folder, a text
+// that begins with "->" a link.
 func files(t *testing.T, content ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -49,7 +50,8 @@ func read(t *testing.T, dir, name string) ([]byte, error) {
 	return f.Read(name)
 }
 
-// A secret that an orchestrator mounts is a link to a link to a folder, which it swaps as a whole.
+// A secret that an orchestrator mounts is a link to a link to a folder, which
+// it swaps as a whole.
 func TestFolderReads(t *testing.T) {
 	dir := files(t, "..2026/", "", "..2026/a.pem", secret, "..data", "->..2026", "a.pem", "->..data/a.pem", "b.jwk", secret)
 	f, err := OpenFolder(dir)
@@ -171,7 +173,8 @@ func TestCreateAndReplace(t *testing.T) {
 	}
 }
 
-// Who renews certificates keeps the files in one folder, and links to the newest in another.
+// Who renews certificates keeps the files in one folder, and links to the
+// newest in another.
 func TestReadFile(t *testing.T) {
 	dir := files(t, "archive/", "", "archive/key1.pem", secret, "live/", "", "live/key.pem", "->../archive/key1.pem", "plain.pem", secret)
 	for _, name := range []string{"live/key.pem", "plain.pem", "archive/key1.pem"} {

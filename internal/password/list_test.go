@@ -56,7 +56,8 @@ func TestParseListNamesTheLine(t *testing.T) {
 	}
 }
 
-// R3: the time of an unknown name is that of some known one, and always the same.
+// R3: the time of an unknown name is that of some known one, and always the
+// same.
 func TestR3_UnknownNamesCostWhatKnownOnesDo(t *testing.T) {
 	slow, err := New("secret")
 	if err != nil {

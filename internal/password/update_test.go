@@ -17,7 +17,8 @@ import (
 	"wsauth/internal/filelock"
 )
 
-// Of many changes at once none is lost, whichever name of the file each goes by.
+// Of many changes at once none is lost, whichever name of the file each goes
+// by.
 func TestUpdateFileLosesNothing(t *testing.T) {
 	dir := t.TempDir()
 	path, link := filepath.Join(dir, "users"), filepath.Join(dir, "link")

@@ -14,7 +14,8 @@ import (
 
 var errGone = errors.New("the client is gone")
 
-// inPipe opens a socket to serve, by a pipe, and ends its context when it has waited for some time.
+// inPipe opens a socket to serve, by a pipe, and ends its context when it has
+// waited for some time.
 func inPipe(t *testing.T, waits time.Duration, serve func(net.Conn)) (*Socket, context.CancelCauseFunc, error) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())

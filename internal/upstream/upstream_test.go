@@ -132,7 +132,8 @@ func TestOpenOverUnixSocket(t *testing.T) {
 	_ = s.Close()
 }
 
-// TestR15_BadAnswers: no client is told that a socket is open which is none, and no answer takes up more than it may.
+// TestR15_BadAnswers: no client is told that a socket is open which is none,
+// and no answer takes up more than it may.
 func TestR15_BadAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer string
@@ -161,7 +162,8 @@ func TestR15_BadAnswers(t *testing.T) {
 	}
 }
 
-// TestR15_Hang: an upstream that says nothing is waited for as long as configured, and no longer than its client stays.
+// TestR15_Hang: an upstream that says nothing is waited for as long as
+// configured, and no longer than its client stays.
 func TestR15_Hang(t *testing.T) {
 	held := make(chan net.Conn, 4)
 	l := speak(t, "tcp", "127.0.0.1:0", func(conn net.Conn) { held <- conn })
@@ -209,7 +211,8 @@ func counting(t *testing.T) (address string, requests, bytes *atomic.Int64) {
 	return s.URL, requests, bytes
 }
 
-// TestFailOver: a server that cannot be reached is passed over, and no request or body is lost by it.
+// TestFailOver: a server that cannot be reached is passed over, and no request
+// or body is lost by it.
 func TestFailOver(t *testing.T) {
 	a, na, bytesA := counting(t)
 	b, nb, bytesB := counting(t)
@@ -236,7 +239,8 @@ func TestFailOver(t *testing.T) {
 	}
 }
 
-// TestR15_EachServerIsDialledOnce for one request, however many fail: else a client waits twice as long as it may.
+// TestR15_EachServerIsDialledOnce for one request, however many fail: else a
+// client waits twice as long as it may.
 func TestR15_EachServerIsDialledOnce(t *testing.T) {
 	dials := 0
 	p := newPoolOf(t, Config{Addresses: []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}, Dial: func(context.Context) (net.Conn, error) {
@@ -250,7 +254,8 @@ func TestR15_EachServerIsDialledOnce(t *testing.T) {
 	}
 }
 
-// TestR15_AskNow passes over who cannot be reached, as Ask does, and asks the next, whoever's turn it is.
+// TestR15_AskNow passes over who cannot be reached, as Ask does, and asks the
+// next, whoever's turn it is.
 func TestR15_AskNow(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") // the kernel takes whom nobody accepts
 	if err != nil {

@@ -93,7 +93,8 @@ func TestLogoutAfterARefusal(t *testing.T) {
 	}
 }
 
-// Where the access token is over, the refresh token logs out; a session that the server has forgotten need not be ended.
+// Where the access token is over, the refresh token logs out; a session that
+// the server has forgotten need not be ended.
 func TestLogoutLate(t *testing.T) {
 	var got string
 	r := newRig(t, map[string]http.HandlerFunc{"POST /auth/logout": func(w http.ResponseWriter, r *http.Request) {

@@ -10,7 +10,8 @@ import (
 	"wsauth"
 )
 
-// advices are the words of docs/close-codes.md for what the browser module does.
+// advices are the words of docs/close-codes.md for what the browser module
+// does.
 var advices = map[string]wsauth.Advice{
 	"`done`":    "",
 	"`refresh`": wsauth.AdviceRenew,
@@ -19,7 +20,8 @@ var advices = map[string]wsauth.Advice{
 	"`wait`":    wsauth.AdviceWait,
 }
 
-// What this client says of a close code is what the page about close codes says.
+// What this client says of a close code is what the page about close codes
+// says.
 func TestAdviceIsThatOfTheDocumentation(t *testing.T) {
 	page, err := os.ReadFile("../../docs/close-codes.md")
 	if err != nil {
@@ -63,7 +65,8 @@ func TestReasonOfAnotherCode(t *testing.T) {
 	}
 }
 
-// The status of a refused request says the same as the close code of a refused socket.
+// The status of a refused request says the same as the close code of a refused
+// socket.
 func TestAdviceOfStatus(t *testing.T) {
 	for _, reason := range wsauth.Reasons() {
 		o := reason.Outcome()

@@ -96,7 +96,8 @@ func TestNoCodeIsNormal(t *testing.T) {
 	}
 }
 
-// A server that echoes waits until the client reads, and so must not be made to wait until it has read all.
+// A server that echoes waits until the client reads, and so must not be made
+// to wait until it has read all.
 func TestMuchInputComesBack(t *testing.T) {
 	r := newRig(t, map[string]http.HandlerFunc{"/ws": onSocket(func(ctx context.Context, conn *websocket.Conn) {
 		for {
@@ -274,7 +275,8 @@ func TestFirstMessageWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-// A first message that the server does not answer, but lets pass, is as good as one that it does.
+// A first message that the server does not answer, but lets pass, is as good
+// as one that it does.
 func TestFirstMessageOfAnApplication(t *testing.T) {
 	for reply, want := range map[string]string{
 		"welcome": "welcome\nmore\n",

@@ -11,7 +11,8 @@ import (
 	"wsauth"
 )
 
-// The page about the command shows errors as they are, and names the members of the events, all of them and no other.
+// The page about the command shows errors as they are, and names the members
+// of the events, all of them and no other.
 func TestConnectPage(t *testing.T) {
 	text, err := os.ReadFile("../../docs/connect.md")
 	if err != nil {

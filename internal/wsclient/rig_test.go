@@ -119,7 +119,8 @@ func (r *rig) wantEnd(err error, by Side, code int, text string) {
 	}
 }
 
-// onSocket is a handler that accepts a socket, and is done with it when f returns.
+// onSocket is a handler that accepts a socket, and is done with it when f
+// returns.
 func onSocket(f func(ctx context.Context, conn *websocket.Conn)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, nil)
@@ -148,7 +149,8 @@ const (
 	secondAccess = "access-2.secretsecret"
 )
 
-// logins are the endpoints of a login whose access token lives for so many seconds.
+// logins are the endpoints of a login whose access token lives for so many
+// seconds.
 func logins(seconds string) map[string]http.HandlerFunc {
 	const jsonType = "application/json"
 	return map[string]http.HandlerFunc{

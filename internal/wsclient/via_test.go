@@ -12,7 +12,8 @@ import (
 
 const testToken = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
 
-// What this client sends is what the locations of the library read, and they alone.
+// What this client sends is what the locations of the library read, and they
+// alone.
 func TestViaIsReadByTheLibrary(t *testing.T) {
 	for via, location := range map[string]wsauth.Location{
 		"header":               wsauth.Header{},

@@ -20,7 +20,8 @@ func (h *heir) End(frame []byte, said func()) {
 	said()
 }
 
-// TestHandover: from the handover on the connection is the heir's alone, and an end is told to it.
+// TestHandover: from the handover on the connection is the heir's alone, and
+// an end is told to it.
 func TestHandover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(false)

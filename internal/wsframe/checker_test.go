@@ -151,7 +151,8 @@ func TestCheckerControlRate(t *testing.T) {
 	}
 }
 
-// TestP10_CloseInPieces: wherever it is cut, a close frame is judged before its last byte passes.
+// TestP10_CloseInPieces: wherever it is cut, a close frame is judged before
+// its last byte passes.
 func TestP10_CloseInPieces(t *testing.T) {
 	for _, tc := range []struct {
 		frame []byte

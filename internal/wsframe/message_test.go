@@ -64,7 +64,8 @@ func TestReadText(t *testing.T) {
 	}
 }
 
-// FuzzReadText: what is read was allowed by the rules, byte for byte, and no length makes room for what does not come.
+// FuzzReadText: what is read was allowed by the rules, byte for byte, and no
+// length makes room for what does not come.
 func FuzzReadText(f *testing.F) {
 	f.Add(clientFrame(fin|opText, "hello"))
 	f.Add(join(clientFrame(opText, "he"), clientFrame(fin|opPing, ""), clientFrame(fin, "llo")))

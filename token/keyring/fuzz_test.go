@@ -11,8 +11,9 @@ import (
 	"wsauth/token"
 )
 
-// What is parsed comes out of what is written as the same key with the same dates, and with another expiry where it gets one. No error
-// tells a part of the key that the file holds.
+// What is parsed comes out of what is written as the same key with the same
+// dates, and with another expiry where it gets one. No error tells a part of
+// the key that the file holds.
 func FuzzParse(f *testing.F) {
 	jwk := jwkOf(token.ES256, time.Unix(1, 0), time.Unix(2, 0))
 	seeds := []struct{ name, before, key, after string }{
@@ -66,7 +67,8 @@ func same(t *testing.T, want, got Entry) {
 	}
 }
 
-// refuseTelling looks for any 24 bytes of key in err. What names itself is told: an algorithm, a kind of key, a kind of block.
+// refuseTelling looks for any 24 bytes of key in err. What names itself is
+// told: an algorithm, a kind of key, a kind of block.
 func refuseTelling(t *testing.T, err error, key string) {
 	t.Helper()
 	const long = 24

@@ -49,7 +49,8 @@ func TestOpenReads(t *testing.T) {
 	}
 }
 
-// A folder without keys knows none: its tokens are refused, and nothing is unknown.
+// A folder without keys knows none: its tokens are refused, and nothing is
+// unknown.
 func TestEmpty(t *testing.T) {
 	dir := t.TempDir()
 	r, _ := open(t, dir)
@@ -120,7 +121,8 @@ func TestS2_OpenRefuses(t *testing.T) {
 	}
 }
 
-// A key counts until the moment of its expiry, whether or not somebody looks at the folder.
+// A key counts until the moment of its expiry, whether or not somebody looks
+// at the folder.
 func TestS5_OldKeyUntilThenNeverAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()

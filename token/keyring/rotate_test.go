@@ -25,8 +25,9 @@ type login struct {
 	last time.Time
 }
 
-// Two nodes sign and verify with one folder, at which they look at different moments, while a key is replaced every week. No token dies
-// before its time, wherever it is shown, and no key counts past its expiry.
+// Two nodes sign and verify with one folder, at which they look at different
+// moments, while a key is replaced every week. No token dies before its time,
+// wherever it is shown, and no key counts past its expiry.
 func TestPlannedRotationOverWeeks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const (
@@ -346,7 +347,8 @@ func TestChangesAtOnce(t *testing.T) {
 	}
 }
 
-// A raw secret that is made a JWK has both files for a moment, or for longer if the program is killed in it.
+// A raw secret that is made a JWK has both files for a moment, or for longer
+// if the program is killed in it.
 func TestKilledWhileASecretGetsADate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := folderOf(t, "a.hs256", strong)

@@ -266,7 +266,8 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 }
 
-// A key without a kid is for every kid, and stays so while the provider is down.
+// A key without a kid is for every kid, and stays so while the provider is
+// down.
 func TestNamelessKeyInAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nameless := must(token.ParsePEM("", must(testKeys()[0].PublicPEM()), token.KeyOptions{}))
