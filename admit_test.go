@@ -106,7 +106,7 @@ func TestAdmit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(end.causes) != 1 || end.causes[0] != s.Err() || !errors.Is(s.Err(), SessionEnded) {
+	if len(end.causes) != 1 || !errors.Is(end.causes[0], s.Err()) || !errors.Is(s.Err(), SessionEnded) {
 		t.Fatalf("ended by %v, want %v once", end.causes, s.Err())
 	}
 	if want := wsframe.AppendClose(nil, CloseUnauthorized, "session_ended"); string(end.frames[0]) != string(want) {
@@ -116,7 +116,7 @@ func TestAdmit(t *testing.T) {
 		t.Error("the context ends before the server may know")
 	}
 	end.told[0]()
-	if context.Cause(asked) != s.Err() || s.Context() != asked || SocketFrom(asked) != s {
+	if !errors.Is(context.Cause(asked), s.Err()) || s.Context() != asked || SocketFrom(asked) != s {
 		t.Errorf("cause %v, want %v", context.Cause(asked), s.Err())
 	}
 	s.Closed()
@@ -200,7 +200,7 @@ func TestAdmitWithoutClaims(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Closed()
-	if cause := context.Cause(s.Context()); cause != s.Err() || g.Counts() != (Counts{}) {
+	if cause := context.Cause(s.Context()); !errors.Is(cause, s.Err()) || g.Counts() != (Counts{}) {
 		t.Errorf("the context of a closed socket ends with %v, want %v; %+v are left", cause, s.Err(), g.Counts())
 	}
 }
