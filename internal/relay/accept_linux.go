@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"wsauth/internal/eventloop"
 	"wsauth/internal/proxyproto"
-	"wsauth/internal/sockfd"
 )
 
 // pause is for how long no client is accepted when the system has no
@@ -115,7 +115,7 @@ func (e *entrance) take(fd int32, remote net.Addr) {
 		return
 	}
 	loop := e.relay.nextLoop()
-	conn := sockfd.New(fd, loop.poll.epoll, e.local, remote)
+	conn := eventloop.New(fd, loop.poll.epoll, e.local, remote)
 	conn.Hold(place)
 	first := func(data []byte, err error) {
 		if !place.Busy() || err != nil {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wsauth/internal/connlimit"
-	"wsauth/internal/sockfd"
+	"wsauth/internal/eventloop"
 )
 
 // TestAccept: what comes first is told, with whose it is; who says nothing for too long, or leaves, is hung up on; and after stop nobody
@@ -211,7 +211,7 @@ func TestAcceptWithoutDelay(t *testing.T) {
 	clients, stop := accepts(t, r, l, time.Minute)
 	defer stop()
 	peer{connect(t, l), t, "the client"}.send([]byte("x"))
-	fd, _, err := receive(t, clients).conn.(*sockfd.Conn).Detach()
+	fd, _, err := receive(t, clients).conn.(*eventloop.Conn).Detach()
 	if err != nil {
 		t.Fatal(err)
 	}

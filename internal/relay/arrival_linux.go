@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wsauth/internal/connlimit"
-	"wsauth/internal/sockfd"
+	"wsauth/internal/eventloop"
 )
 
 // An arrival is a connection of which something is to come first: the request
@@ -79,7 +79,7 @@ func (a *arrival) event(_ int32, events uint32) {
 	a.final = a.final || events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
 	for a.first != nil {
 		data := a.loop.buffer[room:]
-		n, err := sockfd.Recv(a.fd, data)
+		n, err := eventloop.Recv(a.fd, data)
 		if errors.Is(err, unix.EAGAIN) {
 			a.readable = false
 			return

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wsauth/internal/connlimit"
-	"wsauth/internal/sockfd"
+	"wsauth/internal/eventloop"
 	"wsauth/internal/wsconn"
 )
 
@@ -102,9 +102,9 @@ func awaits(t *testing.T, r *Relay, client, server net.Conn, patience time.Durat
 }
 
 // dialBack opens a connection as an upstream's is opened.
-func dialBack(t *testing.T, l net.Listener) (near *sockfd.Conn, far net.Conn) {
+func dialBack(t *testing.T, l net.Listener) (near *eventloop.Conn, far net.Conn) {
 	t.Helper()
-	near, err := sockfd.Dial(t.Context(), netip.MustParseAddrPort(l.Addr().String()), time.Minute)
+	near, err := eventloop.Dial(t.Context(), netip.MustParseAddrPort(l.Addr().String()), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

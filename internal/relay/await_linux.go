@@ -3,14 +3,14 @@ package relay
 import (
 	"net"
 
-	"wsauth/internal/sockfd"
+	"wsauth/internal/eventloop"
 )
 
 // Await has a loop wait for what server says first, on behalf of client; what
 // it then calls is called by the loop, and must not block. It reports false,
 // and does nothing, where no loop can do that.
 func (r *Relay) Await(client, server net.Conn, a Answer) bool {
-	conn, ok := server.(*sockfd.Conn)
+	conn, ok := server.(*eventloop.Conn)
 	if !ok || len(r.loops) == 0 {
 		return false
 	}
@@ -23,7 +23,7 @@ func (r *Relay) Await(client, server net.Conn, a Answer) bool {
 // whose turn it is.
 func (r *Relay) loopFor(conns ...net.Conn) *loop {
 	for _, conn := range conns {
-		c, ok := netConn(conn).(*sockfd.Conn)
+		c, ok := netConn(conn).(*eventloop.Conn)
 		if !ok {
 			continue
 		}

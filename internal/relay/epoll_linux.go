@@ -170,7 +170,7 @@ func (p *poller) turnGate(op int, events uint32) error {
 // ask waits for events for so many milliseconds, or, if that is less than 0,
 // for ever. It is made by a raw system call, which does not tell the scheduler:
 // that would have it look for work for others each time, which costs more than
-// a small message does. The calls that read and write are package sockfd's.
+// a small message does. The calls that read and write are package eventloop's.
 func (p *poller) ask(timeout int) int {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.events)), uintptr(len(p.events)), uintptr(timeout), 0, 0) //nolint:gosec // p lives until the call returns.
 	if errno != 0 {

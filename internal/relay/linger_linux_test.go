@@ -96,7 +96,7 @@ func TestDropUnread(t *testing.T) {
 	defer l.Close()
 	for name, dial := range map[string]func() (near, far net.Conn){
 		"TCP":    func() (near, far net.Conn) { return tcp(t) },
-		"sockfd": func() (near, far net.Conn) { return dialBack(t, l) },
+		"Conn": func() (near, far net.Conn) { return dialBack(t, l) },
 	} {
 		near, far := dial()
 		p, r := peer{far, t, name}, peer{near, t, name}

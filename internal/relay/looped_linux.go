@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wsauth/internal/connlimit"
-	"wsauth/internal/sockfd"
+	"wsauth/internal/eventloop"
 	"wsauth/internal/wsconn"
 )
 
@@ -158,7 +158,7 @@ func (d *looped) read(s side) {
 	if s == client {
 		d.noteLag()
 	}
-	n, err := sockfd.Recv(lane.fd, d.loop.buffer[room:])
+	n, err := eventloop.Recv(lane.fd, d.loop.buffer[room:])
 	switch {
 	case n > 0:
 		// Less than there was room for is all there was; what comes later is
@@ -178,7 +178,7 @@ func (d *looped) read(s side) {
 // do for it.
 func (d *looped) write(s side) bool {
 	l := &d.core.lanes[s]
-	n, err := sockfd.Send(d.lanes[s.other()].fd, l.wait)
+	n, err := eventloop.Send(d.lanes[s.other()].fd, l.wait)
 	if err != nil && errors.Is(err, unix.EAGAIN) {
 		d.block(s)
 		return false
@@ -248,7 +248,7 @@ func (d *looped) unsent(s side) int {
 // connection and lose what s has not read.
 func (d *looped) drain(s side) {
 	for range turn {
-		if n, err := sockfd.Recv(d.lanes[s].fd, d.loop.buffer[room:]); n == 0 || err != nil {
+		if n, err := eventloop.Recv(d.lanes[s].fd, d.loop.buffer[room:]); n == 0 || err != nil {
 			return
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wsauth/internal/connlimit"
-	"wsauth/internal/sockfd"
+	"wsauth/internal/eventloop"
 	"wsauth/internal/wsconn"
 )
 
@@ -404,7 +404,7 @@ func TestDrain(t *testing.T) {
 				t.Error("it does not come")
 			}
 			d.drain(client)
-			if n, err := sockfd.Recv(d.lanes[client].fd, large); n != left*len(frame) {
+			if n, err := eventloop.Recv(d.lanes[client].fd, large); n != left*len(frame) {
 				t.Errorf("%d frames: %d bytes are left, %v", sent, n, err)
 			}
 		})

@@ -6,14 +6,14 @@ import (
 	"net"
 	"time"
 
+	"wsauth/internal/eventloop"
 	"wsauth/internal/proxyproto"
-	"wsauth/internal/sockfd"
 )
 
 // A prologue is the header of the PROXY protocol, before the first byte of a
 // client.
 type prologue struct {
-	conn    *sockfd.Conn
+	conn    *eventloop.Conn
 	within  time.Duration
 	refused func(peer net.Addr, err error)
 	got     []byte // of a header that did not come at once

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"wsauth/internal/connlimit"
+	"wsauth/internal/eventloop"
 	"wsauth/internal/proxyproto"
-	"wsauth/internal/sockfd"
 )
 
 // refused is a connection that was closed for its header.
@@ -200,7 +200,7 @@ func TestPatienceBehindPrologue(t *testing.T) {
 	done := make(chan struct{})
 	ok := l.order(func() {
 		defer close(done)
-		conn := sockfd.New(-1, 0, nil, &net.TCPAddr{})
+		conn := eventloop.New(-1, 0, nil, &net.TCPAddr{})
 		a := &arrival{loop: l, after: time.Hour, until: time.Since(l.born) + time.Minute, begin: &prologue{conn: conn}}
 		a.timed = timed{task: a, index: untimed}
 		l.timers.set(&a.timed, a.until)

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"wsauth/internal/sockfd"
+	"wsauth/internal/eventloop"
 )
 
 // carry has a loop take over t, if there is one, and both of its connections
@@ -46,7 +46,7 @@ func plain(conn net.Conn) bool {
 		return true
 	case *net.UnixConn:
 		return c.LocalAddr().Network() == "unix"
-	case *sockfd.Conn:
+	case *eventloop.Conn:
 		return c.Bare()
 	}
 	return false
@@ -54,7 +54,7 @@ func plain(conn net.Conn) bool {
 
 // take has the lane read from conn's socket, which epoll may know already.
 func (lane *loopedLane) take(conn net.Conn, epoll int) (ok bool) {
-	if c, is := conn.(*sockfd.Conn); is {
+	if c, is := conn.(*eventloop.Conn); is {
 		fd, watching, err := c.Detach()
 		if err == nil && watching != 0 && watching != epoll {
 			// It fails where that loop has come to its end, and watches nothing any more.
@@ -71,14 +71,14 @@ func (lane *loopedLane) take(conn net.Conn, epoll int) (ok bool) {
 // giveBack undoes take. The connection that it returns has the descriptor that
 // conn has given away.
 func (lane *loopedLane) giveBack(conn net.Conn, epoll int) net.Conn {
-	if _, is := conn.(*sockfd.Conn); !is {
+	if _, is := conn.(*eventloop.Conn); !is {
 		_ = unix.Close(int(lane.fd))
 		return conn
 	}
 	if !lane.watched {
 		epoll = 0
 	}
-	again := sockfd.New(lane.fd, epoll, conn.LocalAddr(), conn.RemoteAddr())
+	again := eventloop.New(lane.fd, epoll, conn.LocalAddr(), conn.RemoteAddr())
 	again.Hold(lane.place)
 	return again
 }

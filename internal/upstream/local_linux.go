@@ -6,11 +6,11 @@ import (
 	"net/netip"
 	"time"
 
-	"wsauth/internal/sockfd"
+	"wsauth/internal/eventloop"
 )
 
 func dialLocal(ctx context.Context, server netip.AddrPort, timeout time.Duration) (net.Conn, error) {
-	conn, err := sockfd.Dial(ctx, server, timeout)
+	conn, err := eventloop.Dial(ctx, server, timeout)
 	if err != nil {
 		return nil, err
 	}

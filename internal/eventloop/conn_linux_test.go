@@ -1,4 +1,4 @@
-package sockfd
+package eventloop
 
 import (
 	"bytes"
