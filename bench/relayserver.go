@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 
+	"wsauth/internal/eventloop"
 	"wsauth/internal/relay"
 )
 
@@ -18,10 +19,11 @@ func serveRelay(upstream string) error {
 	if err != nil {
 		return err
 	}
-	r, err := relay.New(relay.Options{Loops: 1, Portable: os.Getenv(portableVariable) != ""})
+	loops, err := eventloop.New(eventloop.Options{Loops: 1, Portable: os.Getenv(portableVariable) != ""})
 	if err != nil {
 		return err
 	}
+	r := relay.New(loops)
 	defer r.Close()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -8,16 +8,15 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
-
-	"wsauth/internal/relay"
 )
 
-// An entrance is where clients come in, where event loops accept them: a handshake that comes first on a connection is read by the loop
-// and goes straight to the gateway, and everything else to net/http, for which the entrance is the listener. What net/http does for a
-// request beyond reading it, it does for connections that have more than one; that is a fifth of what a handshake costs.
+// entrance accepts client connections by event loops. If the first bytes of a
+// connection are a plain WebSocket handshake, the loop parses it and has it
+// served directly, which saves a fifth of its cost. Every other connection is
+// handed to net/http: entrance implements net.Listener for it.
 type entrance struct {
 	gateway *Gateway
-	ctx     context.Context // of handshakes; with what net/http puts there, and the gateway looks for
+	ctx     context.Context // of handshakes, with the values of net/http that the gateway uses
 	addr    net.Addr
 	stop    func()
 	conns   chan net.Conn
@@ -25,7 +24,8 @@ type entrance struct {
 	closed  chan struct{}
 }
 
-// enter returns the listener for the server, which is l itself where no loop can accept clients.
+// enter returns the listener for the server: an entrance, or l itself, with
+// limits, if no loop can accept clients.
 func (g *Gateway) enter(l net.Listener, server *http.Server) net.Listener {
 	e := &entrance{
 		gateway: g,
@@ -34,18 +34,26 @@ func (g *Gateway) enter(l net.Listener, server *http.Server) net.Listener {
 		conns:   make(chan net.Conn),
 		closed:  make(chan struct{}),
 	}
-	// A loop sets nothing on a client, as net does, that it does not have from the listener. A failure would only leave it so.
+	// Connections that a loop accepts have only the options of the listener. A
+	// failure leaves it as it is.
 	_ = Adopt(l)
+	clients := &acceptor{
+		loops:    g.events,
+		limiter:  g.connections,
+		proxies:  g.clients.rules(),
+		patience: server.ReadHeaderTimeout,
+		first:    e.first,
+		failed:   e.failed,
+	}
 	var ok bool
-	e.stop, ok = g.carrier.Accept(l, relay.Accept{Patience: server.ReadHeaderTimeout, First: e.first, Failed: e.failed, Limiter: g.connections, Proxies: g.clients.rules()})
-	if !ok {
+	if e.stop, ok = clients.listen(l); !ok {
 		return g.listen(l)
 	}
 	return e
 }
 
-// first takes a connection and what came first on it. It is called by a loop.
-func (e *entrance) first(conn relay.Client, data []byte, idle bool) {
+// first serves a connection by its first bytes; see [acceptor].
+func (e *entrance) first(conn *clientConn, data []byte, idle bool) {
 	r := readHandshake(data)
 	if r == nil {
 		conn.Unread(bytes.Clone(data))
@@ -78,7 +86,7 @@ func (e *entrance) serve(w *answer, r *http.Request) {
 	e.gateway.serve(w, r)
 }
 
-// pass gives a connection to net/http.
+// pass hands a connection to net/http.
 func (e *entrance) pass(conn net.Conn) {
 	select {
 	case e.conns <- conn:
@@ -87,12 +95,12 @@ func (e *entrance) pass(conn net.Conn) {
 	}
 }
 
-// failed says that nobody could be accepted.
+// failed logs that no client can be accepted; see [acceptor].
 func (e *entrance) failed(err error) {
 	e.gateway.log.LogAttrs(e.ctx, slog.LevelWarn, "cannot accept clients for the moment", slog.Any("error", err))
 }
 
-// Accept returns the next connection for net/http.
+// Accept implements [net.Listener]. It returns the next connection for net/http.
 func (e *entrance) Accept() (net.Conn, error) {
 	select {
 	case conn := <-e.conns:
@@ -102,7 +110,7 @@ func (e *entrance) Accept() (net.Conn, error) {
 	}
 }
 
-// Close accepts no more.
+// Close implements [net.Listener].
 func (e *entrance) Close() error {
 	e.closing.Do(func() {
 		close(e.closed)
@@ -111,5 +119,5 @@ func (e *entrance) Close() error {
 	return nil
 }
 
-// Addr is that of the listener.
+// Addr implements [net.Listener].
 func (e *entrance) Addr() net.Addr { return e.addr }

@@ -14,6 +14,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/connlimit"
+	"wsauth/internal/eventloop"
 	"wsauth/internal/relay"
 	"wsauth/internal/upstream"
 	"wsauth/login"
@@ -49,6 +50,7 @@ type Gateway struct {
 	hasProviders bool              // whose keys may have to be fetched
 	tokenRoom    int               // bytes of header fields; see roomForTokens
 	locations    []wsauth.Location // where a credential may be, unless a route says otherwise
+	events       *eventloop.Group  // of carrier, and of what waits for clients and upstreams
 	carrier      *relay.Relay
 	held         func() bool // see wsauth.Guard.Paused
 	demo         *demo       // nil with routes
@@ -124,22 +126,26 @@ func defaultLocations(cookies *wsauth.Cookies) []wsauth.Location {
 func (g *Gateway) open(c Config, files assets) error {
 	var err error
 	g.held = g.guard.Paused
-	// The backend of the demonstration is at the other end of a pipe, which event loops cannot watch.
-	if g.carrier, err = relay.New(relay.Options{Portable: len(c.Routes) == 0, Held: g.held}); err != nil {
-		return fmt.Errorf("gateway: relay: %w", err)
+	// The backend of the demonstration is at the other end of a pipe, which
+	// event loops cannot watch.
+	if g.events, err = eventloop.New(eventloop.Options{Portable: len(c.Routes) == 0, Paused: g.held}); err != nil {
+		return fmt.Errorf("gateway: event loops: %w", err)
 	}
+	g.carrier = relay.New(g.events)
 	if len(c.Routes) == 0 {
 		g.demo, err = g.openDemo()
 	} else {
 		err = g.Update(c.Routes)
 	}
 	if err != nil {
-		return errors.Join(err, g.carrier.Close())
+		g.carrier.Close()
+		return err
 	}
 	endpoints, err := g.endpoints(c, files)
 	if err != nil {
 		g.closeRoutes()
-		return errors.Join(err, g.carrier.Close())
+		g.carrier.Close()
+		return err
 	}
 	served := withSecurityHeaders(g.withOrigins(newMux(recorded(endpoints))))
 	if len(c.Routes) > 0 {
@@ -201,7 +207,7 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 			err = nil
 		}
 	}
-	err = errors.Join(err, g.carrier.Close())
+	g.carrier.Close()
 	g.closeRoutes()
 	return err
 }

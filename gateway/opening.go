@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"wsauth"
-	"wsauth/internal/relay"
+	"wsauth/internal/eventloop"
 	"wsauth/internal/upstream"
 	"wsauth/internal/wsconn"
 )
@@ -96,14 +96,14 @@ func (o *opening) fail(err error) {
 	o.conclude()
 }
 
-// await waits for the answer: on a loop if that can be.
+// await waits for the answer, by a loop if one can.
 func (o *opening) await(asked *upstream.Asked) {
 	o.asked = asked
 	o.watch = watchClient(o.w.Conn(), o.socket)
-	if o.proxy.carrier.Await(o.w.Conn(), asked.Conn, relay.Answer{
-		Patience: o.proxy.route.Response,
-		Over:     func() bool { return o.socket.Err() != nil },
-		First:    o.first,
+	if o.proxy.events.Await(asked.Conn, o.w.Conn(), eventloop.Wait{
+		Limit: o.proxy.route.Response,
+		To:    o,
+		Over:  func() bool { return o.socket.Err() != nil },
 	}) {
 		return
 	}
@@ -118,16 +118,18 @@ func (o *opening) await(asked *upstream.Asked) {
 // the other end.
 const mostAtOnce = 8 << 10
 
-// first takes the beginning of the answer. It is called by a loop.
-func (o *opening) first(data []byte, err error) {
+// Received implements [eventloop.Receiver]. It takes the beginning of the
+// answer.
+func (o *opening) Received(data []byte, _ bool, err error) (more time.Duration) {
 	defer o.recovered()
 	if err == nil && len(data) <= mostAtOnce && o.watch.idle() {
 		if backend, ok := o.asked.Switched(data); ok {
 			o.open(backend)
-			return
+			return 0
 		}
 	}
 	go o.wait(bytes.Clone(data), err)
+	return 0
 }
 
 // wait waits for the upstream's answer, of which first has come already, and

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"wsauth"
+	"wsauth/internal/eventloop"
 	"wsauth/internal/forwarded"
 	"wsauth/internal/httpx"
 	"wsauth/internal/relay"
@@ -28,6 +29,7 @@ type proxy struct {
 	cors    *corsPolicy // nil where the gateway says nothing about CORS
 	teller  teller
 	plain   *httputil.ReverseProxy
+	events  *eventloop.Group
 	carrier *relay.Relay
 
 	locations   []wsauth.Location // where its guard looks for credentials
@@ -42,7 +44,7 @@ type proxy struct {
 
 // newProxy makes the proxy of a route that was checked. reach says how its upstreams are reached, as far as the route does not.
 func (g *Gateway) newProxy(r Route, reach upstream.Config) (*proxy, error) {
-	p := &proxy{gateway: g, route: r, teller: newTeller(r, g.issuer), carrier: g.carrier}
+	p := &proxy{gateway: g, route: r, teller: newTeller(r, g.issuer), events: g.events, carrier: g.carrier}
 	var err error
 	p.guard, err = g.guard.With(p.policy)
 	if err != nil {

@@ -28,7 +28,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			_ = conn.Close()
 			continue
 		}
-		seat := seat{place: place, remote: conn.RemoteAddr()}
+		seat := NewSeat(place, conn.RemoteAddr())
 		if tcp, ok := conn.(*net.TCPConn); ok {
 			return &tcpConn{tcp, seat}, nil
 		}
@@ -36,24 +36,27 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// A seat adds the place of a connection to a net.Conn.
-type seat struct {
+// A Seat adds the place of a connection to a net.Conn.
+type Seat struct {
 	place  *Place
 	remote net.Addr
 	header *proxyproto.Header // nil without a PROXY header
 }
 
+// NewSeat returns the Seat of a connection from remote. place may be nil.
+func NewSeat(place *Place, remote net.Addr) Seat { return Seat{place: place, remote: remote} }
+
 // Place returns the place of the connection.
-func (s *seat) Place() *Place { return s.place }
+func (s *Seat) Place() *Place { return s.place }
 
 // RemoteAddr returns the address of the client.
-func (s *seat) RemoteAddr() net.Addr { return s.remote }
+func (s *Seat) RemoteAddr() net.Addr { return s.remote }
 
 // Header returns the PROXY header of the connection.
-func (s *seat) Header() *proxyproto.Header { return s.header }
+func (s *Seat) Header() *proxyproto.Header { return s.header }
 
 // Introduce implements proxyproto.Conn.
-func (s *seat) Introduce(h *proxyproto.Header) bool {
+func (s *Seat) Introduce(h *proxyproto.Header) bool {
 	s.header, s.remote = h, h.Client()
 	return s.place.Move(h.Source)
 }
@@ -61,11 +64,11 @@ func (s *seat) Introduce(h *proxyproto.Header) bool {
 // A tcpConn keeps the methods of TCP connections.
 type tcpConn struct {
 	*net.TCPConn
-	seat
+	Seat
 }
 
 // RemoteAddr returns the address of the client.
-func (c *tcpConn) RemoteAddr() net.Addr { return c.seat.RemoteAddr() }
+func (c *tcpConn) RemoteAddr() net.Addr { return c.Seat.RemoteAddr() }
 
 // Close closes the connection and releases its place.
 func (c *tcpConn) Close() error {
@@ -75,11 +78,11 @@ func (c *tcpConn) Close() error {
 
 type otherConn struct {
 	net.Conn
-	seat
+	Seat
 }
 
 // RemoteAddr returns the address of the client.
-func (c *otherConn) RemoteAddr() net.Addr { return c.seat.RemoteAddr() }
+func (c *otherConn) RemoteAddr() net.Addr { return c.Seat.RemoteAddr() }
 
 // Close closes the connection and releases its place.
 func (c *otherConn) Close() error {

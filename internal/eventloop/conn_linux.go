@@ -10,67 +10,60 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"wsauth/internal/connlimit"
-	"wsauth/internal/proxyproto"
 )
 
-// A Conn is a TCP connection. Beside what a net.Conn does, its descriptor can be had. All methods are safe for concurrent use.
+// A Conn is a TCP connection that a loop can watch and take over. All methods
+// but Hold are safe for concurrent use. A type that embeds a *Conn is taken for
+// it, so it must not change what is read and written.
 type Conn struct {
 	local, remote net.Addr
 	closed        atomic.Bool
-	place         *connlimit.Place   // of a client; released with the descriptor
-	header        *proxyproto.Header // of a proxy that has said whose connection it is; may be nil
+	lease         Lease // released with the descriptor; may be nil
 
-	wmu sync.Mutex // held while somebody writes, so that two writes do not mix
+	wmu sync.Mutex // held during a Write, so that two do not mix
 
 	mu        sync.Mutex
-	fd        int32        // -1 once it is closed, or somebody else's
-	epoll     int          // of the loop that watches it; 0: none
+	fd        int32        // -1 if it is closed, or was taken over
+	loop      *Loop        // watches it; may be nil
 	file      *os.File     // has the descriptor once somebody has waited
-	unread    []byte       // read already, and to be read again
+	unread    []byte       // was read, and is to be read again
 	deadlines [2]time.Time // until file has them
 }
 
-// The ways of a connection.
+// The directions of a connection.
 const (
 	reading = iota
 	writing
 )
 
-// New makes a connection of a socket that does not block. It owns fd from now on. Where epoll is not 0, it is that of an event loop
-// which watches the socket; it is told to stop as soon as somebody else waits for it.
-func New(fd int32, epoll int, local, remote net.Addr) *Conn {
-	return &Conn{fd: fd, epoll: epoll, local: local, remote: remote}
+// newConn makes a Conn of a non-blocking socket, which it owns from now on.
+func newConn(fd int32, local, remote net.Addr) *Conn {
+	return &Conn{fd: fd, local: local, remote: remote}
 }
 
-// Hold has the connection hold a place until it is closed. It is called before
-// anything else.
-func (c *Conn) Hold(p *connlimit.Place) { c.place = p }
-
-// Place returns the place of the connection; nil if it has none. After Detach
-// it is to be released with the descriptor.
-func (c *Conn) Place() *connlimit.Place { return c.place }
-
-// Introduce has the connection be that of another client, because a proxy has
-// said so. It is called before anything but Hold, and reports false if that
-// client may have no more connections.
-func (c *Conn) Introduce(h *proxyproto.Header) bool {
-	c.header, c.remote = h, h.Client()
-	return c.place.Move(h.Source)
+// connOf returns conn if it is a [Conn] or embeds one, and nil otherwise.
+func connOf(conn net.Conn) *Conn {
+	if c, ok := conn.(interface{ eventConn() *Conn }); ok {
+		return c.eventConn()
+	}
+	return nil
 }
 
-// Header returns what Introduce was called with; nil without a call.
-func (c *Conn) Header() *proxyproto.Header { return c.header }
+func (c *Conn) eventConn() *Conn { return c }
 
-// Unread has the next reads return p first.
+// Hold makes the connection hold l until its descriptor is closed, by Close or
+// by a loop that has taken the socket over. It must be called before anything
+// else.
+func (c *Conn) Hold(l Lease) { c.lease = l }
+
+// Unread makes the next reads return p first.
 func (c *Conn) Unread(p []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.unread = append(p[:len(p):len(p)], c.unread...)
 }
 
-// Read reads what has come, and waits for something.
+// Read implements [net.Conn].
 func (c *Conn) Read(p []byte) (int, error) {
 	n, file, err := c.readNow(p)
 	if file != nil {
@@ -93,8 +86,8 @@ func (c *Conn) readNow(p []byte) (int, *os.File, error) {
 	if err := c.ready(reading); err != nil || c.file != nil {
 		return 0, c.file, err
 	}
-	n, err := Recv(c.fd, p)
-	if errors.Is(err, unix.EAGAIN) {
+	n, err := recv(c.fd, p)
+	if errors.Is(err, ErrNotReady) {
 		return 0, c.wait(), nil
 	}
 	if n == 0 && err == nil && len(p) > 0 {
@@ -103,7 +96,7 @@ func (c *Conn) readNow(p []byte) (int, *os.File, error) {
 	return n, nil, err
 }
 
-// Write writes all of p.
+// Write implements [net.Conn].
 func (c *Conn) Write(p []byte) (int, error) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
@@ -116,24 +109,26 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, c.opError("write", err)
 }
 
-// writeNow writes what is taken at once, and returns the file that can wait for the rest.
+// writeNow writes what the socket takes at once, and returns the file that can
+// wait for the rest.
 func (c *Conn) writeNow(p []byte) (int, *os.File, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.ready(writing); err != nil || c.file != nil {
 		return 0, c.file, err
 	}
-	n, err := Send(c.fd, p)
-	if n < len(p) && (err == nil || errors.Is(err, unix.EAGAIN)) {
+	n, err := send(c.fd, p)
+	if n < len(p) && (err == nil || errors.Is(err, ErrNotReady)) {
 		return n, c.wait(), nil
 	}
 	return n, nil, err
 }
 
-// ready says why the socket cannot be used that way. The caller holds mu.
-func (c *Conn) ready(way int) error {
-	switch at := c.deadlines[way]; {
-	case c.file != nil: // which has the deadlines
+// ready returns the error for which the descriptor cannot be used in a
+// direction. If there is a file, that knows. c.mu must be held.
+func (c *Conn) ready(direction int) error {
+	switch at := c.deadlines[direction]; {
+	case c.file != nil:
 	case c.fd < 0:
 		return net.ErrClosed
 	case !at.IsZero() && !time.Now().Before(at):
@@ -142,11 +137,12 @@ func (c *Conn) ready(way int) error {
 	return nil
 }
 
-// wait makes the socket known to the runtime's poller. The caller holds mu.
+// wait registers the socket with the runtime's poller. No loop watches it from
+// now on. c.mu must be held.
 func (c *Conn) wait() *os.File {
-	if c.epoll != 0 {
-		_ = unix.EpollCtl(c.epoll, unix.EPOLL_CTL_DEL, int(c.fd), nil)
-		c.epoll = 0
+	if c.loop != nil {
+		_ = c.loop.poll.unwatch(c.fd)
+		c.loop = nil
 	}
 	c.file = os.NewFile(uintptr(c.fd), "socket") //nolint:gosec // a descriptor is not negative
 	c.fd = -1
@@ -155,14 +151,16 @@ func (c *Conn) wait() *os.File {
 	return c.file
 }
 
-// Close closes the connection.
+// Close implements [net.Conn].
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed.Swap(true) || c.file == nil && c.fd < 0 {
 		return c.opError("close", net.ErrClosed)
 	}
-	defer c.place.Release()
+	if c.lease != nil {
+		defer c.lease.Release()
+	}
 	if c.file != nil {
 		return c.file.Close()
 	}
@@ -178,10 +176,17 @@ func (c *Conn) CloseWrite() error {
 	return c.opError("shutdown", errors.Join(err, failed))
 }
 
-// SetLinger is that of [net.TCPConn]: with 0, Close resets the connection.
+// Shutdown ends the connection in both directions. Its reader, which may be a
+// loop, finds the end of the stream, and has to close it.
+func (c *Conn) Shutdown() {
+	_ = c.control(func(fd int) { _ = unix.Shutdown(fd, unix.SHUT_RDWR) })
+}
+
+// SetLinger does what that of [net.TCPConn] does: after a call with 0, Close
+// resets the connection.
 func (c *Conn) SetLinger(seconds int) error {
 	var failed error
-	linger := unix.Linger{Onoff: 1, Linger: int32(seconds)} //nolint:gosec // 0 is what it is called with
+	linger := unix.Linger{Onoff: 1, Linger: int32(seconds)} //nolint:gosec // callers pass 0
 	if seconds < 0 {
 		linger = unix.Linger{}
 	}
@@ -190,42 +195,43 @@ func (c *Conn) SetLinger(seconds int) error {
 }
 
 // Unsent returns how many bytes were written that the peer has not
-// acknowledged; 0 where the connection is closed.
+// acknowledged; 0 if the connection is closed.
 func (c *Conn) Unsent() (n int) {
 	_ = c.control(func(fd int) { n, _ = unix.IoctlGetInt(fd, unix.SIOCOUTQ) })
 	return n
 }
 
-// Drop reads and drops what has come, up to about most bytes. It does not
-// wait.
-func (c *Conn) Drop(most int) {
-	_ = c.control(func(fd int) { Drop(int32(fd), most) }) //nolint:gosec // a descriptor fits
-}
-
-// Bare reports whether there is nothing but a socket: nothing that was read already, and is to be read again.
-func (c *Conn) Bare() bool {
+// bare reports whether nothing was read that is to be read again.
+func (c *Conn) bare() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.unread) == 0
 }
 
-// Watch notes that an event loop begins to watch the connection, and returns the descriptor for it. ok is false where somebody else waits
-// for it, or has it.
-func (c *Conn) Watch(epoll int) (fd int32, ok bool) {
+// watch records that l is going to watch the connection, and returns the
+// descriptor. It reports false if another does, if somebody has waited for the
+// connection, or if it is closed or not bare.
+func (c *Conn) watch(l *Loop) (fd int32, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.fd < 0 || c.epoll != 0 || len(c.unread) > 0 {
+	if c.fd < 0 || c.loop != nil || len(c.unread) > 0 {
 		return -1, false
 	}
-	c.epoll = epoll
+	c.loop = l
 	return c.fd, true
 }
 
-// Detach closes the connection, but returns its descriptor, which the caller
-// owns from now on, and the epoll of the event loop that watches it; 0: none.
-// After an error, for instance for want of a descriptor, the connection stays
-// open.
-func (c *Conn) Detach() (fd int32, epoll int, err error) {
+// watcher returns the loop that watches the connection; nil if there is none.
+func (c *Conn) watcher() *Loop {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.loop
+}
+
+// detach closes the connection but not its descriptor, which the caller owns
+// from now on, and returns the loop that watches it; nil if there is none.
+// After an error, such as for want of a descriptor, the connection stays open.
+func (c *Conn) detach() (fd int32, by *Loop, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.file != nil {
@@ -233,24 +239,27 @@ func (c *Conn) Detach() (fd int32, epoll int, err error) {
 		var failed error
 		err = control(c.file, func(fd int) { copied, failed = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) }) //nolint:gosec // a descriptor is not negative
 		if err = errors.Join(err, failed); err != nil {
-			return -1, 0, c.opError("detach", err)
+			return -1, nil, c.opError("detach", err)
 		}
 		c.closed.Store(true)
 		_ = c.file.Close()
-		return int32(copied), 0, nil //nolint:gosec // a descriptor fits
+		return int32(copied), nil, nil //nolint:gosec // a descriptor fits
 	}
 	if c.fd < 0 {
-		return -1, 0, c.opError("detach", net.ErrClosed)
+		return -1, nil, c.opError("detach", net.ErrClosed)
 	}
 	fd, c.fd = c.fd, -1
-	return fd, c.epoll, nil
+	return fd, c.loop, nil
 }
 
-// Epoll is that of the event loop which watches the connection; 0: none.
-func (c *Conn) Epoll() int {
+// attach undoes detach, but for deadlines. The loop by, which may be nil,
+// watches fd.
+func (c *Conn) attach(fd int32, by *Loop) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.epoll
+	c.fd, c.loop, c.file = fd, by, nil
+	c.deadlines = [2]time.Time{}
+	c.closed.Store(false)
 }
 
 // control calls f with the descriptor.
@@ -275,34 +284,50 @@ func control(file *os.File, f func(fd int)) error {
 	return raw.Control(func(fd uintptr) { f(int(fd)) }) //nolint:gosec // a descriptor fits
 }
 
-// LocalAddr is the server's address, or that of a listener which the client has reached.
+// LocalAddr returns the server's address. That of a connection that was
+// accepted is its listener's, and that of one that was dialed is not known.
 func (c *Conn) LocalAddr() net.Addr { return c.local }
 
-// RemoteAddr is the address of the other end.
+// RemoteAddr implements [net.Conn].
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
-// SetDeadline sets both deadlines.
+// SetDeadline implements [net.Conn].
 func (c *Conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// SetReadDeadline has reads fail from t on; zero: never.
+// SetReadDeadline implements [net.Conn].
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(reading, t) }
 
-// SetWriteDeadline has writes fail from t on; zero: never.
+// SetWriteDeadline implements [net.Conn].
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(writing, t) }
 
-func (c *Conn) setDeadline(way int, t time.Time) error {
+func (c *Conn) setDeadline(direction int, t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.file == nil && c.fd < 0:
 		return c.opError("set", net.ErrClosed)
 	case c.file == nil:
-		c.deadlines[way] = t
+		c.deadlines[direction] = t
 		return nil
-	case way == reading:
+	case direction == reading:
 		return c.opError("set", c.file.SetReadDeadline(t))
 	}
 	return c.opError("set", c.file.SetWriteDeadline(t))
+}
+
+// opError wraps err as the net package does, in a net.Error for which net/http
+// looks. io.EOF stays as it is. After Close the error is net.ErrClosed.
+func (c *Conn) opError(op string, err error) error {
+	if path, ok := errors.AsType[*os.PathError](err); ok {
+		err = path.Err
+	}
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return err
+	case c.closed.Load():
+		err = net.ErrClosed
+	}
+	return &net.OpError{Op: op, Net: "tcp", Addr: c.remote, Err: err}
 }

@@ -11,19 +11,15 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const patience = 10 * time.Second
-
-// pair is a Conn and the other end of its connection.
-func pair(t *testing.T, epoll int) (*Conn, *net.TCPConn) {
+// pair returns a Conn and the other end of its connection.
+func pair(t *testing.T) (*Conn, *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -39,13 +35,13 @@ func pair(t *testing.T, epoll int) (*Conn, *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := bare(t, accepted.(*net.TCPConn), epoll)
+	c := connFrom(t, accepted.(*net.TCPConn))
 	t.Cleanup(func() { _ = c.Close() })
 	return c, far.(*net.TCPConn)
 }
 
-// bare makes a Conn of a connection of the net package.
-func bare(t *testing.T, conn *net.TCPConn, epoll int) *Conn {
+// connFrom makes a Conn of a connection of the net package.
+func connFrom(t *testing.T, conn *net.TCPConn) *Conn {
 	t.Helper()
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -57,7 +53,7 @@ func bare(t *testing.T, conn *net.TCPConn, epoll int) *Conn {
 	if err = errors.Join(err, failed, conn.Close()); err != nil {
 		t.Fatal(err)
 	}
-	return New(int32(fd), epoll, conn.LocalAddr(), conn.RemoteAddr())
+	return newConn(int32(fd), conn.LocalAddr(), conn.RemoteAddr())
 }
 
 func (c *Conn) waits() bool {
@@ -82,9 +78,10 @@ func waitFor(t *testing.T, fd int32) {
 	}
 }
 
-// TestNothingWaits: what is there at once is read and written without the runtime's poller.
+// TestNothingWaits: what is there at once is read and written without the
+// runtime's poller.
 func TestNothingWaits(t *testing.T) {
-	c, far := pair(t, 0)
+	c, far := pair(t)
 	if _, err := io.WriteString(far, "in"); err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +116,7 @@ func TestNothingWaits(t *testing.T) {
 
 // TestWaits: what is not there yet is waited for.
 func TestWaits(t *testing.T) {
-	c, far := pair(t, 0)
+	c, far := pair(t)
 	read := make(chan string, 1)
 	go func() {
 		got := make([]byte, 9)
@@ -140,9 +137,10 @@ func TestWaits(t *testing.T) {
 	}
 }
 
-// TestLongWrite: more than the other end takes at once arrives whole, and two writes do not mix.
+// TestLongWrite: more than the other end takes at once arrives whole, and two
+// writes do not mix.
 func TestLongWrite(t *testing.T) {
-	c, far := pair(t, 0)
+	c, far := pair(t)
 	const size = 16 << 20
 	var writers sync.WaitGroup
 	for _, b := range []byte{'a', 'b'} {
@@ -164,13 +162,14 @@ func TestLongWrite(t *testing.T) {
 	}
 }
 
-// TestDeadlines hold before and after somebody waits, for both ways, and an error of theirs is what net/http looks for.
+// TestDeadlines: they hold before and after somebody waits, in both directions,
+// and their error is the one that net/http looks for.
 func TestDeadlines(t *testing.T) {
 	isTimeout := func(err error) bool {
 		var timeout net.Error
 		return errors.As(err, &timeout) && timeout.Timeout() && errors.Is(err, os.ErrDeadlineExceeded)
 	}
-	c, far := pair(t, 0)
+	c, far := pair(t)
 	past := time.Unix(1, 0)
 	buf := make([]byte, 1)
 	if err := c.SetDeadline(past); err != nil {
@@ -209,7 +208,7 @@ func TestDeadlines(t *testing.T) {
 // TestClosed: everything fails, and a read that is under way ends.
 func TestClosed(t *testing.T) {
 	for _, waiting := range []bool{false, true} {
-		c, _ := pair(t, 0)
+		c, _ := pair(t)
 		read := make(chan error, 1)
 		if waiting {
 			go func() {
@@ -233,7 +232,7 @@ func TestClosed(t *testing.T) {
 				t.Errorf("waiting %v: %s: %v", waiting, what, err)
 			}
 		}
-		if _, _, err := c.Detach(); !errors.Is(err, net.ErrClosed) {
+		if _, _, err := c.detach(); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("detached: %v", err)
 		}
 	}
@@ -241,13 +240,13 @@ func TestClosed(t *testing.T) {
 
 // TestUnread: what was read is read again, before what comes later.
 func TestUnread(t *testing.T) {
-	c, far := pair(t, 0)
+	c, far := pair(t)
 	c.Unread([]byte("cd"))
 	c.Unread([]byte("ab"))
-	if c.Bare() {
+	if c.bare() {
 		t.Error("bare")
 	}
-	if _, ok := c.Watch(7); ok {
+	if _, ok := c.watch(new(Loop)); ok {
 		t.Error("watched")
 	}
 	if _, err := io.WriteString(far, "ef"); err != nil {
@@ -257,7 +256,7 @@ func TestUnread(t *testing.T) {
 	if _, err := io.ReadFull(c, got); err != nil || string(got) != "abcdef" {
 		t.Errorf("read %q, %v", got, err)
 	}
-	if !c.Bare() {
+	if !c.bare() {
 		t.Error("not bare")
 	}
 }
@@ -265,17 +264,17 @@ func TestUnread(t *testing.T) {
 // TestDetach gives the socket away, whether or not somebody has waited for it.
 func TestDetach(t *testing.T) {
 	for _, waited := range []bool{false, true} {
-		c, far := pair(t, 0)
+		c, far := pair(t)
 		if waited {
 			c.mu.Lock()
 			c.wait()
 			c.mu.Unlock()
 		}
-		fd, epoll, err := c.Detach()
-		if err != nil || epoll != 0 {
-			t.Fatal(err, epoll)
+		fd, by, err := c.detach()
+		if err != nil || by != nil {
+			t.Fatal(err, by)
 		}
-		if n, err := Send(fd, []byte("on")); n != 2 || err != nil {
+		if n, err := send(fd, []byte("on")); n != 2 || err != nil {
 			t.Errorf("sent %d, %v", n, err)
 		}
 		got := make([]byte, 2)
@@ -285,7 +284,7 @@ func TestDetach(t *testing.T) {
 		if _, err := c.Write(got); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("write after it: %v", err)
 		}
-		if _, err := Recv(fd, got); !errors.Is(err, unix.EAGAIN) {
+		if _, err := recv(fd, got); !errors.Is(err, unix.EAGAIN) {
 			t.Errorf("received %v of nothing", err)
 		}
 		_ = unix.Close(int(fd))
@@ -295,7 +294,7 @@ func TestDetach(t *testing.T) {
 // TestDetachWithoutDescriptors: a socket that somebody has waited for is whole
 // after Detach found no descriptor for the caller.
 func TestDetachWithoutDescriptors(t *testing.T) {
-	c, far := pair(t, 0)
+	c, far := pair(t)
 	c.mu.Lock()
 	c.wait()
 	c.mu.Unlock()
@@ -306,7 +305,7 @@ func TestDetachWithoutDescriptors(t *testing.T) {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Max: limit.Max}); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := c.Detach()
+	_, _, err := c.detach()
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
@@ -321,64 +320,114 @@ func TestDetachWithoutDescriptors(t *testing.T) {
 	if _, err := io.ReadFull(far, got); err != nil || string(got) != "on" {
 		t.Errorf("%q, %v", got, err)
 	}
-	fd, _, err := c.Detach()
+	fd, _, err := c.detach()
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = unix.Close(int(fd))
 }
 
-// TestWatched: the loop is told of the socket until somebody else waits for it.
+// TestWatched: a loop is told of a connection until somebody else waits for it.
 func TestWatched(t *testing.T) {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
+	l := testLoop(t)
+	c, far := pair(t)
+	fd, ok := c.watch(l)
+	if !ok || c.watcher() != l {
+		t.Fatalf("watched %v, by %v", ok, c.watcher())
+	}
+	if err := l.poll.watch(fd, unix.EPOLL_CTL_ADD, 0); err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(epoll)
-	c, far := pair(t, 0)
-	fd, ok := c.Watch(epoll)
-	if !ok || c.Epoll() != epoll {
-		t.Fatalf("watched %v, by %d", ok, c.Epoll())
-	}
-	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, int(fd), &unix.EpollEvent{Events: unix.EPOLLIN, Fd: fd}); err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := c.Watch(epoll); ok {
+	if _, ok := c.watch(l); ok {
 		t.Error("watched twice")
 	}
 	if _, err := io.WriteString(far, "12"); err != nil {
 		t.Fatal(err)
 	}
-	var events [2]unix.EpollEvent
-	if n, err := unix.EpollWait(epoll, events[:], int(patience.Milliseconds())); n != 1 {
-		t.Fatalf("%d events, %v", n, err)
+	if n := receive(t, waiting(l.poll.hold)); n != 1 || l.poll.events[0].Fd != fd {
+		t.Fatalf("%d events", n)
+	}
+	if n := l.poll.peek(); n != 0 {
+		t.Fatalf("reported again, with %d events", n)
 	}
 	c.mu.Lock()
 	c.wait()
 	c.mu.Unlock()
-	if n, _ := unix.EpollWait(epoll, events[:], 0); n != 0 || c.Epoll() != 0 {
-		t.Errorf("%d events, and watched by %d, while somebody else waits", n, c.Epoll())
+	if _, err := io.WriteString(far, "3"); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(c, make([]byte, 2)); err != nil {
+	if _, err := io.ReadFull(c, make([]byte, 3)); err != nil {
 		t.Error(err)
+	}
+	if n := l.poll.peek(); n != 0 || c.watcher() != nil {
+		t.Errorf("%d events, and watched by %v, while somebody else waits", n, c.watcher())
 	}
 }
 
-// A listener hands out Conns.
-type listener struct {
+// TestShutdown: the reader of a connection finds its end.
+func TestShutdown(t *testing.T) {
+	for _, waited := range []bool{false, true} {
+		c, far := pair(t)
+		if waited {
+			c.mu.Lock()
+			c.wait()
+			c.mu.Unlock()
+		}
+		c.Shutdown()
+		if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+			t.Errorf("read %d, %v", n, err)
+		}
+		if n, err := far.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+			t.Errorf("the other end read %d, %v", n, err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		c.Shutdown()
+	}
+}
+
+// A lease counts how often it was released.
+type lease struct{ atomic.Int64 }
+
+func (l *lease) Release() { l.Add(1) }
+
+// TestLease: it is released once, with the descriptor.
+func TestLease(t *testing.T) {
+	for _, waited := range []bool{false, true} {
+		c, _ := pair(t)
+		var held lease
+		c.Hold(&held)
+		if waited {
+			c.mu.Lock()
+			c.wait()
+			c.mu.Unlock()
+		}
+		if n := held.Load(); n != 0 {
+			t.Errorf("released %d times before Close", n)
+		}
+		_, _ = c.Close(), c.Close()
+		if n := held.Load(); n != 1 {
+			t.Errorf("released %d times after Close", n)
+		}
+	}
+}
+
+// A connListener hands out Conns.
+type connListener struct {
 	net.Listener
 	t *testing.T
 }
 
-func (l listener) Accept() (net.Conn, error) {
+func (l connListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return bare(l.t, conn.(*net.TCPConn), 0), nil
+	return connFrom(l.t, conn.(*net.TCPConn)), nil
 }
 
-// TestServesHTTP: net/http finds what it looks for: it tells the end of a client from its own deadlines.
+// TestServesHTTP: net/http can tell the end of a client from its own deadlines.
 func TestServesHTTP(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -394,7 +443,7 @@ func TestServesHTTP(t *testing.T) {
 		_, _ = io.Copy(w, r.Body)
 	})}
 	served := make(chan error, 1)
-	go func() { served <- s.Serve(listener{l, t}) }()
+	go func() { served <- s.Serve(connListener{l, t}) }()
 	client := &http.Client{Transport: &http.Transport{}}
 	url := "http://" + l.Addr().String()
 	for range 3 { // on one connection

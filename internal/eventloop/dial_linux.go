@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dial opens a TCP connection to a server on this machine, or one as near. A net.Dialer takes goroutines and timers to wait for what is
-// here over at once, and asks the system for both addresses, which is most of what an opening costs. The connection's LocalAddr is not
-// known.
+// Dial opens a TCP connection to a server on this machine or nearby. A
+// net.Dialer takes goroutines and timers to wait for what is done at once here,
+// and asks the kernel for both addresses, which is most of the cost of a dial.
 func Dial(ctx context.Context, server netip.AddrPort, timeout time.Duration) (*Conn, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -28,9 +28,9 @@ func Dial(ctx context.Context, server netip.AddrPort, timeout time.Duration) (*C
 		err = connect(fd, to)
 	}
 	if errors.Is(err, errConnecting) {
-		err = connect(fd, to) // which is done, unless the server takes its time
+		err = connect(fd, to) // done by now, unless the server is slow
 	}
-	c := New(int32(fd), 0, &net.TCPAddr{}, net.TCPAddrFromAddrPort(server)) //nolint:gosec // a descriptor fits
+	c := newConn(int32(fd), &net.TCPAddr{}, net.TCPAddrFromAddrPort(server)) //nolint:gosec // a descriptor fits
 	switch {
 	case !errors.Is(err, errConnecting):
 	case timeout == 0:
@@ -52,9 +52,9 @@ func socketAddress(a netip.AddrPort) (family int, to unix.Sockaddr) {
 	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 }
 
-var errConnecting = errors.New("the server has not answered yet")
+var errConnecting = errors.New("the connection is not established")
 
-// connect begins to connect, or asks what has come of it.
+// connect starts to connect, or asks for the result.
 func connect(fd int, to unix.Sockaddr) error {
 	switch err := unix.Connect(fd, to); {
 	case errors.Is(err, unix.EISCONN):

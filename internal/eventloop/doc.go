@@ -1,7 +1,21 @@
-// Package eventloop has TCP connections that are not registered with the
-// runtime's poller until a read or a write has to wait.
+// Package eventloop runs event loops over epoll, for stream sockets that would
+// cost too much as connections of the net package.
 //
-// A connection of the net package is registered when it is opened, which wakes
-// a goroutine, and removed when it is closed. For a connection that is handed
-// to an event loop as soon as its handshake is done, that is most of its cost.
+// A [Group] is a fixed set of loops. Each [Loop] is one goroutine, which waits
+// for events, calls the [Handler] of each socket that has one, and runs the
+// functions that other goroutines post to it. A Group also accepts clients
+// ([Group.Accept]) and waits for the first bytes of a connection
+// ([Group.Await]).
+//
+// A [Conn] is a TCP connection that a Group has accepted or [Dial] has opened.
+// The net package registers a connection with the runtime's poller when it is
+// opened, which wakes a goroutine, and removes it when it is closed. For a
+// connection that a loop takes over as soon as its handshake is done, that is
+// most of its cost. A Conn is registered when a read or a write has to wait
+// for the first time.
+//
+// A [Socket] is a socket that a loop has taken over from a connection.
+//
+// Nothing that a loop calls may block. Loops exist on Linux only. On other
+// systems a Group has none, and Accept and Await report false.
 package eventloop

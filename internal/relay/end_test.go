@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/eventloop"
 	"wsauth/internal/wsframe"
 )
 
@@ -342,10 +343,7 @@ func TestEndWithinData(t *testing.T) {
 // TestRelayCloses: what is left is cut, and what comes later.
 func TestRelayCloses(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
-		r, err := New(Options{Loops: 1, Portable: w.portable})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := newRelay(t, Grace, eventloop.Options{Loops: 1, Portable: w.portable})
 		g := rigOf(t, r, w, Pair{})
 		g.client.send(fromClient(0x82, 300))
 		g.upstream.gets(fromClient(0x82, 300))
@@ -365,10 +363,7 @@ func TestRelayCloses(t *testing.T) {
 // the tunnel ends no second time.
 func TestEndAfterAll(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
-		r, err := New(Options{Loops: 1, Portable: w.portable, grace: w.grace})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := newRelay(t, w.grace, eventloop.Options{Loops: 1, Portable: w.portable})
 		g := rigOf(t, r, w, Pair{})
 		g.client.hangUp()
 		g.upstream.hangUp()
@@ -376,9 +371,7 @@ func TestEndAfterAll(t *testing.T) {
 		said := make(chan struct{})
 		g.End(goodbye, func() { close(said) })
 		receive(t, said)
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
+		closeNow(t, r)
 		select {
 		case again := <-g.results:
 			t.Error("it ended again:", again)
@@ -391,11 +384,7 @@ func TestEndAfterAll(t *testing.T) {
 // sent the farewell.
 func TestSaidOfACutTunnel(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
-		r, err := New(Options{Loops: 1, Portable: w.portable, grace: w.grace})
-		if err != nil {
-			t.Fatal(err)
-		}
-		closeAtEnd(t, r)
+		r := newRelay(t, w.grace, eventloop.Options{Loops: 1, Portable: w.portable})
 		g := rigOf(t, r, w, Pair{})
 		frame := fromUpstream(0x82, 300)
 		g.upstream.send(frame[:100])

@@ -2,10 +2,10 @@ package relay
 
 import (
 	"bytes"
-	"net"
 	"testing"
 	"time"
 
+	"wsauth/internal/eventloop"
 	"wsauth/internal/wsconn"
 )
 
@@ -19,7 +19,7 @@ func (g *rig) inside(f func(c *core)) {
 		return
 	}
 	done := make(chan struct{})
-	if !g.driver.(*looped).loop.order(func() { f(&g.core); close(done) }) {
+	if !g.driver.(*looped).loop.Post(func() { f(&g.core); close(done) }) {
 		g.t.Fatal("the loop is closed")
 	}
 	receive(g.t, done)
@@ -47,11 +47,7 @@ func TestG15_ClosingKeepsWhatIsOnItsWay(t *testing.T) {
 		if w.pipe {
 			return // a pipe has no buffer of a kernel
 		}
-		r, err := New(Options{Loops: 1, Portable: w.portable})
-		if err != nil {
-			t.Fatal(err)
-		}
-		closeAtEnd(t, r)
+		r := newRelay(t, Grace, eventloop.Options{Loops: 1, Portable: w.portable})
 		g := rigOf(t, r, w, Pair{})
 		read := func(s side) (n int) {
 			g.inside(func(c *core) { n = int(c.lanes[s].bytes) })
@@ -87,28 +83,4 @@ func TestG15_ClosingKeepsWhatIsOnItsWay(t *testing.T) {
 		g.client.gets(all)
 		g.client.ends()
 	})
-}
-
-// TestDropUnread: what has come is dropped, whatever the deadline is, and
-// what comes later is not.
-func TestDropUnread(t *testing.T) {
-	l := listen(t)
-	defer l.Close()
-	for name, dial := range map[string]func() (near, far net.Conn){
-		"TCP":    func() (near, far net.Conn) { return tcp(t) },
-		"Conn": func() (near, far net.Conn) { return dialBack(t, l) },
-	} {
-		near, far := dial()
-		p, r := peer{far, t, name}, peer{near, t, name}
-		_ = near.SetReadDeadline(past) // must not matter
-		p.send([]byte("dropped"))
-		until(t, "it has come", func() bool { return wsconn.Unsent(far) == 0 })
-		dropUnread(near)
-		p.send([]byte("kept"))
-		r.gets([]byte("kept"))
-		p.hangUp()
-		dropUnread(near)
-		r.hangUp()
-		dropUnread(near)
-	}
 }

@@ -2,56 +2,70 @@ package relay
 
 import (
 	"errors"
+	"io"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"wsauth/internal/connlimit"
 	"wsauth/internal/eventloop"
-	"wsauth/internal/wsconn"
 )
 
-// looped is a tunnel that a loop carries.
-//
-// Epoll tells of changes only (EPOLLET): what a socket has to give, or can take,
-// is remembered until it has given, or taken, all.
+// looped is a tunnel that an event loop carries.
 type looped struct {
-	loop   *loop
-	tunnel *Tunnel
-	core   *core // of the tunnel
-	timed  timed
-	lanes  [2]loopedLane // by the side that is read
-	added  bool          // the loop knows of it
-	obeyed bool          // End was
-	closed bool
+	loop     *eventloop.Loop
+	tunnel   *Tunnel
+	core     *core // of the tunnel
+	timer    eventloop.Timer
+	sockets  [2]eventloop.Socket
+	borrowed [2]*[room + eventloop.ReadSize]byte // for what waits in a lane
+	fresh    [2]bool                             // what waits in a lane may be in the loop's buffer
+	queued   [2]bool                             // a side has asked for another turn
+	obeyed   bool                                // the loop knows that End was called
+	closed   bool
 }
 
-// A loopedLane is what a loop knows of a lane, and of the socket it reads from.
-type loopedLane struct {
-	fd       int32
-	place    *connlimit.Place // of the client; released with fd
-	watched  bool             // the loop's epoll knows the socket
-	readable bool             // there is something to read
-	final    bool             // likewise, up to the end of the stream or an error
-	queued   bool             // in again
-	blocked  bool             // the destination takes nothing
-	fresh    bool             // what waits may be in the loop's buffer
-	signals  bool             // the socket is asked to tell when it takes something again
-	borrowed *[room + readSize]byte
+var borrowable = sync.Pool{New: func() any { return new([room + eventloop.ReadSize]byte) }}
+
+// carry makes a loop carry t. It reports false if there is none, if one of the
+// connections is more than a socket, or if the system has no descriptor left.
+func (r *Relay) carry(t *Tunnel) bool {
+	from, to := t.pair.Client, t.pair.Upstream
+	if !eventloop.IsSocket(from) || !eventloop.IsSocket(to) {
+		return false
+	}
+	l := r.loops.For(from, to)
+	if l == nil {
+		return false
+	}
+	d := &looped{loop: l, tunnel: t, core: &t.core}
+	d.timer.Handler = d
+	var ok bool
+	if d.sockets[client], ok = l.Take(from); !ok {
+		return false
+	}
+	if d.sockets[upstream], ok = l.Take(to); !ok {
+		l.GiveBack(from, d.sockets[client])
+		return false
+	}
+	// Their sockets stay open. This removes them from the runtime's poller,
+	// which would be woken for each message.
+	_ = from.Close()
+	_ = to.Close()
+	t.pair.Client, t.pair.Upstream = nil, nil
+	t.driver = d
+	if !l.Adopt(d.start, d.add) {
+		d.Stop()
+	}
+	return true
 }
 
-var borrowable = sync.Pool{New: func() any { return new([room + readSize]byte) }}
-
-// start has epoll tell of both sockets, and returns when the tunnel has something to do, if nothing happens before.
+// start has epoll watch both sockets, and returns when the tunnel has
+// something to do if nothing comes.
 func (d *looped) start() time.Duration {
-	now, due := time.Since(d.loop.born), d.core.next()
-	for s := range d.lanes {
-		if !d.lanes[s].watched {
-			if err := d.loop.poll.watch(d.lanes[s].fd, unix.EPOLL_CTL_ADD, 0); err != nil {
-				d.core.finished(side(s), err, now)
-				due = 0
-			}
+	now, due := d.loop.Elapsed(), d.core.next()
+	for s := range d.sockets {
+		if err := d.loop.Watch(&d.sockets[s]); err != nil {
+			d.core.finished(side(s), err, now)
+			due = 0
 		}
 		if len(d.core.lanes[s].first) > 0 {
 			due = 0
@@ -60,89 +74,85 @@ func (d *looped) start() time.Duration {
 	return due
 }
 
-// add begins.
+// add makes the loop handle the events of both sockets.
 func (d *looped) add() {
-	d.added = true
-	for s := range d.lanes {
-		lane := &d.lanes[s]
-		if before, ok := d.loop.taskOf(lane.fd).(*arrival); ok && lane.watched {
-			lane.readable, lane.final = before.readable || before.final, before.final
-		}
-		d.loop.assign(lane.fd, d)
+	for s := range d.sockets {
+		d.loop.Add(&d.sockets[s], d)
 	}
-	d.core.changed = true // settled does everything for the first time
-	d.settled()
+	d.core.changed = true // so that settle does everything for the first time
+	d.settle()
 }
 
-// sideOf is the side whose socket fd is.
+// sideOf returns the side whose socket has a descriptor.
 func (d *looped) sideOf(fd int32) side {
-	if fd == d.lanes[client].fd {
+	if fd == d.sockets[client].FD() {
 		return client
 	}
 	return upstream
 }
 
-// event takes what epoll told of one of the sockets.
-func (d *looped) event(fd int32, events uint32) {
+// Event implements [eventloop.Handler].
+func (d *looped) Event(fd int32, e eventloop.Events) {
 	s := d.sideOf(fd)
-	from, to := &d.lanes[s], &d.lanes[s.other()]
-	final := events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
-	if final || events&unix.EPOLLIN != 0 {
-		from.readable = true
-		from.final = from.final || final
+	socket := &d.sockets[s]
+	switch {
+	case e == 0: // another turn
+		d.queued[s] = false
+		d.work(s)
+	case socket.NoteReadable(e):
 		d.work(s)
 	}
-	if to.blocked && events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+	if socket.Unblocks(e) {
 		d.noteLag()
-		to.blocked = false
+		socket.Unblock()
 		d.work(s.other())
 	}
-	d.settled()
+	d.settle()
 }
 
-// again goes on with s, whose turn was over.
-func (d *looped) again(s side) {
-	d.lanes[s].queued = false
-	d.work(s)
-	d.settled()
-}
-
-// tick does what is due.
-func (d *looped) tick() {
-	d.loop.timers.remove(&d.timed)
-	d.core.tick(d.loop.now)
+// Tick implements [eventloop.Handler].
+func (d *looped) Tick() {
+	d.core.tick(d.loop.Now())
 	d.core.changed = true
-	d.settled()
+	d.settle()
+}
+
+// Stop implements [eventloop.Handler]. It closes both sockets at once.
+func (d *looped) Stop() {
+	d.core.ending(TheRelay, "cut", d.loop.Elapsed())
+	d.core.die()
+	d.settle()
 }
 
 // work moves the bytes of s's lane as long as it can.
 func (d *looped) work(s side) {
-	lane, l := &d.lanes[s], &d.core.lanes[s]
+	l := &d.core.lanes[s]
 	for reads := 0; !d.core.dead; {
 		switch {
 		case s == client && !d.obeyed && d.tunnel.ended.Load():
-			return // nothing more goes to the upstream until End, which is on its way, is obeyed
+			return // nothing more goes to the upstream: the call of end is on its way to the loop
 		case len(l.wait) > 0:
-			if lane.blocked || !d.write(s) {
+			if d.sockets[s.other()].Blocked() || !d.write(s) {
 				return
 			}
 		case l.shutDue:
-			d.core.wasShut(s, unix.Shutdown(int(d.lanes[s.other()].fd), unix.SHUT_WR), d.loop.now)
+			d.core.wasShut(s, d.sockets[s.other()].CloseWrite(), d.loop.Now())
 		case !l.wants():
 			return
 		case len(l.first) > 0:
-			n := copy(d.loop.buffer[room:], l.first)
+			buf := d.buffer()
+			n := copy(buf[room:], l.first)
 			if l.first = l.first[n:]; len(l.first) == 0 {
 				l.first = nil
 			}
-			lane.fresh = true
-			d.core.got(s, d.loop.buffer, n, d.loop.now)
-		case !lane.readable:
+			d.fresh[s] = true
+			d.core.got(s, buf, n, d.loop.Now())
+		case !d.sockets[s].CanRead():
 			return
-		case reads == turn:
-			if !lane.queued {
-				lane.queued = true
-				d.loop.again = append(d.loop.again, turnOf{d, s})
+		case reads == eventloop.Turn:
+			if !d.queued[s] {
+				d.queued[s] = true
+				d.loop.Again(d, d.sockets[s].FD())
 			}
 			return
 		default:
@@ -152,118 +162,93 @@ func (d *looped) work(s side) {
 	}
 }
 
+// buffer returns the buffer of the loop, with room before what is read.
+func (d *looped) buffer() []byte { return d.loop.Buffer[eventloop.Headroom-room:] }
+
 // read reads what there is, as far as the buffer goes.
 func (d *looped) read(s side) {
-	lane := &d.lanes[s]
 	if s == client {
 		d.noteLag()
 	}
-	n, err := eventloop.Recv(lane.fd, d.loop.buffer[room:])
+	buf := d.buffer()
+	n, err := d.sockets[s].Read(buf[room:])
 	switch {
 	case n > 0:
-		// Less than there was room for is all there was; what comes later is
-		// told of anew, but for an end that was told of already.
-		lane.readable = n == readSize || lane.final
-		lane.fresh = true
-		d.core.got(s, d.loop.buffer, n, d.loop.now)
-	case errors.Is(err, unix.EAGAIN):
-		lane.readable, lane.final = false, false
+		d.fresh[s] = true
+		d.core.got(s, buf, n, d.loop.Now())
+	case errors.Is(err, eventloop.ErrNotReady):
+	case errors.Is(err, io.EOF):
+		d.core.finished(s, nil, d.loop.Now())
 	default:
-		lane.readable = false
-		d.core.finished(s, err, d.loop.now)
+		d.core.finished(s, err, d.loop.Now())
 	}
 }
 
-// write writes what waits in s's lane, and reports whether there may be more to
-// do for it.
+// write writes what waits in s's lane, and reports whether there may be more
+// to do for it.
 func (d *looped) write(s side) bool {
 	l := &d.core.lanes[s]
-	n, err := eventloop.Send(d.lanes[s.other()].fd, l.wait)
-	if err != nil && errors.Is(err, unix.EAGAIN) {
+	n, err := d.sockets[s.other()].Write(l.wait)
+	if err != nil && errors.Is(err, eventloop.ErrNotReady) {
 		d.block(s)
 		return false
 	}
-	d.core.wrote(s, n, err, d.loop.now)
+	d.core.wrote(s, n, err, d.loop.Now())
 	if len(l.wait) == 0 {
 		d.giveBack(s)
 	}
 	return true
 }
 
-// noteLag tells the core when the client takes nothing.
+// noteLag records that the client is behind, if it takes nothing.
 func (d *looped) noteLag() {
-	if d.lanes[upstream].blocked {
-		d.core.lagged = d.loop.now
+	if d.sockets[client].Blocked() {
+		d.core.lagged = d.loop.Now()
 	}
 }
 
 // block keeps what waits in s's lane until its destination takes it.
 func (d *looped) block(s side) {
-	lane, to, l := &d.lanes[s], &d.lanes[s.other()], &d.core.lanes[s]
-	lane.blocked = true
-	if lane.fresh {
-		lane.fresh = false
-		if lane.borrowed == nil {
-			lane.borrowed = borrowable.Get().(*[room + readSize]byte)
+	l := &d.core.lanes[s]
+	if d.fresh[s] {
+		d.fresh[s] = false
+		if d.borrowed[s] == nil {
+			d.borrowed[s] = borrowable.Get().(*[room + eventloop.ReadSize]byte)
 		}
-		l.wait = lane.borrowed[:copy(lane.borrowed[:], l.wait)]
+		l.wait = d.borrowed[s][:copy(d.borrowed[s][:], l.wait)]
 	}
-	if !to.signals {
-		to.signals = true
-		if err := d.loop.poll.watch(to.fd, unix.EPOLL_CTL_MOD, unix.EPOLLOUT); err != nil {
-			d.core.finished(s.other(), err, d.loop.now)
-		}
+	if err := d.loop.Block(&d.sockets[s.other()]); err != nil {
+		d.core.finished(s.other(), err, d.loop.Now())
 	}
-	d.loop.timers.set(&d.timed, d.core.next())
+	d.loop.SetTimer(&d.timer, d.core.next())
 }
 
-// giveBack gives back what was borrowed for s's lane.
+// giveBack returns the buffer that block has borrowed for s's lane.
 func (d *looped) giveBack(s side) {
-	if lane := &d.lanes[s]; lane.borrowed != nil {
-		borrowable.Put(lane.borrowed)
-		lane.borrowed = nil
+	if d.borrowed[s] != nil {
+		borrowable.Put(d.borrowed[s])
+		d.borrowed[s] = nil
 	}
 }
 
-// end is Tunnel.End.
+// end implements driver.
 func (d *looped) end(frame []byte, said func()) {
-	ordered := d.loop.order(func() {
+	posted := d.loop.Post(func() {
 		d.obeyed = true
-		d.core.end(frame, said, d.loop.now)
-		d.settled()
+		d.core.end(frame, said, d.loop.Now())
+		d.settle()
 	})
-	if !ordered && said != nil {
+	if !posted && said != nil {
 		said()
 	}
 }
 
-func (d *looped) unsent(s side) int {
-	if d.lanes[s].fd < 0 {
-		return 0
-	}
-	return wsconn.UnsentOf(uintptr(d.lanes[s].fd)) //nolint:gosec // a descriptor is not negative
-}
+// unsent implements driver.
+func (d *looped) unsent(s side) int { return d.sockets[s].Unsent() }
 
-// drain drops what has come from s, so that closing does not reset the
-// connection and lose what s has not read.
-func (d *looped) drain(s side) {
-	for range turn {
-		if n, err := eventloop.Recv(d.lanes[s].fd, d.loop.buffer[room:]); n == 0 || err != nil {
-			return
-		}
-	}
-}
-
-// kill closes both sockets at once.
-func (d *looped) kill(now time.Duration) {
-	d.core.ending(TheRelay, "cut", now)
-	d.core.die()
-	d.settled()
-}
-
-// settled does what the core wants done after something has changed. What it
-// calls may order more, but changes nothing at once.
-func (d *looped) settled() {
+// settle does what the core wants done after a change. The functions that it
+// calls may post more to the loop, but change nothing at once.
+func (d *looped) settle() {
 	c := d.core
 	if !c.changed && len(c.calls) == 0 || d.closed {
 		d.call()
@@ -272,7 +257,7 @@ func (d *looped) settled() {
 	for c.changed && !c.dead {
 		c.changed = false
 		if c.cut[upstream] {
-			d.shutSocket(upstream)
+			d.loop.Close(&d.sockets[upstream])
 		}
 		d.work(client)
 		d.work(upstream)
@@ -281,7 +266,7 @@ func (d *looped) settled() {
 		d.close()
 		return
 	}
-	d.loop.timers.set(&d.timed, c.next())
+	d.loop.SetTimer(&d.timer, c.next())
 	d.call()
 }
 
@@ -294,30 +279,21 @@ func (d *looped) call() {
 	}
 }
 
-// close is the end.
+// close ends the tunnel. After a normal end it drops what a peer has sent and
+// was not read: otherwise the kernel would reset the connection, and the peer
+// lose what it has not read.
 func (d *looped) close() {
 	d.closed = true
-	d.loop.timers.remove(&d.timed)
-	for s := range d.lanes {
-		if d.core.following != nil && !d.core.lanes[s].ended && d.lanes[s].fd >= 0 {
-			d.drain(side(s))
+	d.loop.StopTimer(&d.timer)
+	for s := range d.sockets {
+		if d.core.following != nil && !d.core.lanes[s].ended && d.sockets[s].FD() >= 0 {
+			d.sockets[s].Drop(dropSize)
 		}
-		d.shutSocket(side(s))
+		d.loop.Close(&d.sockets[s])
 		d.giveBack(side(s))
 	}
 	d.call()
 	if d.core.pair.Closed != nil {
 		d.core.pair.Closed(d.core.result())
-	}
-}
-
-func (d *looped) shutSocket(s side) {
-	if fd := &d.lanes[s].fd; *fd >= 0 {
-		if d.added {
-			d.loop.of[*fd] = nil
-		}
-		_ = unix.Close(int(*fd))
-		*fd = -1
-		d.lanes[s].place.Release()
 	}
 }

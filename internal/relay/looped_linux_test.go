@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
-	"wsauth/internal/connlimit"
 	"wsauth/internal/eventloop"
 	"wsauth/internal/wsconn"
 )
@@ -28,16 +29,29 @@ func TestClientIsUnheardFromEndOn(t *testing.T) {
 			g.upstream.gets(fromClient(0x82, 3))
 			d := g.driver.(*looped)
 			said := make(chan struct{})
-			d.loop.order(func() {
+			d.loop.Post(func() {
 				g.client.send(fromClient(0x82, 5))
 				g.End(goodbye, func() { close(said) }) // orders the end, for later
-				d.event(d.lanes[client].fd, unix.EPOLLIN)
+				d.Event(d.sockets[client].FD(), eventloop.Readable)
 			})
 			receive(t, said)
 			g.getsMasked(goodbye)
 			g.client.gets(goodbye)
 		})
 	}
+}
+
+// takes gives d a socket of its own for s.
+func (d *looped) takes(t *testing.T, s side) {
+	t.Helper()
+	near, far := tcp(t)
+	_ = far.Close()
+	var ok bool
+	if d.sockets[s], ok = d.loop.Take(near); !ok {
+		t.Fatal("there is no descriptor left")
+	}
+	_ = near.Close()
+	t.Cleanup(func() { d.loop.Close(&d.sockets[s]) })
 }
 
 // TestStart: a tunnel whose loop sleeps has something to do at once only if
@@ -56,8 +70,10 @@ func TestStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tunnel := new(Tunnel)
 			tunnel.begin(tt.pair, Grace, 0)
-			d := &looped{loop: &loop{born: time.Now()}, tunnel: tunnel, core: &tunnel.core}
-			d.lanes[client].watched, d.lanes[upstream].watched = true, true
+			r := newRelay(t, Grace, eventloop.Options{Loops: 1})
+			d := &looped{loop: r.loops.For(), tunnel: tunnel, core: &tunnel.core}
+			d.takes(t, client)
+			d.takes(t, upstream)
 			if due := d.start(); due != tt.want {
 				t.Errorf("there is something to do at %v, want %v", due, tt.want)
 			}
@@ -65,57 +81,48 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// TestLoopForgetsATunnel that has ended: its sockets, its times and its turns.
+// TestLoopForgetsATunnel that has ended: its sockets and its timer.
 func TestLoopForgetsATunnel(t *testing.T) {
 	g := newRig(t, ways[3], Pair{Ping: time.Minute})
 	g.client.send(fromClient(0x82, 5))
 	g.upstream.gets(fromClient(0x82, 5))
-	l := g.driver.(*looped).loop
-	known := func() (sockets, times, turns int) {
+	d := g.driver.(*looped)
+	known := func() (sockets, timers int) {
 		g.inside(func(*core) {
-			for _, task := range l.of {
-				if task != nil {
+			for s := range d.sockets {
+				if d.sockets[s].FD() >= 0 {
 					sockets++
 				}
 			}
-			times, turns = len(l.timers), len(l.again)
+			if d.timer.IsSet() {
+				timers++
+			}
 		})
-		return sockets, times, turns
+		return sockets, timers
 	}
-	if sockets, times, turns := known(); sockets != 2 || times != 1 || turns != 0 {
-		t.Errorf("the loop knows %d sockets, %d times and %d turns", sockets, times, turns)
+	if sockets, timers := known(); sockets != 2 || timers != 1 {
+		t.Errorf("the loop knows %d sockets and %d timers", sockets, timers)
 	}
 	g.client.breaks()
 	g.closes(TheClient, "reset")
-	if sockets, times, turns := known(); sockets+times+turns > 0 {
-		t.Errorf("the loop knows %d sockets, %d times and %d turns", sockets, times, turns)
+	if sockets, timers := known(); sockets+timers > 0 {
+		t.Errorf("the loop knows %d sockets and %d timers", sockets, timers)
 	}
 }
 
-// TestTurns: a side whose turn was over is read on once, and may have another
-// turn then.
+// TestTurns: a side that has another turn may ask for one again.
 func TestTurns(t *testing.T) {
 	g := newRig(t, ways[3], Pair{})
 	g.inside(func(c *core) {
 		d := g.driver.(*looped)
 		for _, s := range []side{client, upstream} {
-			d.lanes[s].queued = true
-			d.loop.again = append(d.loop.again, turnOf{d, s})
-		}
-		turns := d.loop.takeAgain()
-		if len(turns) != 2 || len(d.loop.takeAgain()) > 0 {
-			t.Errorf("%d turns, and then more", len(turns))
-		}
-		calls := 0
-		for _, turn := range turns {
-			c.call(func() { calls++ })
-			turn.l.again(turn.s)
-		}
-		if calls != len(turns) {
-			t.Errorf("%d calls are made", calls)
-		}
-		if d.lanes[client].queued || d.lanes[upstream].queued {
-			t.Error("a side is queued still")
+			d.queued[s] = true
+			called := false
+			c.call(func() { called = true })
+			d.Event(d.sockets[s].FD(), 0)
+			if d.queued[s] || !called {
+				t.Errorf("side %d is queued: %v; a call was made: %v", s, d.queued[s], called)
+			}
 		}
 	})
 }
@@ -123,14 +130,14 @@ func TestTurns(t *testing.T) {
 // TestSocketsThatEpollRefuses are lost at once, and not for ever silent.
 func TestSocketsThatEpollRefuses(t *testing.T) {
 	t.Run("at the beginning", func(t *testing.T) {
-		r := newRelay(t, 1)
+		r := newRelay(t, Grace, eventloop.Options{Loops: 1})
 		for _, s := range []side{client, upstream} {
 			tunnel := new(Tunnel)
 			tunnel.begin(Pair{Stall: defaultStall}, Grace, 0)
-			d := &looped{loop: r.loops[0], tunnel: tunnel, core: &tunnel.core}
+			d := &looped{loop: r.loops.For(), tunnel: tunnel, core: &tunnel.core}
 			tunnel.driver = d
-			d.lanes[s] = loopedLane{fd: -1}
-			d.lanes[s.other()] = loopedLane{fd: -1, watched: true}
+			d.sockets[s] = eventloop.NewSocket(-1)
+			d.takes(t, s.other())
 			if due := d.start(); due != 0 {
 				t.Errorf("there is something to do at %v, want 0", due)
 			}
@@ -144,7 +151,7 @@ func TestSocketsThatEpollRefuses(t *testing.T) {
 			g := newRig(t, ways[3].hurried(), Pair{})
 			d := g.driver.(*looped)
 			g.inside(func(*core) {
-				if err := unix.EpollCtl(d.loop.poll.epoll, unix.EPOLL_CTL_DEL, int(d.lanes[s].fd), nil); err != nil {
+				if err := d.loop.Unwatch(&d.sockets[s]); err != nil {
 					t.Error(err)
 				}
 			})
@@ -170,7 +177,7 @@ func TestSocketsThatEpollRefuses(t *testing.T) {
 func TestCarryWithoutDescriptors(t *testing.T) {
 	accepted := func(t *testing.T, r *Relay) (near, far net.Conn) {
 		l := listen(t)
-		clients, stop := accepts(t, r, l, time.Minute)
+		clients, stop := accepts(t, r, l, nil)
 		defer stop()
 		far = connect(t, l)
 		_, _ = io.WriteString(far, "hello")
@@ -196,7 +203,7 @@ func TestCarryWithoutDescriptors(t *testing.T) {
 		"Unix socket, dialed":   {pair(unixSocket), dialedBack, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRelay(t, 2)
+			r := newRelay(t, shortGrace, eventloop.Options{Loops: 2})
 			before := descriptors(t)
 			near, far := c.client(t, r)
 			back, farther := c.upstream(t, r)
@@ -228,45 +235,30 @@ func TestTurnEnds(t *testing.T) {
 	g := newRig(t, ways[3], Pair{})
 	const turns = 2
 	frame := fromClient(0x82, 5)
-	all := bytes.Repeat(frame, turns*turn+1)
+	all := bytes.Repeat(frame, turns*eventloop.Turn+1)
 	g.inside(func(c *core) {
 		d := g.driver.(*looped)
-		l, lane := d.loop, &d.lanes[client]
-		large := l.buffer
-		l.buffer = large[:room+len(frame)] // for one frame a read
-		defer func() { l.buffer = large }()
+		l := d.loop
+		large := l.Buffer
+		l.Buffer = large[:eventloop.Headroom+len(frame)] // for one frame a read
+		defer func() { l.Buffer = large }()
 		g.client.send(all)
 		if !within(patience, func() bool { return wsconn.Unsent(g.client.Conn) == 0 }) {
 			t.Error("it does not come")
 		}
-		lane.readable, lane.final = true, true // so that a small read is not taken for all there is
+		d.sockets[client].NoteReadable(eventloop.Readable)
 		for i := range turns {
 			d.work(client)
-			if want := int64((i + 1) * turn * len(frame)); c.lanes[client].bytes != want || !lane.queued || len(l.again) != 1 {
-				t.Errorf("turn %d: read %d bytes in all, want %d; %d sides wait for a turn", i, c.lanes[client].bytes, want, len(l.again))
+			if want := int64((i + 1) * eventloop.Turn * len(frame)); c.lanes[client].bytes != want || !d.queued[client] {
+				t.Errorf("turn %d: read %d bytes in all, want %d; another turn is due: %v", i, c.lanes[client].bytes, want, d.queued[client])
 			}
 		}
-		for _, turn := range l.takeAgain() {
-			turn.l.again(turn.s)
-		}
-		if got := c.lanes[client].bytes; got != int64(len(all)) || lane.queued || len(l.again) > 0 {
-			t.Errorf("in the end: read %d bytes, want %d; %d sides wait for a turn", got, len(all), len(l.again))
+		d.Event(d.sockets[client].FD(), 0)
+		if got := c.lanes[client].bytes; got != int64(len(all)) || d.queued[client] {
+			t.Errorf("in the end: read %d bytes, want %d; another turn is due: %v", got, len(all), d.queued[client])
 		}
 	})
 	g.upstream.gets(all)
-}
-
-// TestLoopHoldsAfterAnEvent: it remembers when a socket last had something.
-func TestLoopHoldsAfterAnEvent(t *testing.T) {
-	g := newRig(t, ways[3], Pair{})
-	g.inside(func(*core) { g.driver.(*looped).loop.heard = 0 })
-	g.client.send(fromClient(0x82, 5))
-	g.upstream.gets(fromClient(0x82, 5))
-	g.inside(func(*core) {
-		if g.driver.(*looped).loop.heard == 0 {
-			t.Error("it does not")
-		}
-	})
 }
 
 // TestLagOfABlockedClient: the client is behind as long as it takes nothing,
@@ -283,57 +275,22 @@ func TestLagOfABlockedClient(t *testing.T) {
 		}{
 			{"it takes all, and is read", false, func() { d.read(client) }, false},
 			{"it takes nothing, and is read", true, func() { d.read(client) }, true},
-			{"it takes something again", true, func() { d.event(d.lanes[client].fd, unix.EPOLLOUT) }, true},
-			{"it could take something before", false, func() { d.event(d.lanes[client].fd, unix.EPOLLOUT) }, false},
+			{"it takes something again", true, func() { d.Event(d.sockets[client].FD(), eventloop.Writable) }, true},
+			{"it could take something before", false, func() { d.Event(d.sockets[client].FD(), eventloop.Writable) }, false},
 		} {
-			c.lagged, d.lanes[upstream].blocked = 0, step.blocked
+			d.sockets[client].Unblock()
+			if step.blocked {
+				if err := d.loop.Block(&d.sockets[client]); err != nil {
+					t.Error(err)
+				}
+			}
+			c.lagged = 0
 			step.does()
 			if lags := c.lagged > 0; lags != step.lags {
 				t.Errorf("%s: it is behind: %v", step.name, lags)
 			}
 		}
 	})
-}
-
-// TestBlockAsksOnce: epoll is asked once to tell when a side takes something
-// again, which it goes on telling.
-func TestBlockAsksOnce(t *testing.T) {
-	g := newRig(t, ways[3], Pair{})
-	g.inside(func(c *core) {
-		d := g.driver.(*looped)
-		poll, fd := d.loop.poll, d.lanes[client].fd
-		d.block(upstream)
-		if err := unix.EpollCtl(poll.epoll, unix.EPOLL_CTL_DEL, int(fd), nil); err != nil {
-			t.Error(err)
-		}
-		d.block(upstream)
-		if c.reason != "" {
-			t.Errorf("asked again: %s", c.reason)
-		}
-		if err := poll.watch(fd, unix.EPOLL_CTL_ADD, unix.EPOLLOUT); err != nil {
-			t.Error(err)
-		}
-	})
-	g.upstream.send(fromUpstream(0x82, 5))
-	g.client.gets(fromUpstream(0x82, 5))
-}
-
-// TestSocketsStayWatched: what a loop watched while it waited for a first word
-// it goes on watching for the tunnel.
-func TestSocketsStayWatched(t *testing.T) {
-	for _, w := range ways {
-		if w.meet == nil {
-			continue
-		}
-		g := newRig(t, w, Pair{})
-		g.inside(func(*core) {
-			for s, lane := range g.driver.(*looped).lanes {
-				if !lane.watched {
-					t.Errorf("socket %d is watched anew", s)
-				}
-			}
-		})
-	}
 }
 
 // TestBorrowedBuffer: what a side does not take at once is moved to a buffer
@@ -343,69 +300,63 @@ func TestBorrowedBuffer(t *testing.T) {
 	frame := fromUpstream(0x82, 500)
 	g.inside(func(c *core) {
 		d := g.driver.(*looped)
-		lane, l := &d.lanes[upstream], &c.lanes[upstream]
-		copy(d.loop.buffer[room:], frame)
-		c.got(upstream, d.loop.buffer, len(frame), d.loop.now)
-		lane.fresh = true
+		l := &c.lanes[upstream]
+		copy(d.buffer()[room:], frame)
+		c.got(upstream, d.buffer(), len(frame), d.loop.Now())
+		d.fresh[upstream] = true
 		for range 2 {
 			d.block(upstream)
-			if lane.fresh || lane.borrowed == nil || &l.wait[0] != &lane.borrowed[0] || !bytes.Equal(l.wait, frame) {
+			if d.fresh[upstream] || d.borrowed[upstream] == nil || &l.wait[0] != &d.borrowed[upstream][0] || !bytes.Equal(l.wait, frame) {
 				t.Error("what waits is not in a buffer of its own")
 			}
 		}
-		clear(d.loop.buffer)
-		d.event(d.lanes[client].fd, unix.EPOLLOUT)
-		if lane.borrowed != nil || len(l.wait) > 0 {
-			t.Errorf("%d bytes wait, and the buffer is kept: %v", len(l.wait), lane.borrowed != nil)
+		clear(d.loop.Buffer)
+		d.Event(d.sockets[client].FD(), eventloop.Writable)
+		if d.borrowed[upstream] != nil || len(l.wait) > 0 {
+			t.Errorf("%d bytes wait, and the buffer is kept: %v", len(l.wait), d.borrowed[upstream] != nil)
 		}
 	})
 	g.client.gets(frame)
 }
 
-// TestCarryKeepsThePlace of a client that goroutines carry for want of a
-// descriptor, until it is gone.
-func TestCarryKeepsThePlace(t *testing.T) {
-	r := newRelay(t, 1)
-	l := listen(t)
-	limiter := connlimit.New(connlimit.Limits{Connections: 1, PerAddress: 1}, nil)
-	clients, stop := acceptsWithin(t, r, l, time.Minute, limiter)
-	defer stop()
-	c := peer{connect(t, l), t, "the client"}
-	c.send([]byte("hello"))
-	came := receive(t, clients).conn
-	near, far := tcp(t)
-	closed := make(chan Result, 1)
-	withDescriptors(t, 0, func() {
-		r.Carry(Pair{Client: came, Upstream: near, Closed: func(r Result) { closed <- r }})
-	})
-	if open, _ := limiter.Usage(); open != 1 {
-		t.Errorf("%d places are taken by one client", open)
-	}
-	c.hangUp()
-	_ = far.Close()
-	receive(t, closed)
-	if open, _ := limiter.Usage(); open != 0 {
-		t.Errorf("%d places are taken by nobody", open)
-	}
-}
+// A lease counts how often it was released.
+type lease struct{ atomic.Int64 }
 
-// TestDrain: it reads a few times what there is, and no more.
-func TestDrain(t *testing.T) {
-	frame := fromClient(0x82, 5)
-	for sent, left := range map[int]int{0: 0, 1: 0, turn: 0, turn + 1: 1} {
-		g := newRig(t, ways[3], Pair{})
-		g.inside(func(*core) {
-			d := g.driver.(*looped)
-			large := d.loop.buffer
-			d.loop.buffer = large[:room+len(frame)] // for one frame a read
-			defer func() { d.loop.buffer = large }()
-			g.client.send(bytes.Repeat(frame, sent))
-			if !within(patience, func() bool { return wsconn.Unsent(g.client.Conn) == 0 }) {
-				t.Error("it does not come")
+// Release implements eventloop.Lease.
+func (l *lease) Release() { l.Add(1) }
+
+// TestCarryKeepsTheLease of a client until its connection is closed, whether a
+// loop carries it or, for want of a descriptor, goroutines do.
+func TestCarryKeepsTheLease(t *testing.T) {
+	for name, carry := range map[string]func(t *testing.T, f func()){
+		"loop":       func(_ *testing.T, f func()) { f() },
+		"goroutines": func(t *testing.T, f func()) { withDescriptors(t, 0, f) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRelay(t, shortGrace, eventloop.Options{Loops: 1})
+			l := listen(t)
+			var held lease
+			clients, stop := accepts(t, r, l, &held)
+			defer stop()
+			c := peer{connect(t, l), t, "the client"}
+			c.send([]byte("hello"))
+			came := receive(t, clients).conn
+			near, far := tcp(t)
+			closed := make(chan Result, 1)
+			carry(t, func() {
+				r.Carry(Pair{Client: came, Upstream: near, Closed: func(r Result) { closed <- r }})
+			})
+			u := peer{far, t, "the upstream"}
+			c.send(fromClient(0x82, 5))
+			u.gets(fromClient(0x82, 5))
+			if n := held.Load(); n != 0 {
+				t.Errorf("released %d times while the tunnel is open", n)
 			}
-			d.drain(client)
-			if n, err := eventloop.Recv(d.lanes[client].fd, large); n != left*len(frame) {
-				t.Errorf("%d frames: %d bytes are left, %v", sent, n, err)
+			c.hangUp()
+			u.hangUp()
+			receive(t, closed)
+			if n := held.Load(); n != 1 {
+				t.Errorf("released %d times after the tunnel", n)
 			}
 		})
 	}
@@ -418,14 +369,45 @@ func TestWriteThatFails(t *testing.T) {
 	frame := fromUpstream(0x82, 5)
 	g.inside(func(c *core) {
 		d := g.driver.(*looped)
-		if err := unix.Shutdown(int(d.lanes[client].fd), unix.SHUT_WR); err != nil {
+		if err := d.sockets[client].CloseWrite(); err != nil {
 			t.Error(err)
 		}
-		copy(d.loop.buffer[room:], frame)
-		c.got(upstream, d.loop.buffer, len(frame), d.loop.now)
+		copy(d.buffer()[room:], frame)
+		c.got(upstream, d.buffer(), len(frame), d.loop.Now())
 		d.work(upstream)
 		if c.by != TheClient || c.reason != "reset" || !c.gone[client] {
 			t.Errorf("ended by the %v: %q; the client is gone: %v", c.by, c.reason, c.gone[client])
 		}
 	})
+}
+
+// withDescriptors calls f while the process can open so many files more.
+func withDescriptors(t *testing.T, left int, f func()) {
+	t.Helper()
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	next, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = unix.Close(next)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(next + left), Max: limit.Max}); err != nil { //nolint:gosec // not negative
+		t.Fatal(err)
+	}
+	f()
+}
+
+// TestSizeOfALoopedTunnel holds what a loop has for a tunnel to 128 bytes, one
+// of the sizes in which Go allocates memory.
+func TestSizeOfALoopedTunnel(t *testing.T) {
+	if size := unsafe.Sizeof(looped{}); unsafe.Sizeof(uintptr(0)) == 8 && size > 128 {
+		t.Errorf("it takes %d bytes", size)
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"wsauth/internal/eventloop"
 )
 
 // TestManyTunnels: a thousand at once, which end in every way there is, each
@@ -12,11 +14,7 @@ import (
 func TestManyTunnels(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
 		w = w.hurried()
-		r, err := New(Options{Loops: 2, Portable: w.portable, grace: w.grace})
-		if err != nil {
-			t.Fatal(err)
-		}
-		closeAtEnd(t, r)
+		r := newRelay(t, w.grace, eventloop.Options{Loops: 2, Portable: w.portable})
 		tunnels := 1000
 		if w.name == "portable TLS" {
 			tunnels = 100 // their handshakes take the longest

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"wsauth/internal/eventloop"
 	"wsauth/internal/wsconn"
 )
 
@@ -54,7 +55,7 @@ func newPumps(r *Relay, t *Tunnel) *pumps {
 	return &pumps{relay: r, core: &t.core, left: 2}
 }
 
-func (p *pumps) now() time.Duration { return time.Since(p.relay.born) }
+func (p *pumps) now() time.Duration { return time.Since(p.relay.epoch) }
 
 func (p *pumps) conn(s side) net.Conn {
 	if s == client {
@@ -162,9 +163,7 @@ func (p *pumps) read(s side, b *buffer) {
 	p.pumps[s].reading = true
 	p.mu.Unlock()
 	n, err := conn.Read(space)
-	for p.relay.held() {
-		time.Sleep(heldFor)
-	}
+	p.relay.loops.WaitPaused()
 	p.mu.Lock()
 	p.pumps[s].reading = false
 	now := p.now()
@@ -256,7 +255,7 @@ func (p *pumps) changed() {
 func (p *pumps) close(s side) {
 	conn := netConn(p.conn(s))
 	if p.core.following != nil && !p.core.lanes[s].ended && p.unsent(s) > 0 {
-		dropUnread(conn)
+		eventloop.DropUnread(conn, dropSize)
 	}
 	_ = conn.Close()
 }
@@ -329,5 +328,5 @@ func (p *pumps) time(at time.Duration) time.Time {
 	case woken:
 		return past
 	}
-	return p.relay.born.Add(at)
+	return p.relay.epoch.Add(at)
 }

@@ -174,7 +174,7 @@ func TestWhoseBytesAreDropped(t *testing.T) {
 
 // stillPumps returns pumps that do not run, of a relay made an hour ago.
 func stillPumps(t *testing.T) *pumps {
-	p := &pumps{relay: &Relay{born: time.Now().Add(-time.Hour)}}
+	p := &pumps{relay: &Relay{epoch: time.Now().Add(-time.Hour)}}
 	near, _ := pipes(t)
 	back, _ := pipes(t)
 	p.core = newCore(Pair{Client: near, Upstream: back, Stall: 3 * time.Hour})

@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"wsauth/internal/eventloop"
 	"wsauth/internal/wsconn"
 	"wsauth/internal/wsframe"
 )
@@ -53,11 +54,14 @@ var ways = []way{
 	{name: "loop Unix", grace: Grace, dial: tcp, dialBack: unixSocket},
 }
 
+// shortGrace is the grace of tests that wait until it is over.
+const shortGrace = 400 * time.Millisecond
+
 // hurried returns w with a short grace, for tests that wait until it is over.
 // In others a busy machine must not make it count.
 func (w way) hurried() way {
 	if !w.pipe {
-		w.grace = 400 * time.Millisecond
+		w.grace = shortGrace
 	}
 	return w
 }
@@ -305,11 +309,7 @@ type rig struct {
 // newRig carries a tunnel over w, with what p says apart from the connections.
 func newRig(t *testing.T, w way, p Pair) *rig {
 	t.Helper()
-	r, err := New(Options{Loops: 1, Portable: w.portable, grace: w.grace})
-	if err != nil {
-		t.Fatal(err)
-	}
-	closeAtEnd(t, r)
+	r := newRelay(t, w.grace, eventloop.Options{Loops: 1, Portable: w.portable})
 	return rigOf(t, r, w, p)
 }
 
@@ -382,18 +382,29 @@ func until(t *testing.T, what string, is func() bool) {
 	}
 }
 
+// newRelay makes a relay, and closes it when the test is over.
+func newRelay(t *testing.T, grace time.Duration, o eventloop.Options) *Relay {
+	t.Helper()
+	loops, err := eventloop.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := New(loops)
+	r.grace = grace
+	t.Cleanup(func() { closeNow(t, r) })
+	return r
+}
+
 // closeNow closes a relay.
 func closeNow(t *testing.T, r *Relay) {
 	t.Helper()
-	closed := make(chan error, 1)
-	go func() { closed <- r.Close() }()
-	if err := receive(t, closed); err != nil {
-		t.Error(err)
-	}
+	closed := make(chan struct{})
+	go func() {
+		r.Close()
+		close(closed)
+	}()
+	receive(t, closed)
 }
-
-// closeAtEnd closes a relay when the test is over.
-func closeAtEnd(t *testing.T, r *Relay) { t.Cleanup(func() { closeNow(t, r) }) }
 
 // closes waits for the end of the tunnel.
 func (g *rig) closes(by Party, reason string) Result {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/eventloop"
 	"wsauth/internal/wsframe"
 )
 
@@ -71,11 +72,7 @@ func TestClientsFaults(t *testing.T) {
 // TestFaultWithoutOwner: the relay says the farewell itself.
 func TestFaultWithoutOwner(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
-		r, err := New(Options{Loops: 1, Portable: w.portable, grace: w.grace})
-		if err != nil {
-			t.Fatal(err)
-		}
-		closeAtEnd(t, r)
+		r := newRelay(t, w.grace, eventloop.Options{Loops: 1, Portable: w.portable})
 		near, far := w.dial(t)
 		back, upstream := w.dial(t)
 		closed := make(chan Result, 1)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/eventloop"
 	"wsauth/internal/wsconn"
 )
 
@@ -164,11 +165,7 @@ func TestSlowReadersSideBySide(t *testing.T) {
 				w.dialBack = dial
 			}
 		}
-		r, err := New(Options{Loops: 1, Portable: w.portable, grace: w.grace})
-		if err != nil {
-			t.Fatal(err)
-		}
-		closeAtEnd(t, r)
+		r := newRelay(t, w.grace, eventloop.Options{Loops: 1, Portable: w.portable})
 		const size, piece = 1 << 20, 1 << 13
 		rigs := make([]*rig, 8)
 		for i := range rigs {

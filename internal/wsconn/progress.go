@@ -51,6 +51,6 @@ func Unsent(conn net.Conn) int {
 		return 0
 	}
 	n := 0
-	_ = raw.Control(func(fd uintptr) { n = UnsentOf(fd) }) // 0 if it is closed
+	_ = raw.Control(func(fd uintptr) { n = unsentOf(fd) }) // 0 if it is closed
 	return n
 }

@@ -2,5 +2,5 @@
 
 package wsconn
 
-// UnsentOf returns 0, because the number is unknown on this system.
-func UnsentOf(uintptr) int { return 0 }
+// unsentOf returns 0, because the number is unknown on this system.
+func unsentOf(uintptr) int { return 0 }

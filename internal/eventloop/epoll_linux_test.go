@@ -1,4 +1,4 @@
-package relay
+package eventloop
 
 import (
 	"runtime"
@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rests waits until a goroutine rests, as one that reads from a socket.
+// rests waits until a poller rests, as a goroutine that reads from a socket.
 func rests(t *testing.T) {
 	t.Helper()
 	stacks := make([]byte, 1<<20)
@@ -51,20 +51,20 @@ func ring(t *testing.T, bell int) {
 	}
 }
 
-// waiting calls rest or hold of a poller in a goroutine of its own, and
-// returns what comes of it.
+// waiting calls rest or hold of a poller in a goroutine, and returns a channel
+// for the result.
 func waiting(wait func() int) <-chan int {
 	events := make(chan int, 1)
 	go func() { events <- wait() }()
 	return events
 }
 
-// TestRest: who rests is no thread's, and wakes up each time, by an event or by
-// the alarm, however often it has rested or held before.
+// TestRest: a poller that rests keeps no thread, and wakes up each time, by an
+// event or by the alarm, however often it has rested or held before.
 func TestRest(t *testing.T) {
 	p, bell := testPoller(t)
 	for i := range 50 {
-		begun := time.Since(p.born)
+		begun := time.Since(p.epoch)
 		rung := waiting(p.rest)
 		rests(t)
 		ring(t, bell)
@@ -81,7 +81,7 @@ func TestRest(t *testing.T) {
 		}
 		alarmed := waiting(p.rest)
 		rests(t)
-		p.wakeAt(time.Since(p.born) + time.Millisecond)
+		p.wakeAt(time.Since(p.epoch) + time.Millisecond)
 		if n := receive(t, alarmed); n != 1 || int(p.events[0].Fd) != p.alarm {
 			t.Fatalf("alarm: %d events, the first of %d", n, p.events[0].Fd)
 		}
@@ -121,28 +121,28 @@ func TestRestOfMany(t *testing.T) {
 	}
 }
 
-// TestAlarm goes off at the earliest time that it was set for, and again.
+// TestAlarm: it goes off at the earliest time that it was set for, and again.
 func TestAlarm(t *testing.T) {
 	p, _ := testPoller(t)
-	born := p.born
+	epoch := p.epoch
 	for range 10 {
-		due := time.Since(born) + 2*time.Millisecond
-		p.wakeAt(time.Since(born) + time.Hour)
+		due := time.Since(epoch) + 2*time.Millisecond
+		p.wakeAt(time.Since(epoch) + time.Hour)
 		p.wakeAt(due)
-		p.wakeAt(time.Since(born) + time.Hour)
+		p.wakeAt(time.Since(epoch) + time.Hour)
 		for receive(t, waiting(p.hold)) == 0 { // a signal
 		}
-		if now := time.Since(born); now < due || int(p.events[0].Fd) != p.alarm {
+		if now := time.Since(epoch); now < due || int(p.events[0].Fd) != p.alarm {
 			t.Fatalf("%v before it was due, by %d", due-now, p.events[0].Fd)
 		}
-		p.woke(p.events[0].Fd, time.Since(p.born))
+		p.woke(p.events[0].Fd, time.Since(p.epoch))
 	}
 }
 
-// TestAlarmInThePast goes off at once.
+// TestAlarmInThePast: it goes off at once.
 func TestAlarmInThePast(t *testing.T) {
 	p, _ := testPoller(t)
-	p.born = time.Now()
+	p.epoch = time.Now()
 	p.wakeAt(-time.Hour)
 	n := 0
 	for begun := time.Now(); n == 0 && time.Since(begun) < patience; { // a signal ends a wait, too
@@ -155,16 +155,13 @@ func TestAlarmInThePast(t *testing.T) {
 
 // TestCloseResting: a loop that rests ends.
 func TestCloseResting(t *testing.T) {
-	r, err := New(Options{Loops: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := newGroup(t, 1)
 	rests(t)
-	closeNow(t, r)
+	closeNow(t, g)
 }
 
-// TestRestWithoutGate: where Go's poller cannot be used, who rests still wakes
-// up, though it keeps its thread.
+// TestRestWithoutGate: if Go's poller cannot be used, a poller that rests still
+// wakes up, but keeps its thread.
 func TestRestWithoutGate(t *testing.T) {
 	for name, watching := range map[string]bool{"at first": false, "later": true} {
 		t.Run(name, func(t *testing.T) { restsWithoutGate(t, watching) })
@@ -198,8 +195,8 @@ func restsWithoutGate(t *testing.T, watching bool) {
 	}
 }
 
-// TestAlarmIsSetOnce: a time that the alarm goes off at anyway needs no system
-// call.
+// TestAlarmIsSetOnce: no system call is made for a time at which the alarm goes
+// off anyway.
 func TestAlarmIsSetOnce(t *testing.T) {
 	p, _ := testPoller(t)
 	for i, at := range []time.Duration{time.Hour, time.Hour, 2 * time.Hour} {
@@ -217,13 +214,14 @@ func TestAlarmIsSetOnce(t *testing.T) {
 	}
 }
 
-// TestGateWatchesForAWhile: for a thousand times as long as it took to begin.
+// TestGateWatchesForAWhile: for a thousand times as long as it took to add
+// epoll.
 func TestGateWatchesForAWhile(t *testing.T) {
 	p, _ := testPoller(t)
 	if err := p.openGate(); err != nil {
 		t.Fatal(err)
 	}
-	p.begun, p.rested = 7, 100
+	p.cost, p.rested = 7, 100
 	for _, now := range []time.Duration{100, 100 + 7000, 100 + 7001} {
 		p.woke(int32(p.alarm), now)
 		if want := now <= 100+7000; p.watching != want {
@@ -240,7 +238,7 @@ func TestNoEventsOfAnError(t *testing.T) {
 	}
 }
 
-// TestReleaseOfAHalfMadePoller: whatever there is of it is closed.
+// TestReleaseOfAHalfMadePoller: the descriptors that it has are closed.
 func TestReleaseOfAHalfMadePoller(t *testing.T) {
 	before := descriptors(t)
 	open := func() int {

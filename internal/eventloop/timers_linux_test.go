@@ -1,4 +1,4 @@
-package relay
+package eventloop
 
 import (
 	"math/rand/v2"
@@ -8,14 +8,11 @@ import (
 )
 
 // TestTimers: whatever is set and removed, the first is the earliest, and a
-// time that is set anew is only moved forward.
+// timer that is set again is only moved forward.
 func TestTimers(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
-	all := make([]timed, 50)
-	due := make(map[*timed]time.Duration)
-	for i := range all {
-		all[i].index = untimed
-	}
+	all := make([]Timer, 50)
+	due := make(map[*Timer]time.Duration)
 	var h timers
 	for range 10_000 {
 		timer := &all[rnd.IntN(len(all))]
@@ -54,8 +51,8 @@ func TestTimers(t *testing.T) {
 		t.Errorf("due in this order: %v", order)
 	}
 	for i := range all {
-		if all[i].index != untimed {
-			t.Errorf("a timer has the index %d without being among them", all[i].index)
+		if all[i].IsSet() {
+			t.Errorf("timer %d is set without being among them", i)
 		}
 	}
 }

@@ -1,0 +1,336 @@
+package eventloop
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A receiver is a Receiver that asks for no more.
+type receiver func(data []byte, err error)
+
+func (r receiver) Received(data []byte, _ bool, err error) time.Duration {
+	r(data, err)
+	return 0
+}
+
+// received is what a Receiver was called with.
+type received struct {
+	data string
+	err  error
+}
+
+// awaits has a loop wait for the first bytes of conn.
+func awaits(t *testing.T, g *Group, conn net.Conn, limit time.Duration, over func() bool) chan received {
+	t.Helper()
+	told := make(chan received, 2)
+	to := receiver(func(data []byte, err error) { told <- received{string(data), err} })
+	if !g.Await(conn, nil, Wait{Limit: limit, Over: over, To: to}) {
+		t.Fatal("no loop waits")
+	}
+	return told
+}
+
+// dialed opens a connection to l.
+func dialed(t *testing.T, l net.Listener) (near *Conn, far *net.TCPConn) {
+	t.Helper()
+	near, err := Dial(t.Context(), netip.MustParseAddrPort(l.Addr().String()), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = near.Close() })
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return near, conn.(*net.TCPConn)
+}
+
+// TestAwait: a Receiver is called once, with what has come first or the reason
+// why nothing has.
+func TestAwait(t *testing.T) {
+	g := newGroup(t, 1)
+	l := listen(t)
+	defer l.Close()
+	var over atomic.Bool
+	for name, c := range map[string]struct {
+		limit time.Duration
+		over  func() bool
+		does  func(far *net.TCPConn)
+		data  string
+		err   error
+	}{
+		"an answer": {time.Minute, nil, func(far *net.TCPConn) { _, _ = io.WriteString(far, "yes") }, "yes", nil},
+		"the end":   {time.Minute, nil, func(far *net.TCPConn) { _ = far.Close() }, "", io.EOF},
+		"a reset":   {time.Minute, nil, func(far *net.TCPConn) { _ = far.SetLinger(0); _ = far.Close() }, "", unix.ECONNRESET},
+		"nothing":   {50 * time.Millisecond, nil, func(*net.TCPConn) {}, "", os.ErrDeadlineExceeded},
+		"given up":  {time.Minute, over.Load, func(*net.TCPConn) { over.Store(true) }, "", ErrOver},
+	} {
+		near, far := dialed(t, l)
+		told := awaits(t, g, near, c.limit, c.over)
+		if g.Await(near, nil, Wait{}) {
+			t.Error("awaited twice")
+		}
+		c.does(far)
+		if a := receive(t, told); a.data != c.data || !errors.Is(a.err, c.err) {
+			t.Errorf("%s: %q, %v", name, a.data, a.err)
+		}
+		_ = near.Close()
+		if len(told) > 0 {
+			t.Errorf("%s: told twice", name)
+		}
+	}
+	near, _ := dialed(t, l)
+	told := awaits(t, g, near, time.Minute, nil)
+	closeNow(t, g)
+	if a := receive(t, told); !errors.Is(a.err, ErrClosed) {
+		t.Errorf("the end of the loop: %v", a.err)
+	}
+	another, _ := dialed(t, l)
+	if g.Await(another, nil, Wait{}) {
+		t.Error("a closed group waits")
+	}
+	if _, ok := g.Accept(l, Acceptor{}); ok {
+		t.Error("a closed group accepts")
+	}
+}
+
+// TestAwaitNear: the loop that watches one connection waits for another.
+func TestAwaitNear(t *testing.T) {
+	g := newGroup(t, 3)
+	l := listen(t)
+	defer l.Close()
+	first, _ := dialed(t, l)
+	awaits(t, g, first, time.Minute, nil)
+	for range 4 {
+		near, _ := dialed(t, l)
+		if !g.Await(near, first, Wait{Limit: time.Minute, To: receiver(func([]byte, error) {})}) || near.watcher() != first.watcher() {
+			t.Error("another loop waits")
+		}
+	}
+}
+
+// A patient Receiver asks for more until it has a number of bytes.
+type patient struct {
+	want int
+	got  []byte
+	more time.Duration
+	told chan received
+}
+
+func (p *patient) Received(data []byte, _ bool, err error) time.Duration {
+	p.got = append(p.got, data...)
+	if len(p.got) < p.want && err == nil {
+		return p.more
+	}
+	p.told <- received{string(p.got), err}
+	return 0
+}
+
+// TestAwaitMore: a Receiver is called again as long as it asks for more.
+func TestAwaitMore(t *testing.T) {
+	g := newGroup(t, 1)
+	l := listen(t)
+	defer l.Close()
+	for name, c := range map[string]struct {
+		pieces []string
+		end    bool
+		more   time.Duration
+		data   string
+		err    error
+	}{
+		"pieces":        {[]string{"one", "two", "three"}, false, time.Minute, "onetwothree", nil},
+		"then nothing":  {[]string{"one", "two"}, false, 50 * time.Millisecond, "onetwo", os.ErrDeadlineExceeded},
+		"then the end":  {[]string{"one", "two"}, true, time.Minute, "onetwo", io.EOF},
+		"all with more": {[]string{"one", "two, three and four"}, false, time.Minute, "onetwo, three and four", nil},
+	} {
+		near, far := dialed(t, l)
+		p := &patient{want: len("onetwothree"), more: c.more, told: make(chan received, 2)}
+		if !g.Await(near, nil, Wait{Limit: time.Minute, To: p}) {
+			t.Fatal("no loop waits")
+		}
+		for _, piece := range c.pieces {
+			_, _ = io.WriteString(far, piece)
+		}
+		if c.end {
+			_ = far.CloseWrite()
+		}
+		if a := receive(t, p.told); a.data != c.data || !errors.Is(a.err, c.err) {
+			t.Errorf("%s: %q, %v", name, a.data, a.err)
+		}
+	}
+}
+
+// TestWaitThatCannotBeWatched: epoll takes no file, and the Receiver is called
+// at once.
+func TestWaitThatCannotBeWatched(t *testing.T) {
+	g := newGroup(t, 1)
+	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for name, over := range map[string]func() bool{"waits": nil, "asks": func() bool { return false }} {
+		told := make(chan error, 1)
+		begun := time.Now()
+		w := Wait{Limit: time.Minute, Over: over, To: receiver(func(_ []byte, err error) { told <- err })}
+		if !g.loops[0].await(NewSocket(int32(file.Fd())), w) {
+			t.Fatal("the loop is closed")
+		}
+		if err := receive(t, told); !errors.Is(err, unix.EPERM) || time.Since(begun) > 10*time.Second {
+			t.Errorf("%s: %v after %v", name, err, time.Since(begun))
+		}
+	}
+}
+
+// TestNoLoop: Await and Accept report false for what a loop cannot watch.
+func TestNoLoop(t *testing.T) {
+	portable, err := New(Options{Portable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := listen(t)
+	defer l.Close()
+	near, _ := dialed(t, l)
+	if _, ok := portable.Accept(l, Acceptor{}); ok || portable.Await(near, nil, Wait{}) || portable.For(near) != nil {
+		t.Error("a group without loops waits")
+	}
+	g := newGroup(t, 1)
+	pipe, other := net.Pipe()
+	defer pipe.Close()
+	defer other.Close()
+	unixListener, err := new(net.ListenConfig).Listen(context.Background(), "unix", t.TempDir()+"/s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unixListener.Close()
+	if _, ok := g.Accept(unixListener, Acceptor{}); ok || g.Await(pipe, nil, Wait{}) {
+		t.Error("a loop waits for what it cannot watch")
+	}
+}
+
+// socketPair returns the descriptors of two sockets that are connected.
+func socketPair(t *testing.T) (near, far int32) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = unix.Close(fds[0])
+		_ = unix.Close(fds[1])
+	})
+	return int32(fds[0]), int32(fds[1])
+}
+
+// TestWaitKeepsTheNews: after the first bytes a wait remembers the events that
+// the next handler needs, and no others.
+func TestWaitKeepsTheNews(t *testing.T) {
+	const end = Readable | unix.EPOLLRDHUP
+	for name, tt := range map[string]struct {
+		sent   int
+		events []Events
+		told   bool
+		input  input
+	}{
+		"nothing":               {events: []Events{Readable}},
+		"all was read":          {sent: 5, events: []Events{Readable}, told: true},
+		"more came":             {sent: 5, events: []Events{Readable, Readable}, told: true, input: someInput},
+		"the end came with it":  {sent: 5, events: []Events{end}, told: true, input: lastInput},
+		"the end came later":    {sent: 5, events: []Events{Readable, end}, told: true, input: lastInput},
+		"more came, all at end": {sent: 5, events: []Events{end, Readable}, told: true, input: lastInput},
+	} {
+		t.Run(name, func(t *testing.T) {
+			near, far := socketPair(t)
+			told := 0
+			w := &wait{loop: testLoop(t), socket: NewSocket(near)}
+			w.to = receiver(func(data []byte, err error) {
+				told++
+				if len(data) != tt.sent || err != nil {
+					t.Errorf("told %q, %v", data, err)
+				}
+			})
+			if _, err := unix.Write(int(far), []byte("hello"[:tt.sent])); err != nil {
+				t.Fatal(err)
+			}
+			for _, events := range tt.events {
+				w.Event(near, events)
+			}
+			if told == 1 != tt.told || w.socket.input != tt.input {
+				t.Errorf("told %d times, input %v", told, w.socket.input)
+			}
+			for stage, want := range map[stage]input{watched: tt.input, taken: noInput} {
+				w.loop.setHandler(near, w)
+				s := Socket{fd: near, stage: stage}
+				if w.loop.Add(&s, &handler{}); s.input != want {
+					t.Errorf("stage %v: the next handler finds input %v, want %v", stage, s.input, want)
+				}
+			}
+		})
+	}
+}
+
+// TestLimitEndsInTime: at the very time, since the loop does not go on before
+// its handler has another.
+func TestLimitEndsInTime(t *testing.T) {
+	l := testLoop(t)
+	var told []error
+	w := &wait{loop: l, until: time.Minute, to: receiver(func(_ []byte, err error) { told = append(told, err) })}
+	w.timer.Handler = w
+	l.SetTimer(&w.timer, 0)
+	for l.now = w.until - 1; l.now <= w.until; l.now++ {
+		l.runTimers()
+		if l.now < w.until && (len(told) > 0 || l.timers.next() != w.until) {
+			t.Errorf("too early: told %v, next at %v", told, l.timers.next())
+		}
+	}
+	if len(told) != 1 || !errors.Is(told[0], os.ErrDeadlineExceeded) || l.timers.next() != never {
+		t.Errorf("told %v, next at %v", told, l.timers.next())
+	}
+}
+
+// TestOver: Wait.Over is called until it reports true, and the Receiver then at
+// once.
+func TestOver(t *testing.T) {
+	l := testLoop(t)
+	var over bool
+	var told []error
+	w := &wait{loop: l, until: time.Hour, over: func() bool { return over }, to: receiver(func(_ []byte, err error) { told = append(told, err) })}
+	w.timer.Handler = w
+	l.SetTimer(&w.timer, 0)
+	for range 3 {
+		l.now = l.timers.next()
+		l.runTimers()
+		if at := l.timers.next(); len(told) > 0 || at <= l.now || at > l.Elapsed()+overCheck {
+			t.Fatalf("told %v, next at %v", told, at)
+		}
+	}
+	over = true
+	l.now = l.timers.next()
+	l.runTimers()
+	if len(told) != 1 || !errors.Is(told[0], ErrOver) || l.timers.next() != never {
+		t.Errorf("told %v, next at %v", told, l.timers.next())
+	}
+}
+
+// TestMoreTime: the time for more begins when the first bytes have come.
+func TestMoreTime(t *testing.T) {
+	l := testLoop(t)
+	w := &wait{loop: l, until: time.Minute, to: &patient{want: 9, more: time.Hour}}
+	w.timer.Handler = w
+	l.SetTimer(&w.timer, w.until)
+	before := l.Elapsed()
+	if w.tell([]byte("one"), nil); w.to == nil || w.until < before+time.Hour || w.timer.due != w.until {
+		t.Errorf("until %v, due %v", w.until-before, w.timer.due-before)
+	}
+}

@@ -1,0 +1,124 @@
+package eventloop
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for one event, on a busy machine too.
+const patience = 10 * time.Second
+
+// receive returns what comes on c, and fails the test if nothing does.
+func receive[T any](t *testing.T, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(patience):
+		t.Fatalf("nothing has come within %v", patience)
+	}
+	return v
+}
+
+// until waits for something that reports nothing by itself.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for begun := time.Now(); !is(); runtime.Gosched() {
+		if time.Since(begun) > patience {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}
+
+// newGroup starts a group, and closes it when the test is over.
+func newGroup(t *testing.T, loops int) *Group {
+	t.Helper()
+	g, err := New(Options{Loops: loops})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeNow(t, g) })
+	return g
+}
+
+// closeNow closes a group.
+func closeNow(t *testing.T, g *Group) {
+	t.Helper()
+	closed := make(chan struct{})
+	go func() {
+		g.Close()
+		close(closed)
+	}()
+	receive(t, closed)
+}
+
+// descriptors returns how many files this process has open.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(files)
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// connectTo opens the far end of a connection.
+func connectTo(t *testing.T, l net.Listener) *net.TCPConn {
+	t.Helper()
+	far, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = far.Close() })
+	return far.(*net.TCPConn)
+}
+
+// isCut fails unless the stream of a connection ends or breaks.
+func isCut(t *testing.T, conn net.Conn, whose string) {
+	t.Helper()
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	if rest, err := io.ReadAll(conn); len(rest) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%s got %q, %v; want the end or a reset", whose, rest, err)
+	}
+}
+
+// withDescriptors calls f while the process can open so many files more.
+func withDescriptors(t *testing.T, left int, f func()) {
+	t.Helper()
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	next, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = unix.Close(next)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(next + left), Max: limit.Max}); err != nil { //nolint:gosec // not negative
+		t.Fatal(err)
+	}
+	f()
+}

@@ -1,0 +1,414 @@
+package eventloop
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func (l *Loop) sleepsForEver() bool {
+	return l.until.Load() == int64(never)
+}
+
+// TestLoopsByDefault: one for every two CPUs, and none of them may hold if it
+// would keep the only processor of the scheduler from everything else.
+func TestLoopsByDefault(t *testing.T) {
+	before := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(before)
+	for procs, want := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 8: 4} {
+		runtime.GOMAXPROCS(procs)
+		g := newGroup(t, 0)
+		if n := runtime.GOMAXPROCS(0); len(g.loops) != want || n != procs {
+			t.Errorf("%d CPUs: %d loops, and GOMAXPROCS is %d; want %d loops", procs, len(g.loops), n, want)
+		}
+		for _, l := range g.loops {
+			if l.holds != (procs > 1) {
+				t.Errorf("%d CPUs: a loop holds: %v", procs, l.holds)
+			}
+		}
+		closeNow(t, g)
+		closeNow(t, g) // which changes nothing
+		if g = newGroup(t, 1); len(g.loops) != 1 {
+			t.Errorf("%d loops instead of one", len(g.loops))
+		}
+		closeNow(t, g)
+	}
+}
+
+// TestLoopsTakeTurns: sockets are spread over the loops.
+func TestLoopsTakeTurns(t *testing.T) {
+	g := newGroup(t, 2)
+	if first, second, third := g.For(), g.For(), g.For(); first == second || first != third {
+		t.Error("the loops do not take turns")
+	}
+}
+
+// over is a connection around another, as those of TLS and of package wsconn.
+type over struct {
+	net.Conn
+	conn net.Conn
+}
+
+// NetConn returns the connection beneath.
+func (o over) NetConn() net.Conn { return o.conn }
+
+// TestFor: a loop that watches a connection is chosen, if it is of the group.
+func TestFor(t *testing.T) {
+	g := newGroup(t, 3)
+	c, _ := pair(t)
+	other, _ := pair(t)
+	if _, ok := c.watch(g.loops[1]); !ok {
+		t.Fatal("not watched")
+	}
+	for range 4 {
+		if got := g.For(other, c); got != g.loops[1] {
+			t.Fatalf("loop %v, want the second", got)
+		}
+		if got := g.For(over{conn: c}); got != g.loops[1] {
+			t.Fatalf("loop %v for what is around the connection, want the second", got)
+		}
+	}
+	stranger := newGroup(t, 1)
+	if got := stranger.For(c); got != stranger.loops[0] {
+		t.Error("a loop of another group was chosen")
+	}
+}
+
+// TestHoldHasAnAlarm: a loop that has just been busy waits without telling the
+// scheduler, and still wakes up for what is due, and at the end of holding.
+func TestHoldHasAnAlarm(t *testing.T) {
+	for name, tt := range map[string]struct{ due, want time.Duration }{
+		"nothing is due": {never, holding},
+		"due before":     {holding / 2, holding / 2},
+		"due after":      {2 * holding, holding},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := testLoop(t)
+			const now = time.Hour // as if the loop were that old: the alarm goes off later than the bell
+			l.now, l.heard = now, now
+			l.timers.set(&Timer{}, tt.due)
+			if tt.due != never {
+				l.timers[0].due += now
+			}
+			ring(t, int(l.bell))
+			if n := receive(t, waiting(l.wait)); n != 1 || l.poll.events[0].Fd != l.bell {
+				t.Fatalf("%d events", n)
+			}
+			if got := l.poll.due - now; got != tt.want || time.Duration(l.until.Load()) != now+tt.want {
+				t.Errorf("the alarm goes off after %v, the loop says after %v; want %v", got, time.Duration(l.until.Load())-now, tt.want)
+			}
+		})
+	}
+}
+
+// TestHoldsNotAlways: a loop that may not hold rests after an event, too.
+func TestHoldsNotAlways(t *testing.T) {
+	l := testLoop(t)
+	l.holds = false
+	l.now, l.heard = 0, 0
+	rested := waiting(l.wait)
+	rests(t)
+	ring(t, int(l.bell))
+	if n := receive(t, rested); n != 1 || !l.sleepsForEver() {
+		t.Errorf("%d events; the loop sleeps until %v", n, time.Duration(l.until.Load()))
+	}
+}
+
+// TestHoldEnds: a loop that has not been busy for the whole of holding rests,
+// for as long as nothing is due.
+func TestHoldEnds(t *testing.T) {
+	l := testLoop(t)
+	l.now, l.heard = holding, 0
+	ring(t, int(l.bell))
+	if n := receive(t, waiting(l.wait)); n != 1 || !l.sleepsForEver() || l.poll.due != never {
+		t.Errorf("%d events; the loop sleeps until %v, the alarm goes off at %v", n, time.Duration(l.until.Load()), l.poll.due)
+	}
+}
+
+// testLoop makes a loop that does not run.
+func testLoop(t *testing.T) *Loop {
+	t.Helper()
+	g, err := New(Options{Portable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := newLoop(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.holds = true
+	t.Cleanup(l.release)
+	return l
+}
+
+// rung counts how often the bell of l was rung since the last call.
+func (l *Loop) rung(t *testing.T) uint64 {
+	t.Helper()
+	var count [8]byte
+	if _, err := unix.Read(int(l.bell), count[:]); err != nil && !errors.Is(err, unix.EAGAIN) {
+		t.Fatal(err)
+	}
+	return binary.NativeEndian.Uint64(count[:])
+}
+
+// TestBell: it is rung once until the loop has looked for posts, and only if the
+// loop would sleep. Each ring adds one, since nobody reads the bell.
+func TestBell(t *testing.T) {
+	l := testLoop(t)
+	soon := func() time.Duration { return time.Minute }
+	nothing := func() {}
+	for _, step := range []struct {
+		name string
+		does func()
+		want uint64
+	}{
+		{"a post", func() { l.Post(nothing) }, 1},
+		{"another", func() { l.Post(nothing) }, 0},
+		{"one after a look", func() { l.runPosted(); l.Post(nothing) }, 1},
+		{"two after looks", func() { l.runPosted(); l.Post(nothing); l.runPosted(); l.Post(nothing) }, 2},
+		{"sockets, while the loop looks", func() { l.runPosted(); l.Adopt(soon, nothing) }, 0},
+		{"sockets that have time", func() { l.until.Store(int64(time.Minute)); l.Adopt(soon, nothing) }, 0},
+		{"sockets that have less", func() { l.until.Store(int64(time.Minute) + 1); l.Adopt(soon, nothing) }, 1},
+	} {
+		step.does()
+		if got := l.rung(t); got != step.want {
+			t.Errorf("%s: rung %d times, want %d", step.name, got, step.want)
+		}
+	}
+}
+
+// TestIdleLoop: a loop has little else to do if it finds few events at once.
+func TestIdleLoop(t *testing.T) {
+	for events, want := range map[int]bool{1: true, few: true, few + 1: false} {
+		g, err := New(Options{Portable: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := newLoop(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range events - 1 { // and the loop's own bell
+			bell, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(bell)
+			if err := l.poll.watch(int32(bell), unix.EPOLL_CTL_ADD, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		idle := make(chan bool, 1)
+		l.Post(func() { idle <- l.idle() })
+		go l.run()
+		if got := receive(t, idle); got != want {
+			t.Errorf("%d events: idle %v", events, got)
+		}
+		l.close()
+		receive(t, l.ended)
+	}
+}
+
+// TestSetHandler: a loop has a place for each descriptor up to the highest, and
+// no more.
+func TestSetHandler(t *testing.T) {
+	l := testLoop(t)
+	h := new(listener)
+	for _, fd := range []int32{5, 5, 3, 0} {
+		l.setHandler(fd, h)
+		if len(l.handlers) != 6 || l.handler(fd) != h {
+			t.Errorf("after %d: %d places, handler %v", fd, len(l.handlers), l.handler(fd))
+		}
+	}
+	if l.handler(4) != nil || l.handler(6) != nil {
+		t.Error("there is a handler that was not set")
+	}
+}
+
+// TestNoWaitWithWorkLeft: a loop that has something to do looks for events, and
+// does not wait for any.
+func TestNoWaitWithWorkLeft(t *testing.T) {
+	for name, leave := range map[string]func(l *Loop){
+		"another turn":       func(l *Loop) { l.again = make([]turn, 1) },
+		"something due":      func(l *Loop) { l.timers.set(&Timer{}, l.now) },
+		"something long due": func(l *Loop) { l.timers.set(&Timer{}, l.now-time.Minute) },
+		"news":               func(l *Loop) { l.news.Store(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := testLoop(t)
+			l.now = time.Hour
+			leave(l)
+			if n := receive(t, waiting(l.wait)); n != 0 {
+				t.Errorf("%d events", n)
+			}
+			if l.poll.due != never {
+				t.Error("the alarm is set")
+			}
+		})
+	}
+}
+
+// TestNewWithoutDescriptors: New fails where the system has too few
+// descriptors left, and keeps none.
+func TestNewWithoutDescriptors(t *testing.T) {
+	for left := 0; ; left++ {
+		before := descriptors(t)
+		var g *Group
+		var err error
+		withDescriptors(t, left, func() { g, err = New(Options{Loops: 2}) })
+		if err == nil {
+			closeNow(t, g)
+		} else if !errors.Is(err, unix.EMFILE) {
+			t.Errorf("%d descriptors left: %v", left, err)
+		}
+		if after := descriptors(t); after != before {
+			t.Errorf("%d descriptors left: %d are open, %d before", left, after, before)
+		}
+		if err == nil {
+			if left < 2*4 { // of each loop: two epolls, a timer and a bell
+				t.Errorf("%d descriptors were enough", left)
+			}
+			return
+		}
+		if left > 100 {
+			t.Fatalf("%d descriptors are too few: %v", left, err)
+		}
+	}
+}
+
+// TestPaused: a pause is asked about until it is over.
+func TestPaused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		g, err := New(Options{Portable: true, Paused: func() bool { asked++; return asked < 4 }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		g.WaitPaused()
+		if took := time.Since(begun); asked != 4 || took != 3*pauseCheck {
+			t.Errorf("asked %d times in %v", asked, took)
+		}
+	})
+}
+
+// A handler records what a loop calls.
+type handler struct {
+	events  []Events
+	ticks   int
+	stops   int
+	onEvent func()
+}
+
+func (h *handler) Event(_ int32, e Events) {
+	h.events = append(h.events, e)
+	if h.onEvent != nil {
+		h.onEvent()
+	}
+}
+func (h *handler) Tick() { h.ticks++ }
+func (h *handler) Stop() { h.stops++ }
+
+// TestTurns: a turn that was asked for is given once, without events. One that
+// is asked for meanwhile comes with the next.
+func TestTurns(t *testing.T) {
+	l := testLoop(t)
+	h := &handler{}
+	h.onEvent = func() {
+		if len(h.events) == 1 {
+			l.Again(h, 7)
+		}
+	}
+	l.takeTurns()
+	l.Again(h, 7)
+	for want := 1; want <= 2; want++ {
+		l.takeTurns()
+		if len(h.events) != want || h.events[want-1] != 0 {
+			t.Errorf("events %v, want %d without any", h.events, want)
+		}
+	}
+	if l.takeTurns(); len(h.events) != 2 || len(l.again) > 0 {
+		t.Errorf("events %v, and %d turns are left", h.events, len(l.again))
+	}
+}
+
+// TestRunTimers: those that are due are called once each, the others are not.
+func TestRunTimers(t *testing.T) {
+	l := testLoop(t)
+	l.now = time.Minute
+	due, late := &handler{}, &handler{}
+	timers := [3]Timer{{Handler: due}, {Handler: due}, {Handler: late}}
+	for i, at := range []time.Duration{l.now, l.now - 1, l.now + 1} {
+		l.SetTimer(&timers[i], at)
+	}
+	for range 2 {
+		l.runTimers()
+		if due.ticks != 2 || late.ticks != 0 || timers[0].IsSet() || timers[1].IsSet() || !timers[2].IsSet() {
+			t.Errorf("called %d times and %d times", due.ticks, late.ticks)
+		}
+	}
+	l.StopTimer(&timers[2])
+	if timers[2].IsSet() {
+		t.Error("a timer was not stopped")
+	}
+}
+
+// TestStop: the end of a loop is told once for each socket, and nothing can be
+// posted after it.
+func TestStop(t *testing.T) {
+	g := newGroup(t, 1)
+	l := g.loops[0]
+	h := &handler{}
+	ran := make(chan struct{})
+	c, _ := pair(t)
+	other, _ := pair(t)
+	l.Post(func() {
+		for _, conn := range []*Conn{c, other} {
+			s := NewSocket(conn.fd)
+			l.Add(&s, h)
+		}
+		close(ran)
+	})
+	receive(t, ran)
+	closeNow(t, g)
+	if h.stops != 2 {
+		t.Errorf("told %d times", h.stops)
+	}
+	if l.Post(func() {}) || l.Adopt(func() time.Duration { return 0 }, func() {}) {
+		t.Error("a closed loop takes posts")
+	}
+}
+
+// TestLoopHoldsAfterAnEvent: it records when a handler last had an event.
+func TestLoopHoldsAfterAnEvent(t *testing.T) {
+	g := newGroup(t, 1)
+	l := g.loops[0]
+	c, far := pair(t)
+	heard := make(chan struct{})
+	h := &handler{}
+	h.onEvent = func() { close(heard) }
+	l.Post(func() {
+		s := NewSocket(c.fd)
+		if err := l.Watch(&s); err != nil {
+			t.Error(err)
+		}
+		l.Add(&s, h)
+		l.heard = 0
+	})
+	if _, err := io.WriteString(far, "x"); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, heard)
+	last := make(chan time.Duration, 1)
+	l.Post(func() { last <- l.heard })
+	if receive(t, last) == 0 {
+		t.Error("it does not")
+	}
+}

@@ -1,0 +1,35 @@
+//go:build !linux
+
+package eventloop
+
+import "net"
+
+// A Loop exists on Linux only.
+type Loop struct{}
+
+// A Conn exists on Linux only, as do loops that accept it.
+type Conn struct{ net.Conn }
+
+// Hold does nothing: there is no Conn.
+func (*Conn) Hold(Lease) {}
+
+// Unread does nothing: there is no Conn.
+func (*Conn) Unread([]byte) {}
+
+// Shutdown does nothing: there is no Conn.
+func (*Conn) Shutdown() {}
+
+func (*Group) start(int) error { return nil }
+
+// Close does nothing: there are no loops.
+func (*Group) Close() {}
+
+// Accept reports false: there are no loops.
+func (*Group) Accept(net.Listener, Acceptor) (stop func(), ok bool) { return nil, false }
+
+// Await reports false: there are no loops.
+func (*Group) Await(conn, near net.Conn, _ Wait) bool { return false }
+
+// DropUnread does nothing: package wsconn does not know here either how much
+// is unsent.
+func DropUnread(net.Conn, int) {}

@@ -1,0 +1,285 @@
+package eventloop
+
+import (
+	"io"
+	"net"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Events are the events of a socket that epoll reports.
+type Events uint32
+
+// The events that handlers ask about.
+const (
+	Readable Events = unix.EPOLLIN
+	Writable Events = unix.EPOLLOUT
+
+	ended  Events = unix.EPOLLRDHUP | failed // the peer sends nothing more
+	failed Events = unix.EPOLLHUP | unix.EPOLLERR
+)
+
+// ErrNotReady is the error of a read or write that would have to wait.
+var ErrNotReady error = unix.EAGAIN
+
+// A Socket is a stream socket that a loop has taken over. Epoll reports each
+// change once, so a Socket remembers that it can be read, or cannot be
+// written, until a call finds otherwise. Only its loop may use it.
+type Socket struct {
+	lease   Lease // released with fd; may be nil
+	fd      int32
+	stage   stage
+	input   input
+	blocked bool // it takes nothing
+	reports bool // epoll is to report that it takes something again
+}
+
+// stage is how far a loop has taken a socket over.
+type stage uint8
+
+const (
+	taken   stage = iota
+	watched       // likewise, and epoll watched it before
+	added         // it has a handler
+)
+
+// input is what a socket has to read.
+type input uint8
+
+const (
+	noInput   input = iota
+	someInput       // something
+	lastInput       // likewise, and after that its end or an error
+)
+
+// NewSocket returns a Socket for a descriptor that it owns from now on.
+func NewSocket(fd int32) Socket { return Socket{fd: fd} }
+
+// IsSocket reports whether conn is a stream socket without anything around it
+// and without bytes that were read but not used, so that [Loop.Take] can take
+// it over.
+func IsSocket(conn net.Conn) bool {
+	if c := connOf(conn); c != nil {
+		return c.bare()
+	}
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		return true
+	case *net.UnixConn:
+		return c.LocalAddr().Network() == "unix"
+	}
+	return false
+}
+
+// Take takes the socket of conn over, of which [IsSocket] must be true. The
+// caller closes conn, which does not close the socket. Take reports false if
+// the system has no descriptor left.
+func (l *Loop) Take(conn net.Conn) (s Socket, ok bool) {
+	c := connOf(conn)
+	if c == nil {
+		s.fd, ok = duplicate(conn.(syscall.Conn))
+		return s, ok
+	}
+	fd, by, err := c.detach()
+	if err == nil && by != nil && by != l {
+		_ = by.poll.unwatch(fd) // fails if that loop has ended
+	}
+	s = Socket{fd: fd, lease: c.lease}
+	if by == l {
+		s.stage = watched
+	}
+	return s, err == nil
+}
+
+// GiveBack undoes Take. The caller must not have closed conn.
+func (l *Loop) GiveBack(conn net.Conn, s Socket) {
+	c := connOf(conn)
+	if c == nil {
+		_ = unix.Close(int(s.fd)) // conn has its own
+		return
+	}
+	if s.stage != watched {
+		l = nil
+	}
+	c.attach(s.fd, l)
+}
+
+// duplicate returns another descriptor of a socket.
+func duplicate(conn syscall.Conn) (fd int32, ok bool) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	var dup int
+	var dupErr error
+	err = raw.Control(func(fd uintptr) {
+		dup, dupErr = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	return int32(dup), err == nil && dupErr == nil
+}
+
+// Watch has epoll watch s, unless it does already.
+func (l *Loop) Watch(s *Socket) error {
+	if s.stage == watched {
+		return nil
+	}
+	return l.poll.watch(s.fd, unix.EPOLL_CTL_ADD, 0)
+}
+
+// Unwatch undoes Watch.
+func (l *Loop) Unwatch(s *Socket) error { return l.poll.unwatch(s.fd) }
+
+// Add makes h the handler of s, which the loop watches.
+func (l *Loop) Add(s *Socket, h Handler) {
+	if before, ok := l.handler(s.fd).(*wait); ok && s.stage == watched {
+		s.input = before.socket.input
+	}
+	s.stage = added
+	l.setHandler(s.fd, h)
+}
+
+// Close closes s. The loop forgets it.
+func (l *Loop) Close(s *Socket) {
+	if s.fd < 0 {
+		return
+	}
+	if s.stage == added {
+		l.handlers[s.fd] = nil
+	}
+	_ = unix.Close(int(s.fd))
+	s.fd = -1
+	if s.lease != nil {
+		s.lease.Release()
+	}
+}
+
+// Block records that s takes nothing, and has epoll report when it does.
+func (l *Loop) Block(s *Socket) error {
+	s.blocked = true
+	if s.reports {
+		return nil
+	}
+	s.reports = true
+	return l.poll.watch(s.fd, unix.EPOLL_CTL_MOD, unix.EPOLLOUT)
+}
+
+// FD returns the descriptor; -1 once s is closed.
+func (s *Socket) FD() int32 { return s.fd }
+
+// NoteReadable takes events of s, and reports whether s can be read after
+// them, if only to find its end.
+func (s *Socket) NoteReadable(e Events) bool {
+	switch {
+	case e&ended != 0:
+		s.input = lastInput
+	case e&Readable == 0:
+		return false
+	case s.input == noInput:
+		s.input = someInput
+	}
+	return true
+}
+
+// Unblocks reports whether s was blocked, and takes something after e.
+func (s *Socket) Unblocks(e Events) bool { return s.blocked && e&(Writable|failed) != 0 }
+
+// Unblock undoes Block.
+func (s *Socket) Unblock() { s.blocked = false }
+
+// Blocked reports whether s takes nothing.
+func (s *Socket) Blocked() bool { return s.blocked }
+
+// CanRead reports whether there may be something to read.
+func (s *Socket) CanRead() bool { return s.input != noInput }
+
+// Read reads what there is. It returns [ErrNotReady] if there is nothing, and
+// io.EOF at the end of the stream.
+func (s *Socket) Read(p []byte) (int, error) {
+	n, err := recv(s.fd, p)
+	switch {
+	case n == len(p), n > 0 && s.input == lastInput:
+		// There may be more. Epoll does not report an end twice.
+		return n, err
+	case n == 0 && err == nil:
+		err = io.EOF
+	}
+	s.input = noInput // until epoll reports more
+	return n, err
+}
+
+// Write writes what s takes at once. It returns [ErrNotReady] if that is
+// nothing.
+func (s *Socket) Write(p []byte) (int, error) { return send(s.fd, p) }
+
+// CloseWrite sends the end of the stream.
+func (s *Socket) CloseWrite() error { return unix.Shutdown(int(s.fd), unix.SHUT_WR) }
+
+// Unsent returns how many bytes were written that the peer has not
+// acknowledged; 0 if that is not known.
+func (s *Socket) Unsent() int {
+	if s.fd < 0 {
+		return 0
+	}
+	n, _ := unix.IoctlGetInt(int(s.fd), unix.SIOCOUTQ)
+	return n
+}
+
+// Drop reads and drops what has come, up to about limit bytes.
+func (s *Socket) Drop(limit int) { drop(s.fd, limit) }
+
+// DropUnread reads and drops what the kernel holds of conn's peer, up to about
+// limit bytes. It does not wait, even for another reader.
+func DropUnread(conn net.Conn, limit int) {
+	if c := connOf(conn); c != nil {
+		_ = c.control(func(fd int) { drop(int32(fd), limit) }) //nolint:gosec // a descriptor fits
+		return
+	}
+	if c, ok := conn.(syscall.Conn); ok {
+		if raw, err := c.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) { drop(int32(fd), limit) }) //nolint:gosec // likewise
+		}
+	}
+}
+
+func drop(fd int32, limit int) {
+	var space [8 << 10]byte
+	for limit > 0 {
+		n, err := recv(fd, space[:])
+		if n == 0 || err != nil {
+			return
+		}
+		limit -= n
+	}
+}
+
+// recv reads from a socket without waiting. It returns 0 at the end of the
+// stream, and [ErrNotReady] if there is nothing.
+func recv(fd int32, p []byte) (int, error) {
+	return transfer(unix.SYS_RECVFROM, fd, p, unix.MSG_DONTWAIT)
+}
+
+// send writes to a socket without waiting. It returns [ErrNotReady] if the
+// socket takes nothing. It raises no SIGPIPE.
+func send(fd int32, p []byte) (int, error) {
+	return transfer(unix.SYS_SENDTO, fd, p, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+}
+
+// transfer makes a system call that does not block. It uses a raw call, of
+// which the scheduler does not know: otherwise it would look for other work
+// each time, which costs more than a small message.
+func transfer(call uintptr, fd int32, p []byte, flags uintptr) (int, error) {
+	for {
+		n, _, errno := syscall.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0) //nolint:gosec // p lives until the call returns.
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return 0, ErrNotReady
+		default:
+			return 0, errno
+		}
+	}
+}

@@ -1,0 +1,355 @@
+package eventloop
+
+import (
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestSocketRead: a Socket can be read as long as there may be more.
+func TestSocketRead(t *testing.T) {
+	const hello = "hello"
+	for name, tt := range map[string]struct {
+		sent     string
+		ends     bool
+		events   Events
+		reads    []int // bytes, with a buffer of five
+		err      error // of the last
+		readable bool  // after it
+	}{
+		"nothing":         {"", false, Readable, []int{0}, ErrNotReady, false},
+		"a little":        {hello[:3], false, Readable, []int{3}, nil, false},
+		"all there is":    {hello, false, Readable, []int{5}, nil, true},
+		"more":            {hello + hello, false, Readable, []int{5, 5}, nil, true},
+		"and no more":     {hello, false, Readable, []int{5, 0}, ErrNotReady, false},
+		"before the end":  {hello[:3], true, ended, []int{3}, nil, true},
+		"the end":         {hello[:3], true, ended, []int{3, 0}, io.EOF, false},
+		"a false end":     {hello[:3], false, ended, []int{3, 0}, ErrNotReady, false},
+		"a second change": {"", false, Writable, []int{0}, ErrNotReady, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			near, far := socketPair(t)
+			if _, err := unix.Write(int(far), []byte(tt.sent)); err != nil {
+				t.Fatal(err)
+			}
+			if tt.ends {
+				if err := unix.Shutdown(int(far), unix.SHUT_WR); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := NewSocket(near)
+			if noted := s.NoteReadable(tt.events); noted != (tt.events != Writable) || s.CanRead() != noted {
+				t.Errorf("noted %v, and can be read %v", noted, s.CanRead())
+			}
+			var n int
+			var err error
+			for _, want := range tt.reads {
+				if n, err = s.Read(make([]byte, 5)); n != want {
+					t.Errorf("read %d, want %d", n, want)
+				}
+			}
+			if !errors.Is(err, tt.err) || s.CanRead() != tt.readable {
+				t.Errorf("%v, and can be read %v; want %v, %v", err, s.CanRead(), tt.err, tt.readable)
+			}
+		})
+	}
+}
+
+// TestSocketWrite: the stream goes out, and its end.
+func TestSocketWrite(t *testing.T) {
+	near, far := socketPair(t)
+	s, peer := NewSocket(near), NewSocket(far)
+	if n, err := s.Write([]byte("out")); n != 3 || err != nil {
+		t.Errorf("wrote %d, %v", n, err)
+	}
+	if err := s.CloseWrite(); err != nil {
+		t.Error(err)
+	}
+	got := make([]byte, 9)
+	if n, err := peer.Read(got); string(got[:n]) != "out" || err != nil {
+		t.Errorf("%q, %v", got[:n], err)
+	}
+	if n, err := peer.Read(got); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("%d bytes after the end, %v", n, err)
+	}
+	for {
+		if _, err := peer.Write(make([]byte, ReadSize)); err != nil {
+			if !errors.Is(err, ErrNotReady) {
+				t.Error(err)
+			}
+			break
+		}
+	}
+}
+
+// TestBlock: epoll is asked once to report when a socket takes something again,
+// which it goes on doing. A socket that epoll does not watch cannot be asked
+// about.
+func TestBlock(t *testing.T) {
+	l := testLoop(t)
+	near, _ := socketPair(t)
+	s := NewSocket(near)
+	if err := l.Watch(&s); err != nil {
+		t.Fatal(err)
+	}
+	for _, events := range []Events{Readable, Writable, failed} {
+		if s.Unblocks(events) {
+			t.Errorf("not blocked: unblocked by %x", events)
+		}
+	}
+	if err := l.Block(&s); err != nil || !s.Blocked() {
+		t.Errorf("blocked %v, %v", s.Blocked(), err)
+	}
+	for events, want := range map[Events]bool{Readable: false, Writable: true, unix.EPOLLHUP: true, unix.EPOLLERR: true, unix.EPOLLRDHUP: false} {
+		if s.Unblocks(events) != want {
+			t.Errorf("unblocked by %x: %v", events, !want)
+		}
+	}
+	if n := l.poll.peek(); n != 1 || Events(l.poll.events[0].Events)&Writable == 0 {
+		t.Errorf("%d events, the first %x", n, l.poll.events[0].Events)
+	}
+	if s.Unblock(); s.Blocked() {
+		t.Error("blocked")
+	}
+	if err := l.Unwatch(&s); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Block(&s); err != nil { // nothing more to ask for
+		t.Error(err)
+	}
+	s.reports = false
+	if err := l.Block(&s); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("a socket that is not watched: %v", err)
+	}
+}
+
+// TestTake: a loop takes over what was awaited with the events that it has
+// noted, and others without any. GiveBack undoes it.
+func TestTake(t *testing.T) {
+	g := newGroup(t, 1)
+	l, other := g.loops[0], newGroup(t, 1).loops[0]
+	inside := func(f func()) {
+		t.Helper()
+		done := make(chan struct{})
+		l.Post(func() {
+			defer close(done)
+			f()
+		})
+		receive(t, done)
+	}
+	for name, tt := range map[string]struct {
+		prepare func(c *Conn)
+		watched bool
+	}{
+		"new":             {func(*Conn) {}, false},
+		"awaited":         {func(c *Conn) { awaits(t, g, c, time.Minute, nil) }, true},
+		"of another loop": {func(c *Conn) { awaits(t, other.group, c, time.Minute, nil) }, false},
+		"waited for":      {func(c *Conn) { c.mu.Lock(); c.wait(); c.mu.Unlock() }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, far := pair(t)
+			var held lease
+			c.Hold(&held)
+			tt.prepare(c)
+			if !IsSocket(c) {
+				t.Fatal("it is not a socket")
+			}
+			var s Socket
+			inside(func() {
+				var ok bool
+				s, ok = l.Take(c)
+				if err := c.Close(); !ok || !errors.Is(err, net.ErrClosed) || s.stage == watched != tt.watched {
+					t.Errorf("taken %v, stage %v, close: %v", ok, s.stage, err)
+				}
+				l.GiveBack(c, s)
+			})
+			if _, err := io.WriteString(c, "back"); err != nil {
+				t.Error(err)
+			}
+			if by := c.watcher(); by == l != tt.watched {
+				t.Errorf("watched by %v", by)
+			}
+			h := &handler{}
+			inside(func() {
+				s, _ = l.Take(c)
+				if err := l.Watch(&s); err != nil {
+					t.Error(err)
+				}
+				l.Add(&s, h)
+				if n, err := s.Write([]byte(" on")); n != 3 || err != nil {
+					t.Errorf("wrote %d, %v", n, err)
+				}
+				if held.Load() != 0 {
+					t.Error("released too early")
+				}
+			})
+			before := handlers(t, l)
+			inside(func() {
+				l.Close(&s)
+				l.Close(&s)
+			})
+			if n := handlers(t, l); s.FD() != -1 || n != before-1 || held.Load() != 1 {
+				t.Errorf("descriptor %d, %d handlers of %d, released %d times", s.FD(), n, before, held.Load())
+			}
+			got, err := io.ReadAll(far)
+			if string(got) != "back on" || err != nil {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+}
+
+// TestTakeOfNet: a connection of the net package is copied, and keeps its own
+// socket after GiveBack.
+func TestTakeOfNet(t *testing.T) {
+	l := testLoop(t)
+	listener := listen(t)
+	defer listener.Close()
+	conn := connectTo(t, listener)
+	far, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	before := descriptors(t)
+	s, ok := l.Take(conn)
+	if !ok || !IsSocket(conn) || descriptors(t) != before+1 {
+		t.Errorf("taken %v, with %d descriptors more", ok, descriptors(t)-before)
+	}
+	if l.GiveBack(conn, s); descriptors(t) != before {
+		t.Errorf("%d descriptors more", descriptors(t)-before)
+	}
+	if _, err := io.WriteString(conn, "x"); err != nil {
+		t.Error(err)
+	}
+	withDescriptors(t, 0, func() {
+		if _, ok := l.Take(conn); ok {
+			t.Error("taken without a descriptor")
+		}
+	})
+}
+
+// TestIsSocket: connections with bytes to be read again are none, nor those
+// with something around them.
+func TestIsSocket(t *testing.T) {
+	c, _ := pair(t)
+	embeds := struct{ *Conn }{c}
+	wraps := struct{ net.Conn }{c}
+	pipe, _ := net.Pipe()
+	defer pipe.Close()
+	if !IsSocket(c) || !IsSocket(embeds) || IsSocket(wraps) || IsSocket(pipe) || IsSocket(nil) {
+		t.Errorf("%v %v %v %v %v", IsSocket(c), IsSocket(embeds), IsSocket(wraps), IsSocket(pipe), IsSocket(nil))
+	}
+	if c.Unread([]byte("x")); IsSocket(c) {
+		t.Error("it has something to be read again")
+	}
+}
+
+// TestUnsent: it counts what the peer has not read, or acknowledged.
+func TestUnsent(t *testing.T) {
+	near, _ := socketPair(t)
+	s := NewSocket(near)
+	if n := s.Unsent(); n != 0 {
+		t.Errorf("%d bytes of nothing", n)
+	}
+	if _, err := s.Write([]byte("out")); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Unsent(); n == 0 { // of a Unix socket the kernel counts its own memory, too
+		t.Error("nothing is unsent")
+	}
+	if s.fd = -1; s.Unsent() != 0 {
+		t.Errorf("%d bytes of a closed socket", s.Unsent())
+	}
+}
+
+// TestDrop: it drops what there is, up to about the limit.
+func TestDrop(t *testing.T) {
+	const piece = 8 << 10
+	for sent, left := range map[int]int{0: 0, 1: 0, piece: 0, 2 * piece: 0, 2*piece + 1: 1, 3 * piece: piece} {
+		near, far := socketPair(t)
+		if _, err := unix.Write(int(far), make([]byte, sent)); err != nil {
+			t.Fatal(err)
+		}
+		s := NewSocket(near)
+		s.Drop(2 * piece)
+		if n, _ := s.Read(make([]byte, ReadSize)); n != left {
+			t.Errorf("of %d bytes %d are left, want %d", sent, n, left)
+		}
+	}
+}
+
+// TestDropUnread: what has come is dropped, whatever the deadline is, and what
+// comes later is not.
+func TestDropUnread(t *testing.T) {
+	l := listen(t)
+	defer l.Close()
+	for name, dial := range map[string]func() (near net.Conn, far *net.TCPConn){
+		"net": func() (near net.Conn, far *net.TCPConn) {
+			far = connectTo(t, l)
+			near, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return near, far
+		},
+		"Conn": func() (near net.Conn, far *net.TCPConn) { return dialed(t, l) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			near, far := dial()
+			defer near.Close()
+			_ = near.SetReadDeadline(time.Unix(1, 0)) // must not matter
+			send := func(text string) {
+				t.Helper()
+				if _, err := io.WriteString(far, text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := socketOf(t, far)
+			send("dropped")
+			until(t, "it has come", func() bool { return s.Unsent() == 0 })
+			DropUnread(near, 1<<10)
+			send("kept")
+			if err := near.SetReadDeadline(time.Now().Add(patience)); err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, len("kept"))
+			if _, err := io.ReadFull(near, got); err != nil || string(got) != "kept" {
+				t.Errorf("%q, %v", got, err)
+			}
+			_ = far.Close()
+			DropUnread(near, 1<<10)
+			_ = near.Close()
+			DropUnread(near, 1<<10)
+		})
+	}
+}
+
+// socketOf returns another descriptor of a connection.
+func socketOf(t *testing.T, conn *net.TCPConn) Socket {
+	t.Helper()
+	fd, ok := duplicate(conn)
+	if !ok {
+		t.Fatal("no descriptor is left")
+	}
+	t.Cleanup(func() { _ = unix.Close(int(fd)) })
+	return NewSocket(fd)
+}
+
+// TestSizes holds what each tunnel has to sizes in which Go allocates memory.
+func TestSizes(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) != 8 {
+		return
+	}
+	if size := unsafe.Sizeof(Socket{}); size > 24 {
+		t.Errorf("a Socket takes %d bytes, want at most 24", size)
+	}
+	if size := unsafe.Sizeof(Timer{}); size > 32 {
+		t.Errorf("a Timer takes %d bytes, want at most 32", size)
+	}
+}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package relay
+
+// carry reports false: there are no event loops.
+func (*Relay) carry(*Tunnel) bool { return false }
