@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -26,6 +27,21 @@ func TestServeDrains(t *testing.T) {
 	if c, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://")); err == nil {
 		c.Close()
 		t.Error("the listener still takes connections")
+	}
+}
+
+// TestProcsStay: a gateway with event loops does not change GOMAXPROCS, which
+// belongs to the program.
+func TestProcsStay(t *testing.T) {
+	before := runtime.GOMAXPROCS(0)
+	r := behind(t, newBackend(t))
+	during := runtime.GOMAXPROCS(0)
+	r.stop()
+	if err := <-r.served; err != nil {
+		t.Error(err)
+	}
+	if after := runtime.GOMAXPROCS(0); during != before || after != before {
+		t.Errorf("GOMAXPROCS was %d, with a gateway it is %d, after that %d", before, during, after)
 	}
 }
 
