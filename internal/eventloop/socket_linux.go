@@ -120,12 +120,20 @@ func duplicate(conn syscall.Conn) (fd int32, ok bool) {
 	return int32(dup), err == nil && dupErr == nil
 }
 
-// Watch has epoll watch s, unless it does already.
+// Watch has epoll watch s. [Loop.Adopt] may call it.
+//
+// If epoll does already, it may have reported what has come since the first
+// bytes of s. Add knows that, but a loop that sleeps would not wake up to call
+// it, so epoll has to report it again.
 func (l *Loop) Watch(s *Socket) error {
+	op := unix.EPOLL_CTL_ADD
 	if s.stage == watched {
-		return nil
+		if l.until.Load() == 0 { // the loop is awake
+			return nil
+		}
+		op = unix.EPOLL_CTL_MOD
 	}
-	return l.poll.watch(s.fd, unix.EPOLL_CTL_ADD, 0)
+	return l.poll.watch(s.fd, op, 0)
 }
 
 // Unwatch undoes Watch.

@@ -204,6 +204,51 @@ func TestTake(t *testing.T) {
 	}
 }
 
+// TestTakeWhileTheLoopSleeps: what a wait has noted before the loop went to
+// sleep reaches the next handler.
+func TestTakeWhileTheLoopSleeps(t *testing.T) {
+	g := newGroup(t, 1)
+	l := g.loops[0]
+	listener := listen(t)
+	defer listener.Close()
+	c, far := dialed(t, listener)
+	told := awaits(t, g, c, time.Minute, nil)
+	for _, text := range []string{"first", "more"} {
+		if _, err := io.WriteString(far, text); err != nil {
+			t.Fatal(err)
+		}
+		if text == "first" {
+			receive(t, told)
+		}
+	}
+	until(t, "the wait has noted more", func() bool {
+		noted := make(chan bool, 1)
+		l.Post(func() { noted <- l.handler(c.fd).(*wait).socket.CanRead() })
+		return receive(t, noted)
+	})
+	rests(t)
+	s, ok := l.Take(c)
+	if !ok {
+		t.Fatal("not taken")
+	}
+	got := make(chan string, 1)
+	h := &handler{onEvent: func() {
+		data := make([]byte, 9)
+		n, _ := s.Read(data)
+		got <- string(data[:n])
+		l.Close(&s)
+	}}
+	l.Adopt(func() time.Duration {
+		if err := l.Watch(&s); err != nil {
+			t.Error(err)
+		}
+		return never
+	}, func() { l.Add(&s, h) })
+	if text := receive(t, got); text != "more" {
+		t.Errorf("%q", text)
+	}
+}
+
 // TestTakeOfNet: a connection of the net package is copied, and keeps its own
 // socket after GiveBack.
 func TestTakeOfNet(t *testing.T) {

@@ -177,6 +177,34 @@ func losesNothing(t *testing.T, r *Relay) {
 	}
 }
 
+// handled waits until the only loop of r has handled the events that there are.
+func handled(t *testing.T, r *Relay) {
+	t.Helper()
+	for range 2 { // the loop handles the events of a post before the next
+		done := make(chan struct{})
+		r.loops.For().Post(func() { close(done) })
+		receive(t, done)
+	}
+}
+
+// TestNothingIsLostByASleepingLoop: a loop that has noted what came before the
+// tunnel, and sleeps, carries it.
+func TestNothingIsLostByASleepingLoop(t *testing.T) {
+	r := newRelay(t, shortGrace, eventloop.Options{Loops: 1})
+	client, far, upstream, farther := meet(t, r)
+	c, u := peer{far, t, "the client"}, peer{farther, t, "the upstream"}
+	c.send(fromClient(0x82, 5))
+	until(t, "it has come", func() bool { return wsconn.Unsent(far) == 0 })
+	handled(t, r)
+	until(t, "the loop sleeps", loopRests)
+	closed := make(chan Result, 1)
+	r.Carry(Pair{Client: client, Upstream: upstream, Closed: func(result Result) { closed <- result }})
+	u.gets(fromClient(0x82, 5))
+	c.hangUp()
+	u.hangUp()
+	receive(t, closed)
+}
+
 // TestMoreThanTheFirstRead: an upstream's answer fills the buffer, and the
 // client sends more before there is a tunnel. Epoll has reported both then, and
 // does not report them again.
@@ -213,11 +241,7 @@ func TestMoreThanTheFirstRead(t *testing.T) {
 			came := receive(t, clients)
 			c.send(fromClient(0x82, 5))
 			until(t, "it has come", func() bool { return wsconn.Unsent(c.Conn) == 0 })
-			for range 2 { // the loop has handled the events of a post before the next
-				done := make(chan struct{})
-				r.loops.For().Post(func() { close(done) })
-				receive(t, done)
-			}
+			handled(t, r)
 			closed := make(chan Result, 1)
 			r.Carry(Pair{Client: came.conn, Upstream: near, FromUpstream: early, Closed: func(r Result) { closed <- r }})
 			c.gets(all)
