@@ -224,8 +224,8 @@ const (
 	preambleLocal = "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
 )
 
-// TestPreamble: what follows the header is what comes first, however the header
-// was split, and the connection is the client's from then on.
+// TestPreamble: what follows the header is what comes first, however the
+// header was split, and the connection is the client's from then on.
 func TestPreamble(t *testing.T) {
 	r := accepting(t, nil, &proxyproto.Rules{Timeout: time.Minute}, time.Minute)
 	for name, pieces := range map[string][]string{

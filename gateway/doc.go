@@ -4,7 +4,7 @@
 //
 // A request's way, and the files that hold the steps:
 //
-//	clientconn.go  may the client connect, and does a proxy name another (PROXY protocol)?
+//	clientconn.go  may the client connect? Does a proxy name another?
 //	entrance.go    does it come first on its connection, and is it a handshake (handshake.go)? That goes past net/http
 //	clients.go     whose is it, where trusted proxies are in front?
 //	quick.go       can nothing of it take long? That never leaves the event loop

@@ -100,7 +100,7 @@ func (e *entrance) failed(err error) {
 	e.gateway.log.LogAttrs(e.ctx, slog.LevelWarn, "cannot accept clients for the moment", slog.Any("error", err))
 }
 
-// Accept implements [net.Listener]. It returns the next connection for net/http.
+// Accept implements [net.Listener]. It returns connections for net/http.
 func (e *entrance) Accept() (net.Conn, error) {
 	select {
 	case conn := <-e.conns:

@@ -299,8 +299,8 @@ func TestLimitEndsInTime(t *testing.T) {
 	}
 }
 
-// TestOver: Wait.Over is called until it reports true, and the Receiver then at
-// once.
+// TestOver: Wait.Over is called until it reports true, and the Receiver at
+// once then.
 func TestOver(t *testing.T) {
 	l := testLoop(t)
 	var over bool
