@@ -38,7 +38,8 @@ type acceptorRig struct {
 	refused chan refusedConn
 }
 
-// accepting has loops accept clients, until the test is over. rules may be nil.
+// accepting has loops accept clients, until the test is over. rules may be
+// nil.
 func accepting(t *testing.T, limiter *connlimit.Limiter, rules *proxyproto.Rules, patience time.Duration) *acceptorRig {
 	t.Helper()
 	loops, err := eventloop.New(eventloop.Options{Loops: 2})

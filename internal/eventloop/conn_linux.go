@@ -13,8 +13,8 @@ import (
 )
 
 // A Conn is a TCP connection that a loop can watch and take over. All methods
-// but Hold are safe for concurrent use. A type that embeds a *Conn is taken for
-// it, so it must not change what is read and written.
+// but Hold are safe for concurrent use. A type that embeds a *Conn is taken
+// for it, so it must not change what is read and written.
 type Conn struct {
 	local, remote net.Addr
 	closed        atomic.Bool

@@ -162,8 +162,8 @@ func TestLongWrite(t *testing.T) {
 	}
 }
 
-// TestDeadlines: they hold before and after somebody waits, in both directions,
-// and their error is the one that net/http looks for.
+// TestDeadlines: they hold before and after somebody waits, in both
+// directions, and their error is the one that net/http looks for.
 func TestDeadlines(t *testing.T) {
 	isTimeout := func(err error) bool {
 		var timeout net.Error
@@ -327,7 +327,8 @@ func TestDetachWithoutDescriptors(t *testing.T) {
 	_ = unix.Close(int(fd))
 }
 
-// TestWatched: a loop is told of a connection until somebody else waits for it.
+// TestWatched: a loop is told of a connection until somebody else waits for
+// it.
 func TestWatched(t *testing.T) {
 	l := testLoop(t)
 	c, far := pair(t)
@@ -427,7 +428,8 @@ func (l connListener) Accept() (net.Conn, error) {
 	return connFrom(l.t, conn.(*net.TCPConn)), nil
 }
 
-// TestServesHTTP: net/http can tell the end of a client from its own deadlines.
+// TestServesHTTP: net/http can tell the end of a client from its own
+// deadlines.
 func TestServesHTTP(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -12,8 +12,9 @@ import (
 )
 
 // Dial opens a TCP connection to a server on this machine or nearby. A
-// net.Dialer takes goroutines and timers to wait for what is done at once here,
-// and asks the kernel for both addresses, which is most of the cost of a dial.
+// net.Dialer takes goroutines and timers to wait for what is done at once
+// here, and asks the kernel for both addresses, which is most of the cost of a
+// dial.
 func Dial(ctx context.Context, server netip.AddrPort, timeout time.Duration) (*Conn, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()

@@ -160,8 +160,8 @@ func TestCloseResting(t *testing.T) {
 	closeNow(t, g)
 }
 
-// TestRestWithoutGate: if Go's poller cannot be used, a poller that rests still
-// wakes up, but keeps its thread.
+// TestRestWithoutGate: if Go's poller cannot be used, a poller that rests
+// still wakes up, but keeps its thread.
 func TestRestWithoutGate(t *testing.T) {
 	for name, watching := range map[string]bool{"at first": false, "later": true} {
 		t.Run(name, func(t *testing.T) { restsWithoutGate(t, watching) })
@@ -195,8 +195,8 @@ func restsWithoutGate(t *testing.T, watching bool) {
 	}
 }
 
-// TestAlarmIsSetOnce: no system call is made for a time at which the alarm goes
-// off anyway.
+// TestAlarmIsSetOnce: no system call is made for a time at which the alarm
+// goes off anyway.
 func TestAlarmIsSetOnce(t *testing.T) {
 	p, _ := testPoller(t)
 	for i, at := range []time.Duration{time.Hour, time.Hour, 2 * time.Hour} {

@@ -61,8 +61,8 @@ func (g *Group) WaitPaused() {
 	}
 }
 
-// Acceptor has the callbacks of [Group.Accept]. A loop calls them, so they must
-// not block.
+// Acceptor has the callbacks of [Group.Accept]. A loop calls them, so they
+// must not block.
 type Acceptor struct {
 	// Accepted takes a new connection, which no loop watches yet.
 	Accepted func(conn *Conn)

@@ -158,8 +158,8 @@ func (l *Loop) rung(t *testing.T) uint64 {
 	return binary.NativeEndian.Uint64(count[:])
 }
 
-// TestBell: it is rung once until the loop has looked for posts, and only if the
-// loop would sleep. Each ring adds one, since nobody reads the bell.
+// TestBell: it is rung once until the loop has looked for posts, and only if
+// the loop would sleep. Each ring adds one, since nobody reads the bell.
 func TestBell(t *testing.T) {
 	l := testLoop(t)
 	soon := func() time.Duration { return time.Minute }
@@ -216,8 +216,8 @@ func TestIdleLoop(t *testing.T) {
 	}
 }
 
-// TestSetHandler: a loop has a place for each descriptor up to the highest, and
-// no more.
+// TestSetHandler: a loop has a place for each descriptor up to the highest,
+// and no more.
 func TestSetHandler(t *testing.T) {
 	l := testLoop(t)
 	h := new(listener)
@@ -232,8 +232,8 @@ func TestSetHandler(t *testing.T) {
 	}
 }
 
-// TestNoWaitWithWorkLeft: a loop that has something to do looks for events, and
-// does not wait for any.
+// TestNoWaitWithWorkLeft: a loop that has something to do looks for events,
+// and does not wait for any.
 func TestNoWaitWithWorkLeft(t *testing.T) {
 	for name, leave := range map[string]func(l *Loop){
 		"another turn":       func(l *Loop) { l.again = make([]turn, 1) },

@@ -87,9 +87,9 @@ func TestSocketWrite(t *testing.T) {
 	}
 }
 
-// TestBlock: epoll is asked once to report when a socket takes something again,
-// which it goes on doing. A socket that epoll does not watch cannot be asked
-// about.
+// TestBlock: epoll is asked once to report when a socket takes something
+// again, which it goes on doing. A socket that epoll does not watch cannot be
+// asked about.
 func TestBlock(t *testing.T) {
 	l := testLoop(t)
 	near, _ := socketPair(t)

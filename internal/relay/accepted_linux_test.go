@@ -177,7 +177,8 @@ func losesNothing(t *testing.T, r *Relay) {
 	}
 }
 
-// handled waits until the only loop of r has handled the events that there are.
+// handled waits until the only loop of r has handled the events that there
+// are.
 func handled(t *testing.T, r *Relay) {
 	t.Helper()
 	for range 2 { // the loop handles the events of a post before the next
@@ -206,8 +207,8 @@ func TestNothingIsLostByASleepingLoop(t *testing.T) {
 }
 
 // TestMoreThanTheFirstRead: an upstream's answer fills the buffer, and the
-// client sends more before there is a tunnel. Epoll has reported both then, and
-// does not report them again.
+// client sends more before there is a tunnel. Epoll has reported both then,
+// and does not report them again.
 func TestMoreThanTheFirstRead(t *testing.T) {
 	for name, more := range map[string]int{"some more": 20000, "nothing more": 0} {
 		t.Run(name, func(t *testing.T) {

@@ -20,9 +20,9 @@ import (
 	"wsauth/internal/eventloop"
 )
 
-// Grace bounds how long a tunnel may take to end, counted from the first end of
-// a stream, close frame or call of End: half of it for the upstream to finish
-// its frame, the whole of it for both sides to hang up.
+// Grace bounds how long a tunnel may take to end, counted from the first end
+// of a stream, close frame or call of End: half of it for the upstream to
+// finish its frame, the whole of it for both sides to hang up.
 const Grace = 5 * time.Second
 
 // defaultStall is how long a side may take nothing while data waits for it.
@@ -46,8 +46,8 @@ func New(loops *eventloop.Group) *Relay {
 	return &Relay{loops: loops, epoch: loops.Epoch(), grace: Grace, pumped: make(map[*pumps]struct{})}
 }
 
-// Carry relays between the two connections of p, which belong to the Relay from
-// now on, and returns at once. On a Relay that is closed they are cut.
+// Carry relays between the two connections of p, which belong to the Relay
+// from now on, and returns at once. On a Relay that is closed they are cut.
 func (r *Relay) Carry(p Pair) *Tunnel {
 	if p.Stall <= 0 {
 		p.Stall = defaultStall
