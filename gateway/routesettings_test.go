@@ -237,7 +237,7 @@ func TestWithoutLogin(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) { c.Authenticate, c.AuthPrefix = nil, "/gw/auth" })
 	for path, want := range map[string]int{
-		"/gw/auth/login": 404, "/gw/auth/session": 401, "/gw/auth/client/wsauth.js": 200, "/.well-known/jwks.json": 200, "/auth/session": 401,
+		"/gw/auth/login": 404, "/gw/auth/refresh": 404, "/gw/auth/session": 401, "/gw/auth/client/wsauth.js": 200, "/.well-known/jwks.json": 200, "/auth/session": 401,
 	} {
 		if e := r.get(path); e.StatusCode != want {
 			t.Errorf("%s: %d", path, e.StatusCode)

@@ -9,18 +9,6 @@ func bearer(raw string) string { return "Authorization: Bearer " + raw }
 
 func csrf(value string) string { return "X-CSRF-Token: " + value }
 
-func TestSessionTellsTheClaims(t *testing.T) {
-	r := start(t)
-	access, refresh := r.login()
-	e := r.call("GET", "/auth/session", "", bearer(access))
-	v := e.decode(t)
-	if e.StatusCode != http.StatusOK || v["sub"] != "test" || v["fresh"] != true || v["type"] != "access" {
-		t.Errorf("%d %s", e.StatusCode, e.body)
-	}
-	wantProblem(t, r.call("GET", "/auth/session", "", bearer(refresh)), 403, "wrong_token_type", "Only access tokens")
-	wantProblem(t, r.call("GET", "/auth/session", ""), 401, "token_missing", "Missing")
-}
-
 func TestT1_TwoCredentialsAreRefused(t *testing.T) {
 	r := start(t)
 	access, _ := r.login()

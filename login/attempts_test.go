@@ -18,8 +18,8 @@ import (
 	"wsauth/internal/password"
 )
 
-// One client of IPv6 has a /64, and so 2^64 addresses; its neighbours have
-// others.
+// TestR3_LoginIsLimitedByNetwork: an IPv6 client has a /64, and so 2^64
+// addresses. Its neighbours have other ones.
 func TestR3_LoginIsLimitedByNetwork(t *testing.T) {
 	r := start(t)
 	try := func(addr string, i int) int {
@@ -43,7 +43,7 @@ func TestR3_LoginIsLimitedByNetwork(t *testing.T) {
 	}
 }
 
-// failures counts the tries of c that are let through in a row, all of which
+// failures returns how many attempts of c in a row are allowed, all of which
 // fail.
 func failures(a *attempts, c caller, now time.Time) int {
 	for n := 0; ; n++ {
@@ -55,7 +55,7 @@ func failures(a *attempts, c caller, now time.Time) int {
 	}
 }
 
-// logIn has a login of c succeed, and reports how long it would have to wait.
+// logIn makes a login of c succeed, or returns how long it has to wait.
 func logIn(a *attempts, c caller, now time.Time) time.Duration {
 	attempt, wait := a.begin(c, now)
 	if wait == 0 {
@@ -64,8 +64,9 @@ func logIn(a *attempts, c caller, now time.Time) time.Duration {
 	return wait
 }
 
-// A stranger who tries a name does not lock its user out, who comes from
-// elsewhere; and many strangers together do not try it for ever.
+// TestR3_StrangersLockNobodyOut: an unknown client that tries a name does not
+// lock out its user, who logs in from another network; and many such clients
+// together have a limited number of attempts.
 func TestR3_StrangersLockNobodyOut(t *testing.T) {
 	a := newAttempts(0)
 	now := time.Now()
@@ -85,9 +86,9 @@ func TestR3_StrangersLockNobodyOut(t *testing.T) {
 	}
 }
 
-// TestR3_TwelveAddresses: strangers from twelve networks of one home, or from
-// as many addresses as they like, do not lock a user out who logged in from a
-// device or a network before. That has a budget of its own, and no more.
+// TestR3_TwelveAddresses: unknown clients in twelve networks of one home, or
+// at any number of addresses, do not lock out a user who logged in from a
+// device or a network before. These have their own budget, and no more.
 func TestR3_TwelveAddresses(t *testing.T) {
 	for name, stranger := range map[string]func(i int) string{
 		"twelve /64s of one /56":  func(i int) string { return fmt.Sprintf("[2001:db8:1:1%02x::1]:80", i%12) },
@@ -153,7 +154,7 @@ func TestNetworkBudgets(t *testing.T) {
 	}
 }
 
-// TestSeenNetworks: each name has a few networks, and none pushes out those of
+// TestSeenNetworks: each name has a few networks, and none evicts those of
 // another name.
 func TestSeenNetworks(t *testing.T) {
 	s, now := newSeenNetworks(), time.Now()
@@ -196,7 +197,7 @@ func TestKnownNetworkWithManyNames(t *testing.T) {
 	}
 }
 
-// TestKnownOnesOfOneName: all networks from which somebody logged in under a
+// TestKnownOnesOfOneName: all networks from which someone logged in under a
 // name share the failures of that name, and so do all devices.
 func TestKnownOnesOfOneName(t *testing.T) {
 	for what, from := range map[string]func(i int) caller{
@@ -218,8 +219,7 @@ func TestKnownOnesOfOneName(t *testing.T) {
 	}
 }
 
-// TestFailuresAreNoLogins: a wrong password uses up none of the logins of an
-// hour.
+// TestFailuresAreNoLogins: a wrong password does not count as a login.
 func TestFailuresAreNoLogins(t *testing.T) {
 	a, now, c := newAttempts(2), time.Now(), newCaller("192.0.2.1:1", "anna", "")
 	if n := failures(a, c, now); n != pairFailures {
@@ -236,8 +236,7 @@ func TestFailuresAreNoLogins(t *testing.T) {
 	}
 }
 
-// TestStepUpIsNoLogin: to ask for the password again uses up none of the
-// logins of an hour.
+// TestStepUpIsNoLogin: repeating the password does not count as a login.
 func TestStepUpIsNoLogin(t *testing.T) {
 	r := start(t, func(c *setup) { c.LoginsPerHour = 1 })
 	access, _ := r.login()
@@ -249,8 +248,8 @@ func TestStepUpIsNoLogin(t *testing.T) {
 	wantProblem(t, r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType), 429, "rate_limited", "")
 }
 
-// TestLoginsAreLimited: so many logins of a user from one network in an hour,
-// right or not; other users and other networks are not concerned.
+// TestLoginsAreLimited: the logins of a user from one network are limited, and
+// other users and networks are not affected.
 func TestLoginsAreLimited(t *testing.T) {
 	a, now := newAttempts(30), time.Now()
 	logins := func(addr, name, device string) (n int) {
@@ -283,9 +282,10 @@ func TestLoginsAreLimited(t *testing.T) {
 	}
 }
 
-// TestRefusedLoginsCostNothing: 20 right logins are under way and one more is
-// refused; then the 20 succeed, and as many are free as before. So it is where
-// one limiter refuses and the others would not have.
+// TestRefusedLoginsCostNothing: 20 logins with the right password are under
+// way and one more is refused. After the 20 have succeeded, as many are
+// allowed as before. The same holds if one limiter refuses and the others do
+// not.
 func TestRefusedLoginsCostNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		login := func(name, password string) int {
@@ -332,8 +332,8 @@ func TestRefusedLoginsCostNothing(t *testing.T) {
 	})
 }
 
-// A name that is not known takes as long as one that is, also beside other
-// work.
+// TestR3_UnknownUserTakesTheSameTime: an unknown name takes as long as a known
+// one, also on a busy machine.
 func TestR3_UnknownUserTakesTheSameTime(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), 5)
 	if err != nil {
@@ -372,7 +372,7 @@ func TestR3_UnknownUserTakesTheSameTime(t *testing.T) {
 	}
 }
 
-// TestFailedLoginsPage: the numbers of docs/security.md are those of the code.
+// TestFailedLoginsPage: docs/security.md has the numbers of the program.
 func TestFailedLoginsPage(t *testing.T) {
 	page, err := os.ReadFile("../docs/security.md")
 	if err != nil {

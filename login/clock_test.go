@@ -15,9 +15,10 @@ import (
 	"wsauth/token"
 )
 
-// A login whose tokens would be revoked already is no login: the clock was set
-// back after all logins were ended. It says so, ends no other session, and
-// succeeds once the moment has passed.
+// TestLoginThatWouldBeBornRevoked: after all sessions were ended, the clock is
+// set back. A login is refused with the reason, since its tokens would be
+// revoked already. It ends no other session, and succeeds once the clock has
+// caught up.
 func TestLoginThatWouldBeBornRevoked(t *testing.T) {
 	const back = 3 * time.Second
 	for name, cut := range map[string]store.Revocation{
@@ -50,7 +51,7 @@ func TestLoginThatWouldBeBornRevoked(t *testing.T) {
 }
 
 // TestStepUpWhileTheUserIsEnded: the user is logged out everywhere while the
-// password is checked, so nobody gets a token.
+// password is checked, and gets no token.
 func TestStepUpWhileTheUserIsEnded(t *testing.T) {
 	var r *rig
 	ends := false
@@ -72,9 +73,9 @@ func TestStepUpWhileTheUserIsEnded(t *testing.T) {
 	}
 }
 
-// TestRefreshThatWouldBeBornRevoked: after a logout everywhere and a new login
-// the clock is set back, to before the logout. The session's next tokens would
-// be taken for those that were ended.
+// TestRefreshThatWouldBeBornRevoked: after a logout everywhere and a new
+// login, the clock is set back to before the logout. The next tokens of the
+// session would be revoked.
 func TestRefreshThatWouldBeBornRevoked(t *testing.T) {
 	const back = 3 * time.Second
 	requests := map[string]struct {
@@ -109,7 +110,7 @@ func TestRefreshThatWouldBeBornRevoked(t *testing.T) {
 					}
 					r.wantLog("reason=clock_behind")
 
-					// Nothing has ended or was exchanged: it succeeds later.
+					// Nothing has ended or was exchanged, so it succeeds later.
 					time.Sleep(back + 2*time.Second)
 					e = r.call("POST", request.path, request.body, bearer(raw), jsonType)
 					if e.StatusCode != http.StatusOK {
@@ -128,7 +129,7 @@ func withTestSecret(c *setup) {
 	c.Keys = must(token.NewKeySet(must(token.NewKey(token.HS256, []byte(testSecret), token.KeyOptions{}))))
 }
 
-// tokenAhead is an access token that a gateway with testSecret has issued
+// tokenAhead returns an access token that a service with testSecret issued
 // before its clock was set back.
 func tokenAhead(by time.Duration, sid string) string { return typedAhead(by, sid, token.TypeAccess) }
 
@@ -142,14 +143,15 @@ func typedAhead(by time.Duration, sid string, kind token.Type) string {
 	return signed + "." + encode(mac.Sum(nil))
 }
 
-// sidAhead names a session that began before the clock was set back.
+// sidAhead returns the ID of a session that began before the clock was set
+// back.
 func sidAhead(by time.Duration) string {
 	hex := fmt.Sprintf("%012x", time.Now().Add(by).UnixMilli())
 	return hex[:8] + "-" + hex[8:] + "-7abc-8def-0123456789ab"
 }
 
-// Our own tokens are good after the clock was set back by a few seconds, and
-// live no longer for it.
+// TestOwnTokensAfterTheClockWasSetBack: after the clock was set back by a few
+// seconds, tokens are still valid, and live no longer.
 func TestOwnTokensAfterTheClockWasSetBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		access, later := tokenAhead(store.ClockStep, store.NewSessionID()), tokenAhead(store.ClockStep+time.Second, store.NewSessionID())
@@ -168,8 +170,9 @@ func TestOwnTokensAfterTheClockWasSetBack(t *testing.T) {
 	}, withTestSecret)
 }
 
-// A session that began before the clock was set back ends with the others, and
-// its tokens are still dead when the clock has got that far again.
+// TestLogoutEverywhereAfterTheClockWasSetBack: a session that began before the
+// clock was set back ends with the others, and its tokens are still revoked
+// when the clock has caught up.
 func TestLogoutEverywhereAfterTheClockWasSetBack(t *testing.T) {
 	const ahead = 3 * time.Second
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -192,8 +195,9 @@ func TestLogoutEverywhereAfterTheClockWasSetBack(t *testing.T) {
 	}, withTestSecret)
 }
 
-// A logout ends the session however far the clock was set back. A refresh
-// answers 503, so that clients try again: the session has not ended.
+// TestEndsAfterTheClockWasSetBack: a logout ends the session however far the
+// clock was set back. A refresh is answered with 503, so that clients try
+// again: the session has not ended.
 func TestEndsAfterTheClockWasSetBack(t *testing.T) {
 	for _, back := range []time.Duration{store.ClockStep + time.Second, time.Minute, 2 * time.Hour} {
 		for _, known := range []bool{true, false} { // to the store

@@ -33,7 +33,8 @@ func (r *rig) loginFrom(addr, name, password string, devices ...*http.Cookie) (i
 	return w.Code, nil
 }
 
-// lockOut has strangers fail until nobody new can log in under the name.
+// lockOut lets unknown clients fail until no new client can log in under the
+// name.
 func (r *rig) lockOut(name string) {
 	for i := range 12 {
 		for range 10 {
@@ -45,7 +46,7 @@ func (r *rig) lockOut(name string) {
 	}
 }
 
-// TestDeviceKeys: an entry is made with one key, for one name.
+// TestDeviceKeys: an entry is valid for one key and one name.
 func TestDeviceKeys(t *testing.T) {
 	key, other := must(token.GenerateKey(token.HS256)), must(token.GenerateKey(token.HS256))
 	entry := make([]byte, deviceExpiry+deviceID)
@@ -66,8 +67,8 @@ func TestDeviceKeys(t *testing.T) {
 	}
 }
 
-// TestDeviceIsNotLockedOut: the cookie of a login lets its device try 10 times
-// whatever strangers do, under its own name only.
+// TestDeviceIsNotLockedOut: the cookie of a login gives its device 10 attempts
+// at its own name, whatever other clients do.
 func TestDeviceIsNotLockedOut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		code, device := r.loginFrom("192.0.2.1:80", "anna", "test")
@@ -100,7 +101,7 @@ func TestDeviceIsNotLockedOut(t *testing.T) {
 				t.Errorf("wrong password %d with a stolen cookie: %d, want %d", i+1, code, want)
 			}
 		}
-		// Nothing that was made up, or is too old, counts.
+		// No forged or old value counts.
 		for name, change := range map[string]func(string) string{
 			"empty":     func(string) string { return "" },
 			"one bit":   func(v string) string { return v[:20] + string(v[20]^1) + v[21:] },
@@ -124,8 +125,8 @@ func TestDeviceIsNotLockedOut(t *testing.T) {
 	}, func(c *setup) { c.Users = anyone })
 }
 
-// TestDeviceOfSeveralNames: a browser keeps the last four names, each with the
-// ID that it had.
+// TestDeviceOfSeveralNames: a browser keeps the last four names, each with its
+// ID.
 func TestDeviceOfSeveralNames(t *testing.T) {
 	r := start(t, func(c *setup) { c.Users = anyone })
 	var device *http.Cookie

@@ -8,9 +8,9 @@ import (
 	"wsauth/token"
 )
 
-// A token of the gateway's key that lives longer than those that the gateway
-// issues itself, as "wsauth token issue" makes them, stays revoked for as
-// long.
+// TestEndsHoldForLongLivedTokens: a token of the same key that lives longer
+// than those of the service, such as one of "wsauth token issue", stays
+// revoked for as long.
 func TestEndsHoldForLongLivedTokens(t *testing.T) {
 	var keys *token.KeySet
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -42,4 +42,19 @@ func TestEndsHoldForLongLivedTokens(t *testing.T) {
 		keys, _ = c.Keys.(*token.KeySet)
 		c.AccessTTL, c.RefreshTTL = time.Minute, 2*time.Minute
 	})
+}
+
+// TestEnd: a session ends by its ID, and its sockets with it.
+func TestEnd(t *testing.T) {
+	r := start(t)
+	access, refresh := r.login()
+	conn := r.echoes(access)
+	if sockets, err := r.s.End(t.Context(), r.claims(access)["sid"].(string)); sockets != 1 || err != nil {
+		t.Errorf("%d sockets, %v", sockets, err)
+	}
+	r.wantClose(conn, 3000, "session_ended")
+	wantDead(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
+	if list, err := r.s.Sessions(t.Context(), "test"); len(list) != 0 || err != nil {
+		t.Errorf("%v, %v", list, err)
+	}
 }

@@ -53,7 +53,7 @@ func Example() {
 	service, guard := newService(func(_ context.Context, name, password string) (bool, error) {
 		return name == "ada" && password == "lovelace", nil
 	})
-	defer guard.Shutdown(context.Background())
+	defer func() { _ = guard.Shutdown(context.Background()) }()
 
 	mux := http.NewServeMux()
 	mux.Handle("/auth/", service)
@@ -92,7 +92,7 @@ func Example() {
 // An application that authenticates its users itself, here by a passkey.
 func ExampleService_Start() {
 	service, guard := newService(nil)
-	defer guard.Shutdown(context.Background())
+	defer func() { _ = guard.Shutdown(context.Background()) }()
 
 	passkey := func(w http.ResponseWriter, r *http.Request) {
 		user := "ada" // whose passkey has signed the challenge

@@ -21,8 +21,8 @@ import (
 
 const hashTime = 250 * time.Millisecond
 
-// slowUsers are users whose passwords, all "test", take hashTime to check, a
-// few at a time.
+// slowUsers returns users whose passwords, all "test", take hashTime to check,
+// a few at a time.
 func slowUsers(t *testing.T, slots int, names ...string) *Users {
 	t.Helper()
 	var pairs []string
@@ -38,8 +38,8 @@ func slowUsers(t *testing.T, slots int, names ...string) *Users {
 	return u
 }
 
-// TestKnownDeviceWaitsThreeHashes: 256 wrong tries, from one network or from
-// as many, do not delay a known device by more than three hashes.
+// TestKnownDeviceWaitsThreeHashes: 256 wrong passwords, from one network or as
+// many, do not delay a known device by more than three hashes.
 func TestKnownDeviceWaitsThreeHashes(t *testing.T) {
 	for name, addr := range map[string]func(i int) string{
 		"one /64":          func(i int) string { return fmt.Sprintf("[2001:db8:1:2::%x]:80", i+1) },
@@ -80,9 +80,9 @@ func TestKnownDeviceWaitsThreeHashes(t *testing.T) {
 	}
 }
 
-// TestKnownDevicesOfOneUserTakeOneTurn: a user who asks with 100 sessions and
-// as many devices at once delays another user's device by no more than three
-// hashes, and cannot have more than a few of them wait.
+// TestKnownDevicesOfOneUserTakeOneTurn: a user with 100 sessions and as many
+// devices at once delays another user's device by no more than three hashes,
+// and can let no more than a few of them wait.
 func TestKnownDevicesOfOneUserTakeOneTurn(t *testing.T) {
 	const devices = 40
 	for _, path := range []string{"/auth/login", "/auth/fresh"} {
@@ -140,8 +140,8 @@ func TestKnownDevicesOfOneUserTakeOneTurn(t *testing.T) {
 	}
 }
 
-// TestLongWaitsAreRefused: a stranger who would wait over 2 s is told so at
-// once, with a time to come back, and it costs no try.
+// TestLongWaitsAreRefused: an unknown client that would wait over 2 s is
+// refused at once, with the time to wait, and without counting a failure.
 func TestLongWaitsAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		users := slowUsers(t, 1, "anna")
@@ -180,7 +180,7 @@ func TestLongWaitsAreRefused(t *testing.T) {
 }
 
 // TestHashQueueTakesTurns: at most four of one network wait, and networks take
-// turns, however many one of them has waiting.
+// turns.
 func TestHashQueueTakesTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newHashQueue(1)
@@ -230,7 +230,7 @@ func TestHashQueueTakesTurns(t *testing.T) {
 	})
 }
 
-// TestExpectedWait computes how long one more waits, by who waits already.
+// TestExpectedWait computes how long one more client waits.
 func TestExpectedWait(t *testing.T) {
 	for name, test := range map[string]struct {
 		slots           int
@@ -265,7 +265,7 @@ func TestExpectedWait(t *testing.T) {
 	}
 }
 
-// TestHashQueueIsBounded: only so many wait, whoever they are.
+// TestHashQueueIsBounded: the number of waiting clients is bounded.
 func TestHashQueueIsBounded(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -280,8 +280,8 @@ func TestHashQueueIsBounded(t *testing.T) {
 	}
 }
 
-// TestWaitingLinesRemove takes waiters out of the begin, middle and end of a
-// line, and one that is not there.
+// TestWaitingLinesRemove removes waiters from the beginning, middle and end of
+// a line, and one that is not there.
 func TestWaitingLinesRemove(t *testing.T) {
 	l := newWaitingLines()
 	var waiters []*waiter
@@ -304,8 +304,9 @@ func TestWaitingLinesRemove(t *testing.T) {
 	}
 }
 
-// TestHashQueueGivesUp: who goes away gives its place back, also when its turn
-// comes at that moment, and hashes that take long make nobody wait for ever.
+// TestHashQueueGivesUp: a client that disconnects gives its place back, even
+// if its turn comes at that moment, and slow hashes do not let clients wait
+// for ever.
 func TestHashQueueGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newHashQueue(1)
@@ -346,7 +347,7 @@ func TestHashQueueGivesUp(t *testing.T) {
 }
 
 // TestWaitingLinesForget: nothing is left of clients that no longer wait,
-// whether they had their turn or left.
+// whether or not they had their turn.
 func TestWaitingLinesForget(t *testing.T) {
 	l := newWaitingLines()
 	waiters := map[string][]*waiter{}

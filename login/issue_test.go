@@ -54,7 +54,7 @@ func TestFailAnswers(t *testing.T) {
 	}
 }
 
-// An endingStore ends all sessions of a user as soon as one begins.
+// An endingStore calls end as soon as a session begins.
 type endingStore struct {
 	*store.Memory
 	end func(context.Context, store.Family)
@@ -66,8 +66,8 @@ func (s *endingStore) BeginFamily(ctx context.Context, f store.Family) error {
 	return err
 }
 
-// TestUserEndedWhileASessionBegins: the session that has just begun is ended
-// as well, and nobody gets its tokens.
+// TestUserEndedWhileASessionBegins: a session that has just begun ends as
+// well, and its tokens are not answered.
 func TestUserEndedWhileASessionBegins(t *testing.T) {
 	log := &endingStore{Memory: store.NewMemory(0)}
 	r := start(t, func(c *setup) { c.Store = log })
@@ -87,8 +87,8 @@ func TestUserEndedWhileASessionBegins(t *testing.T) {
 	}
 }
 
-// TestFailedLoginsComeBack: a wrong password is spent when it was answered, so
-// that after the time in docs/security.md one more is looked at.
+// TestFailedLoginsComeBack: after the time in docs/security.md, one more
+// password is checked.
 func TestFailedLoginsComeBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		try := func(want int) {
@@ -108,7 +108,7 @@ func TestFailedLoginsComeBack(t *testing.T) {
 	})
 }
 
-// An unreadableStore takes everything, and its log of revocations cannot be
+// An unreadableStore takes everything, but its log of revocations cannot be
 // read while it is broken.
 type unreadableStore struct {
 	*store.Memory
@@ -129,8 +129,8 @@ func (s *unreadableStore) Wait(ctx context.Context, after store.Cursor) error {
 	return s.Memory.Wait(ctx, after)
 }
 
-// TestNoLoginWhileRevocationsCannotBeRead: nobody knows whether the session
-// would be revoked already, so none begins, though the store would take it.
+// TestNoLoginWhileRevocationsCannotBeRead: a session may be revoked already,
+// so none begins, though the store would take it.
 func TestNoLoginWhileRevocationsCannotBeRead(t *testing.T) {
 	log := &unreadableStore{}
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -157,7 +157,8 @@ func TestNoLoginWhileRevocationsCannotBeRead(t *testing.T) {
 	})
 }
 
-// No token outlives its session, however late it is issued.
+// TestNoTokenOutlivesTheSession: however late a token is issued, it expires
+// with its session.
 func TestNoTokenOutlivesTheSession(t *testing.T) {
 	r := start(t, func(c *setup) { c.AccessTTL, c.RefreshTTL, c.SessionTTL = time.Minute, time.Hour, 2*time.Hour })
 	for _, left := range []time.Duration{2 * time.Hour, 61 * time.Minute, time.Minute, 20500 * time.Millisecond, 2 * time.Second, 1700 * time.Millisecond} {
@@ -205,8 +206,8 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// TestSpreadIsOfLongLives: tokens of less than spreadFrom are not spread, and
-// the others live 90 to 100 % of their time.
+// TestSpreadIsOfLongLives: lifetimes below spreadFrom are not spread, and the
+// others are 90 to 100 % of AccessTTL.
 func TestSpreadIsOfLongLives(t *testing.T) {
 	longest, shortest := time.Duration(0), defaultAccessTTL
 	for i := range 100_000 {

@@ -27,8 +27,8 @@ func TestLoginAnswersTokens(t *testing.T) {
 	}
 }
 
-// Cookies may be those of another window, which would be logged out of the
-// browser and not of the server.
+// TestLoginByTokenLeavesCookies: cookies may belong to another window.
+// Deleting them would log it out in the browser but not on the server.
 func TestLoginByTokenLeavesCookies(t *testing.T) {
 	r := start(t)
 	value, _ := r.loginCookies()
@@ -103,8 +103,8 @@ func TestH15_LoginIsNoOracle(t *testing.T) {
 	}
 }
 
-// TestPasswordsCannotBeChecked: whatever the authenticator says beside its
-// error, nobody gets tokens, no session begins, and no attempt is counted.
+// TestPasswordsCannotBeChecked: if the authenticator fails, there are no
+// tokens and no session, and no failure is counted.
 func TestPasswordsCannotBeChecked(t *testing.T) {
 	for name, test := range map[string]struct {
 		err                  error

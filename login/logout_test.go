@@ -2,11 +2,13 @@ package login
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"wsauth"
 	"wsauth/store"
 )
 
@@ -44,7 +46,8 @@ func TestLogoutEndsEveryTokenOfTheSession(t *testing.T) { // L4, Q19
 	}
 }
 
-// A page that is closed right after its "log out" is logged out.
+// TestLogoutOfAClientThatIsGone: closing a page right after "log out" logs
+// out.
 func TestLogoutOfAClientThatIsGone(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	r := start(t, func(c *setup) { c.Store = &leavingStore{store.NewMemory(0), cancel} })
@@ -59,7 +62,7 @@ func TestLogoutOfAClientThatIsGone(t *testing.T) {
 	wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
 }
 
-// A leavingStore is told to revoke just as the client leaves.
+// A leavingStore calls leave when it is told to revoke.
 type leavingStore struct {
 	*store.Memory
 	leave context.CancelFunc
@@ -109,7 +112,7 @@ func TestL6_LogoutEverywhere(t *testing.T) {
 			}
 			wantDead(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
 
-			// A login in the same second lives, and is alone.
+			// A login in the same second lives, and is the only one.
 			again, _ := r.login()
 			r.echoes(again)
 			if list := r.call("GET", "/auth/sessions", "", bearer(again)).decode(t)["sessions"].([]any); len(list) != 1 {
@@ -119,8 +122,8 @@ func TestL6_LogoutEverywhere(t *testing.T) {
 	}
 }
 
-// The same, as fast as it goes: the login comes in the very millisecond after
-// the answer.
+// TestL6_LoginRightAfterLogoutEverywhereLives: the login may come in the same
+// millisecond as the answer.
 func TestL6_LoginRightAfterLogoutEverywhereLives(t *testing.T) {
 	r := start(t)
 	for range 50 {
@@ -134,8 +137,8 @@ func TestL6_LoginRightAfterLogoutEverywhereLives(t *testing.T) {
 	}
 }
 
-// A cookie alone does nothing: each of these needs the CSRF value of the token
-// in it.
+// TestC12_CookiesAloneDoNothing: each of these requests needs the CSRF value
+// of the token in the cookie.
 func TestC12_CookiesAloneDoNothing(t *testing.T) {
 	r := start(t)
 	r.loginCookies()
@@ -147,5 +150,31 @@ func TestC12_CookiesAloneDoNothing(t *testing.T) {
 		wantProblem(t, r.call(method, path, body, jsonType), 403, "csrf_mismatch", "Missing CSRF")
 		// C13: another session's value, C15: the one of before the login.
 		wantProblem(t, r.call(method, path, body, jsonType, csrf("9b2f6f6e-1d5b-4c5e-8a55-000000000000")), 403, "csrf_mismatch", "do not match")
+	}
+}
+
+// TestAnyRefusal: a logout is told what is wrong with the token in it. A
+// refresh token that is revoked between the two checks is revoked, not of the
+// wrong type.
+func TestAnyRefusal(t *testing.T) {
+	refusal := func(reason wsauth.Reason) error { return &wsauth.Error{Reason: reason} }
+	for _, c := range []struct {
+		access, refresh wsauth.Reason
+		byCookie        bool
+		want            wsauth.Reason
+	}{
+		{wsauth.WrongTokenType, wsauth.TokenRevoked, false, wsauth.TokenRevoked},
+		{wsauth.WrongTokenType, wsauth.TokenExpired, false, wsauth.TokenExpired},
+		{wsauth.WrongTokenType, wsauth.StoreUnavailable, false, wsauth.StoreUnavailable},
+		{wsauth.WrongTokenType, wsauth.TokenRevoked, true, wsauth.TokenRevoked},
+		{wsauth.TokenExpired, wsauth.TokenExpired, false, wsauth.TokenExpired},
+		{wsauth.TokenRevoked, wsauth.WrongTokenType, false, wsauth.TokenRevoked},
+		{wsauth.TokenMissing, wsauth.TokenMissing, true, wsauth.TokenMissing},
+		{wsauth.TokenMissing, wsauth.TokenRevoked, true, wsauth.TokenRevoked},
+		{wsauth.TokenExpired, wsauth.TokenMissing, true, wsauth.TokenExpired},
+	} {
+		if got := anyRefusal(refusal(c.access), refusal(c.refresh), c.byCookie); !errors.Is(got, c.want) {
+			t.Errorf("%s and %s, cookies %t: %v; want %s", c.access, c.refresh, c.byCookie, got, c.want)
+		}
 	}
 }

@@ -115,7 +115,7 @@ func TestL8_ParallelRefreshesConverge(t *testing.T) {
 	}
 }
 
-// logoutRequest is a logout, as a handler gets it.
+// logoutRequest returns a logout, as a handler gets it.
 func logoutRequest(t *testing.T, raw string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodPost, "/auth/logout", nil)
@@ -126,7 +126,8 @@ func logoutRequest(t *testing.T, raw string) *http.Request {
 	return r
 }
 
-// L9, of refresh tokens: a lost answer is asked for again.
+// TestRefreshIsAnsweredAgainWithinTheGrace: a client asks again after it has
+// lost the answer (L9, of refresh tokens).
 func TestRefreshIsAnsweredAgainWithinTheGrace(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace = MaxRefreshGrace })
 	_, refresh := r.login()
@@ -153,8 +154,8 @@ func TestRefreshOfASessionThatTheStoreForgot(t *testing.T) {
 	wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
 }
 
-// A dead session takes its cookies along, so that a page does not try again
-// and again.
+// TestDeadRefreshByCookieClearsCookies: the cookies of a dead session are
+// deleted, so that the page does not try again and again.
 func TestDeadRefreshByCookieClearsCookies(t *testing.T) {
 	memory := store.NewMemory(0)
 	r := start(t, func(c *setup) { c.Store = memory })

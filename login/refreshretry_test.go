@@ -14,7 +14,7 @@ import (
 
 func idempotent(key string) string { return "Idempotency-Key: " + key }
 
-// refreshID is the jti of a refresh token.
+// refreshID returns the jti of a refresh token.
 func (r *rig) refreshID(raw string) string {
 	r.t.Helper()
 	claims, err := r.guard.Check(logoutRequest(r.t, raw), wsauth.Refresh)
@@ -24,8 +24,8 @@ func (r *rig) refreshID(raw string) string {
 	return claims.ID
 }
 
-// askAndCut sends a request, reads the first n bytes of its answer, and breaks
-// the connection. It reports whether the answer was not longer than that.
+// askAndCut sends a request, reads the first n bytes of the answer, and closes
+// the connection. whole reports whether the answer was no longer than that.
 func (r *rig) askAndCut(path string, n int, headers ...string) (answer string, whole bool) {
 	r.t.Helper()
 	conn := r.connect()
@@ -42,8 +42,9 @@ func (r *rig) askAndCut(path string, n int, headers ...string) (answer string, w
 	return string(begun[:min(got, n)]), got <= n
 }
 
-// An answer that is lost, from whichever byte on, is asked for again with the
-// same key, long after the grace: there is none here. The session goes on.
+// TestRefreshAnswerCutAtEachByte: a client that loses the answer, at any byte,
+// asks again with the same key, long after the grace, which is none here. The
+// session goes on.
 func TestRefreshAnswerCutAtEachByte(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace = -1 })
 	access, refresh := r.login()
@@ -68,8 +69,9 @@ func TestRefreshAnswerCutAtEachByte(t *testing.T) {
 	wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(access)), 403, "wrong_token_type", "")
 }
 
-// The same with cookies. A browser keeps the cookies of an answer once its
-// head is whole, and repeats the request with the cookies that it has.
+// TestRefreshAnswerCutAtEachByteWithCookies: a browser keeps the cookies of an
+// answer once its head is complete, and repeats the request with the cookies
+// that it has.
 func TestRefreshAnswerCutAtEachByteWithCookies(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace = -1 })
 	_, proof := r.loginCookies()
@@ -102,8 +104,8 @@ func TestRefreshAnswerCutAtEachByteWithCookies(t *testing.T) {
 	}
 }
 
-// A thief has an old refresh token, at each moment, with or without the right
-// key; the owner's last refresh was answered, and its token used or not.
+// TestL7_ThiefWithAnOldRefreshToken: a thief uses an old refresh token, with
+// or without the right key, before or after its owner used the successor.
 func TestL7_ThiefWithAnOldRefreshToken(t *testing.T) {
 	const day = 24 * time.Hour
 	for name, c := range map[string]struct {
@@ -178,8 +180,8 @@ func TestRefreshWithoutRetry(t *testing.T) {
 	wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(refresh), idempotent("key")), 401, "session_ended", "")
 }
 
-// What is no key is refused, and nothing is exchanged: a client that sends one
-// counts on it.
+// TestIdempotencyKeys: a malformed key is refused, and nothing is exchanged,
+// since a client that sends one relies on it.
 func TestIdempotencyKeys(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace = -1 })
 	_, refresh := r.login()

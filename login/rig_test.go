@@ -124,7 +124,9 @@ func (r *rig) serve(l net.Listener, url string, transport *http.Transport) {
 			r.t.Errorf("guard: %v", err)
 		}
 		_ = server.Close()
-		<-served
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			r.t.Errorf("Serve: %v", err)
+		}
 	})
 }
 

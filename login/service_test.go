@@ -209,21 +209,6 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// TestEnd: a session ends by its ID, and its sockets with it.
-func TestEnd(t *testing.T) {
-	r := start(t)
-	access, refresh := r.login()
-	conn := r.echoes(access)
-	if sockets, err := r.s.End(t.Context(), r.claims(access)["sid"].(string)); sockets != 1 || err != nil {
-		t.Errorf("%d sockets, %v", sockets, err)
-	}
-	r.wantClose(conn, 3000, "session_ended")
-	wantDead(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
-	if list, err := r.s.Sessions(t.Context(), "test"); len(list) != 0 || err != nil {
-		t.Errorf("%v, %v", list, err)
-	}
-}
-
 // TestTrustedProxies: behind a proxy that the guard trusts, the client of a
 // request is who the proxy says, for limits, sessions and cookies.
 func TestTrustedProxies(t *testing.T) {

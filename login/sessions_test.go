@@ -12,7 +12,7 @@ import (
 	"wsauth/store"
 )
 
-// list gets the sessions that a token may see, by sid.
+// list returns the sessions in the answer to a token, by sid.
 func (r *rig) list(access string) map[string]map[string]any {
 	r.t.Helper()
 	e := r.call("GET", "/auth/sessions", "", bearer(access))
@@ -56,7 +56,7 @@ func TestSessionsAreListed(t *testing.T) {
 		t.Errorf("%v", s)
 	}
 
-	// One is ended: its socket closes, and it is gone from the list.
+	// One is ended: its socket closes, and it is no longer listed.
 	e := r.call("DELETE", "/auth/sessions/"+firstSID, "", bearer(second))
 	if e.StatusCode != http.StatusOK || e.decode(t)["sockets"] != float64(1) {
 		t.Errorf("%d %s", e.StatusCode, e.body)
@@ -69,7 +69,8 @@ func TestSessionsAreListed(t *testing.T) {
 	wantProblem(t, r.call("DELETE", "/auth/sessions/"+firstSID, "", bearer(second)), 404, "", "no such session")
 }
 
-// H15: a session of somebody else is as one that does not exist.
+// TestSessionsOfOthersCannotBeEnded: another user's session is answered like
+// one that does not exist (H15).
 func TestSessionsOfOthersCannotBeEnded(t *testing.T) {
 	r := start(t, func(c *setup) { c.Users = anyone })
 	anna, _ := r.loginAs("anna")
@@ -97,8 +98,8 @@ func TestEndingTheOwnSessionByCookieClearsCookies(t *testing.T) {
 	}
 }
 
-// A user who logs in for ever fills no store: the session that was used least
-// lately ends.
+// TestSessionsOfAUserAreBounded: a user cannot fill the store. The least
+// recently used session ends.
 func TestSessionsOfAUserAreBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		first, firstRefresh := r.login()
@@ -121,7 +122,8 @@ func TestSessionsOfAUserAreBounded(t *testing.T) {
 	})
 }
 
-// L13: whoever changes a password, or is removed, is logged out at once.
+// TestL13_EndUserClosesEverything: users who change their password, or are
+// removed, are logged out at once.
 func TestL13_EndUserClosesEverything(t *testing.T) {
 	users, path := openUsers(t, "test", "test", "other", "test")
 	r := start(t, func(c *setup) { c.Users = users })
@@ -148,8 +150,8 @@ func TestL13_EndUserClosesEverything(t *testing.T) {
 	r.claims(again)
 }
 
-// The old password is being checked while it is changed: that login does not
-// live.
+// TestL13_LoginDuringAPasswordChangeDoesNotLive: a login whose old password is
+// checked while it is changed gets no session.
 func TestL13_LoginDuringAPasswordChangeDoesNotLive(t *testing.T) {
 	checking, changed := make(chan struct{}), make(chan struct{})
 	r := start(t, func(c *setup) {
@@ -178,21 +180,20 @@ func TestL13_LoginDuringAPasswordChangeDoesNotLive(t *testing.T) {
 	}
 }
 
-// A beginningStore is one in which a session of the user test begins with each
-// revocation.
+// A beginningStore begins a session of the user test with each revocation.
 type beginningStore struct{ *store.Memory }
 
 func (s beginningStore) Revoke(ctx context.Context, r ...store.Revocation) error {
 	return errors.Join(s.Memory.Revoke(ctx, r...), s.begin(ctx, "later", time.Minute))
 }
 
-// begin stores a session that begins in a while.
+// begin stores a session that begins later.
 func (s beginningStore) begin(ctx context.Context, sid string, in time.Duration) error {
 	began := time.Now().Add(in)
 	return s.BeginFamily(ctx, store.Family{ID: sid, Subject: "test", Current: "jti", Began: began, Expires: began.Add(time.Hour), Ends: began.Add(time.Hour)})
 }
 
-// A session that began later is none of those that end.
+// TestL13_EndUserLeavesLaterSessions: a session that began later does not end.
 func TestL13_EndUserLeavesLaterSessions(t *testing.T) {
 	memory := beginningStore{store.NewMemory(0)}
 	r := start(t, func(c *setup) { c.Store = memory })
@@ -223,7 +224,7 @@ func TestEndEveryone(t *testing.T) {
 	}
 }
 
-// A notedStore notes what is revoked.
+// A notedStore records revocations.
 type notedStore struct {
 	*store.Memory
 	mu    sync.Mutex
@@ -237,9 +238,8 @@ func (s *notedStore) Revoke(ctx context.Context, r ...store.Revocation) error {
 	return s.Memory.Revoke(ctx, r...)
 }
 
-// TestEndedSessionsStayEnded: a session that did not begin here is revoked for
-// as long as tokens of "wsauth token issue" may live, and one that did for as
-// long as its own.
+// TestEndedSessionsStayEnded: a session of the service is revoked for as long
+// as its tokens live, and any other for as long as any token can.
 func TestEndedSessionsStayEnded(t *testing.T) {
 	noted := &notedStore{Memory: store.NewMemory(0)}
 	r := start(t, func(c *setup) { c.Store = noted })
@@ -262,4 +262,16 @@ func TestEndedSessionsStayEnded(t *testing.T) {
 			t.Errorf("%s %s is kept for %s", revocation.Scope, revocation.ID, left)
 		}
 	}
+}
+
+func TestSessionTellsTheClaims(t *testing.T) {
+	r := start(t)
+	access, refresh := r.login()
+	e := r.call("GET", "/auth/session", "", bearer(access))
+	v := e.decode(t)
+	if e.StatusCode != http.StatusOK || v["sub"] != "test" || v["fresh"] != true || v["type"] != "access" {
+		t.Errorf("%d %s", e.StatusCode, e.body)
+	}
+	wantProblem(t, r.call("GET", "/auth/session", "", bearer(refresh)), 403, "wrong_token_type", "Only access tokens")
+	wantProblem(t, r.call("GET", "/auth/session", ""), 401, "token_missing", "Missing")
 }

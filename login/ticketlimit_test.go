@@ -8,8 +8,8 @@ import (
 	"wsauth/token"
 )
 
-// A session that asks for tickets all the time fills neither the store nor the
-// places of others.
+// TestTicketsOfASessionAreLimited: a session that requests tickets all the
+// time fills neither the store nor the budgets of others.
 func TestTicketsOfASessionAreLimited(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		granted := func(access string) int {
@@ -47,7 +47,8 @@ func TestTicketsOfASessionAreLimited(t *testing.T) {
 	}, func(c *setup) { c.TicketBurst, c.TicketRate = 20, 1 })
 }
 
-// A token of no session shares with the others of its user that have none.
+// TestTicketsWithoutASessionAreLimited: tokens without a session share the
+// budget of their user.
 func TestTicketsWithoutASessionAreLimited(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		access := func(subject string) string {
@@ -65,7 +66,7 @@ func TestTicketsWithoutASessionAreLimited(t *testing.T) {
 	}, func(c *setup) { c.TicketBurst = 20 })
 }
 
-// What is no request for a ticket costs none.
+// TestBadRequestsForTicketsAreFree: a malformed request does not count.
 func TestBadRequestsForTicketsAreFree(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		access, _ := r.login()

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// usersFile writes a file of users, given as name and password in turn.
+// usersFile writes a file of users, whose names and passwords alternate.
 func usersFile(t *testing.T, path string, users ...string) {
 	t.Helper()
 	var text strings.Builder
@@ -55,7 +55,7 @@ func TestUsersAuthenticate(t *testing.T) {
 		{"anna", "b-secret", false},
 		{"anna", "", false},
 		{"", "", false},
-		// Whichever hash stands in for those who are not known, its password is no key.
+		// No password works for an unknown name, whichever hash is compared.
 		{"carl", "a-secret", false},
 		{"carl", "b-secret", false},
 		{"dora", "a-secret", false},
@@ -162,8 +162,8 @@ func TestL13_ChangesWhileNoServerRuns(t *testing.T) {
 	}
 }
 
-// TestUsersReloadWaitsForConfirmation: what takes more than half of the users
-// away may be a file that was cut off, and an empty one never counts.
+// TestUsersReloadWaitsForConfirmation: a file that removes more than half of
+// the users may have been truncated, and an empty one is never accepted.
 func TestUsersReloadWaitsForConfirmation(t *testing.T) {
 	u, path := openUsers(t, "anna", "secret", "bert", "secret", "carl", "secret", "dora", "secret")
 	whole, err := os.ReadFile(path)

@@ -1,0 +1,140 @@
+package login
+
+import (
+	"net/http"
+	"testing"
+	"time"
+)
+
+func TestDeadCookiesAreCleared(t *testing.T) {
+	for _, path := range []string{"/auth/refresh", "/auth/logout", "/auth/logout-everywhere"} {
+		for name, csrfOf := range map[string]string{"with the CSRF value of the access token": "access", "with that of the refresh token": "refresh"} {
+			t.Run(path+" "+name, func(t *testing.T) {
+				r := start(t)
+				access, refresh := r.loginCookies()
+				elsewhere := r.beside()
+				other, _ := elsewhere.login()
+				if e := elsewhere.call("POST", "/auth/logout-everywhere", "", bearer(other)); e.StatusCode != http.StatusOK {
+					t.Fatalf("%d %s", e.StatusCode, e.body)
+				}
+				// Tokens of the dead session in a header leave the cookies alone, and so
+				// does a request without a CSRF value.
+				wantDead(t, elsewhere.call("POST", path, "", bearer(other)))
+				wantProblem(t, r.call("POST", path, ""), 403, "csrf_mismatch", "")
+				if left := r.cookies(); len(left) != 4 {
+					t.Fatalf("%d cookies are left, want four", len(left))
+				}
+				wantDead(t, r.call("POST", path, "", csrf(map[string]string{"access": access, "refresh": refresh}[csrfOf])))
+				if left := r.cookies(); len(left) != 0 {
+					t.Errorf("%d cookies are left", len(left))
+				}
+			})
+		}
+	}
+}
+
+// TestTokensClearNoCookies: a page without cookies may be in a window beside
+// one with cookies.
+func TestTokensClearNoCookies(t *testing.T) {
+	r := start(t, func(c *setup) { c.RefreshGrace = -1 })
+	elsewhere := r.beside()
+	check := func(what string, e exchange, status int) {
+		t.Helper()
+		if set := e.Header.Values("Set-Cookie"); len(set) != 0 || e.StatusCode != status {
+			t.Errorf("%s: %d, want %d; sets %d cookies", what, e.StatusCode, status, len(set))
+		}
+	}
+	access, refresh := elsewhere.login()
+	check("refresh", elsewhere.call("POST", "/auth/refresh", "", bearer(refresh)), 200)
+	check("reuse", elsewhere.call("POST", "/auth/refresh", "", bearer(refresh)), 401)
+	for _, path := range []string{"/auth/refresh", "/auth/logout", "/auth/logout-everywhere"} {
+		check(path, elsewhere.call("POST", path, "", bearer(refresh)), 401)
+		check(path, elsewhere.call("POST", path, "", bearer(access)), 401)
+	}
+	_, refresh = elsewhere.login()
+	check("logout", elsewhere.call("POST", "/auth/logout", "", bearer(refresh)), 204)
+	access, _ = elsewhere.login()
+	check("one session", elsewhere.call("DELETE", "/auth/sessions/"+elsewhere.claims(access)["sid"].(string), "", bearer(access)), 200)
+	access, _ = elsewhere.login()
+	check("logout-everywhere", elsewhere.call("POST", "/auth/logout-everywhere", "", bearer(access)), 200)
+}
+
+// wantCleared checks that an answer deletes all four cookies.
+func wantCleared(t *testing.T, e exchange) {
+	t.Helper()
+	cleared := map[string]bool{}
+	for _, c := range e.Cookies() {
+		if c.MaxAge >= 0 {
+			t.Errorf("%s is set", c.Name)
+		}
+		cleared[c.Name] = true
+	}
+	if len(cleared) != 4 {
+		t.Errorf("cleared are %v, want all four", cleared)
+	}
+}
+
+// TestLogoutByAnExpiredAccessCookie: a user whose access token has expired
+// logs out with the refresh token, whether or not the browser has kept the
+// other cookie.
+func TestLogoutByAnExpiredAccessCookie(t *testing.T) {
+	for _, path := range []string{"/auth/logout", "/auth/logout-everywhere"} {
+		for name, kept := range map[string]bool{"kept": true, "gone": false} {
+			t.Run(path+" "+name, func(t *testing.T) {
+				inBubble(t, func(t *testing.T, r *rig) {
+					access, refresh := r.loginCookies()
+					alone := "Cookie: refresh_token_cookie=" + r.cookies()["refresh_token_cookie"]
+					time.Sleep(16 * time.Minute)
+					wantProblem(t, r.call("GET", "/auth/session", ""), 401, "token_expired", "")
+					client, headers := r, []string(nil)
+					if !kept {
+						client, headers = r.beside(), []string{alone}
+					}
+					// The value of the expired token proves nothing for the other.
+					wantProblem(t, client.call("POST", path, "", append(headers, csrf(access))...), 403, "csrf_mismatch", "do not match")
+					e := client.call("POST", path, "", append(headers, csrf(refresh))...)
+					if e.StatusCode >= 300 {
+						t.Fatalf("%d %s", e.StatusCode, e.body)
+					}
+					wantCleared(t, e)
+					wantDead(t, r.beside().call("POST", "/auth/refresh", "", alone, csrf(refresh)))
+					again, _ := r.beside().login()
+					if n := len(r.beside().list(again)); n != 1 {
+						t.Errorf("%d sessions, want the new one", n)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestLogoutWithoutAValidCookie: without a valid token a logout is refused,
+// and expired cookies are deleted.
+func TestLogoutWithoutAValidCookie(t *testing.T) {
+	for _, path := range []string{"/auth/logout", "/auth/logout-everywhere"} {
+		inBubble(t, func(t *testing.T, r *rig) {
+			_, refresh := r.loginCookies()
+			time.Sleep(21 * time.Minute)
+			expired := r.call("POST", path, "", csrf(refresh))
+			wantProblem(t, expired, 401, "token_expired", "")
+			wantCleared(t, expired)
+			if left := r.cookies(); len(left) != 0 {
+				t.Errorf("%d cookies are left", len(left))
+			}
+			forged := r.call("POST", path, "", "Cookie: access_token_cookie=a.b.c; refresh_token_cookie=d.e.f", csrf(refresh))
+			wantProblem(t, forged, 401, "token_invalid", "")
+			none := r.call("POST", path, "")
+			wantProblem(t, none, 401, "token_missing", "")
+			for _, e := range []exchange{expired, forged, none} {
+				if e.Header.Get("WWW-Authenticate") == "" {
+					t.Errorf("no WWW-Authenticate in %v", e.Header)
+				}
+			}
+			for _, e := range []exchange{forged, none} {
+				if set := e.Header.Values("Set-Cookie"); len(set) != 0 {
+					t.Errorf("%d cookies are set", len(set))
+				}
+			}
+		}, func(c *setup) { c.RefreshTTL = 20 * time.Minute })
+	}
+}
