@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// open opens a socket by hand: the client shall cost little.
+// open opens a socket without a WebSocket library, so that the client uses
+// little CPU.
 func open(addr, path, token string) (*net.TCPConn, *bufio.Reader, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// serveEcho is the program of a backend that knows nothing of authentication
-// and costs little: it answers handshakes, and sends frames back unmasked.
+// serveEcho runs a backend without authentication that uses little CPU: it
+// answers handshakes, and sends frames back unmasked.
 func serveEcho() error {
 	_, issuer, err := newKeys()
 	if err != nil {
@@ -36,7 +36,7 @@ func serveEcho() error {
 }
 
 // echo serves one connection until it ends. Its clients mask with zeros, so
-// that a payload is sent back as it came.
+// that the payload can be sent back unchanged.
 func echo(conn net.Conn) {
 	defer conn.Close()
 	r := bufio.NewReaderSize(conn, 2048)

@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// paths are measured in turns.
+// paths are the handlers that are measured in turn.
 var paths = [...]string{"/plain", "/guarded"}
 
-// handshake prints the server's CPU per handshake, closing included. The ratio
-// is the median of those of the rounds: what disturbs a round disturbs both
-// halves of it.
+// handshake prints the server's CPU time per handshake, including the close.
+// The ratio is the median over the rounds: a disturbance affects both halves
+// of a round.
 func handshake() error {
 	const rounds, each, warm, target = 110, 200, 10, 1.12
 	c, err := start()
@@ -48,8 +48,8 @@ func handshake() error {
 	return within("handshake", median(ratios), target)
 }
 
-// handshakes makes n of them, one after the other, and returns the server's
-// CPU for each in nanoseconds.
+// handshakes makes n handshakes, one after the other, and returns the server's
+// CPU time per handshake in nanoseconds.
 func (c *child) handshakes(path string, n, goroutines int) (float64, error) {
 	from, err := c.settle(goroutines)
 	if err != nil {
@@ -67,7 +67,7 @@ func (c *child) handshakes(path string, n, goroutines int) (float64, error) {
 	return float64(to.CPU-from.CPU) / float64(n), err
 }
 
-// memory prints the resident memory of an idle socket.
+// memory prints the resident memory per idle socket.
 func memory() error {
 	const sockets, target = 5000, 0.80
 	var each [2]float64
@@ -148,7 +148,7 @@ func expiry() error {
 	return within("expiry", p99, target)
 }
 
-// within is an error where a figure misses its target.
+// within returns an error if a figure exceeds its target.
 func within(name string, got, target float64) error {
 	if got > target {
 		return fmt.Errorf("%s: %.3f misses the target of %.3f", name, got, target)
@@ -161,7 +161,7 @@ func median(values []float64) float64 {
 	return values[len(values)/2]
 }
 
-// spread is the median of ratios, and between what half of them lie.
+// spread formats the median and the interquartile range of ratios.
 func spread(ratios []float64) string {
 	middle := median(ratios) // which sorts them
 	return fmt.Sprintf("%.3fx (%.2f to %.2f)", middle, ratios[len(ratios)/4], ratios[len(ratios)*3/4])

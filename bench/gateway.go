@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// A field is a gateway and its peers in front of one backend.
+// A field is a gateway and the proxies that it is compared with, in front of
+// one backend.
 type field struct {
 	backend  *child // answers handshakes and echoes bytes
 	gateway  *child
@@ -59,14 +60,14 @@ func (f *field) stop() {
 	}
 }
 
-// A contender is one way through a proxy, and what it costs.
+// A contender is one path through a proxy, with the CPU time that it uses.
 type contender struct {
 	name, addr, path string
 	cpu              func() (float64, error) // so far, in nanoseconds
 }
 
-// cpu is asked of the system, as nginx's is: an answer of the child's own
-// would be counted as its work.
+// cpu returns the CPU time according to the system, as for nginx. Asking the
+// child would add to its CPU time.
 func (c *child) cpu() (float64, error) { return processCPU(c.pid) }
 
 func (f *field) contenders() []contender {
@@ -82,8 +83,8 @@ func (f *field) contenders() []contender {
 	}
 }
 
-// proxyHandshake prints the CPU of an authenticated handshake through the
-// gateway, to that of nginx with auth_request and a Go verifier.
+// proxyHandshake prints the CPU time of an authenticated handshake through the
+// gateway, relative to nginx with auth_request and a Go verifier.
 func proxyHandshake() error {
 	const rounds, each, warm, target = 60, 200, 10, 0.9
 	f, err := startField()
@@ -116,7 +117,7 @@ func proxyHandshake() error {
 }
 
 // handshakes opens and closes n sockets, one after the other, and returns the
-// proxy's CPU for each in nanoseconds.
+// proxy's CPU time per socket in nanoseconds.
 func (f *field) handshakes(c contender, n int) (float64, error) {
 	from, err := c.cpu()
 	if err != nil {
@@ -135,8 +136,8 @@ func (f *field) handshakes(c contender, n int) (float64, error) {
 	return (to - from) / float64(n), err
 }
 
-// proxyEcho prints the CPU and the time of a round trip through the gateway,
-// to those of nginx.
+// proxyEcho prints the CPU time and the latency of a round trip through the
+// gateway, relative to nginx.
 func proxyEcho() error {
 	f, err := startField()
 	if err != nil {
@@ -160,8 +161,8 @@ func proxyEcho() error {
 	return missed
 }
 
-// echoes returns the ratios of the gateway to nginx, of each round. The rounds
-// are short, so that both halves of one find the machine alike.
+// echoes returns the ratio of the gateway to nginx for each round. The rounds
+// are short, so that the load of the machine is similar in both halves.
 func (f *field) echoes(size, each int) (cpus, times []float64, err error) {
 	const rounds, warm = 305, 5
 	all := f.contenders()[:2]
@@ -196,7 +197,7 @@ func (f *field) echoes(size, each int) (cpus, times []float64, err error) {
 	return cpus, times, nil
 }
 
-// An echoClient sends one binary frame again and again.
+// An echoClient sends the same binary frame repeatedly.
 type echoClient struct {
 	conn  net.Conn
 	r     *bufio.Reader
@@ -227,7 +228,7 @@ func binaryHead(size int, mask byte) []byte {
 	return binary.BigEndian.AppendUint64([]byte{0x82, mask | 127}, uint64(size))
 }
 
-// roundTrips makes n of them and returns the median of their times.
+// roundTrips makes n round trips and returns their median duration.
 func (e *echoClient) roundTrips(n int) (float64, error) {
 	times := make([]float64, n)
 	for i := range times {

@@ -1,14 +1,14 @@
-// Bench measures what the guard costs, and fails where a figure misses its
+// Bench measures the cost of the guard, and fails if a figure misses its
 // target:
 //
-//	go run ./bench             these five
+//	go run ./bench             the following five
 //	go run ./bench handshake   CPU per guarded handshake, against the same handler unguarded
 //	go run ./bench memory      memory of an idle guarded socket, against an unguarded one
-//	go run ./bench session     heap that the guard itself holds of an idle socket
+//	go run ./bench session     heap of the guard itself for an idle socket
 //	go run ./bench expiry      from the expiry of a token to the close frame
 //	go run ./bench revoke      from a logout to the close frame, with 10,000 sockets open
 //
-// and what the gateway costs, beside nginx, which must be installed:
+// and the cost of the gateway compared with nginx, which must be installed:
 //
 //	go run ./bench relay             CPU, time and memory of its relay alone, of many sockets at once
 //	go run ./bench proxy-handshake   CPU per authenticated handshake, against nginx with auth_request
@@ -17,17 +17,18 @@
 //	go run ./bench soak              9,000 sockets for ten minutes, under logouts, refreshes and changes of routes
 //	go run ./bench all               everything, in this order
 //
-// The first two are ratios of two things measured in one run, in turns, since
-// machines differ and are shared. So are those beside nginx, which has one
-// worker, since one socket keeps one loop of the gateway busy; half of the
-// rounds lie in the brackets. The server is a process of its own, so that the
-// client's work is not counted. All traffic is on the loopback interface.
+// The first two, and those that compare with nginx, are ratios of two values
+// measured alternately in one run, because machines differ and are shared. The
+// numbers in parentheses are the interquartile range of the rounds. nginx has
+// one worker, because one socket keeps one loop of the gateway busy. The
+// server is a separate process, so that the client's work is not included. All
+// traffic uses the loopback interface.
 //
-// The costs of single functions are Go benchmarks beside them:
+// The costs of individual functions are measured by Go benchmarks:
 //
 //	go test -run '^$' -bench . ./token ./internal/wsconn   a token, a frame
 //	go test -run '^$' -bench . ./store                     a check among 1,000,000 revocations
-//	go test -run '^$' -bench . ./store/bolt                a revocation that is durable, beside a bare sync
+//	go test -run '^$' -bench . ./store/bolt                a durable revocation
 package main
 
 import (
@@ -55,7 +56,7 @@ var figures = []struct {
 	{"soak", soak},
 }
 
-// ofTheGuard is how many of the figures are those of the guard.
+// ofTheGuard is the number of figures that concern the guard.
 const ofTheGuard = 5
 
 func main() {
@@ -88,8 +89,8 @@ func main() {
 	}
 }
 
-// beServer is another process: the first argument says which one, or is the
-// file of the revocations of the guarded handlers.
+// beServer runs one of the servers. The first argument selects it, or is the
+// file for the revocations of the guarded handlers.
 func beServer(args []string) error {
 	switch what := append(args, ""); what[0] {
 	case "gateway":

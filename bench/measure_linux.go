@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// measure returns what this process has used so far.
+// measure returns the resources that this process has used so far.
 func measure() usage {
 	var ru syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &ru)

@@ -4,7 +4,7 @@ package main
 
 import "log"
 
-// measure ends the program: it reads /proc, which only Linux has.
+// measure exits, because measuring needs /proc, which only Linux has.
 func measure() usage {
 	log.Fatal("bench measures on Linux only")
 	return usage{}

@@ -22,8 +22,8 @@ import (
 	"wsauth/token"
 )
 
-// secretVariable is the environment variable that gives the children the key
-// of the tokens.
+// secretVariable is the environment variable that passes the key of the tokens
+// to child processes.
 const secretVariable = "WSAUTH_BENCH_SECRET"
 
 func benchKey() (*token.Key, []byte, error) {
@@ -35,7 +35,7 @@ func benchKey() (*token.Key, []byte, error) {
 	return key, secret, err
 }
 
-// serveGateway is the program of a gateway in front of one upstream.
+// serveGateway runs a gateway in front of one upstream.
 func serveGateway(upstream string) error {
 	key, _, err := benchKey()
 	if err != nil {
@@ -66,8 +66,8 @@ func serveGateway(upstream string) error {
 	return (&server{issuer: issuer}).talk(listener.Addr().String(), os.Stdin, json.NewEncoder(os.Stdout))
 }
 
-// serveVerifier is the program that nginx's auth_request asks: it answers 204
-// to a good token, as any Go program with a JWT library would.
+// serveVerifier runs the server for nginx's auth_request: it answers 204 if
+// the token is valid, as any Go program with a JWT library would.
 func serveVerifier() error {
 	key, secret, err := benchKey()
 	if err != nil {
@@ -98,8 +98,8 @@ func serveVerifier() error {
 	return (&server{issuer: issuer}).talk(listener.Addr().String(), os.Stdin, json.NewEncoder(os.Stdout))
 }
 
-// nginxConfig is that of a WebSocket proxy as nginx's own manual has it, once
-// plain and once with auth_request.
+// nginxConfig is the configuration of a WebSocket proxy according to nginx's
+// manual, without and with auth_request.
 const nginxConfig = `
 daemon off;
 pid %[1]s/pid;
@@ -143,14 +143,14 @@ http {
 }
 `
 
-// An nginxProcess is an nginx of one worker, on loopback.
+// An nginxProcess is an nginx with one worker, on the loopback interface.
 type nginxProcess struct {
 	addr   string
 	worker int
 	stop   func()
 }
 
-// startNginx starts an nginx in a folder of its own.
+// startNginx starts nginx in a temporary folder.
 func startNginx(backend, verifier string) (*nginxProcess, error) {
 	dir, err := os.MkdirTemp("", "wsauth-bench-nginx-")
 	if err != nil {
@@ -193,10 +193,10 @@ func startNginx(backend, verifier string) (*nginxProcess, error) {
 	return nil, fmt.Errorf("nginx does not start; see %s", dir)
 }
 
-// cpu is what the worker has used so far, in nanoseconds.
+// cpu returns the CPU time of the worker so far, in nanoseconds.
 func (n *nginxProcess) cpu() (float64, error) { return processCPU(n.worker) }
 
-// processCPU is what the threads of a process have used so far, in
+// processCPU returns the CPU time of the threads of a process so far, in
 // nanoseconds.
 func processCPU(pid int) (float64, error) {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
@@ -218,7 +218,7 @@ func processCPU(pid int) (float64, error) {
 	return sum, nil
 }
 
-// resident is the memory of the worker in bytes.
+// resident returns the resident memory of the worker in bytes.
 func (n *nginxProcess) resident() (float64, error) {
 	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", n.worker))
 	if err != nil {

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// portableVariable is the environment variable that has the relay be carried
-// by goroutines, to compare.
+// portableVariable is the environment variable that makes the relay use
+// goroutines, for comparison.
 const portableVariable = "WSAUTH_BENCH_PORTABLE"
 
-// relayed prints what the relay alone costs, beside nginx: CPU of a round trip
-// of many clients at once, time of a lonely one, memory and CPU of idle
-// sockets.
+// relayed prints the cost of the relay alone, compared with nginx: the CPU
+// time of a round trip with many concurrent clients, the latency with a single
+// client, and the memory and CPU time of idle sockets.
 func relayed() error {
 	backend, err := start("echo")
 	if err != nil {
@@ -52,9 +52,9 @@ func relayed() error {
 	return errors.Join(missed, idleRelayed(relay, nginx))
 }
 
-// compared returns the CPU of a round trip of the first as a ratio to the
-// second, in itself, and its time as a ratio; each the median of rounds in
-// turn.
+// compared returns the CPU time of a round trip through the first, as a ratio
+// to the second and as a value, and the ratio of the latencies. Each is a
+// median over alternating rounds.
 func compared(both [2]contender, size, clients, each int) (cpu, own, p50 float64, err error) {
 	const rounds, warm = 33, 3
 	var conns [2][]*echoClient
@@ -84,8 +84,8 @@ func compared(both [2]contender, size, clients, each int) (cpu, own, p50 float64
 	return median(cpus), median(owns), median(times), nil
 }
 
-// together has all clients make round trips at once, and returns the CPU of
-// each, and the median of those of the clients' times.
+// together lets all clients make round trips concurrently. It returns the CPU
+// time per round trip, and the median of the clients' latencies.
 func together(c contender, clients []*echoClient, each int) (cpu, p50 float64, err error) {
 	from, err := c.cpu()
 	if err != nil {
@@ -112,7 +112,7 @@ func together(c contender, clients []*echoClient, each int) (cpu, p50 float64, e
 	return (to - from) / float64(each*len(clients)), median(times), errors.Join(err, err2)
 }
 
-// idleRelayed prints the memory of idle sockets, and the CPU that they take.
+// idleRelayed prints the memory and the CPU time of idle sockets.
 func idleRelayed(relay *child, nginx *nginxProcess) error {
 	const sockets, target, seconds = 4000, 4.0, 2
 	hold := func(addr string) (stop func(), err error) {

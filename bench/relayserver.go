@@ -11,9 +11,9 @@ import (
 	"wsauth/internal/relay"
 )
 
-// serveRelay is the program of a proxy that has nothing but the relay: it
-// passes on both handshakes as they are. It has one loop, as its peer has one
-// worker: with more of either, each finds less to do at once.
+// serveRelay runs a proxy that consists only of the relay: it forwards both
+// sides of the handshake unchanged. It has one loop, as nginx has one worker.
+// With more of either, each would have less to do at once.
 func serveRelay(upstream string) error {
 	_, issuer, err := newKeys()
 	if err != nil {
@@ -41,7 +41,7 @@ func serveRelay(upstream string) error {
 	return (&server{issuer: issuer}).talk(listener.Addr().String(), os.Stdin, json.NewEncoder(os.Stdout))
 }
 
-// introduce passes on the handshakes, and hands both connections over.
+// introduce forwards the handshake, and passes both connections to the relay.
 func introduce(r *relay.Relay, client net.Conn, upstream string) {
 	back, err := net.Dial("tcp", upstream)
 	if err != nil {
@@ -56,7 +56,7 @@ func introduce(r *relay.Relay, client net.Conn, upstream string) {
 	r.Carry(relay.Pair{Client: client, Upstream: back})
 }
 
-// passHead passes on the head of a request or response, and not a byte more.
+// passHead forwards the head of a request or response, and nothing after it.
 func passHead(to io.Writer, from io.Reader) error {
 	var head []byte
 	for !bytes.HasSuffix(head, []byte("\r\n\r\n")) {

@@ -15,9 +15,10 @@ import (
 	"wsauth/internal/connlimit"
 )
 
-// revoke prints how long it takes to end open sockets: from the order to the
-// server to the close frame that the client has read. The order goes over a
-// pipe and the frame over TCP; both count, and so does the client's own work.
+// revoke prints how long it takes to close open sockets: from the command to
+// the server until the client has read the close frame. The command is sent
+// over a pipe and the frame over TCP. Both are included in the time, and so is
+// the client's own work.
 func revoke() error {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -48,11 +49,11 @@ func revokeIn(store string, file ...string) error {
 	return crowd.revokeAll(store, sockets)
 }
 
-// tries is how often a figure is measured at most: where it misses its target,
-// other programs may have had the processors meanwhile.
+// tries is how often a figure is measured at most: if it misses its target,
+// other programs may have used the processors.
 const tries = 3
 
-// revokeEach prints how long it takes to end one socket of many.
+// revokeEach prints how long it takes to close one of many sockets.
 func (c *crowd) revokeEach(store string, sockets int) error {
 	const alone, target = 1_000, 0.050 // seconds
 	p99 := 0.0
@@ -74,7 +75,7 @@ func (c *crowd) revokeEach(store string, sockets int) error {
 	return within("revoke one", p99, target)
 }
 
-// revokeAll prints how long it takes to end all sockets of one user.
+// revokeAll prints how long it takes to close all sockets of one user.
 func (c *crowd) revokeAll(store string, sockets int) error {
 	const target = 0.500 // seconds
 	last := 0.0
@@ -103,7 +104,7 @@ func (c *crowd) revokeAll(store string, sockets int) error {
 	return within("revoke all", last, target)
 }
 
-// canOpen returns an error if this process may not open so many sockets.
+// canOpen returns an error if this process may not open n sockets.
 func canOpen(sockets int) error {
 	const others = 100
 	if most := connlimit.Descriptors(); most < sockets+others {
@@ -112,7 +113,7 @@ func canOpen(sockets int) error {
 	return nil
 }
 
-// A crowd is many sockets of one user, each of a login of its own.
+// A crowd is many sockets of one user, each with a separate login.
 type crowd struct {
 	server  *child
 	sockets map[string]*net.TCPConn // by sid
@@ -230,7 +231,7 @@ func (c *crowd) endAll(n int) (first, last float64, err error) {
 	return first, last, <-ended
 }
 
-// leave closes the sockets that are left.
+// leave closes the remaining sockets.
 func (c *crowd) leave() {
 	for _, conn := range c.sockets {
 		_ = conn.SetLinger(0) // leave no port waiting

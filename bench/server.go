@@ -23,7 +23,7 @@ import (
 	"wsauth/token"
 )
 
-// A hello is what a server tells the program that started it.
+// A hello is the first message of a server to the program that started it.
 type hello struct {
 	Addr  string // of the sockets: /plain and /guarded
 	Token string // an access token that lives for an hour
@@ -32,14 +32,14 @@ type hello struct {
 	BriefUntil int64 // its exp
 }
 
-// A usage is what a server has used up.
+// A usage contains the resources that a server has used.
 type usage struct {
 	CPU      time.Duration // user and system time
 	Resident int64         // bytes
 	Open     int           // goroutines, which tells how many sockets are open
 }
 
-// A server is coder/websocket handlers, with and without a guard.
+// A server has coder/websocket handlers with and without a guard.
 type server struct {
 	issuer *token.Issuer
 	guard  *wsauth.Guard
@@ -59,9 +59,9 @@ func newKeys() (*token.KeySet, *token.Issuer, error) {
 	return keys, issuer, err
 }
 
-// serve is the program of the server. It answers each line on standard input
-// with a line of JSON, and stops at its end. What it revokes is kept in memory
-// or, if file is not empty, there.
+// serve runs the server. It answers each line on standard input with a line of
+// JSON, and stops at the end of the input. It stores revocations in the file
+// or, if file is empty, in memory.
 func serve(file string) error {
 	keys, issuer, err := newKeys()
 	if err != nil {
@@ -96,7 +96,7 @@ func serve(file string) error {
 	return (&server{issuer, guard}).talk(listener.Addr().String(), os.Stdin, json.NewEncoder(os.Stdout))
 }
 
-// talk says hello, and then does what it is told.
+// talk writes the hello, and then executes the commands that it reads.
 func (s *server) talk(addr string, in io.Reader, out *json.Encoder) error {
 	long, err := s.issuer.Access("ada", token.Options{TTL: time.Hour, Fresh: true, SessionID: "s1", CSRF: true})
 	if err != nil {
@@ -144,7 +144,7 @@ func (s *server) obey(what, argument string) (any, error) {
 	return nil, fmt.Errorf("what is %q?", what)
 }
 
-// A login is one of ada's.
+// A login is a session of the user ada.
 type login struct{ SID, Token string }
 
 func (s *server) login() (login, error) {
@@ -156,7 +156,7 @@ func (s *server) login() (login, error) {
 	return login{sid, access.Raw}, nil
 }
 
-// idle accepts a socket and waits for its end.
+// idle accepts a socket and waits until it ends.
 func idle(w http.ResponseWriter, r *http.Request) {
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
@@ -175,7 +175,7 @@ type child struct {
 	out  *json.Decoder
 }
 
-// start starts a server with arguments of its own.
+// start starts a server with these arguments.
 func start(arguments ...string) (*child, error) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -202,7 +202,7 @@ func start(arguments ...string) (*child, error) {
 	return c, c.out.Decode(&c.hello)
 }
 
-// tell has the server do something, and reads its answer.
+// tell sends a command to the server, and reads its answer.
 func (c *child) tell(line string, answer any) error {
 	if _, err := fmt.Fprintln(c.in, line); err != nil {
 		return err
@@ -218,7 +218,7 @@ func (c *child) ask(what string) (usage, error) {
 	return u, err
 }
 
-// settle waits until as many goroutines are left as there were at first.
+// settle waits until the number of goroutines is what it was at first.
 func (c *child) settle(goroutines int) (usage, error) {
 	deadline := time.Now().Add(10 * time.Second)
 	for {

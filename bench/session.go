@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// The parts of what a guard holds of an open socket.
+// The parts of the memory that a guard uses for an open socket.
 const (
 	partSession    = "session"    // what handlers find in the context
 	partRegistry   = "registry"   // its places among the sockets of a token, a login and a user
@@ -16,9 +16,9 @@ const (
 	partConnection = "connection" // what stands between the handler and TCP
 )
 
-// session prints the heap that a guard holds of an idle socket, by part. The
-// server profiles each of its allocations, and what is live is counted for the
-// function of the guard that made it.
+// session prints the heap that a guard uses for an idle socket, by part. The
+// server profiles every allocation, and live memory is attributed to the
+// function of the guard that allocated it.
 func session() error {
 	const sockets, target = 10_000, 1024.0
 	if err := canOpen(sockets); err != nil {
@@ -55,7 +55,7 @@ func session() error {
 	return within("session", sum, target)
 }
 
-// heapByPart is the live heap in bytes, by part.
+// heapByPart returns the live heap in bytes, by part.
 func heapByPart() map[string]float64 {
 	runtime.GC()
 	runtime.GC() // a profile is as old as the collection before the last
@@ -71,8 +71,8 @@ func heapByPart() map[string]float64 {
 	return parts
 }
 
-// partOf says for what an allocation was made: for the innermost function of
-// this module on its stack.
+// partOf returns the part to which an allocation belongs, according to the
+// innermost function of this module on its stack.
 func partOf(stack []uintptr) string {
 	frames := runtime.CallersFrames(stack)
 	for {

@@ -22,8 +22,9 @@ import (
 )
 
 const (
-	// soakSockets fits a gateway that may have 20,000 descriptors open. A socket
-	// takes two; the gateway keeps some for itself and for plain requests.
+	// soakSockets is for a gateway that may have 20,000 descriptors open. A
+	// socket uses two; the gateway reserves some for itself and for plain
+	// requests.
 	soakSockets = 8100
 
 	soakTTL       = 2 * time.Minute // of an access token: each session must be refreshed all the time
@@ -35,7 +36,7 @@ const (
 	soakUnhurried = 30 * time.Second // for what must happen at once
 )
 
-// serveSoak is the program of a gateway whose routes change all the time.
+// serveSoak runs a gateway whose routes change continually.
 func serveSoak(upstream string) error {
 	keys, issuer, err := newKeys()
 	if err != nil {
@@ -73,7 +74,7 @@ func serveSoak(upstream string) error {
 	return (&server{issuer: issuer}).talk(listener.Addr().String(), os.Stdin, json.NewEncoder(os.Stdout))
 }
 
-// A soaking is sockets that are held for a long time.
+// A soaking is a set of sockets that are kept open for a long time.
 type soaking struct {
 	gateway  *child
 	until    time.Time
@@ -93,8 +94,8 @@ type soakSession struct {
 	gone            atomic.Bool // logged out
 }
 
-// soak holds sockets through the gateway under logouts, refreshes and changes
-// of its routes. Any end that nobody asked for is a failure.
+// soak keeps sockets open through the gateway during logouts, refreshes and
+// changes of its routes. An unexpected end of a socket is a failure.
 func soak() error {
 	sockets, duration := soakSockets, 10*time.Minute
 	if brief := os.Getenv("WSAUTH_BENCH_SOAK"); brief != "" { // a time, for a first look
@@ -138,8 +139,8 @@ func soak() error {
 	return nil
 }
 
-// live logs in again and again, as one user from one address, until the time
-// is over.
+// live logs in repeatedly, as one user from one address, until the time is
+// over.
 func (s *soaking) live(user int) {
 	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(1+user>>16), byte(user>>8), byte(user))}}
 	client := &http.Client{Timeout: soakUnhurried, Transport: &http.Transport{DialContext: from.DialContext, DisableKeepAlives: true}}
@@ -193,7 +194,8 @@ func (s *soaking) hold(session *soakSession) {
 	sockets.Wait()
 }
 
-// socket echoes until the close frame comes, which must be that of the logout.
+// socket sends messages until the close frame arrives, which must be that of
+// the logout.
 func (s *soaking) socket(session *soakSession, access string) error {
 	conn, r, err := open(s.gateway.Addr, "/", access)
 	if err != nil {
@@ -217,8 +219,8 @@ func (s *soaking) socket(session *soakSession, access string) error {
 	}
 }
 
-// message waits, sends one and reads what comes back, or a close frame, or one
-// that came meanwhile.
+// message waits, sends a message, and reads the echo or a close frame, which
+// may have arrived in the meantime.
 func (s *soaking) message(conn net.Conn, r *bufio.Reader) (code int, reason string, err error) {
 	_ = conn.SetReadDeadline(time.Now().Add(time.Duration(rand.Int64N(int64(2 * soakEcho)))))
 	if _, err := r.Peek(1); err == nil {
@@ -250,7 +252,7 @@ func (s *soaking) frame(r *bufio.Reader) (code int, reason string, err error) {
 	return 0, "", nil
 }
 
-// post sends a request of a session and keeps the tokens of the answer.
+// post sends a request of a session and stores the tokens of the response.
 func (s *soaking) post(session *soakSession, path, body string) error {
 	req, err := http.NewRequest(http.MethodPost, "http://"+s.gateway.Addr+path, bytes.NewBufferString(body))
 	if err != nil {
