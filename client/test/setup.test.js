@@ -69,7 +69,7 @@ test("a login that lacks its functions", (t) => {
 });
 
 test("a Session without what it needs", async (t) => {
-  for (const [name, message] of [["fetch", "Session needs fetch, which is not available here"], ["crypto", "Session needs crypto.getRandomValues, which is missing here"]]) {
+  for (const [name, message] of [["fetch", "Session needs fetch, which is not available here"], ["crypto", "Session needs crypto.getRandomValues, which is not available here"]]) {
     await t.test(name, (t) => {
       fakeBrowser(t);
       without(t, name);
