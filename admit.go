@@ -9,33 +9,33 @@ import (
 
 // An Ender closes the connection of a socket.
 type Ender interface {
-	// End sends frame, a close frame, after the server's last whole frame, and
-	// closes the connection. cause is the [*EndError] that frame is made of.
-	// End is called once at most, and maybe before [Guard.Admit] returns; it
-	// returns at once. told is to be called when the server may know of the
-	// end, which is when frame was sent or cannot be sent any more: it cancels
-	// [Socket.Context].
+	// End sends frame, a close frame, after the last whole frame of the
+	// server, and closes the connection. cause is the [*EndError] from which
+	// frame is made. End is called at most once, possibly before [Guard.Admit]
+	// returns, and must not block. It must call told once frame has been sent
+	// or can no longer be sent: told cancels [Socket.Context].
 	End(cause error, frame []byte, told func())
 }
 
-// Admit admits the socket of a handshake that [Guard.Check] let pass with
-// claims, before it is answered with 101: from now on revocations, logouts,
-// limits and the expiry of its token find the socket, and end it by ender. The
-// caller sends the 101, calls [Socket.Opened], and calls [Socket.Closed] when
-// the connection is gone, whether it has sent a 101 or not.
+// Admit registers the socket of a handshake that [Guard.Check] has accepted
+// with claims. Call it before answering with 101. From then on revocations,
+// logouts, limits and the expiry of the token find the socket, and end it
+// through ender. The caller sends the 101, calls [Socket.Opened], and calls
+// [Socket.Closed] when the connection is closed, whether or not it has sent
+// the 101.
 //
-// [Guard.Require] does all of it, for handlers of net/http. Admit is for
-// servers that take connections over themselves: it needs no
-// [http.ResponseWriter], and starts no goroutine.
+// [Guard.Require] does all this for handlers of net/http. Admit is for servers
+// that handle connections themselves: it needs no [http.ResponseWriter] and
+// starts no goroutine.
 //
-// If Check returned no claims and q is not [Optional], the token is to come in
-// the first message; see [FirstMessage]. The caller then gives that message to
-// [Socket.Authenticate] before it does anything else, and bounds what it reads
-// until then.
+// If Check returned no claims and q is not [Optional], the token is expected
+// in the first message; see [FirstMessage]. The caller must pass that message
+// to [Socket.Authenticate] before it does anything else, and must limit the
+// bytes that it reads until then.
 //
-// An error is an [*Error], for [Guard.Refuse]: a limit is reached, the guard
-// is shutting down, or the token was revoked since it was checked. There is no
-// socket then, and Closed is not called.
+// An error is an [*Error] for [Guard.Refuse]: a limit is reached, the guard is
+// shutting down, or the token has been revoked since it was checked. There is
+// no socket then, and Closed must not be called.
 func (g *Guard) Admit(r *http.Request, q Requirement, claims *token.Claims, ender Ender) (*Socket, error) {
 	waits := claims == nil && q != Optional
 	if waits && g.firstMessage == nil {
@@ -53,9 +53,9 @@ func (g *Guard) Admit(r *http.Request, q Requirement, claims *token.Claims, ende
 	return s, nil
 }
 
-// admit registers a socket, so that it can be found and ended. Only after that
-// it looks at revocations once more: one in between has either found the
-// socket, or is found now.
+// admit registers a socket, so that it can be found and ended. Only then it
+// checks revocations again: a revocation since the first check has either
+// found the registered socket, or is found here.
 func (g *Guard) admit(s *Socket) error {
 	s.startTimer()
 	evicted, err := g.sockets.admit(s)
@@ -73,7 +73,7 @@ func (g *Guard) admit(s *Socket) error {
 	return err
 }
 
-// lookAgain refuses claims that were revoked since they were checked.
+// lookAgain refuses claims that have been revoked since they were checked.
 func (g *Guard) lookAgain(claims *token.Claims) error {
 	if claims != nil && g.revocations != nil && g.revocations.Revoked(claims) {
 		return refuse(TokenRevoked, errors.New("revoked while the socket was being opened"))

@@ -9,11 +9,12 @@ import (
 	"wsauth/token"
 )
 
-// Check decides whether r may pass, and writes nothing. It returns the claims
-// of its token, or an [*Error] for [Guard.Refuse]. A ticket is used up by it.
+// Check decides whether r is allowed, without writing an answer. It returns
+// the claims of its token, or an [*Error] for [Guard.Refuse]. Checking a
+// ticket uses it up.
 //
-// The claims are nil if an [Optional] requirement found no credential, and if
-// the token of an upgrade is to come in the first message; see [FirstMessage].
+// The claims are nil if q is [Optional] and r has no credential, and if the
+// token of an upgrade is expected in the first message; see [FirstMessage].
 // [Guard.Admit] then admits a socket without claims.
 func (g *Guard) Check(r *http.Request, q Requirement) (*token.Claims, error) {
 	upgrade := isUpgrade(r)
@@ -45,7 +46,7 @@ func (g *Guard) Check(r *http.Request, q Requirement) (*token.Claims, error) {
 		}
 	case q == Optional:
 	case upgrade && g.firstMessage != nil:
-		return nil, nil // Authorize is asked when the claims are known
+		return nil, nil // authorize is called once the claims are known
 	default:
 		return nil, g.missing(r, q)
 	}
@@ -55,7 +56,7 @@ func (g *Guard) Check(r *http.Request, q Requirement) (*token.Claims, error) {
 	return claims, nil
 }
 
-// authenticate turns a credential into claims that satisfy q.
+// authenticate verifies a credential and returns its claims, which satisfy q.
 func (g *Guard) authenticate(r *http.Request, upgrade bool, c Credential, q Requirement) (*token.Claims, error) {
 	if c.CSRFRequired && c.CSRF == "" {
 		return nil, refuseWith(CSRFMismatch, "Missing CSRF Token")
@@ -82,12 +83,12 @@ func (g *Guard) authenticate(r *http.Request, upgrade bool, c Credential, q Requ
 	return claims, nil
 }
 
-// errNoCredential is the cause of a refusal of a request without a credential.
+// errNoCredential is the cause of the refusal of a request without credential.
 var errNoCredential = errors.New("no credential")
 
-// missing returns the refusal for a request that needs a credential and has
-// none. If a location has passed over another's credential, the client
-// probably took that for ours, so the refusal is about it.
+// missing returns the refusal of a request that needs a credential and has
+// none. If a location has ignored a foreign credential, the client probably
+// meant it for this guard, so the refusal is about that credential.
 func (g *Guard) missing(r *http.Request, q Requirement) *Error {
 	for _, l := range g.config.Locations {
 		if l, ok := l.(interface{ foreign(r *http.Request) *Error }); ok {
@@ -107,7 +108,7 @@ func (g *Guard) verify(ctx context.Context, raw string) (*token.Claims, error) {
 	return claims, nil
 }
 
-// checkClaims refuses a token that was revoked, and one that q does not want.
+// checkClaims refuses a revoked token, and one that does not satisfy q.
 func (g *Guard) checkClaims(ctx context.Context, claims *token.Claims, q Requirement) error {
 	if err := g.checkRevoked(ctx, claims); err != nil {
 		return err
@@ -115,8 +116,9 @@ func (g *Guard) checkClaims(ctx context.Context, claims *token.Claims, q Require
 	return q.check(claims)
 }
 
-// tokenTexts are the texts for the client, those of the programs that wsauth
-// grew from where they have one.
+// tokenTexts maps errors of the verifier to texts for the client. They are those
+// of the programs that wsauth grew from (examples/query and examples/cookie),
+// where these have one.
 var tokenTexts = []struct {
 	kind error
 	text string
@@ -132,8 +134,8 @@ var tokenTexts = []struct {
 	{token.ErrClaims, "Invalid claims"},
 }
 
-// refuseToken makes the refusal for an error of the verifier. An error that
-// does not say what is wrong with the token is the verifier's own trouble.
+// refuseToken returns the refusal for an error of the verifier. An error that
+// is not about the token is a failure of the verifier itself.
 func refuseToken(err error) *Error {
 	if errors.Is(err, token.ErrExpired) {
 		return refuse(TokenExpired, err)
@@ -146,8 +148,8 @@ func refuseToken(err error) *Error {
 	return refuse(StoreUnavailable, err)
 }
 
-// checkCSRF is the double submit: the page's value must be the one in the
-// signed token.
+// checkCSRF checks the double submit: the value that the page has sent must
+// equal the csrf claim of the signed token.
 func checkCSRF(c Credential, claims *token.Claims) error {
 	switch {
 	case !c.CSRFRequired:
@@ -160,7 +162,8 @@ func checkCSRF(c Credential, claims *token.Claims) error {
 	return nil
 }
 
-// authorize asks the application. r is nil for a socket that kept no request.
+// authorize calls the hooks of the application. r is nil for a socket that has
+// not kept its request.
 func (g *Guard) authorize(r *http.Request, claims *token.Claims) error {
 	var err error
 	if g.config.AuthorizeClaims != nil {

@@ -19,151 +19,152 @@ import (
 	"wsauth/token"
 )
 
-// A Verifier turns the text of a token into its claims, or refuses it.
-// [*token.Verifier] is one.
+// A Verifier verifies a token and returns its claims. [*token.Verifier]
+// implements it.
 type Verifier interface {
 	Verify(ctx context.Context, raw string) (*token.Claims, error)
 }
 
-// A Refusal is the way in which a guard refuses an upgrade. A plain HTTP
-// request is always answered in HTTP.
+// A Refusal says how a guard refuses an upgrade. Plain HTTP requests are
+// always refused in HTTP.
 type Refusal int
 
 const (
 	// RefuseHTTP answers the handshake with an HTTP status, as clients other
-	// than browsers expect. A browser tells its page nothing but that the
-	// socket failed (close code 1006).
+	// than browsers expect. A browser tells its page only that the socket
+	// failed (close code 1006).
 	RefuseHTTP Refusal = iota
 
-	// RefuseClose accepts the handshake and then sends a close frame with
-	// code and reason, which a page can read. A foreign origin and a
-	// malformed handshake are still answered in HTTP: they get no socket.
+	// RefuseClose accepts the handshake and then sends a close frame with a
+	// code and a reason, which a page can read. A foreign origin and a
+	// malformed handshake are still refused in HTTP, without a socket.
 	RefuseClose
 )
 
-// Config says what a [Guard] lets pass. Only Verifier is required.
+// Config configures a [Guard]. Only Verifier is required.
 type Config struct {
-	// Verifier checks the token. Required.
+	// Verifier verifies tokens. Required.
 	Verifier Verifier
 
-	// Locations are the places of a request that may carry the credential. A
-	// request carries it in exactly one of them, once (RFC 6750 section 2).
+	// Locations are the places in a request that may carry the credential. A
+	// request must carry it in exactly one of them, once (RFC 6750 section 2).
 	// Default: the Authorization header, [Header].
 	Locations []Location
 
-	// AppParameters are parameters of the query that belong to the application,
-	// such as an access_token for a service behind it: whatever they hold is no
-	// credential and stays in the request. A parameter called access_token, or
-	// called token with a JWT in it, is otherwise refused as a credential that
-	// travels where nobody looks for it. "*" stands for every parameter. None
-	// may be one that Locations read. Default: none.
+	// AppParameters are query parameters that belong to the application, such
+	// as an access_token for a service behind it. Whatever their values, they
+	// are not credentials and stay in the request. Otherwise a parameter named
+	// access_token, or named token with a JWT as its value, is refused if no
+	// location reads it: a credential would be sent and never checked. "*"
+	// stands for every parameter. Parameters that Locations read are not
+	// allowed. Default: none.
 	AppParameters []string
 
-	// Origins are the origins whose pages may open sockets, each exactly a
-	// scheme, a host and a port that is not the scheme's own, such as
-	// "https://app.example" (RFC 6454 section 6.2). Default: the origin that
-	// the request itself is sent to. Behind a proxy that ends TLS the default
-	// refuses unless the proxy is one of TrustedProxies, because the guard sees
-	// http where the page has https: name the proxy there, or the origin here.
-	// Cookies that a browser sends from another site are refused even so.
+	// Origins are the origins whose pages may open sockets. Each is exactly a
+	// scheme, a host, and a port unless it is the default port of the scheme,
+	// such as "https://app.example" (RFC 6454 section 6.2). Default: the
+	// origin to which the request is sent. Behind a proxy that terminates TLS,
+	// the guard sees http where the page has https, so the default refuses its
+	// pages: add the proxy to TrustedProxies, or the origin here. Cookies that
+	// a browser sends from another site are refused even from these origins.
 	Origins []string
 
 	// AnyOrigin lets pages of every origin open sockets, for an API whose
-	// clients show a token that no browser sends by itself. Cookies must not be
-	// among Locations, and an upgrade with another credential that says
-	// Ambient is refused: any web site could use that of its visitors.
+	// clients send a token that no browser sends by itself. Locations must not
+	// contain cookies, and an upgrade with another credential that is
+	// [Credential.Ambient] is refused: any website could use those of its
+	// visitors.
 	AnyOrigin bool
 
-	// TrustedProxies are the proxies that are believed when they say who their
-	// clients are: addresses, networks such as "10.0.0.0/8", "private" for the
-	// private networks and this machine, or "unix" for the clients of a Unix
-	// socket. What others say is not read. The address of a client is for the
-	// limits, the logs and [Socket.RemoteAddr]; its scheme and host are for the
-	// default of Origins and for cookies. They grant nothing: Request.RemoteAddr
-	// stays the peer of the connection, as net/http gives it, for Authorize and
-	// for handlers. Default: none.
+	// TrustedProxies are the proxies that are trusted to identify their
+	// clients: addresses, networks such as "10.0.0.0/8", "private" for private
+	// networks and this machine, or "unix" for clients of a Unix socket.
+	// Forwarding headers of other peers are ignored. The address of the client
+	// is used for limits, logs and [Socket.RemoteAddr], its scheme and host
+	// for the default of Origins and for cookies. They grant no access:
+	// Request.RemoteAddr remains the peer of the connection, as in net/http,
+	// for Authorize and for handlers. Default: none.
 	TrustedProxies []string
 
-	// ForwardedSource is where trusted proxies say it: XForwardedFor or
-	// Forwarded. What they say elsewhere is not read, since proxies pass on
-	// what clients send. Default: XForwardedFor.
+	// ForwardedSource is the header in which trusted proxies identify their
+	// clients: XForwardedFor or Forwarded. The other one is ignored, since
+	// proxies pass on what clients send. Default: XForwardedFor.
 	ForwardedSource ForwardedSource
 
-	// ForwardedScheme is the scheme of every request that a trusted proxy passes
-	// on, "http" or "https", for a proxy that ends TLS and does not say so. What
-	// it says is not read then. Default: as the proxy says, or that of the
-	// connection.
+	// ForwardedScheme is the scheme of every request from a trusted proxy,
+	// "http" or "https", for a proxy that terminates TLS without reporting it.
+	// If it is set, a scheme that the proxy reports is ignored. Default: the
+	// scheme that the proxy reports, or else that of the connection.
 	ForwardedScheme string
 
-	// ForwardedHost takes the host from X-Forwarded-Host, or from the host of
-	// the Forwarded header, in place of the Host header. Set it only if the
-	// proxy replaces what clients send there.
+	// ForwardedHost takes the host from X-Forwarded-Host, or from the host in
+	// the Forwarded header, instead of the Host header. Set it only if the
+	// proxy replaces the values that clients send.
 	ForwardedHost bool
 
 	// ForwardedPort takes the port of the host from X-Forwarded-Port, for a
-	// proxy that leaves it out of the Host header.
+	// proxy that omits it from the Host header.
 	ForwardedPort bool
 
-	// InsecureAnyOrigin lets pages of every origin open sockets: any web site
+	// InsecureAnyOrigin lets pages of every origin open sockets: any website
 	// can then use the cookies of its visitors.
 	InsecureAnyOrigin bool
 
-	// Revocations is the log of what was revoked. The guard follows it from
-	// [New] to [Guard.Shutdown]: it refuses the tokens that are concerned and
-	// ends their sockets, whoever added the revocation. Default: none, and
+	// Revocations is the log of revocations. The guard follows it from [New]
+	// to [Guard.Shutdown]: it refuses revoked tokens and ends their sockets,
+	// no matter which process has added the revocation. Default: none, and
 	// nothing can be revoked.
 	Revocations store.Revocations
 
-	// Staleness is how long the guard trusts what it knows of Revocations when
-	// the store does not answer. After it, new requests are refused with
-	// StoreUnavailable, and open sockets end with it: nobody can tell whether
-	// they were revoked. At least 3 s. Default: 10 s.
+	// Staleness is how long the guard relies on its copy of Revocations if the
+	// store does not answer. After that, new requests are refused and open
+	// sockets are ended with StoreUnavailable, since they may have been
+	// revoked. At least 3 s. Default: 10 s.
 	Staleness time.Duration
 
-	// Revoked is a denylist of the application's own: it is asked whether a
-	// token was revoked for every valid token, after Revocations, and knows
-	// nothing of sockets that are open, or that are just being opened. An error refuses the request with 503,
-	// since a store that does not answer has not said "not revoked". Default:
-	// none is revoked.
+	// Revoked is a denylist of the application: it reports whether a valid
+	// token is revoked. It is called for every valid token, after Revocations,
+	// but does not affect sockets that are open or just being opened. An error
+	// refuses the request with 503, since a store that does not answer has not
+	// said "not revoked". Default: no token is revoked.
 	Revoked func(ctx context.Context, claims *token.Claims) (bool, error)
 
-	// Tickets keeps the tickets of [Guard.IssueTicket]. Required by the
+	// Tickets stores the tickets of [Guard.IssueTicket]. Required by the
 	// location [Ticket].
 	Tickets store.Tickets
 
-	// Limits bound what clients may take. Default: see there.
+	// Limits bound the resources that clients use. Default: see [Limits].
 	Limits Limits
 
-	// Authorize is the application's own rule, asked last. claims is nil where
-	// an [Optional] requirement found no credential. An error refuses the
-	// request with 403; an [*Error] refuses it as it says. A renewal of a
-	// socket asks again, with the new claims and the request of the handshake
-	// without its credential, a copy of which is kept for as long as the socket
-	// is open. Default: allow.
+	// Authorize is an access check of the application, called last. claims is
+	// nil if the requirement is [Optional] and there is no credential. An
+	// error refuses the request with 403, an [*Error] with its own reason.
+	// When a socket is renewed, Authorize is called again with the new claims
+	// and the request of the handshake without its credential; the guard keeps
+	// a copy of that request while the socket is open. Default: allow.
 	Authorize func(r *http.Request, claims *token.Claims) error
 
-	// AuthorizeClaims is a rule that looks at the claims alone, and so keeps no
-	// request. Where there are both it is asked before Authorize, and in all
-	// else as Authorize is. Default: allow.
+	// AuthorizeClaims is like Authorize but checks only the claims, so that no
+	// request is kept. If both are set, it is called first. Default: allow.
 	AuthorizeClaims func(claims *token.Claims) error
 
-	// KeepCredential leaves the credential in the request that the handler gets,
-	// for one that verifies it once more. Default: no handler sees it.
+	// KeepCredential leaves the credential in the request that the handler
+	// receives, for handlers that verify it again. Default: it is removed.
 	KeepCredential bool
 
-	// Refusal is the way in which upgrades are refused. Default: RefuseHTTP.
+	// Refusal says how upgrades are refused. Default: RefuseHTTP.
 	Refusal Refusal
 
-	// Observer is told of each refusal, and of each begin and end of a socket.
-	// Default: nobody is.
+	// Observer is notified of each refusal, and when a socket opens or ends.
+	// Default: none.
 	Observer Observer
 
-	// Logger gets a line for each refusal, and for each begin and end of a socket
-	// with its user and session, never with anything secret. Default: no log.
+	// Logger receives a line for each refusal, and when a socket opens or
+	// ends, with its user and session but no secrets. Default: no log.
 	Logger *slog.Logger
 }
 
-// withDefaults checks c and fills what is unset. Every fault is reported, each
+// withDefaults validates c and sets defaults. The error joins all faults, each
 // with the name of its field.
 func (c Config) withDefaults() (Config, error) {
 	var faults []error
@@ -182,7 +183,7 @@ func (c Config) withDefaults() (Config, error) {
 			fault("Locations[%d]: nil", i)
 			continue
 		}
-		switch p := l.(type) { // what the guard looks for by its type
+		switch p := l.(type) { // the guard finds these by their type
 		case *Ticket:
 			l = *p
 		case *FirstMessage:
@@ -236,8 +237,8 @@ func (c Config) withDefaults() (Config, error) {
 
 const minStaleness = 3 * time.Second
 
-// checkStores reports the stores that are nil pointers, and locations without
-// what they need.
+// checkStores reports stores that are nil pointers, locations without the
+// store that they require, and a second FirstMessage.
 func (c Config) checkStores() []error {
 	var faults []error
 	if c.Revocations != nil && isNil(c.Revocations) {
@@ -259,7 +260,7 @@ func (c Config) checkStores() []error {
 	return faults
 }
 
-// firstMessage is the location of that type; nil where there is none.
+// firstMessage returns the location of that type, or nil if there is none.
 func (c Config) firstMessage() *FirstMessage {
 	for _, l := range c.Locations {
 		if first, ok := l.(FirstMessage); ok {
@@ -274,8 +275,8 @@ func isNil(v any) bool {
 	return v == nil || reflect.ValueOf(v).Kind() == reflect.Pointer && reflect.ValueOf(v).IsNil()
 }
 
-// CheckOrigin reports what is wrong with an entry of [Config.Origins]: what a
-// browser would never send as an Origin header.
+// CheckOrigin reports why an entry of [Config.Origins] is not valid: a browser
+// would never send it as an Origin header.
 func CheckOrigin(o string) error {
 	if strings.Contains(o, "*") {
 		return fmt.Errorf("%q: patterns are not supported; name each origin", o)
@@ -308,8 +309,8 @@ func CheckOrigin(o string) error {
 	return nil
 }
 
-// writeIPv6 writes an address as browsers do: in groups of hexadecimal digits
-// only (URL standard, section 3.5).
+// writeIPv6 formats an address as browsers do: in hexadecimal groups only (URL
+// standard, section 3.5).
 func writeIPv6(addr netip.Addr) string {
 	if !addr.Is4In6() {
 		return addr.String()

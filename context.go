@@ -8,31 +8,31 @@ import (
 
 type socketKey struct{}
 
-// SocketFrom returns the socket that a guard put into ctx, the context of a
-// guarded request; nil if there is none.
+// SocketFrom returns the socket in ctx, the context of a guarded request, or
+// nil if there is none.
 func SocketFrom(ctx context.Context) *Socket {
 	s, _ := ctx.Value(socketKey{}).(*Socket)
 	return s
 }
 
-// Context returns a context with the values of the handshake's, and with the
-// socket for [SocketFrom]. It is cancelled at the end of the socket, with the
-// [*EndError] as its [context.Cause]: as soon as the server is to know, which
-// is after the close frame was sent if it can be. It does not end with the
-// context of the handshake. It is made when it is first asked for.
+// Context returns a context with the values of the handshake's context, and
+// with the socket for [SocketFrom]. It is cancelled when the socket ends, with
+// the [*EndError] as its [context.Cause], once the close frame has been sent
+// or can no longer be sent. It is not cancelled with the context of the
+// handshake. The first call creates it.
 func (s *Socket) Context() context.Context { return s.context.get((*values)(s)) }
 
-// A socketContext makes the context of a socket when it is asked for.
+// A socketContext creates the context of a socket on demand.
 type socketContext struct {
-	request context.Context // of the request
+	request context.Context // of the handshake
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the following fields
 	made   context.Context
 	cancel context.CancelCauseFunc
-	cause  error // of the end; nil before it
+	cause  error // of the end; nil while the socket is open
 }
 
-// get returns the context. If there is none yet, it makes one below parent.
+// get returns the context. The first call creates it as a child of parent.
 func (c *socketContext) get(parent context.Context) context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,8 +45,8 @@ func (c *socketContext) get(parent context.Context) context.Context {
 	return c.made
 }
 
-// end cancels the context, whether it was made already or not. The first cause
-// stays.
+// end cancels the context, even if it is created later. Only the first cause
+// has an effect.
 func (c *socketContext) end(cause error) {
 	c.mu.Lock()
 	if c.cause == nil {
@@ -59,8 +59,8 @@ func (c *socketContext) end(cause error) {
 	}
 }
 
-// values is a context with the values of a socket's request, and without its
-// end.
+// values is a context with the values of a socket's request, but without its
+// deadline and cancellation.
 type values Socket
 
 // Deadline implements [context.Context].

@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// cookiePairs yields the pairs of r's Cookie fields as a browser writes them
-// (RFC 6265bis section 5.8.3): separated by "; ", names and values untouched.
-// A name with other white space or quotes around it is another name: lenient
-// readers let a planted cookie pass for one with a prefix.
+// cookiePairs yields the pairs in the Cookie headers of r, with their names,
+// as browsers write them (RFC 6265bis section 5.8.3): separated by "; ", names
+// and values unchanged. A name with other white space or quotes around it is a
+// different name: parsers that trim it mistake a planted cookie for one with a
+// prefix.
 func cookiePairs(r *http.Request) iter.Seq2[string, string] {
 	return func(yield func(pair, name string) bool) {
 		for _, line := range r.Header["Cookie"] {
@@ -29,8 +30,8 @@ func cookiePairs(r *http.Request) iter.Seq2[string, string] {
 	}
 }
 
-// cookieValue returns the value of the one cookie of that name, or "" where
-// there is none.
+// cookieValue returns the value of the cookie with a name, or "" if there is
+// none. More than one is an error.
 func cookieValue(r *http.Request, name string) (string, error) {
 	value, found := "", false
 	for pair, n := range cookiePairs(r) {
@@ -45,8 +46,9 @@ func cookieValue(r *http.Request, name string) (string, error) {
 	return value, nil
 }
 
-// stripCookies removes the cookies whose names drop says, however a lenient
-// reader behind us would trim them. The others stay as they were sent.
+// stripCookies removes the cookies for whose names drop returns true, even if
+// a lenient parser behind the guard would have to trim the name. The others
+// stay as they were sent.
 func stripCookies(r *http.Request, drop func(name string) bool) {
 	var kept []string
 	for _, line := range r.Header["Cookie"] {
@@ -61,7 +63,7 @@ func stripCookies(r *http.Request, drop func(name string) bool) {
 	r.Header["Cookie"] = kept
 }
 
-// stripLine is stripCookies for one line of the field.
+// stripLine removes cookies from one Cookie header, like stripCookies.
 func stripLine(line string, drop func(name string) bool) string {
 	pairs := strings.Split(line, ";")
 	kept := slices.DeleteFunc(pairs, func(pair string) bool {
@@ -71,8 +73,8 @@ func stripLine(line string, drop func(name string) bool) string {
 	return strings.TrimPrefix(strings.Join(kept, ";"), " ")
 }
 
-// trimName removes what lenient readers trim from a name: quotes and white
-// space, also that of Latin-1 (0x85 and 0xA0), as which some read a field.
+// trimName removes what lenient parsers trim from a name: quotes and white
+// space, including 0x85 and 0xA0, as some parsers read a header as Latin-1.
 func trimName(name string) string {
 	const around = "\t \"\x85\xa0"
 	name = strings.TrimSpace(name)

@@ -15,68 +15,68 @@ import (
 	"wsauth/token"
 )
 
-// Cookies is the location of tokens in cookies that a page cannot read, each
-// with a second cookie that it can: the CSRF value, which is also a claim of
-// the token. The page repeats it, in a header or in the query of a WebSocket
-// URL; a page of another site cannot, and the value in the signed token cannot
-// be planted (double submit).
+// Cookies is the location of tokens in cookies that pages cannot read. Each
+// has a second cookie that pages can read: the CSRF value, which is also a
+// claim of the token. The page repeats the value in a header, or in the query
+// of a WebSocket URL. A page of another site cannot do so, and cannot plant a
+// value, because it must match the signed token (double submit).
 //
-// Cookies both reads and sets them; see [Cookies.SetAccess]. The zero value
-// has safe defaults. Give the guard a pointer.
+// Cookies both reads and sets the cookies; see [Cookies.SetAccess]. The zero
+// value has safe defaults. Pass a pointer to the guard.
 //
-// Outside localhost every cookie is Secure, and the names of the two token
-// cookies get the prefix "__Host-" ("__Secure-" where Domain or a path is
-// set), which a browser accepts only from the host itself over TLS.
+// On all hosts except localhost, the cookies are Secure, and the names of the
+// two token cookies have the prefix "__Host-" ("__Secure-" if Domain or a path
+// is set), with which browsers accept them only from the host itself over TLS.
 type Cookies struct {
-	// Access and Refresh name the cookies of the tokens, without a prefix.
+	// Access and Refresh are the names of the token cookies, without prefix.
 	// Default: "access_token_cookie" and "refresh_token_cookie".
 	Access, Refresh string
 
-	// AccessPath and RefreshPath are the cookies' paths. Default: "/".
+	// AccessPath and RefreshPath are the paths of the cookies. Default: "/".
 	AccessPath, RefreshPath string
 
-	// AccessCSRF and RefreshCSRF name the cookies that the page reads.
+	// AccessCSRF and RefreshCSRF are the names of the cookies that pages read.
 	// Default: "csrf_access_token" and "csrf_refresh_token".
 	AccessCSRF, RefreshCSRF string
 
 	// AccessCSRFPath and RefreshCSRFPath are their paths. Default: "/".
 	AccessCSRFPath, RefreshCSRFPath string
 
-	// AccessCSRFHeader and RefreshCSRFHeader name the fields in which a
-	// request repeats the value. Default: "X-CSRF-Token".
+	// AccessCSRFHeader and RefreshCSRFHeader are the headers in which a
+	// request repeats the CSRF value. Default: "X-CSRF-Token".
 	AccessCSRFHeader, RefreshCSRFHeader string
 
-	// CSRFQuery names the query parameter in which a WebSocket handshake
-	// repeats it. Default: "csrf_token".
+	// CSRFQuery is the query parameter in which a WebSocket handshake repeats
+	// the CSRF value. Default: "csrf_token".
 	CSRFQuery string
 
-	// CSRFMethods are the methods that need it; WebSocket handshakes always
-	// do. Default: POST, PUT, PATCH, DELETE.
+	// CSRFMethods are the methods that require the CSRF value; WebSocket
+	// handshakes always do. Default: POST, PUT, PATCH, DELETE.
 	CSRFMethods []string
 
-	// InsecureNoCSRF switches the double submit off. A handshake then needs an
+	// InsecureNoCSRF disables the double submit. A handshake then requires an
 	// Origin header.
 	InsecureNoCSRF bool
 
-	// Domain makes the cookies go to all hosts below it. Default: this host
-	// alone.
+	// Domain makes browsers send the cookies to all hosts below it. Default:
+	// only to this host.
 	Domain string
 
-	// SameSite of the cookies. Default: Lax. It is no protection from other
-	// hosts of the same site.
+	// SameSite is the attribute of the cookies. Default: Lax. It does not
+	// protect from other hosts of the same site.
 	SameSite http.SameSite
 
-	// MaxAge is how long a browser keeps the cookies. Default: until it is
-	// closed.
+	// MaxAge is how long browsers keep the cookies. Default: until the browser
+	// is closed.
 	MaxAge time.Duration
 
-	// InsecureHTTP sets the cookies without Secure and without a prefix on
-	// every host, for networks without TLS.
+	// InsecureHTTP sets the cookies without Secure and without prefix on every
+	// host, for networks without TLS.
 	InsecureHTTP bool
 }
 
-// maxCookie is how long a cookie's name and value may be together: browsers
-// drop longer ones silently (RFC 6265bis section 5.6).
+// maxCookie is the maximum length of a cookie's name and value together:
+// browsers silently drop longer ones (RFC 6265bis section 5.6).
 const maxCookie = 4096
 
 func (c *Cookies) validate() error {
@@ -114,7 +114,7 @@ func (c *Cookies) validate() error {
 		fault("CSRFQuery: %q has characters that a URL escapes", c.CSRFQuery)
 	}
 	for _, m := range c.CSRFMethods {
-		if m == "" || m != strings.ToUpper(m) { // methods are compared exactly (RFC 9110 section 9.1)
+		if m == "" || m != strings.ToUpper(m) { // methods are case-sensitive (RFC 9110 section 9.1)
 			fault("CSRFMethods: %q is not a method in capital letters", m)
 		}
 	}
@@ -130,8 +130,9 @@ func (c *Cookies) validate() error {
 	return errors.Join(faults...)
 }
 
-// Extract returns the cookie of q, and the CSRF value where r needs one. The
-// same name twice is refused: another host of the site may have planted one.
+// Extract returns the token cookie for q, and the CSRF value if r requires
+// one. Two cookies of the same name are refused: another host of the site may
+// have planted one.
 func (c *Cookies) Extract(r *http.Request, q Requirement) (Credential, error) {
 	typ := q.Type()
 	raw, err := cookieValue(r, c.prefixed(r, typ))
@@ -161,8 +162,8 @@ func (c *Cookies) needsCSRF(r *http.Request) bool {
 	return isUpgrade(r)
 }
 
-// submitted returns the value that the page repeats: never from a cookie,
-// which the browser would send by itself.
+// submitted returns the CSRF value that the page repeats. It does not read
+// cookies, which browsers send by themselves.
 func (c *Cookies) submitted(r *http.Request, typ token.Type) (string, error) {
 	header := r.Header.Get(c.csrfHeader(typ))
 	if header != "" || !isUpgrade(r) {
@@ -174,7 +175,8 @@ func (c *Cookies) submitted(r *http.Request, typ token.Type) (string, error) {
 // ambient marks a location of credentials that browsers send by themselves.
 func (c *Cookies) ambient() {}
 
-// Missing is "Missing cookie access_token_cookie", with the configured name.
+// Missing returns "Missing cookie access_token_cookie", with the configured
+// name.
 func (c *Cookies) Missing(q Requirement) string { return "Missing cookie " + c.name(q.Type()) }
 
 // Strip removes the cookies and the CSRF values.
@@ -234,13 +236,13 @@ func (c *Cookies) csrfQuery() string {
 	return c.CSRFQuery
 }
 
-// The prefixes of RFC 6265bis section 4.1.3.
+// Prefixes of cookie names (RFC 6265bis section 4.1.3).
 const (
 	hostPrefix   = "__Host-"
 	securePrefix = "__Secure-"
 )
 
-// prefixed is the name under which the browser has the cookie of typ.
+// prefixed returns the name of the cookie of typ with its prefix.
 func (c *Cookies) prefixed(r *http.Request, typ token.Type) string {
 	switch {
 	case !c.secure(r):
@@ -251,13 +253,13 @@ func (c *Cookies) prefixed(r *http.Request, typ token.Type) string {
 	return securePrefix + c.name(typ)
 }
 
-// IsSecure reports whether the cookies of an answer to r are Secure, and so
+// IsSecure reports whether cookies set in the response to r are Secure, and so
 // may have a prefix.
 func (c *Cookies) IsSecure(r *http.Request) bool { return c.secure(r) }
 
-// secure reports whether cookies of r's host are Secure: everywhere but on a
-// developer's own machine, to which r must show no sign of having come through
-// a proxy, since proxies may pass a loopback Host on.
+// secure reports whether cookies of r's host are Secure. They are, except on a
+// developer's own machine. Proxies may pass on a loopback Host, so r must also
+// show no sign of a proxy.
 func (c *Cookies) secure(r *http.Request) bool {
 	if c.InsecureHTTP {
 		return false
@@ -281,12 +283,12 @@ func (c *Cookies) secure(r *http.Request) bool {
 
 // isLoopback reports whether host, with or without a port, names this machine.
 func isLoopback(host string) bool {
-	if strings.Contains(host, ":") { // an error of SplitHostPort is allocated
+	if strings.Contains(host, ":") { // avoids the allocated error of SplitHostPort
 		if h, _, err := net.SplitHostPort(host); err == nil {
 			host = h
 		}
 	}
-	if strings.HasSuffix(host, ".localhost") { // browsers ask no resolver (RFC 6761 section 6.3)
+	if strings.HasSuffix(host, ".localhost") { // browsers use no resolver (RFC 6761 section 6.3)
 		return true
 	}
 	return httpx.IsLoopback(strings.Trim(host, "[]"))

@@ -8,16 +8,16 @@ import (
 	"wsauth/token"
 )
 
-// SetAccess sets the two cookies of an access token: the token's, which no
-// page can read, and the CSRF value's, which pages must read. r is the request
-// that is being answered. It fails, and sets nothing, where the token is no
-// access token, has no csrf claim although one is needed, or is too long for a
-// cookie.
+// SetAccess sets the two cookies of an access token: that of the token, which
+// pages cannot read, and that of the CSRF value, which pages must read. r is
+// the request to which w responds. If the token is not an access token, lacks
+// a required csrf claim, or is too long for a cookie, SetAccess fails and sets
+// nothing.
 func (c *Cookies) SetAccess(w http.ResponseWriter, r *http.Request, t *token.Token) error {
 	return c.set(w, r, token.TypeAccess, t)
 }
 
-// SetRefresh is SetAccess for a refresh token.
+// SetRefresh sets the two cookies of a refresh token, like SetAccess.
 func (c *Cookies) SetRefresh(w http.ResponseWriter, r *http.Request, t *token.Token) error {
 	return c.set(w, r, token.TypeRefresh, t)
 }
@@ -66,7 +66,7 @@ func (c *Cookies) clear(w http.ResponseWriter, r *http.Request, typ token.Type) 
 
 func both(a, b *http.Cookie) [2]*http.Cookie { return [2]*http.Cookie{a, b} }
 
-// pair makes the cookies of typ without their values.
+// pair returns the two cookies of typ without values.
 func (c *Cookies) pair(r *http.Request, typ token.Type) (credential, csrf *http.Cookie) {
 	template := http.Cookie{
 		Domain:   c.Domain,

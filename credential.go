@@ -5,46 +5,48 @@ import (
 	"strings"
 )
 
-// A Credential is a token as a request carries it.
+// A Credential represents a token or a ticket as found in a request.
 type Credential struct {
-	// Token is the compact JWS, or a ticket.
+	// Token is the compact JWS, or the ticket.
 	Token string
 
-	// Ticket says that Token is a ticket of [Guard.IssueTicket].
+	// Ticket reports whether Token is a ticket of [Guard.IssueTicket].
 	Ticket bool
 
-	// Ambient says that a browser sends the credential by itself, without the
-	// page's doing, as it does with cookies.
+	// Ambient reports whether browsers send the credential by themselves, as
+	// they do with cookies.
 	Ambient bool
 
-	// CSRFRequired says that the csrf claim of the token must equal CSRF: the
-	// double submit which shows that a page of ours wanted the request.
+	// CSRFRequired reports whether the csrf claim of the token must equal CSRF
+	// (double submit). This proves that the request is from a page of the
+	// server.
 	CSRFRequired bool
 
-	// CSRF is the value that the page sent beside the credential.
+	// CSRF is the value that the page has sent with the credential.
 	CSRF string
 }
 
-// A Location is a place of a request that may carry a credential.
+// A Location is a place in a request that may carry a credential.
 type Location interface {
-	// Extract returns the credential that r carries for q. It is no error when
-	// there is none: the Credential is then zero. It is an [*Error] when the
-	// place is there but not well-formed, or names the credential twice.
+	// Extract returns the credential that r carries for q. If there is none,
+	// it returns the zero Credential and no error. If the credential is
+	// malformed, or given more than once, the error is an [*Error].
 	Extract(r *http.Request, q Requirement) (Credential, error)
 
-	// Missing is the text for a request that needs a credential and has none.
+	// Missing returns the text for a request that requires a credential and
+	// has none.
 	Missing(q Requirement) string
 
-	// Strip removes the credential from r, so that no handler and no upstream
-	// sees it. r is a copy that the location may change as it needs.
+	// Strip removes the credential from r, so that neither handlers nor
+	// upstreams see it. r is a clone that Strip may modify.
 	Strip(r *http.Request)
 }
 
-// extract returns the one credential of r. More than one is refused, whether
-// or not they are equal (RFC 6750 section 2): two parts of a system that each
-// believe another one could be made to see different users. The exception is a
-// ticket beside what the browser sends by itself: the page has chosen the
-// ticket, and cannot keep its cookies back.
+// extract returns the one credential of r. More than one is refused, even if
+// they are equal (RFC 6750 section 2): two parts of a system that use
+// different ones could see different users. The exception is a ticket together
+// with a credential that browsers send by themselves: the page has chosen the
+// ticket, and cannot withhold its cookies.
 func (g *Guard) extract(r *http.Request, q Requirement) (Credential, error) {
 	if strings.Contains(r.RequestURI, "#") {
 		return Credential{}, refuseWith(InvalidRequest, "A request target has no fragment")
@@ -69,17 +71,17 @@ func (g *Guard) extract(r *http.Request, q Requirement) (Credential, error) {
 	return found, nil
 }
 
-// Strip removes every credential of the guard's from r, unless
-// Config.KeepCredential. r must be the caller's own, such as a clone: a
-// handler in front of the guard may need the credential. Handlers behind
-// [Guard.Require] see a request that is stripped already.
+// Strip removes all credentials of the guard from r, unless
+// Config.KeepCredential is set. r must belong to the caller, for example as a
+// clone: a handler outside the guard may need the credentials. Requests of
+// handlers inside [Guard.Require] are already stripped.
 func (g *Guard) Strip(r *http.Request) {
 	if !g.config.KeepCredential {
 		g.stripAlways(r)
 	}
 }
 
-// stripAlways removes every credential from r.
+// stripAlways removes all credentials of the guard from r.
 func (g *Guard) stripAlways(r *http.Request) {
 	for _, location := range g.config.Locations {
 		location.Strip(r)

@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// With makes a guard of another policy over the same sockets, limits and
-// revocations, for a server whose routes differ in where a credential may be,
-// in whom they let in, or in how they refuse. change gets the configuration of
-// g, and changes what differs. Revocations, Staleness and the limits of open
-// sockets are those of g and cannot differ; HandshakesPerMinute is counted
-// anew.
+// With returns a guard with another policy for the same sockets, limits and
+// revocations, for a server whose routes differ in the locations of
+// credentials, in the clients that they admit, or in the way they refuse.
+// change receives a copy of the configuration of g and modifies it.
+// Revocations, Staleness and the limits of open sockets are shared and cannot
+// differ; HandshakesPerMinute is counted separately.
 //
-// Both guards are one: either finds, renews and ends all sockets, and Shutdown
-// of either shuts down both.
+// Both guards have the same sockets: each of them finds, renews and ends all
+// of them, and Shutdown of either shuts down both.
 func (g *Guard) With(change func(*Config)) (*Guard, error) {
 	c := g.config
 	change(&c)
@@ -31,6 +31,6 @@ func (g *Guard) With(change func(*Config)) (*Guard, error) {
 	derived.config = c
 	derived.handshakes = c.Limits.newHandshakes()
 	derived.firstMessage = c.firstMessage()
-	derived.proxies, _ = c.proxies() // checked
+	derived.proxies, _ = c.proxies() // validated by withDefaults
 	return &derived, nil
 }

@@ -1,36 +1,39 @@
-// Package wsauth authenticates WebSocket connections for as long as they live,
-// and the HTTP requests beside them when they come.
+// Package wsauth authenticates WebSocket connections for as long as they are
+// open, and plain HTTP requests when they arrive.
 //
-// The WebSocket protocol carries no authentication of its own, and a page
-// behind a login does not hand its login to the sockets that it opens. A
-// [Guard] wraps any [http.Handler], with any WebSocket library inside. It
-// checks the request before the handler sees it, and it ends the socket, with
-// a close code and a reason that a browser can read, when the right to it
-// ends. A server that reads handshakes itself calls [Guard.Check] and
-// [Guard.Admit].
+// The WebSocket protocol has no authentication of its own, and a page that
+// requires a login does not protect the sockets that it opens. A [Guard] wraps
+// any [http.Handler], which may use any WebSocket library. It checks each
+// request before the handler sees it. When the credential of a socket expires
+// or is revoked, the guard closes the socket, with a close code and a reason
+// that browsers can read. A server that reads handshakes itself, such as the
+// gateway, calls [Guard.Check] and [Guard.Admit].
 //
-// A request's way through the guard, and the files that hold the steps:
+// A request passes through these steps, in these files:
 //
 //	serve.go        Require: check, admit, call the handler (context.go)
-//	forwarded.go    the client, if trusted proxies are in front
-//	check.go        Check: the order of the steps that follow
-//	handshake.go    is it a WebSocket upgrade, and a proper one?
-//	origin.go       may pages of this origin open sockets here?
-//	credential.go   exactly one location carries a token, once
+//	forwarded.go    find the client behind trusted proxies
+//	check.go        Check: run the following steps in order
+//	handshake.go    detect a WebSocket upgrade, and validate it
+//	origin.go       check whether pages of this origin may open sockets
+//	credential.go   extract the one credential from its location
 //	                (header.go, cookies.go, query.go, pathvalue.go,
 //	                subprotocol.go, ticket.go, firstmessage.go)
-//	admit.go        Admit: register the socket, look at revocations again
+//	admit.go        Admit: register the socket, check revocations again
 //	                (registry.go, limits.go, order.go)
-//	refusal.go      the answer to a request that is refused (refuseclose.go)
-//	socket.go       an open socket; it ends once, with one cause
-//	renew.go        a new token for an open socket
-//	revoke.go       ends the sockets whose token was revoked
-//	staleness.go    ends sockets when revocations are not known
+//	refusal.go      answer a refused request (refuseclose.go)
+//
+// The other files:
+//
+//	socket.go       an open socket, which ends once, with one cause
+//	renew.go        replaces the token of an open socket
+//	revoke.go       revokes tokens and ends their sockets
+//	staleness.go    ends sockets when the revocations are out of date
 //	shutdown.go     ends all sockets
-//	hold.go         a plain request that counts as a socket
-//	follow.go       a plain request that ends with its session
+//	hold.go         plain requests that count as sockets
+//	follow.go       plain requests that end with their session
 //	sockets.go      lists the open sockets
-//	observer.go     who is told of refusals, and of sockets that open and end
-//	derive.go       another policy over the same sockets
-//	errors.go       the one table of reasons, statuses and close codes
+//	observer.go     the interface for metrics and audit logs
+//	derive.go       another policy for the same sockets
+//	errors.go       the table of reasons, statuses and close codes
 package wsauth

@@ -6,29 +6,29 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// An EndError says why a session ended. It is the [context.Cause] of the
-// request's context, and the error of the handler's reads and writes, from
-// then on.
+// An EndError says why a socket ended. After the end it is the [context.Cause]
+// of the request's context, and the error of the handler's reads and writes.
 type EndError struct {
-	// Code is the close code that the client gets: 1000 to 1014 as far as RFC
-	// 6455 section 7.4.1 lets an endpoint send it, or 3000 to 4999. Any other
-	// becomes 1011.
+	// Code is the close code that the client receives: 3000 to 4999, or one
+	// from 1000 to 1014 that RFC 6455 section 7.4.1 allows an endpoint to
+	// send. Any other is replaced by 1011.
 	Code int
 
-	// Reason is the reason that the client gets: a short, stable word. Bytes
-	// after the 123rd are cut.
+	// Reason is the reason that the client receives: a short, stable word. It
+	// is cut after 123 bytes.
 	Reason string
 
-	// Err is the cause for the log; the client does not get it. May be nil.
+	// Err is the cause for the log, which the client does not receive. May be
+	// nil.
 	Err error
 }
 
-// End makes the end that r means: its close code, and r itself as the reason.
+// End returns the EndError for r: its close code, r as the reason, and err.
 func (r Reason) End(err error) *EndError {
 	return &EndError{Code: r.Outcome().Code, Reason: string(r), Err: err}
 }
 
-// Error is the text for the log.
+// Error returns the text for the log.
 func (e *EndError) Error() string {
 	if e.Err == nil {
 		return "wsauth: session ended: " + e.Reason
@@ -36,7 +36,7 @@ func (e *EndError) Error() string {
 	return "wsauth: session ended: " + e.Reason + ": " + e.Err.Error()
 }
 
-// Unwrap gives the cause and the reason to errors.Is and errors.As.
+// Unwrap returns the reason and the cause, for errors.Is and errors.As.
 func (e *EndError) Unwrap() []error {
 	if e.Err == nil {
 		return []error{Reason(e.Reason)}
@@ -44,7 +44,7 @@ func (e *EndError) Unwrap() []error {
 	return []error{Reason(e.Reason), e.Err}
 }
 
-// frame is the close frame for the client.
+// frame returns the close frame for the client.
 func (e *EndError) frame() []byte {
 	code := e.Code
 	if !wsframe.SendableCode(code) {
@@ -53,8 +53,8 @@ func (e *EndError) frame() []byte {
 	return wsframe.AppendClose(nil, code, strings.ToValidUTF8(e.Reason, ""))
 }
 
-// refusal is the end as the answer to a handshake: its own reason, or
-// SessionEnded for one that is not the guard's.
+// refusal returns the end as a refusal of the handshake. Its reason is that of
+// the end, or SessionEnded for a reason that is not one of the guard's.
 func (e *EndError) refusal() *Error {
 	reason := Reason(e.Reason)
 	if _, ok := outcomes[reason]; !ok {

@@ -5,15 +5,15 @@ import (
 	"net/http"
 )
 
-// A Reason is a stable word that says why a request was refused or a socket
-// was ended. It is the reason of the close frame, the "reason" member of the
-// problem document, and an error, so that callers can branch on it:
+// A Reason says why a request was refused or a socket was ended. It is a
+// stable word: the reason of the close frame and the "reason" member of the
+// problem document. It is also an error, so that callers can test for it:
 //
 //	if errors.Is(err, wsauth.TokenExpired) { … }
 type Reason string
 
-// The reasons. What each of them means on the wire is in [Reason.Outcome], and
-// for people in docs/errors.md.
+// The reasons. [Reason.Outcome] returns what each of them means on the wire,
+// and docs/errors.md explains them.
 const (
 	TokenMissing Reason = "token_missing"
 	TokenInvalid Reason = "token_invalid"
@@ -28,10 +28,10 @@ const (
 	NotAuthorized      Reason = "not_authorized"
 	ConnectionLimit    Reason = "connection_limit"
 	MessageTooBig      Reason = "message_too_big"
-	SocketsNotAllowed  Reason = "sockets_not_allowed" // given by a gateway only
+	SocketsNotAllowed  Reason = "sockets_not_allowed" // gateway only
 
 	AuthTimeout Reason = "auth_timeout"
-	IdleTimeout Reason = "idle_timeout" // given by a gateway only
+	IdleTimeout Reason = "idle_timeout" // gateway only
 
 	InvalidRequest      Reason = "invalid_request"
 	InvalidHandshake    Reason = "invalid_handshake"
@@ -43,16 +43,15 @@ const (
 	Restarting       Reason = "restarting"
 	InternalError    Reason = "internal_error"
 
-	Overloaded     Reason = "overloaded"      // given by a gateway only
-	BadGateway     Reason = "bad_gateway"     // given by a gateway only
-	GatewayTimeout Reason = "gateway_timeout" // given by a gateway only
+	Overloaded     Reason = "overloaded"      // gateway only
+	BadGateway     Reason = "bad_gateway"     // gateway only
+	GatewayTimeout Reason = "gateway_timeout" // gateway only
 )
 
-// Error is the word itself.
+// Error returns r as a string.
 func (r Reason) Error() string { return string(r) }
 
-// Close codes of the IANA registry of WebSocket close codes that a guard
-// sends.
+// The close codes from the IANA registry that a guard sends.
 const (
 	closeNormal = 1000
 
@@ -66,30 +65,30 @@ const (
 	CloseTimeout        = 3008
 )
 
-// An Advice is what a client should do after a refusal or an end.
+// An Advice tells a client what to do after a refusal or an end.
 type Advice string
 
-// The advices.
+// The values of Advice.
 const (
-	// AdviceRenew: a new token is needed.
+	// AdviceRenew means that a new token is needed.
 	AdviceRenew Advice = "refresh or log in, then reconnect"
-	// AdviceStop: the same request will be refused again.
+	// AdviceStop means that the same request would be refused again.
 	AdviceStop Advice = "do not reconnect as you are"
-	// AdviceReconnect: nothing is wrong with the credential.
+	// AdviceReconnect means that the credential was not the problem.
 	AdviceReconnect Advice = "reconnect"
-	// AdviceWait: the server cannot serve now.
+	// AdviceWait means that the server cannot serve the client now.
 	AdviceWait Advice = "reconnect after a random wait"
 )
 
-// An Outcome is what a [Reason] means on the wire.
+// An Outcome describes what a [Reason] means on the wire.
 type Outcome struct {
 	Status int    // HTTP status of a refused request
 	Code   int    // close code of a refused or ended socket
-	Text   string // the usual text for the client; an [Error] may have a more exact one
+	Text   string // the default text for the client; an [Error] may have a more specific one
 	Advice Advice // what the client should do next
 }
 
-// outcomes is the one place that says what a reason means.
+// outcomes defines what each reason means on the wire.
 var outcomes = map[Reason]Outcome{
 	TokenMissing: {http.StatusUnauthorized, CloseUnauthorized, "Missing access token", AdviceRenew},
 	TokenInvalid: {http.StatusUnauthorized, CloseUnauthorized, "The token is not valid", AdviceRenew},
@@ -124,7 +123,7 @@ var outcomes = map[Reason]Outcome{
 	GatewayTimeout: {http.StatusGatewayTimeout, CloseBadGateway, "The server behind this address did not answer in time", AdviceWait},
 }
 
-// Reasons lists every reason that a guard gives, in no order.
+// Reasons returns all reasons, in no particular order.
 func Reasons() []Reason {
 	all := make([]Reason, 0, len(outcomes))
 	for r := range outcomes {
@@ -133,8 +132,8 @@ func Reasons() []Reason {
 	return all
 }
 
-// Outcome is what r means on the wire; that of InternalError for a reason that
-// is not the guard's.
+// Outcome returns what r means on the wire. For a reason that is not one of
+// the guard's, this is the outcome of InternalError.
 func (r Reason) Outcome() Outcome {
 	if o, ok := outcomes[r]; ok {
 		return o
@@ -142,25 +141,25 @@ func (r Reason) Outcome() Outcome {
 	return outcomes[InternalError]
 }
 
-// An Error is a refusal. It has two texts: Message is fixed and for the
-// client, Err is the whole cause and for the log.
+// An Error represents a refusal. It has two texts: Message is fixed and for
+// the client; Err is the full cause, for the log.
 type Error struct {
 	Reason  Reason
-	Message string // never holds anything of the request
+	Message string // contains nothing from the request
 	Err     error  // may be nil
 }
 
-// refuse makes an Error with the usual text of its reason.
+// refuse returns an Error with the default text of its reason.
 func refuse(reason Reason, err error) *Error {
 	return &Error{Reason: reason, Message: reason.Outcome().Text, Err: err}
 }
 
-// refuseWith makes an Error with a more exact text.
+// refuseWith returns an Error with a more specific text.
 func refuseWith(reason Reason, message string) *Error {
 	return &Error{Reason: reason, Message: message}
 }
 
-// Error is the text for the log.
+// Error returns the text for the log.
 func (e *Error) Error() string {
 	if e.Err == nil {
 		return string(e.Reason) + ": " + e.Message
@@ -168,7 +167,7 @@ func (e *Error) Error() string {
 	return string(e.Reason) + ": " + e.Message + ": " + e.Err.Error()
 }
 
-// Unwrap gives the cause and the reason to errors.Is and errors.As.
+// Unwrap returns the reason and the cause, for errors.Is and errors.As.
 func (e *Error) Unwrap() []error {
 	if e.Err == nil {
 		return []error{e.Reason}
@@ -176,7 +175,7 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Reason, e.Err}
 }
 
-// reasonOf is the reason of a refusal; "" where err is none.
+// reasonOf returns the reason of a refusal, or "" if err is not one.
 func reasonOf(err error) Reason {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Reason

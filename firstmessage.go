@@ -13,24 +13,24 @@ import (
 	"wsauth/token"
 )
 
-// maxFirstMessage is how many bytes a client may send before it has
-// authenticated, frame heads included.
+// maxFirstMessage is the maximum number of bytes that a client may send before
+// it has authenticated, including frame headers.
 const maxFirstMessage = 64 << 10
 
 // A FirstMessage is the location of a token in the first message on the socket
-// itself, for clients that can set no header and should put nothing into the
-// URL. Such a handshake passes without claims: the handler upgrades, and gives
-// what it reads to [Socket.Authenticate] before it does anything else.
+// itself, for clients that cannot set a header and should not put a token into
+// the URL. Such a handshake is accepted without claims. Its handler upgrades,
+// and passes what it reads to [Socket.Authenticate] before it does anything
+// else.
 //
 // Until then the socket counts as unauthenticated (see [Limits]), may send 64
 // KiB, and ends with AuthTimeout after Timeout. A client should wait for the
 // reply before it sends more. If it does not, the handler reads the rest after
-// the first message, and so after the client has authenticated.
+// the first message, so after the client has authenticated.
 type FirstMessage struct {
-	// Timeout is how long the client has to send its token, from the
-	// handshake. When it is over the socket no longer counts as
-	// unauthenticated, even if its client does not hang up. At most a minute.
-	// Default: 10 s.
+	// Timeout is how long the client has to send its token after the
+	// handshake. After that the socket no longer counts as unauthenticated,
+	// even if its client does not disconnect. At most a minute. Default: 10 s.
 	Timeout time.Duration
 }
 
@@ -48,37 +48,38 @@ func (f FirstMessage) timeout() time.Duration {
 	return f.Timeout
 }
 
-// Extract returns nothing: the message is yet to come.
+// Extract returns no credential: the message comes after the handshake.
 func (FirstMessage) Extract(*http.Request, Requirement) (Credential, error) { return Credential{}, nil }
 
-// Missing is the text for a plain HTTP request, which has no messages.
+// Missing returns the text for a plain HTTP request, which has no messages.
 func (FirstMessage) Missing(q Requirement) string { return "Missing " + string(q.Type()) + " token" }
 
 // Strip does nothing: the request carries no credential.
 func (FirstMessage) Strip(*http.Request) {}
 
-// Authenticate takes a text message of the client, which may carry a token.
+// Authenticate handles a text message of the client that may carry a token.
 //
-// If the guard waits for the first message, it must carry one in one of these
-// forms, or the socket ends with TokenMissing:
+// If the guard waits for the first message, it must carry a token in one of
+// these forms, or the socket ends with TokenMissing:
 //
 //	{"type":"auth","token":"…"}
 //	{"type":"connection_init","payload":{"token":"…"}}
 //
-// The second is that of graphql-transport-ws, whose payload may have
-// "Authorization": "Bearer …" instead; one of another scheme is the
-// application's. The reply is for the client: it says
-// {"type":"auth_ok","expires_at":…} with the token's end in seconds since 1970,
-// or {"type":"connection_ack"}.
+// The second form is that of graphql-transport-ws. Its payload may contain
+// "Authorization": "Bearer …" instead; another scheme belongs to the
+// application. The handler sends the reply to the client. It is
+// {"type":"auth_ok","expires_at":…}, with the expiry of the token in seconds
+// since 1970, or {"type":"connection_ack"}.
 //
-// Later, a message of the first form renews the socket, as [Socket.Renew]
-// does; on an [Optional] route it may come at any time. Any other message is
-// the application's: the reply and the error are then nil.
+// Later, a message of the first form renews the socket like [Socket.Renew]; on
+// an [Optional] route it may come at any time. All other messages belong to
+// the application: the reply and the error are nil.
 //
-// An error is an [*Error], and has ended the socket. Where it cannot be known
-// whether a later token is good, the socket stays as it was, and the reply says
-// {"type":"auth_error","reason":"store_unavailable"}. Messages longer than 64
-// KiB carry no token: as the first one they end the socket with MessageTooBig.
+// An error is an [*Error], and has ended the socket. If a later token cannot
+// be verified because a store does not answer, the socket stays as it was, and
+// the reply is {"type":"auth_error","reason":"store_unavailable"}. Messages
+// longer than 64 KiB carry no token: as the first message they end the socket
+// with MessageTooBig.
 func (s *Socket) Authenticate(ctx context.Context, message []byte) (reply []byte, err error) {
 	if s.Claims() != nil || s.requirement == Optional {
 		return s.renewBy(ctx, message)
@@ -94,21 +95,21 @@ func (s *Socket) Authenticate(ctx context.Context, message []byte) (reply []byte
 		return nil, s.refused(&Error{Reason: TokenMissing, Message: "The first message carries no token", Err: err})
 	}
 	if err := s.Renew(ctx, m.token); err != nil {
-		s.End(reasonOf(err).End(err)) // StoreUnavailable leaves that to its caller
+		s.End(reasonOf(err).End(err)) // Renew does not end it with StoreUnavailable
 		return nil, err
 	}
 	return m.reply(s.Claims()), nil
 }
 
-// renewBy takes a message of a client that may stay anonymous.
+// renewBy handles a message that does not have to carry a token.
 func (s *Socket) renewBy(ctx context.Context, message []byte) ([]byte, error) {
-	// Most messages are the application's, and need not be parsed to know it.
+	// Most messages belong to the application, and are not parsed.
 	if len(message) > maxFirstMessage || !bytes.Contains(message, []byte(`"auth"`)) {
 		return nil, nil
 	}
 	m, err := readAuthMessage(message)
 	if err != nil || m.kind != "auth" {
-		return nil, nil //nolint:nilerr // then it is the application's
+		return nil, nil //nolint:nilerr // a message of the application
 	}
 	err = s.Renew(ctx, m.token)
 	if reason := reasonOf(err); reason == StoreUnavailable {
@@ -126,8 +127,9 @@ type authMessage struct {
 	token string
 }
 
-// readAuthMessage reads a JSON object strictly: names are exact, and none
-// comes twice. Members that it does not know are the application's.
+// readAuthMessage parses a JSON object strictly: member names are
+// case-sensitive, and duplicates are errors. Unknown members belong to the
+// application.
 func readAuthMessage(message []byte) (authMessage, error) {
 	var m struct {
 		Type    string  `json:"type"`
@@ -159,7 +161,7 @@ func readAuthMessage(message []byte) (authMessage, error) {
 	return authMessage{m.Type, *raw}, nil
 }
 
-// reply is what the client is told.
+// reply returns the reply to the client.
 func (m authMessage) reply(claims *token.Claims) []byte {
 	if m.kind == "connection_init" {
 		return []byte(`{"type":"connection_ack"}`)
@@ -169,7 +171,7 @@ func (m authMessage) reply(claims *token.Claims) []byte {
 		ExpiresAt int64  `json:"expires_at"`
 	}{"auth_ok", claims.ValidUntil().Unix()})
 	if err != nil {
-		panic(err) // a string and a number
+		panic(err) // cannot happen with a string and a number
 	}
 	return reply
 }

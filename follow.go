@@ -6,32 +6,34 @@ import (
 	"time"
 )
 
-// FollowAfter is how long a plain HTTP request takes before the guard ends it
-// with its session, if its handler asks for that; see [Socket.Follow].
+// FollowAfter is how long a plain HTTP request may take before the guard
+// follows it, if its handler has called [Socket.Follow].
 const FollowAfter = time.Second
 
-// A Follower is told of the requests that the guard follows.
+// A Follower is notified of the requests that the guard follows.
 type Follower interface {
 	// Followed is called when a request has taken longer than FollowAfter. It
-	// must not wait.
+	// must not block.
 	Followed(s *Socket)
 
-	// Left is called for each of them when its handler has returned. e is the
-	// cause: reason "closed" where the guard did not end it.
+	// Left is called for each of these requests when its handler has returned.
+	// e is the cause; its reason is "closed" if the guard did not end the
+	// request.
 	Left(s *Socket, e *EndError)
 }
 
-// Follow ends a plain HTTP request with its session, like a socket, if it
+// Follow makes a plain HTTP request end with its session, like a socket, if it
 // takes longer than [FollowAfter]: a download, an upload, a long poll, or an
-// answer without an end. From then on it is found by revocations and logouts,
-// and by [Guard.Renew]; [Socket.SetTransfer] says what else ends it. At the
-// end its context is cancelled with the [EndError] as its cause, and the
-// handler must return: if it has begun an answer without Content-Length, by
-// panic([http.ErrAbortHandler]), or the client takes a part for the whole.
+// endless response. From then on it is found by revocations and logouts, and
+// by [Guard.Renew]; [Socket.SetTransfer] says what else ends it. At the end
+// its context is cancelled with the [EndError] as its cause, and the handler
+// must return. If the handler has begun a response without Content-Length, it
+// must end it by panic([http.ErrAbortHandler]); otherwise the client takes a
+// part for the whole.
 //
-// Unlike [Socket.Hold] it counts against no limit. A request that is shorter
-// costs one timer. For a client without a token, for an open socket and after
-// Hold, Follow does nothing. f may be nil.
+// Unlike [Socket.Hold], it does not count against limits. A shorter request
+// costs one timer. Follow does nothing for a client without a token, for an
+// open socket, and after Hold. f may be nil.
 //
 // Call it once, in the handler's own goroutine.
 func (s *Socket) Follow(f Follower) {
@@ -46,27 +48,26 @@ func (s *Socket) Follow(f Follower) {
 	}
 }
 
-// A Transfer says what a request that is followed is doing. Revocations end
-// each of them.
+// A Transfer is the state of a followed request. Revocations end it in every
+// state.
 type Transfer int
 
 const (
-	// Unanswered is a request without an answer yet, such as a long poll. It
-	// ends when its token expires.
+	// Unanswered is the state of a request without a response, such as a long
+	// poll. It ends when its token expires.
 	Unanswered Transfer = iota
 
-	// Bounded is a transfer whose length both sides know. It may go on after
-	// its token has expired. An upload that did may then be Unanswered until
-	// its answer comes, which is Bounded too or ends at once.
+	// Bounded is the state of a transfer whose length both sides know. It may
+	// outlive its token. An upload that has done so may wait for its response
+	// as Unanswered; that response must be Bounded, too, or ends at once.
 	Bounded
 
-	// Endless is an answer of any length. It ends when its token expires, and
-	// when the guard drains.
+	// Endless is the state of a response of unlimited length. It ends when its
+	// token expires, and when the guard drains.
 	Endless
 )
 
-// SetTransfer says what a request that is followed is doing from now on. At
-// first it is Unanswered.
+// SetTransfer sets the state of a followed request. It is Unanswered at first.
 func (s *Socket) SetTransfer(t Transfer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,8 +82,9 @@ func (s *Socket) SetTransfer(t Transfer) {
 	s.endIfDraining()
 }
 
-// endIfDraining ends a request that the guard would have ended if it had been
-// followed when the guard began to drain. s.mu must be held.
+// endIfDraining ends an endless request that Drain has missed, because it was
+// not endless or not followed when the guard began to drain. s.mu must be
+// held.
 func (s *Socket) endIfDraining() {
 	if f := s.followed; f.registered && f.transfer == Endless && s.guard.sockets.isClosing() {
 		s.End(Restarting.End(nil))
@@ -97,18 +99,17 @@ func (s *Socket) Followed() bool {
 	return s.followed != nil && s.followed.registered
 }
 
-// followed is the state of a request that is followed. It is guarded by
-// Socket.mu.
+// followed is the state of a followed request. Socket.mu guards it.
 type followed struct {
 	follower   Follower // may be nil
 	registered bool
-	returned   bool // the handler has
+	returned   bool // whether the handler has returned
 	transfer   Transfer
-	overdue    bool // its token has expired, and it has outlived it
+	overdue    bool // it has outlived its token
 }
 
 // follow registers the request, so that revocations find it. As in admit, a
-// revocation in between has either found it, or is found here.
+// revocation in the meantime has either found it or is found here.
 func (s *Socket) follow() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,7 +119,7 @@ func (s *Socket) follow() {
 	}
 	s.timer = time.AfterFunc(s.untilDue(), s.timedOut)
 	f.registered = true
-	_, _ = s.guard.requests.admit(s) // it has no limits, and is never closed
+	_, _ = s.guard.requests.admit(s) // g.requests has no limits, and is never closed
 	s.guard.startPulse()
 	if err := s.guard.lookAgain(s.Claims()); err != nil {
 		s.End(TokenRevoked.End(err))
@@ -129,7 +130,7 @@ func (s *Socket) follow() {
 	}
 }
 
-// unfollow ends the following of a request whose handler has returned.
+// unfollow stops following a request whose handler has returned.
 func (s *Socket) unfollow() {
 	f := s.followed
 	if f == nil {

@@ -8,7 +8,7 @@ import (
 	"wsauth/internal/forwarded"
 )
 
-// A ForwardedSource is where trusted proxies say who their clients are.
+// A ForwardedSource says where trusted proxies identify their clients.
 type ForwardedSource string
 
 const (
@@ -19,13 +19,14 @@ const (
 	// Forwarded is the Forwarded header of RFC 7239.
 	Forwarded = ForwardedSource(forwarded.Forwarded)
 
-	// ProxyProtocol is the header of the PROXY protocol, which comes before the
-	// first byte of a connection. A guard sees no connections: a listener reads
-	// it, and then Request.RemoteAddr is the client. A gateway has one.
+	// ProxyProtocol is the header of the PROXY protocol, which precedes the
+	// first byte of a connection. A guard does not see connections: a listener
+	// must read the header and set Request.RemoteAddr to the client. The
+	// gateway has such a listener.
 	ProxyProtocol = ForwardedSource(forwarded.ProxyProtocol)
 )
 
-// proxies makes the policy of c. The error joins all faults.
+// proxies returns the forwarding policy of c. The error joins all faults.
 func (c Config) proxies() (*forwarded.Policy, error) {
 	source := forwarded.Source(c.ForwardedSource)
 	if source == "" {
@@ -54,12 +55,12 @@ func (c Config) proxies() (*forwarded.Policy, error) {
 	if c.ForwardedScheme != "" && !forwarded.IsScheme(c.ForwardedScheme) {
 		fault("ForwardedScheme: %q is neither http nor https", c.ForwardedScheme)
 	}
-	networks, _ := forwarded.ParseNetworks(trusted) // looked at above
+	networks, _ := forwarded.ParseNetworks(trusted) // validated above
 	policy := &forwarded.Policy{Trusted: networks, Source: source, Scheme: c.ForwardedScheme, Host: c.ForwardedHost, Port: c.ForwardedPort}
 	return policy, errors.Join(faults...)
 }
 
-// client returns where r comes from.
+// client returns the address, the scheme and the host of the client of r.
 func (g *Guard) client(r *http.Request) forwarded.Client {
 	if c := forwarded.From(r.Context()); c != nil {
 		return *c
@@ -68,8 +69,8 @@ func (g *Guard) client(r *http.Request) forwarded.Client {
 	return c
 }
 
-// identified returns r with a context that knows its client, if a trusted
-// proxy has said who that is.
+// identified returns r with its client in its context, if a trusted proxy has
+// identified the client.
 func (g *Guard) identified(r *http.Request) *http.Request {
 	if len(g.config.TrustedProxies) == 0 || forwarded.From(r.Context()) != nil {
 		return r
@@ -78,6 +79,6 @@ func (g *Guard) identified(r *http.Request) *http.Request {
 	if !proxied {
 		return r
 	}
-	said := c // so that only requests of proxies allocate one
+	said := c // allocated only for requests of proxies
 	return r.WithContext(forwarded.With(r.Context(), &said))
 }

@@ -10,37 +10,37 @@ import (
 	"wsauth/store"
 )
 
-// A Guard authenticates requests and ends the sockets whose right has ended.
-// It is safe for concurrent use.
+// A Guard authenticates requests, and ends sockets when their credentials
+// expire or are revoked. It is safe for concurrent use.
 type Guard struct {
 	config       Config
-	firstMessage *FirstMessage      // nil where no credential comes that way
-	handshakes   *ratelimit.Limiter // nil where nobody counts them
+	firstMessage *FirstMessage      // nil unless one of config.Locations
+	handshakes   *ratelimit.Limiter // nil without a limit
 
 	promptRefusals *ratelimit.Limiter // see refuseByClose
 	proxies        *forwarded.Policy
 
 	sockets     *registry
-	requests    *registry    // those that take long; see Socket.Follow
-	revocations *store.Index // nil where nothing can be revoked
+	requests    *registry    // long ones; see Socket.Follow
+	revocations *store.Index // nil without Config.Revocations
 	now         func() time.Time
 	pulse       *pulse
-	held        func() bool     // Paused
-	stop        func()          // ends what New began
-	stopped     <-chan struct{} // closed by stop; nil where New began nothing
+	held        func() bool     // g.Paused, made once
+	stop        func()          // stops what New started
+	stopped     <-chan struct{} // closed by stop; nil if New started nothing
 }
 
-// New makes a guard. It reports every fault of the configuration at once. A
-// guard that has Config.Revocations follows them until [Guard.Shutdown].
+// New returns a guard. The error joins all faults of the configuration. If
+// Config.Revocations is set, the guard follows them until [Guard.Shutdown].
 func New(c Config) (*Guard, error) { return newGuard(c, time.Now) }
 
-// newGuard is New with a clock of its own.
+// newGuard does what New does, with now as the clock.
 func newGuard(c Config, now func() time.Time) (*Guard, error) {
 	c, err := c.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	proxies, _ := c.proxies() // checked
+	proxies, _ := c.proxies() // validated by withDefaults
 	g := &Guard{
 		config:       c,
 		firstMessage: c.firstMessage(),
@@ -65,10 +65,10 @@ func newGuard(c Config, now func() time.Time) (*Guard, error) {
 	return g, nil
 }
 
-// Ready says why the guard cannot let anybody in now, as an [*Error]: it is
-// shutting down or draining (Restarting), or it has not heard of
-// Config.Revocations for longer than Config.Staleness (StoreUnavailable). Nil
-// where it can. It waits for nothing.
+// Ready reports why the guard cannot admit clients now, as an [*Error]: it is
+// draining or shut down (Restarting), or it has had no contact with
+// Config.Revocations for longer than Config.Staleness (StoreUnavailable). It
+// returns nil if the guard is ready. It does not block.
 func (g *Guard) Ready() error {
 	if g.sockets.isClosing() {
 		return refuse(Restarting, nil)
@@ -80,14 +80,15 @@ func (g *Guard) Ready() error {
 }
 
 // Drain refuses new sockets, ends the open ones with close code 1012 and
-// reason "restarting", and waits until their connections are gone or ctx is
-// done, whose error it then returns. Sockets end one after the other, at most
-// one each millisecond unless half of ctx's time is too short for that: their
-// clients will all be back at once somewhere else.
+// reason "restarting", and waits until their connections are closed. If ctx is
+// done first, Drain returns its error. Sockets end one after another, so that
+// their clients do not all reconnect elsewhere at once: at most one per
+// millisecond, or faster if this would take more than half of the time until
+// the deadline of ctx.
 //
-// Plain HTTP requests are answered as before, until [Guard.Shutdown]. Those
-// that are followed and [Endless] end like sockets, but are not waited for.
-// There is no way back: a server that has drained is to end.
+// Plain HTTP requests are answered as before, until [Guard.Shutdown]. Followed
+// requests that are [Endless] end like sockets, but Drain does not wait for
+// them. Draining cannot be undone: the guard never admits sockets again.
 func (g *Guard) Drain(ctx context.Context) error {
 	g.sockets.close()
 	g.drain(ctx)
@@ -99,14 +100,14 @@ func (g *Guard) Drain(ctx context.Context) error {
 	}
 }
 
-// Shutdown is [Guard.Drain] and the end of what [New] began.
+// Shutdown drains the guard like [Guard.Drain], and stops what [New] started.
 //
-// It waits for no handler, and ends no plain HTTP request:
-// [http.Server.Shutdown] does that, and knows nothing of sockets. Call both.
-// Once Shutdown has returned, a guard with Config.Revocations refuses every
-// credential, since it follows them no more. Revocations that the store did
-// not take are written at last; the error is [store.ErrNotDurable] if some are
-// lost.
+// It does not wait for handlers and ends no plain HTTP request:
+// [http.Server.Shutdown] does, but does not know about sockets. Call both.
+// After Shutdown, a guard with Config.Revocations refuses every credential,
+// because it no longer follows the revocations. Shutdown writes revocations
+// that the store has not accepted before; the error is [store.ErrNotDurable]
+// if some are lost.
 func (g *Guard) Shutdown(ctx context.Context) error {
 	defer g.stop()
 	err := g.Drain(ctx)

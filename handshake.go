@@ -7,18 +7,18 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// isUpgrade reports whether r asks to leave HTTP. Whatever asks is held to the
-// rules of a WebSocket handshake, so that no handler can see an upgrade in a
-// request which the guard took for a plain one. The offer of h2c alone is not
-// meant: some clients add it to each request, and a server may pass over it
+// isUpgrade reports whether r asks for another protocol. All such requests
+// must be valid WebSocket handshakes, so that no handler sees an upgrade in a
+// request that the guard has taken for a plain one. An offer of h2c alone is
+// no upgrade: some clients add it to every request, and servers may ignore it
 // (RFC 9110 section 7.8).
 func isUpgrade(r *http.Request) bool {
 	upgrade := r.Header["Upgrade"]
 	return len(upgrade) > 0 && !httpx.IsOnly(upgrade, "h2c") || r.Method == http.MethodConnect
 }
 
-// checkHandshake refuses what RFC 6455 section 4.2.1 does not allow, and what
-// no honest client sends.
+// checkHandshake refuses handshakes that RFC 6455 section 4.2.1 does not
+// allow, or that no honest client sends.
 func checkHandshake(r *http.Request) error {
 	if r.Method != http.MethodGet {
 		return refuse(MethodNotAllowed, nil)

@@ -10,18 +10,18 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// A Header is the location of a token in a header field, by default
-// "Authorization: Bearer <token>" (RFC 6750 section 2.1). Browsers cannot set
-// it on a WebSocket; fetch and other clients can.
+// A Header is the location of a token in a header, by default "Authorization:
+// Bearer <token>" (RFC 6750 section 2.1). Pages cannot set it for a WebSocket;
+// fetch and other clients can.
 type Header struct {
-	// Name of the field. Default: "Authorization".
+	// Name is the name of the header. Default: "Authorization".
 	Name string
 
-	// Scheme before the token, compared in any case. Default: "Bearer".
+	// Scheme precedes the token. It is case-insensitive. Default: "Bearer".
 	Scheme string
 
-	// NoScheme says that the field is the token and nothing else, as fields
-	// other than Authorization often are.
+	// NoScheme means that the value is the token alone, which is common in
+	// headers other than Authorization.
 	NoScheme bool
 }
 
@@ -52,10 +52,10 @@ func (h Header) validate() error {
 	return nil
 }
 
-// Extract returns the token of the field. A second line, a list, or anything
-// but one space between scheme and token is refused. A field of another
-// scheme, such as Basic, is somebody else's: it is no credential, and stays in
-// the request.
+// Extract returns the token in the header. A second header, a list, and
+// anything except one space between scheme and token are refused. A header
+// with another scheme, such as Basic, is not a credential for the guard and
+// stays in the request.
 func (h Header) Extract(r *http.Request, _ Requirement) (Credential, error) {
 	lines := r.Header[h.name()]
 	if len(lines) == 0 {
@@ -81,10 +81,10 @@ func (h Header) Extract(r *http.Request, _ Requirement) (Credential, error) {
 	return Credential{Token: raw}, nil
 }
 
-// isForeign reports whether the field is of another scheme (RFC 9110 section
-// 11.4), or empty. A value that a more lenient reader could take for ours is
-// not foreign: a token without a scheme, our scheme misspelt, or our scheme
-// further on in a list.
+// isForeign reports whether the header has another scheme (RFC 9110 section
+// 11.4) or is empty. A value that a lenient parser could read as ours is not
+// foreign: a token without a scheme, our scheme misspelt, or our scheme later
+// in a list.
 func (h Header) isForeign(raw string) bool {
 	given, rest, more := strings.Cut(raw, " ")
 	switch scheme := h.scheme(); {
@@ -99,8 +99,8 @@ func (h Header) isForeign(raw string) bool {
 	}
 }
 
-// foreign returns the refusal for a client that has sent nothing but a field
-// of another scheme; nil if there is none.
+// foreign returns the refusal of a request whose only credential is a header
+// with another scheme, or nil for other requests.
 func (h Header) foreign(r *http.Request) *Error {
 	if lines := r.Header[h.name()]; len(lines) != 1 || !h.isForeign(lines[0]) {
 		return nil
@@ -108,7 +108,7 @@ func (h Header) foreign(r *http.Request) *Error {
 	return &Error{Reason: TokenMissing, Message: h.expected(), Err: errNoCredential}
 }
 
-// misspelt refuses a field that is neither of our scheme nor foreign.
+// misspelt refuses a header whose scheme is neither ours nor foreign.
 func (h Header) misspelt(raw string) error {
 	if hasPrefixFold(raw, h.scheme()) || hasWordFold(raw, h.scheme()) {
 		return refuseWith(InvalidRequest, h.expected())
@@ -120,7 +120,7 @@ func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
-// hasWordFold reports whether s, as a list of words, holds want.
+// hasWordFold reports whether s, a list of words, contains want in any case.
 func hasWordFold(s, want string) bool {
 	separates := func(r rune) bool { return r == ' ' || r == '\t' || r == ',' }
 	for word := range strings.FieldsFuncSeq(s, separates) {
@@ -135,10 +135,10 @@ func (h Header) expected() string {
 	return fmt.Sprintf("Bad %s header. Expected value '%s'", h.name(), strings.TrimSpace(h.scheme()+" <JWT>"))
 }
 
-// Missing is "Missing Authorization Header", with the configured name.
+// Missing returns "Missing Authorization Header", with the configured name.
 func (h Header) Missing(Requirement) string { return "Missing " + h.name() + " Header" }
 
-// Strip removes the field, unless it is of another scheme.
+// Strip removes the header, unless it has another scheme.
 func (h Header) Strip(r *http.Request) {
 	if lines := r.Header[h.name()]; len(lines) != 1 || !h.isForeign(lines[0]) {
 		r.Header.Del(h.name())

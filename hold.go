@@ -2,15 +2,16 @@ package wsauth
 
 import "errors"
 
-// Hold makes an open socket of a plain HTTP request whose answer has no end,
-// such as one of server-sent events: from now on it counts as one, is found by
-// revocations and logouts, stays open while its session is renewed, and ends
-// when its token expires. At the end its context is cancelled with the
-// [EndError] as its cause, and the handler must return.
+// Hold turns a plain HTTP request with an endless response, such as
+// server-sent events, into an open socket. From then on it counts as a socket
+// and is found by revocations and logouts. It stays open while its session is
+// renewed, and ends when its token expires. At the end its context is
+// cancelled with the [EndError] as its cause, and the handler must return.
 //
-// An error is an [*Error], and says that the request may not go on: the token
-// was revoked meanwhile, a limit is reached, or the guard is shutting down.
-// For an open socket Hold does nothing.
+// An [*Error] means that the request must not continue: the token has been
+// revoked in the meantime, a limit is reached, or the guard is shutting down.
+// Hold also fails if it is called twice or after [Socket.Follow]. For an open
+// socket it does nothing.
 func (s *Socket) Hold() error {
 	if s.ender != nil {
 		return nil
@@ -28,7 +29,7 @@ func (s *Socket) Hold() error {
 	return nil
 }
 
-// release ends a plain HTTP request, whose handler has returned.
+// release ends a plain HTTP request whose handler has returned.
 func (s *Socket) release() {
 	if s.held.Load() {
 		s.Closed()

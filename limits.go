@@ -9,71 +9,71 @@ import (
 	"wsauth/internal/ratelimit"
 )
 
-// Limits bound what clients may take of a server. A client's address is its IP
-// address or, of IPv6, its /64; behind a proxy that is the proxy's, unless it
-// is one of [Config.TrustedProxies].
+// Limits bound the resources that clients use. The address of a client is its
+// IP address, or the /64 network of an IPv6 address. Behind a proxy it is the
+// address of the proxy, unless the proxy is one of [Config.TrustedProxies].
 type Limits struct {
-	// PerSubject, PerSession and PerAddress are how many sockets may be open at
-	// once for one user (sub), one login (sid) and one address. 0: no limit.
+	// PerSubject, PerSession and PerAddress are the maximum numbers of open
+	// sockets of one user (sub), one session (sid) and one address. 0: no
+	// limit.
 	PerSubject int
 	PerSession int
 	PerAddress int
 
-	// WhenFull says what happens to a socket over one of these limits. Default:
+	// WhenFull says what happens when one of these limits is reached. Default:
 	// RefuseNew.
 	WhenFull WhenFull
 
 	// HandshakesPerMinute is how many WebSocket handshakes one address may
-	// begin in a minute, and at once; more are refused with RateLimited before
-	// their credential is looked at. 0: no limit.
+	// begin in a minute, and at once. More are refused with RateLimited before
+	// their credential is checked. 0: no limit.
 	HandshakesPerMinute int
 
-	// Unauthenticated is how many sockets may be open at once whose client has
-	// not authenticated: those that wait for a first message, and those opened
-	// by RefuseClose just to be closed, which get at most half of the places.
-	// UnauthenticatedPerAddress is how many of one address. Beyond them, a
-	// handshake without a credential is refused with RateLimited, and refusals
-	// are in HTTP. Each such socket may send 64 KiB.
+	// Unauthenticated is the maximum number of open sockets whose clients have
+	// not authenticated: sockets that wait for a first message, and sockets
+	// that RefuseClose opens only to close them, which may be at most half.
+	// UnauthenticatedPerAddress is the maximum of one address. When it is
+	// reached, handshakes without a credential are refused with RateLimited,
+	// and refusals are sent in HTTP. Each such socket may send 64 KiB.
 	//
-	// A socket that waits gives its place back when [FirstMessage.Timeout] is
-	// over at the latest, however its client behaves. One that is opened to be
-	// closed gives it back when its client hangs up, or after 10 s: it is held
-	// open for up to 5 s, since clients come again sooner after a socket that
-	// was open, and its client has 5 s to hang up. Connections that are still
-	// closing are bounded as well: there are at most twice as
-	// many as there are places. Defaults: 1000 and 100.
+	// A waiting socket counts until [FirstMessage.Timeout] at most, whatever
+	// its client does. A socket opened only to be closed counts until its
+	// client disconnects, or for 10 s: it is held open for up to 5 s, because
+	// clients reconnect sooner after a socket that was open, and then its
+	// client has 5 s to disconnect. Connections that are closing are limited,
+	// too: including them, at most twice the maximum are open. Defaults: 1000
+	// and 100.
 	Unauthenticated           int
 	UnauthenticatedPerAddress int
 }
 
-// WhenFull says what happens when one socket more than a limit allows is to be
-// opened.
+// WhenFull says what happens when a new socket would exceed a limit.
 type WhenFull int
 
 const (
 	// RefuseNew refuses the new socket with RateLimited.
 	RefuseNew WhenFull = iota + 1
 
-	// EndOldest lets the new socket in and ends the oldest with ConnectionLimit,
-	// upon which a client should stop: two windows do not push each other out
-	// for ever. Clients that come again all the same are slowed down: the
-	// sockets of one name change hands at most as often in a minute as there
-	// are places, or five times if that is more; then the new socket is refused
-	// with RateLimited. So it is where its client has not authenticated, and
-	// where there are twice as many connections as may be open, those that are
-	// just ending included. Where several limits are reached, none is passed:
-	// nothing ends unless all of them can make room.
+	// EndOldest admits the new socket and ends the oldest one with
+	// ConnectionLimit. Clients should not reconnect after that, so that two
+	// windows do not evict each other forever. Clients that do are slowed
+	// down: within a minute, as many sockets of one user, session or address
+	// may be evicted as its limit allows to be open, or five if that is more;
+	// after that the new socket is refused with RateLimited. It is also
+	// refused if its client has not authenticated, or if twice as many
+	// connections as allowed are open, including closing ones. If several
+	// limits are reached, no socket ends unless all limits can make room.
 	EndOldest
 )
 
-// The sockets of one name may be pushed out as often in evictionPeriod as
-// there are places, but minEvictions times at least.
+// Within evictionPeriod, as many sockets of one name may be evicted as its
+// limit allows to be open, or minEvictions if that is more.
 const (
 	evictionPeriod = time.Minute
 	minEvictions   = 5
 )
 
-// maxAddresses is how many addresses are counted one by one in a minute.
+// maxAddresses is how many addresses a rate limiter counts individually.
 const maxAddresses = 50_000
 
 func (l Limits) withDefaults() (Limits, error) {
@@ -108,7 +108,7 @@ func (l Limits) withDefaults() (Limits, error) {
 	return l, errors.Join(faults...)
 }
 
-// newHandshakes counts the handshakes of addresses; nil where there is no
+// newHandshakes returns the rate limiter for handshakes, or nil if there is no
 // limit.
 func (l Limits) newHandshakes() *ratelimit.Limiter {
 	if l.HandshakesPerMinute == 0 {
@@ -117,7 +117,7 @@ func (l Limits) newHandshakes() *ratelimit.Limiter {
 	return ratelimit.New(l.HandshakesPerMinute, time.Minute/time.Duration(l.HandshakesPerMinute), maxAddresses)
 }
 
-// checkRate refuses a handshake of an address that has begun too many.
+// checkRate refuses a handshake if its address has begun too many.
 func (g *Guard) checkRate(r *http.Request) error {
 	if g.handshakes == nil {
 		return nil
@@ -128,24 +128,24 @@ func (g *Guard) checkRate(r *http.Request) error {
 	return nil
 }
 
-// anonymous counts the sockets whose clients have not authenticated, in all or
-// of one network.
+// anonymous counts sockets whose clients have not authenticated, in total or
+// in one network.
 type anonymous struct {
 	waiting int // for a first message
 	refused int // opened by RefuseClose only to be closed
-	leaving int // waited, and were ended: their connections are closing
+	leaving int // ended while they waited; their connections are closing
 }
 
-// full reports whether there is no place for one more socket. A socket that
-// was ended takes no place, but its connection is still open until the client
-// hangs up: all of them together are at most twice as many as the places.
+// full reports whether there is no room for one more socket. Ended sockets do
+// not count against the maximum, but their connections are open until their
+// clients disconnect: in total, at most twice the maximum are open.
 func (a anonymous) full(most int) bool {
 	return a.waiting+a.refused >= most || a.waiting+a.refused+a.leaving-most >= most // 2*most may overflow
 }
 
-// fullOfRefused reports whether no socket can be opened only to be refused.
-// Such sockets get half of the places, so that a storm of them leaves room for
-// sockets that wait for a credential.
+// fullOfRefused reports whether there is no room for one more socket that is
+// opened only to be closed. These sockets may be at most half of the maximum,
+// so that many of them leave room for sockets that wait for a token.
 func (a anonymous) fullOfRefused(most int) bool {
 	return a.full(most) || a.refused >= max(most/2, 1)
 }

@@ -9,9 +9,10 @@ import (
 	"wsauth/internal/logtext"
 )
 
-// The guard's log lines, and what its observer is told with them. A line holds
-// the address of a request, the user and the session of a verified token, cut,
-// and the kid of any other, quoted and cut. slog escapes all of them.
+// Log lines of the guard, and the matching calls of its observer. A line may
+// contain the address of a request, the user and the session of a verified
+// token (truncated), and the kid of any other token (quoted and truncated).
+// slog escapes all of them.
 
 func (g *Guard) tellRefusal(r *http.Request, e *Error) {
 	if g.logs() {
@@ -51,14 +52,14 @@ func (g *Guard) logEnd(message string, s *Socket, e *EndError) {
 	g.log(message, s.with(attrs...)...)
 }
 
-// tellAuthenticated logs the user of a socket that was opened without one.
+// tellAuthenticated logs the user of a socket that was opened anonymously.
 func (s *Socket) tellAuthenticated() {
 	if s.guard.logs() {
 		s.guard.log("socket authenticated", s.with(slog.String("remote", s.remote))...)
 	}
 }
 
-// with returns attrs with the user and the session that the claims name.
+// with appends the user and the session of the claims to attrs.
 func (s *Socket) with(attrs ...slog.Attr) []slog.Attr {
 	claims := s.Claims()
 	if claims == nil {
@@ -73,7 +74,8 @@ func (s *Socket) with(attrs ...slog.Attr) []slog.Attr {
 	return attrs
 }
 
-// logs reports whether lines are logged, to build their attributes only then.
+// logs reports whether logging is enabled, so that attributes are built only
+// then.
 func (g *Guard) logs() bool {
 	return g.config.Logger.Enabled(context.Background(), slog.LevelInfo)
 }

@@ -7,36 +7,37 @@ import (
 	"wsauth/store"
 )
 
-// An Observer is told what a guard decides, for figures and audits. Its
-// methods are called from many goroutines at once, and the client waits for
-// them: they return soon, and keep no request.
+// An Observer is notified of the decisions of a guard, for metrics and audit
+// logs. Its methods are called concurrently, and the client waits for them:
+// they must return quickly, and must not keep the request.
 type Observer interface {
-	// Refused is called for each request that is refused, before the answer.
-	// The request is as it came, with its credential: it is not for a log. If the
-	// session ended before its handler answered, the credential is gone.
+	// Refused is called for each refused request, before the response. The
+	// request still has its credential, so do not log it. If the socket ended
+	// before its handler responded, the credential has been removed.
 	Refused(r *http.Request, e *Error)
 
-	// Opened is called for each socket when its handler opens it, by answering
-	// with 101 or taking the connection over, and for each answer that
-	// [Socket.Hold] makes one. It is not called for a handshake that the handler
-	// answers in another way, nor is Ended.
+	// Opened is called for each socket when its handler opens it, by
+	// responding with 101 or by taking the connection over, and for each
+	// request that [Socket.Hold] turns into a socket. If a handler responds to
+	// a handshake in another way, neither Opened nor Ended is called.
 	Opened(s *Socket)
 
-	// Renewed is called for each of them, and for each followed request, when
-	// its token was replaced by [Socket.Renew] or [Guard.Renew].
+	// Renewed is called for each of these sockets, and for each followed
+	// request, when its token was replaced by [Socket.Renew] or [Guard.Renew].
 	Renewed(s *Socket)
 
-	// Ended is called for each of them when its connection is gone. e is the
-	// cause: close code 1000 and reason "closed" where client or handler hung up.
+	// Ended is called for each of these sockets when its connection is closed.
+	// e is the cause: close code 1000 and reason "closed" if the client or the
+	// handler closed it.
 	Ended(s *Socket, e *EndError)
 
-	// Revoked is called after each [Guard.Revoke] that has succeeded, if only on
-	// this node, with how many sockets were told to end, and how long all of it
-	// took.
+	// Revoked is called after each [Guard.Revoke] that has succeeded, at least
+	// on this node, with the number of sockets that were ended and the time
+	// that it took.
 	Revoked(revocations []store.Revocation, sockets int, took time.Duration)
 }
 
-// nobody is the observer of a guard that has none.
+// nobody is an Observer that does nothing.
 type nobody struct{}
 
 func (nobody) Refused(*http.Request, *Error)                  {}

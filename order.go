@@ -7,26 +7,26 @@ import (
 )
 
 // An order lists sockets in the order in which they were opened. Each has a
-// number, so that a reader who takes them piece by piece can go on where it
-// stopped, whatever was opened and closed in between. It is not safe for
-// concurrent use.
+// number, so that a caller that reads a part at a time can continue after the
+// last one, even if sockets were opened or closed in between. An order is not
+// safe for concurrent use.
 type order struct {
-	own     atomic.Uint64  // the number that was given last
-	numbers *atomic.Uint64 // nil is own; another order may share it
-	places  []numbered     // ascending, with holes
-	open    int            // places that are no holes
+	own     atomic.Uint64  // the last assigned number
+	numbers *atomic.Uint64 // own if nil; orders may share it
+	places  []numbered     // ascending, with removed ones in between
+	open    int            // places that are not removed
 }
 
-// numbered is a socket in its place; nil once it has left it.
+// numbered is a place in an order. Its socket is nil once removed.
 type numbered struct {
 	number uint64
 	socket *Socket
 }
 
-// chunk is how many places part looks at.
+// chunk is how many places part reads.
 const chunk = 256
 
-// add puts s last.
+// add appends s.
 func (o *order) add(s *Socket) {
 	if o.numbers == nil {
 		o.numbers = &o.own
@@ -37,7 +37,7 @@ func (o *order) add(s *Socket) {
 	o.open++
 }
 
-// remove takes s out, if it is in.
+// remove removes s if it is in the order.
 func (o *order) remove(s *Socket) {
 	i := o.after(s.number.Load() - 1)
 	if i >= len(o.places) || o.places[i].socket != s {
@@ -59,7 +59,7 @@ func (o *order) after(number uint64) int {
 	return i
 }
 
-// all returns the sockets.
+// all returns all sockets.
 func (o *order) all() []*Socket {
 	all := make([]*Socket, 0, o.open)
 	for _, n := range o.places {
@@ -71,7 +71,7 @@ func (o *order) all() []*Socket {
 }
 
 // part returns the sockets in the next places after a number, and the number
-// of the last of these places. If that is number itself, there are no more.
+// of the last of these places. If that equals number, there are no more.
 func (o *order) part(number uint64) (sockets []*Socket, last uint64) {
 	first := o.after(number)
 	for _, n := range o.places[first:min(first+chunk, len(o.places))] {

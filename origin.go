@@ -11,12 +11,12 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// checkOrigin refuses upgrades that a page of another origin asks for. A
-// browser sends the user's cookies along with them and nothing else in the
-// handshake stops it (RFC 6455 section 10.2).
+// checkOrigin refuses upgrades from pages of other origins. Browsers send the
+// cookies of the user with them, and nothing else in the handshake prevents
+// this (RFC 6455 section 10.2).
 //
-// A missing Origin is no browser's, so it passes here; where a cookie alone
-// would authenticate it, checkAmbient refuses it.
+// A request without Origin is not from a page, and is accepted here. If only a
+// cookie authenticates it, checkAmbient refuses it.
 func (g *Guard) checkOrigin(r *http.Request) error {
 	lines := r.Header["Origin"]
 	if len(lines) == 0 || g.config.InsecureAnyOrigin {
@@ -47,8 +47,9 @@ func (g *Guard) checkOrigin(r *http.Request) error {
 	return nil
 }
 
-// checkAmbient refuses an upgrade that is authenticated by what a browser
-// sends on its own accord, where nothing shows that a page of ours wanted it.
+// checkAmbient refuses an upgrade with a credential that browsers send by
+// themselves, unless its Origin or a CSRF value shows that one of our pages
+// sent it.
 func (g *Guard) checkAmbient(r *http.Request, c Credential) error {
 	if !c.Ambient || g.config.InsecureAnyOrigin {
 		return nil
@@ -65,7 +66,8 @@ func (g *Guard) checkAmbient(r *http.Request, c Credential) error {
 	return nil
 }
 
-// checkAnyOrigin reports what contradicts AnyOrigin and InsecureAnyOrigin.
+// checkAnyOrigin reports settings that contradict AnyOrigin or
+// InsecureAnyOrigin.
 func (c *Config) checkAnyOrigin() []error {
 	var faults []error
 	if c.InsecureAnyOrigin && len(c.Origins) > 0 {
@@ -85,7 +87,7 @@ func (c *Config) checkAnyOrigin() []error {
 	return faults
 }
 
-// ownOrigin is the origin that a request was sent to.
+// ownOrigin returns the origin to which a request was sent.
 func ownOrigin(c forwarded.Client) string {
 	host := strings.TrimSuffix(httpx.LowerASCII(c.Host), ":"+defaultPort(c.Scheme))
 	return c.Scheme + "://" + host

@@ -7,10 +7,10 @@ import (
 )
 
 // A PathValue is the location of a token in a wildcard of the route's pattern,
-// such as "/ws/{token}" of [http.ServeMux]. Like [Query] it puts the token
-// into every log on the way.
+// such as "/ws/{token}" of [http.ServeMux]. As with [Query], the token appears
+// in every log on the way.
 type PathValue struct {
-	// Name of the wildcard. Required.
+	// Name is the name of the wildcard. Required.
 	Name string
 }
 
@@ -22,7 +22,8 @@ func (p PathValue) validate() error {
 }
 
 // Extract returns the value of the wildcard. A value that is escaped in the
-// path is refused: a token needs no escapes, and servers disagree about them.
+// path is refused: tokens need no escapes, and servers interpret them
+// differently.
 func (p PathValue) Extract(r *http.Request, _ Requirement) (Credential, error) {
 	raw := r.PathValue(p.Name)
 	if !strings.Contains(r.URL.EscapedPath(), raw) {
@@ -31,10 +32,10 @@ func (p PathValue) Extract(r *http.Request, _ Requirement) (Credential, error) {
 	return Credential{Token: raw}, nil
 }
 
-// Missing is the same text as that of [Query].
+// Missing returns the same text as [Query.Missing].
 func (p PathValue) Missing(q Requirement) string { return Query{}.Missing(q) }
 
-// Strip puts "-" in the token's place, and in that of copies of it.
+// Strip replaces the token, and all copies of it in the URL, by "-".
 func (p PathValue) Strip(r *http.Request) {
 	const removed = "-"
 	raw := r.PathValue(p.Name)

@@ -11,12 +11,12 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// A Query is the location of a token in a parameter of the URL's query, such
-// as "/ws?token=…". Every browser can do it, and every log on the way keeps
-// it: prefer cookies, or tokens that live for seconds (RFC 6750 sections 2.3
-// and 5.3).
+// A Query is the location of a token in a query parameter of the URL, such as
+// "/ws?token=…". Every browser supports it, but the token appears in every log
+// on the way: prefer cookies, or tokens that are valid for seconds (RFC 6750
+// sections 2.3 and 5.3).
 type Query struct {
-	// Name of the parameter. Required.
+	// Name is the name of the parameter. Required.
 	Name string
 }
 
@@ -27,15 +27,16 @@ func (q Query) validate() error {
 	return nil
 }
 
-// Extract returns the token of the parameter. The parameter given twice, with
-// an escaped name, or beside a semicolon, which some servers take for "&", is
-// refused.
+// Extract returns the token in the parameter. The parameter is refused if it
+// is given twice, has an escaped name, or contains a semicolon, which some
+// servers read as "&".
 func (q Query) Extract(r *http.Request, _ Requirement) (Credential, error) {
 	raw, err := queryValue(r.URL.RawQuery, q.Name)
 	return Credential{Token: raw}, err
 }
 
-// Missing is the text of the WebSocket programs that wsauth grew from.
+// Missing returns the text of the program that wsauth grew from
+// (examples/query).
 func (q Query) Missing(requirement Requirement) string {
 	return "Missing " + string(requirement.Type()) + " token from Query or Path"
 }
@@ -43,8 +44,8 @@ func (q Query) Missing(requirement Requirement) string {
 // Strip removes the parameter.
 func (q Query) Strip(r *http.Request) { stripQuery(r, q.Name) }
 
-// queryValue returns the value of the one parameter of that name, unescaped,
-// or "" where there is none.
+// queryValue returns the unescaped value of a parameter, or "" if there is
+// none. A parameter that is given twice or ambiguously is an error.
 func queryValue(query, name string) (string, error) {
 	value, found := "", false
 	for part := range strings.SplitSeq(query, "&") {
@@ -61,9 +62,9 @@ func queryValue(query, name string) (string, error) {
 	return value, nil
 }
 
-// namesParameter reports whether part could be taken for the parameter name,
-// by this server or by a more lenient one behind it, which splits at ";" too or
-// trims what it has unescaped.
+// namesParameter reports whether part could be read as the parameter name,
+// either by this server or by a more lenient one behind it, which also splits
+// at ";" or trims unescaped names.
 func namesParameter(part, name string) bool {
 	for piece := range strings.SplitSeq(part, ";") {
 		key, _, _ := strings.Cut(piece, "=")
@@ -91,15 +92,15 @@ func setQuery(r *http.Request, query string) {
 	}
 	r.URL.RawQuery = query
 	r.RequestURI = r.URL.RequestURI()
-	r.Form = nil // a handler in front may have parsed it; ParseForm makes it anew
+	r.Form = nil // a handler outside the guard may have parsed it; ParseForm parses it again
 }
 
 // allParameters in Config.AppParameters stands for every parameter.
 const allParameters = "*"
 
-// checkStrayToken refuses a query that carries a token in a parameter that no
-// location reads: it would be logged on its way and, since nobody looks at it,
-// never missed. Config.AppParameters are the application's.
+// checkStrayToken refuses a query with a token in a parameter that no location
+// reads: the token would appear in logs, and since it is ignored, nobody would
+// notice. Config.AppParameters are exempt.
 func (g *Guard) checkStrayToken(query string) error {
 	for part := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(part, "=")
@@ -116,14 +117,13 @@ func (g *Guard) checkStrayToken(query string) error {
 	return nil
 }
 
-// isAppParameter reports whether a parameter of the query is the
-// application's.
+// isAppParameter reports whether a query parameter belongs to the application.
 func (c *Config) isAppParameter(name string) bool {
 	return slices.Contains(c.AppParameters, name) || slices.Contains(c.AppParameters, allParameters)
 }
 
 // readsQuery reports whether a location reads the parameter: a [Query], a
-// [Ticket], or one of the caller's that embeds them.
+// [Ticket], or a type that embeds one of them.
 func (g *Guard) readsQuery(name, value string) bool {
 	return slices.ContainsFunc(g.config.Locations, func(l Location) bool {
 		reader, ok := l.(interface {

@@ -10,12 +10,12 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// Refuse answers r with the error of [Guard.Check] or [Guard.Admit], or with
-// the [Socket.Err] of a socket that ended before its handshake was answered:
-// as application/problem+json (RFC 9457), or, for an upgrade under
-// RefuseClose, by a socket that closes with code and reason.
+// Refuse responds to r with an error of [Guard.Check] or [Guard.Admit], or
+// with the [Socket.Err] of a socket that ended before its handshake was
+// answered. The response is application/problem+json (RFC 9457), or, for an
+// upgrade with RefuseClose, a socket that closes with the code and the reason.
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
-	if end, ok := err.(*EndError); ok { // not one that a refusal wraps as its cause
+	if end, ok := err.(*EndError); ok { // but not one that a refusal wraps as its cause
 		g.refuseEnded(w, r, end)
 		return
 	}
@@ -29,17 +29,17 @@ func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 		if g.config.Refusal == RefuseClose && e.mayOpen() && g.refuseByClose(w, r, e) {
 			return
 		}
-		// What the client sent after the handshake is no request.
+		// Bytes that the client sent after the handshake are not a request.
 		w.Header().Set("Connection", "close")
 	}
 	writeProblem(w, e)
 }
 
-// refuseEnded answers the handshake of a socket that has ended. Its connection
-// sends the close frame itself, after a 101.
+// refuseEnded responds to the handshake of a socket that has ended. After a
+// 101, its connection sends the close frame itself.
 func (g *Guard) refuseEnded(w http.ResponseWriter, r *http.Request, end *EndError) {
 	e := end.refusal()
-	if end.Reason != closedEnd().Reason { // by the client
+	if end.Reason != closedEnd().Reason { // not closed by the client
 		g.tellRefusal(r, e)
 	}
 	clear(w.Header())
@@ -52,8 +52,9 @@ func (g *Guard) refuseEnded(w http.ResponseWriter, r *http.Request, end *EndErro
 	writeProblem(w, e)
 }
 
-// mayOpen reports whether a socket may be opened just to say why it closes:
-// not for foreign pages, and not where the handshake itself is the fault.
+// mayOpen reports whether a socket may be opened only to say why it closes. It
+// must not be for pages of other origins, for an invalid handshake, or after an
+// internal error.
 func (e *Error) mayOpen() bool {
 	switch e.Reason {
 	case OriginNotAllowed, InvalidHandshake, MethodNotAllowed, VersionNotSupported, InternalError:
@@ -62,7 +63,7 @@ func (e *Error) mayOpen() bool {
 	return true
 }
 
-// writeProblem answers with e as a problem document.
+// writeProblem responds with e as a problem document.
 func writeProblem(w http.ResponseWriter, e *Error) {
 	status := e.Reason.Outcome().Status
 	h := w.Header()
@@ -75,7 +76,7 @@ func writeProblem(w http.ResponseWriter, e *Error) {
 	case InvalidRequest:
 		h.Set("WWW-Authenticate", `Bearer error="invalid_request"`)
 	case TokenMissing:
-		h.Set("WWW-Authenticate", "Bearer") // no error code where nothing was sent (RFC 6750 section 3.1)
+		h.Set("WWW-Authenticate", "Bearer") // no error code without a credential (RFC 6750 section 3.1)
 	default:
 		if status == http.StatusUnauthorized {
 			h.Set("WWW-Authenticate", `Bearer error="invalid_token"`)
@@ -87,8 +88,8 @@ func writeProblem(w http.ResponseWriter, e *Error) {
 	problem.New(problem.Document{Status: status, Detail: e.Message, Reason: string(e.Reason)}).Write(w)
 }
 
-// agree sets the header of a 101 that answers r, after which no message
-// follows.
+// agree sets the headers of the 101 response to r for a socket on which only a
+// close frame follows.
 func (g *Guard) agree(h http.Header, r *http.Request) {
 	bare := r.Clone(r.Context())
 	g.stripAlways(bare)

@@ -11,12 +11,12 @@ import (
 	"wsauth/internal/wsconn"
 )
 
-// To many clients a socket that opens is a success: they forget how often they
-// have failed, and come again at once. A socket that is opened to be closed is
-// therefore held open for a while first, a random part of the time from
-// minHold to maxHold, where waiting is what its reason advises anyway. Other
-// reasons are told at once, since their clients can do something about it:
-// promptRefusals times to each network, and once more each promptEvery.
+// Many clients count an open socket as a success: they reset their backoff and
+// reconnect at once. A socket that is opened only to be closed is therefore
+// held open at first, for a random time from minHold to maxHold, if its reason
+// advises to wait anyway. Other reasons are sent at once, since the client can
+// act on them: promptRefusals times to each network, and once more per
+// promptEvery.
 const (
 	minHold        = 3 * time.Second
 	maxHold        = 5 * time.Second
@@ -28,8 +28,9 @@ func newPromptRefusals() *ratelimit.Limiter {
 	return ratelimit.New(promptRefusals, promptEvery, maxAddresses)
 }
 
-// refuseByClose opens the socket and closes it with the code and reason of e.
-// It reports whether it could: not where too many such sockets are open.
+// refuseByClose opens a socket and closes it with the code and the reason of
+// e. It reports whether it could: it does nothing if too many such sockets are
+// open.
 func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) bool {
 	network := ratelimit.Network(g.client(r).Addr)
 	if g.sockets.reserveRefused(network) != nil {
@@ -57,7 +58,7 @@ func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) 
 	return true
 }
 
-// holdFor returns how long a socket is held open before it is closed for a
+// holdFor returns how long a socket is held open before it is closed with a
 // reason.
 func (g *Guard) holdFor(reason Reason, network string) time.Duration {
 	if reason.Outcome().Advice != AdviceWait {
@@ -65,15 +66,16 @@ func (g *Guard) holdFor(reason Reason, network string) time.Duration {
 			return 0
 		}
 	}
-	return minHold + rand.N(maxHold-minHold) //nolint:gosec // spreads clients, keeps no secret
+	return minHold + rand.N(maxHold-minHold) //nolint:gosec // spreads the reconnects and is no secret
 }
 
-// hold drops what the client sends until d is over, the client has spent its
-// budget, or the guard is draining. It reports whether the client has hung up.
+// hold discards what the client sends until d has passed, the client has sent
+// its maximum, or the guard drains. It reports whether the client has
+// disconnected.
 func (g *Guard) hold(conn *wsconn.Conn, d time.Duration) (left bool) {
 	_ = conn.SetReadDeadline(time.Now().Add(d))
 	stop := context.AfterFunc(g.sockets.draining, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	_, err := io.Copy(io.Discard, conn)
-	return err == nil // the end of the client's stream
+	return err == nil // the client has closed its side
 }

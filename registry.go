@@ -11,76 +11,76 @@ import (
 	"wsauth/token"
 )
 
-// A grain is a kind of name that sockets are found by.
+// A grain is a kind of name by which sockets are found.
 type grain int
 
 const (
 	byToken   grain = iota // jti
 	bySession              // sid
 	bySubject              // sub
-	byIssuer               // the sub of the issuer, if a profile takes another claim for it
+	byIssuer               // the sub of the issuer, if a profile uses another claim as the subject
 	byAddress              // the network of the client, if a limit needs it
 	grains
 )
 
-// An entry is what a registry records of one socket. registry.mu guards it.
+// An entry is a registry's record of one socket. registry.mu guards it.
 type entry struct {
 	links     [grains]link
-	network   string // of the client, as limits count it; "" if none needs it
-	admitted  bool   // the socket is open, or its connection is closing
-	leaving   bool   // it was ended, or is about to be
-	anonymous bool   // it is counted in registry.anonymous
+	network   string // of the client, as counted by limits; "" if no limit needs it
+	admitted  bool   // the socket is registered, and its connection is not closed
+	leaving   bool   // it has been ended, or is about to be
+	anonymous bool   // counted in registry.anonymous
 }
 
-// A link is a socket's place in the ring of the sockets of one name, in the
-// order in which they were opened.
+// A link is the position of a socket in the ring of one name. A ring is in the
+// order in which its sockets were opened.
 type link struct {
 	name       string
-	prev, next *Socket // nil in no ring
+	prev, next *Socket // nil if in no ring
 }
 
-// A ring is the sockets of one name. A socket is leaving from the moment that
-// it is ended, or chosen to be: its connection may take a while to close, but
-// it no longer counts against a limit.
+// A ring contains the sockets of one name. A socket is leaving once it has
+// been ended or chosen for eviction: its connection may take a while to close,
+// but it no longer counts against a limit.
 type ring struct {
 	oldest    *Socket
 	all       int
 	leaving   int
-	evictions time.Duration // until when evictions are used up, by registry.age
+	evictions time.Duration // until when the eviction budget is used up, as registry.age
 }
 
 // staying returns how many sockets of the ring count against a limit.
 func (o ring) staying() int { return o.all - o.leaving }
 
-// A place is a name that a socket is to be counted under, and how many sockets
-// of that name may be open; 0 is no limit.
+// A place is a name under which a socket is counted, with the maximum number
+// of open sockets of that name; 0 means no limit.
 type place struct {
 	grain grain
 	name  string
 	most  int
 }
 
-// An eviction is a socket that has to end for a newer one in a place.
+// An eviction is a socket that must end to make room for a newer one.
 type eviction struct {
 	place  place
 	oldest *Socket
 }
 
-// A registry holds the open sockets: it finds, orders, counts and limits them
-// by what their tokens say. Socket.entry is its own part of each.
+// A registry contains the open sockets. It finds, orders, counts and limits
+// them by their claims. Socket.entry is its record of a socket.
 type registry struct {
 	limits   Limits
 	created  time.Time
-	draining context.Context // done when no socket is admitted any more
+	draining context.Context // done once no more sockets are admitted
 	drain    context.CancelFunc
 
-	mu        sync.Mutex // guards what follows, and the entry of each socket
+	mu        sync.Mutex // guards the following fields, and the entry of each socket
 	rings     [grains]map[string]ring
-	order     order                // of all sockets
-	anonymous anonymous            // sockets whose client has not authenticated
+	order     order                // all sockets
+	anonymous anonymous            // sockets whose clients have not authenticated
 	networks  map[string]anonymous // the same, by network
 	closing   bool
-	idle      chan struct{} // closed once closing and the last socket is gone
+	idle      chan struct{} // closed once closing is set and the last socket is gone
 }
 
 func newRegistry(limits Limits) *registry {
@@ -92,12 +92,12 @@ func newRegistry(limits Limits) *registry {
 	return r
 }
 
-// age returns how old the registry is, by the monotonic clock.
+// age returns the age of the registry by the monotonic clock.
 func (r *registry) age() time.Duration { return time.Since(r.created) }
 
-// admit records an open socket. It returns the sockets that have to end for
-// it. If it fails, nothing has changed: with Restarting while the registry is
-// closing, with RateLimited if a limit is reached.
+// admit registers a socket. It returns the sockets that must end to make room
+// for it. If it fails, nothing has changed. The error is Restarting while the
+// registry is closing, and RateLimited if a limit is reached.
 func (r *registry) admit(s *Socket) (evicted []*Socket, err error) {
 	if r.limits.PerAddress > 0 || s.waits {
 		s.entry.network = ratelimit.Network(s.remote)
@@ -123,15 +123,15 @@ func (r *registry) admit(s *Socket) (evicted []*Socket, err error) {
 	return evicted, nil
 }
 
-// authenticate records the claims of a socket whose client had none. It
-// returns the sockets that have to end for it.
+// authenticate records the claims of a socket that had none. It returns the
+// sockets that must end to make room for it.
 func (r *registry) authenticate(s *Socket, claims *token.Claims) (evicted []*Socket, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !s.entry.admitted {
 		return nil, s.over()
 	}
-	if s.entry.leaving { // maybe evicted, and End is still to be called
+	if s.entry.leaving { // maybe evicted, but not ended yet
 		return nil, refuse(ConnectionLimit, nil)
 	}
 	if evicted, err = r.enter(s, claims); err != nil {
@@ -141,7 +141,7 @@ func (r *registry) authenticate(s *Socket, claims *token.Claims) (evicted []*Soc
 	return evicted, nil
 }
 
-// rename records the new token of a socket that is renewed.
+// rename records the new token of a renewed socket.
 func (r *registry) rename(s *Socket, claims *token.Claims) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -162,7 +162,7 @@ func (r *registry) ended(s *Socket) {
 	r.leave(s)
 }
 
-// forget removes a socket whose connection is gone.
+// forget removes a socket whose connection is closed.
 func (r *registry) forget(s *Socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -176,7 +176,8 @@ func (r *registry) forget(s *Socket) {
 }
 
 // reserveRefused counts a socket that is opened only to be closed with a
-// reason. It fails as admit does for an anonymous one.
+// reason. It fails with Restarting while the registry is closing, and with
+// RateLimited if a limit is reached.
 func (r *registry) reserveRefused(network string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -215,22 +216,21 @@ func (r *registry) isClosing() bool {
 	return r.closing
 }
 
-// hasClaims reports whether a socket with claims is open.
+// hasClaims reports whether any registered socket has claims.
 func (r *registry) hasClaims() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.rings[byToken])+len(r.rings[bySession])+len(r.rings[bySubject]) > 0
 }
 
-// counts returns how many sockets there are, and of how many sessions and
-// subjects.
+// counts returns the numbers of sockets, sessions and subjects.
 func (r *registry) counts() (sockets, sessions, subjects int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.order.open, len(r.rings[bySession]), len(r.rings[bySubject])
 }
 
-// all returns the sockets, the oldest first.
+// all returns the sockets, oldest first.
 func (r *registry) all() []*Socket {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -238,14 +238,14 @@ func (r *registry) all() []*Socket {
 }
 
 // part returns the sockets in the next places after a number, and the number
-// of the last of these places. If that is number itself, there are no more.
+// of the last of these places. If that equals number, there are no more.
 func (r *registry) part(number uint64) (sockets []*Socket, last uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.order.part(number)
 }
 
-// named returns the sockets of a name, the oldest first.
+// named returns the sockets of a name, oldest first.
 func (r *registry) named(g grain, name string) []*Socket {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -257,9 +257,9 @@ func (r *registry) named(g grain, name string) []*Socket {
 	return all
 }
 
-// concerned returns the sockets whose token is revoked by v, and those that
-// were open at v.Before, whatever their tokens say: a token may be dated by a
-// clock that is ahead, or by ours before it was set back.
+// concerned returns the sockets whose tokens v revokes, and those in its scope
+// that were open at v.Before, whatever the dates of their tokens: a token may
+// be dated by a clock that is ahead, or by ours before it was set back.
 func (r *registry) concerned(v store.Revocation) []*Socket {
 	return slices.DeleteFunc(r.within(v), func(s *Socket) bool {
 		claims := s.Claims()
@@ -267,7 +267,7 @@ func (r *registry) concerned(v store.Revocation) []*Socket {
 	})
 }
 
-// within returns the sockets that a revocation may concern, by its scope.
+// within returns the sockets in the scope of a revocation.
 func (r *registry) within(v store.Revocation) []*Socket {
 	switch v.Scope {
 	case store.Token:
@@ -287,7 +287,7 @@ func (r *registry) within(v store.Revocation) []*Socket {
 	return nil
 }
 
-// ofUser returns the sockets of a user under either name.
+// ofUser returns the sockets whose subject, or subject at the issuer, is name.
 func (r *registry) ofUser(name string) []*Socket {
 	all := r.named(bySubject, name)
 	for _, s := range r.named(byIssuer, name) {
@@ -298,10 +298,11 @@ func (r *registry) ofUser(name string) []*Socket {
 	return all
 }
 
-// r.mu must be held for all methods that follow.
+// r.mu must be held for all following methods.
 
-// enter adds a socket to the rings of its address and its claims, or fails and
-// changes nothing. It returns the sockets that have to end for it.
+// enter adds a socket to the rings of its address and its claims. It returns
+// the sockets that must end to make room for it. If it fails, nothing has
+// changed.
 func (r *registry) enter(s *Socket, claims *token.Claims) ([]*Socket, error) {
 	var room [grains]place
 	places := r.appendPlaces(room[:0], s, claims)
@@ -316,9 +317,9 @@ func (r *registry) enter(s *Socket, claims *token.Claims) ([]*Socket, error) {
 	return evicted, nil
 }
 
-// appendPlaces appends the places in which a socket is to be counted and is
-// not yet. The narrower limit comes first: a socket that is evicted for it
-// often makes room under the others as well.
+// appendPlaces appends the places in which a socket must be counted and is not
+// counted yet. Narrower limits come first: an eviction for one of them often
+// makes room under the others, too.
 func (r *registry) appendPlaces(places []place, s *Socket, claims *token.Claims) []place {
 	if claims != nil {
 		for _, p := range [...]place{
@@ -338,18 +339,19 @@ func (r *registry) appendPlaces(places []place, s *Socket, claims *token.Claims)
 	return places
 }
 
-// makeRoom looks for room for one more socket in each place, and changes
-// nothing. It returns which sockets have to end for it, at most one for each
-// place, or fails with RateLimited if one of the limits leaves no room: then
-// the others evict nothing. Only an authenticated client may evict others.
+// makeRoom looks for room for one more socket in each place, without changing
+// anything. It returns the sockets that must end, at most one for each place.
+// It fails with RateLimited if one of the limits leaves no room; then the
+// other limits evict no sockets either. Only authenticated clients may evict
+// sockets.
 func (r *registry) makeRoom(places []place, authenticated bool) (evictions []eviction, err error) {
 	for _, p := range places {
 		if p.most == 0 {
 			continue
 		}
 		of := r.rings[p.grain][p.name]
-		// Sockets that were ended take their time, and are connections too.
-		if of.all-p.most >= p.most { // twice as many; 2*most may overflow
+		// Ended sockets have connections until these are closed.
+		if of.all-p.most >= p.most { // all >= 2*most, which may overflow
 			return nil, errFull()
 		}
 		staying := of.staying()
@@ -371,7 +373,7 @@ func (r *registry) makeRoom(places []place, authenticated bool) (evictions []evi
 
 func errFull() error { return refuseWith(RateLimited, "Too many open connections") }
 
-// evict carries out evictions, and returns the sockets, which the caller must
+// evict carries out evictions. It returns the sockets, which the caller must
 // end.
 func (r *registry) evict(evictions []eviction) (evicted []*Socket) {
 	for _, e := range evictions {
@@ -385,17 +387,17 @@ func (r *registry) evict(evictions []eviction) (evicted []*Socket) {
 	return evicted
 }
 
-// afterEviction returns what ring.evictions is after one more in a place. It
-// is a token bucket kept as one time: how far it is ahead of now is how much
-// of the period is used up.
+// afterEviction returns the value of ring.evictions after one more eviction in
+// a place. This is a token bucket stored as one time: its distance from now is
+// the used part of the period.
 func (r *registry) afterEviction(p place) time.Duration {
 	every := evictionPeriod / time.Duration(max(p.most, minEvictions))
 	return max(r.rings[p.grain][p.name].evictions, r.age()) + every
 }
 
 // oldest returns the oldest socket of a name that is not leaving; there must
-// be one. The ring starts with it from now on, so that those that are leaving
-// are not passed over again and again.
+// be one. It makes that socket the first of the ring, so that the leaving ones
+// before it are not skipped again and again.
 func (r *registry) oldest(g grain, name string) *Socket {
 	of := r.rings[g][name]
 	for of.oldest.entry.leaving {
@@ -405,8 +407,8 @@ func (r *registry) oldest(g grain, name string) *Socket {
 	return of.oldest
 }
 
-// leave marks s as leaving, under all its names at once. The caller must end
-// it: it no longer counts.
+// leave marks s as leaving under all its names, so that it no longer counts
+// against limits. The caller must end it.
 func (r *registry) leave(s *Socket) {
 	if s.entry.leaving {
 		return
@@ -424,7 +426,7 @@ func (r *registry) leave(s *Socket) {
 	}
 }
 
-// add puts s into the ring of a name.
+// add appends s to the ring of a name.
 func (r *registry) add(g grain, name string, s *Socket) {
 	of := r.rings[g][name]
 	l := &s.entry.links[g]
@@ -444,7 +446,7 @@ func (r *registry) add(g grain, name string, s *Socket) {
 	r.rings[g][name] = of
 }
 
-// remove takes s out of its ring, if it is in one.
+// remove removes s from its ring, if it is in one.
 func (r *registry) remove(g grain, s *Socket) {
 	l := s.entry.links[g]
 	if l.next == nil {
@@ -467,8 +469,8 @@ func (r *registry) remove(g grain, s *Socket) {
 	r.rings[g][l.name] = of
 }
 
-// checkAnonymous fails with RateLimited if there is no place for one more
-// anonymous socket, in all or of the network.
+// checkAnonymous fails with RateLimited if there is no room for one more
+// anonymous socket, in total or in the network.
 func (r *registry) checkAnonymous(network string, full func(a anonymous, most int) bool) error {
 	if full(r.anonymous, r.limits.Unauthenticated) || full(r.networks[network], r.limits.UnauthenticatedPerAddress) {
 		return refuseWith(RateLimited, "Too many connections wait to be authenticated")
@@ -476,8 +478,8 @@ func (r *registry) checkAnonymous(network string, full func(a anonymous, most in
 	return nil
 }
 
-// reserveAnonymous counts s as one that waits for a first message, or that is
-// leaving if its time ran out already.
+// reserveAnonymous counts s as waiting for a first message, or as leaving if
+// its time has run out already.
 func (r *registry) reserveAnonymous(s *Socket) {
 	s.entry.anonymous = true
 	r.countAnonymous(s.entry.network, func(a *anonymous) {
@@ -489,8 +491,8 @@ func (r *registry) reserveAnonymous(s *Socket) {
 	})
 }
 
-// releaseAnonymous undoes reserveAnonymous, for a client that has
-// authenticated or a connection that is gone.
+// releaseAnonymous undoes reserveAnonymous when the client has authenticated
+// or its connection is closed.
 func (r *registry) releaseAnonymous(s *Socket) {
 	if !s.entry.anonymous {
 		return
@@ -505,7 +507,7 @@ func (r *registry) releaseAnonymous(s *Socket) {
 	})
 }
 
-// countAnonymous changes both counts that a socket of a network belongs to.
+// countAnonymous changes the counts of all sockets and of those in a network.
 func (r *registry) countAnonymous(network string, change func(*anonymous)) {
 	change(&r.anonymous)
 	of := r.networks[network]
@@ -517,7 +519,7 @@ func (r *registry) countAnonymous(network string, change func(*anonymous)) {
 	r.networks[network] = of
 }
 
-// closeIdle closes idle if the last socket is gone.
+// closeIdle closes r.idle if the registry is closing and no socket is left.
 func (r *registry) closeIdle() {
 	if r.closing && r.order.open == 0 && r.anonymous.none() {
 		select {

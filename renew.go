@@ -11,27 +11,27 @@ import (
 	"wsauth/token"
 )
 
-// A socket may be renewed ten times at once, and once a second from then on.
+// A socket may be renewed ten times at once, and then once per second.
 const (
 	renewalBurst = 10
 	renewalEvery = time.Second
 )
 
-// errNoSocket is the error of renewing a plain HTTP request.
+// errNoSocket is returned when a plain HTTP request is renewed.
 var errNoSocket = errors.New("wsauth: only an open socket can be renewed")
 
-// Renew gives an open socket a new token, which a client sends over the socket
-// itself: it stays open as long as the new token is valid. The token must
-// satisfy the route's requirement, be of the same subject, issuer and session
-// (sid), and be no older and no narrower than the one before. The verifier's
-// leeway for iat is allowed for, since its clock may have been set back in
-// between.
+// Renew gives an open socket a new token, which its client sends over the
+// socket itself. The socket then stays open until the new token expires. The
+// token must satisfy the requirement of the route, and have the same subject,
+// issuer and session (sid). It must not be older than the previous token or
+// have fewer audiences. The clock of the verifier may have been set back in
+// the meantime, within its leeway for iat.
 //
 // An error is an [*Error], and has ended the socket with its reason: a client
-// that sends another user's token is confused or hostile. The exception is
-// StoreUnavailable: the socket stays as it was, for another try. After ten
-// renewals, those that come faster than once a second end the socket with
-// RateLimited.
+// that sends another user's token is faulty or hostile. After ten renewals,
+// more than one per second ends the socket with RateLimited. StoreUnavailable
+// does not end the socket, so that the client can try again. For a plain HTTP
+// request, Renew does nothing and returns another error.
 func (s *Socket) Renew(ctx context.Context, raw string) error {
 	if s.ender == nil {
 		return errNoSocket
@@ -49,11 +49,11 @@ func (s *Socket) Renew(ctx context.Context, raw string) error {
 	return s.refused(err)
 }
 
-// Renew extends the open sockets of a session to the life of a new access
-// token, as after a refresh over HTTP, and returns how many they are. They are
-// those whose token has the same sid, subject and issuer. A socket that the
-// new token is not good for stays as it was, such as one of a [Fresh] route,
-// or one that has a newer token already. The token itself is checked as that
+// Renew extends the open sockets of a session to the lifetime of a new access
+// token, for example after a refresh over HTTP, and returns their number.
+// These are the sockets whose tokens have the same sid, subject and issuer. A
+// socket that cannot be renewed with this token is left unchanged, such as one
+// of a [Fresh] route or one with a newer token. The token is checked like that
 // of a request, and the error is an [*Error].
 func (g *Guard) Renew(ctx context.Context, raw string) (sockets int, err error) {
 	claims, err := g.verify(ctx, raw)
@@ -77,12 +77,12 @@ func (g *Guard) Renew(ctx context.Context, raw string) (sockets int, err error) 
 	return sockets, nil
 }
 
-// replace gives the socket new claims, which were checked by themselves.
+// replace replaces the claims of the socket with verified new ones.
 func (s *Socket) replace(claims *token.Claims) error {
 	if err := checkSuccessor(s.Claims(), claims); err != nil {
 		return err
 	}
-	if err := s.guard.authorize(s.request, claims); err != nil { // may wait, and so without the lock
+	if err := s.guard.authorize(s.request, claims); err != nil { // may block, so s.mu is not held
 		return err
 	}
 	first, err := s.store(claims)
@@ -97,9 +97,9 @@ func (s *Socket) replace(claims *token.Claims) error {
 	return nil
 }
 
-// store gives the socket new claims, if they still succeed those that it has.
-// first reports that it had none. As in admit, a revocation in between either
-// finds the socket or is found here.
+// store stores new claims if they succeed the current ones, and reports
+// whether the socket had none before. As in admit, a revocation in the
+// meantime either finds the socket or is found here.
 func (s *Socket) store(claims *token.Claims) (first bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,8 +129,7 @@ func (s *Socket) store(claims *token.Claims) (first bool, err error) {
 	return first, nil
 }
 
-// register has the registry find the socket by its new claims. s.mu must be
-// held.
+// register registers the socket under its new claims. s.mu must be held.
 func (s *Socket) register(claims *token.Claims) error {
 	if s.Claims() != nil {
 		return s.guard.registryOf(s).rename(s, claims)
@@ -144,10 +143,10 @@ func (s *Socket) register(claims *token.Claims) error {
 	return nil
 }
 
-// checkSuccessor refuses claims that do not continue the session of old; any
-// do for a socket that had none. The clock may have been set back in between,
-// within the leeway of the verifier: a new token then begins and ends that
-// much earlier.
+// checkSuccessor refuses claims that do not continue the session of old. If
+// old is nil, all claims are accepted. If the clock has been set back in the
+// meantime, within the leeway of the verifier, the new token may begin and end
+// earlier by that much.
 func checkSuccessor(old, claims *token.Claims) error {
 	if old == nil {
 		return nil
@@ -166,7 +165,7 @@ func checkSuccessor(old, claims *token.Claims) error {
 	return nil
 }
 
-// mayTry bounds how often a client may make the guard verify a token.
+// mayTry limits how often a client may make the guard verify a token.
 func (s *Socket) mayTry() error {
 	s.mu.Lock()
 	if s.renewals == nil {
@@ -180,7 +179,8 @@ func (s *Socket) mayTry() error {
 	return s.refused(refuseWith(RateLimited, "Too many renewals"))
 }
 
-// refused ends the socket with a refusal, and returns it.
+// refused ends the socket with a refusal, unless it is StoreUnavailable, and
+// returns err.
 func (s *Socket) refused(err error) error {
 	if e, ok := errors.AsType[*Error](err); ok && e.Reason != StoreUnavailable {
 		s.End(e.Reason.End(e))
@@ -189,8 +189,8 @@ func (s *Socket) refused(err error) error {
 }
 
 // Renewed returns a channel that is closed when the socket gets its next
-// token: by Renew, by [Guard.Renew], or by [Socket.Authenticate]. Call it
-// before you look at Claims, and again after each renewal.
+// token: by Renew, [Guard.Renew] or [Socket.Authenticate]. Call it before you
+// read Claims, and again after each renewal.
 func (s *Socket) Renewed() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -200,13 +200,13 @@ func (s *Socket) Renewed() <-chan struct{} {
 	return s.renewed
 }
 
-// RequireFresh is the step up before an action that needs the password again:
-// it returns nil once the socket has a token that is fresh, at once if it has.
-// Otherwise the handler tells its client, which logs in anew within its session
-// and sends the token over the socket or has the server renew its sockets.
-// RequireFresh waits for that until ctx is done: then it returns an [*Error]
-// with FreshTokenRequired, and the socket stays as it was. If the socket ends
-// meanwhile, it returns the [*EndError].
+// RequireFresh waits until the socket has a fresh token, for an action that
+// requires the password again (step-up). It returns nil immediately if the
+// token is fresh already. Otherwise the handler asks its client to log in
+// again within the session, and to send the new token over the socket or have
+// the server renew its sockets; RequireFresh waits for that. If ctx is done
+// first, it returns an [*Error] with FreshTokenRequired, and the socket stays
+// open as it was. If the socket ends first, it returns the [*EndError].
 //
 // Do not wait in the goroutine that reads the client's messages.
 func (s *Socket) RequireFresh(ctx context.Context) error {

@@ -7,28 +7,27 @@ import (
 	"wsauth/token"
 )
 
-// A Requirement is what a route demands of a credential.
+// A Requirement says which credential a route requires.
 type Requirement int
 
 const (
-	// Access demands a valid access token.
+	// Access requires a valid access token.
 	Access Requirement = iota
-	// Optional lets a request without a credential pass, with nil claims; a
-	// credential that is there must be a valid access token.
+	// Optional accepts a request without a credential, with nil claims. A
+	// credential in the request must be a valid access token.
 	Optional
-	// Refresh demands a valid refresh token. Whether it was exchanged for
-	// another one is for the application to know: see
-	// [wsauth/store.Families], whose PresentFamily answers that in
-	// Config.AuthorizeClaims.
+	// Refresh requires a valid refresh token. It does not check whether the
+	// token has been exchanged for another one; the application does, in
+	// Config.AuthorizeClaims with PresentFamily of [wsauth/store.Families].
 	Refresh
-	// Fresh demands an access token that was made from a password just now,
-	// not from a refresh token.
+	// Fresh requires an access token that was just issued for a password, not
+	// for a refresh token.
 	Fresh
 )
 
 var requirementNames = [...]string{"access", "optional", "refresh", "fresh"}
 
-// String is "access", "optional", "refresh" or "fresh".
+// String returns "access", "optional", "refresh" or "fresh".
 func (q Requirement) String() string {
 	if !q.valid() {
 		return fmt.Sprintf("Requirement(%d)", int(q))
@@ -38,7 +37,7 @@ func (q Requirement) String() string {
 
 func (q Requirement) valid() bool { return q >= 0 && int(q) < len(requirementNames) }
 
-// Type is the type of token that satisfies q.
+// Type returns the type of token that satisfies q.
 func (q Requirement) Type() token.Type {
 	if q == Refresh {
 		return token.TypeRefresh

@@ -10,7 +10,7 @@ import (
 	"wsauth/token"
 )
 
-// follow begins to follow the log of revocations.
+// follow starts to follow the log of revocations.
 func (g *Guard) follow(log store.Revocations) error {
 	index, err := store.NewIndex(store.IndexConfig{Revocations: log, OnRevoke: g.endRevoked, Logger: g.config.Logger, Now: g.now})
 	if err != nil {
@@ -20,23 +20,24 @@ func (g *Guard) follow(log store.Revocations) error {
 	ctx, stop := context.WithCancel(context.Background())
 	g.stop, g.stopped = stop, ctx.Done()
 	g.pulse.beat(g.now())
-	go func() { _ = index.Run(ctx) }() // its error is that of ctx
+	go func() { _ = index.Run(ctx) }() // the error is that of ctx
 	go g.watch(ctx)
 	return nil
 }
 
-// Revoke takes tokens back: it ends the open sockets of this guard that the
-// revocations concern, with TokenRevoked for a single token and SessionEnded
-// for more, and adds them to the log of Config.Revocations. It returns how
-// many sockets those were; other nodes end theirs as soon as they hear of it.
-// When it returns nil the revocations are as durable as the store is, and no
-// check of this guard lets their tokens pass.
+// Revoke revokes tokens. It ends the open sockets of this guard that the
+// revocations concern, with TokenRevoked for a single token and with
+// SessionEnded for a wider scope, and adds the revocations to the log of
+// Config.Revocations. It returns the number of these sockets; other nodes end
+// theirs as soon as they have read the log. When it returns nil, the
+// revocations are as durable as the store, and this guard refuses their
+// tokens.
 //
-// An error that is [store.ErrNotDurable] says that the store did not take
-// them, since it is full or fails: they hold on this node only, whose sockets
-// have ended, and are written as soon as the store takes them, at the latest
-// by [Guard.Shutdown]. A process that is killed before forgets them. After any
-// other error the tokens may still be good.
+// If the error is [store.ErrNotDurable], the store has not accepted the
+// revocations because it is full or fails. They apply to this node only, where
+// the sockets have ended. They are written as soon as the store accepts them,
+// at the latest by [Guard.Shutdown], but are lost if the process is killed
+// before. After any other error, the tokens may still be valid.
 func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (sockets int, err error) {
 	if g.revocations == nil {
 		return 0, errors.New("wsauth: Revoke: the guard has no Config.Revocations")
@@ -50,8 +51,8 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 			return 0, err
 		}
 	}
-	// The log's reader may have ended some of them already, and some may have
-	// been opened meanwhile.
+	// The reader of the log may have ended some of them already, and others
+	// may have been opened in the meantime.
 	g.addConcerned(concerned, revocations)
 	for _, r := range revocations {
 		g.endRevoked(r)
@@ -60,23 +61,23 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 	return len(concerned), err
 }
 
-// RevocationLog is the state of the log of Config.Revocations.
+// A RevocationLog describes the state of the log of Config.Revocations.
 type RevocationLog struct {
-	Entries int // that the log holds; 0 if it does not say
-	Limit   int // of Entries; 0 if there is none, or the log does not say
-	Held    int // revocations that hold on this node only: the log did not take them
+	Entries int // in the log; 0 if unknown
+	Limit   int // of Entries; 0 if there is none or it is unknown
+	Held    int // revocations on this node only, which the log has not accepted
 
-	ReadOnly bool // the log takes nothing for now
+	ReadOnly bool // the log accepts no revocations for now
 }
 
-// Degraded reports whether a revocation that is made now, or was made before,
-// would be forgotten with this process.
+// Degraded reports whether revocations that were made before, or are made now,
+// would be lost with this process.
 func (l RevocationLog) Degraded() bool {
 	return l.Held > 0 || l.ReadOnly || store.Usage{Entries: l.Entries, Limit: l.Limit}.Full()
 }
 
-// RevocationLog returns the state of the log as it was a second ago at most,
-// if the store answers. It is zero without Config.Revocations.
+// RevocationLog returns the state of the log, at most one second old if the
+// store answers. It is zero without Config.Revocations.
 func (g *Guard) RevocationLog() RevocationLog {
 	if g.revocations == nil {
 		return RevocationLog{}
@@ -103,9 +104,9 @@ func (g *Guard) endRevoked(r store.Revocation) {
 	endAll(g.Concerned(r), reason.End(cause))
 }
 
-// Revoked reports whether tokens with these claims are revoked by the log of
-// Config.Revocations. An error says that nobody can know now: there is no log,
-// or it was not heard of for longer than Config.Staleness.
+// Revoked reports whether the log of Config.Revocations revokes tokens with
+// these claims. An error means that this is unknown: there is no log, or the
+// guard has had no contact with it for longer than Config.Staleness.
 func (g *Guard) Revoked(ctx context.Context, claims *token.Claims) (bool, error) {
 	if g.revocations == nil {
 		return false, errors.New("wsauth: Revoked: the guard has no Config.Revocations")
@@ -116,12 +117,12 @@ func (g *Guard) Revoked(ctx context.Context, claims *token.Claims) (bool, error)
 	return g.revocations.Revoked(claims), nil
 }
 
-// firstContact is how long a request waits for a guard that was just made to
-// have read its revocations.
+// firstContact is how long a request waits for a new guard to read its
+// revocations.
 const firstContact = time.Second
 
-// checkRevoked refuses a token that was revoked, and every token while it
-// cannot be known.
+// checkRevoked refuses a revoked token, and every token while the revocations
+// are unknown.
 func (g *Guard) checkRevoked(ctx context.Context, claims *token.Claims) error {
 	if g.revocations != nil {
 		if err := g.inContact(ctx); err != nil {
@@ -144,8 +145,8 @@ func (g *Guard) checkRevoked(ctx context.Context, claims *token.Claims) error {
 	return nil
 }
 
-// inContact waits for the first contact with the store, and refuses to decide
-// on what was heard of it too long ago.
+// inContact waits for the first contact with the store, and after a pause for
+// the reader of the log. It fails if the last contact is too long ago.
 func (g *Guard) inContact(ctx context.Context) error {
 	select {
 	case <-g.revocations.Ready():

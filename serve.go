@@ -14,20 +14,20 @@ import (
 	"wsauth/token"
 )
 
-// Require wraps a handler so that only requests which satisfy q reach it,
-// plain HTTP and WebSocket handshakes alike. Any WebSocket library will do
-// inside: the guard ends the sockets that it opens.
+// Require returns a middleware that lets only requests that satisfy q reach
+// the handler, both plain HTTP requests and WebSocket handshakes. The handler
+// may use any WebSocket library: the guard ends the sockets that it opens.
 //
-// The handler finds its socket with [SocketFrom].
+// The handler gets its socket from [SocketFrom].
 //
-// A handshake's handler runs in a goroutine of its own, with an
-// [http.ResponseWriter] of the guard's. Its request's context is
-// [Socket.Context], which ends with the socket. A middleware in front of the
-// guard therefore sees the handshake only, and returns before the handler
-// does; one that recovers, measures or counts sockets belongs behind the
-// guard.
+// The handler of a handshake runs in a goroutine of its own, with an
+// [http.ResponseWriter] of the guard. The context of its request is
+// [Socket.Context], which is cancelled when the socket ends. A middleware
+// outside the guard therefore sees only the handshake, and returns before the
+// handler does. A middleware that recovers from panics, or measures or counts
+// sockets, belongs inside the guard.
 //
-// Require panics if q is none of the four requirements.
+// Require panics if q is not one of the four requirements.
 func (g *Guard) Require(q Requirement) func(http.Handler) http.Handler {
 	if !q.valid() {
 		panic(fmt.Sprintf("wsauth: Require(%v)", q))
@@ -59,10 +59,10 @@ func (g *Guard) servePlain(w http.ResponseWriter, r *http.Request, q Requirement
 }
 
 // serveSocket takes the connection of a handshake from net/http, admits the
-// socket, and calls the handler, in a goroutine of its own: net/http's
-// goroutine, with the stack and the buffers that it grew, ends here, which
-// makes an idle socket smaller ("go run ./bench memory" tells how much). A
-// wsconn.Direct has nothing of that kind.
+// socket, and calls the handler in a new goroutine. The goroutine of net/http
+// ends here, with the stack and the buffers that it has grown, which makes an
+// idle socket smaller ("go run ./bench memory" measures this). With a
+// wsconn.Direct there is nothing to save, and the handler is called directly.
 func (g *Guard) serveSocket(w http.ResponseWriter, r *http.Request, q Requirement, claims *token.Claims, next http.Handler) {
 	response, err := wsconn.Take(w, g.held)
 	if err != nil {
@@ -101,8 +101,8 @@ func (g *Guard) serveSocket(w http.ResponseWriter, r *http.Request, q Requiremen
 	go s.serve(next, response, stripped)
 }
 
-// serve calls the handler as net/http would: a panic is logged and ends the
-// connection, not the program.
+// serve calls the handler as net/http does: a panic is logged and ends only
+// the connection, not the program.
 func (s *Socket) serve(next http.Handler, response *wsconn.Response, r *http.Request) {
 	defer func() {
 		v := recover()
@@ -123,9 +123,9 @@ func (s *Socket) serve(next http.Handler, response *wsconn.Response, r *http.Req
 	next.ServeHTTP(response, r)
 }
 
-// growStack makes room for a library's upgrade on the stack of a goroutine
-// that is still empty. Growing it step by step, each time with a copy of what
-// is there, takes 3 % of a handshake; "go run ./bench handshake" tells.
+// growStack grows the stack of a new goroutine to the size that a WebSocket
+// library needs for an upgrade. Growing it step by step, with a copy at each
+// step, takes 3 % of a handshake ("go run ./bench handshake" measures this).
 //
 //go:noinline
 func growStack() {
@@ -133,7 +133,7 @@ func growStack() {
 	runtime.KeepAlive(&room)
 }
 
-// logPanic logs where net/http would.
+// logPanic logs a panic where net/http would log it.
 func logPanic(r *http.Request, v any) {
 	logf := log.Printf
 	if srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && srv.ErrorLog != nil {
@@ -142,8 +142,8 @@ func logPanic(r *http.Request, v any) {
 	logf("wsauth: panic serving %s: %v\n%s", r.RemoteAddr, v, debug.Stack())
 }
 
-// stripped returns r with the context ctx and without its credentials. The
-// original keeps them, for handlers in front of the guard.
+// stripped returns a copy of r with the context ctx and without credentials.
+// The original keeps them for handlers outside the guard.
 func (g *Guard) stripped(ctx context.Context, r *http.Request) *http.Request {
 	r = r.Clone(ctx)
 	g.Strip(r)

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// endEvery is the time between the ends of two sockets when all have to go.
+// endEvery is the time between the ends of two sockets when all of them end.
 const endEvery = time.Millisecond
 
-// drain ends the open sockets, and the endless answers, one after the other.
+// drain ends the open sockets and the endless responses one after another.
 func (g *Guard) drain(ctx context.Context) {
 	open := append(g.sockets.all(), slices.DeleteFunc(g.requests.all(), func(s *Socket) bool { return !s.isEndless() })...)
 	every := endEvery

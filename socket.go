@@ -13,38 +13,38 @@ import (
 	"wsauth/token"
 )
 
-// A Socket is an open socket of a client that passed the guard, or a plain
-// HTTP request while its handler runs. Handlers find it with [SocketFrom]; a
-// server that takes connections over itself gets it from [Guard.Admit]. It is
-// safe for concurrent use.
+// A Socket represents an open socket of an admitted client, or a plain HTTP
+// request while its handler runs. Handlers get it from [SocketFrom]; servers
+// that handle connections themselves get it from [Guard.Admit]. It is safe for
+// concurrent use.
 type Socket struct {
 	guard       *Guard
 	requirement Requirement
 	begun       time.Time
 	remote      string
-	waits       bool          // for a token in the first message
+	waits       bool          // the token is expected in the first message
 	ender       Ender         // nil for a plain HTTP request
-	request     *http.Request // for Config.Authorize, if there is one
+	request     *http.Request // for Config.Authorize; may be nil
 	claims      atomic.Pointer[token.Claims]
-	known       time.Time // when claims were first stored, before which it is not read
+	known       time.Time // when claims were first stored; read only if there are claims
 	context     socketContext
 	end         atomic.Pointer[EndError]
-	number      atomic.Uint64 // its place in the order; 0 if it has none
-	stage       atomic.Int32  // what the observer was told
+	number      atomic.Uint64 // position in the order; 0 if it has none
+	stage       atomic.Int32  // what was reported to the observer
 	held        atomic.Bool   // a plain HTTP request that counts as a socket
-	timer       *time.Timer   // of the end that the socket comes to by itself
+	timer       *time.Timer   // fires when the socket expires
 
-	followed *followed // a plain HTTP request that may end with its session
+	followed *followed // a plain HTTP request that may end with its session; else nil
 
-	mu       sync.Mutex    // orders renewals; never held while the application is asked
+	mu       sync.Mutex    // serializes renewals; not held while Authorize is called
 	due      time.Time     // when the timer fires
-	renewals *rate.Limiter // nil before the first
-	renewed  chan struct{} // closed by the next renewal; nil if nobody waits
+	renewals *rate.Limiter // nil before the first renewal
+	renewed  chan struct{} // closed by the next renewal; nil if not waited for
 
-	entry entry // the registry's, guarded by its lock
+	entry entry // guarded by registry.mu
 }
 
-// newSocket makes the socket of a request.
+// newSocket returns the socket of a request.
 func (g *Guard) newSocket(r *http.Request, q Requirement, claims *token.Claims) *Socket {
 	s := &Socket{guard: g, requirement: q, begun: time.Now(), remote: g.client(r).Addr}
 	s.context.request = r.Context()
@@ -52,13 +52,13 @@ func (g *Guard) newSocket(r *http.Request, q Requirement, claims *token.Claims) 
 	return s
 }
 
-// Claims returns what the socket's token says: a renewal replaces them. They
-// are nil if the route's requirement is [Optional] and the client sent none,
-// and until [Socket.Authenticate] has taken the first message of a client that
-// sends its token in it.
+// Claims returns the claims of the current token; a renewal replaces them.
+// They are nil if the requirement is [Optional] and the client sent no
+// credential. If the client sends its token in the first message, they are nil
+// until [Socket.Authenticate] has accepted it.
 func (s *Socket) Claims() *token.Claims { return s.claims.Load() }
 
-// setClaims gives the socket claims. The caller is the only one.
+// setClaims stores claims. It must not be called concurrently.
 func (s *Socket) setClaims(claims *token.Claims) {
 	if claims == nil {
 		return
@@ -72,51 +72,51 @@ func (s *Socket) setClaims(claims *token.Claims) {
 // isAnonymous reports whether the client has not authenticated.
 func (s *Socket) isAnonymous() bool { return s.Claims() == nil }
 
-// knownAt reports whether a socket with claims had them at a moment already:
-// by the wall clock, or by the monotonic one, since the other may have been
-// set back in between.
+// knownAt reports whether a socket with claims already had them at a moment.
+// It compares both the wall clock and the monotonic clock, since the wall
+// clock may have been set back since.
 func (s *Socket) knownAt(moment time.Time) bool {
 	now := s.guard.now()
 	return s.known.UnixMilli() <= moment.UnixMilli() || now.Sub(s.known) >= now.Sub(moment)
 }
 
-// Begun returns when the request came.
+// Begun returns when the request arrived.
 func (s *Socket) Begun() time.Time { return s.begun }
 
-// Number returns the place of an open socket in the order in which the guard's
-// sockets were opened, from 1 on. No two have the same; a request that is no
-// socket has 0. See [Guard.All].
+// Number returns the position of an open socket in the order in which the
+// sockets of the guard were opened, starting at 1. Numbers are unique. It is 0
+// for a plain HTTP request that is neither held nor followed. See [Guard.All].
 func (s *Socket) Number() uint64 { return s.number.Load() }
 
 // RemoteAddr returns the address of the client: that of
-// [http.Request.RemoteAddr], or what a trusted proxy says. The port is 0 if
-// the proxy does not say it.
+// [http.Request.RemoteAddr], or the one that a trusted proxy reports. The port
+// is 0 if the proxy does not report it.
 func (s *Socket) RemoteAddr() string { return s.remote }
 
-// Opened records that the handshake was answered with 101. It tells the log
-// and [Config.Observer], once.
+// Opened records that the handshake was answered with 101. It notifies
+// Config.Logger and Config.Observer, once.
 func (s *Socket) Opened() {
 	if s.end.Load() != nil || !s.stage.CompareAndSwap(stageNew, stageOpening) {
 		return
 	}
 	s.guard.tellOpened(s)
 	if !s.stage.CompareAndSwap(stageOpening, stageOpen) {
-		s.guard.tellEnded(s, s.end.Load()) // it was closed meanwhile
+		s.guard.tellEnded(s, s.end.Load()) // it was closed in the meantime
 	}
 }
 
-// The stages of a socket, as the observer hears of them.
+// The stages of a socket, as reported to the observer.
 const (
 	stageNew     = iota
-	stageOpening // the observer is being told that it is open
+	stageOpening // Observer.Opened is running
 	stageOpen
 	stageClosed
 )
 
-// End ends the socket: its client gets the close frame of e, the handler's
-// reads and writes fail with e, and the request's context is cancelled with e
-// as its [context.Cause]. It returns at once and works once: the first cause
-// stays. A nil e means SessionEnded.
+// End ends the socket: the client receives the close frame of e, reads and
+// writes of the handler fail with e, and the context of the request is
+// cancelled with e as its [context.Cause]. End does not block. Only the first
+// call has an effect. A nil e means SessionEnded.
 func (s *Socket) End(e *EndError) {
 	if e == nil {
 		e = SessionEnded.End(nil)
@@ -132,22 +132,21 @@ func (s *Socket) End(e *EndError) {
 	s.ender.End(e, e.frame(), func() { s.context.end(e) })
 }
 
-// endAll ends sockets for one reason.
+// endAll ends sockets with the same EndError.
 func endAll(sockets []*Socket, end *EndError) {
 	for _, s := range sockets {
 		s.End(end)
 	}
 }
 
-// endEvicted ends the sockets that have to end for a newer one.
+// endEvicted ends sockets that were evicted to make room for a newer one.
 func endEvicted(sockets []*Socket) {
 	if len(sockets) > 0 {
 		endAll(sockets, ConnectionLimit.End(nil))
 	}
 }
 
-// Err returns the [*EndError] with which the socket ended, or nil while it is
-// open.
+// Err returns the [*EndError] that ended the socket, or nil while it is open.
 func (s *Socket) Err() error {
 	if end := s.end.Load(); end != nil {
 		return end
@@ -155,7 +154,8 @@ func (s *Socket) Err() error {
 	return nil
 }
 
-// over returns the refusal of what comes after the end; nil before it.
+// over returns the refusal of an operation on an ended socket, or nil while
+// the socket is open.
 func (s *Socket) over() error {
 	end := s.end.Load()
 	if end == nil {
@@ -164,8 +164,8 @@ func (s *Socket) over() error {
 	return &Error{Reason: SessionEnded, Message: SessionEnded.Outcome().Text, Err: end}
 }
 
-// Closed records that the connection is gone, whoever closed it: the guard
-// forgets the socket. It must be called once for each socket that
+// Closed records that the connection is closed, by either side, and removes
+// the socket from the guard. It must be called once for each socket that
 // [Guard.Admit] has returned.
 func (s *Socket) Closed() {
 	if s.end.Load() == nil {
@@ -180,33 +180,34 @@ func (s *Socket) Closed() {
 	}
 }
 
-// closedEnd returns the end of a socket that the guard did not end.
+// closedEnd returns the EndError of a socket that the guard did not end.
 func closedEnd() *EndError {
 	return &EndError{Code: closeNormal, Reason: "closed", Err: net.ErrClosed}
 }
 
-// noEnd is a delay that never passes.
+// noEnd is the delay of a timer that never fires.
 const noEnd = time.Duration(math.MaxInt64)
 
-// startTimer starts the timer of the end that the socket comes to by itself.
+// startTimer starts the timer that ends the socket when it expires.
 func (s *Socket) startTimer() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.timer = time.AfterFunc(s.untilDue(), s.timedOut)
 }
 
-// resetTimer sets the timer to the end of new claims. s.mu must be held.
+// resetTimer resets the timer after the claims have changed. s.mu must be
+// held.
 func (s *Socket) resetTimer() {
 	s.timer.Reset(s.untilDue())
 	if s.end.Load() != nil {
-		s.timer.Stop() // Closed may have stopped it already, and does not do so again
+		s.timer.Stop() // Closed may have stopped it already, and does not stop it again
 	}
 }
 
-// untilDue sets s.due to when the socket ends by itself: with its token, or
-// with the client's time to send one. It returns how long that is from now.
-// The timer is monotonic: a clock that is set back does not lengthen it. s.mu
-// must be held.
+// untilDue sets s.due to the time at which the socket expires: when its token
+// does, or when the time for the first message is over. It returns the time
+// left. The timer uses the monotonic clock, so a clock that is set back does
+// not lengthen it. s.mu must be held.
 func (s *Socket) untilDue() time.Duration {
 	now := s.guard.now()
 	var left time.Duration
@@ -222,9 +223,9 @@ func (s *Socket) untilDue() time.Duration {
 	return left
 }
 
-// timedOut ends the socket when the timer fires, unless a renewal has come in
-// between. It holds the lock until then, so that no renewal succeeds that is
-// too late.
+// timedOut ends the socket when the timer fires, unless it has been renewed in
+// the meantime. It holds s.mu while it ends the socket, so that no renewal
+// that comes too late succeeds.
 func (s *Socket) timedOut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -237,8 +238,8 @@ func (s *Socket) timedOut() {
 	}
 }
 
-// expire ends the socket, or notes that its request outlives the token. s.mu
-// must be held.
+// expire ends the socket, or, if it is a request that may outlive its token,
+// records that it does. s.mu must be held.
 func (s *Socket) expire() {
 	if f := s.followed; f != nil && f.transfer == Bounded {
 		f.overdue = true

@@ -8,26 +8,27 @@ import (
 	"wsauth/store"
 )
 
-// Sessions returns the open sockets of a subject, the oldest first, and then
-// the requests that are followed; see [Socket.Follow].
+// Sessions returns the open sockets of a subject, oldest first, and then its
+// followed requests; see [Socket.Follow].
 func (g *Guard) Sessions(subject string) []*Socket {
 	ended := func(s *Socket) bool { return s.end.Load() != nil }
 	return slices.DeleteFunc(g.named(bySubject, subject), ended)
 }
 
-// Concerned returns the open sockets that a revocation would end, the oldest
+// Concerned returns the open sockets that a revocation would end, oldest
 // first, and then the followed requests. It revokes nothing.
 func (g *Guard) Concerned(r store.Revocation) []*Socket {
 	return append(g.sockets.concerned(r), g.requests.concerned(r)...)
 }
 
 // All yields the open sockets and the followed requests in the order in which
-// they were opened, from the first one whose [Socket.Number] is more than
-// after; 0 begins with the oldest. One that is open all the time is yielded
-// once, one that opens or ends meanwhile once or not at all.
+// they were opened, beginning with the first one whose [Socket.Number] is
+// greater than after; 0 begins with the oldest. A socket that is open during
+// the whole iteration is yielded once; one that opens or ends in the meantime
+// is yielded at most once.
 //
-// All copies a few at a time, and holds no lock while it yields: reading a
-// hundred thousand sockets delays none of them.
+// All copies a few at a time, and holds no lock while it yields: iterating
+// over a hundred thousand sockets delays none of them.
 func (g *Guard) All(after uint64) iter.Seq[*Socket] {
 	return func(yield func(*Socket) bool) {
 		for number := after; ; {
@@ -45,7 +46,7 @@ func (g *Guard) All(after uint64) iter.Seq[*Socket] {
 	}
 }
 
-// part is registry.part for sockets and followed requests together.
+// part does what registry.part does, for both sockets and followed requests.
 func (g *Guard) part(number uint64) (open []*Socket, last uint64) {
 	sockets, last := g.sockets.part(number)
 	requests, lastRequest := g.requests.part(number)
@@ -56,23 +57,23 @@ func (g *Guard) part(number uint64) (open []*Socket, last uint64) {
 	if last == number {
 		return open, lastRequest
 	}
-	// Beyond the first of the two ends, some of the other may be missing.
+	// Beyond the smaller last number, the other part may be incomplete.
 	last = min(last, lastRequest)
 	open = slices.DeleteFunc(open, func(s *Socket) bool { return s.Number() > last })
 	slices.SortFunc(open, func(a, b *Socket) int { return cmp.Compare(a.Number(), b.Number()) })
 	return open, last
 }
 
-// Counts says how many sockets and requests are open.
+// Counts contains the numbers of open sockets and requests.
 type Counts struct {
 	Sockets  int
-	Requests int // that are followed; see [Socket.Follow]
-	Sessions int // with sockets, by their sid
-	Subjects int // with sockets, by their sub
+	Requests int // followed ones; see [Socket.Follow]
+	Sessions int // with open sockets, by sid
+	Subjects int // with open sockets, by sub
 }
 
-// Counts returns how many sockets and requests are open now, sockets that are
-// closing included.
+// Counts returns the current numbers of sockets and requests, including
+// sockets that are closing.
 func (g *Guard) Counts() Counts {
 	var c Counts
 	c.Sockets, c.Sessions, c.Subjects = g.sockets.counts()
@@ -90,7 +91,7 @@ func (g *Guard) all() []*Socket {
 	return append(g.sockets.all(), g.requests.all()...)
 }
 
-// registryOf returns where a socket is registered.
+// registryOf returns the registry of s.
 func (g *Guard) registryOf(s *Socket) *registry {
 	if s.followed != nil {
 		return g.requests

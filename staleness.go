@@ -10,33 +10,33 @@ import (
 )
 
 const (
-	// pulseEvery is how often the guard looks at the clock. When it could not
-	// for pauseAfter, or the clock on the wall has moved that far, the process
-	// or the machine was stopped.
+	// pulseEvery is how often the guard reads the clock. If it could not for
+	// pauseAfter, or if the wall clock has advanced by that much, the process
+	// or the machine was suspended.
 	pulseEvery = 250 * time.Millisecond
 	pauseAfter = 2 * time.Second
 
-	// readerTurn is how long the reader of the log has to catch up after a
-	// pause: as long as a store may take for a page, and a little more.
+	// readerTurn is how long the reader of the log may take to catch up after
+	// a pause: as long as a store may take for a page, and a little more.
 	readerTurn = 3 * time.Second
 
-	// endStaleWithin is how long it takes at most to end all sockets of a guard
-	// that has lost its store.
+	// endStaleWithin is the maximum time for ending all sockets of a guard
+	// that has lost contact with its store.
 	endStaleWithin = 2 * time.Second
 )
 
 // between returns the time from one moment to another, by the monotonic clock
-// or by that on the wall, whichever says more. The monotonic clock stands
-// still while a machine is suspended; the other one may be set back.
+// or the wall clock, whichever is longer. The monotonic clock stops while a
+// machine is suspended; the wall clock may be set back.
 func between(from, to time.Time) time.Duration {
 	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
 }
 
-// Paused reports whether the process was stopped a moment ago, or its machine
-// suspended, and the guard has not yet ended what has expired or was revoked
-// meanwhile: until it has, a server that moves the frames of sockets itself is
-// to hold them. It lasts a few seconds at most, even if the store does not
-// answer.
+// Paused reports whether the process or its machine was suspended a moment
+// ago, and the guard has not yet ended the sockets whose tokens expired or
+// were revoked in the meantime. Until then, a server that relays frames itself
+// must hold them back. This takes a few seconds at most, even if the store
+// does not answer.
 func (g *Guard) Paused() bool {
 	if last := g.pulse.last.Load(); last == nil || between(*last, g.now()) < pauseAfter {
 		return false
@@ -49,7 +49,8 @@ func (g *Guard) Paused() bool {
 	}
 }
 
-// trusted refuses to decide once nothing is heard of the store any more.
+// trusted fails if the guard has been shut down, or its last contact with the
+// store is longer ago than Config.Staleness.
 func (g *Guard) trusted() error {
 	select {
 	case <-g.stopped:
@@ -62,16 +63,16 @@ func (g *Guard) trusted() error {
 	return nil
 }
 
-// awaitReader gives the reader of the log its turn after a pause.
+// awaitReader waits up to d for the reader of the log after a pause.
 func (g *Guard) awaitReader(ctx context.Context, d time.Duration) {
 	for begun := time.Now(); g.Paused() && time.Since(begun) < d && ctx.Err() == nil; {
 		wait(ctx, pulseEvery/50)
 	}
 }
 
-// watch ends the sockets whose token may have been revoked without our hearing
-// of it. After a pause it lets the log be read first, since what is stale then
-// says nothing about the store.
+// watch ends the sockets whose tokens may have been revoked without the guard
+// knowing it. After a pause it first waits until the log has been read: an old
+// contact does not mean then that the store is unavailable.
 func (g *Guard) watch(ctx context.Context) {
 	tick := time.NewTicker(pulseEvery)
 	defer tick.Stop()
@@ -90,19 +91,20 @@ func (g *Guard) watch(ctx context.Context) {
 	}
 }
 
-// A pulse is when a guard last looked at the clock.
+// A pulse records when a guard last read the clock.
 type pulse struct {
-	last atomic.Pointer[time.Time] // nil while it does not look
+	last atomic.Pointer[time.Time] // nil while the guard does not read it
 
-	mu    sync.Mutex // orders startPulse and lookAtClock
+	mu    sync.Mutex // serializes startPulse and lookAtClock
 	timer *time.Timer
 }
 
 func (p *pulse) beat(now time.Time) { p.last.Store(&now) }
 
-// startPulse has a guard without revocations, which nobody has to shut down,
-// look at the clock as long as something is open that can expire. It is called
-// when something was opened.
+// startPulse makes a guard without revocations read the clock for as long as
+// anything is open that can expire. Such a guard need not be shut down, so it
+// must not have a goroutine of its own. startPulse must be called after
+// something was opened.
 func (g *Guard) startPulse() {
 	p := g.pulse
 	if g.revocations != nil || p.last.Load() != nil {
@@ -116,7 +118,7 @@ func (g *Guard) startPulse() {
 	}
 }
 
-// lookAtClock is watch for a guard without revocations.
+// lookAtClock does what watch does, for a guard without revocations.
 func (g *Guard) lookAtClock() {
 	p := g.pulse
 	if between(*p.last.Load(), g.now()) >= pauseAfter {
@@ -125,8 +127,8 @@ func (g *Guard) lookAtClock() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.last.Store(nil)
-	// What opens before the store finds the guard looking, and is found here;
-	// what opens later waits for the lock.
+	// What opened before this Store has relied on the running pulse, and is
+	// found here; what opens later waits for the lock.
 	if !g.sockets.hasClaims() && !g.requests.hasClaims() {
 		return
 	}
@@ -134,7 +136,8 @@ func (g *Guard) lookAtClock() {
 	p.timer.Reset(pulseEvery)
 }
 
-// catchUp waits for a read of the log that has begun after a moment.
+// catchUp waits up to readerTurn for a read of the log that began after a
+// moment.
 func (g *Guard) catchUp(ctx context.Context, after time.Time) {
 	deadline := time.Now().Add(readerTurn)
 	for !g.revocations.Contact().After(after) && time.Now().Before(deadline) && ctx.Err() == nil {
@@ -142,8 +145,8 @@ func (g *Guard) catchUp(ctx context.Context, after time.Time) {
 	}
 }
 
-// endOverdue ends the sockets whose token has expired by the clock on the
-// wall, while their timers may have stood still.
+// endOverdue ends the sockets whose tokens have expired by the wall clock,
+// since their timers may have been suspended.
 func (g *Guard) endOverdue() {
 	now := g.now().Round(0)
 	for _, s := range g.all() {
@@ -155,9 +158,9 @@ func (g *Guard) endOverdue() {
 	}
 }
 
-// endStale ends the sockets of a guard that has lost its store, one after the
-// other so that their clients do not all come again at once, until the store
-// is back.
+// endStale ends the sockets of a guard that has lost contact with its store,
+// until the store answers again. It ends them one after another, so that their
+// clients do not all reconnect at once.
 func (g *Guard) endStale(ctx context.Context) {
 	stale := func() bool {
 		contact := g.revocations.Contact()

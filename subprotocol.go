@@ -11,30 +11,29 @@ import (
 )
 
 // A Subprotocol is the location of a token in the list of subprotocols that a
-// client offers, the one header that a page can choose:
+// client offers, which is the only header that pages can set for a WebSocket:
 //
 //	new WebSocket(url, ["bearer", token])
 //
 // The handler sees the offer without the token, and its library selects one of
-// what is left: a browser fails a socket whose answer selects none. If nothing
-// but "bearer" is left and the handler selects nothing, the guard selects
-// that. It never selects an item that holds a token, so a page whose token has
-// a Prefix must offer a subprotocol that the handler selects.
+// the other items: a browser fails a socket if none is selected. If only
+// "bearer" is left and the handler selects nothing, the guard selects it. It
+// never selects an item that contains a token, so a page whose token has a
+// Prefix must also offer a subprotocol that the handler selects.
 //
-// The zero value is the pair above. With a Prefix the token stands in the same
-// item. Known ones are
+// The zero value reads the pair above. With a Prefix, the token is in the same
+// item. Known prefixes are
 //
 //	base64url.bearer.authorization.k8s.io.   Kubernetes
 //	base64url.bearer.phx.                    Phoenix
 //
-// beside which those clients offer a subprotocol of their own.
+// Clients that use these also offer a subprotocol of their own.
 type Subprotocol struct {
-	// Name of the item before the token. Default: "bearer". Not with Prefix.
+	// Name is the item before the token. Default: "bearer". Not with Prefix.
 	Name string
 
-	// Prefix of the item that holds the token. What follows a prefix that
-	// begins with "base64url." is the token in base64url without padding,
-	// else the token itself.
+	// Prefix is the prefix of the item that contains the token. If it begins
+	// with "base64url.", the token is encoded in base64url without padding.
 	Prefix string
 }
 
@@ -55,8 +54,8 @@ func (p Subprotocol) name() string {
 	return p.Name
 }
 
-// marked returns the places where the offer says that the token stands: the
-// end of the list where nothing follows the name.
+// marked returns the indexes at which the offer should contain a token. The
+// index is len(offered) if nothing follows the name.
 func (p Subprotocol) marked(offered []string) []int {
 	var places []int
 	for i, item := range offered {
@@ -70,9 +69,9 @@ func (p Subprotocol) marked(offered []string) []int {
 	return places
 }
 
-// find returns the place of the item with the token among those offered, or -1.
-// An offer that names the credential twice, or holds it once more elsewhere, is
-// refused.
+// find returns the index of the item with the token in offered, or -1 if there
+// is none. It refuses an offer that names the credential twice, or that
+// contains the token again elsewhere.
 func (p Subprotocol) find(offered []string) (int, error) {
 	places := p.marked(offered)
 	if len(places) == 0 {
@@ -101,7 +100,7 @@ func (p Subprotocol) Extract(r *http.Request, _ Requirement) (Credential, error)
 	raw := strings.TrimPrefix(offered[at], p.Prefix)
 	if strings.HasPrefix(p.Prefix, "base64url.") {
 		decoded, err := base64.RawURLEncoding.Strict().DecodeString(raw)
-		if err != nil || strings.ContainsAny(raw, "\r\n") { // which the decoder skips
+		if err != nil || strings.ContainsAny(raw, "\r\n") { // the decoder skips these
 			return Credential{}, refuseWith(InvalidRequest, "The token among the subprotocols is not base64url")
 		}
 		raw = string(decoded)
@@ -112,7 +111,7 @@ func (p Subprotocol) Extract(r *http.Request, _ Requirement) (Credential, error)
 	return Credential{Token: raw}, nil
 }
 
-// marker returns the name of the item before the token of r, "" where there is
+// marker returns the name of the item before the token, or "" if there is
 // none.
 func (p Subprotocol) marker(offered []string) string {
 	if at, err := p.find(offered); err != nil || at < 0 || p.Prefix != "" {
@@ -121,10 +120,10 @@ func (p Subprotocol) marker(offered []string) string {
 	return p.name()
 }
 
-// Subprotocol returns the subprotocol that the answer to r must select if the
-// server selects none: the name before the token of a [Subprotocol], if
-// nothing else is offered. It is "" for all other requests. [Guard.Require]
-// selects it for its handlers.
+// Subprotocol returns the subprotocol that the response to r must select if
+// the server selects none: the name before the token of a [Subprotocol], if
+// nothing else is offered. For all other requests it returns "".
+// [Guard.Require] selects it for its handlers.
 func (g *Guard) Subprotocol(r *http.Request) string {
 	if len(r.Header["Sec-Websocket-Protocol"]) == 0 {
 		return ""
@@ -154,13 +153,13 @@ func (g *Guard) Subprotocol(r *http.Request) string {
 	return marker
 }
 
-// Missing is the text for a handshake without a token.
+// Missing returns the text for a handshake without a token.
 func (p Subprotocol) Missing(q Requirement) string {
 	return "Missing " + string(q.Type()) + " token from Sec-WebSocket-Protocol"
 }
 
-// Strip removes the item with the token; of an offer that is refused, every
-// item that may be one.
+// Strip removes the item with the token. From an offer that is refused, it
+// removes every item that may be a token.
 func (p Subprotocol) Strip(r *http.Request) {
 	offered := slices.Collect(httpx.Items(r.Header["Sec-Websocket-Protocol"]))
 	tokens := map[string]bool{}

@@ -21,28 +21,28 @@ import (
 	"wsauth/token"
 )
 
-// TicketLife is how long a ticket waits for its socket.
+// TicketLife is how long a ticket can be used.
 const TicketLife = 30 * time.Second
 
-// TicketPrefix begins every ticket, so that nobody takes a parameter of the
-// application's for one, and scanners for secrets find those that leak.
+// TicketPrefix begins every ticket, so that parameters of the application are
+// not mistaken for tickets, and secret scanners find leaked ones.
 const TicketPrefix = "wst_"
 
-// ticketRandom is the length of the random text after the prefix: base32, in
-// capitals and digits, of 130 bits.
+// ticketRandom is the length of the random text after the prefix: 130 bits in
+// base32, which is capitals and digits.
 const ticketRandom = 26
 
 func newTicket() string { return TicketPrefix + rand.Text() }
 
-// isTicket reports whether the value of a parameter is meant for a ticket. It
-// may still be one that was cut, or never issued, and a token never is: where
-// a ticket is expected it is refused, as a token in the query is.
+// isTicket reports whether the value of a parameter is meant as a ticket, even
+// if it is truncated or was never issued. This includes JWTs: where a ticket
+// is expected they are refused, like other tokens in the query.
 func isTicket(value string) bool {
 	return strings.HasPrefix(value, TicketPrefix) || ContainsTicket(value) || httpx.IsJWS(value)
 }
 
-// ContainsTicket reports whether a ticket stands anywhere in s, such as in a
-// URL. A prefix without the rest is none.
+// ContainsTicket reports whether s contains a ticket anywhere, for example in
+// a URL. The prefix alone does not count.
 func ContainsTicket(s string) bool {
 	for {
 		_, after, found := strings.Cut(s, TicketPrefix)
@@ -60,18 +60,19 @@ func ContainsTicket(s string) bool {
 	}
 }
 
-// A Ticket is the location of a one-use ticket in a parameter of the URL's
-// query, such as "/ws?ticket=…": the way for browsers, whose pages ask for one
-// over HTTP with their usual credential, and can show no header to a socket.
-// What the logs on the way keep of it is worth nothing once the socket is open,
-// and nothing after [TicketLife].
+// A Ticket is the location of a one-use ticket in a query parameter of the
+// URL, such as "/ws?ticket=…". It is meant for browsers: a page requests the
+// ticket over HTTP with its usual credential, because it cannot set headers
+// for a socket. Tickets in logs are worthless once the socket is open, and
+// after [TicketLife].
 //
-// A parameter of that name that does not begin with [TicketPrefix], and is no
-// JWT, is the application's: it is no credential, and the handler sees it.
+// If the value of the parameter does not begin with [TicketPrefix] and is not
+// a JWT, it belongs to the application: it is not a credential, and the
+// handler sees it.
 //
-// It needs Config.Tickets; [Guard.IssueTicket] makes the tickets.
+// A Ticket requires Config.Tickets; [Guard.IssueTicket] issues the tickets.
 type Ticket struct {
-	// Name of the parameter. Default: "ticket".
+	// Name is the name of the parameter. Default: "ticket".
 	Name string
 }
 
@@ -89,9 +90,9 @@ func (t Ticket) validate() error {
 	return nil
 }
 
-// value returns the ticket in a query, which is given once and plainly, or ""
-// where there is none: what no reader could take for a ticket may be given in
-// any way.
+// value returns the ticket in a query, or "" if there is none. A ticket must
+// be given once and without escapes; parameters that no parser could take for
+// a ticket may be given in any form.
 func (t Ticket) value(query string) (string, error) {
 	raw, err := queryValue(query, t.name())
 	if err != nil && !slices.ContainsFunc(strings.Split(query, "&"), t.isDoubtful) {
@@ -104,7 +105,7 @@ func (t Ticket) value(query string) (string, error) {
 }
 
 // isDoubtful reports whether a part of a query names the parameter, and a
-// lenient reader could find a ticket or a token in it.
+// lenient parser could find a ticket or a token in it.
 func (t Ticket) isDoubtful(part string) bool {
 	if !namesParameter(part, t.name()) {
 		return false
@@ -113,14 +114,14 @@ func (t Ticket) isDoubtful(part string) bool {
 	return err != nil || strings.Contains(plain, TicketPrefix) || strings.Contains(plain, "eyJ")
 }
 
-// Extract returns the ticket of the parameter.
+// Extract returns the ticket in the parameter.
 func (t Ticket) Extract(r *http.Request, _ Requirement) (Credential, error) {
 	raw, err := t.value(r.URL.RawQuery)
 	return Credential{Token: raw, Ticket: raw != ""}, err
 }
 
-// foreign returns the refusal for a client that has sent nothing but a
-// parameter of the name that is no ticket; nil if there is none.
+// foreign returns the refusal of a request whose only credential is a
+// parameter of the right name that is not a ticket, or nil for other requests.
 func (t Ticket) foreign(r *http.Request) *Error {
 	isGiven := func(part string) bool {
 		_, value, _ := strings.Cut(part, "=")
@@ -133,10 +134,10 @@ func (t Ticket) foreign(r *http.Request) *Error {
 	return nil
 }
 
-// Missing is the text for a request without a ticket.
+// Missing returns the text for a request without a ticket.
 func (Ticket) Missing(Requirement) string { return "Missing ticket" }
 
-// Strip removes the parameter, unless it is plainly the application's.
+// Strip removes the parameter, unless it clearly belongs to the application.
 func (t Ticket) Strip(r *http.Request) {
 	if raw, err := t.value(r.URL.RawQuery); err != nil || raw != "" {
 		stripQuery(r, t.name())
@@ -145,48 +146,48 @@ func (t Ticket) Strip(r *http.Request) {
 
 func (t Ticket) readsQuery(name, value string) bool { return name == t.name() && isTicket(value) }
 
-// TicketFor says what a ticket opens.
+// TicketFor describes the socket that a ticket opens.
 type TicketFor struct {
-	// Path is the path of the socket's URL, beginning with a slash, in any
-	// spelling: "/rooms/日本" and "/rooms/%E6%97%A5%E6%9C%AC" are the same. A
-	// percent sign begins an escape, as in [url.URL.EscapedPath], and an
-	// escaped slash or other reserved character is not the plain one. At most
-	// 2048 bytes, of which an escape is one. Required.
+	// Path is the path of the socket's URL. It begins with a slash and may be
+	// escaped or not: "/rooms/日本" and "/rooms/%E6%97%A5%E6%9C%AC" are the
+	// same. A percent sign begins an escape, as in [url.URL.EscapedPath]. An
+	// escaped slash or other reserved character differs from the unescaped
+	// one. At most 2048 bytes, of which an escape is one. Required.
 	Path string
 
 	// Origin is the Origin of the page that may use the ticket: that of the
-	// request for it. Empty for a client that sends none, and then the socket's
-	// handshake must have none either, unless AllowedOrigins.
+	// request for the ticket. If it is empty, because the client sends none,
+	// the handshake must have none either, unless AllowedOrigins is set.
 	Origin string
 
-	// AllowedOrigins lets a ticket without an Origin open a socket for each
+	// AllowedOrigins lets a ticket without an Origin open a socket from any
 	// origin that the guard allows, as well as without one. Some clients that
-	// are no browsers send an Origin with a handshake and none with the request
-	// for a ticket, such as those of React Native. Set it only if that request
-	// showed a credential that no browser sends by itself: not for cookies,
-	// since browsers leave the Origin out of some requests.
+	// are not browsers, such as those of React Native, send an Origin with a
+	// handshake but not with the request for a ticket. Set it only if that
+	// request had a credential that no browser sends by itself: not for
+	// cookies, since browsers omit the Origin from some requests.
 	AllowedOrigins bool
 }
 
 // maxTicketOrigin is the maximum length of an origin in bytes.
 const maxTicketOrigin = 2048
 
-// A ticketRecord is what the store keeps of a ticket.
+// A ticketRecord is what the store holds for a ticket.
 type ticketRecord struct {
 	Path           string         `json:"path"`
 	Origin         string         `json:"origin,omitzero"`
 	AllowedOrigins bool           `json:"allowed_origins,omitzero"`
-	Claims         jsontext.Value `json:"claims"` // of token.Claims
+	Claims         jsontext.Value `json:"claims"` // encoded token.Claims
 }
 
-// IssueTicket makes a ticket: [TicketPrefix] and a random text of 130 bits,
-// which opens one socket with claims, which are those that the guard has found
-// in the request for it. The socket lives as long as their token, and ends
-// with it when it is revoked; the ticket does, too. It expires after
-// [TicketLife], or with the token. The error is an [*Error]: InvalidRequest
-// for a path or an origin that cannot be one, and for claims that are longer
-// than a store keeps ([store.MaxTicketValue]); StoreUnavailable where the
-// store does not answer or is full.
+// IssueTicket issues a ticket for one socket with claims, which are those that
+// the guard has found in the request for the ticket. The ticket is
+// [TicketPrefix] and a random text of 130 bits. It expires after [TicketLife].
+// The socket ends when the token of the claims expires or is revoked; the
+// ticket does, too. The error is an [*Error] if the request cannot be served:
+// InvalidRequest if the path or the origin is not valid, or the claims are
+// longer than a store accepts ([store.MaxTicketValue]); StoreUnavailable if
+// the store does not answer or is full.
 func (g *Guard) IssueTicket(ctx context.Context, claims *token.Claims, f TicketFor) (string, error) {
 	switch {
 	case g.config.Tickets == nil:
@@ -225,12 +226,11 @@ func (g *Guard) IssueTicket(ctx context.Context, claims *token.Claims, f TicketF
 	return ticket, nil
 }
 
-// ticketKey is what the store knows a ticket by.
+// ticketKey returns the key of a ticket in the store.
 func ticketKey(ticket string) store.TicketKey { return sha256.Sum256([]byte(ticket)) }
 
-// redeem takes the ticket of an upgrade from the store, and returns the claims
-// that it stands for. A ticket that is used for something else than what it was
-// made for is used up all the same.
+// redeem takes the ticket of an upgrade from the store, and returns its
+// claims. A ticket for another socket is used up as well.
 func (g *Guard) redeem(r *http.Request, ticket string) (*token.Claims, error) {
 	if g.config.Tickets == nil {
 		return nil, refuse(InternalError, errors.New("a location takes tickets, and there is no Config.Tickets"))
@@ -261,8 +261,8 @@ func (g *Guard) redeem(r *http.Request, ticket string) (*token.Claims, error) {
 	return claims, nil
 }
 
-// isFor reports whether a ticket is for a handshake with these lines of the
-// field Origin, which checkOrigin has allowed.
+// isFor reports whether a ticket was issued for a handshake with these Origin
+// headers, which checkOrigin has accepted.
 func (t *ticketRecord) isFor(lines []string) bool {
 	switch len(lines) {
 	case 0:
@@ -273,15 +273,17 @@ func (t *ticketRecord) isFor(lines []string) bool {
 	return false
 }
 
-// isTicketPath reports whether a socket's path is that of its ticket, which is
-// canonical. A path with dots is not, since no browser sends one.
+// isTicketPath reports whether the path of a socket is that of its ticket,
+// which is canonical. A path with dot segments is not, since no browser sends
+// one.
 func isTicketPath(u *url.URL, path string) bool {
 	sent := urlpath.Sent(u)
 	canonical, err := urlpath.Canonical(sent)
 	return err == nil && canonical == path && !urlpath.HasDots(sent)
 }
 
-// refuseTicket tells every client the same, and the log what it was.
+// refuseTicket returns a refusal with the same text for every client. why is
+// for the log.
 func refuseTicket(why error) *Error {
 	return &Error{Reason: TokenInvalid, Message: "The ticket is not valid", Err: why}
 }
