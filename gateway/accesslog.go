@@ -13,8 +13,10 @@ import (
 	"wsauth/token"
 )
 
-// A line is what the access log says of a request: nothing that could be a credential, so no query, no cookie and no other header but
-// User-Agent, which is cut. All of it is escaped by slog. A nil line says nothing.
+// A line holds the fields of a request that the access log contains. None of
+// them can be a credential: the query, cookies and all headers but User-Agent
+// are left out, and User-Agent is truncated. slog escapes them. The methods of
+// a nil line do nothing.
 type line struct {
 	method, host, path, proto, remote, agent, user, session string
 }
@@ -30,11 +32,12 @@ func newLine(r *http.Request) *line {
 	}
 }
 
-// maxLoggedPath is how much of a path is logged.
+// maxLoggedPath is the maximum length of a logged path, in bytes.
 const maxLoggedPath = 256
 
-// jws is what has the form of a token, however its dots are escaped. It has no place in a path, and whoever puts it there has not meant it
-// for the log.
+// jws matches text in the form of a signed token, even if its dots are
+// percent-encoded once or several times. A token in a path is a client's
+// mistake and must not reach the log.
 var jws = regexp.MustCompile(`[A-Za-z0-9_-]{8,}=*(?:\.|%(?:25)*2[Ee])[A-Za-z0-9_-]{8,}(?:=*(?:\.|%(?:25)*2[Ee])[A-Za-z0-9_-]*)+`)
 
 func printablePath(path string) string {
@@ -42,14 +45,15 @@ func printablePath(path string) string {
 	return visible(logtext.Cut(path, maxLoggedPath))
 }
 
-// known records the claims of a request; nil is none.
+// known records the user and the session of a request. Nil claims are ignored.
 func (l *line) known(claims *token.Claims) {
 	if l != nil && claims != nil {
 		l.user, l.session = printable(claims.Subject), printable(claims.SessionID)
 	}
 }
 
-// answered logs a plain request. Whoever asks whether the server is well, asks all the time.
+// answered logs a plain request. Health checks are frequent, so they are
+// logged at debug level.
 func (l *line) answered(x *record) {
 	if l == nil {
 		return
@@ -68,8 +72,8 @@ func (l *line) handshake(x *record, reason string, status int) {
 	}
 }
 
-// requestLine is the message of a line of the access log, and statusKey the
-// attribute with the status of the answer.
+// requestLine is the message of a request in the access log, and statusKey the
+// attribute with the status of its answer.
 const (
 	requestLine = "request"
 	statusKey   = "status"
@@ -81,7 +85,7 @@ func (l *line) request(level slog.Level, x *record, reason string, status int, m
 		slog.String("proto", l.proto),
 		slog.String("agent", l.agent),
 		slog.Duration("duration", time.Since(x.begun)))
-	if status != 0 { // the client was gone before there was one
+	if status != 0 { // 0 if the client left before it was answered
 		attrs = append(attrs, slog.Int(statusKey, status))
 	}
 	x.gateway.log.LogAttrs(context.Background(), level, requestLine, append(attrs, more...)...)
@@ -102,7 +106,7 @@ func (l *line) ended(x *record, end *wsauth.EndError, result relay.Result) {
 		slog.Int64("upstream_messages", result.FromUpstream.Messages))...)
 }
 
-// attrs are what every line has.
+// attrs returns the attributes that all lines have in common.
 func (l *line) attrs(x *record, reason string) []slog.Attr {
 	all := []slog.Attr{
 		slog.String("route", x.route.name),

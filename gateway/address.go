@@ -18,8 +18,9 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// serverOf returns one name for all spellings of an upstream's address. Every
-// name of this machine counts as one: its servers mostly listen on several.
+// serverOf returns the canonical form of an upstream's address. All names of
+// this machine become localhost, since its servers mostly listen on several of
+// its addresses.
 func serverOf(address string) string {
 	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
 		return "unix:" + socketFile(socket)
@@ -35,10 +36,10 @@ func serverOf(address string) string {
 	return net.JoinHostPort(host, portOf(u))
 }
 
-// Reaches reports whether an entry of [Route.Upstreams] is what listens on
-// listen, which is HOST:PORT or the path of a Unix socket: in whatever
-// spelling, and where it listens on all addresses, by any name or address of
-// this machine.
+// Reaches reports whether upstream, an entry of [Route.Upstreams], leads to
+// the server that listens on listen, a HOST:PORT or the path of a Unix socket.
+// It recognizes other spellings, and all names and addresses of this machine
+// if listen means all addresses.
 func Reaches(upstream, listen string) bool {
 	if socket, ok := strings.CutPrefix(upstream, "unix:"); ok {
 		return socketFile(socket) == socketFile(listen)
@@ -66,8 +67,8 @@ func Reaches(upstream, listen string) bool {
 	case isUnspecified(own):
 		return true
 	}
-	// localhost is either loopback address, and dialling no address in
-	// particular reaches them.
+	// localhost stands for both loopback addresses, and a client that dials an
+	// unspecified address reaches them.
 	wide := func(name string) bool { return isUnspecified(name) || isLocalhost(name) }
 	if isThisMachine(own) && isThisMachine(asked) && (wide(own) || wide(asked)) {
 		return true
@@ -75,8 +76,8 @@ func Reaches(upstream, listen string) bool {
 	return slices.ContainsFunc(addressesOf(own), func(ip netip.Addr) bool { return slices.Contains(found, ip) })
 }
 
-// addressesOf returns the addresses of a name, as plainName returns it, as far
-// as this machine knows them without asking others.
+// addressesOf returns the addresses of a name in the form of plainName, as far
+// as this machine knows them without a DNS query.
 func addressesOf(name string) []netip.Addr {
 	if ip, err := netip.ParseAddr(name); err == nil {
 		return []netip.Addr{ip}
@@ -85,7 +86,8 @@ func addressesOf(name string) []netip.Addr {
 		return nil
 	}
 	var all []netip.Addr
-	asked, _ := hostsFile.LookupNetIP(context.Background(), "ip", name) // what it does not hold has none
+	// A name that is not found has no addresses.
+	asked, _ := hostsFile.LookupNetIP(context.Background(), "ip", name)
 	for _, ip := range asked {
 		all = append(all, ip.Unmap())
 	}
@@ -95,12 +97,11 @@ func addressesOf(name string) []netip.Addr {
 	return all
 }
 
-// hostsFile looks names up in the file of hosts alone.
+// hostsFile resolves names by the hosts file alone.
 var hostsFile = net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.ErrUnsupported }}
 
-// ownAddresses returns the addresses of this machine's interfaces.
 func ownAddresses() []netip.Addr {
-	found, _ := net.InterfaceAddrs() // of one that cannot be asked, loopback is known
+	found, _ := net.InterfaceAddrs() // if this fails, isOwnAddress still recognizes loopback
 	var all []netip.Addr
 	for _, a := range found {
 		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
@@ -110,13 +111,14 @@ func ownAddresses() []netip.Addr {
 	return all
 }
 
-// isOwnAddress reports whether an address is one of this machine.
+// isOwnAddress reports whether ip is an address of this machine.
 func isOwnAddress(ip netip.Addr) bool {
 	return ip.IsLoopback() || ip.IsUnspecified() || slices.Contains(ownAddresses(), ip.WithZone(""))
 }
 
-// socketFile returns one spelling of the path of a Unix socket, which need not
-// be there yet: /var/run is a link to /run on most machines.
+// socketFile returns the canonical form of a Unix socket's path. The socket
+// need not exist. Symbolic links are resolved: /var/run links to /run on most
+// machines.
 func socketFile(path string) string {
 	if whole, err := filepath.EvalSymlinks(path); err == nil {
 		return whole
@@ -127,8 +129,9 @@ func socketFile(path string) string {
 	return filepath.Clean(path)
 }
 
-// plainName returns one spelling of a host: in small letters, without the dot
-// of a full name, and of an address the usual one.
+// plainName returns the canonical form of a host: in lower case, without the
+// final dot of a fully qualified name, and with addresses in their usual
+// notation.
 func plainName(host string) string {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	if ip, err := netip.ParseAddr(host); err == nil {
@@ -137,8 +140,8 @@ func plainName(host string) string {
 	return host
 }
 
-// isThisMachine reports whether a name, as plainName returns it, is one of
-// this machine's own for everybody.
+// isThisMachine reports whether a name in the form of plainName always means
+// the local machine: localhost, or a loopback or unspecified address.
 func isThisMachine(name string) bool {
 	ip, err := netip.ParseAddr(name)
 	return isLocalhost(name) || isUnspecified(name) || err == nil && ip.IsLoopback()
@@ -153,7 +156,8 @@ func isUnspecified(name string) bool {
 	return name == "" || err == nil && ip.IsUnspecified()
 }
 
-// portOf returns the port of a URL, without zeros in front.
+// portOf returns the port of a URL without leading zeros, or the default port
+// of its scheme.
 func portOf(u *url.URL) string {
 	port := u.Port()
 	if n, err := strconv.Atoi(port); err == nil {
@@ -162,10 +166,12 @@ func portOf(u *url.URL) string {
 	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
-// maxUpstreamPath bounds the path of a Unix socket on this system, in bytes.
+// maxUpstreamPath is the maximum length of a Unix socket's path on this
+// system, in bytes.
 const maxUpstreamPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
-// checkSocketPath reports that no Unix socket can have a path.
+// checkSocketPath returns an error if path cannot be the path of a Unix
+// socket.
 func checkSocketPath(path string) error {
 	switch {
 	case !filepath.IsAbs(path) || strings.ContainsRune(path, 0):
@@ -178,7 +184,7 @@ func checkSocketPath(path string) error {
 	return nil
 }
 
-// CheckListen reports what is wrong with HOST:PORT as an address to listen on.
+// CheckListen returns an error if address is not a HOST:PORT to listen on.
 func CheckListen(address string) error {
 	wrong := errors.New("it must be HOST:PORT, such as 127.0.0.1:8000")
 	host, port, err := net.SplitHostPort(address)
@@ -197,8 +203,8 @@ func CheckListen(address string) error {
 	return checkHostName(host)
 }
 
-// Collide reports whether nobody can listen on both of two addresses, which
-// are HOST:PORT. A host is not looked up.
+// Collide reports whether a and b, each a HOST:PORT, cannot be listened on at
+// the same time. Names are not resolved.
 func Collide(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
@@ -214,8 +220,9 @@ func Collide(a, b string) bool {
 	return one == other || covers(one, other) || covers(other, one)
 }
 
-// covers reports whether who listens on one host listens on the other as well:
-// on all addresses, or those of IPv4, or by the usual name of 127.0.0.1.
+// covers reports whether a listener on the host one also accepts connections
+// to the host other: one is unspecified and other one of its addresses, or one
+// is localhost and other 127.0.0.1.
 func covers(one, other string) bool {
 	ip, err := netip.ParseAddr(other)
 	switch one {
@@ -229,16 +236,17 @@ func covers(one, other string) bool {
 	return false
 }
 
-// The longest names of DNS (RFC 1035 section 2.3.4).
+// The maximum lengths of a DNS name and of its labels, in bytes (RFC 1035
+// section 2.3.4).
 const (
 	maxHostName = 253
 	maxLabel    = 63
 )
 
-// checkHostName reports that a host, without brackets and port, is neither an
-// address nor a name. Of names, underscores are in those of containers. What
-// ends in a number is an address or nothing: some resolvers take 127.1 or
-// 0x7f000001 for one.
+// checkHostName returns an error if host, which has no brackets and no port,
+// is neither an address nor a host name. Underscores are allowed, since names
+// of containers have them. A name whose last label is a number is refused,
+// because some resolvers read 127.1 or 0x7f000001 as an address.
 func checkHostName(host string) error {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return nil
@@ -260,8 +268,8 @@ func checkHostName(host string) error {
 	return nil
 }
 
-// isNumber reports whether the last part of a host is a number, decimal or in
-// the writing of C.
+// isNumber reports whether a label is a decimal number, or a hexadecimal one
+// in the notation of C.
 func isNumber(label string) bool {
 	if strings.Trim(label, "0123456789") == "" {
 		return true
@@ -270,7 +278,7 @@ func isNumber(label string) bool {
 	return ok && strings.Trim(digits, "0123456789abcdef") == ""
 }
 
-// checkURLPort reports that the port of a URL is none.
+// checkURLPort returns an error if the port of u is not from 1 to 65535.
 func checkURLPort(u *url.URL) error {
 	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
@@ -280,7 +288,8 @@ func checkURLPort(u *url.URL) error {
 	return nil
 }
 
-// checkASCII reports that a host is not written as DNS and HTTP have it.
+// checkASCII returns an error if host is not ASCII. The error names its
+// Punycode form, which DNS and HTTP use.
 func checkASCII(host string) error {
 	if !strings.ContainsFunc(host, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return nil

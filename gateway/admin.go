@@ -6,37 +6,45 @@ import (
 	"net/http"
 )
 
-// AdminConfig says who may administrate, and what they are told of this program.
+// AdminConfig configures the API for operators: how they authenticate, and
+// what the API tells them about this program.
 type AdminConfig struct {
-	// Token must be shown as "Authorization: Bearer …" with every request; see [CheckAdminToken]. Default: none, for sockets that
-	// only those who may administrate can open, such as those of [ListenPrivate].
+	// Token is the token that every request must carry, as "Authorization:
+	// Bearer …"; see [CheckAdminToken]. Default: none, for listeners that only
+	// operators can reach, such as those of [ListenPrivate].
 	Token string
 
-	// TokenFile is in the place of Token where the token may change; see [OpenAdminTokenFile]. Default: none.
+	// TokenFile replaces Token if the token may change while the server runs;
+	// see [OpenAdminTokenFile]. Default: none.
 	TokenFile *AdminTokenFile
 
-	// Host is a name that requests may be sent to where there is a token, beside localhost and the addresses of this machine that no
-	// other can reach: that of a proxy which passes it on; see [CheckAdminHost]. All others are refused, because a page may be behind
-	// them. Default: none.
+	// Host is the name of a proxy that forwards requests to the API; see
+	// [CheckAdminHost]. If a token is required, requests must be sent to this
+	// name, to localhost or to a loopback address. All other names are
+	// refused, because they may be those of a web page that attacks this API
+	// (DNS rebinding). Default: none.
 	Host string
 
-	// Version is told by the status. Default: none.
+	// Version is the version in the status. Default: none.
 	Version string
 
-	// Reload reads the files of the server anew, for POST /v1/reload. An error
-	// means that the server is about to stop. Default: none, and the answer is
-	// 404.
+	// Reload reads the files of the server again, for POST /v1/reload. An
+	// error means that the server is about to stop. Default: none; the answer
+	// is 404.
 	Reload func(context.Context, AdminReload) (AdminReloaded, error)
 }
 
-// admin is the API for operators. It is apart from [Gateway.ServeHTTP]: nothing that the public reaches leads here.
+// admin serves the API for operators. No request to [Gateway.ServeHTTP]
+// reaches it.
 type admin struct {
 	gateway *Gateway
 	config  AdminConfig
 }
 
-// Admin returns the API for operators, which docs/admin.md describes: what is open, and the end of it at every grain. It panics where
-// c.Token is one that [CheckAdminToken] refuses, or c.Host one that [CheckAdminHost] does. [Gateway.ServeAdmin] serves it with the limits that it counts on.
+// Admin returns the API for operators, with which they list what is open and
+// end it; see docs/admin.md. It panics if [CheckAdminToken] refuses c.Token,
+// or [CheckAdminHost] refuses c.Host. [Gateway.ServeAdmin] serves it with the
+// limits that it relies on.
 func (g *Gateway) Admin(c AdminConfig) http.Handler {
 	a := &admin{gateway: g, config: c}
 	handler := newMux(a.endpoints())
@@ -57,7 +65,8 @@ func (g *Gateway) Admin(c AdminConfig) http.Handler {
 	return withSecurityHeaders(limit(noPages(handler), maxHeaders))
 }
 
-// endpoints are all that operators can ask for. docs/admin.md has the same table.
+// endpoints returns the endpoints of the API. docs/admin.md has the same
+// table.
 func (a *admin) endpoints() []endpoint {
 	return []endpoint{
 		{http.MethodGet, "/v1/status", http.HandlerFunc(a.status)},
@@ -70,8 +79,9 @@ func (a *admin) endpoints() []endpoint {
 	}
 }
 
-// noPages refuses what a browser sends for a page: none has business here, and one that was led here, by a name that resolves to
-// this machine, would act with the rights of its user.
+// noPages refuses requests that a browser sends for a web page. A page could
+// reach this API by a name that resolves to this machine, and would act with
+// the rights of its user. No page needs it.
 func noPages(next http.Handler) http.Handler {
 	refused := problemHandler(http.StatusForbidden, "origin_not_allowed", "Pages have no business here")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -85,7 +95,7 @@ func noPages(next http.Handler) http.Handler {
 	})
 }
 
-// via is the network that an operator came by, for the log: "unix" or "tcp".
+// via returns the network of a request, for the log: "unix" or "tcp".
 func via(r *http.Request) string {
 	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		return addr.Network()

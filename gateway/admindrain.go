@@ -9,18 +9,23 @@ import (
 	"wsauth/internal/problem"
 )
 
-// AdminDrain asks for the end of all sockets, after which the gateway lets no new one in.
+// AdminDrain is the body of a request to end all sockets. Afterwards the
+// gateway admits no new ones.
 type AdminDrain struct {
-	Within *int64 `json:"within,omitzero"` // seconds, 1 to 3600: for half of it, or less, sockets end one after the other. Default: Config.Drain
+	// Within is how long draining may take, in seconds, from 1 to 3600.
+	// Sockets end one after another during at most half of it. Default:
+	// Config.Drain.
+	Within *int64 `json:"within,omitzero"`
 }
 
-// AdminDraining says what is going on.
+// AdminDraining is the answer to [AdminDrain].
 type AdminDraining struct {
 	Within  int64 `json:"within"`  // seconds
-	Sockets int   `json:"sockets"` // that are open yet
+	Sockets int   `json:"sockets"` // still open
 }
 
-// drain answers POST /v1/drain, at once. A gateway that drains already goes on as it was told first.
+// drain answers POST /v1/drain at once. If the gateway is draining already,
+// the new request changes nothing.
 func (a *admin) drain(w http.ResponseWriter, r *http.Request) {
 	var order AdminDrain
 	if !readJSON(w, r, &order) {
@@ -37,10 +42,12 @@ func (a *admin) drain(w http.ResponseWriter, r *http.Request) {
 	answer := AdminDraining{Within: int64(within / time.Second), Sockets: a.gateway.guard.Counts().Sockets}
 	if a.gateway.draining.CompareAndSwap(false, true) {
 		a.gateway.log.Info("admin: draining", "within", within, "sockets", answer.Sockets, "via", via(r))
-		go func() { // it has no end to wait for but that of the sockets, which Shutdown waits for
+		// Shutdown waits for the sockets, so nothing else waits for this
+		// goroutine.
+		go func() {
 			ctx, cancel := context.WithTimeout(context.Background(), within)
 			defer cancel()
-			_ = a.gateway.guard.Drain(ctx) // what is left then was told to end
+			_ = a.gateway.guard.Drain(ctx) // the sockets that are left were told to end
 		}()
 	}
 	problem.WriteJSON(w, answer)

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// CheckAdminHost reports what is wrong with a name for [AdminConfig.Host].
+// CheckAdminHost returns an error if name cannot be [AdminConfig.Host].
 func CheckAdminHost(name string) error {
 	if name == "" || strings.HasPrefix(name, "*") {
 		return errors.New("a whole name is needed, such as admin.app.example")
@@ -16,9 +16,11 @@ func CheckAdminHost(name string) error {
 	return checkHost(name)
 }
 
-// hereOnly refuses what was sent to a name that is neither of this machine nor name. A page whose own name was made to resolve to this
-// machine, by whoever owns it, is of the same origin as the API for its browser, which then sends neither Origin nor, without TLS,
-// Sec-Fetch-Site, and lets it read the answers (DNS rebinding).
+// hereOnly refuses requests that were sent to a host other than name,
+// localhost and the loopback addresses. It prevents DNS rebinding: an attacker
+// makes the name of a page resolve to this machine. To the browser, page and
+// API then have the same origin: it sends no Origin and, without TLS, no
+// Sec-Fetch-Site, and the page can read the answers.
 func hereOnly(name string, next http.Handler) http.Handler {
 	refused := problemHandler(http.StatusForbidden, "host_not_allowed", "This is to be asked for by an address of this machine, by localhost, or by the name in its configuration")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -30,7 +32,8 @@ func hereOnly(name string, next http.Handler) http.Handler {
 	})
 }
 
-// isHere reports whether a Host field is a loopback address, localhost or name, with whatever port: one may be forwarded to ours.
+// isHere reports whether a Host field is a loopback address, localhost or
+// name. The port may be any, since another port may be forwarded to ours.
 func isHere(field, name string) bool {
 	if !isPlainHost(field) {
 		return false

@@ -9,24 +9,28 @@ import (
 	"wsauth/token"
 )
 
-// AdminSockets is a page of the sockets that are open.
+// AdminSockets is a page of the list of open sockets.
 type AdminSockets struct {
 	Sockets []AdminSocket `json:"sockets"`
-	Next    string        `json:"next,omitzero"` // what the following page begins after; absent in the last one
+	Next    string        `json:"next,omitzero"` // "after" of the next page; absent on the last
 }
 
-// An AdminSocket is an open socket, or a plain request that takes longer than
-// a second. Moments are in seconds since 1970.
+// An AdminSocket is an open socket, or a plain request that has taken longer
+// than a second. Times are in seconds since 1970.
 type AdminSocket struct {
-	JTI      string `json:"jti"`               // [token.Claims.ID] of the token that it has now; empty where its client is not known, as is what follows
-	SID      string `json:"sid"`               // empty where the token has none
-	Sub      string `json:"sub"`               //
+	// JTI is the [token.Claims.ID] of the current token. It is empty if the
+	// client has not authenticated, and so are SID and Sub.
+	JTI      string `json:"jti"`
+	SID      string `json:"sid"` // empty if the token has none
+	Sub      string `json:"sub"`
 	Kind     string `json:"kind"`              // "socket" or "request"
-	Route    string `json:"route,omitzero"`    // host and path; absent until there is an upstream
-	Upstream string `json:"upstream,omitzero"` // absent where it is not known
-	Remote   string `json:"remote"`            // who opened it: address and port
+	Route    string `json:"route,omitzero"`    // host and path; absent until an upstream serves it
+	Upstream string `json:"upstream,omitzero"` // absent if not known
+	Remote   string `json:"remote"`            // address and port of the client
 	Since    int64  `json:"since"`
-	Expires  int64  `json:"expires,omitzero"` // unless it is renewed before; absent where its client is not known
+	// Expires is when the token expires unless it is renewed. It is absent if
+	// the client has not authenticated.
+	Expires int64 `json:"expires,omitzero"`
 }
 
 // sockets answers GET /v1/sockets.
@@ -65,24 +69,26 @@ func (a *admin) socket(s *wsauth.Socket) AdminSocket {
 	return entry
 }
 
-// AdminSessions is a page of the sessions that have open sockets. One whose sockets come and go meanwhile may be in two pages.
+// AdminSessions is a page of the list of sessions that have open sockets. A
+// session whose sockets come and go in the meantime may be on two pages.
 type AdminSessions struct {
 	Sessions []AdminSession `json:"sessions"`
-	Next     string         `json:"next,omitzero"` // what the following page begins after; absent in the last one
+	Next     string         `json:"next,omitzero"` // "after" of the next page; absent on the last
 }
 
-// An AdminSession is the open sockets of one session; where their token has no
-// sid, those of one token.
+// An AdminSession summarizes the open sockets of a session or, if their token
+// has no sid, of a token.
 type AdminSession struct {
 	SID     string `json:"sid"`
-	JTI     string `json:"jti,omitzero"` // only where there is no sid
+	JTI     string `json:"jti,omitzero"` // only without a sid
 	Sub     string `json:"sub"`
 	Sockets int    `json:"sockets"`
-	Since   int64  `json:"since"`  // of the oldest of the sockets
-	Remote  string `json:"remote"` // the same
+	Since   int64  `json:"since"`  // when the oldest socket was opened
+	Remote  string `json:"remote"` // the client of the oldest socket
 }
 
-// maxScan is how many sockets are looked at for one page of sessions, which then may be shorter.
+// maxScan is the maximum number of sockets that are examined for a page of
+// sessions. The page may be shorter for that.
 const maxScan = 10_000
 
 // sessions answers GET /v1/sessions.
@@ -121,7 +127,8 @@ func (a *admin) sessions(w http.ResponseWriter, r *http.Request) {
 	problem.WriteJSON(w, answer)
 }
 
-// sessionOf is what ends the session of a token, without a date.
+// sessionOf returns the revocation that ends the session of a token. Its times
+// are unset.
 func sessionOf(c *token.Claims) store.Revocation {
 	if c.SessionID != "" {
 		return store.Revocation{Scope: store.Session, ID: c.SessionID}
@@ -129,7 +136,8 @@ func sessionOf(c *token.Claims) store.Revocation {
 	return store.Revocation{Scope: store.Token, ID: c.ID}
 }
 
-// sharing counts the sockets of the session of s where s is the oldest of them; it is 0 for the others.
+// sharing returns the number of sockets in the session of s if s is the oldest
+// of them, and 0 otherwise.
 func (a *admin) sharing(of store.Revocation, s *wsauth.Socket) int {
 	sockets := a.gateway.guard.Concerned(of)
 	for _, other := range sockets {
@@ -140,25 +148,27 @@ func (a *admin) sharing(of store.Revocation, s *wsauth.Socket) int {
 	return len(sockets)
 }
 
-// AdminLogins are the sessions of one user that the store has: the user need not have sockets open.
+// AdminLogins lists the sessions of a user in the store, with and without open
+// sockets.
 type AdminLogins struct {
 	Logins []AdminLogin `json:"logins"`
 }
 
-// An AdminLogin is one session as the store has it. Moments are in seconds since 1970.
+// An AdminLogin is a session in the store. Times are in seconds since 1970.
 type AdminLogin struct {
 	SID     string `json:"sid"`
 	Sub     string `json:"sub"`
 	Began   int64  `json:"began"`
-	Used    int64  `json:"used"`    // logged in or refreshed last
-	Expires int64  `json:"expires"` // unless it is used before
-	Ends    int64  `json:"ends"`    // however much it is used
-	Remote  string `json:"remote"`  // where it was used last: an address
-	Agent   string `json:"agent"`   // and a program
+	Used    int64  `json:"used"`    // the last login or refresh
+	Expires int64  `json:"expires"` // unless used
+	Ends    int64  `json:"ends"`    // even if used
+	Remote  string `json:"remote"`  // the address of its last use
+	Agent   string `json:"agent"`   // the User-Agent of its last use
 	Sockets int    `json:"sockets"`
 }
 
-// logins answers GET /v1/logins, with the one that began first first. They are at most [store.MaxFamilies].
+// logins answers GET /v1/logins with at most [store.MaxFamilies] sessions, the
+// oldest first.
 func (a *admin) logins(w http.ResponseWriter, r *http.Request) {
 	q, ok := a.readQuery(w, r, "user")
 	if !ok {

@@ -16,20 +16,21 @@ import (
 )
 
 const (
-	defaultPage = 100  // entries of an answer, where the request does not say
-	maxPage     = 1000 // at most
-	maxName     = 256  // bytes of the name of a user, session or token
+	defaultPage = 100  // entries of a page, unless the request has a limit
+	maxPage     = 1000 // the maximum limit
+	maxName     = 256  // the length of the name of a user, session or token, in bytes
 )
 
-// An adminQuery is what the query of a list says.
+// An adminQuery is the parsed query of a list.
 type adminQuery struct {
-	user, session, token string // "" is any
+	user, session, token string // "" matches all
 	limit                int
-	after                uint64 // the number of the last socket of the page before
+	after                uint64 // the number of the last socket on the page before
 }
 
-// readQuery reads a query that may have the names beside limit and after: each once, none unknown. When it cannot, it answers with
-// what is wrong, quoting nothing, and reports false.
+// readQuery parses the query of r, which may contain limit, after and names,
+// each once. If the query is invalid, readQuery answers r without quoting it
+// and returns false.
 func (a *admin) readQuery(w http.ResponseWriter, r *http.Request, names ...string) (adminQuery, bool) {
 	q, fault := a.parseQuery(r.URL.RawQuery, names)
 	if fault != "" {
@@ -72,12 +73,13 @@ func (a *admin) parseQuery(raw string, names []string) (q adminQuery, fault stri
 	return q, ""
 }
 
-// next is what the following page begins after.
+// next returns the after of the page that follows the socket with this number.
 func (a *admin) next(number uint64) string {
 	return a.gateway.run + "." + strconv.FormatUint(number, 10)
 }
 
-// matching yields the open sockets that a query asks for, in the order in which they came, from where its page begins.
+// matching returns the open sockets that match q, in the order in which they
+// were opened, from the beginning of its page.
 func (a *admin) matching(q adminQuery) iter.Seq[*wsauth.Socket] {
 	var few []*wsauth.Socket
 	switch guard := a.gateway.guard; {
@@ -90,7 +92,8 @@ func (a *admin) matching(q adminQuery) iter.Seq[*wsauth.Socket] {
 	default:
 		return guard.All(q.after)
 	}
-	// A socket whose client was known late stands late among those of its user.
+	// The guard sorts the sockets of a user by the time of authentication,
+	// which may be later than the opening.
 	slices.SortFunc(few, func(a, b *wsauth.Socket) int { return cmp.Compare(a.Number(), b.Number()) })
 	return func(yield func(*wsauth.Socket) bool) {
 		for _, s := range few {

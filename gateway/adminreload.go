@@ -6,17 +6,17 @@ import (
 	"wsauth/internal/problem"
 )
 
-// AdminReload asks the server to read its files anew.
+// AdminReload is the body of a request to read the server's files again.
 type AdminReload struct {
-	Confirm bool `json:"confirm,omitzero"` // carry out what waits for confirmation
+	Confirm bool `json:"confirm,omitzero"` // apply the changes that need confirmation
 }
 
-// AdminReloaded says what has become of each file, in sentences that name it.
-// What has a fault, or waits for confirmation, stays as it was.
+// AdminReloaded reports the result for each file, in sentences that name it.
+// Files with faults, and changes that need confirmation, are not applied.
 type AdminReloaded struct {
-	Changed     []string `json:"changed"`     // what was read and counts now
-	Warnings    []string `json:"warnings"`    // such as keys that count after a restart
-	Faults      []string `json:"faults"`      // all of them
+	Changed     []string `json:"changed"`  // what was read and applied
+	Warnings    []string `json:"warnings"` // such as keys that take effect after a restart
+	Faults      []string `json:"faults"`
 	Unconfirmed []string `json:"unconfirmed"` // changes that need Confirm
 }
 

@@ -12,23 +12,28 @@ import (
 	"wsauth/store"
 )
 
-// AdminRevoke asks for the end of tokens, sessions and sockets, at exactly one grain. The names are those of the claims: of users of
-// an identity provider with its namespace and a bar in front.
+// AdminRevoke is the body of a request to revoke tokens and sessions and to
+// end their sockets. Exactly one of Token, Session, User and Everything must
+// be set. The names are those in claims: names that come from an identity
+// provider begin with its namespace and a vertical bar.
 type AdminRevoke struct {
 	Token      *string `json:"token,omitzero"`      // a jti
 	Session    *string `json:"session,omitzero"`    // a sid
-	User       *string `json:"user,omitzero"`       // a sub: what that user began until Before
-	Everything *bool   `json:"everything,omitzero"` // true: what anybody began until Before
-	Before     *string `json:"before,omitzero"`     // of User and Everything: RFC 3339, not in the future. Default: now
+	User       *string `json:"user,omitzero"`       // a sub: its sessions begun until Before
+	Everything *bool   `json:"everything,omitzero"` // true: all sessions begun until Before
+	// Before goes with User and Everything: a time in RFC 3339, not in the
+	// future. Default: now.
+	Before *string `json:"before,omitzero"`
 }
 
-// AdminRevoked says what was revoked, and is as durable as the store.
+// AdminRevoked reports what was revoked. The revocation is as durable as the
+// store.
 type AdminRevoked struct {
 	Scope    string `json:"scope"`             // token, session, user or everything
-	ID       string `json:"id,omitzero"`       // absent of everything
-	Before   string `json:"before,omitzero"`   // of user and everything
-	Sessions *int   `json:"sessions,omitzero"` // of user: the logins that ended
-	Sockets  int    `json:"sockets"`           // that ended
+	ID       string `json:"id,omitzero"`       // absent for everything
+	Before   string `json:"before,omitzero"`   // only for user and everything
+	Sessions *int   `json:"sessions,omitzero"` // only for user: how many sessions ended
+	Sockets  int    `json:"sockets"`           // how many ended
 }
 
 // revoke answers POST /v1/revoke.
@@ -59,18 +64,18 @@ func (a *admin) revoke(w http.ResponseWriter, r *http.Request) {
 	problem.WriteJSON(w, answer)
 }
 
-// storeTimeout is how long one request may keep the store busy.
+// storeTimeout is the maximum duration of a request's operations on the store.
 const storeTimeout = 5 * time.Second
 
-// storing returns the context for what r changes in the store. It outlives a
-// client that disconnects.
+// storing returns the context for changes that r makes in the store. It is not
+// cancelled if the client disconnects.
 func storing(r *http.Request) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
 }
 
 // failed answers a request that failed with err. After [store.ErrNotDurable],
-// what was to end has ended on this node, and the answer says so. what failed
-// and attrs are for the log.
+// what was revoked has ended on this node, and the answer says so. The log
+// gets what and attrs.
 func (a *admin) failed(w http.ResponseWriter, r *http.Request, what string, err error, attrs ...any) {
 	log := a.gateway.log
 	switch {
@@ -86,12 +91,13 @@ func (a *admin) failed(w http.ResponseWriter, r *http.Request, what string, err 
 	}
 }
 
-// carryOut revokes what order names, and returns what has ended.
+// carryOut applies order and returns the result.
 func (a *admin) carryOut(ctx context.Context, order store.Revocation) (answer AdminRevoked, err error) {
 	g := a.gateway
 	answer = AdminRevoked{Scope: order.Scope.String(), ID: order.ID}
 	if !order.Before.IsZero() {
-		answer.Before = order.Before.UTC().Format("2006-01-02T15:04:05.000Z07:00") // as exact as a store is
+		// A store keeps times in milliseconds.
+		answer.Before = order.Before.UTC().Format("2006-01-02T15:04:05.000Z07:00")
 	}
 	switch order.Scope {
 	case store.Subject:
@@ -110,8 +116,8 @@ func (a *admin) carryOut(ctx context.Context, order store.Revocation) (answer Ad
 	return answer, err
 }
 
-// readRevoke reads what is to be revoked; only Expires is not said yet. When it cannot, it answers with what is wrong, and reports
-// false.
+// readRevoke reads the revocation that r asks for, without its Expires. If the
+// body is invalid, readRevoke answers r and returns false.
 func readRevoke(w http.ResponseWriter, r *http.Request, now time.Time) (store.Revocation, bool) {
 	var order AdminRevoke
 	if !readJSON(w, r, &order) {
@@ -125,7 +131,7 @@ func readRevoke(w http.ResponseWriter, r *http.Request, now time.Time) (store.Re
 	return revocation, true
 }
 
-// revocation is what the order means; fault says why it means nothing.
+// revocation returns o as a revocation. If o is invalid, fault says why.
 func (o AdminRevoke) revocation(now time.Time) (r store.Revocation, fault string) {
 	grains := 0
 	for _, named := range []struct {

@@ -10,11 +10,13 @@ import (
 	"wsauth/internal/connlimit"
 )
 
-// adminStop is how long requests of operators that are under way have when the API for operators stops.
+// adminStop is how long requests of operators may continue after ServeAdmin
+// was told to stop.
 const adminStop = storeTimeout + time.Second
 
-// ServeAdmin serves the API for operators on l, which it closes, until ctx is done. It refuses an address that other machines can
-// reach, and any TCP address without a token.
+// ServeAdmin serves the API for operators on l until ctx is done, and closes
+// l. It refuses an address that other machines can reach, and a TCP address
+// without a token.
 func (g *Gateway) ServeAdmin(ctx context.Context, l net.Listener, c AdminConfig) error {
 	if err := mayAdminister(l.Addr(), c); err != nil {
 		return errors.Join(err, l.Close())
@@ -25,8 +27,10 @@ func (g *Gateway) ServeAdmin(ctx context.Context, l net.Listener, c AdminConfig)
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      20 * time.Second,
 		IdleTimeout:       30 * time.Second,
-		MaxHeaderBytes:    64 << 10, // limit's own lies lower, and says which part was too long
-		ErrorLog:          newServerLog(g.log),
+		// The limit in Admin is lower, and its answer says which part was too
+		// long.
+		MaxHeaderBytes: 64 << 10,
+		ErrorLog:       newServerLog(g.log),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(connlimit.Bound(server, l)) }()
@@ -41,18 +45,19 @@ func (g *Gateway) ServeAdmin(ctx context.Context, l net.Listener, c AdminConfig)
 	if err != nil {
 		err = errors.Join(err, server.Close())
 	}
-	if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) { // once it has closed l
+	// Serve has returned, so l is closed.
+	if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) {
 		err = errors.Join(err, ended)
 	}
 	return err
 }
 
-// mayAdminister reports why operators may not be served at an address.
+// mayAdminister returns an error if the API may not be served at addr.
 func mayAdminister(addr net.Addr, c AdminConfig) error {
 	tcp, ok := addr.(*net.TCPAddr)
 	switch {
 	case !ok:
-		return nil // who may open a Unix socket is its file's business
+		return nil // the file's permissions protect a Unix socket
 	case !tcp.IP.IsLoopback():
 		return errors.New("gateway: other machines can reach " + addr.String() + ": operators are served on this machine only, such as on 127.0.0.1, for their token would cross the network in the clear")
 	case c.Token == "" && c.TokenFile == nil:

@@ -12,49 +12,54 @@ import (
 	"wsauth/internal/upstream"
 )
 
-// AdminStatus says how the gateway is. Moments are in seconds since 1970.
+// AdminStatus is the state of the gateway. Times are in seconds since 1970.
 type AdminStatus struct {
-	Version string       `json:"version,omitzero"`
-	Started int64        `json:"started"`
-	Uptime  int64        `json:"uptime"`          // seconds
-	Ready   bool         `json:"ready"`           // it lets clients in: it knows what is revoked, and does not drain
-	Reason  string       `json:"reason,omitzero"` // why not: "restarting" where it drains, or "store_unavailable"
-	Open    AdminOpen    `json:"open"`
-	Routes  []AdminRoute `json:"routes"`
+	Version string `json:"version,omitzero"`
+	Started int64  `json:"started"`
+	Uptime  int64  `json:"uptime"` // seconds
+	// Ready reports whether the gateway admits clients: it knows the
+	// revocations and is not draining. If it is not ready, Reason is
+	// "restarting" if it is draining, or "store_unavailable".
+	Ready  bool         `json:"ready"`
+	Reason string       `json:"reason,omitzero"`
+	Open   AdminOpen    `json:"open"`
+	Routes []AdminRoute `json:"routes"`
 
-	Degraded    bool             `json:"degraded"` // what is revoked now would be forgotten with the process
+	// Degraded reports whether new revocations would be lost if the process
+	// ended.
+	Degraded    bool             `json:"degraded"`
 	Revocations AdminRevocations `json:"revocations"`
 }
 
-// AdminRevocations says how full the log of revocations is. Entries and Limit
-// are absent if the store does not say.
+// AdminRevocations reports how full the log of revocations is. Entries and
+// Limit are absent if the store does not report them.
 type AdminRevocations struct {
 	Entries int `json:"entries,omitzero"`
 	Limit   int `json:"limit,omitzero"`
-	Held    int `json:"held"` // that hold on this node only, since the store did not take them
+	Held    int `json:"held"` // on this node only, because the store did not accept them
 }
 
-// AdminOpen counts what is open.
+// AdminOpen reports how much is open.
 type AdminOpen struct {
 	Sockets  int `json:"sockets"`
-	Requests int `json:"requests"` // plain ones that take longer than a second
-	Sessions int `json:"sessions"` // that have sockets, by their sid
-	Users    int `json:"users"`    // the same
+	Requests int `json:"requests"` // plain requests that have taken longer than a second
+	Sessions int `json:"sessions"` // with sockets; counted by sid
+	Users    int `json:"users"`    // with sockets
 }
 
-// An AdminRoute is one route, with the servers behind it.
+// An AdminRoute is a route and its upstreams.
 type AdminRoute struct {
 	Host        string          `json:"host,omitzero"`
 	Path        string          `json:"path"`
 	Public      bool            `json:"public"`
-	Requirement string          `json:"requirement,omitzero"` // absent of a public one
-	Upstreams   []AdminUpstream `json:"upstreams"`            // none of the demonstration
+	Requirement string          `json:"requirement,omitzero"` // absent for public routes
+	Upstreams   []AdminUpstream `json:"upstreams"`            // empty for the demonstration
 }
 
-// An AdminUpstream is one server behind a route.
+// An AdminUpstream is an upstream of a route.
 type AdminUpstream struct {
 	Address string `json:"address"`
-	Well    bool   `json:"well"` // it is not passed over
+	Well    bool   `json:"well"` // healthy: it gets requests
 }
 
 // status answers GET /v1/status.
@@ -83,7 +88,7 @@ func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 	problem.WriteJSON(w, status)
 }
 
-// adminRoutes are the routes, sorted by host and path.
+// adminRoutes returns the routes, sorted by host and path.
 func (g *Gateway) adminRoutes() []AdminRoute {
 	if demo := g.demoProxy(); demo != nil {
 		return []AdminRoute{adminRoute(demo, nil)}
@@ -109,7 +114,8 @@ func adminRoute(p *proxy, states []upstream.State) AdminRoute {
 	return route
 }
 
-// demoProxy serves the demonstration; nil with routes.
+// demoProxy returns the proxy of the demonstration, or nil if there are
+// routes.
 func (g *Gateway) demoProxy() *proxy {
 	if g.demo == nil {
 		return nil

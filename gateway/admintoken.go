@@ -16,19 +16,21 @@ import (
 )
 
 const (
-	minAdminToken = 43 // characters: 32 random bytes in base64, and less than those in hexadecimal
+	minAdminToken = 43 // in characters: 32 random bytes in base64 (hexadecimal is longer)
 	maxAdminToken = 1024
-	fewCharacters = 8 // that are different; random text of this length has more
+	fewCharacters = 8 // the minimum of different characters; random text of this length has more
 
-	// A client may show adminTries wrong tokens at once, and then one more
-	// each adminTryEvery.
+	// A client may try adminTries wrong tokens at once, and then one more
+	// every adminTryEvery.
 	adminTries    = 10
 	adminTryEvery = 6 * time.Second
-	maxTriers     = 50_000 // clients that are remembered
+	maxTriers     = 50_000 // clients whose tries are counted
 )
 
-// CheckAdminToken reports what is wrong with a token for operators: it must be at least 43 characters of what RFC 6750 section 2.1
-// allows, as random as 32 bytes of "openssl rand -base64 32" are. The error never holds the token.
+// CheckAdminToken returns an error if token is not safe for operators. It must
+// have at least 43 of the characters that RFC 6750 section 2.1 allows, and
+// should be as random as 32 bytes of "openssl rand -base64 32". The error
+// never contains the token.
 func CheckAdminToken(token string) error {
 	const advice = `make one: (umask 077; openssl rand -base64 32 > FILE)`
 	if len(token) < minAdminToken {
@@ -52,8 +54,9 @@ func CheckAdminToken(token string) error {
 	return nil
 }
 
-// ReadAdminToken reads a token for operators from a file, without the spaces and line breaks around it. It refuses a file that
-// others can read, and a token that [CheckAdminToken] refuses.
+// ReadAdminToken reads a token for operators from a file, and trims the spaces
+// and line breaks around it. It returns an error if others can read the file,
+// or if [CheckAdminToken] refuses the token.
 func ReadAdminToken(path string) (string, error) {
 	folder, err := keyfile.OpenFolder(filepath.Dir(path))
 	if err != nil {
@@ -71,10 +74,10 @@ func ReadAdminToken(path string) (string, error) {
 	return token, nil
 }
 
-// adminToken lets in who shows the token.
+// adminToken authenticates operators by their token and limits wrong tries.
 type adminToken struct {
 	file  *AdminTokenFile
-	tries *ratelimit.Limiter // those that fail, of each address
+	tries *ratelimit.Limiter // wrong tokens, by network
 	log   *slog.Logger
 }
 
@@ -82,8 +85,9 @@ func newAdminToken(file *AdminTokenFile, log *slog.Logger) *adminToken {
 	return &adminToken{file: file, tries: ratelimit.New(adminTries, adminTryEvery, maxTriers), log: log}
 }
 
-// require refuses requests without the token. A try is taken before the token is looked at, so that parallel ones count too, and given
-// back when it is the right one.
+// require refuses requests without the token. It counts a try before it
+// compares the token, so that parallel tries count, and uncounts it if the
+// token is right.
 func (t *adminToken) require(next http.Handler) http.Handler {
 	refuse := func(reason, detail string) http.HandlerFunc {
 		answer := problemHandler(http.StatusUnauthorized, reason, detail)
@@ -116,7 +120,8 @@ func (t *adminToken) require(next http.Handler) http.Handler {
 	})
 }
 
-// shownToken is what the one Authorization field shows.
+// shownToken returns the token in lines, the Authorization fields of a
+// request. There must be exactly one, with the scheme Bearer.
 func shownToken(lines []string) (string, bool) {
 	if len(lines) != 1 {
 		return "", false

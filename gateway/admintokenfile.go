@@ -6,14 +6,16 @@ import (
 	"sync/atomic"
 )
 
-// An AdminTokenFile is a token for operators in a file, in whose place another may be put while the server runs. It keeps a hash of the
-// token alone, and is safe for concurrent use.
+// An AdminTokenFile is a file with the token for operators, which can be
+// replaced while the server runs. It keeps only a hash of the token. It is
+// safe for concurrent use.
 type AdminTokenFile struct {
 	path string
 	hash atomic.Pointer[[sha256.Size]byte]
 }
 
-// OpenAdminTokenFile reads the token as [ReadAdminToken] does.
+// OpenAdminTokenFile opens a token file; [ReadAdminToken] says which are
+// refused.
 func OpenAdminTokenFile(path string) (*AdminTokenFile, error) {
 	f := &AdminTokenFile{path: path}
 	if _, err := f.Reload(); err != nil {
@@ -22,8 +24,9 @@ func OpenAdminTokenFile(path string) (*AdminTokenFile, error) {
 	return f, nil
 }
 
-// Reload reads the file anew, and reports whether there is another token in it, which counts from now on. The one before does not then.
-// With an error it counts as it did.
+// Reload reads the file again and reports whether its token has changed. A new
+// token replaces the old one at once. If Reload returns an error, the old
+// token remains valid.
 func (f *AdminTokenFile) Reload() (changed bool, err error) {
 	token, err := ReadAdminToken(f.path)
 	if err != nil {
@@ -34,13 +37,14 @@ func (f *AdminTokenFile) Reload() (changed bool, err error) {
 	return last == nil || *last != next, nil
 }
 
-// is reports whether token is the one that counts.
+// is reports whether token is the valid one. It compares in constant time.
 func (f *AdminTokenFile) is(token string) bool {
 	hash := sha256.Sum256([]byte(token))
 	return subtle.ConstantTimeCompare(hash[:], f.hash.Load()[:]) == 1
 }
 
-// fixedToken is a token that is in no file.
+// fixedToken returns an AdminTokenFile without a file, for a token that does
+// not change.
 func fixedToken(token string) *AdminTokenFile {
 	f := new(AdminTokenFile)
 	hash := sha256.Sum256([]byte(token))

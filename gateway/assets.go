@@ -18,17 +18,20 @@ import (
 //go:embed web
 var web embed.FS
 
-// An asset is a file of the pages.
+// An asset is a file that the pages consist of or load.
 type asset struct {
 	body        []byte
 	contentType string
 	etag        string
 }
 
-// assets are the files of the pages by name. A name that is not here is not served, so there is no path to climb.
+// assets maps names to files. Only these names are served, so path traversal
+// is not possible.
 type assets map[string]asset
 
-// contentTypes does not ask the system's tables, which differ, and decides what a browser will run.
+// contentTypes maps file extensions to content types. The tables of the system
+// are not used: they differ between systems, and the content type decides what
+// a browser executes.
 var contentTypes = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".css":  "text/css; charset=utf-8",
@@ -37,7 +40,7 @@ var contentTypes = map[string]string{
 	".json": "application/json",
 }
 
-// clientPrefix begins the names of the browser client's modules.
+// clientPrefix is the prefix of the names of the browser client's modules.
 const clientPrefix = "client/"
 
 func loadAssets() (assets, error) {
@@ -49,7 +52,7 @@ func loadAssets() (assets, error) {
 	return files, errors.Join(files.load("", pages), files.load(clientPrefix, client.Files()))
 }
 
-// load adds the files at the root of dir, with a prefix to their names.
+// load adds the files at the root of dir, with prefix before their names.
 func (a assets) load(prefix string, dir fs.FS) error {
 	entries, err := fs.ReadDir(dir, ".")
 	if err != nil {
@@ -69,13 +72,14 @@ func (a assets) load(prefix string, dir fs.FS) error {
 	return nil
 }
 
-// newAsset names the version of body by its content.
+// newAsset returns an asset whose ETag is derived from body.
 func newAsset(body []byte, contentType string) asset {
 	sum := sha256.Sum256(body)
 	return asset{body, contentType, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
 }
 
-// serve answers with the file that prefix and the wildcard {file} name.
+// serve returns a handler for the files whose names begin with prefix. The
+// wildcard {file} of the pattern is the rest of the name.
 func (a assets) serve(prefix string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		file, ok := a[prefix+r.PathValue("file")]
@@ -87,16 +91,17 @@ func (a assets) serve(prefix string) http.Handler {
 	})
 }
 
-// handler serves the one file called name.
+// handler returns the handler of the file called name, which must exist.
 func (a assets) handler(name string) http.Handler {
 	file, ok := a[name]
 	if !ok {
-		panic("gateway: no asset " + name) // the name is ours and the file is embedded
+		panic("gateway: no asset " + name) // the name is a constant, and the file is embedded
 	}
 	return file
 }
 
-// ServeHTTP answers with the file, or 304 when the client has it. The client asks each time, so a new version shows at once.
+// ServeHTTP answers with the file, or with 304 if the client has it. Clients
+// revalidate each time, so a new version is visible at once.
 func (f asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", f.contentType)
 	w.Header().Set("Cache-Control", "no-cache")

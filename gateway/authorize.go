@@ -10,10 +10,11 @@ import (
 	"wsauth/token"
 )
 
-// authorize is the rule of the route for a request and for each renewal of its
-// socket. It is that of the route as it is now, which may be another than when
-// the socket was opened. It is asked last, so what it is shown is good by
-// itself; only a refresh token may have been exchanged.
+// authorize applies the rule of the route to a request, and to each renewal of
+// its socket. It uses the current rule, which may have replaced the rule under
+// which the socket was opened. It is called last, after the credential was
+// verified; a refresh token may have been exchanged, though, and is looked up
+// in the store.
 func (p *proxy) authorize(claims *token.Claims) error {
 	if after := p.gateway.authorized.Load(); after != nil {
 		defer (*after)()
@@ -32,16 +33,16 @@ func (p *proxy) authorize(claims *token.Claims) error {
 	return p.gateway.login.Present(ctx, claims, "route", p.route.name())
 }
 
-// errNoSockets refuses handshakes on public routes without Sockets.
 var errNoSockets = &wsauth.Error{
 	Reason:  wsauth.SocketsNotAllowed,
 	Message: wsauth.SocketsNotAllowed.Outcome().Text,
 	Err:     errors.New("a public route opens sockets only with sockets: true"),
 }
 
-// allows reports why a client with these claims may not use the route. Nil
-// claims are those of a client that was not asked for a token, or that sent
-// none where it is optional. On a public route only handshakes get here.
+// allows returns an error if a client with these claims may not use the route.
+// Nil claims mean a client that was not asked for a token, or that sent none
+// where it is optional. On a public route, allows is called for handshakes
+// only.
 func (p *proxy) allows(claims *token.Claims) error {
 	if p.route.Public && !p.route.Sockets {
 		return errNoSockets
@@ -65,7 +66,7 @@ func (p *proxy) allows(claims *token.Claims) error {
 	return nil
 }
 
-// hasScopes reports which of the route's scopes is missing.
+// hasScopes returns an error if a scope of the route is missing.
 func (p *proxy) hasScopes(read *claimReader) error {
 	if len(p.route.Scopes) == 0 {
 		return nil

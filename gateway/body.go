@@ -8,8 +8,8 @@ import (
 	"wsauth/internal/problem"
 )
 
-// readJSON reads the body of r into v. If it cannot, it answers r and reports
-// false; see [problem.ReadJSON].
+// readJSON reads the body of r into v. If the body is invalid, readJSON
+// answers r and returns false; see [problem.ReadJSON].
 func readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
 	if fault := problem.ReadJSON(w, r, v, adminMembers); fault != nil {
 		answerProblem(w, r, *fault)
@@ -18,7 +18,8 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
 	return true
 }
 
-// adminMembers describes the members of the bodies that operators send.
+// adminMembers describes the members of the API's request bodies, for error
+// messages.
 var adminMembers = map[jsontext.Pointer]string{
 	"/token":      "token must be a string",
 	"/session":    "session must be a string",

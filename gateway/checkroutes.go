@@ -13,7 +13,8 @@ import (
 	"wsauth/token"
 )
 
-// checkRoutes checks the routes, one by one and beside each other, and fills what they leave out.
+// checkRoutes checks the routes, individually and for conflicts, and sets
+// their defaults.
 func (c *Config) checkRoutes() faults {
 	var wrong faults
 	if err := checkPrefix(c.AuthPrefix); err != nil {
@@ -24,7 +25,7 @@ func (c *Config) checkRoutes() faults {
 	}
 	c.Routes = slices.Clone(c.Routes)
 	asserts := slices.ContainsFunc(c.Routes, func(r Route) bool { return r.Assertion != "" })
-	seen := map[string]string{} // by the name as some servers read it
+	seen := map[string]string{} // keyed by the name as lenient servers read it
 	for i, r := range c.Routes {
 		field := fmt.Sprintf("Routes[%d]", i)
 		filled, of := r.clone().check()
@@ -62,8 +63,8 @@ func (c *Config) checkRoutes() faults {
 	return wrong
 }
 
-// clone returns a copy of r that does not change with lists and maps of the
-// caller, so that an update sees what has changed in them.
+// clone returns a deep copy of r, so that Update recognizes what the caller
+// has changed in lists and maps.
 func (r Route) clone() Route {
 	r.Upstreams, r.Scopes, r.Locations = slices.Clone(r.Upstreams), slices.Clone(r.Scopes), slices.Clone(r.Locations)
 	r.AppParameters, r.Origins, r.Headers = slices.Clone(r.AppParameters), slices.Clone(r.Origins), maps.Clone(r.Headers)
@@ -79,9 +80,9 @@ func (r Route) clone() Route {
 	return r
 }
 
-// checkPrefix reports what is wrong with [Config.AuthPrefix]. It is the path
-// of cookies, which browsers compare with the path of a request as they send
-// it: in ASCII.
+// checkPrefix returns an error if p cannot be [Config.AuthPrefix]. It is the
+// path of cookies, which browsers compare with the path of a request in ASCII
+// form.
 func checkPrefix(p string) error {
 	switch {
 	case checkPath(p) != nil || strings.HasSuffix(p, "/"):
@@ -94,8 +95,8 @@ func checkPrefix(p string) error {
 	return nil
 }
 
-// checkAsserting reports that upstreams could not verify an assertion.
-// checkLogin reports that there is no key.
+// checkAsserting returns a fault if a secret signs, so that upstreams could
+// not verify an assertion. checkLogin reports a missing key.
 func (c *Config) checkAsserting() faults {
 	var wrong faults
 	if set, fixed := c.Keys.(*token.KeySet); c.Keys == nil || fixed && set == nil {
@@ -111,7 +112,8 @@ func (c *Config) checkAsserting() faults {
 	return wrong
 }
 
-// checkLocations reports what a guard would have against the locations of a route.
+// checkLocations returns the faults that a guard would find in the locations
+// of a route.
 func checkLocations(locations []wsauth.Location) faults {
 	var wrong faults
 	for i, l := range locations {
@@ -130,8 +132,8 @@ func checkLocations(locations []wsauth.Location) faults {
 	return wrong
 }
 
-// checkAppParameters checks the parameters of the application beside those of
-// the locations.
+// checkAppParameters checks the application's parameters, by themselves and
+// beside those of the locations.
 func (r *Route) checkAppParameters() faults {
 	var wrong faults
 	if r.Public && len(r.AppParameters) > 0 {
@@ -151,8 +153,7 @@ func (r *Route) checkAppParameters() faults {
 	return wrong
 }
 
-// checkAnyOrigin refuses pages of every origin where cookies may be the
-// credential.
+// checkAnyOrigin refuses AnyOrigin on a route that accepts cookies.
 func (r *Route) checkAnyOrigin() faults {
 	var wrong faults
 	if !r.AnyOrigin {
@@ -171,7 +172,7 @@ func (r *Route) checkAnyOrigin() faults {
 	return wrong
 }
 
-// readLocations returns where the route looks for a credential.
+// readLocations returns the locations where the route looks for credentials.
 func (r *Route) readLocations() []wsauth.Location {
 	if r.Locations != nil {
 		return r.Locations
@@ -179,7 +180,8 @@ func (r *Route) readLocations() []wsauth.Location {
 	return defaultLocations(&wsauth.Cookies{})
 }
 
-// tryLocations makes a guard with these locations, to hear what it says of the last.
+// tryLocations returns the error of a guard with these locations, without its
+// prefix.
 func tryLocations(locations ...wsauth.Location) error {
 	_, err := wsauth.New(wsauth.Config{Verifier: nobody{}, Tickets: store.NewMemory(1), Locations: locations})
 	if err == nil {
@@ -189,10 +191,11 @@ func tryLocations(locations ...wsauth.Location) error {
 	return errors.New(strings.ReplaceAll(text, "\n", "; "))
 }
 
-// nobody verifies no token.
+// nobody is a verifier that refuses every token. It serves to check a
+// configuration.
 type nobody struct{}
 
-// Verify refuses.
+// Verify returns [token.ErrMalformed].
 func (nobody) Verify(context.Context, string) (*token.Claims, error) {
 	return nil, &token.Error{Kind: token.ErrMalformed}
 }

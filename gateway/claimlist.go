@@ -12,19 +12,20 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A HeaderLists says how a claim that is a list becomes the value of a
-// header.
+// A HeaderLists is a way to write a claim that is a list into a header.
 type HeaderLists string
 
-// The ways to write a list.
+// The formats of lists.
 const (
-	// ListsByComma joins the entries by commas. A list with an entry that has
-	// a comma or a double quote is refused, since it would be read as another
-	// list: ["staff,admin"] as two groups. So are scopes with a space.
+	// ListsByComma separates the entries by commas. A list is refused if an
+	// entry contains a comma or a double quote, because servers would read it
+	// as another list: ["staff,admin"] as two groups. A list of scopes is also
+	// refused if an entry contains a space.
 	ListsByComma HeaderLists = "comma"
 
-	// ListsAsJSON writes a JSON array in ASCII, also of one entry and of none.
-	// A string that begins with a bracket and is no list is refused.
+	// ListsAsJSON writes a JSON array in ASCII, even for one entry or none. A
+	// string that is not written as a list is refused if it begins with a
+	// bracket, since it would look like one.
 	ListsAsJSON HeaderLists = "json"
 )
 
@@ -34,18 +35,18 @@ var (
 	errNotAList  = errors.New("is no list, and begins with a bracket as lists do")
 )
 
-// A claimItem is a string, a number or a truth value.
+// A claimItem is a string, number or boolean in a claim.
 type claimItem struct {
 	text   string
-	quoted bool // a string
+	quoted bool // it is a string
 }
 
-// listNames are the claims that servers read as lists, in the order of bytes:
-// those of RFC 9068 section 2.2.3.1, and what providers call theirs.
+// listNames are the names of claims that servers read as lists, sorted by
+// bytes: those of RFC 9068 section 2.2.3.1, and those that providers use.
 var listNames = []string{"entitlements", "group", "groups", "permissions", "role", "roles", "scope", "scopes", "scp"}
 
-// isListName reports whether a claim is read as a list even where a token has
-// a string there. What counts is the last part of its name:
+// isListName reports whether servers read a claim as a list even if it is a
+// string in the token. Only the last part of its name matters:
 // realm_access.roles, cognito:groups, https://app.example/roles.
 func isListName(name string) bool {
 	last := strings.ToLower(name[strings.LastIndexAny(name, ".:/")+1:])
@@ -53,11 +54,12 @@ func isListName(name string) bool {
 	return found
 }
 
-// isWordsName reports whether a claim that is a string has words in it, with
-// spaces between them (RFC 8693 section 4.2).
+// isWordsName reports whether a string claim consists of words separated by
+// spaces (RFC 8693 section 4.2).
 func isWordsName(name string) bool { return name == "scope" || name == "scp" }
 
-// headerValue writes the items of a claim, "" for none.
+// headerValue returns the items of a claim as the value of a header, "" for
+// none. list says whether the claim is a list.
 func (l HeaderLists) headerValue(name string, items []claimItem, list bool) (string, error) {
 	bare := !list && len(items) == 1 && items[0].quoted && isListName(name)
 	if l == ListsAsJSON {
@@ -95,8 +97,8 @@ func words(text string) []claimItem {
 	return all
 }
 
-// jsonArray writes items as a JSON array in printable ASCII, which passes
-// every server unchanged.
+// jsonArray returns items as a JSON array in printable ASCII, which every
+// server passes on unchanged.
 func jsonArray(items []claimItem) (string, error) {
 	b := []byte{'['}
 	for i, item := range items {
@@ -135,7 +137,7 @@ func appendASCII(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// itemOf reads a JSON string, number or truth value.
+// itemOf returns the item in v, a JSON string, number or boolean.
 func itemOf(v jsontext.Value) (claimItem, error) {
 	text, err := scalar(v)
 	return claimItem{text, v.Kind() == '"'}, err

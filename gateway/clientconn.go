@@ -12,30 +12,31 @@ import (
 	"wsauth/internal/proxyproto"
 )
 
-// acceptor accepts clients by event loops. It limits their connections, and
-// reads the header of the PROXY protocol if each connection begins with one.
+// acceptor accepts clients on the event loops. It limits their connections and
+// reads the PROXY protocol header if connections begin with one.
 type acceptor struct {
 	loops    *eventloop.Group
-	limiter  *connlimit.Limiter // nil limits nothing
-	proxies  *proxyproto.Rules  // nil if there is no header
-	patience time.Duration      // how long a client may send nothing, after the header
+	limiter  *connlimit.Limiter // nil for no limits
+	proxies  *proxyproto.Rules  // nil without PROXY headers
+	patience time.Duration      // the time until the first bytes, after the header
 
-	// first takes a connection with the first bytes that have come, which it
-	// must not keep. A loop calls it, so it must not block.
+	// first is called with a connection and its first bytes, which it must not
+	// keep. An event loop calls it, so it must not block.
 	first func(conn *clientConn, data []byte, idle bool)
 
-	// failed takes the error for which no client can be accepted for the
+	// failed is called with the error if no client can be accepted at the
 	// moment.
 	failed func(error)
 }
 
-// listen accepts the clients of l until stop is called; see
-// [eventloop.Group.Accept].
+// listen accepts the clients of l until stop is called. It returns false if
+// the event loops cannot; see [eventloop.Group.Accept].
 func (a *acceptor) listen(l net.Listener) (stop func(), ok bool) {
 	return a.loops.Accept(l, eventloop.Acceptor{Accepted: a.accepted, Failed: a.failed})
 }
 
-// accepted waits for the first bytes of a connection, if it may be open.
+// accepted waits for the first bytes of a connection, or closes it if it may
+// not be open.
 func (a *acceptor) accepted(conn *eventloop.Conn) {
 	peer := conn.RemoteAddr()
 	if a.proxies != nil && !a.proxies.Trusted(peer) {
@@ -56,22 +57,21 @@ func (a *acceptor) accepted(conn *eventloop.Conn) {
 	}
 	if place != nil {
 		conn.Hold(place)
-		place.Wait(conn.Shutdown) // the loop then finds the end of the stream
+		place.Wait(conn.Shutdown) // the loop then reads the end of the stream
 	}
 	if !a.loops.Await(conn, nil, eventloop.Wait{Limit: limit, To: c}) {
 		_ = conn.Close()
 	}
 }
 
-// A clientConn is the connection of a client that a loop has accepted.
+// A clientConn is a client's connection that an event loop has accepted.
 type clientConn struct {
 	*eventloop.Conn
 	connlimit.Seat
 	acceptor *acceptor
-	preamble *preamble // nil once it was read, or if there is none
+	preamble *preamble // nil after it was read, or if there is none
 }
 
-// RemoteAddr returns the address of the client.
 func (c *clientConn) RemoteAddr() net.Addr { return c.Seat.RemoteAddr() }
 
 // Received implements [eventloop.Receiver].
@@ -90,29 +90,31 @@ func (c *clientConn) Received(data []byte, idle bool, err error) (more time.Dura
 	return 0
 }
 
-// A preamble is the header of the PROXY protocol at the beginning of a
-// connection.
+// A preamble is the state of reading the PROXY protocol header at the
+// beginning of a connection.
 type preamble struct {
-	until time.Time // when it must be complete
-	got   []byte    // of one that did not come at once
+	until time.Time // the deadline for all of it
+	got   []byte    // what came before, if it is incomplete
 }
 
-// errTooMany means that the client of a proxy may have no more connections.
+// errTooMany means that a client of a proxy has too many connections.
 var errTooMany = errors.New("the client has too many connections")
 
-// readPreamble reads the header from data, and returns what follows it, which
-// may be data's own bytes. more is positive if that has not come yet.
+// readPreamble reads the PROXY header from data, and returns the bytes after
+// it, which may share memory with data. A positive more means that those have
+// not come, and how long to wait for them.
 func (c *clientConn) readPreamble(data []byte, err error) (rest []byte, more time.Duration, _ error) {
 	rules, p := c.acceptor.proxies, c.preamble
 	if err != nil {
-		// A connection that just ends may be a balancer's health check.
+		// Health checks of load balancers open connections that end without
+		// data, so those are not reported.
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			rules.Refused(c.RemoteAddr(), err)
 		}
 		return nil, 0, err
 	}
 	if len(p.got) > 0 {
-		p.got = append(p.got, data...) // both have a limit
+		p.got = append(p.got, data...) // both are bounded
 		data = p.got
 	}
 	h, n, err := proxyproto.Parse(data)

@@ -17,23 +17,23 @@ import (
 	"wsauth/internal/ratelimit"
 )
 
-// clients finds out where requests come from. Everything behind it, but what
-// operators reach, reads that from the request: RemoteAddr is the client, Host
-// is what the client named, and forwarded.Scheme says whether it used TLS.
-// forwarded.From has the peer of the connection.
+// clients determines the client of each request. All handlers but the API for
+// operators read it from the request: RemoteAddr is the client's address, Host
+// is the host that the client named, and forwarded.Scheme tells whether the
+// client used TLS. forwarded.From returns the peer of the connection.
 type clients struct {
 	policy forwarded.Policy
 	log    *slog.Logger
-	hinted atomic.Bool // that a setting may be missing
+	hinted atomic.Bool // whether a missing setting was logged
 
-	within time.Duration // of a PROXY header, for tests
+	within time.Duration // the timeout for a PROXY header; for tests
 
 	mu      sync.Mutex
-	refused int // connections since it was told
+	refused int // connections since the last log line
 	told    time.Time
 }
 
-// newClients makes the clients of a configuration that was checked.
+// newClients returns the clients for a configuration that was checked.
 func newClients(c Config) *clients {
 	trusted, _ := forwarded.ParseNetworks(c.TrustedProxies) // checked
 	policy := forwarded.Policy{
@@ -43,13 +43,13 @@ func newClients(c Config) *clients {
 	return &clients{policy: policy, log: c.Logger}
 }
 
-// identify returns r as the client has sent it. header is that of its
-// connection; nil without one.
+// identify returns r as the client sent it to the first trusted proxy. header
+// is the PROXY header of its connection, or nil.
 func (c *clients) identify(r *http.Request, header *proxyproto.Header) *http.Request {
 	client, proxied := c.policy.Client(r)
 	if c.policy.Source == forwarded.ProxyProtocol && header != nil {
 		client.Peer, proxied = header.Peer.String(), true
-		switch { // also for a client without an address, as of a Unix socket
+		switch { // even if the client has no address, as on a Unix socket
 		case c.policy.Scheme != "":
 			client.Scheme = c.policy.Scheme
 		case header.TLS:
@@ -63,14 +63,14 @@ func (c *clients) identify(r *http.Request, header *proxyproto.Header) *http.Req
 	if client.Addr == client.Peer {
 		c.hintSource(r)
 	}
-	said := client // so that only requests of proxies allocate one
+	said := client // so that only requests of proxies allocate it
 	r = r.WithContext(forwarded.With(r.Context(), &said))
 	r.RemoteAddr, r.Host = client.Addr, client.Host
 	return r
 }
 
-// hint says once which setting is missing, if a proxy that is not trusted
-// seems to be in front: everybody's address is the proxy's, then.
+// hint logs once which setting is missing if an untrusted proxy seems to be in
+// front. All its clients then have the proxy's address.
 func (c *clients) hint(r *http.Request) {
 	if c.hinted.Load() || c.policy.Source == forwarded.ProxyProtocol {
 		return
@@ -92,9 +92,8 @@ func (c *clients) hint(r *http.Request) {
 		"peer", r.RemoteAddr, "header", field)
 }
 
-// hintSource says once that a trusted proxy says something about its clients
-// where nobody looks for it, and nothing where it is looked for: they all have
-// the address of the proxy, then.
+// hintSource logs once that a trusted proxy names its clients in another
+// header than the one that is read. All of them then have the proxy's address.
 func (c *clients) hintSource(r *http.Request) {
 	read, other := "X-Forwarded-For", "Forwarded"
 	switch c.policy.Source {
@@ -110,18 +109,18 @@ func (c *clients) hintSource(r *http.Request) {
 		"peer", r.RemoteAddr, "read", read, "not_read", other)
 }
 
-// How long a connection may wait for its next request. A proxy must give up
-// before the gateway does: otherwise it sends a request on a connection that
-// is being closed, which it cannot send again unless it is safe to, and its
-// client gets 502. AWS ALB waits for a minute by default, and Google's load
-// balancers for ten. A connection that waits loses its place when others need
-// it; see connlimit.
+// How long a connection may wait for its next request. A proxy must time out
+// before the gateway: otherwise it sends a request on a connection that is
+// being closed. It may repeat that request only if it is safe; for others its
+// client gets 502. By default, AWS ALB times out after a minute, and Google's
+// load balancers after ten. An idle connection is evicted if others need its
+// place; see connlimit.
 const (
 	idleTimeout        = time.Minute
 	idleTimeoutProxies = 11 * time.Minute
 )
 
-// idle returns how long a connection may wait for its next request.
+// idle returns the idle timeout of connections.
 func (c *clients) idle() time.Duration {
 	if c.policy.Trusted.IsEmpty() {
 		return idleTimeout
@@ -129,9 +128,9 @@ func (c *clients) idle() time.Duration {
 	return idleTimeoutProxies
 }
 
-// networkBehindProxy returns the network for which the connection of a proxy
-// counts while it carries r; the zero Prefix if there is no proxy, or if one
-// connection carries several requests at once.
+// networkBehindProxy returns the client's network, to which a proxy's
+// connection is charged while it carries r. It returns the zero Prefix if
+// there is no proxy, or if the connection carries several requests at once.
 func networkBehindProxy(r *http.Request) netip.Prefix {
 	if c := forwarded.From(r.Context()); c != nil && c.Addr != c.Peer && r.ProtoMajor == 1 {
 		return ratelimit.PrefixOf(c.Addr)
@@ -139,8 +138,9 @@ func networkBehindProxy(r *http.Request) netip.Prefix {
 	return netip.Prefix{}
 }
 
-// networkOfStream returns the network for which a request counts that shares
-// its connection with others; the zero Prefix for one of the proxy itself.
+// networkOfStream returns the network to which a request is charged that
+// shares its connection with others, or the zero Prefix for a request of the
+// proxy itself.
 func networkOfStream(r *http.Request) netip.Prefix {
 	if c := forwarded.From(r.Context()); c != nil && c.Addr == c.Peer {
 		return netip.Prefix{}
@@ -148,8 +148,7 @@ func networkOfStream(r *http.Request) netip.Prefix {
 	return ratelimit.PrefixOf(r.RemoteAddr)
 }
 
-// rules are those of the PROXY protocol; nil where connections do not begin
-// with it.
+// rules returns the rules of the PROXY protocol, or nil if it is not in use.
 func (c *clients) rules() *proxyproto.Rules {
 	if c.policy.Source != forwarded.ProxyProtocol {
 		return nil
@@ -157,7 +156,8 @@ func (c *clients) rules() *proxyproto.Rules {
 	return &proxyproto.Rules{Trusted: c.policy.Trusted.ContainsAddr, Refused: c.refuse, Timeout: c.within}
 }
 
-// refuse tells that connections were closed, every ten seconds at most.
+// refuse counts a refused connection, and logs the count at most every ten
+// seconds.
 func (c *clients) refuse(peer net.Addr, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -169,7 +169,7 @@ func (c *clients) refuse(peer net.Addr, err error) {
 	}
 }
 
-// listen returns the listener of connections that net/http is to read.
+// listen wraps l in the limits and the PROXY protocol, for net/http.
 func (g *Gateway) listen(l net.Listener) net.Listener {
 	l = g.connections.Listener(l)
 	if rules := g.clients.rules(); rules != nil {
@@ -180,13 +180,13 @@ func (g *Gateway) listen(l net.Listener) net.Listener {
 
 type proxyHeaderKey struct{}
 
-// headerOf returns the PROXY header of the connection of a request.
+// headerOf returns the PROXY header of a request's connection, or nil.
 func headerOf(ctx context.Context) *proxyproto.Header {
 	h, _ := ctx.Value(proxyHeaderKey{}).(*proxyproto.Header)
 	return h
 }
 
-// checkProxies checks the fields about proxies.
+// checkProxies checks the fields that concern proxies.
 func (c Config) checkProxies(to *faults) {
 	for i, entry := range c.TrustedProxies {
 		if _, err := forwarded.ParseNetwork(entry); err != nil {
@@ -211,8 +211,8 @@ func (c Config) checkProxies(to *faults) {
 	}
 }
 
-// warnOfProxies warns of settings about proxies that believe strangers, or do
-// nothing.
+// warnOfProxies warns of settings for proxies that trust strangers, or have no
+// effect.
 func (c Config) warnOfProxies(to *faults) {
 	trusted, _ := forwarded.ParseNetworks(c.TrustedProxies)
 	for i, entry := range c.TrustedProxies {

@@ -13,7 +13,7 @@ import (
 	"wsauth/internal/wsconn"
 )
 
-// limitConnections makes the limiter of the connections of clients and
+// limitConnections creates the limiter for connections of clients and to
 // upstreams.
 func (g *Gateway) limitConnections(c Config) {
 	l := connlimit.Within(connlimit.Descriptors(), c.MaxConnections, c.MaxConnectionsPerAddress)
@@ -29,15 +29,15 @@ func (g *Gateway) limitConnections(c Config) {
 	g.connections.Exempt(g.clients.policy.Trusted.ContainsAddr)
 }
 
-// bounded refuses requests on connections that are too many, and handshakes
-// for which there may be no more sockets.
+// bounded refuses requests on connections beyond the limit, and handshakes if
+// no more sockets are allowed.
 func (g *Gateway) bounded(next http.Handler) http.Handler {
 	refusal := &wsauth.Error{Reason: wsauth.Overloaded, Message: wsauth.Overloaded.Outcome().Text}
 	answer := problemHandler(refusal.Reason.Outcome().Status, string(refusal.Reason), refusal.Message)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := recordOf(r.Context())
 		client := networkBehindProxy(r)
-		over := true // with the connection
+		over := true // whether the connection closes after a refusal
 		switch {
 		case x.place.Excess():
 		case r.ProtoMajor > 1:
@@ -47,10 +47,10 @@ func (g *Gateway) bounded(next http.Handler) http.Handler {
 				next.ServeHTTP(w, r)
 				return
 			}
-			over = false // others may have requests on it
+			over = false // the connection may carry other requests
 		case x.upgrade && x.place.Upgrade(client):
 			next.ServeHTTP(w, r)
-			if !x.taken { // the connection may carry another client's request next
+			if !x.taken { // the connection may carry a request of another client next
 				x.place.End()
 			}
 			return
@@ -68,8 +68,8 @@ func (g *Gateway) bounded(next http.Handler) http.Handler {
 	})
 }
 
-// reserveUpstream reserves a connection to an upstream. If there is none left,
-// those that wait for requests are closed first.
+// reserveUpstream reserves a connection to an upstream. If none is left, it
+// first closes those that are idle.
 func (g *Gateway) reserveUpstream() bool {
 	if g.connections.ReserveUpstream() {
 		return true
@@ -84,7 +84,8 @@ func (g *Gateway) reserveUpstream() bool {
 
 type placeKey struct{}
 
-// withPlace is for [http.Server.ConnContext].
+// withPlace stores the place of a connection in its context. It is an
+// [http.Server.ConnContext].
 func withPlace(ctx context.Context, conn net.Conn) context.Context {
 	if h := proxyproto.Of(conn); h != nil {
 		ctx = context.WithValue(ctx, proxyHeaderKey{}, h)
@@ -92,7 +93,7 @@ func withPlace(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, placeKey{}, connlimit.Of(conn))
 }
 
-// placeOf is the place of the connection of a request; nil if it has none.
+// placeOf returns the place of a request's connection, or nil if it has none.
 func placeOf(w http.ResponseWriter, r *http.Request) *connlimit.Place {
 	if direct, ok := wsconn.AsDirect(w); ok {
 		if a, ok := direct.(*answer); ok {
@@ -103,7 +104,7 @@ func placeOf(w http.ResponseWriter, r *http.Request) *connlimit.Place {
 	return place
 }
 
-// connectionFigures collects how many connections there are.
+// connectionFigures is a collector of the number of connections.
 type connectionFigures struct {
 	limiter              *connlimit.Limiter
 	open, limit, refused *prometheus.Desc
@@ -118,14 +119,14 @@ func newConnectionFigures(l *connlimit.Limiter) connectionFigures {
 	}
 }
 
-// Describe implements prometheus.Collector.
+// Describe implements [prometheus.Collector].
 func (f connectionFigures) Describe(to chan<- *prometheus.Desc) {
 	to <- f.open
 	to <- f.limit
 	to <- f.refused
 }
 
-// Collect implements prometheus.Collector.
+// Collect implements [prometheus.Collector].
 func (f connectionFigures) Collect(to chan<- prometheus.Metric) {
 	open, refused := f.limiter.Usage()
 	to <- prometheus.MustNewConstMetric(f.open, prometheus.GaugeValue, float64(open))

@@ -14,44 +14,47 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// CORS lets pages of other origins read answers, from which browsers otherwise
-// keep them (the CORS protocol of the Fetch standard). It opens no sockets:
+// CORS allows pages of other origins to read answers, which browsers otherwise
+// forbid (the CORS protocol of the Fetch standard). It does not allow sockets:
 // [Route.Origins] does. The gateway answers preflights itself, from these
-// lists, and replaces what an upstream says about CORS.
+// lists, and replaces the CORS headers of an upstream.
 type CORS struct {
 	// Origins are the origins whose pages may read answers, each exactly as
-	// browsers send it. Without Credentials, an origin may also be a pattern
-	// such as "https://*.example.com", where the star is one label and no part
-	// of a public suffix follows it alone; "null", which any page can make its
-	// origin; or "*" alone, for pages of every origin. Required.
+	// browsers send it. Without Credentials, three special forms are allowed:
+	// a pattern such as "https://*.example.com", in which the star is one
+	// label and must not be directly below a public suffix; "null", the origin
+	// of sandboxed pages, which any page can give itself; and "*" alone, for
+	// every origin. Required.
 	Origins []string
 
-	// Credentials lets these pages send cookies and read the answers: they can
-	// do whatever their visitors can do here.
+	// Credentials allows these pages to send cookies and read the answers.
+	// They can then do here whatever their visitors can do.
 	Credentials bool
 
-	// Methods are the methods that they may use. Browsers allow GET, HEAD and
-	// POST in any case. Default: these three.
+	// Methods are the methods that the pages may use. Browsers always allow
+	// GET, HEAD and POST. Default: these three.
 	Methods []string
 
-	// Headers are the request headers that they may set, beside those that
-	// browsers always allow. Default: Authorization, Content-Type, and the
-	// headers in which the route looks for tokens and CSRF values.
+	// Headers are the request headers that the pages may set, beside those
+	// that browsers always allow. Default: Authorization, Content-Type, and
+	// the headers in which the route looks for tokens and CSRF values.
 	Headers []string
 
-	// Expose are the response headers that they may read, beside those that
-	// browsers always show. Default: Retry-After. An empty list is none.
+	// Expose are the response headers that the pages may read, beside those
+	// that browsers always allow. An empty list means none. Default:
+	// Retry-After.
 	Expose []string
 
-	// MaxAge is how long browsers may keep the answer to a preflight, at most a
-	// day. A negative one is not at all. Default: 10 minutes.
+	// MaxAge is how long browsers may cache the answer to a preflight, at most
+	// a day. A negative value means not at all. Default: 10 minutes.
 	MaxAge time.Duration
 
-	// Upstream leaves CORS to the upstream, and excludes the other fields. Its
-	// response headers are passed on as they are, and so are preflights, also
-	// by a guarded route: without credentials, as nobody's, and without the
-	// body of the answer. A preflight is an OPTIONS request with an Origin and
-	// an Access-Control-Request-Method, and without a body and credentials.
+	// Upstream leaves CORS to the upstream, and excludes the other fields. The
+	// upstream's CORS headers are passed on unchanged. Preflights are passed
+	// on as well, even on a guarded route: as anonymous requests, without
+	// credentials, and without the body of the answer. A preflight is an
+	// OPTIONS request with Origin and Access-Control-Request-Method, and
+	// without a body and credentials.
 	Upstream bool
 }
 
@@ -60,13 +63,13 @@ const (
 	maxCORSMaxAge     = 24 * time.Hour
 
 	everyOrigin  = "*"
-	opaqueOrigin = "null" // of sandboxed frames, data: URLs and local files
+	opaqueOrigin = "null" // the origin of sandboxed frames, data: URLs and local files
 )
 
-// defaultMethods are those that browsers allow in any case.
+// defaultMethods are the methods that browsers always allow.
 var defaultMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost}
 
-// check reports what is wrong with c.
+// check returns what is wrong with c.
 func (c *CORS) check() faults {
 	var wrong faults
 	if c.Upstream {
@@ -81,7 +84,7 @@ func (c *CORS) check() faults {
 		switch {
 		case m == "*":
 			wrong.add(field, "name each method: with credentials, browsers take * for a method of that name")
-		case !httpx.IsToken(m) || m != strings.ToUpper(m): // the same characters (RFC 9110 section 9.1)
+		case !httpx.IsToken(m) || m != strings.ToUpper(m): // a method is a token (RFC 9110 section 9.1)
 			wrong.add(field, "%q is not a method in capital letters, such as PATCH", m)
 		case m == http.MethodConnect || m == http.MethodTrace || m == "TRACK":
 			wrong.add(field, "browsers let no page send %s", m)
@@ -95,7 +98,7 @@ func (c *CORS) check() faults {
 	return wrong
 }
 
-// checkHeaderList checks the names of headers in a field.
+// checkHeaderList checks the header names in a field.
 func checkHeaderList(wrong *faults, field string, names []string) {
 	for i, name := range names {
 		at := fmt.Sprintf("%s[%d]", field, i)
@@ -113,7 +116,8 @@ func checkHeaderList(wrong *faults, field string, names []string) {
 	}
 }
 
-// checkOrigins checks the origins, each by itself and beside Credentials.
+// checkOrigins checks the origins, individually and in combination with
+// Credentials.
 func (c *CORS) checkOrigins(wrong *faults) {
 	if len(c.Origins) == 0 {
 		wrong.add("Origins", "at least one is required, such as https://app.example")
@@ -145,14 +149,15 @@ func (c *CORS) checkOrigins(wrong *faults) {
 	}
 }
 
-// checkCORSOrigin reports what is wrong with an origin that is no pattern.
+// checkCORSOrigin returns an error if o, which is not a pattern, is not an
+// origin.
 func checkCORSOrigin(o string) error {
 	if err := wsauth.CheckOrigin(o); err != nil {
 		return err
 	}
 	u, err := url.Parse(o)
 	if err != nil {
-		return errors.New("it cannot be parsed") // CheckOrigin has parsed it
+		return errors.New("it cannot be parsed") // CheckOrigin has parsed it already
 	}
 	return checkHostName(u.Hostname())
 }
@@ -167,8 +172,7 @@ func (r *Route) checkCORS() faults {
 	return wrong
 }
 
-// checkAuthCORS checks the policy of the gateway's own addresses, which knows
-// their methods and headers.
+// checkAuthCORS checks the policy of the gateway's own endpoints.
 func (c *Config) checkAuthCORS() faults {
 	own := c.AuthCORS
 	if own == nil {
@@ -188,7 +192,7 @@ func (c *Config) checkAuthCORS() faults {
 	return wrong
 }
 
-// ownCORS returns the policy of the gateway's own addresses.
+// ownCORS returns the policy of the gateway's own endpoints.
 func (c *Config) ownCORS() *corsPolicy {
 	if c.AuthCORS == nil {
 		return nil
@@ -198,7 +202,7 @@ func (c *Config) ownCORS() *corsPolicy {
 	return newCORSPolicy(c.AuthPrefix, &own, append(credentialHeaders(defaultLocations(&wsauth.Cookies{})), "Idempotency-Key"))
 }
 
-// credentialHeaders returns the headers in which clients show tokens at these
+// credentialHeaders returns the headers in which clients send tokens for these
 // locations, and CSRF values beside cookies.
 func credentialHeaders(locations []wsauth.Location) []string {
 	names := []string{"Authorization"}

@@ -10,20 +10,20 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// A corsPolicy answers by a [CORS] that was checked. It does not change.
+// A corsPolicy is an immutable, compiled form of a [CORS] that was checked.
 type corsPolicy struct {
-	name        string // of its route, for the log
+	name        string // the route, for the log
 	any         bool
 	exact       map[string]bool
 	patterns    []originPattern
 	credentials bool
 
-	methods, headers, expose, maxAge string // as they are sent
+	methods, headers, expose, maxAge string // values of headers
 }
 
-// newCORSPolicy makes the policy of a route, or returns nil if the gateway
-// says nothing about CORS there. headers are those in which the route looks
-// for credentials.
+// newCORSPolicy returns the policy of a route, or nil if the gateway sets no
+// CORS headers there. headers are those in which the route looks for
+// credentials.
 func newCORSPolicy(name string, c *CORS, headers []string) *corsPolicy {
 	if c == nil || c.Upstream {
 		return nil
@@ -54,7 +54,7 @@ func newCORSPolicy(name string, c *CORS, headers []string) *corsPolicy {
 	return p
 }
 
-// listHeaders writes a list of names of headers, each once.
+// listHeaders joins the names of headers, each once, in canonical form.
 func listHeaders(names []string) string {
 	canonical := make([]string, len(names))
 	for i, name := range names {
@@ -65,7 +65,7 @@ func listHeaders(names []string) string {
 }
 
 // allow returns the value of Access-Control-Allow-Origin for a request with
-// these lines of Origin, "" if the policy lets its page read nothing.
+// these Origin fields, or "" if its page may not read the answer.
 func (p *corsPolicy) allow(lines []string) string {
 	switch {
 	case len(lines) != 1:
@@ -78,8 +78,8 @@ func (p *corsPolicy) allow(lines []string) string {
 	return ""
 }
 
-// write makes h say what p says to a page with these lines of Origin, and
-// nothing else about CORS: what was there is an upstream's.
+// write replaces the CORS headers in h, which may be an upstream's, by those
+// of p for a request with these Origin fields.
 func (p *corsPolicy) write(h http.Header, lines []string) {
 	dropCORSFields(h)
 	addVary(h, "Origin")
@@ -96,13 +96,13 @@ func (p *corsPolicy) write(h http.Header, lines []string) {
 	}
 }
 
-// refusePreflight answers a page that may read nothing. Without the headers of
-// CORS, the browser refuses what the page wanted to send.
+// refusePreflight answers the preflight of a page that may not read answers.
+// No CORS headers are in it, so the browser does not send the page's request.
 var refusePreflight = problemHandler(http.StatusForbidden, "origin_not_allowed", "Pages of this origin may not read the answers of this address")
 
-// preflight answers a preflight. Nothing of what it asks for is repeated, and
-// Access-Control-Request-Private-Network has no answer: pages of the Internet
-// are not let into a private network.
+// preflight answers a preflight. It echoes nothing of the request.
+// Access-Control-Request-Private-Network gets no answer, so pages on the
+// Internet cannot reach a private network.
 func (p *corsPolicy) preflight(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	p.write(h, r.Header["Origin"])
@@ -121,13 +121,13 @@ func (p *corsPolicy) preflight(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// isCORSField reports whether a header of an answer is one of CORS.
+// isCORSField reports whether a header belongs to CORS.
 func isCORSField(name string) bool {
 	const prefix = "Access-Control-"
 	return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
 }
 
-// dropCORSFields removes what a header says about CORS.
+// dropCORSFields removes the CORS headers from h.
 func dropCORSFields(h http.Header) {
 	for name := range h {
 		if isCORSField(name) {
@@ -136,8 +136,7 @@ func dropCORSFields(h http.Header) {
 	}
 }
 
-// addVary adds a field to those that an answer depends on (RFC 9110 section
-// 12.5.5), unless it is one of them.
+// addVary adds a field to Vary, unless it is there (RFC 9110 section 12.5.5).
 func addVary(h http.Header, field string) {
 	for _, line := range h["Vary"] {
 		for item := range strings.SplitSeq(line, ",") {
@@ -149,10 +148,9 @@ func addVary(h http.Header, field string) {
 	h["Vary"] = append(slices.Clip(h["Vary"]), field)
 }
 
-// isPreflight reports whether r asks, as browsers do before they send a page's
-// request to another origin, whether that may be sent. Such a request has no
-// credentials and no body. Whatever else comes by OPTIONS is a request like
-// any other.
+// isPreflight reports whether r is a CORS preflight, by which a browser asks
+// whether it may send a page's request to another origin. A preflight has no
+// credentials and no body. All other OPTIONS requests are ordinary requests.
 func isPreflight(r *http.Request) bool {
 	if r.Method != http.MethodOptions || len(r.Header["Origin"]) != 1 {
 		return false

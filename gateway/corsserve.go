@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// withCORS notes by which policy a request is answered, so that every answer
-// follows it, whoever gives it and however early.
+// withCORS records the CORS policy of a request, so that every answer follows
+// it: an upstream's, the gateway's, and an early refusal.
 func (g *Gateway) withCORS(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if now := g.routing.Load(); g.cors != nil || now != nil && now.cors || isPublished(r.URL.Path) {
@@ -17,8 +17,8 @@ func (g *Gateway) withCORS(next http.Handler) http.Handler {
 	})
 }
 
-// corsOf returns the policy of what a request is for, and notes in x
-// which route that is where a preflight gets no further.
+// corsOf returns the policy for a request. It records the route of an OPTIONS
+// request in x, since the gateway may answer that before it chooses the route.
 func (g *Gateway) corsOf(r *http.Request, now *routing, x *record) *corsPolicy {
 	if isOwnPath(r.URL.Path, g.authPrefix, g.noAuth, now != nil && now.asserts) {
 		if isPublished(r.URL.Path) {
@@ -33,7 +33,8 @@ func (g *Gateway) corsOf(r *http.Request, now *routing, x *record) *corsPolicy {
 	if p == nil {
 		return nil
 	}
-	if other := now.router.bypassed(targetOf(r), p); other != nil { // to which it is redirected
+	// The request is redirected to other.
+	if other := now.router.bypassed(targetOf(r), p); other != nil {
 		p = other
 	}
 	if p.cors != nil && r.Method == http.MethodOptions {
@@ -42,15 +43,13 @@ func (g *Gateway) corsOf(r *http.Request, now *routing, x *record) *corsPolicy {
 	return p.cors
 }
 
-// publishedCORS lets pages of every origin read the published keys, as
-// identity providers do: whoever verifies a token needs them, also in a
-// browser.
+// publishedCORS allows pages of every origin to read the published keys, as
+// identity providers do: verifiers in browsers need them, too.
 var publishedCORS = newCORSPolicy("", &CORS{
 	Origins: []string{everyOrigin}, Methods: []string{http.MethodGet, http.MethodHead}, Expose: []string{},
 }, nil)
 
-// answerPreflights answers preflights where the gateway says who may read
-// answers.
+// answerPreflights answers preflights that have a policy of the gateway.
 func (g *Gateway) answerPreflights(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodOptions || !isPreflight(r) {
@@ -63,7 +62,7 @@ func (g *Gateway) answerPreflights(next http.Handler) http.Handler {
 			return
 		}
 		p := x.cors.policy
-		x.cors = nil // it is all said here
+		x.cors = nil // preflight writes the headers
 		if p.allow(r.Header["Origin"]) == "" {
 			g.log.Info("refused", "reason", "origin_not_allowed", "route", p.name, "remote", r.RemoteAddr,
 				"origin", printable(r.Header["Origin"][0]), "error", "a preflight of an origin that cors.origins does not name")
@@ -72,13 +71,13 @@ func (g *Gateway) answerPreflights(next http.Handler) http.Handler {
 	})
 }
 
-// A corsAnswer is the policy that an answer follows, and for whose page.
+// A corsAnswer is a policy and the request fields that it is applied to.
 type corsAnswer struct {
 	policy *corsPolicy
-	origin []string // the lines of the request
+	origin []string // the Origin fields of the request
 }
 
-// share has the answer to r follow a policy; nil is none.
+// share sets the policy for the answer to r; nil means none.
 func (x *record) share(p *corsPolicy, r *http.Request) {
 	switch {
 	case p == nil:
@@ -88,8 +87,8 @@ func (x *record) share(p *corsPolicy, r *http.Request) {
 	}
 }
 
-// sharedWith returns the policy that the answer to r follows, if that lets the
-// page of r read it; otherwise nil.
+// sharedWith returns the policy for the answer to r if it allows the page of r
+// to read it, and nil otherwise.
 func sharedWith(r *http.Request) *corsPolicy {
 	c := recordOf(r.Context()).cors
 	if c == nil || c.policy.allow(r.Header["Origin"]) == "" {
@@ -98,8 +97,8 @@ func sharedWith(r *http.Request) *corsPolicy {
 	return c.policy
 }
 
-// preflightFields are the headers of a preflight that reach an upstream: none
-// that could say who the client is, or another method.
+// preflightFields are the request headers of a preflight that are passed to an
+// upstream. None of them can identify the client or override the method.
 var preflightFields = map[string]bool{
 	"Accept": true, "Accept-Encoding": true, "Accept-Language": true, "Cache-Control": true, "Origin": true, "Pragma": true, "User-Agent": true,
 	"Access-Control-Request-Headers": true, "Access-Control-Request-Method": true, "Access-Control-Request-Private-Network": true,
@@ -107,9 +106,9 @@ var preflightFields = map[string]bool{
 	loopHeader: true,
 }
 
-// passPreflight has the upstream answer a preflight that it gets as nobody's.
-// Credentials in the query are those of the request that is to follow: they
-// are removed, and no ticket is used up.
+// passPreflight passes a preflight to the upstream as an anonymous request.
+// Credentials in the query belong to the request that follows: they are
+// removed, and a ticket is not used up.
 func (p *proxy) passPreflight(w http.ResponseWriter, r *http.Request) {
 	r = r.Clone(r.Context())
 	for name := range r.Header {
@@ -125,19 +124,19 @@ func (p *proxy) passPreflight(w http.ResponseWriter, r *http.Request) {
 }
 
 // isPassedPreflight reports whether a request to the upstream of p is a
-// preflight: nobody was asked who sends it, although the route asks.
+// preflight: no client was authenticated, although the route requires it.
 func (p *proxy) isPassedPreflight(pass *passage) bool { return pass.socket == nil && !p.route.Public }
 
 // answerFields are the headers of an upstream's answer to a preflight that are
-// passed on, beside those of CORS: none that a browser does not read, and that
-// could tell nobody what the route guards, or set a cookie.
+// passed on, beside those of CORS. Others are of no use to a browser, and
+// might set a cookie or disclose what the route guards.
 var answerFields = map[string]bool{
 	"Age": true, "Allow": true, "Cache-Control": true, "Date": true, "Expires": true, "Retry-After": true, "Vary": true,
 }
 
-// bareAnswer leaves of an upstream's answer to a preflight what a browser
-// reads of it: a server that takes OPTIONS for GET would answer nobody with
-// what the route guards.
+// bareAnswer removes the body and most headers from an upstream's answer to a
+// preflight: a server that handles OPTIONS like GET would disclose what the
+// route guards.
 func bareAnswer(response *http.Response) {
 	_ = response.Body.Close()
 	response.Body, response.ContentLength, response.Trailer = http.NoBody, 0, nil
@@ -148,8 +147,8 @@ func bareAnswer(response *http.Response) {
 	}
 }
 
-// A trailedBody is the body of an upstream's answer whose trailers say nothing
-// about CORS. They are known once it is closed.
+// A trailedBody is the body of an upstream's answer. Close removes the CORS
+// fields from the trailers, which are complete by then.
 type trailedBody struct {
 	io.ReadCloser
 	response *http.Response
@@ -161,11 +160,11 @@ func (b *trailedBody) Close() error {
 	return err
 }
 
-// dropCORSTrailers keeps the trailers of an upstream's answer from saying
-// something about CORS, beside what the gateway says in the header.
+// dropCORSTrailers removes CORS fields from the trailers of an upstream's
+// answer, since they could contradict the gateway's headers.
 func dropCORSTrailers(response *http.Response) {
 	if response.Body != http.NoBody {
-		dropCORSFields(response.Trailer) // the names that are announced
+		dropCORSFields(response.Trailer) // the announced names
 		response.Body = &trailedBody{response.Body, response}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// warnOfCORS warns of policies that let pages do more than may be meant, and
+// warnOfCORS warns of policies that allow pages more than may be intended, and
 // of pages that can open sockets but cannot log in.
 func (c Config) warnOfCORS(to *faults) {
 	if c.AuthCORS != nil {
@@ -27,7 +27,8 @@ func (c Config) warnOfCORS(to *faults) {
 	c.warnOfSpeechless(to)
 }
 
-// warnOfInsecureOrigins warns of credentials for pages that come by http.
+// warnOfInsecureOrigins warns of credentials for pages that are loaded over
+// plain HTTP.
 func warnOfInsecureOrigins(to *faults, field string, c *CORS) {
 	for i, o := range c.Origins {
 		u, err := url.Parse(o)
@@ -37,9 +38,9 @@ func warnOfInsecureOrigins(to *faults, field string, c *CORS) {
 	}
 }
 
-// warnOfSpeechless warns of origins whose pages may open sockets but can fetch
-// no ticket for them. What the origin of this server is, the hosts of the
-// routes and the issuer say, or else the first of c.Origins.
+// warnOfSpeechless warns of origins whose pages may open sockets but cannot
+// fetch tickets for them. It takes the hosts of the routes and of the issuer
+// for those of this server, or else the host of c.Origins[0].
 func (c Config) warnOfSpeechless(to *faults) {
 	own := c.ownHosts()
 	if c.NoAuth || len(own) == 0 {
@@ -73,8 +74,8 @@ func (c Config) warnOfSpeechless(to *faults) {
 	}
 }
 
-// ownHosts returns the hosts by which clients reach the gateway, as far as the
-// configuration shows them.
+// ownHosts returns the hosts of this server, as far as the configuration shows
+// them.
 func (c Config) ownHosts() []string {
 	var all []string
 	for i := range c.Routes {

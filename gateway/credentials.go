@@ -8,24 +8,24 @@ import (
 	"wsauth"
 )
 
-// unasked is the location of a route that asks nobody who they are: nothing is
-// looked for, and nothing is removed.
+// unasked is the location of a route that asks for no credential. It finds and
+// removes nothing.
 type unasked struct{}
 
-// Extract finds nothing.
+// Extract returns the zero Credential.
 func (unasked) Extract(*http.Request, wsauth.Requirement) (wsauth.Credential, error) {
 	return wsauth.Credential{}, nil
 }
 
-// Missing is never needed.
+// Missing returns "". It is not called, since nothing is required.
 func (unasked) Missing(wsauth.Requirement) string { return "" }
 
-// Strip leaves r as it is.
+// Strip does not change the request.
 func (unasked) Strip(*http.Request) {}
 
-// stripOwn removes from a request to an upstream what is good at this gateway:
-// the cookies of its login, its tickets and its tokens, wherever they stand.
-// r must be the caller's own.
+// stripOwn removes all that this gateway accepts as a credential from a
+// request to an upstream: the cookies of its login, its tickets and its
+// tokens, wherever they are. It changes r, which must not be shared.
 func (p *proxy) stripOwn(r *http.Request) {
 	if p.route.KeepCredential {
 		return
@@ -34,24 +34,25 @@ func (p *proxy) stripOwn(r *http.Request) {
 	p.gateway.own.strip(r)
 }
 
-// stripLogin removes the cookies of the gateway's own login, which browsers
-// send to every route, wherever that looks for tokens (R12).
+// stripLogin removes the cookies of the gateway's own login. Browsers send
+// them to every route, even if its locations do not include cookies (R12).
 func (g *Gateway) stripLogin(h http.Header) {
 	if g.logsIn {
 		g.login.StripCookies(h)
 	}
 }
 
-// keepLogin removes from the head of an upstream's answer what would touch the
-// gateway's own login: cookies of its names, which would be another session or
-// none, and the orders to clear all cookies.
+// keepLogin removes from an upstream's answer what would change the gateway's
+// own login: cookies with its names, which would replace or end the session,
+// and directives to clear all cookies.
 func (p *proxy) keepLogin(answer http.Header) {
 	if p.route.KeepCredential || !p.gateway.logsIn {
 		return
 	}
 	if lines := answer["Set-Cookie"]; len(lines) > 0 {
 		answer["Set-Cookie"] = slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
-			// A browser sends a cookie without a name as its value alone.
+			// A browser sends a cookie without a name as its value alone, so
+			// "=name=value" counts as a cookie called name.
 			name, _, _ := strings.Cut(strings.TrimLeft(line, "= \t"), "=")
 			sent := http.Header{"Cookie": {name + "=x"}}
 			p.gateway.stripLogin(sent)
@@ -61,13 +62,13 @@ func (p *proxy) keepLogin(answer http.Header) {
 	keepCookies(answer)
 }
 
-// clearable are the directives of Clear-Site-Data that leave cookies alone.
+// clearable are the directives of Clear-Site-Data that do not affect cookies.
 var clearable = map[string]bool{
 	`"cache"`: true, `"clientHints"`: true, `"executionContexts"`: true, `"prefetchCache"`: true, `"prerenderCache"`: true, `"storage"`: true,
 }
 
-// keepCookies removes from Clear-Site-Data all directives but those that are
-// known to leave cookies alone.
+// keepCookies removes all directives from Clear-Site-Data that are not in
+// clearable.
 func keepCookies(answer http.Header) {
 	lines := answer["Clear-Site-Data"]
 	if len(lines) == 0 {

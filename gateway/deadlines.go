@@ -7,22 +7,25 @@ import (
 	"time"
 )
 
-// deadlines are those of one request while its handler runs. Who goes on reading the body after that, as a transport does whose upstream
-// has answered early, sets none any more: over HTTP/1.1 it would be that of the next request, and over HTTP/2 there is nothing to set it on,
-// which net/http panics about.
+// deadlines sets the read and write deadlines of a request while its handler
+// runs. After that, setting them has no effect. It must not have: a transport
+// whose upstream has answered early still reads the body. Over HTTP/1.1 it
+// would set the deadline of the next request; over HTTP/2, net/http would
+// panic, since the stream is gone.
 type deadlines struct {
 	control *http.ResponseController
 	mu      sync.Mutex
 	over    bool
-	cut     bool // the session has ended
+	cut     bool // by wake or refuse
 
-	silent atomic.Bool // the deadline for reading the body has passed
+	silent atomic.Bool // the read deadline has passed
 }
 
-// read sets that for reading the body; none where t is zero. A server without deadlines has none to set.
+// read sets the deadline for reading the body; a zero t means none. A server
+// that does not support deadlines is ignored.
 func (d *deadlines) read(t time.Time) { d.set(d.control.SetReadDeadline, t) }
 
-// write is the same for writing the answer.
+// write sets the deadline for writing the answer, like read.
 func (d *deadlines) write(t time.Time) { d.set(d.control.SetWriteDeadline, t) }
 
 func (d *deadlines) set(deadline func(time.Time) error, t time.Time) {
@@ -33,9 +36,9 @@ func (d *deadlines) set(deadline func(time.Time) error, t time.Time) {
 	}
 }
 
-// wake ends the waits of whoever reads the body and, if the answer has begun,
-// of whoever writes it: nobody wants the request any more. Over HTTP/2 it also
-// resets the stream of an answer that has begun.
+// wake unblocks all reads of the body and, if the answer has begun, all writes
+// of it, because the request is no longer wanted. Over HTTP/2 it also resets
+// the stream of an answer that has begun.
 func (d *deadlines) wake(answered bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -49,7 +52,7 @@ func (d *deadlines) wake(answered bool) {
 	}
 }
 
-// refuse has time for one more answer, after wake too.
+// refuse allows one more answer to be written, even after wake.
 func (d *deadlines) refuse() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -59,7 +62,7 @@ func (d *deadlines) refuse() {
 	}
 }
 
-// end is called when the handler returns.
+// end disables the other methods. It is called when the handler returns.
 func (d *deadlines) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

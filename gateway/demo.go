@@ -11,22 +11,26 @@ import (
 	"wsauth/internal/upstream"
 )
 
-// demoHeader tells the backend of the demonstration which socket it serves. Its values cannot be guessed.
+// demoHeader is the header by which the backend of the demonstration finds the
+// socket that it serves. Its values cannot be guessed.
 const demoHeader = "X-Wsauth-Demo"
 
-// A demo is the backend of the demonstration: an echo server in this process, behind a route like any other. What other backends
-// cannot do, it does by looking the session of its socket up: it says hello with the claims, and tells of renewals.
+// A demo is the backend of the demonstration: an echo server in this process,
+// behind a route like any other. Unlike other backends, it has access to the
+// guard's socket, so it can send the claims and announce renewals.
 type demo struct {
 	listener *memoryListener
 	server   *http.Server
 	serving  sync.WaitGroup
 	proxy    *proxy
 
-	mu      sync.Mutex
-	expects map[string]context.Context // of guarded requests that are on their way, by the value of demoHeader
+	mu sync.Mutex
+	// expects holds the contexts of guarded requests on their way to serve, by
+	// the value of demoHeader.
+	expects map[string]context.Context
 }
 
-// openDemo starts the backend and makes the route to it.
+// openDemo starts the backend and creates its route.
 func (g *Gateway) openDemo() (*demo, error) {
 	d := &demo{listener: newMemoryListener(), expects: map[string]context.Context{}}
 	route, err := Route{
@@ -34,7 +38,7 @@ func (g *Gateway) openDemo() (*demo, error) {
 		Upstreams: []string{"unix:/demo"},
 		Refusal:   wsauth.RefuseClose,
 		Headers:   map[string]string{},
-		Limits:    RouteLimits{Ping: -1}, // a terminal client need not read, and is there all the same
+		Limits:    RouteLimits{Ping: -1}, // terminal clients may not read, nor answer pings
 	}.withDefaults()
 	if err != nil {
 		return nil, err
@@ -44,28 +48,30 @@ func (g *Gateway) openDemo() (*demo, error) {
 	}
 	d.proxy.announce, d.proxy.label = d.expect, g.metrics.begin(route.name())
 	d.server = &http.Server{Handler: http.HandlerFunc(d.serve), ReadHeaderTimeout: 5 * time.Second}
-	d.serving.Go(func() { _ = d.server.Serve(d.listener) }) // its error is that of close
+	d.serving.Go(func() { _ = d.server.Serve(d.listener) }) // it returns after close
 	return d, nil
 }
 
-// close stops the backend, whose sockets are gone already.
+// close stops the backend. Its sockets must have ended.
 func (d *demo) close() {
 	d.proxy.pool.Close()
-	_ = d.server.Close() // of a listener that is none
+	_ = d.server.Close() // a memoryListener closes without error
 	d.serving.Wait()
 }
 
-// expect notes a request that is about to reach the backend, and returns the field that tells which it is.
+// expect registers a request that is about to reach the backend. It returns
+// the header field by which serve recognizes it.
 func (d *demo) expect(ctx context.Context) (name, value string) {
 	id := rand.Text()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.expects[id] = ctx
-	context.AfterFunc(ctx, func() { d.take(id) }) // where it never arrives
+	context.AfterFunc(ctx, func() { d.take(id) }) // in case it never arrives
 	return demoHeader, id
 }
 
-// take returns the context of an expected request, once; nil if it is not expected.
+// take returns the context of an expected request, once, and nil for any
+// other.
 func (d *demo) take(id string) context.Context {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -74,7 +80,7 @@ func (d *demo) take(id string) context.Context {
 	return ctx
 }
 
-// serve answers what comes through the gateway: sockets only.
+// serve answers requests from the gateway, which are all for sockets.
 func (d *demo) serve(w http.ResponseWriter, r *http.Request) {
 	ctx := d.take(r.Header.Get(demoHeader))
 	if ctx == nil {

@@ -6,13 +6,15 @@ import (
 	"crypto/subtle"
 )
 
-// DemoUser is the [Authenticator] of a demonstration: it knows one user, whose name and password are both "test". Everybody
-// knows them, so it belongs on loopback addresses only.
+// DemoUser is the [login.AuthenticatorFunc] of a demonstration. It knows one
+// user, whose name and password are both "test". These are public, so use it
+// on loopback addresses only.
 func DemoUser(_ context.Context, name, password string) (bool, error) {
 	return equal(name, "test")&equal(password, "test") == 1, nil
 }
 
-// equal compares in a time that tells nothing about where, or in what length, the two differ.
+// equal returns 1 if a and b are equal, and 0 otherwise. It takes constant
+// time, whatever their contents and lengths.
 func equal(a, b string) int {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:])

@@ -9,16 +9,20 @@ import (
 	"wsauth/internal/wsconn"
 )
 
-// An answer is the http.ResponseWriter of a handshake that net/http has not read. A guard takes the connection from it as it does from
-// net/http's; whoever does not, such as a handler that knows of no upgrade, answers in plain HTTP, after which the connection closes.
+// An answer is the http.ResponseWriter of a handshake that net/http has not
+// read. A guard hijacks its connection as it does that of net/http. A handler
+// that does not, such as one that knows nothing of upgrades, answers in plain
+// HTTP, and then the connection closes.
 type answer struct {
-	conn  net.Conn
-	quick *routing // by which an event loop serves it; nil where a goroutine does, by what counts then
+	conn net.Conn
+	// quick are the routes by which an event loop serves the handshake. A
+	// goroutine serves it by the current ones; quick is nil then.
+	quick *routing
 	taken bool
-	plain *wsconn.Response // nil as long as nobody needs it
+	plain *wsconn.Response // nil until it is needed
 }
 
-// Hurried is for wsconn.Direct.
+// Hurried implements [wsconn.Direct].
 func (w *answer) Hurried() bool { return w.quick != nil }
 
 func (w *answer) response() *wsconn.Response {
@@ -31,17 +35,17 @@ func (w *answer) response() *wsconn.Response {
 	return w.plain
 }
 
-// Header is that of a plain answer.
+// Header implements [http.ResponseWriter].
 func (w *answer) Header() http.Header { return w.response().Header() }
 
-// WriteHeader begins a plain answer.
+// WriteHeader implements [http.ResponseWriter].
 func (w *answer) WriteHeader(status int) {
 	if !w.taken {
 		w.response().WriteHeader(status)
 	}
 }
 
-// Write goes on with it.
+// Write implements [http.ResponseWriter].
 func (w *answer) Write(p []byte) (int, error) {
 	if w.taken {
 		return 0, http.ErrHijacked
@@ -49,17 +53,19 @@ func (w *answer) Write(p []byte) (int, error) {
 	return w.response().Write(p)
 }
 
-// Flush is http.Flusher.
+// Flush implements [http.Flusher].
 func (w *answer) Flush() {
 	if !w.taken {
 		w.response().Flush()
 	}
 }
 
-// SetReadDeadline is for http.ResponseController.
+// SetReadDeadline implements the method that [http.ResponseController] looks
+// for.
 func (w *answer) SetReadDeadline(t time.Time) error { return w.conn.SetReadDeadline(t) }
 
-// Hijack gives the bare connection away. Nothing came behind the handshake.
+// Hijack implements [http.Hijacker]. It returns the bare connection, and
+// nothing buffered: no bytes came after the handshake.
 func (w *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.taken {
 		return nil, nil, http.ErrHijacked
@@ -68,7 +74,7 @@ func (w *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.conn, bufio.NewReadWriter(bufio.NewReaderSize(w.conn, 16), bufio.NewWriterSize(w.conn, 16)), nil
 }
 
-// finish is the end of the handler.
+// finish completes a plain answer. It is called when the handler has returned.
 func (w *answer) finish() {
 	if !w.taken {
 		w.response().Finish()

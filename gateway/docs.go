@@ -6,13 +6,18 @@ import (
 	"net/http"
 )
 
-// Docs serves an interactive API page for any server: GET /docs shows the OpenAPI 3.1 document openapi as forms that call what it
-// describes, GET /openapi.json is the document itself, and GET /assets/{file} what the page loads. Mount the handler at these
-// three paths, without a prefix. Every answer has the security headers of a [Gateway]. It fails where openapi is not JSON.
+// Docs returns an interactive API page for any server. GET /docs shows
+// openapi, an OpenAPI 3.1 document, as forms that call the API. GET
+// /openapi.json returns the document, and GET /assets/{file} the files that
+// the page loads. Mount the handler at these three paths, without a prefix.
+// Every answer has the security headers of a [Gateway]. Docs returns an error
+// if openapi is not JSON.
 //
-// The page counts on one tag for each operation, which the document's own list of tags has, on a description of each tag, operation
-// and parameter, and on an example of each JSON body. Two extensions are its own: "x-websocket": true on an operation that opens a
-// socket, and on a parameter "x-from", the name of the member of an answer that fills it in.
+// The page expects one tag per operation, which must be in the document's list
+// of tags; a description of each tag, operation and parameter; and an example
+// of each JSON body. It supports two extensions: "x-websocket": true on an
+// operation that opens a socket, and "x-from" on a parameter, which names the
+// member of an answer that fills it in.
 func Docs(openapi []byte) (http.Handler, error) {
 	if !json.Valid(openapi) {
 		return nil, errors.New("gateway: Docs: the OpenAPI document is not JSON")
@@ -24,7 +29,8 @@ func Docs(openapi []byte) (http.Handler, error) {
 	return withSecurityHeaders(newMux(docsEndpoints(files, newAsset(openapi, contentTypes[".json"])))), nil
 }
 
-// docsEndpoints are the API page for document, and what the pages load.
+// docsEndpoints returns the endpoints of the API page for document, and of the
+// files that pages load.
 func docsEndpoints(files assets, document http.Handler) []endpoint {
 	return []endpoint{
 		{http.MethodGet, "/docs", files.handler("docs.html")},

@@ -15,31 +15,34 @@ import (
 )
 
 const (
-	maxMessage   = 32 << 10         // bytes of a message to the echo socket; more is close code 1009
-	maxCommand   = 256              // bytes of a message that asks for more than an echo
+	maxMessage   = 32 << 10         // in bytes; more ends the socket with code 1009
+	maxCommand   = 256              // in bytes; longer messages are echoed without parsing
 	writeTimeout = 10 * time.Second // for a client that does not read
 	stepUpWait   = time.Minute      // for a person who is asked for a password
 )
 
-// errNotText ends the socket of a client that sends binary messages.
+// errNotText is the error of a socket whose client sent a binary message.
 var errNotText = errors.New("gateway: not a text message")
 
-// An identity is the first message on the socket, which says that the handshake was accepted, for whom and until when; and the
-// answer to who asks again.
+// An identity is the first message on the socket, which tells that the
+// handshake was accepted, for which claims and until when. It is also the
+// answer to a "whoami" message.
 type identity struct {
 	Type      string         `json:"type"` // "welcome" or "whoami"
 	Claims    jsontext.Value `json:"claims"`
 	ExpiresAt int64          `json:"expires_at"` // seconds since 1970
 }
 
-// A notice is any other message of the server's own.
+// A notice is any other message from the server.
 type notice struct {
 	Type      string `json:"type"`                // "renewed", "fresh_required" or "fresh_ok"
-	ExpiresAt int64  `json:"expires_at,omitzero"` // of "renewed"
+	ExpiresAt int64  `json:"expires_at,omitzero"` // for "renewed"
 }
 
-// upgradesOnly answers 426 to a plain request for the socket, as to a link that a person follows. HEAD is one always: an upgrade
-// is a GET (RFC 6455 section 4.1), and any other may be ignored (RFC 9110 section 7.8).
+// upgradesOnly answers a plain request for the socket with 426, for example if
+// a person opens it as a link. HEAD is always plain: an upgrade is a GET (RFC
+// 6455 section 4.1), and a server may ignore other upgrades (RFC 9110 section
+// 7.8).
 func upgradesOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") == "" || r.Method == http.MethodHead {
@@ -53,19 +56,19 @@ func upgradesOnly(next http.Handler) http.Handler {
 	})
 }
 
-// An echoSocket sends text messages back, but for the few that ask something of it. It shows what a handler behind a guard has to
-// do, which is little: the guard ends the socket.
+// An echoSocket echoes text messages, except for a few commands. It shows how
+// little a handler behind a guard has to do: the guard ends the socket.
 type echoSocket struct {
 	socket  *wsauth.Socket
 	conn    *websocket.Conn
-	asked   chan struct{}  // holds a value while a person is asked for a password
-	helpers sync.WaitGroup // goroutines that write too
+	asked   chan struct{}  // full while a person is asked for a password
+	helpers sync.WaitGroup // other goroutines that write
 }
 
-// echo serves a socket whose request has the context of a guarded one.
+// echo serves a socket. The context of r must be that of the guarded request.
 func echo(w http.ResponseWriter, r *http.Request) {
 	socket := wsauth.SocketFrom(r.Context())
-	// The guard has checked the Origin already, by the gateway's own list.
+	// The guard has already checked Origin against the gateway's list.
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 	if err != nil {
 		return // Accept has answered
@@ -76,7 +79,9 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	defer e.helpers.Wait()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	renewed := socket.Renewed() // before the claims of the welcome are looked at, so that none is missed
+	// This comes before the welcome reads the claims, so that no renewal is
+	// missed.
+	renewed := socket.Renewed()
 	err = e.send(ctx, e.identity("welcome"))
 	e.helpers.Go(func() { e.tellRenewals(ctx, renewed) })
 	for err == nil {
@@ -91,10 +96,11 @@ func (e *echoSocket) answerOne(ctx context.Context) error {
 		return err
 	}
 	if kind != websocket.MessageText {
-		_ = e.conn.Close(websocket.StatusUnsupportedData, "text_only") // the loop ends either way
+		_ = e.conn.Close(websocket.StatusUnsupportedData, "text_only") // the loop ends anyway
 		return errNotText
 	}
-	// A client that has a newer token sends it here, instead of opening another socket.
+	// A client with a newer token sends it here, instead of opening another
+	// socket.
 	reply, err := e.socket.Authenticate(ctx, message)
 	if err != nil {
 		return err
@@ -111,7 +117,7 @@ func (e *echoSocket) answerOne(ctx context.Context) error {
 	return e.write(ctx, message)
 }
 
-// command is what a message asks for; "" where it asks for its echo only.
+// command returns the type of a command, or "" for a message to echo.
 func command(message []byte) string {
 	var c struct {
 		Type string `json:"type"`
@@ -122,8 +128,10 @@ func command(message []byte) string {
 	return c.Type
 }
 
-// stepUp is what a handler does before something that a stolen session must not be enough for. The wait is elsewhere, for the
-// client may send the fresh token on this socket. Who is asked already is not asked twice.
+// stepUp requires a fresh token, as a handler does before an action for which
+// a stolen session must not be enough. It waits in another goroutine, since
+// the client may send the fresh token on this socket. A second request while
+// it waits is ignored.
 func (e *echoSocket) stepUp(ctx context.Context) error {
 	if e.socket.Claims().Fresh {
 		return e.send(ctx, notice{Type: "fresh_ok"})
@@ -141,13 +149,15 @@ func (e *echoSocket) stepUp(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, stepUpWait)
 		defer cancel()
 		if e.socket.RequireFresh(ctx) == nil {
-			_ = e.send(ctx, notice{Type: "fresh_ok"}) // the reader finds out when the socket is gone
+			// If the socket is gone, the reader gets the error.
+			_ = e.send(ctx, notice{Type: "fresh_ok"})
 		}
 	})
 	return nil
 }
 
-// tellRenewals tells the client of each new expiry, also of one that came by another way than this socket.
+// tellRenewals sends the client each new expiry, even if the renewal did not
+// come on this socket.
 func (e *echoSocket) tellRenewals(ctx context.Context, renewed <-chan struct{}) {
 	for {
 		select {
@@ -170,12 +180,13 @@ func (e *echoSocket) identity(kind string) identity {
 func (e *echoSocket) send(ctx context.Context, v any) error {
 	message, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // v is one of the messages above; a payload was JSON when it was verified
+		panic(err) // v is one of the messages above, and a verified payload is valid JSON
 	}
 	return e.write(ctx, message)
 }
 
-// write sends a text message, unless the client does not read.
+// write sends a text message. It fails if the client does not read for
+// writeTimeout.
 func (e *echoSocket) write(ctx context.Context, message []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()

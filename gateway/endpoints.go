@@ -8,23 +8,23 @@ import (
 	"wsauth/internal/problem"
 )
 
-// socketPath is where the demonstration has its socket.
+// socketPath is the path of the demonstration's socket.
 const socketPath = "/ws"
 
-// An endpoint is one method on one path. No path has two methods. openapi.json
+// An endpoint is a method on a path. A path has only one method. openapi.json
 // describes the same table.
 type endpoint struct {
-	method  string // GET serves HEAD too
+	method  string // GET also serves HEAD
 	path    string // a pattern of http.ServeMux
 	handler http.Handler
 }
 
-// endpoints returns all that the gateway serves itself: what is below the
-// prefix, the published keys and, without routes, the demonstration.
+// endpoints returns the endpoints that the gateway serves itself: those below
+// AuthPrefix, the published keys and, without routes, the demonstration.
 func (g *Gateway) endpoints(c Config, files assets) ([]endpoint, error) {
 	keys := endpoint{http.MethodGet, jwksPath, http.HandlerFunc(g.jwks)}
 	if c.NoAuth {
-		return []endpoint{keys}, nil // for upstreams that verify assertions, see Gateway.isOwn
+		return []endpoint{keys}, nil // upstreams verify assertions with them; see Gateway.isOwn
 	}
 	own := slices.Concat(g.loginEndpoints(c), []endpoint{
 		keys,
@@ -42,7 +42,7 @@ func (g *Gateway) endpoints(c Config, files assets) ([]endpoint, error) {
 	return slices.Concat(own, demoEndpoints(g.demo, files)), nil
 }
 
-// demoEndpoints are the demonstration.
+// demoEndpoints returns the endpoints of the demonstration.
 func demoEndpoints(d *demo, files assets) []endpoint {
 	return append([]endpoint{
 		{http.MethodGet, socketPath, upgradesOnly(d.proxy)},
@@ -50,7 +50,7 @@ func demoEndpoints(d *demo, files assets) []endpoint {
 	}, docsEndpoints(files, files.handler("openapi.json"))...)
 }
 
-// recorded lets the records of requests have the path of their endpoint for a route.
+// recorded makes endpoints record their path as the route of a request.
 func recorded(endpoints []endpoint) []endpoint {
 	for i, e := range endpoints {
 		route, socket := &label{name: strings.TrimSuffix(e.path, "{$}")}, e.path == socketPath
@@ -65,14 +65,15 @@ func recorded(endpoints []endpoint) []endpoint {
 	return endpoints
 }
 
-// ignoreUpgrade makes a plain request of one that asks for another protocol where there is none, as a server may (RFC 9110 section 7.8).
-// It is answered and counted as what it is then.
+// ignoreUpgrade turns an upgrade request into a plain one, for an endpoint
+// that has no other protocol. A server may do so (RFC 9110 section 7.8). The
+// request is then answered and counted as a plain one.
 func ignoreUpgrade(r *http.Request) {
 	r.Header.Del("Upgrade")
 	recordOf(r.Context()).upgrade = false
 }
 
-// newMux returns a handler of endpoints; see [problem.NewMux].
+// newMux returns a handler for endpoints; see [problem.NewMux].
 func newMux(endpoints []endpoint) http.Handler {
 	all := make([]problem.Endpoint, len(endpoints))
 	for i, e := range endpoints {

@@ -10,13 +10,14 @@ import (
 	"sync"
 )
 
-// entrance accepts client connections by event loops. If the first bytes of a
-// connection are a plain WebSocket handshake, the loop parses it and has it
-// served directly, which saves a fifth of its cost. Every other connection is
-// handed to net/http: entrance implements net.Listener for it.
+// entrance accepts client connections on the event loops. If the first bytes
+// of a connection are a plain WebSocket handshake, the loop parses it and
+// serves it directly or in a goroutine, which saves about a fifth of its cost.
+// Every other connection is handed to net/http: entrance implements
+// net.Listener for it.
 type entrance struct {
 	gateway *Gateway
-	ctx     context.Context // of handshakes, with the values of net/http that the gateway uses
+	ctx     context.Context // the parent of handshakes' contexts, with values of net/http
 	addr    net.Addr
 	stop    func()
 	conns   chan net.Conn
@@ -24,8 +25,8 @@ type entrance struct {
 	closed  chan struct{}
 }
 
-// enter returns the listener for the server: an entrance, or l itself, with
-// limits, if no loop can accept clients.
+// enter returns the listener for server: an entrance or, if the event loops
+// cannot accept the clients of l, l itself with limits.
 func (g *Gateway) enter(l net.Listener, server *http.Server) net.Listener {
 	e := &entrance{
 		gateway: g,
@@ -34,8 +35,8 @@ func (g *Gateway) enter(l net.Listener, server *http.Server) net.Listener {
 		conns:   make(chan net.Conn),
 		closed:  make(chan struct{}),
 	}
-	// Connections that a loop accepts have only the options of the listener. A
-	// failure leaves it as it is.
+	// Connections that a loop accepts inherit only the options of the
+	// listener. If Adopt fails, its options stay as they are.
 	_ = Adopt(l)
 	clients := &acceptor{
 		loops:    g.events,
@@ -52,7 +53,7 @@ func (g *Gateway) enter(l net.Listener, server *http.Server) net.Listener {
 	return e
 }
 
-// first serves a connection by its first bytes; see [acceptor].
+// first serves or passes on a connection by its first bytes; see [acceptor].
 func (e *entrance) first(conn *clientConn, data []byte, idle bool) {
 	r := readHandshake(data)
 	if r == nil {
@@ -95,12 +96,12 @@ func (e *entrance) pass(conn net.Conn) {
 	}
 }
 
-// failed logs that no client can be accepted; see [acceptor].
+// failed logs that no client can be accepted at the moment; see [acceptor].
 func (e *entrance) failed(err error) {
 	e.gateway.log.LogAttrs(e.ctx, slog.LevelWarn, "cannot accept clients for the moment", slog.Any("error", err))
 }
 
-// Accept implements [net.Listener]. It returns connections for net/http.
+// Accept implements [net.Listener]. It returns the connections for net/http.
 func (e *entrance) Accept() (net.Conn, error) {
 	select {
 	case conn := <-e.conns:

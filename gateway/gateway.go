@@ -22,52 +22,54 @@ import (
 	"wsauth/token"
 )
 
-// A Gateway is the http.Handler of the whole server. [Gateway.Serve] puts it behind an http.Server with the limits that it counts
-// on. It is safe for concurrent use.
+// A Gateway is the http.Handler of the whole server. [Gateway.Serve] runs it
+// in an http.Server with the limits that it relies on. It is safe for
+// concurrent use.
 type Gateway struct {
 	guard       *wsauth.Guard
 	login       *login.Service
-	issuer      *token.Issuer // of assertions
+	issuer      *token.Issuer // for assertions
 	own         ownTokens
-	cors        *corsPolicy // of the addresses of the gateway's own; nil is none
+	cors        *corsPolicy // for the gateway's own endpoints; nil for none
 	log         *slog.Logger
 	handler     http.Handler
 	started     time.Time
 	loops       loopGuard
 	clients     *clients
-	connections *connlimit.Limiter // of clients and upstreams
-	run         string             // tells this run from others, for cursors of lists
+	connections *connlimit.Limiter // for clients and upstreams
+	run         string             // random, to recognize cursors of an earlier process
 
 	metrics     *metrics
-	access      bool                                                 // requests are logged
+	access      bool                                                 // log requests
 	certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error) // nil without TLS
 	drain       time.Duration
-	draining    atomic.Bool // for operators
+	draining    atomic.Bool // an operator has started a drain
 
 	authPrefix   string
-	logsIn       bool              // there is a login of our own
-	noAuth       bool              // there are no addresses of our own, but see isOwn
-	hasProviders bool              // whose keys may have to be fetched
-	tokenRoom    int               // bytes of header fields; see roomForTokens
-	locations    []wsauth.Location // where a credential may be, unless a route says otherwise
-	events       *eventloop.Group  // of carrier, and of what waits for clients and upstreams
+	logsIn       bool              // users log in here
+	noAuth       bool              // there are no endpoints of our own; but see isOwn
+	hasProviders bool              // keys of providers may have to be fetched
+	tokenRoom    int               // additional bytes of header fields; see roomForTokens
+	locations    []wsauth.Location // where credentials may be; a route can override it
+	events       *eventloop.Group  // of carrier, and for waiting for clients and upstreams
 	carrier      *relay.Relay
-	held         func() bool // see wsauth.Guard.Paused
+	held         func() bool // see [wsauth.Guard.Paused]
 	demo         *demo       // nil with routes
-	updating     sync.Mutex  // held while routes change
+	updating     sync.Mutex  // held while the routes change
 	routing      atomic.Pointer[routing]
-	checks       upstream.Checks // of the upstreams of all routes
+	checks       upstream.Checks // for the upstreams of all routes
 	live         live
-	authorized   atomic.Pointer[func()] // for tests: called after each question to the rules of a route
+	authorized   atomic.Pointer[func()] // for tests: called after each call of a route's rule
 
 	keys      login.Keys
 	published atomic.Pointer[publicSet]
 
 	stopProviders context.CancelFunc
-	following     sync.WaitGroup // the keys of the providers
+	following     sync.WaitGroup // goroutines that update the keys of providers
 }
 
-// New makes a gateway. All faults of c are reported at once, each with the name of its field. It follows the store until
+// New returns a gateway for c. It reports all faults of c at once, each a
+// [*Fault] with the name of its field. The gateway follows the store until
 // [Gateway.Shutdown].
 func New(c Config) (*Gateway, error) {
 	c, err := c.Check()
@@ -103,7 +105,7 @@ func New(c Config) (*Gateway, error) {
 	}
 	g.limitConnections(c)
 	g.metrics.registry.MustRegister(newHealth(g), newLostLines(g.log), newConnectionFigures(g.connections))
-	if g.guard, err = g.newGuard(c); err != nil { // last, for it begins to follow the store
+	if g.guard, err = g.newGuard(c); err != nil { // last, because it begins to follow the store
 		return nil, err
 	}
 	if g.login, err = g.newLogin(c); err == nil {
@@ -116,18 +118,19 @@ func New(c Config) (*Gateway, error) {
 	return g, nil
 }
 
-// defaultLocations are where a credential may be, unless a route says
-// otherwise.
+// defaultLocations returns the locations of credentials, which a route can
+// override.
 func defaultLocations(cookies *wsauth.Cookies) []wsauth.Location {
 	return []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, cookies}
 }
 
-// open makes the handler of all requests.
+// open creates the event loops, the routes or the demonstration, and the
+// handler of all requests.
 func (g *Gateway) open(c Config, files assets) error {
 	var err error
 	g.held = g.guard.Paused
-	// The backend of the demonstration is at the other end of a pipe, which
-	// event loops cannot watch.
+	// The demonstration is at the other end of a pipe, which event loops
+	// cannot watch.
 	if g.events, err = eventloop.New(eventloop.Options{Portable: len(c.Routes) == 0, Paused: g.held}); err != nil {
 		return fmt.Errorf("gateway: event loops: %w", err)
 	}
@@ -155,7 +158,7 @@ func (g *Gateway) open(c Config, files assets) error {
 	return nil
 }
 
-// newGuard makes the guard of all that needs a token.
+// newGuard returns the guard, from which those of the routes are derived.
 func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
 	own, err := token.NewVerifier(c.OwnTokens())
 	if err != nil {
@@ -188,22 +191,25 @@ func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
 	return guard, nil
 }
 
-// Drain ends every open socket as [Gateway.Shutdown] does, lets no new one in, and says at /readyz that clients had better go elsewhere;
-// plain requests are answered as before. There is no way back.
+// Drain ends every open socket as [Gateway.Shutdown] does, and refuses new
+// ones. /readyz then reports that the gateway is not ready, so that load
+// balancers send clients elsewhere. Plain requests are still answered. Drain
+// cannot be undone.
 func (g *Gateway) Drain(ctx context.Context) error {
 	g.log.Info("draining")
 	return g.guard.Drain(ctx)
 }
 
-// Shutdown ends every open socket with close code 1012 and reason "restarting", and waits until they are gone or ctx is done.
-// Then those that are left are cut.
+// Shutdown ends every open socket with close code 1012 and reason
+// "restarting", and waits until they are closed or ctx is done. Then it cuts
+// the connections that are left.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.stopProviders()
 	g.following.Wait()
 	err := g.guard.Shutdown(ctx)
 	if errors.Is(err, store.ErrNotDurable) {
 		g.log.Error("these revocations are lost, since the store has not taken them", "revocations", g.guard.RevocationLog().Held)
-		if !errors.Is(err, context.DeadlineExceeded) { // of sockets
+		if !errors.Is(err, context.DeadlineExceeded) { // sockets were still open
 			err = nil
 		}
 	}
@@ -212,7 +218,7 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// closeRoutes lets go of the upstreams.
+// closeRoutes closes the demonstration or the pools of upstreams.
 func (g *Gateway) closeRoutes() {
 	if g.demo != nil {
 		g.demo.close()

@@ -8,9 +8,11 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// readHandshake reads the head of an upgrade that is as every client writes it, and whole; it returns nil for anything else, however
-// right that may be, for net/http to read or to refuse. So this reads no request in another way than net/http does. An event loop calls
-// it, which the thousands of fields that a long head has room for would hold up for milliseconds.
+// readHandshake parses data as a complete upgrade request in its usual form.
+// It returns nil for anything else, even if it is valid: net/http then parses
+// or refuses it. So no request is parsed differently than by net/http. An
+// event loop calls readHandshake, so it limits the length of data: the
+// thousands of fields in a long head would block the loop for milliseconds.
 func readHandshake(data []byte) *http.Request {
 	if len(data) > mostAtOnce || !isPlainHead(data) {
 		return nil
@@ -28,8 +30,9 @@ var (
 	headEnd = []byte("\r\n\r\n")
 )
 
-// isPlainHead reports whether data is the head of a GET of HTTP/1.1, and nothing behind it: printable ASCII, lines that end as they
-// should and go on nowhere, one host, an upgrade, and no body.
+// isPlainHead reports whether data is exactly the head of an HTTP/1.1 GET: in
+// printable ASCII, with lines that end in CRLF and are not folded, one Host,
+// one Upgrade, and no body.
 func isPlainHead(data []byte) bool {
 	head, ok := bytes.CutSuffix(data, headEnd)
 	if !ok || bytes.Contains(head, headEnd) {
@@ -58,7 +61,8 @@ func isPlainHead(data []byte) bool {
 	return hosts == 1 && upgrades == 1
 }
 
-// isPlainRequestLine reports whether line is that of a GET, with a path as its target (RFC 9112 section 3).
+// isPlainRequestLine reports whether line is the request line of a GET whose
+// target is a path (RFC 9112 section 3).
 func isPlainRequestLine(line []byte) bool {
 	target, ok := bytes.CutPrefix(line, []byte("GET /"))
 	if !ok {
@@ -68,7 +72,8 @@ func isPlainRequestLine(line []byte) bool {
 	return ok && isPrintable(target) && !bytes.ContainsAny(target, " \t")
 }
 
-// isOfBody reports whether a field says that there is a body, or that the client waits before it sends one.
+// isOfBody reports whether a field announces a body, or that the client waits
+// before it sends one.
 func isOfBody(name []byte) bool {
 	for _, of := range [...]string{"Content-Length", "Transfer-Encoding", "Expect", "Trailer"} {
 		if bytes.EqualFold(name, []byte(of)) {
@@ -78,7 +83,8 @@ func isOfBody(name []byte) bool {
 	return false
 }
 
-// isPrintable reports whether text is printable ASCII, blanks included.
+// isPrintable reports whether text is printable ASCII, spaces and tabs
+// included.
 func isPrintable(text []byte) bool {
 	for _, c := range text {
 		if c < ' ' && c != '\t' || c >= 0x7f {

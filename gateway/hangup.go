@@ -9,22 +9,22 @@ import (
 	"wsauth"
 )
 
-// lookAfter is how long an upstream may take to answer a handshake before the
-// gateway looks whether the client is still there.
+// lookAfter is how long the gateway waits for an upstream to answer a
+// handshake before it checks whether the client is still connected.
 const lookAfter = time.Second
 
-// A watch ends the socket of a client that hangs up while the upstream is
-// asked for it: the answer is no longer wanted.
+// A watch ends the socket of a client that disconnects while the upstream has
+// not answered the handshake.
 type watch struct {
 	conn  net.Conn
 	timer *time.Timer
-	quiet bool // it will not read
+	quiet bool // the timer was stopped: nothing is read
 	done  chan struct{}
 	early []byte
 }
 
-// watchClient begins to watch after lookAfter. It reads from conn, so nobody
-// else may before idle has reported true or stop has returned.
+// watchClient starts a watch that reads from conn after lookAfter. Nothing
+// else may read from conn until idle has returned true or stop has returned.
 func watchClient(conn net.Conn, socket *wsauth.Socket) *watch {
 	w := &watch{conn: conn, done: make(chan struct{})}
 	w.timer = time.AfterFunc(lookAfter, func() {
@@ -39,14 +39,15 @@ func watchClient(conn net.Conn, socket *wsauth.Socket) *watch {
 	return w
 }
 
-// idle reports whether it has not begun to watch. It will not then.
+// idle reports whether the watch has not read from the client. If so, it never
+// will.
 func (w *watch) idle() bool {
 	w.quiet = w.quiet || w.timer.Stop()
 	return w.quiet
 }
 
-// stop ends the watch, and returns what the client was seen to send, which it
-// must not do before its 101 (RFC 6455 section 4.1).
+// stop ends the watch. It returns the bytes that the client sent, although it
+// must not send any before the 101 (RFC 6455 section 4.1).
 func (w *watch) stop() (early []byte) {
 	if w.idle() {
 		return nil

@@ -2,12 +2,14 @@ package gateway
 
 import "net/http"
 
-// contentSecurityPolicy lets a page load from this server and talk to it, and nothing else: no inline script or style, no frame
-// around it, no markup made from strings. 'self' covers ws: and wss: on the same host and port (CSP level 3, section 6.7.2.8).
+// contentSecurityPolicy allows a page to load from and connect to this server
+// only. It forbids inline scripts and styles, framing, and markup made from
+// strings. 'self' includes ws: and wss: on the same host and port (CSP level
+// 3, section 6.7.2.8).
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
-// withSecurityHeaders adds to every answer what tells a browser to be strict.
+// withSecurityHeaders adds the security headers for browsers to every answer.
 func withSecurityHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
