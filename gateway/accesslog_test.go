@@ -114,7 +114,8 @@ func TestAccessLogOfARefusedLogin(t *testing.T) {
 	}
 }
 
-// TestAccessLogOfWhoLeaves: who ended a socket is told, and a refusal by a close code as one.
+// TestAccessLogOfWhoLeaves checks that the access log says who ended a socket,
+// and logs a refusal by close code as a refusal.
 func TestAccessLogOfWhoLeaves(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) {
@@ -233,7 +234,9 @@ func logged(t *testing.T, line string) map[string]string {
 	return values
 }
 
-// TestR6_AccessLogHoldsNoCredential: whatever carries one, in whichever location, of whichever kind, even where no location is.
+// TestR6_AccessLogHoldsNoCredential checks that the access log contains no
+// credential of any kind, wherever the request carries it, even where none is
+// read.
 func TestR6_AccessLogHoldsNoCredential(t *testing.T) { inEachFormat(t, accessLogHoldsNoCredential) }
 
 func accessLogHoldsNoCredential(t *testing.T, format logFormat) {

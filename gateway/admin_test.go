@@ -281,7 +281,9 @@ func TestAdminLists(t *testing.T) {
 	}
 }
 
-// Tokens without a sid are told apart by their jti; sockets without a token are sockets, but no session.
+// TestAdminListsWhatHasNoSession checks that tokens without a sid are listed
+// by jti, and that sockets without a token count as sockets but not as
+// sessions.
 func TestAdminListsWhatHasNoSession(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) {
@@ -407,7 +409,8 @@ func TestAdminWithAStoreThatFails(t *testing.T) {
 	}
 }
 
-// TestAdminDrains: sockets end as at a stop, nobody new is let in, and plain requests go on; a second order changes nothing.
+// TestAdminDrains checks that draining ends sockets like a shutdown, admits no
+// new ones, and keeps serving plain requests. A second call changes nothing.
 func TestAdminDrains(t *testing.T) {
 	r := start(t)
 	o := r.operator()

@@ -23,7 +23,8 @@ func members(t reflect.Type) []string {
 	return names
 }
 
-// The page about the API has every path with its query, and every member of its answers, and no other.
+// TestAdminPage checks that the page about the API documents every path with
+// its query and every member of its answers, and nothing else.
 func TestAdminPage(t *testing.T) {
 	page, err := os.ReadFile("../docs/admin.md")
 	if err != nil {

@@ -13,8 +13,10 @@ import (
 	"wsauth/store"
 )
 
-// FuzzAdminRevoke: what is read as an order is one that a store can keep, never reaches into the future, says what its JSON says, and
-// ends everybody only where that is said in so many words. What is not read is answered, and repeats nothing of what was sent.
+// FuzzAdminRevoke checks that a revocation that parses can be stored, lies not
+// in the future, means what its JSON says, and concerns everybody only if it
+// says so explicitly. Anything else gets an error that repeats nothing of the
+// request.
 func FuzzAdminRevoke(f *testing.F) {
 	seeds := []string{
 		`{"token":"7d1f3c1e"}`, `{"session":"019aa7a0-0000-7000-8000-000000000000"}`, `{"user":"google|ada"}`, `{"everything":true}`,
@@ -77,7 +79,8 @@ func jsonRequest(body string) *http.Request {
 	return r
 }
 
-// FuzzAdminQuery: what is read of a query is within its bounds, and was said once.
+// FuzzAdminQuery checks that a query that parses has values within their
+// bounds and no parameter twice.
 func FuzzAdminQuery(f *testing.F) {
 	a := &admin{gateway: &Gateway{run: "ABCDEFGH"}}
 	names := []string{"user", "session", "token"}

@@ -117,7 +117,9 @@ func TestAdminRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	}
 }
 
-// What operators can reach, the public cannot: neither in front of the demonstration nor of routes, whatever the host and the path.
+// TestAdminIsNotPublic checks that the public cannot reach the operators'
+// endpoints, with the demonstration and with routes, whatever the host and the
+// path.
 func TestAdminIsNotPublic(t *testing.T) {
 	demo, routed := start(t), behind(t, newBackend(t), func(c *Config) { c.Authenticate = anyone })
 	for _, r := range []*rig{demo, routed} {
@@ -270,7 +272,9 @@ func TestAdminStops(t *testing.T) {
 	}
 }
 
-// TestAdminPortIsAskedByItsName: what a page sends by a name of its own that leads here is refused before the token is looked at.
+// TestAdminPortIsAskedByItsName checks that requests under another host name
+// that resolves to the admin port (DNS rebinding) are refused before the token
+// is read.
 func TestAdminPortIsAskedByItsName(t *testing.T) {
 	secret := rand.Text() + rand.Text()
 	r := start(t)

@@ -154,7 +154,8 @@ func TestAdminTokenFiles(t *testing.T) {
 	}
 }
 
-// TestAdminTokenFile: the token in the file counts, and no other; one that cannot be used takes no place.
+// TestAdminTokenFile checks that only the token in the file is valid, and that
+// an unusable file does not replace it.
 func TestAdminTokenFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "admin.token")
 	put := func(token string) {

@@ -19,7 +19,8 @@ const wsKey = "dGhlIHNhbXBsZSBub25jZQ==" // of RFC 6455 section 1.3
 // upgradeLines are those of a handshake.
 var upgradeLines = []string{"Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: " + wsKey}
 
-// rawly is a backend that answers with text as it stands, with lines in the place of LINES.
+// rawly starts a backend that answers with text unchanged, except that LINES
+// is replaced by lines.
 func rawly(t *testing.T, text string, lines ...string) *backend {
 	t.Helper()
 	answer := strings.Replace(text, "LINES\r\n", strings.Join(append(lines, ""), "\r\n"), 1)
@@ -51,7 +52,8 @@ func (r *rig) head(path string, lines ...string) *http.Response {
 	return must(http.ReadResponse(bufio.NewReader(conn), nil))
 }
 
-// TestR15_SwitchWithALength: no body follows a 101, whatever the upstream says.
+// TestR15_SwitchWithALength checks that no body follows a 101, whatever the
+// upstream declares.
 func TestR15_SwitchWithALength(t *testing.T) {
 	r := behind(t, rawly(t, switches, "Sec-WebSocket-Accept: "+wsframe.AcceptKey(wsKey), "Content-Length: 5"))
 	resp := r.head("/public/chat", upgradeLines...)
@@ -60,7 +62,8 @@ func TestR15_SwitchWithALength(t *testing.T) {
 	}
 }
 
-// TestUpstreamsSetNoLoginCookies: who is logged in is not an upstream's to change, on no way that an answer takes.
+// TestUpstreamsSetNoLoginCookies checks that an upstream cannot set the login
+// cookies with any kind of answer.
 func TestUpstreamsSetNoLoginCookies(t *testing.T) {
 	set := []string{
 		"Set-Cookie: theirs=1; Path=/", "Set-Cookie: __Host-access_token_cookie=x; Secure; Path=/", "Set-Cookie: access_token_cookie=x", "Set-Cookie: csrf_refresh_token=x",
@@ -86,7 +89,8 @@ func TestUpstreamsSetNoLoginCookies(t *testing.T) {
 	}
 }
 
-// TestAnswersAreNotGuessedAt: what the upstream leaves out of a head, the gateway does not put in.
+// TestAnswersAreNotGuessedAt checks that the gateway adds no header that the
+// upstream omits.
 func TestAnswersAreNotGuessedAt(t *testing.T) {
 	r := behind(t, rawly(t, says, "X-A: b"))
 	if h := r.head("/public/a").Header; len(h["Content-Type"]) != 0 {
@@ -98,7 +102,8 @@ func TestAnswersAreNotGuessedAt(t *testing.T) {
 	}
 }
 
-// TestL4_EventsOfAnySpelling end with the session: browsers take them for events, too.
+// TestL4_EventsOfAnySpelling checks that event streams end with the session,
+// whatever the spelling of their content type: browsers accept any.
 func TestL4_EventsOfAnySpelling(t *testing.T) {
 	for _, kind := range []string{"text/event-stream", "Text/Event-Stream ; charset=utf-8", "text/event-stream; charset=utf-8; charset=x", "text/event-stream;;", "text/event-stream; ="} {
 		r := behind(t, rawly(t, "HTTP/1.1 200 OK\r\nLINES\r\n\r\ndata: hello\n\n", "Content-Type: "+kind))

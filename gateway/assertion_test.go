@@ -28,7 +28,8 @@ type arrival struct {
 	err      error
 }
 
-// cautious starts an upstream that lets in only whose assertion it has verified with the keys that the gateway publishes.
+// cautious starts an upstream that admits only requests whose assertion it has
+// verified with the gateway's published keys.
 func cautious(t *testing.T, gateway string, arrivals chan<- arrival) string {
 	t.Helper()
 	b := &backend{}
@@ -46,7 +47,8 @@ func cautious(t *testing.T, gateway string, arrivals chan<- arrival) string {
 	return s.URL
 }
 
-// verified is whom an assertion is about, as a program finds out that has none of our code.
+// verified returns the subject of an assertion, verified without any code of
+// ours.
 func verified(ctx context.Context, gateway, own, raw string) (string, error) {
 	var claims jwt.RegisteredClaims
 	_, err := jwt.ParseWithClaims(raw, &claims, func(t *jwt.Token) (any, error) { return published(ctx, gateway, t.Header["kid"]) },
@@ -93,7 +95,8 @@ func published(ctx context.Context, gateway string, kid any) (*ecdsa.PublicKey, 
 	return nil, errors.New("no such key")
 }
 
-// Each upstream of a route verifies what it is told, whether people log in at the gateway or not.
+// TestUpstreamsVerifyAssertions checks that each upstream of a route can
+// verify its assertions, whether users log in at the gateway or not.
 func TestUpstreamsVerifyAssertions(t *testing.T) {
 	for name, noAuth := range map[string]bool{"with logins": false, "without": true} {
 		t.Run(name, func(t *testing.T) {
@@ -132,7 +135,8 @@ func TestUpstreamsVerifyAssertions(t *testing.T) {
 	}
 }
 
-// Without addresses of its own, the gateway publishes its keys as long as a route asserts.
+// TestKeysArePublishedWhileARouteAsserts checks that a gateway with NoAuth
+// publishes its keys as long as a route has an assertion.
 func TestKeysArePublishedWhileARouteAsserts(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) {

@@ -21,8 +21,9 @@ import (
 	"wsauth/internal/testenv"
 )
 
-// A stranger is an echo server that knows nothing of authentication. It says first who the gateway says that its client is, and
-// ends is what it says of the ends of its sockets.
+// A stranger is an echo server that does not know wsauth. Its first message is
+// the identity that the gateway states for its client. ends receives what it
+// reports about the ends of its sockets.
 type stranger struct {
 	url  string
 	ends <-chan string
@@ -45,7 +46,8 @@ var strangers = []struct {
 	}},
 }
 
-// TestBackends: sockets to each of them echo, compressed too, and a logout ends them for both sides.
+// TestBackends checks that sockets to each backend echo, also with
+// compression, and that a logout ends them for both sides.
 func TestBackends(t *testing.T) {
 	for _, s := range strangers {
 		t.Run(s.name, func(t *testing.T) {
@@ -254,7 +256,8 @@ func runScript(t *testing.T, interpreter, script, needs string, args ...string) 
 	return first, rest
 }
 
-// behindNginx puts nginx between the gateway and a server, as its manual says for WebSockets.
+// behindNginx puts nginx between the gateway and a server, configured for
+// WebSockets as its manual says.
 func behindNginx(t *testing.T, upstream string) string {
 	t.Helper()
 	return nginx(t, func(addr string) string {

@@ -14,15 +14,17 @@ import (
 	"github.com/coder/websocket"
 )
 
-// inBubble runs a test in which time passes as soon as everybody waits: its gateway serves net.Pipes.
+// inBubble runs a test with synthetic time, which advances when all goroutines
+// wait. Its gateway serves net.Pipes.
 func inBubble(t *testing.T, f func(t *testing.T, r *rig), change ...func(*Config)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		l := newMemoryListener()
 		f(t, serve(t, l, "http://localhost", &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return l.Dial(ctx) },
-			// Less than the server's: a test may sleep for exactly its time, and
-			// then send a request on a connection that the server closes.
+			// Shorter than the server's: a test may sleep for exactly that
+			// time and then send a request on a connection that the server
+			// closes.
 			IdleConnTimeout: 20 * time.Second,
 		}, change))
 	})
@@ -172,7 +174,8 @@ func TestServerCutsSlowAndIdleConnections(t *testing.T) {
 	}
 }
 
-// TestDrainIsSpread: the clients of a server that ends do not come to the next one all at once. The route is that of the demonstration.
+// TestDrainIsSpread checks that the clients of a draining server do not all
+// reconnect elsewhere at once. It uses the demonstration's route.
 func TestDrainIsSpread(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		access, _ := r.login()

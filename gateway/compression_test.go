@@ -12,7 +12,8 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// deflated is a masked text message in the form of permessage-deflate (RFC 7692 section 7.2.1).
+// deflated returns a masked text message compressed with permessage-deflate
+// (RFC 7692 section 7.2.1).
 func deflated(t *testing.T, text string) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -28,7 +29,8 @@ func deflated(t *testing.T, text string) []byte {
 	return frame
 }
 
-// TestCompressionIsKept: what the two ends agree on about compression is theirs, and their messages pass as they are.
+// TestCompressionIsKept checks that both ends can negotiate compression and
+// that their messages pass unchanged.
 func TestCompressionIsKept(t *testing.T) {
 	r := behind(t, newBackend(t))
 	access, _ := r.login()
@@ -60,7 +62,8 @@ func TestCompressionIsKept(t *testing.T) {
 	}
 }
 
-// TestCompressionNobodyAgreedOn: without it a compressed message is a fault of the client's.
+// TestCompressionNobodyAgreedOn checks that a compressed message is a protocol
+// error of the client if compression was not negotiated.
 func TestCompressionNobodyAgreedOn(t *testing.T) {
 	r := behind(t, newBackend(t))
 	access, _ := r.login()

@@ -33,7 +33,7 @@ func FuzzOriginPattern(f *testing.F) {
 		if got, want := p.matches(origin), coversSlowly(t, pattern, origin); got != want {
 			t.Errorf("%q covers %q: %v, want %v", pattern, origin, got, want)
 		}
-		// A policy that has the pattern alone agrees, and repeats no other origin.
+		// A policy with only this pattern agrees, and echoes no other origin.
 		policy := newCORSPolicy("", &CORS{Origins: []string{pattern}}, nil)
 		h := http.Header{}
 		policy.write(h, []string{origin})

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// TestBodyOutlivesItsAnswer: an upstream that answers before it has read the body leaves somebody reading that body when all is over.
-// Over HTTP/2 there are no deadlines to be set by then.
+// TestBodyOutlivesItsAnswer checks a body that the transport still reads after
+// the request is over, because the upstream answered early. Over HTTP/2, no
+// deadlines can be set any more.
 func TestBodyOutlivesItsAnswer(t *testing.T) {
 	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 	t.Cleanup(b.Close)
@@ -45,8 +46,9 @@ func TestBodyOutlivesItsAnswer(t *testing.T) {
 	}
 }
 
-// TestClientsLeaveBeforeTheyAreAnswered: the end of a request's context, which may come while its handler returns, sets no deadline of a
-// request that is over.
+// TestClientsLeaveBeforeTheyAreAnswered checks that the end of a request's
+// context, which may come while its handler returns, sets no deadline after
+// the request is over.
 func TestClientsLeaveBeforeTheyAreAnswered(t *testing.T) {
 	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
 	t.Cleanup(b.Close)

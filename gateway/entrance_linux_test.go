@@ -26,7 +26,8 @@ import (
 	"wsauth/store"
 )
 
-// answerTo sends a request in pieces, each when the gateway has had the time for those before, and returns the answer.
+// answerTo sends a request in pieces, each after the gateway has processed the
+// previous ones, and returns the answer.
 func (r *rig) answerTo(pieces ...string) (status int, header http.Header) {
 	r.t.Helper()
 	conn := r.connect()
@@ -42,7 +43,8 @@ func (r *rig) answerTo(pieces ...string) (status int, header http.Header) {
 	return r.lasting(must(http.ReadResponse(bufio.NewReader(conn), nil)))
 }
 
-// lasting is what of an answer is the same each time. A body ends with its connection, or is counted.
+// lasting returns the parts of an answer that are the same each time. It reads
+// a body until its length or the end of the connection.
 func (r *rig) lasting(resp *http.Response) (status int, header http.Header) {
 	r.t.Helper()
 	if resp.StatusCode != http.StatusSwitchingProtocols && resp.ContentLength > 0 {
@@ -276,7 +278,8 @@ func TestNobodyHoldsTheLoop(t *testing.T) {
 	}
 }
 
-// TestH11_ServedConnectionsNoticeADeadPeer: also those of a listener that has set nothing which they could inherit.
+// TestH11_ServedConnectionsNoticeADeadPeer checks the options of connections
+// whose listener has set none that they could inherit.
 func TestH11_ServedConnectionsNoticeADeadPeer(t *testing.T) {
 	var plain net.ListenConfig
 	plain.SetMultipathTCP(false)

@@ -16,8 +16,9 @@ import (
 	"wsauth"
 )
 
-// TestMetricsOfARemovedRoute: sockets that end because their route is gone bring none of its series back, and take nothing from a route
-// that has its name later.
+// TestMetricsOfARemovedRoute checks that sockets that end with their removed
+// route do not create its series again, and do not count for a later route of
+// the same name.
 func TestMetricsOfARemovedRoute(t *testing.T) {
 	b := newBackend(t)
 	stays, goes := Route{Path: "/", Upstreams: []string{b.URL}}, Route{Path: "/goes/", Upstreams: []string{b.URL}}
@@ -46,8 +47,8 @@ func TestMetricsOfARemovedRoute(t *testing.T) {
 	}
 }
 
-// TestMetricsBalance: whatever becomes of handshakes and sockets, each handshake has one outcome, each socket that was opened one end, and
-// none is open when all are gone.
+// TestMetricsBalance checks that each handshake has one outcome and each
+// opened socket one end, and that no socket is open at the end.
 func TestMetricsBalance(t *testing.T) {
 	slow := make(chan struct{})
 	b := newBackend(t)
@@ -103,7 +104,8 @@ func TestMetricsBalance(t *testing.T) {
 			}
 		})
 	}
-	// Clients that hang up before they are answered, or before they say who they are.
+	// Clients that disconnect before they are answered, or before they
+	// authenticate.
 	for _, path := range []string{"/rude/slow", "/first/x"} {
 		kinds++
 		each(func() {

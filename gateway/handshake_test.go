@@ -56,7 +56,8 @@ var strangeHeads = map[string]string{
 	"a bad escape":           strings.Replace(handshakeHead, "/chat", "/ch%zzat", 1),
 }
 
-// TestReadHandshake: a handshake as every client writes it is read, and nothing else is.
+// TestReadHandshake checks that handshakes as clients write them are read, and
+// nothing else.
 func TestReadHandshake(t *testing.T) {
 	r := readHandshake([]byte(handshakeHead))
 	if r == nil {

@@ -15,7 +15,8 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// A slowBackend takes a handshake and answers when it is told to. It tells when the gateway hangs up.
+// A slowBackend accepts a handshake and answers on command. It reports when
+// the gateway disconnects.
 type slowBackend struct {
 	*httptest.Server
 	arrived, left, answer chan struct{}
@@ -66,7 +67,8 @@ func (r *rig) handshake(path, credential string) net.Conn {
 	return conn
 }
 
-// TestClientGoneWhileDialling: nobody holds a server behind the gateway for longer than he is there himself.
+// TestClientGoneWhileDialling checks that a connection to an upstream is not
+// kept longer than its client stays.
 func TestClientGoneWhileDialling(t *testing.T) {
 	b := newSlowBackend(t)
 	r := start(t, func(c *Config) {
@@ -78,7 +80,8 @@ func TestClientGoneWhileDialling(t *testing.T) {
 	r.count(`handshakes_total{outcome="left",reason="",route="/"}`, "1")
 }
 
-// TestSlowUpstream: a client that waits gets its socket, and what it sends then arrives.
+// TestSlowUpstream checks that a client that waits gets its socket, and that
+// its data arrives afterwards.
 func TestSlowUpstream(t *testing.T) {
 	b := newSlowBackend(t)
 	r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}} })
@@ -117,7 +120,8 @@ func TestH9_DataWhileDialling(t *testing.T) {
 	}
 }
 
-// TestEndWhileDialling: a session that ends while the upstream is asked for its socket waits for it no longer, and its client is told.
+// TestEndWhileDialling checks that a session that ends while the upstream is
+// being asked stops waiting for it and informs the client.
 func TestEndWhileDialling(t *testing.T) {
 	b := newSlowBackend(t)
 	r := start(t, func(c *Config) {

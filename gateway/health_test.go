@@ -49,7 +49,8 @@ func (p *patient) becomes(t *testing.T, ill bool) {
 	}
 }
 
-// TestHealthOfARoute: sockets go to the upstreams in turn; one that is not well gets none until it is, and keeps those that it has.
+// TestHealthOfARoute checks that sockets go to the upstreams in turn, and that
+// an unhealthy upstream gets no new sockets but keeps those it has.
 func TestHealthOfARoute(t *testing.T) {
 	all := []*patient{newPatient(t), newPatient(t), newPatient(t)}
 	r := start(t, func(c *Config) {

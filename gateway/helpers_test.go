@@ -103,7 +103,8 @@ func (r *rig) awaitReady() {
 	}
 }
 
-// connect opens a connection to the gateway until the test ends, for what no client would send.
+// connect opens a connection to the gateway until the test ends, to send what
+// no client library would send.
 func (r *rig) connect() net.Conn {
 	r.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
@@ -131,7 +132,8 @@ func (e exchange) decode(t *testing.T) map[string]any {
 	return v
 }
 
-// call sends a request, with headers as "Name: value", and holds the answer against the OpenAPI document.
+// call sends a request, with headers as "Name: value", and checks the answer
+// against the OpenAPI document.
 func (r *rig) call(method, path, body string, headers ...string) exchange {
 	r.t.Helper()
 	req, err := http.NewRequest(method, r.url+path, strings.NewReader(body))
@@ -233,7 +235,8 @@ func (r *rig) loginCookies() (access, refresh string) {
 	return v["csrf_token"].(string), v["refresh_csrf_token"].(string)
 }
 
-// dial opens the socket as a page of the gateway's own would, and holds the answer against the OpenAPI document.
+// dial opens the socket like a page of the gateway, and checks the answer
+// against the OpenAPI document.
 func (r *rig) dial(query string, headers ...string) (*websocket.Conn, *http.Response, error) {
 	r.t.Helper()
 	h := http.Header{"Origin": {r.url}}

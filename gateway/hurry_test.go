@@ -12,7 +12,8 @@ import (
 // socketFields are those of a handshake, without a credential.
 const socketFields = "Host: app.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
-// hurries serves a handshake as an event loop does, and fails if that waits for something. The client is gone afterwards.
+// hurries serves a handshake like an event loop, and fails the test if that
+// blocks. The client has left afterwards.
 func (r *rig) hurries(quick *routing, request string) {
 	r.t.Helper()
 	near, far := net.Pipe()
@@ -33,7 +34,8 @@ func (r *rig) hurries(quick *routing, request string) {
 	<-served
 }
 
-// TestHurriedAtTheEnd: when no loop waits for an upstream's answer any more, the one that serves the handshake does not do so itself.
+// TestHurriedAtTheEnd checks that a loop that serves a handshake does not
+// itself wait for the upstream's answer when no loop can do so any more.
 func TestHurriedAtTheEnd(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -47,7 +49,8 @@ func TestHurriedAtTheEnd(t *testing.T) {
 	r.hurries(r.g.routing.Load(), "GET /chat HTTP/1.1\r\n"+socketFields)
 }
 
-// TestHurriedWhileRoutesChange: what a loop has begun to serve by routes that need no time it does not go on with by others, which may.
+// TestHurriedWhileRoutesChange checks that a loop that has begun to serve a
+// handshake by routes that cannot block does not continue by others that can.
 func TestHurriedWhileRoutesChange(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)

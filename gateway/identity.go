@@ -14,19 +14,21 @@ import (
 	"wsauth/token"
 )
 
-// assertionTTL is how long an upstream may take to look at an assertion.
+// assertionTTL is the lifetime of an assertion. The upstream must verify it
+// within this time.
 const assertionTTL = time.Minute
 
-// A teller tells an upstream who a client is.
+// A teller writes the identity of a client into the headers of a request to an
+// upstream.
 type teller struct {
 	headers   []claimHeader
 	lists     HeaderLists
-	assertion string // the header of an assertion, or ""
+	assertion string // name of the assertion header, or ""
 	audience  []string
 	issuer    *token.Issuer
 }
 
-// A claimHeader is a header and the claim that it tells.
+// A claimHeader names a header and the claim that is its value.
 type claimHeader struct {
 	name  string // in canonical form
 	claim string
@@ -41,8 +43,9 @@ func newTeller(r Route, issuer *token.Issuer) teller {
 	return t
 }
 
-// add writes into h who the client with these claims is. Nil claims are nobody. An error says that a claim cannot be told: it
-// would not arrive as it was signed.
+// add writes the client's identity, as claims state it, into h. It writes
+// nothing if claims is nil. It fails if a header cannot carry the value of a
+// claim unchanged.
 func (t teller) add(h http.Header, claims *token.Claims) error {
 	if claims == nil {
 		return nil
@@ -74,16 +77,18 @@ func (t teller) add(h http.Header, claims *token.Claims) error {
 	return nil
 }
 
-// A claimReader reads claims by their names; the payload is read when a claim is asked for that token.Claims has not.
+// A claimReader reads claims by name. It decodes the payload only when a claim
+// is requested that token.Claims has no field for.
 type claimReader struct {
 	claims  *token.Claims
 	payload map[string]jsontext.Value
 }
 
-// errUntellable says that a claim is none that can be one header.
+// errUntellable is the error for a claim whose value cannot be written into
+// one header.
 var errUntellable = errors.New("is no text, number or truth value, or a list of them, that a header can carry")
 
-// text is the claim as the value of a header, "" where it is absent.
+// text returns the claim as a header value, or "" if the claim is absent.
 func (r *claimReader) text(name string, lists HeaderLists) (string, error) {
 	switch name {
 	case "sub":
@@ -100,10 +105,11 @@ func (r *claimReader) text(name string, lists HeaderLists) (string, error) {
 	return lists.headerValue(name, items, list)
 }
 
-// maxTold is how long the value of an identity header may be.
+// maxTold is the maximum length of the value of an identity header, in bytes.
 const maxTold = 4 << 10
 
-// tellable refuses what would not arrive as it is: servers cut spaces off, and a line break would be a header of its own.
+// tellable returns s if it can be a header value without being changed on the
+// way. Servers trim spaces, and a line break would start another header.
 func tellable(s string) (string, error) {
 	if len(s) > maxTold || s != strings.TrimSpace(s) || strings.ContainsFunc(s, isControl) {
 		return "", errUntellable
@@ -113,8 +119,9 @@ func tellable(s string) (string, error) {
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
-// values are the texts of a claim: one, or those of a list. There are none
-// where it is absent. They belong to the claims.
+// values returns the texts of a claim: one, or those of a list, or none if the
+// claim is absent. The slice belongs to the claims; callers must not change
+// it.
 func (r *claimReader) values(name string) ([]string, error) {
 	if mapped := r.mapped(name); mapped != nil {
 		return mapped, nil
@@ -127,7 +134,8 @@ func (r *claimReader) values(name string) ([]string, error) {
 	return texts, err
 }
 
-// mapped are the roles or scopes that the profile of the issuer has found.
+// mapped returns the scopes or roles that the issuer's profile found in the
+// token. It returns nil for other claims.
 func (r *claimReader) mapped(name string) []string {
 	switch name {
 	case "scope":
@@ -138,7 +146,8 @@ func (r *claimReader) mapped(name string) []string {
 	return nil
 }
 
-// items are what a claim has, and whether it is a list.
+// items returns the values of a claim, and reports whether the claim is a
+// list.
 func (r *claimReader) items(name string) (items []claimItem, list bool, err error) {
 	if mapped := r.mapped(name); mapped != nil {
 		return itemsOf(mapped), true, nil
@@ -164,10 +173,10 @@ func (r *claimReader) items(name string) (items []claimItem, list bool, err erro
 	return items, true, nil
 }
 
-// scopes are what the token allows: what the profile of its issuer found, or
-// else what scope and scp have, which are words in a string, and in a list the
-// entries as they are. A token of an issuer with a profile has neither unless
-// the profile has read it.
+// scopes returns the scopes of the token: those that the issuer's profile
+// found or, if there are none, those in the claims scope and scp. A string is
+// split at spaces; the entries of a list are taken unchanged. A token of an
+// issuer with a profile has neither claim unless the profile reads it.
 func (r *claimReader) scopes() ([]string, error) {
 	if r.claims.Scopes != nil {
 		return r.claims.Scopes, nil
@@ -189,7 +198,8 @@ func (r *claimReader) scopes() ([]string, error) {
 	return words, nil
 }
 
-// find returns the claim of that name or, where there is none, what its dots lead to; nil if that is nothing.
+// find returns the claim of that name. If there is none, it follows the dots
+// in name into nested objects. It returns nil if that leads nowhere.
 func (r *claimReader) find(name string) (jsontext.Value, error) {
 	if r.payload == nil {
 		if err := r.claims.Decode(&r.payload); err != nil {
@@ -213,7 +223,7 @@ func (r *claimReader) find(name string) (jsontext.Value, error) {
 	}
 }
 
-// scalar is the text of a JSON string, number or truth value.
+// scalar returns the text of a JSON string, number or boolean.
 func scalar(v jsontext.Value) (string, error) {
 	switch v.Kind() {
 	case '"':
@@ -226,10 +236,12 @@ func scalar(v jsontext.Value) (string, error) {
 	return "", errUntellable
 }
 
-// ours are the claims that an assertion has of its own, or that say something of the credential only.
+// ours are the claims that an assertion sets itself, and those that concern
+// only the client's credential.
 var ours = []string{"sub", "sid", "iss", "aud", "exp", "iat", "nbf", "jti", "type", "csrf", "fresh"}
 
-// extra is what an assertion says beside: all else that the token says.
+// extra returns the claims of the token that an assertion passes on unchanged:
+// all but ours.
 func (r *claimReader) extra() (map[string]any, error) {
 	if _, err := r.find(""); err != nil {
 		return nil, err

@@ -14,19 +14,19 @@ import (
 )
 
 // maxIntroduction is how many bytes a client may send before it has
-// authenticated, and so how long its first message may be.
+// authenticated. It bounds the client's first message.
 const maxIntroduction = 64 << 10
 
 // introduce opens the socket of a client that sends its token in the first
-// message, and asks the upstream only when that has authenticated it. The
-// guard bounds how long the client may take. Messages that follow without
-// waiting for the reply are held back until then; a token that is refused ends
-// the socket with them.
+// message. It contacts the upstream only after the client has authenticated.
+// The guard limits how long that may take. Messages that the client sends
+// before it has the reply are held back; if the token is refused, they are
+// dropped and the socket ends.
 //
 // The client gets its 101 before the upstream is asked, so nothing can be
-// agreed that only the upstream knows: there are no extensions, and the
-// subprotocol is the first that the client offers, which the upstream has to
-// choose as well.
+// negotiated that depends on the upstream: there are no extensions, and the
+// subprotocol is the first that the client offers. The upstream must choose
+// the same one.
 func (o *opening) introduce() {
 	p, socket, h := o.proxy, o.socket, o.r.Header
 	o.w.Conn().Limit(maxIntroduction, func() bool { return socket.Claims() == nil }, func() { socket.End(wsauth.MessageTooBig.End(nil)) })
@@ -50,16 +50,18 @@ func (o *opening) introduce() {
 		socket.End(&wsauth.EndError{Code: fault.Code, Reason: fault.Reason, Err: errors.New("the first message is none")})
 		return
 	case err != nil:
-		socket.End(&wsauth.EndError{Code: 1000, Reason: "closed", Err: err}) // the client has left, or the socket is ending already
+		// The client left, or the socket is already ending.
+		socket.End(&wsauth.EndError{Code: 1000, Reason: "closed", Err: err})
 		return
 	}
 	reply, err := socket.Authenticate(socket.Context(), message)
 	if err != nil {
-		return // it has ended the socket
+		return // Authenticate has ended the socket
 	}
-	// How much more has come by now depends on how the network has cut it, so
-	// it is no fault: it goes to the upstream, as what comes next does.
-	more, _ := buffered.Peek(buffered.Reader.Buffered()) // what is buffered cannot fail
+	// Data that arrived with the first message is not an error: how much it is
+	// depends on how the network split it. It goes to the upstream, like
+	// everything after it.
+	more, _ := buffered.Peek(buffered.Reader.Buffered()) // Peek cannot fail for buffered data
 	if err := p.outgoing(o.r, h, socket.Claims()); err != nil {
 		socket.End(wsauth.TokenInvalid.End(err))
 		return
@@ -79,8 +81,9 @@ func (o *opening) introduce() {
 		socket.End(failure.Reason.End(failure))
 		return
 	}
-	// A client of graphql-transport-ws has authenticated with a message that
-	// the upstream waits for as well, and acknowledges itself.
+	// A graphql-transport-ws client has authenticated with connection_init.
+	// The upstream expects that message as well, and sends the acknowledgement
+	// itself.
 	var first []byte
 	if bytes.Contains(reply, []byte(`"connection_ack"`)) {
 		first = wsframe.AppendMaskedText(nil, []byte(`{"type":"connection_init"}`))
@@ -92,8 +95,8 @@ func (o *opening) introduce() {
 	o.tie(backend, slices.Concat(first, more, early))
 }
 
-// dial asks the upstream for the socket as long as the client is there. early
-// is what that was seen to send meanwhile.
+// dial opens the socket at the upstream, until the client leaves. early is the
+// data that the client sent in the meantime.
 func (o *opening) dial() (backend *upstream.Socket, early []byte, err error) {
 	begun := time.Now()
 	watch := watchClient(o.w.Conn(), o.socket)

@@ -16,7 +16,7 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// introduced serves a route whose clients say in their first message who they are.
+// introduced serves a route whose clients authenticate in their first message.
 func introduced(t *testing.T, b *backend, change ...func(*Config)) *rig {
 	t.Helper()
 	return behind(t, b, append([]func(*Config){func(c *Config) {
@@ -24,7 +24,8 @@ func introduced(t *testing.T, b *backend, change ...func(*Config)) *rig {
 	}}, change...)...)
 }
 
-// TestFirstMessage: the upstream hears of a client once it is known who that is (P3).
+// TestFirstMessage checks that the upstream is not contacted before the client
+// has authenticated (P3).
 func TestFirstMessage(t *testing.T) {
 	b := newBackend(t)
 	r := introduced(t, b)
@@ -48,8 +49,9 @@ func TestFirstMessage(t *testing.T) {
 	r.wantClose(conn, 3000, "session_ended")
 }
 
-// TestP3_MoreWithTheFirstMessage: what a client sends without waiting for the answer comes to the upstream once it is known, however the
-// network has cut it, and never before.
+// TestP3_MoreWithTheFirstMessage checks that data sent without waiting for the
+// reply reaches the upstream after authentication, however the network splits
+// it, and never before.
 func TestP3_MoreWithTheFirstMessage(t *testing.T) {
 	frame := func(text string) []byte { return wsframe.AppendMaskedText(nil, []byte(text)) }
 	for name, send := range map[string]func(conn net.Conn, first []byte, b *slowBackend){
@@ -107,7 +109,8 @@ func TestP3_MoreWithTheFirstMessage(t *testing.T) {
 	}
 }
 
-// TestFirstMessageOfARouteThatIsGone: the upstream that it had does not hear of the client any more.
+// TestFirstMessageOfARouteThatIsGone checks that the upstream of a removed
+// route is not contacted any more.
 func TestFirstMessageOfARouteThatIsGone(t *testing.T) {
 	b, other := newBackend(t), newBackend(t)
 	r := introduced(t, b, func(c *Config) { c.Routes[0].Locations = []wsauth.Location{wsauth.FirstMessage{}} })
@@ -126,7 +129,8 @@ func TestFirstMessageOfARouteThatIsGone(t *testing.T) {
 	}
 }
 
-// TestFirstMessageOfGraphQL: the upstream gets a connection_init without the token, and answers it itself.
+// TestFirstMessageOfGraphQL checks that the upstream gets a connection_init
+// without the token, and answers it itself.
 func TestFirstMessageOfGraphQL(t *testing.T) {
 	b := newBackend(t)
 	r := introduced(t, b)

@@ -20,17 +20,20 @@ const (
 	openidPath = "/.well-known/openid-configuration"
 )
 
-// isPublished reports whether a path is one at which anybody finds the keys.
+// isPublished reports whether path is one at which the public keys are
+// published.
 func isPublished(path string) bool { return path == jwksPath || path == openidPath }
 
-// publicFor is how long others may keep what is published. It is shorter than a new key waits before it signs.
+// publicFor is the Cache-Control header of published documents. They may be
+// cached for less time than a new key waits before it signs.
 const publicFor = "public, max-age=300"
 
 // jwksType is the content type of a JWK Set (RFC 7517 section 8.5.2).
 const jwksType = "application/jwk-set+json"
 
-// CheckIssuer reports whether issuer can be [Config.Issuer]: a URL as OpenID Connect Discovery has it, https, or http on this machine,
-// without query and fragment.
+// CheckIssuer reports what makes issuer unusable as [Config.Issuer]. An issuer
+// is a URL as OpenID Connect Discovery requires it: https, or http on this
+// machine, without query and fragment.
 func CheckIssuer(issuer string) error {
 	u, err := url.Parse(issuer)
 	switch {
@@ -48,13 +51,14 @@ func CheckIssuer(issuer string) error {
 	return nil
 }
 
-// A publicSet is the document of the keys that it was made of.
+// A publicSet is a key set and the JWKS document made from it.
 type publicSet struct {
 	set  *token.KeySet
 	file asset
 }
 
-// jwks answers GET /.well-known/jwks.json: the public halves of the keys whose tokens count, so that others can verify them.
+// jwks answers GET /.well-known/jwks.json with the public halves of the keys
+// whose tokens are valid, so that other servers can verify them.
 func (g *Gateway) jwks(w http.ResponseWriter, r *http.Request) {
 	set, err := g.keys.KeySet(r.Context(), "")
 	if err != nil {
@@ -70,7 +74,7 @@ func (g *Gateway) jwks(w http.ResponseWriter, r *http.Request) {
 	p.file.publish(w, r)
 }
 
-// publish answers with the file, which anybody may keep for a while.
+// publish answers with the file, and allows caches to keep it for a while.
 func (f asset) publish(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", f.contentType)
 	w.Header().Set("Cache-Control", publicFor)
@@ -78,9 +82,10 @@ func (f asset) publish(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.body))
 }
 
-// A discovery document (OpenID Connect Discovery 1.0 section 3, RFC 8414) is for programs that verify our tokens. It says what is so and
-// no more: there is no endpoint to be redirected to, and no ID token. A list that is empty must be left out, and what counts as yes when
-// it is left out must be denied.
+// A discovery is a discovery document (OpenID Connect Discovery 1.0 section 3,
+// RFC 8414) for programs that verify our tokens. It states only what holds:
+// there is no authorization endpoint and no ID token. Empty lists must be
+// omitted, and features whose default is true must be denied explicitly.
 type discovery struct {
 	Issuer      string   `json:"issuer"`
 	JWKS        string   `json:"jwks_uri"`
@@ -89,7 +94,7 @@ type discovery struct {
 	RequestURIs bool     `json:"request_uri_parameter_supported"`
 }
 
-// discoveryOf answers GET /.well-known/openid-configuration.
+// discoveryOf returns a handler for GET /.well-known/openid-configuration.
 func discoveryOf(issuer string) http.Handler {
 	if issuer == "" {
 		return problemHandler(http.StatusNotFound, "", "This server has no issuer")

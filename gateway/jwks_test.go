@@ -7,7 +7,8 @@ import (
 	"wsauth/token"
 )
 
-// Others can verify our tokens with what is published, and only with that: no private part is in it.
+// TestPublishedKeysVerifyTokens checks that the published keys verify our
+// tokens and contain no private part.
 func TestPublishedKeysVerifyTokens(t *testing.T) {
 	key := must(token.GenerateKey(token.ES256))
 	r := start(t, func(c *Config) {

@@ -11,13 +11,13 @@ import (
 
 const (
 	maxTarget  = 8 << 10  // bytes of a request target; more is 414
-	maxHeaders = 32 << 10 // bytes of all header fields, beside the room for longer tokens; more is 431
-	maxHead    = 64 << 10 // what net/http reads of a head, likewise
+	maxHeaders = 32 << 10 // bytes of all header fields, without roomForTokens; more is 431
+	maxHead    = 64 << 10 // bytes of a request head that net/http reads, without roomForTokens
 )
 
-// roomForTokens returns how many more bytes of header fields requests may
-// have where providers have longer tokens than usual. A subprotocol may carry
-// a token in base64, which makes it a third longer.
+// roomForTokens returns how many more bytes of header fields are allowed
+// because a provider issues tokens of more than the usual length. A
+// subprotocol may carry a token in base64, which makes it a third longer.
 func roomForTokens(providers []*idp.Provider) int {
 	longest := 0
 	for _, p := range providers {
@@ -26,18 +26,19 @@ func roomForTokens(providers []*idp.Provider) int {
 	return max(0, longest-idp.DefaultMaxTokenBytes) * 4 / 3
 }
 
-// limit refuses requests whose header fields are longer than headers or whose
-// target is too long, and methods that have no place here. The server's own
-// limit lies higher, so that the client is told which of the two was too
-// long. Over HTTP/2 net/http takes anything for a method, which no upstream
-// can be sent, and is not at fault for.
+// limit returns a handler that refuses requests whose header fields have more
+// than headers bytes, whose target is too long, or whose method is not
+// supported. The server's own limit is higher, so that the client learns which
+// of the two was too long. Over HTTP/2, net/http accepts any text as a method;
+// it could not be sent to an upstream, and the upstream would be blamed for
+// it.
 func limit(next http.Handler, headers int) http.Handler {
 	tooLongTarget := problemHandler(http.StatusRequestURITooLong, "", "The address is longer than 8 KiB")
 	tooLongHeaders := problemHandler(http.StatusRequestHeaderFieldsTooLarge, "", fmt.Sprintf("The header fields are longer than %d KiB", headers>>10))
 	noMethod := problemHandler(http.StatusBadRequest, "invalid_request", "The method is not a token")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case !httpx.IsToken(r.Method): // the same characters (RFC 9110 section 9.1)
+		case !httpx.IsToken(r.Method): // a method has the same syntax (RFC 9110 section 9.1)
 			noMethod(w, r)
 		case len(r.RequestURI) > maxTarget:
 			tooLongTarget(w, r)
@@ -51,7 +52,7 @@ func limit(next http.Handler, headers int) http.Handler {
 	})
 }
 
-// headerBytes is the length of h on the wire.
+// headerBytes returns the length of h on the wire.
 func headerBytes(h http.Header) int {
 	n := 0
 	for name, values := range h {

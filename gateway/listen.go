@@ -7,22 +7,29 @@ import (
 	"time"
 )
 
-// deadPeer is how long the kernel takes at most to find out that the other end of a connection is gone without a word.
+// deadPeer is the longest time until the kernel notices that a peer has
+// vanished without closing the connection.
 const deadPeer = 55 * time.Second
 
-// probes find out whether the other end of an idle connection is there.
+// probes configures keep-alive probes, which detect that the peer of an idle
+// connection has vanished.
 var probes = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 10 * time.Second, Count: 4}
 
-// Listen opens a TCP address for [Gateway.Serve]. A client that vanishes, as by a pulled cable, is noticed within 55 seconds:
-// by keep-alive probes on an idle connection, and on Linux also while data is under way, where probes are not sent.
+// Listen opens a TCP address for [Gateway.Serve]. A client that vanishes, for
+// example because its cable is pulled, is noticed within 55 seconds: by
+// keep-alive probes on an idle connection, and on Linux also while sent data
+// is not acknowledged, when no probes are sent.
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	config := listenConfig()
-	config.SetMultipathTCP(false) // no browser speaks it, and each packet would pay for it
+	// Browsers do not support it, and it would make each packet more
+	// expensive.
+	config.SetMultipathTCP(false)
 	return config.Listen(ctx, "tcp", addr)
 }
 
-// Adopt sets on a listener that somebody else has opened, such as a service manager, what [Listen] sets on its own. What is no TCP has
-// nothing to set.
+// Adopt sets the options of [Listen] on a listener that was opened elsewhere,
+// for example by a service manager. It does nothing to a listener that is not
+// TCP.
 func Adopt(l net.Listener) error {
 	tcp, ok := l.(*net.TCPListener)
 	if !ok {

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listenConfig sets the options on the listener, and not on each connection.
+// listenConfig returns a configuration that sets the options on the listener,
+// not on each connection.
 func listenConfig() net.ListenConfig {
 	return net.ListenConfig{
 		KeepAlive: -1,
@@ -17,8 +18,10 @@ func listenConfig() net.ListenConfig {
 	}
 }
 
-// setOptions sets on a listener what connections inherit from it (tcp(7)): to set it on each costs four calls of the kernel a handshake.
-// TCP_USER_TIMEOUT is for data that is never acknowledged, which is sent again for a quarter of an hour without it.
+// setOptions sets options on a listener that its connections inherit (tcp(7)).
+// To set them on each connection would cost four system calls per handshake.
+// TCP_USER_TIMEOUT limits how long sent data may remain unacknowledged;
+// without it, the kernel retransmits for a quarter of an hour.
 func setOptions(conn syscall.RawConn) error {
 	var failed error
 	err := conn.Control(func(fd uintptr) {

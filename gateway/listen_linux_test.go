@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel does the work of noticing a dead peer, so the test asks the kernel what it was told.
+// TestH11_AcceptedConnectionsNoticeADeadPeer checks the options of accepted
+// connections: the kernel detects dead peers.
 func TestH11_AcceptedConnectionsNoticeADeadPeer(t *testing.T) {
 	l, err := Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
@@ -20,7 +21,9 @@ func TestH11_AcceptedConnectionsNoticeADeadPeer(t *testing.T) {
 	}
 }
 
-// On a listener that was opened by another program net sets probes of its own; TCP_USER_TIMEOUT counts more than their number (tcp(7)).
+// TestH11_Adopt checks a listener that another program has opened. The net
+// package sets its own probes there; TCP_USER_TIMEOUT takes precedence over
+// their number (tcp(7)).
 func TestH11_Adopt(t *testing.T) {
 	var plain net.ListenConfig
 	plain.SetMultipathTCP(false) // as systemd does
@@ -39,7 +42,8 @@ func TestH11_Adopt(t *testing.T) {
 	}
 }
 
-// acceptedBy reads the options of a connection that l has accepted, and wants those that every one must have.
+// acceptedBy returns a function that reads the options of a connection that l
+// has accepted. It checks the options that all connections must have.
 func acceptedBy(t *testing.T, l net.Listener) (option func(level, name int) int) {
 	t.Helper()
 	t.Cleanup(func() { l.Close() })

@@ -7,8 +7,11 @@ import (
 	"syscall"
 )
 
-// listenConfig sets the options on each connection; the time for data that is never acknowledged is the system's.
+// listenConfig returns a configuration that sets the options on each
+// connection. How long sent data may remain unacknowledged is left to the
+// system.
 func listenConfig() net.ListenConfig { return net.ListenConfig{KeepAliveConfig: probes} }
 
-// setOptions sets nothing: connections inherit no options here, and have the system's.
+// setOptions does nothing: connections do not inherit options on these systems
+// and have the system's defaults.
 func setOptions(syscall.RawConn) error { return nil }

@@ -16,12 +16,14 @@ import (
 	"wsauth/internal/keyfile"
 )
 
-// ErrInUse means that a server listens on a Unix socket already.
+// ErrInUse means that another server already listens on a Unix socket.
 var ErrInUse = errors.New("another server listens there")
 
-// ListenPrivate listens on a Unix socket that only this user can open (mode 0600), at a path of a folder that others may not write
-// to. The socket of a server that has ended is replaced; that of one that runs is [ErrInUse]; anything else that is there is refused.
-// Close removes the socket.
+// ListenPrivate listens on a Unix socket that only the current user can open
+// (mode 0600). The folder of path must not be writable by others.
+// ListenPrivate replaces the socket of a server that is no longer running. It
+// fails with [ErrInUse] if the server is running, and with another error if
+// path is not a socket. Close removes the socket.
 func ListenPrivate(ctx context.Context, path string) (net.Listener, error) {
 	dir := filepath.Dir(path)
 	folder, err := keyfile.OpenFolder(dir)
@@ -32,7 +34,8 @@ func ListenPrivate(ctx context.Context, path string) (net.Listener, error) {
 	if err := mayReplace(ctx, path); err != nil {
 		return nil, err
 	}
-	// It is made where nobody else can reach it, and gets its name when its mode is right.
+	// The socket is created in a private folder and moved to its path after
+	// its mode is set, so that no other user can connect before.
 	private, err := os.MkdirTemp(dir, ".s") // mode 0700
 	if err != nil {
 		return nil, err
@@ -43,7 +46,7 @@ func ListenPrivate(ctx context.Context, path string) (net.Listener, error) {
 	if err != nil {
 		return nil, cannotBind(path, made, err)
 	}
-	bound.SetUnlinkOnClose(false) // by then it has another name
+	bound.SetUnlinkOnClose(false) // Close would look for it under its old name
 	info, err := os.Lstat(made)
 	if err == nil {
 		err = os.Chmod(made, 0o600)
@@ -57,7 +60,7 @@ func ListenPrivate(ctx context.Context, path string) (net.Listener, error) {
 	return &privateListener{UnixListener: bound, path: path, made: info}, nil
 }
 
-// mayReplace reports why a socket may not be put at a path.
+// mayReplace returns an error if a socket must not be created at path.
 func mayReplace(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -76,12 +79,13 @@ func mayReplace(ctx context.Context, path string) error {
 	case err == nil:
 		return errors.Join(fmt.Errorf("%s: %w", path, ErrInUse), conn.Close())
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
-		return nil // nobody listens there any more
+		return nil // no server listens there any more
 	}
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// maxSocketPath is how long the path of a Unix socket may be where that is shortest (macOS, and the BSDs).
+// maxSocketPath is the shortest limit of any system on the length of a Unix
+// socket's path, in bytes (macOS and the BSDs).
 const maxSocketPath = 103
 
 func cannotBind(path, made string, err error) error {
@@ -91,7 +95,8 @@ func cannotBind(path, made string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// noAbstract keeps a path that begins with @ from being taken for the name of an abstract socket, which everybody can open.
+// noAbstract rewrites a path that begins with @, which would otherwise name an
+// abstract socket, which every user can open.
 func noAbstract(path string) string {
 	if strings.HasPrefix(path, "@") {
 		return "./" + path
@@ -99,7 +104,8 @@ func noAbstract(path string) string {
 	return path
 }
 
-// A privateListener removes its socket, unless another has taken its place.
+// A privateListener removes its socket file when it is closed, unless the file
+// has been replaced.
 type privateListener struct {
 	*net.UnixListener
 	path   string
@@ -107,20 +113,19 @@ type privateListener struct {
 	remove sync.Once
 }
 
-// Close implements [net.Listener].
 func (l *privateListener) Close() error {
 	l.remove.Do(func() {
 		if info, err := os.Lstat(l.path); err == nil && os.SameFile(info, l.made) {
-			_ = os.Remove(l.path) // what is left is taken for what it is by the next who listens there
+			_ = os.Remove(l.path) // the next ListenPrivate replaces a file that is left behind
 		}
 	})
 	return l.UnixListener.Close()
 }
 
-// Addr is the path of the socket.
+// Addr returns the path of the socket.
 func (l *privateListener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
 
-// DialPrivate connects to a socket of [ListenPrivate].
+// DialPrivate connects to a socket that ListenPrivate has opened.
 func DialPrivate(ctx context.Context, path string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "unix", noAbstract(path))
 }

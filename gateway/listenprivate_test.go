@@ -52,7 +52,9 @@ func TestListenPrivate(t *testing.T) {
 	}
 }
 
-// The socket of a server that was killed is replaced; a server that has been replaced takes no socket away.
+// TestListenPrivateReplacesAStaleSocket checks that the socket of a killed
+// server is replaced, and that a replaced server does not remove the new
+// socket.
 func TestListenPrivateReplacesAStaleSocket(t *testing.T) {
 	dir := shortDir(t)
 	path := filepath.Join(dir, "admin.sock")

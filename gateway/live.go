@@ -10,26 +10,28 @@ import (
 	"wsauth"
 )
 
-// live are the open sockets and endless answers, each with what serves it.
+// live holds the open sockets and the plain requests that the guard follows,
+// each with the route that serves it.
 type live struct {
 	mu sync.Mutex
 	of map[*wsauth.Socket]served
 }
 
-// served says what serves a socket: a route, and of its upstreams one, "" where nobody knows which.
+// served says what serves a socket: a route, and the address of the upstream,
+// which is "" if it is not known.
 type served struct {
 	proxy    *proxy
 	upstream string
 	at       unique.Handle[target]
 }
 
-// A target is what the route of a request is found by.
+// A target is the part of a request that determines its route.
 type target struct{ host, path string }
 
 func targetOf(r *http.Request) target { return target{hostOf(r), r.URL.Path} }
 
-// add notes a socket that was opened at a target. It ends by itself where the
-// routes have changed meanwhile and do not let it in any more.
+// add records a socket that was opened at a target. It ends the socket if the
+// routes have changed in the meantime and no longer let it in.
 func (l *live) add(s *wsauth.Socket, at target, p *proxy, upstream string) {
 	l.mu.Lock()
 	if l.of == nil {
@@ -40,25 +42,25 @@ func (l *live) add(s *wsauth.Socket, at target, p *proxy, upstream string) {
 	p.review(s, at)
 }
 
-// review ends a socket that may not stay with the claims that it has just got:
-// the routes may have been replaced after the renewal asked the old ones.
-// Either [Gateway.Update] finds the new claims, or the new routes are found
-// here.
+// review ends a socket that may not stay open with the claims that it has just
+// received: the routes may have been replaced after the renewal checked the
+// old ones. Either [Gateway.Update] sees the new claims, or review sees the
+// new routes.
 func (l *live) review(s *wsauth.Socket) {
 	if by := l.find(s); by.proxy != nil {
 		by.proxy.review(s, by.at.Value())
 	}
 }
 
-// review ends a socket that may not stay.
+// review ends s if it may not stay open.
 func (p *proxy) review(s *wsauth.Socket, at target) {
 	if p.outdated(s, at) {
 		s.End(wsauth.Restarting.End(errors.New("its route is gone, or lets it in no more")))
 	}
 }
 
-// outdated reports whether the routes have changed since p became one of them,
-// and s, which p serves, may not stay.
+// outdated reports whether s, which p serves, may not stay open because the
+// routes have changed since p became one of them.
 func (p *proxy) outdated(s *wsauth.Socket, at target) bool {
 	return p.aged.Load() && !p.gateway.routing.Load().stands(s, p, at)
 }
@@ -69,14 +71,15 @@ func (l *live) remove(s *wsauth.Socket) {
 	delete(l.of, s)
 }
 
-// find says what serves a socket; it is zero where it is not tied to an upstream yet, or not any more.
+// find returns what serves a socket. It returns the zero value if the socket
+// is not connected to an upstream.
 func (l *live) find(s *wsauth.Socket) served {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.of[s]
 }
 
-// all is a copy of what is open now.
+// all returns a copy of the map of open sockets.
 func (l *live) all() map[*wsauth.Socket]served {
 	l.mu.Lock()
 	defer l.mu.Unlock()

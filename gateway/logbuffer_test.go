@@ -33,7 +33,8 @@ func (l *logBuffer) String() string {
 	return l.buf.String()
 }
 
-// waitFor returns when the log holds text: the end of a socket is logged after the client has seen it.
+// waitFor returns when the log contains text: the end of a socket is logged
+// after the client has seen it.
 func (l *logBuffer) waitFor(t *testing.T, text string) {
 	t.Helper()
 	l.wait(t, text, func(log string) bool { return strings.Contains(log, text) })

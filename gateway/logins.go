@@ -14,8 +14,9 @@ import (
 	"wsauth/token"
 )
 
-// newLogin returns the service that logs users in. Without an Authenticator it
-// keeps the sessions of tokens that were issued elsewhere.
+// newLogin returns the login service. Without an Authenticator, nobody can log
+// in; the service then keeps only the sessions of tokens that were issued
+// elsewhere.
 func (g *Gateway) newLogin(c Config) (*login.Service, error) {
 	own := c.OwnTokens()
 	own.IssuedAnyTime = true
@@ -34,7 +35,7 @@ func (g *Gateway) newLogin(c Config) (*login.Service, error) {
 	return login.New(l)
 }
 
-// login returns the part of c that is the login service's.
+// login returns the part of c that configures the login service.
 func (c *Config) login() login.Config {
 	l := login.Config{
 		Store:         c.Store,
@@ -57,23 +58,23 @@ func (c *Config) login() login.Config {
 	return l
 }
 
-// checkLogin fills the fields of c that the login service has as well, and
-// returns what is wrong with them.
+// checkLogin sets the defaults of the fields that c shares with the login
+// service, and returns the faults in them.
 func (c *Config) checkLogin() (wrong faults) {
 	l, found := c.login().Check()
 	c.AccessTTL, c.RefreshTTL, c.SessionTTL = l.AccessTTL, l.RefreshTTL, l.SessionTTL
 	c.RefreshGrace, c.RefreshRetry = l.RefreshGrace, l.RefreshRetry
 	c.LoginsPerHour, c.TicketBurst, c.TicketRate = l.LoginsPerHour, l.TicketBurst, l.TicketRate
 	for _, f := range found {
-		if f.Field != "Prefix" { // see checkRoutes
+		if f.Field != "Prefix" { // checkRoutes checks the prefix
 			wrong.add(f.Field, "%w", f.Err)
 		}
 	}
 	return wrong
 }
 
-// loginEndpoints returns the endpoints of the login service. If nobody logs in
-// here, there is nothing to refresh.
+// loginEndpoints returns the endpoints of the login service. Without an
+// Authenticator it omits refresh, since there is nothing to refresh.
 func (g *Gateway) loginEndpoints(c Config) []endpoint {
 	var all []endpoint
 	for _, pattern := range g.login.Patterns() {
@@ -85,7 +86,7 @@ func (g *Gateway) loginEndpoints(c Config) []endpoint {
 	return all
 }
 
-// crossOrigin returns what AuthCORS allows the page that sent r.
+// crossOrigin returns what AuthCORS permits the page that sent r.
 func crossOrigin(r *http.Request) login.CrossOrigin {
 	switch p := sharedWith(r); {
 	case p == nil:
@@ -96,8 +97,8 @@ func crossOrigin(r *http.Request) login.CrossOrigin {
 	return login.CrossOriginTokens
 }
 
-// withOrigins refuses what pages of other origins send to the gateway's own
-// addresses, unless CORS allows it.
+// withOrigins returns a handler that refuses requests from pages of other
+// origins to the gateway's own endpoints, unless AuthCORS permits them.
 func (g *Gateway) withOrigins(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if refused, ok := errors.AsType[*wsauth.Error](g.login.CheckOrigin(r)); ok {
@@ -108,9 +109,9 @@ func (g *Gateway) withOrigins(next http.Handler) http.Handler {
 	})
 }
 
-// checkTicketPath reports that the gateway would refuse each socket with a
-// path for which a ticket is requested, because servers read it in different
-// ways.
+// checkTicketPath returns an error if the gateway would refuse every socket at
+// the path for which a ticket is requested, because servers interpret the path
+// in different ways.
 func (g *Gateway) checkTicketPath(r *http.Request, path string) error {
 	decoded, err := url.PathUnescape(path)
 	isPlain := err == nil && isPlain(path, decoded)
@@ -129,14 +130,15 @@ func (g *Gateway) checkTicketPath(r *http.Request, path string) error {
 	return errors.New(looseDetail)
 }
 
-// EndUser ends all sessions of a user that began until now; see
+// EndUser ends all sessions that a user has started until now; see
 // [login.Service.EndUser].
 func (g *Gateway) EndUser(ctx context.Context, name string) (sessions, sockets int, err error) {
 	return g.login.EndUser(ctx, name)
 }
 
-// EndEveryone ends the sessions of all users that began until now, and returns
-// how many sockets they had: after a change of who may log in, for example.
+// EndEveryone ends all sessions of all users that have started until now, for
+// example after a change of who may log in. It returns how many sockets they
+// had.
 func (g *Gateway) EndEveryone(ctx context.Context) (sockets int, err error) {
 	return g.login.EndAllBefore(ctx, time.Now())
 }

@@ -9,8 +9,8 @@ import (
 	"wsauth/internal/asynclog"
 )
 
-// auditLines are the messages that say who got in or lost a right, and what
-// operators did.
+// auditLines are the log messages that record logins, revocations and the
+// actions of operators.
 var auditLines = map[string]bool{
 	"logged in":                         true,
 	"logged out":                        true,
@@ -35,7 +35,7 @@ var auditLines = map[string]bool{
 	"the operators' token was replaced": true,
 }
 
-// refusalLines are the messages that anybody on the network can cause.
+// refusalLines are the log messages that any client on the network can cause.
 var refusalLines = map[string]bool{
 	"refused":           true,
 	"login refused":     true,
@@ -45,9 +45,9 @@ var refusalLines = map[string]bool{
 	"admin: refused":    true,
 }
 
-// ClassOfLine returns the class of a line that a gateway logs: which quota of
-// the log it counts against. A line of the access log whose status is an error
-// is a refusal.
+// ClassOfLine returns the class of a line in a gateway's log, which determines
+// the quota that it counts against. An access log line with an error status is
+// a refusal.
 func ClassOfLine(r slog.Record) asynclog.Class {
 	switch {
 	case auditLines[r.Message]:
@@ -68,8 +68,8 @@ func ClassOfLine(r slog.Record) asynclog.Class {
 	return class
 }
 
-// lostLines collects what the log of a gateway has lost. The handler is nil
-// where the log is not asynchronous, and so loses nothing.
+// lostLines collects how many lines the gateway's log has lost. handler is nil
+// if the log is synchronous, in which case no lines are lost.
 type lostLines struct {
 	handler             *asynclog.Handler
 	dropped, suppressed *prometheus.Desc
@@ -84,13 +84,11 @@ func newLostLines(log *slog.Logger) lostLines {
 	}
 }
 
-// Describe implements prometheus.Collector.
 func (l lostLines) Describe(to chan<- *prometheus.Desc) {
 	to <- l.dropped
 	to <- l.suppressed
 }
 
-// Collect implements prometheus.Collector.
 func (l lostLines) Collect(to chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, n uint64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)

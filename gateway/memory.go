@@ -6,7 +6,8 @@ import (
 	"sync"
 )
 
-// A memoryListener is a net.Listener without a network: who dials it gets one end of a pipe.
+// A memoryListener is a net.Listener without a network. Each Dial creates a
+// pipe; Accept returns the other end of it.
 type memoryListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -17,7 +18,7 @@ func newMemoryListener() *memoryListener {
 	return &memoryListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// Dial connects to the listener.
+// Dial connects to the listener. It blocks until the connection is accepted.
 func (l *memoryListener) Dial(ctx context.Context) (net.Conn, error) {
 	near, far := net.Pipe()
 	select {
@@ -30,7 +31,7 @@ func (l *memoryListener) Dial(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-// Accept waits for who dials.
+// Accept waits for the next call of Dial.
 func (l *memoryListener) Accept() (net.Conn, error) {
 	select {
 	case conn := <-l.conns:
@@ -40,11 +41,11 @@ func (l *memoryListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close lets nobody in any more.
+// Close makes Accept and Dial fail with net.ErrClosed.
 func (l *memoryListener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return nil
 }
 
-// Addr is that of no network.
+// Addr returns a placeholder address.
 func (*memoryListener) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "unix"} }

@@ -13,16 +13,17 @@ import (
 	"wsauth/store"
 )
 
-// outcomeOpened is that of a handshake after which there is a socket.
+// outcomeOpened is the outcome of a handshake that opened a socket.
 const outcomeOpened = "opened"
 
-// metrics are the figures of a gateway. Every label has its values from the configuration, from the tables of this project, or from a
-// small set of numbers: what clients send makes no new series.
+// metrics holds the metrics of a gateway. The values of all labels come from
+// the configuration, from fixed tables, or from a small set of numbers, so
+// that clients cannot create new series.
 type metrics struct {
 	registry  *prometheus.Registry
-	elsewhere *label // of requests that have no route
+	elsewhere *label // of requests without a route
 
-	mu     sync.RWMutex // held while a route is removed
+	mu     sync.RWMutex // locked while a route is removed
 	routes map[string]*label
 
 	requests  *prometheus.CounterVec
@@ -46,8 +47,8 @@ type metrics struct {
 	revoking    prometheus.Histogram
 }
 
-// Buckets in seconds: of what should be fast, and of sockets, which may live
-// for days.
+// Histogram buckets in seconds, for operations that should be fast and for the
+// lifetimes of sockets, which may be days.
 var (
 	quick = []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
 	long  = []float64{1, 10, 60, 300, 900, 3600, 4 * 3600, 24 * 3600, 7 * 24 * 3600}
@@ -82,7 +83,8 @@ func newMetrics() *metrics {
 	m.failures = counter("upstream_failures_total", "Requests and handshakes that no upstream has answered.", "route", "reason")
 	m.revocations = counter("revocations_total", "Revocations that were made at this node.", "scope")
 	for scope := range scopes {
-		m.revocations.WithLabelValues(scopes[scope].String()) // those that were never made are 0, and not unknown
+		// Creates the series, so that it reads 0 before the first revocation.
+		m.revocations.WithLabelValues(scopes[scope].String())
 	}
 	m.revoking = prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "wsauth", Name: "revocation_duration_seconds",
 		Help: "Time from the call for a revocation until it is kept and its sockets have been told to end.", Buckets: quick})
@@ -92,7 +94,7 @@ func newMetrics() *metrics {
 
 var scopes = [...]store.Scope{store.Token, store.Session, store.Subject, store.Everything, store.Sessionless}
 
-// revoked counts revocations that took some time together.
+// revoked counts revocations that were made together and took that long.
 func (m *metrics) revoked(all []store.Revocation, took time.Duration) {
 	for _, r := range all {
 		m.revocations.WithLabelValues(r.Scope.String()).Inc()
@@ -100,14 +102,15 @@ func (m *metrics) revoked(all []store.Revocation, took time.Duration) {
 	m.revoking.Observe(took.Seconds())
 }
 
-// A label is the name of a route in figures and logs.
+// A label is the name of a route in metrics and logs.
 type label struct {
 	name string
-	gone bool // with its route: what ends only now is counted no more
+	gone bool // the route was removed, and what ends now is not counted
 }
 
-// begin returns the label of a route that is served from now on, and shows that it has no socket yet, instead of nothing. A route that
-// takes the place of another of its name goes on with the label and the figures of that.
+// begin returns the label of a route that is served from now on, and creates
+// its gauges, so that they read 0 before its first socket. A route that
+// replaces one of the same name continues with its label and its values.
 func (m *metrics) begin(route string) *label {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -121,7 +124,7 @@ func (m *metrics) begin(route string) *label {
 	return l
 }
 
-// forget removes the series of a route that is gone.
+// forget removes the series of a route that was removed.
 func (m *metrics) forget(route string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -148,8 +151,8 @@ func (m *metrics) answered(route *label, status int, took time.Duration) {
 	m.durations.WithLabelValues(route.name).Observe(took.Seconds())
 }
 
-// codeLabel is the status of an answer; "none" where the client was gone
-// before there was one.
+// codeLabel returns the status of an answer as a label, or "none" if the
+// client left before it was answered.
 func codeLabel(status int) string {
 	if status < http.StatusContinue || status > 999 {
 		return "none"
@@ -157,7 +160,7 @@ func codeLabel(status int) string {
 	return strconv.Itoa(status)
 }
 
-// handshake counts one whose outcome is known.
+// handshake counts a handshake and its outcome.
 func (m *metrics) handshake(route *label, outcome, reason string, took time.Duration) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -171,7 +174,7 @@ func (m *metrics) handshake(route *label, outcome, reason string, took time.Dura
 	}
 }
 
-// ended counts a socket that was opened.
+// ended counts the end of a socket.
 func (m *metrics) ended(route *label, reason string, lived time.Duration, result relay.Result) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -187,8 +190,8 @@ func (m *metrics) ended(route *label, reason string, lived time.Duration, result
 	}
 }
 
-// followed counts a plain request that takes long, with 1 when it begins to
-// and with -1 at its end.
+// followed adds to the number of plain requests that the guard follows because
+// they take long: by is 1 at the start and -1 at the end.
 func (m *metrics) followed(route *label, by float64) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -197,7 +200,7 @@ func (m *metrics) followed(route *label, by float64) {
 	}
 }
 
-// left counts the end of such a request.
+// left counts the end of a followed request.
 func (m *metrics) left(route *label, reason string) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -206,7 +209,8 @@ func (m *metrics) left(route *label, reason string) {
 	}
 }
 
-// reached notes how long an upstream took to begin its answer to a request of a kind, "http" or "websocket".
+// reached records how long an upstream took to begin its answer to a request.
+// kind is "http" or "websocket".
 func (m *metrics) reached(route, kind string, took time.Duration) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -215,7 +219,7 @@ func (m *metrics) reached(route, kind string, took time.Duration) {
 	}
 }
 
-// failed counts a request that no upstream has answered.
+// failed counts a request that no upstream answered.
 func (m *metrics) failed(route, reason string) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

@@ -34,7 +34,8 @@ func checkDocumented(t *testing.T, req *http.Request, e exchange) {
 	doc.Check(t, req, e.Response, e.body, "/assets/{file}", "/auth/client/{file}", "/auth/sessions/{sid}")
 }
 
-// checkSocketDocumented does so for the answer to a handshake. One that is no socket has a body, which can be read again.
+// checkSocketDocumented checks the answer to a handshake like checkDocumented.
+// If it opens no socket, its body can be read again.
 func checkSocketDocumented(t *testing.T, resp *http.Response) exchange {
 	t.Helper()
 	e := exchange{Response: resp}

@@ -20,21 +20,20 @@ import (
 // it is answered.
 //
 // If an event loop can wait for the upstream's answer, begin returns at once,
-// and the loop opens the socket when the answer has come. What may take longer
-// than that, the loop leaves to a goroutine.
+// and the loop opens the socket when the answer arrives. Work that may block
+// is moved from the loop to a goroutine.
 type opening struct {
 	proxy  *proxy
 	w      *wsconn.Response
 	r      *http.Request // without its credential
 	socket *wsauth.Socket
-	waits  bool // the token is to come in the first message
+	waits  bool // the client sends its token in the first message
 	begun  time.Time
 	asked  *upstream.Asked
-	watch  *watch // of the client
+	watch  *watch // watches the client
 }
 
-// begin makes the handshake for the upstream of that of the client, and sends
-// it.
+// begin makes the upstream's handshake from the client's, and sends it.
 func (o *opening) begin() {
 	defer o.recovered()
 	o.w.Unanswered(func() {
@@ -44,7 +43,7 @@ func (o *opening) begin() {
 	})
 	dropConnectionFields(o.r.Header)
 	if cors := o.proxy.cors; cors != nil {
-		cors.write(o.w.Header(), o.r.Header["Origin"]) // for a refusal
+		cors.write(o.w.Header(), o.r.Header["Origin"]) // in case the handshake is refused
 	}
 	if o.waits {
 		o.introduce()
@@ -61,8 +60,8 @@ func (o *opening) begin() {
 	o.ask()
 }
 
-// ask sends the handshake to the upstream, in a goroutine if that could take a
-// while and the caller must not wait.
+// ask sends the handshake to the upstream. It uses a goroutine if sending
+// might block and the caller is an event loop.
 func (o *opening) ask() {
 	if !o.w.Hurried() {
 		o.askPatiently()
@@ -79,7 +78,7 @@ func (o *opening) ask() {
 	}
 }
 
-// askPatiently sends the handshake to the upstream.
+// askPatiently sends the handshake to the upstream. It may block.
 func (o *opening) askPatiently() {
 	defer o.recovered()
 	asked, err := o.proxy.pool.Ask(o.socket.Context(), o.r)
@@ -90,13 +89,13 @@ func (o *opening) askPatiently() {
 	o.await(asked)
 }
 
-// fail refuses the handshake.
+// fail refuses the handshake and records that it has ended.
 func (o *opening) fail(err error) {
 	o.refuse(err)
 	o.conclude()
 }
 
-// await waits for the answer, by a loop if one can.
+// await waits for the upstream's answer, on an event loop if possible.
 func (o *opening) await(asked *upstream.Asked) {
 	o.asked = asked
 	o.watch = watchClient(o.w.Conn(), o.socket)
@@ -114,12 +113,13 @@ func (o *opening) await(asked *upstream.Asked) {
 	o.wait(nil, nil)
 }
 
-// mostAtOnce is how many bytes a fresh connection takes without waiting for
-// the other end.
+// mostAtOnce is how many bytes can be written to a new connection without
+// waiting for the peer.
 const mostAtOnce = 8 << 10
 
-// Received implements [eventloop.Receiver]. It takes the beginning of the
-// answer.
+// Received implements [eventloop.Receiver] for the beginning of the upstream's
+// answer. It opens the socket if that needs no waiting, and otherwise starts a
+// goroutine.
 func (o *opening) Received(data []byte, _ bool, err error) (more time.Duration) {
 	defer o.recovered()
 	if err == nil && len(data) <= mostAtOnce && o.watch.idle() {
@@ -132,8 +132,9 @@ func (o *opening) Received(data []byte, _ bool, err error) (more time.Duration) 
 	return 0
 }
 
-// wait waits for the upstream's answer, of which first has come already, and
-// answers the client.
+// wait waits for the rest of the upstream's answer, which begins with first,
+// and answers the client. err is the error with which reading has failed, if
+// any.
 func (o *opening) wait(first []byte, err error) {
 	defer o.recovered()
 	ctx := o.socket.Context()
@@ -158,7 +159,7 @@ func (o *opening) wait(first []byte, err error) {
 	}
 }
 
-// open answers the client with 101, and ties it to the upstream.
+// open answers the client with 101 and connects it to the upstream.
 func (o *opening) open(backend *upstream.Socket) {
 	o.answered(backend)
 	h := o.w.Header()
@@ -169,7 +170,7 @@ func (o *opening) open(backend *upstream.Socket) {
 	o.tie(backend, nil)
 }
 
-// passOn answers the client with the answer of an upstream that is not 101.
+// passOn passes an upstream's answer other than 101 on to the client.
 func (o *opening) passOn(backend *upstream.Socket) {
 	defer backend.Close()
 	defer context.AfterFunc(o.socket.Context(), func() { _ = backend.Close() })()
@@ -180,11 +181,12 @@ func (o *opening) passOn(backend *upstream.Socket) {
 	o.w.Header().Set("Connection", "close")
 	o.w.WriteHeader(status)
 	if _, err := io.Copy(o.w, backend.Response.Body); err != nil {
-		o.w.Cut() // otherwise the end of the connection would be that of the answer
+		o.w.Cut() // otherwise the client would take the truncated answer for a complete one
 	}
 }
 
-// answered records that the upstream has answered.
+// answered records that the upstream has answered, and sets the headers that
+// the gateway controls.
 func (o *opening) answered(backend *upstream.Socket) {
 	o.proxy.gateway.metrics.reached(o.proxy.route.name(), "websocket", time.Since(o.begun))
 	o.proxy.keepLogin(backend.Response.Header)
@@ -193,8 +195,8 @@ func (o *opening) answered(backend *upstream.Socket) {
 	}
 }
 
-// refuse answers a client whose upstream did not answer, unless the socket has
-// ended: conclude answers that.
+// refuse answers a client whose upstream did not answer. It does nothing if
+// the socket has ended: conclude answers then.
 func (o *opening) refuse(err error) {
 	if o.socket.Err() == nil {
 		o.proxy.guard.Refuse(o.w, o.r, o.proxy.failure(err))
@@ -208,7 +210,7 @@ func (o *opening) conclude() {
 	o.w.Finish()
 }
 
-// recovered ends the socket, not the program, if it panics.
+// recovered recovers from a panic, logs it, and ends the socket.
 func (o *opening) recovered() {
 	if v := recover(); v != nil {
 		o.proxy.gateway.log.Error("panic while a socket was opened", "panic", v, "stack", string(debug.Stack()))
@@ -217,7 +219,8 @@ func (o *opening) recovered() {
 	}
 }
 
-// errEarly returns the refusal of a client that did not wait for the answer.
+// errEarly returns the refusal of a client that sent data before its handshake
+// was answered.
 func errEarly() error {
 	return &wsauth.Error{Reason: wsauth.InvalidHandshake, Message: "Data came before the handshake was answered", Err: errors.New("data came before the answer")}
 }

@@ -12,22 +12,23 @@ import (
 	"wsauth/internal/problem"
 )
 
-// The addresses at which a gateway says how it is.
+// Paths of the operational endpoints.
 const (
 	livePath    = "/livez"
 	readyPath   = "/readyz"
 	metricsPath = "/metrics"
 )
 
-// Operations is a handler for those who run the gateway: GET /metrics has its
-// figures in the formats of Prometheus, GET /livez answers 200 as long as the
-// process does, and GET /readyz answers 200 when the gateway can let clients
-// in, and 503 when it cannot: while it drains, and while its store cannot be
-// read. A store that cannot be written makes the answer "degraded", with 200:
-// otherwise one client that fills the store would take every node out.
+// Operations returns a handler for the operators of the gateway. GET /metrics
+// returns metrics in the formats of Prometheus. GET /livez answers 200 while
+// the process runs. GET /readyz answers 200 if the gateway can admit clients,
+// and 503 if it cannot: while it drains, and while its store cannot be read.
+// If only writing to the store fails, the answer is "degraded" with 200:
+// otherwise a single client that fills the store would make every node
+// unready.
 //
-// It is for a listener that clients do not reach. The gateway itself answers the last two as well, except where a route has that very
-// path.
+// Serve it on a listener that clients cannot reach. The gateway itself also
+// answers /livez and /readyz, unless a route has exactly that path.
 func (g *Gateway) Operations() http.Handler {
 	collected := promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{
 		ErrorLog:            newServerLog(g.log),
@@ -41,10 +42,11 @@ func (g *Gateway) Operations() http.Handler {
 	}))
 }
 
-// isHealth reports whether a path asks how the gateway is.
+// isHealth reports whether path is that of a health check.
 func isHealth(path string) bool { return path == livePath || path == readyPath }
 
-// withHealth answers who asks how the gateway is, unless a route has that path.
+// withHealth returns a handler that answers health checks, unless a route has
+// exactly that path.
 func (g *Gateway) withHealth(next http.Handler) http.Handler {
 	health := withSecurityHeaders(newMux([]endpoint{
 		{http.MethodGet, livePath, http.HandlerFunc(g.alive)},
@@ -59,7 +61,7 @@ func (g *Gateway) withHealth(next http.Handler) http.Handler {
 	})
 }
 
-// names reports whether a route has the very path of r.
+// names reports whether a route has exactly the path of r.
 func (of *routing) names(r *http.Request) bool {
 	if of == nil {
 		return false
@@ -68,7 +70,8 @@ func (of *routing) names(r *http.Request) bool {
 	return p != nil && p.route.Path == r.URL.Path
 }
 
-// Ready says why the gateway cannot let clients in now, as an [*wsauth.Error]; nil where it can. See [wsauth.Guard.Ready].
+// Ready returns nil if the gateway can admit clients, and otherwise an
+// [*wsauth.Error] that says why it cannot. See [wsauth.Guard.Ready].
 func (g *Gateway) Ready() error { return g.guard.Ready() }
 
 func (g *Gateway) alive(w http.ResponseWriter, _ *http.Request) {
@@ -87,14 +90,15 @@ func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
 	problem.WriteJSON(w, healthAnswer{"ready"})
 }
 
-// A healthAnswer is what /livez and /readyz say with 200: alive, ready, or
-// degraded, while what is revoked cannot be written.
+// A healthAnswer is the body of /livez and /readyz with status 200. Status is
+// "alive", "ready", or "degraded", which means that revocations cannot be
+// written to the store.
 type healthAnswer struct {
 	Status string `json:"status"`
 }
 
-// health are the upstreams of each route and the log of revocations, asked
-// when somebody wants to know.
+// health collects the state of the upstreams of each route and of the
+// revocation log. It reads them when metrics are requested.
 type health struct {
 	gateway              *Gateway
 	all, reach           *prometheus.Desc
@@ -112,7 +116,6 @@ func newHealth(g *Gateway) health {
 	}
 }
 
-// Describe implements prometheus.Collector.
 func (h health) Describe(to chan<- *prometheus.Desc) {
 	to <- h.all
 	to <- h.reach
@@ -121,7 +124,6 @@ func (h health) Describe(to chan<- *prometheus.Desc) {
 	to <- h.held
 }
 
-// Collect implements prometheus.Collector.
 func (h health) Collect(to chan<- prometheus.Metric) {
 	gauge := func(of *prometheus.Desc, n int, labels ...string) {
 		to <- prometheus.MustNewConstMetric(of, prometheus.GaugeValue, float64(n), labels...)

@@ -19,7 +19,8 @@ import (
 	"wsauth/token"
 )
 
-// figures are the samples of /metrics, "name{labels}" without the namespace, each with its value.
+// figures returns the samples of /metrics by "name{labels}", without the
+// namespace.
 func (r *rig) figures() map[string]string {
 	r.t.Helper()
 	w := httptest.NewRecorder()
@@ -36,7 +37,8 @@ func (r *rig) figures() map[string]string {
 	return all
 }
 
-// count waits until a figure has a value: those of a socket are told after the client has seen what they are about.
+// count waits until a metric has a value: those of a socket change after the
+// client has seen the event.
 func (r *rig) count(name, want string) {
 	r.t.Helper()
 	late := time.Now().Add(10 * time.Second)
@@ -115,7 +117,7 @@ func TestMetrics(t *testing.T) {
 	} {
 		r.count(name, want)
 	}
-	// A route that is gone takes its series along, and one that stays keeps them.
+	// A removed route takes its series with it; one that stays keeps them.
 	if err := r.g.Update([]Route{{Path: "/", Upstreams: []string{b.URL}}}); err != nil {
 		t.Fatal(err)
 	}
@@ -127,8 +129,9 @@ func TestMetrics(t *testing.T) {
 	r.count(`handshakes_total{outcome="opened",reason="",route="/"}`, "2")
 }
 
-// TestMetricsOfAHandshakeWithoutAnOutcome: the client is gone, or the session has ended, before the upstream has answered; or the
-// upstream answers with something else.
+// TestMetricsOfAHandshakeWithoutAnOutcome checks handshakes whose client
+// leaves or whose session ends before the upstream has answered, or that the
+// upstream answers with another status.
 func TestMetricsOfAHandshakeWithoutAnOutcome(t *testing.T) {
 	arrived, leave := make(chan struct{}, 10), make(chan struct{})
 	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -161,7 +164,8 @@ func TestMetricsOfAHandshakeWithoutAnOutcome(t *testing.T) {
 	r.count(`sockets{route="/"}`, "0")
 }
 
-// TestMetricsOfAnUpgradeOfAPlainAddress: where there is no socket, the request is a plain one, whatever else it asks for.
+// TestMetricsOfAnUpgradeOfAPlainAddress checks that an upgrade request for a
+// path without sockets counts as a plain request.
 func TestMetricsOfAnUpgradeOfAPlainAddress(t *testing.T) {
 	b := newBackend(t)
 	for name, r := range map[string]*rig{"demonstration": start(t), "routes": behind(t, b)} {
@@ -184,7 +188,8 @@ func TestMetricsOfAnUpgradeOfAPlainAddress(t *testing.T) {
 	}
 }
 
-// TestR7_ClientsMakeNoSeries: neither users nor hosts, paths, methods, tokens or reasons of clients are labels.
+// TestR7_ClientsMakeNoSeries checks that users, hosts, paths, methods, tokens
+// and reasons that clients send are not labels.
 func TestR7_ClientsMakeNoSeries(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) { c.Authenticate = anyone })
@@ -269,7 +274,8 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestD1_NotReady: while the store has never answered, and while the gateway drains, it says so; it lives all the same.
+// TestD1_NotReady checks that the gateway is not ready, but alive, before the
+// store has answered for the first time and while it drains.
 func TestD1_NotReady(t *testing.T) {
 	b := newBackend(t)
 	failing := &silentStore{Memory: store.NewMemory(0)}

@@ -16,7 +16,8 @@ func TestS3_CheckOrigin(t *testing.T) {
 		if err := wsauth.CheckOrigin(good); err != nil {
 			t.Error(err)
 		}
-		// What is good here must be good for the guard and for the check of cross-origin requests, which are told next.
+		// Origins accepted here must also be accepted by the guard and by the
+		// check of cross-origin requests.
 		g, err := New(Config{Keys: must(token.NewKeySet(key)), Authenticate: DemoUser, Origins: []string{good}})
 		if err != nil {
 			t.Error(err)

@@ -10,17 +10,18 @@ import (
 	"wsauth"
 )
 
-// An originPattern is an origin of https whose host has any one label in
-// front: "https://*.example.com" or "https://*.example.com:8443".
+// An originPattern matches https origins whose host has exactly one more label
+// in front: "https://*.example.com" or "https://*.example.com:8443".
 type originPattern struct {
-	rest string // what follows the label: ".example.com", ".example.com:8443"
+	rest string // the part after the label: ".example.com", ".example.com:8443"
 }
 
 const patternScheme = "https://"
 
-// parseOriginPattern parses a pattern. A pattern has https, since an attacker
-// on the way can answer for every host of http; it is not directly below a
-// public suffix, where everybody can have a name.
+// parseOriginPattern parses a pattern. The scheme must be https, because an
+// attacker on the network path can answer for any host over http. The star
+// must not be directly below a public suffix, where anybody can register a
+// name.
 func parseOriginPattern(s string) (originPattern, error) {
 	rest, ok := strings.CutPrefix(s, patternScheme+"*.")
 	if !ok || strings.Contains(rest, "*") {
@@ -45,15 +46,15 @@ func parseOriginPattern(s string) (originPattern, error) {
 	return originPattern{"." + rest}, nil
 }
 
-// isPublicSuffix reports whether everybody can have a name directly below a
-// domain: one that the Public Suffix List has, or the last label of a name.
+// isPublicSuffix reports whether anybody can register names directly below
+// domain: whether it is in the Public Suffix List, or is a top-level domain.
 func isPublicSuffix(domain string) bool {
 	suffix, _ := publicsuffix.PublicSuffix(domain)
 	return suffix == domain
 }
 
-// matches reports whether p covers an origin as browsers write it: in small
-// letters, with a host in ASCII and without the port of its scheme.
+// matches reports whether p matches an origin in the form that browsers send:
+// in lower case, with an ASCII host, and without the default port.
 func (p originPattern) matches(origin string) bool {
 	host, ok := strings.CutPrefix(origin, patternScheme)
 	if !ok {
@@ -63,7 +64,7 @@ func (p originPattern) matches(origin string) bool {
 	return ok && isOriginLabel(label)
 }
 
-// isOriginLabel reports whether s is one label, as the names of hosts have it.
+// isOriginLabel reports whether s is a single label of a host name.
 func isOriginLabel(s string) bool {
 	for i := range len(s) {
 		c := s[i]

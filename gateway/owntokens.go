@@ -16,21 +16,23 @@ import (
 	"wsauth/token"
 )
 
-// ownTokens finds in requests what would let an upstream act at this gateway
-// as the client: tickets, and tokens that name the issuer of the gateway or
-// one of its keys. Clients send them by mistake, to routes that do not look
-// for them: a fetch wrapper that adds the token to each request, or the
-// Referer of a page whose URL had a ticket. Signatures are not verified, since
-// a token of the same names that is not ours is of no use to anybody.
+// ownTokens finds credentials of this gateway in requests, with which an
+// upstream could act as the client: tickets, and tokens that name the
+// gateway's issuer or one of its keys. Clients send them by mistake to routes
+// that do not read them: in a fetch wrapper that adds the token to every
+// request, or in the Referer of a page whose URL had a ticket. A token is
+// recognized by the names in it, without its signature: nobody needs a token
+// that uses our names and is not ours. The signature is verified only if
+// neither the issuer nor a key ID can tell.
 type ownTokens struct {
-	issuer   string // "" if tokens have none
+	issuer   string // "" if tokens have no issuer
 	keys     login.Keys
 	verifier *token.Verifier
 }
 
-// strip removes them from the query and the header of r, which must be the
-// caller's own: a parameter, a cookie, an offered subprotocol, and otherwise
-// the line of the header in which one stands.
+// strip removes such credentials from the query and the header of r, which the
+// caller must own. It removes the parameter, the cookie or the offered
+// subprotocol that holds one; in other fields, it removes the line.
 func (o ownTokens) strip(r *http.Request) {
 	in := search{ownTokens: o, ctx: r.Context()}
 	if query := r.URL.RawQuery; mayHold(query) {
@@ -46,26 +48,27 @@ func (o ownTokens) strip(r *http.Request) {
 	}
 }
 
-// mayHold tells texts that are worth a closer look from most others.
+// mayHold reports whether s may hold a credential. It is a cheap check that
+// excludes most texts.
 func mayHold(s string) bool {
 	return strings.Contains(s, jwsStart) || strings.Contains(s, nestedStart) || strings.Contains(s, wsauth.TicketPrefix) || strings.IndexByte(s, '%') >= 0
 }
 
-// A search goes through one request.
+// A search looks for the gateway's credentials in one request.
 type search struct {
 	ownTokens
 	ctx      context.Context
 	keys     []*token.Key
-	unknown  bool // nobody can tell which keys are ours
+	unknown  bool // the keys could not be read
 	read     bool // keys and unknown are set
-	verified int  // signatures
+	verified int  // number of signatures verified
 }
 
-// maxVerified bounds the signatures that are verified for one request. What
-// comes after them is taken for a token of ours.
+// maxVerified limits how many signatures are verified for one request. Further
+// tokens are treated as ours.
 const maxVerified = 8
 
-// stripField removes them from a field of h.
+// stripField removes credentials from a field of h.
 func (s *search) stripField(h http.Header, name string) {
 	separator := map[string]string{"Cookie": ";", "Sec-Websocket-Protocol": ","}[name]
 	lines := h[name]
@@ -84,8 +87,8 @@ func (s *search) stripField(h http.Header, name string) {
 	}
 }
 
-// without returns the parts of a list that hold none. Without a separator the
-// list has one part.
+// without returns list without the parts that hold a credential. If separator
+// is "", the list is a single part.
 func (s *search) without(list, separator string) string {
 	parts := []string{list}
 	if separator != "" {
@@ -95,7 +98,7 @@ func (s *search) without(list, separator string) string {
 }
 
 // in reports whether text holds a ticket or a token of ours, as it stands or
-// with its escapes undone.
+// with its percent escapes decoded.
 func (s *search) in(text string) bool {
 	if s.inPlain(text) {
 		return true
@@ -104,11 +107,12 @@ func (s *search) in(text string) bool {
 }
 
 const (
-	jwsStart    = "eyJ"  // of a token: {" in base64url
-	nestedStart = "ZXlK" // of a token that is itself in base64url, as some subprotocols have it
+	jwsStart    = "eyJ"  // start of a token: {" in base64url
+	nestedStart = "ZXlK" // start of a token encoded twice, as in some subprotocols
 )
 
-// inPlain is in without the escapes.
+// inPlain reports whether text, with escapes left as they are, holds a ticket
+// or a token of ours.
 func (s *search) inPlain(text string) bool {
 	if wsauth.ContainsTicket(text) {
 		return true
@@ -124,17 +128,17 @@ func (s *search) inPlain(text string) bool {
 	return false
 }
 
-// isJWSByte reports whether c can be in a compact JWS.
+// isJWSByte reports whether c may occur in a compact JWS.
 func isJWSByte(c rune) bool {
 	return c == '-' || c == '.' || c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
-// maxStarts bounds the places of a word at which a token may begin: each costs
-// a decoding of what follows. A word with more of them is taken for a token of
-// ours.
+// maxStarts limits the positions in a word at which a token may begin, because
+// each costs a decoding of what follows. A word with more of them is treated
+// as a token of ours.
 const maxStarts = 8
 
-// inWord reports whether a token of ours begins somewhere in a word.
+// inWord reports whether a token of ours begins anywhere in word.
 func (s *search) inWord(word string) bool {
 	starts := 0
 	for rest := range suffixesFrom(word, jwsStart) {
@@ -154,7 +158,7 @@ func (s *search) inWord(word string) bool {
 	return false
 }
 
-// suffixesFrom yields what s is from each place on at which start stands.
+// suffixesFrom yields each suffix of s that begins with start.
 func suffixesFrom(s, start string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for i := strings.Index(s, start); i >= 0; i = strings.Index(s, start) {
@@ -174,7 +178,7 @@ func (s *search) isOurs(text string) bool {
 		return false
 	}
 	if s.readKeys(); s.unknown {
-		return true // it stays here
+		return true // fail closed: keep it from the upstream
 	}
 	named := false
 	isKey := func(kid string) bool {
@@ -190,7 +194,7 @@ func (s *search) isOurs(text string) bool {
 	if named || !slices.ContainsFunc(s.keys, func(k *token.Key) bool { return k.ID() == "" }) {
 		return false
 	}
-	// A key without a name leaves none in its tokens: only the signature tells.
+	// Tokens of a key without an ID do not name it: only the signature tells.
 	if s.verified++; s.verified > maxVerified {
 		return true
 	}
@@ -202,7 +206,7 @@ func (s *search) isOurs(text string) bool {
 	return err == nil
 }
 
-// readKeys asks for the keys, once.
+// readKeys reads the key set once.
 func (s *search) readKeys() {
 	if s.read {
 		return
@@ -216,13 +220,13 @@ func (s *search) readKeys() {
 	s.keys = set.Keys()
 }
 
-// minMember is the length of the shortest segment that has a member of that
-// name: {"kid":""} in base64url, of which an escape only makes more.
+// minMember is the length of the shortest base64url segment with such a
+// member, {"kid":""}. Escapes only make it longer.
 const minMember = 14
 
 // hasMember reports whether a segment of a token is a JSON object with a
-// member of that name whose text is one of those wanted. A name that stands
-// twice is looked at twice.
+// string member of that name for whose value wanted returns true. It checks
+// every member of a name that occurs more than once.
 func hasMember(segment, name string, wanted func(string) bool) bool {
 	if len(segment) < minMember {
 		return false
@@ -257,14 +261,14 @@ func hasMember(segment, name string, wanted func(string) bool) bool {
 	return false
 }
 
-// decodePrefix decodes base64 as far as it is valid.
+// decodePrefix decodes the longest prefix of s that is valid base64url.
 func decodePrefix(s string) []byte {
 	decoded := make([]byte, base64.RawURLEncoding.DecodedLen(len(s)))
-	n, _ := base64.RawURLEncoding.Decode(decoded, []byte(s)) // an error is the end of it
+	n, _ := base64.RawURLEncoding.Decode(decoded, []byte(s)) // decoding stops at the first error
 	return decoded[:n]
 }
 
-// unescape undoes the escapes of s that are valid, and leaves the others.
+// unescape decodes the valid percent escapes of s and leaves the others.
 func unescape(s string) string {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {

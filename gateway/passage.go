@@ -10,21 +10,22 @@ import (
 	"wsauth"
 )
 
-// A passage is a plain request on its way to an upstream and back. If it takes
-// long, the guard ends it with the session of its client.
+// A passage is a plain request that is passed on to an upstream. If it takes
+// long, the guard follows it and ends it together with the client's session.
 type passage struct {
-	header http.Header    // for the upstream
+	header http.Header    // of the request to the upstream
 	socket *wsauth.Socket // nil on a public route
 	proxy  *proxy
 	at     target
 
 	mu    sync.Mutex
-	begun bool // the answer has
+	begun bool // the upstream has begun its answer
 }
 
 type passageKey struct{}
 
-// begin has the guard follow the request.
+// begin registers the request with the guard, which follows it if it takes
+// long.
 func (x *passage) begin(p *proxy, r *http.Request) {
 	if x.socket == nil {
 		return
@@ -36,7 +37,7 @@ func (x *passage) begin(p *proxy, r *http.Request) {
 	}
 }
 
-// received records that the client's body was read, or cannot be.
+// received records that the client's body was read to its end or failed.
 func (x *passage) received() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -46,7 +47,7 @@ func (x *passage) received() {
 }
 
 // answered records that the upstream has answered. It fails if the session has
-// ended meanwhile.
+// ended in the meantime.
 func (x *passage) answered(response *http.Response) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -66,19 +67,19 @@ func (x *passage) isAnswered() bool {
 	return x.begun
 }
 
-// end records why the guard has ended the request, if it has.
+// end records why the guard ended the request, if it did.
 func (x *passage) end(ctx context.Context) {
 	if end, ok := errors.AsType[*wsauth.EndError](context.Cause(ctx)); ok {
 		recordOf(ctx).reason = wsauth.Reason(end.Reason)
 	}
 }
 
-// transferOf says what kind of answer a response is.
+// transferOf returns the kind of transfer that a response is.
 func transferOf(response *http.Response) wsauth.Transfer {
 	kind, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
 	switch strings.ToLower(strings.TrimSpace(kind)) {
 	case "text/event-stream", "multipart/x-mixed-replace":
-		return wsauth.Endless // whatever its length is said to be
+		return wsauth.Endless // regardless of its Content-Length
 	}
 	if response.ContentLength >= 0 || response.Body == http.NoBody {
 		return wsauth.Bounded
@@ -86,14 +87,14 @@ func transferOf(response *http.Response) wsauth.Transfer {
 	return wsauth.Endless
 }
 
-// Followed is called by the guard for a request that takes long.
+// Followed records that the guard follows the request, because it takes long.
 func (x *passage) Followed(s *wsauth.Socket) {
 	p := x.proxy
 	p.gateway.live.add(s, x.at, p, "")
 	p.gateway.metrics.followed(p.label, 1)
 }
 
-// Left is called by the guard when such a request has ended.
+// Left records that a followed request has ended.
 func (x *passage) Left(s *wsauth.Socket, e *wsauth.EndError) {
 	p := x.proxy
 	p.gateway.live.remove(s)

@@ -13,7 +13,8 @@ import (
 	"wsauth/internal/upstream"
 )
 
-// beyond serves a route to backend as Serve would, all in a bubble, and returns a connection to it.
+// beyond serves a route to backend like Serve, all in a bubble, and returns a
+// connection to it.
 func (r *rig) beyond(route Route, backend http.HandlerFunc) net.Conn {
 	r.t.Helper()
 	behind, front := newMemoryListener(), newMemoryListener()
@@ -66,7 +67,8 @@ func TestLateAnswers(t *testing.T) {
 	}
 }
 
-// TestR15_WhoReadsNothingIsCut, also where all of the answer is in the server's buffer already.
+// TestR15_WhoReadsNothingIsCut checks that a client that reads nothing is
+// disconnected, even if the whole answer is in the server's buffer.
 func TestR15_WhoReadsNothingIsCut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		conn := r.beyond(Route{Path: "/", Public: true}, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "short") })
@@ -80,7 +82,8 @@ func TestR15_WhoReadsNothingIsCut(t *testing.T) {
 	})
 }
 
-// TestL4_EventsOfASlowReaderEnd when their session does, and not when the gateway has lost its patience with the reader.
+// TestL4_EventsOfASlowReaderEnd checks that the event stream of a slow reader
+// ends with its session, not when the gateway's patience ends.
 func TestL4_EventsOfASlowReaderEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		begin, gone := make(chan struct{}), make(chan time.Time, 1)

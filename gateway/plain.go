@@ -16,10 +16,11 @@ import (
 	"wsauth/token"
 )
 
-// patience is how long a plain request may stand still: while its body comes in, and while its answer goes out.
+// patience is how long a plain request may make no progress, while its body
+// arrives or its answer is written.
 const patience = 30 * time.Second
 
-// servePlain passes on a request that is no handshake. socket is nil on a
+// servePlain passes on a request that is not a handshake. socket is nil on a
 // public route.
 func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, socket *wsauth.Socket) {
 	var claims *token.Claims
@@ -36,19 +37,23 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, socket *wsaut
 	r = r.WithContext(context.WithValue(r.Context(), passageKey{}, pass))
 	limits := &deadlines{control: http.NewResponseController(w)}
 	defer limits.end()
-	limits.read(time.Time{}) // the server's are for requests that it answers itself; an answer may take long here
+	// The server's deadline is meant for its own answers; this one may take
+	// long.
+	limits.read(time.Time{})
 	if r.ProtoMajor > 1 {
-		limits.write(time.Time{}) // which resets the stream when it passes, although nothing is written
+		// When it passes, HTTP/2 resets the stream even if nothing is being
+		// written.
+		limits.write(time.Time{})
 	}
 	body := newRequestBody(r)
 	out := &patientWriter{w, limits, r.Context(), body, p, r.ProtoAtLeast(1, 1) && !p.isPassedPreflight(pass)}
 	if body != nil {
-		// Without it the server would read part of the body itself, before an
-		// answer that comes early.
+		// Without full duplex, the server would read part of the body itself
+		// before an answer that comes early.
 		_ = limits.control.EnableFullDuplex()
 		if most := p.route.Limits.MaxBody; most > 0 {
 			if r.ContentLength > most {
-				p.refuseBody(out, r, most) // the upstream gets nothing of it
+				p.refuseBody(out, r, most) // before the upstream gets any of it
 				return
 			}
 			r.Body = http.MaxBytesReader(w, r.Body, most)
@@ -68,12 +73,13 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, socket *wsaut
 	}
 	p.plain.ServeHTTP(out, r)
 	whole = true
-	limits.write(time.Now().Add(patience)) // for what the server has not sent yet: all, where there is no body
+	// For what the server still has to send; without a body, the whole answer.
+	limits.write(time.Now().Add(patience))
 }
 
-// cut resets the connection of an answer of HTTP/1.0 that is not whole: the
-// end of the connection is the end of such an answer, and a proxy in front may
-// pass it on as whole.
+// cut resets the connection of an incomplete HTTP/1.0 answer. Such an answer
+// ends with its connection, and after an orderly close a proxy in front might
+// pass it on as complete.
 func cut(w http.ResponseWriter) {
 	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil && !wsconn.Reset(conn) {
 		_ = conn.Close()
@@ -81,7 +87,7 @@ func cut(w http.ResponseWriter) {
 }
 
 // refuseClaims returns the refusal of a token whose claims cannot be written
-// into a header for the upstream (R8).
+// into headers for the upstream (R8).
 func refuseClaims(err error) *wsauth.Error {
 	return &wsauth.Error{Reason: wsauth.TokenInvalid, Message: "Invalid claims", Err: err}
 }
@@ -96,10 +102,11 @@ func (p *proxy) newPlain() *httputil.ReverseProxy {
 	}
 }
 
-// timed asks the upstreams, and tells how long they take to begin an answer.
+// timed is a RoundTripper that sends requests to the upstreams and measures
+// how long they take to begin an answer.
 type timed struct{ of *proxy }
 
-// RoundTrip sends a request on.
+// RoundTrip implements [http.RoundTripper].
 func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
 	begun := time.Now()
 	response, err := t.of.pool.RoundTrip(r)
@@ -109,7 +116,8 @@ func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// rewrite makes the outgoing request: path, query and host stay as the client sent them.
+// rewrite prepares the outgoing request. Path, query and host stay as the
+// client sent them.
 func rewrite(r *httputil.ProxyRequest) {
 	pass := r.In.Context().Value(passageKey{}).(*passage)
 	for name := range r.Out.Header {
@@ -120,13 +128,14 @@ func rewrite(r *httputil.ProxyRequest) {
 	for name, lines := range pass.header {
 		r.Out.Header[name] = lines
 	}
-	r.Out.URL.Scheme, r.Out.URL.Host = "http", "upstream" // the pool chooses both
+	r.Out.URL.Scheme, r.Out.URL.Host = "http", "upstream" // the pool replaces both
 	r.Out.URL.RawQuery = r.In.URL.RawQuery
 	r.Out.Host = r.In.Host
-	r.Out.Trailer = nil // a trailer could say what we say in the header
+	r.Out.Trailer = nil // a trailer could contradict the headers that we set
 }
 
-// answer looks at the head of an answer before it is passed on.
+// answer checks and changes the head of an upstream's answer before it is
+// passed on.
 func (p *proxy) answer(response *http.Response) error {
 	p.keepLogin(response.Header)
 	pass := response.Request.Context().Value(passageKey{}).(*passage)
@@ -142,7 +151,8 @@ func (p *proxy) answer(response *http.Response) error {
 	return nil
 }
 
-// fail answers a request that the upstream did not answer, or whose answer may not be passed on.
+// fail answers a request that the upstream did not answer, or whose answer
+// must not be passed on.
 func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var tooBig *http.MaxBytesError
 	var refusal *wsauth.Error
@@ -175,7 +185,8 @@ func (p *proxy) refuseBody(w http.ResponseWriter, r *http.Request, most int64) {
 	problemHandler(http.StatusRequestEntityTooLarge, "body_too_big", "The body is longer than limits.max_body of the route allows")(w, r)
 }
 
-// A patientBody is a body that may take its time, but not stand still.
+// A patientBody is a request body that may take any time as long as it makes
+// progress.
 type patientBody struct {
 	io.ReadCloser
 	limits *deadlines
@@ -190,32 +201,37 @@ func (b *patientBody) Read(p []byte) (int, error) {
 		if isTimeout(err) && time.Since(begun) >= patience {
 			b.limits.silent.Store(true)
 		}
-		b.limits.read(time.Time{}) // the server goes on reading, to learn that the client hangs up
+		// The server goes on reading, to notice when the client disconnects.
+		b.limits.read(time.Time{})
 		b.pass.received()
 	}
 	return n, err
 }
 
-// A patientWriter is an answer that may take its time, as long as the client takes what there is. It is over with its context, at which a
-// past deadline wakes who writes.
+// A patientWriter writes an answer that may take any time as long as the
+// client reads it. When its context ends, a deadline in the past wakes a
+// blocked Write.
 type patientWriter struct {
 	http.ResponseWriter
 	limits  *deadlines
-	context context.Context // of the request that it answers
-	body    *requestBody    // nil without one
+	context context.Context // of the request
+	body    *requestBody    // nil if the request has none
 	proxy   *proxy
-	informs bool // the client gets interim answers: HTTP/1.0 has none, and of a preflight only CORS is answered
+	// informs reports whether the client gets interim answers. HTTP/1.0 has
+	// none, and a preflight gets only the CORS headers.
+	informs bool
 }
 
-// WriteHeader writes the head of the answer, or that of an interim answer.
+// WriteHeader writes the head of an interim or final answer.
 //
-// It ends the connection with an answer that comes before the end of the body:
-// the server could take the rest of it for another request.
+// If the answer comes before the end of the request's body, it closes the
+// connection afterwards: the server could take the rest of the body for
+// another request.
 func (w *patientWriter) WriteHeader(status int) {
 	h := w.Header()
 	if status < http.StatusOK {
-		// httputil.ReverseProxy has copied the upstream's header as it is, and
-		// clears it afterwards.
+		// httputil.ReverseProxy has copied the upstream's header unchanged,
+		// and clears it afterwards.
 		if w.informs {
 			dropConnectionFields(h)
 			h.Del("Upgrade")
@@ -225,7 +241,7 @@ func (w *patientWriter) WriteHeader(status int) {
 		return
 	}
 	if len(h["Content-Type"]) == 0 {
-		h["Content-Type"] = nil // so that the server does not guess where the upstream says nothing
+		h["Content-Type"] = nil // keeps the server from guessing one
 	}
 	if w.body != nil && w.body.http1 && !errors.Is(w.body.end(), io.EOF) {
 		h.Set("Connection", "close")
@@ -233,7 +249,9 @@ func (w *patientWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// begin bounds the next write. The context is looked at after that, so that its end comes either before, or with its own deadline.
+// begin sets the deadline of the next write and then checks the context. In
+// this order, a context that ends is either noticed here, or its end replaces
+// the deadline.
 func (w *patientWriter) begin() error {
 	w.limits.write(time.Now().Add(patience))
 	return w.context.Err()
@@ -248,8 +266,7 @@ func (w *patientWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// end answers a request whose session has ended before the upstream has
-// answered it.
+// end answers a request whose session ended before the upstream answered it.
 func (w *patientWriter) end(r *http.Request, p *proxy, end *wsauth.EndError) {
 	w.limits.refuse()
 	w.Header().Set("Connection", "close")
@@ -257,8 +274,8 @@ func (w *patientWriter) end(r *http.Request, p *proxy, end *wsauth.EndError) {
 	p.guard.Refuse(w.ResponseWriter, r, &wsauth.Error{Reason: reason, Message: reason.Outcome().Text, Err: end})
 }
 
-// failBody answers a client that has not sent its body in time, or not as HTTP
-// has it. The upstream is not at fault.
+// failBody answers a client that did not send its body in time or sent an
+// invalid one. The upstream is not at fault.
 func (w *patientWriter) failBody(r *http.Request, status int, reason, detail string) {
 	w.Header().Set("Connection", "close")
 	w.proxy.gateway.log.Info("refused", "reason", reason, "route", w.proxy.route.name(), "remote", r.RemoteAddr,
@@ -266,7 +283,7 @@ func (w *patientWriter) failBody(r *http.Request, status int, reason, detail str
 	problemHandler(status, reason, detail)(w.ResponseWriter, r)
 }
 
-// FlushError is found by http.ResponseController.
+// FlushError flushes the answer, for http.ResponseController.
 func (w *patientWriter) FlushError() error {
 	if err := w.begin(); err != nil {
 		return err
@@ -275,5 +292,5 @@ func (w *patientWriter) FlushError() error {
 	return w.limits.control.Flush()
 }
 
-// Unwrap gives http.ResponseController the rest.
+// Unwrap gives http.ResponseController access to the other methods.
 func (w *patientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

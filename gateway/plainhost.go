@@ -5,8 +5,10 @@ import (
 	"strings"
 )
 
-// isPlainHost reports whether a Host field names one host for everybody: a name or an address, and perhaps a port. Of others, such as
-// "app.example:80:80", "app.example,x" or none at all, a server behind the gateway may make a host whose routes were not asked.
+// isPlainHost reports whether all servers read the same host from a Host
+// field: a name or an address, with an optional port. From others, such as
+// "app.example:80:80", "app.example,x" or an empty one, a server behind the
+// gateway may read a host other than the one whose routes were checked.
 func isPlainHost(s string) bool {
 	if rest, ok := strings.CutPrefix(s, "["); ok {
 		literal, after, closed := strings.Cut(rest, "]")
@@ -25,14 +27,15 @@ func isPlainHost(s string) bool {
 	return true
 }
 
-// isPortSuffix reports whether s is what may follow a host: nothing, or a colon and at most five digits, which may be none (RFC 3986
-// section 3.2.3).
+// isPortSuffix reports whether s can follow a host: nothing, or a colon and at
+// most five digits, possibly none (RFC 3986 section 3.2.3).
 func isPortSuffix(s string) bool {
 	port, found := strings.CutPrefix(s, ":")
 	return s == "" || found && len(port) <= 5 && strings.Trim(port, "0123456789") == ""
 }
 
-// isHostLetter reports whether r is in the names of hosts; the underscore is in those of containers.
+// isHostLetter reports whether r may occur in a host name. Names of containers
+// have underscores.
 func isHostLetter(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_'
 }

@@ -13,11 +13,11 @@ import (
 
 var ambiguousPath = problemHandler(http.StatusBadRequest, "invalid_request", "The path can be read in two ways: write it without empty parts, dots, backslashes, semicolons and needless escapes, and with the capitals and the final slash of its route")
 
-// ambiguous refuses a request whose path does not mean the same to everybody.
+// ambiguous refuses a request whose path servers can read in different ways.
 func ambiguous(w http.ResponseWriter, r *http.Request) { refuseAsAmbiguous(w, r, ambiguousPath) }
 
-// refuseAsAmbiguous answers such a request. What comes after a handshake is no
-// request, so its connection ends.
+// refuseAsAmbiguous refuses such a request with the given handler. It closes
+// the connection of a handshake, since what follows one is not a request.
 func refuseAsAmbiguous(w http.ResponseWriter, r *http.Request, with http.HandlerFunc) {
 	if asksForUpgrade(r) {
 		w.Header().Set("Connection", "close")
@@ -27,15 +27,15 @@ func refuseAsAmbiguous(w http.ResponseWriter, r *http.Request, with http.Handler
 
 // readPath reports whether the path of a request can be matched against the
 // routes. A server behind the gateway may read "/public/..%2fadmin", "/a//b"
-// or "/admin;x" as something else, and so let through what another route
-// guards. Where that depends on the routes, it returns the readings.
+// or "/admin;x" as another path, and so serve what another route guards. If
+// that depends on the routes, readPath returns the possible readings.
 func readPath(r *http.Request) (ways []string, ok bool) {
 	if !strings.HasPrefix(r.RequestURI, "/") || strings.Contains(r.RequestURI, "#") {
 		return nil, false
 	}
 	if r.URL.RawPath != "" {
-		// EscapedPath decodes a path that has characters such as "|" in it, and
-		// then an escaped slash would be a plain one.
+		// EscapedPath decodes a path that has characters such as "|" in it,
+		// which would turn an escaped slash into a plain one.
 		r.URL.RawPath = urlpath.Escape(r.URL.RawPath)
 	}
 	escaped := r.URL.EscapedPath()
@@ -46,7 +46,8 @@ func readPath(r *http.Request) (ways []string, ok bool) {
 	return ways, ways != nil
 }
 
-// isPlain reports whether a path, as it was sent and as it reads without its escapes, is one that all servers read alike.
+// isPlain reports whether all servers read a path in the same way. escaped is
+// the path as sent, path the decoded one.
 func isPlain(escaped, path string) bool {
 	if urlpath.Clean(escaped) != escaped || urlpath.Clean(path) != path || !utf8.ValidString(path) || holdsEscape(path) {
 		return false
@@ -65,16 +66,16 @@ func isPlain(escaped, path string) bool {
 		if len(rest) < i+3 {
 			return false
 		}
-		if two := rest[i+1 : i+3]; strings.EqualFold(two, "2f") || strings.EqualFold(two, "2e") { // a slash, a dot
+		if two := rest[i+1 : i+3]; strings.EqualFold(two, "2f") || strings.EqualFold(two, "2e") { // a slash or a dot
 			return false
 		}
 		rest = rest[i+3:]
 	}
 }
 
-// holdsEscape reports whether a path, after its escapes were decoded once,
-// still holds one: "%73", or "%u0073" as some servers have it. A chain of
-// servers that each decode it would read another path than the one matched
+// holdsEscape reports whether a path that was decoded once still contains an
+// escape: "%73", or "%u0073", which some servers accept. A chain of servers
+// that each decode the path would arrive at another path than the one matched
 // against the routes.
 func holdsEscape(path string) bool {
 	for {
@@ -103,10 +104,10 @@ func hexDigits(s string, n int) bool {
 	return true
 }
 
-// hidesPart reports whether a part before the last one has only dots and
-// spaces. Servers that cut these off a part see none there, or the parent.
+// hidesPart reports whether a segment other than the last consists of dots and
+// spaces only. Servers that trim these see an empty segment or the parent.
 func hidesPart(path string) bool {
-	hides := false // the part so far, unless it is empty
+	hides := false // the current segment has only dots and spaces so far
 	for i := range len(path) {
 		switch path[i] {
 		case '/':
@@ -122,10 +123,10 @@ func hidesPart(path string) bool {
 	return false
 }
 
-// loosen makes one of the spellings of a path that some servers take for the
-// same: those that differ in capitals, in compatible characters, in a slash at
-// the end, in dots and spaces at the end of a part, and in what comes behind a
-// question mark or a number sign.
+// loosen maps a path to a form that is the same for all spellings that some
+// server treats as equal: those that differ in case, in compatible characters,
+// in a final slash, in dots and spaces at the end of a segment, and in what
+// follows a question mark, a number sign or a semicolon.
 func loosen(path string) string {
 	path = foldCase(path)
 	if end := strings.IndexAny(path, "?#;"); end >= 0 {
@@ -142,7 +143,7 @@ func loosen(path string) string {
 	return strings.TrimRight(strings.Join(parts, "/"), "/")
 }
 
-// endsPartWith reports whether a part of a path ends with c.
+// endsPartWith reports whether a segment of path ends with c.
 func endsPartWith(path string, c byte) bool {
 	for i := range len(path) {
 		if path[i] == c && (i+1 == len(path) || path[i+1] == '/') {
@@ -152,10 +153,11 @@ func endsPartWith(path string, c byte) bool {
 	return false
 }
 
-// compatible makes one of all spellings of s that some servers convert into
-// each other: composed and decomposed letters, full-width, circled and other
-// forms of characters (NFKC of Unicode Standard Annex #15), and all spaces. It
-// leaves out the characters that nobody sees, as some file systems do.
+// compatible maps s to a form that is the same for all spellings that some
+// servers convert into each other: composed and decomposed letters,
+// full-width, circled and other variants of characters (NFKC, Unicode Standard
+// Annex #15), and all kinds of spaces. It drops invisible characters, as some
+// file systems do.
 func compatible(s string) string {
 	if isASCII(s) {
 		return s
@@ -171,9 +173,9 @@ func compatible(s string) string {
 	}, norm.NFKC.String(s))
 }
 
-// foldCase makes one of all compatible spellings of s that differ in capitals;
-// there are letters that have one only as capitals, and others only as small
-// ones.
+// foldCase maps s to a form that is the same for all compatible spellings that
+// differ in case. It converts to upper and then to lower case, since some
+// letters are the same only in upper case and others only in lower case.
 func foldCase(s string) string {
 	if isASCII(s) {
 		return strings.ToLower(s)

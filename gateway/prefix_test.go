@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestAuthPrefix: all of a login is below another prefix, and what is below the default one is the upstream's.
+// TestAuthPrefix checks that the whole login is served below another prefix,
+// and that the default prefix belongs to the upstream then.
 func TestAuthPrefix(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) {

@@ -7,9 +7,9 @@ import (
 	"wsauth/internal/problem"
 )
 
-// problemHandler returns a handler that answers every request with one error.
-// The access log has the reason as well. detail is a fixed text for a person:
-// nothing of the request is in either.
+// problemHandler returns a handler that answers every request with the same
+// problem document. reason also goes to the access log. detail is a fixed text
+// for people: neither may contain anything from the request.
 func problemHandler(status int, reason, detail string) http.HandlerFunc {
 	return documentHandler(problem.Document{Status: status, Detail: detail, Reason: reason})
 }

@@ -9,7 +9,8 @@ import (
 	"wsauth/token"
 )
 
-// withProviders is the verifier of our own tokens and of those of the providers.
+// withProviders returns a verifier for the gateway's own tokens and those of
+// the providers.
 func withProviders(own *token.Verifier, providers []*idp.Provider) (wsauth.Verifier, error) {
 	if len(providers) == 0 {
 		return own, nil
@@ -21,7 +22,8 @@ func withProviders(own *token.Verifier, providers []*idp.Provider) (wsauth.Verif
 	return token.NewVerifiers(all...)
 }
 
-// providerEndpoints are the addresses at which providers say that a session has ended. There are none without providers.
+// providerEndpoints returns the endpoints at which providers report that a
+// session has ended. It returns none without providers.
 func (g *Gateway) providerEndpoints(c Config) ([]endpoint, error) {
 	if len(c.Providers) == 0 {
 		return nil, nil
@@ -36,11 +38,11 @@ func (g *Gateway) providerEndpoints(c Config) ([]endpoint, error) {
 	}, nil
 }
 
-// follow keeps the keys of the providers up to date until the gateway is shut down.
+// follow keeps the providers' keys up to date until the gateway shuts down.
 func (g *Gateway) follow(providers []*idp.Provider) {
 	ctx, stop := context.WithCancel(context.Background())
 	g.stopProviders = stop
 	for _, p := range providers {
-		g.following.Go(func() { _ = p.Run(ctx) }) // its error is that of ctx
+		g.following.Go(func() { _ = p.Run(ctx) }) // returns only the error of ctx
 	}
 }

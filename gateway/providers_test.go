@@ -55,7 +55,8 @@ func logoutToken(p *idptest.Provider, subject, session string) string {
 	})
 }
 
-// A socket that a token of a provider has opened ends when the provider says so, and no other does.
+// TestProviderOpensAndEndsSockets checks that a socket opened with a
+// provider's token ends when the provider says so, and no other socket does.
 func TestProviderOpensAndEndsSockets(t *testing.T) {
 	p := idptest.New(t)
 	r := start(t, withProvider(p))
@@ -102,7 +103,8 @@ func TestProviderTokensThatAreNotForUs(t *testing.T) {
 	}
 }
 
-// The session endpoints are for our own logins: a refresh, a step-up or a logout of a session that is not ours has no effect elsewhere.
+// TestProviderTokensAtOurEndpoints checks that refresh, step-up and logout
+// accept only our own sessions: they have no effect on those of providers.
 func TestProviderTokensAtOurEndpoints(t *testing.T) {
 	p := idptest.New(t)
 	r := start(t, withProvider(p))

@@ -18,31 +18,39 @@ import (
 	"wsauth/token"
 )
 
-// A proxy serves one route: it guards it, and passes on what may pass.
+// A proxy serves one route: it authenticates requests and passes them on to
+// the route's upstreams.
 type proxy struct {
 	gateway *Gateway
 	route   Route
-	label   *label // once it is served
+	label   *label // nil until the route is served
 	guard   *wsauth.Guard
-	guarded http.Handler // of plain requests
+	guarded http.Handler // handler of plain requests
 	pool    *upstream.Pool
-	cors    *corsPolicy // nil where the gateway says nothing about CORS
+	cors    *corsPolicy // nil if the gateway sets no CORS headers
 	teller  teller
 	plain   *httputil.ReverseProxy
 	events  *eventloop.Group
 	carrier *relay.Relay
 
-	locations   []wsauth.Location // where its guard looks for credentials
+	locations   []wsauth.Location // where the guard looks for credentials
 	requirement wsauth.Requirement
 
 	quick, takesTickets bool // see isQuick
 
-	announce func(context.Context) (name, value string) // a field that goes with each handshake; may be nil
-	replaced atomic.Bool                                // another proxy has its place; what it serves goes on
-	aged     atomic.Bool                                // the routes have changed since it became one of them
+	// announce returns a header field to add to each handshake. It may be nil.
+	announce func(context.Context) (name, value string)
+
+	// replaced reports whether another proxy serves the route now. This one
+	// only finishes what it has begun.
+	replaced atomic.Bool
+
+	// aged reports whether the routes have changed since the proxy was added.
+	aged atomic.Bool
 }
 
-// newProxy makes the proxy of a route that was checked. reach says how its upstreams are reached, as far as the route does not.
+// newProxy returns the proxy of a route that was checked. reach configures the
+// connections to its upstreams as far as the route does not.
 func (g *Gateway) newProxy(r Route, reach upstream.Config) (*proxy, error) {
 	p := &proxy{gateway: g, route: r, teller: newTeller(r, g.issuer), events: g.events, carrier: g.carrier}
 	var err error
@@ -72,7 +80,8 @@ func (g *Gateway) newProxy(r Route, reach upstream.Config) (*proxy, error) {
 	return p, nil
 }
 
-// policy is what differs from the gateway's own guard.
+// policy changes the configuration of the gateway's guard to that of the
+// route's guard.
 func (p *proxy) policy(c *wsauth.Config) {
 	if p.route.Locations != nil {
 		c.Locations = p.route.Locations
@@ -90,12 +99,12 @@ func (p *proxy) policy(c *wsauth.Config) {
 	c.Limits.HandshakesPerMinute = bound(p.route.Limits.PerMinute)
 	c.AuthorizeClaims = p.authorize
 	c.KeepCredential = p.route.KeepCredential
-	if p.route.Public { // nobody is refused for how they say who they are
+	if p.route.Public { // no credentials are read, so none can be refused
 		c.Locations, c.AppParameters = []wsauth.Location{unasked{}}, []string{"*"}
 	}
 }
 
-// ServeHTTP answers a request whose path is plain.
+// ServeHTTP answers a request whose path has passed readPath.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := recordOf(r.Context())
 	x.route = p.label
@@ -115,7 +124,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveGuarded answers a plain request that the guard let pass.
+// serveGuarded answers a plain request that the guard has admitted.
 func (p *proxy) serveGuarded(w http.ResponseWriter, r *http.Request) {
 	socket := wsauth.SocketFrom(r.Context())
 	recordOf(r.Context()).line.known(socket.Claims())
@@ -123,16 +132,17 @@ func (p *proxy) serveGuarded(w http.ResponseWriter, r *http.Request) {
 	p.servePlain(w, r, socket)
 }
 
-// asksForUpgrade reports whether r asks to leave HTTP. It says what the guard
-// says, which refuses all such requests but WebSocket handshakes. The offer of
-// h2c alone does not count: it is removed.
+// asksForUpgrade reports whether r asks to change the protocol. It agrees with
+// the guard, which refuses all such requests but WebSocket handshakes. An
+// offer of h2c alone does not count, because it is removed.
 func asksForUpgrade(r *http.Request) bool {
 	offers := r.Header["Upgrade"]
 	return len(offers) > 0 && !httpx.IsOnly(offers, "h2c")
 }
 
-// outgoing writes into h, a header for the upstream, who the client of in is
-// and which way the request came, and removes from it what would mislead.
+// outgoing writes into h, a header for the upstream, the identity and address
+// of the client that sent in, and the host and scheme that it used. It first
+// removes fields that could mislead the upstream.
 func (p *proxy) outgoing(in *http.Request, h http.Header, claims *token.Claims) error {
 	for name := range h {
 		if isMisleading(name) {

@@ -18,7 +18,8 @@ import (
 	"wsauth"
 )
 
-// A backend knows nothing of authentication. It keeps the requests that reach it, and echoes on sockets.
+// A backend is a server that does not know wsauth. It records the requests
+// that reach it, and echoes on sockets.
 type backend struct {
 	*httptest.Server
 	mu       sync.Mutex
@@ -26,7 +27,8 @@ type backend struct {
 	bodies   []string
 }
 
-// newBackend answers paths below /socket with a WebSocket, /events with events, and all else with what it was asked.
+// newBackend starts a backend that opens a WebSocket below /socket, sends
+// events below /events, and otherwise answers with the request.
 func newBackend(t *testing.T) *backend {
 	t.Helper()
 	b := &backend{}
@@ -106,7 +108,8 @@ func (b *backend) count() int {
 	return len(b.requests)
 }
 
-// behind serves routes to b: /public/ for everybody, and all else for who has a token.
+// behind serves routes to b: /public/ for everybody, and everything else for
+// clients with a token.
 func behind(t *testing.T, b *backend, change ...func(*Config)) *rig {
 	t.Helper()
 	return start(t, append([]func(*Config){func(c *Config) {
@@ -117,7 +120,8 @@ func behind(t *testing.T, b *backend, change ...func(*Config)) *rig {
 	}}, change...)...)
 }
 
-// get sends a request as it stands, with header lines, and reads the whole answer.
+// get sends a request unchanged, with header lines, and reads the whole
+// answer.
 func (r *rig) get(path string, lines ...string) exchange {
 	r.t.Helper()
 	return r.exactly("GET "+path+" HTTP/1.1", append(lines, "Connection: close")...)
@@ -209,8 +213,8 @@ func (r *rig) echoOf(conn *websocket.Conn, message string) {
 	}
 }
 
-// TestLogoutClosesProxiedSockets is what the gateway is for: a backend that knows nothing of it, and a logout that closes its
-// sockets.
+// TestLogoutClosesProxiedSockets checks what the gateway is for: a logout
+// closes the sockets of a backend that knows nothing of it.
 func TestLogoutClosesProxiedSockets(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
@@ -230,7 +234,8 @@ func TestLogoutClosesProxiedSockets(t *testing.T) {
 }
 
 func TestExpiryClosesProxiedSockets(t *testing.T) {
-	// The exp of a token is a whole second: one of 1 s may have hardly any time.
+	// The exp of a token is a whole second: a token of 1 s may be valid for
+	// hardly any time.
 	r := behind(t, newBackend(t), func(c *Config) { c.AccessTTL = 4 * time.Second })
 	access, _ := r.login()
 	conn := r.socket("/chat", bearer(access))
@@ -238,7 +243,8 @@ func TestExpiryClosesProxiedSockets(t *testing.T) {
 	r.wantClose(conn, 3000, "token_expired")
 }
 
-// TestRefreshKeepsProxiedSockets: the same socket lives on after its first token has expired.
+// TestRefreshKeepsProxiedSockets checks that a socket stays open after its
+// first token has expired.
 func TestRefreshKeepsProxiedSockets(t *testing.T) {
 	r := behind(t, newBackend(t), func(c *Config) { c.AccessTTL = 2 * time.Second })
 	access, refresh := r.login()
@@ -276,7 +282,8 @@ func TestProxiedHandshake(t *testing.T) {
 	}
 }
 
-// TestTicketReachesNoUpstream: the browser's way in leaves nothing in the upstream's log (R12).
+// TestTicketReachesNoUpstream checks that a browser's ticket leaves no trace
+// in the upstream's log (R12).
 func TestTicketReachesNoUpstream(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
@@ -288,7 +295,8 @@ func TestTicketReachesNoUpstream(t *testing.T) {
 	}
 }
 
-// TestEventsEndWithTheSession: an answer without an end is cut by a logout, too.
+// TestEventsEndWithTheSession checks that a logout also ends an endless
+// answer.
 func TestEventsEndWithTheSession(t *testing.T) {
 	r := behind(t, newBackend(t))
 	access, refresh := r.login()

@@ -9,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// readings returns what servers may take a path for that holds escaped
-// slashes, backslashes, semicolons or empty parts: each of them as it stands,
-// or as a slash, as the begin of parameters, or as nothing. It returns nil if
-// there is more in the path that can be read in two ways, or if a reading
-// leads up or to another host.
+// readings returns the paths that servers may read from a path with escaped
+// slashes, backslashes, semicolons or empty segments: each of these as it
+// stands, or as a slash, as the start of parameters, or as nothing. It returns
+// nil if the path is ambiguous in other ways, or if a reading leads to a
+// parent or to another host.
 func readings(escaped, path string) []string {
 	if !utf8.ValidString(path) || holdsEscape(path) || strings.ContainsFunc(path, unicode.IsControl) {
 		return nil
@@ -40,7 +40,7 @@ func readings(escaped, path string) []string {
 			if how&2 != 0 {
 				read = cutParameters(read)
 			}
-			if strings.HasPrefix(read, "//") || leadsUp(read) { // "//x/y" is the path /y of a host x for some
+			if strings.HasPrefix(read, "//") || leadsUp(read) { // some read "//x/y" as the path /y of a host x
 				return nil
 			}
 			if how&4 != 0 {
@@ -54,14 +54,15 @@ func readings(escaped, path string) []string {
 	return all
 }
 
-// needsReadings reports whether a path may be one that is passed on only after
-// a look at its readings, which takes longer than an event loop should.
+// needsReadings reports whether a path may need readings, which take too long
+// for an event loop.
 func needsReadings(u *url.URL) bool {
 	return u.RawPath != "" || strings.Contains(u.Path, "//") || strings.ContainsAny(u.Path, `;\`)
 }
 
-// keepSeparators decodes a path but for the escapes of slashes, backslashes
-// and semicolons. It reports false for an escape of a dot, which nobody needs.
+// keepSeparators decodes a path, except for the escapes of slashes,
+// backslashes and semicolons. It reports false for an escaped dot, which has
+// no legitimate use.
 func keepSeparators(escaped string) (string, bool) {
 	var b strings.Builder
 	for {
@@ -91,7 +92,7 @@ func keepSeparators(escaped string) (string, bool) {
 	}
 }
 
-// cutParameters cuts each part of a path at its first semicolon.
+// cutParameters cuts each segment of a path at its first semicolon.
 func cutParameters(path string) string {
 	if !strings.Contains(path, ";") {
 		return path
@@ -103,7 +104,7 @@ func cutParameters(path string) string {
 	return strings.Join(parts, "/")
 }
 
-// mergeSlashes makes one slash of several.
+// mergeSlashes replaces each run of slashes with one slash.
 func mergeSlashes(path string) string {
 	var b strings.Builder
 	for i := range len(path) {
@@ -114,8 +115,8 @@ func mergeSlashes(path string) string {
 	return b.String()
 }
 
-// leadsUp reports whether a part of a path has only dots and spaces, which
-// some server does not see, or takes for the parent.
+// leadsUp reports whether a segment of path consists of dots and spaces only.
+// Some servers ignore such a segment or take it for the parent.
 func leadsUp(path string) bool {
 	for part := range strings.SplitSeq(path, "/") {
 		if part != "" && strings.Trim(part, ". ") == "" {
@@ -125,19 +126,20 @@ func leadsUp(path string) bool {
 	return false
 }
 
-// takes reports whether p may serve a request of a host whose path has these
-// readings: whether each of them is its own. Where routes of the host have
-// other rules, p must ask for it: there may be a server with another reading.
+// takes reports whether p may serve a request for host whose path has these
+// readings: each reading must belong to p. If the routes of the host have
+// different rules, p must also have LenientPaths, because a server may have
+// yet another reading.
 func (g *Gateway) takes(now *routing, host string, p *proxy, ways []string) bool {
 	return (p.route.LenientPaths || now.router.hasOneRule(host)) && !slices.ContainsFunc(ways, func(way string) bool {
 		return g.isOwn(way, now) || now.router.lookUp(host, way) != p || now.router.bypassed(target{host: host, path: way}, p) != nil
 	})
 }
 
-// mayOpen reports whether a route may serve a socket at a path, whose readings
-// are ways if it has several: at the host of the request for its ticket, or at
-// one that a route names. Where no route is found it may be that of another
-// gateway with the same store.
+// mayOpen reports whether a route may serve a socket at a path, at the host of
+// the ticket request or at the host of any route. ways are the readings of the
+// path if it has several. mayOpen returns true if no route is found: the
+// socket may be for another gateway that shares the store.
 func (of *routing) mayOpen(g *Gateway, host, path string, ways []string) bool {
 	hosts := []string{host}
 	for _, p := range of.byName {
@@ -165,7 +167,7 @@ var looseHere = problemHandler(http.StatusBadRequest, "invalid_request", "The "+
 // take.
 func (g *Gateway) refuseReadings(w http.ResponseWriter, r *http.Request, now *routing, p *proxy) {
 	if p == nil || p.route.LenientPaths || now.router.hasOneRule(hostOf(r)) {
-		ambiguous(w, r) // one of them is that of another route
+		ambiguous(w, r) // one of the readings belongs to another route
 		return
 	}
 	recordOf(r.Context()).route = p.label

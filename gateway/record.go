@@ -16,26 +16,29 @@ import (
 	"wsauth/store"
 )
 
-// A record is what becomes known of one request: of its answer or, for a WebSocket handshake, of its outcome, which may come long after
-// the handler of the request has returned. It is told once, to the metrics and to the access log.
+// A record collects what is known about one request: its answer or, for a
+// WebSocket handshake, its outcome, which may be decided long after the
+// request's handler has returned. It is reported once, to the metrics and to
+// the access log.
 type record struct {
 	gateway *Gateway
 	begun   time.Time
 	route   *label
 	upgrade bool
-	taken   bool             // by the guard, from the server
-	told    atomic.Bool      // to the metrics and the access log
-	place   *connlimit.Place // of its connection
-	reason  wsauth.Reason    // of the refusal of a plain request
+	taken   bool             // the guard has taken the connection over from the server
+	told    atomic.Bool      // reported to the metrics and the access log
+	place   *connlimit.Place // of the connection
+	reason  wsauth.Reason    // why a plain request was refused
 	status  int
 	bytes   int64
-	cors    *corsAnswer // nil where the answer says nothing about CORS
+	cors    *corsAnswer // nil if the answer has no CORS headers
 	line    *line       // nil without an access log
 }
 
 type recordKey struct{}
 
-// recordOf is the record of a request; one that nobody reads where there is none.
+// recordOf returns the record of a request. If there is none, it returns a new
+// record that is not reported.
 func recordOf(ctx context.Context) *record {
 	if x, ok := ctx.Value(recordKey{}).(*record); ok {
 		return x
@@ -43,12 +46,12 @@ func recordOf(ctx context.Context) *record {
 	return &record{}
 }
 
-// ServeHTTP answers r.
+// ServeHTTP implements [http.Handler].
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.serve(w, g.clients.identify(r, headerOf(r.Context())))
 }
 
-// serve answers a request that is as its client has sent it.
+// serve answers a request whose client has been identified.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	x := &record{gateway: g, begun: time.Now(), route: g.metrics.elsewhere, upgrade: asksForUpgrade(r), place: placeOf(w, r)}
 	if g.access {
@@ -71,8 +74,11 @@ func (x *record) serve(w http.ResponseWriter, r *http.Request) {
 	x.gateway.handler.ServeHTTP(&recorder{w, x}, r)
 }
 
-// context is that of the request. A handshake gets one that keeps nothing of net/http's but where panics are logged: its socket holds on to
-// it for as long as it lives, and net/http's is half a kilobyte. It does not end with the request, as a socket does not either.
+// context returns the context of the request. A handshake gets a new one,
+// which keeps only the client and the value by which net/http logs panics: the
+// socket retains its context for as long as it lives, and net/http's takes
+// half a kilobyte. Like the socket, the new context does not end with the
+// request.
 func (x *record) context(r *http.Request) context.Context {
 	if !x.upgrade {
 		return r.Context()
@@ -84,18 +90,20 @@ func (x *record) context(r *http.Request) context.Context {
 	return ctx
 }
 
-// answered is the end of the request's handler. A handshake whose connection was taken goes on without it.
+// answered records that the request's handler has returned. A handshake whose
+// connection was taken over continues without it.
 func (x *record) answered() {
 	switch {
 	case !x.upgrade:
 		x.gateway.metrics.answered(x.route, x.status, time.Since(x.begun))
 		x.line.answered(x)
-	case !x.taken: // and the guard has not refused it
+	case !x.taken: // does nothing if the guard has refused the handshake
 		x.tell("refused", codeLabel(x.status), x.status)
 	}
 }
 
-// refused notes why a request is refused. Of a handshake that is the outcome, in whichever way the client is told.
+// refused records why a request was refused. That is the outcome of a
+// handshake, in whichever way the client is told.
 func (x *record) refused(e *wsauth.Error) {
 	if !x.upgrade {
 		x.reason = e.Reason
@@ -104,23 +112,25 @@ func (x *record) refused(e *wsauth.Error) {
 	x.tell("refused", string(e.Reason), e.Reason.Outcome().Status)
 }
 
-// opened is the outcome of a handshake that the upstream has agreed to.
+// opened records that the upstream has accepted the handshake.
 func (x *record) opened() { x.tell(outcomeOpened, "", http.StatusSwitchingProtocols) }
 
-// declined is that of one that the upstream has answered with something else.
+// declined records that the upstream has answered the handshake with another
+// status than 101.
 func (x *record) declined(status int) { x.tell("declined", codeLabel(status), status) }
 
-// left is that of one that has no other, because its session has ended or the client is gone.
+// left records the outcome of a handshake that was not answered, because its
+// session ended or the client left.
 func (x *record) left(cause error) {
 	end, ok := errors.AsType[*wsauth.EndError](cause)
 	if !ok || end.Reason == "closed" {
 		x.tell("left", "", 0)
 		return
 	}
-	x.tell("ended", end.Reason, wsauth.Reason(end.Reason).Outcome().Status) // which the guard answers
+	x.tell("ended", end.Reason, wsauth.Reason(end.Reason).Outcome().Status) // the guard answers with this status
 }
 
-// tell tells the outcome of a handshake, once.
+// tell reports the outcome of a handshake, once.
 func (x *record) tell(outcome, reason string, status int) {
 	if x.gateway == nil || !x.told.CompareAndSwap(false, true) {
 		return
@@ -129,7 +139,7 @@ func (x *record) tell(outcome, reason string, status int) {
 	x.line.handshake(x, reason, status)
 }
 
-// ended is the end of the socket that the handshake has opened.
+// ended records the end of the socket that the handshake opened.
 func (x *record) ended(cause error, result relay.Result) {
 	end, ok := errors.AsType[*wsauth.EndError](cause)
 	if !ok {
@@ -141,7 +151,8 @@ func (x *record) ended(cause error, result relay.Result) {
 	}
 }
 
-// endReason is why a socket has ended: the word of who ended it first.
+// endReason returns why a socket ended, in the words of the party that ended
+// it first.
 func endReason(end *wsauth.EndError, result relay.Result) string {
 	if result.By == relay.TheOwner {
 		return end.Reason
@@ -149,38 +160,41 @@ func endReason(end *wsauth.EndError, result relay.Result) string {
 	return result.Reason
 }
 
-// An observer records the decisions of the guard.
+// An observer records the decisions of the guard. It implements
+// [wsauth.Observer].
 type observer struct {
 	metrics *metrics
 	live    *live
 }
 
-// Refused notes it in the record of the request.
+// Refused records the refusal in the record of the request.
 func (observer) Refused(r *http.Request, e *wsauth.Error) { recordOf(r.Context()).refused(e) }
 
-// Opened is nothing: a socket is open when the upstream has agreed.
+// Opened does nothing: opening.tie records that a socket is open once the
+// upstream has accepted it.
 func (observer) Opened(*wsauth.Socket) {}
 
-// Renewed ends a socket that may not stay with its new claims.
+// Renewed ends a socket that may not stay open with its new claims.
 func (o observer) Renewed(s *wsauth.Socket) { o.live.review(s) }
 
-// Ended is nothing: the relay tells more.
+// Ended does nothing: the relay reports the end with more details.
 func (observer) Ended(*wsauth.Socket, *wsauth.EndError) {}
 
-// Revoked counts.
+// Revoked counts the revocations.
 func (o observer) Revoked(revocations []store.Revocation, _ int, took time.Duration) {
 	o.metrics.revoked(revocations, took)
 }
 
-// A recorder is the answer to a request, as far as the record is concerned.
+// A recorder is a ResponseWriter that records the status and the size of the
+// answer.
 type recorder struct {
 	http.ResponseWriter
 	record *record
 }
 
-// WriteHeader notes the status. It writes the headers of CORS, since only here
-// all answers pass: a proxy copies those of an upstream late, and forgets what
-// was set before an interim answer.
+// WriteHeader records the status and writes the CORS headers. Only here do all
+// answers pass: a proxy copies the upstream's headers late, and clears the
+// header after an interim answer.
 func (w *recorder) WriteHeader(status int) {
 	w.share()
 	if w.record.status == 0 && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
@@ -189,14 +203,14 @@ func (w *recorder) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// share writes the headers of CORS.
+// share writes the CORS headers.
 func (w *recorder) share() {
 	if c := w.record.cors; c != nil {
 		c.policy.write(w.Header(), c.origin)
 	}
 }
 
-// Write counts.
+// Write counts the bytes of the answer.
 func (w *recorder) Write(p []byte) (int, error) {
 	if w.record.status == 0 {
 		w.share()
@@ -207,15 +221,15 @@ func (w *recorder) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Hijack is found by http.ResponseController.
+// Hijack takes the connection over, for http.ResponseController.
 func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err == nil {
 		w.record.taken = true
-		w.record.cors = nil // a socket may live long
+		w.record.cors = nil // not needed any more, and a socket may live long
 	}
 	return conn, buffered, err
 }
 
-// Unwrap gives http.ResponseController the rest.
+// Unwrap gives http.ResponseController access to the other methods.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

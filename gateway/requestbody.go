@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// A requestBody is the body of a plain request as the server reads it. It
-// records how reading ended. Close does not close the server's body: what is
-// left of it when the handler returns is drained, see linger.
+// A requestBody is the body of a plain request, and records how reading it
+// ended. Close does not close the server's body: linger drains the rest after
+// the handler has returned.
 type requestBody struct {
-	body  io.ReadCloser // the server's
+	body  io.ReadCloser // from the server
 	http1 bool
 
 	mu     sync.Mutex
-	begun  bool  // something asked for it
-	closed bool  // the handler needs no more of it
-	err    error // that of the last read; io.EOF when all of it was read
+	begun  bool  // Read was called
+	closed bool  // the handler has called Close
+	err    error // the first error of a read; io.EOF if the body was read to its end
 }
 
-// newRequestBody replaces the body of r by one that is recorded. It returns
-// nil for a request without a body.
+// newRequestBody replaces the body of r with one that records how reading it
+// ends. It returns nil if the request has no body.
 func newRequestBody(r *http.Request) *requestBody {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
@@ -65,8 +65,8 @@ func (b *requestBody) Close() error {
 	return nil
 }
 
-// end returns how reading ended: nil if it has not, and io.EOF if all of the
-// body was read. A nil b is no body.
+// end returns how reading ended: nil if it has not ended, and io.EOF if the
+// whole body was read. A nil b stands for a request without a body.
 func (b *requestBody) end() error {
 	if b == nil {
 		return io.EOF
@@ -76,29 +76,31 @@ func (b *requestBody) end() error {
 	return b.err
 }
 
-// isBroken reports whether the body could not be read to its end, which is the
-// client's fault.
+// isBroken reports whether reading the body failed, which is the client's
+// fault.
 func (b *requestBody) isBroken() bool {
 	err := b.end()
 	return err != nil && !errors.Is(err, io.EOF)
 }
 
 const (
-	// lingerFor is how long a client may go on sending a body that nobody wants.
+	// lingerFor is how long a client may continue to send a body that is
+	// discarded.
 	lingerFor = time.Minute
 
-	// lingerSilence is how long it may be silent meanwhile, and lingerExpect is
-	// that for a client that waits for 100 (Continue), and so mostly has sent
-	// nothing.
+	// lingerSilence is how long it may pause meanwhile. lingerExpect replaces
+	// it if the body was never read: the client may be waiting for 100
+	// (Continue) and have sent nothing.
 	lingerSilence = 2 * time.Second
 	lingerExpect  = 250 * time.Millisecond
 )
 
-// linger reads the rest of a body after the answer, until the client has sent
-// all of it. Many clients read the answer only then. If the server closed the
-// connection before, they would get a reset instead (RFC 9112 section 9.6).
+// linger reads and discards the rest of a body after the answer, until the
+// client has sent all of it. Many clients read the answer only then. If the
+// server closed the connection before, they would get a reset instead (RFC
+// 9112 section 9.6).
 //
-// Over HTTP/2 the end of the answer tells the client to stop.
+// Over HTTP/2, the end of the answer tells the client to stop.
 func (b *requestBody) linger(w http.ResponseWriter) {
 	if b.end() != nil || !b.http1 {
 		return

@@ -10,7 +10,8 @@ import (
 	"wsauth/token"
 )
 
-// TestRequirementOfARoute: who gets in where, with a plain request and with a socket. Who does not never reaches the upstream.
+// TestRequirementOfARoute checks which clients each requirement admits, with a
+// plain request and with a socket. Refused requests never reach the upstream.
 func TestRequirementOfARoute(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) {
@@ -54,8 +55,9 @@ func TestRequirementOfARoute(t *testing.T) {
 	}
 }
 
-// TestR9_NobodyHasNoIdentity: a client that need not say who it is, and does not, cannot say so to the upstream either: not with the
-// headers of this route, not with those of another.
+// TestR9_NobodyHasNoIdentity checks that an anonymous client of an optional
+// route cannot send identity headers to the upstream, neither those of this
+// route nor those of another.
 func TestR9_NobodyHasNoIdentity(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) {

@@ -20,157 +20,178 @@ import (
 	"wsauth/login"
 )
 
-// A Route sends the requests for a host and a path to an upstream, once they have shown what the route asks for: plain HTTP,
-// server-sent events and WebSockets alike. The upstream gets the path and the query as the client wrote them, without the
-// credential, and with headers that say who the client is. Only Path and Upstreams are required.
+// A Route sends the requests for a host and a path to an upstream if they meet
+// its requirements: plain HTTP, server-sent events and WebSockets. The
+// upstream gets path and query as the client sent them, without the
+// credential, and with headers that identify the client. Only Path and
+// Upstreams are required.
 type Route struct {
-	// Host is the host that requests name, without a port: "app.example", or "*.app.example" for all names below that one.
-	// Default: every host that no other route names.
+	// Host is the host of the requests, without a port: "app.example", or
+	// "*.app.example" for all names below it. Default: every host that no
+	// other route names.
 	Host string
 
-	// Path is the path of the requests, without escapes: "/chat" is that one alone, "/chat/" also all that is below it, and "/"
-	// is every path. Of several routes the one with the more exact host counts, then the one with the longest path.
+	// Path is the path of the requests, without escapes: "/chat" matches only
+	// itself, "/chat/" also everything below it, and "/" every path. If
+	// several routes match, the one with the more specific host is used, and
+	// among those the one with the longest path.
 	Path string
 
-	// Upstreams are the servers behind the route: "http://host:port", "https://host:port" or "unix:/path/of/socket". Of
-	// several, each gets a request in turn, but for those that cannot be reached; see Health.
+	// Upstreams are the servers behind the route: "http://host:port",
+	// "https://host:port" or "unix:/path/of/socket". Requests go to them in
+	// turn; unhealthy upstreams are skipped, see Health.
 	Upstreams []string
 
-	// TLS is for https upstreams. Default: the roots of the system.
+	// TLS configures connections to https upstreams. Default: the system's
+	// roots.
 	TLS *tls.Config
 
-	// Health says how upstreams are watched. Default: see there.
+	// Health configures the health checks of the upstreams. Default: see
+	// [Health].
 	Health Health
 
-	// Public lets every request pass. No credential is asked for, and
-	// the upstream gets the application's own credentials, parameters and
-	// cookies. Only what is good at this gateway is kept from it, unless
-	// KeepCredential: the cookies of its login, its tickets, and tokens that
+	// Public admits every request. No credential is required, and the upstream
+	// gets the application's own credentials, parameters and cookies. Only
+	// credentials that are valid at this gateway are removed, unless
+	// KeepCredential is set: its login cookies, its tickets, and tokens that
 	// name its issuer or one of its keys.
 	Public bool
 
-	// Sockets lets everybody open WebSockets on a public route, which
+	// Sockets lets every client open WebSockets on a public route, which
 	// otherwise refuses handshakes with 403. Many WebSocket servers accept any
-	// path: behind a public route they would open without a token what another
-	// route guards. A guarded route opens sockets for the clients that it lets
-	// in and must leave Sockets unset.
+	// path: behind a public route, they would open without a token what
+	// another route guards. A guarded route opens sockets for the clients that
+	// it admits, and must leave Sockets unset.
 	Sockets bool
 
-	// Requirement is what a request's credential must be. Default: an access token.
+	// Requirement is what the credential of a request must satisfy. Default:
+	// an access token.
 	Requirement wsauth.Requirement
 
-	// Scopes are all needed: each must be in the token's scope (RFC 8693
-	// section 4.2) or scp. The scopes of a provider's token are those that its
-	// profile names, and no others.
+	// Scopes are the scopes that a token must have, all of them, in its claims
+	// scope (RFC 8693 section 4.2) or scp. The scopes of a provider's token
+	// are only those that its profile names.
 	Scopes []string
 
-	// Claims are needed beside: for each name, the claim of the token must be
-	// one of the values, or a list that holds one of them. Dots lead into
-	// objects: "realm_access.roles". A claim whose whole name has the dots
-	// comes first. The names of users, sessions and tokens of a provider have
-	// its namespace: "idp|ada". See [token.Claims.Payload].
+	// Claims are claims that a token must have as well: for each name, the
+	// token's claim must be one of the values, or a list that contains one of
+	// them. Dots lead into objects: "realm_access.roles". A claim whose whole
+	// name contains the dots takes precedence. The users, sessions and tokens
+	// of a provider have its namespace in their names: "idp|ada". See
+	// [token.Claims.Payload].
 	Claims map[string][]string
 
-	// Locations are where a request may carry its credential. Default: the Authorization header, a ticket in the query, and
-	// the cookies of the gateway's own login.
+	// Locations are where a request may carry its credential. Default: the
+	// Authorization header, a ticket in the query, and the cookies of the
+	// gateway's own login.
 	Locations []wsauth.Location
 
-	// AppParameters are parameters of the query that belong to the application
-	// and reach the upstream, such as an access_token that is not ours, which
-	// is otherwise refused with 400. See [wsauth.Config.AppParameters]. A
-	// public route needs none: it looks at no parameter.
+	// AppParameters are query parameters that belong to the application and
+	// reach the upstream, such as an access_token that is not ours, which is
+	// otherwise refused with 400. See [wsauth.Config.AppParameters]. A public
+	// route needs none, since it reads no parameters.
 	AppParameters []string
 
-	// Origins are the origins whose pages may open sockets. Default: those of [Config].
+	// Origins are the origins whose pages may open sockets. Default: those of
+	// [Config].
 	Origins []string
 
-	// AnyOrigin lets pages of every origin open sockets. A route that takes
-	// cookies cannot have it: any web site could use those of its visitors. The
-	// upstream of a public route gets the application's own cookies, also with
-	// sockets of foreign pages, and has to look at the Origin itself if it
-	// believes them.
+	// AnyOrigin lets pages of every origin open sockets. A route that accepts
+	// cookies cannot have it: any web site could use the cookies of its
+	// visitors. The upstream of a public route gets the application's own
+	// cookies, also with sockets of other sites' pages, and must check the
+	// Origin itself if it trusts those cookies.
 	AnyOrigin bool
 
-	// CORS lets pages of other origins read answers of the route. Default: it
-	// says nothing about CORS, so a guarded route refuses preflights, and what
-	// the upstream says is passed on.
+	// CORS lets pages of other origins read the answers of the route. By
+	// default, the gateway sets no CORS headers: a guarded route refuses
+	// preflights, and the upstream's headers are passed on.
 	CORS *CORS
 
 	// Refusal says how a refused handshake is answered. Default: in HTTP.
 	Refusal wsauth.Refusal
 
-	// Headers tell the upstream who the client is: the name of a header, and
-	// the claim that is its value. What clients send under these names, in any
-	// spelling, never reaches an upstream of any route. A header whose claim
-	// is absent is not sent. nil is {"X-User": "sub"}; an empty map is none.
+	// Headers identify the client to the upstream: each maps the name of a
+	// header to the claim that is its value. Headers that clients send under
+	// these names, in any spelling, never reach an upstream of any route. A
+	// header whose claim is absent is not sent. nil means {"X-User": "sub"};
+	// an empty map means none.
 	Headers map[string]string
 
-	// HeaderLists says how a list is written in such a header. Default:
+	// HeaderLists says how lists are written in these headers. Default:
 	// [ListsByComma].
 	HeaderLists HeaderLists
 
-	// Assertion is the name of a header that holds the client's claims as a JWT of the gateway's own key, good for a minute
-	// and for the upstreams of the route only, whose addresses are its aud: an upstream that others can reach, too, can then
-	// tell who sent the request. The key that signs must be a key pair, whose public half is at /.well-known/jwks.json.
-	// Default: none.
+	// Assertion is the name of a header that contains the client's claims as a
+	// JWT. It is signed by the gateway, expires after a minute, and is valid
+	// only for the route's upstreams, whose addresses are its aud. With it, an
+	// upstream that other clients can reach can verify that a request came
+	// through the gateway. The signing key must be a key pair, whose public
+	// half is published at /.well-known/jwks.json. Default: none.
 	Assertion string
 
-	// KeepCredential leaves the credential in the request, for upstreams that verify it once more.
+	// KeepCredential leaves the credential in the request, for upstreams that
+	// verify it again.
 	KeepCredential bool
 
-	// LenientPaths takes paths with escaped slashes, backslashes, semicolons
-	// and empty parts if each way to read them is one of this route. Otherwise
-	// a host takes them only if all of its routes let in the same clients:
-	// where they do not, a server that reads such a path in yet another way
-	// would serve what another route guards.
+	// LenientPaths accepts paths with escaped slashes, backslashes, semicolons
+	// and empty segments if every way to read them leads to this route. By
+	// default, such paths are accepted only if all routes of the host admit
+	// the same clients. Otherwise, a server with yet another reading of the
+	// path would serve what another route guards.
 	LenientPaths bool
 
-	// Limits bound what clients may send. Default: see there.
+	// Limits bound what clients may send. Default: see [RouteLimits].
 	Limits RouteLimits
 
-	// Connect is how long it may take to reach the upstream. Default: 5 s. Response is how long the upstream has to begin its
-	// answer, from when it has the request. Default: 60 s. Both are at most 24 h.
+	// Connect is how long connecting to the upstream may take. Default: 5 s.
+	// Response is how long the upstream may take to begin its answer after it
+	// has received the request. Default: 60 s. Both are at most 24 h.
 	Connect, Response time.Duration
 }
 
-// RouteLimits bound what the clients of one route may send and for how long a socket may be silent. A negative value is no limit.
+// RouteLimits bound what the clients of one route may send and how long a
+// socket may be idle. A negative value means no limit.
 type RouteLimits struct {
-	// MaxBody bounds the bytes of the body of a plain request; more is 413.
-	// Bodies are passed on as they come, and take no memory. Default: no limit.
+	// MaxBody bounds the body of a plain request, in bytes; more is 413.
+	// Bodies are streamed and take no memory. Default: no limit.
 	MaxBody int64
 
-	// MaxFrame and MaxMessage bound the payload bytes of a WebSocket frame and
-	// message as they are sent, so compressed; more ends the socket with 1009.
-	// Messages are passed on as they come, and take no memory. A frame of more
-	// than 2 GiB is refused in any case. Defaults: MaxMessage, and no limit.
+	// MaxFrame and MaxMessage bound the payload of a WebSocket frame and of a
+	// message in bytes, as sent, which may be compressed; more ends the socket
+	// with 1009. Messages are streamed and take no memory. A frame of more
+	// than 2 GiB is always refused. Defaults: MaxMessage for MaxFrame, and no
+	// limit for MaxMessage.
 	MaxFrame, MaxMessage int64
 
-	// MaxFragments bounds the frames that a message may come in, beside one for
-	// every 32 bytes of it; more ends the socket with 1008. Servers that collect
-	// frames keep something for each. Default: 16384.
+	// MaxFragments bounds the number of frames of a message, in addition to
+	// one for every 32 bytes of it; more ends the socket with 1008. Servers
+	// that collect frames need memory for each. Default: 16384.
 	MaxFragments int
 
-	// Idle is how long a socket may carry no data frame, in either direction,
+	// Idle is how long a socket may carry no data frames, in either direction,
 	// before it ends with 3008. Pings and pongs do not count. From 1 s to a
 	// year. Default: no limit.
 	Idle time.Duration
 
-	// Ping is how often a silent client gets a ping. One that stays silent for
-	// three times as long is gone. From 1 s to 24 h. Default: 30 s.
+	// Ping is how often a silent client is sent a ping. A client that is
+	// silent for three times as long is considered gone. From 1 s to 24 h.
+	// Default: 30 s.
 	Ping time.Duration
 
-	PerMinute int // handshakes of one address in a minute; more are 429. Default: no limit
+	PerMinute int // handshakes from one address per minute; more are 429. Default: no limit
 }
 
-// Health says when an upstream of several is passed over. Without Path, an
-// upstream that cannot be reached is passed over for Every. With Path, each
-// upstream is sent a GET request every Every, and passed over while it does
-// not answer with a status below 400. Routes to the same upstream with the
-// same Health, TLS and Connect share the check and its state.
+// Health says when an upstream is unhealthy. Requests skip unhealthy upstreams
+// if the route has several. Without Path, an upstream that cannot be reached
+// is unhealthy for Every. With Path, each upstream is sent a GET request every
+// Every, and is unhealthy while it does not answer with a status below 400.
+// Routes to the same upstream with the same Health, TLS and Connect share the
+// check and its state.
 type Health struct {
 	Path    string        // such as "/healthz". Default: none
 	Every   time.Duration // from 100 ms to 24 h. Default: 5 s
-	Timeout time.Duration // of one question, from 100 ms to 24 h. Default: 2 s
+	Timeout time.Duration // of one check, from 100 ms to 24 h. Default: 2 s
 }
 
 const (
@@ -180,23 +201,24 @@ const (
 	defaultHealth     = 5 * time.Second
 	defaultHealthWait = 2 * time.Second
 	minHealth         = 100 * time.Millisecond
-	maxTimeout        = 24 * time.Hour // sums of times do not overflow
+	maxTimeout        = 24 * time.Hour // so that sums of durations cannot overflow
 	minPing           = time.Second
 	maxPing           = 24 * time.Hour
 	minIdle           = time.Second
 	maxIdle           = login.MaxTTL
 )
 
-// name is how logs and metrics call the route.
+// name returns the name of the route in logs and metrics.
 func (r *Route) name() string { return r.Host + r.Path }
 
-// withDefaults checks r and fills what is unset. Every fault is reported, each with the name of its field.
+// withDefaults checks r and sets defaults. The error joins all faults, each
+// with the name of its field.
 func (r Route) withDefaults() (Route, error) {
 	r, wrong := r.check()
 	return r, wrong.join()
 }
 
-// check is withDefaults, with the faults one by one.
+// check does the work of withDefaults and returns the faults separately.
 func (r Route) check() (Route, faults) {
 	var wrong faults
 	if err := checkHost(r.Host); err != nil {
@@ -243,7 +265,7 @@ func (r Route) check() (Route, faults) {
 	return r, wrong
 }
 
-// checkTimes checks limits and times, and fills them.
+// checkTimes checks the durations and limits of r and sets their defaults.
 func (r *Route) checkTimes(wrong *faults) {
 	r.Connect, r.Response = cmp.Or(r.Connect, defaultConnect), cmp.Or(r.Response, defaultResponse)
 	if r.Connect < 0 || r.Connect > maxTimeout {
@@ -268,8 +290,8 @@ func (r *Route) checkTimes(wrong *faults) {
 	}
 }
 
-// fill completes and checks the limits. Unlimited is kept as a negative
-// value, so that completing them again changes nothing.
+// fill sets defaults and checks the limits. It stores "no limit" as a negative
+// value, so that filling the limits again changes nothing.
 func (l *RouteLimits) fill(wrong *faults) {
 	l.MaxBody = limitOr(l.MaxBody, unlimited)
 	l.MaxMessage = limitOr(l.MaxMessage, unlimited)
@@ -286,19 +308,19 @@ func (l *RouteLimits) fill(wrong *faults) {
 	}
 }
 
-// unlimited is the value of a completed limit that is switched off.
+// unlimited is the value of a filled limit that is switched off.
 const unlimited = -1
 
-// limitOr completes a limit: 0 is unset and becomes def, and every negative
-// value is no limit. It is idempotent.
+// limitOr returns def if limit is 0, and unlimited if it is negative. It is
+// idempotent.
 func limitOr[T ~int | ~int64](limit, def T) T {
 	return max(cmp.Or(limit, def), unlimited)
 }
 
-// bound converts a completed limit for code that takes 0 as no limit.
+// bound converts a filled limit for code in which 0 means no limit.
 func bound[T ~int | ~int64](limit T) T { return max(limit, 0) }
 
-// checkHost reports what is wrong with the host of a route.
+// checkHost returns an error if a route cannot have this host.
 func checkHost(host string) error {
 	name := strings.TrimPrefix(host, "*.")
 	if err := checkASCII(host); err != nil {
@@ -321,7 +343,7 @@ func checkHost(host string) error {
 	return checkHostName(name)
 }
 
-// checkPath reports what is wrong with a path of the configuration.
+// checkPath returns an error if a configuration cannot have this path.
 func checkPath(p string) error {
 	if !strings.HasPrefix(p, "/") {
 		return fmt.Errorf("%q does not begin with a slash", p)
@@ -332,7 +354,7 @@ func checkPath(p string) error {
 	return nil
 }
 
-// CheckUpstream reports what is wrong with an entry of [Route.Upstreams].
+// CheckUpstream returns an error if s cannot be an entry of [Route.Upstreams].
 func CheckUpstream(s string) error {
 	if socket, ok := strings.CutPrefix(s, "unix:"); ok {
 		if err := checkSocketPath(socket); err != nil {
@@ -340,7 +362,7 @@ func CheckUpstream(s string) error {
 		}
 		return nil
 	}
-	if strings.Contains(s, "@") { // which may be a password, not to be shown
+	if strings.Contains(s, "@") { // may hold a password, so s must not be shown
 		return errors.New("an upstream has no user and no password")
 	}
 	u, err := url.Parse(s)
@@ -351,7 +373,7 @@ func CheckUpstream(s string) error {
 		return checkHostName(u.Hostname())
 	case checkURLPort(u) != nil:
 		return fmt.Errorf("%q: %w", s, checkURLPort(u))
-	case strings.ContainsAny(s, "?#"): // which may be secret, too
+	case strings.ContainsAny(s, "?#"): // may be secret as well
 		return errors.New("an upstream has no query and no fragment; it gets those that the client sent")
 	case u.Path != "" && u.Path != "/":
 		return fmt.Errorf("%q: an upstream is scheme, host and port only; it gets the path and the query that the client sent", s)
@@ -359,7 +381,7 @@ func CheckUpstream(s string) error {
 	return nil
 }
 
-// checkIdentity checks the headers that tell the upstream who a client is.
+// checkIdentity checks the headers that identify the client to the upstream.
 func (r *Route) checkIdentity(wrong *faults) {
 	cannot := func(name string) bool {
 		return !httpx.IsToken(name) || reserved[http.CanonicalHeaderKey(name)] || strings.HasPrefix(fold(name), "sec-")

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestS3_OriginsOfARoute: those of a route are in the place of the gateway's, in both directions, whether it asks who a client is or not.
+// TestS3_OriginsOfARoute checks that the origins of a route replace those of
+// the gateway, whether they allow more or less, on guarded and public routes.
 func TestS3_OriginsOfARoute(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) {

@@ -7,26 +7,26 @@ import (
 	"strings"
 )
 
-// A router finds the route of a request. It does not change.
+// A router finds the route of a request. It is immutable.
 type router struct {
 	exact    map[string]paths // by host
-	below    map[string]paths // by the host that others are below: *.app.example is "app.example" here
+	below    map[string]paths // by the host after the star: *.app.example is "app.example" here
 	anywhere paths
-	loose    *router // by paths as loosen makes them
+	loose    *router // the same routes by their loosened paths, see loosen
 }
 
-// paths are the routes of one host, by their paths without the slash at the
-// end: of the route "/chat/" that is "/chat", and of "/" it is "".
+// paths are the routes of one host, by path without the final slash: the route
+// "/chat/" has the key "/chat", and the route "/" the key "".
 type paths struct {
-	exact map[string]*proxy // "/chat" is that path alone
-	below map[string]*proxy // "/chat/", and all that is below it
-	rules *rules            // of all of them
+	exact map[string]*proxy // routes without a final slash: "/chat" matches only itself
+	below map[string]*proxy // routes with one: "/chat/" matches everything below it
+	rules *rules            // of all routes of the host
 }
 
-// rules are what several routes ask for.
+// rules compares the rules of several routes.
 type rules struct {
-	first *Route // nil before there is one
-	mixed bool   // another one asks for something else
+	first *Route // nil before the first add
+	mixed bool   // another route has other rules than first
 }
 
 func (u *rules) add(r *Route) {
@@ -42,7 +42,8 @@ func newRouter(proxies []*proxy) *router {
 	return t
 }
 
-// newRouterBy makes a router of the paths as they are written in some way.
+// newRouterBy returns a router whose keys are the routes' paths as written
+// maps them.
 func newRouterBy(proxies []*proxy, written func(path string) string) *router {
 	t := &router{exact: map[string]paths{}, below: map[string]paths{}, anywhere: newPaths()}
 	for _, p := range proxies {
@@ -71,8 +72,9 @@ func ofHost(all map[string]paths, host string) paths {
 	return all[host]
 }
 
-// find returns the proxy of a request whose path is plain; nil if there is none. Once a host has routes of its own, only they
-// count for it, and those of no host where none of its own does.
+// find returns the proxy of a request whose path is plain, or nil if there is
+// none. The routes of the request's host come first, then those of wildcard
+// hosts, then those of every host.
 func (t *router) find(r *http.Request) *proxy { return t.lookUp(hostOf(r), r.URL.Path) }
 
 // lookUp returns the proxy of a path.
@@ -81,8 +83,8 @@ func (t *router) lookUp(host, path string) *proxy {
 	return t.lookUpBare(host, bare, slash)
 }
 
-// lookUpBare returns the proxy of a path without the slash at its end. slash
-// says that there was one.
+// lookUpBare returns the proxy of a path without its final slash. slash
+// reports whether there was one.
 func (t *router) lookUpBare(host, bare string, slash bool) *proxy {
 	for of := range t.of(host) {
 		if p := of.find(bare, slash); p != nil {
@@ -92,7 +94,7 @@ func (t *router) lookUpBare(host, bare string, slash bool) *proxy {
 	return nil
 }
 
-// hasOneRule reports whether all routes that may serve a host let in the same
+// hasOneRule reports whether all routes that may serve host admit the same
 // clients.
 func (t *router) hasOneRule(host string) bool {
 	var all rules
@@ -106,8 +108,7 @@ func (t *router) hasOneRule(host string) bool {
 	return !mixed && !all.mixed
 }
 
-// of yields the routes that may serve a host, in the order in which they
-// count.
+// of yields the routes that may serve host, in order of precedence.
 func (t *router) of(host string) iter.Seq[paths] {
 	return func(yield func(paths) bool) {
 		if !yield(t.exact[host]) {
@@ -143,11 +144,11 @@ func (of paths) find(bare string, slash bool) *proxy {
 	return nil
 }
 
-// bypassed returns the guarded route that a request would get around if the
-// upstream of p, which its target leads to, reads paths loosely (R13): without
-// capitals, with or without a slash at the end, or up to an escaped "?" or
-// "#". It returns nil if there is none. A path that is written exactly as
-// that of its route is meant so.
+// bypassed returns the guarded route that a request would bypass if the
+// upstream of p, the route of its target, reads paths loosely (R13): ignoring
+// case, with or without a final slash, or up to an escaped "?" or "#". It
+// returns nil if there is none. A path that is spelled exactly like that of
+// its route is never ambiguous.
 func (t *router) bypassed(at target, p *proxy) *proxy {
 	if p.route.Path == at.path {
 		return nil
@@ -166,7 +167,7 @@ func (t *router) bypassed(at target, p *proxy) *proxy {
 	return found
 }
 
-// isTwin reports whether two paths differ by a slash at the end only.
+// isTwin reports whether two paths differ only in a final slash.
 func isTwin(a, b string) bool {
 	if len(a) < len(b) {
 		a, b = b, a
@@ -174,10 +175,11 @@ func isTwin(a, b string) bool {
 	return len(a) == len(b)+1 && a[len(b)] == '/' && a[:len(b)] == b
 }
 
-// hostOf is the host that r names, as routes name it: without a port, in small letters, and without the dot of a full name.
+// hostOf returns the host of r as routes name it: without a port, in lower
+// case, and without a final dot.
 func hostOf(r *http.Request) string {
 	host := r.Host
-	if strings.Contains(host, ":") { // an error of SplitHostPort is allocated
+	if strings.Contains(host, ":") { // without a colon, SplitHostPort would allocate an error
 		if h, _, err := net.SplitHostPort(host); err == nil {
 			host = h
 		}

@@ -73,9 +73,9 @@ func TestR13_AmbiguousPaths(t *testing.T) {
 	}
 }
 
-// FuzzIsPlain: a path that passes has as many parts for a server that takes escapes away as for one that does not, and none of
-// them leads up. There is nothing more to take away after the first time, so
-// that a chain of servers reads what the gateway has read.
+// FuzzIsPlain checks that a plain path has the same number of segments before
+// and after decoding, and that none leads to the parent. Decoding it again
+// changes nothing, so a chain of servers reads the same path as the gateway.
 func FuzzIsPlain(f *testing.F) {
 	for _, p := range append(hostilePaths(f), "/a/b", "/100%25") {
 		f.Add(p)

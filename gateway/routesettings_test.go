@@ -232,7 +232,8 @@ func TestKeepCredential(t *testing.T) {
 	}
 }
 
-// TestWithoutLogin: a gateway for the tokens of others has no addresses to log in at.
+// TestWithoutLogin checks that a gateway for tokens issued elsewhere has no
+// login endpoints.
 func TestWithoutLogin(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) { c.Authenticate, c.AuthPrefix = nil, "/gw/auth" })

@@ -11,23 +11,25 @@ import (
 	"wsauth/internal/upstream"
 )
 
-// A routing is what is behind the gateway at one time. It does not change; [Gateway.Update] puts another in its place.
+// A routing is an immutable snapshot of the routes. [Gateway.Update] replaces
+// it.
 type routing struct {
 	router     *router
 	byName     map[string]*proxy
-	identities map[string]bool // the folded names of the headers in which upstreams are told who a client is
+	identities map[string]bool // folded names of the identity headers
 	asserts    bool            // a route has an assertion
-	cors       bool            // a route has a policy of CORS
+	cors       bool            // a route has a CORS policy
 }
 
-// close lets go of the upstreams.
+// close closes the connections to the upstreams.
 func (of *routing) close() {
 	for _, p := range of.byName {
 		p.pool.Close()
 	}
 }
 
-// front tells the gateway's own addresses from those of the routes.
+// front returns a handler that serves the gateway's own paths with own, and
+// all others by their routes.
 func (g *Gateway) front(own http.Handler) http.Handler {
 	nothingHere := problemHandler(http.StatusNotFound, "", "There is nothing at this address")
 	loop := problemHandler(http.StatusLoopDetected, "loop_detected", "The server behind this address leads back to the gateway")
@@ -73,27 +75,28 @@ func (g *Gateway) front(own http.Handler) http.Handler {
 	})
 }
 
-// redirect sends a client to the path of the route, whose rules then count.
-// The query stays. Nothing else of the request is in the Location, so that
-// it leads to no other host.
+// redirect redirects a client to the path of the route, whose rules then
+// apply. It keeps the query. The Location contains nothing else from the
+// request, so it cannot lead to another host.
 func (p *proxy) redirect(w http.ResponseWriter, r *http.Request) {
 	x := recordOf(r.Context())
 	x.route = p.label
 	x.share(p.cors, r)
 	to := url.URL{Path: p.route.Path, RawQuery: r.URL.RawQuery}
-	w.Header()["Content-Type"] = nil // no body
+	w.Header()["Content-Type"] = nil // the answer has no body
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, to.String(), http.StatusTemporaryRedirect)
 }
 
-// isOwn reports whether the gateway answers a path itself, whatever the paths of the routes are. Without addresses of its own those are
-// the published keys, where upstreams verify assertions with them.
+// isOwn reports whether the gateway answers a path itself, regardless of the
+// routes. With [Config.NoAuth], these are only the published keys, if
+// upstreams need them to verify assertions.
 func (g *Gateway) isOwn(path string, by *routing) bool {
 	return isOwnPath(path, g.authPrefix, g.noAuth, by.asserts)
 }
 
-// isOwnPath is isOwn of a gateway with this prefix. asserts says that a route
-// has an assertion.
+// isOwnPath implements isOwn for a gateway with this prefix. asserts reports
+// whether a route has an assertion.
 func isOwnPath(path, prefix string, noAuth, asserts bool) bool {
 	if noAuth {
 		return asserts && path == jwksPath
@@ -102,8 +105,9 @@ func isOwnPath(path, prefix string, noAuth, asserts bool) bool {
 	return ok && (below == "" || below[0] == '/') || isPublished(path)
 }
 
-// stripIdentity removes from h what only the gateway says, in every spelling that some server takes for the same: those of all
-// routes, since an upstream may serve several.
+// stripIdentity removes the identity headers from h, in every spelling that
+// some server treats as equal. It removes those of all routes, since an
+// upstream may serve several.
 func (of *routing) stripIdentity(h http.Header) {
 	for name := range h {
 		if of.identities[fold(name)] {
@@ -112,13 +116,14 @@ func (of *routing) stripIdentity(h http.Header) {
 	}
 }
 
-// Update puts other routes in the place of those that are served. When it returns an error, all faults joined, nothing has changed.
+// Update replaces the routes. If it returns an error, which joins all faults,
+// nothing has changed.
 //
-// Sockets stay open whose route still stands: one of the same host and path
-// that still lets their client in, as does the route that their request would
-// be for now. The others end with close code 1012 and reason "restarting",
-// upon which clients come again and are told what counts now. A socket that
-// stays keeps its upstream and its limits until it ends.
+// A socket stays open if its route still exists, with the same host and path,
+// and still admits its client, and if so does the route that its request would
+// match now. Other sockets end with close code 1012 and reason "restarting";
+// their clients reconnect under the new rules. A socket that stays open keeps
+// its upstream and its limits until it ends.
 func (g *Gateway) Update(routes []Route) error {
 	c := Config{Routes: routes, AuthPrefix: g.authPrefix, NoAuth: g.noAuth, Keys: g.keys}
 	if len(routes) == 0 {
@@ -130,9 +135,8 @@ func (g *Gateway) Update(routes []Route) error {
 	return g.putRoutes(c.Routes)
 }
 
-// RemoveRoutes takes all routes away, with their sockets, until
-// [Gateway.Update] puts others there. Only the gateway's own addresses are
-// answered meanwhile.
+// RemoveRoutes removes all routes, with their sockets, until [Gateway.Update]
+// sets new ones. In the meantime, the gateway answers only its own paths.
 func (g *Gateway) RemoveRoutes() error {
 	if g.demo != nil {
 		return errors.New("gateway: RemoveRoutes: the demonstration has none")
@@ -140,8 +144,7 @@ func (g *Gateway) RemoveRoutes() error {
 	return g.putRoutes(nil)
 }
 
-// putRoutes puts routes, which were checked, in the place of those that are
-// served.
+// putRoutes replaces the routes with routes that were checked.
 func (g *Gateway) putRoutes(routes []Route) error {
 	g.updating.Lock()
 	defer g.updating.Unlock()
@@ -176,7 +179,8 @@ func (g *Gateway) putRoutes(routes []Route) error {
 	return nil
 }
 
-// unchanged returns the proxy of a route that is just as it was.
+// unchanged returns the proxy of a route that is identical to r, or nil if
+// there is none.
 func (of *routing) unchanged(r Route) *proxy {
 	if of == nil {
 		return nil
@@ -197,7 +201,8 @@ func (of *routing) addIdentities(r Route) {
 	}
 }
 
-// leave ends what of before does not stand in after.
+// leave retires the proxies of before that are not in after, and ends the
+// sockets that may not stay open.
 func (g *Gateway) leave(before, after *routing) {
 	for name, old := range before.byName {
 		if after.byName[name] == nil {
@@ -217,9 +222,9 @@ func (g *Gateway) leave(before, after *routing) {
 	}
 }
 
-// stands reports whether a socket of p may stay: whether its route is still
-// there, and lets it in as before, and so does another route that has its
-// place now.
+// stands reports whether a socket of p may stay open: its route must still
+// exist and admit it as before, and so must the route that its request would
+// match now.
 func (of *routing) stands(s *wsauth.Socket, p *proxy, at target) bool {
 	now := of.router.lookUp(at.host, at.path)
 	if now == nil || of.router.bypassed(at, now) != nil {

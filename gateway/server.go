@@ -12,9 +12,12 @@ import (
 	"wsauth/internal/connlimit"
 )
 
-// Serve answers the connections of l, which it closes, until ctx is done. Then it drains: it takes no more, ends every socket with
-// close code 1012, one after the other, and returns when all are gone, after [Config.Drain] at the latest; nil if they were, and
-// otherwise an error that is context.DeadlineExceeded.
+// Serve serves the connections of l until ctx is done. Then it drains: it
+// accepts no more connections, ends every socket with close code 1012, one
+// after the other, and returns when all connections have ended, or after
+// [Config.Drain] at the latest. It returns nil if they have all ended, an
+// error that wraps context.DeadlineExceeded if not, and the error of l if
+// accepting fails. It closes l.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	server := g.newServer()
 	failed := make(chan error, 1)
@@ -34,12 +37,13 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.drain)
 	defer cancel()
 	stopped := make(chan error, 1)
-	go func() { stopped <- server.Shutdown(ctx) }() // closes l at once, then waits for requests, not for sockets
+	// It closes l at once, then waits for requests but not for sockets.
+	go func() { stopped <- server.Shutdown(ctx) }()
 	err := errors.Join(g.Shutdown(ctx), <-stopped)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = errors.Join(fmt.Errorf("gateway: what had not ended within %s was cut: %w", g.drain, err), server.Close())
 	}
-	if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) { // once it has closed l
+	if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) { // returns after l was closed
 		err = errors.Join(err, ended)
 	}
 	if err == nil {
@@ -48,15 +52,16 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	return err
 }
 
-// newServer makes the server with the limits that the gateway counts on.
+// newServer returns an HTTP server with the limits that the gateway relies on.
 func (g *Gateway) newServer() *http.Server {
 	server := &http.Server{
 		Handler:           g,
-		ReadHeaderTimeout: 5 * time.Second,  // the handshake of TLS too
-		ReadTimeout:       10 * time.Second, // head and body; a socket is not bound by it
-		WriteTimeout:      30 * time.Second, // the same
+		ReadHeaderTimeout: 5 * time.Second,  // includes the TLS handshake
+		ReadTimeout:       10 * time.Second, // head and body; does not apply to sockets
+		WriteTimeout:      30 * time.Second, // does not apply to sockets
 		IdleTimeout:       g.clients.idle(),
-		// A target of 64 KiB must come through to be told that it is too long, see limit.
+		// The server must accept a target of up to 64 KiB, so that limit can
+		// say that it is too long.
 		MaxHeaderBytes: maxHead + g.tokenRoom,
 		ErrorLog:       newServerLog(g.log),
 		ConnContext:    withPlace,
@@ -64,7 +69,8 @@ func (g *Gateway) newServer() *http.Server {
 	}
 	if g.certificate != nil {
 		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: g.certificate}
-		// A socket needs a connection of its own, for which browsers open one of HTTP/1.1: sockets over HTTP/2 (RFC 8441) are not offered.
+		// Sockets over HTTP/2 (RFC 8441) are not supported. Browsers open an
+		// HTTP/1.1 connection for each socket instead.
 		server.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 100}
 	}
 	return server

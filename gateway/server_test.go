@@ -182,7 +182,8 @@ func TestR14_Connect(t *testing.T) {
 	}
 }
 
-// raw sends bytes and returns the status of the answer. The server may answer and hang up before it has read all.
+// raw sends bytes and returns the status of the answer. The server may answer
+// and disconnect before it has read everything.
 func (r *rig) raw(request string) int {
 	r.t.Helper()
 	conn := r.connect()

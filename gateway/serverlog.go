@@ -7,13 +7,13 @@ import (
 	"log/slog"
 )
 
-// newServerLog is where an http.Server says what goes wrong on connections.
+// newServerLog returns the error log of an http.Server.
 func newServerLog(to *slog.Logger) *log.Logger { return log.New(serverLog{to}, "", 0) }
 
 type serverLog struct{ to *slog.Logger }
 
-// Write logs one line. Whoever connects and speaks no TLS, as those do that look for open ports or whether the server is there, makes one,
-// which nobody wants to read.
+// Write logs one line. Failed TLS handshakes are logged at debug level: port
+// scanners and health checks cause many of them.
 func (l serverLog) Write(line []byte) (int, error) {
 	level := slog.LevelWarn
 	if bytes.HasPrefix(line, []byte("http: TLS handshake error")) {

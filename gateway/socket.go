@@ -15,8 +15,8 @@ import (
 )
 
 // serveSocket opens a WebSocket to the upstream for a client that the guard
-// admits, and ties the two together. The client gets its 101 only when the
-// upstream has agreed.
+// admits, and relays between the two. The client gets its 101 only when the
+// upstream has accepted the socket.
 func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request) {
 	claims, err := p.guard.Check(r, p.requirement)
 	if err != nil {
@@ -52,11 +52,11 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request) {
 		o.begin()
 		return
 	}
-	go o.begin() // so that net/http lets go of its buffers
+	go o.begin() // so that net/http can release its buffers
 }
 
 // tie hands both connections to the relay. fromClient is what the client has
-// sent already.
+// already sent.
 func (o *opening) tie(backend *upstream.Socket, fromClient []byte) {
 	p, socket, record := o.proxy, o.socket, recordOf(o.r.Context())
 	p.gateway.live.add(socket, targetOf(o.r), p, backend.Address)
@@ -83,16 +83,16 @@ func (o *opening) tie(backend *upstream.Socket, fromClient []byte) {
 			},
 		})
 	})
-	if !taken { // the socket has ended meanwhile
+	if !taken { // the socket has ended in the meantime
 		p.gateway.live.remove(socket)
 		_ = backend.Close()
 		record.ended(socket.Err(), relay.Result{By: relay.TheOwner})
 	}
 }
 
-// faultOf returns the end of a socket whose client broke a rule. Its reason
-// names the key of the limit that was passed, so that a reader knows what to
-// set.
+// faultOf returns the end of a socket whose client broke a rule. If the client
+// exceeded a limit, the reason names its key in the configuration, so that
+// operators know what to change.
 func faultOf(code int, reason, limit string) *wsauth.EndError {
 	if limit == "" {
 		return &wsauth.EndError{Code: code, Reason: reason, Err: errors.New("the client broke a rule, or was silent")}
@@ -106,7 +106,7 @@ func (p *proxy) failure(err error) *wsauth.Error {
 	if refusal, ok := errors.AsType[*wsauth.Error](err); ok {
 		return refusal
 	}
-	if errors.Is(err, upstream.ErrTooManyOpen) { // which is no failure of the upstream
+	if errors.Is(err, upstream.ErrTooManyOpen) { // not the upstream's fault
 		return &wsauth.Error{Reason: wsauth.Overloaded, Message: wsauth.Overloaded.Outcome().Text, Err: fmt.Errorf("route %s: %w", p.route.name(), err)}
 	}
 	reason := wsauth.BadGateway
@@ -122,8 +122,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// copyHeader copies an upstream's header, without what belongs to its
-// connection.
+// copyHeader copies an upstream's header without the connection's own fields.
 func copyHeader(to, from http.Header) {
 	for name, lines := range from {
 		to[name] = lines
@@ -131,14 +130,14 @@ func copyHeader(to, from http.Header) {
 	dropConnectionFields(to)
 }
 
-// hopByHop are the fields of one connection (RFC 9110 section 7.6.1) that need
-// not be named in Connection. Upgrade is one, too, but is kept here.
+// hopByHop are the fields of a single connection (RFC 9110 section 7.6.1) that
+// need not be listed in Connection. Upgrade is another, but is kept here.
 var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Http2-Settings"}
 
-// dropConnectionFields removes the fields that belong to one connection: those
-// that Connection names, but for the handshake's own, and hopByHop. It comes
-// before our own fields are set, so that no client can make us drop those
-// (R10).
+// dropConnectionFields removes the fields that belong to a single connection:
+// hopByHop, and those that Connection lists, except those of the handshake. It
+// must be called before our own fields are set, so that clients cannot remove
+// those (R10).
 func dropConnectionFields(h http.Header) {
 	for _, line := range h["Connection"] {
 		for name := range strings.SplitSeq(line, ",") {

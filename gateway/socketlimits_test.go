@@ -38,7 +38,8 @@ func TestFrameLimitOfARoute(t *testing.T) {
 	r.wantClose(other, 1009, "message_too_big: limits.max_frame")
 }
 
-// TestPingOfARoute: a client that is silent is asked twice whether it is there, and ended when it was silent for three times as long.
+// TestPingOfARoute checks that a silent client is sent two pings, and that its
+// socket ends when it was silent for three times as long.
 func TestPingOfARoute(t *testing.T) {
 	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = RouteLimits{Ping: minPing} })
 	access, _ := r.login()

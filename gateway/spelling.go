@@ -5,8 +5,10 @@ import (
 	"strings"
 )
 
-// fold makes one of all spellings of a header's name that some server takes for the same: CGI and its kin turn all but letters
-// and digits into underscores, so that X-User, x_user and X.User are one variable there.
+// fold maps a header name to a form that is the same for all spellings that
+// some server treats as equal. CGI and similar interfaces replace everything
+// but letters and digits with underscores, so X-User, x_user and X.User become
+// the same variable.
 func fold(name string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -19,7 +21,8 @@ func fold(name string) string {
 	}, name)
 }
 
-// reserved are the headers that mean something to HTTP itself, to what lies between or to the guard: no identity travels in them.
+// reserved are the headers that have a meaning for HTTP, for intermediaries or
+// for the guard. They cannot be identity headers.
 var reserved = map[string]bool{
 	"Authorization": true, "Connection": true, "Content-Encoding": true, "Content-Length": true, "Content-Type": true, "Cookie": true, "Expect": true,
 	"Forwarded": true, "Host": true, "Keep-Alive": true, "Origin": true, "Proxy-Authorization": true, "Proxy-Connection": true,
@@ -27,11 +30,12 @@ var reserved = map[string]bool{
 	"X-Forwarded-Host": true, "X-Forwarded-Proto": true, "X-Real-Ip": true,
 }
 
-// misleading are the names, as fold makes them, of headers that some servers
-// believe more than the request.
+// misleading are the folded names of headers that some servers trust more than
+// the request itself.
 var misleading = map[string]bool{
-	// The path. gunicorn cuts Script-Name off it, for clients of its own
-	// machine by default; others take the path from one of these.
+	// The path. gunicorn removes Script-Name from the path, by default for
+	// clients on its own machine; other servers take the path from one of
+	// these.
 	"script-name": true, "path-info": true, "path-translated": true, "request-uri": true, "x-script-name": true,
 	"x-rewrite-url": true, "x-waws-unencoded-url": true, "x-envoy-original-path": true, "x-replaced-path": true,
 
@@ -39,26 +43,26 @@ var misleading = map[string]bool{
 	"x-host": true, "x-host-override": true, "x-http-host-override": true,
 	"x-scheme": true, "x-url-scheme": true, "front-end-https": true, "x-arr-ssl": true, "wl-proxy-ssl": true, "cf-visitor": true,
 
-	// The way that the request came.
+	// The client and the way that the request took.
 	"remote-addr": true, "remote-host": true, "x-remote-addr": true, "x-remote-ip": true, "x-originating-ip": true,
 	"x-azure-clientip": true, "x-azure-socketip": true, "cf-connecting-ipv6": true, "cloudfront-viewer-address": true,
 	"x-envoy-external-address": true, "x-appengine-user-ip": true, "x-proxyuser-ip": true, "x-true-ip": true, "cdn-src-ip": true,
 
-	// What Rack sends instead of a file, and a proxy for programs that take
-	// their headers from the environment.
+	// Sent instead of a file by Rack (X-Sendfile-Type, X-Accel-Mapping), and
+	// the proxy of programs that read headers from the environment (Proxy).
 	"x-sendfile-type": true, "x-accel-mapping": true, "proxy": true,
 }
 
-// The beginnings and ends of names that mislead likewise.
+// Prefixes and suffixes of further misleading names.
 var (
 	misleadingPrefixes = [...]string{"x-original-", "x-real-", "x-forward-"}
 	misleadingSuffixes = [...]string{"client-ip", "connecting-ip", "connection-ip", "real-ip"}
 )
 
-// isMisleading reports whether a client must not send a header, in any
-// spelling: only we know which way the request came, and for which path and
-// host it is, which is what was matched against the routes. So it is with
-// what means something to HTTP itself, misspelt.
+// isMisleading reports whether a header must not be accepted from clients, in
+// any spelling. Only the gateway knows which way a request came, and for which
+// path and host it was matched against the routes. Misspelled forms of headers
+// that have a meaning for HTTP itself are misleading, too.
 func isMisleading(name string) bool {
 	folded := fold(name)
 	if misleading[folded] {

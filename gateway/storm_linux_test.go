@@ -18,7 +18,8 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// moods are what an upstream may do with a handshake. They get the key that answers it.
+// moods are the ways in which an upstream may treat a handshake. They get the
+// key for the answer.
 var moods = []func(conn net.Conn, accept string){
 	func(conn net.Conn, accept string) { _, _ = io.WriteString(conn, switched(accept, "")) },
 	func(conn net.Conn, accept string) {
@@ -95,7 +96,8 @@ func moody(t *testing.T) (url string) {
 	return "http://" + l.Addr().String()
 }
 
-// manners are what a client may do on a connection. They get the head of a handshake.
+// manners are the ways in which a client may use a connection. They get the
+// head of a handshake.
 var manners = []func(conn net.Conn, head string){
 	func(conn net.Conn, head string) { // as it should
 		_, _ = io.WriteString(conn, head)
@@ -159,8 +161,9 @@ func openFiles(t *testing.T) (names []string) {
 	return names
 }
 
-// TestStorm: whatever clients and upstreams do, whatever is revoked and configured meanwhile, on several loops, in the end nothing is left:
-// no socket, no descriptor, no goroutine.
+// TestStorm checks that no socket, descriptor or goroutine is left in the end,
+// whatever clients and upstreams do and whatever is revoked and configured
+// meanwhile, on several loops.
 func TestStorm(t *testing.T) {
 	for _, stopped := range []bool{false, true} {
 		t.Run(fmt.Sprintf("stopped %v", stopped), func(t *testing.T) {

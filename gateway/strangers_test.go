@@ -7,7 +7,9 @@ import (
 	"github.com/coder/websocket"
 )
 
-// The sockets that are open only to be closed with a reason are few. Beyond them it is told over HTTP.
+// TestRefusalsOverHTTPWhereStrangersAreTooMany checks that the number of
+// sockets that are opened only to be closed with a reason is limited, and that
+// further refusals are sent over HTTP.
 func TestRefusalsOverHTTPWhereStrangersAreTooMany(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		access, _ := r.login()

@@ -32,8 +32,10 @@ type storm struct {
 	opened   atomic.Int64
 }
 
-// TestEverythingAtOnce: routes change, users log in, renew and are revoked, clients open sockets, talk, leave and hang up, and at last the
-// gateway drains. Nobody gets an answer or an end without a reason, and nothing is left.
+// TestEverythingAtOnce changes routes while users log in, renew and are
+// revoked, and clients open sockets, talk and leave; at last the gateway
+// drains. It checks that every answer and end has a reason, and that nothing
+// is left.
 func TestEverythingAtOnce(t *testing.T) {
 	b, other := newBackend(t), newBackend(t)
 	routes := func(choice int) []Route {
@@ -94,7 +96,8 @@ func TestEverythingAtOnce(t *testing.T) {
 	s.wantBalance()
 }
 
-// work does something again and again until all are to come to an end. Its dice fall as in the run before.
+// work repeats an action until all are told to stop. Its random choices depend
+// only on seed.
 func (s *storm) work(seed int, begin func(dice *rand.Rand) func()) {
 	do := begin(rand.New(rand.NewPCG(5, uint64(seed))))
 	s.workers.Go(func() {
@@ -140,7 +143,8 @@ func (s *storm) ask(path, body, credential string, may ...int) map[string]any {
 	return nil
 }
 
-// lives is a user who logs in, renews the session until it has ended or is ended by the user, and logs in anew.
+// lives returns the actions of a user who logs in, renews the session until it
+// ends or the user ends it, and logs in again.
 func (s *storm) lives(i int) func() {
 	refresh, turns := "", 0
 	return func() {
@@ -164,7 +168,8 @@ func (s *storm) lives(i int) func() {
 	}
 }
 
-// visit opens a socket, if it may, and leaves it in some way, or waits for its end.
+// visit tries to open a socket, and leaves it in one of several ways or waits
+// for its end.
 func (s *storm) visit(dice *rand.Rand) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -203,7 +208,8 @@ func (s *storm) visit(dice *rand.Rand) {
 	s.ended(ctx, path, conn, err)
 }
 
-// ended holds the end of a socket against those that there are. A write that fails tells less than the read after it.
+// ended checks the end of a socket against the possible ends. A write that
+// fails reveals less than the read after it.
 func (s *storm) ended(ctx context.Context, path string, conn *websocket.Conn, err error) {
 	for range 100 { // messages may have come before the close frame
 		if _, ok := errors.AsType[websocket.CloseError](err); ok {

@@ -2,8 +2,7 @@ package gateway
 
 import "wsauth/internal/logtext"
 
-// printable returns s as a log shows it: cut, and without invisible
-// characters.
+// printable returns s shortened and without invisible characters, for a log.
 func printable(s string) string { return logtext.Short(s) }
 
 // visible returns s without invisible characters.

@@ -19,7 +19,7 @@ func TestTicketOpensOneSocket(t *testing.T) { // L9
 	r.wantIdentity(conn, "welcome")
 	r.wantClose(r.open("?ticket="+v["ticket"].(string)), 3000, "token_invalid")
 
-	// The socket is one of the session: it is renewed with it, and ends with it.
+	// The socket belongs to the session: it is renewed and ends with it.
 	if e := r.call("POST", "/auth/logout", "", bearer(access)); e.StatusCode != http.StatusNoContent {
 		t.Fatal(e.StatusCode)
 	}

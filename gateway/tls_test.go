@@ -17,7 +17,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// overTLS serves with a certificate that can be replaced, to a client that believes it.
+// overTLS serves with a replaceable certificate, to a client that trusts it.
 func overTLS(t *testing.T, change ...func(*Config)) (*rig, *atomic.Pointer[tls.Certificate]) {
 	t.Helper()
 	lender := httptest.NewTLSServer(nil)
@@ -101,7 +101,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestTLSOfDemo: what is not plain TCP is carried in the other way, whatever is behind it.
+// TestTLSOfDemo checks that sockets over TLS use the portable relay, whatever
+// is behind it.
 func TestTLSOfDemo(t *testing.T) {
 	r, _ := overTLS(t)
 	access, _ := r.login()
@@ -117,7 +118,8 @@ func TestTLSOfDemo(t *testing.T) {
 	r.wantClose(conn, 1012, "restarting")
 }
 
-// TestH14_ExtendedCONNECT: sockets over HTTP/2 (RFC 8441) are not offered, and not taken from who asks for one all the same.
+// TestH14_ExtendedCONNECT checks that sockets over HTTP/2 (RFC 8441) are
+// neither offered nor accepted.
 func TestH14_ExtendedCONNECT(t *testing.T) {
 	b := newBackend(t)
 	for name, change := range map[string]func(*Config){

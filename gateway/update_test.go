@@ -98,7 +98,9 @@ func TestUpdateGuardsOpenSockets(t *testing.T) {
 	}
 }
 
-// TestUpdateWhileRenewing: new claims that the old rules have let pass do not stay under the new ones, which have looked at the old claims.
+// TestUpdateWhileRenewing checks that a socket does not stay open with new
+// claims that only the old routes have accepted, if the new routes have seen
+// only the old claims.
 func TestUpdateWhileRenewing(t *testing.T) {
 	b := newBackend(t)
 	for name, claims := range map[string]map[string][]string{"refuse": {"fresh": {"true"}}, "let pass": {"fresh": {"true", "false"}}} {
@@ -288,7 +290,8 @@ func TestRouteFaults(t *testing.T) {
 	}
 }
 
-// wantNoneLive stops the gateway, after which nothing may be left in its books.
+// wantNoneLive stops the gateway and checks that it has no records of open
+// sockets left.
 func (r *rig) wantNoneLive() {
 	r.t.Helper()
 	r.stop()

@@ -11,7 +11,9 @@ import (
 	"testing"
 )
 
-// TestUpstreamOverTLS: plain requests and sockets are verified by the same roots, and neither reaches a server that has others.
+// TestUpstreamOverTLS checks that plain requests and sockets verify upstreams
+// with the same roots, and that neither reaches a server with another
+// certificate.
 func TestUpstreamOverTLS(t *testing.T) {
 	b := &backend{}
 	b.Server = httptest.NewTLSServer(b)

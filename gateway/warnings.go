@@ -9,9 +9,9 @@ import (
 	"wsauth"
 )
 
-// Warnings returns what the routes, proxies and origins of c allow and is
-// easily not meant, each as a [*Fault] that names its field. None of it is an
-// error: a gateway serves such routes.
+// Warnings returns the settings of routes, proxies and origins in c that are
+// valid but may be unintended, each as a [*Fault] that names its field. The
+// gateway accepts them.
 func (c Config) Warnings() []*Fault {
 	var all faults
 	proxies := make([]*proxy, len(c.Routes))
@@ -31,9 +31,9 @@ func (c Config) Warnings() []*Fault {
 	return all
 }
 
-// warnOfOtherHosts warns of a guarded route of a host whose path is that of a
-// weaker route for any other host that a client may name, or for any other
-// below a domain that has this one, where both lead to the same server.
+// warnOfOtherHosts warns of a guarded route with a host if clients can reach
+// the same path of the same server through a weaker route by naming another
+// host: a route for every host, or one for a domain above the host.
 func warnOfOtherHosts(to *faults, field string, r *Route, table *router) {
 	if r.Host == "" || !r.isGuarded() {
 		return
@@ -47,7 +47,7 @@ func warnOfOtherHosts(to *faults, field string, r *Route, table *router) {
 		if below, ok := strings.CutPrefix(p.route.Host, "*."); ok {
 			by, where = "another one below "+below, p.route.Host
 		} else if p.route.Host != "" {
-			continue // one host, which the server is expected to know
+			continue // a single host, which the server is expected to recognize
 		}
 		if at := sharedUpstream(r, &p.route); at != "" {
 			to.add(field+".Host", "clients name the host that they like: by %s they reach %s at this path by the route %s, which lets in more of them; unless that server tells hosts apart, guard the path for %s as well", by, at, p.route.name(), where)
@@ -56,8 +56,9 @@ func warnOfOtherHosts(to *faults, field string, r *Route, table *router) {
 	}
 }
 
-// warnOfTwins warns of a route whose path differs from that of an earlier one
-// only in what some servers do not see, where the two have other rules.
+// warnOfTwins warns of a route whose path differs from that of an earlier
+// route only in ways that some servers ignore, if the two have different
+// rules.
 func (c Config) warnOfTwins(to *faults, field string, i int) {
 	r := &c.Routes[i]
 	for j := range c.Routes[:i] {
@@ -69,13 +70,13 @@ func (c Config) warnOfTwins(to *faults, field string, i int) {
 	}
 }
 
-// hasRulesOf reports whether two routes let in the same clients.
+// hasRulesOf reports whether two routes admit the same clients.
 func (r *Route) hasRulesOf(other *Route) bool {
 	return r.Public == other.Public && r.Sockets == other.Sockets && r.Requirement == other.Requirement && reflect.DeepEqual(r.Scopes, other.Scopes) &&
 		reflect.DeepEqual(r.Claims, other.Claims) && reflect.DeepEqual(r.Locations, other.Locations)
 }
 
-// hostsMeet reports whether a request may be for both hosts of two routes.
+// hostsMeet reports whether a request may match the hosts of both routes.
 func hostsMeet(a, b string) bool {
 	if a == "" || b == "" || a == b {
 		return true
@@ -87,11 +88,11 @@ func hostsMeet(a, b string) bool {
 	return covers(a, b) || covers(b, a)
 }
 
-// A Redirect is a path that is answered with 307 to the one that differs by a
-// slash at its end, because a guarded route has that one.
-type Redirect struct{ From, To string } // each with the host of the route
+// A Redirect is a path that is answered with 307, to the path of a guarded
+// route from which it differs only in a final slash.
+type Redirect struct{ From, To string } // both include the host of the route
 
-// Redirects returns the paths that are redirected to those of guarded routes.
+// Redirects returns the redirects to the paths of guarded routes.
 func (c Config) Redirects() []Redirect {
 	var all []Redirect
 	proxies := make([]*proxy, len(c.Routes))
@@ -112,8 +113,8 @@ func (c Config) Redirects() []Redirect {
 	return all
 }
 
-// warnOfSockets warns of a route that opens sockets to clients which another
-// route of the same upstream would refuse.
+// warnOfSockets warns of a route that opens sockets for clients that another
+// route to the same upstream would refuse.
 func (c Config) warnOfSockets(to *faults, field string, r *Route) {
 	name, who := field+".Sockets", "everybody can open sockets"
 	switch {
@@ -133,8 +134,8 @@ func (c Config) warnOfSockets(to *faults, field string, r *Route) {
 	}
 }
 
-// isAsStrictAs reports whether the guarded route other lets in each client
-// that r lets in.
+// isAsStrictAs reports whether the guarded route other admits every client
+// that r admits.
 func (r *Route) isAsStrictAs(other *Route) bool {
 	fresher := r.Requirement == wsauth.Fresh && other.Requirement == wsauth.Access
 	if !r.isGuarded() || r.Requirement != other.Requirement && !fresher {
@@ -151,13 +152,13 @@ func (r *Route) isAsStrictAs(other *Route) bool {
 	return true
 }
 
-// isSubset reports whether each of a is one of b.
+// isSubset reports whether every element of a is in b.
 func isSubset(a, b []string) bool {
 	return !slices.ContainsFunc(a, func(v string) bool { return !slices.Contains(b, v) })
 }
 
-// byRules says that other has rules that r has not, and nothing where r is
-// open to everybody.
+// byRules returns the end of a warning: that other has rules that r does not
+// have. It returns "" if r is open to everybody.
 func byRules(r, other *Route) string {
 	if !r.isGuarded() {
 		return ""
@@ -165,9 +166,9 @@ func byRules(r, other *Route) string {
 	return " by other rules"
 }
 
-// warnOfPathsBelow warns of a guarded route of one path below which everything
-// is public on the same upstream: many servers answer there for the same
-// endpoint, such as its long polling.
+// warnOfPathsBelow warns of a guarded route for a single path if everything
+// below it is public on the same upstream. Many servers answer there for the
+// same endpoint, for example for its long polling.
 func warnOfPathsBelow(to *faults, field string, r *Route, table *router) {
 	if !r.isGuarded() || strings.HasSuffix(r.Path, "/") {
 		return
@@ -181,10 +182,10 @@ func warnOfPathsBelow(to *faults, field string, r *Route, table *router) {
 	}
 }
 
-// isGuarded reports whether no client passes without a token.
+// isGuarded reports whether the route admits only clients with a token.
 func (r *Route) isGuarded() bool { return !r.Public && r.Requirement != wsauth.Optional }
 
-// sampleHost returns a host for which a route of this host counts.
+// sampleHost returns a host that matches the host of a route.
 func sampleHost(host string) string {
 	if below, ok := strings.CutPrefix(host, "*."); ok {
 		return "x." + below
@@ -192,8 +193,8 @@ func sampleHost(host string) string {
 	return host
 }
 
-// sharedUpstream returns an upstream of a that is one of b as well, as a has
-// it, and "" if there is none.
+// sharedUpstream returns an upstream of a, as a writes it, that is also one of
+// b, or "" if there is none.
 func sharedUpstream(a, b *Route) string {
 	for _, one := range a.Upstreams {
 		for _, other := range b.Upstreams {

@@ -147,7 +147,8 @@ func TestPageExplainsNothingElse(t *testing.T) {
 	}
 }
 
-// neverOnASocket are the reasons that a guard answers in HTTP even where it refuses by close codes.
+// neverOnASocket are the reasons for which a guard answers in HTTP even if it
+// refuses by close codes.
 var neverOnASocket = map[wsauth.Reason]bool{
 	wsauth.InvalidHandshake:    true,
 	wsauth.MethodNotAllowed:    true,

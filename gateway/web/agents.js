@@ -1,4 +1,5 @@
-// The programs that people log in with, in a few words. A guess, and only shown: nothing is decided by it.
+// Short names for the programs that users log in with. They are guesses, for
+// display only: nothing else depends on them.
 
 const browsers = [
   [/\bEdg(?:e|A|iOS)?\//, "Edge"],
@@ -18,7 +19,7 @@ const systems = [
   [/\bLinux\b/, "Linux"],
 ];
 
-/** Says what a User-Agent header means: "Firefox on Linux". */
+/** Describes a User-Agent header: "Firefox on Linux". */
 export function describeAgent(agent) {
   const browser = browsers.find(([pattern]) => pattern.test(agent))?.[1];
   const system = systems.find(([pattern]) => pattern.test(agent))?.[1];

@@ -7,7 +7,7 @@ import { SocketPanel } from "./socket.js";
 import { StepUp } from "./stepup.js";
 import { Timeline } from "./timeline.js";
 
-/** The login that this page acts for; one that is over until the person logs in. */
+/** The session that this page uses. It has ended until the user logs in. */
 let session = new Session();
 let loggedIn = false;
 
@@ -24,7 +24,7 @@ const list = new SessionList($("sessions"), () => (loggedIn ? session.sessions()
   if (entry.current) await session.logout();
 }));
 
-/** Acts for another login from now on. */
+/** Uses another session from now on. */
 function adopt(next) {
   if (next !== session) session.dispose();
   session = next;
@@ -75,7 +75,10 @@ function claimsRead(claims) {
 
 const whoAmI = () => session.call("GET", "/session");
 
-/** Reads the claims again, because the login has changed: here, in the client, or in another window. */
+/**
+ * Reads the claims again because the session has changed: here, in the client,
+ * or in another window.
+ */
 async function look(news = "") {
   const asked = session;
   list.soon();
@@ -88,7 +91,7 @@ async function look(news = "") {
     }
     claimsRead(claims);
   } catch {
-    // The socket, or what the person does next, says what is wrong.
+    // The socket, or the user's next action, shows what is wrong.
   }
 }
 
@@ -98,7 +101,10 @@ function note(text, bad = false) {
   $("session-note").hidden = false;
 }
 
-/** Runs what a button asks for, once at a time, and tells the person when the server refuses. Reports success. */
+/**
+ * Runs the action of a button, which is disabled meanwhile. Shows the error if
+ * the server refuses. Returns whether it succeeded.
+ */
 async function act(button, what, work) {
   button.disabled = true;
   try {
@@ -134,7 +140,10 @@ async function begin(cookies) {
   claimsRead(claims);
 }
 
-/** Why a login by cookie does not last: a browser drops cookies for HTTPS on other pages. */
+/**
+ * Returns why a login by cookie was lost: browsers drop cookies that require
+ * HTTPS if the page was loaded without it.
+ */
 function cookieLost() {
   return isSecureContext
     ? "The browser kept no cookie: its settings forbid it."
@@ -154,7 +163,8 @@ function askPassword(why) {
   });
 }
 
-// What the server says of an end that its store did not take.
+// The detail shown when the server could not write the end of a session to its
+// store.
 const unwritten = "ended, but not written down yet: a restart of the server could forget it";
 
 async function end() {

@@ -1,4 +1,5 @@
-// What may be sent with the handshake. The first choice is the right one; the others are refused, and show how.
+// What can be sent with the handshake. The first choice is correct; the others
+// demonstrate how the server refuses.
 
 const choices = {
   nobody: { none: "Nothing: you are not logged in" },
@@ -19,13 +20,18 @@ const choices = {
   },
 };
 
-/** Fills a select with what a login offers. @param {HTMLSelectElement} select @param {"nobody"|"token"|"cookie"} kind */
+/**
+ * Fills a select with the choices for a kind of session.
+ * @param {HTMLSelectElement} select
+ * @param {"nobody"|"token"|"cookie"} kind
+ */
 export function offer(select, kind) {
   select.replaceChildren(...Object.entries(choices[kind]).map(([value, words]) => new Option(words, value)));
 }
 
 /**
- * The login that a socket is opened with. All but that of "good" send what they say, whatever the client would.
+ * Returns the session to open a socket with. Except for "good", it sends what
+ * the attempt says instead of what the client would send.
  * @param {import("/auth/client/wsauth.js").Session} session
  * @param {"good"|"used"|"cookie"|"tampered"|"address"|"none"} attempt
  */
@@ -36,22 +42,25 @@ export function loginFor(session, attempt) {
     cookie: async () => ({ csrf_token: csrf() }),
     tampered: async () => (session.cookies ? { csrf_token: tampered(csrf()) } : { ticket: tampered(await session.ticket("/ws")) }),
     used: async (path) => used(await session.ticket(path), path),
-    address: async () => ({ token: "eyJhbGciOiJIUzI1NiJ9.e30.AAAA" }), // one of its form, so that no real one is written down
+    address: async () => ({ token: "eyJhbGciOiJIUzI1NiJ9.e30.AAAA" }), // not a real one, which would then be in logs
   };
   return { query: queries[attempt], refresh: () => session.refresh() };
 }
 
-/** The CSRF value of the cookie that the browser sends with the handshake. */
+/**
+ * Returns the CSRF value of the cookie that the browser sends with the
+ * handshake.
+ */
 function csrf() {
   return document.cookie.match(/(?:^|; )csrf_access_token=([^;]*)/)?.[1] ?? "";
 }
 
-/** Changes the first character of a ticket, or of a CSRF value. */
+/** Changes the first character of a ticket or a CSRF value. */
 function tampered(proof) {
   return (proof[0] === "A" ? "B" : "A") + proof.slice(1);
 }
 
-/** Opens a socket with a ticket, so that it is used. */
+/** Opens a socket with a ticket, which uses the ticket up. */
 function used(ticket, path) {
   const url = new URL(path, location.href);
   url.protocol = url.protocol.replace("http", "ws");

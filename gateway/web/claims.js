@@ -2,7 +2,7 @@ import { element } from "./dom.js";
 
 const clock = (seconds) => new Date(seconds * 1000).toLocaleString([], { hour12: false });
 
-/** What each claim means. Every other claim is shown as it is. */
+/** The text and the meaning of known claims. Others are shown unchanged. */
 const readers = {
   sub: (v) => [v, "who you are"],
   iat: (v) => [clock(v), "issued at"],

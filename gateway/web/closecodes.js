@@ -1,12 +1,13 @@
-// What the end of a socket means to a person, and what a client should do next. The reason, a stable word, says more than the
-// code, so it is looked up first. The codes are those of RFC 6455 section 7.4.1 and of IANA's registry.
+// Explains to users why a socket ended, and what a client should do next. The
+// reason, a stable identifier, is more specific than the code, so it is looked
+// up first. The codes are those of RFC 6455 section 7.4.1 and IANA's registry.
 
 /**
  * @typedef {object} Explanation
  * @property {string} title
  * @property {string} meaning
  * @property {string} advice what to do next
- * @property {("refresh"|"login"|"reconnect")[]} actions the buttons that do it
+ * @property {("refresh"|"login"|"reconnect")[]} actions the buttons to show
  * @property {boolean} [calm] nothing went wrong
  */
 
@@ -181,7 +182,8 @@ const codes = {
 };
 
 /**
- * What a reason says more exactly than its code, whose title and advice hold for it too.
+ * Meanings of reasons that are more specific than the meaning of their code.
+ * Title and advice are those of the code.
  * @type {Record<string, string>}
  */
 const meanings = {
@@ -198,7 +200,11 @@ const meanings = {
   version_not_supported: "The server speaks version 13 of the WebSocket protocol only.",
 };
 
-/** What the client of this page finds out by itself, with code 1006 of a broken connection. @type {Record<string, Explanation>} */
+/**
+ * Reasons that the client of this page sets itself, with code 1006 (broken
+ * connection).
+ * @type {Record<string, Explanation>}
+ */
 const ownReasons = {
   unreachable: {
     title: "The server cannot be reached",
@@ -240,7 +246,10 @@ const neverOpened = {
   actions: ["reconnect"],
 };
 
-/** The page has closed the socket itself, because the login is over. @type {Explanation} */
+/**
+ * For a socket that the page has closed itself, because its session ended.
+ * @type {Explanation}
+ */
 export const loginOver = {
   title: "The login is over",
   meaning: "This page had the socket by that login, so it has closed it.",

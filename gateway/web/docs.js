@@ -1,16 +1,17 @@
-// Renders /openapi.json as forms that really call the server. It reads only the parts of OpenAPI that the document uses.
+// Renders /openapi.json as forms that call the server. Supports only the parts
+// of OpenAPI that the document uses.
 import { $, element } from "./dom.js";
 import { request, resolve, takesBearer } from "./operation.js";
 import { converse } from "./trysocket.js";
 
-/** Text in which `this` is code. */
+/** Makes an element of text in which `this` is code. */
 function prose(name, text) {
   const e = element(name);
   text.split("`").forEach((part, i) => e.append(i % 2 ? element("code", "", part) : part));
   return e;
 }
 
-/** A labelled field for one parameter. */
+/** Makes a labelled field for a parameter. */
 function parameterField(parameter) {
   const label = element("label");
   const input = element("input");
@@ -23,13 +24,16 @@ function parameterField(parameter) {
   return label;
 }
 
-/** The example as a body of that content type. */
+/** Returns the example as a body of the content type. */
 function written(type, example) {
   if (type === "application/x-www-form-urlencoded") return new URLSearchParams(example).toString();
   return typeof example === "string" ? example : JSON.stringify(example, null, 2);
 }
 
-/** A labelled field for the body of that content type, filled with the document's example. */
+/**
+ * Makes a labelled field for a body of the content type, filled with the
+ * document's example.
+ */
 function bodyField(type, example) {
   const label = element("label", "", "Body");
   const area = element("textarea");
@@ -53,7 +57,7 @@ function answersTable(spec, operation) {
   return table;
 }
 
-/** Shows what came back, with buttons for what the person will want to do with it. */
+/** Shows an answer, with buttons to use or copy the tokens in it. */
 function showResult(place, status, good, headers, body) {
   const head = element("div", "result-head");
   head.append(element("b", good ? "" : "bad", status));
@@ -68,7 +72,7 @@ function showResult(place, status, good, headers, body) {
       });
       actions.append(use);
     }
-    if (!navigator.clipboard) continue; // a page that did not come over HTTPS has none
+    if (!navigator.clipboard) continue; // only pages loaded over HTTPS have one
     const copy = element("button", "", `Copy ${kind} token`);
     copy.addEventListener("click", async () => {
       await navigator.clipboard.writeText(body[name]);
@@ -97,7 +101,7 @@ async function send(form, operation, place) {
   }
 }
 
-/** Puts CSRF values that just came into the fields that will want them. */
+/** Puts the CSRF values of an answer into the fields that need them. */
 function fillIn(body) {
   for (const input of document.querySelectorAll("[data-csrf]")) {
     if (typeof body?.[input.dataset.csrf] === "string") input.value = body[input.dataset.csrf];

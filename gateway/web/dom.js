@@ -1,6 +1,6 @@
-// The few helpers that every page here needs. Text goes in as text, never as markup.
+// Helpers that all pages need. They insert text as text, never as markup.
 
-/** The element with that id. */
+/** Returns the element with the id. */
 export const $ = (id) => document.getElementById(id);
 
 /** Makes an element with a class and a text. */
@@ -11,9 +11,12 @@ export function element(name, className = "", text = "") {
   return e;
 }
 
-const most = 200; // entries that a list keeps
+const most = 200; // maximum number of entries in a list
 
-/** Appends item to list, forgets the oldest, and stays at the end unless the reader has scrolled away from it. */
+/**
+ * Appends item to list and removes the oldest entries. Scrolls to the end,
+ * unless the user has scrolled away from it.
+ */
 export function append(list, item) {
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
   list.append(item);
@@ -21,7 +24,7 @@ export function append(list, item) {
   if (atEnd) list.scrollTop = list.scrollHeight;
 }
 
-/** Seconds in words: "4 s", "14:05", "29 d 23 h". */
+/** Formats seconds: "4 s", "14:05", "29 d 23 h". */
 export function duration(seconds) {
   const s = Math.max(0, Math.ceil(seconds));
   const two = (n) => String(n).padStart(2, "0");

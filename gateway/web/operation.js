@@ -1,18 +1,23 @@
-/** Follows a reference inside the document, such as {"$ref": "#/components/parameters/X"}. */
+/**
+ * Resolves a reference inside the document, such as
+ * {"$ref": "#/components/parameters/X"}.
+ */
 export function resolve(spec, value) {
   if (typeof value.$ref !== "string") return value;
   return value.$ref.slice(2).split("/").reduce((at, name) => at[name], spec);
 }
 
-/** Whether an operation accepts a bearer token. */
+/** Reports whether an operation accepts a bearer token. */
 export function takesBearer(operation) {
   return operation.security?.some((way) => "bearer" in way) ?? false;
 }
 
 /**
- * Sends the operation that a form describes.
- * @param {HTMLFormElement} form its data-path and data-method say where; its fields say with what
- * @param {object} operation of the document: a bearer token goes only where the operation takes one, and then no cookie does
+ * Sends the request of an operation's form.
+ * @param {HTMLFormElement} form with data-path, data-method, and a field for
+ *   each parameter and the body
+ * @param {object} operation from the document; if it accepts a bearer token
+ *   and there is one, no cookies are sent
  * @param {string} bearer the token, or ""
  */
 export async function request(form, operation, bearer) {
@@ -30,13 +35,13 @@ export async function request(form, operation, bearer) {
   }
   if (bearer && takesBearer(operation)) {
     headers.set("Authorization", `Bearer ${bearer}`);
-    init.credentials = "omit"; // a cookie beside it would be a second credential
+    init.credentials = "omit"; // a cookie would be a second credential
   }
   const response = await fetch(url, init);
   return { response, body: readable(await response.text(), response.headers.get("Content-Type") ?? "") };
 }
 
-/** The body as an object when it is JSON, else as text. */
+/** Returns the body as an object if it is JSON, otherwise as text. */
 function readable(text, type) {
   if (!/json/.test(type)) return text;
   try {

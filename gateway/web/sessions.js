@@ -1,30 +1,32 @@
 import { describeAgent } from "./agents.js";
 import { element } from "./dom.js";
 
-const calm = 1000; // ms between two looks at least
-const slowly = 5_000; // ms between two looks while nothing happens here: something may happen elsewhere
+const calm = 1000; // minimum ms between two requests
+const slowly = 5_000; // ms between two requests without an event here; other devices may cause changes
 
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
 const day = (seconds) => new Date(seconds * 1000).toLocaleDateString([], { day: "numeric", month: "short" });
 
-/** A moment as a person says it: with the day where the hour is not enough. */
+/** Formats a time, with the day if it is not within 18 hours of now. */
 function moment(seconds) {
   const near = Math.abs(seconds * 1000 - Date.now()) < 18 * 3600e3;
   return near ? clock(seconds) : `${day(seconds)}, ${clock(seconds)}`;
 }
 
-/** The list of the sessions of one user: where, since when, with which open sockets. */
+/** The list of a user's sessions: device, times and open sockets. */
 export class SessionList {
   #timer = 0;
   #looked = 0;
-  #turn = 0; // counts the looks
-  #newest = 0; // the look whose answer was the last to count: what an earlier one brings is old
+  #turn = 0; // number of requests sent
+  #newest = 0; // the latest request that was answered; answers to earlier ones are outdated
   #shown = "";
 
   /**
    * @param {HTMLElement} list
-   * @param {() => Promise<any[]>|null} fetch gets the sessions; null while nobody is logged in
-   * @param {(entry: any, button: HTMLButtonElement) => void} end is asked to end one
+   * @param {() => Promise<any[]>|null} fetch gets the sessions; null
+   *   while nobody is logged in
+   * @param {(entry: any, button: HTMLButtonElement) => void} end ends a
+   *   session
    */
   constructor(list, fetch, end) {
     this.list = list;
@@ -37,12 +39,15 @@ export class SessionList {
     });
   }
 
-  /** Looks again, because something has happened: now, or a little later where that was just done. */
+  /**
+   * Updates the list after an event: now, or a little later if that has just
+   * been done.
+   */
   soon() {
     this.#plan(Math.max(50, this.#looked + calm - Date.now()));
   }
 
-  /** Shows nothing. */
+  /** Clears the list. */
   clear() {
     clearTimeout(this.#timer);
     this.#newest = this.#turn;
@@ -52,7 +57,7 @@ export class SessionList {
 
   #plan(wait) {
     clearTimeout(this.#timer);
-    if (document.visibilityState !== "visible") return; // it looks when it is seen
+    if (document.visibilityState !== "visible") return; // it updates when it becomes visible
     this.#timer = setTimeout(() => this.#look(), wait);
   }
 
@@ -64,7 +69,7 @@ export class SessionList {
     try {
       sessions = await this.fetch();
     } catch {
-      // It will look again; whatever the person does meanwhile says what is wrong.
+      // It is tried again; the user's next action shows what is wrong.
     }
     if (turn <= this.#newest) return;
     this.#newest = turn;
@@ -74,7 +79,7 @@ export class SessionList {
 
   #show(sessions) {
     const shown = JSON.stringify(sessions);
-    if (shown === this.#shown) return; // so that nobody's focus is lost for nothing
+    if (shown === this.#shown) return; // keeps the focus where it is
     this.#shown = shown;
     const focused = document.activeElement?.closest("[data-sid]")?.dataset.sid;
     const latest = [...sessions].sort((a, b) => b.current - a.current || b.used - a.used);

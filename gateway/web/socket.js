@@ -3,7 +3,7 @@ import { loginFor } from "./attempts.js";
 import { explain, loginOver } from "./closecodes.js";
 import { $, append, duration, element } from "./dom.js";
 
-/** What the states of the client are called, and how they look. */
+/** The style and the name of each state of the client. */
 const states = {
   connecting: ["checking", "Connecting"],
   open: ["open", "Open"],
@@ -13,17 +13,24 @@ const states = {
   closed: ["none", "Ended"],
 };
 
-/** The panel of the socket: its state, its time, its messages and its end. It shows one socket at a time. */
+/**
+ * The panel of the socket: its state, its remaining time, its messages and its
+ * end. It shows one socket at a time.
+ */
 export class SocketPanel {
   /** @type {import("/auth/client/wsauth.js").AuthSocket|null} */
   #socket = null;
   #clock = 0;
   #openedAt = 0;
-  #loginOver = false; // which the panel says, whatever the socket's end is
+  #loginOver = false; // then the panel says so, whatever the close event is
 
   /**
    * @param {import("./timeline.js").Timeline} timeline
-   * @param {{changed: () => void, welcomed: (claims: object) => void, askPassword: () => void}} page is told of what happens
+   * @param {{
+   *   changed: () => void,
+   *   welcomed: (claims: object) => void,
+   *   askPassword: () => void,
+   * }} page callbacks
    */
   constructor(timeline, page) {
     this.timeline = timeline;
@@ -40,13 +47,13 @@ export class SocketPanel {
     this.#controls(false);
   }
 
-  /** Whether a socket is open. */
+  /** Reports whether a socket is open. */
   get open() {
     return !this.#loginOver && this.#socket?.state === "open";
   }
 
   /**
-   * Opens a socket, or brings back the one that has ended.
+   * Opens a socket, or reopens the one that has ended.
    * @param {import("/auth/client/wsauth.js").Session} session
    * @param {string} attempt what to send with the handshake
    * @param {boolean} stay whether to renew and to reconnect
@@ -60,7 +67,7 @@ export class SocketPanel {
     const socket = connect("/ws", loginFor(session, attempt), { welcome: true, ...(stay ? {} : { renew: false, advise: () => "stop" }) });
     this.#socket = socket;
     const on = (type, listen) => socket.addEventListener(type, (event) => {
-      if (socket === this.#socket) listen(event); // the end of an older one comes late
+      if (socket === this.#socket) listen(event); // the close event of an older one may come late
     });
     on("state", (event) => this.#became(event));
     on("open", ({ claims }) => this.#welcomed(claims));
@@ -78,14 +85,15 @@ export class SocketPanel {
     });
   }
 
-  /** Lets go of the socket, because the page acts for another login now. */
+  /** Closes the socket because the page uses another session now. */
   leave() {
     this.#socket?.close();
   }
 
   /**
-   * Ends the socket, because its login is over. The server may have ended it already, or may not know yet: the panel says the same,
-   * and where the server gives its own reason it shows that.
+   * Closes the socket because its session has ended. The server may or may not
+   * have closed it already: the panel says the same in both cases, but shows
+   * the server's reason if there is one.
    */
   loggedOut() {
     if (!["connecting", "open", "waiting"].includes(this.#socket?.state)) return;
@@ -118,8 +126,9 @@ export class SocketPanel {
     $("end-auto").hidden = !["waiting", "connecting"].includes(state);
   }
 
-  // The server accepts a handshake that it will refuse, because a browser shows a close code and hides an HTTP status. So it
-  // is the server's welcome, not the open event of a WebSocket, that says the socket may be used.
+  // The server accepts even a handshake that it refuses afterwards, because
+  // browsers report a close code but not an HTTP status. Therefore only the
+  // server's welcome, not the open event, means that the socket can be used.
   #welcomed(claims) {
     const until = new Date(this.#socket.expiresAt).toLocaleTimeString([], { hour12: false });
     $("end").hidden = true;

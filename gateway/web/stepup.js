@@ -16,7 +16,7 @@ export class StepUp {
   }
 
   /**
-   * Asks, until the password is right or the person has enough.
+   * Asks for the password until it is correct or the user cancels.
    * @param {string} why
    * @param {(password: string) => Promise<void>} work
    */

@@ -1,14 +1,22 @@
 import { append, element } from "./dom.js";
 
-/** The record of what happened, oldest first. */
+/** The list of events, oldest first. */
 export class Timeline {
-  /** @param {HTMLElement} list @param {HTMLElement} empty shown until the first entry */
+  /**
+   * @param {HTMLElement} list
+   * @param {HTMLElement} empty shown until the first entry
+   */
   constructor(list, empty) {
     this.list = list;
     this.empty = empty;
   }
 
-  /** @param {string} text @param {""|"good"|"bad"} kind @param {string} detail */
+  /**
+   * Adds an event.
+   * @param {string} text
+   * @param {""|"good"|"bad"} kind
+   * @param {string} detail
+   */
   add(text, kind = "", detail = "") {
     this.empty.hidden = true;
     const item = element("li", kind);

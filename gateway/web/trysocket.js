@@ -3,7 +3,10 @@ import { element } from "./dom.js";
 
 let current = null;
 
-/** Opens the socket with the query that form holds, and shows in place what it says until it ends. */
+/**
+ * Opens the socket with the query of the form. Shows its messages and its end
+ * in place.
+ */
 export function converse(form, place) {
   current?.close(1000);
   const url = new URL("/ws", location.href);
