@@ -1,4 +1,5 @@
-# The gateway alone: a static binary, the authorities that upstreams and providers are verified by, and a folder for its data.
+# The gateway alone: a static binary, the certificate authorities by which it
+# verifies upstreams and providers, and a folder for its data.
 # See docs/operations.md, "Containers".
 FROM golang:1.26 AS build
 WORKDIR /src

@@ -116,9 +116,9 @@ func (g *Guard) checkClaims(ctx context.Context, claims *token.Claims, q Require
 	return q.check(claims)
 }
 
-// tokenTexts maps errors of the verifier to texts for the client. They are those
-// of the programs that wsauth grew from (examples/query and examples/cookie),
-// where these have one.
+// tokenTexts maps errors of the verifier to texts for the client. They are
+// those of the programs that wsauth grew from (examples/query and
+// examples/cookie), where these have one.
 var tokenTexts = []struct {
 	kind error
 	text string

@@ -94,12 +94,14 @@ var cookieSeeds = []string{
 	"a=b" + strings.Repeat("\n", mostCookies),
 }
 
-// mostCookies is how many pairs net/http reads. Of a request with more it reads none.
+// mostCookies is how many cookies of a request net/http reads. It reads none
+// of a request with more.
 const mostCookies = 3000
 
-// FuzzCookies: a cookie is found when its name stands there exactly, and once;
-// after Strip neither we, net/http nor a reader that trims Latin-1 finds one of
-// ours; and every other cookie that net/http reads is still there, in its order.
+// FuzzCookies checks that a cookie is found if its name occurs exactly once.
+// After Strip, neither this package, net/http nor a reader that trims Latin-1
+// finds a cookie of ours, and every other cookie that net/http reads is still
+// there, in its order.
 func FuzzCookies(f *testing.F) {
 	seed(f, cookieSeeds)
 	var ours []string

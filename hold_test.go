@@ -31,7 +31,8 @@ func (s *stream) done() bool {
 	}
 }
 
-// hold begins a request with a token whose handler holds until its context ends.
+// hold begins a request with a token. Its handler holds the response open
+// until the context ends.
 func hold(guard *wsauth.Guard) *stream {
 	s := &stream{over: make(chan struct{})}
 	h := guard.Require(wsauth.Access)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -143,7 +144,8 @@ func TestHoldOverALimit(t *testing.T) {
 	})
 }
 
-// TestWith: a derived guard asks for its own credential, and shares the sockets.
+// TestWith: a derived guard asks for its own credential, and shares the
+// sockets.
 func TestWith(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: store.NewMemory(0)}))

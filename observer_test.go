@@ -124,7 +124,8 @@ func TestObserver(t *testing.T) {
 	}
 }
 
-// A guard that drains lets no socket in and ends those that are open, and answers plain requests as before.
+// TestDrain: a guard that drains admits no socket, ends those that are open,
+// and answers plain requests as before.
 func TestDrain(t *testing.T) {
 	guard, issuer := newGuard(wsauth.Config{Revocations: store.NewMemory(0)})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

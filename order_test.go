@@ -53,7 +53,8 @@ func (g *Guard) checkOrder(t *testing.T, random *rand.Rand, open []*Socket) {
 	}
 }
 
-// Whoever looks at all sockets while others come and go sees those that stay, once each.
+// TestAllWhileSocketsComeAndGo: a walk over all sockets while others come and
+// go finds those that stay, once each.
 func TestAllWhileSocketsComeAndGo(t *testing.T) {
 	g := &Guard{sockets: newRegistry(Limits{}), requests: newRegistry(Limits{})}
 	enter := func() *Socket {
@@ -117,7 +118,8 @@ func TestAllWhileSocketsComeAndGo(t *testing.T) {
 	}
 }
 
-// BenchmarkPart is for how long the lock is held for one piece of a walk over 100,000 sockets.
+// BenchmarkPart measures how long the lock is held for one part of a walk over
+// 100,000 sockets.
 func BenchmarkPart(b *testing.B) {
 	g := &Guard{sockets: newRegistry(Limits{})}
 	for range 100_000 {

@@ -116,7 +116,8 @@ func frameOf(t *testing.T, n int, mask bool) []byte {
 	return nil
 }
 
-// TestCloseHandshake: the sides close by themselves, and the relay adds nothing.
+// TestCloseHandshake: the sides close by themselves, and the relay adds
+// nothing.
 func TestCloseHandshake(t *testing.T) {
 	each(t, func(t *testing.T, w way) {
 		g := newRig(t, w, Pair{})

@@ -10,8 +10,8 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// TestClientsFaults: nothing of a frame that breaks a rule reaches the upstream,
-// however it is cut, and the owner says the farewell.
+// TestClientsFaults: nothing of a frame that breaks a rule reaches the
+// upstream, however it is cut, and the owner sends the close frame.
 func TestClientsFaults(t *testing.T) {
 	endless := []byte{0x82, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4}
 	tooLong := bytes.Clone(endless)
