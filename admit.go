@@ -10,10 +10,11 @@ import (
 // An Ender closes the connection of a socket.
 type Ender interface {
 	// End sends frame, a close frame, after the last whole frame of the
-	// server, and closes the connection. cause is the [*EndError] from which
-	// frame is made. End is called at most once, possibly before [Guard.Admit]
-	// returns, and must not block. It must call told once frame has been sent
-	// or can no longer be sent: told cancels [Socket.Context].
+	// server, and closes the connection. The frame encodes cause, an
+	// [*EndError]. The guard calls End at most once, possibly before
+	// [Guard.Admit] returns, and End must not block. It must call told once
+	// frame has been sent or can no longer be sent: told cancels
+	// [Socket.Context].
 	End(cause error, frame []byte, told func())
 }
 

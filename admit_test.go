@@ -82,9 +82,8 @@ func issue(t *testing.T, issuer *token.Issuer, o token.Options) string {
 	return issued.Raw
 }
 
-// TestAdmit: a server that has neither a ResponseWriter nor a goroutine for a
-// socket is told once to end it, and the guard forgets the socket when its
-// connection is gone.
+// TestAdmit admits a socket without a ResponseWriter or a goroutine. The guard
+// calls its Ender once, and forgets the socket when the connection closes.
 func TestAdmit(t *testing.T) {
 	g, issuer := admitting(t, nil)
 	r := handshake(issue(t, issuer, token.Options{SessionID: "s1"}))

@@ -57,8 +57,8 @@ func newBubble(t *testing.T, config wsauth.Config, handle func(*bubble) http.Han
 	}
 }
 
-// inBubble runs f with a target whose handler reads until its socket ends. The
-// configuration is made in the bubble.
+// inBubble runs f with a target whose handler reads until its socket ends. It
+// calls config within the bubble.
 func inBubble(t *testing.T, config func() wsauth.Config, f func(t *testing.T, x *bubble)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -236,5 +236,5 @@ func login(t *testing.T, subject, sid string, o token.Options) *token.Token {
 	return issue(t, token.TypeAccess, subject, o)
 }
 
-// inAnHour is when the tests' revocations expire.
+// inAnHour returns the expiry that the tests give their revocations.
 func inAnHour() time.Time { return time.Now().Add(time.Hour) }

@@ -114,8 +114,8 @@ func hostilePayloads() []wstest.Vector {
 	return append(all, forged("J32/header", compact(head("HS256", "hs", `,"x":`+deepHeader), claims(), signHS)))
 }
 
-// large makes tokens that are refused for their length, before anything of
-// them is decoded.
+// large makes tokens that the reader refuses for their length, before it
+// decodes any part of them.
 func large() []wstest.Vector {
 	members := strings.Builder{}
 	for i := range 100_000 {

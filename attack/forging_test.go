@@ -331,8 +331,8 @@ func TestCost(t *testing.T) {
 	}
 }
 
-// mostSpent is more than the 5 ms that the largest token takes, for the race
-// detector.
+// mostSpent bounds the time for one token. The largest takes 5 ms; the race
+// detector makes that longer.
 const mostSpent = 25 * time.Millisecond
 
 // cost returns how many bytes f allocates once its pools are filled, and how

@@ -36,8 +36,8 @@ func socketRequests(path string, lines ...string) []socketRequest {
 	}
 }
 
-// pagesBesideSocket are routes as people write them: pages for everybody and a
-// guarded socket, at one backend.
+// pagesBesideSocket returns a common set of routes: public pages and a guarded
+// socket, at one backend.
 func pagesBesideSocket(change func(pages *gateway.Route)) []gateway.Route {
 	pages := gateway.Route{Path: "/", Public: true}
 	if change != nil {
