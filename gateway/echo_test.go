@@ -166,8 +166,12 @@ func TestL3_AnotherSessionsTokenDoesNotRenew(t *testing.T) {
 	}
 	conn := r.echoes(access)
 	r.write(conn, `{"type":"auth","token":"`+access+`"}`)
-	if v := r.message(conn); v["type"] != "auth_ok" {
-		t.Errorf("its own token: %v", v)
+	got := r.message(conn)
+	if got["type"] == "renewed" { // may come before the answer
+		got = r.message(conn)
+	}
+	if got["type"] != "auth_ok" {
+		t.Errorf("its own token: %v", got)
 	}
 }
 
