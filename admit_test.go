@@ -40,7 +40,7 @@ func admitting(t *testing.T, change func(*Config)) (*Guard, *token.Issuer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Config{Locations: []Location{Header{}, FirstMessage{}}, Revocations: store.NewMemory(0)}
+	c := Config{Extractors: []Extractor{Header{}, FirstMessage{}}, Revocations: store.NewMemory(0)}
 	if c.Verifier, err = token.NewVerifier(token.VerifierConfig{Keys: keys}); err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func TestAdmitFirstMessage(t *testing.T) {
 // TestAdmitWithoutClaims: only an Optional requirement, or a guard that waits
 // for the first message, admits a socket without claims.
 func TestAdmitWithoutClaims(t *testing.T) {
-	g, _ := admitting(t, func(c *Config) { c.Locations = nil })
+	g, _ := admitting(t, func(c *Config) { c.Extractors = nil })
 	r := handshake("")
 	if _, err := g.Check(r, Access); !errors.Is(err, TokenMissing) {
 		t.Errorf("Check: %v", err)

@@ -87,17 +87,17 @@ func (g *Guard) authenticate(r *http.Request, upgrade bool, c Credential, q Requ
 var errNoCredential = errors.New("no credential")
 
 // missing returns the refusal of a request that needs a credential and has
-// none. If a location has ignored a foreign credential, the client probably
+// none. If an extractor has ignored a foreign credential, the client probably
 // meant it for this guard, so the refusal is about that credential.
 func (g *Guard) missing(r *http.Request, q Requirement) *Error {
-	for _, l := range g.config.Locations {
+	for _, l := range g.config.Extractors {
 		if l, ok := l.(interface{ foreign(r *http.Request) *Error }); ok {
 			if refusal := l.foreign(r); refusal != nil {
 				return refusal
 			}
 		}
 	}
-	return &Error{Reason: TokenMissing, Message: g.config.Locations[0].Missing(q), Err: errNoCredential}
+	return &Error{Reason: TokenMissing, Message: g.config.Extractors[0].Missing(q), Err: errNoCredential}
 }
 
 func (g *Guard) verify(ctx context.Context, raw string) (*token.Claims, error) {

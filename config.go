@@ -46,17 +46,17 @@ type Config struct {
 	// Verifier verifies tokens. Required.
 	Verifier Verifier
 
-	// Locations are the places in a request that may carry the credential. A
-	// request must carry it in exactly one of them, once (RFC 6750 section 2).
+	// Extractors read the credential from a request. Exactly one of them must
+	// find one, once (RFC 6750 section 2).
 	// Default: the Authorization header, [Header].
-	Locations []Location
+	Extractors []Extractor
 
 	// AppParameters are query parameters that belong to the application, such
 	// as an access_token for a service behind it. Whatever their values, they
 	// are not credentials and stay in the request. Otherwise a parameter named
 	// access_token, or named token with a JWT as its value, is refused if no
-	// location reads it: a credential would be sent and never checked. "*"
-	// stands for every parameter. Parameters that Locations read are not
+	// extractor reads it: a credential would be sent and never checked. "*"
+	// stands for every parameter. Parameters that Extractors read are not
 	// allowed. Default: none.
 	AppParameters []string
 
@@ -70,7 +70,7 @@ type Config struct {
 	Origins []string
 
 	// AnyOrigin lets pages of every origin open sockets, for an API whose
-	// clients send a token that no browser sends by itself. Locations must not
+	// clients send a token that no browser sends by itself. Extractors must not
 	// contain cookies, and an upgrade with another credential that is
 	// [Credential.Ambient] is refused: any website could use those of its
 	// visitors.
@@ -130,7 +130,7 @@ type Config struct {
 	Revoked func(ctx context.Context, claims *token.Claims) (bool, error)
 
 	// Tickets stores the tickets of [Guard.IssueTicket]. Required by the
-	// location [Ticket].
+	// extractor [Ticket].
 	Tickets store.Tickets
 
 	// Limits bound the resources that clients use. Default: see [Limits].
@@ -174,30 +174,32 @@ func (c Config) withDefaults() (Config, error) {
 	if isNil(c.Verifier) {
 		fault("Verifier: required; token.NewVerifier makes one")
 	}
-	if len(c.Locations) == 0 {
-		c.Locations = []Location{Header{}}
+	if len(c.Extractors) == 0 {
+		c.Extractors = []Extractor{Header{}}
 	}
-	c.Locations = slices.Clone(c.Locations)
-	for i, l := range c.Locations {
+	c.Extractors = slices.Clone(c.Extractors)
+	for i, l := range c.Extractors {
 		if isNil(l) {
-			fault("Locations[%d]: nil", i)
+			fault("Extractors[%d]: nil", i)
 			continue
 		}
 		switch p := l.(type) { // the guard finds these by their type
+		case *Cookies:
+			l = *p
 		case *Ticket:
 			l = *p
 		case *FirstMessage:
 			l = *p
 		}
-		c.Locations[i] = l
-		for j, other := range c.Locations[:i] {
+		c.Extractors[i] = l
+		for j, other := range c.Extractors[:i] {
 			if reflect.DeepEqual(l, other) {
-				fault("Locations[%d]: the same as Locations[%d]; every credential would be found twice", i, j)
+				fault("Extractors[%d]: the same as Extractors[%d]; every credential would be found twice", i, j)
 			}
 		}
 		if v, ok := l.(interface{ validate() error }); ok {
 			if err := v.validate(); err != nil {
-				fault("Locations[%d]: %w", i, err)
+				fault("Extractors[%d]: %w", i, err)
 			}
 		}
 	}
@@ -237,7 +239,7 @@ func (c Config) withDefaults() (Config, error) {
 
 const minStaleness = 3 * time.Second
 
-// checkStores reports stores that are nil pointers, locations without the
+// checkStores reports stores that are nil pointers, extractors without the
 // store that they require, and a second FirstMessage.
 func (c Config) checkStores() []error {
 	var faults []error
@@ -245,24 +247,24 @@ func (c Config) checkStores() []error {
 		faults = append(faults, errors.New("wsauth: Config.Revocations: a nil pointer"))
 	}
 	first := 0
-	for i, l := range c.Locations {
+	for i, l := range c.Extractors {
 		switch l.(type) {
 		case Ticket:
 			if c.Tickets == nil || isNil(c.Tickets) {
-				faults = append(faults, fmt.Errorf("wsauth: Config.Tickets: required by Locations[%d]; store.NewMemory makes one", i))
+				faults = append(faults, fmt.Errorf("wsauth: Config.Tickets: required by Extractors[%d]; store.NewMemory makes one", i))
 			}
 		case FirstMessage:
 			if first++; first > 1 {
-				faults = append(faults, fmt.Errorf("wsauth: Config.Locations[%d]: a second FirstMessage", i))
+				faults = append(faults, fmt.Errorf("wsauth: Config.Extractors[%d]: a second FirstMessage", i))
 			}
 		}
 	}
 	return faults
 }
 
-// firstMessage returns the location of that type, or nil if there is none.
+// firstMessage returns the FirstMessage of c.Extractors, or nil.
 func (c Config) firstMessage() *FirstMessage {
-	for _, l := range c.Locations {
+	for _, l := range c.Extractors {
 		if first, ok := l.(FirstMessage); ok {
 			return &first
 		}

@@ -1,6 +1,7 @@
 package wsauth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -15,36 +16,21 @@ import (
 	"wsauth/token"
 )
 
-// Cookies is the location of tokens in cookies that pages cannot read. Each
-// has a second cookie that pages can read: the CSRF value, which is also a
-// claim of the token. The page repeats the value in a header, or in the query
-// of a WebSocket URL. A page of another site cannot do so, and cannot plant a
+// Cookies extracts tokens from cookies that pages cannot read. Each has a
+// second cookie that pages can read: the CSRF value, which is also a claim of
+// the token. The page repeats the value in a header, or in the query of a
+// WebSocket URL. A page of another site cannot do so, and cannot plant a
 // value, because it must match the signed token (double submit).
 //
-// Cookies both reads and sets the cookies; see [Cookies.SetAccess]. The zero
-// value has safe defaults. Pass a pointer to the guard.
+// Cookies both reads and sets the cookies; see [Cookies.SetTokens]. The zero
+// value has safe defaults.
 //
 // On all hosts except localhost, the cookies are Secure, and the names of the
 // two token cookies have the prefix "__Host-" ("__Secure-" if Domain or a path
 // is set), with which browsers accept them only from the host itself over TLS.
 type Cookies struct {
-	// Access and Refresh are the names of the token cookies, without prefix.
-	// Default: "access_token_cookie" and "refresh_token_cookie".
-	Access, Refresh string
-
-	// AccessPath and RefreshPath are the paths of the cookies. Default: "/".
-	AccessPath, RefreshPath string
-
-	// AccessCSRF and RefreshCSRF are the names of the cookies that pages read.
-	// Default: "csrf_access_token" and "csrf_refresh_token".
-	AccessCSRF, RefreshCSRF string
-
-	// AccessCSRFPath and RefreshCSRFPath are their paths. Default: "/".
-	AccessCSRFPath, RefreshCSRFPath string
-
-	// AccessCSRFHeader and RefreshCSRFHeader are the headers in which a
-	// request repeats the CSRF value. Default: "X-CSRF-Token".
-	AccessCSRFHeader, RefreshCSRFHeader string
+	// Access and Refresh describe the cookies of access and refresh tokens.
+	Access, Refresh CookieSpec
 
 	// CSRFQuery is the query parameter in which a WebSocket handshake repeats
 	// the CSRF value. Default: "csrf_token".
@@ -66,8 +52,8 @@ type Cookies struct {
 	// protect from other hosts of the same site.
 	SameSite http.SameSite
 
-	// MaxAge is how long browsers keep the cookies. Default: until the browser
-	// is closed.
+	// MaxAge is how long browsers keep the cookies, in whole seconds. Default:
+	// until the browser is closed.
 	MaxAge time.Duration
 
 	// InsecureHTTP sets the cookies without Secure and without prefix on every
@@ -75,40 +61,78 @@ type Cookies struct {
 	InsecureHTTP bool
 }
 
+// A CookieSpec describes the two cookies of one type of token.
+type CookieSpec struct {
+	// Name is the name of the cookie that contains the token, without prefix.
+	// Default: "access_token_cookie" or "refresh_token_cookie".
+	Name string
+
+	// Path is its path. Default: "/".
+	Path string
+
+	// CSRFName is the name of the cookie that contains the CSRF value.
+	// Default: "csrf_access_token" or "csrf_refresh_token".
+	CSRFName string
+
+	// CSRFPath is its path. Default: "/".
+	CSRFPath string
+
+	// CSRFHeader is the header in which a request repeats the CSRF value.
+	// Default: "X-CSRF-Token".
+	CSRFHeader string
+}
+
+// spec returns the cookies of a type of token, with defaults.
+func (c Cookies) spec(typ token.Type) CookieSpec {
+	if typ == token.TypeRefresh {
+		return c.Refresh.withDefaults("refresh_token_cookie", "csrf_refresh_token")
+	}
+	return c.Access.withDefaults("access_token_cookie", "csrf_access_token")
+}
+
+func (s CookieSpec) withDefaults(name, csrfName string) CookieSpec {
+	return CookieSpec{
+		Name:       cmp.Or(s.Name, name),
+		Path:       cmp.Or(s.Path, "/"),
+		CSRFName:   cmp.Or(s.CSRFName, csrfName),
+		CSRFPath:   cmp.Or(s.CSRFPath, "/"),
+		CSRFHeader: cmp.Or(s.CSRFHeader, "X-CSRF-Token"),
+	}
+}
+
 // maxCookie is the maximum length of a cookie's name and value together:
 // browsers silently drop longer ones (RFC 6265bis section 5.6).
 const maxCookie = 4096
 
-func (c *Cookies) validate() error {
+func (c Cookies) validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("Cookies: "+format, args...)) }
-	names := []struct{ field, name, path string }{
-		{"Access", c.name(token.TypeAccess), c.path(token.TypeAccess)},
-		{"Refresh", c.name(token.TypeRefresh), c.path(token.TypeRefresh)},
-		{"AccessCSRF", c.csrfName(token.TypeAccess), c.csrfPath(token.TypeAccess)},
-		{"RefreshCSRF", c.csrfName(token.TypeRefresh), c.csrfPath(token.TypeRefresh)},
+	seen := map[string]bool{}
+	checkCookie := func(field, name, path string) {
+		if (&http.Cookie{Name: name, Value: "x"}).Valid() != nil {
+			fault("%sName: %q is not a valid cookie name", field, name)
+		}
+		if (&http.Cookie{Name: "x", Value: "x", Path: path}).Valid() != nil || path[0] != '/' {
+			fault("%sPath: %q is not a valid cookie path", field, path)
+		}
+		if seen[name] {
+			fault("%sName: two cookies have the name %s", field, name)
+		}
+		seen[name] = true
 	}
-	for i, n := range names {
-		if (&http.Cookie{Name: n.name, Value: "x"}).Valid() != nil {
-			fault("%s: %q is no name of a cookie", n.field, n.name)
-		}
-		if (&http.Cookie{Name: "x", Value: "x", Path: n.path}).Valid() != nil || n.path[0] != '/' {
-			fault("%sPath: %q is no path of a cookie", n.field, n.path)
-		}
-		for _, other := range names[:i] {
-			if n.name == other.name {
-				fault("%s: two cookies have the name %s", n.field, n.name)
-			}
-		}
-	}
+	access, refresh := c.spec(token.TypeAccess), c.spec(token.TypeRefresh)
+	checkCookie("Access.", access.Name, access.Path)
+	checkCookie("Refresh.", refresh.Name, refresh.Path)
+	checkCookie("Access.CSRF", access.CSRFName, access.CSRFPath)
+	checkCookie("Refresh.CSRF", refresh.CSRFName, refresh.CSRFPath)
 	if c.Domain != "" && (&http.Cookie{Name: "x", Value: "x", Domain: c.Domain}).Valid() != nil {
-		fault("Domain: %q is no domain of a cookie", c.Domain)
+		fault("Domain: %q is not a valid cookie domain", c.Domain)
 	}
-	if !httpx.IsToken(c.csrfHeader(token.TypeAccess)) {
-		fault("AccessCSRFHeader: %q is no name of a header", c.AccessCSRFHeader)
+	if !httpx.IsToken(access.CSRFHeader) {
+		fault("Access.CSRFHeader: %q is not a valid header name", access.CSRFHeader)
 	}
-	if !httpx.IsToken(c.csrfHeader(token.TypeRefresh)) {
-		fault("RefreshCSRFHeader: %q is no name of a header", c.RefreshCSRFHeader)
+	if !httpx.IsToken(refresh.CSRFHeader) {
+		fault("Refresh.CSRFHeader: %q is not a valid header name", refresh.CSRFHeader)
 	}
 	if err := (Query{Name: c.csrfQuery()}).validate(); err != nil {
 		fault("CSRFQuery: %q has characters that a URL escapes", c.CSRFQuery)
@@ -133,9 +157,9 @@ func (c *Cookies) validate() error {
 // Extract returns the token cookie for q, and the CSRF value if r requires
 // one. Two cookies of the same name are refused: another host of the site may
 // have planted one.
-func (c *Cookies) Extract(r *http.Request, q Requirement) (Credential, error) {
-	typ := q.Type()
-	raw, err := cookieValue(r, c.prefixed(r, typ))
+func (c Cookies) Extract(r *http.Request, q Requirement) (Credential, error) {
+	spec := c.spec(q.Type())
+	raw, err := cookieValue(r, c.prefixed(r, spec))
 	if err != nil || raw == "" {
 		return Credential{}, err
 	}
@@ -143,12 +167,12 @@ func (c *Cookies) Extract(r *http.Request, q Requirement) (Credential, error) {
 	if !cred.CSRFRequired {
 		return cred, nil
 	}
-	cred.CSRF, err = c.submitted(r, typ)
+	cred.CSRF, err = c.submitted(r, spec)
 	return cred, err
 }
 
 // needsCSRF reports whether r must repeat the CSRF value.
-func (c *Cookies) needsCSRF(r *http.Request) bool {
+func (c Cookies) needsCSRF(r *http.Request) bool {
 	if c.InsecureNoCSRF {
 		return false
 	}
@@ -164,77 +188,34 @@ func (c *Cookies) needsCSRF(r *http.Request) bool {
 
 // submitted returns the CSRF value that the page repeats. It does not read
 // cookies, which browsers send by themselves.
-func (c *Cookies) submitted(r *http.Request, typ token.Type) (string, error) {
-	header := r.Header.Get(c.csrfHeader(typ))
+func (c Cookies) submitted(r *http.Request, spec CookieSpec) (string, error) {
+	header := r.Header.Get(spec.CSRFHeader)
 	if header != "" || !isUpgrade(r) {
 		return header, nil
 	}
 	return queryValue(r.URL.RawQuery, c.csrfQuery())
 }
 
-// ambient marks a location of credentials that browsers send by themselves.
-func (c *Cookies) ambient() {}
+// ambient marks extractors of credentials that browsers send by themselves.
+func (c Cookies) ambient() {}
 
 // Missing returns "Missing cookie access_token_cookie", with the configured
 // name.
-func (c *Cookies) Missing(q Requirement) string { return "Missing cookie " + c.name(q.Type()) }
+func (c Cookies) Missing(q Requirement) string { return "Missing cookie " + c.spec(q.Type()).Name }
 
 // Strip removes the cookies and the CSRF values.
-func (c *Cookies) Strip(r *http.Request) {
+func (c Cookies) Strip(r *http.Request) {
 	stripQuery(r, c.csrfQuery())
-	for _, typ := range tokenTypes {
-		r.Header.Del(c.csrfHeader(typ))
-	}
+	access, refresh := c.spec(token.TypeAccess), c.spec(token.TypeRefresh)
+	r.Header.Del(access.CSRFHeader)
+	r.Header.Del(refresh.CSRFHeader)
 	stripCookies(r, func(name string) bool {
-		for _, typ := range tokenTypes {
-			if name == c.csrfName(typ) || strings.TrimPrefix(strings.TrimPrefix(name, hostPrefix), securePrefix) == c.name(typ) {
-				return true
-			}
-		}
-		return false
+		bare := strings.TrimPrefix(strings.TrimPrefix(name, hostPrefix), securePrefix)
+		return bare == access.Name || bare == refresh.Name || name == access.CSRFName || name == refresh.CSRFName
 	})
 }
 
-var tokenTypes = [...]token.Type{token.TypeAccess, token.TypeRefresh}
-
-// pick returns the value for typ, or its default.
-func pick(typ token.Type, access, refresh, accessDefault, refreshDefault string) string {
-	v, d := access, accessDefault
-	if typ == token.TypeRefresh {
-		v, d = refresh, refreshDefault
-	}
-	if v == "" {
-		return d
-	}
-	return v
-}
-
-func (c *Cookies) name(typ token.Type) string {
-	return pick(typ, c.Access, c.Refresh, "access_token_cookie", "refresh_token_cookie")
-}
-
-func (c *Cookies) path(typ token.Type) string {
-	return pick(typ, c.AccessPath, c.RefreshPath, "/", "/")
-}
-
-func (c *Cookies) csrfName(typ token.Type) string {
-	return pick(typ, c.AccessCSRF, c.RefreshCSRF, "csrf_access_token", "csrf_refresh_token")
-}
-
-func (c *Cookies) csrfPath(typ token.Type) string {
-	return pick(typ, c.AccessCSRFPath, c.RefreshCSRFPath, "/", "/")
-}
-
-func (c *Cookies) csrfHeader(typ token.Type) string {
-	return pick(typ, c.AccessCSRFHeader, c.RefreshCSRFHeader, "X-CSRF-Token", "X-CSRF-Token")
-}
-
-func (c *Cookies) csrfQuery() string {
-	if c.CSRFQuery == "" {
-		return "csrf_token"
-	}
-	return c.CSRFQuery
-}
+func (c Cookies) csrfQuery() string { return cmp.Or(c.CSRFQuery, "csrf_token") }
 
 // Prefixes of cookie names (RFC 6265bis section 4.1.3).
 const (
@@ -242,25 +223,25 @@ const (
 	securePrefix = "__Secure-"
 )
 
-// prefixed returns the name of the cookie of typ with its prefix.
-func (c *Cookies) prefixed(r *http.Request, typ token.Type) string {
+// prefixed returns the name of the token cookie of spec with its prefix.
+func (c Cookies) prefixed(r *http.Request, spec CookieSpec) string {
 	switch {
 	case !c.secure(r):
-		return c.name(typ)
-	case c.Domain == "" && c.path(typ) == "/":
-		return hostPrefix + c.name(typ)
+		return spec.Name
+	case c.Domain == "" && spec.Path == "/":
+		return hostPrefix + spec.Name
 	}
-	return securePrefix + c.name(typ)
+	return securePrefix + spec.Name
 }
 
 // IsSecure reports whether cookies set in the response to r are Secure, and so
 // may have a prefix.
-func (c *Cookies) IsSecure(r *http.Request) bool { return c.secure(r) }
+func (c Cookies) IsSecure(r *http.Request) bool { return c.secure(r) }
 
 // secure reports whether cookies of r's host are Secure. They are, except on a
 // developer's own machine. Proxies may pass on a loopback Host, so r must also
 // show no sign of a proxy.
-func (c *Cookies) secure(r *http.Request) bool {
+func (c Cookies) secure(r *http.Request) bool {
 	if c.InsecureHTTP {
 		return false
 	}

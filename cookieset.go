@@ -8,66 +8,62 @@ import (
 	"wsauth/token"
 )
 
-// SetAccess sets the two cookies of an access token: that of the token, which
-// pages cannot read, and that of the CSRF value, which pages must read. r is
-// the request to which w responds. If the token is not an access token, lacks
-// a required csrf claim, or is too long for a cookie, SetAccess fails and sets
-// nothing.
-func (c *Cookies) SetAccess(w http.ResponseWriter, r *http.Request, t *token.Token) error {
-	return c.set(w, r, token.TypeAccess, t)
-}
-
-// SetRefresh sets the two cookies of a refresh token, like SetAccess.
-func (c *Cookies) SetRefresh(w http.ResponseWriter, r *http.Request, t *token.Token) error {
-	return c.set(w, r, token.TypeRefresh, t)
-}
-
-// ClearAccess deletes the two cookies of an access token.
-func (c *Cookies) ClearAccess(w http.ResponseWriter, r *http.Request) {
-	c.clear(w, r, token.TypeAccess)
-}
-
-// ClearRefresh deletes the two cookies of a refresh token.
-func (c *Cookies) ClearRefresh(w http.ResponseWriter, r *http.Request) {
-	c.clear(w, r, token.TypeRefresh)
-}
-
-// Clear deletes all four cookies, as a logout does.
-func (c *Cookies) Clear(w http.ResponseWriter, r *http.Request) {
-	c.ClearAccess(w, r)
-	c.ClearRefresh(w, r)
-}
-
-func (c *Cookies) set(w http.ResponseWriter, r *http.Request, typ token.Type, t *token.Token) error {
-	switch {
-	case t.Claims.Type != typ:
-		return errors.New("wsauth: the cookie of " + string(typ) + " tokens cannot hold another type")
-	case t.Claims.CSRF == "" && !c.InsecureNoCSRF:
-		return errors.New("wsauth: a token in a cookie needs a csrf claim; issue it with token.Options.CSRF")
+// SetTokens sets the two cookies of each token: that of the token, which pages
+// cannot read, and that of the CSRF value, which pages must read. r is the
+// request to which w responds. If a token is neither an access nor a refresh
+// token, lacks a required csrf claim, or is too long for a cookie, SetTokens
+// fails and sets nothing.
+func (c Cookies) SetTokens(w http.ResponseWriter, r *http.Request, tokens ...*token.Token) error {
+	var cookies []*http.Cookie
+	for _, t := range tokens {
+		pair, err := c.cookiesOf(r, t)
+		if err != nil {
+			return err
+		}
+		cookies = append(cookies, pair...)
 	}
-	credential, csrf := c.pair(r, typ)
-	credential.Value, csrf.Value = t.Raw, t.Claims.CSRF
-	if len(credential.Name)+len(credential.Value) > maxCookie {
-		return errors.New("wsauth: the token is too long for a cookie (4096 bytes with its name)")
-	}
-	http.SetCookie(w, credential)
-	if !c.InsecureNoCSRF {
-		http.SetCookie(w, csrf)
+	for _, cookie := range cookies {
+		http.SetCookie(w, cookie)
 	}
 	return nil
 }
 
-func (c *Cookies) clear(w http.ResponseWriter, r *http.Request, typ token.Type) {
-	for _, cookie := range both(c.pair(r, typ)) {
-		cookie.MaxAge = -1
-		http.SetCookie(w, cookie)
+// Clear deletes the cookies of these types of token, or of access and refresh
+// tokens if none is given, as a logout does.
+func (c Cookies) Clear(w http.ResponseWriter, r *http.Request, types ...token.Type) {
+	if len(types) == 0 {
+		types = []token.Type{token.TypeAccess, token.TypeRefresh}
+	}
+	for _, typ := range types {
+		for _, cookie := range c.pair(r, typ) {
+			cookie.MaxAge = -1
+			http.SetCookie(w, cookie)
+		}
 	}
 }
 
-func both(a, b *http.Cookie) [2]*http.Cookie { return [2]*http.Cookie{a, b} }
+// cookiesOf returns the cookies of t.
+func (c Cookies) cookiesOf(r *http.Request, t *token.Token) ([]*http.Cookie, error) {
+	switch typ := t.Claims.Type; {
+	case typ != token.TypeAccess && typ != token.TypeRefresh:
+		return nil, errors.New("wsauth: only access and refresh tokens can be in cookies")
+	case t.Claims.CSRF == "" && !c.InsecureNoCSRF:
+		return nil, errors.New("wsauth: a token in a cookie needs a csrf claim; issue it with token.Options.CSRF")
+	}
+	pair := c.pair(r, t.Claims.Type)
+	pair[0].Value, pair[1].Value = t.Raw, t.Claims.CSRF
+	if len(pair[0].Name)+len(pair[0].Value) > maxCookie {
+		return nil, errors.New("wsauth: the token is too long for a cookie (4096 bytes with its name)")
+	}
+	if c.InsecureNoCSRF {
+		return pair[:1], nil
+	}
+	return pair, nil
+}
 
-// pair returns the two cookies of typ without values.
-func (c *Cookies) pair(r *http.Request, typ token.Type) (credential, csrf *http.Cookie) {
+// pair returns the cookies of a token and of its CSRF value, without values.
+func (c Cookies) pair(r *http.Request, typ token.Type) []*http.Cookie {
+	spec := c.spec(typ)
 	template := http.Cookie{
 		Domain:   c.Domain,
 		MaxAge:   int(c.MaxAge / time.Second),
@@ -77,8 +73,8 @@ func (c *Cookies) pair(r *http.Request, typ token.Type) (credential, csrf *http.
 	if template.SameSite == 0 {
 		template.SameSite = http.SameSiteLaxMode
 	}
-	one, two := template, template
-	one.Name, one.Path, one.HttpOnly = c.prefixed(r, typ), c.path(typ), true
-	two.Name, two.Path = c.csrfName(typ), c.csrfPath(typ)
-	return &one, &two
+	credential, csrf := template, template
+	credential.Name, credential.Path, credential.HttpOnly = c.prefixed(r, spec), spec.Path, true
+	csrf.Name, csrf.Path = spec.CSRFName, spec.CSRFPath
+	return []*http.Cookie{&credential, &csrf}
 }

@@ -26,8 +26,8 @@ type Credential struct {
 	CSRF string
 }
 
-// A Location is a place in a request that may carry a credential.
-type Location interface {
+// An Extractor reads a credential from one place of a request.
+type Extractor interface {
 	// Extract returns the credential that r carries for q. If there is none,
 	// it returns the zero Credential and no error. If the credential is
 	// malformed, or given more than once, the error is an [*Error].
@@ -52,8 +52,8 @@ func (g *Guard) extract(r *http.Request, q Requirement) (Credential, error) {
 		return Credential{}, refuseWith(InvalidRequest, "A request target has no fragment")
 	}
 	var found Credential
-	for _, location := range g.config.Locations {
-		c, err := location.Extract(r, q)
+	for _, extractor := range g.config.Extractors {
+		c, err := extractor.Extract(r, q)
 		if err != nil {
 			return Credential{}, err
 		}
@@ -83,7 +83,7 @@ func (g *Guard) Strip(r *http.Request) {
 
 // stripAlways removes all credentials of the guard from r.
 func (g *Guard) stripAlways(r *http.Request) {
-	for _, location := range g.config.Locations {
-		location.Strip(r)
+	for _, extractor := range g.config.Extractors {
+		extractor.Strip(r)
 	}
 }

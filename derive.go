@@ -6,11 +6,11 @@ import (
 )
 
 // With returns a guard with another policy for the same sockets, limits and
-// revocations, for a server whose routes differ in the locations of
-// credentials, in the clients that they admit, or in the way they refuse.
-// change receives a copy of the configuration of g and modifies it.
-// Revocations, Staleness and the limits of open sockets are shared and cannot
-// differ; HandshakesPerMinute is counted separately.
+// revocations, for a server whose routes differ in their extractors, in the
+// clients that they admit, or in the way they refuse. change receives a copy
+// of the configuration of g and modifies it. Revocations, Staleness and the
+// limits of open sockets are shared and cannot differ; HandshakesPerMinute is
+// counted separately.
 //
 // Both guards have the same sockets: each of them finds, renews and ends all
 // of them, and Shutdown of either shuts down both.

@@ -16,7 +16,7 @@
 //	check.go        Check: run the following steps in order
 //	handshake.go    detect a WebSocket upgrade, and validate it
 //	origin.go       check whether pages of this origin may open sockets
-//	credential.go   extract the one credential from its location
+//	credential.go   extract the one credential of the request
 //	                (header.go, cookies.go, query.go, pathvalue.go,
 //	                subprotocol.go, ticket.go, firstmessage.go)
 //	admit.go        Admit: register the socket, check revocations again

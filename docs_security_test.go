@@ -112,17 +112,17 @@ func TestSecurityPageLimits(t *testing.T) {
 		}
 	}
 	for timeout, ok := range map[time.Duration]bool{time.Minute: true, time.Minute + 1: false} {
-		_, err := wsauth.New(wsauth.Config{Verifier: verifier, Locations: []wsauth.Location{wsauth.FirstMessage{Timeout: timeout}}})
+		_, err := wsauth.New(wsauth.Config{Verifier: verifier, Extractors: []wsauth.Extractor{wsauth.FirstMessage{Timeout: timeout}}})
 		if (err == nil) != ok {
 			t.Errorf("FirstMessage.Timeout %v: %v", timeout, err)
 		}
 	}
-	cookies := &wsauth.Cookies{}
+	cookies := wsauth.Cookies{}
 	const name = "__Host-access_token_cookie"
 	for n, ok := range map[int]bool{4096 - len(name): true, 4096 - len(name) + 1: false} {
 		r := httptest.NewRequest(http.MethodGet, "https://app.example/", nil)
 		made := &token.Token{Raw: strings.Repeat("x", n), Claims: &token.Claims{Type: token.TypeAccess, CSRF: "c", ExpiresAt: time.Now().Add(time.Hour)}}
-		if err := cookies.SetAccess(httptest.NewRecorder(), r, made); (err == nil) != ok {
+		if err := cookies.SetTokens(httptest.NewRecorder(), r, made); (err == nil) != ok {
 			t.Errorf("a cookie of %d bytes: %v", n+len(name), err)
 		}
 	}

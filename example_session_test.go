@@ -77,8 +77,8 @@ func mustIssue(t *token.Token, err error) *token.Token {
 	return t
 }
 
-// Log out everywhere: every socket of the user is closed before Revoke returns,
-// and the token opens no other.
+// Log out everywhere: every socket of the user is closed before Revoke
+// returns, and the token opens no other.
 func ExampleGuard_Revoke() {
 	guard, issuer := newGuard(wsauth.Config{Revocations: store.NewMemory(0)})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
@@ -148,8 +148,8 @@ func ExampleGuard_All() {
 // of the socket; it works once.
 func ExampleGuard_IssueTicket() {
 	guard, issuer := newGuard(wsauth.Config{
-		Locations: []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}},
-		Tickets:   store.NewMemory(0),
+		Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}},
+		Tickets:    store.NewMemory(0),
 	})
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /ticket", func(w http.ResponseWriter, r *http.Request) {
@@ -190,7 +190,7 @@ func ExampleGuard_IssueTicket() {
 // A client that sends its token in the first message, and later another one:
 // the socket stays open.
 func ExampleSocket_Authenticate() {
-	guard, issuer := newGuard(wsauth.Config{Locations: []wsauth.Location{wsauth.FirstMessage{}}})
+	guard, issuer := newGuard(wsauth.Config{Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
 	defer server.Close()
 	auth := func() string {

@@ -178,13 +178,13 @@ func ExampleSocket_End() {
 }
 
 // A login puts the tokens into cookies that no page can read.
-func ExampleCookies_SetAccess() {
-	cookies := &wsauth.Cookies{}
-	_, issuer := newGuard(wsauth.Config{Locations: []wsauth.Location{cookies}})
+func ExampleCookies_SetTokens() {
+	cookies := wsauth.Cookies{}
+	_, issuer := newGuard(wsauth.Config{Extractors: []wsauth.Extractor{cookies}})
 	login := func(w http.ResponseWriter, r *http.Request) {
 		access, err := issuer.Access("ada", token.Options{Fresh: true, CSRF: true})
 		if err == nil {
-			err = cookies.SetAccess(w, r, access)
+			err = cookies.SetTokens(w, r, access)
 		}
 		if err != nil {
 			http.Error(w, "Internal Server Error", http.StatusInternalServerError)

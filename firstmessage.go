@@ -17,11 +17,11 @@ import (
 // it has authenticated, including frame headers.
 const maxFirstMessage = 64 << 10
 
-// A FirstMessage is the location of a token in the first message on the socket
-// itself, for clients that cannot set a header and should not put a token into
-// the URL. Such a handshake is accepted without claims. Its handler upgrades,
-// and passes what it reads to [Socket.Authenticate] before it does anything
-// else.
+// FirstMessage is an extractor for clients that send their token in the first
+// message on the socket itself, because they cannot set a header and should
+// not put a token into the URL. Their handshakes are accepted without claims.
+// The handler upgrades, and passes what it reads to [Socket.Authenticate]
+// before it does anything else.
 //
 // Until then the socket counts as unauthenticated (see [Limits]), may send 64
 // KiB, and ends with AuthTimeout after Timeout. A client should wait for the

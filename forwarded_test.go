@@ -236,7 +236,7 @@ func TestCookiesBehindProxy(t *testing.T) {
 			guard := behindProxy(t, func(c *wsauth.Config) { c.ForwardedSource = wsauth.Forwarded })
 			guard.Require(wsauth.Optional)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				r.Header.Del("Forwarded") // which is a sign of a proxy by itself
-				secure = (&wsauth.Cookies{}).IsSecure(r)
+				secure = wsauth.Cookies{}.IsSecure(r)
 			})).ServeHTTP(httptest.NewRecorder(), func() *http.Request {
 				r := httptest.NewRequest(http.MethodGet, "http://localhost/", nil)
 				r.RemoteAddr = "10.0.0.1:1"
@@ -249,7 +249,7 @@ func TestCookiesBehindProxy(t *testing.T) {
 		})
 	}
 	r := httptest.NewRequest(http.MethodGet, "http://localhost/", nil)
-	if r.TLS = (&tls.ConnectionState{}); !(&wsauth.Cookies{}).IsSecure(r) {
+	if r.TLS = (&tls.ConnectionState{}); !(wsauth.Cookies{}).IsSecure(r) {
 		t.Error("not secure over TLS")
 	}
 }

@@ -121,7 +121,8 @@ func FuzzCookies(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, lines string) {
 		r := &http.Request{Header: http.Header{"Cookie": strings.Split(lines, "\n")}, URL: &url.URL{}, Host: "app.example"}
-		name := (&Cookies{}).prefixed(r, "access")
+		cookies := Cookies{}
+		name := cookies.prefixed(r, cookies.spec("access"))
 		if name != "__Host-access_token_cookie" {
 			t.Fatalf("the name is %q", name)
 		}
@@ -134,7 +135,7 @@ func FuzzCookies(f *testing.F) {
 		}
 
 		before := others(r)
-		(&Cookies{}).Strip(r)
+		cookies.Strip(r)
 		for _, c := range r.Cookies() {
 			if isOurs(c.Name) {
 				t.Errorf("%q: net/http finds %v", lines, c)

@@ -14,7 +14,7 @@ import (
 // expire or are revoked. It is safe for concurrent use.
 type Guard struct {
 	config       Config
-	firstMessage *FirstMessage      // nil unless one of config.Locations
+	firstMessage *FirstMessage      // nil unless one of config.Extractors
 	handshakes   *ratelimit.Limiter // nil without a limit
 
 	promptRefusals *ratelimit.Limiter // see refuseByClose

@@ -10,8 +10,8 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// A Header is the location of a token in a header, by default "Authorization:
-// Bearer <token>" (RFC 6750 section 2.1). Pages cannot set it for a WebSocket;
+// A Header extracts a token from a header, by default "Authorization: Bearer
+// <token>" (RFC 6750 section 2.1). Pages cannot set it for a WebSocket;
 // fetch and other clients can.
 type Header struct {
 	// Name is the name of the header. Default: "Authorization".
@@ -44,7 +44,7 @@ func (h Header) validate() error {
 		return errors.New("Header: Name and Scheme are single words (RFC 9110 section 5.6.2)")
 	}
 	if h.name() == "Cookie" {
-		return errors.New("Header: browsers send the Cookie field by themselves; use the location of cookies")
+		return errors.New("Header: browsers send the Cookie field by themselves; use the extractor Cookies")
 	}
 	if h.NoScheme && h.Scheme != "" {
 		return errors.New("Header: NoScheme contradicts Scheme")

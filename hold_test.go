@@ -149,7 +149,7 @@ func TestHoldOverALimit(t *testing.T) {
 func TestWith(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: store.NewMemory(0)}))
-		query := must(g.With(func(c *wsauth.Config) { c.Locations = []wsauth.Location{wsauth.Query{Name: "token"}} }))
+		query := must(g.With(func(c *wsauth.Config) { c.Extractors = []wsauth.Extractor{wsauth.Query{Name: "token"}} }))
 		r := httptest.NewRequest(http.MethodGet, "/?token=x", nil)
 		if _, err := query.Check(r, wsauth.Access); err != nil {
 			t.Error(err)

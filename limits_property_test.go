@@ -107,7 +107,7 @@ type crowd struct {
 
 func newCrowd(t *testing.T, limits Limits) *crowd {
 	t.Helper()
-	guard, err := New(Config{Verifier: new(token.Verifier), Locations: []Location{FirstMessage{}}, Limits: limits})
+	guard, err := New(Config{Verifier: new(token.Verifier), Extractors: []Extractor{FirstMessage{}}, Limits: limits})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,9 +79,9 @@ func (c *Config) checkAnyOrigin() []error {
 	if c.InsecureAnyOrigin || len(c.Origins) > 0 {
 		faults = append(faults, errors.New("wsauth: Config.AnyOrigin: contradicts Origins and InsecureAnyOrigin; set one of the three"))
 	}
-	for i, l := range c.Locations {
+	for i, l := range c.Extractors {
 		if _, ok := l.(interface{ ambient() }); ok {
-			faults = append(faults, fmt.Errorf("wsauth: Config.AnyOrigin: Locations[%d] takes cookies, which a browser sends by itself: pages of every origin could use those of their visitors", i))
+			faults = append(faults, fmt.Errorf("wsauth: Config.AnyOrigin: Extractors[%d] takes cookies, which a browser sends by itself: pages of every origin could use those of their visitors", i))
 		}
 	}
 	return faults

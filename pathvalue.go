@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// A PathValue is the location of a token in a wildcard of the route's pattern,
-// such as "/ws/{token}" of [http.ServeMux]. As with [Query], the token appears
-// in every log on the way.
+// A PathValue extracts a token from a wildcard of the route's pattern, such as
+// "/ws/{token}" of [http.ServeMux]. As with [Query], the token appears in
+// every log on the way.
 type PathValue struct {
 	// Name is the name of the wildcard. Required.
 	Name string

@@ -11,7 +11,7 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// A Query is the location of a token in a query parameter of the URL, such as
+// A Query extracts a token from a query parameter of the URL, such as
 // "/ws?token=…". Every browser supports it, but the token appears in every log
 // on the way: prefer cookies, or tokens that are valid for seconds (RFC 6750
 // sections 2.3 and 5.3).
@@ -98,9 +98,9 @@ func setQuery(r *http.Request, query string) {
 // allParameters in Config.AppParameters stands for every parameter.
 const allParameters = "*"
 
-// checkStrayToken refuses a query with a token in a parameter that no location
-// reads: the token would appear in logs, and since it is ignored, nobody would
-// notice. Config.AppParameters are exempt.
+// checkStrayToken refuses a query with a token in a parameter that no
+// extractor reads: the token would appear in logs, and since it is ignored,
+// nobody would notice. Config.AppParameters are exempt.
 func (g *Guard) checkStrayToken(query string) error {
 	for part := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(part, "=")
@@ -110,7 +110,7 @@ func (g *Guard) checkStrayToken(query string) error {
 			return &Error{
 				Reason:  InvalidRequest,
 				Message: "A token does not travel in the URL here",
-				Err:     fmt.Errorf("no location reads the parameter %s; if it is the application's own, name it in Config.AppParameters", name),
+				Err:     fmt.Errorf("no extractor reads the parameter %s; if it is the application's own, name it in Config.AppParameters", name),
 			}
 		}
 	}
@@ -122,10 +122,10 @@ func (c *Config) isAppParameter(name string) bool {
 	return slices.Contains(c.AppParameters, name) || slices.Contains(c.AppParameters, allParameters)
 }
 
-// readsQuery reports whether a location reads the parameter: a [Query], a
+// readsQuery reports whether an extractor reads the parameter: a [Query], a
 // [Ticket], or a type that embeds one of them.
 func (g *Guard) readsQuery(name, value string) bool {
-	return slices.ContainsFunc(g.config.Locations, func(l Location) bool {
+	return slices.ContainsFunc(g.config.Extractors, func(l Extractor) bool {
 		reader, ok := l.(interface {
 			readsQuery(name, value string) bool
 		})
@@ -143,18 +143,18 @@ func (c *Config) checkAppParameters() []error {
 		if name != allParameters && (Query{Name: name}).validate() != nil {
 			faults = append(faults, fmt.Errorf("%s: %q is not the name of a parameter, without characters that a URL escapes", field, name))
 		}
-		for _, l := range c.Locations {
+		for _, l := range c.Extractors {
 			own := ""
 			switch l := l.(type) {
 			case Query:
 				own = l.Name
 			case Ticket:
 				own = l.name()
-			case *Cookies:
+			case Cookies:
 				own = l.csrfQuery()
 			}
 			if name == own {
-				faults = append(faults, fmt.Errorf("%s: a location reads %s; give that location another name", field, name))
+				faults = append(faults, fmt.Errorf("%s: an extractor reads %s; give that extractor another name", field, name))
 			}
 		}
 	}

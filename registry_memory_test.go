@@ -165,7 +165,7 @@ func TestTicketThatIsTooLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := New(Config{Verifier: verifier, Tickets: store.NewMemory(0), Locations: []Location{Ticket{}}})
+	g, err := New(Config{Verifier: verifier, Tickets: store.NewMemory(0), Extractors: []Extractor{Ticket{}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,8 +211,8 @@ func TestAnonymousPlaces(t *testing.T) {
 // that is wrong is named.
 func TestConfigAtItsBounds(t *testing.T) {
 	origins := func(all ...string) Config { return Config{Origins: all} }
-	domain := func(d string) Config { return Config{Locations: []Location{&Cookies{Domain: d}}} }
-	tickets := func(s store.Tickets) Config { return Config{Locations: []Location{Ticket{}}, Tickets: s} }
+	domain := func(d string) Config { return Config{Extractors: []Extractor{Cookies{Domain: d}}} }
+	tickets := func(s store.Tickets) Config { return Config{Extractors: []Extractor{Ticket{}}, Tickets: s} }
 	for name, tt := range map[string]struct {
 		config Config
 		fault  string // "" for none
@@ -222,7 +222,7 @@ func TestConfigAtItsBounds(t *testing.T) {
 		"port 0":           {origins("https://app.example:0"), "the port is not from 1 to 65535"},
 		"port 65536":       {origins("https://app.example:65536"), "the port is not from 1 to 65535"},
 		"a domain":         {domain("app.example"), ""},
-		"no domain":        {domain("app example"), "is no domain of a cookie"},
+		"no domain":        {domain("app example"), "is not a valid cookie domain"},
 		"tickets":          {tickets(store.NewMemory(0)), ""},
 		"without tickets":  {tickets(nil), "Config.Tickets: required"},
 		"tickets of a nil": {tickets((*store.Memory)(nil)), "Config.Tickets: required"},
@@ -236,14 +236,14 @@ func TestConfigAtItsBounds(t *testing.T) {
 			_ = guard.Shutdown(t.Context())
 		}
 	}
-	locations := []Location{Header{}, Query{Name: "token"}}
-	guard, err := New(Config{Verifier: refusingVerifier{}, Locations: locations})
+	extractors := []Extractor{Header{}, Query{Name: "token"}}
+	guard, err := New(Config{Verifier: refusingVerifier{}, Extractors: extractors})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer guard.Shutdown(t.Context()) //nolint:errcheck // nothing is open
-	locations[0] = FirstMessage{}
-	if _, same := guard.config.Locations[0].(FirstMessage); same {
+	extractors[0] = FirstMessage{}
+	if _, same := guard.config.Extractors[0].(FirstMessage); same {
 		t.Error("the caller's list is the guard's")
 	}
 }

@@ -52,7 +52,7 @@ func inSuspension(t *testing.T, revocations bool, f func(t *testing.T, x *suspen
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		x := &suspension{}
-		c := Config{Verifier: new(token.Verifier), Locations: []Location{FirstMessage{}}}
+		c := Config{Verifier: new(token.Verifier), Extractors: []Extractor{FirstMessage{}}}
 		if revocations {
 			x.log = &failingLog{Memory: store.NewMemory(0)}
 			c.Revocations = x.log

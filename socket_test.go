@@ -71,8 +71,8 @@ func TestEndOverTLS(t *testing.T) {
 	}
 }
 
-// TestHandlerReturnsBeforeItsSocket: as gorilla's users do, a handler may leave
-// the socket to goroutines; the guard ends it all the same.
+// TestHandlerReturnsBeforeItsSocket: as gorilla's users do, a handler may
+// leave the socket to goroutines; the guard ends it all the same.
 func TestHandlerReturnsBeforeItsSocket(t *testing.T) {
 	var pumps sync.WaitGroup
 	var upgrader gorilla.Upgrader
@@ -356,11 +356,11 @@ func TestOfferOfH2C(t *testing.T) {
 	}
 }
 
-// TestStrayToken is T5 where one parameter is a location and another is not.
+// TestStrayToken is T5 where one parameter is an extractor and another is not.
 func TestStrayToken(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{
-		Verifier:  fixedVerifier(time.Hour),
-		Locations: []wsauth.Location{wsauth.Query{Name: "ticket"}, wsauth.Query{Name: "access_token"}},
+		Verifier:   fixedVerifier(time.Hour),
+		Extractors: []wsauth.Extractor{wsauth.Query{Name: "ticket"}, wsauth.Query{Name: "access_token"}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -379,34 +379,34 @@ func TestStrayToken(t *testing.T) {
 	}
 }
 
-// TestLocationByPointer: a pointer to a location is one too, and so is a struct
-// that embeds one.
-func TestLocationByPointer(t *testing.T) {
-	for _, location := range []wsauth.Location{&wsauth.Query{Name: "token"}, struct{ wsauth.Query }{wsauth.Query{Name: "token"}}} {
-		guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour), Locations: []wsauth.Location{location}})
+// TestExtractorByPointer: a pointer to an extractor is one too, and so is a
+// struct that embeds one.
+func TestExtractorByPointer(t *testing.T) {
+	for _, extractor := range []wsauth.Extractor{&wsauth.Query{Name: "token"}, struct{ wsauth.Query }{wsauth.Query{Name: "token"}}} {
+		guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour), Extractors: []wsauth.Extractor{extractor}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := guard.Check(httptest.NewRequest(http.MethodGet, "/?token=eyJ.e30.x", nil), wsauth.Access); err != nil {
-			t.Errorf("%T: %v", location, err)
+			t.Errorf("%T: %v", extractor, err)
 		}
 	}
 }
 
-// TestConfigFaultsOfLocations: what would make every request fail, or fall
+// TestConfigFaultsOfExtractors: what would make every request fail, or fall
 // back to something weaker in silence, is found at the start.
-func TestConfigFaultsOfLocations(t *testing.T) {
+func TestConfigFaultsOfExtractors(t *testing.T) {
 	for want, c := range map[string]wsauth.Config{
-		"Verifier: required":       {Verifier: (*token.Verifier)(nil)},
-		"Locations[0]: nil":        {Locations: []wsauth.Location{(*wsauth.Query)(nil)}},
-		"the same as Locations[0]": {Locations: []wsauth.Location{wsauth.Header{}, wsauth.Header{}}},
-		"Domain":                   {Locations: []wsauth.Location{&wsauth.Cookies{Domain: "bad domain;x"}}},
-		"AccessPath":               {Locations: []wsauth.Location{&wsauth.Cookies{AccessPath: "nopath;"}}},
-		"AccessCSRFHeader":         {Locations: []wsauth.Location{&wsauth.Cookies{AccessCSRFHeader: "bad header:"}}},
-		"RefreshCSRFHeader":        {Locations: []wsauth.Location{&wsauth.Cookies{RefreshCSRFHeader: "a b"}}},
-		"CSRFQuery":                {Locations: []wsauth.Location{&wsauth.Cookies{CSRFQuery: "a b&c"}}},
-		"MaxAge":                   {Locations: []wsauth.Location{&wsauth.Cookies{MaxAge: 500 * time.Millisecond}}},
-		"Name and Scheme":          {Locations: []wsauth.Location{wsauth.Header{Name: "X-\u00fc("}}},
+		"Verifier: required":        {Verifier: (*token.Verifier)(nil)},
+		"Extractors[0]: nil":        {Extractors: []wsauth.Extractor{(*wsauth.Query)(nil)}},
+		"the same as Extractors[0]": {Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Header{}}},
+		"Domain":                    {Extractors: []wsauth.Extractor{wsauth.Cookies{Domain: "bad domain;x"}}},
+		"Access.Path":               {Extractors: []wsauth.Extractor{wsauth.Cookies{Access: wsauth.CookieSpec{Path: "nopath;"}}}},
+		"Access.CSRFHeader":         {Extractors: []wsauth.Extractor{wsauth.Cookies{Access: wsauth.CookieSpec{CSRFHeader: "bad header:"}}}},
+		"Refresh.CSRFHeader":        {Extractors: []wsauth.Extractor{wsauth.Cookies{Refresh: wsauth.CookieSpec{CSRFHeader: "a b"}}}},
+		"CSRFQuery":                 {Extractors: []wsauth.Extractor{wsauth.Cookies{CSRFQuery: "a b&c"}}},
+		"MaxAge":                    {Extractors: []wsauth.Extractor{wsauth.Cookies{MaxAge: 500 * time.Millisecond}}},
+		"Name and Scheme":           {Extractors: []wsauth.Extractor{wsauth.Header{Name: "X-\u00fc("}}},
 	} {
 		if _, err := wsauth.New(c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v; want a fault that says %q", err, want)

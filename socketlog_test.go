@@ -63,26 +63,26 @@ func TestSocketLines(t *testing.T) {
 	sid := store.NewSessionID()
 	hostile := "mallory\nlevel=INFO msg=\"socket opened\" user=root\r\x1b[31m\u202e" + strings.Repeat("x", 200)
 	for name, c := range map[string]struct {
-		locations []wsauth.Location
-		require   wsauth.Requirement
-		subject   string
-		sid       string
-		first     bool // the token comes in the first message
-		want      []string
+		extractors []wsauth.Extractor
+		require    wsauth.Requirement
+		subject    string
+		sid        string
+		first      bool // the token comes in the first message
+		want       []string
 	}{
 		"header":        {nil, wsauth.Access, "ada", sid, false, []string{" user=ada ", " session=" + sid + " "}},
 		"no session":    {nil, wsauth.Access, "ada", "", false, []string{" user=ada "}},
 		"anonymous":     {nil, wsauth.Optional, "", "", false, nil},
-		"first message": {[]wsauth.Location{wsauth.FirstMessage{}}, wsauth.Access, "ada", sid, true, []string{" user=ada ", " session=" + sid + " "}},
-		"later message": {[]wsauth.Location{wsauth.Header{}, wsauth.FirstMessage{}}, wsauth.Optional, "ada", sid, true, []string{" user=ada ", " session=" + sid + " "}},
+		"first message": {[]wsauth.Extractor{wsauth.FirstMessage{}}, wsauth.Access, "ada", sid, true, []string{" user=ada ", " session=" + sid + " "}},
+		"later message": {[]wsauth.Extractor{wsauth.Header{}, wsauth.FirstMessage{}}, wsauth.Optional, "ada", sid, true, []string{" user=ada ", " session=" + sid + " "}},
 		"hostile":       {nil, wsauth.Access, hostile, strings.Repeat("s", 100), false, []string{` user="mallory` + "\uFFFD" + `level=INFO msg=\"socket opened\" user=root`, " session=" + strings.Repeat("s", 64) + "… "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			lines, ended := &wstest.Log{}, make(ending)
 			guard, err := wsauth.New(wsauth.Config{
-				Observer:  ended,
-				Verifier:  verifierOf(token.Claims{Subject: c.subject, SessionID: c.sid}),
-				Locations: c.locations, Revocations: store.NewMemory(0), Logger: slog.New(slog.NewTextHandler(lines, nil)),
+				Observer:   ended,
+				Verifier:   verifierOf(token.Claims{Subject: c.subject, SessionID: c.sid}),
+				Extractors: c.extractors, Revocations: store.NewMemory(0), Logger: slog.New(slog.NewTextHandler(lines, nil)),
 			})
 			if err != nil {
 				t.Fatal(err)

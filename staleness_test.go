@@ -40,7 +40,7 @@ func inStaleness(t *testing.T, n int, f func(t *testing.T, g *Guard, log *failin
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		log := &failingLog{Memory: store.NewMemory(0)}
-		guard, err := New(Config{Verifier: new(token.Verifier), Locations: []Location{FirstMessage{}}, Revocations: log})
+		guard, err := New(Config{Verifier: new(token.Verifier), Extractors: []Extractor{FirstMessage{}}, Revocations: log})
 		if err != nil {
 			t.Fatal(err)
 		}

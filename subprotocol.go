@@ -10,8 +10,8 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// A Subprotocol is the location of a token in the list of subprotocols that a
-// client offers, which is the only header that pages can set for a WebSocket:
+// A Subprotocol extracts a token from the list of subprotocols that a client
+// offers, which is the only header that pages can set for a WebSocket:
 //
 //	new WebSocket(url, ["bearer", token])
 //
@@ -40,7 +40,7 @@ type Subprotocol struct {
 func (p Subprotocol) validate() error {
 	switch {
 	case p.Name != "" && p.Prefix != "":
-		return errors.New("Subprotocol: Name contradicts Prefix; make it two locations")
+		return errors.New("Subprotocol: Name contradicts Prefix; use two extractors")
 	case p.Name != "" && !httpx.IsToken(p.Name), p.Prefix != "" && !httpx.IsToken(p.Prefix):
 		return errors.New("Subprotocol: Name and Prefix are words (RFC 6455 section 4.1, item 10)")
 	}
@@ -131,7 +131,7 @@ func (g *Guard) Subprotocol(r *http.Request) string {
 	offered := slices.Collect(httpx.Items(r.Header["Sec-Websocket-Protocol"]))
 	marker := ""
 	tokens := map[string]bool{}
-	for _, l := range g.config.Locations {
+	for _, l := range g.config.Extractors {
 		p, ok := l.(interface {
 			marked(offered []string) []int
 			marker(offered []string) string

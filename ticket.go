@@ -60,11 +60,11 @@ func ContainsTicket(s string) bool {
 	}
 }
 
-// A Ticket is the location of a one-use ticket in a query parameter of the
-// URL, such as "/ws?ticket=…". It is meant for browsers: a page requests the
-// ticket over HTTP with its usual credential, because it cannot set headers
-// for a socket. Tickets in logs are worthless once the socket is open, and
-// after [TicketLife].
+// A Ticket extracts a one-use ticket from a query parameter of the URL, such
+// as "/ws?ticket=…". It is meant for browsers: a page requests the ticket over
+// HTTP with its usual credential, because it cannot set headers for a socket.
+// Tickets in logs are worthless once the socket is open, and after
+// [TicketLife].
 //
 // If the value of the parameter does not begin with [TicketPrefix] and is not
 // a JWT, it belongs to the application: it is not a credential, and the
@@ -233,7 +233,7 @@ func ticketKey(ticket string) store.TicketKey { return sha256.Sum256([]byte(tick
 // claims. A ticket for another socket is used up as well.
 func (g *Guard) redeem(r *http.Request, ticket string) (*token.Claims, error) {
 	if g.config.Tickets == nil {
-		return nil, refuse(InternalError, errors.New("a location takes tickets, and there is no Config.Tickets"))
+		return nil, refuse(InternalError, errors.New("an extractor takes tickets, and there is no Config.Tickets"))
 	}
 	value, err := g.config.Tickets.TakeTicket(r.Context(), ticketKey(ticket))
 	if errors.Is(err, store.ErrNotFound) {

@@ -14,33 +14,33 @@ import (
 // each line of the error names the field.
 func TestConfig(t *testing.T) {
 	verifier := newVerifier(t, 0)
-	at := func(l ...wsauth.Location) wsauth.Config { return wsauth.Config{Verifier: verifier, Locations: l} }
+	at := func(l ...wsauth.Extractor) wsauth.Config { return wsauth.Config{Verifier: verifier, Extractors: l} }
 	from := func(o ...string) wsauth.Config { return wsauth.Config{Verifier: verifier, Origins: o} }
-	jar := func(c wsauth.Cookies) wsauth.Config { return at(&c) }
+	jar := func(c wsauth.Cookies) wsauth.Config { return at(c) }
 	var nilCookies *wsauth.Cookies
 	for name, c := range map[string]struct {
 		config wsauth.Config
 		faults []string // parts of the error; none if the configuration is good
 	}{
 		"least":               {wsauth.Config{Verifier: verifier}, nil},
-		"all":                 {at(wsauth.Header{Name: "X-Token", NoScheme: true}, &wsauth.Cookies{}, wsauth.Query{Name: "t"}, wsauth.PathValue{Name: "t"}), nil},
+		"all":                 {at(wsauth.Header{Name: "X-Token", NoScheme: true}, wsauth.Cookies{}, wsauth.Query{Name: "t"}, wsauth.PathValue{Name: "t"}), nil},
 		"origins":             {from("https://app.example", "http://localhost:8000", "http://[::1]:8000", "chrome-extension://abcdef", "https://xn--bcher-kva.example"), nil},
 		"any_origin":          {wsauth.Config{Verifier: verifier, InsecureAnyOrigin: true}, nil},
 		"methods":             {jar(wsauth.Cookies{CSRFMethods: []string{"GET", "PURGE"}}), nil},
 		"nothing":             {wsauth.Config{}, []string{"Config.Verifier"}},
-		"location_nil":        {at(wsauth.Header{}, nil), []string{"Config.Locations[1]: nil"}},
-		"cookies_nil":         {at(nilCookies), []string{"Config.Locations[0]: nil"}},
-		"query_unnamed":       {at(wsauth.Query{}), []string{"Config.Locations[0]: Query: Name"}},
-		"query_name":          {at(wsauth.Query{Name: "a b"}), []string{"Config.Locations[0]: Query: Name"}},
-		"query_ampersand":     {at(wsauth.Query{Name: "a&b"}), []string{"Config.Locations[0]: Query: Name"}},
-		"path_unnamed":        {at(wsauth.PathValue{}), []string{"Config.Locations[0]: PathValue: Name"}},
-		"header_name":         {at(wsauth.Header{Name: "X Token"}), []string{"Config.Locations[0]: Header: Name"}},
-		"header_scheme":       {at(wsauth.Header{Scheme: "My Scheme"}), []string{"Config.Locations[0]: Header: Name and Scheme"}},
-		"header_cookie":       {at(wsauth.Header{Name: "cookie", NoScheme: true}), []string{"Config.Locations[0]: Header: browsers send the Cookie field"}},
-		"header_contradicts":  {at(wsauth.Header{Scheme: "JWT", NoScheme: true}), []string{"Config.Locations[0]: Header: NoScheme"}},
-		"cookie_name":         {jar(wsauth.Cookies{Access: "a b"}), []string{"Config.Locations[0]: Cookies: Access: \"a b\" is no name of a cookie"}},
-		"cookie_names_equal":  {jar(wsauth.Cookies{Access: "x", Refresh: "x"}), []string{"Config.Locations[0]: Cookies: Refresh: two cookies have the name x"}},
-		"cookie_csrf_equal":   {jar(wsauth.Cookies{AccessCSRF: "access_token_cookie"}), []string{"two cookies have the name access_token_cookie"}},
+		"extractor_nil":       {at(wsauth.Header{}, nil), []string{"Config.Extractors[1]: nil"}},
+		"cookies_nil":         {at(nilCookies), []string{"Config.Extractors[0]: nil"}},
+		"query_unnamed":       {at(wsauth.Query{}), []string{"Config.Extractors[0]: Query: Name"}},
+		"query_name":          {at(wsauth.Query{Name: "a b"}), []string{"Config.Extractors[0]: Query: Name"}},
+		"query_ampersand":     {at(wsauth.Query{Name: "a&b"}), []string{"Config.Extractors[0]: Query: Name"}},
+		"path_unnamed":        {at(wsauth.PathValue{}), []string{"Config.Extractors[0]: PathValue: Name"}},
+		"header_name":         {at(wsauth.Header{Name: "X Token"}), []string{"Config.Extractors[0]: Header: Name"}},
+		"header_scheme":       {at(wsauth.Header{Scheme: "My Scheme"}), []string{"Config.Extractors[0]: Header: Name and Scheme"}},
+		"header_cookie":       {at(wsauth.Header{Name: "cookie", NoScheme: true}), []string{"Config.Extractors[0]: Header: browsers send the Cookie field"}},
+		"header_contradicts":  {at(wsauth.Header{Scheme: "JWT", NoScheme: true}), []string{"Config.Extractors[0]: Header: NoScheme"}},
+		"cookie_name":         {jar(wsauth.Cookies{Access: wsauth.CookieSpec{Name: "a b"}}), []string{"Config.Extractors[0]: Cookies: Access.Name: \"a b\" is not a valid cookie name"}},
+		"cookie_names_equal":  {jar(wsauth.Cookies{Access: wsauth.CookieSpec{Name: "x"}, Refresh: wsauth.CookieSpec{Name: "x"}}), []string{"Config.Extractors[0]: Cookies: Refresh.Name: two cookies have the name x"}},
+		"cookie_csrf_equal":   {jar(wsauth.Cookies{Access: wsauth.CookieSpec{CSRFName: "access_token_cookie"}}), []string{"two cookies have the name access_token_cookie"}},
 		"cookie_age":          {jar(wsauth.Cookies{MaxAge: -time.Second}), []string{"MaxAge is negative"}},
 		"cookie_none":         {jar(wsauth.Cookies{SameSite: http.SameSiteNoneMode, InsecureHTTP: true}), []string{"SameSite=None needs Secure"}},
 		"methods_in_small":    {jar(wsauth.Cookies{CSRFMethods: []string{"post"}}), []string{"CSRFMethods"}},
@@ -66,8 +66,8 @@ func TestConfig(t *testing.T) {
 		"refusal":             {wsauth.Config{Verifier: verifier, Refusal: 2}, []string{"Config.Refusal: 2"}},
 		"refusal_negative":    {wsauth.Config{Verifier: verifier, Refusal: -1}, []string{"Config.Refusal: -1"}},
 		"all_at_once": {
-			wsauth.Config{Locations: []wsauth.Location{nil, wsauth.Query{}, nilCookies}, Origins: []string{"*", "x"}, InsecureAnyOrigin: true, Refusal: 9},
-			[]string{"Config.Verifier", "Locations[0]", "Locations[1]", "Locations[2]", "Origins[0]", "Origins[1]", "InsecureAnyOrigin", "Refusal"},
+			wsauth.Config{Extractors: []wsauth.Extractor{nil, wsauth.Query{}, nilCookies}, Origins: []string{"*", "x"}, InsecureAnyOrigin: true, Refusal: 9},
+			[]string{"Config.Verifier", "Extractors[0]", "Extractors[1]", "Extractors[2]", "Origins[0]", "Origins[1]", "InsecureAnyOrigin", "Refusal"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -45,9 +45,9 @@ func TestCookiePrefix(t *testing.T) {
 			if c.change != nil {
 				c.change(r)
 			}
-			jar := &wsauth.Cookies{}
+			jar := wsauth.Cookies{}
 			w := httptest.NewRecorder()
-			if err := jar.SetAccess(w, r, made); err != nil {
+			if err := jar.SetTokens(w, r, made); err != nil {
 				t.Fatal(err)
 			}
 			want := []string{
@@ -99,7 +99,9 @@ func TestCookieAttributes(t *testing.T) {
 			"__Secure-refresh_token_cookie=r; Path=/; Domain=example.com; HttpOnly; Secure; SameSite=Strict", "csrf_refresh_token=cr; Path=/; Domain=example.com; Secure; SameSite=Strict",
 		}},
 		"names_and_paths": {wsauth.Cookies{
-			Access: "A", Refresh: "R", AccessCSRF: "CA", RefreshCSRF: "CR", RefreshPath: "/r", AccessCSRFPath: "/ca", RefreshCSRFPath: "/cr", SameSite: http.SameSiteNoneMode,
+			Access:   wsauth.CookieSpec{Name: "A", CSRFName: "CA", CSRFPath: "/ca"},
+			Refresh:  wsauth.CookieSpec{Name: "R", Path: "/r", CSRFName: "CR", CSRFPath: "/cr"},
+			SameSite: http.SameSiteNoneMode,
 		}, []string{
 			"__Host-A=a; Path=/; HttpOnly; Secure; SameSite=None", "CA=ca; Path=/ca; Secure; SameSite=None",
 			"__Secure-R=r; Path=/r; HttpOnly; Secure; SameSite=None", "CR=cr; Path=/cr; Secure; SameSite=None",
@@ -108,10 +110,7 @@ func TestCookieAttributes(t *testing.T) {
 		t.Run("C4/"+name, func(t *testing.T) {
 			r := request(t, plain("POST", "/"))
 			w := httptest.NewRecorder()
-			if err := c.jar.SetAccess(w, r, access); err != nil {
-				t.Fatal(err)
-			}
-			if err := c.jar.SetRefresh(w, r, refresh); err != nil {
+			if err := c.jar.SetTokens(w, r, access, refresh); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(c.want, w.Header()["Set-Cookie"]); diff != "" {
@@ -139,7 +138,7 @@ func TestCookieAttributes(t *testing.T) {
 }
 
 // TestCookiesThatAreNotSet checks that a token that does not fit in a cookie
-// sets none of the two cookies.
+// sets no cookie, not even those of a valid token before it.
 func TestCookiesThatAreNotSet(t *testing.T) {
 	const prefixed = "__Host-access_token_cookie"
 	made := func(typ token.Type, csrf string, size int) *token.Token {
@@ -149,18 +148,18 @@ func TestCookiesThatAreNotSet(t *testing.T) {
 		token *token.Token
 		fault string // "" if it is set
 	}{
-		"longest":    {made(token.TypeAccess, "c", 4096-len(prefixed)), ""},
-		"too_long":   {made(token.TypeAccess, "c", 4096-len(prefixed)+1), "too long"},
-		"no_csrf":    {made(token.TypeAccess, "", 9), "csrf claim"},
-		"other_type": {made(token.TypeRefresh, "c", 9), "another type"},
-		"no_type":    {made("", "c", 9), "another type"},
+		"longest":   {made(token.TypeAccess, "c", 4096-len(prefixed)), ""},
+		"too_long":  {made(token.TypeAccess, "c", 4096-len(prefixed)+1), "too long"},
+		"no_csrf":   {made(token.TypeAccess, "", 9), "csrf claim"},
+		"assertion": {made(token.TypeAssertion, "c", 9), "only access and refresh"},
+		"no_type":   {made("", "c", 9), "only access and refresh"},
 	} {
 		t.Run("C4/"+name, func(t *testing.T) {
 			w := httptest.NewRecorder()
-			err := (&wsauth.Cookies{}).SetAccess(w, request(t, plain("POST", "/")), c.token)
+			err := wsauth.Cookies{}.SetTokens(w, request(t, plain("POST", "/")), made(token.TypeRefresh, "c", 9), c.token)
 			set := len(w.Header()["Set-Cookie"])
 			if c.fault == "" {
-				if err != nil || set != 2 {
+				if err != nil || set != 4 {
 					t.Errorf("%d cookies set, %v", set, err)
 				}
 				return
@@ -187,7 +186,7 @@ func TestR12_OtherCookiesStayAsTheyWere(t *testing.T) {
 		if c.sent != nil {
 			r.Header["Cookie"] = c.sent
 		}
-		(&wsauth.Cookies{}).Strip(r)
+		wsauth.Cookies{}.Strip(r)
 		if diff := cmp.Diff(c.want, r.Header["Cookie"]); diff != "" {
 			t.Errorf("%q: %s", c.sent, diff)
 		}

@@ -10,9 +10,9 @@ import (
 	"wsauth/token"
 )
 
-func cookieTarget(t *testing.T, c *wsauth.Cookies) *target {
+func cookieTarget(t *testing.T, c wsauth.Cookies) *target {
 	t.Helper()
-	return newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Locations: []wsauth.Location{c}, Origins: []string{origin}})
+	return newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{c}, Origins: []string{origin}})
 }
 
 // TestCrossSiteOrigins sends handshakes of other origins, with a cookie and a
@@ -21,7 +21,7 @@ func TestCrossSiteOrigins(t *testing.T) {
 	alice := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
 	jar, value := cookie(alice.Raw), csrf(alice.Claims.CSRF)
 	const refused = wsauth.OriginNotAllowed
-	for mode, c := range map[string]*wsauth.Cookies{"csrf": {}, "no_csrf": {InsecureNoCSRF: true}} {
+	for mode, c := range map[string]wsauth.Cookies{"csrf": {}, "no_csrf": {InsecureNoCSRF: true}} {
 		t.Run(mode, func(t *testing.T) {
 			x := cookieTarget(t, c)
 			var shots []shot
@@ -38,7 +38,7 @@ func TestCrossSiteOrigins(t *testing.T) {
 			))
 		})
 	}
-	protected, open := cookieTarget(t, &wsauth.Cookies{}), cookieTarget(t, &wsauth.Cookies{InsecureNoCSRF: true})
+	protected, open := cookieTarget(t, wsauth.Cookies{}), cookieTarget(t, wsauth.Cookies{InsecureNoCSRF: true})
 	open.fire(t, []shot{{"C1/missing_without_csrf", upgrade("/access", jar), refused}})
 	protected.fire(t, []shot{
 		{"C1/missing_with_csrf", upgrade("/access", jar, value), ""},
@@ -100,7 +100,7 @@ func TestDoubleSubmit(t *testing.T) {
 	jar, value := cookie(alice.Raw), alice.Claims.CSRF
 	form := []string{"Origin: https://evil.example", "Content-Type: text/plain", "Content-Length: 0"}
 	const refused = wsauth.CSRFMismatch
-	x := cookieTarget(t, &wsauth.Cookies{})
+	x := cookieTarget(t, wsauth.Cookies{})
 	x.fire(t, []shot{
 		{"C12/missing", upgrade("/access", jar, fromOurs), refused},
 		{"C12/empty", upgrade("/access", jar, csrf(""), fromOurs), refused},
@@ -135,7 +135,7 @@ func TestDoubleSubmit(t *testing.T) {
 		{"C17/refresh_by_its_own_value", plain("POST", "/refresh", "Cookie: __Host-refresh_token_cookie="+refresh.Raw, csrf(refresh.Claims.CSRF), "Content-Length: 0"), ""},
 		{"C17/header_credential_needs_none", plain("POST", "/optional", "Content-Length: 0"), ""},
 	})
-	some := cookieTarget(t, &wsauth.Cookies{CSRFMethods: []string{"GET", "PURGE"}, AccessCSRFHeader: "x-xsrf", CSRFQuery: "x"})
+	some := cookieTarget(t, wsauth.Cookies{CSRFMethods: []string{"GET", "PURGE"}, Access: wsauth.CookieSpec{CSRFHeader: "x-xsrf"}, CSRFQuery: "x"})
 	some.fire(t, []shot{
 		{"C17/configured_method", plain("GET", "/access", jar), refused},
 		{"C17/configured_method_of_ones_own", plain("PURGE", "/access", jar), refused},
@@ -144,11 +144,11 @@ func TestDoubleSubmit(t *testing.T) {
 		{"C17/configured_parameter", upgrade("/access?x="+value, jar, fromOurs), ""},
 		{"C17/default_header_no_more", plain("GET", "/access", jar, csrf(value)), refused},
 	})
-	few := cookieTarget(t, &wsauth.Cookies{CSRFMethods: []string{"PURGE"}})
+	few := cookieTarget(t, wsauth.Cookies{CSRFMethods: []string{"PURGE"}})
 	few.fire(t, []shot{
 		{"C17/upgrades_always", upgrade("/access", jar, fromOurs), refused},
 		{"C17/get_does_not", plain("GET", "/access", jar), ""},
 	})
-	none := cookieTarget(t, &wsauth.Cookies{InsecureNoCSRF: true})
+	none := cookieTarget(t, wsauth.Cookies{InsecureNoCSRF: true})
 	none.fire(t, []shot{{"C17/insecure_no_csrf", plain("POST", "/access", append(form, jar)...), ""}})
 }

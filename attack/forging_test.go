@@ -51,7 +51,7 @@ const controls = "\x00\r\n"
 var places = []place{
 	{
 		name:    "header",
-		config:  func(c *wsauth.Config) { c.Locations = []wsauth.Location{wsauth.Header{}} },
+		config:  func(c *wsauth.Config) { c.Extractors = []wsauth.Extractor{wsauth.Header{}} },
 		request: func(tok string, h bool) string { return carry("/access", h, "Authorization: Bearer "+tok) },
 		status: func(tok string) int {
 			switch {
@@ -65,7 +65,7 @@ var places = []place{
 	},
 	{
 		name:   "cookie",
-		config: func(c *wsauth.Config) { c.Locations = []wsauth.Location{&wsauth.Cookies{InsecureNoCSRF: true}} },
+		config: func(c *wsauth.Config) { c.Extractors = []wsauth.Extractor{wsauth.Cookies{InsecureNoCSRF: true}} },
 		request: func(tok string, h bool) string {
 			return carry("/access", h, "Cookie: a=b; __Host-access_token_cookie="+tok+"; c=d")
 		},
@@ -78,13 +78,13 @@ var places = []place{
 	},
 	{
 		name:    "query",
-		config:  func(c *wsauth.Config) { c.Locations = []wsauth.Location{wsauth.Query{Name: "token"}} },
+		config:  func(c *wsauth.Config) { c.Extractors = []wsauth.Extractor{wsauth.Query{Name: "token"}} },
 		request: func(tok string, h bool) string { return carry("/access?a=b&token="+url.QueryEscape(tok), h) },
 		status:  func(string) int { return 401 },
 	},
 	{
 		name:    "path",
-		config:  func(c *wsauth.Config) { c.Locations = []wsauth.Location{wsauth.PathValue{Name: "token"}} },
+		config:  func(c *wsauth.Config) { c.Extractors = []wsauth.Extractor{wsauth.PathValue{Name: "token"}} },
 		request: func(tok string, h bool) string { return carry("/path/"+url.PathEscape(tok), h) },
 		status: func(tok string) int {
 			switch {

@@ -75,10 +75,10 @@ func TestR11_Forwarded(t *testing.T) {
 // wherever its route reads credentials: browsers send them with every request.
 // Other cookies, and a CSRF field that is not the gateway's, arrive.
 func TestR12_LoginCookies(t *testing.T) {
-	for name, locations := range map[string][]wsauth.Location{
+	for name, extractors := range map[string][]wsauth.Extractor{
 		"header": {wsauth.Header{}}, "ticket": {wsauth.Ticket{}, wsauth.Header{}}, "first_message": {wsauth.FirstMessage{}, wsauth.Header{}}, "default": nil,
 	} {
-		x := newGateway(t, gateway.Route{Path: "/", Locations: locations}, gateway.Route{Path: "/public/", Public: true, Sockets: true, Locations: locations})
+		x := newGateway(t, gateway.Route{Path: "/", Extractors: extractors}, gateway.Route{Path: "/public/", Public: true, Sockets: true, Extractors: extractors})
 		tok := bearer(gatewayToken(t))
 		for _, path := range []string{"/a", "/public/a"} {
 			guarded := path == "/a"
@@ -96,9 +96,9 @@ func TestR12_LoginCookies(t *testing.T) {
 						t.Errorf("the backend gets\n%s", seen)
 					}
 					wantLines(t, seen, "Cookie: a=1;")
-					// The default locations read cookies, so there the field
+					// The default extractors read cookies, so there the field
 					// is ours.
-					if theirs := strings.Contains(seen, "X-Csrf-Token: theirs"); theirs == (guarded && locations == nil) {
+					if theirs := strings.Contains(seen, "X-Csrf-Token: theirs"); theirs == (guarded && extractors == nil) {
 						t.Errorf("the backend gets X-CSRF-Token: %v", theirs)
 					}
 				})

@@ -80,13 +80,13 @@ func TestOrder(t *testing.T) {
 		fault{"csrf_equal", "CSRF double submit tokens do not match", wsauth.CSRFMismatch, func(d *draft) { d.submit = "x" }},
 	)...)
 	for _, way := range []struct {
-		name     string
-		location wsauth.Location
-		faults   []fault
-		raw      func(*draft) string
+		name      string
+		extractor wsauth.Extractor
+		faults    []fault
+		raw       func(*draft) string
 	}{
 		{"query", wsauth.Query{Name: "token"}, query, func(d *draft) string { return upgrade("/access?token=" + d.token()) }},
-		{"cookie", &wsauth.Cookies{}, inCookie, func(d *draft) string {
+		{"cookie", wsauth.Cookies{}, inCookie, func(d *draft) string {
 			lines := []string{cookie(d.token())}
 			if !d.withoutSubmit {
 				lines = append(lines, csrf(d.submit))
@@ -94,7 +94,7 @@ func TestOrder(t *testing.T) {
 			return upgrade("/access", lines...)
 		}},
 	} {
-		guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Locations: []wsauth.Location{way.location}, Revoked: revoked})
+		guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{way.extractor}, Revoked: revoked})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,20 +130,20 @@ func wantError(t *testing.T, err error, reason wsauth.Reason, text string) {
 	}
 }
 
-// TestTexts checks the texts that TestOrder does not, and where each location
+// TestTexts checks the texts that TestOrder does not, and where each extractor
 // looks.
 func TestTexts(t *testing.T) {
 	access, refresh := signed(claims()), signed(claims("type", `"refresh"`))
 	header, query, path := wsauth.Header{}, wsauth.Query{Name: "token"}, wsauth.PathValue{Name: "token"}
 	own := wsauth.Header{Name: "x-token", NoScheme: true}
-	jar, renamed := &wsauth.Cookies{}, &wsauth.Cookies{Access: "a", Refresh: "r"}
+	jar, renamed := wsauth.Cookies{}, wsauth.Cookies{Access: wsauth.CookieSpec{Name: "a"}, Refresh: wsauth.CookieSpec{Name: "r"}}
 	const missing, malformed, wrong = wsauth.TokenMissing, wsauth.InvalidRequest, wsauth.WrongTokenType
 	for name, c := range map[string]struct {
-		location wsauth.Location
-		q        wsauth.Requirement
-		raw      string
-		reason   wsauth.Reason
-		text     string
+		extractor wsauth.Extractor
+		q         wsauth.Requirement
+		raw       string
+		reason    wsauth.Reason
+		text      string
 	}{
 		"header_missing":       {header, wsauth.Access, plain("GET", "/"), missing, "Missing Authorization Header"},
 		"header_missing_fresh": {header, wsauth.Fresh, plain("GET", "/"), missing, "Missing Authorization Header"},
@@ -170,7 +170,7 @@ func TestTexts(t *testing.T) {
 		"optional_bad":         {query, wsauth.Optional, upgrade("/?token=x"), wsauth.TokenInvalid, "Not enough segments"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Locations: []wsauth.Location{c.location}})
+			guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{c.extractor}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -182,7 +182,7 @@ func TestTexts(t *testing.T) {
 		})
 	}
 	for name, raw := range map[string]string{"nothing": upgrade("/"), "empty": upgrade("/?token="), "plain": plain("POST", "/")} {
-		guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Locations: []wsauth.Location{query, jar}})
+		guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{query, jar}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -113,7 +113,7 @@ func TestCutOffAfterTheClockWasSetBack(t *testing.T) {
 func TestCutOffAndFirstMessages(t *testing.T) {
 	config := func() wsauth.Config {
 		c := withClocks(t, token.VerifierConfig{})()
-		c.Locations = []wsauth.Location{wsauth.FirstMessage{}, wsauth.Header{}}
+		c.Extractors = []wsauth.Extractor{wsauth.FirstMessage{}, wsauth.Header{}}
 		return c
 	}
 	inBubble(t, config, func(t *testing.T, x *bubble) {

@@ -21,10 +21,10 @@ const otherOrigin = "https://other.example"
 func ticketConfig(t testing.TB) wsauth.Config {
 	t.Helper()
 	return wsauth.Config{
-		Verifier:  newVerifier(t, 0),
-		Locations: []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}},
-		Tickets:   store.NewMemory(0),
-		Origins:   []string{origin, otherOrigin},
+		Verifier:   newVerifier(t, 0),
+		Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}},
+		Tickets:    store.NewMemory(0),
+		Origins:    []string{origin, otherOrigin},
 	}
 }
 
@@ -323,7 +323,7 @@ func TestTicketWithoutOrigin(t *testing.T) {
 		"named": func(c *wsauth.Config) { c.Origins = []string{origin, other} },
 		"any": func(c *wsauth.Config) {
 			c.Origins, c.AnyOrigin = nil, true
-			c.Locations = []wsauth.Location{wsauth.Ticket{}}
+			c.Extractors = []wsauth.Extractor{wsauth.Ticket{}}
 		},
 		"unsafe": func(c *wsauth.Config) { c.Origins, c.InsecureAnyOrigin = nil, true },
 	}
@@ -423,13 +423,13 @@ func TestTicketStoreFails(t *testing.T) {
 // value then and are not passed on. Any other credential beside a ticket is
 // refused.
 func TestTicketBesideCookies(t *testing.T) {
-	for name, order := range map[string][]wsauth.Location{
-		"ticket first":  {wsauth.Ticket{}, &wsauth.Cookies{}, wsauth.Header{}},
-		"cookies first": {wsauth.Header{}, &wsauth.Cookies{}, wsauth.Ticket{}},
+	for name, order := range map[string][]wsauth.Extractor{
+		"ticket first":  {wsauth.Ticket{}, wsauth.Cookies{}, wsauth.Header{}},
+		"cookies first": {wsauth.Header{}, wsauth.Cookies{}, wsauth.Ticket{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := ticketConfig(t)
-			c.Locations = order
+			c.Extractors = order
 			x := newTarget(t, c)
 			alice := issue(t, token.TypeAccess, "alice", token.Options{})
 			bob := issue(t, token.TypeAccess, "bob", token.Options{CSRF: true})

@@ -24,7 +24,7 @@ var lobbies = map[string]func(x *bubble, w http.ResponseWriter, r *http.Request)
 }
 
 func lobbyConfig() wsauth.Config {
-	return wsauth.Config{Locations: []wsauth.Location{wsauth.FirstMessage{}}, Origins: []string{origin}}
+	return wsauth.Config{Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}, Origins: []string{origin}}
 }
 
 // inLobby runs f with a target whose clients authenticate with their first

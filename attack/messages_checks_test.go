@@ -35,7 +35,7 @@ func TestFirstMessageChecks(t *testing.T) {
 		"J34/not_fresh": {"/fresh", nil, func(t *testing.T, _ *bubble) string { return access(t) }, wsauth.FreshTokenRequired},
 		"J34/fresh":     {"/fresh", nil, func(*testing.T, *bubble) string { return signed(claims()) }, ""},
 		"J34/ticket": {"/access", func(c *wsauth.Config) {
-			c.Tickets, c.Locations = store.NewMemory(0), append(c.Locations, wsauth.Ticket{})
+			c.Tickets, c.Extractors = store.NewMemory(0), append(c.Extractors, wsauth.Ticket{})
 		}, func(t *testing.T, x *bubble) string {
 			return ticket(t, x.guard, issue(t, token.TypeAccess, "alice", token.Options{}).Claims, "/access")
 		}, wsauth.TokenInvalid},

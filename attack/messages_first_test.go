@@ -107,7 +107,7 @@ func TestFirstMessageTimeout(t *testing.T) {
 			t.Run(fmt.Sprintf("P1/%s/%v", name, timeout), func(t *testing.T) {
 				config := func() wsauth.Config {
 					c := lobbyConfig()
-					c.Locations = []wsauth.Location{wsauth.FirstMessage{Timeout: timeout}}
+					c.Extractors = []wsauth.Extractor{wsauth.FirstMessage{Timeout: timeout}}
 					c.Limits.Unauthenticated = 1
 					return c
 				}

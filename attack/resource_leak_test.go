@@ -144,7 +144,7 @@ func TestCanaryAfterwards(t *testing.T) {
 func TestStripped(t *testing.T) {
 	made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
 	tok, value := made.Raw, made.Claims.CSRF
-	all := []wsauth.Location{wsauth.Header{}, &wsauth.Cookies{}, wsauth.Query{Name: "token"}, wsauth.PathValue{Name: "token"}}
+	all := []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{}, wsauth.Query{Name: "token"}, wsauth.PathValue{Name: "token"}}
 	for name, c := range map[string]struct{ raw, target string }{
 		"header": {upgrade("/a%2Fb/x?c=d&e", bearer(tok), "Cookie: f=g"), "/a%2Fb/x?c=d&e"},
 		"cookie": {upgrade("/a%2Fb/x?c=d&csrf_token="+value+"&e", "Cookie: f=g; csrf_access_token="+value+"; __Host-access_token_cookie="+tok+"; __Host-refresh_token_cookie="+tok), "/a%2Fb/x?c=d&e"},
@@ -153,7 +153,7 @@ func TestStripped(t *testing.T) {
 		"path":   {upgrade("/a%2Fb/"+tok+"?c=d&e", "Cookie: f=g"), "/a%2Fb/-?c=d&e"},
 	} {
 		t.Run("R6/"+name, func(t *testing.T) {
-			guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Locations: all})
+			guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Extractors: all})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -212,7 +212,7 @@ func TestNothingIsEchoed(t *testing.T) {
 	const canary = "ZZcanaryZZ"
 	lines := []string{"Origin: https://" + canary, "Referer: https://" + canary, "User-Agent: " + canary, "Cookie: " + canary + "=" + canary,
 		"X-Forwarded-For: " + canary, "X-Request-Id: " + canary, "Sec-WebSocket-Extensions: " + canary, "Accept: " + canary, "Sec-WebSocket-Protocol: " + canary}
-	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.Header{}, &wsauth.Cookies{}, wsauth.Query{Name: "token"}}})
+	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{}, wsauth.Query{Name: "token"}}})
 	for name, c := range map[string]struct {
 		raw  string
 		want wsauth.Reason

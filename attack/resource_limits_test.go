@@ -90,8 +90,8 @@ func TestOneForSeveralLimits(t *testing.T) {
 func TestStrangersPushNobodyOut(t *testing.T) {
 	inBubble(t, func() wsauth.Config {
 		return wsauth.Config{
-			Limits:    wsauth.Limits{PerAddress: 3, WhenFull: wsauth.EndOldest},
-			Locations: []wsauth.Location{wsauth.Header{}, wsauth.FirstMessage{}},
+			Limits:     wsauth.Limits{PerAddress: 3, WhenFull: wsauth.EndOldest},
+			Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.FirstMessage{}},
 		}
 	}, func(t *testing.T, x *bubble) {
 		var open []*client
@@ -139,7 +139,7 @@ func TestHugeLimits(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			inLobby(t, "coder", func() wsauth.Config {
 				c := lobbyConfig()
-				c.Locations = append(c.Locations, wsauth.Header{})
+				c.Extractors = append(c.Extractors, wsauth.Header{})
 				c.Refusal = refusal
 				c.Limits = wsauth.Limits{
 					PerSubject: most, PerSession: most, PerAddress: most, WhenFull: wsauth.EndOldest,
@@ -260,12 +260,12 @@ func TestLimitsAreChecked(t *testing.T) {
 		{wsauth.Config{Limits: wsauth.Limits{UnauthenticatedPerAddress: -1}}, "Limits.UnauthenticatedPerAddress: -1"},
 		{wsauth.Config{Limits: wsauth.Limits{WhenFull: 3}}, "Limits.WhenFull: 3"},
 		{wsauth.Config{Staleness: time.Second}, "Staleness: 1s"},
-		{wsauth.Config{Locations: []wsauth.Location{wsauth.Ticket{}}}, "Tickets: required by Locations[0]"},
-		{wsauth.Config{Locations: []wsauth.Location{&wsauth.Ticket{}}}, "Tickets: required by Locations[0]"},
-		{wsauth.Config{Locations: []wsauth.Location{&wsauth.FirstMessage{}, wsauth.FirstMessage{Timeout: time.Second}}}, "Locations[1]: a second FirstMessage"},
-		{wsauth.Config{Locations: []wsauth.Location{wsauth.FirstMessage{}, wsauth.FirstMessage{Timeout: time.Second}}}, "Locations[1]: a second FirstMessage"},
-		{wsauth.Config{Locations: []wsauth.Location{wsauth.FirstMessage{Timeout: time.Hour}}}, "Locations[0]: FirstMessage: Timeout"},
-		{wsauth.Config{Locations: []wsauth.Location{wsauth.Subprotocol{Name: "a", Prefix: "b."}}}, "Locations[0]: Subprotocol: "},
+		{wsauth.Config{Extractors: []wsauth.Extractor{wsauth.Ticket{}}}, "Tickets: required by Extractors[0]"},
+		{wsauth.Config{Extractors: []wsauth.Extractor{&wsauth.Ticket{}}}, "Tickets: required by Extractors[0]"},
+		{wsauth.Config{Extractors: []wsauth.Extractor{&wsauth.FirstMessage{}, wsauth.FirstMessage{Timeout: time.Second}}}, "Extractors[1]: a second FirstMessage"},
+		{wsauth.Config{Extractors: []wsauth.Extractor{wsauth.FirstMessage{}, wsauth.FirstMessage{Timeout: time.Second}}}, "Extractors[1]: a second FirstMessage"},
+		{wsauth.Config{Extractors: []wsauth.Extractor{wsauth.FirstMessage{Timeout: time.Hour}}}, "Extractors[0]: FirstMessage: Timeout"},
+		{wsauth.Config{Extractors: []wsauth.Extractor{wsauth.Subprotocol{Name: "a", Prefix: "b."}}}, "Extractors[0]: Subprotocol: "},
 	} {
 		c.config.Verifier = newVerifier(t, 0)
 		if _, err := wsauth.New(c.config); err == nil || !strings.HasPrefix(err.Error(), "wsauth: Config."+c.fault) || strings.Contains(err.Error(), "\n") {

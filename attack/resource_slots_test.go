@@ -19,7 +19,7 @@ const anna, ben, carl, carlToo = "192.0.2.1:1000", "192.0.2.2:1000", "[2001:db8:
 func slots(all, perAddress int, refusal wsauth.Refusal) func() wsauth.Config {
 	return func() wsauth.Config {
 		c := lobbyConfig()
-		c.Locations = append(c.Locations, wsauth.Header{})
+		c.Extractors = append(c.Extractors, wsauth.Header{})
 		c.Limits = wsauth.Limits{Unauthenticated: all, UnauthenticatedPerAddress: perAddress}
 		c.Refusal = refusal
 		return c
@@ -127,7 +127,7 @@ func TestIdleCrowd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			config := func() wsauth.Config {
 				c := lobbyConfig()
-				c.Locations = []wsauth.Location{wsauth.FirstMessage{Timeout: timeout}}
+				c.Extractors = []wsauth.Extractor{wsauth.FirstMessage{Timeout: timeout}}
 				return c
 			}
 			want := timeout
@@ -237,7 +237,7 @@ func TestWaitingSocketsAtShutdown(t *testing.T) {
 func TestWhoMayWait(t *testing.T) {
 	config := func() wsauth.Config {
 		c := lobbyConfig()
-		c.Locations = []wsauth.Location{wsauth.Header{}, &wsauth.Cookies{}, wsauth.Subprotocol{}, wsauth.FirstMessage{}}
+		c.Extractors = []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{}, wsauth.Subprotocol{}, wsauth.FirstMessage{}}
 		return c
 	}
 	inLobby(t, "coder", config, func(t *testing.T, x *bubble) {

@@ -75,7 +75,7 @@ func TestTicketRace(t *testing.T) {
 // that nothing else differs.
 func TestTiming(t *testing.T) {
 	config := ticketConfig(t)
-	config.Locations = append(config.Locations, &wsauth.Cookies{})
+	config.Extractors = append(config.Extractors, wsauth.Cookies{})
 	guard := sure(wsauth.New(config))
 	var made [64]*token.Token
 	var tickets [2][64]string // unused and used ones

@@ -76,7 +76,7 @@ func TestMarkerIsSelected(t *testing.T) {
 	for name, handler := range handlers {
 		for _, keep := range []bool{false, true} {
 			guard, err := wsauth.New(wsauth.Config{
-				Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.Header{}, wsauth.Subprotocol{}, wsauth.Subprotocol{Prefix: k8sPrefix}}, KeepCredential: keep,
+				Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Subprotocol{}, wsauth.Subprotocol{Prefix: k8sPrefix}}, KeepCredential: keep,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -132,7 +132,7 @@ func TestRefusalSelectsNoToken(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		guard, err := wsauth.New(wsauth.Config{
 			Verifier: newVerifier(t, 0), Refusal: wsauth.RefuseClose, KeepCredential: keep,
-			Locations: []wsauth.Location{wsauth.Subprotocol{}, wsauth.Subprotocol{Prefix: "tok."}},
+			Extractors: []wsauth.Extractor{wsauth.Subprotocol{}, wsauth.Subprotocol{Prefix: "tok."}},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -164,7 +164,7 @@ func TestRefusalSelectsNoToken(t *testing.T) {
 // TestMarkerForClients opens sockets with clients that check the selected
 // subprotocol.
 func TestMarkerForClients(t *testing.T) {
-	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.Subprotocol{}}})
+	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Subprotocol{}}})
 	if err != nil {
 		t.Fatal(err)
 	}

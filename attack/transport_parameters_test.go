@@ -9,7 +9,7 @@ import (
 	"wsauth/token"
 )
 
-// TestAppParameters checks that a token in a query parameter that no location
+// TestAppParameters checks that a token in a query parameter that no extractor
 // reads is refused, unless the parameter is the application's.
 func TestAppParameters(t *testing.T) {
 	made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
@@ -33,7 +33,7 @@ func TestAppParameters(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := newTarget(t, wsauth.Config{
-				Verifier: newVerifier(t, 0), Locations: []wsauth.Location{&wsauth.Cookies{}, wsauth.Header{}}, Origins: []string{origin}, AppParameters: c.of,
+				Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Cookies{}, wsauth.Header{}}, Origins: []string{origin}, AppParameters: c.of,
 			})
 			for _, path := range []string{"/access", "/optional"} {
 				for _, raw := range []string{
@@ -70,18 +70,18 @@ func TestAppParametersName(t *testing.T) {
 
 func TestAppParametersThatCannotBe(t *testing.T) {
 	for name, c := range map[string]struct {
-		locations []wsauth.Location
-		of        string
+		extractors []wsauth.Extractor
+		of         string
 	}{
 		"empty":     {nil, ""},
 		"escaped":   {nil, "a b"},
-		"query":     {[]wsauth.Location{wsauth.Query{Name: "token"}}, "token"},
-		"ticket":    {[]wsauth.Location{wsauth.Ticket{Name: "t"}}, "t"},
-		"csrf":      {[]wsauth.Location{&wsauth.Cookies{CSRFQuery: "c"}}, "c"},
-		"of others": {[]wsauth.Location{wsauth.Header{}, wsauth.Ticket{}}, "ticket"},
+		"query":     {[]wsauth.Extractor{wsauth.Query{Name: "token"}}, "token"},
+		"ticket":    {[]wsauth.Extractor{wsauth.Ticket{Name: "t"}}, "t"},
+		"csrf":      {[]wsauth.Extractor{wsauth.Cookies{CSRFQuery: "c"}}, "c"},
+		"of others": {[]wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}}, "ticket"},
 	} {
 		config := ticketConfig(t)
-		config.Locations, config.AppParameters = c.locations, []string{"fine", c.of}
+		config.Extractors, config.AppParameters = c.extractors, []string{"fine", c.of}
 		if _, err := wsauth.New(config); err == nil || !strings.Contains(err.Error(), "Config.AppParameters[1]: ") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -94,7 +94,7 @@ func TestAppParametersThatCannotBe(t *testing.T) {
 func TestTicketsOfTheApplication(t *testing.T) {
 	made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
 	c := ticketConfig(t)
-	c.Locations = []wsauth.Location{wsauth.Ticket{}, wsauth.Header{}, &wsauth.Cookies{}}
+	c.Extractors = []wsauth.Extractor{wsauth.Ticket{}, wsauth.Header{}, wsauth.Cookies{}}
 	x := newTarget(t, c)
 	mine := ticket(t, x.guard, made.Claims, "/access")
 	for query, want := range map[string]wsauth.Reason{
@@ -139,7 +139,7 @@ func TestTicketsOfTheApplication(t *testing.T) {
 func TestForeignTicketsWaitForTheFirstMessage(t *testing.T) {
 	config := func() wsauth.Config {
 		c := lobbyConfig()
-		c.Locations, c.Tickets = append(c.Locations, wsauth.Ticket{}), ticketConfig(t).Tickets
+		c.Extractors, c.Tickets = append(c.Extractors, wsauth.Ticket{}), ticketConfig(t).Tickets
 		return c
 	}
 	inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
@@ -152,13 +152,13 @@ func TestForeignTicketsWaitForTheFirstMessage(t *testing.T) {
 	})
 }
 
-// TestTicketLocationCalledToken names the ticket's parameter as tokens are
+// TestTicketExtractorCalledToken names the ticket's parameter as tokens are
 // named elsewhere.
-func TestTicketLocationCalledToken(t *testing.T) {
+func TestTicketExtractorCalledToken(t *testing.T) {
 	alice := issue(t, token.TypeAccess, "alice", token.Options{})
 	for _, name := range []string{"token", "access_token"} {
 		c := ticketConfig(t)
-		c.Locations = []wsauth.Location{wsauth.Header{}, wsauth.Ticket{Name: name}}
+		c.Extractors = []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{Name: name}}
 		x := newTarget(t, c)
 		x.wantSuccess(t, x.send(t, upgrade("/access?"+name+"="+ticket(t, x.guard, alice.Claims, "/access"), fromOurs)))
 		x.wantRefusal(t, x.send(t, upgrade("/optional?"+name+"="+alice.Raw, fromOurs)), wsauth.TokenInvalid)
@@ -193,11 +193,11 @@ func TestContainsTicket(t *testing.T) {
 	}
 }
 
-// An ambientLocation reads a header as a credential that browsers send by
+// An ambientExtractor reads a header as a credential that browsers send by
 // themselves, like a client certificate.
-type ambientLocation struct{ wsauth.Header }
+type ambientExtractor struct{ wsauth.Header }
 
-func (l ambientLocation) Extract(r *http.Request, q wsauth.Requirement) (wsauth.Credential, error) {
+func (l ambientExtractor) Extract(r *http.Request, q wsauth.Requirement) (wsauth.Credential, error) {
 	c, err := l.Header.Extract(r, q)
 	c.Ambient = c.Token != ""
 	return c, err
@@ -209,7 +209,7 @@ func TestAnyOrigin(t *testing.T) {
 	made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
 	x := newTarget(t, wsauth.Config{
 		Verifier: newVerifier(t, 0), AnyOrigin: true,
-		Locations: []wsauth.Location{wsauth.Header{}, ambientLocation{wsauth.Header{Name: "X-Cert", NoScheme: true}}},
+		Extractors: []wsauth.Extractor{wsauth.Header{}, ambientExtractor{wsauth.Header{Name: "X-Cert", NoScheme: true}}},
 	})
 	for _, from := range []string{"https://evil.example", "null", "http://localhost", "https://" + host, "app://x"} {
 		x.wantSuccess(t, x.send(t, upgrade("/access", "Origin: "+from, bearer(made.Raw))))
@@ -225,8 +225,8 @@ func TestAnyOrigin(t *testing.T) {
 func TestAnyOriginThatCannotBe(t *testing.T) {
 	v := newVerifier(t, 0)
 	for name, c := range map[string]wsauth.Config{
-		"cookies":  {Locations: []wsauth.Location{wsauth.Header{}, &wsauth.Cookies{}}},
-		"embedded": {Locations: []wsauth.Location{struct{ *wsauth.Cookies }{&wsauth.Cookies{}}}},
+		"cookies":  {Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{}}},
+		"embedded": {Extractors: []wsauth.Extractor{struct{ wsauth.Cookies }{wsauth.Cookies{}}}},
 		"origins":  {Origins: []string{origin}},
 		"insecure": {InsecureAnyOrigin: true},
 	} {

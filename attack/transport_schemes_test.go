@@ -31,9 +31,9 @@ var foreignFields = []string{
 // not a credential and stays in the request.
 func TestForeignSchemes(t *testing.T) {
 	x := newTarget(t, wsauth.Config{
-		Verifier:  newVerifier(t, 0),
-		Locations: []wsauth.Location{wsauth.Header{}, &wsauth.Cookies{}, wsauth.Query{Name: "token"}, wsauth.Subprotocol{}},
-		Origins:   []string{origin},
+		Verifier:   newVerifier(t, 0),
+		Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{}, wsauth.Query{Name: "token"}, wsauth.Subprotocol{}},
+		Origins:    []string{origin},
 	})
 	for _, q := range requirements {
 		made := issue(t, q.Type(), "alice", token.Options{CSRF: true, Fresh: q == wsauth.Fresh})
@@ -78,7 +78,7 @@ func TestForeignSchemes(t *testing.T) {
 // TestAlmostForeignSchemes checks that a field that a lenient server could
 // take for our token is refused, even if the route requires no token.
 func TestAlmostForeignSchemes(t *testing.T) {
-	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.Header{}, &wsauth.Cookies{}}})
+	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{}}})
 	a := access(t)
 	const missing, malformed = wsauth.TokenMissing, wsauth.InvalidRequest
 	for _, path := range []string{"/optional", "/access"} {
@@ -99,25 +99,25 @@ func TestAlmostForeignSchemes(t *testing.T) {
 }
 
 // TestForeignSchemesKeepTheText checks that the text of the refusal names the
-// expected scheme, wherever the header stands among the locations.
+// expected scheme, wherever the header stands among the extractors.
 func TestForeignSchemesKeepTheText(t *testing.T) {
 	header, own := wsauth.Header{}, wsauth.Header{Name: "X-Auth", Scheme: "Token"}
 	for name, c := range map[string]struct {
-		locations []wsauth.Location
-		line      string
-		text      string
+		extractors []wsauth.Extractor
+		line       string
+		text       string
 	}{
-		"first":           {[]wsauth.Location{header, &wsauth.Cookies{}}, "Authorization: Basic x", "Bad Authorization header. Expected value 'Bearer <JWT>'"},
-		"last":            {[]wsauth.Location{&wsauth.Cookies{}, header}, "Authorization: Basic x", "Bad Authorization header. Expected value 'Bearer <JWT>'"},
-		"none":            {[]wsauth.Location{&wsauth.Cookies{}, header}, "Accept: x", "Missing cookie access_token_cookie"},
-		"of another name": {[]wsauth.Location{&wsauth.Cookies{}, own}, "X-Auth: Bearer x", "Bad X-Auth header. Expected value 'Token <JWT>'"},
-		"not ours":        {[]wsauth.Location{&wsauth.Cookies{}, own}, "Authorization: Basic x", "Missing cookie access_token_cookie"},
-		"empty":           {[]wsauth.Location{header}, "Authorization: ", "Bad Authorization header. Expected value 'Bearer <JWT>'"},
-		"empty token":     {[]wsauth.Location{wsauth.Header{Name: "X-Token", NoScheme: true}}, "X-Token: ", "Bad X-Token header. Expected value '<JWT>'"},
-		"without scheme":  {[]wsauth.Location{wsauth.Header{NoScheme: true}}, "Authorization: Basic x", "Bad Authorization header. Expected value '<JWT>'"},
+		"first":           {[]wsauth.Extractor{header, wsauth.Cookies{}}, "Authorization: Basic x", "Bad Authorization header. Expected value 'Bearer <JWT>'"},
+		"last":            {[]wsauth.Extractor{wsauth.Cookies{}, header}, "Authorization: Basic x", "Bad Authorization header. Expected value 'Bearer <JWT>'"},
+		"none":            {[]wsauth.Extractor{wsauth.Cookies{}, header}, "Accept: x", "Missing cookie access_token_cookie"},
+		"of another name": {[]wsauth.Extractor{wsauth.Cookies{}, own}, "X-Auth: Bearer x", "Bad X-Auth header. Expected value 'Token <JWT>'"},
+		"not ours":        {[]wsauth.Extractor{wsauth.Cookies{}, own}, "Authorization: Basic x", "Missing cookie access_token_cookie"},
+		"empty":           {[]wsauth.Extractor{header}, "Authorization: ", "Bad Authorization header. Expected value 'Bearer <JWT>'"},
+		"empty token":     {[]wsauth.Extractor{wsauth.Header{Name: "X-Token", NoScheme: true}}, "X-Token: ", "Bad X-Token header. Expected value '<JWT>'"},
+		"without scheme":  {[]wsauth.Extractor{wsauth.Header{NoScheme: true}}, "Authorization: Basic x", "Bad Authorization header. Expected value '<JWT>'"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Locations: c.locations})
+			guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Extractors: c.extractors})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,10 +138,10 @@ func TestForeignSchemesKeepTheText(t *testing.T) {
 	}
 }
 
-// TestTwoSchemesOfOneHeader reads one header by two locations with different
+// TestTwoSchemesOfOneHeader reads one header by two extractors with different
 // schemes.
 func TestTwoSchemesOfOneHeader(t *testing.T) {
-	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.Header{}, wsauth.Header{Scheme: "JWT"}}})
+	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Header{Scheme: "JWT"}}})
 	a := access(t)
 	for _, scheme := range []string{"Bearer ", "JWT "} {
 		if seen := x.wantSuccess(t, x.send(t, plain("GET", "/access", "Authorization: "+scheme+a))); strings.Contains(seen, a) {
@@ -160,7 +160,7 @@ func TestTwoSchemesOfOneHeader(t *testing.T) {
 func TestForeignSchemesWaitForTheFirstMessage(t *testing.T) {
 	config := func() wsauth.Config {
 		c := lobbyConfig()
-		c.Locations = append(c.Locations, wsauth.Header{})
+		c.Extractors = append(c.Extractors, wsauth.Header{})
 		return c
 	}
 	inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
@@ -182,7 +182,7 @@ func TestForeignSchemesWaitForTheFirstMessage(t *testing.T) {
 
 // TestForeignSchemesOverHTTP2 checks the same over HTTP/2.
 func TestForeignSchemesOverHTTP2(t *testing.T) {
-	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.Header{}, &wsauth.Cookies{}}})
+	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,10 +26,10 @@ const (
 
 // A form is a way to write a token among the subprotocols.
 type form struct {
-	name     string
-	location wsauth.Subprotocol
-	item     func(tok string) string // may return several items
-	rest     string                  // what the handler sees of them
+	name      string
+	extractor wsauth.Subprotocol
+	item      func(tok string) string // may return several items
+	rest      string                  // what the handler sees of them
 }
 
 func prefixed(prefix string) func(string) string {
@@ -51,7 +51,7 @@ var forms = []form{
 
 // status returns the status of the answer to a hostile token; see place.
 func (f form) status(tok string) int {
-	switch encoded := strings.HasPrefix(f.location.Prefix, "base64url."); {
+	switch encoded := strings.HasPrefix(f.extractor.Prefix, "base64url."); {
 	case encoded && len(b64(tok)) > 1<<20:
 		return 431
 	case encoded:
@@ -80,7 +80,7 @@ func list(items ...string) string {
 func (f form) config(t *testing.T, refusal wsauth.Refusal) wsauth.Config {
 	t.Helper()
 	return wsauth.Config{
-		Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.Header{}, f.location}, Origins: []string{origin}, Refusal: refusal,
+		Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Header{}, f.extractor}, Origins: []string{origin}, Refusal: refusal,
 	}
 }
 
@@ -111,7 +111,7 @@ func TestSubprotocol(t *testing.T) {
 		for library, accept := range upgraders {
 			log := new(wstest.Log)
 			guard, err := wsauth.New(wsauth.Config{
-				Verifier: newVerifier(t, 0), Locations: []wsauth.Location{f.location}, Origins: []string{origin}, Logger: slog.New(slog.NewTextHandler(log, nil)),
+				Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{f.extractor}, Origins: []string{origin}, Logger: slog.New(slog.NewTextHandler(log, nil)),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -215,7 +215,7 @@ func TestSubprotocolOffers(t *testing.T) {
 			{"token_alone", offering(tok), missing},
 			{"none", offering("chat"), missing},
 		}
-		if f.location.Prefix == "" {
+		if f.extractor.Prefix == "" {
 			name := f.rest
 			shots = append(shots,
 				shot{"name_alone", offering(name), malformed},
@@ -231,30 +231,30 @@ func TestSubprotocolOffers(t *testing.T) {
 				shot{"other_first", offering(name + ", chat, " + tok), invalid})
 		} else {
 			shots = append(shots,
-				shot{"empty", offering(f.location.Prefix), malformed},
-				shot{"one_empty", offering(f.location.Prefix + ", " + item(tok)), malformed},
+				shot{"empty", offering(f.extractor.Prefix), malformed},
+				shot{"one_empty", offering(f.extractor.Prefix + ", " + item(tok)), malformed},
 				shot{"not_at_the_beginning", offering("x" + item(tok)), missing})
 		}
 		if encoded := item(tok); strings.HasPrefix(encoded, "base64url.") {
-			short := f.location.Prefix + b64("xx") // two unused bits
+			short := f.extractor.Prefix + b64("xx") // two unused bits
 			shots = append(shots,
 				shot{"padding", offering(short + "="), malformed},
 				shot{"not_canonical", offering(short[:len(short)-1] + string(nextChar(short[len(short)-1]))), malformed},
-				shot{"standard_alphabet", offering(f.location.Prefix + "++//"), malformed},
+				shot{"standard_alphabet", offering(f.extractor.Prefix + "++//"), malformed},
 				shot{"white_space", offering(encoded[:60] + " " + encoded[60:]), malformed},
-				shot{"not_encoded", offering(f.location.Prefix + tok), malformed},
-				shot{"encoded_twice", offering(f.location.Prefix + b64(b64(tok))), invalid},
+				shot{"not_encoded", offering(f.extractor.Prefix + tok), malformed},
+				shot{"encoded_twice", offering(f.extractor.Prefix + b64(b64(tok))), invalid},
 				shot{"newline_inside", offering(item(tok + "\n")), invalid},
 				shot{"nbsp_inside", offering(item(tok + "\u00a0")), invalid})
 		}
 		t.Run("T10/"+f.name, func(t *testing.T) { x.fire(t, shots) })
 	}
 	both := newTarget(t, wsauth.Config{
-		Verifier: newVerifier(t, 0), Locations: []wsauth.Location{forms[0].location, forms[2].location}, Origins: []string{origin},
+		Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{forms[0].extractor, forms[2].extractor}, Origins: []string{origin},
 	})
 	both.fire(t, []shot{
-		{"T10/two_locations", offering(forms[0].item(tok) + ", " + forms[2].item(tok)), malformed},
-		{"T10/one_of_two_locations", offering(forms[2].item(tok)), ""},
+		{"T10/two_extractors", offering(forms[0].item(tok) + ", " + forms[2].item(tok)), malformed},
+		{"T10/one_of_two_extractors", offering(forms[2].item(tok)), ""},
 	})
 }
 

@@ -14,9 +14,9 @@ import (
 // in ways that can be read in two ways: T1 to T4, T6, T7, T9, T12 and T13.
 func TestTransport(t *testing.T) {
 	x := newTarget(t, wsauth.Config{
-		Verifier:  newVerifier(t, 0),
-		Locations: []wsauth.Location{wsauth.Header{}, &wsauth.Cookies{}, wsauth.Query{Name: "ticket"}},
-		Origins:   []string{origin},
+		Verifier:   newVerifier(t, 0),
+		Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{}, wsauth.Query{Name: "ticket"}},
+		Origins:    []string{origin},
 	})
 	alice := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
 	bob := access(t)
@@ -97,9 +97,9 @@ func TestTransport(t *testing.T) {
 // can plant under a name that a careless reader takes for ours (T8).
 func TestPlantedNames(t *testing.T) {
 	x := newTarget(t, wsauth.Config{
-		Verifier:  newVerifier(t, 0),
-		Locations: []wsauth.Location{&wsauth.Cookies{}},
-		Origins:   []string{origin},
+		Verifier:   newVerifier(t, 0),
+		Extractors: []wsauth.Extractor{wsauth.Cookies{}},
+		Origins:    []string{origin},
 	})
 	alice := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
 	mallory := issue(t, token.TypeAccess, "mallory", token.Options{CSRF: true})
@@ -142,12 +142,12 @@ func TestTokenInQuery(t *testing.T) {
 		{"T5/optional", upgrade("/optional?token=" + tok), wsauth.InvalidRequest},
 		{"T5/another_token", upgrade("/access?token=page-2", bearer(tok)), ""},
 	})
-	named := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Locations: []wsauth.Location{wsauth.Query{Name: "access_token"}}})
+	named := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Query{Name: "access_token"}}})
 	named.fire(t, []shot{{"T5/named_by_the_policy", upgrade("/access?access_token=" + tok), ""}})
 }
 
 // TestSubprotocolToken checks that a token among the subprotocols is not a
-// credential if no location reads it there, and is never repeated (T10).
+// credential if no extractor reads it there, and is never repeated (T10).
 func TestSubprotocolToken(t *testing.T) {
 	tok := access(t)
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Refusal: wsauth.RefuseClose})
@@ -179,8 +179,8 @@ func TestSubprotocolToken(t *testing.T) {
 // request, whose head net/http bounds (T11).
 func TestLargeRequests(t *testing.T) {
 	x := newTarget(t, wsauth.Config{
-		Verifier:  newVerifier(t, 0),
-		Locations: []wsauth.Location{wsauth.Header{}, &wsauth.Cookies{}, wsauth.Query{Name: "ticket"}},
+		Verifier:   newVerifier(t, 0),
+		Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{}, wsauth.Query{Name: "ticket"}},
 	})
 	t.Run("T11/2MiB_of_headers", func(t *testing.T) {
 		a := x.send(t, plain("GET", "/access", "X-Large: "+strings.Repeat("x", 2<<20)))

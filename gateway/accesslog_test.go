@@ -245,9 +245,9 @@ func accessLogHoldsNoCredential(t *testing.T, format logFormat) {
 		c.AccessLog = true
 		c.Routes = []Route{
 			{Path: "/", Upstreams: []string{b.URL}},
-			{Path: "/query", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.Query{Name: "token"}}},
-			{Path: "/protocol", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.Subprotocol{}}},
-			{Path: "/first", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.FirstMessage{}}},
+			{Path: "/query", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.Query{Name: "token"}}},
+			{Path: "/protocol", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.Subprotocol{}}},
+			{Path: "/first", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}},
 		}
 	})
 	access, refresh := r.login()

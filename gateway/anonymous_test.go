@@ -45,7 +45,7 @@ func TestIdleFirstMessages(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := introduced(t, newBackend(t), change, func(c *Config) {
-				c.Routes[0].Locations = []wsauth.Location{wsauth.FirstMessage{Timeout: 3 * time.Second}} // long enough for four handshakes
+				c.Routes[0].Extractors = []wsauth.Extractor{wsauth.FirstMessage{Timeout: 3 * time.Second}} // long enough for four handshakes
 			})
 			var idle []*bufio.Reader
 			for range 3 {

@@ -51,7 +51,7 @@ func (c *Config) checkRoutes() faults {
 				wrong.add(fmt.Sprintf("%s.Origins[%d]", field, j), "%w", err)
 			}
 		}
-		wrong.addBelow(field, checkLocations(r.Locations))
+		wrong.addBelow(field, checkExtractors(r.Extractors))
 		wrong.addBelow(field, r.checkAppParameters())
 		wrong.addBelow(field, r.checkAnyOrigin())
 		wrong.addBelow(field, r.checkCORS())
@@ -66,7 +66,7 @@ func (c *Config) checkRoutes() faults {
 // clone returns a deep copy of r, so that Update recognizes what the caller
 // has changed in lists and maps.
 func (r Route) clone() Route {
-	r.Upstreams, r.Scopes, r.Locations = slices.Clone(r.Upstreams), slices.Clone(r.Scopes), slices.Clone(r.Locations)
+	r.Upstreams, r.Scopes, r.Extractors = slices.Clone(r.Upstreams), slices.Clone(r.Scopes), slices.Clone(r.Extractors)
 	r.AppParameters, r.Origins, r.Headers = slices.Clone(r.AppParameters), slices.Clone(r.Origins), maps.Clone(r.Headers)
 	r.Claims = maps.Clone(r.Claims)
 	for name, values := range r.Claims {
@@ -112,18 +112,18 @@ func (c *Config) checkAsserting() faults {
 	return wrong
 }
 
-// checkLocations returns the faults that a guard would find in the locations
+// checkExtractors returns the faults that a guard would find in the extractors
 // of a route.
-func checkLocations(locations []wsauth.Location) faults {
+func checkExtractors(extractors []wsauth.Extractor) faults {
 	var wrong faults
-	for i, l := range locations {
-		field := fmt.Sprintf("Locations[%d]", i)
-		if err := tryLocations(l); err != nil {
+	for i, l := range extractors {
+		field := fmt.Sprintf("Extractors[%d]", i)
+		if err := tryExtractors(l); err != nil {
 			wrong.add(field, "%w", err)
 			continue
 		}
-		for _, other := range locations[:i] {
-			if tryLocations(other) == nil && tryLocations(other, l) != nil {
+		for _, other := range extractors[:i] {
+			if tryExtractors(other) == nil && tryExtractors(other, l) != nil {
 				wrong.add(field, "it stands twice; every credential would be found twice")
 				break
 			}
@@ -133,15 +133,15 @@ func checkLocations(locations []wsauth.Location) faults {
 }
 
 // checkAppParameters checks the application's parameters, by themselves and
-// beside those of the locations.
+// beside those of the extractors.
 func (r *Route) checkAppParameters() faults {
 	var wrong faults
 	if r.Public && len(r.AppParameters) > 0 {
 		wrong.add("AppParameters", "a public route looks at no parameter; leave it out")
 	}
 	for i, name := range r.AppParameters {
-		c := wsauth.Config{Verifier: nobody{}, Tickets: store.NewMemory(1), Locations: r.readLocations(), AppParameters: []string{name}}
-		c.Locations = slices.DeleteFunc(slices.Clone(c.Locations), func(l wsauth.Location) bool { return tryLocations(l) != nil })
+		c := wsauth.Config{Verifier: nobody{}, Tickets: store.NewMemory(1), Extractors: r.readExtractors(), AppParameters: []string{name}}
+		c.Extractors = slices.DeleteFunc(slices.Clone(c.Extractors), func(l wsauth.Extractor) bool { return tryExtractors(l) != nil })
 		if _, err := wsauth.New(c); err != nil {
 			_, text, _ := strings.Cut(err.Error(), "AppParameters[0]: ")
 			wrong.add(fmt.Sprintf("AppParameters[%d]", i), "%s", text)
@@ -162,32 +162,32 @@ func (r *Route) checkAnyOrigin() faults {
 	if len(r.Origins) > 0 {
 		wrong.add("AnyOrigin", "any contradicts the origins that are named beside it: leave one of the two out")
 	}
-	isCookies := func(l wsauth.Location) bool {
-		_, ok := l.(*wsauth.Cookies)
+	isCookies := func(l wsauth.Extractor) bool {
+		_, ok := l.(wsauth.Cookies)
 		return ok
 	}
-	if !r.Public && slices.ContainsFunc(r.readLocations(), isCookies) {
-		wrong.add("AnyOrigin", "any: this route takes cookies, which a browser sends by itself, so any web site could open sockets as its visitors: name the origins, or leave the cookie out of the locations")
+	if !r.Public && slices.ContainsFunc(r.readExtractors(), isCookies) {
+		wrong.add("AnyOrigin", "any: this route takes cookies, which a browser sends by itself, so any web site could open sockets as its visitors: name the origins, or leave the cookie out of the extractors")
 	}
 	return wrong
 }
 
-// readLocations returns the locations where the route looks for credentials.
-func (r *Route) readLocations() []wsauth.Location {
-	if r.Locations != nil {
-		return r.Locations
+// readExtractors returns the extractors where the route looks for credentials.
+func (r *Route) readExtractors() []wsauth.Extractor {
+	if r.Extractors != nil {
+		return r.Extractors
 	}
-	return defaultLocations(&wsauth.Cookies{})
+	return defaultExtractors(wsauth.Cookies{})
 }
 
-// tryLocations returns the error of a guard with these locations, without its
-// prefix.
-func tryLocations(locations ...wsauth.Location) error {
-	_, err := wsauth.New(wsauth.Config{Verifier: nobody{}, Tickets: store.NewMemory(1), Locations: locations})
+// tryExtractors returns the error of a guard with these extractors, without
+// its prefix.
+func tryExtractors(extractors ...wsauth.Extractor) error {
+	_, err := wsauth.New(wsauth.Config{Verifier: nobody{}, Tickets: store.NewMemory(1), Extractors: extractors})
 	if err == nil {
 		return nil
 	}
-	text := strings.TrimPrefix(err.Error(), "wsauth: Config.Locations[0]: ")
+	text := strings.TrimPrefix(err.Error(), "wsauth: Config.Extractors[0]: ")
 	return errors.New(strings.ReplaceAll(text, "\n", "; "))
 }
 

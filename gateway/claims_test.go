@@ -101,7 +101,7 @@ func TestG4_DownstreamSeesTheNamespace(t *testing.T) {
 	headers := map[string]string{"X-User": "sub", "X-Sid": "sid", "X-Jti": "jti", "X-Actor": "act.sub", "X-Twin": "SUB"}
 	r := start(t, providing(p, Route{
 		Path: "/", Upstreams: []string{b.URL}, Headers: headers, Assertion: "X-Client-Token",
-		Locations: []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, wsauth.FirstMessage{}},
+		Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, wsauth.FirstMessage{}},
 	}), func(c *Config) { c.AccessLog = true })
 	raw := accessToken(p, "ada", "s", map[string]any{"act": map[string]any{"sub": "bob"}, "SUB": "eve", "Sid": "z"})
 	want := func(how string) {

@@ -199,19 +199,19 @@ func (c *Config) ownCORS() *corsPolicy {
 	}
 	own := *c.AuthCORS
 	own.Methods = append(slices.Clone(defaultMethods), http.MethodDelete)
-	return newCORSPolicy(c.AuthPrefix, &own, append(credentialHeaders(defaultLocations(&wsauth.Cookies{})), "Idempotency-Key"))
+	return newCORSPolicy(c.AuthPrefix, &own, append(credentialHeaders(defaultExtractors(wsauth.Cookies{})), "Idempotency-Key"))
 }
 
 // credentialHeaders returns the headers in which clients send tokens for these
-// locations, and CSRF values beside cookies.
-func credentialHeaders(locations []wsauth.Location) []string {
+// extractors, and CSRF values beside cookies.
+func credentialHeaders(extractors []wsauth.Extractor) []string {
 	names := []string{"Authorization"}
-	for _, l := range locations {
+	for _, l := range extractors {
 		switch l := l.(type) {
 		case wsauth.Header:
 			names = append(names, cmp.Or(l.Name, "Authorization"))
-		case *wsauth.Cookies:
-			names = append(names, cmp.Or(l.AccessCSRFHeader, "X-CSRF-Token"), cmp.Or(l.RefreshCSRFHeader, "X-CSRF-Token"))
+		case wsauth.Cookies:
+			names = append(names, cmp.Or(l.Access.CSRFHeader, "X-CSRF-Token"), cmp.Or(l.Refresh.CSRFHeader, "X-CSRF-Token"))
 		}
 	}
 	return names

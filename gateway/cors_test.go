@@ -287,22 +287,22 @@ func TestCORSChangesWithItsRoute(t *testing.T) {
 	wants(corsEvil, "")
 }
 
-// TestCORSHeadersOfALocation: pages may set the headers in which their route
+// TestCORSHeadersOfExtractors: pages may set the headers in which their route
 // looks for tokens.
-func TestCORSHeadersOfALocation(t *testing.T) {
-	for want, locations := range map[string][]wsauth.Location{
+func TestCORSHeadersOfExtractors(t *testing.T) {
+	for want, extractors := range map[string][]wsauth.Extractor{
 		"Authorization, Content-Type, X-Csrf-Token":            nil,
 		"Authorization, Content-Type":                          {wsauth.Header{}},
 		"Authorization, Content-Type, X-Token":                 {wsauth.Header{Name: "x-token", NoScheme: true}, wsauth.Ticket{}},
-		"Authorization, Content-Type, X-One, X-Two":            {&wsauth.Cookies{AccessCSRFHeader: "X-One", RefreshCSRFHeader: "X-TWO"}},
-		"Authorization, Content-Type, X-Csrf-Token, X-Refresh": {&wsauth.Cookies{RefreshCSRFHeader: "X-Refresh"}},
+		"Authorization, Content-Type, X-One, X-Two":            {wsauth.Cookies{Access: wsauth.CookieSpec{CSRFHeader: "X-One"}, Refresh: wsauth.CookieSpec{CSRFHeader: "X-TWO"}}},
+		"Authorization, Content-Type, X-Csrf-Token, X-Refresh": {wsauth.Cookies{Refresh: wsauth.CookieSpec{CSRFHeader: "X-Refresh"}}},
 	} {
 		b := newBackend(t)
 		r := start(t, func(c *Config) {
-			c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Locations: locations, CORS: &CORS{Origins: []string{corsApp}}}}
+			c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Extractors: extractors, CORS: &CORS{Origins: []string{corsApp}}}}
 		})
 		if got := r.ask("OPTIONS", "/", preflightFor(corsApp, "GET")...).Header.Get("Access-Control-Allow-Headers"); got != want {
-			t.Errorf("%v: %q, want %q", locations, got, want)
+			t.Errorf("%v: %q, want %q", extractors, got, want)
 		}
 	}
 }

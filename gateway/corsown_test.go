@@ -247,7 +247,7 @@ func TestCORSWarnings(t *testing.T) {
 		"another issuer":     {Config{Origins: []string{corsApp}, Issuer: "https://api.example.com"}, []string{"Origins[0]"}},
 		"no logins":          {Config{Origins: []string{corsApp, corsEvil}, NoAuth: true, Routes: named("")}, nil},
 		"public sockets":     {Config{Origins: []string{corsApp, corsEvil}, Routes: route(func(r *Route) { r.Public, r.Sockets = true, true })}, nil},
-		"no tickets":         {Config{Origins: []string{corsApp, corsEvil}, Routes: route(func(r *Route) { r.Locations = []wsauth.Location{wsauth.Subprotocol{}} })}, nil},
+		"no tickets":         {Config{Origins: []string{corsApp, corsEvil}, Routes: route(func(r *Route) { r.Extractors = []wsauth.Extractor{wsauth.Subprotocol{}} })}, nil},
 		"nothing is known":   {Config{Routes: named("", corsApp, corsEvil)}, nil},
 	} {
 		var got []string

@@ -116,7 +116,7 @@ func (p *proxy) passPreflight(w http.ResponseWriter, r *http.Request) {
 			delete(r.Header, name)
 		}
 	}
-	for _, l := range p.locations {
+	for _, l := range p.extractors {
 		l.Strip(r)
 	}
 	p.gateway.own.strip(r)

@@ -66,7 +66,7 @@ func TestG10_UpstreamsPolicy(t *testing.T) {
 		r := start(func(c *Config) {
 			c.Routes = []Route{{
 				Path: "/", Upstreams: []string{b.URL}, CORS: &CORS{Upstream: true}, KeepCredential: true, Assertion: "",
-				Locations: []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, wsauth.Query{Name: "jwt"}, &wsauth.Cookies{}}, AppParameters: []string{"access_token"},
+				Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, wsauth.Query{Name: "jwt"}, wsauth.Cookies{}}, AppParameters: []string{"access_token"},
 			}}
 		})
 		access, _ := r.login()

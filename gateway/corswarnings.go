@@ -61,7 +61,7 @@ func (c Config) warnOfSpeechless(to *faults) {
 	inherited := len(c.Routes) == 0
 	for i := range c.Routes {
 		r := &c.Routes[i]
-		if r.Public || !slices.ContainsFunc(r.readLocations(), isTicket) {
+		if r.Public || !slices.ContainsFunc(r.readExtractors(), isTicket) {
 			continue
 		}
 		if r.Origins == nil {

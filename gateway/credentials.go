@@ -8,8 +8,8 @@ import (
 	"wsauth"
 )
 
-// unasked is the location of a route that asks for no credential. It finds and
-// removes nothing.
+// unasked is the extractor of public routes. It finds and removes
+// nothing.
 type unasked struct{}
 
 // Extract returns the zero Credential.
@@ -35,7 +35,7 @@ func (p *proxy) stripOwn(r *http.Request) {
 }
 
 // stripLogin removes the cookies of the gateway's own login. Browsers send
-// them to every route, even if its locations do not include cookies (R12).
+// them to every route, even if its extractors do not include cookies (R12).
 func (g *Gateway) stripLogin(h http.Header) {
 	if g.logsIn {
 		g.login.StripCookies(h)

@@ -9,7 +9,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-func TestEchoByEveryLocation(t *testing.T) {
+func TestEchoByEveryExtractor(t *testing.T) {
 	r := start(t)
 	access, _ := r.login()
 	for name, dial := range map[string]func(*rig) *websocket.Conn{

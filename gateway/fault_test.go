@@ -27,7 +27,7 @@ func TestFaultsNameTheirFields(t *testing.T) {
 				Upstreams:   []string{"http://127.0.0.1:9000", "http://user:hunter2@127.0.0.1:9000"},
 				Requirement: 9,
 				Claims:      map[string][]string{"role": nil},
-				Locations:   []wsauth.Location{wsauth.Query{}, wsauth.Ticket{}, wsauth.Header{}, &wsauth.Ticket{}, nil, &wsauth.Cookies{MaxAge: -1, Domain: " "}},
+				Extractors:  []wsauth.Extractor{wsauth.Query{}, wsauth.Ticket{}, wsauth.Header{}, &wsauth.Ticket{}, nil, wsauth.Cookies{MaxAge: -1, Domain: " "}},
 				Origins:     []string{"https://app.example", "x"},
 				Headers:     map[string]string{"X-User": "sub", "Cookie": "sub"},
 				Assertion:   "X_User",
@@ -60,7 +60,7 @@ func TestFaultsNameTheirFields(t *testing.T) {
 		second + "Connect", second + "Response", second + "Limits.Ping", second + "Limits.Idle",
 		second + "Health.Every", second + "Health.Timeout", second + "Health.Path",
 		"Routes[1]", second + "Origins[1]",
-		second + "Locations[0]", second + "Locations[3]", second + "Locations[4]", second + "Locations[5]",
+		second + "Extractors[0]", second + "Extractors[3]", second + "Extractors[4]", second + "Extractors[5]",
 		"Origins[0]",
 	}
 	if diff := cmp.Diff(want, fields); diff != "" {

@@ -70,7 +70,7 @@ func TestMetricsBalance(t *testing.T) {
 		return []Route{
 			{Path: "/", Upstreams: []string{b.URL}, Headers: map[string]string{header: "sub"}},
 			{Path: "/close/", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseClose},
-			{Path: "/first/", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.FirstMessage{}}},
+			{Path: "/first/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}},
 			{Path: "/rude/", Upstreams: []string{rude.URL}},
 		}
 	}

@@ -46,12 +46,12 @@ type Gateway struct {
 	draining    atomic.Bool // an operator has started a drain
 
 	authPrefix   string
-	logsIn       bool              // users log in here
-	noAuth       bool              // there are no endpoints of our own; but see isOwn
-	hasProviders bool              // keys of providers may have to be fetched
-	tokenRoom    int               // additional bytes of header fields; see roomForTokens
-	locations    []wsauth.Location // where credentials may be; a route can override it
-	events       *eventloop.Group  // of carrier, and for waiting for clients and upstreams
+	logsIn       bool               // users log in here
+	noAuth       bool               // there are no endpoints of our own; but see isOwn
+	hasProviders bool               // keys of providers may have to be fetched
+	tokenRoom    int                // additional bytes of header fields; see roomForTokens
+	extractors   []wsauth.Extractor // where credentials may be; a route can override it
+	events       *eventloop.Group   // of carrier, and for waiting for clients and upstreams
 	carrier      *relay.Relay
 	held         func() bool // see [wsauth.Guard.Paused]
 	demo         *demo       // nil with routes
@@ -93,7 +93,7 @@ func New(c Config) (*Gateway, error) {
 		noAuth:       c.NoAuth,
 		hasProviders: len(c.Providers) > 0,
 		tokenRoom:    roomForTokens(c.Providers),
-		locations:    defaultLocations(&wsauth.Cookies{}),
+		extractors:   defaultExtractors(wsauth.Cookies{}),
 	}
 	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})
 	if err != nil {
@@ -118,10 +118,10 @@ func New(c Config) (*Gateway, error) {
 	return g, nil
 }
 
-// defaultLocations returns the locations of credentials, which a route can
+// defaultExtractors returns the extractors of credentials, which a route can
 // override.
-func defaultLocations(cookies *wsauth.Cookies) []wsauth.Location {
-	return []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, cookies}
+func defaultExtractors(cookies wsauth.Cookies) []wsauth.Extractor {
+	return []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, cookies}
 }
 
 // open creates the event loops, the routes or the demonstration, and the
@@ -171,7 +171,7 @@ func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
 	}
 	guard, err := wsauth.New(wsauth.Config{
 		Verifier:    all,
-		Locations:   g.locations,
+		Extractors:  g.extractors,
 		Origins:     c.Origins,
 		Revocations: c.Store,
 		Tickets:     c.Store,

@@ -128,7 +128,7 @@ func TestEndWhileDialling(t *testing.T) {
 		c.Routes = []Route{
 			{Path: "/http", Upstreams: []string{b.URL}},
 			{Path: "/close", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseClose},
-			{Path: "/first", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.FirstMessage{}}},
+			{Path: "/first", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}},
 		}
 	})
 	for path, status := range map[string]int{"/http": http.StatusUnauthorized, "/close": http.StatusSwitchingProtocols, "/first": http.StatusSwitchingProtocols} {

@@ -55,7 +55,7 @@ func TestHurriedWhileRoutesChange(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
 	quick := r.g.routing.Load()
-	if err := r.g.Update([]Route{{Path: "/", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.FirstMessage{}}}}); err != nil {
+	if err := r.g.Update([]Route{{Path: "/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}}}); err != nil {
 		t.Fatal(err)
 	}
 	r.hurries(quick, "GET /public/chat HTTP/1.1\r\n"+socketFields)

@@ -20,7 +20,7 @@ import (
 func introduced(t *testing.T, b *backend, change ...func(*Config)) *rig {
 	t.Helper()
 	return behind(t, b, append([]func(*Config){func(c *Config) {
-		c.Routes[0].Locations = []wsauth.Location{wsauth.FirstMessage{Timeout: time.Second}}
+		c.Routes[0].Extractors = []wsauth.Extractor{wsauth.FirstMessage{Timeout: time.Second}}
 	}}, change...)...)
 }
 
@@ -73,7 +73,7 @@ func TestP3_MoreWithTheFirstMessage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newSlowBackend(t)
 			r := start(t, func(c *Config) {
-				c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.FirstMessage{}}}}
+				c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}}}
 			})
 			access, _ := r.login()
 			for _, known := range []bool{false, true} {
@@ -113,7 +113,7 @@ func TestP3_MoreWithTheFirstMessage(t *testing.T) {
 // route is not contacted any more.
 func TestFirstMessageOfARouteThatIsGone(t *testing.T) {
 	b, other := newBackend(t), newBackend(t)
-	r := introduced(t, b, func(c *Config) { c.Routes[0].Locations = []wsauth.Location{wsauth.FirstMessage{}} })
+	r := introduced(t, b, func(c *Config) { c.Routes[0].Extractors = []wsauth.Extractor{wsauth.FirstMessage{}} })
 	access, _ := r.login()
 	conn, _, err := r.trySocket("/chat", nil)
 	if err != nil {
@@ -147,7 +147,7 @@ func TestFirstMessageOfGraphQL(t *testing.T) {
 func TestFirstMessageRefused(t *testing.T) {
 	b := newBackend(t)
 	r := introduced(t, b, func(c *Config) {
-		c.Routes = append(c.Routes, Route{Path: "/down", Upstreams: []string{"http://127.0.0.1:1"}, Locations: []wsauth.Location{wsauth.FirstMessage{}}})
+		c.Routes = append(c.Routes, Route{Path: "/down", Upstreams: []string{"http://127.0.0.1:1"}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}})
 	})
 	access, _ := r.login()
 	auth := `{"type":"auth","token":"` + access + `"}`
@@ -182,7 +182,7 @@ func TestFirstMessageRefused(t *testing.T) {
 func TestIntroductionSelectsNoToken(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) {
-		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.FirstMessage{}}}}
+		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}}}
 	})
 	for _, offer := range [][]string{{"eyJhIjoxfQ.e30.AA", "chat"}, {strings.Repeat("x", 65), "chat"}, {"chat", "eyJhIjoxfQ.e30.AA"}} {
 		conn, _, err := r.trySocket("/", offer)

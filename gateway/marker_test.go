@@ -16,12 +16,12 @@ func TestMarkerIsSelected(t *testing.T) {
 	b := newBackend(t) // which knows chat
 	change := func(c *Config) {
 		at := []string{b.URL}
-		protocols := []wsauth.Location{wsauth.Subprotocol{}, wsauth.Subprotocol{Prefix: "tok."}, wsauth.Header{}}
+		protocols := []wsauth.Extractor{wsauth.Subprotocol{}, wsauth.Subprotocol{Prefix: "tok."}, wsauth.Header{}}
 		c.Routes = []Route{
-			{Path: "/", Upstreams: at, Locations: protocols},
-			{Path: "/named", Upstreams: at, Locations: []wsauth.Location{wsauth.Subprotocol{Name: "access_token"}, wsauth.FirstMessage{}}},
-			{Path: "/keeps", Upstreams: at, Locations: protocols, KeepCredential: true},
-			{Path: "/optional", Upstreams: at, Locations: protocols, Requirement: wsauth.Optional},
+			{Path: "/", Upstreams: at, Extractors: protocols},
+			{Path: "/named", Upstreams: at, Extractors: []wsauth.Extractor{wsauth.Subprotocol{Name: "access_token"}, wsauth.FirstMessage{}}},
+			{Path: "/keeps", Upstreams: at, Extractors: protocols, KeepCredential: true},
+			{Path: "/optional", Upstreams: at, Extractors: protocols, Requirement: wsauth.Optional},
 			{Path: "/public", Upstreams: at, Public: true, Sockets: true},
 		}
 	}

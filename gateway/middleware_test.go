@@ -17,7 +17,7 @@ import (
 func TestMiddlewareAroundTheGateway(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) {
-		c.Routes = append(c.Routes, Route{Path: "/first", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.FirstMessage{}}})
+		c.Routes = append(c.Routes, Route{Path: "/first", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}})
 	})
 	access, _ := r.login()
 	for name, wrap := range map[string]func(http.ResponseWriter) http.ResponseWriter{

@@ -66,7 +66,7 @@ func shown(t *testing.T, change ...func(*Config)) (*rig, *backend) {
 		c.RefreshGrace = -1
 		c.Routes = []Route{
 			{Path: "/refresh", Upstreams: []string{b.URL}, Requirement: wsauth.Refresh},
-			{Path: "/introduced", Upstreams: []string{b.URL}, Requirement: wsauth.Refresh, Locations: []wsauth.Location{wsauth.FirstMessage{Timeout: 5 * time.Second}}},
+			{Path: "/introduced", Upstreams: []string{b.URL}, Requirement: wsauth.Refresh, Extractors: []wsauth.Extractor{wsauth.FirstMessage{Timeout: 5 * time.Second}}},
 			{Path: "/access", Upstreams: []string{b.URL}},
 		}
 	}}, change...)...)

@@ -33,7 +33,7 @@ type proxy struct {
 	events  *eventloop.Group
 	carrier *relay.Relay
 
-	locations   []wsauth.Location // where the guard looks for credentials
+	extractors  []wsauth.Extractor // where the guard looks for credentials
 	requirement wsauth.Requirement
 
 	quick, takesTickets bool // see isQuick
@@ -71,11 +71,11 @@ func (g *Gateway) newProxy(r Route, reach upstream.Config) (*proxy, error) {
 	if p.requirement = r.Requirement; r.Public {
 		p.requirement = wsauth.Optional
 	}
-	if p.locations = r.Locations; p.locations == nil {
-		p.locations = g.locations
+	if p.extractors = r.Extractors; p.extractors == nil {
+		p.extractors = g.extractors
 	}
-	p.cors = newCORSPolicy(r.name(), r.CORS, credentialHeaders(p.locations))
-	p.quick, p.takesTickets = p.isQuickRoute(p.locations), !r.Public && slices.ContainsFunc(p.locations, isTicket)
+	p.cors = newCORSPolicy(r.name(), r.CORS, credentialHeaders(p.extractors))
+	p.quick, p.takesTickets = p.isQuickRoute(p.extractors), !r.Public && slices.ContainsFunc(p.extractors, isTicket)
 	p.guarded = p.guard.Require(p.requirement)(http.HandlerFunc(p.serveGuarded))
 	return p, nil
 }
@@ -83,8 +83,8 @@ func (g *Gateway) newProxy(r Route, reach upstream.Config) (*proxy, error) {
 // policy changes the configuration of the gateway's guard to that of the
 // route's guard.
 func (p *proxy) policy(c *wsauth.Config) {
-	if p.route.Locations != nil {
-		c.Locations = p.route.Locations
+	if p.route.Extractors != nil {
+		c.Extractors = p.route.Extractors
 	}
 	if p.route.Origins != nil {
 		c.Origins = p.route.Origins
@@ -100,7 +100,7 @@ func (p *proxy) policy(c *wsauth.Config) {
 	c.AuthorizeClaims = p.authorize
 	c.KeepCredential = p.route.KeepCredential
 	if p.route.Public { // no credentials are read, so none can be refused
-		c.Locations, c.AppParameters = []wsauth.Location{unasked{}}, []string{"*"}
+		c.Extractors, c.AppParameters = []wsauth.Extractor{unasked{}}, []string{"*"}
 	}
 }
 

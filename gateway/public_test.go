@@ -81,7 +81,7 @@ func TestOwnTokensReachNoUpstream(t *testing.T) {
 	r := behind(t, b, func(c *Config) {
 		c.Issuer = issuer
 		c.Routes = append(c.Routes,
-			Route{Path: "/cookies/", Upstreams: []string{b.URL}, Locations: []wsauth.Location{&wsauth.Cookies{Access: "mine", InsecureNoCSRF: true}}, AppParameters: []string{"*"}, Requirement: wsauth.Optional},
+			Route{Path: "/cookies/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.Cookies{Access: wsauth.CookieSpec{Name: "mine"}, InsecureNoCSRF: true}}, AppParameters: []string{"*"}, Requirement: wsauth.Optional},
 			Route{Path: "/keeps/", Upstreams: []string{b.URL}, Public: true, Sockets: true, KeepCredential: true},
 		)
 	})
@@ -237,13 +237,13 @@ func TestOwnCookiesOnly(t *testing.T) {
 // cookies of the login let nobody in.
 func TestAnyOriginOfARoute(t *testing.T) {
 	b := newBackend(t)
-	tokens := []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, wsauth.Subprotocol{}}
+	tokens := []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, wsauth.Subprotocol{}}
 	r := behind(t, b, func(c *Config) {
 		c.Origins = []string{"https://app.example"}
 		c.Routes = append(c.Routes,
 			Route{Path: "/public/any", Upstreams: []string{b.URL}, Public: true, Sockets: true, AnyOrigin: true},
-			Route{Path: "/any", Upstreams: []string{b.URL}, Locations: tokens, AnyOrigin: true},
-			Route{Path: "/optional", Upstreams: []string{b.URL}, Locations: tokens, AnyOrigin: true, Requirement: wsauth.Optional},
+			Route{Path: "/any", Upstreams: []string{b.URL}, Extractors: tokens, AnyOrigin: true},
+			Route{Path: "/optional", Upstreams: []string{b.URL}, Extractors: tokens, AnyOrigin: true, Requirement: wsauth.Optional},
 		)
 	})
 	access, _ := r.login()
@@ -288,13 +288,13 @@ func TestAnyOriginNeedsNoCookies(t *testing.T) {
 		fault string
 	}{
 		"default":      {Route{}, "takes cookies"},
-		"own cookies":  {Route{Locations: []wsauth.Location{wsauth.Header{}, &wsauth.Cookies{Access: "mine"}}}, "takes cookies"},
+		"own cookies":  {Route{Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{Access: wsauth.CookieSpec{Name: "mine"}}}}, "takes cookies"},
 		"optional":     {Route{Requirement: wsauth.Optional}, "takes cookies"},
 		"and origins":  {Route{Public: true, Origins: []string{"https://app.example"}}, "contradicts the origins"},
 		"public":       {Route{Public: true, Sockets: true}, ""},
-		"tokens":       {Route{Locations: []wsauth.Location{wsauth.Header{}, wsauth.FirstMessage{}}}, ""},
+		"tokens":       {Route{Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.FirstMessage{}}}, ""},
 		"not asked":    {Route{Public: true, AppParameters: []string{"*"}}, "looks at no parameter"},
-		"read already": {Route{Public: false, Locations: []wsauth.Location{wsauth.Query{Name: "q"}}, AppParameters: []string{"q"}}, "a location reads q"},
+		"read already": {Route{Public: false, Extractors: []wsauth.Extractor{wsauth.Query{Name: "q"}}, AppParameters: []string{"q"}}, "an extractor reads q"},
 	} {
 		c.route.Path, c.route.Upstreams, c.route.AnyOrigin = "/", at, true
 		key := must(token.GenerateKey(token.HS256))

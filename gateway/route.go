@@ -81,10 +81,10 @@ type Route struct {
 	// [token.Claims.Payload].
 	Claims map[string][]string
 
-	// Locations are where a request may carry its credential. Default: the
-	// Authorization header, a ticket in the query, and the cookies of the
-	// gateway's own login.
-	Locations []wsauth.Location
+	// Extractors read the credential of a request. Default: the Authorization
+	// header, a ticket in the query, and the cookies of the gateway's own
+	// login.
+	Extractors []wsauth.Extractor
 
 	// AppParameters are query parameters that belong to the application and
 	// reach the upstream, such as an access_token that is not ours, which is

@@ -191,14 +191,14 @@ func TestClaimsOfARoute(t *testing.T) {
 // Public routes do the same with the credentials of an upstream's own users.
 func TestKeepCredential(t *testing.T) {
 	b := newBackend(t)
-	locations := []wsauth.Location{wsauth.Header{}, wsauth.Query{Name: "token"}, &wsauth.Cookies{InsecureNoCSRF: true}}
+	extractors := []wsauth.Extractor{wsauth.Header{}, wsauth.Query{Name: "token"}, wsauth.Cookies{InsecureNoCSRF: true}}
 	r := behind(t, b, func(c *Config) {
 		for _, public := range []bool{false, true} {
 			for path, keep := range map[string]bool{"/keeps": true, "/removes": false} {
 				if public {
 					path += "/public"
 				}
-				c.Routes = append(c.Routes, Route{Path: path, Upstreams: []string{b.URL}, KeepCredential: keep, Locations: locations, Public: public, Sockets: public})
+				c.Routes = append(c.Routes, Route{Path: path, Upstreams: []string{b.URL}, KeepCredential: keep, Extractors: extractors, Public: public, Sockets: public})
 			}
 		}
 	})

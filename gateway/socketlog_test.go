@@ -27,7 +27,7 @@ func TestSocketLinesNameTheRoute(t *testing.T) {
 		c.AccessLog = true
 		c.Routes = []Route{
 			{Path: "/chat/", Upstreams: []string{b.URL}},
-			{Path: "/first/", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.FirstMessage{}}},
+			{Path: "/first/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}},
 			{Path: "/public/", Upstreams: []string{b.URL}, Public: true, Sockets: true},
 		}
 	}

@@ -186,7 +186,7 @@ func unleash(t *testing.T, stopped bool) {
 	}
 	said, public, first := route("/said"), route("/public"), route("/first")
 	said.Refusal, public.Public = wsauth.RefuseClose, true
-	first.Locations = []wsauth.Location{wsauth.FirstMessage{Timeout: 50 * time.Millisecond}}
+	first.Extractors = []wsauth.Extractor{wsauth.FirstMessage{Timeout: 50 * time.Millisecond}}
 	routes := []Route{route("/chat"), said, public, first}
 	r := start(t, func(c *Config) {
 		c.Routes = routes

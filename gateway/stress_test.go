@@ -43,7 +43,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		all := []Route{
 			{Path: "/", Upstreams: []string{[]string{b.URL, other.URL}[choice/2%2]}, Claims: claims},
 			{Path: "/close/", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseClose},
-			{Path: "/first/", Upstreams: []string{b.URL, other.URL}, Locations: []wsauth.Location{wsauth.FirstMessage{}}},
+			{Path: "/first/", Upstreams: []string{b.URL, other.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}},
 		}
 		return append(all, []Route{{Path: "/goes/", Upstreams: []string{b.URL}}}[:choice/4%2]...)
 	}

@@ -19,7 +19,7 @@ func TestTicketsWithoutOrigin(t *testing.T) {
 		c.Routes = []Route{
 			{Path: "/chat", Upstreams: []string{b.URL}},
 			{Path: "/embed", Upstreams: []string{b.URL}, Origins: []string{partner}},
-			{Path: "/any", Upstreams: []string{b.URL}, Locations: []wsauth.Location{wsauth.Ticket{}, wsauth.Header{}}, AnyOrigin: true},
+			{Path: "/any", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.Ticket{}, wsauth.Header{}}, AnyOrigin: true},
 		}
 	})
 	access, _ := r.login()

@@ -162,7 +162,7 @@ func TestUpdateRefused(t *testing.T) {
 		"upstream":    {good, {Path: "/", Upstreams: []string{"ftp://x"}}},
 		"no upstream": {good, {Path: "/"}},
 		"twice":       {good, {Path: "/", Upstreams: []string{b.URL}}, {Path: "/", Upstreams: []string{b.URL}}},
-		"location":    {good, {Path: "/", Upstreams: []string{b.URL}, Locations: []wsauth.Location{nil}}},
+		"extractor":   {good, {Path: "/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{nil}}},
 		"path":        {good, {Path: "/a/../b", Upstreams: []string{b.URL}}},
 	} {
 		if err := r.g.Update(routes); err == nil {

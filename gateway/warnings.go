@@ -73,7 +73,7 @@ func (c Config) warnOfTwins(to *faults, field string, i int) {
 // hasRulesOf reports whether two routes admit the same clients.
 func (r *Route) hasRulesOf(other *Route) bool {
 	return r.Public == other.Public && r.Sockets == other.Sockets && r.Requirement == other.Requirement && reflect.DeepEqual(r.Scopes, other.Scopes) &&
-		reflect.DeepEqual(r.Claims, other.Claims) && reflect.DeepEqual(r.Locations, other.Locations)
+		reflect.DeepEqual(r.Claims, other.Claims) && reflect.DeepEqual(r.Extractors, other.Extractors)
 }
 
 // hostsMeet reports whether a request may match the hosts of both routes.

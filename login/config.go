@@ -22,7 +22,7 @@ type Config struct {
 	// Guard checks the tokens of requests, and renews and ends the sockets of
 	// sessions. Its verifier must accept the tokens that Keys sign. It needs
 	// [wsauth.Config.Revocations]. With [wsauth.Config.Tickets], the service
-	// issues tickets. With [*wsauth.Cookies] among its Locations, browsers can
+	// issues tickets. With [wsauth.Cookies] among its Extractors, browsers can
 	// have their tokens in these cookies. Required.
 	Guard *wsauth.Guard
 

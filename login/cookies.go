@@ -16,13 +16,10 @@ import (
 
 // setCookies sets the cookies of tokens.
 func (s *Service) setCookies(w http.ResponseWriter, r *http.Request, t Tokens) error {
-	if err := s.cookies.SetAccess(w, r, t.Access); err != nil {
-		return err
-	}
 	if t.Refresh == nil {
-		return nil
+		return s.cookies.SetTokens(w, r, t.Access)
 	}
-	return s.cookies.SetRefresh(w, r, t.Refresh)
+	return s.cookies.SetTokens(w, r, t.Access, t.Refresh)
 }
 
 // clearCookies deletes the cookies of a request whose credential is one of

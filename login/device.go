@@ -29,7 +29,7 @@ const (
 )
 
 // deviceCookie strips the cookie, like those of tokens.
-var deviceCookie = &wsauth.Cookies{Access: deviceName}
+var deviceCookie = wsauth.Cookies{Access: wsauth.CookieSpec{Name: deviceName}}
 
 var deviceText = base64.RawURLEncoding.Strict()
 

@@ -178,7 +178,7 @@ func TestDeviceCookieIsSecure(t *testing.T) {
 func FuzzDevice(f *testing.F) {
 	s := &Service{
 		config:  Config{Prefix: "/auth", Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256))))},
-		cookies: &wsauth.Cookies{},
+		cookies: wsauth.Cookies{},
 	}
 	w := httptest.NewRecorder()
 	s.setDevice(w, httptest.NewRequest(http.MethodPost, "http://localhost/", nil), "anna", time.Now())

@@ -6,8 +6,8 @@
 //	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: keys})
 //	guard, err := wsauth.New(wsauth.Config{
 //		Verifier: verifier, Revocations: st, Tickets: st,
-//		Locations: []wsauth.Location{
-//			wsauth.Header{}, wsauth.Ticket{}, &wsauth.Cookies{},
+//		Extractors: []wsauth.Extractor{
+//			wsauth.Header{}, wsauth.Ticket{}, wsauth.Cookies{},
 //		},
 //	})
 //	users, err := login.OpenUsers("users")

@@ -31,7 +31,7 @@ func newService(check login.AuthenticatorFunc) (*login.Service, *wsauth.Guard) {
 	}
 	guard, err := wsauth.New(wsauth.Config{
 		Verifier: verifier, Revocations: st, Tickets: st,
-		Locations: []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, &wsauth.Cookies{}},
+		Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, wsauth.Cookies{}},
 	})
 	if err != nil {
 		panic(err)

@@ -148,7 +148,7 @@ func (s *Service) Start(r *http.Request, subject string, cookies bool) (Tokens, 
 		return Tokens{}, fmt.Errorf("login: Start: a subject of %d bytes: %w", len(subject), store.ErrInvalid)
 	}
 	if cookies && !s.hasCookies {
-		return Tokens{}, errors.New("login: Start: Config.Guard has no *wsauth.Cookies among its Locations")
+		return Tokens{}, errors.New("login: Start: Config.Guard has no wsauth.Cookies among its Extractors")
 	}
 	if wait := s.attempts.login(newCaller(r.RemoteAddr, subject, ""), time.Now()); wait > 0 {
 		return Tokens{}, &rateError{wait, "Too many logins; wait and try again"}

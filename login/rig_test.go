@@ -68,7 +68,7 @@ func build(t *testing.T, change ...func(*setup)) *rig {
 	rules.IssuedAnyTime = true
 	c.EndVerifier = must(token.NewVerifier(rules))
 	r.guard = must(wsauth.New(wsauth.Config{
-		Verifier: verifier, Locations: []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, &wsauth.Cookies{}},
+		Verifier: verifier, Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, wsauth.Cookies{}},
 		Revocations: c.Store, Tickets: c.Store, Refusal: wsauth.RefuseClose, Logger: c.Logger,
 	}))
 	c.Config.Guard, c.Config.Store = r.guard, c.Store

@@ -30,9 +30,9 @@ type Service struct {
 	store    store.Families
 	log      *slog.Logger
 
-	cookies    *wsauth.Cookies   // of guard, or the default
-	hasCookies bool              // guard has them
-	others     []wsauth.Location // of guard, beside cookies
+	cookies    wsauth.Cookies     // of guard, or the default
+	hasCookies bool               // guard has them
+	others     []wsauth.Extractor // of guard, beside cookies
 
 	origins     *http.CrossOriginProtection
 	proxies     *forwarded.Policy // of guard
@@ -51,7 +51,6 @@ func New(c Config) (*Service, error) {
 		guard:    c.Guard,
 		store:    c.Store,
 		log:      c.Logger,
-		cookies:  &wsauth.Cookies{},
 		attempts: newAttempts(max(c.LoginsPerHour, 0)),
 	}
 	hasTickets, err := s.readGuard()
@@ -89,8 +88,8 @@ func (s *Service) readGuard() (hasTickets bool, err error) {
 	var missing error
 	s.ending, err = s.guard.With(func(c *wsauth.Config) {
 		s.verifier, hasTickets = c.Verifier, c.Tickets != nil
-		for _, l := range c.Locations {
-			if cookies, ok := l.(*wsauth.Cookies); !ok {
+		for _, l := range c.Extractors {
+			if cookies, ok := l.(wsauth.Cookies); !ok {
 				s.others = append(s.others, l)
 			} else if !s.hasCookies {
 				s.cookies, s.hasCookies = cookies, true

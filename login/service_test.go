@@ -23,7 +23,7 @@ func newGuard(t *testing.T, keys *token.KeySet, change ...func(*wsauth.Config)) 
 	st := store.NewMemory(0)
 	c := wsauth.Config{
 		Verifier: must(token.NewVerifier(token.VerifierConfig{Keys: keys})), Revocations: st, Tickets: st,
-		Locations: []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}, &wsauth.Cookies{}},
+		Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, wsauth.Cookies{}},
 	}
 	for _, f := range change {
 		f(&c)
@@ -96,7 +96,7 @@ func TestEndpoints(t *testing.T) {
 		"no users": {Config{}, func(*wsauth.Config) {}, []string{"POST /a/b/ticket"}},
 		"users":    {Config{Users: anyone}, func(*wsauth.Config) {}, []string{"POST /a/b/fresh", "POST /a/b/login", "POST /a/b/ticket"}},
 		"no tickets": {Config{Users: anyone}, func(c *wsauth.Config) {
-			c.Tickets, c.Locations = nil, nil
+			c.Tickets, c.Extractors = nil, nil
 		}, []string{"POST /a/b/fresh", "POST /a/b/login"}},
 	} {
 		c.config.Guard, c.config.Store, c.config.Keys, c.config.Prefix = newGuard(t, keys, c.guard), store.NewMemory(0), keys, "/a/b"
@@ -120,7 +120,7 @@ func TestEndpoints(t *testing.T) {
 func TestNoCookies(t *testing.T) {
 	keys := newKeys()
 	s := must(New(Config{
-		Guard: newGuard(t, keys, func(c *wsauth.Config) { c.Locations = nil }), Store: store.NewMemory(0), Keys: keys, Users: anyone,
+		Guard: newGuard(t, keys, func(c *wsauth.Config) { c.Extractors = nil }), Store: store.NewMemory(0), Keys: keys, Users: anyone,
 	}))
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodPost, "/auth/login", strings.NewReader(`{"username":"ada","password":"test","cookies":true}`))

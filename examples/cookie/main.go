@@ -5,7 +5,6 @@ package main
 
 import (
 	_ "embed"
-	"errors"
 	"flag"
 	"log"
 	"net/http"
@@ -43,10 +42,10 @@ func newRoutes(check string, csrf bool) (web.Routes, error) {
 	if err != nil {
 		return nil, err
 	}
-	cookies := &wsauth.Cookies{InsecureNoCSRF: !csrf}
+	cookies := wsauth.Cookies{InsecureNoCSRF: !csrf}
 	guard, err := wsauth.New(wsauth.Config{
-		Verifier:  verifier,
-		Locations: []wsauth.Location{cookies},
+		Verifier:   verifier,
+		Extractors: []wsauth.Extractor{cookies},
 	})
 	if err != nil {
 		return nil, err
@@ -68,7 +67,7 @@ func newRoutes(check string, csrf bool) (web.Routes, error) {
 }
 
 // login sets the cookies of a new login of the user test.
-func login(w http.ResponseWriter, r *http.Request, issuer *token.Issuer, cookies *wsauth.Cookies) error {
+func login(w http.ResponseWriter, r *http.Request, issuer *token.Issuer, cookies wsauth.Cookies) error {
 	csrf := !cookies.InsecureNoCSRF
 	access, err := issuer.Access("test", token.Options{Fresh: true, CSRF: csrf})
 	if err != nil {
@@ -78,5 +77,5 @@ func login(w http.ResponseWriter, r *http.Request, issuer *token.Issuer, cookies
 	if err != nil {
 		return err
 	}
-	return errors.Join(cookies.SetAccess(w, r, access), cookies.SetRefresh(w, r, refresh))
+	return cookies.SetTokens(w, r, access, refresh)
 }

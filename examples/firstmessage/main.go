@@ -34,8 +34,8 @@ func main() {
 
 func routes(verifier wsauth.Verifier) http.Handler {
 	guard := must(wsauth.New(wsauth.Config{
-		Verifier:  verifier,
-		Locations: []wsauth.Location{wsauth.FirstMessage{}},
+		Verifier:   verifier,
+		Extractors: []wsauth.Extractor{wsauth.FirstMessage{}},
 	}))
 	mux := http.NewServeMux()
 	mux.Handle("/coder", guard.Require(wsauth.Access)(http.HandlerFunc(echoCoder)))

@@ -41,8 +41,8 @@ func newRoutes(check string) (web.Routes, error) {
 		return nil, err
 	}
 	guard, err := wsauth.New(wsauth.Config{
-		Verifier:  verifier,
-		Locations: []wsauth.Location{wsauth.Query{Name: "token"}},
+		Verifier:   verifier,
+		Extractors: []wsauth.Extractor{wsauth.Query{Name: "token"}},
 	})
 	if err != nil {
 		return nil, err

@@ -45,7 +45,7 @@ func newApp() app {
 		issuer: must(token.NewIssuer(token.IssuerConfig{Key: key, AccessTTL: 15 * time.Minute})),
 		guard: must(wsauth.New(wsauth.Config{
 			Verifier:    must(token.NewVerifier(token.VerifierConfig{Keys: must(token.NewKeySet(key))})),
-			Locations:   []wsauth.Location{wsauth.Header{}, wsauth.Ticket{}},
+			Extractors:  []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}},
 			Tickets:     state,
 			Revocations: state,
 			Refusal:     wsauth.RefuseClose, // so that the page can read why

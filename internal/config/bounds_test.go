@@ -100,7 +100,7 @@ func TestPageBounds(t *testing.T) {
 		t.Errorf("the page has only %d bounds: %v", len(bounds), bounds)
 	}
 	fails := func(b bound, value string) bool {
-		key, _, _ := strings.Cut(b.key, ".first_message.") // faults of a location name the location
+		key, _, _ := strings.Cut(b.key, ".first_message.") // faults of an extractor name the extractor
 		named := fmt.Sprintf(": %s: ", strings.ReplaceAll(key, "[]", "[0]"))
 		for _, f := range faultsOf(t, withKey(b.key, value)) {
 			if strings.Contains(f, named) {

@@ -20,8 +20,8 @@ var index = regexp.MustCompile(`\[\d+\]`)
 // allKeys are the keys of a type, each with the way to it.
 func allKeys(t reflect.Type, prefix string) (keys []string) {
 	switch {
-	case t == reflect.TypeFor[Location]():
-		for kind, options := range locationKinds {
+	case t == reflect.TypeFor[Extractor]():
+		for kind, options := range extractorKinds {
 			keys = append(keys, prefix+"."+kind)
 			keys = append(keys, allKeys(reflect.TypeOf(options()).Elem(), prefix+"."+kind)...)
 		}
@@ -73,14 +73,14 @@ func TestExampleHasEveryKey(t *testing.T) {
 	for key := range d.lines {
 		found[index.ReplaceAllString(key, "[]")] = true
 	}
-	for _, l := range d.Settings.Routes[0].Locations {
-		found["routes[].locations[]."+l.Kind] = true
+	for _, l := range d.Settings.Routes[0].Extractors {
+		found["routes[].extractors[]."+l.Kind] = true
 	}
-	for i, l := range d.Settings.Routes[1].Locations {
-		found["routes[].locations[]."+l.Kind] = true
+	for i, l := range d.Settings.Routes[1].Extractors {
+		found["routes[].extractors[]."+l.Kind] = true
 		for _, key := range allKeys(reflect.TypeOf(l.Options).Elem(), "") {
-			if d.lines["routes[1].locations["+string(rune('0'+i))+"]."+l.Kind+"."+key] > 0 {
-				found["routes[].locations[]."+l.Kind+"."+key] = true
+			if d.lines["routes[1].extractors["+string(rune('0'+i))+"]."+l.Kind+"."+key] > 0 {
+				found["routes[].extractors[]."+l.Kind+"."+key] = true
 			}
 		}
 	}
@@ -103,8 +103,8 @@ func TestExampleRouteHasTheDefaults(t *testing.T) {
 	if diff := cmp.Diff(plain, route); diff != "" {
 		t.Errorf("(- default, + example):\n%s", diff)
 	}
-	for i, l := range shown.Routes[1].Locations {
-		want := locationKinds[l.Kind]()
+	for i, l := range shown.Routes[1].Extractors {
+		want := extractorKinds[l.Kind]()
 		switch o := l.Options.(type) {
 		case *headerOptions:
 			o.Scheme = "" // Bearer, unless there is none
@@ -114,7 +114,7 @@ func TestExampleRouteHasTheDefaults(t *testing.T) {
 			continue
 		}
 		if diff := cmp.Diff(want, l.Options); diff != "" {
-			t.Errorf("location %d (- default, + example):\n%s", i, diff)
+			t.Errorf("extractor %d (- default, + example):\n%s", i, diff)
 		}
 	}
 }
@@ -144,8 +144,8 @@ func TestPageHasEveryKey(t *testing.T) {
 	route := Parse("", []byte("routes: [{path: /, upstream: 'http://127.0.0.1:9000'}]")).Settings.Routes[0]
 	compareDefaults(t, rows, "", reflect.ValueOf(Default()))
 	compareDefaults(t, rows, "routes[].", reflect.ValueOf(route))
-	for kind, options := range locationKinds {
-		compareDefaults(t, rows, "routes[].locations[]."+kind+".", reflect.ValueOf(options()).Elem())
+	for kind, options := range extractorKinds {
+		compareDefaults(t, rows, "routes[].extractors[]."+kind+".", reflect.ValueOf(options()).Elem())
 	}
 }
 

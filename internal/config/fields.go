@@ -66,7 +66,7 @@ var fieldKeys = map[string]string{
 	"Requirement":    "requirement",
 	"Scopes":         "scopes",
 	"Claims":         "claims",
-	"Locations":      "locations",
+	"Extractors":     "extractors",
 	"Refusal":        "refusal",
 	"Headers":        "headers",
 	"HeaderLists":    "header_lists",

@@ -301,14 +301,14 @@ func (w *work) route(i int) gateway.Route {
 	for name, claim := range r.Headers {
 		made.Headers[name] = claim
 	}
-	for _, l := range r.Locations {
+	for _, l := range r.Extractors {
 		if l.Options == nil {
 			continue // the fault has been reported
 		}
-		made.Locations = append(made.Locations, l.Options.location())
+		made.Extractors = append(made.Extractors, l.Options.extractor())
 	}
-	if len(r.Locations) == 0 && !r.Public {
-		w.report(key+".locations", "needs at least one: otherwise no credential could be sent")
+	if len(r.Extractors) == 0 && !r.Public {
+		w.report(key+".extractors", "needs at least one: otherwise no credential could be sent")
 	}
 	return made
 }
@@ -347,13 +347,13 @@ func (d *Document) Warnings() []string {
 		if r.Public && r.Sockets && slices.Contains(r.Origins, anyOrigin) {
 			all = append(all, fmt.Sprintf("routes[%d].origins: any: pages of any site can open sockets to %s with the cookies of their visitors; if it trusts cookies, it must check the Origin itself", i, strings.Join(r.all(), " and ")))
 		}
-		for _, l := range r.Locations {
+		for _, l := range r.Extractors {
 			o, ok := l.Options.(*cookieOptions)
 			if ok && o.InsecureNoCSRF {
-				all = append(all, fmt.Sprintf("routes[%d].locations: insecure_no_csrf: pages of other sites can use the cookies of their visitors, except for sockets", i))
+				all = append(all, fmt.Sprintf("routes[%d].extractors: insecure_no_csrf: pages of other sites can use the cookies of their visitors, except for sockets", i))
 			}
 			if ok && o.InsecureHTTP {
-				all = append(all, fmt.Sprintf("routes[%d].locations: insecure_http: attackers on the network can read the cookies", i))
+				all = append(all, fmt.Sprintf("routes[%d].extractors: insecure_http: attackers on the network can read the cookies", i))
 			}
 		}
 	}

@@ -93,7 +93,7 @@ func TestFaultsShowNoSecrets(t *testing.T) {
 		"a: \"" + secret, "a: [" + secret, "a: |" + secret + "\n  x", "a: &x " + secret, "a: !" + secret + " x", "listen: " + secret,
 		"max_sockets: " + secret, "routes: [{path: /, upstream: 'http://u:" + secret + "@h:1'}]", "issuer: https://u:" + secret + "@h",
 		"providers: [{issuer: 'https://u:" + secret + "@h', audience: a}]", "providers: [{issuer: 'https://h', audience: a, keys: 'https://u:" + secret + "@h'}]",
-		"routes: [{path: /, upstream: 'http://h:1', limits: {max_body: " + secret + "}}]", "routes: [{path: /, upstream: 'http://h:1', locations: [" + secret + "]}]",
+		"routes: [{path: /, upstream: 'http://h:1', limits: {max_body: " + secret + "}}]", "routes: [{path: /, upstream: 'http://h:1', extractors: [" + secret + "]}]",
 		"origins: ['https://u:" + secret + "@h']", "routes: [{path: /, upstream: 'http://h:1', host: 'u:" + secret + "@h', origins: ['https://u:" + secret + "@h']}]",
 	} {
 		faults := faultsOf(t, text)
@@ -144,7 +144,7 @@ routes:
     tls: {ca: ca.pem, server_name: backend}
     requirement: fresh
     claims: {role: admin, level: [1, 2]}
-    locations: [query, {cookie: {access: sid, insecure_no_csrf: true}}]
+    extractors: [query, {cookie: {access: sid, insecure_no_csrf: true}}]
     origins: [https://app.example]
     refusal: close
     headers: {}
@@ -152,7 +152,7 @@ routes:
     limits: {max_message: 2MiB, ping: 0s}
     app_parameters: [access_token]
   - {path: /public/, public: true, upstreams: ["unix:/run/a.sock", "http://h:1"], tls:, scopes: [], sockets: true, origins: any}
-  - {path: /api, upstream: "http://h:1", locations: [header], origins: any}
+  - {path: /api, upstream: "http://h:1", extractors: [header], origins: any}
 `))
 	m := &Maker{}
 	c, err := m.Make(d)
@@ -175,9 +175,9 @@ routes:
 	if want := map[string][]string{"role": {"admin"}, "level": {"1", "2"}}; !cmp.Equal(first.Claims, want) {
 		t.Errorf("%v", first.Claims)
 	}
-	cookies, ok := first.Locations[1].(*wsauth.Cookies)
-	if first.Locations[0] != (wsauth.Query{Name: "token"}) || !ok || cookies.Access != "sid" || !cookies.InsecureNoCSRF {
-		t.Errorf("%v", first.Locations)
+	cookies, ok := first.Extractors[1].(wsauth.Cookies)
+	if first.Extractors[0] != (wsauth.Query{Name: "token"}) || !ok || cookies.Access.Name != "sid" || !cookies.InsecureNoCSRF {
+		t.Errorf("%v", first.Extractors)
 	}
 	if first.Limits.MaxFrame != 2<<20 || first.Limits.Ping >= 0 || first.Limits.MaxBody >= 0 || first.Limits.MaxFragments != 16384 {
 		t.Errorf("%+v", first.Limits)
@@ -233,7 +233,7 @@ func TestDefaultsAreThoseOfTheGateway(t *testing.T) {
 		for _, c := range []*gateway.Config{&ours, &theirs} {
 			c.Store, c.Logger, c.Keys, c.Authenticate = nil, nil, nil, nil // not to be compared
 			for i := range c.Routes {
-				c.Routes[i].Locations, c.Routes[i].Claims = nil, nil // the file spells them out
+				c.Routes[i].Extractors, c.Routes[i].Claims = nil, nil // the file spells them out
 			}
 		}
 		if !reflect.DeepEqual(ours, theirs) {

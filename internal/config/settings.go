@@ -145,7 +145,7 @@ type Route struct {
 	Requirement     string               `yaml:"requirement" enum:"access,optional,refresh,fresh"`
 	Scopes          []string             `yaml:"scopes"`
 	Claims          map[string]OneOrMore `yaml:"claims"`
-	Locations       []Location           `yaml:"locations"`
+	Extractors      []Extractor          `yaml:"extractors"`
 	AppParameters   []string             `yaml:"app_parameters"`
 	Origins         Origins              `yaml:"origins"`
 	CORS            CORS                 `yaml:"cors"`
@@ -220,7 +220,7 @@ func (r *Route) preset() {
 	*r = Route{
 		Health:          Health{Every: 5 * time.Second, Timeout: 2 * time.Second},
 		Requirement:     "access",
-		Locations:       defaultLocations(),
+		Extractors:      defaultExtractors(),
 		CORS:            CORS{Methods: []string{"GET", "HEAD", "POST"}, Expose: []string{"Retry-After"}, MaxAge: defaultCORSMaxAge},
 		Refusal:         "http",
 		HeaderLists:     "comma",

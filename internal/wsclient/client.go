@@ -47,7 +47,7 @@ func stripCredentials(h http.Header) {
 	if scheme, _, _ := strings.Cut(h.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
 		h.Del("Authorization")
 	}
-	(&wsauth.Cookies{}).Strip(&http.Request{Header: h, URL: &url.URL{}})
+	wsauth.Cookies{}.Strip(&http.Request{Header: h, URL: &url.URL{}})
 }
 
 // Run opens the socket and returns when it is closed. It returns nil after a

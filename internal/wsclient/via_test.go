@@ -12,10 +12,10 @@ import (
 
 const testToken = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
 
-// What this client sends is what the locations of the library read, and they
+// What this client sends is what the extractors of the library read, and they
 // alone.
 func TestViaIsReadByTheLibrary(t *testing.T) {
-	for via, location := range map[string]wsauth.Location{
+	for via, extractor := range map[string]wsauth.Extractor{
 		"header":               wsauth.Header{},
 		"header:authorization": wsauth.Header{},
 		"header:X-Token":       wsauth.Header{Name: "X-Token", NoScheme: true},
@@ -43,11 +43,11 @@ func TestViaIsReadByTheLibrary(t *testing.T) {
 		r.Header.Set("Connection", "Upgrade")
 		r.Header.Set("Upgrade", "websocket")
 		r.Header.Set("Sec-WebSocket-Protocol", strings.Join(h.protocols, ","))
-		c, err := location.Extract(r, wsauth.Access)
+		c, err := extractor.Extract(r, wsauth.Access)
 		if err != nil || c.Token != testToken {
 			t.Errorf("%s: %q, %v", via, c.Token, err)
 		}
-		location.Strip(r)
+		extractor.Strip(r)
 		if left := r.URL.String() + strings.Join(r.Header["Authorization"], "") + r.Header.Get("Sec-WebSocket-Protocol"); left != "/ws?room=1chat" && left != "/ws?room=1bearer, chat" && left != "/ws?room=1jwt, chat" {
 			t.Errorf("%s: %q is left", via, left)
 		}

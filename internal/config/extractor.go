@@ -7,15 +7,15 @@ import (
 	"wsauth"
 )
 
-// A Location is where a request may carry its credential. In a file it is the
-// name of a kind, or a mapping of the name to its options.
-type Location struct {
+// An Extractor configures one extractor of a route. In a file it is the name
+// of a kind, or a mapping of the name to its options.
+type Extractor struct {
 	Kind    string
-	Options locationOptions
+	Options extractorOptions
 }
 
-// locationOptions are the options of one kind of location.
-type locationOptions interface{ location() wsauth.Location }
+// extractorOptions are the options of one kind of extractor.
+type extractorOptions interface{ extractor() wsauth.Extractor }
 
 type headerOptions struct {
 	Name     string `yaml:"name"`
@@ -56,11 +56,11 @@ type cookieOptions struct {
 	InsecureHTTP      bool     `yaml:"insecure_http"`
 }
 
-// locationKinds maps each kind to its options with their defaults.
-var locationKinds = map[string]func() locationOptions{
-	"header": func() locationOptions { return &headerOptions{Name: "Authorization"} },
-	"ticket": func() locationOptions { return &ticketOptions{"ticket"} },
-	"cookie": func() locationOptions {
+// extractorKinds maps each kind to its options with their defaults.
+var extractorKinds = map[string]func() extractorOptions{
+	"header": func() extractorOptions { return &headerOptions{Name: "Authorization"} },
+	"ticket": func() extractorOptions { return &ticketOptions{"ticket"} },
+	"cookie": func() extractorOptions {
 		return &cookieOptions{
 			Access:            "access_token_cookie",
 			Refresh:           "refresh_token_cookie",
@@ -74,30 +74,30 @@ var locationKinds = map[string]func() locationOptions{
 			CSRFMethods:       []string{"POST", "PUT", "PATCH", "DELETE"},
 		}
 	},
-	"query":         func() locationOptions { return &queryOptions{"token"} },
-	"subprotocol":   func() locationOptions { return &subprotocolOptions{} },
-	"first_message": func() locationOptions { return &firstMessageOptions{10 * time.Second} },
+	"query":         func() extractorOptions { return &queryOptions{"token"} },
+	"subprotocol":   func() extractorOptions { return &subprotocolOptions{} },
+	"first_message": func() extractorOptions { return &firstMessageOptions{10 * time.Second} },
 }
 
-func defaultLocations() (all []Location) {
+func defaultExtractors() (all []Extractor) {
 	for _, kind := range []string{"header", "ticket", "cookie"} {
-		all = append(all, Location{kind, locationKinds[kind]()})
+		all = append(all, Extractor{kind, extractorKinds[kind]()})
 	}
 	return all
 }
 
-func (l *Location) read(d *decoder, key string, n *node) {
+func (l *Extractor) read(d *decoder, key string, n *node) {
 	name, options := n.text, &node{line: n.line}
 	switch {
 	case n.kind == mapping && len(n.pairs) == 1:
 		name, options = n.pairs[0].key, n.pairs[0].value
 	case n.kind != text:
-		d.fault(key, n.line, "must be the name of a location, or one name with its options, such as {query: {name: access_token}}; found %s", n.kind)
+		d.fault(key, n.line, "must be the name of an extractor, or one name with its options, such as {query: {name: access_token}}; found %s", n.kind)
 		return
 	}
-	known, ok := locationKinds[name]
+	known, ok := extractorKinds[name]
 	if !ok {
-		d.fault(key, n.line, "unknown location; use cookie, first_message, header, query, subprotocol or ticket")
+		d.fault(key, n.line, "unknown extractor; use cookie, first_message, header, query, subprotocol or ticket")
 		return
 	}
 	made := known()
@@ -105,36 +105,30 @@ func (l *Location) read(d *decoder, key string, n *node) {
 	l.Kind, l.Options = name, made
 }
 
-func (o *headerOptions) location() wsauth.Location {
+func (o *headerOptions) extractor() wsauth.Extractor {
 	return wsauth.Header{Name: o.Name, Scheme: o.Scheme, NoScheme: o.NoScheme}
 }
 
-func (o *ticketOptions) location() wsauth.Location { return wsauth.Ticket{Name: o.Name} }
+func (o *ticketOptions) extractor() wsauth.Extractor { return wsauth.Ticket{Name: o.Name} }
 
-func (o *queryOptions) location() wsauth.Location { return wsauth.Query{Name: o.Name} }
+func (o *queryOptions) extractor() wsauth.Extractor { return wsauth.Query{Name: o.Name} }
 
-func (o *subprotocolOptions) location() wsauth.Location {
+func (o *subprotocolOptions) extractor() wsauth.Extractor {
 	return wsauth.Subprotocol{Name: o.Name, Prefix: o.Prefix}
 }
 
-func (o *firstMessageOptions) location() wsauth.Location {
+func (o *firstMessageOptions) extractor() wsauth.Extractor {
 	return wsauth.FirstMessage{Timeout: o.Timeout}
 }
 
-func (o *cookieOptions) location() wsauth.Location {
-	return &wsauth.Cookies{
-		Access:            o.Access,
-		Refresh:           o.Refresh,
-		AccessPath:        o.AccessPath,
-		RefreshPath:       o.RefreshPath,
-		Domain:            o.Domain,
-		AccessCSRF:        o.AccessCSRF,
-		RefreshCSRF:       o.RefreshCSRF,
-		AccessCSRFHeader:  o.AccessCSRFHeader,
-		RefreshCSRFHeader: o.RefreshCSRFHeader,
-		CSRFQuery:         o.CSRFQuery,
-		CSRFMethods:       o.CSRFMethods,
-		InsecureNoCSRF:    o.InsecureNoCSRF,
-		InsecureHTTP:      o.InsecureHTTP,
+func (o *cookieOptions) extractor() wsauth.Extractor {
+	return wsauth.Cookies{
+		Access:         wsauth.CookieSpec{Name: o.Access, Path: o.AccessPath, CSRFName: o.AccessCSRF, CSRFHeader: o.AccessCSRFHeader},
+		Refresh:        wsauth.CookieSpec{Name: o.Refresh, Path: o.RefreshPath, CSRFName: o.RefreshCSRF, CSRFHeader: o.RefreshCSRFHeader},
+		Domain:         o.Domain,
+		CSRFQuery:      o.CSRFQuery,
+		CSRFMethods:    o.CSRFMethods,
+		InsecureNoCSRF: o.InsecureNoCSRF,
+		InsecureHTTP:   o.InsecureHTTP,
 	}
 }
