@@ -101,7 +101,7 @@ func TestAdmit(t *testing.T) {
 	}
 	asked := s.Context()
 	for range 2 {
-		if _, err := g.Revoke(t.Context(), store.Revocation{Scope: store.Session, ID: "s1", Expires: time.Now().Add(time.Hour)}); err != nil {
+		if _, err := g.Revoke(t.Context(), store.Revocation{Target: store.TargetSession, ID: "s1", Expires: time.Now().Add(time.Hour)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -136,7 +136,7 @@ func TestAdmitRevoked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.Revoke(t.Context(), store.Revocation{Scope: store.Session, ID: "s1", Expires: time.Now().Add(time.Hour)}); err != nil {
+	if _, err := g.Revoke(t.Context(), store.Revocation{Target: store.TargetSession, ID: "s1", Expires: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	end := new(endings)

@@ -89,7 +89,7 @@ func ExampleGuard_Revoke() {
 	fmt.Println(say(laptop, "hello"))
 
 	sockets, err := guard.Revoke(context.Background(), store.Revocation{
-		Scope:   store.Subject,
+		Target:  store.TargetSubject,
 		ID:      "ada",
 		Before:  time.Now(),
 		Expires: time.Now().Add(30 * 24 * time.Hour), // as long as a refresh token lives
@@ -136,7 +136,7 @@ func ExampleGuard_All() {
 	}
 	page(page(0))
 	fmt.Println(guard.Counts().Sockets, "sockets, of which bert has",
-		len(guard.Concerned(store.Revocation{Scope: store.Subject, ID: "bert", Before: time.Now()})))
+		len(guard.Concerned(store.Revocation{Target: store.TargetSubject, ID: "bert", Before: time.Now()})))
 	_ = guard.Shutdown(context.Background()) // ends what New began
 	// Output:
 	// [ada bert]

@@ -53,7 +53,7 @@ func TestFollow(t *testing.T) {
 	revoke := func(r store.Revocation) func(*testing.T, *wsauth.Guard) {
 		return func(t *testing.T, g *wsauth.Guard) {
 			r.Expires = time.Now().Add(time.Hour)
-			if r.Scope == store.Subject || r.Scope == store.Everything {
+			if r.Target == store.TargetSubject || r.Target == store.TargetAll {
 				r.Before = time.Now()
 			}
 			if n, err := g.Revoke(context.Background(), r); n != 1 || err != nil {
@@ -72,9 +72,9 @@ func TestFollow(t *testing.T) {
 		want [3]wsauth.Reason // by transfer
 	}{
 		"expiry":     {func(*testing.T, *wsauth.Guard) { time.Sleep(time.Minute) }, [...]wsauth.Reason{wsauth.TokenExpired, none, wsauth.TokenExpired}},
-		"session":    {revoke(store.Revocation{Scope: store.Session, ID: "s1"}), [...]wsauth.Reason{wsauth.SessionEnded, wsauth.SessionEnded, wsauth.SessionEnded}},
-		"user":       {revoke(store.Revocation{Scope: store.Subject, ID: "ada"}), [...]wsauth.Reason{wsauth.SessionEnded, wsauth.SessionEnded, wsauth.SessionEnded}},
-		"everything": {revoke(store.Revocation{Scope: store.Everything}), [...]wsauth.Reason{wsauth.SessionEnded, wsauth.SessionEnded, wsauth.SessionEnded}},
+		"session":    {revoke(store.Revocation{Target: store.TargetSession, ID: "s1"}), [...]wsauth.Reason{wsauth.SessionEnded, wsauth.SessionEnded, wsauth.SessionEnded}},
+		"user":       {revoke(store.Revocation{Target: store.TargetSubject, ID: "ada"}), [...]wsauth.Reason{wsauth.SessionEnded, wsauth.SessionEnded, wsauth.SessionEnded}},
+		"everything": {revoke(store.Revocation{Target: store.TargetAll}), [...]wsauth.Reason{wsauth.SessionEnded, wsauth.SessionEnded, wsauth.SessionEnded}},
 		"drain":      {drain, [...]wsauth.Reason{none, none, wsauth.Restarting}},
 	} {
 		for _, transfer := range transfers {
@@ -119,7 +119,7 @@ func TestFollowRevokedBefore(t *testing.T) {
 		defer g.Shutdown(context.Background()) //nolint:errcheck // It does not wait for requests.
 		s, _ := follow(g, nil, wsauth.Bounded)
 		begun := time.Now()
-		if _, err := g.Revoke(context.Background(), store.Revocation{Scope: store.Session, ID: "s1", Expires: time.Now().Add(time.Hour)}); err != nil {
+		if _, err := g.Revoke(context.Background(), store.Revocation{Target: store.TargetSession, ID: "s1", Expires: time.Now().Add(time.Hour)}); err != nil {
 			t.Fatal(err)
 		}
 		<-s.over

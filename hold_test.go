@@ -78,7 +78,7 @@ func TestHold(t *testing.T) {
 	}{
 		{"expiry", func(*testing.T, *wsauth.Guard) { time.Sleep(time.Minute) }, wsauth.TokenExpired},
 		{"revocation", func(t *testing.T, g *wsauth.Guard) {
-			n, err := g.Revoke(context.Background(), store.Revocation{Scope: store.Session, ID: "s1", Expires: time.Now().Add(time.Hour)})
+			n, err := g.Revoke(context.Background(), store.Revocation{Target: store.TargetSession, ID: "s1", Expires: time.Now().Add(time.Hour)})
 			if n != 1 || err != nil {
 				t.Errorf("%d, %v", n, err)
 			}
@@ -161,7 +161,7 @@ func TestWith(t *testing.T) {
 		if n := len(query.Sessions("ada")); n != 1 {
 			t.Errorf("the derived guard knows of %d sockets", n)
 		}
-		if n, err := query.Revoke(context.Background(), store.Revocation{Scope: store.Subject, ID: "ada", Before: time.Now(), Expires: time.Now().Add(time.Hour)}); n != 1 || err != nil {
+		if n, err := query.Revoke(context.Background(), store.Revocation{Target: store.TargetSubject, ID: "ada", Before: time.Now(), Expires: time.Now().Add(time.Hour)}); n != 1 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}
 		s.want(t, wsauth.SessionEnded)

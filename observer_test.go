@@ -33,7 +33,7 @@ func (w witness) Ended(s *wsauth.Socket, e *wsauth.EndError) {
 }
 
 func (w witness) Revoked(revocations []store.Revocation, sockets int, _ time.Duration) {
-	w <- fmt.Sprint("revoked ", revocations[0].Scope, " ", sockets)
+	w <- fmt.Sprint("revoked ", revocations[0].Target, " ", sockets)
 }
 
 func (w witness) saw(t *testing.T, want ...string) {
@@ -108,7 +108,7 @@ func TestObserver(t *testing.T) {
 	told.saw(t, "opened ada")
 	get("/events", header)
 	told.saw(t, "opened ada")
-	if sockets, err := guard.Revoke(t.Context(), store.Revocation{Scope: store.Session, ID: sid, Expires: time.Now().Add(time.Hour)}); err != nil || sockets != 2 {
+	if sockets, err := guard.Revoke(t.Context(), store.Revocation{Target: store.TargetSession, ID: sid, Expires: time.Now().Add(time.Hour)}); err != nil || sockets != 2 {
 		t.Fatal(sockets, err)
 	}
 	got := []string{<-told, <-told, <-told}

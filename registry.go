@@ -257,9 +257,10 @@ func (r *registry) named(g grain, name string) []*Socket {
 	return all
 }
 
-// concerned returns the sockets whose tokens v revokes, and those in its scope
-// that were open at v.Before, whatever the dates of their tokens: a token may
-// be dated by a clock that is ahead, or by ours before it was set back.
+// concerned returns the sockets whose tokens v revokes, and those of its
+// target that were open at v.Before, whatever the dates of their tokens: a
+// token may be dated by a clock that is ahead, or by ours before it was set
+// back.
 func (r *registry) concerned(v store.Revocation) []*Socket {
 	return slices.DeleteFunc(r.within(v), func(s *Socket) bool {
 		claims := s.Claims()
@@ -267,21 +268,21 @@ func (r *registry) concerned(v store.Revocation) []*Socket {
 	})
 }
 
-// within returns the sockets in the scope of a revocation.
+// within returns the sockets of the target of a revocation.
 func (r *registry) within(v store.Revocation) []*Socket {
-	switch v.Scope {
-	case store.Token:
+	switch v.Target {
+	case store.TargetToken:
 		return r.named(byToken, v.ID)
-	case store.Session:
+	case store.TargetSession:
 		return r.named(bySession, v.ID)
-	case store.Subject:
+	case store.TargetSubject:
 		return r.ofUser(v.ID)
-	case store.Sessionless:
+	case store.TargetSessionless:
 		return slices.DeleteFunc(r.ofUser(v.ID), func(s *Socket) bool {
 			claims := s.Claims()
 			return claims == nil || claims.SessionID != ""
 		})
-	case store.Everything:
+	case store.TargetAll:
 		return r.all()
 	}
 	return nil

@@ -121,16 +121,16 @@ func TestSocketHasTwoNames(t *testing.T) {
 	}
 	all := []*Socket{open("ada", "248", "s"), open("bob", "249", ""), open("248", "", ""), open("same", "same", "")}
 	for id, want := range map[string][]int{"ada": {0}, "248": {2, 0}, "bob": {1}, "249": {1}, "same": {3}, "": nil, "x": nil} {
-		for scope, sessionless := range map[store.Scope]bool{store.Subject: false, store.Sessionless: true} {
+		for target, sessionless := range map[store.Target]bool{store.TargetSubject: false, store.TargetSessionless: true} {
 			var wanted []*Socket
 			for _, i := range want {
 				if !sessionless || i > 0 {
 					wanted = append(wanted, all[i])
 				}
 			}
-			got := g.sockets.concerned(store.Revocation{Scope: scope, ID: id, Before: time.Now(), Expires: time.Now().Add(time.Hour)})
+			got := g.sockets.concerned(store.Revocation{Target: target, ID: id, Before: time.Now(), Expires: time.Now().Add(time.Hour)})
 			if !slices.Equal(got, wanted) {
-				t.Errorf("%v of %q: %d sockets, want %d", scope, id, len(got), len(wanted))
+				t.Errorf("%v of %q: %d sockets, want %d", target, id, len(got), len(wanted))
 			}
 		}
 	}

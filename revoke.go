@@ -27,7 +27,7 @@ func (g *Guard) follow(log store.Revocations) error {
 
 // Revoke revokes tokens. It ends the open sockets of this guard that the
 // revocations concern, with TokenRevoked for a single token and with
-// SessionEnded for a wider scope, and adds the revocations to the log of
+// SessionEnded for any other target, and adds the revocations to the log of
 // Config.Revocations. It returns the number of these sockets; other nodes end
 // theirs as soon as they have read the log. When it returns nil, the
 // revocations are as durable as the store, and this guard refuses their
@@ -97,10 +97,10 @@ func (g *Guard) addConcerned(concerned map[*Socket]struct{}, revocations []store
 // endRevoked ends the sockets that a revocation concerns.
 func (g *Guard) endRevoked(r store.Revocation) {
 	reason := SessionEnded
-	if r.Scope == store.Token {
+	if r.Target == store.TargetToken {
 		reason = TokenRevoked
 	}
-	cause := errors.New("revoked by " + r.Scope.String())
+	cause := errors.New("revoked by " + r.Target.String())
 	endAll(g.Concerned(r), reason.End(cause))
 }
 

@@ -151,7 +151,7 @@ func TestRequestWaitsForTheReader(t *testing.T) {
 		past := time.Now().Add(-time.Minute)
 		g.pulse.last.Store(&past)
 		claims := &token.Claims{Subject: "ada", IssuedAt: past, ExpiresAt: time.Now().Add(time.Hour)}
-		if err := log.Memory.Revoke(t.Context(), store.Revocation{Scope: store.Subject, ID: "ada", Before: time.Now(), Expires: claims.ExpiresAt}); err != nil {
+		if err := log.Memory.Revoke(t.Context(), store.Revocation{Target: store.TargetSubject, ID: "ada", Before: time.Now(), Expires: claims.ExpiresAt}); err != nil {
 			t.Fatal(err)
 		}
 		gone, cancel := context.WithCancel(t.Context())

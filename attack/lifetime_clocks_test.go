@@ -50,8 +50,8 @@ func TestCutOffWithClocksAhead(t *testing.T) {
 	for name, verifier := range map[string]token.VerifierConfig{
 		"leeway": {Leeway: leeway}, "leeway of iat": {IssuedLeeway: leeway},
 	} {
-		for _, scope := range []store.Scope{store.Subject, store.Everything} {
-			t.Run(fmt.Sprintf("%s/%s", name, scope), func(t *testing.T) {
+		for _, target := range []store.Target{store.TargetSubject, store.TargetAll} {
+			t.Run(fmt.Sprintf("%s/%s", name, target), func(t *testing.T) {
 				inBubble(t, withClocks(t, verifier), func(t *testing.T, x *bubble) {
 					tokens := []string{
 						dated(0, ""), dated(leeway, ""), dated(leeway, "s1"), dated(15*time.Second, "00000000-0000-4000-8000-000000000000"),
@@ -61,8 +61,8 @@ func TestCutOffWithClocksAhead(t *testing.T) {
 					for _, raw := range tokens {
 						clients = append(clients, x.open(t, "/access", bearer(raw)))
 					}
-					cut := store.Revocation{Scope: scope, Before: time.Now(), Expires: inAnHour()}
-					if scope == store.Subject {
+					cut := store.Revocation{Target: target, Before: time.Now(), Expires: inAnHour()}
+					if target == store.TargetSubject {
 						cut.ID = "alice"
 					}
 					if n, err := x.guard.Revoke(t.Context(), cut); err != nil || n != len(tokens) {
@@ -95,11 +95,11 @@ func TestCutOffAfterTheClockWasSetBack(t *testing.T) {
 	inBubble(t, withClocks(t, token.VerifierConfig{IssuedLeeway: 5 * time.Second}), func(t *testing.T, x *bubble) {
 		socket := x.open(t, "/access", bearer(dated(3*time.Second, aSidAhead(t, 3*time.Second))))
 		optional := x.open(t, "/optional")
-		early := store.Revocation{Scope: store.Subject, ID: "alice", Before: time.Now().Add(-time.Millisecond), Expires: inAnHour()}
+		early := store.Revocation{Target: store.TargetSubject, ID: "alice", Before: time.Now().Add(-time.Millisecond), Expires: inAnHour()}
 		if n := len(x.guard.Concerned(early)); n != 0 {
 			t.Errorf("%d sockets are concerned by a cut-off before they came", n)
 		}
-		now := store.Revocation{Scope: store.Everything, Before: time.Now(), Expires: inAnHour()}
+		now := store.Revocation{Target: store.TargetAll, Before: time.Now(), Expires: inAnHour()}
 		if n, err := x.guard.Revoke(t.Context(), now); n != 1 || err != nil {
 			t.Errorf("%d sockets, %v", n, err)
 		}
@@ -128,7 +128,7 @@ func TestCutOffAndFirstMessages(t *testing.T) {
 		}
 		authenticate(first)
 		time.Sleep(time.Second)
-		cut := store.Revocation{Scope: store.Subject, ID: "alice", Before: time.Now(), Expires: inAnHour()}
+		cut := store.Revocation{Target: store.TargetSubject, ID: "alice", Before: time.Now(), Expires: inAnHour()}
 		time.Sleep(time.Millisecond) // another node has revoked, and this one does not know yet
 		authenticate(second)
 		if n, err := x.guard.Revoke(t.Context(), cut); n != 1 || err != nil {

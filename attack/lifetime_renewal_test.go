@@ -134,7 +134,7 @@ func TestRenewalRevoked(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
 		revoke := func(tok *token.Token, want int) {
 			t.Helper()
-			n, err := x.guard.Revoke(t.Context(), store.Revocation{Scope: store.Token, ID: tok.Claims.ID, Expires: inAnHour()})
+			n, err := x.guard.Revoke(t.Context(), store.Revocation{Target: store.TargetToken, ID: tok.Claims.ID, Expires: inAnHour()})
 			if err != nil || n != want {
 				t.Errorf("Revoke ended %d sockets, %v; want %d", n, err, want)
 			}
@@ -167,7 +167,7 @@ func TestRevokeDuringARenewal(t *testing.T) {
 			if second == nil || claims.ID != second.Claims.ID {
 				return nil
 			}
-			_, err := guard.Revoke(context.Background(), store.Revocation{Scope: store.Token, ID: claims.ID, Expires: inAnHour()})
+			_, err := guard.Revoke(context.Background(), store.Revocation{Target: store.TargetToken, ID: claims.ID, Expires: inAnHour()})
 			return err
 		}}
 	}, func(t *testing.T, x *bubble) {
@@ -237,7 +237,7 @@ func TestGuardRenew(t *testing.T) {
 			t.Errorf("renewed %d sockets by a refresh token, %v", n, err)
 		}
 		// The socket now ends with its new token.
-		if n, err := x.guard.Revoke(t.Context(), store.Revocation{Scope: store.Token, ID: next.Claims.ID, Expires: inAnHour()}); n != 2 || err != nil {
+		if n, err := x.guard.Revoke(t.Context(), store.Revocation{Target: store.TargetToken, ID: next.Claims.ID, Expires: inAnHour()}); n != 2 || err != nil {
 			t.Errorf("revoked %d sockets, %v", n, err)
 		}
 	})

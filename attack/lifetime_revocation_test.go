@@ -32,19 +32,19 @@ func TestRevocation(t *testing.T) {
 		reason wsauth.Reason
 	}{
 		"L4/token": {func(c *token.Claims) store.Revocation {
-			return store.Revocation{Scope: store.Token, ID: c.ID, Expires: inAnHour()}
+			return store.Revocation{Target: store.TargetToken, ID: c.ID, Expires: inAnHour()}
 		}, "0", wsauth.TokenRevoked},
 		"L4/session": {func(c *token.Claims) store.Revocation {
-			return store.Revocation{Scope: store.Session, ID: c.SessionID, Expires: inAnHour()}
+			return store.Revocation{Target: store.TargetSession, ID: c.SessionID, Expires: inAnHour()}
 		}, "01", wsauth.SessionEnded},
 		"L4/subject": {func(c *token.Claims) store.Revocation {
-			return store.Revocation{Scope: store.Subject, ID: c.Subject, Before: time.Now(), Expires: inAnHour()}
+			return store.Revocation{Target: store.TargetSubject, ID: c.Subject, Before: time.Now(), Expires: inAnHour()}
 		}, "0124", wsauth.SessionEnded},
 		"L4/sessionless": {func(c *token.Claims) store.Revocation {
-			return store.Revocation{Scope: store.Sessionless, ID: c.Subject, Before: time.Now(), Expires: inAnHour()}
+			return store.Revocation{Target: store.TargetSessionless, ID: c.Subject, Before: time.Now(), Expires: inAnHour()}
 		}, "4", wsauth.SessionEnded},
 		"L4/everything": {func(*token.Claims) store.Revocation {
-			return store.Revocation{Scope: store.Everything, Before: time.Now(), Expires: inAnHour()}
+			return store.Revocation{Target: store.TargetAll, Before: time.Now(), Expires: inAnHour()}
 		}, "01234", wsauth.SessionEnded},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestRevocationByOthers(t *testing.T) {
 		return wsauth.Config{Revocations: log}
 	}, func(t *testing.T, x *bubble) {
 		socket := x.with(t, login(t, "alice", "s1", token.Options{}))
-		if err := log.Revoke(t.Context(), store.Revocation{Scope: store.Session, ID: "s1", Expires: inAnHour()}); err != nil {
+		if err := log.Revoke(t.Context(), store.Revocation{Target: store.TargetSession, ID: "s1", Expires: inAnHour()}); err != nil {
 			t.Fatal(err)
 		}
 		socket.wantEnd(t, wsauth.SessionEnded)
@@ -110,7 +110,7 @@ func TestRevokeWithoutALog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := guard.Revoke(t.Context(), store.Revocation{Scope: store.Token, ID: "j", Expires: inAnHour()}); err == nil || !strings.Contains(err.Error(), "no Config.Revocations") {
+	if _, err := guard.Revoke(t.Context(), store.Revocation{Target: store.TargetToken, ID: "j", Expires: inAnHour()}); err == nil || !strings.Contains(err.Error(), "no Config.Revocations") {
 		t.Errorf("revoked in nothing: %v", err)
 	}
 }
@@ -121,7 +121,7 @@ func TestLogoutEverywhere(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
 		before := login(t, "alice", store.NewSessionID(), token.Options{})
 		socket := x.with(t, before)
-		if _, err := x.guard.Revoke(t.Context(), store.Revocation{Scope: store.Subject, ID: "alice", Before: time.Now(), Expires: inAnHour()}); err != nil {
+		if _, err := x.guard.Revoke(t.Context(), store.Revocation{Target: store.TargetSubject, ID: "alice", Before: time.Now(), Expires: inAnHour()}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Millisecond)
@@ -132,8 +132,8 @@ func TestLogoutEverywhere(t *testing.T) {
 		socket.wantEnd(t, wsauth.SessionEnded)
 		socket = x.with(t, after)
 		for _, ended := range []store.Revocation{ // again, and with earlier cut-offs
-			{Scope: store.Subject, ID: "alice", Before: after.Claims.IssuedAt.Add(-time.Hour), Expires: inAnHour()},
-			{Scope: store.Everything, Before: after.Claims.IssuedAt.Add(-time.Hour), Expires: inAnHour()},
+			{Target: store.TargetSubject, ID: "alice", Before: after.Claims.IssuedAt.Add(-time.Hour), Expires: inAnHour()},
+			{Target: store.TargetAll, Before: after.Claims.IssuedAt.Add(-time.Hour), Expires: inAnHour()},
 		} {
 			if n, err := x.guard.Revoke(t.Context(), ended); err != nil || n != 0 {
 				t.Errorf("%d sockets, %v", n, err)
@@ -191,7 +191,7 @@ func switched(w http.ResponseWriter, r *http.Request) {
 func TestRevokeDuringTheHandshake(t *testing.T) {
 	var guard *wsauth.Guard
 	revoke := func(claims *token.Claims) {
-		if _, err := guard.Revoke(context.Background(), store.Revocation{Scope: store.Token, ID: claims.ID, Expires: inAnHour()}); err != nil {
+		if _, err := guard.Revoke(context.Background(), store.Revocation{Target: store.TargetToken, ID: claims.ID, Expires: inAnHour()}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -285,10 +285,10 @@ func TestTicketOfRevokedParent(t *testing.T) {
 		revocation store.Revocation
 		end        wsauth.Reason // of the open socket
 	}{
-		"L4/token":      {store.Revocation{Scope: store.Token, ID: "the-id"}, wsauth.TokenRevoked},
-		"L4/session":    {store.Revocation{Scope: store.Session, ID: "the-login"}, wsauth.SessionEnded},
-		"L4/subject":    {store.Revocation{Scope: store.Subject, ID: "alice", Before: time.Now().Add(time.Minute)}, wsauth.SessionEnded},
-		"L4/everything": {store.Revocation{Scope: store.Everything, Before: time.Now().Add(time.Minute)}, wsauth.SessionEnded},
+		"L4/token":      {store.Revocation{Target: store.TargetToken, ID: "the-id"}, wsauth.TokenRevoked},
+		"L4/session":    {store.Revocation{Target: store.TargetSession, ID: "the-login"}, wsauth.SessionEnded},
+		"L4/subject":    {store.Revocation{Target: store.TargetSubject, ID: "alice", Before: time.Now().Add(time.Minute)}, wsauth.SessionEnded},
+		"L4/everything": {store.Revocation{Target: store.TargetAll, Before: time.Now().Add(time.Minute)}, wsauth.SessionEnded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.revocation.Expires = time.Now().Add(time.Hour)

@@ -40,7 +40,7 @@ func TestFirstMessageChecks(t *testing.T) {
 			return ticket(t, x.guard, issue(t, token.TypeAccess, "alice", token.Options{}).Claims, "/access")
 		}, wsauth.TokenInvalid},
 		"L4/revoked": {"/access", func(c *wsauth.Config) { c.Revocations = store.NewMemory(0) }, func(t *testing.T, x *bubble) string {
-			_, err := x.guard.Revoke(t.Context(), store.Revocation{Scope: store.Session, ID: "the-login", Expires: time.Now().Add(time.Hour)})
+			_, err := x.guard.Revoke(t.Context(), store.Revocation{Target: store.TargetSession, ID: "the-login", Expires: time.Now().Add(time.Hour)})
 			if err != nil {
 				t.Fatal(err)
 			}

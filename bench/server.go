@@ -137,9 +137,9 @@ func (s *server) obey(what, argument string) (any, error) {
 	case "login":
 		return s.login()
 	case "logout":
-		return s.guard.Revoke(context.Background(), store.Revocation{Scope: store.Session, ID: argument, Expires: until})
+		return s.guard.Revoke(context.Background(), store.Revocation{Target: store.TargetSession, ID: argument, Expires: until})
 	case "logout-everywhere":
-		return s.guard.Revoke(context.Background(), store.Revocation{Scope: store.Subject, ID: argument, Before: time.Now(), Expires: until})
+		return s.guard.Revoke(context.Background(), store.Revocation{Target: store.TargetSubject, ID: argument, Before: time.Now(), Expires: until})
 	}
 	return nil, fmt.Errorf("what is %q?", what)
 }

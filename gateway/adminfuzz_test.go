@@ -59,15 +59,15 @@ func FuzzAdminRevoke(f *testing.F) {
 		if err := json.Unmarshal([]byte(body), &said); err != nil {
 			t.Fatal(err)
 		}
-		for name, scope := range map[string]store.Scope{"token": store.Token, "session": store.Session, "user": store.Subject} {
-			if (said[name] != nil) != (order.Scope == scope) || order.Scope == scope && said[name] != order.ID {
+		for name, target := range map[string]store.Target{"token": store.TargetToken, "session": store.TargetSession, "user": store.TargetSubject} {
+			if (said[name] != nil) != (order.Target == target) || order.Target == target && said[name] != order.ID {
 				t.Fatalf("%v of %s", order, body)
 			}
 		}
-		if (said["everything"] == true) != (order.Scope == store.Everything) {
+		if (said["everything"] == true) != (order.Target == store.TargetAll) {
 			t.Fatalf("%v of %s", order, body)
 		}
-		if said["before"] == nil && order.Scope >= store.Subject && !order.Before.Equal(now) {
+		if said["before"] == nil && order.Target >= store.TargetSubject && !order.Before.Equal(now) {
 			t.Fatalf("%v of %s", order, body)
 		}
 	})

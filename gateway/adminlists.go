@@ -131,9 +131,9 @@ func (a *admin) sessions(w http.ResponseWriter, r *http.Request) {
 // are unset.
 func sessionOf(c *token.Claims) store.Revocation {
 	if c.SessionID != "" {
-		return store.Revocation{Scope: store.Session, ID: c.SessionID}
+		return store.Revocation{Target: store.TargetSession, ID: c.SessionID}
 	}
-	return store.Revocation{Scope: store.Token, ID: c.ID}
+	return store.Revocation{Target: store.TargetToken, ID: c.ID}
 }
 
 // sharing returns the number of sockets in the session of s if s is the oldest

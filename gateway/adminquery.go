@@ -84,9 +84,9 @@ func (a *admin) matching(q adminQuery) iter.Seq[*wsauth.Socket] {
 	var few []*wsauth.Socket
 	switch guard := a.gateway.guard; {
 	case q.token != "":
-		few = guard.Concerned(store.Revocation{Scope: store.Token, ID: q.token})
+		few = guard.Concerned(store.Revocation{Target: store.TargetToken, ID: q.token})
 	case q.session != "":
-		few = guard.Concerned(store.Revocation{Scope: store.Session, ID: q.session})
+		few = guard.Concerned(store.Revocation{Target: store.TargetSession, ID: q.session})
 	case q.user != "":
 		few = guard.Sessions(q.user)
 	default:

@@ -94,20 +94,20 @@ func (a *admin) failed(w http.ResponseWriter, r *http.Request, what string, err 
 // carryOut applies order and returns the result.
 func (a *admin) carryOut(ctx context.Context, order store.Revocation) (answer AdminRevoked, err error) {
 	g := a.gateway
-	answer = AdminRevoked{Scope: order.Scope.String(), ID: order.ID}
+	answer = AdminRevoked{Scope: order.Target.String(), ID: order.ID}
 	if !order.Before.IsZero() {
 		// A store keeps times in milliseconds.
 		answer.Before = order.Before.UTC().Format("2006-01-02T15:04:05.000Z07:00")
 	}
-	switch order.Scope {
-	case store.Subject:
+	switch order.Target {
+	case store.TargetSubject:
 		answer.Scope = "user"
 		var sessions int
 		sessions, answer.Sockets, err = g.login.EndUserBefore(ctx, order.ID, order.Before)
 		answer.Sessions = &sessions
-	case store.Everything:
+	case store.TargetAll:
 		answer.Sockets, err = g.login.EndAllBefore(ctx, order.Before)
-	case store.Session:
+	case store.TargetSession:
 		answer.Sockets, err = g.login.End(ctx, order.ID)
 	default:
 		order.Expires = time.Now().Add(login.MaxTTL + time.Minute)
@@ -135,27 +135,27 @@ func readRevoke(w http.ResponseWriter, r *http.Request, now time.Time) (store.Re
 func (o AdminRevoke) revocation(now time.Time) (r store.Revocation, fault string) {
 	grains := 0
 	for _, named := range []struct {
-		scope store.Scope
-		id    *string
-	}{{store.Token, o.Token}, {store.Session, o.Session}, {store.Subject, o.User}} {
+		target store.Target
+		id     *string
+	}{{store.TargetToken, o.Token}, {store.TargetSession, o.Session}, {store.TargetSubject, o.User}} {
 		if named.id == nil {
 			continue
 		}
 		grains++
-		if r.Scope, r.ID = named.scope, *named.id; r.ID == "" || len(r.ID) > maxName {
+		if r.Target, r.ID = named.target, *named.id; r.ID == "" || len(r.ID) > maxName {
 			return store.Revocation{}, "token, session and user are names of 1 to 256 bytes"
 		}
 	}
 	if o.Everything != nil {
 		grains++
-		if r.Scope = store.Everything; !*o.Everything {
+		if r.Target = store.TargetAll; !*o.Everything {
 			return store.Revocation{}, "everything must be true, or absent"
 		}
 	}
 	if grains != 1 {
 		return store.Revocation{}, "Exactly one of token, session, user and everything is needed"
 	}
-	dated := r.Scope == store.Subject || r.Scope == store.Everything
+	dated := r.Target == store.TargetSubject || r.Target == store.TargetAll
 	switch {
 	case o.Before == nil && dated:
 		r.Before = now

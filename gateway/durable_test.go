@@ -128,7 +128,7 @@ func TestLogoutBeyondWhatANodeHolds(t *testing.T) {
 	for held := 0; held < store.DefaultMaxHeld-1; {
 		page := make([]store.Revocation, min(store.MaxPage, store.DefaultMaxHeld-1-held))
 		for i := range page {
-			page[i] = store.Revocation{Scope: store.Session, ID: fmt.Sprint("other-", held+i), Expires: time.Now().Add(time.Hour)}
+			page[i] = store.Revocation{Target: store.TargetSession, ID: fmt.Sprint("other-", held+i), Expires: time.Now().Add(time.Hour)}
 		}
 		if _, err := r.g.guard.Revoke(t.Context(), page...); !errors.Is(err, store.ErrNotDurable) {
 			t.Fatal(err)
@@ -265,7 +265,7 @@ func TestNotDurableLogoutTakesTheCookies(t *testing.T) {
 func TestFullLog(t *testing.T) {
 	var full *store.Memory
 	inBubble(t, func(t *testing.T, r *rig) {
-		err := full.Revoke(t.Context(), store.Revocation{Scope: store.Token, ID: "t", Expires: time.Now().Add(time.Hour)})
+		err := full.Revoke(t.Context(), store.Revocation{Target: store.TargetToken, ID: "t", Expires: time.Now().Add(time.Hour)})
 		if err != nil {
 			t.Fatal(err)
 		}

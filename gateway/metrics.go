@@ -82,9 +82,9 @@ func newMetrics() *metrics {
 	m.upstreams = histogram("upstream_duration_seconds", "Time until an upstream has begun to answer a request or a handshake.", quick, "route", "kind")
 	m.failures = counter("upstream_failures_total", "Requests and handshakes that no upstream has answered.", "route", "reason")
 	m.revocations = counter("revocations_total", "Revocations that were made at this node.", "scope")
-	for scope := range scopes {
+	for target := range targets {
 		// Creates the series, so that it reads 0 before the first revocation.
-		m.revocations.WithLabelValues(scopes[scope].String())
+		m.revocations.WithLabelValues(targets[target].String())
 	}
 	m.revoking = prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "wsauth", Name: "revocation_duration_seconds",
 		Help: "Time from the call for a revocation until it is kept and its sockets have been told to end.", Buckets: quick})
@@ -92,12 +92,12 @@ func newMetrics() *metrics {
 	return m
 }
 
-var scopes = [...]store.Scope{store.Token, store.Session, store.Subject, store.Everything, store.Sessionless}
+var targets = [...]store.Target{store.TargetToken, store.TargetSession, store.TargetSubject, store.TargetAll, store.TargetSessionless}
 
 // revoked counts revocations that were made together and took that long.
 func (m *metrics) revoked(all []store.Revocation, took time.Duration) {
 	for _, r := range all {
-		m.revocations.WithLabelValues(r.Scope.String()).Inc()
+		m.revocations.WithLabelValues(r.Target.String()).Inc()
 	}
 	m.revoking.Observe(took.Seconds())
 }

@@ -83,7 +83,7 @@ func (s sharedLog) Read(_ context.Context, after store.Cursor) (store.Page, erro
 	users := s.users()
 	var all []store.Revocation
 	for _, user := range users[after.Sequence:] {
-		all = append(all, store.Revocation{Scope: store.Subject, ID: user, Before: time.Now(), Expires: time.Now().Add(time.Hour)})
+		all = append(all, store.Revocation{Target: store.TargetSubject, ID: user, Before: time.Now(), Expires: time.Now().Add(time.Hour)})
 	}
 	prepared, err := store.Prepare(time.Now(), all)
 	return store.Page{Revocations: prepared, Next: store.Cursor{Epoch: "e", Sequence: uint64(len(users))}}, err

@@ -52,7 +52,7 @@ func FuzzStatement(f *testing.F) {
 			}
 			for _, r := range e.Revocations {
 				if _, err := r.Canonical(); err != nil || !strings.HasPrefix(r.ID, "kc|") || len(r.ID) == len("kc|") {
-					t.Errorf("%s: ends %v %q: %v", payload, r.Scope, r.ID, err)
+					t.Errorf("%s: ends %v %q: %v", payload, r.Target, r.ID, err)
 				}
 			}
 		}

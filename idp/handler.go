@@ -225,7 +225,7 @@ func (h *Handler) end(ctx context.Context, e Ending) error {
 	case before:
 		return errReplay
 	}
-	obeyed := store.Revocation{Scope: store.Token, ID: id, Expires: time.Now().Add(2 * maxStatementAge)}
+	obeyed := store.Revocation{Target: store.TargetToken, ID: id, Expires: time.Now().Add(2 * maxStatementAge)}
 	sockets, err := h.guard.Revoke(ctx, e.Revocations...)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errStore, err)
@@ -237,7 +237,7 @@ func (h *Handler) end(ctx context.Context, e Ending) error {
 		return fmt.Errorf("%w that access tokens name: it names a session alone, and no access token was seen that has one", ErrSubject)
 	}
 	for _, r := range e.Revocations {
-		h.log.Info("ended by its provider", "scope", r.Scope.String(), "id", r.ID, "sockets", sockets)
+		h.log.Info("ended by its provider", "scope", r.Target.String(), "id", r.ID, "sockets", sockets)
 	}
 	return nil
 }

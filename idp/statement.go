@@ -99,14 +99,14 @@ func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, 
 	expires := time.Now().Add(p.remembered)
 	e := Ending{ID: p.verifier.Qualify(c.ID)}
 	if t.session != "" {
-		e.Revocations = append(e.Revocations, store.Revocation{Scope: store.Session, ID: p.verifier.Qualify(t.session), Expires: expires})
+		e.Revocations = append(e.Revocations, store.Revocation{Target: store.TargetSession, ID: p.verifier.Qualify(t.session), Expires: expires})
 	}
 	for _, user := range t.users {
-		scope := store.Sessionless
+		target := store.TargetSessionless
 		if t.session == "" || t.either || p.sessionless || p.unsure {
-			scope = store.Subject
+			target = store.TargetSubject
 		}
-		e.Revocations = append(e.Revocations, store.Revocation{Scope: scope, ID: p.verifier.Qualify(user), Before: moment, Expires: expires})
+		e.Revocations = append(e.Revocations, store.Revocation{Target: target, ID: p.verifier.Qualify(user), Before: moment, Expires: expires})
 	}
 	e.doubtful = p.isDoubtful(t)
 	if len(e.Revocations) == 0 || p.sessionless && len(t.users) == 0 {

@@ -47,16 +47,16 @@ func logoutToken() claims {
 // What a logout token names ends, and nothing else is a logout token.
 func TestLogoutToken(t *testing.T) {
 	p, s := keycloak(t)
-	both := []store.Scope{store.Session, store.Sessionless}
+	both := []store.Target{store.TargetSession, store.TargetSessionless}
 	for name, tt := range map[string]struct {
 		header, change claims
 		want           error
-		scopes         []store.Scope
+		targets        []store.Target
 	}{
 		"session":        {claims{"typ": "logout+jwt"}, nil, nil, both},
 		"typ JWT":        {claims{"typ": "JWT"}, nil, nil, both},
 		"no typ":         {nil, nil, nil, both},
-		"user":           {nil, claims{"sid": nil}, nil, []store.Scope{store.Subject}},
+		"user":           {nil, claims{"sid": nil}, nil, []store.Target{store.TargetSubject}},
 		"neither":        {nil, claims{"sid": nil, "sub": nil}, ErrSubject, nil},
 		"no events":      {nil, claims{"events": nil}, ErrNotLogout, nil},
 		"another event":  {nil, claims{"events": claims{"x": claims{}}}, ErrNotLogout, nil},
@@ -93,7 +93,7 @@ func TestLogoutToken(t *testing.T) {
 		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
-		if len(e.Revocations) != len(tt.scopes) {
+		if len(e.Revocations) != len(tt.targets) {
 			t.Errorf("%s: it ends %v", name, e.Revocations)
 			continue
 		}
@@ -101,9 +101,9 @@ func TestLogoutToken(t *testing.T) {
 			t.Errorf("%s: its name is %q, want %q", name, e.ID, want)
 		}
 		for i, r := range e.Revocations {
-			want := map[store.Scope]string{store.Session: "kc|s1", store.Subject: "kc|ada", store.Sessionless: "kc|ada"}[tt.scopes[i]]
-			if r.Scope != tt.scopes[i] || r.ID != want || r.Expires.Before(time.Now().Add(day)) {
-				t.Errorf("%s: it ends %v %q until %v", name, r.Scope, r.ID, r.Expires)
+			want := map[store.Target]string{store.TargetSession: "kc|s1", store.TargetSubject: "kc|ada", store.TargetSessionless: "kc|ada"}[tt.targets[i]]
+			if r.Target != tt.targets[i] || r.ID != want || r.Expires.Before(time.Now().Add(day)) {
+				t.Errorf("%s: it ends %v %q until %v", name, r.Target, r.ID, r.Expires)
 			}
 		}
 	}
@@ -116,7 +116,7 @@ func TestLogoutToken(t *testing.T) {
 func TestLogoutTokenOfASessionlessProvider(t *testing.T) {
 	p, s := newProvider(t, Config{Preset: Auth0, Issuer: "https://shop.eu.auth0.com/", Audience: []string{"api"}, ClientIDs: []string{"web"}})
 	e, err := p.Logout(context.Background(), s.sign(nil, with(logoutToken(), claims{"iss": "https://shop.eu.auth0.com/"})))
-	if err != nil || len(e.Revocations) != 2 || e.Revocations[1].Scope != store.Subject || e.Revocations[1].ID != "ada" {
+	if err != nil || len(e.Revocations) != 2 || e.Revocations[1].Target != store.TargetSubject || e.Revocations[1].ID != "ada" {
 		t.Errorf("%v, %v", e, err)
 	}
 	if _, err := p.Logout(context.Background(), s.sign(nil, with(logoutToken(), claims{"iss": "https://shop.eu.auth0.com/", "sub": nil}))); !errors.Is(err, ErrSubject) {
@@ -139,7 +139,7 @@ func TestLogoutTokenOfASessionlessProviderWithAProfile(t *testing.T) {
 		ended, user := false, false
 		for _, r := range e.Revocations {
 			ended = ended || r.Concerns(access)
-			user = user || r.Scope == store.Subject
+			user = user || r.Target == store.TargetSubject
 		}
 		if !ended || user != wantUser {
 			t.Errorf("SessionID %q: %v", session, e)
@@ -162,7 +162,7 @@ func TestLogoutTokenOfAStandardProvider(t *testing.T) {
 		ended := false
 		for _, r := range e.Revocations {
 			ended = ended || r.Concerns(access)
-			if r.Scope == store.Subject && session != "" {
+			if r.Target == store.TargetSubject && session != "" {
 				t.Error("it is known that tokens name the session, and all sessions end")
 			}
 		}
@@ -189,18 +189,18 @@ func TestEventSubjects(t *testing.T) {
 	session := claims{"format": "opaque", "id": "s1"}
 	for name, tt := range map[string]struct {
 		subject any
-		want    map[store.Scope]string
+		want    map[store.Target]string
 	}{
-		"draft":             {claims{"subject_type": "iss-sub", "iss": realm, "sub": "ada"}, map[store.Scope]string{store.Subject: "kc|ada"}},
-		"draft, underscore": {claims{"subject_type": "iss_sub", "iss": realm, "sub": "ada"}, map[store.Scope]string{store.Subject: "kc|ada"}},
-		"draft in complex":  {claims{"user": claims{"subject_type": "iss-sub", "iss": realm, "sub": "ada"}}, map[store.Scope]string{store.Subject: "kc|ada"}},
+		"draft":             {claims{"subject_type": "iss-sub", "iss": realm, "sub": "ada"}, map[store.Target]string{store.TargetSubject: "kc|ada"}},
+		"draft, underscore": {claims{"subject_type": "iss_sub", "iss": realm, "sub": "ada"}, map[store.Target]string{store.TargetSubject: "kc|ada"}},
+		"draft in complex":  {claims{"user": claims{"subject_type": "iss-sub", "iss": realm, "sub": "ada"}}, map[store.Target]string{store.TargetSubject: "kc|ada"}},
 		"draft, another":    {claims{"subject_type": "iss-sub", "iss": realm + "/", "sub": "ada"}, nil},
 		"draft, email":      {claims{"subject_type": "email", "email": "ada@shop.example"}, nil},
 		"both, unlike":      {claims{"format": "email", "subject_type": "iss-sub", "iss": realm, "sub": "ada"}, nil},
-		"user":              {user, map[store.Scope]string{store.Subject: "kc|ada"}},
-		"opaque":            {session, map[store.Scope]string{store.Subject: "kc|s1", store.Session: "kc|s1"}},
-		"session of a user": {claims{"format": "complex", "session": session, "user": user}, map[store.Scope]string{store.Session: "kc|s1", store.Sessionless: "kc|ada"}},
-		"complex user":      {claims{"format": "complex", "user": user}, map[store.Scope]string{store.Subject: "kc|ada"}},
+		"user":              {user, map[store.Target]string{store.TargetSubject: "kc|ada"}},
+		"opaque":            {session, map[store.Target]string{store.TargetSubject: "kc|s1", store.TargetSession: "kc|s1"}},
+		"session of a user": {claims{"format": "complex", "session": session, "user": user}, map[store.Target]string{store.TargetSession: "kc|s1", store.TargetSessionless: "kc|ada"}},
+		"complex user":      {claims{"format": "complex", "user": user}, map[store.Target]string{store.TargetSubject: "kc|ada"}},
 		"another issuer":    {claims{"format": "iss_sub", "iss": realm + "2", "sub": "ada"}, nil},
 		"its user":          {claims{"format": "complex", "user": claims{"format": "iss_sub", "iss": realm + "2", "sub": "ada"}}, nil},
 		"email":             {claims{"format": "email", "email": "ada@shop.example"}, nil},
@@ -214,13 +214,13 @@ func TestEventSubjects(t *testing.T) {
 			if (err == nil) != (tt.want != nil) || err != nil && !errors.Is(err, ErrSubject) {
 				t.Errorf("%s: %v", name, err)
 			}
-			got := map[store.Scope]string{}
+			got := map[store.Target]string{}
 			for _, r := range e.Revocations {
-				if got[r.Scope] = r.ID; r.Scope != store.Session && r.Before.Unix() != happened {
+				if got[r.Target] = r.ID; r.Target != store.TargetSession && r.Before.Unix() != happened {
 					t.Errorf("%s: until %v", name, r.Before)
 				}
 			}
-			if len(got) != len(tt.want) || got[store.Subject] != tt.want[store.Subject] || got[store.Session] != tt.want[store.Session] || got[store.Sessionless] != tt.want[store.Sessionless] {
+			if len(got) != len(tt.want) || got[store.TargetSubject] != tt.want[store.TargetSubject] || got[store.TargetSession] != tt.want[store.TargetSession] || got[store.TargetSessionless] != tt.want[store.TargetSessionless] {
 				t.Errorf("%s: it ends %v, want %v", name, got, tt.want)
 			}
 		}

@@ -105,7 +105,7 @@ func revokeUnnamed(t *testing.T, verifier *token.Verifier, first, second string)
 	late := must(guard.IssueTicket(t.Context(), claims, wsauth.TicketFor{Path: "/ws"}))
 	byTicket := must(dial("?ticket="+ticket, nil))
 
-	n, err := guard.Revoke(t.Context(), store.Revocation{Scope: store.Token, ID: claims.ID, Expires: claims.ValidUntil()})
+	n, err := guard.Revoke(t.Context(), store.Revocation{Target: store.TargetToken, ID: claims.ID, Expires: claims.ValidUntil()})
 	if err != nil || n != 2 {
 		t.Errorf("%d sockets have ended, %v", n, err)
 	}

@@ -22,7 +22,7 @@ import (
 func TestLoginThatWouldBeBornRevoked(t *testing.T) {
 	const back = 3 * time.Second
 	for name, cut := range map[string]store.Revocation{
-		"user": {Scope: store.Subject, ID: "test"}, "everything": {Scope: store.Everything},
+		"user": {Target: store.TargetSubject, ID: "test"}, "everything": {Target: store.TargetAll},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
@@ -60,7 +60,7 @@ func TestStepUpWhileTheUserIsEnded(t *testing.T) {
 			if !ends {
 				return true, nil
 			}
-			_, err := r.guard.Revoke(ctx, store.Revocation{Scope: store.Subject, ID: name, Before: time.Now(), Expires: time.Now().Add(time.Hour)})
+			_, err := r.guard.Revoke(ctx, store.Revocation{Target: store.TargetSubject, ID: name, Before: time.Now(), Expires: time.Now().Add(time.Hour)})
 			return true, err
 		})
 	})
@@ -86,7 +86,7 @@ func TestRefreshThatWouldBeBornRevoked(t *testing.T) {
 		"fresh":   {token.TypeAccess, "/auth/fresh", `{"password":"test"}`},
 	}
 	for name, cut := range map[string]store.Revocation{
-		"user": {Scope: store.Subject, ID: "test"}, "everything": {Scope: store.Everything},
+		"user": {Target: store.TargetSubject, ID: "test"}, "everything": {Target: store.TargetAll},
 	} {
 		for of, request := range requests {
 			t.Run(name+", "+of, func(t *testing.T) {

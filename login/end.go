@@ -44,7 +44,7 @@ func (s *Service) revocationOf(ctx context.Context, claims *token.Claims) store.
 		if own := claims.ValidUntil(); own.After(expires) {
 			expires = own
 		}
-		return store.Revocation{Scope: store.Token, ID: claims.ID, Expires: expires}
+		return store.Revocation{Target: store.TargetToken, ID: claims.ID, Expires: expires}
 	}
 	f, err := s.familyOf(ctx, claims)
 	if err != nil {
@@ -58,7 +58,7 @@ func (s *Service) revocationOf(ctx context.Context, claims *token.Claims) store.
 }
 
 func revocationOfSession(sid string, expires time.Time) store.Revocation {
-	return store.Revocation{Scope: store.Session, ID: sid, Expires: expires}
+	return store.Revocation{Target: store.TargetSession, ID: sid, Expires: expires}
 }
 
 // End ends a session, with its tokens and sockets, and returns how many
@@ -105,7 +105,7 @@ func (s *Service) EndUser(ctx context.Context, subject string) (sessions, socket
 // which must not be in the future. Sessions that seem to begin in the future
 // began before the clock was set back. They end, too.
 func (s *Service) EndUserBefore(ctx context.Context, subject string, before time.Time) (sessions, sockets int, err error) {
-	revocations := []store.Revocation{{Scope: store.Subject, ID: subject, Before: before, Expires: lastExpiry()}}
+	revocations := []store.Revocation{{Target: store.TargetSubject, ID: subject, Before: before, Expires: lastExpiry()}}
 	ahead := map[string]bool{}
 	families, listed := s.store.ListFamilies(ctx, subject)
 	now := time.Now()
@@ -135,7 +135,7 @@ func (s *Service) EndUserBefore(ctx context.Context, subject string, before time
 // EndAllBefore ends the sessions of all users that began until a time, which
 // must not be in the future, and returns how many sockets they had.
 func (s *Service) EndAllBefore(ctx context.Context, before time.Time) (sockets int, err error) {
-	sockets, err = s.guard.Revoke(ctx, store.Revocation{Scope: store.Everything, Before: before, Expires: lastExpiry()})
+	sockets, err = s.guard.Revoke(ctx, store.Revocation{Target: store.TargetAll, Before: before, Expires: lastExpiry()})
 	if !hasEnded(err) {
 		return 0, err
 	}

@@ -72,7 +72,7 @@ func TestUserEndedWhileASessionBegins(t *testing.T) {
 	log := &endingStore{Memory: store.NewMemory(0)}
 	r := start(t, func(c *setup) { c.Store = log })
 	log.end = func(ctx context.Context, f store.Family) {
-		if _, err := r.guard.Revoke(ctx, store.Revocation{Scope: store.Subject, ID: f.Subject, Before: time.Now(), Expires: time.Now().Add(time.Hour)}); err != nil {
+		if _, err := r.guard.Revoke(ctx, store.Revocation{Target: store.TargetSubject, ID: f.Subject, Before: time.Now(), Expires: time.Now().Add(time.Hour)}); err != nil {
 			t.Error(err)
 		}
 	}

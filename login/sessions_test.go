@@ -258,8 +258,8 @@ func TestEndedSessionsStayEnded(t *testing.T) {
 	}
 	for i, least := range []time.Duration{defaultRefreshTTL + defaultAccessTTL, MaxTTL} {
 		revocation := noted.noted[i]
-		if left := time.Until(revocation.Expires); revocation.Scope != store.Session || left < least || left > least+time.Hour {
-			t.Errorf("%s %s is kept for %s", revocation.Scope, revocation.ID, left)
+		if left := time.Until(revocation.Expires); revocation.Target != store.TargetSession || left < least || left > least+time.Hour {
+			t.Errorf("%s %s is kept for %s", revocation.Target, revocation.ID, left)
 		}
 	}
 }

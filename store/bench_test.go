@@ -27,12 +27,12 @@ func BenchmarkRevoked(b *testing.B) {
 	}
 	before := heapInUse()
 	for i := range n {
-		r := Revocation{Scope: Token, ID: NewSessionID(), Expires: moment.Add(time.Duration(i%3600) * time.Second)}
+		r := Revocation{Target: TargetToken, ID: NewSessionID(), Expires: moment.Add(time.Duration(i%3600) * time.Second)}
 		switch i % 10 {
 		case 8:
-			r.Scope = Session
+			r.Target = TargetSession
 		case 9:
-			r.Scope, r.Before = Subject, moment
+			r.Target, r.Before = TargetSubject, moment
 		}
 		x.set.put(r)
 		if i < len(claims) && i%8 == 0 {

@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// encodedHead is the length of the encoding without the ID: the scope in one
+// encodedHead is the length of the encoding without the ID: the target in one
 // byte, and Before and Expires in milliseconds since 1970.
 const encodedHead = 1 + 8 + 8
 
-// AppendBinary appends the encoding of r, which must be canonical: the scope
+// AppendBinary appends the encoding of r, which must be canonical: the target
 // in one byte, Before (0 if zero) and Expires as big-endian milliseconds since
 // 1970, 8 bytes each, then the ID. It never fails.
 func (r Revocation) AppendBinary(b []byte) ([]byte, error) {
@@ -17,7 +17,7 @@ func (r Revocation) AppendBinary(b []byte) ([]byte, error) {
 	if !r.Before.IsZero() {
 		before = uint64(r.Before.UnixMilli())
 	}
-	b = append(b, byte(r.Scope))
+	b = append(b, byte(r.Target))
 	b = binary.BigEndian.AppendUint64(b, before)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Expires.UnixMilli()))
 	return append(b, r.ID...), nil
@@ -34,7 +34,7 @@ func (r *Revocation) UnmarshalBinary(data []byte) error {
 	if before >= maxTime || expires >= maxTime {
 		return fmt.Errorf("%w: dates after the year 9999", ErrInvalid)
 	}
-	read, err := restore(Scope(data[0]), string(data[encodedHead:]), int64(before), int64(expires)).Canonical()
+	read, err := restore(Target(data[0]), string(data[encodedHead:]), int64(before), int64(expires)).Canonical()
 	if err != nil {
 		return err
 	}

@@ -29,11 +29,11 @@ func ExampleIndex() {
 	claims := &token.Claims{Subject: "ann", ID: "4711", ExpiresAt: time.Now().Add(time.Minute)}
 	fmt.Println(index.Revoked(claims), time.Since(index.Contact()) < 10*time.Second)
 
-	if err := log.Revoke(ctx, store.Revocation{Scope: store.Token, ID: claims.ID, Expires: claims.ValidUntil()}); err != nil {
+	if err := log.Revoke(ctx, store.Revocation{Target: store.TargetToken, ID: claims.ID, Expires: claims.ValidUntil()}); err != nil {
 		panic(err)
 	}
 	r := <-ended
-	fmt.Println(index.Revoked(claims), r.Scope, r.ID)
+	fmt.Println(index.Revoked(claims), r.Target, r.ID)
 
 	cancel()
 	<-stopped
@@ -47,7 +47,7 @@ func ExampleIndex() {
 func ExampleRevocation_Concerns() {
 	session := store.NewSessionID()
 	everywhere := store.Revocation{
-		Scope:   store.Subject,
+		Target:  store.TargetSubject,
 		ID:      "ann",
 		Before:  time.Now(),
 		Expires: time.Now().Add(30 * 24 * time.Hour), // as long as refresh tokens live
@@ -69,8 +69,8 @@ func ExampleNewMemory() {
 	ctx := context.Background()
 	log := store.NewMemory(1)
 	expires := time.Now().Add(time.Hour)
-	fmt.Println(log.Revoke(ctx, store.Revocation{Scope: store.Session, ID: "a", Expires: expires}))
-	fmt.Println(log.Revoke(ctx, store.Revocation{Scope: store.Session, ID: "b", Expires: expires}))
+	fmt.Println(log.Revoke(ctx, store.Revocation{Target: store.TargetSession, ID: "a", Expires: expires}))
+	fmt.Println(log.Revoke(ctx, store.Revocation{Target: store.TargetSession, ID: "b", Expires: expires}))
 
 	page, err := log.Read(ctx, store.Cursor{})
 	fmt.Println(len(page.Revocations), page.Revocations[0].ID, err)

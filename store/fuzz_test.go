@@ -15,11 +15,11 @@ import (
 func FuzzRevocationEncoding(f *testing.F) {
 	moment := time.UnixMilli(1_700_000_000_123)
 	valid := []Revocation{
-		{Scope: Token, ID: "j", Expires: moment},
-		{Scope: Session, ID: strings.Repeat("s", maxID), Expires: moment},
-		{Scope: Subject, ID: "\xff\x00", Before: moment, Expires: moment},
-		{Scope: Everything, Before: moment, Expires: moment},
-		{Scope: Sessionless, ID: "s", Before: moment, Expires: moment},
+		{Target: TargetToken, ID: "j", Expires: moment},
+		{Target: TargetSession, ID: strings.Repeat("s", maxID), Expires: moment},
+		{Target: TargetSubject, ID: "\xff\x00", Before: moment, Expires: moment},
+		{Target: TargetAll, Before: moment, Expires: moment},
+		{Target: TargetSessionless, ID: "s", Before: moment, Expires: moment},
 	}
 	for _, r := range valid {
 		data, err := r.AppendBinary(nil)
@@ -36,7 +36,7 @@ func FuzzRevocationEncoding(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(bytes.Repeat([]byte{0xff}, encodedHead+1))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		before := Revocation{Scope: Token, ID: "before"}
+		before := Revocation{Target: TargetToken, ID: "before"}
 		r := before
 		if err := r.UnmarshalBinary(data); err != nil {
 			if !errors.Is(err, ErrInvalid) || r != before {

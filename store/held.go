@@ -35,14 +35,14 @@ func newHeld(limit int) *held {
 }
 
 // reserve reserves capacity for revocations that may have to be held. It
-// returns false if there is none. A revocation of Everything always gets
+// returns false if there is none. A revocation of [TargetAll] always gets
 // capacity.
 func (h *held) reserve(revocations []Revocation) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	n := len(revocations)
-	isEverything := func(r Revocation) bool { return r.Scope == Everything }
-	if len(h.order)+h.reserved+n > h.limit && !slices.ContainsFunc(revocations, isEverything) {
+	ofAll := func(r Revocation) bool { return r.Target == TargetAll }
+	if len(h.order)+h.reserved+n > h.limit && !slices.ContainsFunc(revocations, ofAll) {
 		return false
 	}
 	h.reserved += n
@@ -63,14 +63,14 @@ func (h *held) hold(revocations []Revocation) (first bool) {
 	defer h.mu.Unlock()
 	first = len(h.order) == 0
 	h.reserved -= len(revocations)
-	for _, r := range Uncovered(slices.Clone(revocations), h.entries[name{scope: Everything}]) {
+	for _, r := range Uncovered(slices.Clone(revocations), h.entries[name{target: TargetAll}]) {
 		old, known := h.entries[r.name()]
 		if known {
 			r = r.Merge(old)
 		}
 		h.entries[r.name()] = r
 		switch {
-		case r.Scope == Everything:
+		case r.Target == TargetAll:
 			h.putFirst(r)
 		case !known:
 			h.order = append(h.order, r.name())
@@ -87,7 +87,7 @@ func (h *held) hold(revocations []Revocation) (first bool) {
 // revocations that it covers. h.mu must be held.
 func (h *held) putFirst(everything Revocation) {
 	rest := slices.DeleteFunc(h.order, func(n name) bool {
-		if n.scope == Everything {
+		if n.target == TargetAll {
 			return true
 		}
 		if !everything.Covers(h.entries[n]) {

@@ -103,7 +103,7 @@ func TestIndexHoldsWhatTheLogCannotTake(t *testing.T) {
 			told := 0
 			x := mustIndex(t, IndexConfig{Revocations: tt.log, OnRevoke: func(Revocation) { told++ }})
 			for range 2 {
-				r := Revocation{Scope: Session, ID: "s", Expires: time.Now().Add(time.Hour).Truncate(time.Hour)}
+				r := Revocation{Target: TargetSession, ID: "s", Expires: time.Now().Add(time.Hour).Truncate(time.Hour)}
 				if err := x.Revoke(tt.ctx, r); !errors.Is(err, ErrNotDurable) || !errors.Is(err, tt.want) {
 					t.Errorf("Revoke: %v, want ErrNotDurable and %v", err, tt.want)
 				}
@@ -159,7 +159,7 @@ func TestIndexWritesWhatItHolds(t *testing.T) {
 func TestIndexWritesWhatFits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := NewMemory(3)
-		mustRevoke(t, log, inAMinute("a"), inAMinute("b"), Revocation{Scope: Session, ID: NewSessionID(), Expires: time.Now().Add(2 * time.Hour)})
+		mustRevoke(t, log, inAMinute("a"), inAMinute("b"), Revocation{Target: TargetSession, ID: NewSessionID(), Expires: time.Now().Add(2 * time.Hour)})
 		time.Sleep(time.Millisecond)
 		x := startIndex(t, IndexConfig{Revocations: log})
 		for _, id := range []string{"c", "d", "e"} {
@@ -169,7 +169,7 @@ func TestIndexWritesWhatFits(t *testing.T) {
 				t.Errorf("%s: %v", id, err)
 			}
 		}
-		if err := x.Revoke(t.Context(), Revocation{Scope: Everything, Before: time.Now(), Expires: time.Now().Add(3 * time.Hour)}); err != nil {
+		if err := x.Revoke(t.Context(), Revocation{Target: TargetAll, Before: time.Now(), Expires: time.Now().Add(3 * time.Hour)}); err != nil {
 			t.Errorf("everything: %v", err)
 		}
 		time.Sleep(time.Minute)
@@ -194,11 +194,11 @@ func TestIndexHoldsEverythingFirst(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		now, expires := time.Now().UTC(), time.Now().Add(time.Hour).UTC()
 		for _, r := range []Revocation{
-			{Scope: Session, ID: sid, Expires: expires},
-			{Scope: Token, ID: "t", Expires: expires},
-			{Scope: Subject, ID: "u", Before: now, Expires: expires},
-			{Scope: Everything, Before: now, Expires: expires}, // above MaxHeld
-			{Scope: Session, ID: sid, Expires: expires},
+			{Target: TargetSession, ID: sid, Expires: expires},
+			{Target: TargetToken, ID: "t", Expires: expires},
+			{Target: TargetSubject, ID: "u", Before: now, Expires: expires},
+			{Target: TargetAll, Before: now, Expires: expires}, // above MaxHeld
+			{Target: TargetSession, ID: sid, Expires: expires},
 		} {
 			if err := x.Revoke(t.Context(), r); !errors.Is(err, ErrNotDurable) {
 				t.Errorf("%v: %v", r, err)
@@ -209,7 +209,7 @@ func TestIndexHoldsEverythingFirst(t *testing.T) {
 			t.Errorf("Flush: %v, %d held", err, x.Held())
 		}
 		page, err := memory.Read(t.Context(), Cursor{})
-		if err != nil || len(page.Revocations) != 2 || page.Revocations[0].Scope != Everything || page.Revocations[1].ID != "t" {
+		if err != nil || len(page.Revocations) != 2 || page.Revocations[0].Target != TargetAll || page.Revocations[1].ID != "t" {
 			t.Errorf("written: %v, %v", page.Revocations, err)
 		}
 	})

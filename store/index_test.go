@@ -43,7 +43,7 @@ func TestIndexReadsALongLogAtOnce(t *testing.T) {
 		log, lines := NewMemory(0), &logLines{}
 		const n = 3*MaxPage + 1
 		for i := range n {
-			mustRevoke(t, log, Revocation{Scope: Token, ID: fmt.Sprint(i), Expires: time.Now().Add(time.Minute)})
+			mustRevoke(t, log, Revocation{Target: TargetToken, ID: fmt.Sprint(i), Expires: time.Now().Add(time.Minute)})
 		}
 		began := time.Now()
 		x := startIndex(t, IndexConfig{Revocations: log, Logger: lines.logger()})
@@ -66,7 +66,7 @@ func mustRevoke(t *testing.T, log Revocations, revocations ...Revocation) {
 }
 
 func inAMinute(id string) Revocation {
-	return Revocation{Scope: Token, ID: id, Expires: time.Now().Add(time.Minute)}
+	return Revocation{Target: TargetToken, ID: id, Expires: time.Now().Add(time.Minute)}
 }
 
 // broken is a log that can fail, hang, or say that cursors are unknown.
@@ -151,9 +151,9 @@ func TestIndexScopes(t *testing.T) {
 			revocation Revocation
 			hit, miss  token.Claims
 		}{
-			"token":   {Revocation{Scope: Token, ID: "j", Expires: expires}, token.Claims{ID: "j"}, token.Claims{ID: "k", Subject: "j", SessionID: "j"}},
-			"session": {Revocation{Scope: Session, ID: "s", Expires: expires}, token.Claims{SessionID: "s"}, token.Claims{ID: "s", Subject: "s"}},
-			"subject": {Revocation{Scope: Subject, ID: "u", Before: now, Expires: expires}, token.Claims{Subject: "u", IssuedAt: past}, token.Claims{Subject: "u", IssuedAt: now.Add(time.Second)}},
+			"token":   {Revocation{Target: TargetToken, ID: "j", Expires: expires}, token.Claims{ID: "j"}, token.Claims{ID: "k", Subject: "j", SessionID: "j"}},
+			"session": {Revocation{Target: TargetSession, ID: "s", Expires: expires}, token.Claims{SessionID: "s"}, token.Claims{ID: "s", Subject: "s"}},
+			"subject": {Revocation{Target: TargetSubject, ID: "u", Before: now, Expires: expires}, token.Claims{Subject: "u", IssuedAt: past}, token.Claims{Subject: "u", IssuedAt: now.Add(time.Second)}},
 		} {
 			if x.Revoked(&tt.hit) {
 				t.Errorf("%s: revoked too early", name)
@@ -164,7 +164,7 @@ func TestIndexScopes(t *testing.T) {
 				t.Errorf("%s: revoked %v, and another %v", name, x.Revoked(&tt.hit), x.Revoked(&tt.miss))
 			}
 		}
-		mustRevoke(t, log, Revocation{Scope: Everything, Before: now, Expires: expires})
+		mustRevoke(t, log, Revocation{Target: TargetAll, Before: now, Expires: expires})
 		synctest.Wait()
 		if !x.Revoked(&token.Claims{Subject: "x", IssuedAt: past}) || x.Revoked(&token.Claims{Subject: "x", IssuedAt: now.Add(time.Second)}) {
 			t.Error("everything: not what began before alone")

@@ -22,7 +22,7 @@ func TestIndexRevokes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone := Revocation{Scope: Token, ID: "gone", Expires: time.Now().Add(-2 * ClockSlack)}
+	gone := Revocation{Target: TargetToken, ID: "gone", Expires: time.Now().Add(-2 * ClockSlack)}
 	for range 2 {
 		if err := x.Revoke(t.Context(), inAMinute("a"), inAMinute("b"), inAMinute("a"), gone); err != nil {
 			t.Fatal(err)

@@ -54,7 +54,7 @@ func (m *memoryRevocations) Revoke(ctx context.Context, revocations ...Revocatio
 	merged = Uncovered(merged, m.everything())
 	added := 0
 	for _, r := range merged {
-		if _, ok := m.entries[r.name()]; !ok && r.Scope != Everything {
+		if _, ok := m.entries[r.name()]; !ok && r.Target != TargetAll {
 			added++
 		}
 	}
@@ -63,7 +63,7 @@ func (m *memoryRevocations) Revoke(ctx context.Context, revocations ...Revocatio
 	}
 	before := m.last
 	for _, r := range merged {
-		if m.put(r); r.Scope == Everything {
+		if m.put(r); r.Target == TargetAll {
 			m.dropCovered()
 		}
 	}
@@ -77,13 +77,13 @@ func (m *memoryRevocations) Revoke(ctx context.Context, revocations ...Revocatio
 // everything returns the revocation of everything in the log, or the zero
 // Revocation.
 func (m *memoryRevocations) everything() Revocation {
-	return m.entries[name{scope: Everything}].revocation
+	return m.entries[name{target: TargetAll}].revocation
 }
 
 // counted returns the number of entries that count towards the limit. The
 // revocation of everything does not, because a full log must accept it.
 func (m *memoryRevocations) counted() int {
-	if m.everything().Scope == Everything {
+	if m.everything().Target == TargetAll {
 		return len(m.entries) - 1
 	}
 	return len(m.entries)
@@ -93,7 +93,7 @@ func (m *memoryRevocations) counted() int {
 func (m *memoryRevocations) dropCovered() {
 	everything := m.everything()
 	for n, e := range m.entries {
-		if n.scope != Everything && everything.Covers(e.revocation) {
+		if n.target != TargetAll && everything.Covers(e.revocation) {
 			delete(m.entries, n)
 		}
 	}

@@ -7,8 +7,8 @@ import (
 )
 
 // Prepare is the first step of a store's Revoke. It makes revocations
-// canonical, merges those with the same scope and ID, and drops those that are
-// [Revocation.Gone]. It keeps the order of first appearance. It returns
+// canonical, merges those with the same target and ID, and drops those that
+// are [Revocation.Gone]. It keeps the order of first appearance. It returns
 // [ErrInvalid] if a revocation is invalid or if there are more than [MaxPage].
 // The second step is [Uncovered].
 func Prepare(now time.Time, revocations []Revocation) ([]Revocation, error) {
@@ -35,24 +35,24 @@ func Prepare(now time.Time, revocations []Revocation) ([]Revocation, error) {
 	return prepared, nil
 }
 
-// Uncovered removes those of the prepared revocations that are covered by an
-// [Everything] among them or by held, which is the Everything of the log or,
-// if it has none, the zero Revocation. It modifies the slice in place.
+// Uncovered removes those of the prepared revocations that are covered by a
+// revocation of [TargetAll] among them or by held, which is that of the log
+// or, if it has none, the zero Revocation. It modifies the slice in place.
 func Uncovered(prepared []Revocation, held Revocation) []Revocation {
 	everything := held
 	for _, r := range prepared {
-		if r.Scope != Everything {
+		if r.Target != TargetAll {
 			continue
 		}
 		everything = r
-		if held.Scope == Everything {
+		if held.Target == TargetAll {
 			everything = r.Merge(held)
 		}
 	}
-	if everything.Scope != Everything {
+	if everything.Target != TargetAll {
 		return prepared
 	}
 	return slices.DeleteFunc(prepared, func(r Revocation) bool {
-		return r.Scope != Everything && everything.Covers(r)
+		return r.Target != TargetAll && everything.Covers(r)
 	})
 }

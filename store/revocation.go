@@ -21,14 +21,15 @@ const maxTime = 253402300800 * 1000
 // A Revocation ends the validity of tokens before they expire. Names are those
 // of one issuer; if you trust several, use a log for each.
 type Revocation struct {
-	Scope Scope
+	Target Target
 
-	// ID is the jti, sid or sub, of 1 to 256 bytes; empty for [Everything].
+	// ID is the jti, sid or sub, of 1 to 256 bytes; empty for [TargetAll].
 	ID string
 
 	// Before revokes what began at or before this time, in whole milliseconds.
-	// Required for [Subject], [Sessionless] and [Everything]. It must be zero
-	// for [Token] and [Session], which are revoked without a time limit.
+	// Required for [TargetSubject], [TargetSessionless] and [TargetAll]. It
+	// must be zero for [TargetToken] and [TargetSession], which are revoked
+	// without a time limit.
 	Before time.Time
 
 	// Expires is the time after which no token concerned can be valid,
@@ -52,16 +53,16 @@ type Revocation struct {
 // A session that claims to have begun after the token was issued is not
 // believed. A token with neither date is revoked.
 func (r Revocation) Concerns(c *token.Claims) bool {
-	switch r.Scope {
-	case Token:
+	switch r.Target {
+	case TargetToken:
 		return r.ID != "" && r.ID == c.ID
-	case Session:
+	case TargetSession:
 		return r.ID != "" && r.ID == c.SessionID
-	case Subject:
+	case TargetSubject:
 		return c.HasSubject(r.ID) && !beganAfter(c, r.Before)
-	case Everything:
+	case TargetAll:
 		return !beganAfter(c, r.Before)
-	case Sessionless:
+	case TargetSessionless:
 		return c.HasSubject(r.ID) && c.SessionID == "" && !beganAfter(c, r.Before)
 	}
 	return false
@@ -84,29 +85,29 @@ func (r Revocation) Gone(now time.Time) bool {
 
 // Covers reports whether r makes other redundant: r revokes every token that
 // other does, for at least as long. It recognises revocations with the same
-// scope and ID, and an [Everything] that covers subjects and sessions whose
-// sid contains their beginning. It returns false for single tokens, because
-// they may have been issued at any time, and for the sessions of a subject,
-// because a sid does not contain the subject. Both revocations must be
-// canonical.
+// target and ID, and one of [TargetAll] that covers subjects and sessions
+// whose sid contains their beginning. It returns false for single tokens,
+// because they may have been issued at any time, and for the sessions of a
+// subject, because a sid does not contain the subject. Both revocations must
+// be canonical.
 func (r Revocation) Covers(other Revocation) bool {
 	switch {
 	case r.Expires.Before(other.Expires):
 		return false
 	case r.name() == other.name():
 		return !r.Before.Before(other.Before)
-	case r.Scope != Everything:
+	case r.Target != TargetAll:
 		return false
-	case other.Scope == Subject, other.Scope == Sessionless:
+	case other.Target == TargetSubject, other.Target == TargetSessionless:
 		return !r.Before.Before(other.Before)
-	case other.Scope == Session:
+	case other.Target == TargetSession:
 		began, ok := sessionBegan(other.ID)
 		return ok && !began.After(r.Before)
 	}
 	return false
 }
 
-// Merge returns the union of r and other, which must have the same scope and
+// Merge returns the union of r and other, which must have the same target and
 // ID: the later Before and the later Expires.
 func (r Revocation) Merge(other Revocation) Revocation {
 	if other.Before.After(r.Before) {
@@ -122,24 +123,24 @@ func (r Revocation) Merge(other Revocation) Revocation {
 // times in UTC and whole milliseconds, Before rounded down and Expires rounded
 // up. It returns an [ErrInvalid] if r is not valid.
 func (r Revocation) Canonical() (Revocation, error) {
-	if !r.Scope.valid() {
-		return Revocation{}, fmt.Errorf("%w: unknown %v", ErrInvalid, r.Scope)
+	if !r.Target.valid() {
+		return Revocation{}, fmt.Errorf("%w: unknown %v", ErrInvalid, r.Target)
 	}
-	if named := r.Scope != Everything; named != (r.ID != "") || len(r.ID) > maxID {
-		return Revocation{}, fmt.Errorf("%w: %v with an ID of %d bytes", ErrInvalid, r.Scope, len(r.ID))
+	if named := r.Target != TargetAll; named != (r.ID != "") || len(r.ID) > maxID {
+		return Revocation{}, fmt.Errorf("%w: %v with an ID of %d bytes", ErrInvalid, r.Target, len(r.ID))
 	}
 	before := int64(0)
 	if !r.Before.IsZero() {
 		before = r.Before.UnixMilli()
 	}
-	if dated := r.Scope.dated(); dated != !r.Before.IsZero() || dated && !representable(before) {
-		return Revocation{}, fmt.Errorf("%w: %v with Before %v", ErrInvalid, r.Scope, r.Before)
+	if dated := r.Target.dated(); dated != !r.Before.IsZero() || dated && !representable(before) {
+		return Revocation{}, fmt.Errorf("%w: %v with Before %v", ErrInvalid, r.Target, r.Before)
 	}
 	expires := r.Expires.Add(time.Millisecond - time.Nanosecond).UnixMilli()
 	if !representable(expires) {
-		return Revocation{}, fmt.Errorf("%w: %v with Expires %v", ErrInvalid, r.Scope, r.Expires)
+		return Revocation{}, fmt.Errorf("%w: %v with Expires %v", ErrInvalid, r.Target, r.Expires)
 	}
-	return restore(r.Scope, r.ID, before, expires), nil
+	return restore(r.Target, r.ID, before, expires), nil
 }
 
 // representable reports whether a time is after the first millisecond of 1970,
@@ -150,8 +151,8 @@ func representable(milliseconds int64) bool {
 
 // restore returns the canonical revocation with these values. A before of 0
 // means none.
-func restore(scope Scope, id string, before, expires int64) Revocation {
-	r := Revocation{Scope: scope, ID: id, Expires: time.UnixMilli(expires).UTC()}
+func restore(target Target, id string, before, expires int64) Revocation {
+	r := Revocation{Target: target, ID: id, Expires: time.UnixMilli(expires).UTC()}
 	if before != 0 {
 		r.Before = time.UnixMilli(before).UTC()
 	}
@@ -159,10 +160,10 @@ func restore(scope Scope, id string, before, expires int64) Revocation {
 }
 
 // A name identifies a revocation in a log: there is at most one with a given
-// scope and ID.
+// target and ID.
 type name struct {
-	scope Scope
-	id    string
+	target Target
+	id     string
 }
 
-func (r Revocation) name() name { return name{r.Scope, r.ID} }
+func (r Revocation) name() name { return name{r.Target, r.ID} }

@@ -30,24 +30,24 @@ func TestConcerns(t *testing.T) {
 	cut := time.Date(2026, 1, 2, 3, 4, 5, 500e6, time.UTC)
 	second := cut.Truncate(time.Second)
 	const ms = time.Millisecond
-	everything := Revocation{Scope: Everything, Before: cut}
-	subject := Revocation{Scope: Subject, ID: "ann", Before: cut}
-	sessionless := Revocation{Scope: Sessionless, ID: "ann", Before: cut}
+	everything := Revocation{Target: TargetAll, Before: cut}
+	subject := Revocation{Target: TargetSubject, ID: "ann", Before: cut}
+	sessionless := Revocation{Target: TargetSessionless, ID: "ann", Before: cut}
 	for name, tt := range map[string]struct {
 		revocation Revocation
 		claims     token.Claims
 		want       bool
 	}{
-		"token":                 {Revocation{Scope: Token, ID: "j"}, token.Claims{ID: "j"}, true},
-		"other token":           {Revocation{Scope: Token, ID: "j"}, token.Claims{ID: "J"}, false},
-		"token named as sub":    {Revocation{Scope: Token, ID: "j"}, token.Claims{Subject: "j", SessionID: "j"}, false},
-		"token without jti":     {Revocation{Scope: Token}, token.Claims{}, false},
-		"session":               {Revocation{Scope: Session, ID: "s"}, token.Claims{SessionID: "s", IssuedAt: cut.Add(time.Hour)}, true},
-		"other session":         {Revocation{Scope: Session, ID: "s"}, token.Claims{SessionID: "t", ID: "s", Subject: "s"}, false},
-		"token without sid":     {Revocation{Scope: Session}, token.Claims{}, false},
-		"unknown scope":         {Revocation{ID: "j", Before: cut}, token.Claims{ID: "j", SessionID: "j", Subject: "j"}, false},
+		"token":                 {Revocation{Target: TargetToken, ID: "j"}, token.Claims{ID: "j"}, true},
+		"other token":           {Revocation{Target: TargetToken, ID: "j"}, token.Claims{ID: "J"}, false},
+		"token named as sub":    {Revocation{Target: TargetToken, ID: "j"}, token.Claims{Subject: "j", SessionID: "j"}, false},
+		"token without jti":     {Revocation{Target: TargetToken}, token.Claims{}, false},
+		"session":               {Revocation{Target: TargetSession, ID: "s"}, token.Claims{SessionID: "s", IssuedAt: cut.Add(time.Hour)}, true},
+		"other session":         {Revocation{Target: TargetSession, ID: "s"}, token.Claims{SessionID: "t", ID: "s", Subject: "s"}, false},
+		"token without sid":     {Revocation{Target: TargetSession}, token.Claims{}, false},
+		"unknown target":        {Revocation{ID: "j", Before: cut}, token.Claims{ID: "j", SessionID: "j", Subject: "j"}, false},
 		"other subject":         {subject, token.Claims{Subject: "bob", IssuedAt: second.Add(-time.Hour)}, false},
-		"subject without a sub": {Revocation{Scope: Subject, Before: cut}, token.Claims{}, false},
+		"subject without a sub": {Revocation{Target: TargetSubject, Before: cut}, token.Claims{}, false},
 
 		"iat before":              {subject, token.Claims{Subject: "ann", IssuedAt: second.Add(-time.Second)}, true},
 		"iat in the second":       {subject, token.Claims{Subject: "ann", IssuedAt: second}, true},
@@ -64,13 +64,13 @@ func TestConcerns(t *testing.T) {
 		"session alone, before":          {subject, token.Claims{Subject: "ann", SessionID: sidAt(t, cut)}, true},
 		"session alone, after":           {subject, token.Claims{Subject: "ann", SessionID: sidAt(t, cut.Add(ms))}, false},
 		"session in capitals":            {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: strings.ToUpper(sidAt(t, cut.Add(ms)))}, false},
-		"a moment within a millisecond":  {Revocation{Scope: Everything, Before: cut.Add(ms - 1)}, token.Claims{IssuedAt: second, SessionID: sidAt(t, cut.Add(ms))}, false},
+		"a moment within a millisecond":  {Revocation{Target: TargetAll, Before: cut.Add(ms - 1)}, token.Claims{IssuedAt: second, SessionID: sidAt(t, cut.Add(ms))}, false},
 		"sessionless, before":            {sessionless, token.Claims{Subject: "ann", IssuedAt: second}, true},
 		"sessionless, later":             {sessionless, token.Claims{Subject: "ann", IssuedAt: second.Add(time.Second)}, false},
 		"sessionless, no iat":            {sessionless, token.Claims{Subject: "ann"}, true},
 		"sessionless, other":             {sessionless, token.Claims{Subject: "bob", IssuedAt: second}, false},
 		"sessionless with a sid":         {sessionless, token.Claims{Subject: "ann", SessionID: "s", IssuedAt: second}, false},
-		"sessionless without name":       {Revocation{Scope: Sessionless, Before: cut}, token.Claims{}, false},
+		"sessionless without name":       {Revocation{Target: TargetSessionless, Before: cut}, token.Claims{}, false},
 
 		"everything, before":              {everything, token.Claims{Subject: "bob", IssuedAt: second}, true},
 		"everything, after":               {everything, token.Claims{Subject: "bob", IssuedAt: second.Add(time.Second)}, false},
@@ -90,25 +90,25 @@ func TestCanonical(t *testing.T) {
 		revocation Revocation
 		want       string // of the error; empty: none
 	}{
-		"token":                {Revocation{Scope: Token, ID: "a", Expires: then}, ""},
-		"session":              {Revocation{Scope: Session, ID: strings.Repeat("s", 256), Expires: then}, ""},
-		"subject":              {Revocation{Scope: Subject, ID: "a", Before: now, Expires: then}, ""},
-		"everything":           {Revocation{Scope: Everything, Before: now, Expires: then}, ""},
-		"last date":            {Revocation{Scope: Token, ID: "a", Expires: time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC)}, ""},
-		"no scope":             {Revocation{ID: "a", Expires: then}, "Scope(0)"},
-		"unknown scope":        {Revocation{Scope: 6, ID: "a", Expires: then}, "Scope(6)"},
-		"token without ID":     {Revocation{Scope: Token, Expires: then}, "token with an ID of 0 bytes"},
-		"subject without ID":   {Revocation{Scope: Subject, Before: now, Expires: then}, "subject with an ID of 0 bytes"},
-		"everything with ID":   {Revocation{Scope: Everything, ID: "a", Before: now, Expires: then}, "everything with an ID of 1 bytes"},
-		"long ID":              {Revocation{Scope: Token, ID: strings.Repeat("s", 257), Expires: then}, "an ID of 257 bytes"},
-		"token with Before":    {Revocation{Scope: Token, ID: "a", Before: now, Expires: then}, "token with Before"},
-		"session with Before":  {Revocation{Scope: Session, ID: "a", Before: now, Expires: then}, "session with Before"},
-		"subject, no Before":   {Revocation{Scope: Subject, ID: "a", Expires: then}, "subject with Before"},
-		"Before 1970":          {Revocation{Scope: Everything, Before: time.Unix(0, 999_999), Expires: then}, "everything with Before"},
-		"Before after 9999":    {Revocation{Scope: Everything, Before: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), Expires: then}, "everything with Before"},
-		"no Expires":           {Revocation{Scope: Token, ID: "a"}, "token with Expires"},
-		"Expires after 9999":   {Revocation{Scope: Token, ID: "a", Expires: time.Date(9999, 12, 31, 23, 59, 59, 999e6+1, time.UTC)}, "token with Expires"},
-		"Expires when 1970 be": {Revocation{Scope: Token, ID: "a", Expires: time.Unix(0, 0)}, "token with Expires"},
+		"token":                {Revocation{Target: TargetToken, ID: "a", Expires: then}, ""},
+		"session":              {Revocation{Target: TargetSession, ID: strings.Repeat("s", 256), Expires: then}, ""},
+		"subject":              {Revocation{Target: TargetSubject, ID: "a", Before: now, Expires: then}, ""},
+		"everything":           {Revocation{Target: TargetAll, Before: now, Expires: then}, ""},
+		"last date":            {Revocation{Target: TargetToken, ID: "a", Expires: time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC)}, ""},
+		"no target":            {Revocation{ID: "a", Expires: then}, "Target(0)"},
+		"unknown target":       {Revocation{Target: 6, ID: "a", Expires: then}, "Target(6)"},
+		"token without ID":     {Revocation{Target: TargetToken, Expires: then}, "token with an ID of 0 bytes"},
+		"subject without ID":   {Revocation{Target: TargetSubject, Before: now, Expires: then}, "subject with an ID of 0 bytes"},
+		"everything with ID":   {Revocation{Target: TargetAll, ID: "a", Before: now, Expires: then}, "everything with an ID of 1 bytes"},
+		"long ID":              {Revocation{Target: TargetToken, ID: strings.Repeat("s", 257), Expires: then}, "an ID of 257 bytes"},
+		"token with Before":    {Revocation{Target: TargetToken, ID: "a", Before: now, Expires: then}, "token with Before"},
+		"session with Before":  {Revocation{Target: TargetSession, ID: "a", Before: now, Expires: then}, "session with Before"},
+		"subject, no Before":   {Revocation{Target: TargetSubject, ID: "a", Expires: then}, "subject with Before"},
+		"Before 1970":          {Revocation{Target: TargetAll, Before: time.Unix(0, 999_999), Expires: then}, "everything with Before"},
+		"Before after 9999":    {Revocation{Target: TargetAll, Before: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), Expires: then}, "everything with Before"},
+		"no Expires":           {Revocation{Target: TargetToken, ID: "a"}, "token with Expires"},
+		"Expires after 9999":   {Revocation{Target: TargetToken, ID: "a", Expires: time.Date(9999, 12, 31, 23, 59, 59, 999e6+1, time.UTC)}, "token with Expires"},
+		"Expires when 1970 be": {Revocation{Target: TargetToken, ID: "a", Expires: time.Unix(0, 0)}, "token with Expires"},
 	} {
 		got, err := tt.revocation.Canonical()
 		if tt.want != "" {
@@ -138,9 +138,9 @@ func TestGone(t *testing.T) {
 }
 
 func TestScopeString(t *testing.T) {
-	for scope, want := range map[Scope]string{Token: "token", Session: "session", Subject: "subject", Everything: "everything", 9: "Scope(9)"} {
-		if got := scope.String(); got != want {
-			t.Errorf("%d is %q, want %q", scope, got, want)
+	for target, want := range map[Target]string{TargetToken: "token", TargetSession: "session", TargetSubject: "subject", TargetAll: "everything", 9: "Target(9)"} {
+		if got := target.String(); got != want {
+			t.Errorf("%d is %q, want %q", target, got, want)
 		}
 	}
 }
@@ -175,9 +175,9 @@ func TestConcernsWithClocksAhead(t *testing.T) {
 		"a session before":                 {claims(second.Add(time.Hour), sidAt(t, cut)), true},
 		"a session younger than its token": {claims(second.Add(leeway), sidAt(t, cut.Add(time.Hour))), true},
 	} {
-		for _, r := range []Revocation{{Scope: Subject, ID: "ann", Before: cut}, {Scope: Everything, Before: cut}} {
+		for _, r := range []Revocation{{Target: TargetSubject, ID: "ann", Before: cut}, {Target: TargetAll, Before: cut}} {
 			if got := r.Concerns(tt.claims); got != tt.want {
-				t.Errorf("%s, %s: %v, want %v", r.Scope, name, got, tt.want)
+				t.Errorf("%s, %s: %v, want %v", r.Target, name, got, tt.want)
 			}
 		}
 	}
@@ -187,7 +187,7 @@ func TestConcernsWithClocksAhead(t *testing.T) {
 // says, in any order.
 func TestPrepareMerges(t *testing.T) {
 	now := time.Now()
-	short := Revocation{Scope: Token, ID: "a", Expires: now.Add(time.Hour).Truncate(time.Hour)}
+	short := Revocation{Target: TargetToken, ID: "a", Expires: now.Add(time.Hour).Truncate(time.Hour)}
 	long := short
 	long.Expires = long.Expires.Add(time.Hour)
 	for _, both := range [][]Revocation{{short, long}, {long, short}} {

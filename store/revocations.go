@@ -20,13 +20,13 @@ type Revocations interface {
 	// are as durable as the store can make them, and visible to readers. If a
 	// revocation is not valid, or there are more than MaxPage, it returns
 	// [ErrInvalid]. If the log has reached its limit of current entries, it
-	// returns [ErrFull]; even then it accepts a revocation of [Everything].
+	// returns [ErrFull]; even then it accepts a revocation of [TargetAll].
 	//
-	// The following are not errors. A revocation whose scope and ID the log
+	// The following are not errors. A revocation whose target and ID the log
 	// already has is merged: the later Before and the later Expires apply, and
 	// readers see it again only if it changed. A revocation is ignored if it
-	// is [Revocation.Gone], or if the Everything of the log or of the same
-	// call [Revocation.Covers] it. The list may be empty.
+	// is [Revocation.Gone], or if a revocation of TargetAll in the log or in
+	// the same call [Revocation.Covers] it. The list may be empty.
 	//
 	// After an error that is not defined in this package, such as that of ctx,
 	// either all or none of the revocations have been added. It is safe to
@@ -35,8 +35,8 @@ type Revocations interface {
 
 	// Read returns the revocations after a cursor, oldest first, at most
 	// MaxPage; a page with fewer is the end of the log for now. It omits
-	// revocations that are Gone, replaced by a later one or covered by the
-	// log's Everything. The zero Cursor is the beginning of the log.
+	// revocations that are Gone, replaced by a later one or covered by one of
+	// TargetAll. The zero Cursor is the beginning of the log.
 	Read(ctx context.Context, after Cursor) (Page, error)
 
 	// Wait blocks until the log has entries after the given cursor, which Read
@@ -53,7 +53,7 @@ type Overfiller interface {
 }
 
 // Usage tells how full a log of revocations is. A full log has as many entries
-// as its limit, not counting an [Everything].
+// as its limit, not counting one of [TargetAll].
 type Usage struct {
 	Entries int
 	Limit   int // 0: no limit

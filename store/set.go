@@ -14,8 +14,8 @@ const refilterAfter = 1 << 20
 // set is a compact set of revocations. It is not safe for concurrent use,
 // except for mayRevoke.
 type set struct {
-	spans [len(scopes) + 1]map[string]span // by scope and ID
-	ids   atomic.Pointer[filter]           // IDs of all scopes
+	spans [len(targets) + 1]map[string]span // by target and ID
+	ids   atomic.Pointer[filter]            // IDs of all targets
 	// Removed IDs that are still in the filter.
 	forgotten int
 	expires   expiries
@@ -27,8 +27,8 @@ type span struct{ before, expires int64 }
 func newSet() *set {
 	s := &set{}
 	s.ids.Store(newFilter())
-	for _, scope := range scopes {
-		s.spans[scope] = map[string]span{}
+	for _, target := range targets {
+		s.spans[target] = map[string]span{}
 	}
 	return s
 }
@@ -36,10 +36,10 @@ func newSet() *set {
 // put merges a canonical revocation into the set and reports whether this
 // changed the set.
 func (s *set) put(r Revocation) bool {
-	old, known := s.spans[r.Scope][r.ID]
+	old, known := s.spans[r.Target][r.ID]
 	merged := r
 	if known {
-		held := restore(r.Scope, r.ID, old.before, old.expires)
+		held := restore(r.Target, r.ID, old.before, old.expires)
 		if merged = r.Merge(held); merged == held {
 			return false
 		}
@@ -48,10 +48,10 @@ func (s *set) put(r Revocation) bool {
 		s.expires.add(r.name(), r.Expires.UnixMilli())
 	}
 	kept := span{expires: merged.Expires.UnixMilli()}
-	if merged.Scope.dated() {
+	if merged.Target.dated() {
 		kept.before = merged.Before.UnixMilli()
 	}
-	s.spans[r.Scope][r.ID] = kept
+	s.spans[r.Target][r.ID] = kept
 	return true
 }
 
@@ -68,22 +68,22 @@ func (s *set) mayRevoke(c *token.Claims) bool {
 // revoked reports whether the set has a revocation that concerns the token.
 func (s *set) revoked(c *token.Claims) bool {
 	ids := s.ids.Load()
-	for _, scope := range scopes {
-		switch scope {
-		case Token:
-			if s.holds(ids, scope, c.ID, c) {
+	for _, target := range targets {
+		switch target {
+		case TargetToken:
+			if s.holds(ids, target, c.ID, c) {
 				return true
 			}
-		case Session:
-			if s.holds(ids, scope, c.SessionID, c) {
+		case TargetSession:
+			if s.holds(ids, target, c.SessionID, c) {
 				return true
 			}
-		case Subject, Sessionless:
-			if s.holds(ids, scope, c.Subject, c) || c.IssuerSubject != "" && s.holds(ids, scope, c.IssuerSubject, c) {
+		case TargetSubject, TargetSessionless:
+			if s.holds(ids, target, c.Subject, c) || c.IssuerSubject != "" && s.holds(ids, target, c.IssuerSubject, c) {
 				return true
 			}
 		default:
-			if s.holds(ids, scope, "", c) {
+			if s.holds(ids, target, "", c) {
 				return true
 			}
 		}
@@ -91,14 +91,14 @@ func (s *set) revoked(c *token.Claims) bool {
 	return false
 }
 
-// holds reports whether the set has a revocation with this scope and ID that
+// holds reports whether the set has a revocation with this target and ID that
 // concerns the token.
-func (s *set) holds(ids *filter, scope Scope, id string, c *token.Claims) bool {
+func (s *set) holds(ids *filter, target Target, id string, c *token.Claims) bool {
 	if !ids.mayHold(id) {
 		return false
 	}
-	held, ok := s.spans[scope][id]
-	return ok && restore(scope, id, held.before, held.expires).Concerns(c)
+	held, ok := s.spans[target][id]
+	return ok && restore(target, id, held.before, held.expires).Concerns(c)
 }
 
 // sweep removes up to limit expired revocations and reports whether there may
@@ -110,10 +110,10 @@ func (s *set) sweep(now time.Time, limit int) bool {
 		if !ok {
 			return false
 		}
-		if held := s.spans[n.scope][n.id]; held.expires > horizon {
+		if held := s.spans[n.target][n.id]; held.expires > horizon {
 			s.expires.add(n, held.expires)
 		} else {
-			delete(s.spans[n.scope], n.id)
+			delete(s.spans[n.target], n.id)
 			s.forgotten++
 		}
 	}
@@ -127,8 +127,8 @@ func (s *set) refilter() {
 	}
 	s.forgotten = 0
 	ids := newFilter()
-	for _, scope := range scopes {
-		for id := range s.spans[scope] {
+	for _, target := range targets {
+		for id := range s.spans[target] {
 			ids.add(id)
 		}
 	}
@@ -138,8 +138,8 @@ func (s *set) refilter() {
 // len returns the number of revocations in the set.
 func (s *set) len() int {
 	n := 0
-	for _, scope := range scopes {
-		n += len(s.spans[scope])
+	for _, target := range targets {
+		n += len(s.spans[target])
 	}
 	return n
 }

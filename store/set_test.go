@@ -22,9 +22,9 @@ func TestSetRefilters(t *testing.T) {
 		if i%2 == 0 {
 			expires = now
 		}
-		s.put(Revocation{Scope: scopes[i%2], ID: fmt.Sprint(i), Expires: expires})
+		s.put(Revocation{Target: targets[i%2], ID: fmt.Sprint(i), Expires: expires})
 	}
-	s.put(Revocation{Scope: Everything, Before: now, Expires: now})
+	s.put(Revocation{Target: TargetAll, Before: now, Expires: now})
 	s.forgotten = refilterAfter - n/2 - 1
 	s.sweep(now, n)
 	s.refilter()
@@ -56,7 +56,7 @@ func TestSetRefilters(t *testing.T) {
 func TestSweepKeepsWhatWasExtended(t *testing.T) {
 	now := time.Now()
 	s := newSet()
-	r := Revocation{Scope: Session, ID: "s1", Expires: now.Add(time.Minute)}
+	r := Revocation{Target: TargetSession, ID: "s1", Expires: now.Add(time.Minute)}
 	s.put(r)
 	r.Expires = now.Add(time.Hour)
 	if !s.put(r) {

@@ -14,7 +14,7 @@ func (x *Index) Usage() Usage {
 	return x.usage
 }
 
-// Full reports whether the log accepts nothing but [Everything].
+// Full reports whether the log accepts only revocations of [TargetAll].
 func (u Usage) Full() bool { return u.Limit > 0 && u.Entries >= u.Limit }
 
 // high reports whether the usage has reached warnAt.

@@ -33,7 +33,7 @@ func TestRememberedWithoutTheKeysFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 		if revoke != "" {
-			if err := s.Revoke(t.Context(), store.Revocation{Scope: store.Session, ID: revoke, Expires: time.Now().Add(time.Hour)}); err != nil {
+			if err := s.Revoke(t.Context(), store.Revocation{Target: store.TargetSession, ID: revoke, Expires: time.Now().Add(time.Hour)}); err != nil {
 				t.Fatal(err)
 			}
 		}

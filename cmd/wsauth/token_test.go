@@ -35,14 +35,14 @@ func TestL6_IssuedInTheSecondOfARevocation(t *testing.T) {
 			t.Fatalf("iat %v and %v: not of one second", before.IssuedAt, after.IssuedAt)
 		}
 		for _, r := range []store.Revocation{
-			{Scope: store.Subject, ID: "robot", Before: cut},
-			{Scope: store.Everything, Before: cut},
+			{Target: store.TargetSubject, ID: "robot", Before: cut},
+			{Target: store.TargetAll, Before: cut},
 		} {
 			if !r.Concerns(before) {
-				t.Errorf("%v: a token of before lives", r.Scope)
+				t.Errorf("%v: a token of before lives", r.Target)
 			}
 			if r.Concerns(after) {
-				t.Errorf("%v: a token of after is dead", r.Scope)
+				t.Errorf("%v: a token of after is dead", r.Target)
 			}
 		}
 		named, err := (&tokenIssueCmd{Sub: "robot", Type: "refresh", SID: "s1"}).issue(key, nil)

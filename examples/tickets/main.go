@@ -94,7 +94,7 @@ func (a app) ticket(w http.ResponseWriter, r *http.Request) {
 func (a app) logout(w http.ResponseWriter, r *http.Request) {
 	socket := wsauth.SocketFrom(r.Context())
 	claims := socket.Claims()
-	sockets, err := a.guard.Revoke(r.Context(), store.Revocation{Scope: store.Session, ID: claims.SessionID, Expires: claims.ValidUntil()})
+	sockets, err := a.guard.Revoke(r.Context(), store.Revocation{Target: store.TargetSession, ID: claims.SessionID, Expires: claims.ValidUntil()})
 	answer(w, "sockets", sockets, err)
 }
 

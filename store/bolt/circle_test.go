@@ -47,7 +47,7 @@ func grow(t *testing.T) []byte {
 	for round := range 3 {
 		all := make([]store.Revocation, store.MaxPage)
 		for i := range all {
-			all[i] = store.Revocation{Scope: store.Token, ID: fmt.Sprintf("%04d-%d-%s", i, round, strings.Repeat("x", 200)), Expires: now.Add(time.Hour)}
+			all[i] = store.Revocation{Target: store.TargetToken, ID: fmt.Sprintf("%04d-%d-%s", i, round, strings.Repeat("x", 200)), Expires: now.Add(time.Hour)}
 		}
 		if err := s.Revoke(t.Context(), all...); err != nil {
 			t.Fatal(err)
@@ -289,7 +289,7 @@ func useTrees(t *testing.T, kind string, n int, s *Store) (failed bool) {
 			return s.update(func(tr *transaction) error { return tr.sweep(end.Add(time.Hour), end, 700) })
 		},
 		func() error {
-			return s.Revoke(ctx, store.Revocation{Scope: store.Everything, Before: time.Now().Add(-time.Hour), Expires: end})
+			return s.Revoke(ctx, store.Revocation{Target: store.TargetAll, Before: time.Now().Add(-time.Hour), Expires: end})
 		},
 	}
 	if n%2 == 0 { // what changes the file first

@@ -72,9 +72,9 @@ func live(t testing.TB) *history {
 		for n := range 30 {
 			id := fmt.Sprintf("%d-%d-%s", round, n, strings.Repeat("x", n))
 			all = append(all,
-				store.Revocation{Scope: store.Token, ID: "token" + id, Expires: end},
-				store.Revocation{Scope: store.Session, ID: "session" + id, Expires: end},
-				store.Revocation{Scope: store.Subject, ID: "user" + id, Before: now, Expires: end})
+				store.Revocation{Target: store.TargetToken, ID: "token" + id, Expires: end},
+				store.Revocation{Target: store.TargetSession, ID: "session" + id, Expires: end},
+				store.Revocation{Target: store.TargetSubject, ID: "user" + id, Before: now, Expires: end})
 		}
 		revoke(all...)
 		for n := range 8 {
@@ -110,10 +110,10 @@ func live(t testing.TB) *history {
 	// Short commits, of which the last is a revocation alone.
 	for n := range 6 {
 		snapshot()
-		revoke(store.Revocation{Scope: store.Session, ID: fmt.Sprint("last-", n), Expires: end})
+		revoke(store.Revocation{Target: store.TargetSession, ID: fmt.Sprint("last-", n), Expires: end})
 	}
 	snapshot()
-	revoke(store.Revocation{Scope: store.Everything, Before: now.Add(-time.Hour), Expires: end})
+	revoke(store.Revocation{Target: store.TargetAll, Before: now.Add(-time.Hour), Expires: end})
 	snapshot()
 	must(s.Close())
 	return h
@@ -124,7 +124,7 @@ func live(t testing.TB) *history {
 // lets anybody in, and so forgets nothing.
 func (h *history) forgotten(ctx context.Context, s *Store) (all []string) {
 	found := map[string]store.Revocation{}
-	name := func(r store.Revocation) string { return fmt.Sprint(r.Scope, " ", r.ID) }
+	name := func(r store.Revocation) string { return fmt.Sprint(r.Target, " ", r.ID) }
 	for cursor, full := (store.Cursor{}), true; full; {
 		page, err := s.Read(ctx, cursor)
 		if err != nil {

@@ -25,7 +25,7 @@ func ExampleOpen() {
 	if err != nil {
 		panic(err)
 	}
-	logout := store.Revocation{Scope: store.Session, ID: "4711", Expires: time.Now().Add(time.Hour)}
+	logout := store.Revocation{Target: store.TargetSession, ID: "4711", Expires: time.Now().Add(time.Hour)}
 	fmt.Println(s.Revoke(ctx, logout), s.Close())
 
 	if s, err = bolt.Open(path, bolt.Options{}); err != nil {
@@ -33,7 +33,7 @@ func ExampleOpen() {
 	}
 	defer s.Close()
 	page, err := s.Read(ctx, store.Cursor{})
-	fmt.Println(page.Revocations[0].Scope, page.Revocations[0].ID, err)
+	fmt.Println(page.Revocations[0].Target, page.Revocations[0].ID, err)
 	// Output:
 	// <nil> <nil>
 	// session 4711 <nil>

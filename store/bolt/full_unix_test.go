@@ -112,7 +112,7 @@ func TestFullDiskChild(t *testing.T) {
 	if !errors.Is(failure, store.ErrNotDurable) || refused(failure) {
 		t.Fatalf("a full disk: %v", failure)
 	}
-	last := store.Revocation{Scope: store.Session, ID: "last", Expires: time.Now().Add(time.Hour)}
+	last := store.Revocation{Target: store.TargetSession, ID: "last", Expires: time.Now().Add(time.Hour)}
 	if err := x.Revoke(t.Context(), last); err != nil && !errors.Is(err, store.ErrNotDurable) {
 		t.Errorf("the next one: %v", err)
 	}

@@ -38,7 +38,7 @@ func (l *log) add(revocations []store.Revocation, now time.Time, limit int) erro
 	revocations = store.Uncovered(slices.Clone(revocations), everything)
 	added := uint64(0)
 	for _, r := range revocations {
-		if r.Scope != store.Everything && l.names.get(nameOf(r)) == nil {
+		if r.Target != store.TargetAll && l.names.get(nameOf(r)) == nil {
 			added++
 		}
 	}
@@ -67,7 +67,7 @@ func (l *log) add(revocations []store.Revocation, now time.Time, limit int) erro
 // everything returns the revocation of everything and its sequence number, or
 // zero values.
 func (l *log) everything() (store.Revocation, uint64, error) {
-	sequence := l.names.get([]byte{byte(store.Everything)})
+	sequence := l.names.get([]byte{byte(store.TargetAll)})
 	if sequence == nil {
 		return store.Revocation{}, 0, nil
 	}
@@ -78,7 +78,7 @@ func (l *log) everything() (store.Revocation, uint64, error) {
 // counted returns the number of entries that count towards the limit. The
 // revocation of everything does not, because a full log must accept it.
 func (l *log) counted() uint64 {
-	if l.names.get([]byte{byte(store.Everything)}) != nil {
+	if l.names.get([]byte{byte(store.TargetAll)}) != nil {
 		return l.count.n - 1
 	}
 	return l.count.n
@@ -119,7 +119,7 @@ func (l *log) trim(after uint64, limit int) (next uint64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if r.Scope != store.Everything && everything.Covers(r) {
+		if r.Target != store.TargetAll && everything.Covers(r) {
 			covered = append(covered, bytes.Clone(key))
 		}
 	}
@@ -205,7 +205,7 @@ func (l *log) page(epoch string, after uint64, now time.Time) (store.Page, error
 		return store.Page{}, err
 	}
 	covered := func(r store.Revocation) bool { // but not trimmed yet
-		return everything.Scope == store.Everything && r.Scope != store.Everything && everything.Covers(r)
+		return everything.Target == store.TargetAll && r.Target != store.TargetAll && everything.Covers(r)
 	}
 	c := l.log.cursor()
 	for key, value := c.seek(number(after + 1)); key != nil; key, value = c.next() {
@@ -226,7 +226,7 @@ func (l *log) page(epoch string, after uint64, now time.Time) (store.Page, error
 }
 
 func nameOf(r store.Revocation) []byte {
-	return append([]byte{byte(r.Scope)}, r.ID...)
+	return append([]byte{byte(r.Target)}, r.ID...)
 }
 
 func decode(value []byte) (store.Revocation, error) {

@@ -45,7 +45,7 @@ var (
 	// The key and the value of a record are separated by a colon. Times are
 	// in milliseconds.
 	logBucket    = []byte("revocations.log")    // sequence: revocation
-	namesBucket  = []byte("revocations.names")  // scope, ID: sequence
+	namesBucket  = []byte("revocations.names")  // target, ID: sequence
 	expiryBucket = []byte("revocations.expiry") // Expires, sequence: nil
 
 	ticketCountKey     = []byte("tickets.count")

@@ -35,7 +35,7 @@ func open(t testing.TB, path string, o Options) *Store {
 func newPath(t testing.TB) string { return filepath.Join(t.TempDir(), "wsauth.db") }
 
 func inAMinute(id string) store.Revocation {
-	return store.Revocation{Scope: store.Token, ID: id, Expires: time.Now().Add(time.Minute)}
+	return store.Revocation{Target: store.TargetToken, ID: id, Expires: time.Now().Add(time.Minute)}
 }
 
 func TestStoreKeepsTheContract(t *testing.T) {

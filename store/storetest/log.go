@@ -22,13 +22,13 @@ func testOrder(t *testing.T, log store.Revocations) {
 	now := time.Now().Truncate(time.Millisecond).UTC()
 	all := []store.Revocation{
 		revokeToken("z"),
-		{Scope: store.Session, ID: "z", Expires: expires},
-		{Scope: store.Subject, ID: "z", Before: now, Expires: expires},
+		{Target: store.TargetSession, ID: "z", Expires: expires},
+		{Target: store.TargetSubject, ID: "z", Before: now, Expires: expires},
 		// Expires too early to cover the others.
-		{Scope: store.Everything, Before: now, Expires: expires.Add(-time.Hour)},
+		{Target: store.TargetAll, Before: now, Expires: expires.Add(-time.Hour)},
 		revokeToken("a"),
-		{Scope: store.Sessionless, ID: "z", Before: now, Expires: expires},
-		{Scope: store.Subject, ID: strings.Repeat("\u00fc", 128), Before: now, Expires: expires},
+		{Target: store.TargetSessionless, ID: "z", Before: now, Expires: expires},
+		{Target: store.TargetSubject, ID: strings.Repeat("\u00fc", 128), Before: now, Expires: expires},
 	}
 	revoke(t, log, all[0])
 	middle := wantAfter(t, log, store.Cursor{}, all[0])
@@ -47,12 +47,12 @@ func testCovered(t *testing.T, log store.Revocations) {
 	time.Sleep(2 * time.Millisecond)
 	young := store.NewSessionID()
 	subject := func(before time.Time) store.Revocation {
-		return store.Revocation{Scope: store.Subject, ID: "s", Before: before, Expires: expires}
+		return store.Revocation{Target: store.TargetSubject, ID: "s", Before: before, Expires: expires}
 	}
 	session := func(id string) store.Revocation {
-		return store.Revocation{Scope: store.Session, ID: id, Expires: expires}
+		return store.Revocation{Target: store.TargetSession, ID: id, Expires: expires}
 	}
-	everything := store.Revocation{Scope: store.Everything, Before: now, Expires: expires}
+	everything := store.Revocation{Target: store.TargetAll, Before: now, Expires: expires}
 
 	revoke(t, log, session(old), subject(now), revokeToken("t"), session("foreign"), session(young))
 	revoke(t, log, everything, session(old))
@@ -75,8 +75,8 @@ func testCovered(t *testing.T, log store.Revocations) {
 // accepts a revocation of everything, which makes room.
 func testFull(t *testing.T, log store.Revocations) {
 	old := []store.Revocation{
-		{Scope: store.Session, ID: store.NewSessionID(), Expires: expires},
-		{Scope: store.Session, ID: store.NewSessionID(), Expires: expires},
+		{Target: store.TargetSession, ID: store.NewSessionID(), Expires: expires},
+		{Target: store.TargetSession, ID: store.NewSessionID(), Expires: expires},
 		revokeToken("a"),
 	}
 	revoke(t, log, old...)
@@ -86,7 +86,7 @@ func testFull(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, store.Cursor{}, old...)
 	wantUsage(t, log, 3)
 	time.Sleep(2 * time.Millisecond)
-	everything := store.Revocation{Scope: store.Everything, Before: time.Now().Truncate(time.Millisecond).UTC(), Expires: expires}
+	everything := store.Revocation{Target: store.TargetAll, Before: time.Now().Truncate(time.Millisecond).UTC(), Expires: expires}
 	revoke(t, log, everything)
 	revoke(t, log, revokeToken("b"), revokeToken("c"))
 	wantAfter(t, log, store.Cursor{}, old[2], everything, revokeToken("b"), revokeToken("c"))
@@ -115,7 +115,7 @@ func wantUsage(t *testing.T, log store.Revocations, entries int) {
 // of the log, an unchanged one does not, and no revocation is ever shortened.
 func testIdempotence(t *testing.T, log store.Revocations) {
 	now := time.Now().Truncate(time.Millisecond).UTC()
-	first := store.Revocation{Scope: store.Subject, ID: "s", Before: now, Expires: expires}
+	first := store.Revocation{Target: store.TargetSubject, ID: "s", Before: now, Expires: expires}
 	revoke(t, log, first, first, revokeToken("a"))
 	next := wantAfter(t, log, store.Cursor{}, first, revokeToken("a"))
 
@@ -141,9 +141,9 @@ func testIdempotence(t *testing.T, log store.Revocations) {
 
 func testCanonical(t *testing.T, log store.Revocations) {
 	before := time.Date(2100, 1, 2, 3, 4, 5, 6_999_999, time.FixedZone("", 3600))
-	revoke(t, log, store.Revocation{Scope: store.Everything, Before: before, Expires: before.Add(time.Hour)})
+	revoke(t, log, store.Revocation{Target: store.TargetAll, Before: before, Expires: before.Add(time.Hour)})
 	wantAfter(t, log, store.Cursor{}, store.Revocation{
-		Scope:   store.Everything,
+		Target:  store.TargetAll,
 		Before:  time.Date(2100, 1, 2, 2, 4, 5, 6_000_000, time.UTC),
 		Expires: time.Date(2100, 1, 2, 3, 4, 5, 7_000_000, time.UTC),
 	})
@@ -152,11 +152,11 @@ func testCanonical(t *testing.T, log store.Revocations) {
 func testInvalid(t *testing.T, log store.Revocations) {
 	good := revokeToken("good")
 	for name, bad := range map[string][]store.Revocation{
-		"scope":      {good, {ID: "a", Expires: expires}},
-		"no ID":      {good, {Scope: store.Session, Expires: expires}},
-		"no Expires": {{Scope: store.Token, ID: "a"}, good},
-		"Before":     {good, {Scope: store.Token, ID: "a", Before: expires, Expires: expires}},
-		"no Before":  {good, {Scope: store.Everything, Expires: expires}, good},
+		"target":     {good, {ID: "a", Expires: expires}},
+		"no ID":      {good, {Target: store.TargetSession, Expires: expires}},
+		"no Expires": {{Target: store.TargetToken, ID: "a"}, good},
+		"Before":     {good, {Target: store.TargetToken, ID: "a", Before: expires, Expires: expires}},
+		"no Before":  {good, {Target: store.TargetAll, Expires: expires}, good},
 		"too many":   tokens("t", store.MaxPage+1),
 	} {
 		if err := log.Revoke(t.Context(), bad...); !errors.Is(err, store.ErrInvalid) {
@@ -256,7 +256,7 @@ func testAnotherLog(t *testing.T, one, other store.Revocations) {
 func tokens(prefix string, n int) []store.Revocation {
 	all := make([]store.Revocation, n)
 	for i := range all {
-		all[i] = store.Revocation{Scope: store.Token, ID: fmt.Sprintf("%s-%d", prefix, i), Expires: expires}
+		all[i] = store.Revocation{Target: store.TargetToken, ID: fmt.Sprintf("%s-%d", prefix, i), Expires: expires}
 	}
 	return all
 }

@@ -51,7 +51,7 @@ var expires = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // revokeToken returns a revocation of one token.
 func revokeToken(id string) store.Revocation {
-	return store.Revocation{Scope: store.Token, ID: id, Expires: expires}
+	return store.Revocation{Target: store.TargetToken, ID: id, Expires: expires}
 }
 
 func revoke(t *testing.T, log store.Revocations, revocations ...store.Revocation) {
