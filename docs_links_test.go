@@ -234,7 +234,7 @@ func TestFoldersInReadme(t *testing.T) {
 func TestGoNamesInPages(t *testing.T) {
 	names := exported(t, ".", "token", "token/keyring", "token/remotekeys", "idp", "store", "store/bolt", "gateway", "client")
 	packages := regexp.MustCompile("`(wsauth|token|keyring|remotekeys|idp|store|bolt|gateway)\\.([A-Z]\\w*(?:\\.[A-Z]\\w*)?)`")
-	types := regexp.MustCompile("`(Config|Guard|Socket|Families|Claims|Gateway|FirstMessage|Limits)\\.([A-Z]\\w*)(?:\\(\\))?`")
+	types := regexp.MustCompile("`(Config|Guard|Socket|Sessions|Claims|Gateway|FirstMessage|Limits)\\.([A-Z]\\w*)(?:\\(\\))?`")
 	found := 0
 	for _, page := range pages(t) {
 		text := readDoc(t, page)

@@ -178,7 +178,7 @@ func TestAdminRevokesAtEachGrain(t *testing.T) {
 			if e := r.call("POST", "/auth/refresh", "", bearer(refresh)); (e.StatusCode == 200) != (tt.name == "token") {
 				t.Errorf("refresh: %d %s", e.StatusCode, e.body)
 			}
-			if kept, err := r.store.ListFamilies(t.Context(), "ada"); tt.name == "session" && len(kept) != 1 || tt.name == "user" && len(kept) != 0 || err != nil {
+			if kept, err := r.store.ListSessions(t.Context(), "ada"); tt.name == "session" && len(kept) != 1 || tt.name == "user" && len(kept) != 0 || err != nil {
 				t.Errorf("the store keeps %v, %v", kept, err)
 			}
 			again, _ := r.loginAs("ada")

@@ -167,8 +167,8 @@ type AdminLogin struct {
 	Sockets int    `json:"sockets"`
 }
 
-// logins answers GET /v1/logins with at most [store.MaxFamilies] sessions, the
-// oldest first.
+// logins answers GET /v1/logins with at most [store.MaxSubjectSessions]
+// sessions, the oldest first.
 func (a *admin) logins(w http.ResponseWriter, r *http.Request) {
 	q, ok := a.readQuery(w, r, "user")
 	if !ok {
@@ -181,7 +181,7 @@ func (a *admin) logins(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := storing(r)
 	defer cancel()
 	g := a.gateway
-	families, err := g.login.Sessions(ctx, q.user)
+	sessions, err := g.login.Sessions(ctx, q.user)
 	if err != nil {
 		a.failed(w, r, "admin: cannot list logins", err)
 		return
@@ -191,10 +191,10 @@ func (a *admin) logins(w http.ResponseWriter, r *http.Request) {
 		sockets[s.Claims().SessionID]++
 	}
 	answer := AdminLogins{Logins: []AdminLogin{}}
-	for _, f := range families {
+	for _, session := range sessions {
 		answer.Logins = append(answer.Logins, AdminLogin{
-			SID: f.ID, Sub: f.Subject, Began: f.Began.Unix(), Used: f.Rotated.Unix(), Expires: f.Expires.Unix(), Ends: f.Ends.Unix(),
-			Remote: f.Remote, Agent: f.Agent, Sockets: sockets[f.ID],
+			SID: session.ID, Sub: session.Subject, Began: session.Began.Unix(), Used: session.Rotated.Unix(), Expires: session.Expires.Unix(), Ends: session.Ends.Unix(),
+			Remote: session.Remote, Agent: session.Agent, Sockets: sockets[session.ID],
 		})
 	}
 	problem.WriteJSON(w, answer)

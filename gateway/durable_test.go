@@ -169,15 +169,15 @@ func TestLogoutBeyondWhatANodeHolds(t *testing.T) {
 // error, as that of a disk that is full or went read-only.
 type readOnly struct{ *failingStore }
 
-func (s readOnly) EndFamily(ctx context.Context, id string) error {
+func (s readOnly) EndSession(ctx context.Context, id string) error {
 	if err := s.failure(); err != nil {
 		return err
 	}
-	return s.Memory.EndFamily(ctx, id)
+	return s.Memory.EndSession(ctx, id)
 }
 
-func (s readOnly) ListFamilies(ctx context.Context, subject string) ([]store.Family, error) {
-	return s.Memory.ListFamilies(ctx, subject)
+func (s readOnly) ListSessions(ctx context.Context, subject string) ([]store.Session, error) {
+	return s.Memory.ListSessions(ctx, subject)
 }
 
 // TestRefreshTokensOfAStoreThatTakesNothing: with a store that can only be

@@ -71,30 +71,30 @@ func (s *failingStore) PutTicket(ctx context.Context, k store.TicketKey, v []byt
 	return s.Memory.PutTicket(ctx, k, v, e)
 }
 
-func (s *failingStore) BeginFamily(ctx context.Context, f store.Family) error {
+func (s *failingStore) BeginSession(ctx context.Context, session store.Session) error {
 	if err := s.failure(); err != nil {
 		return err
 	}
-	return s.Memory.BeginFamily(ctx, f)
+	return s.Memory.BeginSession(ctx, session)
 }
 
-func (s *failingStore) RotateFamily(ctx context.Context, r store.Rotation) (store.Family, error) {
+func (s *failingStore) RotateSession(ctx context.Context, r store.Rotation) (store.Session, error) {
 	if err := s.failure(); err != nil {
-		return store.Family{}, err
+		return store.Session{}, err
 	}
-	return s.Memory.RotateFamily(ctx, r)
+	return s.Memory.RotateSession(ctx, r)
 }
 
-func (s *failingStore) PresentFamily(ctx context.Context, p store.Presentation) (store.Family, error) {
+func (s *failingStore) PresentSession(ctx context.Context, p store.Presentation) (store.Session, error) {
 	if err := s.failure(); err != nil {
-		return store.Family{}, err
+		return store.Session{}, err
 	}
-	return s.Memory.PresentFamily(ctx, p)
+	return s.Memory.PresentSession(ctx, p)
 }
 
-func (s *failingStore) ListFamilies(ctx context.Context, subject string) ([]store.Family, error) {
+func (s *failingStore) ListSessions(ctx context.Context, subject string) ([]store.Session, error) {
 	if err := s.failure(); err != nil {
 		return nil, err
 	}
-	return s.Memory.ListFamilies(ctx, subject)
+	return s.Memory.ListSessions(ctx, subject)
 }

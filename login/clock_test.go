@@ -38,7 +38,7 @@ func TestLoginThatWouldBeBornRevoked(t *testing.T) {
 					}
 				}
 				r.wantLog("reason=clock_behind")
-				if left, err := r.store.ListFamilies(t.Context(), "test"); len(left) != 0 || err != nil {
+				if left, err := r.store.ListSessions(t.Context(), "test"); len(left) != 0 || err != nil {
 					t.Errorf("%d sessions have begun, %v", len(left), err)
 				}
 				wantProblem(t, r.call("POST", "/auth/login", `{"username":"test","password":"wrong"}`, jsonType), 401, "bad_credentials", "")
@@ -97,7 +97,7 @@ func TestRefreshThatWouldBeBornRevoked(t *testing.T) {
 					}
 					began := time.Now().Add(back + time.Second)
 					sid := sidAhead(back + time.Second)
-					if err := r.store.BeginFamily(t.Context(), store.Family{
+					if err := r.store.BeginSession(t.Context(), store.Session{
 						ID: sid, Subject: "test", Current: "ahead", Began: began, Rotated: began, Expires: began.Add(time.Hour), Ends: began.Add(time.Hour),
 					}); err != nil {
 						t.Fatal(err)
@@ -221,9 +221,9 @@ func TestEndsAfterTheClockWasSetBack(t *testing.T) {
 				t.Run(fmt.Sprint(name, back, known), func(t *testing.T) {
 					inBubble(t, func(t *testing.T, r *rig) {
 						sid, moment := sidAhead(back), time.Now().Add(back)
-						switch family := (store.Family{ID: sid, Subject: "test", Current: "ahead", Began: moment, Expires: moment.Add(time.Hour), Ends: moment.Add(time.Hour)}); {
+						switch session := (store.Session{ID: sid, Subject: "test", Current: "ahead", Began: moment, Expires: moment.Add(time.Hour), Ends: moment.Add(time.Hour)}); {
 						case known:
-							if err := r.store.BeginFamily(t.Context(), family); err != nil {
+							if err := r.store.BeginSession(t.Context(), session); err != nil {
 								t.Fatal(err)
 							}
 						case name == "one":

@@ -27,7 +27,7 @@ type Config struct {
 	Guard *wsauth.Guard
 
 	// Store keeps the sessions. The service does not close it. Required.
-	Store store.Families
+	Store store.Sessions
 
 	// Keys sign the tokens, and the cookies by which devices are recognized: a
 	// [*token.KeySet], or keys that are replaced while the service runs.

@@ -20,13 +20,13 @@ func lastExpiry() time.Time { return time.Now().Add(MaxTTL + time.Minute) }
 // lastToken returns when all tokens of a session of this service have expired,
 // including those of a refresh under way, which a revocation does not stop
 // from being answered.
-func (s *Service) lastToken(f store.Family) time.Time {
+func (s *Service) lastToken(session store.Session) time.Time {
 	last := time.Now().Add(s.config.RefreshTTL)
-	if f.Expires.After(last) {
-		last = f.Expires
+	if session.Expires.After(last) {
+		last = session.Expires
 	}
-	if last = last.Add(s.config.AccessTTL); last.After(f.Ends) {
-		last = f.Ends
+	if last = last.Add(s.config.AccessTTL); last.After(session.Ends) {
+		last = session.Ends
 	}
 	return last.Add(ownLeeway)
 }
@@ -46,11 +46,11 @@ func (s *Service) revocationOf(ctx context.Context, claims *token.Claims) store.
 		}
 		return store.Revocation{Target: store.TargetToken, ID: claims.ID, Expires: expires}
 	}
-	f, err := s.familyOf(ctx, claims)
+	session, err := s.sessionOf(ctx, claims)
 	if err != nil {
 		return revocationOfSession(claims.SessionID, lastExpiry())
 	}
-	expires := s.lastToken(f)
+	expires := s.lastToken(session)
 	if own := claims.ValidUntil(); own.After(expires) {
 		expires = own
 	}
@@ -68,9 +68,9 @@ func (s *Service) End(ctx context.Context, sid string) (sockets int, err error) 
 	return s.end(ctx, sid, lastExpiry())
 }
 
-// endFamily is End for a session of this service.
-func (s *Service) endFamily(ctx context.Context, f store.Family) (sockets int, err error) {
-	return s.end(ctx, f.ID, s.lastToken(f))
+// endSession is End for a session of this service.
+func (s *Service) endSession(ctx context.Context, session store.Session) (sockets int, err error) {
+	return s.end(ctx, session.ID, s.lastToken(session))
 }
 
 // end ends a session whose tokens have expired at a time. It revokes it first:
@@ -86,7 +86,7 @@ func (s *Service) end(ctx context.Context, sid string, expires time.Time) (socke
 
 // unlist removes a session from the store.
 func (s *Service) unlist(ctx context.Context, sid string) {
-	if err := s.store.EndFamily(ctx, sid); err != nil {
+	if err := s.store.EndSession(ctx, sid); err != nil {
 		s.log.Error("a session that has ended is still listed", "session", sid, "err", err)
 	}
 }
@@ -107,12 +107,12 @@ func (s *Service) EndUser(ctx context.Context, subject string) (sessions, socket
 func (s *Service) EndUserBefore(ctx context.Context, subject string, before time.Time) (sessions, sockets int, err error) {
 	revocations := []store.Revocation{{Target: store.TargetSubject, ID: subject, Before: before, Expires: lastExpiry()}}
 	ahead := map[string]bool{}
-	families, listed := s.store.ListFamilies(ctx, subject)
+	all, listed := s.store.ListSessions(ctx, subject)
 	now := time.Now()
-	for _, f := range families {
-		if f.Began.After(now) {
-			ahead[f.ID] = true
-			revocations = append(revocations, revocationOfSession(f.ID, s.lastToken(f)))
+	for _, session := range all {
+		if session.Began.After(now) {
+			ahead[session.ID] = true
+			revocations = append(revocations, revocationOfSession(session.ID, s.lastToken(session)))
 		}
 	}
 	sockets, err = s.guard.Revoke(ctx, revocations...)
@@ -120,14 +120,14 @@ func (s *Service) EndUserBefore(ctx context.Context, subject string, before time
 		return 0, 0, err
 	}
 	if listed == nil {
-		families, listed = s.store.ListFamilies(ctx, subject)
+		all, listed = s.store.ListSessions(ctx, subject)
 	}
-	for _, f := range families {
-		if f.Began.After(before) && !ahead[f.ID] {
+	for _, session := range all {
+		if session.Began.After(before) && !ahead[session.ID] {
 			continue
 		}
 		sessions++
-		s.unlist(ctx, f.ID)
+		s.unlist(ctx, session.ID)
 	}
 	return sessions, sockets, errors.Join(err, listed, nextMillisecond(ctx, before))
 }

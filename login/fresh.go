@@ -39,7 +39,7 @@ func (s *Service) fresh(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := storing(r)
 	defer cancel()
-	family, err := s.familyOf(ctx, claims)
+	session, err := s.sessionOf(ctx, claims)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		s.refuse(w, r, errSessionEnded(err))
@@ -48,7 +48,7 @@ func (s *Service) fresh(w http.ResponseWriter, r *http.Request) {
 		s.unavailable(w, r, "step-up failed", err)
 		return
 	}
-	tokens, err := s.issueAccess(family, claims.CSRF != "", true)
+	tokens, err := s.issueAccess(session, claims.CSRF != "", true)
 	if err == nil {
 		err = s.checkAlive(ctx, tokens.Access)
 	}

@@ -44,29 +44,29 @@ var (
 )
 
 // issue issues an access token of a session, and its current refresh token.
-func (s *Service) issue(f store.Family, cookies, fresh bool) (Tokens, error) {
-	t, err := s.issueAccess(f, cookies, fresh)
+func (s *Service) issue(session store.Session, cookies, fresh bool) (Tokens, error) {
+	t, err := s.issueAccess(session, cookies, fresh)
 	if err != nil {
 		return Tokens{}, err
 	}
-	o := token.Options{SessionID: f.ID, ID: f.Current, CSRF: cookies}
-	end := f.Expires
-	if f.Ends.Before(end) {
-		end = f.Ends
+	o := token.Options{SessionID: session.ID, ID: session.Current, CSRF: cookies}
+	end := session.Expires
+	if session.Ends.Before(end) {
+		end = session.Ends
 	}
 	t.Refresh, err = until(end, s.config.RefreshTTL, func(ttl time.Duration) (*token.Token, error) {
 		o.TTL = ttl
-		return s.issuer.Refresh(f.Subject, o)
+		return s.issuer.Refresh(session.Subject, o)
 	})
 	return t, err
 }
 
 // issueAccess issues an access token of a session.
-func (s *Service) issueAccess(f store.Family, cookies, fresh bool) (Tokens, error) {
-	o := token.Options{SessionID: f.ID, CSRF: cookies, Fresh: fresh}
-	access, err := until(f.Ends, spread(s.config.AccessTTL, f.ID), func(ttl time.Duration) (*token.Token, error) {
+func (s *Service) issueAccess(session store.Session, cookies, fresh bool) (Tokens, error) {
+	o := token.Options{SessionID: session.ID, CSRF: cookies, Fresh: fresh}
+	access, err := until(session.Ends, spread(s.config.AccessTTL, session.ID), func(ttl time.Duration) (*token.Token, error) {
 		o.TTL = ttl
-		return s.issuer.Access(f.Subject, o)
+		return s.issuer.Access(session.Subject, o)
 	})
 	return Tokens{Access: access, cookies: cookies}, err
 }
@@ -149,7 +149,7 @@ func (s *Service) isAhead(ctx context.Context, r *http.Request, err error) bool 
 	if err != nil {
 		return false
 	}
-	_, err = s.familyOf(ctx, claims)
+	_, err = s.sessionOf(ctx, claims)
 	return err == nil
 }
 

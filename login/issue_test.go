@@ -57,12 +57,12 @@ func TestFailAnswers(t *testing.T) {
 // An endingStore calls end as soon as a session begins.
 type endingStore struct {
 	*store.Memory
-	end func(context.Context, store.Family)
+	end func(context.Context, store.Session)
 }
 
-func (s *endingStore) BeginFamily(ctx context.Context, f store.Family) error {
-	err := s.Memory.BeginFamily(ctx, f)
-	s.end(ctx, f)
+func (s *endingStore) BeginSession(ctx context.Context, session store.Session) error {
+	err := s.Memory.BeginSession(ctx, session)
+	s.end(ctx, session)
 	return err
 }
 
@@ -71,8 +71,8 @@ func (s *endingStore) BeginFamily(ctx context.Context, f store.Family) error {
 func TestUserEndedWhileASessionBegins(t *testing.T) {
 	log := &endingStore{Memory: store.NewMemory(0)}
 	r := start(t, func(c *setup) { c.Store = log })
-	log.end = func(ctx context.Context, f store.Family) {
-		if _, err := r.guard.Revoke(ctx, store.Revocation{Target: store.TargetSubject, ID: f.Subject, Before: time.Now(), Expires: time.Now().Add(time.Hour)}); err != nil {
+	log.end = func(ctx context.Context, session store.Session) {
+		if _, err := r.guard.Revoke(ctx, store.Revocation{Target: store.TargetSubject, ID: session.Subject, Before: time.Now(), Expires: time.Now().Add(time.Hour)}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -81,7 +81,7 @@ func TestUserEndedWhileASessionBegins(t *testing.T) {
 		if e.StatusCode != http.StatusServiceUnavailable || strings.Contains(e.body, "_token") || len(e.Header["Set-Cookie"]) > 0 {
 			t.Errorf("%d %v %s", e.StatusCode, e.Header, e.body)
 		}
-		if left, err := log.ListFamilies(t.Context(), "test"); len(left) != 0 || err != nil {
+		if left, err := log.ListSessions(t.Context(), "test"); len(left) != 0 || err != nil {
 			t.Errorf("%d sessions are left: %v", len(left), err)
 		}
 	}
@@ -145,7 +145,7 @@ func TestNoLoginWhileRevocationsCannotBeRead(t *testing.T) {
 				t.Errorf("%v %s", e.Header, e.body)
 			}
 		}
-		if left, err := log.ListFamilies(t.Context(), "test"); len(left) != 1 || err != nil {
+		if left, err := log.ListSessions(t.Context(), "test"); len(left) != 1 || err != nil {
 			t.Errorf("there are %d sessions, want that from before: %v", len(left), err)
 		}
 		log.broken.Store(false)
@@ -162,25 +162,25 @@ func TestNoLoginWhileRevocationsCannotBeRead(t *testing.T) {
 func TestNoTokenOutlivesTheSession(t *testing.T) {
 	r := start(t, func(c *setup) { c.AccessTTL, c.RefreshTTL, c.SessionTTL = time.Minute, time.Hour, 2*time.Hour })
 	for _, left := range []time.Duration{2 * time.Hour, 61 * time.Minute, time.Minute, 20500 * time.Millisecond, 2 * time.Second, 1700 * time.Millisecond} {
-		f := store.Family{ID: store.NewSessionID(), Subject: "test", Current: "jti", Expires: time.Now().Add(time.Hour), Ends: time.Now().Add(left)}
-		got, err := r.s.issue(f, false, false)
+		session := store.Session{ID: store.NewSessionID(), Subject: "test", Current: "jti", Expires: time.Now().Add(time.Hour), Ends: time.Now().Add(left)}
+		got, err := r.s.issue(session, false, false)
 		if err != nil {
 			t.Errorf("%v before the end: %v", left, err)
 			continue
 		}
 		for kind, tok := range map[string]time.Time{"access": got.Access.Claims.ExpiresAt, "refresh": got.Refresh.Claims.ExpiresAt} {
-			if tok.After(f.Ends) || tok.After(f.Expires) {
-				t.Errorf("%v before the end: the %s token lives %v too long", left, kind, tok.Sub(f.Ends))
+			if tok.After(session.Ends) || tok.After(session.Expires) {
+				t.Errorf("%v before the end: the %s token lives %v too long", left, kind, tok.Sub(session.Ends))
 			}
 		}
-		if got.Access.Claims.ExpiresAt.Before(f.Ends.Add(-2*time.Second)) && lifetime(got.Access) < 54 {
+		if got.Access.Claims.ExpiresAt.Before(session.Ends.Add(-2*time.Second)) && lifetime(got.Access) < 54 {
 			t.Errorf("%v before the end: the access token lives %d s", left, lifetime(got.Access))
 		}
 		if got.Refresh.Claims.ID != "jti" {
 			t.Errorf("the refresh token is %s, not the session's current one", got.Refresh.Claims.ID)
 		}
 	}
-	if _, err := r.s.issue(store.Family{ID: "a", Subject: "test", Current: "jti", Expires: time.Now(), Ends: time.Now()}, false, false); !errors.Is(err, errOver) {
+	if _, err := r.s.issue(store.Session{ID: "a", Subject: "test", Current: "jti", Expires: time.Now(), Ends: time.Now()}, false, false); !errors.Is(err, errOver) {
 		t.Errorf("at the end: %v", err)
 	}
 }

@@ -60,17 +60,17 @@ func (s *Service) login(w http.ResponseWriter, r *http.Request) {
 	// The session starts before the password is checked. If the password
 	// changes meanwhile and the sessions of its user are ended, this one is
 	// among them.
-	f := s.newFamily(r, *body.Username)
-	log := s.loginLog(r, f.Subject)
-	if !s.checkPassword(w, r, newCaller(r.RemoteAddr, f.Subject, s.deviceOf(r, f.Subject, f.Began)), *body.Password, log) {
+	session := s.newSession(r, *body.Username)
+	log := s.loginLog(r, session.Subject)
+	if !s.checkPassword(w, r, newCaller(r.RemoteAddr, session.Subject, s.deviceOf(r, session.Subject, session.Began)), *body.Password, log) {
 		return
 	}
-	tokens, err := s.start(r, f, body.Cookies, log)
+	tokens, err := s.start(r, session, body.Cookies, log)
 	if err != nil {
 		s.fail(w, r, log, "login failed", err)
 		return
 	}
-	s.setDevice(w, r, f.Subject, time.Now())
+	s.setDevice(w, r, session.Subject, time.Now())
 	s.answer(w, r, tokens)
 }
 
@@ -79,10 +79,10 @@ func (s *Service) loginLog(r *http.Request, subject string) *slog.Logger {
 	return s.log.With("user", logtext.Short(subject), "remote", r.RemoteAddr)
 }
 
-// newFamily returns a session that starts now, which is not stored.
-func (s *Service) newFamily(r *http.Request, subject string) store.Family {
+// newSession returns a session that starts now, which is not stored.
+func (s *Service) newSession(r *http.Request, subject string) store.Session {
 	now := time.Now()
-	return store.Family{
+	return store.Session{
 		ID: store.NewSessionID(), Subject: subject, Current: rand.Text(),
 		Began: now, Rotated: now, Expires: now.Add(s.config.RefreshTTL), Ends: now.Add(s.config.SessionTTL),
 		Remote: logtext.Host(r.RemoteAddr), Agent: logtext.Visible(r.UserAgent()),
@@ -90,8 +90,8 @@ func (s *Service) newFamily(r *http.Request, subject string) store.Family {
 }
 
 // start stores a new session and returns its first tokens.
-func (s *Service) start(r *http.Request, f store.Family, cookies bool, log *slog.Logger) (Tokens, error) {
-	tokens, err := s.issue(f, cookies, true)
+func (s *Service) start(r *http.Request, session store.Session, cookies bool, log *slog.Logger) (Tokens, error) {
+	tokens, err := s.issue(session, cookies, true)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -100,35 +100,35 @@ func (s *Service) start(r *http.Request, f store.Family, cookies bool, log *slog
 	if err := s.checkAlive(ctx, tokens.Access); err != nil {
 		return Tokens{}, err
 	}
-	if err := s.makeRoom(ctx, f.Subject); err != nil {
+	if err := s.makeRoom(ctx, session.Subject); err != nil {
 		return Tokens{}, err
 	}
-	if err := s.store.BeginFamily(ctx, f); err != nil {
+	if err := s.store.BeginSession(ctx, session); err != nil {
 		return Tokens{}, err
 	}
 	// A revocation that came before the session was stored did not end it.
 	if err := s.checkAlive(ctx, tokens.Access); err != nil {
-		s.unlist(ctx, f.ID)
+		s.unlist(ctx, session.ID)
 		return Tokens{}, err
 	}
-	log.Info("logged in", "session", f.ID, "cookies", cookies)
+	log.Info("logged in", "session", session.ID, "cookies", cookies)
 	return tokens, nil
 }
 
 // makeRoom ends the sessions of a user that exceed the maximum with one more.
 func (s *Service) makeRoom(ctx context.Context, subject string) error {
-	families, err := s.store.ListFamilies(ctx, subject)
-	if err != nil || len(families) < maxSessions {
+	sessions, err := s.store.ListSessions(ctx, subject)
+	if err != nil || len(sessions) < maxSessions {
 		return err
 	}
-	slices.SortFunc(families, func(a, b store.Family) int {
+	slices.SortFunc(sessions, func(a, b store.Session) int {
 		return cmp.Or(a.Rotated.Compare(b.Rotated), a.Began.Compare(b.Began))
 	})
-	for _, f := range families[:len(families)-maxSessions+1] {
-		if _, err := s.endFamily(ctx, f); err != nil && !errors.Is(err, store.ErrNotDurable) {
+	for _, session := range sessions[:len(sessions)-maxSessions+1] {
+		if _, err := s.endSession(ctx, session); err != nil && !errors.Is(err, store.ErrNotDurable) {
 			return err
 		}
-		s.log.Info("session ended", "reason", "too_many", "user", logtext.Short(subject), "session", f.ID)
+		s.log.Info("session ended", "reason", "too_many", "user", logtext.Short(subject), "session", session.ID)
 	}
 	return nil
 }
@@ -153,7 +153,7 @@ func (s *Service) Start(r *http.Request, subject string, cookies bool) (Tokens, 
 	if wait := s.attempts.login(newCaller(r.RemoteAddr, subject, ""), time.Now()); wait > 0 {
 		return Tokens{}, &rateError{wait, "Too many logins; wait and try again"}
 	}
-	return s.start(r, s.newFamily(r, subject), cookies, s.loginLog(r, subject))
+	return s.start(r, s.newSession(r, subject), cookies, s.loginLog(r, subject))
 }
 
 // Answer answers r with what [Service.Start] has returned: with tokens as POST

@@ -39,7 +39,7 @@ func TestLogoutEndsEveryTokenOfTheSession(t *testing.T) { // L4, Q19
 			if list := r.list(other); len(list) != 1 {
 				t.Errorf("%d sessions are listed, want the other one", len(list))
 			}
-			if kept, err := r.store.ListFamilies(t.Context(), "test"); len(kept) != 1 || err != nil {
+			if kept, err := r.store.ListSessions(t.Context(), "test"); len(kept) != 1 || err != nil {
 				t.Errorf("%d sessions are stored, want the other one; %v", len(kept), err)
 			}
 		})

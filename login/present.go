@@ -20,13 +20,13 @@ import (
 // [*wsauth.Error].
 func (s *Service) Present(ctx context.Context, claims *token.Claims, attrs ...any) error {
 	shown := store.Presentation{ID: claims.SessionID, Token: claims.ID, Grace: max(s.config.RefreshGrace, 0)}
-	family, err := s.store.PresentFamily(ctx, shown)
-	family, err = s.orReused(ctx, claims, family, err, func(f store.Family) (store.Family, error) { return f.Present(shown, time.Now()) })
+	session, err := s.store.PresentSession(ctx, shown)
+	session, err = s.orReused(ctx, claims, session, err, func(old store.Session) (store.Session, error) { return old.Present(shown, time.Now()) })
 	switch {
 	case err == nil, errors.Is(err, store.ErrNotFound):
 		return nil
 	case errors.Is(err, store.ErrReused):
-		return s.endReused(ctx, claims, family, err, attrs...)
+		return s.endReused(ctx, claims, session, err, attrs...)
 	}
 	return errUnavailable(err)
 }
@@ -39,28 +39,28 @@ func (s *Service) presentToEnd(ctx context.Context, claims *token.Claims, attrs 
 	if !errors.Is(err, wsauth.StoreUnavailable) {
 		return err
 	}
-	if _, unread := s.familyOf(ctx, claims); isFailure(unread) {
+	if _, unread := s.sessionOf(ctx, claims); isFailure(unread) {
 		return err
 	}
 	return nil
 }
 
 // orReused returns what the store has answered to a presented refresh token:
-// family and err. If the store failed and can still be read, and the token was
-// used before, the error is [store.ErrReused]: a full disk must not hide a
+// session and err. If the store failed and can still be read, and the token
+// was used before, the error is [store.ErrReused]: a full disk must not hide a
 // theft. take computes what the store would have answered.
-func (s *Service) orReused(ctx context.Context, claims *token.Claims, family store.Family, err error, take func(store.Family) (store.Family, error)) (store.Family, error) {
+func (s *Service) orReused(ctx context.Context, claims *token.Claims, session store.Session, err error, take func(store.Session) (store.Session, error)) (store.Session, error) {
 	if !isFailure(err) || ctx.Err() != nil { // after a timeout the store may have changed
-		return family, err
+		return session, err
 	}
-	f, unread := s.familyOf(ctx, claims)
+	old, unread := s.sessionOf(ctx, claims)
 	if unread != nil {
-		return family, err
+		return session, err
 	}
-	if _, reused := take(f); errors.Is(reused, store.ErrReused) {
-		return f, fmt.Errorf("%w: %w", reused, err)
+	if _, reused := take(old); errors.Is(reused, store.ErrReused) {
+		return old, fmt.Errorf("%w: %w", reused, err)
 	}
-	return family, err
+	return session, err
 }
 
 // isFailure reports whether an error of the store is not part of its contract.
@@ -70,11 +70,11 @@ func isFailure(err error) bool {
 
 // endReused ends a session whose refresh token the store refused with reason,
 // and returns the refusal of that token. The store may have ended the session
-// already, but not its access tokens: family is what it has ended, if it has.
+// already, but not its access tokens: session is the one it has ended, if any.
 // attrs are added to the log.
-func (s *Service) endReused(ctx context.Context, claims *token.Claims, family store.Family, reason error, attrs ...any) error {
-	revocation := revocationOfSession(family.ID, s.lastToken(family))
-	if family.ID == "" {
+func (s *Service) endReused(ctx context.Context, claims *token.Claims, session store.Session, reason error, attrs ...any) error {
+	revocation := revocationOfSession(session.ID, s.lastToken(session))
+	if session.ID == "" {
 		revocation = s.revocationOf(ctx, claims)
 	}
 	sockets, err := s.guard.Revoke(ctx, revocation)

@@ -47,26 +47,26 @@ func (s *Service) refresh(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, log, "refresh failed", err)
 		return
 	}
-	family, err := s.rotate(ctx, r, claims, key)
+	session, err := s.rotate(ctx, r, claims, key)
 	switch {
 	case errors.Is(err, store.ErrReused), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrInvalid):
-		s.refuse(w, r, s.endReused(ctx, claims, family, err, "remote", r.RemoteAddr))
+		s.refuse(w, r, s.endReused(ctx, claims, session, err, "remote", r.RemoteAddr))
 		return
 	case err != nil:
 		s.unavailable(w, r, "refresh failed", err)
 		return
 	}
-	tokens, err := s.issue(family, claims.CSRF != "", false)
+	tokens, err := s.issue(session, claims.CSRF != "", false)
 	if err != nil {
 		s.fail(w, r, log, "refresh failed", err)
 		return
 	}
-	s.log.Info("refreshed", "user", logtext.Short(claims.Subject), "session", family.ID, "sockets", s.renew(ctx, tokens.Access))
+	s.log.Info("refreshed", "user", logtext.Short(claims.Subject), "session", session.ID, "sockets", s.renew(ctx, tokens.Access))
 	s.answer(w, r, tokens)
 }
 
 // rotate presents a refresh token to the store, to exchange it.
-func (s *Service) rotate(ctx context.Context, r *http.Request, claims *token.Claims, key store.KeyHash) (store.Family, error) {
+func (s *Service) rotate(ctx context.Context, r *http.Request, claims *token.Claims, key store.KeyHash) (store.Session, error) {
 	rotation := store.Rotation{
 		ID:      claims.SessionID,
 		From:    claims.ID,
@@ -78,8 +78,8 @@ func (s *Service) rotate(ctx context.Context, r *http.Request, claims *token.Cla
 		Remote:  logtext.Host(r.RemoteAddr),
 		Agent:   logtext.Visible(r.UserAgent()),
 	}
-	family, err := s.store.RotateFamily(ctx, rotation)
-	return s.orReused(ctx, claims, family, err, func(f store.Family) (store.Family, error) { return f.Rotate(rotation, time.Now()) })
+	session, err := s.store.RotateSession(ctx, rotation)
+	return s.orReused(ctx, claims, session, err, func(old store.Session) (store.Session, error) { return old.Rotate(rotation, time.Now()) })
 }
 
 // renew extends the open sockets of a session to the life of its new access

@@ -145,7 +145,7 @@ func TestRefreshOfASessionThatTheStoreForgot(t *testing.T) {
 	r := start(t, func(c *setup) { c.Store = memory })
 	access, refresh := r.login()
 	conn := r.echoes(access)
-	if err := memory.EndFamily(t.Context(), r.claims(access)["sid"].(string)); err != nil {
+	if err := memory.EndSession(t.Context(), r.claims(access)["sid"].(string)); err != nil {
 		t.Fatal(err)
 	}
 	wantProblem(t, r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(access)), 401, "session_ended", "log in again")
@@ -160,11 +160,11 @@ func TestDeadRefreshByCookieClearsCookies(t *testing.T) {
 	memory := store.NewMemory(0)
 	r := start(t, func(c *setup) { c.Store = memory })
 	_, refresh := r.loginCookies()
-	families, err := memory.ListFamilies(t.Context(), "test")
-	if err != nil || len(families) != 1 {
-		t.Fatal(families, err)
+	sessions, err := memory.ListSessions(t.Context(), "test")
+	if err != nil || len(sessions) != 1 {
+		t.Fatal(sessions, err)
 	}
-	if err := memory.EndFamily(t.Context(), families[0].ID); err != nil {
+	if err := memory.EndSession(t.Context(), sessions[0].ID); err != nil {
 		t.Fatal(err)
 	}
 	wantProblem(t, r.call("POST", "/auth/refresh", "", csrf(refresh)), 401, "session_ended", "")

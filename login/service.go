@@ -27,7 +27,7 @@ type Service struct {
 	ending   *wsauth.Guard   // for requests that end sessions; see Config.EndVerifier
 	verifier wsauth.Verifier // of guard
 	issuer   *token.Issuer
-	store    store.Families
+	store    store.Sessions
 	log      *slog.Logger
 
 	cookies    wsauth.Cookies     // of guard, or the default

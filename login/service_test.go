@@ -145,8 +145,8 @@ func TestUserOfAnotherNamespace(t *testing.T) {
 	r.Header.Set("Content-Type", "application/json")
 	s.ServeHTTP(w, r)
 	wantProblem(t, exchange{w.Result(), w.Body.String()}, 500, "internal_error", "for this user")
-	if families, err := st.ListFamilies(t.Context(), "idp|ada"); len(families) != 0 || err != nil {
-		t.Errorf("%v, %v", families, err)
+	if sessions, err := st.ListSessions(t.Context(), "idp|ada"); len(sessions) != 0 || err != nil {
+		t.Errorf("%v, %v", sessions, err)
 	}
 }
 
@@ -230,8 +230,8 @@ func TestTrustedProxies(t *testing.T) {
 	if e := login("192.0.2.1:80", "198.51.100.7", "test"); e.StatusCode != 200 {
 		t.Fatal(e.Status)
 	}
-	if families, err := st.ListFamilies(t.Context(), "ada"); len(families) != 1 || families[0].Remote != "198.51.100.7" || err != nil {
-		t.Errorf("%v, %v", families, err)
+	if sessions, err := st.ListSessions(t.Context(), "ada"); len(sessions) != 1 || sessions[0].Remote != "198.51.100.7" || err != nil {
+		t.Errorf("%v, %v", sessions, err)
 	}
 	for range 10 {
 		login("192.0.2.1:80", "203.0.113.1", "wrong")

@@ -55,22 +55,22 @@ type socketEntry struct {
 func (s *Service) sessions(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := storing(r)
 	defer cancel()
-	claims, families, ok := s.ownSessions(ctx, w, r, s.guard)
+	claims, sessions, ok := s.ownSessions(ctx, w, r, s.guard)
 	if !ok {
 		return
 	}
 	sockets := s.socketsOf(claims.Subject)
 	answer := sessionsAnswer{Sessions: []sessionEntry{}}
-	for _, f := range families {
+	for _, session := range sessions {
 		answer.Sessions = append(answer.Sessions, sessionEntry{
-			SID:     f.ID,
-			Current: f.ID == claims.SessionID,
-			Began:   f.Began.Unix(),
-			Used:    f.Rotated.Unix(),
-			Expires: f.Expires.Unix(),
-			Remote:  f.Remote,
-			Agent:   f.Agent,
-			Sockets: append([]socketEntry{}, sockets[f.ID]...),
+			SID:     session.ID,
+			Current: session.ID == claims.SessionID,
+			Began:   session.Began.Unix(),
+			Used:    session.Rotated.Unix(),
+			Expires: session.Expires.Unix(),
+			Remote:  session.Remote,
+			Agent:   session.Agent,
+			Sockets: append([]socketEntry{}, sockets[session.ID]...),
 		})
 	}
 	problem.WriteJSON(w, answer)
@@ -78,52 +78,52 @@ func (s *Service) sessions(w http.ResponseWriter, r *http.Request) {
 
 // ownSessions returns the claims of the access token of r, which guard checks,
 // and the sessions of its user. If it cannot, it answers r and reports false.
-func (s *Service) ownSessions(ctx context.Context, w http.ResponseWriter, r *http.Request, guard *wsauth.Guard) (*token.Claims, []store.Family, bool) {
+func (s *Service) ownSessions(ctx context.Context, w http.ResponseWriter, r *http.Request, guard *wsauth.Guard) (*token.Claims, []store.Session, bool) {
 	claims, err := guard.Check(r, wsauth.Access)
 	if err != nil {
 		s.guard.Refuse(w, r, err)
 		return nil, nil, false
 	}
-	families, err := s.Sessions(ctx, claims.Subject)
+	sessions, err := s.Sessions(ctx, claims.Subject)
 	if err != nil {
 		s.unavailable(w, r, "cannot list sessions", err)
 		return nil, nil, false
 	}
-	return claims, families, true
+	return claims, sessions, true
 }
 
 // Sessions returns the sessions of a user, the oldest first, without those
 // that were ended by a revocation of all sessions, which the store keeps until
-// they expire. They are at most [store.MaxFamilies].
-func (s *Service) Sessions(ctx context.Context, subject string) ([]store.Family, error) {
-	families, err := s.store.ListFamilies(ctx, subject)
+// they expire. They are at most [store.MaxSubjectSessions].
+func (s *Service) Sessions(ctx context.Context, subject string) ([]store.Session, error) {
+	sessions, err := s.store.ListSessions(ctx, subject)
 	if err != nil {
 		return nil, err
 	}
-	live := families[:0]
-	for _, f := range families {
-		revoked, err := s.guard.Revoked(ctx, &token.Claims{Subject: f.Subject, SessionID: f.ID, IssuedAt: f.Rotated})
+	live := sessions[:0]
+	for _, session := range sessions {
+		revoked, err := s.guard.Revoked(ctx, &token.Claims{Subject: session.Subject, SessionID: session.ID, IssuedAt: session.Rotated})
 		if err != nil {
 			return nil, err
 		}
 		if !revoked {
-			live = append(live, f)
+			live = append(live, session)
 		}
 	}
 	return live, nil
 }
 
-// familyOf returns the session of a token, or [store.ErrNotFound].
-func (s *Service) familyOf(ctx context.Context, claims *token.Claims) (store.Family, error) {
-	families, err := s.store.ListFamilies(ctx, claims.Subject)
+// sessionOf returns the session of a token, or [store.ErrNotFound].
+func (s *Service) sessionOf(ctx context.Context, claims *token.Claims) (store.Session, error) {
+	sessions, err := s.store.ListSessions(ctx, claims.Subject)
 	if err != nil {
-		return store.Family{}, err
+		return store.Session{}, err
 	}
-	at := slices.IndexFunc(families, func(f store.Family) bool { return f.ID == claims.SessionID })
+	at := slices.IndexFunc(sessions, func(session store.Session) bool { return session.ID == claims.SessionID })
 	if at < 0 {
-		return store.Family{}, store.ErrNotFound
+		return store.Session{}, store.ErrNotFound
 	}
-	return families[at], nil
+	return sessions[at], nil
 }
 
 // socketsOf returns the open sockets of a user, by session.
@@ -151,17 +151,17 @@ type endSessionAnswer struct {
 func (s *Service) endOne(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := storing(r)
 	defer cancel()
-	claims, families, ok := s.ownSessions(ctx, w, r, s.ending)
+	claims, sessions, ok := s.ownSessions(ctx, w, r, s.ending)
 	if !ok {
 		return
 	}
 	sid := r.PathValue("sid")
-	at := slices.IndexFunc(families, func(f store.Family) bool { return f.ID == sid })
+	at := slices.IndexFunc(sessions, func(session store.Session) bool { return session.ID == sid })
 	if at < 0 {
 		s.problem(w, r, http.StatusNotFound, "", "You have no such session")
 		return
 	}
-	sockets, err := s.endFamily(ctx, families[at])
+	sockets, err := s.endSession(ctx, sessions[at])
 	if sid == claims.SessionID && hasEnded(err) {
 		s.clearCookies(w, r)
 	}

@@ -175,7 +175,7 @@ func TestL13_LoginDuringAPasswordChangeDoesNotLive(t *testing.T) {
 	if strings.Contains(e.body, "token\"") || e.Header.Get("Retry-After") == "" {
 		t.Errorf("%v %s", e.Header, e.body)
 	}
-	if left, err := r.store.ListFamilies(t.Context(), "test"); len(left) != 0 || err != nil {
+	if left, err := r.store.ListSessions(t.Context(), "test"); len(left) != 0 || err != nil {
 		t.Errorf("%v are left, %v", left, err)
 	}
 }
@@ -190,7 +190,7 @@ func (s beginningStore) Revoke(ctx context.Context, r ...store.Revocation) error
 // begin stores a session that begins later.
 func (s beginningStore) begin(ctx context.Context, sid string, in time.Duration) error {
 	began := time.Now().Add(in)
-	return s.BeginFamily(ctx, store.Family{ID: sid, Subject: "test", Current: "jti", Began: began, Expires: began.Add(time.Hour), Ends: began.Add(time.Hour)})
+	return s.BeginSession(ctx, store.Session{ID: sid, Subject: "test", Current: "jti", Began: began, Expires: began.Add(time.Hour), Ends: began.Add(time.Hour)})
 }
 
 // TestL13_EndUserLeavesLaterSessions: a session that began later does not end.
@@ -201,7 +201,7 @@ func TestL13_EndUserLeavesLaterSessions(t *testing.T) {
 	if sessions, _, err := r.s.EndUser(t.Context(), "test"); sessions != 1 || err != nil {
 		t.Errorf("%d sessions, %v", sessions, err)
 	}
-	if left, err := memory.ListFamilies(t.Context(), "test"); len(left) != 1 || err != nil {
+	if left, err := memory.ListSessions(t.Context(), "test"); len(left) != 1 || err != nil {
 		t.Errorf("%v are left, %v", left, err)
 	}
 }

@@ -6,9 +6,9 @@
 // follows. A node keeps the whole log in an [Index], so that checking a token
 // needs no I/O.
 //
-// [Tickets] are values that can be taken exactly once. [Families] are login
-// sessions: they record which refresh token of a session is valid, and detect
-// the use of an old one.
+// [Tickets] are values that can be taken exactly once. [Sessions] records
+// which refresh token of a login session is valid, and detects the use of an
+// old one.
 //
 // A [Store] combines all three. [Memory] is a store for a single process,
 // which loses everything when the process ends. Package store/bolt keeps it in

@@ -19,14 +19,14 @@ func TestMemoryKeepsTheContract(t *testing.T) {
 		config := storetest.Config[store.Store]{
 			Open: func(*testing.T) store.Store { return store.NewMemory(0) },
 			OpenSmall: func(*testing.T) store.Store {
-				return store.NewMemoryWithin(store.Limits{Revocations: 3, Tickets: 3, Families: 3})
+				return store.NewMemoryWithin(store.Limits{Revocations: 3, Tickets: 3, Sessions: 3})
 			},
 			Run: run,
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Run("revocations", func(t *testing.T) { storetest.Revocations(t, config) })
 			t.Run("tickets", func(t *testing.T) { storetest.Tickets(t, config) })
-			t.Run("families", func(t *testing.T) { storetest.Families(t, config) })
+			t.Run("sessions", func(t *testing.T) { storetest.Sessions(t, config) })
 		})
 	}
 }

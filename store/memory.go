@@ -6,14 +6,14 @@ package store
 type Memory struct {
 	memoryRevocations
 	memoryTickets
-	memoryFamilies
+	memorySessions
 }
 
 var _ Store = (*Memory)(nil)
 
 // NewMemory returns an empty store for at most limit revocations that are not
-// [Revocation.Gone]; 0 or less means [DefaultLimit]. The other limits are the
-// defaults.
+// [Revocation.Gone]; 0 or less means [DefaultRevocationLimit]. The other
+// limits are the defaults.
 func NewMemory(limit int) *Memory { return NewMemoryWithin(Limits{Revocations: limit}) }
 
 // NewMemoryWithin returns an empty store with the given limits.
@@ -22,6 +22,6 @@ func NewMemoryWithin(limits Limits) *Memory {
 	return &Memory{
 		memoryRevocations: newMemoryRevocations(limits.Revocations),
 		memoryTickets:     newMemoryTickets(limits.Tickets),
-		memoryFamilies:    newMemoryFamilies(limits.Families),
+		memorySessions:    newMemorySessions(limits.Sessions),
 	}
 }

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// family is a login of now, good for a minute.
-func family(id, subject string) Family {
+// session is a login of now, good for a minute.
+func session(id, subject string) Session {
 	now := time.Now()
-	return Family{ID: id, Subject: subject, Current: "first", Began: now, Expires: now.Add(time.Minute), Ends: now.Add(time.Hour)}
+	return Session{ID: id, Subject: subject, Current: "first", Began: now, Expires: now.Add(time.Minute), Ends: now.Add(time.Hour)}
 }
 
 // TestMemoryBoundsTickets: a full store refuses another, and has room again
@@ -44,23 +44,23 @@ func TestMemoryBoundsTickets(t *testing.T) {
 	})
 }
 
-// TestMemoryBoundsFamilies: as for tickets, and nothing is left of a family
+// TestMemoryBoundsSessions: as for tickets, and nothing is left of a session
 // that ended in any of the ways.
-func TestMemoryBoundsFamilies(t *testing.T) {
+func TestMemoryBoundsSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := NewMemoryWithin(Limits{Families: 3})
-		begin := func(id string) error { return m.BeginFamily(t.Context(), family(id, "u")) }
+		m := NewMemoryWithin(Limits{Sessions: 3})
+		begin := func(id string) error { return m.BeginSession(t.Context(), session(id, "u")) }
 		if err := errors.Join(begin("a"), begin("b"), begin("c")); err != nil {
 			t.Fatal(err)
 		}
 		if err := begin("d"); !errors.Is(err, ErrFull) {
 			t.Errorf("full: %v", err)
 		}
-		if err := m.EndFamily(t.Context(), "a"); err != nil {
+		if err := m.EndSession(t.Context(), "a"); err != nil {
 			t.Error(err)
 		}
 		reuse := Rotation{ID: "b", From: "never", To: "next", Expires: time.Now().Add(time.Minute)}
-		if _, err := m.RotateFamily(t.Context(), reuse); !errors.Is(err, ErrReused) {
+		if _, err := m.RotateSession(t.Context(), reuse); !errors.Is(err, ErrReused) {
 			t.Errorf("reuse: %v", err)
 		}
 		if err := errors.Join(begin("d"), begin("e")); err != nil {
@@ -70,10 +70,10 @@ func TestMemoryBoundsFamilies(t *testing.T) {
 		if err := begin("f"); err != nil {
 			t.Errorf("after all have expired: %v", err)
 		}
-		if len(m.families.items) != 1 || len(m.families.order) != 1 || len(m.subjects["u"]) != 1 {
-			t.Errorf("%d families, %d of them to expire, %d of the subject", len(m.families.items), len(m.families.order), len(m.subjects["u"]))
+		if len(m.sessions.items) != 1 || len(m.sessions.order) != 1 || len(m.subjects["u"]) != 1 {
+			t.Errorf("%d sessions, %d of them to expire, %d of the subject", len(m.sessions.items), len(m.sessions.order), len(m.subjects["u"]))
 		}
-		if err := m.EndFamily(t.Context(), "f"); err != nil || len(m.subjects) != 0 {
+		if err := m.EndSession(t.Context(), "f"); err != nil || len(m.subjects) != 0 {
 			t.Errorf("%d subjects are left, %v", len(m.subjects), err)
 		}
 	})

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// A Rotation replaces the refresh token of a family.
+// A Rotation replaces the refresh token of a session.
 type Rotation struct {
-	ID   string  // ID of the family
+	ID   string  // ID of the session
 	From string  // jti of the presented token
 	To   string  // jti of the new token
 	Key  KeyHash // hash of the client's idempotency key, or zero
@@ -18,21 +18,21 @@ type Rotation struct {
 	// again with the Key of that rotation, unless the new token has been
 	// presented.
 	Retry   time.Duration
-	Expires time.Time // expiry of To; the family may end earlier
+	Expires time.Time // expiry of To; the session may end earlier
 	Remote  string    // address from which it was presented
 	Agent   string
 }
 
 // A Presentation shows a refresh token without exchanging it.
 type Presentation struct {
-	ID    string // ID of the family
+	ID    string // ID of the session
 	Token string // jti of the token
 	// Grace is how long after a rotation the previous token may be presented.
 	// 0 or less: not at all.
 	Grace time.Duration
 }
 
-// Canonical returns r in the form that [Family.Rotate] takes. It returns an
+// Canonical returns r in the form that [Session.Rotate] takes. It returns an
 // [ErrInvalid] if r is not valid.
 func (r Rotation) Canonical() (Rotation, error) {
 	for what, name := range map[string]string{"ID": r.ID, "From": r.From, "To": r.To} {

@@ -6,7 +6,7 @@ import "errors"
 type Store interface {
 	Revocations
 	Tickets
-	Families
+	Sessions
 }
 
 // Errors of stores, besides those of single methods and of contexts. Any other

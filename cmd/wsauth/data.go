@@ -125,7 +125,7 @@ func openStore(dir string, limits config.Store, keys string, accept bool) (*bolt
 	path := filepath.Join(dir, storeName)
 	s, err := bolt.Open(path, bolt.Options{Limits: store.Limits{
 		Revocations: limits.MaxRevocations,
-		Families:    limits.MaxSessions,
+		Sessions:    limits.MaxSessions,
 		Tickets:     limits.MaxTickets,
 	}})
 	damage, damaged := errors.AsType[*bolt.DamageError](err)

@@ -65,7 +65,7 @@ func (c *dataCheckCmd) Run(context.Context) error {
 	r, err := bolt.Check(path)
 	s := checkedStore{
 		File: path, State: storeOK, Format: r.Format, Log: r.Next.Epoch, Last: r.Next.Sequence, Bytes: r.Size,
-		Records: r.Records, Revocations: r.Revocations, Sessions: r.Families, Tickets: r.Tickets,
+		Records: r.Records, Revocations: r.Revocations, Sessions: r.Sessions, Tickets: r.Tickets,
 	}
 	damage, damaged := errors.AsType[*bolt.DamageError](err)
 	switch {

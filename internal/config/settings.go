@@ -211,7 +211,7 @@ func Default() Settings {
 		Auth:  Auth{Prefix: "/auth", Enabled: true, CORS: AuthCORS{MaxAge: defaultCORSMaxAge}},
 		Drain: 10 * time.Second,
 		Watch: true,
-		Store: Store{MaxRevocations: store.DefaultLimit, MaxSessions: store.DefaultFamilyLimit, MaxTickets: store.DefaultTicketLimit},
+		Store: Store{MaxRevocations: store.DefaultRevocationLimit, MaxSessions: store.DefaultSessionLimit, MaxTickets: store.DefaultTicketLimit},
 	}
 }
 

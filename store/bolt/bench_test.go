@@ -54,19 +54,19 @@ func BenchmarkTicket(b *testing.B) {
 	})
 }
 
-// BenchmarkRotate rotates one of a thousand families.
+// BenchmarkRotate rotates one of a thousand sessions.
 func BenchmarkRotate(b *testing.B) {
 	var next atomic.Uint64
 	var tokens [1000]atomic.Uint64
 	loneAndConcurrent(b, func(ctx context.Context, s *Store) error {
 		n := next.Add(1) % uint64(len(tokens))
-		id, end := fmt.Sprint("family-", n), time.Now().Add(time.Hour)
+		id, end := fmt.Sprint("session-", n), time.Now().Add(time.Hour)
 		from := tokens[n].Load()
 		r := store.Rotation{ID: id, From: fmt.Sprint(from), To: fmt.Sprint(from + 1), Grace: time.Hour, Expires: end}
-		f, err := s.RotateFamily(ctx, r)
+		f, err := s.RotateSession(ctx, r)
 		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrReused) { // not begun yet, or others were faster twice
 			tokens[n].Store(0)
-			err = s.BeginFamily(ctx, store.Family{ID: id, Subject: id, Current: "0", Began: time.Now(), Expires: end, Ends: end})
+			err = s.BeginSession(ctx, store.Session{ID: id, Subject: id, Current: "0", Began: time.Now(), Expires: end, Ends: end})
 			if errors.Is(err, store.ErrInvalid) { // by another, at the same time
 				err = nil
 			}
@@ -134,9 +134,9 @@ func BenchmarkRead(b *testing.B) {
 	s := open(b, newPath(b), Options{})
 	s.db.NoSync = true
 	end := time.Now().Add(time.Hour)
-	var all []store.Family
+	var all []store.Session
 	for n := range 10_000 {
-		f, err := store.Family{ID: fmt.Sprint("family-", n), Subject: fmt.Sprint("user-", n), Current: "0", Began: time.Now(), Expires: end, Ends: end}.Canonical()
+		f, err := store.Session{ID: fmt.Sprint("session-", n), Subject: fmt.Sprint("user-", n), Current: "0", Began: time.Now(), Expires: end, Ends: end}.Canonical()
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -145,7 +145,7 @@ func BenchmarkRead(b *testing.B) {
 	err := s.update(func(t *transaction) error {
 		var err error
 		for _, f := range all {
-			err = errors.Join(err, t.families.begin(f, time.Now(), len(all)))
+			err = errors.Join(err, t.sessions.begin(f, time.Now(), len(all)))
 		}
 		return err
 	})
@@ -154,14 +154,14 @@ func BenchmarkRead(b *testing.B) {
 	}
 	b.Run("present", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := s.PresentFamily(b.Context(), store.Presentation{ID: "family-77", Token: "0"}); err != nil {
+			if _, err := s.PresentSession(b.Context(), store.Presentation{ID: "session-77", Token: "0"}); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 	b.Run("list", func(b *testing.B) {
 		for b.Loop() {
-			if all, err := s.ListFamilies(b.Context(), "user-77"); err != nil || len(all) != 1 {
+			if all, err := s.ListSessions(b.Context(), "user-77"); err != nil || len(all) != 1 {
 				b.Fatal(all, err)
 			}
 		}

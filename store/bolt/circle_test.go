@@ -54,8 +54,8 @@ func grow(t *testing.T) []byte {
 		}
 	}
 	for n := range 40 {
-		f := store.Family{ID: fmt.Sprint("family-", n), Subject: "user", Current: "0", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour), Agent: strings.Repeat("agent", 50)}
-		if err := s.BeginFamily(t.Context(), f); err != nil {
+		f := store.Session{ID: fmt.Sprint("session-", n), Subject: "user", Current: "0", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour), Agent: strings.Repeat("agent", 50)}
+		if err := s.BeginSession(t.Context(), f); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -275,10 +275,10 @@ func useTrees(t *testing.T, kind string, n int, s *Store) (failed bool) {
 			}
 			return nil
 		},
-		func() error { _, err := s.ListFamilies(ctx, "user"); return err },
-		func() error { return s.EndFamily(ctx, fmt.Sprint("family-", n)) },
+		func() error { _, err := s.ListSessions(ctx, "user"); return err },
+		func() error { return s.EndSession(ctx, fmt.Sprint("session-", n)) },
 		func() error {
-			_, err := s.RotateFamily(ctx, store.Rotation{ID: fmt.Sprint("family-", n+1), From: "0", To: "1", Expires: end})
+			_, err := s.RotateSession(ctx, store.Rotation{ID: fmt.Sprint("session-", n+1), From: "0", To: "1", Expires: end})
 			return err
 		},
 		func() error { return s.Revoke(ctx, inAMinute(fmt.Sprintf("%04d-live", n*77))) },

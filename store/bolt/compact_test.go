@@ -55,7 +55,7 @@ func fill(t *testing.T, s *Store) {
 	err := errors.Join(
 		s.Revoke(t.Context(), inAMinute("a")),
 		s.PutTicket(t.Context(), store.TicketKey{1}, []byte("value"), now.Add(time.Minute)),
-		s.BeginFamily(t.Context(), store.Family{ID: "f", Subject: "u", Current: "c", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}),
+		s.BeginSession(t.Context(), store.Session{ID: "f", Subject: "u", Current: "c", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -70,9 +70,9 @@ func contents(t *testing.T, s *Store) store.Cursor {
 	if err != nil || len(page.Revocations) != 1 || page.Revocations[0].ID != "a" {
 		t.Errorf("revocations %v, %v", page.Revocations, err)
 	}
-	all, err := s.ListFamilies(t.Context(), "u")
+	all, err := s.ListSessions(t.Context(), "u")
 	if err != nil || len(all) != 1 || all[0].Current != "c" {
-		t.Errorf("families %v, %v", all, err)
+		t.Errorf("sessions %v, %v", all, err)
 	}
 	entries(t, s)
 	return page.Next

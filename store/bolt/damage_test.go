@@ -32,13 +32,13 @@ func damagesOfAKind() int { return cmp.Or(*damages, testenv.Size(12, 30)) }
 type history struct {
 	images  [][]byte // the file at moments of its life, the last one as it is now
 	revoked []store.Revocation
-	current map[string]string // ID of a family: its token; "" after its end
+	current map[string]string // ID of a session: its token; "" after its end
 	taken   []store.TicketKey
 }
 
 func (h *history) now() []byte { return h.images[len(h.images)-1] }
 
-// live makes a file with hundreds of revocations of all kinds, of families
+// live makes a file with hundreds of revocations of all kinds, of sessions
 // that rotated and ended, and of tickets that were taken.
 func live(t testing.TB) *history {
 	t.Helper()
@@ -78,20 +78,20 @@ func live(t testing.TB) *history {
 		}
 		revoke(all...)
 		for n := range 8 {
-			id := fmt.Sprint("family-", round, "-", n)
-			f := store.Family{ID: id, Subject: fmt.Sprint("user-", n), Current: "0", Began: now, Expires: end, Ends: end, Remote: "192.0.2.1", Agent: strings.Repeat("agent", 20)}
-			must(s.BeginFamily(ctx, f))
+			id := fmt.Sprint("session-", round, "-", n)
+			f := store.Session{ID: id, Subject: fmt.Sprint("user-", n), Current: "0", Began: now, Expires: end, Ends: end, Remote: "192.0.2.1", Agent: strings.Repeat("agent", 20)}
+			must(s.BeginSession(ctx, f))
 			h.current[id] = "0"
 		}
 		for _, id := range slices.Sorted(maps.Keys(h.current)) {
 			switch from := h.current[id]; {
 			case from == "":
 			case len(id)%2 == 0 && round%3 == 2:
-				must(s.EndFamily(ctx, id))
+				must(s.EndSession(ctx, id))
 				h.current[id] = ""
 			default:
 				to := fmt.Sprint(from, round%10)
-				_, err := s.RotateFamily(ctx, store.Rotation{ID: id, From: from, To: to, Expires: end})
+				_, err := s.RotateSession(ctx, store.Rotation{ID: id, From: from, To: to, Expires: end})
 				must(err)
 				h.current[id] = to
 			}
@@ -145,19 +145,19 @@ func (h *history) forgotten(ctx context.Context, s *Store) (all []string) {
 	return append(all, h.back(ctx, s)...)
 }
 
-// back returns the families and the tickets that a store takes again.
+// back returns the sessions and the tickets that a store takes again.
 func (h *history) back(ctx context.Context, s *Store) (all []string) {
 	for id, current := range h.current {
 		// Each token but the current one is refused, and so is that after an
 		// end.
 		if current == "" {
-			_, err := s.PresentFamily(ctx, store.Presentation{ID: id, Token: "0"})
+			_, err := s.PresentSession(ctx, store.Presentation{ID: id, Token: "0"})
 			if err == nil {
 				all = append(all, id+" is back after its end")
 			}
 			continue
 		}
-		_, err := s.PresentFamily(ctx, store.Presentation{ID: id, Token: current[:len(current)-1]})
+		_, err := s.PresentSession(ctx, store.Presentation{ID: id, Token: current[:len(current)-1]})
 		if err == nil {
 			all = append(all, id+" is back at an older token")
 		}
@@ -271,7 +271,7 @@ func damageKinds() map[string]damage {
 }
 
 // TestDamaged: a damaged file is refused with one sentence, or has all that
-// was revoked; and no token of a family and no ticket is good again.
+// was revoked; and no token of a session and no ticket is good again.
 func TestDamaged(t *testing.T) {
 	t.Parallel()
 	h := live(t)

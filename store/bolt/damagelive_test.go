@@ -164,17 +164,17 @@ func useAll(t *testing.T, kind string, n int, h *history, s *Store) (failed bool
 	steps := map[string]func() error{
 		"read":  func() error { _, err := s.Read(ctx, store.Cursor{}); return err },
 		"usage": func() error { _, err := s.RevocationUsage(ctx); return err },
-		"list":  func() error { _, err := s.ListFamilies(ctx, "user-1"); return err },
+		"list":  func() error { _, err := s.ListSessions(ctx, "user-1"); return err },
 		"rotate": func() error {
-			_, err := s.RotateFamily(ctx, store.Rotation{ID: id, From: h.current[id], To: "next", Expires: end})
+			_, err := s.RotateSession(ctx, store.Rotation{ID: id, From: h.current[id], To: "next", Expires: end})
 			return err
 		},
-		"end":    func() error { return s.EndFamily(ctx, id) },
+		"end":    func() error { return s.EndSession(ctx, id) },
 		"revoke": func() error { return s.Revoke(ctx, inAMinute(fmt.Sprint("live", n))) },
 		"ticket": func() error { return s.PutTicket(ctx, store.TicketKey{byte(n)}, make([]byte, 3000), end) },
 		"take":   func() error { _, err := s.TakeTicket(ctx, store.TicketKey{byte(n)}); return err },
-		"family": func() error {
-			return s.BeginFamily(ctx, store.Family{ID: fmt.Sprint("live", n), Subject: "user-1", Current: "c", Began: time.Now(), Expires: end, Ends: end})
+		"session": func() error {
+			return s.BeginSession(ctx, store.Session{ID: fmt.Sprint("live", n), Subject: "user-1", Current: "c", Began: time.Now(), Expires: end, Ends: end})
 		},
 		"wait":    func() error { return s.Wait(ctx, store.Cursor{}) },
 		"waiting": func() error { return s.Wait(ctx, store.Cursor{Epoch: s.epoch}) },
@@ -253,7 +253,7 @@ func TestCutOffChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := s.ListFamilies(t.Context(), "user-1")
+	all, err := s.ListSessions(t.Context(), "user-1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func TestUpgrade(t *testing.T) {
 	}
 	edit(t, path, strip)
 	old, err := Check(path)
-	if err != nil || old.Format != 1 || old.Next != want.Next || old.Revocations != want.Revocations || old.Families != want.Families || old.Tickets != want.Tickets {
+	if err != nil || old.Format != 1 || old.Next != want.Next || old.Revocations != want.Revocations || old.Sessions != want.Sessions || old.Tickets != want.Tickets {
 		t.Fatalf("%+v, %v; it was %+v", old, err, want)
 	}
 	for range 2 {
@@ -75,7 +75,7 @@ func TestUpgrade(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := Check(path); err != nil || got.Format != 2 || got.Next != want.Next || got.Revocations != want.Revocations || got.Families != want.Families {
+		if got, err := Check(path); err != nil || got.Format != 2 || got.Next != want.Next || got.Revocations != want.Revocations || got.Sessions != want.Sessions {
 			t.Errorf("%+v, %v; it was %+v", got, err, want)
 		}
 	}
@@ -103,13 +103,13 @@ func TestContentsChanged(t *testing.T) {
 	sealed := func(name, key, value []byte) []byte {
 		return binary.BigEndian.AppendUint64(bytes.Clone(value), checksum(name, key, value))
 	}
-	// older puts a family back to an older rotation, as an old page would.
+	// older puts a session back to an older rotation, as an old page would.
 	older := func(tx *bbolt.Tx) error {
-		b := tx.Bucket(familiesBucket)
+		b := tx.Bucket(sessionsBucket)
 		key, stored := b.Cursor().First()
 		value := bytes.Clone(stored[:len(stored)-checksumSize])
 		value[15]-- // Rotated
-		return b.Put(bytes.Clone(key), sealed(familiesBucket, key, value))
+		return b.Put(bytes.Clone(key), sealed(sessionsBucket, key, value))
 	}
 	exchange := func(name []byte) func(*bbolt.Tx) error {
 		return func(tx *bbolt.Tx) error {
@@ -142,41 +142,41 @@ func TestContentsChanged(t *testing.T) {
 		steps []step
 		want  error
 	}{
-		"as it was":                  {[]step{nothing, sealAgain}, nil},
-		"old, as it was":             {[]step{strip}, nil},
-		"a commit without a seal":    {[]step{nothing}, ErrDamaged},
-		"a revocation lost":          {[]step{delFirst(logBucket), sealAgain}, ErrDamaged},
-		"a name lost":                {[]step{delFirst(namesBucket), sealAgain}, ErrDamaged},
-		"an expiry lost":             {[]step{delFirst(expiryBucket), sealAgain}, ErrDamaged},
-		"a family lost":              {[]step{delFirst(familiesBucket), sealAgain}, ErrDamaged},
-		"a fact lost":                {[]step{delFirst(metaBucket), sealAgain}, ErrDamaged},
-		"a family of an older state": {[]step{older, sealAgain}, ErrDamaged},
-		"revocations exchanged":      {[]step{exchange(logBucket), sealAgain}, ErrDamaged},
-		"the last revocation lost":   {[]step{shorter, sealAgain}, ErrDamaged},
-		"a log begun anew":           {[]step{rewind}, ErrDamaged},
-		"a record more":              {[]step{set(logBucket, []byte("key"), sealed(logBucket, []byte("key"), nil)), sealAgain}, ErrDamaged},
-		"another bucket":             {[]step{other, sealAgain}, ErrDamaged},
-		"a bucket in a bucket":       {[]step{nested, sealAgain}, ErrDamaged},
-		"a bucket less":              {[]step{drop(ticketsBucket), sealAgain}, ErrDamaged},
-		"no seal":                    {[]step{func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(sealKey) }}, ErrDamaged},
-		"taken for an old one":       {[]step{setFormat(oldFormat), sealAgain}, ErrDamaged},
-		"old without the seal":       {[]step{setFormat(oldFormat), func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(sealKey) }}, ErrDamaged},
-		"no format":                  {[]step{setFormat(""), sealAgain}, ErrDamaged},
-		"a later format":             {[]step{setFormat(string(sealed(metaBucket, formatKey, []byte("wsauth store 3")))), sealAgain}, ErrFormat},
-		"old, a revocation lost":     {[]step{strip, delFirst(logBucket)}, ErrDamaged},
-		"old, a name lost":           {[]step{strip, delFirst(namesBucket)}, ErrDamaged},
-		"old, an expiry lost":        {[]step{strip, delFirst(expiryBucket)}, ErrDamaged},
-		"old, a family lost":         {[]step{strip, delFirst(familiesBucket)}, ErrDamaged},
-		"old, a subject lost":        {[]step{strip, delFirst(familySubjectBucket)}, ErrDamaged},
-		"old, a ticket lost":         {[]step{strip, delFirst(ticketsBucket)}, ErrDamaged},
-		"old, no count":              {[]step{strip, func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(countKey) }}, ErrDamaged},
-		"old, a short count":         {[]step{strip, set(metaBucket, countKey, []byte{1})}, ErrDamaged},
-		"old, another count":         {[]step{strip, set(metaBucket, familyCountKey, number(7))}, ErrDamaged},
-		"old, a torn revocation":     {[]step{strip, set(logBucket, number(1), []byte{1, 2})}, ErrDamaged},
-		"old, a torn ticket":         {[]step{strip, set(ticketsBucket, []byte("key"), []byte{1, 2})}, ErrDamaged},
-		"old, a torn family":         {[]step{strip, set(familiesBucket, []byte("key"), []byte{1, 2})}, ErrDamaged},
-		"old, revocations exchanged": {[]step{strip, exchange(logBucket)}, ErrDamaged},
-		"old with a seal":            {[]step{strip, func(tx *bbolt.Tx) error { return writeSeal(tx, sum{}) }}, ErrDamaged},
+		"as it was":                   {[]step{nothing, sealAgain}, nil},
+		"old, as it was":              {[]step{strip}, nil},
+		"a commit without a seal":     {[]step{nothing}, ErrDamaged},
+		"a revocation lost":           {[]step{delFirst(logBucket), sealAgain}, ErrDamaged},
+		"a name lost":                 {[]step{delFirst(namesBucket), sealAgain}, ErrDamaged},
+		"an expiry lost":              {[]step{delFirst(expiryBucket), sealAgain}, ErrDamaged},
+		"a session lost":              {[]step{delFirst(sessionsBucket), sealAgain}, ErrDamaged},
+		"a fact lost":                 {[]step{delFirst(metaBucket), sealAgain}, ErrDamaged},
+		"a session of an older state": {[]step{older, sealAgain}, ErrDamaged},
+		"revocations exchanged":       {[]step{exchange(logBucket), sealAgain}, ErrDamaged},
+		"the last revocation lost":    {[]step{shorter, sealAgain}, ErrDamaged},
+		"a log begun anew":            {[]step{rewind}, ErrDamaged},
+		"a record more":               {[]step{set(logBucket, []byte("key"), sealed(logBucket, []byte("key"), nil)), sealAgain}, ErrDamaged},
+		"another bucket":              {[]step{other, sealAgain}, ErrDamaged},
+		"a bucket in a bucket":        {[]step{nested, sealAgain}, ErrDamaged},
+		"a bucket less":               {[]step{drop(ticketsBucket), sealAgain}, ErrDamaged},
+		"no seal":                     {[]step{func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(sealKey) }}, ErrDamaged},
+		"taken for an old one":        {[]step{setFormat(oldFormat), sealAgain}, ErrDamaged},
+		"old without the seal":        {[]step{setFormat(oldFormat), func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(sealKey) }}, ErrDamaged},
+		"no format":                   {[]step{setFormat(""), sealAgain}, ErrDamaged},
+		"a later format":              {[]step{setFormat(string(sealed(metaBucket, formatKey, []byte("wsauth store 3")))), sealAgain}, ErrFormat},
+		"old, a revocation lost":      {[]step{strip, delFirst(logBucket)}, ErrDamaged},
+		"old, a name lost":            {[]step{strip, delFirst(namesBucket)}, ErrDamaged},
+		"old, an expiry lost":         {[]step{strip, delFirst(expiryBucket)}, ErrDamaged},
+		"old, a session lost":         {[]step{strip, delFirst(sessionsBucket)}, ErrDamaged},
+		"old, a subject lost":         {[]step{strip, delFirst(sessionSubjectBucket)}, ErrDamaged},
+		"old, a ticket lost":          {[]step{strip, delFirst(ticketsBucket)}, ErrDamaged},
+		"old, no count":               {[]step{strip, func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(countKey) }}, ErrDamaged},
+		"old, a short count":          {[]step{strip, set(metaBucket, countKey, []byte{1})}, ErrDamaged},
+		"old, another count":          {[]step{strip, set(metaBucket, sessionCountKey, number(7))}, ErrDamaged},
+		"old, a torn revocation":      {[]step{strip, set(logBucket, number(1), []byte{1, 2})}, ErrDamaged},
+		"old, a torn ticket":          {[]step{strip, set(ticketsBucket, []byte("key"), []byte{1, 2})}, ErrDamaged},
+		"old, a torn session":         {[]step{strip, set(sessionsBucket, []byte("key"), []byte{1, 2})}, ErrDamaged},
+		"old, revocations exchanged":  {[]step{strip, exchange(logBucket)}, ErrDamaged},
+		"old with a seal":             {[]step{strip, func(tx *bbolt.Tx) error { return writeSeal(tx, sum{}) }}, ErrDamaged},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := newPath(t)
@@ -336,7 +336,7 @@ func TestNewFile(t *testing.T) {
 	if err != nil || len(all) != 1 {
 		t.Errorf("%v, %v", all, err)
 	}
-	if report, err := Check(path); err != nil || report.Format != 2 || report.Next.Epoch == "" || report.Revocations+report.Families+report.Tickets != 0 {
+	if report, err := Check(path); err != nil || report.Format != 2 || report.Next.Epoch == "" || report.Revocations+report.Sessions+report.Tickets != 0 {
 		t.Errorf("%+v, %v", report, err)
 	}
 	if err := createFile(path); !errors.Is(err, os.ErrExist) {

@@ -263,8 +263,8 @@ func TestFullDiskAtTheStartChild(t *testing.T) {
 		if usage, err := s.RevocationUsage(t.Context()); err != nil || !usage.ReadOnly || usage.Entries+1 != before.Revocations {
 			t.Errorf("usage %+v, %v, of %+v", usage, err, before)
 		}
-		if all, err := s.ListFamilies(t.Context(), "user-1"); err != nil || len(all) == 0 {
-			t.Errorf("families %v, %v", all, err)
+		if all, err := s.ListSessions(t.Context(), "user-1"); err != nil || len(all) == 0 {
+			t.Errorf("sessions %v, %v", all, err)
 		}
 		if value, err := s.TakeTicket(t.Context(), store.TicketKey{1}); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("the ticket of before the clock was set back: %q, %v", value, err)

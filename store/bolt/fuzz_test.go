@@ -13,7 +13,8 @@ import (
 )
 
 // FuzzTicketEncoding: what is read is written again as the same bytes, is no
-// longer than a ticket may be, and shares no memory with what it was read from.
+// longer than a ticket may be, and shares no memory with what it was read
+// from.
 func FuzzTicketEncoding(f *testing.F) {
 	for _, one := range []ticket{
 		{time.UnixMilli(1_700_000_000_123), []byte("value")},
@@ -50,8 +51,8 @@ func FuzzTicketEncoding(f *testing.F) {
 	})
 }
 
-// FuzzSubjectKey: the families of a subject, and no other's, have keys with its
-// prefix, and they sort by when they began.
+// FuzzSubjectKey: the sessions of a subject, and no other's, have keys with
+// its prefix, and they sort by when they began.
 func FuzzSubjectKey(f *testing.F) {
 	f.Add("ann", "ann\x00", "a", int64(1), int64(2))
 	f.Add("", "a", "b", int64(255), int64(256))
@@ -60,8 +61,8 @@ func FuzzSubjectKey(f *testing.F) {
 		if one < 0 || two < 0 || one > 1<<50 || two > 1<<50 || len(subject) > 256 || len(other) > 256 {
 			return
 		}
-		a := subjectKey(store.Family{Subject: subject, ID: id, Began: time.UnixMilli(one)})
-		b := subjectKey(store.Family{Subject: subject, ID: id, Began: time.UnixMilli(two)})
+		a := subjectKey(store.Session{Subject: subject, ID: id, Began: time.UnixMilli(one)})
+		b := subjectKey(store.Session{Subject: subject, ID: id, Began: time.UnixMilli(two)})
 		if !bytes.HasPrefix(a, subjectPrefix(subject)) {
 			t.Errorf("%x has not the prefix %x", a, subjectPrefix(subject))
 		}

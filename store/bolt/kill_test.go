@@ -37,9 +37,9 @@ func TestMain(m *testing.M) {
 const killsPerFile = 50
 
 // TestKill (D8): whenever the process is killed, the file has all that was
-// acknowledged and nothing by halves: no revocation is lost, no ticket that was
-// handed out is there, no family is back at a token that was replaced or back
-// at all after its end.
+// acknowledged and nothing by halves: no revocation is lost, no ticket that
+// was handed out is there, no session is back at a token that was replaced or
+// back at all after its end.
 func TestKill(t *testing.T) {
 	// It is not parallel, like all tests that start children: until a child has
 	// begun, it holds the locks of the files that other tests close and open.

@@ -33,7 +33,7 @@ func workForEver(path string) {
 	c := child{s, time.Now()}
 	var wg sync.WaitGroup
 	for worker := range 2 {
-		for kind, work := range map[string]func(name string, n int){"r": c.revoke, "t": c.ticket, "f": c.family} {
+		for kind, work := range map[string]func(name string, n int){"r": c.revoke, "t": c.ticket, "f": c.session} {
 			wg.Go(func() {
 				for n := 0; ; n++ {
 					work(fmt.Sprintf("%s-%d-%d-%d", kind, os.Getpid(), worker, n), n)
@@ -81,15 +81,15 @@ func (c child) ticket(name string, n int) {
 	fmt.Println("took", name)
 }
 
-// family begins one, rotates it some times, and then leaves it, ends it or
+// session begins one, rotates it some times, and then leaves it, ends it or
 // uses an old token.
-func (c child) family(name string, n int) {
+func (c child) session(name string, n int) {
 	end := c.started.Add(time.Hour)
-	must(c.s.BeginFamily(context.Background(), store.Family{ID: name, Subject: killSubject, Current: "0", Began: c.started, Expires: end, Ends: end}))
+	must(c.s.BeginSession(context.Background(), store.Session{ID: name, Subject: killSubject, Current: "0", Began: c.started, Expires: end, Ends: end}))
 	fmt.Println("begun", name)
 	for step := range n % 5 {
 		fmt.Println("rotating", name)
-		f, err := c.s.RotateFamily(context.Background(), killRotation(name, step))
+		f, err := c.s.RotateSession(context.Background(), killRotation(name, step))
 		must(err)
 		if f.Current != fmt.Sprint(step+1) {
 			panic("another token is good")
@@ -99,18 +99,18 @@ func (c child) family(name string, n int) {
 	switch n % 3 {
 	case 1:
 		fmt.Println("ending", name)
-		must(c.s.EndFamily(context.Background(), name))
+		must(c.s.EndSession(context.Background(), name))
 		fmt.Println("ended", name)
 	case 2:
 		fmt.Println("ending", name)
-		if _, err := c.s.RotateFamily(context.Background(), killRotation(name, -1)); !errors.Is(err, store.ErrReused) {
+		if _, err := c.s.RotateSession(context.Background(), killRotation(name, -1)); !errors.Is(err, store.ErrReused) {
 			panic(err)
 		}
 		fmt.Println("ended", name)
 	}
 }
 
-// killSubject is whose families the child has.
+// killSubject is whose sessions the child has.
 const killSubject = "child"
 
 // killRotation presents the token of a step; that of step -1 never was.

@@ -15,10 +15,10 @@ import (
 type ledger struct {
 	revoked  map[string]bool
 	tickets  map[string]string // the last that was said of each
-	families map[string]*lineage
+	sessions map[string]*lineage
 }
 
-// lineage is what is known of a family.
+// lineage is what is known of a session.
 type lineage struct {
 	rotated  int  // acknowledged
 	rotating bool // perhaps once more
@@ -28,20 +28,20 @@ type lineage struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{revoked: map[string]bool{}, tickets: map[string]string{}, families: map[string]*lineage{}}
+	return &ledger{revoked: map[string]bool{}, tickets: map[string]string{}, sessions: map[string]*lineage{}}
 }
 
 // note takes down a line of a child.
 func (l *ledger) note(t *testing.T, verb, name string) {
 	t.Helper()
-	f := l.families[name]
+	f := l.sessions[name]
 	switch verb {
 	case "revoked":
 		l.revoked[name] = true
 	case "put", "taking", "took":
 		l.tickets[name] = verb
 	case "begun":
-		l.families[name] = &lineage{}
+		l.sessions[name] = &lineage{}
 	case "rotating":
 		f.rotating = true
 	case "rotated":
@@ -57,7 +57,7 @@ func (l *ledger) note(t *testing.T, verb, name string) {
 }
 
 // check compares a file with all that was said about it. It takes the tickets
-// and ends the families that it finds, which later checks must not find again.
+// and ends the sessions that it finds, which later checks must not find again.
 func (l *ledger) check(t *testing.T, s *Store) {
 	t.Helper()
 	found := readGroups(t, s)
@@ -85,18 +85,18 @@ func (l *ledger) check(t *testing.T, s *Store) {
 	for name := range taken {
 		l.tickets[name] = "took"
 	}
-	all, err := s.ListFamilies(t.Context(), killSubject)
+	all, err := s.ListSessions(t.Context(), killSubject)
 	if err != nil {
 		t.Fatal(err)
 	}
-	current := map[string]store.Family{}
+	current := map[string]store.Session{}
 	for _, f := range all {
 		current[f.ID] = f
-		if l.families[f.ID] == nil { // begun, and killed before it could say so
-			l.families[f.ID] = &lineage{}
+		if l.sessions[f.ID] == nil { // begun, and killed before it could say so
+			l.sessions[f.ID] = &lineage{}
 		}
 	}
-	for name, known := range l.families {
+	for name, known := range l.sessions {
 		f, there := current[name]
 		wg.Go(func() { known.check(t, s, name, f, there) })
 	}
@@ -121,22 +121,22 @@ func (l *ledger) checkTicket(t *testing.T, s *Store, name, verb string) bool {
 	return false
 }
 
-// check compares a family with what is known of it, and ends it.
-func (f *lineage) check(t *testing.T, s *Store, name string, found store.Family, there bool) {
+// check compares a session with what is known of it, and ends it.
+func (f *lineage) check(t *testing.T, s *Store, name string, found store.Session, there bool) {
 	switch {
 	case there && (f.ended || f.gone):
-		t.Errorf("family %s is back after its end", name)
+		t.Errorf("session %s is back after its end", name)
 	case !there && !f.ending && !f.gone:
-		t.Errorf("family %s is lost", name)
+		t.Errorf("session %s is lost", name)
 	case there && found.Current != fmt.Sprint(f.rotated) && !(f.rotating && found.Current == fmt.Sprint(f.rotated+1)):
-		t.Errorf("family %s is at %s, was at %d", name, found.Current, f.rotated)
+		t.Errorf("session %s is at %s, was at %d", name, found.Current, f.rotated)
 	}
 	want := store.ErrNotFound
 	if there {
 		want = store.ErrReused
 	}
-	if _, err := s.RotateFamily(t.Context(), killRotation(name, -1)); !errors.Is(err, want) {
-		t.Errorf("family %s: %v, want %v", name, err, want)
+	if _, err := s.RotateSession(t.Context(), killRotation(name, -1)); !errors.Is(err, want) {
+		t.Errorf("session %s: %v, want %v", name, err, want)
 	}
 	f.gone = true
 }

@@ -53,18 +53,18 @@ var (
 	ticketsBucket      = []byte("tickets")        // key: Expires, value
 	ticketExpiryBucket = []byte("tickets.expiry") // Expires, key: nil
 
-	familyCountKey     = []byte("families.count")
-	familiesBucket     = []byte("families")        // ID: family
-	familyExpiryBucket = []byte("families.expiry") // Expires, ID: nil
+	sessionCountKey     = []byte("families.count")
+	sessionsBucket      = []byte("families")        // ID: session
+	sessionExpiryBucket = []byte("families.expiry") // Expires, ID: nil
 	// Length of Subject in 2 bytes, Subject, Began, ID: nil.
-	familySubjectBucket = []byte("families.subjects")
+	sessionSubjectBucket = []byte("families.subjects")
 )
 
 // buckets lists all buckets.
 var buckets = [][]byte{
 	metaBucket, logBucket, namesBucket, expiryBucket,
 	ticketsBucket, ticketExpiryBucket,
-	familiesBucket, familyExpiryBucket, familySubjectBucket,
+	sessionsBucket, sessionExpiryBucket, sessionSubjectBucket,
 }
 
 // Options configure a store. The zero value uses the defaults.

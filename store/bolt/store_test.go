@@ -43,7 +43,7 @@ func TestStoreKeepsTheContract(t *testing.T) {
 		config := storetest.Config[*Store]{
 			Open: func(t *testing.T) *Store { return open(t, newPath(t), Options{}) },
 			OpenSmall: func(t *testing.T) *Store {
-				return open(t, newPath(t), Options{Limits: store.Limits{Revocations: 3, Tickets: 3, Families: 3}})
+				return open(t, newPath(t), Options{Limits: store.Limits{Revocations: 3, Tickets: 3, Sessions: 3}})
 			},
 			Reopen: func(t *testing.T, s *Store) *Store {
 				if err := s.Close(); err != nil {
@@ -57,7 +57,7 @@ func TestStoreKeepsTheContract(t *testing.T) {
 			t.Parallel()
 			t.Run("revocations", func(t *testing.T) { storetest.Revocations(t, config) })
 			t.Run("tickets", func(t *testing.T) { storetest.Tickets(t, config) })
-			t.Run("families", func(t *testing.T) { storetest.Families(t, config) })
+			t.Run("sessions", func(t *testing.T) { storetest.Sessions(t, config) })
 		})
 	}
 }
@@ -193,7 +193,7 @@ func TestSweep(t *testing.T) {
 	})
 }
 
-// TestSweepAll: tickets and families go when they have expired, in more than
+// TestSweepAll: tickets and sessions go when they have expired, in more than
 // one step and also those that were changed, and nothing else goes.
 func TestSweepAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -209,17 +209,17 @@ func TestSweepAll(t *testing.T) {
 					ticket = errors.Join(ticket, err)
 				}
 				id := fmt.Sprint(n)
-				family := s.BeginFamily(t.Context(), store.Family{ID: id, Subject: id, Current: "a", Began: now, Expires: now.Add(time.Minute), Ends: now.Add(time.Hour)})
+				session := s.BeginSession(t.Context(), store.Session{ID: id, Subject: id, Current: "a", Began: now, Expires: now.Add(time.Minute), Ends: now.Add(time.Hour)})
 				if n%10 == 0 {
-					_, err := s.RotateFamily(t.Context(), store.Rotation{ID: id, From: "a", To: "b", Expires: now.Add(2 * time.Minute)})
-					family = errors.Join(family, err)
+					_, err := s.RotateSession(t.Context(), store.Rotation{ID: id, From: "a", To: "b", Expires: now.Add(2 * time.Minute)})
+					session = errors.Join(session, err)
 				}
-				if err := errors.Join(ticket, family); err != nil {
+				if err := errors.Join(ticket, session); err != nil {
 					t.Error(err)
 				}
 			})
 		}
-		late := s.BeginFamily(t.Context(), store.Family{ID: "late", Subject: "late", Current: "a", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)})
+		late := s.BeginSession(t.Context(), store.Session{ID: "late", Subject: "late", Current: "a", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)})
 		late = errors.Join(late, s.PutTicket(t.Context(), store.TicketKey{31: 1}, nil, now.Add(time.Hour)))
 		if late != nil {
 			t.Fatal(late)
@@ -230,7 +230,7 @@ func TestSweepAll(t *testing.T) {
 		synctest.Wait()
 		entries(t, s)
 		err := s.db.View(func(tx *bbolt.Tx) error {
-			for _, name := range [][]byte{ticketsBucket, familiesBucket} {
+			for _, name := range [][]byte{ticketsBucket, sessionsBucket} {
 				if n := tx.Bucket(name).Stats().KeyN; n != 1 {
 					t.Errorf("%d %s are left, want 1", n, name)
 				}
@@ -252,7 +252,7 @@ func entries(t *testing.T, s *Store) int {
 		n = all.log.log.bucket.Stats().KeyN
 		agree(t, "log", all.log.count, all.log.log, all.log.names, all.log.expiry)
 		agree(t, "tickets", all.tickets.count, all.tickets.values, all.tickets.expiry)
-		agree(t, "families", all.families.count, all.families.families, all.families.expiry, all.families.subjects)
+		agree(t, "sessions", all.sessions.count, all.sessions.sessions, all.sessions.expiry, all.sessions.subjects)
 		return nil
 	})
 	if err != nil {

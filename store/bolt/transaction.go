@@ -165,7 +165,7 @@ type transaction struct {
 	tx       *checkedTx
 	log      *log
 	tickets  *ticketTable
-	families *familyTable
+	sessions *sessionTable
 }
 
 // openTransaction reads the seal and initialises the sum of tx.
@@ -175,13 +175,13 @@ func openTransaction(tx *checkedTx) *transaction {
 		panic(damaged("its seal is damaged"))
 	}
 	*tx.sum = sealed.sum
-	return &transaction{tx, openLog(tx), openTickets(tx), openFamilies(tx)}
+	return &transaction{tx, openLog(tx), openTickets(tx), openSessions(tx)}
 }
 
 // close writes the numbers of entries and the seal. Changes after it would be
 // lost.
 func (t *transaction) close() error {
-	err := errors.Join(t.log.count.close(), t.tickets.count.close(), t.families.count.close())
+	err := errors.Join(t.log.count.close(), t.tickets.count.close(), t.sessions.count.close())
 	t.log.count.meta.around(sealKey)
 	return errors.Join(err, writeSeal(t.tx.Tx, *t.tx.sum))
 }
@@ -189,7 +189,7 @@ func (t *transaction) close() error {
 // due reports whether there is anything to sweep. now is the time of the
 // system clock, ticketNow that of the ticket clock.
 func (t *transaction) due(now, ticketNow time.Time) bool {
-	return t.log.due(now) || t.tickets.due(ticketNow) || t.families.due(now)
+	return t.log.due(now) || t.tickets.due(ticketNow) || t.sessions.due(now)
 }
 
 // sweep deletes up to limit expired entries of each kind.
@@ -200,7 +200,7 @@ func (t *transaction) sweep(now, ticketNow time.Time, limit int) error {
 	if err := t.tickets.sweep(ticketNow, limit); err != nil {
 		return err
 	}
-	return t.families.sweep(now, limit)
+	return t.sessions.sweep(now, limit)
 }
 
 // counter is a number of entries, stored in the bucket meta.

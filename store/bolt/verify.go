@@ -17,7 +17,7 @@ type Report struct {
 	Size        int64        // in bytes
 	Records     int          // total, including index entries
 	Revocations int          // entries of the log, including expired ones
-	Families    int          // including expired ones
+	Sessions    int          // including expired ones
 	Tickets     int          // including expired ones
 	Next        store.Cursor // position after the last revocation
 }
@@ -191,8 +191,8 @@ func (c *inspection) count(name []byte, n int) {
 	switch string(name) {
 	case string(logBucket):
 		c.report.Revocations = n
-	case string(familiesBucket):
-		c.report.Families = n
+	case string(sessionsBucket):
+		c.report.Sessions = n
 	case string(ticketsBucket):
 		c.report.Tickets = n
 	}
@@ -242,13 +242,13 @@ func (c *inspection) verifyOld() (Report, error) {
 				}
 				expect(namesBucket, nameOf(r), key)
 				expect(expiryBucket, expiryKey(r.Expires, key), nil)
-			case string(familiesBucket):
-				var f store.Family
-				if err := f.UnmarshalBinary(value); err != nil || f.ID != string(key) {
-					return damaged("a family cannot be read")
+			case string(sessionsBucket):
+				var s store.Session
+				if err := s.UnmarshalBinary(value); err != nil || s.ID != string(key) {
+					return damaged("a session cannot be read")
 				}
-				expect(familyExpiryBucket, expiryKey(f.Expires, key), nil)
-				expect(familySubjectBucket, subjectKey(f), nil)
+				expect(sessionExpiryBucket, expiryKey(s.Expires, key), nil)
+				expect(sessionSubjectBucket, subjectKey(s), nil)
 			case string(ticketsBucket):
 				ticket, err := decodeTicket(value)
 				if err != nil {
@@ -275,7 +275,7 @@ func (c *inspection) verifyOld() (Report, error) {
 			return Report{}, damaged("%s does not fit the records", name)
 		}
 	}
-	for key, n := range map[string]int{string(countKey): c.report.Revocations, string(familyCountKey): c.report.Families, string(ticketCountKey): c.report.Tickets} {
+	for key, n := range map[string]int{string(countKey): c.report.Revocations, string(sessionCountKey): c.report.Sessions, string(ticketCountKey): c.report.Tickets} {
 		if stored := c.facts[key]; n > 0 && stored == nil || stored != nil && binary.BigEndian.Uint64(stored) != uint64(n) {
 			return Report{}, damaged("%s is not %d", key, n)
 		}

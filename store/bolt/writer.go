@@ -148,7 +148,7 @@ func (s *Store) news() <-chan struct{} {
 func (s *Store) sweep(now, ticketNow time.Time) bool {
 	due := false
 	err := s.view(func(tx *checkedTx) error {
-		due = openLog(tx).due(now) || openTickets(tx).due(ticketNow) || openFamilies(tx).due(now)
+		due = openLog(tx).due(now) || openTickets(tx).due(ticketNow) || openSessions(tx).due(now)
 		return nil
 	})
 	if err != nil || !due {

@@ -1,3 +1,3 @@
 // Package storetest contains the test suites for implementations of the
-// contracts in package store: [Revocations], [Tickets] and [Families].
+// contracts in package store: [Revocations], [Tickets] and [Sessions].
 package storetest

@@ -21,10 +21,10 @@ func presentation(id, token string) store.Presentation {
 	return store.Presentation{ID: id, Token: token}
 }
 
-// testFamilyRetry tests that repeating the last rotation with its key returns
+// testSessionRetry tests that repeating the last rotation with its key returns
 // the same result and changes nothing else.
-func testFamilyRetry(t *testing.T, s store.Families) {
-	begin(t, s, family("a", "ann"))
+func testSessionRetry(t *testing.T, s store.Sessions) {
+	begin(t, s, session("a", "ann"))
 	for n := range 3 {
 		from, to, key := fmt.Sprint(n), fmt.Sprint(n+1), fmt.Sprint("key ", n)
 		first := wantRotated(t, s, keyed("a", from, to, key), to)
@@ -45,10 +45,10 @@ func testFamilyRetry(t *testing.T, s store.Families) {
 	wantRotated(t, s, keyed("a", "3", "5", "key 2"), "4")
 }
 
-// testFamilyRetryReuse tests that an exchanged token is a reuse without the
+// testSessionRetryReuse tests that an exchanged token is a reuse without the
 // key, and with it after its successor was presented.
-func testFamilyRetryReuse(t *testing.T, s store.Families) {
-	other := family("other", "ann")
+func testSessionRetryReuse(t *testing.T, s store.Sessions) {
+	other := session("other", "ann")
 	begin(t, s, other)
 	for name, step := range map[string]struct {
 		first store.Rotation
@@ -69,11 +69,11 @@ func testFamilyRetryReuse(t *testing.T, s store.Families) {
 		"of a token that never was": {keyed("a", "0", "1", "key"), nil, keyed("a", "x", "y", "key")},
 	} {
 		t.Log(name)
-		begin(t, s, family("a", "ann"))
+		begin(t, s, session("a", "ann"))
 		was := wantRotated(t, s, step.first, "1")
 		if step.then != nil {
 			step.then()
-			all, err := s.ListFamilies(t.Context(), "ann")
+			all, err := s.ListSessions(t.Context(), "ann")
 			if err != nil || len(all) != 2 {
 				t.Fatalf("%s: %+v, %v", name, all, err)
 			}
@@ -93,10 +93,10 @@ func withoutRetry(r store.Rotation) store.Rotation {
 	return r
 }
 
-// testFamilyRetryIsUp tests that the key is valid for Retry, counted from the
+// testSessionRetryIsUp tests that the key is valid for Retry, counted from the
 // rotation.
-func testFamilyRetryIsUp(t *testing.T, s store.Families) {
-	begin(t, s, family("a", "ann"))
+func testSessionRetryIsUp(t *testing.T, s store.Sessions) {
+	begin(t, s, session("a", "ann"))
 	was := wantRotated(t, s, keyed("a", "0", "1", "key"), "1")
 	for range 2 {
 		time.Sleep(time.Until(was.Rotated.Add(24*time.Hour)) / 2)
@@ -108,16 +108,16 @@ func testFamilyRetryIsUp(t *testing.T, s store.Families) {
 	wantReused(t, s, keyed("a", "0", "x", "key"), was)
 }
 
-// testFamilyPresent tests that presenting the valid token keeps it valid, and
-// presenting any other ends the family, as in a rotation.
-func testFamilyPresent(t *testing.T, s store.Families) {
-	other := family("other", "ann")
+// testSessionPresent tests that presenting the valid token keeps it valid, and
+// presenting any other ends the session, as in a rotation.
+func testSessionPresent(t *testing.T, s store.Sessions) {
+	other := session("other", "ann")
 	begin(t, s, other)
 	for name, token := range map[string]string{
 		"the one before": "1", "the one before the last two": "0", "one that never was": "x", "none": "", "a long one": string(make([]byte, 10_000)),
 	} {
 		t.Log(name)
-		begin(t, s, family("a", "ann"))
+		begin(t, s, session("a", "ann"))
 		wantPresented(t, s, presentation("a", "0"))
 		wantRotated(t, s, rotation("a", "0", "1"), "1")
 		was := wantRotated(t, s, keyed("a", "1", "2", "key"), "2")
@@ -126,7 +126,7 @@ func testFamilyPresent(t *testing.T, s store.Families) {
 			if got := wantPresented(t, s, presentation("a", "2")); got != was {
 				t.Errorf("%+v\nwant %+v", got, was)
 			}
-			all, err := s.ListFamilies(t.Context(), "ann")
+			all, err := s.ListSessions(t.Context(), "ann")
 			if err != nil || len(all) != 2 || all[0] != was && all[1] != was {
 				t.Errorf("%+v, %v\nwant %+v", all, err, was)
 			}
@@ -134,24 +134,24 @@ func testFamilyPresent(t *testing.T, s store.Families) {
 		wantPresentReused(t, s, presentation("a", token), was)
 		wantListed(t, s, "ann", other)
 	}
-	// In a family that has not rotated, there is no previous token.
-	begin(t, s, family("a", "ann"))
+	// In a session that has not rotated, there is no previous token.
+	begin(t, s, session("a", "ann"))
 	p := presentation("a", "")
 	p.Grace = time.Hour
-	wantPresentReused(t, s, p, family("a", "ann"))
+	wantPresentReused(t, s, p, session("a", "ann"))
 	for _, id := range []string{"", "never", string(make([]byte, 10_000))} {
 		wantNoPresentation(t, s, presentation(id, "0"))
 	}
-	expired := family("expired", "ann")
+	expired := session("expired", "ann")
 	expired.Expires = time.Now().Add(-time.Second)
 	begin(t, s, expired)
 	wantNoPresentation(t, s, presentation("expired", "0"))
 }
 
-// testFamilyPresentGrace tests that within the grace, the previous token is
+// testSessionPresentGrace tests that within the grace, the previous token is
 // accepted, and the key remains valid.
-func testFamilyPresentGrace(t *testing.T, s store.Families) {
-	begin(t, s, family("a", "ann"))
+func testSessionPresentGrace(t *testing.T, s store.Sessions) {
+	begin(t, s, session("a", "ann"))
 	was := wantRotated(t, s, keyed("a", "0", "1", "key"), "1")
 	p := presentation("a", "0")
 	p.Grace = 365 * 24 * time.Hour
@@ -163,10 +163,10 @@ func testFamilyPresentGrace(t *testing.T, s store.Families) {
 	wantRotated(t, s, keyed("a", "0", "x", "key"), "1")
 }
 
-// testFamilyPresentGraceIsUp tests that the grace is counted from the
+// testSessionPresentGraceIsUp tests that the grace is counted from the
 // rotation.
-func testFamilyPresentGraceIsUp(t *testing.T, s store.Families) {
-	begin(t, s, family("a", "ann"))
+func testSessionPresentGraceIsUp(t *testing.T, s store.Sessions) {
+	begin(t, s, session("a", "ann"))
 	was := wantRotated(t, s, rotation("a", "0", "1"), "1")
 	p := presentation("a", "0")
 	p.Grace = 10 * time.Second
@@ -176,10 +176,10 @@ func testFamilyPresentGraceIsUp(t *testing.T, s store.Families) {
 	wantPresentReused(t, s, p, was)
 }
 
-// testFamilyRetryRestart tests that keys survive a restart, and cleared keys
+// testSessionRetryRestart tests that keys survive a restart, and cleared keys
 // do not return.
-func testFamilyRetryRestart(t *testing.T, s store.Families, reopen func() store.Families) {
-	begin(t, s, family("a", "ann"), family("presented", "bob"), family("plain", "cid"))
+func testSessionRetryRestart(t *testing.T, s store.Sessions, reopen func() store.Sessions) {
+	begin(t, s, session("a", "ann"), session("presented", "bob"), session("plain", "cid"))
 	kept := wantRotated(t, s, keyed("a", "0", "1", "key"), "1")
 	wantRotated(t, s, keyed("presented", "0", "1", "key"), "1")
 	presented := wantPresented(t, s, presentation("presented", "1"))

@@ -11,10 +11,10 @@ import (
 	"wsauth/store"
 )
 
-func testFamilyRotation(t *testing.T, s store.Families) {
-	other := family("b", "ann")
-	begin(t, s, family("a", "ann"), other)
-	want := family("a", "ann")
+func testSessionRotation(t *testing.T, s store.Sessions) {
+	other := session("b", "ann")
+	begin(t, s, session("a", "ann"), other)
+	want := session("a", "ann")
 	for n := range 5 {
 		before := time.Now().Truncate(time.Millisecond)
 		r := rotation("a", fmt.Sprint(n), fmt.Sprint(n+1))
@@ -30,13 +30,13 @@ func testFamilyRotation(t *testing.T, s store.Families) {
 		}
 		wantListed(t, s, "ann", want, other)
 	}
-	wantNoFamily(t, s, store.Family{ID: "never", Current: "0", Subject: "ann"})
+	wantNoSession(t, s, store.Session{ID: "never", Current: "0", Subject: "ann"})
 }
 
-// testFamilyGrace tests that the previous token may be presented again,
+// testSessionGrace tests that the previous token may be presented again,
 // returns the same result and changes nothing else.
-func testFamilyGrace(t *testing.T, s store.Families) {
-	begin(t, s, family("a", "ann"))
+func testSessionGrace(t *testing.T, s store.Sessions) {
+	begin(t, s, session("a", "ann"))
 	first := wantRotated(t, s, rotation("a", "0", "1"), "1")
 	for n := range 3 {
 		again := rotation("a", "0", fmt.Sprint("other ", n))
@@ -53,13 +53,13 @@ func testFamilyGrace(t *testing.T, s store.Families) {
 	wantRotated(t, s, rotation("a", "1", "3"), "2")
 }
 
-// testFamilyReuse tests that any token other than the last two ends the
-// family, but no other family.
-func testFamilyReuse(t *testing.T, s store.Families) {
-	other := family("other", "ann")
+// testSessionReuse tests that any token other than the last two ends the
+// session, but no other session.
+func testSessionReuse(t *testing.T, s store.Sessions) {
+	other := session("other", "ann")
 	begin(t, s, other)
 	for name, from := range map[string]string{"the one before the last two": "0", "one that never was": "x", "one that was refused": "refused"} {
-		begin(t, s, family("a", "ann"))
+		begin(t, s, session("a", "ann"))
 		wantRotated(t, s, rotation("a", "0", "1"), "1")
 		wantRotated(t, s, rotation("a", "1", "2"), "2")
 		was := wantRotated(t, s, rotation("a", "1", "refused"), "2")
@@ -67,16 +67,16 @@ func testFamilyReuse(t *testing.T, s store.Families) {
 		wantReused(t, s, rotation("a", from, "3"), was)
 		wantListed(t, s, "ann", other)
 	}
-	begin(t, s, family("a", "ann"))
-	wantReused(t, s, rotation("a", "1", "2"), family("a", "ann"))
+	begin(t, s, session("a", "ann"))
+	wantReused(t, s, rotation("a", "1", "2"), session("a", "ann"))
 	wantRotated(t, s, rotation("other", "0", "1"), "1")
 }
 
-// testFamilyNoGrace tests that without a grace, the previous token is a reuse
+// testSessionNoGrace tests that without a grace, the previous token is a reuse
 // immediately.
-func testFamilyNoGrace(t *testing.T, s store.Families) {
+func testSessionNoGrace(t *testing.T, s store.Sessions) {
 	for _, grace := range []time.Duration{0, -time.Hour} {
-		begin(t, s, family("a", "ann"))
+		begin(t, s, session("a", "ann"))
 		was := wantRotated(t, s, rotation("a", "0", "1"), "1")
 		again := rotation("a", "0", "2")
 		again.Grace = grace
@@ -84,10 +84,10 @@ func testFamilyNoGrace(t *testing.T, s store.Families) {
 	}
 }
 
-// testFamilyGraceIsUp tests that the grace is counted from the rotation, and
+// testSessionGraceIsUp tests that the grace is counted from the rotation, and
 // is not extended by presenting the token again.
-func testFamilyGraceIsUp(t *testing.T, s store.Families) {
-	begin(t, s, family("a", "ann"), family("b", "ann"))
+func testSessionGraceIsUp(t *testing.T, s store.Sessions) {
+	begin(t, s, session("a", "ann"), session("b", "ann"))
 	again := rotation("a", "0", "2")
 	again.Grace = 10 * time.Second
 	was := wantRotated(t, s, rotation("a", "0", "1"), "1")
@@ -106,10 +106,10 @@ func testFamilyGraceIsUp(t *testing.T, s store.Families) {
 	wantReused(t, s, again, was)
 }
 
-// testFamilyParallel tests that of 100 calls with one token, on three nodes,
+// testSessionParallel tests that of 100 calls with one token, on three nodes,
 // one replaces it and all get the same result.
-func testFamilyParallel(t *testing.T, nodes []store.Families) {
-	begin(t, nodes[0], family("a", "ann"))
+func testSessionParallel(t *testing.T, nodes []store.Sessions) {
+	begin(t, nodes[0], session("a", "ann"))
 	const rounds, calls = 10, 100
 	from := "0"
 	for round := range rounds {
@@ -117,9 +117,9 @@ func testFamilyParallel(t *testing.T, nodes []store.Families) {
 		var wg sync.WaitGroup
 		for call := range calls {
 			wg.Go(func() {
-				f, err := nodes[call%len(nodes)].RotateFamily(t.Context(), rotation("a", from, fmt.Sprintf("%d-%d", round, call)))
+				f, err := nodes[call%len(nodes)].RotateSession(t.Context(), rotation("a", from, fmt.Sprintf("%d-%d", round, call)))
 				if err != nil || f.Previous != from {
-					t.Errorf("RotateFamily from %s: %+v, %v", from, f, err)
+					t.Errorf("RotateSession from %s: %+v, %v", from, f, err)
 				}
 				currents.Store(f.Current, true)
 			})
@@ -133,12 +133,12 @@ func testFamilyParallel(t *testing.T, nodes []store.Families) {
 	}
 }
 
-// testFamilyParallelReuse tests that without a grace, of many calls with one
+// testSessionParallelReuse tests that without a grace, of many calls with one
 // token one rotates, one is a reuse, and the others find nothing.
-func testFamilyParallelReuse(t *testing.T, nodes []store.Families) {
+func testSessionParallelReuse(t *testing.T, nodes []store.Sessions) {
 	const rounds, calls = 10, 20
 	for round := range rounds {
-		f := family(fmt.Sprint(round), "ann")
+		f := session(fmt.Sprint(round), "ann")
 		begin(t, nodes[0], f)
 		var rotated, reused, missing atomic.Int64
 		var wg sync.WaitGroup
@@ -146,7 +146,7 @@ func testFamilyParallelReuse(t *testing.T, nodes []store.Families) {
 			wg.Go(func() {
 				r := rotation(f.ID, "0", fmt.Sprint("next ", call))
 				r.Grace = 0
-				switch _, err := nodes[call%len(nodes)].RotateFamily(t.Context(), r); {
+				switch _, err := nodes[call%len(nodes)].RotateSession(t.Context(), r); {
 				case err == nil:
 					rotated.Add(1)
 				case errors.Is(err, store.ErrReused):
@@ -154,7 +154,7 @@ func testFamilyParallelReuse(t *testing.T, nodes []store.Families) {
 				case errors.Is(err, store.ErrNotFound):
 					missing.Add(1)
 				default:
-					t.Errorf("RotateFamily: %v", err)
+					t.Errorf("RotateSession: %v", err)
 				}
 			})
 		}
@@ -162,63 +162,63 @@ func testFamilyParallelReuse(t *testing.T, nodes []store.Families) {
 		if rotated.Load() != 1 || reused.Load() != 1 || missing.Load() != calls-2 {
 			t.Errorf("%d rotated, %d reused, %d found nothing", rotated.Load(), reused.Load(), missing.Load())
 		}
-		wantNoFamily(t, nodes[0], f)
+		wantNoSession(t, nodes[0], f)
 	}
 }
 
-// testFamilyParallelBegin tests that of many calls that begin the same family,
-// one succeeds.
-func testFamilyParallelBegin(t *testing.T, nodes []store.Families) {
+// testSessionParallelBegin tests that of many calls that begin the same
+// session, one succeeds.
+func testSessionParallelBegin(t *testing.T, nodes []store.Sessions) {
 	for round := range 10 {
 		var begun atomic.Int64
 		var wg sync.WaitGroup
 		for call := range 20 {
 			wg.Go(func() {
-				switch err := nodes[call%len(nodes)].BeginFamily(t.Context(), family(fmt.Sprint(round), fmt.Sprint("subject ", call))); {
+				switch err := nodes[call%len(nodes)].BeginSession(t.Context(), session(fmt.Sprint(round), fmt.Sprint("subject ", call))); {
 				case err == nil:
 					begun.Add(1)
 				case !errors.Is(err, store.ErrInvalid):
-					t.Errorf("BeginFamily: %v", err)
+					t.Errorf("BeginSession: %v", err)
 				}
 			})
 		}
 		wg.Wait()
 		if begun.Load() != 1 {
-			t.Errorf("%d families of one ID", begun.Load())
+			t.Errorf("%d sessions of one ID", begun.Load())
 		}
 	}
 }
 
-// testFamilyParallelChanges tests that concurrent changes of different
-// families do not affect each other.
-func testFamilyParallelChanges(t *testing.T, nodes []store.Families) {
-	const families, steps = 20, 10
+// testSessionParallelChanges tests that concurrent changes of different
+// sessions do not affect each other.
+func testSessionParallelChanges(t *testing.T, nodes []store.Sessions) {
+	const sessions, steps = 20, 10
 	var wg sync.WaitGroup
-	for n := range families {
+	for n := range sessions {
 		wg.Go(func() {
 			s := nodes[n%len(nodes)]
-			f := family(fmt.Sprintf("%02d", n), "ann")
-			if err := s.BeginFamily(t.Context(), f); err != nil {
-				t.Errorf("BeginFamily: %v", err)
+			f := session(fmt.Sprintf("%02d", n), "ann")
+			if err := s.BeginSession(t.Context(), f); err != nil {
+				t.Errorf("BeginSession: %v", err)
 			}
 			for step := range steps {
 				wantRotated(t, s, rotation(f.ID, fmt.Sprint(step), fmt.Sprint(step+1)), fmt.Sprint(step+1))
 			}
 			if n%2 == 1 {
-				if err := s.EndFamily(t.Context(), f.ID); err != nil {
-					t.Errorf("EndFamily: %v", err)
+				if err := s.EndSession(t.Context(), f.ID); err != nil {
+					t.Errorf("EndSession: %v", err)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	all, err := nodes[0].ListFamilies(t.Context(), "ann")
-	if err != nil || len(all) != families/2 {
-		t.Errorf("%d families, %v", len(all), err)
+	all, err := nodes[0].ListSessions(t.Context(), "ann")
+	if err != nil || len(all) != sessions/2 {
+		t.Errorf("%d sessions, %v", len(all), err)
 	}
 	for i, f := range all {
 		if f.ID != fmt.Sprintf("%02d", 2*i) || f.Current != fmt.Sprint(steps) || f.Previous != fmt.Sprint(steps-1) {
-			t.Errorf("family %d is %+v", i, f)
+			t.Errorf("session %d is %+v", i, f)
 		}
 	}
 }

@@ -9,51 +9,51 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzFamilyEncoding: what is read is canonical, and written again is the same
-// bytes; what is refused leaves the family as it was.
-func FuzzFamilyEncoding(f *testing.F) {
+// FuzzSessionEncoding: what is read is canonical, and written again is the
+// same bytes; what is refused leaves the session as it was.
+func FuzzSessionEncoding(f *testing.F) {
 	moment := time.UnixMilli(1_700_000_000_123)
 	long := strings.Repeat("n", maxID)
-	for _, family := range []Family{
+	for _, session := range []Session{
 		{ID: "i", Subject: "s", Current: "c", Began: moment, Expires: moment, Ends: moment},
 		{ID: long, Subject: long, Current: long, Previous: long, Began: moment, Rotated: moment.Add(1), Expires: moment.Add(time.Hour), Ends: moment.Add(2 * time.Hour), Remote: long, Agent: "\xff\x00"},
 		{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: moment, Expires: moment, Ends: moment, Key: HashKey("key")},
 	} {
-		family, err := family.Canonical()
+		session, err := session.Canonical()
 		if err != nil {
 			f.Fatal(err)
 		}
-		data, err := family.AppendBinary(nil)
+		data, err := session.AppendBinary(nil)
 		if err != nil {
 			f.Fatal(err)
 		}
-		var back Family
-		if err := back.UnmarshalBinary(data); err != nil || back != family {
-			f.Fatalf("%v is read as %v: %v", family, back, err)
+		var back Session
+		if err := back.UnmarshalBinary(data); err != nil || back != session {
+			f.Fatalf("%v is read as %v: %v", session, back, err)
 		}
 		f.Add(data)
 		f.Add(data[:len(data)-1])
 		f.Add(append(bytes.Clone(data), 0))
-		f.Add(append(bytes.Clone(data), make([]byte, len(family.Key))...))
-		f.Add(append(bytes.Clone(data), bytes.Repeat([]byte{1}, len(family.Key)+1)...))
+		f.Add(append(bytes.Clone(data), make([]byte, len(session.Key))...))
+		f.Add(append(bytes.Clone(data), bytes.Repeat([]byte{1}, len(session.Key)+1)...))
 	}
 	for _, n := range []int{0, 7, 31, 32, 33, 44, 45} { // around the moments and the lengths
 		f.Add(make([]byte, n))
 	}
 	f.Add(bytes.Repeat([]byte{0xff}, 100))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		before := Family{ID: "before"}
-		family := before
-		if err := family.UnmarshalBinary(data); err != nil {
-			if !errors.Is(err, ErrInvalid) || family != before {
-				t.Errorf("%x: %v, and left %v", data, err, family)
+		before := Session{ID: "before"}
+		session := before
+		if err := session.UnmarshalBinary(data); err != nil {
+			if !errors.Is(err, ErrInvalid) || session != before {
+				t.Errorf("%x: %v, and left %v", data, err, session)
 			}
 			return
 		}
-		if canonical, err := family.Canonical(); err != nil || canonical != family {
-			t.Errorf("%x: %v is not canonical: %v, %v", data, family, canonical, err)
+		if canonical, err := session.Canonical(); err != nil || canonical != session {
+			t.Errorf("%x: %v is not canonical: %v, %v", data, session, canonical, err)
 		}
-		if again, err := family.AppendBinary(nil); err != nil || !bytes.Equal(again, data) {
+		if again, err := session.AppendBinary(nil); err != nil || !bytes.Equal(again, data) {
 			t.Errorf("%x: written again as %x, %v", data, again, err)
 		}
 	})
@@ -84,7 +84,7 @@ func FuzzCut(f *testing.F) {
 // window for the token before.
 func TestRotateWithoutTheTime(t *testing.T) {
 	now := time.Now()
-	f, err := Family{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}.Canonical()
+	f, err := Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}.Canonical()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,13 +111,13 @@ func TestRotateWithoutTheTime(t *testing.T) {
 	}
 }
 
-// TestFamilyEncodingWithoutAKey: a family without a key is encoded as it was
-// before families had keys, so that stores of then can be read.
-func TestFamilyEncodingWithoutAKey(t *testing.T) {
+// TestSessionEncodingWithoutAKey: a session without a key is encoded as it was
+// before sessions had keys, so that stores of then can be read.
+func TestSessionEncodingWithoutAKey(t *testing.T) {
 	moment := time.UnixMilli(0x0102030405).UTC()
-	f := Family{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: moment, Rotated: moment, Expires: moment, Ends: moment, Remote: "r", Agent: "a"}
+	f := Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: moment, Rotated: moment, Expires: moment, Ends: moment, Remote: "r", Agent: "a"}
 	old := []byte(strings.Repeat("\x00\x00\x00\x01\x02\x03\x04\x05", 4) + "\x00\x01i\x00\x01s\x00\x01c\x00\x01p\x00\x01r\x00\x01a")
-	var back Family
+	var back Session
 	if err := back.UnmarshalBinary(old); err != nil || back != f {
 		t.Errorf("read as %+v, %v, want %+v", back, err, f)
 	}
@@ -130,7 +130,7 @@ func TestFamilyEncodingWithoutAKey(t *testing.T) {
 // the clock was set back by less.
 func TestRetryWithoutTheTime(t *testing.T) {
 	now := time.Now()
-	f, err := Family{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: now, Expires: now.AddDate(1, 0, 0), Ends: now.AddDate(1, 0, 0), Key: HashKey("key")}.Canonical()
+	f, err := Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: now, Expires: now.AddDate(1, 0, 0), Ends: now.AddDate(1, 0, 0), Key: HashKey("key")}.Canonical()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,19 +154,19 @@ func TestRetryWithoutTheTime(t *testing.T) {
 	}
 }
 
-// TestFamilyRefuses: what is neither the current token of a family nor the one
-// before it, within its grace, is a reuse, and a family that has expired is
-// none.
-func TestFamilyRefuses(t *testing.T) {
+// TestSessionRefuses: what is neither the current token of a session nor the
+// one before it, within its grace, is a reuse, and a session that has expired
+// is none.
+func TestSessionRefuses(t *testing.T) {
 	now := time.Now()
-	first, err := Family{ID: "i", Subject: "s", Current: "c", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}.Canonical()
+	first, err := Session{ID: "i", Subject: "s", Current: "c", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}.Canonical()
 	if err != nil {
 		t.Fatal(err)
 	}
 	rotated := first
 	rotated.Previous = "p"
 	for name, tt := range map[string]struct {
-		f     Family
+		f     Session
 		token string
 		grace time.Duration
 		after time.Duration
@@ -186,14 +186,14 @@ func TestFamilyRefuses(t *testing.T) {
 	} {
 		moment := tt.f.Rotated.Add(tt.after)
 		got, err := tt.f.Present(Presentation{ID: "i", Token: tt.token, Grace: tt.grace}, moment)
-		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || (got == Family{}) != errors.Is(tt.want, ErrNotFound) {
+		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || (got == Session{}) != errors.Is(tt.want, ErrNotFound) {
 			t.Errorf("%s: presented: %v, %v, want %v", name, got, err, tt.want)
 		}
 		if tt.token == "" {
 			continue // no rotation is from none
 		}
 		got, err = tt.f.Rotate(Rotation{ID: "i", From: tt.token, To: "n", Grace: tt.grace, Expires: now.Add(time.Hour)}, moment)
-		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || (got == Family{}) != errors.Is(tt.want, ErrNotFound) {
+		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || (got == Session{}) != errors.Is(tt.want, ErrNotFound) {
 			t.Errorf("%s: rotated: %v, %v, want %v", name, got, err, tt.want)
 		}
 	}

@@ -1,0 +1,199 @@
+package bolt
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"wsauth/store"
+)
+
+// sessionTable accesses the sessions within one transaction.
+type sessionTable struct {
+	sessions, expiry, subjects *table
+	count                      counter
+}
+
+func openSessions(tx *checkedTx) *sessionTable {
+	return &sessionTable{
+		sessions: openTable(tx, sessionsBucket),
+		expiry:   openTable(tx, sessionExpiryBucket),
+		subjects: openTable(tx, sessionSubjectBucket),
+		count:    openCounter(tx, sessionCountKey),
+	}
+}
+
+// begin adds a session, which must be canonical.
+func (t *sessionTable) begin(s store.Session, now time.Time, limit int) error {
+	switch old, err := t.get([]byte(s.ID)); {
+	case errors.Is(err, store.ErrNotFound):
+	case err != nil:
+		return err
+	case !old.Expired(now):
+		return fmt.Errorf("%w: a session that is there already", store.ErrInvalid)
+	default: // expired, but not swept yet
+		if err := t.remove(old); err != nil {
+			return err
+		}
+	}
+	if s.Expired(now) {
+		return nil
+	}
+	if t.count.n >= uint64(limit) {
+		if err := t.sweep(now, sweepSize); err != nil {
+			return err
+		}
+	}
+	if t.count.n >= uint64(limit) {
+		return store.ErrFull
+	}
+	if full, err := t.full(s.Subject, now); err != nil || full {
+		return cmp.Or(err, store.ErrFull)
+	}
+	t.count.n++
+	return errors.Join(t.put(s), t.subjects.put(subjectKey(s), nil))
+}
+
+// rotate applies [store.Session.Rotate].
+func (t *sessionTable) rotate(r store.Rotation, now time.Time) (store.Session, error) {
+	return t.step(r.ID, func(s store.Session) (store.Session, error) { return s.Rotate(r, now) })
+}
+
+// present applies [store.Session.Present].
+func (t *sessionTable) present(p store.Presentation, now time.Time) (store.Session, error) {
+	return t.step(p.ID, func(s store.Session) (store.Session, error) { return s.Present(p, now) })
+}
+
+// step writes the result of take, or removes the session if its token was
+// reused.
+func (t *sessionTable) step(id string, take func(store.Session) (store.Session, error)) (store.Session, error) {
+	old, err := t.get([]byte(id))
+	if err != nil {
+		return store.Session{}, err
+	}
+	s, err := take(old)
+	switch {
+	case errors.Is(err, store.ErrReused):
+		if failed := t.remove(old); failed != nil {
+			return store.Session{}, failed
+		}
+		return s, err
+	case err != nil || s == old:
+		return s, err
+	}
+	if err := t.expiry.delete(expiryKey(old.Expires, []byte(old.ID))); err != nil {
+		return store.Session{}, err
+	}
+	return s, t.put(s)
+}
+
+// end removes a session, if it exists.
+func (t *sessionTable) end(id string) error {
+	s, err := t.get([]byte(id))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return t.remove(s)
+}
+
+// full reports whether a subject has reached its limit of sessions. It reads
+// them only if some may have expired but not been swept.
+func (t *sessionTable) full(subject string, now time.Time) (bool, error) {
+	n := 0
+	prefix := subjectPrefix(subject)
+	c := t.subjects.cursor()
+	for key, _ := c.seek(prefix); bytes.HasPrefix(key, prefix); key, _ = c.next() {
+		n++
+	}
+	if n < store.MaxSubjectSessions {
+		return false, nil
+	}
+	all, err := t.list(subject, now)
+	return len(all) >= store.MaxSubjectSessions, err
+}
+
+// list returns the sessions of a subject, the oldest first.
+func (t *sessionTable) list(subject string, now time.Time) ([]store.Session, error) {
+	var all []store.Session
+	prefix := subjectPrefix(subject)
+	c := t.subjects.cursor()
+	for key, _ := c.seek(prefix); bytes.HasPrefix(key, prefix); key, _ = c.next() {
+		s, err := t.get(key[len(prefix)+8:])
+		if err != nil {
+			return nil, damaged("a subject's session: %v", err)
+		}
+		if !s.Expired(now) {
+			all = append(all, s)
+		}
+	}
+	return all, nil
+}
+
+// get returns a session, which may have expired.
+func (t *sessionTable) get(id []byte) (store.Session, error) {
+	var s store.Session
+	data := t.sessions.get(id)
+	if data == nil {
+		return s, store.ErrNotFound
+	}
+	if err := s.UnmarshalBinary(data); err != nil {
+		return s, damaged("a session: %v", err)
+	}
+	return s, nil
+}
+
+// put writes a session and its index entry by expiry.
+func (t *sessionTable) put(s store.Session) error {
+	value, err := s.AppendBinary(nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		t.sessions.put([]byte(s.ID), value),
+		t.expiry.put(expiryKey(s.Expires, []byte(s.ID)), nil),
+	)
+}
+
+func (t *sessionTable) remove(s store.Session) error {
+	t.count.n--
+	return errors.Join(
+		t.sessions.delete([]byte(s.ID)),
+		t.expiry.delete(expiryKey(s.Expires, []byte(s.ID))),
+		t.subjects.delete(subjectKey(s)),
+	)
+}
+
+// due reports whether a session has expired.
+func (t *sessionTable) due(now time.Time) bool { return len(firstDue(t.expiry, now, 1)) > 0 }
+
+// sweep deletes up to limit sessions that have expired.
+func (t *sessionTable) sweep(now time.Time, limit int) error {
+	for _, id := range firstDue(t.expiry, now, limit) {
+		s, err := t.get(id)
+		if err != nil {
+			return damaged("a session that expires: %v", err)
+		}
+		if err := t.remove(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// subjectPrefix returns the common prefix of the keys of a subject's sessions.
+func subjectPrefix(subject string) []byte {
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(subject))), subject...)
+}
+
+// subjectKey returns a key that sorts sessions of a subject by their
+// beginning.
+func subjectKey(s store.Session) []byte {
+	key := binary.BigEndian.AppendUint64(subjectPrefix(s.Subject), uint64(s.Began.UnixMilli()))
+	return append(key, s.ID...)
+}

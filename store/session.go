@@ -1,0 +1,158 @@
+package store
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
+
+// MaxSubjectSessions is the maximum number of sessions of one subject.
+const MaxSubjectSessions = 1000
+
+// maxNote is the maximum length of Remote and Agent in bytes.
+const maxNote = 256
+
+// A Session is a login session with its chain of refresh tokens, each of which
+// replaces the previous one (RFC 9700 §4.14.2). Names are 1 to 256 bytes long.
+type Session struct {
+	ID       string    // sid of its tokens
+	Subject  string    // sub of its tokens
+	Current  string    // jti of the valid refresh token
+	Previous string    // jti that Current replaced, or empty
+	Began    time.Time // time of the login
+	Rotated  time.Time // time of the last rotation; Began if there was none
+	Expires  time.Time // expiry of Current, and so of the session
+	Ends     time.Time // Expires can never be later
+
+	// Key is the idempotency key of the last rotation. It is zero if the
+	// rotation had none or if Current has been presented since.
+	Key KeyHash
+
+	// Where the session was last used, shown to its user. Any text; truncated
+	// to 256 bytes.
+	Remote string // an address
+	Agent  string // a program
+}
+
+// A KeyHash is the SHA-256 of an idempotency key: a random text that a client
+// sends with each attempt of one rotation. The zero KeyHash means no key.
+type KeyHash [sha256.Size]byte
+
+// HashKey returns the hash of key, or the zero KeyHash if key is empty.
+func HashKey(key string) KeyHash {
+	if key == "" {
+		return KeyHash{}
+	}
+	return sha256.Sum256([]byte(key))
+}
+
+// matches reports whether k and other are hashes of the same key.
+func (k KeyHash) matches(other KeyHash) bool {
+	return k != KeyHash{} && subtle.ConstantTimeCompare(k[:], other[:]) == 1
+}
+
+// Expired reports whether the session has expired at the time now.
+func (s Session) Expired(now time.Time) bool { return !s.Expires.After(now) }
+
+// Canonical returns s in the form in which stores keep it, comparable with ==:
+// times in UTC and rounded down to milliseconds, Rotated set, Expires not
+// after Ends, Remote and Agent truncated. It returns an [ErrInvalid] if s is
+// not valid.
+func (s Session) Canonical() (Session, error) {
+	for what, name := range map[string]string{"ID": s.ID, "Subject": s.Subject, "Current": s.Current} {
+		if name == "" || len(name) > maxID {
+			return Session{}, fmt.Errorf("%w: a session with a %s of %d bytes", ErrInvalid, what, len(name))
+		}
+	}
+	if len(s.Previous) > maxID {
+		return Session{}, fmt.Errorf("%w: a session with a Previous of %d bytes", ErrInvalid, len(s.Previous))
+	}
+	if s.Rotated.IsZero() {
+		s.Rotated = s.Began
+	}
+	for what, moment := range map[string]*time.Time{"Began": &s.Began, "Rotated": &s.Rotated, "Expires": &s.Expires, "Ends": &s.Ends} {
+		if !representable(moment.UnixMilli()) {
+			return Session{}, fmt.Errorf("%w: a session with %s %v", ErrInvalid, what, *moment)
+		}
+		*moment = wholeMilliseconds(*moment)
+	}
+	if s.Expires.After(s.Ends) {
+		s.Expires = s.Ends
+	}
+	s.Remote, s.Agent = cut(s.Remote), cut(s.Agent)
+	return s, nil
+}
+
+// Rotate implements the decision of [Sessions.RotateSession]: it returns s
+// after the rotation. s and r must be canonical. With [ErrReused], it returns
+// s unchanged, and the store must end it.
+func (s Session) Rotate(r Rotation, now time.Time) (Session, error) {
+	if s.Expired(now) {
+		return Session{}, ErrNotFound
+	}
+	switch r.From {
+	case s.Current:
+		s.Previous, s.Current, s.Key = s.Current, r.To, r.Key
+		s.Rotated = wholeMilliseconds(now)
+		s.Expires = r.Expires
+		if s.Expires.After(s.Ends) {
+			s.Expires = s.Ends
+		}
+	case s.Previous:
+		retry := s.Key.matches(r.Key) && r.Retry > 0 && now.Sub(s.Rotated).Abs() <= r.Retry
+		if !retry && !s.graced(r.Grace, now) {
+			return s, ErrReused
+		}
+	default:
+		return s, ErrReused
+	}
+	s.Remote, s.Agent = r.Remote, r.Agent
+	return s, nil
+}
+
+// Present implements the decision of [Sessions.PresentSession]: it returns s
+// afterwards. s must be canonical. With [ErrReused], it returns s unchanged,
+// and the store must end it.
+func (s Session) Present(p Presentation, now time.Time) (Session, error) {
+	if s.Expired(now) {
+		return Session{}, ErrNotFound
+	}
+	switch {
+	case p.Token == s.Current:
+		s.Key = KeyHash{}
+		return s, nil
+	case p.Token != "" && p.Token == s.Previous && s.graced(p.Grace, now):
+		return s, nil
+	}
+	return s, ErrReused
+}
+
+// ClockStep is the tolerance for a server clock that is set back: within it, a
+// repeated refresh token is not mistaken for a stolen one, and the server
+// accepts its own tokens although they are dated in the future.
+const ClockStep = 5 * time.Second
+
+// graced reports whether Current replaced Previous at most grace ago. If the
+// clock was set back by up to [ClockStep], the negative duration counts as
+// zero; if by more, the duration is unknown and graced returns false.
+func (s Session) graced(grace time.Duration, now time.Time) bool {
+	since := now.Sub(s.Rotated)
+	return grace > 0 && since >= -ClockStep && since <= grace
+}
+
+// wholeMilliseconds rounds t down as [time.Time.UnixMilli] does.
+func wholeMilliseconds(t time.Time) time.Time { return time.UnixMilli(t.UnixMilli()).UTC() }
+
+// cut truncates a note at a character boundary.
+func cut(note string) string {
+	if len(note) <= maxNote {
+		return note
+	}
+	end := maxNote
+	for end > maxNote-utf8.UTFMax && !utf8.RuneStart(note[end]) {
+		end--
+	}
+	return note[:end]
+}
