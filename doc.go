@@ -9,6 +9,10 @@
 // that browsers can read. A server that reads handshakes itself, such as the
 // gateway, calls [Guard.Check] and [Guard.Admit].
 //
+//	verifier, err := token.NewSecretVerifier(secret)
+//	guard, err := wsauth.New(wsauth.Config{Verifier: verifier})
+//	mux.Handle("/ws", guard.Require(wsauth.Access)(chat))
+//
 // A request passes through these steps, in these files:
 //
 //	serve.go        Require: check, admit, call the handler (context.go)

@@ -17,7 +17,7 @@ import (
 
 	"wsauth/internal/httpx"
 	"wsauth/token"
-	"wsauth/token/remotekeys"
+	"wsauth/token/jwks"
 )
 
 // Config configures a [Provider]. Issuer and Audience are required.
@@ -120,11 +120,11 @@ type Config struct {
 	InsecureHTTP bool
 
 	// Proxy is the URL of the HTTP proxy for fetching the keys; see
-	// remotekeys. Default: none, whatever the environment says.
+	// jwks.Config. Default: none, whatever the environment says.
 	Proxy string
 
 	// Transport fetches the keys. Default: direct, with limits; see
-	// remotekeys.
+	// jwks.Config.
 	Transport http.RoundTripper
 
 	// Logger logs failures to fetch the keys. Default: no log.
@@ -267,7 +267,7 @@ func New(c Config) (*Provider, error) {
 		return nil, err
 	}
 	if p.keys == nil {
-		keys, err := remotekeys.New(remotekeys.Config{
+		keys, err := jwks.New(jwks.Config{
 			Issuer: c.Issuer, URL: c.KeysURL, Algorithms: named, InsecureHTTP: c.InsecureHTTP, Proxy: c.Proxy, Transport: c.Transport, Logger: c.Logger,
 		})
 		if err != nil {

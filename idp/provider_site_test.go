@@ -22,7 +22,7 @@ import (
 	"wsauth/internal/wstest"
 	"wsauth/store"
 	"wsauth/token"
-	"wsauth/token/remotekeys"
+	"wsauth/token/jwks"
 )
 
 // patience is how long a test waits for what must happen soon.
@@ -41,7 +41,7 @@ type site struct {
 	t      *testing.T
 	url    string
 	client *http.Client
-	keys   []*remotekeys.Keys
+	keys   []*jwks.Keys
 	run    func() // keeps the keys up to date until the test ends
 }
 
@@ -49,9 +49,9 @@ type site struct {
 // unknown key causes a fetch at once.
 func onLoopback(t *testing.T, timeout time.Duration, providers ...*idptest.Provider) *site {
 	t.Helper()
-	var keys []*remotekeys.Keys
+	var keys []*jwks.Keys
 	for _, p := range providers {
-		keys = append(keys, must(remotekeys.New(remotekeys.Config{Issuer: p.Issuer(), Timeout: timeout, MinInterval: 1})))
+		keys = append(keys, must(jwks.New(jwks.Config{Issuer: p.Issuer(), Timeout: timeout, MinInterval: 1})))
 	}
 	l := must(net.Listen("tcp", "127.0.0.1:0"))
 	return serve(t, l, "http://"+l.Addr().String(), &http.Transport{DisableKeepAlives: true}, providers, keys)
@@ -63,14 +63,14 @@ func inBubble(t *testing.T, f func(t *testing.T, s *site, p *idptest.Provider)) 
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := idptest.NewInMemory(t, "https://id.example")
-		keys := must(remotekeys.New(remotekeys.Config{Issuer: p.Issuer(), Transport: p.Transport()}))
+		keys := must(jwks.New(jwks.Config{Issuer: p.Issuer(), Transport: p.Transport()}))
 		l := wstest.NewPipes()
 		transport := &http.Transport{DialContext: l.DialContext, DisableKeepAlives: true}
-		f(t, serve(t, l, "http://site.example", transport, []*idptest.Provider{p}, []*remotekeys.Keys{keys}), p)
+		f(t, serve(t, l, "http://site.example", transport, []*idptest.Provider{p}, []*jwks.Keys{keys}), p)
 	})
 }
 
-func serve(t *testing.T, l net.Listener, address string, transport http.RoundTripper, providers []*idptest.Provider, keys []*remotekeys.Keys) *site {
+func serve(t *testing.T, l net.Listener, address string, transport http.RoundTripper, providers []*idptest.Provider, keys []*jwks.Keys) *site {
 	t.Helper()
 	var trusted []*idp.Provider
 	var verifiers []*token.Verifier

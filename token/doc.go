@@ -3,9 +3,13 @@
 //
 // # Verifying
 //
-// A [Verifier] trusts the keys of a [KeySet]. It checks a token in a fixed
-// order, cheapest checks first: length, alphabet, segments, header, algorithm,
-// signature, payload, then the claims iat, nbf, exp, iss, aud and the others.
+// [NewSecretVerifier] is enough for tokens that are signed with a shared
+// secret, and NewVerifier of package jwks for those of an identity provider.
+// [NewVerifier] has all settings.
+//
+// A [Verifier] checks a token in a fixed order, cheapest checks first: length,
+// alphabet, segments, header, algorithm, signature, payload, then the claims
+// iat, nbf, exp, iss, aud and the others.
 // Every refusal is an [*Error] whose Kind is one of the sentinels of this
 // package.
 //

@@ -9,6 +9,39 @@ import (
 	"wsauth/token"
 )
 
+func ExampleNewSecretVerifier() {
+	secret := []byte("use 32 random bytes or more here!")
+	verifier, err := token.NewSecretVerifier(secret)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// Any library that has the secret can issue the tokens.
+	key, err := token.NewKey(token.HS256, secret, token.KeyOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	issuer, err := token.NewIssuer(token.IssuerConfig{Key: key})
+	if err != nil {
+		log.Fatal(err)
+	}
+	access, err := issuer.Access("ada", token.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	claims, err := verifier.Verify(context.Background(), access.Raw)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(claims.Subject, claims.Type)
+
+	_, err = token.NewSecretVerifier([]byte("secret"))
+	fmt.Println(err)
+	// Output:
+	// ada access
+	// token: HS256 key: the secret is well known from tutorials
+}
+
 func ExampleNewVerifier() {
 	key, err := token.GenerateKey(token.ES256)
 	if err != nil {

@@ -215,7 +215,7 @@ var (
 	errAlgorithm         = refuse(ErrAlgorithm, "alg is missing, unknown or not one of ours")
 	errNoKeyForAlgorithm = refuse(ErrAlgorithm, "no key is for that alg; published RSA keys without alg are for RS256 or the RSA algorithms in the setting algorithms")
 
-	errMediaType = refuse(ErrMalformed, "header: typ is that of another kind of token")
+	errMediaType = refuse(ErrMalformed, "header: typ is that of another kind of token; MediaType (typ) names the expected one")
 )
 
 // checkMediaType compares typ by the rules of RFC 7515 §4.1.9.

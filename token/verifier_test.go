@@ -390,3 +390,37 @@ func TestIssuedAnyTime(t *testing.T) {
 		}
 	}
 }
+
+func TestNewSecretVerifier(t *testing.T) {
+	const secret = "0123456789abcdef0123456789abcdef"
+	given := []byte(secret)
+	v := must(NewSecretVerifier(given))
+	given[0]++ // the verifier has a copy
+	issuer := func(c IssuerConfig, secret string) *Issuer {
+		c.Key = must(NewKey(HS256, []byte(secret), KeyOptions{ID: "any"}))
+		return must(NewIssuer(c))
+	}
+	for name, tt := range map[string]struct {
+		raw  string
+		want error
+	}{
+		"access":         {must(issuer(IssuerConfig{}, secret).Access("ada", Options{})).Raw, nil},
+		"refresh":        {must(issuer(IssuerConfig{Issuer: "any"}, secret).Refresh("ada", Options{})).Raw, nil},
+		"another secret": {must(issuer(IssuerConfig{}, string(given)).Access("ada", Options{})).Raw, ErrSignature},
+		"an audience":    {must(issuer(IssuerConfig{Audience: []string{"chat"}}, secret).Access("ada", Options{})).Raw, ErrAudience},
+	} {
+		if _, err := verify(v, tt.raw); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", name, err, tt.want)
+		}
+	}
+	for want, secret := range map[string]string{
+		"token: HS256 key: the secret is empty":                            "",
+		"token: HS256 key: the secret has 31 bytes, needs 32":              "0123456789abcdef0123456789abcde",
+		"token: HS256 key: the secret has only 1 different bytes":          strings.Repeat("x", 32),
+		"token: HS256 key: the secret is an encoded key, which may be pub": "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS\n",
+	} {
+		if v, err := NewSecretVerifier([]byte(secret)); v != nil || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, %v, want %q", secret, v, err, want)
+		}
+	}
+}

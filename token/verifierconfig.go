@@ -175,6 +175,26 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	return v, nil
 }
 
+// NewSecretVerifier returns a verifier of tokens that are signed with secret
+// by HS256. The secret must be random and at least 32 bytes long (RFC 7518
+// §3.2); one that can be guessed is refused.
+//
+// The verifier has the defaults of [VerifierConfig]: tokens have a type, as
+// those of an [Issuer] do, the clocks agree, iss is ignored, and a token with
+// an aud is refused, because it is meant for someone else. Use [NewVerifier]
+// for anything else, such as a required issuer or a second secret.
+func NewSecretVerifier(secret []byte) (*Verifier, error) {
+	key, err := NewKey(HS256, secret, KeyOptions{})
+	if err != nil {
+		return nil, err
+	}
+	keys, err := NewKeySet(key)
+	if err != nil {
+		return nil, err
+	}
+	return NewVerifier(VerifierConfig{Keys: keys})
+}
+
 // checkParties reports the faults in a configured issuer and audience.
 func checkParties(fault func(format string, args ...any), issuer string, audience []string) {
 	if f := nameFault(issuer); f != "" {

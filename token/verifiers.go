@@ -93,9 +93,6 @@ func (m *Verifiers) Verify(ctx context.Context, raw string) (*Claims, error) {
 	return m.cache.keep(raw, &s.found), nil
 }
 
-// For returns the verifier of issuer, or nil.
-func (m *Verifiers) For(issuer string) *Verifier { return m.byIssuer[issuer] }
-
 // readIssuer returns the iss of an unverified payload, or "" if there is none.
 func (s *scratch) readIssuer(payload []byte) (issuer string, err error) {
 	c := Claims{payload: string(payload)}

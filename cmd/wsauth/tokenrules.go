@@ -15,7 +15,7 @@ import (
 	"wsauth/internal/config"
 	"wsauth/internal/inspect"
 	"wsauth/token"
-	"wsauth/token/remotekeys"
+	"wsauth/token/jwks"
 )
 
 // tokenRules are the flags that determine how a token is verified.
@@ -134,9 +134,9 @@ func (r tokenRules) source(path string, log *slog.Logger) (token.KeySource, erro
 	if r.Keys+r.Data != "" {
 		return nil, errors.New("--jwks: leave --keys and --data out")
 	}
-	keys, err := remotekeys.New(remotekeys.Config{URL: r.JWKS})
+	keys, err := jwks.New(jwks.Config{URL: r.JWKS})
 	if err != nil {
-		return nil, inFlags(err, "remotekeys: Config.URL", "--jwks")
+		return nil, inFlags(err, "jwks: Config.URL", "--jwks")
 	}
 	return keys, nil
 }

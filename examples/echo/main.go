@@ -1,11 +1,12 @@
-// Echo is the shortest guarded WebSocket server: it sends every message back
-// under the name of the token's subject, and its sockets end when the token
-// does.
+// Echo is the shortest guarded WebSocket server. It sends every message back
+// under the name of the token's subject. A socket closes when its token
+// expires.
 package main
 
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"flag"
 	"fmt"
 	"log"
@@ -21,13 +22,24 @@ import (
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8000", "`address` to listen on")
 	flag.Parse()
-	key := must(token.GenerateKey(token.HS256))
-	issuer := must(token.NewIssuer(token.IssuerConfig{Key: key, AccessTTL: time.Minute}))
-	fmt.Println("Authorization: Bearer", must(issuer.Access("ada", token.Options{})).Raw)
+	secret := make([]byte, 32) // your servers share one
+	rand.Read(secret)          // never fails
 
-	verifier := must(token.NewVerifier(token.VerifierConfig{Keys: must(token.NewKeySet(key))}))
-	guard := must(wsauth.New(wsauth.Config{Verifier: verifier}))
+	verifier, err := token.NewSecretVerifier(secret)
+	if err != nil {
+		log.Fatal(err)
+	}
+	guard, err := wsauth.New(wsauth.Config{Verifier: verifier})
+	if err != nil {
+		log.Fatal(err)
+	}
 	http.Handle("/ws", guard.Require(wsauth.Access)(http.HandlerFunc(echo)))
+
+	access, err := issue(secret, "ada")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("Authorization: Bearer", access.Raw)
 	log.Fatal(http.ListenAndServe(*addr, nil))
 }
 
@@ -47,9 +59,15 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	log.Print(cmp.Or(context.Cause(r.Context()), err)) // after a minute: wsauth: session ended: token_expired
 }
 
-func must[T any](v T, err error) T {
+// issue returns an access token that is valid for a minute.
+func issue(secret []byte, user string) (*token.Token, error) {
+	key, err := token.NewKey(token.HS256, secret, token.KeyOptions{})
 	if err != nil {
-		log.Fatal(err)
+		return nil, err
 	}
-	return v
+	issuer, err := token.NewIssuer(token.IssuerConfig{Key: key, AccessTTL: time.Minute})
+	if err != nil {
+		return nil, err
+	}
+	return issuer.Access(user, token.Options{})
 }

@@ -17,11 +17,18 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
 // TestEcho: messages come back under the subject's name, and whether the
 // client says goodbye, vanishes or sends too much, its socket is gone.
 func TestEcho(t *testing.T) {
-	key := must(token.GenerateKey(token.HS256))
-	raw := must(must(token.NewIssuer(token.IssuerConfig{Key: key})).Access("ada", token.Options{})).Raw
+	secret := []byte("0123456789abcdef0123456789abcdef")
+	raw := must(issue(secret, "ada")).Raw
 	for name, leave := range map[string]func(context.Context, *websocket.Conn) error{
 		"goodbye":  func(_ context.Context, c *websocket.Conn) error { return c.Close(websocket.StatusNormalClosure, "") },
 		"vanishes": func(_ context.Context, c *websocket.Conn) error { return c.CloseNow() },
@@ -40,7 +47,7 @@ func TestEcho(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
-			guard := must(wsauth.New(wsauth.Config{Verifier: must(token.NewVerifier(token.VerifierConfig{Keys: must(token.NewKeySet(key))}))}))
+			guard := must(wsauth.New(wsauth.Config{Verifier: must(token.NewSecretVerifier(secret))}))
 			ended := make(chan struct{})
 			server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				context.AfterFunc(r.Context(), func() { close(ended) })

@@ -1,10 +1,11 @@
 // Firstmessage authenticates sockets by their first message, for clients that
-// can set no header and shall put nothing into the URL. The handlers for
-// coder/websocket and for gorilla differ from unguarded ones in one line: they
+// cannot set a header and should not put a token into the URL. The handlers
+// for coder/websocket and gorilla differ from unguarded ones in one line: they
 // read with nextCoder and nextGorilla.
 package main
 
 import (
+	"crypto/rand"
 	"flag"
 	"fmt"
 	"log"
@@ -15,42 +16,62 @@ import (
 	"wsauth/token"
 )
 
-// maxMessage is how long a message may be, in bytes. The guard's own bound of
-// 64 KiB holds until the client is known, and the library's from then on.
+// maxMessage is the maximum length of a message, in bytes. Until the client is
+// authenticated, the guard limits messages to 64 KiB; then the library does.
 const maxMessage = 64 << 10
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8000", "`address` to listen on")
 	flag.Parse()
-	key := must(token.GenerateKey(token.HS256))
-	issuer := must(token.NewIssuer(token.IssuerConfig{Key: key, AccessTTL: time.Minute}))
+	secret := make([]byte, 32) // your servers share one
+	rand.Read(secret)          // never fails
+	verifier, err := token.NewSecretVerifier(secret)
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler, err := routes(verifier)
+	if err != nil {
+		log.Fatal(err)
+	}
+	access, err := issue(secret, "ada")
+	if err != nil {
+		log.Fatal(err)
+	}
 	fmt.Printf("Open ws://%[1]s/coder or ws://%[1]s/gorilla, and send within ten seconds:\n", *addr)
-	fmt.Printf("{\"type\":\"auth\",\"token\":%q}\n", must(issuer.Access("ada", token.Options{})).Raw)
+	fmt.Printf("{\"type\":\"auth\",\"token\":%q}\n", access.Raw)
 
-	verifier := must(token.NewVerifier(token.VerifierConfig{Keys: must(token.NewKeySet(key))}))
-	server := &http.Server{Addr: *addr, Handler: routes(verifier), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	log.Fatal(server.ListenAndServe())
 }
 
-func routes(verifier wsauth.Verifier) http.Handler {
-	guard := must(wsauth.New(wsauth.Config{
+func routes(verifier wsauth.Verifier) (http.Handler, error) {
+	guard, err := wsauth.New(wsauth.Config{
 		Verifier:   verifier,
 		Extractors: []wsauth.Extractor{wsauth.FirstMessage{}},
-	}))
+	})
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/coder", guard.Require(wsauth.Access)(http.HandlerFunc(echoCoder)))
 	mux.Handle("/gorilla", guard.Require(wsauth.Access)(http.HandlerFunc(echoGorilla)))
-	return mux
+	return mux, nil
 }
 
-// echo is the application: it is called for a client that is known, always.
+// echo is the application. It is called for authenticated clients only.
 func echo(socket *wsauth.Socket, message []byte) []byte {
 	return fmt.Appendf(nil, "%s: %s", socket.Claims().Subject, message)
 }
 
-func must[T any](v T, err error) T {
+// issue returns an access token that is valid for a minute.
+func issue(secret []byte, user string) (*token.Token, error) {
+	key, err := token.NewKey(token.HS256, secret, token.KeyOptions{})
 	if err != nil {
-		log.Fatal(err)
+		return nil, err
 	}
-	return v
+	issuer, err := token.NewIssuer(token.IssuerConfig{Key: key, AccessTTL: time.Minute})
+	if err != nil {
+		return nil, err
+	}
+	return issuer.Access(user, token.Options{})
 }

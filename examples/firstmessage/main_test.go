@@ -32,16 +32,24 @@ func (v fickleVerifier) Verify(ctx context.Context, raw string) (*token.Claims, 
 	return v.Verifier.Verify(ctx, raw)
 }
 
-// A rig is the example's server, and who makes tokens for it.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// A rig is the server of the example, with an issuer of its tokens.
 type rig struct {
 	issuer *token.Issuer
 	routes http.Handler
 }
 
 func newRig() rig {
-	key := must(token.GenerateKey(token.HS256))
-	verifier := must(token.NewVerifier(token.VerifierConfig{Keys: must(token.NewKeySet(key))}))
-	return rig{must(token.NewIssuer(token.IssuerConfig{Key: key})), routes(fickleVerifier{verifier})}
+	secret := []byte("0123456789abcdef0123456789abcdef")
+	key := must(token.NewKey(token.HS256, secret, token.KeyOptions{}))
+	verifier := must(token.NewSecretVerifier(secret))
+	return rig{must(token.NewIssuer(token.IssuerConfig{Key: key})), must(routes(fickleVerifier{verifier}))}
 }
 
 func (b rig) auth(subject string) string {

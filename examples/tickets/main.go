@@ -27,7 +27,10 @@ var page string
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8000", "`address` to listen on")
 	flag.Parse()
-	a := newApp()
+	a, err := newApp()
+	if err != nil {
+		log.Fatal(err)
+	}
 	fmt.Printf("Open http://%s/\n", *addr)
 	server := &http.Server{Addr: *addr, Handler: a.routes(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second}
 	log.Fatal(server.ListenAndServe())
@@ -38,22 +41,38 @@ type app struct {
 	guard  *wsauth.Guard
 }
 
-func newApp() app {
-	key := must(token.GenerateKey(token.HS256))
-	state := store.NewMemory(0) // bolt.Open keeps it over a restart, the key being kept too
-	return app{
-		issuer: must(token.NewIssuer(token.IssuerConfig{Key: key, AccessTTL: 15 * time.Minute})),
-		guard: must(wsauth.New(wsauth.Config{
-			Verifier:    must(token.NewVerifier(token.VerifierConfig{Keys: must(token.NewKeySet(key))})),
-			Extractors:  []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}},
-			Tickets:     state,
-			Revocations: state,
-			Refusal:     wsauth.RefuseClose, // so that the page can read why
-		})),
+func newApp() (*app, error) {
+	key, err := token.GenerateKey(token.HS256)
+	if err != nil {
+		return nil, err
 	}
+	keys, err := token.NewKeySet(key)
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := token.NewIssuer(token.IssuerConfig{Key: key, AccessTTL: 15 * time.Minute})
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: keys})
+	if err != nil {
+		return nil, err
+	}
+	state := store.NewMemory(0) // bolt.Open keeps it over a restart, the key being kept too
+	guard, err := wsauth.New(wsauth.Config{
+		Verifier:    verifier,
+		Extractors:  []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}},
+		Tickets:     state,
+		Revocations: state,
+		Refusal:     wsauth.RefuseClose, // so that the page can read why
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &app{issuer, guard}, nil
 }
 
-func (a app) routes() http.Handler {
+func (a *app) routes() http.Handler {
 	authenticated := a.guard.Require(wsauth.Access)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, page) })
@@ -64,7 +83,7 @@ func (a app) routes() http.Handler {
 	return mux
 }
 
-func (a app) login(w http.ResponseWriter, r *http.Request) {
+func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	var body struct{ User, Password string }
 	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&body)
 	if err != nil || body.User != "ada" || body.Password != "lovelace" { // yours: a hash, and a limit of tries
@@ -80,7 +99,7 @@ func (a app) login(w http.ResponseWriter, r *http.Request) {
 }
 
 // ticket makes a ticket for /ws and for the page that asks.
-func (a app) ticket(w http.ResponseWriter, r *http.Request) {
+func (a *app) ticket(w http.ResponseWriter, r *http.Request) {
 	socket := wsauth.SocketFrom(r.Context())
 	ticket, err := a.guard.IssueTicket(r.Context(), socket.Claims(), wsauth.TicketFor{
 		Path: "/ws", Origin: r.Header.Get("Origin"),
@@ -91,7 +110,7 @@ func (a app) ticket(w http.ResponseWriter, r *http.Request) {
 
 // logout ends the login: no token or ticket of it opens anything, and the
 // sockets that are open close with code 3000 and the reason "session_ended".
-func (a app) logout(w http.ResponseWriter, r *http.Request) {
+func (a *app) logout(w http.ResponseWriter, r *http.Request) {
 	socket := wsauth.SocketFrom(r.Context())
 	claims := socket.Claims()
 	sockets, err := a.guard.Revoke(r.Context(), store.Revocation{Target: store.TargetSession, ID: claims.SessionID, Expires: claims.ValidUntil()})
@@ -121,11 +140,4 @@ func answer(w http.ResponseWriter, name string, value any, err error) {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	_ = json.NewEncoder(w).Encode(map[string]any{name: value}) // an error means that the client is gone
-}
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		log.Fatal(err)
-	}
-	return v
 }

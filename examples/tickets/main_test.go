@@ -25,7 +25,10 @@ type client struct {
 
 // newClient starts the program.
 func newClient(t *testing.T) client {
-	a := newApp()
+	a, err := newApp()
+	if err != nil {
+		t.Fatal(err)
+	}
 	server := httptest.NewServer(a.routes())
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // for the cleanup too
 	t.Cleanup(func() {

@@ -50,7 +50,7 @@ var distrust = strings.NewReplacer("tls: failed to verify certificate: x509: ", 
 
 // packages lists the names with which errors of packages begin.
 var packages = map[string]bool{
-	"wsauth": true, "gateway": true, "login": true, "idp": true, "token": true, "keyring": true, "remotekeys": true, "store": true, "store/bolt": true,
+	"wsauth": true, "gateway": true, "login": true, "idp": true, "token": true, "keyring": true, "jwks": true, "store": true, "store/bolt": true,
 	"keyfile": true, "filelock": true, "password": true, "certfile": true, "config": true, "wsclient": true,
 	"net/http": true, "net/url": true, "HTTP/1.x transport connection broken": true, "time": true, "x509": true,
 }

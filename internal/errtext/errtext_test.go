@@ -57,8 +57,8 @@ func TestOf(t *testing.T) {
 		{errors.New(`get: net/http: HTTP/1.x transport connection broken: malformed HTTP response "x"`), `get: malformed HTTP response "x"`},
 		{errors.New("get: tls: failed to verify certificate: x509: certificate signed by unknown authority"), "get: the certificate cannot be trusted: certificate signed by unknown authority"},
 		{errors.New(`"token: x" is unknown: token: y`), `"token: x" is unknown: token: y`},
-		{errors.New(`the keys of issuer "a: b": remotekeys: nope`), `the keys of issuer "a: b": remotekeys: nope`},
-		{errors.New(`the keys of issuer "": remotekeys: nope`), `the keys of issuer "": nope`},
+		{errors.New(`the keys of issuer "a: b": jwks: nope`), `the keys of issuer "a: b": jwks: nope`},
+		{errors.New(`the keys of issuer "": jwks: nope`), `the keys of issuer "": nope`},
 		{errors.New("users: nope"), "users: nope"}, // the key of a file
 		{errors.New("idp: Config.Issuer: required"), "Config.Issuer: required"},
 		{errors.New(""), ""},

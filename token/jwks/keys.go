@@ -1,4 +1,4 @@
-package remotekeys
+package jwks
 
 import (
 	"context"
@@ -24,9 +24,11 @@ const (
 
 // Keys are the keys of one provider. It is safe for concurrent use.
 type Keys struct {
-	config  Config
-	reach   reach
-	client  *http.Client
+	config   Config
+	reach    reach
+	client   *http.Client
+	lifetime context.Context // no fetch outlives it
+
 	found   atomic.Pointer[string] // address of the last successful fetch
 	current atomic.Pointer[state]
 
@@ -60,12 +62,14 @@ type absence struct {
 
 // New validates c and returns its Keys. It reports all faults of c at once. It
 // does not fetch the keys: [Keys.Run] or the first token does.
-func New(c Config) (*Keys, error) {
+func New(c Config) (*Keys, error) { return newWithLifetime(context.Background(), c) }
+
+func newWithLifetime(lifetime context.Context, c Config) (*Keys, error) {
 	c, of, err := c.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	k := &Keys{config: c, reach: of, unknown: map[string]absence{}}
+	k := &Keys{config: c, reach: of, lifetime: lifetime, unknown: map[string]absence{}}
 	transport := c.Transport
 	if transport == nil {
 		transport = of.transport(c.Timeout)
@@ -76,7 +80,7 @@ func New(c Config) (*Keys, error) {
 
 // ErrUnavailable means that the keys cannot be fetched, so it is unknown
 // whether a key exists.
-var ErrUnavailable = errors.New("remotekeys: the keys of the provider cannot be fetched")
+var ErrUnavailable = errors.New("jwks: the keys of the provider cannot be fetched")
 
 // KeySet implements token.KeySource. If the set has no key named kid, it may
 // fetch the set again, within Timeout and at most once per MinInterval. The
@@ -120,7 +124,7 @@ func (k *Keys) MayMiss(kid string, issued time.Time, leeway time.Duration) bool 
 	if issued.Before(s.asked.Truncate(time.Second).Add(-leeway)) {
 		return false
 	}
-	if now := time.Now(); kid == "" && k.fetching == nil && !now.Before(k.next) {
+	if kid == "" && k.fetching == nil && k.mayBegin(time.Now()) {
 		k.begin(k.failed != nil)
 		k.nameless = true
 	}
@@ -170,7 +174,7 @@ func (k *Keys) ask(kid string) (done <-chan struct{}, asked time.Time) {
 	defer k.mu.Unlock()
 	now := time.Now()
 	if k.fetching == nil {
-		if now.Before(k.next) || now.Before(k.unknown[kid].until) || k.has(kid) {
+		if !k.mayBegin(now) || now.Before(k.unknown[kid].until) || k.has(kid) {
 			return nil, time.Time{}
 		}
 		k.begin(k.failed != nil) // the keys may have moved
@@ -225,6 +229,11 @@ func (k *Keys) remember(kid string, asked time.Time) {
 	k.unknown[kid] = absence{asked, time.Now().Add(forgotten)}
 }
 
+// mayBegin reports whether a token may cause a fetch now. k.mu must be held.
+func (k *Keys) mayBegin(now time.Time) bool {
+	return !now.Before(k.next) && k.lifetime.Err() == nil
+}
+
 // begin starts a fetch; only one may be in progress. The fetch does not depend
 // on the context of the request that caused it, because others wait for it,
 // too. k.mu must be held.
@@ -234,7 +243,7 @@ func (k *Keys) begin(again bool) <-chan struct{} {
 	asked := k.asked
 	go func() {
 		defer close(done)
-		ctx, cancel := context.WithTimeout(context.Background(), k.config.Timeout)
+		ctx, cancel := context.WithTimeout(k.lifetime, k.config.Timeout)
 		defer cancel()
 		d, err := k.fetch(ctx, again)
 		k.end(d, asked, err)
@@ -252,7 +261,7 @@ func (k *Keys) end(d document, asked time.Time, err error) {
 	if err == nil {
 		k.found.Store(&d.address)
 	}
-	if err != nil && k.failed == nil { // once per outage
+	if err != nil && k.failed == nil && k.lifetime.Err() == nil { // once per outage
 		k.config.Logger.Warn("the keys of a provider cannot be fetched", "issuer", k.config.Issuer, "url", k.config.URL, "err", err)
 	}
 	if err == nil && k.failed != nil {

@@ -1,4 +1,4 @@
-package remotekeys
+package jwks
 
 import (
 	"cmp"
@@ -12,17 +12,25 @@ import (
 	"wsauth/token"
 )
 
-// Config configures [Keys]. Issuer or URL is required.
+// Config configures [NewVerifier], which requires Issuer and Audience, and
+// [New], which requires Issuer or URL.
 type Config struct {
-	// Issuer is the URL of the provider, exactly as in its tokens. The keys
-	// are found through its discovery document, which is at this URL followed
-	// by "/.well-known/openid-configuration" (OpenID Connect Discovery 1.0
-	// §4).
+	// Issuer is the provider, exactly as in the iss of its tokens. Without a
+	// URL, the keys are found through the discovery document at Issuer
+	// followed by "/.well-known/openid-configuration" (OpenID Connect
+	// Discovery 1.0 §4).
 	Issuer string
 
-	// URL is the URL of the JWK Set (RFC 7517 §5), for a provider without
-	// discovery.
+	// URL is the URL of the JWK Set (RFC 7517 §5). Default: discovery.
 	URL string
+
+	// Audience lists the names of this server at the provider. The aud of a
+	// token must contain one of them. [New] ignores it.
+	Audience []string
+
+	// MediaType is the typ header of access tokens. "JWT" also accepts tokens
+	// without typ. Default: "at+jwt" (RFC 9068 §4). [New] ignores it.
+	MediaType string
 
 	// Algorithms are the algorithms of RSA keys that the provider publishes
 	// without "alg". Others are ignored. Default: RS256.
@@ -82,7 +90,7 @@ func (c Config) withDefaults() (Config, reach, error) {
 	}
 	var faults []error
 	fault := func(format string, args ...any) {
-		faults = append(faults, fmt.Errorf("remotekeys: Config."+format, args...))
+		faults = append(faults, fmt.Errorf("jwks: Config."+format, args...))
 	}
 	if c.Timeout < 0 || c.Refresh < minRefresh || c.MinInterval < 0 || c.MaxStale < 0 {
 		fault("Timeout, MinInterval, MaxStale: must not be negative, and Refresh at least %s", minRefresh)

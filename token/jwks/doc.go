@@ -1,8 +1,9 @@
-// Package remotekeys fetches the keys of an identity provider and keeps them
-// up to date. A [Keys] is a token.KeySource.
+// Package jwks fetches the keys of an identity provider and keeps them up to
+// date. [NewVerifier] returns a verifier of the provider's access tokens. A
+// [Keys] is the token.KeySource beneath it.
 //
 // Keys remain valid while the provider is down or answers nonsense. A flood of
 // tokens with unknown keys causes one request in ten seconds, and a new key is
 // still found within that time. No answer of the provider can direct a request
 // into a private network.
-package remotekeys
+package jwks

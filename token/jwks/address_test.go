@@ -1,4 +1,4 @@
-package remotekeys
+package jwks
 
 import (
 	"cmp"

@@ -1,4 +1,4 @@
-package remotekeys
+package jwks
 
 import (
 	"context"
@@ -57,22 +57,4 @@ func (k *Keys) refresh(ctx context.Context) time.Duration {
 		wait = min(wait, max(age, minRefresh))
 	}
 	return wait
-}
-
-// Status is the state of the keys, for operators.
-type Status struct {
-	Keys    int       // number of keys
-	Fetched time.Time // time of the last successful fetch; zero: never
-	Err     error     // error of the last fetch, or nil
-}
-
-// Status returns the current status.
-func (k *Keys) Status() Status {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	s := Status{Err: k.failed}
-	if current := k.current.Load(); current != nil {
-		s.Keys, s.Fetched = len(current.set.Keys()), current.fetched
-	}
-	return s
 }
