@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"wsauth/gateway"
+	"wsauth/internal/gateway/front"
 	"wsauth/internal/wstest"
 	"wsauth/token"
 )
@@ -38,7 +39,7 @@ func newGateway(t *testing.T, routes ...gateway.Route) *target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := gateway.Listen(t.Context(), "127.0.0.1:0")
+	l, err := front.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

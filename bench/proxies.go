@@ -19,6 +19,7 @@ import (
 	jwt "github.com/golang-jwt/jwt/v5"
 
 	"wsauth/gateway"
+	"wsauth/internal/gateway/front"
 	"wsauth/token"
 )
 
@@ -58,7 +59,7 @@ func serveGateway(upstream string) error {
 	if err != nil {
 		return err
 	}
-	listener, err := gateway.Listen(context.Background(), "127.0.0.1:0")
+	listener, err := front.Listen(context.Background(), "127.0.0.1:0")
 	if err != nil {
 		return err
 	}

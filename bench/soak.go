@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"wsauth/gateway"
+	"wsauth/internal/gateway/front"
 )
 
 const (
@@ -56,7 +57,7 @@ func serveSoak(upstream string) error {
 	if err != nil {
 		return err
 	}
-	listener, err := gateway.Listen(context.Background(), "127.0.0.1:0")
+	listener, err := front.Listen(context.Background(), "127.0.0.1:0")
 	if err != nil {
 		return err
 	}

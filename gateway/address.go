@@ -16,6 +16,8 @@ import (
 	"unicode"
 
 	"golang.org/x/net/idna"
+
+	"wsauth/internal/httpx"
 )
 
 // serverOf returns the canonical form of an upstream's address. All names of
@@ -255,7 +257,7 @@ func checkHostName(host string) error {
 		return err
 	}
 	name := strings.TrimSuffix(host, ".")
-	if strings.Contains(name, ":") || len(name) > maxHostName || !isPlainHost(name) {
+	if strings.Contains(name, ":") || len(name) > maxHostName || !httpx.IsHost(name) {
 		return fmt.Errorf("%q is not the name of a host", host)
 	}
 	labels := strings.Split(name, ".")

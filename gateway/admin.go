@@ -62,7 +62,7 @@ func (g *Gateway) Admin(c AdminConfig) http.Handler {
 		}
 		handler = hereOnly(c.Host, newAdminToken(c.TokenFile, g.log).require(handler))
 	}
-	return withSecurityHeaders(limit(noPages(handler), maxHeaders))
+	return withSecurityHeaders(newHeadLimit(maxHeaders).limited(noPages(handler)))
 }
 
 // endpoints returns the endpoints of the API. docs/admin.md has the same

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"wsauth/internal/httpx"
 )
 
 // CheckAdminHost returns an error if name cannot be [AdminConfig.Host].
@@ -35,7 +37,7 @@ func hereOnly(name string, next http.Handler) http.Handler {
 // isHere reports whether a Host field is a loopback address, localhost or
 // name. The port may be any, since another port may be forwarded to ours.
 func isHere(field, name string) bool {
-	if !isPlainHost(field) {
+	if !httpx.IsHost(field) {
 		return false
 	}
 	host := field

@@ -18,6 +18,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"wsauth/internal/gateway/front"
 	"wsauth/token"
 )
 
@@ -100,7 +101,7 @@ func published(ctx context.Context, gateway string, kid any) (*ecdsa.PublicKey, 
 func TestUpstreamsVerifyAssertions(t *testing.T) {
 	for name, noAuth := range map[string]bool{"with logins": false, "without": true} {
 		t.Run(name, func(t *testing.T) {
-			l, err := Listen(t.Context(), "127.0.0.1:0")
+			l, err := front.Listen(t.Context(), "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
 			}

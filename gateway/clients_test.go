@@ -23,12 +23,12 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth"
-	"wsauth/internal/forwarded"
+	"wsauth/internal/gateway/front"
 	"wsauth/token"
 )
 
-// A front is a way for clients to reach a gateway, with a proxy in front.
-type front struct {
+// A frontProxy is a kind of proxy in front of a gateway.
+type frontProxy struct {
 	name    string
 	network string // of the listener
 	tls     bool   // of the gateway's own; the proxy has ended another
@@ -36,7 +36,7 @@ type front struct {
 	version int // of the PROXY protocol
 }
 
-var fronts = []front{
+var frontProxies = []frontProxy{
 	{"X-Forwarded-For", "tcp", false, wsauth.XForwardedFor, 0},
 	{"X-Forwarded-For over TLS", "tcp", true, wsauth.XForwardedFor, 0},
 	{"X-Forwarded-For on a Unix socket", "unix", false, wsauth.XForwardedFor, 0},
@@ -65,13 +65,13 @@ func proxyHeader(version int, client string) string {
 // A proxied is a gateway with a proxy in front.
 type proxied struct {
 	*rig
-	front front
+	front frontProxy
 	addr  net.Addr
 	trust *tls.Config
 }
 
 // serve serves a gateway behind the proxy, which is this machine.
-func (f front) serve(t *testing.T, change ...func(*Config)) *proxied {
+func (f frontProxy) serve(t *testing.T, change ...func(*Config)) *proxied {
 	t.Helper()
 	p := &proxied{front: f}
 	log := &logBuffer{}
@@ -92,7 +92,7 @@ func (f front) serve(t *testing.T, change ...func(*Config)) *proxied {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.clients.within = time.Minute // for a machine that is busy
+	g.front.HeaderTimeout = time.Minute // for a machine that is busy
 	l, err := f.listen(t)
 	if err != nil {
 		t.Fatal(err)
@@ -111,11 +111,11 @@ func (f front) serve(t *testing.T, change ...func(*Config)) *proxied {
 	return p
 }
 
-func (f front) listen(t *testing.T) (net.Listener, error) {
+func (f frontProxy) listen(t *testing.T) (net.Listener, error) {
 	if f.network == "unix" {
 		return net.Listen("unix", filepath.Join(shortDir(t), "s"))
 	}
-	return Listen(t.Context(), "127.0.0.1:0")
+	return front.Listen(t.Context(), "127.0.0.1:0")
 }
 
 // dial connects as the proxy does for a client.
@@ -182,7 +182,7 @@ func (a adding) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // scheme is that which the client has used, as far as the gateway can know.
-func (f front) scheme() string {
+func (f frontProxy) scheme() string {
 	if f.version == 1 && !f.tls {
 		return "http"
 	}
@@ -198,7 +198,7 @@ var forgeries = []string{
 // TestG7_BehindProxy: upstreams, sessions, sockets, origins and the access log
 // have the client, its scheme and its host, whatever the client says itself.
 func TestG7_BehindProxy(t *testing.T) {
-	for _, f := range fronts {
+	for _, f := range frontProxies {
 		t.Run(f.name, func(t *testing.T) {
 			b := newBackend(t)
 			p := f.serve(t, func(c *Config) {
@@ -285,7 +285,7 @@ func (r *rig) dialAt(path string, lines ...string) (*websocket.Conn, *http.Respo
 // sockets, has spent nobody else's, and has no others by saying that it is
 // somebody else.
 func TestG8_ClientsBehindProxy(t *testing.T) {
-	for _, f := range fronts {
+	for _, f := range frontProxies {
 		t.Run(f.name, func(t *testing.T) {
 			b := newBackend(t)
 			p := f.serve(t, func(c *Config) {
@@ -431,7 +431,7 @@ func TestG8_StreamsOfOneClient(t *testing.T) {
 // to have done so where the setting says it, for plain requests and sockets
 // alike.
 func TestForwardedScheme(t *testing.T) {
-	for _, f := range fronts {
+	for _, f := range frontProxies {
 		t.Run(f.name, func(t *testing.T) {
 			b := newBackend(t)
 			p := f.serve(t, func(c *Config) {
@@ -478,24 +478,11 @@ func TestG7_StrangersHeaders(t *testing.T) {
 		if e := r.exactly("GET /public/ws HTTP/1.1", append(lines, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Origin: https://app.example")...); e.StatusCode != http.StatusForbidden {
 			t.Errorf("a page of https: %d", e.StatusCode)
 		}
-		if n := strings.Count(r.log.String(), "name it in trusted_proxies"); n != 1 {
+		if n := strings.Count(r.log.String(), "add it to trusted_proxies"); n != 1 {
 			t.Errorf("the log says %d times that a setting may be missing", n)
 		}
 		if strings.Contains(r.log.String(), "192.0.2.1") {
 			t.Error("the log has what a stranger says")
-		}
-	}
-	// Who is on the internet sends what it likes, and is no sign of anything.
-	log := &logBuffer{}
-	c := &clients{log: slog.New(slog.NewTextHandler(log, nil)), policy: forwarded.Policy{Source: forwarded.XForwardedFor}}
-	for peer, want := range map[string]bool{"203.0.113.9:1": false, "[2001:db8::1]:1": false, "10.1.2.3:1": true, "[fd00::1]:1": true, "@": true} {
-		q := httptest.NewRequest("GET", "/", nil)
-		q.RemoteAddr = peer
-		q.Header.Set("X-Forwarded-For", "192.0.2.1")
-		c.hinted.Store(false)
-		before := len(log.String())
-		if c.identify(q, nil); (len(log.String()) > before) != want {
-			t.Errorf("%s: a line is %v", peer, !want)
 		}
 	}
 }
@@ -503,7 +490,7 @@ func TestG7_StrangersHeaders(t *testing.T) {
 // TestG7_ProxyHeaderRequired: where the PROXY protocol is the source, there is
 // no way in without it, and none for a peer that is not trusted.
 func TestG7_ProxyHeaderRequired(t *testing.T) {
-	for _, f := range fronts[5:] {
+	for _, f := range frontProxies[5:] {
 		t.Run(f.name, func(t *testing.T) {
 			p := f.serve(t)
 			for _, first := range []string{"GET /livez HTTP/1.1\r\nHost: app.example\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("x", 32), "PROXY TCP4 127.0.0.1\r\n"} {
@@ -512,7 +499,7 @@ func TestG7_ProxyHeaderRequired(t *testing.T) {
 			if e := p.of("192.0.2.1:1").call("GET", "/livez", ""); e.StatusCode != http.StatusOK {
 				t.Errorf("with a header: %d", e.StatusCode)
 			}
-			if n := strings.Count(p.log.String(), "closed connections that do not begin with a PROXY header"); n != 1 {
+			if n := strings.Count(p.log.String(), "closed connections that did not begin with a PROXY header"); n != 1 {
 				t.Errorf("the log has %d lines of it: %s", n, p.log)
 			}
 			strangers := f.serve(t, func(c *Config) { c.TrustedProxies = []string{"192.0.2.0/24"} })
@@ -544,7 +531,7 @@ func (p *proxied) isClosed(first string) {
 // the proxy's, as that of its health checks.
 func TestProxySpeaksForItself(t *testing.T) {
 	b := newBackend(t)
-	p := front{"PROXY 2", "tcp", false, wsauth.ProxyProtocol, 2}.serve(t, func(c *Config) {
+	p := frontProxy{"PROXY 2", "tcp", false, wsauth.ProxyProtocol, 2}.serve(t, func(c *Config) {
 		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
 	})
 	for _, header := range []string{"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00", "PROXY UNKNOWN\r\n"} {
@@ -576,7 +563,7 @@ func TestClientWithoutAddress(t *testing.T) {
 		"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00":                       "http", // LOCAL
 	} {
 		b := newBackend(t)
-		p := front{"PROXY 2", "tcp", false, wsauth.ProxyProtocol, 2}.serve(t, func(c *Config) {
+		p := frontProxy{"PROXY 2", "tcp", false, wsauth.ProxyProtocol, 2}.serve(t, func(c *Config) {
 			c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
 		})
 		conn := p.keep()
@@ -706,7 +693,7 @@ func TestProxySettings(t *testing.T) {
 // while it carries theirs, and for nobody after that.
 func TestG8_RefusedUpgradesAreNoSockets(t *testing.T) {
 	b := newBackend(t)
-	p := fronts[0].serve(t, func(c *Config) {
+	p := frontProxies[0].serve(t, func(c *Config) {
 		c.MaxConnections, c.MaxConnectionsPerAddress = 100, 1
 		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
 	})
@@ -769,51 +756,4 @@ func (k *kept) get(path, client, lines string) int {
 		_, _ = io.Copy(io.Discard, answer.Body)
 	}
 	return answer.StatusCode
-}
-
-// TestDirectClientsCostNothing: to find out that no proxy is in front
-// allocates nothing, with and without trusted proxies.
-func TestDirectClientsCostNothing(t *testing.T) {
-	for name, c := range map[string]Config{
-		"no proxies":     {ForwardedSource: wsauth.XForwardedFor},
-		"another":        {ForwardedSource: wsauth.XForwardedFor, TrustedProxies: []string{"10.0.0.0/8", "::1", "unix"}},
-		"PROXY protocol": {ForwardedSource: wsauth.ProxyProtocol, TrustedProxies: []string{"127.0.0.1"}},
-	} {
-		clients := newClients(c)
-		r := httptest.NewRequest("GET", "/ws", nil)
-		r.RemoteAddr = "192.0.2.1:5000"
-		if n := testing.AllocsPerRun(100, func() {
-			if clients.identify(r, nil) != r {
-				t.Fatal("it is another request")
-			}
-		}); n != 0 {
-			t.Errorf("%s: %v allocations", name, n)
-		}
-	}
-}
-
-// TestProxyOfAnotherSource: the log says once that a trusted proxy names its
-// clients where the gateway does not look, and never what it has said.
-func TestProxyOfAnotherSource(t *testing.T) {
-	for source, says := range map[wsauth.ForwardedSource]map[string]bool{
-		wsauth.XForwardedFor: {"Forwarded: for=192.0.2.1": true, "X-Forwarded-For: unknown": false, "X-Forwarded-For: 192.0.2.1": false, "": false},
-		wsauth.Forwarded:     {"X-Forwarded-For: 192.0.2.1": true, "Forwarded: for=unknown": false, "Forwarded: for=192.0.2.1": false, "": false},
-	} {
-		for line, want := range says {
-			log := &logBuffer{}
-			c := newClients(Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedSource: source, Logger: slog.New(slog.NewTextHandler(log, nil))})
-			q := httptest.NewRequest("GET", "/", nil)
-			q.RemoteAddr = "10.0.0.1:5000"
-			if name, value, ok := strings.Cut(line, ": "); ok {
-				q.Header.Set(name, value)
-			}
-			for range 2 {
-				c.identify(q, nil)
-			}
-			text := log.String()
-			if n := strings.Count(text, "forwarded_source"); (n == 1) != want || n > 1 || strings.Contains(text, "192.0.2.1") {
-				t.Errorf("%s, %q: the log has %q", source, line, text)
-			}
-		}
-	}
 }

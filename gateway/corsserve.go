@@ -5,37 +5,22 @@ import (
 	"net/http"
 )
 
-// withCORS records the CORS policy of a request, so that every answer follows
-// it: an upstream's, the gateway's, and an early refusal.
-func (g *Gateway) withCORS(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if now := g.routing.Load(); g.cors != nil || now != nil && now.cors || isPublished(r.URL.Path) {
-			x := recordOf(r.Context())
-			x.share(g.corsOf(r, now, x), r)
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// corsOf returns the policy for a request. It records the route of an OPTIONS
-// request in x, since the gateway may answer that before it chooses the route.
-func (g *Gateway) corsOf(r *http.Request, now *routing, x *record) *corsPolicy {
-	if isOwnPath(r.URL.Path, g.authPrefix, g.noAuth, now != nil && now.asserts) {
-		if isPublished(r.URL.Path) {
-			return publishedCORS
-		}
+// corsOf returns the CORS policy of a request, which every answer to it
+// follows: an upstream's, the gateway's, and an early refusal. It records the
+// route of an OPTIONS request in x, since the gateway may answer that before
+// it chooses the route.
+func (g *Gateway) corsOf(r *http.Request, m match, x *record) *corsPolicy {
+	switch {
+	case m.own && isPublished(r.URL.Path):
+		return publishedCORS
+	case m.own:
 		return g.cors
-	}
-	if now == nil || isHealth(r.URL.Path) && !now.names(r) {
+	case m.proxy == nil || isHealth(r.URL.Path) && !m.isExact(r):
 		return nil
 	}
-	p := now.router.find(r)
-	if p == nil {
-		return nil
-	}
-	// The request is redirected to other.
-	if other := now.router.bypassed(targetOf(r), p); other != nil {
-		p = other
+	p := m.proxy
+	if m.bypassed != nil {
+		p = m.bypassed // to which the request is redirected
 	}
 	if p.cors != nil && r.Method == http.MethodOptions {
 		x.route = p.label
@@ -49,26 +34,20 @@ var publishedCORS = newCORSPolicy("", &CORS{
 	Origins: []string{everyOrigin}, Methods: []string{http.MethodGet, http.MethodHead}, Expose: []string{},
 }, nil)
 
-// answerPreflights answers preflights that have a policy of the gateway.
-func (g *Gateway) answerPreflights(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodOptions || !isPreflight(r) {
-			next.ServeHTTP(w, r)
-			return
-		}
-		x := recordOf(r.Context())
-		if x.cors == nil {
-			next.ServeHTTP(w, r)
-			return
-		}
-		p := x.cors.policy
-		x.cors = nil // preflight writes the headers
-		if p.allow(r.Header["Origin"]) == "" {
-			g.log.Info("refused", "reason", "origin_not_allowed", "route", p.name, "remote", r.RemoteAddr,
-				"origin", printable(r.Header["Origin"][0]), "error", "a preflight of an origin that cors.origins does not name")
-		}
-		p.preflight(w, r)
-	})
+// answerPreflight answers a preflight that has a policy of the gateway. It
+// returns false for all other requests.
+func (g *Gateway) answerPreflight(w http.ResponseWriter, r *http.Request, x *record) bool {
+	if r.Method != http.MethodOptions || x.cors == nil || !isPreflight(r) {
+		return false
+	}
+	p := x.cors.policy
+	x.cors = nil // preflight writes the headers
+	if p.allow(r.Header["Origin"]) == "" {
+		g.log.Info("refused", "reason", "origin_not_allowed", "route", p.name, "remote", r.RemoteAddr,
+			"origin", printable(r.Header["Origin"][0]), "error", "a preflight of an origin that cors.origins does not name")
+	}
+	p.preflight(w, r)
+	return true
 }
 
 // A corsAnswer is a policy and the request fields that it is applied to.
@@ -119,7 +98,7 @@ func (p *proxy) passPreflight(w http.ResponseWriter, r *http.Request) {
 	for _, l := range p.extractors {
 		l.Strip(r)
 	}
-	p.gateway.own.strip(r)
+	p.gateway.ownTokens.strip(r)
 	p.servePlain(w, r, nil)
 }
 

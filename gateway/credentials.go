@@ -31,7 +31,7 @@ func (p *proxy) stripOwn(r *http.Request) {
 		return
 	}
 	p.gateway.stripLogin(r.Header)
-	p.gateway.own.strip(r)
+	p.gateway.ownTokens.strip(r)
 }
 
 // stripLogin removes the cookies of the gateway's own login. Browsers send

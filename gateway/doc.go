@@ -6,19 +6,16 @@
 //
 // A request passes these steps, in the files that implement them:
 //
-//	clientconn.go  limits connections and reads PROXY protocol headers
-//	entrance.go    serves a handshake that comes first on its connection
-//	               (handshake.go); net/http gets all other connections
-//	clients.go     determines the client behind trusted proxies
-//	quick.go       decides whether the event loop may serve a handshake
+//	serve.go       runs the following steps; package front has accepted the
+//	               connection, read the request and determined the client
+//	routing.go     chooses the gateway's own endpoints (endpoints.go) or a
+//	               route (router.go), and whether an event loop may serve it
 //	record.go      records the outcome for metrics.go and accesslog.go
 //	corsserve.go   applies the CORS policy (corspolicy.go)
 //	limit.go       limits the length of the head
 //	operations.go  answers health checks
 //	plainpath.go   refuses paths that servers could read differently
 //	readings.go    unless all readings lead to the same route
-//	routing.go     chooses the gateway's own endpoints (endpoints.go) or a
-//	               route (router.go)
 //	proxy.go       guards the route, by the rule in authorize.go
 //	credentials.go removes the gateway's own credentials (owntokens.go)
 //	identity.go    writes the headers that name the user

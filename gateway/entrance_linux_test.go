@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wsauth"
+	"wsauth/internal/gateway/front"
 	"wsauth/store"
 )
 
@@ -111,7 +112,7 @@ func TestEntrance(t *testing.T) {
 		"long fields":          {"GET /chat HTTP/1.1\r\nX-Long: " + strings.Repeat("a", 40<<10) + "\r\n" + known, 431},
 	} {
 		request := tt.request
-		if !strings.Contains(name, "long") && readHandshake([]byte(request+"\r\n")) == nil {
+		if !strings.Contains(name, "long") && front.ReadHandshake([]byte(request+"\r\n")) == nil {
 			t.Errorf("%s: no loop deals with it", name)
 		}
 		byServer.Store(true)

@@ -27,7 +27,7 @@ var statusNames = map[string]int{
 // login service answer with by themselves, with its status, and no other.
 func TestErrorsPage(t *testing.T) {
 	var files []string
-	for _, pattern := range []string{"*.go", "../login/*.go", "../internal/problem/*.go"} {
+	for _, pattern := range []string{"*.go", "../internal/gateway/*/*.go", "../login/*.go", "../internal/problem/*.go"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {
 			t.Fatal(pattern, err)
@@ -37,19 +37,20 @@ func TestErrorsPage(t *testing.T) {
 	answer := regexp.MustCompile(`(?:problemHandler\(|problem\(w, r, |failBody\(r, |Status: |refuse\()(?:http\.(Status\w+),\s+)?(?:Detail: [^\n]*\s*Reason: )?"(\w+)"`)
 	// What is not written out beside the call, by file.
 	others := map[string][]string{
-		"admintoken.go":  {"`token_missing` 401", "`token_invalid` 401", ""},
-		"connections.go": {"`overloaded` 503"},
-		"operations.go":  {"`restarting` 503", "`store_unavailable` 503"},
-		"plain.go":       {""}, // failBody itself
-		"problem.go":     {""}, // problemHandler itself
+		"admintoken.go": {"`token_missing` 401", "`token_invalid` 401", ""},
+		"serve.go":      {"`overloaded` 503"},
+		"operations.go": {"`restarting` 503", "`store_unavailable` 503"},
+		"plain.go":      {""}, // failBody itself
+		"problem.go":    {""}, // problemHandler itself
 	}
 	unnamed := regexp.MustCompile(`\b(?:problemHandler\(|problem\(w, r, )[^h)]`)
 	answers := map[string]bool{}
-	for _, name := range files {
-		text, err := os.ReadFile(name)
+	for _, path := range files {
+		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
+		name := filepath.Base(path)
 		if calls := unnamed.FindAllString(string(text), -1); len(calls) > 0 && others[name] == nil {
 			t.Errorf("%s: %q: this test does not know its reason", name, calls)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"wsauth/gateway"
+	"wsauth/internal/gateway/front"
 	"wsauth/token"
 )
 
@@ -26,7 +27,7 @@ func Example() {
 		panic(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	listener, err := gateway.Listen(ctx, "127.0.0.1:0")
+	listener, err := front.Listen(ctx, "127.0.0.1:0")
 	if err != nil {
 		panic(err)
 	}

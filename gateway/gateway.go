@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,8 +12,8 @@ import (
 	"time"
 
 	"wsauth"
-	"wsauth/internal/connlimit"
 	"wsauth/internal/eventloop"
+	"wsauth/internal/gateway/front"
 	"wsauth/internal/relay"
 	"wsauth/internal/upstream"
 	"wsauth/login"
@@ -26,30 +25,29 @@ import (
 // in an http.Server with the limits that it relies on. It is safe for
 // concurrent use.
 type Gateway struct {
-	guard       *wsauth.Guard
-	login       *login.Service
-	issuer      *token.Issuer // for assertions
-	own         ownTokens
-	cors        *corsPolicy // for the gateway's own endpoints; nil for none
-	log         *slog.Logger
-	handler     http.Handler
-	started     time.Time
-	loops       loopGuard
-	clients     *clients
-	connections *connlimit.Limiter // for clients and upstreams
-	run         string             // random, to recognize cursors of an earlier process
+	guard     *wsauth.Guard
+	login     *login.Service
+	issuer    *token.Issuer // for assertions
+	ownTokens ownTokens
+	cors      *corsPolicy // for the gateway's own endpoints; nil for none
+	log       *slog.Logger
+	head      headLimit
+	health    http.Handler // answers health checks
+	own       http.Handler // answers the gateway's own paths
+	started   time.Time
+	loops     loopGuard
+	front     *front.Server
+	run       string // random, to recognize cursors of an earlier process
 
-	metrics     *metrics
-	access      bool                                                 // log requests
-	certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error) // nil without TLS
-	drain       time.Duration
-	draining    atomic.Bool // an operator has started a drain
+	metrics  *metrics
+	access   bool // log requests
+	drain    time.Duration
+	draining atomic.Bool // an operator has started a drain
 
 	authPrefix   string
 	logsIn       bool               // users log in here
 	noAuth       bool               // there are no endpoints of our own; but see isOwn
 	hasProviders bool               // keys of providers may have to be fetched
-	tokenRoom    int                // additional bytes of header fields; see roomForTokens
 	extractors   []wsauth.Extractor // where credentials may be; a route can override it
 	events       *eventloop.Group   // of carrier, and for waiting for clients and upstreams
 	carrier      *relay.Relay
@@ -84,7 +82,6 @@ func New(c Config) (*Gateway, error) {
 		cors:         c.ownCORS(),
 		metrics:      newMetrics(),
 		access:       c.AccessLog,
-		certificate:  c.Certificate,
 		drain:        c.Drain,
 		started:      time.Now(),
 		loops:        newLoopGuard(),
@@ -92,7 +89,7 @@ func New(c Config) (*Gateway, error) {
 		logsIn:       c.Authenticate != nil && !c.NoAuth,
 		noAuth:       c.NoAuth,
 		hasProviders: len(c.Providers) > 0,
-		tokenRoom:    roomForTokens(c.Providers),
+		head:         newHeadLimit(maxHeaders + roomForTokens(c.Providers)),
 		extractors:   defaultExtractors(wsauth.Cookies{}),
 	}
 	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})
@@ -103,8 +100,7 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.limitConnections(c)
-	g.metrics.registry.MustRegister(newHealth(g), newLostLines(g.log), newConnectionFigures(g.connections))
+	g.metrics.registry.MustRegister(newHealth(g), newLostLines(g.log))
 	if g.guard, err = g.newGuard(c); err != nil { // last, because it begins to follow the store
 		return nil, err
 	}
@@ -135,6 +131,8 @@ func (g *Gateway) open(c Config, files assets) error {
 		return fmt.Errorf("gateway: event loops: %w", err)
 	}
 	g.carrier = relay.New(g.events)
+	g.front = g.newFront(c)
+	g.metrics.registry.MustRegister(newConnectionMetrics(g.front.Limiter()))
 	if len(c.Routes) == 0 {
 		g.demo, err = g.openDemo()
 	} else {
@@ -150,12 +148,29 @@ func (g *Gateway) open(c Config, files assets) error {
 		g.carrier.Close()
 		return err
 	}
-	served := withSecurityHeaders(g.withOrigins(newMux(recorded(endpoints))))
-	if len(c.Routes) > 0 {
-		served = g.front(served)
-	}
-	g.handler = g.withCORS(limit(g.withHealth(g.bounded(g.answerPreflights(served))), maxHeaders+g.tokenRoom))
+	g.own = withSecurityHeaders(g.withOrigins(newMux(recorded(endpoints))))
+	g.health = g.healthHandler()
 	return nil
+}
+
+// newFront returns the server that accepts clients and reads their requests.
+func (g *Gateway) newFront(c Config) *front.Server {
+	return front.New(front.Config{
+		Serve:                    g.serveRequest,
+		Handshake:                g.serveHandshake,
+		Shutdown:                 g.Shutdown,
+		Events:                   g.events,
+		MaxConnections:           c.MaxConnections,
+		MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
+		Proxies:                  c.forwarding(),
+		Certificate:              c.Certificate,
+		// net/http must accept a target of up to 64 KiB, so that headLimit
+		// can say that it is too long.
+		MaxHead:  maxHead + roomForTokens(c.Providers),
+		Drain:    c.Drain,
+		Logger:   c.Logger,
+		ErrorLog: newServerLog(c.Logger),
+	})
 }
 
 // newGuard returns the guard, from which those of the routes are derived.
@@ -164,7 +179,7 @@ func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: verifier: %w", err)
 	}
-	g.own = ownTokens{issuer: c.Issuer, keys: c.Keys, verifier: own}
+	g.ownTokens = ownTokens{issuer: c.Issuer, keys: c.Keys, verifier: own}
 	all, err := withProviders(own, c.Providers)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: Config.Providers: %w", err)

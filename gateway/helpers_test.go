@@ -16,6 +16,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json"
 
+	"wsauth/internal/gateway/front"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -35,7 +36,7 @@ type rig struct {
 // start serves a gateway on loopback until the test ends.
 func start(t *testing.T, change ...func(*Config)) *rig {
 	t.Helper()
-	l, err := Listen(t.Context(), "127.0.0.1:0")
+	l, err := front.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

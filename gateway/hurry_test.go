@@ -3,27 +3,31 @@ package gateway
 import (
 	"io"
 	"net"
+	"net/http"
 	"testing"
 	"time"
 
 	"wsauth"
+	"wsauth/internal/gateway/front"
 )
 
 // socketFields are those of a handshake, without a credential.
 const socketFields = "Host: app.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
-// hurries serves a handshake like an event loop, and fails the test if that
-// blocks. The client has left afterwards.
-func (r *rig) hurries(quick *routing, request string) {
+// hurries serves a handshake by a match like an event loop, and fails the test
+// if that blocks. The client has left afterwards. match gets the handshake.
+func (r *rig) hurries(match func(*http.Request) match, request string) {
 	r.t.Helper()
 	near, far := net.Pipe()
 	go func() { _, _ = io.Copy(io.Discard, far) }()
-	handshake := readHandshake([]byte(request + "\r\n"))
+	handshake := front.ReadHandshake([]byte(request + "\r\n"))
 	handshake.RemoteAddr = "127.0.0.1:1"
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		(&entrance{gateway: r.g}).serve(&answer{conn: near, quick: quick}, handshake)
+		h := r.g.front.NewHandshake(near, true)
+		h.Hurry()
+		r.g.finishHandshake(h, handshake, match(handshake))
 	}()
 	select {
 	case <-served:
@@ -46,7 +50,7 @@ func TestHurriedAtTheEnd(t *testing.T) {
 		c.Routes = []Route{{Path: "/", Upstreams: []string{"http://" + silent.Addr().String()}, Public: true, Sockets: true}}
 	})
 	r.g.carrier.Close()
-	r.hurries(r.g.routing.Load(), "GET /chat HTTP/1.1\r\n"+socketFields)
+	r.hurries(r.g.match, "GET /chat HTTP/1.1\r\n"+socketFields)
 }
 
 // TestHurriedWhileRoutesChange checks that a loop that has begun to serve a
@@ -54,9 +58,9 @@ func TestHurriedAtTheEnd(t *testing.T) {
 func TestHurriedWhileRoutesChange(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
-	quick := r.g.routing.Load()
+	before := r.g.match(must(http.NewRequest("GET", "/public/chat", nil)))
 	if err := r.g.Update([]Route{{Path: "/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}}}); err != nil {
 		t.Fatal(err)
 	}
-	r.hurries(quick, "GET /public/chat HTTP/1.1\r\n"+socketFields)
+	r.hurries(func(*http.Request) match { return before }, "GET /public/chat HTTP/1.1\r\n"+socketFields)
 }

@@ -26,29 +26,53 @@ func roomForTokens(providers []*idp.Provider) int {
 	return max(0, longest-idp.DefaultMaxTokenBytes) * 4 / 3
 }
 
-// limit returns a handler that refuses requests whose header fields have more
-// than headers bytes, whose target is too long, or whose method is not
-// supported. The server's own limit is higher, so that the client learns which
-// of the two was too long. Over HTTP/2, net/http accepts any text as a method;
-// it could not be sent to an upstream, and the upstream would be blamed for
-// it.
-func limit(next http.Handler, headers int) http.Handler {
-	tooLongTarget := problemHandler(http.StatusRequestURITooLong, "", "The address is longer than 8 KiB")
-	tooLongHeaders := problemHandler(http.StatusRequestHeaderFieldsTooLarge, "", fmt.Sprintf("The header fields are longer than %d KiB", headers>>10))
-	noMethod := problemHandler(http.StatusBadRequest, "invalid_request", "The method is not a token")
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case !httpx.IsToken(r.Method): // a method has the same syntax (RFC 9110 section 9.1)
-			noMethod(w, r)
-		case len(r.RequestURI) > maxTarget:
-			tooLongTarget(w, r)
-		case headerBytes(r.Header) > headers:
-			tooLongHeaders(w, r)
-		case r.Method == http.MethodConnect || r.Method == http.MethodTrace:
+// A headLimit bounds the head of requests. The server's own limit is higher,
+// so that the client learns which part was too long.
+type headLimit struct {
+	headers                       int // bytes of all header fields
+	longTarget, longHeaders       http.HandlerFunc
+	invalidMethod, unservedMethod http.HandlerFunc
+}
+
+// newHeadLimit returns a limit of that many bytes of header fields.
+func newHeadLimit(headers int) headLimit {
+	return headLimit{
+		headers:       headers,
+		longTarget:    problemHandler(http.StatusRequestURITooLong, "", "The address is longer than 8 KiB"),
+		longHeaders:   problemHandler(http.StatusRequestHeaderFieldsTooLarge, "", fmt.Sprintf("The header fields are longer than %d KiB", headers>>10)),
+		invalidMethod: problemHandler(http.StatusBadRequest, "invalid_request", "The method is not a token"),
+		unservedMethod: func(w http.ResponseWriter, r *http.Request) {
 			answerProblem(w, r, problem.MethodNotAllowed(w, "GET, HEAD, POST, DELETE"))
-		default:
-			next.ServeHTTP(w, r)
+		},
+	}
+}
+
+// check returns a handler that refuses r, or nil if its header fields and its
+// target are not too long and its method is supported. Over HTTP/2, net/http
+// accepts any text as a method; it could not be sent to an upstream, and the
+// upstream would be blamed for it.
+func (l *headLimit) check(r *http.Request) http.HandlerFunc {
+	switch {
+	case !httpx.IsToken(r.Method): // a method has the same syntax (RFC 9110 section 9.1)
+		return l.invalidMethod
+	case len(r.RequestURI) > maxTarget:
+		return l.longTarget
+	case headerBytes(r.Header) > l.headers:
+		return l.longHeaders
+	case r.Method == http.MethodConnect || r.Method == http.MethodTrace:
+		return l.unservedMethod
+	}
+	return nil
+}
+
+// limited returns a handler that applies l to the requests for next.
+func (l headLimit) limited(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refuse := l.check(r); refuse != nil {
+			refuse(w, r)
+			return
 		}
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/gateway/front"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -13,7 +14,7 @@ import (
 // TestManySocketsComeBack: thirty sockets of one login, by the real client,
 // are all back soon after a restart of the gateway.
 func TestManySocketsComeBack(t *testing.T) {
-	l, err := Listen(t.Context(), "127.0.0.1:0")
+	l, err := front.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +42,7 @@ func TestManySocketsComeBack(t *testing.T) {
 	if err := <-first.served; err != nil {
 		t.Fatal(err)
 	}
-	l, err = Listen(t.Context(), addr)
+	l, err = front.Listen(t.Context(), addr)
 	if err != nil {
 		t.Fatal(err)
 	}

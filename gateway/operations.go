@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"wsauth"
+	"wsauth/internal/connlimit"
 	"wsauth/internal/problem"
 )
 
@@ -45,29 +46,12 @@ func (g *Gateway) Operations() http.Handler {
 // isHealth reports whether path is that of a health check.
 func isHealth(path string) bool { return path == livePath || path == readyPath }
 
-// withHealth returns a handler that answers health checks, unless a route has
-// exactly that path.
-func (g *Gateway) withHealth(next http.Handler) http.Handler {
-	health := withSecurityHeaders(newMux([]endpoint{
+// healthHandler returns a handler that answers health checks.
+func (g *Gateway) healthHandler() http.Handler {
+	return withSecurityHeaders(newMux([]endpoint{
 		{http.MethodGet, livePath, http.HandlerFunc(g.alive)},
 		{http.MethodGet, readyPath, http.HandlerFunc(g.ready)},
 	}))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isHealth(r.URL.Path) && !g.routing.Load().names(r) {
-			health.ServeHTTP(w, r)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// names reports whether a route has exactly the path of r.
-func (of *routing) names(r *http.Request) bool {
-	if of == nil {
-		return false
-	}
-	p := of.router.find(r)
-	return p != nil && p.route.Path == r.URL.Path
 }
 
 // Ready returns nil if the gateway can admit clients, and otherwise an
@@ -143,4 +127,34 @@ func (h health) Collect(to chan<- prometheus.Metric) {
 		gauge(h.all, all, name)
 		gauge(h.reach, well, name)
 	}
+}
+
+// connectionMetrics collects the number of connections.
+type connectionMetrics struct {
+	limiter              *connlimit.Limiter
+	open, limit, refused *prometheus.Desc
+}
+
+func newConnectionMetrics(l *connlimit.Limiter) connectionMetrics {
+	return connectionMetrics{
+		limiter: l,
+		open:    prometheus.NewDesc("wsauth_connections", "Connections of clients that are open now.", nil, nil),
+		limit:   prometheus.NewDesc("wsauth_connections_limit", "How many there may be.", nil, nil),
+		refused: prometheus.NewDesc("wsauth_connections_refused_total", "Connections and handshakes that were refused because there were too many.", nil, nil),
+	}
+}
+
+// Describe implements [prometheus.Collector].
+func (c connectionMetrics) Describe(to chan<- *prometheus.Desc) {
+	to <- c.open
+	to <- c.limit
+	to <- c.refused
+}
+
+// Collect implements [prometheus.Collector].
+func (c connectionMetrics) Collect(to chan<- prometheus.Metric) {
+	open, refused := c.limiter.Usage()
+	to <- prometheus.MustNewConstMetric(c.open, prometheus.GaugeValue, float64(open))
+	to <- prometheus.MustNewConstMetric(c.limit, prometheus.GaugeValue, float64(c.limiter.Limits().Connections))
+	to <- prometheus.MustNewConstMetric(c.refused, prometheus.CounterValue, float64(refused))
 }

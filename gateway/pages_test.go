@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wsauth"
+	"wsauth/internal/gateway/front"
 	"wsauth/internal/problem"
 	"wsauth/internal/urlpath"
 	"wsauth/internal/wsframe"
@@ -103,7 +104,7 @@ func wantQuantities(t *testing.T, rows map[string][]string, row string, want ...
 // TestSecurityPageLimits: the limits of docs/security.md are those of the
 // program.
 func TestSecurityPageLimits(t *testing.T) {
-	server := start(t).g.newServer()
+	server := start(t).g.front.HTTPServer()
 	body, late := inSeconds(patience), inSeconds(patience)
 	rows := tableOf(t, "security.md", "| what | at addresses of its own | on routes |")
 	wantQuantities(t, rows, "the header of a request", inSeconds(server.ReadHeaderTimeout), inBytes(maxHeaders), "431", inBytes(maxTarget), "414")
@@ -119,9 +120,9 @@ func TestSecurityPageLimits(t *testing.T) {
 	}
 
 	rows = tableOf(t, "security.md", "| what | limit |")
-	behind := start(t, func(c *Config) { c.TrustedProxies = []string{"192.0.2.1"} }).g.newServer()
+	behind := start(t, func(c *Config) { c.TrustedProxies = []string{"192.0.2.1"} }).g.front.HTTPServer()
 	wantQuantities(t, rows, "a connection between two requests", inSeconds(server.IdleTimeout), inSeconds(behind.IdleTimeout))
-	wantQuantities(t, rows, "a peer that is gone without a word", inSeconds(deadPeer))
+	wantQuantities(t, rows, "a peer that is gone without a word", inSeconds(front.DeadPeer))
 	wantQuantities(t, rows, "failed logins", "429")
 	for _, row := range []string{"passwords that are hashed", "logins that succeed"} { // see package login
 		if rows[row] == nil {
@@ -131,9 +132,6 @@ func TestSecurityPageLimits(t *testing.T) {
 	}
 	for row := range rows {
 		t.Errorf("no test holds %q", row)
-	}
-	if probed := probes.Idle + probes.Interval*time.Duration(probes.Count); probed != deadPeer {
-		t.Errorf("probes find out after %v", probed)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"wsauth/internal/gateway/front"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -42,7 +43,7 @@ func init() {
 // which serves TLS.
 func servePaused() {
 	for _, overTLS := range []bool{false, true} {
-		l, scheme := must(Listen(context.Background(), "127.0.0.1:0")), "ws"
+		l, scheme := must(front.Listen(context.Background(), "127.0.0.1:0")), "ws"
 		if overTLS {
 			s := httptest.NewUnstartedServer(nil)
 			s.StartTLS() // for its certificate

@@ -62,7 +62,7 @@ func (g *Gateway) newProxy(r Route, reach upstream.Config) (*proxy, error) {
 	reach.Connect, reach.Response = r.Connect, r.Response
 	reach.Health = upstream.Health{Path: r.Health.Path, Every: r.Health.Every, Timeout: r.Health.Timeout}
 	reach.Checks = &g.checks
-	reach.Reserve, reach.Release = g.reserveUpstream, g.connections.ReleaseUpstream
+	reach.Reserve, reach.Release = g.reserveUpstream, g.front.Limiter().ReleaseUpstream
 	reach.Logger = g.log.With("route", r.name())
 	if p.pool, err = upstream.New(reach); err != nil {
 		return nil, fmt.Errorf("gateway: route %s: %w", r.name(), err)

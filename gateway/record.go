@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"wsauth"
-	"wsauth/internal/connlimit"
 	"wsauth/internal/forwarded"
 	"wsauth/internal/relay"
 	"wsauth/store"
@@ -25,10 +24,9 @@ type record struct {
 	begun   time.Time
 	route   *label
 	upgrade bool
-	taken   bool             // the guard has taken the connection over from the server
-	told    atomic.Bool      // reported to the metrics and the access log
-	place   *connlimit.Place // of the connection
-	reason  wsauth.Reason    // why a plain request was refused
+	taken   bool          // the guard has taken the connection over from the server
+	told    atomic.Bool   // reported to the metrics and the access log
+	reason  wsauth.Reason // why a plain request was refused
 	status  int
 	bytes   int64
 	cors    *corsAnswer // nil if the answer has no CORS headers
@@ -44,34 +42,6 @@ func recordOf(ctx context.Context) *record {
 		return x
 	}
 	return &record{}
-}
-
-// ServeHTTP implements [http.Handler].
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	g.serve(w, g.clients.identify(r, headerOf(r.Context())))
-}
-
-// serve answers a request whose client has been identified.
-func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
-	x := &record{gateway: g, begun: time.Now(), route: g.metrics.elsewhere, upgrade: asksForUpgrade(r), place: placeOf(w, r)}
-	if g.access {
-		x.line = newLine(r)
-	}
-	r = r.WithContext(context.WithValue(x.context(r), recordKey{}, x))
-	if x.upgrade {
-		defer x.answered()
-		g.handler.ServeHTTP(&recorder{w, x}, r)
-		return
-	}
-	body := newRequestBody(r)
-	x.serve(w, r)
-	body.linger(w)
-}
-
-// serve answers a plain request.
-func (x *record) serve(w http.ResponseWriter, r *http.Request) {
-	defer x.answered()
-	x.gateway.handler.ServeHTTP(&recorder{w, x}, r)
 }
 
 // context returns the context of the request. A handshake gets a new one,

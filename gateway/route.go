@@ -334,7 +334,7 @@ func checkHost(host string) error {
 	case strings.Contains(name, "*"):
 		return fmt.Errorf("%q: a star stands for whole names at the front only, as in *.app.example", host)
 	}
-	if strings.Contains(name, ":") || !isPlainHost(name) {
+	if strings.Contains(name, ":") || !httpx.IsHost(name) {
 		return fmt.Errorf("%q is not a host; ports are not part of it", host)
 	}
 	if _, err := netip.ParseAddr(name); err == nil && name != host {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"wsauth"
+	"wsauth/internal/httpx"
 	"wsauth/internal/upstream"
 )
 
@@ -18,7 +19,6 @@ type routing struct {
 	byName     map[string]*proxy
 	identities map[string]bool // folded names of the identity headers
 	asserts    bool            // a route has an assertion
-	cors       bool            // a route has a CORS policy
 }
 
 // close closes the connections to the upstreams.
@@ -28,51 +28,97 @@ func (of *routing) close() {
 	}
 }
 
-// front returns a handler that serves the gateway's own paths with own, and
-// all others by their routes.
-func (g *Gateway) front(own http.Handler) http.Handler {
-	nothingHere := problemHandler(http.StatusNotFound, "", "There is nothing at this address")
-	loop := problemHandler(http.StatusLoopDetected, "loop_detected", "The server behind this address leads back to the gateway")
-	noHost := problemHandler(http.StatusBadRequest, "invalid_request", "The Host field does not name one host")
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ways, ok := readPath(r)
-		if !ok {
-			ambiguous(w, r)
-			return
+// A match is what the routes decide about a request: which of them serves it.
+type match struct {
+	routes   *routing
+	own      bool   // the gateway answers the path itself, regardless of the routes
+	proxy    *proxy // of the path as written; nil if there is none
+	bypassed *proxy // see [router.bypassed]; nil if own
+}
+
+// match returns the match of a request for the current routes.
+func (g *Gateway) match(r *http.Request) match {
+	m := match{routes: g.routing.Load()}
+	if m.routes == nil { // the demonstration
+		m.own = isOwnPath(r.URL.Path, g.authPrefix, g.noAuth, false)
+		return m
+	}
+	m.own = g.isOwn(r.URL.Path, m.routes)
+	at := targetOf(r)
+	m.proxy = m.routes.router.lookUp(at.host, at.path)
+	if m.proxy != nil && !m.own {
+		m.bypassed = m.routes.router.bypassed(at, m.proxy)
+	}
+	return m
+}
+
+// isExact reports whether a route has exactly the path of r.
+func (m match) isExact(r *http.Request) bool {
+	return m.proxy != nil && m.proxy.route.Path == r.URL.Path
+}
+
+// isQuick reports whether the route can serve a handshake without blocking.
+func (m match) isQuick(r *http.Request) bool {
+	return !m.own && m.proxy != nil && m.proxy.quick && (r.URL.RawQuery == "" || !m.proxy.takesTickets) && !needsReadings(r.URL)
+}
+
+var (
+	nothingHere  = problemHandler(http.StatusNotFound, "", "There is nothing at this address")
+	loopDetected = problemHandler(http.StatusLoopDetected, "loop_detected", "The server behind this address leads back to the gateway")
+	noHost       = problemHandler(http.StatusBadRequest, "invalid_request", "The Host field does not name one host")
+)
+
+// serveMatch serves a request by the route of m, or by the gateway's own
+// endpoints.
+func (g *Gateway) serveMatch(w http.ResponseWriter, r *http.Request, m match) {
+	ways, ok := readPath(r)
+	if !ok {
+		ambiguous(w, r)
+		return
+	}
+	if ways == nil && m.own {
+		g.own.ServeHTTP(w, r)
+		return
+	}
+	if !httpx.IsHost(r.Host) {
+		noHost(w, r)
+		return
+	}
+	m.routes.stripIdentity(r.Header)
+	if g.loops.isLoop(r) {
+		g.log.Warn("a request comes back again and again: an upstream is this gateway itself, or leads to it", "path", r.URL.Path)
+		loopDetected(w, r)
+		return
+	}
+	if ways != nil && (m.proxy == nil || !g.takes(m.routes, hostOf(r), m.proxy, ways)) {
+		g.refuseReadings(w, r, m.routes, m.proxy)
+		return
+	}
+	switch {
+	case m.proxy == nil:
+		nothingHere(w, r)
+	case m.bypassed == nil:
+		m.proxy.ServeHTTP(w, r)
+	case isTwin(r.URL.Path, m.bypassed.route.Path) && r.URL.RawPath == "" && !asksForUpgrade(r):
+		m.bypassed.redirect(w, r)
+	default:
+		ambiguous(w, r)
+	}
+}
+
+// reserveUpstream reserves a connection to an upstream. If none is left, it
+// first closes those that are idle.
+func (g *Gateway) reserveUpstream() bool {
+	limiter := g.front.Limiter()
+	if limiter.ReserveUpstream() {
+		return true
+	}
+	if now := g.routing.Load(); now != nil {
+		for _, p := range now.byName {
+			p.pool.CloseIdle()
 		}
-		now := g.routingFor(w)
-		if ways == nil && g.isOwn(r.URL.Path, now) {
-			own.ServeHTTP(w, r)
-			return
-		}
-		if !isPlainHost(r.Host) {
-			noHost(w, r)
-			return
-		}
-		now.stripIdentity(r.Header)
-		if g.loops.isLoop(r) {
-			g.log.Warn("a request comes back again and again: an upstream is this gateway itself, or leads to it", "path", r.URL.Path)
-			loop(w, r)
-			return
-		}
-		p := now.router.find(r)
-		if ways != nil && (p == nil || !g.takes(now, hostOf(r), p, ways)) {
-			g.refuseReadings(w, r, now, p)
-			return
-		}
-		if p == nil {
-			nothingHere(w, r)
-			return
-		}
-		switch other := now.router.bypassed(targetOf(r), p); {
-		case other == nil:
-			p.ServeHTTP(w, r)
-		case isTwin(r.URL.Path, other.route.Path) && r.URL.RawPath == "" && !asksForUpgrade(r):
-			other.redirect(w, r)
-		default:
-			ambiguous(w, r)
-		}
-	})
+	}
+	return limiter.ReserveUpstream()
 }
 
 // redirect redirects a client to the path of the route, whose rules then
@@ -166,7 +212,6 @@ func (g *Gateway) putRoutes(routes []Route) error {
 		all = append(all, p)
 		after.byName[r.name()] = p
 		after.addIdentities(r)
-		after.cors = after.cors || p.cors != nil
 	}
 	for _, p := range fresh {
 		p.label = g.metrics.begin(p.route.name())

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"wsauth/internal/gateway/front"
 )
 
 // overTLS serves with a replaceable certificate, to a client that trusts it.
@@ -24,7 +26,7 @@ func overTLS(t *testing.T, change ...func(*Config)) (*rig, *atomic.Pointer[tls.C
 	t.Cleanup(lender.Close)
 	var certificate atomic.Pointer[tls.Certificate]
 	certificate.Store(&lender.TLS.Certificates[0])
-	l, err := Listen(t.Context(), "127.0.0.1:0")
+	l, err := front.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"wsauth/gateway"
 	"wsauth/internal/config"
 	"wsauth/internal/errtext"
+	"wsauth/internal/gateway/front"
 )
 
 // adminSocket returns the path of the operators' socket: named, or the default
@@ -53,7 +54,7 @@ func administer(ctx context.Context, g *gateway.Gateway, all config.Settings, da
 		if c.TokenFile, err = gateway.OpenAdminTokenFile(s.TokenFile); err != nil {
 			return nil, fmt.Errorf("admin.token_file: %w", err)
 		}
-		l, err := gateway.Listen(ctx, s.Listen)
+		l, err := front.Listen(ctx, s.Listen)
 		if err != nil {
 			return nil, fmt.Errorf("admin.listen: %w", err)
 		}

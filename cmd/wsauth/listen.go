@@ -8,12 +8,12 @@ import (
 	"strconv"
 	"syscall"
 
-	"wsauth/gateway"
+	"wsauth/internal/gateway/front"
 )
 
 // listen listens on addr. Its errors tell what to do.
 func listen(ctx context.Context, addr string) (net.Listener, error) {
-	l, err := gateway.Listen(ctx, addr)
+	l, err := front.Listen(ctx, addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("another program already listens on %s: stop it, or choose another port with --addr=HOST:PORT (port 0 chooses a free one)", addr)

@@ -12,6 +12,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"wsauth/gateway"
+	"wsauth/internal/gateway/front"
 )
 
 // metricsSocket is the FileDescriptorName of a socket for metrics and health
@@ -43,7 +44,7 @@ func passedSockets() (p passed, err error) {
 		}
 	}
 	if p.clients != nil {
-		err = gateway.Adopt(p.clients)
+		err = front.Adopt(p.clients)
 	}
 	return p, err
 }

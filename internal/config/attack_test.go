@@ -20,6 +20,7 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth/gateway"
+	"wsauth/internal/gateway/front"
 	"wsauth/internal/testenv"
 	"wsauth/token"
 )
@@ -158,7 +159,7 @@ func attackRoutes(t *testing.T, name string, routes []gateway.Route) {
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	l, err := gateway.Listen(t.Context(), "127.0.0.1:0")
+	l, err := front.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

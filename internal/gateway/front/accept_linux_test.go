@@ -1,4 +1,4 @@
-package gateway
+package front
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 	"wsauth/internal/relay"
 )
 
-// firstBytes is what acceptor.first was called with.
+// A firstBytes holds the arguments of a call of acceptor.received.
 type firstBytes struct {
 	conn *clientConn
 	data string
@@ -56,7 +56,7 @@ func accepting(t *testing.T, limiter *connlimit.Limiter, rules *proxyproto.Rules
 		loops:    loops,
 		limiter:  limiter,
 		patience: patience,
-		first:    func(conn *clientConn, data []byte, _ bool) { r.clients <- firstBytes{conn, string(data)} },
+		received: func(conn *clientConn, data []byte, _ bool) { r.clients <- firstBytes{conn, string(data)} },
 		failed:   func(err error) { t.Errorf("accept: %v", err) },
 	}
 	if rules != nil {
@@ -392,7 +392,7 @@ func TestPreambleTime(t *testing.T) {
 	}
 	c.preamble = &preamble{until: until, got: bytes.Clone([]byte(preambleV1[:9]))}
 	var got string
-	a.first = func(_ *clientConn, data []byte, idle bool) { got = string(data) }
+	a.received = func(_ *clientConn, data []byte, idle bool) { got = string(data) }
 	if more := c.Received([]byte(preambleV1[9:]+"first"), true, nil); more != 0 || got != "first" {
 		t.Errorf("%v for more, %q came first", more, got)
 	}

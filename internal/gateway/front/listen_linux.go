@@ -1,4 +1,4 @@
-package gateway
+package front
 
 import (
 	"errors"
@@ -30,13 +30,13 @@ func setOptions(conn syscall.RawConn) error {
 			{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, int(probes.Idle.Seconds())},
 			{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, int(probes.Interval.Seconds())},
 			{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, probes.Count},
-			{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(deadPeer.Milliseconds())},
+			{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(DeadPeer.Milliseconds())},
 		} {
 			failed = errors.Join(failed, unix.SetsockoptInt(int(fd), o.level, o.name, o.value))
 		}
 	})
 	if err = errors.Join(err, failed); err != nil {
-		return fmt.Errorf("gateway: options of a listener: %w", err)
+		return fmt.Errorf("front: options of a listener: %w", err)
 	}
 	return nil
 }

@@ -1,8 +1,10 @@
-package gateway
+package front
 
 import (
 	"net"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,10 +37,13 @@ func TestH11_Adopt(t *testing.T) {
 		t.Fatal(err)
 	}
 	acceptedBy(t, l)
-	pipe := newMemoryListener()
-	defer pipe.Close()
-	if err := Adopt(pipe); err != nil {
-		t.Errorf("what is no TCP: %v", err)
+	socket, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	if err := Adopt(socket); err != nil {
+		t.Errorf("a Unix socket: %v", err)
 	}
 }
 
@@ -76,4 +81,12 @@ func acceptedBy(t *testing.T, l net.Listener) (option func(level, name int) int)
 		t.Errorf("TCP_USER_TIMEOUT is %d ms, want at most 60000", got)
 	}
 	return option
+}
+
+// TestDeadPeer checks that keep-alive probes detect a dead peer in the time
+// that is documented.
+func TestDeadPeer(t *testing.T) {
+	if probed := probes.Idle + probes.Interval*time.Duration(probes.Count); probed != DeadPeer {
+		t.Errorf("probes detect it after %v, want %v", probed, DeadPeer)
+	}
 }

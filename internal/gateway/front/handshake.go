@@ -1,4 +1,4 @@
-package gateway
+package front
 
 import (
 	"bufio"
@@ -8,17 +8,20 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// readHandshake parses data as a complete upgrade request in its usual form.
+// maxHandshake is the maximum length of a handshake that an event loop parses,
+// in bytes. The thousands of fields in a long head would block the loop for
+// milliseconds.
+const maxHandshake = 8 << 10
+
+// ReadHandshake parses data as a complete upgrade request in its usual form.
 // It returns nil for anything else, even if it is valid: net/http then parses
-// or refuses it. So no request is parsed differently than by net/http. An
-// event loop calls readHandshake, so it limits the length of data: the
-// thousands of fields in a long head would block the loop for milliseconds.
-func readHandshake(data []byte) *http.Request {
-	if len(data) > mostAtOnce || !isPlainHead(data) {
+// or refuses it. So no request is parsed differently than by net/http.
+func ReadHandshake(data []byte) *http.Request {
+	if len(data) > maxHandshake || !isPlainHead(data) {
 		return nil
 	}
 	r, err := http.ReadRequest(bufio.NewReaderSize(bytes.NewReader(data), len(data)))
-	if err != nil || !isPlainHost(r.Host) {
+	if err != nil || !httpx.IsHost(r.Host) {
 		return nil
 	}
 	r.Body = http.NoBody

@@ -1,4 +1,4 @@
-package gateway
+package front
 
 import (
 	"context"
@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// deadPeer is the longest time until the kernel notices that a peer has
+// DeadPeer is the longest time until the kernel notices that a peer has
 // vanished without closing the connection.
-const deadPeer = 55 * time.Second
+const DeadPeer = 55 * time.Second
 
 // probes configures keep-alive probes, which detect that the peer of an idle
 // connection has vanished.
 var probes = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 10 * time.Second, Count: 4}
 
-// Listen opens a TCP address for [Gateway.Serve]. A client that vanishes, for
+// Listen opens a TCP address for [Server.Serve]. A client that vanishes, for
 // example because its cable is pulled, is noticed within 55 seconds: by
 // keep-alive probes on an idle connection, and on Linux also while sent data
 // is not acknowledged, when no probes are sent.
@@ -37,7 +37,7 @@ func Adopt(l net.Listener) error {
 	}
 	conn, err := tcp.SyscallConn()
 	if err != nil {
-		return fmt.Errorf("gateway: adopt: %w", err)
+		return fmt.Errorf("front: adopt: %w", err)
 	}
 	return setOptions(conn)
 }

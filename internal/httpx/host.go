@@ -1,15 +1,15 @@
-package gateway
+package httpx
 
 import (
 	"net/netip"
 	"strings"
 )
 
-// isPlainHost reports whether all servers read the same host from a Host
-// field: a name or an address, with an optional port. From others, such as
-// "app.example:80:80", "app.example,x" or an empty one, a server behind the
-// gateway may read a host other than the one whose routes were checked.
-func isPlainHost(s string) bool {
+// IsHost reports whether s is a Host field that all servers read in the same
+// way: a name or an address, with an optional port. From others, such as
+// "app.example:80:80", "app.example,x" or an empty one, a server behind a
+// proxy may read another host than the proxy.
+func IsHost(s string) bool {
 	if rest, ok := strings.CutPrefix(s, "["); ok {
 		literal, after, closed := strings.Cut(rest, "]")
 		addr, err := netip.ParseAddr(literal)

@@ -1,4 +1,4 @@
-package gateway
+package front
 
 import (
 	"bufio"
@@ -52,14 +52,14 @@ var strangeHeads = map[string]string{
 	"no colon":               strings.Replace(handshakeHead, "Cookie: a=1", "Cookie", 1),
 	"a control":              strings.Replace(handshakeHead, "Cookie: a=1", "Cookie: a=\x001", 1),
 	"no ASCII":               strings.Replace(handshakeHead, "Cookie: a=1", "Cookie: a=\xe9", 1),
-	"a long head":            strings.Replace(handshakeHead, "X-Empty:", strings.Repeat("x:\r\n", mostAtOnce/4)+"X-Empty:", 1),
+	"a long head":            strings.Replace(handshakeHead, "X-Empty:", strings.Repeat("x:\r\n", maxHandshake/4)+"X-Empty:", 1),
 	"a bad escape":           strings.Replace(handshakeHead, "/chat", "/ch%zzat", 1),
 }
 
 // TestReadHandshake checks that handshakes as clients write them are read, and
 // nothing else.
 func TestReadHandshake(t *testing.T) {
-	r := readHandshake([]byte(handshakeHead))
+	r := ReadHandshake([]byte(handshakeHead))
 	if r == nil {
 		t.Fatal("not read")
 	}
@@ -67,7 +67,7 @@ func TestReadHandshake(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	for name, head := range strangeHeads {
-		if r := readHandshake([]byte(head)); r != nil {
+		if r := ReadHandshake([]byte(head)); r != nil {
 			t.Errorf("%s: read as %+v", name, r)
 		}
 	}
@@ -142,7 +142,7 @@ func FuzzReadHandshake(f *testing.F) {
 		if len(data) == 0 { // mutations of a whole head seldom leave it one
 			data = []byte("GET " + target + " HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n" + name + ":" + value + "\r\n\r\n")
 		}
-		got := readHandshake(data)
+		got := ReadHandshake(data)
 		if got == nil {
 			return
 		}

@@ -1,4 +1,4 @@
-package gateway
+package front
 
 import (
 	"bytes"
@@ -12,20 +12,20 @@ import (
 	"wsauth/internal/proxyproto"
 )
 
-// acceptor accepts clients on the event loops. It limits their connections and
-// reads the PROXY protocol header if connections begin with one.
+// An acceptor accepts clients on the event loops. It limits their connections
+// and reads the PROXY protocol header if connections begin with one.
 type acceptor struct {
 	loops    *eventloop.Group
 	limiter  *connlimit.Limiter // nil for no limits
 	proxies  *proxyproto.Rules  // nil without PROXY headers
 	patience time.Duration      // the time until the first bytes, after the header
 
-	// first is called with a connection and its first bytes, which it must not
-	// keep. An event loop calls it, so it must not block.
-	first func(conn *clientConn, data []byte, idle bool)
+	// received is called with a connection and its first bytes, which it must
+	// not keep. idle reports whether the event loop has little else to do. The
+	// loop makes the call, so it must not block.
+	received func(conn *clientConn, data []byte, idle bool)
 
-	// failed is called with the error if no client can be accepted at the
-	// moment.
+	// failed is called with the error while no client can be accepted.
 	failed func(error)
 }
 
@@ -86,7 +86,7 @@ func (c *clientConn) Received(data []byte, idle bool, err error) (more time.Dura
 		_ = c.Close()
 		return 0
 	}
-	c.acceptor.first(c, data, idle)
+	c.acceptor.received(c, data, idle)
 	return 0
 }
 
@@ -94,15 +94,15 @@ func (c *clientConn) Received(data []byte, idle bool, err error) (more time.Dura
 // beginning of a connection.
 type preamble struct {
 	until time.Time // the deadline for all of it
-	got   []byte    // what came before, if it is incomplete
+	got   []byte    // the bytes received so far, if they are incomplete
 }
 
 // errTooMany means that a client of a proxy has too many connections.
 var errTooMany = errors.New("the client has too many connections")
 
 // readPreamble reads the PROXY header from data, and returns the bytes after
-// it, which may share memory with data. A positive more means that those have
-// not come, and how long to wait for them.
+// it, which may share memory with data. A positive more is how long to wait
+// for further bytes.
 func (c *clientConn) readPreamble(data []byte, err error) (rest []byte, more time.Duration, _ error) {
 	rules, p := c.acceptor.proxies, c.preamble
 	if err != nil {
