@@ -47,7 +47,7 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("Each of these sockets may send at most %d KiB", maxFirstMessage>>10),
 			fmt.Sprintf("or until %s seconds have passed (`FirstMessage.Timeout`", silence),
 			fmt.Sprintf("at most %s. Such sockets may use at most half of the limit", s(held)),
-			fmt.Sprintf("few at a time, %s seconds, %d KiB, then they are cut", silence, maxFirstMessage>>10),
+			fmt.Sprintf("limited in number, and cut after %s seconds or %d KiB", silence, maxFirstMessage>>10),
 			fmt.Sprintf("within %s, for pages of the origin that requested it. The store keeps only its hash", s(TicketLife)),
 			fmt.Sprintf("into the %s of an unused ticket", s(TicketLife)),
 		},

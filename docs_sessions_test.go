@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Every wish in the page about sessions names tests, and there are such tests.
+// TestSessionsPage checks that each problem in docs/sessions.md names a test,
+// and that it exists.
 func TestSessionsPage(t *testing.T) {
 	tests := map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
@@ -23,9 +24,9 @@ func TestSessionsPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := tableRows(readDoc(t, "docs/sessions.md"), "| request | here | verified by |")
+	rows := tableRows(readDoc(t, "docs/sessions.md"), "| problem | solution | verified by |")
 	if len(rows) != 16 {
-		t.Errorf("%d wishes, not 16", len(rows))
+		t.Errorf("%d problems, not 16", len(rows))
 	}
 	for _, row := range rows {
 		names := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(row[3], -1)
