@@ -314,11 +314,11 @@ func TestNumbersInPages(t *testing.T) {
 		},
 		"configuration.md": {
 			"a token signed with the gateway's own key, valid for " + oneOf(t, assertionTTL, time.Minute, "a minute"),
-			"tickets, each of which is there for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),
+			"tickets, each of which is valid for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),
 		},
 		"../internal/config/example.yaml": {
-			"max_tickets: 100000 # each is there for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),
-			fmt.Sprintf("good once, for %s", inSeconds(wsauth.TicketLife)),
+			"max_tickets: 100000 # each is valid for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),
+			fmt.Sprintf("valid once, for %s", inSeconds(wsauth.TicketLife)),
 		},
 		"../gateway/web/openapi.json": {
 			fmt.Sprintf("opens one socket, once, within %.0f seconds", wsauth.TicketLife.Seconds()),
