@@ -4,13 +4,36 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"wsauth/token"
 )
 
 type socketKey struct{}
 
-// SocketFrom returns the socket in ctx, the context of a guarded request, or
-// nil if there is none.
+// ClaimsFrom returns the claims of the request with the context ctx. For a
+// socket, and for a response that is held open, they are those of the current
+// token: a renewal replaces them. They are nil if the client is anonymous and
+// if no guard has checked the request.
+func ClaimsFrom(ctx context.Context) *token.Claims {
+	if s := requestFrom(ctx); s != nil {
+		return s.Claims()
+	}
+	return nil
+}
+
+// SocketFrom returns the socket of the request with the context ctx. It is nil
+// for a plain HTTP request, unless [Hold] holds its response open, and if no
+// guard has checked the request.
 func SocketFrom(ctx context.Context) *Socket {
+	if s := requestFrom(ctx); s != nil && (s.ender != nil || s.held.Load()) {
+		return s
+	}
+	return nil
+}
+
+// requestFrom returns the Socket that represents the request with the context
+// ctx, which may be a plain HTTP request, or nil if no guard has checked it.
+func requestFrom(ctx context.Context) *Socket {
 	s, _ := ctx.Value(socketKey{}).(*Socket)
 	return s
 }

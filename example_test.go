@@ -60,13 +60,13 @@ func ExampleGuard_Require() {
 	guard, issuer := newGuard(wsauth.Config{})
 	cause := make(chan error, 1)
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		socket := wsauth.SocketFrom(r.Context())
 		conn, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			return // Accept has answered
 		}
 		defer conn.CloseNow()
-		_ = conn.Write(r.Context(), websocket.MessageText, []byte("hello, "+socket.Claims().Subject))
+		claims := wsauth.ClaimsFrom(r.Context())
+		_ = conn.Write(r.Context(), websocket.MessageText, []byte("hello, "+claims.Subject))
 		_, _, _ = conn.Read(r.Context())
 		cause <- context.Cause(r.Context())
 	})))

@@ -1,18 +1,19 @@
 package wsauth
 
 import (
+	"context"
 	"errors"
 	"net"
 	"time"
 )
 
-// FollowAfter is how long a plain HTTP request may take before the guard
-// follows it, if its handler has called [Socket.Follow].
-const FollowAfter = time.Second
+// followAfter is how long a plain HTTP request may take before the guard
+// follows it, if its handler has called [Follow].
+const followAfter = time.Second
 
 // A Follower is notified of the requests that the guard follows.
 type Follower interface {
-	// Followed is called when a request has taken longer than FollowAfter. It
+	// Followed is called when a request has taken longer than a second. It
 	// must not block.
 	Followed(s *Socket)
 
@@ -22,30 +23,35 @@ type Follower interface {
 	Left(s *Socket, e *EndError)
 }
 
-// Follow makes a plain HTTP request end with its session, like a socket, if it
-// takes longer than [FollowAfter]: a download, an upload, a long poll, or an
-// endless response. From then on it is found by revocations and logouts, and
-// by [Guard.Renew]; [Socket.SetTransfer] says what else ends it. At the end
-// its context is cancelled with the [EndError] as its cause, and the handler
-// must return. If the handler has begun a response without Content-Length, it
-// must end it by panic([http.ErrAbortHandler]); otherwise the client takes a
-// part for the whole.
+// Follow makes the plain HTTP request with the context ctx end with its
+// session, like a socket, if it takes longer than a second: a download, an
+// upload, a long poll, or an endless response. It is for reverse proxies, whose
+// handlers cannot know how long a request takes. From then on revocations,
+// logouts and [Guard.Renew] find the request; [Socket.SetTransfer] says what
+// else ends it. At the end its context is cancelled with the [EndError] as its
+// cause, and the handler must return. If the handler has begun a response
+// without Content-Length, it must end it by panic([http.ErrAbortHandler]);
+// otherwise the client takes a part for the whole.
 //
-// Unlike [Socket.Hold], it does not count against limits. A shorter request
-// costs one timer. Follow does nothing for a client without a token, for an
-// open socket, and after Hold. f may be nil.
+// Unlike a request of [Hold], it does not count against limits. A shorter
+// request costs one timer. f may be nil.
 //
-// Call it once, in the handler's own goroutine.
-func (s *Socket) Follow(f Follower) {
-	if s.ender != nil || s.held.Load() || s.Claims() == nil {
-		return
+// Follow returns the socket that represents the request. It does nothing and
+// returns nil for a client without a token, for a WebSocket, after Hold, and
+// if no guard has checked the request. Call it once, in the handler's own
+// goroutine.
+func Follow(ctx context.Context, f Follower) *Socket {
+	s := requestFrom(ctx)
+	if s == nil || s.ender != nil || s.held.Load() || s.Claims() == nil {
+		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.followed == nil {
 		s.followed = &followed{follower: f}
-		s.timer = time.AfterFunc(FollowAfter, s.follow)
+		s.timer = time.AfterFunc(followAfter, s.follow)
 	}
+	return s
 }
 
 // A Transfer is the state of a followed request. Revocations end it in every
@@ -92,7 +98,7 @@ func (s *Socket) endIfDraining() {
 }
 
 // Followed reports whether s is a plain HTTP request that the guard follows;
-// see [Socket.Follow].
+// see [Follow].
 func (s *Socket) Followed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -31,8 +31,7 @@ func follow(guard *wsauth.Guard, f wsauth.Follower, transfer wsauth.Transfer) (*
 	s := &stream{over: make(chan struct{})}
 	var session *wsauth.Socket
 	h := guard.Require(wsauth.Access)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		session = wsauth.SocketFrom(r.Context())
-		session.Follow(f)
+		session = wsauth.Follow(r.Context(), f)
 		session.SetTransfer(transfer)
 		<-r.Context().Done()
 		s.cause = context.Cause(r.Context())
@@ -44,6 +43,9 @@ func follow(guard *wsauth.Guard, f wsauth.Follower, transfer wsauth.Transfer) (*
 	synctest.Wait()
 	return s, session
 }
+
+// followAfter is how long a request takes before it is followed.
+const followAfter = time.Second
 
 var transfers = []wsauth.Transfer{wsauth.Unanswered, wsauth.Bounded, wsauth.Endless}
 
@@ -88,7 +90,7 @@ func TestFollow(t *testing.T) {
 					if n := seen.open.Load(); n != 0 || session.Followed() {
 						t.Errorf("%d are followed at once", n)
 					}
-					time.Sleep(wsauth.FollowAfter)
+					time.Sleep(followAfter)
 					synctest.Wait()
 					if n, counts := seen.open.Load(), g.Counts(); n != 1 || counts.Requests != 1 || counts.Sockets != 0 || len(g.Sessions("ada")) != 1 {
 						t.Errorf("%d are followed, %+v", n, counts)
@@ -124,7 +126,7 @@ func TestFollowRevokedBefore(t *testing.T) {
 		}
 		<-s.over
 		s.want(t, wsauth.TokenRevoked)
-		if took := time.Since(begun); took != wsauth.FollowAfter {
+		if took := time.Since(begun); took != followAfter {
 			t.Errorf("after %v", took)
 		}
 	})
@@ -185,7 +187,7 @@ func TestFollowCountsApart(t *testing.T) {
 			_, session := follow(g, nil, wsauth.Endless)
 			defer session.End(nil)
 		}
-		time.Sleep(wsauth.FollowAfter)
+		time.Sleep(followAfter)
 		synctest.Wait()
 		if held.done() || g.Counts().Requests != 5 || g.Counts().Sockets != 1 {
 			t.Errorf("%v, %+v", held.done(), g.Counts())
@@ -214,11 +216,11 @@ func TestAllAcross(t *testing.T) {
 			_, session := follow(g, nil, wsauth.Unanswered)
 			defer session.End(nil)
 			if i%100 == 0 {
-				time.Sleep(2 * wsauth.FollowAfter)
+				time.Sleep(2 * followAfter)
 			}
 			hold(g)
 		}
-		time.Sleep(2 * wsauth.FollowAfter)
+		time.Sleep(2 * followAfter)
 		synctest.Wait()
 		var last uint64
 		n := 0
@@ -241,12 +243,10 @@ func TestFollowNobody(t *testing.T) {
 		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}}))
 		over := make(chan struct{})
 		h := g.Require(wsauth.Optional)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			socket := wsauth.SocketFrom(r.Context())
-			socket.Follow(nil)
-			socket.SetTransfer(wsauth.Endless)
+			socket := wsauth.Follow(r.Context(), nil)
 			time.Sleep(time.Hour)
-			if err := r.Context().Err(); err != nil || socket.Followed() || g.Counts().Requests != 0 {
-				t.Errorf("%v, %+v", err, g.Counts())
+			if err := r.Context().Err(); err != nil || socket != nil || g.Counts().Requests != 0 {
+				t.Errorf("%v, %v, %+v", socket, err, g.Counts())
 			}
 			close(over)
 		}))
@@ -263,8 +263,8 @@ func TestFollowCosts(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer x")
 	cost := func(follows bool) float64 {
 		h := g.Require(wsauth.Access)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			if s := wsauth.SocketFrom(r.Context()); follows {
-				s.Follow(nil)
+			if follows {
+				wsauth.Follow(r.Context(), nil)
 			}
 		}))
 		w := httptest.NewRecorder()

@@ -21,7 +21,7 @@ type Guard struct {
 	proxies        *forwarded.Policy
 
 	sockets     *registry
-	requests    *registry    // long ones; see Socket.Follow
+	requests    *registry    // long ones; see Follow
 	revocations *store.Index // nil without Config.Revocations
 	now         func() time.Time
 	pulse       *pulse

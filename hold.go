@@ -1,18 +1,30 @@
 package wsauth
 
-import "errors"
+import (
+	"context"
+	"errors"
+)
 
-// Hold turns a plain HTTP request with an endless response, such as
-// server-sent events, into an open socket. From then on it counts as a socket
-// and is found by revocations and logouts. It stays open while its session is
-// renewed, and ends when its token expires. At the end its context is
-// cancelled with the [EndError] as its cause, and the handler must return.
+// Hold turns the plain HTTP request with the context ctx into an open socket.
+// It is for endless responses, such as server-sent events. From then on the
+// request counts as a socket, [SocketFrom] returns it, and revocations and
+// logouts find it. It stays open while its session is renewed, and ends when
+// its token expires. At the end its context is cancelled with the [EndError]
+// as its cause, and the handler must return.
 //
 // An [*Error] means that the request must not continue: the token has been
 // revoked in the meantime, a limit is reached, or the guard is shutting down.
-// Hold also fails if it is called twice or after [Socket.Follow]. For an open
-// socket it does nothing.
-func (s *Socket) Hold() error {
+// Hold also fails if it is called twice, after [Follow], or for a request that
+// no guard has checked. For a WebSocket it does nothing.
+func Hold(ctx context.Context) error {
+	s := requestFrom(ctx)
+	if s == nil {
+		return errors.New("wsauth: Hold: no guard has checked the request")
+	}
+	return s.hold()
+}
+
+func (s *Socket) hold() error {
 	if s.ender != nil {
 		return nil
 	}

@@ -36,8 +36,7 @@ func (s *stream) done() bool {
 func hold(guard *wsauth.Guard) *stream {
 	s := &stream{over: make(chan struct{})}
 	h := guard.Require(wsauth.Access)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		socket := wsauth.SocketFrom(r.Context())
-		if s.held = socket.Hold(); s.held == nil {
+		if s.held = wsauth.Hold(r.Context()); s.held == nil {
 			<-r.Context().Done()
 		}
 		s.cause = context.Cause(r.Context())

@@ -18,7 +18,7 @@ type Observer interface {
 
 	// Opened is called for each socket when its handler opens it, by
 	// responding with 101 or by taking the connection over, and for each
-	// request that [Socket.Hold] turns into a socket. If a handler responds to
+	// request that [Hold] turns into a socket. If a handler responds to
 	// a handshake in another way, neither Opened nor Ended is called.
 	Opened(s *Socket)
 

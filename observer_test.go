@@ -56,10 +56,9 @@ func TestObserver(t *testing.T) {
 	told := make(witness, 100)
 	guard, issuer := newGuard(wsauth.Config{Revocations: store.NewMemory(0), Observer: told})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		socket := wsauth.SocketFrom(r.Context())
 		switch r.URL.Path {
 		case "/events":
-			if socket.Hold() == nil {
+			if wsauth.Hold(r.Context()) == nil {
 				w.WriteHeader(http.StatusOK)
 				_ = http.NewResponseController(w).Flush()
 				<-r.Context().Done()

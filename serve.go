@@ -18,7 +18,8 @@ import (
 // the handler, both plain HTTP requests and WebSocket handshakes. The handler
 // may use any WebSocket library: the guard ends the sockets that it opens.
 //
-// The handler gets its socket from [SocketFrom].
+// The handler gets the claims from [ClaimsFrom], and its socket from
+// [SocketFrom].
 //
 // The handler of a handshake runs in a goroutine of its own, with an
 // [http.ResponseWriter] of the guard. The context of its request is

@@ -178,15 +178,15 @@ func TestSuspendedAfterTheFirstMessage(t *testing.T) {
 // TestSuspendedRequests: requests that are followed, or held, end like
 // sockets, but not the transfers of known length.
 func TestSuspendedRequests(t *testing.T) {
-	follow := func(s *Socket) error { s.Follow(nil); return nil }
+	follow := func(s *Socket) error { Follow(s.Context(), nil); return nil }
 	for _, revocations := range []bool{true, false} {
 		for name, c := range map[string]struct {
 			begin func(s *Socket) error
 			want  error
 		}{
-			"held":     {(*Socket).Hold, TokenExpired},
+			"held":     {(*Socket).hold, TokenExpired},
 			"followed": {follow, TokenExpired},
-			"bounded":  {func(s *Socket) error { s.Follow(nil); s.SetTransfer(Bounded); return nil }, nil},
+			"bounded":  {func(s *Socket) error { Follow(s.Context(), nil); s.SetTransfer(Bounded); return nil }, nil},
 		} {
 			t.Run(fmt.Sprintf("%s, with a log: %t", name, revocations), func(t *testing.T) {
 				inSuspension(t, revocations, func(t *testing.T, x *suspension) {
@@ -195,7 +195,7 @@ func TestSuspendedRequests(t *testing.T) {
 					if err := c.begin(s); err != nil {
 						t.Fatal(err)
 					}
-					time.Sleep(2 * FollowAfter)
+					time.Sleep(2 * followAfter)
 					x.setClock(time.Hour)
 					time.Sleep(readerTurn)
 					if err := s.over(); !errors.Is(err, c.want) {

@@ -13,10 +13,10 @@ import (
 	"wsauth/token"
 )
 
-// A Socket represents an open socket of an admitted client, or a plain HTTP
-// request while its handler runs. Handlers get it from [SocketFrom]; servers
-// that handle connections themselves get it from [Guard.Admit]. It is safe for
-// concurrent use.
+// A Socket represents an open WebSocket of an admitted client, or a plain HTTP
+// request that is held open by [Hold] or followed by [Follow]. Handlers get it
+// from [SocketFrom]; servers that handle connections themselves get it from
+// [Guard.Admit]. It is safe for concurrent use.
 type Socket struct {
 	guard       *Guard
 	requirement Requirement

@@ -295,10 +295,16 @@ func TestSessionOfAPlainRequest(t *testing.T) {
 	called := false
 	handler := guard.Require(wsauth.Access)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		called = true
-		socket := wsauth.SocketFrom(r.Context())
-		if socket == nil || socket.Claims().Subject != "ada" {
-			t.Fatalf("socket %v", socket)
+		if claims := wsauth.ClaimsFrom(r.Context()); claims == nil || claims.Subject != "ada" {
+			t.Fatalf("claims %v", claims)
 		}
+		if socket := wsauth.SocketFrom(r.Context()); socket != nil {
+			t.Fatalf("socket %v before Hold", socket)
+		}
+		if err := wsauth.Hold(r.Context()); err != nil {
+			t.Fatal(err)
+		}
+		socket := wsauth.SocketFrom(r.Context())
 		socket.End(nil)
 		socket.End(&wsauth.EndError{Code: 4000, Reason: "too late"})
 		var end *wsauth.EndError
@@ -312,8 +318,14 @@ func TestSessionOfAPlainRequest(t *testing.T) {
 	if !called {
 		t.Error("the handler was not called")
 	}
-	if socket := wsauth.SocketFrom(t.Context()); socket != nil {
-		t.Error("a socket without a guard")
+	if wsauth.SocketFrom(t.Context()) != nil || wsauth.ClaimsFrom(t.Context()) != nil {
+		t.Error("a socket or claims without a guard")
+	}
+	if err := wsauth.Hold(t.Context()); err == nil {
+		t.Error("Hold succeeds without a guard")
+	}
+	if wsauth.Follow(t.Context(), nil) != nil {
+		t.Error("Follow succeeds without a guard")
 	}
 }
 

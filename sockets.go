@@ -9,7 +9,7 @@ import (
 )
 
 // Sessions returns the open sockets of a subject, oldest first, and then its
-// followed requests; see [Socket.Follow].
+// followed requests; see [Follow].
 func (g *Guard) Sessions(subject string) []*Socket {
 	ended := func(s *Socket) bool { return s.end.Load() != nil }
 	return slices.DeleteFunc(g.named(bySubject, subject), ended)
@@ -67,7 +67,7 @@ func (g *Guard) part(number uint64) (open []*Socket, last uint64) {
 // Counts contains the numbers of open sockets and requests.
 type Counts struct {
 	Sockets  int
-	Requests int // followed ones; see [Socket.Follow]
+	Requests int // followed ones; see [Follow]
 	Sessions int // with open sockets, by sid
 	Subjects int // with open sockets, by sub
 }

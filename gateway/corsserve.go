@@ -99,12 +99,8 @@ func (p *proxy) passPreflight(w http.ResponseWriter, r *http.Request) {
 		l.Strip(r)
 	}
 	p.gateway.ownTokens.strip(r)
-	p.servePlain(w, r, nil)
+	p.servePlain(w, r, nil, true)
 }
-
-// isPassedPreflight reports whether a request to the upstream of p is a
-// preflight: no client was authenticated, although the route requires it.
-func (p *proxy) isPassedPreflight(pass *passage) bool { return pass.socket == nil && !p.route.Public }
 
 // answerFields are the headers of an upstream's answer to a preflight that are
 // passed on, beside those of CORS. Others are of no use to a browser, and

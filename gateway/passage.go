@@ -13,10 +13,11 @@ import (
 // A passage is a plain request that is passed on to an upstream. If it takes
 // long, the guard follows it and ends it together with the client's session.
 type passage struct {
-	header http.Header    // of the request to the upstream
-	socket *wsauth.Socket // nil on a public route
-	proxy  *proxy
-	at     target
+	header    http.Header    // of the request to the upstream
+	preflight bool           // passed on although the client is not authenticated
+	socket    *wsauth.Socket // nil if the guard does not follow the request
+	proxy     *proxy
+	at        target
 
 	mu    sync.Mutex
 	begun bool // the upstream has begun its answer
@@ -27,12 +28,9 @@ type passageKey struct{}
 // begin registers the request with the guard, which follows it if it takes
 // long.
 func (x *passage) begin(p *proxy, r *http.Request) {
-	if x.socket == nil {
-		return
-	}
 	x.proxy, x.at = p, targetOf(r)
-	x.socket.Follow(x)
-	if r.ContentLength > 0 {
+	x.socket = wsauth.Follow(r.Context(), x)
+	if x.socket != nil && r.ContentLength > 0 {
 		x.socket.SetTransfer(wsauth.Bounded)
 	}
 }

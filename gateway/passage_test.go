@@ -123,7 +123,7 @@ func TestL4_LongRequestsEnd(t *testing.T) {
 					}()
 					synctest.Wait()
 					if end != "early logout" {
-						time.Sleep(2 * wsauth.FollowAfter)
+						time.Sleep(2 * time.Second)
 					}
 					ended := time.Now()
 					wantReason := "session_ended"
@@ -133,7 +133,7 @@ func TestL4_LongRequestsEnd(t *testing.T) {
 					case "early logout":
 						r.call("POST", "/auth/logout", "", bearer(refresh))
 						wantReason = "token_revoked"
-						ended = ended.Add(wsauth.FollowAfter)
+						ended = ended.Add(time.Second)
 					case "revoke":
 						if _, n, err := r.g.EndUser(context.Background(), "test"); n != 1 || err != nil {
 							t.Errorf("%d requests ended, %v", n, err)
@@ -255,7 +255,7 @@ func TestLongRequestsCountApart(t *testing.T) {
 			t.Fatal(err)
 		}
 		go func() { _, _ = io.Copy(io.Discard, in) }()
-		time.Sleep(2 * wsauth.FollowAfter)
+		time.Sleep(2 * time.Second)
 		if counts := r.g.guard.Counts(); counts.Sockets != 1 || counts.Requests != 1 {
 			t.Errorf("%+v", counts)
 		}
@@ -286,7 +286,7 @@ func TestPublicRequestsAreNotFollowed(t *testing.T) {
 					t.Fatal(err)
 				}
 				resp := must(http.ReadResponse(bufio.NewReader(conn), nil))
-				time.Sleep(5 * wsauth.FollowAfter)
+				time.Sleep(5 * time.Second)
 				if counts := r.g.guard.Counts(); counts.Requests != 0 {
 					t.Errorf("%+v", counts)
 				}

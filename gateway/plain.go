@@ -20,20 +20,17 @@ import (
 // arrives or its answer is written.
 const patience = 30 * time.Second
 
-// servePlain passes on a request that is not a handshake. socket is nil on a
-// public route.
-func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, socket *wsauth.Socket) {
-	var claims *token.Claims
-	if socket != nil {
-		claims = socket.Claims()
-	}
+// servePlain passes on a request that is not a handshake. claims are nil for
+// an anonymous client. preflight reports whether r is a preflight of a client
+// that was not authenticated although the route requires it.
+func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, claims *token.Claims, preflight bool) {
 	header := http.Header{}
 	if err := p.outgoing(r, header, claims); err != nil {
 		p.guard.Refuse(w, r, refuseClaims(err))
 		return
 	}
 	httpx.StripUpgrade(r.Header)
-	pass := &passage{header: header, socket: socket}
+	pass := &passage{header: header, preflight: preflight}
 	r = r.WithContext(context.WithValue(r.Context(), passageKey{}, pass))
 	limits := &deadlines{control: http.NewResponseController(w)}
 	defer limits.end()
@@ -46,7 +43,7 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, socket *wsaut
 		limits.write(time.Time{})
 	}
 	body := newRequestBody(r)
-	out := &patientWriter{w, limits, r.Context(), body, p, r.ProtoAtLeast(1, 1) && !p.isPassedPreflight(pass)}
+	out := &patientWriter{w, limits, r.Context(), body, p, r.ProtoAtLeast(1, 1) && !preflight}
 	if body != nil {
 		// Without full duplex, the server would read part of the body itself
 		// before an answer that comes early.
@@ -139,7 +136,7 @@ func rewrite(r *httputil.ProxyRequest) {
 func (p *proxy) answer(response *http.Response) error {
 	p.keepLogin(response.Header)
 	pass := response.Request.Context().Value(passageKey{}).(*passage)
-	if p.isPassedPreflight(pass) {
+	if pass.preflight {
 		bareAnswer(response)
 	}
 	if err := pass.answered(response); err != nil {

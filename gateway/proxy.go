@@ -118,7 +118,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case p.route.Public:
 		r = r.Clone(r.Context())
 		p.stripOwn(r)
-		p.servePlain(w, r, nil)
+		p.servePlain(w, r, nil, false)
 	default:
 		p.guarded.ServeHTTP(w, r)
 	}
@@ -126,10 +126,10 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serveGuarded answers a plain request that the guard has admitted.
 func (p *proxy) serveGuarded(w http.ResponseWriter, r *http.Request) {
-	socket := wsauth.SocketFrom(r.Context())
-	recordOf(r.Context()).line.known(socket.Claims())
+	claims := wsauth.ClaimsFrom(r.Context())
+	recordOf(r.Context()).line.known(claims)
 	p.stripOwn(r)
-	p.servePlain(w, r, socket)
+	p.servePlain(w, r, claims, false)
 }
 
 // asksForUpgrade reports whether r asks to change the protocol. It agrees with

@@ -112,8 +112,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer c.CloseNow()
-	socket := wsauth.SocketFrom(r.Context())
-	for message := []byte(socket.Claims().Subject); err == nil; {
+	for message := []byte(wsauth.ClaimsFrom(r.Context()).Subject); err == nil; {
 		if err = c.Write(r.Context(), websocket.MessageText, message); err == nil {
 			_, message, err = c.Read(r.Context())
 		}

@@ -58,7 +58,7 @@ func Example() {
 	mux := http.NewServeMux()
 	mux.Handle("/auth/", service)
 	mux.Handle("/hello", guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintln(w, "hello", wsauth.SocketFrom(r.Context()).Claims().Subject)
+		fmt.Fprintln(w, "hello", wsauth.ClaimsFrom(r.Context()).Subject)
 	})))
 
 	// A browser keeps the tokens in cookies, which pages cannot read.

@@ -44,7 +44,7 @@ func main() {
 }
 
 func echo(w http.ResponseWriter, r *http.Request) {
-	socket := wsauth.SocketFrom(r.Context())
+	claims := wsauth.ClaimsFrom(r.Context())
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
 		return // Accept has answered
@@ -53,7 +53,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	for err == nil {
 		var message []byte
 		if _, message, err = conn.Read(r.Context()); err == nil {
-			err = conn.Write(r.Context(), websocket.MessageText, fmt.Appendf(nil, "%s: %s", socket.Claims().Subject, message))
+			err = conn.Write(r.Context(), websocket.MessageText, fmt.Appendf(nil, "%s: %s", claims.Subject, message))
 		}
 	}
 	log.Print(cmp.Or(context.Cause(r.Context()), err)) // after a minute: wsauth: session ended: token_expired

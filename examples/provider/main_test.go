@@ -45,8 +45,8 @@ func TestProvider(t *testing.T) {
 	user := make(chan string, 1)
 	mux.HandleFunc("POST /logout", ended.Logout)
 	mux.Handle("/ws", guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		socket := wsauth.SocketFrom(r.Context())
-		user <- socket.Claims().Subject + " " + strings.Join(socket.Claims().Roles, " ")
+		claims := wsauth.ClaimsFrom(r.Context())
+		user <- claims.Subject + " " + strings.Join(claims.Roles, " ")
 		if c, err := websocket.Accept(w, r, nil); err == nil {
 			_, _, _ = c.Read(r.Context())
 		}

@@ -100,8 +100,7 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) {
 
 // ticket makes a ticket for /ws and for the page that asks.
 func (a *app) ticket(w http.ResponseWriter, r *http.Request) {
-	socket := wsauth.SocketFrom(r.Context())
-	ticket, err := a.guard.IssueTicket(r.Context(), socket.Claims(), wsauth.TicketFor{
+	ticket, err := a.guard.IssueTicket(r.Context(), wsauth.ClaimsFrom(r.Context()), wsauth.TicketFor{
 		Path: "/ws", Origin: r.Header.Get("Origin"),
 		AllowedOrigins: true, // the credential is a header, which no browser sends by itself
 	})
@@ -111,8 +110,7 @@ func (a *app) ticket(w http.ResponseWriter, r *http.Request) {
 // logout ends the login: no token or ticket of it opens anything, and the
 // sockets that are open close with code 3000 and the reason "session_ended".
 func (a *app) logout(w http.ResponseWriter, r *http.Request) {
-	socket := wsauth.SocketFrom(r.Context())
-	claims := socket.Claims()
+	claims := wsauth.ClaimsFrom(r.Context())
 	sockets, err := a.guard.Revoke(r.Context(), store.Revocation{Target: store.TargetSession, ID: claims.SessionID, Expires: claims.ValidUntil()})
 	answer(w, "sockets", sockets, err)
 }
