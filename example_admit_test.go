@@ -77,7 +77,7 @@ func ExampleGuard_Admit() {
 	}()
 	access := mustIssue(issuer.Access("ada", token.Options{}))
 	conn := open("http://"+listener.Addr().String(), http.Header{"Authorization": {"Bearer " + access.Raw}})
-	fmt.Println(guard.Counts().Sockets, "socket")
+	fmt.Println(guard.Stats().Sockets, "socket")
 
 	_ = guard.Shutdown(context.Background())
 	_, _, err = conn.Read(context.Background())

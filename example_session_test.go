@@ -110,9 +110,8 @@ func ExampleGuard_Revoke() {
 	// 401 Unauthorized
 }
 
-// An operator looks at who is there, a page at a time. A revocation can be
-// tried out first.
-func ExampleGuard_All() {
+// Operators list the open sockets, a page at a time.
+func ExampleGuard_Sockets() {
 	guard, issuer := newGuard(wsauth.Config{Revocations: store.NewMemory(0)})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
 	defer server.Close()
@@ -125,8 +124,8 @@ func ExampleGuard_All() {
 	const size = 2
 	page := func(after uint64) (last uint64) {
 		var names []string
-		for session := range guard.All(after) {
-			names, last = append(names, session.Claims().Subject), session.Number()
+		for socket := range guard.Sockets(wsauth.Filter{After: after}) {
+			names, last = append(names, socket.Claims().Subject), socket.ID()
 			if len(names) == size {
 				break
 			}
@@ -135,13 +134,12 @@ func ExampleGuard_All() {
 		return last
 	}
 	page(page(0))
-	fmt.Println(guard.Counts().Sockets, "sockets, of which bert has",
-		len(guard.Concerned(store.Revocation{Target: store.TargetSubject, ID: "bert", Before: time.Now()})))
+	fmt.Println(guard.Stats().Sockets, "sockets")
 	_ = guard.Shutdown(context.Background()) // ends what New began
 	// Output:
 	// [ada bert]
 	// [cleo]
-	// 3 sockets, of which bert has 1
+	// 3 sockets
 }
 
 // A page gets a ticket with its usual credential, and puts it into the address
@@ -227,7 +225,9 @@ func ExampleGuard_Renew() {
 	sockets, err := guard.Renew(context.Background(), second.Raw)
 	fmt.Println(sockets, err)
 	fmt.Println(say(conn, "still here"))
-	fmt.Println(guard.Sessions("ada")[0].Claims().ID == second.Claims.ID)
+	for socket := range guard.Sockets(wsauth.Filter{Subject: "ada"}) {
+		fmt.Println(socket.Claims().ID == second.Claims.ID)
+	}
 	// Output:
 	// 1 <nil>
 	// ada says still here

@@ -25,13 +25,14 @@ type Follower interface {
 
 // Follow makes the plain HTTP request with the context ctx end with its
 // session, like a socket, if it takes longer than a second: a download, an
-// upload, a long poll, or an endless response. It is for reverse proxies, whose
-// handlers cannot know how long a request takes. From then on revocations,
-// logouts and [Guard.Renew] find the request; [Socket.SetTransfer] says what
-// else ends it. At the end its context is cancelled with the [EndError] as its
-// cause, and the handler must return. If the handler has begun a response
-// without Content-Length, it must end it by panic([http.ErrAbortHandler]);
-// otherwise the client takes a part for the whole.
+// upload, a long poll, or an endless response. It is for reverse proxies,
+// whose handlers cannot know how long a request takes. From then on
+// revocations, logouts and [Guard.Renew] find the request;
+// [Socket.SetTransfer] says what else ends it. At the end its context is
+// cancelled with the [EndError] as its cause, and the handler must return. If
+// the handler has begun a response without Content-Length, it must end it by
+// panic([http.ErrAbortHandler]); otherwise the client takes a part for the
+// whole.
 //
 // Unlike a request of [Hold], it does not count against limits. A shorter
 // request costs one timer. f may be nil.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -92,7 +93,7 @@ func TestFollow(t *testing.T) {
 					}
 					time.Sleep(followAfter)
 					synctest.Wait()
-					if n, counts := seen.open.Load(), g.Counts(); n != 1 || counts.Requests != 1 || counts.Sockets != 0 || len(g.Sessions("ada")) != 1 {
+					if n, counts := seen.open.Load(), g.Stats(); n != 1 || counts.Requests != 1 || counts.Sockets != 0 || len(slices.Collect(g.Sockets(wsauth.Filter{Subject: "ada"}))) != 1 {
 						t.Errorf("%d are followed, %+v", n, counts)
 					}
 					c.end(t, g)
@@ -105,7 +106,7 @@ func TestFollow(t *testing.T) {
 						return
 					}
 					s.want(t, want)
-					if n, reason := seen.open.Load(), seen.reason.Load(); n != 0 || reason != string(want) || g.Counts().Requests != 0 {
+					if n, reason := seen.open.Load(), seen.reason.Load(); n != 0 || reason != string(want) || g.Stats().Requests != 0 {
 						t.Errorf("%d are followed, the last one until %v", n, reason)
 					}
 				})
@@ -189,12 +190,12 @@ func TestFollowCountsApart(t *testing.T) {
 		}
 		time.Sleep(followAfter)
 		synctest.Wait()
-		if held.done() || g.Counts().Requests != 5 || g.Counts().Sockets != 1 {
-			t.Errorf("%v, %+v", held.done(), g.Counts())
+		if held.done() || g.Stats().Requests != 5 || g.Stats().Sockets != 1 {
+			t.Errorf("%v, %+v", held.done(), g.Stats())
 		}
 		var numbers []uint64
-		for s := range g.All(0) {
-			numbers = append(numbers, s.Number())
+		for s := range g.Sockets(wsauth.Filter{}) {
+			numbers = append(numbers, s.ID())
 		}
 		if len(numbers) != 6 {
 			t.Errorf("%d", numbers)
@@ -224,11 +225,11 @@ func TestAllAcross(t *testing.T) {
 		synctest.Wait()
 		var last uint64
 		n := 0
-		for s := range g.All(0) {
-			if s.Number() <= last {
-				t.Fatalf("%d after %d", s.Number(), last)
+		for s := range g.Sockets(wsauth.Filter{}) {
+			if s.ID() <= last {
+				t.Fatalf("%d after %d", s.ID(), last)
 			}
-			last = s.Number()
+			last = s.ID()
 			n++
 		}
 		if want := 2*each + each/7; n != want {
@@ -245,8 +246,8 @@ func TestFollowNobody(t *testing.T) {
 		h := g.Require(wsauth.Optional)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			socket := wsauth.Follow(r.Context(), nil)
 			time.Sleep(time.Hour)
-			if err := r.Context().Err(); err != nil || socket != nil || g.Counts().Requests != 0 {
-				t.Errorf("%v, %v, %+v", socket, err, g.Counts())
+			if err := r.Context().Err(); err != nil || socket != nil || g.Stats().Requests != 0 {
+				t.Errorf("%v, %v, %+v", socket, err, g.Stats())
 			}
 			close(over)
 		}))
@@ -273,7 +274,7 @@ func TestFollowCosts(t *testing.T) {
 	if more := cost(true) - cost(false); more > 3 { // the timer, what it calls, and its state
 		t.Errorf("%v allocations more", more)
 	}
-	if counts := g.Counts(); counts.Requests != 0 {
+	if counts := g.Stats(); counts.Requests != 0 {
 		t.Errorf("%+v", counts)
 	}
 }

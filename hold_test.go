@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -93,12 +94,12 @@ func TestHold(t *testing.T) {
 				g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: store.NewMemory(0)}))
 				t.Cleanup(func() { _ = g.Shutdown(context.Background()) })
 				s := hold(g)
-				if n := len(g.Sessions("ada")); s.done() || n != 1 {
+				if n := len(slices.Collect(g.Sockets(wsauth.Filter{Subject: "ada"}))); s.done() || n != 1 {
 					t.Fatalf("done %v, %d sessions", s.done(), n)
 				}
 				c.end(t, g)
 				s.want(t, c.want)
-				if n := len(g.Sessions("ada")); n != 0 {
+				if n := len(slices.Collect(g.Sockets(wsauth.Filter{Subject: "ada"}))); n != 0 {
 					t.Errorf("%d sessions are left", n)
 				}
 			})
@@ -157,7 +158,7 @@ func TestWith(t *testing.T) {
 			t.Errorf("the first guard took the query: %v", err)
 		}
 		s := hold(g)
-		if n := len(query.Sessions("ada")); n != 1 {
+		if n := len(slices.Collect(query.Sockets(wsauth.Filter{Subject: "ada"}))); n != 1 {
 			t.Errorf("the derived guard knows of %d sockets", n)
 		}
 		if n, err := query.Revoke(context.Background(), store.Revocation{Target: store.TargetSubject, ID: "ada", Before: time.Now(), Expires: time.Now().Add(time.Hour)}); n != 1 || err != nil {

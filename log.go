@@ -44,7 +44,7 @@ func (g *Guard) logEnd(message string, s *Socket, e *EndError) {
 		slog.String("reason", e.Reason),
 		slog.Int("code", e.Code),
 		slog.String("remote", s.remote),
-		slog.Duration("lifetime", time.Since(s.begun)),
+		slog.Duration("lifetime", time.Since(s.started)),
 	}
 	if e.Err != nil {
 		attrs = append(attrs, slog.Any("error", e.Err))

@@ -32,14 +32,14 @@ func (o *order) add(s *Socket) {
 		o.numbers = &o.own
 	}
 	number := o.numbers.Add(1)
-	s.number.Store(number)
+	s.id.Store(number)
 	o.places = append(o.places, numbered{number, s})
 	o.open++
 }
 
 // remove removes s if it is in the order.
 func (o *order) remove(s *Socket) {
-	i := o.after(s.number.Load() - 1)
+	i := o.after(s.id.Load() - 1)
 	if i >= len(o.places) || o.places[i].socket != s {
 		return
 	}

@@ -37,8 +37,8 @@ func TestOrderIsAsAList(t *testing.T) {
 
 func (g *Guard) checkOrder(t *testing.T, random *rand.Rand, open []*Socket) {
 	t.Helper()
-	if got := g.sockets.all(); !slices.Equal(got, open) || g.Counts().Sockets != len(open) {
-		t.Fatalf("%d sockets, counted %d, want %d", len(got), g.Counts().Sockets, len(open))
+	if got := g.sockets.all(); !slices.Equal(got, open) || g.Stats().Sockets != len(open) {
+		t.Fatalf("%d sockets, counted %d, want %d", len(got), g.Stats().Sockets, len(open))
 	}
 	if holes := len(g.sockets.order.places) - len(open); holes > len(open)+chunk {
 		t.Fatalf("%d holes beside %d sockets", holes, len(open))
@@ -46,9 +46,9 @@ func (g *Guard) checkOrder(t *testing.T, random *rand.Rand, open []*Socket) {
 	after, want := uint64(0), open
 	if len(open) > 0 {
 		i := random.IntN(len(open))
-		after, want = open[i].Number(), open[i+1:]
+		after, want = open[i].ID(), open[i+1:]
 	}
-	if got := slices.Collect(g.All(after)); !slices.Equal(got, want) {
+	if got := slices.Collect(g.Sockets(Filter{After: after})); !slices.Equal(got, want) {
 		t.Fatalf("%d sockets after %d, want %d", len(got), after, len(want))
 	}
 }
@@ -71,7 +71,7 @@ func TestAllWhileSocketsComeAndGo(t *testing.T) {
 		}
 	}
 	var others []*Socket
-	for s := range g.All(0) {
+	for s := range g.Sockets(Filter{}) {
 		if !stay[s] {
 			others = append(others, s)
 		}
@@ -96,12 +96,12 @@ func TestAllWhileSocketsComeAndGo(t *testing.T) {
 	<-begun
 	for range 20 {
 		seen, last := map[*Socket]int{}, uint64(0)
-		for s := range g.All(0) {
+		for s := range g.Sockets(Filter{}) {
 			seen[s]++
-			if s.Number() <= last {
-				t.Fatalf("%d comes after %d", s.Number(), last)
+			if s.ID() <= last {
+				t.Fatalf("%d comes after %d", s.ID(), last)
 			}
-			if last = s.Number(); len(seen) > 40*chunk {
+			if last = s.ID(); len(seen) > 40*chunk {
 				break // sockets come as fast as they are looked at
 			}
 		}
@@ -113,7 +113,7 @@ func TestAllWhileSocketsComeAndGo(t *testing.T) {
 	}
 	close(stop)
 	churn.Wait()
-	for range g.All(0) {
+	for range g.Sockets(Filter{}) {
 		return // a walk may end early
 	}
 }

@@ -61,34 +61,9 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 	return len(concerned), err
 }
 
-// A RevocationLog describes the state of the log of Config.Revocations.
-type RevocationLog struct {
-	Entries int // in the log; 0 if unknown
-	Limit   int // of Entries; 0 if there is none or it is unknown
-	Held    int // revocations on this node only, which the log has not accepted
-
-	ReadOnly bool // the log accepts no revocations for now
-}
-
-// Degraded reports whether revocations that were made before, or are made now,
-// would be lost with this process.
-func (l RevocationLog) Degraded() bool {
-	return l.Held > 0 || l.ReadOnly || store.Usage{Entries: l.Entries, Limit: l.Limit}.Full()
-}
-
-// RevocationLog returns the state of the log, at most one second old if the
-// store answers. It is zero without Config.Revocations.
-func (g *Guard) RevocationLog() RevocationLog {
-	if g.revocations == nil {
-		return RevocationLog{}
-	}
-	usage := g.revocations.Usage()
-	return RevocationLog{Entries: usage.Entries, Limit: usage.Limit, Held: g.revocations.Held(), ReadOnly: usage.ReadOnly}
-}
-
 func (g *Guard) addConcerned(concerned map[*Socket]struct{}, revocations []store.Revocation) {
 	for _, r := range revocations {
-		for _, s := range g.Concerned(r) {
+		for _, s := range g.concerned(r) {
 			concerned[s] = struct{}{}
 		}
 	}
@@ -101,7 +76,7 @@ func (g *Guard) endRevoked(r store.Revocation) {
 		reason = TokenRevoked
 	}
 	cause := errors.New("revoked by " + r.Target.String())
-	endAll(g.Concerned(r), reason.End(cause))
+	endAll(g.concerned(r), reason.End(cause))
 }
 
 // Revoked reports whether the log of Config.Revocations revokes tokens with

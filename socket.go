@@ -20,7 +20,7 @@ import (
 type Socket struct {
 	guard       *Guard
 	requirement Requirement
-	begun       time.Time
+	started     time.Time
 	remote      string
 	waits       bool          // the token is expected in the first message
 	ender       Ender         // nil for a plain HTTP request
@@ -29,7 +29,7 @@ type Socket struct {
 	known       time.Time // when claims were first stored; read only if there are claims
 	context     socketContext
 	end         atomic.Pointer[EndError]
-	number      atomic.Uint64 // position in the order; 0 if it has none
+	id          atomic.Uint64 // position in the order; 0 if it has none
 	stage       atomic.Int32  // what was reported to the observer
 	held        atomic.Bool   // a plain HTTP request that counts as a socket
 	timer       *time.Timer   // fires when the socket expires
@@ -46,7 +46,7 @@ type Socket struct {
 
 // newSocket returns the socket of a request.
 func (g *Guard) newSocket(r *http.Request, q Requirement, claims *token.Claims) *Socket {
-	s := &Socket{guard: g, requirement: q, begun: time.Now(), remote: g.client(r).Addr}
+	s := &Socket{guard: g, requirement: q, started: time.Now(), remote: g.client(r).Addr}
 	s.context.request = r.Context()
 	s.setClaims(claims)
 	return s
@@ -80,13 +80,13 @@ func (s *Socket) knownAt(moment time.Time) bool {
 	return s.known.UnixMilli() <= moment.UnixMilli() || now.Sub(s.known) >= now.Sub(moment)
 }
 
-// Begun returns when the request arrived.
-func (s *Socket) Begun() time.Time { return s.begun }
+// Started returns when the request arrived.
+func (s *Socket) Started() time.Time { return s.started }
 
-// Number returns the position of an open socket in the order in which the
-// sockets of the guard were opened, starting at 1. Numbers are unique. It is 0
-// for a plain HTTP request that is neither held nor followed. See [Guard.All].
-func (s *Socket) Number() uint64 { return s.number.Load() }
+// ID returns the number of the socket, which is unique for the guard and
+// greater than those of the sockets that were opened before. It is 0 for a
+// plain HTTP request that is neither held nor followed yet.
+func (s *Socket) ID() uint64 { return s.id.Load() }
 
 // RemoteAddr returns the address of the client: that of
 // [http.Request.RemoteAddr], or the one that a trusted proxy reports. The port

@@ -8,37 +8,81 @@ import (
 	"wsauth/store"
 )
 
-// Sessions returns the open sockets of a subject, oldest first, and then its
-// followed requests; see [Follow].
-func (g *Guard) Sessions(subject string) []*Socket {
-	ended := func(s *Socket) bool { return s.end.Load() != nil }
-	return slices.DeleteFunc(g.named(bySubject, subject), ended)
+// A Filter selects open sockets. The zero Filter selects all.
+type Filter struct {
+	// Token, Session and Subject select the sockets whose current token has
+	// this jti, sid and sub. Empty: any, and none.
+	Token   string
+	Session string
+	Subject string
+
+	// After selects the sockets whose [Socket.ID] is greater, to continue a
+	// list that ended with this ID.
+	After uint64
 }
 
-// Concerned returns the open sockets that a revocation would end, oldest
-// first, and then the followed requests. It revokes nothing.
-func (g *Guard) Concerned(r store.Revocation) []*Socket {
-	return append(g.sockets.concerned(r), g.requests.concerned(r)...)
-}
-
-// All yields the open sockets and the followed requests in the order in which
-// they were opened, beginning with the first one whose [Socket.Number] is
-// greater than after; 0 begins with the oldest. A socket that is open during
-// the whole iteration is yielded once; one that opens or ends in the meantime
-// is yielded at most once.
+// Sockets yields the open sockets and the followed requests (see [Follow])
+// that f selects, in the order in which they were opened. A socket that is
+// open during the whole iteration is yielded once; one that opens or ends in
+// the meantime is yielded at most once.
 //
-// All copies a few at a time, and holds no lock while it yields: iterating
-// over a hundred thousand sockets delays none of them.
-func (g *Guard) All(after uint64) iter.Seq[*Socket] {
+// Sockets holds no lock while it yields. Without a name in f, it copies a few
+// sockets at a time: iterating over a hundred thousand delays none of them.
+func (g *Guard) Sockets(f Filter) iter.Seq[*Socket] {
+	candidates := g.inOrder(f.After)
+	switch {
+	case f.Token != "":
+		candidates = g.sorted(byToken, f.Token)
+	case f.Session != "":
+		candidates = g.sorted(bySession, f.Session)
+	case f.Subject != "":
+		candidates = g.sorted(bySubject, f.Subject)
+	}
 	return func(yield func(*Socket) bool) {
-		for number := after; ; {
-			sockets, last := g.part(number)
-			if last == number {
+		for s := range candidates {
+			if s.end.Load() == nil && f.selects(s) && !yield(s) {
 				return
 			}
-			number = last
+		}
+	}
+}
+
+// selects reports whether f selects s.
+func (f Filter) selects(s *Socket) bool {
+	if s.ID() <= f.After {
+		return false
+	}
+	if f.Token == "" && f.Session == "" && f.Subject == "" {
+		return true
+	}
+	c := s.Claims()
+	return c != nil && (f.Token == "" || c.ID == f.Token) && (f.Session == "" || c.SessionID == f.Session) && (f.Subject == "" || c.Subject == f.Subject)
+}
+
+// sorted yields the sockets and the followed requests of a name. They are in
+// the order in which they were opened, whereas a ring is in the order in which
+// they authenticated.
+func (g *Guard) sorted(at grain, name string) iter.Seq[*Socket] {
+	return func(yield func(*Socket) bool) {
+		for _, s := range slices.SortedFunc(slices.Values(g.named(at, name)), compareIDs) {
+			if !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// inOrder yields the sockets and the followed requests after an ID.
+func (g *Guard) inOrder(after uint64) iter.Seq[*Socket] {
+	return func(yield func(*Socket) bool) {
+		for {
+			sockets, last := g.part(after)
+			if last == after {
+				return
+			}
+			after = last
 			for _, s := range sockets {
-				if s.end.Load() == nil && !yield(s) {
+				if !yield(s) {
 					return
 				}
 			}
@@ -47,38 +91,61 @@ func (g *Guard) All(after uint64) iter.Seq[*Socket] {
 }
 
 // part does what registry.part does, for both sockets and followed requests.
-func (g *Guard) part(number uint64) (open []*Socket, last uint64) {
-	sockets, last := g.sockets.part(number)
-	requests, lastRequest := g.requests.part(number)
+func (g *Guard) part(after uint64) (open []*Socket, last uint64) {
+	sockets, last := g.sockets.part(after)
+	requests, lastRequest := g.requests.part(after)
 	open = append(sockets, requests...)
-	if lastRequest == number {
+	if lastRequest == after {
 		return open, last
 	}
-	if last == number {
+	if last == after {
 		return open, lastRequest
 	}
-	// Beyond the smaller last number, the other part may be incomplete.
+	// Beyond the smaller last ID, the other part may be incomplete.
 	last = min(last, lastRequest)
-	open = slices.DeleteFunc(open, func(s *Socket) bool { return s.Number() > last })
-	slices.SortFunc(open, func(a, b *Socket) int { return cmp.Compare(a.Number(), b.Number()) })
+	open = slices.DeleteFunc(open, func(s *Socket) bool { return s.ID() > last })
+	slices.SortFunc(open, compareIDs)
 	return open, last
 }
 
-// Counts contains the numbers of open sockets and requests.
-type Counts struct {
-	Sockets  int
+func compareIDs(a, b *Socket) int { return cmp.Compare(a.ID(), b.ID()) }
+
+// Stats contains numbers that describe the state of a guard.
+type Stats struct {
+	Sockets  int // including those that are closing
 	Requests int // followed ones; see [Follow]
 	Sessions int // with open sockets, by sid
 	Subjects int // with open sockets, by sub
+
+	// Log tells how full the log of Config.Revocations is. It is at most one
+	// second old if the store answers, and zero if there is no log.
+	Log store.Usage
+
+	// Held is the number of revocations that only this process has, because
+	// the log has not accepted them.
+	Held int
+
+	// Degraded reports whether revocations that were made before, or are made
+	// now, would be lost with this process.
+	Degraded bool
 }
 
-// Counts returns the current numbers of sockets and requests, including
-// sockets that are closing.
-func (g *Guard) Counts() Counts {
-	var c Counts
-	c.Sockets, c.Sessions, c.Subjects = g.sockets.counts()
-	c.Requests, _, _ = g.requests.counts()
-	return c
+// Stats returns the current state of the guard. It does not block.
+func (g *Guard) Stats() Stats {
+	var s Stats
+	s.Sockets, s.Sessions, s.Subjects = g.sockets.counts()
+	s.Requests, _, _ = g.requests.counts()
+	if g.revocations != nil {
+		s.Log, s.Held = g.revocations.Usage(), g.revocations.Held()
+		s.Degraded = s.Held > 0 || s.Log.ReadOnly || s.Log.Full()
+	}
+	return s
+}
+
+// concerned returns the open sockets that a revocation would end, oldest
+// first, and then the followed requests.
+func (g *Guard) concerned(r store.Revocation) []*Socket {
+	return append(g.sockets.concerned(r), g.requests.concerned(r)...)
 }
 
 // named returns the sockets and the followed requests of a name.

@@ -96,8 +96,8 @@ func TestCutOffAfterTheClockWasSetBack(t *testing.T) {
 		socket := x.open(t, "/access", bearer(dated(3*time.Second, aSidAhead(t, 3*time.Second))))
 		optional := x.open(t, "/optional")
 		early := store.Revocation{Target: store.TargetSubject, ID: "alice", Before: time.Now().Add(-time.Millisecond), Expires: inAnHour()}
-		if n := len(x.guard.Concerned(early)); n != 0 {
-			t.Errorf("%d sockets are concerned by a cut-off before they came", n)
+		if n, err := x.guard.Revoke(t.Context(), early); n != 0 || err != nil {
+			t.Errorf("%d sockets ended by a cut-off before they came, %v", n, err)
 		}
 		now := store.Revocation{Target: store.TargetAll, Before: time.Now(), Expires: inAnHour()}
 		if n, err := x.guard.Revoke(t.Context(), now); n != 1 || err != nil {

@@ -440,7 +440,7 @@ func TestTicketBesideCookies(t *testing.T) {
 			if strings.Contains(seen, bob.Raw) || strings.Contains(seen, "ticket=") {
 				t.Errorf("the handler saw %q", seen)
 			}
-			for _, s := range x.guard.Sessions("bob") {
+			for s := range x.guard.Sockets(wsauth.Filter{Subject: "bob"}) {
 				t.Errorf("the socket is that of %v", s.Claims())
 			}
 			x.wantRefusal(t, open(bearer(alice.Raw)), wsauth.InvalidRequest)

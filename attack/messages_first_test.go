@@ -217,7 +217,7 @@ func TestFirstMessageRefused(t *testing.T) {
 					if n := after.TotalAlloc - before.TotalAlloc; n > 2<<20 {
 						t.Errorf("%d bytes were allocated", n)
 					}
-					if n := len(x.guard.Sessions("alice")); n != 0 {
+					if n := len(slices.Collect(x.guard.Sockets(wsauth.Filter{Subject: "alice"}))); n != 0 {
 						t.Errorf("%d sockets", n)
 					}
 				})

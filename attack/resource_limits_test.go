@@ -79,7 +79,7 @@ func TestOneForSeveralLimits(t *testing.T) {
 		oldest.wantEnd(t, wsauth.ConnectionLimit)
 		other.wantOpen(t)
 		newest.wantOpen(t)
-		if open := x.guard.Sessions("alice"); !slices.Equal(open, []*wsauth.Socket{other.session, newest.session}) {
+		if open := slices.Collect(x.guard.Sockets(wsauth.Filter{Subject: "alice"})); !slices.Equal(open, []*wsauth.Socket{other.session, newest.session}) {
 			t.Errorf("%d sockets of alice", len(open))
 		}
 	})
@@ -126,7 +126,7 @@ func TestThoseOnTheirWayOutCount(t *testing.T) {
 	if open != 4 || refused != 16 {
 		t.Errorf("%d opened, %d refused", open, refused)
 	}
-	if n := len(x.guard.Sessions("alice")); n != 2 {
+	if n := len(slices.Collect(x.guard.Sockets(wsauth.Filter{Subject: "alice"}))); n != 2 {
 		t.Errorf("%d sockets that were not told to go", n)
 	}
 }

@@ -39,7 +39,7 @@ func (a *admin) drain(w http.ResponseWriter, r *http.Request) {
 		}
 		within = time.Duration(*order.Within) * time.Second
 	}
-	answer := AdminDraining{Within: int64(within / time.Second), Sockets: a.gateway.guard.Counts().Sockets}
+	answer := AdminDraining{Within: int64(within / time.Second), Sockets: a.gateway.guard.Stats().Sockets}
 	if a.gateway.draining.CompareAndSwap(false, true) {
 		a.gateway.log.Info("admin: draining", "within", within, "sockets", answer.Sockets, "via", via(r))
 		// Shutdown waits for the sockets, so nothing else waits for this

@@ -5,7 +5,6 @@ import (
 
 	"wsauth"
 	"wsauth/internal/problem"
-	"wsauth/store"
 	"wsauth/token"
 )
 
@@ -47,13 +46,13 @@ func (a *admin) sockets(w http.ResponseWriter, r *http.Request) {
 			break
 		}
 		answer.Sockets = append(answer.Sockets, a.socket(s))
-		last = s.Number()
+		last = s.ID()
 	}
 	problem.WriteJSON(w, answer)
 }
 
 func (a *admin) socket(s *wsauth.Socket) AdminSocket {
-	entry := AdminSocket{Kind: "socket", Remote: visible(s.RemoteAddr()), Since: s.Begun().Unix()}
+	entry := AdminSocket{Kind: "socket", Remote: visible(s.RemoteAddr()), Since: s.Started().Unix()}
 	if s.Followed() {
 		entry.Kind = "request"
 	}
@@ -99,13 +98,13 @@ func (a *admin) sessions(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := AdminSessions{Sessions: []AdminSession{}}
 	last, scanned := q.after, 0
-	seen := map[store.Revocation]bool{}
+	seen := map[wsauth.Filter]bool{}
 	for s := range a.matching(q) {
 		if len(answer.Sessions) == q.limit || scanned == maxScan {
 			answer.Next = a.next(last)
 			break
 		}
-		last = s.Number()
+		last = s.ID()
 		scanned++
 		claims := s.Claims()
 		if claims == nil {
@@ -117,7 +116,7 @@ func (a *admin) sessions(w http.ResponseWriter, r *http.Request) {
 		}
 		seen[of] = true
 		if sockets := a.sharing(of, s); sockets > 0 {
-			entry := AdminSession{SID: claims.SessionID, Sub: claims.Subject, Sockets: sockets, Since: s.Begun().Unix(), Remote: visible(s.RemoteAddr())}
+			entry := AdminSession{SID: claims.SessionID, Sub: claims.Subject, Sockets: sockets, Since: s.Started().Unix(), Remote: visible(s.RemoteAddr())}
 			if entry.SID == "" {
 				entry.JTI = claims.ID
 			}
@@ -127,25 +126,26 @@ func (a *admin) sessions(w http.ResponseWriter, r *http.Request) {
 	problem.WriteJSON(w, answer)
 }
 
-// sessionOf returns the revocation that ends the session of a token. Its times
-// are unset.
-func sessionOf(c *token.Claims) store.Revocation {
+// sessionOf returns a filter for the sockets of the session of a token, or of
+// the token itself if it has no session.
+func sessionOf(c *token.Claims) wsauth.Filter {
 	if c.SessionID != "" {
-		return store.Revocation{Target: store.TargetSession, ID: c.SessionID}
+		return wsauth.Filter{Session: c.SessionID}
 	}
-	return store.Revocation{Target: store.TargetToken, ID: c.ID}
+	return wsauth.Filter{Token: c.ID}
 }
 
 // sharing returns the number of sockets in the session of s if s is the oldest
 // of them, and 0 otherwise.
-func (a *admin) sharing(of store.Revocation, s *wsauth.Socket) int {
-	sockets := a.gateway.guard.Concerned(of)
-	for _, other := range sockets {
-		if other.Number() < s.Number() {
+func (a *admin) sharing(of wsauth.Filter, s *wsauth.Socket) int {
+	n := 0
+	for other := range a.gateway.guard.Sockets(of) {
+		if other.ID() < s.ID() {
 			return 0
 		}
+		n++
 	}
-	return len(sockets)
+	return n
 }
 
 // AdminLogins lists the sessions of a user in the store, with and without open
@@ -187,7 +187,7 @@ func (a *admin) logins(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	sockets := map[string]int{}
-	for _, s := range g.guard.Sessions(q.user) {
+	for s := range g.guard.Sockets(wsauth.Filter{Subject: q.user}) {
 		sockets[s.Claims().SessionID]++
 	}
 	answer := AdminLogins{Logins: []AdminLogin{}}

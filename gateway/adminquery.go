@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"fmt"
 	"iter"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	"wsauth"
-	"wsauth/store"
 )
 
 const (
@@ -25,7 +23,7 @@ const (
 type adminQuery struct {
 	user, session, token string // "" matches all
 	limit                int
-	after                uint64 // the number of the last socket on the page before
+	after                uint64 // the ID of the last socket on the page before
 }
 
 // readQuery parses the query of r, which may contain limit, after and names,
@@ -73,35 +71,13 @@ func (a *admin) parseQuery(raw string, names []string) (q adminQuery, fault stri
 	return q, ""
 }
 
-// next returns the after of the page that follows the socket with this number.
-func (a *admin) next(number uint64) string {
-	return a.gateway.run + "." + strconv.FormatUint(number, 10)
+// next returns the after of the page that follows the socket with this ID.
+func (a *admin) next(id uint64) string {
+	return a.gateway.run + "." + strconv.FormatUint(id, 10)
 }
 
-// matching returns the open sockets that match q, in the order in which they
+// matching yields the open sockets that match q, in the order in which they
 // were opened, from the beginning of its page.
 func (a *admin) matching(q adminQuery) iter.Seq[*wsauth.Socket] {
-	var few []*wsauth.Socket
-	switch guard := a.gateway.guard; {
-	case q.token != "":
-		few = guard.Concerned(store.Revocation{Target: store.TargetToken, ID: q.token})
-	case q.session != "":
-		few = guard.Concerned(store.Revocation{Target: store.TargetSession, ID: q.session})
-	case q.user != "":
-		few = guard.Sessions(q.user)
-	default:
-		return guard.All(q.after)
-	}
-	// The guard sorts the sockets of a user by the time of authentication,
-	// which may be later than the opening.
-	slices.SortFunc(few, func(a, b *wsauth.Socket) int { return cmp.Compare(a.Number(), b.Number()) })
-	return func(yield func(*wsauth.Socket) bool) {
-		for _, s := range few {
-			c := s.Claims()
-			wanted := s.Number() > q.after && (q.session == "" || c.SessionID == q.session) && (q.user == "" || c.HasSubject(q.user))
-			if wanted && !yield(s) {
-				return
-			}
-		}
-	}
+	return a.gateway.guard.Sockets(wsauth.Filter{Token: q.token, Session: q.session, Subject: q.user, After: q.after})
 }

@@ -69,19 +69,19 @@ func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g := a.gateway
-	open := g.guard.Counts()
+	stats := g.guard.Stats()
 	notReady := g.Ready()
 	status := AdminStatus{
 		Version: a.config.Version,
 		Started: g.started.Unix(),
 		Uptime:  int64(time.Since(g.started) / time.Second),
 		Ready:   notReady == nil,
-		Open:    AdminOpen{Sockets: open.Sockets, Requests: open.Requests, Sessions: open.Sessions, Users: open.Subjects},
+		Open:    AdminOpen{Sockets: stats.Sockets, Requests: stats.Requests, Sessions: stats.Sessions, Users: stats.Subjects},
 		Routes:  g.adminRoutes(),
+
+		Degraded:    stats.Degraded,
+		Revocations: AdminRevocations{stats.Log.Entries, stats.Log.Limit, stats.Held},
 	}
-	log := g.guard.RevocationLog()
-	status.Degraded = log.Degraded()
-	status.Revocations = AdminRevocations{log.Entries, log.Limit, log.Held}
 	if refusal, ok := errors.AsType[*wsauth.Error](notReady); ok {
 		status.Reason = string(refusal.Reason)
 	}

@@ -97,7 +97,7 @@ func TestEndsWhatTheStoreCannotTake(t *testing.T) {
 				t.Errorf("status: %s", e.body)
 			}
 			disk.empty()
-			for late := time.Now().Add(10 * time.Second); r.g.guard.RevocationLog().Held > 0 && time.Now().Before(late); {
+			for late := time.Now().Add(10 * time.Second); r.g.guard.Stats().Held > 0 && time.Now().Before(late); {
 				runtime.Gosched()
 			}
 			if e := r.call("GET", "/readyz", ""); e.body != `{"status":"ready"}` {
@@ -137,7 +137,7 @@ func TestLogoutBeyondWhatANodeHolds(t *testing.T) {
 	}
 	wantNotDurable(t, r.call("POST", "/auth/logout", "", bearer(first)))
 	wantDead(t, r.call("GET", "/auth/session", "", bearer(first)))
-	if held := r.g.guard.RevocationLog().Held; held != store.DefaultMaxHeld {
+	if held := r.g.guard.Stats().Held; held != store.DefaultMaxHeld {
 		t.Errorf("%d are held, want %d", held, store.DefaultMaxHeld)
 	}
 
@@ -288,7 +288,7 @@ func TestFullLog(t *testing.T) {
 		}
 		r.login()
 		time.Sleep(2 * time.Second)
-		if held := r.g.guard.RevocationLog().Held; held != 0 {
+		if held := r.g.guard.Stats().Held; held != 0 {
 			t.Errorf("%d are held, though there is room", held)
 		}
 	}, func(c *Config) { full = store.NewMemory(1); c.Store = full })

@@ -223,7 +223,7 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.following.Wait()
 	err := g.guard.Shutdown(ctx)
 	if errors.Is(err, store.ErrNotDurable) {
-		g.log.Error("these revocations are lost, since the store has not taken them", "revocations", g.guard.RevocationLog().Held)
+		g.log.Error("these revocations are lost, since the store has not taken them", "revocations", g.guard.Stats().Held)
 		if !errors.Is(err, context.DeadlineExceeded) { // sockets were still open
 			err = nil
 		}

@@ -53,7 +53,7 @@ func TestManySocketsComeBack(t *testing.T) {
 	if took > 10_000 || code != 1012 {
 		t.Errorf("back after %d ms, closed with %d", took, code)
 	}
-	if n := second.g.guard.Counts().Sockets; n != 30 {
+	if n := second.g.guard.Stats().Sockets; n != 30 {
 		t.Errorf("%d sockets are open", n)
 	}
 }

@@ -67,7 +67,7 @@ func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
 		problemHandler(http.StatusServiceUnavailable, string(refusal.Reason), refusal.Message)(w, r)
 		return
 	}
-	if g.guard.RevocationLog().Degraded() {
+	if g.guard.Stats().Degraded {
 		problem.WriteJSON(w, healthAnswer{"degraded"})
 		return
 	}
@@ -112,11 +112,11 @@ func (h health) Collect(to chan<- prometheus.Metric) {
 	gauge := func(of *prometheus.Desc, n int, labels ...string) {
 		to <- prometheus.MustNewConstMetric(of, prometheus.GaugeValue, float64(n), labels...)
 	}
-	log := h.gateway.guard.RevocationLog()
-	gauge(h.held, log.Held)
-	if log.Limit > 0 {
-		gauge(h.entries, log.Entries)
-		gauge(h.limit, log.Limit)
+	stats := h.gateway.guard.Stats()
+	gauge(h.held, stats.Held)
+	if stats.Log.Limit > 0 {
+		gauge(h.entries, stats.Log.Entries)
+		gauge(h.limit, stats.Log.Limit)
 	}
 	now := h.gateway.routing.Load()
 	if now == nil {

@@ -222,7 +222,7 @@ func TestL4_LongRequestsOverHTTP2(t *testing.T) {
 			got <- result{path, resp, err, string(text)}
 		}()
 	}
-	for r.g.guard.Counts().Requests < len(paths) {
+	for r.g.guard.Stats().Requests < len(paths) {
 		<-time.After(10 * time.Millisecond)
 	}
 	r.call("POST", "/auth/logout", "", bearer(refresh))
@@ -256,7 +256,7 @@ func TestLongRequestsCountApart(t *testing.T) {
 		}
 		go func() { _, _ = io.Copy(io.Discard, in) }()
 		time.Sleep(2 * time.Second)
-		if counts := r.g.guard.Counts(); counts.Sockets != 1 || counts.Requests != 1 {
+		if counts := r.g.guard.Stats(); counts.Sockets != 1 || counts.Requests != 1 {
 			t.Errorf("%+v", counts)
 		}
 		expires := time.Unix(int64(r.claims(access)["exp"].(float64)), 0)
@@ -265,12 +265,12 @@ func TestLongRequestsCountApart(t *testing.T) {
 		r.message(socket)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if counts := r.g.guard.Counts(); counts.Sockets != 1 || counts.Requests != 1 {
+		if counts := r.g.guard.Stats(); counts.Sockets != 1 || counts.Requests != 1 {
 			t.Errorf("after the refresh: %+v", counts)
 		}
 		_ = conn.Close()
 		synctest.Wait()
-		if counts := r.g.guard.Counts(); counts.Requests != 0 {
+		if counts := r.g.guard.Stats(); counts.Requests != 0 {
 			t.Errorf("after the client has left: %+v", counts)
 		}
 	}, func(c *Config) { c.MaxSockets = 1 })
@@ -287,7 +287,7 @@ func TestPublicRequestsAreNotFollowed(t *testing.T) {
 				}
 				resp := must(http.ReadResponse(bufio.NewReader(conn), nil))
 				time.Sleep(5 * time.Second)
-				if counts := r.g.guard.Counts(); counts.Requests != 0 {
+				if counts := r.g.guard.Stats(); counts.Requests != 0 {
 					t.Errorf("%+v", counts)
 				}
 				_ = conn.SetReadDeadline(time.Now().Add(time.Second))

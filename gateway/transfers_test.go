@@ -105,7 +105,7 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 							x := <-got
 							t.Fatalf("it is over: %+v %v", x, x.err)
 						}
-						if counts := r.g.guard.Counts(); counts.Requests != 1 {
+						if counts := r.g.guard.Stats(); counts.Requests != 1 {
 							t.Errorf("%+v", counts)
 						}
 						switch {

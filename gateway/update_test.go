@@ -142,7 +142,7 @@ func TestRenewalAfterUpdate(t *testing.T) {
 	}
 	r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh))) // for a token that is not
 	r.echoOf(conn, "still here")
-	sockets := r.g.guard.Sessions("test")
+	sockets := slices.Collect(r.g.guard.Sockets(wsauth.Filter{Subject: "test"}))
 	if len(sockets) != 1 || !sockets[0].Claims().Fresh {
 		t.Errorf("the socket has claims that the route does not let in: %+v", sockets)
 	}

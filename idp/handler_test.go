@@ -324,7 +324,7 @@ func TestHandlerWithAFullStore(t *testing.T) {
 			t.Errorf("while the store is full: %d", code)
 		}
 	}
-	if guard.RevocationLog().Held == 0 {
+	if guard.Stats().Held == 0 {
 		t.Error("the session has not ended on this node")
 	}
 	log.full.Store(false)

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"wsauth"
 )
 
 func TestLoginAnswersTokens(t *testing.T) {
@@ -43,7 +46,7 @@ func TestLoginByTokenLeavesCookies(t *testing.T) {
 	r.client.Jar = jar
 	r.open("?ticket=" + ticket) // which wins over the cookies that come along
 	r.open("?csrf_token=" + value)
-	if sockets := r.guard.Sessions("test"); len(sockets) != 2 || sockets[0].Claims().SessionID == sockets[1].Claims().SessionID {
+	if sockets := slices.Collect(r.guard.Sockets(wsauth.Filter{Subject: "test"})); len(sockets) != 2 || sockets[0].Claims().SessionID == sockets[1].Claims().SessionID {
 		t.Error("both sockets are of one session")
 	}
 	r.client.Jar = nil

@@ -129,10 +129,10 @@ func (s *Service) sessionOf(ctx context.Context, claims *token.Claims) (store.Se
 // socketsOf returns the open sockets of a user, by session.
 func (s *Service) socketsOf(subject string) map[string][]socketEntry {
 	bySession := map[string][]socketEntry{}
-	for _, socket := range s.guard.Sessions(subject) {
+	for socket := range s.guard.Sockets(wsauth.Filter{Subject: subject}) {
 		claims := socket.Claims()
 		bySession[claims.SessionID] = append(bySession[claims.SessionID], socketEntry{
-			Opened:  socket.Begun().Unix(),
+			Opened:  socket.Started().Unix(),
 			Expires: claims.ValidUntil().Unix(),
 			Remote:  logtext.Host(socket.RemoteAddr()),
 		})
