@@ -82,7 +82,7 @@ func TestReadmeNames(t *testing.T) {
 	_, fires, _ := strings.Cut(socket, "It fires:\n")
 	fires, _, _ = strings.Cut(fires, "*/")
 	for what, have := range map[string][2]map[string]bool{
-		"methods of a Session": {methods, names(strings.ReplaceAll(section(t, "The methods are ", ". The events"), "its `subject`", ""), "`([a-z]\\w*)[`(]")},
+		"methods of a Session": {methods, names(strings.ReplaceAll(section(t, "The methods are ", "\n\n"), "its `subject`", ""), "`([a-z]\\w*)[`(]")},
 		"events of a socket": {
 			names(fires, `(?m)^ \* - (\w+)`),
 			names(strings.ReplaceAll(section(t, "| event | members | when |\n|---|---|---|\n", "\n\n"), "`, `", ", "), "(?m)^\\| `(\\w+)"),

@@ -329,7 +329,7 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("At most %d bytes, of which an escape is one.", urlpath.MaxLength),
 		},
 		"../client/README.md": {
-			"it is good once, and for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),
+			"it is valid once, and for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),
 		},
 		"../cmd/wsauth/drain.go": {
 			"at most " + oneOf(t, maxDrain, time.Hour, "1h") + " (default: the server's setting drain, " + defaultDrain.String() + " if unset)",

@@ -60,7 +60,7 @@ const rows = [
     },
   },
   {
-    cause: "the session ends otherwise: a logout on another device, an operator, its time",
+    cause: "the session ends: logout on another device, by an operator, or because it expires",
     becomes: [["loggedout"], ["waiting", "connecting", "loggedout"], ["waiting", "connecting", "loggedout"], ["connecting", "loggedout"], none, none, none],
     ends: [3000, "session_ended"],
     at: {
@@ -79,7 +79,7 @@ const rows = [
     },
   },
   {
-    cause: "the token is refused, and a refresh helps",
+    cause: "the token is refused, but a new one is accepted",
     becomes: [["open"], back, back, ["connecting", "open"], none, none, none],
     ends: [0, ""],
     at: {
@@ -88,7 +88,7 @@ const rows = [
     },
   },
   {
-    cause: "each new token is refused as well",
+    cause: "the token is refused, and so is each new one",
     becomes: [["waiting", "connecting", "stopped"], ["waiting", "connecting", "stopped"], ["waiting", "connecting", "stopped"], ["connecting", "waiting", "connecting", "stopped"], none, none, none],
     ends: [3000, "token_invalid"],
     at: {
@@ -110,7 +110,7 @@ const rows = [
     },
   },
   {
-    cause: "the server says no: 3003",
+    cause: "the server refuses the client: 3003",
     becomes: [["stopped"], ["stopped"], ["stopped"], ["connecting", "stopped"], none, none, none],
     ends: [3003, "not_authorized"],
     at: { not_authorized: refuses("not_authorized", 3003) },
@@ -122,7 +122,7 @@ const rows = [
     at: { message_too_big: fails(1009, "message_too_big") },
   },
   {
-    cause: "another window has logged another user in, and the connection ends",
+    cause: "another user logs in in another window, and the connection ends",
     becomes: [null, null, ["waiting", "connecting", "stopped"], ["connecting", "stopped"], none, none, none],
     ends: [3003, "other_user"],
     at: {
@@ -166,13 +166,13 @@ const rows = [
     },
   },
   {
-    cause: "the network comes back: `online`",
+    cause: "the network returns: `online`",
     becomes: [["open"], ["open"], none, ["connecting", "open"], none, none, none],
     ends: [0, ""],
     at: { online: ({ window }) => window.dispatchEvent(new Event("online")) },
   },
   {
-    cause: "the computer wakes up, and the time is over",
+    cause: "the computer wakes up after the token has expired",
     becomes: [["open"], ["open"], back, ["connecting", "open"], none, none, none],
     ends: [0, ""],
     at: {
