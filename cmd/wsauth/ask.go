@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"unicode/utf8"
+
+	"wsauth/internal/await"
 )
 
 // Limits for the length of a password: new ones must not be shorter, and the
@@ -24,7 +26,7 @@ const (
 func askPassword(ctx context.Context) (string, error) {
 	p, err := unseen(ctx, os.Stdin, func() (string, error) { return askTwice(bufio.NewReader(os.Stdin), os.Stderr) })
 	if errors.Is(err, errNoTerminal) {
-		return checkPassword(await(ctx, func() (string, error) { return readLine(bufio.NewReader(os.Stdin)) }))
+		return checkPassword(await.Do(ctx, func() (string, error) { return readLine(bufio.NewReader(os.Stdin)) }))
 	}
 	return p, err
 }
@@ -38,7 +40,7 @@ func unseen(ctx context.Context, f *os.File, read func() (string, error)) (strin
 		return "", err
 	}
 	endsAt(ctx, syscall.SIGQUIT)
-	text, err := await(ctx, read)
+	text, err := await.Do(ctx, read)
 	return text, errors.Join(err, show())
 }
 

@@ -3,12 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"strings"
 
 	"wsauth/gateway"
 	"wsauth/internal/config"
+	"wsauth/internal/server"
 )
 
 // A configCmd works on the file of "wsauth serve --config".
@@ -28,10 +28,10 @@ func (c *configCheckCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	maker := config.Maker{Files: true, DataDir: defaultFolder()}
+	maker := config.Maker{Files: true, DataDir: server.DefaultDataFolder()}
 	described, err := maker.Make(d)
 	if err != nil {
-		return tellFaults(c.File, err)
+		return printFaults(c.File, err)
 	}
 	fmt.Printf("%s: ok\n", c.File)
 	summarize(d, described)
@@ -41,9 +41,9 @@ func (c *configCheckCmd) Run() error {
 	return nil
 }
 
-// tellFaults prints one fault per line, and returns an error with their
+// printFaults prints one fault per line, and returns an error with their
 // number.
-func tellFaults(file string, err error) error {
+func printFaults(file string, err error) error {
 	all, ok := errors.AsType[config.Faults](err)
 	if !ok || file == "" {
 		return err
@@ -84,17 +84,6 @@ func summarize(d *config.Document, described gateway.Config) {
 	}
 	for _, r := range described.Redirects() {
 		fmt.Printf("  redirect   %s to %s, which is guarded: many servers take them for the same\n", r.From, r.To)
-	}
-}
-
-// logWarnings logs the dangerous settings of a document. c must be built from
-// d.
-func logWarnings(log *slog.Logger, d *config.Document, c gateway.Config) {
-	for _, w := range d.Warnings() {
-		log.Warn("insecure", "setting", w)
-	}
-	for _, w := range d.RouteWarnings(c) {
-		log.Warn("check this route", "setting", w)
 	}
 }
 

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"wsauth/internal/inspect"
-	"wsauth/store"
-	"wsauth/store/bolt"
+	"wsauth/internal/server"
 )
 
 // A dataCmd works on the data folder.
@@ -26,13 +24,6 @@ type dataCheckCmd struct {
 func (dataCheckCmd) Help() string {
 	return `Reads all of store.db without changing it, and verifies the checksum of each record and of all records together. A running server did this when it started, and locks the file: stop it first, or check a copy of the folder that was made while it was stopped. Exit status: 0 no fault was found, 1 the store is damaged or cannot be read, 2 a running server uses it.`
 }
-
-// Results of a check.
-const (
-	storeOK      = "ok"
-	storeDamaged = "damaged"
-	storeInUse   = "in_use"
-)
 
 // statusInUse is the exit status if a server uses the store.
 const statusInUse = 2
@@ -57,28 +48,21 @@ type checkedStore struct {
 
 // Run checks the store.
 func (c *dataCheckCmd) Run(context.Context) error {
-	dir, err := folder(c.Data)
+	dir, err := server.DataFolder(c.Data)
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, storeName)
-	r, err := bolt.Check(path)
-	s := checkedStore{
-		File: path, State: storeOK, Format: r.Format, Log: r.Next.Epoch, Last: r.Next.Sequence, Bytes: r.Size,
-		Records: r.Records, Revocations: r.Revocations, Sessions: r.Sessions, Tickets: r.Tickets,
-	}
-	damage, damaged := errors.AsType[*bolt.DamageError](err)
-	switch {
-	case errors.Is(err, bolt.ErrLocked):
-		s.State, s.Fault = storeInUse, "a running server uses it, and checked it when it started"
-		err = exit{fmt.Errorf("%s: %s; stop it to check the file again", path, s.Fault), statusInUse}
-	case damaged:
-		s.State, s.Fault = storeDamaged, damage.What
-		err = fmt.Errorf("%s is damaged (%s): %s", path, s.Fault, cure(newMemory(keyFolder("", dir), dir), false))
-	case err != nil:
+	check, err := server.CheckStore(dir)
+	if check.State == server.StoreUnknown {
 		return err
-	default:
-		s.Lost = lostBy(newMemory(keyFolder("", dir), dir), r)
+	}
+	if check.State == server.StoreInUse {
+		err = exit{err, statusInUse}
+	}
+	r := check.Report
+	s := checkedStore{
+		File: check.File, State: string(check.State), Fault: check.Fault, Format: r.Format, Log: r.Next.Epoch, Last: r.Next.Sequence, Lost: check.Lost,
+		Bytes: r.Size, Records: r.Records, Revocations: r.Revocations, Sessions: r.Sessions, Tickets: r.Tickets,
 	}
 	if c.JSON {
 		return errors.Join(printJSON(os.Stdout, s), err)
@@ -105,13 +89,4 @@ func (s *checkedStore) print() {
 	if s.Lost {
 		fmt.Println("  warning      the key folder records a later or a different store: the next start of the server revokes everything that began before it")
 	}
-}
-
-// lostBy reports whether the record is newer than the store, so that
-// [remembered.checkLost] will find lost revocations.
-func lostBy(m memory, r bolt.Report) bool {
-	lost, err := m.isLost(func(place store.Cursor) (bool, error) {
-		return place.Epoch == r.Next.Epoch && place.Sequence <= r.Next.Sequence, nil
-	})
-	return lost && err == nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"wsauth/gateway"
+	"wsauth/internal/errtext"
 )
 
 // drainedEvery is how often the command polls a draining server.
@@ -53,7 +54,7 @@ func (c *drainCmd) Run(ctx context.Context) error {
 			return err
 		}
 	} else {
-		fmt.Printf("No new sockets are accepted;  %s within %s.\n", count(begun.Sockets, "open socket")+" will end", within)
+		fmt.Printf("No new sockets are accepted;  %s within %s.\n", errtext.Count(begun.Sockets, "open socket")+" will end", within)
 	}
 	if c.NoWait {
 		return nil
@@ -89,7 +90,7 @@ func awaitDrained(ctx context.Context, o *operator) (gateway.AdminStatus, error)
 		case <-tick.C:
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return s, fmt.Errorf("%s are still open and will be cut when the server stops", count(s.Open.Sockets, "socket"))
+				return s, fmt.Errorf("%s are still open and will be cut when the server stops", errtext.Count(s.Open.Sockets, "socket"))
 			}
 			return s, ctx.Err()
 		}

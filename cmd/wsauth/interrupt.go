@@ -38,12 +38,15 @@ func stopsItself(ctx context.Context) {
 	}
 }
 
-// reloadsAtHangup declares that the command that runs in ctx handles SIGHUP by
-// reading its files again.
-func reloadsAtHangup(ctx context.Context) {
+// hangups returns a channel that receives SIGHUP, which no longer ends the
+// command that runs in ctx.
+func hangups(ctx context.Context) <-chan os.Signal {
+	received := make(chan os.Signal, 1)
+	signal.Notify(received, syscall.SIGHUP)
 	if i, ok := ctx.Value(interruptionKey{}).(*interruption); ok {
 		i.reloads.Store(true)
 	}
+	return received
 }
 
 // endsAt makes another signal end the command that runs in ctx.
@@ -106,30 +109,9 @@ func (i *interruption) wait(done <-chan error) (err error, ended bool) { //nolin
 	return <-done, true
 }
 
-// await returns the results of f, or the error of ctx if that is done earlier.
-// f then continues, because ctx does not interrupt the read of a pipe.
-func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	results := make(chan result, 1)
-	go func() {
-		value, err := f()
-		results <- result{value, err}
-	}()
-	select {
-	case r := <-results:
-		return r.value, r.err
-	case <-ctx.Done():
-		var none T
-		return none, ctx.Err()
-	}
-}
-
-// tellInterrupted explains why a command printed nothing. On a terminal, ^C is
-// already in the line.
-func tellInterrupted(to io.Writer) {
+// printInterrupted explains why a command printed nothing. On a terminal, ^C
+// is already in the line.
+func printInterrupted(to io.Writer) {
 	if isTerminal(os.Stderr) {
 		fmt.Fprintln(to)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"wsauth/internal/server"
 	"wsauth/token"
 	"wsauth/token/keyring"
 )
@@ -37,11 +38,11 @@ func (k keysIn) folder() (string, error) {
 	if k.Keys != "" && k.Data != "" {
 		return "", errors.New("--keys and --data: remove one of the two")
 	}
-	data, err := folder(k.Data)
+	data, err := server.DataFolder(k.Data)
 	if err != nil && k.Keys == "" {
 		return "", err
 	}
-	return keyFolder(k.Keys, data), nil
+	return server.KeyFolder(k.Keys, data), nil
 }
 
 // newKey are the flags of commands that generate a key.

@@ -8,10 +8,12 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
 
+	"wsauth/internal/await"
 	"wsauth/internal/errtext"
 )
 
@@ -34,7 +36,7 @@ type cli struct {
 
 func main() {
 	dropEmpty()
-	stderr := impatient{os.Stderr}
+	stderr := timedWriter{os.Stderr}
 	parser := kong.Must(&cli{}, append([]kong.Option{
 		kong.Name("wsauth"),
 		kong.Description("Authenticates WebSocket connections for as long as they live. Empty environment variables count as unset."),
@@ -50,28 +52,33 @@ func main() {
 		return command.Run()
 	})
 	if status != 0 {
-		tellInterrupted(stderr)
+		printInterrupted(stderr)
 		os.Exit(status)
 	}
 	command.FatalIfErrorf(errtext.Plain(err))
 }
 
-// impatient writes to a file that may be a pipe without a reader, and gives up
-// after a while: a process must not hang on its last message.
-type impatient struct{ to *os.File }
-
-// Write writes p, or fails if that takes too long.
-func (w impatient) Write(p []byte) (int, error) {
-	done := make(chan error, 1)
-	p = bytes.Clone(p)
-	go func() {
-		_, err := w.to.Write(p)
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		return len(p), err
-	case <-time.After(lastWords):
-		return 0, os.ErrDeadlineExceeded
+// dropEmpty removes our empty variables from the environment: Compose files
+// and systemd units pass on variables without a value as empty ones.
+func dropEmpty() {
+	for _, variable := range os.Environ() {
+		if name, value, _ := strings.Cut(variable, "="); value == "" && strings.HasPrefix(name, "WSAUTH_") {
+			_ = os.Unsetenv(name) // fails only for an empty name
+		}
 	}
+}
+
+// stderrTimeout limits how long a write to standard error may take.
+const stderrTimeout = 2 * time.Second
+
+// A timedWriter writes to a file that may be a pipe without a reader. A write
+// fails after stderrTimeout, so that a process does not hang on its last
+// message.
+type timedWriter struct{ file *os.File }
+
+func (w timedWriter) Write(p []byte) (int, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), stderrTimeout)
+	defer cancel()
+	p = bytes.Clone(p) // the write may continue in the background
+	return await.Do(ctx, func() (int, error) { return w.file.Write(p) })
 }

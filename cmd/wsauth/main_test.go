@@ -67,7 +67,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			home := filepath.Join(e.WorkDir, "home")
 			e.Vars = append(e.Vars, "HOME="+home, "XDG_DATA_HOME=", goRace)
-			e.Values[serverKey{}] = &server{clients: map[string]*client{}, roots: x509.NewCertPool()}
+			e.Values[serverKey{}] = &process{clients: map[string]*client{}, roots: x509.NewCertPool()}
 			return os.Mkdir(home, 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -145,8 +145,8 @@ const fullEnv = "WSAUTH_TEST_FULL"
 
 type serverKey struct{}
 
-// A server is a running "wsauth serve" of one script.
-type server struct {
+// A process is the running "wsauth serve" of a script.
+type process struct {
 	cmd   *exec.Cmd
 	lines chan string // its log, line by line; closed when it has ended
 	log   bytes.Buffer
@@ -156,11 +156,11 @@ type server struct {
 	roots   *x509.CertPool // that the clients believe
 }
 
-func theServer(ts *testscript.TestScript) *server { return ts.Value(serverKey{}).(*server) }
+func theServer(ts *testscript.TestScript) *process { return ts.Value(serverKey{}).(*process) }
 
 var urlOf = regexp.MustCompile(`url"?[=:]"?(https?://[^/]+)/`)
 
-func (s *server) start(ts *testscript.TestScript, args []string) {
+func (s *process) start(ts *testscript.TestScript, args []string) {
 	path, err := exec.LookPath(filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "wsauth"))
 	ts.Check(err)
 	s.cmd = exec.Command(path, args...)
@@ -200,7 +200,7 @@ func (s *server) start(ts *testscript.TestScript, args []string) {
 }
 
 // saw reads the log until it holds text.
-func (s *server) saw(ts *testscript.TestScript, text string) {
+func (s *process) saw(ts *testscript.TestScript, text string) {
 	late := time.After(20 * time.Second)
 	for !strings.Contains(s.log.String(), text) {
 		select {
@@ -215,7 +215,7 @@ func (s *server) saw(ts *testscript.TestScript, text string) {
 	}
 }
 
-func (s *server) signal(ts *testscript.TestScript, name string) {
+func (s *process) signal(ts *testscript.TestScript, name string) {
 	sig, ok := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL}[name]
 	if !ok {
 		ts.Fatalf("unknown signal %s", name)
@@ -223,7 +223,7 @@ func (s *server) signal(ts *testscript.TestScript, name string) {
 	ts.Check(s.cmd.Process.Signal(sig))
 }
 
-func (s *server) ended(ts *testscript.TestScript, code string) {
+func (s *process) ended(ts *testscript.TestScript, code string) {
 	for line := range s.lines {
 		s.log.WriteString(line + "\n")
 	}

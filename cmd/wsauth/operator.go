@@ -20,6 +20,7 @@ import (
 	"wsauth/gateway"
 	"wsauth/internal/config"
 	"wsauth/internal/inspect"
+	"wsauth/internal/server"
 )
 
 const (
@@ -82,8 +83,8 @@ func (at serverAt) socket() (string, error) {
 	if named != "" {
 		return named, nil
 	}
-	dir, err := folder(data)
-	return adminSocket("", dir), err
+	dir, err := server.DataFolder(data)
+	return server.AdminSocket("", dir), err
 }
 
 // onPort returns an operator for a port. It refuses to send the token where

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"wsauth/gateway"
+	"wsauth/internal/await"
+	"wsauth/internal/errtext"
 	"wsauth/internal/inspect"
 )
 
@@ -87,7 +89,7 @@ func (c *revokeCmd) order() gateway.AdminRevoke {
 // inWords describes what has ended.
 func inWords(done gateway.AdminRevoked) string {
 	name := inspect.Printable(done.ID)
-	sockets := count(done.Sockets, "open socket") + " ended"
+	sockets := errtext.Count(done.Sockets, "open socket") + " ended"
 	switch done.Scope {
 	case "token":
 		return fmt.Sprintf("The token %s is revoked; %s.", name, sockets)
@@ -98,7 +100,7 @@ func inWords(done gateway.AdminRevoked) string {
 		if done.Sessions != nil {
 			logins = *done.Sessions
 		}
-		return fmt.Sprintf("Everything that %s began until %s is revoked: %s and %s.", name, inspect.Printable(done.Before), count(logins, "login"), sockets)
+		return fmt.Sprintf("Everything that %s began until %s is revoked: %s and %s.", name, inspect.Printable(done.Before), errtext.Count(logins, "login"), sockets)
 	}
 	return fmt.Sprintf("Everything that began until %s is revoked; %s.", inspect.Printable(done.Before), sockets)
 }
@@ -112,13 +114,13 @@ func (c *revokeCmd) confirm(ctx context.Context, o *operator) error {
 	if err := o.get(ctx, "/v1/status", nil, &s); err != nil {
 		return err
 	}
-	return confirm(ctx, os.Stdin, os.Stderr, fmt.Sprintf("This ends every login, and up to %s that are now open.", count(s.Open.Sockets, "socket")))
+	return confirm(ctx, os.Stdin, os.Stderr, fmt.Sprintf("This ends every login, and up to %s that are now open.", errtext.Count(s.Open.Sockets, "socket")))
 }
 
 // confirm prints a warning and requires a word as confirmation.
 func confirm(ctx context.Context, in io.Reader, out io.Writer, warning string) error {
 	fmt.Fprintf(out, "%s\nType everything to continue: ", warning)
-	answer, err := await(ctx, func() (string, error) { return readLine(bufio.NewReader(in)) })
+	answer, err := await.Do(ctx, func() (string, error) { return readLine(bufio.NewReader(in)) })
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

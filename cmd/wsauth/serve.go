@@ -4,16 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
-	"github.com/coreos/go-systemd/v22/daemon"
 
 	"wsauth"
 	"wsauth/gateway"
+	"wsauth/idp"
 	"wsauth/internal/config"
+	"wsauth/internal/server"
 	"wsauth/login"
 )
 
@@ -54,7 +56,7 @@ func (serveCmd) Help() string {
 }
 
 // Validate validates the flags. With a file, flags and file can only be
-// validated together; see settings.
+// validated together, by the server.
 func (c *serveCmd) Validate() error {
 	if c.Config != "" {
 		return nil
@@ -96,47 +98,19 @@ func (c *serveCmd) Validate() error {
 }
 
 // Run serves until ctx is done.
-func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) (err error) {
-	f := &followed{command: c, flags: flags}
-	if c.Config != "" {
-		f.watcher = config.NewWatcher(c.Config)
-	}
-	document, err := f.read(ctx)
-	if err != nil {
-		return err
-	}
-	s := document.Settings
+func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) error {
 	// Sockets must stay open if the reader of the log has gone.
 	signal.Ignore(syscall.SIGPIPE)
-	log, flush := f.logger(s.Log)
-	defer flush()
-	f.maker = config.Maker{Logger: log, Files: true, DataDir: defaultFolder()}
-	described, err := f.maker.Make(document)
+	s, err := server.New(ctx, server.Config{
+		File:      c.Config,
+		Override:  func(d *config.Document) { c.override(d, flags) },
+		Providers: func(log *slog.Logger) ([]*idp.Provider, error) { return providers(c.Provider, log) },
+		Version:   version(),
+	})
 	if err != nil {
-		return tellFaults(c.Config, err)
+		return printFaults(c.Config, err)
 	}
-	if len(c.Provider) > 0 {
-		if described.Providers, err = providers(c.Provider, log); err != nil {
-			return err
-		}
-	}
-	logWarnings(log, document, described)
-	reloads := newReloader(ctx, log)
-	v := &serving{settings: s, described: described, log: log, reloads: reloads}
-	defer func() { err = errors.Join(err, v.close()) }()
-	if err := v.open(ctx); err != nil {
-		return err
-	}
-	f.running, f.routes, f.gateway, f.log = s, len(s.Routes), v.gateway, log
-	if p := f.part(); p != nil {
-		reloads.add(p)
-	}
-	defer reloads.follow(ctx)()
-	log.Info("listening", "url", v.url(), "addr", v.listener.Addr().String(), "data", v.dir,
-		"access_ttl", s.AccessTTL, "refresh_ttl", s.RefreshTTL, "session_ttl", s.SessionTTL, "refresh_grace", s.RefreshGrace, "refresh_retry", s.RefreshRetry, "max_sockets", s.MaxSockets,
-		"routes", len(s.Routes))
-	defer keepAlive(v.gateway, log)()
-	defer tellEnding(ctx, log, s.Drain)()
-	tell(log, daemon.SdNotifyReady)
-	return v.serve(ctx)
+	// Until here, files were read that may be pipes.
+	stopsItself(ctx)
+	return s.Run(ctx, hangups(ctx))
 }

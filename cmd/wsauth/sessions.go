@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"wsauth"
 	"wsauth/gateway"
+	"wsauth/internal/errtext"
 	"wsauth/internal/inspect"
 )
 
@@ -215,10 +215,10 @@ func (c *statusCmd) Run(ctx context.Context) error {
 		fmt.Printf("revoked   %d of %d entries of the log are in use\n", r.Entries, r.Limit)
 	}
 	if s.Revocations.Held > 0 {
-		fmt.Printf("held      %s, not in the store yet: a restart may lose them\n", count(s.Revocations.Held, "revocation"))
+		fmt.Printf("held      %s, not in the store yet: a restart may lose them\n", errtext.Count(s.Revocations.Held, "revocation"))
 	}
-	fmt.Printf("open      %s of %s and %s\n", count(s.Open.Sockets, "socket"), count(s.Open.Sessions, "session"), count(s.Open.Users, "user"))
-	fmt.Printf("          %s longer than a second\n", count(s.Open.Requests, "request"))
+	fmt.Printf("open      %s of %s and %s\n", errtext.Count(s.Open.Sockets, "socket"), errtext.Count(s.Open.Sessions, "session"), errtext.Count(s.Open.Users, "user"))
+	fmt.Printf("          %s longer than a second\n", errtext.Count(s.Open.Requests, "request"))
 	for _, r := range s.Routes {
 		asks := r.Requirement
 		if r.Public {
@@ -243,12 +243,4 @@ func readiness(s gateway.AdminStatus) string {
 		return "no: it is draining and accepts no new sockets"
 	}
 	return "no: it does not know what is revoked and accepts no credentials"
-}
-
-// count formats a number of things.
-func count(n int, thing string) string {
-	if n == 1 {
-		return "one " + thing
-	}
-	return strconv.Itoa(n) + " " + thing + "s"
 }

@@ -45,9 +45,9 @@ var overrides = map[string]override{
 	"insecure-demo-user":               {"insecure_demo_user", func(c *serveCmd, s *config.Settings) { s.InsecureDemoUser = c.InsecureDemoUser }},
 }
 
-// settings applies flags and environment to the settings of the file. The
+// override applies flags and environment to the settings of the file. The
 // default of a flag does not override the file.
-func (c *serveCmd) settings(d *config.Document, flags *kong.Context) {
+func (c *serveCmd) override(d *config.Document, flags *kong.Context) {
 	given := map[string]bool{}
 	for _, p := range flags.Path {
 		if p.Flag != nil {

@@ -5,7 +5,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -19,7 +18,7 @@ import (
 	"wsauth/internal/testenv"
 )
 
-// A manager stands in for systemd at the end that it is told things at.
+// A manager is the notification socket of a service manager.
 type manager struct {
 	conn *net.UnixConn
 	path string
@@ -36,7 +35,7 @@ func newManager(t *testing.T) *manager {
 	return &manager{conn, path}
 }
 
-// told waits until it is told something that begins so, and returns it.
+// told waits for a notification that begins with want, and returns it.
 func (m *manager) told(t *testing.T, want string) string {
 	t.Helper()
 	_ = m.conn.SetReadDeadline(time.Now().Add(patience))
@@ -51,7 +50,7 @@ func (m *manager) told(t *testing.T, want string) string {
 	}
 }
 
-// service is a command of this machine with a home of its own.
+// service returns a command with a home of its own.
 func service(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -63,7 +62,7 @@ func service(t *testing.T, name string, args ...string) *exec.Cmd {
 }
 
 // The service manager is told when the server is ready, that it is alive, when
-// it reads its file anew, and when it ends.
+// it reads its file again, and when it stops.
 func TestNotify(t *testing.T) {
 	m := newManager(t)
 	cmd := service(t, "wsauth", "serve", "--addr=127.0.0.1:0", "--config=wsauth.yaml", "--drain=40s")
@@ -95,44 +94,8 @@ func TestNotify(t *testing.T) {
 	}
 }
 
-// has returns what has been told already, without waiting.
-func (m *manager) has(t *testing.T) string {
-	t.Helper()
-	raw, err := m.conn.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	message, n := make([]byte, 4096), 0
-	_ = m.conn.SetReadDeadline(time.Time{})
-	if err := raw.Read(func(fd uintptr) bool { n, _ = syscall.Read(int(fd), message); return true }); err != nil {
-		t.Fatal(err)
-	}
-	return string(message[:max(n, 0)])
-}
-
-// TestEndingIsTold: the end is told before the process can exit, however fast
-// the server stops; and it is not told of a server that stops by a fault.
-func TestEndingIsTold(t *testing.T) {
-	m := newManager(t)
-	t.Setenv("NOTIFY_SOCKET", m.path)
-	log := slog.New(slog.DiscardHandler)
-	for range 200 {
-		ctx, cancel := context.WithCancel(t.Context())
-		stop := tellEnding(ctx, log, time.Second)
-		cancel()
-		stop()
-		if got := m.has(t); got != "STOPPING=1\nEXTEND_TIMEOUT_USEC=6000000" {
-			t.Fatalf("told %q", got)
-		}
-	}
-	tellEnding(t.Context(), log, time.Second)()
-	if got := m.has(t); got != "" {
-		t.Errorf("told %q", got)
-	}
-}
-
-// The server takes the socket that the service manager holds: who connected
-// before it ran is served.
+// The server takes the socket of the service manager. A client that connected
+// before the server ran is served.
 func TestSocketActivation(t *testing.T) {
 	activate := testenv.NeedProgram(t, "systemd-socket-activate")
 	free, err := net.Listen("tcp", "127.0.0.1:0")

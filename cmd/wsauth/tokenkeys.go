@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"wsauth/internal/keyfile"
+	"wsauth/internal/server"
 	"wsauth/token"
 	"wsauth/token/keyring"
 )
@@ -28,11 +29,11 @@ func keysAt(named, data string) (string, error) {
 	case named != "":
 		return named, nil
 	}
-	dir, err := folder(data)
+	dir, err := server.DataFolder(data)
 	if err != nil {
 		return "", err
 	}
-	return keyFolder("", dir), nil
+	return server.KeyFolder("", dir), nil
 }
 
 // openSigner returns the ring of a folder, or the key in a file.

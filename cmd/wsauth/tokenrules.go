@@ -14,6 +14,7 @@ import (
 	"wsauth/idp"
 	"wsauth/internal/config"
 	"wsauth/internal/inspect"
+	"wsauth/internal/server"
 	"wsauth/token"
 	"wsauth/token/jwks"
 )
@@ -110,9 +111,9 @@ func (r tokenRules) server() (s tokenServer, err error) {
 	if err != nil {
 		return s, err
 	}
-	maker := config.Maker{DataDir: defaultFolder()}
+	maker := config.Maker{DataDir: server.DefaultDataFolder()}
 	if s.described, err = maker.Make(d); err != nil {
-		return s, tellFaults(r.Config, err)
+		return s, printFaults(r.Config, err)
 	}
 	for _, p := range d.Settings.Providers {
 		s.audiences = append(s.audiences, p.Audience)

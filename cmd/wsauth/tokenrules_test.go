@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/server"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -23,7 +24,7 @@ func TestVerifyAsTheServerDoes(t *testing.T) {
 	const secret = "a secret of tests, 32 bytes or more"
 	data := t.TempDir()
 	t.Setenv("WSAUTH_DATA", data)
-	keys := keyFolder("", data)
+	keys := server.KeyFolder("", data)
 	if err := os.MkdirAll(keys, 0o700); err != nil {
 		t.Fatal(err)
 	}

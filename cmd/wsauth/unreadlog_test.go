@@ -233,7 +233,7 @@ func TestG13_EndWithALogThatNobodyReads(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(10*time.Second + 2*lastWords):
+	case <-time.After(10*time.Second + 2*stderrTimeout):
 		t.Fatalf("it runs %v after SIGTERM", time.Since(begun))
 	}
 }

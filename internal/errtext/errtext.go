@@ -1,4 +1,5 @@
-// Package errtext formats errors for the users of the command line.
+// Package errtext formats errors, and counts, for the users of the command
+// line.
 //
 // Errors of packages begin with the name of the package, which helps
 // programmers. Through several layers this produces texts such as "login:
@@ -11,6 +12,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -162,3 +164,11 @@ type plain struct{ error }
 
 func (p plain) Error() string { return Of(p.error) }
 func (p plain) Unwrap() error { return p.error }
+
+// Count formats a number of things, such as "one socket" or "3 sockets".
+func Count(n int, thing string) string {
+	if n == 1 {
+		return "one " + thing
+	}
+	return strconv.Itoa(n) + " " + thing + "s"
+}

@@ -89,3 +89,11 @@ func FuzzWithoutPackages(f *testing.F) {
 		}
 	})
 }
+
+func TestCount(t *testing.T) {
+	for n, want := range map[int]string{0: "0 sockets", 1: "one socket", 2: "2 sockets"} {
+		if got := Count(n, "socket"); got != want {
+			t.Errorf("Count(%d) = %q, want %q", n, got, want)
+		}
+	}
+}

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"log/slog"
@@ -12,9 +12,9 @@ import (
 	"wsauth/store/bolt"
 )
 
-// TestRememberedWithoutTheKeysFolder: where the folder of the keys cannot be
-// written to, as a mounted secret, the folder of the data remembers its store.
-func TestRememberedWithoutTheKeysFolder(t *testing.T) {
+// TestRecordWithoutKeyFolder: if the key folder cannot be written to, such as
+// a mounted secret, the position of the log is recorded in the data folder.
+func TestRecordWithoutKeyFolder(t *testing.T) {
 	type folders struct{ keys, data string }
 	open := func(t *testing.T, in folders) *bolt.Store {
 		t.Helper()
@@ -27,8 +27,8 @@ func TestRememberedWithoutTheKeysFolder(t *testing.T) {
 	run := func(t *testing.T, in folders, revoke string) (lost bool) {
 		t.Helper()
 		s := open(t, in)
-		m := &remembered{memory: newMemory(in.keys, in.data), log: s, told: slog.New(slog.DiscardHandler)}
-		lost, err := m.checkLost(t.Context())
+		r := &recorder{files: newRecordFiles(in.keys, in.data), revocations: s, log: slog.New(slog.DiscardHandler)}
+		lost, err := r.checkLost(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,13 +37,13 @@ func TestRememberedWithoutTheKeysFolder(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		m.follow(t.Context())()
+		r.run(t.Context())()
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		report, err := bolt.Check(filepath.Join(in.data, storeName))
-		if err != nil || lostBy(m.memory, report) {
-			t.Errorf("data check finds more remembered than there is, %v", err)
+		check, err := checkStore(in.data, r.files)
+		if err != nil || check.State != StoreOK || check.Lost {
+			t.Errorf("data check: %+v, %v", check, err)
 		}
 		return lost
 	}
@@ -62,9 +62,9 @@ func TestRememberedWithoutTheKeysFolder(t *testing.T) {
 	for name, stale := range map[string]string{"nothing beside the keys": "", "another store beside the keys": "ANOTHERSTORE 7\n"} {
 		t.Run(name, func(t *testing.T) {
 			in := folders{filepath.Join(t.TempDir(), "keys"), t.TempDir()} // no file can be made in a folder that is not there
-			db, memory := filepath.Join(in.data, storeName), filepath.Join(in.data, rememberedName)
+			db, record := filepath.Join(in.data, storeName), filepath.Join(in.data, recordName)
 			run := run
-			if beside := filepath.Join(t.TempDir(), rememberedName); stale != "" {
+			if beside := filepath.Join(t.TempDir(), recordName); stale != "" {
 				// Root may write everywhere, so what was written is moved to where
 				// it would be otherwise.
 				in.keys = filepath.Dir(beside)
@@ -77,7 +77,7 @@ func TestRememberedWithoutTheKeysFolder(t *testing.T) {
 					if text, err := os.ReadFile(beside); err != nil || string(text) == stale {
 						return lost // nothing was written
 					}
-					if err := os.Rename(beside, memory); err != nil {
+					if err := os.Rename(beside, record); err != nil {
 						t.Fatal(err)
 					}
 					return lost
@@ -86,7 +86,7 @@ func TestRememberedWithoutTheKeysFolder(t *testing.T) {
 			if lost := run(t, in, "a"); lost != (stale != "") {
 				t.Errorf("a first start: lost %t", lost)
 			}
-			if run(t, in, "") || !exists(memory) {
+			if run(t, in, "") || !exists(record) {
 				t.Error("the same store is taken for another")
 			}
 			older := keep(t, db)
@@ -111,7 +111,7 @@ func TestRememberedWithoutTheKeysFolder(t *testing.T) {
 		if err := os.Mkdir(in.keys, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if run(t, in, "b") || exists(filepath.Join(in.data, rememberedName)) || !exists(filepath.Join(in.keys, rememberedName)) {
+		if run(t, in, "b") || exists(filepath.Join(in.data, recordName)) || !exists(filepath.Join(in.keys, recordName)) {
 			t.Error("the folder of the keys does not take over")
 		}
 		if err := os.Remove(filepath.Join(in.data, storeName)); err != nil {

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -49,33 +49,33 @@ func passedSockets() (p passed, err error) {
 	return p, err
 }
 
-// tell notifies the service manager, if there is one, of the server's state
+// notify tells the service manager, if there is one, the state of the server
 // (sd_notify(3)).
-func tell(log *slog.Logger, state string) {
+func notify(log *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		log.Warn("cannot notify the service manager", "err", err)
 	}
 }
 
-// tellReloading notifies the service manager that files are being read, until
+// notifyReloading tells the service manager that files are being read, until
 // done is called.
-func tellReloading(log *slog.Logger) (done func()) {
-	tell(log, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
-	return func() { tell(log, daemon.SdNotifyReady) }
+func notifyReloading(log *slog.Logger) (done func()) {
+	notify(log, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
+	return func() { notify(log, daemon.SdNotifyReady) }
 }
 
-// tellEnding notifies the service manager when ctx is done that the server is
-// stopping, and how long that may take. If ctx is done, stop waits until the
-// notification was sent.
-func tellEnding(ctx context.Context, log *slog.Logger, drain time.Duration) (stop func()) {
-	told := make(chan struct{})
+// notifyStopping tells the service manager, when ctx is done, that the server
+// is stopping and how long that may take. If ctx is done, stop waits until it
+// was told.
+func notifyStopping(ctx context.Context, log *slog.Logger, drain time.Duration) (stop func()) {
+	notified := make(chan struct{})
 	cancel := context.AfterFunc(ctx, func() {
-		defer close(told)
-		tell(log, fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, (drain+5*time.Second).Microseconds()))
+		defer close(notified)
+		notify(log, fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, (drain+5*time.Second).Microseconds()))
 	})
 	return func() {
 		if !cancel() {
-			<-told
+			<-notified
 		}
 	}
 }
@@ -89,13 +89,13 @@ func keepAlive(g *gateway.Gateway, log *slog.Logger) (stop func()) {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	var beating sync.WaitGroup
-	beating.Go(func() {
+	var notifying sync.WaitGroup
+	notifying.Go(func() {
 		tick := time.NewTicker(every / 3)
 		defer tick.Stop()
 		for {
 			_ = g.Ready() // a server that is not ready is still alive
-			tell(log, daemon.SdNotifyWatchdog)
+			notify(log, daemon.SdNotifyWatchdog)
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
@@ -105,6 +105,6 @@ func keepAlive(g *gateway.Gateway, log *slog.Logger) (stop func()) {
 	})
 	return func() {
 		cancel()
-		beating.Wait()
+		notifying.Wait()
 	}
 }

@@ -1,0 +1,150 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"wsauth/gateway"
+	"wsauth/internal/config"
+	"wsauth/internal/connlimit"
+	"wsauth/internal/errtext"
+	"wsauth/internal/gateway/front"
+)
+
+// openOperators starts the services for operators. They run until the gateway
+// has shut down, so that operators can watch it.
+func (s *Server) openOperators(ctx context.Context) error {
+	if err := s.serveMetrics(ctx); err != nil {
+		return err
+	}
+	return s.serveAdmin(ctx)
+}
+
+// serveMetrics serves metrics and health checks, on the socket of the service
+// manager or at the configured address, if there is one.
+func (s *Server) serveMetrics(ctx context.Context) (err error) {
+	listener, address := s.metrics, s.settings.Metrics.Listen
+	if listener == nil && address == "" {
+		return nil
+	}
+	if listener == nil {
+		if listener, err = new(net.ListenConfig).Listen(ctx, "tcp", address); err != nil {
+			return fmt.Errorf("--metrics=%s: %w", address, err)
+		}
+	}
+	server := &http.Server{
+		Handler:           s.gateway.Operations(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      20 * time.Second, // longer than collecting metrics takes
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(connlimit.Bound(server, listener)) }()
+	s.log.Info("metrics and health", "metrics", "http://"+localAddress(listener)+"/metrics")
+	s.onClose(func() {
+		if err := errors.Join(server.Close(), <-served); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("metrics and health", "err", err)
+		}
+	})
+	return nil
+}
+
+// serveAdmin serves the API for operators, on its socket and its port.
+func (s *Server) serveAdmin(ctx context.Context) (err error) {
+	var listeners []net.Listener
+	defer func() {
+		if err != nil {
+			for _, l := range listeners {
+				_ = l.Close() // err is more important
+			}
+		}
+	}()
+	c := gateway.AdminConfig{Version: s.version, Host: s.settings.Admin.Host, Reload: s.reloads.order}
+	if path := AdminSocket(s.settings.Admin.Socket, s.dir); path != "" {
+		l, err := gateway.ListenPrivate(ctx, path)
+		switch {
+		case errors.Is(err, gateway.ErrInUse):
+			return fmt.Errorf("%w: stop it, or choose another socket with --admin-socket=PATH", err)
+		case err != nil:
+			return fmt.Errorf("the operators' socket: %w; choose another with --admin-socket=PATH, or disable it with --admin-socket=off", err)
+		}
+		listeners = append(listeners, l)
+	}
+	if s.settings.Admin.Listen != "" {
+		var l net.Listener
+		if l, c.TokenFile, err = s.listenAdmin(ctx); err != nil {
+			return err
+		}
+		listeners = append(listeners, l)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var serving sync.WaitGroup
+	for _, l := range listeners {
+		of := c
+		if l.Addr().Network() == "unix" {
+			of.TokenFile = nil // the mode of the socket protects it
+		}
+		s.log.Info("operators are served", "at", l.Addr().String())
+		serving.Go(func() {
+			if err := s.gateway.ServeAdmin(ctx, l, of); err != nil {
+				s.log.Error("operators are no longer served", "at", l.Addr().String(), "err", err)
+			}
+		})
+	}
+	s.onClose(func() {
+		cancel()
+		serving.Wait()
+	})
+	return nil
+}
+
+// listenAdmin opens the port for operators, and the file with their token.
+func (s *Server) listenAdmin(ctx context.Context) (net.Listener, *gateway.AdminTokenFile, error) {
+	admin := s.settings.Admin
+	watcher := config.NewWatcher(admin.TokenFile)
+	file, err := gateway.OpenAdminTokenFile(admin.TokenFile)
+	if err != nil {
+		return nil, nil, fmt.Errorf("admin.token_file: %w", err)
+	}
+	l, err := front.Listen(ctx, admin.Listen)
+	if err != nil {
+		return nil, nil, fmt.Errorf("admin.listen: %w", err)
+	}
+	if !isLoopback(l) {
+		_ = l.Close()
+		return nil, nil, fmt.Errorf("admin.listen: other machines can reach %s: name an address of this machine only, such as 127.0.0.1:9091", admin.Listen)
+	}
+	p := &part{name: "token of the operators", file: admin.TokenFile, reload: func(context.Context, reloadRequest) gateway.AdminReloaded {
+		return reloadToken(file, admin.TokenFile, s.log)
+	}}
+	if s.settings.Watch {
+		p.watchers = []*config.Watcher{watcher}
+	}
+	s.reloads.add(p)
+	return l, file, nil
+}
+
+// reloadToken reads the operators' token again.
+func reloadToken(file *gateway.AdminTokenFile, name string, log *slog.Logger) (done gateway.AdminReloaded) {
+	changed, err := file.Reload()
+	switch {
+	case err != nil:
+		log.Error("the operators' token is unchanged", "err", err)
+		done.Faults = append(done.Faults, errtext.Of(err))
+	case changed:
+		log.Info("the operators' token was replaced")
+		done.Changed = append(done.Changed, name+": read, the new token is in effect")
+	default:
+		done.Changed = append(done.Changed, name+": read, the token is unchanged")
+	}
+	return done
+}

@@ -1,0 +1,216 @@
+// Package server is what "wsauth serve" runs. It reads the configuration,
+// opens everything that a gateway needs, and serves it until it is stopped.
+//
+//	server.go      New and Run: the order in which things start and stop
+//	configfile.go  reads the configuration, and applies a changed one
+//	log.go         the log
+//	listen.go      the listener for clients, and the TLS certificate
+//	systemd.go     sockets and notifications of the service manager
+//	datafolder.go  the data folder with the keys and the store
+//	users.go       the user file
+//	record.go      detects a store that has lost revocations
+//	operators.go   metrics, health checks and the API for operators
+//	reload.go      reads the files again while the server runs
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"wsauth/gateway"
+	"wsauth/idp"
+	"wsauth/internal/config"
+	"wsauth/token/keyring"
+)
+
+// Config configures a [Server].
+type Config struct {
+	// File is the configuration file. Empty: none.
+	File string
+
+	// Override changes the settings of File, or the defaults without one. It
+	// is called each time the file was read. Required.
+	Override func(*config.Document)
+
+	// Providers returns identity providers that replace those of File, if
+	// there are any. Required.
+	Providers func(*slog.Logger) ([]*idp.Provider, error)
+
+	// Version is the version of the program, for operators.
+	Version string
+}
+
+// A Server is a gateway with everything that it needs: its configuration,
+// listeners, keys, users and store.
+type Server struct {
+	version  string
+	file     *configFile
+	settings config.Settings
+	assembly gateway.Config // the configuration of the gateway
+	log      *slog.Logger
+	flushLog func()
+	reloads  *reloader
+
+	listener net.Listener // for clients
+	metrics  net.Listener // nil unless the service manager passed it
+	dir      string       // the data folder
+	keys     *keyring.Ring
+	users    *userFile // nil without a file
+	gateway  *gateway.Gateway
+	served   bool // the gateway shuts itself down
+
+	// closers undo what was opened, in the order of opening.
+	closers []func() error
+}
+
+// New reads and validates the configuration. The error is a [config.Faults] if
+// the settings have faults. The files that the configuration names are read
+// for validation, which does not end with ctx if one of them is a pipe.
+func New(ctx context.Context, c Config) (s *Server, err error) {
+	file := newConfigFile(c)
+	document, err := file.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	log, flush := newLog(document.Settings.Log, &file.level)
+	defer func() {
+		if err != nil {
+			flush()
+		}
+	}()
+	file.log = log
+	file.maker = config.Maker{Logger: log, Files: true, DataDir: DefaultDataFolder()}
+	assembly, err := file.maker.Make(document)
+	if err != nil {
+		return nil, err
+	}
+	providers, err := c.Providers(log)
+	if err != nil {
+		return nil, err
+	}
+	if len(providers) > 0 {
+		assembly.Providers = providers
+	}
+	logWarnings(log, document, assembly)
+	return &Server{
+		version: c.Version, file: file, settings: document.Settings, assembly: assembly,
+		log: log, flushLog: flush, reloads: newReloader(log),
+	}, nil
+}
+
+// Run opens what the server needs and serves until ctx is done. It then closes
+// all sockets, and what it opened. It reads its files again whenever it
+// receives from hangups. Run must be called once.
+func (s *Server) Run(ctx context.Context, hangups <-chan os.Signal) (err error) {
+	defer s.flushLog()
+	defer func() { err = errors.Join(err, s.close()) }()
+	for _, open := range []func(context.Context) error{s.listen, s.openCertificate, s.openData, s.openUsers, s.openGateway, s.openOperators} {
+		if err := open(ctx); err != nil {
+			return err
+		}
+	}
+	if p := s.file.part(s.settings, s.gateway); p != nil {
+		s.reloads.add(p)
+	}
+	defer s.reloads.run(ctx, hangups)()
+	s.logListening()
+	defer keepAlive(s.gateway, s.log)()
+	defer notifyStopping(ctx, s.log, s.settings.Drain)()
+	notify(s.log, daemon.SdNotifyReady)
+	return s.serve(ctx)
+}
+
+// serve serves clients until ctx is done. Sockets that had to be cut after the
+// setting drain are not an error.
+func (s *Server) serve(ctx context.Context) error {
+	s.served = true
+	err := s.gateway.Serve(ctx, s.listener)
+	if ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
+		s.log.Warn("stopped; sockets that had not closed in time were cut", "drain", s.settings.Drain, "err", err)
+		return nil
+	}
+	return err
+}
+
+// onClose registers a function that close calls. It must not fail.
+func (s *Server) onClose(stop func()) {
+	s.closers = append(s.closers, func() error {
+		stop()
+		return nil
+	})
+}
+
+// close undoes what was opened, in reverse order.
+func (s *Server) close() (err error) {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, s.closers[i]())
+	}
+	return err
+}
+
+// openGateway creates the gateway. It ends the sessions of users who have
+// changed since the last run, and all sessions if the store has lost
+// revocations, before any request is accepted.
+func (s *Server) openGateway(ctx context.Context) (err error) {
+	switch {
+	case s.users != nil:
+		s.assembly.Authenticate = s.users.Authenticate
+	case s.hasDemoUser():
+		s.assembly.Authenticate = gateway.DemoUser
+	}
+	if s.gateway, err = gateway.New(s.assembly); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, func() error {
+		if s.served {
+			return nil
+		}
+		return s.gateway.Shutdown(ctx)
+	})
+	if err := endOutdated(ctx, s.gateway, s.users, filepath.Join(s.dir, seenName), s.log); err != nil {
+		return err
+	}
+	files := newRecordFiles(KeyFolder(s.settings.Keys, s.dir), s.dir)
+	stop, err := startRecorder(ctx, s.gateway, s.assembly.Store, files, s.settings.AcceptLost, s.log)
+	if err != nil {
+		return err
+	}
+	s.onClose(stop)
+	switch {
+	case s.users != nil:
+		s.log.Info("users", "file", s.settings.Users, "users", s.users.Len())
+		s.reloads.add(s.users.part(s.gateway, s.settings.Watch))
+	case s.hasDemoUser():
+		s.log.Warn("demonstration: everybody may log in", "user", "test", "password", "test")
+	default:
+		s.log.Info("no users: logins are disabled")
+	}
+	s.watchKeys(ctx)
+	return nil
+}
+
+// watchKeys reads the key folder periodically.
+func (s *Server) watchKeys(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { s.keys.Watch(ctx) })
+	s.onClose(func() {
+		cancel()
+		watching.Wait()
+	})
+}
+
+// logListening logs that the server is ready, with its main settings.
+func (s *Server) logListening() {
+	c := s.settings
+	s.log.Info("listening", "url", s.url(), "addr", s.listener.Addr().String(), "data", s.dir,
+		"access_ttl", c.AccessTTL, "refresh_ttl", c.RefreshTTL, "session_ttl", c.SessionTTL, "refresh_grace", c.RefreshGrace, "refresh_retry", c.RefreshRetry, "max_sockets", c.MaxSockets,
+		"routes", len(c.Routes))
+}

@@ -1,0 +1,189 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"wsauth/gateway"
+	"wsauth/internal/config"
+	"wsauth/internal/errtext"
+	"wsauth/login"
+	"wsauth/store"
+)
+
+// A userFile is the user file of a server. When it changes, the sessions of
+// the users who have changed end.
+type userFile struct {
+	*login.Users
+	file    string
+	watcher *config.Watcher
+	seen    string // the file with the users of the last run
+	log     *slog.Logger
+
+	outdated []string // users whose sessions have not ended yet
+	unsaved  bool     // seen does not have the current users
+
+	// undurable means that the store has not recorded the end of some
+	// sessions, so seen must stay as it is.
+	undurable bool
+}
+
+// openUsers opens the user file, if there is one.
+func (s *Server) openUsers(context.Context) error {
+	path := s.settings.Users
+	if path == "" {
+		return nil
+	}
+	watcher := config.NewWatcher(path)
+	users, err := login.OpenUsers(path)
+	if err != nil {
+		return fmt.Errorf("--users: %w", err)
+	}
+	s.users = &userFile{Users: users, file: path, watcher: watcher, seen: filepath.Join(s.dir, seenName), log: s.log}
+	return nil
+}
+
+// endOutdated ends the sessions of users who have changed since the last run,
+// before the server accepts requests. If the last run had another kind of
+// users, it ends all sessions. users is nil for the demonstration.
+//
+// If the store or the disk is full, the server still starts: the gateway holds
+// the revocations, and the next run repeats them.
+func endOutdated(ctx context.Context, g *gateway.Gateway, users *userFile, seen string, log *slog.Logger) error {
+	var changed []string
+	everyone := false
+	if users == nil {
+		if !exists(seen) {
+			return nil
+		}
+		everyone = true
+	} else {
+		var err error
+		changed, err = users.OutdatedSince(seen)
+		if everyone = errors.Is(err, fs.ErrNotExist); err != nil && !everyone {
+			return fmt.Errorf("%w; remove it, which ends every login", err)
+		}
+	}
+	durable, err := endSessions(ctx, g, users, changed, everyone)
+	switch {
+	case err != nil:
+		return err
+	case !durable:
+		log.Warn("the next start will treat these users as changed, because the store could not record the end of their sessions")
+		return nil
+	}
+	// The file is written last: if the process is killed before, the next run
+	// finds the same changes and ends the sessions again.
+	if users == nil {
+		err = os.Remove(seen)
+	} else {
+		err = users.Remember(seen)
+	}
+	if err != nil {
+		log.Error("the next start will treat these users as changed", "err", err)
+	}
+	return nil
+}
+
+// endSessions ends the sessions of users, or of everyone. durable is false if
+// they have ended but the store could not record this.
+func endSessions(ctx context.Context, g *gateway.Gateway, users *userFile, changed []string, everyone bool) (durable bool, err error) {
+	durable = true
+	if everyone {
+		_, err = g.EndEveryone(ctx)
+	}
+	for _, name := range changed {
+		if err == nil || errors.Is(err, store.ErrNotDurable) {
+			durable = durable && err == nil
+			err = users.endUser(ctx, g, name)
+		}
+	}
+	if errors.Is(err, store.ErrNotDurable) {
+		return false, nil
+	}
+	return durable, err
+}
+
+// part returns the user file as a part of the reloader.
+func (u *userFile) part(g *gateway.Gateway, watch bool) *part {
+	p := &part{name: "users", file: u.file}
+	p.reload = func(ctx context.Context, r reloadRequest) gateway.AdminReloaded { return u.reload(ctx, g, r) }
+	p.finish = func(ctx context.Context) bool { return u.finish(ctx, g) }
+	if watch {
+		p.watchers = []*config.Watcher{u.watcher}
+	}
+	return p
+}
+
+// reload applies the current content of the file, and ends the sessions of
+// users who have changed.
+func (u *userFile) reload(ctx context.Context, g *gateway.Gateway, r reloadRequest) (done gateway.AdminReloaded) {
+	const unchanged = "the users are unchanged"
+	changes, err := u.Reload(r.confirmed)
+	switch {
+	case errors.Is(err, login.ErrUnconfirmed):
+		u.log.Warn(unchanged+"; "+needsConfirmation, "err", err)
+		done.Unconfirmed = append(done.Unconfirmed, errtext.Of(err))
+		return done
+	case err != nil:
+		u.log.Error(unchanged, "err", err)
+		done.Faults = append(done.Faults, errtext.Of(err))
+		return done
+	}
+	u.log.Info("users read", "users", u.Len(), "added", len(changes.Added), "changed", len(changes.Changed), "removed", len(changes.Removed))
+	for _, name := range changes.Outdated() {
+		if !slices.Contains(u.outdated, name) {
+			u.outdated = append(u.outdated, name)
+		}
+	}
+	u.unsaved = true
+	text := fmt.Sprintf("%s: read, with %s: %d added, %d with another password, %d removed",
+		u.file, errtext.Count(u.Len(), "user"), len(changes.Added), len(changes.Changed), len(changes.Removed))
+	if u.finish(ctx, g) {
+		done.Faults = append(done.Faults, fmt.Sprintf("%s: some sessions of users who have changed have not ended; the server keeps trying", u.file))
+	}
+	done.Changed = append(done.Changed, text)
+	return done
+}
+
+// finish ends the sessions of outdated users, and then saves the current
+// users, so that the next run of the server finds those whose sessions it
+// could not end. It reports whether some are left.
+func (u *userFile) finish(ctx context.Context, g *gateway.Gateway) (again bool) {
+	u.outdated = slices.DeleteFunc(u.outdated, func(name string) bool {
+		err := u.endUser(ctx, g, name)
+		// The gateway holds the revocation, and writes it later.
+		if errors.Is(err, store.ErrNotDurable) {
+			u.undurable = true
+			return true
+		}
+		return err == nil
+	})
+	if len(u.outdated) > 0 {
+		return true
+	}
+	if u.unsaved && !u.undurable {
+		u.unsaved = false
+		if err := u.Remember(u.seen); err != nil {
+			u.log.Error("the next start will treat these users as changed", "err", err)
+		}
+	}
+	return false
+}
+
+// endUser ends all sessions of a user.
+func (u *userFile) endUser(ctx context.Context, g *gateway.Gateway, name string) error {
+	sessions, sockets, err := g.EndUser(ctx, name)
+	if err != nil {
+		u.log.Error("cannot end the sessions of a user who has changed", "user", name, "err", err)
+		return err
+	}
+	u.log.Info("user changed", "user", name, "sessions", sessions, "sockets", sockets)
+	return nil
+}
