@@ -55,7 +55,7 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("after a pause of %s or more", s(pauseAfter)),
 			fmt.Sprintf("in the middle of a frame has %s to finish it", half(wsconn.Grace)),
 			fmt.Sprintf("while it waits for an upstream; after %s the connection is cut", half(wsconn.Grace)),
-			fmt.Sprintf("%d sockets whose client is not known yet, %d of one address, each with %d KiB and %s seconds; and renewals in band, %s at once and then one a second",
+			fmt.Sprintf("%d sockets whose client has not authenticated, %d of one address, each with %d KiB and %s seconds; and renewals in band, %s at once and then one a second",
 				limits.Unauthenticated, limits.UnauthenticatedPerAddress, maxFirstMessage>>10, silence, words[renewalBurst]),
 		},
 		"gateway.md": {fmt.Sprintf("has not answered for %s", s(staleness))},

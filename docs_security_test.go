@@ -36,15 +36,15 @@ func TestSecurityPageLimits(t *testing.T) {
 		return err == nil
 	}
 	want := map[string][]string{
-		"a token":                                       {"8192 bytes", "65536"},
-		"a token's life":                                {"366 days"},
-		"difference of clocks":                          {"60 s"},
-		"a token in a cookie, with the name":            {"4096 bytes"},
-		"what a client sends before it is known":        {"64 KiB", "10 s", "60 s"},
-		"the end of a socket by the guard":              {seconds(wsconn.Grace / 2), seconds(wsconn.Grace)},
-		"an answer to a handshake that is not upgraded": {seconds(wsconn.Grace)},
+		"a token":                            {"8192 bytes", "65536"},
+		"a token's life":                     {"366 days"},
+		"difference of clocks":               {"60 s"},
+		"a token in a cookie, with the name": {"4096 bytes"},
+		"what a client sends before it has authenticated":                        {"64 KiB", "10 s", "60 s"},
+		"the closing of a socket by the guard":                                   {seconds(wsconn.Grace / 2), seconds(wsconn.Grace)},
+		"a response to a handshake that is not upgraded":                         {seconds(wsconn.Grace)},
 		"a clock set back after a token was issued (`iat` and `nbf`, not `exp`)": {"60 s", "5 s"},
-		"what a client has not taken yet when the handler closes the socket":     {seconds(wsconn.Grace), seconds(wsconn.Longest), "1 KiB"},
+		"data that a client has not received when the handler closes the socket": {seconds(wsconn.Grace), seconds(wsconn.Longest), "1 KiB"},
 	}
 	for _, row := range tableRows(readDoc(t, "docs/security.md"), "| what | limit | where to change it |") {
 		got := regexp.MustCompile(`\b\d[\d.]*(?: (?:s|KiB|bytes|days))?\b`).FindAllString(row[2], -1)

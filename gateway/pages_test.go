@@ -106,10 +106,10 @@ func wantQuantities(t *testing.T, rows map[string][]string, row string, want ...
 func TestSecurityPageLimits(t *testing.T) {
 	server := start(t).g.front.HTTPServer()
 	body, late := inSeconds(patience), inSeconds(patience)
-	rows := tableOf(t, "security.md", "| what | at addresses of its own | on routes |")
+	rows := tableOf(t, "security.md", "| what | at the gateway's own endpoints | on routes |")
 	wantQuantities(t, rows, "the header of a request", inSeconds(server.ReadHeaderTimeout), inBytes(maxHeaders), "431", inBytes(maxTarget), "414")
 	wantQuantities(t, rows, "the body of a request", inBytes(problem.MaxBody), "413", inSeconds(server.ReadTimeout), "413", body)
-	wantQuantities(t, rows, "an answer", inSeconds(server.WriteTimeout), inSeconds(defaultResponse), "504", late)
+	wantQuantities(t, rows, "a response", inSeconds(server.WriteTimeout), inSeconds(defaultResponse), "504", late)
 	wantQuantities(t, rows, "a message on a socket", inBytes(maxMessage), "1009", "1009", inBytes(longestFrame(t)))
 	for row := range rows {
 		t.Errorf("no test holds %q", row)
@@ -121,8 +121,8 @@ func TestSecurityPageLimits(t *testing.T) {
 
 	rows = tableOf(t, "security.md", "| what | limit |")
 	behind := start(t, func(c *Config) { c.TrustedProxies = []string{"192.0.2.1"} }).g.front.HTTPServer()
-	wantQuantities(t, rows, "a connection between two requests", inSeconds(server.IdleTimeout), inSeconds(behind.IdleTimeout))
-	wantQuantities(t, rows, "a peer that is gone without a word", inSeconds(front.DeadPeer))
+	wantQuantities(t, rows, "an idle connection between two requests", inSeconds(server.IdleTimeout), inSeconds(behind.IdleTimeout))
+	wantQuantities(t, rows, "a peer that has vanished", inSeconds(front.DeadPeer))
 	wantQuantities(t, rows, "failed logins", "429")
 	for _, row := range []string{"passwords that are hashed", "logins that succeed"} { // see package login
 		if rows[row] == nil {
@@ -293,8 +293,8 @@ func TestNumbersInPages(t *testing.T) {
 			"claims of the client, for " + oneOf(t, assertionTTL, time.Minute, "one minute") + " and for the upstreams of this route only",
 		},
 		"security.md": {
-			fmt.Sprintf("%d sockets whose client is not known yet, %d of one address", defaultMaxUnauthenticated, defaultMaxUnauthenticatedPerAddress),
-			fmt.Sprintf("nothing after %s.", inSeconds(wsauth.TicketLife)),
+			fmt.Sprintf("%d sockets whose client has not authenticated, %d of one address", defaultMaxUnauthenticated, defaultMaxUnauthenticatedPerAddress),
+			fmt.Sprintf("or after %s.", inSeconds(wsauth.TicketLife)),
 			"The gateway ends one that takes longer than a second",
 		},
 		"admin.md": {

@@ -383,11 +383,11 @@ func TestFailedLoginsPage(t *testing.T) {
 		burst  int
 		every  time.Duration
 	}{
-		{"| a stranger | of the IPv4 address or the IPv6 /64", networkFailures, networkEvery},
+		{"| unknown | of the IPv4 address or the IPv6 /64", networkFailures, networkEvery},
 		{"| | of the /56", homeFailures, homeEvery},
 		{"| | of the /48", siteFailures, siteEvery},
 		{"| | of the name from that address or /64", pairFailures, pairEvery},
-		{"| | of the name, of all strangers together", nameFailures, nameEvery},
+		{"| | of the name, of all unknown clients together", nameFailures, nameEvery},
 		{"| a known device | its own for that name", knownFailures, pairEvery},
 		{"| a known address or /64 | its own for that name", knownFailures, pairEvery},
 	} {
