@@ -56,11 +56,9 @@ func (a *admin) socket(s *wsauth.Socket) AdminSocket {
 	if s.Followed() {
 		entry.Kind = "request"
 	}
-	if by := a.gateway.live.find(s); by.proxy != nil {
-		entry.Route = by.proxy.route.name()
-		if by.proxy != a.gateway.demoProxy() {
-			entry.Upstream = by.upstream
-		}
+	entry.Route, entry.Upstream = a.gateway.routes.ServedBy(s)
+	if a.gateway.demo != nil {
+		entry.Upstream = "" // it has no address
 	}
 	if c := s.Claims(); c != nil {
 		entry.JTI, entry.SID, entry.Sub, entry.Expires = c.ID, c.SessionID, c.Subject, c.ValidUntil().Unix()

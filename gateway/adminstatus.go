@@ -9,7 +9,6 @@ import (
 
 	"wsauth"
 	"wsauth/internal/problem"
-	"wsauth/internal/upstream"
 )
 
 // AdminStatus is the state of the gateway. Times are in seconds since 1970.
@@ -90,12 +89,9 @@ func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 
 // adminRoutes returns the routes, sorted by host and path.
 func (g *Gateway) adminRoutes() []AdminRoute {
-	if demo := g.demoProxy(); demo != nil {
-		return []AdminRoute{adminRoute(demo, nil)}
-	}
 	routes := []AdminRoute{}
-	for _, p := range g.routing.Load().byName {
-		routes = append(routes, adminRoute(p, p.pool.States()))
+	for _, r := range g.routeStates() {
+		routes = append(routes, adminRoute(r))
 	}
 	slices.SortFunc(routes, func(a, b AdminRoute) int {
 		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Path, b.Path))
@@ -103,22 +99,22 @@ func (g *Gateway) adminRoutes() []AdminRoute {
 	return routes
 }
 
-func adminRoute(p *proxy, states []upstream.State) AdminRoute {
-	route := AdminRoute{Host: p.route.Host, Path: p.route.Path, Public: p.route.Public, Upstreams: []AdminUpstream{}}
+func adminRoute(r RouteState) AdminRoute {
+	route := AdminRoute{Host: r.Route.Host, Path: r.Route.Path, Public: r.Route.Public, Upstreams: []AdminUpstream{}}
 	if !route.Public {
-		route.Requirement = p.route.Requirement.String()
+		route.Requirement = r.Route.Requirement.String()
 	}
-	for _, s := range states {
+	for _, s := range r.Upstreams {
 		route.Upstreams = append(route.Upstreams, AdminUpstream{s.Address, s.Well})
 	}
 	return route
 }
 
-// demoProxy returns the proxy of the demonstration, or nil if there are
-// routes.
-func (g *Gateway) demoProxy() *proxy {
-	if g.demo == nil {
-		return nil
+// routeStates returns the routes and the state of their upstreams. The
+// demonstration has one route, and no upstream.
+func (g *Gateway) routeStates() []RouteState {
+	if g.demo != nil {
+		return []RouteState{{Name: g.demo.proxy.route.name(), Route: g.demo.proxy.route}}
 	}
-	return g.demo.proxy
+	return g.routes.States()
 }

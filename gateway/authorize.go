@@ -10,19 +10,32 @@ import (
 	"wsauth/token"
 )
 
+// review ends s if it may not stay open.
+func (p *proxy) review(s *wsauth.Socket, at target) {
+	if p.isOutdated(s, at) {
+		s.End(wsauth.Restarting.End(errRouteChanged))
+	}
+}
+
+// isOutdated reports whether s, which p serves, may not stay open because the
+// routes have changed since p became one of them.
+func (p *proxy) isOutdated(s *wsauth.Socket, at target) bool {
+	return p.aged.Load() && !p.routes.table.Load().admits(s, p, at)
+}
+
 // authorize applies the rule of the route to a request, and to each renewal of
 // its socket. It uses the current rule, which may have replaced the rule under
 // which the socket was opened. It is called last, after the credential was
 // verified; a refresh token may have been exchanged, though, and is looked up
 // in the store.
 func (p *proxy) authorize(claims *token.Claims) error {
-	if after := p.gateway.authorized.Load(); after != nil {
+	if after := p.routes.authorized.Load(); after != nil {
 		defer (*after)()
 	}
 	now := p
 	if p.replaced.Load() {
-		if now = p.gateway.routing.Load().byName[p.route.name()]; now == nil {
-			return &wsauth.Error{Reason: wsauth.Restarting, Message: wsauth.Restarting.Outcome().Text, Err: errors.New("the route is gone")}
+		if now = p.routes.table.Load().byName[p.route.name()]; now == nil {
+			return &wsauth.Error{Reason: wsauth.Restarting, Message: wsauth.Restarting.Outcome().Text, Err: errors.New("the route was removed")}
 		}
 	}
 	if err := now.allows(claims); err != nil || claims == nil || claims.Type != token.TypeRefresh {
@@ -30,7 +43,7 @@ func (p *proxy) authorize(claims *token.Claims) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	return p.gateway.login.Present(ctx, claims, "route", p.route.name())
+	return p.routes.config.PresentRefresh(ctx, claims, p.route.name())
 }
 
 var errNoSockets = &wsauth.Error{

@@ -93,7 +93,7 @@ func (r *rig) wantFailures(want bool) {
 	if got != want {
 		r.t.Errorf("an upstream has failed: %v, want %v", got, want)
 	}
-	if well, all := r.g.routing.Load().byName["/"].pool.Healthy(); well != all {
+	if well, all := r.g.routes.table.Load().byName["/"].pool.Healthy(); well != all {
 		r.t.Errorf("%d of %d upstreams are well", well, all)
 	}
 }

@@ -25,12 +25,13 @@ func (c *Config) checkRoutes() faults {
 	}
 	c.Routes = slices.Clone(c.Routes)
 	asserts := slices.ContainsFunc(c.Routes, func(r Route) bool { return r.Assertion != "" })
+	own := c.ownPaths()
 	seen := map[string]string{} // keyed by the name as lenient servers read it
 	for i, r := range c.Routes {
 		field := fmt.Sprintf("Routes[%d]", i)
 		filled, of := r.clone().check()
 		wrong.addBelow(field, of)
-		if isOwnPath(r.Path, c.AuthPrefix, c.NoAuth, asserts) {
+		if own.contain(r.Path, asserts) {
 			wrong.add(field+".Path", "%q is an address of the gateway's own, for logins and published keys: no request would reach the route", r.Path)
 		}
 		loose := r.Host + loosen(r.Path)
@@ -124,7 +125,7 @@ func checkExtractors(extractors []wsauth.Extractor) faults {
 		}
 		for _, other := range extractors[:i] {
 			if tryExtractors(other) == nil && tryExtractors(other, l) != nil {
-				wrong.add(field, "it stands twice; every credential would be found twice")
+				wrong.add(field, "it overlaps with another extractor, so every credential would be found twice; leave one out")
 				break
 			}
 		}
@@ -147,7 +148,7 @@ func (r *Route) checkAppParameters() faults {
 			wrong.add(fmt.Sprintf("AppParameters[%d]", i), "%s", text)
 		}
 		if slices.Contains(r.AppParameters[:i], name) {
-			wrong.add(fmt.Sprintf("AppParameters[%d]", i), "%s stands twice", name)
+			wrong.add(fmt.Sprintf("AppParameters[%d]", i), "%s is listed twice; leave one out", name)
 		}
 	}
 	return wrong

@@ -32,7 +32,7 @@ const (
 var (
 	errSeparator = errors.New("is a list with a comma or a double quote in an entry, which would be read as another list; header_lists: json can carry it")
 	errSpace     = errors.New("has a space in an entry, which would be read as two; header_lists: json can carry it")
-	errNotAList  = errors.New("is no list, and begins with a bracket as lists do")
+	errBracket   = errors.New("is a string that begins with a bracket, which would be read as a list; header_lists: comma can carry it")
 )
 
 // A claimItem is a string, number or boolean in a claim.
@@ -70,7 +70,7 @@ func (l HeaderLists) headerValue(name string, items []claimItem, list bool) (str
 			return jsonArray(items)
 		}
 		if len(items) == 1 && items[0].quoted && strings.HasPrefix(items[0].text, "[") {
-			return "", errNotAList
+			return "", errBracket
 		}
 	}
 	texts := make([]string, len(items))
@@ -82,7 +82,7 @@ func (l HeaderLists) headerValue(name string, items []claimItem, list bool) (str
 			return "", errSpace
 		}
 		var err error
-		if texts[i], err = tellable(item.text); err != nil {
+		if texts[i], err = headerText(item.text); err != nil {
 			return "", err
 		}
 	}
@@ -109,8 +109,8 @@ func jsonArray(items []claimItem) (string, error) {
 			b = append(b, item.text...)
 			continue
 		}
-		if len(item.text) > maxTold || strings.ContainsFunc(item.text, isControl) || !utf8.ValidString(item.text) {
-			return "", errUntellable
+		if len(item.text) > maxHeaderText || strings.ContainsFunc(item.text, isControl) || !utf8.ValidString(item.text) {
+			return "", errNotScalar
 		}
 		b = appendASCII(b, item.text)
 	}

@@ -66,7 +66,7 @@ func TestG6_ListsInHeaders(t *testing.T) {
 		claims := claimsWith(t, "ada", map[string]any{test.claim: test.value})
 		for lists, want := range map[HeaderLists]string{"": test.comma, ListsByComma: test.comma, ListsAsJSON: test.json} {
 			h := http.Header{}
-			err := newTeller(Route{Headers: map[string]string{"X-X": test.claim}, HeaderLists: lists}, nil).add(h, claims)
+			err := newIdentityHeaders(Route{Headers: map[string]string{"X-X": test.claim}, HeaderLists: lists}, nil).add(h, claims)
 			got := h.Get("X-X")
 			if err != nil {
 				got = refused
@@ -98,7 +98,7 @@ func TestG6_TheNameOfAUserIsNoList(t *testing.T) {
 	for _, lists := range []HeaderLists{ListsByComma, ListsAsJSON} {
 		for _, name := range []string{"Doe, Jane", "[ada]"} {
 			h := http.Header{}
-			if err := newTeller(Route{Headers: map[string]string{"X-User": "sub"}, HeaderLists: lists}, nil).add(h, claimsWith(t, name, nil)); err != nil || h.Get("X-User") != name {
+			if err := newIdentityHeaders(Route{Headers: map[string]string{"X-User": "sub"}, HeaderLists: lists}, nil).add(h, claimsWith(t, name, nil)); err != nil || h.Get("X-User") != name {
 				t.Errorf("%s: %q is told as %q, %v", lists, name, h.Get("X-User"), err)
 			}
 		}
@@ -110,7 +110,7 @@ func TestG6_MappedRolesAreAList(t *testing.T) {
 	claims := &token.Claims{Subject: "ada", Roles: []string{"staff,admin"}, Scopes: []string{"a,b"}}
 	for _, claim := range []string{"roles", "scope"} {
 		h := http.Header{}
-		if err := newTeller(Route{Headers: map[string]string{"X-X": claim}}, nil).add(h, claims); err == nil {
+		if err := newIdentityHeaders(Route{Headers: map[string]string{"X-X": claim}}, nil).add(h, claims); err == nil {
 			t.Errorf("%s is told as %q", claim, h.Get("X-X"))
 		}
 	}

@@ -127,9 +127,9 @@ func (c *CORS) checkOrigins(wrong *faults) {
 		isPattern := strings.Contains(o, "*") && o != everyOrigin
 		switch {
 		case slices.Contains(c.Origins[:i], o):
-			wrong.add(field, "%s stands twice", o)
+			wrong.add(field, "%s is listed twice; leave one out", o)
 		case o == everyOrigin && len(c.Origins) > 1:
-			wrong.add(field, "* is every origin and stands alone: leave it out, or the origins beside it")
+			wrong.add(field, "* means every origin: leave out either * or the other origins")
 		case o == everyOrigin && c.Credentials:
 			wrong.add(field, "*: with credentials, pages of every site could act as their visitors: name the origins, or leave credentials out")
 		case o == opaqueOrigin && c.Credentials:
@@ -192,14 +192,15 @@ func (c *Config) checkAuthCORS() faults {
 	return wrong
 }
 
-// ownCORS returns the policy of the gateway's own endpoints.
-func (c *Config) ownCORS() *corsPolicy {
-	if c.AuthCORS == nil {
+// policy returns the policy of the gateway's own endpoints, which find
+// credentials with these extractors. It returns nil if there is none.
+func (o *OwnPaths) policy(extractors []wsauth.Extractor) *CORSPolicy {
+	if o.CORS == nil {
 		return nil
 	}
-	own := *c.AuthCORS
+	own := *o.CORS
 	own.Methods = append(slices.Clone(defaultMethods), http.MethodDelete)
-	return newCORSPolicy(c.AuthPrefix, &own, append(credentialHeaders(defaultExtractors(wsauth.Cookies{})), "Idempotency-Key"))
+	return newCORSPolicy(o.Prefix, &own, append(credentialHeaders(extractors), "Idempotency-Key"))
 }
 
 // credentialHeaders returns the headers in which clients send tokens for these

@@ -10,8 +10,8 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// A corsPolicy is an immutable, compiled form of a [CORS] that was checked.
-type corsPolicy struct {
+// A CORSPolicy is an immutable, compiled form of a [CORS] that was checked.
+type CORSPolicy struct {
 	name        string // the route, for the log
 	any         bool
 	exact       map[string]bool
@@ -24,11 +24,11 @@ type corsPolicy struct {
 // newCORSPolicy returns the policy of a route, or nil if the gateway sets no
 // CORS headers there. headers are those in which the route looks for
 // credentials.
-func newCORSPolicy(name string, c *CORS, headers []string) *corsPolicy {
+func newCORSPolicy(name string, c *CORS, headers []string) *CORSPolicy {
 	if c == nil || c.Upstream {
 		return nil
 	}
-	p := &corsPolicy{name: name, exact: map[string]bool{}, credentials: c.Credentials}
+	p := &CORSPolicy{name: name, exact: map[string]bool{}, credentials: c.Credentials}
 	for _, o := range c.Origins {
 		if pattern, err := parseOriginPattern(o); err == nil {
 			p.patterns = append(p.patterns, pattern)
@@ -66,7 +66,7 @@ func listHeaders(names []string) string {
 
 // allow returns the value of Access-Control-Allow-Origin for a request with
 // these Origin fields, or "" if its page may not read the answer.
-func (p *corsPolicy) allow(lines []string) string {
+func (p *CORSPolicy) allow(lines []string) string {
 	switch {
 	case len(lines) != 1:
 		return ""
@@ -80,7 +80,7 @@ func (p *corsPolicy) allow(lines []string) string {
 
 // write replaces the CORS headers in h, which may be an upstream's, by those
 // of p for a request with these Origin fields.
-func (p *corsPolicy) write(h http.Header, lines []string) {
+func (p *CORSPolicy) write(h http.Header, lines []string) {
 	dropCORSFields(h)
 	addVary(h, "Origin")
 	allowed := p.allow(lines)
@@ -103,7 +103,7 @@ var refusePreflight = problemHandler(http.StatusForbidden, "origin_not_allowed",
 // preflight answers a preflight. It echoes nothing of the request.
 // Access-Control-Request-Private-Network gets no answer, so pages on the
 // Internet cannot reach a private network.
-func (p *corsPolicy) preflight(w http.ResponseWriter, r *http.Request) {
+func (p *CORSPolicy) preflight(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	p.write(h, r.Header["Origin"])
 	addVary(h, "Access-Control-Request-Method")

@@ -3,29 +3,41 @@ package gateway
 import (
 	"io"
 	"net/http"
+	"slices"
 )
 
-// corsOf returns the CORS policy of a request, which every answer to it
-// follows: an upstream's, the gateway's, and an early refusal. It records the
-// route of an OPTIONS request in x, since the gateway may answer that before
-// it chooses the route.
-func (g *Gateway) corsOf(r *http.Request, m match, x *record) *corsPolicy {
+// CORSOf returns the CORS policy of a request, or nil if the gateway sets no
+// CORS headers. Every answer follows it: an upstream's, the gateway's, and an
+// early refusal. isHealth reports whether r is a health check. CORSOf records
+// the route of an OPTIONS request, which may be answered before the route
+// serves it.
+func (rs *Routes) CORSOf(r *http.Request, m Match, isHealth bool) *CORSPolicy {
+	path := r.URL.Path
 	switch {
-	case m.own && isPublished(r.URL.Path):
+	case m.Own && (path == rs.config.Own.Keys || slices.Contains(rs.config.Own.Published, path)):
 		return publishedCORS
-	case m.own:
-		return g.cors
-	case m.proxy == nil || isHealth(r.URL.Path) && !m.isExact(r):
+	case m.Own:
+		return rs.cors
+	case m.proxy == nil || isHealth:
 		return nil
 	}
 	p := m.proxy
 	if m.bypassed != nil {
-		p = m.bypassed // to which the request is redirected
+		p = m.bypassed // to whose path the request is redirected
 	}
 	if p.cors != nil && r.Method == http.MethodOptions {
-		x.route = p.label
+		recordOf(r.Context()).route = p.label
 	}
 	return p.cors
+}
+
+// OwnCORS reports whether the page that sent r may read the answers of the
+// gateway's own endpoints, and send cookies to them.
+func (rs *Routes) OwnCORS(r *http.Request) (allowed, credentials bool) {
+	if rs.cors == nil || rs.cors.allow(r.Header["Origin"]) == "" {
+		return false, false
+	}
+	return true, rs.cors.credentials
 }
 
 // publishedCORS allows pages of every origin to read the published keys, as
@@ -34,47 +46,55 @@ var publishedCORS = newCORSPolicy("", &CORS{
 	Origins: []string{everyOrigin}, Methods: []string{http.MethodGet, http.MethodHead}, Expose: []string{},
 }, nil)
 
-// answerPreflight answers a preflight that has a policy of the gateway. It
-// returns false for all other requests.
-func (g *Gateway) answerPreflight(w http.ResponseWriter, r *http.Request, x *record) bool {
-	if r.Method != http.MethodOptions || x.cors == nil || !isPreflight(r) {
+// AnswerPreflight answers a preflight that has a policy of the gateway. It
+// returns false for all other requests. w must not be wrapped by the policy.
+func (rs *Routes) AnswerPreflight(w http.ResponseWriter, r *http.Request, p *CORSPolicy) bool {
+	if p == nil || r.Method != http.MethodOptions || !isPreflight(r) {
 		return false
 	}
-	p := x.cors.policy
-	x.cors = nil // preflight writes the headers
 	if p.allow(r.Header["Origin"]) == "" {
-		g.log.Info("refused", "reason", "origin_not_allowed", "route", p.name, "remote", r.RemoteAddr,
+		rs.log.Info("refused", "reason", "origin_not_allowed", "route", p.name, "remote", r.RemoteAddr,
 			"origin", printable(r.Header["Origin"][0]), "error", "a preflight of an origin that cors.origins does not name")
 	}
 	p.preflight(w, r)
 	return true
 }
 
-// A corsAnswer is a policy and the request fields that it is applied to.
-type corsAnswer struct {
-	policy *corsPolicy
-	origin []string // the Origin fields of the request
+// Wrap returns w so that the answer to r follows the policy. It returns w
+// itself if p is nil.
+func (p *CORSPolicy) Wrap(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	if p == nil {
+		return w
+	}
+	return &corsWriter{ResponseWriter: w, policy: p, origin: r.Header["Origin"]}
 }
 
-// share sets the policy for the answer to r; nil means none.
-func (x *record) share(p *corsPolicy, r *http.Request) {
-	switch {
-	case p == nil:
-		x.cors = nil
-	case x.cors == nil || x.cors.policy != p:
-		x.cors = &corsAnswer{p, r.Header["Origin"]}
-	}
+// A corsWriter writes the CORS headers of a policy into the head of an answer,
+// at the last moment: a proxy copies the upstream's headers late, and clears
+// the header after an interim answer.
+type corsWriter struct {
+	http.ResponseWriter
+	policy  *CORSPolicy
+	origin  []string // the Origin fields of the request
+	started bool     // the head of the final answer was written
 }
 
-// sharedWith returns the policy for the answer to r if it allows the page of r
-// to read it, and nil otherwise.
-func sharedWith(r *http.Request) *corsPolicy {
-	c := recordOf(r.Context()).cors
-	if c == nil || c.policy.allow(r.Header["Origin"]) == "" {
-		return nil
-	}
-	return c.policy
+// WriteHeader writes the head of an interim or final answer.
+func (w *corsWriter) WriteHeader(status int) {
+	w.policy.write(w.Header(), w.origin)
+	w.started = w.started || status >= http.StatusOK || status == http.StatusSwitchingProtocols
+	w.ResponseWriter.WriteHeader(status)
 }
+
+func (w *corsWriter) Write(p []byte) (int, error) {
+	if !w.started {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap gives http.ResponseController access to the other methods.
+func (w *corsWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // preflightFields are the request headers of a preflight that are passed to an
 // upstream. None of them can identify the client or override the method.
@@ -98,7 +118,7 @@ func (p *proxy) passPreflight(w http.ResponseWriter, r *http.Request) {
 	for _, l := range p.extractors {
 		l.Strip(r)
 	}
-	p.gateway.ownTokens.strip(r)
+	p.routes.ownTokens.strip(r)
 	p.servePlain(w, r, nil, true)
 }
 

@@ -180,7 +180,7 @@ func TestUpstreamsPolicyTwin(t *testing.T) {
 	if conn.StatusCode != 405 {
 		t.Errorf("a handshake by OPTIONS: %d", conn.StatusCode)
 	}
-	if e := r.ask("OPTIONS", "/x", append(preflightFor(corsEvil, "GET"), "Cdn-Loop: "+strings.Repeat(r.g.loops.name[0]+", ", 6))...); e.StatusCode != 508 {
+	if e := r.ask("OPTIONS", "/x", append(preflightFor(corsEvil, "GET"), "Cdn-Loop: "+strings.Repeat(r.g.routes.loops.name[0]+", ", 6))...); e.StatusCode != 508 {
 		t.Errorf("a loop: %d", e.StatusCode)
 	}
 }

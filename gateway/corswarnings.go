@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"wsauth"
 )
 
 // warnOfCORS warns of policies that allow pages more than may be intended, and
@@ -46,7 +48,8 @@ func (c Config) warnOfSpeechless(to *faults) {
 	if c.NoAuth || len(own) == 0 {
 		return
 	}
-	granted := c.ownCORS()
+	paths := c.ownPaths()
+	granted := paths.policy(defaultExtractors(wsauth.Cookies{}))
 	warn := func(field string, origins []string) {
 		for i, o := range origins {
 			u, err := url.Parse(o)

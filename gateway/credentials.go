@@ -30,15 +30,15 @@ func (p *proxy) stripOwn(r *http.Request) {
 	if p.route.KeepCredential {
 		return
 	}
-	p.gateway.stripLogin(r.Header)
-	p.gateway.ownTokens.strip(r)
+	p.stripLogin(r.Header)
+	p.routes.ownTokens.strip(r)
 }
 
 // stripLogin removes the cookies of the gateway's own login. Browsers send
 // them to every route, even if its extractors do not include cookies (R12).
-func (g *Gateway) stripLogin(h http.Header) {
-	if g.logsIn {
-		g.login.StripCookies(h)
+func (p *proxy) stripLogin(h http.Header) {
+	if strip := p.routes.config.StripLogin; strip != nil {
+		strip(h)
 	}
 }
 
@@ -46,7 +46,7 @@ func (g *Gateway) stripLogin(h http.Header) {
 // own login: cookies with its names, which would replace or end the session,
 // and directives to clear all cookies.
 func (p *proxy) keepLogin(answer http.Header) {
-	if p.route.KeepCredential || !p.gateway.logsIn {
+	if p.route.KeepCredential || p.routes.config.StripLogin == nil {
 		return
 	}
 	if lines := answer["Set-Cookie"]; len(lines) > 0 {
@@ -55,7 +55,7 @@ func (p *proxy) keepLogin(answer http.Header) {
 			// "=name=value" counts as a cookie called name.
 			name, _, _ := strings.Cut(strings.TrimLeft(line, "= \t"), "=")
 			sent := http.Header{"Cookie": {name + "=x"}}
-			p.gateway.stripLogin(sent)
+			p.stripLogin(sent)
 			return len(sent) == 0
 		})
 	}

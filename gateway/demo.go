@@ -43,7 +43,7 @@ func (g *Gateway) openDemo() (*demo, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.proxy, err = g.newProxy(route, upstream.Config{Dial: d.listener.Dial}); err != nil {
+	if d.proxy, err = g.routes.newProxy(route, upstream.Config{Dial: d.listener.Dial}); err != nil {
 		return nil, err
 	}
 	d.proxy.announce, d.proxy.label = d.expect, g.metrics.begin(route.name())

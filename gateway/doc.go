@@ -8,8 +8,9 @@
 //
 //	serve.go       runs the following steps; package front has accepted the
 //	               connection, read the request and determined the client
-//	routing.go     chooses the gateway's own endpoints (endpoints.go) or a
-//	               route (router.go), and whether an event loop may serve it
+//	match.go       chooses the gateway's own endpoints (endpoints.go) or a
+//	               route (routes.go, router.go), and says whether an event
+//	               loop may serve it
 //	record.go      records the outcome for metrics.go and accesslog.go
 //	corsserve.go   applies the CORS policy (corspolicy.go)
 //	limit.go       limits the length of the head

@@ -15,7 +15,6 @@ import (
 	"wsauth/internal/eventloop"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/relay"
-	"wsauth/internal/upstream"
 	"wsauth/login"
 	"wsauth/store"
 	"wsauth/token"
@@ -25,39 +24,31 @@ import (
 // in an http.Server with the limits that it relies on. It is safe for
 // concurrent use.
 type Gateway struct {
-	guard     *wsauth.Guard
-	login     *login.Service
-	issuer    *token.Issuer // for assertions
-	ownTokens ownTokens
-	cors      *corsPolicy // for the gateway's own endpoints; nil for none
-	log       *slog.Logger
-	head      headLimit
-	health    http.Handler // answers health checks
-	own       http.Handler // answers the gateway's own paths
-	started   time.Time
-	loops     loopGuard
-	front     *front.Server
-	run       string // random, to recognize cursors of an earlier process
+	guard   *wsauth.Guard
+	login   *login.Service
+	issuer  *token.Issuer // for assertions
+	log     *slog.Logger
+	started time.Time
+	run     string // random, to recognize cursors of an earlier process
+
+	front  *front.Server
+	head   headLimit
+	health http.Handler // answers health checks
+	own    http.Handler // answers the gateway's own paths
+	routes *Routes
+	demo   *demo // nil with routes
 
 	metrics  *metrics
 	access   bool // log requests
 	drain    time.Duration
 	draining atomic.Bool // an operator has started a drain
 
-	authPrefix   string
+	config       Config             // checked
 	logsIn       bool               // users log in here
-	noAuth       bool               // there are no endpoints of our own; but see isOwn
 	hasProviders bool               // keys of providers may have to be fetched
 	extractors   []wsauth.Extractor // where credentials may be; a route can override it
 	events       *eventloop.Group   // of carrier, and for waiting for clients and upstreams
 	carrier      *relay.Relay
-	held         func() bool // see [wsauth.Guard.Paused]
-	demo         *demo       // nil with routes
-	updating     sync.Mutex  // held while the routes change
-	routing      atomic.Pointer[routing]
-	checks       upstream.Checks // for the upstreams of all routes
-	live         live
-	authorized   atomic.Pointer[func()] // for tests: called after each call of a route's rule
 
 	keys      login.Keys
 	published atomic.Pointer[publicSet]
@@ -76,18 +67,14 @@ func New(c Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		log:          c.Logger,
-		checks:       upstream.Checks{Logger: c.Logger},
 		keys:         c.Keys,
-		authPrefix:   c.AuthPrefix,
-		cors:         c.ownCORS(),
 		metrics:      newMetrics(),
 		access:       c.AccessLog,
 		drain:        c.Drain,
 		started:      time.Now(),
-		loops:        newLoopGuard(),
 		run:          rand.Text()[:8],
 		logsIn:       c.Authenticate != nil && !c.NoAuth,
-		noAuth:       c.NoAuth,
+		config:       c,
 		hasProviders: len(c.Providers) > 0,
 		head:         newHeadLimit(maxHeaders + roomForTokens(c.Providers)),
 		extractors:   defaultExtractors(wsauth.Cookies{}),
@@ -123,16 +110,19 @@ func defaultExtractors(cookies wsauth.Cookies) []wsauth.Extractor {
 // open creates the event loops, the routes or the demonstration, and the
 // handler of all requests.
 func (g *Gateway) open(c Config, files assets) error {
-	var err error
-	g.held = g.guard.Paused
+	verifier, err := token.NewVerifier(c.OwnTokens())
+	if err != nil {
+		return fmt.Errorf("gateway: verifier: %w", err)
+	}
 	// The demonstration is at the other end of a pipe, which event loops
 	// cannot watch.
-	if g.events, err = eventloop.New(eventloop.Options{Portable: len(c.Routes) == 0, Paused: g.held}); err != nil {
+	if g.events, err = eventloop.New(eventloop.Options{Portable: len(c.Routes) == 0, Paused: g.guard.Paused}); err != nil {
 		return fmt.Errorf("gateway: event loops: %w", err)
 	}
 	g.carrier = relay.New(g.events)
 	g.front = g.newFront(c)
 	g.metrics.registry.MustRegister(newConnectionMetrics(g.front.Limiter()))
+	g.routes = g.newRoutes(c, verifier)
 	if len(c.Routes) == 0 {
 		g.demo, err = g.openDemo()
 	} else {
@@ -173,13 +163,39 @@ func (g *Gateway) newFront(c Config) *front.Server {
 	})
 }
 
+// newRoutes returns the routes, still without a route. verifier verifies our
+// own tokens.
+func (g *Gateway) newRoutes(c Config, verifier *token.Verifier) *Routes {
+	p := ProxyConfig{
+		Guard:      g.guard,
+		Extractors: g.extractors,
+		Issuer:     g.issuer,
+		OwnIssuer:  c.Issuer,
+		Keys:       c.Keys,
+		Verifier:   verifier,
+		Own:        c.ownPaths(),
+		PresentRefresh: func(ctx context.Context, claims *token.Claims, route string) error {
+			return g.login.Present(ctx, claims, "route", route)
+		},
+		Reserve: g.front.Limiter().ReserveUpstream,
+		Release: g.front.Limiter().ReleaseUpstream,
+		Events:  g.events,
+		Carrier: g.carrier,
+		Metrics: g.metrics,
+		Logger:  c.Logger,
+	}
+	if g.logsIn {
+		p.StripLogin = g.login.StripCookies
+	}
+	return NewRoutes(p)
+}
+
 // newGuard returns the guard, from which those of the routes are derived.
 func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
 	own, err := token.NewVerifier(c.OwnTokens())
 	if err != nil {
 		return nil, fmt.Errorf("gateway: verifier: %w", err)
 	}
-	g.ownTokens = ownTokens{issuer: c.Issuer, keys: c.Keys, verifier: own}
 	all, err := withProviders(own, c.Providers)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: Config.Providers: %w", err)
@@ -197,7 +213,7 @@ func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
 			UnauthenticatedPerAddress: c.MaxUnauthenticatedPerAddress,
 		},
 		Refusal:  wsauth.RefuseClose,
-		Observer: observer{g.metrics, &g.live},
+		Observer: observer{g},
 		Logger:   c.Logger,
 	})
 	if err != nil {
@@ -233,11 +249,32 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// closeRoutes closes the demonstration or the pools of upstreams.
+// closeRoutes closes the demonstration and the connections to upstreams.
 func (g *Gateway) closeRoutes() {
 	if g.demo != nil {
 		g.demo.close()
-		return
 	}
-	g.routing.Load().close()
+	g.routes.Close()
+}
+
+// Update replaces the routes; see [Routes.Update]. If it returns an error,
+// which joins all faults, nothing has changed.
+func (g *Gateway) Update(routes []Route) error {
+	c := Config{Routes: routes, AuthPrefix: g.config.AuthPrefix, NoAuth: g.config.NoAuth, Keys: g.keys}
+	if len(routes) == 0 {
+		return errors.New("gateway: Update: at least one route is required")
+	}
+	if err := c.checkRoutes().join(); err != nil {
+		return err
+	}
+	return g.routes.Update(c.Routes)
+}
+
+// RemoveRoutes removes all routes, with their sockets, until [Gateway.Update]
+// sets new ones. In the meantime, the gateway answers only its own paths.
+func (g *Gateway) RemoveRoutes() error {
+	if g.demo != nil {
+		return errors.New("gateway: RemoveRoutes: the demonstration has none")
+	}
+	return g.routes.Update(nil)
 }

@@ -16,7 +16,7 @@ const socketFields = "Host: app.example\r\nUpgrade: websocket\r\nConnection: Upg
 
 // hurries serves a handshake by a match like an event loop, and fails the test
 // if that blocks. The client has left afterwards. match gets the handshake.
-func (r *rig) hurries(match func(*http.Request) match, request string) {
+func (r *rig) hurries(match func(*http.Request) Match, request string) {
 	r.t.Helper()
 	near, far := net.Pipe()
 	go func() { _, _ = io.Copy(io.Discard, far) }()
@@ -50,7 +50,7 @@ func TestHurriedAtTheEnd(t *testing.T) {
 		c.Routes = []Route{{Path: "/", Upstreams: []string{"http://" + silent.Addr().String()}, Public: true, Sockets: true}}
 	})
 	r.g.carrier.Close()
-	r.hurries(r.g.match, "GET /chat HTTP/1.1\r\n"+socketFields)
+	r.hurries(r.g.routes.Match, "GET /chat HTTP/1.1\r\n"+socketFields)
 }
 
 // TestHurriedWhileRoutesChange checks that a loop that has begun to serve a
@@ -58,9 +58,9 @@ func TestHurriedAtTheEnd(t *testing.T) {
 func TestHurriedWhileRoutesChange(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
-	before := r.g.match(must(http.NewRequest("GET", "/public/chat", nil)))
+	before := r.g.routes.Match(must(http.NewRequest("GET", "/public/chat", nil)))
 	if err := r.g.Update([]Route{{Path: "/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}}}); err != nil {
 		t.Fatal(err)
 	}
-	r.hurries(func(*http.Request) match { return before }, "GET /public/chat HTTP/1.1\r\n"+socketFields)
+	r.hurries(func(*http.Request) Match { return before }, "GET /public/chat HTTP/1.1\r\n"+socketFields)
 }

@@ -18,9 +18,9 @@ import (
 // within this time.
 const assertionTTL = time.Minute
 
-// A teller writes the identity of a client into the headers of a request to an
-// upstream.
-type teller struct {
+// identityHeaders write the identity of a client into the headers of a request
+// to an upstream.
+type identityHeaders struct {
 	headers   []claimHeader
 	lists     HeaderLists
 	assertion string // name of the assertion header, or ""
@@ -34,8 +34,8 @@ type claimHeader struct {
 	claim string
 }
 
-func newTeller(r Route, issuer *token.Issuer) teller {
-	t := teller{lists: r.HeaderLists, assertion: http.CanonicalHeaderKey(r.Assertion), audience: r.Upstreams, issuer: issuer}
+func newIdentityHeaders(r Route, issuer *token.Issuer) identityHeaders {
+	t := identityHeaders{lists: r.HeaderLists, assertion: http.CanonicalHeaderKey(r.Assertion), audience: r.Upstreams, issuer: issuer}
 	for name, claim := range r.Headers {
 		t.headers = append(t.headers, claimHeader{http.CanonicalHeaderKey(name), claim})
 	}
@@ -46,7 +46,7 @@ func newTeller(r Route, issuer *token.Issuer) teller {
 // add writes the client's identity, as claims state it, into h. It writes
 // nothing if claims is nil. It fails if a header cannot carry the value of a
 // claim unchanged.
-func (t teller) add(h http.Header, claims *token.Claims) error {
+func (t identityHeaders) add(h http.Header, claims *token.Claims) error {
 	if claims == nil {
 		return nil
 	}
@@ -84,19 +84,19 @@ type claimReader struct {
 	payload map[string]jsontext.Value
 }
 
-// errUntellable is the error for a claim whose value cannot be written into
+// errNotScalar is the error for a claim whose value cannot be written into
 // one header.
-var errUntellable = errors.New("is no text, number or truth value, or a list of them, that a header can carry")
+var errNotScalar = errors.New("is not a string, number or boolean, or a list of them, that a header can carry")
 
 // text returns the claim as a header value, or "" if the claim is absent.
 func (r *claimReader) text(name string, lists HeaderLists) (string, error) {
 	switch name {
 	case "sub":
-		return tellable(r.claims.Subject)
+		return headerText(r.claims.Subject)
 	case "sid":
-		return tellable(r.claims.SessionID)
+		return headerText(r.claims.SessionID)
 	case "iss":
-		return tellable(r.claims.Issuer)
+		return headerText(r.claims.Issuer)
 	}
 	items, list, err := r.items(name)
 	if err != nil {
@@ -105,14 +105,14 @@ func (r *claimReader) text(name string, lists HeaderLists) (string, error) {
 	return lists.headerValue(name, items, list)
 }
 
-// maxTold is the maximum length of the value of an identity header, in bytes.
-const maxTold = 4 << 10
+// maxHeaderText is the maximum length of an identity header's value, in bytes.
+const maxHeaderText = 4 << 10
 
-// tellable returns s if it can be a header value without being changed on the
-// way. Servers trim spaces, and a line break would start another header.
-func tellable(s string) (string, error) {
-	if len(s) > maxTold || s != strings.TrimSpace(s) || strings.ContainsFunc(s, isControl) {
-		return "", errUntellable
+// headerText returns s if it can be a header value without being changed on
+// the way. Servers trim spaces, and a line break would start another header.
+func headerText(s string) (string, error) {
+	if len(s) > maxHeaderText || s != strings.TrimSpace(s) || strings.ContainsFunc(s, isControl) {
+		return "", errNotScalar
 	}
 	return s, nil
 }
@@ -162,7 +162,7 @@ func (r *claimReader) items(name string) (items []claimItem, list bool, err erro
 	}
 	var values []jsontext.Value
 	if err := json.Unmarshal(value, &values); err != nil {
-		return nil, false, errUntellable
+		return nil, false, errNotScalar
 	}
 	items = make([]claimItem, len(values))
 	for i, v := range values {
@@ -218,7 +218,7 @@ func (r *claimReader) find(name string) (jsontext.Value, error) {
 		}
 		object, name = nil, rest
 		if err := json.Unmarshal(inner, &object); err != nil {
-			return nil, errUntellable
+			return nil, errNotScalar
 		}
 	}
 }
@@ -233,7 +233,7 @@ func scalar(v jsontext.Value) (string, error) {
 	case '0', 't', 'f':
 		return string(v), nil
 	}
-	return "", errUntellable
+	return "", errNotScalar
 }
 
 // ours are the claims that an assertion sets itself, and those that concern

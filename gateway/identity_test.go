@@ -25,7 +25,7 @@ func TestIdentityHeaders(t *testing.T) {
 		"org": map[string]any{"name": "Analytical", "units": []string{"x"}}, "org.name": "whole", "name": "Zoë",
 	})
 	h := http.Header{}
-	teller := newTeller(Route{Upstreams: []string{"http://x"}, Headers: map[string]string{
+	teller := newIdentityHeaders(Route{Upstreams: []string{"http://x"}, Headers: map[string]string{
 		"x-user": "sub", "X-Sid": "sid", "X-Email": "email", "X-Level": "level", "X-Paid": "paid", "X-Roles": "roles",
 		"X-Org": "org.name", "X-Units": "org.units", "X-Absent": "none.such", "X-Name": "name",
 	}}, nil)
@@ -56,7 +56,7 @@ func TestR8_ClaimsThatNoHeaderCanCarry(t *testing.T) {
 		"too long": strings.Repeat("x", 5000),
 	} {
 		claims := claimsWith(t, "ada", map[string]any{"x": value})
-		teller := newTeller(Route{Upstreams: []string{"http://x"}, Headers: map[string]string{"X-X": "x"}}, nil)
+		teller := newIdentityHeaders(Route{Upstreams: []string{"http://x"}, Headers: map[string]string{"X-X": "x"}}, nil)
 		h := http.Header{}
 		if err := teller.add(h, claims); err == nil {
 			t.Errorf("%s: told as %q", name, h.Get("X-X"))
@@ -67,7 +67,7 @@ func TestR8_ClaimsThatNoHeaderCanCarry(t *testing.T) {
 func TestAssertion(t *testing.T) {
 	key := must(token.GenerateKey(token.ES256))
 	issuer := must(token.NewIssuer(token.IssuerConfig{Key: key, Issuer: "https://gw.example"}))
-	teller := newTeller(Route{Upstreams: []string{"http://backend:1"}, Assertion: "x-wsauth-assertion"}, issuer)
+	teller := newIdentityHeaders(Route{Upstreams: []string{"http://backend:1"}, Assertion: "x-wsauth-assertion"}, issuer)
 	h := http.Header{}
 	if err := teller.add(h, claimsWith(t, "ada", map[string]any{"email": "a@x", "scope": "read"})); err != nil {
 		t.Fatal(err)
@@ -95,8 +95,7 @@ func TestAssertion(t *testing.T) {
 
 // TestR9_Spellings: servers take all of these for one header.
 func TestR9_Spellings(t *testing.T) {
-	of := &routing{identities: map[string]bool{}}
-	of.addIdentities(Route{Headers: map[string]string{"X-User": "sub"}, Assertion: "X-Wsauth-Assertion"})
+	of := newRouteTable(&Routes{}, []*proxy{{route: Route{Path: "/", Headers: map[string]string{"X-User": "sub"}, Assertion: "X-Wsauth-Assertion"}}})
 	h := http.Header{}
 	for _, name := range []string{"X-User", "x-user", "X_User", "X_USER", "x-USER", "X.User", "X~User", "X-Wsauth_Assertion", "x_wsauth_assertion"} {
 		h[name] = []string{"mallory"}

@@ -41,7 +41,7 @@ func (o *opening) introduce() {
 	o.w.WriteHeader(http.StatusSwitchingProtocols)
 	conn, buffered, err := o.w.Hijack()
 	if err != nil {
-		p.gateway.log.Error("cannot take a guarded connection over", "error", err)
+		p.routes.log.Error("cannot take a guarded connection over", "error", err)
 		return
 	}
 	message, fault, err := wsframe.ReadText(buffered.Reader, conn, maxIntroduction)
@@ -67,8 +67,8 @@ func (o *opening) introduce() {
 		return
 	}
 	recordOf(o.r.Context()).line.known(socket.Claims())
-	if p.outdated(socket, targetOf(o.r)) {
-		socket.End(wsauth.Restarting.End(errors.New("its route is gone, or lets it in no more")))
+	if p.isOutdated(socket, targetOf(o.r)) {
+		socket.End(wsauth.Restarting.End(errRouteChanged))
 		return
 	}
 	backend, early, err := o.dial()
@@ -103,7 +103,7 @@ func (o *opening) dial() (backend *upstream.Socket, early []byte, err error) {
 	backend, err = o.proxy.pool.Open(o.socket.Context(), o.r)
 	early = watch.stop()
 	if err == nil {
-		o.proxy.gateway.metrics.reached(o.proxy.route.name(), "websocket", time.Since(begun))
+		o.proxy.routes.config.Metrics.reached(o.proxy.route.name(), "websocket", time.Since(begun))
 	}
 	return backend, early, err
 }

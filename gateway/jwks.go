@@ -20,6 +20,16 @@ const (
 	openidPath = "/.well-known/openid-configuration"
 )
 
+// ownPaths returns the paths that the gateway answers itself. With NoAuth,
+// these are only the published keys, if upstreams need them to verify
+// assertions.
+func (c Config) ownPaths() OwnPaths {
+	if c.NoAuth {
+		return OwnPaths{Keys: jwksPath}
+	}
+	return OwnPaths{Prefix: c.AuthPrefix, Published: []string{jwksPath, openidPath}, Keys: jwksPath, CORS: c.AuthCORS}
+}
+
 // isPublished reports whether path is one at which the public keys are
 // published.
 func isPublished(path string) bool { return path == jwksPath || path == openidPath }

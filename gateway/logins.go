@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -26,7 +25,7 @@ func (g *Gateway) newLogin(c Config) (*login.Service, error) {
 	}
 	l := c.login()
 	l.Guard, l.Origins = g.guard, c.Origins
-	l.CrossOrigin, l.TicketPath = crossOrigin, g.checkTicketPath
+	l.CrossOrigin, l.TicketPath = g.crossOrigin, func(r *http.Request, path string) error { return g.routes.CheckTicketPath(r, path) }
 	l.Welcome = func(path string) bool { return g.demo != nil && path == socketPath }
 	l.Refused = func(r *http.Request, reason string) { recordOf(r.Context()).reason = wsauth.Reason(reason) }
 	if l.EndVerifier, err = withProviders(verifier, c.Providers); err != nil {
@@ -87,11 +86,11 @@ func (g *Gateway) loginEndpoints(c Config) []endpoint {
 }
 
 // crossOrigin returns what AuthCORS permits the page that sent r.
-func crossOrigin(r *http.Request) login.CrossOrigin {
-	switch p := sharedWith(r); {
-	case p == nil:
+func (g *Gateway) crossOrigin(r *http.Request) login.CrossOrigin {
+	switch allowed, credentials := g.routes.OwnCORS(r); {
+	case !allowed:
 		return login.CrossOriginNothing
-	case p.credentials:
+	case credentials:
 		return login.CrossOriginCookies
 	}
 	return login.CrossOriginTokens
@@ -107,27 +106,6 @@ func (g *Gateway) withOrigins(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// checkTicketPath returns an error if the gateway would refuse every socket at
-// the path for which a ticket is requested, because servers interpret the path
-// in different ways.
-func (g *Gateway) checkTicketPath(r *http.Request, path string) error {
-	decoded, err := url.PathUnescape(path)
-	isPlain := err == nil && isPlain(path, decoded)
-	var ways []string
-	if err == nil && !isPlain {
-		ways = readings(path, decoded)
-	}
-	switch now := g.routing.Load(); {
-	case ways == nil && !isPlain:
-		return errors.New("path can be read in two ways: write it without dots, controls and escapes of escapes")
-	case now == nil || now.mayOpen(g, hostOf(r), decoded, ways):
-		return nil
-	case ways == nil:
-		return errors.New("path is that of another route for some servers: write it with the capitals and the final slash of its route")
-	}
-	return errors.New(looseDetail)
 }
 
 // EndUser ends all sessions that a user has started until now; see

@@ -46,7 +46,7 @@ func TestLoopMarks(t *testing.T) {
 			t.Errorf("%q: %d %s", lines, e.StatusCode, e.body)
 		}
 		got := b.last().Header["Cdn-Loop"]
-		if len(got) != len(lines)+1 || got[len(lines)] != r.g.loops.name[0] {
+		if len(got) != len(lines)+1 || got[len(lines)] != r.g.routes.loops.name[0] {
 			t.Errorf("%q: the upstream has got %q", lines, got)
 		}
 		conn, _, err := r.trySocket("/public/a", nil, lines...)
@@ -54,7 +54,7 @@ func TestLoopMarks(t *testing.T) {
 			t.Fatalf("%q: %v", lines, err)
 		}
 		conn.CloseNow()
-		if got := b.last().Header["Cdn-Loop"]; len(got) != len(lines)+1 || got[len(lines)] != r.g.loops.name[0] {
+		if got := b.last().Header["Cdn-Loop"]; len(got) != len(lines)+1 || got[len(lines)] != r.g.routes.loops.name[0] {
 			t.Errorf("%q: the upstream of a socket has got %q", lines, got)
 		}
 	}

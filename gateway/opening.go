@@ -99,7 +99,7 @@ func (o *opening) fail(err error) {
 func (o *opening) await(asked *upstream.Asked) {
 	o.asked = asked
 	o.watch = watchClient(o.w.Conn(), o.socket)
-	if o.proxy.events.Await(asked.Conn, o.w.Conn(), eventloop.Wait{
+	if o.proxy.routes.config.Events.Await(asked.Conn, o.w.Conn(), eventloop.Wait{
 		Limit: o.proxy.route.Response,
 		To:    o,
 		Over:  func() bool { return o.socket.Err() != nil },
@@ -188,7 +188,7 @@ func (o *opening) passOn(backend *upstream.Socket) {
 // answered records that the upstream has answered, and sets the headers that
 // the gateway controls.
 func (o *opening) answered(backend *upstream.Socket) {
-	o.proxy.gateway.metrics.reached(o.proxy.route.name(), "websocket", time.Since(o.begun))
+	o.proxy.routes.config.Metrics.reached(o.proxy.route.name(), "websocket", time.Since(o.begun))
 	o.proxy.keepLogin(backend.Response.Header)
 	if cors := o.proxy.cors; cors != nil {
 		cors.write(backend.Response.Header, o.r.Header["Origin"])
@@ -213,7 +213,7 @@ func (o *opening) conclude() {
 // recovered recovers from a panic, logs it, and ends the socket.
 func (o *opening) recovered() {
 	if v := recover(); v != nil {
-		o.proxy.gateway.log.Error("panic while a socket was opened", "panic", v, "stack", string(debug.Stack()))
+		o.proxy.routes.log.Error("panic while a socket was opened", "panic", v, "stack", string(debug.Stack()))
 		o.socket.End(wsauth.InternalError.End(fmt.Errorf("panic: %v", v)))
 		o.conclude()
 	}

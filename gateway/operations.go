@@ -118,14 +118,15 @@ func (h health) Collect(to chan<- prometheus.Metric) {
 		gauge(h.entries, stats.Log.Entries)
 		gauge(h.limit, stats.Log.Limit)
 	}
-	now := h.gateway.routing.Load()
-	if now == nil {
-		return
-	}
-	for name, p := range now.byName {
-		well, all := p.pool.Healthy()
-		gauge(h.all, all, name)
-		gauge(h.reach, well, name)
+	for _, r := range h.gateway.routes.States() {
+		healthy := 0
+		for _, u := range r.Upstreams {
+			if u.Well {
+				healthy++
+			}
+		}
+		gauge(h.all, len(r.Upstreams), r.Name)
+		gauge(h.reach, healthy, r.Name)
 	}
 }
 

@@ -338,7 +338,7 @@ func TestOperationsPage(t *testing.T) {
 	r.wantClose(conn, 3000, "session_ended")
 	r.count(`socket_ends_total{reason="session_ended",route="/"}`, "1")
 	r.g.metrics.failed("/", "bad_gateway")
-	r.g.metrics.left(r.g.routing.Load().byName["/"].label, "closed")
+	r.g.metrics.left(r.g.routes.table.Load().byName["/"].label, "closed")
 	families, err := r.g.metrics.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

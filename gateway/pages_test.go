@@ -284,7 +284,7 @@ func TestNumbersInPages(t *testing.T) {
 		},
 		"gateway.md": {
 			fmt.Sprintf("returns more than %s times is refused with 508", words[maxRounds]),
-			fmt.Sprintf("an object, more than %s)", inBytes(maxTold)),
+			fmt.Sprintf("an object, more than %s)", inBytes(maxHeaderText)),
 			fmt.Sprintf("makes no progress for %v seconds with 408", patience.Seconds()),
 			fmt.Sprintf("a ping every %s", inSeconds(defaultPing)),
 			"takes longer than a second is registered",

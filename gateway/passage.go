@@ -88,14 +88,14 @@ func transferOf(response *http.Response) wsauth.Transfer {
 // Followed records that the guard follows the request, because it takes long.
 func (x *passage) Followed(s *wsauth.Socket) {
 	p := x.proxy
-	p.gateway.live.add(s, x.at, p, "")
-	p.gateway.metrics.followed(p.label, 1)
+	p.routes.live.add(s, x.at, p, "")
+	p.routes.config.Metrics.followed(p.label, 1)
 }
 
 // Left records that a followed request has ended.
 func (x *passage) Left(s *wsauth.Socket, e *wsauth.EndError) {
 	p := x.proxy
-	p.gateway.live.remove(s)
-	p.gateway.metrics.followed(p.label, -1)
-	p.gateway.metrics.left(p.label, e.Reason)
+	p.routes.live.remove(s)
+	p.routes.config.Metrics.followed(p.label, -1)
+	p.routes.config.Metrics.left(p.label, e.Reason)
 }

@@ -19,7 +19,7 @@ func (r *rig) beyond(route Route, backend http.HandlerFunc) net.Conn {
 	r.t.Helper()
 	behind, front := newMemoryListener(), newMemoryListener()
 	route.Upstreams = []string{"http://backend"}
-	p := must(r.g.newProxy(must(route.withDefaults()), upstream.Config{Dial: behind.Dial}))
+	p := must(r.g.routes.newProxy(must(route.withDefaults()), upstream.Config{Dial: behind.Dial}))
 	server := &http.Server{Handler: p, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second} // as Serve has it
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)

@@ -95,7 +95,7 @@ func (p *proxy) newPlain() *httputil.ReverseProxy {
 		Transport:      timed{p},
 		ModifyResponse: p.answer,
 		ErrorHandler:   p.fail,
-		ErrorLog:       slog.NewLogLogger(p.gateway.log.Handler(), slog.LevelDebug),
+		ErrorLog:       slog.NewLogLogger(p.routes.log.Handler(), slog.LevelDebug),
 	}
 }
 
@@ -108,7 +108,7 @@ func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
 	begun := time.Now()
 	response, err := t.of.pool.RoundTrip(r)
 	if err == nil {
-		t.of.gateway.metrics.reached(t.of.route.name(), "http", time.Since(begun))
+		t.of.routes.config.Metrics.reached(t.of.route.name(), "http", time.Since(begun))
 	}
 	return response, err
 }
@@ -177,7 +177,7 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // refuseBody answers a request whose body is longer than the route allows.
 func (p *proxy) refuseBody(w http.ResponseWriter, r *http.Request, most int64) {
-	p.gateway.log.Info("refused", "reason", "body_too_big", "route", p.route.name(), "remote", r.RemoteAddr,
+	p.routes.log.Info("refused", "reason", "body_too_big", "route", p.route.name(), "remote", r.RemoteAddr,
 		"error", fmt.Sprintf("the body is longer than limits.max_body of the route allows, %d bytes", most))
 	problemHandler(http.StatusRequestEntityTooLarge, "body_too_big", "The body is longer than limits.max_body of the route allows")(w, r)
 }
@@ -275,7 +275,7 @@ func (w *patientWriter) end(r *http.Request, p *proxy, end *wsauth.EndError) {
 // invalid one. The upstream is not at fault.
 func (w *patientWriter) failBody(r *http.Request, status int, reason, detail string) {
 	w.Header().Set("Connection", "close")
-	w.proxy.gateway.log.Info("refused", "reason", reason, "route", w.proxy.route.name(), "remote", r.RemoteAddr,
+	w.proxy.routes.log.Info("refused", "reason", reason, "route", w.proxy.route.name(), "remote", r.RemoteAddr,
 		"error", fmt.Sprintf("the client's body: %v", w.body.end()))
 	problemHandler(status, reason, detail)(w.ResponseWriter, r)
 }

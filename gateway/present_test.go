@@ -217,7 +217,7 @@ func TestRefreshRoutesAreNotQuick(t *testing.T) {
 	r.awaitReady()
 	for path, quick := range map[string]bool{"/refresh": false, "/access": true} {
 		request := must(http.NewRequest(http.MethodGet, "http://app.example"+path, nil))
-		if r.g.isQuick(request, r.g.match(request)) != quick {
+		if r.g.isQuick(request, r.g.routes.Match(request)) != quick {
 			t.Errorf("%s is quick: %t", path, !quick)
 		}
 	}
@@ -228,7 +228,7 @@ func TestRefreshRoutesAreNotQuick(t *testing.T) {
 func TestNothingIsQuickUntilReady(t *testing.T) {
 	r, _ := shown(t, func(c *Config) { c.Store = &silentStore{Memory: store.NewMemory(0)} })
 	request := must(http.NewRequest(http.MethodGet, "http://app.example/access", nil))
-	if r.g.isQuick(request, r.g.match(request)) {
+	if r.g.isQuick(request, r.g.routes.Match(request)) {
 		t.Error("/access is quick")
 	}
 }

@@ -10,10 +10,8 @@ import (
 	"sync/atomic"
 
 	"wsauth"
-	"wsauth/internal/eventloop"
 	"wsauth/internal/forwarded"
 	"wsauth/internal/httpx"
-	"wsauth/internal/relay"
 	"wsauth/internal/upstream"
 	"wsauth/token"
 )
@@ -21,28 +19,26 @@ import (
 // A proxy serves one route: it authenticates requests and passes them on to
 // the route's upstreams.
 type proxy struct {
-	gateway *Gateway
-	route   Route
-	label   *label // nil until the route is served
-	guard   *wsauth.Guard
-	guarded http.Handler // handler of plain requests
-	pool    *upstream.Pool
-	cors    *corsPolicy // nil if the gateway sets no CORS headers
-	teller  teller
-	plain   *httputil.ReverseProxy
-	events  *eventloop.Group
-	carrier *relay.Relay
+	routes   *Routes
+	route    Route
+	label    *label // nil until the route is served
+	guard    *wsauth.Guard
+	guarded  http.Handler // handler of plain requests
+	pool     *upstream.Pool
+	cors     *CORSPolicy // nil if the gateway sets no CORS headers
+	identity identityHeaders
+	plain    *httputil.ReverseProxy
 
 	extractors  []wsauth.Extractor // where the guard looks for credentials
 	requirement wsauth.Requirement
 
-	quick, takesTickets bool // see isQuick
+	quick, takesTickets bool // see [Match.IsQuick]
 
 	// announce returns a header field to add to each handshake. It may be nil.
 	announce func(context.Context) (name, value string)
 
 	// replaced reports whether another proxy serves the route now. This one
-	// only finishes what it has begun.
+	// only finishes what it has started.
 	replaced atomic.Bool
 
 	// aged reports whether the routes have changed since the proxy was added.
@@ -51,19 +47,19 @@ type proxy struct {
 
 // newProxy returns the proxy of a route that was checked. reach configures the
 // connections to its upstreams as far as the route does not.
-func (g *Gateway) newProxy(r Route, reach upstream.Config) (*proxy, error) {
-	p := &proxy{gateway: g, route: r, teller: newTeller(r, g.issuer), events: g.events, carrier: g.carrier}
+func (rs *Routes) newProxy(r Route, reach upstream.Config) (*proxy, error) {
+	p := &proxy{routes: rs, route: r, identity: newIdentityHeaders(r, rs.config.Issuer)}
 	var err error
-	p.guard, err = g.guard.With(p.policy)
+	p.guard, err = rs.config.Guard.With(p.policy)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: route %s: %w", r.name(), err)
 	}
 	reach.Addresses, reach.TLS = r.Upstreams, r.TLS
 	reach.Connect, reach.Response = r.Connect, r.Response
 	reach.Health = upstream.Health{Path: r.Health.Path, Every: r.Health.Every, Timeout: r.Health.Timeout}
-	reach.Checks = &g.checks
-	reach.Reserve, reach.Release = g.reserveUpstream, g.front.Limiter().ReleaseUpstream
-	reach.Logger = g.log.With("route", r.name())
+	reach.Checks = &rs.checks
+	reach.Reserve, reach.Release = rs.reserve, rs.config.Release
+	reach.Logger = rs.log.With("route", r.name())
 	if p.pool, err = upstream.New(reach); err != nil {
 		return nil, fmt.Errorf("gateway: route %s: %w", r.name(), err)
 	}
@@ -72,7 +68,7 @@ func (g *Gateway) newProxy(r Route, reach upstream.Config) (*proxy, error) {
 		p.requirement = wsauth.Optional
 	}
 	if p.extractors = r.Extractors; p.extractors == nil {
-		p.extractors = g.extractors
+		p.extractors = rs.config.Extractors
 	}
 	p.cors = newCORSPolicy(r.name(), r.CORS, credentialHeaders(p.extractors))
 	p.quick, p.takesTickets = p.isQuickRoute(p.extractors), !r.Public && slices.ContainsFunc(p.extractors, isTicket)
@@ -106,9 +102,7 @@ func (p *proxy) policy(c *wsauth.Config) {
 
 // ServeHTTP answers a request whose path has passed readPath.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := recordOf(r.Context())
-	x.route = p.label
-	x.share(p.cors, r)
+	recordOf(r.Context()).route = p.label
 	c := p.route.CORS
 	switch {
 	case c != nil && c.Upstream && !p.route.Public && isPreflight(r):
@@ -133,12 +127,8 @@ func (p *proxy) serveGuarded(w http.ResponseWriter, r *http.Request) {
 }
 
 // asksForUpgrade reports whether r asks to change the protocol. It agrees with
-// the guard, which refuses all such requests but WebSocket handshakes. An
-// offer of h2c alone does not count, because it is removed.
-func asksForUpgrade(r *http.Request) bool {
-	offers := r.Header["Upgrade"]
-	return len(offers) > 0 && !httpx.IsOnly(offers, "h2c")
-}
+// the guard, which refuses all such requests but WebSocket handshakes.
+func asksForUpgrade(r *http.Request) bool { return httpx.AsksForUpgrade(r.Header) }
 
 // outgoing writes into h, a header for the upstream, the identity and address
 // of the client that sent in, and the host and scheme that it used. It first
@@ -153,8 +143,8 @@ func (p *proxy) outgoing(in *http.Request, h http.Header, claims *token.Claims) 
 		h.Set("X-Forwarded-For", ip)
 		h.Set("X-Real-Ip", ip)
 	}
-	p.gateway.loops.mark(h, in)
+	p.routes.loops.mark(h, in)
 	h.Set("X-Forwarded-Host", in.Host)
 	h.Set("X-Forwarded-Proto", forwarded.Scheme(in))
-	return p.teller.add(h, claims)
+	return p.identity.add(h, claims)
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -130,9 +131,9 @@ func leadsUp(path string) bool {
 // readings: each reading must belong to p. If the routes of the host have
 // different rules, p must also have LenientPaths, because a server may have
 // yet another reading.
-func (g *Gateway) takes(now *routing, host string, p *proxy, ways []string) bool {
-	return (p.route.LenientPaths || now.router.hasOneRule(host)) && !slices.ContainsFunc(ways, func(way string) bool {
-		return g.isOwn(way, now) || now.router.lookUp(host, way) != p || now.router.bypassed(target{host: host, path: way}, p) != nil
+func (t *routeTable) takes(host string, p *proxy, ways []string) bool {
+	return (p.route.LenientPaths || t.router.hasOneRule(host)) && !slices.ContainsFunc(ways, func(way string) bool {
+		return t.isOwn(way) || t.router.lookUp(host, way) != p || t.router.bypassed(target{host: host, path: way}, p) != nil
 	})
 }
 
@@ -140,17 +141,17 @@ func (g *Gateway) takes(now *routing, host string, p *proxy, ways []string) bool
 // the ticket request or at the host of any route. ways are the readings of the
 // path if it has several. mayOpen returns true if no route is found: the
 // socket may be for another gateway that shares the store.
-func (of *routing) mayOpen(g *Gateway, host, path string, ways []string) bool {
+func (t *routeTable) mayOpen(host, path string, ways []string) bool {
 	hosts := []string{host}
-	for _, p := range of.byName {
+	for _, p := range t.byName {
 		hosts = append(hosts, strings.Replace(p.route.Host, "*", "any", 1))
 	}
 	found := false
 	for _, host := range hosts {
-		p := of.router.lookUp(host, path)
+		p := t.router.lookUp(host, path)
 		switch {
 		case p == nil:
-		case ways == nil && of.router.bypassed(target{host: host, path: path}, p) == nil, ways != nil && g.takes(of, host, p, ways):
+		case ways == nil && t.router.bypassed(target{host: host, path: path}, p) == nil, ways != nil && t.takes(host, p, ways):
 			return true
 		default:
 			found = true
@@ -159,19 +160,41 @@ func (of *routing) mayOpen(g *Gateway, host, path string, ways []string) bool {
 	return !found
 }
 
+// CheckTicketPath returns an error if the routes would refuse every socket at
+// the path for which a ticket is requested, because servers interpret the path
+// in different ways.
+func (rs *Routes) CheckTicketPath(r *http.Request, path string) error {
+	decoded, err := url.PathUnescape(path)
+	isPlain := err == nil && isPlain(path, decoded)
+	var ways []string
+	if err == nil && !isPlain {
+		ways = readings(path, decoded)
+	}
+	switch {
+	case ways == nil && !isPlain:
+		return errors.New("path can be read in two ways: write it without dots, controls and escapes of escapes")
+	case rs.table.Load().mayOpen(hostOf(r), decoded, ways):
+		return nil
+	case ways == nil:
+		return errors.New("path is that of another route for some servers: write it with the capitals and the final slash of its route")
+	}
+	return errors.New(looseDetail)
+}
+
 const looseDetail = "path can be read in two ways, and routes of this host have different rules: write it without empty parts, backslashes, semicolons and escaped slashes, or set lenient_paths for the route"
 
 var looseHere = problemHandler(http.StatusBadRequest, "invalid_request", "The "+looseDetail)
 
-// refuseReadings refuses a request whose path has readings that p does not
-// take.
-func (g *Gateway) refuseReadings(w http.ResponseWriter, r *http.Request, now *routing, p *proxy) {
-	if p == nil || p.route.LenientPaths || now.router.hasOneRule(hostOf(r)) {
+// refuseReadings refuses a request whose path has readings that its route does
+// not take.
+func (rs *Routes) refuseReadings(w http.ResponseWriter, r *http.Request, m Match) {
+	p := m.proxy
+	if p == nil || p.route.LenientPaths || m.table.router.hasOneRule(hostOf(r)) {
 		ambiguous(w, r) // one of the readings belongs to another route
 		return
 	}
 	recordOf(r.Context()).route = p.label
-	g.log.Info("refused", "reason", "invalid_request", "route", p.route.name(), "remote", r.RemoteAddr,
+	rs.log.Info("refused", "reason", "invalid_request", "route", p.route.name(), "remote", r.RemoteAddr,
 		"error", "the path can be read in two ways, and routes of its host have different rules; lenient_paths of the route takes it")
 	refuseAsAmbiguous(w, r, looseHere)
 }

@@ -135,8 +135,7 @@ func FuzzReadings(f *testing.F) {
 	for _, r := range []Route{{Path: "/", Public: true, LenientPaths: true}, {Path: "/app/", LenientPaths: true}, {Path: "/admin/"}, {Path: "/app/admin", LenientPaths: true}} {
 		all = append(all, &proxy{route: r})
 	}
-	now := &routing{router: newRouter(all)}
-	g := &Gateway{authPrefix: "/auth"}
+	now := newRouteTable(&Routes{config: ProxyConfig{Own: OwnPaths{Prefix: "/auth"}}}, all)
 	f.Fuzz(func(t *testing.T, raw string) {
 		u, err := url.ParseRequestURI(raw)
 		if err != nil {
@@ -146,7 +145,7 @@ func FuzzReadings(f *testing.F) {
 		r.URL, r.RequestURI = u, raw
 		ways, ok := readPath(r)
 		p := now.router.find(r)
-		if !ok || ways == nil || p == nil || !g.takes(now, hostOf(r), p, ways) {
+		if !ok || ways == nil || p == nil || !now.takes(hostOf(r), p, ways) {
 			return
 		}
 		slashes := strings.NewReplacer("%2f", "/", "%2F", "/").Replace(u.EscapedPath())

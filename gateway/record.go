@@ -29,8 +29,7 @@ type record struct {
 	reason  wsauth.Reason // why a plain request was refused
 	status  int
 	bytes   int64
-	cors    *corsAnswer // nil if the answer has no CORS headers
-	line    *line       // nil without an access log
+	line    *line // nil without an access log
 }
 
 type recordKey struct{}
@@ -132,10 +131,7 @@ func endReason(end *wsauth.EndError, result relay.Result) string {
 
 // An observer records the decisions of the guard. It implements
 // [wsauth.Observer].
-type observer struct {
-	metrics *metrics
-	live    *live
-}
+type observer struct{ gateway *Gateway }
 
 // Refused records the refusal in the record of the request.
 func (observer) Refused(r *http.Request, e *wsauth.Error) { recordOf(r.Context()).refused(e) }
@@ -145,14 +141,14 @@ func (observer) Refused(r *http.Request, e *wsauth.Error) { recordOf(r.Context()
 func (observer) Opened(*wsauth.Socket) {}
 
 // Renewed ends a socket that may not stay open with its new claims.
-func (o observer) Renewed(s *wsauth.Socket) { o.live.review(s) }
+func (o observer) Renewed(s *wsauth.Socket) { o.gateway.routes.Renewed(s) }
 
 // Ended does nothing: the relay reports the end with more details.
 func (observer) Ended(*wsauth.Socket, *wsauth.EndError) {}
 
 // Revoked counts the revocations.
 func (o observer) Revoked(revocations []store.Revocation, _ int, took time.Duration) {
-	o.metrics.revoked(revocations, took)
+	o.gateway.metrics.revoked(revocations, took)
 }
 
 // A recorder is a ResponseWriter that records the status and the size of the
@@ -162,28 +158,17 @@ type recorder struct {
 	record *record
 }
 
-// WriteHeader records the status and writes the CORS headers. Only here do all
-// answers pass: a proxy copies the upstream's headers late, and clears the
-// header after an interim answer.
+// WriteHeader records the status.
 func (w *recorder) WriteHeader(status int) {
-	w.share()
 	if w.record.status == 0 && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
 		w.record.status = status
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// share writes the CORS headers.
-func (w *recorder) share() {
-	if c := w.record.cors; c != nil {
-		c.policy.write(w.Header(), c.origin)
-	}
-}
-
 // Write counts the bytes of the answer.
 func (w *recorder) Write(p []byte) (int, error) {
 	if w.record.status == 0 {
-		w.share()
 		w.record.status = http.StatusOK
 	}
 	n, err := w.ResponseWriter.Write(p)
@@ -196,7 +181,6 @@ func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err == nil {
 		w.record.taken = true
-		w.record.cors = nil // not needed any more, and a socket may live long
 	}
 	return conn, buffered, err
 }

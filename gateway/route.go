@@ -234,7 +234,7 @@ func (r Route) check() (Route, faults) {
 		if err := CheckUpstream(u); err != nil {
 			wrong.add(fmt.Sprintf("Upstreams[%d]", i), "%w", err)
 		} else if slices.Contains(r.Upstreams[:i], u) {
-			wrong.add(fmt.Sprintf("Upstreams[%d]", i), "%s stands twice", u)
+			wrong.add(fmt.Sprintf("Upstreams[%d]", i), "%s is listed twice; leave one out", u)
 		}
 	}
 	if r.Public && (r.Requirement != wsauth.Access || len(r.Scopes)+len(r.Claims)+len(r.Headers) > 0 || r.Assertion != "") {

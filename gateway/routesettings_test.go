@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -164,7 +163,7 @@ func TestIdleSocketsEnd(t *testing.T) {
 
 // TestClaimsOfARoute: who has another role or scope is told that it may not.
 func TestClaimsOfARoute(t *testing.T) {
-	p := &proxy{gateway: &Gateway{log: slog.New(slog.DiscardHandler)}, route: Route{Scopes: []string{"chat:read", "chat:write"}, Claims: map[string][]string{"realm.roles": {"admin", "ops"}}}}
+	p := &proxy{routes: &Routes{}, route: Route{Scopes: []string{"chat:read", "chat:write"}, Claims: map[string][]string{"realm.roles": {"admin", "ops"}}}}
 	for name, c := range map[string]struct {
 		extra map[string]any
 		why   string // of a refusal

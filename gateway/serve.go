@@ -24,7 +24,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.front.Se
 
 // serveRequest serves a request that net/http has read; see [front.Config].
 func (g *Gateway) serveRequest(w http.ResponseWriter, r *http.Request, place *connlimit.Place) {
-	g.serve(w, r, place, g.match(r))
+	g.serve(w, r, place, g.routes.Match(r))
 }
 
 // serveHandshake serves a handshake that an event loop has read; see
@@ -32,10 +32,10 @@ func (g *Gateway) serveRequest(w http.ResponseWriter, r *http.Request, place *co
 // serves the handshake itself.
 func (g *Gateway) serveHandshake(h *front.Handshake, r *http.Request) {
 	if !h.IsIdle() {
-		go func() { g.finishHandshake(h, r, g.match(r)) }()
+		go func() { g.finishHandshake(h, r, g.routes.Match(r)) }()
 		return
 	}
-	m := g.match(r)
+	m := g.routes.Match(r)
 	if !g.isQuick(r, m) {
 		go g.finishHandshake(h, r, m)
 		return
@@ -47,19 +47,19 @@ func (g *Gateway) serveHandshake(h *front.Handshake, r *http.Request) {
 // isQuick reports whether no step of serving a handshake can block: keys,
 // tickets and revocations need no other server, and the upstream is on this
 // machine. That holds for the routes of m only, so these must serve it.
-func (g *Gateway) isQuick(r *http.Request, m match) bool {
-	return m.isQuick(r) && !g.hasProviders && g.guard.Ready() == nil
+func (g *Gateway) isQuick(r *http.Request, m Match) bool {
+	return m.IsQuick(r) && !g.hasProviders && g.guard.Ready() == nil
 }
 
 // finishHandshake answers a handshake that an event loop has read.
-func (g *Gateway) finishHandshake(h *front.Handshake, r *http.Request, m match) {
+func (g *Gateway) finishHandshake(h *front.Handshake, r *http.Request, m Match) {
 	defer h.Finish()
 	g.serve(h, r, h.Place(), m)
 }
 
 // serve answers a request, whose client has been identified, by the routes of
 // m, and records its outcome.
-func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, place *connlimit.Place, m match) {
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, place *connlimit.Place, m Match) {
 	x := &record{gateway: g, begun: time.Now(), route: g.metrics.elsewhere, upgrade: asksForUpgrade(r)}
 	if g.access {
 		x.line = newLine(r)
@@ -73,16 +73,19 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, place *connlimit
 	body.linger(w)
 }
 
-// answer answers a request. The steps that need no route come first, so that
-// each answer has the CORS headers of the route nevertheless.
-func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, place *connlimit.Place, m match, x *record) {
+// answer answers a request. The steps that need no route come first, but every
+// answer has the CORS headers of the route.
+func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, place *connlimit.Place, m Match, x *record) {
 	defer x.answered()
-	x.share(g.corsOf(r, m, x), r)
+	isHealth := isHealth(r.URL.Path) && !m.IsExact(r)
+	cors := g.routes.CORSOf(r, m, isHealth)
+	bare := w
+	w = cors.Wrap(w, r)
 	if refuse := g.head.check(r); refuse != nil {
 		refuse(w, r)
 		return
 	}
-	if isHealth(r.URL.Path) && !m.isExact(r) {
+	if isHealth {
 		g.health.ServeHTTP(w, r)
 		return
 	}
@@ -93,11 +96,11 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, place *connlimi
 	}
 	defer func() { admission.End(x.taken) }()
 	switch {
-	case g.answerPreflight(w, r, x):
+	case g.routes.AnswerPreflight(bare, r, cors):
 	case g.demo != nil:
 		g.own.ServeHTTP(w, r)
 	default:
-		g.serveMatch(w, r, m)
+		g.routes.Serve(w, r, m, g.own)
 	}
 }
 

@@ -23,7 +23,7 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request) {
 		p.guard.Refuse(w, r, err)
 		return
 	}
-	response, err := wsconn.Take(w, p.gateway.held)
+	response, err := wsconn.Take(w, p.routes.config.Guard.Paused)
 	if err != nil {
 		p.guard.Refuse(w, r, err)
 		return
@@ -59,10 +59,10 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request) {
 // already sent.
 func (o *opening) tie(backend *upstream.Socket, fromClient []byte) {
 	p, socket, record := o.proxy, o.socket, recordOf(o.r.Context())
-	p.gateway.live.add(socket, targetOf(o.r), p, backend.Address)
+	p.routes.live.add(socket, targetOf(o.r), p, backend.Address)
 	record.opened()
 	taken := o.w.Take().Handover(func(bare net.Conn, closed func()) wsconn.Ender {
-		return p.carrier.Carry(relay.Pair{
+		return p.routes.config.Carrier.Carry(relay.Pair{
 			Client:       bare,
 			Upstream:     backend.Conn,
 			FromClient:   fromClient,
@@ -77,14 +77,14 @@ func (o *opening) tie(backend *upstream.Socket, fromClient []byte) {
 				socket.End(faultOf(code, reason, limit))
 			},
 			Closed: func(result relay.Result) {
-				p.gateway.live.remove(socket)
+				p.routes.live.remove(socket)
 				closed()
 				record.ended(socket.Err(), result)
 			},
 		})
 	})
 	if !taken { // the socket has ended in the meantime
-		p.gateway.live.remove(socket)
+		p.routes.live.remove(socket)
 		_ = backend.Close()
 		record.ended(socket.Err(), relay.Result{By: relay.TheOwner})
 	}
@@ -113,7 +113,7 @@ func (p *proxy) failure(err error) *wsauth.Error {
 	if errors.Is(err, upstream.ErrTimeout) || isTimeout(err) {
 		reason = wsauth.GatewayTimeout
 	}
-	p.gateway.metrics.failed(p.route.name(), string(reason))
+	p.routes.config.Metrics.failed(p.route.name(), string(reason))
 	return &wsauth.Error{Reason: reason, Message: reason.Outcome().Text, Err: fmt.Errorf("route %s: %w", p.route.name(), err)}
 }
 

@@ -16,7 +16,7 @@ import (
 // counted with the reason of its end.
 func TestEndWhileTied(t *testing.T) {
 	r := behind(t, newBackend(t))
-	p := r.g.routing.Load().byName["/"]
+	p := r.g.routes.table.Load().byName["/"]
 	client, peer := net.Pipe()
 	defer peer.Close()
 	closed := make(chan struct{})

@@ -117,7 +117,7 @@ func TestUpdateWhileRenewing(t *testing.T) {
 					}
 				})
 			}
-			r.g.authorized.Store(&update)
+			r.g.routes.authorized.Store(&update)
 			r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh))) // that of a refresh is not
 			if name == "refuse" {
 				r.wantClose(conn, 1012, "restarting")
@@ -155,7 +155,7 @@ func TestUpdateRefused(t *testing.T) {
 	r := behind(t, b)
 	access, refresh := r.login()
 	conn := r.socket("/chat", bearer(access))
-	before := r.g.routing.Load()
+	before := r.g.routes.table.Load()
 	good := Route{Path: "/public/", Upstreams: []string{other.URL}}
 	for name, routes := range map[string][]Route{
 		"none":        nil,
@@ -168,7 +168,7 @@ func TestUpdateRefused(t *testing.T) {
 		if err := r.g.Update(routes); err == nil {
 			t.Errorf("%s: no error", name)
 		}
-		if r.g.routing.Load() != before {
+		if r.g.routes.table.Load() != before {
 			t.Errorf("%s: the routes have changed", name)
 		}
 	}
@@ -228,7 +228,7 @@ func TestUpdateKeepsWhatIsUnchanged(t *testing.T) {
 	if ask(); late.count() != 0 {
 		t.Errorf("the upstream that was down got %d requests", late.count())
 	}
-	if names := slices.Sorted(maps.Keys(r.g.routing.Load().byName)); !slices.Equal(names, []string{"/new", "/public/"}) {
+	if names := slices.Sorted(maps.Keys(r.g.routes.table.Load().byName)); !slices.Equal(names, []string{"/new", "/public/"}) {
 		t.Errorf("routes %q", names)
 	}
 	route.Response = time.Minute + time.Second
@@ -253,7 +253,7 @@ func TestRouteFaults(t *testing.T) {
 		"host and port":      func(r *Route) { r.Upstreams = []string{"http://127.0.0.1:9000/base"} },
 		"has no query":       func(r *Route) { r.Upstreams = []string{"http://127.0.0.1:9000?key=secret"} },
 		"whole path":         func(r *Route) { r.Upstreams = []string{"unix:app.sock"} },
-		"stands twice":       func(r *Route) { r.Upstreams = append(r.Upstreams, r.Upstreams[0]) },
+		"is listed twice":    func(r *Route) { r.Upstreams = append(r.Upstreams, r.Upstreams[0]) },
 		"Public:":            func(r *Route) { r.Public, r.Scopes = true, []string{"x"} },
 		"optional lets":      func(r *Route) { r.Requirement, r.Scopes = wsauth.Optional, []string{"x"} },
 		"none of the":        func(r *Route) { r.Requirement = 9 },
@@ -298,7 +298,7 @@ func (r *rig) wantNoneLive() {
 	if err := <-r.served; err != nil {
 		r.t.Error(err)
 	}
-	if n := len(r.g.live.all()); n != 0 {
+	if n := len(r.g.routes.live.all()); n != 0 {
 		r.t.Errorf("%d are live after the end", n)
 	}
 }

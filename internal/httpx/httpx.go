@@ -108,6 +108,14 @@ func LowerASCII(s string) string {
 	return s
 }
 
+// AsksForUpgrade reports whether a request with this header asks to change the
+// protocol. An offer of h2c alone does not count, because it is removed; see
+// [StripUpgrade].
+func AsksForUpgrade(h http.Header) bool {
+	offers := h["Upgrade"]
+	return len(offers) > 0 && !IsOnly(offers, "h2c")
+}
+
 // StripUpgrade removes the offer to upgrade the protocol, which some clients
 // add to each request, so that no upstream server accepts it.
 func StripUpgrade(h http.Header) {
