@@ -10,6 +10,7 @@ import (
 
 	"wsauth/internal/wsframe"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -40,7 +41,7 @@ func admitting(t *testing.T, change func(*Config)) (*Guard, *token.Issuer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Config{Extractors: []Extractor{Header{}, FirstMessage{}}, Revocations: store.NewMemory(0)}
+	c := Config{Extractors: []Extractor{Header{}, FirstMessage{}}, Revocations: memory.New(store.Limits{})}
 	if c.Verifier, err = token.NewVerifier(token.VerifierConfig{Keys: keys}); err != nil {
 		t.Fatal(err)
 	}

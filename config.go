@@ -251,7 +251,7 @@ func (c Config) checkStores() []error {
 		switch l.(type) {
 		case Ticket:
 			if c.Tickets == nil || isNil(c.Tickets) {
-				faults = append(faults, fmt.Errorf("wsauth: Config.Tickets: required by Extractors[%d]; store.NewMemory makes one", i))
+				faults = append(faults, fmt.Errorf("wsauth: Config.Tickets: required by Extractors[%d]; memory.New makes one", i))
 			}
 		case FirstMessage:
 			if first++; first > 1 {

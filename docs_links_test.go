@@ -232,8 +232,8 @@ func TestFoldersInReadme(t *testing.T) {
 // wsauth.Config.Origins, is one. So are the names without a package in the
 // pages about the library, such as Config.Origins.
 func TestGoNamesInPages(t *testing.T) {
-	names := exported(t, ".", "token", "token/keyring", "token/jwks", "idp", "store", "store/bolt", "gateway", "client")
-	packages := regexp.MustCompile("`(wsauth|token|keyring|jwks|idp|store|bolt|gateway)\\.([A-Z]\\w*(?:\\.[A-Z]\\w*)?)`")
+	names := exported(t, ".", "token", "token/keyring", "token/jwks", "idp", "store", "store/bolt", "store/memory", "store/storekit", "gateway", "client")
+	packages := regexp.MustCompile("`(wsauth|token|keyring|jwks|idp|store|bolt|memory|storekit|gateway)\\.([A-Z]\\w*(?:\\.[A-Z]\\w*)?)`")
 	types := regexp.MustCompile("`(Config|Guard|Socket|Sessions|Claims|Gateway|FirstMessage|Limits)\\.([A-Z]\\w*)(?:\\(\\))?`")
 	found := 0
 	for _, page := range pages(t) {
@@ -274,6 +274,7 @@ import (
 	"wsauth"
 	"wsauth/idp"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token/jwks"
 )
 
@@ -282,7 +283,7 @@ var (
 	mux      *http.ServeMux
 	verifier wsauth.Verifier
 
-	_ = []any{errors.Is, idp.New, jwks.New, net.Listen, proxyproto.NewConn, store.NewMemory, time.Second, wsauth.New}
+	_ = []any{errors.Is, idp.New, jwks.New, net.Listen, proxyproto.NewConn, store.ErrFull, memory.New, time.Second, wsauth.New}
 )
 
 func echo(http.ResponseWriter, *http.Request) {}

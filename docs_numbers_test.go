@@ -10,13 +10,14 @@ import (
 
 	"wsauth/internal/wsconn"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
 // TestNumbersInPages: where a page says a number of the guard in a sentence,
 // it is that of the code.
 func TestNumbersInPages(t *testing.T) {
-	guard, err := New(Config{Verifier: refusingVerifier{}, Revocations: store.NewMemory(0)})
+	guard, err := New(Config{Verifier: refusingVerifier{}, Revocations: memory.New(store.Limits{})})
 	if err != nil {
 		t.Fatal(err)
 	}

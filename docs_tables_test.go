@@ -18,7 +18,7 @@ func TestReadmeCosts(t *testing.T) {
 	rows := tableRows(readDoc(t, "README.md"), "| | at most |")
 	targets := []struct{ file, function, row string }{
 		{"bench/figures.go", "handshake", "CPU of a guarded handshake"},
-		{"bench/figures.go", "memory", "memory of an idle guarded socket"},
+		{"bench/figures.go", "socketMemory", "memory of an idle guarded socket"},
 		{"bench/session.go", "session", "what the guard itself holds of a socket"},
 		{"bench/figures.go", "expiry", "from the expiry of a token to the close frame"},
 		{"bench/revoke.go", "revokeEach", "from a logout to the close frame"},

@@ -14,6 +14,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -61,7 +62,7 @@ func serveBare(guard *wsauth.Guard, conn net.Conn) error {
 // A server that takes connections over itself needs no net/http: it asks the
 // guard, registers the socket, and is told when to end it.
 func ExampleGuard_Admit() {
-	guard, issuer := newGuard(wsauth.Config{Revocations: store.NewMemory(0)})
+	guard, issuer := newGuard(wsauth.Config{Revocations: memory.New(store.Limits{})})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)

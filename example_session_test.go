@@ -13,6 +13,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -80,7 +81,7 @@ func mustIssue(t *token.Token, err error) *token.Token {
 // Log out everywhere: every socket of the user is closed before Revoke
 // returns, and the token opens no other.
 func ExampleGuard_Revoke() {
-	guard, issuer := newGuard(wsauth.Config{Revocations: store.NewMemory(0)})
+	guard, issuer := newGuard(wsauth.Config{Revocations: memory.New(store.Limits{})})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
 	defer server.Close()
 	access := mustIssue(issuer.Access("ada", token.Options{SessionID: store.NewSessionID()}))
@@ -112,7 +113,7 @@ func ExampleGuard_Revoke() {
 
 // Operators list the open sockets, a page at a time.
 func ExampleGuard_Sockets() {
-	guard, issuer := newGuard(wsauth.Config{Revocations: store.NewMemory(0)})
+	guard, issuer := newGuard(wsauth.Config{Revocations: memory.New(store.Limits{})})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
 	defer server.Close()
 	for _, name := range []string{"ada", "bert", "cleo"} {
@@ -147,7 +148,7 @@ func ExampleGuard_Sockets() {
 func ExampleGuard_IssueTicket() {
 	guard, issuer := newGuard(wsauth.Config{
 		Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}},
-		Tickets:    store.NewMemory(0),
+		Tickets:    memory.New(store.Limits{}),
 	})
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /ticket", func(w http.ResponseWriter, r *http.Request) {

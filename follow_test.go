@@ -12,6 +12,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 )
 
 // counter is a Follower that counts.
@@ -83,7 +84,7 @@ func TestFollow(t *testing.T) {
 		for _, transfer := range transfers {
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: store.NewMemory(0)}))
+					g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: memory.New(store.Limits{})}))
 					defer g.Shutdown(context.Background()) //nolint:errcheck // It may find a request.
 					seen := &counter{}
 					s, session := follow(g, seen, transfer)
@@ -118,7 +119,7 @@ func TestFollow(t *testing.T) {
 // TestFollowRevokedBefore: what was revoked in the first second ends with it.
 func TestFollowRevokedBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: store.NewMemory(0)}))
+		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: memory.New(store.Limits{})}))
 		defer g.Shutdown(context.Background()) //nolint:errcheck // It does not wait for requests.
 		s, _ := follow(g, nil, wsauth.Bounded)
 		begun := time.Now()

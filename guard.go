@@ -7,7 +7,7 @@ import (
 
 	"wsauth/internal/forwarded"
 	"wsauth/internal/ratelimit"
-	"wsauth/store"
+	"wsauth/internal/revindex"
 )
 
 // A Guard authenticates requests, and ends sockets when their credentials
@@ -21,8 +21,8 @@ type Guard struct {
 	proxies        *forwarded.Policy
 
 	sockets     *registry
-	requests    *registry    // long ones; see Follow
-	revocations *store.Index // nil without Config.Revocations
+	requests    *registry       // long ones; see Follow
+	revocations *revindex.Index // nil without Config.Revocations
 	now         func() time.Time
 	pulse       *pulse
 	held        func() bool     // g.Paused, made once

@@ -13,6 +13,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -91,7 +92,7 @@ func TestHold(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: store.NewMemory(0)}))
+				g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: memory.New(store.Limits{})}))
 				t.Cleanup(func() { _ = g.Shutdown(context.Background()) })
 				s := hold(g)
 				if n := len(slices.Collect(g.Sockets(wsauth.Filter{Subject: "ada"}))); s.done() || n != 1 {
@@ -148,7 +149,7 @@ func TestHoldOverALimit(t *testing.T) {
 // sockets.
 func TestWith(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: store.NewMemory(0)}))
+		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: memory.New(store.Limits{})}))
 		query := must(g.With(func(c *wsauth.Config) { c.Extractors = []wsauth.Extractor{wsauth.Query{Name: "token"}} }))
 		r := httptest.NewRequest(http.MethodGet, "/?token=x", nil)
 		if _, err := query.Check(r, wsauth.Access); err != nil {

@@ -14,6 +14,7 @@ import (
 	"wsauth"
 	"wsauth/internal/wstest"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -59,7 +60,7 @@ func TestObserverOfOpenings(t *testing.T) {
 				told, lines := make(witness, 100), &wstest.Log{}
 				var issuer *token.Issuer
 				guard, issuer = newGuard(wsauth.Config{
-					Revocations: store.NewMemory(0), Observer: told, Refusal: how, Logger: slog.New(slog.NewTextHandler(lines, nil)),
+					Revocations: memory.New(store.Limits{}), Observer: told, Refusal: how, Logger: slog.New(slog.NewTextHandler(lines, nil)),
 				})
 				server := httptest.NewServer(guard.Require(wsauth.Access)(c.serve))
 				defer server.Close()

@@ -14,6 +14,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -54,7 +55,7 @@ func (w witness) saw(t *testing.T, want ...string) {
 // opens, is renewed and ends, and of plain requests that pass, nothing.
 func TestObserver(t *testing.T) {
 	told := make(witness, 100)
-	guard, issuer := newGuard(wsauth.Config{Revocations: store.NewMemory(0), Observer: told})
+	guard, issuer := newGuard(wsauth.Config{Revocations: memory.New(store.Limits{}), Observer: told})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/events":
@@ -126,7 +127,7 @@ func TestObserver(t *testing.T) {
 // TestDrain: a guard that drains admits no socket, ends those that are open,
 // and answers plain requests as before.
 func TestDrain(t *testing.T) {
-	guard, issuer := newGuard(wsauth.Config{Revocations: store.NewMemory(0)})
+	guard, issuer := newGuard(wsauth.Config{Revocations: memory.New(store.Limits{})})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
 			chat(w, r)

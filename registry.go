@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"wsauth/internal/ratelimit"
+	"wsauth/internal/revindex"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -264,7 +265,7 @@ func (r *registry) named(g grain, name string) []*Socket {
 func (r *registry) concerned(v store.Revocation) []*Socket {
 	return slices.DeleteFunc(r.within(v), func(s *Socket) bool {
 		claims := s.Claims()
-		return claims == nil || s.end.Load() != nil || !v.Concerns(claims) && (v.Before.IsZero() || !s.knownAt(v.Before))
+		return claims == nil || s.end.Load() != nil || !revindex.Concerns(v, claims) && (v.Before.IsZero() || !s.knownAt(v.Before))
 	})
 }
 

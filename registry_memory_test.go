@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -165,7 +166,7 @@ func TestTicketThatIsTooLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := New(Config{Verifier: verifier, Tickets: store.NewMemory(0), Extractors: []Extractor{Ticket{}}})
+	g, err := New(Config{Verifier: verifier, Tickets: memory.New(store.Limits{}), Extractors: []Extractor{Ticket{}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,9 +224,9 @@ func TestConfigAtItsBounds(t *testing.T) {
 		"port 65536":       {origins("https://app.example:65536"), "the port is not from 1 to 65535"},
 		"a domain":         {domain("app.example"), ""},
 		"no domain":        {domain("app example"), "is not a valid cookie domain"},
-		"tickets":          {tickets(store.NewMemory(0)), ""},
+		"tickets":          {tickets(memory.New(store.Limits{})), ""},
 		"without tickets":  {tickets(nil), "Config.Tickets: required"},
-		"tickets of a nil": {tickets((*store.Memory)(nil)), "Config.Tickets: required"},
+		"tickets of a nil": {tickets((*memory.Store)(nil)), "Config.Tickets: required"},
 	} {
 		tt.config.Verifier = refusingVerifier{}
 		guard, err := New(tt.config)

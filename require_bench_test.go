@@ -12,6 +12,7 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -38,7 +39,7 @@ func BenchmarkRequire(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	g, err := New(Config{Verifier: verifier, Revocations: store.NewMemory(0)})
+	g, err := New(Config{Verifier: verifier, Revocations: memory.New(store.Limits{})})
 	if err != nil {
 		b.Fatal(err)
 	}

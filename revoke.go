@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"time"
 
+	"wsauth/internal/revindex"
 	"wsauth/store"
 	"wsauth/token"
 )
 
 // follow starts to follow the log of revocations.
 func (g *Guard) follow(log store.Revocations) error {
-	index, err := store.NewIndex(store.IndexConfig{Revocations: log, OnRevoke: g.endRevoked, Logger: g.config.Logger, Now: g.now})
+	index, err := revindex.New(revindex.Config{Log: log, OnRevoke: g.endRevoked, Logger: g.config.Logger, Now: g.now})
 	if err != nil {
 		return fmt.Errorf("wsauth: Config.Revocations: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"wsauth/internal/wsconn"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -54,7 +55,7 @@ func inSuspension(t *testing.T, revocations bool, f func(t *testing.T, x *suspen
 		x := &suspension{}
 		c := Config{Verifier: new(token.Verifier), Extractors: []Extractor{FirstMessage{}}}
 		if revocations {
-			x.log = &failingLog{Memory: store.NewMemory(0)}
+			x.log = &failingLog{Store: memory.New(store.Limits{})}
 			c.Revocations = x.log
 		}
 		begun := time.Now()

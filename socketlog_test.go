@@ -15,6 +15,7 @@ import (
 	"wsauth"
 	"wsauth/internal/wstest"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -82,7 +83,7 @@ func TestSocketLines(t *testing.T) {
 			guard, err := wsauth.New(wsauth.Config{
 				Observer:   ended,
 				Verifier:   verifierOf(token.Claims{Subject: c.subject, SessionID: c.sid}),
-				Extractors: c.extractors, Revocations: store.NewMemory(0), Logger: slog.New(slog.NewTextHandler(lines, nil)),
+				Extractors: c.extractors, Revocations: memory.New(store.Limits{}), Logger: slog.New(slog.NewTextHandler(lines, nil)),
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -10,12 +10,13 @@ import (
 
 	"wsauth/internal/wsconn"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
 // A failingLog is a log whose store can be made to fail.
 type failingLog struct {
-	*store.Memory
+	*memory.Store
 	fails atomic.Bool
 }
 
@@ -25,21 +26,21 @@ func (f *failingLog) Read(ctx context.Context, after store.Cursor) (store.Page, 
 	if f.fails.Load() {
 		return store.Page{}, errStoreDown
 	}
-	return f.Memory.Read(ctx, after)
+	return f.Store.Read(ctx, after)
 }
 
 func (f *failingLog) Wait(ctx context.Context, after store.Cursor) error {
 	if f.fails.Load() {
 		return errStoreDown
 	}
-	return f.Memory.Wait(ctx, after)
+	return f.Store.Wait(ctx, after)
 }
 
 // inStaleness runs f with a guard that has n sockets and follows a log.
 func inStaleness(t *testing.T, n int, f func(t *testing.T, g *Guard, log *failingLog, open []*Socket)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		log := &failingLog{Memory: store.NewMemory(0)}
+		log := &failingLog{Store: memory.New(store.Limits{})}
 		guard, err := New(Config{Verifier: new(token.Verifier), Extractors: []Extractor{FirstMessage{}}, Revocations: log})
 		if err != nil {
 			t.Fatal(err)
@@ -151,7 +152,7 @@ func TestRequestWaitsForTheReader(t *testing.T) {
 		past := time.Now().Add(-time.Minute)
 		g.pulse.last.Store(&past)
 		claims := &token.Claims{Subject: "ada", IssuedAt: past, ExpiresAt: time.Now().Add(time.Hour)}
-		if err := log.Memory.Revoke(t.Context(), store.Revocation{Target: store.TargetSubject, ID: "ada", Before: time.Now(), Expires: claims.ExpiresAt}); err != nil {
+		if err := log.Store.Revoke(t.Context(), store.Revocation{Target: store.TargetSubject, ID: "ada", Before: time.Now(), Expires: claims.ExpiresAt}); err != nil {
 			t.Fatal(err)
 		}
 		gone, cancel := context.WithCancel(t.Context())

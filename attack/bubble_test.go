@@ -17,6 +17,7 @@ import (
 	"wsauth"
 	"wsauth/internal/wstest"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -79,7 +80,7 @@ func inBubble(t *testing.T, config func() wsauth.Config, f func(t *testing.T, x 
 }
 
 // withLog returns a configuration with a log of revocations in memory.
-func withLog() wsauth.Config { return wsauth.Config{Revocations: store.NewMemory(0)} }
+func withLog() wsauth.Config { return wsauth.Config{Revocations: memory.New(store.Limits{})} }
 
 // ask sends a request on a connection of its own, from an address that may be
 // empty. The connection has no deadline afterwards.

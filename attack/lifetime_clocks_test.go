@@ -8,6 +8,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -31,7 +32,7 @@ func withClocks(t *testing.T, c token.VerifierConfig) func() wsauth.Config {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return wsauth.Config{Verifier: v, Revocations: store.NewMemory(0)}
+		return wsauth.Config{Verifier: v, Revocations: memory.New(store.Limits{})}
 	}
 }
 

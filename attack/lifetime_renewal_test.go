@@ -11,6 +11,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -56,7 +57,7 @@ func TestRenewal(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func() wsauth.Config {
-				return wsauth.Config{Revocations: store.NewMemory(0), Authorize: noGuests}
+				return wsauth.Config{Revocations: memory.New(store.Limits{}), Authorize: noGuests}
 			}, func(t *testing.T, x *bubble) {
 				path := c.path
 				if path == "" {
@@ -163,7 +164,7 @@ func TestRevokeDuringARenewal(t *testing.T) {
 	var guard *wsauth.Guard
 	var second *token.Token
 	inBubble(t, func() wsauth.Config {
-		return wsauth.Config{Revocations: store.NewMemory(0), Authorize: func(_ *http.Request, claims *token.Claims) error {
+		return wsauth.Config{Revocations: memory.New(store.Limits{}), Authorize: func(_ *http.Request, claims *token.Claims) error {
 			if second == nil || claims.ID != second.Claims.ID {
 				return nil
 			}

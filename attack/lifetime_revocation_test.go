@@ -20,6 +20,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -91,10 +92,10 @@ func TestRevocation(t *testing.T) {
 // TestRevocationByOthers checks that the guard follows a log that others
 // write.
 func TestRevocationByOthers(t *testing.T) {
-	memory := func() *store.Memory { return store.NewMemory(0) }
-	var log *store.Memory
+	newLog := func() *memory.Store { return memory.New(store.Limits{}) }
+	var log *memory.Store
 	inBubble(t, func() wsauth.Config {
-		log = memory()
+		log = newLog()
 		return wsauth.Config{Revocations: log}
 	}, func(t *testing.T, x *bubble) {
 		socket := x.with(t, login(t, "alice", "s1", token.Options{}))
@@ -198,7 +199,7 @@ func TestRevokeDuringTheHandshake(t *testing.T) {
 	var within atomic.Bool
 	guard, err := wsauth.New(wsauth.Config{
 		Verifier:    newVerifier(t, 0),
-		Revocations: store.NewMemory(0),
+		Revocations: memory.New(store.Limits{}),
 		Authorize: func(_ *http.Request, claims *token.Claims) error {
 			if within.Load() {
 				revoke(claims)
@@ -265,7 +266,7 @@ func TestAfterShutdown(t *testing.T) {
 
 // A deafLog is a log of revocations that can stop answering.
 type deafLog struct {
-	*store.Memory
+	*memory.Store
 	deaf atomic.Bool
 }
 
@@ -273,14 +274,14 @@ func (d *deafLog) Read(ctx context.Context, after store.Cursor) (store.Page, err
 	if d.deaf.Load() {
 		return store.Page{}, errors.New("no answer")
 	}
-	return d.Memory.Read(ctx, after)
+	return d.Store.Read(ctx, after)
 }
 
 func (d *deafLog) Wait(ctx context.Context, after store.Cursor) error {
 	if d.deaf.Load() {
 		return errors.New("no answer")
 	}
-	return d.Memory.Wait(ctx, after)
+	return d.Store.Wait(ctx, after)
 }
 
 // TestStoreLost checks that a guard without its store trusts what it knows for
@@ -288,7 +289,7 @@ func (d *deafLog) Wait(ctx context.Context, after store.Cursor) error {
 func TestStoreLost(t *testing.T) {
 	var log *deafLog
 	inBubble(t, func() wsauth.Config {
-		log = &deafLog{Memory: store.NewMemory(0)}
+		log = &deafLog{Store: memory.New(store.Limits{})}
 		return wsauth.Config{Revocations: log, Staleness: 20 * time.Second}
 	}, func(t *testing.T, x *bubble) {
 		made := login(t, "alice", "s1", token.Options{TTL: time.Hour})
@@ -325,7 +326,7 @@ func TestStoreLost(t *testing.T) {
 // within a second.
 func TestStoreAbsent(t *testing.T) {
 	inBubble(t, func() wsauth.Config {
-		log := &deafLog{Memory: store.NewMemory(0)}
+		log := &deafLog{Store: memory.New(store.Limits{})}
 		log.deaf.Store(true)
 		return wsauth.Config{Revocations: log}
 	}, func(t *testing.T, x *bubble) {

@@ -12,6 +12,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -23,7 +24,7 @@ func ticketConfig(t testing.TB) wsauth.Config {
 	return wsauth.Config{
 		Verifier:   newVerifier(t, 0),
 		Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}},
-		Tickets:    store.NewMemory(0),
+		Tickets:    memory.New(store.Limits{}),
 		Origins:    []string{origin, otherOrigin},
 	}
 }
@@ -293,7 +294,7 @@ func TestTicketOfRevokedParent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c.revocation.Expires = time.Now().Add(time.Hour)
 			config := ticketConfig(t)
-			config.Revocations = store.NewMemory(0)
+			config.Revocations = memory.New(store.Limits{})
 			x := newTarget(t, config)
 			parent, err := x.guard.Check(request(t, plain("POST", "/ticket", bearer(signed(claims())))), wsauth.Access)
 			if err != nil {
@@ -406,7 +407,7 @@ func TestTicketStoreFails(t *testing.T) {
 	}
 	t.Run("R2/full", func(t *testing.T) {
 		config := ticketConfig(t)
-		config.Tickets = store.NewMemoryWithin(store.Limits{Tickets: 2})
+		config.Tickets = memory.New(store.Limits{Tickets: 2})
 		x := newTarget(t, config)
 		k := ticket(t, x.guard, alice.Claims, "/access")
 		ticket(t, x.guard, alice.Claims, "/access")

@@ -11,6 +11,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -35,11 +36,11 @@ func TestFirstMessageChecks(t *testing.T) {
 		"J34/not_fresh": {"/fresh", nil, func(t *testing.T, _ *bubble) string { return access(t) }, wsauth.FreshTokenRequired},
 		"J34/fresh":     {"/fresh", nil, func(*testing.T, *bubble) string { return signed(claims()) }, ""},
 		"J34/ticket": {"/access", func(c *wsauth.Config) {
-			c.Tickets, c.Extractors = store.NewMemory(0), append(c.Extractors, wsauth.Ticket{})
+			c.Tickets, c.Extractors = memory.New(store.Limits{}), append(c.Extractors, wsauth.Ticket{})
 		}, func(t *testing.T, x *bubble) string {
 			return ticket(t, x.guard, issue(t, token.TypeAccess, "alice", token.Options{}).Claims, "/access")
 		}, wsauth.TokenInvalid},
-		"L4/revoked": {"/access", func(c *wsauth.Config) { c.Revocations = store.NewMemory(0) }, func(t *testing.T, x *bubble) string {
+		"L4/revoked": {"/access", func(c *wsauth.Config) { c.Revocations = memory.New(store.Limits{}) }, func(t *testing.T, x *bubble) string {
 			_, err := x.guard.Revoke(t.Context(), store.Revocation{Target: store.TargetSession, ID: "the-login", Expires: time.Now().Add(time.Hour)})
 			if err != nil {
 				t.Fatal(err)

@@ -67,8 +67,8 @@ func (c *child) handshakes(path string, n, goroutines int) (float64, error) {
 	return float64(to.CPU-from.CPU) / float64(n), err
 }
 
-// memory prints the resident memory per idle socket.
-func memory() error {
+// socketMemory prints the resident memory per idle socket.
+func socketMemory() error {
 	const sockets, target = 5000, 0.80
 	var each [2]float64
 	for i, path := range paths {

@@ -45,7 +45,7 @@ var figures = []struct {
 	measure func() error
 }{
 	{"handshake", handshake},
-	{"memory", memory},
+	{"memory", socketMemory},
 	{"session", session},
 	{"expiry", expiry},
 	{"revoke", revoke},

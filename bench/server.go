@@ -20,6 +20,7 @@ import (
 	"wsauth"
 	"wsauth/store"
 	"wsauth/store/bolt"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -71,9 +72,9 @@ func serve(file string) error {
 	if err != nil {
 		return err
 	}
-	var revocations store.Revocations = store.NewMemory(0)
+	var revocations store.Revocations = memory.New(store.Limits{})
 	if file != "" {
-		durable, err := bolt.Open(file, bolt.Options{})
+		durable, err := bolt.Open(file, store.Limits{})
 		if err != nil {
 			return err
 		}

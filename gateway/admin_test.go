@@ -16,6 +16,7 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -390,7 +391,7 @@ func TestAdminStatus(t *testing.T) {
 // What the store does not take is not answered as done, though it has ended
 // here.
 func TestAdminWithAStoreThatFails(t *testing.T) {
-	broken := &failingStore{Memory: store.NewMemory(0)}
+	broken := &failingStore{Store: memory.New(store.Limits{})}
 	r := start(t, func(c *Config) { c.Store = broken })
 	o := r.operator()
 	access, _ := r.login()

@@ -10,6 +10,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -141,7 +142,7 @@ func (r *Route) checkAppParameters() faults {
 		wrong.add("AppParameters", "a public route looks at no parameter; leave it out")
 	}
 	for i, name := range r.AppParameters {
-		c := wsauth.Config{Verifier: nobody{}, Tickets: store.NewMemory(1), Extractors: r.readExtractors(), AppParameters: []string{name}}
+		c := wsauth.Config{Verifier: nobody{}, Tickets: memory.New(store.Limits{Revocations: 1}), Extractors: r.readExtractors(), AppParameters: []string{name}}
 		c.Extractors = slices.DeleteFunc(slices.Clone(c.Extractors), func(l wsauth.Extractor) bool { return tryExtractors(l) != nil })
 		if _, err := wsauth.New(c); err != nil {
 			_, text, _ := strings.Cut(err.Error(), "AppParameters[0]: ")
@@ -184,7 +185,7 @@ func (r *Route) readExtractors() []wsauth.Extractor {
 // tryExtractors returns the error of a guard with these extractors, without
 // its prefix.
 func tryExtractors(extractors ...wsauth.Extractor) error {
-	_, err := wsauth.New(wsauth.Config{Verifier: nobody{}, Tickets: store.NewMemory(1), Extractors: extractors})
+	_, err := wsauth.New(wsauth.Config{Verifier: nobody{}, Tickets: memory.New(store.Limits{Revocations: 1}), Extractors: extractors})
 	if err == nil {
 		return nil
 	}

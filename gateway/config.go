@@ -11,6 +11,7 @@ import (
 	"wsauth/idp"
 	"wsauth/login"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -275,7 +276,7 @@ func (c *Config) OwnTokens() token.VerifierConfig {
 // [Gateway.Update] may get a Config that Check has completed.
 func (c *Config) fill() {
 	if c.Store == nil {
-		c.Store = store.NewMemory(0)
+		c.Store = memory.New(store.Limits{})
 	}
 	c.AuthPrefix = cmp.Or(c.AuthPrefix, "/auth")
 	c.IssuedLeeway = cmp.Or(c.IssuedLeeway, store.ClockStep)

@@ -12,24 +12,26 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/revindex"
 	"wsauth/login"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
 // A fullDisk is a store that takes no revocations while it has an error.
 type fullDisk struct {
-	*store.Memory
+	*memory.Store
 	fault atomic.Pointer[error]
 }
 
-func newFullDisk() *fullDisk { return &fullDisk{Memory: store.NewMemory(0)} }
+func newFullDisk() *fullDisk { return &fullDisk{Store: memory.New(store.Limits{})} }
 
 func (d *fullDisk) Revoke(ctx context.Context, r ...store.Revocation) error {
 	if fault := d.fault.Load(); fault != nil {
 		return *fault
 	}
-	return d.Memory.Revoke(ctx, r...)
+	return d.Store.Revoke(ctx, r...)
 }
 
 // fill lets every revocation fail.
@@ -125,8 +127,8 @@ func TestLogoutBeyondWhatANodeHolds(t *testing.T) {
 	conn := r.echoes(second)
 	sid := r.claims(second)["sid"].(string)
 	disk.fill()
-	for held := 0; held < store.DefaultMaxHeld-1; {
-		page := make([]store.Revocation, min(store.MaxPage, store.DefaultMaxHeld-1-held))
+	for held := 0; held < revindex.DefaultMaxHeld-1; {
+		page := make([]store.Revocation, min(store.MaxPage, revindex.DefaultMaxHeld-1-held))
 		for i := range page {
 			page[i] = store.Revocation{Target: store.TargetSession, ID: fmt.Sprint("other-", held+i), Expires: time.Now().Add(time.Hour)}
 		}
@@ -137,8 +139,8 @@ func TestLogoutBeyondWhatANodeHolds(t *testing.T) {
 	}
 	wantNotDurable(t, r.call("POST", "/auth/logout", "", bearer(first)))
 	wantDead(t, r.call("GET", "/auth/session", "", bearer(first)))
-	if held := r.g.guard.Stats().Held; held != store.DefaultMaxHeld {
-		t.Errorf("%d are held, want %d", held, store.DefaultMaxHeld)
+	if held := r.g.guard.Stats().Held; held != revindex.DefaultMaxHeld {
+		t.Errorf("%d are held, want %d", held, revindex.DefaultMaxHeld)
 	}
 
 	e := r.call("POST", "/auth/logout", "", bearer(second))
@@ -173,11 +175,11 @@ func (s readOnly) EndSession(ctx context.Context, id string) error {
 	if err := s.failure(); err != nil {
 		return err
 	}
-	return s.Memory.EndSession(ctx, id)
+	return s.Store.EndSession(ctx, id)
 }
 
 func (s readOnly) ListSessions(ctx context.Context, subject string) ([]store.Session, error) {
-	return s.Memory.ListSessions(ctx, subject)
+	return s.Store.ListSessions(ctx, subject)
 }
 
 // TestRefreshTokensOfAStoreThatTakesNothing: with a store that can only be
@@ -216,7 +218,7 @@ func TestRefreshTokensOfAStoreThatTakesNothing(t *testing.T) {
 		"logout everywhere, two ago": {0, post("/auth/logout-everywhere"), 401, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			disk := readOnly{&failingStore{Memory: store.NewMemory(0)}}
+			disk := readOnly{&failingStore{Store: memory.New(store.Limits{})}}
 			r := start(t, func(c *Config) {
 				c.Store, c.RefreshGrace = disk, -1
 				c.Routes = []Route{{Path: "/refresh", Upstreams: []string{"http://127.0.0.1:1"}, Requirement: wsauth.Refresh}}
@@ -263,7 +265,7 @@ func TestNotDurableLogoutTakesTheCookies(t *testing.T) {
 // TestFullLog: a log without room takes no node out. Logins go on, also the
 // one that ends an older session, and what ends is over.
 func TestFullLog(t *testing.T) {
-	var full *store.Memory
+	var full *memory.Store
 	inBubble(t, func(t *testing.T, r *rig) {
 		err := full.Revoke(t.Context(), store.Revocation{Target: store.TargetToken, ID: "t", Expires: time.Now().Add(time.Hour)})
 		if err != nil {
@@ -291,7 +293,7 @@ func TestFullLog(t *testing.T) {
 		if held := r.g.guard.Stats().Held; held != 0 {
 			t.Errorf("%d are held, though there is room", held)
 		}
-	}, func(c *Config) { full = store.NewMemory(1); c.Store = full })
+	}, func(c *Config) { full = memory.New(store.Limits{Revocations: 1}); c.Store = full })
 }
 
 // TestRevocationOfASessionLivesAsLongAsItsTokens: an entry for a session that
@@ -332,14 +334,14 @@ func TestRevocationOfASessionLivesAsLongAsItsTokens(t *testing.T) {
 		}, login.MaxTTL},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var memory *store.Memory
+			var log *memory.Store
 			inBubble(t, func(t *testing.T, r *rig) {
 				begun := time.Now()
 				access, refresh := r.login()
 				if e := tt.end(t, r, access, refresh); e.StatusCode >= 500 {
 					t.Fatalf("%d %s", e.StatusCode, e.body)
 				}
-				page, err := memory.Read(t.Context(), store.Cursor{})
+				page, err := log.Read(t.Context(), store.Cursor{})
 				if err != nil || len(page.Revocations) != 1 {
 					t.Fatalf("the log has %v, %v", page.Revocations, err)
 				}
@@ -347,8 +349,8 @@ func TestRevocationOfASessionLivesAsLongAsItsTokens(t *testing.T) {
 					t.Errorf("kept for %v, want %v", kept, tt.want)
 				}
 			}, func(c *Config) {
-				memory = store.NewMemory(0) // in the bubble
-				c.Keys, c.Store = must(token.NewKeySet(secret)), memory
+				log = memory.New(store.Limits{}) // in the bubble
+				c.Keys, c.Store = must(token.NewKeySet(secret)), log
 				c.AccessTTL, c.RefreshTTL, c.SessionTTL = 5*time.Minute, 30*time.Minute, time.Hour
 			})
 		})

@@ -25,6 +25,7 @@ import (
 	"wsauth"
 	"wsauth/internal/gateway/front"
 	"wsauth/store"
+	"wsauth/store/memory"
 )
 
 // answerTo sends a request in pieces, each after the gateway has processed the
@@ -236,7 +237,7 @@ func connecting(t *testing.T, addr string) bool {
 // TestNobodyHoldsTheLoop: while one handshake waits, for an upstream or for
 // the store, open sockets go on and others are opened.
 func TestNobodyHoldsTheLoop(t *testing.T) {
-	tickets := slowTickets{store.NewMemory(0), make(chan struct{}, 1), make(chan struct{})}
+	tickets := slowTickets{memory.New(store.Limits{}), make(chan struct{}, 1), make(chan struct{})}
 	busy := busyServer(t)
 	connects := func() bool { return connecting(t, strings.TrimPrefix(busy, "http://")) }
 	if connects() {

@@ -18,6 +18,7 @@ import (
 
 	"wsauth/internal/gateway/front"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -55,7 +56,7 @@ func serve(t *testing.T, l net.Listener, url string, transport *http.Transport, 
 		f(&c)
 	}
 	if c.Store == nil {
-		c.Store = store.NewMemory(0)
+		c.Store = memory.New(store.Limits{})
 	}
 	g, err := New(c)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"wsauth/internal/gateway/front"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -19,7 +20,7 @@ func TestManySocketsComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := l.Addr().String()
-	keys, sessions := must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), store.NewMemory(0)
+	keys, sessions := must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), memory.New(store.Limits{})
 	kept := func(c *Config) { c.Keys, c.Store = keys, sessions }
 	first := serve(t, l, "http://"+addr, &http.Transport{}, []func(*Config){kept})
 	opened, page := runScript(t, "node", "many.mjs", "node_modules/ws", "http://"+addr)

@@ -16,6 +16,7 @@ import (
 	"wsauth"
 	"wsauth/internal/testenv"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -278,7 +279,7 @@ func TestHealth(t *testing.T) {
 // store has answered for the first time and while it drains.
 func TestD1_NotReady(t *testing.T) {
 	b := newBackend(t)
-	failing := &silentStore{Memory: store.NewMemory(0)}
+	failing := &silentStore{Store: memory.New(store.Limits{})}
 	r := behind(t, b, func(c *Config) { c.Store = failing })
 	wantProblem(t, r.call("GET", "/readyz", ""), 503, "store_unavailable", "not available")
 	if e := r.call("GET", "/livez", ""); e.StatusCode != http.StatusOK {
@@ -307,7 +308,7 @@ func TestD1_NotReady(t *testing.T) {
 }
 
 // A silentStore tells nothing of what was revoked.
-type silentStore struct{ *store.Memory }
+type silentStore struct{ *memory.Store }
 
 func (*silentStore) Read(ctx context.Context, _ store.Cursor) (store.Page, error) {
 	<-ctx.Done()

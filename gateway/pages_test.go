@@ -17,6 +17,7 @@ import (
 	"wsauth"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/problem"
+	"wsauth/internal/revindex"
 	"wsauth/internal/urlpath"
 	"wsauth/internal/wsframe"
 	"wsauth/store"
@@ -275,7 +276,7 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("within %s, for pages of the origin that requested it. The store keeps only its hash", inSeconds(wsauth.TicketLife)),
 			fmt.Sprintf("allows %d sockets per user (`max_sockets`)", defaultMaxSockets),
 			fmt.Sprintf("%d in total, %d per address (`Unauthenticated`", defaultMaxUnauthenticated, defaultMaxUnauthenticatedPerAddress),
-			fmt.Sprintf("A node holds at most %d,000 such revocations", store.DefaultMaxHeld/1000),
+			fmt.Sprintf("A node holds at most %d,000 such revocations", revindex.DefaultMaxHeld/1000),
 			"is dropped " + oneOf(t, store.ClockSlack, time.Hour, "an hour") + " after the last token",
 			fmt.Sprintf("set back by more than %s, tokens", inSeconds(store.ClockStep)),
 			fmt.Sprintf("set back by at most %s since, that counts as no time", inSeconds(store.ClockStep)),

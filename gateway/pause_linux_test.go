@@ -21,6 +21,8 @@ import (
 
 	"wsauth/internal/gateway/front"
 	"wsauth/store"
+	"wsauth/store/memory"
+	"wsauth/store/storekit"
 	"wsauth/token"
 )
 
@@ -53,7 +55,7 @@ func servePaused() {
 		g := must(New(Config{
 			Keys:         must(token.NewKeySet(pausedKey(os.Getenv(pausedSecret)))),
 			Authenticate: DemoUser,
-			Store:        sharedLog{store.NewMemory(0), os.Getenv(pausedLog)},
+			Store:        sharedLog{memory.New(store.Limits{}), os.Getenv(pausedLog)},
 			Routes:       []Route{{Path: "/", Upstreams: []string{os.Getenv(pausedUpstream)}}},
 		}))
 		go func() { _ = g.Serve(context.Background(), l) }()
@@ -68,7 +70,7 @@ func pausedKey(secret string) *token.Key {
 
 // A sharedLog has one revoked user a line.
 type sharedLog struct {
-	*store.Memory
+	*memory.Store
 	file string
 }
 
@@ -86,7 +88,7 @@ func (s sharedLog) Read(_ context.Context, after store.Cursor) (store.Page, erro
 	for _, user := range users[after.Sequence:] {
 		all = append(all, store.Revocation{Target: store.TargetSubject, ID: user, Before: time.Now(), Expires: time.Now().Add(time.Hour)})
 	}
-	prepared, err := store.Prepare(time.Now(), all)
+	prepared, err := storekit.Prepare(time.Now(), all)
 	return store.Page{Revocations: prepared, Next: store.Cursor{Epoch: "e", Sequence: uint64(len(users))}}, err
 }
 

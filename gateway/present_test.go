@@ -13,6 +13,7 @@ import (
 	"wsauth"
 	"wsauth/login"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -195,7 +196,7 @@ func TestRefreshTokensAreShownWithinTheGrace(t *testing.T) {
 
 // A store that does not answer lets no refresh token pass, and ends nothing.
 func TestRefreshTokensAreNotShownToADeadStore(t *testing.T) {
-	s := &failingStore{Memory: store.NewMemory(0)}
+	s := &failingStore{Store: memory.New(store.Limits{})}
 	r, b := shown(t, func(c *Config) { c.Store = s })
 	access, refresh := r.rotations(1)
 	s.fail(errors.New("no disk"))
@@ -226,7 +227,7 @@ func TestRefreshRoutesAreNotQuick(t *testing.T) {
 // Nothing is quick until the revocations have been read: a request waits for
 // that, and would hold its event loop.
 func TestNothingIsQuickUntilReady(t *testing.T) {
-	r, _ := shown(t, func(c *Config) { c.Store = &silentStore{Memory: store.NewMemory(0)} })
+	r, _ := shown(t, func(c *Config) { c.Store = &silentStore{Store: memory.New(store.Limits{})} })
 	request := must(http.NewRequest(http.MethodGet, "http://app.example/access", nil))
 	if r.g.isQuick(request, r.g.routes.Match(request)) {
 		t.Error("/access is quick")

@@ -13,6 +13,7 @@ import (
 	"wsauth/idp"
 	"wsauth/internal/idptest"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -231,7 +232,7 @@ func (tightStore) PutTicket(context.Context, store.TicketKey, []byte, time.Time)
 
 // What can never be stored is 422, which asks nobody to try again.
 func TestTicketThatCannotBeStored(t *testing.T) {
-	r := start(t, func(c *Config) { c.Store = tightStore{store.NewMemory(0)} })
+	r := start(t, func(c *Config) { c.Store = tightStore{memory.New(store.Limits{})} })
 	access, _ := r.login()
 	e := r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access))
 	wantProblem(t, e, 422, "invalid_request", "")

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"wsauth/store"
+	"wsauth/store/memory"
 )
 
 // A failing store grants no session, and loses none but those that were ended
 // meanwhile.
 func TestStoreThatFails(t *testing.T) {
-	broken := &failingStore{Memory: store.NewMemory(0)}
+	broken := &failingStore{Store: memory.New(store.Limits{})}
 	r := start(t, func(c *Config) { c.Store = broken })
 	access, refresh := r.login()
 	broken.fail(errors.New("no disk"))
@@ -43,7 +44,7 @@ func TestStoreThatFails(t *testing.T) {
 
 // A failingStore fails where it is told to. It is safe for concurrent use.
 type failingStore struct {
-	*store.Memory
+	*memory.Store
 	err atomic.Pointer[error]
 }
 
@@ -61,40 +62,40 @@ func (s *failingStore) Revoke(ctx context.Context, r ...store.Revocation) error 
 	if err := s.failure(); err != nil {
 		return err
 	}
-	return s.Memory.Revoke(ctx, r...)
+	return s.Store.Revoke(ctx, r...)
 }
 
 func (s *failingStore) PutTicket(ctx context.Context, k store.TicketKey, v []byte, e time.Time) error {
 	if err := s.failure(); err != nil {
 		return err
 	}
-	return s.Memory.PutTicket(ctx, k, v, e)
+	return s.Store.PutTicket(ctx, k, v, e)
 }
 
 func (s *failingStore) BeginSession(ctx context.Context, session store.Session) error {
 	if err := s.failure(); err != nil {
 		return err
 	}
-	return s.Memory.BeginSession(ctx, session)
+	return s.Store.BeginSession(ctx, session)
 }
 
 func (s *failingStore) RotateSession(ctx context.Context, r store.Rotation) (store.Session, error) {
 	if err := s.failure(); err != nil {
 		return store.Session{}, err
 	}
-	return s.Memory.RotateSession(ctx, r)
+	return s.Store.RotateSession(ctx, r)
 }
 
 func (s *failingStore) PresentSession(ctx context.Context, p store.Presentation) (store.Session, error) {
 	if err := s.failure(); err != nil {
 		return store.Session{}, err
 	}
-	return s.Memory.PresentSession(ctx, p)
+	return s.Store.PresentSession(ctx, p)
 }
 
 func (s *failingStore) ListSessions(ctx context.Context, subject string) ([]store.Session, error) {
 	if err := s.failure(); err != nil {
 		return nil, err
 	}
-	return s.Memory.ListSessions(ctx, subject)
+	return s.Store.ListSessions(ctx, subject)
 }

@@ -8,6 +8,7 @@ import (
 	"wsauth"
 	"wsauth/idp"
 	"wsauth/store"
+	"wsauth/store/memory"
 )
 
 // A server that trusts a Keycloak realm: its sockets live as long as its access
@@ -24,7 +25,7 @@ func Example() {
 		return
 	}
 	go func() { _ = provider.Run(ctx) }() // keeps its keys up to date
-	guard, err := wsauth.New(wsauth.Config{Verifier: provider.Verifier(), Revocations: store.NewMemory(0)})
+	guard, err := wsauth.New(wsauth.Config{Verifier: provider.Verifier(), Revocations: memory.New(store.Limits{})})
 	if err != nil {
 		log.Print(err)
 		return

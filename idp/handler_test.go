@@ -21,6 +21,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -37,7 +38,7 @@ func newRig(t *testing.T) rig {
 	t.Helper()
 	p, s := keycloak(t)
 	other, _ := newProvider(t, Config{Issuer: "https://id.example", Audience: []string{"api"}, Namespace: "other"})
-	guard, err := wsauth.New(wsauth.Config{Verifier: must(token.NewVerifiers(p.Verifier(), other.Verifier())), Revocations: store.NewMemory(0)})
+	guard, err := wsauth.New(wsauth.Config{Verifier: must(token.NewVerifiers(p.Verifier(), other.Verifier())), Revocations: memory.New(store.Limits{})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +288,7 @@ func TestHandlerWithoutStore(t *testing.T) {
 
 // A flakyLog takes no revocations while it is full.
 type flakyLog struct {
-	*store.Memory
+	*memory.Store
 	full atomic.Bool
 }
 
@@ -295,14 +296,14 @@ func (l *flakyLog) Revoke(ctx context.Context, r ...store.Revocation) error {
 	if l.full.Load() {
 		return store.ErrFull
 	}
-	return l.Memory.Revoke(ctx, r...)
+	return l.Store.Revoke(ctx, r...)
 }
 
 // TestHandlerWithAFullStore: what has ended on this node only is to be sent
 // again, and is obeyed then, since it may have been forgotten.
 func TestHandlerWithAFullStore(t *testing.T) {
 	p, s := keycloak(t)
-	log := &flakyLog{Memory: store.NewMemory(0)}
+	log := &flakyLog{Store: memory.New(store.Limits{})}
 	guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: log}))
 	defer func() {
 		if err := guard.Shutdown(t.Context()); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 )
 
 // A logout is remembered for as long as any token of the session could be good:
@@ -19,7 +20,7 @@ import (
 func TestLogoutOutlivesEveryToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s := keycloak(t)
-		guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: store.NewMemory(0)}))
+		guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: memory.New(store.Limits{})}))
 		defer func() { _ = guard.Shutdown(context.Background()) }()
 		access := func(change claims) string {
 			return s.sign(nil, with(claims{

@@ -10,6 +10,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -18,7 +19,7 @@ import (
 func TestJ27_LogoutOfAnotherProvider(t *testing.T) {
 	plain, s := newProvider(t, Config{Issuer: "https://a.example", Audience: []string{"chat"}})
 	other, _ := newProvider(t, Config{Issuer: "https://b.example", Audience: []string{"chat"}, Namespace: "b"})
-	guard := must(wsauth.New(wsauth.Config{Verifier: must(token.NewVerifiers(plain.Verifier(), other.Verifier())), Revocations: store.NewMemory(0)}))
+	guard := must(wsauth.New(wsauth.Config{Verifier: must(token.NewVerifiers(plain.Verifier(), other.Verifier())), Revocations: memory.New(store.Limits{})}))
 	t.Cleanup(func() { _ = guard.Shutdown(context.Background()) })
 	h := must(NewHandler(guard, nil, plain, other))
 	logout := func(change claims) int {

@@ -21,6 +21,7 @@ import (
 	"wsauth/internal/idptest"
 	"wsauth/internal/wstest"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 	"wsauth/token/jwks"
 )
@@ -81,7 +82,7 @@ func serve(t *testing.T, l net.Listener, address string, transport http.RoundTri
 		})))
 		verifiers = append(verifiers, trusted[i].Verifier())
 	}
-	guard := must(wsauth.New(wsauth.Config{Verifier: must(token.NewVerifiers(verifiers...)), Revocations: store.NewMemory(0)}))
+	guard := must(wsauth.New(wsauth.Config{Verifier: must(token.NewVerifiers(verifiers...)), Revocations: memory.New(store.Limits{})}))
 	mux := http.NewServeMux()
 	mux.HandleFunc("/logout", must(idp.NewHandler(guard, nil, trusted...)).Logout)
 	mux.Handle("/ws", guard.Require(wsauth.Access)(http.HandlerFunc(echo)))

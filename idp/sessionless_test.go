@@ -12,6 +12,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -56,7 +57,7 @@ func TestLogoutWhereTokensNameNoSession(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			test.config.Audience, test.config.Namespace = []string{"web"}, "idp"
 			p, s := newProvider(t, test.config)
-			guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: store.NewMemory(0)}))
+			guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: memory.New(store.Limits{})}))
 			t.Cleanup(func() { _ = guard.Shutdown(context.Background()) })
 			h := must(NewHandler(guard, nil, p))
 			access := func(user, sid string) *token.Claims {
@@ -94,7 +95,7 @@ func TestLogoutWhereTokensNameNoSession(t *testing.T) {
 // other nodes may know it.
 func TestDoubtfulLogoutIsKept(t *testing.T) {
 	p, s := newProvider(t, Config{Issuer: "https://id.example", Audience: []string{"web"}})
-	guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: store.NewMemory(0)}))
+	guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: memory.New(store.Limits{})}))
 	t.Cleanup(func() { _ = guard.Shutdown(context.Background()) })
 	raw := s.sign(claims{"typ": "logout+jwt"}, with(logoutToken(), claims{"iss": "https://id.example", "sub": nil}))
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(form(raw)))
@@ -124,7 +125,7 @@ func TestLogoutWhereSomeTokensNameASession(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/fresh=%t", cmp.Or(test.config.Preset, Standard), fresh), func(t *testing.T) {
 				test.config.Audience, test.config.Namespace = []string{"web"}, "idp"
 				p, s := newProvider(t, test.config)
-				revocations := store.NewMemory(0)
+				revocations := memory.New(store.Limits{})
 				guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: revocations}))
 				t.Cleanup(func() { _ = guard.Shutdown(context.Background()) })
 				h := must(NewHandler(guard, nil, p))
@@ -185,7 +186,7 @@ func TestLogoutOfAnotherSubject(t *testing.T) {
 			"complex":       {nil, claims{"format": "complex", "user": iss}, 202, true},
 		} {
 			p, s := newProvider(t, Config{Preset: Keycloak, Issuer: realm, Audience: []string{"web"}, Namespace: "kc", Subject: subject})
-			guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: store.NewMemory(0)}))
+			guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: memory.New(store.Limits{})}))
 			t.Cleanup(func() { _ = guard.Shutdown(context.Background()) })
 			access := func(sub, user, sid string) *token.Claims {
 				return must(p.Verifier().Verify(t.Context(), s.sign(nil, claims{
@@ -247,7 +248,7 @@ func TestLogoutOfAnInteger(t *testing.T) {
 func TestLogoutOfASubThatNoTokenHas(t *testing.T) {
 	for sub, want := range map[any]int{"248": 200, nil: 400} {
 		p, s := newProvider(t, Config{Preset: Keycloak, Issuer: realm, Audience: []string{"web"}, Subject: "uid"})
-		guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: store.NewMemory(0)}))
+		guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: memory.New(store.Limits{})}))
 		t.Cleanup(func() { _ = guard.Shutdown(context.Background()) })
 		access := claims{"iss": realm, "aud": "web", "sub": "248", "uid": "ada", "typ": "Bearer", "iat": now(-time.Minute), "exp": now(time.Hour)}
 		must(p.Verifier().Verify(t.Context(), s.sign(nil, with(access, claims{"sub": sub}))))

@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/revindex"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -138,7 +140,7 @@ func TestLogoutTokenOfASessionlessProviderWithAProfile(t *testing.T) {
 		e := must(p.Logout(t.Context(), s.sign(nil, with(logoutToken(), claims{"iss": tenant}))))
 		ended, user := false, false
 		for _, r := range e.Revocations {
-			ended = ended || r.Concerns(access)
+			ended = ended || revindex.Concerns(r, access)
 			user = user || r.Target == store.TargetSubject
 		}
 		if !ended || user != wantUser {
@@ -161,7 +163,7 @@ func TestLogoutTokenOfAStandardProvider(t *testing.T) {
 		e := must(p.Logout(t.Context(), s.sign(nil, with(logoutToken(), claims{"iss": issuer}))))
 		ended := false
 		for _, r := range e.Revocations {
-			ended = ended || r.Concerns(access)
+			ended = ended || revindex.Concerns(r, access)
 			if r.Target == store.TargetSubject && session != "" {
 				t.Error("it is known that tokens name the session, and all sessions end")
 			}
@@ -314,7 +316,7 @@ func TestEventIssuer(t *testing.T) {
 	} {
 		tt.config.Audience = []string{"web"}
 		p, s := newProvider(t, tt.config)
-		guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: store.NewMemory(0)}))
+		guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: memory.New(store.Limits{})}))
 		t.Cleanup(func() { _ = guard.Shutdown(context.Background()) })
 		log := new(bytes.Buffer)
 		h := must(NewHandler(guard, slog.New(slog.NewTextHandler(log, nil)), p))

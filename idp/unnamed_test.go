@@ -16,6 +16,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -66,7 +67,7 @@ func revokeUnnamed(t *testing.T, verifier *token.Verifier, first, second string)
 	t.Helper()
 	asked := make(chan string, 100)
 	guard := must(wsauth.New(wsauth.Config{
-		Verifier: verifier, Revocations: store.NewMemory(0), Tickets: store.NewMemory(0), Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}},
+		Verifier: verifier, Revocations: memory.New(store.Limits{}), Tickets: memory.New(store.Limits{}), Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}},
 		Revoked: func(_ context.Context, c *token.Claims) (bool, error) {
 			asked <- c.ID
 			return false, nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -177,8 +178,8 @@ func TestLogoutEverywhereAfterTheClockWasSetBack(t *testing.T) {
 	const ahead = 3 * time.Second
 	inBubble(t, func(t *testing.T, r *rig) {
 		sid := sidAhead(ahead)
-		memory := beginningStore{r.store.(*store.Memory)}
-		if err := memory.begin(t.Context(), sid, ahead); err != nil {
+		st := beginningStore{r.store.(*memory.Store)}
+		if err := st.begin(t.Context(), sid, ahead); err != nil {
 			t.Fatal(err)
 		}
 		access := tokenAhead(ahead, sid)

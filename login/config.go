@@ -230,7 +230,7 @@ func (c *Config) faults() (wrong []*Fault) {
 		wrong = append(wrong, &Fault{Field: field, Err: fmt.Errorf(format, args...)})
 	}
 	if c.Store == nil {
-		fault("Store", "required; store.NewMemory makes one")
+		fault("Store", "required; memory.New makes one")
 	}
 	if err := c.checkKeys(); err != nil {
 		fault("Keys", "%w", err)

@@ -1,7 +1,7 @@
 // Package login logs users in over HTTP, and keeps their sessions: a handler
 // for any Go server, beside a [wsauth.Guard] that checks its tokens.
 //
-//	st := store.NewMemory(0)
+//	st := memory.New(store.Limits{})
 //	keys, err := token.NewKeySet(key)
 //	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: keys})
 //	guard, err := wsauth.New(wsauth.Config{

@@ -10,13 +10,14 @@ import (
 	"wsauth"
 	"wsauth/login"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
 // newService returns a login service and the guard beside it. Its users come
 // from check.
 func newService(check login.AuthenticatorFunc) (*login.Service, *wsauth.Guard) {
-	st := store.NewMemory(0)
+	st := memory.New(store.Limits{})
 	key, err := token.GenerateKey(token.HS256)
 	if err != nil {
 		panic(err)

@@ -15,6 +15,7 @@ import (
 
 	"wsauth/internal/wstest"
 	"wsauth/store"
+	"wsauth/store/memory"
 )
 
 // TestFailAnswers: what keeps a session from starting is answered as
@@ -56,12 +57,12 @@ func TestFailAnswers(t *testing.T) {
 
 // An endingStore calls end as soon as a session begins.
 type endingStore struct {
-	*store.Memory
+	*memory.Store
 	end func(context.Context, store.Session)
 }
 
 func (s *endingStore) BeginSession(ctx context.Context, session store.Session) error {
-	err := s.Memory.BeginSession(ctx, session)
+	err := s.Store.BeginSession(ctx, session)
 	s.end(ctx, session)
 	return err
 }
@@ -69,7 +70,7 @@ func (s *endingStore) BeginSession(ctx context.Context, session store.Session) e
 // TestUserEndedWhileASessionBegins: a session that has just begun ends as
 // well, and its tokens are not answered.
 func TestUserEndedWhileASessionBegins(t *testing.T) {
-	log := &endingStore{Memory: store.NewMemory(0)}
+	log := &endingStore{Store: memory.New(store.Limits{})}
 	r := start(t, func(c *setup) { c.Store = log })
 	log.end = func(ctx context.Context, session store.Session) {
 		if _, err := r.guard.Revoke(ctx, store.Revocation{Target: store.TargetSubject, ID: session.Subject, Before: time.Now(), Expires: time.Now().Add(time.Hour)}); err != nil {
@@ -111,7 +112,7 @@ func TestFailedLoginsComeBack(t *testing.T) {
 // An unreadableStore takes everything, but its log of revocations cannot be
 // read while it is broken.
 type unreadableStore struct {
-	*store.Memory
+	*memory.Store
 	broken atomic.Bool
 }
 
@@ -119,14 +120,14 @@ func (s *unreadableStore) Read(ctx context.Context, after store.Cursor) (store.P
 	if s.broken.Load() {
 		return store.Page{}, errors.New("no disk")
 	}
-	return s.Memory.Read(ctx, after)
+	return s.Store.Read(ctx, after)
 }
 
 func (s *unreadableStore) Wait(ctx context.Context, after store.Cursor) error {
 	if s.broken.Load() {
 		return errors.New("no disk")
 	}
-	return s.Memory.Wait(ctx, after)
+	return s.Store.Wait(ctx, after)
 }
 
 // TestNoLoginWhileRevocationsCannotBeRead: a session may be revoked already,
@@ -152,7 +153,7 @@ func TestNoLoginWhileRevocationsCannotBeRead(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		r.login()
 	}, func(c *setup) {
-		log.Memory = store.NewMemory(0) // of the bubble
+		log.Store = memory.New(store.Limits{}) // of the bubble
 		c.Store = log
 	})
 }

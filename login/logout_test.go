@@ -10,6 +10,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 )
 
 func TestLogoutEndsEveryTokenOfTheSession(t *testing.T) { // L4, Q19
@@ -50,7 +51,7 @@ func TestLogoutEndsEveryTokenOfTheSession(t *testing.T) { // L4, Q19
 // out.
 func TestLogoutOfAClientThatIsGone(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
-	r := start(t, func(c *setup) { c.Store = &leavingStore{store.NewMemory(0), cancel} })
+	r := start(t, func(c *setup) { c.Store = &leavingStore{memory.New(store.Limits{}), cancel} })
 	access, _ := r.login()
 	conn := r.echoes(access)
 	w := httptest.NewRecorder()
@@ -64,13 +65,13 @@ func TestLogoutOfAClientThatIsGone(t *testing.T) {
 
 // A leavingStore calls leave when it is told to revoke.
 type leavingStore struct {
-	*store.Memory
+	*memory.Store
 	leave context.CancelFunc
 }
 
 func (s *leavingStore) Revoke(ctx context.Context, r ...store.Revocation) error {
 	s.leave()
-	return s.Memory.Revoke(ctx, r...)
+	return s.Store.Revoke(ctx, r...)
 }
 
 func TestLogoutByCookieClearsCookies(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 )
 
 func TestRefreshRotates(t *testing.T) {
@@ -141,11 +142,11 @@ func TestRefreshIsAnsweredAgainWithinTheGrace(t *testing.T) {
 }
 
 func TestRefreshOfASessionThatTheStoreForgot(t *testing.T) {
-	memory := store.NewMemory(0)
-	r := start(t, func(c *setup) { c.Store = memory })
+	st := memory.New(store.Limits{})
+	r := start(t, func(c *setup) { c.Store = st })
 	access, refresh := r.login()
 	conn := r.echoes(access)
-	if err := memory.EndSession(t.Context(), r.claims(access)["sid"].(string)); err != nil {
+	if err := st.EndSession(t.Context(), r.claims(access)["sid"].(string)); err != nil {
 		t.Fatal(err)
 	}
 	wantProblem(t, r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(access)), 401, "session_ended", "log in again")
@@ -157,14 +158,14 @@ func TestRefreshOfASessionThatTheStoreForgot(t *testing.T) {
 // TestDeadRefreshByCookieClearsCookies: the cookies of a dead session are
 // deleted, so that the page does not try again and again.
 func TestDeadRefreshByCookieClearsCookies(t *testing.T) {
-	memory := store.NewMemory(0)
-	r := start(t, func(c *setup) { c.Store = memory })
+	st := memory.New(store.Limits{})
+	r := start(t, func(c *setup) { c.Store = st })
 	_, refresh := r.loginCookies()
-	sessions, err := memory.ListSessions(t.Context(), "test")
+	sessions, err := st.ListSessions(t.Context(), "test")
 	if err != nil || len(sessions) != 1 {
 		t.Fatal(sessions, err)
 	}
-	if err := memory.EndSession(t.Context(), sessions[0].ID); err != nil {
+	if err := st.EndSession(t.Context(), sessions[0].ID); err != nil {
 		t.Fatal(err)
 	}
 	wantProblem(t, r.call("POST", "/auth/refresh", "", csrf(refresh)), 401, "session_ended", "")

@@ -24,6 +24,7 @@ import (
 	"wsauth/internal/openapitest"
 	"wsauth/internal/wstest"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -53,7 +54,7 @@ type rig struct {
 func build(t *testing.T, change ...func(*setup)) *rig {
 	t.Helper()
 	r := &rig{t: t, log: &wstest.Log{}}
-	c := setup{Store: store.NewMemory(0), Config: Config{
+	c := setup{Store: memory.New(store.Limits{}), Config: Config{
 		Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))),
 		Users: AuthenticatorFunc(func(_ context.Context, name, password string) (bool, error) {
 			return name == "test" && password == "test", nil

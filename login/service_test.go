@@ -14,13 +14,14 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
 // newGuard returns a guard that has tickets and cookies unless c changes that.
 func newGuard(t *testing.T, keys *token.KeySet, change ...func(*wsauth.Config)) *wsauth.Guard {
 	t.Helper()
-	st := store.NewMemory(0)
+	st := memory.New(store.Limits{})
 	c := wsauth.Config{
 		Verifier: must(token.NewVerifier(token.VerifierConfig{Keys: keys})), Revocations: st, Tickets: st,
 		Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, wsauth.Cookies{}},
@@ -62,7 +63,7 @@ func TestNewReportsEveryFault(t *testing.T) {
 		})},
 		"Config.Issuer:": {Guard: newGuard(t, keys), Issuer: "a\n"},
 	} {
-		c.Store, c.Keys = store.NewMemory(0), keys
+		c.Store, c.Keys = memory.New(store.Limits{}), keys
 		_, err := New(c)
 		if fault, ok := errors.AsType[*Fault](err); !ok || !strings.Contains(err.Error(), want) || !strings.HasPrefix(want, "Config."+fault.Field) {
 			t.Errorf("%v, want %s", err, want)
@@ -99,7 +100,7 @@ func TestEndpoints(t *testing.T) {
 			c.Tickets, c.Extractors = nil, nil
 		}, []string{"POST /a/b/fresh", "POST /a/b/login"}},
 	} {
-		c.config.Guard, c.config.Store, c.config.Keys, c.config.Prefix = newGuard(t, keys, c.guard), store.NewMemory(0), keys, "/a/b"
+		c.config.Guard, c.config.Store, c.config.Keys, c.config.Prefix = newGuard(t, keys, c.guard), memory.New(store.Limits{}), keys, "/a/b"
 		s := must(New(c.config))
 		if got, want := slices.Sorted(slices.Values(s.Patterns())), slices.Sorted(slices.Values(append(c.more, always...))); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", name, got, want)
@@ -120,7 +121,7 @@ func TestEndpoints(t *testing.T) {
 func TestNoCookies(t *testing.T) {
 	keys := newKeys()
 	s := must(New(Config{
-		Guard: newGuard(t, keys, func(c *wsauth.Config) { c.Extractors = nil }), Store: store.NewMemory(0), Keys: keys, Users: anyone,
+		Guard: newGuard(t, keys, func(c *wsauth.Config) { c.Extractors = nil }), Store: memory.New(store.Limits{}), Keys: keys, Users: anyone,
 	}))
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodPost, "/auth/login", strings.NewReader(`{"username":"ada","password":"test","cookies":true}`))
@@ -138,7 +139,7 @@ func TestUserOfAnotherNamespace(t *testing.T) {
 	keys := newKeys()
 	other := must(token.NewVerifier(token.VerifierConfig{Keys: newKeys(), Issuer: "https://id.example", Namespace: "idp"}))
 	both := must(token.NewVerifiers(must(token.NewVerifier(token.VerifierConfig{Keys: keys})), other))
-	st := store.NewMemory(0)
+	st := memory.New(store.Limits{})
 	s := must(New(Config{Guard: newGuard(t, keys, func(c *wsauth.Config) { c.Verifier = both }), Store: st, Keys: keys, Users: anyone}))
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodPost, "/auth/login", strings.NewReader(`{"username":"idp|ada","password":"test"}`))
@@ -213,7 +214,7 @@ func TestStart(t *testing.T) {
 // request is who the proxy says, for limits, sessions and cookies.
 func TestTrustedProxies(t *testing.T) {
 	keys := newKeys()
-	st := store.NewMemory(0)
+	st := memory.New(store.Limits{})
 	s := must(New(Config{
 		Guard: newGuard(t, keys, func(c *wsauth.Config) { c.TrustedProxies = []string{"192.0.2.1"} }), Store: st, Keys: keys, Users: anyone,
 	}))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"wsauth/store"
+	"wsauth/store/memory"
 )
 
 // list returns the sessions in the answer to a token, by sid.
@@ -181,10 +182,10 @@ func TestL13_LoginDuringAPasswordChangeDoesNotLive(t *testing.T) {
 }
 
 // A beginningStore begins a session of the user test with each revocation.
-type beginningStore struct{ *store.Memory }
+type beginningStore struct{ *memory.Store }
 
 func (s beginningStore) Revoke(ctx context.Context, r ...store.Revocation) error {
-	return errors.Join(s.Memory.Revoke(ctx, r...), s.begin(ctx, "later", time.Minute))
+	return errors.Join(s.Store.Revoke(ctx, r...), s.begin(ctx, "later", time.Minute))
 }
 
 // begin stores a session that begins later.
@@ -195,13 +196,13 @@ func (s beginningStore) begin(ctx context.Context, sid string, in time.Duration)
 
 // TestL13_EndUserLeavesLaterSessions: a session that began later does not end.
 func TestL13_EndUserLeavesLaterSessions(t *testing.T) {
-	memory := beginningStore{store.NewMemory(0)}
-	r := start(t, func(c *setup) { c.Store = memory })
+	st := beginningStore{memory.New(store.Limits{})}
+	r := start(t, func(c *setup) { c.Store = st })
 	r.login()
 	if sessions, _, err := r.s.EndUser(t.Context(), "test"); sessions != 1 || err != nil {
 		t.Errorf("%d sessions, %v", sessions, err)
 	}
-	if left, err := memory.ListSessions(t.Context(), "test"); len(left) != 1 || err != nil {
+	if left, err := st.ListSessions(t.Context(), "test"); len(left) != 1 || err != nil {
 		t.Errorf("%v are left, %v", left, err)
 	}
 }
@@ -226,7 +227,7 @@ func TestEndEveryone(t *testing.T) {
 
 // A notedStore records revocations.
 type notedStore struct {
-	*store.Memory
+	*memory.Store
 	mu    sync.Mutex
 	noted []store.Revocation
 }
@@ -235,13 +236,13 @@ func (s *notedStore) Revoke(ctx context.Context, r ...store.Revocation) error {
 	s.mu.Lock()
 	s.noted = append(s.noted, r...)
 	s.mu.Unlock()
-	return s.Memory.Revoke(ctx, r...)
+	return s.Store.Revoke(ctx, r...)
 }
 
 // TestEndedSessionsStayEnded: a session of the service is revoked for as long
 // as its tokens live, and any other for as long as any token can.
 func TestEndedSessionsStayEnded(t *testing.T) {
-	noted := &notedStore{Memory: store.NewMemory(0)}
+	noted := &notedStore{Store: memory.New(store.Limits{})}
 	r := start(t, func(c *setup) { c.Store = noted })
 	access, _ := r.login()
 	first := r.claims(access)["sid"].(string)

@@ -6,82 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"wsauth/token"
 )
-
-// sidAt is a UUIDv7 of a moment.
-func sidAt(t *testing.T, at time.Time) string {
-	t.Helper()
-	const digits = "0123456789abcdef"
-	milliseconds := at.UnixMilli()
-	head := make([]byte, 12)
-	for i := range head {
-		head[i] = digits[milliseconds>>(44-4*i)&15]
-	}
-	sid := string(head[:8]) + "-" + string(head[8:]) + "-7abc-8def-0123456789ab"
-	if began, ok := sessionBegan(sid); !ok || !began.Equal(at.Truncate(time.Millisecond)) {
-		t.Fatalf("%s began %v, %v, want %v", sid, began, ok, at)
-	}
-	return sid
-}
-
-func TestConcerns(t *testing.T) {
-	cut := time.Date(2026, 1, 2, 3, 4, 5, 500e6, time.UTC)
-	second := cut.Truncate(time.Second)
-	const ms = time.Millisecond
-	everything := Revocation{Target: TargetAll, Before: cut}
-	subject := Revocation{Target: TargetSubject, ID: "ann", Before: cut}
-	sessionless := Revocation{Target: TargetSessionless, ID: "ann", Before: cut}
-	for name, tt := range map[string]struct {
-		revocation Revocation
-		claims     token.Claims
-		want       bool
-	}{
-		"token":                 {Revocation{Target: TargetToken, ID: "j"}, token.Claims{ID: "j"}, true},
-		"other token":           {Revocation{Target: TargetToken, ID: "j"}, token.Claims{ID: "J"}, false},
-		"token named as sub":    {Revocation{Target: TargetToken, ID: "j"}, token.Claims{Subject: "j", SessionID: "j"}, false},
-		"token without jti":     {Revocation{Target: TargetToken}, token.Claims{}, false},
-		"session":               {Revocation{Target: TargetSession, ID: "s"}, token.Claims{SessionID: "s", IssuedAt: cut.Add(time.Hour)}, true},
-		"other session":         {Revocation{Target: TargetSession, ID: "s"}, token.Claims{SessionID: "t", ID: "s", Subject: "s"}, false},
-		"token without sid":     {Revocation{Target: TargetSession}, token.Claims{}, false},
-		"unknown target":        {Revocation{ID: "j", Before: cut}, token.Claims{ID: "j", SessionID: "j", Subject: "j"}, false},
-		"other subject":         {subject, token.Claims{Subject: "bob", IssuedAt: second.Add(-time.Hour)}, false},
-		"subject without a sub": {Revocation{Target: TargetSubject, Before: cut}, token.Claims{}, false},
-
-		"iat before":              {subject, token.Claims{Subject: "ann", IssuedAt: second.Add(-time.Second)}, true},
-		"iat in the second":       {subject, token.Claims{Subject: "ann", IssuedAt: second}, true},
-		"iat in the second after": {subject, token.Claims{Subject: "ann", IssuedAt: second.Add(999 * ms)}, true},
-		"iat later":               {subject, token.Claims{Subject: "ann", IssuedAt: second.Add(time.Second)}, false},
-		"no iat":                  {subject, token.Claims{Subject: "ann"}, true},
-		"sid is no UUIDv7":        {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: "00000000-0000-4000-8000-000000000000"}, true},
-
-		"session began before":           {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut.Add(-ms))}, true},
-		"session began then":             {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut)}, true},
-		"session began after":            {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut.Add(ms))}, false},
-		"session began long before iat":  {subject, token.Claims{Subject: "ann", IssuedAt: second.Add(time.Hour), SessionID: sidAt(t, cut.Add(-time.Hour))}, true},
-		"session younger than its token": {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, second.Add(time.Second))}, true},
-		"session alone, before":          {subject, token.Claims{Subject: "ann", SessionID: sidAt(t, cut)}, true},
-		"session alone, after":           {subject, token.Claims{Subject: "ann", SessionID: sidAt(t, cut.Add(ms))}, false},
-		"session in capitals":            {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: strings.ToUpper(sidAt(t, cut.Add(ms)))}, false},
-		"a moment within a millisecond":  {Revocation{Target: TargetAll, Before: cut.Add(ms - 1)}, token.Claims{IssuedAt: second, SessionID: sidAt(t, cut.Add(ms))}, false},
-		"sessionless, before":            {sessionless, token.Claims{Subject: "ann", IssuedAt: second}, true},
-		"sessionless, later":             {sessionless, token.Claims{Subject: "ann", IssuedAt: second.Add(time.Second)}, false},
-		"sessionless, no iat":            {sessionless, token.Claims{Subject: "ann"}, true},
-		"sessionless, other":             {sessionless, token.Claims{Subject: "bob", IssuedAt: second}, false},
-		"sessionless with a sid":         {sessionless, token.Claims{Subject: "ann", SessionID: "s", IssuedAt: second}, false},
-		"sessionless without name":       {Revocation{Target: TargetSessionless, Before: cut}, token.Claims{}, false},
-
-		"everything, before":              {everything, token.Claims{Subject: "bob", IssuedAt: second}, true},
-		"everything, after":               {everything, token.Claims{Subject: "bob", IssuedAt: second.Add(time.Second)}, false},
-		"everything, a session after":     {everything, token.Claims{Subject: "bob", IssuedAt: second, SessionID: sidAt(t, cut.Add(ms))}, false},
-		"everything, a session from then": {everything, token.Claims{Subject: "bob", IssuedAt: second.Add(time.Hour), SessionID: sidAt(t, cut)}, true},
-	} {
-		if got := tt.revocation.Concerns(&tt.claims); got != tt.want {
-			t.Errorf("%s: %v, want %v", name, got, tt.want)
-		}
-	}
-}
 
 func TestCanonical(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 6_000_001, time.FixedZone("", -3600))
@@ -126,74 +51,22 @@ func TestCanonical(t *testing.T) {
 	}
 }
 
-// TestGone: a revocation is gone an hour after it has expired, and no earlier.
-func TestGone(t *testing.T) {
+// TestObsolete: a revocation is obsolete an hour after it has expired, and no
+// earlier.
+func TestObsolete(t *testing.T) {
 	expires := time.Now()
 	r := Revocation{Expires: expires}
 	for after, want := range map[time.Duration]bool{0: false, ClockSlack - 1: false, ClockSlack: true} {
-		if got := r.Gone(expires.Add(after)); got != want {
+		if got := r.Obsolete(expires.Add(after)); got != want {
 			t.Errorf("%v after: %v, want %v", after, got, want)
 		}
 	}
 }
 
-func TestScopeString(t *testing.T) {
+func TestTargetString(t *testing.T) {
 	for target, want := range map[Target]string{TargetToken: "token", TargetSession: "session", TargetSubject: "subject", TargetAll: "everything", 9: "Target(9)"} {
 		if got := target.String(); got != want {
 			t.Errorf("%d is %q, want %q", target, got, want)
-		}
-	}
-}
-
-// TestConcernsWithClocksAhead: the leeway of the verifier is taken off an iat,
-// and off no sid that tells when its session began. It survives a store.
-func TestConcernsWithClocksAhead(t *testing.T) {
-	cut := time.Date(2026, 1, 2, 3, 4, 5, 500e6, time.UTC)
-	second := cut.Truncate(time.Second)
-	const leeway = 20 * time.Second
-	claims := func(iat time.Time, sid string) *token.Claims {
-		var c token.Claims
-		member := ""
-		if sid != "" {
-			member = fmt.Sprintf(`,"sid":%q`, sid)
-		}
-		data := fmt.Sprintf(`{"sub":"ann","exp":"2027-01-01T00:00:00Z","iat":%q,"issued_leeway":%d%s}`, iat.Format(time.RFC3339Nano), leeway, member)
-		if err := c.UnmarshalBinary([]byte(data)); err != nil {
-			t.Fatal(err)
-		}
-		return &c
-	}
-	for name, tt := range map[string]struct {
-		claims *token.Claims
-		want   bool
-	}{
-		"at the end of the leeway":         {claims(second.Add(leeway), ""), true},
-		"in its last second":               {claims(second.Add(leeway+time.Second-1), ""), true},
-		"after it":                         {claims(second.Add(leeway+time.Second), ""), false},
-		"a sid that tells nothing":         {claims(second.Add(leeway), "s"), true},
-		"a session after":                  {claims(second.Add(time.Second), sidAt(t, cut.Add(time.Millisecond))), false},
-		"a session before":                 {claims(second.Add(time.Hour), sidAt(t, cut)), true},
-		"a session younger than its token": {claims(second.Add(leeway), sidAt(t, cut.Add(time.Hour))), true},
-	} {
-		for _, r := range []Revocation{{Target: TargetSubject, ID: "ann", Before: cut}, {Target: TargetAll, Before: cut}} {
-			if got := r.Concerns(tt.claims); got != tt.want {
-				t.Errorf("%s, %s: %v, want %v", r.Target, name, got, tt.want)
-			}
-		}
-	}
-}
-
-// TestPrepareMerges: what is revoked twice at once reaches as far as either
-// says, in any order.
-func TestPrepareMerges(t *testing.T) {
-	now := time.Now()
-	short := Revocation{Target: TargetToken, ID: "a", Expires: now.Add(time.Hour).Truncate(time.Hour)}
-	long := short
-	long.Expires = long.Expires.Add(time.Hour)
-	for _, both := range [][]Revocation{{short, long}, {long, short}} {
-		got, err := Prepare(now, both)
-		if err != nil || len(got) != 1 || !got[0].Expires.Equal(long.Expires) {
-			t.Errorf("%v becomes %v, %v", both, got, err)
 		}
 	}
 }
@@ -204,5 +77,38 @@ func TestRotationIsCut(t *testing.T) {
 	r, err := Rotation{ID: "i", From: "p", To: "q", Expires: time.Now().Add(time.Hour), Remote: long, Agent: long}.Canonical()
 	if err != nil || len(r.Remote) != maxNote || len(r.Agent) != maxNote {
 		t.Errorf("%d and %d bytes, %v", len(r.Remote), len(r.Agent), err)
+	}
+}
+
+// TestCovers: what a revocation covers, at the edges.
+func TestCovers(t *testing.T) {
+	now := time.Now().Truncate(time.Millisecond)
+	expires := now.Add(time.Hour)
+	at := func(moment time.Time) string {
+		return fmt.Sprintf("%08x-%04x-7000-8000-000000000000", moment.UnixMilli()>>16, moment.UnixMilli()&0xffff)
+	}
+	everything := Revocation{Target: TargetAll, Before: now, Expires: expires}
+	subject := Revocation{Target: TargetSubject, ID: "u", Before: now, Expires: expires}
+	for name, tt := range map[string]struct {
+		r, other Revocation
+		want     bool
+	}{
+		"itself":                 {everything, everything, true},
+		"a subject":              {everything, subject, true},
+		"a sessionless":          {everything, Revocation{Target: TargetSessionless, ID: "u", Before: now, Expires: expires}, true},
+		"a later sessionless":    {everything, Revocation{Target: TargetSessionless, ID: "u", Before: now.Add(time.Millisecond), Expires: expires}, false},
+		"a later subject":        {everything, Revocation{Target: TargetSubject, ID: "u", Before: now.Add(time.Millisecond), Expires: expires}, false},
+		"an older session":       {everything, Revocation{Target: TargetSession, ID: at(now), Expires: expires}, true},
+		"a younger session":      {everything, Revocation{Target: TargetSession, ID: at(now.Add(time.Millisecond)), Expires: expires}, false},
+		"a session without date": {everything, Revocation{Target: TargetSession, ID: "s", Expires: expires}, false},
+		"one that lives longer":  {everything, Revocation{Target: TargetSession, ID: at(now), Expires: expires.Add(time.Millisecond)}, false},
+		"a token":                {everything, Revocation{Target: TargetToken, ID: at(now), Expires: expires}, false},
+		"a subject's session":    {subject, Revocation{Target: TargetSession, ID: at(now), Expires: expires}, false},
+		"another subject":        {subject, Revocation{Target: TargetSubject, ID: "v", Before: now, Expires: expires}, false},
+		"an earlier everything":  {everything, Revocation{Target: TargetAll, Before: now.Add(-time.Hour), Expires: expires}, true},
+	} {
+		if got := tt.r.Covers(tt.other); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
 	}
 }

@@ -12,6 +12,12 @@ const MaxPage = 1000
 // log that was lost. Read again from the zero Cursor.
 var ErrCursor = errors.New("store: unknown cursor")
 
+// ErrNotDurable means that revocations hold on this node only, because writing
+// them to the log failed. The node refuses their tokens and keeps trying to
+// write them until its process ends. The wrapped error is the reason. Nodes
+// return it, logs do not.
+var ErrNotDurable = errors.New("store: revoked on this node only, not written yet")
+
 // Revocations is a log of revocations with any number of readers.
 // Implementations must be safe for concurrent use. Methods return soon after
 // ctx is done, with its error.
@@ -25,8 +31,8 @@ type Revocations interface {
 	// The following are not errors. A revocation whose target and ID the log
 	// already has is merged: the later Before and the later Expires apply, and
 	// readers see it again only if it changed. A revocation is ignored if it
-	// is [Revocation.Gone], or if a revocation of TargetAll in the log or in
-	// the same call [Revocation.Covers] it. The list may be empty.
+	// is [Revocation.Obsolete], or if a revocation of TargetAll in the log or
+	// in the same call [Revocation.Covers] it. The list may be empty.
 	//
 	// After an error that is not defined in this package, such as that of ctx,
 	// either all or none of the revocations have been added. It is safe to
@@ -35,18 +41,20 @@ type Revocations interface {
 
 	// Read returns the revocations after a cursor, oldest first, at most
 	// MaxPage; a page with fewer is the end of the log for now. It omits
-	// revocations that are Gone, replaced by a later one or covered by one of
-	// TargetAll. The zero Cursor is the beginning of the log.
+	// revocations that are obsolete, replaced by a later one or covered by one
+	// of TargetAll. The zero Cursor is the beginning of the log. If the log
+	// does not know the cursor, the error is [ErrCursor].
 	Read(ctx context.Context, after Cursor) (Page, error)
 
 	// Wait blocks until the log has entries after the given cursor, which Read
-	// returned. It returns immediately if it already has.
+	// returned. It returns immediately if it already has. Its errors are those
+	// of Read.
 	Wait(ctx context.Context, after Cursor) error
 }
 
-// An Overfiller is a durable log that can exceed its limit. An [Index] uses it
-// when the process ends; otherwise the revocations that a full log refused
-// would be lost, because raising the limit often needs a restart.
+// An Overfiller is a durable log that can exceed its limit. It is optional. A
+// node uses it when its process ends; otherwise the revocations that a full
+// log refused would be lost, because raising the limit often needs a restart.
 type Overfiller interface {
 	// Overfill is Revoke without the limit: it never returns [ErrFull].
 	Overfill(context.Context, ...Revocation) error
@@ -63,8 +71,11 @@ type Usage struct {
 	ReadOnly bool
 }
 
-// A UsageReporter is a log that reports its usage. An [Index] calls it at each
-// contact, and logs a warning before the log is full.
+// Full reports whether the log accepts only revocations of [TargetAll].
+func (u Usage) Full() bool { return u.Limit > 0 && u.Entries >= u.Limit }
+
+// A UsageReporter is a log that reports its usage. It is optional. A node
+// calls it about once a second, and logs a warning before the log is full.
 type UsageReporter interface {
 	RevocationUsage(context.Context) (Usage, error)
 }

@@ -5,28 +5,34 @@ import (
 	"time"
 )
 
-// A Rotation replaces the refresh token of a session.
+// A Rotation is a request to replace the refresh token of a session. Names are
+// 1 to 256 bytes long.
 type Rotation struct {
-	ID   string  // ID of the session
-	From string  // jti of the presented token
-	To   string  // jti of the new token
-	Key  KeyHash // hash of the client's idempotency key, or zero
+	ID      string    // ID of the session
+	From    string    // jti of the presented token
+	To      string    // jti of the token that replaces it, a different one
+	Expires time.Time // expiry of To; the session may end earlier
+	Key     KeyHash   // hash of the client's idempotency key, or zero
+
 	// Grace is how long after a rotation the previous token may be presented
 	// again. 0 or less: not at all.
 	Grace time.Duration
+
 	// Retry is how long after a rotation the previous token may be presented
 	// again with the Key of that rotation, unless the new token has been
-	// presented.
-	Retry   time.Duration
-	Expires time.Time // expiry of To; the session may end earlier
-	Remote  string    // address from which it was presented
-	Agent   string
+	// presented. 0 or less: not at all.
+	Retry time.Duration
+
+	// Where the token was presented, as in [Session].
+	Remote string
+	Agent  string
 }
 
 // A Presentation shows a refresh token without exchanging it.
 type Presentation struct {
 	ID    string // ID of the session
 	Token string // jti of the token
+
 	// Grace is how long after a rotation the previous token may be presented.
 	// 0 or less: not at all.
 	Grace time.Duration
@@ -49,4 +55,63 @@ func (r Rotation) Canonical() (Rotation, error) {
 	r.Expires = wholeMilliseconds(r.Expires)
 	r.Remote, r.Agent = cut(r.Remote), cut(r.Agent)
 	return r, nil
+}
+
+// Rotate returns s after a rotation: it is what [Sessions.RotateSession] does
+// to a session. s and r must be canonical. If s has expired, the error is
+// [ErrNotFound]. With [ErrReused], it returns s unchanged, and the store must
+// end it.
+func (s Session) Rotate(r Rotation, now time.Time) (Session, error) {
+	if s.Expired(now) {
+		return Session{}, ErrNotFound
+	}
+	switch r.From {
+	case s.Current:
+		s.Previous, s.Current, s.Key = s.Current, r.To, r.Key
+		s.Rotated = wholeMilliseconds(now)
+		s.Expires = r.Expires
+		if s.Expires.After(s.Ends) {
+			s.Expires = s.Ends
+		}
+	case s.Previous:
+		retry := s.Key.matches(r.Key) && r.Retry > 0 && now.Sub(s.Rotated).Abs() <= r.Retry
+		if !retry && !s.graced(r.Grace, now) {
+			return s, ErrReused
+		}
+	default:
+		return s, ErrReused
+	}
+	s.Remote, s.Agent = r.Remote, r.Agent
+	return s, nil
+}
+
+// Present returns s after a presentation: it is what [Sessions.PresentSession]
+// does to a session. s must be canonical. If s has expired, the error is
+// [ErrNotFound]. With [ErrReused], it returns s unchanged, and the store must
+// end it.
+func (s Session) Present(p Presentation, now time.Time) (Session, error) {
+	if s.Expired(now) {
+		return Session{}, ErrNotFound
+	}
+	switch {
+	case p.Token == s.Current:
+		s.Key = KeyHash{}
+		return s, nil
+	case p.Token != "" && p.Token == s.Previous && s.graced(p.Grace, now):
+		return s, nil
+	}
+	return s, ErrReused
+}
+
+// ClockStep is the tolerance for a server clock that is set back: within it, a
+// repeated refresh token is not mistaken for a stolen one, and the server
+// accepts its own tokens although they are dated in the future.
+const ClockStep = 5 * time.Second
+
+// graced reports whether Current replaced Previous at most grace ago. If the
+// clock was set back by up to [ClockStep], the negative duration counts as
+// zero; if by more, the duration is unknown and graced returns false.
+func (s Session) graced(grace time.Duration, now time.Time) bool {
+	since := now.Sub(s.Rotated)
+	return grace > 0 && since >= -ClockStep && since <= grace
 }

@@ -85,63 +85,6 @@ func (s Session) Canonical() (Session, error) {
 	return s, nil
 }
 
-// Rotate implements the decision of [Sessions.RotateSession]: it returns s
-// after the rotation. s and r must be canonical. With [ErrReused], it returns
-// s unchanged, and the store must end it.
-func (s Session) Rotate(r Rotation, now time.Time) (Session, error) {
-	if s.Expired(now) {
-		return Session{}, ErrNotFound
-	}
-	switch r.From {
-	case s.Current:
-		s.Previous, s.Current, s.Key = s.Current, r.To, r.Key
-		s.Rotated = wholeMilliseconds(now)
-		s.Expires = r.Expires
-		if s.Expires.After(s.Ends) {
-			s.Expires = s.Ends
-		}
-	case s.Previous:
-		retry := s.Key.matches(r.Key) && r.Retry > 0 && now.Sub(s.Rotated).Abs() <= r.Retry
-		if !retry && !s.graced(r.Grace, now) {
-			return s, ErrReused
-		}
-	default:
-		return s, ErrReused
-	}
-	s.Remote, s.Agent = r.Remote, r.Agent
-	return s, nil
-}
-
-// Present implements the decision of [Sessions.PresentSession]: it returns s
-// afterwards. s must be canonical. With [ErrReused], it returns s unchanged,
-// and the store must end it.
-func (s Session) Present(p Presentation, now time.Time) (Session, error) {
-	if s.Expired(now) {
-		return Session{}, ErrNotFound
-	}
-	switch {
-	case p.Token == s.Current:
-		s.Key = KeyHash{}
-		return s, nil
-	case p.Token != "" && p.Token == s.Previous && s.graced(p.Grace, now):
-		return s, nil
-	}
-	return s, ErrReused
-}
-
-// ClockStep is the tolerance for a server clock that is set back: within it, a
-// repeated refresh token is not mistaken for a stolen one, and the server
-// accepts its own tokens although they are dated in the future.
-const ClockStep = 5 * time.Second
-
-// graced reports whether Current replaced Previous at most grace ago. If the
-// clock was set back by up to [ClockStep], the negative duration counts as
-// zero; if by more, the duration is unknown and graced returns false.
-func (s Session) graced(grace time.Duration, now time.Time) bool {
-	since := now.Sub(s.Rotated)
-	return grace > 0 && since >= -ClockStep && since <= grace
-}
-
 // wholeMilliseconds rounds t down as [time.Time.UnixMilli] does.
 func wholeMilliseconds(t time.Time) time.Time { return time.UnixMilli(t.UnixMilli()).UTC() }
 

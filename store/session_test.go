@@ -1,63 +1,12 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 )
-
-// FuzzSessionEncoding: what is read is canonical, and written again is the
-// same bytes; what is refused leaves the session as it was.
-func FuzzSessionEncoding(f *testing.F) {
-	moment := time.UnixMilli(1_700_000_000_123)
-	long := strings.Repeat("n", maxID)
-	for _, session := range []Session{
-		{ID: "i", Subject: "s", Current: "c", Began: moment, Expires: moment, Ends: moment},
-		{ID: long, Subject: long, Current: long, Previous: long, Began: moment, Rotated: moment.Add(1), Expires: moment.Add(time.Hour), Ends: moment.Add(2 * time.Hour), Remote: long, Agent: "\xff\x00"},
-		{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: moment, Expires: moment, Ends: moment, Key: HashKey("key")},
-	} {
-		session, err := session.Canonical()
-		if err != nil {
-			f.Fatal(err)
-		}
-		data, err := session.AppendBinary(nil)
-		if err != nil {
-			f.Fatal(err)
-		}
-		var back Session
-		if err := back.UnmarshalBinary(data); err != nil || back != session {
-			f.Fatalf("%v is read as %v: %v", session, back, err)
-		}
-		f.Add(data)
-		f.Add(data[:len(data)-1])
-		f.Add(append(bytes.Clone(data), 0))
-		f.Add(append(bytes.Clone(data), make([]byte, len(session.Key))...))
-		f.Add(append(bytes.Clone(data), bytes.Repeat([]byte{1}, len(session.Key)+1)...))
-	}
-	for _, n := range []int{0, 7, 31, 32, 33, 44, 45} { // around the moments and the lengths
-		f.Add(make([]byte, n))
-	}
-	f.Add(bytes.Repeat([]byte{0xff}, 100))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		before := Session{ID: "before"}
-		session := before
-		if err := session.UnmarshalBinary(data); err != nil {
-			if !errors.Is(err, ErrInvalid) || session != before {
-				t.Errorf("%x: %v, and left %v", data, err, session)
-			}
-			return
-		}
-		if canonical, err := session.Canonical(); err != nil || canonical != session {
-			t.Errorf("%x: %v is not canonical: %v, %v", data, session, canonical, err)
-		}
-		if again, err := session.AppendBinary(nil); err != nil || !bytes.Equal(again, data) {
-			t.Errorf("%x: written again as %x, %v", data, again, err)
-		}
-	})
-}
 
 // FuzzCut: a note is shortened to what begins it, is never too long, and loses
 // no more than the character that does not fit.
@@ -108,21 +57,6 @@ func TestRotateWithoutTheTime(t *testing.T) {
 	r.Grace = 0 // there is no window at all
 	if _, err := f.Rotate(r, f.Rotated.Add(-time.Second)); !errors.Is(err, ErrReused) {
 		t.Errorf("without a grace: %v", err)
-	}
-}
-
-// TestSessionEncodingWithoutAKey: a session without a key is encoded as it was
-// before sessions had keys, so that stores of then can be read.
-func TestSessionEncodingWithoutAKey(t *testing.T) {
-	moment := time.UnixMilli(0x0102030405).UTC()
-	f := Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: moment, Rotated: moment, Expires: moment, Ends: moment, Remote: "r", Agent: "a"}
-	old := []byte(strings.Repeat("\x00\x00\x00\x01\x02\x03\x04\x05", 4) + "\x00\x01i\x00\x01s\x00\x01c\x00\x01p\x00\x01r\x00\x01a")
-	var back Session
-	if err := back.UnmarshalBinary(old); err != nil || back != f {
-		t.Errorf("read as %+v, %v, want %+v", back, err, f)
-	}
-	if data, err := f.AppendBinary(nil); err != nil || !bytes.Equal(data, old) {
-		t.Errorf("written as %q, %v, want %q", data, err, old)
 	}
 }
 

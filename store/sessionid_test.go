@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/hex"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,7 +22,7 @@ func TestNewSessionID(t *testing.T) {
 		for range 100 {
 			time.Sleep(1234567 * time.Microsecond)
 			sid := NewSessionID()
-			if began, ok := sessionBegan(sid); !ok || began.UnixMilli() != time.Now().UnixMilli() || !form.MatchString(sid) {
+			if began, ok := SessionBegan(sid); !ok || began.UnixMilli() != time.Now().UnixMilli() || !form.MatchString(sid) {
 				t.Errorf("%s began %v, %v, at %v", sid, began, ok, time.Now())
 			}
 			id, err := hex.DecodeString(strings.ReplaceAll(sid, "-", ""))
@@ -65,8 +66,38 @@ func TestNewSessionID(t *testing.T) {
 
 // TestSessionBegan: the example of RFC 9562, appendix A.6.
 func TestSessionBegan(t *testing.T) {
-	began, ok := sessionBegan("017F22E2-79B0-7CC3-98C4-DC0C0C07398F")
+	began, ok := SessionBegan("017F22E2-79B0-7CC3-98C4-DC0C0C07398F")
 	if want := time.UnixMilli(1645557742000); !ok || !began.Equal(want) {
 		t.Errorf("began %v, %v, want %v", began, ok, want)
 	}
+}
+
+// FuzzSessionBegan: a moment is found exactly where the text has the form of a
+// UUIDv7, and it is the number in the first 12 digits.
+func FuzzSessionBegan(f *testing.F) {
+	form := regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$`)
+	sid := NewSessionID()
+	if !form.MatchString(sid) {
+		f.Fatalf("the seed %q is no UUIDv7", sid)
+	}
+	for _, s := range []string{
+		"", sid, strings.ToUpper(sid), sid[1:], sid + "0", " " + sid[1:], strings.Replace(sid, "-7", "-4", 1), strings.ReplaceAll(sid, "-", ""),
+		"ffffffff-ffff-7fff-bfff-ffffffffffff", "00000000-0000-7000-8000-000000000000", "00000000-0000-7000-7000-000000000000", "{" + sid + "}", sid[:35] + "g", "g" + sid[1:], sid[:9] + "g" + sid[10:], sid[:16] + "g" + sid[17:], sid[:21] + "g" + sid[22:],
+		"0x000000-0000-7000-8000-00000000000g",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, sid string) {
+		began, ok := SessionBegan(sid)
+		if ok != form.MatchString(sid) {
+			t.Fatalf("%q: %v", sid, ok)
+		}
+		if !ok {
+			return
+		}
+		want, err := strconv.ParseInt(sid[:8]+sid[9:13], 16, 64)
+		if err != nil || began.UnixMilli() != want {
+			t.Errorf("%q: %v, want %d, %v", sid, began, want, err)
+		}
+	})
 }

@@ -25,9 +25,6 @@ const (
 	TargetSessionless Target = 5
 )
 
-// targets lists all targets.
-var targets = [...]Target{TargetToken, TargetSession, TargetSubject, TargetAll, TargetSessionless}
-
 // valid reports whether t is a known target.
 func (t Target) valid() bool { return t >= TargetToken && t <= TargetSessionless }
 

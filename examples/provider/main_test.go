@@ -15,6 +15,7 @@ import (
 	"wsauth"
 	"wsauth/idp"
 	"wsauth/store"
+	"wsauth/store/memory"
 )
 
 // What the page about identity providers shows: a token of the stand-in opens
@@ -34,7 +35,7 @@ func TestProvider(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	guard, err := wsauth.New(wsauth.Config{Verifier: trusted.Verifier(), Revocations: store.NewMemory(0)})
+	guard, err := wsauth.New(wsauth.Config{Verifier: trusted.Verifier(), Revocations: memory.New(store.Limits{})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"wsauth"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -58,7 +59,7 @@ func newApp() (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	state := store.NewMemory(0) // bolt.Open keeps it over a restart, the key being kept too
+	state := memory.New(store.Limits{}) // bolt.Open keeps it over a restart, the key being kept too
 	guard, err := wsauth.New(wsauth.Config{
 		Verifier:    verifier,
 		Extractors:  []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}},

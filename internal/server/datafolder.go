@@ -169,11 +169,11 @@ func exists(path string) bool {
 // key folder. acceptLost tells that lost revocations are accepted.
 func openStore(dir string, limits config.Store, keys string, acceptLost bool) (*bolt.Store, error) {
 	path := filepath.Join(dir, storeName)
-	s, err := bolt.Open(path, bolt.Options{Limits: store.Limits{
+	s, err := bolt.Open(path, store.Limits{
 		Revocations: limits.MaxRevocations,
 		Sessions:    limits.MaxSessions,
 		Tickets:     limits.MaxTickets,
-	}})
+	})
 	damage, damaged := errors.AsType[*bolt.DamageError](err)
 	switch {
 	case errors.Is(err, bolt.ErrLocked):

@@ -82,7 +82,7 @@ func BenchmarkRotate(b *testing.B) {
 // loneAndConcurrent measures a call, alone and from 200 callers at once.
 func loneAndConcurrent(b *testing.B, call func(context.Context, *Store) error) {
 	b.Run("lone", func(b *testing.B) {
-		s := open(b, newPath(b), Options{})
+		s := open(b, newPath(b), store.Limits{})
 		sync := bareSync(b)
 		for b.Loop() {
 			if err := call(b.Context(), s); err != nil {
@@ -92,7 +92,7 @@ func loneAndConcurrent(b *testing.B, call func(context.Context, *Store) error) {
 		b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(sync), "syncs")
 	})
 	b.Run("concurrent", func(b *testing.B) {
-		s := open(b, newPath(b), Options{})
+		s := open(b, newPath(b), store.Limits{})
 		sync := bareSync(b)
 		b.SetParallelism(100)
 		b.ResetTimer()
@@ -131,7 +131,7 @@ func bareSync(b *testing.B) time.Duration {
 // BenchmarkRead measures calls that read and do not sync, in a file of ten
 // thousand sessions.
 func BenchmarkRead(b *testing.B) {
-	s := open(b, newPath(b), Options{})
+	s := open(b, newPath(b), store.Limits{})
 	s.db.NoSync = true
 	end := time.Now().Add(time.Hour)
 	var all []store.Session

@@ -38,7 +38,7 @@ func (f *forest) page(number int) []byte { return f.image[number*testPage:][:tes
 func grow(t *testing.T) []byte {
 	t.Helper()
 	path := newPath(t)
-	s, err := Open(path, Options{})
+	s, err := Open(path, store.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func testCircles(t *testing.T) {
 			if err := os.WriteFile(path, image, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			s, err := Open(path, Options{})
+			s, err := Open(path, store.Limits{})
 			if err != nil {
 				t.Fatal(err)
 			}

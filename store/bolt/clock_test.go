@@ -18,7 +18,7 @@ func openAhead(t *testing.T, path string) *Store {
 	t.Helper()
 	c := newClock()
 	c.showed = c.showed.Add(time.Hour)
-	s, err := openWith(path, Options{}, c)
+	s, err := openWith(path, store.Limits{}, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,8 @@ func ticketCount(t *testing.T, s *Store) (n uint64) {
 	return n
 }
 
-// TestL12_ClockSetBack: tickets live as long as they would have, and are swept.
+// TestL12_ClockSetBack: tickets live as long as they would have, and are
+// swept.
 func TestL12_ClockSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := openAhead(t, newPath(t))
@@ -77,7 +78,7 @@ func TestL12_ClockSetBackBetweenRuns(t *testing.T) {
 		}
 	}
 	putAndClose(s)
-	s = open(t, path, Options{})
+	s = open(t, path, store.Limits{})
 	if value, err := s.TakeTicket(t.Context(), key); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a ticket of the earlier run: %q, %v", value, err)
 	}
@@ -88,7 +89,7 @@ func TestL12_ClockSetBackBetweenRuns(t *testing.T) {
 		t.Error("the revocation is gone")
 	}
 	putAndClose(s)
-	s = open(t, path, Options{})
+	s = open(t, path, store.Limits{})
 	if value, err := s.TakeTicket(t.Context(), key); err != nil || string(value) != "value" {
 		t.Errorf("a ticket of this clock: %q, %v", value, err)
 	}

@@ -83,7 +83,7 @@ func contents(t *testing.T, s *Store) store.Cursor {
 func TestCompaction(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
-	s := open(t, path, Options{})
+	s := open(t, path, store.Limits{})
 	fill(t, s)
 	next := contents(t, s)
 	if err := s.Close(); err != nil {
@@ -97,7 +97,7 @@ func TestCompaction(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	s = open(t, path, Options{})
+	s = open(t, path, store.Limits{})
 	if n := size(t, path); n > compactSize/4 {
 		t.Errorf("%d bytes after", n)
 	}
@@ -107,7 +107,7 @@ func TestCompaction(t *testing.T) {
 	if got := contents(t, s); got != next {
 		t.Errorf("cursor %v, was %v", got, next)
 	}
-	if other, err := Open(path, Options{}); !errors.Is(err, ErrLocked) {
+	if other, err := Open(path, store.Limits{}); !errors.Is(err, ErrLocked) {
 		t.Errorf("opened again: %v, %v", other, err)
 	}
 	if err := s.Revoke(t.Context(), inAMinute("b")); err != nil {
@@ -119,7 +119,7 @@ func TestCompaction(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, path, Options{})
+	s = open(t, path, store.Limits{})
 	if value, err := s.TakeTicket(t.Context(), store.TicketKey{1}); err != nil || string(value) != "value" {
 		t.Errorf("the ticket: %q, %v", value, err)
 	}
@@ -130,7 +130,7 @@ func TestCompaction(t *testing.T) {
 func TestCompactionCannot(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
-	s := open(t, path, Options{})
+	s := open(t, path, store.Limits{})
 	fill(t, s)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func TestCompactionCannot(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(path+".compact", "full"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	contents(t, open(t, path, Options{}))
+	contents(t, open(t, path, store.Limits{}))
 	if n := size(t, path); n <= compactSize {
 		t.Errorf("%d bytes after", n)
 	}

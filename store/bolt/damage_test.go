@@ -43,7 +43,7 @@ func (h *history) now() []byte { return h.images[len(h.images)-1] }
 func live(t testing.TB) *history {
 	t.Helper()
 	path := newPath(t)
-	s, err := Open(path, Options{})
+	s, err := Open(path, store.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +288,7 @@ func TestDamaged(t *testing.T) {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			s, err := Open(path, Options{})
+			s, err := Open(path, store.Limits{})
 			if err != nil {
 				refused++
 				sentence(t, kind, n, err)

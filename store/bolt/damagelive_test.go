@@ -40,7 +40,7 @@ func testDamagedWhileOpen(t *testing.T) {
 			if err := os.WriteFile(path, h.now(), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			s, err := Open(path, Options{})
+			s, err := Open(path, store.Limits{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,7 +59,7 @@ func testDamagedWhileOpen(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Errorf("%s %d: Close: %v", kind, n, err)
 			}
-			s, err = Open(path, Options{})
+			s, err = Open(path, store.Limits{})
 			if err != nil {
 				sentence(t, kind, n, err)
 				found++
@@ -100,7 +100,7 @@ func TestFirstPages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				path := newPath(t)
-				s, err := Open(path, Options{})
+				s, err := Open(path, store.Limits{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -225,7 +225,7 @@ func TestCutOffWhileOpen(t *testing.T) {
 		if err != nil || !bytes.Contains(out, []byte("--- PASS: TestCutOffChild")) {
 			t.Fatalf("cut off to %d bytes: %v\n%s", keep, err, out)
 		}
-		s, err := Open(path, Options{})
+		s, err := Open(path, store.Limits{})
 		if err != nil {
 			sentence(t, "cut off", n, err)
 			continue
@@ -249,7 +249,7 @@ func TestCutOffChild(t *testing.T) {
 	if _, err := fmt.Sscan(size, &keep); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(path, Options{})
+	s, err := Open(path, store.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,14 +21,14 @@ func ExampleOpen() {
 	path := filepath.Join(directory, "wsauth.db")
 	ctx := context.Background()
 
-	s, err := bolt.Open(path, bolt.Options{})
+	s, err := bolt.Open(path, store.Limits{})
 	if err != nil {
 		panic(err)
 	}
 	logout := store.Revocation{Target: store.TargetSession, ID: "4711", Expires: time.Now().Add(time.Hour)}
 	fmt.Println(s.Revoke(ctx, logout), s.Close())
 
-	if s, err = bolt.Open(path, bolt.Options{}); err != nil {
+	if s, err = bolt.Open(path, store.Limits{}); err != nil {
 		panic(err)
 	}
 	defer s.Close()

@@ -7,18 +7,20 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"wsauth/store"
 )
 
-// TestOpenWaitsForTheName: who waits for the lock on a file that loses its name
-// meanwhile, as by a compaction, gets the file that has the name.
+// TestOpenWaitsForTheName: who waits for the lock on a file that loses its
+// name meanwhile, as by a compaction, gets the file that has the name.
 func TestOpenWaitsForTheName(t *testing.T) {
 	path, other := newPath(t), newPath(t)
-	s := open(t, other, Options{})
+	s := open(t, other, store.Limits{})
 	fill(t, s)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	first := open(t, path, Options{})
+	first := open(t, path, store.Limits{})
 
 	type result struct {
 		s   *Store
@@ -26,7 +28,7 @@ func TestOpenWaitsForTheName(t *testing.T) {
 	}
 	opened := make(chan result, 1)
 	go func() {
-		s, err := Open(path, Options{})
+		s, err := Open(path, store.Limits{})
 		opened <- result{s, err}
 	}()
 	for deadline := time.Now().Add(lockTimeout); descriptors(t, path) < 2; runtime.Gosched() {

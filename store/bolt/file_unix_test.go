@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"wsauth/internal/testenv"
+	"wsauth/store"
 )
 
 // TestS2Refused: a file that others may read or write, or that is not there
@@ -35,7 +36,7 @@ func TestS2Refused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := newPath(t)
-			if err := open(t, path, Options{}).Close(); err != nil {
+			if err := open(t, path, store.Limits{}).Close(); err != nil {
 				t.Fatal(err)
 			}
 			tt.change(t, path)
@@ -43,7 +44,7 @@ func TestS2Refused(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := Open(path, Options{})
+			s, err := Open(path, store.Limits{})
 			if err == nil {
 				t.Fatal(errors.Join(errors.New("opened"), s.Close()))
 			}

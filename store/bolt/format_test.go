@@ -70,7 +70,7 @@ func TestUpgrade(t *testing.T) {
 		t.Fatalf("%+v, %v; it was %+v", old, err, want)
 	}
 	for range 2 {
-		s := open(t, path, Options{})
+		s := open(t, path, store.Limits{})
 		entries(t, s)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -79,7 +79,7 @@ func TestUpgrade(t *testing.T) {
 			t.Errorf("%+v, %v; it was %+v", got, err, want)
 		}
 	}
-	if lost := h.forgotten(t.Context(), open(t, path, Options{})); len(lost) > 0 {
+	if lost := h.forgotten(t.Context(), open(t, path, store.Limits{})); len(lost) > 0 {
 		t.Errorf("%d lost, such as %s", len(lost), lost[0])
 	}
 }
@@ -180,7 +180,7 @@ func TestContentsChanged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := newPath(t)
-			s := open(t, path, Options{})
+			s := open(t, path, store.Limits{})
 			fill(t, s)
 			if err := errors.Join(s.Revoke(t.Context(), inAMinute("b"), inAMinute("c")), s.Close()); err != nil {
 				t.Fatal(err)
@@ -201,7 +201,7 @@ func TestContentsChanged(t *testing.T) {
 			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
 				t.Errorf("Check has changed it: %v", err)
 			}
-			s, err = Open(path, Options{})
+			s, err = Open(path, store.Limits{})
 			if !errors.Is(err, tt.want) {
 				t.Errorf("Open: %v, want %v", err, tt.want)
 			}
@@ -234,7 +234,7 @@ func TestNoStore(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, checked := Check(path)
-			_, opened := Open(path, Options{})
+			_, opened := Open(path, store.Limits{})
 			for _, err := range []error{checked, opened} {
 				if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
 					t.Errorf("%v", err)
@@ -248,7 +248,7 @@ func TestNoStore(t *testing.T) {
 	t.Run("an empty database", func(t *testing.T) {
 		path := newPath(t)
 		edit(t, path, func(*bbolt.Tx) error { return nil })
-		if s, err := Open(path, Options{}); !errors.Is(err, ErrDamaged) {
+		if s, err := Open(path, store.Limits{}); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%v, %v", s, err)
 		}
 	})
@@ -263,7 +263,7 @@ func TestNoStore(t *testing.T) {
 // first element, the file is refused, or bbolt reads it as it was.
 func TestHeadsOfPages(t *testing.T) {
 	path := newPath(t)
-	s := open(t, path, Options{})
+	s := open(t, path, store.Limits{})
 	fill(t, s)
 	var all []store.Revocation
 	for n := range 300 { // for a tree with branches
@@ -325,7 +325,7 @@ func TestHeadsOfPages(t *testing.T) {
 // good from the beginning.
 func TestNewFile(t *testing.T) {
 	path := newPath(t)
-	s := open(t, path, Options{})
+	s := open(t, path, store.Limits{})
 	if report, err := Check(path); !errors.Is(err, ErrLocked) {
 		t.Errorf("open: %+v, %v", report, err)
 	}

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"wsauth/internal/revindex"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -30,7 +31,7 @@ const fullEnv = "WSAUTH_BOLT_FULL"
 // its files in the place of a full disk.
 func TestFullDisk(t *testing.T) {
 	path := newPath(t)
-	s, err := Open(path, Options{})
+	s, err := Open(path, store.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +42,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	runChild(t, "TestFullDiskChild", path)
-	s = open(t, path, Options{})
+	s = open(t, path, store.Limits{})
 	page, err := s.Read(t.Context(), store.Cursor{})
 	if err != nil || len(page.Revocations) < 3 {
 		t.Errorf("%d revocations, %v", len(page.Revocations), err)
@@ -96,11 +97,11 @@ func TestFullDiskChild(t *testing.T) {
 		return
 	}
 	empty := fillDisk(t, path)
-	s, err := Open(path, Options{})
+	s, err := Open(path, store.Limits{})
 	if err != nil {
 		t.Fatalf("Open on a full disk: %v", err)
 	}
-	x, err := store.NewIndex(store.IndexConfig{Revocations: s})
+	x, err := revindex.New(revindex.Config{Log: s})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +173,7 @@ func testFullDiskDamaged(t *testing.T, path string) {
 		if err := os.WriteFile(path, good, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s, err := Open(path, Options{})
+		s, err := Open(path, store.Limits{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,7 +221,7 @@ func TestFullDiskAtTheStart(t *testing.T) {
 			if err != nil || report.Format != 2 {
 				t.Errorf("%+v, %v", report, err)
 			}
-			s = open(t, path, Options{})
+			s = open(t, path, store.Limits{})
 			if lost := h.forgotten(t.Context(), s); len(lost) > 0 {
 				t.Errorf("%d lost, such as %s", len(lost), lost[0])
 			}
@@ -242,12 +243,12 @@ func TestFullDiskAtTheStartChild(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		empty := limitFiles(t, 2*testPage) // nothing but the first pages can be written
-		s, err := Open(path, Options{})
+		s, err := Open(path, store.Limits{})
 		if err != nil {
 			t.Fatalf("Open on a full disk: %v", err)
 		}
 		defer s.Close()
-		x, err := store.NewIndex(store.IndexConfig{Revocations: s})
+		x, err := revindex.New(revindex.Config{Log: s})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -314,7 +315,7 @@ func TestFullDiskOldDamagedChild(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		end := limitFiles(t, 2*testPage)
-		s, err := Open(path, Options{})
+		s, err := Open(path, store.Limits{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -82,7 +82,7 @@ func FuzzSubjectKey(f *testing.F) {
 // never panics, and finds what was written or a fault.
 func FuzzVerify(f *testing.F) {
 	path := newPath(f)
-	s, err := Open(path, Options{})
+	s, err := Open(path, store.Limits{})
 	if err != nil {
 		f.Fatal(err)
 	}

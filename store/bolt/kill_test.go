@@ -78,7 +78,7 @@ func killMany(t *testing.T, rounds int) map[string]int {
 			total[verb]++
 			all.note(t, verb, name)
 		}
-		s, err := Open(path, Options{})
+		s, err := Open(path, store.Limits{})
 		if err != nil {
 			t.Fatalf("after kill %d: %v", round+1, err)
 		}

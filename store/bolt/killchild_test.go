@@ -28,7 +28,7 @@ type child struct {
 
 // workForEver never returns.
 func workForEver(path string) {
-	s, err := Open(path, Options{})
+	s, err := Open(path, store.Limits{})
 	must(err)
 	c := child{s, time.Now()}
 	var wg sync.WaitGroup

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wsauth/store"
+	"wsauth/store/storekit"
 )
 
 // log accesses the revocations within one transaction.
@@ -35,7 +36,7 @@ func (l *log) add(revocations []store.Revocation, now time.Time, limit int) erro
 		return err
 	}
 	// Uncovered modifies its argument, which the caller keeps.
-	revocations = store.Uncovered(slices.Clone(revocations), everything)
+	revocations = storekit.Uncovered(slices.Clone(revocations), everything)
 	added := uint64(0)
 	for _, r := range revocations {
 		if r.Target != store.TargetAll && l.names.get(nameOf(r)) == nil {
@@ -156,14 +157,10 @@ func (l *log) put(r store.Revocation) error {
 	if err != nil {
 		return err
 	}
-	value, err := r.AppendBinary(nil)
-	if err != nil {
-		return err
-	}
 	l.count.n++
 	sequence := number(n)
 	return errors.Join(
-		l.log.put(sequence, value),
+		l.log.put(sequence, storekit.AppendRevocation(nil, r)),
 		l.names.put(nameOf(r), sequence),
 		l.expiry.put(expiryKey(r.Expires, sequence), nil),
 	)
@@ -178,12 +175,12 @@ func (l *log) remove(sequence []byte, r store.Revocation) error {
 	)
 }
 
-// due reports whether an entry is Gone.
+// due reports whether an entry is obsolete.
 func (l *log) due(now time.Time) bool {
 	return len(firstDue(l.expiry, now.Add(-store.ClockSlack), 1)) > 0
 }
 
-// sweep deletes up to limit entries that are Gone.
+// sweep deletes up to limit entries that are obsolete.
 func (l *log) sweep(now time.Time, limit int) error {
 	for _, sequence := range firstDue(l.expiry, now.Add(-store.ClockSlack), limit) {
 		r, err := decode(l.log.get(sequence))
@@ -197,7 +194,7 @@ func (l *log) sweep(now time.Time, limit int) error {
 	return nil
 }
 
-// page returns the entries after a sequence number that are not Gone.
+// page returns the entries after a sequence number that are not obsolete.
 func (l *log) page(epoch string, after uint64, now time.Time) (store.Page, error) {
 	page := store.Page{Next: store.Cursor{Epoch: epoch, Sequence: after}}
 	everything, _, err := l.everything()
@@ -217,7 +214,7 @@ func (l *log) page(epoch string, after uint64, now time.Time) (store.Page, error
 			return store.Page{}, err
 		}
 		page.Next.Sequence = binary.BigEndian.Uint64(key)
-		if !r.Gone(now) && !covered(r) {
+		if !r.Obsolete(now) && !covered(r) {
 			page.Revocations = append(page.Revocations, r)
 		}
 	}
@@ -225,15 +222,17 @@ func (l *log) page(epoch string, after uint64, now time.Time) (store.Page, error
 	return page, nil
 }
 
+// nameOf returns the key of r in namesBucket.
 func nameOf(r store.Revocation) []byte {
 	return append([]byte{byte(r.Target)}, r.ID...)
 }
 
+// decode decodes a value in logBucket.
 func decode(value []byte) (store.Revocation, error) {
-	var r store.Revocation
-	if err := r.UnmarshalBinary(value); err != nil {
+	r, err := storekit.DecodeRevocation(value)
+	if err != nil {
 		// This is not an ErrInvalid, since the caller is not at fault.
-		return r, damaged("a revocation: %v", err)
+		return store.Revocation{}, damaged("a revocation: %v", err)
 	}
 	return r, nil
 }

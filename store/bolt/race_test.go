@@ -26,7 +26,7 @@ func TestL10_TicketRace(t *testing.T) {
 	t.Parallel()
 	rounds := cmp.Or(*races, testenv.Size(200, 2000))
 	const calls, groups, together = 100, 10, 100
-	s := open(t, newPath(t), Options{})
+	s := open(t, newPath(t), store.Limits{})
 	for first := 0; first < rounds; first += together {
 		var winners [together]atomic.Int64
 		var keys [together]store.TicketKey

@@ -10,6 +10,7 @@ import (
 	bberrors "go.etcd.io/bbolt/errors"
 
 	"wsauth/store"
+	"wsauth/store/storekit"
 )
 
 // Revoke implements [store.Revocations]. It returns nil after the revocations
@@ -28,7 +29,7 @@ func (s *Store) revoke(ctx context.Context, revocations []store.Revocation, limi
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	prepared, err := store.Prepare(time.Now(), revocations)
+	prepared, err := storekit.Prepare(time.Now(), revocations)
 	if err != nil || len(prepared) == 0 {
 		return err
 	}

@@ -26,56 +26,45 @@ func (s *Store) BeginSession(ctx context.Context, session store.Session) error {
 // RotateSession implements [store.Sessions]. It returns, also with
 // [store.ErrReused], after the change has been synced to disk.
 func (s *Store) RotateSession(ctx context.Context, r store.Rotation) (store.Session, error) {
-	if err := ctx.Err(); err != nil {
-		return store.Session{}, err
-	}
 	r, err := r.Canonical()
 	if err != nil {
 		return store.Session{}, err
 	}
-	// A session that does not exist must not cost a sync.
-	err = s.view(func(tx *checkedTx) error {
-		session, err := openSessions(tx).get([]byte(r.ID))
-		if err == nil && session.Expired(time.Now()) {
-			return store.ErrNotFound
-		}
-		return err
-	})
-	if err != nil {
-		return store.Session{}, wrap(err)
-	}
-	var rotated store.Session
-	err = s.write(ctx, func(t *transaction) (err error) {
-		rotated, err = t.sessions.rotate(r, time.Now())
-		return err
-	})
-	if err != nil && !errors.Is(err, store.ErrReused) {
-		return store.Session{}, err
-	}
-	return rotated, err
+	return s.changeSession(ctx, r.ID, true, func(old store.Session, now time.Time) (store.Session, error) { return old.Rotate(r, now) })
 }
 
 // PresentSession implements [store.Sessions]. It writes only if the session
 // changes; then it returns after the change has been synced to disk.
 func (s *Store) PresentSession(ctx context.Context, p store.Presentation) (store.Session, error) {
+	return s.changeSession(ctx, p.ID, false, func(old store.Session, now time.Time) (store.Session, error) { return old.Present(p, now) })
+}
+
+// changeSession replaces a session by the result of next, and returns that. If
+// the refresh token was reused, it removes the session.
+//
+// It calls next in a read transaction first: a session that does not exist
+// must not cost a sync. If always is set, any other result is synced, even if
+// it changes nothing: a repeated rotation may be read before the first one has
+// been synced.
+func (s *Store) changeSession(ctx context.Context, id string, always bool, next nextSession) (store.Session, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Session{}, err
 	}
 	var session store.Session
-	var changes bool
+	writes := false
 	err := s.view(func(tx *checkedTx) error {
-		old, err := openSessions(tx).get([]byte(p.ID))
+		old, err := openSessions(tx).get([]byte(id))
 		if err == nil {
-			session, err = old.Present(p, time.Now())
+			session, err = next(old, time.Now())
 		}
-		changes = errors.Is(err, store.ErrReused) || err == nil && session != old
+		writes = errors.Is(err, store.ErrReused) || err == nil && (always || session != old)
 		return err
 	})
-	if !changes {
+	if !writes {
 		return session, wrap(err)
 	}
 	err = s.write(ctx, func(t *transaction) (err error) {
-		session, err = t.sessions.present(p, time.Now())
+		session, err = t.sessions.change(id, next, time.Now())
 		return err
 	})
 	if err != nil && !errors.Is(err, store.ErrReused) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wsauth/store"
+	"wsauth/store/storekit"
 )
 
 // sessionTable accesses the sessions within one transaction.
@@ -33,7 +34,7 @@ func (t *sessionTable) begin(s store.Session, now time.Time, limit int) error {
 	case err != nil:
 		return err
 	case !old.Expired(now):
-		return fmt.Errorf("%w: a session that is there already", store.ErrInvalid)
+		return fmt.Errorf("%w: the session exists", store.ErrInvalid)
 	default: // expired, but not swept yet
 		if err := t.remove(old); err != nil {
 			return err
@@ -57,24 +58,17 @@ func (t *sessionTable) begin(s store.Session, now time.Time, limit int) error {
 	return errors.Join(t.put(s), t.subjects.put(subjectKey(s), nil))
 }
 
-// rotate applies [store.Session.Rotate].
-func (t *sessionTable) rotate(r store.Rotation, now time.Time) (store.Session, error) {
-	return t.step(r.ID, func(s store.Session) (store.Session, error) { return s.Rotate(r, now) })
-}
+// nextSession is [store.Session.Rotate] or [store.Session.Present].
+type nextSession func(old store.Session, now time.Time) (store.Session, error)
 
-// present applies [store.Session.Present].
-func (t *sessionTable) present(p store.Presentation, now time.Time) (store.Session, error) {
-	return t.step(p.ID, func(s store.Session) (store.Session, error) { return s.Present(p, now) })
-}
-
-// step writes the result of take, or removes the session if its token was
-// reused.
-func (t *sessionTable) step(id string, take func(store.Session) (store.Session, error)) (store.Session, error) {
+// change replaces a session by the result of next, and returns that. If the
+// refresh token was reused, it removes the session.
+func (t *sessionTable) change(id string, next nextSession, now time.Time) (store.Session, error) {
 	old, err := t.get([]byte(id))
 	if err != nil {
 		return store.Session{}, err
 	}
-	s, err := take(old)
+	s, err := next(old, now)
 	switch {
 	case errors.Is(err, store.ErrReused):
 		if failed := t.remove(old); failed != nil {
@@ -137,25 +131,21 @@ func (t *sessionTable) list(subject string, now time.Time) ([]store.Session, err
 
 // get returns a session, which may have expired.
 func (t *sessionTable) get(id []byte) (store.Session, error) {
-	var s store.Session
 	data := t.sessions.get(id)
 	if data == nil {
-		return s, store.ErrNotFound
+		return store.Session{}, store.ErrNotFound
 	}
-	if err := s.UnmarshalBinary(data); err != nil {
-		return s, damaged("a session: %v", err)
+	s, err := storekit.DecodeSession(data)
+	if err != nil {
+		return store.Session{}, damaged("a session: %v", err)
 	}
 	return s, nil
 }
 
 // put writes a session and its index entry by expiry.
 func (t *sessionTable) put(s store.Session) error {
-	value, err := s.AppendBinary(nil)
-	if err != nil {
-		return err
-	}
 	return errors.Join(
-		t.sessions.put([]byte(s.ID), value),
+		t.sessions.put([]byte(s.ID), storekit.AppendSession(nil, s)),
 		t.expiry.put(expiryKey(s.Expires, []byte(s.ID)), nil),
 	)
 }

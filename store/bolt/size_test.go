@@ -12,6 +12,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"wsauth/internal/revindex"
 	"wsauth/store"
 )
 
@@ -28,7 +29,7 @@ func TestSizeOfAnEntry(t *testing.T) {
 		t.Fatal("the example does not say how large an entry is")
 	}
 	const n = 10_000
-	s := open(t, newPath(t), Options{})
+	s := open(t, newPath(t), store.Limits{})
 	for written := 0; written < n; written += store.MaxPage {
 		page := make([]store.Revocation, store.MaxPage)
 		for i := range page {
@@ -42,7 +43,7 @@ func TestSizeOfAnEntry(t *testing.T) {
 	if err := s.db.View(func(tx *bbolt.Tx) error { disk = tx.Size(); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	x, err := store.NewIndex(store.IndexConfig{Revocations: s})
+	x, err := revindex.New(revindex.Config{Log: s})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"wsauth/store"
+	"wsauth/store/storekit"
 )
 
 // ErrLocked means that another process, or another Store, has the file open.
@@ -67,14 +68,7 @@ var buckets = [][]byte{
 	sessionsBucket, sessionExpiryBucket, sessionSubjectBucket,
 }
 
-// Options configure a store. The zero value uses the defaults.
-type Options struct {
-	// Limits are the maximum numbers of items. Revocations that are Gone count
-	// until they are swept, which happens once a minute.
-	Limits store.Limits
-}
-
-// Store is an open file. It is safe for concurrent use.
+// A Store is an open file. It is safe for concurrent use.
 type Store struct {
 	db     *database
 	path   string
@@ -98,12 +92,19 @@ type Store struct {
 	stuck     atomic.Bool                 // bbolt has panicked with its locks held
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store         = (*Store)(nil)
+	_ store.Overfiller    = (*Store)(nil)
+	_ store.UsageReporter = (*Store)(nil)
+)
 
 // Open opens a file. If it does not exist, Open creates it with mode 0600; the
 // directory must exist. Open verifies the whole file; see [Check]. It returns
 // [ErrLocked] if another process keeps the file open for more than a second,
 // and a [DamageError] if the file is damaged or empty.
+//
+// Revocations that are obsolete count towards the limit until they are swept,
+// which happens once a minute.
 //
 // Open succeeds even if the disk is full. If an old file could not be
 // upgraded, the upgrade is retried before each write and once a minute. Until
@@ -113,12 +114,14 @@ var _ store.Store = (*Store)(nil)
 // Open refuses symbolic links, and files that other users own or can access: a
 // process that can write to the file can undo revocations. The error tells how
 // to fix this.
-func Open(path string, o Options) (*Store, error) { return openWith(path, o, newClock()) }
+func Open(path string, limits store.Limits) (*Store, error) {
+	return openWith(path, limits, newClock())
+}
 
-func openWith(path string, o Options, c clock) (*Store, error) {
+func openWith(path string, limits store.Limits, c clock) (*Store, error) {
 	s := &Store{
 		path:   path,
-		limits: o.Limits.OrDefault(),
+		limits: storekit.Defaults(limits),
 		clock:  c,
 		writes: make(chan *write),
 		stop:   make(chan struct{}),

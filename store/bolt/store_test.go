@@ -18,9 +18,9 @@ import (
 )
 
 // open opens a file and closes it at the end of the test.
-func open(t testing.TB, path string, o Options) *Store {
+func open(t testing.TB, path string, limits store.Limits) *Store {
 	t.Helper()
-	s, err := Open(path, o)
+	s, err := Open(path, limits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,15 +41,15 @@ func inAMinute(id string) store.Revocation {
 func TestStoreKeepsTheContract(t *testing.T) {
 	for name, run := range map[string]func(*testing.T, func(*testing.T)){"bubble": synctest.Test, "real time": nil} {
 		config := storetest.Config[*Store]{
-			Open: func(t *testing.T) *Store { return open(t, newPath(t), Options{}) },
+			Open: func(t *testing.T) *Store { return open(t, newPath(t), store.Limits{}) },
 			OpenSmall: func(t *testing.T) *Store {
-				return open(t, newPath(t), Options{Limits: store.Limits{Revocations: 3, Tickets: 3, Sessions: 3}})
+				return open(t, newPath(t), store.Limits{Revocations: 3, Tickets: 3, Sessions: 3})
 			},
 			Reopen: func(t *testing.T, s *Store) *Store {
 				if err := s.Close(); err != nil {
 					t.Fatal(err)
 				}
-				return open(t, s.path, Options{})
+				return open(t, s.path, store.Limits{})
 			},
 			Run: run,
 		}
@@ -64,15 +64,15 @@ func TestStoreKeepsTheContract(t *testing.T) {
 
 func TestOpenTwice(t *testing.T) {
 	path := newPath(t)
-	open(t, path, Options{})
-	if s, err := Open(path, Options{}); !errors.Is(err, ErrLocked) {
+	open(t, path, store.Limits{})
+	if s, err := Open(path, store.Limits{}); !errors.Is(err, ErrLocked) {
 		t.Errorf("opened again: %v, %v", s, err)
 	}
 }
 
 func TestFileIsPrivate(t *testing.T) {
 	path := newPath(t)
-	open(t, path, Options{})
+	open(t, path, store.Limits{})
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
@@ -90,26 +90,26 @@ func TestOpenOther(t *testing.T) {
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(path, Options{}); !errors.Is(err, ErrFormat) {
+	if _, err := Open(path, store.Limits{}); !errors.Is(err, ErrFormat) {
 		t.Errorf("a database of something else: %v", err)
 	}
 	text := []byte("no database, though it is long enough to be one")
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(path, Options{}); err == nil || !strings.Contains(err.Error(), "is damaged") {
+	if _, err := Open(path, store.Limits{}); err == nil || !strings.Contains(err.Error(), "is damaged") {
 		t.Errorf("a text: %v", err)
 	}
 	if left, err := os.ReadFile(path); err != nil || string(left) != string(text) {
 		t.Errorf("%q is left, %v", left, err)
 	}
-	if _, err := Open(filepath.Join(t.TempDir(), "missing", "file"), Options{}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Open(filepath.Join(t.TempDir(), "missing", "file"), store.Limits{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no directory: %v", err)
 	}
 }
 
 func TestClose(t *testing.T) {
-	s := open(t, newPath(t), Options{})
+	s := open(t, newPath(t), store.Limits{})
 	page, err := s.Read(t.Context(), store.Cursor{})
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +131,7 @@ func TestClose(t *testing.T) {
 // the sweep makes room, and leaves nothing behind.
 func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := open(t, newPath(t), Options{Limits: store.Limits{Revocations: 3}})
+		s := open(t, newPath(t), store.Limits{Revocations: 3})
 		revoke := func(ids ...string) error {
 			var all []store.Revocation
 			for _, id := range ids {
@@ -169,7 +169,7 @@ func TestLimit(t *testing.T) {
 // TestSweep: all that is gone goes, in more than one step, and nothing else.
 func TestSweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := open(t, newPath(t), Options{})
+		s := open(t, newPath(t), store.Limits{})
 		for range 3 {
 			all := make([]store.Revocation, store.MaxPage)
 			for i := range all {
@@ -197,7 +197,7 @@ func TestSweep(t *testing.T) {
 // one step and also those that were changed, and nothing else goes.
 func TestSweepAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := open(t, newPath(t), Options{})
+		s := open(t, newPath(t), store.Limits{})
 		now := time.Now()
 		var wg sync.WaitGroup
 		for n := range sweepSize + 10 {

@@ -32,7 +32,7 @@ func (t *ticketTable) put(key store.TicketKey, ticket ticket, now time.Time, lim
 			return err
 		}
 		if old.expires.After(now) {
-			return fmt.Errorf("%w: a ticket that is there already", store.ErrInvalid)
+			return fmt.Errorf("%w: the ticket exists", store.ErrInvalid)
 		}
 		if err := t.remove(key[:], old); err != nil {
 			return err

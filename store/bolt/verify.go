@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"wsauth/store"
+	"wsauth/store/storekit"
 )
 
 // A Report describes the contents of a file.
@@ -243,8 +244,8 @@ func (c *inspection) verifyOld() (Report, error) {
 				expect(namesBucket, nameOf(r), key)
 				expect(expiryBucket, expiryKey(r.Expires, key), nil)
 			case string(sessionsBucket):
-				var s store.Session
-				if err := s.UnmarshalBinary(value); err != nil || s.ID != string(key) {
+				s, err := storekit.DecodeSession(value)
+				if err != nil || s.ID != string(key) {
 					return damaged("a session cannot be read")
 				}
 				expect(sessionExpiryBucket, expiryKey(s.Expires, key), nil)

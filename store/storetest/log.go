@@ -166,9 +166,9 @@ func testInvalid(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, store.Cursor{})
 }
 
-// testGone tests that revocations that are Gone are omitted, but those that
+// testObsolete tests that obsolete revocations are omitted, but those that
 // have only just expired are not, because the clock may be set back.
-func testGone(t *testing.T, log store.Revocations) {
+func testObsolete(t *testing.T, log store.Revocations) {
 	gone, expired := revokeToken("gone"), revokeToken("expired")
 	gone.Expires = time.Now().Add(-store.ClockSlack - time.Second).Truncate(time.Millisecond).UTC()
 	expired.Expires = gone.Expires.Add(time.Minute)
@@ -177,7 +177,7 @@ func testGone(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, store.Cursor{}, expired)
 }
 
-// testExpiry tests that a revocation disappears when it is Gone, and not
+// testExpiry tests that a revocation disappears when it is obsolete, and not
 // earlier.
 func testExpiry(t *testing.T, log store.Revocations) {
 	short, long, longer := revokeToken("short"), revokeToken("long"), revokeToken("longer")

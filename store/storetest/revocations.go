@@ -17,7 +17,7 @@ func Revocations[S store.Revocations](t *testing.T, c Config[S]) {
 		"canonical":    on[S](testCanonical),
 		"invalid":      on[S](testInvalid),
 		"covered":      on[S](testCovered),
-		"gone":         on[S](testGone),
+		"obsolete":     on[S](testObsolete),
 		"paging":       on[S](testPaging),
 		"cursors":      on[S](testCursors),
 		"wait":         on[S](testWait),

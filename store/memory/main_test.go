@@ -1,4 +1,4 @@
-package store_test
+package memory_test
 
 import (
 	"testing"
@@ -7,6 +7,7 @@ import (
 	"go.uber.org/goleak"
 
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/store/storetest"
 )
 
@@ -17,9 +18,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestMemoryKeepsTheContract(t *testing.T) {
 	for name, run := range map[string]func(*testing.T, func(*testing.T)){"bubble": synctest.Test, "real time": nil} {
 		config := storetest.Config[store.Store]{
-			Open: func(*testing.T) store.Store { return store.NewMemory(0) },
+			Open: func(*testing.T) store.Store { return memory.New(store.Limits{}) },
 			OpenSmall: func(*testing.T) store.Store {
-				return store.NewMemoryWithin(store.Limits{Revocations: 3, Tickets: 3, Sessions: 3})
+				return memory.New(store.Limits{Revocations: 3, Tickets: 3, Sessions: 3})
 			},
 			Run: run,
 		}

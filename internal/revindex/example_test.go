@@ -1,22 +1,24 @@
-package store_test
+package revindex_test
 
 import (
 	"context"
 	"fmt"
 	"time"
 
+	"wsauth/internal/revindex"
 	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
 // A node follows the log, asks its index about each token, and trusts it only
 // while it is in contact with the store.
 func ExampleIndex() {
-	log := store.NewMemory(0)
+	log := memory.New(store.Limits{})
 	ended := make(chan store.Revocation, 1)
-	index, err := store.NewIndex(store.IndexConfig{
-		Revocations: log,
-		OnRevoke:    func(r store.Revocation) { ended <- r }, // here a guard ends sockets
+	index, err := revindex.New(revindex.Config{
+		Log:      log,
+		OnRevoke: func(r store.Revocation) { ended <- r }, // here a guard ends sockets
 	})
 	if err != nil {
 		panic(err)
@@ -44,7 +46,7 @@ func ExampleIndex() {
 
 // Logout everywhere: what the subject began until now ends, what it begins
 // afterwards does not, even within the same second.
-func ExampleRevocation_Concerns() {
+func ExampleConcerns() {
 	session := store.NewSessionID()
 	everywhere := store.Revocation{
 		Target:  store.TargetSubject,
@@ -58,24 +60,9 @@ func ExampleRevocation_Concerns() {
 	again := store.NewSessionID()
 
 	issued := time.Now().Truncate(time.Second)
-	fmt.Println(everywhere.Concerns(&token.Claims{Subject: "ann", SessionID: session, IssuedAt: issued}))
-	fmt.Println(everywhere.Concerns(&token.Claims{Subject: "ann", SessionID: again, IssuedAt: issued}))
+	fmt.Println(revindex.Concerns(everywhere, &token.Claims{Subject: "ann", SessionID: session, IssuedAt: issued}))
+	fmt.Println(revindex.Concerns(everywhere, &token.Claims{Subject: "ann", SessionID: again, IssuedAt: issued}))
 	// Output:
 	// true
 	// false
-}
-
-func ExampleNewMemory() {
-	ctx := context.Background()
-	log := store.NewMemory(1)
-	expires := time.Now().Add(time.Hour)
-	fmt.Println(log.Revoke(ctx, store.Revocation{Target: store.TargetSession, ID: "a", Expires: expires}))
-	fmt.Println(log.Revoke(ctx, store.Revocation{Target: store.TargetSession, ID: "b", Expires: expires}))
-
-	page, err := log.Read(ctx, store.Cursor{})
-	fmt.Println(len(page.Revocations), page.Revocations[0].ID, err)
-	// Output:
-	// <nil>
-	// store: full
-	// 1 a <nil>
 }

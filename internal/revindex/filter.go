@@ -1,4 +1,4 @@
-package store
+package revindex
 
 import (
 	"hash/maphash"
@@ -8,7 +8,7 @@ import (
 // filterWords is the number of words of a filter, which are 2 MiB.
 const filterWords = 1 << 18
 
-// filter is a Bloom filter for the names in a set. It excludes most other
+// A filter is a Bloom filter for the names in a set. It excludes most other
 // names at a fraction of the cost of map lookups. For each name it sets two
 // bits in one word. With a million names, about 1.5 % of other names pass. Its
 // seed is random, so that nobody can choose names that pass.

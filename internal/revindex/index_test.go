@@ -1,4 +1,4 @@
-package store
+package revindex
 
 import (
 	"context"
@@ -12,14 +12,16 @@ import (
 	"testing/synctest"
 	"time"
 
+	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
 // startIndex runs an index until the end of the test, and waits until it has
 // nothing more to do.
-func startIndex(t *testing.T, c IndexConfig) *Index {
+func startIndex(t *testing.T, c Config) *Index {
 	t.Helper()
-	x, err := NewIndex(c)
+	x, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,14 +42,14 @@ func startIndex(t *testing.T, c IndexConfig) *Index {
 // nothing is logged.
 func TestIndexReadsALongLogAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log, lines := NewMemory(0), &logLines{}
-		const n = 3*MaxPage + 1
+		log, lines := memory.New(store.Limits{}), &logLines{}
+		const n = 3*store.MaxPage + 1
 		for i := range n {
-			mustRevoke(t, log, Revocation{Target: TargetToken, ID: fmt.Sprint(i), Expires: time.Now().Add(time.Minute)})
+			mustRevoke(t, log, store.Revocation{Target: store.TargetToken, ID: fmt.Sprint(i), Expires: time.Now().Add(time.Minute)})
 		}
 		began := time.Now()
-		x := startIndex(t, IndexConfig{Revocations: log, Logger: lines.logger()})
-		for _, i := range []int{0, MaxPage, n - 1} {
+		x := startIndex(t, Config{Log: log, Logger: lines.logger()})
+		for _, i := range []int{0, store.MaxPage, n - 1} {
 			if !x.Revoked(&token.Claims{ID: fmt.Sprint(i)}) {
 				t.Errorf("%d is not revoked", i)
 			}
@@ -58,20 +60,20 @@ func TestIndexReadsALongLogAtOnce(t *testing.T) {
 	})
 }
 
-func mustRevoke(t *testing.T, log Revocations, revocations ...Revocation) {
+func mustRevoke(t *testing.T, log store.Revocations, revocations ...store.Revocation) {
 	t.Helper()
 	if err := log.Revoke(t.Context(), revocations...); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func inAMinute(id string) Revocation {
-	return Revocation{Target: TargetToken, ID: id, Expires: time.Now().Add(time.Minute)}
+func inAMinute(id string) store.Revocation {
+	return store.Revocation{Target: store.TargetToken, ID: id, Expires: time.Now().Add(time.Minute)}
 }
 
 // broken is a log that can fail, hang, or say that cursors are unknown.
 type broken struct {
-	Revocations
+	store.Revocations
 	fault atomic.Pointer[error]
 	hang  atomic.Bool
 	calls atomic.Int64
@@ -79,26 +81,26 @@ type broken struct {
 
 func (b *broken) fail(err error) { b.fault.Store(&err) }
 
-func (b *broken) Read(ctx context.Context, after Cursor) (Page, error) {
+func (b *broken) Read(ctx context.Context, after store.Cursor) (store.Page, error) {
 	b.calls.Add(1)
 	if b.hang.Load() {
 		<-ctx.Done()
-		return Page{}, ctx.Err()
+		return store.Page{}, ctx.Err()
 	}
 	if err := b.fault.Load(); err != nil && *err != nil {
-		return Page{}, *err
+		return store.Page{}, *err
 	}
 	return b.Revocations.Read(ctx, after)
 }
 
 func TestIndexFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := NewMemory(0)
+		log := memory.New(store.Limits{})
 		old := inAMinute("old")
 		mustRevoke(t, log, old)
 		var x *Index
 		var told []string
-		x, err := NewIndex(IndexConfig{Revocations: log, OnRevoke: func(r Revocation) {
+		x, err := New(Config{Log: log, OnRevoke: func(r store.Revocation) {
 			if !x.Revoked(&token.Claims{ID: r.ID}) {
 				t.Errorf("told of %s before it counts", r.ID)
 			}
@@ -144,16 +146,16 @@ func TestIndexScopes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
 		expires := now.Add(time.Hour)
-		log := NewMemory(0)
-		x := startIndex(t, IndexConfig{Revocations: log})
+		log := memory.New(store.Limits{})
+		x := startIndex(t, Config{Log: log})
 		past := now.Add(-time.Minute)
 		for name, tt := range map[string]struct {
-			revocation Revocation
+			revocation store.Revocation
 			hit, miss  token.Claims
 		}{
-			"token":   {Revocation{Target: TargetToken, ID: "j", Expires: expires}, token.Claims{ID: "j"}, token.Claims{ID: "k", Subject: "j", SessionID: "j"}},
-			"session": {Revocation{Target: TargetSession, ID: "s", Expires: expires}, token.Claims{SessionID: "s"}, token.Claims{ID: "s", Subject: "s"}},
-			"subject": {Revocation{Target: TargetSubject, ID: "u", Before: now, Expires: expires}, token.Claims{Subject: "u", IssuedAt: past}, token.Claims{Subject: "u", IssuedAt: now.Add(time.Second)}},
+			"token":   {store.Revocation{Target: store.TargetToken, ID: "j", Expires: expires}, token.Claims{ID: "j"}, token.Claims{ID: "k", Subject: "j", SessionID: "j"}},
+			"session": {store.Revocation{Target: store.TargetSession, ID: "s", Expires: expires}, token.Claims{SessionID: "s"}, token.Claims{ID: "s", Subject: "s"}},
+			"subject": {store.Revocation{Target: store.TargetSubject, ID: "u", Before: now, Expires: expires}, token.Claims{Subject: "u", IssuedAt: past}, token.Claims{Subject: "u", IssuedAt: now.Add(time.Second)}},
 		} {
 			if x.Revoked(&tt.hit) {
 				t.Errorf("%s: revoked too early", name)
@@ -164,7 +166,7 @@ func TestIndexScopes(t *testing.T) {
 				t.Errorf("%s: revoked %v, and another %v", name, x.Revoked(&tt.hit), x.Revoked(&tt.miss))
 			}
 		}
-		mustRevoke(t, log, Revocation{Target: TargetAll, Before: now, Expires: expires})
+		mustRevoke(t, log, store.Revocation{Target: store.TargetAll, Before: now, Expires: expires})
 		synctest.Wait()
 		if !x.Revoked(&token.Claims{Subject: "x", IssuedAt: past}) || x.Revoked(&token.Claims{Subject: "x", IssuedAt: now.Add(time.Second)}) {
 			t.Error("everything: not what began before alone")
@@ -176,9 +178,9 @@ func TestIndexScopes(t *testing.T) {
 // vanishes then by itself.
 func TestIndexForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := NewMemory(0)
-		x := startIndex(t, IndexConfig{Revocations: log})
-		const n = 2*MaxPage + 10
+		log := memory.New(store.Limits{})
+		x := startIndex(t, Config{Log: log})
+		const n = 2*store.MaxPage + 10
 		for i := range n {
 			mustRevoke(t, log, inAMinute(fmt.Sprint(i)))
 		}
@@ -186,7 +188,7 @@ func TestIndexForgets(t *testing.T) {
 		longer.Expires = longer.Expires.Add(time.Hour)
 		mustRevoke(t, log, longer)
 
-		time.Sleep(time.Minute + ClockSlack - time.Millisecond)
+		time.Sleep(time.Minute + store.ClockSlack - time.Millisecond)
 		synctest.Wait()
 		if x.Len() != n || !x.Revoked(&token.Claims{ID: "1"}) {
 			t.Errorf("%d entries before they are gone, want %d", x.Len(), n)
@@ -218,8 +220,8 @@ func TestIndexKnowsItsAge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var logged strings.Builder
-				log := &broken{Revocations: NewMemory(0)}
-				x := startIndex(t, IndexConfig{Revocations: log, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+				log := &broken{Revocations: memory.New(store.Limits{})}
+				x := startIndex(t, Config{Log: log, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
 				for range 100 {
 					time.Sleep(123 * time.Millisecond)
 					if age := time.Since(x.Contact()); age > contactEvery {
@@ -254,9 +256,9 @@ func TestIndexKnowsItsAge(t *testing.T) {
 // TestIndexIsNotReadyWithoutAStore: not before the first full read.
 func TestIndexIsNotReadyWithoutAStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &broken{Revocations: NewMemory(0)}
+		log := &broken{Revocations: memory.New(store.Limits{})}
 		log.fail(errors.New("store on fire"))
-		x := startIndex(t, IndexConfig{Revocations: log})
+		x := startIndex(t, Config{Log: log})
 		time.Sleep(time.Hour)
 		select {
 		case <-x.Ready():
@@ -273,22 +275,26 @@ func TestIndexIsNotReadyWithoutAStore(t *testing.T) {
 }
 
 // swap is a log that another one can take the place of.
-type swap struct{ atomic.Pointer[Memory] }
+type swap struct{ atomic.Pointer[memory.Store] }
 
-func (s *swap) Revoke(ctx context.Context, r ...Revocation) error { return s.Load().Revoke(ctx, r...) }
-func (s *swap) Read(ctx context.Context, c Cursor) (Page, error)  { return s.Load().Read(ctx, c) }
-func (s *swap) Wait(ctx context.Context, c Cursor) error          { return s.Load().Wait(ctx, c) }
+func (s *swap) Revoke(ctx context.Context, r ...store.Revocation) error {
+	return s.Load().Revoke(ctx, r...)
+}
+func (s *swap) Read(ctx context.Context, c store.Cursor) (store.Page, error) {
+	return s.Load().Read(ctx, c)
+}
+func (s *swap) Wait(ctx context.Context, c store.Cursor) error { return s.Load().Wait(ctx, c) }
 
 // TestIndexReadsAnotherLogAnew: after a reset it learns what the new log has,
 // and keeps what it had from the old one.
 func TestIndexReadsAnotherLogAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &swap{}
-		log.Store(NewMemory(0))
+		log.Store(memory.New(store.Limits{}))
 		mustRevoke(t, log, inAMinute("old"))
 		lines := &logLines{}
-		x := startIndex(t, IndexConfig{Revocations: log, Logger: lines.logger()})
-		log.Store(NewMemory(0))
+		x := startIndex(t, Config{Log: log, Logger: lines.logger()})
+		log.Store(memory.New(store.Limits{}))
 		mustRevoke(t, log, inAMinute("new"))
 		time.Sleep(contactEvery + maxBackoff)
 		synctest.Wait()
@@ -306,8 +312,8 @@ func TestIndexReadsAnotherLogAnew(t *testing.T) {
 	})
 }
 
-func TestNewIndexNeedsALog(t *testing.T) {
-	if _, err := NewIndex(IndexConfig{}); err == nil || !strings.Contains(err.Error(), "Revocations: required") {
+func TestNewNeedsALog(t *testing.T) {
+	if _, err := New(Config{}); err == nil || !strings.Contains(err.Error(), "Config.Log: required") {
 		t.Errorf("error %v", err)
 	}
 }

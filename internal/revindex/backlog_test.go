@@ -1,4 +1,4 @@
-package store
+package revindex
 
 import (
 	"context"
@@ -13,12 +13,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
 // failing is a log that cannot be written while it has a fault.
 type failing struct {
-	Revocations
+	store.Revocations
 	mu    sync.Mutex
 	fault error
 	calls int
@@ -38,7 +40,7 @@ func (f *failing) tries() int {
 	return f.calls
 }
 
-func (f *failing) Revoke(ctx context.Context, r ...Revocation) error {
+func (f *failing) Revoke(ctx context.Context, r ...store.Revocation) error {
 	f.mu.Lock()
 	f.calls++
 	f.sizes = append(f.sizes, len(r))
@@ -72,9 +74,9 @@ func (l *logLines) count(text string) int {
 
 func (l *logLines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
-func mustIndex(t *testing.T, c IndexConfig) *Index {
+func mustIndex(t *testing.T, c Config) *Index {
 	t.Helper()
-	x, err := NewIndex(c)
+	x, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,25 +89,25 @@ func mustIndex(t *testing.T, c IndexConfig) *Index {
 func TestIndexHoldsWhatTheLogCannotTake(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	full := NewMemory(1)
+	full := memory.New(store.Limits{Revocations: 1})
 	mustRevoke(t, full, inAMinute("other"))
 	for name, tt := range map[string]struct {
 		ctx  context.Context
-		log  Revocations
+		log  store.Revocations
 		want error
 	}{
-		"full":      {t.Context(), full, ErrFull},
-		"failing":   {t.Context(), &failing{Revocations: NewMemory(0), fault: errDisk}, errDisk},
-		"closed":    {t.Context(), &failing{Revocations: NewMemory(0), fault: ErrClosed}, ErrClosed},
-		"cancelled": {cancelled, NewMemory(0), context.Canceled},
+		"full":      {t.Context(), full, store.ErrFull},
+		"failing":   {t.Context(), &failing{Revocations: memory.New(store.Limits{}), fault: errDisk}, errDisk},
+		"closed":    {t.Context(), &failing{Revocations: memory.New(store.Limits{}), fault: store.ErrClosed}, store.ErrClosed},
+		"cancelled": {cancelled, memory.New(store.Limits{}), context.Canceled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			told := 0
-			x := mustIndex(t, IndexConfig{Revocations: tt.log, OnRevoke: func(Revocation) { told++ }})
+			x := mustIndex(t, Config{Log: tt.log, OnRevoke: func(store.Revocation) { told++ }})
 			for range 2 {
-				r := Revocation{Target: TargetSession, ID: "s", Expires: time.Now().Add(time.Hour).Truncate(time.Hour)}
-				if err := x.Revoke(tt.ctx, r); !errors.Is(err, ErrNotDurable) || !errors.Is(err, tt.want) {
-					t.Errorf("Revoke: %v, want ErrNotDurable and %v", err, tt.want)
+				r := store.Revocation{Target: store.TargetSession, ID: "s", Expires: time.Now().Add(time.Hour).Truncate(time.Hour)}
+				if err := x.Revoke(tt.ctx, r); !errors.Is(err, store.ErrNotDurable) || !errors.Is(err, tt.want) {
+					t.Errorf("Revoke: %v, want store.ErrNotDurable and %v", err, tt.want)
 				}
 			}
 			if !x.Revoked(&token.Claims{SessionID: "s"}) || told != 1 || x.Held() != 1 {
@@ -119,23 +121,23 @@ func TestIndexHoldsWhatTheLogCannotTake(t *testing.T) {
 // all that was held, and the operator is told of the begin and the end.
 func TestIndexWritesWhatItHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		memory := NewMemory(0)
-		log, lines := &failing{Revocations: memory, fault: errDisk}, &logLines{}
-		x := startIndex(t, IndexConfig{Revocations: log, Logger: lines.logger()})
-		for i := range 2*MaxPage + 1 {
-			if err := x.Revoke(t.Context(), inAMinute(fmt.Sprint(i))); !errors.Is(err, ErrNotDurable) {
+		kept := memory.New(store.Limits{})
+		log, lines := &failing{Revocations: kept, fault: errDisk}, &logLines{}
+		x := startIndex(t, Config{Log: log, Logger: lines.logger()})
+		for i := range 2*store.MaxPage + 1 {
+			if err := x.Revoke(t.Context(), inAMinute(fmt.Sprint(i))); !errors.Is(err, store.ErrNotDurable) {
 				t.Fatal(err)
 			}
 		}
 		longer := inAMinute("0")
 		longer.Expires = longer.Expires.Add(time.Hour)
-		if err := x.Revoke(t.Context(), longer); !errors.Is(err, ErrNotDurable) {
+		if err := x.Revoke(t.Context(), longer); !errors.Is(err, store.ErrNotDurable) {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Minute)
 		calls := log.tries()
 		time.Sleep(time.Minute)
-		if tries := log.tries() - calls; x.Held() != 2*MaxPage+1 || tries < 10 || tries > 200 {
+		if tries := log.tries() - calls; x.Held() != 2*store.MaxPage+1 || tries < 10 || tries > 200 {
 			t.Errorf("%d held, %d tries in a minute", x.Held(), tries)
 		}
 		log.set(nil)
@@ -144,8 +146,8 @@ func TestIndexWritesWhatItHolds(t *testing.T) {
 			t.Errorf("%d are held", x.Held())
 		}
 		// What has expired meanwhile, but not long ago, is written as well.
-		usage, err := memory.RevocationUsage(t.Context())
-		if err != nil || usage.Entries != 2*MaxPage+1 {
+		usage, err := kept.RevocationUsage(t.Context())
+		if err != nil || usage.Entries != 2*store.MaxPage+1 {
 			t.Errorf("the log has %d, %v", usage.Entries, err)
 		}
 		if lines.count("writing to the log failed") != 1 || lines.count("held has been written") != 1 {
@@ -158,25 +160,25 @@ func TestIndexWritesWhatItHolds(t *testing.T) {
 // revocation of everything before all else.
 func TestIndexWritesWhatFits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := NewMemory(3)
-		mustRevoke(t, log, inAMinute("a"), inAMinute("b"), Revocation{Target: TargetSession, ID: NewSessionID(), Expires: time.Now().Add(2 * time.Hour)})
+		log := memory.New(store.Limits{Revocations: 3})
+		mustRevoke(t, log, inAMinute("a"), inAMinute("b"), store.Revocation{Target: store.TargetSession, ID: store.NewSessionID(), Expires: time.Now().Add(2 * time.Hour)})
 		time.Sleep(time.Millisecond)
-		x := startIndex(t, IndexConfig{Revocations: log})
+		x := startIndex(t, Config{Log: log})
 		for _, id := range []string{"c", "d", "e"} {
 			r := inAMinute(id)
 			r.Expires = r.Expires.Add(time.Hour)
-			if err := x.Revoke(t.Context(), r); !errors.Is(err, ErrNotDurable) {
+			if err := x.Revoke(t.Context(), r); !errors.Is(err, store.ErrNotDurable) {
 				t.Errorf("%s: %v", id, err)
 			}
 		}
-		if err := x.Revoke(t.Context(), Revocation{Target: TargetAll, Before: time.Now(), Expires: time.Now().Add(3 * time.Hour)}); err != nil {
+		if err := x.Revoke(t.Context(), store.Revocation{Target: store.TargetAll, Before: time.Now(), Expires: time.Now().Add(3 * time.Hour)}); err != nil {
 			t.Errorf("everything: %v", err)
 		}
 		time.Sleep(time.Minute)
 		if x.Held() != 2 {
 			t.Errorf("%d are held after one place was free, want 2", x.Held())
 		}
-		time.Sleep(ClockSlack + time.Minute)
+		time.Sleep(store.ClockSlack + time.Minute)
 		if x.Held() != 0 {
 			t.Errorf("%d are held after the others were gone", x.Held())
 		}
@@ -187,20 +189,20 @@ func TestIndexWritesWhatFits(t *testing.T) {
 // an order in which everything comes first, without what it covers.
 func TestIndexHoldsEverythingFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		memory := NewMemory(0)
-		log := &failing{Revocations: memory, fault: errDisk}
-		x := mustIndex(t, IndexConfig{Revocations: log, MaxHeld: 3})
-		sid := NewSessionID()
+		kept := memory.New(store.Limits{})
+		log := &failing{Revocations: kept, fault: errDisk}
+		x := mustIndex(t, Config{Log: log, MaxHeld: 3})
+		sid := store.NewSessionID()
 		time.Sleep(time.Millisecond)
 		now, expires := time.Now().UTC(), time.Now().Add(time.Hour).UTC()
-		for _, r := range []Revocation{
-			{Target: TargetSession, ID: sid, Expires: expires},
-			{Target: TargetToken, ID: "t", Expires: expires},
-			{Target: TargetSubject, ID: "u", Before: now, Expires: expires},
-			{Target: TargetAll, Before: now, Expires: expires}, // above MaxHeld
-			{Target: TargetSession, ID: sid, Expires: expires},
+		for _, r := range []store.Revocation{
+			{Target: store.TargetSession, ID: sid, Expires: expires},
+			{Target: store.TargetToken, ID: "t", Expires: expires},
+			{Target: store.TargetSubject, ID: "u", Before: now, Expires: expires},
+			{Target: store.TargetAll, Before: now, Expires: expires}, // above MaxHeld
+			{Target: store.TargetSession, ID: sid, Expires: expires},
 		} {
-			if err := x.Revoke(t.Context(), r); !errors.Is(err, ErrNotDurable) {
+			if err := x.Revoke(t.Context(), r); !errors.Is(err, store.ErrNotDurable) {
 				t.Errorf("%v: %v", r, err)
 			}
 		}
@@ -208,8 +210,8 @@ func TestIndexHoldsEverythingFirst(t *testing.T) {
 		if err := x.Flush(t.Context()); err != nil || x.Held() != 0 {
 			t.Errorf("Flush: %v, %d held", err, x.Held())
 		}
-		page, err := memory.Read(t.Context(), Cursor{})
-		if err != nil || len(page.Revocations) != 2 || page.Revocations[0].Target != TargetAll || page.Revocations[1].ID != "t" {
+		page, err := kept.Read(t.Context(), store.Cursor{})
+		if err != nil || len(page.Revocations) != 2 || page.Revocations[0].Target != store.TargetAll || page.Revocations[1].ID != "t" {
 			t.Errorf("written: %v, %v", page.Revocations, err)
 		}
 	})
@@ -218,20 +220,20 @@ func TestIndexHoldsEverythingFirst(t *testing.T) {
 // TestIndexHoldsNoMoreThanItMay: beyond the limit nothing is revoked that the
 // log does not take, and the error does not say that it was.
 func TestIndexHoldsNoMoreThanItMay(t *testing.T) {
-	log := &failing{Revocations: NewMemory(0), fault: errDisk}
-	x := mustIndex(t, IndexConfig{Revocations: log, MaxHeld: 2})
+	log := &failing{Revocations: memory.New(store.Limits{}), fault: errDisk}
+	x := mustIndex(t, Config{Log: log, MaxHeld: 2})
 	for _, id := range []string{"a", "b"} {
-		if err := x.Revoke(t.Context(), inAMinute(id)); !errors.Is(err, ErrNotDurable) {
+		if err := x.Revoke(t.Context(), inAMinute(id)); !errors.Is(err, store.ErrNotDurable) {
 			t.Fatal(err)
 		}
 	}
-	if err := x.Revoke(t.Context(), inAMinute("c")); !errors.Is(err, errDisk) || errors.Is(err, ErrNotDurable) {
+	if err := x.Revoke(t.Context(), inAMinute("c")); !errors.Is(err, errDisk) || errors.Is(err, store.ErrNotDurable) {
 		t.Errorf("one too many: %v", err)
 	}
 	if x.Revoked(&token.Claims{ID: "c"}) || x.Held() != 2 {
 		t.Errorf("%d held, and c is among them", x.Held())
 	}
-	if err := x.Flush(t.Context()); !errors.Is(err, ErrNotDurable) || !errors.Is(err, errDisk) {
+	if err := x.Flush(t.Context()); !errors.Is(err, store.ErrNotDurable) || !errors.Is(err, errDisk) {
 		t.Errorf("Flush: %v", err)
 	}
 	log.set(nil)
@@ -248,8 +250,8 @@ func TestIndexHoldsNoMoreThanItMay(t *testing.T) {
 
 // TestIndexKeepsRoom: what the log took leaves room for what it does not take.
 func TestIndexKeepsRoom(t *testing.T) {
-	log := &failing{Revocations: NewMemory(0)}
-	x := mustIndex(t, IndexConfig{Revocations: log, MaxHeld: 2})
+	log := &failing{Revocations: memory.New(store.Limits{})}
+	x := mustIndex(t, Config{Log: log, MaxHeld: 2})
 	for i := range 10 {
 		if err := x.Revoke(t.Context(), inAMinute(fmt.Sprint(i))); err != nil {
 			t.Fatal(err)
@@ -257,7 +259,7 @@ func TestIndexKeepsRoom(t *testing.T) {
 	}
 	log.set(errDisk)
 	for _, id := range []string{"a", "b"} {
-		if err := x.Revoke(t.Context(), inAMinute(id)); !errors.Is(err, ErrNotDurable) {
+		if err := x.Revoke(t.Context(), inAMinute(id)); !errors.Is(err, store.ErrNotDurable) {
 			t.Errorf("%s: %v", id, err)
 		}
 	}
@@ -266,16 +268,16 @@ func TestIndexKeepsRoom(t *testing.T) {
 // TestFlushWritesWhatFits: what a log that is nearly full has room for is
 // written, one by one, and the rest is reported.
 func TestFlushWritesWhatFits(t *testing.T) {
-	memory := NewMemory(3)
-	log := &failing{Revocations: memory, fault: errDisk}
-	x := mustIndex(t, IndexConfig{Revocations: log})
+	kept := memory.New(store.Limits{Revocations: 3})
+	log := &failing{Revocations: kept, fault: errDisk}
+	x := mustIndex(t, Config{Log: log})
 	for i := range 5 {
-		if err := x.Revoke(t.Context(), inAMinute(fmt.Sprint(i))); !errors.Is(err, ErrNotDurable) {
+		if err := x.Revoke(t.Context(), inAMinute(fmt.Sprint(i))); !errors.Is(err, store.ErrNotDurable) {
 			t.Fatal(err)
 		}
 	}
 	log.set(nil)
-	if err := x.Flush(t.Context()); !errors.Is(err, ErrNotDurable) || !errors.Is(err, ErrFull) {
+	if err := x.Flush(t.Context()); !errors.Is(err, store.ErrNotDurable) || !errors.Is(err, store.ErrFull) {
 		t.Errorf("Flush: %v", err)
 	}
 	if x.Held() != 2 {
@@ -284,7 +286,7 @@ func TestFlushWritesWhatFits(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	before := log.tries()
-	if err := x.Flush(cancelled); !errors.Is(err, ErrNotDurable) || log.tries() > before+1 {
+	if err := x.Flush(cancelled); !errors.Is(err, store.ErrNotDurable) || log.tries() > before+1 {
 		t.Errorf("Flush that is cancelled: %v after %d tries", err, log.tries()-before)
 	}
 }
@@ -293,12 +295,12 @@ func TestFlushWritesWhatFits(t *testing.T) {
 // rarely, and twice as many once it is back.
 func TestIndexTriesFewer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &failing{Revocations: NewMemory(0), fault: errDisk}
-		x := mustIndex(t, IndexConfig{Revocations: log})
+		log := &failing{Revocations: memory.New(store.Limits{}), fault: errDisk}
+		x := mustIndex(t, Config{Log: log})
 		for i := range 100 {
 			r := inAMinute(fmt.Sprint(i))
 			r.Expires = r.Expires.Add(24 * time.Hour)
-			if err := x.Revoke(t.Context(), r); !errors.Is(err, ErrNotDurable) {
+			if err := x.Revoke(t.Context(), r); !errors.Is(err, store.ErrNotDurable) {
 				t.Fatal(err)
 			}
 		}
@@ -341,7 +343,7 @@ func TestUsage(t *testing.T) {
 		"docs/operations.md":           fmt.Sprintf("`wsauth_revocation_log_entries / wsauth_revocation_log_limit > %v` (the log warns then, too)", float64(warnAt)/100),
 		"internal/config/example.yaml": fmt.Sprintf("the log warns at %d %%", warnAt),
 	} {
-		text, err := os.ReadFile("../" + name)
+		text, err := os.ReadFile("../../" + name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -353,8 +355,8 @@ func TestUsage(t *testing.T) {
 		{0, 0}: {false, false}, {9, 0}: {false, false}, {0, 1}: {false, false}, {1, 1}: {true, true},
 		{79, 100}: {false, false}, {80, 100}: {true, false}, {99, 100}: {true, false}, {100, 100}: {true, true}, {101, 100}: {true, true},
 	} {
-		u := Usage{Entries: n[0], Limit: n[1]}
-		if got := [2]bool{u.high(), u.Full()}; got != want {
+		u := store.Usage{Entries: n[0], Limit: n[1]}
+		if got := [2]bool{isHigh(u), u.Full()}; got != want {
 			t.Errorf("%v is high and full: %v, want %v", u, got, want)
 		}
 	}
@@ -363,9 +365,9 @@ func TestUsage(t *testing.T) {
 // TestIndexWarnsOfAFullLog: once each time that the log reaches 80 percent.
 func TestIndexWarnsOfAFullLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log, lines := NewMemory(10), &logLines{}
+		log, lines := memory.New(store.Limits{Revocations: 10}), &logLines{}
 		warned := func() int { return lines.count("level=WARN") }
-		x := startIndex(t, IndexConfig{Revocations: log, Logger: lines.logger()})
+		x := startIndex(t, Config{Log: log, Logger: lines.logger()})
 		fill := func(n int) {
 			for i := range n {
 				mustRevoke(t, log, inAMinute(fmt.Sprint(i)))
@@ -373,7 +375,7 @@ func TestIndexWarnsOfAFullLog(t *testing.T) {
 			time.Sleep(2 * contactEvery)
 		}
 		fill(7)
-		if u := x.Usage(); u != (Usage{Entries: 7, Limit: 10}) || warned() != 0 {
+		if u := x.Usage(); u != (store.Usage{Entries: 7, Limit: 10}) || warned() != 0 {
 			t.Errorf("usage %v, warned %d times", u, warned())
 		}
 		fill(8)
@@ -382,8 +384,8 @@ func TestIndexWarnsOfAFullLog(t *testing.T) {
 		if u := x.Usage(); !u.Full() || warned() != 1 {
 			t.Errorf("usage %v, warned %d times", u, warned())
 		}
-		time.Sleep(time.Minute + ClockSlack + 2*contactEvery)
-		if u := x.Usage(); u != (Usage{Entries: 0, Limit: 10}) {
+		time.Sleep(time.Minute + store.ClockSlack + 2*contactEvery)
+		if u := x.Usage(); u != (store.Usage{Entries: 0, Limit: 10}) {
 			t.Errorf("usage %v", u)
 		}
 		fill(8)
@@ -400,29 +402,29 @@ type overfillable struct {
 	fault error // of Overfill
 }
 
-func (o *overfillable) Overfill(ctx context.Context, revocations ...Revocation) error {
+func (o *overfillable) Overfill(ctx context.Context, revocations ...store.Revocation) error {
 	if o.fault != nil {
 		return o.fault
 	}
 	o.set(nil)
-	defer o.set(ErrFull)
+	defer o.set(store.ErrFull)
 	return o.Revoke(ctx, revocations...)
 }
 
 // TestFlushOverfills: what a full log has not taken is not forgotten at the
 // end of the process, and until then its limit holds.
 func TestFlushOverfills(t *testing.T) {
-	memory := NewMemory(0)
-	log := &overfillable{failing: &failing{Revocations: memory, fault: ErrFull}}
-	x := mustIndex(t, IndexConfig{Revocations: log})
-	const n = MaxPage + 1
+	kept := memory.New(store.Limits{})
+	log := &overfillable{failing: &failing{Revocations: kept, fault: store.ErrFull}}
+	x := mustIndex(t, Config{Log: log})
+	const n = store.MaxPage + 1
 	for i := range n {
-		if err := x.Revoke(t.Context(), inAMinute(fmt.Sprint(i))); !errors.Is(err, ErrNotDurable) {
+		if err := x.Revoke(t.Context(), inAMinute(fmt.Sprint(i))); !errors.Is(err, store.ErrNotDurable) {
 			t.Fatal(err)
 		}
 	}
 	entries := func() int {
-		usage, err := memory.RevocationUsage(t.Context())
+		usage, err := kept.RevocationUsage(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -431,9 +433,9 @@ func TestFlushOverfills(t *testing.T) {
 	if entries() != 0 {
 		t.Errorf("%d were written to a full log", entries())
 	}
-	for _, fault := range []error{errDisk, ErrFull} {
+	for _, fault := range []error{errDisk, store.ErrFull} {
 		log.fault = fault
-		if err := x.Flush(t.Context()); !errors.Is(err, ErrNotDurable) || !errors.Is(err, fault) || x.Held() != n {
+		if err := x.Flush(t.Context()); !errors.Is(err, store.ErrNotDurable) || !errors.Is(err, fault) || x.Held() != n {
 			t.Errorf("Flush: %v, %d held", err, x.Held())
 		}
 	}

@@ -1,13 +1,14 @@
-package store
+package memory
 
 import (
 	"container/heap"
+	"iter"
 	"time"
 )
 
-// shelf is a map with values that expire. It finds expired values without
-// scanning the others. It is not safe for concurrent use.
-type shelf[K comparable, V any] struct {
+// An expiringMap is a map with values that expire. It finds expired values
+// without scanning the others. It is not safe for concurrent use.
+type expiringMap[K comparable, V any] struct {
 	items map[K]*item[K, V]
 	order itemHeap[K, V]
 }
@@ -19,12 +20,12 @@ type item[K comparable, V any] struct {
 	at      int // index in the heap
 }
 
-func newShelf[K comparable, V any]() shelf[K, V] {
-	return shelf[K, V]{items: map[K]*item[K, V]{}}
+func newExpiringMap[K comparable, V any]() expiringMap[K, V] {
+	return expiringMap[K, V]{items: map[K]*item[K, V]{}}
 }
 
 // get returns the value of a key, which may have expired.
-func (s *shelf[K, V]) get(key K) (value V, ok bool) {
+func (s *expiringMap[K, V]) get(key K) (value V, ok bool) {
 	if i, ok := s.items[key]; ok {
 		return i.value, true
 	}
@@ -32,7 +33,7 @@ func (s *shelf[K, V]) get(key K) (value V, ok bool) {
 }
 
 // put sets the value of a key.
-func (s *shelf[K, V]) put(key K, value V, expires time.Time) {
+func (s *expiringMap[K, V]) put(key K, value V, expires time.Time) {
 	if i, ok := s.items[key]; ok {
 		i.value, i.expires = value, expires
 		heap.Fix(&s.order, i.at)
@@ -44,22 +45,36 @@ func (s *shelf[K, V]) put(key K, value V, expires time.Time) {
 }
 
 // remove removes a key, if it exists.
-func (s *shelf[K, V]) remove(key K) {
+func (s *expiringMap[K, V]) remove(key K) {
 	if i, ok := s.items[key]; ok {
 		heap.Remove(&s.order, i.at)
 		delete(s.items, key)
 	}
 }
 
-// due removes and returns an expired value. It returns false if there is none.
-func (s *shelf[K, V]) due(now time.Time) (value V, ok bool) {
-	if len(s.order) == 0 || s.order[0].expires.After(now) {
-		return value, false
+// due removes the values that expire at or before now, in this order, and
+// yields each.
+func (s *expiringMap[K, V]) due(now time.Time) iter.Seq[V] {
+	return func(yield func(V) bool) {
+		for len(s.order) > 0 && !s.order[0].expires.After(now) {
+			first := s.order[0]
+			s.remove(first.key)
+			if !yield(first.value) {
+				return
+			}
+		}
 	}
-	first := s.order[0]
-	s.remove(first.key)
-	return first.value, true
 }
+
+// sweep removes the values that expire at or before now.
+func (s *expiringMap[K, V]) sweep(now time.Time) {
+	for range s.due(now) {
+		continue
+	}
+}
+
+// len returns the number of values.
+func (s *expiringMap[K, V]) len() int { return len(s.items) }
 
 // itemHeap is a [heap.Interface], ordered by expiry.
 type itemHeap[K comparable, V any] []*item[K, V]

@@ -1,4 +1,4 @@
-package store
+package memory
 
 import (
 	"errors"
@@ -6,29 +6,31 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"wsauth/store"
 )
 
 // session is a login of now, good for a minute.
-func session(id, subject string) Session {
+func session(id, subject string) store.Session {
 	now := time.Now()
-	return Session{ID: id, Subject: subject, Current: "first", Began: now, Expires: now.Add(time.Minute), Ends: now.Add(time.Hour)}
+	return store.Session{ID: id, Subject: subject, Current: "first", Began: now, Expires: now.Add(time.Minute), Ends: now.Add(time.Hour)}
 }
 
 // TestMemoryBoundsTickets: a full store refuses another, and has room again
 // when one was taken or has expired.
 func TestMemoryBoundsTickets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := NewMemoryWithin(Limits{Tickets: 2})
+		m := New(store.Limits{Tickets: 2})
 		put := func(n byte) error {
-			return m.PutTicket(t.Context(), TicketKey{n}, []byte{n}, time.Now().Add(time.Minute))
+			return m.PutTicket(t.Context(), store.TicketKey{n}, []byte{n}, time.Now().Add(time.Minute))
 		}
 		if err := errors.Join(put(1), put(2)); err != nil {
 			t.Fatal(err)
 		}
-		if err := put(3); !errors.Is(err, ErrFull) {
+		if err := put(3); !errors.Is(err, store.ErrFull) {
 			t.Errorf("full: %v", err)
 		}
-		if _, err := m.TakeTicket(t.Context(), TicketKey{2}); err != nil {
+		if _, err := m.TakeTicket(t.Context(), store.TicketKey{2}); err != nil {
 			t.Error(err)
 		}
 		if err := put(3); err != nil {
@@ -38,8 +40,8 @@ func TestMemoryBoundsTickets(t *testing.T) {
 		if err := errors.Join(put(4), put(5)); err != nil {
 			t.Errorf("after all have expired: %v", err)
 		}
-		if len(m.tickets.items) != 2 || len(m.tickets.order) != 2 {
-			t.Errorf("%d tickets, %d of them to expire", len(m.tickets.items), len(m.tickets.order))
+		if len(m.values.items) != 2 || len(m.values.order) != 2 {
+			t.Errorf("%d tickets, %d of them to expire", len(m.values.items), len(m.values.order))
 		}
 	})
 }
@@ -48,19 +50,19 @@ func TestMemoryBoundsTickets(t *testing.T) {
 // that ended in any of the ways.
 func TestMemoryBoundsSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := NewMemoryWithin(Limits{Sessions: 3})
+		m := New(store.Limits{Sessions: 3})
 		begin := func(id string) error { return m.BeginSession(t.Context(), session(id, "u")) }
 		if err := errors.Join(begin("a"), begin("b"), begin("c")); err != nil {
 			t.Fatal(err)
 		}
-		if err := begin("d"); !errors.Is(err, ErrFull) {
+		if err := begin("d"); !errors.Is(err, store.ErrFull) {
 			t.Errorf("full: %v", err)
 		}
 		if err := m.EndSession(t.Context(), "a"); err != nil {
 			t.Error(err)
 		}
-		reuse := Rotation{ID: "b", From: "never", To: "next", Expires: time.Now().Add(time.Minute)}
-		if _, err := m.RotateSession(t.Context(), reuse); !errors.Is(err, ErrReused) {
+		reuse := store.Rotation{ID: "b", From: "never", To: "next", Expires: time.Now().Add(time.Minute)}
+		if _, err := m.RotateSession(t.Context(), reuse); !errors.Is(err, store.ErrReused) {
 			t.Errorf("reuse: %v", err)
 		}
 		if err := errors.Join(begin("d"), begin("e")); err != nil {
@@ -70,21 +72,21 @@ func TestMemoryBoundsSessions(t *testing.T) {
 		if err := begin("f"); err != nil {
 			t.Errorf("after all have expired: %v", err)
 		}
-		if len(m.sessions.items) != 1 || len(m.sessions.order) != 1 || len(m.subjects["u"]) != 1 {
-			t.Errorf("%d sessions, %d of them to expire, %d of the subject", len(m.sessions.items), len(m.sessions.order), len(m.subjects["u"]))
+		if len(m.byID.items) != 1 || len(m.byID.order) != 1 || len(m.bySubject["u"]) != 1 {
+			t.Errorf("%d sessions, %d of them to expire, %d of the subject", len(m.byID.items), len(m.byID.order), len(m.bySubject["u"]))
 		}
-		if err := m.EndSession(t.Context(), "f"); err != nil || len(m.subjects) != 0 {
-			t.Errorf("%d subjects are left, %v", len(m.subjects), err)
+		if err := m.EndSession(t.Context(), "f"); err != nil || len(m.bySubject) != 0 {
+			t.Errorf("%d subjects are left, %v", len(m.bySubject), err)
 		}
 	})
 }
 
-// TestShelfExpiresInOrder: whatever is moved or removed, what is due comes out
+// TestExpiringMapOrder: whatever is moved or removed, what is due comes out
 // by the moment at which it expires, and nothing else does.
-func TestShelfExpiresInOrder(t *testing.T) {
+func TestExpiringMapOrder(t *testing.T) {
 	start := time.Now()
 	at := func(n int) time.Time { return start.Add(time.Duration(n) * time.Second) }
-	s := newShelf[string, int]()
+	s := newExpiringMap[string, int]()
 	for n := range 100 {
 		s.put(fmt.Sprint(n), n, at(n*37%100))
 	}
@@ -101,7 +103,7 @@ func TestShelfExpiresInOrder(t *testing.T) {
 		}
 	}
 	for second := range 201 {
-		for n, ok := s.due(at(second)); ok; n, ok = s.due(at(second)) {
+		for n := range s.due(at(second)) {
 			if want[n] != second {
 				t.Errorf("%d came out at %d, want %d", n, second, want[n])
 			}

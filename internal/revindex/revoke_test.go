@@ -1,4 +1,4 @@
-package store
+package revindex
 
 import (
 	"context"
@@ -10,25 +10,27 @@ import (
 	"testing/synctest"
 	"time"
 
+	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
 // TestIndexRevokes: what the index revokes itself is in the log, and the index
 // knows it and has told of it at once, though it follows no log.
 func TestIndexRevokes(t *testing.T) {
-	log := NewMemory(0)
+	log := memory.New(store.Limits{})
 	told := map[string]int{}
-	x, err := NewIndex(IndexConfig{Revocations: log, OnRevoke: func(r Revocation) { told[r.ID]++ }})
+	x, err := New(Config{Log: log, OnRevoke: func(r store.Revocation) { told[r.ID]++ }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone := Revocation{Target: TargetToken, ID: "gone", Expires: time.Now().Add(-2 * ClockSlack)}
+	gone := store.Revocation{Target: store.TargetToken, ID: "gone", Expires: time.Now().Add(-2 * store.ClockSlack)}
 	for range 2 {
 		if err := x.Revoke(t.Context(), inAMinute("a"), inAMinute("b"), inAMinute("a"), gone); err != nil {
 			t.Fatal(err)
 		}
 	}
-	page, err := log.Read(t.Context(), Cursor{})
+	page, err := log.Read(t.Context(), store.Cursor{})
 	if err != nil || len(page.Revocations) != 2 {
 		t.Errorf("the log has %v, %v", page.Revocations, err)
 	}
@@ -48,12 +50,12 @@ func TestIndexRevokes(t *testing.T) {
 
 // TestIndexRevokeInvalid: what no log could take is not revoked.
 func TestIndexRevokeInvalid(t *testing.T) {
-	x, err := NewIndex(IndexConfig{Revocations: NewMemory(0), OnRevoke: func(r Revocation) { t.Errorf("told of %v", r) }})
+	x, err := New(Config{Log: memory.New(store.Limits{}), OnRevoke: func(r store.Revocation) { t.Errorf("told of %v", r) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := x.Revoke(t.Context(), inAMinute("a"), Revocation{}); !errors.Is(err, ErrInvalid) || errors.Is(err, ErrNotDurable) {
-		t.Errorf("%v, want ErrInvalid", err)
+	if err := x.Revoke(t.Context(), inAMinute("a"), store.Revocation{}); !errors.Is(err, store.ErrInvalid) || errors.Is(err, store.ErrNotDurable) {
+		t.Errorf("%v, want store.ErrInvalid", err)
 	}
 	if x.Len() != 0 || x.Held() != 0 || x.Revoked(&token.Claims{ID: "a"}) {
 		t.Errorf("the index holds %d", x.Len())
@@ -64,9 +66,9 @@ func TestIndexRevokeInvalid(t *testing.T) {
 // revocation, unless it must.
 func TestIndexRevokeWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := NewMemory(0)
+		log := memory.New(store.Limits{})
 		begun, goOn := make(chan struct{}), make(chan struct{})
-		x := startIndex(t, IndexConfig{Revocations: log, OnRevoke: func(Revocation) { close(begun); <-goOn }})
+		x := startIndex(t, Config{Log: log, OnRevoke: func(store.Revocation) { close(begun); <-goOn }})
 		r := inAMinute("a")
 		mustRevoke(t, log, r)
 		<-begun
@@ -98,7 +100,7 @@ func TestIndexTellsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		told := map[string]int{}
-		x := startIndex(t, IndexConfig{Revocations: NewMemory(0), OnRevoke: func(r Revocation) {
+		x := startIndex(t, Config{Log: memory.New(store.Limits{}), OnRevoke: func(r store.Revocation) {
 			mu.Lock()
 			defer mu.Unlock()
 			told[r.ID]++
@@ -121,8 +123,8 @@ func TestIndexTellsOnce(t *testing.T) {
 		}
 		wg.Wait()
 		synctest.Wait()
-		if len(told) != 1000 || len(x.telling) != 0 {
-			t.Errorf("told of %d, still telling %d", len(told), len(x.telling))
+		if len(told) != 1000 || len(x.notifying) != 0 {
+			t.Errorf("told of %d, still telling %d", len(told), len(x.notifying))
 		}
 	})
 }

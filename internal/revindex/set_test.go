@@ -1,4 +1,4 @@
-package store
+package revindex
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -18,13 +20,13 @@ func TestSetRefilters(t *testing.T) {
 	s := newSet()
 	const n = 1000
 	for i := range n {
-		expires := now.Add(-ClockSlack)
+		expires := now.Add(-store.ClockSlack)
 		if i%2 == 0 {
 			expires = now
 		}
-		s.put(Revocation{Target: targets[i%2], ID: fmt.Sprint(i), Expires: expires})
+		s.put(store.Revocation{Target: store.TargetToken + store.Target(i%2), ID: fmt.Sprint(i), Expires: expires})
 	}
-	s.put(Revocation{Target: TargetAll, Before: now, Expires: now})
+	s.put(store.Revocation{Target: store.TargetAll, Before: now, Expires: now})
 	s.forgotten = refilterAfter - n/2 - 1
 	s.sweep(now, n)
 	s.refilter()
@@ -37,7 +39,7 @@ func TestSetRefilters(t *testing.T) {
 	for i := range n {
 		id := fmt.Sprint(i)
 		switch held := s.ids.Load().mayHold(id); {
-		case i%2 == 0 && (!held || !s.mayRevoke(&token.Claims{Subject: "x", ID: id}) || !s.revoked(&token.Claims{ID: id, IssuedAt: now.Add(time.Minute)})):
+		case i%2 == 0 && (!held || !s.mayRevoke(&token.Claims{Subject: "x", ID: id}) || !s.revokes(&token.Claims{ID: id, IssuedAt: now.Add(time.Minute)})):
 			t.Errorf("%d is not revoked", i)
 		case i%2 == 1 && held:
 			wrong++
@@ -46,7 +48,7 @@ func TestSetRefilters(t *testing.T) {
 	if wrong > 10 {
 		t.Errorf("the filter still holds %d of %d that were forgotten", wrong, n/2)
 	}
-	if s.forgotten != 0 || s.len() != n/2+1 || !s.revoked(&token.Claims{IssuedAt: now}) {
+	if s.forgotten != 0 || s.len() != n/2+1 || !s.revokes(&token.Claims{IssuedAt: now}) {
 		t.Errorf("%d forgotten, %d held", s.forgotten, s.len())
 	}
 }
@@ -56,7 +58,7 @@ func TestSetRefilters(t *testing.T) {
 func TestSweepKeepsWhatWasExtended(t *testing.T) {
 	now := time.Now()
 	s := newSet()
-	r := Revocation{Target: TargetSession, ID: "s1", Expires: now.Add(time.Minute)}
+	r := store.Revocation{Target: store.TargetSession, ID: "s1", Expires: now.Add(time.Minute)}
 	s.put(r)
 	r.Expires = now.Add(time.Hour)
 	if !s.put(r) {
@@ -64,11 +66,11 @@ func TestSweepKeepsWhatWasExtended(t *testing.T) {
 	}
 	claims := &token.Claims{SessionID: "s1"}
 	for _, at := range []time.Duration{time.Minute, 2 * time.Minute, time.Hour - time.Millisecond} {
-		if s.sweep(now.Add(at+ClockSlack), 10); !s.revoked(claims) || s.len() != 1 {
+		if s.sweep(now.Add(at+store.ClockSlack), 10); !s.revokes(claims) || s.len() != 1 {
 			t.Errorf("%v later it is forgotten", at)
 		}
 	}
-	if s.sweep(now.Add(time.Hour+ClockSlack), 10); s.revoked(claims) || s.len() != 0 {
+	if s.sweep(now.Add(time.Hour+store.ClockSlack), 10); s.revokes(claims) || s.len() != 0 {
 		t.Error("it is not forgotten at its end")
 	}
 }
@@ -104,7 +106,7 @@ func TestFilterIsRarelyWrong(t *testing.T) {
 // TestIndexAnswersWhileItLearns: what was revoked is seen from the moment at
 // which Revoke returns, by readers who never stop.
 func TestIndexAnswersWhileItLearns(t *testing.T) {
-	x, err := NewIndex(IndexConfig{Revocations: NewMemory(0)})
+	x, err := New(Config{Log: memory.New(store.Limits{})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package store
+package revindex
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/store"
+	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -19,20 +21,20 @@ func BenchmarkRevoked(b *testing.B) {
 	moment := time.UnixMilli(1_700_000_000_000)
 	claims := make([]token.Claims, 1<<16)
 	for i := range claims {
-		claims[i] = token.Claims{ID: NewSessionID(), SessionID: NewSessionID(), Subject: fmt.Sprint("user-", i), IssuedAt: moment}
+		claims[i] = token.Claims{ID: store.NewSessionID(), SessionID: store.NewSessionID(), Subject: fmt.Sprint("user-", i), IssuedAt: moment}
 	}
-	x, err := NewIndex(IndexConfig{Revocations: NewMemory(0)})
+	x, err := New(Config{Log: memory.New(store.Limits{})})
 	if err != nil {
 		b.Fatal(err)
 	}
 	before := heapInUse()
 	for i := range n {
-		r := Revocation{Target: TargetToken, ID: NewSessionID(), Expires: moment.Add(time.Duration(i%3600) * time.Second)}
+		r := store.Revocation{Target: store.TargetToken, ID: store.NewSessionID(), Expires: moment.Add(time.Duration(i%3600) * time.Second)}
 		switch i % 10 {
 		case 8:
-			r.Target = TargetSession
+			r.Target = store.TargetSession
 		case 9:
-			r.Target, r.Before = TargetSubject, moment
+			r.Target, r.Before = store.TargetSubject, moment
 		}
 		x.set.put(r)
 		if i < len(claims) && i%8 == 0 {

@@ -1,0 +1,175 @@
+package revindex
+
+import (
+	"container/heap"
+	"sync/atomic"
+	"time"
+
+	"wsauth/store"
+	"wsauth/store/storekit"
+	"wsauth/token"
+)
+
+// targets is one more than the greatest target.
+const targets = store.TargetSessionless + 1
+
+// refilterAfter is the number of removed names after which a set rebuilds its
+// filter, which cannot remove names.
+const refilterAfter = 1 << 20
+
+// A set is a compact set of revocations. It is not safe for concurrent use,
+// except for mayRevoke.
+type set struct {
+	spans [targets]map[string]span // by target and ID; nil for target 0
+	ids   atomic.Pointer[filter]   // IDs of all targets
+	// Removed IDs that are still in the filter.
+	forgotten int
+	expiries  expiryHeap // one of each revocation
+}
+
+// A span holds the times of a revocation in milliseconds since 1970.
+type span struct {
+	before  int64 // 0: none
+	expires int64
+}
+
+// revocation returns the canonical revocation with the times of s.
+func (s span) revocation(target store.Target, id string) store.Revocation {
+	r := store.Revocation{Target: target, ID: id, Expires: time.UnixMilli(s.expires).UTC()}
+	if s.before != 0 {
+		r.Before = time.UnixMilli(s.before).UTC()
+	}
+	return r
+}
+
+func newSet() *set {
+	s := &set{}
+	s.ids.Store(newFilter())
+	for target := store.TargetToken; target < targets; target++ {
+		s.spans[target] = map[string]span{}
+	}
+	return s
+}
+
+// put merges a canonical revocation into the set and reports whether this
+// changed the set.
+func (s *set) put(r store.Revocation) bool {
+	if old, ok := s.spans[r.Target][r.ID]; ok {
+		held := old.revocation(r.Target, r.ID)
+		if r = r.Merge(held); r == held {
+			return false
+		}
+	} else {
+		s.ids.Load().add(r.ID)
+		heap.Push(&s.expiries, expiry{r.Expires.UnixMilli(), storekit.NameOf(r)})
+	}
+	kept := span{expires: r.Expires.UnixMilli()}
+	if !r.Before.IsZero() {
+		kept.before = r.Before.UnixMilli()
+	}
+	s.spans[r.Target][r.ID] = kept
+	return true
+}
+
+// mayRevoke reports whether the set may have a revocation that concerns the
+// token. False is always right, and is returned for most tokens that are not
+// revoked. It may be called while the set changes; then it answers as before
+// or after the change.
+func (s *set) mayRevoke(c *token.Claims) bool {
+	ids := s.ids.Load()
+	return ids.mayHold("") || ids.mayHold(c.ID) || ids.mayHold(c.SessionID) || ids.mayHold(c.Subject) ||
+		c.IssuerSubject != "" && ids.mayHold(c.IssuerSubject)
+}
+
+// revokes reports whether the set has a revocation that concerns the token.
+func (s *set) revokes(c *token.Claims) bool {
+	ids := s.ids.Load()
+	return s.holds(ids, store.TargetToken, c.ID, c) ||
+		s.holds(ids, store.TargetSession, c.SessionID, c) ||
+		s.holds(ids, store.TargetAll, "", c) ||
+		s.revokesSubject(ids, c.Subject, c) ||
+		c.IssuerSubject != "" && s.revokesSubject(ids, c.IssuerSubject, c)
+}
+
+// revokesSubject is revokes for the targets that name a subject.
+func (s *set) revokesSubject(ids *filter, subject string, c *token.Claims) bool {
+	return s.holds(ids, store.TargetSubject, subject, c) || s.holds(ids, store.TargetSessionless, subject, c)
+}
+
+// holds reports whether the set has a revocation with this target and ID that
+// concerns the token.
+func (s *set) holds(ids *filter, target store.Target, id string, c *token.Claims) bool {
+	if !ids.mayHold(id) {
+		return false
+	}
+	held, ok := s.spans[target][id]
+	return ok && Concerns(held.revocation(target, id), c)
+}
+
+// sweep removes up to limit obsolete revocations and reports whether there may
+// be more.
+func (s *set) sweep(now time.Time, limit int) bool {
+	horizon := now.Add(-store.ClockSlack).UnixMilli()
+	for range limit {
+		if len(s.expiries) == 0 || s.expiries[0].when > horizon {
+			return false
+		}
+		first := &s.expiries[0]
+		if held := s.spans[first.name.Target][first.name.ID]; held.expires > horizon { // it was extended
+			first.when = held.expires
+			heap.Fix(&s.expiries, 0)
+			continue
+		}
+		delete(s.spans[first.name.Target], first.name.ID)
+		s.forgotten++
+		heap.Pop(&s.expiries)
+	}
+	return true
+}
+
+// refilter rebuilds the filter if necessary. It scans all names.
+func (s *set) refilter() {
+	if s.forgotten < refilterAfter {
+		return
+	}
+	s.forgotten = 0
+	ids := newFilter()
+	for _, spans := range s.spans {
+		for id := range spans {
+			ids.add(id)
+		}
+	}
+	s.ids.Store(ids)
+}
+
+// len returns the number of revocations in the set.
+func (s *set) len() int {
+	n := 0
+	for _, spans := range s.spans {
+		n += len(spans)
+	}
+	return n
+}
+
+// An expiry is the time in milliseconds since 1970 from which a revocation may
+// have expired. A sweep looks at these instead of all revocations.
+type expiry struct {
+	when int64
+	name storekit.Name
+}
+
+// expiryHeap is a [heap.Interface] with the earliest expiry first.
+type expiryHeap []expiry
+
+func (h expiryHeap) Len() int           { return len(h) }
+func (h expiryHeap) Less(i, j int) bool { return h[i].when < h[j].when }
+func (h expiryHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *expiryHeap) Push(x any)        { *h = append(*h, x.(expiry)) }
+
+func (h *expiryHeap) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	(*h)[last] = expiry{}
+	*h = (*h)[:last]
+	return x
+}

@@ -1,0 +1,26 @@
+// Package storekit helps to implement the interfaces of package store.
+//
+// [Prepare] and [Uncovered] are the steps that each log of revocations takes
+// before it adds some. [AppendRevocation] and [AppendSession] encode records
+// for a disk or a database, and their counterparts decode them strictly.
+// Package store/memory and package store/bolt are built on it.
+//
+// What a rotation or a presentation does to a session is decided by
+// [store.Session.Rotate] and [store.Session.Present].
+package storekit
+
+import (
+	"cmp"
+
+	"wsauth/store"
+)
+
+// Defaults returns limits with the defaults of package store in place of
+// values of 0 or less.
+func Defaults(limits store.Limits) store.Limits {
+	return store.Limits{
+		Revocations: cmp.Or(max(limits.Revocations, 0), store.DefaultRevocationLimit),
+		Tickets:     cmp.Or(max(limits.Tickets, 0), store.DefaultTicketLimit),
+		Sessions:    cmp.Or(max(limits.Sessions, 0), store.DefaultSessionLimit),
+	}
+}

@@ -1,0 +1,71 @@
+package storekit
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"wsauth/store"
+)
+
+// A Name identifies a revocation in a log, which has at most one with a given
+// target and ID. It is comparable.
+type Name struct {
+	Target store.Target
+	ID     string
+}
+
+// NameOf returns the name of r.
+func NameOf(r store.Revocation) Name { return Name{r.Target, r.ID} }
+
+// Prepare is the first step of [store.Revocations.Revoke]. It makes
+// revocations canonical, merges those with the same name, and drops those that
+// are obsolete at the time now. It keeps the order of first appearance. It
+// returns [store.ErrInvalid] if a revocation is invalid or if there are more
+// than [store.MaxPage]. The second step is [Uncovered].
+func Prepare(now time.Time, revocations []store.Revocation) ([]store.Revocation, error) {
+	if len(revocations) > store.MaxPage {
+		return nil, fmt.Errorf("%w: %d at once", store.ErrInvalid, len(revocations))
+	}
+	prepared := make([]store.Revocation, 0, len(revocations))
+	places := make(map[Name]int, len(revocations))
+	for _, r := range revocations {
+		r, err := r.Canonical()
+		if err != nil {
+			return nil, err
+		}
+		if r.Obsolete(now) {
+			continue
+		}
+		if at, ok := places[NameOf(r)]; ok {
+			prepared[at] = prepared[at].Merge(r)
+			continue
+		}
+		places[NameOf(r)] = len(prepared)
+		prepared = append(prepared, r)
+	}
+	return prepared, nil
+}
+
+// Uncovered is the second step of [store.Revocations.Revoke]. It removes those
+// of the prepared revocations that are covered by a revocation of
+// [store.TargetAll] among them or by held, which is that of the log or, if it
+// has none, the zero Revocation. It modifies the slice in place.
+func Uncovered(prepared []store.Revocation, held store.Revocation) []store.Revocation {
+	all := held
+	for _, r := range prepared {
+		if r.Target != store.TargetAll {
+			continue
+		}
+		all = r
+		if held.Target == store.TargetAll {
+			all = r.Merge(held)
+		}
+	}
+	if all.Target != store.TargetAll {
+		return prepared
+	}
+	return slices.DeleteFunc(prepared, func(r store.Revocation) bool {
+		return r.Target != store.TargetAll && all.Covers(r)
+	})
+}

@@ -1,0 +1,152 @@
+package storekit
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"wsauth/store"
+)
+
+// FuzzRevocationEncoding: what is decoded is canonical, and encoded again is
+// the same bytes.
+func FuzzRevocationEncoding(f *testing.F) {
+	moment := time.UnixMilli(1_700_000_000_123).UTC()
+	for _, r := range []store.Revocation{
+		{Target: store.TargetToken, ID: "j", Expires: moment},
+		{Target: store.TargetSession, ID: strings.Repeat("s", 256), Expires: moment},
+		{Target: store.TargetSubject, ID: "\xff\x00", Before: moment, Expires: moment},
+		{Target: store.TargetAll, Before: moment, Expires: moment},
+		{Target: store.TargetSessionless, ID: "s", Before: moment, Expires: moment},
+	} {
+		data := AppendRevocation(nil, r)
+		if back, err := DecodeRevocation(data); err != nil || back != r {
+			f.Fatalf("%v is decoded as %v, %v", r, back, err)
+		}
+		f.Add(data)
+		f.Add(data[:len(data)-1])
+	}
+	f.Add([]byte{})
+	f.Add(bytes.Repeat([]byte{0xff}, encodedHead+1))
+	// A Before of the year 1, which is the zero time, is not one of 0.
+	f.Add(append([]byte{1, 0xff, 0xff, 0xc7, 0x7c, 0xed, 0xd3, 0x28, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 'j'))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := DecodeRevocation(data)
+		if err != nil {
+			if !errors.Is(err, store.ErrInvalid) || r != (store.Revocation{}) {
+				t.Errorf("%x: %v, %v", data, r, err)
+			}
+			return
+		}
+		if canonical, err := r.Canonical(); err != nil || canonical != r {
+			t.Errorf("%x: %v is not canonical: %v, %v", data, r, canonical, err)
+		}
+		if again := AppendRevocation(nil, r); !bytes.Equal(again, data) {
+			t.Errorf("%x: encoded again as %x", data, again)
+		}
+	})
+}
+
+// FuzzSessionEncoding: what is decoded is canonical, and encoded again is the
+// same bytes.
+func FuzzSessionEncoding(f *testing.F) {
+	moment := time.UnixMilli(1_700_000_000_123)
+	long := strings.Repeat("n", 256)
+	for _, s := range []store.Session{
+		{ID: "i", Subject: "s", Current: "c", Began: moment, Expires: moment, Ends: moment},
+		{ID: long, Subject: long, Current: long, Previous: long, Began: moment, Rotated: moment.Add(1), Expires: moment.Add(time.Hour), Ends: moment.Add(2 * time.Hour), Remote: long, Agent: "\xff\x00"},
+		{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: moment, Expires: moment, Ends: moment, Key: store.HashKey("key")},
+	} {
+		s, err := s.Canonical()
+		if err != nil {
+			f.Fatal(err)
+		}
+		data := AppendSession(nil, s)
+		if back, err := DecodeSession(data); err != nil || back != s {
+			f.Fatalf("%v is decoded as %v: %v", s, back, err)
+		}
+		f.Add(data)
+		f.Add(data[:len(data)-1])
+		f.Add(append(bytes.Clone(data), 0))
+		f.Add(append(bytes.Clone(data), make([]byte, len(s.Key))...))
+		f.Add(append(bytes.Clone(data), bytes.Repeat([]byte{1}, len(s.Key)+1)...))
+	}
+	for _, n := range []int{0, 7, 31, 32, 33, 44, 45} { // around the moments and the lengths
+		f.Add(make([]byte, n))
+	}
+	f.Add(bytes.Repeat([]byte{0xff}, 100))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := DecodeSession(data)
+		if err != nil {
+			if !errors.Is(err, store.ErrInvalid) || s != (store.Session{}) {
+				t.Errorf("%x: %v, %v", data, s, err)
+			}
+			return
+		}
+		if canonical, err := s.Canonical(); err != nil || canonical != s {
+			t.Errorf("%x: %v is not canonical: %v, %v", data, s, canonical, err)
+		}
+		if again := AppendSession(nil, s); !bytes.Equal(again, data) {
+			t.Errorf("%x: encoded again as %x", data, again)
+		}
+	})
+}
+
+// TestSessionEncodingWithoutAKey: a session without a key is encoded as it was
+// before sessions had keys, so that files of then can be read.
+func TestSessionEncodingWithoutAKey(t *testing.T) {
+	moment := time.UnixMilli(0x0102030405).UTC()
+	s := store.Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: moment, Rotated: moment, Expires: moment, Ends: moment, Remote: "r", Agent: "a"}
+	old := []byte(strings.Repeat("\x00\x00\x00\x01\x02\x03\x04\x05", 4) + "\x00\x01i\x00\x01s\x00\x01c\x00\x01p\x00\x01r\x00\x01a")
+	if back, err := DecodeSession(old); err != nil || back != s {
+		t.Errorf("decoded as %+v, %v, want %+v", back, err, s)
+	}
+	if data := AppendSession(nil, s); !bytes.Equal(data, old) {
+		t.Errorf("encoded as %q, want %q", data, old)
+	}
+}
+
+// TestRevocationEncoding: the bytes are those that files have.
+func TestRevocationEncoding(t *testing.T) {
+	moment := time.UnixMilli(0x0102030405).UTC()
+	const dates = "\x00\x00\x00\x01\x02\x03\x04\x05"
+	for want, r := range map[string]store.Revocation{
+		"\x01" + strings.Repeat("\x00", 8) + dates + "j": {Target: store.TargetToken, ID: "j", Expires: moment},
+		"\x02" + strings.Repeat("\x00", 8) + dates + "s": {Target: store.TargetSession, ID: "s", Expires: moment},
+		"\x03" + dates + dates + "u":                     {Target: store.TargetSubject, ID: "u", Before: moment, Expires: moment},
+		"\x04" + dates + dates:                           {Target: store.TargetAll, Before: moment, Expires: moment},
+		"\x05" + dates + dates + "u":                     {Target: store.TargetSessionless, ID: "u", Before: moment, Expires: moment},
+	} {
+		if data := AppendRevocation(nil, r); string(data) != want {
+			t.Errorf("%v is encoded as %q, want %q", r, data, want)
+		}
+		if back, err := DecodeRevocation([]byte(want)); err != nil || back != r {
+			t.Errorf("%q is decoded as %v, %v, want %v", want, back, err, r)
+		}
+	}
+}
+
+// TestPrepareMerges: what is revoked twice at once reaches as far as either
+// says, in any order.
+func TestPrepareMerges(t *testing.T) {
+	now := time.Now()
+	short := store.Revocation{Target: store.TargetToken, ID: "a", Expires: now.Add(time.Hour).Truncate(time.Hour)}
+	long := short
+	long.Expires = long.Expires.Add(time.Hour)
+	for _, both := range [][]store.Revocation{{short, long}, {long, short}} {
+		got, err := Prepare(now, both)
+		if err != nil || len(got) != 1 || !got[0].Expires.Equal(long.Expires) {
+			t.Errorf("%v becomes %v, %v", both, got, err)
+		}
+	}
+}
+
+// TestDefaults: a limit of 0 or less is the default.
+func TestDefaults(t *testing.T) {
+	want := store.Limits{Revocations: store.DefaultRevocationLimit, Tickets: 7, Sessions: store.DefaultSessionLimit}
+	if got := Defaults(store.Limits{Revocations: -1, Tickets: 7}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
