@@ -18,7 +18,7 @@ func TestDescriptorsPage(t *testing.T) {
 		fmt.Sprintf("an eighth of the limit, from %d to %d,", leastReserve, mostReserve),
 		"Of the rest, clients get half by default (`max_connections`), and upstreams get what clients leave. One address gets half of that",
 		"| 7/8 of either limit are sockets |",
-		"an eighth of what is kept, for each",
+		"may each use an eighth of the reserve",
 		fmt.Sprintf("at most every %s", map[bool]string{true: "ten seconds"}[tellEvery.Seconds() == 10]),
 	} {
 		if !strings.Contains(text, sentence) {
