@@ -142,7 +142,7 @@ func providers(flags []providerFlag, log *slog.Logger) ([]*idp.Provider, error) 
 // the flag.
 func inProviderFlag(err error) error {
 	var all []error
-	for line := range strings.SplitSeq(config.ProviderWords(err), "\n") {
+	for line := range strings.SplitSeq(config.ProviderFaults(err), "\n") {
 		key, rest, found := strings.Cut(line, ": ")
 		if name := strings.ReplaceAll(key, "_", "-"); found && providerFields[name].set != nil {
 			line = name + ": " + rest

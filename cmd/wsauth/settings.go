@@ -34,15 +34,17 @@ var overrides = map[string]override{
 	"forwarded-source": {"forwarded_source", func(c *serveCmd, s *config.Settings) { s.ForwardedSource = c.ForwardedSource }},
 	"forwarded-scheme": {"forwarded_scheme", func(c *serveCmd, s *config.Settings) { s.ForwardedScheme = c.ForwardedScheme }},
 	// The providers are built from the flags themselves.
-	"provider":                         {"providers", func(_ *serveCmd, s *config.Settings) { s.Providers = nil }},
-	"drain":                            {"drain", func(c *serveCmd, s *config.Settings) { s.Drain = c.Drain }},
-	"log":                              {"log.format", func(c *serveCmd, s *config.Settings) { s.Log.Format = c.Log }},
-	"access-log":                       {"log.access", func(c *serveCmd, s *config.Settings) { s.Log.Access = c.AccessLog }},
-	"metrics":                          {"metrics.listen", func(c *serveCmd, s *config.Settings) { s.Metrics.Listen = c.Metrics }},
-	"admin-socket":                     {"admin.socket", func(c *serveCmd, s *config.Settings) { s.Admin.Socket = c.AdminSocket }},
-	"watch":                            {"watch", func(c *serveCmd, s *config.Settings) { s.Watch = c.Watch }},
-	"insecure-accept-lost-revocations": {"insecure_accept_lost_revocations", func(c *serveCmd, s *config.Settings) { s.AcceptLost = c.InsecureAcceptLostRevocations }},
-	"insecure-demo-user":               {"insecure_demo_user", func(c *serveCmd, s *config.Settings) { s.InsecureDemoUser = c.InsecureDemoUser }},
+	"provider":     {"providers", func(_ *serveCmd, s *config.Settings) { s.Providers = nil }},
+	"drain":        {"drain", func(c *serveCmd, s *config.Settings) { s.Drain = c.Drain }},
+	"log":          {"log.format", func(c *serveCmd, s *config.Settings) { s.Log.Format = c.Log }},
+	"access-log":   {"log.access", func(c *serveCmd, s *config.Settings) { s.Log.Access = c.AccessLog }},
+	"metrics":      {"metrics.listen", func(c *serveCmd, s *config.Settings) { s.Metrics.Listen = c.Metrics }},
+	"admin-socket": {"admin.socket", func(c *serveCmd, s *config.Settings) { s.Admin.Socket = c.AdminSocket }},
+	"watch":        {"watch", func(c *serveCmd, s *config.Settings) { s.Watch = c.Watch }},
+	"insecure-accept-lost-revocations": {"insecure_accept_lost_revocations", func(c *serveCmd, s *config.Settings) {
+		s.InsecureAcceptLostRevocations = c.InsecureAcceptLostRevocations
+	}},
+	"insecure-demo-user": {"insecure_demo_user", func(c *serveCmd, s *config.Settings) { s.InsecureDemoUser = c.InsecureDemoUser }},
 }
 
 // override applies flags and environment to the settings of the file. The

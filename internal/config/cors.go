@@ -85,10 +85,10 @@ func (c *AuthCORS) read(d *decoder, key string, n *node) {
 }
 
 // cors returns the policy of a route, or nil if there is none.
-func (w *work) cors(key string, c CORS) *gateway.CORS {
-	w.secretiveOrigins(key+".origins", c.Origins)
+func (b *build) cors(key string, c CORS) *gateway.CORS {
+	b.checkOriginUserInfo(key+".origins", c.Origins)
 	switch {
-	case !w.Has(key):
+	case !b.Has(key):
 		return nil
 	case len(c.Origins) == 1 && c.Origins[0] == upstreamCORS:
 		return &gateway.CORS{Upstream: true}
@@ -100,10 +100,10 @@ func (w *work) cors(key string, c CORS) *gateway.CORS {
 }
 
 // authCORS returns the policy of the gateway's own endpoints.
-func (w *work) authCORS() *gateway.CORS {
-	c := w.Settings.Auth.CORS
-	w.secretiveOrigins("auth.cors.origins", c.Origins)
-	if !w.Has("auth.cors") {
+func (b *build) authCORS() *gateway.CORS {
+	c := b.Settings.Auth.CORS
+	b.checkOriginUserInfo("auth.cors.origins", c.Origins)
+	if !b.Has("auth.cors") {
 		return nil
 	}
 	return &gateway.CORS{Origins: c.Origins, Credentials: c.Credentials, MaxAge: cmp.Or(c.MaxAge, -1)}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -62,7 +63,7 @@ func (d *decoder) value(key string, n *node, v reflect.Value, tag reflect.Struct
 		// The tests decode every key.
 		panic("config: no value of the type " + v.Type().String())
 	}
-	if _, positive := tag.Lookup("positive"); positive && v.IsZero() && !d.faults.touch(key) {
+	if _, positive := tag.Lookup("positive"); positive && v.IsZero() && !d.faults.concern(key) {
 		d.fault(key, n.line, "must be more than 0")
 	}
 }
@@ -152,7 +153,7 @@ func (d *decoder) mapping(key string, n *node, v reflect.Value) {
 	all := reflect.MakeMap(v.Type())
 	for _, p := range d.once(key, n) {
 		one := reflect.New(v.Type().Elem()).Elem()
-		d.value(below(key, p.key), p.value, one, "")
+		d.value(child(key, p.key), p.value, one, "")
 		all.SetMapIndex(reflect.ValueOf(p.key), one)
 	}
 	v.Set(all)
@@ -174,7 +175,7 @@ func (d *decoder) structure(key string, n *node, v reflect.Value) {
 			d.unknown(key, p, names)
 			continue
 		}
-		d.value(below(key, p.key), p.value, v.Field(i), v.Type().Field(i).Tag)
+		d.value(child(key, p.key), p.value, v.Field(i), v.Type().Field(i).Tag)
 	}
 	if s, ok := v.Addr().Interface().(interface{ settle(func(string) bool) }); ok {
 		s.settle(func(name string) bool { return d.lines[key+"."+name] > 0 })
@@ -185,7 +186,7 @@ func (d *decoder) structure(key string, n *node, v reflect.Value) {
 func (d *decoder) once(key string, n *node) []pair {
 	var all []pair
 	for _, p := range n.pairs {
-		at := below(key, p.key)
+		at := child(key, p.key)
 		if first := d.lines[at]; first > 0 {
 			d.fault(at, p.line, "duplicate key, first in line %d: remove one of the two", first)
 			continue
@@ -198,10 +199,10 @@ func (d *decoder) once(key string, n *node) []pair {
 
 // unknown reports an unknown key, and suggests a similar one.
 func (d *decoder) unknown(key string, p pair, names map[string]int) {
-	at := below(key, p.key)
+	at := child(key, p.key)
 	if meant := nearest(p.key, names); meant != "" {
 		d.fault(at, p.line, "unknown key; did you mean %s?", meant)
-		d.faults[len(d.faults)-1].about = below(key, meant)
+		d.faults[len(d.faults)-1].meant = child(key, meant)
 		return
 	}
 	d.fault(at, p.line, "unknown key; known keys are %s", strings.Join(sortedKeys(names), ", "))
@@ -209,9 +210,9 @@ func (d *decoder) unknown(key string, p pair, names map[string]int) {
 
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,60}$`)
 
-// below returns the name of the key called name within key. A name that is not
+// child returns the name of the key called name within key. A name that is not
 // a plain word is quoted, so that it cannot control a terminal.
-func below(key, name string) string {
+func child(key, name string) string {
 	if !plainKey.MatchString(name) {
 		return fmt.Sprintf("%s[%.60q]", key, name)
 	}
@@ -219,4 +220,44 @@ func below(key, name string) string {
 		return name
 	}
 	return key + "." + name
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// nearest returns the name that is most similar to s, or "" if none is
+// similar.
+func nearest(s string, names map[string]int) string {
+	best, most := "", 2 // maximum number of different letters
+	if len(s) > 40 {
+		return ""
+	}
+	for _, name := range sortedKeys(names) {
+		if d := distance(s, name); d <= most && d < min(len(s), len(name)) {
+			best, most = name, d-1
+		}
+	}
+	return best
+}
+
+// distance returns the number of letters to insert, delete or replace to turn
+// a into b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		left, above := row[0], 0
+		row[0] = i + 1
+		for j := range len(b) {
+			above = row[j+1]
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			row[j+1] = min(above+1, row[j]+1, left+cost)
+			left = above
+		}
+	}
+	return row[len(b)]
 }

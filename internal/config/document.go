@@ -1,6 +1,7 @@
 package config
 
 import (
+	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,6 +21,13 @@ type Document struct {
 	sources map[string]string // sources of values that are not from the file
 	faults  Faults
 }
+
+//go:embed example.yaml
+var example string
+
+// Example returns a file with all keys, their defaults and explanations. Keys
+// without a default are commented out.
+func Example() string { return example }
 
 // New returns a document without a file.
 func New() *Document {
@@ -88,17 +96,17 @@ func (d *Document) fault(key, format string, args ...any) Fault {
 	return Fault{File: d.file, Line: d.line(key), Key: key, Source: d.source(key), Text: fmt.Sprintf(format, args...)}
 }
 
-// relatives maps a key whose default depends on another key to that key.
-var relatives = map[string]string{"refresh_ttl": "access_ttl", "session_ttl": "refresh_ttl"}
+// defaultSource maps a key whose default depends on another key to that key.
+var defaultSource = map[string]string{"refresh_ttl": "access_ttl", "session_ttl": "refresh_ttl"}
 
 // line returns the line of a key, or of the key that contains it or that its
 // default depends on.
 func (d *Document) line(key string) int {
-	for at := key; at != ""; at = holder(at) {
+	for at := key; at != ""; at = parent(at) {
 		if line := d.lines[at]; line > 0 {
 			return line
 		}
-		if other := relatives[at]; other != "" {
+		if other := defaultSource[at]; other != "" {
 			return d.line(other)
 		}
 	}
@@ -108,16 +116,16 @@ func (d *Document) line(key string) int {
 // source returns the source of the value of a key, if it is not from the file;
 // or of the key that contains it or that its default depends on.
 func (d *Document) source(key string) string {
-	for at := key; at != ""; at = holder(at) {
+	for at := key; at != ""; at = parent(at) {
 		if s := d.sources[at]; s != "" {
 			return s
 		}
-		if other := relatives[at]; other != "" && d.lines[at] == 0 {
+		if other := defaultSource[at]; other != "" && d.lines[at] == 0 {
 			return d.source(other)
 		}
 	}
 	return ""
 }
 
-// holder returns the key that contains a key, or "" at the top level.
-func holder(key string) string { return key[:max(0, strings.LastIndexAny(key, ".["))] }
+// parent returns the key that contains a key, or "" at the top level.
+func parent(key string) string { return key[:max(0, strings.LastIndexAny(key, ".["))] }

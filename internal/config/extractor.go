@@ -101,7 +101,7 @@ func (l *Extractor) read(d *decoder, key string, n *node) {
 		return
 	}
 	made := known()
-	d.structure(below(key, name), options, reflect.ValueOf(made).Elem())
+	d.structure(child(key, name), options, reflect.ValueOf(made).Elem())
 	l.Kind, l.Options = name, made
 }
 

@@ -15,7 +15,7 @@ type Fault struct {
 	Source string // where the value is from, such as "--addr", or ""
 	Text   string // what is wrong and what to do
 
-	about string // the key that was probably meant, or ""
+	meant string // the key that was probably meant, or ""
 }
 
 // Error returns "FILE:LINE: KEY: TEXT".
@@ -56,11 +56,11 @@ func (all Faults) err() error {
 	return slices.CompactFunc(all, func(a, b Fault) bool { return a == b })
 }
 
-// touch reports whether a fault concerns key, a key that contains it, or a key
-// within it.
-func (all Faults) touch(key string) bool {
+// concern reports whether a fault concerns key, a key that contains it, or a
+// key within it.
+func (all Faults) concern(key string) bool {
 	return slices.ContainsFunc(all, func(f Fault) bool {
-		return within(key, f.Key) || within(f.Key, key) || f.about != "" && within(key, f.about)
+		return within(key, f.Key) || within(f.Key, key) || f.meant != "" && within(key, f.meant)
 	})
 }
 

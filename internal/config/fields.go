@@ -105,7 +105,7 @@ func (d *Document) keyOf(f *gateway.Fault) string {
 		key = d.upstreamKey(key[:i], key[i+len(".upstreams"):])
 	}
 	if f.Key != "" {
-		key = below(key, f.Key)
+		key = child(key, f.Key)
 	}
 	return key
 }

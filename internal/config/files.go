@@ -1,27 +1,85 @@
 package config
 
 import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"os"
+	"slices"
+	"strings"
+
 	"wsauth/gateway"
 	"wsauth/internal/certfile"
 	"wsauth/login"
 )
 
-// files checks the files that a server opens when it starts.
-func (w *work) files() {
-	s := &w.Settings
+// checkFiles checks the files that a server opens when it starts.
+func (b *build) checkFiles() {
+	s := &b.Settings
 	if s.Users != "" {
 		if _, err := login.OpenUsers(s.Users); err != nil {
-			w.report("users", "%v", err)
+			b.report("users", "%v", err)
 		}
 	}
 	if s.TLS.Cert != "" && s.TLS.Key != "" {
 		if _, err := certfile.Open(s.TLS.Cert, s.TLS.Key); err != nil {
-			w.report("tls", "%v", err)
+			b.report("tls", "%v", err)
 		}
 	}
 	if s.Admin.TokenFile != "" {
 		if _, err := gateway.ReadAdminToken(s.Admin.TokenFile); err != nil {
-			w.report("admin.token_file", "%v", err)
+			b.report("admin.token_file", "%v", err)
 		}
 	}
+}
+
+// A trust identifies which upstream servers a route trusts. Equal ones share a
+// *tls.Config, so that the gateway recognises an unchanged route.
+type trust struct {
+	ca       [sha256.Size]byte // hash of the file; zero for the system's roots
+	server   string
+	insecure bool
+}
+
+// trust returns the TLS configuration of a route, or nil for the defaults.
+func (b *build) trust(key string, r *Route) *tls.Config {
+	if r.TLS == (UpstreamTLS{}) {
+		return nil
+	}
+	isHTTPS := func(u string) bool { return strings.HasPrefix(u, "https://") }
+	if upstreams := r.all(); len(upstreams) > 0 && !slices.ContainsFunc(upstreams, isHTTPS) {
+		b.report(key, "no upstream of the route begins with https://")
+	}
+	t := trust{server: r.TLS.ServerName, insecure: r.TLS.InsecureSkipVerify}
+	var roots *x509.CertPool
+	if r.TLS.CA != "" {
+		if r.TLS.InsecureSkipVerify {
+			b.report(key+".insecure_skip_verify", "it disables verification, so ca has no effect: remove one of the two")
+		}
+		text, err := os.ReadFile(r.TLS.CA)
+		if err != nil {
+			b.report(key+".ca", "%v", err)
+			return nil
+		}
+		roots = x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(text) {
+			b.report(key+".ca", "%s contains no PEM certificate", r.TLS.CA)
+			return nil
+		}
+		t.ca = sha256.Sum256(text)
+	}
+	made := b.maker.trusted[t]
+	if made == nil {
+		made = b.trusted[t]
+	}
+	if made == nil {
+		made = &tls.Config{
+			MinVersion:         tls.VersionTLS12,
+			RootCAs:            roots,
+			ServerName:         t.server,
+			InsecureSkipVerify: t.insecure, //nolint:gosec // spelled so in the file, and said in the log
+		}
+	}
+	b.trusted[t] = made
+	return made
 }

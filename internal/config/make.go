@@ -38,7 +38,7 @@ type Maker struct {
 // users and a store. The error is a [Faults] with all faults, including those
 // of [Parse].
 func (m *Maker) Make(d *Document) (gateway.Config, error) {
-	w := &work{Document: d, maker: m, trusted: map[trust]*tls.Config{}, wrong: slices.Clone(d.faults)}
+	b := &build{Document: d, maker: m, trusted: map[trust]*tls.Config{}, faults: slices.Clone(d.faults)}
 	s := &d.Settings
 	c := gateway.Config{
 		Issuer:       s.Issuer,
@@ -55,10 +55,10 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 
 		WhenFull:                     whenFull[s.WhenFull],
 		TicketRate:                   s.TicketRate,
-		MaxConnections:               s.Connections,
-		MaxConnectionsPerAddress:     s.OfOneAddress,
-		MaxUnauthenticated:           s.Unauthenticated,
-		MaxUnauthenticatedPerAddress: s.PerAddress,
+		MaxConnections:               s.MaxConnections,
+		MaxConnectionsPerAddress:     s.MaxConnectionsPerAddress,
+		MaxUnauthenticated:           s.MaxUnauthenticated,
+		MaxUnauthenticatedPerAddress: s.MaxUnauthenticatedPerAddress,
 
 		TrustedProxies:  s.TrustedProxies,
 		ForwardedSource: wsauth.ForwardedSource(s.ForwardedSource),
@@ -77,55 +77,55 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 	if d.Has("ticket_burst") { // otherwise the default depends on max_sockets
 		c.TicketBurst = s.TicketBurst
 	}
-	w.servers()
+	b.checkServer()
 	if slices.Contains(s.Origins, anyOrigin) {
-		w.report("origins", "any is valid only for a route: logins use cookies, which any web site could use through its visitors")
+		b.report("origins", "any is valid only for a route: logins use cookies, which any web site could use through its visitors")
 		c.Origins = nil
 	}
-	w.secretiveOrigins("origins", s.Origins)
-	c.AuthCORS = w.authCORS()
-	c.Providers = w.providers()
+	b.checkOriginUserInfo("origins", s.Origins)
+	c.AuthCORS = b.authCORS()
+	c.Providers = b.providers()
 	for i := range s.Routes {
-		c.Routes = append(c.Routes, w.route(i))
+		c.Routes = append(c.Routes, b.route(i))
 	}
-	w.itself()
-	w.checkGateway(c)
+	b.checkLoops()
+	b.checkGateway(c)
 	if m.Files {
-		w.files()
+		b.checkFiles()
 	}
-	if err := w.wrong.err(); err != nil {
+	if err := b.faults.err(); err != nil {
 		return gateway.Config{}, err
 	}
-	m.trusted = w.trusted
+	m.trusted = b.trusted
 	return c, nil
 }
 
-// work is the state of one call of Make.
-type work struct {
+// A build is the state of one call of Make.
+type build struct {
 	*Document
 	maker   *Maker
 	trusted map[trust]*tls.Config
-	wrong   Faults
+	faults  Faults // of the document and the gateway
 }
 
 // report adds a fault for each line of a text, unless the key already has a
 // fault, because further faults would be consequences of it.
-func (w *work) report(key, format string, args ...any) {
+func (b *build) report(key, format string, args ...any) {
 	for i, arg := range args {
 		if err, ok := arg.(error); ok {
 			args[i] = errtext.Of(err)
 		}
 	}
-	if w.wrong.touch(key) {
+	if b.faults.concern(key) {
 		return
 	}
 	for line := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
-		w.wrong = append(w.wrong, w.fault(key, "%s", line))
+		b.faults = append(b.faults, b.fault(key, "%s", line))
 	}
 }
 
 // checkGateway reports the faults that the gateway finds in c.
-func (w *work) checkGateway(c gateway.Config) {
+func (b *build) checkGateway(c gateway.Config) {
 	_, err := c.Check()
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
@@ -134,67 +134,67 @@ func (w *work) checkGateway(c gateway.Config) {
 	for _, err := range joined.Unwrap() {
 		f, ok := errors.AsType[*gateway.Fault](err)
 		if !ok {
-			w.report("", "%v", err)
+			b.report("", "%v", err)
 			continue
 		}
-		if key := w.keyOf(f); key != "" {
-			w.report(key, "%v", f.Err)
+		if key := b.keyOf(f); key != "" {
+			b.report(key, "%v", f.Err)
 		}
 	}
 }
 
-// servers checks the settings of the server, as opposed to the gateway.
-func (w *work) servers() {
-	s := &w.Settings
-	w.address("listen", s.Listen)
+// checkServer checks the settings that are not the gateway's.
+func (b *build) checkServer() {
+	s := &b.Settings
+	b.checkAddress("listen", s.Listen)
 	if s.Metrics.Listen != "" {
-		w.address("metrics.listen", s.Metrics.Listen)
+		b.checkAddress("metrics.listen", s.Metrics.Listen)
 	}
 	if s.Admin.Listen != "" {
-		w.address("admin.listen", s.Admin.Listen)
-		w.onlyHere("admin.listen", s.Admin.Listen)
+		b.checkAddress("admin.listen", s.Admin.Listen)
+		b.checkLoopback("admin.listen", s.Admin.Listen)
 	}
 	for i, one := range [][2]string{{"metrics.listen", s.Metrics.Listen}, {"admin.listen", s.Admin.Listen}} {
 		for _, other := range [][2]string{{"listen", s.Listen}, {"metrics.listen", s.Metrics.Listen}}[:i+1] {
 			if gateway.Collide(one[1], other[1]) {
-				w.report(one[0], "%s has the same address: each needs an address of its own", other[0])
+				b.report(one[0], "%s has the same address: each needs an address of its own", other[0])
 			}
 		}
 	}
 	switch {
 	case s.TLS.Cert != "" && s.TLS.Key == "":
-		w.report("tls.cert", "needs tls.key, the file of the private key")
+		b.report("tls.cert", "needs tls.key, the file of the private key")
 	case s.TLS.Cert == "" && s.TLS.Key != "":
-		w.report("tls.key", "needs tls.cert, the file of the certificates")
+		b.report("tls.key", "needs tls.cert, the file of the certificates")
 	}
 	if s.Admin.Listen != "" && s.Admin.TokenFile == "" {
-		w.report("admin.listen", "needs admin.token_file: on a port, operators authenticate with a token")
+		b.report("admin.listen", "needs admin.token_file: on a port, operators authenticate with a token")
 	}
-	if s.Admin.Host != "" && !w.secretive("admin.host", s.Admin.Host) {
+	if s.Admin.Host != "" && !b.hasUserInfo("admin.host", s.Admin.Host) {
 		if err := gateway.CheckAdminHost(s.Admin.Host); err != nil {
-			w.report("admin.host", "%v", err)
+			b.report("admin.host", "%v", err)
 		}
 	}
 	if s.Auth.Prefix == "" {
-		w.report("auth.prefix", "must be a path such as /auth; remove the line to use the default")
+		b.report("auth.prefix", "must be a path such as /auth; remove the line to use the default")
 	}
 	if s.InsecureDemoUser && s.Users != "" {
-		w.report("insecure_demo_user", "has no effect with users; use only one of the two")
+		b.report("insecure_demo_user", "has no effect with users; use only one of the two")
 	}
 }
 
-// itself reports upstreams that are addresses of this server, because requests
-// to them would loop.
-func (w *work) itself() {
-	s := &w.Settings
+// checkLoops reports upstreams that are addresses of this server, because
+// requests to them would loop.
+func (b *build) checkLoops() {
+	s := &b.Settings
 	listeners := []struct{ key, address string }{
-		{"listen", s.Listen}, {"metrics.listen", s.Metrics.Listen}, {"admin.listen", s.Admin.Listen}, {"admin.socket", w.adminSocket()},
+		{"listen", s.Listen}, {"metrics.listen", s.Metrics.Listen}, {"admin.listen", s.Admin.Listen}, {"admin.socket", b.adminSocket()},
 	}
 	for i, r := range s.Routes {
 		for j, upstream := range r.all() {
 			for _, l := range listeners {
 				if l.address != "" && gateway.Reaches(upstream, l.address) {
-					w.report(w.upstreamKey(fmt.Sprintf("routes[%d]", i), fmt.Sprintf("[%d]", j)), "this is the server's own address (%s)", l.key)
+					b.report(b.upstreamKey(fmt.Sprintf("routes[%d]", i), fmt.Sprintf("[%d]", j)), "this is the server's own address (%s)", l.key)
 				}
 			}
 		}
@@ -203,33 +203,33 @@ func (w *work) itself() {
 
 // adminSocket returns the path of the operators' socket, or "" if there is
 // none or its folder is unknown.
-func (w *work) adminSocket() string {
-	s := &w.Settings
+func (b *build) adminSocket() string {
+	s := &b.Settings
 	switch {
 	case s.Admin.Socket == Off:
 		return ""
 	case s.Admin.Socket != "":
 		return s.Admin.Socket
-	case s.Data == "" && w.maker.DataDir == "":
+	case s.Data == "" && b.maker.DataDir == "":
 		return ""
 	}
-	return filepath.Join(cmp.Or(s.Data, w.maker.DataDir), AdminSocketName)
+	return filepath.Join(cmp.Or(s.Data, b.maker.DataDir), AdminSocketName)
 }
 
-// address checks that s is an address to listen on.
-func (w *work) address(key, s string) {
+// checkAddress checks that s is an address to listen on.
+func (b *build) checkAddress(key, s string) {
 	if err := gateway.CheckListen(s); err != nil {
-		w.report(key, "%v", err)
+		b.report(key, "%v", err)
 	}
 }
 
-// onlyHere reports an address that other machines can reach, as far as it is
-// known without resolving names.
-func (w *work) onlyHere(key, s string) {
+// checkLoopback reports an address that other machines can reach, as far as
+// it is known without resolving names.
+func (b *build) checkLoopback(key, s string) {
 	host, _, err := net.SplitHostPort(s)
 	ip, ipErr := netip.ParseAddr(host)
 	if err == nil && (host == "" || ipErr == nil && !ip.IsLoopback()) {
-		w.report(key, "other machines can reach it, and the token would be sent in plain text: use a loopback address, such as 127.0.0.1:9091")
+		b.report(key, "other machines can reach it, and the token would be sent in plain text: use a loopback address, such as 127.0.0.1:9091")
 	}
 }
 
@@ -245,21 +245,21 @@ var whenFull = map[string]wsauth.WhenFull{"end_oldest": wsauth.EndOldest, "refus
 var refusals = map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose}
 
 // route returns the configuration of one route.
-func (w *work) route(i int) gateway.Route {
-	key, r := fmt.Sprintf("routes[%d]", i), &w.Settings.Routes[i]
+func (b *build) route(i int) gateway.Route {
+	key, r := fmt.Sprintf("routes[%d]", i), &b.Settings.Routes[i]
 	if r.Upstream != "" && len(r.Upstreams) > 0 {
-		w.report(key+".upstreams", "must not be set together with upstream: remove one of the two")
+		b.report(key+".upstreams", "must not be set together with upstream: remove one of the two")
 	}
-	if w.Has(key+".sockets") && !r.Public {
-		w.report(key+".sockets", "valid only for public routes; on other routes, the requirement decides who may open sockets")
+	if b.Has(key+".sockets") && !r.Public {
+		b.report(key+".sockets", "valid only for public routes; on other routes, the requirement decides who may open sockets")
 	}
-	w.secretive(key+".host", r.Host)
-	w.secretiveOrigins(key+".origins", r.Origins)
+	b.hasUserInfo(key+".host", r.Host)
+	b.checkOriginUserInfo(key+".origins", r.Origins)
 	made := gateway.Route{
 		Host:           r.Host,
 		Path:           r.Path,
 		Upstreams:      r.all(),
-		TLS:            w.trust(key+".tls", r),
+		TLS:            b.trust(key+".tls", r),
 		Health:         gateway.Health{Path: r.Health.Path, Every: r.Health.Every, Timeout: r.Health.Timeout},
 		Public:         r.Public,
 		Sockets:        r.Sockets,
@@ -268,7 +268,7 @@ func (w *work) route(i int) gateway.Route {
 		Claims:         map[string][]string{},
 		AppParameters:  r.AppParameters,
 		Origins:        r.Origins,
-		CORS:           w.cors(key+".cors", r.CORS),
+		CORS:           b.cors(key+".cors", r.CORS),
 		Refusal:        refusals[r.Refusal],
 		Headers:        map[string]string{},
 		HeaderLists:    gateway.HeaderLists(r.HeaderLists),
@@ -292,7 +292,7 @@ func (w *work) route(i int) gateway.Route {
 	if made.AnyOrigin = slices.Equal(r.Origins, Origins{anyOrigin}); made.AnyOrigin {
 		made.Origins = nil
 	} else if slices.Contains(r.Origins, anyOrigin) {
-		w.report(key+".origins", "any must be the only entry: remove it, or the other origins")
+		b.report(key+".origins", "any must be the only entry: remove it, or the other origins")
 		made.Origins = nil
 	}
 	for name, values := range r.Claims {
@@ -308,7 +308,7 @@ func (w *work) route(i int) gateway.Route {
 		made.Extractors = append(made.Extractors, l.Options.extractor())
 	}
 	if len(r.Extractors) == 0 && !r.Public {
-		w.report(key+".extractors", "needs at least one: otherwise no credential could be sent")
+		b.report(key+".extractors", "needs at least one: otherwise no credential could be sent")
 	}
 	return made
 }

@@ -42,26 +42,26 @@ var providerKeys = map[string]string{
 var namedFault = regexp.MustCompile(`^(?:[a-z]+: )*(?:Config\.)?([A-Z][A-Za-z]*)(?:\[\d+\])?: (.*)$`)
 
 // providers builds the providers and checks that they do not conflict.
-func (w *work) providers() (all []*idp.Provider) {
-	issuers, spaces := map[string]bool{w.Settings.Issuer: true}, map[string]bool{}
-	for i, p := range w.Settings.Providers {
+func (b *build) providers() (all []*idp.Provider) {
+	issuers, spaces := map[string]bool{b.Settings.Issuer: true}, map[string]bool{}
+	for i, p := range b.Settings.Providers {
 		key := fmt.Sprintf("providers[%d]", i)
-		if w.secretive(key+".issuer", p.Issuer) || w.secretive(key+".keys", p.Keys) ||
-			w.secretive(key+".event_issuer", p.EventIssuer) || w.secretive(key+".proxy", p.Proxy) {
+		if b.hasUserInfo(key+".issuer", p.Issuer) || b.hasUserInfo(key+".keys", p.Keys) ||
+			b.hasUserInfo(key+".event_issuer", p.EventIssuer) || b.hasUserInfo(key+".proxy", p.Proxy) {
 			continue
 		}
 		c := p.config()
-		c.Logger = w.maker.Logger
+		c.Logger = b.maker.Logger
 		made, err := idp.New(c)
 		if err != nil {
-			w.providerFaults(key, err)
+			b.providerFaults(key, err)
 			continue
 		}
 		if issuers[c.Issuer] {
-			w.report(key+".issuer", "another provider, or this server, has the same issuer")
+			b.report(key+".issuer", "another provider, or this server, has the same issuer")
 		}
 		if spaces[c.Namespace] {
-			w.report(key+".namespace", "another provider has the namespace %s: users of both could have the same name; choose another", c.Namespace)
+			b.report(key+".namespace", "another provider has the namespace %s: users of both could have the same name; choose another", c.Namespace)
 		}
 		issuers[c.Issuer], spaces[c.Namespace] = true, true
 		all = append(all, made)
@@ -84,10 +84,10 @@ func (p Provider) config() idp.Config {
 		MediaType: p.Typ,
 
 		EventIssuer:             p.EventIssuer,
-		AuthorizedParties:       p.Requesters,
+		AuthorizedParties:       p.AuthorizedParties,
 		HostedDomains:           p.HostedDomain,
-		InsecureAuthorizedParty: p.AuthorizedParty,
-		IgnoredAudiences:        p.Ignored,
+		InsecureAuthorizedParty: p.InsecureAuthorizedParty,
+		IgnoredAudiences:        p.IgnoredAudiences,
 		Subject:                 p.Subject,
 		IntegerSubjects:         p.IntegerSubjects,
 		Roles:                   p.Roles,
@@ -103,25 +103,26 @@ func (p Provider) config() idp.Config {
 	return c
 }
 
-// secretive reports a URL that may contain a password, before it is used in
+// hasUserInfo reports a URL that may contain a password, before it is used in
 // another message.
-func (w *work) secretive(key, url string) bool {
+func (b *build) hasUserInfo(key, url string) bool {
 	if strings.Contains(url, "@") {
-		w.report(key, "must not contain a user or a password")
+		b.report(key, "must not contain a user or a password")
 		return true
 	}
 	return false
 }
 
-func (w *work) secretiveOrigins(key string, origins []string) {
+// checkOriginUserInfo is hasUserInfo for a list of origins.
+func (b *build) checkOriginUserInfo(key string, origins []string) {
 	for i, o := range origins {
-		w.secretive(fmt.Sprintf("%s[%d]", key, i), o)
+		b.hasUserInfo(fmt.Sprintf("%s[%d]", key, i), o)
 	}
 }
 
-// ProviderWords replaces the fields in an error of idp.New by the keys of a
+// ProviderFaults replaces the fields in an error of idp.New by the keys of a
 // file. It returns one line per fault, such as "issuer: required".
-func ProviderWords(err error) string {
+func ProviderFaults(err error) string {
 	var lines []string
 	for line := range strings.Lines(err.Error()) {
 		line = strings.TrimSpace(line)
@@ -134,13 +135,13 @@ func ProviderWords(err error) string {
 }
 
 // providerFaults reports an error of idp.New, which has one line per field.
-func (w *work) providerFaults(key string, err error) {
+func (b *build) providerFaults(key string, err error) {
 	for line := range strings.Lines(err.Error()) {
 		line = strings.TrimSpace(line)
 		if found := namedFault.FindStringSubmatch(line); found != nil && providerKeys[found[1]] != "" {
-			w.report(key+"."+providerKeys[found[1]], "%s", found[2])
+			b.report(key+"."+providerKeys[found[1]], "%s", found[2])
 			continue
 		}
-		w.report(key, "%s", line)
+		b.report(key, "%s", line)
 	}
 }

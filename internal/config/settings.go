@@ -1,6 +1,10 @@
 package config
 
 import (
+	"net"
+	"net/netip"
+	"reflect"
+	"strings"
 	"time"
 
 	"wsauth/idp"
@@ -14,46 +18,46 @@ import (
 // the configuration. "off" allows the word [Off] instead. "enum" lists the
 // valid words. "positive" excludes zero.
 type Settings struct {
-	Listen           string        `yaml:"listen"`
-	TLS              TLS           `yaml:"tls"`
-	Data             string        `yaml:"data" file:""`
-	Keys             string        `yaml:"keys" file:""`
-	Issuer           string        `yaml:"issuer"`
-	Users            string        `yaml:"users" file:""`
-	InsecureDemoUser bool          `yaml:"insecure_demo_user"`
-	AcceptLost       bool          `yaml:"insecure_accept_lost_revocations"`
-	AccessTTL        time.Duration `yaml:"access_ttl" positive:""`
-	RefreshTTL       time.Duration `yaml:"refresh_ttl" positive:""`
-	SessionTTL       time.Duration `yaml:"session_ttl" positive:""`
-	RefreshGrace     time.Duration `yaml:"refresh_grace"`
-	RefreshRetry     time.Duration `yaml:"refresh_retry"`
-	IssuedLeeway     time.Duration `yaml:"issued_leeway" positive:""`
-	IntegerSubjects  bool          `yaml:"integer_subjects"`
-	InsecureUntyped  bool          `yaml:"insecure_untyped"`
-	MaxSockets       int           `yaml:"max_sockets"`
-	WhenFull         string        `yaml:"when_full" enum:"end_oldest,refuse"`
-	LoginsPerHour    int           `yaml:"logins_per_hour"`
-	TicketBurst      int           `yaml:"ticket_burst" positive:""`
-	TicketRate       int           `yaml:"ticket_rate" positive:""`
-	Connections      int           `yaml:"max_connections"`
-	OfOneAddress     int           `yaml:"max_connections_per_address"`
-	Unauthenticated  int           `yaml:"max_unauthenticated" positive:""`
-	PerAddress       int           `yaml:"max_unauthenticated_per_address" positive:""`
-	TrustedProxies   []string      `yaml:"trusted_proxies"`
-	ForwardedSource  string        `yaml:"forwarded_source" enum:"x-forwarded-for,forwarded,proxy_protocol"`
-	ForwardedScheme  string        `yaml:"forwarded_scheme" enum:"http,https"`
-	ForwardedHost    bool          `yaml:"forwarded_host"`
-	ForwardedPort    bool          `yaml:"forwarded_port"`
-	Origins          Origins       `yaml:"origins"`
-	Providers        []Provider    `yaml:"providers"`
-	Log              Log           `yaml:"log"`
-	Auth             Auth          `yaml:"auth"`
-	Metrics          Metrics       `yaml:"metrics"`
-	Admin            Admin         `yaml:"admin"`
-	Drain            time.Duration `yaml:"drain" positive:""`
-	Watch            bool          `yaml:"watch"`
-	Store            Store         `yaml:"store"`
-	Routes           []Route       `yaml:"routes"`
+	Listen                        string        `yaml:"listen"`
+	TLS                           TLS           `yaml:"tls"`
+	Data                          string        `yaml:"data" file:""`
+	Keys                          string        `yaml:"keys" file:""`
+	Issuer                        string        `yaml:"issuer"`
+	Users                         string        `yaml:"users" file:""`
+	InsecureDemoUser              bool          `yaml:"insecure_demo_user"`
+	InsecureAcceptLostRevocations bool          `yaml:"insecure_accept_lost_revocations"`
+	AccessTTL                     time.Duration `yaml:"access_ttl" positive:""`
+	RefreshTTL                    time.Duration `yaml:"refresh_ttl" positive:""`
+	SessionTTL                    time.Duration `yaml:"session_ttl" positive:""`
+	RefreshGrace                  time.Duration `yaml:"refresh_grace"`
+	RefreshRetry                  time.Duration `yaml:"refresh_retry"`
+	IssuedLeeway                  time.Duration `yaml:"issued_leeway" positive:""`
+	IntegerSubjects               bool          `yaml:"integer_subjects"`
+	InsecureUntyped               bool          `yaml:"insecure_untyped"`
+	MaxSockets                    int           `yaml:"max_sockets"`
+	WhenFull                      string        `yaml:"when_full" enum:"end_oldest,refuse"`
+	LoginsPerHour                 int           `yaml:"logins_per_hour"`
+	TicketBurst                   int           `yaml:"ticket_burst" positive:""`
+	TicketRate                    int           `yaml:"ticket_rate" positive:""`
+	MaxConnections                int           `yaml:"max_connections"`
+	MaxConnectionsPerAddress      int           `yaml:"max_connections_per_address"`
+	MaxUnauthenticated            int           `yaml:"max_unauthenticated" positive:""`
+	MaxUnauthenticatedPerAddress  int           `yaml:"max_unauthenticated_per_address" positive:""`
+	TrustedProxies                []string      `yaml:"trusted_proxies"`
+	ForwardedSource               string        `yaml:"forwarded_source" enum:"x-forwarded-for,forwarded,proxy_protocol"`
+	ForwardedScheme               string        `yaml:"forwarded_scheme" enum:"http,https"`
+	ForwardedHost                 bool          `yaml:"forwarded_host"`
+	ForwardedPort                 bool          `yaml:"forwarded_port"`
+	Origins                       Origins       `yaml:"origins"`
+	Providers                     []Provider    `yaml:"providers"`
+	Log                           Log           `yaml:"log"`
+	Auth                          Auth          `yaml:"auth"`
+	Metrics                       Metrics       `yaml:"metrics"`
+	Admin                         Admin         `yaml:"admin"`
+	Drain                         time.Duration `yaml:"drain" positive:""`
+	Watch                         bool          `yaml:"watch"`
+	Store                         Store         `yaml:"store"`
+	Routes                        []Route       `yaml:"routes"`
 }
 
 // AdminSocketName is the default name of the operators' socket in the data
@@ -79,20 +83,20 @@ type Provider struct {
 	Typ       string    `yaml:"typ"`
 	Keys      string    `yaml:"keys"`
 
-	EventIssuer     string        `yaml:"event_issuer"`
-	Requesters      OneOrMore     `yaml:"authorized_parties"`
-	HostedDomain    OneOrMore     `yaml:"hosted_domain"`
-	AuthorizedParty OneOrMore     `yaml:"insecure_authorized_party"`
-	Ignored         OneOrMore     `yaml:"ignored_audiences"`
-	Subject         string        `yaml:"subject"`
-	IntegerSubjects bool          `yaml:"integer_subjects"`
-	Roles           string        `yaml:"roles"`
-	RoleKeys        bool          `yaml:"role_keys"`
-	Algorithms      OneOrMore     `yaml:"algorithms"`
-	MaxLifetime     time.Duration `yaml:"max_lifetime" positive:""`
-	MaxToken        Size          `yaml:"max_token" positive:""`
-	InsecureHTTP    bool          `yaml:"insecure_http"`
-	Proxy           string        `yaml:"proxy"`
+	EventIssuer             string        `yaml:"event_issuer"`
+	AuthorizedParties       OneOrMore     `yaml:"authorized_parties"`
+	HostedDomain            OneOrMore     `yaml:"hosted_domain"`
+	InsecureAuthorizedParty OneOrMore     `yaml:"insecure_authorized_party"`
+	IgnoredAudiences        OneOrMore     `yaml:"ignored_audiences"`
+	Subject                 string        `yaml:"subject"`
+	IntegerSubjects         bool          `yaml:"integer_subjects"`
+	Roles                   string        `yaml:"roles"`
+	RoleKeys                bool          `yaml:"role_keys"`
+	Algorithms              OneOrMore     `yaml:"algorithms"`
+	MaxLifetime             time.Duration `yaml:"max_lifetime" positive:""`
+	MaxToken                Size          `yaml:"max_token" positive:""`
+	InsecureHTTP            bool          `yaml:"insecure_http"`
+	Proxy                   string        `yaml:"proxy"`
 }
 
 func (p *Provider) preset() { p.Preset, p.MaxToken = "standard", idp.DefaultMaxTokenBytes }
@@ -202,8 +206,8 @@ func Default() Settings {
 		WhenFull:      "end_oldest",
 		LoginsPerHour: 300,
 
-		Unauthenticated: 1000,
-		PerAddress:      100,
+		MaxUnauthenticated:           1000,
+		MaxUnauthenticatedPerAddress: 100,
 
 		ForwardedSource: "x-forwarded-for",
 
@@ -247,4 +251,63 @@ func (r *Route) all() []string {
 		return append([]string{r.Upstream}, r.Upstreams...)
 	}
 	return r.Upstreams
+}
+
+// hot lists the keys that a running server applies when the file changes,
+// without a restart.
+var hot = map[string]bool{"routes": true, "log.level": true}
+
+// NeedRestart returns the keys that differ and require a restart of the
+// server.
+func NeedRestart(running, next Settings) []string {
+	keys := differing("", reflect.ValueOf(running), reflect.ValueOf(next))
+	// With no routes, the server is the demonstration.
+	if (len(running.Routes) == 0) != (len(next.Routes) == 0) {
+		keys = append(keys, "routes")
+	}
+	return keys
+}
+
+func differing(prefix string, a, b reflect.Value) (keys []string) {
+	for i := range a.NumField() {
+		key := prefix + a.Type().Field(i).Tag.Get("yaml")
+		switch {
+		case hot[key] || reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()):
+		case a.Field(i).Kind() == reflect.Struct:
+			keys = append(keys, differing(key+".", a.Field(i), b.Field(i))...)
+		default:
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// PlainHTTP describes the danger of serving an address without TLS with these
+// settings, or returns "". A trusted proxy is assumed to terminate TLS, unless
+// forwarded_scheme says otherwise.
+func (s *Settings) PlainHTTP(address string) string {
+	if s.TLS.Cert != "" || len(s.TrustedProxies) > 0 && s.ForwardedScheme != "http" || isLocal(address) {
+		return ""
+	}
+	text := address + " serves plain HTTP to other machines: attackers on the network can read passwords and tokens"
+	if s.Auth.Enabled {
+		text += ", and browsers discard the cookies of a login, which require HTTPS"
+	}
+	return text + "; set tls.cert and tls.key, list the proxy that serves TLS in trusted_proxies, or listen on 127.0.0.1"
+}
+
+// isLocal reports whether only this machine can reach an address, as far as
+// it is known without resolving names.
+func isLocal(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return true // reported elsewhere
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	// RFC 6761 §6.3.
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
 }

@@ -9,13 +9,17 @@ import (
 )
 
 const (
-	lookEvery = 250 * time.Millisecond // interval at which a file is checked
-	// Checks without a change that end a change in place.
-	quietFor = 4
-	// Checks for which the kernel may be late to report how a file was
-	// created.
-	unsureFor = 2
-	// Symbolic links in one path, as in Linux.
+	pollInterval = 250 * time.Millisecond
+
+	// quietPolls is the number of polls without a change that end a change in
+	// place.
+	quietPolls = 4
+
+	// unsurePolls is the number of polls for which the kernel may be late to
+	// report how a file was created.
+	unsurePolls = 2
+
+	// maxLinks is the maximum number of symbolic links in a path, as in Linux.
 	maxLinks = 40
 )
 
@@ -42,11 +46,11 @@ const (
 // whether a new file was renamed to the path or created there.
 type Watcher struct {
 	file string
-	seen look // the state at the last change or at the start
+	seen snapshot // the state at the last change or at the start
 }
 
-// A look is the state of a path at one time.
-type look struct {
+// A snapshot is the state of a path at one time.
+type snapshot struct {
 	links []string    // symbolic links in the path, with their targets
 	final string      // the path with symbolic links resolved
 	info  os.FileInfo // nil if there is no file
@@ -58,20 +62,20 @@ func NewWatcher(file string) *Watcher {
 	if absolute, err := filepath.Abs(file); err == nil {
 		file = absolute
 	}
-	return &Watcher{file: file, seen: lookAt(file)}
+	return &Watcher{file: file, seen: takeSnapshot(file)}
 }
 
 // Run calls changed after each change until ctx is done. If the file is
 // deleted, Run waits for it to be created.
 func (w *Watcher) Run(ctx context.Context, changed func(Change)) {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	pin := newPin(w.seen)
 	defer func() { pin.release() }()
 	arrivals := newArrivals()
 	defer arrivals.close()
 	arrivals.watch(w.file, w.seen.final)
-	var last look
+	var last snapshot
 	quiet, unsure := 0, 0
 	for {
 		select {
@@ -80,7 +84,7 @@ func (w *Watcher) Run(ctx context.Context, changed func(Change)) {
 		case <-tick.C:
 		}
 		arrivals.read()
-		now := lookAt(w.file)
+		now := takeSnapshot(w.file)
 		arrivals.watch(w.file, now.final)
 		if now.same(last) {
 			quiet++
@@ -98,7 +102,7 @@ func (w *Watcher) Run(ctx context.Context, changed func(Change)) {
 			change = Replaced
 		case w.seen.info == nil || !os.SameFile(now.info, w.seen.info):
 			renamed, known := arrivals.renamed(now.final)
-			if !known && unsure < unsureFor {
+			if !known && unsure < unsurePolls {
 				unsure++
 				continue
 			}
@@ -106,7 +110,7 @@ func (w *Watcher) Run(ctx context.Context, changed func(Change)) {
 				change = Replaced
 			}
 		}
-		if change == InPlace && quiet < quietFor {
+		if change == InPlace && quiet < quietPolls {
 			continue
 		}
 		unsure = 0
@@ -118,10 +122,10 @@ func (w *Watcher) Run(ctx context.Context, changed func(Change)) {
 	}
 }
 
-// lookAt returns the state of a clean path. info is nil if there is no file,
-// which may be the case for a moment while an editor writes it.
-func lookAt(path string) look {
-	l := look{final: path}
+// takeSnapshot returns the state of a clean path. info is nil if there is no
+// file, which may be the case for a moment while an editor writes it.
+func takeSnapshot(path string) snapshot {
+	l := snapshot{final: path}
 	for len(l.links) < maxLinks {
 		link, target := firstLink(l.final)
 		if link == "" {
@@ -156,12 +160,12 @@ func firstLink(path string) (link, target string) {
 
 // hasNewLink reports whether a symbolic link in the path is new or has a new
 // target since before.
-func (l look) hasNewLink(before look) bool {
+func (l snapshot) hasNewLink(before snapshot) bool {
 	return slices.ContainsFunc(l.links, func(link string) bool { return !slices.Contains(before.links, link) })
 }
 
 // same reports whether the states are equal.
-func (l look) same(other look) bool {
+func (l snapshot) same(other snapshot) bool {
 	if l.info == nil || other.info == nil {
 		return l.info == nil && other.info == nil
 	}

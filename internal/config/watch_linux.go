@@ -16,7 +16,7 @@ const oPath = 0x200000
 type pin int
 
 // newPin pins the file of l, if it still exists.
-func newPin(l look) pin {
+func newPin(l snapshot) pin {
 	if l.info == nil {
 		return -1
 	}

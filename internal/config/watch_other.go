@@ -7,7 +7,7 @@ import "os"
 // A pin keeps an inode open. This works without permission on Linux only.
 type pin struct{}
 
-func newPin(look) pin { return pin{} }
+func newPin(snapshot) pin { return pin{} }
 
 func (pin) release() {}
 

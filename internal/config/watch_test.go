@@ -164,7 +164,7 @@ func TestWatcher(t *testing.T) {
 						w.changes = append(w.changes, c)
 					})
 				}()
-				time.Sleep(lookEvery/2 + lookEvery)
+				time.Sleep(pollInterval/2 + pollInterval)
 				for _, step := range tt.steps {
 					step(w)
 				}

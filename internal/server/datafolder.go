@@ -94,7 +94,7 @@ func (s *Server) openData(ctx context.Context) (err error) {
 	if s.keys, err = openKeys(ctx, s.settings.Keys, s.dir, s.log); err != nil {
 		return err
 	}
-	state, err := openStore(s.dir, s.settings.Store, KeyFolder(s.settings.Keys, s.dir), s.settings.AcceptLost)
+	state, err := openStore(s.dir, s.settings.Store, KeyFolder(s.settings.Keys, s.dir), s.settings.InsecureAcceptLostRevocations)
 	if err != nil {
 		return err
 	}

@@ -178,7 +178,7 @@ func (s *Server) openGateway(ctx context.Context) (err error) {
 		return err
 	}
 	files := newRecordFiles(KeyFolder(s.settings.Keys, s.dir), s.dir)
-	stop, err := startRecorder(ctx, s.gateway, s.assembly.Store, files, s.settings.AcceptLost, s.log)
+	stop, err := startRecorder(ctx, s.gateway, s.assembly.Store, files, s.settings.InsecureAcceptLostRevocations, s.log)
 	if err != nil {
 		return err
 	}
