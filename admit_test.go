@@ -156,7 +156,7 @@ func TestAdmitFirstMessage(t *testing.T) {
 	var asked []*token.Claims
 	g, issuer := admitting(t, func(c *Config) {
 		c.Limits.Unauthenticated = 1
-		c.AuthorizeClaims = func(claims *token.Claims) error { asked = append(asked, claims); return nil }
+		c.Authorize = func(_ *http.Request, claims *token.Claims) error { asked = append(asked, claims); return nil }
 	})
 	r := handshake("")
 	claims, err := g.Check(r, Access)

@@ -162,16 +162,12 @@ func checkCSRF(c Credential, claims *token.Claims) error {
 	return nil
 }
 
-// authorize calls the hooks of the application. r is nil for a socket that has
-// not kept its request.
+// authorize calls Config.Authorize.
 func (g *Guard) authorize(r *http.Request, claims *token.Claims) error {
-	var err error
-	if g.config.AuthorizeClaims != nil {
-		err = g.config.AuthorizeClaims(claims)
+	if g.config.Authorize == nil {
+		return nil
 	}
-	if err == nil && g.config.Authorize != nil && r != nil {
-		err = g.config.Authorize(r, claims)
-	}
+	err := g.config.Authorize(r, claims)
 	if err == nil {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package wsauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,18 +117,27 @@ type Config struct {
 	// nothing can be revoked.
 	Revocations store.Revocations
 
+	// MaxTokenLife is the longest life of a token that Verifier accepts, from
+	// its issue to its expiry. Revocations are kept that long, so that no
+	// revoked token becomes valid again. A value below the bound of Verifier
+	// is an error. Default: the bound of Verifier if it is one of package
+	// token ([token.VerifierConfig.MaxLifetime]), and otherwise 366 days,
+	// which is also the default of that bound. Revocations that are kept too
+	// long take memory; those that are dropped too early are a security hole.
+	MaxTokenLife time.Duration
+
 	// Staleness is how long the guard relies on its copy of Revocations if the
 	// store does not answer. After that, new requests are refused and open
 	// sockets are ended with StoreUnavailable, since they may have been
 	// revoked. At least 3 s. Default: 10 s.
 	Staleness time.Duration
 
-	// Revoked is a denylist of the application: it reports whether a valid
+	// Denylist is a denylist of the application: it reports whether a valid
 	// token is revoked. It is called for every valid token, after Revocations,
 	// but does not affect sockets that are open or just being opened. An error
 	// refuses the request with 503, since a store that does not answer has not
 	// said "not revoked". Default: no token is revoked.
-	Revoked func(ctx context.Context, claims *token.Claims) (bool, error)
+	Denylist func(ctx context.Context, claims *token.Claims) (bool, error)
 
 	// Tickets stores the tickets of [Guard.IssueTicket]. Required by the
 	// extractor [Ticket].
@@ -139,14 +149,14 @@ type Config struct {
 	// Authorize is an access check of the application, called last. claims is
 	// nil if the requirement is [Optional] and there is no credential. An
 	// error refuses the request with 403, an [*Error] with its own reason.
-	// When a socket is renewed, Authorize is called again with the new claims
-	// and the request of the handshake without its credential; the guard keeps
-	// a copy of that request while the socket is open. Default: allow.
+	//
+	// When a socket is renewed, Authorize is called again with the new claims.
+	// The guard does not keep the request while the socket is open: r then has
+	// only the method, the host, the URL's path and RemoteAddr of the
+	// handshake, and the values of its context. If the token comes in the
+	// first message, the first call gets the whole request, without
+	// credentials. Default: allow.
 	Authorize func(r *http.Request, claims *token.Claims) error
-
-	// AuthorizeClaims is like Authorize but checks only the claims, so that no
-	// request is kept. If both are set, it is called first. Default: allow.
-	AuthorizeClaims func(claims *token.Claims) error
 
 	// KeepCredential leaves the credential in the request that the handler
 	// receives, for handlers that verify it again. Default: it is removed.
@@ -214,6 +224,9 @@ func (c Config) withDefaults() (Config, error) {
 		faults = append(faults, err)
 	}
 	c.Limits = limits
+	if c.MaxTokenLife, err = c.maxTokenLife(); err != nil {
+		faults = append(faults, err)
+	}
 	if c.Staleness == 0 {
 		c.Staleness = 10 * time.Second
 	}
@@ -238,6 +251,24 @@ func (c Config) withDefaults() (Config, error) {
 }
 
 const minStaleness = 3 * time.Second
+
+// defaultMaxTokenLife is also the default of token.VerifierConfig.MaxLifetime.
+const defaultMaxTokenLife = 366 * 24 * time.Hour
+
+// maxTokenLife returns MaxTokenLife, or its default.
+func (c Config) maxTokenLife() (time.Duration, error) {
+	bound := time.Duration(0)
+	if v, ok := c.Verifier.(interface{ MaxLifetime() time.Duration }); ok && !isNil(c.Verifier) {
+		bound = v.MaxLifetime()
+	}
+	switch {
+	case c.MaxTokenLife == 0:
+		return cmp.Or(bound, defaultMaxTokenLife), nil
+	case c.MaxTokenLife < max(bound, 0):
+		return 0, fmt.Errorf("wsauth: Config.MaxTokenLife: %v is less than the %v that Verifier accepts; a revoked token could become valid again", c.MaxTokenLife, bound)
+	}
+	return c.MaxTokenLife, nil
+}
 
 // checkStores reports stores that are nil pointers, extractors without the
 // store that they require, and a second FirstMessage.

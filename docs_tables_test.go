@@ -56,7 +56,7 @@ func TestReadmeCosts(t *testing.T) {
 // its source has it.
 func TestNumbersOfPrograms(t *testing.T) {
 	for _, c := range []struct{ page, sentence, file, code string }{
-		{"README.md", "after a minute: wsauth: session ended: token_expired", "examples/echo/main.go", "AccessTTL: time.Minute}"},
+		{"README.md", "after a minute: wsauth: socket ended: token_expired", "examples/echo/main.go", "AccessTTL: time.Minute}"},
 		{"README.md", "a header that lets you in for a minute", "examples/echo/main.go", "AccessTTL: time.Minute}"},
 		{"README.md", "`go run ./bench soak` for 8,100 sockets over ten minutes", "bench/soak.go", "soakSockets = 8100\n"},
 		{"README.md", "sockets over ten minutes", "bench/soak.go", "sockets, duration := soakSockets, 10*time.Minute"},

@@ -11,37 +11,41 @@ import (
 type EndError struct {
 	// Code is the close code that the client receives: 3000 to 4999, or one
 	// from 1000 to 1014 that RFC 6455 section 7.4.1 allows an endpoint to
-	// send. Any other is replaced by 1011.
+	// send. Any other is replaced by 1011. Default: that of Reason.
 	Code int
 
 	// Reason is the reason that the client receives: a short, stable word. It
-	// is cut after 123 bytes.
-	Reason string
+	// is cut after 123 bytes. One that is not a constant of this package needs
+	// a Code.
+	Reason Reason
 
 	// Err is the cause for the log, which the client does not receive. May be
 	// nil.
 	Err error
 }
 
-// End returns the EndError for r: its close code, r as the reason, and err.
-func (r Reason) End(err error) *EndError {
-	return &EndError{Code: r.Outcome().Code, Reason: string(r), Err: err}
+// withCode returns e with a Code.
+func (e *EndError) withCode() *EndError {
+	if e.Code != 0 {
+		return e
+	}
+	return &EndError{Code: e.Reason.Outcome().Code, Reason: e.Reason, Err: e.Err}
 }
 
 // Error returns the text for the log.
 func (e *EndError) Error() string {
 	if e.Err == nil {
-		return "wsauth: session ended: " + e.Reason
+		return "wsauth: socket ended: " + string(e.Reason)
 	}
-	return "wsauth: session ended: " + e.Reason + ": " + e.Err.Error()
+	return "wsauth: socket ended: " + string(e.Reason) + ": " + e.Err.Error()
 }
 
 // Unwrap returns the reason and the cause, for errors.Is and errors.As.
 func (e *EndError) Unwrap() []error {
 	if e.Err == nil {
-		return []error{Reason(e.Reason)}
+		return []error{e.Reason}
 	}
-	return []error{Reason(e.Reason), e.Err}
+	return []error{e.Reason, e.Err}
 }
 
 // frame returns the close frame for the client.
@@ -50,13 +54,13 @@ func (e *EndError) frame() []byte {
 	if !wsframe.SendableCode(code) {
 		code = CloseInternalError
 	}
-	return wsframe.AppendClose(nil, code, strings.ToValidUTF8(e.Reason, ""))
+	return wsframe.AppendClose(nil, code, strings.ToValidUTF8(string(e.Reason), ""))
 }
 
 // refusal returns the end as a refusal of the handshake. Its reason is that of
 // the end, or SessionEnded for a reason that is not one of the guard's.
 func (e *EndError) refusal() *Error {
-	reason := Reason(e.Reason)
+	reason := e.Reason
 	if _, ok := outcomes[reason]; !ok {
 		reason = SessionEnded
 	}

@@ -87,5 +87,5 @@ func ExampleGuard_Admit() {
 	// Output:
 	// 1 socket
 	// StatusServiceRestart
-	// wsauth: session ended: restarting
+	// wsauth: socket ended: restarting
 }

@@ -78,9 +78,9 @@ func mustIssue(t *token.Token, err error) *token.Token {
 	return t
 }
 
-// Log out everywhere: every socket of the user is closed before Revoke
-// returns, and the token opens no other.
-func ExampleGuard_Revoke() {
+// Log out everywhere: every socket of the user is closed before
+// RevokeSubject returns, and the token opens no other.
+func ExampleGuard_RevokeSubject() {
 	guard, issuer := newGuard(wsauth.Config{Revocations: memory.New(store.Limits{})})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
 	defer server.Close()
@@ -89,12 +89,7 @@ func ExampleGuard_Revoke() {
 	laptop, phone := open(server.URL, header), open(server.URL, header)
 	fmt.Println(say(laptop, "hello"))
 
-	sockets, err := guard.Revoke(context.Background(), store.Revocation{
-		Target:  store.TargetSubject,
-		ID:      "ada",
-		Before:  time.Now(),
-		Expires: time.Now().Add(30 * 24 * time.Hour), // as long as a refresh token lives
-	})
+	sockets, err := guard.RevokeSubject(context.Background(), "ada")
 	fmt.Println(sockets, "sockets,", err)
 	for _, conn := range []*websocket.Conn{laptop, phone} {
 		_, _, err := conn.Read(context.Background())

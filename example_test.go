@@ -91,7 +91,7 @@ func ExampleGuard_Require() {
 	// Output:
 	// the client: hello, ada
 	// the client: StatusCode(3000)
-	// the handler: wsauth: session ended: token_expired
+	// the handler: wsauth: socket ended: token_expired
 }
 
 // Check decides and leaves the answer to the caller.
@@ -169,7 +169,7 @@ func ExampleSocket_End() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	(<-sessions).End(&wsauth.EndError{Code: 4001, Reason: "game_over"})
+	(<-sessions).EndWith(&wsauth.EndError{Code: 4001, Reason: "game_over"})
 	_, _, err = conn.Read(ctx)
 	var end websocket.CloseError
 	fmt.Println(errors.As(err, &end), int(end.Code), end.Reason)

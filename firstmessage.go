@@ -95,7 +95,7 @@ func (s *Socket) Authenticate(ctx context.Context, message []byte) (reply []byte
 		return nil, s.refused(&Error{Reason: TokenMissing, Message: "The first message carries no token", Err: err})
 	}
 	if err := s.Renew(ctx, m.token); err != nil {
-		s.End(reasonOf(err).End(err)) // Renew does not end it with StoreUnavailable
+		s.EndWith(&EndError{Reason: reasonOf(err), Err: err}) // Renew does not end it with StoreUnavailable
 		return nil, err
 	}
 	return m.reply(s.Claims()), nil

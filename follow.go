@@ -84,7 +84,7 @@ func (s *Socket) SetTransfer(t Transfer) {
 	}
 	f.transfer = t
 	if f.overdue && t == Endless {
-		s.End(TokenExpired.End(nil))
+		s.End(TokenExpired)
 	}
 	s.endIfDraining()
 }
@@ -94,7 +94,7 @@ func (s *Socket) SetTransfer(t Transfer) {
 // held.
 func (s *Socket) endIfDraining() {
 	if f := s.followed; f.registered && f.transfer == Endless && s.guard.sockets.isClosing() {
-		s.End(Restarting.End(nil))
+		s.End(Restarting)
 	}
 }
 
@@ -129,7 +129,7 @@ func (s *Socket) follow() {
 	_, _ = s.guard.requests.admit(s) // g.requests has no limits, and is never closed
 	s.guard.startPulse()
 	if err := s.guard.lookAgain(s.Claims()); err != nil {
-		s.End(TokenRevoked.End(err))
+		s.EndWith(&EndError{Reason: TokenRevoked, Err: err})
 	}
 	s.endIfDraining()
 	if f.follower != nil {

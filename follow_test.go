@@ -25,7 +25,7 @@ func (c *counter) Followed(*wsauth.Socket) { c.open.Add(1) }
 
 func (c *counter) Left(_ *wsauth.Socket, e *wsauth.EndError) {
 	c.open.Add(-1)
-	c.reason.Store(e.Reason)
+	c.reason.Store(string(e.Reason))
 }
 
 // follow begins a request whose handler is followed until its context ends.
@@ -88,7 +88,7 @@ func TestFollow(t *testing.T) {
 					defer g.Shutdown(context.Background()) //nolint:errcheck // It may find a request.
 					seen := &counter{}
 					s, session := follow(g, seen, transfer)
-					defer session.End(nil)
+					defer session.End(wsauth.SessionEnded)
 					if n := seen.open.Load(); n != 0 || session.Followed() {
 						t.Errorf("%d are followed at once", n)
 					}
@@ -187,7 +187,7 @@ func TestFollowCountsApart(t *testing.T) {
 		held := hold(g)
 		for range 5 {
 			_, session := follow(g, nil, wsauth.Endless)
-			defer session.End(nil)
+			defer session.End(wsauth.SessionEnded)
 		}
 		time.Sleep(followAfter)
 		synctest.Wait()
@@ -216,7 +216,7 @@ func TestAllAcross(t *testing.T) {
 				hold(g)
 			}
 			_, session := follow(g, nil, wsauth.Unanswered)
-			defer session.End(nil)
+			defer session.End(wsauth.SessionEnded)
 			if i%100 == 0 {
 				time.Sleep(2 * followAfter)
 			}

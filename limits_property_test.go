@@ -196,11 +196,11 @@ func (x *crowd) step(rnd *rand.Rand) {
 		if s.ender != nil && s.Claims() == nil {
 			if err = s.replace(claims()); err != nil {
 				err = nil // it ends this socket
-				s.End(RateLimited.End(nil))
+				s.End(RateLimited)
 			}
 		}
 	case n < 8:
-		x.open[rnd.IntN(len(x.open))].End(nil)
+		x.open[rnd.IntN(len(x.open))].End(SessionEnded)
 	case n < 9:
 		x.close(x.open[rnd.IntN(len(x.open))])
 	default:

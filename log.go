@@ -41,7 +41,7 @@ func (g *Guard) logEnd(message string, s *Socket, e *EndError) {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("reason", e.Reason),
+		slog.String("reason", string(e.Reason)),
 		slog.Int("code", e.Code),
 		slog.String("remote", s.remote),
 		slog.Duration("lifetime", time.Since(s.started)),

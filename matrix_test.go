@@ -33,7 +33,7 @@ func TestEndReachesTheClient(t *testing.T) {
 	}{
 		{"expiry", 300 * time.Millisecond, func(*rig) {}, 3000, "token_expired"},
 		{"End", time.Hour, func(rig *rig) {
-			(<-rig.session).End(&wsauth.EndError{Code: 4001, Reason: "kicked"})
+			(<-rig.session).EndWith(&wsauth.EndError{Code: 4001, Reason: "kicked"})
 		}, 4001, "kicked"},
 		{"Shutdown", time.Hour, func(rig *rig) {
 			go rig.shutdown() // the client reads meanwhile
@@ -69,7 +69,7 @@ func TestEndReachesTheClient(t *testing.T) {
 					}
 					ended := rig.waitForHandler(t)
 					var end *wsauth.EndError
-					if !errors.As(ended, &end) || end.Reason != cause.reason || end.Code != cause.code {
+					if !errors.As(ended, &end) || string(end.Reason) != cause.reason || end.Code != cause.code {
 						t.Errorf("the handler's context ended with %v", ended)
 					}
 				})

@@ -45,11 +45,11 @@ func TestObserverOfOpenings(t *testing.T) {
 		}, []string{"refused /refused directly bad_gateway"}},
 		"ended": {func(_ http.ResponseWriter, r *http.Request) {
 			socket := wsauth.SocketFrom(r.Context())
-			socket.End(wsauth.TokenRevoked.End(nil))
+			socket.End(wsauth.TokenRevoked)
 		}, []string{"refused /ended token_revoked"}},
 		"too late": {func(w http.ResponseWriter, r *http.Request) {
 			socket := wsauth.SocketFrom(r.Context())
-			socket.End(wsauth.TokenRevoked.End(nil))
+			socket.End(wsauth.TokenRevoked)
 			<-r.Context().Done()
 			chat(w, r)
 		}, nil},

@@ -42,7 +42,7 @@ func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) 
 		return false
 	}
 	hold := g.holdFor(e.Reason, network)
-	end := e.Reason.End(nil)
+	end := &EndError{Code: e.Reason.Outcome().Code, Reason: e.Reason}
 	conn := wsconn.New(raw, func() { g.sockets.releaseRefused(network) })
 	conn.Limit(maxFirstMessage, func() bool { return true }, func() {})
 	response := wsconn.NewResponse(conn)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -246,5 +247,12 @@ func TestConfigAtItsBounds(t *testing.T) {
 	extractors[0] = FirstMessage{}
 	if _, same := guard.config.Extractors[0].(FirstMessage); same {
 		t.Error("the caller's list is the guard's")
+	}
+}
+
+// TestSocketSize: a Socket does not grow past its size class.
+func TestSocketSize(t *testing.T) {
+	if size := unsafe.Sizeof(Socket{}); size > 480 {
+		t.Errorf("a Socket has %d bytes", size)
 	}
 }

@@ -82,7 +82,7 @@ func (s *Socket) replace(claims *token.Claims) error {
 	if err := checkSuccessor(s.Claims(), claims); err != nil {
 		return err
 	}
-	if err := s.guard.authorize(s.request, claims); err != nil { // may block, so s.mu is not held
+	if err := s.authorize(claims); err != nil { // may block, so s.mu is not held
 		return err
 	}
 	first, err := s.store(claims)
@@ -111,12 +111,15 @@ func (s *Socket) store(claims *token.Claims) (first bool, err error) {
 		return first, err
 	}
 	s.setClaims(claims)
+	if s.ender != nil {
+		s.request = nil // only the first message needs the whole handshake
+	}
 	if s.followed != nil {
 		s.followed.overdue = false
 	}
 	s.resetTimer()
 	if err := s.guard.lookAgain(claims); err != nil {
-		s.End(TokenRevoked.End(err))
+		s.EndWith(&EndError{Reason: TokenRevoked, Err: err})
 		return first, err
 	}
 	if err := s.over(); err != nil {
@@ -183,7 +186,7 @@ func (s *Socket) mayTry() error {
 // returns err.
 func (s *Socket) refused(err error) error {
 	if e, ok := errors.AsType[*Error](err); ok && e.Reason != StoreUnavailable {
-		s.End(e.Reason.End(e))
+		s.EndWith(&EndError{Reason: e.Reason, Err: e})
 	}
 	return err
 }

@@ -18,7 +18,7 @@ const (
 	Optional
 	// Refresh requires a valid refresh token. It does not check whether the
 	// token has been exchanged for another one; the application does, in
-	// Config.AuthorizeClaims with PresentSession of [wsauth/store.Sessions].
+	// Config.Authorize with PresentSession of [wsauth/store.Sessions].
 	Refresh
 	// Fresh requires an access token that was just issued for a password, not
 	// for a refresh token.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"wsauth/internal/revindex"
@@ -26,13 +27,48 @@ func (g *Guard) follow(log store.Revocations) error {
 	return nil
 }
 
-// Revoke revokes tokens. It ends the open sockets of this guard that the
-// revocations concern, with TokenRevoked for a single token and with
-// SessionEnded for any other target, and adds the revocations to the log of
-// Config.Revocations. It returns the number of these sockets; other nodes end
-// theirs as soon as they have read the log. When it returns nil, the
-// revocations are as durable as the store, and this guard refuses their
-// tokens.
+// RevokeToken revokes the token with these claims, by its jti. A token without
+// one cannot be revoked alone: the error is [store.ErrInvalid]. See
+// [Guard.Revoke] for the results.
+func (g *Guard) RevokeToken(ctx context.Context, claims *token.Claims) (sockets int, err error) {
+	r := store.Revocation{Target: store.TargetToken}
+	if claims != nil {
+		r.ID = claims.ID
+	}
+	return g.Revoke(ctx, r)
+}
+
+// RevokeSession revokes all tokens of a session, by their sid: "log out on
+// this device". Tokens that are issued for the session later are revoked, too.
+// See [Guard.Revoke] for the results.
+func (g *Guard) RevokeSession(ctx context.Context, sid string) (sockets int, err error) {
+	return g.Revoke(ctx, store.Revocation{Target: store.TargetSession, ID: sid})
+}
+
+// RevokeSubject revokes all tokens that were issued to a user until now, and
+// all sessions that have started until now: "log out everywhere". See
+// [Guard.Revoke] for the results.
+func (g *Guard) RevokeSubject(ctx context.Context, subject string) (sockets int, err error) {
+	return g.Revoke(ctx, store.Revocation{Target: store.TargetSubject, ID: subject, Before: time.Now()})
+}
+
+// RevokeAll revokes all tokens that were issued until now, and all sessions
+// that have started until now. See [Guard.Revoke] for the results.
+func (g *Guard) RevokeAll(ctx context.Context) (sockets int, err error) {
+	return g.Revoke(ctx, store.Revocation{Target: store.TargetAll, Before: time.Now()})
+}
+
+// Revoke adds revocations to the log of Config.Revocations, for several
+// targets at once, or until a moment in the past. It ends the open sockets of
+// this guard that they concern, with TokenRevoked for a single token and with
+// SessionEnded for any other target, and returns the number of these sockets;
+// other nodes end theirs as soon as they have read the log. When it returns
+// nil, the revocations are as durable as the store, and this guard refuses
+// their tokens.
+//
+// A revocation without Expires is kept for [Config.MaxTokenLife]. Set Expires
+// only if you have issued the tokens yourself and know when the last one
+// expires.
 //
 // If the error is [store.ErrNotDurable], the store has not accepted the
 // revocations because it is full or fails. They apply to this node only, where
@@ -44,6 +80,12 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 		return 0, errors.New("wsauth: Revoke: the guard has no Config.Revocations")
 	}
 	begun := time.Now()
+	revocations = slices.Clone(revocations)
+	for i := range revocations {
+		if revocations[i].Expires.IsZero() {
+			revocations[i].Expires = begun.Add(g.config.MaxTokenLife + maxLeeway)
+		}
+	}
 	concerned := map[*Socket]struct{}{}
 	g.addConcerned(concerned, revocations)
 	if err = g.revocations.Revoke(ctx, revocations...); err != nil {
@@ -62,6 +104,9 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 	return len(concerned), err
 }
 
+// maxLeeway is the greatest leeway of a verifier for exp.
+const maxLeeway = time.Minute
+
 func (g *Guard) addConcerned(concerned map[*Socket]struct{}, revocations []store.Revocation) {
 	for _, r := range revocations {
 		for _, s := range g.concerned(r) {
@@ -76,8 +121,7 @@ func (g *Guard) endRevoked(r store.Revocation) {
 	if r.Target == store.TargetToken {
 		reason = TokenRevoked
 	}
-	cause := errors.New("revoked by " + r.Target.String())
-	endAll(g.concerned(r), reason.End(cause))
+	endAll(g.concerned(r), &EndError{Reason: reason, Err: errors.New("revoked by " + r.Target.String())})
 }
 
 // Revoked reports whether the log of Config.Revocations revokes tokens with
@@ -108,10 +152,10 @@ func (g *Guard) checkRevoked(ctx context.Context, claims *token.Claims) error {
 			return refuse(TokenRevoked, nil)
 		}
 	}
-	if g.config.Revoked == nil {
+	if g.config.Denylist == nil {
 		return nil
 	}
-	revoked, err := g.config.Revoked(ctx, claims)
+	revoked, err := g.config.Denylist(ctx, claims)
 	switch {
 	case err != nil:
 		return refuse(StoreUnavailable, err)

@@ -53,6 +53,7 @@ func (g *Guard) Require(q Requirement) func(http.Handler) http.Handler {
 // credential.
 func (g *Guard) servePlain(w http.ResponseWriter, r *http.Request, q Requirement, claims *token.Claims, next http.Handler) {
 	s := g.newSocket(r, q, claims)
+	s.request = r
 	defer s.release()
 	r = g.stripped(s.context.get(context.WithValue(r.Context(), socketKey{}, s)), r)
 	httpx.StripUpgrade(r.Header)
@@ -86,7 +87,7 @@ func (g *Guard) serveSocket(w http.ResponseWriter, r *http.Request, q Requiremen
 		response.Conn().ChooseSubprotocol(name)
 	}
 	if s.waits {
-		response.Conn().Limit(maxFirstMessage, s.isAnonymous, func() { s.End(MessageTooBig.End(nil)) })
+		response.Conn().Limit(maxFirstMessage, s.isAnonymous, func() { s.End(MessageTooBig) })
 	}
 	stripped := g.stripped(s.Context(), r)
 	stripped.Body = http.NoBody
@@ -118,7 +119,7 @@ func (s *Socket) serve(next http.Handler, response *wsconn.Response, r *http.Req
 			_ = response.Conn().Close()
 			return
 		}
-		s.End(InternalError.End(errors.New("the handler panicked")))
+		s.EndWith(&EndError{Reason: InternalError, Err: errors.New("the handler panicked")})
 	}()
 	growStack()
 	next.ServeHTTP(response, r)

@@ -19,7 +19,7 @@ func (g *Guard) drain(ctx context.Context) {
 	begun := time.Now()
 	for i, s := range open {
 		wait(ctx, time.Until(begun.Add(time.Duration(i)*every)))
-		s.End(Restarting.End(nil))
+		s.End(Restarting)
 	}
 }
 

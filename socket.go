@@ -4,9 +4,11 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"golang.org/x/time/rate"
 
@@ -22,9 +24,8 @@ type Socket struct {
 	requirement Requirement
 	started     time.Time
 	remote      string
-	waits       bool          // the token is expected in the first message
-	ender       Ender         // nil for a plain HTTP request
-	request     *http.Request // for Config.Authorize; may be nil
+	waits       bool  // the token is expected in the first message
+	ender       Ender // nil for a plain HTTP request
 	claims      atomic.Pointer[token.Claims]
 	known       time.Time // when claims were first stored; read only if there are claims
 	context     socketContext
@@ -33,6 +34,14 @@ type Socket struct {
 	stage       atomic.Int32  // what was reported to the observer
 	held        atomic.Bool   // a plain HTTP request that counts as a socket
 	timer       *time.Timer   // fires when the socket expires
+
+	// For Config.Authorize, which is called again at each renewal: request is
+	// a plain HTTP request, or the handshake until the client has sent its
+	// first message, and otherwise nil. target and peer belong to the
+	// handshake of a WebSocket.
+	request *http.Request // mu must be held
+	target  unique.Handle[target]
+	peer    string
 
 	followed *followed // a plain HTTP request that may end with its session; else nil
 
@@ -50,6 +59,38 @@ func (g *Guard) newSocket(r *http.Request, q Requirement, claims *token.Claims) 
 	s.context.request = r.Context()
 	s.setClaims(claims)
 	return s
+}
+
+// A target is the host and the path of a handshake. Most sockets of a server
+// share a few of them.
+type target struct{ host, path string }
+
+// authorize calls Config.Authorize with new claims.
+func (s *Socket) authorize(claims *token.Claims) error {
+	if s.guard.config.Authorize == nil {
+		return nil
+	}
+	return s.guard.authorize(s.summary(), claims)
+}
+
+// summary returns the request for a call of Config.Authorize: the whole
+// handshake if the client has not sent its first message, and otherwise a
+// request with the fields that are kept.
+func (s *Socket) summary() *http.Request {
+	s.mu.Lock()
+	r := s.request
+	s.mu.Unlock()
+	if r != nil && s.ender != nil {
+		return r
+	}
+	kept := &http.Request{Method: http.MethodGet, Header: http.Header{}, Body: http.NoBody}
+	if r != nil {
+		kept.Method, kept.Host, kept.URL, kept.RemoteAddr = r.Method, r.Host, &url.URL{Path: r.URL.Path}, r.RemoteAddr
+	} else {
+		of := s.target.Value()
+		kept.Host, kept.URL, kept.RemoteAddr = of.host, &url.URL{Path: of.path}, s.peer
+	}
+	return kept.WithContext(s.Context())
 }
 
 // Claims returns the claims of the current token; a renewal replaces them.
@@ -113,14 +154,17 @@ const (
 	stageClosed
 )
 
-// End ends the socket: the client receives the close frame of e, reads and
-// writes of the handler fail with e, and the context of the request is
-// cancelled with e as its [context.Cause]. End does not block. Only the first
-// call has an effect. A nil e means SessionEnded.
-func (s *Socket) End(e *EndError) {
-	if e == nil {
-		e = SessionEnded.End(nil)
-	}
+// End ends the socket with a reason of the guard: the client receives it in a
+// close frame with its close code, reads and writes of the handler fail with
+// an [*EndError], and the context of the request is cancelled with that as its
+// [context.Cause]. End does not block. Only the first call of End or EndWith
+// has an effect.
+func (s *Socket) End(reason Reason) { s.EndWith(&EndError{Reason: reason}) }
+
+// EndWith is like [Socket.End], with a close code and a reason of the
+// application, or with a cause for the log.
+func (s *Socket) EndWith(e *EndError) {
+	e = e.withCode()
 	if !s.end.CompareAndSwap(nil, e) {
 		return
 	}
@@ -134,15 +178,16 @@ func (s *Socket) End(e *EndError) {
 
 // endAll ends sockets with the same EndError.
 func endAll(sockets []*Socket, end *EndError) {
+	end = end.withCode()
 	for _, s := range sockets {
-		s.End(end)
+		s.EndWith(end)
 	}
 }
 
 // endEvicted ends sockets that were evicted to make room for a newer one.
 func endEvicted(sockets []*Socket) {
 	if len(sockets) > 0 {
-		endAll(sockets, ConnectionLimit.End(nil))
+		endAll(sockets, &EndError{Reason: ConnectionLimit})
 	}
 }
 
@@ -232,7 +277,7 @@ func (s *Socket) timedOut() {
 	switch {
 	case s.due.Sub(s.guard.now()) > 0:
 	case s.Claims() == nil:
-		s.End(AuthTimeout.End(nil))
+		s.End(AuthTimeout)
 	default:
 		s.expire()
 	}
@@ -245,5 +290,5 @@ func (s *Socket) expire() {
 		f.overdue = true
 		return
 	}
-	s.End(TokenExpired.End(nil))
+	s.End(TokenExpired)
 }

@@ -305,8 +305,8 @@ func TestSessionOfAPlainRequest(t *testing.T) {
 			t.Fatal(err)
 		}
 		socket := wsauth.SocketFrom(r.Context())
-		socket.End(nil)
-		socket.End(&wsauth.EndError{Code: 4000, Reason: "too late"})
+		socket.End(wsauth.SessionEnded)
+		socket.EndWith(&wsauth.EndError{Code: 4000, Reason: "too late"})
 		var end *wsauth.EndError
 		if cause := context.Cause(r.Context()); !errors.As(cause, &end) || !errors.Is(cause, wsauth.SessionEnded) || end.Code != 3000 {
 			t.Errorf("cause %v", cause)
@@ -335,7 +335,7 @@ func TestEndCodes(t *testing.T) {
 	for given, want := range map[int]int{1000: 1000, 1005: 1011, 1006: 1011, 1015: 1011, 999: 1011, 2999: 1011, 3000: 3000, 4999: 4999, 5000: 1011, 0: 1011, -1: 1011, 70000: 1011} {
 		rig := newRig(t, coderHandler(t, behaviour{}), time.Hour)
 		client := rig.dial(t, false)
-		(<-rig.session).End(&wsauth.EndError{Code: given, Reason: strings.Repeat("x", 122) + "é\xff"})
+		(<-rig.session).EndWith(&wsauth.EndError{Code: given, Reason: wsauth.Reason(strings.Repeat("x", 122) + "é\xff")})
 		code, reason, err := client.ReadClose()
 		if err != nil || code != want || reason != strings.Repeat("x", 122) {
 			t.Errorf("End(%d): close %d, reason of %d bytes, %v; want %d", given, code, len(reason), err, want)

@@ -148,7 +148,7 @@ func TestSocketLines(t *testing.T) {
 				}
 			}
 			for what, line := range check {
-				if strings.Contains(line, "session ended: ") { // the reason has an attribute of its own
+				if strings.Contains(line, "socket ended: ") { // the reason has an attribute of its own
 					t.Errorf("%s repeats the reason: %s", what, line)
 				}
 				for _, part := range c.want {

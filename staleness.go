@@ -178,7 +178,7 @@ func (g *Guard) endStale(ctx context.Context) {
 			return
 		}
 		if s.Claims() != nil {
-			s.End(StoreUnavailable.End(errors.New("no contact with the revocations")))
+			s.EndWith(&EndError{Reason: StoreUnavailable, Err: errors.New("no contact with the revocations")})
 		}
 	}
 }

@@ -280,7 +280,7 @@ func twin(signature string) string {
 // with its twin signature, since it names the jti (J18).
 func TestTwinSignature(t *testing.T) {
 	revoked := func(_ context.Context, c *token.Claims) (bool, error) { return c.ID == "the-id", nil }
-	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Revoked: revoked})
+	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Denylist: revoked})
 	input := b64(head("ES256", "es", "")) + "." + b64(claims())
 	signature := signES(input)
 	for name, s := range map[string]string{"J18/original": signature, "J18/twin": twin(signature)} {

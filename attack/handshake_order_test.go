@@ -94,7 +94,7 @@ func TestOrder(t *testing.T) {
 			return upgrade("/access", lines...)
 		}},
 	} {
-		guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{way.extractor}, Revoked: revoked})
+		guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{way.extractor}, Denylist: revoked})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -221,7 +221,7 @@ func TestHooks(t *testing.T) {
 		"denied_by_reasons": {alive, limit, wsauth.StoreUnavailable, "full"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Revoked: c.revoked, Authorize: c.authorize})
+			x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Denylist: c.revoked, Authorize: c.authorize})
 			_, err := x.guard.Check(request(t, upgrade("/access", bearer(access(t)))), wsauth.Access)
 			a := x.send(t, upgrade("/access", bearer(access(t))))
 			if c.reason == "" {

@@ -23,13 +23,13 @@ func TestEndBeforeTheAnswer(t *testing.T) {
 		code   int
 		reason string
 	}{
-		"in HTTP":              {end: wsauth.TokenRevoked.End(nil), status: 401, text: `"reason":"token_revoked"`},
-		"restarting":           {end: wsauth.Restarting.End(nil), status: 503, text: `"reason":"restarting"`},
+		"in HTTP":              {end: &wsauth.EndError{Reason: wsauth.TokenRevoked}, status: 401, text: `"reason":"token_revoked"`},
+		"restarting":           {end: &wsauth.EndError{Reason: wsauth.Restarting}, status: 503, text: `"reason":"restarting"`},
 		"own reason":           {end: &wsauth.EndError{Code: 4001, Reason: "kicked"}, status: 401, text: `"reason":"session_ended"`},
-		"by close":             {policy: wsauth.RefuseClose, end: wsauth.TokenRevoked.End(nil), status: 101, code: 3000, reason: "token_revoked"},
+		"by close":             {policy: wsauth.RefuseClose, end: &wsauth.EndError{Reason: wsauth.TokenRevoked}, status: 101, code: 3000, reason: "token_revoked"},
 		"by close, own reason": {policy: wsauth.RefuseClose, end: &wsauth.EndError{Code: 4001, Reason: "kicked"}, status: 101, code: 4001, reason: "kicked"},
-		"by close, a fault":    {policy: wsauth.RefuseClose, end: wsauth.InternalError.End(nil), status: 500, text: `"reason":"internal_error"`},
-		"the handler opens it": {accept: true, end: wsauth.TokenRevoked.End(nil), status: 101, code: 3000, reason: "token_revoked"},
+		"by close, a fault":    {policy: wsauth.RefuseClose, end: &wsauth.EndError{Reason: wsauth.InternalError}, status: 500, text: `"reason":"internal_error"`},
+		"the handler opens it": {accept: true, end: &wsauth.EndError{Reason: wsauth.TokenRevoked}, status: 101, code: 3000, reason: "token_revoked"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -37,7 +37,7 @@ func TestEndBeforeTheAnswer(t *testing.T) {
 					return func(w http.ResponseWriter, r *http.Request) {
 						w.Header().Set("X-Half-Made", "yes")
 						socket := wsauth.SocketFrom(r.Context())
-						socket.End(c.end)
+						socket.EndWith(c.end)
 						<-r.Context().Done()
 						if c.accept {
 							x.handle(w, r)

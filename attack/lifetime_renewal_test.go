@@ -282,7 +282,7 @@ func TestRequireFresh(t *testing.T) {
 		other := x.with(t, login(t, "alice", "s2", token.Options{}))
 		go func() { answer <- other.session.RequireFresh(t.Context()) }()
 		synctest.Wait()
-		other.session.End(nil)
+		other.session.End(wsauth.SessionEnded)
 		if err := <-answer; !errors.Is(err, wsauth.SessionEnded) {
 			t.Errorf("the session has ended: %v", err)
 		}
@@ -366,44 +366,50 @@ func TestRenewalAtTheLastMoment(t *testing.T) {
 }
 
 // TestAuthorizeHasARequestOfItsOwn checks that the handler may change its
-// request while a renewal calls Authorize. The race detector must find
-// nothing.
+// request while a renewal calls Authorize, which gets the same method, host,
+// path and address as at the handshake, and nothing else. The race detector
+// must find nothing.
 func TestAuthorizeHasARequestOfItsOwn(t *testing.T) {
+	type summary struct{ method, host, path, remote, query, header string }
+	var calls []summary
 	inBubble(t, func() wsauth.Config {
+		calls = nil
 		return wsauth.Config{Authorize: func(r *http.Request, _ *token.Claims) error {
-			if r.FormValue("room") != "1" || r.Header.Get("X-Kept") != "" {
-				return errors.New("not the handshake's request")
-			}
-			return nil
+			calls = append(calls, summary{r.Method, r.Host, r.URL.Path, r.RemoteAddr, r.URL.RawQuery, r.Header.Get("X-Kept")})
+			return r.Context().Err()
 		}}
 	}, func(t *testing.T, x *bubble) {
 		x.each = func(r *http.Request) {
 			_ = r.ParseForm()
 			r.Form.Set("room", "2")
+			r.URL.Path, r.RemoteAddr = "/other", "192.0.2.9:9"
 			r.Header.Set("X-Kept", "no")
 		}
 		made := login(t, "alice", "s1", token.Options{})
-		socket := x.open(t, "/access?room=1", bearer(made.Raw))
+		socket := x.open(t, "/access?room=1", bearer(made.Raw), "X-Kept: yes")
 		if err := socket.session.Renew(t.Context(), login(t, "alice", "s1", token.Options{}).Raw); err != nil {
 			t.Error(err)
 		}
 		socket.wantOpen(t)
+		if len(calls) != 2 || calls[0].query != "room=1" || calls[0].header != "yes" {
+			t.Fatalf("%+v", calls)
+		}
+		if want := (summary{calls[0].method, calls[0].host, calls[0].path, calls[0].remote, "", ""}); calls[1] != want || want.path != "/access" {
+			t.Errorf("at the renewal %+v, want %+v", calls[1], want)
+		}
 	})
 }
 
-// TestAuthorizeClaims checks that AuthorizeClaims is asked at the handshake
-// and at a renewal, and that Authorize is asked as well.
-func TestAuthorizeClaims(t *testing.T) {
+// TestAuthorizeAtARenewal checks that Authorize is asked at the handshake and
+// at a renewal.
+func TestAuthorizeAtARenewal(t *testing.T) {
 	inBubble(t, func() wsauth.Config {
-		return wsauth.Config{
-			AuthorizeClaims: notAGuest,
-			Authorize: func(_ *http.Request, claims *token.Claims) error {
-				if claims.Subject == "bob" {
-					return errors.New("not bob")
-				}
-				return nil
-			},
-		}
+		return wsauth.Config{Authorize: func(_ *http.Request, claims *token.Claims) error {
+			if claims.Subject == "bob" {
+				return errors.New("not bob")
+			}
+			return notAGuest(claims)
+		}}
 	}, func(t *testing.T, x *bubble) {
 		guest := token.Options{Claims: map[string]any{"role": "guest"}}
 		for _, denied := range []struct {

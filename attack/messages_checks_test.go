@@ -48,7 +48,7 @@ func TestFirstMessageChecks(t *testing.T) {
 			return signed(claims())
 		}, wsauth.TokenRevoked},
 		"L4/revoked_by_hook": {"/access", func(c *wsauth.Config) {
-			c.Revoked = func(context.Context, *token.Claims) (bool, error) { return true, nil }
+			c.Denylist = func(context.Context, *token.Claims) (bool, error) { return true, nil }
 		}, func(t *testing.T, _ *bubble) string { return access(t) }, wsauth.TokenRevoked},
 		"expired": {"/access", nil, func(*testing.T, *bubble) string { return signed(claims("exp", "946684800")) }, wsauth.TokenExpired},
 		"denied": {"/access", func(c *wsauth.Config) {
@@ -94,7 +94,7 @@ func TestFirstMessageChecks(t *testing.T) {
 		down.Store(true)
 		config := func() wsauth.Config {
 			c := lobbyConfig()
-			c.Revoked = func(context.Context, *token.Claims) (bool, error) {
+			c.Denylist = func(context.Context, *token.Claims) (bool, error) {
 				return false, map[bool]error{true: errDown}[down.Load()]
 			}
 			return c

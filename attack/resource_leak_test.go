@@ -35,10 +35,10 @@ func TestCanary(t *testing.T) {
 		"expired":    {signed(claims("exp", "1000000000")), nil, wsauth.TokenExpired},
 		"wrong_type": {signed(claims("type", `"refresh"`)), nil, wsauth.WrongTokenType},
 		"revoked": {good, func(c *wsauth.Config) {
-			c.Revoked = func(context.Context, *token.Claims) (bool, error) { return true, nil }
+			c.Denylist = func(context.Context, *token.Claims) (bool, error) { return true, nil }
 		}, wsauth.TokenRevoked},
 		"store_down": {good, func(c *wsauth.Config) {
-			c.Revoked = func(context.Context, *token.Claims) (bool, error) { return false, errors.New("down") }
+			c.Denylist = func(context.Context, *token.Claims) (bool, error) { return false, errors.New("down") }
 		}, wsauth.StoreUnavailable},
 		"denied": {good, func(c *wsauth.Config) {
 			c.Authorize = func(*http.Request, *token.Claims) error { return errors.New("no") }

@@ -45,7 +45,7 @@ func TestConnectionLimits(t *testing.T) {
 				if c.others != nil {
 					x.with(t, c.others(t))
 				}
-				open[0].session.End(nil)
+				open[0].session.End(wsauth.SessionEnded)
 				open[0].wantEnd(t, wsauth.SessionEnded)
 				x.with(t, over).wantOpen(t)
 			})

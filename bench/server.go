@@ -125,7 +125,6 @@ func (s *server) talk(addr string, in io.Reader, out *json.Encoder) error {
 }
 
 func (s *server) obey(what, argument string) (any, error) {
-	until := time.Now().Add(2 * time.Hour)
 	switch what {
 	case "cpu":
 		return measure(), nil
@@ -138,9 +137,9 @@ func (s *server) obey(what, argument string) (any, error) {
 	case "login":
 		return s.login()
 	case "logout":
-		return s.guard.Revoke(context.Background(), store.Revocation{Target: store.TargetSession, ID: argument, Expires: until})
+		return s.guard.RevokeSession(context.Background(), argument)
 	case "logout-everywhere":
-		return s.guard.Revoke(context.Background(), store.Revocation{Target: store.TargetSubject, ID: argument, Before: time.Now(), Expires: until})
+		return s.guard.RevokeSubject(context.Background(), argument)
 	}
 	return nil, fmt.Errorf("what is %q?", what)
 }

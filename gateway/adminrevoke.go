@@ -8,7 +8,6 @@ import (
 
 	"wsauth/internal/logtext"
 	"wsauth/internal/problem"
-	"wsauth/login"
 	"wsauth/store"
 )
 
@@ -110,7 +109,6 @@ func (a *admin) carryOut(ctx context.Context, order store.Revocation) (answer Ad
 	case store.TargetSession:
 		answer.Sockets, err = g.login.End(ctx, order.ID)
 	default:
-		order.Expires = time.Now().Add(login.MaxTTL + time.Minute)
 		answer.Sockets, err = g.guard.Revoke(ctx, order)
 	}
 	return answer, err

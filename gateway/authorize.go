@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"wsauth"
@@ -13,7 +14,7 @@ import (
 // review ends s if it may not stay open.
 func (p *proxy) review(s *wsauth.Socket, at target) {
 	if p.isOutdated(s, at) {
-		s.End(wsauth.Restarting.End(errRouteChanged))
+		s.EndWith(&wsauth.EndError{Reason: wsauth.Restarting, Err: errRouteChanged})
 	}
 }
 
@@ -28,7 +29,7 @@ func (p *proxy) isOutdated(s *wsauth.Socket, at target) bool {
 // which the socket was opened. It is called last, after the credential was
 // verified; a refresh token may have been exchanged, though, and is looked up
 // in the store.
-func (p *proxy) authorize(claims *token.Claims) error {
+func (p *proxy) authorize(_ *http.Request, claims *token.Claims) error {
 	if after := p.routes.authorized.Load(); after != nil {
 		defer (*after)()
 	}

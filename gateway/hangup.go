@@ -33,7 +33,7 @@ func watchClient(conn net.Conn, socket *wsauth.Socket) *watch {
 		n, err := conn.Read(one)
 		w.early = one[:n]
 		if n == 0 && !errors.Is(err, os.ErrDeadlineExceeded) {
-			socket.End(&wsauth.EndError{Code: 1000, Reason: "closed", Err: err})
+			socket.EndWith(&wsauth.EndError{Code: 1000, Reason: "closed", Err: err})
 		}
 	})
 	return w

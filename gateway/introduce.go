@@ -29,7 +29,7 @@ const maxIntroduction = 64 << 10
 // the same one.
 func (o *opening) introduce() {
 	p, socket, h := o.proxy, o.socket, o.r.Header
-	o.w.Conn().Limit(maxIntroduction, func() bool { return socket.Claims() == nil }, func() { socket.End(wsauth.MessageTooBig.End(nil)) })
+	o.w.Conn().Limit(maxIntroduction, func() bool { return socket.Claims() == nil }, func() { socket.End(wsauth.MessageTooBig) })
 	defer func() { recordOf(o.r.Context()).left(socket.Err()) }()
 	protocol := httpx.Subprotocol(h["Sec-Websocket-Protocol"])
 	wsframe.SetAccept(o.w.Header(), h.Get("Sec-WebSocket-Key"), protocol)
@@ -47,11 +47,11 @@ func (o *opening) introduce() {
 	message, fault, err := wsframe.ReadText(buffered.Reader, conn, maxIntroduction)
 	switch {
 	case fault != nil:
-		socket.End(&wsauth.EndError{Code: fault.Code, Reason: fault.Reason, Err: errors.New("the first message is none")})
+		socket.EndWith(&wsauth.EndError{Code: fault.Code, Reason: wsauth.Reason(fault.Reason), Err: errors.New("the first message is none")})
 		return
 	case err != nil:
 		// The client left, or the socket is already ending.
-		socket.End(&wsauth.EndError{Code: 1000, Reason: "closed", Err: err})
+		socket.EndWith(&wsauth.EndError{Code: 1000, Reason: "closed", Err: err})
 		return
 	}
 	reply, err := socket.Authenticate(socket.Context(), message)
@@ -63,12 +63,12 @@ func (o *opening) introduce() {
 	// everything after it.
 	more, _ := buffered.Peek(buffered.Reader.Buffered()) // Peek cannot fail for buffered data
 	if err := p.outgoing(o.r, h, socket.Claims()); err != nil {
-		socket.End(wsauth.TokenInvalid.End(err))
+		socket.EndWith(&wsauth.EndError{Reason: wsauth.TokenInvalid, Err: err})
 		return
 	}
 	recordOf(o.r.Context()).line.known(socket.Claims())
 	if p.isOutdated(socket, targetOf(o.r)) {
-		socket.End(wsauth.Restarting.End(errRouteChanged))
+		socket.EndWith(&wsauth.EndError{Reason: wsauth.Restarting, Err: errRouteChanged})
 		return
 	}
 	backend, early, err := o.dial()
@@ -78,7 +78,7 @@ func (o *opening) introduce() {
 	}
 	if err != nil {
 		failure := p.failure(err)
-		socket.End(failure.Reason.End(failure))
+		socket.EndWith(&wsauth.EndError{Reason: failure.Reason, Err: failure})
 		return
 	}
 	// A graphql-transport-ws client has authenticated with connection_init.

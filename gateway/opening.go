@@ -214,7 +214,7 @@ func (o *opening) conclude() {
 func (o *opening) recovered() {
 	if v := recover(); v != nil {
 		o.proxy.routes.log.Error("panic while a socket was opened", "panic", v, "stack", string(debug.Stack()))
-		o.socket.End(wsauth.InternalError.End(fmt.Errorf("panic: %v", v)))
+		o.socket.EndWith(&wsauth.EndError{Reason: wsauth.InternalError, Err: fmt.Errorf("panic: %v", v)})
 		o.conclude()
 	}
 }

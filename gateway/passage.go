@@ -68,7 +68,7 @@ func (x *passage) isAnswered() bool {
 // end records why the guard ended the request, if it did.
 func (x *passage) end(ctx context.Context) {
 	if end, ok := errors.AsType[*wsauth.EndError](context.Cause(ctx)); ok {
-		recordOf(ctx).reason = wsauth.Reason(end.Reason)
+		recordOf(ctx).reason = end.Reason
 	}
 }
 
@@ -97,5 +97,5 @@ func (x *passage) Left(s *wsauth.Socket, e *wsauth.EndError) {
 	p := x.proxy
 	p.routes.live.remove(s)
 	p.routes.config.Metrics.followed(p.label, -1)
-	p.routes.config.Metrics.left(p.label, e.Reason)
+	p.routes.config.Metrics.left(p.label, string(e.Reason))
 }

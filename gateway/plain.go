@@ -267,7 +267,7 @@ func (w *patientWriter) Write(p []byte) (int, error) {
 func (w *patientWriter) end(r *http.Request, p *proxy, end *wsauth.EndError) {
 	w.limits.refuse()
 	w.Header().Set("Connection", "close")
-	reason := wsauth.Reason(end.Reason)
+	reason := end.Reason
 	p.guard.Refuse(w.ResponseWriter, r, &wsauth.Error{Reason: reason, Message: reason.Outcome().Text, Err: end})
 }
 

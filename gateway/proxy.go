@@ -93,7 +93,7 @@ func (p *proxy) policy(c *wsauth.Config) {
 	c.Refusal = p.route.Refusal
 	c.Logger = c.Logger.With("route", p.route.name())
 	c.Limits.HandshakesPerMinute = bound(p.route.Limits.PerMinute)
-	c.AuthorizeClaims = p.authorize
+	c.Authorize = p.authorize
 	c.KeepCredential = p.route.KeepCredential
 	if p.route.Public { // no credentials are read, so none can be refused
 		c.Extractors, c.AppParameters = []wsauth.Extractor{unasked{}}, []string{"*"}

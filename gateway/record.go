@@ -96,7 +96,7 @@ func (x *record) left(cause error) {
 		x.tell("left", "", 0)
 		return
 	}
-	x.tell("ended", end.Reason, wsauth.Reason(end.Reason).Outcome().Status) // the guard answers with this status
+	x.tell("ended", string(end.Reason), end.Reason.Outcome().Status) // the guard answers with this status
 }
 
 // tell reports the outcome of a handshake, once.
@@ -112,7 +112,7 @@ func (x *record) tell(outcome, reason string, status int) {
 func (x *record) ended(cause error, result relay.Result) {
 	end, ok := errors.AsType[*wsauth.EndError](cause)
 	if !ok {
-		end = &wsauth.EndError{Reason: result.Reason}
+		end = &wsauth.EndError{Reason: wsauth.Reason(result.Reason)}
 	}
 	if x.gateway != nil {
 		x.gateway.metrics.ended(x.route, endReason(end, result), time.Since(x.begun), result)
@@ -124,7 +124,7 @@ func (x *record) ended(cause error, result relay.Result) {
 // it first.
 func endReason(end *wsauth.EndError, result relay.Result) string {
 	if result.By == relay.TheOwner {
-		return end.Reason
+		return string(end.Reason)
 	}
 	return result.Reason
 }

@@ -170,7 +170,7 @@ func (rs *Routes) retire(before, after *routeTable) {
 	}
 	for s, by := range rs.live.all() {
 		if !after.admits(s, by.proxy, by.at.Value()) {
-			s.End(wsauth.Restarting.End(errRouteChanged))
+			s.EndWith(&wsauth.EndError{Reason: wsauth.Restarting, Err: errRouteChanged})
 		}
 	}
 }

@@ -178,7 +178,7 @@ func TestClaimsOfARoute(t *testing.T) {
 		"role as an object": {map[string]any{"scope": "chat:write chat:read", "realm": map[string]any{"roles": map[string]any{"admin": true}}}, "realm.roles"},
 		"nothing":           {nil, "no scope"},
 	} {
-		err := p.authorize(claimsWith(t, "ada", c.extra))
+		err := p.authorize(nil, claimsWith(t, "ada", c.extra))
 		if (err == nil) != (c.why == "") || err != nil && !strings.Contains(err.Error(), c.why) {
 			t.Errorf("%s: %v", name, err)
 		}

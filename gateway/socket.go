@@ -74,7 +74,7 @@ func (o *opening) tie(backend *upstream.Socket, fromClient []byte) {
 			Ping:         bound(p.route.Limits.Ping),
 			MaxFragments: bound(p.route.Limits.MaxFragments),
 			Fault: func(code int, reason, limit string) {
-				socket.End(faultOf(code, reason, limit))
+				socket.EndWith(faultOf(code, reason, limit))
 			},
 			Closed: func(result relay.Result) {
 				p.routes.live.remove(socket)
@@ -95,10 +95,10 @@ func (o *opening) tie(backend *upstream.Socket, fromClient []byte) {
 // operators know what to change.
 func faultOf(code int, reason, limit string) *wsauth.EndError {
 	if limit == "" {
-		return &wsauth.EndError{Code: code, Reason: reason, Err: errors.New("the client broke a rule, or was silent")}
+		return &wsauth.EndError{Code: code, Reason: wsauth.Reason(reason), Err: errors.New("the client broke a rule, or was silent")}
 	}
 	key := "limits." + limit
-	return &wsauth.EndError{Code: code, Reason: reason + ": " + key, Err: fmt.Errorf("the client sent more than %s of the route allows", key)}
+	return &wsauth.EndError{Code: code, Reason: wsauth.Reason(reason + ": " + key), Err: fmt.Errorf("the client sent more than %s of the route allows", key)}
 }
 
 // failure returns the refusal of a request that the upstream did not answer.

@@ -224,7 +224,7 @@ func unleash(t *testing.T, stopped bool) {
 			}
 			for s := range r.g.guard.Sockets(wsauth.Filter{}) {
 				if rand.IntN(3) == 0 {
-					s.End(nil)
+					s.End(wsauth.SessionEnded)
 				}
 			}
 			changed := append([]Route(nil), routes...)

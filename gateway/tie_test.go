@@ -28,7 +28,7 @@ func TestEndWhileTied(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer socket.Closed()
-	socket.End(nil)
+	socket.End(wsauth.SessionEnded)
 	backend, other := net.Pipe()
 	defer other.Close()
 	o := &opening{proxy: p, w: wsconn.NewResponse(conn), r: request, socket: socket}

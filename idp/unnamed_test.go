@@ -68,7 +68,7 @@ func revokeUnnamed(t *testing.T, verifier *token.Verifier, first, second string)
 	asked := make(chan string, 100)
 	guard := must(wsauth.New(wsauth.Config{
 		Verifier: verifier, Revocations: memory.New(store.Limits{}), Tickets: memory.New(store.Limits{}), Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}},
-		Revoked: func(_ context.Context, c *token.Claims) (bool, error) {
+		Denylist: func(_ context.Context, c *token.Claims) (bool, error) {
 			asked <- c.ID
 			return false, nil
 		},

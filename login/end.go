@@ -13,10 +13,6 @@ import (
 // err has ended, if only on this node.
 func hasEnded(err error) bool { return err == nil || errors.Is(err, store.ErrNotDurable) }
 
-// lastExpiry returns when all tokens have expired that anyone has issued until
-// now. Other issuers may let theirs live longer than this service does.
-func lastExpiry() time.Time { return time.Now().Add(MaxTTL + time.Minute) }
-
 // lastToken returns when all tokens of a session of this service have expired,
 // including those of a refresh under way, which a revocation does not stop
 // from being answered.
@@ -48,7 +44,7 @@ func (s *Service) revocationOf(ctx context.Context, claims *token.Claims) store.
 	}
 	session, err := s.sessionOf(ctx, claims)
 	if err != nil {
-		return revocationOfSession(claims.SessionID, lastExpiry())
+		return revocationOfSession(claims.SessionID, time.Time{})
 	}
 	expires := s.lastToken(session)
 	if own := claims.ValidUntil(); own.After(expires) {
@@ -57,6 +53,9 @@ func (s *Service) revocationOf(ctx context.Context, claims *token.Claims) store.
 	return revocationOfSession(claims.SessionID, expires)
 }
 
+// revocationOfSession returns the revocation of a session whose tokens have
+// all expired at a time. Zero stands for the longest life of any token:
+// another issuer may let its tokens live longer than this service does.
 func revocationOfSession(sid string, expires time.Time) store.Revocation {
 	return store.Revocation{Target: store.TargetSession, ID: sid, Expires: expires}
 }
@@ -65,7 +64,7 @@ func revocationOfSession(sid string, expires time.Time) store.Revocation {
 // sockets it had. The session need not be one of this service. After
 // [store.ErrNotDurable] it has ended on this node; see [wsauth.Guard.Revoke].
 func (s *Service) End(ctx context.Context, sid string) (sockets int, err error) {
-	return s.end(ctx, sid, lastExpiry())
+	return s.end(ctx, sid, time.Time{})
 }
 
 // endSession is End for a session of this service.
@@ -73,8 +72,9 @@ func (s *Service) endSession(ctx context.Context, session store.Session) (socket
 	return s.end(ctx, session.ID, s.lastToken(session))
 }
 
-// end ends a session whose tokens have expired at a time. It revokes it first:
-// if the store fails then, the session is only still listed.
+// end ends a session whose tokens have expired at a time, as in
+// revocationOfSession. It revokes the session first: if the store fails then,
+// the session is only still listed.
 func (s *Service) end(ctx context.Context, sid string, expires time.Time) (sockets int, err error) {
 	sockets, err = s.guard.Revoke(ctx, revocationOfSession(sid, expires))
 	if !hasEnded(err) {
@@ -105,7 +105,7 @@ func (s *Service) EndUser(ctx context.Context, subject string) (sessions, socket
 // which must not be in the future. Sessions that seem to begin in the future
 // began before the clock was set back. They end, too.
 func (s *Service) EndUserBefore(ctx context.Context, subject string, before time.Time) (sessions, sockets int, err error) {
-	revocations := []store.Revocation{{Target: store.TargetSubject, ID: subject, Before: before, Expires: lastExpiry()}}
+	revocations := []store.Revocation{{Target: store.TargetSubject, ID: subject, Before: before}}
 	ahead := map[string]bool{}
 	all, listed := s.store.ListSessions(ctx, subject)
 	now := time.Now()
@@ -135,7 +135,7 @@ func (s *Service) EndUserBefore(ctx context.Context, subject string, before time
 // EndAllBefore ends the sessions of all users that began until a time, which
 // must not be in the future, and returns how many sockets they had.
 func (s *Service) EndAllBefore(ctx context.Context, before time.Time) (sockets int, err error) {
-	sockets, err = s.guard.Revoke(ctx, store.Revocation{Target: store.TargetAll, Before: before, Expires: lastExpiry()})
+	sockets, err = s.guard.Revoke(ctx, store.Revocation{Target: store.TargetAll, Before: before})
 	if !hasEnded(err) {
 		return 0, err
 	}

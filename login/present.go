@@ -14,7 +14,7 @@ import (
 
 // Present refuses a refresh token that was verified and was exchanged before,
 // and ends its session. It is for handlers that accept refresh tokens without
-// exchanging them, and for [wsauth.Config.AuthorizeClaims] of a guard that
+// exchanging them, and for [wsauth.Config.Authorize] of a guard that
 // does. A token whose sid is no session of [Config.Store] is accepted: another
 // program has issued it. attrs are added to the log. The error is a
 // [*wsauth.Error].

@@ -40,6 +40,9 @@ type Verifier struct {
 // seenSessions records which kinds of tokens were accepted.
 type seenSessions struct{ with, without, withSubject, withoutSubject atomic.Bool }
 
+// MaxLifetime returns the maximum lifetime of a token; see [VerifierConfig].
+func (v *Verifier) MaxLifetime() time.Duration { return v.maxLifetime }
+
 // Verify returns the claims of raw if a trusted key signed it and it is valid
 // now. If the token is not valid, the error is an [*Error]. Any other error is
 // the context's or that of Keys, and means that the validity is unknown.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Verifiers verifies the tokens of several issuers, each with rules and keys
@@ -16,6 +17,15 @@ type Verifiers struct {
 	spaces   []string // the non-empty namespaces
 	maxBytes int
 	cache    *cache
+}
+
+// MaxLifetime returns the longest of the maximum lifetimes of the verifiers.
+func (v *Verifiers) MaxLifetime() time.Duration {
+	longest := time.Duration(0)
+	for _, one := range v.byIssuer {
+		longest = max(longest, one.maxLifetime)
+	}
+	return longest
 }
 
 // NewVerifiers combines verifiers of different issuers. To keep their names

@@ -56,7 +56,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 			err = conn.Write(r.Context(), websocket.MessageText, fmt.Appendf(nil, "%s: %s", claims.Subject, message))
 		}
 	}
-	log.Print(cmp.Or(context.Cause(r.Context()), err)) // after a minute: wsauth: session ended: token_expired
+	log.Print(cmp.Or(context.Cause(r.Context()), err)) // after a minute: wsauth: socket ended: token_expired
 }
 
 // issue returns an access token that is valid for a minute.

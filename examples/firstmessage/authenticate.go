@@ -22,7 +22,7 @@ func authenticate(ctx context.Context, socket *wsauth.Socket, text bool, message
 		if socket.Claims() != nil {
 			return nil, nil
 		}
-		socket.End(&wsauth.EndError{Code: closeUnsupported, Reason: "text_only", Err: errBinary})
+		socket.EndWith(&wsauth.EndError{Code: closeUnsupported, Reason: "text_only", Err: errBinary})
 		return nil, errBinary
 	}
 	return socket.Authenticate(ctx, message)

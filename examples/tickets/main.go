@@ -111,8 +111,7 @@ func (a *app) ticket(w http.ResponseWriter, r *http.Request) {
 // logout ends the login: no token or ticket of it opens anything, and the
 // sockets that are open close with code 3000 and the reason "session_ended".
 func (a *app) logout(w http.ResponseWriter, r *http.Request) {
-	claims := wsauth.ClaimsFrom(r.Context())
-	sockets, err := a.guard.Revoke(r.Context(), store.Revocation{Target: store.TargetSession, ID: claims.SessionID, Expires: claims.ValidUntil()})
+	sockets, err := a.guard.RevokeSession(r.Context(), wsauth.ClaimsFrom(r.Context()).SessionID)
 	answer(w, "sockets", sockets, err)
 }
 
