@@ -4,14 +4,16 @@ import (
 	"context"
 	"net"
 	"net/http"
+
+	"wsauth/internal/adminapi"
 )
 
 // AdminConfig configures the API for operators: how they authenticate, and
 // what the API tells them about this program.
 type AdminConfig struct {
 	// Token is the token that every request must carry, as "Authorization:
-	// Bearer …"; see [CheckAdminToken]. Default: none, for listeners that only
-	// operators can reach, such as those of [ListenPrivate].
+	// Bearer …"; see [adminapi.CheckToken]. Default: none, for listeners that
+	// only operators can reach, such as those of [privatesock.Listen].
 	Token string
 
 	// TokenFile replaces Token if the token may change while the server runs;
@@ -31,7 +33,7 @@ type AdminConfig struct {
 	// Reload reads the files of the server again, for POST /v1/reload. An
 	// error means that the server is about to stop. Default: none; the answer
 	// is 404.
-	Reload func(context.Context, AdminReload) (AdminReloaded, error)
+	Reload func(context.Context, adminapi.Reload) (adminapi.Reloaded, error)
 }
 
 // admin serves the API for operators. No request to [Gateway.ServeHTTP]
@@ -42,14 +44,14 @@ type admin struct {
 }
 
 // Admin returns the API for operators, with which they list what is open and
-// end it; see docs/admin.md. It panics if [CheckAdminToken] refuses c.Token,
-// or [CheckAdminHost] refuses c.Host. [Gateway.ServeAdmin] serves it with the
-// limits that it relies on.
+// end it; see docs/admin.md. It panics if [adminapi.CheckToken] refuses
+// c.Token, or [CheckAdminHost] refuses c.Host. [Gateway.ServeAdmin] serves it
+// with the limits that it relies on.
 func (g *Gateway) Admin(c AdminConfig) http.Handler {
 	a := &admin{gateway: g, config: c}
 	handler := newMux(a.endpoints())
 	if c.Token != "" && c.TokenFile == nil {
-		if err := CheckAdminToken(c.Token); err != nil {
+		if err := adminapi.CheckToken(c.Token); err != nil {
 			panic(err)
 		}
 		c.TokenFile = fixedToken(c.Token)
@@ -72,7 +74,7 @@ func (a *admin) endpoints() []endpoint {
 		{http.MethodGet, "/v1/status", http.HandlerFunc(a.status)},
 		{http.MethodGet, "/v1/sockets", http.HandlerFunc(a.sockets)},
 		{http.MethodGet, "/v1/sessions", http.HandlerFunc(a.sessions)},
-		{http.MethodGet, "/v1/logins", http.HandlerFunc(a.logins)},
+		{http.MethodGet, "/v1/sessions/stored", http.HandlerFunc(a.storedSessions)},
 		{http.MethodPost, "/v1/revoke", http.HandlerFunc(a.revoke)},
 		{http.MethodPost, "/v1/drain", http.HandlerFunc(a.drain)},
 		{http.MethodPost, "/v1/reload", http.HandlerFunc(a.reload)},

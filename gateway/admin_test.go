@@ -15,6 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"wsauth/internal/privatesock"
 	"wsauth/store"
 	"wsauth/store/memory"
 	"wsauth/token"
@@ -31,7 +32,7 @@ type operator struct {
 func (r *rig) operator() *operator {
 	r.t.Helper()
 	path := filepath.Join(shortDir(r.t), "admin.sock")
-	l, err := ListenPrivate(r.t.Context(), path)
+	l, err := privatesock.Listen(r.t.Context(), path)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -136,10 +137,10 @@ func TestAdminRevokesAtEachGrain(t *testing.T) {
 		reason string
 		answer string
 	}{
-		{"token", func(_, _, jti string) string { return `{"token":"` + jti + `"}` }, [4]bool{true}, "token_revoked", `"scope":"token","id":`},
-		{"session", func(_, sid, _ string) string { return `{"session":"` + sid + `"}` }, [4]bool{true, true}, "session_ended", `"scope":"session","id":`},
-		{"user", func(sub, _, _ string) string { return `{"user":"` + sub + `"}` }, [4]bool{true, true, true}, "session_ended", `"scope":"user","id":"ada","before":"2`},
-		{"everything", func(string, string, string) string { return `{"everything":true}` }, [4]bool{true, true, true, true}, "session_ended", `"scope":"everything","before":"2`},
+		{"token", func(_, _, jti string) string { return `{"token":"` + jti + `"}` }, [4]bool{true}, "token_revoked", `"target":"token","id":`},
+		{"session", func(_, sid, _ string) string { return `{"session":"` + sid + `"}` }, [4]bool{true, true}, "session_ended", `"target":"session","id":`},
+		{"user", func(sub, _, _ string) string { return `{"user":"` + sub + `"}` }, [4]bool{true, true, true}, "session_ended", `"target":"user","id":"ada","before":"2`},
+		{"everything", func(string, string, string) string { return `{"everything":true}` }, [4]bool{true, true, true, true}, "session_ended", `"target":"everything","before":"2`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBackend(t)
@@ -184,7 +185,7 @@ func TestAdminRevokesAtEachGrain(t *testing.T) {
 			}
 			again, _ := r.loginAs("ada")
 			r.claims(again)
-			r.log.waitFor(t, `msg="admin: revoked" scope=`+tt.name)
+			r.log.waitFor(t, `msg="admin: revoked" target=`+tt.name)
 		})
 	}
 }
@@ -211,7 +212,7 @@ func TestAdminRevokesWhatBeganBefore(t *testing.T) {
 		r.wantClose(old, 3000, "session_ended")
 		wantDead(t, r.call("GET", "/auth/session", "", bearer(before)))
 		r.echoOf(young, "I live on")
-		if logins := o.get("/v1/logins?user=ada")["logins"].([]any); len(logins) != 1 {
+		if logins := o.get("/v1/sessions/stored?user=ada")["sessions"].([]any); len(logins) != 1 {
 			t.Errorf("%d logins are left: %v", len(logins), logins)
 		}
 	}
@@ -245,14 +246,15 @@ func TestAdminLists(t *testing.T) {
 		"/v1/sockets?user=nobody":               {},
 		"/v1/sessions":                          {"ada", "bert"},
 		"/v1/sessions?user=bert":                {"bert"},
-		"/v1/logins?user=ada":                   {"ada", "ada"},
-		"/v1/logins?user=nobody":                {},
+		"/v1/sessions/stored?user=ada":          {"ada", "ada"},
+		"/v1/sessions/stored?user=nobody":       {},
 		"/v1/sockets?user=ada&limit=2":          {"ada", "ada"},
 		"/v1/sockets?user=%00":                  {},
 		"/v1/sockets?user=google%7Cada&limit=1": {},
 	} {
 		v := o.get(path)
-		name := strings.TrimPrefix(strings.SplitN(path, "?", 2)[0], "/v1/")
+		name := strings.Split(path, "/")[2]
+		name, _, _ = strings.Cut(name, "?")
 		subs := []string{}
 		for _, entry := range v[name].([]any) {
 			subs = append(subs, entry.(map[string]any)["sub"].(string))
@@ -263,21 +265,21 @@ func TestAdminLists(t *testing.T) {
 	}
 	socket := o.get("/v1/sockets?user=ada&limit=1")["sockets"].([]any)[0].(map[string]any)
 	if socket["jti"] != jti || socket["sid"] != sid || socket["route"] != "/" || socket["upstream"] != b.URL || socket["expires"] != claims["exp"] ||
-		!strings.HasPrefix(socket["remote"].(string), "127.0.0.1:") || socket["since"].(float64) < begun {
+		!strings.HasPrefix(socket["remote"].(string), "127.0.0.1:") || socket["opened"].(float64) < begun {
 		t.Errorf("%v", socket)
 	}
 	session := o.get("/v1/sessions?user=ada")["sessions"].([]any)[0].(map[string]any)
-	if session["sid"] != sid || session["sockets"] != float64(2) || session["since"] != socket["since"] || session["remote"] != socket["remote"] || session["jti"] != nil {
+	if session["sid"] != sid || session["sockets"] != float64(2) || session["opened"] != socket["opened"] || session["remote"] != socket["remote"] || session["jti"] != nil {
 		t.Errorf("%v", session)
 	}
-	logins := o.get("/v1/logins?user=ada")["logins"].([]any)
+	logins := o.get("/v1/sessions/stored?user=ada")["sessions"].([]any)
 	phone, laptop := logins[0].(map[string]any), logins[1].(map[string]any)
 	if phone["agent"] != "Phone" || phone["sid"] != sid || phone["sockets"] != float64(2) || laptop["agent"] != "Laptop" || laptop["sockets"] != float64(0) ||
-		phone["remote"] != "127.0.0.1" || phone["began"].(float64) < begun || phone["expires"].(float64) > phone["ends"].(float64) {
+		phone["remote"] != "127.0.0.1" || phone["started"].(float64) < begun || phone["expires"].(float64) > phone["ends"].(float64) {
 		t.Errorf("%v", logins)
 	}
 	o.revoke(`{"everything":true}`)
-	if left := o.get("/v1/logins?user=ada")["logins"].([]any); len(left) != 0 {
+	if left := o.get("/v1/sessions/stored?user=ada")["sessions"].([]any); len(left) != 0 {
 		t.Errorf("logins that have ended are listed: %v", left)
 	}
 }
@@ -373,10 +375,10 @@ func TestAdminStatus(t *testing.T) {
 		t.Errorf("%v", v)
 	}
 	want := []any{
-		map[string]any{"path": "/", "public": false, "requirement": "access", "upstreams": []any{map[string]any{"address": b.URL, "well": true}}},
-		map[string]any{"path": "/public/", "public": true, "upstreams": []any{map[string]any{"address": b.URL, "well": true}}},
+		map[string]any{"path": "/", "public": false, "requirement": "access", "upstreams": []any{map[string]any{"address": b.URL, "healthy": true}}},
+		map[string]any{"path": "/public/", "public": true, "upstreams": []any{map[string]any{"address": b.URL, "healthy": true}}},
 		map[string]any{"host": "a.example", "path": "/down", "public": true, "upstreams": []any{
-			map[string]any{"address": "http://127.0.0.1:1", "well": false}, map[string]any{"address": b.URL, "well": true},
+			map[string]any{"address": "http://127.0.0.1:1", "healthy": false}, map[string]any{"address": b.URL, "healthy": true},
 		}},
 	}
 	if got := fmt.Sprint(v["routes"]); got != fmt.Sprint(want) {
@@ -401,9 +403,9 @@ func TestAdminWithAStoreThatFails(t *testing.T) {
 		e := o.call("POST", "/v1/revoke", body, jsonType)
 		wantNotDurable(t, e)
 	}
-	wantProblem(t, o.call("GET", "/v1/logins?user=test", ""), 503, "store_unavailable", "")
+	wantProblem(t, o.call("GET", "/v1/sessions/stored?user=test", ""), 503, "store_unavailable", "")
 	r.wantClose(conn, 3000, "session_ended")
-	r.wantLine(`"ended on this node only, and not written yet"`, 4, "scope=", "sockets=", "via=unix")
+	r.wantLine(`"ended on this node only, and not written yet"`, 4, "target=", "sockets=", "via=unix")
 	broken.fail(nil)
 	if strings.Contains(r.log.String(), "admin: revoked") {
 		t.Error("the log says that something was revoked")

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"wsauth/internal/adminapi"
 )
 
 var inBackticks = regexp.MustCompile("`([^`]+)`")
@@ -48,27 +50,27 @@ func TestAdminPage(t *testing.T) {
 		}
 	}
 	want := map[string][]string{
-		"GET /v1/status":          nil,
-		"GET /v1/status answer":   members(reflect.TypeFor[AdminStatus]()),
-		"GET /v1/sockets":         {"user", "session", "token", "limit", "after"},
-		"GET /v1/sockets answer":  members(reflect.TypeFor[AdminSockets]()),
-		"GET /v1/sessions":        {"user", "limit", "after"},
-		"GET /v1/sessions answer": members(reflect.TypeFor[AdminSessions]()),
-		"GET /v1/logins":          {"user"},
-		"GET /v1/logins answer":   members(reflect.TypeFor[AdminLogins]()),
-		"POST /v1/drain":          members(reflect.TypeFor[AdminDrain]()),
-		"POST /v1/drain answer":   members(reflect.TypeFor[AdminDraining]()),
-		"POST /v1/reload":         members(reflect.TypeFor[AdminReload]()),
-		"POST /v1/reload answer":  members(reflect.TypeFor[AdminReloaded]()),
-		"POST /v1/revoke":         members(reflect.TypeFor[AdminRevoke]()),
-		"POST /v1/revoke answer":  members(reflect.TypeFor[AdminRevoked]()),
+		"GET /v1/status":                 nil,
+		"GET /v1/status answer":          members(reflect.TypeFor[adminapi.Status]()),
+		"GET /v1/sockets":                {"user", "session", "token", "limit", "after"},
+		"GET /v1/sockets answer":         members(reflect.TypeFor[adminapi.Sockets]()),
+		"GET /v1/sessions":               {"user", "limit", "after"},
+		"GET /v1/sessions answer":        members(reflect.TypeFor[adminapi.Sessions]()),
+		"GET /v1/sessions/stored":        {"user"},
+		"GET /v1/sessions/stored answer": members(reflect.TypeFor[adminapi.StoredSessions]()),
+		"POST /v1/drain":                 members(reflect.TypeFor[adminapi.Drain]()),
+		"POST /v1/drain answer":          members(reflect.TypeFor[adminapi.Draining]()),
+		"POST /v1/reload":                members(reflect.TypeFor[adminapi.Reload]()),
+		"POST /v1/reload answer":         members(reflect.TypeFor[adminapi.Reloaded]()),
+		"POST /v1/revoke":                members(reflect.TypeFor[adminapi.Revoke]()),
+		"POST /v1/revoke answer":         members(reflect.TypeFor[adminapi.Revoked]()),
 
-		"revocations":         members(reflect.TypeFor[AdminRevocations]()),
-		"open":                members(reflect.TypeFor[AdminOpen]()),
-		"routes":              append(members(reflect.TypeFor[AdminRoute]()), members(reflect.TypeFor[AdminUpstream]())...),
-		"sockets` of a list":  members(reflect.TypeFor[AdminSocket]()),
-		"sessions` of a list": members(reflect.TypeFor[AdminSession]()),
-		"logins":              members(reflect.TypeFor[AdminLogin]()),
+		"revocations":         members(reflect.TypeFor[adminapi.Revocations]()),
+		"open":                members(reflect.TypeFor[adminapi.Open]()),
+		"routes":              append(members(reflect.TypeFor[adminapi.Route]()), members(reflect.TypeFor[adminapi.Upstream]())...),
+		"sockets` of a list":  members(reflect.TypeFor[adminapi.Socket]()),
+		"sessions` of a list": members(reflect.TypeFor[adminapi.Session]()),
+		"sessions` stored":    members(reflect.TypeFor[adminapi.StoredSession]()),
 	}
 	for key := range documented {
 		if strings.HasPrefix(key, "admin.") { // the keys of the configuration have a test of their own

@@ -6,28 +6,14 @@ import (
 	"net/http"
 	"time"
 
+	"wsauth/internal/adminapi"
 	"wsauth/internal/problem"
 )
-
-// AdminDrain is the body of a request to end all sockets. Afterwards the
-// gateway admits no new ones.
-type AdminDrain struct {
-	// Within is how long draining may take, in seconds, from 1 to 3600.
-	// Sockets end one after another during at most half of it. Default:
-	// Config.Drain.
-	Within *int64 `json:"within,omitzero"`
-}
-
-// AdminDraining is the answer to [AdminDrain].
-type AdminDraining struct {
-	Within  int64 `json:"within"`  // seconds
-	Sockets int   `json:"sockets"` // still open
-}
 
 // drain answers POST /v1/drain at once. If the gateway is draining already,
 // the new request changes nothing.
 func (a *admin) drain(w http.ResponseWriter, r *http.Request) {
-	var order AdminDrain
+	var order adminapi.Drain
 	if !readJSON(w, r, &order) {
 		return
 	}
@@ -39,7 +25,7 @@ func (a *admin) drain(w http.ResponseWriter, r *http.Request) {
 		}
 		within = time.Duration(*order.Within) * time.Second
 	}
-	answer := AdminDraining{Within: int64(within / time.Second), Sockets: a.gateway.guard.Stats().Sockets}
+	answer := adminapi.Draining{Within: int64(within / time.Second), Sockets: a.gateway.guard.Stats().Sockets}
 	if a.gateway.draining.CompareAndSwap(false, true) {
 		a.gateway.log.Info("admin: draining", "within", within, "sockets", answer.Sockets, "via", via(r))
 		// Shutdown waits for the sockets, so nothing else waits for this

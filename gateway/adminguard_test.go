@@ -15,6 +15,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wsauth/internal/adminapi"
+	"wsauth/internal/privatesock"
 )
 
 func TestAdminRefusesWhatItDoesNotUnderstand(t *testing.T) {
@@ -92,8 +95,8 @@ func TestAdminRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		{"GET", "/v1/sockets?after=" + r.g.run + ".-1", "", "", 400, "next of the page before"},
 		{"GET", "/v1/sockets?after=ABCDEFGH.1", "", "", 400, "started anew"},
 		{"GET", "/v1/sessions?session=a", "", "", 400, "not known here"},
-		{"GET", "/v1/logins", "", "", 400, "user is needed"},
-		{"GET", "/v1/logins?user=a&after=" + r.g.run + ".1", "", "", 400, "one page"},
+		{"GET", "/v1/sessions/stored", "", "", 400, "user is needed"},
+		{"GET", "/v1/sessions/stored?user=a&after=" + r.g.run + ".1", "", "", 400, "one page"},
 		{"GET", "/v1/sockets?user=" + strings.Repeat("x", 9<<10), "", "", 414, "8 KiB"},
 	} {
 		var headers []string
@@ -208,7 +211,7 @@ func TestAdminIsNotServedToOthers(t *testing.T) {
 func TestR5_AdminNamesCannotForgeLines(t *testing.T) {
 	r := start(t)
 	o := r.operator()
-	name := "a\nlevel=INFO msg=\"admin: revoked\" scope=everything\r\x1b[31m\u202e\x00"
+	name := "a\nlevel=INFO msg=\"admin: revoked\" target=everything\r\x1b[31m\u202e\x00"
 	before := strings.Count(r.log.String(), "\n")
 	for _, grain := range []string{"token", "session", "user"} {
 		o.revoke(fmt.Sprintf(`{%q:%s}`, grain, quoteJSON(t, name)))
@@ -226,15 +229,15 @@ func TestR5_AdminNamesCannotForgeLines(t *testing.T) {
 func TestAdminStops(t *testing.T) {
 	r := start(t)
 	path := filepath.Join(shortDir(t), "a")
-	l, err := ListenPrivate(t.Context(), path)
+	l, err := privatesock.Listen(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	begun, goOn := make(chan struct{}), make(chan struct{})
-	slow := AdminConfig{Reload: func(context.Context, AdminReload) (AdminReloaded, error) {
+	slow := AdminConfig{Reload: func(context.Context, adminapi.Reload) (adminapi.Reloaded, error) {
 		close(begun)
 		<-goOn
-		return AdminReloaded{}, nil
+		return adminapi.Reloaded{}, nil
 	}}
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)

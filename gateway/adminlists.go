@@ -4,33 +4,10 @@ import (
 	"net/http"
 
 	"wsauth"
+	"wsauth/internal/adminapi"
 	"wsauth/internal/problem"
 	"wsauth/token"
 )
-
-// AdminSockets is a page of the list of open sockets.
-type AdminSockets struct {
-	Sockets []AdminSocket `json:"sockets"`
-	Next    string        `json:"next,omitzero"` // "after" of the next page; absent on the last
-}
-
-// An AdminSocket is an open socket, or a plain request that has taken longer
-// than a second. Times are in seconds since 1970.
-type AdminSocket struct {
-	// JTI is the [token.Claims.ID] of the current token. It is empty if the
-	// client has not authenticated, and so are SID and Sub.
-	JTI      string `json:"jti"`
-	SID      string `json:"sid"` // empty if the token has none
-	Sub      string `json:"sub"`
-	Kind     string `json:"kind"`              // "socket" or "request"
-	Route    string `json:"route,omitzero"`    // host and path; absent until an upstream serves it
-	Upstream string `json:"upstream,omitzero"` // absent if not known
-	Remote   string `json:"remote"`            // address and port of the client
-	Since    int64  `json:"since"`
-	// Expires is when the token expires unless it is renewed. It is absent if
-	// the client has not authenticated.
-	Expires int64 `json:"expires,omitzero"`
-}
 
 // sockets answers GET /v1/sockets.
 func (a *admin) sockets(w http.ResponseWriter, r *http.Request) {
@@ -38,7 +15,7 @@ func (a *admin) sockets(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	answer := AdminSockets{Sockets: []AdminSocket{}}
+	answer := adminapi.Sockets{Sockets: []adminapi.Socket{}}
 	last := q.after
 	for s := range a.matching(q) {
 		if len(answer.Sockets) == q.limit {
@@ -51,8 +28,8 @@ func (a *admin) sockets(w http.ResponseWriter, r *http.Request) {
 	problem.WriteJSON(w, answer)
 }
 
-func (a *admin) socket(s *wsauth.Socket) AdminSocket {
-	entry := AdminSocket{Kind: "socket", Remote: visible(s.RemoteAddr()), Since: s.Started().Unix()}
+func (a *admin) socket(s *wsauth.Socket) adminapi.Socket {
+	entry := adminapi.Socket{Kind: "socket", Remote: visible(s.RemoteAddr()), Opened: s.Started().Unix()}
 	if s.Followed() {
 		entry.Kind = "request"
 	}
@@ -66,24 +43,6 @@ func (a *admin) socket(s *wsauth.Socket) AdminSocket {
 	return entry
 }
 
-// AdminSessions is a page of the list of sessions that have open sockets. A
-// session whose sockets come and go in the meantime may be on two pages.
-type AdminSessions struct {
-	Sessions []AdminSession `json:"sessions"`
-	Next     string         `json:"next,omitzero"` // "after" of the next page; absent on the last
-}
-
-// An AdminSession summarizes the open sockets of a session or, if their token
-// has no sid, of a token.
-type AdminSession struct {
-	SID     string `json:"sid"`
-	JTI     string `json:"jti,omitzero"` // only without a sid
-	Sub     string `json:"sub"`
-	Sockets int    `json:"sockets"`
-	Since   int64  `json:"since"`  // when the oldest socket was opened
-	Remote  string `json:"remote"` // the client of the oldest socket
-}
-
 // maxScan is the maximum number of sockets that are examined for a page of
 // sessions. The page may be shorter for that.
 const maxScan = 10_000
@@ -94,7 +53,7 @@ func (a *admin) sessions(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	answer := AdminSessions{Sessions: []AdminSession{}}
+	answer := adminapi.Sessions{Sessions: []adminapi.Session{}}
 	last, scanned := q.after, 0
 	seen := map[wsauth.Filter]bool{}
 	for s := range a.matching(q) {
@@ -114,7 +73,7 @@ func (a *admin) sessions(w http.ResponseWriter, r *http.Request) {
 		}
 		seen[of] = true
 		if sockets := a.sharing(of, s); sockets > 0 {
-			entry := AdminSession{SID: claims.SessionID, Sub: claims.Subject, Sockets: sockets, Since: s.Started().Unix(), Remote: visible(s.RemoteAddr())}
+			entry := adminapi.Session{SID: claims.SessionID, Sub: claims.Subject, Sockets: sockets, Opened: s.Started().Unix(), Remote: visible(s.RemoteAddr())}
 			if entry.SID == "" {
 				entry.JTI = claims.ID
 			}
@@ -146,28 +105,9 @@ func (a *admin) sharing(of wsauth.Filter, s *wsauth.Socket) int {
 	return n
 }
 
-// AdminLogins lists the sessions of a user in the store, with and without open
-// sockets.
-type AdminLogins struct {
-	Logins []AdminLogin `json:"logins"`
-}
-
-// An AdminLogin is a session in the store. Times are in seconds since 1970.
-type AdminLogin struct {
-	SID     string `json:"sid"`
-	Sub     string `json:"sub"`
-	Began   int64  `json:"began"`
-	Used    int64  `json:"used"`    // the last login or refresh
-	Expires int64  `json:"expires"` // unless used
-	Ends    int64  `json:"ends"`    // even if used
-	Remote  string `json:"remote"`  // the address of its last use
-	Agent   string `json:"agent"`   // the User-Agent of its last use
-	Sockets int    `json:"sockets"`
-}
-
-// logins answers GET /v1/logins with at most [store.MaxSubjectSessions]
-// sessions, the oldest first.
-func (a *admin) logins(w http.ResponseWriter, r *http.Request) {
+// storedSessions answers GET /v1/sessions/stored with at most
+// [store.MaxSubjectSessions] sessions, the oldest first.
+func (a *admin) storedSessions(w http.ResponseWriter, r *http.Request) {
 	q, ok := a.readQuery(w, r, "user")
 	if !ok {
 		return
@@ -181,18 +121,18 @@ func (a *admin) logins(w http.ResponseWriter, r *http.Request) {
 	g := a.gateway
 	sessions, err := g.login.Sessions(ctx, q.user)
 	if err != nil {
-		a.failed(w, r, "admin: cannot list logins", err)
+		a.failed(w, r, "admin: cannot list sessions", err)
 		return
 	}
 	sockets := map[string]int{}
 	for s := range g.guard.Sockets(wsauth.Filter{Subject: q.user}) {
 		sockets[s.Claims().SessionID]++
 	}
-	answer := AdminLogins{Logins: []AdminLogin{}}
-	for _, session := range sessions {
-		answer.Logins = append(answer.Logins, AdminLogin{
-			SID: session.ID, Sub: session.Subject, Began: session.Began.Unix(), Used: session.Rotated.Unix(), Expires: session.Expires.Unix(), Ends: session.Ends.Unix(),
-			Remote: session.Remote, Agent: session.Agent, Sockets: sockets[session.ID],
+	answer := adminapi.StoredSessions{Sessions: []adminapi.StoredSession{}}
+	for _, s := range sessions {
+		answer.Sessions = append(answer.Sessions, adminapi.StoredSession{
+			SID: s.ID, Sub: s.Subject, Started: s.Began.Unix(), Used: s.Rotated.Unix(), Expires: s.Expires.Unix(), Ends: s.Ends.Unix(),
+			Remote: s.Remote, Agent: s.Agent, Sockets: sockets[s.ID],
 		})
 	}
 	problem.WriteJSON(w, answer)

@@ -3,26 +3,13 @@ package gateway
 import (
 	"net/http"
 
+	"wsauth/internal/adminapi"
 	"wsauth/internal/problem"
 )
 
-// AdminReload is the body of a request to read the server's files again.
-type AdminReload struct {
-	Confirm bool `json:"confirm,omitzero"` // apply the changes that need confirmation
-}
-
-// AdminReloaded reports the result for each file, in sentences that name it.
-// Files with faults, and changes that need confirmation, are not applied.
-type AdminReloaded struct {
-	Changed     []string `json:"changed"`  // what was read and applied
-	Warnings    []string `json:"warnings"` // such as keys that take effect after a restart
-	Faults      []string `json:"faults"`
-	Unconfirmed []string `json:"unconfirmed"` // changes that need Confirm
-}
-
 // reload answers POST /v1/reload.
 func (a *admin) reload(w http.ResponseWriter, r *http.Request) {
-	var order AdminReload
+	var order adminapi.Reload
 	if !readJSON(w, r, &order) {
 		return
 	}

@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"wsauth/internal/adminapi"
 )
 
 // TestAdminReload: the answer has lists, never null, and a server without
@@ -21,9 +23,9 @@ func TestAdminReload(t *testing.T) {
 		return w.Code, w.Body.String()
 	}
 	confirmed := false
-	works := AdminConfig{Reload: func(_ context.Context, order AdminReload) (AdminReloaded, error) {
+	works := AdminConfig{Reload: func(_ context.Context, order adminapi.Reload) (adminapi.Reloaded, error) {
 		confirmed = order.Confirm
-		return AdminReloaded{Faults: []string{"f"}}, nil
+		return adminapi.Reloaded{Faults: []string{"f"}}, nil
 	}}
 	for _, tt := range []struct {
 		name, body string
@@ -38,8 +40,8 @@ func TestAdminReload(t *testing.T) {
 		{"unknown", `{"force":true}`, works, 422, "not known", true},
 		{"no body", ``, works, 400, "not valid JSON", true},
 		{"no files", `{}`, AdminConfig{}, 404, "no files", true},
-		{"stops", `{}`, AdminConfig{Reload: func(context.Context, AdminReload) (AdminReloaded, error) {
-			return AdminReloaded{}, errors.New("secret cause")
+		{"stops", `{}`, AdminConfig{Reload: func(context.Context, adminapi.Reload) (adminapi.Reloaded, error) {
+			return adminapi.Reloaded{}, errors.New("secret cause")
 		}}, 503, "restarting", true},
 	} {
 		status, body := post(tt.config, tt.body)

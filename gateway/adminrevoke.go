@@ -6,34 +6,11 @@ import (
 	"net/http"
 	"time"
 
+	"wsauth/internal/adminapi"
 	"wsauth/internal/logtext"
 	"wsauth/internal/problem"
 	"wsauth/store"
 )
-
-// AdminRevoke is the body of a request to revoke tokens and sessions and to
-// end their sockets. Exactly one of Token, Session, User and Everything must
-// be set. The names are those in claims: names that come from an identity
-// provider begin with its namespace and a vertical bar.
-type AdminRevoke struct {
-	Token      *string `json:"token,omitzero"`      // a jti
-	Session    *string `json:"session,omitzero"`    // a sid
-	User       *string `json:"user,omitzero"`       // a sub: its sessions begun until Before
-	Everything *bool   `json:"everything,omitzero"` // true: all sessions begun until Before
-	// Before goes with User and Everything: a time in RFC 3339, not in the
-	// future. Default: now.
-	Before *string `json:"before,omitzero"`
-}
-
-// AdminRevoked reports what was revoked. The revocation is as durable as the
-// store.
-type AdminRevoked struct {
-	Scope    string `json:"scope"`             // token, session, user or everything
-	ID       string `json:"id,omitzero"`       // absent for everything
-	Before   string `json:"before,omitzero"`   // only for user and everything
-	Sessions *int   `json:"sessions,omitzero"` // only for user: how many sessions ended
-	Sockets  int    `json:"sockets"`           // how many ended
-}
 
 // revoke answers POST /v1/revoke.
 func (a *admin) revoke(w http.ResponseWriter, r *http.Request) {
@@ -44,7 +21,7 @@ func (a *admin) revoke(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := storing(r)
 	defer cancel()
 	answer, err := a.carryOut(ctx, order)
-	line := []any{"scope", answer.Scope}
+	line := []any{"target", answer.Target}
 	if answer.ID != "" {
 		line = append(line, "id", visible(answer.ID))
 	}
@@ -91,16 +68,16 @@ func (a *admin) failed(w http.ResponseWriter, r *http.Request, what string, err 
 }
 
 // carryOut applies order and returns the result.
-func (a *admin) carryOut(ctx context.Context, order store.Revocation) (answer AdminRevoked, err error) {
+func (a *admin) carryOut(ctx context.Context, order store.Revocation) (answer adminapi.Revoked, err error) {
 	g := a.gateway
-	answer = AdminRevoked{Scope: order.Target.String(), ID: order.ID}
+	answer = adminapi.Revoked{Target: order.Target.String(), ID: order.ID}
 	if !order.Before.IsZero() {
 		// A store keeps times in milliseconds.
 		answer.Before = order.Before.UTC().Format("2006-01-02T15:04:05.000Z07:00")
 	}
 	switch order.Target {
 	case store.TargetSubject:
-		answer.Scope = "user"
+		answer.Target = "user"
 		var sessions int
 		sessions, answer.Sockets, err = g.login.EndUserBefore(ctx, order.ID, order.Before)
 		answer.Sessions = &sessions
@@ -117,11 +94,11 @@ func (a *admin) carryOut(ctx context.Context, order store.Revocation) (answer Ad
 // readRevoke reads the revocation that r asks for, without its Expires. If the
 // body is invalid, readRevoke answers r and returns false.
 func readRevoke(w http.ResponseWriter, r *http.Request, now time.Time) (store.Revocation, bool) {
-	var order AdminRevoke
+	var order adminapi.Revoke
 	if !readJSON(w, r, &order) {
 		return store.Revocation{}, false
 	}
-	revocation, fault := order.revocation(now)
+	revocation, fault := revocationOf(order, now)
 	if fault != "" {
 		problemHandler(http.StatusUnprocessableEntity, "invalid_request", fault)(w, r)
 		return store.Revocation{}, false
@@ -129,8 +106,9 @@ func readRevoke(w http.ResponseWriter, r *http.Request, now time.Time) (store.Re
 	return revocation, true
 }
 
-// revocation returns o as a revocation. If o is invalid, fault says why.
-func (o AdminRevoke) revocation(now time.Time) (r store.Revocation, fault string) {
+// revocationOf returns the revocation that o asks for. If o is invalid, fault
+// says why.
+func revocationOf(o adminapi.Revoke, now time.Time) (r store.Revocation, fault string) {
 	grains := 0
 	for _, named := range []struct {
 		target store.Target
@@ -165,7 +143,7 @@ func (o AdminRevoke) revocation(now time.Time) (r store.Revocation, fault string
 			return store.Revocation{}, "before must be a moment of RFC 3339, such as 2026-01-31T12:00:00Z"
 		}
 		if before.After(now) {
-			return store.Revocation{}, "before lies in the future: whoever logs in until then could not"
+			return store.Revocation{}, "before is in the future: nobody could log in until then"
 		}
 		r.Before = before
 	}

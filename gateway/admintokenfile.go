@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"sync/atomic"
+
+	"wsauth/internal/adminapi"
 )
 
 // An AdminTokenFile is a file with the token for operators, which can be
@@ -14,7 +16,7 @@ type AdminTokenFile struct {
 	hash atomic.Pointer[[sha256.Size]byte]
 }
 
-// OpenAdminTokenFile opens a token file; [ReadAdminToken] says which are
+// OpenAdminTokenFile opens a token file; [adminapi.ReadToken] says which are
 // refused.
 func OpenAdminTokenFile(path string) (*AdminTokenFile, error) {
 	f := &AdminTokenFile{path: path}
@@ -28,7 +30,7 @@ func OpenAdminTokenFile(path string) (*AdminTokenFile, error) {
 // token replaces the old one at once. If Reload returns an error, the old
 // token remains valid.
 func (f *AdminTokenFile) Reload() (changed bool, err error) {
-	token, err := ReadAdminToken(f.path)
+	token, err := adminapi.ReadToken(f.path)
 	if err != nil {
 		return false, err
 	}

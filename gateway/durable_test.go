@@ -95,7 +95,7 @@ func TestEndsWhatTheStoreCannotTake(t *testing.T) {
 			if e := r.call("GET", "/readyz", ""); e.StatusCode != 200 || e.body != `{"status":"degraded"}` {
 				t.Errorf("/readyz: %d %s", e.StatusCode, e.body)
 			}
-			if e := o.call("GET", "/v1/status", ""); !strings.Contains(e.body, `"ready":true`) || !strings.Contains(e.body, `"degraded":true`) || !strings.Contains(e.body, `"held":1`) {
+			if e := o.call("GET", "/v1/status", ""); !strings.Contains(e.body, `"ready":true`) || !strings.Contains(e.body, `"degraded":true`) || !strings.Contains(e.body, `"pending":1`) {
 				t.Errorf("status: %s", e.body)
 			}
 			disk.empty()

@@ -121,7 +121,7 @@ func (h health) Collect(to chan<- prometheus.Metric) {
 	for _, r := range h.gateway.routes.States() {
 		healthy := 0
 		for _, u := range r.Upstreams {
-			if u.Well {
+			if u.Healthy {
 				healthy++
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wsauth"
+	"wsauth/internal/adminapi"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/problem"
 	"wsauth/internal/revindex"
@@ -300,7 +301,7 @@ func TestNumbersInPages(t *testing.T) {
 		},
 		"admin.md": {
 			fmt.Sprintf("A list has %d entries unless `limit` says otherwise, %d at most", defaultPage, maxPage),
-			fmt.Sprintf("must be at least %d characters long", minAdminToken),
+			fmt.Sprintf("must be at least %d characters long", adminapi.MinToken),
 			fmt.Sprintf("`within`, seconds from 1 to %d", maxDrain/time.Second),
 			fmt.Sprintf("after %s from one address, one attempt per %s is checked", words[adminTries], inSeconds(adminTryEvery)),
 		},

@@ -243,7 +243,7 @@ func (s *storm) operate(dice *rand.Rand) {
 	case 1, 2, 3:
 		e = s.operator.call("POST", "/v1/revoke", `{"user":`+user+`}`, jsonType)
 	case 4:
-		e = s.operator.call("GET", "/v1/logins?user="+strings.Trim(user, `"`), "")
+		e = s.operator.call("GET", "/v1/sessions/stored?user="+strings.Trim(user, `"`), "")
 	case 5:
 		e = s.operator.call("GET", "/v1/status", "")
 	default:

@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"wsauth/gateway"
+	"wsauth/internal/adminapi"
 	"wsauth/internal/errtext"
 )
 
@@ -40,21 +40,21 @@ func (c *drainCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var order gateway.AdminDrain
+	var order adminapi.Drain
 	if seconds := int64(c.Within / time.Second); seconds > 0 {
 		order.Within = &seconds
 	}
-	var begun gateway.AdminDraining
-	if err := o.post(ctx, "/v1/drain", order, &begun); err != nil {
+	var draining adminapi.Draining
+	if err := o.post(ctx, "/v1/drain", order, &draining); err != nil {
 		return err
 	}
-	within := time.Duration(begun.Within) * time.Second
+	within := time.Duration(draining.Within) * time.Second
 	if c.JSON {
-		if err := printJSON(os.Stdout, begun); err != nil {
+		if err := printJSON(os.Stdout, draining); err != nil {
 			return err
 		}
 	} else {
-		fmt.Printf("No new sockets are accepted;  %s within %s.\n", errtext.Count(begun.Sockets, "open socket")+" will end", within)
+		fmt.Printf("No new sockets are accepted;  %s within %s.\n", errtext.Count(draining.Sockets, "open socket")+" will end", within)
 	}
 	if c.NoWait {
 		return nil
@@ -74,11 +74,11 @@ func (c *drainCmd) Run(ctx context.Context) error {
 
 // awaitDrained waits until no socket is open, and returns the status of the
 // server.
-func awaitDrained(ctx context.Context, o *operator) (gateway.AdminStatus, error) {
+func awaitDrained(ctx context.Context, o *operator) (adminapi.Status, error) {
 	tick := time.NewTicker(drainedEvery)
 	defer tick.Stop()
 	for {
-		var s gateway.AdminStatus
+		var s adminapi.Status
 		err := o.get(ctx, "/v1/status", nil, &s)
 		if err == nil && s.Open.Sockets == 0 {
 			return s, nil

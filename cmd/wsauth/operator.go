@@ -17,9 +17,10 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"wsauth/gateway"
+	"wsauth/internal/adminapi"
 	"wsauth/internal/config"
 	"wsauth/internal/inspect"
+	"wsauth/internal/privatesock"
 	"wsauth/internal/server"
 )
 
@@ -58,7 +59,7 @@ func (at serverAt) operator() (*operator, error) {
 	if err != nil {
 		return nil, err
 	}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return gateway.DialPrivate(ctx, path) }
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return privatesock.Dial(ctx, path) }
 	return newOperator("http://localhost", path, "", &http.Transport{DialContext: dial}), nil
 }
 
@@ -102,7 +103,7 @@ func (at serverAt) onPort() (*operator, error) {
 	if at.TokenFile == "" {
 		return nil, errors.New("--admin-url needs --token-file=FILE with the operators' token")
 	}
-	token, err := gateway.ReadAdminToken(at.TokenFile)
+	token, err := adminapi.ReadToken(at.TokenFile)
 	if err != nil {
 		return nil, fmt.Errorf("--token-file: %w", err)
 	}

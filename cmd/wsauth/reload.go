@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"wsauth/gateway"
+	"wsauth/internal/adminapi"
 	"wsauth/internal/errtext"
 	"wsauth/internal/inspect"
 )
@@ -36,8 +36,8 @@ func (c *reloadCmd) Run(ctx context.Context) error {
 		return err
 	}
 	o.client.Timeout = reloadPatience
-	var done gateway.AdminReloaded
-	if err := o.post(ctx, "/v1/reload", gateway.AdminReload{Confirm: c.Confirm}, &done); err != nil {
+	var done adminapi.Reloaded
+	if err := o.post(ctx, "/v1/reload", adminapi.Reload{Confirm: c.Confirm}, &done); err != nil {
 		return err
 	}
 	if c.JSON {

@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"wsauth/gateway"
+	"wsauth/internal/adminapi"
 	"wsauth/internal/await"
 	"wsauth/internal/errtext"
 	"wsauth/internal/inspect"
@@ -21,7 +21,7 @@ type revokeCmd struct {
 	Session    string `xor:"what" required:"" placeholder:"SID" help:"One session, by its sid: its tokens and its sockets."`
 	User       string `xor:"what" required:"" placeholder:"NAME" help:"All sessions of a user. Names of identity providers' users include the namespace, as in okta|ada."`
 	Everything bool   `xor:"what" required:"" help:"Everything: all users must log in again. Asks for confirmation unless --yes is set."`
-	Before     string `placeholder:"TIME" help:"With --user and --everything: only what began until this time, such as 2026-01-31T12:00:00Z (default: now)."`
+	Before     string `placeholder:"TIME" help:"With --user and --everything: only what started until this time, such as 2026-01-31T12:00:00Z (default: now)."`
 	Yes        bool   `help:"Do not ask for confirmation."`
 	JSON       bool   `help:"Print JSON, for programs."`
 }
@@ -60,7 +60,7 @@ func (c *revokeCmd) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	var done gateway.AdminRevoked
+	var done adminapi.Revoked
 	if err := o.post(ctx, "/v1/revoke", c.order(), &done); err != nil {
 		return err
 	}
@@ -72,14 +72,14 @@ func (c *revokeCmd) Run(ctx context.Context) error {
 }
 
 // order returns the request that the flags describe.
-func (c *revokeCmd) order() gateway.AdminRevoke {
+func (c *revokeCmd) order() adminapi.Revoke {
 	given := func(s string) *string {
 		if s == "" {
 			return nil
 		}
 		return &s
 	}
-	order := gateway.AdminRevoke{Token: given(c.Token), Session: given(c.Session), User: given(c.User), Before: given(c.Before)}
+	order := adminapi.Revoke{Token: given(c.Token), Session: given(c.Session), User: given(c.User), Before: given(c.Before)}
 	if c.Everything {
 		order.Everything = &c.Everything
 	}
@@ -87,34 +87,34 @@ func (c *revokeCmd) order() gateway.AdminRevoke {
 }
 
 // inWords describes what has ended.
-func inWords(done gateway.AdminRevoked) string {
+func inWords(done adminapi.Revoked) string {
 	name := inspect.Printable(done.ID)
 	sockets := errtext.Count(done.Sockets, "open socket") + " ended"
-	switch done.Scope {
+	switch done.Target {
 	case "token":
 		return fmt.Sprintf("The token %s is revoked; %s.", name, sockets)
 	case "session":
 		return fmt.Sprintf("The session %s has ended; %s.", name, sockets)
 	case "user":
-		logins := 0
+		sessions := 0
 		if done.Sessions != nil {
-			logins = *done.Sessions
+			sessions = *done.Sessions
 		}
-		return fmt.Sprintf("Everything that %s began until %s is revoked: %s and %s.", name, inspect.Printable(done.Before), errtext.Count(logins, "login"), sockets)
+		return fmt.Sprintf("Everything that %s started until %s is revoked: %s and %s.", name, inspect.Printable(done.Before), errtext.Count(sessions, "session"), sockets)
 	}
-	return fmt.Sprintf("Everything that began until %s is revoked; %s.", inspect.Printable(done.Before), sockets)
+	return fmt.Sprintf("Everything that started until %s is revoked; %s.", inspect.Printable(done.Before), sockets)
 }
 
 // confirm asks for confirmation on the terminal.
 func (c *revokeCmd) confirm(ctx context.Context, o *operator) error {
 	if !isTerminal(os.Stdin) {
-		return errors.New("--everything ends every login: without a terminal it needs --yes")
+		return errors.New("--everything ends every session: without a terminal it needs --yes")
 	}
-	var s gateway.AdminStatus
+	var s adminapi.Status
 	if err := o.get(ctx, "/v1/status", nil, &s); err != nil {
 		return err
 	}
-	return confirm(ctx, os.Stdin, os.Stderr, fmt.Sprintf("This ends every login, and up to %s that are now open.", errtext.Count(s.Open.Sockets, "socket")))
+	return confirm(ctx, os.Stdin, os.Stderr, fmt.Sprintf("This ends every session, and up to %s that are now open.", errtext.Count(s.Open.Sockets, "socket")))
 }
 
 // confirm prints a warning and requires a word as confirmation.

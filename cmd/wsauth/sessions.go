@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"wsauth"
-	"wsauth/gateway"
+	"wsauth/internal/adminapi"
 	"wsauth/internal/errtext"
 	"wsauth/internal/inspect"
 )
@@ -45,9 +45,9 @@ func (c *sessionsCmd) Run(ctx context.Context) error {
 	if c.User != "" {
 		query.Set("user", c.User)
 	}
-	var sessions []gateway.AdminSession
+	var sessions []adminapi.Session
 	err = pages(query, func(query url.Values) (string, error) {
-		var page gateway.AdminSessions
+		var page adminapi.Sessions
 		err := o.get(ctx, "/v1/sessions", query, &page)
 		sessions = append(sessions, page.Sessions...)
 		return page.Next, err
@@ -55,13 +55,13 @@ func (c *sessionsCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var logins gateway.AdminLogins
+	var stored adminapi.StoredSessions
 	if c.User != "" {
-		if err := o.get(ctx, "/v1/logins", query, &logins); err != nil {
+		if err := o.get(ctx, "/v1/sessions/stored", query, &stored); err != nil {
 			return err
 		}
 	}
-	return printList(os.Stdout, c.JSON, "USER\tSESSION\tSOCKETS\tSINCE\tLAST USED\tFROM\tPROGRAM", merge(sessions, logins.Logins))
+	return printList(os.Stdout, c.JSON, "USER\tSESSION\tSOCKETS\tSTARTED\tLAST USED\tFROM\tPROGRAM", merge(sessions, stored.Sessions))
 }
 
 // pages calls ask for one page after the other.
@@ -84,8 +84,9 @@ type listed struct {
 	SID     string `json:"sid,omitzero"`
 	JTI     string `json:"jti,omitzero"` // if there is no sid
 	Sockets int    `json:"sockets"`
-	// Beginning of the session, or of its oldest socket.
-	Since   int64  `json:"since"`
+	// When the session started or, if the store does not have it, when its
+	// oldest socket was opened.
+	Started int64  `json:"started"`
 	Used    int64  `json:"used,omitzero"`    // for sessions of the store
 	Expires int64  `json:"expires,omitzero"` // for sessions of the store
 	Remote  string `json:"remote"`
@@ -97,31 +98,31 @@ func (l listed) row() string {
 	if id == "" && l.JTI != "" {
 		id = "token " + l.JTI
 	}
-	return fmt.Sprintf("%s\t%s\t%d\t%s\t%s\t%s\t%s", cell(l.Sub), cell(id), l.Sockets, moment(l.Since), moment(l.Used), cell(l.Remote), cell(l.Agent))
+	return fmt.Sprintf("%s\t%s\t%d\t%s\t%s\t%s\t%s", cell(l.Sub), cell(id), l.Sockets, moment(l.Started), moment(l.Used), cell(l.Remote), cell(l.Agent))
 }
 
 // merge returns the sessions of the store, and those with open sockets that
 // are not among them.
-func merge(sessions []gateway.AdminSession, logins []gateway.AdminLogin) []row {
+func merge(sessions []adminapi.Session, stored []adminapi.StoredSession) []row {
 	var all []row
-	on := map[string]bool{}
-	for _, l := range logins {
-		on[l.SID] = true
-		all = append(all, listed{Sub: l.Sub, SID: l.SID, Sockets: l.Sockets, Since: l.Began, Used: l.Used, Expires: l.Expires, Remote: l.Remote, Agent: l.Agent})
+	isStored := map[string]bool{}
+	for _, l := range stored {
+		isStored[l.SID] = true
+		all = append(all, listed{Sub: l.Sub, SID: l.SID, Sockets: l.Sockets, Started: l.Started, Used: l.Used, Expires: l.Expires, Remote: l.Remote, Agent: l.Agent})
 	}
 	for _, s := range sessions {
-		if s.SID == "" || !on[s.SID] {
-			all = append(all, listed{Sub: s.Sub, SID: s.SID, JTI: s.JTI, Sockets: s.Sockets, Since: s.Since, Remote: s.Remote})
+		if s.SID == "" || !isStored[s.SID] {
+			all = append(all, listed{Sub: s.Sub, SID: s.SID, JTI: s.JTI, Sockets: s.Sockets, Started: s.Opened, Remote: s.Remote})
 		}
 	}
 	return all
 }
 
 // socketRow is an open socket in the output.
-type socketRow gateway.AdminSocket
+type socketRow adminapi.Socket
 
 func (s socketRow) row() string {
-	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", cell(s.Sub), cell(s.SID), cell(s.JTI), cell(s.Route), cell(s.Upstream), cell(s.Remote), moment(s.Since), moment(s.Expires), cell(s.Kind))
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", cell(s.Sub), cell(s.SID), cell(s.JTI), cell(s.Route), cell(s.Upstream), cell(s.Remote), moment(s.Opened), moment(s.Expires), cell(s.Kind))
 }
 
 func (c *sessionsCmd) sockets(ctx context.Context, o *operator) error {
@@ -131,7 +132,7 @@ func (c *sessionsCmd) sockets(ctx context.Context, o *operator) error {
 	}
 	var all []row
 	err := pages(query, func(query url.Values) (string, error) {
-		var page gateway.AdminSockets
+		var page adminapi.Sockets
 		err := o.get(ctx, "/v1/sockets", query, &page)
 		for _, s := range page.Sockets {
 			all = append(all, socketRow(s))
@@ -141,7 +142,7 @@ func (c *sessionsCmd) sockets(ctx context.Context, o *operator) error {
 	if err != nil {
 		return err
 	}
-	return printList(os.Stdout, c.JSON, "USER\tSESSION\tTOKEN\tROUTE\tUPSTREAM\tFROM\tSINCE\tEXPIRES\tKIND", all)
+	return printList(os.Stdout, c.JSON, "USER\tSESSION\tTOKEN\tROUTE\tUPSTREAM\tFROM\tOPENED\tEXPIRES\tKIND", all)
 }
 
 // A row is an entry of a list: a JSON object, or cells separated by tabs.
@@ -201,7 +202,7 @@ func (c *statusCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var s gateway.AdminStatus
+	var s adminapi.Status
 	if err := o.get(ctx, "/v1/status", nil, &s); err != nil {
 		return err
 	}
@@ -214,8 +215,8 @@ func (c *statusCmd) Run(ctx context.Context) error {
 	if r := s.Revocations; r.Limit > 0 {
 		fmt.Printf("revoked   %d of %d entries of the log are in use\n", r.Entries, r.Limit)
 	}
-	if s.Revocations.Held > 0 {
-		fmt.Printf("held      %s, not in the store yet: a restart may lose them\n", errtext.Count(s.Revocations.Held, "revocation"))
+	if s.Revocations.Pending > 0 {
+		fmt.Printf("pending   %s, not in the store yet: a restart may lose them\n", errtext.Count(s.Revocations.Pending, "revocation"))
 	}
 	fmt.Printf("open      %s of %s and %s\n", errtext.Count(s.Open.Sockets, "socket"), errtext.Count(s.Open.Sessions, "session"), errtext.Count(s.Open.Users, "user"))
 	fmt.Printf("          %s longer than a second\n", errtext.Count(s.Open.Requests, "request"))
@@ -226,14 +227,14 @@ func (c *statusCmd) Run(ctx context.Context) error {
 		}
 		fmt.Printf("route     %s: %s\n", inspect.Printable(r.Host+r.Path), cell(asks))
 		for _, u := range r.Upstreams {
-			fmt.Printf("  to      %s: %s\n", inspect.Printable(u.Address), map[bool]string{true: "well", false: "not well, and passed over"}[u.Well])
+			fmt.Printf("  to      %s: %s\n", inspect.Printable(u.Address), map[bool]string{true: "healthy", false: "unhealthy, gets no requests"}[u.Healthy])
 		}
 	}
 	return nil
 }
 
 // readiness tells whether a server accepts clients, and why not.
-func readiness(s gateway.AdminStatus) string {
+func readiness(s adminapi.Status) string {
 	switch {
 	case s.Ready && s.Degraded:
 		return "yes, but degraded: the store accepts no revocations now"

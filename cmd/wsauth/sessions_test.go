@@ -16,13 +16,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"wsauth/gateway"
+	"wsauth/internal/adminapi"
 )
 
 // No terminal obeys what is printed of names, and JSON stays the same.
 func TestListsAreShownAndNotObeyed(t *testing.T) {
 	const name = "a\x1b]0;x\x07\r\n\u202e\u009b1m\tb"
-	all := merge([]gateway.AdminSession{{Sub: name, JTI: name, Remote: name}}, []gateway.AdminLogin{{Sub: name, SID: name, Remote: name, Agent: name}})
+	all := merge([]adminapi.Session{{Sub: name, JTI: name, Remote: name}}, []adminapi.StoredSession{{Sub: name, SID: name, Remote: name, Agent: name}})
 	all = append(all, socketRow{Sub: name, SID: name, JTI: name, Route: name, Upstream: name, Remote: name})
 	for _, asJSON := range []bool{false, true} {
 		var b strings.Builder
@@ -44,7 +44,7 @@ func TestListsAreShownAndNotObeyed(t *testing.T) {
 			t.Errorf("%v, %v", read, err)
 		}
 	}
-	if done := inWords(gateway.AdminRevoked{Scope: "user", ID: name, Before: name}); strings.ContainsAny(done, "\x1b\x07\r\n\u202e") || !strings.Contains(done, `a\u001b]0;x`) {
+	if done := inWords(adminapi.Revoked{Target: "user", ID: name, Before: name}); strings.ContainsAny(done, "\x1b\x07\r\n\u202e") || !strings.Contains(done, `a\u001b]0;x`) {
 		t.Errorf("%q", done)
 	}
 }
@@ -52,10 +52,10 @@ func TestListsAreShownAndNotObeyed(t *testing.T) {
 // Logins and open sessions of one user are listed once each.
 func TestLoginsAndSessionsAreMerged(t *testing.T) {
 	all := merge(
-		[]gateway.AdminSession{{SID: "s1", Sockets: 2, Since: 5}, {SID: "s3", Sockets: 1, Since: 6}, {JTI: "j", Sockets: 1}, {Sockets: 1}},
-		[]gateway.AdminLogin{{SID: "s1", Sockets: 2, Began: 1, Used: 3}, {SID: "s2", Began: 2}},
+		[]adminapi.Session{{SID: "s1", Sockets: 2, Opened: 5}, {SID: "s3", Sockets: 1, Opened: 6}, {JTI: "j", Sockets: 1}, {Sockets: 1}},
+		[]adminapi.StoredSession{{SID: "s1", Sockets: 2, Started: 1, Used: 3}, {SID: "s2", Started: 2}},
 	)
-	want := []row{listed{SID: "s1", Sockets: 2, Since: 1, Used: 3}, listed{SID: "s2", Since: 2}, listed{SID: "s3", Sockets: 1, Since: 6}, listed{JTI: "j", Sockets: 1}, listed{Sockets: 1}}
+	want := []row{listed{SID: "s1", Sockets: 2, Started: 1, Used: 3}, listed{SID: "s2", Started: 2}, listed{SID: "s3", Sockets: 1, Started: 6}, listed{JTI: "j", Sockets: 1}, listed{Sockets: 1}}
 	if fmt.Sprint(all) != fmt.Sprint(want) {
 		t.Errorf("%v, want %v", all, want)
 	}
@@ -118,7 +118,7 @@ func TestOperatorOfStrangeServers(t *testing.T) {
 			fmt.Fprint(w, tt.body)
 		}))
 		o := newOperator(server.URL, "HERE", "token", &http.Transport{DisableKeepAlives: true})
-		var s gateway.AdminStatus
+		var s adminapi.Status
 		err := o.get(t.Context(), "/v1/status", nil, &s)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\x1b") {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)

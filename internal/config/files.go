@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"wsauth/gateway"
+	"wsauth/internal/adminapi"
 	"wsauth/internal/certfile"
 	"wsauth/login"
 )
@@ -27,7 +27,7 @@ func (b *build) checkFiles() {
 		}
 	}
 	if s.Admin.TokenFile != "" {
-		if _, err := gateway.ReadAdminToken(s.Admin.TokenFile); err != nil {
+		if _, err := adminapi.ReadToken(s.Admin.TokenFile); err != nil {
 			b.report("admin.token_file", "%v", err)
 		}
 	}

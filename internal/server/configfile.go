@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"wsauth/gateway"
+	"wsauth/internal/adminapi"
 	"wsauth/internal/await"
 	"wsauth/internal/config"
 	"wsauth/internal/errtext"
@@ -76,7 +77,7 @@ func (f *configFile) part(settings config.Settings, g routeUpdater) *part {
 // reload applies the current content of the file. If there is any fault,
 // nothing changes. If the file was not read on request, reload does nothing if
 // its content is the same.
-func (f *configFile) reload(ctx context.Context, r reloadRequest) (done gateway.AdminReloaded) {
+func (f *configFile) reload(ctx context.Context, r reloadRequest) (done adminapi.Reloaded) {
 	const unchanged = "the configuration is unchanged"
 	before := f.text
 	d, err := f.read(ctx)

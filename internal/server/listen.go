@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"wsauth/gateway"
+	"wsauth/internal/adminapi"
 	"wsauth/internal/await"
 	"wsauth/internal/certfile"
 	"wsauth/internal/config"
@@ -127,7 +127,7 @@ func (c *certificate) part() *part {
 	return &part{name: "certificate", file: c.files.Cert, watchers: c.watchers, inPlace: true, reload: c.reload}
 }
 
-func (c *certificate) reload(ctx context.Context, _ reloadRequest) (done gateway.AdminReloaded) {
+func (c *certificate) reload(ctx context.Context, _ reloadRequest) (done adminapi.Reloaded) {
 	if _, err := await.Do(ctx, func() (struct{}, error) { return struct{}{}, c.Reload() }); err != nil {
 		c.log.Error("the certificate is unchanged", "err", err)
 		done.Faults = append(done.Faults, errtext.Of(err))

@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"wsauth/gateway"
+	"wsauth/internal/adminapi"
 	"wsauth/internal/config"
 	"wsauth/internal/connlimit"
 	"wsauth/internal/errtext"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/privatesock"
 )
 
 // openOperators starts the services for operators. They run until the gateway
@@ -70,9 +72,9 @@ func (s *Server) serveAdmin(ctx context.Context) (err error) {
 	}()
 	c := gateway.AdminConfig{Version: s.version, Host: s.settings.Admin.Host, Reload: s.reloads.order}
 	if path := AdminSocket(s.settings.Admin.Socket, s.dir); path != "" {
-		l, err := gateway.ListenPrivate(ctx, path)
+		l, err := privatesock.Listen(ctx, path)
 		switch {
-		case errors.Is(err, gateway.ErrInUse):
+		case errors.Is(err, privatesock.ErrInUse):
 			return fmt.Errorf("%w: stop it, or choose another socket with --admin-socket=PATH", err)
 		case err != nil:
 			return fmt.Errorf("the operators' socket: %w; choose another with --admin-socket=PATH, or disable it with --admin-socket=off", err)
@@ -123,7 +125,7 @@ func (s *Server) listenAdmin(ctx context.Context) (net.Listener, *gateway.AdminT
 		_ = l.Close()
 		return nil, nil, fmt.Errorf("admin.listen: other machines can reach %s: name an address of this machine only, such as 127.0.0.1:9091", admin.Listen)
 	}
-	p := &part{name: "token of the operators", file: admin.TokenFile, reload: func(context.Context, reloadRequest) gateway.AdminReloaded {
+	p := &part{name: "token of the operators", file: admin.TokenFile, reload: func(context.Context, reloadRequest) adminapi.Reloaded {
 		return reloadToken(file, admin.TokenFile, s.log)
 	}}
 	if s.settings.Watch {
@@ -134,7 +136,7 @@ func (s *Server) listenAdmin(ctx context.Context) (net.Listener, *gateway.AdminT
 }
 
 // reloadToken reads the operators' token again.
-func reloadToken(file *gateway.AdminTokenFile, name string, log *slog.Logger) (done gateway.AdminReloaded) {
+func reloadToken(file *gateway.AdminTokenFile, name string, log *slog.Logger) (done adminapi.Reloaded) {
 	changed, err := file.Reload()
 	switch {
 	case err != nil:

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"wsauth/gateway"
+	"wsauth/internal/adminapi"
 	"wsauth/internal/config"
 )
 
@@ -32,7 +32,7 @@ type part struct {
 
 	// reload reads the files and applies them, or changes nothing. It logs
 	// what it does, and returns the same for an operator.
-	reload func(context.Context, reloadRequest) gateway.AdminReloaded
+	reload func(context.Context, reloadRequest) adminapi.Reloaded
 
 	// finish completes what the last reload could not complete, and reports
 	// whether it must be called again. It may be nil.
@@ -59,7 +59,7 @@ type reloader struct {
 // A reloadOrder is a request of an operator.
 type reloadOrder struct {
 	confirm bool
-	answer  chan<- gateway.AdminReloaded // buffered
+	answer  chan<- adminapi.Reloaded // buffered
 }
 
 // A fileChange is a change of a file of a part.
@@ -145,9 +145,9 @@ func (r *reloader) changed(ctx context.Context, c fileChange) {
 }
 
 // reload reads some parts again.
-func (r *reloader) reload(ctx context.Context, request reloadRequest, parts ...*part) gateway.AdminReloaded {
+func (r *reloader) reload(ctx context.Context, request reloadRequest, parts ...*part) adminapi.Reloaded {
 	defer notifyReloading(r.log)()
-	var all gateway.AdminReloaded
+	var all adminapi.Reloaded
 	for _, p := range parts {
 		p.warned = false
 		one := p.reload(ctx, request)
@@ -161,19 +161,19 @@ func (r *reloader) reload(ctx context.Context, request reloadRequest, parts ...*
 
 // order reads all parts again for an operator. It implements
 // [gateway.AdminConfig.Reload].
-func (r *reloader) order(ctx context.Context, order gateway.AdminReload) (gateway.AdminReloaded, error) {
-	answer := make(chan gateway.AdminReloaded, 1)
+func (r *reloader) order(ctx context.Context, order adminapi.Reload) (adminapi.Reloaded, error) {
+	answer := make(chan adminapi.Reloaded, 1)
 	select {
 	case r.orders <- reloadOrder{order.Confirm, answer}:
 	case <-r.ended:
-		return gateway.AdminReloaded{}, errStopping
+		return adminapi.Reloaded{}, errStopping
 	case <-ctx.Done():
-		return gateway.AdminReloaded{}, fmt.Errorf("another reload takes too long: %w", ctx.Err())
+		return adminapi.Reloaded{}, fmt.Errorf("another reload takes too long: %w", ctx.Err())
 	}
 	select {
 	case done := <-answer:
 		return done, nil
 	case <-r.ended:
-		return gateway.AdminReloaded{}, errStopping
+		return adminapi.Reloaded{}, errStopping
 	}
 }

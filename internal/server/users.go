@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"wsauth/gateway"
+	"wsauth/internal/adminapi"
 	"wsauth/internal/config"
 	"wsauth/internal/errtext"
 	"wsauth/login"
@@ -113,7 +114,7 @@ func endSessions(ctx context.Context, g *gateway.Gateway, users *userFile, chang
 // part returns the user file as a part of the reloader.
 func (u *userFile) part(g *gateway.Gateway, watch bool) *part {
 	p := &part{name: "users", file: u.file}
-	p.reload = func(ctx context.Context, r reloadRequest) gateway.AdminReloaded { return u.reload(ctx, g, r) }
+	p.reload = func(ctx context.Context, r reloadRequest) adminapi.Reloaded { return u.reload(ctx, g, r) }
 	p.finish = func(ctx context.Context) bool { return u.finish(ctx, g) }
 	if watch {
 		p.watchers = []*config.Watcher{u.watcher}
@@ -123,7 +124,7 @@ func (u *userFile) part(g *gateway.Gateway, watch bool) *part {
 
 // reload applies the current content of the file, and ends the sessions of
 // users who have changed.
-func (u *userFile) reload(ctx context.Context, g *gateway.Gateway, r reloadRequest) (done gateway.AdminReloaded) {
+func (u *userFile) reload(ctx context.Context, g *gateway.Gateway, r reloadRequest) (done adminapi.Reloaded) {
 	const unchanged = "the users are unchanged"
 	changes, err := u.Reload(r.confirmed)
 	switch {

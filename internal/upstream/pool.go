@@ -125,7 +125,7 @@ func (p *Pool) Healthy() (healthy, all int) {
 // A State is the state of a server.
 type State struct {
 	Address string // as configured
-	Well    bool   // the server is healthy
+	Healthy bool
 }
 
 // States returns the state of each server, in the order of the configuration.

@@ -41,8 +41,8 @@ func TestTooManyOpen(t *testing.T) {
 				}
 				p.checks[0].learn(p.checks[0].ask(t.Context()))
 			}
-			if well, all := p.Healthy(); well != all {
-				t.Errorf("%d of %d are well", well, all)
+			if healthy, all := p.Healthy(); healthy != all {
+				t.Errorf("%d of %d are healthy", healthy, all)
 			}
 		})
 	}

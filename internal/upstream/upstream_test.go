@@ -185,7 +185,7 @@ func TestR15_Hang(t *testing.T) {
 	if _, err := p.Open(ctx, handshake(t)); !errors.Is(err, gone) {
 		t.Errorf("who asked is gone: %v", err)
 	}
-	if well, _ := p.Healthy(); well != 1 {
+	if healthy, _ := p.Healthy(); healthy != 1 {
 		t.Error("a client that leaves makes the upstream look ill")
 	}
 }
@@ -228,8 +228,8 @@ func TestFailOver(t *testing.T) {
 	if na.Load()+nb.Load() != each || bytesA.Load()+bytesB.Load() != 5*each || na.Load() < each/4 || nb.Load() < each/4 {
 		t.Errorf("%d and %d requests with %d and %d bytes", na.Load(), nb.Load(), bytesA.Load(), bytesB.Load())
 	}
-	if well, all := p.Healthy(); well != 2 || all != 3 {
-		t.Errorf("%d of %d are well", well, all)
+	if healthy, all := p.Healthy(); healthy != 2 || all != 3 {
+		t.Errorf("%d of %d are healthy", healthy, all)
 	}
 	none := newPool(t, "http://127.0.0.1:1", "unix:/nowhere/s")
 	for range 2 { // also when both are known to be down
@@ -269,8 +269,8 @@ func TestR15_AskNow(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = a.Conn.Close()
-		if well, _ := p.Healthy(); well != 1 {
-			t.Errorf("%d are well, want 1", well)
+		if healthy, _ := p.Healthy(); healthy != 1 {
+			t.Errorf("%d are healthy, want 1", healthy)
 		}
 	}
 	if _, err := newPool(t, "http://127.0.0.1:1").AskNow(t.Context(), handshake(t)); !errors.Is(err, ErrUnreachable) || errors.Is(err, ErrWait) {

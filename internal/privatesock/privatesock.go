@@ -1,4 +1,6 @@
-package gateway
+// Package privatesock listens on and dials Unix sockets that only the current
+// user can open.
+package privatesock
 
 import (
 	"context"
@@ -19,12 +21,12 @@ import (
 // ErrInUse means that another server already listens on a Unix socket.
 var ErrInUse = errors.New("another server listens there")
 
-// ListenPrivate listens on a Unix socket that only the current user can open
+// Listen listens on a Unix socket that only the current user can open
 // (mode 0600). The folder of path must not be writable by others.
-// ListenPrivate replaces the socket of a server that is no longer running. It
-// fails with [ErrInUse] if the server is running, and with another error if
-// path is not a socket. Close removes the socket.
-func ListenPrivate(ctx context.Context, path string) (net.Listener, error) {
+// Listen replaces the socket of a server that is no longer running. It fails
+// with [ErrInUse] if the server is running, and with another error if path is
+// not a socket. Close removes the socket.
+func Listen(ctx context.Context, path string) (net.Listener, error) {
 	dir := filepath.Dir(path)
 	folder, err := keyfile.OpenFolder(dir)
 	if err != nil {
@@ -57,7 +59,7 @@ func ListenPrivate(ctx context.Context, path string) (net.Listener, error) {
 	if err != nil {
 		return nil, errors.Join(err, bound.Close())
 	}
-	return &privateListener{UnixListener: bound, path: path, made: info}, nil
+	return &listener{UnixListener: bound, path: path, made: info}, nil
 }
 
 // mayReplace returns an error if a socket must not be created at path.
@@ -70,11 +72,11 @@ func mayReplace(ctx context.Context, path string) error {
 		return err
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("%s is there, and is no socket", path)
+		return fmt.Errorf("%s exists and is not a socket", path)
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	conn, err := DialPrivate(ctx, path)
+	conn, err := Dial(ctx, path)
 	switch {
 	case err == nil:
 		return errors.Join(fmt.Errorf("%s: %w", path, ErrInUse), conn.Close())
@@ -90,7 +92,7 @@ const maxSocketPath = 103
 
 func cannotBind(path, made string, err error) error {
 	if len(made) > maxSocketPath && errors.Is(err, syscall.EINVAL) {
-		return fmt.Errorf("%s: the path is too long for a socket: it may have %d bytes", path, maxSocketPath-(len(made)-len(path)))
+		return fmt.Errorf("%s: the path is too long for a socket: at most %d bytes", path, maxSocketPath-(len(made)-len(path)))
 	}
 	return fmt.Errorf("%s: %w", path, err)
 }
@@ -104,28 +106,28 @@ func noAbstract(path string) string {
 	return path
 }
 
-// A privateListener removes its socket file when it is closed, unless the file
+// A listener removes its socket file when it is closed, unless the file
 // has been replaced.
-type privateListener struct {
+type listener struct {
 	*net.UnixListener
 	path   string
 	made   fs.FileInfo
 	remove sync.Once
 }
 
-func (l *privateListener) Close() error {
+func (l *listener) Close() error {
 	l.remove.Do(func() {
 		if info, err := os.Lstat(l.path); err == nil && os.SameFile(info, l.made) {
-			_ = os.Remove(l.path) // the next ListenPrivate replaces a file that is left behind
+			_ = os.Remove(l.path) // the next Listen replaces a file that is left behind
 		}
 	})
 	return l.UnixListener.Close()
 }
 
 // Addr returns the path of the socket.
-func (l *privateListener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
+func (l *listener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
 
-// DialPrivate connects to a socket that ListenPrivate has opened.
-func DialPrivate(ctx context.Context, path string) (net.Conn, error) {
+// Dial connects to a socket that Listen has opened.
+func Dial(ctx context.Context, path string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "unix", noAbstract(path))
 }

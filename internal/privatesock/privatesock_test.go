@@ -1,6 +1,6 @@
 //go:build unix
 
-package gateway
+package privatesock
 
 import (
 	"errors"
@@ -12,11 +12,22 @@ import (
 	"testing"
 )
 
-func TestListenPrivate(t *testing.T) {
+// shortDir returns a folder whose name leaves room for that of a socket.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func TestListen(t *testing.T) {
 	dir := shortDir(t)
 	path := filepath.Join(dir, "admin.sock")
 	defer syscall.Umask(syscall.Umask(0)) // which lets a socket be open to everybody
-	l, err := ListenPrivate(t.Context(), path)
+	l, err := Listen(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +41,7 @@ func TestListenPrivate(t *testing.T) {
 	if names, err := os.ReadDir(dir); err != nil || len(names) != 1 {
 		t.Errorf("the folder holds %v, %v", names, err)
 	}
-	if _, err := ListenPrivate(t.Context(), path); !errors.Is(err, ErrInUse) {
+	if _, err := Listen(t.Context(), path); !errors.Is(err, ErrInUse) {
 		t.Errorf("of two servers the second: %v", err)
 	}
 	accepted := make(chan error, 1)
@@ -52,10 +63,10 @@ func TestListenPrivate(t *testing.T) {
 	}
 }
 
-// TestListenPrivateReplacesAStaleSocket checks that the socket of a killed
+// TestListenReplacesAStaleSocket checks that the socket of a killed
 // server is replaced, and that a replaced server does not remove the new
 // socket.
-func TestListenPrivateReplacesAStaleSocket(t *testing.T) {
+func TestListenReplacesAStaleSocket(t *testing.T) {
 	dir := shortDir(t)
 	path := filepath.Join(dir, "admin.sock")
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -66,14 +77,14 @@ func TestListenPrivateReplacesAStaleSocket(t *testing.T) {
 	if err := stale.Close(); err != nil {
 		t.Fatal(err)
 	}
-	first, err := ListenPrivate(t.Context(), path)
+	first, err := Listen(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	second, err := ListenPrivate(t.Context(), path)
+	second, err := Listen(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,15 +102,15 @@ func TestListenPrivateReplacesAStaleSocket(t *testing.T) {
 	}
 }
 
-func TestListenPrivateRefuses(t *testing.T) {
+func TestListenRefuses(t *testing.T) {
 	for name, tt := range map[string]struct {
 		prepare func(dir string) error
 		path    string
 		want    string
 	}{
-		"a file":              {func(dir string) error { return os.WriteFile(dir+"/s", []byte("precious"), 0o600) }, "s", "is no socket"},
-		"a folder":            {func(dir string) error { return os.Mkdir(dir+"/s", 0o700) }, "s", "is no socket"},
-		"a link":              {func(dir string) error { return os.Symlink("elsewhere", dir+"/s") }, "s", "is no socket"},
+		"a file":              {func(dir string) error { return os.WriteFile(dir+"/s", []byte("precious"), 0o600) }, "s", "is not a socket"},
+		"a folder":            {func(dir string) error { return os.Mkdir(dir+"/s", 0o700) }, "s", "is not a socket"},
+		"a link":              {func(dir string) error { return os.Symlink("elsewhere", dir+"/s") }, "s", "is not a socket"},
 		"a folder for others": {func(dir string) error { return os.Chmod(dir, 0o777) }, "s", "chmod go-w"},
 		"no folder":           {func(string) error { return nil }, "none/s", "no such file"},
 		"a long path":         {func(string) error { return nil }, strings.Repeat("x", 120), "too long for a socket"},
@@ -118,7 +129,7 @@ func TestListenPrivateRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		l, err := ListenPrivate(t.Context(), filepath.Join(dir, tt.path))
+		l, err := Listen(t.Context(), filepath.Join(dir, tt.path))
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want a refusal with %q", name, err, tt.want)
 		}
