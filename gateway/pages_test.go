@@ -117,7 +117,7 @@ func TestSecurityPageLimits(t *testing.T) {
 		t.Errorf("no test holds %q", row)
 	}
 
-	if want := fmt.Sprintf("| how long others may keep the published keys | %d minutes | |", maxAge(t, publicFor)/60); !strings.Contains(pageText(t, "keys.md"), want) {
+	if want := fmt.Sprintf("| how long verifiers may cache the published keys | %d minutes | |", maxAge(t, publicFor)/60); !strings.Contains(pageText(t, "keys.md"), want) {
 		t.Errorf("keys.md has no row %q", want)
 	}
 

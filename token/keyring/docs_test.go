@@ -34,15 +34,15 @@ func TestKeysPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, d := range map[string]time.Duration{
-		"| until a new key signs | %s | `--lead` |":                       DefaultLead,
-		"| how long the older keys count after that | %s | `--overlap` |": DefaultOverlap,
-		"| until a running server sees a change of the folder | %s | |":   defaultPoll,
+		"| until a new key signs | %s | `--lead` |":                              DefaultLead,
+		"| how long the older keys remain valid after that | %s | `--overlap` |": DefaultOverlap,
+		"| until a running server sees a change of the folder | %s | |":          defaultPoll,
 	} {
 		if row := fmt.Sprintf(what, inWords(d)); !strings.Contains(string(page), "\n"+row+"\n") {
 			t.Errorf("docs/keys.md has no row %q", row)
 		}
 	}
-	if !strings.Contains(string(page), "Within two seconds every token of that key is refused") || defaultPoll != 2*time.Second {
+	if !strings.Contains(strings.Join(strings.Fields(string(page)), " "), "Within two seconds every token of that key is refused") || defaultPoll != 2*time.Second {
 		t.Errorf("the folder is looked at every %v", defaultPoll)
 	}
 	command, err := os.ReadFile("../../cmd/wsauth/keys.go")
