@@ -24,24 +24,24 @@ const (
 // askPassword reads a new password from standard input: twice, without echo,
 // from a terminal, and a single line otherwise.
 func askPassword(ctx context.Context) (string, error) {
-	p, err := unseen(ctx, os.Stdin, func() (string, error) { return askTwice(bufio.NewReader(os.Stdin), os.Stderr) })
+	p, err := readHidden(ctx, os.Stdin, func() (string, error) { return askTwice(bufio.NewReader(os.Stdin), os.Stderr) })
 	if errors.Is(err, errNoTerminal) {
 		return checkPassword(await.Do(ctx, func() (string, error) { return readLine(bufio.NewReader(os.Stdin)) }))
 	}
 	return p, err
 }
 
-// unseen calls read with the echo of the terminal f switched off, and switches
-// it on again however the command ends: Ctrl-\ ends it like Ctrl-C, and Ctrl-Z
-// has no effect. If f is not a terminal, it returns errNoTerminal.
-func unseen(ctx context.Context, f *os.File, read func() (string, error)) (string, error) {
-	show, err := hideInput(f)
+// readHidden calls read with the echo of the terminal f switched off, and
+// switches it on again however the command ends: Ctrl-\ ends it like Ctrl-C,
+// and Ctrl-Z has no effect. If f is not a terminal, it returns errNoTerminal.
+func readHidden(ctx context.Context, f *os.File, read func() (string, error)) (string, error) {
+	restore, err := hideInput(f)
 	if err != nil {
 		return "", err
 	}
 	endsAt(ctx, syscall.SIGQUIT)
 	text, err := await.Do(ctx, read)
-	return text, errors.Join(err, show())
+	return text, errors.Join(err, restore())
 }
 
 func askTwice(in *bufio.Reader, out io.Writer) (string, error) {

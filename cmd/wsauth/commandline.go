@@ -68,3 +68,15 @@ func usageError(err error) error {
 	}
 	return exit{errors.New(text), parsed.ExitCode()}
 }
+
+// An exit is an error with an exit status.
+type exit struct {
+	error
+	status int
+}
+
+// ExitCode returns the exit status; kong calls it.
+func (e exit) ExitCode() int { return e.status }
+
+// Unwrap returns the error.
+func (e exit) Unwrap() error { return e.error }

@@ -88,18 +88,6 @@ func (c *connectCmd) Validate() error {
 	return errors.Join(faults...)
 }
 
-// An exit is an error with an exit status.
-type exit struct {
-	error
-	status int
-}
-
-// ExitCode returns the exit status; kong calls it.
-func (e exit) ExitCode() int { return e.status }
-
-// Unwrap returns the error.
-func (e exit) Unwrap() error { return e.error }
-
 // Run connects.
 func (c *connectCmd) Run(ctx context.Context) error {
 	report := &wsclient.Reporter{Out: os.Stdout, Err: os.Stderr, JSON: c.JSON, Escape: isTerminal(os.Stdout)}

@@ -62,7 +62,7 @@ func (i *input) first() (string, error) {
 
 // ask reads a line from the terminal without echo.
 func (i *input) ask(ctx context.Context, prompt string) (string, error) {
-	line, err := unseen(ctx, i.file, func() (string, error) {
+	line, err := readHidden(ctx, i.file, func() (string, error) {
 		fmt.Fprint(os.Stderr, prompt)
 		defer fmt.Fprintln(os.Stderr)
 		return i.first()

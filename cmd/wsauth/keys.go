@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"text/tabwriter"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"wsauth/internal/server"
 	"wsauth/token"
@@ -84,8 +88,65 @@ func (c *keysGenerateCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s %s signs from %s\n", e.Key.ID(), e.Key.Algorithm(), written(e.NotBefore))
+	fmt.Printf("%s %s signs from %s\n", e.Key.ID(), e.Key.Algorithm(), rfc3339(e.NotBefore))
 	return nil
+}
+
+type keysListCmd struct {
+	keysIn
+	JSON bool `help:"Print JSON, for programs."`
+}
+
+// A listedKey is a key in the output. Dates that are not set are empty.
+type listedKey struct {
+	Kid   string `json:"kid"`
+	Alg   string `json:"alg"`
+	State string `json:"state"`
+	From  string `json:"not_before,omitempty"`
+	Until string `json:"expires,omitempty"`
+	File  string `json:"file"`
+}
+
+// Run prints the keys, newest first.
+func (c *keysListCmd) Run() error {
+	dir, err := c.folder()
+	if err != nil {
+		return err
+	}
+	entries, err := keyring.List(dir)
+	if err != nil {
+		return noKeys(dir, err)
+	}
+	list := make([]listedKey, len(entries))
+	for i, e := range entries {
+		list[i] = listedKey{Kid: e.Key.ID(), Alg: string(e.Key.Algorithm()), State: string(keyring.StateOf(entries, i, time.Now())), File: e.File}
+		if !e.NotBefore.IsZero() {
+			list[i].From = rfc3339(e.NotBefore)
+		}
+		if !e.Expires.IsZero() {
+			list[i].Until = rfc3339(e.Expires)
+		}
+	}
+	if c.JSON {
+		return json.MarshalWrite(os.Stdout, list, jsontext.Multiline(true))
+	}
+	if len(list) == 0 {
+		fmt.Fprintf(os.Stderr, "no keys in %s; generate one: wsauth keys generate --keys=%s\n", dir, dir)
+		return nil
+	}
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "KID\tALG\tSTATE\tSIGNS FROM\tVALID UNTIL\tFILE")
+	for _, k := range list {
+		fmt.Fprintf(table, "%q\t%s\t%s\t%s\t%s\t%q\n", k.Kid, k.Alg, k.State, orDash(k.From), orDash(k.Until), k.File)
+	}
+	return table.Flush()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
 }
 
 type keysRotateCmd struct {
@@ -112,9 +173,9 @@ func (c *keysRotateCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s %s signs from %s\n", done.New.Key.ID(), done.New.Key.Algorithm(), written(done.New.NotBefore))
+	fmt.Printf("%s %s signs from %s\n", done.New.Key.ID(), done.New.Key.Algorithm(), rfc3339(done.New.NotBefore))
 	for _, e := range done.Retired {
-		fmt.Printf("%s %s is valid until %s\n", e.Key.ID(), e.Key.Algorithm(), written(e.Expires))
+		fmt.Printf("%s %s is valid until %s\n", e.Key.ID(), e.Key.Algorithm(), rfc3339(e.Expires))
 	}
 	return nil
 }
@@ -137,7 +198,7 @@ func (c *keysPruneCmd) Run(ctx context.Context) error {
 		done = "would be removed"
 	}
 	for _, e := range gone {
-		fmt.Printf("%s %s expired at %s: %s %s\n", e.Key.ID(), e.Key.Algorithm(), written(e.Expires), e.File, done)
+		fmt.Printf("%s %s expired at %s: %s %s\n", e.Key.ID(), e.Key.Algorithm(), rfc3339(e.Expires), e.File, done)
 	}
 	if err == nil && len(gone) == 0 {
 		fmt.Fprintln(os.Stderr, "no key has expired")
@@ -211,5 +272,5 @@ func (c *keysExportCmd) choose(all []*token.Key) (keys []*token.Key, err error) 
 	return nil, errors.New("no key has a public half; generate one: wsauth keys generate")
 }
 
-// written formats a time for people and programs.
-func written(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+// rfc3339 formats a time for people and programs.
+func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -6,8 +6,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -81,4 +84,33 @@ func (w timedWriter) Write(p []byte) (int, error) {
 	defer cancel()
 	p = bytes.Clone(p) // the write may continue in the background
 	return await.Do(ctx, func() (int, error) { return w.file.Write(p) })
+}
+
+type versionCmd struct{}
+
+// Run prints the version of the module and, if known, the commit.
+func (versionCmd) Run() error {
+	fmt.Println(version())
+	return nil
+}
+
+// version returns the version for other outputs.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "wsauth (unknown version)"
+	}
+	return describe(info)
+}
+
+// describe returns name, version, Go version and commit of a build in one
+// line.
+func describe(info *debug.BuildInfo) string {
+	words := []string{"wsauth", cmp.Or(info.Main.Version, "(devel)"), info.GoVersion}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			words = append(words, s.Value)
+		}
+	}
+	return strings.Join(words, " ")
 }

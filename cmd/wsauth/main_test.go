@@ -49,9 +49,9 @@ func TestMain(m *testing.M) {
 //	metrics TEXT       check that the server's metrics contain TEXT
 //	ids C              set $JTI and $SID to those of the access token of C
 //	operators          set $ADMIN to the URL of the port for operators
-//	backend            start a server for the gateway to stand in front of, at $BACKEND; see backend_test.go
-//	readme             have README.md, and its file as wsauth.yaml, on a free port and in front of $BACKEND; see readme_test.go
-//	certificate NAME   make NAME.crt and NAME.key, which clients believe; see certificate_test.go
+//	backend            start a server for the gateway, at $BACKEND
+//	readme             write README.md, and its file as wsauth.yaml
+//	certificate NAME   make NAME.crt and NAME.key, which clients trust
 //	shows NAME         check that the server has that certificate
 //	mode FILE MODE     check the permissions of a file
 //	cutoff FILE N      leave the first N bytes of a file

@@ -12,7 +12,7 @@ var errNoTerminal = errors.New("no terminal")
 
 // hideInput is not supported: the password is read as a line of standard
 // input, and the terminal shows it.
-func hideInput(*os.File) (show func() error, err error) { return nil, errNoTerminal }
+func hideInput(*os.File) (restore func() error, err error) { return nil, errNoTerminal }
 
 // isTerminal reports whether f may be a terminal.
 func isTerminal(f *os.File) bool {

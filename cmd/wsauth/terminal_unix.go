@@ -14,8 +14,8 @@ import (
 // errNoTerminal means that the input is not a terminal.
 var errNoTerminal = errors.New("no terminal")
 
-// hideInput switches off the echo of the terminal f until show is called.
-func hideInput(f *os.File) (show func() error, err error) {
+// hideInput switches off the echo of the terminal f until restore is called.
+func hideInput(f *os.File) (restore func() error, err error) {
 	fd := int(f.Fd())
 	before, err := unix.IoctlGetTermios(fd, getTermios)
 	if err != nil {

@@ -40,34 +40,34 @@ func (c *tokenInspectCmd) Run(ctx context.Context) error {
 		fmt.Println("Nothing was verified. To verify the token, add --keys, --data, --config, --jwks or --provider.")
 		return nil
 	}
-	judge, err := c.open(ctx, t.Raw)
+	check, err := c.open(ctx, t.Raw)
 	if err != nil {
 		return err
 	}
-	faults := judge.verifier.Explain(ctx, t.Raw)
+	faults := check.verifier.Explain(ctx, t.Raw)
 	if len(faults) == 0 {
 		fmt.Println("It is valid.")
 		return nil
 	}
 	fmt.Println("It would be refused:")
 	for _, fault := range faults {
-		fmt.Println("  - " + judge.words(ctx, fault, t))
+		fmt.Println("  - " + check.explain(ctx, fault, t))
 	}
 	return nil
 }
 
-// words describes a fault with its hint. An error of the keys is not a fault
+// explain describes a fault with its hint. An error of the keys is not a fault
 // of the token.
-func (j *judge) words(ctx context.Context, fault error, t inspect.Token) string {
+func (c *tokenCheck) explain(ctx context.Context, fault error, t inspect.Token) string {
 	words := inspect.Printable(strings.TrimPrefix(fault.Error(), "token: "))
-	if _, judged := errors.AsType[*token.Error](fault); !judged {
+	if _, refused := errors.AsType[*token.Error](fault); !refused {
 		words = inspect.Printable(errtext.Of(fault))
 		if _, why, found := strings.Cut(words, "cannot be fetched: "); found {
 			return "its signature cannot be verified now, because the keys cannot be fetched: " + strings.TrimPrefix(why, "key set: ")
 		}
 		return "its signature cannot be verified now: " + words
 	}
-	if hint := j.hint(ctx, fault, t); hint != "" {
+	if hint := c.hint(ctx, fault, t); hint != "" {
 		words += " (" + hint + ")"
 	}
 	return words
@@ -91,13 +91,13 @@ func (c *tokenVerifyCmd) Run(ctx context.Context) error {
 		return err
 	}
 	t := inspect.Read(text)
-	judge, err := c.open(ctx, t.Raw)
+	check, err := c.open(ctx, t.Raw)
 	if err != nil {
 		return err
 	}
-	claims, err := judge.verifier.Verify(ctx, t.Raw)
+	claims, err := check.verifier.Verify(ctx, t.Raw)
 	if err != nil {
-		return fmt.Errorf("refused: %s", judge.words(ctx, err, t))
+		return fmt.Errorf("refused: %s", check.explain(ctx, err, t))
 	}
 	if want := token.Type(c.Type); want != claims.Type && c.Type != "any" {
 		if claims.Type == "" && c.mayBeSet() {

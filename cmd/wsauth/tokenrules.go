@@ -39,16 +39,16 @@ func (r tokenRules) given() bool { return r.Keys+r.Data+r.Config+r.JWKS != "" ||
 // apply.
 func (r tokenRules) ofServer() bool { return r.Keys+r.JWKS == "" && len(r.Provider) == 0 }
 
-// A judge explains why a token would be refused.
-type judge struct {
+// A tokenCheck verifies a token and explains why it would be refused.
+type tokenCheck struct {
 	verifier *token.Verifier
 	keys     token.KeySource // nil if a provider has them
 	rules    tokenRules
 }
 
-// open returns the judge for a token. If the iss of the token is that of a
+// open returns the check of a token. If the iss of the token is that of a
 // provider in the configuration, the provider's rules apply.
-func (r tokenRules) open(ctx context.Context, raw string) (*judge, error) {
+func (r tokenRules) open(ctx context.Context, raw string) (*tokenCheck, error) {
 	if len(r.Provider) > 0 {
 		if r.Keys+r.Data+r.JWKS+r.Issuer+r.Typ != "" || len(r.Audience) > 0 || r.Leeway != 0 || len(r.Provider) > 1 {
 			return nil, errors.New("--provider has its own keys and rules: use it once, without the other flags")
@@ -58,23 +58,23 @@ func (r tokenRules) open(ctx context.Context, raw string) (*judge, error) {
 		if err != nil {
 			return nil, err
 		}
-		return judgeOf(all[0], r.Provider[0].Audience), nil
+		return providerCheck(all[0], r.Provider[0].Audience), nil
 	}
 	var c token.VerifierConfig
 	path := r.Keys
 	if r.ofServer() {
-		server, err := r.server()
+		settings, err := r.server()
 		if err != nil {
 			return nil, err
 		}
 		// Every verifier refuses a token that cannot be parsed.
 		iss, _ := token.UnverifiedIssuer(raw)
-		for i, p := range server.described.Providers {
+		for i, p := range settings.described.Providers {
 			if p.Issuer() == iss {
-				return judgeOf(p, server.audiences[i]), nil
+				return providerCheck(p, settings.audiences[i]), nil
 			}
 		}
-		c, path = server.described.OwnTokens(), server.keys
+		c, path = settings.described.OwnTokens(), settings.keys
 	}
 	var err error
 	if c.Keys, err = r.source(path, slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
@@ -86,12 +86,12 @@ func (r tokenRules) open(ctx context.Context, raw string) (*judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &judge{v, c.Keys, r}, ctx.Err()
+	return &tokenCheck{v, c.Keys, r}, ctx.Err()
 }
 
-// judgeOf returns the judge for tokens of a provider.
-func judgeOf(p *idp.Provider, audience []string) *judge {
-	return &judge{verifier: p.Verifier(), rules: tokenRules{Issuer: p.Issuer(), Audience: audience}}
+// providerCheck returns the check of a provider's tokens.
+func providerCheck(p *idp.Provider, audience []string) *tokenCheck {
+	return &tokenCheck{verifier: p.Verifier(), rules: tokenRules{Issuer: p.Issuer(), Audience: audience}}
 }
 
 // A tokenServer holds the settings of a server that concern tokens.
@@ -150,7 +150,7 @@ func (r tokenRules) mayBeSet() bool { return r.ofServer() && r.Config == "" }
 const nameConfig = "if the server's configuration allows this, add --config"
 
 // hint explains a fault with the wrong value and the right one.
-func (j *judge) hint(ctx context.Context, fault error, t inspect.Token) string {
+func (c *tokenCheck) hint(ctx context.Context, fault error, t inspect.Token) string {
 	value := func(name string) string {
 		for _, m := range t.Claims {
 			if m.Name == name {
@@ -161,24 +161,24 @@ func (j *judge) hint(ctx context.Context, fault error, t inspect.Token) string {
 	}
 	kid := cmp.Or(inspect.Printable(inspect.Text(t.Header, "kid")), "none")
 	switch {
-	case errors.Is(fault, token.ErrSignature) && j.keys == nil:
+	case errors.Is(fault, token.ErrSignature) && c.keys == nil:
 		return fmt.Sprintf("the kid is %s; the provider publishes no such key, or another key made the signature", kid)
 	case errors.Is(fault, token.ErrSignature):
-		return fmt.Sprintf("the kid is %s; the keys are %s", kid, keyNames(ctx, j.keys))
-	case errors.Is(fault, token.ErrAlgorithm) && j.keys != nil:
-		return fmt.Sprintf("the alg is %s; the keys are %s", cmp.Or(inspect.Printable(inspect.Text(t.Header, "alg")), "none"), keyNames(ctx, j.keys))
-	case j.keys != nil && j.rules.mayBeSet() && strings.Contains(fault.Error(), "integer_subjects"):
+		return fmt.Sprintf("the kid is %s; the keys are %s", kid, keyNames(ctx, c.keys))
+	case errors.Is(fault, token.ErrAlgorithm) && c.keys != nil:
+		return fmt.Sprintf("the alg is %s; the keys are %s", cmp.Or(inspect.Printable(inspect.Text(t.Header, "alg")), "none"), keyNames(ctx, c.keys))
+	case c.keys != nil && c.rules.mayBeSet() && strings.Contains(fault.Error(), "integer_subjects"):
 		return nameConfig
 	case errors.Is(fault, token.ErrExpired):
 		return "get a new token; if it is new, compare the clocks of the two machines"
 	case errors.Is(fault, token.ErrNotYetValid), errors.Is(fault, token.ErrIssuedInFuture):
 		return "compare the clocks of the two machines, or allow a difference with --leeway"
 	case errors.Is(fault, token.ErrIssuer):
-		return fmt.Sprintf("it is %s; expected %q", value("iss"), j.rules.Issuer)
-	case errors.Is(fault, token.ErrAudience) && len(j.rules.Audience) == 0:
+		return fmt.Sprintf("it is %s; expected %q", value("iss"), c.rules.Issuer)
+	case errors.Is(fault, token.ErrAudience) && len(c.rules.Audience) == 0:
 		return fmt.Sprintf("it is %s; if that is you, say so with --audience", value("aud"))
 	case errors.Is(fault, token.ErrAudience):
-		return fmt.Sprintf("it is %s; expected %s", value("aud"), strings.Join(j.rules.Audience, " or "))
+		return fmt.Sprintf("it is %s; expected %s", value("aud"), strings.Join(c.rules.Audience, " or "))
 	}
 	return ""
 }
