@@ -81,7 +81,7 @@ func newMetrics() *metrics {
 	m.heldEnds = counter("long_request_ends_total", "Such requests that have ended, by the reason: closed, unless the gateway has ended them.", "route", "reason")
 	m.upstreams = histogram("upstream_duration_seconds", "Time until an upstream has begun to answer a request or a handshake.", quick, "route", "kind")
 	m.failures = counter("upstream_failures_total", "Requests and handshakes that no upstream has answered.", "route", "reason")
-	m.revocations = counter("revocations_total", "Revocations that were made at this node.", "scope")
+	m.revocations = counter("revocations_total", "Revocations that were made at this node.", "target")
 	for target := range targets {
 		// Creates the series, so that it reads 0 before the first revocation.
 		m.revocations.WithLabelValues(targets[target].String())

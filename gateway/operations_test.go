@@ -108,13 +108,13 @@ func TestMetrics(t *testing.T) {
 		`socket_lifetime_seconds_count{route="/"}`:                                   "2",
 		`socket_messages_total{from="client",route="/"}`:                             "1",
 		`socket_messages_total{from="upstream",route="/"}`:                           "1",
-		`sockets{route="/"}`:                    "0",
-		`revocations_total{scope="session"}`:    "1",
-		`revocations_total{scope="everything"}`: "0",
-		`revocation_duration_seconds_count`:     "1",
-		`upstreams{route="/dead"}`:              "1",
-		`upstreams_well{route="/dead"}`:         "0",
-		`upstreams_well{route="/"}`:             "1",
+		`sockets{route="/"}`:                     "0",
+		`revocations_total{target="session"}`:    "1",
+		`revocations_total{target="everything"}`: "0",
+		`revocation_duration_seconds_count`:      "1",
+		`upstreams{route="/dead"}`:               "1",
+		`upstreams_well{route="/dead"}`:          "0",
+		`upstreams_well{route="/"}`:              "1",
 	} {
 		r.count(name, want)
 	}

@@ -237,7 +237,7 @@ func (h *Handler) end(ctx context.Context, e Ending) error {
 		return fmt.Errorf("%w that access tokens name: it names a session alone, and no access token was seen that has one", ErrSubject)
 	}
 	for _, r := range e.Revocations {
-		h.log.Info("ended by its provider", "scope", r.Target.String(), "id", r.ID, "sockets", sockets)
+		h.log.Info("ended by its provider", "target", r.Target.String(), "id", r.ID, "sockets", sockets)
 	}
 	return nil
 }
