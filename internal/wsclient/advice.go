@@ -16,13 +16,13 @@ var others = map[int]struct {
 	means  string
 	advice wsauth.Advice
 }{
-	1000: {"both have agreed to end", ""},
-	1001: {"it is going away", wsauth.AdviceWait},
-	1002: {"a frame broke the rules of RFC 6455", wsauth.AdviceReconnect},
-	1003: {"it does not accept such messages", wsauth.AdviceReconnect},
-	1007: {"a text was not UTF-8", wsauth.AdviceReconnect},
-	1008: {"too many frames came", wsauth.AdviceReconnect},
-	1006: {"the connection broke, or there never was one", wsauth.AdviceReconnect},
+	1000: {"normal closure", ""},
+	1001: {"the peer is going away", wsauth.AdviceWait},
+	1002: {"a frame violates RFC 6455", wsauth.AdviceReconnect},
+	1003: {"messages of this type are not accepted", wsauth.AdviceReconnect},
+	1007: {"a text is not valid UTF-8", wsauth.AdviceReconnect},
+	1008: {"too many frames were sent", wsauth.AdviceReconnect},
+	1006: {"the connection failed, or was never opened", wsauth.AdviceReconnect},
 }
 
 // explain returns the meaning of a close code and reason, and what to do. For
@@ -42,7 +42,7 @@ func explain(code int, reason string) (means string, advice wsauth.Advice) {
 		return o.means, o.advice
 	}
 	if code >= 4000 && code <= 4999 {
-		means = "what the application says"
+		means = "defined by the application"
 	}
 	return means, wsauth.AdviceReconnect
 }

@@ -51,7 +51,7 @@ func TestMessagesAreShown(t *testing.T) {
 		`"event":"message","type":"text","data":"\u001b[31mred\tü\n"}`,
 		`"event":"message","type":"binary","base64":"ABs="}`,
 		`"event":"message","type":"text","data":""}`,
-		`"event":"closed","by":"server","code":1000,"reason":"done","text":"both have agreed to end"}`,
+		`"event":"closed","by":"server","code":1000,"reason":"done","text":"normal closure"}`,
 	} {
 		if !strings.Contains(r.out.String(), want) {
 			t.Errorf("no %s in %s", want, r.out)
@@ -73,10 +73,10 @@ func TestEnds(t *testing.T) {
 		text   string
 	}{
 		"ended":        {closes(3000, "session_ended"), ByServer, 3000, "session_ended\nit means:   The session has ended\nwhat to do: refresh or log in, then reconnect"},
-		"application":  {closes(4001, "\x1b[2Jbye"), ByServer, 4001, `4001 \u001b[2Jbye` + "\nit means:   what the application says\nwhat to do: reconnect"},
+		"application":  {closes(4001, "\x1b[2Jbye"), ByServer, 4001, `4001 \u001b[2Jbye` + "\nit means:   defined by the application\nwhat to do: reconnect"},
 		"unknown word": {closes(3003, "new_word"), ByServer, 3003, "new_word\nwhat to do: do not reconnect as you are"},
-		"going away":   {closes(1001, ""), ByServer, 1001, "1001\nit means:   it is going away\nwhat to do: reconnect after a random wait"},
-		"broken":       {func(context.Context, *websocket.Conn) {}, ByNobody, 1006, "without a close frame: 1006\nit means:   the connection broke, or there never was one\nwhat to do: reconnect"},
+		"going away":   {closes(1001, ""), ByServer, 1001, "1001\nit means:   the peer is going away\nwhat to do: reconnect after a random wait"},
+		"broken":       {func(context.Context, *websocket.Conn) {}, ByNobody, 1006, "without a close frame: 1006\nit means:   the connection failed, or was never opened\nwhat to do: reconnect"},
 		"too long": {func(ctx context.Context, conn *websocket.Conn) {
 			_ = conn.Write(ctx, websocket.MessageText, make([]byte, 1<<20+1)) // the client closes
 			_, _, _ = conn.Read(ctx)
