@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/gateway/fault"
 	"wsauth/token"
 )
 
@@ -84,7 +85,7 @@ func TestUnauthenticatedIsChecked(t *testing.T) {
 		}
 		change(&c)
 		_, err := c.Check()
-		if f, ok := errors.AsType[*Fault](err); !ok || f.Field != field {
+		if f, ok := errors.AsType[*fault.Fault](err); !ok || f.Field != field {
 			t.Errorf("%s: %v", field, err)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"wsauth/internal/gateway/fault"
 	"wsauth/internal/gateway/front"
 	"wsauth/token"
 )
@@ -175,7 +176,7 @@ func TestNoAssertionBySecret(t *testing.T) {
 	secret, pair := must(token.GenerateKey(token.HS256)), must(token.GenerateKey(token.ES256))
 	want := func(err error) {
 		t.Helper()
-		f, ok := errors.AsType[*Fault](err)
+		f, ok := errors.AsType[*fault.Fault](err)
 		if !ok || f.Field != "Routes[1].Assertion" || !strings.Contains(f.Error(), "secret (HS256)") || !strings.Contains(f.Error(), "wsauth keys generate") {
 			t.Errorf("%v", err)
 		}

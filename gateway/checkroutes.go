@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"wsauth"
+	"wsauth/internal/gateway/fault"
 	"wsauth/store"
 	"wsauth/store/memory"
 	"wsauth/token"
@@ -16,13 +17,13 @@ import (
 
 // checkRoutes checks the routes, individually and for conflicts, and sets
 // their defaults.
-func (c *Config) checkRoutes() faults {
-	var wrong faults
+func (c *Config) checkRoutes() fault.List {
+	var wrong fault.List
 	if err := checkPrefix(c.AuthPrefix); err != nil {
-		wrong.add("AuthPrefix", "%w", err)
+		wrong.Add("AuthPrefix", "%w", err)
 	}
 	if c.NoAuth && len(c.Routes) == 0 {
-		wrong.add("NoAuth", "needs routes, else nothing is served")
+		wrong.Add("NoAuth", "needs routes, else nothing is served")
 	}
 	c.Routes = slices.Clone(c.Routes)
 	asserts := slices.ContainsFunc(c.Routes, func(r Route) bool { return r.Assertion != "" })
@@ -31,9 +32,9 @@ func (c *Config) checkRoutes() faults {
 	for i, r := range c.Routes {
 		field := fmt.Sprintf("Routes[%d]", i)
 		filled, of := r.clone().check()
-		wrong.addBelow(field, of)
+		wrong.AddBelow(field, of)
 		if own.contain(r.Path, asserts) {
-			wrong.add(field+".Path", "%q is an address of the gateway's own, for logins and published keys: no request would reach the route", r.Path)
+			wrong.Add(field+".Path", "%q is an address of the gateway's own, for logins and published keys: no request would reach the route", r.Path)
 		}
 		loose := r.Host + loosen(r.Path)
 		if strings.HasSuffix(r.Path, "/") {
@@ -41,24 +42,24 @@ func (c *Config) checkRoutes() faults {
 		}
 		switch other, twice := seen[loose]; {
 		case twice && other == r.name():
-			wrong.add(field, "another route has the same host and path, %s", other)
+			wrong.Add(field, "another route has the same host and path, %s", other)
 		case twice && foldCase(other) == foldCase(r.name()):
-			wrong.add(field, "%s differs in capitals only from the route %s, which some servers do not see", r.name(), other)
+			wrong.Add(field, "%s differs in capitals only from the route %s, which some servers do not see", r.name(), other)
 		case twice:
-			wrong.add(field, "%s is for some servers the same as the route %s: they do not see dots at the end of a part, or convert characters to others, such as full-width ones", r.name(), other)
+			wrong.Add(field, "%s is for some servers the same as the route %s: they do not see dots at the end of a part, or convert characters to others, such as full-width ones", r.name(), other)
 		}
 		seen[loose] = r.name()
 		for j, o := range r.Origins {
 			if err := wsauth.CheckOrigin(o); err != nil {
-				wrong.add(fmt.Sprintf("%s.Origins[%d]", field, j), "%w", err)
+				wrong.Add(fmt.Sprintf("%s.Origins[%d]", field, j), "%w", err)
 			}
 		}
-		wrong.addBelow(field, checkExtractors(r.Extractors))
-		wrong.addBelow(field, r.checkAppParameters())
-		wrong.addBelow(field, r.checkAnyOrigin())
-		wrong.addBelow(field, r.checkCORS())
+		wrong.AddBelow(field, checkExtractors(r.Extractors))
+		wrong.AddBelow(field, r.checkAppParameters())
+		wrong.AddBelow(field, r.checkAnyOrigin())
+		wrong.AddBelow(field, r.checkCORS())
 		if r.Assertion != "" {
-			wrong.addBelow(field, c.checkAsserting())
+			wrong.AddBelow(field, c.checkAsserting())
 		}
 		c.Routes[i] = filled
 	}
@@ -99,8 +100,8 @@ func checkPrefix(p string) error {
 
 // checkAsserting returns a fault if a secret signs, so that upstreams could
 // not verify an assertion. checkLogin reports a missing key.
-func (c *Config) checkAsserting() faults {
-	var wrong faults
+func (c *Config) checkAsserting() fault.List {
+	var wrong fault.List
 	if set, fixed := c.Keys.(*token.KeySet); c.Keys == nil || fixed && set == nil {
 		return nil
 	}
@@ -109,24 +110,24 @@ func (c *Config) checkAsserting() faults {
 		return nil
 	}
 	if _, err := key.Public(); err != nil {
-		wrong.add("Assertion", "the key that signs is a secret (%s), with which no upstream can verify without being able to make tokens itself: let a key pair sign, which \"wsauth keys generate --lead=0s\" makes, or leave the assertion out", key.Algorithm())
+		wrong.Add("Assertion", "the key that signs is a secret (%s), with which no upstream can verify without being able to make tokens itself: let a key pair sign, which \"wsauth keys generate --lead=0s\" makes, or leave the assertion out", key.Algorithm())
 	}
 	return wrong
 }
 
 // checkExtractors returns the faults that a guard would find in the extractors
 // of a route.
-func checkExtractors(extractors []wsauth.Extractor) faults {
-	var wrong faults
+func checkExtractors(extractors []wsauth.Extractor) fault.List {
+	var wrong fault.List
 	for i, l := range extractors {
 		field := fmt.Sprintf("Extractors[%d]", i)
 		if err := tryExtractors(l); err != nil {
-			wrong.add(field, "%w", err)
+			wrong.Add(field, "%w", err)
 			continue
 		}
 		for _, other := range extractors[:i] {
 			if tryExtractors(other) == nil && tryExtractors(other, l) != nil {
-				wrong.add(field, "it overlaps with another extractor, so every credential would be found twice; leave one out")
+				wrong.Add(field, "it overlaps with another extractor, so every credential would be found twice; leave one out")
 				break
 			}
 		}
@@ -136,40 +137,40 @@ func checkExtractors(extractors []wsauth.Extractor) faults {
 
 // checkAppParameters checks the application's parameters, by themselves and
 // beside those of the extractors.
-func (r *Route) checkAppParameters() faults {
-	var wrong faults
+func (r *Route) checkAppParameters() fault.List {
+	var wrong fault.List
 	if r.Public && len(r.AppParameters) > 0 {
-		wrong.add("AppParameters", "a public route looks at no parameter; leave it out")
+		wrong.Add("AppParameters", "a public route looks at no parameter; leave it out")
 	}
 	for i, name := range r.AppParameters {
 		c := wsauth.Config{Verifier: nobody{}, Tickets: memory.New(store.Limits{Revocations: 1}), Extractors: r.readExtractors(), AppParameters: []string{name}}
 		c.Extractors = slices.DeleteFunc(slices.Clone(c.Extractors), func(l wsauth.Extractor) bool { return tryExtractors(l) != nil })
 		if _, err := wsauth.New(c); err != nil {
 			_, text, _ := strings.Cut(err.Error(), "AppParameters[0]: ")
-			wrong.add(fmt.Sprintf("AppParameters[%d]", i), "%s", text)
+			wrong.Add(fmt.Sprintf("AppParameters[%d]", i), "%s", text)
 		}
 		if slices.Contains(r.AppParameters[:i], name) {
-			wrong.add(fmt.Sprintf("AppParameters[%d]", i), "%s is listed twice; leave one out", name)
+			wrong.Add(fmt.Sprintf("AppParameters[%d]", i), "%s is listed twice; leave one out", name)
 		}
 	}
 	return wrong
 }
 
 // checkAnyOrigin refuses AnyOrigin on a route that accepts cookies.
-func (r *Route) checkAnyOrigin() faults {
-	var wrong faults
+func (r *Route) checkAnyOrigin() fault.List {
+	var wrong fault.List
 	if !r.AnyOrigin {
 		return nil
 	}
 	if len(r.Origins) > 0 {
-		wrong.add("AnyOrigin", "any contradicts the origins that are named beside it: leave one of the two out")
+		wrong.Add("AnyOrigin", "any contradicts the origins that are named beside it: leave one of the two out")
 	}
 	isCookies := func(l wsauth.Extractor) bool {
 		_, ok := l.(wsauth.Cookies)
 		return ok
 	}
 	if !r.Public && slices.ContainsFunc(r.readExtractors(), isCookies) {
-		wrong.add("AnyOrigin", "any: this route takes cookies, which a browser sends by itself, so any web site could open sockets as its visitors: name the origins, or leave the cookie out of the extractors")
+		wrong.Add("AnyOrigin", "any: this route takes cookies, which a browser sends by itself, so any web site could open sockets as its visitors: name the origins, or leave the cookie out of the extractors")
 	}
 	return wrong
 }

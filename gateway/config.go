@@ -219,48 +219,48 @@ const (
 )
 
 // Check returns c with the defaults of [New], and an error that joins a
-// [*Fault] for everything that is wrong with c.
+// [*fault.Fault] for everything that is wrong with c.
 func (c Config) Check() (Config, error) {
 	c.fill()
 	wrong := c.checkLogin()
 	if c.Issuer != "" {
 		if err := CheckIssuer(c.Issuer); err != nil {
-			wrong.add("Issuer", "%w", err)
+			wrong.Add("Issuer", "%w", err)
 		}
 	}
 	if c.Authenticate == nil && len(c.Routes) == 0 {
-		wrong.add("Authenticate", "required without routes")
+		wrong.Add("Authenticate", "required without routes")
 	}
 	wrong = append(wrong, c.checkRoutes()...)
 	if c.IssuedLeeway < store.ClockStep || c.IssuedLeeway > maxIssuedLeeway {
-		wrong.add("IssuedLeeway", "must be from %s to %s", store.ClockStep, maxIssuedLeeway)
+		wrong.Add("IssuedLeeway", "must be from %s to %s", store.ClockStep, maxIssuedLeeway)
 	}
 	if c.WhenFull != wsauth.EndOldest && c.WhenFull != wsauth.RefuseNew {
-		wrong.add("WhenFull", "must be EndOldest or RefuseNew")
+		wrong.Add("WhenFull", "must be EndOldest or RefuseNew")
 	}
 	if c.MaxUnauthenticated < 1 {
-		wrong.add("MaxUnauthenticated", "must be at least 1")
+		wrong.Add("MaxUnauthenticated", "must be at least 1")
 	}
 	if c.MaxUnauthenticatedPerAddress < 1 {
-		wrong.add("MaxUnauthenticatedPerAddress", "must be at least 1")
+		wrong.Add("MaxUnauthenticatedPerAddress", "must be at least 1")
 	}
 	if c.MaxConnections < 0 {
-		wrong.add("MaxConnections", "must not be negative")
+		wrong.Add("MaxConnections", "must not be negative")
 	}
 	if c.MaxConnectionsPerAddress < 0 {
-		wrong.add("MaxConnectionsPerAddress", "must not be negative")
+		wrong.Add("MaxConnectionsPerAddress", "must not be negative")
 	}
 	c.checkProxies(&wrong)
 	wrong = append(wrong, c.checkAuthCORS()...)
 	if c.Drain < time.Second || c.Drain > maxDrain {
-		wrong.add("Drain", "must be from %s to %s", time.Second, maxDrain)
+		wrong.Add("Drain", "must be from %s to %s", time.Second, maxDrain)
 	}
 	for i, o := range c.Origins {
 		if err := wsauth.CheckOrigin(o); err != nil {
-			wrong.add(fmt.Sprintf("Origins[%d]", i), "%w", err)
+			wrong.Add(fmt.Sprintf("Origins[%d]", i), "%w", err)
 		}
 	}
-	return c, wrong.join()
+	return c, wrong.Join()
 }
 
 // OwnTokens returns the rules by which a gateway verifies the tokens that it

@@ -9,6 +9,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"wsauth/internal/gateway/fault"
 	"wsauth/token"
 )
 
@@ -71,7 +72,7 @@ func TestMaxConnectionsIsChecked(t *testing.T) {
 		c := Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: DemoUser}
 		change(&c)
 		_, err := c.Check()
-		if f, ok := errors.AsType[*Fault](err); !ok || f.Field != field {
+		if f, ok := errors.AsType[*fault.Fault](err); !ok || f.Field != field {
 			t.Errorf("%s: %v", field, err)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/gateway/fault"
+	"wsauth/internal/hostaddr"
 	"wsauth/internal/httpx"
 )
 
@@ -70,11 +72,11 @@ const (
 var defaultMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost}
 
 // check returns what is wrong with c.
-func (c *CORS) check() faults {
-	var wrong faults
+func (c *CORS) check() fault.List {
+	var wrong fault.List
 	if c.Upstream {
 		if len(c.Origins)+len(c.Methods)+len(c.Headers)+len(c.Expose) > 0 || c.Credentials || c.MaxAge != 0 {
-			wrong.add("Origins", "CORS is the upstream's: leave the lists out")
+			wrong.Add("Origins", "CORS is the upstream's: leave the lists out")
 		}
 		return wrong
 	}
@@ -83,67 +85,67 @@ func (c *CORS) check() faults {
 		field := fmt.Sprintf("Methods[%d]", i)
 		switch {
 		case m == "*":
-			wrong.add(field, "name each method: with credentials, browsers take * for a method of that name")
+			wrong.Add(field, "name each method: with credentials, browsers take * for a method of that name")
 		case !httpx.IsToken(m) || m != strings.ToUpper(m): // a method is a token (RFC 9110 section 9.1)
-			wrong.add(field, "%q is not a method in capital letters, such as PATCH", m)
+			wrong.Add(field, "%q is not a method in capital letters, such as PATCH", m)
 		case m == http.MethodConnect || m == http.MethodTrace || m == "TRACK":
-			wrong.add(field, "browsers let no page send %s", m)
+			wrong.Add(field, "browsers let no page send %s", m)
 		}
 	}
 	checkHeaderList(&wrong, "Headers", c.Headers)
 	checkHeaderList(&wrong, "Expose", c.Expose)
 	if c.MaxAge > maxCORSMaxAge || c.MaxAge > 0 && c.MaxAge < time.Second {
-		wrong.add("MaxAge", "must be from 1s to %s, or none", maxCORSMaxAge)
+		wrong.Add("MaxAge", "must be from 1s to %s, or none", maxCORSMaxAge)
 	}
 	return wrong
 }
 
 // checkHeaderList checks the header names in a field.
-func checkHeaderList(wrong *faults, field string, names []string) {
+func checkHeaderList(wrong *fault.List, field string, names []string) {
 	for i, name := range names {
 		at := fmt.Sprintf("%s[%d]", field, i)
 		canonical := http.CanonicalHeaderKey(name)
 		switch {
 		case name == "*":
-			wrong.add(at, "name each header: * does not cover Authorization, and with credentials browsers take it for a header of that name")
+			wrong.Add(at, "name each header: * does not cover Authorization, and with credentials browsers take it for a header of that name")
 		case !httpx.IsToken(name):
-			wrong.add(at, "%q is not the name of a header", name)
+			wrong.Add(at, "%q is not the name of a header", name)
 		case canonical == "Cookie" || canonical == "Set-Cookie":
-			wrong.add(at, "browsers let no page set or read %s; cookies are sent where credentials says so", canonical)
+			wrong.Add(at, "browsers let no page set or read %s; cookies are sent where credentials says so", canonical)
 		case isCORSField(canonical):
-			wrong.add(at, "%s is a header of CORS itself", canonical)
+			wrong.Add(at, "%s is a header of CORS itself", canonical)
 		}
 	}
 }
 
 // checkOrigins checks the origins, individually and in combination with
 // Credentials.
-func (c *CORS) checkOrigins(wrong *faults) {
+func (c *CORS) checkOrigins(wrong *fault.List) {
 	if len(c.Origins) == 0 {
-		wrong.add("Origins", "at least one is required, such as https://app.example")
+		wrong.Add("Origins", "at least one is required, such as https://app.example")
 	}
 	for i, o := range c.Origins {
 		field := fmt.Sprintf("Origins[%d]", i)
 		isPattern := strings.Contains(o, "*") && o != everyOrigin
 		switch {
 		case slices.Contains(c.Origins[:i], o):
-			wrong.add(field, "%s is listed twice; leave one out", o)
+			wrong.Add(field, "%s is listed twice; leave one out", o)
 		case o == everyOrigin && len(c.Origins) > 1:
-			wrong.add(field, "* means every origin: leave out either * or the other origins")
+			wrong.Add(field, "* means every origin: leave out either * or the other origins")
 		case o == everyOrigin && c.Credentials:
-			wrong.add(field, "*: with credentials, pages of every site could act as their visitors: name the origins, or leave credentials out")
+			wrong.Add(field, "*: with credentials, pages of every site could act as their visitors: name the origins, or leave credentials out")
 		case o == opaqueOrigin && c.Credentials:
-			wrong.add(field, "null: with credentials, pages of every site could act as their visitors, since any page can make null its origin: name the origins, or leave credentials out")
+			wrong.Add(field, "null: with credentials, pages of every site could act as their visitors, since any page can make null its origin: name the origins, or leave credentials out")
 		case isPattern && c.Credentials:
-			wrong.add(field, "%q: a pattern cannot have credentials, since one forgotten name below it would be enough to act as its visitors: name each origin, or leave credentials out", o)
+			wrong.Add(field, "%q: a pattern cannot have credentials, since one forgotten name below it would be enough to act as its visitors: name each origin, or leave credentials out", o)
 		case o == everyOrigin, o == opaqueOrigin:
 		case isPattern:
 			if _, err := parseOriginPattern(o); err != nil {
-				wrong.add(field, "%w", err)
+				wrong.Add(field, "%w", err)
 			}
 		default:
 			if err := checkCORSOrigin(o); err != nil {
-				wrong.add(field, "%w", err)
+				wrong.Add(field, "%w", err)
 			}
 		}
 	}
@@ -159,36 +161,36 @@ func checkCORSOrigin(o string) error {
 	if err != nil {
 		return errors.New("it cannot be parsed") // CheckOrigin has parsed it already
 	}
-	return checkHostName(u.Hostname())
+	return hostaddr.CheckHostName(u.Hostname())
 }
 
 // checkCORS checks the policy of a route.
-func (r *Route) checkCORS() faults {
+func (r *Route) checkCORS() fault.List {
 	if r.CORS == nil {
 		return nil
 	}
-	var wrong faults
-	wrong.addBelow("CORS", r.CORS.check())
+	var wrong fault.List
+	wrong.AddBelow("CORS", r.CORS.check())
 	return wrong
 }
 
 // checkAuthCORS checks the policy of the gateway's own endpoints.
-func (c *Config) checkAuthCORS() faults {
+func (c *Config) checkAuthCORS() fault.List {
 	own := c.AuthCORS
 	if own == nil {
 		return nil
 	}
-	var wrong faults
+	var wrong fault.List
 	switch {
 	case own.Upstream:
-		wrong.add("AuthCORS", "there is no upstream behind the gateway's own addresses: name the origins")
+		wrong.Add("AuthCORS", "there is no upstream behind the gateway's own addresses: name the origins")
 		return wrong
 	case c.NoAuth:
-		wrong.add("AuthCORS", "there are no logins and tickets here that a page could ask for: leave it out")
+		wrong.Add("AuthCORS", "there are no logins and tickets here that a page could ask for: leave it out")
 	case len(own.Methods)+len(own.Headers)+len(own.Expose) > 0:
-		wrong.add("AuthCORS", "the gateway knows the methods and headers of its own addresses: leave them out")
+		wrong.Add("AuthCORS", "the gateway knows the methods and headers of its own addresses: leave them out")
 	}
-	wrong.addBelow("AuthCORS", own.check())
+	wrong.AddBelow("AuthCORS", own.check())
 	return wrong
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wsauth"
+	"wsauth/internal/gateway/fault"
 	"wsauth/token"
 )
 
@@ -44,7 +45,7 @@ func TestFaultsNameTheirFields(t *testing.T) {
 	}
 	var fields []string
 	for _, err := range joined.Unwrap() {
-		f, ok := err.(*Fault)
+		f, ok := err.(*fault.Fault)
 		if !ok {
 			t.Fatalf("%T: %v", err, err)
 		}

@@ -58,8 +58,8 @@ type Gateway struct {
 }
 
 // New returns a gateway for c. It reports all faults of c at once, each a
-// [*Fault] with the name of its field. The gateway follows the store until
-// [Gateway.Shutdown].
+// [*fault.Fault] with the name of its field. The gateway follows the store
+// until [Gateway.Shutdown].
 func New(c Config) (*Gateway, error) {
 	c, err := c.Check()
 	if err != nil {
@@ -264,7 +264,7 @@ func (g *Gateway) Update(routes []Route) error {
 	if len(routes) == 0 {
 		return errors.New("gateway: Update: at least one route is required")
 	}
-	if err := c.checkRoutes().join(); err != nil {
+	if err := c.checkRoutes().Join(); err != nil {
 		return err
 	}
 	return g.routes.Update(c.Routes)

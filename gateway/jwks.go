@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"wsauth/internal/hostaddr"
 	"wsauth/internal/httpx"
 	"wsauth/internal/problem"
 	"wsauth/token"
@@ -53,8 +54,8 @@ func CheckIssuer(issuer string) error {
 		return errors.New("it must begin with https://, or on this machine with http://localhost")
 	case u.User != nil || strings.ContainsAny(issuer, "?#"):
 		return errors.New("it must not have a user, a query or a fragment")
-	case checkURLPort(u) != nil:
-		return checkURLPort(u)
+	case hostaddr.CheckPort(u) != nil:
+		return hostaddr.CheckPort(u)
 	case u.String() != issuer:
 		return errors.New("it is compared byte for byte; write it as " + u.String())
 	}

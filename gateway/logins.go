@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/gateway/fault"
 	"wsauth/login"
 	"wsauth/token"
 )
@@ -59,14 +60,14 @@ func (c *Config) login() login.Config {
 
 // checkLogin sets the defaults of the fields that c shares with the login
 // service, and returns the faults in them.
-func (c *Config) checkLogin() (wrong faults) {
+func (c *Config) checkLogin() (wrong fault.List) {
 	l, found := c.login().Check()
 	c.AccessTTL, c.RefreshTTL, c.SessionTTL = l.AccessTTL, l.RefreshTTL, l.SessionTTL
 	c.RefreshGrace, c.RefreshRetry = l.RefreshGrace, l.RefreshRetry
 	c.LoginsPerHour, c.TicketBurst, c.TicketRate = l.LoginsPerHour, l.TicketBurst, l.TicketRate
 	for _, f := range found {
 		if f.Field != "Prefix" { // checkRoutes checks the prefix
-			wrong.add(f.Field, "%w", f.Err)
+			wrong.Add(f.Field, "%w", f.Err)
 		}
 	}
 	return wrong

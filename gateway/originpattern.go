@@ -8,6 +8,7 @@ import (
 	"golang.org/x/net/publicsuffix"
 
 	"wsauth"
+	"wsauth/internal/hostaddr"
 )
 
 // An originPattern matches https origins whose host has exactly one more label
@@ -34,7 +35,7 @@ func parseOriginPattern(s string) (originPattern, error) {
 	if _, err := netip.ParseAddr(base); err == nil || strings.HasPrefix(rest, "[") {
 		return originPattern{}, fmt.Errorf("%q: there are no names below an address", s)
 	}
-	if err := checkHostName(base); err != nil {
+	if err := hostaddr.CheckHostName(base); err != nil {
 		return originPattern{}, fmt.Errorf("%q: %w", s, err)
 	}
 	if strings.HasSuffix(base, ".") || strings.HasPrefix(base, ".") || strings.Contains(base, "..") {
@@ -72,5 +73,5 @@ func isOriginLabel(s string) bool {
 			return false
 		}
 	}
-	return s != "" && len(s) <= maxLabel
+	return s != "" && len(s) <= hostaddr.MaxLabel
 }

@@ -3,17 +3,17 @@ package gateway
 import (
 	"cmp"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"wsauth"
+	"wsauth/internal/gateway/fault"
+	"wsauth/internal/hostaddr"
 	"wsauth/internal/httpx"
 	"wsauth/internal/urlpath"
 	"wsauth/internal/wsframe"
@@ -215,50 +215,50 @@ func (r *Route) name() string { return r.Host + r.Path }
 // with the name of its field.
 func (r Route) withDefaults() (Route, error) {
 	r, wrong := r.check()
-	return r, wrong.join()
+	return r, wrong.Join()
 }
 
 // check does the work of withDefaults and returns the faults separately.
-func (r Route) check() (Route, faults) {
-	var wrong faults
+func (r Route) check() (Route, fault.List) {
+	var wrong fault.List
 	if err := checkHost(r.Host); err != nil {
-		wrong.add("Host", "%w", err)
+		wrong.Add("Host", "%w", err)
 	}
 	if err := checkPath(r.Path); err != nil {
-		wrong.add("Path", "%w", err)
+		wrong.Add("Path", "%w", err)
 	}
 	if len(r.Upstreams) == 0 {
-		wrong.add("Upstreams", "at least one is required, such as http://127.0.0.1:9000")
+		wrong.Add("Upstreams", "at least one is required, such as http://127.0.0.1:9000")
 	}
 	for i, u := range r.Upstreams {
-		if err := CheckUpstream(u); err != nil {
-			wrong.add(fmt.Sprintf("Upstreams[%d]", i), "%w", err)
+		if err := hostaddr.CheckUpstream(u); err != nil {
+			wrong.Add(fmt.Sprintf("Upstreams[%d]", i), "%w", err)
 		} else if slices.Contains(r.Upstreams[:i], u) {
-			wrong.add(fmt.Sprintf("Upstreams[%d]", i), "%s is listed twice; leave one out", u)
+			wrong.Add(fmt.Sprintf("Upstreams[%d]", i), "%s is listed twice; leave one out", u)
 		}
 	}
 	if r.Public && (r.Requirement != wsauth.Access || len(r.Scopes)+len(r.Claims)+len(r.Headers) > 0 || r.Assertion != "") {
-		wrong.add("Public", "nothing is known of a client whom nobody asks: leave out requirement, scopes, claims, headers and assertion; for some who are known and some who are not there is the requirement optional")
+		wrong.Add("Public", "nothing is known of a client whom nobody asks: leave out requirement, scopes, claims, headers and assertion; for some who are known and some who are not there is the requirement optional")
 	}
 	if r.Sockets && !r.Public {
-		wrong.add("Sockets", "only a public route needs it: a guarded route opens sockets for the clients that it lets in")
+		wrong.Add("Sockets", "only a public route needs it: a guarded route opens sockets for the clients that it lets in")
 	}
 	if r.Requirement < wsauth.Access || r.Requirement > wsauth.Fresh {
-		wrong.add("Requirement", "%d is none of the four", r.Requirement)
+		wrong.Add("Requirement", "%d is none of the four", r.Requirement)
 	}
 	if r.Requirement == wsauth.Optional && len(r.Scopes)+len(r.Claims) > 0 {
-		wrong.add("Requirement", "optional lets clients in that have no token, and so neither scopes nor claims: leave those out, or ask for an access token")
+		wrong.Add("Requirement", "optional lets clients in that have no token, and so neither scopes nor claims: leave those out, or ask for an access token")
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Claims)) {
 		if name == "" || len(r.Claims[name]) == 0 {
-			wrong.addKey("Claims", name, "needs a name and at least one value")
+			wrong.AddKey("Claims", name, "needs a name and at least one value")
 		}
 	}
 	if r.Headers == nil && !r.Public {
 		r.Headers = map[string]string{"X-User": "sub"}
 	}
 	if r.HeaderLists = cmp.Or(r.HeaderLists, ListsByComma); r.HeaderLists != ListsByComma && r.HeaderLists != ListsAsJSON {
-		wrong.add("HeaderLists", "%q is neither comma nor json", r.HeaderLists)
+		wrong.Add("HeaderLists", "%q is neither comma nor json", r.HeaderLists)
 	}
 	r.checkIdentity(&wrong)
 	r.checkTimes(&wrong)
@@ -266,33 +266,33 @@ func (r Route) check() (Route, faults) {
 }
 
 // checkTimes checks the durations and limits of r and sets their defaults.
-func (r *Route) checkTimes(wrong *faults) {
+func (r *Route) checkTimes(wrong *fault.List) {
 	r.Connect, r.Response = cmp.Or(r.Connect, defaultConnect), cmp.Or(r.Response, defaultResponse)
 	if r.Connect < 0 || r.Connect > maxTimeout {
-		wrong.add("Connect", "must not be negative, and at most %s", maxTimeout)
+		wrong.Add("Connect", "must not be negative, and at most %s", maxTimeout)
 	}
 	if r.Response < 0 || r.Response > maxTimeout {
-		wrong.add("Response", "must not be negative, and at most %s", maxTimeout)
+		wrong.Add("Response", "must not be negative, and at most %s", maxTimeout)
 	}
 	r.Limits.fill(wrong)
 	h := &r.Health
 	h.Every, h.Timeout = cmp.Or(h.Every, defaultHealth), cmp.Or(h.Timeout, defaultHealthWait)
 	if h.Every < minHealth || h.Every > maxTimeout {
-		wrong.add("Health.Every", "must be from %s to %s", minHealth, maxTimeout)
+		wrong.Add("Health.Every", "must be from %s to %s", minHealth, maxTimeout)
 	}
 	if h.Timeout < minHealth || h.Timeout > maxTimeout {
-		wrong.add("Health.Timeout", "must be from %s to %s", minHealth, maxTimeout)
+		wrong.Add("Health.Timeout", "must be from %s to %s", minHealth, maxTimeout)
 	}
 	if h.Path != "" {
 		if err := checkPath(h.Path); err != nil {
-			wrong.add("Health.Path", "%w", err)
+			wrong.Add("Health.Path", "%w", err)
 		}
 	}
 }
 
 // fill sets defaults and checks the limits. It stores "no limit" as a negative
 // value, so that filling the limits again changes nothing.
-func (l *RouteLimits) fill(wrong *faults) {
+func (l *RouteLimits) fill(wrong *fault.List) {
 	l.MaxBody = limitOr(l.MaxBody, unlimited)
 	l.MaxMessage = limitOr(l.MaxMessage, unlimited)
 	l.MaxFragments = limitOr(l.MaxFragments, wsframe.MaxFragments)
@@ -301,10 +301,10 @@ func (l *RouteLimits) fill(wrong *faults) {
 	l.Idle = limitOr(l.Idle, unlimited)
 	l.PerMinute = limitOr(l.PerMinute, unlimited)
 	if l.Ping != unlimited && (l.Ping < minPing || l.Ping > maxPing) {
-		wrong.add("Limits.Ping", "must be from %s to %s, or none", minPing, maxPing)
+		wrong.Add("Limits.Ping", "must be from %s to %s, or none", minPing, maxPing)
 	}
 	if l.Idle != unlimited && (l.Idle < minIdle || l.Idle > maxIdle) {
-		wrong.add("Limits.Idle", "must be from %s to %s, or none", minIdle, maxIdle)
+		wrong.Add("Limits.Idle", "must be from %s to %s, or none", minIdle, maxIdle)
 	}
 }
 
@@ -323,7 +323,7 @@ func bound[T ~int | ~int64](limit T) T { return max(limit, 0) }
 // checkHost returns an error if a route cannot have this host.
 func checkHost(host string) error {
 	name := strings.TrimPrefix(host, "*.")
-	if err := checkASCII(host); err != nil {
+	if err := hostaddr.CheckASCII(host); err != nil {
 		return err
 	}
 	switch {
@@ -340,7 +340,7 @@ func checkHost(host string) error {
 	if _, err := netip.ParseAddr(name); err == nil && name != host {
 		return fmt.Errorf("%q: a star stands for names, and an address has none", host)
 	}
-	return checkHostName(name)
+	return hostaddr.CheckHostName(name)
 }
 
 // checkPath returns an error if a configuration cannot have this path.
@@ -354,48 +354,21 @@ func checkPath(p string) error {
 	return nil
 }
 
-// CheckUpstream returns an error if s cannot be an entry of [Route.Upstreams].
-func CheckUpstream(s string) error {
-	if socket, ok := strings.CutPrefix(s, "unix:"); ok {
-		if err := checkSocketPath(socket); err != nil {
-			return fmt.Errorf("%q: %w", s, err)
-		}
-		return nil
-	}
-	if strings.Contains(s, "@") { // may hold a password, so s must not be shown
-		return errors.New("an upstream has no user and no password")
-	}
-	u, err := url.Parse(s)
-	switch {
-	case err != nil, u.Hostname() == "", u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("%q is none of http://host:port, https://host:port and unix:/path/of/socket", s)
-	case checkHostName(u.Hostname()) != nil:
-		return checkHostName(u.Hostname())
-	case checkURLPort(u) != nil:
-		return fmt.Errorf("%q: %w", s, checkURLPort(u))
-	case strings.ContainsAny(s, "?#"): // may be secret as well
-		return errors.New("an upstream has no query and no fragment; it gets those that the client sent")
-	case u.Path != "" && u.Path != "/":
-		return fmt.Errorf("%q: an upstream is scheme, host and port only; it gets the path and the query that the client sent", s)
-	}
-	return nil
-}
-
 // checkIdentity checks the headers that identify the client to the upstream.
-func (r *Route) checkIdentity(wrong *faults) {
+func (r *Route) checkIdentity(wrong *fault.List) {
 	cannot := func(name string) bool {
 		return !httpx.IsToken(name) || reserved[http.CanonicalHeaderKey(name)] || strings.HasPrefix(fold(name), "sec-")
 	}
 	seen := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
 		if cannot(name) {
-			wrong.addKey("Headers", name, "cannot be the header of an identity")
+			wrong.AddKey("Headers", name, "cannot be the header of an identity")
 		}
 		if r.Headers[name] == "" {
-			wrong.addKey("Headers", name, "needs the name of a claim, such as sub")
+			wrong.AddKey("Headers", name, "needs the name of a claim, such as sub")
 		}
 		if other, twice := seen[fold(name)]; twice {
-			wrong.addKey("Headers", name, "servers do not tell it from %q", other)
+			wrong.AddKey("Headers", name, "servers do not tell it from %q", other)
 		}
 		seen[fold(name)] = name
 	}
@@ -403,9 +376,9 @@ func (r *Route) checkIdentity(wrong *faults) {
 		return
 	}
 	if cannot(r.Assertion) {
-		wrong.add("Assertion", "%q cannot be the header of an identity", r.Assertion)
+		wrong.Add("Assertion", "%q cannot be the header of an identity", r.Assertion)
 	}
 	if other, twice := seen[fold(r.Assertion)]; twice {
-		wrong.add("Assertion", "servers do not tell %q from the header %q", r.Assertion, other)
+		wrong.Add("Assertion", "servers do not tell %q from the header %q", r.Assertion, other)
 	}
 }

@@ -284,7 +284,7 @@ func TestRouteFaults(t *testing.T) {
 		first, second := good, good
 		first.Path, second.Path = "/Chat", other
 		c := Config{AuthPrefix: "/auth", Routes: []Route{first, second}}
-		if err := c.checkRoutes().join(); err == nil || !strings.Contains(err.Error(), want) {
+		if err := c.checkRoutes().Join(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", other, err)
 		}
 	}

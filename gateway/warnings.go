@@ -7,13 +7,15 @@ import (
 	"strings"
 
 	"wsauth"
+	"wsauth/internal/gateway/fault"
+	"wsauth/internal/hostaddr"
 )
 
 // Warnings returns the settings of routes, proxies and origins in c that are
-// valid but may be unintended, each as a [*Fault] that names its field. The
-// gateway accepts them.
-func (c Config) Warnings() []*Fault {
-	var all faults
+// valid but may be unintended, each as a [*fault.Fault] that names its field.
+// The gateway accepts them.
+func (c Config) Warnings() []*fault.Fault {
+	var all fault.List
 	proxies := make([]*proxy, len(c.Routes))
 	for i, r := range c.Routes {
 		proxies[i] = &proxy{route: r}
@@ -34,7 +36,7 @@ func (c Config) Warnings() []*Fault {
 // warnOfOtherHosts warns of a guarded route with a host if clients can reach
 // the same path of the same server through a weaker route by naming another
 // host: a route for every host, or one for a domain above the host.
-func warnOfOtherHosts(to *faults, field string, r *Route, table *router) {
+func warnOfOtherHosts(to *fault.List, field string, r *Route, table *router) {
 	if r.Host == "" || !r.isGuarded() {
 		return
 	}
@@ -50,7 +52,7 @@ func warnOfOtherHosts(to *faults, field string, r *Route, table *router) {
 			continue // a single host, which the server is expected to recognize
 		}
 		if at := sharedUpstream(r, &p.route); at != "" {
-			to.add(field+".Host", "clients name the host that they like: by %s they reach %s at this path by the route %s, which lets in more of them; unless that server tells hosts apart, guard the path for %s as well", by, at, p.route.name(), where)
+			to.Add(field+".Host", "clients name the host that they like: by %s they reach %s at this path by the route %s, which lets in more of them; unless that server tells hosts apart, guard the path for %s as well", by, at, p.route.name(), where)
 			return
 		}
 	}
@@ -59,14 +61,14 @@ func warnOfOtherHosts(to *faults, field string, r *Route, table *router) {
 // warnOfTwins warns of a route whose path differs from that of an earlier
 // route only in ways that some servers ignore, if the two have different
 // rules.
-func (c Config) warnOfTwins(to *faults, field string, i int) {
+func (c Config) warnOfTwins(to *fault.List, field string, i int) {
 	r := &c.Routes[i]
 	for j := range c.Routes[:i] {
 		other := &c.Routes[j]
 		if loosen(r.Path) != loosen(other.Path) || !hostsMeet(r.Host, other.Host) || sharedUpstream(r, other) == "" || r.hasRulesOf(other) {
 			continue
 		}
-		to.add(field+".Path", "%s and the route %s are the same for many servers, and have other rules: a client that passes one of them reaches what is behind both", r.name(), other.name())
+		to.Add(field+".Path", "%s and the route %s are the same for many servers, and have other rules: a client that passes one of them reaches what is behind both", r.name(), other.name())
 	}
 }
 
@@ -115,7 +117,7 @@ func (c Config) Redirects() []Redirect {
 
 // warnOfSockets warns of a route that opens sockets for clients that another
 // route to the same upstream would refuse.
-func (c Config) warnOfSockets(to *faults, field string, r *Route) {
+func (c Config) warnOfSockets(to *fault.List, field string, r *Route) {
 	name, who := field+".Sockets", "everybody can open sockets"
 	switch {
 	case r.Public && !r.Sockets:
@@ -128,7 +130,7 @@ func (c Config) warnOfSockets(to *faults, field string, r *Route) {
 	for i := range c.Routes {
 		other := &c.Routes[i]
 		if at := sharedUpstream(r, other); at != "" && other.isGuarded() && !r.isAsStrictAs(other) {
-			to.add(name, "%s on %s, which the route %s guards%s: many WebSocket servers accept any path, and would open here what that route guards", who, at, other.name(), byRules(r, other))
+			to.Add(name, "%s on %s, which the route %s guards%s: many WebSocket servers accept any path, and would open here what that route guards", who, at, other.name(), byRules(r, other))
 			return
 		}
 	}
@@ -169,7 +171,7 @@ func byRules(r, other *Route) string {
 // warnOfPathsBelow warns of a guarded route for a single path if everything
 // below it is public on the same upstream. Many servers answer there for the
 // same endpoint, for example for its long polling.
-func warnOfPathsBelow(to *faults, field string, r *Route, table *router) {
+func warnOfPathsBelow(to *fault.List, field string, r *Route, table *router) {
 	if !r.isGuarded() || strings.HasSuffix(r.Path, "/") {
 		return
 	}
@@ -178,7 +180,7 @@ func warnOfPathsBelow(to *faults, field string, r *Route, table *router) {
 		return
 	}
 	if at := sharedUpstream(r, &p.route); at != "" {
-		to.add(field+".Path", "what is below %[1]s is public by the route %[2]s: if the server at %[3]s answers there for the same endpoint, as long polling does, guard %[1]s/ as well", r.Path, p.route.name(), at)
+		to.Add(field+".Path", "what is below %[1]s is public by the route %[2]s: if the server at %[3]s answers there for the same endpoint, as long polling does, guard %[1]s/ as well", r.Path, p.route.name(), at)
 	}
 }
 
@@ -198,7 +200,7 @@ func sampleHost(host string) string {
 func sharedUpstream(a, b *Route) string {
 	for _, one := range a.Upstreams {
 		for _, other := range b.Upstreams {
-			if serverOf(one) == serverOf(other) {
+			if hostaddr.Server(one) == hostaddr.Server(other) {
 				return one
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"wsauth"
+	"wsauth/internal/hostaddr"
 )
 
 // TestWarnings names what routes let in that is easily not meant.
@@ -109,13 +110,13 @@ func TestServersInAllSpellings(t *testing.T) {
 	}
 	var seen []string
 	for _, group := range groups {
-		name := serverOf(group[0])
+		name := hostaddr.Server(group[0])
 		if slices.Contains(seen, name) {
 			t.Errorf("%s is taken for another server", group[0])
 		}
 		seen = append(seen, name)
 		for _, address := range group {
-			if got := serverOf(address); got != name {
+			if got := hostaddr.Server(address); got != name {
 				t.Errorf("%s is %s, and %s is %s", address, got, group[0], name)
 			}
 		}

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"wsauth/gateway"
+	"wsauth/internal/gateway/fault"
 )
 
 // fieldKeys maps the fields of gateway.Config, gateway.Route and nested types
@@ -91,7 +91,7 @@ var fieldName = regexp.MustCompile(`[A-Za-z]+`)
 
 // keyOf returns the key that a fault of the gateway concerns, or "" if files
 // have no such key.
-func (d *Document) keyOf(f *gateway.Fault) string {
+func (d *Document) keyOf(f *fault.Fault) string {
 	known := true
 	key := fieldName.ReplaceAllStringFunc(f.Field, func(name string) string {
 		k, ok := fieldKeys[name]

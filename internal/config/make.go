@@ -15,6 +15,8 @@ import (
 	"wsauth"
 	"wsauth/gateway"
 	"wsauth/internal/errtext"
+	"wsauth/internal/gateway/fault"
+	"wsauth/internal/hostaddr"
 )
 
 // A Maker builds gateway configurations. It reuses parts of what it has built
@@ -132,7 +134,7 @@ func (b *build) checkGateway(c gateway.Config) {
 		return
 	}
 	for _, err := range joined.Unwrap() {
-		f, ok := errors.AsType[*gateway.Fault](err)
+		f, ok := errors.AsType[*fault.Fault](err)
 		if !ok {
 			b.report("", "%v", err)
 			continue
@@ -156,7 +158,7 @@ func (b *build) checkServer() {
 	}
 	for i, one := range [][2]string{{"metrics.listen", s.Metrics.Listen}, {"admin.listen", s.Admin.Listen}} {
 		for _, other := range [][2]string{{"listen", s.Listen}, {"metrics.listen", s.Metrics.Listen}}[:i+1] {
-			if gateway.Collide(one[1], other[1]) {
+			if hostaddr.Collide(one[1], other[1]) {
 				b.report(one[0], "%s has the same address: each needs an address of its own", other[0])
 			}
 		}
@@ -193,7 +195,7 @@ func (b *build) checkLoops() {
 	for i, r := range s.Routes {
 		for j, upstream := range r.all() {
 			for _, l := range listeners {
-				if l.address != "" && gateway.Reaches(upstream, l.address) {
+				if l.address != "" && hostaddr.Reaches(upstream, l.address) {
 					b.report(b.upstreamKey(fmt.Sprintf("routes[%d]", i), fmt.Sprintf("[%d]", j)), "this is the server's own address (%s)", l.key)
 				}
 			}
@@ -218,7 +220,7 @@ func (b *build) adminSocket() string {
 
 // checkAddress checks that s is an address to listen on.
 func (b *build) checkAddress(key, s string) {
-	if err := gateway.CheckListen(s); err != nil {
+	if err := hostaddr.CheckListen(s); err != nil {
 		b.report(key, "%v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package gateway
+package hostaddr
 
 import (
 	"errors"
@@ -46,7 +46,7 @@ func TestReachesByOwnAddresses(t *testing.T) {
 	for _, ip := range ownAddresses() {
 		own = append(own, net.JoinHostPort(ip.String(), ""))
 	}
-	if name, err := os.Hostname(); err == nil && checkHostName(name) == nil {
+	if name, err := os.Hostname(); err == nil && CheckHostName(name) == nil {
 		own = append(own, name, strings.ToUpper(name))
 	}
 	for _, host := range own {
@@ -151,16 +151,6 @@ func TestCheckUpstreamHost(t *testing.T) {
 			t.Errorf("%q is accepted", bad)
 		}
 	}
-	for _, bad := range []string{"256.1.1.1", "127.1", "0x7f.1", "*.127.0.0.1", "*.0.0.1", strings.Repeat("a", 64) + ".b", strings.Repeat("a.", 127) + "a"} {
-		if checkHost(bad) == nil {
-			t.Errorf("%q is accepted as the host of a route", bad)
-		}
-	}
-	for _, good := range []string{"127.0.0.1", "a_b", "x-", "*.com", "1.example"} {
-		if err := checkHost(good); err != nil {
-			t.Error(err)
-		}
-	}
 }
 
 // TestReachesThroughLinks: a socket is the same one by every path, also before
@@ -202,12 +192,12 @@ func TestCheckASCII(t *testing.T) {
 		"faß.example":       "xn--fa-hia.example",
 		"a\u202eb.example":  "not a host name",
 	} {
-		if err := checkASCII(host); err == nil || !strings.HasSuffix(err.Error(), want) {
+		if err := CheckASCII(host); err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", host, err, want)
 		}
 	}
 	for _, host := range []string{"", "app.example", "a-.example", "*.app.example"} {
-		if err := checkASCII(host); err != nil {
+		if err := CheckASCII(host); err != nil {
 			t.Errorf("%s: %v", host, err)
 		}
 	}

@@ -1,4 +1,6 @@
-package gateway
+// Package hostaddr checks the addresses of servers in a configuration, and
+// recognizes different spellings of the same one.
+package hostaddr
 
 import (
 	"context"
@@ -20,10 +22,10 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// serverOf returns the canonical form of an upstream's address. All names of
+// Server returns the canonical form of an upstream's address. All names of
 // this machine become localhost, since its servers mostly listen on several of
 // its addresses.
-func serverOf(address string) string {
+func Server(address string) string {
 	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
 		return "unix:" + socketFile(socket)
 	}
@@ -31,14 +33,14 @@ func serverOf(address string) string {
 	if err != nil {
 		return address
 	}
-	host := plainName(u.Hostname())
-	if isThisMachine(host) {
+	host := CanonicalHost(u.Hostname())
+	if IsThisMachine(host) {
 		host = "localhost"
 	}
 	return net.JoinHostPort(host, portOf(u))
 }
 
-// Reaches reports whether upstream, an entry of [Route.Upstreams], leads to
+// Reaches reports whether upstream, which [CheckUpstream] accepts, leads to
 // the server that listens on listen, a HOST:PORT or the path of a Unix socket.
 // It recognizes other spellings, and all names and addresses of this machine
 // if listen means all addresses.
@@ -57,12 +59,12 @@ func Reaches(upstream, listen string) bool {
 	if n, err := net.LookupPort("tcp", port); err != nil || n == 0 || strconv.Itoa(n) != portOf(u) {
 		return false
 	}
-	own, asked := plainName(host), plainName(u.Hostname())
+	own, asked := CanonicalHost(host), CanonicalHost(u.Hostname())
 	if own == asked {
 		return true
 	}
 	found := addressesOf(asked)
-	here := isThisMachine(asked) || slices.ContainsFunc(found, isOwnAddress)
+	here := IsThisMachine(asked) || slices.ContainsFunc(found, isOwnAddress)
 	switch {
 	case !here:
 		return false
@@ -72,19 +74,19 @@ func Reaches(upstream, listen string) bool {
 	// localhost stands for both loopback addresses, and a client that dials an
 	// unspecified address reaches them.
 	wide := func(name string) bool { return isUnspecified(name) || isLocalhost(name) }
-	if isThisMachine(own) && isThisMachine(asked) && (wide(own) || wide(asked)) {
+	if IsThisMachine(own) && IsThisMachine(asked) && (wide(own) || wide(asked)) {
 		return true
 	}
 	return slices.ContainsFunc(addressesOf(own), func(ip netip.Addr) bool { return slices.Contains(found, ip) })
 }
 
-// addressesOf returns the addresses of a name in the form of plainName, as far
-// as this machine knows them without a DNS query.
+// addressesOf returns the addresses of a name in the form of CanonicalHost, as
+// far as this machine knows them without a DNS query.
 func addressesOf(name string) []netip.Addr {
 	if ip, err := netip.ParseAddr(name); err == nil {
 		return []netip.Addr{ip}
 	}
-	if isLocalhost(name) || checkHostName(name) != nil {
+	if isLocalhost(name) || CheckHostName(name) != nil {
 		return nil
 	}
 	var all []netip.Addr
@@ -93,7 +95,7 @@ func addressesOf(name string) []netip.Addr {
 	for _, ip := range asked {
 		all = append(all, ip.Unmap())
 	}
-	if own, err := os.Hostname(); err == nil && name == plainName(own) {
+	if own, err := os.Hostname(); err == nil && name == CanonicalHost(own) {
 		all = append(all, ownAddresses()...)
 	}
 	return all
@@ -131,10 +133,10 @@ func socketFile(path string) string {
 	return filepath.Clean(path)
 }
 
-// plainName returns the canonical form of a host: in lower case, without the
-// final dot of a fully qualified name, and with addresses in their usual
+// CanonicalHost returns the canonical form of a host: in lower case, without
+// the final dot of a fully qualified name, and with addresses in their usual
 // notation.
-func plainName(host string) string {
+func CanonicalHost(host string) string {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.Unmap().String()
@@ -142,9 +144,9 @@ func plainName(host string) string {
 	return host
 }
 
-// isThisMachine reports whether a name in the form of plainName always means
-// the local machine: localhost, or a loopback or unspecified address.
-func isThisMachine(name string) bool {
+// IsThisMachine reports whether a name in the form of CanonicalHost always
+// means the local machine: localhost, or a loopback or unspecified address.
+func IsThisMachine(name string) bool {
 	ip, err := netip.ParseAddr(name)
 	return isLocalhost(name) || isUnspecified(name) || err == nil && ip.IsLoopback()
 }
@@ -186,6 +188,34 @@ func checkSocketPath(path string) error {
 	return nil
 }
 
+// CheckUpstream returns an error if s is not the address of an upstream:
+// http://host:port, https://host:port or unix:/path/of/socket.
+func CheckUpstream(s string) error {
+	if socket, ok := strings.CutPrefix(s, "unix:"); ok {
+		if err := checkSocketPath(socket); err != nil {
+			return fmt.Errorf("%q: %w", s, err)
+		}
+		return nil
+	}
+	if strings.Contains(s, "@") { // may hold a password, so s must not be shown
+		return errors.New("an upstream has no user and no password")
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil, u.Hostname() == "", u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Errorf("%q is none of http://host:port, https://host:port and unix:/path/of/socket", s)
+	case CheckHostName(u.Hostname()) != nil:
+		return CheckHostName(u.Hostname())
+	case CheckPort(u) != nil:
+		return fmt.Errorf("%q: %w", s, CheckPort(u))
+	case strings.ContainsAny(s, "?#"): // may be secret as well
+		return errors.New("an upstream has no query and no fragment; it gets those that the client sent")
+	case u.Path != "" && u.Path != "/":
+		return fmt.Errorf("%q: an upstream is scheme, host and port only; it gets the path and the query that the client sent", s)
+	}
+	return nil
+}
+
 // CheckListen returns an error if address is not a HOST:PORT to listen on.
 func CheckListen(address string) error {
 	wrong := errors.New("it must be HOST:PORT, such as 127.0.0.1:8000")
@@ -202,7 +232,7 @@ func CheckListen(address string) error {
 	if host == "" {
 		return nil
 	}
-	return checkHostName(host)
+	return CheckHostName(host)
 }
 
 // Collide reports whether a and b, each a HOST:PORT, cannot be listened on at
@@ -218,7 +248,7 @@ func Collide(a, b string) bool {
 	if errA != nil || errB != nil || n != m || n == 0 {
 		return false
 	}
-	one, other := plainName(hostA), plainName(hostB)
+	one, other := CanonicalHost(hostA), CanonicalHost(hostB)
 	return one == other || covers(one, other) || covers(other, one)
 }
 
@@ -242,18 +272,18 @@ func covers(one, other string) bool {
 // section 2.3.4).
 const (
 	maxHostName = 253
-	maxLabel    = 63
+	MaxLabel    = 63
 )
 
-// checkHostName returns an error if host, which has no brackets and no port,
+// CheckHostName returns an error if host, which has no brackets and no port,
 // is neither an address nor a host name. Underscores are allowed, since names
 // of containers have them. A name whose last label is a number is refused,
 // because some resolvers read 127.1 or 0x7f000001 as an address.
-func checkHostName(host string) error {
+func CheckHostName(host string) error {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return nil
 	}
-	if err := checkASCII(host); err != nil {
+	if err := CheckASCII(host); err != nil {
 		return err
 	}
 	name := strings.TrimSuffix(host, ".")
@@ -261,8 +291,8 @@ func checkHostName(host string) error {
 		return fmt.Errorf("%q is not the name of a host", host)
 	}
 	labels := strings.Split(name, ".")
-	if slices.ContainsFunc(labels, func(label string) bool { return len(label) > maxLabel }) {
-		return fmt.Errorf("%q is not the name of a host: between its dots are at most %d bytes", host, maxLabel)
+	if slices.ContainsFunc(labels, func(label string) bool { return len(label) > MaxLabel }) {
+		return fmt.Errorf("%q is not the name of a host: between its dots are at most %d bytes", host, MaxLabel)
 	}
 	if isNumber(labels[len(labels)-1]) {
 		return fmt.Errorf("%q is not an address: write the four numbers, as in 127.0.0.1", host)
@@ -280,8 +310,8 @@ func isNumber(label string) bool {
 	return ok && strings.Trim(digits, "0123456789abcdef") == ""
 }
 
-// checkURLPort returns an error if the port of u is not from 1 to 65535.
-func checkURLPort(u *url.URL) error {
+// CheckPort returns an error if the port of u is not from 1 to 65535.
+func CheckPort(u *url.URL) error {
 	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 			return fmt.Errorf("port %s is not from 1 to 65535", port)
@@ -290,9 +320,9 @@ func checkURLPort(u *url.URL) error {
 	return nil
 }
 
-// checkASCII returns an error if host is not ASCII. The error names its
+// CheckASCII returns an error if host is not ASCII. The error names its
 // Punycode form, which DNS and HTTP use.
-func checkASCII(host string) error {
+func CheckASCII(host string) error {
 	if !strings.ContainsFunc(host, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return nil
 	}
