@@ -13,10 +13,10 @@ type Ender interface {
 	// End sends frame, a close frame, after the last whole frame of the
 	// server, and closes the connection. The frame encodes cause, an
 	// [*EndError]. The guard calls End at most once, possibly before
-	// [Guard.Admit] returns, and End must not block. It must call told once
-	// frame has been sent or can no longer be sent: told cancels
+	// [Guard.Admit] returns, and End must not block. It must call sent once
+	// frame has been sent or can no longer be sent: sent cancels
 	// [Socket.Context].
-	End(cause error, frame []byte, told func())
+	End(cause error, frame []byte, sent func())
 }
 
 // Admit registers the socket of a handshake that [Guard.Check] has accepted

@@ -97,7 +97,11 @@ func (g *Guard) missing(r *http.Request, q Requirement) *Error {
 			}
 		}
 	}
-	return &Error{Reason: TokenMissing, Message: g.config.Extractors[0].Missing(q), Err: errNoCredential}
+	message := "Missing " + string(q.Type()) + " token"
+	if l, ok := g.config.Extractors[0].(interface{ missing(q Requirement) string }); ok {
+		message = l.missing(q)
+	}
+	return &Error{Reason: TokenMissing, Message: message, Err: errNoCredential}
 }
 
 func (g *Guard) verify(ctx context.Context, raw string) (*token.Claims, error) {

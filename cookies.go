@@ -199,9 +199,9 @@ func (c Cookies) submitted(r *http.Request, spec CookieSpec) (string, error) {
 // ambient marks extractors of credentials that browsers send by themselves.
 func (c Cookies) ambient() {}
 
-// Missing returns "Missing cookie access_token_cookie", with the configured
+// missing returns "Missing cookie access_token_cookie", with the configured
 // name.
-func (c Cookies) Missing(q Requirement) string { return "Missing cookie " + c.spec(q.Type()).Name }
+func (c Cookies) missing(q Requirement) string { return "Missing cookie " + c.spec(q.Type()).Name }
 
 // Strip removes the cookies and the CSRF values.
 func (c Cookies) Strip(r *http.Request) {

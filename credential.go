@@ -33,10 +33,6 @@ type Extractor interface {
 	// malformed, or given more than once, the error is an [*Error].
 	Extract(r *http.Request, q Requirement) (Credential, error)
 
-	// Missing returns the text for a request that requires a credential and
-	// has none.
-	Missing(q Requirement) string
-
 	// Strip removes the credential from r, so that neither handlers nor
 	// upstreams see it. r is a clone that Strip may modify.
 	Strip(r *http.Request)

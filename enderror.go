@@ -52,7 +52,7 @@ func (e *EndError) Unwrap() []error {
 func (e *EndError) frame() []byte {
 	code := e.Code
 	if !wsframe.SendableCode(code) {
-		code = CloseInternalError
+		code = closeInternalError
 	}
 	return wsframe.AppendClose(nil, code, strings.ToValidUTF8(string(e.Reason), ""))
 }

@@ -51,18 +51,22 @@ const (
 // Error returns r as a string.
 func (r Reason) Error() string { return string(r) }
 
-// The close codes from the IANA registry that a guard sends.
+// Close codes of the IANA registry that a guard sends, beside those of RFC
+// 6455.
 const (
-	closeNormal = 1000
+	CloseUnauthorized = 3000
+	CloseForbidden    = 3003
+	CloseTimeout      = 3008
+)
 
-	CloseMessageTooBig  = 1009
-	CloseInternalError  = 1011
-	CloseServiceRestart = 1012
-	CloseTryAgainLater  = 1013
-	CloseBadGateway     = 1014
-	CloseUnauthorized   = 3000
-	CloseForbidden      = 3003
-	CloseTimeout        = 3008
+// Close codes of RFC 6455 section 7.4.1 and of the IANA registry from 1012.
+const (
+	closeNormal         = 1000
+	closeMessageTooBig  = 1009
+	closeInternalError  = 1011
+	closeServiceRestart = 1012
+	closeTryAgainLater  = 1013
+	closeBadGateway     = 1014
 )
 
 // An Advice tells a client what to do after a refusal or an end.
@@ -102,7 +106,7 @@ var outcomes = map[Reason]Outcome{
 	FreshTokenRequired: {http.StatusForbidden, CloseForbidden, "Fresh token required", AdviceStop},
 	NotAuthorized:      {http.StatusForbidden, CloseForbidden, "Not authorized", AdviceStop},
 	ConnectionLimit:    {http.StatusForbidden, CloseForbidden, "A newer connection took the place of this one", AdviceStop},
-	MessageTooBig:      {http.StatusRequestEntityTooLarge, CloseMessageTooBig, "The message is too big", AdviceStop},
+	MessageTooBig:      {http.StatusRequestEntityTooLarge, closeMessageTooBig, "The message is too big", AdviceStop},
 	SocketsNotAllowed:  {http.StatusForbidden, CloseForbidden, "WebSockets are not allowed at this address", AdviceStop},
 
 	AuthTimeout: {http.StatusRequestTimeout, CloseTimeout, "No credential came in time", AdviceReconnect},
@@ -113,14 +117,14 @@ var outcomes = map[Reason]Outcome{
 	MethodNotAllowed:    {http.StatusMethodNotAllowed, CloseForbidden, "Method Not Allowed", AdviceStop},
 	VersionNotSupported: {http.StatusUpgradeRequired, CloseForbidden, "Only WebSocket version 13 is supported", AdviceStop},
 
-	RateLimited:      {http.StatusTooManyRequests, CloseTryAgainLater, "Too many requests", AdviceWait},
-	StoreUnavailable: {http.StatusServiceUnavailable, CloseTryAgainLater, "The service is not available", AdviceWait},
-	Restarting:       {http.StatusServiceUnavailable, CloseServiceRestart, "The service is restarting", AdviceWait},
-	InternalError:    {http.StatusInternalServerError, CloseInternalError, "Internal Server Error", AdviceWait},
+	RateLimited:      {http.StatusTooManyRequests, closeTryAgainLater, "Too many requests", AdviceWait},
+	StoreUnavailable: {http.StatusServiceUnavailable, closeTryAgainLater, "The service is not available", AdviceWait},
+	Restarting:       {http.StatusServiceUnavailable, closeServiceRestart, "The service is restarting", AdviceWait},
+	InternalError:    {http.StatusInternalServerError, closeInternalError, "Internal Server Error", AdviceWait},
 
-	Overloaded:     {http.StatusServiceUnavailable, CloseTryAgainLater, "The server has too many connections", AdviceWait},
-	BadGateway:     {http.StatusBadGateway, CloseBadGateway, "The server behind this address cannot be reached, or its answer is not valid", AdviceWait},
-	GatewayTimeout: {http.StatusGatewayTimeout, CloseBadGateway, "The server behind this address did not answer in time", AdviceWait},
+	Overloaded:     {http.StatusServiceUnavailable, closeTryAgainLater, "The server has too many connections", AdviceWait},
+	BadGateway:     {http.StatusBadGateway, closeBadGateway, "The server behind this address cannot be reached, or its answer is not valid", AdviceWait},
+	GatewayTimeout: {http.StatusGatewayTimeout, closeBadGateway, "The server behind this address did not answer in time", AdviceWait},
 }
 
 // Reasons returns all reasons, in no particular order.

@@ -24,9 +24,9 @@ import (
 type bareSocket struct{ net.Conn }
 
 // End implements [wsauth.Ender].
-func (s bareSocket) End(_ error, frame []byte, told func()) {
+func (s bareSocket) End(_ error, frame []byte, sent func()) {
 	_, _ = s.Write(frame)
-	told()
+	sent()
 	_ = s.Close()
 }
 

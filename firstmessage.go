@@ -51,8 +51,8 @@ func (f FirstMessage) timeout() time.Duration {
 // Extract returns no credential: the message comes after the handshake.
 func (FirstMessage) Extract(*http.Request, Requirement) (Credential, error) { return Credential{}, nil }
 
-// Missing returns the text for a plain HTTP request, which has no messages.
-func (FirstMessage) Missing(q Requirement) string { return "Missing " + string(q.Type()) + " token" }
+// missing returns the text for a plain HTTP request, which has no messages.
+func (FirstMessage) missing(q Requirement) string { return "Missing " + string(q.Type()) + " token" }
 
 // Strip does nothing: the request carries no credential.
 func (FirstMessage) Strip(*http.Request) {}

@@ -13,14 +13,14 @@ const followAfter = time.Second
 
 // A Follower is notified of the requests that the guard follows.
 type Follower interface {
-	// Followed is called when a request has taken longer than a second. It
-	// must not block.
-	Followed(s *Socket)
+	// Opened is called when a request has taken longer than a second. It must
+	// not block.
+	Opened(s *Socket)
 
-	// Left is called for each of these requests when its handler has returned.
+	// Ended is called for each of these requests when its handler has returned.
 	// e is the cause; its reason is "closed" if the guard did not end the
 	// request.
-	Left(s *Socket, e *EndError)
+	Ended(s *Socket, e *EndError)
 }
 
 // Follow makes the plain HTTP request with the context ctx end with its
@@ -133,7 +133,7 @@ func (s *Socket) follow() {
 	}
 	s.endIfDraining()
 	if f.follower != nil {
-		f.follower.Followed(s)
+		f.follower.Opened(s)
 	}
 }
 
@@ -157,7 +157,7 @@ func (s *Socket) unfollow() {
 		s.guard.logEnd("request ended", s, end)
 	}
 	if f.follower != nil {
-		f.follower.Left(s, end)
+		f.follower.Ended(s, end)
 	}
 }
 

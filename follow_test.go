@@ -21,9 +21,9 @@ type counter struct {
 	reason atomic.Value
 }
 
-func (c *counter) Followed(*wsauth.Socket) { c.open.Add(1) }
+func (c *counter) Opened(*wsauth.Socket) { c.open.Add(1) }
 
-func (c *counter) Left(_ *wsauth.Socket, e *wsauth.EndError) {
+func (c *counter) Ended(_ *wsauth.Socket, e *wsauth.EndError) {
 	c.open.Add(-1)
 	c.reason.Store(string(e.Reason))
 }

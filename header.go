@@ -135,8 +135,8 @@ func (h Header) expected() string {
 	return fmt.Sprintf("Bad %s header. Expected value '%s'", h.name(), strings.TrimSpace(h.scheme()+" <JWT>"))
 }
 
-// Missing returns "Missing Authorization Header", with the configured name.
-func (h Header) Missing(Requirement) string { return "Missing " + h.name() + " Header" }
+// missing returns "Missing Authorization Header", with the configured name.
+func (h Header) missing(Requirement) string { return "Missing " + h.name() + " Header" }
 
 // Strip removes the header, unless it has another scheme.
 func (h Header) Strip(r *http.Request) {

@@ -32,8 +32,8 @@ func (p PathValue) Extract(r *http.Request, _ Requirement) (Credential, error) {
 	return Credential{Token: raw}, nil
 }
 
-// Missing returns the same text as [Query.Missing].
-func (p PathValue) Missing(q Requirement) string { return Query{}.Missing(q) }
+// missing returns the same text as Query.missing.
+func (p PathValue) missing(q Requirement) string { return Query{}.missing(q) }
 
 // Strip replaces the token, and all copies of it in the URL, by "-".
 func (p PathValue) Strip(r *http.Request) {

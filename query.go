@@ -35,9 +35,9 @@ func (q Query) Extract(r *http.Request, _ Requirement) (Credential, error) {
 	return Credential{Token: raw}, err
 }
 
-// Missing returns the text of the program that wsauth grew from
+// missing returns the text of the program that wsauth grew from
 // (examples/query).
-func (q Query) Missing(requirement Requirement) string {
+func (q Query) missing(requirement Requirement) string {
 	return "Missing " + string(requirement.Type()) + " token from Query or Path"
 }
 

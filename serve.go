@@ -83,7 +83,7 @@ func (g *Guard) serveSocket(w http.ResponseWriter, r *http.Request, q Requiremen
 		return
 	}
 	response.Attach(s)
-	if name := g.Subprotocol(r); name != "" {
+	if name := g.subprotocol(r); name != "" {
 		response.Conn().ChooseSubprotocol(name)
 	}
 	if s.waits {

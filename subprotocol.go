@@ -120,11 +120,14 @@ func (p Subprotocol) marker(offered []string) string {
 	return p.name()
 }
 
-// Subprotocol returns the subprotocol that the response to r must select if
-// the server selects none: the name before the token of a [Subprotocol], if
-// nothing else is offered. For all other requests it returns "".
-// [Guard.Require] selects it for its handlers.
-func (g *Guard) Subprotocol(r *http.Request) string {
+// Subprotocol returns the subprotocol that the response to r, the handshake
+// that [Guard.Admit] has admitted, must select if the server selects none: the
+// name before the token of a [Subprotocol], if nothing else is offered. For
+// all other handshakes it returns "". [Guard.Require] selects it for its
+// handlers.
+func (s *Socket) Subprotocol(r *http.Request) string { return s.guard.subprotocol(r) }
+
+func (g *Guard) subprotocol(r *http.Request) string {
 	if len(r.Header["Sec-Websocket-Protocol"]) == 0 {
 		return ""
 	}
@@ -153,8 +156,8 @@ func (g *Guard) Subprotocol(r *http.Request) string {
 	return marker
 }
 
-// Missing returns the text for a handshake without a token.
-func (p Subprotocol) Missing(q Requirement) string {
+// missing returns the text for a handshake without a token.
+func (p Subprotocol) missing(q Requirement) string {
 	return "Missing " + string(q.Type()) + " token from Sec-WebSocket-Protocol"
 }
 

@@ -24,40 +24,13 @@ import (
 // TicketLife is how long a ticket can be used.
 const TicketLife = 30 * time.Second
 
-// TicketPrefix begins every ticket, so that parameters of the application are
-// not mistaken for tickets, and secret scanners find leaked ones.
-const TicketPrefix = "wst_"
-
-// ticketRandom is the length of the random text after the prefix: 130 bits in
-// base32, which is capitals and digits.
-const ticketRandom = 26
-
-func newTicket() string { return TicketPrefix + rand.Text() }
+func newTicket() string { return httpx.TicketPrefix + rand.Text() }
 
 // isTicket reports whether the value of a parameter is meant as a ticket, even
 // if it is truncated or was never issued. This includes JWTs: where a ticket
 // is expected they are refused, like other tokens in the query.
 func isTicket(value string) bool {
-	return strings.HasPrefix(value, TicketPrefix) || ContainsTicket(value) || httpx.IsJWS(value)
-}
-
-// ContainsTicket reports whether s contains a ticket anywhere, for example in
-// a URL. The prefix alone does not count.
-func ContainsTicket(s string) bool {
-	for {
-		_, after, found := strings.Cut(s, TicketPrefix)
-		if !found {
-			return false
-		}
-		n := strings.IndexFunc(after, func(c rune) bool { return (c < 'A' || c > 'Z') && (c < '2' || c > '7') })
-		if n < 0 {
-			n = len(after)
-		}
-		if n >= ticketRandom {
-			return true
-		}
-		s = after
-	}
+	return strings.HasPrefix(value, httpx.TicketPrefix) || httpx.ContainsTicket(value) || httpx.IsJWS(value)
 }
 
 // A Ticket extracts a one-use ticket from a query parameter of the URL, such
@@ -66,7 +39,7 @@ func ContainsTicket(s string) bool {
 // Tickets in logs are worthless once the socket is open, and after
 // [TicketLife].
 //
-// If the value of the parameter does not begin with [TicketPrefix] and is not
+// If the value of the parameter does not begin with "wst_" and is not
 // a JWT, it belongs to the application: it is not a credential, and the
 // handler sees it.
 //
@@ -111,7 +84,7 @@ func (t Ticket) isDoubtful(part string) bool {
 		return false
 	}
 	plain, err := url.QueryUnescape(part)
-	return err != nil || strings.Contains(plain, TicketPrefix) || strings.Contains(plain, "eyJ")
+	return err != nil || strings.Contains(plain, httpx.TicketPrefix) || strings.Contains(plain, "eyJ")
 }
 
 // Extract returns the ticket in the parameter.
@@ -129,13 +102,13 @@ func (t Ticket) foreign(r *http.Request) *Error {
 	}
 	raw, err := t.value(r.URL.RawQuery)
 	if err == nil && raw == "" && slices.ContainsFunc(strings.Split(r.URL.RawQuery, "&"), isGiven) {
-		return refuseTicket(fmt.Errorf("it does not begin with %s: %w", TicketPrefix, errNoCredential))
+		return refuseTicket(fmt.Errorf("it does not begin with %s: %w", httpx.TicketPrefix, errNoCredential))
 	}
 	return nil
 }
 
-// Missing returns the text for a request without a ticket.
-func (Ticket) Missing(Requirement) string { return "Missing ticket" }
+// missing returns the text for a request without a ticket.
+func (Ticket) missing(Requirement) string { return "Missing ticket" }
 
 // Strip removes the parameter, unless it clearly belongs to the application.
 func (t Ticket) Strip(r *http.Request) {
@@ -182,7 +155,7 @@ type ticketRecord struct {
 
 // IssueTicket issues a ticket for one socket with claims, which are those that
 // the guard has found in the request for the ticket. The ticket is
-// [TicketPrefix] and a random text of 130 bits. It expires after [TicketLife].
+// "wst_" and a random text of 130 bits. It expires after [TicketLife].
 // The socket ends when the token of the claims expires or is revoked; the
 // ticket does, too. The error is an [*Error] if the request cannot be served:
 // InvalidRequest if the path or the origin is not valid, or the claims are

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/httpx"
 	"wsauth/store"
 	"wsauth/store/memory"
 	"wsauth/token"
@@ -102,7 +103,7 @@ func TestTicketUse(t *testing.T) {
 		{"J34/shorter", func(k string) string { return byTicket("/access", k[:len(k)-1]) }, invalid, false},
 		{"J34/prefix_only", at("/access?ticket=wst_"), invalid, false},
 		{"J34/cut_in_the_prefix", func(k string) string { return byTicket("/access", k[1:]) }, invalid, false},
-		{"J34/without_prefix", func(k string) string { return byTicket("/access", strings.TrimPrefix(k, wsauth.TicketPrefix)) }, invalid, false},
+		{"J34/without_prefix", func(k string) string { return byTicket("/access", strings.TrimPrefix(k, httpx.TicketPrefix)) }, invalid, false},
 		{"J34/prefix_in_capitals", func(k string) string { return byTicket("/access", strings.ToUpper(k)) }, invalid, false},
 		{"J34/longer", at("/access?ticket={}A"), invalid, false},
 		{"J34/white_space", at("/access?ticket={}%20"), invalid, false},

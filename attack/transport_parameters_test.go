@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"wsauth"
+	"wsauth/internal/httpx"
 	"wsauth/token"
 )
 
@@ -179,15 +180,15 @@ func TestContainsTicket(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := ticket(t, guard, issue(t, token.TypeAccess, "alice", token.Options{}).Claims, "/ws")
-	if !strings.HasPrefix(k, wsauth.TicketPrefix) || strings.ContainsAny(k, "%&;= /") {
+	if !strings.HasPrefix(k, httpx.TicketPrefix) || strings.ContainsAny(k, "%&;= /") {
 		t.Errorf("a ticket is %q", k)
 	}
 	for s, want := range map[string]bool{
 		k: true, "/ws?ticket=" + k: true, "x" + k + "x": true, "wst_" + k: true, "wst_wst_A" + k: true, k[:len(k)-1]: false, strings.ToLower(k): false,
-		strings.TrimPrefix(k, wsauth.TicketPrefix): false, "wst_": false, "newst_id": false, "": false, "ST-1-abc": false,
+		strings.TrimPrefix(k, httpx.TicketPrefix): false, "wst_": false, "newst_id": false, "": false, "ST-1-abc": false,
 		strings.Replace(k, "_", "-", 1): false, k[:10] + "%" + k[10:]: false,
 	} {
-		if wsauth.ContainsTicket(s) != want {
+		if httpx.ContainsTicket(s) != want {
 			t.Errorf("%q: %v", s, !want)
 		}
 	}

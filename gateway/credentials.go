@@ -17,9 +17,6 @@ func (unasked) Extract(*http.Request, wsauth.Requirement) (wsauth.Credential, er
 	return wsauth.Credential{}, nil
 }
 
-// Missing returns "". It is not called, since nothing is required.
-func (unasked) Missing(wsauth.Requirement) string { return "" }
-
 // Strip does not change the request.
 func (unasked) Strip(*http.Request) {}
 

@@ -24,6 +24,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/httpx"
 	"wsauth/store"
 	"wsauth/store/memory"
 )
@@ -252,7 +253,7 @@ func TestNobodyHoldsTheLoop(t *testing.T) {
 	open := r.socket("/chat", bearer(access))
 	for name, request := range map[string]string{
 		"an upstream that takes nobody": "GET /busy HTTP/1.1\r\n" + socketFields + "Authorization: Bearer " + access + "\r\n\r\n",
-		"a store that takes its time":   "GET /chat?ticket=" + wsauth.TicketPrefix + strings.Repeat("A", 26) + " HTTP/1.1\r\n" + socketFields + "\r\n",
+		"a store that takes its time":   "GET /chat?ticket=" + httpx.TicketPrefix + strings.Repeat("A", 26) + " HTTP/1.1\r\n" + socketFields + "\r\n",
 	} {
 		conn := r.connect()
 		defer conn.Close()

@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"wsauth"
+	"wsauth/internal/httpx"
 	"wsauth/login"
 	"wsauth/token"
 )
@@ -51,7 +51,7 @@ func (o ownTokens) strip(r *http.Request) {
 // mayHold reports whether s may hold a credential. It is a cheap check that
 // excludes most texts.
 func mayHold(s string) bool {
-	return strings.Contains(s, jwsStart) || strings.Contains(s, nestedStart) || strings.Contains(s, wsauth.TicketPrefix) || strings.IndexByte(s, '%') >= 0
+	return strings.Contains(s, jwsStart) || strings.Contains(s, nestedStart) || strings.Contains(s, httpx.TicketPrefix) || strings.IndexByte(s, '%') >= 0
 }
 
 // A search looks for the gateway's credentials in one request.
@@ -114,7 +114,7 @@ const (
 // inPlain reports whether text, with escapes left as they are, holds a ticket
 // or a token of ours.
 func (s *search) inPlain(text string) bool {
-	if wsauth.ContainsTicket(text) {
+	if httpx.ContainsTicket(text) {
 		return true
 	}
 	if !strings.Contains(text, jwsStart) && !strings.Contains(text, nestedStart) {

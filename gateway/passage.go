@@ -85,15 +85,15 @@ func transferOf(response *http.Response) wsauth.Transfer {
 	return wsauth.Endless
 }
 
-// Followed records that the guard follows the request, because it takes long.
-func (x *passage) Followed(s *wsauth.Socket) {
+// Opened records that the guard follows the request, because it takes long.
+func (x *passage) Opened(s *wsauth.Socket) {
 	p := x.proxy
 	p.routes.live.add(s, x.at, p, "")
 	p.routes.config.Metrics.followed(p.label, 1)
 }
 
-// Left records that a followed request has ended.
-func (x *passage) Left(s *wsauth.Socket, e *wsauth.EndError) {
+// Ended records that a followed request has ended.
+func (x *passage) Ended(s *wsauth.Socket, e *wsauth.EndError) {
 	p := x.proxy
 	p.routes.live.remove(s)
 	p.routes.config.Metrics.followed(p.label, -1)

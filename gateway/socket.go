@@ -41,7 +41,7 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	recordOf(r.Context()).line.known(claims)
 	response.Attach(o.socket)
-	if name := p.guard.Subprotocol(r); name != "" {
+	if name := o.socket.Subprotocol(r); name != "" {
 		response.Conn().ChooseSubprotocol(name)
 	}
 	o.r = r.Clone(r.Context())

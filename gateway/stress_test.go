@@ -226,7 +226,7 @@ func (s *storm) ended(ctx context.Context, path string, conn *websocket.Conn, er
 		return
 	}
 	switch end.Code {
-	case wsauth.CloseUnauthorized, wsauth.CloseForbidden, wsauth.CloseServiceRestart:
+	case wsauth.CloseUnauthorized, wsauth.CloseForbidden, 1012:
 		s.ends.Store(end.Reason, true)
 	default:
 		s.t.Errorf("%s: %v", path, end)

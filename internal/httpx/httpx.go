@@ -129,6 +129,34 @@ func IsJWS(s string) bool {
 	return strings.HasPrefix(s, "eyJ") && strings.Count(s, ".") == 2
 }
 
+// TicketPrefix begins every ticket of a guard, so that parameters of the
+// application are not mistaken for tickets, and secret scanners find leaked
+// ones.
+const TicketPrefix = "wst_"
+
+// minTicket is the length of the random text after the prefix: 130 bits in
+// base32, which is capitals and digits.
+const minTicket = 26
+
+// ContainsTicket reports whether s contains a ticket anywhere, for example in
+// a URL. The prefix alone does not count.
+func ContainsTicket(s string) bool {
+	for {
+		_, after, found := strings.Cut(s, TicketPrefix)
+		if !found {
+			return false
+		}
+		n := strings.IndexFunc(after, func(c rune) bool { return (c < 'A' || c > 'Z') && (c < '2' || c > '7') })
+		if n < 0 {
+			n = len(after)
+		}
+		if n >= minTicket {
+			return true
+		}
+		s = after
+	}
+}
+
 // maxSubprotocol is the maximum length in bytes of a subprotocol that a
 // response may repeat. Longer ones may be credentials.
 const maxSubprotocol = 64

@@ -66,7 +66,7 @@ func codeOf(status int) int {
 	case status == http.StatusRequestTimeout:
 		return wsauth.CloseTimeout
 	case status == http.StatusTooEarly, status == http.StatusTooManyRequests, status >= http.StatusInternalServerError:
-		return wsauth.CloseTryAgainLater
+		return codeTryAgainLater
 	}
 	return wsauth.CloseForbidden
 }

@@ -10,10 +10,11 @@ import (
 
 // Close codes that this package handles itself.
 const (
-	codeNormal  = 1000
-	codeNone    = 1005 // a close frame without a code
-	codeBroken  = 1006 // no close frame received
-	codeTooLong = wsauth.CloseMessageTooBig
+	codeNormal        = 1000
+	codeNone          = 1005 // a close frame without a code
+	codeBroken        = 1006 // no close frame received
+	codeTooLong       = 1009
+	codeTryAgainLater = 1013
 )
 
 // A Side is the party that closed a socket.
