@@ -33,29 +33,29 @@ func FuzzCut(f *testing.F) {
 // window for the token before.
 func TestRotateWithoutTheTime(t *testing.T) {
 	now := time.Now()
-	f, err := Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}.Canonical()
+	session, err := Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}.Canonical()
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := Rotation{ID: "i", From: "p", To: "q", Grace: 10 * time.Second, Expires: now.Add(time.Hour)}
 	for moment, want := range map[time.Time]error{
-		f.Rotated:                       nil,
-		f.Rotated.Add(r.Grace):          nil,
-		f.Rotated.Add(r.Grace + 1):      ErrReused,
-		f.Rotated.Add(-time.Nanosecond): nil,
-		f.Rotated.Add(-ClockStep):       nil,
-		f.Rotated.Add(-ClockStep - 1):   ErrReused,
-		f.Rotated.Add(-time.Hour):       ErrReused,
+		session.Rotated:                       nil,
+		session.Rotated.Add(r.Grace):          nil,
+		session.Rotated.Add(r.Grace + 1):      ErrReused,
+		session.Rotated.Add(-time.Nanosecond): nil,
+		session.Rotated.Add(-ClockStep):       nil,
+		session.Rotated.Add(-ClockStep - 1):   ErrReused,
+		session.Rotated.Add(-time.Hour):       ErrReused,
 	} {
-		if got, err := f.Rotate(r, moment); !errors.Is(err, want) || got.Current != "c" {
-			t.Errorf("%v after the rotation: %v, %v, want %v", moment.Sub(f.Rotated), got.Current, err, want)
+		if got, err := session.Rotate(r, moment); !errors.Is(err, want) || got.Current != "c" {
+			t.Errorf("%v after the rotation: %v, %v, want %v", moment.Sub(session.Rotated), got.Current, err, want)
 		}
-		if _, err := f.Present(Presentation{ID: "i", Token: "p", Grace: r.Grace}, moment); !errors.Is(err, want) {
-			t.Errorf("presented %v after the rotation: %v, want %v", moment.Sub(f.Rotated), err, want)
+		if _, err := session.Present(Presentation{ID: "i", Token: "p", Grace: r.Grace}, moment); !errors.Is(err, want) {
+			t.Errorf("presented %v after the rotation: %v, want %v", moment.Sub(session.Rotated), err, want)
 		}
 	}
 	r.Grace = 0 // there is no window at all
-	if _, err := f.Rotate(r, f.Rotated.Add(-time.Second)); !errors.Is(err, ErrReused) {
+	if _, err := session.Rotate(r, session.Rotated.Add(-time.Second)); !errors.Is(err, ErrReused) {
 		t.Errorf("without a grace: %v", err)
 	}
 }
@@ -64,25 +64,25 @@ func TestRotateWithoutTheTime(t *testing.T) {
 // the clock was set back by less.
 func TestRetryWithoutTheTime(t *testing.T) {
 	now := time.Now()
-	f, err := Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: now, Expires: now.AddDate(1, 0, 0), Ends: now.AddDate(1, 0, 0), Key: HashKey("key")}.Canonical()
+	session, err := Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: now, Expires: now.AddDate(1, 0, 0), Ends: now.AddDate(1, 0, 0), Key: HashKey("key")}.Canonical()
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := Rotation{ID: "i", From: "p", To: "q", Key: HashKey("key"), Retry: time.Hour, Expires: now.Add(time.Hour)}
 	for moment, want := range map[time.Time]error{
-		f.Rotated:                       nil,
-		f.Rotated.Add(r.Retry):          nil,
-		f.Rotated.Add(r.Retry + 1):      ErrReused,
-		f.Rotated.Add(-3 * time.Second): nil,
-		f.Rotated.Add(-r.Retry - 1):     ErrReused,
+		session.Rotated:                       nil,
+		session.Rotated.Add(r.Retry):          nil,
+		session.Rotated.Add(r.Retry + 1):      ErrReused,
+		session.Rotated.Add(-3 * time.Second): nil,
+		session.Rotated.Add(-r.Retry - 1):     ErrReused,
 	} {
-		if got, err := f.Rotate(r, moment); !errors.Is(err, want) || got.Current != "c" || got.Key != f.Key {
-			t.Errorf("%v after the rotation: %v, %v, want %v", moment.Sub(f.Rotated), got.Current, err, want)
+		if got, err := session.Rotate(r, moment); !errors.Is(err, want) || got.Current != "c" || got.Key != session.Key {
+			t.Errorf("%v after the rotation: %v, %v, want %v", moment.Sub(session.Rotated), got.Current, err, want)
 		}
 	}
 	for retry, want := range map[time.Duration]error{0: ErrReused, 1: nil} {
 		r.Retry = retry
-		if _, err := f.Rotate(r, f.Rotated); !errors.Is(err, want) {
+		if _, err := session.Rotate(r, session.Rotated); !errors.Is(err, want) {
 			t.Errorf("at once, with %v to retry: %v, want %v", retry, err, want)
 		}
 	}
@@ -100,11 +100,11 @@ func TestSessionRefuses(t *testing.T) {
 	rotated := first
 	rotated.Previous = "p"
 	for name, tt := range map[string]struct {
-		f     Session
-		token string
-		grace time.Duration
-		after time.Duration
-		want  error
+		session Session
+		token   string
+		grace   time.Duration
+		after   time.Duration
+		want    error
 	}{
 		"current":                      {rotated, "c", time.Minute, time.Second, nil},
 		"current, without a grace":     {rotated, "c", 0, time.Second, nil},
@@ -118,15 +118,15 @@ func TestSessionRefuses(t *testing.T) {
 		"current, when it expires":     {rotated, "c", time.Minute, time.Hour, ErrNotFound},
 		"another, after it expired":    {rotated, "x", time.Minute, 2 * time.Hour, ErrNotFound},
 	} {
-		moment := tt.f.Rotated.Add(tt.after)
-		got, err := tt.f.Present(Presentation{ID: "i", Token: tt.token, Grace: tt.grace}, moment)
+		moment := tt.session.Rotated.Add(tt.after)
+		got, err := tt.session.Present(Presentation{ID: "i", Token: tt.token, Grace: tt.grace}, moment)
 		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || (got == Session{}) != errors.Is(tt.want, ErrNotFound) {
 			t.Errorf("%s: presented: %v, %v, want %v", name, got, err, tt.want)
 		}
 		if tt.token == "" {
 			continue // no rotation is from none
 		}
-		got, err = tt.f.Rotate(Rotation{ID: "i", From: tt.token, To: "n", Grace: tt.grace, Expires: now.Add(time.Hour)}, moment)
+		got, err = tt.session.Rotate(Rotation{ID: "i", From: tt.token, To: "n", Grace: tt.grace, Expires: now.Add(time.Hour)}, moment)
 		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || (got == Session{}) != errors.Is(tt.want, ErrNotFound) {
 			t.Errorf("%s: rotated: %v, %v, want %v", name, got, err, tt.want)
 		}

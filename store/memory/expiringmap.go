@@ -13,6 +13,7 @@ type expiringMap[K comparable, V any] struct {
 	order itemHeap[K, V]
 }
 
+// An item is a value of an expiringMap.
 type item[K comparable, V any] struct {
 	key     K
 	value   V
@@ -25,40 +26,40 @@ func newExpiringMap[K comparable, V any]() expiringMap[K, V] {
 }
 
 // get returns the value of a key, which may have expired.
-func (s *expiringMap[K, V]) get(key K) (value V, ok bool) {
-	if i, ok := s.items[key]; ok {
+func (m *expiringMap[K, V]) get(key K) (value V, ok bool) {
+	if i, ok := m.items[key]; ok {
 		return i.value, true
 	}
 	return value, false
 }
 
 // put sets the value of a key.
-func (s *expiringMap[K, V]) put(key K, value V, expires time.Time) {
-	if i, ok := s.items[key]; ok {
+func (m *expiringMap[K, V]) put(key K, value V, expires time.Time) {
+	if i, ok := m.items[key]; ok {
 		i.value, i.expires = value, expires
-		heap.Fix(&s.order, i.at)
+		heap.Fix(&m.order, i.at)
 		return
 	}
 	i := &item[K, V]{key: key, value: value, expires: expires}
-	s.items[key] = i
-	heap.Push(&s.order, i)
+	m.items[key] = i
+	heap.Push(&m.order, i)
 }
 
 // remove removes a key, if it exists.
-func (s *expiringMap[K, V]) remove(key K) {
-	if i, ok := s.items[key]; ok {
-		heap.Remove(&s.order, i.at)
-		delete(s.items, key)
+func (m *expiringMap[K, V]) remove(key K) {
+	if i, ok := m.items[key]; ok {
+		heap.Remove(&m.order, i.at)
+		delete(m.items, key)
 	}
 }
 
 // due removes the values that expire at or before now, in this order, and
 // yields each.
-func (s *expiringMap[K, V]) due(now time.Time) iter.Seq[V] {
+func (m *expiringMap[K, V]) due(now time.Time) iter.Seq[V] {
 	return func(yield func(V) bool) {
-		for len(s.order) > 0 && !s.order[0].expires.After(now) {
-			first := s.order[0]
-			s.remove(first.key)
+		for len(m.order) > 0 && !m.order[0].expires.After(now) {
+			first := m.order[0]
+			m.remove(first.key)
 			if !yield(first.value) {
 				return
 			}
@@ -67,14 +68,14 @@ func (s *expiringMap[K, V]) due(now time.Time) iter.Seq[V] {
 }
 
 // sweep removes the values that expire at or before now.
-func (s *expiringMap[K, V]) sweep(now time.Time) {
-	for range s.due(now) {
+func (m *expiringMap[K, V]) sweep(now time.Time) {
+	for range m.due(now) {
 		continue
 	}
 }
 
 // len returns the number of values.
-func (s *expiringMap[K, V]) len() int { return len(s.items) }
+func (m *expiringMap[K, V]) len() int { return len(m.items) }
 
 // itemHeap is a [heap.Interface], ordered by expiry.
 type itemHeap[K comparable, V any] []*item[K, V]

@@ -24,7 +24,7 @@ func presentation(id, token string) store.Presentation {
 // testSessionRetry tests that repeating the last rotation with its key returns
 // the same result and changes nothing else.
 func testSessionRetry(t *testing.T, s store.Sessions) {
-	begin(t, s, session("a", "ann"))
+	begin(t, s, newSession("a", "ann"))
 	for n := range 3 {
 		from, to, key := fmt.Sprint(n), fmt.Sprint(n+1), fmt.Sprint("key ", n)
 		first := wantRotated(t, s, keyed("a", from, to, key), to)
@@ -48,7 +48,7 @@ func testSessionRetry(t *testing.T, s store.Sessions) {
 // testSessionRetryReuse tests that an exchanged token is a reuse without the
 // key, and with it after its successor was presented.
 func testSessionRetryReuse(t *testing.T, s store.Sessions) {
-	other := session("other", "ann")
+	other := newSession("other", "ann")
 	begin(t, s, other)
 	for name, step := range map[string]struct {
 		first store.Rotation
@@ -69,7 +69,7 @@ func testSessionRetryReuse(t *testing.T, s store.Sessions) {
 		"of a token that never was": {keyed("a", "0", "1", "key"), nil, keyed("a", "x", "y", "key")},
 	} {
 		t.Log(name)
-		begin(t, s, session("a", "ann"))
+		begin(t, s, newSession("a", "ann"))
 		was := wantRotated(t, s, step.first, "1")
 		if step.then != nil {
 			step.then()
@@ -77,9 +77,9 @@ func testSessionRetryReuse(t *testing.T, s store.Sessions) {
 			if err != nil || len(all) != 2 {
 				t.Fatalf("%s: %+v, %v", name, all, err)
 			}
-			for _, f := range all {
-				if f.ID == "a" {
-					was = f
+			for _, session := range all {
+				if session.ID == "a" {
+					was = session
 				}
 			}
 		}
@@ -96,7 +96,7 @@ func withoutRetry(r store.Rotation) store.Rotation {
 // testSessionRetryIsUp tests that the key is valid for Retry, counted from the
 // rotation.
 func testSessionRetryIsUp(t *testing.T, s store.Sessions) {
-	begin(t, s, session("a", "ann"))
+	begin(t, s, newSession("a", "ann"))
 	was := wantRotated(t, s, keyed("a", "0", "1", "key"), "1")
 	for range 2 {
 		time.Sleep(time.Until(was.Rotated.Add(24*time.Hour)) / 2)
@@ -111,13 +111,13 @@ func testSessionRetryIsUp(t *testing.T, s store.Sessions) {
 // testSessionPresent tests that presenting the valid token keeps it valid, and
 // presenting any other ends the session, as in a rotation.
 func testSessionPresent(t *testing.T, s store.Sessions) {
-	other := session("other", "ann")
+	other := newSession("other", "ann")
 	begin(t, s, other)
 	for name, token := range map[string]string{
 		"the one before": "1", "the one before the last two": "0", "one that never was": "x", "none": "", "a long one": string(make([]byte, 10_000)),
 	} {
 		t.Log(name)
-		begin(t, s, session("a", "ann"))
+		begin(t, s, newSession("a", "ann"))
 		wantPresented(t, s, presentation("a", "0"))
 		wantRotated(t, s, rotation("a", "0", "1"), "1")
 		was := wantRotated(t, s, keyed("a", "1", "2", "key"), "2")
@@ -135,14 +135,14 @@ func testSessionPresent(t *testing.T, s store.Sessions) {
 		wantListed(t, s, "ann", other)
 	}
 	// In a session that has not rotated, there is no previous token.
-	begin(t, s, session("a", "ann"))
+	begin(t, s, newSession("a", "ann"))
 	p := presentation("a", "")
 	p.Grace = time.Hour
-	wantPresentReused(t, s, p, session("a", "ann"))
+	wantPresentReused(t, s, p, newSession("a", "ann"))
 	for _, id := range []string{"", "never", string(make([]byte, 10_000))} {
 		wantNoPresentation(t, s, presentation(id, "0"))
 	}
-	expired := session("expired", "ann")
+	expired := newSession("expired", "ann")
 	expired.Expires = time.Now().Add(-time.Second)
 	begin(t, s, expired)
 	wantNoPresentation(t, s, presentation("expired", "0"))
@@ -151,7 +151,7 @@ func testSessionPresent(t *testing.T, s store.Sessions) {
 // testSessionPresentGrace tests that within the grace, the previous token is
 // accepted, and the key remains valid.
 func testSessionPresentGrace(t *testing.T, s store.Sessions) {
-	begin(t, s, session("a", "ann"))
+	begin(t, s, newSession("a", "ann"))
 	was := wantRotated(t, s, keyed("a", "0", "1", "key"), "1")
 	p := presentation("a", "0")
 	p.Grace = 365 * 24 * time.Hour
@@ -166,7 +166,7 @@ func testSessionPresentGrace(t *testing.T, s store.Sessions) {
 // testSessionPresentGraceIsUp tests that the grace is counted from the
 // rotation.
 func testSessionPresentGraceIsUp(t *testing.T, s store.Sessions) {
-	begin(t, s, session("a", "ann"))
+	begin(t, s, newSession("a", "ann"))
 	was := wantRotated(t, s, rotation("a", "0", "1"), "1")
 	p := presentation("a", "0")
 	p.Grace = 10 * time.Second
@@ -179,7 +179,7 @@ func testSessionPresentGraceIsUp(t *testing.T, s store.Sessions) {
 // testSessionRetryRestart tests that keys survive a restart, and cleared keys
 // do not return.
 func testSessionRetryRestart(t *testing.T, s store.Sessions, reopen func() store.Sessions) {
-	begin(t, s, session("a", "ann"), session("presented", "bob"), session("plain", "cid"))
+	begin(t, s, newSession("a", "ann"), newSession("presented", "bob"), newSession("plain", "cid"))
 	kept := wantRotated(t, s, keyed("a", "0", "1", "key"), "1")
 	wantRotated(t, s, keyed("presented", "0", "1", "key"), "1")
 	presented := wantPresented(t, s, presentation("presented", "1"))

@@ -12,9 +12,9 @@ import (
 )
 
 func testSessionRotation(t *testing.T, s store.Sessions) {
-	other := session("b", "ann")
-	begin(t, s, session("a", "ann"), other)
-	want := session("a", "ann")
+	other := newSession("b", "ann")
+	begin(t, s, newSession("a", "ann"), other)
+	want := newSession("a", "ann")
 	for n := range 5 {
 		before := time.Now().Truncate(time.Millisecond)
 		r := rotation("a", fmt.Sprint(n), fmt.Sprint(n+1))
@@ -36,7 +36,7 @@ func testSessionRotation(t *testing.T, s store.Sessions) {
 // testSessionGrace tests that the previous token may be presented again,
 // returns the same result and changes nothing else.
 func testSessionGrace(t *testing.T, s store.Sessions) {
-	begin(t, s, session("a", "ann"))
+	begin(t, s, newSession("a", "ann"))
 	first := wantRotated(t, s, rotation("a", "0", "1"), "1")
 	for n := range 3 {
 		again := rotation("a", "0", fmt.Sprint("other ", n))
@@ -56,10 +56,10 @@ func testSessionGrace(t *testing.T, s store.Sessions) {
 // testSessionReuse tests that any token other than the last two ends the
 // session, but no other session.
 func testSessionReuse(t *testing.T, s store.Sessions) {
-	other := session("other", "ann")
+	other := newSession("other", "ann")
 	begin(t, s, other)
 	for name, from := range map[string]string{"the one before the last two": "0", "one that never was": "x", "one that was refused": "refused"} {
-		begin(t, s, session("a", "ann"))
+		begin(t, s, newSession("a", "ann"))
 		wantRotated(t, s, rotation("a", "0", "1"), "1")
 		wantRotated(t, s, rotation("a", "1", "2"), "2")
 		was := wantRotated(t, s, rotation("a", "1", "refused"), "2")
@@ -67,8 +67,8 @@ func testSessionReuse(t *testing.T, s store.Sessions) {
 		wantReused(t, s, rotation("a", from, "3"), was)
 		wantListed(t, s, "ann", other)
 	}
-	begin(t, s, session("a", "ann"))
-	wantReused(t, s, rotation("a", "1", "2"), session("a", "ann"))
+	begin(t, s, newSession("a", "ann"))
+	wantReused(t, s, rotation("a", "1", "2"), newSession("a", "ann"))
 	wantRotated(t, s, rotation("other", "0", "1"), "1")
 }
 
@@ -76,7 +76,7 @@ func testSessionReuse(t *testing.T, s store.Sessions) {
 // immediately.
 func testSessionNoGrace(t *testing.T, s store.Sessions) {
 	for _, grace := range []time.Duration{0, -time.Hour} {
-		begin(t, s, session("a", "ann"))
+		begin(t, s, newSession("a", "ann"))
 		was := wantRotated(t, s, rotation("a", "0", "1"), "1")
 		again := rotation("a", "0", "2")
 		again.Grace = grace
@@ -87,7 +87,7 @@ func testSessionNoGrace(t *testing.T, s store.Sessions) {
 // testSessionGraceIsUp tests that the grace is counted from the rotation, and
 // is not extended by presenting the token again.
 func testSessionGraceIsUp(t *testing.T, s store.Sessions) {
-	begin(t, s, session("a", "ann"), session("b", "ann"))
+	begin(t, s, newSession("a", "ann"), newSession("b", "ann"))
 	again := rotation("a", "0", "2")
 	again.Grace = 10 * time.Second
 	was := wantRotated(t, s, rotation("a", "0", "1"), "1")
@@ -109,7 +109,7 @@ func testSessionGraceIsUp(t *testing.T, s store.Sessions) {
 // testSessionParallel tests that of 100 calls with one token, on three nodes,
 // one replaces it and all get the same result.
 func testSessionParallel(t *testing.T, nodes []store.Sessions) {
-	begin(t, nodes[0], session("a", "ann"))
+	begin(t, nodes[0], newSession("a", "ann"))
 	const rounds, calls = 10, 100
 	from := "0"
 	for round := range rounds {
@@ -117,11 +117,11 @@ func testSessionParallel(t *testing.T, nodes []store.Sessions) {
 		var wg sync.WaitGroup
 		for call := range calls {
 			wg.Go(func() {
-				f, err := nodes[call%len(nodes)].RotateSession(t.Context(), rotation("a", from, fmt.Sprintf("%d-%d", round, call)))
-				if err != nil || f.Previous != from {
-					t.Errorf("RotateSession from %s: %+v, %v", from, f, err)
+				session, err := nodes[call%len(nodes)].RotateSession(t.Context(), rotation("a", from, fmt.Sprintf("%d-%d", round, call)))
+				if err != nil || session.Previous != from {
+					t.Errorf("RotateSession from %s: %+v, %v", from, session, err)
 				}
-				currents.Store(f.Current, true)
+				currents.Store(session.Current, true)
 			})
 		}
 		wg.Wait()
@@ -138,13 +138,13 @@ func testSessionParallel(t *testing.T, nodes []store.Sessions) {
 func testSessionParallelReuse(t *testing.T, nodes []store.Sessions) {
 	const rounds, calls = 10, 20
 	for round := range rounds {
-		f := session(fmt.Sprint(round), "ann")
-		begin(t, nodes[0], f)
+		session := newSession(fmt.Sprint(round), "ann")
+		begin(t, nodes[0], session)
 		var rotated, reused, missing atomic.Int64
 		var wg sync.WaitGroup
 		for call := range calls {
 			wg.Go(func() {
-				r := rotation(f.ID, "0", fmt.Sprint("next ", call))
+				r := rotation(session.ID, "0", fmt.Sprint("next ", call))
 				r.Grace = 0
 				switch _, err := nodes[call%len(nodes)].RotateSession(t.Context(), r); {
 				case err == nil:
@@ -162,7 +162,7 @@ func testSessionParallelReuse(t *testing.T, nodes []store.Sessions) {
 		if rotated.Load() != 1 || reused.Load() != 1 || missing.Load() != calls-2 {
 			t.Errorf("%d rotated, %d reused, %d found nothing", rotated.Load(), reused.Load(), missing.Load())
 		}
-		wantNoSession(t, nodes[0], f)
+		wantNoSession(t, nodes[0], session)
 	}
 }
 
@@ -174,7 +174,7 @@ func testSessionParallelBegin(t *testing.T, nodes []store.Sessions) {
 		var wg sync.WaitGroup
 		for call := range 20 {
 			wg.Go(func() {
-				switch err := nodes[call%len(nodes)].BeginSession(t.Context(), session(fmt.Sprint(round), fmt.Sprint("subject ", call))); {
+				switch err := nodes[call%len(nodes)].BeginSession(t.Context(), newSession(fmt.Sprint(round), fmt.Sprint("subject ", call))); {
 				case err == nil:
 					begun.Add(1)
 				case !errors.Is(err, store.ErrInvalid):
@@ -197,15 +197,15 @@ func testSessionParallelChanges(t *testing.T, nodes []store.Sessions) {
 	for n := range sessions {
 		wg.Go(func() {
 			s := nodes[n%len(nodes)]
-			f := session(fmt.Sprintf("%02d", n), "ann")
-			if err := s.BeginSession(t.Context(), f); err != nil {
+			session := newSession(fmt.Sprintf("%02d", n), "ann")
+			if err := s.BeginSession(t.Context(), session); err != nil {
 				t.Errorf("BeginSession: %v", err)
 			}
 			for step := range steps {
-				wantRotated(t, s, rotation(f.ID, fmt.Sprint(step), fmt.Sprint(step+1)), fmt.Sprint(step+1))
+				wantRotated(t, s, rotation(session.ID, fmt.Sprint(step), fmt.Sprint(step+1)), fmt.Sprint(step+1))
 			}
 			if n%2 == 1 {
-				if err := s.EndSession(t.Context(), f.ID); err != nil {
+				if err := s.EndSession(t.Context(), session.ID); err != nil {
 					t.Errorf("EndSession: %v", err)
 				}
 			}
@@ -216,9 +216,9 @@ func testSessionParallelChanges(t *testing.T, nodes []store.Sessions) {
 	if err != nil || len(all) != sessions/2 {
 		t.Errorf("%d sessions, %v", len(all), err)
 	}
-	for i, f := range all {
-		if f.ID != fmt.Sprintf("%02d", 2*i) || f.Current != fmt.Sprint(steps) || f.Previous != fmt.Sprint(steps-1) {
-			t.Errorf("session %d is %+v", i, f)
+	for i, session := range all {
+		if session.ID != fmt.Sprintf("%02d", 2*i) || session.Current != fmt.Sprint(steps) || session.Previous != fmt.Sprint(steps-1) {
+			t.Errorf("session %d is %+v", i, session)
 		}
 	}
 }

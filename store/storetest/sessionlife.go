@@ -16,17 +16,17 @@ import (
 // without those of subjects with similar names.
 func testSessionBegin(t *testing.T, s store.Sessions) {
 	wantListed(t, s, "ann")
-	a, b, c := session("b", "ann"), session("a", "ann"), session("c", "ann")
+	a, b, c := newSession("b", "ann"), newSession("a", "ann"), newSession("c", "ann")
 	b.Began = began.Add(time.Second)
 	c.Began = began.Add(-time.Second)
-	longest := session(strings.Repeat("i", 256), strings.Repeat("\u00fc", 128))
+	longest := newSession(strings.Repeat("i", 256), strings.Repeat("\u00fc", 128))
 	longest.Current = strings.Repeat("c", 256)
-	others := []store.Session{session("d", "an"), session("e", "annn"), session("f", "ann\x00"), session("g", "ANN"), longest}
+	others := []store.Session{newSession("d", "an"), newSession("e", "annn"), newSession("f", "ann\x00"), newSession("g", "ANN"), longest}
 	begin(t, s, others...)
 	begin(t, s, a, b, c)
 	wantListed(t, s, "ann", c, a, b)
-	for _, f := range others {
-		wantListed(t, s, f.Subject, f)
+	for _, session := range others {
+		wantListed(t, s, session.Subject, session)
 	}
 	wantListed(t, s, "")
 	wantListed(t, s, "bob")
@@ -55,29 +55,29 @@ func testSessionCanonical(t *testing.T, s store.Sessions) {
 func testSessionInvalid(t *testing.T, s store.Sessions) {
 	long := strings.Repeat("x", 257)
 	for name, change := range map[string]func(*store.Session){
-		"no ID":            func(f *store.Session) { f.ID = "" },
-		"long ID":          func(f *store.Session) { f.ID = long },
-		"no Subject":       func(f *store.Session) { f.Subject = "" },
-		"long Subject":     func(f *store.Session) { f.Subject = long },
-		"no Current":       func(f *store.Session) { f.Current = "" },
-		"long Current":     func(f *store.Session) { f.Current = long },
-		"long Previous":    func(f *store.Session) { f.Previous = long },
-		"no Began":         func(f *store.Session) { f.Began, f.Rotated = time.Time{}, time.Time{} },
-		"no Expires":       func(f *store.Session) { f.Expires = time.Time{} },
-		"no Ends":          func(f *store.Session) { f.Ends = time.Time{} },
-		"after all tokens": func(f *store.Session) { f.Ends = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"no ID":            func(session *store.Session) { session.ID = "" },
+		"long ID":          func(session *store.Session) { session.ID = long },
+		"no Subject":       func(session *store.Session) { session.Subject = "" },
+		"long Subject":     func(session *store.Session) { session.Subject = long },
+		"no Current":       func(session *store.Session) { session.Current = "" },
+		"long Current":     func(session *store.Session) { session.Current = long },
+		"long Previous":    func(session *store.Session) { session.Previous = long },
+		"no Began":         func(session *store.Session) { session.Began, session.Rotated = time.Time{}, time.Time{} },
+		"no Expires":       func(session *store.Session) { session.Expires = time.Time{} },
+		"no Ends":          func(session *store.Session) { session.Ends = time.Time{} },
+		"after all tokens": func(session *store.Session) { session.Ends = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
 	} {
-		f := session("a", "ann")
-		change(&f)
-		if err := s.BeginSession(t.Context(), f); !errors.Is(err, store.ErrInvalid) {
+		session := newSession("a", "ann")
+		change(&session)
+		if err := s.BeginSession(t.Context(), session); !errors.Is(err, store.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}
 	wantListed(t, s, "ann")
 
-	f := session("a", "ann")
-	begin(t, s, f)
-	again := session("a", "bob")
+	session := newSession("a", "ann")
+	begin(t, s, session)
+	again := newSession("a", "bob")
 	if err := s.BeginSession(t.Context(), again); !errors.Is(err, store.ErrInvalid) {
 		t.Errorf("an ID that is taken: %v, want ErrInvalid", err)
 	}
@@ -96,30 +96,30 @@ func testSessionInvalid(t *testing.T, s store.Sessions) {
 			t.Errorf("%s: %+v, %v, want ErrInvalid", name, got, err)
 		}
 	}
-	wantListed(t, s, "ann", f)
+	wantListed(t, s, "ann", session)
 }
 
 // testSessionExpired tests that beginning an expired session is not an error,
 // and stores nothing.
 func testSessionExpired(t *testing.T, s store.Sessions) {
-	f := session("a", "ann")
-	f.Expires = time.Now().Add(-time.Second)
-	begin(t, s, f, f)
-	wantNoSession(t, s, f)
-	f = session("a", "ann")
-	f.Ends = time.Now().Add(-time.Second)
-	begin(t, s, f)
-	wantNoSession(t, s, f)
+	session := newSession("a", "ann")
+	session.Expires = time.Now().Add(-time.Second)
+	begin(t, s, session, session)
+	wantNoSession(t, s, session)
+	session = newSession("a", "ann")
+	session.Ends = time.Now().Add(-time.Second)
+	begin(t, s, session)
+	wantNoSession(t, s, session)
 }
 
 func testSessionEnd(t *testing.T, s store.Sessions) {
-	f, other := session("a", "ann"), session("b", "ann")
-	begin(t, s, f, other)
+	session, other := newSession("a", "ann"), newSession("b", "ann")
+	begin(t, s, session, other)
 	for range 2 {
 		if err := s.EndSession(t.Context(), "a"); err != nil {
 			t.Errorf("EndSession: %v", err)
 		}
-		wantNoSession(t, s, f)
+		wantNoSession(t, s, session)
 	}
 	for _, id := range []string{"", "never", strings.Repeat("x", 10_000)} {
 		if err := s.EndSession(t.Context(), id); err != nil {
@@ -127,15 +127,15 @@ func testSessionEnd(t *testing.T, s store.Sessions) {
 		}
 	}
 	wantListed(t, s, "ann", other)
-	f.Subject = "bob"
-	begin(t, s, f)
+	session.Subject = "bob"
+	begin(t, s, session)
 	wantListed(t, s, "ann", other)
-	wantListed(t, s, "bob", f)
+	wantListed(t, s, "bob", session)
 }
 
 func testSessionCancellation(t *testing.T, s store.Sessions) {
-	f := session("a", "ann")
-	begin(t, s, f)
+	session := newSession("a", "ann")
+	begin(t, s, session)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 100 {
@@ -144,7 +144,7 @@ func testSessionCancellation(t *testing.T, s store.Sessions) {
 		_, list := s.ListSessions(ctx, "ann")
 		_, present := s.PresentSession(ctx, presentation("a", "other"))
 		for name, err := range map[string]error{
-			"BeginSession": s.BeginSession(ctx, session("b", "ann")), "RotateSession": rotate, "RotateSession, reused": reuse, "PresentSession": present,
+			"BeginSession": s.BeginSession(ctx, newSession("b", "ann")), "RotateSession": rotate, "RotateSession, reused": reuse, "PresentSession": present,
 			"EndSession": s.EndSession(ctx, "a"), "ListSessions": list,
 		} {
 			if !errors.Is(err, context.Canceled) {
@@ -152,7 +152,7 @@ func testSessionCancellation(t *testing.T, s store.Sessions) {
 			}
 		}
 	}
-	wantListed(t, s, "ann", f)
+	wantListed(t, s, "ann", session)
 }
 
 // testSessionMany tests the limit of sessions per subject, which does not
@@ -161,7 +161,7 @@ func testSessionMany(t *testing.T, s store.Sessions) {
 	var wg sync.WaitGroup
 	for n := range store.MaxSubjectSessions {
 		wg.Go(func() {
-			if err := s.BeginSession(t.Context(), session(fmt.Sprint(n), "ann")); err != nil {
+			if err := s.BeginSession(t.Context(), newSession(fmt.Sprint(n), "ann")); err != nil {
 				t.Errorf("BeginSession %d: %v", n, err)
 			}
 		})
@@ -170,14 +170,14 @@ func testSessionMany(t *testing.T, s store.Sessions) {
 	if all, err := s.ListSessions(t.Context(), "ann"); err != nil || len(all) != store.MaxSubjectSessions {
 		t.Errorf("%d sessions are listed, %v", len(all), err)
 	}
-	if err := s.BeginSession(t.Context(), session("more", "ann")); !errors.Is(err, store.ErrFull) {
+	if err := s.BeginSession(t.Context(), newSession("more", "ann")); !errors.Is(err, store.ErrFull) {
 		t.Errorf("one too many: %v, want ErrFull", err)
 	}
-	begin(t, s, session("more", "bob"))
+	begin(t, s, newSession("more", "bob"))
 	if err := s.EndSession(t.Context(), "17"); err != nil {
 		t.Error(err)
 	}
-	begin(t, s, session("17", "ann"))
+	begin(t, s, newSession("17", "ann"))
 }
 
 // testSessionExpiry tests that a session lives until its refresh token
@@ -185,11 +185,11 @@ func testSessionMany(t *testing.T, s store.Sessions) {
 // session.
 func testSessionExpiry(t *testing.T, s store.Sessions) {
 	start := time.Now().Truncate(time.Millisecond).UTC()
-	f := session("a", "ann")
-	f.Began, f.Rotated, f.Expires, f.Ends = start, start, start.Add(time.Hour), start.Add(150*time.Minute)
-	short := f
+	session := newSession("a", "ann")
+	session.Began, session.Rotated, session.Expires, session.Ends = start, start, start.Add(time.Hour), start.Add(150*time.Minute)
+	short := session
 	short.ID = "short"
-	begin(t, s, f, short)
+	begin(t, s, session, short)
 
 	time.Sleep(time.Hour - time.Millisecond)
 	r := rotation("a", "0", "1")
@@ -199,15 +199,15 @@ func testSessionExpiry(t *testing.T, s store.Sessions) {
 	time.Sleep(time.Millisecond)
 	wantListed(t, s, "ann", got)
 	wantNoSession(t, s, short)
-	begin(t, s, session("short", "bob"))
+	begin(t, s, newSession("short", "bob"))
 
 	time.Sleep(time.Hour - time.Millisecond)
 	r = rotation("a", "1", "2")
 	r.Expires = start.Add(3 * time.Hour)
-	if got = wantRotated(t, s, r, "2"); !got.Expires.Equal(f.Ends) {
-		t.Errorf("expires %v, want %v", got.Expires, f.Ends)
+	if got = wantRotated(t, s, r, "2"); !got.Expires.Equal(session.Ends) {
+		t.Errorf("expires %v, want %v", got.Expires, session.Ends)
 	}
-	time.Sleep(time.Until(f.Ends) - time.Millisecond)
+	time.Sleep(time.Until(session.Ends) - time.Millisecond)
 	wantListed(t, s, "ann", got)
 	time.Sleep(time.Millisecond)
 	wantListed(t, s, "ann")
@@ -217,28 +217,28 @@ func testSessionExpiry(t *testing.T, s store.Sessions) {
 // testSessionExpiryIsSeen tests that each method notices the expiry of a
 // session when called first.
 func testSessionExpiryIsSeen(t *testing.T, s store.Sessions) {
-	for name, first := range map[string]func(f store.Session) error{
-		"RotateSession": func(f store.Session) error {
-			_, err := s.RotateSession(t.Context(), rotation(f.ID, f.Current, "next"))
+	for name, first := range map[string]func(session store.Session) error{
+		"RotateSession": func(session store.Session) error {
+			_, err := s.RotateSession(t.Context(), rotation(session.ID, session.Current, "next"))
 			return err
 		},
-		"PresentSession": func(f store.Session) error {
-			_, err := s.PresentSession(t.Context(), presentation(f.ID, f.Current))
+		"PresentSession": func(session store.Session) error {
+			_, err := s.PresentSession(t.Context(), presentation(session.ID, session.Current))
 			return err
 		},
-		"ListSessions": func(f store.Session) error {
-			all, err := s.ListSessions(t.Context(), f.Subject)
+		"ListSessions": func(session store.Session) error {
+			all, err := s.ListSessions(t.Context(), session.Subject)
 			if err == nil && len(all) == 0 {
 				return store.ErrNotFound
 			}
 			return err
 		},
 	} {
-		f := session("a", "ann")
-		f.Expires = time.Now().Add(time.Hour).Truncate(time.Millisecond)
-		begin(t, s, f)
-		time.Sleep(time.Until(f.Expires))
-		if err := first(f); !errors.Is(err, store.ErrNotFound) {
+		session := newSession("a", "ann")
+		session.Expires = time.Now().Add(time.Hour).Truncate(time.Millisecond)
+		begin(t, s, session)
+		time.Sleep(time.Until(session.Expires))
+		if err := first(session); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s of a session that has expired: %v, want ErrNotFound", name, err)
 		}
 	}
@@ -247,39 +247,39 @@ func testSessionExpiryIsSeen(t *testing.T, s store.Sessions) {
 // testSessionRestart tests that after a restart, replaced tokens are still
 // replaced and ended sessions have still ended.
 func testSessionRestart(t *testing.T, s store.Sessions, reopen func() store.Sessions) {
-	ended, reused := session("ended", "ann"), session("reused", "ann")
-	begin(t, s, session("a", "ann"), ended, reused)
-	f := wantRotated(t, s, rotation("a", "0", "1"), "1")
+	ended, reused := newSession("ended", "ann"), newSession("reused", "ann")
+	begin(t, s, newSession("a", "ann"), ended, reused)
+	session := wantRotated(t, s, rotation("a", "0", "1"), "1")
 	if err := s.EndSession(t.Context(), "ended"); err != nil {
 		t.Error(err)
 	}
 	wantReused(t, s, rotation("reused", "stolen", "1"), reused)
 
 	s = reopen()
-	wantListed(t, s, "ann", f)
+	wantListed(t, s, "ann", session)
 	wantNoSession(t, s, ended)
 	wantNoSession(t, s, reused)
-	f = wantRotated(t, s, rotation("a", "0", "2"), "1")
-	f2 := wantRotated(t, s, rotation("a", "1", "2"), "2")
-	if f2.Previous != f.Current {
-		t.Errorf("Previous is %s", f2.Previous)
+	session = wantRotated(t, s, rotation("a", "0", "2"), "1")
+	presented := wantRotated(t, s, rotation("a", "1", "2"), "2")
+	if presented.Previous != session.Current {
+		t.Errorf("Previous is %s", presented.Previous)
 	}
-	wantReused(t, s, rotation("a", "0", "3"), f2)
+	wantReused(t, s, rotation("a", "0", "3"), presented)
 }
 
 func testSessionFull(t *testing.T, s store.Sessions) {
-	begin(t, s, session("a", "ann"), session("b", "bob"), session("c", "cid"))
-	if err := s.BeginSession(t.Context(), session("d", "dan")); !errors.Is(err, store.ErrFull) {
+	begin(t, s, newSession("a", "ann"), newSession("b", "bob"), newSession("c", "cid"))
+	if err := s.BeginSession(t.Context(), newSession("d", "dan")); !errors.Is(err, store.ErrFull) {
 		t.Errorf("full: %v, want ErrFull", err)
 	}
 	wantListed(t, s, "dan")
 	if err := s.EndSession(t.Context(), "a"); err != nil {
 		t.Error(err)
 	}
-	begin(t, s, session("d", "dan"))
-	wantReused(t, s, rotation("b", "stolen", "1"), session("b", "bob"))
-	begin(t, s, session("b", "bob"))
-	if err := s.BeginSession(t.Context(), session("e", "eve")); !errors.Is(err, store.ErrFull) {
+	begin(t, s, newSession("d", "dan"))
+	wantReused(t, s, rotation("b", "stolen", "1"), newSession("b", "bob"))
+	begin(t, s, newSession("b", "bob"))
+	if err := s.BeginSession(t.Context(), newSession("e", "eve")); !errors.Is(err, store.ErrFull) {
 		t.Errorf("full again: %v, want ErrFull", err)
 	}
 	wantRotated(t, s, rotation("c", "0", "1"), "1")

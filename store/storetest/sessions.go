@@ -67,8 +67,8 @@ func sessionNodes[S store.Sessions](nodes [3]S) (all []store.Sessions) {
 // began is when most sessions of the suite began.
 var began = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// session returns a session that never expires, with the refresh token "0".
-func session(id, subject string) store.Session {
+// newSession returns a session that never expires, with the refresh token "0".
+func newSession(id, subject string) store.Session {
 	return store.Session{ID: id, Subject: subject, Current: "0", Began: began, Rotated: began, Expires: expires, Ends: expires, Remote: "192.0.2.1", Agent: "suite"}
 }
 
@@ -79,9 +79,9 @@ func rotation(id, from, to string) store.Rotation {
 
 func begin(t *testing.T, s store.Sessions, sessions ...store.Session) {
 	t.Helper()
-	for _, f := range sessions {
-		if err := s.BeginSession(t.Context(), f); err != nil {
-			t.Fatalf("BeginSession %s: %v", f.ID, err)
+	for _, session := range sessions {
+		if err := s.BeginSession(t.Context(), session); err != nil {
+			t.Fatalf("BeginSession %s: %v", session.ID, err)
 		}
 	}
 }
@@ -90,18 +90,18 @@ func begin(t *testing.T, s store.Sessions, sessions ...store.Session) {
 // afterwards.
 func wantRotated(t *testing.T, s store.Sessions, r store.Rotation, current string) store.Session {
 	t.Helper()
-	f, err := s.RotateSession(t.Context(), r)
-	if err != nil || f.Current != current || f.ID != r.ID || f.Remote != r.Remote || f.Agent != r.Agent {
-		t.Errorf("RotateSession %s from %s to %s: %+v, %v, want Current %s", r.ID, r.From, r.To, f, err, current)
+	session, err := s.RotateSession(t.Context(), r)
+	if err != nil || session.Current != current || session.ID != r.ID || session.Remote != r.Remote || session.Agent != r.Agent {
+		t.Errorf("RotateSession %s from %s to %s: %+v, %v, want Current %s", r.ID, r.From, r.To, session, err, current)
 	}
-	return f
+	return session
 }
 
 // wantReused asserts that a rotation is a reuse, which ends the session.
 func wantReused(t *testing.T, s store.Sessions, r store.Rotation, was store.Session) {
 	t.Helper()
-	if f, err := s.RotateSession(t.Context(), r); !errors.Is(err, store.ErrReused) || f != was {
-		t.Errorf("RotateSession %s from %s: %+v, %v\nwant %+v, ErrReused", r.ID, r.From, f, err, was)
+	if session, err := s.RotateSession(t.Context(), r); !errors.Is(err, store.ErrReused) || session != was {
+		t.Errorf("RotateSession %s from %s: %+v, %v\nwant %+v, ErrReused", r.ID, r.From, session, err, was)
 	}
 	wantNoSession(t, s, was)
 }
@@ -109,18 +109,18 @@ func wantReused(t *testing.T, s store.Sessions, r store.Rotation, was store.Sess
 // wantPresented asserts that a token is accepted.
 func wantPresented(t *testing.T, s store.Sessions, p store.Presentation) store.Session {
 	t.Helper()
-	f, err := s.PresentSession(t.Context(), p)
-	if err != nil || f.ID != p.ID {
-		t.Errorf("PresentSession %s with %s: %+v, %v", p.ID, p.Token, f, err)
+	session, err := s.PresentSession(t.Context(), p)
+	if err != nil || session.ID != p.ID {
+		t.Errorf("PresentSession %s with %s: %+v, %v", p.ID, p.Token, session, err)
 	}
-	return f
+	return session
 }
 
 // wantPresentReused asserts that a token is a reuse, which ends the session.
 func wantPresentReused(t *testing.T, s store.Sessions, p store.Presentation, was store.Session) {
 	t.Helper()
-	if f, err := s.PresentSession(t.Context(), p); !errors.Is(err, store.ErrReused) || f != was {
-		t.Errorf("PresentSession %s with %.10q: %+v, %v\nwant %+v, ErrReused", p.ID, p.Token, f, err, was)
+	if session, err := s.PresentSession(t.Context(), p); !errors.Is(err, store.ErrReused) || session != was {
+		t.Errorf("PresentSession %s with %.10q: %+v, %v\nwant %+v, ErrReused", p.ID, p.Token, session, err, was)
 	}
 	wantNoSession(t, s, was)
 }
@@ -128,8 +128,8 @@ func wantPresentReused(t *testing.T, s store.Sessions, p store.Presentation, was
 // wantNoPresentation asserts that the session of a token does not exist.
 func wantNoPresentation(t *testing.T, s store.Sessions, p store.Presentation) {
 	t.Helper()
-	if f, err := s.PresentSession(t.Context(), p); !errors.Is(err, store.ErrNotFound) || f != (store.Session{}) {
-		t.Errorf("PresentSession %.10q with %s: %+v, %v, want ErrNotFound", p.ID, p.Token, f, err)
+	if session, err := s.PresentSession(t.Context(), p); !errors.Is(err, store.ErrNotFound) || session != (store.Session{}) {
+		t.Errorf("PresentSession %.10q with %s: %+v, %v, want ErrNotFound", p.ID, p.Token, session, err)
 	}
 }
 
@@ -139,17 +139,17 @@ func wantNoSession(t *testing.T, s store.Sessions, was store.Session) {
 	t.Helper()
 	for _, from := range []string{was.Current, "other"} {
 		wantNoPresentation(t, s, presentation(was.ID, from))
-		if f, err := s.RotateSession(t.Context(), rotation(was.ID, from, "next")); !errors.Is(err, store.ErrNotFound) || f != (store.Session{}) {
-			t.Errorf("RotateSession %s from %s: %+v, %v, want ErrNotFound", was.ID, from, f, err)
+		if session, err := s.RotateSession(t.Context(), rotation(was.ID, from, "next")); !errors.Is(err, store.ErrNotFound) || session != (store.Session{}) {
+			t.Errorf("RotateSession %s from %s: %+v, %v, want ErrNotFound", was.ID, from, session, err)
 		}
 	}
 	all, err := s.ListSessions(t.Context(), was.Subject)
 	if err != nil {
 		t.Errorf("ListSessions: %v", err)
 	}
-	for _, f := range all {
-		if f.ID == was.ID {
-			t.Errorf("%s is still listed", f.ID)
+	for _, session := range all {
+		if session.ID == was.ID {
+			t.Errorf("%s is still listed", session.ID)
 		}
 	}
 }
