@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -10,9 +9,6 @@ import (
 	"wsauth/internal/adminapi"
 	"wsauth/internal/errtext"
 )
-
-// drainedEvery is how often the command polls a draining server.
-const drainedEvery = 200 * time.Millisecond
 
 type drainCmd struct {
 	serverAt
@@ -36,7 +32,7 @@ func (c *drainCmd) Validate() error {
 
 // Run makes the server drain, and waits until it has.
 func (c *drainCmd) Run(ctx context.Context) error {
-	o, err := c.operator()
+	client, err := c.client()
 	if err != nil {
 		return err
 	}
@@ -44,8 +40,8 @@ func (c *drainCmd) Run(ctx context.Context) error {
 	if seconds := int64(c.Within / time.Second); seconds > 0 {
 		order.Within = &seconds
 	}
-	var draining adminapi.Draining
-	if err := o.post(ctx, "/v1/drain", order, &draining); err != nil {
+	draining, err := client.Drain(ctx, order)
+	if err != nil {
 		return err
 	}
 	within := time.Duration(draining.Within) * time.Second
@@ -54,14 +50,13 @@ func (c *drainCmd) Run(ctx context.Context) error {
 			return err
 		}
 	} else {
-		fmt.Printf("No new sockets are accepted;  %s within %s.\n", errtext.Count(draining.Sockets, "open socket")+" will end", within)
+		fmt.Printf("No new sockets are accepted; %s will end within %s.\n", errtext.Count(draining.Sockets, "open socket"), within)
 	}
 	if c.NoWait {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, within+operatorPatience)
-	defer cancel()
-	status, err := awaitDrained(ctx, o)
+	// The server may take some time to answer.
+	status, err := client.AwaitDrained(ctx, within+5*time.Second)
 	switch {
 	case err != nil:
 		return err
@@ -70,29 +65,4 @@ func (c *drainCmd) Run(ctx context.Context) error {
 	}
 	fmt.Println("All sockets have ended.")
 	return nil
-}
-
-// awaitDrained waits until no socket is open, and returns the status of the
-// server.
-func awaitDrained(ctx context.Context, o *operator) (adminapi.Status, error) {
-	tick := time.NewTicker(drainedEvery)
-	defer tick.Stop()
-	for {
-		var s adminapi.Status
-		err := o.get(ctx, "/v1/status", nil, &s)
-		if err == nil && s.Open.Sockets == 0 {
-			return s, nil
-		}
-		if err != nil && ctx.Err() == nil {
-			return s, err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return s, fmt.Errorf("%s are still open and will be cut when the server stops", errtext.Count(s.Open.Sockets, "socket"))
-			}
-			return s, ctx.Err()
-		}
-	}
 }

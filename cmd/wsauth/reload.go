@@ -7,16 +7,11 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"wsauth/internal/adminapi"
 	"wsauth/internal/errtext"
 	"wsauth/internal/inspect"
 )
-
-// reloadPatience is the time limit for the server to read its files and to log
-// out changed users.
-const reloadPatience = 20 * time.Second
 
 type reloadCmd struct {
 	serverAt
@@ -31,13 +26,12 @@ func (reloadCmd) Help() string {
 
 // Run makes the server read its files, and prints the results.
 func (c *reloadCmd) Run(ctx context.Context) error {
-	o, err := c.operator()
+	client, err := c.client()
 	if err != nil {
 		return err
 	}
-	o.client.Timeout = reloadPatience
-	var done adminapi.Reloaded
-	if err := o.post(ctx, "/v1/reload", adminapi.Reload{Confirm: c.Confirm}, &done); err != nil {
+	done, err := client.Reload(ctx, adminapi.Reload{Confirm: c.Confirm})
+	if err != nil {
 		return err
 	}
 	if c.JSON {
@@ -56,7 +50,7 @@ func (c *reloadCmd) Run(ctx context.Context) error {
 	case len(done.Unconfirmed) > 0:
 		return errors.New("what waits for confirmation stays as it was: check the file, then run wsauth reload --confirm")
 	case len(done.Changed) == 0 && !c.JSON:
-		fmt.Println("The server has no files to read anew.")
+		fmt.Println("The server has no files to read.")
 	}
 	return nil
 }

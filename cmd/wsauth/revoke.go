@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"wsauth/internal/adminapi"
+	"wsauth/internal/adminclient"
 	"wsauth/internal/await"
 	"wsauth/internal/errtext"
 	"wsauth/internal/inspect"
@@ -51,17 +52,17 @@ func (c *revokeCmd) Validate() error {
 
 // Run revokes, and prints what has ended.
 func (c *revokeCmd) Run(ctx context.Context) error {
-	o, err := c.operator()
+	client, err := c.client()
 	if err != nil {
 		return err
 	}
 	if c.Everything && !c.Yes {
-		if err := c.confirm(ctx, o); err != nil {
+		if err := c.confirm(ctx, client); err != nil {
 			return err
 		}
 	}
-	var done adminapi.Revoked
-	if err := o.post(ctx, "/v1/revoke", c.order(), &done); err != nil {
+	done, err := client.Revoke(ctx, c.order())
+	if err != nil {
 		return err
 	}
 	if c.JSON {
@@ -106,12 +107,12 @@ func inWords(done adminapi.Revoked) string {
 }
 
 // confirm asks for confirmation on the terminal.
-func (c *revokeCmd) confirm(ctx context.Context, o *operator) error {
+func (c *revokeCmd) confirm(ctx context.Context, client *adminclient.Client) error {
 	if !isTerminal(os.Stdin) {
 		return errors.New("--everything ends every session: without a terminal it needs --yes")
 	}
-	var s adminapi.Status
-	if err := o.get(ctx, "/v1/status", nil, &s); err != nil {
+	s, err := client.Status(ctx)
+	if err != nil {
 		return err
 	}
 	return confirm(ctx, os.Stdin, os.Stderr, fmt.Sprintf("This ends every session, and up to %s that are now open.", errtext.Count(s.Open.Sockets, "socket")))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"text/tabwriter"
 	"time"
@@ -16,9 +15,6 @@ import (
 	"wsauth/internal/errtext"
 	"wsauth/internal/inspect"
 )
-
-// pageSize is the number of entries per request.
-const pageSize = "1000"
 
 type sessionsCmd struct {
 	serverAt
@@ -34,48 +30,28 @@ func (sessionsCmd) Help() string {
 
 // Run prints the sessions.
 func (c *sessionsCmd) Run(ctx context.Context) error {
-	o, err := c.operator()
+	client, err := c.client()
 	if err != nil {
 		return err
 	}
 	if c.Sockets {
-		return c.sockets(ctx, o)
+		sockets, err := client.Sockets(ctx, c.User)
+		if err != nil {
+			return err
+		}
+		return printSockets(os.Stdout, c.JSON, sockets)
 	}
-	query := url.Values{}
-	if c.User != "" {
-		query.Set("user", c.User)
-	}
-	var sessions []adminapi.Session
-	err = pages(query, func(query url.Values) (string, error) {
-		var page adminapi.Sessions
-		err := o.get(ctx, "/v1/sessions", query, &page)
-		sessions = append(sessions, page.Sessions...)
-		return page.Next, err
-	})
+	sessions, err := client.Sessions(ctx, c.User)
 	if err != nil {
 		return err
 	}
-	var stored adminapi.StoredSessions
+	var stored []adminapi.StoredSession
 	if c.User != "" {
-		if err := o.get(ctx, "/v1/sessions/stored", query, &stored); err != nil {
+		if stored, err = client.StoredSessions(ctx, c.User); err != nil {
 			return err
 		}
 	}
-	return printList(os.Stdout, c.JSON, "USER\tSESSION\tSOCKETS\tSTARTED\tLAST USED\tFROM\tPROGRAM", merge(sessions, stored.Sessions))
-}
-
-// pages calls ask for one page after the other.
-func pages(query url.Values, ask func(url.Values) (next string, err error)) error {
-	query.Set("limit", pageSize)
-	defer query.Del("limit")
-	defer query.Del("after")
-	for {
-		next, err := ask(query)
-		if err != nil || next == "" {
-			return err
-		}
-		query.Set("after", next)
-	}
+	return printList(os.Stdout, c.JSON, "USER\tSESSION\tSOCKETS\tSTARTED\tLAST USED\tFROM\tPROGRAM", merge(sessions, stored))
 }
 
 // A listed is a session in the output. Times are in seconds since 1970.
@@ -125,24 +101,12 @@ func (s socketRow) row() string {
 	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", cell(s.Sub), cell(s.SID), cell(s.JTI), cell(s.Route), cell(s.Upstream), cell(s.Remote), moment(s.Opened), moment(s.Expires), cell(s.Kind))
 }
 
-func (c *sessionsCmd) sockets(ctx context.Context, o *operator) error {
-	query := url.Values{}
-	if c.User != "" {
-		query.Set("user", c.User)
-	}
+func printSockets(w io.Writer, asJSON bool, sockets []adminapi.Socket) error {
 	var all []row
-	err := pages(query, func(query url.Values) (string, error) {
-		var page adminapi.Sockets
-		err := o.get(ctx, "/v1/sockets", query, &page)
-		for _, s := range page.Sockets {
-			all = append(all, socketRow(s))
-		}
-		return page.Next, err
-	})
-	if err != nil {
-		return err
+	for _, s := range sockets {
+		all = append(all, socketRow(s))
 	}
-	return printList(os.Stdout, c.JSON, "USER\tSESSION\tTOKEN\tROUTE\tUPSTREAM\tFROM\tOPENED\tEXPIRES\tKIND", all)
+	return printList(w, asJSON, "USER\tSESSION\tTOKEN\tROUTE\tUPSTREAM\tFROM\tOPENED\tEXPIRES\tKIND", all)
 }
 
 // A row is an entry of a list: a JSON object, or cells separated by tabs.
@@ -198,12 +162,12 @@ type statusCmd struct {
 
 // Run prints the status of the running server.
 func (c *statusCmd) Run(ctx context.Context) error {
-	o, err := c.operator()
+	client, err := c.client()
 	if err != nil {
 		return err
 	}
-	var s adminapi.Status
-	if err := o.get(ctx, "/v1/status", nil, &s); err != nil {
+	s, err := client.Status(ctx)
+	if err != nil {
 		return err
 	}
 	if c.JSON {

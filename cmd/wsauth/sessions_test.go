@@ -6,15 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"wsauth/internal/adminapi"
 )
@@ -61,22 +56,6 @@ func TestLoginsAndSessionsAreMerged(t *testing.T) {
 	}
 }
 
-// All pages are read, each after the one before.
-func TestAllPagesAreRead(t *testing.T) {
-	var asked []string
-	query := url.Values{"user": {"ada"}}
-	err := pages(query, func(q url.Values) (string, error) {
-		asked = append(asked, q.Encode())
-		return []string{"r.1", "r.2", ""}[len(asked)-1], nil
-	})
-	if want := []string{"limit=1000&user=ada", "after=r.1&limit=1000&user=ada", "after=r.2&limit=1000&user=ada"}; err != nil || fmt.Sprint(asked) != fmt.Sprint(want) {
-		t.Errorf("%v, %v", asked, err)
-	}
-	if query.Encode() != "user=ada" {
-		t.Errorf("the query is %q afterwards", query.Encode())
-	}
-}
-
 // A word is wanted, and nothing else will do.
 func TestConfirm(t *testing.T) {
 	for answer, ok := range map[string]bool{"everything\n": true, "everything": true, "everything\r\n": true, "yes\n": false, "\n": false, "": false, "Everything\n": false, "everything else\n": false} {
@@ -94,52 +73,6 @@ func TestConfirm(t *testing.T) {
 	if err := confirm(ctx, silent, new(strings.Builder), ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("an interrupt is no answer: %v", err)
 	}
-}
-
-// What answers may be something else, or say too much, or nothing.
-func TestOperatorOfStrangeServers(t *testing.T) {
-	for name, tt := range map[string]struct {
-		status int
-		body   string
-		want   string
-	}{
-		"no JSON":         {200, "<html>", "is not from a wsauth server"},
-		"too long":        {200, `{"version":"` + strings.Repeat("x", maxAnswer) + `"}`, "is longer than"},
-		"another server":  {404, "<html>\x1b", "answered with status 404 and is not a wsauth server"},
-		"a redirect":      {302, "", "answered with status 302"},
-		"another token":   {401, `{"detail":"x"}`, "does not accept the token"},
-		"a refusal":       {422, `{"detail":"no\u001b[31m"}`, `the server refuses: no\u001b[31m (status 422)`},
-		"not durable":     {503, `{"detail":"It may be forgotten","ended":true,"durable":false}`, "the server has ended it, but could not store this: It may be forgotten (status 503)"},
-		"a store in need": {503, `{"detail":"This cannot be done now; try again"}`, "try again"},
-	} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Location", "http://127.0.0.1:1/elsewhere")
-			w.WriteHeader(tt.status)
-			fmt.Fprint(w, tt.body)
-		}))
-		o := newOperator(server.URL, "HERE", "token", &http.Transport{DisableKeepAlives: true})
-		var s adminapi.Status
-		err := o.get(t.Context(), "/v1/status", nil, &s)
-		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\x1b") {
-			t.Errorf("%s: %v, want %q", name, err, tt.want)
-		}
-		server.Close()
-	}
-}
-
-// A server that hangs is not waited for.
-func TestOperatorDoesNotWaitForLong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		near, far := net.Pipe()
-		defer far.Close()
-		defer near.Close()
-		transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return near, nil }}
-		begun := time.Now()
-		err := newOperator("http://localhost", "HERE", "", transport).get(t.Context(), "/v1/status", nil, nil)
-		if err == nil || err.Error() != "the server at HERE did not answer within 5s" || time.Since(begun) != operatorPatience {
-			t.Errorf("%v after %v", err, time.Since(begun))
-		}
-	})
 }
 
 // Of file, flags and default, the flag counts most.

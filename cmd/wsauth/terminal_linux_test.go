@@ -33,6 +33,16 @@ func TestTerminalDoesNotShowAPassword(t *testing.T) {
 	}
 }
 
+// isTerminal tells a terminal from another device.
+func TestIsTerminal(t *testing.T) {
+	if terminal, _ := openTerminal(t); !isTerminal(terminal) {
+		t.Error("a terminal is none")
+	}
+	if f, err := os.Open(os.DevNull); err != nil || isTerminal(f) {
+		t.Errorf("/dev/null is a terminal (%v)", err)
+	}
+}
+
 // openTerminal makes a terminal, and what shows it.
 func openTerminal(t *testing.T) (terminal, master *os.File) {
 	t.Helper()

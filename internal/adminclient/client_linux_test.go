@@ -1,4 +1,4 @@
-package main
+package adminclient
 
 import (
 	"fmt"
@@ -13,23 +13,10 @@ import (
 	"wsauth/internal/testenv"
 )
 
-func TestTerminalsAreKnown(t *testing.T) {
-	if terminal, _ := openTerminal(t); !isTerminal(terminal) {
-		t.Error("a terminal is none")
-	}
-	if f, err := os.Open(os.DevNull); err != nil || isTerminal(f) {
-		t.Errorf("/dev/null is a terminal (%v)", err)
-	}
-}
-
-// Another user may not ask, and is told so.
+// Another user cannot open the socket, and the error says so.
 func TestSocketOfAnotherUser(t *testing.T) {
 	if os.Getenv("WSAUTH_ASK") != "" {
-		at := serverAt{AdminSocket: os.Getenv("WSAUTH_ASK")}
-		o, err := at.operator()
-		if err == nil {
-			err = o.get(t.Context(), "/v1/status", nil, nil)
-		}
+		_, err := NewSocket(os.Getenv("WSAUTH_ASK")).Status(t.Context())
 		fmt.Println("answer:", err)
 		return
 	}
