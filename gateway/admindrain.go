@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"wsauth/internal/adminapi"
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/problem"
 )
 
@@ -20,7 +21,7 @@ func (a *admin) drain(w http.ResponseWriter, r *http.Request) {
 	within := a.gateway.drain
 	if order.Within != nil {
 		if *order.Within < 1 || *order.Within > int64(maxDrain/time.Second) {
-			problemHandler(http.StatusUnprocessableEntity, "invalid_request", fmt.Sprintf("within is a number of seconds, from 1 to %d", maxDrain/time.Second))(w, r)
+			telemetry.Problem(http.StatusUnprocessableEntity, "invalid_request", fmt.Sprintf("within is a number of seconds, from 1 to %d", maxDrain/time.Second))(w, r)
 			return
 		}
 		within = time.Duration(*order.Within) * time.Second

@@ -5,6 +5,8 @@ import (
 
 	"wsauth"
 	"wsauth/internal/adminapi"
+	"wsauth/internal/gateway/telemetry"
+	"wsauth/internal/logtext"
 	"wsauth/internal/problem"
 	"wsauth/token"
 )
@@ -29,7 +31,7 @@ func (a *admin) sockets(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *admin) socket(s *wsauth.Socket) adminapi.Socket {
-	entry := adminapi.Socket{Kind: "socket", Remote: visible(s.RemoteAddr()), Opened: s.Started().Unix()}
+	entry := adminapi.Socket{Kind: "socket", Remote: logtext.Visible(s.RemoteAddr()), Opened: s.Started().Unix()}
 	if s.Followed() {
 		entry.Kind = "request"
 	}
@@ -73,7 +75,7 @@ func (a *admin) sessions(w http.ResponseWriter, r *http.Request) {
 		}
 		seen[of] = true
 		if sockets := a.sharing(of, s); sockets > 0 {
-			entry := adminapi.Session{SID: claims.SessionID, Sub: claims.Subject, Sockets: sockets, Opened: s.Started().Unix(), Remote: visible(s.RemoteAddr())}
+			entry := adminapi.Session{SID: claims.SessionID, Sub: claims.Subject, Sockets: sockets, Opened: s.Started().Unix(), Remote: logtext.Visible(s.RemoteAddr())}
 			if entry.SID == "" {
 				entry.JTI = claims.ID
 			}
@@ -113,7 +115,7 @@ func (a *admin) storedSessions(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if q.user == "" || q.after > 0 {
-		problemHandler(http.StatusBadRequest, "invalid_request", "user is needed, and there is one page only")(w, r)
+		telemetry.Problem(http.StatusBadRequest, "invalid_request", "user is needed, and there is one page only")(w, r)
 		return
 	}
 	ctx, cancel := storing(r)

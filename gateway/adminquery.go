@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"wsauth"
+	"wsauth/internal/gateway/telemetry"
 )
 
 const (
@@ -32,7 +33,7 @@ type adminQuery struct {
 func (a *admin) readQuery(w http.ResponseWriter, r *http.Request, names ...string) (adminQuery, bool) {
 	q, fault := a.parseQuery(r.URL.RawQuery, names)
 	if fault != "" {
-		problemHandler(http.StatusBadRequest, "invalid_request", fault)(w, r)
+		telemetry.Problem(http.StatusBadRequest, "invalid_request", fault)(w, r)
 	}
 	return q, fault == ""
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"wsauth/internal/adminapi"
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/problem"
 )
 
@@ -14,14 +15,14 @@ func (a *admin) reload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if a.config.Reload == nil {
-		problemHandler(http.StatusNotFound, "", "This server has no files to read anew")(w, r)
+		telemetry.Problem(http.StatusNotFound, "", "This server has no files to read anew")(w, r)
 		return
 	}
 	a.gateway.log.Info("admin: reload", "confirm", order.Confirm, "via", via(r))
 	answer, err := a.config.Reload(r.Context(), order)
 	if err != nil {
 		a.gateway.log.Error("admin: cannot reload", "err", err)
-		problemHandler(http.StatusServiceUnavailable, "restarting", "The server is about to stop")(w, r)
+		telemetry.Problem(http.StatusServiceUnavailable, "restarting", "The server is about to stop")(w, r)
 		return
 	}
 	for _, list := range []*[]string{&answer.Changed, &answer.Warnings, &answer.Faults, &answer.Unconfirmed} {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"wsauth/internal/adminapi"
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/logtext"
 	"wsauth/internal/problem"
 	"wsauth/store"
@@ -23,7 +24,7 @@ func (a *admin) revoke(w http.ResponseWriter, r *http.Request) {
 	answer, err := a.carryOut(ctx, order)
 	line := []any{"target", answer.Target}
 	if answer.ID != "" {
-		line = append(line, "id", visible(answer.ID))
+		line = append(line, "id", logtext.Visible(answer.ID))
 	}
 	if answer.Before != "" {
 		line = append(line, "before", answer.Before)
@@ -57,13 +58,13 @@ func (a *admin) failed(w http.ResponseWriter, r *http.Request, what string, err 
 	switch {
 	case errors.Is(err, store.ErrNotDurable):
 		log.Error("ended on this node only, and not written yet", append(attrs, "reason", "store_unavailable", "err", err)...)
-		answerProblem(w, r, problem.NotDurable)
+		telemetry.AnswerProblem(w, r, problem.NotDurable)
 	case errors.Is(err, store.ErrInvalid):
 		log.Warn(what, "reason", "invalid_request", "err", err)
-		answerProblem(w, r, problem.Unstorable)
+		telemetry.AnswerProblem(w, r, problem.Unstorable)
 	default:
 		log.Error(what, "reason", "store_unavailable", "err", err)
-		answerProblem(w, r, problem.Unavailable)
+		telemetry.AnswerProblem(w, r, problem.Unavailable)
 	}
 }
 
@@ -100,7 +101,7 @@ func readRevoke(w http.ResponseWriter, r *http.Request, now time.Time) (store.Re
 	}
 	revocation, fault := revocationOf(order, now)
 	if fault != "" {
-		problemHandler(http.StatusUnprocessableEntity, "invalid_request", fault)(w, r)
+		telemetry.Problem(http.StatusUnprocessableEntity, "invalid_request", fault)(w, r)
 		return store.Revocation{}, false
 	}
 	return revocation, true

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"wsauth/internal/connlimit"
+	"wsauth/internal/gateway/telemetry"
 )
 
 // adminStop is how long requests of operators may continue after ServeAdmin
@@ -30,7 +31,7 @@ func (g *Gateway) ServeAdmin(ctx context.Context, l net.Listener, c AdminConfig)
 		// The limit in Admin is lower, and its answer says which part was too
 		// long.
 		MaxHeaderBytes: 64 << 10,
-		ErrorLog:       newServerLog(g.log),
+		ErrorLog:       telemetry.NewServerLog(g.log),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(connlimit.Bound(server, l)) }()

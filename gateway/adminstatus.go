@@ -9,13 +9,14 @@ import (
 
 	"wsauth"
 	"wsauth/internal/adminapi"
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/problem"
 )
 
 // status answers GET /v1/status.
 func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 	if r.URL.RawQuery != "" {
-		problemHandler(http.StatusBadRequest, "invalid_request", "There is no query here")(w, r)
+		telemetry.Problem(http.StatusBadRequest, "invalid_request", "There is no query here")(w, r)
 		return
 	}
 	g := a.gateway

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/logtext"
 	"wsauth/internal/problem"
 	"wsauth/internal/ratelimit"
@@ -35,7 +36,7 @@ func newAdminToken(file *AdminTokenFile, log *slog.Logger) *adminToken {
 // token is right.
 func (t *adminToken) require(next http.Handler) http.Handler {
 	refuse := func(reason, detail string) http.HandlerFunc {
-		answer := problemHandler(http.StatusUnauthorized, reason, detail)
+		answer := telemetry.Problem(http.StatusUnauthorized, reason, detail)
 		return func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			answer(w, r)
@@ -51,7 +52,7 @@ func (t *adminToken) require(next http.Handler) http.Handler {
 		}
 		try, wait := ratelimit.Hold(time.Now(), ratelimit.Claim{Limiter: t.tries, Key: ratelimit.Network(r.RemoteAddr)})
 		if wait > 0 {
-			answerProblem(w, r, problem.TooMany(wait, "Too many tries; wait a little"))
+			telemetry.AnswerProblem(w, r, problem.TooMany(wait, "Too many tries; wait a little"))
 			return
 		}
 		if !t.file.is(shown) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"wsauth/client"
+	"wsauth/internal/gateway/telemetry"
 )
 
 //go:embed web
@@ -84,7 +85,7 @@ func (a assets) serve(prefix string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		file, ok := a[prefix+r.PathValue("file")]
 		if !ok {
-			problemHandler(http.StatusNotFound, "", "There is no such file")(w, r)
+			telemetry.Problem(http.StatusNotFound, "", "There is no such file")(w, r)
 			return
 		}
 		file.ServeHTTP(w, r)

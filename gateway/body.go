@@ -5,6 +5,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/problem"
 )
 
@@ -12,7 +13,7 @@ import (
 // answers r and returns false; see [problem.ReadJSON].
 func readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
 	if fault := problem.ReadJSON(w, r, v, adminMembers); fault != nil {
-		answerProblem(w, r, *fault)
+		telemetry.AnswerProblem(w, r, *fault)
 		return false
 	}
 	return true

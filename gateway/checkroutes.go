@@ -10,6 +10,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/gateway/fault"
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/store"
 	"wsauth/store/memory"
 	"wsauth/token"
@@ -92,7 +93,7 @@ func checkPrefix(p string) error {
 		return fmt.Errorf("%q is no path such as /auth", p)
 	case strings.ContainsFunc(p, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' || r == '"' }):
 		return fmt.Errorf("%q cannot be the path of cookies: it must be ASCII, without commas and quotes", p)
-	case isHealth(p) || isPublished(p):
+	case telemetry.IsHealth(p) || isPublished(p):
 		return fmt.Errorf("%q is where the gateway answers something else", p)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/httpx"
 )
 
@@ -98,7 +99,7 @@ func (p *CORSPolicy) write(h http.Header, lines []string) {
 
 // refusePreflight answers the preflight of a page that may not read answers.
 // No CORS headers are in it, so the browser does not send the page's request.
-var refusePreflight = problemHandler(http.StatusForbidden, "origin_not_allowed", "Pages of this origin may not read the answers of this address")
+var refusePreflight = telemetry.Problem(http.StatusForbidden, "origin_not_allowed", "Pages of this origin may not read the answers of this address")
 
 // preflight answers a preflight. It echoes nothing of the request.
 // Access-Control-Request-Private-Network gets no answer, so pages on the

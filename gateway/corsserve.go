@@ -4,6 +4,9 @@ import (
 	"io"
 	"net/http"
 	"slices"
+
+	"wsauth/internal/gateway/telemetry"
+	"wsauth/internal/logtext"
 )
 
 // CORSOf returns the CORS policy of a request, or nil if the gateway sets no
@@ -26,7 +29,7 @@ func (rs *Routes) CORSOf(r *http.Request, m Match, isHealth bool) *CORSPolicy {
 		p = m.bypassed // to whose path the request is redirected
 	}
 	if p.cors != nil && r.Method == http.MethodOptions {
-		recordOf(r.Context()).route = p.label
+		telemetry.From(r.Context()).SetRoute(p.label)
 	}
 	return p.cors
 }
@@ -54,7 +57,7 @@ func (rs *Routes) AnswerPreflight(w http.ResponseWriter, r *http.Request, p *COR
 	}
 	if p.allow(r.Header["Origin"]) == "" {
 		rs.log.Info("refused", "reason", "origin_not_allowed", "route", p.name, "remote", r.RemoteAddr,
-			"origin", printable(r.Header["Origin"][0]), "error", "a preflight of an origin that cors.origins does not name")
+			"origin", logtext.Short(r.Header["Origin"][0]), "error", "a preflight of an origin that cors.origins does not name")
 	}
 	p.preflight(w, r)
 	return true

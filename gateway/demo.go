@@ -46,7 +46,7 @@ func (g *Gateway) openDemo() (*demo, error) {
 	if d.proxy, err = g.routes.newProxy(route, upstream.Config{Dial: d.listener.Dial}); err != nil {
 		return nil, err
 	}
-	d.proxy.announce, d.proxy.label = d.expect, g.metrics.begin(route.name())
+	d.proxy.announce, d.proxy.label = d.expect, g.recorder.AddRoute(route.name())
 	d.server = &http.Server{Handler: http.HandlerFunc(d.serve), ReadHeaderTimeout: 5 * time.Second}
 	d.serving.Go(func() { _ = d.server.Serve(d.listener) }) // it returns after close
 	return d, nil

@@ -6,12 +6,12 @@
 //
 // A request passes these steps, in the files that implement them:
 //
-//	serve.go       runs the following steps; package front has accepted the
-//	               connection, read the request and determined the client
+//	serve.go       runs the following steps, and records the outcome (package
+//	               telemetry); package front has accepted the connection, read
+//	               the request and determined the client
 //	match.go       chooses the gateway's own endpoints (endpoints.go) or a
 //	               route (routes.go, router.go), and says whether an event
 //	               loop may serve it
-//	record.go      records the outcome for metrics.go and accesslog.go
 //	corsserve.go   applies the CORS policy (corspolicy.go)
 //	limit.go       limits the length of the head
 //	operations.go  answers health checks

@@ -368,7 +368,7 @@ func TestRevocationMetrics(t *testing.T) {
 		r.call("POST", "/auth/logout", "", bearer(access))
 		time.Sleep(2 * time.Second)
 		got := r.figures()
-		for name, want := range map[string]string{"revocation_log_entries": "1", "revocation_log_limit": "1e+06", "revocations_held": "1"} {
+		for name, want := range map[string]string{"revocation_log_entries": "1", "revocation_log_limit": "1e+06", "revocations_pending": "1"} {
 			if got[name] != want {
 				t.Errorf("%s is %q, want %s", name, got[name], want)
 			}

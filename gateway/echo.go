@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"wsauth"
+	"wsauth/internal/gateway/telemetry"
 )
 
 const (
@@ -49,7 +50,7 @@ func upgradesOnly(next http.Handler) http.Handler {
 			w.Header().Set("Upgrade", "websocket")
 			w.Header().Set("Connection", "Upgrade")
 			w.Header().Set("Sec-WebSocket-Version", "13")
-			problemHandler(http.StatusUpgradeRequired, "invalid_handshake", "This address is a WebSocket: open it with a WebSocket client")(w, r)
+			telemetry.Problem(http.StatusUpgradeRequired, "invalid_handshake", "This address is a WebSocket: open it with a WebSocket client")(w, r)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/problem"
 )
 
@@ -51,11 +52,11 @@ func demoEndpoints(d *demo, files assets) []endpoint {
 }
 
 // recorded makes endpoints record their path as the route of a request.
-func recorded(endpoints []endpoint) []endpoint {
+func (g *Gateway) recorded(endpoints []endpoint) []endpoint {
 	for i, e := range endpoints {
-		route, socket := &label{name: strings.TrimSuffix(e.path, "{$}")}, e.path == socketPath
+		route, socket := g.recorder.Endpoint(strings.TrimSuffix(e.path, "{$}")), e.path == socketPath
 		endpoints[i].handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			recordOf(r.Context()).route = route
+			telemetry.From(r.Context()).SetRoute(route)
 			if !socket {
 				ignoreUpgrade(r)
 			}
@@ -70,7 +71,7 @@ func recorded(endpoints []endpoint) []endpoint {
 // request is then answered and counted as a plain one.
 func ignoreUpgrade(r *http.Request) {
 	r.Header.Del("Upgrade")
-	recordOf(r.Context()).upgrade = false
+	telemetry.From(r.Context()).SetPlain()
 }
 
 // newMux returns a handler for endpoints; see [problem.NewMux].
@@ -79,5 +80,5 @@ func newMux(endpoints []endpoint) http.Handler {
 	for i, e := range endpoints {
 		all[i] = problem.Endpoint{Method: e.method, Path: e.path, Handler: e.handler}
 	}
-	return problem.NewMux(all, answerProblem)
+	return problem.NewMux(all, telemetry.AnswerProblem)
 }

@@ -34,16 +34,15 @@ func TestErrorsPage(t *testing.T) {
 		}
 		files = append(files, found...)
 	}
-	answer := regexp.MustCompile(`(?:problemHandler\(|problem\(w, r, |failBody\(r, |Status: |refuse\()(?:http\.(Status\w+),\s+)?(?:Detail: [^\n]*\s*Reason: )?"(\w+)"`)
+	answer := regexp.MustCompile(`(?:telemetry\.Problem\(|problem\(w, r, |failBody\(r, |Status: |refuse\()(?:http\.(Status\w+),\s+)?(?:Detail: [^\n]*\s*Reason: )?"(\w+)"`)
 	// What is not written out beside the call, by file.
 	others := map[string][]string{
 		"admintoken.go": {"`token_missing` 401", "`token_invalid` 401", ""},
 		"serve.go":      {"`overloaded` 503"},
 		"operations.go": {"`restarting` 503", "`store_unavailable` 503"},
 		"plain.go":      {""}, // failBody itself
-		"problem.go":    {""}, // problemHandler itself
 	}
-	unnamed := regexp.MustCompile(`\b(?:problemHandler\(|problem\(w, r, )[^h)]`)
+	unnamed := regexp.MustCompile(`\b(?:telemetry\.Problem\(|problem\(w, r, )[^h)]`)
 	answers := map[string]bool{}
 	for _, path := range files {
 		text, err := os.ReadFile(path)

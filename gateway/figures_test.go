@@ -155,7 +155,7 @@ func TestMetricsBalance(t *testing.T) {
 			outcomes += n
 		case strings.HasPrefix(sample, "handshakes_total{"):
 			outcomes += n
-		case strings.HasPrefix(sample, "socket_ends_total{"):
+		case strings.HasPrefix(sample, "sockets_ended_total{"):
 			ended += n
 		}
 	}

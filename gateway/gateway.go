@@ -14,6 +14,7 @@ import (
 	"wsauth"
 	"wsauth/internal/eventloop"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/relay"
 	"wsauth/login"
 	"wsauth/store"
@@ -38,8 +39,7 @@ type Gateway struct {
 	routes *Routes
 	demo   *demo // nil with routes
 
-	metrics  *metrics
-	access   bool // log requests
+	recorder *telemetry.Recorder
 	drain    time.Duration
 	draining atomic.Bool // an operator has started a drain
 
@@ -68,8 +68,7 @@ func New(c Config) (*Gateway, error) {
 	g := &Gateway{
 		log:          c.Logger,
 		keys:         c.Keys,
-		metrics:      newMetrics(),
-		access:       c.AccessLog,
+		recorder:     telemetry.New(c.Logger, c.AccessLog),
 		drain:        c.Drain,
 		started:      time.Now(),
 		run:          rand.Text()[:8],
@@ -87,7 +86,6 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.metrics.registry.MustRegister(newHealth(g), newLostLines(g.log))
 	if g.guard, err = g.newGuard(c); err != nil { // last, because it begins to follow the store
 		return nil, err
 	}
@@ -121,7 +119,6 @@ func (g *Gateway) open(c Config, files assets) error {
 	}
 	g.carrier = relay.New(g.events)
 	g.front = g.newFront(c)
-	g.metrics.registry.MustRegister(newConnectionMetrics(g.front.Limiter()))
 	g.routes = g.newRoutes(c, verifier)
 	if len(c.Routes) == 0 {
 		g.demo, err = g.openDemo()
@@ -138,8 +135,9 @@ func (g *Gateway) open(c Config, files assets) error {
 		g.carrier.Close()
 		return err
 	}
-	g.own = withSecurityHeaders(g.withOrigins(newMux(recorded(endpoints))))
-	g.health = g.healthHandler()
+	g.own = withSecurityHeaders(g.withOrigins(newMux(g.recorded(endpoints))))
+	g.health = withSecurityHeaders(g.healthChecks().Handler())
+	g.recorder.Report(g.state())
 	return nil
 }
 
@@ -159,7 +157,7 @@ func (g *Gateway) newFront(c Config) *front.Server {
 		MaxHead:  maxHead + roomForTokens(c.Providers),
 		Drain:    c.Drain,
 		Logger:   c.Logger,
-		ErrorLog: newServerLog(c.Logger),
+		ErrorLog: telemetry.NewServerLog(c.Logger),
 	})
 }
 
@@ -177,12 +175,12 @@ func (g *Gateway) newRoutes(c Config, verifier *token.Verifier) *Routes {
 		PresentRefresh: func(ctx context.Context, claims *token.Claims, route string) error {
 			return g.login.Present(ctx, claims, "route", route)
 		},
-		Reserve: g.front.Limiter().ReserveUpstream,
-		Release: g.front.Limiter().ReleaseUpstream,
-		Events:  g.events,
-		Carrier: g.carrier,
-		Metrics: g.metrics,
-		Logger:  c.Logger,
+		Reserve:  g.front.Limiter().ReserveUpstream,
+		Release:  g.front.Limiter().ReleaseUpstream,
+		Events:   g.events,
+		Carrier:  g.carrier,
+		Recorder: g.recorder,
+		Logger:   c.Logger,
 	}
 	if g.logsIn {
 		p.StripLogin = g.login.StripCookies

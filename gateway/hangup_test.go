@@ -77,7 +77,7 @@ func TestClientGoneWhileDialling(t *testing.T) {
 	conn := b.begin(t, r, "/x", "X-A: b")
 	conn.Close()
 	b.has(t, b.left)
-	r.count(`handshakes_total{outcome="left",reason="",route="/"}`, "1")
+	r.count(`handshakes_total{outcome="abandoned",reason="",route="/"}`, "1")
 }
 
 // TestSlowUpstream checks that a client that waits gets its socket, and that

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/httpx"
 	"wsauth/internal/upstream"
 	"wsauth/internal/wsframe"
@@ -30,7 +31,7 @@ const maxIntroduction = 64 << 10
 func (o *opening) introduce() {
 	p, socket, h := o.proxy, o.socket, o.r.Header
 	o.w.Conn().Limit(maxIntroduction, func() bool { return socket.Claims() == nil }, func() { socket.End(wsauth.MessageTooBig) })
-	defer func() { recordOf(o.r.Context()).left(socket.Err()) }()
+	defer func() { telemetry.From(o.r.Context()).Unanswered(socket.Err()) }()
 	protocol := httpx.Subprotocol(h["Sec-Websocket-Protocol"])
 	wsframe.SetAccept(o.w.Header(), h.Get("Sec-WebSocket-Key"), protocol)
 	h.Del("Sec-WebSocket-Extensions")
@@ -66,7 +67,7 @@ func (o *opening) introduce() {
 		socket.EndWith(&wsauth.EndError{Reason: wsauth.TokenInvalid, Err: err})
 		return
 	}
-	recordOf(o.r.Context()).line.known(socket.Claims())
+	telemetry.From(o.r.Context()).SetClaims(socket.Claims())
 	if p.isOutdated(socket, targetOf(o.r)) {
 		socket.EndWith(&wsauth.EndError{Reason: wsauth.Restarting, Err: errRouteChanged})
 		return
@@ -103,7 +104,7 @@ func (o *opening) dial() (backend *upstream.Socket, early []byte, err error) {
 	backend, err = o.proxy.pool.Open(o.socket.Context(), o.r)
 	early = watch.stop()
 	if err == nil {
-		o.proxy.routes.config.Metrics.reached(o.proxy.route.name(), "websocket", time.Since(begun))
+		o.proxy.label.UpstreamAnswered("websocket", time.Since(begun))
 	}
 	return backend, early, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/hostaddr"
 	"wsauth/internal/httpx"
 	"wsauth/internal/problem"
@@ -74,7 +75,7 @@ func (g *Gateway) jwks(w http.ResponseWriter, r *http.Request) {
 	set, err := g.keys.KeySet(r.Context(), "")
 	if err != nil {
 		g.log.Error("the keys cannot be published", "reason", "store_unavailable", "err", err)
-		answerProblem(w, r, problem.Unavailable)
+		telemetry.AnswerProblem(w, r, problem.Unavailable)
 		return
 	}
 	p := g.published.Load()
@@ -108,7 +109,7 @@ type discovery struct {
 // discoveryOf returns a handler for GET /.well-known/openid-configuration.
 func discoveryOf(issuer string) http.Handler {
 	if issuer == "" {
-		return problemHandler(http.StatusNotFound, "", "This server has no issuer")
+		return telemetry.Problem(http.StatusNotFound, "", "This server has no issuer")
 	}
 	body, err := json.Marshal(discovery{
 		Issuer:   issuer,

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"wsauth/idp"
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/httpx"
 	"wsauth/internal/problem"
 )
@@ -38,11 +39,11 @@ type headLimit struct {
 func newHeadLimit(headers int) headLimit {
 	return headLimit{
 		headers:       headers,
-		longTarget:    problemHandler(http.StatusRequestURITooLong, "", "The address is longer than 8 KiB"),
-		longHeaders:   problemHandler(http.StatusRequestHeaderFieldsTooLarge, "", fmt.Sprintf("The header fields are longer than %d KiB", headers>>10)),
-		invalidMethod: problemHandler(http.StatusBadRequest, "invalid_request", "The method is not a token"),
+		longTarget:    telemetry.Problem(http.StatusRequestURITooLong, "", "The address is longer than 8 KiB"),
+		longHeaders:   telemetry.Problem(http.StatusRequestHeaderFieldsTooLarge, "", fmt.Sprintf("The header fields are longer than %d KiB", headers>>10)),
+		invalidMethod: telemetry.Problem(http.StatusBadRequest, "invalid_request", "The method is not a token"),
 		unservedMethod: func(w http.ResponseWriter, r *http.Request) {
-			answerProblem(w, r, problem.MethodNotAllowed(w, "GET, HEAD, POST, DELETE"))
+			telemetry.AnswerProblem(w, r, problem.MethodNotAllowed(w, "GET, HEAD, POST, DELETE"))
 		},
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/gateway/fault"
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/login"
 	"wsauth/token"
 )
@@ -28,7 +29,7 @@ func (g *Gateway) newLogin(c Config) (*login.Service, error) {
 	l.Guard, l.Origins = g.guard, c.Origins
 	l.CrossOrigin, l.TicketPath = g.crossOrigin, func(r *http.Request, path string) error { return g.routes.CheckTicketPath(r, path) }
 	l.Welcome = func(path string) bool { return g.demo != nil && path == socketPath }
-	l.Refused = func(r *http.Request, reason string) { recordOf(r.Context()).reason = wsauth.Reason(reason) }
+	l.Refused = func(r *http.Request, reason string) { telemetry.From(r.Context()).SetReason(reason) }
 	if l.EndVerifier, err = withProviders(verifier, c.Providers); err != nil {
 		return nil, fmt.Errorf("gateway: Config.Providers: %w", err)
 	}
@@ -102,7 +103,7 @@ func (g *Gateway) crossOrigin(r *http.Request) login.CrossOrigin {
 func (g *Gateway) withOrigins(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if refused, ok := errors.AsType[*wsauth.Error](g.login.CheckOrigin(r)); ok {
-			problemHandler(http.StatusForbidden, "origin_not_allowed", refused.Message)(w, r)
+			telemetry.Problem(http.StatusForbidden, "origin_not_allowed", refused.Message)(w, r)
 			return
 		}
 		next.ServeHTTP(w, r)

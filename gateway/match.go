@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/httpx"
 )
 
@@ -43,9 +44,9 @@ func (m Match) IsQuick(r *http.Request) bool {
 }
 
 var (
-	nothingHere  = problemHandler(http.StatusNotFound, "", "There is nothing at this address")
-	loopDetected = problemHandler(http.StatusLoopDetected, "loop_detected", "The server behind this address leads back to the gateway")
-	noHost       = problemHandler(http.StatusBadRequest, "invalid_request", "The Host field does not name one host")
+	nothingHere  = telemetry.Problem(http.StatusNotFound, "", "There is nothing at this address")
+	loopDetected = telemetry.Problem(http.StatusLoopDetected, "loop_detected", "The server behind this address leads back to the gateway")
+	noHost       = telemetry.Problem(http.StatusBadRequest, "invalid_request", "The Host field does not name one host")
 )
 
 // Serve serves a request by the route of m. It calls own for the gateway's own
@@ -90,7 +91,7 @@ func (rs *Routes) Serve(w http.ResponseWriter, r *http.Request, m Match, own htt
 // apply. It keeps the query. The Location contains nothing else from the
 // request, so it cannot lead to another host.
 func (p *proxy) redirect(w http.ResponseWriter, r *http.Request) {
-	recordOf(r.Context()).route = p.label
+	telemetry.From(r.Context()).SetRoute(p.label)
 	to := url.URL{Path: p.route.Path, RawQuery: r.URL.RawQuery}
 	w.Header()["Content-Type"] = nil // the answer has no body
 	w.Header().Set("Cache-Control", "no-store")

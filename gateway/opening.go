@@ -12,6 +12,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/eventloop"
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/upstream"
 	"wsauth/internal/wsconn"
 )
@@ -176,7 +177,7 @@ func (o *opening) passOn(backend *upstream.Socket) {
 	defer context.AfterFunc(o.socket.Context(), func() { _ = backend.Close() })()
 	o.answered(backend)
 	status := backend.Response.StatusCode
-	recordOf(o.r.Context()).declined(status)
+	telemetry.From(o.r.Context()).Declined(status)
 	copyHeader(o.w.Header(), backend.Response.Header)
 	o.w.Header().Set("Connection", "close")
 	o.w.WriteHeader(status)
@@ -188,7 +189,7 @@ func (o *opening) passOn(backend *upstream.Socket) {
 // answered records that the upstream has answered, and sets the headers that
 // the gateway controls.
 func (o *opening) answered(backend *upstream.Socket) {
-	o.proxy.routes.config.Metrics.reached(o.proxy.route.name(), "websocket", time.Since(o.begun))
+	o.proxy.label.UpstreamAnswered("websocket", time.Since(o.begun))
 	o.proxy.keepLogin(backend.Response.Header)
 	if cors := o.proxy.cors; cors != nil {
 		cors.write(backend.Response.Header, o.r.Header["Origin"])
@@ -206,7 +207,7 @@ func (o *opening) refuse(err error) {
 // conclude records the outcome of a handshake that opens no socket, and closes
 // the connection.
 func (o *opening) conclude() {
-	recordOf(o.r.Context()).left(o.socket.Err())
+	telemetry.From(o.r.Context()).Unanswered(o.socket.Err())
 	o.w.Finish()
 }
 

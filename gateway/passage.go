@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"wsauth"
+	"wsauth/internal/gateway/telemetry"
 )
 
 // A passage is a plain request that is passed on to an upstream. If it takes
@@ -68,7 +69,7 @@ func (x *passage) isAnswered() bool {
 // end records why the guard ended the request, if it did.
 func (x *passage) end(ctx context.Context) {
 	if end, ok := errors.AsType[*wsauth.EndError](context.Cause(ctx)); ok {
-		recordOf(ctx).reason = end.Reason
+		telemetry.From(ctx).SetReason(string(end.Reason))
 	}
 }
 
@@ -89,13 +90,12 @@ func transferOf(response *http.Response) wsauth.Transfer {
 func (x *passage) Opened(s *wsauth.Socket) {
 	p := x.proxy
 	p.routes.live.add(s, x.at, p, "")
-	p.routes.config.Metrics.followed(p.label, 1)
+	p.label.LongRequestStarted()
 }
 
 // Ended records that a followed request has ended.
 func (x *passage) Ended(s *wsauth.Socket, e *wsauth.EndError) {
 	p := x.proxy
 	p.routes.live.remove(s)
-	p.routes.config.Metrics.followed(p.label, -1)
-	p.routes.config.Metrics.left(p.label, string(e.Reason))
+	p.label.LongRequestEnded(string(e.Reason))
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/httpx"
 	"wsauth/internal/wsconn"
 	"wsauth/token"
@@ -108,7 +109,7 @@ func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
 	begun := time.Now()
 	response, err := t.of.pool.RoundTrip(r)
 	if err == nil {
-		t.of.routes.config.Metrics.reached(t.of.route.name(), "http", time.Since(begun))
+		t.of.label.UpstreamAnswered("http", time.Since(begun))
 	}
 	return response, err
 }
@@ -179,7 +180,7 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (p *proxy) refuseBody(w http.ResponseWriter, r *http.Request, most int64) {
 	p.routes.log.Info("refused", "reason", "body_too_big", "route", p.route.name(), "remote", r.RemoteAddr,
 		"error", fmt.Sprintf("the body is longer than limits.max_body of the route allows, %d bytes", most))
-	problemHandler(http.StatusRequestEntityTooLarge, "body_too_big", "The body is longer than limits.max_body of the route allows")(w, r)
+	telemetry.Problem(http.StatusRequestEntityTooLarge, "body_too_big", "The body is longer than limits.max_body of the route allows")(w, r)
 }
 
 // A patientBody is a request body that may take any time as long as it makes
@@ -277,7 +278,7 @@ func (w *patientWriter) failBody(r *http.Request, status int, reason, detail str
 	w.Header().Set("Connection", "close")
 	w.proxy.routes.log.Info("refused", "reason", reason, "route", w.proxy.route.name(), "remote", r.RemoteAddr,
 		"error", fmt.Sprintf("the client's body: %v", w.body.end()))
-	problemHandler(status, reason, detail)(w.ResponseWriter, r)
+	telemetry.Problem(status, reason, detail)(w.ResponseWriter, r)
 }
 
 // FlushError flushes the answer, for http.ResponseController.

@@ -8,10 +8,11 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/urlpath"
 )
 
-var ambiguousPath = problemHandler(http.StatusBadRequest, "invalid_request", "The path can be read in two ways: write it without empty parts, dots, backslashes, semicolons and needless escapes, and with the capitals and the final slash of its route")
+var ambiguousPath = telemetry.Problem(http.StatusBadRequest, "invalid_request", "The path can be read in two ways: write it without empty parts, dots, backslashes, semicolons and needless escapes, and with the capitals and the final slash of its route")
 
 // ambiguous refuses a request whose path servers can read in different ways.
 func ambiguous(w http.ResponseWriter, r *http.Request) { refuseAsAmbiguous(w, r, ambiguousPath) }

@@ -11,6 +11,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/forwarded"
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/httpx"
 	"wsauth/internal/upstream"
 	"wsauth/token"
@@ -21,7 +22,7 @@ import (
 type proxy struct {
 	routes   *Routes
 	route    Route
-	label    *label // nil until the route is served
+	label    *telemetry.Route // nil until the route is served
 	guard    *wsauth.Guard
 	guarded  http.Handler // handler of plain requests
 	pool     *upstream.Pool
@@ -102,7 +103,7 @@ func (p *proxy) policy(c *wsauth.Config) {
 
 // ServeHTTP answers a request whose path has passed readPath.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	recordOf(r.Context()).route = p.label
+	telemetry.From(r.Context()).SetRoute(p.label)
 	c := p.route.CORS
 	switch {
 	case c != nil && c.Upstream && !p.route.Public && isPreflight(r):
@@ -121,7 +122,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serveGuarded answers a plain request that the guard has admitted.
 func (p *proxy) serveGuarded(w http.ResponseWriter, r *http.Request) {
 	claims := wsauth.ClaimsFrom(r.Context())
-	recordOf(r.Context()).line.known(claims)
+	telemetry.From(r.Context()).SetClaims(claims)
 	p.stripOwn(r)
 	p.servePlain(w, r, claims, false)
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"wsauth/internal/gateway/telemetry"
 )
 
 // readings returns the paths that servers may read from a path with escaped
@@ -183,7 +185,7 @@ func (rs *Routes) CheckTicketPath(r *http.Request, path string) error {
 
 const looseDetail = "path can be read in two ways, and routes of this host have different rules: write it without empty parts, backslashes, semicolons and escaped slashes, or set lenient_paths for the route"
 
-var looseHere = problemHandler(http.StatusBadRequest, "invalid_request", "The "+looseDetail)
+var looseHere = telemetry.Problem(http.StatusBadRequest, "invalid_request", "The "+looseDetail)
 
 // refuseReadings refuses a request whose path has readings that its route does
 // not take.
@@ -193,7 +195,7 @@ func (rs *Routes) refuseReadings(w http.ResponseWriter, r *http.Request, m Match
 		ambiguous(w, r) // one of the readings belongs to another route
 		return
 	}
-	recordOf(r.Context()).route = p.label
+	telemetry.From(r.Context()).SetRoute(p.label)
 	rs.log.Info("refused", "reason", "invalid_request", "route", p.route.name(), "remote", r.RemoteAddr,
 		"error", "the path can be read in two ways, and routes of its host have different rules; lenient_paths of the route takes it")
 	refuseAsAmbiguous(w, r, looseHere)

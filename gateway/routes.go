@@ -13,6 +13,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/eventloop"
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/relay"
 	"wsauth/internal/upstream"
 	"wsauth/login"
@@ -55,8 +56,8 @@ type ProxyConfig struct {
 	Events  *eventloop.Group
 	Carrier *relay.Relay
 
-	Metrics *metrics
-	Logger  *slog.Logger
+	Recorder *telemetry.Recorder
+	Logger   *slog.Logger
 }
 
 // OwnPaths are the paths that the gateway answers itself, whatever the routes
@@ -146,7 +147,7 @@ func (rs *Routes) Update(routes []Route) error {
 		all = append(all, p)
 	}
 	for _, p := range fresh {
-		p.label = rs.config.Metrics.begin(p.route.name())
+		p.label = rs.config.Recorder.AddRoute(p.route.name())
 	}
 	after := newRouteTable(rs, all)
 	rs.table.Store(after)
@@ -159,7 +160,7 @@ func (rs *Routes) Update(routes []Route) error {
 func (rs *Routes) retire(before, after *routeTable) {
 	for name, old := range before.byName {
 		if after.byName[name] == nil {
-			rs.config.Metrics.forget(name)
+			rs.config.Recorder.RemoveRoute(name)
 		}
 		old.aged.Store(true)
 		if after.byName[name] == old {

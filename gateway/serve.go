@@ -8,7 +8,10 @@ import (
 
 	"wsauth"
 	"wsauth/internal/connlimit"
+	"wsauth/internal/forwarded"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/telemetry"
+	"wsauth/store"
 )
 
 // Serve serves the connections of l until ctx is done. Then it drains: it
@@ -60,24 +63,25 @@ func (g *Gateway) finishHandshake(h *front.Handshake, r *http.Request, m Match) 
 // serve answers a request, whose client has been identified, by the routes of
 // m, and records its outcome.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, place *connlimit.Place, m Match) {
-	x := &record{gateway: g, begun: time.Now(), route: g.metrics.elsewhere, upgrade: asksForUpgrade(r)}
-	if g.access {
-		x.line = newLine(r)
+	x := g.recorder.Start(r, asksForUpgrade(r))
+	ctx := r.Context()
+	if x.IsUpgrade() {
+		ctx = socketContext(ctx)
 	}
-	r = r.WithContext(context.WithValue(x.context(r), recordKey{}, x))
-	body := (*requestBody)(nil)
-	if !x.upgrade {
+	r = r.WithContext(telemetry.With(ctx, x))
+	var body *requestBody
+	if !x.IsUpgrade() {
 		body = newRequestBody(r)
 	}
-	g.answer(&recorder{w, x}, r, place, m, x)
+	g.answer(&telemetry.ResponseWriter{ResponseWriter: w, Record: x}, r, place, m, x)
 	body.linger(w)
 }
 
 // answer answers a request. The steps that need no route come first, but every
 // answer has the CORS headers of the route.
-func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, place *connlimit.Place, m Match, x *record) {
-	defer x.answered()
-	isHealth := isHealth(r.URL.Path) && !m.IsExact(r)
+func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, place *connlimit.Place, m Match, x *telemetry.Record) {
+	defer x.HandlerReturned()
+	isHealth := telemetry.IsHealth(r.URL.Path) && !m.IsExact(r)
 	cors := g.routes.CORSOf(r, m, isHealth)
 	bare := w
 	w = cors.Wrap(w, r)
@@ -89,12 +93,12 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, place *connlimi
 		g.health.ServeHTTP(w, r)
 		return
 	}
-	admission := g.front.Admit(r, place, x.upgrade)
+	admission := g.front.Admit(r, place, x.IsUpgrade())
 	if !admission.OK {
 		refuseOverloaded(w, r, x, admission.Close)
 		return
 	}
-	defer func() { admission.End(x.taken) }()
+	defer func() { admission.End(x.IsHijacked()) }()
 	switch {
 	case g.routes.AnswerPreflight(bare, r, cors):
 	case g.demo != nil:
@@ -105,8 +109,8 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, place *connlimi
 }
 
 // refuseOverloaded refuses a request because too many connections are open.
-func refuseOverloaded(w http.ResponseWriter, r *http.Request, x *record, closes bool) {
-	x.refused(errOverloaded)
+func refuseOverloaded(w http.ResponseWriter, r *http.Request, x *telemetry.Record, closes bool) {
+	x.Refused(errOverloaded)
 	if closes {
 		w.Header().Set("Connection", "close")
 	}
@@ -116,5 +120,39 @@ func refuseOverloaded(w http.ResponseWriter, r *http.Request, x *record, closes 
 
 var (
 	errOverloaded = &wsauth.Error{Reason: wsauth.Overloaded, Message: wsauth.Overloaded.Outcome().Text}
-	overloaded    = problemHandler(wsauth.Overloaded.Outcome().Status, string(wsauth.Overloaded), errOverloaded.Message)
+	overloaded    = telemetry.Problem(wsauth.Overloaded.Outcome().Status, string(wsauth.Overloaded), errOverloaded.Message)
 )
+
+// socketContext returns a new context for a handshake. It keeps only the
+// client and the value by which net/http logs panics: the socket retains its
+// context for as long as it lives, and net/http's takes half a kilobyte. Like
+// the socket, the new context does not end with the request.
+func socketContext(ctx context.Context) context.Context {
+	short := context.WithValue(context.Background(), http.ServerContextKey, ctx.Value(http.ServerContextKey))
+	if c := forwarded.From(ctx); c != nil {
+		short = forwarded.With(short, c)
+	}
+	return short
+}
+
+// An observer records the decisions of the guard. It implements
+// [wsauth.Observer].
+type observer struct{ gateway *Gateway }
+
+// Refused records the refusal in the record of the request.
+func (observer) Refused(r *http.Request, e *wsauth.Error) { telemetry.From(r.Context()).Refused(e) }
+
+// Opened does nothing: opening.tie records that a socket is open once the
+// upstream has accepted it.
+func (observer) Opened(*wsauth.Socket) {}
+
+// Renewed ends a socket that may not stay open with its new claims.
+func (o observer) Renewed(s *wsauth.Socket) { o.gateway.routes.Renewed(s) }
+
+// Ended does nothing: the relay reports the end with more details.
+func (observer) Ended(*wsauth.Socket, *wsauth.EndError) {}
+
+// Revoked counts the revocations.
+func (o observer) Revoked(revocations []store.Revocation, _ int, took time.Duration) {
+	o.gateway.recorder.Revoked(revocations, took)
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/relay"
 	"wsauth/internal/upstream"
 	"wsauth/internal/wsconn"
@@ -39,7 +40,7 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request) {
 		go response.Finish()
 		return
 	}
-	recordOf(r.Context()).line.known(claims)
+	telemetry.From(r.Context()).SetClaims(claims)
 	response.Attach(o.socket)
 	if name := o.socket.Subprotocol(r); name != "" {
 		response.Conn().ChooseSubprotocol(name)
@@ -58,9 +59,9 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request) {
 // tie hands both connections to the relay. fromClient is what the client has
 // already sent.
 func (o *opening) tie(backend *upstream.Socket, fromClient []byte) {
-	p, socket, record := o.proxy, o.socket, recordOf(o.r.Context())
+	p, socket, record := o.proxy, o.socket, telemetry.From(o.r.Context())
 	p.routes.live.add(socket, targetOf(o.r), p, backend.Address)
-	record.opened()
+	record.Opened()
 	taken := o.w.Take().Handover(func(bare net.Conn, closed func()) wsconn.Ender {
 		return p.routes.config.Carrier.Carry(relay.Pair{
 			Client:       bare,
@@ -79,14 +80,14 @@ func (o *opening) tie(backend *upstream.Socket, fromClient []byte) {
 			Closed: func(result relay.Result) {
 				p.routes.live.remove(socket)
 				closed()
-				record.ended(socket.Err(), result)
+				record.Ended(socket.Err(), result)
 			},
 		})
 	})
 	if !taken { // the socket has ended in the meantime
 		p.routes.live.remove(socket)
 		_ = backend.Close()
-		record.ended(socket.Err(), relay.Result{By: relay.TheOwner})
+		record.Ended(socket.Err(), relay.Result{By: relay.TheOwner})
 	}
 }
 
@@ -113,7 +114,7 @@ func (p *proxy) failure(err error) *wsauth.Error {
 	if errors.Is(err, upstream.ErrTimeout) || isTimeout(err) {
 		reason = wsauth.GatewayTimeout
 	}
-	p.routes.config.Metrics.failed(p.route.name(), string(reason))
+	p.label.UpstreamFailed(string(reason))
 	return &wsauth.Error{Reason: reason, Message: reason.Outcome().Text, Err: fmt.Errorf("route %s: %w", p.route.name(), err)}
 }
 

@@ -279,7 +279,7 @@ func (s *storm) wantBalance() {
 			s.t.Errorf("%s is %d", sample, n)
 		case strings.HasPrefix(sample, `handshakes_total{outcome="opened"`) && !strings.Contains(sample, `route="/goes/"`):
 			opened += n
-		case strings.HasPrefix(sample, "socket_ends_total{") && !strings.Contains(sample, `route="/goes/"`):
+		case strings.HasPrefix(sample, "sockets_ended_total{") && !strings.Contains(sample, `route="/goes/"`):
 			ended += n
 		}
 	}

@@ -1,13 +1,13 @@
 package gateway
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
 	"wsauth"
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/upstream"
 	"wsauth/internal/wsconn"
 )
@@ -22,7 +22,9 @@ func TestEndWhileTied(t *testing.T) {
 	closed := make(chan struct{})
 	conn := wsconn.New(client, func() { close(closed) })
 	request := httptest.NewRequest(http.MethodGet, "/", nil)
-	request = request.WithContext(context.WithValue(t.Context(), recordKey{}, &record{gateway: r.g, route: p.label}))
+	record := r.g.recorder.Start(request, true)
+	record.SetRoute(p.label)
+	request = request.WithContext(telemetry.With(t.Context(), record))
 	socket, err := p.guard.Admit(request, wsauth.Optional, nil, conn)
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +35,7 @@ func TestEndWhileTied(t *testing.T) {
 	defer other.Close()
 	o := &opening{proxy: p, w: wsconn.NewResponse(conn), r: request, socket: socket}
 	o.tie(&upstream.Socket{Conn: backend}, nil)
-	r.count(`socket_ends_total{reason="session_ended",route="/"}`, "1")
+	r.count(`sockets_ended_total{reason="session_ended",route="/"}`, "1")
 	peer.Close()
 	<-closed
 }

@@ -64,7 +64,7 @@ const (
 )
 
 func (p Party) String() string {
-	return [...]string{"relay", "client", "upstream", "owner"}[p&3]
+	return [...]string{"relay", "client", "upstream", "gateway"}[p&3]
 }
 
 // A Result is what came of a tunnel.

@@ -4,7 +4,7 @@ import "testing"
 
 // TestParty: the access log says who ended a socket.
 func TestParty(t *testing.T) {
-	for party, want := range map[Party]string{TheRelay: "relay", TheClient: "client", TheUpstream: "upstream", TheOwner: "owner"} {
+	for party, want := range map[Party]string{TheRelay: "relay", TheClient: "client", TheUpstream: "upstream", TheOwner: "gateway"} {
 		if got := party.String(); got != want {
 			t.Errorf("%d is the %s, want the %s", party, got, want)
 		}

@@ -10,6 +10,7 @@ import (
 	"wsauth/internal/asynclog"
 	"wsauth/internal/config"
 	"wsauth/internal/errtext"
+	"wsauth/internal/gateway/telemetry"
 )
 
 // flushTimeout limits how long the server waits for its log to be written
@@ -29,7 +30,7 @@ func newLog(s config.Log, level *slog.LevelVar) (log *slog.Logger, flush func())
 			}
 			return slog.NewTextHandler(w, options)
 		},
-		Classify:          gateway.ClassOfLine,
+		Classify:          telemetry.Classify,
 		RefusalsPerSecond: s.RefusalsPerSecond,
 	})
 	return slog.New(handler), func() { handler.Close(flushTimeout) }

@@ -1,10 +1,11 @@
-package gateway
+package telemetry
 
 import (
+	"bytes"
+	"context"
+	"log"
 	"log/slog"
 	"net/http"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"wsauth/internal/asynclog"
 )
@@ -45,10 +46,10 @@ var refusalLines = map[string]bool{
 	"admin: refused":    true,
 }
 
-// ClassOfLine returns the class of a line in a gateway's log, which determines
+// Classify returns the class of a line in the gateway's log, which determines
 // the quota that it counts against. An access log line with an error status is
 // a refusal.
-func ClassOfLine(r slog.Record) asynclog.Class {
+func Classify(r slog.Record) asynclog.Class {
 	switch {
 	case auditLines[r.Message]:
 		return asynclog.Audit
@@ -68,41 +69,18 @@ func ClassOfLine(r slog.Record) asynclog.Class {
 	return class
 }
 
-// lostLines collects how many lines the gateway's log has lost. handler is nil
-// if the log is synchronous, in which case no lines are lost.
-type lostLines struct {
-	handler             *asynclog.Handler
-	dropped, suppressed *prometheus.Desc
-}
+// NewServerLog returns the error log of an [http.Server], which writes to l.
+func NewServerLog(l *slog.Logger) *log.Logger { return log.New(serverLog{l}, "", 0) }
 
-func newLostLines(log *slog.Logger) lostLines {
-	handler, _ := log.Handler().(*asynclog.Handler)
-	return lostLines{
-		handler,
-		prometheus.NewDesc("wsauth_log_lines_dropped_total", "Log lines that were dropped because the log was not read, by their class.", []string{"class"}, nil),
-		prometheus.NewDesc("wsauth_log_refusals_suppressed_total", "Refusals without a line of their own, because there were too many in a second.", nil, nil),
-	}
-}
+type serverLog struct{ log *slog.Logger }
 
-func (l lostLines) Describe(to chan<- *prometheus.Desc) {
-	to <- l.dropped
-	to <- l.suppressed
-}
-
-func (l lostLines) Collect(to chan<- prometheus.Metric) {
-	counter := func(d *prometheus.Desc, n uint64, labels ...string) {
-		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+// Write logs one line. Failed TLS handshakes are logged at debug level: port
+// scanners and health checks cause many of them.
+func (l serverLog) Write(line []byte) (int, error) {
+	level := slog.LevelWarn
+	if bytes.HasPrefix(line, []byte("http: TLS handshake error")) {
+		level = slog.LevelDebug
 	}
-	var suppressed uint64
-	for _, class := range []asynclog.Class{asynclog.Ordinary, asynclog.Refusal, asynclog.Audit} {
-		var dropped uint64
-		if l.handler != nil {
-			dropped = l.handler.Dropped(class)
-		}
-		counter(l.dropped, dropped, class.String())
-	}
-	if l.handler != nil {
-		suppressed = l.handler.Suppressed()
-	}
-	counter(l.suppressed, suppressed)
+	l.log.Log(context.Background(), level, string(bytes.TrimSpace(line)))
+	return len(line), nil
 }

@@ -1,4 +1,4 @@
-package gateway
+package telemetry
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"time"
 
-	"wsauth"
 	"wsauth/internal/logtext"
 	"wsauth/internal/relay"
 	"wsauth/token"
@@ -23,12 +22,12 @@ type line struct {
 
 func newLine(r *http.Request) *line {
 	return &line{
-		method: printable(r.Method),
-		host:   printable(r.Host),
-		path:   printablePath(r.URL.Path),
+		method: logtext.Short(r.Method),
+		host:   logtext.Short(r.Host),
+		path:   loggedPath(r.URL.Path),
 		proto:  r.Proto,
 		remote: r.RemoteAddr,
-		agent:  printable(r.UserAgent()),
+		agent:  logtext.Short(r.UserAgent()),
 	}
 }
 
@@ -40,66 +39,68 @@ const maxLoggedPath = 256
 // mistake and must not reach the log.
 var jws = regexp.MustCompile(`[A-Za-z0-9_-]{8,}=*(?:\.|%(?:25)*2[Ee])[A-Za-z0-9_-]{8,}(?:=*(?:\.|%(?:25)*2[Ee])[A-Za-z0-9_-]*)+`)
 
-func printablePath(path string) string {
+// loggedPath returns a path truncated, without tokens and without invisible
+// characters.
+func loggedPath(path string) string {
 	path = jws.ReplaceAllString(path, "[token]")
-	return visible(logtext.Cut(path, maxLoggedPath))
+	return logtext.Visible(logtext.Cut(path, maxLoggedPath))
 }
 
-// known records the user and the session of a request. Nil claims are ignored.
-func (l *line) known(claims *token.Claims) {
+// setClaims sets the user and the session. Nil claims are ignored.
+func (l *line) setClaims(claims *token.Claims) {
 	if l != nil && claims != nil {
-		l.user, l.session = printable(claims.Subject), printable(claims.SessionID)
+		l.user, l.session = logtext.Short(claims.Subject), logtext.Short(claims.SessionID)
 	}
 }
 
-// answered logs a plain request. Health checks are frequent, so they are
+// response logs a plain request. Health checks are frequent, so they are
 // logged at debug level.
-func (l *line) answered(x *record) {
+func (l *line) response(x *Record) {
 	if l == nil {
 		return
 	}
 	level := slog.LevelInfo
-	if isHealth(l.path) {
+	if IsHealth(l.path) {
 		level = slog.LevelDebug
 	}
-	l.request(level, x, string(x.reason), x.status, slog.Int64("bytes", x.bytes))
+	l.request(level, x, x.reason, x.status, slog.Int64("bytes", x.bytes))
 }
 
 // handshake logs the outcome of a handshake.
-func (l *line) handshake(x *record, reason string, status int) {
+func (l *line) handshake(x *Record, reason string, status int) {
 	if l != nil {
 		l.request(slog.LevelInfo, x, reason, status)
 	}
 }
 
 // requestLine is the message of a request in the access log, and statusKey the
-// attribute with the status of its answer.
+// attribute with the status of its response.
 const (
 	requestLine = "request"
 	statusKey   = "status"
 )
 
-func (l *line) request(level slog.Level, x *record, reason string, status int, more ...slog.Attr) {
+func (l *line) request(level slog.Level, x *Record, reason string, status int, more ...slog.Attr) {
 	attrs := append(l.attrs(x, reason),
 		slog.String("method", l.method),
 		slog.String("proto", l.proto),
 		slog.String("agent", l.agent),
-		slog.Duration("duration", time.Since(x.begun)))
-	if status != 0 { // 0 if the client left before it was answered
+		slog.Duration("duration", time.Since(x.started)))
+	if status != 0 { // 0 if the client disconnected before the response
 		attrs = append(attrs, slog.Int(statusKey, status))
 	}
-	x.gateway.log.LogAttrs(context.Background(), level, requestLine, append(attrs, more...)...)
+	x.recorder.log.LogAttrs(context.Background(), level, requestLine, append(attrs, more...)...)
 }
 
-// ended logs the end of a socket.
-func (l *line) ended(x *record, end *wsauth.EndError, result relay.Result) {
+// socket logs the end of a socket.
+func (l *line) socket(x *Record, code int, reason string, result relay.Result) {
 	if l == nil {
 		return
 	}
-	x.gateway.log.LogAttrs(context.Background(), slog.LevelInfo, "socket", append(l.attrs(x, endReason(end, result)),
-		slog.Int("code", end.Code),
+	x.recorder.log.LogAttrs(context.Background(), slog.LevelInfo, "socket", append(l.attrs(x, reason),
+		slog.Int("code", code),
 		slog.String("by", result.By.String()),
-		slog.Duration("lifetime", time.Since(x.begun)),
+		slog.Duration("lifetime", time.Since(x.started)),
 		slog.Int64("client_bytes", result.FromClient.Bytes),
 		slog.Int64("client_messages", result.FromClient.Messages),
 		slog.Int64("upstream_bytes", result.FromUpstream.Bytes),
@@ -107,7 +108,7 @@ func (l *line) ended(x *record, end *wsauth.EndError, result relay.Result) {
 }
 
 // attrs returns the attributes that all lines have in common.
-func (l *line) attrs(x *record, reason string) []slog.Attr {
+func (l *line) attrs(x *Record, reason string) []slog.Attr {
 	all := []slog.Attr{
 		slog.String("route", x.route.name),
 		slog.String("host", l.host),
