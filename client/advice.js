@@ -90,7 +90,7 @@ export function askedWait(asked) {
 
 /**
  * Returns the milliseconds between attempts while the browser reports to be
- * offline. An event tells when it is online again.
+ * offline. It fires an event when it is online again.
  */
 export function offlineWait() {
   return longest * (1 + Math.random()) / 2;

@@ -27,7 +27,7 @@ export class Refusal extends Error {
     this.foreign = foreign;
     /**
      * Whether the request took effect, although the server could not store
-     * that yet.
+     * this.
      */
     this.ended = problem.ended === true;
   }
@@ -223,8 +223,8 @@ export class Session extends EventTarget {
    * valid, there is nothing left to end.
    *
    * durable is false if the server has ended the session but could not store
-   * that yet: it will retry, but a restart before that could lose it. For this
-   * object, the session is over in any case.
+   * this. It retries, but a restart before it succeeds may undo the logout. For
+   * this object, the session is over in any case.
    *
    * It throws if the server did not end the session, for example without a
    * network. Without cookies, the tokens are discarded and the session is over

@@ -1,6 +1,5 @@
-// A WebSocket that stays open while the user is logged in, and tells why it
-// ends.
-// See README.md.
+// A WebSocket that stays open while the user is logged in, and reports why it
+// ended. See README.md.
 import { advise, askedWait, backoff, codeOf, offlineWait } from "./advice.js";
 import { Lease } from "./lease.js";
 import { readControl, readWelcome } from "./messages.js";
@@ -53,8 +52,8 @@ export { advise, backoff, codeOf, Refusal, Session };
  * @property {BinaryType} [binaryType]
  * @property {AbortSignal} [signal] closes the socket for good
  * @property {boolean} [welcome] whether the server's first message is a
- *   welcome, see README.md. Default: as the ticket says, or else as the first
- *   message shows
+ *   welcome, see README.md. Default: as reported with the ticket, or else
+ *   determined from the first message
  * @property {string} [stripPrefix] prefix of the path that a proxy removes,
  *   such as "/app"
  * @property {boolean} [renew] whether to refresh before the socket's time is

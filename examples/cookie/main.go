@@ -66,7 +66,7 @@ func newRoutes(check string, csrf bool) (web.Routes, error) {
 	return routes, nil
 }
 
-// login sets the cookies of a new login of the user test.
+// login logs in the user test, and sets the cookies.
 func login(w http.ResponseWriter, r *http.Request, issuer *token.Issuer, cookies wsauth.Cookies) error {
 	csrf := !cookies.InsecureNoCSRF
 	access, err := issuer.Access("test", token.Options{Fresh: true, CSRF: csrf})

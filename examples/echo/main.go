@@ -1,5 +1,5 @@
-// Echo is the shortest guarded WebSocket server. It sends every message back
-// under the name of the token's subject. A socket closes when its token
+// Echo is the shortest guarded WebSocket server. It sends every message back,
+// with the subject of the token in front. A socket closes when its token
 // expires.
 package main
 
@@ -22,7 +22,7 @@ import (
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8000", "`address` to listen on")
 	flag.Parse()
-	secret := make([]byte, 32) // your servers share one
+	secret := make([]byte, 32) // several servers must share one
 	rand.Read(secret)          // never fails
 
 	verifier, err := token.NewSecretVerifier(secret)

@@ -11,12 +11,12 @@ import (
 // accepted (RFC 6455 section 7.4.1).
 const closeUnsupported = 1003
 
-// errBinary is the end of a client whose first message is no text.
+// errBinary is the error for a first message that is not text.
 var errBinary = errors.New("the first message is not text")
 
-// authenticate hands a message to the guard. The reply is for the client;
-// where it is nil the message is the application's. An error has ended the
-// socket, with a code that says why.
+// authenticate passes a message to the guard. It returns the reply to send to
+// the client, or nil if the message is for the application. If it returns an
+// error, the socket has been closed with a code that says why.
 func authenticate(ctx context.Context, socket *wsauth.Socket, text bool, message []byte) (reply []byte, err error) {
 	if !text {
 		if socket.Claims() != nil {

@@ -29,8 +29,8 @@ func echoCoder(w http.ResponseWriter, r *http.Request) {
 	log.Print(cmp.Or(context.Cause(r.Context()), err))
 }
 
-// nextCoder is conn.Read for a guarded socket: it returns the next message
-// that is the application's, and answers those that carry a token.
+// nextCoder replaces conn.Read on a guarded socket. It answers messages that
+// contain a token, and returns the next message for the application.
 func nextCoder(ctx context.Context, conn *websocket.Conn, socket *wsauth.Socket) (websocket.MessageType, []byte, error) {
 	for {
 		kind, message, err := conn.Read(ctx)

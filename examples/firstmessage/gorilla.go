@@ -31,10 +31,10 @@ func echoGorilla(w http.ResponseWriter, r *http.Request) {
 	log.Print(cmp.Or(context.Cause(r.Context()), err))
 }
 
-// nextGorilla is conn.ReadMessage for a guarded socket: it returns the next
-// message that is the application's, and answers those that carry a token.
-// Gorilla allows one writer at a time: where other goroutines write too, put
-// one lock around each WriteMessage, the one here included.
+// nextGorilla replaces conn.ReadMessage on a guarded socket. It answers
+// messages that contain a token, and returns the next message for the
+// application. Gorilla allows one writer at a time: if other goroutines write
+// as well, hold a lock during every WriteMessage, including the one here.
 func nextGorilla(ctx context.Context, conn *websocket.Conn, socket *wsauth.Socket) (int, []byte, error) {
 	for {
 		kind, message, err := conn.ReadMessage()

@@ -23,7 +23,7 @@ const maxMessage = 64 << 10
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8000", "`address` to listen on")
 	flag.Parse()
-	secret := make([]byte, 32) // your servers share one
+	secret := make([]byte, 32) // several servers must share one
 	rand.Read(secret)          // never fails
 	verifier, err := token.NewSecretVerifier(secret)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Command provider stands in for an identity provider: it has the addresses
-// and gives the tokens that a Keycloak realm has and gives, without its
-// logins. Everybody who asks gets a token, so it listens on this machine only.
+// Provider simulates an identity provider. It has the endpoints of a Keycloak
+// realm and issues tokens of the same format, but without logins. Everyone who
+// can reach it can get a token, so it listens only on this machine.
 //
 //	go run ./examples/provider
 //	go run ./cmd/wsauth serve --provider preset=keycloak,issuer=http://127.0.0.1:8180/realms/demo,audience=chat
@@ -82,7 +82,7 @@ func (p *provider) routes() http.Handler {
 	return mux
 }
 
-// discover says where the keys are (OpenID Connect Discovery 1.0 §4).
+// discover returns the URL of the keys (OpenID Connect Discovery 1.0 §4).
 func (p *provider) discover(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.MarshalWrite(w, map[string]any{"issuer": p.issuer, "jwks_uri": p.issuer + "/protocol/openid-connect/certs"}, json.Deterministic(true))
@@ -93,7 +93,7 @@ func (p *provider) certs(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(p.keys.PublicJWKS())
 }
 
-// token gives an access token of a user, of the shape that Keycloak's have.
+// token issues an access token for a user, in Keycloak's format.
 func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 	user := r.FormValue("user")
 	t, err := p.tokens.Access(user, token.Options{Audience: []string{audience}, SessionID: session(user), Claims: map[string]any{
@@ -138,8 +138,8 @@ func (p *provider) send(ctx context.Context, raw string) (string, error) {
 	return response.Status, response.Body.Close()
 }
 
-// began makes the sessions of this run other ones than those of the last.
+// began distinguishes the sessions of this run from those of earlier runs.
 var began = store.NewSessionID()
 
-// session is the one session of a user.
+// session returns the ID of a user's only session.
 func session(user string) string { return began + "-" + user }

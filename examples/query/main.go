@@ -72,7 +72,7 @@ func newRoutes(check string) (web.Routes, error) {
 	return routes, nil
 }
 
-// issue returns the tokens of a new login of the user.
+// issue returns the tokens of a new login.
 func issue(issuer *token.Issuer, user string) (map[string]string, error) {
 	access, err := issuer.Access(user, token.Options{Fresh: true})
 	if err != nil {

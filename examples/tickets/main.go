@@ -1,6 +1,7 @@
-// Tickets is how a page opens a socket without a token in its URL: it logs in,
-// asks for a ticket with its token, and gives the ticket to the socket, which
-// it opens once, within half a minute. Logging out closes the sockets.
+// Tickets shows how a page opens a socket without a token in the URL. The page
+// logs in, requests a ticket with its token, and puts the ticket into the URL.
+// A ticket opens one socket, once, within half a minute. A logout closes the
+// sockets.
 package main
 
 import (
@@ -59,13 +60,13 @@ func newApp() (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	state := memory.New(store.Limits{}) // bolt.Open keeps it over a restart, the key being kept too
+	state := memory.New(store.Limits{}) // to keep sessions over a restart, use bolt.Open and keep the key
 	guard, err := wsauth.New(wsauth.Config{
 		Verifier:    verifier,
 		Extractors:  []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}},
 		Tickets:     state,
 		Revocations: state,
-		Refusal:     wsauth.RefuseClose, // so that the page can read why
+		Refusal:     wsauth.RefuseClose, // so that the page can read the reason
 	})
 	if err != nil {
 		return nil, err
@@ -87,7 +88,7 @@ func (a *app) routes() http.Handler {
 func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	var body struct{ User, Password string }
 	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&body)
-	if err != nil || body.User != "ada" || body.Password != "lovelace" { // yours: a hash, and a limit of tries
+	if err != nil || body.User != "ada" || body.Password != "lovelace" { // in your program, compare a hash and limit attempts
 		http.Error(w, "wrong name or password", http.StatusUnauthorized)
 		return
 	}
@@ -99,17 +100,17 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	answer(w, "access_token", access.Raw, nil)
 }
 
-// ticket makes a ticket for /ws and for the page that asks.
+// ticket issues a ticket for /ws, bound to the origin of the page.
 func (a *app) ticket(w http.ResponseWriter, r *http.Request) {
 	ticket, err := a.guard.IssueTicket(r.Context(), wsauth.ClaimsFrom(r.Context()), wsauth.TicketFor{
 		Path: "/ws", Origin: r.Header.Get("Origin"),
-		AllowedOrigins: true, // the credential is a header, which no browser sends by itself
+		AllowedOrigins: true, // the credential is in a header, which browsers do not send by themselves
 	})
 	answer(w, "ticket", ticket, err)
 }
 
-// logout ends the login: no token or ticket of it opens anything, and the
-// sockets that are open close with code 3000 and the reason "session_ended".
+// logout ends the session. Its tokens and tickets become invalid, and its open
+// sockets are closed with code 3000 and the reason "session_ended".
 func (a *app) logout(w http.ResponseWriter, r *http.Request) {
 	sockets, err := a.guard.RevokeSession(r.Context(), wsauth.ClaimsFrom(r.Context()).SessionID)
 	answer(w, "sockets", sockets, err)

@@ -11,9 +11,9 @@ import (
 	"wsauth/token"
 )
 
-// Tokens returns an issuer and a verifier for the secret "secret", as the two
-// original programs have it. A secret that everyone knows protects nothing:
-// use token.GenerateKey instead.
+// Tokens returns an issuer and a verifier for the secret "secret", as in the
+// two original programs. Everyone knows this secret, so use token.GenerateKey
+// instead.
 func Tokens() (*token.Issuer, *token.Verifier, error) {
 	key, err := token.NewKey(token.HS256, []byte("secret"), token.KeyOptions{InsecureWeakSecret: true})
 	if err != nil {
@@ -31,7 +31,7 @@ func Tokens() (*token.Issuer, *token.Verifier, error) {
 	return issuer, verifier, err
 }
 
-// ParseCheck returns the requirement that the flag -check names.
+// ParseCheck returns the requirement for the value of the flag -check.
 func ParseCheck(name string) (wsauth.Requirement, error) {
 	checks := map[string]wsauth.Requirement{
 		"required": wsauth.Access, "optional": wsauth.Optional, "refresh": wsauth.Refresh, "fresh": wsauth.Fresh,
@@ -43,9 +43,9 @@ func ParseCheck(name string) (wsauth.Requirement, error) {
 	return q, nil
 }
 
-// Socket handles WebSocket handshakes. It answers 404 to other requests, and
-// 403 if the query has no such parameter. It calls Guard.Check, which decides
-// and writes nothing, so that the answer can be in the programs' own words.
+// Socket returns a handler for WebSocket handshakes. It answers 404 to other
+// requests, and 403 if the query lacks the parameter. It calls Guard.Check,
+// which does not write a response, so that the program can write its own.
 func Socket(guard *wsauth.Guard, requirement wsauth.Requirement, parameter string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -65,8 +65,9 @@ func Socket(guard *wsauth.Guard, requirement wsauth.Requirement, parameter strin
 	}
 }
 
-// isRefusedByHTTP reports whether err is about the handshake itself or the
-// page that sent it. Any other refusal opens the socket to tell the client.
+// isRefusedByHTTP reports whether err concerns the handshake itself or the
+// page that sent it. After any other error, the socket is opened to send the
+// error.
 func isRefusedByHTTP(err error) bool {
 	return errors.Is(err, wsauth.OriginNotAllowed) || errors.Is(err, wsauth.InvalidHandshake) ||
 		errors.Is(err, wsauth.MethodNotAllowed) || errors.Is(err, wsauth.VersionNotSupported)

@@ -1,6 +1,6 @@
-// Package web holds what examples/query and examples/cookie have in common:
-// what the two original programs got from their framework, and their socket.
-// It is for these examples only and may change at any time.
+// Package web contains the code that examples/query and examples/cookie share:
+// the socket, and replacements for features of the original programs'
+// framework. It is only for these examples and may change at any time.
 package web
 
 import (
@@ -68,7 +68,7 @@ func JSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // fails only if the client is gone
+	_, _ = w.Write(body) // fails only if the client has disconnected
 }
 
 // Detail answers with {"detail": detail}.
