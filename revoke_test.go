@@ -51,7 +51,7 @@ func TestRevokeExpires(t *testing.T) {
 						t.Fatalf("%v, %v", page, err)
 					}
 					r := page.Revocations[0]
-					if life := r.Expires.Sub(time.Now()); life != c.want+time.Minute || r.Target != target {
+					if life := time.Until(r.Expires); life != c.want+time.Minute || r.Target != target {
 						t.Errorf("%v is kept for %v, want %v and a minute", r, life, c.want)
 					}
 					if err := g.Shutdown(ctx); err != nil {
