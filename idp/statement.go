@@ -123,8 +123,8 @@ func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, 
 // isDoubtful reports whether possibly no access token names the session or the
 // user of t, judging by the access tokens seen so far.
 func (p *Provider) isDoubtful(t target) bool {
-	withSession, withoutSession := p.verifier.Sessions()
-	withSub, withoutSub := p.verifier.IssuerSubjects()
+	withSession, withoutSession := p.verifier.SeenSessions()
+	withSub, withoutSub := p.verifier.SeenIssuerSubjects()
 	session := t.session != "" && (withSession || !p.unsure && !withoutSession)
 	user := len(t.users) > 0 && (p.subject == "sub" || t.mapped || withSub || !withoutSub)
 	return !session && !user

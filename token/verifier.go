@@ -113,14 +113,14 @@ func note(seen *atomic.Bool) {
 	}
 }
 
-// Sessions reports whether v has accepted tokens with a session (sid), and
-// tokens without one. Tokens found in the cache do not count again.
-func (v *Verifier) Sessions() (with, without bool) {
+// SeenSessions reports whether v has accepted tokens with a session (sid) and
+// tokens without one.
+func (v *Verifier) SeenSessions() (with, without bool) {
 	return v.seen.with.Load(), v.seen.without.Load()
 }
 
-// IssuerSubjects is like Sessions, for [Claims.IssuerSubject].
-func (v *Verifier) IssuerSubjects() (with, without bool) {
+// SeenIssuerSubjects is like SeenSessions, for [Claims.IssuerSubject].
+func (v *Verifier) SeenIssuerSubjects() (with, without bool) {
 	return v.seen.withSubject.Load(), v.seen.withoutSubject.Load()
 }
 

@@ -273,7 +273,7 @@ func TestSessions(t *testing.T) {
 		v := newVerifier(t, VerifierConfig{}, key)
 		for range 2 {
 			_, _ = verify(v, mint(t, key, headerOf(HS256), test.claims))
-			if with, without := v.Sessions(); with != test.with || without != test.without {
+			if with, without := v.SeenSessions(); with != test.with || without != test.without {
 				t.Errorf("%s: %v, %v", test.claims, with, without)
 			}
 		}

@@ -169,12 +169,12 @@ func (c *keysRotateCmd) Run(ctx context.Context) error {
 		return err
 	}
 	stopsItself(ctx)
-	done, err := keyring.Rotate(ctx, dir, keyring.RotateOptions{Algorithm: token.Algorithm(c.Alg), Lead: c.lead(), Overlap: c.Overlap})
+	made, retired, err := keyring.Rotate(ctx, dir, keyring.RotateOptions{Algorithm: token.Algorithm(c.Alg), Lead: c.lead(), Overlap: c.Overlap})
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s %s signs from %s\n", done.New.Key.ID(), done.New.Key.Algorithm(), rfc3339(done.New.NotBefore))
-	for _, e := range done.Retired {
+	fmt.Printf("%s %s signs from %s\n", made.Key.ID(), made.Key.Algorithm(), rfc3339(made.NotBefore))
+	for _, e := range retired {
 		fmt.Printf("%s %s is valid until %s\n", e.Key.ID(), e.Key.Algorithm(), rfc3339(e.Expires))
 	}
 	return nil

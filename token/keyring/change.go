@@ -82,43 +82,37 @@ type RotateOptions struct {
 	Overlap time.Duration
 }
 
-// A Rotation is the result of [Rotate].
-type Rotation struct {
-	New     Entry
-	Retired []Entry // keys with a new expiry, newest first
-}
-
 // Rotate adds a new key to the folder, which it creates if necessary. Every
 // older key that can sign expires Overlap after the new one begins to sign,
 // unless it expires earlier. Keys that can only verify are left alone, since
 // they belong to another issuer. A raw secret is converted to a JWK, which can
-// hold an expiry.
-func Rotate(ctx context.Context, dir string, o RotateOptions) (Rotation, error) {
+// hold an expiry. Rotate returns the new key, and the keys with a new expiry,
+// newest first.
+func Rotate(ctx context.Context, dir string, o RotateOptions) (made Entry, retired []Entry, err error) {
 	overlap := cmp.Or(o.Overlap, DefaultOverlap).Truncate(time.Second)
 	if overlap <= 0 {
-		return Rotation{}, errors.New("keyring: the overlap is shorter than a second")
+		return Entry{}, nil, errors.New("keyring: the overlap is shorter than a second")
 	}
-	var done Rotation
-	err := change(ctx, dir, true, func(list []Entry) (err error) {
+	err = change(ctx, dir, true, func(list []Entry) (err error) {
 		// The new key is written first: if the program is killed here, there
 		// is one key too many, not one too few.
-		done.New, err = generate(dir, list, GenerateOptions{Algorithm: o.Algorithm, Lead: o.Lead})
+		made, err = generate(dir, list, GenerateOptions{Algorithm: o.Algorithm, Lead: o.Lead})
 		if err != nil {
 			return err
 		}
-		expires := done.New.NotBefore.Add(overlap)
+		expires := made.NotBefore.Add(overlap)
 		for _, e := range list {
-			if !e.Key.CanSign() || e.NotBefore.After(done.New.NotBefore) || !e.Expires.IsZero() && !e.Expires.After(expires) {
+			if !e.Key.CanSign() || e.NotBefore.After(made.NotBefore) || !e.Expires.IsZero() && !e.Expires.After(expires) {
 				continue
 			}
 			if e, err = retire(dir, e, expires); err != nil {
 				return err
 			}
-			done.Retired = append(done.Retired, e)
+			retired = append(retired, e)
 		}
 		return nil
 	})
-	return done, err
+	return made, retired, err
 }
 
 // Prune deletes the files of expired keys and returns these keys. If dry is

@@ -2,7 +2,6 @@ package keyring
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -13,14 +12,11 @@ import (
 	"wsauth/token"
 )
 
-// defaultPoll is the default of Options.Poll.
+// defaultPoll is the time between two readings of the folder.
 const defaultPoll = 2 * time.Second
 
 // Options configure a [Ring].
 type Options struct {
-	// Poll is how often [Ring.Watch] reads the folder. Default: 2 seconds.
-	Poll time.Duration
-
 	// Logger logs changes of the keys and failures to read them, but nothing
 	// of a key. Default: no log.
 	Logger *slog.Logger
@@ -47,17 +43,11 @@ type Ring struct {
 // has unusable files; the error names each such file and what to do. A folder
 // without keys is not an error: it cannot sign, and its key set is empty.
 func Open(dir string, o Options) (*Ring, error) {
-	if o.Poll < 0 {
-		return nil, errors.New("keyring: Options.Poll: negative")
-	}
 	c, err := read(dir, nil)
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{dir: dir, poll: o.Poll, log: o.Logger, files: c.files}
-	if r.poll == 0 {
-		r.poll = defaultPoll
-	}
+	r := &Ring{dir: dir, poll: defaultPoll, log: o.Logger, files: c.files}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}

@@ -68,9 +68,6 @@ func TestEmpty(t *testing.T) {
 	if _, err := Open(filepath.Join(dir, "none"), Options{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
-	if _, err := Open(dir, Options{Poll: -1}); err == nil || !strings.Contains(err.Error(), "Poll") {
-		t.Errorf("a negative Poll: %v", err)
-	}
 }
 
 func TestOpenReportsEveryFault(t *testing.T) {

@@ -47,7 +47,7 @@ func TestPlannedRotationOverWeeks(t *testing.T) {
 		start := time.Now()
 		for i := 0; time.Since(start) < weeks*7*24*time.Hour; i++ {
 			if i > 0 && i%int(7*24*time.Hour/step) == 0 {
-				if _, err := Rotate(t.Context(), dir, RotateOptions{Algorithm: token.EdDSA}); err != nil {
+				if _, _, err := Rotate(t.Context(), dir, RotateOptions{Algorithm: token.EdDSA}); err != nil {
 					t.Fatal(err)
 				}
 				if _, err := Prune(t.Context(), dir, false); err != nil {
@@ -98,10 +98,11 @@ type node struct {
 
 func newNode(t *testing.T, dir string, poll time.Duration) node {
 	t.Helper()
-	r, err := Open(dir, Options{Poll: poll})
+	r, err := Open(dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.poll = poll
 	watch(t, r)
 	return node{r, must(token.NewIssuer(token.IssuerConfig{Key: r})), must(token.NewVerifier(token.VerifierConfig{Keys: r}))}
 }
@@ -134,16 +135,16 @@ func TestS5_NoTokenOutlivesItsKey(t *testing.T) {
 		}
 		ns := nodes{newNode(t, dir, time.Second), newNode(t, dir, 3*time.Second)}
 		old := must(ns[0].issuer.Refresh("ada", token.Options{})).Raw
-		done, err := Rotate(t.Context(), dir, RotateOptions{Lead: time.Minute, Overlap: time.Hour})
-		if err != nil || len(done.Retired) != 1 || !done.Retired[0].Expires.Equal(time.Now().Add(time.Minute+time.Hour)) {
-			t.Fatalf("%+v, %v", done, err)
+		made, retired, err := Rotate(t.Context(), dir, RotateOptions{Lead: time.Minute, Overlap: time.Hour})
+		if err != nil || len(retired) != 1 || !retired[0].Expires.Equal(time.Now().Add(time.Minute+time.Hour)) {
+			t.Fatalf("%+v, %+v, %v", made, retired, err)
 		}
 		time.Sleep(time.Minute - 1)
-		if signer(ns[0].ring) == done.New.Key.ID() {
+		if signer(ns[0].ring) == made.Key.ID() {
 			t.Error("the new key signs before its lead is over")
 		}
 		time.Sleep(time.Nanosecond)
-		if signer(ns[0].ring) != done.New.Key.ID() || signer(ns[1].ring) != done.New.Key.ID() {
+		if signer(ns[0].ring) != made.Key.ID() || signer(ns[1].ring) != made.Key.ID() {
 			t.Error("the new key does not sign when its lead is over")
 		}
 		time.Sleep(time.Hour - 1)
@@ -165,19 +166,19 @@ func TestRotateRetires(t *testing.T) {
 			"next.jwk", jwkOf(token.ES256, start.Add(2*time.Hour), time.Time{}),
 			"theirs.pem", public)
 		expires := start.Add(DefaultLead + DefaultOverlap)
-		done, err := Rotate(t.Context(), dir, RotateOptions{})
+		made, retired, err := Rotate(t.Context(), dir, RotateOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e := done.New; e.Key.Algorithm() != token.ES256 || !e.NotBefore.Equal(start.Add(time.Hour)) || !e.Expires.IsZero() {
+		if e := made; e.Key.Algorithm() != token.ES256 || !e.NotBefore.Equal(start.Add(time.Hour)) || !e.Expires.IsZero() {
 			t.Errorf("the new key is %+v", e)
 		}
-		if len(done.Retired) != 3 {
-			t.Errorf("retired: %+v", done.Retired)
+		if len(retired) != 3 {
+			t.Errorf("retired: %+v", retired)
 		}
 		want := map[string]time.Time{
 			"raw.jwk": expires, "none.pem": expires, "late.jwk": expires, "soon.jwk": start.Add(time.Hour),
-			"next.jwk": {}, "theirs.pem": {}, done.New.File: {},
+			"next.jwk": {}, "theirs.pem": {}, made.File: {},
 		}
 		list := must(List(dir))
 		if len(list) != len(want) {
@@ -194,14 +195,14 @@ func TestRotateRetires(t *testing.T) {
 		if left := must(os.ReadDir(dir)); len(left) != len(want) {
 			t.Errorf("the folder holds %v: something was left behind", left)
 		}
-		again, err := Rotate(t.Context(), dir, RotateOptions{Lead: -1, Overlap: time.Hour})
-		if err != nil || !again.New.NotBefore.Equal(start) || len(again.Retired) != 3 {
-			t.Errorf("a rotation at once: %+v, %v", again, err)
+		again, retiredAgain, err := Rotate(t.Context(), dir, RotateOptions{Lead: -1, Overlap: time.Hour})
+		if err != nil || !again.NotBefore.Equal(start) || len(retiredAgain) != 3 {
+			t.Errorf("a rotation at once: %+v, %+v, %v", again, retiredAgain, err)
 		}
-		if _, err := Rotate(t.Context(), dir, RotateOptions{Overlap: -time.Hour}); err == nil || !strings.Contains(err.Error(), "the overlap is shorter than a second") {
+		if _, _, err := Rotate(t.Context(), dir, RotateOptions{Overlap: -time.Hour}); err == nil || !strings.Contains(err.Error(), "the overlap is shorter than a second") {
 			t.Errorf("a negative overlap: %v", err)
 		}
-		if _, err := Rotate(t.Context(), dir, RotateOptions{Algorithm: "none"}); err == nil || !strings.Contains(err.Error(), "none") {
+		if _, _, err := Rotate(t.Context(), dir, RotateOptions{Algorithm: "none"}); err == nil || !strings.Contains(err.Error(), "none") {
 			t.Errorf("an unknown algorithm: %v", err)
 		}
 	})
@@ -230,9 +231,9 @@ func TestRotateLeavesNoGap(t *testing.T) {
 				}
 				put(t, dir, fmt.Sprintf("%d.jwk", i), jwkOf(token.ES256, start.Add(from), expires))
 			}
-			done, err := Rotate(t.Context(), dir, RotateOptions{})
-			if err != nil || done.New.NotBefore.Sub(start) != tt.want {
-				t.Errorf("%s: it begins to sign after %v, %v; want %v", name, done.New.NotBefore.Sub(start), err, tt.want)
+			made, _, err := Rotate(t.Context(), dir, RotateOptions{})
+			if err != nil || made.NotBefore.Sub(start) != tt.want {
+				t.Errorf("%s: it begins to sign after %v, %v; want %v", name, made.NotBefore.Sub(start), err, tt.want)
 			}
 		}
 	})
@@ -284,7 +285,7 @@ func TestChangeNeedsAFolderInOrder(t *testing.T) {
 	dir := folderOf(t, "a.pem", "hello")
 	changes := map[string]func(dir string) error{
 		"generate": func(dir string) error { _, err := Generate(t.Context(), dir, GenerateOptions{}); return err },
-		"rotate":   func(dir string) error { _, err := Rotate(t.Context(), dir, RotateOptions{}); return err },
+		"rotate":   func(dir string) error { _, _, err := Rotate(t.Context(), dir, RotateOptions{}); return err },
 		"prune":    func(dir string) error { _, err := Prune(t.Context(), dir, false); return err },
 		"dry":      func(dir string) error { _, err := Prune(t.Context(), dir, true); return err },
 		"first":    func(dir string) error { _, err := First(t.Context(), dir, token.ES256); return err },
@@ -334,7 +335,7 @@ func TestChangesAtOnce(t *testing.T) {
 	wg.Wait()
 	for range 8 {
 		wg.Go(func() {
-			if _, err := Rotate(t.Context(), dir, RotateOptions{Algorithm: token.EdDSA}); err != nil {
+			if _, _, err := Rotate(t.Context(), dir, RotateOptions{Algorithm: token.EdDSA}); err != nil {
 				t.Error(err)
 			}
 		})
