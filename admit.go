@@ -3,7 +3,6 @@ package wsauth
 import (
 	"errors"
 	"net/http"
-	"unique"
 
 	"wsauth/token"
 )
@@ -45,13 +44,7 @@ func (g *Guard) Admit(r *http.Request, q Requirement, claims *token.Claims, ende
 	}
 	s := g.newSocket(r, q, claims)
 	s.waits, s.ender = waits, ender
-	if g.config.Authorize != nil {
-		s.target, s.peer = unique.Make(target{r.Host, r.URL.Path}), r.RemoteAddr
-		if waits {
-			s.request = g.stripped(s.Context(), r)
-			s.request.Body = http.NoBody
-		}
-	}
+	s.keep(r)
 	if err := g.admit(s); err != nil {
 		return nil, err
 	}

@@ -165,18 +165,3 @@ func checkCSRF(c Credential, claims *token.Claims) error {
 	}
 	return nil
 }
-
-// authorize calls Config.Authorize.
-func (g *Guard) authorize(r *http.Request, claims *token.Claims) error {
-	if g.config.Authorize == nil {
-		return nil
-	}
-	err := g.config.Authorize(r, claims)
-	if err == nil {
-		return nil
-	}
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e
-	}
-	return refuse(NotAuthorized, err)
-}

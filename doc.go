@@ -23,6 +23,7 @@
 //	credential.go   extract the one credential of the request
 //	                (header.go, cookies.go, query.go, pathvalue.go,
 //	                subprotocol.go, ticket.go, firstmessage.go)
+//	authorize.go    ask the application, also when a socket is renewed
 //	admit.go        Admit: register the socket, check revocations again
 //	                (registry.go, limits.go, order.go)
 //	refusal.go      answer a refused request (refuseclose.go)

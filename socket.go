@@ -4,7 +4,6 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,38 +58,6 @@ func (g *Guard) newSocket(r *http.Request, q Requirement, claims *token.Claims) 
 	s.context.request = r.Context()
 	s.setClaims(claims)
 	return s
-}
-
-// A target is the host and the path of a handshake. Most sockets of a server
-// share a few of them.
-type target struct{ host, path string }
-
-// authorize calls Config.Authorize with new claims.
-func (s *Socket) authorize(claims *token.Claims) error {
-	if s.guard.config.Authorize == nil {
-		return nil
-	}
-	return s.guard.authorize(s.summary(), claims)
-}
-
-// summary returns the request for a call of Config.Authorize: the whole
-// handshake if the client has not sent its first message, and otherwise a
-// request with the fields that are kept.
-func (s *Socket) summary() *http.Request {
-	s.mu.Lock()
-	r := s.request
-	s.mu.Unlock()
-	if r != nil && s.ender != nil {
-		return r
-	}
-	kept := &http.Request{Method: http.MethodGet, Header: http.Header{}, Body: http.NoBody}
-	if r != nil {
-		kept.Method, kept.Host, kept.URL, kept.RemoteAddr = r.Method, r.Host, &url.URL{Path: r.URL.Path}, r.RemoteAddr
-	} else {
-		of := s.target.Value()
-		kept.Host, kept.URL, kept.RemoteAddr = of.host, &url.URL{Path: of.path}, s.peer
-	}
-	return kept.WithContext(s.Context())
 }
 
 // Claims returns the claims of the current token; a renewal replaces them.

@@ -1,0 +1,69 @@
+package wsauth
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"unique"
+
+	"wsauth/token"
+)
+
+// authorize calls Config.Authorize.
+func (g *Guard) authorize(r *http.Request, claims *token.Claims) error {
+	if g.config.Authorize == nil {
+		return nil
+	}
+	err := g.config.Authorize(r, claims)
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return refuse(NotAuthorized, err)
+}
+
+// A target is the host and the path of a handshake. Most sockets of a server
+// share a few of them, so that keeping one costs a socket eight bytes.
+type target struct{ host, path string }
+
+// keep records what Config.Authorize needs of the handshake at renewals.
+func (s *Socket) keep(r *http.Request) {
+	if s.guard.config.Authorize == nil {
+		return
+	}
+	s.target, s.peer = unique.Make(target{r.Host, r.URL.Path}), r.RemoteAddr
+	if s.waits {
+		s.request = s.guard.stripped(s.Context(), r)
+		s.request.Body = http.NoBody
+	}
+}
+
+// authorize calls Config.Authorize with new claims.
+func (s *Socket) authorize(claims *token.Claims) error {
+	if s.guard.config.Authorize == nil {
+		return nil
+	}
+	return s.guard.authorize(s.summary(), claims)
+}
+
+// summary returns the request for a call of Config.Authorize: the whole
+// handshake if the client has not sent its first message, and otherwise a
+// request with the fields that are kept.
+func (s *Socket) summary() *http.Request {
+	s.mu.Lock()
+	r := s.request
+	s.mu.Unlock()
+	if r != nil && s.ender != nil {
+		return r
+	}
+	kept := &http.Request{Method: http.MethodGet, Header: http.Header{}, Body: http.NoBody}
+	if r != nil {
+		kept.Method, kept.Host, kept.URL, kept.RemoteAddr = r.Method, r.Host, &url.URL{Path: r.URL.Path}, r.RemoteAddr
+	} else {
+		of := s.target.Value()
+		kept.Host, kept.URL, kept.RemoteAddr = of.host, &url.URL{Path: of.path}, s.peer
+	}
+	return kept.WithContext(s.Context())
+}
