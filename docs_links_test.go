@@ -195,39 +195,6 @@ func TestGoCommandsInPages(t *testing.T) {
 	}
 }
 
-// TestFoldersInReadme: the table of the README has every folder with Go code
-// that is not part of another one which it has, and names nothing else.
-func TestFoldersInReadme(t *testing.T) {
-	readme := readDoc(t, "README.md")
-	_, table, _ := strings.Cut(readme, "| folder | what |\n")
-	table, _, _ = strings.Cut(table, "\n\n")
-	named := map[string]bool{}
-	for line := range strings.Lines(table) {
-		for _, name := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(strings.Split(line, "|")[1], -1) {
-			named[name[1]] = true
-			if _, err := os.Stat(name[1]); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}}", "./...").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name := range strings.FieldsSeq(string(out)) {
-		name = strings.TrimPrefix(strings.TrimPrefix(name, "wsauth"), "/")
-		if name == "" {
-			name = "."
-		}
-		if strings.HasPrefix(name, "examples/") {
-			name = "examples"
-		}
-		if !named[name] {
-			t.Errorf("the README does not say what is in %s", name)
-		}
-	}
-}
-
 // TestGoNamesInPages: what pages call a name of a package, such as
 // wsauth.Config.Origins, is one. So are the names without a package in the
 // pages about the library, such as Config.Origins.

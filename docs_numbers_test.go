@@ -29,7 +29,6 @@ func TestNumbersInPages(t *testing.T) {
 	held := maxHold + wsconn.Grace // a refused socket at most
 	staleness, limits := guard.config.Staleness, guard.config.Limits
 	for page, sentences := range map[string][]string{
-		"../README.md": {fmt.Sprintf("in the middle of a frame has %s to finish it", half(wsconn.Grace))},
 		"close-codes.md": {
 			fmt.Sprintf("does not finish its frame within %s", half(wsconn.Grace)),
 		},

@@ -19,7 +19,7 @@ func TestReadmeCosts(t *testing.T) {
 	targets := []struct{ file, function, row string }{
 		{"bench/figures.go", "handshake", "CPU of a guarded handshake"},
 		{"bench/figures.go", "socketMemory", "memory of an idle guarded socket"},
-		{"bench/session.go", "session", "what the guard itself holds of a socket"},
+		{"bench/session.go", "session", "memory of the guard itself for a socket"},
 		{"bench/figures.go", "expiry", "from the expiry of a token to the close frame"},
 		{"bench/revoke.go", "revokeEach", "from a logout to the close frame"},
 		{"bench/revoke.go", "revokeAll", "from a logout everywhere to the last"},
@@ -56,9 +56,9 @@ func TestReadmeCosts(t *testing.T) {
 // its source has it.
 func TestNumbersOfPrograms(t *testing.T) {
 	for _, c := range []struct{ page, sentence, file, code string }{
-		{"README.md", "after a minute: wsauth: socket ended: token_expired", "examples/echo/main.go", "AccessTTL: time.Minute}"},
-		{"README.md", "a header that lets you in for a minute", "examples/echo/main.go", "AccessTTL: time.Minute}"},
-		{"README.md", "`go run ./bench soak` for 8,100 sockets over ten minutes", "bench/soak.go", "soakSockets = 8100\n"},
+		{"examples/echo/main.go", "after a minute: wsauth: socket ended: token_expired", "examples/echo/main.go", "AccessTTL: time.Minute}"},
+		{"README.md", "a header that is valid for a minute", "examples/echo/main.go", "AccessTTL: time.Minute}"},
+		{"README.md", "`go run ./bench soak` holds 8,100 sockets over ten minutes", "bench/soak.go", "soakSockets = 8100\n"},
 		{"README.md", "sockets over ten minutes", "bench/soak.go", "sockets, duration := soakSockets, 10*time.Minute"},
 		{"docs/identity-providers.md", "It closes when the token expires, in five minutes", "examples/provider/main.go", "AccessTTL: 5 * time.Minute}"},
 		{"docs/sessions.md", "With 10,000 open sockets, 99 % of the clients have read the close frame within 50 ms", "bench/revoke.go", "const alone, target = 1_000, 0.050 // seconds"},
