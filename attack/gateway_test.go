@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"wsauth/gateway"
+	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/wstest"
 	"wsauth/token"
@@ -33,7 +34,7 @@ func newGateway(t *testing.T, routes ...gateway.Route) *target {
 		routes[i].Upstreams = []string{backend.URL}
 	}
 	g, err := gateway.New(gateway.Config{
-		Keys: sure(token.NewKeySet(keys().hs)), Authenticate: gateway.DemoUser,
+		Keys: sure(token.NewKeySet(keys().hs)), Authenticate: demo.Authenticate,
 		Routes: routes, Logger: slog.New(slog.NewTextHandler(x.log, nil)),
 	})
 	if err != nil {

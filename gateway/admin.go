@@ -7,6 +7,7 @@ import (
 
 	"wsauth/internal/adminapi"
 	"wsauth/internal/gateway/telemetry"
+	"wsauth/internal/httpx"
 )
 
 // AdminConfig configures the API for operators: how they authenticate, and
@@ -65,7 +66,7 @@ func (g *Gateway) Admin(c AdminConfig) http.Handler {
 		}
 		handler = hereOnly(c.Host, newAdminToken(c.TokenFile, g.log).require(handler))
 	}
-	return withSecurityHeaders(newHeadLimit(maxHeaders).limited(noPages(handler)))
+	return httpx.WithSecurityHeaders(newHeadLimit(maxHeaders).limited(noPages(handler)))
 }
 
 // endpoints returns the endpoints of the API. docs/admin.md has the same

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/fault"
 	"wsauth/token"
 )
@@ -79,7 +80,7 @@ func TestUnauthenticatedIsChecked(t *testing.T) {
 		"MaxUnauthenticated":           func(c *Config) { c.MaxUnauthenticated = -1 },
 		"MaxUnauthenticatedPerAddress": func(c *Config) { c.MaxUnauthenticatedPerAddress = -1 },
 	} {
-		c := Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: DemoUser}
+		c := Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: demo.Authenticate}
 		if _, err := c.Check(); err != nil {
 			t.Fatal(err)
 		}

@@ -2,16 +2,16 @@ package gateway
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"wsauth/internal/wstest"
 )
 
 // inBubble runs a test with synthetic time, which advances when all goroutines
@@ -19,9 +19,9 @@ import (
 func inBubble(t *testing.T, f func(t *testing.T, r *rig), change ...func(*Config)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		l := newMemoryListener()
+		l := wstest.NewPipes()
 		f(t, serve(t, l, "http://localhost", &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return l.Dial(ctx) },
+			DialContext: l.DialContext,
 			// Shorter than the server's: a test may sleep for exactly that
 			// time and then send a request on a connection that the server
 			// closes.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/fault"
 	"wsauth/token"
 )
@@ -69,7 +70,7 @@ func TestMaxConnectionsIsChecked(t *testing.T) {
 		"MaxConnections":           func(c *Config) { c.MaxConnections = -1 },
 		"MaxConnectionsPerAddress": func(c *Config) { c.MaxConnectionsPerAddress = -1 },
 	} {
-		c := Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: DemoUser}
+		c := Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: demo.Authenticate}
 		change(&c)
 		_, err := c.Check()
 		if f, ok := errors.AsType[*fault.Fault](err); !ok || f.Field != field {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wsauth"
+	"wsauth/internal/gateway/demo"
 	"wsauth/token"
 )
 
@@ -190,7 +191,7 @@ func TestCheckCORS(t *testing.T) {
 		},
 		"Config.Routes[0].CORS.MaxAge: must be": func(c *Config) { c.Routes[0].CORS = &CORS{Origins: []string{corsApp}, MaxAge: 25 * 60 * 60 * 1e9} },
 	} {
-		c := Config{Keys: must(token.NewKeySet(key)), Authenticate: DemoUser, Routes: []Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9"}}}}
+		c := Config{Keys: must(token.NewKeySet(key)), Authenticate: demo.Authenticate, Routes: []Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9"}}}}
 		change(&c)
 		_, err := c.Check()
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"wsauth/internal/gateway/demo"
 )
 
 func TestEchoByEveryExtractor(t *testing.T) {
@@ -30,7 +32,7 @@ func TestEchoByEveryExtractor(t *testing.T) {
 func checkEcho(t *testing.T, r *rig, conn *websocket.Conn) {
 	t.Helper()
 	r.wantIdentity(conn, "welcome")
-	longest := strings.Repeat("ä", maxMessage/2)
+	longest := strings.Repeat("ä", demo.MaxMessage/2)
 	for _, message := range []string{"hello", "", "{", "null", `"whoami"`, `{"type":"who"}`, `{"type":"whoami","x":1}`, `{"Type":"whoami"}`, longest} {
 		r.write(conn, message)
 		if got, err := r.read(conn); err != nil || got != message {

@@ -1,12 +1,18 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
+	"wsauth"
+	"wsauth/client"
+	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/problem"
+	"wsauth/internal/staticfile"
+	"wsauth/internal/upstream"
 )
 
 // socketPath is the path of the demonstration's socket.
@@ -22,7 +28,7 @@ type endpoint struct {
 
 // endpoints returns the endpoints that the gateway serves itself: those below
 // AuthPrefix, the published keys and, without routes, the demonstration.
-func (g *Gateway) endpoints(c Config, files assets) ([]endpoint, error) {
+func (g *Gateway) endpoints(c Config) ([]endpoint, error) {
 	keys := endpoint{http.MethodGet, jwksPath, http.HandlerFunc(g.jwks)}
 	if c.NoAuth {
 		return []endpoint{keys}, nil // upstreams verify assertions with them; see Gateway.isOwn
@@ -35,20 +41,74 @@ func (g *Gateway) endpoints(c Config, files assets) ([]endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
+	modules, err := staticfile.Load(client.Files())
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
 	own = append(own, ended...)
-	own = append(own, endpoint{http.MethodGet, c.AuthPrefix + "/client/{file}", files.serve(clientPrefix)})
+	own = append(own, endpoint{http.MethodGet, c.AuthPrefix + "/client/{file}", modules})
 	if len(c.Routes) > 0 {
 		return own, nil
 	}
-	return slices.Concat(own, demoEndpoints(g.demo, files)), nil
+	pages, err := demo.Pages()
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	for _, p := range pages {
+		own = append(own, endpoint{p.Method, p.Path, p.Handler})
+	}
+	return append(own, endpoint{http.MethodGet, socketPath, upgradesOnly(g.demo.proxy)}), nil
 }
 
-// demoEndpoints returns the endpoints of the demonstration.
-func demoEndpoints(d *demo, files assets) []endpoint {
-	return append([]endpoint{
-		{http.MethodGet, socketPath, upgradesOnly(d.proxy)},
-		{http.MethodGet, "/{$}", files.handler("index.html")},
-	}, docsEndpoints(files, files.handler("openapi.json"))...)
+// A demonstration is the route that the gateway serves if it has no others,
+// and the server behind it.
+type demonstration struct {
+	server *demo.Server
+	proxy  *proxy
+}
+
+// openDemo starts the server of the demonstration and creates its route.
+func (g *Gateway) openDemo() (*demonstration, error) {
+	route, err := Route{
+		Path:      socketPath,
+		Upstreams: []string{"unix:/demo"},
+		Refusal:   wsauth.RefuseClose,
+		Headers:   map[string]string{},
+		Limits:    RouteLimits{Ping: -1}, // terminal clients may not read, nor answer pings
+	}.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	d := &demonstration{server: demo.Start()}
+	if d.proxy, err = g.routes.newProxy(route, upstream.Config{Dial: d.server.Dial}); err != nil {
+		d.server.Close()
+		return nil, err
+	}
+	d.proxy.announce, d.proxy.label = d.server.Announce, g.recorder.AddRoute(route.name())
+	return d, nil
+}
+
+// close stops the server. Its sockets must have ended.
+func (d *demonstration) close() {
+	d.proxy.pool.Close()
+	d.server.Close()
+}
+
+// upgradesOnly answers a plain request for the socket with 426, for example if
+// a person opens it as a link. HEAD is always plain: an upgrade is a GET (RFC
+// 6455 section 4.1), and a server may ignore other upgrades (RFC 9110 section
+// 7.8).
+func upgradesOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" || r.Method == http.MethodHead {
+			w.Header().Set("Upgrade", "websocket")
+			w.Header().Set("Connection", "Upgrade")
+			w.Header().Set("Sec-WebSocket-Version", "13")
+			telemetry.Problem(http.StatusUpgradeRequired, "invalid_handshake", "This address is a WebSocket: open it with a WebSocket client")(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // recorded makes endpoints record their path as the route of a request.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"wsauth/gateway"
+	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
 	"wsauth/token"
 )
@@ -22,7 +23,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	g, err := gateway.New(gateway.Config{Keys: keys, Authenticate: gateway.DemoUser})
+	g, err := gateway.New(gateway.Config{Keys: keys, Authenticate: demo.Authenticate})
 	if err != nil {
 		panic(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"wsauth/internal/eventloop"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/telemetry"
+	"wsauth/internal/httpx"
 	"wsauth/internal/relay"
 	"wsauth/login"
 	"wsauth/store"
@@ -37,7 +38,7 @@ type Gateway struct {
 	health http.Handler // answers health checks
 	own    http.Handler // answers the gateway's own paths
 	routes *Routes
-	demo   *demo // nil with routes
+	demo   *demonstration // nil with routes
 
 	recorder *telemetry.Recorder
 	drain    time.Duration
@@ -82,15 +83,11 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: issuer: %w", err)
 	}
-	files, err := loadAssets()
-	if err != nil {
-		return nil, err
-	}
 	if g.guard, err = g.newGuard(c); err != nil { // last, because it begins to follow the store
 		return nil, err
 	}
 	if g.login, err = g.newLogin(c); err == nil {
-		err = g.open(c, files)
+		err = g.open(c)
 	}
 	if err != nil {
 		return nil, errors.Join(err, g.guard.Shutdown(context.Background()))
@@ -107,7 +104,7 @@ func defaultExtractors(cookies wsauth.Cookies) []wsauth.Extractor {
 
 // open creates the event loops, the routes or the demonstration, and the
 // handler of all requests.
-func (g *Gateway) open(c Config, files assets) error {
+func (g *Gateway) open(c Config) error {
 	verifier, err := token.NewVerifier(c.OwnTokens())
 	if err != nil {
 		return fmt.Errorf("gateway: verifier: %w", err)
@@ -129,14 +126,14 @@ func (g *Gateway) open(c Config, files assets) error {
 		g.carrier.Close()
 		return err
 	}
-	endpoints, err := g.endpoints(c, files)
+	endpoints, err := g.endpoints(c)
 	if err != nil {
 		g.closeRoutes()
 		g.carrier.Close()
 		return err
 	}
-	g.own = withSecurityHeaders(g.withOrigins(newMux(g.recorded(endpoints))))
-	g.health = withSecurityHeaders(g.healthChecks().Handler())
+	g.own = httpx.WithSecurityHeaders(g.withOrigins(newMux(g.recorded(endpoints))))
+	g.health = httpx.WithSecurityHeaders(g.healthChecks().Handler())
 	g.recorder.Report(g.state())
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json"
 
+	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
 	"wsauth/store"
 	"wsauth/store/memory"
@@ -51,7 +52,7 @@ func serve(t *testing.T, l net.Listener, url string, transport *http.Transport, 
 		t.Fatal(err)
 	}
 	log := &logBuffer{}
-	c := Config{Keys: must(token.NewKeySet(key)), Authenticate: DemoUser, Logger: slog.New(slog.NewTextHandler(log, nil))}
+	c := Config{Keys: must(token.NewKeySet(key)), Authenticate: demo.Authenticate, Logger: slog.New(slog.NewTextHandler(log, nil))}
 	for _, f := range change {
 		f(&c)
 	}

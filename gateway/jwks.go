@@ -1,12 +1,10 @@
 package gateway
 
 import (
-	"bytes"
 	"errors"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -14,6 +12,7 @@ import (
 	"wsauth/internal/hostaddr"
 	"wsauth/internal/httpx"
 	"wsauth/internal/problem"
+	"wsauth/internal/staticfile"
 	"wsauth/token"
 )
 
@@ -66,7 +65,7 @@ func CheckIssuer(issuer string) error {
 // A publicSet is a key set and the JWKS document made from it.
 type publicSet struct {
 	set  *token.KeySet
-	file asset
+	file *staticfile.File
 }
 
 // jwks answers GET /.well-known/jwks.json with the public halves of the keys
@@ -80,18 +79,10 @@ func (g *Gateway) jwks(w http.ResponseWriter, r *http.Request) {
 	}
 	p := g.published.Load()
 	if p == nil || p.set != set {
-		p = &publicSet{set, newAsset(set.PublicJWKS(), jwksType)}
+		p = &publicSet{set, staticfile.New(set.PublicJWKS(), jwksType, publicFor)}
 		g.published.Store(p)
 	}
-	p.file.publish(w, r)
-}
-
-// publish answers with the file, and allows caches to keep it for a while.
-func (f asset) publish(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", f.contentType)
-	w.Header().Set("Cache-Control", publicFor)
-	w.Header().Set("ETag", f.etag)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.body))
+	p.file.ServeHTTP(w, r)
 }
 
 // A discovery is a discovery document (OpenID Connect Discovery 1.0 section 3,
@@ -120,5 +111,5 @@ func discoveryOf(issuer string) http.Handler {
 	if err != nil {
 		panic(err) // strings always marshal
 	}
-	return http.HandlerFunc(newAsset(body, contentTypes[".json"]).publish)
+	return staticfile.New(body, staticfile.JSON, publicFor)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/gateway/demo"
 	"wsauth/internal/idptest"
 )
 
@@ -51,7 +52,7 @@ func TestC17_RequestsOfOtherSitesAreRefused(t *testing.T) {
 		"POST /auth/logout-everywhere": {csrf(value)},
 		"DELETE /auth/sessions/x":      {csrf(value)},
 	}
-	for _, route := range must(r.g.endpoints(Config{AuthPrefix: "/auth", Authenticate: DemoUser}, mustLoad(t))) {
+	for _, route := range must(r.g.endpoints(Config{AuthPrefix: "/auth", Authenticate: demo.Authenticate})) {
 		if _, tested := requests[strings.Replace(route.method+" "+route.path, "{sid}", "x", 1)]; !tested && route.method != http.MethodGet {
 			t.Errorf("%s %s is not tested", route.method, route.path)
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -12,16 +13,17 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 
 	"wsauth/idp"
+	"wsauth/internal/gateway/demo"
 	"wsauth/internal/openapitest"
 )
 
 // document is /openapi.json, parsed and found valid.
 var document = sync.OnceValues(func() (openapitest.Document, error) {
-	files, err := loadAssets()
+	text, err := os.ReadFile("../internal/gateway/demo/web/openapi.json")
 	if err != nil {
 		return openapitest.Document{}, err
 	}
-	return openapitest.Parse(files["openapi.json"].body)
+	return openapitest.Parse(text)
 })
 
 // checkDocumented compares an answer with the document.
@@ -60,7 +62,7 @@ func TestOpenAPIDescribesEveryRouteAndNoOther(t *testing.T) {
 	}
 	served := map[string]bool{}
 	providers := []*idp.Provider{must(idp.New(idp.Config{Preset: idp.Standard, Issuer: "https://idp.example", Audience: []string{"chat"}, Namespace: "idp"}))}
-	for _, r := range must(start(t).g.endpoints(Config{AuthPrefix: "/auth", Authenticate: DemoUser, Providers: providers}, mustLoad(t))) {
+	for _, r := range must(start(t).g.endpoints(Config{AuthPrefix: "/auth", Authenticate: demo.Authenticate, Providers: providers})) {
 		served[r.method+" "+strings.TrimSuffix(r.path, "{$}")] = true
 	}
 	described := map[string]bool{}
@@ -114,13 +116,4 @@ func TestCheckDocumentedRefuses(t *testing.T) {
 			}
 		})
 	}
-}
-
-func mustLoad(t *testing.T) assets {
-	t.Helper()
-	files, err := loadAssets()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
 }

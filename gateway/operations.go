@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"wsauth/internal/gateway/telemetry"
+	"wsauth/internal/httpx"
 )
 
 // Operations returns a handler for the operators of the gateway. GET /metrics
@@ -17,7 +18,7 @@ import (
 // Serve it on a listener that clients cannot reach. The gateway itself also
 // answers /livez and /readyz, unless a route has exactly that path.
 func (g *Gateway) Operations() http.Handler {
-	return withSecurityHeaders(g.recorder.Handler(g.healthChecks()))
+	return httpx.WithSecurityHeaders(g.recorder.Handler(g.healthChecks()))
 }
 
 // Ready returns nil if the gateway can admit clients, and otherwise an

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"wsauth"
+	"wsauth/internal/gateway/demo"
 	"wsauth/token"
 )
 
@@ -18,7 +19,7 @@ func TestS3_CheckOrigin(t *testing.T) {
 		}
 		// Origins accepted here must also be accepted by the guard and by the
 		// check of cross-origin requests.
-		g, err := New(Config{Keys: must(token.NewKeySet(key)), Authenticate: DemoUser, Origins: []string{good}})
+		g, err := New(Config{Keys: must(token.NewKeySet(key)), Authenticate: demo.Authenticate, Origins: []string{good}})
 		if err != nil {
 			t.Error(err)
 			continue

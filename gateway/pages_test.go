@@ -16,6 +16,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/adminapi"
+	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/problem"
 	"wsauth/internal/revindex"
@@ -112,7 +113,7 @@ func TestSecurityPageLimits(t *testing.T) {
 	wantQuantities(t, rows, "the header of a request", inSeconds(server.ReadHeaderTimeout), inBytes(maxHeaders), "431", inBytes(maxTarget), "414")
 	wantQuantities(t, rows, "the body of a request", inBytes(problem.MaxBody), "413", inSeconds(server.ReadTimeout), "413", body)
 	wantQuantities(t, rows, "a response", inSeconds(server.WriteTimeout), inSeconds(defaultResponse), "504", late)
-	wantQuantities(t, rows, "a message on a socket", inBytes(maxMessage), "1009", "1009", inBytes(longestFrame(t)))
+	wantQuantities(t, rows, "a message on a socket", inBytes(demo.MaxMessage), "1009", "1009", inBytes(longestFrame(t)))
 	for row := range rows {
 		t.Errorf("no test holds %q", row)
 	}
@@ -202,7 +203,7 @@ func TestSecurityPageSizes(t *testing.T) {
 func TestSessionsPageLives(t *testing.T) {
 	const day = 24 * time.Hour
 	rows := tableOf(t, "sessions.md", "| what | how long | flag |")
-	c := must(Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: DemoUser}.Check())
+	c := must(Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: demo.Authenticate}.Check())
 	for row, want := range map[string]string{
 		"an access token, and a socket that is not renewed": fmt.Sprintf("%v to %v minutes", c.AccessTTL.Minutes()*0.9, c.AccessTTL.Minutes()),
 		"a session that nobody uses":                        fmt.Sprintf("%d days from its last refresh", c.RefreshTTL/day),
@@ -224,8 +225,8 @@ func TestSessionsPageLives(t *testing.T) {
 // each that is served is named.
 func TestPagesNameEndpoints(t *testing.T) {
 	g := start(t).g
-	c := Config{AuthPrefix: "/auth", Authenticate: DemoUser, Issuer: "https://login.example"}
-	endpoints, err := g.endpoints(c, mustLoad(t))
+	c := Config{AuthPrefix: "/auth", Authenticate: demo.Authenticate, Issuer: "https://login.example"}
+	endpoints, err := g.endpoints(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -322,10 +323,10 @@ func TestNumbersInPages(t *testing.T) {
 			"max_tickets: 100000 # each is valid for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),
 			fmt.Sprintf("valid once, for %s", inSeconds(wsauth.TicketLife)),
 		},
-		"../gateway/web/openapi.json": {
+		"../internal/gateway/demo/web/openapi.json": {
 			fmt.Sprintf("opens one socket, once, within %.0f seconds", wsauth.TicketLife.Seconds()),
 			fmt.Sprintf("The body is longer than %s.", inBytes(problem.MaxBody)),
-			fmt.Sprintf("each text message of up to %s comes back", inBytes(maxMessage)),
+			fmt.Sprintf("each text message of up to %s comes back", inBytes(demo.MaxMessage)),
 			fmt.Sprintf("%d of one address or %d in all, it is refused over HTTP", defaultMaxUnauthenticatedPerAddress, defaultMaxUnauthenticated),
 			fmt.Sprintf(`"path": { "type": "string", "maxLength": %d,`, 3*urlpath.MaxLength), // each byte may be an escape
 			fmt.Sprintf("At most %d bytes, of which an escape is one.", urlpath.MaxLength),

@@ -11,15 +11,16 @@ import (
 	"time"
 
 	"wsauth/internal/upstream"
+	"wsauth/internal/wstest"
 )
 
 // beyond serves a route to backend like Serve, all in a bubble, and returns a
 // connection to it.
 func (r *rig) beyond(route Route, backend http.HandlerFunc) net.Conn {
 	r.t.Helper()
-	behind, front := newMemoryListener(), newMemoryListener()
+	behind, front := wstest.NewPipes(), wstest.NewPipes()
 	route.Upstreams = []string{"http://backend"}
-	p := must(r.g.routes.newProxy(must(route.withDefaults()), upstream.Config{Dial: behind.Dial}))
+	p := must(r.g.routes.newProxy(must(route.withDefaults()), upstream.Config{Dial: func(ctx context.Context) (net.Conn, error) { return behind.DialContext(ctx, "", "") }}))
 	server := &http.Server{Handler: p, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second} // as Serve has it
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)
@@ -35,7 +36,7 @@ func (r *rig) beyond(route Route, backend http.HandlerFunc) net.Conn {
 			<-done
 		})
 	}
-	conn := must(front.Dial(context.Background()))
+	conn := front.Dial("")
 	r.t.Cleanup(func() {
 		_ = conn.Close()
 		p.pool.Close()

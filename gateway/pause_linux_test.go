@@ -19,6 +19,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
 	"wsauth/store"
 	"wsauth/store/memory"
@@ -54,7 +55,7 @@ func servePaused() {
 		}
 		g := must(New(Config{
 			Keys:         must(token.NewKeySet(pausedKey(os.Getenv(pausedSecret)))),
-			Authenticate: DemoUser,
+			Authenticate: demo.Authenticate,
 			Store:        sharedLog{memory.New(store.Limits{}), os.Getenv(pausedLog)},
 			Routes:       []Route{{Path: "/", Upstreams: []string{os.Getenv(pausedUpstream)}}},
 		}))

@@ -202,3 +202,25 @@ func (r *rig) raw(request string) int {
 	<-written
 	return resp.StatusCode
 }
+
+func TestAssetsAreCachedByContent(t *testing.T) {
+	r := start(t)
+	for path, contentType := range map[string]string{
+		"/":                      "text/html; charset=utf-8",
+		"/docs":                  "text/html; charset=utf-8",
+		"/openapi.json":          "application/json",
+		"/assets/app.js":         "text/javascript; charset=utf-8",
+		"/assets/style.css":      "text/css; charset=utf-8",
+		"/assets/icon.svg":       "image/svg+xml",
+		"/auth/client/wsauth.js": "text/javascript; charset=utf-8",
+	} {
+		e := r.call("GET", path, "")
+		etag := e.Header.Get("ETag")
+		if e.StatusCode != http.StatusOK || e.body == "" || e.Header.Get("Content-Type") != contentType || etag == "" || e.Header.Get("Cache-Control") != "no-cache" {
+			t.Errorf("%s: %d %v", path, e.StatusCode, e.Header)
+		}
+		if again := r.call("GET", path, "", "If-None-Match: "+etag); again.StatusCode != http.StatusNotModified || again.body != "" {
+			t.Errorf("%s again: %d", path, again.StatusCode)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/gateway/demo"
 	"wsauth/login"
 	"wsauth/token"
 )
@@ -27,7 +28,7 @@ func TestNewReportsEveryFault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(Config{Keys: must(token.NewKeySet(public)), Authenticate: DemoUser}); err == nil || !strings.Contains(err.Error(), "cannot sign") {
+	if _, err := New(Config{Keys: must(token.NewKeySet(public)), Authenticate: demo.Authenticate}); err == nil || !strings.Contains(err.Error(), "cannot sign") {
 		t.Errorf("a public key: %v", err)
 	}
 	for _, c := range []Config{
@@ -35,7 +36,7 @@ func TestNewReportsEveryFault(t *testing.T) {
 		{RefreshTTL: login.MaxTTL}, // longer than the default of SessionTTL
 		{RefreshGrace: -time.Hour, RefreshRetry: -time.Hour, MaxSockets: -1},
 	} {
-		c.Keys, c.Authenticate = must(token.NewKeySet(key)), DemoUser
+		c.Keys, c.Authenticate = must(token.NewKeySet(key)), demo.Authenticate
 		g, err := New(c)
 		if err != nil {
 			t.Errorf("the longest lives: %v", err)
@@ -43,7 +44,7 @@ func TestNewReportsEveryFault(t *testing.T) {
 		}
 		stop(t, g)
 	}
-	if _, err := New(Config{Keys: must(token.NewKeySet(key)), Authenticate: DemoUser, RefreshTTL: login.MaxTTL + time.Second}); err == nil || !strings.Contains(err.Error(), "Config.RefreshTTL") {
+	if _, err := New(Config{Keys: must(token.NewKeySet(key)), Authenticate: demo.Authenticate, RefreshTTL: login.MaxTTL + time.Second}); err == nil || !strings.Contains(err.Error(), "Config.RefreshTTL") {
 		t.Errorf("a longer life: %v", err)
 	}
 }
@@ -53,16 +54,5 @@ func stop(t *testing.T, g *Gateway) {
 	t.Helper()
 	if err := g.Shutdown(t.Context()); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestDemoUser(t *testing.T) {
-	for _, tt := range []struct {
-		name, password string
-		want           bool
-	}{{"test", "test", true}, {"test", "", false}, {"", "test", false}, {"test", "Test", false}, {"tes", "ttest", false}} {
-		if got, err := DemoUser(t.Context(), tt.name, tt.password); got != tt.want || err != nil {
-			t.Errorf("%q, %q: %v, %v", tt.name, tt.password, got, err)
-		}
 	}
 }

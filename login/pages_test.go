@@ -32,7 +32,7 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("lives for %d days. It holds a MAC", deviceLife/day),
 			fmt.Sprintf("All known devices of a name together have %d, and all names of a known network %d.", nameFailures, homeFailures),
 		},
-		"../gateway/web/openapi.json": {
+		"../internal/gateway/demo/web/openapi.json": {
 			fmt.Sprintf("A session gets %d tickets at once, and then %s a second", defaultTicketBurst, words[defaultTicketRate]),
 			fmt.Sprintf("A user has at most %d sessions; one more ends", maxSessions),
 			fmt.Sprintf("The body is longer than %d KiB.", problem.MaxBody>>10),

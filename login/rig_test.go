@@ -172,7 +172,7 @@ func (e exchange) decode(t *testing.T) map[string]any {
 
 // document is the OpenAPI document of the gateway, which mounts the service.
 var document = sync.OnceValues(func() (openapitest.Document, error) {
-	text, err := os.ReadFile("../gateway/web/openapi.json")
+	text, err := os.ReadFile("../internal/gateway/demo/web/openapi.json")
 	if err != nil {
 		return openapitest.Document{}, err
 	}

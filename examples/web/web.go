@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	"wsauth/gateway"
+	"wsauth/internal/gateway/demo"
 )
 
 // Routes maps patterns of [http.ServeMux] to handlers. A pattern has one
@@ -27,7 +27,7 @@ type Routes map[string]http.HandlerFunc
 // Pages returns routes that serve the page at /, the OpenAPI document at
 // /openapi.json and, made from the document, the API page at /docs.
 func Pages(page string, openapi []byte) (Routes, error) {
-	docs, err := gateway.Docs(openapi)
+	docs, err := demo.Docs(openapi)
 	if err != nil {
 		return nil, err
 	}

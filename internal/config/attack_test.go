@@ -20,6 +20,7 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth/gateway"
+	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/testenv"
 	"wsauth/token"
@@ -155,7 +156,7 @@ func attackRoutes(t *testing.T, name string, routes []gateway.Route) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := gateway.New(gateway.Config{Keys: keys, Authenticate: gateway.DemoUser, Routes: routes})
+	g, err := gateway.New(gateway.Config{Keys: keys, Authenticate: demo.Authenticate, Routes: routes})
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}

@@ -27,6 +27,7 @@ import (
 	"wsauth/gateway"
 	"wsauth/idp"
 	"wsauth/internal/config"
+	"wsauth/internal/gateway/demo"
 	"wsauth/token/keyring"
 )
 
@@ -163,7 +164,7 @@ func (s *Server) openGateway(ctx context.Context) (err error) {
 	case s.users != nil:
 		s.assembly.Authenticate = s.users.Authenticate
 	case s.hasDemoUser():
-		s.assembly.Authenticate = gateway.DemoUser
+		s.assembly.Authenticate = demo.Authenticate
 	}
 	if s.gateway, err = gateway.New(s.assembly); err != nil {
 		return err

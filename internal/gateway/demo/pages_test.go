@@ -1,7 +1,8 @@
-package gateway
+package demo
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"path"
 	"regexp"
 	"slices"
@@ -10,29 +11,8 @@ import (
 	"testing"
 
 	"wsauth"
+	"wsauth/internal/staticfile"
 )
-
-func TestAssetsAreCachedByContent(t *testing.T) {
-	r := start(t)
-	for path, contentType := range map[string]string{
-		"/":                      "text/html; charset=utf-8",
-		"/docs":                  "text/html; charset=utf-8",
-		"/openapi.json":          "application/json",
-		"/assets/app.js":         "text/javascript; charset=utf-8",
-		"/assets/style.css":      "text/css; charset=utf-8",
-		"/assets/icon.svg":       "image/svg+xml",
-		"/auth/client/wsauth.js": "text/javascript; charset=utf-8",
-	} {
-		e := r.call("GET", path, "")
-		etag := e.Header.Get("ETag")
-		if e.StatusCode != http.StatusOK || e.body == "" || e.Header.Get("Content-Type") != contentType || etag == "" || e.Header.Get("Cache-Control") != "no-cache" {
-			t.Errorf("%s: %d %v", path, e.StatusCode, e.Header)
-		}
-		if again := r.call("GET", path, "", "If-None-Match: "+etag); again.StatusCode != http.StatusNotModified || again.body != "" {
-			t.Errorf("%s again: %d", path, again.StatusCode)
-		}
-	}
-}
 
 var (
 	inline   = regexp.MustCompile(`(?i)<style|<script[^>]*>[^<]|\s(on[a-z]+|style)=|="javascript:`)
@@ -45,7 +25,7 @@ var (
 
 func TestPagesKeepTheirPolicy(t *testing.T) {
 	for name, f := range mustLoad(t) {
-		text := string(f.body)
+		text := f.String()
 		if strings.HasSuffix(name, ".html") && inline.MatchString(text) {
 			t.Errorf("%s has an inline script or style: %q", name, inline.FindString(text))
 		}
@@ -64,7 +44,7 @@ func TestPagesAndScriptsFitTogether(t *testing.T) {
 		"index.html": {"app.js", "socket.js", "stepup.js"},
 		"docs.html":  {"docs.js"},
 	} {
-		text := string(files[page].body)
+		text := files[page].String()
 		var ids []string
 		for _, m := range idOf.FindAllStringSubmatch(text, -1) {
 			if slices.Contains(ids, m[1]) {
@@ -74,10 +54,10 @@ func TestPagesAndScriptsFitTogether(t *testing.T) {
 		}
 		found := 0
 		for _, script := range scripts {
-			for _, m := range byID.FindAllStringSubmatch(string(files[script].body), -1) {
+			for _, m := range byID.FindAllStringSubmatch(files[script].String(), -1) {
 				found++
 				if !slices.Contains(ids, m[1]) {
-					t.Errorf("%s wants the id %s, which %s has not", script, m[1], page)
+					t.Errorf("%s uses the id %s, which %s lacks", script, m[1], page)
 				}
 			}
 		}
@@ -90,16 +70,16 @@ func TestPagesAndScriptsFitTogether(t *testing.T) {
 		}
 		for _, m := range loads {
 			if _, ok := files[m[1]]; !ok {
-				t.Errorf("%s loads %s, which is not there", page, m[1])
+				t.Errorf("%s loads %s, which does not exist", page, m[1])
 			}
 		}
 	}
 	imports := 0
 	for name, f := range files {
-		for _, m := range imported.FindAllStringSubmatch(string(f.body), -1) {
+		for _, m := range imported.FindAllStringSubmatch(f.String(), -1) {
 			imports++
 			if _, ok := files[path.Join(path.Dir(name), m[1])]; !ok {
-				t.Errorf("%s imports %s, which is not there", name, m[1])
+				t.Errorf("%s imports %s, which does not exist", name, m[1])
 			}
 		}
 	}
@@ -108,9 +88,10 @@ func TestPagesAndScriptsFitTogether(t *testing.T) {
 	}
 }
 
-// Whatever the guard may end a socket with, the page has words for it.
+// TestPageExplainsEveryReason checks that the page has a text for each reason
+// with which the guard may end a socket.
 func TestPageExplainsEveryReason(t *testing.T) {
-	text := string(mustLoad(t)["closecodes.js"].body)
+	text := mustLoad(t)["closecodes.js"].String()
 	for _, reason := range wsauth.Reasons() {
 		outcome := reason.Outcome()
 		byReason := regexp.MustCompile(`(?m)^  ` + string(reason) + `: \{$`).MatchString(text)
@@ -124,9 +105,10 @@ func TestPageExplainsEveryReason(t *testing.T) {
 	}
 }
 
-// And it has no words for what never comes.
+// TestPageExplainsNothingElse checks that the page has no text for what never
+// happens.
 func TestPageExplainsNothingElse(t *testing.T) {
-	text := string(mustLoad(t)["closecodes.js"].body)
+	text := mustLoad(t)["closecodes.js"].String()
 	known := map[string]bool{
 		"1000": true, "1001": true, "1006": true, // of RFC 6455, without a reason of ours
 		"unreachable": true, "no_welcome": true, "no_answer": true, "slept": true, "other_user": true, // of the client
@@ -142,7 +124,7 @@ func TestPageExplainsNothingElse(t *testing.T) {
 	}
 	for _, m := range found {
 		if !known[m[1]] {
-			t.Errorf("closecodes.js explains %s, which never comes", m[1])
+			t.Errorf("closecodes.js explains %s, which never happens", m[1])
 		}
 	}
 }
@@ -153,4 +135,56 @@ var neverOnASocket = map[wsauth.Reason]bool{
 	wsauth.InvalidHandshake:    true,
 	wsauth.MethodNotAllowed:    true,
 	wsauth.VersionNotSupported: true,
+}
+
+func mustLoad(t *testing.T) staticfile.Files {
+	t.Helper()
+	files, err := loadFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestDocsServesAnotherDocument(t *testing.T) {
+	const document = `{"openapi":"3.1.0"}`
+	docs, err := Docs([]byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func(method, path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		docs.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		return w
+	}
+	files := mustLoad(t)
+	for path, want := range map[string]struct{ contentType, body string }{
+		"/docs":           {"text/html; charset=utf-8", files["docs.html"].String()},
+		"/openapi.json":   {"application/json", document},
+		"/assets/docs.js": {"text/javascript; charset=utf-8", files["docs.js"].String()},
+	} {
+		w := get(http.MethodGet, path)
+		if w.Code != http.StatusOK || w.Body.String() != want.body || w.Header().Get("Content-Type") != want.contentType {
+			t.Errorf("%s: %d %v %q", path, w.Code, w.Header(), w.Body)
+		}
+		if w.Header().Get("Content-Security-Policy") == "" || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s lacks the security headers: %v", path, w.Header())
+		}
+		if w := get(http.MethodPost, path); w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD" {
+			t.Errorf("POST %s: %d %v", path, w.Code, w.Header())
+		}
+	}
+	for _, path := range []string{"/", "/assets/", "/assets/none.js", "/assets/..%2fdocs.go"} {
+		if w := get(http.MethodGet, path); w.Code != http.StatusNotFound {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+}
+
+func TestDocsNeedsJSON(t *testing.T) {
+	for _, document := range []string{"", "openapi: 3.1.0", `{"openapi":"3.1.0"}}`} {
+		if docs, err := Docs([]byte(document)); err == nil || docs != nil {
+			t.Errorf("%q: %v, want an error", document, err)
+		}
+	}
 }

@@ -1,4 +1,4 @@
-package gateway
+package httpx
 
 import "net/http"
 
@@ -9,8 +9,8 @@ import "net/http"
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
-// withSecurityHeaders adds the security headers for browsers to every answer.
-func withSecurityHeaders(next http.Handler) http.Handler {
+// WithSecurityHeaders adds the security headers for browsers to every answer.
+func WithSecurityHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", contentSecurityPolicy)

@@ -1,4 +1,4 @@
-package gateway
+package demo
 
 import (
 	"context"
@@ -12,18 +12,20 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"wsauth"
-	"wsauth/internal/gateway/telemetry"
 )
 
+// MaxMessage is the maximum length of a message, in bytes. A longer one ends
+// the socket with code 1009.
+const MaxMessage = 32 << 10
+
 const (
-	maxMessage   = 32 << 10         // in bytes; more ends the socket with code 1009
 	maxCommand   = 256              // in bytes; longer messages are echoed without parsing
 	writeTimeout = 10 * time.Second // for a client that does not read
 	stepUpWait   = time.Minute      // for a person who is asked for a password
 )
 
 // errNotText is the error of a socket whose client sent a binary message.
-var errNotText = errors.New("gateway: not a text message")
+var errNotText = errors.New("demo: not a text message")
 
 // An identity is the first message on the socket, which tells that the
 // handshake was accepted, for which claims and until when. It is also the
@@ -40,29 +42,12 @@ type notice struct {
 	ExpiresAt int64  `json:"expires_at,omitzero"` // for "renewed"
 }
 
-// upgradesOnly answers a plain request for the socket with 426, for example if
-// a person opens it as a link. HEAD is always plain: an upgrade is a GET (RFC
-// 6455 section 4.1), and a server may ignore other upgrades (RFC 9110 section
-// 7.8).
-func upgradesOnly(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Upgrade") == "" || r.Method == http.MethodHead {
-			w.Header().Set("Upgrade", "websocket")
-			w.Header().Set("Connection", "Upgrade")
-			w.Header().Set("Sec-WebSocket-Version", "13")
-			telemetry.Problem(http.StatusUpgradeRequired, "invalid_handshake", "This address is a WebSocket: open it with a WebSocket client")(w, r)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
 // An echoSocket echoes text messages, except for a few commands. It shows how
 // little a handler behind a guard has to do: the guard ends the socket.
 type echoSocket struct {
 	socket  *wsauth.Socket
 	conn    *websocket.Conn
-	asked   chan struct{}  // full while a person is asked for a password
+	asking  chan struct{}  // full while a person is asked for a password
 	helpers sync.WaitGroup // other goroutines that write
 }
 
@@ -75,8 +60,8 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		return // Accept has answered
 	}
 	defer conn.CloseNow()
-	conn.SetReadLimit(maxMessage)
-	e := &echoSocket{socket: socket, conn: conn, asked: make(chan struct{}, 1)}
+	conn.SetReadLimit(MaxMessage)
+	e := &echoSocket{socket: socket, conn: conn, asking: make(chan struct{}, 1)}
 	defer e.helpers.Wait()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
@@ -84,7 +69,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	// missed.
 	renewed := socket.Renewed()
 	err = e.send(ctx, e.identity("welcome"))
-	e.helpers.Go(func() { e.tellRenewals(ctx, renewed) })
+	e.helpers.Go(func() { e.sendRenewals(ctx, renewed) })
 	for err == nil {
 		err = e.answerOne(ctx)
 	}
@@ -138,7 +123,7 @@ func (e *echoSocket) stepUp(ctx context.Context) error {
 		return e.send(ctx, notice{Type: "fresh_ok"})
 	}
 	select {
-	case e.asked <- struct{}{}:
+	case e.asking <- struct{}{}:
 	default:
 		return nil
 	}
@@ -146,20 +131,20 @@ func (e *echoSocket) stepUp(ctx context.Context) error {
 		return err
 	}
 	e.helpers.Go(func() {
-		defer func() { <-e.asked }()
+		defer func() { <-e.asking }()
 		ctx, cancel := context.WithTimeout(ctx, stepUpWait)
 		defer cancel()
 		if e.socket.RequireFresh(ctx) == nil {
-			// If the socket is gone, the reader gets the error.
+			// If the socket has ended, the reader gets the error.
 			_ = e.send(ctx, notice{Type: "fresh_ok"})
 		}
 	})
 	return nil
 }
 
-// tellRenewals sends the client each new expiry, even if the renewal did not
+// sendRenewals sends the client each new expiry, even if the renewal did not
 // come on this socket.
-func (e *echoSocket) tellRenewals(ctx context.Context, renewed <-chan struct{}) {
+func (e *echoSocket) sendRenewals(ctx context.Context, renewed <-chan struct{}) {
 	for {
 		select {
 		case <-renewed:
