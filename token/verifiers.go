@@ -20,10 +20,10 @@ type Verifiers struct {
 }
 
 // MaxLifetime returns the longest of the maximum lifetimes of the verifiers.
-func (v *Verifiers) MaxLifetime() time.Duration {
+func (m *Verifiers) MaxLifetime() time.Duration {
 	longest := time.Duration(0)
-	for _, one := range v.byIssuer {
-		longest = max(longest, one.maxLifetime)
+	for _, v := range m.byIssuer {
+		longest = max(longest, v.maxLifetime)
 	}
 	return longest
 }

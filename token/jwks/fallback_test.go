@@ -139,7 +139,7 @@ func TestKeysWhereTheyWere(t *testing.T) {
 					if !has(t, k, want.ID()) || !has(t, k, a.ID()) {
 						t.Errorf("keys are missing: %v", k.current.Load().kids)
 					}
-					if failed, _ := status(k); failed != nil {
+					if _, failed := status(k); failed != nil {
 						t.Error(failed)
 					}
 					p.set(func() { p.answer = withoutDiscovery(hang, a, b, c) })

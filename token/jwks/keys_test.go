@@ -123,11 +123,11 @@ func has(t testing.TB, k *Keys, kid string) bool {
 	return false
 }
 
-// status returns the error of the last fetch and the number of current keys.
-func status(k *Keys) (failed error, keys int) {
+// status returns the number of current keys and the error of the last fetch.
+func status(k *Keys) (keys int, failed error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.failed, len(k.current.Load().set.Keys())
+	return len(k.current.Load().set.Keys()), k.failed
 }
 
 func down(*http.Request) (*http.Response, error) { return nil, errors.New("refused") }
@@ -252,7 +252,7 @@ func TestOutage(t *testing.T) {
 				if n := strings.Count(log.String(), "cannot be fetched"); n != 1 {
 					t.Errorf("the log says %d times that: %s", n, log)
 				}
-				if failed, keys := status(k); failed == nil || keys != 1 {
+				if keys, failed := status(k); failed == nil || keys != 1 {
 					t.Errorf("%d keys, the last fetch: %v", keys, failed)
 				}
 				p.set(func() { p.answer, p.keys = nil, []*token.Key{b} })
