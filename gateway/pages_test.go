@@ -206,8 +206,8 @@ func TestSessionsPageLives(t *testing.T) {
 	c := must(Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: demo.Authenticate}.Check())
 	for row, want := range map[string]string{
 		"an access token, and a socket that is not renewed": fmt.Sprintf("%v to %v minutes", c.AccessTTL.Minutes()*0.9, c.AccessTTL.Minutes()),
-		"a session that nobody uses":                        fmt.Sprintf("%d days from its last refresh", c.RefreshTTL/day),
-		"a session, however much it is used":                fmt.Sprintf("%d days; no token of it lives longer", c.SessionTTL/day),
+		"a session that is not refreshed":                   fmt.Sprintf("%d days from its last refresh", c.RefreshTTL/day),
+		"a session in total":                                fmt.Sprintf("%d days; no token of it lives longer", c.SessionTTL/day),
 		"a ticket":                                          fmt.Sprintf("%v s, one use", wsauth.TicketLife.Seconds()),
 	} {
 		if len(rows[row]) == 0 || rows[row][0] != want {
