@@ -87,7 +87,7 @@ func (a *admin) endpoints() []endpoint {
 // reach this API by a name that resolves to this machine, and would act with
 // the rights of its user. No page needs it.
 func noPages(next http.Handler) http.Handler {
-	refused := telemetry.Problem(http.StatusForbidden, "origin_not_allowed", "Pages have no business here")
+	refused := telemetry.Problem(http.StatusForbidden, "origin_not_allowed", "Web pages may not use this API")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, name := range [...]string{"Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode"} {
 			if len(r.Header[name]) > 0 {

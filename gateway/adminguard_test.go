@@ -80,23 +80,23 @@ func TestAdminRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		{"GET", "/v1//status", "", "", 404, "nothing"},
 		{"GET", "/auth/login", "", "", 404, "nothing"},
 		{"GET", "/ws", "", "", 404, "nothing"},
-		{"GET", "/v1/status?x=1", "", "", 400, "no query"},
-		{"GET", "/v1/sockets?x=1", "", "", 400, "not known here"},
-		{"GET", "/v1/sockets?user", "", "", 400, "there once"},
-		{"GET", "/v1/sockets?user=a&user=a", "", "", 400, "there once"},
-		{"GET", "/v1/sockets?user=%ff", "", "", 400, "there once"},
-		{"GET", "/v1/sockets?user=%zz", "", "", 400, "not well-formed"},
-		{"GET", "/v1/sockets?user=a;b", "", "", 400, "not well-formed"},
-		{"GET", "/v1/sockets?user=" + long, "", "", 400, "there once"},
+		{"GET", "/v1/status?x=1", "", "", 400, "No query"},
+		{"GET", "/v1/sockets?x=1", "", "", 400, "unknown name"},
+		{"GET", "/v1/sockets?user", "", "", 400, "occur once"},
+		{"GET", "/v1/sockets?user=a&user=a", "", "", 400, "occur once"},
+		{"GET", "/v1/sockets?user=%ff", "", "", 400, "occur once"},
+		{"GET", "/v1/sockets?user=%zz", "", "", 400, "malformed"},
+		{"GET", "/v1/sockets?user=a;b", "", "", 400, "malformed"},
+		{"GET", "/v1/sockets?user=" + long, "", "", 400, "occur once"},
 		{"GET", "/v1/sockets?limit=0", "", "", 400, "1 to 1000"},
 		{"GET", "/v1/sockets?limit=1001", "", "", 400, "1 to 1000"},
 		{"GET", "/v1/sockets?limit=1e2", "", "", 400, "1 to 1000"},
 		{"GET", "/v1/sockets?after=1", "", "", 400, "next of the page before"},
 		{"GET", "/v1/sockets?after=" + r.g.run + ".-1", "", "", 400, "next of the page before"},
-		{"GET", "/v1/sockets?after=ABCDEFGH.1", "", "", 400, "started anew"},
-		{"GET", "/v1/sessions?session=a", "", "", 400, "not known here"},
-		{"GET", "/v1/sessions/stored", "", "", 400, "user is needed"},
-		{"GET", "/v1/sessions/stored?user=a&after=" + r.g.run + ".1", "", "", 400, "one page"},
+		{"GET", "/v1/sockets?after=ABCDEFGH.1", "", "", 400, "before a restart"},
+		{"GET", "/v1/sessions?session=a", "", "", 400, "unknown name"},
+		{"GET", "/v1/sessions/stored", "", "", 400, "user is required"},
+		{"GET", "/v1/sessions/stored?user=a&after=" + r.g.run + ".1", "", "", 400, "only one page"},
 		{"GET", "/v1/sockets?user=" + strings.Repeat("x", 9<<10), "", "", 414, "8 KiB"},
 	} {
 		var headers []string
@@ -182,7 +182,7 @@ func TestAdminIsNotServedToOthers(t *testing.T) {
 	good := rand.Text() + rand.Text()
 	for addr, want := range map[string]string{
 		"0.0.0.0:0":   "other machines can reach",
-		"127.0.0.1:0": "a token is needed",
+		"127.0.0.1:0": "a token is required",
 	} {
 		var c AdminConfig
 		if strings.HasPrefix(addr, "0.") {

@@ -25,7 +25,7 @@ func CheckAdminHost(name string) error {
 // API then have the same origin: it sends no Origin and, without TLS, no
 // Sec-Fetch-Site, and the page can read the answers.
 func hereOnly(name string, next http.Handler) http.Handler {
-	refused := telemetry.Problem(http.StatusForbidden, "host_not_allowed", "This is to be asked for by an address of this machine, by localhost, or by the name in its configuration")
+	refused := telemetry.Problem(http.StatusForbidden, "host_not_allowed", "The host must be a loopback address, localhost or the name in admin.host")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isHere(r.Host, name) {
 			refused(w, r)

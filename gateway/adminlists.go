@@ -115,7 +115,7 @@ func (a *admin) storedSessions(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if q.user == "" || q.after > 0 {
-		telemetry.Problem(http.StatusBadRequest, "invalid_request", "user is needed, and there is one page only")(w, r)
+		telemetry.Problem(http.StatusBadRequest, "invalid_request", "user is required, and there is only one page")(w, r)
 		return
 	}
 	ctx, cancel := storing(r)

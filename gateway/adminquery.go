@@ -41,16 +41,16 @@ func (a *admin) readQuery(w http.ResponseWriter, r *http.Request, names ...strin
 func (a *admin) parseQuery(raw string, names []string) (q adminQuery, fault string) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return q, "The query is not well-formed"
+		return q, "The query is malformed"
 	}
 	q.limit = defaultPage
 	known := append([]string{"limit", "after"}, names...)
 	for name, all := range values {
 		if !slices.Contains(known, name) {
-			return q, "The query has a name that is not known here; there are " + strings.Join(known, ", ")
+			return q, "The query has an unknown name; known are " + strings.Join(known, ", ")
 		}
 		if len(all) != 1 || all[0] == "" || len(all[0]) > maxName || !utf8.ValidString(all[0]) {
-			return q, fmt.Sprintf("%s must be there once, with 1 to %d bytes", name, maxName)
+			return q, fmt.Sprintf("%s must occur once, with 1 to %d bytes", name, maxName)
 		}
 	}
 	q.user, q.session, q.token = values.Get("user"), values.Get("session"), values.Get("token")
@@ -66,7 +66,7 @@ func (a *admin) parseQuery(raw string, names []string) (q adminQuery, fault stri
 		case err != nil:
 			return q, "after must be the next of the page before"
 		case run != a.gateway.run:
-			return q, "after is from before the server was started anew; begin without it"
+			return q, "after is from before a restart of the server; start without it"
 		}
 	}
 	return q, ""

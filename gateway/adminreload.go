@@ -15,7 +15,7 @@ func (a *admin) reload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if a.config.Reload == nil {
-		telemetry.Problem(http.StatusNotFound, "", "This server has no files to read anew")(w, r)
+		telemetry.Problem(http.StatusNotFound, "", "This server has no files to reload")(w, r)
 		return
 	}
 	a.gateway.log.Info("admin: reload", "confirm", order.Confirm, "via", via(r))

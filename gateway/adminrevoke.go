@@ -110,7 +110,7 @@ func readRevoke(w http.ResponseWriter, r *http.Request, now time.Time) (store.Re
 // revocationOf returns the revocation that o asks for. If o is invalid, fault
 // says why.
 func revocationOf(o adminapi.Revoke, now time.Time) (r store.Revocation, fault string) {
-	grains := 0
+	targets := 0
 	for _, named := range []struct {
 		target store.Target
 		id     *string
@@ -118,18 +118,18 @@ func revocationOf(o adminapi.Revoke, now time.Time) (r store.Revocation, fault s
 		if named.id == nil {
 			continue
 		}
-		grains++
+		targets++
 		if r.Target, r.ID = named.target, *named.id; r.ID == "" || len(r.ID) > maxName {
 			return store.Revocation{}, "token, session and user are names of 1 to 256 bytes"
 		}
 	}
 	if o.Everything != nil {
-		grains++
+		targets++
 		if r.Target = store.TargetAll; !*o.Everything {
 			return store.Revocation{}, "everything must be true, or absent"
 		}
 	}
-	if grains != 1 {
+	if targets != 1 {
 		return store.Revocation{}, "Exactly one of token, session, user and everything is needed"
 	}
 	dated := r.Target == store.TargetSubject || r.Target == store.TargetAll
@@ -141,7 +141,7 @@ func revocationOf(o adminapi.Revoke, now time.Time) (r store.Revocation, fault s
 	case o.Before != nil:
 		before, err := time.Parse(time.RFC3339, *o.Before)
 		if err != nil || before.UnixMilli() <= 0 {
-			return store.Revocation{}, "before must be a moment of RFC 3339, such as 2026-01-31T12:00:00Z"
+			return store.Revocation{}, "before must be a time of RFC 3339, such as 2026-01-31T12:00:00Z"
 		}
 		if before.After(now) {
 			return store.Revocation{}, "before is in the future: nobody could log in until then"

@@ -60,9 +60,9 @@ func mayAdminister(addr net.Addr, c AdminConfig) error {
 	case !ok:
 		return nil // the file's permissions protect a Unix socket
 	case !tcp.IP.IsLoopback():
-		return errors.New("gateway: other machines can reach " + addr.String() + ": operators are served on this machine only, such as on 127.0.0.1, for their token would cross the network in the clear")
+		return errors.New("gateway: other machines can reach " + addr.String() + ": use a loopback address such as 127.0.0.1, because the operators' token is sent in plain text")
 	case c.Token == "" && c.TokenFile == nil:
-		return errors.New("gateway: everybody on this machine can reach " + addr.String() + ": a token is needed")
+		return errors.New("gateway: all users of this machine can reach " + addr.String() + ": a token is required")
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 // status answers GET /v1/status.
 func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 	if r.URL.RawQuery != "" {
-		telemetry.Problem(http.StatusBadRequest, "invalid_request", "There is no query here")(w, r)
+		telemetry.Problem(http.StatusBadRequest, "invalid_request", "No query is allowed")(w, r)
 		return
 	}
 	g := a.gateway

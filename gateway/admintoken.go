@@ -42,8 +42,8 @@ func (t *adminToken) require(next http.Handler) http.Handler {
 			answer(w, r)
 		}
 	}
-	missing := refuse("token_missing", "The token of the operators is needed, as Authorization: Bearer")
-	invalid := refuse("token_invalid", "This is not the token of the operators")
+	missing := refuse("token_missing", "The operators' token is required, as Authorization: Bearer")
+	invalid := refuse("token_invalid", "This is not the operators' token")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		shown, ok := shownToken(r.Header["Authorization"])
 		if !ok {
@@ -52,7 +52,7 @@ func (t *adminToken) require(next http.Handler) http.Handler {
 		}
 		try, wait := ratelimit.Hold(time.Now(), ratelimit.Claim{Limiter: t.tries, Key: ratelimit.Network(r.RemoteAddr)})
 		if wait > 0 {
-			telemetry.AnswerProblem(w, r, problem.TooMany(wait, "Too many tries; wait a little"))
+			telemetry.AnswerProblem(w, r, problem.TooMany(wait, "Too many wrong tokens; try again later"))
 			return
 		}
 		if !t.file.is(shown) {
