@@ -192,15 +192,15 @@ func (c *keysPruneCmd) Run(ctx context.Context) error {
 		return err
 	}
 	stopsItself(ctx)
-	gone, err := keyring.Prune(ctx, dir, c.DryRun)
+	expired, err := keyring.Prune(ctx, dir, c.DryRun)
 	done := "removed"
 	if c.DryRun {
 		done = "would be removed"
 	}
-	for _, e := range gone {
+	for _, e := range expired {
 		fmt.Printf("%s %s expired at %s: %s %s\n", e.Key.ID(), e.Key.Algorithm(), rfc3339(e.Expires), e.File, done)
 	}
-	if err == nil && len(gone) == 0 {
+	if err == nil && len(expired) == 0 {
 		fmt.Fprintln(os.Stderr, "no key has expired")
 	}
 	return noKeys(dir, err)

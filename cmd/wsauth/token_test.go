@@ -30,7 +30,7 @@ func TestL6_IssuedInTheSecondOfARevocation(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
 		before := issue()
 		cut := time.Now()
-		time.Sleep(time.Millisecond) // as long as whoever revokes waits before it answers
+		time.Sleep(time.Millisecond) // a server waits as long before it answers
 		after := issue()
 		if !before.IssuedAt.Equal(after.IssuedAt) {
 			t.Fatalf("iat %v and %v: not of one second", before.IssuedAt, after.IssuedAt)

@@ -59,14 +59,14 @@ func TestRecordWithoutKeyFolder(t *testing.T) {
 			}
 		}
 	}
-	for name, stale := range map[string]string{"nothing beside the keys": "", "another store beside the keys": "ANOTHERSTORE 7\n"} {
+	for name, stale := range map[string]string{"no record in the key folder": "", "a record of another store in the key folder": "ANOTHERSTORE 7\n"} {
 		t.Run(name, func(t *testing.T) {
-			in := folders{filepath.Join(t.TempDir(), "keys"), t.TempDir()} // no file can be made in a folder that is not there
+			in := folders{filepath.Join(t.TempDir(), "keys"), t.TempDir()} // no file can be created in a missing folder
 			db, record := filepath.Join(in.data, storeName), filepath.Join(in.data, recordName)
 			run := run
 			if beside := filepath.Join(t.TempDir(), recordName); stale != "" {
-				// Root may write everywhere, so what was written is moved to where
-				// it would be otherwise.
+				// Root may write everywhere, so the file is moved to where it would
+				// be written otherwise.
 				in.keys = filepath.Dir(beside)
 				writable := run
 				run = func(t *testing.T, in folders, revoke string) bool {
@@ -87,38 +87,38 @@ func TestRecordWithoutKeyFolder(t *testing.T) {
 				t.Errorf("a first start: lost %t", lost)
 			}
 			if run(t, in, "") || !exists(record) {
-				t.Error("the same store is taken for another")
+				t.Error("the same store counts as another one")
 			}
 			older := keep(t, db)
 			if run(t, in, "b") {
-				t.Error("a store that has grown is taken for another")
+				t.Error("a store that has grown counts as another one")
 			}
 			older()
 			if !run(t, in, "c") || run(t, in, "") {
-				t.Error("an older copy is not noticed, or twice")
+				t.Error("an older copy is not detected, or twice")
 			}
 			if err := os.Remove(db); err != nil {
 				t.Fatal(err)
 			}
 			if !run(t, in, "d") || run(t, in, "") {
-				t.Error("a store that was removed is not noticed, or twice")
+				t.Error("a removed store is not detected, or twice")
 			}
 		})
 	}
-	t.Run("the keys folder is back", func(t *testing.T) {
+	t.Run("the key folder is back", func(t *testing.T) {
 		in := folders{filepath.Join(t.TempDir(), "keys"), t.TempDir()}
 		run(t, in, "a")
 		if err := os.Mkdir(in.keys, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		if run(t, in, "b") || exists(filepath.Join(in.data, recordName)) || !exists(filepath.Join(in.keys, recordName)) {
-			t.Error("the folder of the keys does not take over")
+			t.Error("the record is not back in the key folder")
 		}
 		if err := os.Remove(filepath.Join(in.data, storeName)); err != nil {
 			t.Fatal(err)
 		}
 		if !run(t, in, "") {
-			t.Error("a store that was removed is not noticed")
+			t.Error("a removed store is not detected")
 		}
 	})
 }
