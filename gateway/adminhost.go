@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/httpx"
 )
@@ -16,7 +17,7 @@ func CheckAdminHost(name string) error {
 	if name == "" || strings.HasPrefix(name, "*") {
 		return errors.New("a whole name is needed, such as admin.app.example")
 	}
-	return checkHost(name)
+	return proxy.CheckHost(name)
 }
 
 // hereOnly refuses requests that were sent to a host other than name,

@@ -9,6 +9,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/adminapi"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/problem"
 )
@@ -51,7 +52,7 @@ func (g *Gateway) adminRoutes() []adminapi.Route {
 	return routes
 }
 
-func adminRoute(r RouteState) adminapi.Route {
+func adminRoute(r proxy.RouteState) adminapi.Route {
 	route := adminapi.Route{Host: r.Route.Host, Path: r.Route.Path, Public: r.Route.Public, Upstreams: []adminapi.Upstream{}}
 	if !route.Public {
 		route.Requirement = r.Route.Requirement.String()
@@ -64,9 +65,9 @@ func adminRoute(r RouteState) adminapi.Route {
 
 // routeStates returns the routes and the state of their upstreams. The
 // demonstration has one route, and no upstream.
-func (g *Gateway) routeStates() []RouteState {
+func (g *Gateway) routeStates() []proxy.RouteState {
 	if g.demo != nil {
-		return []RouteState{{Name: g.demo.proxy.route.name(), Route: g.demo.proxy.route}}
+		return []proxy.RouteState{g.demo.handler.State()}
 	}
 	return g.routes.States()
 }

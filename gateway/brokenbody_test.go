@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wsauth/internal/gateway/proxy"
 )
 
 // TestBrokenBody: what the client does wrong with its body is told to it, and
@@ -93,7 +95,19 @@ func (r *rig) wantFailures(want bool) {
 	if got != want {
 		r.t.Errorf("an upstream has failed: %v, want %v", got, want)
 	}
-	if well, all := r.g.routes.table.Load().byName["/"].pool.Healthy(); well != all {
+	well, all := 0, 0
+	for _, route := range r.g.routes.States() {
+		if route.Name != "/" {
+			continue
+		}
+		all = len(route.Upstreams)
+		for _, u := range route.Upstreams {
+			if u.Healthy {
+				well++
+			}
+		}
+	}
+	if well != all {
 		r.t.Errorf("%d of %d upstreams are well", well, all)
 	}
 }
@@ -144,7 +158,7 @@ func TestSilentBody(t *testing.T) {
 		if err != nil || resp.StatusCode != http.StatusRequestTimeout {
 			t.Fatalf("%v, %v", resp, err)
 		}
-		if took := time.Since(begun); took != patience {
+		if took := time.Since(begun); took != proxy.Patience {
 			t.Errorf("it took %v", took)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 
 	"wsauth"
 	"wsauth/idp"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/login"
 	"wsauth/store"
 	"wsauth/store/memory"
@@ -280,7 +281,7 @@ func (c *Config) fill() {
 	}
 	c.AuthPrefix = cmp.Or(c.AuthPrefix, "/auth")
 	c.IssuedLeeway = cmp.Or(c.IssuedLeeway, store.ClockStep)
-	c.MaxSockets = limitOr(c.MaxSockets, defaultMaxSockets)
+	c.MaxSockets = proxy.LimitOr(c.MaxSockets, defaultMaxSockets)
 	c.WhenFull = cmp.Or(c.WhenFull, wsauth.EndOldest)
 	c.TicketBurst = cmp.Or(c.TicketBurst, min(max(leastTicketBurst, c.MaxSockets), login.MaxTicketBurst))
 	c.MaxUnauthenticated = cmp.Or(c.MaxUnauthenticated, defaultMaxUnauthenticated)
@@ -291,3 +292,18 @@ func (c *Config) fill() {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 }
+
+// The configuration of routes; see package proxy.
+type (
+	Route       = proxy.Route
+	RouteLimits = proxy.RouteLimits
+	Health      = proxy.Health
+	CORS        = proxy.CORS
+	HeaderLists = proxy.HeaderLists
+)
+
+// The formats of lists in identity headers.
+const (
+	ListsByComma = proxy.ListsByComma
+	ListsAsJSON  = proxy.ListsAsJSON
+)

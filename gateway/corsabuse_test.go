@@ -107,7 +107,7 @@ func TestG10_UpgradesVary(t *testing.T) {
 		{"GET", "/x?" + long, nil, 414},
 		{"GET", "/x", []string{"X-Long: " + strings.Repeat(long, 4)}, 431},
 		{"TRACE", "/x", nil, 405},
-		{"GET", "/x", []string{"Cdn-Loop: " + strings.Repeat(r.g.routes.loops.name[0]+", ", 6)}, 508},
+		{"GET", "/x", []string{"Cdn-Loop: " + strings.Repeat(r.g.routes.LoopName()+", ", 6)}, 508},
 	} {
 		for _, offer := range [][]string{upgradeLines, {"Upgrade: foo", "Connection: upgrade"}, {"Upgrade: h2c", "Connection: upgrade"}} {
 			for origin, allowed := range map[string]string{corsApp: corsApp, corsEvil: ""} {

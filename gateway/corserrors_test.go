@@ -110,7 +110,7 @@ func TestCORSOnErrors(t *testing.T) {
 			{"GET", "/open/in/", "", nil, 307},
 			{"OPTIONS", "/a/x", "", nil, 401},
 			{"GET", "/a/x", "", []string{"Host: a b"}, 400},
-			{"GET", "/a/x", "", []string{token, "Cdn-Loop: " + strings.Repeat(r.g.routes.loops.name[0]+", ", 6)}, 508},
+			{"GET", "/a/x", "", []string{token, "Cdn-Loop: " + strings.Repeat(r.g.routes.LoopName()+", ", 6)}, 508},
 
 			{"GET", "/auth", "", nil, 404},
 			{"GET", "/auth/nothing", "", nil, 404},

@@ -198,19 +198,6 @@ func TestCheckCORS(t *testing.T) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
-	for _, bad := range []string{"", "https://*", "*.example.com", "//*.example.com", "https://*.", "https://*..", "https://*.[::1]", "https://*.[::1]:80", "https://*.example.com/",
-		"https://*.example.com?", "https://*.example.com:x", "https://*.example.com:0", "https://*.example.com:08443", "https://u@*.example.com", "https://*.u@example.com", "https://*.a..example.com", "https://**.example.com",
-		"https://x.*.example.com", "https://*.example.com:*", "wss://*.example.com", "HTTPS://*.example.com", "https://*.kawasaki.jp", "https://*.city.kawasaki.jp.", "https://*.appspot.com",
-		"https://*.localhost", "https://*.xn--p1ai", "https://*.0x7f000001", "https://*.127.1", "https://*.s3.amazonaws.com", " https://*.example.com", "https://*.exam ple.com"} {
-		if p, err := parseOriginPattern(bad); err == nil {
-			t.Errorf("%q is the pattern %q", bad, p)
-		}
-	}
-	for _, good := range []string{"https://*.example.com", "https://*.example.com:8443", "https://*.corp.internal", "https://*.app.localhost", "https://*.xn--mnchen-3ya.example", "https://*.a.b.c.example.com", "https://*.city.kawasaki.jp", "https://*.me.github.io"} {
-		if _, err := parseOriginPattern(good); err != nil {
-			t.Errorf("%q: %v", good, err)
-		}
-	}
 }
 
 // TestCORSWarnings names what pages may do that is easily not meant, or cannot

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"wsauth"
 	"wsauth/internal/gateway/fault"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/hostaddr"
 )
 
@@ -51,14 +51,14 @@ func (c Config) warnOfSpeechless(to *fault.List) {
 		return
 	}
 	paths := c.ownPaths()
-	granted := paths.policy(defaultExtractors(wsauth.Cookies{}))
+	granted := paths.Policy(proxy.DefaultExtractors())
 	warn := func(field string, origins []string) {
 		for i, o := range origins {
 			u, err := url.Parse(o)
-			if err != nil || slices.ContainsFunc(own, func(host string) bool { return hostsMeet(host, hostaddr.CanonicalHost(u.Hostname())) }) {
+			if err != nil || slices.ContainsFunc(own, func(host string) bool { return proxy.HostsMeet(host, hostaddr.CanonicalHost(u.Hostname())) }) {
 				continue
 			}
-			if granted == nil || granted.allow([]string{o}) == "" {
+			if !granted.Allows(o) {
 				to.Add(fmt.Sprintf("%s[%d]", field, i), "pages of %s can open sockets, but cannot fetch the tickets for them, nor log in: unless browsers see this server under that origin, name it in auth.cors", o)
 			}
 		}
@@ -66,7 +66,7 @@ func (c Config) warnOfSpeechless(to *fault.List) {
 	inherited := len(c.Routes) == 0
 	for i := range c.Routes {
 		r := &c.Routes[i]
-		if r.Public || !slices.ContainsFunc(r.readExtractors(), isTicket) {
+		if !r.TakesTickets() {
 			continue
 		}
 		if r.Origins == nil {

@@ -117,7 +117,7 @@ func (r *rig) outcomes() (n int) {
 
 // listed is how many sockets the gateway or its guard have.
 func (r *rig) listed() int {
-	n := len(r.g.routes.live.all())
+	n := r.g.routes.Connected()
 	for range r.g.guard.Sockets(wsauth.Filter{}) {
 		n++
 	}

@@ -73,7 +73,7 @@ func TestNoLimitAtStart(t *testing.T) {
 		c.MaxSockets, c.RefreshGrace = -1, -1
 		c.Routes[0].Limits = RouteLimits{MaxBody: -1, MaxFrame: -1, MaxMessage: -1, MaxFragments: -1, Idle: -1, Ping: -1, PerMinute: -1}
 	})
-	l := reflect.ValueOf(r.g.routes.table.Load().byName["/"].route.Limits)
+	l := reflect.ValueOf(r.g.routes.States()[0].Route.Limits)
 	for i := range l.NumField() {
 		if l.Field(i).Int() > 0 {
 			t.Errorf("Limits.%s = %d", l.Type().Field(i).Name, l.Field(i).Int())

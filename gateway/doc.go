@@ -4,27 +4,17 @@
 // demonstration: a guarded echo socket, and two pages that show what happens
 // to it and why.
 //
-// A request passes these steps, in the files that implement them:
+// It assembles packages that do not know each other: front accepts clients
+// and reads their requests, proxy serves routes, and telemetry records what
+// happens. serve.go has the steps of a request:
 //
-//	serve.go       runs the following steps, and records the outcome (package
-//	               telemetry); package front has accepted the connection, read
-//	               the request and determined the client
-//	match.go       chooses the gateway's own endpoints (endpoints.go) or a
-//	               route (routes.go, router.go), and says whether an event
-//	               loop may serve it
-//	corsserve.go   applies the CORS policy (corspolicy.go)
-//	limit.go       limits the length of the head
-//	operations.go  answers health checks
-//	plainpath.go   refuses paths that servers could read differently
-//	readings.go    unless all readings lead to the same route
-//	proxy.go       guards the route, by the rule in authorize.go
-//	credentials.go removes the gateway's own credentials (owntokens.go)
-//	identity.go    writes the headers that name the user
-//	socket.go      admits a WebSocket, and ties client and upstream together
-//	opening.go     sends the upstream its handshake while the client waits
-//	               (hangup.go)
-//	introduce.go   does so if the token comes in the first message
-//	plain.go       passes on all other requests
+//	front          accept the connection, read the request, determine its client
+//	proxy          match the request with the routes, apply their CORS policy
+//	limit.go       limit the length of the head
+//	operations.go  answer health checks
+//	front          admit the request to its connection
+//	endpoints.go   answer the request, if the path is the gateway's own
+//	proxy          or guard its route, and pass the request on to an upstream
 //
 // The API for operators (admin.go) is separate, and must be served on an
 // address that the public cannot reach.

@@ -9,10 +9,10 @@ import (
 	"wsauth"
 	"wsauth/client"
 	"wsauth/internal/gateway/demo"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/problem"
 	"wsauth/internal/staticfile"
-	"wsauth/internal/upstream"
 )
 
 // socketPath is the path of the demonstration's socket.
@@ -57,40 +57,37 @@ func (g *Gateway) endpoints(c Config) ([]endpoint, error) {
 	for _, p := range pages {
 		own = append(own, endpoint{p.Method, p.Path, p.Handler})
 	}
-	return append(own, endpoint{http.MethodGet, socketPath, upgradesOnly(g.demo.proxy)}), nil
+	return append(own, endpoint{http.MethodGet, socketPath, upgradesOnly(g.demo.handler)}), nil
 }
 
 // A demonstration is the route that the gateway serves if it has no others,
 // and the server behind it.
 type demonstration struct {
-	server *demo.Server
-	proxy  *proxy
+	server  *demo.Server
+	handler *proxy.Handler
 }
 
 // openDemo starts the server of the demonstration and creates its route.
 func (g *Gateway) openDemo() (*demonstration, error) {
-	route, err := Route{
+	d := &demonstration{server: demo.Start()}
+	var err error
+	d.handler, err = g.routes.Handler(Route{
 		Path:      socketPath,
 		Upstreams: []string{"unix:/demo"},
 		Refusal:   wsauth.RefuseClose,
 		Headers:   map[string]string{},
 		Limits:    RouteLimits{Ping: -1}, // terminal clients may not read, nor answer pings
-	}.withDefaults()
+	}, d.server.Dial, d.server.Announce)
 	if err != nil {
-		return nil, err
-	}
-	d := &demonstration{server: demo.Start()}
-	if d.proxy, err = g.routes.newProxy(route, upstream.Config{Dial: d.server.Dial}); err != nil {
 		d.server.Close()
 		return nil, err
 	}
-	d.proxy.announce, d.proxy.label = d.server.Announce, g.recorder.AddRoute(route.name())
 	return d, nil
 }
 
 // close stops the server. Its sockets must have ended.
 func (d *demonstration) close() {
-	d.proxy.pool.Close()
+	d.handler.Close()
 	d.server.Close()
 }
 

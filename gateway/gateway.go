@@ -14,6 +14,7 @@ import (
 	"wsauth"
 	"wsauth/internal/eventloop"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/httpx"
 	"wsauth/internal/relay"
@@ -37,7 +38,7 @@ type Gateway struct {
 	head   headLimit
 	health http.Handler // answers health checks
 	own    http.Handler // answers the gateway's own paths
-	routes *Routes
+	routes *proxy.Routes
 	demo   *demonstration // nil with routes
 
 	recorder *telemetry.Recorder
@@ -77,7 +78,7 @@ func New(c Config) (*Gateway, error) {
 		config:       c,
 		hasProviders: len(c.Providers) > 0,
 		head:         newHeadLimit(maxHeaders + roomForTokens(c.Providers)),
-		extractors:   defaultExtractors(wsauth.Cookies{}),
+		extractors:   proxy.DefaultExtractors(),
 	}
 	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})
 	if err != nil {
@@ -94,12 +95,6 @@ func New(c Config) (*Gateway, error) {
 	}
 	g.follow(c.Providers)
 	return g, nil
-}
-
-// defaultExtractors returns the extractors of credentials, which a route can
-// override.
-func defaultExtractors(cookies wsauth.Cookies) []wsauth.Extractor {
-	return []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, cookies}
 }
 
 // open creates the event loops, the routes or the demonstration, and the
@@ -160,8 +155,8 @@ func (g *Gateway) newFront(c Config) *front.Server {
 
 // newRoutes returns the routes, still without a route. verifier verifies our
 // own tokens.
-func (g *Gateway) newRoutes(c Config, verifier *token.Verifier) *Routes {
-	p := ProxyConfig{
+func (g *Gateway) newRoutes(c Config, verifier *token.Verifier) *proxy.Routes {
+	p := proxy.Config{
 		Guard:      g.guard,
 		Extractors: g.extractors,
 		Issuer:     g.issuer,
@@ -182,7 +177,7 @@ func (g *Gateway) newRoutes(c Config, verifier *token.Verifier) *Routes {
 	if g.logsIn {
 		p.StripLogin = g.login.StripCookies
 	}
-	return NewRoutes(p)
+	return proxy.New(p)
 }
 
 // newGuard returns the guard, from which those of the routes are derived.
@@ -202,7 +197,7 @@ func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
 		Revocations: c.Store,
 		Tickets:     c.Store,
 		Limits: wsauth.Limits{
-			PerSubject:                bound(c.MaxSockets),
+			PerSubject:                proxy.Bound(c.MaxSockets),
 			WhenFull:                  c.WhenFull,
 			Unauthenticated:           c.MaxUnauthenticated,
 			UnauthenticatedPerAddress: c.MaxUnauthenticatedPerAddress,
@@ -252,8 +247,8 @@ func (g *Gateway) closeRoutes() {
 	g.routes.Close()
 }
 
-// Update replaces the routes; see [Routes.Update]. If it returns an error,
-// which joins all faults, nothing has changed.
+// Update replaces the routes; see [proxy.Routes.Update]. If it returns an
+// error, which joins all faults, nothing has changed.
 func (g *Gateway) Update(routes []Route) error {
 	c := Config{Routes: routes, AuthPrefix: g.config.AuthPrefix, NoAuth: g.config.NoAuth, Keys: g.keys}
 	if len(routes) == 0 {

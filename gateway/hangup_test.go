@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/wsframe"
 )
 
@@ -87,7 +88,7 @@ func TestSlowUpstream(t *testing.T) {
 	r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}} })
 	access, _ := r.login()
 	conn := b.begin(t, r, "/x", bearer(access))
-	time.AfterFunc(lookAfter+lookAfter/2, func() { close(b.answer) }) // when somebody looks whether the client is there
+	time.AfterFunc(proxy.LookAfter+proxy.LookAfter/2, func() { close(b.answer) }) // when somebody looks whether the client is there
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, nil)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
@@ -113,7 +114,7 @@ func TestH9_DataWhileDialling(t *testing.T) {
 	if _, err := conn.Write([]byte("\x81\x82\x00\x00\x00\x00hi")); err != nil {
 		t.Fatal(err)
 	}
-	time.AfterFunc(lookAfter+lookAfter/2, func() { close(b.answer) })
+	time.AfterFunc(proxy.LookAfter+proxy.LookAfter/2, func() { close(b.answer) })
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil || resp.StatusCode != http.StatusBadRequest {
 		t.Fatal(resp, err)

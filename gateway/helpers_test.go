@@ -342,3 +342,9 @@ func must[T any](v T, err error) T {
 	}
 	return v
 }
+
+// isTimeout reports whether err is a timeout of the network.
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}

@@ -9,6 +9,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/proxy"
 )
 
 // socketFields are those of a handshake, without a credential.
@@ -16,7 +17,7 @@ const socketFields = "Host: app.example\r\nUpgrade: websocket\r\nConnection: Upg
 
 // hurries serves a handshake by a match like an event loop, and fails the test
 // if that blocks. The client has left afterwards. match gets the handshake.
-func (r *rig) hurries(match func(*http.Request) Match, request string) {
+func (r *rig) hurries(match func(*http.Request) proxy.Match, request string) {
 	r.t.Helper()
 	near, far := net.Pipe()
 	go func() { _, _ = io.Copy(io.Discard, far) }()
@@ -62,5 +63,5 @@ func TestHurriedWhileRoutesChange(t *testing.T) {
 	if err := r.g.Update([]Route{{Path: "/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}}}); err != nil {
 		t.Fatal(err)
 	}
-	r.hurries(func(*http.Request) Match { return before }, "GET /public/chat HTTP/1.1\r\n"+socketFields)
+	r.hurries(func(*http.Request) proxy.Match { return before }, "GET /public/chat HTTP/1.1\r\n"+socketFields)
 }

@@ -136,7 +136,7 @@ func TestKeepLogin(t *testing.T) {
 	} {
 		for route, want := range map[string]string{"/": c.want, "/public/": c.want, "/own/": c.value} {
 			h := http.Header{c.name: {c.value}}
-			r.g.routes.table.Load().byName[route].keepLogin(h)
+			r.g.routes.KeepLogin(route, h)
 			if got := h[c.name]; strings.Join(got, "|") != want || (len(got) > 0) != (want != "") {
 				t.Errorf("%s: %s: %s becomes %q, want %q", route, c.name, c.value, got, want)
 			}

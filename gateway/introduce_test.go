@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/wsframe"
 )
 
@@ -90,7 +91,7 @@ func TestP3_MoreWithTheFirstMessage(t *testing.T) {
 					continue
 				}
 				send(conn, frame(`{"type":"auth","token":"`+access+`"}`), b)
-				time.AfterFunc(lookAfter+lookAfter/4, func() { close(b.answer) }) // when somebody looks whether the client is there
+				time.AfterFunc(proxy.LookAfter+proxy.LookAfter/4, func() { close(b.answer) }) // when somebody looks whether the client is there
 				heard := ""
 				for range 3 { // short messages
 					head := make([]byte, 2)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/hostaddr"
 	"wsauth/internal/httpx"
@@ -24,11 +25,11 @@ const (
 // ownPaths returns the paths that the gateway answers itself. With NoAuth,
 // these are only the published keys, if upstreams need them to verify
 // assertions.
-func (c Config) ownPaths() OwnPaths {
+func (c Config) ownPaths() proxy.OwnPaths {
 	if c.NoAuth {
-		return OwnPaths{Keys: jwksPath}
+		return proxy.OwnPaths{Keys: jwksPath}
 	}
-	return OwnPaths{Prefix: c.AuthPrefix, Published: []string{jwksPath, openidPath}, Keys: jwksPath, CORS: c.AuthCORS}
+	return proxy.OwnPaths{Prefix: c.AuthPrefix, Published: []string{jwksPath, openidPath}, Keys: jwksPath, CORS: c.AuthCORS}
 }
 
 // isPublished reports whether path is one at which the public keys are

@@ -33,7 +33,7 @@ func TestDeviceCookieStaysHere(t *testing.T) {
 			t.Errorf("an upstream gets the cookies %q", got)
 		}
 		h := http.Header{"Set-Cookie": {name + "=x; Path=/", "theirs=1"}}
-		r.g.routes.table.Load().byName["/public/"].keepLogin(h)
+		r.g.routes.KeepLogin("/public/", h)
 		if len(h["Set-Cookie"]) != 1 {
 			t.Errorf("an upstream sets %q", h["Set-Cookie"])
 		}

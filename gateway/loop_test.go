@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wsauth/internal/gateway/proxy"
 )
 
 // TestLoops: a route that leads back to the gateway ends, for plain
@@ -29,7 +31,7 @@ func TestLoops(t *testing.T) {
 		if _, resp, err := r.trySocket("/a", nil); err == nil || resp == nil || resp.StatusCode != http.StatusLoopDetected {
 			t.Errorf("a socket: %v", err)
 		}
-		r.count(`http_requests_total{code="508",route="/"}`, strconv.Itoa(2*maxRounds+2))
+		r.count(`http_requests_total{code="508",route="/"}`, strconv.Itoa(2*proxy.MaxRounds+2))
 		if n := strings.Count(r.log.String(), "a request comes back"); n != 3 {
 			t.Errorf("%d ends, want 3", n)
 		}
@@ -46,7 +48,7 @@ func TestLoopMarks(t *testing.T) {
 			t.Errorf("%q: %d %s", lines, e.StatusCode, e.body)
 		}
 		got := b.last().Header["Cdn-Loop"]
-		if len(got) != len(lines)+1 || got[len(lines)] != r.g.routes.loops.name[0] {
+		if len(got) != len(lines)+1 || got[len(lines)] != r.g.routes.LoopName() {
 			t.Errorf("%q: the upstream has got %q", lines, got)
 		}
 		conn, _, err := r.trySocket("/public/a", nil, lines...)
@@ -54,7 +56,7 @@ func TestLoopMarks(t *testing.T) {
 			t.Fatalf("%q: %v", lines, err)
 		}
 		conn.CloseNow()
-		if got := b.last().Header["Cdn-Loop"]; len(got) != len(lines)+1 || got[len(lines)] != r.g.routes.loops.name[0] {
+		if got := b.last().Header["Cdn-Loop"]; len(got) != len(lines)+1 || got[len(lines)] != r.g.routes.LoopName() {
 			t.Errorf("%q: the upstream of a socket has got %q", lines, got)
 		}
 	}

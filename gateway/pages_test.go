@@ -18,6 +18,7 @@ import (
 	"wsauth/internal/adminapi"
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/problem"
 	"wsauth/internal/revindex"
 	"wsauth/internal/urlpath"
@@ -108,11 +109,11 @@ func wantQuantities(t *testing.T, rows map[string][]string, row string, want ...
 // program.
 func TestSecurityPageLimits(t *testing.T) {
 	server := start(t).g.front.HTTPServer()
-	body, late := inSeconds(patience), inSeconds(patience)
+	body, late := inSeconds(proxy.Patience), inSeconds(proxy.Patience)
 	rows := tableOf(t, "security.md", "| what | at the gateway's own endpoints | on routes |")
 	wantQuantities(t, rows, "the header of a request", inSeconds(server.ReadHeaderTimeout), inBytes(maxHeaders), "431", inBytes(maxTarget), "414")
 	wantQuantities(t, rows, "the body of a request", inBytes(problem.MaxBody), "413", inSeconds(server.ReadTimeout), "413", body)
-	wantQuantities(t, rows, "a response", inSeconds(server.WriteTimeout), inSeconds(defaultResponse), "504", late)
+	wantQuantities(t, rows, "a response", inSeconds(server.WriteTimeout), inSeconds(proxy.DefaultResponse), "504", late)
 	wantQuantities(t, rows, "a message on a socket", inBytes(demo.MaxMessage), "1009", "1009", inBytes(longestFrame(t)))
 	for row := range rows {
 		t.Errorf("no test holds %q", row)
@@ -286,14 +287,14 @@ func TestNumbersInPages(t *testing.T) {
 			"requests that take longer than a second",
 		},
 		"gateway.md": {
-			fmt.Sprintf("returns more than %s times is refused with 508", words[maxRounds]),
-			fmt.Sprintf("an object, more than %s)", inBytes(maxHeaderText)),
-			fmt.Sprintf("makes no progress for %v seconds with 408", patience.Seconds()),
-			fmt.Sprintf("a ping every %s", inSeconds(defaultPing)),
+			fmt.Sprintf("returns more than %s times is refused with 508", words[proxy.MaxRounds]),
+			fmt.Sprintf("an object, more than %s)", inBytes(proxy.MaxHeaderText)),
+			fmt.Sprintf("makes no progress for %v seconds with 408", proxy.Patience.Seconds()),
+			fmt.Sprintf("a ping every %s", inSeconds(proxy.DefaultPing)),
 			"takes longer than a second is registered",
-			fmt.Sprintf("cannot be reached is skipped for %s seconds", words[int(defaultHealth.Seconds())]),
-			fmt.Sprintf("With a health path, each is also checked every %s seconds", words[int(defaultHealth.Seconds())]),
-			"claims of the client, for " + oneOf(t, assertionTTL, time.Minute, "one minute") + " and for the upstreams of this route only",
+			fmt.Sprintf("cannot be reached is skipped for %s seconds", words[int(proxy.DefaultHealth.Seconds())]),
+			fmt.Sprintf("With a health path, each is also checked every %s seconds", words[int(proxy.DefaultHealth.Seconds())]),
+			"claims of the client, for " + oneOf(t, proxy.AssertionTTL, time.Minute, "one minute") + " and for the upstreams of this route only",
 		},
 		"security.md": {
 			fmt.Sprintf("%d sockets whose client has not authenticated, %d of one address", defaultMaxUnauthenticated, defaultMaxUnauthenticatedPerAddress),
@@ -307,16 +308,16 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("after %s from one address, one attempt per %s is checked", words[adminTries], inSeconds(adminTryEvery)),
 		},
 		"errors.md": {
-			fmt.Sprintf("no data arrived in the body of a plain request for %s", inSeconds(patience)),
+			fmt.Sprintf("no data arrived in the body of a plain request for %s", inSeconds(proxy.Patience)),
 			fmt.Sprintf("an endpoint of the gateway itself is longer than %s", inBytes(problem.MaxBody)),
-			fmt.Sprintf("returned to the gateway more than %s times", words[maxRounds]),
+			fmt.Sprintf("returned to the gateway more than %s times", words[proxy.MaxRounds]),
 			fmt.Sprintf("or than %s |", inBytes(longestFrame(t))),
 		},
 		"operations.md": {
 			"authenticated clients that have taken longer than a second",
 		},
 		"configuration.md": {
-			"a token signed with the gateway's own key, valid for " + oneOf(t, assertionTTL, time.Minute, "a minute"),
+			"a token signed with the gateway's own key, valid for " + oneOf(t, proxy.AssertionTTL, time.Minute, "a minute"),
 			"tickets, each of which is valid for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),
 		},
 		"../internal/config/example.yaml": {

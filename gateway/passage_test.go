@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 )
 
 // longKinds are requests that take long, and what must end them beside the end
@@ -435,7 +436,7 @@ func TestEndsOverHTTP10AreVisible(t *testing.T) {
 // what TestL4_LongRequestsEnd and TestFollow of the guard expect.
 func TestLongRequestsPage(t *testing.T) {
 	answer := func(kind string, length int64) wsauth.Transfer {
-		return transferOf(&http.Response{ContentLength: length, Header: http.Header{"Content-Type": {kind}}})
+		return proxy.TransferOf(&http.Response{ContentLength: length, Header: http.Header{"Content-Type": {kind}}})
 	}
 	want := map[string]wsauth.Transfer{
 		"a body with `Content-Length` is being received":                      wsauth.Bounded,

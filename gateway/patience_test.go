@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"wsauth/internal/upstream"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/wstest"
 )
 
@@ -20,7 +20,7 @@ func (r *rig) beyond(route Route, backend http.HandlerFunc) net.Conn {
 	r.t.Helper()
 	behind, front := wstest.NewPipes(), wstest.NewPipes()
 	route.Upstreams = []string{"http://backend"}
-	p := must(r.g.routes.newProxy(must(route.withDefaults()), upstream.Config{Dial: func(ctx context.Context) (net.Conn, error) { return behind.DialContext(ctx, "", "") }}))
+	p := must(r.g.routes.Handler(route, func(ctx context.Context) (net.Conn, error) { return behind.DialContext(ctx, "", "") }, nil))
 	server := &http.Server{Handler: p, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second} // as Serve has it
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)
@@ -39,7 +39,7 @@ func (r *rig) beyond(route Route, backend http.HandlerFunc) net.Conn {
 	conn := front.Dial("")
 	r.t.Cleanup(func() {
 		_ = conn.Close()
-		p.pool.Close()
+		p.Close()
 	})
 	return conn
 }
@@ -76,15 +76,15 @@ func TestR15_WhoReadsNothingIsCut(t *testing.T) {
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * patience)
+		time.Sleep(2 * proxy.Patience)
 		if n, err := conn.Read(make([]byte, 1)); err == nil {
-			t.Errorf("%d bytes after %v", n, 2*patience)
+			t.Errorf("%d bytes after %v", n, 2*proxy.Patience)
 		}
 	})
 }
 
 // TestL4_EventsOfASlowReaderEnd checks that the event stream of a slow reader
-// ends with its session, not when the gateway's patience ends.
+// ends with its session, not when the gateway's proxy.Patience ends.
 func TestL4_EventsOfASlowReaderEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		begin, gone := make(chan struct{}), make(chan time.Time, 1)

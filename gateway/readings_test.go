@@ -2,9 +2,7 @@ package gateway
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"net/url"
-	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -122,47 +120,4 @@ func TestR13_ReadingsOfSockets(t *testing.T) {
 			t.Errorf("%s: %d", p, e.StatusCode)
 		}
 	}
-}
-
-// FuzzReadings: a path that is passed on leads to the same route for servers
-// that decode it or not, cut parameters or not, see backslashes as slashes or
-// not, and merge slashes or not; and for none of them up.
-func FuzzReadings(f *testing.F) {
-	for _, p := range slices.Concat(usual, twofold, hostilePaths(f)) {
-		f.Add(p)
-	}
-	var all []*proxy
-	for _, r := range []Route{{Path: "/", Public: true, LenientPaths: true}, {Path: "/app/", LenientPaths: true}, {Path: "/admin/"}, {Path: "/app/admin", LenientPaths: true}} {
-		all = append(all, &proxy{route: r})
-	}
-	now := newRouteTable(&Routes{config: ProxyConfig{Own: OwnPaths{Prefix: "/auth"}}}, all)
-	f.Fuzz(func(t *testing.T, raw string) {
-		u, err := url.ParseRequestURI(raw)
-		if err != nil {
-			return
-		}
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r.URL, r.RequestURI = u, raw
-		ways, ok := readPath(r)
-		p := now.router.find(r)
-		if !ok || ways == nil || p == nil || !now.takes(hostOf(r), p, ways) {
-			return
-		}
-		slashes := strings.NewReplacer("%2f", "/", "%2F", "/").Replace(u.EscapedPath())
-		for _, read := range []string{u.Path, u.EscapedPath(), slashes, strings.ReplaceAll(u.Path, `\`, "/")} {
-			for range 2 {
-				if q := now.router.lookUp("", strings.ToLower(read)); q != p && q.route.Path != "/" {
-					t.Errorf("%q of %s is %q of %s", raw, p.route.Path, read, q.route.Path)
-				}
-				cleaned := path.Clean(read)
-				if q := now.router.lookUp("", cleaned); q != p && q.route.Path != "/" && cleaned+"/" != p.route.Path {
-					t.Errorf("%q of %s is cleaned to %q of %s", raw, p.route.Path, cleaned, q.route.Path)
-				}
-				if slices.Contains(strings.Split(read, "/"), "..") {
-					t.Errorf("%q leads up as %q", raw, read)
-				}
-				read = cutParameters(read)
-			}
-		}
-	})
 }

@@ -10,7 +10,9 @@ import (
 	"wsauth/internal/connlimit"
 	"wsauth/internal/forwarded"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
+	"wsauth/internal/httpx"
 	"wsauth/store"
 )
 
@@ -50,36 +52,36 @@ func (g *Gateway) serveHandshake(h *front.Handshake, r *http.Request) {
 // isQuick reports whether no step of serving a handshake can block: keys,
 // tickets and revocations need no other server, and the upstream is on this
 // machine. That holds for the routes of m only, so these must serve it.
-func (g *Gateway) isQuick(r *http.Request, m Match) bool {
+func (g *Gateway) isQuick(r *http.Request, m proxy.Match) bool {
 	return m.IsQuick(r) && !g.hasProviders && g.guard.Ready() == nil
 }
 
 // finishHandshake answers a handshake that an event loop has read.
-func (g *Gateway) finishHandshake(h *front.Handshake, r *http.Request, m Match) {
+func (g *Gateway) finishHandshake(h *front.Handshake, r *http.Request, m proxy.Match) {
 	defer h.Finish()
 	g.serve(h, r, h.Place(), m)
 }
 
 // serve answers a request, whose client has been identified, by the routes of
 // m, and records its outcome.
-func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, place *connlimit.Place, m Match) {
-	x := g.recorder.Start(r, asksForUpgrade(r))
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, place *connlimit.Place, m proxy.Match) {
+	x := g.recorder.Start(r, httpx.AsksForUpgrade(r.Header))
 	ctx := r.Context()
 	if x.IsUpgrade() {
 		ctx = socketContext(ctx)
 	}
 	r = r.WithContext(telemetry.With(ctx, x))
-	var body *requestBody
+	var body *proxy.RequestBody
 	if !x.IsUpgrade() {
-		body = newRequestBody(r)
+		body = proxy.NewRequestBody(r)
 	}
 	g.answer(&telemetry.ResponseWriter{ResponseWriter: w, Record: x}, r, place, m, x)
-	body.linger(w)
+	body.Linger(w)
 }
 
 // answer answers a request. The steps that need no route come first, but every
 // answer has the CORS headers of the route.
-func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, place *connlimit.Place, m Match, x *telemetry.Record) {
+func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, place *connlimit.Place, m proxy.Match, x *telemetry.Record) {
 	defer x.HandlerReturned()
 	isHealth := telemetry.IsHealth(r.URL.Path) && !m.IsExact(r)
 	cors := g.routes.CORSOf(r, m, isHealth)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/wsframe"
 )
 
@@ -41,7 +42,7 @@ func TestFrameLimitOfARoute(t *testing.T) {
 // TestPingOfARoute checks that a silent client is sent two pings, and that its
 // socket ends when it was silent for three times as long.
 func TestPingOfARoute(t *testing.T) {
-	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = RouteLimits{Ping: minPing} })
+	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = RouteLimits{Ping: proxy.MinPing} })
 	access, _ := r.login()
 	conn := r.handshake("/chat", bearer(access))
 	in := bufio.NewReader(conn)

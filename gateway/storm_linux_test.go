@@ -255,7 +255,7 @@ func unleash(t *testing.T, stopped bool) {
 	if log := r.log.String(); strings.Contains(log, "panic") {
 		t.Error(log[strings.Index(log, "panic"):])
 	}
-	if n := len(r.g.routes.live.all()); n > 0 {
+	if n := r.g.routes.Connected(); n > 0 {
 		t.Errorf("%d sockets are left", n)
 	}
 

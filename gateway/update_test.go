@@ -1,12 +1,10 @@
 package gateway
 
 import (
-	"maps"
 	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -117,7 +115,7 @@ func TestUpdateWhileRenewing(t *testing.T) {
 					}
 				})
 			}
-			r.g.routes.authorized.Store(&update)
+			r.g.routes.Authorized.Store(&update)
 			r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh))) // that of a refresh is not
 			if name == "refuse" {
 				r.wantClose(conn, 1012, "restarting")
@@ -155,7 +153,7 @@ func TestUpdateRefused(t *testing.T) {
 	r := behind(t, b)
 	access, refresh := r.login()
 	conn := r.socket("/chat", bearer(access))
-	before := r.g.routes.table.Load()
+	before := r.g.routes.States()
 	good := Route{Path: "/public/", Upstreams: []string{other.URL}}
 	for name, routes := range map[string][]Route{
 		"none":        nil,
@@ -168,7 +166,7 @@ func TestUpdateRefused(t *testing.T) {
 		if err := r.g.Update(routes); err == nil {
 			t.Errorf("%s: no error", name)
 		}
-		if r.g.routes.table.Load() != before {
+		if len(r.g.routes.States()) != len(before) {
 			t.Errorf("%s: the routes have changed", name)
 		}
 	}
@@ -228,7 +226,7 @@ func TestUpdateKeepsWhatIsUnchanged(t *testing.T) {
 	if ask(); late.count() != 0 {
 		t.Errorf("the upstream that was down got %d requests", late.count())
 	}
-	if names := slices.Sorted(maps.Keys(r.g.routes.table.Load().byName)); !slices.Equal(names, []string{"/new", "/public/"}) {
+	if names := r.routeNames(); !slices.Equal(names, []string{"/new", "/public/"}) {
 		t.Errorf("routes %q", names)
 	}
 	route.Response = time.Minute + time.Second
@@ -240,56 +238,6 @@ func TestUpdateKeepsWhatIsUnchanged(t *testing.T) {
 	}
 }
 
-func TestRouteFaults(t *testing.T) {
-	good := Route{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}}
-	for want, change := range map[string]func(*Route){
-		"Host:":              func(r *Route) { r.Host = "App.example" },
-		"ports are not":      func(r *Route) { r.Host = "app.example:80" },
-		"whole names":        func(r *Route) { r.Host = "*.a*.example" },
-		"Path:":              func(r *Route) { r.Path = "chat" },
-		"no plain path":      func(r *Route) { r.Path = "/a/../b" },
-		"Upstreams:":         func(r *Route) { r.Upstreams = nil },
-		"none of http":       func(r *Route) { r.Upstreams = []string{"127.0.0.1:9000"} },
-		"host and port":      func(r *Route) { r.Upstreams = []string{"http://127.0.0.1:9000/base"} },
-		"has no query":       func(r *Route) { r.Upstreams = []string{"http://127.0.0.1:9000?key=secret"} },
-		"whole path":         func(r *Route) { r.Upstreams = []string{"unix:app.sock"} },
-		"is listed twice":    func(r *Route) { r.Upstreams = append(r.Upstreams, r.Upstreams[0]) },
-		"Public:":            func(r *Route) { r.Public, r.Scopes = true, []string{"x"} },
-		"optional lets":      func(r *Route) { r.Requirement, r.Scopes = wsauth.Optional, []string{"x"} },
-		"none of the":        func(r *Route) { r.Requirement = 9 },
-		`Claims["role"]`:     func(r *Route) { r.Claims = map[string][]string{"role": nil} },
-		"do not tell it":     func(r *Route) { r.Headers = map[string]string{"X-User": "sub", "X_User": "sid"} },
-		"Assertion":          func(r *Route) { r.Headers, r.Assertion = map[string]string{"X-User": "sub"}, "X_USER" },
-		"name of a claim":    func(r *Route) { r.Headers = map[string]string{"X-User": ""} },
-		`["Cookie"]: cannot`: func(r *Route) { r.Headers = map[string]string{"Cookie": "sub"} },
-		`tion"]: cannot`:     func(r *Route) { r.Headers = map[string]string{"Authorization": "sub"} },
-		`Token"]: cannot`:    func(r *Route) { r.Headers = map[string]string{"X-CSRF-Token": "sub"} },
-		`["Sec-X"]: cannot`:  func(r *Route) { r.Headers = map[string]string{"Sec-X": "sub"} },
-		"Limits.Ping":        func(r *Route) { r.Limits.Ping = 1 },
-		"Limits.Idle":        func(r *Route) { r.Limits.Idle = 1 },
-		"Health.Path":        func(r *Route) { r.Health.Path = "x" },
-		"Health.Every":       func(r *Route) { r.Health.Every = 1 },
-		"Connect":            func(r *Route) { r.Connect = -1 },
-	} {
-		r := good
-		change(&r)
-		if _, err := r.withDefaults(); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v", want, err)
-		}
-	}
-	if _, err := good.withDefaults(); err != nil {
-		t.Error(err)
-	}
-	for other, want := range map[string]string{"/Chat": "another route has the same host and path, /Chat", "/chat": "/chat differs in capitals only from the route /Chat"} {
-		first, second := good, good
-		first.Path, second.Path = "/Chat", other
-		c := Config{AuthPrefix: "/auth", Routes: []Route{first, second}}
-		if err := c.checkRoutes().Join(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", other, err)
-		}
-	}
-}
-
 // wantNoneLive stops the gateway and checks that it has no records of open
 // sockets left.
 func (r *rig) wantNoneLive() {
@@ -298,7 +246,16 @@ func (r *rig) wantNoneLive() {
 	if err := <-r.served; err != nil {
 		r.t.Error(err)
 	}
-	if n := len(r.g.routes.live.all()); n != 0 {
+	if n := r.g.routes.Connected(); n != 0 {
 		r.t.Errorf("%d are live after the end", n)
 	}
+}
+
+// routeNames returns the names of the routes, sorted.
+func (r *rig) routeNames() (names []string) {
+	for _, s := range r.g.routes.States() {
+		names = append(names, s.Name)
+	}
+	slices.Sort(names)
+	return names
 }

@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"wsauth/internal/gateway/proxy"
 )
 
 var uploads = flag.Int("uploads", 12, "how often TestUploadsAreAnswered sends each kind of upload")
@@ -190,7 +192,7 @@ func TestEarlyAnswerEndsTheConnection(t *testing.T) {
 		if string(got) != "hi" || err != nil {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
-		if took := time.Since(begun); took > lingerSilence/2 {
+		if took := time.Since(begun); took > proxy.LingerSilence/2 {
 			t.Errorf("%s: the answer took %v", name, took)
 		}
 		if rest, err := io.ReadAll(in); len(rest) > 0 || isTimeout(err) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/hostaddr"
 )
 
@@ -129,7 +130,7 @@ func TestRedirects(t *testing.T) {
 		{Path: "/", Upstreams: at, Public: true}, {Path: "/admin/", Upstreams: at}, {Path: "/ws", Upstreams: at}, {Path: "/both", Upstreams: at}, {Path: "/both/", Upstreams: at},
 		{Path: "/pub/", Upstreams: at, Public: true}, {Path: "/pub/a", Upstreams: at}, {Host: "*.example", Path: "/h/", Upstreams: at}, {Path: "/admin/in/", Upstreams: at},
 	}}
-	want := []Redirect{{"/admin", "/admin/"}, {"/ws/", "/ws"}, {"/pub/a/", "/pub/a"}, {"*.example/h", "*.example/h/"}, {"/admin/in", "/admin/in/"}}
+	want := []proxy.Redirect{{From: "/admin", To: "/admin/"}, {From: "/ws/", To: "/ws"}, {From: "/pub/a/", To: "/pub/a"}, {From: "*.example/h", To: "*.example/h/"}, {From: "/admin/in", To: "/admin/in/"}}
 	if got := c.Redirects(); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -160,7 +160,7 @@ func TestShownCommandsParse(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"README.md", "docs/admin.md", "docs/keys.md", "docs/connect.md", "docs/configuration.md", "docs/operations.md",
-		"docs/identity-providers.md", "cmd/wsauth/connect.go", "gateway/checkroutes.go", "internal/config/example.yaml", "dist/systemd/wsauth.service"} {
+		"docs/identity-providers.md", "cmd/wsauth/connect.go", "internal/gateway/proxy/checkroutes.go", "internal/config/example.yaml", "dist/systemd/wsauth.service"} {
 		if seen[name] == 0 {
 			t.Errorf("no command found in %s", name)
 		}

@@ -1,0 +1,194 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"wsauth"
+	"wsauth/internal/gateway/fault"
+	"wsauth/store"
+	"wsauth/store/memory"
+	"wsauth/token"
+)
+
+// CheckRoutes checks routes, individually and for conflicts with each other
+// and with the gateway's own paths. It returns deep copies with their defaults
+// set. keys sign assertions; they may be nil.
+func CheckRoutes(routes []Route, own OwnPaths, keys Keys) ([]Route, fault.List) {
+	var wrong fault.List
+	routes = slices.Clone(routes)
+	asserts := slices.ContainsFunc(routes, func(r Route) bool { return r.Assertion != "" })
+	seen := map[string]string{} // keyed by the name as lenient servers read it
+	for i, r := range routes {
+		field := fmt.Sprintf("Routes[%d]", i)
+		filled, of := r.clone().check()
+		wrong.AddBelow(field, of)
+		if own.contain(r.Path, asserts) {
+			wrong.Add(field+".Path", "%q is an address of the gateway's own, for logins and published keys: no request would reach the route", r.Path)
+		}
+		loose := r.Host + loosen(r.Path)
+		if strings.HasSuffix(r.Path, "/") {
+			loose += "/"
+		}
+		switch other, twice := seen[loose]; {
+		case twice && other == r.name():
+			wrong.Add(field, "another route has the same host and path, %s", other)
+		case twice && foldCase(other) == foldCase(r.name()):
+			wrong.Add(field, "%s differs in capitals only from the route %s, which some servers do not see", r.name(), other)
+		case twice:
+			wrong.Add(field, "%s is for some servers the same as the route %s: they do not see dots at the end of a part, or convert characters to others, such as full-width ones", r.name(), other)
+		}
+		seen[loose] = r.name()
+		for j, o := range r.Origins {
+			if err := wsauth.CheckOrigin(o); err != nil {
+				wrong.Add(fmt.Sprintf("%s.Origins[%d]", field, j), "%w", err)
+			}
+		}
+		wrong.AddBelow(field, checkExtractors(r.Extractors))
+		wrong.AddBelow(field, r.checkAppParameters())
+		wrong.AddBelow(field, r.checkAnyOrigin())
+		wrong.AddBelow(field, r.checkCORS())
+		if r.Assertion != "" {
+			wrong.AddBelow(field, checkAsserting(keys))
+		}
+		routes[i] = filled
+	}
+	return routes, wrong
+}
+
+// clone returns a deep copy of r, so that Update recognizes what the caller
+// has changed in lists and maps.
+func (r Route) clone() Route {
+	r.Upstreams, r.Scopes, r.Extractors = slices.Clone(r.Upstreams), slices.Clone(r.Scopes), slices.Clone(r.Extractors)
+	r.AppParameters, r.Origins, r.Headers = slices.Clone(r.AppParameters), slices.Clone(r.Origins), maps.Clone(r.Headers)
+	r.Claims = maps.Clone(r.Claims)
+	for name, values := range r.Claims {
+		r.Claims[name] = slices.Clone(values)
+	}
+	if r.CORS != nil {
+		c := *r.CORS
+		c.Origins, c.Methods, c.Headers, c.Expose = slices.Clone(c.Origins), slices.Clone(c.Methods), slices.Clone(c.Headers), slices.Clone(c.Expose)
+		r.CORS = &c
+	}
+	return r
+}
+
+// checkAsserting returns a fault if a secret signs, so that upstreams could
+// not verify an assertion. package login reports a missing key.
+func checkAsserting(keys Keys) fault.List {
+	var wrong fault.List
+	if set, fixed := keys.(*token.KeySet); keys == nil || fixed && set == nil {
+		return nil
+	}
+	key, err := keys.SigningKey()
+	if err != nil {
+		return nil
+	}
+	if _, err := key.Public(); err != nil {
+		wrong.Add("Assertion", "the key that signs is a secret (%s), with which no upstream can verify without being able to make tokens itself: let a key pair sign, which \"wsauth keys generate --lead=0s\" makes, or leave the assertion out", key.Algorithm())
+	}
+	return wrong
+}
+
+// checkExtractors returns the faults that a guard would find in the extractors
+// of a route.
+func checkExtractors(extractors []wsauth.Extractor) fault.List {
+	var wrong fault.List
+	for i, l := range extractors {
+		field := fmt.Sprintf("Extractors[%d]", i)
+		if err := tryExtractors(l); err != nil {
+			wrong.Add(field, "%w", err)
+			continue
+		}
+		for _, other := range extractors[:i] {
+			if tryExtractors(other) == nil && tryExtractors(other, l) != nil {
+				wrong.Add(field, "it overlaps with another extractor, so every credential would be found twice; leave one out")
+				break
+			}
+		}
+	}
+	return wrong
+}
+
+// checkAppParameters checks the application's parameters, by themselves and
+// beside those of the extractors.
+func (r *Route) checkAppParameters() fault.List {
+	var wrong fault.List
+	if r.Public && len(r.AppParameters) > 0 {
+		wrong.Add("AppParameters", "a public route looks at no parameter; leave it out")
+	}
+	for i, name := range r.AppParameters {
+		c := wsauth.Config{Verifier: nobody{}, Tickets: memory.New(store.Limits{Revocations: 1}), Extractors: r.readExtractors(), AppParameters: []string{name}}
+		c.Extractors = slices.DeleteFunc(slices.Clone(c.Extractors), func(l wsauth.Extractor) bool { return tryExtractors(l) != nil })
+		if _, err := wsauth.New(c); err != nil {
+			_, text, _ := strings.Cut(err.Error(), "AppParameters[0]: ")
+			wrong.Add(fmt.Sprintf("AppParameters[%d]", i), "%s", text)
+		}
+		if slices.Contains(r.AppParameters[:i], name) {
+			wrong.Add(fmt.Sprintf("AppParameters[%d]", i), "%s is listed twice; leave one out", name)
+		}
+	}
+	return wrong
+}
+
+// checkAnyOrigin refuses AnyOrigin on a route that accepts cookies.
+func (r *Route) checkAnyOrigin() fault.List {
+	var wrong fault.List
+	if !r.AnyOrigin {
+		return nil
+	}
+	if len(r.Origins) > 0 {
+		wrong.Add("AnyOrigin", "any contradicts the origins that are named beside it: leave one of the two out")
+	}
+	isCookies := func(l wsauth.Extractor) bool {
+		_, ok := l.(wsauth.Cookies)
+		return ok
+	}
+	if !r.Public && slices.ContainsFunc(r.readExtractors(), isCookies) {
+		wrong.Add("AnyOrigin", "any: this route takes cookies, which a browser sends by itself, so any web site could open sockets as its visitors: name the origins, or leave the cookie out of the extractors")
+	}
+	return wrong
+}
+
+// readExtractors returns the extractors where the route looks for credentials.
+func (r *Route) readExtractors() []wsauth.Extractor {
+	if r.Extractors != nil {
+		return r.Extractors
+	}
+	return DefaultExtractors()
+}
+
+// DefaultExtractors returns the extractors of credentials of routes that do
+// not name any.
+func DefaultExtractors() []wsauth.Extractor {
+	return []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, wsauth.Cookies{}}
+}
+
+// TakesTickets reports whether clients can use tickets on the route.
+func (r *Route) TakesTickets() bool {
+	return !r.Public && slices.ContainsFunc(r.readExtractors(), isTicket)
+}
+
+// tryExtractors returns the error of a guard with these extractors, without
+// its prefix.
+func tryExtractors(extractors ...wsauth.Extractor) error {
+	_, err := wsauth.New(wsauth.Config{Verifier: nobody{}, Tickets: memory.New(store.Limits{Revocations: 1}), Extractors: extractors})
+	if err == nil {
+		return nil
+	}
+	text := strings.TrimPrefix(err.Error(), "wsauth: Config.Extractors[0]: ")
+	return errors.New(strings.ReplaceAll(text, "\n", "; "))
+}
+
+// nobody is a verifier that refuses every token. It serves to check a
+// configuration.
+type nobody struct{}
+
+// Verify returns [token.ErrMalformed].
+func (nobody) Verify(context.Context, string) (*token.Claims, error) {
+	return nil, &token.Error{Kind: token.ErrMalformed}
+}

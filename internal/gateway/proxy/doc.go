@@ -1,0 +1,23 @@
+// Package proxy serves the routes of the gateway: it chooses the route of a
+// request, guards it, and passes requests and sockets on to its upstreams. It
+// knows nothing of listeners, of logins and of the other endpoints of the
+// gateway. [New] is given what it needs of these.
+//
+// A request passes these steps, in the files that implement them:
+//
+//	match.go        chooses the gateway's own endpoints or a route (routes.go,
+//	                router.go), and says whether an event loop may serve it
+//	corsserve.go    applies the CORS policy (corspolicy.go)
+//	plainpath.go    refuses paths that servers could read differently,
+//	                unless all readings lead to the same route (readings.go)
+//	proxy.go        guards the route, by the rule in authorize.go
+//	credentials.go  removes the gateway's own credentials (owntokens.go)
+//	identity.go     writes the headers that name the user
+//	socket.go       admits a WebSocket, and ties client and upstream together
+//	opening.go      sends the upstream its handshake while the client waits
+//	                (hangup.go)
+//	introduce.go    does so if the token comes in the first message
+//	plain.go        passes on all other requests
+//
+// route.go, cors.go and checkroutes.go have the configuration.
+package proxy

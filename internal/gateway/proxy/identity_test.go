@@ -1,0 +1,108 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"wsauth/token"
+)
+
+// claimsWith are the claims of a token with these claims beside its own.
+func claimsWith(t *testing.T, subject string, extra map[string]any) *token.Claims {
+	t.Helper()
+	issuer := must(token.NewIssuer(token.IssuerConfig{Key: must(token.GenerateKey(token.HS256))}))
+	made, err := issuer.Access(subject, token.Options{SessionID: "s1", Claims: extra})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made.Claims
+}
+
+func TestIdentityHeaders(t *testing.T) {
+	claims := claimsWith(t, "ada", map[string]any{
+		"email": "ada@example.org", "level": 3, "paid": true, "roles": []string{"admin", "ops"},
+		"org": map[string]any{"name": "Analytical", "units": []string{"x"}}, "org.name": "whole", "name": "Zoë",
+	})
+	h := http.Header{}
+	teller := newIdentityHeaders(Route{Upstreams: []string{"http://x"}, Headers: map[string]string{
+		"x-user": "sub", "X-Sid": "sid", "X-Email": "email", "X-Level": "level", "X-Paid": "paid", "X-Roles": "roles",
+		"X-Org": "org.name", "X-Units": "org.units", "X-Absent": "none.such", "X-Name": "name",
+	}}, nil)
+	if err := teller.add(h, claims); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"X-User": "ada", "X-Sid": "s1", "X-Email": "ada@example.org", "X-Level": "3", "X-Paid": "true", "X-Roles": "admin,ops",
+		"X-Org": "whole", "X-Units": "x", "X-Absent": "", "X-Name": "Zoë",
+	} {
+		if got := h.Get(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	if h.Values("X-Absent") != nil {
+		t.Error("a claim that is absent has a header")
+	}
+	if err := teller.add(h, nil); err != nil {
+		t.Errorf("nobody: %v", err)
+	}
+}
+
+// TestR8_ClaimsThatNoHeaderCanCarry: they would arrive as something else.
+func TestR8_ClaimsThatNoHeaderCanCarry(t *testing.T) {
+	for name, value := range map[string]any{
+		"line break": "a\r\nX-Admin: 1", "newline": "a\nb", "control": "a\x00b", "tab": "a\tb", "space before": " admin", "space after": "admin ",
+		"comma in a list": []string{"a,b", "c"}, "object": map[string]any{"a": 1}, "null": nil, "list in a list": []any{[]any{"a"}},
+		"too long": strings.Repeat("x", 5000),
+	} {
+		claims := claimsWith(t, "ada", map[string]any{"x": value})
+		teller := newIdentityHeaders(Route{Upstreams: []string{"http://x"}, Headers: map[string]string{"X-X": "x"}}, nil)
+		h := http.Header{}
+		if err := teller.add(h, claims); err == nil {
+			t.Errorf("%s: told as %q", name, h.Get("X-X"))
+		}
+	}
+}
+
+func TestAssertion(t *testing.T) {
+	key := must(token.GenerateKey(token.ES256))
+	issuer := must(token.NewIssuer(token.IssuerConfig{Key: key, Issuer: "https://gw.example"}))
+	teller := newIdentityHeaders(Route{Upstreams: []string{"http://backend:1"}, Assertion: "x-wsauth-assertion"}, issuer)
+	h := http.Header{}
+	if err := teller.add(h, claimsWith(t, "ada", map[string]any{"email": "a@x", "scope": "read"})); err != nil {
+		t.Fatal(err)
+	}
+	verifier := must(token.NewVerifier(token.VerifierConfig{Keys: must(token.NewKeySet(key)), Issuer: "https://gw.example", Audience: []string{"http://backend:1"}}))
+	claims, err := verifier.Verify(t.Context(), h.Get("X-Wsauth-Assertion"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told struct {
+		Email string `json:"email"`
+		Scope string `json:"scope"`
+		Aud   string `json:"aud"` // one is no list
+	}
+	if err := claims.Decode(&told); err != nil {
+		t.Fatal(err)
+	}
+	if claims.Subject != "ada" || claims.SessionID != "s1" || told.Email != "a@x" || told.Scope != "read" || told.Aud != "http://backend:1" || claims.Type != token.TypeAssertion {
+		t.Errorf("%v %v", claims, told)
+	}
+	if life := claims.ExpiresAt.Sub(claims.IssuedAt); life != AssertionTTL {
+		t.Errorf("lives for %s", life)
+	}
+}
+
+// TestR9_Spellings: servers take all of these for one header.
+func TestR9_Spellings(t *testing.T) {
+	of := newRouteTable(&Routes{}, []*proxy{{route: Route{Path: "/", Headers: map[string]string{"X-User": "sub"}, Assertion: "X-Wsauth-Assertion"}}})
+	h := http.Header{}
+	for _, name := range []string{"X-User", "x-user", "X_User", "X_USER", "x-USER", "X.User", "X~User", "X-Wsauth_Assertion", "x_wsauth_assertion"} {
+		h[name] = []string{"mallory"}
+	}
+	h["X-Username"], h["X-Use"] = []string{"kept"}, []string{"kept"}
+	of.stripIdentity(h)
+	if len(h) != 2 {
+		t.Errorf("%v", h)
+	}
+}

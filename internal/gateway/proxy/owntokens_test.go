@@ -1,0 +1,91 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"wsauth/token"
+)
+
+// countedKeys counts how often they are asked for.
+type countedKeys struct {
+	Keys
+	asked int
+}
+
+func (k *countedKeys) KeySet(ctx context.Context, kid string) (*token.KeySet, error) {
+	k.asked++
+	return k.Keys.KeySet(ctx, kid)
+}
+
+// TestOwnTokensAreFoundCheaply: whatever a request holds, the keys are asked
+// for once, and where only signatures tell, few of them are verified.
+func TestOwnTokensAreFoundCheaply(t *testing.T) {
+	named := must(token.GenerateKey(token.HS256))
+	nameless := must(token.NewKey(token.HS256, []byte("01234567890123456789012345678901"), token.KeyOptions{}))
+	words := map[string]string{
+		"starts":  strings.Repeat("eyJ.eyJ. ", 3600),
+		"escaped": strings.Repeat("%20eyJ.eyJ. ", 2700),
+		"nested":  strings.Repeat("ZXlK ", 6500),
+		"members": strings.Repeat(unsignedJWT(`{"kid":"theirs"}`, `{}`)+" ", 600),
+		"tokens":  strings.Repeat(unsignedJWT(`{"alg":"HS256"}`, `{"sub":"ada"}`)+" ", 500),
+	}
+	for key, most := range map[*token.Key]int{named: 1, nameless: 1 + maxVerified} {
+		for name, words := range words {
+			for field, separator := range map[string]string{"X-Custom": " ", "Cookie": ";", "Sec-Websocket-Protocol": ","} {
+				keys := &countedKeys{Keys: must(token.NewKeySet(key))}
+				own := ownTokens{keys: keys, verifier: must(token.NewVerifier(token.VerifierConfig{Keys: keys}))}
+				r := &http.Request{URL: &url.URL{Path: "/x"}, Header: http.Header{field: {strings.ReplaceAll(words, " ", separator)}}}
+				own.strip(r)
+				if keys.asked > most {
+					t.Errorf("%s in %s: the keys were asked for %d times, want at most %d", name, field, keys.asked, most)
+				}
+				if got := r.Header.Get(field); key == named && got != strings.ReplaceAll(words, " ", separator) {
+					t.Errorf("%s in %s: of %d bytes %d are left", name, field, len(words), len(got))
+				}
+			}
+		}
+	}
+}
+
+// FuzzOwnTokens: a token of ours is gone from wherever it stood, and a request
+// without one stays as it was.
+func FuzzOwnTokens(f *testing.F) {
+	key := must(token.GenerateKey(token.HS256))
+	set := must(token.NewKeySet(key))
+	verifier := must(token.NewVerifier(token.VerifierConfig{Keys: set}))
+	own := ownTokens{keys: set, verifier: verifier}
+	raw := must(must(token.NewIssuer(token.IssuerConfig{Key: set})).Access("ada", token.Options{})).Raw
+	for _, s := range [][2]string{
+		{"", ""}, {"a=1&token=", "&b=2"}, {"token=%", "%20"}, {"eyJ", "eyJ"}, {"eyJhbGciOiJub25lIn0.e30.", ".eyJ"}, {"; a=", "; "}, {"bearer, ", ", chat"}, {"ZXlK", ""}, {"%4", "%"},
+		{strings.Repeat("eyJ", 20) + ".", ".."}, {"\xff", "\x80"}, {"wst_", "wst_"},
+	} {
+		f.Add(s[0], s[1])
+	}
+	f.Fuzz(func(t *testing.T, before, after string) {
+		make := func(inserted string) *http.Request {
+			s := before + inserted + after
+			r := &http.Request{URL: &url.URL{Path: "/x", RawQuery: s}, RequestURI: "/x?" + s, Header: http.Header{}}
+			for _, name := range []string{"Authorization", "Cookie", "Sec-Websocket-Protocol", "Referer"} {
+				r.Header[name] = []string{"a", s}
+			}
+			return r.WithContext(context.Background())
+		}
+		r := make(raw)
+		own.strip(r)
+		if all := fmt.Sprint(r.URL, r.RequestURI, r.Header); strings.Contains(all, raw) {
+			t.Errorf("%q, %q: %s is left", before, after, all)
+		}
+		if plain := before + after; !strings.Contains(plain, "eyJ") && !strings.Contains(plain, "ZXlK") && !strings.Contains(plain, "%") && !strings.Contains(plain, "wst_") {
+			r := make("")
+			own.strip(r)
+			if r.URL.RawQuery != plain || len(r.Header) != 4 || r.Header.Get("Cookie") != "a" || r.Header["Referer"][1] != plain {
+				t.Errorf("%q: changed to %v %v", plain, r.URL, r.Header)
+			}
+		}
+	})
+}

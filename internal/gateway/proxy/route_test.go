@@ -1,0 +1,58 @@
+package proxy
+
+import (
+	"strings"
+	"testing"
+
+	"wsauth"
+)
+
+func TestRouteFaults(t *testing.T) {
+	good := Route{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}}
+	for want, change := range map[string]func(*Route){
+		"Host:":              func(r *Route) { r.Host = "App.example" },
+		"ports are not":      func(r *Route) { r.Host = "app.example:80" },
+		"whole names":        func(r *Route) { r.Host = "*.a*.example" },
+		"Path:":              func(r *Route) { r.Path = "chat" },
+		"no plain path":      func(r *Route) { r.Path = "/a/../b" },
+		"Upstreams:":         func(r *Route) { r.Upstreams = nil },
+		"none of http":       func(r *Route) { r.Upstreams = []string{"127.0.0.1:9000"} },
+		"host and port":      func(r *Route) { r.Upstreams = []string{"http://127.0.0.1:9000/base"} },
+		"has no query":       func(r *Route) { r.Upstreams = []string{"http://127.0.0.1:9000?key=secret"} },
+		"whole path":         func(r *Route) { r.Upstreams = []string{"unix:app.sock"} },
+		"is listed twice":    func(r *Route) { r.Upstreams = append(r.Upstreams, r.Upstreams[0]) },
+		"Public:":            func(r *Route) { r.Public, r.Scopes = true, []string{"x"} },
+		"optional lets":      func(r *Route) { r.Requirement, r.Scopes = wsauth.Optional, []string{"x"} },
+		"none of the":        func(r *Route) { r.Requirement = 9 },
+		`Claims["role"]`:     func(r *Route) { r.Claims = map[string][]string{"role": nil} },
+		"do not tell it":     func(r *Route) { r.Headers = map[string]string{"X-User": "sub", "X_User": "sid"} },
+		"Assertion":          func(r *Route) { r.Headers, r.Assertion = map[string]string{"X-User": "sub"}, "X_USER" },
+		"name of a claim":    func(r *Route) { r.Headers = map[string]string{"X-User": ""} },
+		`["Cookie"]: cannot`: func(r *Route) { r.Headers = map[string]string{"Cookie": "sub"} },
+		`tion"]: cannot`:     func(r *Route) { r.Headers = map[string]string{"Authorization": "sub"} },
+		`Token"]: cannot`:    func(r *Route) { r.Headers = map[string]string{"X-CSRF-Token": "sub"} },
+		`["Sec-X"]: cannot`:  func(r *Route) { r.Headers = map[string]string{"Sec-X": "sub"} },
+		"Limits.Ping":        func(r *Route) { r.Limits.Ping = 1 },
+		"Limits.Idle":        func(r *Route) { r.Limits.Idle = 1 },
+		"Health.Path":        func(r *Route) { r.Health.Path = "x" },
+		"Health.Every":       func(r *Route) { r.Health.Every = 1 },
+		"Connect":            func(r *Route) { r.Connect = -1 },
+	} {
+		r := good
+		change(&r)
+		if _, err := r.withDefaults(); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+	if _, err := good.withDefaults(); err != nil {
+		t.Error(err)
+	}
+	for other, want := range map[string]string{"/Chat": "another route has the same host and path, /Chat", "/chat": "/chat differs in capitals only from the route /Chat"} {
+		first, second := good, good
+		first.Path, second.Path = "/Chat", other
+		_, wrong := CheckRoutes([]Route{first, second}, OwnPaths{}, nil)
+		if err := wrong.Join(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", other, err)
+		}
+	}
+}

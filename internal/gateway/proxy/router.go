@@ -1,0 +1,188 @@
+package proxy
+
+import (
+	"iter"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// A router finds the route of a request. It is immutable.
+type router struct {
+	exact    map[string]paths // by host
+	below    map[string]paths // by the host after the star: *.app.example is "app.example" here
+	anywhere paths
+	loose    *router // the same routes by their loosened paths, see loosen
+}
+
+// paths are the routes of one host, by path without the final slash: the route
+// "/chat/" has the key "/chat", and the route "/" the key "".
+type paths struct {
+	exact map[string]*proxy // routes without a final slash: "/chat" matches only itself
+	below map[string]*proxy // routes with one: "/chat/" matches everything below it
+	rules *rules            // of all routes of the host
+}
+
+// rules compares the rules of several routes.
+type rules struct {
+	first *Route // nil before the first add
+	mixed bool   // another route has other rules than first
+}
+
+func (u *rules) add(r *Route) {
+	if u.first == nil {
+		u.first = r
+	}
+	u.mixed = u.mixed || !u.first.hasRulesOf(r)
+}
+
+func newRouter(proxies []*proxy) *router {
+	t := newRouterBy(proxies, func(path string) string { return path })
+	t.loose = newRouterBy(proxies, loosen)
+	return t
+}
+
+// newRouterBy returns a router whose keys are the routes' paths as written
+// maps them.
+func newRouterBy(proxies []*proxy, written func(path string) string) *router {
+	t := &router{exact: map[string]paths{}, below: map[string]paths{}, anywhere: newPaths()}
+	for _, p := range proxies {
+		of := t.anywhere
+		if host, ok := strings.CutPrefix(p.route.Host, "*."); ok {
+			of = ofHost(t.below, host)
+		} else if host != "" {
+			of = ofHost(t.exact, host)
+		}
+		if path, ok := strings.CutSuffix(p.route.Path, "/"); ok {
+			of.below[written(path)] = p
+		} else {
+			of.exact[written(path)] = p
+		}
+		of.rules.add(&p.route)
+	}
+	return t
+}
+
+func newPaths() paths { return paths{map[string]*proxy{}, map[string]*proxy{}, new(rules)} }
+
+func ofHost(all map[string]paths, host string) paths {
+	if _, ok := all[host]; !ok {
+		all[host] = newPaths()
+	}
+	return all[host]
+}
+
+// find returns the proxy of a request whose path is plain, or nil if there is
+// none. The routes of the request's host come first, then those of wildcard
+// hosts, then those of every host.
+func (t *router) find(r *http.Request) *proxy { return t.lookUp(hostOf(r), r.URL.Path) }
+
+// lookUp returns the proxy of a path.
+func (t *router) lookUp(host, path string) *proxy {
+	bare, slash := strings.CutSuffix(path, "/")
+	return t.lookUpBare(host, bare, slash)
+}
+
+// lookUpBare returns the proxy of a path without its final slash. slash
+// reports whether there was one.
+func (t *router) lookUpBare(host, bare string, slash bool) *proxy {
+	for of := range t.of(host) {
+		if p := of.find(bare, slash); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// hasOneRule reports whether all routes that may serve host admit the same
+// clients.
+func (t *router) hasOneRule(host string) bool {
+	var all rules
+	mixed := false
+	for of := range t.of(host) {
+		if of.rules != nil && of.rules.first != nil {
+			all.add(of.rules.first)
+			mixed = mixed || of.rules.mixed
+		}
+	}
+	return !mixed && !all.mixed
+}
+
+// of yields the routes that may serve host, in order of precedence.
+func (t *router) of(host string) iter.Seq[paths] {
+	return func(yield func(paths) bool) {
+		if !yield(t.exact[host]) {
+			return
+		}
+		for name := host; ; {
+			_, rest, more := strings.Cut(name, ".")
+			if !more {
+				break
+			}
+			if !yield(t.below[rest]) {
+				return
+			}
+			name = rest
+		}
+		yield(t.anywhere)
+	}
+}
+
+func (of paths) find(bare string, slash bool) *proxy {
+	at := of.exact
+	if slash {
+		at = of.below
+	}
+	if p := at[bare]; p != nil {
+		return p
+	}
+	for end := strings.LastIndexByte(bare, '/'); end >= 0; end = strings.LastIndexByte(bare[:end], '/') {
+		if p := of.below[bare[:end]]; p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// bypassed returns the guarded route that a request would bypass if the
+// upstream of p, the route of its target, reads paths loosely (R13): ignoring
+// case, with or without a final slash, or up to an escaped "?" or "#". It
+// returns nil if there is none. A path that is spelled exactly like that of
+// its route is never ambiguous.
+func (t *router) bypassed(at target, p *proxy) *proxy {
+	if p.route.Path == at.path {
+		return nil
+	}
+	bare := loosen(at.path)
+	var found *proxy
+	for _, slash := range [...]bool{false, true} {
+		other := t.loose.lookUpBare(at.host, bare, slash)
+		if other == nil || other == p || other.route.Public {
+			continue
+		}
+		if found = other; isTwin(at.path, other.route.Path) {
+			break
+		}
+	}
+	return found
+}
+
+// isTwin reports whether two paths differ only in a final slash.
+func isTwin(a, b string) bool {
+	if len(a) < len(b) {
+		a, b = b, a
+	}
+	return len(a) == len(b)+1 && a[len(b)] == '/' && a[:len(b)] == b
+}
+
+// hostOf returns the host of r as routes name it: without a port, in lower
+// case, and without a final dot.
+func hostOf(r *http.Request) string {
+	host := r.Host
+	if strings.Contains(host, ":") { // without a colon, SplitHostPort would allocate an error
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+	}
+	return strings.TrimSuffix(strings.ToLower(host), ".")
+}

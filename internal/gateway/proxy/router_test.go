@@ -1,0 +1,119 @@
+package proxy
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"regexp"
+	"strings"
+	"testing"
+
+	"wsauth/internal/wstest"
+)
+
+func TestRouterFindsTheMostExactRoute(t *testing.T) {
+	var all []*proxy
+	for _, name := range []string{"/", "/chat", "/chat/", "/chat/admin/", "app.example/", "*.app.example/", "*.app.example/only/", "a.app.example/x"} {
+		i := strings.IndexByte(name, '/')
+		all = append(all, &proxy{route: Route{Host: name[:i], Path: name[i:]}})
+	}
+	router := newRouter(all)
+	for _, c := range []struct{ host, path, want string }{
+		{"other.example", "/", "/"},
+		{"other.example", "/chat", "/chat"},
+		{"other.example", "/chatter", "/"},
+		{"other.example", "/chat/", "/chat/"},
+		{"other.example", "/chat/x/y", "/chat/"},
+		{"other.example", "/chat/admin", "/chat/"},
+		{"other.example", "/chat/admin/", "/chat/admin/"},
+		{"app.example", "/chat", "app.example/"},
+		{"APP.Example:8443", "/chat", "app.example/"},
+		{"app.example.", "/chat", "app.example/"},
+		{"b.app.example", "/chat", "*.app.example/"},
+		{"c.b.app.example", "/only/y", "*.app.example/only/"},
+		{"a.app.example", "/x", "a.app.example/x"},
+		{"a.app.example", "/y", "*.app.example/"},
+		{"notapp.example", "/chat", "/chat"},
+		{"[::1]:80", "/chat", "/chat"},
+	} {
+		p := router.find(&http.Request{Host: c.host, URL: &url.URL{Path: c.path}})
+		if p == nil || p.route.name() != c.want {
+			t.Errorf("%s%s: %v, want %s", c.host, c.path, p, c.want)
+		}
+	}
+	if p := newRouter(all[1:3]).find(&http.Request{Host: "x", URL: &url.URL{Path: "/"}}); p != nil {
+		t.Errorf("/ is no route: %s", p.route.name())
+	}
+}
+
+// decodable is an escape, wherever it stands.
+var decodable = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+
+// hostilePaths returns paths that two servers may read in two ways.
+func hostilePaths(t testing.TB) (paths []string) {
+	t.Helper()
+	for _, v := range wstest.Vectors(t, "../../../attack/testdata/paths") {
+		paths = append(paths, v.Text)
+	}
+	return paths
+}
+
+func TestR13_AmbiguousPaths(t *testing.T) {
+	for _, p := range hostilePaths(t) {
+		u, err := url.ParseRequestURI(p)
+		if err == nil && isPlain(u.EscapedPath(), u.Path) {
+			t.Errorf("%s passes", p)
+		}
+	}
+	for _, p := range []string{"/", "/a", "/a/", "/a/b.c", "/a%20b", "/%61dmin", "/caf%C3%A9", "/café", "/a+b", "/100%25", "/100%25zz", "/%25", "/100%25/x", "/%25u", "/%25u00", "/%25%67", "/a%25g1", "/50%25-off", "/%25%20ab", "/q？a", "/１００％", "/a／b", "/a；b", "/a:b@c", "/...", "/a/.well-known/x", "/~x", "/a/...", "/a./b", "/a%20/b", "/a/%20", "/a…/b", "/cafe%CC%81", "/👩‍💻/x", "/文件；x"} {
+		u := must(url.ParseRequestURI(p))
+		if !isPlain(u.EscapedPath(), u.Path) {
+			t.Errorf("%s does not pass", p)
+		}
+	}
+}
+
+// FuzzIsPlain checks that a plain path has the same number of segments before
+// and after decoding, and that none leads to the parent. Decoding it again
+// changes nothing, so a chain of servers reads the same path as the gateway.
+func FuzzIsPlain(f *testing.F) {
+	for _, p := range append(hostilePaths(f), "/a/b", "/100%25") {
+		f.Add(p)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		u, err := url.ParseRequestURI(raw)
+		if err != nil || !isPlain(u.EscapedPath(), u.Path) {
+			return
+		}
+		once := u.Path
+		again := decodable.ReplaceAllStringFunc(once, func(escape string) string { return must(url.PathUnescape(escape)) })
+		if again != once {
+			t.Errorf("%q is %q, and then %q", raw, once, again)
+		}
+		for _, read := range []string{once, compatible(once)} {
+			if cleaned := path.Clean(read); cleaned != read && cleaned+"/" != read {
+				t.Errorf("%q leads to %q", raw, cleaned)
+			}
+		}
+		if strings.Count(once, "/") != strings.Count(u.EscapedPath(), "/") {
+			t.Errorf("%q has other parts as %q", raw, once)
+		}
+		if strings.ContainsAny(once, "\\;\x00\r\n") {
+			t.Errorf("%q holds what other servers cut at", raw)
+		}
+	})
+}
+
+// TestCheckHost checks which hosts a route may have.
+func TestCheckHost(t *testing.T) {
+	for _, bad := range []string{"256.1.1.1", "127.1", "0x7f.1", "*.127.0.0.1", "*.0.0.1", strings.Repeat("a", 64) + ".b", strings.Repeat("a.", 127) + "a"} {
+		if CheckHost(bad) == nil {
+			t.Errorf("%q is accepted as the host of a route", bad)
+		}
+	}
+	for _, good := range []string{"127.0.0.1", "a_b", "x-", "*.com", "1.example"} {
+		if err := CheckHost(good); err != nil {
+			t.Error(err)
+		}
+	}
+}

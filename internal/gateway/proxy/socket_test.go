@@ -1,0 +1,63 @@
+package proxy
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"wsauth"
+	"wsauth/internal/eventloop"
+	"wsauth/internal/gateway/telemetry"
+	"wsauth/internal/relay"
+	"wsauth/internal/upstream"
+	"wsauth/internal/wsconn"
+)
+
+// TestEndWhileTied checks that a socket that ends while it is tied to its
+// upstream is counted with the reason of its end.
+func TestEndWhileTied(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	guard := must(wsauth.New(wsauth.Config{Verifier: nobody{}, Logger: log}))
+	t.Cleanup(func() { _ = guard.Shutdown(t.Context()) })
+	carrier := relay.New(must(eventloop.New(eventloop.Options{Portable: true})))
+	t.Cleanup(carrier.Close)
+	recorder := telemetry.New(log, false)
+	rs := New(Config{Guard: guard, Carrier: carrier, Recorder: recorder, Logger: log})
+	t.Cleanup(rs.Close)
+	routes, wrong := CheckRoutes([]Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:1"}}}, OwnPaths{}, nil)
+	if err := wrong.Join(); err != nil {
+		t.Fatal(err)
+	}
+	if err := rs.Update(routes); err != nil {
+		t.Fatal(err)
+	}
+	p := rs.table.Load().byName["/"]
+	client, peer := net.Pipe()
+	defer peer.Close()
+	closed := make(chan struct{})
+	conn := wsconn.New(client, func() { close(closed) })
+	request := httptest.NewRequest(http.MethodGet, "/", nil)
+	record := recorder.Start(request, true)
+	record.SetRoute(p.label)
+	request = request.WithContext(telemetry.With(t.Context(), record))
+	socket, err := p.guard.Admit(request, wsauth.Optional, nil, conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Closed()
+	socket.End(wsauth.SessionEnded)
+	backend, other := net.Pipe()
+	defer other.Close()
+	o := &opening{proxy: p, w: wsconn.NewResponse(conn), r: request, socket: socket}
+	o.tie(&upstream.Socket{Conn: backend}, nil)
+	answer := httptest.NewRecorder()
+	recorder.Handler(telemetry.Health{}).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if want := `wsauth_sockets_ended_total{reason="session_ended",route="/"} 1`; !strings.Contains(answer.Body.String(), want) {
+		t.Errorf("the metrics lack %q", want)
+	}
+	peer.Close()
+	<-closed
+}
