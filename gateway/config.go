@@ -293,12 +293,16 @@ func (c *Config) fill() {
 	}
 }
 
-// The configuration of routes; see package proxy.
 type (
-	Route       = proxy.Route
+	// Route is the configuration of a route.
+	Route = proxy.Route
+	// RouteLimits are the limits of a route.
 	RouteLimits = proxy.RouteLimits
-	Health      = proxy.Health
-	CORS        = proxy.CORS
+	// Health is the configuration of a route's health checks.
+	Health = proxy.Health
+	// CORS names the origins whose pages may read the answers of a route.
+	CORS = proxy.CORS
+	// HeaderLists is the format of lists in identity headers.
 	HeaderLists = proxy.HeaderLists
 )
 

@@ -34,6 +34,7 @@ func (f *Fault) Unwrap() error { return f.Err }
 // A List is a list of faults.
 type List []*Fault
 
+// Add adds a fault of a field, whose text is formatted as by [fmt.Errorf].
 func (l *List) Add(field, format string, args ...any) {
 	*l = append(*l, &Fault{Field: field, Err: fmt.Errorf(format, args...)})
 }

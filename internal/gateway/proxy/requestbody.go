@@ -58,6 +58,7 @@ func (b *RequestBody) read(p []byte) (int, error) {
 	return n, err
 }
 
+// Close ends the body for its readers. The server closes the original.
 func (b *RequestBody) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

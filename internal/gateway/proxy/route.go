@@ -193,6 +193,7 @@ type Health struct {
 	Timeout time.Duration // of one check, from 100 ms to 24 h. Default: 2 s
 }
 
+// Defaults and limits of the settings of a route.
 const (
 	DefaultConnect    = 5 * time.Second
 	DefaultResponse   = 60 * time.Second
