@@ -33,11 +33,37 @@ func (s *Socket) keep(r *http.Request) {
 	if s.guard.config.Authorize == nil {
 		return
 	}
-	s.target, s.peer = unique.Make(target{r.Host, r.URL.Path}), r.RemoteAddr
-	if s.waits {
-		s.request = s.guard.stripped(s.Context(), r)
-		s.request.Body = http.NoBody
+	path := r.URL.Path
+	if s.waits || s.guard.stripsPath() {
+		stripped := s.guard.stripped(s.Context(), r)
+		path = stripped.URL.Path
+		if s.waits {
+			s.request = stripped
+			s.request.Body = http.NoBody
+		}
 	}
+	s.target, s.peer = unique.Make(target{r.Host, path}), r.RemoteAddr
+}
+
+// keepPlain is keep for a plain HTTP request, which may be held or followed.
+// stripped is the request that the handler gets.
+func (s *Socket) keepPlain(stripped *http.Request) {
+	if s.guard.config.Authorize != nil {
+		s.request = &http.Request{Method: stripped.Method, Host: stripped.Host, URL: &url.URL{Path: stripped.URL.Path}, RemoteAddr: stripped.RemoteAddr}
+	}
+}
+
+// stripsPath reports whether an extractor may remove a credential from the
+// path of a request.
+func (g *Guard) stripsPath() bool {
+	for _, e := range g.config.Extractors {
+		switch e.(type) {
+		case Header, Cookies, Query, Ticket, Subprotocol, FirstMessage:
+		default:
+			return true
+		}
+	}
+	return false
 }
 
 // authorize calls Config.Authorize with new claims.

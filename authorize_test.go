@@ -1,8 +1,10 @@
 package wsauth_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -43,4 +45,73 @@ func TestAuthorizeHeldRequest(t *testing.T) {
 		t.Error(err)
 	}
 	<-over
+}
+
+// TestAuthorizeGetsNoTokenOfThePath checks that the path of the request at a
+// renewal is the one that the handler gets, without a token.
+func TestAuthorizeGetsNoTokenOfThePath(t *testing.T) {
+	var paths []string
+	guard, issuer := newGuard(wsauth.Config{
+		Extractors: []wsauth.Extractor{wsauth.PathValue{Name: "token"}, wsauth.Header{}},
+		Authorize: func(r *http.Request, _ *token.Claims) error {
+			paths = append(paths, r.URL.Path)
+			return nil
+		},
+	})
+	session := token.Options{SessionID: "s1", TTL: time.Minute}
+	raw := mustIssue(issuer.Access("ada", session)).Raw
+	held, over := make(chan error), make(chan struct{})
+	mux := http.NewServeMux()
+	mux.Handle("/events/{token}", guard.Require(wsauth.Access)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		held <- wsauth.Hold(r.Context())
+		<-r.Context().Done()
+		close(over)
+	})))
+	go mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "http://app.example/events/"+raw, nil))
+	if err := <-held; err != nil {
+		t.Fatal(err)
+	}
+	admitted := make(chan string, 1)
+	mux.HandleFunc("/ws/{token}", func(_ http.ResponseWriter, r *http.Request) {
+		claims, err := guard.Check(r, wsauth.Access)
+		if err != nil {
+			t.Error(err)
+		}
+		if _, err = guard.Admit(r, wsauth.Access, claims, ignoredEnd{}); err != nil {
+			t.Error(err)
+		}
+		admitted <- r.URL.Path
+	})
+	mux.ServeHTTP(httptest.NewRecorder(), handshakeOf("/ws/"+raw))
+	<-admitted
+	paths = nil
+	session.TTL = time.Hour
+	if n, err := guard.Renew(t.Context(), mustIssue(issuer.Access("ada", session)).Raw); n != 2 || err != nil {
+		t.Errorf("%d renewed, %v", n, err)
+	}
+	slices.Sort(paths)
+	if !slices.Equal(paths, []string{"/events/-", "/ws/-"}) {
+		t.Errorf("%q", paths)
+	}
+	for socket := range guard.Sockets(wsauth.Filter{All: true}) {
+		socket.EndWith(nil)
+		if err := socket.Err(); !errors.Is(err, wsauth.SessionEnded) {
+			t.Error(err)
+		}
+	}
+	<-over
+}
+
+type ignoredEnd struct{}
+
+func (ignoredEnd) End(_ error, _ []byte, sent func()) { sent() }
+
+// handshakeOf returns a handshake for a path.
+func handshakeOf(path string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.Header.Set("Connection", "Upgrade")
+	r.Header.Set("Upgrade", "websocket")
+	r.Header.Set("Sec-WebSocket-Version", "13")
+	r.Header.Set("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")
+	return r
 }

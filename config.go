@@ -259,12 +259,12 @@ const defaultMaxTokenLife = 366 * 24 * time.Hour
 func (c Config) maxTokenLife() (time.Duration, error) {
 	bound := time.Duration(0)
 	if v, ok := c.Verifier.(interface{ MaxLifetime() time.Duration }); ok && !isNil(c.Verifier) {
-		bound = v.MaxLifetime()
+		bound = max(v.MaxLifetime(), 0) // a custom verifier may have none
 	}
 	switch {
 	case c.MaxTokenLife == 0:
 		return cmp.Or(bound, defaultMaxTokenLife), nil
-	case c.MaxTokenLife < max(bound, 0):
+	case c.MaxTokenLife < bound:
 		return 0, fmt.Errorf("wsauth: Config.MaxTokenLife: %v is less than the %v that Verifier accepts; a revoked token could become valid again", c.MaxTokenLife, bound)
 	}
 	return c.MaxTokenLife, nil

@@ -3,6 +3,7 @@ package wsauth
 import (
 	"errors"
 	"fmt"
+	"reflect"
 )
 
 // With returns a guard with another policy for the same sockets, limits and
@@ -10,13 +11,17 @@ import (
 // clients that they admit, or in the way they refuse. change receives a copy
 // of the configuration of g and modifies it. Revocations, Staleness and the
 // limits of open sockets are shared and cannot differ; HandshakesPerMinute is
-// counted separately.
+// counted separately. A revocation by either is kept for the longer
+// MaxTokenLife of the two.
 //
 // Both guards have the same sockets: each of them finds, renews and ends all
 // of them, and Shutdown of either shuts down both.
 func (g *Guard) With(change func(*Config)) (*Guard, error) {
 	c := g.config
 	change(&c)
+	if c.MaxTokenLife == g.config.MaxTokenLife && !same(c.Verifier, g.config.Verifier) {
+		c.MaxTokenLife = 0 // the default of the other verifier
+	}
 	shared := c.Limits
 	shared.HandshakesPerMinute = g.config.Limits.HandshakesPerMinute
 	if shared != g.config.Limits || c.Staleness != g.config.Staleness {
@@ -29,8 +34,15 @@ func (g *Guard) With(change func(*Config)) (*Guard, error) {
 	}
 	derived := *g
 	derived.config = c
+	g.maxLife.raise(c.MaxTokenLife)
 	derived.handshakes = c.Limits.newHandshakes()
 	derived.firstMessage = c.firstMessage()
 	derived.proxies, _ = c.proxies() // validated by withDefaults
 	return &derived, nil
+}
+
+// same reports whether two verifiers are equal, as far as they can be
+// compared.
+func same(a, b Verifier) bool {
+	return a != nil && b != nil && reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }

@@ -120,7 +120,7 @@ func ExampleGuard_Sockets() {
 	const size = 2
 	page := func(after uint64) (last uint64) {
 		var names []string
-		for socket := range guard.Sockets(wsauth.Filter{After: after}) {
+		for socket := range guard.Sockets(wsauth.Filter{All: true, After: after}) {
 			names, last = append(names, socket.Claims().Subject), socket.ID()
 			if len(names) == size {
 				break

@@ -195,7 +195,7 @@ func TestFollowCountsApart(t *testing.T) {
 			t.Errorf("%v, %+v", held.done(), g.Stats())
 		}
 		var numbers []uint64
-		for s := range g.Sockets(wsauth.Filter{}) {
+		for s := range g.Sockets(wsauth.Filter{All: true}) {
 			numbers = append(numbers, s.ID())
 		}
 		if len(numbers) != 6 {
@@ -226,7 +226,7 @@ func TestAllAcross(t *testing.T) {
 		synctest.Wait()
 		var last uint64
 		n := 0
-		for s := range g.Sockets(wsauth.Filter{}) {
+		for s := range g.Sockets(wsauth.Filter{All: true}) {
 			if s.ID() <= last {
 				t.Fatalf("%d after %d", s.ID(), last)
 			}

@@ -25,6 +25,7 @@ type Guard struct {
 	revocations *revindex.Index // nil without Config.Revocations
 	now         func() time.Time
 	pulse       *pulse
+	maxLife     *maxLife        // of the tokens of all guards made by With
 	held        func() bool     // g.Paused, made once
 	stop        func()          // stops what New started
 	stopped     <-chan struct{} // closed by stop; nil if New started nothing
@@ -50,12 +51,14 @@ func newGuard(c Config, now func() time.Time) (*Guard, error) {
 		proxies:        proxies,
 		now:            now,
 		pulse:          new(pulse),
+		maxLife:        new(maxLife),
 
 		sockets:  newRegistry(c.Limits),
 		requests: newRegistry(Limits{}),
 		stop:     func() {},
 	}
 	g.held = g.Paused
+	g.maxLife.raise(c.MaxTokenLife)
 	g.requests.order.numbers = &g.sockets.order.own
 	if c.Revocations != nil {
 		if err := g.follow(c.Revocations); err != nil {

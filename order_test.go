@@ -48,7 +48,7 @@ func (g *Guard) checkOrder(t *testing.T, random *rand.Rand, open []*Socket) {
 		i := random.IntN(len(open))
 		after, want = open[i].ID(), open[i+1:]
 	}
-	if got := slices.Collect(g.Sockets(Filter{After: after})); !slices.Equal(got, want) {
+	if got := slices.Collect(g.Sockets(Filter{All: true, After: after})); !slices.Equal(got, want) {
 		t.Fatalf("%d sockets after %d, want %d", len(got), after, len(want))
 	}
 }
@@ -71,7 +71,7 @@ func TestAllWhileSocketsComeAndGo(t *testing.T) {
 		}
 	}
 	var others []*Socket
-	for s := range g.Sockets(Filter{}) {
+	for s := range g.Sockets(Filter{All: true}) {
 		if !stay[s] {
 			others = append(others, s)
 		}
@@ -96,7 +96,7 @@ func TestAllWhileSocketsComeAndGo(t *testing.T) {
 	<-begun
 	for range 20 {
 		seen, last := map[*Socket]int{}, uint64(0)
-		for s := range g.Sockets(Filter{}) {
+		for s := range g.Sockets(Filter{All: true}) {
 			seen[s]++
 			if s.ID() <= last {
 				t.Fatalf("%d comes after %d", s.ID(), last)
@@ -113,7 +113,7 @@ func TestAllWhileSocketsComeAndGo(t *testing.T) {
 	}
 	close(stop)
 	churn.Wait()
-	for range g.Sockets(Filter{}) {
+	for range g.Sockets(Filter{All: true}) {
 		return // a walk may end early
 	}
 }
@@ -133,5 +133,21 @@ func BenchmarkPart(b *testing.B) {
 		if number = last; len(sockets) == 0 {
 			number = 0
 		}
+	}
+}
+
+// TestEmptyFilter checks that a filter without a name selects no socket: the
+// names often come from a token, which may lack the claim.
+func TestEmptyFilter(t *testing.T) {
+	g := &Guard{sockets: newRegistry(Limits{}), requests: newRegistry(Limits{})}
+	g.requests.order.numbers = &g.sockets.order.own
+	if _, err := g.sockets.admit(&Socket{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(slices.Collect(g.Sockets(Filter{}))) + len(slices.Collect(g.Sockets(Filter{After: 0, Session: ""}))); n != 0 {
+		t.Errorf("%d selected", n)
+	}
+	if n := len(slices.Collect(g.Sockets(Filter{All: true}))); n != 1 {
+		t.Errorf("%d of one selected", n)
 	}
 }

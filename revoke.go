@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"wsauth/internal/revindex"
@@ -83,7 +84,7 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 	revocations = slices.Clone(revocations)
 	for i := range revocations {
 		if revocations[i].Expires.IsZero() {
-			revocations[i].Expires = begun.Add(g.config.MaxTokenLife + maxLeeway)
+			revocations[i].Expires = begun.Add(g.maxLife.value() + maxLeeway)
 		}
 	}
 	concerned := map[*Socket]struct{}{}
@@ -106,6 +107,21 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 
 // maxLeeway is the greatest leeway of a verifier for exp.
 const maxLeeway = time.Minute
+
+// A maxLife is the longest Config.MaxTokenLife of the guards that share a log.
+type maxLife struct{ nanoseconds atomic.Int64 }
+
+func (m *maxLife) value() time.Duration { return time.Duration(m.nanoseconds.Load()) }
+
+// raise makes the value at least d.
+func (m *maxLife) raise(d time.Duration) {
+	for {
+		old := m.nanoseconds.Load()
+		if int64(d) <= old || m.nanoseconds.CompareAndSwap(old, int64(d)) {
+			return
+		}
+	}
+}
 
 func (g *Guard) addConcerned(concerned map[*Socket]struct{}, revocations []store.Revocation) {
 	for _, r := range revocations {

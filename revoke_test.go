@@ -35,6 +35,7 @@ func TestRevokeExpires(t *testing.T) {
 		"a bound":               {wsauth.Config{Verifier: boundVerifier(t, 2*day)}, 2 * day},
 		"a bound, longer":       {wsauth.Config{Verifier: boundVerifier(t, 2*day), MaxTokenLife: 3 * day}, 3 * day},
 		"the bound of several":  {wsauth.Config{Verifier: must(token.NewVerifiers(boundVerifier(t, 500*day)))}, 500 * day},
+		"no bound":              {wsauth.Config{Verifier: unbounded{fixedVerifier(time.Hour)}}, 366 * day},
 		"the default of tokens": {wsauth.Config{Verifier: boundVerifier(t, 0)}, 366 * day},
 	} {
 		for target, revoke := range revoke {
@@ -62,6 +63,11 @@ func TestRevokeExpires(t *testing.T) {
 		}
 	}
 }
+
+// An unbounded verifier says that it has no bound.
+type unbounded struct{ wsauth.Verifier }
+
+func (unbounded) MaxLifetime() time.Duration { return -1 }
 
 // boundVerifier returns a verifier that accepts tokens of at most this
 // lifetime, or of the default one.
@@ -95,4 +101,28 @@ func TestMaxTokenLifeBelowTheVerifier(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "Config.MaxTokenLife: 1h0m0s is less than the 2h0m0s") {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestRevokeByOneOfSeveralGuards checks that guards of one log keep
+// revocations for the longest life of a token that any of them accepts.
+func TestRevokeByOneOfSeveralGuards(t *testing.T) {
+	const day = 24 * time.Hour
+	synctest.Test(t, func(t *testing.T) {
+		log := memory.New(store.Limits{})
+		short := must(wsauth.New(wsauth.Config{Verifier: boundVerifier(t, time.Hour), Revocations: log}))
+		long := must(short.With(func(c *wsauth.Config) { c.Verifier = boundVerifier(t, 30*day) }))
+		same := must(long.With(func(*wsauth.Config) {}))
+		for _, g := range []*wsauth.Guard{short, long, same} {
+			if _, err := g.RevokeSession(t.Context(), "s1"); err != nil {
+				t.Fatal(err)
+			}
+			page := must(log.Read(t.Context(), store.Cursor{}))
+			if life := time.Until(page.Revocations[0].Expires); life != 30*day+time.Minute {
+				t.Errorf("kept for %v", life)
+			}
+		}
+		if err := short.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -53,9 +53,9 @@ func (g *Guard) Require(q Requirement) func(http.Handler) http.Handler {
 // credential.
 func (g *Guard) servePlain(w http.ResponseWriter, r *http.Request, q Requirement, claims *token.Claims, next http.Handler) {
 	s := g.newSocket(r, q, claims)
-	s.request = r
 	defer s.release()
 	r = g.stripped(s.context.get(context.WithValue(r.Context(), socketKey{}, s)), r)
+	s.keepPlain(r)
 	httpx.StripUpgrade(r.Header)
 	next.ServeHTTP(w, r)
 }

@@ -129,8 +129,11 @@ const (
 func (s *Socket) End(reason Reason) { s.EndWith(&EndError{Reason: reason}) }
 
 // EndWith is like [Socket.End], with a close code and a reason of the
-// application, or with a cause for the log.
+// application, or with a cause for the log. Nil is [SessionEnded].
 func (s *Socket) EndWith(e *EndError) {
+	if e == nil {
+		e = &EndError{Reason: SessionEnded}
+	}
 	e = e.withCode()
 	if !s.end.CompareAndSwap(nil, e) {
 		return

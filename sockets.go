@@ -8,10 +8,17 @@ import (
 	"wsauth/store"
 )
 
-// A Filter selects open sockets. The zero Filter selects all.
+// A Filter selects open sockets. The zero Filter selects none: a token without
+// the claim that an application filters by must not select the sockets of
+// everyone.
 type Filter struct {
+	// All selects all sockets, including those without a token. Token, Session
+	// and Subject have no effect then.
+	All bool
+
 	// Token, Session and Subject select the sockets whose current token has
-	// this jti, sid and sub. Empty: any, and none.
+	// this jti, sid and sub. An empty one places no condition, but at least
+	// one is needed.
 	Token   string
 	Session string
 	Subject string
@@ -26,17 +33,21 @@ type Filter struct {
 // open during the whole iteration is yielded once; one that opens or ends in
 // the meantime is yielded at most once.
 //
-// Sockets holds no lock while it yields. Without a name in f, it copies a few
+// Sockets holds no lock while it yields. With Filter.All, it copies a few
 // sockets at a time: iterating over a hundred thousand delays none of them.
 func (g *Guard) Sockets(f Filter) iter.Seq[*Socket] {
-	candidates := g.inOrder(f.After)
+	var candidates iter.Seq[*Socket]
 	switch {
+	case f.All:
+		candidates = g.inOrder(f.After)
 	case f.Token != "":
 		candidates = g.sorted(byToken, f.Token)
 	case f.Session != "":
 		candidates = g.sorted(bySession, f.Session)
 	case f.Subject != "":
 		candidates = g.sorted(bySubject, f.Subject)
+	default:
+		return func(func(*Socket) bool) {}
 	}
 	return func(yield func(*Socket) bool) {
 		for s := range candidates {
@@ -52,7 +63,7 @@ func (f Filter) selects(s *Socket) bool {
 	if s.ID() <= f.After {
 		return false
 	}
-	if f.Token == "" && f.Session == "" && f.Subject == "" {
+	if f.All {
 		return true
 	}
 	c := s.Claims()

@@ -89,7 +89,7 @@ routes:
 	until[bool](page, `heard.includes("two")`)
 
 	revoke := exec.Command(filepath.Join(scratch, "wsauth"), "revoke", "--user=ada", "--admin-socket", filepath.Join(dataOf(server), "admin.sock"))
-	if out, err := revoke.CombinedOutput(); err != nil || !strings.Contains(string(out), "one login and one open socket ended") {
+	if out, err := revoke.CombinedOutput(); err != nil || !strings.Contains(string(out), "one session and one open socket ended") {
 		t.Fatalf("%v: %s", err, out)
 	}
 	until[bool](page, `states.includes("loggedout")`)

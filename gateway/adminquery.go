@@ -80,5 +80,5 @@ func (a *admin) next(id uint64) string {
 // matching yields the open sockets that match q, in the order in which they
 // were opened, from the beginning of its page.
 func (a *admin) matching(q adminQuery) iter.Seq[*wsauth.Socket] {
-	return a.gateway.guard.Sockets(wsauth.Filter{Token: q.token, Session: q.session, Subject: q.user, After: q.after})
+	return a.gateway.guard.Sockets(wsauth.Filter{All: q.token == "" && q.session == "" && q.user == "", Token: q.token, Session: q.session, Subject: q.user, After: q.after})
 }

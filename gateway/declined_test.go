@@ -118,7 +118,7 @@ func (r *rig) outcomes() (n int) {
 // listed is how many sockets the gateway or its guard have.
 func (r *rig) listed() int {
 	n := r.g.routes.Connected()
-	for range r.g.guard.Sockets(wsauth.Filter{}) {
+	for range r.g.guard.Sockets(wsauth.Filter{All: true}) {
 		n++
 	}
 	return n

@@ -222,7 +222,7 @@ func unleash(t *testing.T, stopped bool) {
 				return
 			default:
 			}
-			for s := range r.g.guard.Sockets(wsauth.Filter{}) {
+			for s := range r.g.guard.Sockets(wsauth.Filter{All: true}) {
 				if rand.IntN(3) == 0 {
 					s.End(wsauth.SessionEnded)
 				}
