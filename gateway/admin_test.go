@@ -15,6 +15,8 @@ import (
 
 	"github.com/coder/websocket"
 
+	"wsauth/idp"
+	"wsauth/internal/idptest"
 	"wsauth/internal/privatesock"
 	"wsauth/store"
 	"wsauth/store/memory"
@@ -310,6 +312,29 @@ func TestAdminListsWhatHasNoSession(t *testing.T) {
 	}
 	if open := o.get("/v1/status")["open"].(map[string]any); open["sockets"] != float64(3) || open["users"] != float64(1) || open["sessions"] != float64(0) {
 		t.Errorf("%v", open)
+	}
+}
+
+// TestAdminListsBySubjectOfIssuer checks that user, beside a session or a
+// token, is the subject or the sub of the issuer.
+func TestAdminListsBySubjectOfIssuer(t *testing.T) {
+	p := idptest.New(t)
+	r := start(t, func(c *Config) {
+		c.Providers = []*idp.Provider{must(idp.New(idp.Config{
+			Preset: idp.Standard, Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp", Profile: &token.Profile{Subject: "name"},
+		}))}
+	})
+	o := r.operator()
+	r.echoes(accessToken(p, "248", "s", map[string]any{"name": "ada"}))
+	for query, want := range map[string]int{
+		"user=idp|ada": 1, "user=idp|248": 0,
+		"session=idp|s&user=idp|ada": 1, "session=idp|s&user=idp|248": 1, "session=idp|s&user=248": 0,
+		"token=idp|access-248&user=idp|ada": 1, "token=idp|access-248&user=idp|248": 1, "token=idp|access-248&user=ada": 0,
+		"token=idp|access-248&session=idp|s&user=idp|248": 1, "token=idp|access-248&session=x&user=idp|248": 0,
+	} {
+		if got := o.get("/v1/sockets?" + strings.ReplaceAll(query, "|", "%7C"))["sockets"].([]any); len(got) != want {
+			t.Errorf("%s: %d sockets, want %d", query, len(got), want)
+		}
 	}
 }
 

@@ -79,6 +79,21 @@ func (a *admin) next(id uint64) string {
 
 // matching yields the open sockets that match q, in the order in which they
 // were opened, from the beginning of its page.
+//
+// Without a session and a token, user is the Subject of the claims. With one
+// of them, it may also be their IssuerSubject.
 func (a *admin) matching(q adminQuery) iter.Seq[*wsauth.Socket] {
-	return a.gateway.guard.Sockets(wsauth.Filter{All: q.token == "" && q.session == "" && q.user == "", Token: q.token, Session: q.session, Subject: q.user, After: q.after})
+	guard := a.gateway.guard
+	f := wsauth.Filter{Token: q.token, Session: q.session, After: q.after}
+	if q.session == "" && q.token == "" {
+		f.All, f.Subject = q.user == "", q.user
+		return guard.Sockets(f)
+	}
+	return func(yield func(*wsauth.Socket) bool) {
+		for s := range guard.Sockets(f) {
+			if (q.user == "" || s.Claims().HasSubject(q.user)) && !yield(s) {
+				return
+			}
+		}
+	}
 }
