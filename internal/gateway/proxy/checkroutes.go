@@ -25,6 +25,7 @@ func CheckRoutes(routes []Route, own OwnPaths, keys Keys) ([]Route, fault.List) 
 	seen := map[string]string{} // keyed by the name as lenient servers read it
 	for i, r := range routes {
 		field := fmt.Sprintf("Routes[%d]", i)
+		r.Extractors = byValue(r.Extractors)
 		filled, of := r.clone().check()
 		wrong.AddBelow(field, of)
 		if own.contain(r.Path, asserts) {
@@ -75,6 +76,29 @@ func (r Route) clone() Route {
 		r.CORS = &c
 	}
 	return r
+}
+
+// byValue returns a copy of extractors in which those that a proxy finds by
+// their type are no pointers. A guard does the same.
+func byValue(extractors []wsauth.Extractor) []wsauth.Extractor {
+	extractors = slices.Clone(extractors)
+	for i, e := range extractors {
+		switch p := e.(type) {
+		case *wsauth.Cookies:
+			if p != nil {
+				extractors[i] = *p
+			}
+		case *wsauth.Ticket:
+			if p != nil {
+				extractors[i] = *p
+			}
+		case *wsauth.FirstMessage:
+			if p != nil {
+				extractors[i] = *p
+			}
+		}
+	}
+	return extractors
 }
 
 // checkAsserting returns a fault if a secret signs, so that upstreams could
