@@ -175,6 +175,21 @@ func TestCORSOfTheDemonstration(t *testing.T) {
 	}
 }
 
+// TestOriginsOfOwnPaths checks that the policy of the path decides whether a
+// page of another site may send requests to it: published documents are for
+// every page, and AuthCORS is only for the paths below AuthPrefix.
+func TestOriginsOfOwnPaths(t *testing.T) {
+	for _, cors := range []*CORS{nil, {Origins: []string{corsApp}}} {
+		r := start(t, func(c *Config) { c.AuthCORS = cors })
+		login := map[bool]int{true: 415, false: 403}[cors != nil]
+		for path, want := range map[string]int{jwksPath: 405, openidPath: 405, "/": 403, "/docs": 403, "/auth/login": login} {
+			if e := r.ask("POST", path, "Origin: "+corsApp, "Sec-Fetch-Site: cross-site"); e.StatusCode != want {
+				t.Errorf("CORS %t, %s: %d, want %d", cors != nil, path, e.StatusCode, want)
+			}
+		}
+	}
+}
+
 // TestCheckCORS: faults that depend on other fields, and how the fields of a
 // policy that was checked are completed.
 func TestCheckCORS(t *testing.T) {

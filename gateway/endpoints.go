@@ -31,7 +31,7 @@ type endpoint struct {
 func (g *Gateway) endpoints(c Config) ([]endpoint, error) {
 	keys := endpoint{http.MethodGet, jwksPath, http.HandlerFunc(g.jwks)}
 	if c.NoAuth {
-		return []endpoint{keys}, nil // upstreams verify assertions with them; see Gateway.isOwn
+		return []endpoint{keys}, nil // upstreams verify assertions with them; see proxy.OwnPaths
 	}
 	own := slices.Concat(g.loginEndpoints(c), []endpoint{
 		keys,

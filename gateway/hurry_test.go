@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,7 +30,8 @@ func (r *rig) hurries(match func(*http.Request) proxy.Match, request string) {
 		defer close(served)
 		h := r.g.front.NewHandshake(near, true)
 		h.Hurry()
-		r.g.finishHandshake(h, handshake, match(handshake))
+		defer h.Finish()
+		r.g.serve(h, handshake, h.Place(), match(handshake))
 	}()
 	select {
 	case <-served:
@@ -64,4 +67,23 @@ func TestHurriedWhileRoutesChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.hurries(func(*http.Request) proxy.Match { return before }, "GET /public/chat HTTP/1.1\r\n"+socketFields)
+}
+
+// TestHandshakePanics checks that a panic in any step of serving a handshake,
+// the look-up of its route included, ends only its connection.
+func TestHandshakePanics(t *testing.T) {
+	r := behind(t, newBackend(t))
+	r.awaitReady()
+	for _, idle := range []bool{false, true} {
+		near, far := net.Pipe()
+		r.g.serveHandshake(r.g.front.NewHandshake(near, idle), &http.Request{Host: "app.example"}) // without a URL
+		_ = far.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := far.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("idle %t: %v, want EOF", idle, err)
+		}
+		_ = far.Close()
+	}
+	if n := strings.Count(r.log.String(), "panic serving a handshake"); n != 2 {
+		t.Errorf("%d panics are logged, want 2", n)
+	}
 }

@@ -36,30 +36,39 @@ func (g *Gateway) serveRequest(w http.ResponseWriter, r *http.Request, place *co
 // [front.Config]. If the loop has little else to do and no step can block, it
 // serves the handshake itself.
 func (g *Gateway) serveHandshake(h *front.Handshake, r *http.Request) {
-	if !h.IsIdle() {
-		go func() { g.finishHandshake(h, r, g.routes.Match(r)) }()
-		return
+	if h.IsIdle() {
+		if m, ok := g.quickMatch(r); ok {
+			defer h.Finish()
+			h.Hurry()
+			g.serve(h, r, h.Place(), m)
+			return
+		}
 	}
-	m := g.routes.Match(r)
-	if !g.isQuick(r, m) {
-		go g.finishHandshake(h, r, m)
-		return
-	}
-	h.Hurry()
-	g.finishHandshake(h, r, m)
+	go func() {
+		defer h.Finish()
+		g.serve(h, r, h.Place(), g.routes.Match(r))
+	}()
 }
 
-// isQuick reports whether no step of serving a handshake can block: keys,
-// tickets and revocations need no other server, and the upstream is on this
-// machine. That holds for the routes of m only, so these must serve it.
-func (g *Gateway) isQuick(r *http.Request, m proxy.Match) bool {
-	return m.IsQuick(r) && !g.hasProviders && g.guard.Ready() == nil
-}
-
-// finishHandshake answers a handshake that an event loop has read.
-func (g *Gateway) finishHandshake(h *front.Handshake, r *http.Request, m proxy.Match) {
-	defer h.Finish()
-	g.serve(h, r, h.Place(), m)
+// quickMatch returns the match of a handshake if no step of serving it can
+// block: keys, tickets and revocations need no other server, and the upstream
+// is on this machine. That holds for the routes of the match only, so these
+// must serve the handshake.
+//
+// quickMatch returns false if it panics, so that the event loop goes on. The
+// goroutine that then serves the handshake panics in the same place, and
+// [front.Handshake.Finish] logs it.
+func (g *Gateway) quickMatch(r *http.Request) (m proxy.Match, ok bool) {
+	if g.hasProviders || g.guard.Ready() != nil {
+		return m, false
+	}
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	m = g.routes.Match(r)
+	return m, m.IsQuick(r)
 }
 
 // serve answers a request, whose client has been identified, by the routes of
@@ -84,7 +93,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, place *connlimit
 func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, place *connlimit.Place, m proxy.Match, x *telemetry.Record) {
 	defer x.HandlerReturned()
 	isHealth := telemetry.IsHealth(r.URL.Path) && !m.IsExact(r)
-	cors := g.routes.CORSOf(r, m, isHealth)
+	cors := g.routes.CORSOf(r, &m, isHealth)
 	bare := w
 	w = cors.Wrap(w, r)
 	if refuse := g.head.check(r); refuse != nil {
@@ -106,7 +115,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, place *connlimi
 	case g.demo != nil:
 		g.own.ServeHTTP(w, r)
 	default:
-		g.routes.Serve(w, r, m, g.own)
+		g.routes.Serve(w, r, &m, g.own)
 	}
 }
 

@@ -14,19 +14,19 @@ import (
 // early refusal. isHealth reports whether r is a health check. CORSOf records
 // the route of an OPTIONS request, which may be answered before the route
 // serves it.
-func (rs *Routes) CORSOf(r *http.Request, m Match, isHealth bool) *CORSPolicy {
-	path := r.URL.Path
+func (rs *Routes) CORSOf(r *http.Request, m *Match, isHealth bool) *CORSPolicy {
 	switch {
-	case m.Own && (path == rs.config.Own.Keys || slices.Contains(rs.config.Own.Published, path)):
-		return publishedCORS
 	case m.Own:
-		return rs.cors
-	case m.proxy == nil || isHealth:
+		return rs.ownCORS(r.URL.Path)
+	case !m.table.cors || isHealth:
 		return nil
 	}
-	p := m.proxy
-	if m.bypassed != nil {
-		p = m.bypassed // to whose path the request is redirected
+	p := m.serving(r)
+	if p == nil {
+		return nil
+	}
+	if other := m.guarding(r); other != nil {
+		p = other // to whose path the request is redirected
 	}
 	if p.cors != nil && r.Method == http.MethodOptions {
 		telemetry.From(r.Context()).SetRoute(p.label)
@@ -34,13 +34,27 @@ func (rs *Routes) CORSOf(r *http.Request, m Match, isHealth bool) *CORSPolicy {
 	return p.cors
 }
 
-// OwnCORS reports whether the page that sent r may read the answers of the
-// gateway's own endpoints, and send cookies to them.
+// ownCORS returns the policy of one of the gateway's own paths, or nil if it
+// has none.
+func (rs *Routes) ownCORS(path string) *CORSPolicy {
+	if path == rs.config.Own.Keys || slices.Contains(rs.config.Own.Published, path) {
+		return publishedCORS
+	}
+	return rs.cors
+}
+
+// OwnCORS reports whether the page that sent r may read the answer, and send
+// cookies, if the policy of one of the gateway's own paths says so. It reports
+// false for all other paths.
 func (rs *Routes) OwnCORS(r *http.Request) (allowed, credentials bool) {
-	if rs.cors == nil || rs.cors.allow(r.Header["Origin"]) == "" {
+	if !rs.table.Load().isOwn(r.URL.Path) {
 		return false, false
 	}
-	return true, rs.cors.credentials
+	p := rs.ownCORS(r.URL.Path)
+	if p == nil || p.allow(r.Header["Origin"]) == "" {
+		return false, false
+	}
+	return true, p.credentials
 }
 
 // publishedCORS allows pages of every origin to read the published keys, as

@@ -9,38 +9,62 @@ import (
 )
 
 // A Match is what the routes decide about a request: which of them serves it,
-// or whether the gateway answers it itself.
+// or whether the gateway answers it itself. It looks a route up when it is
+// first needed, in the routes that were current when the Match was made.
 type Match struct {
 	// Own reports whether the gateway answers the path itself, regardless of
 	// the routes.
 	Own bool
 
-	table    *routeTable
-	proxy    *proxy // of the path as written; nil if there is none
-	bypassed *proxy // see [router.bypassed]; nil if Own
+	table *routeTable
+
+	lookedUp bool
+	at       target // set with proxy
+	proxy    *proxy // see [Match.serving]
+
+	compared bool
+	bypassed *proxy // see [Match.guarding]
 }
 
 // Match returns the match of a request for the current routes.
 func (rs *Routes) Match(r *http.Request) Match {
-	m := Match{table: rs.table.Load()}
-	m.Own = m.table.isOwn(r.URL.Path)
-	at := targetOf(r)
-	m.proxy = m.table.router.lookUp(at.host, at.path)
-	if m.proxy != nil && !m.Own {
-		m.bypassed = m.table.router.bypassed(at, m.proxy)
+	t := rs.table.Load()
+	return Match{Own: t.isOwn(r.URL.Path), table: t}
+}
+
+// serving returns the proxy of the path as written, or nil if there is none.
+func (m *Match) serving(r *http.Request) *proxy {
+	if !m.lookedUp {
+		m.at = targetOf(r)
+		m.proxy = m.table.router.lookUp(m.at.host, m.at.path)
+		m.lookedUp = true
 	}
-	return m
+	return m.proxy
+}
+
+// guarding returns the proxy that r would bypass; see [router.bypassed].
+func (m *Match) guarding(r *http.Request) *proxy {
+	if p := m.serving(r); p != nil && !m.compared {
+		m.bypassed = m.table.router.bypassed(m.at, p)
+		m.compared = true
+	}
+	return m.bypassed
 }
 
 // IsExact reports whether a route has exactly the path of r.
-func (m Match) IsExact(r *http.Request) bool {
-	return m.proxy != nil && m.proxy.route.Path == r.URL.Path
+func (m *Match) IsExact(r *http.Request) bool {
+	p := m.serving(r)
+	return p != nil && p.route.Path == r.URL.Path
 }
 
 // IsQuick reports whether no step of serving a handshake by the route can
 // block, apart from those of the guard.
-func (m Match) IsQuick(r *http.Request) bool {
-	return !m.Own && m.proxy != nil && m.proxy.quick && (r.URL.RawQuery == "" || !m.proxy.takesTickets) && !needsReadings(r.URL)
+func (m *Match) IsQuick(r *http.Request) bool {
+	if m.Own || needsReadings(r.URL) {
+		return false
+	}
+	p := m.serving(r)
+	return p != nil && p.quick && (r.URL.RawQuery == "" || !p.takesTickets)
 }
 
 var (
@@ -51,7 +75,7 @@ var (
 
 // Serve serves a request by the route of m. It calls own for the gateway's own
 // paths.
-func (rs *Routes) Serve(w http.ResponseWriter, r *http.Request, m Match, own http.Handler) {
+func (rs *Routes) Serve(w http.ResponseWriter, r *http.Request, m *Match, own http.Handler) {
 	ways, ok := readPath(r)
 	if !ok {
 		ambiguous(w, r)
@@ -71,17 +95,20 @@ func (rs *Routes) Serve(w http.ResponseWriter, r *http.Request, m Match, own htt
 		loopDetected(w, r)
 		return
 	}
-	if ways != nil && (m.proxy == nil || !m.table.takes(hostOf(r), m.proxy, ways)) {
+	p := m.serving(r)
+	if ways != nil && (p == nil || !m.table.takes(m.at.host, p, ways)) {
 		rs.refuseReadings(w, r, m)
 		return
 	}
-	switch {
-	case m.proxy == nil:
+	if p == nil {
 		nothingHere(w, r)
-	case m.bypassed == nil:
-		m.proxy.ServeHTTP(w, r)
-	case isTwin(r.URL.Path, m.bypassed.route.Path) && r.URL.RawPath == "" && !asksForUpgrade(r):
-		m.bypassed.redirect(w, r)
+		return
+	}
+	switch other := m.guarding(r); {
+	case other == nil:
+		p.ServeHTTP(w, r)
+	case isTwin(r.URL.Path, other.route.Path) && r.URL.RawPath == "" && !asksForUpgrade(r):
+		other.redirect(w, r)
 	default:
 		ambiguous(w, r)
 	}

@@ -6,7 +6,7 @@ import (
 	"wsauth"
 )
 
-// isQuickRoute reports whether the route allows [match.isQuick], whatever the
+// isQuickRoute reports whether the route allows [Match.IsQuick], whatever the
 // request is. With some keys, signing an assertion takes a millisecond, and a
 // refresh token has to be looked up in the store.
 func (p *proxy) isQuickRoute(extractors []wsauth.Extractor) bool {
@@ -18,7 +18,7 @@ func (p *proxy) isQuickRoute(extractors []wsauth.Extractor) bool {
 // types.
 func takesLong(l wsauth.Extractor) bool {
 	switch l.(type) {
-	// A ticket is in the query, which match.isQuick checks.
+	// A ticket is in the query, which [Match.IsQuick] checks.
 	case wsauth.Header, wsauth.Query, wsauth.Subprotocol, wsauth.Cookies, wsauth.Ticket:
 		return false
 	}

@@ -189,9 +189,9 @@ var looseHere = telemetry.Problem(http.StatusBadRequest, "invalid_request", "The
 
 // refuseReadings refuses a request whose path has readings that its route does
 // not take.
-func (rs *Routes) refuseReadings(w http.ResponseWriter, r *http.Request, m Match) {
-	p := m.proxy
-	if p == nil || p.route.LenientPaths || m.table.router.hasOneRule(hostOf(r)) {
+func (rs *Routes) refuseReadings(w http.ResponseWriter, r *http.Request, m *Match) {
+	p := m.serving(r)
+	if p == nil || p.route.LenientPaths || m.table.router.hasOneRule(m.at.host) {
 		ambiguous(w, r) // one of the readings belongs to another route
 		return
 	}

@@ -9,9 +9,9 @@ import (
 
 // A router finds the route of a request. It is immutable.
 type router struct {
-	exact    map[string]paths // by host
-	below    map[string]paths // by the host after the star: *.app.example is "app.example" here
-	anywhere paths
+	exact    map[string]*paths // by host
+	below    map[string]*paths // by the host after the star: *.app.example is "app.example" here
+	anywhere *paths
 	loose    *router // the same routes by their loosened paths, see loosen
 }
 
@@ -20,7 +20,9 @@ type router struct {
 type paths struct {
 	exact map[string]*proxy // routes without a final slash: "/chat" matches only itself
 	below map[string]*proxy // routes with one: "/chat/" matches everything below it
-	rules *rules            // of all routes of the host
+	rules rules             // of all routes of the host
+
+	longest int // length of the longest key of below
 }
 
 // rules compares the rules of several routes.
@@ -45,7 +47,7 @@ func newRouter(proxies []*proxy) *router {
 // newRouterBy returns a router whose keys are the routes' paths as written
 // maps them.
 func newRouterBy(proxies []*proxy, written func(path string) string) *router {
-	t := &router{exact: map[string]paths{}, below: map[string]paths{}, anywhere: newPaths()}
+	t := &router{exact: map[string]*paths{}, below: map[string]*paths{}, anywhere: newPaths()}
 	for _, p := range proxies {
 		of := t.anywhere
 		if host, ok := strings.CutPrefix(p.route.Host, "*."); ok {
@@ -54,7 +56,9 @@ func newRouterBy(proxies []*proxy, written func(path string) string) *router {
 			of = ofHost(t.exact, host)
 		}
 		if path, ok := strings.CutSuffix(p.route.Path, "/"); ok {
-			of.below[written(path)] = p
+			key := written(path)
+			of.below[key] = p
+			of.longest = max(of.longest, len(key))
 		} else {
 			of.exact[written(path)] = p
 		}
@@ -63,21 +67,18 @@ func newRouterBy(proxies []*proxy, written func(path string) string) *router {
 	return t
 }
 
-func newPaths() paths { return paths{map[string]*proxy{}, map[string]*proxy{}, new(rules)} }
+func newPaths() *paths { return &paths{exact: map[string]*proxy{}, below: map[string]*proxy{}} }
 
-func ofHost(all map[string]paths, host string) paths {
+func ofHost(all map[string]*paths, host string) *paths {
 	if _, ok := all[host]; !ok {
 		all[host] = newPaths()
 	}
 	return all[host]
 }
 
-// find returns the proxy of a request whose path is plain, or nil if there is
-// none. The routes of the request's host come first, then those of wildcard
-// hosts, then those of every host.
-func (t *router) find(r *http.Request) *proxy { return t.lookUp(hostOf(r), r.URL.Path) }
-
-// lookUp returns the proxy of a path.
+// lookUp returns the proxy of a plain path, or nil if there is none. The
+// routes of the host come first, then those of wildcard hosts, then those of
+// every host.
 func (t *router) lookUp(host, path string) *proxy {
 	bare, slash := strings.CutSuffix(path, "/")
 	return t.lookUpBare(host, bare, slash)
@@ -100,7 +101,7 @@ func (t *router) hasOneRule(host string) bool {
 	var all rules
 	mixed := false
 	for of := range t.of(host) {
-		if of.rules != nil && of.rules.first != nil {
+		if of.rules.first != nil {
 			all.add(of.rules.first)
 			mixed = mixed || of.rules.mixed
 		}
@@ -108,27 +109,35 @@ func (t *router) hasOneRule(host string) bool {
 	return !mixed && !all.mixed
 }
 
-// of yields the routes that may serve host, in order of precedence.
-func (t *router) of(host string) iter.Seq[paths] {
-	return func(yield func(paths) bool) {
-		if !yield(t.exact[host]) {
+// maxHost is the maximum length of the name of a host (RFC 1035 section
+// 2.3.4), without a final dot.
+const maxHost = 253
+
+// of yields the routes that may serve host, in order of precedence. A client
+// chooses the host, so no more steps are made than the configured hosts need:
+// a host that is too long for a name matches none of them.
+func (t *router) of(host string) iter.Seq[*paths] {
+	return func(yield func(*paths) bool) {
+		if len(host) > maxHost {
+			yield(t.anywhere)
 			return
 		}
-		for name := host; ; {
-			_, rest, more := strings.Cut(name, ".")
-			if !more {
+		if of := t.exact[host]; of != nil && !yield(of) {
+			return
+		}
+		for name, more := host, len(t.below) > 0; more; {
+			if _, name, more = strings.Cut(name, "."); !more {
 				break
 			}
-			if !yield(t.below[rest]) {
+			if of := t.below[name]; of != nil && !yield(of) {
 				return
 			}
-			name = rest
 		}
 		yield(t.anywhere)
 	}
 }
 
-func (of paths) find(bare string, slash bool) *proxy {
+func (of *paths) find(bare string, slash bool) *proxy {
 	at := of.exact
 	if slash {
 		at = of.below
@@ -136,6 +145,7 @@ func (of paths) find(bare string, slash bool) *proxy {
 	if p := at[bare]; p != nil {
 		return p
 	}
+	bare = of.reach(bare)
 	for end := strings.LastIndexByte(bare, '/'); end >= 0; end = strings.LastIndexByte(bare[:end], '/') {
 		if p := of.below[bare[:end]]; p != nil {
 			return p
@@ -143,6 +153,11 @@ func (of paths) find(bare string, slash bool) *proxy {
 	}
 	return nil
 }
+
+// reach returns the beginning of a path in which the paths of all routes end
+// that match everything below theirs. It bounds the steps of find: a client
+// may send thousands of slashes.
+func (of *paths) reach(bare string) string { return bare[:min(len(bare), of.longest+1)] }
 
 // bypassed returns the guarded route that a request would bypass if the
 // upstream of p, the route of its target, reads paths loosely (R13): ignoring

@@ -11,6 +11,10 @@ import (
 	"wsauth/internal/wstest"
 )
 
+// find returns the proxy of a request whose path is plain, or nil if there is
+// none.
+func (t *router) find(r *http.Request) *proxy { return t.lookUp(hostOf(r), r.URL.Path) }
+
 func TestRouterFindsTheMostExactRoute(t *testing.T) {
 	var all []*proxy
 	for _, name := range []string{"/", "/chat", "/chat/", "/chat/admin/", "app.example/", "*.app.example/", "*.app.example/only/", "a.app.example/x"} {
@@ -43,6 +47,66 @@ func TestRouterFindsTheMostExactRoute(t *testing.T) {
 	}
 	if p := newRouter(all[1:3]).find(&http.Request{Host: "x", URL: &url.URL{Path: "/"}}); p != nil {
 		t.Errorf("/ is no route: %s", p.route.name())
+	}
+}
+
+// TestLookUpIsBounded checks that a request cannot choose how many steps its
+// look-up takes: the routes bound both the hosts and the paths that are tried.
+func TestLookUpIsBounded(t *testing.T) {
+	var all []*proxy
+	for _, host := range []string{"", "*.app.example", "*.a"} {
+		all = append(all, &proxy{route: Route{Host: host, Path: "/"}}, &proxy{route: Route{Host: host, Path: "/a/b/"}})
+	}
+	router := newRouter(all)
+	const suffix = ".app.example"
+	fitting := strings.Repeat("a", maxHost-len(suffix)) + suffix
+	deep := strings.Repeat("/a", 4<<10)
+	for host, want := range map[string]struct {
+		levels int
+		found  string
+	}{
+		"other.example":                    {1, "/"},
+		"x" + suffix:                       {2, "*.app.example/"},
+		"a.a.a":                            {2, "*.a/"},
+		strings.Repeat("a.", 126) + "a":    {2, "*.a/"},
+		strings.Repeat("a.", 16<<10) + "a": {1, "/"},
+		fitting:                            {2, "*.app.example/"},
+		fitting + ".:8443":                 {2, "*.app.example/"},
+		"a" + fitting:                      {1, "/"},
+	} {
+		r := &http.Request{Host: host, URL: &url.URL{Path: deep}}
+		levels := 0
+		for of := range router.of(hostOf(r)) {
+			levels++
+			if n := strings.Count(of.reach(deep), "/"); n > 3 {
+				t.Errorf("%.40s: %d paths are tried", host, n)
+			}
+		}
+		if p := router.find(r); levels != want.levels || p == nil || p.route.name() != want.found {
+			t.Errorf("%.40s (%d bytes): %d levels, want %d; %v, want %s", host, len(host), levels, want.levels, p, want.found)
+		}
+	}
+	if p := router.find(&http.Request{Host: "x", URL: &url.URL{Path: "/a/b" + deep}}); p.route.name() != "/a/b/" {
+		t.Errorf("a deep path is of %s", p.route.name())
+	}
+}
+
+// TestMatchIsLazy checks that a match does not look for a bypassed route, nor
+// for a policy of CORS, before it is needed.
+func TestMatchIsLazy(t *testing.T) {
+	p := &proxy{route: Route{Path: "/"}}
+	rs := new(Routes)
+	rs.table.Store(newRouteTable(rs, []*proxy{p}))
+	r := &http.Request{Host: "x", URL: &url.URL{Path: "/a"}}
+	m := rs.Match(r)
+	if rs.CORSOf(r, &m, false) != nil || m.lookedUp {
+		t.Error("without a policy, the route is looked up for it")
+	}
+	if m.IsQuick(r) || !m.lookedUp || m.compared {
+		t.Errorf("IsQuick: looked up %t, compared %t", m.lookedUp, m.compared)
+	}
+	if m.guarding(r) != nil || !m.compared {
+		t.Error("the bypassed route is not looked up")
 	}
 }
 

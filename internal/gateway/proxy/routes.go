@@ -289,12 +289,14 @@ type routeTable struct {
 	byName     map[string]*proxy
 	identities map[string]bool // folded names of the identity headers
 	asserts    bool            // a route has an assertion
+	cors       bool            // a route has a policy of CORS
 }
 
 func newRouteTable(rs *Routes, proxies []*proxy) *routeTable {
 	t := &routeTable{own: &rs.config.Own, router: newRouter(proxies), byName: map[string]*proxy{}, identities: map[string]bool{}}
 	for _, p := range proxies {
 		t.byName[p.route.name()] = p
+		t.cors = t.cors || p.cors != nil
 		for name := range p.route.Headers {
 			t.identities[fold(name)] = true
 		}
