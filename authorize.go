@@ -45,8 +45,9 @@ func (s *Socket) keep(r *http.Request) {
 	s.target, s.peer = unique.Make(target{r.Host, path}), r.RemoteAddr
 }
 
-// keepPlain is keep for a plain HTTP request, which may be held or followed.
-// stripped is the request that the handler gets.
+// keepPlain records what Config.Authorize needs of a plain HTTP request, since
+// a renewal calls it again if the response is held open. It copies stripped,
+// which the handler may change.
 func (s *Socket) keepPlain(stripped *http.Request) {
 	if s.guard.config.Authorize != nil {
 		s.request = &http.Request{Method: stripped.Method, Host: stripped.Host, URL: &url.URL{Path: stripped.URL.Path}, RemoteAddr: stripped.RemoteAddr}

@@ -47,8 +47,8 @@ func TestAuthorizeHeldRequest(t *testing.T) {
 	<-over
 }
 
-// TestAuthorizeGetsNoTokenOfThePath checks that the path of the request at a
-// renewal is the one that the handler gets, without a token.
+// TestAuthorizeGetsNoTokenOfThePath checks that a renewal calls Authorize with
+// the stripped path, so that the rule sees no token in it.
 func TestAuthorizeGetsNoTokenOfThePath(t *testing.T) {
 	var paths []string
 	guard, issuer := newGuard(wsauth.Config{

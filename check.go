@@ -46,7 +46,7 @@ func (g *Guard) Check(r *http.Request, q Requirement) (*token.Claims, error) {
 		}
 	case q == Optional:
 	case upgrade && g.firstMessage != nil:
-		return nil, nil // authorize is called once the claims are known
+		return nil, nil // Config.Authorize follows the first message
 	default:
 		return nil, g.missing(r, q)
 	}
@@ -83,7 +83,7 @@ func (g *Guard) authenticate(r *http.Request, upgrade bool, c Credential, q Requ
 	return claims, nil
 }
 
-// errNoCredential is the cause of the refusal of a request without credential.
+// errNoCredential tells the log that a request had no credential.
 var errNoCredential = errors.New("no credential")
 
 // missing returns the refusal of a request that needs a credential and has

@@ -117,19 +117,18 @@ type Config struct {
 	// nothing can be revoked.
 	Revocations store.Revocations
 
-	// MaxTokenLife is the longest life of a token that Verifier accepts, from
-	// its issue to its expiry. Revocations are kept that long, so that no
-	// revoked token becomes valid again. A value below the bound of Verifier
-	// is an error. Default: the bound of Verifier if it is one of package
-	// token ([token.VerifierConfig.MaxLifetime]), and otherwise 366 days,
-	// which is also the default of that bound. Revocations that are kept too
-	// long take memory; those that are dropped too early are a security hole.
+	// MaxTokenLife is the longest lifetime of a token that Verifier accepts,
+	// from its issue to its expiry. The guard keeps revocations that long, so
+	// that no revoked token becomes valid again. A longer value costs memory;
+	// New refuses a value below the limit of Verifier. Default: the limit of a
+	// verifier of package token ([token.VerifierConfig.MaxLifetime]); 366 days
+	// for any other.
 	MaxTokenLife time.Duration
 
 	// Staleness is how long the guard relies on its copy of Revocations if the
-	// store does not answer. After that, new requests are refused and open
-	// sockets are ended with StoreUnavailable, since they may have been
-	// revoked. At least 3 s. Default: 10 s.
+	// store does not answer. After that, the guard refuses new requests and
+	// ends open sockets with StoreUnavailable, because it no longer learns of
+	// revocations. At least 3 s. Default: 10 s.
 	Staleness time.Duration
 
 	// Denylist is a denylist of the application: it reports whether a valid
