@@ -131,11 +131,10 @@ type Config struct {
 	// revocations. At least 3 s. Default: 10 s.
 	Staleness time.Duration
 
-	// Denylist is a denylist of the application: it reports whether a valid
-	// token is revoked. It is called for every valid token, after Revocations,
-	// but does not affect sockets that are open or just being opened. An error
-	// refuses the request with 503, since a store that does not answer has not
-	// said "not revoked". Default: no token is revoked.
+	// Denylist reports whether the application has revoked a valid token. The
+	// guard calls it for every request, handshake and renewal, after
+	// Revocations. It does not end open sockets. The guard refuses the request
+	// with 503 if Denylist returns an error. Default: none.
 	Denylist func(ctx context.Context, claims *token.Claims) (bool, error)
 
 	// Tickets stores the tickets of [Guard.IssueTicket]. Required by the
@@ -251,7 +250,7 @@ func (c Config) withDefaults() (Config, error) {
 
 const minStaleness = 3 * time.Second
 
-// defaultMaxTokenLife is also the default of token.VerifierConfig.MaxLifetime.
+// defaultMaxTokenLife equals the default of token.VerifierConfig.MaxLifetime.
 const defaultMaxTokenLife = 366 * 24 * time.Hour
 
 // maxTokenLife returns MaxTokenLife, or its default.

@@ -82,8 +82,8 @@ func (c *socketContext) end(cause error) {
 	}
 }
 
-// values is a context with the values of a socket's request, but without its
-// deadline and cancellation.
+// values implements [context.Context] with the values of a socket's request,
+// without its deadline and cancellation.
 type values Socket
 
 // Deadline implements [context.Context].

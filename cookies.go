@@ -100,8 +100,8 @@ func (s CookieSpec) withDefaults(name, csrfName string) CookieSpec {
 	}
 }
 
-// maxCookie is the maximum length of a cookie's name and value together:
-// browsers silently drop longer ones (RFC 6265bis section 5.6).
+// maxCookie limits the length of a cookie's name and value together. Browsers
+// silently drop longer ones (RFC 6265bis section 5.6).
 const maxCookie = 4096
 
 func (c Cookies) validate() error {

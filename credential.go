@@ -38,9 +38,9 @@ type Extractor interface {
 	Strip(r *http.Request)
 }
 
-// extract returns the one credential of r. More than one is refused, even if
-// they are equal (RFC 6750 section 2): two parts of a system that use
-// different ones could see different users. The exception is a ticket together
+// extract returns the one credential of r. It refuses several, even equal ones
+// (RFC 6750 section 2): two parts of a system that use different ones could
+// see different users. The exception is a ticket together
 // with a credential that browsers send by themselves: the page has chosen the
 // ticket, and cannot withhold its cookies.
 func (g *Guard) extract(r *http.Request, q Requirement) (Credential, error) {
