@@ -160,7 +160,7 @@ func TestGoCommandsInPages(t *testing.T) {
 		figures[figure[1]] = true
 	}
 	found := 0
-	for _, page := range append(pages(t), "bench/main.go", "Dockerfile") {
+	for _, page := range append(pages(t), "bench/main.go", "deploy/Dockerfile") {
 		for _, c := range command.FindAllStringSubmatch(strings.ReplaceAll(readDoc(t, page), "//\t", ""), -1) {
 			words := strings.Fields(c[3])
 			for i, word := range words {

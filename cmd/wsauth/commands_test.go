@@ -160,7 +160,7 @@ func TestShownCommandsParse(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"README.md", "docs/admin.md", "docs/keys.md", "docs/connect.md", "docs/configuration.md", "docs/operations.md",
-		"docs/identity-providers.md", "cmd/wsauth/connect.go", "internal/gateway/proxy/checkroutes.go", "internal/config/example.yaml", "dist/systemd/wsauth.service"} {
+		"docs/identity-providers.md", "cmd/wsauth/connect.go", "internal/gateway/proxy/checkroutes.go", "internal/config/example.yaml", "deploy/systemd/wsauth.service"} {
 		if seen[name] == 0 {
 			t.Errorf("no command found in %s", name)
 		}
@@ -209,7 +209,7 @@ func TestShownFlagsExist(t *testing.T) {
 	if err != nil || len(pages) == 0 {
 		t.Fatal(pages, err)
 	}
-	for _, page := range append(pages, "../../README.md", "../../client/README.md", "../../examples/README.md", "../../Dockerfile", "../../dist/systemd/wsauth.service", "../../internal/config/example.yaml") {
+	for _, page := range append(pages, "../../README.md", "../../client/README.md", "../../examples/README.md", "../../deploy/Dockerfile", "../../deploy/systemd/wsauth.service", "../../internal/config/example.yaml") {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
