@@ -8,6 +8,7 @@ import (
 	"wsauth/internal/adminapi"
 	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/httpx"
+	"wsauth/internal/problem"
 )
 
 // AdminConfig configures the API for operators: how they authenticate, and
@@ -66,7 +67,7 @@ func (g *Gateway) Admin(c AdminConfig) http.Handler {
 		}
 		handler = hereOnly(c.Host, newAdminToken(c.TokenFile, g.log).require(handler))
 	}
-	return httpx.WithSecurityHeaders(newHeadLimit(maxHeaders).limited(noPages(handler)))
+	return httpx.WithSecurityHeaders(withShortHead(noPages(handler)))
 }
 
 // endpoints returns the endpoints of the API. docs/admin.md has the same
@@ -81,6 +82,18 @@ func (a *admin) endpoints() []endpoint {
 		{http.MethodPost, "/v1/drain", http.HandlerFunc(a.drain)},
 		{http.MethodPost, "/v1/reload", http.HandlerFunc(a.reload)},
 	}
+}
+
+// withShortHead refuses requests whose head is too long; see
+// [problem.CheckHead].
+func withShortHead(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fault := problem.CheckHead(w, r, problem.MaxHeaders); fault != nil {
+			telemetry.AnswerProblem(w, r, *fault)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // noPages refuses requests that a browser sends for a web page. A page could

@@ -10,7 +10,7 @@
 //
 //	front          accept the connection, read the request, determine its client
 //	proxy          match the request with the routes, apply their CORS policy
-//	limit.go       limit the length of the head
+//	serve.go       limit the length of the head
 //	operations.go  answer health checks
 //	front          admit the request to its connection
 //	endpoints.go   answer the request, if the path is the gateway's own

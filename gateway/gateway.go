@@ -17,6 +17,7 @@ import (
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/httpx"
+	"wsauth/internal/problem"
 	"wsauth/internal/relay"
 	"wsauth/login"
 	"wsauth/store"
@@ -35,7 +36,6 @@ type Gateway struct {
 	run     string // random, to recognize cursors of an earlier process
 
 	front  *front.Server
-	head   headLimit
 	health http.Handler // answers health checks
 	own    http.Handler // answers the gateway's own paths
 	routes *proxy.Routes
@@ -45,12 +45,13 @@ type Gateway struct {
 	drain    time.Duration
 	draining atomic.Bool // an operator has started a drain
 
-	config       Config             // checked
-	logsIn       bool               // users log in here
-	hasProviders bool               // keys of providers may have to be fetched
-	extractors   []wsauth.Extractor // where credentials may be; a route can override it
-	events       *eventloop.Group   // of carrier, and for waiting for clients and upstreams
-	carrier      *relay.Relay
+	config        Config             // checked
+	roomForTokens int                // bytes that header fields may have beyond the usual limit
+	logsIn        bool               // users log in here
+	hasProviders  bool               // keys of providers may have to be fetched
+	extractors    []wsauth.Extractor // where credentials may be; a route can override it
+	events        *eventloop.Group   // of carrier, and for waiting for clients and upstreams
+	carrier       *relay.Relay
 
 	keys      login.Keys
 	published atomic.Pointer[publicSet]
@@ -68,17 +69,17 @@ func New(c Config) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		log:          c.Logger,
-		keys:         c.Keys,
-		recorder:     telemetry.New(c.Logger, c.AccessLog),
-		drain:        c.Drain,
-		started:      time.Now(),
-		run:          rand.Text()[:8],
-		logsIn:       c.Authenticate != nil && !c.NoAuth,
-		config:       c,
-		hasProviders: len(c.Providers) > 0,
-		head:         newHeadLimit(maxHeaders + roomForTokens(c.Providers)),
-		extractors:   proxy.DefaultExtractors(),
+		log:           c.Logger,
+		keys:          c.Keys,
+		recorder:      telemetry.New(c.Logger, c.AccessLog),
+		drain:         c.Drain,
+		started:       time.Now(),
+		run:           rand.Text()[:8],
+		logsIn:        c.Authenticate != nil && !c.NoAuth,
+		config:        c,
+		hasProviders:  len(c.Providers) > 0,
+		roomForTokens: roomForTokens(c.Providers),
+		extractors:    proxy.DefaultExtractors(),
 	}
 	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})
 	if err != nil {
@@ -144,12 +145,10 @@ func (g *Gateway) newFront(c Config) *front.Server {
 		MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
 		Proxies:                  c.forwarding(),
 		Certificate:              c.Certificate,
-		// net/http must accept a target of up to 64 KiB, so that headLimit
-		// can say that it is too long.
-		MaxHead:  maxHead + roomForTokens(c.Providers),
-		Drain:    c.Drain,
-		Logger:   c.Logger,
-		ErrorLog: telemetry.NewServerLog(c.Logger),
+		MaxHead:                  problem.MaxHead + g.roomForTokens,
+		Drain:                    c.Drain,
+		Logger:                   c.Logger,
+		ErrorLog:                 telemetry.NewServerLog(c.Logger),
 	})
 }
 

@@ -111,7 +111,7 @@ func TestSecurityPageLimits(t *testing.T) {
 	server := start(t).g.front.HTTPServer()
 	body, late := inSeconds(proxy.Patience), inSeconds(proxy.Patience)
 	rows := tableOf(t, "security.md", "| what | at the gateway's own endpoints | on routes |")
-	wantQuantities(t, rows, "the header of a request", inSeconds(server.ReadHeaderTimeout), inBytes(maxHeaders), "431", inBytes(maxTarget), "414")
+	wantQuantities(t, rows, "the header of a request", inSeconds(server.ReadHeaderTimeout), inBytes(problem.MaxHeaders), "431", inBytes(problem.MaxTarget), "414")
 	wantQuantities(t, rows, "the body of a request", inBytes(problem.MaxBody), "413", inSeconds(server.ReadTimeout), "413", body)
 	wantQuantities(t, rows, "a response", inSeconds(server.WriteTimeout), inSeconds(proxy.DefaultResponse), "504", late)
 	wantQuantities(t, rows, "a message on a socket", inBytes(demo.MaxMessage), "1009", "1009", inBytes(longestFrame(t)))
@@ -173,8 +173,8 @@ func TestSecurityPageSizes(t *testing.T) {
 			bytes  int
 			status int
 		}{
-			{"target", maxTarget, at.passes}, {"target", maxTarget + 1, 414},
-			{"header", maxHeaders, at.passes}, {"header", maxHeaders + 1, 431},
+			{"target", problem.MaxTarget, at.passes}, {"target", problem.MaxTarget + 1, 414},
+			{"header", problem.MaxHeaders, at.passes}, {"header", problem.MaxHeaders + 1, 431},
 		} {
 			target, header := at.path+"?", at.lines
 			if tt.what == "target" {

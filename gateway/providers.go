@@ -46,3 +46,14 @@ func (g *Gateway) follow(providers []*idp.Provider) {
 		g.following.Go(func() { _ = p.Run(ctx) }) // returns only the error of ctx
 	}
 }
+
+// roomForTokens returns how many more bytes of header fields are allowed
+// because a provider issues tokens of more than the usual length. A
+// subprotocol may carry a token in base64, which makes it a third longer.
+func roomForTokens(providers []*idp.Provider) int {
+	longest := 0
+	for _, p := range providers {
+		longest = max(longest, p.MaxTokenBytes())
+	}
+	return max(0, longest-idp.DefaultMaxTokenBytes) * 4 / 3
+}

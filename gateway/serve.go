@@ -13,6 +13,7 @@ import (
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/httpx"
+	"wsauth/internal/problem"
 	"wsauth/store"
 )
 
@@ -96,8 +97,8 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, place *connlimi
 	cors := g.routes.CORSOf(r, &m, isHealth)
 	bare := w
 	w = cors.Wrap(w, r)
-	if refuse := g.head.check(r); refuse != nil {
-		refuse(w, r)
+	if fault := problem.CheckHead(w, r, problem.MaxHeaders+g.roomForTokens); fault != nil {
+		telemetry.AnswerProblem(w, r, *fault)
 		return
 	}
 	if isHealth {

@@ -86,3 +86,30 @@ func TestNewMux(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckHead checks each limit from both sides.
+func TestCheckHead(t *testing.T) {
+	long := func(n int) string { return strings.Repeat("x", n) }
+	for name, tt := range map[string]struct {
+		method, target, value string
+		status                int
+	}{
+		"nothing":           {"GET", "/", "", 0},
+		"the limits":        {"PURGE", "/" + long(MaxTarget-1), long(MaxHeaders - len("A: \r\n")), 0},
+		"long target":       {"GET", "/" + long(MaxTarget), "", 414},
+		"long header":       {"GET", "/", long(MaxHeaders - len("A: \r\n") + 1), 431},
+		"method not served": {"TRACE", "/", "", 405},
+		"method no token":   {"GE T", "/", "", 400},
+	} {
+		r := httptest.NewRequest(http.MethodGet, tt.target, nil)
+		r.Method, r.Header = tt.method, http.Header{"A": {tt.value}}
+		w := httptest.NewRecorder()
+		status := 0
+		if d := CheckHead(w, r, MaxHeaders); d != nil {
+			status = d.Status
+		}
+		if status != tt.status || (status == 405) != (w.Header().Get("Allow") != "") {
+			t.Errorf("%s: %d, want %d; %v", name, status, tt.status, w.Header())
+		}
+	}
+}
