@@ -91,7 +91,7 @@ func TestCutOffWithClocksAhead(t *testing.T) {
 }
 
 // TestCutOffAfterTheClockWasSetBack checks that a cut-off ends open sockets
-// even if, by the wall clock, their session and token began after it.
+// even if, by the wall clock, their session and token started after it.
 func TestCutOffAfterTheClockWasSetBack(t *testing.T) {
 	inBubble(t, withClocks(t, token.VerifierConfig{IssuedLeeway: 5 * time.Second}), func(t *testing.T, x *bubble) {
 		socket := x.open(t, "/access", bearer(dated(3*time.Second, aSidAhead(t, 3*time.Second))))

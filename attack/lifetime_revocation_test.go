@@ -116,7 +116,7 @@ func TestRevokeWithoutALog(t *testing.T) {
 	}
 }
 
-// TestLogoutEverywhere checks that revoking a subject ends what began before,
+// TestLogoutEverywhere checks that revoking a subject ends what started before,
 // and not a login that follows in the same second (L6).
 func TestLogoutEverywhere(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {

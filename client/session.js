@@ -333,7 +333,7 @@ export class Session extends EventTarget {
       }
       try {
         const answer = await this.#send("POST", "/refresh", proof, undefined, this.#refreshKey());
-        if (login !== this.#logins) return; // that session is over, or another one began
+        if (login !== this.#logins) return; // that session is over, or another one started
         this.#keep("refresh", answer, true);
         return this.#forgetKey();
       } catch (e) {

@@ -133,7 +133,7 @@ func (a *admin) storedSessions(w http.ResponseWriter, r *http.Request) {
 	answer := adminapi.StoredSessions{Sessions: []adminapi.StoredSession{}}
 	for _, s := range sessions {
 		answer.Sessions = append(answer.Sessions, adminapi.StoredSession{
-			SID: s.ID, Sub: s.Subject, Started: s.Began.Unix(), Used: s.Rotated.Unix(), Expires: s.Expires.Unix(), Ends: s.Ends.Unix(),
+			SID: s.ID, Sub: s.Subject, Started: s.Started.Unix(), Used: s.Rotated.Unix(), Expires: s.Expires.Unix(), Ends: s.Ends.Unix(),
 			Remote: s.Remote, Agent: s.Agent, Sockets: sockets[s.ID],
 		})
 	}

@@ -21,11 +21,11 @@ func (a *admin) reload(w http.ResponseWriter, r *http.Request) {
 	a.gateway.log.Info("admin: reload", "confirm", order.Confirm, "via", via(r))
 	answer, err := a.config.Reload(r.Context(), order)
 	if err != nil {
-		a.gateway.log.Error("admin: cannot reload", "err", err)
+		a.gateway.log.Error("admin: cannot reload", "error", err)
 		telemetry.Problem(http.StatusServiceUnavailable, "restarting", "The server is about to stop")(w, r)
 		return
 	}
-	for _, list := range []*[]string{&answer.Changed, &answer.Warnings, &answer.Faults, &answer.Unconfirmed} {
+	for _, list := range []*[]string{&answer.Changed, &answer.Warnings, &answer.Errors, &answer.Unconfirmed} {
 		if *list == nil {
 			*list = []string{} // an empty list, not null
 		}

@@ -25,7 +25,7 @@ func TestAdminReload(t *testing.T) {
 	confirmed := false
 	works := AdminConfig{Reload: func(_ context.Context, order adminapi.Reload) (adminapi.Reloaded, error) {
 		confirmed = order.Confirm
-		return adminapi.Reloaded{Faults: []string{"f"}}, nil
+		return adminapi.Reloaded{Errors: []string{"f"}}, nil
 	}}
 	for _, tt := range []struct {
 		name, body string
@@ -34,8 +34,8 @@ func TestAdminReload(t *testing.T) {
 		want       string
 		confirmed  bool
 	}{
-		{"plain", `{}`, works, 200, `{"changed":[],"warnings":[],"faults":["f"],"unconfirmed":[]}`, false},
-		{"confirmed", `{"confirm":true}`, works, 200, `"faults":["f"]`, true},
+		{"plain", `{}`, works, 200, `{"changed":[],"warnings":[],"errors":["f"],"unconfirmed":[]}`, false},
+		{"confirmed", `{"confirm":true}`, works, 200, `"errors":["f"]`, true},
 		{"no truth", `{"confirm":1}`, works, 422, "confirm must be true or false", true},
 		{"unknown", `{"force":true}`, works, 422, "not known", true},
 		{"no body", ``, works, 400, "not valid JSON", true},

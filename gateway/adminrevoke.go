@@ -57,13 +57,13 @@ func (a *admin) failed(w http.ResponseWriter, r *http.Request, what string, err 
 	log := a.gateway.log
 	switch {
 	case errors.Is(err, store.ErrNotDurable):
-		log.Error("ended on this node only, and not written yet", append(attrs, "reason", "store_unavailable", "err", err)...)
+		log.Error("ended on this node only, and not written yet", append(attrs, "reason", "store_unavailable", "error", err)...)
 		telemetry.AnswerProblem(w, r, problem.NotDurable)
 	case errors.Is(err, store.ErrInvalid):
-		log.Warn(what, "reason", "invalid_request", "err", err)
+		log.Warn(what, "reason", "invalid_request", "error", err)
 		telemetry.AnswerProblem(w, r, problem.Unstorable)
 	default:
-		log.Error(what, "reason", "store_unavailable", "err", err)
+		log.Error(what, "reason", "store_unavailable", "error", err)
 		telemetry.AnswerProblem(w, r, problem.Unavailable)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"wsauth/token"
 )
 
-// Each fault says which field it is about.
+// Each error says which field it is about.
 func TestFaultsNameTheirFields(t *testing.T) {
 	_, err := Config{
 		Issuer:     "login",

@@ -60,7 +60,7 @@ type Gateway struct {
 	following     sync.WaitGroup // goroutines that update the keys of providers
 }
 
-// New returns a gateway for c. It reports all faults of c at once, each a
+// New returns a gateway for c. It reports all errors in c at once, each a
 // [*fault.Fault] with the name of its field. The gateway follows the store
 // until [Gateway.Shutdown].
 func New(c Config) (*Gateway, error) {
@@ -247,7 +247,7 @@ func (g *Gateway) closeRoutes() {
 }
 
 // Update replaces the routes; see [proxy.Routes.Update]. If it returns an
-// error, which joins all faults, nothing has changed.
+// error, which joins all errors, nothing has changed.
 func (g *Gateway) Update(routes []Route) error {
 	c := Config{Routes: routes, AuthPrefix: g.config.AuthPrefix, NoAuth: g.config.NoAuth, Keys: g.keys}
 	if len(routes) == 0 {

@@ -74,7 +74,7 @@ type publicSet struct {
 func (g *Gateway) jwks(w http.ResponseWriter, r *http.Request) {
 	set, err := g.keys.KeySet(r.Context(), "")
 	if err != nil {
-		g.log.Error("the keys cannot be published", "reason", "store_unavailable", "err", err)
+		g.log.Error("the keys cannot be published", "reason", "store_unavailable", "error", err)
 		telemetry.AnswerProblem(w, r, problem.Unavailable)
 		return
 	}

@@ -10,7 +10,7 @@ import (
 	"wsauth/token"
 )
 
-func TestNewReportsEveryFault(t *testing.T) {
+func TestNewReportsEveryError(t *testing.T) {
 	_, err := New(Config{AccessTTL: time.Millisecond, RefreshTTL: time.Microsecond, SessionTTL: time.Nanosecond, RefreshGrace: time.Hour, RefreshRetry: 25 * time.Hour, TicketBurst: -1, TicketRate: login.MaxTicketRate + 1, Origins: []string{"https://app.example", "*"}})
 	if err == nil {
 		t.Fatal("accepted")

@@ -167,7 +167,7 @@ func (h *Handler) obey(ctx context.Context, raw string, kind statementKind) erro
 		err = &token.Error{Kind: token.ErrIssuer, Detail: kind.unknown}
 	}
 	if err != nil {
-		h.log.Warn("statement refused", "err", err)
+		h.log.Warn("statement refused", "error", err)
 		return err
 	}
 	ending, err := kind.verify(provider, ctx, raw)
@@ -178,7 +178,7 @@ func (h *Handler) obey(ctx context.Context, raw string, kind statementKind) erro
 		err = h.end(ctx, ending)
 	}
 	if err != nil {
-		h.log.Warn("statement refused", "issuer", issuer, "err", err)
+		h.log.Warn("statement refused", "issuer", issuer, "error", err)
 	}
 	return err
 }

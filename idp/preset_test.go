@@ -201,7 +201,7 @@ func TestPresets(t *testing.T) {
 	}
 }
 
-// Every fault of a configuration is told, with the name of its field.
+// Every error of a configuration is told, with the name of its field.
 func TestConfigFaults(t *testing.T) {
 	good := Config{Issuer: "https://id.example", Audience: []string{"api"}}
 	for name, tt := range map[string]struct {

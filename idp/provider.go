@@ -165,7 +165,7 @@ type Provider struct {
 	verifier      *token.Verifier
 }
 
-// New validates c and returns a Provider. It reports all faults of c at once,
+// New validates c and returns a Provider. It reports all errors in c at once,
 // joined, each beginning with the name of its field. It does not fetch the
 // keys: [Provider.Run] or the first token does.
 func New(c Config) (*Provider, error) {

@@ -100,13 +100,13 @@ func (s *Service) fail(w http.ResponseWriter, r *http.Request, log *slog.Logger,
 	case errors.Is(err, errNoToken):
 		s.cannotIssue(w, r, err)
 	case errors.Is(err, errClockBehind):
-		log.Error(what, "reason", "clock_behind", "err", err)
+		log.Error(what, "reason", "clock_behind", "error", err)
 		s.answerProblem(w, r, clockBehind)
 	case errors.Is(err, errTokenAhead):
-		log.Error(what, "reason", "clock_behind", "err", err)
+		log.Error(what, "reason", "clock_behind", "error", err)
 		s.answerProblem(w, r, issuedAhead)
 	case errors.Is(err, errEndedMeanwhile):
-		log.Warn(what, "reason", "session_ended", "err", err)
+		log.Warn(what, "reason", "session_ended", "error", err)
 		s.answerProblem(w, r, endedMeanwhile)
 	default:
 		s.unavailable(w, r, what, err)
@@ -144,7 +144,7 @@ func (e *rateError) Error() string { return "login: " + e.detail }
 // cannotIssue answers a request of a user for whom no token can be made, such
 // as one whose name has control characters.
 func (s *Service) cannotIssue(w http.ResponseWriter, r *http.Request, err error) {
-	s.log.Error("cannot issue a token", "err", err)
+	s.log.Error("cannot issue a token", "error", err)
 	s.problem(w, r, http.StatusInternalServerError, "internal_error", "No token can be issued for this user")
 }
 
@@ -152,11 +152,11 @@ func (s *Service) cannotIssue(w http.ResponseWriter, r *http.Request, err error)
 // done that has to be undone. what failed is for the log.
 func (s *Service) unavailable(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if errors.Is(err, store.ErrInvalid) { // and will be later
-		s.log.Warn(what, "reason", "invalid_request", "err", err)
+		s.log.Warn(what, "reason", "invalid_request", "error", err)
 		s.answerProblem(w, r, problem.Unstorable)
 		return
 	}
-	s.log.Error(what, "reason", "store_unavailable", "err", err)
+	s.log.Error(what, "reason", "store_unavailable", "error", err)
 	s.answerProblem(w, r, problem.Unavailable)
 }
 
@@ -169,7 +169,7 @@ func (s *Service) cannotEnd(w http.ResponseWriter, r *http.Request, what string,
 		s.unavailable(w, r, what, err)
 		return
 	}
-	s.log.Error("ended on this node only, and not written yet", append(attrs, "reason", "store_unavailable", "err", err)...)
+	s.log.Error("ended on this node only, and not written yet", append(attrs, "reason", "store_unavailable", "error", err)...)
 	s.answerProblem(w, r, problem.NotDurable)
 }
 

@@ -96,10 +96,10 @@ func TestRefreshThatWouldBeBornRevoked(t *testing.T) {
 					if _, err := r.guard.Revoke(t.Context(), cut); err != nil {
 						t.Fatal(err)
 					}
-					began := time.Now().Add(back + time.Second)
+					started := time.Now().Add(back + time.Second)
 					sid := sidAhead(back + time.Second)
 					if err := r.store.BeginSession(t.Context(), store.Session{
-						ID: sid, Subject: "test", Current: "ahead", Began: began, Rotated: began, Expires: began.Add(time.Hour), Ends: began.Add(time.Hour),
+						ID: sid, Subject: "test", Current: "ahead", Started: started, Rotated: started, Expires: started.Add(time.Hour), Ends: started.Add(time.Hour),
 					}); err != nil {
 						t.Fatal(err)
 					}
@@ -144,7 +144,7 @@ func typedAhead(by time.Duration, sid string, kind token.Type) string {
 	return signed + "." + encode(mac.Sum(nil))
 }
 
-// sidAhead returns the ID of a session that began before the clock was set
+// sidAhead returns the ID of a session that started before the clock was set
 // back.
 func sidAhead(by time.Duration) string {
 	hex := fmt.Sprintf("%012x", time.Now().Add(by).UnixMilli())
@@ -171,8 +171,8 @@ func TestOwnTokensAfterTheClockWasSetBack(t *testing.T) {
 	}, withTestSecret)
 }
 
-// TestLogoutEverywhereAfterTheClockWasSetBack: a session that began before the
-// clock was set back ends with the others, and its tokens are still revoked
+// TestLogoutEverywhereAfterTheClockWasSetBack: a session that started before
+// the clock was set back ends with the others, and its tokens are still revoked
 // when the clock has caught up.
 func TestLogoutEverywhereAfterTheClockWasSetBack(t *testing.T) {
 	const ahead = 3 * time.Second
@@ -222,7 +222,7 @@ func TestEndsAfterTheClockWasSetBack(t *testing.T) {
 				t.Run(fmt.Sprint(name, back, known), func(t *testing.T) {
 					inBubble(t, func(t *testing.T, r *rig) {
 						sid, moment := sidAhead(back), time.Now().Add(back)
-						switch session := (store.Session{ID: sid, Subject: "test", Current: "ahead", Began: moment, Expires: moment.Add(time.Hour), Ends: moment.Add(time.Hour)}); {
+						switch session := (store.Session{ID: sid, Subject: "test", Current: "ahead", Started: moment, Expires: moment.Add(time.Hour), Ends: moment.Add(time.Hour)}); {
 						case known:
 							if err := r.store.BeginSession(t.Context(), session); err != nil {
 								t.Fatal(err)

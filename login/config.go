@@ -203,7 +203,7 @@ const (
 
 // Check returns c with the defaults that [New] fills in, and its faults but
 // those of Guard.
-func (c Config) Check() (Config, []*Fault) {
+func (c Config) Check() (Config, []*FieldError) {
 	c.fill()
 	return c, c.faults()
 }
@@ -225,9 +225,9 @@ func (c *Config) fill() {
 }
 
 // faults returns what is wrong with c, which is filled.
-func (c *Config) faults() (wrong []*Fault) {
+func (c *Config) faults() (wrong []*FieldError) {
 	fault := func(field, format string, args ...any) {
-		wrong = append(wrong, &Fault{Field: field, Err: fmt.Errorf(format, args...)})
+		wrong = append(wrong, &FieldError{Field: field, Err: fmt.Errorf(format, args...)})
 	}
 	if c.Store == nil {
 		fault("Store", "required; memory.New makes one")
@@ -289,14 +289,14 @@ func checkPrefix(p string) error {
 	return nil
 }
 
-// A Fault is what is wrong with one field of a [Config].
-type Fault struct {
+// A FieldError is an error in one field of a [Config].
+type FieldError struct {
 	Field string // such as "AccessTTL" or "Origins[0]"
 	Err   error
 }
 
 // Error returns the name of the field and what is wrong.
-func (f *Fault) Error() string { return fmt.Sprintf("login: Config.%s: %v", f.Field, f.Err) }
+func (f *FieldError) Error() string { return fmt.Sprintf("login: Config.%s: %v", f.Field, f.Err) }
 
 // Unwrap returns Err.
-func (f *Fault) Unwrap() error { return f.Err }
+func (f *FieldError) Unwrap() error { return f.Err }

@@ -87,11 +87,11 @@ func (s *Service) end(ctx context.Context, sid string, expires time.Time) (socke
 // unlist removes a session from the store.
 func (s *Service) unlist(ctx context.Context, sid string) {
 	if err := s.store.EndSession(ctx, sid); err != nil {
-		s.log.Error("a session that has ended is still listed", "session", sid, "err", err)
+		s.log.Error("a session that has ended is still listed", "session", sid, "error", err)
 	}
 }
 
-// EndUser ends all sessions of a user that began until now, with their tokens
+// EndUser ends all sessions of a user that started until now, with their tokens
 // and sockets, and returns how many there were: after the user was removed or
 // changed the password, for example. Sessions that begin after EndUser has
 // returned are not affected. If the sessions cannot be listed, the error says
@@ -101,16 +101,16 @@ func (s *Service) EndUser(ctx context.Context, subject string) (sessions, socket
 	return s.EndUserBefore(ctx, subject, time.Now())
 }
 
-// EndUserBefore is [Service.EndUser] for the sessions that began until a time,
-// which must not be in the future. Sessions that seem to begin in the future
-// began before the clock was set back. They end, too.
+// EndUserBefore is [Service.EndUser] for the sessions that started until a
+// time, which must not be in the future. Sessions that seem to begin in the
+// future started before the clock was set back. They end, too.
 func (s *Service) EndUserBefore(ctx context.Context, subject string, before time.Time) (sessions, sockets int, err error) {
 	revocations := []store.Revocation{{Target: store.TargetSubject, ID: subject, Before: before}}
 	ahead := map[string]bool{}
 	all, listed := s.store.ListSessions(ctx, subject)
 	now := time.Now()
 	for _, session := range all {
-		if session.Began.After(now) {
+		if session.Started.After(now) {
 			ahead[session.ID] = true
 			revocations = append(revocations, revocationOfSession(session.ID, s.lastToken(session)))
 		}
@@ -123,7 +123,7 @@ func (s *Service) EndUserBefore(ctx context.Context, subject string, before time
 		all, listed = s.store.ListSessions(ctx, subject)
 	}
 	for _, session := range all {
-		if session.Began.After(before) && !ahead[session.ID] {
+		if session.Started.After(before) && !ahead[session.ID] {
 			continue
 		}
 		sessions++
@@ -132,7 +132,7 @@ func (s *Service) EndUserBefore(ctx context.Context, subject string, before time
 	return sessions, sockets, errors.Join(err, listed, nextMillisecond(ctx, before))
 }
 
-// EndAllBefore ends the sessions of all users that began until a time, which
+// EndAllBefore ends the sessions of all users that started until a time, which
 // must not be in the future, and returns how many sockets they had.
 func (s *Service) EndAllBefore(ctx context.Context, before time.Time) (sockets int, err error) {
 	sockets, err = s.guard.Revoke(ctx, store.Revocation{Target: store.TargetAll, Before: before})

@@ -155,7 +155,7 @@ func (s *Service) isAhead(ctx context.Context, r *http.Request, err error) bool 
 
 // endAhead ends the session of a token that was issued before the clock was
 // set back. If the store does not have the session, a revocation of all
-// sessions that began until now would not cover it.
+// sessions that started until now would not cover it.
 func (s *Service) endAhead(ctx context.Context, claims *token.Claims) (sockets int, err error) {
 	if !claims.IssuedFrom().After(time.Now()) {
 		return 0, nil

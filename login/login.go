@@ -62,7 +62,7 @@ func (s *Service) login(w http.ResponseWriter, r *http.Request) {
 	// among them.
 	session := s.newSession(r, *body.Username)
 	log := s.loginLog(r, session.Subject)
-	if !s.checkPassword(w, r, newCaller(r.RemoteAddr, session.Subject, s.deviceOf(r, session.Subject, session.Began)), *body.Password, log) {
+	if !s.checkPassword(w, r, newCaller(r.RemoteAddr, session.Subject, s.deviceOf(r, session.Subject, session.Started)), *body.Password, log) {
 		return
 	}
 	tokens, err := s.start(r, session, body.Cookies, log)
@@ -84,7 +84,7 @@ func (s *Service) newSession(r *http.Request, subject string) store.Session {
 	now := time.Now()
 	return store.Session{
 		ID: store.NewSessionID(), Subject: subject, Current: rand.Text(),
-		Began: now, Rotated: now, Expires: now.Add(s.config.RefreshTTL), Ends: now.Add(s.config.SessionTTL),
+		Started: now, Rotated: now, Expires: now.Add(s.config.RefreshTTL), Ends: now.Add(s.config.SessionTTL),
 		Remote: logtext.Host(r.RemoteAddr), Agent: logtext.Visible(r.UserAgent()),
 	}
 }
@@ -122,7 +122,7 @@ func (s *Service) makeRoom(ctx context.Context, subject string) error {
 		return err
 	}
 	slices.SortFunc(sessions, func(a, b store.Session) int {
-		return cmp.Or(a.Rotated.Compare(b.Rotated), a.Began.Compare(b.Began))
+		return cmp.Or(a.Rotated.Compare(b.Rotated), a.Started.Compare(b.Started))
 	})
 	for _, session := range sessions[:len(sessions)-maxSessions+1] {
 		if _, err := s.endSession(ctx, session); err != nil && !errors.Is(err, store.ErrNotDurable) {

@@ -45,7 +45,7 @@ func (s *Service) checkPassword(w http.ResponseWriter, r *http.Request, c caller
 	}
 	if err != nil {
 		attempt.undo() // the client has learned nothing
-		log.Error("login failed", "reason", "authenticator", "err", err)
+		log.Error("login failed", "reason", "authenticator", "error", err)
 		s.problem(w, r, http.StatusServiceUnavailable, "store_unavailable", "The password cannot be checked now")
 		return false
 	}

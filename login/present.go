@@ -79,9 +79,9 @@ func (s *Service) endReused(ctx context.Context, claims *token.Claims, session s
 	}
 	sockets, err := s.guard.Revoke(ctx, revocation)
 	if errors.Is(err, store.ErrNotDurable) {
-		s.log.Error("a session has ended on this node only", "session", logtext.Short(claims.SessionID), "err", err)
+		s.log.Error("a session has ended on this node only", "session", logtext.Short(claims.SessionID), "error", err)
 	} else if err != nil {
-		s.log.Error("cannot end a session", "reason", "store_unavailable", "err", err)
+		s.log.Error("cannot end a session", "reason", "store_unavailable", "error", err)
 		return errUnavailable(err)
 	}
 	log := s.log.With("user", logtext.Short(claims.Subject), "session", logtext.Short(claims.SessionID), "sockets", sockets).With(attrs...)

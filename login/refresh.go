@@ -88,7 +88,7 @@ func (s *Service) rotate(ctx context.Context, r *http.Request, claims *token.Cla
 func (s *Service) renew(ctx context.Context, access *token.Token) int {
 	sockets, err := s.guard.Renew(ctx, access.Raw)
 	if err != nil {
-		s.log.Error("cannot renew sockets", "session", access.Claims.SessionID, "err", err)
+		s.log.Error("cannot renew sockets", "session", access.Claims.SessionID, "error", err)
 	}
 	return sockets
 }

@@ -43,7 +43,8 @@ type Service struct {
 	lostCookies lostCookies
 }
 
-// New returns a service. It reports every fault of c at once, each a [*Fault].
+// New returns a service. It reports every error of c at once, each a
+// [*FieldError].
 func New(c Config) (*Service, error) {
 	c, wrong := c.Check()
 	s := &Service{
@@ -62,15 +63,15 @@ func New(c Config) (*Service, error) {
 	}
 	s.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})
 	if err != nil {
-		return nil, &Fault{"Issuer", err}
+		return nil, &FieldError{"Issuer", err}
 	}
 	if err := s.tryKeys(); err != nil {
-		return nil, &Fault{"Keys", err}
+		return nil, &FieldError{"Keys", err}
 	}
 	s.origins = http.NewCrossOriginProtection()
 	for _, o := range c.Origins {
 		if err := s.origins.AddTrustedOrigin(o); err != nil {
-			return nil, &Fault{"Origins", err}
+			return nil, &FieldError{"Origins", err}
 		}
 	}
 	s.tickets = newTicketLimiter(c)
@@ -83,7 +84,7 @@ func New(c Config) (*Service, error) {
 // common with those that the guard checks.
 func (s *Service) readGuard() (hasTickets bool, err error) {
 	if s.guard == nil {
-		return false, &Fault{"Guard", errors.New("required; wsauth.New makes one")}
+		return false, &FieldError{"Guard", errors.New("required; wsauth.New makes one")}
 	}
 	var missing error
 	s.ending, err = s.guard.With(func(c *wsauth.Config) {
@@ -108,7 +109,7 @@ func (s *Service) readGuard() (hasTickets bool, err error) {
 		}
 	})
 	if err = errors.Join(missing, err); err != nil {
-		return false, &Fault{"Guard", err}
+		return false, &FieldError{"Guard", err}
 	}
 	return hasTickets, nil
 }

@@ -36,8 +36,8 @@ func newGuard(t *testing.T, keys *token.KeySet, change ...func(*wsauth.Config)) 
 
 func newKeys() *token.KeySet { return must(token.NewKeySet(must(token.GenerateKey(token.HS256)))) }
 
-// TestNewReportsEveryFault: each fault names its field.
-func TestNewReportsEveryFault(t *testing.T) {
+// TestNewReportsEveryError: each error names its field.
+func TestNewReportsEveryError(t *testing.T) {
 	_, err := New(Config{
 		Prefix: "auth/", AccessTTL: time.Millisecond, RefreshTTL: time.Microsecond, SessionTTL: time.Nanosecond, RefreshGrace: time.Hour,
 		RefreshRetry: 25 * time.Hour, TicketBurst: -1, TicketRate: MaxTicketRate + 1, Origins: []string{"https://app.example", "*"},
@@ -65,7 +65,7 @@ func TestNewReportsEveryFault(t *testing.T) {
 	} {
 		c.Store, c.Keys = memory.New(store.Limits{}), keys
 		_, err := New(c)
-		if fault, ok := errors.AsType[*Fault](err); !ok || !strings.Contains(err.Error(), want) || !strings.HasPrefix(want, "Config."+fault.Field) {
+		if fault, ok := errors.AsType[*FieldError](err); !ok || !strings.Contains(err.Error(), want) || !strings.HasPrefix(want, "Config."+fault.Field) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}

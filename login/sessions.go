@@ -35,7 +35,7 @@ type sessionsAnswer struct {
 type sessionEntry struct {
 	SID     string        `json:"sid"`
 	Current bool          `json:"current"` // the session of this request
-	Began   int64         `json:"began"`
+	Started int64         `json:"started"`
 	Used    int64         `json:"used"`    // last login or refresh
 	Expires int64         `json:"expires"` // unless it is used before
 	Remote  string        `json:"remote"`  // address of its last use
@@ -65,7 +65,7 @@ func (s *Service) sessions(w http.ResponseWriter, r *http.Request) {
 		answer.Sessions = append(answer.Sessions, sessionEntry{
 			SID:     session.ID,
 			Current: session.ID == claims.SessionID,
-			Began:   session.Began.Unix(),
+			Started: session.Started.Unix(),
 			Used:    session.Rotated.Unix(),
 			Expires: session.Expires.Unix(),
 			Remote:  session.Remote,

@@ -45,7 +45,7 @@ func TestSessionsAreListed(t *testing.T) {
 	}
 	now := float64(time.Now().Unix())
 	for _, s := range list {
-		if s["remote"] != "127.0.0.1" || s["began"].(float64) < now-20 || s["began"].(float64) > now || s["used"] != s["began"] || s["expires"].(float64) <= now {
+		if s["remote"] != "127.0.0.1" || s["started"].(float64) < now-20 || s["started"].(float64) > now || s["used"] != s["started"] || s["expires"].(float64) <= now {
 			t.Errorf("%v", s)
 		}
 	}
@@ -190,11 +190,12 @@ func (s beginningStore) Revoke(ctx context.Context, r ...store.Revocation) error
 
 // begin stores a session that begins later.
 func (s beginningStore) begin(ctx context.Context, sid string, in time.Duration) error {
-	began := time.Now().Add(in)
-	return s.BeginSession(ctx, store.Session{ID: sid, Subject: "test", Current: "jti", Began: began, Expires: began.Add(time.Hour), Ends: began.Add(time.Hour)})
+	started := time.Now().Add(in)
+	return s.BeginSession(ctx, store.Session{ID: sid, Subject: "test", Current: "jti", Started: started, Expires: started.Add(time.Hour), Ends: started.Add(time.Hour)})
 }
 
-// TestL13_EndUserLeavesLaterSessions: a session that began later does not end.
+// TestL13_EndUserLeavesLaterSessions: a session that started later does not
+// end.
 func TestL13_EndUserLeavesLaterSessions(t *testing.T) {
 	st := beginningStore{memory.New(store.Limits{})}
 	r := start(t, func(c *setup) { c.Store = st })

@@ -22,14 +22,14 @@ type Revocation struct {
 	// ID is the jti, sid or sub, of 1 to 256 bytes; empty for [TargetAll].
 	ID string
 
-	// Before revokes the tokens that began at or before this time, in whole
+	// Before revokes the tokens that started at or before this time, in whole
 	// milliseconds. Required for [TargetSubject], [TargetSessionless] and
 	// [TargetAll]. It must be zero for [TargetToken] and [TargetSession],
 	// which are revoked without a time limit.
 	//
 	// If the sid of a token is a UUIDv7, as those of [NewSessionID] are, the
-	// token began when its session did: a later login is not affected, even
-	// within the same second. Otherwise it began in the second of its iat, and
+	// token started when its session did: a later login is not affected, even
+	// within the same second. Otherwise it started in the second of its iat, and
 	// the whole second of Before is revoked.
 	Before time.Time
 
@@ -63,8 +63,8 @@ func (r Revocation) Covers(other Revocation) bool {
 	case other.Target == TargetSubject, other.Target == TargetSessionless:
 		return !r.Before.Before(other.Before)
 	case other.Target == TargetSession:
-		began, ok := SessionBegan(other.ID)
-		return ok && !began.After(r.Before)
+		started, ok := SessionStarted(other.ID)
+		return ok && !started.After(r.Before)
 	}
 	return false
 }

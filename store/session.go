@@ -21,8 +21,8 @@ type Session struct {
 	Subject  string    // sub of its tokens
 	Current  string    // jti of the valid refresh token
 	Previous string    // jti that Current replaced, or empty
-	Began    time.Time // time of the login
-	Rotated  time.Time // time of the last rotation; Began if there was none
+	Started  time.Time // time of the login
+	Rotated  time.Time // time of the last rotation; Started if there was none
 	Expires  time.Time // expiry of Current, and so of the session
 	Ends     time.Time // Expires can never be later
 
@@ -70,9 +70,9 @@ func (s Session) Canonical() (Session, error) {
 		return Session{}, fmt.Errorf("%w: a session with a Previous of %d bytes", ErrInvalid, len(s.Previous))
 	}
 	if s.Rotated.IsZero() {
-		s.Rotated = s.Began
+		s.Rotated = s.Started
 	}
-	for what, moment := range map[string]*time.Time{"Began": &s.Began, "Rotated": &s.Rotated, "Expires": &s.Expires, "Ends": &s.Ends} {
+	for what, moment := range map[string]*time.Time{"Started": &s.Started, "Rotated": &s.Rotated, "Expires": &s.Expires, "Ends": &s.Ends} {
 		if !representable(moment.UnixMilli()) {
 			return Session{}, fmt.Errorf("%w: a session with %s %v", ErrInvalid, what, *moment)
 		}

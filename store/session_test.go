@@ -33,7 +33,7 @@ func FuzzCut(f *testing.F) {
 // window for the token before.
 func TestRotateWithoutTheTime(t *testing.T) {
 	now := time.Now()
-	session, err := Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}.Canonical()
+	session, err := Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Started: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}.Canonical()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestRotateWithoutTheTime(t *testing.T) {
 // the clock was set back by less.
 func TestRetryWithoutTheTime(t *testing.T) {
 	now := time.Now()
-	session, err := Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: now, Expires: now.AddDate(1, 0, 0), Ends: now.AddDate(1, 0, 0), Key: HashKey("key")}.Canonical()
+	session, err := Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Started: now, Expires: now.AddDate(1, 0, 0), Ends: now.AddDate(1, 0, 0), Key: HashKey("key")}.Canonical()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestRetryWithoutTheTime(t *testing.T) {
 // is none.
 func TestSessionRefuses(t *testing.T) {
 	now := time.Now()
-	first, err := Session{ID: "i", Subject: "s", Current: "c", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}.Canonical()
+	first, err := Session{ID: "i", Subject: "s", Current: "c", Started: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}.Canonical()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 
 // NewSessionID returns an ID for a session that begins now: a UUIDv7 (RFC 9562
 // §5.7), which contains the time in milliseconds and 74 random bits. The sid
-// of a token thus tells when its session began; see [SessionBegan].
+// of a token thus tells when its session started; see [SessionStarted].
 func NewSessionID() string {
 	var id [16]byte
 	_, _ = rand.Read(id[6:]) // never fails
@@ -29,9 +29,9 @@ func NewSessionID() string {
 	return string(text)
 }
 
-// SessionBegan returns the time at which a session began, if its ID is a
+// SessionStarted returns the time at which a session started, if its ID is a
 // UUIDv7, in upper or lower case. It returns false for any other ID.
-func SessionBegan(sid string) (time.Time, bool) {
+func SessionStarted(sid string) (time.Time, bool) {
 	if len(sid) != 36 || sid[8] != '-' || sid[13] != '-' || sid[18] != '-' || sid[23] != '-' {
 		return time.Time{}, false
 	}

@@ -22,8 +22,8 @@ func TestNewSessionID(t *testing.T) {
 		for range 100 {
 			time.Sleep(1234567 * time.Microsecond)
 			sid := NewSessionID()
-			if began, ok := SessionBegan(sid); !ok || began.UnixMilli() != time.Now().UnixMilli() || !form.MatchString(sid) {
-				t.Errorf("%s began %v, %v, at %v", sid, began, ok, time.Now())
+			if started, ok := SessionStarted(sid); !ok || started.UnixMilli() != time.Now().UnixMilli() || !form.MatchString(sid) {
+				t.Errorf("%s started %v, %v, at %v", sid, started, ok, time.Now())
 			}
 			id, err := hex.DecodeString(strings.ReplaceAll(sid, "-", ""))
 			if err != nil {
@@ -64,17 +64,17 @@ func TestNewSessionID(t *testing.T) {
 	})
 }
 
-// TestSessionBegan: the example of RFC 9562, appendix A.6.
-func TestSessionBegan(t *testing.T) {
-	began, ok := SessionBegan("017F22E2-79B0-7CC3-98C4-DC0C0C07398F")
-	if want := time.UnixMilli(1645557742000); !ok || !began.Equal(want) {
-		t.Errorf("began %v, %v, want %v", began, ok, want)
+// TestSessionStarted: the example of RFC 9562, appendix A.6.
+func TestSessionStarted(t *testing.T) {
+	started, ok := SessionStarted("017F22E2-79B0-7CC3-98C4-DC0C0C07398F")
+	if want := time.UnixMilli(1645557742000); !ok || !started.Equal(want) {
+		t.Errorf("started %v, %v, want %v", started, ok, want)
 	}
 }
 
-// FuzzSessionBegan: a moment is found exactly where the text has the form of a
-// UUIDv7, and it is the number in the first 12 digits.
-func FuzzSessionBegan(f *testing.F) {
+// FuzzSessionStarted: a moment is found exactly where the text has the form of
+// a UUIDv7, and it is the number in the first 12 digits.
+func FuzzSessionStarted(f *testing.F) {
 	form := regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$`)
 	sid := NewSessionID()
 	if !form.MatchString(sid) {
@@ -88,7 +88,7 @@ func FuzzSessionBegan(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, sid string) {
-		began, ok := SessionBegan(sid)
+		started, ok := SessionStarted(sid)
 		if ok != form.MatchString(sid) {
 			t.Fatalf("%q: %v", sid, ok)
 		}
@@ -96,8 +96,8 @@ func FuzzSessionBegan(f *testing.F) {
 			return
 		}
 		want, err := strconv.ParseInt(sid[:8]+sid[9:13], 16, 64)
-		if err != nil || began.UnixMilli() != want {
-			t.Errorf("%q: %v, want %d, %v", sid, began, want, err)
+		if err != nil || started.UnixMilli() != want {
+			t.Errorf("%q: %v, want %d, %v", sid, started, want, err)
 		}
 	})
 }

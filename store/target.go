@@ -14,7 +14,7 @@ const (
 	TargetSession Target = 2
 
 	// TargetSubject is all tokens of the subject with a sub whose session
-	// began, or that were issued without a session, at or before
+	// started, or that were issued without a session, at or before
 	// [Revocation.Before].
 	TargetSubject Target = 3
 

@@ -65,7 +65,7 @@ type Issuer struct {
 	refreshTTL time.Duration
 }
 
-// NewIssuer validates c and returns an Issuer. It reports all faults of c at
+// NewIssuer validates c and returns an Issuer. It reports all errors in c at
 // once, joined, each beginning with the name of its field.
 func NewIssuer(c IssuerConfig) (*Issuer, error) {
 	i := &Issuer{

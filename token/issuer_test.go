@@ -85,7 +85,7 @@ func TestTokensAreUnique(t *testing.T) {
 	}
 }
 
-func TestNewIssuerReportsEveryFault(t *testing.T) {
+func TestNewIssuerReportsEveryError(t *testing.T) {
 	_, err := NewIssuer(IssuerConfig{Key: must(testKey(ES256).Public()), Issuer: "\n", Audience: []string{"a", ""}, AccessTTL: -1, RefreshTTL: 367 * 24 * time.Hour})
 	if err == nil {
 		t.Fatal("accepted")

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-func TestNewVerifierReportsEveryFault(t *testing.T) {
+func TestNewVerifierReportsEveryError(t *testing.T) {
 	_, err := NewVerifier(VerifierConfig{
 		Algorithms: []Algorithm{"none"},
 		Issuer:     "a\n",

@@ -67,7 +67,7 @@ type VerifierConfig struct {
 
 	// IssuedAnyTime accepts tokens with an iat that is ahead of the clock by
 	// any amount, and an nbf that is not later than iat. It is for requests
-	// with which users end what a token began, such as a logout: these must
+	// with which users end what a token started, such as a logout: these must
 	// succeed even after the clock was set back. Do not use it to let users
 	// in.
 	IssuedAnyTime bool
@@ -107,7 +107,7 @@ type VerifierConfig struct {
 	Cache int
 }
 
-// NewVerifier validates c and returns a Verifier. It reports all faults of c
+// NewVerifier validates c and returns a Verifier. It reports all errors in c
 // at once, joined, each beginning with the name of its field.
 func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	v := &Verifier{

@@ -13,7 +13,7 @@ import (
 
 // A configCmd works on the file of "wsauth serve --config".
 type configCmd struct {
-	Check   configCheckCmd   `cmd:"" help:"Validate a file, and print a summary or all faults."`
+	Check   configCheckCmd   `cmd:"" help:"Validate a file, and print a summary or all errors."`
 	Example configExampleCmd `cmd:"" help:"Print a file with all keys, their defaults and explanations."`
 }
 
@@ -31,7 +31,7 @@ func (c *configCheckCmd) Run() error {
 	maker := config.Maker{Files: true, DataDir: server.DefaultDataFolder()}
 	described, err := maker.Make(d)
 	if err != nil {
-		return printFaults(c.File, err)
+		return printErrors(c.File, err)
 	}
 	fmt.Printf("%s: ok\n", c.File)
 	summarize(d, described)
@@ -41,9 +41,9 @@ func (c *configCheckCmd) Run() error {
 	return nil
 }
 
-// printFaults prints one fault per line, and returns an error with their
+// printErrors prints one error per line, and returns an error with their
 // number.
-func printFaults(file string, err error) error {
+func printErrors(file string, err error) error {
 	all, ok := errors.AsType[config.Faults](err)
 	if !ok || file == "" {
 		return err
@@ -52,9 +52,9 @@ func printFaults(file string, err error) error {
 		fmt.Fprintln(os.Stderr, f.Error())
 	}
 	if len(all) == 1 {
-		return fmt.Errorf("%s: one fault", file)
+		return fmt.Errorf("%s: one error", file)
 	}
-	return fmt.Errorf("%s: %d faults", file, len(all))
+	return fmt.Errorf("%s: %d errors", file, len(all))
 }
 
 // summarize prints what a file configures.

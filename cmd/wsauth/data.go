@@ -32,7 +32,7 @@ const statusInUse = 2
 type checkedStore struct {
 	File   string `json:"file"`
 	State  string `json:"state"`
-	Fault  string `json:"fault,omitempty"`
+	Error  string `json:"error,omitempty"`
 	Format int    `json:"format,omitzero"`
 	Log    string `json:"log,omitempty"` // its epoch
 	// Sequence number of the last revocation.
@@ -61,7 +61,7 @@ func (c *dataCheckCmd) Run(context.Context) error {
 	}
 	r := check.Report
 	s := checkedStore{
-		File: check.File, State: string(check.State), Fault: check.Fault, Format: r.Format, Log: r.Next.Epoch, Last: r.Next.Sequence, Lost: check.Lost,
+		File: check.File, State: string(check.State), Error: check.Fault, Format: r.Format, Log: r.Next.Epoch, Last: r.Next.Sequence, Lost: check.Lost,
 		Bytes: r.Size, Records: r.Records, Revocations: r.Revocations, Sessions: r.Sessions, Tickets: r.Tickets,
 	}
 	if c.JSON {
@@ -87,6 +87,6 @@ func (s *checkedStore) print() {
 	fmt.Printf("  sessions     %d\n", s.Sessions)
 	fmt.Printf("  tickets      %d\n", s.Tickets)
 	if s.Lost {
-		fmt.Println("  warning      the key folder records a later or a different store: the next start of the server revokes everything that began before it")
+		fmt.Println("  warning      the key folder records a later or a different store: the next start of the server revokes everything that started before it")
 	}
 }

@@ -18,7 +18,7 @@ import (
 
 // packageNames matches text for programmers that no message may have: names of
 // packages before the fault, and system calls.
-var packageNames = regexp.MustCompile(`\b(dial|lookup|connect): |dial (tcp|unix)|(^|: |err=")(net/http|net/url|time|x509|gateway|password|keyfile|keyring|idp|token|store/bolt|filelock|jwks|certfile): |\b(Config|Options)\.|\b(open|lstat|stat|statat|openat|read|mkdir) [^ ]+: `)
+var packageNames = regexp.MustCompile(`\b(dial|lookup|connect): |dial (tcp|unix)|(^|: |error=")(net/http|net/url|time|x509|gateway|password|keyfile|keyring|idp|token|store/bolt|filelock|jwks|certfile): |\b(Config|Options)\.|\b(open|lstat|stat|statat|openat|read|mkdir) [^ ]+: `)
 
 // TestErrorsForPeople: what a command says of a mistake is one clear sentence,
 // with what to do, and names no package.

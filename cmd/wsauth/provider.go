@@ -138,7 +138,7 @@ func providers(flags []providerFlag, log *slog.Logger) ([]*idp.Provider, error) 
 	return all, nil
 }
 
-// inProviderFlag replaces the keys in the faults of a provider by the names of
+// inProviderFlag replaces the keys in the errors of a provider by the names of
 // the flag.
 func inProviderFlag(err error) error {
 	var all []error

@@ -21,7 +21,7 @@ type reloadCmd struct {
 
 // Help returns the text of "wsauth reload --help".
 func (reloadCmd) Help() string {
-	return `Reads the configuration, the users, the certificate and the operators' token again, like SIGHUP, and prints what changed and all faults. A file with a fault is not applied. Without --confirm, neither is a change that removes more than half of the users or all routes. Exit status: 0 if everything was applied, 1 if not.`
+	return `Reads the configuration, the users, the certificate and the operators' token again, like SIGHUP, and prints what changed and all errors. A file with an error is not applied. Without --confirm, neither is a change that removes more than half of the users or all routes. Exit status: 0 if everything was applied, 1 if not.`
 }
 
 // Run makes the server read its files, and prints the results.
@@ -41,12 +41,12 @@ func (c *reloadCmd) Run(ctx context.Context) error {
 	} else {
 		printLines(os.Stdout, "", done.Changed)
 		printLines(os.Stdout, "warning: ", done.Warnings)
-		printLines(os.Stderr, "", done.Faults)
+		printLines(os.Stderr, "", done.Errors)
 		printLines(os.Stderr, "", done.Unconfirmed)
 	}
 	switch {
-	case len(done.Faults) > 0:
-		return fmt.Errorf("%s; the settings concerned are unchanged", errtext.Count(len(done.Faults), "fault"))
+	case len(done.Errors) > 0:
+		return fmt.Errorf("%s; the settings concerned are unchanged", errtext.Count(len(done.Errors), "error"))
 	case len(done.Unconfirmed) > 0:
 		return errors.New("what waits for confirmation stays as it was: check the file, then run wsauth reload --confirm")
 	case len(done.Changed) == 0 && !c.JSON:

@@ -48,7 +48,7 @@ type serveCmd struct {
 	Watch            bool           `default:"true" negatable:"" env:"WSAUTH_WATCH" help:"Watch the files of --config, --users and the operators' token, and read them again within a second when they are replaced by renaming (default: ${default}). With --no-watch they are read again only at SIGHUP and by \"wsauth reload\"."`
 	InsecureDemoUser bool           `env:"WSAUTH_INSECURE_DEMO_USER" help:"Let the user test with the password test log in on addresses that other machines can reach."`
 
-	InsecureAcceptLostRevocations bool `env:"WSAUTH_INSECURE_ACCEPT_LOST_REVOCATIONS" help:"If the store was removed, or replaced by another or an older copy, do not revoke everything that began before now: revoked tokens become valid again."`
+	InsecureAcceptLostRevocations bool `env:"WSAUTH_INSECURE_ACCEPT_LOST_REVOCATIONS" help:"If the store was removed, or replaced by another or an older copy, do not revoke everything that started before now: revoked tokens become valid again."`
 }
 
 // Help returns the text of "wsauth serve --help".
@@ -109,7 +109,7 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) error {
 		Version:   version(),
 	})
 	if err != nil {
-		return printFaults(c.Config, err)
+		return printErrors(c.Config, err)
 	}
 	// Until here, files were read that may be pipes.
 	stopsItself(ctx)

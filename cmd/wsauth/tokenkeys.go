@@ -79,7 +79,7 @@ func openKeySource(path string, log *slog.Logger) (token.KeySource, error) {
 		}
 	}
 	for _, fault := range faults {
-		log.Warn("a key is left out", "file", path, "fault", fault)
+		log.Warn("a key is left out", "file", path, "error", fault)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

@@ -113,7 +113,7 @@ func (r tokenRules) server() (s tokenServer, err error) {
 	}
 	maker := config.Maker{DataDir: server.DefaultDataFolder()}
 	if s.described, err = maker.Make(d); err != nil {
-		return s, printFaults(r.Config, err)
+		return s, printErrors(r.Config, err)
 	}
 	for _, p := range d.Settings.Providers {
 		s.audiences = append(s.audiences, p.Audience)

@@ -111,7 +111,7 @@ func TestVerifyByConfiguration(t *testing.T) {
 		{"another issuer", "issuer: https://other.example", named, `expected "https://other.example"`},
 		{"keys", "keys: elsewhere", named, ""},
 		{"keys", "keys: none", named, "none: no such file"},
-		{"a fault", "integer_subject: true", named, "one fault"},
+		{"a fault", "integer_subject: true", named, "one error"},
 		{
 			"a provider's", "providers: [{issuer: https://id.example, audience: chat}]",
 			signed(`"sub":"ada","iss":"https://id.example"`), "alg is missing, unknown or not one of ours",

@@ -161,11 +161,11 @@ type Reload struct {
 }
 
 // Reloaded is the answer to Reload: the result for each file, in sentences
-// that name it. Files with faults, and changes that need confirmation, are not
+// that name it. Files with errors, and changes that need confirmation, are not
 // applied.
 type Reloaded struct {
 	Changed     []string `json:"changed"`  // what was read and applied
 	Warnings    []string `json:"warnings"` // such as keys that take effect after a restart
-	Faults      []string `json:"faults"`
+	Errors      []string `json:"errors"`
 	Unconfirmed []string `json:"unconfirmed"` // changes that need Confirm
 }

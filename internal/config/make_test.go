@@ -50,7 +50,7 @@ var wanted = regexp.MustCompile(`#! (.*)$`)
 
 // The files of faulty say in each line which faults it has. All of them are
 // found at once, and no other.
-func TestEveryFaultHasItsLine(t *testing.T) {
+func TestEveryErrorHasItsLine(t *testing.T) {
 	files, err := filepath.Glob("testdata/faulty/*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)

@@ -10,12 +10,12 @@ import (
 // Concerns reports whether r revokes the token with claims c.
 //
 // Revocations with a time compare it with the beginning of the token. If the
-// sid is a UUIDv7, as those of [store.NewSessionID] are, a token began when
+// sid is a UUIDv7, as those of [store.NewSessionID] are, a token started when
 // its session did: a revocation then covers tokens that the session gets
 // later, and a login after the revocation, within the same second, is not
 // affected.
 //
-// Otherwise a token began in the second of its iat, and the whole second of a
+// Otherwise a token started in the second of its iat, and the whole second of a
 // revocation is revoked. Since the issuer's clock may be ahead by the leeway
 // of the verifier, the leeway is subtracted from iat: tokens that are issued
 // within the leeway after a revocation may also be revoked.
@@ -29,21 +29,21 @@ func Concerns(r store.Revocation, c *token.Claims) bool {
 	case store.TargetSession:
 		return r.ID != "" && r.ID == c.SessionID
 	case store.TargetSubject:
-		return c.HasSubject(r.ID) && !beganAfter(c, r.Before)
+		return c.HasSubject(r.ID) && !startedAfter(c, r.Before)
 	case store.TargetAll:
-		return !beganAfter(c, r.Before)
+		return !startedAfter(c, r.Before)
 	case store.TargetSessionless:
-		return c.HasSubject(r.ID) && c.SessionID == "" && !beganAfter(c, r.Before)
+		return c.HasSubject(r.ID) && c.SessionID == "" && !startedAfter(c, r.Before)
 	}
 	return false
 }
 
-// beganAfter reports whether the token with claims c began after moment.
-func beganAfter(c *token.Claims, moment time.Time) bool {
+// startedAfter reports whether the token with claims c started after moment.
+func startedAfter(c *token.Claims, moment time.Time) bool {
 	undated := c.IssuedAt.IsZero()
-	began, ok := store.SessionBegan(c.SessionID)
-	if ok && (undated || began.Unix() <= c.IssuedAt.Unix()) {
-		return began.UnixMilli() > moment.UnixMilli()
+	started, ok := store.SessionStarted(c.SessionID)
+	if ok && (undated || started.Unix() <= c.IssuedAt.Unix()) {
+		return started.UnixMilli() > moment.UnixMilli()
 	}
 	return !undated && c.IssuedFrom().Unix() > moment.Unix()
 }

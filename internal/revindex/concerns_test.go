@@ -20,8 +20,8 @@ func sidAt(t *testing.T, at time.Time) string {
 		head[i] = digits[milliseconds>>(44-4*i)&15]
 	}
 	sid := string(head[:8]) + "-" + string(head[8:]) + "-7abc-8def-0123456789ab"
-	if began, ok := store.SessionBegan(sid); !ok || !began.Equal(at.Truncate(time.Millisecond)) {
-		t.Fatalf("%s began %v, %v, want %v", sid, began, ok, at)
+	if started, ok := store.SessionStarted(sid); !ok || !started.Equal(at.Truncate(time.Millisecond)) {
+		t.Fatalf("%s started %v, %v, want %v", sid, started, ok, at)
 	}
 	return sid
 }
@@ -56,21 +56,21 @@ func TestConcerns(t *testing.T) {
 		"no iat":                  {subject, token.Claims{Subject: "ann"}, true},
 		"sid is no UUIDv7":        {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: "00000000-0000-4000-8000-000000000000"}, true},
 
-		"session began before":           {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut.Add(-ms))}, true},
-		"session began then":             {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut)}, true},
-		"session began after":            {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut.Add(ms))}, false},
-		"session began long before iat":  {subject, token.Claims{Subject: "ann", IssuedAt: second.Add(time.Hour), SessionID: sidAt(t, cut.Add(-time.Hour))}, true},
-		"session younger than its token": {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, second.Add(time.Second))}, true},
-		"session alone, before":          {subject, token.Claims{Subject: "ann", SessionID: sidAt(t, cut)}, true},
-		"session alone, after":           {subject, token.Claims{Subject: "ann", SessionID: sidAt(t, cut.Add(ms))}, false},
-		"session in capitals":            {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: strings.ToUpper(sidAt(t, cut.Add(ms)))}, false},
-		"a moment within a millisecond":  {store.Revocation{Target: store.TargetAll, Before: cut.Add(ms - 1)}, token.Claims{IssuedAt: second, SessionID: sidAt(t, cut.Add(ms))}, false},
-		"sessionless, before":            {sessionless, token.Claims{Subject: "ann", IssuedAt: second}, true},
-		"sessionless, later":             {sessionless, token.Claims{Subject: "ann", IssuedAt: second.Add(time.Second)}, false},
-		"sessionless, no iat":            {sessionless, token.Claims{Subject: "ann"}, true},
-		"sessionless, other":             {sessionless, token.Claims{Subject: "bob", IssuedAt: second}, false},
-		"sessionless with a sid":         {sessionless, token.Claims{Subject: "ann", SessionID: "s", IssuedAt: second}, false},
-		"sessionless without name":       {store.Revocation{Target: store.TargetSessionless, Before: cut}, token.Claims{}, false},
+		"session started before":          {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut.Add(-ms))}, true},
+		"session started then":            {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut)}, true},
+		"session started after":           {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, cut.Add(ms))}, false},
+		"session started long before iat": {subject, token.Claims{Subject: "ann", IssuedAt: second.Add(time.Hour), SessionID: sidAt(t, cut.Add(-time.Hour))}, true},
+		"session younger than its token":  {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: sidAt(t, second.Add(time.Second))}, true},
+		"session alone, before":           {subject, token.Claims{Subject: "ann", SessionID: sidAt(t, cut)}, true},
+		"session alone, after":            {subject, token.Claims{Subject: "ann", SessionID: sidAt(t, cut.Add(ms))}, false},
+		"session in capitals":             {subject, token.Claims{Subject: "ann", IssuedAt: second, SessionID: strings.ToUpper(sidAt(t, cut.Add(ms)))}, false},
+		"a moment within a millisecond":   {store.Revocation{Target: store.TargetAll, Before: cut.Add(ms - 1)}, token.Claims{IssuedAt: second, SessionID: sidAt(t, cut.Add(ms))}, false},
+		"sessionless, before":             {sessionless, token.Claims{Subject: "ann", IssuedAt: second}, true},
+		"sessionless, later":              {sessionless, token.Claims{Subject: "ann", IssuedAt: second.Add(time.Second)}, false},
+		"sessionless, no iat":             {sessionless, token.Claims{Subject: "ann"}, true},
+		"sessionless, other":              {sessionless, token.Claims{Subject: "bob", IssuedAt: second}, false},
+		"sessionless with a sid":          {sessionless, token.Claims{Subject: "ann", SessionID: "s", IssuedAt: second}, false},
+		"sessionless without name":        {store.Revocation{Target: store.TargetSessionless, Before: cut}, token.Claims{}, false},
 
 		"everything, before":              {everything, token.Claims{Subject: "bob", IssuedAt: second}, true},
 		"everything, after":               {everything, token.Claims{Subject: "bob", IssuedAt: second.Add(time.Second)}, false},
@@ -84,7 +84,7 @@ func TestConcerns(t *testing.T) {
 }
 
 // TestConcernsWithClocksAhead: the leeway of the verifier is taken off an iat,
-// and off no sid that tells when its session began. It survives a store.
+// and off no sid that tells when its session started. It survives a store.
 func TestConcernsWithClocksAhead(t *testing.T) {
 	cut := time.Date(2026, 1, 2, 3, 4, 5, 500e6, time.UTC)
 	second := cut.Truncate(time.Second)

@@ -44,7 +44,7 @@ func ExampleIndex() {
 	// true token 4711
 }
 
-// Logout everywhere: what the subject began until now ends, what it begins
+// Logout everywhere: what the subject started until now ends, what it begins
 // afterwards does not, even within the same second.
 func ExampleConcerns() {
 	session := store.NewSessionID()

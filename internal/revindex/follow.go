@@ -64,7 +64,7 @@ func (x *Index) Run(ctx context.Context) error {
 // follow takes one step: it reads a page and, at the end of the log, waits for
 // more. It returns the new cursor, also with an error.
 func (x *Index) follow(ctx context.Context, cursor store.Cursor) (store.Cursor, error) {
-	began := x.config.Now()
+	started := x.config.Now()
 	reading, cancel := context.WithTimeout(ctx, readTimeout)
 	page, err := x.config.Log.Read(reading, cursor)
 	cancel()
@@ -75,7 +75,7 @@ func (x *Index) follow(ctx context.Context, cursor store.Cursor) (store.Cursor, 
 	if len(page.Revocations) >= store.MaxPage {
 		return page.Next, nil
 	}
-	x.caughtUp(began)
+	x.caughtUp(started)
 	x.updateUsage(ctx)
 
 	waiting, cancel := context.WithTimeout(ctx, contactEvery)

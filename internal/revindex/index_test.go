@@ -47,14 +47,14 @@ func TestIndexReadsALongLogAtOnce(t *testing.T) {
 		for i := range n {
 			mustRevoke(t, log, store.Revocation{Target: store.TargetToken, ID: fmt.Sprint(i), Expires: time.Now().Add(time.Minute)})
 		}
-		began := time.Now()
+		started := time.Now()
 		x := startIndex(t, Config{Log: log, Logger: lines.logger()})
 		for _, i := range []int{0, store.MaxPage, n - 1} {
 			if !x.Revoked(&token.Claims{ID: fmt.Sprint(i)}) {
 				t.Errorf("%d is not revoked", i)
 			}
 		}
-		if took := time.Since(began); took != 0 || lines.text.Len() > 0 {
+		if took := time.Since(started); took != 0 || lines.text.Len() > 0 {
 			t.Errorf("after %v: %s", took, lines.text.String())
 		}
 	})
@@ -121,12 +121,12 @@ func TestIndexFollows(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- x.Run(ctx) }()
 		<-x.Ready()
-		began := time.Now()
+		started := time.Now()
 		mustRevoke(t, log, inAMinute("new"), inAMinute("newer"))
 		mustRevoke(t, log, old)
 		synctest.Wait()
-		if time.Since(began) != 0 {
-			t.Errorf("news took %v", time.Since(began))
+		if time.Since(started) != 0 {
+			t.Errorf("news took %v", time.Since(started))
 		}
 		if !x.Revoked(&token.Claims{ID: "new"}) || x.Revoked(&token.Claims{ID: "other", Subject: "new", SessionID: "new"}) {
 			t.Error("the index does not know what was revoked")
@@ -169,7 +169,7 @@ func TestIndexScopes(t *testing.T) {
 		mustRevoke(t, log, store.Revocation{Target: store.TargetAll, Before: now, Expires: expires})
 		synctest.Wait()
 		if !x.Revoked(&token.Claims{Subject: "x", IssuedAt: past}) || x.Revoked(&token.Claims{Subject: "x", IssuedAt: now.Add(time.Second)}) {
-			t.Error("everything: not what began before alone")
+			t.Error("everything: not what started before alone")
 		}
 	})
 }
@@ -266,9 +266,9 @@ func TestIndexIsNotReadyWithoutAStore(t *testing.T) {
 		default:
 		}
 		log.fail(nil)
-		began := time.Now()
+		started := time.Now()
 		<-x.Ready()
-		if waited := time.Since(began); waited > maxBackoff {
+		if waited := time.Since(started); waited > maxBackoff {
 			t.Errorf("ready after %v", waited)
 		}
 	})

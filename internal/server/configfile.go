@@ -74,7 +74,7 @@ func (f *configFile) part(settings config.Settings, g routeUpdater) *part {
 	return p
 }
 
-// reload applies the current content of the file. If there is any fault,
+// reload applies the current content of the file. If there is any error,
 // nothing changes. If the file was not read on request, reload does nothing if
 // its content is the same.
 func (f *configFile) reload(ctx context.Context, r reloadRequest) (done adminapi.Reloaded) {
@@ -84,23 +84,23 @@ func (f *configFile) reload(ctx context.Context, r reloadRequest) (done adminapi
 	if err == nil && !r.explicit && f.text == before {
 		return done
 	}
-	fault := func(key string, err error) {
-		f.log.Error(unchanged, key, err)
-		done.Faults = append(done.Faults, errtext.Of(err))
+	refuse := func(err error) {
+		f.log.Error(unchanged, "error", err)
+		done.Errors = append(done.Errors, errtext.Of(err))
 	}
 	if err == nil && strings.TrimSpace(f.text) == "" {
 		err = fmt.Errorf("%s is empty", f.path)
 	}
 	if err != nil {
-		fault("err", err)
+		refuse(err)
 		return done
 	}
 	// The running server has opened these files and reads them again itself.
 	f.maker.Files = false
 	c, err := f.maker.Make(d)
-	if faults, ok := errors.AsType[config.Faults](err); ok {
-		for _, one := range faults {
-			fault("fault", one)
+	if all, ok := errors.AsType[config.Faults](err); ok {
+		for _, one := range all {
+			refuse(one)
 		}
 		return done
 	}
@@ -117,7 +117,7 @@ func (f *configFile) reload(ctx context.Context, r reloadRequest) (done adminapi
 	done.Warnings = append(append(done.Warnings, d.Warnings()...), d.RouteWarnings(c)...)
 	if len(f.running.Routes) > 0 {
 		if err := f.setRoutes(c.Routes); err != nil {
-			fault("err", err)
+			refuse(err)
 			return done
 		}
 	}

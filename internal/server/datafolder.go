@@ -192,7 +192,7 @@ func openStore(dir string, limits config.Store, keys string, acceptLost bool) (*
 // way restores the latest revocations; [recorder.checkLost] detects that if
 // there is a record of the store.
 func damageError(path string, damage *bolt.DamageError, records recordFiles, acceptLost bool) error {
-	after := "the next start then revokes everything that began before it, because revocations are lost either way"
+	after := "the next start then revokes everything that started before it, because revocations are lost either way"
 	switch {
 	case acceptLost:
 		after = "then start without --insecure-accept-lost-revocations, or revoked tokens become valid again"

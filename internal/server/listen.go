@@ -129,8 +129,8 @@ func (c *certificate) part() *part {
 
 func (c *certificate) reload(ctx context.Context, _ reloadRequest) (done adminapi.Reloaded) {
 	if _, err := await.Do(ctx, func() (struct{}, error) { return struct{}{}, c.Reload() }); err != nil {
-		c.log.Error("the certificate is unchanged", "err", err)
-		done.Faults = append(done.Faults, errtext.Of(err))
+		c.log.Error("the certificate is unchanged", "error", err)
+		done.Errors = append(done.Errors, errtext.Of(err))
 		return done
 	}
 	c.logValidity()

@@ -54,7 +54,7 @@ func (s *Server) serveMetrics(ctx context.Context) (err error) {
 	s.log.Info("metrics and health", "metrics", "http://"+localAddress(listener)+"/metrics")
 	s.onClose(func() {
 		if err := errors.Join(server.Close(), <-served); !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("metrics and health", "err", err)
+			s.log.Error("metrics and health", "error", err)
 		}
 	})
 	return nil
@@ -98,7 +98,7 @@ func (s *Server) serveAdmin(ctx context.Context) (err error) {
 		s.log.Info("operators are served", "at", l.Addr().String())
 		serving.Go(func() {
 			if err := s.gateway.ServeAdmin(ctx, l, of); err != nil {
-				s.log.Error("operators are no longer served", "at", l.Addr().String(), "err", err)
+				s.log.Error("operators are no longer served", "at", l.Addr().String(), "error", err)
 			}
 		})
 	}
@@ -140,8 +140,8 @@ func reloadToken(file *gateway.AdminTokenFile, name string, log *slog.Logger) (d
 	changed, err := file.Reload()
 	switch {
 	case err != nil:
-		log.Error("the operators' token is unchanged", "err", err)
-		done.Faults = append(done.Faults, errtext.Of(err))
+		log.Error("the operators' token is unchanged", "error", err)
+		done.Errors = append(done.Errors, errtext.Of(err))
 	case changed:
 		log.Info("the operators' token was replaced")
 		done.Changed = append(done.Changed, name+": read, the new token is in effect")

@@ -106,7 +106,7 @@ type recorder struct {
 	inData      bool         // recorded in the data folder
 }
 
-// startRecorder revokes everything that began before now if revocations were
+// startRecorder revokes everything that started before now if revocations were
 // lost, unless acceptLost is set. It then records the position of the log
 // until stop is called.
 func startRecorder(ctx context.Context, g *gateway.Gateway, revocations store.Revocations, files recordFiles, acceptLost bool, log *slog.Logger) (stop func(), err error) {
@@ -118,9 +118,9 @@ func startRecorder(ctx context.Context, g *gateway.Gateway, revocations store.Re
 	case lost && acceptLost:
 		log.Warn("insecure: the store has lost revocations, and revoked tokens may be valid again")
 	case lost:
-		log.Warn("the store is not the one that the key folder records, and has lost revocations: everything that began before now is revoked, and all users must log in again", "keys", filepath.Dir(files.inKeys))
+		log.Warn("the store is not the one that the key folder records, and has lost revocations: everything that started before now is revoked, and all users must log in again", "keys", filepath.Dir(files.inKeys))
 		if _, err := g.EndEveryone(ctx); errors.Is(err, store.ErrNotDurable) {
-			log.Error("the store could not record this; the next start revokes everything again", "err", err)
+			log.Error("the store could not record this; the next start revokes everything again", "error", err)
 			return func() {}, nil
 		} else if err != nil {
 			return nil, err
@@ -160,7 +160,7 @@ func (r *recorder) run(ctx context.Context) (stop func()) {
 	try := func(ctx context.Context) {
 		err := r.record(ctx)
 		if err != nil && !failed {
-			r.log.Warn("cannot record the state of the revocations: a lost store would not be detected", "err", err)
+			r.log.Warn("cannot record the state of the revocations: a lost store would not be detected", "error", err)
 		}
 		failed = err != nil
 	}

@@ -153,7 +153,7 @@ func (r *reloader) reload(ctx context.Context, request reloadRequest, parts ...*
 		one := p.reload(ctx, request)
 		all.Changed = append(all.Changed, one.Changed...)
 		all.Warnings = append(all.Warnings, one.Warnings...)
-		all.Faults = append(all.Faults, one.Faults...)
+		all.Errors = append(all.Errors, one.Errors...)
 		all.Unconfirmed = append(all.Unconfirmed, one.Unconfirmed...)
 	}
 	return all

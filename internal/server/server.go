@@ -72,7 +72,7 @@ type Server struct {
 }
 
 // New reads and validates the configuration. The error is a [config.Faults] if
-// the settings have faults. The files that the configuration names are read
+// the settings have errors. The files that the configuration names are read
 // for validation, which does not end with ctx if one of them is a pipe.
 func New(ctx context.Context, c Config) (s *Server, err error) {
 	file := newConfigFile(c)
@@ -134,7 +134,7 @@ func (s *Server) serve(ctx context.Context) error {
 	s.served = true
 	err := s.gateway.Serve(ctx, s.listener)
 	if ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
-		s.log.Warn("stopped; sockets that had not closed in time were cut", "drain", s.settings.Drain, "err", err)
+		s.log.Warn("stopped; sockets that had not closed in time were cut", "drain", s.settings.Drain, "error", err)
 		return nil
 	}
 	return err

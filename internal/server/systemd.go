@@ -53,7 +53,7 @@ func passedSockets() (p passed, err error) {
 // (sd_notify(3)).
 func notify(log *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		log.Warn("cannot notify the service manager", "err", err)
+		log.Warn("cannot notify the service manager", "error", err)
 	}
 }
 

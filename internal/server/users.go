@@ -87,7 +87,7 @@ func endOutdated(ctx context.Context, g *gateway.Gateway, users *userFile, seen 
 		err = users.Remember(seen)
 	}
 	if err != nil {
-		log.Error("the next start will treat these users as changed", "err", err)
+		log.Error("the next start will treat these users as changed", "error", err)
 	}
 	return nil
 }
@@ -129,12 +129,12 @@ func (u *userFile) reload(ctx context.Context, g *gateway.Gateway, r reloadReque
 	changes, err := u.Reload(r.confirmed)
 	switch {
 	case errors.Is(err, login.ErrUnconfirmed):
-		u.log.Warn(unchanged+"; "+needsConfirmation, "err", err)
+		u.log.Warn(unchanged+"; "+needsConfirmation, "error", err)
 		done.Unconfirmed = append(done.Unconfirmed, errtext.Of(err))
 		return done
 	case err != nil:
-		u.log.Error(unchanged, "err", err)
-		done.Faults = append(done.Faults, errtext.Of(err))
+		u.log.Error(unchanged, "error", err)
+		done.Errors = append(done.Errors, errtext.Of(err))
 		return done
 	}
 	u.log.Info("users read", "users", u.Len(), "added", len(changes.Added), "changed", len(changes.Changed), "removed", len(changes.Removed))
@@ -147,7 +147,7 @@ func (u *userFile) reload(ctx context.Context, g *gateway.Gateway, r reloadReque
 	text := fmt.Sprintf("%s: read, with %s: %d added, %d with another password, %d removed",
 		u.file, errtext.Count(u.Len(), "user"), len(changes.Added), len(changes.Changed), len(changes.Removed))
 	if u.finish(ctx, g) {
-		done.Faults = append(done.Faults, fmt.Sprintf("%s: some sessions of users who have changed have not ended; the server keeps trying", u.file))
+		done.Errors = append(done.Errors, fmt.Sprintf("%s: some sessions of users who have changed have not ended; the server keeps trying", u.file))
 	}
 	done.Changed = append(done.Changed, text)
 	return done
@@ -172,7 +172,7 @@ func (u *userFile) finish(ctx context.Context, g *gateway.Gateway) (again bool) 
 	if u.unsaved && !u.undurable {
 		u.unsaved = false
 		if err := u.Remember(u.seen); err != nil {
-			u.log.Error("the next start will treat these users as changed", "err", err)
+			u.log.Error("the next start will treat these users as changed", "error", err)
 		}
 	}
 	return false
@@ -182,7 +182,7 @@ func (u *userFile) finish(ctx context.Context, g *gateway.Gateway) (again bool) 
 func (u *userFile) endUser(ctx context.Context, g *gateway.Gateway, name string) error {
 	sessions, sockets, err := g.EndUser(ctx, name)
 	if err != nil {
-		u.log.Error("cannot end the sessions of a user who has changed", "user", name, "err", err)
+		u.log.Error("cannot end the sessions of a user who has changed", "user", name, "error", err)
 		return err
 	}
 	u.log.Info("user changed", "user", name, "sessions", sessions, "sockets", sockets)

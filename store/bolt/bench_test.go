@@ -66,7 +66,7 @@ func BenchmarkRotate(b *testing.B) {
 		f, err := s.RotateSession(ctx, r)
 		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrReused) { // not begun yet, or others were faster twice
 			tokens[n].Store(0)
-			err = s.BeginSession(ctx, store.Session{ID: id, Subject: id, Current: "0", Began: time.Now(), Expires: end, Ends: end})
+			err = s.BeginSession(ctx, store.Session{ID: id, Subject: id, Current: "0", Started: time.Now(), Expires: end, Ends: end})
 			if errors.Is(err, store.ErrInvalid) { // by another, at the same time
 				err = nil
 			}
@@ -118,14 +118,14 @@ func bareSync(b *testing.B) time.Duration {
 	defer f.Close()
 	const rounds = 50
 	page := make([]byte, 4096)
-	began := time.Now()
+	started := time.Now()
 	for range rounds {
 		_, err := f.WriteAt(page, 0)
 		if err := errors.Join(err, f.Sync()); err != nil {
 			b.Fatal(err)
 		}
 	}
-	return time.Since(began) / rounds
+	return time.Since(started) / rounds
 }
 
 // BenchmarkRead measures calls that read and do not sync, in a file of ten
@@ -136,7 +136,7 @@ func BenchmarkRead(b *testing.B) {
 	end := time.Now().Add(time.Hour)
 	var all []store.Session
 	for n := range 10_000 {
-		f, err := store.Session{ID: fmt.Sprint("session-", n), Subject: fmt.Sprint("user-", n), Current: "0", Began: time.Now(), Expires: end, Ends: end}.Canonical()
+		f, err := store.Session{ID: fmt.Sprint("session-", n), Subject: fmt.Sprint("user-", n), Current: "0", Started: time.Now(), Expires: end, Ends: end}.Canonical()
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -54,7 +54,7 @@ func grow(t *testing.T) []byte {
 		}
 	}
 	for n := range 40 {
-		f := store.Session{ID: fmt.Sprint("session-", n), Subject: "user", Current: "0", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour), Agent: strings.Repeat("agent", 50)}
+		f := store.Session{ID: fmt.Sprint("session-", n), Subject: "user", Current: "0", Started: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour), Agent: strings.Repeat("agent", 50)}
 		if err := s.BeginSession(t.Context(), f); err != nil {
 			t.Fatal(err)
 		}

@@ -55,7 +55,7 @@ func fill(t *testing.T, s *Store) {
 	err := errors.Join(
 		s.Revoke(t.Context(), inAMinute("a")),
 		s.PutTicket(t.Context(), store.TicketKey{1}, []byte("value"), now.Add(time.Minute)),
-		s.BeginSession(t.Context(), store.Session{ID: "f", Subject: "u", Current: "c", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}),
+		s.BeginSession(t.Context(), store.Session{ID: "f", Subject: "u", Current: "c", Started: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}),
 	)
 	if err != nil {
 		t.Fatal(err)

@@ -79,7 +79,7 @@ func live(t testing.TB) *history {
 		revoke(all...)
 		for n := range 8 {
 			id := fmt.Sprint("session-", round, "-", n)
-			f := store.Session{ID: id, Subject: fmt.Sprint("user-", n), Current: "0", Began: now, Expires: end, Ends: end, Remote: "192.0.2.1", Agent: strings.Repeat("agent", 20)}
+			f := store.Session{ID: id, Subject: fmt.Sprint("user-", n), Current: "0", Started: now, Expires: end, Ends: end, Remote: "192.0.2.1", Agent: strings.Repeat("agent", 20)}
 			must(s.BeginSession(ctx, f))
 			h.current[id] = "0"
 		}
@@ -287,7 +287,7 @@ func TestDamaged(t *testing.T) {
 			if err := os.WriteFile(path, image, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			began := time.Now()
+			started := time.Now()
 			s, err := Open(path, store.Limits{})
 			if err != nil {
 				refused++
@@ -304,7 +304,7 @@ func TestDamaged(t *testing.T) {
 					t.Errorf("%s %d: Close: %v", kind, n, err)
 				}
 			}
-			if d := time.Since(began); d > 30*time.Second {
+			if d := time.Since(started); d > 30*time.Second {
 				t.Errorf("%s %d: %v", kind, n, d)
 			}
 		}

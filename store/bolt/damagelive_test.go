@@ -174,7 +174,7 @@ func useAll(t *testing.T, kind string, n int, h *history, s *Store) (failed bool
 		"ticket": func() error { return s.PutTicket(ctx, store.TicketKey{byte(n)}, make([]byte, 3000), end) },
 		"take":   func() error { _, err := s.TakeTicket(ctx, store.TicketKey{byte(n)}); return err },
 		"session": func() error {
-			return s.BeginSession(ctx, store.Session{ID: fmt.Sprint("live", n), Subject: "user-1", Current: "c", Began: time.Now(), Expires: end, Ends: end})
+			return s.BeginSession(ctx, store.Session{ID: fmt.Sprint("live", n), Subject: "user-1", Current: "c", Started: time.Now(), Expires: end, Ends: end})
 		},
 		"wait":    func() error { return s.Wait(ctx, store.Cursor{}) },
 		"waiting": func() error { return s.Wait(ctx, store.Cursor{Epoch: s.epoch}) },

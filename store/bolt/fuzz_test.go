@@ -52,7 +52,7 @@ func FuzzTicketEncoding(f *testing.F) {
 }
 
 // FuzzSubjectKey: the sessions of a subject, and no other's, have keys with
-// its prefix, and they sort by when they began.
+// its prefix, and they sort by when they started.
 func FuzzSubjectKey(f *testing.F) {
 	f.Add("ann", "ann\x00", "a", int64(1), int64(2))
 	f.Add("", "a", "b", int64(255), int64(256))
@@ -61,8 +61,8 @@ func FuzzSubjectKey(f *testing.F) {
 		if one < 0 || two < 0 || one > 1<<50 || two > 1<<50 || len(subject) > 256 || len(other) > 256 {
 			return
 		}
-		a := subjectKey(store.Session{Subject: subject, ID: id, Began: time.UnixMilli(one)})
-		b := subjectKey(store.Session{Subject: subject, ID: id, Began: time.UnixMilli(two)})
+		a := subjectKey(store.Session{Subject: subject, ID: id, Started: time.UnixMilli(one)})
+		b := subjectKey(store.Session{Subject: subject, ID: id, Started: time.UnixMilli(two)})
 		if !bytes.HasPrefix(a, subjectPrefix(subject)) {
 			t.Errorf("%x has not the prefix %x", a, subjectPrefix(subject))
 		}

@@ -85,7 +85,7 @@ func (c child) ticket(name string, n int) {
 // uses an old token.
 func (c child) session(name string, n int) {
 	end := c.started.Add(time.Hour)
-	must(c.s.BeginSession(context.Background(), store.Session{ID: name, Subject: killSubject, Current: "0", Began: c.started, Expires: end, Ends: end}))
+	must(c.s.BeginSession(context.Background(), store.Session{ID: name, Subject: killSubject, Current: "0", Started: c.started, Expires: end, Ends: end}))
 	fmt.Println("begun", name)
 	for step := range n % 5 {
 		fmt.Println("rotating", name)

@@ -184,6 +184,6 @@ func subjectPrefix(subject string) []byte {
 // subjectKey returns a key that sorts sessions of a subject by their
 // beginning.
 func subjectKey(s store.Session) []byte {
-	key := binary.BigEndian.AppendUint64(subjectPrefix(s.Subject), uint64(s.Began.UnixMilli()))
+	key := binary.BigEndian.AppendUint64(subjectPrefix(s.Subject), uint64(s.Started.UnixMilli()))
 	return append(key, s.ID...)
 }

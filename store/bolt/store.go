@@ -57,7 +57,7 @@ var (
 	sessionCountKey     = []byte("families.count")
 	sessionsBucket      = []byte("families")        // ID: session
 	sessionExpiryBucket = []byte("families.expiry") // Expires, ID: nil
-	// Length of Subject in 2 bytes, Subject, Began, ID: nil.
+	// Length of Subject in 2 bytes, Subject, Started, ID: nil.
 	sessionSubjectBucket = []byte("families.subjects")
 )
 

@@ -209,7 +209,7 @@ func TestSweepAll(t *testing.T) {
 					ticket = errors.Join(ticket, err)
 				}
 				id := fmt.Sprint(n)
-				session := s.BeginSession(t.Context(), store.Session{ID: id, Subject: id, Current: "a", Began: now, Expires: now.Add(time.Minute), Ends: now.Add(time.Hour)})
+				session := s.BeginSession(t.Context(), store.Session{ID: id, Subject: id, Current: "a", Started: now, Expires: now.Add(time.Minute), Ends: now.Add(time.Hour)})
 				if n%10 == 0 {
 					_, err := s.RotateSession(t.Context(), store.Rotation{ID: id, From: "a", To: "b", Expires: now.Add(2 * time.Minute)})
 					session = errors.Join(session, err)
@@ -219,7 +219,7 @@ func TestSweepAll(t *testing.T) {
 				}
 			})
 		}
-		late := s.BeginSession(t.Context(), store.Session{ID: "late", Subject: "late", Current: "a", Began: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)})
+		late := s.BeginSession(t.Context(), store.Session{ID: "late", Subject: "late", Current: "a", Started: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)})
 		late = errors.Join(late, s.PutTicket(t.Context(), store.TicketKey{31: 1}, nil, now.Add(time.Hour)))
 		if late != nil {
 			t.Fatal(late)

@@ -61,12 +61,12 @@ func (s *Store) prepare() error {
 	if !p.pending() {
 		return nil
 	}
-	began := time.Now()
-	if p.fault != nil && began.Before(p.next) {
+	started := time.Now()
+	if p.fault != nil && started.Before(p.next) {
 		return p.fault
 	}
 	if p.fault = s.tryPrepare(); p.fault != nil {
-		p.next = time.Now().Add(max(time.Second, 10*time.Since(began)))
+		p.next = time.Now().Add(max(time.Second, 10*time.Since(started)))
 	}
 	return p.fault
 }

@@ -126,7 +126,7 @@ func (s *sessions) ListSessions(ctx context.Context, subject string) ([]store.Se
 		all = append(all, session)
 	}
 	slices.SortFunc(all, func(a, b store.Session) int {
-		return cmp.Or(a.Began.Compare(b.Began), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID, b.ID))
 	})
 	return all, nil
 }

@@ -13,7 +13,7 @@ import (
 // session is a login of now, good for a minute.
 func session(id, subject string) store.Session {
 	now := time.Now()
-	return store.Session{ID: id, Subject: subject, Current: "first", Began: now, Expires: now.Add(time.Minute), Ends: now.Add(time.Hour)}
+	return store.Session{ID: id, Subject: subject, Current: "first", Started: now, Expires: now.Add(time.Minute), Ends: now.Add(time.Hour)}
 }
 
 // TestMemoryBoundsTickets: a full store refuses another, and has room again

@@ -9,12 +9,12 @@ import (
 )
 
 // AppendSession appends the encoding of s, which must be canonical, to b and
-// returns the extended slice. The encoding is Began, Rotated, Expires and Ends
-// as big-endian milliseconds since 1970, 8 bytes each; then ID, Subject,
+// returns the extended slice. The encoding is Started, Rotated, Expires and
+// Ends as big-endian milliseconds since 1970, 8 bytes each; then ID, Subject,
 // Current, Previous, Remote and Agent, each preceded by its length in 2 bytes;
 // then Key, unless it is zero.
 func AppendSession(b []byte, s store.Session) []byte {
-	for _, moment := range []time.Time{s.Began, s.Rotated, s.Expires, s.Ends} {
+	for _, moment := range []time.Time{s.Started, s.Rotated, s.Expires, s.Ends} {
 		b = binary.BigEndian.AppendUint64(b, milliseconds(moment))
 	}
 	for _, text := range []string{s.ID, s.Subject, s.Current, s.Previous, s.Remote, s.Agent} {
@@ -32,7 +32,7 @@ func AppendSession(b []byte, s store.Session) []byte {
 func DecodeSession(data []byte) (store.Session, error) {
 	var s store.Session
 	rest := data
-	for _, moment := range []*time.Time{&s.Began, &s.Rotated, &s.Expires, &s.Ends} {
+	for _, moment := range []*time.Time{&s.Started, &s.Rotated, &s.Expires, &s.Ends} {
 		if len(rest) < 8 {
 			return store.Session{}, fmt.Errorf("%w: a session of %d bytes", store.ErrInvalid, len(data))
 		}

@@ -55,9 +55,9 @@ func FuzzSessionEncoding(f *testing.F) {
 	moment := time.UnixMilli(1_700_000_000_123)
 	long := strings.Repeat("n", 256)
 	for _, s := range []store.Session{
-		{ID: "i", Subject: "s", Current: "c", Began: moment, Expires: moment, Ends: moment},
-		{ID: long, Subject: long, Current: long, Previous: long, Began: moment, Rotated: moment.Add(1), Expires: moment.Add(time.Hour), Ends: moment.Add(2 * time.Hour), Remote: long, Agent: "\xff\x00"},
-		{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: moment, Expires: moment, Ends: moment, Key: store.HashKey("key")},
+		{ID: "i", Subject: "s", Current: "c", Started: moment, Expires: moment, Ends: moment},
+		{ID: long, Subject: long, Current: long, Previous: long, Started: moment, Rotated: moment.Add(1), Expires: moment.Add(time.Hour), Ends: moment.Add(2 * time.Hour), Remote: long, Agent: "\xff\x00"},
+		{ID: "i", Subject: "s", Current: "c", Previous: "p", Started: moment, Expires: moment, Ends: moment, Key: store.HashKey("key")},
 	} {
 		s, err := s.Canonical()
 		if err != nil {
@@ -98,7 +98,7 @@ func FuzzSessionEncoding(f *testing.F) {
 // before sessions had keys, so that files of then can be read.
 func TestSessionEncodingWithoutAKey(t *testing.T) {
 	moment := time.UnixMilli(0x0102030405).UTC()
-	s := store.Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Began: moment, Rotated: moment, Expires: moment, Ends: moment, Remote: "r", Agent: "a"}
+	s := store.Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Started: moment, Rotated: moment, Expires: moment, Ends: moment, Remote: "r", Agent: "a"}
 	old := []byte(strings.Repeat("\x00\x00\x00\x01\x02\x03\x04\x05", 4) + "\x00\x01i\x00\x01s\x00\x01c\x00\x01p\x00\x01r\x00\x01a")
 	if back, err := DecodeSession(old); err != nil || back != s {
 		t.Errorf("decoded as %+v, %v, want %+v", back, err, s)

@@ -17,8 +17,8 @@ import (
 func testSessionBegin(t *testing.T, s store.Sessions) {
 	wantListed(t, s, "ann")
 	a, b, c := newSession("b", "ann"), newSession("a", "ann"), newSession("c", "ann")
-	b.Began = began.Add(time.Second)
-	c.Began = began.Add(-time.Second)
+	b.Started = started.Add(time.Second)
+	c.Started = started.Add(-time.Second)
 	longest := newSession(strings.Repeat("i", 256), strings.Repeat("\u00fc", 128))
 	longest.Current = strings.Repeat("c", 256)
 	others := []store.Session{newSession("d", "an"), newSession("e", "annn"), newSession("f", "ann\x00"), newSession("g", "ANN"), longest}
@@ -36,7 +36,7 @@ func testSessionCanonical(t *testing.T, s store.Sessions) {
 	zone := time.FixedZone("", 3600)
 	begin(t, s, store.Session{
 		ID: "a", Subject: "ann", Current: "0",
-		Began:   time.Date(2020, 1, 2, 3, 4, 5, 6_999_999, zone),
+		Started: time.Date(2020, 1, 2, 3, 4, 5, 6_999_999, zone),
 		Expires: time.Date(2200, 1, 2, 3, 4, 5, 8_000_000, zone),
 		Ends:    time.Date(2200, 1, 2, 3, 4, 5, 7_999_999, zone),
 		Remote:  strings.Repeat("r", 1000),
@@ -45,7 +45,7 @@ func testSessionCanonical(t *testing.T, s store.Sessions) {
 	moment := time.Date(2020, 1, 2, 2, 4, 5, 6_000_000, time.UTC)
 	end := time.Date(2200, 1, 2, 2, 4, 5, 7_000_000, time.UTC)
 	want := store.Session{
-		ID: "a", Subject: "ann", Current: "0", Began: moment, Rotated: moment, Expires: end, Ends: end,
+		ID: "a", Subject: "ann", Current: "0", Started: moment, Rotated: moment, Expires: end, Ends: end,
 		Remote: strings.Repeat("r", 256), Agent: strings.Repeat("a", 255),
 	}
 	wantListed(t, s, "ann", want)
@@ -62,7 +62,7 @@ func testSessionInvalid(t *testing.T, s store.Sessions) {
 		"no Current":       func(session *store.Session) { session.Current = "" },
 		"long Current":     func(session *store.Session) { session.Current = long },
 		"long Previous":    func(session *store.Session) { session.Previous = long },
-		"no Began":         func(session *store.Session) { session.Began, session.Rotated = time.Time{}, time.Time{} },
+		"no Started":       func(session *store.Session) { session.Started, session.Rotated = time.Time{}, time.Time{} },
 		"no Expires":       func(session *store.Session) { session.Expires = time.Time{} },
 		"no Ends":          func(session *store.Session) { session.Ends = time.Time{} },
 		"after all tokens": func(session *store.Session) { session.Ends = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
@@ -186,7 +186,7 @@ func testSessionMany(t *testing.T, s store.Sessions) {
 func testSessionExpiry(t *testing.T, s store.Sessions) {
 	start := time.Now().Truncate(time.Millisecond).UTC()
 	session := newSession("a", "ann")
-	session.Began, session.Rotated, session.Expires, session.Ends = start, start, start.Add(time.Hour), start.Add(150*time.Minute)
+	session.Started, session.Rotated, session.Expires, session.Ends = start, start, start.Add(time.Hour), start.Add(150*time.Minute)
 	short := session
 	short.ID = "short"
 	begin(t, s, session, short)

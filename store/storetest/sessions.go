@@ -64,12 +64,12 @@ func sessionNodes[S store.Sessions](nodes [3]S) (all []store.Sessions) {
 	return all
 }
 
-// began is when most sessions of the suite began.
-var began = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+// started is when most sessions of the suite started.
+var started = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // newSession returns a session that never expires, with the refresh token "0".
 func newSession(id, subject string) store.Session {
-	return store.Session{ID: id, Subject: subject, Current: "0", Began: began, Rotated: began, Expires: expires, Ends: expires, Remote: "192.0.2.1", Agent: "suite"}
+	return store.Session{ID: id, Subject: subject, Current: "0", Started: started, Rotated: started, Expires: expires, Ends: expires, Remote: "192.0.2.1", Agent: "suite"}
 }
 
 // rotation returns a rotation whose grace never ends.

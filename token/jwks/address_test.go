@@ -19,7 +19,7 @@ import (
 	"wsauth/token"
 )
 
-// Only what is safe on the way is an address; every fault has its field's name.
+// Only what is safe on the way is an address; every error has its field's name.
 func TestConfigFaults(t *testing.T) {
 	for name, tt := range map[string]struct {
 		config Config

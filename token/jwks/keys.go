@@ -60,7 +60,7 @@ type absence struct {
 	until time.Time // when it may be looked for again
 }
 
-// New validates c and returns its Keys. It reports all faults of c at once. It
+// New validates c and returns its Keys. It reports all errors in c at once. It
 // does not fetch the keys: [Keys.Run] or the first token does.
 func New(c Config) (*Keys, error) { return newWithLifetime(context.Background(), c) }
 
@@ -262,7 +262,7 @@ func (k *Keys) end(d document, asked time.Time, err error) {
 		k.found.Store(&d.address)
 	}
 	if err != nil && k.failed == nil && k.lifetime.Err() == nil { // once per outage
-		k.config.Logger.Warn("the keys of a provider cannot be fetched", "issuer", k.config.Issuer, "url", k.config.URL, "err", err)
+		k.config.Logger.Warn("the keys of a provider cannot be fetched", "issuer", k.config.Issuer, "url", k.config.URL, "error", err)
 	}
 	if err == nil && k.failed != nil {
 		k.config.Logger.Info("the keys of a provider are fetched again", "issuer", k.config.Issuer, "url", k.config.URL)
@@ -288,7 +288,7 @@ func (k *Keys) take(d document, asked time.Time) error {
 		return fmt.Errorf("key set: %w", err)
 	}
 	for _, fault := range faults {
-		k.config.Logger.Warn("a key of a provider cannot be used", "issuer", k.config.Issuer, "url", k.config.URL, "err", fault)
+		k.config.Logger.Warn("a key of a provider cannot be used", "issuer", k.config.Issuer, "url", k.config.URL, "error", fault)
 	}
 	for _, key := range set.Keys() {
 		next.kids[key.ID()] = true

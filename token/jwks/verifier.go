@@ -17,7 +17,7 @@ const clockLeeway = 30 * time.Second
 // see [Keys.Run]. After that it uses the keys that it has.
 //
 // NewVerifier does not wait for the provider. Its error concerns c only, and
-// reports all faults at once. Until the first successful fetch,
+// reports all errors at once. Until the first successful fetch,
 // [token.Verifier.Verify] waits for a fetch for at most 2 s, and then fails
 // with [ErrUnavailable]: it is unknown whether the token is valid, so a guard
 // answers 503, not 401. Later failures matter to tokens with an unknown key

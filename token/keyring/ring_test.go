@@ -70,7 +70,7 @@ func TestEmpty(t *testing.T) {
 	}
 }
 
-func TestOpenReportsEveryFault(t *testing.T) {
+func TestOpenReportsEveryError(t *testing.T) {
 	dir := folderOf(t, "a.pem", "hello", "b.jwk", "{}", "c.hs256", "secret", "d.pem", "kid: e\n"+pkcs8(ed()), "e.pem", pkcs8(p256()))
 	_, err := Open(dir, Options{})
 	if err == nil {

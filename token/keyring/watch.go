@@ -34,7 +34,7 @@ func (r *Ring) reload() {
 	if err != nil {
 		if text := err.Error(); text != r.fault {
 			r.fault = text
-			r.log.Error("the keys stay as they were", "folder", r.dir, "err", err)
+			r.log.Error("the keys stay as they were", "folder", r.dir, "error", err)
 		}
 		c.files = r.remaining(c)
 	} else if r.fault != "" {
@@ -72,7 +72,7 @@ func (r *Ring) take(files map[string]file) {
 	if key, err := r.SigningKey(); err == nil {
 		args = append(args, "signing", key.ID())
 	} else {
-		args = append(args, "err", err)
+		args = append(args, "error", err)
 	}
 	r.log.Info("keys read", args...)
 }

@@ -95,8 +95,8 @@ export class SessionList {
     const title = element("span", "title");
     title.append(name);
     if (entry.current) title.append(element("span", "badge", "This device"));
-    const used = entry.used > entry.began ? ` · renewed ${moment(entry.used)}` : "";
-    words.append(title, element("small", "", `Logged in ${moment(entry.began)}${used} · from ${entry.remote}`));
+    const used = entry.used > entry.started ? ` · renewed ${moment(entry.used)}` : "";
+    words.append(title, element("small", "", `Logged in ${moment(entry.started)}${used} · from ${entry.remote}`));
     const sockets = element("span", entry.sockets.length > 0 ? "sockets open" : "sockets");
     sockets.textContent = entry.sockets.length === 0
       ? "No open socket"
@@ -104,7 +104,7 @@ export class SessionList {
     words.append(sockets);
     const button = element("button", "", "Log out");
     button.type = "button";
-    button.setAttribute("aria-label", `Log out ${name.textContent}, logged in ${moment(entry.began)}${entry.current ? ", this device" : ""}`);
+    button.setAttribute("aria-label", `Log out ${name.textContent}, logged in ${moment(entry.started)}${entry.current ? ", this device" : ""}`);
     button.addEventListener("click", () => this.end(entry, button));
     item.append(words, button);
     return item;
