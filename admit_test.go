@@ -14,7 +14,7 @@ import (
 	"wsauth/token"
 )
 
-// An endings is an Ender that records what it is told.
+// endings is an Ender that records each end.
 type endings struct {
 	causes []error
 	frames [][]byte
@@ -26,8 +26,8 @@ func (e *endings) End(cause error, frame []byte, told func()) {
 	e.causes, e.frames, e.told = append(e.causes, cause), append(e.frames, frame), append(e.told, told)
 }
 
-// admitting makes a guard that takes tokens in the first message, too.
-func admitting(t *testing.T, change func(*Config)) (*Guard, *token.Issuer) {
+// newAdmitGuard returns a guard that also accepts tokens in the first message.
+func newAdmitGuard(t *testing.T, change func(*Config)) (*Guard, *token.Issuer) {
 	t.Helper()
 	key, err := token.GenerateKey(token.HS256)
 	if err != nil {
@@ -60,7 +60,7 @@ func admitting(t *testing.T, change func(*Config)) (*Guard, *token.Issuer) {
 	return g, issuer
 }
 
-// handshake makes a WebSocket handshake that shows a token, or none.
+// handshake returns a WebSocket handshake with a token, or without one.
 func handshake(token string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/ws", nil)
 	for name, value := range map[string]string{
@@ -86,7 +86,7 @@ func issue(t *testing.T, issuer *token.Issuer, o token.Options) string {
 // TestAdmit admits a socket without a ResponseWriter or a goroutine. The guard
 // calls its Ender once, and forgets the socket when the connection closes.
 func TestAdmit(t *testing.T) {
-	g, issuer := admitting(t, nil)
+	g, issuer := newAdmitGuard(t, nil)
 	r := handshake(issue(t, issuer, token.Options{SessionID: "s1"}))
 	claims, err := g.Check(r, Access)
 	if err != nil {
@@ -128,10 +128,10 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
-// TestAdmitRevoked: a token that is revoked between Check and Admit opens no
-// socket, and leaves nothing behind.
+// TestAdmitRevoked checks that a token that is revoked between Check and Admit
+// opens no socket and leaves nothing behind.
 func TestAdmitRevoked(t *testing.T) {
-	g, issuer := admitting(t, nil)
+	g, issuer := newAdmitGuard(t, nil)
 	r := handshake(issue(t, issuer, token.Options{SessionID: "s1"}))
 	claims, err := g.Check(r, Access)
 	if err != nil {
@@ -149,12 +149,12 @@ func TestAdmitRevoked(t *testing.T) {
 	}
 }
 
-// TestAdmitFirstMessage: a socket whose token is to come in the first message
-// passes Check and Admit without claims, and counts as anonymous until then.
-// Authorize is asked when its claims are known.
+// TestAdmitFirstMessage checks that a socket whose token comes in the first
+// message passes Check and Admit without claims, and is anonymous until then.
+// Authorize is called once its claims are known.
 func TestAdmitFirstMessage(t *testing.T) {
 	var asked []*token.Claims
-	g, issuer := admitting(t, func(c *Config) {
+	g, issuer := newAdmitGuard(t, func(c *Config) {
 		c.Limits.Unauthenticated = 1
 		c.Authorize = func(_ *http.Request, claims *token.Claims) error { asked = append(asked, claims); return nil }
 	})
@@ -182,10 +182,10 @@ func TestAdmitFirstMessage(t *testing.T) {
 	s.Closed()
 }
 
-// TestAdmitWithoutClaims: only an Optional requirement, or a guard that waits
-// for the first message, admits a socket without claims.
+// TestAdmitWithoutClaims checks that only an Optional requirement, or a guard
+// that waits for the first message, admits a socket without claims.
 func TestAdmitWithoutClaims(t *testing.T) {
-	g, _ := admitting(t, func(c *Config) { c.Extractors = nil })
+	g, _ := newAdmitGuard(t, func(c *Config) { c.Extractors = nil })
 	r := handshake("")
 	if _, err := g.Check(r, Access); !errors.Is(err, TokenMissing) {
 		t.Errorf("Check: %v", err)

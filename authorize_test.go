@@ -12,8 +12,8 @@ import (
 	"wsauth/token"
 )
 
-// TestAuthorizeHeldRequest: when a held request is renewed, Authorize gets the
-// fields of the request that it is promised, and no others.
+// TestAuthorizeHeldRequest checks that when a held request is renewed,
+// Authorize gets the documented fields of the request, and no others.
 func TestAuthorizeHeldRequest(t *testing.T) {
 	var calls []string
 	guard, issuer := newGuard(wsauth.Config{Authorize: func(r *http.Request, claims *token.Claims) error {

@@ -83,7 +83,8 @@ func (g *Guard) authenticate(r *http.Request, upgrade bool, c Credential, q Requ
 	return claims, nil
 }
 
-// errNoCredential tells the log that a request had no credential.
+// errNoCredential is the cause, in the log, of refusing a request without a
+// credential.
 var errNoCredential = errors.New("no credential")
 
 // missing returns the refusal of a request that needs a credential and has

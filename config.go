@@ -52,13 +52,13 @@ type Config struct {
 	// Default: the Authorization header, [Header].
 	Extractors []Extractor
 
-	// AppParameters are query parameters that belong to the application, such
-	// as an access_token for a service behind it. Whatever their values, they
-	// are not credentials and stay in the request. Otherwise a parameter named
+	// AppParameters are query parameters that belong to the application, such as
+	// an access_token for a service behind it. Whatever their values, they are not
+	// credentials and stay in the request. Otherwise a parameter named
 	// access_token, or named token with a JWT as its value, is refused if no
-	// extractor reads it: a credential would be sent and never checked. "*"
-	// stands for every parameter. Parameters that Extractors read are not
-	// allowed. Default: none.
+	// extractor reads it: a credential would be sent and never checked. "*" means
+	// every parameter. Parameters that Extractors read are not allowed. Default:
+	// none.
 	AppParameters []string
 
 	// Origins are the origins whose pages may open sockets. Each is exactly a
@@ -70,11 +70,10 @@ type Config struct {
 	// a browser sends from another site are refused even from these origins.
 	Origins []string
 
-	// AnyOrigin lets pages of every origin open sockets, for an API whose
-	// clients send a token that no browser sends by itself. Extractors must not
-	// contain cookies, and an upgrade with another credential that is
-	// [Credential.Ambient] is refused: any website could use those of its
-	// visitors.
+	// AnyOrigin lets pages of every origin open sockets, for an API whose clients
+	// send a token that no browser sends on its own. Extractors must not contain
+	// cookies, and an upgrade with another credential that is [Credential.Ambient]
+	// is refused: any website could use those of its visitors.
 	AnyOrigin bool
 
 	// TrustedProxies are the proxies that are trusted to identify their
@@ -172,7 +171,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// withDefaults validates c and sets defaults. The error joins all faults, each
+// withDefaults validates c and sets defaults. The error joins all errors, each
 // with the name of its field.
 func (c Config) withDefaults() (Config, error) {
 	var faults []error
@@ -240,7 +239,7 @@ func (c Config) withDefaults() (Config, error) {
 		fault("Refusal: %d is neither RefuseHTTP nor RefuseClose", c.Refusal)
 	}
 	if c.Observer == nil {
-		c.Observer = nobody{}
+		c.Observer = noObserver{}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -187,7 +187,7 @@ func (c Cookies) needsCSRF(r *http.Request) bool {
 }
 
 // submitted returns the CSRF value that the page repeats. It does not read
-// cookies, which browsers send by themselves.
+// cookies, which browsers send on their own.
 func (c Cookies) submitted(r *http.Request, spec CookieSpec) (string, error) {
 	header := r.Header.Get(spec.CSRFHeader)
 	if header != "" || !isUpgrade(r) {
@@ -196,7 +196,7 @@ func (c Cookies) submitted(r *http.Request, spec CookieSpec) (string, error) {
 	return queryValue(r.URL.RawQuery, c.csrfQuery())
 }
 
-// ambient marks extractors of credentials that browsers send by themselves.
+// ambient marks extractors of credentials that browsers send on their own.
 func (c Cookies) ambient() {}
 
 // missing returns "Missing cookie access_token_cookie", with the configured

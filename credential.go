@@ -13,8 +13,8 @@ type Credential struct {
 	// Ticket reports whether Token is a ticket of [Guard.IssueTicket].
 	Ticket bool
 
-	// Ambient reports whether browsers send the credential by themselves, as
-	// they do with cookies.
+	// Ambient reports whether browsers send the credential on their own, as they
+	// do with cookies.
 	Ambient bool
 
 	// CSRFRequired reports whether the csrf claim of the token must equal CSRF
@@ -39,10 +39,10 @@ type Extractor interface {
 }
 
 // extract returns the one credential of r. It refuses several, even equal ones
-// (RFC 6750 section 2): two parts of a system that use different ones could
-// see different users. The exception is a ticket together
-// with a credential that browsers send by themselves: the page has chosen the
-// ticket, and cannot withhold its cookies.
+// (RFC 6750 section 2): two parts of a system that use different ones could see
+// different users. The exception is a ticket together with a credential that
+// browsers send on their own: the page has chosen the ticket, and cannot
+// withhold its cookies.
 func (g *Guard) extract(r *http.Request, q Requirement) (Credential, error) {
 	if strings.Contains(r.RequestURI, "#") {
 		return Credential{}, refuseWith(InvalidRequest, "A request target has no fragment")

@@ -12,7 +12,7 @@ import (
 	"unicode"
 )
 
-// pages are the names of all pages of the project.
+// pages returns the names of all pages of the project.
 func pages(t *testing.T) (all []string) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
@@ -34,8 +34,8 @@ func pages(t *testing.T) (all []string) {
 
 var fence = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$")
 
-// anchors are the fragments by which the headings of a page are reached, as
-// GitHub makes them.
+// anchors returns the fragments of the links to the headings of a page, as
+// GitHub generates them.
 func anchors(page string) map[string]bool {
 	all := map[string]bool{}
 	for line := range strings.Lines(fence.ReplaceAllString(page, "")) {
@@ -57,8 +57,9 @@ func anchors(page string) map[string]bool {
 	return all
 }
 
-// TestLinks: every link from a page to a file, a folder or a heading of the
-// project leads there. So do the names of pages in code, units and help.
+// TestLinks checks that every link from a page to a file, a folder or a heading
+// of the project has a target, and so do the names of pages in code, units and
+// help.
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	found := 0
@@ -96,7 +97,8 @@ func TestDocsIndex(t *testing.T) {
 	}
 }
 
-// TestNamedPagesExist: the pages that code, help and units name are there.
+// TestNamedPagesExist checks that the pages that code, help and units name
+// exist.
 func TestNamedPagesExist(t *testing.T) {
 	named := regexp.MustCompile(`\bdocs/[\w-]+\.md`)
 	found := 0
@@ -126,7 +128,7 @@ func TestNamedPagesExist(t *testing.T) {
 	}
 }
 
-// TestShellInPagesParses: what pages show as commands is such for a shell.
+// TestShellInPagesParses checks that a shell can parse the commands in pages.
 func TestShellInPagesParses(t *testing.T) {
 	found := 0
 	for _, page := range pages(t) {
@@ -150,9 +152,9 @@ func TestShellInPagesParses(t *testing.T) {
 	}
 }
 
-// TestGoCommandsInPages: the folders that go commands name in pages are
-// packages, and those that are run are programs. What is given to bench is one
-// of its figures.
+// TestGoCommandsInPages checks that the folders in go commands of pages are
+// packages, and programs if the command runs them. Arguments of bench must be
+// the names of its figures.
 func TestGoCommandsInPages(t *testing.T) {
 	command := regexp.MustCompile("(?m)(?:^ *|`)go (?:-C (\\w+) )?(run|build|test|doc)((?: [^ `#\n]+)+)")
 	figures := map[string]bool{"all": true}
@@ -179,7 +181,7 @@ func TestGoCommandsInPages(t *testing.T) {
 					continue
 				}
 				if !regexp.MustCompile(`(?m)^package main$`).MatchString(readDoc(t, source[0])) {
-					t.Errorf("%s: %q: %s is no program", page, c[0], dir)
+					t.Errorf("%s: %q: %s is not a program", page, c[0], dir)
 				}
 				for _, figure := range words[i+1:] {
 					if dir == "bench" && !figures[figure] {
@@ -195,9 +197,9 @@ func TestGoCommandsInPages(t *testing.T) {
 	}
 }
 
-// TestGoNamesInPages: what pages call a name of a package, such as
-// wsauth.Config.Origins, is one. So are the names without a package in the
-// pages about the library, such as Config.Origins.
+// TestGoNamesInPages checks that names such as wsauth.Config.Origins in pages
+// exist in their package. So must names without a package, such as
+// Config.Origins, in the pages about the library.
 func TestGoNamesInPages(t *testing.T) {
 	names := exported(t, ".", "token", "token/keyring", "token/jwks", "idp", "store", "store/bolt", "store/memory", "store/storekit", "gateway", "client")
 	packages := regexp.MustCompile("`(wsauth|token|keyring|jwks|idp|store|bolt|memory|storekit|gateway)\\.([A-Z]\\w*(?:\\.[A-Z]\\w*)?)`")
@@ -223,8 +225,8 @@ func TestGoNamesInPages(t *testing.T) {
 	}
 }
 
-// TestGoFragmentsInPages: the Go code of pages that is no whole program
-// compiles in a function that has what it needs.
+// TestGoFragmentsInPages checks that Go code in pages that is not a whole
+// program compiles in a function that declares what it uses.
 func TestGoFragmentsInPages(t *testing.T) {
 	const before = `package main
 

@@ -14,8 +14,8 @@ import (
 	"wsauth/token"
 )
 
-// TestNumbersInPages: where a page says a number of the guard in a sentence,
-// it is that of the code.
+// TestNumbersInPages checks that numbers of the guard in sentences of pages are
+// those of the code.
 func TestNumbersInPages(t *testing.T) {
 	guard, err := New(Config{Verifier: refusingVerifier{}, Revocations: memory.New(store.Limits{})})
 	if err != nil {
@@ -26,7 +26,7 @@ func TestNumbersInPages(t *testing.T) {
 	words := map[int]string{5: "five", 10: "ten"}
 	half := func(d time.Duration) string { return s(d / 2) }
 	silence := words[int((FirstMessage{}).timeout().Seconds())]
-	held := maxHold + wsconn.Grace // a refused socket at most
+	held := maxHold + wsconn.Grace // the maximum for a refused socket
 	staleness, limits := guard.config.Staleness, guard.config.Limits
 	for page, sentences := range map[string][]string{
 		"close-codes.md": {
@@ -81,7 +81,7 @@ func TestNumbersInPages(t *testing.T) {
 	}
 }
 
-// A refusingVerifier takes no token.
+// A refusingVerifier accepts no token.
 type refusingVerifier struct{}
 
 func (refusingVerifier) Verify(context.Context, string) (*token.Claims, error) {

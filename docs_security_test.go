@@ -14,8 +14,8 @@ import (
 	"wsauth/token"
 )
 
-// TestSecurityPageLimits: the limits of the library in docs/security.md are
-// those of the code: what is at the limit passes, and one more does not.
+// TestSecurityPageLimits checks that the limits in docs/security.md are those
+// of the code: a value at the limit passes, and one more does not.
 func TestSecurityPageLimits(t *testing.T) {
 	key, err := token.GenerateKey(token.HS256)
 	if err != nil {

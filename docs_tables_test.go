@@ -13,7 +13,7 @@ import (
 	"wsauth"
 )
 
-// TestReadmeCosts: the targets in the README are those of bench.
+// TestReadmeCosts checks that the targets in the README are those of bench.
 func TestReadmeCosts(t *testing.T) {
 	rows := tableRows(readDoc(t, "README.md"), "| | at most |")
 	targets := []struct{ file, function, row string }{
@@ -52,8 +52,8 @@ func TestReadmeCosts(t *testing.T) {
 	}
 }
 
-// TestNumbersOfPrograms: where pages say a number of an example or of bench,
-// its source has it.
+// TestNumbersOfPrograms checks that the numbers of an example or of bench in
+// pages are in its source.
 func TestNumbersOfPrograms(t *testing.T) {
 	for _, c := range []struct{ page, sentence, file, code string }{
 		{"examples/echo/main.go", "after a minute: wsauth: socket ended: token_expired", "examples/echo/main.go", "AccessTTL: time.Minute}"},
@@ -73,15 +73,15 @@ func TestNumbersOfPrograms(t *testing.T) {
 	}
 }
 
-// TestEndsInPages: where pages show a close code and a reason, the code is
-// that of the reason; where they show a status and a reason, so is the status.
+// TestEndsInPages checks that the close codes and statuses that pages show with
+// a reason are those of the reason.
 func TestEndsInPages(t *testing.T) {
 	shown := regexp.MustCompile("\\b([1-5]\\d{2,3}) `([a-z]+_[a-z_]+|restarting|overloaded)`")
 	known := map[string]bool{}
 	for _, reason := range wsauth.Reasons() {
 		known[string(reason)] = true
 	}
-	// Answers of the gateway that no guard gives with this status.
+	// Responses of the gateway that no guard sends with this status.
 	own := map[string]bool{"426 invalid_handshake": true, "413 invalid_request": true, "415 invalid_request": true, "422 invalid_request": true,
 		"503 session_ended": true, "403 wrong_token_type": true}
 	found := 0
@@ -102,8 +102,8 @@ func TestEndsInPages(t *testing.T) {
 	}
 }
 
-// TestFilesInPackageDocs: the lists of files in the documentation of the
-// packages name files that are there.
+// TestFilesInPackageDocs checks that the files listed in the documentation of
+// packages exist.
 func TestFilesInPackageDocs(t *testing.T) {
 	for dir, least := range map[string]int{".": 20, "gateway": 5, "internal/gateway/proxy": 15} {
 		names := regexp.MustCompile(`\b([a-z]+(?:_linux)?\.go)\b`).FindAllString(readDoc(t, dir+"/doc.go"), -1)
@@ -118,9 +118,8 @@ func TestFilesInPackageDocs(t *testing.T) {
 	}
 }
 
-// TestExamplesPage: the page about the examples has each program, with the
-// address where it listens by default, the flags that it takes, and the
-// functions to look at.
+// TestExamplesPage checks that the page about the examples has each program
+// with its default address, its flags, and the functions to look at.
 func TestExamplesPage(t *testing.T) {
 	page := readDoc(t, "examples/README.md")
 	listed := map[string]bool{}

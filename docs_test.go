@@ -38,8 +38,8 @@ func readDoc(t *testing.T, name string) string {
 	return string(text)
 }
 
-// tableRows yields the cells of the rows of the tables in a page whose header
-// is the given one, each row with the heading above it.
+// tableRows returns the cells of the rows of the tables in a page that have
+// this header, each row with the heading above it.
 func tableRows(page, header string) (rows [][]string) {
 	heading, inside := "", false
 	for line := range strings.Lines(page) {
@@ -62,8 +62,8 @@ func tableRows(page, header string) (rows [][]string) {
 	return rows
 }
 
-// The page about errors has every reason, exactly as the code has it, and no
-// other.
+// TestErrorsPage checks that the page about errors has exactly the reasons of
+// the code.
 func TestErrorsPage(t *testing.T) {
 	documented := map[wsauth.Reason]wsauth.Outcome{}
 	for _, row := range tableRows(readDoc(t, "docs/errors.md"), "| reason | HTTP | close | text | when |") {
@@ -91,8 +91,9 @@ func TestErrorsPage(t *testing.T) {
 	}
 }
 
-// The page about close codes has each code of the guard, with its reasons and
-// its advice, and says of the browser client what its table says.
+// TestCloseCodesPage checks that the page about close codes has each code of
+// the guard with its reasons and its advice, and describes the browser client
+// as its table does.
 func TestCloseCodesPage(t *testing.T) {
 	actual := map[string]string{}
 	for _, reason := range wsauth.Reasons() {
@@ -130,7 +131,8 @@ func TestCloseCodesPage(t *testing.T) {
 	}
 }
 
-// The answer that the page about errors shows is the one that a client gets.
+// TestErrorsPageExample checks that the page about errors shows the response
+// that a client gets.
 func TestErrorsPageExample(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: expiredVerifier{}})
 	if err != nil {
@@ -153,8 +155,8 @@ func TestErrorsPageExample(t *testing.T) {
 	}
 }
 
-// The table of headers in the page about errors has all that a refusal has
-// beside those of every answer, of each reason.
+// TestErrorsPageHeaders checks that the table of headers in the page about
+// errors has all headers that a refusal adds, for each reason.
 func TestErrorsPageHeaders(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: expiredVerifier{}})
 	if err != nil {
@@ -225,8 +227,8 @@ func (expiredVerifier) Verify(context.Context, string) (*token.Claims, error) {
 	return nil, &token.Error{Kind: token.ErrExpired}
 }
 
-// What the page about security says of net/http, for a plain request and for
-// a handshake behind the guard.
+// TestSecurityPage checks what the page about security says about net/http, for
+// a plain request and for a handshake behind the guard.
 func TestSecurityPage(t *testing.T) {
 	const host, handshake = "Host: a\r\n", "Connection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -300,7 +302,7 @@ func TestSecurityPage(t *testing.T) {
 	}
 }
 
-// exchange sends raw bytes and returns the status of the answer, and whether
+// exchange sends raw bytes and returns the status of the response, and whether
 // the server closes the connection.
 func exchange(t *testing.T, server *httptest.Server, request string) (status string, closes bool) {
 	t.Helper()
@@ -323,8 +325,8 @@ func exchange(t *testing.T, server *httptest.Server, request string) (status str
 	return strconv.Itoa(answer.StatusCode), answer.Close
 }
 
-// Every setting and function of the original has a row, and every Go name in
-// those rows exists.
+// TestMigratingPage checks that every setting and function of fastapi-jwt-auth
+// has a row, and that every Go name in those rows exists.
 func TestMigratingPage(t *testing.T) {
 	original := strings.Fields(`
 		token_location secret_key public_key private_key algorithm decode_algorithms decode_leeway encode_issuer decode_issuer
@@ -357,7 +359,7 @@ func TestMigratingPage(t *testing.T) {
 	}
 }
 
-// exported is the set of the names that the packages in these folders export:
+// exported returns the names that the packages in these folders export:
 // package.Name, and package.Type.Name for fields and methods.
 func exported(t *testing.T, folders ...string) map[string]bool {
 	t.Helper()
@@ -385,7 +387,7 @@ func exported(t *testing.T, folders ...string) map[string]bool {
 	return names
 }
 
-// declared are the names that a declaration at the top of a file makes.
+// declared returns the names that a declaration at the top level declares.
 func declared(decl ast.Decl) (names []string) {
 	switch decl := decl.(type) {
 	case *ast.FuncDecl:
@@ -430,7 +432,7 @@ func declared(decl ast.Decl) (names []string) {
 	return names
 }
 
-// The programs in the pages compile.
+// TestProgramsInPages checks that the programs in pages compile.
 func TestProgramsInPages(t *testing.T) {
 	var pages []string
 	for _, pattern := range []string{"*.md", "docs/*.md"} {
@@ -453,7 +455,7 @@ func TestProgramsInPages(t *testing.T) {
 				t.Errorf("%s: %v\n%s", page, err, out)
 			}
 			if formatted, err := format.Source([]byte(program[1])); err != nil || string(formatted) != program[1] {
-				t.Errorf("%s: the program is not as gofmt writes it (%v)", page, err)
+				t.Errorf("%s: the program is not formatted with gofmt (%v)", page, err)
 			}
 		}
 	}

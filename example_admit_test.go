@@ -19,7 +19,7 @@ import (
 )
 
 // A bareSocket is the connection of a server that writes its own frames. It
-// must write them whole, and none after End; a real server needs a lock for
+// must write whole frames, and none after End; a real server needs a lock for
 // that.
 type bareSocket struct{ net.Conn }
 
@@ -30,8 +30,8 @@ func (s bareSocket) End(_ error, frame []byte, sent func()) {
 	_ = s.Close()
 }
 
-// serveBare answers the handshake that comes first on a connection, without
-// net/http's server.
+// serveBare answers the handshake that comes first on a connection, without the
+// server of net/http.
 func serveBare(guard *wsauth.Guard, conn net.Conn) error {
 	defer conn.Close()
 	r, err := http.ReadRequest(bufio.NewReader(conn))
@@ -41,7 +41,7 @@ func serveBare(guard *wsauth.Guard, conn net.Conn) error {
 	r.RemoteAddr = conn.RemoteAddr().String()
 	claims, err := guard.Check(r, wsauth.Access)
 	if err != nil {
-		return err // or the answer of Guard.Refuse
+		return err // or respond with Guard.Refuse
 	}
 	socket, err := guard.Admit(r, wsauth.Access, claims, bareSocket{conn})
 	if err != nil {
@@ -55,12 +55,12 @@ func serveBare(guard *wsauth.Guard, conn net.Conn) error {
 		return err
 	}
 	socket.Opened()
-	<-socket.Context().Done() // a real server reads and writes messages meanwhile
+	<-socket.Context().Done() // a real server reads and writes messages
 	return socket.Err()
 }
 
-// A server that takes connections over itself needs no net/http: it asks the
-// guard, registers the socket, and is told when to end it.
+// A server that handles connections itself does not need net/http: it checks
+// the handshake, registers the socket, and ends it when the guard says so.
 func ExampleGuard_Admit() {
 	guard, issuer := newGuard(wsauth.Config{Revocations: memory.New(store.Limits{})})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

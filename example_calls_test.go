@@ -14,8 +14,8 @@ import (
 	"wsauth/token/jwks"
 )
 
-// A server whose users log in, and whose tokens come from its own login or
-// from an identity provider. It shows what most servers call.
+// A server whose users log in, with tokens from its own login or from an
+// identity provider. It shows the calls that most servers need.
 func Example() {
 	ctx := context.Background()
 	key, err := token.GenerateKey(token.Ed25519)

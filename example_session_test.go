@@ -17,8 +17,8 @@ import (
 	"wsauth/token"
 )
 
-// chat is a handler that greets, gives the guard what is the guard's, and
-// echoes the rest.
+// chat is a handler that greets the user, passes authentication messages to the
+// guard, and echoes all others.
 func chat(w http.ResponseWriter, r *http.Request) {
 	socket := wsauth.SocketFrom(r.Context())
 	conn, err := websocket.Accept(w, r, nil)
@@ -45,7 +45,7 @@ func chat(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// open opens a socket; what it cannot do ends the example.
+// open opens a socket. An error ends the example.
 func open(url string, header http.Header) *websocket.Conn {
 	conn, _, err := websocket.Dial(context.Background(), url, &websocket.DialOptions{HTTPHeader: header})
 	if err != nil {
@@ -78,8 +78,8 @@ func mustIssue(t *token.Token, err error) *token.Token {
 	return t
 }
 
-// Log out everywhere: every socket of the user is closed before
-// RevokeSubject returns, and the token opens no other.
+// Log out everywhere: every socket of the user is closed before RevokeSubject
+// returns, and the token opens no other socket.
 func ExampleGuard_RevokeSubject() {
 	guard, issuer := newGuard(wsauth.Config{Revocations: memory.New(store.Limits{})})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
@@ -97,7 +97,7 @@ func ExampleGuard_RevokeSubject() {
 	}
 	_, answer, _ := websocket.Dial(context.Background(), server.URL, &websocket.DialOptions{HTTPHeader: header})
 	fmt.Println(answer.Status)
-	_ = guard.Shutdown(context.Background()) // ends what New began
+	_ = guard.Shutdown(context.Background()) // stops what New started
 	// Output:
 	// ada says hello
 	// 2 sockets, <nil>
@@ -106,7 +106,7 @@ func ExampleGuard_RevokeSubject() {
 	// 401 Unauthorized
 }
 
-// Operators list the open sockets, a page at a time.
+// Operators list the open sockets, one page at a time.
 func ExampleGuard_Sockets() {
 	guard, issuer := newGuard(wsauth.Config{Revocations: memory.New(store.Limits{})})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
@@ -131,15 +131,15 @@ func ExampleGuard_Sockets() {
 	}
 	page(page(0))
 	fmt.Println(guard.Stats().Sockets, "sockets")
-	_ = guard.Shutdown(context.Background()) // ends what New began
+	_ = guard.Shutdown(context.Background()) // stops what New started
 	// Output:
 	// [ada bert]
 	// [cleo]
 	// 3 sockets
 }
 
-// A page gets a ticket with its usual credential, and puts it into the address
-// of the socket; it works once.
+// A page gets a ticket with its usual credential and puts it into the URL of
+// the socket. The ticket works once.
 func ExampleGuard_IssueTicket() {
 	guard, issuer := newGuard(wsauth.Config{
 		Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}},
@@ -181,8 +181,8 @@ func ExampleGuard_IssueTicket() {
 	// again: 401 Unauthorized
 }
 
-// A client that sends its token in the first message, and later another one:
-// the socket stays open.
+// A client sends its token in the first message, and a new one later; the
+// socket stays open.
 func ExampleSocket_Authenticate() {
 	guard, issuer := newGuard(wsauth.Config{Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
@@ -206,7 +206,7 @@ func ExampleSocket_Authenticate() {
 	// 3000 token_missing
 }
 
-// A refresh over HTTP extends the sockets that are open.
+// A refresh over HTTP renews the open sockets.
 func ExampleGuard_Renew() {
 	guard, issuer := newGuard(wsauth.Config{})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
@@ -230,8 +230,8 @@ func ExampleGuard_Renew() {
 	// true
 }
 
-// A handler that deletes an account wants the password again, on the socket
-// that is open.
+// A handler that deletes an account asks for the password again on the open
+// socket.
 func ExampleSocket_RequireFresh() {
 	guard, issuer := newGuard(wsauth.Config{})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

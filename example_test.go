@@ -17,7 +17,7 @@ import (
 	"wsauth/token"
 )
 
-// newGuard makes a guard and what issues its tokens, with a key of the moment.
+// newGuard returns a guard and the issuer of its tokens, with a new key.
 func newGuard(c wsauth.Config) (*wsauth.Guard, *token.Issuer) {
 	key, err := token.GenerateKey(token.HS256)
 	if err != nil {
@@ -41,7 +41,7 @@ func newGuard(c wsauth.Config) (*wsauth.Guard, *token.Issuer) {
 	return guard, issuer
 }
 
-// All faults of a configuration are reported at once.
+// All errors of a configuration are reported at once.
 func ExampleNew() {
 	_, err := wsauth.New(wsauth.Config{
 		Origins: []string{"https://app.example/", "*"},
@@ -54,15 +54,15 @@ func ExampleNew() {
 	// wsauth: Config.Origins[1]: "*": patterns are not supported; name each origin
 }
 
-// A WebSocket handler behind the guard knows who is there, and its socket ends
-// with the token.
+// A WebSocket handler behind the guard knows the user, and its socket ends with
+// the token.
 func ExampleGuard_Require() {
 	guard, issuer := newGuard(wsauth.Config{})
 	cause := make(chan error, 1)
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, nil)
 		if err != nil {
-			return // Accept has answered
+			return // Accept has responded
 		}
 		defer conn.CloseNow()
 		claims := wsauth.ClaimsFrom(r.Context())
@@ -94,7 +94,7 @@ func ExampleGuard_Require() {
 	// the handler: wsauth: socket ended: token_expired
 }
 
-// Check decides and leaves the answer to the caller.
+// Check decides, and leaves the response to the caller.
 func ExampleGuard_Check() {
 	guard, issuer := newGuard(wsauth.Config{})
 	handler := func(w http.ResponseWriter, r *http.Request) {
@@ -142,7 +142,7 @@ func ExampleGuard_Refuse() {
 	// {"title":"Unauthorized","status":401,"detail":"Missing Authorization Header","reason":"token_missing"}
 }
 
-// An application ends a session with a code and a reason of its own.
+// An application ends a socket with its own close code and reason.
 func ExampleSocket_End() {
 	guard, issuer := newGuard(wsauth.Config{})
 	sessions := make(chan *wsauth.Socket, 1)
@@ -177,7 +177,7 @@ func ExampleSocket_End() {
 	// Output: true 4001 game_over
 }
 
-// A login puts the tokens into cookies that no page can read.
+// A login puts the tokens into cookies that pages cannot read.
 func ExampleCookies_SetTokens() {
 	cookies := wsauth.Cookies{}
 	_, issuer := newGuard(wsauth.Config{Extractors: []wsauth.Extractor{cookies}})

@@ -25,8 +25,8 @@ const maxFirstMessage = 64 << 10
 //
 // Until then the socket counts as unauthenticated (see [Limits]), may send 64
 // KiB, and ends with AuthTimeout after Timeout. A client should wait for the
-// reply before it sends more. If it does not, the handler reads the rest after
-// the first message, so after the client has authenticated.
+// reply before it sends more. Otherwise the handler reads the rest after the
+// first message, when the client has authenticated.
 type FirstMessage struct {
 	// Timeout is how long the client has to send its token after the
 	// handshake. After that the socket no longer counts as unauthenticated,

@@ -25,14 +25,13 @@ type Follower interface {
 
 // Follow makes the plain HTTP request with the context ctx end with its
 // session, like a socket, if it takes longer than a second: a download, an
-// upload, a long poll, or an endless response. It is for reverse proxies,
-// whose handlers cannot know how long a request takes. From then on
-// revocations, logouts and [Guard.Renew] find the request;
-// [Socket.SetTransfer] says what else ends it. At the end its context is
-// cancelled with the [EndError] as its cause, and the handler must return. If
-// the handler has begun a response without Content-Length, it must end it by
-// panic([http.ErrAbortHandler]); otherwise the client takes a part for the
-// whole.
+// upload, a long poll, or an endless response. It is for reverse proxies, whose
+// handlers cannot know how long a request takes. From then on revocations,
+// logouts and [Guard.Renew] find the request; [Socket.SetTransfer] says what
+// else ends it. At the end its context is cancelled with the [EndError] as its
+// cause, and the handler must return. If the handler has started a response
+// without Content-Length, it must end it by panic([http.ErrAbortHandler]);
+// otherwise the client mistakes a part for the whole response.
 //
 // Unlike a request of [Hold], it does not count against limits. A shorter
 // request costs one timer. f may be nil.
@@ -90,7 +89,7 @@ func (s *Socket) SetTransfer(t Transfer) {
 }
 
 // endIfDraining ends an endless request that Drain has missed, because it was
-// not endless or not followed when the guard began to drain. s.mu must be
+// not endless or not followed when the guard started to drain. s.mu must be
 // held.
 func (s *Socket) endIfDraining() {
 	if f := s.followed; f.registered && f.transfer == Endless && s.guard.sockets.isClosing() {
@@ -112,7 +111,7 @@ type followed struct {
 	registered bool
 	returned   bool // whether the handler has returned
 	transfer   Transfer
-	overdue    bool // it has outlived its token
+	overdue    bool // the request has outlived its token
 }
 
 // follow registers the request, so that revocations find it. As in admit, a

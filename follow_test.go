@@ -28,7 +28,7 @@ func (c *counter) Ended(_ *wsauth.Socket, e *wsauth.EndError) {
 	c.reason.Store(string(e.Reason))
 }
 
-// follow begins a request whose handler is followed until its context ends.
+// follow starts a request whose handler is followed until its context ends.
 func follow(guard *wsauth.Guard, f wsauth.Follower, transfer wsauth.Transfer) (*stream, *wsauth.Socket) {
 	s := &stream{over: make(chan struct{})}
 	var session *wsauth.Socket
@@ -51,8 +51,8 @@ const followAfter = time.Second
 
 var transfers = []wsauth.Transfer{wsauth.Unanswered, wsauth.Bounded, wsauth.Endless}
 
-// TestFollow: a request that takes longer than a second ends as a socket does,
-// but for what its length is known of.
+// TestFollow checks that a request that takes longer than a second ends like a
+// socket, unless its length is known.
 func TestFollow(t *testing.T) {
 	revoke := func(r store.Revocation) func(*testing.T, *wsauth.Guard) {
 		return func(t *testing.T, g *wsauth.Guard) {
@@ -85,7 +85,7 @@ func TestFollow(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: memory.New(store.Limits{})}))
-					defer g.Shutdown(context.Background()) //nolint:errcheck // It may find a request.
+					defer g.Shutdown(context.Background()) //nolint:errcheck // A request may be open.
 					seen := &counter{}
 					s, session := follow(g, seen, transfer)
 					defer session.End(wsauth.SessionEnded)
@@ -116,7 +116,8 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// TestFollowRevokedBefore: what was revoked in the first second ends with it.
+// TestFollowRevokedBefore checks that a request revoked in its first second
+// ends after that second.
 func TestFollowRevokedBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: memory.New(store.Limits{})}))
@@ -134,8 +135,8 @@ func TestFollowRevokedBefore(t *testing.T) {
 	})
 }
 
-// TestFollowRenewed: a refresh keeps the request, and SetTransfer decides what
-// becomes of one whose token has expired.
+// TestFollowRenewed checks that a refresh keeps the request open, and that
+// SetTransfer decides whether one ends when its token has expired.
 func TestFollowRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}}))
@@ -178,8 +179,8 @@ func TestFollowRenewed(t *testing.T) {
 	})
 }
 
-// TestFollowCountsApart: followed requests push out no socket, and none is
-// refused for them.
+// TestFollowCountsApart checks that followed requests evict no socket, and that
+// none is refused because of them.
 func TestFollowCountsApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Limits: wsauth.Limits{PerSubject: 1, PerSession: 1, PerAddress: 1}}))
@@ -204,13 +205,13 @@ func TestFollowCountsApart(t *testing.T) {
 	})
 }
 
-// TestAllAcross: sockets and requests that come by turns are all found, once
-// and in their order.
+// TestAllAcross checks that interleaved sockets and requests are all found,
+// once and in order.
 func TestAllAcross(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}}))
 		defer g.Shutdown(context.Background()) //nolint:errcheck // It does not wait for requests.
-		const each = 700                       // several parts of each
+		const each = 700                       // several chunks of each
 		for i := range each {
 			if i%7 == 0 {
 				hold(g)
@@ -239,7 +240,7 @@ func TestAllAcross(t *testing.T) {
 	})
 }
 
-// TestFollowNobody: a client without a token is not followed.
+// TestFollowNobody checks that a client without a token is not followed.
 func TestFollowNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}}))
@@ -257,8 +258,8 @@ func TestFollowNobody(t *testing.T) {
 	})
 }
 
-// TestFollowCosts: a request under a second costs one timer, and leaves
-// nothing.
+// TestFollowCosts checks that a request shorter than a second costs one timer,
+// and leaves nothing behind.
 func TestFollowCosts(t *testing.T) {
 	g := must(wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour)}))
 	r := httptest.NewRequest(http.MethodGet, "/", nil)

@@ -26,7 +26,7 @@ const (
 	ProxyProtocol = ForwardedSource(forwarded.ProxyProtocol)
 )
 
-// proxies returns the forwarding policy of c. The error joins all faults.
+// proxies returns the forwarding policy of c. The error joins all errors.
 func (c Config) proxies() (*forwarded.Policy, error) {
 	source := forwarded.Source(c.ForwardedSource)
 	if source == "" {

@@ -22,7 +22,8 @@ import (
 	"wsauth/token"
 )
 
-// behindProxy makes a guard for which 10.0.0.1 and this machine are proxies.
+// behindProxy returns a guard that trusts the proxies 10.0.0.1 and this
+// machine.
 func behindProxy(t *testing.T, change func(*wsauth.Config)) *wsauth.Guard {
 	t.Helper()
 	c := wsauth.Config{Verifier: fixedVerifier(time.Hour), TrustedProxies: []string{"10.0.0.0/8", "127.0.0.1", "::1"}}
@@ -36,7 +37,7 @@ func behindProxy(t *testing.T, change func(*wsauth.Config)) *wsauth.Guard {
 	return guard
 }
 
-// handshakeFrom is a handshake of a peer. Each field is "Name: value".
+// handshakeFrom returns a handshake of a peer. Each field is "Name: value".
 func handshakeFrom(peer string, fields ...string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/ws", nil)
 	r.Host, r.RemoteAddr = "app.example", peer
@@ -47,8 +48,8 @@ func handshakeFrom(peer string, fields ...string) *http.Request {
 	return r
 }
 
-// TestOriginBehindProxy: the scheme, and by a setting the host and the port,
-// are those that a trusted proxy names, and nobody else.
+// TestOriginBehindProxy checks that the scheme, and by settings the host and
+// the port, are those that a trusted proxy reports, and no other peer.
 func TestOriginBehindProxy(t *testing.T) {
 	const https, client = "Origin: https://app.example", "X-Forwarded-For: 192.0.2.1"
 	for name, tt := range map[string]struct {
@@ -103,8 +104,8 @@ func TestOriginBehindProxy(t *testing.T) {
 	}
 }
 
-// TestG8_LimitsBehindProxy: one client's limit is no other's, and a client
-// cannot choose whose it is.
+// TestG8_LimitsBehindProxy checks that each client has its own limit, and
+// cannot choose to count as another one.
 func TestG8_LimitsBehindProxy(t *testing.T) {
 	guard := behindProxy(t, func(c *wsauth.Config) { c.Limits.HandshakesPerMinute = 2 })
 	try := func(peer, forwarded string) bool {
@@ -133,8 +134,8 @@ func TestG8_LimitsBehindProxy(t *testing.T) {
 	}
 }
 
-// TestClientBehindProxy: limits of open sockets, sessions and logs have the
-// client; what grants something has the peer.
+// TestClientBehindProxy checks that limits of open sockets, sessions and logs
+// use the address of the client, and access checks that of the peer.
 func TestClientBehindProxy(t *testing.T) {
 	var log wstest.Log
 	authorized, handled := make(chan string, 4), make(chan *wsauth.Socket, 4)
@@ -174,7 +175,7 @@ func TestClientBehindProxy(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", client, err)
 		}
-		defer conn.CloseNow() //nolint:errcheck // it is the end
+		defer conn.CloseNow() //nolint:errcheck // the test is over
 		if got := (<-handled).RemoteAddr(); got != client+":0" {
 			t.Errorf("the session of %s is that of %s", client, got)
 		}
@@ -194,8 +195,8 @@ func TestClientBehindProxy(t *testing.T) {
 	}
 }
 
-// TestRefusalsBehindProxy: sockets that are opened just to be closed count for
-// their client.
+// TestRefusalsBehindProxy checks that sockets opened only to be closed count
+// for their client.
 func TestRefusalsBehindProxy(t *testing.T) {
 	guard := behindProxy(t, func(c *wsauth.Config) {
 		c.Refusal = wsauth.RefuseClose
@@ -227,15 +228,15 @@ func TestRefusalsBehindProxy(t *testing.T) {
 	}
 }
 
-// TestCookiesBehindProxy: what a trusted proxy says of the scheme makes
-// cookies Secure, also where the host is this machine.
+// TestCookiesBehindProxy checks that the scheme that a trusted proxy reports
+// makes cookies Secure, even if the host is this machine.
 func TestCookiesBehindProxy(t *testing.T) {
 	for _, scheme := range []string{"http", "https"} {
 		t.Run(scheme, func(t *testing.T) {
 			var secure bool
 			guard := behindProxy(t, func(c *wsauth.Config) { c.ForwardedSource = wsauth.Forwarded })
 			guard.Require(wsauth.Optional)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				r.Header.Del("Forwarded") // which is a sign of a proxy by itself
+				r.Header.Del("Forwarded") // otherwise a sign of a proxy
 				secure = wsauth.Cookies{}.IsSecure(r)
 			})).ServeHTTP(httptest.NewRecorder(), func() *http.Request {
 				r := httptest.NewRequest(http.MethodGet, "http://localhost/", nil)
@@ -254,8 +255,8 @@ func TestCookiesBehindProxy(t *testing.T) {
 	}
 }
 
-// TestProxyFaults: every fault is reported, with its field.
-func TestProxyFaults(t *testing.T) {
+// TestProxyErrors checks that every error is reported, with its field.
+func TestProxyErrors(t *testing.T) {
 	for want, change := range map[string]func(*wsauth.Config){
 		`TrustedProxies[1]: "10.0.0.1/8" has bits`: func(c *wsauth.Config) { c.TrustedProxies = []string{"private", "10.0.0.1/8", "x"} },
 		`TrustedProxies[2]: "x" is not`:            func(c *wsauth.Config) { c.TrustedProxies = []string{"private", "10.0.0.1/8", "x"} },
@@ -267,13 +268,13 @@ func TestProxyFaults(t *testing.T) {
 		c := wsauth.Config{Verifier: fixedVerifier(time.Hour)}
 		change(&c)
 		if _, err := wsauth.New(c); err == nil || !strings.Contains(err.Error(), "wsauth: Config."+want) {
-			t.Errorf("no fault %q: %v", want, err)
+			t.Errorf("no error %q: %v", want, err)
 		}
 	}
 }
 
-// TestProxyHeaderListener: where a listener reads the PROXY protocol, as
-// docs/behind-a-proxy.md has it, a guard limits and names its clients.
+// TestProxyHeaderListener checks that if a listener reads the PROXY protocol,
+// as in docs/behind-a-proxy.md, a guard limits and logs its clients.
 func TestProxyHeaderListener(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour), Origins: []string{"https://app.example"}, Limits: wsauth.Limits{PerAddress: 1}})
 	if err != nil {
@@ -328,8 +329,8 @@ func TestProxyHeaderListener(t *testing.T) {
 	}
 }
 
-// ExampleConfig_trustedProxies counts handshakes by the address that a proxy
-// on this machine tells.
+// Handshakes are counted by the client address that a proxy on this machine
+// reports.
 func ExampleConfig_trustedProxies() {
 	guard, err := wsauth.New(wsauth.Config{
 		Verifier:       fixedVerifier(time.Hour),

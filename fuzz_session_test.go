@@ -12,9 +12,9 @@ import (
 	"wsauth/token"
 )
 
-// FuzzAuthMessage: what is taken for a message with a token is one for the
-// standard library, too, which finds the same token under the same names; and
-// the answer is JSON.
+// FuzzAuthMessage checks that a message with a token is also one for the
+// standard library, which finds the same token under the same names, and that
+// the reply is JSON.
 func FuzzAuthMessage(f *testing.F) {
 	seed(f, []string{
 		"", "{}", "null", "[]", `"auth"`, `{"type":"auth"}`, `{"type":"auth","token":"a.b.c"}`, `{"token":"a","type":"auth","x":{"type":1}}`,
@@ -39,7 +39,7 @@ func FuzzAuthMessage(f *testing.F) {
 		}
 		var plain map[string]any
 		if err := json.Unmarshal([]byte(message), &plain); err != nil {
-			t.Fatalf("%q is taken, and encoding/json says %v", message, err)
+			t.Fatalf("%q is accepted, but encoding/json returns %v", message, err)
 		}
 		want := plain["token"]
 		if m.kind == "connection_init" {
@@ -69,9 +69,9 @@ func FuzzAuthMessage(f *testing.F) {
 	})
 }
 
-// FuzzSubprotocol: a token that is found stands in the offer as it is, as one
-// item and no other; after Strip what may be a token is gone, and the rest is
-// there in its order.
+// FuzzSubprotocol checks that a token that is found is exactly one item of the
+// offer, and that after Strip every item that may be a token is gone and the
+// others are in their order.
 func FuzzSubprotocol(f *testing.F) {
 	seed(f, []string{
 		"", ",", " , ,", "bearer", "bearer,", "bearer, a.b.c", "bearer,a.b.c,chat", "chat, bearer, a.b.c", "bearer\na.b.c", "bearer, a\nb", "a, bearer", "Bearer, a",
@@ -115,7 +115,7 @@ func FuzzSubprotocol(f *testing.F) {
 	})
 }
 
-// listItems are the items of a list field that are not empty.
+// listItems returns the items of a list field that are not empty.
 func listItems(lines []string) []string {
 	var items []string
 	for _, line := range lines {

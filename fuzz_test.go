@@ -12,8 +12,8 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// seed adds the seeds of a fuzz target, of which there must be some: they are
-// what runs where nobody fuzzes.
+// seed adds the seeds of a fuzz target, at least one: plain test runs execute
+// only the seeds.
 func seed(f *testing.F, seeds []string) {
 	f.Helper()
 	if len(seeds) == 0 {
@@ -30,9 +30,9 @@ var querySeeds = []string{
 	"x=%3Btoken=a", ";;token", "token\x00=a", "%00token=a", "\u00a0token=a", "%c2%a0token=a", "token=1+2",
 }
 
-// FuzzQuery: what is found is what net/url finds, once and plainly; after
-// Strip nobody finds it, not even who splits at ";" and trims; and the rest is
-// as it was.
+// FuzzQuery checks that a parameter that is found is the one that net/url
+// finds, given once and plainly. After Strip, no server finds it, even if it
+// splits at ";" and trims, and the rest is unchanged.
 func FuzzQuery(f *testing.F) {
 	seed(f, querySeeds)
 	f.Fuzz(func(t *testing.T, query string) {
@@ -72,8 +72,8 @@ func FuzzQuery(f *testing.F) {
 	})
 }
 
-// lenientCount is how often a server finds the parameter that splits at "&"
-// and ";", unescapes names and trims them.
+// lenientCount returns how often a lenient server finds the parameter: one that
+// splits at "&" and ";", unescapes names and trims them.
 func lenientCount(query, name string) int {
 	n := 0
 	for _, part := range strings.FieldsFunc(query, func(r rune) bool { return r == '&' || r == ';' }) {
@@ -94,8 +94,8 @@ var cookieSeeds = []string{
 	"a=b" + strings.Repeat("\n", mostCookies),
 }
 
-// mostCookies is how many cookies of a request net/http reads. It reads none
-// of a request with more.
+// mostCookies is the maximum number of cookies that net/http reads; from a
+// request with more it reads none.
 const mostCookies = 3000
 
 // FuzzCookies checks that a cookie is found if its name occurs exactly once.
@@ -158,7 +158,7 @@ func FuzzCookies(f *testing.F) {
 	})
 }
 
-// exactPairs is how often the name stands at the beginning of a pair.
+// exactPairs returns how often a pair begins with exactly this name.
 func exactPairs(lines, name string) int {
 	n := 0
 	for line := range strings.SplitSeq(lines, "\n") {
@@ -174,7 +174,7 @@ func exactPairs(lines, name string) int {
 	return n
 }
 
-// latinTrim trims what a reader trims that takes each byte for a character.
+// latinTrim trims like a reader that treats each byte as a character.
 func latinTrim(s string) string {
 	runes := make([]rune, len(s))
 	for i := range len(s) {
@@ -188,9 +188,10 @@ func latinTrim(s string) string {
 	return string(bytes)
 }
 
-// FuzzHeader: a token is taken only from one line that is the scheme, one
-// space and a word. What is neither a token nor an error is a field of another
-// scheme, which stays, and in which nobody finds a token of ours.
+// FuzzHeader checks that a token is read only from a single line that consists
+// of the scheme, one space and a word. A value that is neither a token nor an
+// error has another scheme, stays in the request, and contains no token of
+// ours.
 func FuzzHeader(f *testing.F) {
 	seed(f, []string{
 		"", "Bearer a.b.c", "bEaReR a.b.c", "Bearer", "Bearer ", "Bearer  a", "Bearer\ta", "Bearer a b", "Bearer a,b", "Bearer a, Bearer b", "Basic a", "Bearera", "a.b.c",
@@ -210,7 +211,7 @@ func FuzzHeader(f *testing.F) {
 			folded := strings.ToLower(lines)
 			words := strings.FieldsFunc(folded, func(r rune) bool { return strings.ContainsRune(" \t,\n", r) })
 			if slices.Contains(words, "bearer") || strings.HasPrefix(folded, "bearer") || len(words) > 0 && httpx.IsJWS(strings.Fields(lines)[0]) {
-				t.Errorf("%q is taken for another scheme", lines)
+				t.Errorf("%q is read as another scheme", lines)
 			}
 			if (Header{}).Strip(r); r.Header.Get("Authorization") != lines {
 				t.Errorf("%q: another scheme's field is gone", lines)
@@ -227,7 +228,7 @@ func FuzzHeader(f *testing.F) {
 	})
 }
 
-// FuzzPathValue: a token that is found stands in the path as it is, and
+// FuzzPathValue checks that a token that is found is in the path as it is, and
 // nowhere after Strip.
 func FuzzPathValue(f *testing.F) {
 	seed(f, []string{"aaa.bbb.ccc", "a.b.c", "aaa.b%62b.ccc", "aaa.bbb%2Eccc", "aaa.bbb.ccc/aaa.bbb.ccc", "%61aa.bbb.ccc", "\"aaa.bbb.ccc", "ws.ws.ws", ".bbb.?.bbb."})
@@ -255,12 +256,12 @@ func FuzzPathValue(f *testing.F) {
 
 const goodHandshake = "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
-// FuzzHandshake: whatever is taken for a handshake meets RFC 6455 section
-// 4.2.1, each condition looked at anew.
+// FuzzHandshake checks that every accepted handshake meets RFC 6455 section
+// 4.2.1, with an independent check of each condition.
 func FuzzHandshake(f *testing.F) {
 	good := goodHandshake
 	if r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(good))); err != nil || checkHandshake(r) != nil {
-		f.Fatal("the good handshake is not accepted: no seed would be")
+		f.Fatal("the valid handshake is refused, so no seed would be accepted")
 	}
 	var seeds []string
 	for _, c := range [][2]string{
@@ -278,7 +279,7 @@ func FuzzHandshake(f *testing.F) {
 		}
 		upgrade := isUpgrade(r)
 		if h2c := len(r.Header["Upgrade"]) == 1 && strings.EqualFold(r.Header["Upgrade"][0], "h2c"); !upgrade && (r.Header["Upgrade"] != nil && !h2c || r.Method == "CONNECT") {
-			t.Errorf("%q is taken for a plain request", raw)
+			t.Errorf("%q is treated as a plain request", raw)
 		}
 		if !upgrade {
 			if httpx.StripUpgrade(r.Header); r.Header["Upgrade"] != nil {

@@ -31,7 +31,7 @@ type Guard struct {
 	stopped     <-chan struct{} // closed by stop; nil if New started nothing
 }
 
-// New returns a guard. The error joins all faults of the configuration. If
+// New returns a guard, or an error that joins all errors of c. If
 // Config.Revocations is set, the guard follows them until [Guard.Shutdown].
 func New(c Config) (*Guard, error) { return newGuard(c, time.Now) }
 

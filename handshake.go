@@ -7,11 +7,11 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// isUpgrade reports whether r asks for another protocol. All such requests
-// must be valid WebSocket handshakes, so that no handler sees an upgrade in a
-// request that the guard has taken for a plain one. An offer of h2c alone is
-// no upgrade: some clients add it to every request, and servers may ignore it
-// (RFC 9110 section 7.8).
+// isUpgrade reports whether r asks for another protocol. All such requests must
+// be valid WebSocket handshakes, so that no handler sees an upgrade in a
+// request that the guard has treated as a plain one. An offer of h2c alone is
+// not an upgrade: some clients add it to every request, and servers may ignore
+// it (RFC 9110 section 7.8).
 func isUpgrade(r *http.Request) bool {
 	upgrade := r.Header["Upgrade"]
 	return len(upgrade) > 0 && !httpx.IsOnly(upgrade, "h2c") || r.Method == http.MethodConnect

@@ -44,7 +44,7 @@ func (h Header) validate() error {
 		return errors.New("Header: Name and Scheme are single words (RFC 9110 section 5.6.2)")
 	}
 	if h.name() == "Cookie" {
-		return errors.New("Header: browsers send the Cookie field by themselves; use the extractor Cookies")
+		return errors.New("Header: browsers send the Cookie header on their own; use the extractor Cookies")
 	}
 	if h.NoScheme && h.Scheme != "" {
 		return errors.New("Header: NoScheme contradicts Scheme")

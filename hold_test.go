@@ -17,10 +17,10 @@ import (
 	"wsauth/token"
 )
 
-// A stream is a held request in a bubble, and how it ended.
+// A stream is a held request in a bubble.
 type stream struct {
-	held  error // once over
-	cause error // the same
+	held  error // the result of Hold, set at the end
+	cause error // of the end
 	over  chan struct{}
 }
 
@@ -33,8 +33,8 @@ func (s *stream) done() bool {
 	}
 }
 
-// hold begins a request with a token. Its handler holds the response open
-// until the context ends.
+// hold starts a request with a token. Its handler holds the response open until
+// the context ends.
 func hold(guard *wsauth.Guard) *stream {
 	s := &stream{over: make(chan struct{})}
 	h := guard.Require(wsauth.Access)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -62,7 +62,7 @@ func (s *stream) want(t *testing.T, reason wsauth.Reason) {
 	}
 }
 
-// a sessionVerifier takes every token for one of a login.
+// A sessionVerifier accepts every token, as one of a session.
 type sessionVerifier struct{ sid string }
 
 func (v sessionVerifier) Verify(context.Context, string) (*token.Claims, error) {
@@ -70,7 +70,7 @@ func (v sessionVerifier) Verify(context.Context, string) (*token.Claims, error) 
 	return &token.Claims{Subject: "ada", SessionID: v.sid, ID: v.sid + now.String(), Type: token.TypeAccess, IssuedAt: now, ExpiresAt: now.Add(time.Minute)}, nil
 }
 
-// TestHold: an answer without an end ends as a socket does.
+// TestHold checks that an endless response ends like a socket.
 func TestHold(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -108,7 +108,7 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// TestHoldRenewed: a refresh of the login keeps the answer open.
+// TestHoldRenewed checks that a refresh of the session keeps the response open.
 func TestHoldRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}}))
@@ -127,7 +127,7 @@ func TestHoldRenewed(t *testing.T) {
 	})
 }
 
-// TestHoldOverALimit: what is held is counted.
+// TestHoldOverALimit checks that held requests count against limits.
 func TestHoldOverALimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Limits: wsauth.Limits{PerSubject: 1}}))
@@ -145,7 +145,7 @@ func TestHoldOverALimit(t *testing.T) {
 	})
 }
 
-// TestWith: a derived guard asks for its own credential, and shares the
+// TestWith checks that a derived guard uses its own extractors and shares the
 // sockets.
 func TestWith(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -156,7 +156,7 @@ func TestWith(t *testing.T) {
 			t.Error(err)
 		}
 		if _, err := g.Check(r, wsauth.Access); !errors.Is(err, wsauth.TokenMissing) {
-			t.Errorf("the first guard took the query: %v", err)
+			t.Errorf("the first guard accepted the query: %v", err)
 		}
 		s := hold(g)
 		if n := len(slices.Collect(query.Sockets(wsauth.Filter{Subject: "ada"}))); n != 1 {
@@ -172,8 +172,9 @@ func TestWith(t *testing.T) {
 	})
 }
 
-// TestWithFaults: what is shared cannot differ, and what differs is checked.
-func TestWithFaults(t *testing.T) {
+// TestWithErrors checks that shared settings cannot differ, and that others are
+// validated.
+func TestWithErrors(t *testing.T) {
 	g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}}))
 	for name, change := range map[string]func(*wsauth.Config){
 		"Limits":    func(c *wsauth.Config) { c.Limits.PerSubject = 3 },

@@ -19,8 +19,8 @@ type behaviour struct {
 	compress bool // negotiate permessage-deflate
 }
 
-// payload is what a flooding handler sends, compressible and longer than the
-// buffers that a hijack hands out.
+// payload is what a flooding handler sends: compressible, and longer than the
+// buffers that a hijack returns.
 var payload = func() []byte {
 	p := make([]byte, 5000)
 	for i := range p {
@@ -29,8 +29,8 @@ var payload = func() []byte {
 	return p
 }()
 
-// A library makes a handler that upgrades, and returns when its socket has
-// failed.
+// A library is a WebSocket library with a handler that upgrades, and returns
+// when its socket has failed.
 type library struct {
 	name string
 	make func(t *testing.T, b behaviour) http.Handler
@@ -111,7 +111,8 @@ func gwsHandler(_ *testing.T, b behaviour) http.Handler {
 	})
 }
 
-// proxyHandler is net/http's reverse proxy in front of an unguarded server.
+// proxyHandler returns the reverse proxy of net/http in front of an unguarded
+// server.
 func proxyHandler(t *testing.T, b behaviour) http.Handler {
 	backend := httptest.NewServer(coderHandler(t, b))
 	t.Cleanup(backend.Close)

@@ -17,10 +17,10 @@ import (
 	"wsauth/token"
 )
 
-// TestLimitsHoldAfterAnySequence opens, introduces, ends and closes sockets at
-// random, through a guard and one derived from it. After each step no limit is
-// passed, what a refusal concerns has not changed, and every socket that no
-// longer counts was told to go. At the end every counter is back at zero.
+// TestLimitsHoldAfterAnySequence opens, authenticates, ends and closes sockets
+// at random, through a guard and one derived from it. After each step no limit
+// is exceeded, a refused step has changed nothing, and every socket that no
+// longer counts has ended. At the end all counters are zero.
 func TestLimitsHoldAfterAnySequence(t *testing.T) {
 	for seed := range uint64(300) {
 		synctest.Test(t, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestLimitsHoldAfterAnySequence(t *testing.T) {
 			r := x.guard.sockets
 			for g, names := range r.rings {
 				if len(names) > 0 {
-					t.Errorf("seed %d: %d names of grain %d are left", seed, len(names), g)
+					t.Errorf("seed %d: %d names of kind %d are left", seed, len(names), g)
 				}
 			}
 			if !r.anonymous.none() || len(r.networks) != 0 || r.order.open != 0 {
@@ -61,8 +61,8 @@ func TestLimitsHoldAfterAnySequence(t *testing.T) {
 	}
 }
 
-// TestRefusedNewcomerEndsNothing: a newcomer that one limit would let in, at
-// the cost of the oldest, and another one refuses.
+// TestRefusedNewcomerEndsNothing checks a new socket that one limit would admit
+// by evicting the oldest socket, and another limit refuses.
 func TestRefusedNewcomerEndsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newCrowd(t, Limits{PerSubject: 1, PerAddress: 3, WhenFull: EndOldest})
@@ -77,7 +77,7 @@ func TestRefusedNewcomerEndsNothing(t *testing.T) {
 			}
 			kept = append(kept, s)
 		}
-		// Eve's second socket is on its way out, so that a third is refused.
+		// Eve's second socket is leaving, so a third is refused.
 		if _, err := x.socket(x.guard, "192.0.2.2:1", known("eve")); err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func TestRefusedNewcomerEndsNothing(t *testing.T) {
 	})
 }
 
-// A crowd is the clients of a guard.
+// A crowd is a set of clients of a guard.
 type crowd struct {
 	guard, derived *Guard
 	open           []*Socket
@@ -118,7 +118,7 @@ func newCrowd(t *testing.T, limits Limits) *crowd {
 	return &crowd{guard: guard, derived: derived}
 }
 
-// socket admits a client; nil claims are to come in its first message.
+// socket admits a client. If claims is nil, they come in its first message.
 func (x *crowd) socket(g *Guard, from string, claims *token.Claims) (*Socket, error) {
 	server, client := net.Pipe()
 	go func() { _, _ = io.Copy(io.Discard, client) }()
@@ -135,7 +135,7 @@ func (x *crowd) socket(g *Guard, from string, claims *token.Claims) (*Socket, er
 	return s, nil
 }
 
-// A visit is a socket whose client hangs up with the server.
+// A visit is a socket whose client disconnects together with the server.
 type visit struct {
 	*Socket
 	client net.Conn
@@ -147,15 +147,15 @@ func (v visit) Closed() {
 	v.client.Close()
 }
 
-// request makes a request that comes from an address.
+// request returns a request from an address.
 func request(from string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/ws", nil)
 	r.RemoteAddr = from
 	return r
 }
 
-// A slow connection is half-closed and then hung up on by nobody, so that its
-// end takes all the time that there is.
+// A slow connection is half-closed but never closed by its peer, so that its
+// end takes the maximum time.
 type slow struct{ net.Conn }
 
 func (slow) CloseWrite() error { return nil }
@@ -221,23 +221,23 @@ func (x *crowd) ended() (n int) {
 	return n
 }
 
-// check compares the registry with what is open.
+// check compares the registry with the open sockets.
 func (x *crowd) check(t *testing.T, when string) {
 	t.Helper()
 	r := x.guard.sockets
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	most := [grains]int{bySession: r.limits.PerSession, bySubject: r.limits.PerSubject, byAddress: r.limits.PerAddress}
+	most := [nameKinds]int{bySession: r.limits.PerSession, bySubject: r.limits.PerSubject, byAddress: r.limits.PerAddress}
 	var all anonymous
 	networks := map[string]anonymous{}
 	type name struct {
-		grain grain
-		name  string
+		kind nameKind
+		name string
 	}
 	rings := map[name]ring{}
 	for _, s := range x.open {
 		if s.entry.leaving && s.end.Load() == nil {
-			t.Errorf("%s: a socket that no longer counts was not told to go", when)
+			t.Errorf("%s: a socket that no longer counts has not ended", when)
 		}
 		if s.entry.anonymous {
 			of := networks[s.entry.network]
@@ -252,20 +252,20 @@ func (x *crowd) check(t *testing.T, when string) {
 			if l.next == nil {
 				continue
 			}
-			of := rings[name{grain(g), l.name}]
+			of := rings[name{nameKind(g), l.name}]
 			of.all++
 			if s.end.Load() != nil {
 				of.leaving++
 			}
-			rings[name{grain(g), l.name}] = of
+			rings[name{nameKind(g), l.name}] = of
 		}
 	}
 	for n, want := range rings {
-		have := r.rings[n.grain][n.name]
+		have := r.rings[n.kind][n.name]
 		if have.all != want.all || have.leaving != want.leaving {
 			t.Errorf("%s: %v: %d of %d are leaving; want %d of %d", when, n, have.leaving, have.all, want.leaving, want.all)
 		}
-		if m := most[n.grain]; m > 0 && (want.staying() > m || want.all > 2*m) {
+		if m := most[n.kind]; m > 0 && (want.staying() > m || want.all > 2*m) {
 			t.Errorf("%s: %v: %d sockets, %d of them leaving, at a limit of %d", when, n, want.all, want.leaving, m)
 		}
 	}

@@ -8,9 +8,9 @@ import (
 	"wsauth/token"
 )
 
-// TestCompletingTwiceChangesNothing: a guard that is derived by With completes
-// what New completed before.
-func TestCompletingTwiceChangesNothing(t *testing.T) {
+// TestDefaultsTwice checks that withDefaults changes nothing when it is applied
+// again, as by With.
+func TestDefaultsTwice(t *testing.T) {
 	try := func(c Config, of string) {
 		t.Helper()
 		c.Verifier = &token.Verifier{}
@@ -40,7 +40,7 @@ func TestCompletingTwiceChangesNothing(t *testing.T) {
 	}
 }
 
-// TestLimitsDefaults: what is not set has a safe default, or none.
+// TestLimitsDefaults checks the default of each limit.
 func TestLimitsDefaults(t *testing.T) {
 	got, err := Limits{}.withDefaults()
 	if want := (Limits{Unauthenticated: 1000, UnauthenticatedPerAddress: 100, WhenFull: RefuseNew}); err != nil || got != want {
@@ -52,9 +52,9 @@ func TestLimitsDefaults(t *testing.T) {
 	}
 }
 
-// TestEndBeforeAdmission: on a busy machine the time for the first message
-// runs out before the socket is let in. It takes no place, and when it is gone
-// none is left taken: a guard that shuts down does not wait for it.
+// TestEndBeforeAdmission checks a socket whose time for the first message runs
+// out before it is admitted, as on a busy machine. It takes no place, then or
+// after it is closed: a guard that shuts down does not wait for it.
 func TestEndBeforeAdmission(t *testing.T) {
 	r := newRegistry(Limits{PerAddress: 1, Unauthenticated: 1, UnauthenticatedPerAddress: 1})
 	late := &Socket{waits: true, remote: "192.0.2.1:1"}

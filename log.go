@@ -9,12 +9,12 @@ import (
 	"wsauth/internal/logtext"
 )
 
-// Log lines of the guard, and the matching calls of its observer. A line may
-// contain the address of a request, the user and the session of a verified
-// token (truncated), and the kid of any other token (quoted and truncated).
-// slog escapes all of them.
+// This file has the log lines of the guard, and the matching calls of its
+// observer. A line may contain the address of a request, the user and the
+// session of a verified token (truncated), and the kid of any other token
+// (quoted and truncated). slog escapes all of them.
 
-func (g *Guard) tellRefusal(r *http.Request, e *Error) {
+func (g *Guard) reportRefusal(r *http.Request, e *Error) {
 	if g.logs() {
 		g.log("refused",
 			slog.String("reason", string(e.Reason)),
@@ -24,14 +24,14 @@ func (g *Guard) tellRefusal(r *http.Request, e *Error) {
 	g.config.Observer.Refused(r, e)
 }
 
-func (g *Guard) tellOpened(s *Socket) {
+func (g *Guard) reportOpened(s *Socket) {
 	if g.logs() {
 		g.log("socket opened", s.with(slog.String("remote", s.remote))...)
 	}
 	g.config.Observer.Opened(s)
 }
 
-func (g *Guard) tellEnded(s *Socket, e *EndError) {
+func (g *Guard) reportEnded(s *Socket, e *EndError) {
 	g.logEnd("socket ended", s, e)
 	g.config.Observer.Ended(s, e)
 }
@@ -52,8 +52,8 @@ func (g *Guard) logEnd(message string, s *Socket, e *EndError) {
 	g.log(message, s.with(attrs...)...)
 }
 
-// tellAuthenticated logs the user of a socket that was opened anonymously.
-func (s *Socket) tellAuthenticated() {
+// logAuthenticated logs the user of a socket that was opened anonymously.
+func (s *Socket) logAuthenticated() {
 	if s.guard.logs() {
 		s.guard.log("socket authenticated", s.with(slog.String("remote", s.remote))...)
 	}

@@ -8,15 +8,15 @@ import (
 	"wsauth"
 )
 
-// TestEndReachesTheClient is the matrix: whatever library owns the socket and
-// whatever it does with it, every cause of an end reaches the client as one
-// well-formed close frame, code and reason, at a frame boundary; and the
-// handler returns.
+// TestEndReachesTheClient tests all combinations of WebSocket library, use of
+// the socket and cause of its end. Each end must reach the client as one
+// well-formed close frame, with code and reason, at a frame boundary, and the
+// handler must return.
 func TestEndReachesTheClient(t *testing.T) {
 	conditions := []struct {
 		name string
 		behaviour
-		slow bool // the client starts to read when the end has begun
+		slow bool // the client starts to read after the end has started
 	}{
 		{"idle", behaviour{}, false},
 		{"flooding", behaviour{flood: true}, false},
@@ -36,7 +36,7 @@ func TestEndReachesTheClient(t *testing.T) {
 			(<-rig.session).EndWith(&wsauth.EndError{Code: 4001, Reason: "kicked"})
 		}, 4001, "kicked"},
 		{"Shutdown", time.Hour, func(rig *rig) {
-			go rig.shutdown() // the client reads meanwhile
+			go rig.shutdown() // while the client reads
 		}, 1012, "restarting"},
 	}
 	for _, l := range libraries {

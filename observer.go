@@ -37,11 +37,11 @@ type Observer interface {
 	Revoked(revocations []store.Revocation, sockets int, took time.Duration)
 }
 
-// nobody is an Observer that does nothing.
-type nobody struct{}
+// A noObserver is an Observer that does nothing.
+type noObserver struct{}
 
-func (nobody) Refused(*http.Request, *Error)                  {}
-func (nobody) Opened(*Socket)                                 {}
-func (nobody) Renewed(*Socket)                                {}
-func (nobody) Ended(*Socket, *EndError)                       {}
-func (nobody) Revoked([]store.Revocation, int, time.Duration) {}
+func (noObserver) Refused(*http.Request, *Error)                  {}
+func (noObserver) Opened(*Socket)                                 {}
+func (noObserver) Renewed(*Socket)                                {}
+func (noObserver) Ended(*Socket, *EndError)                       {}
+func (noObserver) Revoked([]store.Revocation, int, time.Duration) {}

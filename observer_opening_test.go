@@ -18,8 +18,9 @@ import (
 	"wsauth/token"
 )
 
-// TestObserverOfOpenings: a socket is open to observer and log when its
-// handler opens it, once, and one that was not opened has no end.
+// TestObserverOfOpenings checks that observer and log are notified once when
+// the handler opens a socket, and never of the end of a socket that was not
+// opened.
 func TestObserverOfOpenings(t *testing.T) {
 	var guard *wsauth.Guard
 	handlers := map[string]struct {

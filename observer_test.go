@@ -18,7 +18,7 @@ import (
 	"wsauth/token"
 )
 
-// A witness is an observer that writes down what it is told.
+// A witness is an Observer that records its calls.
 type witness chan string
 
 func (w witness) Refused(r *http.Request, e *wsauth.Error) {
@@ -51,8 +51,8 @@ func (w witness) saw(t *testing.T, want ...string) {
 	}
 }
 
-// TestObserver: an observer is told of each refusal, of each socket when it
-// opens, is renewed and ends, and of plain requests that pass, nothing.
+// TestObserver checks that an observer is notified of each refusal, and when a
+// socket opens, is renewed and ends, but not of plain requests that pass.
 func TestObserver(t *testing.T) {
 	told := make(witness, 100)
 	guard, issuer := newGuard(wsauth.Config{Revocations: memory.New(store.Limits{}), Observer: told})
@@ -124,8 +124,8 @@ func TestObserver(t *testing.T) {
 	}
 }
 
-// TestDrain: a guard that drains admits no socket, ends those that are open,
-// and answers plain requests as before.
+// TestDrain checks that a guard that drains admits no socket, ends the open
+// ones, and serves plain requests as before.
 func TestDrain(t *testing.T) {
 	guard, issuer := newGuard(wsauth.Config{Revocations: memory.New(store.Limits{})})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

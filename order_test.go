@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// An order is what a list would be, whatever comes and goes.
+// TestOrderIsAsAList checks that an order equals a plain list when sockets come
+// and go.
 func TestOrderIsAsAList(t *testing.T) {
 	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 0))
@@ -53,8 +54,8 @@ func (g *Guard) checkOrder(t *testing.T, random *rand.Rand, open []*Socket) {
 	}
 }
 
-// TestAllWhileSocketsComeAndGo: a walk over all sockets while others come and
-// go finds those that stay, once each.
+// TestAllWhileSocketsComeAndGo checks that an iteration over all sockets, while
+// others come and go, yields those that stay, once each.
 func TestAllWhileSocketsComeAndGo(t *testing.T) {
 	g := &Guard{sockets: newRegistry(Limits{}), requests: newRegistry(Limits{})}
 	enter := func() *Socket {
@@ -102,7 +103,7 @@ func TestAllWhileSocketsComeAndGo(t *testing.T) {
 				t.Fatalf("%d comes after %d", s.ID(), last)
 			}
 			if last = s.ID(); len(seen) > 40*chunk {
-				break // sockets come as fast as they are looked at
+				break // sockets come as fast as they are yielded
 			}
 		}
 		for s := range stay {
@@ -114,12 +115,12 @@ func TestAllWhileSocketsComeAndGo(t *testing.T) {
 	close(stop)
 	churn.Wait()
 	for range g.Sockets(Filter{All: true}) {
-		return // a walk may end early
+		return // an iteration may end early
 	}
 }
 
-// BenchmarkPart measures how long the lock is held for one part of a walk over
-// 100,000 sockets.
+// BenchmarkPart measures how long the lock is held for one part of an iteration
+// over 100,000 sockets.
 func BenchmarkPart(b *testing.B) {
 	g := &Guard{sockets: newRegistry(Limits{})}
 	for range 100_000 {

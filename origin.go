@@ -47,15 +47,14 @@ func (g *Guard) checkOrigin(r *http.Request) error {
 	return nil
 }
 
-// checkAmbient refuses an upgrade with a credential that browsers send by
-// themselves, unless its Origin or a CSRF value shows that one of our pages
-// sent it.
+// checkAmbient refuses an upgrade with a credential that browsers send on their
+// own, unless its Origin or a CSRF value shows that one of our pages sent it.
 func (g *Guard) checkAmbient(r *http.Request, c Credential) error {
 	if !c.Ambient || g.config.InsecureAnyOrigin {
 		return nil
 	}
 	if g.config.AnyOrigin {
-		return refuse(OriginNotAllowed, errors.New("a browser sent the credential by itself, and Config.AnyOrigin lets pages of every origin open sockets"))
+		return refuse(OriginNotAllowed, errors.New("a browser sent the credential on its own, and Config.AnyOrigin lets pages of every origin open sockets"))
 	}
 	if len(r.Header["Origin"]) == 0 && !c.CSRFRequired {
 		return refuse(OriginNotAllowed, errors.New("a cookie without CSRF protection needs an Origin header"))
@@ -81,7 +80,7 @@ func (c *Config) checkAnyOrigin() []error {
 	}
 	for i, l := range c.Extractors {
 		if _, ok := l.(interface{ ambient() }); ok {
-			faults = append(faults, fmt.Errorf("wsauth: Config.AnyOrigin: Extractors[%d] takes cookies, which a browser sends by itself: pages of every origin could use those of their visitors", i))
+			faults = append(faults, fmt.Errorf("wsauth: Config.AnyOrigin: Extractors[%d] reads cookies, which a browser sends on its own: pages of every origin could use those of their visitors", i))
 		}
 	}
 	return faults

@@ -95,7 +95,7 @@ func setQuery(r *http.Request, query string) {
 	r.Form = nil // a handler outside the guard may have parsed it; ParseForm parses it again
 }
 
-// allParameters in Config.AppParameters stands for every parameter.
+// allParameters in Config.AppParameters means every parameter.
 const allParameters = "*"
 
 // checkStrayToken refuses a query with a token in a parameter that no

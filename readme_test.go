@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestReadmeCodeCompiles: the Go code of the README stands, line by line, in a
+// TestReadmeCodeCompiles checks that the Go code of the README is part of a
 // program that is compiled with the tests.
 func TestReadmeCodeCompiles(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
@@ -29,7 +29,7 @@ func TestReadmeCodeCompiles(t *testing.T) {
 	}
 }
 
-// squeeze removes the white space that begins a line, and empty lines.
+// squeeze removes leading white space and empty lines.
 func squeeze(code string) string {
 	return regexp.MustCompile(`(?m)^\s+`).ReplaceAllString(code, "")
 }

@@ -12,21 +12,21 @@ import (
 	"wsauth/token"
 )
 
-// A grain is a kind of name by which sockets are found.
-type grain int
+// A nameKind is a kind of name by which sockets are found.
+type nameKind int
 
 const (
-	byToken   grain = iota // jti
-	bySession              // sid
-	bySubject              // sub
-	byIssuer               // the sub of the issuer, if a profile uses another claim as the subject
-	byAddress              // the network of the client, if a limit needs it
-	grains
+	byToken   nameKind = iota // jti
+	bySession                 // sid
+	bySubject                 // sub
+	byIssuer                  // the sub of the issuer, if a profile uses another claim as the subject
+	byAddress                 // the network of the client, if a limit needs it
+	nameKinds
 )
 
 // An entry is a registry's record of one socket. registry.mu guards it.
 type entry struct {
-	links     [grains]link
+	links     [nameKinds]link
 	network   string // of the client, as counted by limits; "" if no limit needs it
 	admitted  bool   // the socket is registered, and its connection is not closed
 	leaving   bool   // it has been ended, or is about to be
@@ -53,17 +53,16 @@ type ring struct {
 // staying returns how many sockets of the ring count against a limit.
 func (o ring) staying() int { return o.all - o.leaving }
 
-// A place is a name under which a socket is counted, with the maximum number
-// of open sockets of that name; 0 means no limit.
-type place struct {
-	grain grain
-	name  string
-	most  int
+// A quota is the maximum number of open sockets of a name; 0 means no limit.
+type quota struct {
+	kind nameKind
+	name string
+	most int
 }
 
 // An eviction is a socket that must end to make room for a newer one.
 type eviction struct {
-	place  place
+	quota  quota
 	oldest *Socket
 }
 
@@ -76,7 +75,7 @@ type registry struct {
 	drain    context.CancelFunc
 
 	mu        sync.Mutex // guards the following fields, and the entry of each socket
-	rings     [grains]map[string]ring
+	rings     [nameKinds]map[string]ring
 	order     order                // all sockets
 	anonymous anonymous            // sockets whose clients have not authenticated
 	networks  map[string]anonymous // the same, by network
@@ -87,8 +86,8 @@ type registry struct {
 func newRegistry(limits Limits) *registry {
 	r := &registry{limits: limits, created: time.Now(), networks: map[string]anonymous{}, idle: make(chan struct{})}
 	r.draining, r.drain = context.WithCancel(context.Background())
-	for g := range r.rings {
-		r.rings[g] = map[string]ring{}
+	for kind := range r.rings {
+		r.rings[kind] = map[string]ring{}
 	}
 	return r
 }
@@ -167,8 +166,8 @@ func (r *registry) ended(s *Socket) {
 func (r *registry) forget(s *Socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for g := range grains {
-		r.remove(g, s)
+	for kind := range nameKinds {
+		r.remove(kind, s)
 	}
 	r.order.remove(s)
 	r.releaseAnonymous(s)
@@ -247,12 +246,12 @@ func (r *registry) part(number uint64) (sockets []*Socket, last uint64) {
 }
 
 // named returns the sockets of a name, oldest first.
-func (r *registry) named(g grain, name string) []*Socket {
+func (r *registry) named(kind nameKind, name string) []*Socket {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	of := r.rings[g][name]
+	of := r.rings[kind][name]
 	all := make([]*Socket, 0, of.all)
-	for s := of.oldest; len(all) < of.all; s = s.entry.links[g].next {
+	for s := of.oldest; len(all) < of.all; s = s.entry.links[kind].next {
 		all = append(all, s)
 	}
 	return all
@@ -265,7 +264,7 @@ func (r *registry) named(g grain, name string) []*Socket {
 func (r *registry) concerned(v store.Revocation) []*Socket {
 	return slices.DeleteFunc(r.within(v), func(s *Socket) bool {
 		claims := s.Claims()
-		return claims == nil || s.end.Load() != nil || !revindex.Concerns(v, claims) && (v.Before.IsZero() || !s.knownAt(v.Before))
+		return claims == nil || s.end.Load() != nil || !revindex.Concerns(v, claims) && (v.Before.IsZero() || !s.wasAuthenticatedAt(v.Before))
 	})
 }
 
@@ -306,69 +305,69 @@ func (r *registry) ofUser(name string) []*Socket {
 // the sockets that must end to make room for it. If it fails, nothing has
 // changed.
 func (r *registry) enter(s *Socket, claims *token.Claims) ([]*Socket, error) {
-	var room [grains]place
-	places := r.appendPlaces(room[:0], s, claims)
-	evictions, err := r.makeRoom(places, claims != nil)
+	var room [nameKinds]quota
+	quotas := r.appendQuotas(room[:0], s, claims)
+	evictions, err := r.makeRoom(quotas, claims != nil)
 	if err != nil {
 		return nil, err
 	}
 	evicted := r.evict(evictions)
-	for _, p := range places {
-		r.add(p.grain, p.name, s)
+	for _, q := range quotas {
+		r.add(q.kind, q.name, s)
 	}
 	return evicted, nil
 }
 
-// appendPlaces appends the places in which a socket must be counted and is not
-// counted yet. Narrower limits come first: an eviction for one of them often
-// makes room under the others, too.
-func (r *registry) appendPlaces(places []place, s *Socket, claims *token.Claims) []place {
+// appendQuotas appends the quotas against which s does not count yet. Narrower
+// limits come first: an eviction for one of them often makes room under the
+// others, too.
+func (r *registry) appendQuotas(quotas []quota, s *Socket, claims *token.Claims) []quota {
 	if claims != nil {
-		for _, p := range [...]place{
+		for _, q := range [...]quota{
 			{byToken, claims.ID, 0},
 			{bySession, claims.SessionID, r.limits.PerSession},
 			{bySubject, claims.Subject, r.limits.PerSubject},
 			{byIssuer, claims.IssuerSubject, 0},
 		} {
-			if p.name != "" {
-				places = append(places, p)
+			if q.name != "" {
+				quotas = append(quotas, q)
 			}
 		}
 	}
 	if r.limits.PerAddress > 0 && s.entry.links[byAddress].next == nil {
-		places = append(places, place{byAddress, s.entry.network, r.limits.PerAddress})
+		quotas = append(quotas, quota{byAddress, s.entry.network, r.limits.PerAddress})
 	}
-	return places
+	return quotas
 }
 
-// makeRoom looks for room for one more socket in each place, without changing
-// anything. It returns the sockets that must end, at most one for each place.
-// It fails with RateLimited if one of the limits leaves no room; then the
-// other limits evict no sockets either. Only authenticated clients may evict
-// sockets.
-func (r *registry) makeRoom(places []place, authenticated bool) (evictions []eviction, err error) {
-	for _, p := range places {
-		if p.most == 0 {
+// makeRoom looks for room for one more socket under each quota, without
+// changing anything. It returns the sockets that must end, at most one for
+// each quota. It fails with RateLimited if one of the limits leaves no room;
+// then the other limits evict no sockets either. Only authenticated clients
+// may evict sockets.
+func (r *registry) makeRoom(quotas []quota, authenticated bool) (evictions []eviction, err error) {
+	for _, q := range quotas {
+		if q.most == 0 {
 			continue
 		}
-		of := r.rings[p.grain][p.name]
+		of := r.rings[q.kind][q.name]
 		// Ended sockets have connections until these are closed.
-		if of.all-p.most >= p.most { // all >= 2*most, which may overflow
+		if of.all-q.most >= q.most { // all >= 2*most, which may overflow
 			return nil, errFull()
 		}
 		staying := of.staying()
 		for _, e := range evictions {
-			if l := e.oldest.entry.links[p.grain]; l.next != nil && l.name == p.name {
+			if l := e.oldest.entry.links[q.kind]; l.next != nil && l.name == q.name {
 				staying--
 			}
 		}
-		if staying < p.most {
+		if staying < q.most {
 			continue
 		}
-		if r.limits.WhenFull != EndOldest || !authenticated || r.afterEviction(p) > r.age()+evictionPeriod {
+		if r.limits.WhenFull != EndOldest || !authenticated || r.afterEviction(q) > r.age()+evictionPeriod {
 			return nil, errFull()
 		}
-		evictions = append(evictions, eviction{p, r.oldest(p.grain, p.name)})
+		evictions = append(evictions, eviction{q, r.oldest(q.kind, q.name)})
 	}
 	return evictions, nil
 }
@@ -379,33 +378,33 @@ func errFull() error { return refuseWith(RateLimited, "Too many open connections
 // end.
 func (r *registry) evict(evictions []eviction) (evicted []*Socket) {
 	for _, e := range evictions {
-		next := r.afterEviction(e.place)
-		of := r.rings[e.place.grain][e.place.name]
+		next := r.afterEviction(e.quota)
+		of := r.rings[e.quota.kind][e.quota.name]
 		of.evictions = next
-		r.rings[e.place.grain][e.place.name] = of
+		r.rings[e.quota.kind][e.quota.name] = of
 		r.leave(e.oldest)
 		evicted = append(evicted, e.oldest)
 	}
 	return evicted
 }
 
-// afterEviction returns the value of ring.evictions after one more eviction in
-// a place. This is a token bucket stored as one time: its distance from now is
-// the used part of the period.
-func (r *registry) afterEviction(p place) time.Duration {
-	every := evictionPeriod / time.Duration(max(p.most, minEvictions))
-	return max(r.rings[p.grain][p.name].evictions, r.age()) + every
+// afterEviction returns the value of ring.evictions after one more eviction
+// under a quota. This is a token bucket stored as one time: its distance from
+// now is the used part of the period.
+func (r *registry) afterEviction(q quota) time.Duration {
+	every := evictionPeriod / time.Duration(max(q.most, minEvictions))
+	return max(r.rings[q.kind][q.name].evictions, r.age()) + every
 }
 
 // oldest returns the oldest socket of a name that is not leaving; there must
 // be one. It makes that socket the first of the ring, so that the leaving ones
 // before it are not skipped again and again.
-func (r *registry) oldest(g grain, name string) *Socket {
-	of := r.rings[g][name]
+func (r *registry) oldest(kind nameKind, name string) *Socket {
+	of := r.rings[kind][name]
 	for of.oldest.entry.leaving {
-		of.oldest = of.oldest.entry.links[g].next
+		of.oldest = of.oldest.entry.links[kind].next
 	}
-	r.rings[g][name] = of
+	r.rings[kind][name] = of
 	return of.oldest
 }
 
@@ -419,48 +418,48 @@ func (r *registry) leave(s *Socket) {
 	if s.entry.anonymous {
 		r.countAnonymous(s.entry.network, func(a *anonymous) { a.waiting--; a.leaving++ })
 	}
-	for g, l := range s.entry.links {
+	for kind, l := range s.entry.links {
 		if l.next != nil {
-			of := r.rings[g][l.name]
+			of := r.rings[kind][l.name]
 			of.leaving++
-			r.rings[g][l.name] = of
+			r.rings[kind][l.name] = of
 		}
 	}
 }
 
 // add appends s to the ring of a name.
-func (r *registry) add(g grain, name string, s *Socket) {
-	of := r.rings[g][name]
-	l := &s.entry.links[g]
+func (r *registry) add(kind nameKind, name string, s *Socket) {
+	of := r.rings[kind][name]
+	l := &s.entry.links[kind]
 	l.name = name
 	if of.oldest == nil {
 		of.oldest = s
 		l.prev, l.next = s, s
 	} else {
-		newest := of.oldest.entry.links[g].prev
+		newest := of.oldest.entry.links[kind].prev
 		l.prev, l.next = newest, of.oldest
-		newest.entry.links[g].next, of.oldest.entry.links[g].prev = s, s
+		newest.entry.links[kind].next, of.oldest.entry.links[kind].prev = s, s
 	}
 	of.all++
 	if s.entry.leaving {
 		of.leaving++
 	}
-	r.rings[g][name] = of
+	r.rings[kind][name] = of
 }
 
 // remove removes s from its ring, if it is in one.
-func (r *registry) remove(g grain, s *Socket) {
-	l := s.entry.links[g]
+func (r *registry) remove(kind nameKind, s *Socket) {
+	l := s.entry.links[kind]
 	if l.next == nil {
 		return
 	}
-	s.entry.links[g] = link{}
+	s.entry.links[kind] = link{}
 	if l.next == s {
-		delete(r.rings[g], l.name)
+		delete(r.rings[kind], l.name)
 		return
 	}
-	l.prev.entry.links[g].next, l.next.entry.links[g].prev = l.next, l.prev
-	of := r.rings[g][l.name]
+	l.prev.entry.links[kind].next, l.next.entry.links[kind].prev = l.next, l.prev
+	of := r.rings[kind][l.name]
 	of.all--
 	if s.entry.leaving {
 		of.leaving--
@@ -468,7 +467,7 @@ func (r *registry) remove(g grain, s *Socket) {
 	if of.oldest == s {
 		of.oldest = l.next
 	}
-	r.rings[g][l.name] = of
+	r.rings[kind][l.name] = of
 }
 
 // checkAnonymous fails with RateLimited if there is no room for one more

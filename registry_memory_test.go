@@ -17,9 +17,9 @@ import (
 	"wsauth/token"
 )
 
-// TestSocketMemory: what the guard itself holds of an open socket, the
-// registry's places and the timer included, is at most 1 KB. The connection,
-// the handler's goroutine and the claims are not the guard's.
+// TestSocketMemory checks that the guard uses at most 1 KB for an open socket,
+// including the registry and the timer, but not the connection, the handler's
+// goroutine and the claims.
 func TestSocketMemory(t *testing.T) {
 	const n = 10_000
 	claims := make([]*token.Claims, n)
@@ -50,19 +50,19 @@ func TestSocketMemory(t *testing.T) {
 		s.timer.Stop()
 		g.sockets.forget(s)
 	}
-	for grain, names := range g.sockets.rings {
+	for kind, names := range g.sockets.rings {
 		if len(names) > 0 {
-			t.Errorf("%d names of grain %d are left", len(names), grain)
+			t.Errorf("%d names of kind %d are left", len(names), kind)
 		}
 	}
 }
 
-// TestRenewedSocketHasOneName: a socket that was renewed is found by its new
-// token, not by the old one, and nothing of it is left when it has ended.
+// TestRenewedSocketHasOneName checks that a renewed socket is found by its new
+// token, not by the old one, and that nothing is left of it after its end.
 func TestRenewedSocketHasOneName(t *testing.T) {
 	g := &Guard{now: time.Now, sockets: newRegistry(Limits{})}
 	var all []*Socket
-	for range 3 { // of one token
+	for range 3 { // with one token
 		s := &Socket{guard: g, remote: "192.0.2.1:1234"}
 		s.claims.Store(&token.Claims{Subject: "ada", ID: "old", SessionID: "s", ExpiresAt: time.Now().Add(time.Hour)})
 		s.startTimer()
@@ -108,8 +108,8 @@ func TestRenewedSocketHasOneName(t *testing.T) {
 	}
 }
 
-// TestSocketHasTwoNames: a socket whose user has a second name is found under
-// either, once, and nothing of it is left when it has ended.
+// TestSocketHasTwoNames checks that a socket whose user has a second name is
+// found under both, once each, and that nothing is left of it after its end.
 func TestSocketHasTwoNames(t *testing.T) {
 	g := &Guard{now: time.Now, sockets: newRegistry(Limits{})}
 	open := func(subject, issuer, sid string) *Socket {
@@ -138,22 +138,22 @@ func TestSocketHasTwoNames(t *testing.T) {
 	}
 	for _, next := range []token.Claims{{Subject: "ada", IssuerSubject: "250"}, {Subject: "ada"}, {Subject: "248", IssuerSubject: "248"}} {
 		if err := checkSuccessor(all[0].Claims(), &next); !errors.Is(err, NotAuthorized) {
-			t.Errorf("%v takes the socket over: %v", next, err)
+			t.Errorf("%v replaces the claims of the socket: %v", next, err)
 		}
 	}
 	for _, s := range all {
 		s.timer.Stop()
 		g.sockets.forget(s)
 	}
-	for grain, names := range g.sockets.rings {
+	for kind, names := range g.sockets.rings {
 		if len(names) > 0 {
-			t.Errorf("%d names of grain %d are left", len(names), grain)
+			t.Errorf("%d names of kind %d are left", len(names), kind)
 		}
 	}
 }
 
-// TestTicketThatIsTooLong: what no store can keep is the fault of the request,
-// not of the store.
+// TestTicketThatIsTooLong checks that a ticket too long for any store is an
+// error of the request, not of the store.
 func TestTicketThatIsTooLong(t *testing.T) {
 	key, err := token.GenerateKey(token.HS256)
 	if err != nil {
@@ -184,14 +184,14 @@ func TestTicketThatIsTooLong(t *testing.T) {
 
 func heap() uint64 {
 	runtime.GC()
-	runtime.GC() // the first may leave what finalizers hold
+	runtime.GC() // the first run may leave objects with finalizers
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
 
-// TestAnonymousPlaces: sockets that were ended take no place, and yet are
-// bounded while their connections are open.
+// TestAnonymousPlaces checks that ended sockets do not count against the
+// maximum, but are bounded while their connections are open.
 func TestAnonymousPlaces(t *testing.T) {
 	const most = 4
 	for a, want := range map[anonymous]bool{
@@ -209,8 +209,8 @@ func TestAnonymousPlaces(t *testing.T) {
 	}
 }
 
-// TestConfigAtItsBounds: the last value that is right is taken, and the first
-// that is wrong is named.
+// TestConfigAtItsBounds checks that the last valid value is accepted, and that
+// the error for the first invalid one names it.
 func TestConfigAtItsBounds(t *testing.T) {
 	origins := func(all ...string) Config { return Config{Origins: all} }
 	domain := func(d string) Config { return Config{Extractors: []Extractor{Cookies{Domain: d}}} }
@@ -250,7 +250,7 @@ func TestConfigAtItsBounds(t *testing.T) {
 	}
 }
 
-// TestSocketSize: a Socket does not grow past its size class.
+// TestSocketSize checks that a Socket stays within its size class.
 func TestSocketSize(t *testing.T) {
 	if size := unsafe.Sizeof(Socket{}); size > 480 {
 		t.Errorf("a Socket has %d bytes", size)

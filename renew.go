@@ -90,7 +90,7 @@ func (s *Socket) replace(claims *token.Claims) error {
 		return err
 	}
 	if first {
-		s.tellAuthenticated()
+		s.logAuthenticated()
 	} else {
 		s.guard.config.Observer.Renewed(s)
 	}

@@ -16,8 +16,8 @@ import (
 	"wsauth/token"
 )
 
-// BenchmarkRequire is the cost of a handshake in this process, from the
-// request to the end of its connection, with a guard and without.
+// BenchmarkRequire measures a handshake in this process, from the request to
+// the end of its connection, with and without a guard.
 func BenchmarkRequire(b *testing.B) {
 	key, err := token.GenerateKey(token.HS256)
 	if err != nil {
@@ -73,7 +73,7 @@ func BenchmarkRequire(b *testing.B) {
 	}
 }
 
-// taken is a ResponseWriter whose connection leads nowhere.
+// A taken is a ResponseWriter whose connection leads nowhere.
 type taken struct{ header http.Header }
 
 func (t *taken) Header() http.Header         { return t.header }
@@ -85,7 +85,7 @@ func (t *taken) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, bufio.NewReadWriter(bufio.NewReaderSize(conn, 16), bufio.NewWriterSize(conn, 16)), nil
 }
 
-// nowhere is a connection whose peer says nothing and takes everything.
+// A nowhere is a connection whose peer sends nothing and accepts everything.
 type nowhere struct{ net.Conn }
 
 func (nowhere) Read([]byte) (int, error)         { return 0, io.EOF }

@@ -14,8 +14,8 @@ import (
 	"wsauth/token"
 )
 
-// TestRevokeExpires: revocations are kept as long as any token can live that
-// the verifier accepts, whatever the claims at hand say.
+// TestRevokeExpires checks that revocations are kept as long as any token that
+// the verifier accepts can live, whatever the claims at hand say.
 func TestRevokeExpires(t *testing.T) {
 	const day = 24 * time.Hour
 	ctx := context.Background()
@@ -64,7 +64,7 @@ func TestRevokeExpires(t *testing.T) {
 	}
 }
 
-// An unbounded verifier says that it has no bound.
+// An unbounded verifier reports that it has no bound.
 type unbounded struct{ wsauth.Verifier }
 
 func (unbounded) MaxLifetime() time.Duration { return -1 }
@@ -77,11 +77,12 @@ func boundVerifier(t *testing.T, life time.Duration) *token.Verifier {
 	return must(token.NewVerifier(token.VerifierConfig{Keys: keys, MaxLifetime: life}))
 }
 
-// TestRevokeNothing: what cannot be revoked is an error.
+// TestRevokeNothing checks that revoking nothing, or without a log, is an
+// error.
 func TestRevokeNothing(t *testing.T) {
 	ctx := t.Context()
 	g := must(wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour), Revocations: memory.New(store.Limits{})}))
-	defer g.Shutdown(context.Background()) //nolint:errcheck // There are no sockets.
+	defer g.Shutdown(context.Background()) //nolint:errcheck // there are no sockets
 	for name, revoke := range map[string]func() (int, error){
 		"no claims":  func() (int, error) { return g.RevokeToken(ctx, nil) },
 		"no jti":     func() (int, error) { return g.RevokeToken(ctx, &token.Claims{SessionID: "s1"}) },
@@ -94,8 +95,8 @@ func TestRevokeNothing(t *testing.T) {
 	}
 }
 
-// TestMaxTokenLifeBelowTheVerifier: revocations that are dropped before their
-// tokens expire are a fault of the configuration.
+// TestMaxTokenLifeBelowTheVerifier checks that a configuration that would drop
+// revocations before their tokens expire is refused.
 func TestMaxTokenLifeBelowTheVerifier(t *testing.T) {
 	_, err := wsauth.New(wsauth.Config{Verifier: boundVerifier(t, 2*time.Hour), MaxTokenLife: time.Hour})
 	if err == nil || !strings.Contains(err.Error(), "Config.MaxTokenLife: 1h0m0s is less than the 2h0m0s") {

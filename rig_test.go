@@ -18,22 +18,22 @@ import (
 	"wsauth/token"
 )
 
-// patience is how long a test waits for what must happen soon.
+// patience is how long a test waits for something that must happen soon.
 const patience = 20 * time.Second
 
-// A fixedVerifier takes every token for one that lives as long as it says.
+// A fixedVerifier accepts every token, with this lifetime.
 type fixedVerifier time.Duration
 
 func (v fixedVerifier) Verify(context.Context, string) (*token.Claims, error) {
 	return &token.Claims{Subject: "ada", Type: token.TypeAccess, ExpiresAt: time.Now().Add(time.Duration(v))}, nil
 }
 
-// A rig is a guarded handler on a real socket, watched from both ends.
+// A rig is a guarded handler on a real connection, observed from both ends.
 type rig struct {
 	server  *httptest.Server
 	guard   *wsauth.Guard
 	conns   chan *watchedConn
-	conn    *watchedConn // the server's end, once a client has dialled
+	conn    *watchedConn // the server's end, once a client has connected
 	session chan *wsauth.Socket
 	done    chan struct{} // closed when the handler has returned
 	ended   chan error    // the cause of the handler's context
@@ -77,7 +77,7 @@ func (g *rig) shutdown() {
 	}
 }
 
-// dial opens a socket, by hand: the test must see every byte.
+// dial opens a socket without a library, since the test must see every byte.
 func (g *rig) dial(t *testing.T, compress bool) *wstest.Client {
 	t.Helper()
 	conn, err := net.Dial("tcp", g.server.Listener.Addr().String())
@@ -127,7 +127,7 @@ func (g *rig) waitForHandler(t *testing.T) error {
 	return nil
 }
 
-// A watchedListener makes watchedConns.
+// A watchedListener accepts connections as watchedConns.
 type watchedListener struct {
 	net.Listener
 	conns chan *watchedConn
@@ -143,13 +143,13 @@ func (l *watchedListener) Accept() (net.Conn, error) {
 	return watched, nil
 }
 
-// A watchedConn tells when the peer has stopped to take what it is sent.
+// A watchedConn reports when its peer has stopped reading.
 type watchedConn struct {
 	*net.TCPConn
-	writes, written atomic.Int64 // begun and done
+	writes, written atomic.Int64 // started and completed
 
 	once   sync.Once
-	ending chan struct{} // closed when somebody gives writes a deadline
+	ending chan struct{} // closed when a write deadline is set
 }
 
 func (c *watchedConn) Write(p []byte) (int, error) {
@@ -165,13 +165,13 @@ func (c *watchedConn) SetWriteDeadline(t time.Time) error {
 	return c.TCPConn.SetWriteDeadline(t)
 }
 
-// ReadFrom hides the one of TCPConn, which would write past Write.
+// ReadFrom hides that of TCPConn, which would bypass Write.
 func (c *watchedConn) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{c}, r)
 }
 
-// waitUntilFull waits until one write has been going on for a while: the
-// kernel's buffers are full, which it does not tell in any other way.
+// waitUntilFull waits until one write has taken a while: there is no other sign
+// that the kernel's buffers are full.
 func (c *watchedConn) waitUntilFull(t *testing.T) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)

@@ -18,10 +18,9 @@ import (
 	"wsauth/token"
 )
 
-// reading returns what time.Now returns where the clock on the wall shows one
-// thing and the monotonic clock another, as after a suspend, or where somebody
-// has set the clock. Package time makes no such reading in a bubble, and has
-// no other way to.
+// reading returns a result of time.Now where the wall clock and the monotonic
+// clock differ, as after a suspension or after somebody has set the clock.
+// Package time offers no way to make one, not even in a synctest bubble.
 func reading(wall time.Time, monotonic time.Duration) time.Time {
 	first := time.Date(1885, 1, 1, 0, 0, 0, 0, time.UTC)
 	t := wall
@@ -38,15 +37,15 @@ func reading(wall time.Time, monotonic time.Duration) time.Time {
 	return t
 }
 
-// A suspension is a guard whose machine can be suspended, or its clock set:
-// the clock on the wall moves, and the monotonic one stands still.
+// A suspension is a guard on a machine that can be suspended, or whose clock
+// can be set: the wall clock moves, and the monotonic clock stands still.
 type suspension struct {
 	*crowd
-	log  *failingLog // nil where the guard follows none
+	log  *failingLog // nil if the guard follows none
 	skew atomic.Int64
 }
 
-// setClock moves the clock on the wall.
+// setClock moves the wall clock.
 func (x *suspension) setClock(by time.Duration) { x.skew.Add(int64(by)) }
 
 func inSuspension(t *testing.T, revocations bool, f func(t *testing.T, x *suspension)) {
@@ -79,12 +78,12 @@ func inSuspension(t *testing.T, revocations bool, f func(t *testing.T, x *suspen
 		}
 		time.Sleep(2 * wsconn.Grace)
 		if guard.pulse.last.Load() != nil && !revocations {
-			t.Error("the guard looks at the clock with nothing open")
+			t.Error("the guard reads the clock with nothing open")
 		}
 	})
 }
 
-// with opens a socket whose token has a life.
+// with opens a socket whose token has this lifetime.
 func (x *suspension) with(t *testing.T, life time.Duration) *Socket {
 	t.Helper()
 	s, err := x.socket(x.guard, "192.0.2.1:1", &token.Claims{Subject: "ada", ExpiresAt: x.guard.now().Round(0).Add(life)})
@@ -94,9 +93,9 @@ func (x *suspension) with(t *testing.T, life time.Duration) *Socket {
 	return s
 }
 
-// TestSuspended: a machine was suspended for an hour. The sockets whose tokens
-// have expired end within the next look at the clock, and until then no frame
-// passes; others stay.
+// TestSuspended suspends a machine for an hour. The sockets whose tokens have
+// expired end when the guard next reads the clock, and no frame passes before.
+// The others stay open.
 func TestSuspended(t *testing.T) {
 	for name, revocations := range map[string]bool{"with a log": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
@@ -110,7 +109,7 @@ func TestSuspended(t *testing.T) {
 				x.setClock(time.Hour)
 				resumed := time.Now()
 				if !x.guard.Paused() {
-					t.Fatal("frames pass before anybody has looked at the clock")
+					t.Fatal("frames pass before the guard has read the clock")
 				}
 				read := make(chan error, 1)
 				go func() { _, err := talking.ender.(*wsconn.Conn).Read(make([]byte, 1)); read <- err }()
@@ -136,7 +135,7 @@ func TestSuspended(t *testing.T) {
 	}
 }
 
-// talks opens a socket over a connection of its own.
+// talks opens a socket over its own connection.
 func (x *suspension) talks(t *testing.T, server, client net.Conn, life time.Duration) *Socket {
 	t.Helper()
 	conn := wsconn.New(server, func() {})
@@ -151,9 +150,9 @@ func (x *suspension) talks(t *testing.T, server, client net.Conn, life time.Dura
 	return s
 }
 
-// TestSuspendedAfterTheFirstMessage: a socket whose token came in its first
-// message ends like the others. As long as nobody is known, nobody looks at
-// the clock.
+// TestSuspendedAfterTheFirstMessage checks that a socket whose token came in
+// its first message ends like the others. While no client has authenticated,
+// the guard does not read the clock.
 func TestSuspendedAfterTheFirstMessage(t *testing.T) {
 	inSuspension(t, false, func(t *testing.T, x *suspension) {
 		s, err := x.socket(x.guard, "192.0.2.1:1", nil)
@@ -161,7 +160,7 @@ func TestSuspendedAfterTheFirstMessage(t *testing.T) {
 			t.Fatal(err)
 		}
 		if x.guard.pulse.last.Load() != nil {
-			t.Error("the guard looks at the clock for a socket without a token")
+			t.Error("the guard reads the clock for a socket without a token")
 		}
 		claims := &token.Claims{Subject: "ada", ExpiresAt: x.guard.now().Round(0).Add(30 * time.Minute)}
 		if _, err := s.store(claims); err != nil {
@@ -176,8 +175,8 @@ func TestSuspendedAfterTheFirstMessage(t *testing.T) {
 	})
 }
 
-// TestSuspendedRequests: requests that are followed, or held, end like
-// sockets, but not the transfers of known length.
+// TestSuspendedRequests checks that requests that are followed or held end like
+// sockets, except transfers of known length.
 func TestSuspendedRequests(t *testing.T) {
 	follow := func(s *Socket) error { Follow(s.Context(), nil); return nil }
 	for _, revocations := range []bool{true, false} {
@@ -208,9 +207,9 @@ func TestSuspendedRequests(t *testing.T) {
 	}
 }
 
-// TestSuspendedWithoutStore: after a suspend the store does not answer. What
-// the guard knew before is stale, whatever the monotonic clock says: nobody is
-// let in, and the sockets end.
+// TestSuspendedWithoutStore checks a store that does not answer after a
+// suspension. What the guard knew before is stale, whatever the monotonic clock
+// says: it admits no client, and the sockets end.
 func TestSuspendedWithoutStore(t *testing.T) {
 	inSuspension(t, true, func(t *testing.T, x *suspension) {
 		s := x.with(t, 2*time.Hour)
@@ -230,8 +229,8 @@ func TestSuspendedWithoutStore(t *testing.T) {
 	})
 }
 
-// TestClockSetBack: a socket lives no longer for it, also where a renewal has
-// set its timer again.
+// TestClockSetBack checks that setting the clock back does not lengthen the
+// life of a socket, even if a renewal has reset its timer.
 func TestClockSetBack(t *testing.T) {
 	for name, revocations := range map[string]bool{"with a log": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
@@ -258,8 +257,8 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-// TestStaleWhileTheClockIsSetBack: silence of the store is measured by the
-// clock that says more.
+// TestStaleWhileTheClockIsSetBack checks that silence of the store is measured
+// by the clock that shows the longer time.
 func TestStaleWhileTheClockIsSetBack(t *testing.T) {
 	inSuspension(t, true, func(t *testing.T, x *suspension) {
 		s := x.with(t, 2*time.Hour)

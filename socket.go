@@ -19,20 +19,20 @@ import (
 // from [SocketFrom]; servers that handle connections themselves get it from
 // [Guard.Admit]. It is safe for concurrent use.
 type Socket struct {
-	guard       *Guard
-	requirement Requirement
-	started     time.Time
-	remote      string
-	waits       bool  // the token is expected in the first message
-	ender       Ender // nil for a plain HTTP request
-	claims      atomic.Pointer[token.Claims]
-	known       time.Time // when claims were first stored; read only if there are claims
-	context     socketContext
-	end         atomic.Pointer[EndError]
-	id          atomic.Uint64 // position in the order; 0 if it has none
-	stage       atomic.Int32  // what was reported to the observer
-	held        atomic.Bool   // a plain HTTP request that counts as a socket
-	timer       *time.Timer   // fires when the socket expires
+	guard         *Guard
+	requirement   Requirement
+	started       time.Time
+	remote        string
+	waits         bool  // the token is expected in the first message
+	ender         Ender // nil for a plain HTTP request
+	claims        atomic.Pointer[token.Claims]
+	authenticated time.Time // when the client authenticated; read only if there are claims
+	context       socketContext
+	end           atomic.Pointer[EndError]
+	id            atomic.Uint64 // position in the order; 0 if it has none
+	stage         atomic.Int32  // what was reported to the observer
+	held          atomic.Bool   // a plain HTTP request that counts as a socket
+	timer         *time.Timer   // fires when the socket expires
 
 	// For Config.Authorize, which is called again at each renewal: request is
 	// a plain HTTP request, or the handshake until the client has sent its
@@ -72,7 +72,7 @@ func (s *Socket) setClaims(claims *token.Claims) {
 		return
 	}
 	if s.Claims() == nil {
-		s.known = s.guard.now()
+		s.authenticated = s.guard.now()
 	}
 	s.claims.Store(claims)
 }
@@ -80,12 +80,12 @@ func (s *Socket) setClaims(claims *token.Claims) {
 // isAnonymous reports whether the client has not authenticated.
 func (s *Socket) isAnonymous() bool { return s.Claims() == nil }
 
-// knownAt reports whether a socket with claims already had them at a moment.
+// wasAuthenticatedAt reports whether a socket with claims had them at a moment.
 // It compares both the wall clock and the monotonic clock, since the wall
 // clock may have been set back since.
-func (s *Socket) knownAt(moment time.Time) bool {
+func (s *Socket) wasAuthenticatedAt(moment time.Time) bool {
 	now := s.guard.now()
-	return s.known.UnixMilli() <= moment.UnixMilli() || now.Sub(s.known) >= now.Sub(moment)
+	return s.authenticated.UnixMilli() <= moment.UnixMilli() || now.Sub(s.authenticated) >= now.Sub(moment)
 }
 
 // Started returns when the request arrived.
@@ -107,9 +107,9 @@ func (s *Socket) Opened() {
 	if s.end.Load() != nil || !s.stage.CompareAndSwap(stageNew, stageOpening) {
 		return
 	}
-	s.guard.tellOpened(s)
+	s.guard.reportOpened(s)
 	if !s.stage.CompareAndSwap(stageOpening, stageOpen) {
-		s.guard.tellEnded(s, s.end.Load()) // it was closed in the meantime
+		s.guard.reportEnded(s, s.end.Load()) // it was closed in the meantime
 	}
 }
 
@@ -191,7 +191,7 @@ func (s *Socket) Closed() {
 	s.timer.Stop()
 	s.guard.sockets.forget(s)
 	if s.stage.Swap(stageClosed) == stageOpen {
-		s.guard.tellEnded(s, e)
+		s.guard.reportEnded(s, e)
 	}
 }
 

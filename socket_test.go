@@ -43,7 +43,7 @@ func tryCoder(t *testing.T, server *httptest.Server, protocols ...string) (*code
 	})
 }
 
-// closeOf reads up to the close frame.
+// closeOf reads up to the close frame and returns its code and reason.
 func closeOf(t *testing.T, conn *coder.Conn) (coder.StatusCode, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -71,8 +71,8 @@ func TestEndOverTLS(t *testing.T) {
 	}
 }
 
-// TestHandlerReturnsBeforeItsSocket: as gorilla's users do, a handler may
-// leave the socket to goroutines; the guard ends it all the same.
+// TestHandlerReturnsBeforeItsSocket checks that the guard ends a socket that a
+// handler has left to goroutines, as users of gorilla do.
 func TestHandlerReturnsBeforeItsSocket(t *testing.T) {
 	var pumps sync.WaitGroup
 	var upgrader gorilla.Upgrader
@@ -98,7 +98,8 @@ func TestHandlerReturnsBeforeItsSocket(t *testing.T) {
 	pumps.Wait()
 }
 
-// TestHandlerDoesNotUpgrade: it answers in HTTP, as if there were no guard.
+// TestHandlerDoesNotUpgrade checks that a handler can respond in HTTP, as if
+// there were no guard.
 func TestHandlerDoesNotUpgrade(t *testing.T) {
 	for name, test := range map[string]struct {
 		handler http.HandlerFunc
@@ -128,13 +129,13 @@ func TestHandlerDoesNotUpgrade(t *testing.T) {
 			if response.Header.Get("Set-Cookie") != "" {
 				t.Error("a value broke out of its line")
 			}
-			_ = rig.waitForHandler(t) // the cause is the closing, whichever side was first
+			_ = rig.waitForHandler(t) // either side may have closed first
 		})
 	}
 }
 
-// TestHandlerPanics: the program lives, the log says where, and the client
-// learns it.
+// TestHandlerPanics checks that a panic does not end the program, is logged
+// with its stack, and closes the socket with a reason.
 func TestHandlerPanics(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour)})
 	if err != nil {
@@ -191,8 +192,8 @@ func TestHandlerPanics(t *testing.T) {
 	}
 }
 
-// TestShutdownRefusesNewSockets, and answers plain requests: one that was
-// under way when Shutdown began, and one that comes after it.
+// TestShutdownRefusesNewSockets checks that Shutdown still serves plain
+// requests: one that was in progress before it, and one that comes after it.
 func TestShutdownRefusesNewSockets(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour)})
 	if err != nil {
@@ -231,7 +232,7 @@ func TestShutdownRefusesNewSockets(t *testing.T) {
 	slow := make(chan string, 1)
 	go func() { slow <- get("/slow") }()
 	<-begun
-	if err := guard.Shutdown(t.Context()); err != nil { // it does not wait for /slow
+	if err := guard.Shutdown(t.Context()); err != nil { // Shutdown does not wait for /slow
 		t.Error(err)
 	}
 	_, response, err := coder.Dial(t.Context(), server.URL+"/ws", &coder.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer x"}}})
@@ -251,8 +252,8 @@ func TestShutdownRefusesNewSockets(t *testing.T) {
 	}
 }
 
-// TestShutdownHasALimit: a peer that does not hang up keeps it waiting only as
-// long as its context allows.
+// TestShutdownHasALimit checks that a peer that does not disconnect delays
+// Shutdown only until its context is done.
 func TestShutdownHasALimit(t *testing.T) {
 	rig := newRig(t, coderHandler(t, behaviour{}), time.Hour)
 	rig.dial(t, false) // and never answers the close frame
@@ -264,8 +265,9 @@ func TestShutdownHasALimit(t *testing.T) {
 	}
 }
 
-// TestRefuseClose: the page of a browser reads code and reason, with the
-// subprotocol that it needs to see, and a foreign page still gets no socket.
+// TestRefuseClose checks that a page in a browser can read code and reason,
+// with the subprotocol that the browser requires, and that a page of another
+// origin gets no socket.
 func TestRefuseClose(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour), Refusal: wsauth.RefuseClose})
 	if err != nil {
@@ -286,7 +288,7 @@ func TestRefuseClose(t *testing.T) {
 	}
 }
 
-// TestSessionOfAPlainRequest has claims, and ends its context.
+// TestSessionOfAPlainRequest checks the claims and the end of a held request.
 func TestSessionOfAPlainRequest(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour)})
 	if err != nil {
@@ -329,8 +331,8 @@ func TestSessionOfAPlainRequest(t *testing.T) {
 	}
 }
 
-// TestEndCodes: a code that no endpoint may send becomes 1011, and a reason
-// that does not fit is cut.
+// TestEndCodes checks that a code that no endpoint may send becomes 1011, and
+// that a reason that is too long is cut.
 func TestEndCodes(t *testing.T) {
 	for given, want := range map[int]int{1000: 1000, 1005: 1011, 1006: 1011, 1015: 1011, 999: 1011, 2999: 1011, 3000: 3000, 4999: 4999, 5000: 1011, 0: 1011, -1: 1011, 70000: 1011} {
 		rig := newRig(t, coderHandler(t, behaviour{}), time.Hour)
@@ -344,8 +346,8 @@ func TestEndCodes(t *testing.T) {
 	}
 }
 
-// TestOfferOfH2C: a request that offers h2c, as Java's client does, is a plain
-// one, and nothing behind the guard can take the offer up.
+// TestOfferOfH2C checks that a request that offers h2c, as Java's client does,
+// is a plain one, and that no handler sees the offer.
 func TestOfferOfH2C(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour)})
 	if err != nil {
@@ -368,7 +370,7 @@ func TestOfferOfH2C(t *testing.T) {
 	}
 }
 
-// TestStrayToken is T5 where one parameter is an extractor and another is not.
+// TestStrayToken is T5 if one parameter has an extractor and another has none.
 func TestStrayToken(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{
 		Verifier:   fixedVerifier(time.Hour),
@@ -391,8 +393,8 @@ func TestStrayToken(t *testing.T) {
 	}
 }
 
-// TestExtractorByPointer: a pointer to an extractor is one too, and so is a
-// struct that embeds one.
+// TestExtractorByPointer checks that a pointer to an extractor is an extractor,
+// and so is a struct that embeds one.
 func TestExtractorByPointer(t *testing.T) {
 	for _, extractor := range []wsauth.Extractor{&wsauth.Query{Name: "token"}, struct{ wsauth.Query }{wsauth.Query{Name: "token"}}} {
 		guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour), Extractors: []wsauth.Extractor{extractor}})
@@ -405,9 +407,9 @@ func TestExtractorByPointer(t *testing.T) {
 	}
 }
 
-// TestConfigFaultsOfExtractors: what would make every request fail, or fall
-// back to something weaker in silence, is found at the start.
-func TestConfigFaultsOfExtractors(t *testing.T) {
+// TestConfigErrorsOfExtractors checks that New refuses extractors that would
+// fail every request or silently weaken a check.
+func TestConfigErrorsOfExtractors(t *testing.T) {
 	for want, c := range map[string]wsauth.Config{
 		"Verifier: required":        {Verifier: (*token.Verifier)(nil)},
 		"Extractors[0]: nil":        {Extractors: []wsauth.Extractor{(*wsauth.Query)(nil)}},
@@ -421,12 +423,13 @@ func TestConfigFaultsOfExtractors(t *testing.T) {
 		"Name and Scheme":           {Extractors: []wsauth.Extractor{wsauth.Header{Name: "X-\u00fc("}}},
 	} {
 		if _, err := wsauth.New(c); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v; want a fault that says %q", err, want)
+			t.Errorf("%v; want an error that contains %q", err, want)
 		}
 	}
 }
 
-// TestFoldingIsASCII: the Kelvin sign is no k, and a long s no s.
+// TestFoldingIsASCII checks that neither the Kelvin sign matches k nor the long
+// s matches s.
 func TestFoldingIsASCII(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour), Origins: []string{"https://booking.example"}})
 	if err != nil {
@@ -454,8 +457,8 @@ func TestFoldingIsASCII(t *testing.T) {
 	}
 }
 
-// TestEndedSessionsAreFreed: a token that lives for an hour does not keep the
-// session of a socket that is gone.
+// TestEndedSessionsAreFreed checks that a token that is valid for an hour does
+// not keep the session of a closed socket in memory.
 func TestEndedSessionsAreFreed(t *testing.T) {
 	rig := newRig(t, coderHandler(t, behaviour{}), time.Hour)
 	client := rig.dial(t, false)
@@ -472,7 +475,7 @@ func TestEndedSessionsAreFreed(t *testing.T) {
 	}
 }
 
-// ownExtractor is an extractor of an application.
+// An ownExtractor is an extractor of an application.
 type ownExtractor struct{}
 
 func (ownExtractor) Extract(r *http.Request, _ wsauth.Requirement) (wsauth.Credential, error) {
@@ -481,8 +484,9 @@ func (ownExtractor) Extract(r *http.Request, _ wsauth.Requirement) (wsauth.Crede
 
 func (ownExtractor) Strip(r *http.Request) { r.Header.Del("X-Own") }
 
-// TestOwnExtractor: an application's extractor needs two methods. The refusal
-// of a request without a credential names the type of token.
+// TestOwnExtractor checks that an application's extractor needs two methods
+// only, and that the refusal of a request without a credential names the type
+// of token.
 func TestOwnExtractor(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour), Extractors: []wsauth.Extractor{ownExtractor{}}})
 	if err != nil {

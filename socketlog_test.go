@@ -39,7 +39,7 @@ func lineOf(t *testing.T, log *wstest.Log, parts ...string) string {
 	return found[0]
 }
 
-// A verifierOf takes every token for one that has these claims.
+// A verifierOf accepts every token, with these claims.
 type verifierOf token.Claims
 
 func (v verifierOf) Verify(context.Context, string) (*token.Claims, error) {
@@ -49,7 +49,7 @@ func (v verifierOf) Verify(context.Context, string) (*token.Claims, error) {
 	return &claims, nil
 }
 
-// An ending is an observer that waits for the end of a socket.
+// An ending is an Observer that waits for the end of a socket.
 type ending chan struct{}
 
 func (ending) Refused(*http.Request, *wsauth.Error)           {}
@@ -58,8 +58,8 @@ func (ending) Renewed(*wsauth.Socket)                         {}
 func (e ending) Ended(*wsauth.Socket, *wsauth.EndError)       { close(e) }
 func (ending) Revoked([]store.Revocation, int, time.Duration) {}
 
-// TestSocketLines: the lines of a socket name its user and its session, cut
-// and escaped, as soon as they are known.
+// TestSocketLines checks that the lines of a socket contain its user and its
+// session, cut and escaped, as soon as they are known.
 func TestSocketLines(t *testing.T) {
 	sid := store.NewSessionID()
 	hostile := "mallory\nlevel=INFO msg=\"socket opened\" user=root\r\x1b[31m\u202e" + strings.Repeat("x", 200)
@@ -160,7 +160,7 @@ func TestSocketLines(t *testing.T) {
 					t.Errorf("%s holds a name unescaped or uncut: %q", what, line)
 				}
 				if c.subject == "" && strings.Contains(line, "user=") || c.sid == "" && strings.Contains(line, "session=") {
-					t.Errorf("%s names what there is not: %s", what, line)
+					t.Errorf("%s contains an empty attribute: %s", what, line)
 				}
 				if raw != "" && strings.Contains(line, raw) {
 					t.Errorf("%s holds the token", what)

@@ -73,9 +73,9 @@ func (f Filter) selects(s *Socket) bool {
 // sorted yields the sockets and the followed requests of a name. They are in
 // the order in which they were opened, whereas a ring is in the order in which
 // they authenticated.
-func (g *Guard) sorted(at grain, name string) iter.Seq[*Socket] {
+func (g *Guard) sorted(kind nameKind, name string) iter.Seq[*Socket] {
 	return func(yield func(*Socket) bool) {
-		for _, s := range slices.SortedFunc(slices.Values(g.named(at, name)), compareIDs) {
+		for _, s := range slices.SortedFunc(slices.Values(g.named(kind, name)), compareIDs) {
 			if !yield(s) {
 				return
 			}
@@ -160,8 +160,8 @@ func (g *Guard) concerned(r store.Revocation) []*Socket {
 }
 
 // named returns the sockets and the followed requests of a name.
-func (g *Guard) named(at grain, name string) []*Socket {
-	return append(g.sockets.named(at, name), g.requests.named(at, name)...)
+func (g *Guard) named(kind nameKind, name string) []*Socket {
+	return append(g.sockets.named(kind, name), g.requests.named(kind, name)...)
 }
 
 // all returns the sockets and the followed requests.

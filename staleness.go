@@ -101,10 +101,9 @@ type pulse struct {
 
 func (p *pulse) beat(now time.Time) { p.last.Store(&now) }
 
-// startPulse makes a guard without revocations read the clock for as long as
-// anything is open that can expire. Such a guard need not be shut down, so it
-// must not have a goroutine of its own. startPulse must be called after
-// something was opened.
+// startPulse makes a guard without revocations read the clock while anything is
+// open that can expire. Such a guard need not be shut down, so it must not have
+// a goroutine of its own. startPulse must be called after something was opened.
 func (g *Guard) startPulse() {
 	p := g.pulse
 	if g.revocations != nil || p.last.Load() != nil {
@@ -136,7 +135,7 @@ func (g *Guard) lookAtClock() {
 	p.timer.Reset(pulseEvery)
 }
 
-// catchUp waits up to readerTurn for a read of the log that began after a
+// catchUp waits up to readerTurn for a read of the log that started after a
 // moment.
 func (g *Guard) catchUp(ctx context.Context, after time.Time) {
 	deadline := time.Now().Add(readerTurn)

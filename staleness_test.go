@@ -14,7 +14,7 @@ import (
 	"wsauth/token"
 )
 
-// A failingLog is a log whose store can be made to fail.
+// A failingLog is a log of revocations whose store can fail.
 type failingLog struct {
 	*memory.Store
 	fails atomic.Bool
@@ -72,8 +72,8 @@ func countEnded(open []*Socket) (n int) {
 	return n
 }
 
-// TestStaleEndsAreSpread: the sockets of a guard that has lost its store end
-// one after the other, all within a bound.
+// TestStaleEndsAreSpread checks that the sockets of a guard that has lost its
+// store end one after another, within a maximum time.
 func TestStaleEndsAreSpread(t *testing.T) {
 	inStaleness(t, 500, func(t *testing.T, g *Guard, log *failingLog, open []*Socket) {
 		log.fails.Store(true)
@@ -104,7 +104,7 @@ func TestStaleEndsAreSpread(t *testing.T) {
 	})
 }
 
-// TestStoreComesBack: sockets that have not been ended yet when the store is
+// TestStoreComesBack checks that sockets that are still open when the store is
 // back stay open.
 func TestStoreComesBack(t *testing.T) {
 	inStaleness(t, 2000, func(t *testing.T, g *Guard, log *failingLog, open []*Socket) {
@@ -124,8 +124,9 @@ func TestStoreComesBack(t *testing.T) {
 	})
 }
 
-// TestExpiredByTheWall: a socket whose timer stood still while the machine was
-// suspended ends when the guard looks at the clock on the wall, and no other.
+// TestExpiredByTheWall checks that a socket whose timer stood still during a
+// suspension ends when the guard reads the wall clock, and that others stay
+// open.
 func TestExpiredByTheWall(t *testing.T) {
 	inStaleness(t, 2, func(t *testing.T, g *Guard, _ *failingLog, open []*Socket) {
 		open[0].claims.Store(&token.Claims{Subject: "ada", ExpiresAt: time.Now().Add(-time.Second)})
@@ -144,8 +145,8 @@ func TestExpiredByTheWall(t *testing.T) {
 	})
 }
 
-// TestRequestWaitsForTheReader: what was revoked during a pause counts for the
-// first request after it, unless its client goes away.
+// TestRequestWaitsForTheReader checks that a token revoked during a pause is
+// refused in the first request after it, unless its client disconnects.
 func TestRequestWaitsForTheReader(t *testing.T) {
 	inStaleness(t, 0, func(t *testing.T, g *Guard, log *failingLog, _ []*Socket) {
 		log.fails.Store(true)
@@ -169,8 +170,8 @@ func TestRequestWaitsForTheReader(t *testing.T) {
 	})
 }
 
-// TestPauseEndsWithTheTurn: a store that does not answer holds frames for as
-// long as the reader has its turn, not for ever.
+// TestPauseEndsWithTheTurn checks that a store that does not answer holds
+// frames back only until the reader's time is over.
 func TestPauseEndsWithTheTurn(t *testing.T) {
 	inStaleness(t, 1, func(t *testing.T, g *Guard, log *failingLog, open []*Socket) {
 		log.fails.Store(true)
