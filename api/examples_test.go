@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,8 +10,21 @@ import (
 	"testing"
 )
 
-// TestExamplesCompileCopied copies each example into a module of its own and
-// compiles it there, where internal packages are out of reach.
+// TestExamplesImports checks that no package of the examples imports an
+// internal package, which would be out of reach where it is copied to.
+func TestExamplesImports(t *testing.T) {
+	for name, imports := range imported(t) {
+		for _, other := range imports {
+			if strings.HasPrefix(name, "examples/") && strings.HasPrefix(other, "internal/") {
+				t.Errorf("%s imports %s", name, other)
+			}
+		}
+	}
+}
+
+// TestExamplesCompileCopied copies the programs, and the package that two of
+// them share, into a module of its own and compiles them there, where internal
+// packages are out of reach.
 func TestExamplesCompileCopied(t *testing.T) {
 	root, err := filepath.Abs("..")
 	if err != nil {
@@ -21,9 +35,20 @@ func TestExamplesCompileCopied(t *testing.T) {
 	if err != nil || len(programs) == 0 {
 		t.Fatal(programs, err)
 	}
-	for _, program := range programs {
-		from := filepath.Dir(program)
+	for _, file := range append(programs, "../examples/web/web.go") {
+		from := filepath.Dir(file)
 		if err := os.CopyFS(filepath.Join(dir, filepath.Base(from)), os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"query", "cookie"} {
+		program := filepath.Join(dir, name, "main.go")
+		source, err := os.ReadFile(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source = bytes.Replace(source, []byte(`"wsauth/examples/web"`), []byte(`"copied/web"`), 1)
+		if err := os.WriteFile(program, source, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -139,3 +139,20 @@ func TestQueryExample(t *testing.T) {
 		})
 	}
 }
+
+// On the API page, the token of a login opens the socket, without a copy by
+// hand.
+func TestQueryExampleAPIPage(t *testing.T) {
+	server := start(t, "query", "-addr", "127.0.0.1:0")
+	page := newTab(t)
+	page.open(server.url + "/docs")
+	page.click("#login summary")
+	page.click("#login form button")
+	until[bool](page, `document.querySelector("#login pre").textContent.startsWith("200 ")`)
+	page.click("#socket summary")
+	page.click("#socket form button")
+	until[bool](page, `document.querySelector("#socket pre").textContent.includes("closed: 1000")`)
+	if got := page.text("#socket pre"); !strings.HasPrefix(got, "Successfully Login!") || !strings.Contains(got, `"sub":"test"`) {
+		t.Errorf("the socket shows %q", got)
+	}
+}

@@ -51,10 +51,7 @@ func newRoutes(check string, csrf bool) (web.Routes, error) {
 		return nil, err
 	}
 
-	routes, err := web.Pages(page, openapi)
-	if err != nil {
-		return nil, err
-	}
+	routes := web.Pages(page, openapi)
 	routes["/ws"] = web.Socket(guard, requirement, "csrf_token")
 	routes["GET /get-cookie"] = func(w http.ResponseWriter, r *http.Request) {
 		if err := login(w, r, issuer, cookies); err != nil {

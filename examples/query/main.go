@@ -48,10 +48,7 @@ func newRoutes(check string) (web.Routes, error) {
 		return nil, err
 	}
 
-	routes, err := web.Pages(page, openapi)
-	if err != nil {
-		return nil, err
-	}
+	routes := web.Pages(page, openapi)
 	routes["/ws"] = web.Socket(guard, requirement, "token")
 	routes["POST /login"] = func(w http.ResponseWriter, r *http.Request) {
 		user, ok := web.Strings(w, r, "username", "password")

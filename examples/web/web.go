@@ -16,31 +16,11 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"wsauth/internal/gateway/demo"
 )
 
 // Routes maps patterns of [http.ServeMux] to handlers. A pattern has one
 // method, or none if its handler answers every method itself.
 type Routes map[string]http.HandlerFunc
-
-// Pages returns routes that serve the page at /, the OpenAPI document at
-// /openapi.json and, made from the document, the API page at /docs.
-func Pages(page string, openapi []byte) (Routes, error) {
-	docs, err := demo.Docs(openapi)
-	if err != nil {
-		return nil, err
-	}
-	return Routes{
-		"GET /{$}": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			_, _ = w.Write([]byte(page))
-		},
-		"GET /docs":          docs.ServeHTTP,
-		"GET /openapi.json":  docs.ServeHTTP,
-		"GET /assets/{file}": docs.ServeHTTP,
-	}, nil
-}
 
 // Handler returns a handler that serves the routes, and answers 404 and 405 in
 // JSON.

@@ -14,9 +14,9 @@ import (
 	"wsauth/internal/problem"
 )
 
-// Revalidate is the Cache-Control of a file for which clients ask each time
+// revalidate is the Cache-Control of a file for which clients ask each time
 // whether it has changed, so that a new version is visible at once.
-const Revalidate = "no-cache"
+const revalidate = "no-cache"
 
 // A File is a file and the headers with which it is served.
 type File struct {
@@ -75,7 +75,7 @@ func Load(dir fs.FS) (Files, error) {
 		if !ok {
 			return nil, fmt.Errorf("staticfile: no content type for %s", e.Name())
 		}
-		files[e.Name()] = New(body, contentType, Revalidate)
+		files[e.Name()] = New(body, contentType, revalidate)
 	}
 	return files, nil
 }

@@ -18,7 +18,7 @@ import (
 
 // The bodies of pages have no schema to be held against.
 func init() {
-	for _, name := range []string{"text/html", "text/javascript"} {
+	for _, name := range []string{"text/html", "text/css", "text/javascript"} {
 		openapi3filter.RegisterBodyDecoder(name, openapi3filter.FileBodyDecoder)
 	}
 }
@@ -71,8 +71,13 @@ func CheckDocument(t *testing.T, routes web.Routes, openapi []byte) {
 	if answer := server.Call(t, "GET", "/openapi.json", ""); answer.Body != string(openapi) {
 		t.Errorf("/openapi.json is %s", answer.Body)
 	}
-	for _, path := range []string{"/docs", "/assets/docs.js"} {
-		if answer := server.Call(t, "GET", path, ""); answer.Status != http.StatusOK || answer.Header.Get("Content-Security-Policy") == "" {
+	docs := server.Call(t, "GET", "/docs", "")
+	if docs.Status != http.StatusOK || docs.Header.Get("Content-Security-Policy") == "" {
+		t.Errorf("/docs: %d %v", docs.Status, docs.Header)
+	}
+	for path, status := range map[string]int{"/assets/docs.js": 200, "/assets/docs.css": 200, "/assets/none.js": 404, "/assets/..%2fpages.go": 404} {
+		answer := server.Call(t, "GET", path, "")
+		if answer.Status != status || strings.Contains(docs.Body, `"`+path+`"`) != (status == http.StatusOK) {
 			t.Errorf("%s: %d %v", path, answer.Status, answer.Header)
 		}
 	}

@@ -1,7 +1,7 @@
 // Renders /openapi.json as forms that call the server. Supports only the parts
 // of OpenAPI that the document uses.
 import { $, element } from "./dom.js";
-import { request, resolve, takesBearer } from "./operation.js";
+import { request, resolve } from "./operation.js";
 import { converse } from "./trysocket.js";
 
 /** Makes an element of text in which `this` is code. */
@@ -65,13 +65,11 @@ function showResult(place, status, good, headers, body) {
   for (const name of ["access_token", "refresh_token"]) {
     if (typeof body?.[name] !== "string") continue;
     const kind = name.replace("_token", "");
-    if (!$("authorize").hidden) {
-      const use = element("button", "", `Use ${kind} token`);
-      use.addEventListener("click", () => {
-        $("bearer").value = body[name];
-      });
-      actions.append(use);
-    }
+    const use = element("button", "", `Use ${kind} token`);
+    use.addEventListener("click", () => {
+      $("bearer").value = body[name];
+    });
+    actions.append(use);
     if (!navigator.clipboard) continue; // only pages loaded over HTTPS have one
     const copy = element("button", "", `Copy ${kind} token`);
     copy.addEventListener("click", async () => {
@@ -147,8 +145,6 @@ function render(spec) {
   $("api-title").textContent = spec.info.title;
   $("api-description").replaceWith(prose("p", spec.info.description));
   $("api-version").textContent = `· version ${spec.info.version} · OpenAPI ${spec.openapi}`;
-  const operations = Object.values(spec.paths).flatMap((item) => Object.values(item));
-  $("authorize").hidden = !operations.some(takesBearer);
   const groups = new Map(spec.tags.map((tag) => {
     const group = element("section", "group");
     group.append(element("h2", "", tag.name), prose("p", tag.description));

@@ -8,7 +8,7 @@ export function resolve(spec, value) {
 }
 
 /** Reports whether an operation accepts a bearer token. */
-export function takesBearer(operation) {
+function takesBearer(operation) {
   return operation.security?.some((way) => "bearer" in way) ?? false;
 }
 
