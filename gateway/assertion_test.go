@@ -18,6 +18,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"wsauth/internal/gateway/discovery"
 	"wsauth/internal/gateway/fault"
 	"wsauth/internal/gateway/front"
 	"wsauth/token"
@@ -145,18 +146,18 @@ func TestKeysArePublishedWhileARouteAsserts(t *testing.T) {
 		c.Authenticate, c.NoAuth, c.Keys = nil, true, must(token.NewKeySet(must(token.GenerateKey(token.ES256))))
 		c.Routes[0].Public = true
 	})
-	passedOn := "GET " + jwksPath + " user="
-	if e := r.get(jwksPath); e.body != passedOn {
+	passedOn := "GET " + discovery.KeysPath + " user="
+	if e := r.get(discovery.KeysPath); e.body != passedOn {
 		t.Errorf("no route asserts: %d %s", e.StatusCode, e.body)
 	}
 	public, asserting := Route{Path: "/", Upstreams: []string{b.URL}, Public: true}, Route{Path: "/a", Upstreams: []string{b.URL}, Assertion: "X-Client-Token"}
 	if err := r.g.Update([]Route{public, asserting}); err != nil {
 		t.Fatal(err)
 	}
-	if e := r.get(jwksPath); e.StatusCode != http.StatusOK || e.Header.Get("Content-Type") != jwksType {
+	if e := r.get(discovery.KeysPath); e.StatusCode != http.StatusOK || e.Header.Get("Content-Type") != "application/jwk-set+json" {
 		t.Errorf("a route asserts: %d %s", e.StatusCode, e.body)
 	}
-	for _, path := range []string{openidPath, "/auth/session"} {
+	for _, path := range []string{discovery.MetadataPath, "/auth/session"} {
 		if e := r.get(path); e.body != "GET "+path+" user=" {
 			t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
 		}
@@ -164,7 +165,7 @@ func TestKeysArePublishedWhileARouteAsserts(t *testing.T) {
 	if err := r.g.Update([]Route{public}); err != nil {
 		t.Fatal(err)
 	}
-	if e := r.get(jwksPath); e.body != passedOn {
+	if e := r.get(discovery.KeysPath); e.body != passedOn {
 		t.Errorf("no route asserts any more: %d %s", e.StatusCode, e.body)
 	}
 }

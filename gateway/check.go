@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"wsauth/internal/gateway/discovery"
 	"wsauth/internal/gateway/fault"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
@@ -32,7 +33,7 @@ func checkPrefix(p string) error {
 		return fmt.Errorf("%q is no path such as /auth", p)
 	case strings.ContainsFunc(p, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' || r == '"' }):
 		return fmt.Errorf("%q cannot be the path of cookies: it must be ASCII, without commas and quotes", p)
-	case telemetry.IsHealth(p) || isPublished(p):
+	case telemetry.IsHealth(p) || p == discovery.KeysPath || p == discovery.MetadataPath:
 		return fmt.Errorf("%q is where the gateway answers something else", p)
 	}
 	return nil
@@ -66,6 +67,16 @@ func (c Config) Warnings() []*fault.Fault {
 	c.warnOfProxies(&all)
 	c.warnOfCORS(&all)
 	return all
+}
+
+// ownPaths returns the paths that the gateway answers itself. With NoAuth,
+// these are only the published keys, if upstreams need them to verify
+// assertions.
+func (c Config) ownPaths() proxy.OwnPaths {
+	if c.NoAuth {
+		return proxy.OwnPaths{Keys: discovery.KeysPath}
+	}
+	return proxy.OwnPaths{Prefix: c.AuthPrefix, Published: []string{discovery.KeysPath, discovery.MetadataPath}, Keys: discovery.KeysPath, CORS: c.AuthCORS}
 }
 
 // Redirects returns the redirects to the paths of guarded routes.

@@ -9,6 +9,7 @@ import (
 
 	"wsauth"
 	"wsauth/idp"
+	"wsauth/internal/gateway/discovery"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/login"
 	"wsauth/store"
@@ -24,7 +25,7 @@ type Config struct {
 	Keys login.Keys
 
 	// Issuer is the iss of issued tokens, which is then required when they are
-	// verified; see [CheckIssuer]. If it is set, the gateway serves its
+	// verified; see [discovery.CheckIssuer]. If it is set, the gateway serves its
 	// metadata at /.well-known/openid-configuration. A new Issuer ends every
 	// session. Default: none.
 	Issuer string
@@ -225,7 +226,7 @@ func (c Config) Check() (Config, error) {
 	c.fill()
 	wrong := c.checkLogin()
 	if c.Issuer != "" {
-		if err := CheckIssuer(c.Issuer); err != nil {
+		if err := discovery.CheckIssuer(c.Issuer); err != nil {
 			wrong.Add("Issuer", "%w", err)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"wsauth/internal/gateway/discovery"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -48,7 +50,7 @@ func TestG10_PublishedKeys(t *testing.T) {
 		"no logins":   {func(c *Config) { c.NoAuth, c.Routes = true, guarded }, false}, // so the path is the route's
 	} {
 		r := start(t, c.change)
-		for _, path := range []string{jwksPath, openidPath} {
+		for _, path := range []string{discovery.KeysPath, discovery.MetadataPath} {
 			for _, origin := range []string{corsApp, corsEvil, "null"} {
 				var tag string
 				for _, status := range []int{200, 304, 204} {
@@ -66,7 +68,7 @@ func TestG10_PublishedKeys(t *testing.T) {
 					}
 					if !c.keys {
 						status, want = 401, map[string]string{}
-					} else if path == openidPath && status != 204 {
+					} else if path == discovery.MetadataPath && status != 204 {
 						status = 404 // there is no issuer
 					}
 					e := r.ask(method, path, lines...)

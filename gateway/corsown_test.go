@@ -9,6 +9,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/gateway/demo"
+	"wsauth/internal/gateway/discovery"
 	"wsauth/token"
 )
 
@@ -168,7 +169,7 @@ func TestOriginsGrantNoReads(t *testing.T) {
 // TestCORSOfTheDemonstration is for logins and tickets, not for its pages.
 func TestCORSOfTheDemonstration(t *testing.T) {
 	r := start(t, func(c *Config) { c.AuthCORS = &CORS{Origins: []string{corsApp}} })
-	for path, want := range map[string]string{"/": "", "/ws": "", "/docs": "", "/livez": "", "/nothing": "", "/auth/session": corsApp, "/auth/client/wsauth.js": corsApp, jwksPath: "*", openidPath: "*"} {
+	for path, want := range map[string]string{"/": "", "/ws": "", "/docs": "", "/livez": "", "/nothing": "", "/auth/session": corsApp, "/auth/client/wsauth.js": corsApp, discovery.KeysPath: "*", discovery.MetadataPath: "*"} {
 		if e := r.ask("GET", path, "Origin: "+corsApp); e.Header.Get("Access-Control-Allow-Origin") != want {
 			t.Errorf("%s: %d %v", path, e.StatusCode, e.Header)
 		}
@@ -182,7 +183,7 @@ func TestOriginsOfOwnPaths(t *testing.T) {
 	for _, cors := range []*CORS{nil, {Origins: []string{corsApp}}} {
 		r := start(t, func(c *Config) { c.AuthCORS = cors })
 		login := map[bool]int{true: 415, false: 403}[cors != nil]
-		for path, want := range map[string]int{jwksPath: 405, openidPath: 405, "/": 403, "/docs": 403, "/auth/login": login} {
+		for path, want := range map[string]int{discovery.KeysPath: 405, discovery.MetadataPath: 405, "/": 403, "/docs": 403, "/auth/login": login} {
 			if e := r.ask("POST", path, "Origin: "+corsApp, "Sec-Fetch-Site: cross-site"); e.StatusCode != want {
 				t.Errorf("CORS %t, %s: %d, want %d", cors != nil, path, e.StatusCode, want)
 			}

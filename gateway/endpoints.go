@@ -9,6 +9,7 @@ import (
 	"wsauth"
 	"wsauth/client"
 	"wsauth/internal/gateway/demo"
+	"wsauth/internal/gateway/discovery"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/problem"
@@ -29,13 +30,13 @@ type endpoint struct {
 // endpoints returns the endpoints that the gateway serves itself: those below
 // AuthPrefix, the published keys and, without routes, the demonstration.
 func (g *Gateway) endpoints(c Config) ([]endpoint, error) {
-	keys := endpoint{http.MethodGet, jwksPath, http.HandlerFunc(g.jwks)}
+	keys := endpoint{http.MethodGet, discovery.KeysPath, discovery.Keys(c.Keys, c.Logger)}
 	if c.NoAuth {
 		return []endpoint{keys}, nil // upstreams verify assertions with them; see proxy.OwnPaths
 	}
 	own := slices.Concat(g.loginEndpoints(c), []endpoint{
 		keys,
-		{http.MethodGet, openidPath, discoveryOf(c.Issuer)},
+		{http.MethodGet, discovery.MetadataPath, discovery.Metadata(c.Issuer)},
 	})
 	ended, err := g.providerEndpoints(c)
 	if err != nil {

@@ -53,8 +53,7 @@ type Gateway struct {
 	events        *eventloop.Group   // of carrier, and for waiting for clients and upstreams
 	carrier       *relay.Relay
 
-	keys      login.Keys
-	published atomic.Pointer[publicSet]
+	keys login.Keys
 
 	stopProviders context.CancelFunc
 	following     sync.WaitGroup // goroutines that update the keys of providers

@@ -17,6 +17,7 @@ import (
 	"wsauth"
 	"wsauth/internal/adminapi"
 	"wsauth/internal/gateway/demo"
+	"wsauth/internal/gateway/discovery"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/problem"
@@ -108,7 +109,8 @@ func wantQuantities(t *testing.T, rows map[string][]string, row string, want ...
 // TestSecurityPageLimits: the limits of docs/security.md are those of the
 // program.
 func TestSecurityPageLimits(t *testing.T) {
-	server := start(t).g.front.HTTPServer()
+	r := start(t)
+	server := r.g.front.HTTPServer()
 	body, late := inSeconds(proxy.Patience), inSeconds(proxy.Patience)
 	rows := tableOf(t, "security.md", "| what | at the gateway's own endpoints | on routes |")
 	wantQuantities(t, rows, "the header of a request", inSeconds(server.ReadHeaderTimeout), inBytes(problem.MaxHeaders), "431", inBytes(problem.MaxTarget), "414")
@@ -119,7 +121,7 @@ func TestSecurityPageLimits(t *testing.T) {
 		t.Errorf("no test holds %q", row)
 	}
 
-	if want := fmt.Sprintf("| how long verifiers may cache the published keys | %d minutes | |", maxAge(t, publicFor)/60); !strings.Contains(pageText(t, "keys.md"), want) {
+	if want := fmt.Sprintf("| how long verifiers may cache the published keys | %d minutes | |", maxAge(t, r.call("GET", discovery.KeysPath, "").Header.Get("Cache-Control"))/60); !strings.Contains(pageText(t, "keys.md"), want) {
 		t.Errorf("keys.md has no row %q", want)
 	}
 

@@ -13,9 +13,9 @@ import (
 	"github.com/alecthomas/kong"
 
 	"wsauth"
-	"wsauth/gateway"
 	"wsauth/idp"
 	"wsauth/internal/config"
+	"wsauth/internal/gateway/discovery"
 	"wsauth/internal/server"
 	"wsauth/login"
 )
@@ -86,7 +86,7 @@ func (c *serveCmd) Validate() error {
 		fault("--insecure-demo-user: it has no effect with --users; use only one of the two")
 	}
 	if c.Issuer != "" {
-		if err := gateway.CheckIssuer(c.Issuer); err != nil {
+		if err := discovery.CheckIssuer(c.Issuer); err != nil {
 			fault("--issuer=%s: %w", c.Issuer, err)
 		}
 	}
