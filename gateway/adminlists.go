@@ -118,12 +118,12 @@ func (a *admin) storedSessions(w http.ResponseWriter, r *http.Request) {
 		telemetry.Problem(http.StatusBadRequest, "invalid_request", "user is required, and there is only one page")(w, r)
 		return
 	}
-	ctx, cancel := storing(r)
+	ctx, cancel := problem.Storing(r)
 	defer cancel()
 	g := a.gateway
 	sessions, err := g.login.Sessions(ctx, q.user)
 	if err != nil {
-		a.failed(w, r, "admin: cannot list sessions", err)
+		telemetry.AnswerProblem(w, r, problem.StoreFailure(g.log, "admin: cannot list sessions", err))
 		return
 	}
 	sockets := map[string]int{}

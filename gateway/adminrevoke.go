@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -19,7 +18,7 @@ func (a *admin) revoke(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	ctx, cancel := storing(r)
+	ctx, cancel := problem.Storing(r)
 	defer cancel()
 	answer, err := a.carryOut(ctx, order)
 	line := []any{"target", answer.Target}
@@ -34,38 +33,11 @@ func (a *admin) revoke(w http.ResponseWriter, r *http.Request) {
 		line = append(line, "remote", logtext.Host(r.RemoteAddr))
 	}
 	if err != nil {
-		a.failed(w, r, "admin: cannot revoke", err, line...)
+		telemetry.AnswerProblem(w, r, problem.StoreFailure(a.gateway.log, "admin: cannot revoke", err, line...))
 		return
 	}
 	a.gateway.log.Info("admin: revoked", line...)
 	problem.WriteJSON(w, answer)
-}
-
-// storeTimeout is the maximum duration of a request's operations on the store.
-const storeTimeout = 5 * time.Second
-
-// storing returns the context for changes that r makes in the store. It is not
-// cancelled if the client disconnects.
-func storing(r *http.Request) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
-}
-
-// failed answers a request that failed with err. After [store.ErrNotDurable],
-// what was revoked has ended on this node, and the answer says so. The log
-// gets what and attrs.
-func (a *admin) failed(w http.ResponseWriter, r *http.Request, what string, err error, attrs ...any) {
-	log := a.gateway.log
-	switch {
-	case errors.Is(err, store.ErrNotDurable):
-		log.Error("ended on this node only, and not written yet", append(attrs, "reason", "store_unavailable", "error", err)...)
-		telemetry.AnswerProblem(w, r, problem.NotDurable)
-	case errors.Is(err, store.ErrInvalid):
-		log.Warn(what, "reason", "invalid_request", "error", err)
-		telemetry.AnswerProblem(w, r, problem.Unstorable)
-	default:
-		log.Error(what, "reason", "store_unavailable", "error", err)
-		telemetry.AnswerProblem(w, r, problem.Unavailable)
-	}
 }
 
 // carryOut applies order and returns the result.

@@ -9,11 +9,12 @@ import (
 
 	"wsauth/internal/connlimit"
 	"wsauth/internal/gateway/telemetry"
+	"wsauth/internal/problem"
 )
 
 // adminStop is how long requests of operators may continue after ServeAdmin
 // was told to stop.
-const adminStop = storeTimeout + time.Second
+const adminStop = problem.StoreTimeout + time.Second
 
 // ServeAdmin serves the API for operators on l until ctx is done, and closes
 // l. It refuses an address that other machines can reach, and a TCP address

@@ -8,7 +8,6 @@ import (
 
 	"wsauth"
 	"wsauth/internal/problem"
-	"wsauth/store"
 	"wsauth/token"
 )
 
@@ -109,7 +108,7 @@ func (s *Service) fail(w http.ResponseWriter, r *http.Request, log *slog.Logger,
 		log.Warn(what, "reason", "session_ended", "error", err)
 		s.answerProblem(w, r, endedMeanwhile)
 	default:
-		s.unavailable(w, r, what, err)
+		s.storeFailed(w, r, what, err)
 	}
 }
 
@@ -148,29 +147,10 @@ func (s *Service) cannotIssue(w http.ResponseWriter, r *http.Request, err error)
 	s.problem(w, r, http.StatusInternalServerError, "internal_error", "No token can be issued for this user")
 }
 
-// unavailable answers a request that the store failed to fulfil. Nothing was
-// done that has to be undone. what failed is for the log.
-func (s *Service) unavailable(w http.ResponseWriter, r *http.Request, what string, err error) {
-	if errors.Is(err, store.ErrInvalid) { // and will be later
-		s.log.Warn(what, "reason", "invalid_request", "error", err)
-		s.answerProblem(w, r, problem.Unstorable)
-		return
-	}
-	s.log.Error(what, "reason", "store_unavailable", "error", err)
-	s.answerProblem(w, r, problem.Unavailable)
-}
-
-// cannotEnd answers a request to end sessions that failed with err. After
-// [store.ErrNotDurable] they have ended on this node, and the answer says so:
-// they stay ended, but not through a restart of this node, and not on others
-// before the store has it. attrs are for the log.
-func (s *Service) cannotEnd(w http.ResponseWriter, r *http.Request, what string, err error, attrs ...any) {
-	if !errors.Is(err, store.ErrNotDurable) {
-		s.unavailable(w, r, what, err)
-		return
-	}
-	s.log.Error("ended on this node only, and not written yet", append(attrs, "reason", "store_unavailable", "error", err)...)
-	s.answerProblem(w, r, problem.NotDurable)
+// storeFailed answers a request that failed because the store did; see
+// [problem.StoreFailure].
+func (s *Service) storeFailed(w http.ResponseWriter, r *http.Request, what string, err error, attrs ...any) {
+	s.answerProblem(w, r, problem.StoreFailure(s.log, what, err, attrs...))
 }
 
 // errSessionEnded returns the refusal of a credential whose session has ended.

@@ -6,6 +6,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/logtext"
+	"wsauth/internal/problem"
 	"wsauth/store"
 )
 
@@ -37,7 +38,7 @@ func (s *Service) fresh(w http.ResponseWriter, r *http.Request) {
 	if !s.checkPassword(w, r, c, *body.Password, log) {
 		return
 	}
-	ctx, cancel := storing(r)
+	ctx, cancel := problem.Storing(r)
 	defer cancel()
 	session, err := s.sessionOf(ctx, claims)
 	switch {
@@ -45,7 +46,7 @@ func (s *Service) fresh(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, errSessionEnded(err))
 		return
 	case err != nil:
-		s.unavailable(w, r, "step-up failed", err)
+		s.storeFailed(w, r, "step-up failed", err)
 		return
 	}
 	tokens, err := s.issueAccess(session, claims.CSRF != "", true)

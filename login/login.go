@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wsauth/internal/logtext"
+	"wsauth/internal/problem"
 	"wsauth/store"
 )
 
@@ -95,7 +96,7 @@ func (s *Service) start(r *http.Request, session store.Session, cookies bool, lo
 	if err != nil {
 		return Tokens{}, err
 	}
-	ctx, cancel := storing(r)
+	ctx, cancel := problem.Storing(r)
 	defer cancel()
 	if err := s.checkAlive(ctx, tokens.Access); err != nil {
 		return Tokens{}, err

@@ -19,7 +19,7 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	ctx, cancel := storing(r)
+	ctx, cancel := problem.Storing(r)
 	defer cancel()
 	sockets, err := s.guard.Revoke(ctx, s.revocationOf(ctx, claims))
 	if hasEnded(err) {
@@ -30,7 +30,7 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) {
 	}
 	attrs := []any{"user", logtext.Short(claims.Subject), "session", logtext.Short(claims.SessionID), "sockets", sockets}
 	if err != nil {
-		s.cannotEnd(w, r, "logout failed", err, attrs...)
+		s.storeFailed(w, r, "logout failed", err, attrs...)
 		return
 	}
 	s.log.Info("logged out", attrs...)
@@ -51,7 +51,7 @@ func (s *Service) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	ctx, cancel := storing(r)
+	ctx, cancel := problem.Storing(r)
 	defer cancel()
 	var sessions, sockets int
 	ahead, err := s.endAhead(ctx, claims)
@@ -65,7 +65,7 @@ func (s *Service) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 	}
 	attrs := []any{"user", logtext.Short(claims.Subject), "sessions", sessions, "sockets", sockets}
 	if err != nil {
-		s.cannotEnd(w, r, "logout failed", err, attrs...)
+		s.storeFailed(w, r, "logout failed", err, attrs...)
 		return
 	}
 	s.log.Info("logged out everywhere", attrs...)
@@ -82,7 +82,7 @@ func (s *Service) anyToken(r *http.Request) (*token.Claims, error) {
 	}
 	claims, refreshErr := s.ending.Check(r, wsauth.Refresh)
 	if refreshErr == nil {
-		ctx, cancel := storing(r)
+		ctx, cancel := problem.Storing(r)
 		defer cancel()
 		return claims, s.presentToEnd(ctx, claims, "remote", r.RemoteAddr)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/logtext"
+	"wsauth/internal/problem"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -26,7 +27,7 @@ import (
 // before, and not just now, may have been stolen: the session ends (RFC 9700
 // section 4.14.2).
 func (s *Service) refresh(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := storing(r)
+	ctx, cancel := problem.Storing(r)
 	defer cancel()
 	claims, err := s.guard.Check(r, wsauth.Refresh)
 	if err != nil {
@@ -53,7 +54,7 @@ func (s *Service) refresh(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, s.endReused(ctx, claims, session, err, "remote", r.RemoteAddr))
 		return
 	case err != nil:
-		s.unavailable(w, r, "refresh failed", err)
+		s.storeFailed(w, r, "refresh failed", err)
 		return
 	}
 	tokens, err := s.issue(session, claims.CSRF != "", false)

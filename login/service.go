@@ -122,7 +122,7 @@ func (s *Service) tryKeys() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	_, err = s.verifier.Verify(ctx, made.Raw)
 	if refused, ok := errors.AsType[*token.Error](err); ok {
@@ -205,15 +205,6 @@ func (s *Service) crossOrigin(r *http.Request) CrossOrigin {
 		return CrossOriginNothing
 	}
 	return s.config.CrossOrigin(r)
-}
-
-// storeTimeout is how long one request may keep the store busy.
-const storeTimeout = 5 * time.Second
-
-// storing returns the context for what r changes in the store. It outlives a
-// client that disconnects: closing a page right after "log out" logs out.
-func storing(r *http.Request) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
 }
 
 // members describes the members of all bodies, for [problem.ReadJSON].

@@ -53,7 +53,7 @@ type socketEntry struct {
 // sessions answers GET /sessions with the sessions of the user, the oldest
 // first.
 func (s *Service) sessions(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := storing(r)
+	ctx, cancel := problem.Storing(r)
 	defer cancel()
 	claims, sessions, ok := s.ownSessions(ctx, w, r, s.guard)
 	if !ok {
@@ -86,7 +86,7 @@ func (s *Service) ownSessions(ctx context.Context, w http.ResponseWriter, r *htt
 	}
 	sessions, err := s.Sessions(ctx, claims.Subject)
 	if err != nil {
-		s.unavailable(w, r, "cannot list sessions", err)
+		s.storeFailed(w, r, "cannot list sessions", err)
 		return nil, nil, false
 	}
 	return claims, sessions, true
@@ -149,7 +149,7 @@ type endSessionAnswer struct {
 // answers 404 if there is none of that name, and the same if it is another
 // user's.
 func (s *Service) endOne(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := storing(r)
+	ctx, cancel := problem.Storing(r)
 	defer cancel()
 	claims, sessions, ok := s.ownSessions(ctx, w, r, s.ending)
 	if !ok {
@@ -167,7 +167,7 @@ func (s *Service) endOne(w http.ResponseWriter, r *http.Request) {
 	}
 	attrs := []any{"user", logtext.Short(claims.Subject), "session", logtext.Short(sid), "sockets", sockets}
 	if err != nil {
-		s.cannotEnd(w, r, "cannot end a session", err, attrs...)
+		s.storeFailed(w, r, "cannot end a session", err, attrs...)
 		return
 	}
 	s.log.Info("session ended", append([]any{"reason", "by_user"}, attrs...)...)

@@ -81,7 +81,7 @@ func (s *Service) ticket(w http.ResponseWriter, r *http.Request) {
 		s.answerProblem(w, r, problem.TooMany(wait, "Too many tickets; wait and try again"))
 		return
 	}
-	ctx, cancel := storing(r)
+	ctx, cancel := problem.Storing(r)
 	defer cancel()
 	ticket, err := s.guard.IssueTicket(ctx, claims, wsauth.TicketFor{Path: path, Origin: r.Header.Get("Origin"), AllowedOrigins: !s.isByCookie(r)})
 	if refused, ok := errors.AsType[*wsauth.Error](err); ok && refused.Reason == wsauth.InvalidRequest && !errors.Is(err, store.ErrInvalid) {
@@ -89,7 +89,7 @@ func (s *Service) ticket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err != nil {
-		s.unavailable(w, r, "cannot issue a ticket", err)
+		s.storeFailed(w, r, "cannot issue a ticket", err)
 		return
 	}
 	socket := ticketSocket{

@@ -64,3 +64,9 @@ func (p Response) Write(w http.ResponseWriter) {
 	w.WriteHeader(p.status)
 	_, _ = w.Write(p.body) // the client may have disconnected
 }
+
+// TooMany returns the document for a request that exceeds a rate limit and may
+// be repeated after wait.
+func TooMany(wait time.Duration, detail string) Document {
+	return Document{Status: http.StatusTooManyRequests, Detail: detail, Reason: "rate_limited", RetryAfter: wait}
+}

@@ -2,6 +2,9 @@ package problem
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -10,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"wsauth/store"
 )
 
 func TestWrite(t *testing.T) {
@@ -110,6 +115,29 @@ func TestCheckHead(t *testing.T) {
 		}
 		if status != tt.status || (status == 405) != (w.Header().Get("Allow") != "") {
 			t.Errorf("%s: %d, want %d; %v", name, status, tt.status, w.Header())
+		}
+	}
+}
+
+// TestStoreFailure checks that a failure of a store is answered without its
+// cause, which is logged.
+func TestStoreFailure(t *testing.T) {
+	for err, want := range map[error]struct {
+		status int
+		reason string
+		line   string
+	}{
+		errors.New("no disk"): {503, "store_unavailable", `level=ERROR msg="cannot revoke" user=ada reason=store_unavailable error="no disk"`},
+		store.ErrInvalid:      {422, "invalid_request", `level=WARN msg="cannot revoke" user=ada reason=invalid_request error=`},
+		store.ErrNotDurable:   {503, "store_unavailable", `level=ERROR msg="ended on this node only, and not written yet" user=ada reason=store_unavailable error=`},
+	} {
+		var log strings.Builder
+		d := StoreFailure(slog.New(slog.NewTextHandler(&log, nil)), "cannot revoke", fmt.Errorf("%w", err), "user", "ada")
+		if d.Status != want.status || d.Reason != want.reason || (d.Ended != nil) != errors.Is(err, store.ErrNotDurable) || strings.Contains(d.Detail, "disk") {
+			t.Errorf("%v: %+v", err, d)
+		}
+		if !strings.Contains(log.String(), want.line) {
+			t.Errorf("%v: the log has %q, want %q", err, log.String(), want.line)
 		}
 	}
 }

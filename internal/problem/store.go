@@ -1,0 +1,65 @@
+package problem
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"wsauth/store"
+)
+
+// StoreTimeout is the maximum duration of a request's operations on a store.
+const StoreTimeout = 5 * time.Second
+
+// Storing returns the context for the operations of r on a store. It is not
+// cancelled if the client disconnects: closing a page right after "log out"
+// logs out.
+func Storing(r *http.Request) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(r.Context()), StoreTimeout)
+}
+
+// Unavailable answers a request that failed because the store did. Nothing was
+// done that has to be undone.
+var Unavailable = Document{
+	Status: http.StatusServiceUnavailable,
+	Detail: "This cannot be done now; try again",
+	Reason: "store_unavailable", RetryAfter: time.Second,
+}
+
+// unstorable answers a request that no store can ever fulfil.
+var unstorable = Document{
+	Status: http.StatusUnprocessableEntity,
+	Detail: "This cannot be stored: it is longer than a store can keep",
+	Reason: "invalid_request",
+}
+
+// notDurable answers a request that ended tokens or sessions on this node,
+// while the store did not take the revocation.
+var notDurable = Document{
+	Status: http.StatusServiceUnavailable,
+	Detail: "It has ended on this server, but cannot be written down now; the server will try again",
+	Reason: "store_unavailable", RetryAfter: time.Second,
+	Ended: new(true), Durable: new(false),
+}
+
+// StoreFailure logs that an operation on a store failed with err, and returns
+// the document to answer with. what says which operation, for the log, which
+// also gets attrs.
+//
+// After [store.ErrNotDurable], what was to end has ended on this node, and the
+// document says so: it stays ended, but not through a restart of this node,
+// and not on others before the store has it.
+func StoreFailure(log *slog.Logger, what string, err error, attrs ...any) Document {
+	switch {
+	case errors.Is(err, store.ErrNotDurable):
+		log.Error("ended on this node only, and not written yet", append(attrs, "reason", notDurable.Reason, "error", err)...)
+		return notDurable
+	case errors.Is(err, store.ErrInvalid): // and will be later
+		log.Warn(what, append(attrs, "reason", unstorable.Reason, "error", err)...)
+		return unstorable
+	}
+	log.Error(what, append(attrs, "reason", Unavailable.Reason, "error", err)...)
+	return Unavailable
+}
