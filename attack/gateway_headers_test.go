@@ -8,12 +8,6 @@ import (
 	"wsauth/gateway"
 )
 
-// passed sends a request to a gateway and returns what its backend gets.
-func (x *target) passed(t *testing.T, raw string) string {
-	t.Helper()
-	return x.wantSuccess(t, x.send(t, raw))
-}
-
 // wantLines checks that a request as the backend gets it has header lines.
 func wantLines(t *testing.T, seen string, lines ...string) {
 	t.Helper()

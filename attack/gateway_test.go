@@ -2,12 +2,16 @@ package attack
 
 import (
 	"context"
+	"crypto/tls"
+	"io"
 	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"wsauth/gateway"
 	"wsauth/internal/gateway/demo"
@@ -16,27 +20,50 @@ import (
 	"wsauth/token"
 )
 
-// newGateway serves a gateway on loopback. The target's handle runs in the
-// backend behind it, so took returns what has reached the backend. Without
-// routes, the gateway guards / and admits everybody to /public/. Every route
-// leads to the backend.
-func newGateway(t *testing.T, routes ...gateway.Route) *target {
+// A proxied is a gateway on loopback and the backend behind it. Its took
+// returns what has reached the backend.
+type proxied struct {
+	*target
+	gateway *gateway.Gateway
+	url     string
+	client  *http.Client // over HTTP/2 if the gateway has a certificate
+}
+
+// newGateway serves a gateway whose routes lead to a backend. Without routes,
+// the gateway guards / and admits everybody to /public/.
+func newGateway(t *testing.T, routes ...gateway.Route) *proxied {
 	t.Helper()
-	x := &target{log: new(wstest.Log)}
-	backend := httptest.NewUnstartedServer(http.HandlerFunc(x.handle))
+	return newGatewayOf(t, gateway.Config{Routes: routes}, respond)
+}
+
+// newGatewayOf serves a gateway with a configuration, of which the keys and
+// the upstreams of the routes may be missing. The backend records each request
+// and calls serve.
+func newGatewayOf(t *testing.T, c gateway.Config, serve http.HandlerFunc) *proxied {
+	t.Helper()
+	x := &proxied{target: &target{log: new(wstest.Log)}}
+	backend := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x.record(r)
+		serve(w, r)
+	}))
 	backend.Config.ErrorLog = log.New(x.log, "", 0)
 	backend.Start()
 	t.Cleanup(backend.Close)
-	if len(routes) == 0 {
-		routes = []gateway.Route{{Path: "/"}, {Path: "/public/", Public: true, Sockets: true}}
+	if len(c.Routes) == 0 {
+		c.Routes = []gateway.Route{{Path: "/"}, {Path: "/public/", Public: true, Sockets: true}}
 	}
-	for i := range routes {
-		routes[i].Upstreams = []string{backend.URL}
+	c.Routes = slices.Clone(c.Routes)
+	for i := range c.Routes {
+		if c.Routes[i].Upstreams == nil {
+			c.Routes[i].Upstreams = []string{backend.URL}
+		}
 	}
-	g, err := gateway.New(gateway.Config{
-		Keys: sure(token.NewKeySet(keys().hs)), Authenticate: demo.Authenticate,
-		Routes: routes, Logger: slog.New(slog.NewTextHandler(x.log, nil)),
-	})
+	if c.Keys == nil {
+		c.Keys = sure(token.NewKeySet(keys().hs))
+	}
+	c.Authenticate = demo.Authenticate
+	c.Logger = slog.New(slog.NewTextHandler(x.log, nil))
+	g, err := gateway.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,11 +71,13 @@ func newGateway(t *testing.T, routes ...gateway.Route) *target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x.addr = l.Addr().String()
+	x.gateway, x.addr = g, l.Addr().String()
+	x.url, x.client = "http://"+x.addr, &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(ctx, l) }()
 	t.Cleanup(func() {
+		x.client.CloseIdleConnections()
 		stop()
 		if err := <-served; err != nil {
 			t.Error(err)
@@ -57,19 +86,76 @@ func newGateway(t *testing.T, routes ...gateway.Route) *target {
 	return x
 }
 
+// newGatewayOverTLS is newGatewayOf with TLS. Its client uses HTTP/2.
+func newGatewayOverTLS(t *testing.T, c gateway.Config, serve http.HandlerFunc) *proxied {
+	t.Helper()
+	lender := httptest.NewTLSServer(nil)
+	t.Cleanup(lender.Close)
+	c.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &lender.TLS.Certificates[0], nil }
+	x := newGatewayOf(t, c, serve)
+	transport := lender.Client().Transport.(*http.Transport)
+	transport.ForceAttemptHTTP2 = true
+	x.url, x.client.Transport = "https://"+x.addr, transport
+	return x
+}
+
+// inBothProtocols runs f with a gateway that uses HTTP/1.1 without TLS, and
+// with one that uses HTTP/2.
+func inBothProtocols(t *testing.T, c gateway.Config, serve http.HandlerFunc, f func(t *testing.T, x *proxied)) {
+	t.Helper()
+	t.Run("http1", func(t *testing.T) { f(t, newGatewayOf(t, c, serve)) })
+	t.Run("http2", func(t *testing.T) { f(t, newGatewayOverTLS(t, c, serve)) })
+}
+
+// do sends a request with the gateway's client and reads the answer.
+func (x *proxied) do(t *testing.T, method, path, body string, lines ...string) *answer {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, x.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = host
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Add(name, value)
+	}
+	response, err := x.client.Transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &answer{Response: response, body: string(text)}
+}
+
 // gatewayToken issues an access token of the gateway for ada.
 func gatewayToken(t *testing.T) string {
+	t.Helper()
+	return gatewayTokenWith(t, nil)
+}
+
+// gatewayTokenWith is gatewayToken with more claims.
+func gatewayTokenWith(t *testing.T, claims map[string]any) string {
 	t.Helper()
 	issuer, err := token.NewIssuer(token.IssuerConfig{Key: keys().hs})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sure(issuer.Access("ada", token.Options{})).Raw
+	return sure(issuer.Access("ada", token.Options{Claims: claims})).Raw
+}
+
+// passed sends a request to a gateway and returns what its backend gets.
+func (x *proxied) passed(t *testing.T, raw string) string {
+	t.Helper()
+	return x.wantSuccess(t, x.send(t, raw))
 }
 
 // wantStatus sends requests and checks the status of the answers. Only what is
 // answered with 200 may reach the backend.
-func (x *target) wantStatus(t *testing.T, requests map[string]int) {
+func (x *proxied) wantStatus(t *testing.T, requests map[string]int) {
 	t.Helper()
 	for raw, want := range requests {
 		first, _, _ := strings.Cut(raw, "\r\n")

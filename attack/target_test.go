@@ -94,9 +94,14 @@ func guarded(guard *wsauth.Guard, handle http.HandlerFunc) http.Handler {
 	return mux
 }
 
-// handle records the request. It opens a socket if the request asks for one,
-// and reads until it ends; otherwise it answers "ok".
+// handle records the request and serves it.
 func (x *target) handle(w http.ResponseWriter, r *http.Request) {
+	x.record(r)
+	respond(w, r)
+}
+
+// record keeps a request for took.
+func (x *target) record(r *http.Request) {
 	// The dump holds method, target, host, headers and trailers. What else a
 	// handler can look at follows.
 	dump, err := httputil.DumpRequest(r, false)
@@ -104,8 +109,13 @@ func (x *target) handle(w http.ResponseWriter, r *http.Request) {
 		panic(err)
 	}
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.seen = append(x.seen, fmt.Sprintf("%s\n%v\n%v\n%v\n%v", dump, r.URL, r.RequestURI, r.PathValue("token"), r.Cookies()))
-	x.mu.Unlock()
+}
+
+// respond opens a socket if the request asks for one, and reads until it ends.
+// Otherwise it answers "ok".
+func respond(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") == "" {
 		_, _ = io.WriteString(w, "ok")
 		return

@@ -60,8 +60,8 @@ func chatty(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, "hello")
 }
 
-// TestG10_CORS: who may read the answers of which route, and what preflights
-// are answered.
+// TestG10_CORS checks, for each policy, the fields of answers and of
+// preflights. TestCORSVectors of package attack sends hostile origins.
 func TestG10_CORS(t *testing.T) {
 	b := newBackendOf(t, chatty)
 	r := start(t, func(c *Config) {
@@ -69,10 +69,10 @@ func TestG10_CORS(t *testing.T) {
 		c.Routes = []Route{
 			{Path: "/plain", Upstreams: []string{b.URL}},
 			{Path: "/free", Upstreams: []string{b.URL}, Public: true},
-			{Path: "/listed", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{corsApp, "http://localhost:5173", "https://xn--mnchen-3ya.example"}}},
+			{Path: "/listed", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{corsApp}}},
 			{Path: "/cookies", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{corsApp}, Credentials: true, Methods: []string{"GET", "PATCH"}, MaxAge: time.Hour}},
 			{Path: "/any", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{"*"}, Headers: []string{"x-a", "Authorization"}, Expose: []string{}, MaxAge: -1}},
-			{Path: "/below", Upstreams: []string{b.URL}, Public: true, CORS: &CORS{Origins: []string{"https://*.example.com", "https://*.shop.example:8443"}}},
+			{Path: "/below", Upstreams: []string{b.URL}, Public: true, CORS: &CORS{Origins: []string{"https://*.example.com"}}},
 			{Path: "/null", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{"null"}}},
 		}
 	})
@@ -83,48 +83,14 @@ func TestG10_CORS(t *testing.T) {
 		allowed      string // Access-Control-Allow-Origin
 	}{
 		{"/listed", corsApp, corsApp},
-		{"/listed", "http://localhost:5173", "http://localhost:5173"},
-		{"/listed", "https://xn--mnchen-3ya.example", "https://xn--mnchen-3ya.example"},
 		{"/listed", corsEvil, ""},
-		{"/listed", "null", ""},
 		{"/listed", "", ""},
-		{"/listed", "*", ""},
-		{"/listed", "http://app.example.com", ""},
-		{"/listed", "https://app.example.com:443", ""},
-		{"/listed", "https://app.example.com:8443", ""},
-		{"/listed", "https://app.example.com.", ""},
-		{"/listed", "https://App.example.com", ""},
-		{"/listed", "https://app.example.com/", ""},
-		{"/listed", "https://app.example.com.evil.example", ""},
-		{"/listed", "https://evilapp.example.com", ""},
-		{"/listed", "https://x.app.example.com", ""},
-		{"/listed", "https://app.example.co", ""},
-		{"/listed", "https://app-example.com", ""},
-		{"/listed", "https://münchen.example", ""},
-		{"/listed", corsApp + ", " + corsEvil, ""},
-		{"/listed", corsApp + " " + corsEvil, ""},
 		{"/cookies", corsApp, corsApp},
 		{"/cookies", corsEvil, ""},
 		{"/any", corsEvil, "*"},
 		{"/any", "null", "*"},
 		{"/below", corsApp, corsApp},
-		{"/below", "https://xn--mnchen-3ya.example.com", "https://xn--mnchen-3ya.example.com"},
-		{"/below", "https://a.shop.example:8443", "https://a.shop.example:8443"},
-		{"/below", "https://a.shop.example", ""},
 		{"/below", "https://example.com", ""},
-		{"/below", "https://.example.com", ""},
-		{"/below", "https://a.b.example.com", ""},
-		{"/below", "https://evilexample.com", ""},
-		{"/below", "https://a.example.com:8443", ""},
-		{"/below", "https://a.example.com.", ""},
-		{"/below", "https://A.example.com", ""},
-		{"/below", "http://a.example.com", ""},
-		{"/below", "wss://a.example.com", ""},
-		{"/below", "https://evil.example/.example.com", ""},
-		{"/below", "https://evil.example#.example.com", ""},
-		{"/below", "https://u@a.example.com", ""},
-		{"/below", "https://*.example.com", ""},
-		{"/below", "https://" + strings.Repeat("a", 64) + ".example.com", ""},
 		{"/null", "null", "null"},
 		{"/null", corsApp, ""},
 	} {
@@ -224,30 +190,6 @@ func TestCORSAfterInterimAnswer(t *testing.T) {
 		if diff := cmp.Diff(want, corsOf(resp.Header)); diff != "" || resp.StatusCode != status {
 			t.Errorf("%d (- want, + got):\n%s", resp.StatusCode, diff)
 		}
-	}
-}
-
-// TestC18_TwoOrigins: a request with two lines of Origin is nobody's, and is
-// no preflight.
-func TestC18_TwoOrigins(t *testing.T) {
-	b := newBackend(t)
-	r := start(t, func(c *Config) {
-		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{corsApp}}}}
-	})
-	for _, lines := range [][]string{
-		{"Origin: " + corsApp, "Origin: " + corsEvil},
-		{"Origin: " + corsEvil, "Origin: " + corsApp},
-		{"Origin: " + corsApp, "Origin: " + corsApp},
-	} {
-		for _, method := range []string{"GET", "OPTIONS"} {
-			e := r.ask(method, "/", append(lines, "Access-Control-Request-Method: GET")...)
-			if e.StatusCode != 401 || e.Header.Get("Access-Control-Allow-Origin") != "" || e.Header.Get("Vary") != "Origin" {
-				t.Errorf("%s %q: %d %v", method, lines, e.StatusCode, e.Header)
-			}
-		}
-	}
-	if n := b.count(); n != 0 {
-		t.Errorf("%d requests have reached the upstream", n)
 	}
 }
 

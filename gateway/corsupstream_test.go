@@ -157,30 +157,3 @@ func TestG10_UpstreamsPolicy(t *testing.T) {
 		}
 	})
 }
-
-// TestUpstreamsPolicyTwin: a preflight gets around no other route.
-func TestUpstreamsPolicyTwin(t *testing.T) {
-	b := newGranting(t)
-	r := start(t, func(c *Config) {
-		c.Routes = []Route{
-			{Path: "/", Upstreams: []string{b.URL}, CORS: &CORS{Upstream: true}},
-			{Path: "/admin", Upstreams: []string{b.URL}, Scopes: []string{"admin"}},
-			{Path: "/free/", Upstreams: []string{b.URL}, Public: true, CORS: &CORS{Upstream: true}},
-			{Path: "/asked/", Upstreams: []string{b.URL}, Requirement: wsauth.Optional, CORS: &CORS{Upstream: true}},
-		}
-	})
-	for path, status := range map[string]int{"/x": 200, "/admin": 401, "/admin/": 307, "/ADMIN": 400, "/a//b": 400, "/a%2fb": 400, "/%61dmin": 401, "/free/x": 200, "/asked/x": 200} {
-		n := b.count()
-		e := r.ask("OPTIONS", path, preflightFor(corsEvil, "GET")...)
-		if e.StatusCode != status || b.count()-n != map[bool]int{true: 1}[status == 200] {
-			t.Errorf("%s: %d, and the upstream has %d more", path, e.StatusCode, b.count()-n)
-		}
-	}
-	conn := r.exactly("OPTIONS /x HTTP/1.1", append(preflightFor(corsEvil, "GET"), upgradeLines...)...)
-	if conn.StatusCode != 405 {
-		t.Errorf("a handshake by OPTIONS: %d", conn.StatusCode)
-	}
-	if e := r.ask("OPTIONS", "/x", append(preflightFor(corsEvil, "GET"), "Cdn-Loop: "+strings.Repeat(r.g.routes.LoopName()+", ", 6))...); e.StatusCode != 508 {
-		t.Errorf("a loop: %d", e.StatusCode)
-	}
-}

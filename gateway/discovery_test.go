@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"wsauth/internal/gateway/discovery"
 	"wsauth/token"
 )
@@ -58,4 +60,51 @@ func TestSecretsAreNotPublished(t *testing.T) {
 	}
 	wantProblem(t, r.call("GET", discovery.MetadataPath, ""), 404, "", "no issuer")
 	wantProblem(t, r.call("POST", "/auth/backchannel-logout", ""), 404, "", "")
+}
+
+// TestG10_PublishedKeys checks that pages of every origin can read the
+// published keys, but never with credentials.
+func TestG10_PublishedKeys(t *testing.T) {
+	b := newBackendOf(t, chatty)
+	guarded := []Route{{Path: "/", Upstreams: []string{b.URL}}}
+	for name, c := range map[string]struct {
+		change func(*Config)
+		keys   bool
+	}{
+		"no cors":     {func(c *Config) { c.Routes = guarded }, true},
+		"demo":        {func(*Config) {}, true},
+		"credentials": {func(c *Config) { c.AuthCORS, c.Routes = &CORS{Origins: []string{corsApp}, Credentials: true}, guarded }, true},
+		"no logins":   {func(c *Config) { c.NoAuth, c.Routes = true, guarded }, false}, // so the path is the route's
+	} {
+		r := start(t, c.change)
+		for _, path := range []string{discovery.KeysPath, discovery.MetadataPath} {
+			for _, origin := range []string{corsApp, corsEvil, "null"} {
+				var tag string
+				for _, status := range []int{200, 304, 204} {
+					method, lines := "GET", []string{"Origin: " + origin}
+					want := map[string]string{"Allow-Origin": "*", "Vary": "Origin"}
+					switch status {
+					case 304:
+						lines = append(lines, "If-None-Match: "+tag)
+					case 204:
+						method, lines = "OPTIONS", preflightFor(origin, "GET", "content-type")
+						want = map[string]string{
+							"Allow-Origin": "*", "Allow-Methods": "GET, HEAD", "Allow-Headers": "Content-Type", "Max-Age": "600",
+							"Vary": "Origin + Access-Control-Request-Method + Access-Control-Request-Headers",
+						}
+					}
+					if !c.keys {
+						status, want = 401, map[string]string{}
+					} else if path == discovery.MetadataPath && status != 204 {
+						status = 404 // there is no issuer
+					}
+					e := r.ask(method, path, lines...)
+					if diff := cmp.Diff(want, corsOf(e.Header)); diff != "" || e.StatusCode != status {
+						t.Errorf("%s: %s %s of %s: %d, want %d (- want, + got):\n%s", name, method, path, origin, e.StatusCode, status, diff)
+					}
+					tag = e.Header.Get("Etag")
+				}
+			}
+		}
+	}
 }

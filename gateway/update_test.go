@@ -259,3 +259,39 @@ func (r *rig) routeNames() (names []string) {
 	slices.Sort(names)
 	return names
 }
+
+// TestUpdateCopiesRoutes checks that changes of the caller to lists of a route
+// take effect only with the next Update.
+func TestUpdateCopiesRoutes(t *testing.T) {
+	b := newBackend(t)
+	cors := &CORS{Origins: []string{corsApp}}
+	claims := map[string][]string{"role": {"user"}}
+	routes := []Route{
+		{Path: "/", Upstreams: []string{b.URL}, Public: true, CORS: cors},
+		{Path: "/in", Upstreams: []string{b.URL}, Claims: claims},
+	}
+	r := start(t, func(c *Config) { c.Routes = routes })
+	access, _ := r.login()
+	cors.Origins[0] = corsEvil
+	claims["role"][0] = "admin"
+	claims["sub"] = []string{"test"}
+	delete(claims, "role")
+	wants := func(origin string) {
+		t.Helper()
+		for _, o := range []string{corsApp, corsEvil} {
+			want := map[bool]string{true: o}[o == origin]
+			if got := r.ask("GET", "/", "Origin: "+o).Header.Get("Access-Control-Allow-Origin"); got != want {
+				t.Errorf("of %s: %q, want %q", o, got, want)
+			}
+		}
+	}
+	wants(corsApp)
+	wantProblem(t, r.ask("GET", "/in", bearer(access)), 403, "not_authorized", "")
+	if err := r.g.Update(routes); err != nil {
+		t.Fatal(err)
+	}
+	wants(corsEvil)
+	if e := r.ask("GET", "/in", bearer(access)); e.StatusCode != 200 {
+		t.Errorf("claims that have changed: %d %s", e.StatusCode, e.body)
+	}
+}

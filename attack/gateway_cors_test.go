@@ -1,0 +1,268 @@
+package attack
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wsauth"
+	"wsauth/gateway"
+	"wsauth/internal/wstest"
+)
+
+const evil = "https://evil.example"
+
+// preflight returns the header lines of a preflight for a method.
+func preflight(origin, method string, headers ...string) []string {
+	lines := []string{"Origin: " + origin, "Access-Control-Request-Method: " + method}
+	if len(headers) > 0 {
+		lines = append(lines, "Access-Control-Request-Headers: "+strings.Join(headers, ","))
+	}
+	return lines
+}
+
+// ours returns a policy that allows the origin of the tests.
+func ours() *gateway.CORS { return &gateway.CORS{Origins: []string{origin}} }
+
+// allowed returns the origin that an answer allows, or "".
+func allowed(a *answer) string { return strings.Join(a.Header["Access-Control-Allow-Origin"], " + ") }
+
+// TestCORSVectors sends origins that resemble those of a policy. Their pages
+// can read no answer and get no preflight.
+func TestCORSVectors(t *testing.T) {
+	route := gateway.Route{Path: "/", Public: true, CORS: &gateway.CORS{Origins: []string{
+		origin, "http://localhost:5173", "https://xn--mnchen-3ya.example", "https://*.shop.example", "https://*.ports.example:8443",
+	}}}
+	x := newGatewayOf(t, gateway.Config{Routes: []gateway.Route{route}}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*") // of the upstream, whose policy does not count
+		respond(w, r)
+	})
+	vectors := wstest.Vectors(t, "testdata/corsorigins")
+	for _, v := range wstest.Vectors(t, "testdata/origins") {
+		if v.Expect != "" && v.Text != "" {
+			vectors = append(vectors, v)
+		}
+	}
+	for _, v := range vectors {
+		t.Run(v.String(), func(t *testing.T) {
+			want, status := v.Text, http.StatusNoContent
+			if v.Expect != "" {
+				want, status = "", http.StatusForbidden
+			}
+			a := x.send(t, plain("GET", "/", "Origin: "+v.Text))
+			if a.StatusCode != http.StatusOK || allowed(a) != want || a.Header.Get("Vary") != "Origin" {
+				t.Errorf("GET: %d %v", a.StatusCode, a.Header)
+			}
+			a = x.send(t, plain("OPTIONS", "/", preflight(v.Text, "PUT")...))
+			if a.StatusCode != status || allowed(a) != want || !strings.Contains(a.body, v.Expect) {
+				t.Errorf("preflight: %d %v %s, want %d", a.StatusCode, a.Header, a.body, status)
+			}
+		})
+	}
+}
+
+// TestC18_TwoOrigins sends two Origin fields. Such a request belongs to no
+// page and is not a preflight.
+func TestC18_TwoOrigins(t *testing.T) {
+	x := newGateway(t, gateway.Route{Path: "/", CORS: ours()})
+	for _, origins := range [][]string{{origin, evil}, {evil, origin}, {origin, origin}} {
+		for _, method := range []string{"GET", "OPTIONS"} {
+			a := x.send(t, plain(method, "/", "Origin: "+origins[0], "Origin: "+origins[1], "Access-Control-Request-Method: GET"))
+			if a.StatusCode != http.StatusUnauthorized || allowed(a) != "" || a.Header.Get("Vary") != "Origin" {
+				t.Errorf("%s %q: %d %v", method, origins, a.StatusCode, a.Header)
+			}
+		}
+	}
+	if seen := x.took(); len(seen) > 0 {
+		t.Errorf("the backend gets %q", seen)
+	}
+}
+
+// TestG10_EscapedOwnPath sends paths that only some servers take for one of
+// the gateway's own. The policy of those must not apply to the backend.
+func TestG10_EscapedOwnPath(t *testing.T) {
+	x := newGatewayOf(t, gateway.Config{
+		AuthCORS: &gateway.CORS{Origins: []string{origin}, Credentials: true},
+		Routes:   []gateway.Route{{Path: "/", Public: true, LenientPaths: true}},
+	}, respond)
+	for _, path := range []string{
+		"/auth%2fusers/5", "/auth%2Fsession", "/auth/a%2fb", "/auth//sessions", "/auth/a;b", "/.well-known%2fjwks.json", `/auth\x`, "/auth%5cx",
+		"//auth/x", "/%61uth/x", "/auth;x", "/auth%3bx", "/auth/..%2fx", "/auth/%2e%2e/x", "/auth/../x", "/auth%00", "/AUTH/x", "/auth%20",
+		"/auth.", "/auth%ef%bc%8fx", "http://x/auth/x",
+	} {
+		a := x.send(t, plain("OPTIONS", path, preflight(origin, "DELETE", "authorization")...))
+		x.took()
+		x.send(t, plain("DELETE", path, "Origin: "+origin))
+		if seen := x.took(); allowed(a) != "" && len(seen) > 0 {
+			t.Errorf("%s: the preflight gets %d, and the backend gets %q", path, a.StatusCode, seen)
+		}
+	}
+}
+
+// TestG10_UpgradesVary checks that requests for another protocol get the
+// policy of their path, also if they are refused before they reach a route.
+func TestG10_UpgradesVary(t *testing.T) {
+	x := newGatewayOf(t, gateway.Config{
+		AuthCORS: ours(),
+		Routes:   []gateway.Route{{Path: "/", CORS: ours(), Public: true}, {Path: "/in", CORS: ours()}},
+	}, respond)
+	loop := request(t, x.passed(t, plain("GET", "/"))).Header.Get("Cdn-Loop")
+	long := strings.Repeat("x", 9<<10)
+	for _, c := range []struct {
+		method, path string
+		lines        []string
+		status       int
+	}{
+		{"GET", "/auth/session", nil, 401},
+		{"GET", "/auth/nothing", nil, 404},
+		{"POST", "/auth/login", nil, 415},
+		{"GET", "/in", nil, 403}, // CORS does not allow sockets
+		{"POST", "/in", nil, 405},
+		{"GET", "/IN", nil, 400},
+		{"GET", "/x?" + long, nil, 414},
+		{"GET", "/x", []string{"X-Long: " + strings.Repeat(long, 4)}, 431},
+		{"TRACE", "/x", nil, 405},
+		{"GET", "/x", []string{"Cdn-Loop: " + strings.Repeat(loop+", ", 6)}, 508},
+	} {
+		for from, want := range map[string]string{origin: origin, evil: ""} {
+			if c.path == "/auth/login" && from == evil {
+				continue
+			}
+			lines := append(slices.Clone(c.lines), "Origin: "+from)
+			for name, raw := range map[string]string{
+				"websocket": strings.Replace(upgrade(c.path, lines...), "GET", c.method, 1),
+				"foo":       plain(c.method, c.path, append(lines, "Upgrade: foo", "Connection: upgrade")...),
+				"h2c":       plain(c.method, c.path, append(lines, "Upgrade: h2c", "Connection: upgrade")...),
+			} {
+				a := x.send(t, raw)
+				if from == origin && name == "websocket" && a.StatusCode != c.status || a.Header.Get("Vary") != "Origin" || allowed(a) != want {
+					t.Errorf("%s %.30s for %s from %s: %d %v", c.method, c.path, name, from, a.StatusCode, a.Header)
+				}
+			}
+		}
+	}
+}
+
+// TestG10_AnswerToPassedPreflight checks that of an upstream's answer to a
+// preflight, which has no credentials, only the fields for CORS are passed on.
+func TestG10_AnswerToPassedPreflight(t *testing.T) {
+	config := gateway.Config{Routes: []gateway.Route{{Path: "/", CORS: &gateway.CORS{Upstream: true}}}}
+	inBothProtocols(t, config, func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Link", "</private/of-a-user.js>; rel=preload")
+		h.Set("Set-Cookie", "early=1")
+		w.WriteHeader(http.StatusEarlyHints)
+		h.Set("Set-Cookie", "sid=of-nobody; Path=/")
+		h.Set("Location", "/reset?once=secret")
+		h.Set("Etag", `"hash"`)
+		h.Set("X-Balance", "42")
+		h.Set("Trailer", "X-After")
+		h.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+		h.Set("Access-Control-Allow-Methods", "PUT")
+		h.Set("Vary", "Origin, Access-Control-Request-Method")
+		h.Set("Allow", "GET, PUT")
+		h.Set("Cache-Control", "max-age=60")
+		w.WriteHeader(http.StatusOK)
+		_, _ = io.WriteString(w, "secret")
+		h.Set("X-After", "1")
+	}, func(t *testing.T, x *proxied) {
+		a := x.do(t, "OPTIONS", "/x", "", preflight(origin, "PUT")...)
+		a.Header.Del("Date")
+		a.Header.Del("Content-Length")
+		want := http.Header{
+			"Access-Control-Allow-Origin": {origin}, "Access-Control-Allow-Methods": {"PUT"},
+			"Vary": {"Origin, Access-Control-Request-Method"}, "Allow": {"GET, PUT"}, "Cache-Control": {"max-age=60"},
+		}
+		if diff := cmp.Diff(want, a.Header); diff != "" || a.StatusCode != http.StatusOK || a.body != "" || len(a.Trailer) > 0 {
+			t.Errorf("%d %q %v (- want, + got):\n%s", a.StatusCode, a.body, a.Trailer, diff)
+		}
+		if a.ProtoMajor == 2 {
+			return
+		}
+		conn := dial(t, x.addr)
+		sure(io.WriteString(conn, plain("OPTIONS", "/x", append(preflight(origin, "PUT"), "Connection: close")...)))
+		all, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(all), "HTTP/1.1 200 ") || strings.Contains(string(all), "early") {
+			t.Errorf("%v: %s", err, all)
+		}
+	})
+}
+
+// TestG10_Trailers checks that an upstream cannot send fields of CORS in a
+// trailer.
+func TestG10_Trailers(t *testing.T) {
+	config := gateway.Config{Routes: []gateway.Route{{Path: "/", Public: true, CORS: ours()}}}
+	inBothProtocols(t, config, func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		if r.URL.RawQuery == "announced" {
+			h.Set("Trailer", "Access-Control-Allow-Origin, X-After, access-control-allow-credentials")
+			_, _ = io.WriteString(w, "hello")
+			h.Set("Access-Control-Allow-Origin", "*")
+			h.Set("Access-Control-Allow-Credentials", "true")
+			h.Set("X-After", "1")
+			return
+		}
+		_, _ = io.WriteString(w, "hello")
+		_ = http.NewResponseController(w).Flush()
+		h.Set(http.TrailerPrefix+"Access-Control-Allow-Origin", "*")
+		h.Set(http.TrailerPrefix+"Access-Control-Allow-Credentials", "true")
+		h.Set(http.TrailerPrefix+"X-After", "1")
+	}, func(t *testing.T, x *proxied) {
+		for _, query := range []string{"announced", "none"} {
+			a := x.do(t, "GET", "/?"+query, "", "Origin: "+origin, "TE: trailers")
+			if diff := cmp.Diff(http.Header{"X-After": {"1"}}, a.Trailer); diff != "" || a.body != "hello" {
+				t.Errorf("%s: %q (- want, + got):\n%s", query, a.body, diff)
+			}
+			if allowed(a) != origin {
+				t.Errorf("%s: %q is allowed", query, allowed(a))
+			}
+		}
+	})
+}
+
+// TestG10_ConnectionNamesCORS checks that an upstream cannot remove fields of
+// the policy by naming them in Connection.
+func TestG10_ConnectionNamesCORS(t *testing.T) {
+	config := gateway.Config{Routes: []gateway.Route{{Path: "/", Public: true, Sockets: true, AnyOrigin: true, CORS: ours()}}}
+	x := newGatewayOf(t, config, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: close, Vary, Access-Control-Allow-Origin\r\nContent-Length: 2\r\n\r\nok")
+	})
+	for _, raw := range []string{plain("GET", "/", fromOurs), upgrade("/", fromOurs)} {
+		if a := x.send(t, raw); a.Header.Get("Vary") != "Origin" || allowed(a) != origin {
+			t.Errorf("%.80q: %d %v", raw, a.StatusCode, a.Header)
+		}
+	}
+}
+
+// TestG10_PreflightsOfOtherRoutes checks that a route whose upstream answers
+// preflights passes on none that another route must refuse.
+func TestG10_PreflightsOfOtherRoutes(t *testing.T) {
+	upstreams := &gateway.CORS{Upstream: true}
+	x := newGateway(t,
+		gateway.Route{Path: "/", CORS: upstreams},
+		gateway.Route{Path: "/admin", Scopes: []string{"admin"}},
+		gateway.Route{Path: "/free/", Public: true, CORS: upstreams},
+		gateway.Route{Path: "/asked/", Requirement: wsauth.Optional, CORS: upstreams},
+	)
+	loop := request(t, x.passed(t, plain("GET", "/free/"))).Header.Get("Cdn-Loop")
+	lines := preflight(evil, "GET")
+	requests := map[string]int{
+		strings.Replace(upgrade("/x", lines...), "GET", "OPTIONS", 1):                       405,
+		plain("OPTIONS", "/x", append(lines, "Cdn-Loop: "+strings.Repeat(loop+", ", 6))...): 508,
+	}
+	for path, status := range map[string]int{
+		"/x": 200, "/admin": 401, "/admin/": 307, "/ADMIN": 400, "/a//b": 400, "/a%2fb": 400, "/%61dmin": 401, "/free/x": 200, "/asked/x": 200,
+	} {
+		requests[plain("OPTIONS", path, lines...)] = status
+	}
+	x.wantStatus(t, requests)
+}
