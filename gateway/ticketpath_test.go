@@ -97,28 +97,6 @@ func TestTicketPathLength(t *testing.T) {
 	}
 }
 
-// An escaped slash is none, whatever else is in the path: beside a "|" or a
-// letter that is not ASCII, net/url decodes it.
-func TestEscapedSlashIsNoSlash(t *testing.T) {
-	b := newBackend(t)
-	at := []string{b.URL}
-	r := start(t, func(c *Config) {
-		c.Routes = []Route{{Path: "/", Upstreams: at}, {Path: "/public/", Upstreams: at, Public: true}}
-	})
-	for _, path := range []string{"/public%2Fx|", "/public%2fx|", "/public%2Fx\xe6\x97\xa5", "/public%2Fx[\"]", "/public/x%2Fy|", "/public%5Cx|", "/public%3Bx^"} {
-		if e := r.exactly("GET "+path+" HTTP/1.1", "Host: app.example", "Connection: close"); e.StatusCode != http.StatusBadRequest {
-			t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
-		}
-	}
-	one := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: at, Public: true}} })
-	for path, want := range map[string]string{"/a%2Fb|c": "/a%2Fb%7Cc", "/a%2fb\xe6\x97\xa5": "/a%2fb%E6%97%A5", "/a|b": "/a%7Cb", "/a b": "/a%20b"} {
-		path = strings.ReplaceAll(path, " ", "%20")
-		if e := one.exactly("GET "+path+" HTTP/1.1", "Host: app.example", "Connection: close"); e.StatusCode != http.StatusOK || b.last().RequestURI != want {
-			t.Errorf("%s: %d %s, the backend has %s", path, e.StatusCode, e.body, b.last().RequestURI)
-		}
-	}
-}
-
 // Where routes have different rules, a path that can be read in two ways gets
 // a ticket only if its route takes it: otherwise each socket would be refused.
 func TestTicketsOfAmbiguousPaths(t *testing.T) {

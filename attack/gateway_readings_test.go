@@ -1,0 +1,110 @@
+package attack
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"wsauth"
+	"wsauth/gateway"
+	"wsauth/internal/wstest"
+)
+
+// TestR13_LenientPathVectors sends paths that servers may read in two ways to
+// a gateway whose routes all have the same rules, or whose route allows them.
+// Those of real applications arrive unchanged. Those that may lead elsewhere
+// are refused.
+func TestR13_LenientPathVectors(t *testing.T) {
+	vectors := wstest.Vectors(t, "testdata/lenientpaths")
+	for name, c := range map[string]struct {
+		routes []gateway.Route
+		isAll  bool // one route takes every path of the host
+	}{
+		"one_route":                    {[]gateway.Route{{Path: "/app/"}}, false},
+		"all":                          {[]gateway.Route{{Path: "/"}}, true},
+		"two_of_one_rule":              {[]gateway.Route{{Path: "/app/"}, {Path: "/admin/"}, {Path: "/app/x/y"}}, false},
+		"public":                       {[]gateway.Route{{Path: "/", Public: true}}, true},
+		"another_host":                 {[]gateway.Route{{Host: host, Path: "/"}, {Host: "other.example", Path: "/", Public: true}}, true},
+		"lenient_beside_public":        {[]gateway.Route{{Path: "/", Public: true}, {Path: "/app/", LenientPaths: true}, {Path: "/admin/"}}, false},
+		"lenient_public_beside_access": {[]gateway.Route{{Path: "/admin/"}, {Path: "/app/", Public: true, LenientPaths: true}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newGateway(t, c.routes...)
+			tok := bearer(gatewayToken(t))
+			for _, v := range vectors {
+				raw := plain("GET", v.Text, tok)
+				if v.Expect == "" {
+					want := sure(url.ParseRequestURI(v.Text)).RequestURI() // with the escapes that the client omits
+					if got := request(t, x.passed(t, raw)).RequestURI; got != want {
+						t.Errorf("%s: the backend gets %s", v, got)
+					}
+				} else if !c.isAll {
+					x.wantStatus(t, map[string]int{raw: http.StatusBadRequest})
+				}
+			}
+		})
+	}
+}
+
+// TestR13_ReadingsBesideOtherRules sends the same paths of real applications
+// to hosts whose routes have different rules. They are refused, and the answer
+// names the setting that allows them.
+func TestR13_ReadingsBesideOtherRules(t *testing.T) {
+	for name, routes := range map[string][]gateway.Route{
+		"public":        {{Path: "/", Public: true}, {Path: "/app/"}},
+		"below_public":  {{Path: "/app/", Public: true}, {Path: "/app/admin/"}},
+		"scopes":        {{Path: "/app/"}, {Path: "/admin/", Scopes: []string{"x"}}},
+		"claims":        {{Path: "/app/"}, {Path: "/admin", Claims: map[string][]string{"role": {"x"}}}},
+		"optional":      {{Path: "/app/", Requirement: wsauth.Optional}, {Path: "/admin/"}},
+		"sockets":       {{Path: "/", Public: true}, {Path: "/ws", Public: true, Sockets: true}},
+		"any_host":      {{Host: host, Path: "/app/"}, {Path: "/", Public: true}},
+		"wildcard_host": {{Host: host, Path: "/app/"}, {Host: "*.example", Path: "/", Public: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newGateway(t, routes...)
+			tok := bearer(gatewayToken(t))
+			for _, v := range wstest.Vectors(t, "testdata/lenientpaths") {
+				if v.Expect != "" {
+					continue
+				}
+				if a := x.send(t, plain("GET", v.Text, tok)); a.StatusCode != http.StatusBadRequest || !strings.Contains(a.body, "lenient_paths") {
+					t.Errorf("%s: %d %s", v, a.StatusCode, a.body)
+				}
+				if logged := x.log.Take(); !strings.Contains(logged, "lenient_paths of the route takes it") {
+					t.Errorf("%s: the log does not name the setting: %s", v, logged)
+				}
+				x.wantNoSocket(t, v.String(), upgrade(v.Text, tok), wsauth.InvalidRequest)
+			}
+			if seen := x.took(); len(seen) > 0 {
+				t.Errorf("the backend gets %q", seen)
+			}
+		})
+	}
+}
+
+// TestR13_ReadingsOfSockets opens sockets at such paths.
+func TestR13_ReadingsOfSockets(t *testing.T) {
+	x := newGateway(t, gateway.Route{Path: "/app/"})
+	for _, path := range []string{"/app/room%2Fone", "/app/room;x=1", "/app/a//b"} {
+		x.passed(t, upgrade(path, bearer(gatewayToken(t))))
+		x.wantNoSocket(t, path, upgrade(path), wsauth.TokenMissing)
+	}
+}
+
+// TestR13_EscapedSlashes sends an escaped slash beside a character that is not
+// allowed in paths. net/url then decodes the slash.
+func TestR13_EscapedSlashes(t *testing.T) {
+	x := newGateway(t)
+	for _, path := range []string{
+		"/public%2Fx|", "/public%2fx|", "/public%2Fx\xe6\x97\xa5", "/public%2Fx[\"]", "/public/x%2Fy|", "/public%5Cx|", "/public%3Bx^",
+	} {
+		x.wantStatus(t, map[string]int{plain("GET", path): http.StatusBadRequest})
+	}
+	x = newGateway(t, gateway.Route{Path: "/", Public: true})
+	for path, want := range map[string]string{"/a%2Fb|c": "/a%2Fb%7Cc", "/a%2fb\xe6\x97\xa5": "/a%2fb%E6%97%A5", "/a|b": "/a%7Cb", "/a%20b": "/a%20b"} {
+		if got := request(t, x.passed(t, plain("GET", path))).RequestURI; got != want {
+			t.Errorf("%s: the backend gets %s", path, got)
+		}
+	}
+}
