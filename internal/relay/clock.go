@@ -32,17 +32,17 @@ func (c *core) next() time.Duration {
 	waits := false
 	for s := range c.lanes {
 		if l := &c.lanes[s]; len(l.wait) > 0 {
-			at = min(at, l.since+c.pair.Stall)
+			at = min(at, l.since+c.stallAfter)
 			waits = true
 		}
 	}
 	if c.deadline > 0 {
 		return at
 	}
-	if c.pair.Idle > 0 && !waits {
+	if c.idleAfter > 0 && !waits {
 		at = min(at, c.idleAt())
 	}
-	if c.pair.Ping > 0 && !c.pingDue {
+	if c.pingEvery > 0 && !c.pingDue {
 		at = min(at, c.pingAt())
 	}
 	return at
@@ -52,10 +52,10 @@ func (c *core) next() time.Duration {
 // Control frames do not count: a browser answers every ping by itself. While
 // data waits, Stall counts instead: silence is then what the relay asks for.
 func (c *core) idleAt() time.Duration {
-	return max(c.begun, c.lanes[client].check.Used(), c.lanes[upstream].check.Used()) + c.pair.Idle
+	return max(c.began, c.lanes[client].check.Used(), c.lanes[upstream].check.Used()) + c.idleAfter
 }
 
-func (c *core) pingAt() time.Duration { return max(c.heard, c.pinged) + c.pair.Ping }
+func (c *core) pingAt() time.Duration { return c.quietSince + c.pingEvery }
 
 // tick does what is due.
 func (c *core) tick(now time.Duration) {
@@ -79,7 +79,7 @@ func (c *core) tick(now time.Duration) {
 	for s := range c.lanes {
 		if l := &c.lanes[s]; len(l.wait) > 0 {
 			waits = true
-			if now >= l.since+c.pair.Stall {
+			if now >= l.since+c.stallAfter {
 				c.stalled(side(s).other(), now)
 				return
 			}
@@ -88,11 +88,11 @@ func (c *core) tick(now time.Duration) {
 	if c.deadline > 0 {
 		return
 	}
-	if c.pair.Idle > 0 && !waits && now >= c.idleAt() {
+	if c.idleAfter > 0 && !waits && now >= c.idleAt() {
 		c.blame(TheRelay, idleTimeout, now)
 		return
 	}
-	if c.pair.Ping > 0 && !c.pingDue && now >= c.pingAt() {
+	if c.pingEvery > 0 && !c.pingDue && now >= c.pingAt() {
 		if c.pings >= unanswered {
 			c.blame(TheClient, idleTimeout, now)
 			return
@@ -111,7 +111,7 @@ func (c *core) ping(now time.Duration) {
 	l.out = l.check.Tracker()
 	l.wait, l.since = pingFrame, now
 	c.pingDue = false
-	c.pinged = now
+	c.quietSince = now
 	c.pings++
 }
 

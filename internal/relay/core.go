@@ -2,6 +2,7 @@ package relay
 
 import (
 	"crypto/rand"
+	"sync/atomic"
 	"time"
 
 	"wsauth/internal/wsconn"
@@ -19,10 +20,15 @@ var badGateway = wsframe.AppendClose(nil, 1014, "bad_gateway")
 //
 // A driver has one goroutine at a time call a core.
 type core struct {
-	pair   Pair
 	driver driver
 	grace  time.Duration // Grace
 	lanes  [2]lane
+
+	// Fields of the Pair; the lanes have the others. A Pair as a whole would
+	// take 112 bytes more of each tunnel.
+	idleAfter, pingEvery, stallAfter time.Duration
+	onFault                          func(code int, reason, limit string)
+	onClosed                         func(Result)
 
 	deadline time.Duration // when both connections are closed; 0: nothing has ended yet
 	half     time.Duration // when the farewell of End is given up; 0: never
@@ -39,15 +45,14 @@ type core struct {
 	following *following
 	reason    string
 
-	begun  time.Duration // when the tunnel began
-	heard  time.Duration // when the client last sent something
-	pinged time.Duration // when the client last got a ping
-	pings  int32         // since it was last heard
-	by     Party         // who ended the tunnel first
-	lagged time.Duration // when the client was last seen to be behind; 0: never
-
-	burst      int           // bytes that came from the upstream since burstBegan
-	burstBegan time.Duration // begins anew after lagTime
+	began      time.Duration // when the tunnel began
+	quietSince time.Duration // when the client last sent something or got a ping
+	lagged     time.Duration // when the client was last seen to be behind; 0: never
+	burstBegan time.Duration // when burst was last 0
+	burst      uint16        // bytes from the upstream since burstBegan, at most lag
+	pings      uint8         // since the client last sent something
+	by         Party         // who ended the tunnel first
+	ended      atomic.Bool   // Tunnel.End was called
 
 	calls []func() // to be made by the driver
 }
@@ -60,12 +65,13 @@ type following struct {
 }
 
 func (c *core) begin(p Pair, grace, now time.Duration) {
-	c.pair, c.grace = p, grace
-	c.begun, c.heard = now, now
+	c.grace = grace
+	c.idleAfter, c.pingEvery, c.stallAfter = p.Idle, p.Ping, p.Stall
+	c.onFault, c.onClosed = p.Fault, p.Closed
+	c.began, c.quietSince = now, now
 	c.lanes[client].first, c.lanes[upstream].first = p.FromClient, p.FromUpstream
 	c.lanes[client].check = wsframe.Checker{Client: true, Deflate: p.Deflate, MaxFrame: p.MaxFrame, MaxMessage: p.MaxMessage, MaxFragments: p.MaxFragments}
 	c.lanes[upstream].check = wsframe.Checker{Deflate: p.Deflate}
-	c.pair.FromClient, c.pair.FromUpstream = nil, nil
 }
 
 // got takes n bytes that came from s, which are at buf[room]. The driver leaves
@@ -73,7 +79,7 @@ func (c *core) begin(p Pair, grace, now time.Duration) {
 func (c *core) got(s side, buf []byte, n int, now time.Duration) {
 	l := &c.lanes[s]
 	if s == client {
-		c.heard = now
+		c.quietSince = now
 		c.pings, c.pingDue = 0, false
 		l.check.SkipPongs = l.startsWithPong(buf[room]) && !c.lanes[upstream].check.Pinged() && c.lags(now)
 	} else {
@@ -99,7 +105,7 @@ func (c *core) count(n int, now time.Duration) {
 	if now >= c.burstBegan+lagTime {
 		c.burst, c.burstBegan = 0, now
 	}
-	if c.burst += n; c.burst >= lag {
+	if c.burst = uint16(min(int(c.burst)+n, lag)); c.burst == lag {
 		c.lagged = now
 	}
 }
@@ -263,12 +269,12 @@ func (c *core) blame(by Party, fault *wsframe.Fault, now time.Duration) {
 	first := c.deadline == 0
 	c.ending(by, fault.Reason, now)
 	c.lanes[client].enter(muted)
-	if c.pair.Fault == nil {
+	if c.onFault == nil {
 		c.end(wsframe.AppendClose(nil, fault.Code, fault.Reason), nil, now)
 		return
 	}
 	c.awaited = first
-	c.call(func() { c.pair.Fault(fault.Code, fault.Reason, fault.Limit) })
+	c.call(func() { c.onFault(fault.Code, fault.Reason, fault.Limit) })
 }
 
 // sever takes nothing more of an upstream that is of no more use, and cuts it.

@@ -25,10 +25,11 @@ type looped struct {
 
 var borrowable = sync.Pool{New: func() any { return new([room + eventloop.ReadSize]byte) }}
 
-// carry makes a loop carry t. It reports false if there is none, if one of the
-// connections is more than a socket, or if the system has no descriptor left.
-func (r *Relay) carry(t *Tunnel) bool {
-	from, to := t.pair.Client, t.pair.Upstream
+// carry makes a loop carry t between the connections of p. It reports false if
+// there is no loop, if one of the connections is more than a socket, or if the
+// system has no descriptor left.
+func (r *Relay) carry(t *Tunnel, p Pair) bool {
+	from, to := p.Client, p.Upstream
 	if !eventloop.IsSocket(from) || !eventloop.IsSocket(to) {
 		return false
 	}
@@ -50,7 +51,6 @@ func (r *Relay) carry(t *Tunnel) bool {
 	// which would be woken for each message.
 	_ = from.Close()
 	_ = to.Close()
-	t.pair.Client, t.pair.Upstream = nil, nil
 	t.driver = d
 	if !l.Adopt(d.start, d.add) {
 		d.Stop()
@@ -293,7 +293,7 @@ func (d *looped) close() {
 		d.giveBack(side(s))
 	}
 	d.call()
-	if d.core.pair.Closed != nil {
-		d.core.pair.Closed(d.core.result())
+	if d.core.onClosed != nil {
+		d.core.onClosed(d.core.result())
 	}
 }

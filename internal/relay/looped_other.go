@@ -3,4 +3,4 @@
 package relay
 
 // carry reports false: there are no event loops.
-func (*Relay) carry(*Tunnel) bool { return false }
+func (*Relay) carry(*Tunnel, Pair) bool { return false }

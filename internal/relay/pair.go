@@ -2,7 +2,6 @@ package relay
 
 import (
 	"net"
-	"sync/atomic"
 	"time"
 )
 
@@ -85,11 +84,7 @@ type Traffic struct {
 }
 
 // A Tunnel is a Pair that is carried.
-type Tunnel struct {
-	core
-
-	ended atomic.Bool
-}
+type Tunnel struct{ core }
 
 // End says farewell to both sides. The client gets frame, an unmasked close
 // frame which must not change any more, behind the frame that the upstream is

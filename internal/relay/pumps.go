@@ -40,6 +40,7 @@ type pumps struct {
 
 	mu    sync.Mutex
 	core  *core
+	conns [2]net.Conn
 	pumps [2]pump
 	left  int         // pumps that run
 	timer *time.Timer // looks at progress while the tunnel ends; nil before
@@ -51,18 +52,11 @@ type pump struct {
 	readBy, writeBy  time.Duration // the deadlines that are set; 0: none
 }
 
-func newPumps(r *Relay, t *Tunnel) *pumps {
-	return &pumps{relay: r, core: &t.core, left: 2}
+func newPumps(r *Relay, t *Tunnel, p Pair) *pumps {
+	return &pumps{relay: r, core: &t.core, conns: [2]net.Conn{p.Client, p.Upstream}, left: 2}
 }
 
 func (p *pumps) now() time.Duration { return time.Since(p.relay.epoch) }
-
-func (p *pumps) conn(s side) net.Conn {
-	if s == client {
-		return p.core.pair.Client
-	}
-	return p.core.pair.Upstream
-}
 
 func (p *pumps) end(frame []byte, said func()) {
 	p.mu.Lock()
@@ -111,7 +105,7 @@ func (p *pumps) run(s side) {
 	}
 }
 
-func (p *pumps) unsent(s side) int { return wsconn.Unsent(p.conn(s)) }
+func (p *pumps) unsent(s side) int { return wsconn.Unsent(p.conns[s]) }
 
 // look does what is due while the tunnel ends: both pumps may be waiting for
 // something else.
@@ -133,7 +127,7 @@ func (p *pumps) look() {
 // whose progress can be seen. A write of TLS is never longer than one.
 func (p *pumps) split() {
 	for s := range p.pumps {
-		if to := p.conn(side(s).other()); p.pumps[s].writing && to == netConn(to) {
+		if to := p.conns[side(s).other()]; p.pumps[s].writing && to == netConn(to) {
 			p.setWrite(side(s), woken)
 		}
 	}
@@ -148,8 +142,8 @@ func (p *pumps) finish() {
 	_, carried := p.relay.pumped[p]
 	delete(p.relay.pumped, p)
 	p.relay.mu.Unlock()
-	if p.core.pair.Closed != nil {
-		p.core.pair.Closed(p.core.result())
+	if p.core.onClosed != nil {
+		p.core.onClosed(p.core.result())
 	}
 	if carried {
 		p.relay.done.Add(-2)
@@ -159,7 +153,7 @@ func (p *pumps) finish() {
 // read waits for bytes of s, at most as long as nothing else is to be done.
 func (p *pumps) read(s side, b *buffer) {
 	p.armRead(s)
-	conn, space := p.conn(s), b.next()
+	conn, space := p.conns[s], b.next()
 	p.pumps[s].reading = true
 	p.mu.Unlock()
 	n, err := conn.Read(space)
@@ -186,7 +180,7 @@ func (p *pumps) read(s side, b *buffer) {
 // write writes what waits in the lane of s.
 func (p *pumps) write(s side) {
 	l := &p.core.lanes[s]
-	conn, wait := p.conn(s.other()), l.wait
+	conn, wait := p.conns[s.other()], l.wait
 	if p.core.following != nil || conn != netConn(conn) {
 		wait = wait[:min(len(wait), piece)]
 	}
@@ -213,7 +207,7 @@ func (p *pumps) write(s side) {
 
 // shut tells the destination of s's lane that nothing more comes.
 func (p *pumps) shut(s side) {
-	conn := p.conn(s.other())
+	conn := p.conns[s.other()]
 	p.mu.Unlock()
 	err := wsconn.CloseWrite(conn)
 	p.mu.Lock()
@@ -253,7 +247,7 @@ func (p *pumps) changed() {
 // was not read: that would have the kernel reset the connection, and s lose
 // those bytes. It holds mu.
 func (p *pumps) close(s side) {
-	conn := netConn(p.conn(s))
+	conn := netConn(p.conns[s])
 	if p.core.following != nil && !p.core.lanes[s].ended && p.unsent(s) > 0 {
 		eventloop.DropUnread(conn, dropSize)
 	}
@@ -301,7 +295,7 @@ func (p *pumps) writeBy(s side) time.Duration {
 	if p.core.following != nil { // look ends it before, and a write of TLS that ran out of time cannot go on
 		return p.core.following.endedAt + wsconn.Longest
 	}
-	at := p.core.lanes[s].since + p.core.pair.Stall
+	at := p.core.lanes[s].since + p.core.stallAfter
 	if p.core.deadline > 0 {
 		at = min(at, p.core.deadline)
 	}
@@ -313,12 +307,12 @@ func (p *pumps) writeBy(s side) time.Duration {
 
 func (p *pumps) setRead(s side, at time.Duration) {
 	p.pumps[s].readBy = at
-	_ = p.conn(s).SetReadDeadline(p.time(at))
+	_ = p.conns[s].SetReadDeadline(p.time(at))
 }
 
 func (p *pumps) setWrite(s side, at time.Duration) {
 	p.pumps[s].writeBy = at
-	_ = p.conn(s.other()).SetWriteDeadline(p.time(at))
+	_ = p.conns[s.other()].SetWriteDeadline(p.time(at))
 }
 
 func (p *pumps) time(at time.Duration) time.Time {

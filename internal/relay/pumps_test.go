@@ -177,7 +177,8 @@ func stillPumps(t *testing.T) *pumps {
 	p := &pumps{relay: &Relay{epoch: time.Now().Add(-time.Hour)}}
 	near, _ := pipes(t)
 	back, _ := pipes(t)
-	p.core = newCore(Pair{Client: near, Upstream: back, Stall: 3 * time.Hour})
+	p.core = newCore(Pair{Stall: 3 * time.Hour})
+	p.conns = [2]net.Conn{near, back}
 	return p
 }
 

@@ -55,10 +55,10 @@ func (r *Relay) Carry(p Pair) *Tunnel {
 	t := new(Tunnel)
 	t.begin(p, r.grace, time.Since(r.epoch))
 
-	if r.carry(t) {
+	if r.carry(t, p) {
 		return t
 	}
-	driver := newPumps(r, t)
+	driver := newPumps(r, t, p)
 	t.driver = driver
 	r.mu.Lock()
 	closed := r.closed
