@@ -50,8 +50,14 @@ func (s *Socket) keep(r *http.Request) {
 // which the handler may change.
 func (s *Socket) keepPlain(stripped *http.Request) {
 	if s.guard.config.Authorize != nil {
-		s.request = &http.Request{Method: stripped.Method, Host: stripped.Host, URL: &url.URL{Path: stripped.URL.Path}, RemoteAddr: stripped.RemoteAddr}
+		s.request = summary(stripped.Method, stripped.Host, stripped.URL.Path, stripped.RemoteAddr)
 	}
+}
+
+// summary returns a request with the fields that Config.Authorize gets at a
+// renewal.
+func summary(method, host, path, peer string) *http.Request {
+	return &http.Request{Method: method, Host: host, URL: &url.URL{Path: path}, RemoteAddr: peer, Header: http.Header{}, Body: http.NoBody}
 }
 
 // stripsPath reports whether an extractor may remove a credential from the
@@ -72,25 +78,22 @@ func (s *Socket) authorize(claims *token.Claims) error {
 	if s.guard.config.Authorize == nil {
 		return nil
 	}
-	return s.guard.authorize(s.summary(), claims)
+	return s.guard.authorize(s.keptRequest(), claims)
 }
 
-// summary returns the request for a call of Config.Authorize: the whole
-// handshake if the client has not sent its first message, and otherwise a
-// request with the fields that are kept.
-func (s *Socket) summary() *http.Request {
+// keptRequest returns the request for a call of Config.Authorize: the whole
+// handshake if the client has not sent its first message, and otherwise its
+// summary.
+func (s *Socket) keptRequest() *http.Request {
 	s.mu.Lock()
 	r := s.request
 	s.mu.Unlock()
 	if r != nil && s.ender != nil {
 		return r
 	}
-	kept := &http.Request{Method: http.MethodGet, Header: http.Header{}, Body: http.NoBody}
 	if r != nil {
-		kept.Method, kept.Host, kept.URL, kept.RemoteAddr = r.Method, r.Host, &url.URL{Path: r.URL.Path}, r.RemoteAddr
-	} else {
-		of := s.target.Value()
-		kept.Host, kept.URL, kept.RemoteAddr = of.host, &url.URL{Path: of.path}, s.peer
+		return r.Clone(s.Context()) // Config.Authorize may change it
 	}
-	return kept.WithContext(s.Context())
+	of := s.target.Value()
+	return summary(http.MethodGet, of.host, of.path, s.peer).WithContext(s.Context())
 }

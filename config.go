@@ -120,8 +120,8 @@ type Config struct {
 	// from its issue to its expiry. The guard keeps revocations that long, so
 	// that no revoked token becomes valid again. A longer value costs memory;
 	// New refuses a value below the limit of Verifier. Default: the limit of a
-	// verifier of package token ([token.VerifierConfig.MaxLifetime]); 366 days
-	// for any other.
+	// verifier of package token ([token.VerifierConfig.MaxLifetime]);
+	// [token.DefaultMaxLifetime] for any other.
 	MaxTokenLife time.Duration
 
 	// Staleness is how long the guard relies on its copy of Revocations if the
@@ -249,9 +249,6 @@ func (c Config) withDefaults() (Config, error) {
 
 const minStaleness = 3 * time.Second
 
-// defaultMaxTokenLife equals the default of token.VerifierConfig.MaxLifetime.
-const defaultMaxTokenLife = 366 * 24 * time.Hour
-
 // maxTokenLife returns MaxTokenLife, or its default.
 func (c Config) maxTokenLife() (time.Duration, error) {
 	bound := time.Duration(0)
@@ -260,7 +257,7 @@ func (c Config) maxTokenLife() (time.Duration, error) {
 	}
 	switch {
 	case c.MaxTokenLife == 0:
-		return cmp.Or(bound, defaultMaxTokenLife), nil
+		return cmp.Or(bound, token.DefaultMaxLifetime), nil
 	case c.MaxTokenLife < bound:
 		return 0, fmt.Errorf("wsauth: Config.MaxTokenLife: %v is less than the %v that Verifier accepts; a revoked token could become valid again", c.MaxTokenLife, bound)
 	}

@@ -191,6 +191,21 @@ func TestWithErrors(t *testing.T) {
 	}
 }
 
+// TestRefuseEndedRequest checks that a plain request that ended before its
+// answer gets a plain answer, even with a header of a handshake.
+func TestRefuseEndedRequest(t *testing.T) {
+	guard, _ := newGuard(wsauth.Config{Refusal: wsauth.RefuseClose})
+	for reason, want := range map[wsauth.Reason]wsauth.Reason{wsauth.TokenExpired: wsauth.TokenExpired, "maintenance": wsauth.SessionEnded} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+		w := httptest.NewRecorder()
+		guard.Refuse(w, r, &wsauth.EndError{Code: 4000, Reason: reason})
+		if w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), `"`+string(want)+`"`) {
+			t.Errorf("%s: %d %s", reason, w.Code, w.Body)
+		}
+	}
+}
+
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)

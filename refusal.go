@@ -11,13 +11,16 @@ import (
 )
 
 // Refuse responds to r with an error of [Guard.Check] or [Guard.Admit], or
-// with the [Socket.Err] of a socket that ended before its handshake was
+// with the [Socket.Err] of a socket that ended before its request was
 // answered. The response is application/problem+json (RFC 9457), or, for an
 // upgrade with RefuseClose, a socket that closes with the code and the reason.
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if end, ok := err.(*EndError); ok { // but not one that a refusal wraps as its cause
-		g.refuseEnded(w, r, end)
-		return
+		if isUpgrade(r) {
+			g.refuseEnded(w, r, end)
+			return
+		}
+		err = end.refusal()
 	}
 	e, ok := errors.AsType[*Error](err)
 	if !ok {

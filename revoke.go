@@ -84,7 +84,7 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 	revocations = slices.Clone(revocations)
 	for i := range revocations {
 		if revocations[i].Expires.IsZero() {
-			revocations[i].Expires = begun.Add(g.maxLife.value() + maxLeeway)
+			revocations[i].Expires = begun.Add(g.maxLife.value() + token.MaxLeeway)
 		}
 	}
 	concerned := map[*Socket]struct{}{}
@@ -104,9 +104,6 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 	g.config.Observer.Revoked(revocations, len(concerned), time.Since(begun))
 	return len(concerned), err
 }
-
-// maxLeeway is the greatest leeway of a verifier for exp.
-const maxLeeway = time.Minute
 
 // A maxLife is the longest Config.MaxTokenLife of the guards that share a log.
 type maxLife struct{ nanoseconds atomic.Int64 }

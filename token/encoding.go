@@ -66,4 +66,4 @@ func (c *Claims) UnmarshalBinary(data []byte) error {
 	return nil
 }
 
-func isLeeway(nanoseconds int64) bool { return nanoseconds >= 0 && nanoseconds <= int64(maxLeeway) }
+func isLeeway(nanoseconds int64) bool { return nanoseconds >= 0 && nanoseconds <= int64(MaxLeeway) }

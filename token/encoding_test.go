@@ -67,7 +67,7 @@ func FuzzClaimsEncoding(f *testing.F) {
 			}
 			return
 		}
-		if c.Subject == "" || c.ExpiresAt.IsZero() || c.leeway < 0 || c.leeway > maxLeeway || c.issuedLeeway < 0 || c.issuedLeeway > maxLeeway {
+		if c.Subject == "" || c.ExpiresAt.IsZero() || c.leeway < 0 || c.leeway > MaxLeeway || c.issuedLeeway < 0 || c.issuedLeeway > MaxLeeway {
 			t.Fatalf("read %+v", c)
 		}
 		again, err := c.MarshalBinary()

@@ -247,8 +247,8 @@ func audienceValue(audience, chosen []string) any {
 }
 
 func checkTTL(ttl time.Duration) error {
-	if ttl < time.Second || ttl > defaultMaxLifetime {
-		return fmt.Errorf("%s is not from 1s to %s", ttl, defaultMaxLifetime)
+	if ttl < time.Second || ttl > DefaultMaxLifetime {
+		return fmt.Errorf("%s is not from 1s to %s", ttl, DefaultMaxLifetime)
 	}
 	return nil
 }

@@ -169,8 +169,8 @@ func TestMaxLifetimeFromIssue(t *testing.T) {
 func TestMaxLifetimeOfCenturies(t *testing.T) {
 	key := testKey(HS256)
 	synctest.Test(t, func(t *testing.T) {
-		v := newVerifier(t, VerifierConfig{Leeway: maxLeeway, MaxLifetime: math.MaxInt64}, key)
-		last := time.Now().Add(maxLeeway).Add(math.MaxInt64).Unix()
+		v := newVerifier(t, VerifierConfig{Leeway: MaxLeeway, MaxLifetime: math.MaxInt64}, key)
+		last := time.Now().Add(MaxLeeway).Add(math.MaxInt64).Unix()
 		payload := `{"sub":"alice","exp":%d}`
 		accepted(t, v, mint(t, key, headerOf(HS256), valid("")))
 		accepted(t, v, mint(t, key, headerOf(HS256), fmt.Sprintf(payload, last)))

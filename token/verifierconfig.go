@@ -9,9 +9,14 @@ import (
 )
 
 const (
-	maxLeeway          = time.Minute
-	defaultMaxLifetime = 366 * 24 * time.Hour
-	defaultCache       = 1024
+	// MaxLeeway is the greatest clock difference that a [Verifier] can
+	// tolerate.
+	MaxLeeway = time.Minute
+
+	// DefaultMaxLifetime is the default of [VerifierConfig.MaxLifetime].
+	DefaultMaxLifetime = 366 * 24 * time.Hour
+
+	defaultCache = 1024
 )
 
 // VerifierConfig configures a [Verifier].
@@ -56,13 +61,13 @@ type VerifierConfig struct {
 	MediaType string
 
 	// Leeway is the tolerated clock difference between issuer and verifier,
-	// for iat, nbf and exp: 0 to 60 s, default 0.
+	// for iat, nbf and exp: 0 to MaxLeeway, default 0.
 	Leeway time.Duration
 
 	// IssuedLeeway is how far iat and nbf may be ahead of the clock, if that
-	// is more than Leeway: 0 to 60 s, default 0. It is for a verifier of its
-	// own tokens, whose clock may be set back after it issued one. It does not
-	// extend the life of a token.
+	// is more than Leeway: 0 to MaxLeeway, default 0. It is for a verifier of
+	// its own tokens, whose clock may be set back after it issued one. It does
+	// not extend the life of a token.
 	IssuedLeeway time.Duration
 
 	// IssuedAnyTime accepts tokens with an iat that is ahead of the clock by
@@ -73,7 +78,7 @@ type VerifierConfig struct {
 	IssuedAnyTime bool
 
 	// MaxLifetime limits how far exp may be in the future and after iat.
-	// Default 366 days.
+	// Default: DefaultMaxLifetime.
 	MaxLifetime time.Duration
 
 	// MaxBytes is the maximum length of a token. Default 8192, at most 65536.
@@ -124,7 +129,7 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 		anyTime:      c.IssuedAnyTime,
 		integers:     c.IntegerSubjects,
 		untyped:      c.InsecureUntyped && c.Profile == nil,
-		maxLifetime:  defaultMaxLifetime,
+		maxLifetime:  DefaultMaxLifetime,
 		maxBytes:     defaultMaxBytes,
 		seen:         new(seenSessions),
 	}
@@ -143,11 +148,11 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	}
 	checkParties(fault, c.Issuer, c.Audience)
 	v.checkParties(c, fault)
-	if c.Leeway < 0 || c.Leeway > maxLeeway {
-		fault("Leeway: %s is not from 0 to %s", c.Leeway, maxLeeway)
+	if c.Leeway < 0 || c.Leeway > MaxLeeway {
+		fault("Leeway: %s is not from 0 to %s", c.Leeway, MaxLeeway)
 	}
-	if c.IssuedLeeway < 0 || c.IssuedLeeway > maxLeeway {
-		fault("IssuedLeeway: %s is not from 0 to %s", c.IssuedLeeway, maxLeeway)
+	if c.IssuedLeeway < 0 || c.IssuedLeeway > MaxLeeway {
+		fault("IssuedLeeway: %s is not from 0 to %s", c.IssuedLeeway, MaxLeeway)
 	}
 	if c.MaxLifetime < 0 {
 		fault("MaxLifetime: %s is negative", c.MaxLifetime)

@@ -132,9 +132,9 @@ func TestWhichHealthChecksAreShared(t *testing.T) {
 func TestSharedHealthCheckLives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, all := &watched{}, newChecks()
-		healthy := func(p *Pool) bool { n, _ := p.Healthy(); return n == 1 }
+		isHealthy := func(p *Pool) bool { return healthy(p) == 1 }
 		first := newPoolUntilEnd(t, w.config(all))
-		if !healthy(first) {
+		if !isHealthy(first) {
 			t.Error("a server that was not asked yet is passed over")
 		}
 		w.sick.Store(true)
@@ -142,14 +142,14 @@ func TestSharedHealthCheckLives(t *testing.T) {
 		second := newPoolUntilEnd(t, w.config(all))
 		first.Close()
 		first.Close()
-		if healthy(first) || healthy(second) {
+		if isHealthy(first) || isHealthy(second) {
 			t.Error("the second pool does not know what the first has found out")
 		}
 		w.sick.Store(false)
 		before := w.checks.Load()
 		time.Sleep(checkEvery)
-		if n := w.checks.Load() - before; n != 1 || !healthy(second) {
-			t.Errorf("%d checks, healthy: %v; want 1 and true", n, healthy(second))
+		if n := w.checks.Load() - before; n != 1 || !isHealthy(second) {
+			t.Errorf("%d checks, healthy: %v; want 1 and true", n, isHealthy(second))
 		}
 		second.Close()
 		before = w.checks.Load()
@@ -159,7 +159,7 @@ func TestSharedHealthCheckLives(t *testing.T) {
 		}
 		third := newPoolUntilEnd(t, w.config(all))
 		time.Sleep(time.Second + checkEvery)
-		if n := w.checks.Load() - before; n != 2 || !healthy(third) {
+		if n := w.checks.Load() - before; n != 2 || !isHealthy(third) {
 			t.Errorf("a pool after that: %d checks, want 2", n)
 		}
 	})
@@ -178,16 +178,14 @@ func TestFailedConnectionsAreShared(t *testing.T) {
 		if _, err := one.Open(t.Context(), handshake(t)); !errors.Is(err, ErrUnreachable) {
 			t.Fatal(err)
 		}
-		a, _ := one.Healthy()
-		b, _ := two.Healthy()
-		other, _ := alone.Healthy()
+		a, b, other := healthy(one), healthy(two), healthy(alone)
 		if a != 0 || b != 0 || other != 1 {
 			t.Errorf("healthy: %d of the pool that failed, %d of the one that shares its check, %d of another; want 0, 0, 1", a, b, other)
 		}
 		time.Sleep(time.Second) // the first check fails
 		w.down.Store(false)
 		time.Sleep(checkEvery)
-		if a, _ = one.Healthy(); a != 1 {
+		if healthy(one) != 1 {
 			t.Error("the server is passed over after a check that found it healthy")
 		}
 	})
@@ -209,7 +207,7 @@ func TestClosedHealthCheckSaysNothing(t *testing.T) {
 		p := newPoolUntilEnd(t, c)
 		time.Sleep(2 * time.Second) // the first check waits
 		p.Close()
-		if n, _ := p.Healthy(); n != 1 || log.Len() > 0 {
+		if n := healthy(p); n != 1 || log.Len() > 0 {
 			t.Errorf("healthy: %d, log: %s", n, &log)
 		}
 	})

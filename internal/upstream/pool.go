@@ -110,18 +110,6 @@ func (p *Pool) CloseIdle() {
 	}
 }
 
-// Healthy returns the number of healthy servers, and the number of all
-// servers.
-func (p *Pool) Healthy() (healthy, all int) {
-	now := time.Now()
-	for _, t := range p.targets {
-		if t.condition.healthy(now) {
-			healthy++
-		}
-	}
-	return healthy, len(p.targets)
-}
-
 // A State is the state of a server.
 type State struct {
 	Address string // as configured

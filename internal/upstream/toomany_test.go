@@ -41,8 +41,8 @@ func TestTooManyOpen(t *testing.T) {
 				}
 				p.checks[0].learn(p.checks[0].ask(t.Context()))
 			}
-			if healthy, all := p.Healthy(); healthy != all {
-				t.Errorf("%d of %d are healthy", healthy, all)
+			if n := healthy(p); n != len(p.targets) {
+				t.Errorf("%d of %d are healthy", n, len(p.targets))
 			}
 		})
 	}

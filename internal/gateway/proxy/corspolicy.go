@@ -163,7 +163,7 @@ func isPreflight(r *http.Request) bool {
 		return false
 	}
 	method := r.Header["Access-Control-Request-Method"]
-	if len(method) != 1 || !httpx.IsToken(method[0]) || asksForUpgrade(r) {
+	if len(method) != 1 || !httpx.IsToken(method[0]) || httpx.AsksForUpgrade(r.Header) {
 		return false
 	}
 	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {

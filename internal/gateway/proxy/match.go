@@ -107,7 +107,7 @@ func (rs *Routes) Serve(w http.ResponseWriter, r *http.Request, m *Match, own ht
 	switch other := m.guarding(r); {
 	case other == nil:
 		p.ServeHTTP(w, r)
-	case isTwin(r.URL.Path, other.route.Path) && r.URL.RawPath == "" && !asksForUpgrade(r):
+	case isTwin(r.URL.Path, other.route.Path) && r.URL.RawPath == "" && !httpx.AsksForUpgrade(r.Header):
 		other.redirect(w, r)
 	default:
 		ambiguous(w, r)

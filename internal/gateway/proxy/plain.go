@@ -159,7 +159,9 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	end, ended := errors.AsType[*wsauth.EndError](context.Cause(r.Context()))
 	switch {
 	case ended:
-		answer.end(r, p, end)
+		answer.limits.refuse()
+		answer.Header().Set("Connection", "close")
+		p.guard.Refuse(answer.ResponseWriter, r, end)
 	case errors.As(err, &refusal):
 		p.guard.Refuse(w, r, refusal)
 	case errors.As(err, &tooBig):
@@ -262,14 +264,6 @@ func (w *patientWriter) Write(p []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(p)
 	w.limits.write(time.Time{})
 	return n, err
-}
-
-// end answers a request whose session ended before the upstream answered it.
-func (w *patientWriter) end(r *http.Request, p *proxy, end *wsauth.EndError) {
-	w.limits.refuse()
-	w.Header().Set("Connection", "close")
-	reason := end.Reason
-	p.guard.Refuse(w.ResponseWriter, r, &wsauth.Error{Reason: reason, Message: reason.Outcome().Text, Err: end})
 }
 
 // failBody answers a client that did not send its body in time or sent an

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"wsauth/internal/gateway/telemetry"
+	"wsauth/internal/httpx"
 	"wsauth/internal/urlpath"
 )
 
@@ -20,7 +21,7 @@ func ambiguous(w http.ResponseWriter, r *http.Request) { refuseAsAmbiguous(w, r,
 // refuseAsAmbiguous refuses such a request with the given handler. It closes
 // the connection of a handshake, since what follows one is not a request.
 func refuseAsAmbiguous(w http.ResponseWriter, r *http.Request, with http.HandlerFunc) {
-	if asksForUpgrade(r) {
+	if httpx.AsksForUpgrade(r.Header) {
 		w.Header().Set("Connection", "close")
 	}
 	with(w, r)

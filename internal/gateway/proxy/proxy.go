@@ -108,7 +108,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case c != nil && c.Upstream && !p.route.Public && isPreflight(r):
 		p.passPreflight(w, r)
-	case asksForUpgrade(r):
+	case httpx.AsksForUpgrade(r.Header):
 		p.serveSocket(w, r)
 	case p.route.Public:
 		r = r.Clone(r.Context())
@@ -126,10 +126,6 @@ func (p *proxy) serveGuarded(w http.ResponseWriter, r *http.Request) {
 	p.stripOwn(r)
 	p.servePlain(w, r, claims, false)
 }
-
-// asksForUpgrade reports whether r asks to change the protocol. It agrees with
-// the guard, which refuses all such requests but WebSocket handshakes.
-func asksForUpgrade(r *http.Request) bool { return httpx.AsksForUpgrade(r.Header) }
 
 // outgoing writes into h, a header for the upstream, the identity and address
 // of the client that sent in, and the host and scheme that it used. It first
