@@ -11,7 +11,7 @@
 //
 // A [Store] combines all three. Package store/memory is a store for a single
 // process, which loses everything when the process ends. Package store/bolt
-// keeps it in a file. To write your own, see package store/storekit for what
+// keeps it in a file. For your own, see package store/storekit for what
 // engines have in common, and package store/storetest for the tests that each
 // must pass.
 package store

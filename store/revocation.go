@@ -47,11 +47,10 @@ func (r Revocation) Obsolete(now time.Time) bool {
 
 // Covers reports whether r makes other redundant: r revokes every token that
 // other does, for at least as long. It recognises revocations with the same
-// target and ID, and one of [TargetAll] that covers subjects and sessions
-// whose sid contains their beginning. It returns false for single tokens,
-// because they may have been issued at any time, and for the sessions of a
-// subject, because a sid does not contain the subject. Both revocations must
-// be canonical.
+// target and ID, and one of [TargetAll] that covers subjects and sessions whose
+// sid contains their start. It returns false for single tokens, because they
+// may have been issued at any time, and for the sessions of a subject, because
+// a sid does not contain the subject. Both revocations must be canonical.
 func (r Revocation) Covers(other Revocation) bool {
 	switch {
 	case r.Expires.Before(other.Expires):
@@ -107,7 +106,7 @@ func (r Revocation) Canonical() (Revocation, error) {
 }
 
 // representable reports whether a time is after the first millisecond of 1970,
-// which stands for no time, and before the year 10000.
+// which encodes the zero time, and before the year 10000.
 func representable(milliseconds int64) bool {
 	return milliseconds > 0 && milliseconds < maxTime
 }

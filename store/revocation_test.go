@@ -51,8 +51,8 @@ func TestCanonical(t *testing.T) {
 	}
 }
 
-// TestObsolete: a revocation is obsolete an hour after it has expired, and no
-// earlier.
+// TestObsolete checks that a revocation is obsolete an hour after it has
+// expired, and no earlier.
 func TestObsolete(t *testing.T) {
 	expires := time.Now()
 	r := Revocation{Expires: expires}

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzCut: a note is shortened to what begins it, is never too long, and loses
-// no more than the character that does not fit.
+// FuzzCut checks that a note is truncated to a prefix of at most the maximum
+// length, which lacks only the characters that do not fit.
 func FuzzCut(f *testing.F) {
 	for _, note := range []string{"", "curl/8", strings.Repeat("a", maxNote), strings.Repeat("\u00fc", 200), strings.Repeat("a", maxNote-1) + "\U0001f600", strings.Repeat("\x80", 300)} {
 		f.Add(note)
@@ -28,9 +28,9 @@ func FuzzCut(f *testing.F) {
 	})
 }
 
-// TestRotateWithoutTheTime: a clock that was set back since the last rotation
-// by a few seconds ends no session, and one that was set back by more opens no
-// window for the token before.
+// TestRotateWithoutTheTime checks that a clock set back by a few seconds since
+// the last rotation ends no session, and that one set back by more gives the
+// previous token no grace.
 func TestRotateWithoutTheTime(t *testing.T) {
 	now := time.Now()
 	session, err := Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Started: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}.Canonical()
@@ -54,14 +54,14 @@ func TestRotateWithoutTheTime(t *testing.T) {
 			t.Errorf("presented %v after the rotation: %v, want %v", moment.Sub(session.Rotated), err, want)
 		}
 	}
-	r.Grace = 0 // there is no window at all
+	r.Grace = 0 // no grace at all
 	if _, err := session.Rotate(r, session.Rotated.Add(-time.Second)); !errors.Is(err, ErrReused) {
 		t.Errorf("without a grace: %v", err)
 	}
 }
 
-// TestRetryWithoutTheTime: the key of a rotation counts for Retry, also where
-// the clock was set back by less.
+// TestRetryWithoutTheTime checks that the key of a rotation is valid for Retry,
+// even if the clock was set back by less.
 func TestRetryWithoutTheTime(t *testing.T) {
 	now := time.Now()
 	session, err := Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Started: now, Expires: now.AddDate(1, 0, 0), Ends: now.AddDate(1, 0, 0), Key: HashKey("key")}.Canonical()
@@ -88,9 +88,9 @@ func TestRetryWithoutTheTime(t *testing.T) {
 	}
 }
 
-// TestSessionRefuses: what is neither the current token of a session nor the
-// one before it, within its grace, is a reuse, and a session that has expired
-// is none.
+// TestSessionRefuses checks that any token other than the current one and,
+// within its grace, the previous one is a reuse, and that an expired session is
+// not found.
 func TestSessionRefuses(t *testing.T) {
 	now := time.Now()
 	first, err := Session{ID: "i", Subject: "s", Current: "c", Started: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}.Canonical()
@@ -124,7 +124,7 @@ func TestSessionRefuses(t *testing.T) {
 			t.Errorf("%s: presented: %v, %v, want %v", name, got, err, tt.want)
 		}
 		if tt.token == "" {
-			continue // no rotation is from none
+			continue // a rotation needs a token
 		}
 		got, err = tt.session.Rotate(Rotation{ID: "i", From: tt.token, To: "n", Grace: tt.grace, Expires: now.Add(time.Hour)}, moment)
 		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || (got == Session{}) != errors.Is(tt.want, ErrNotFound) {

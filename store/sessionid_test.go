@@ -14,8 +14,8 @@ func TestNewSessionID(t *testing.T) {
 	form := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	synctest.Test(t, func(t *testing.T) {
 		seen := map[string]bool{}
-		var bits [80]string       // of each ID, one after another, after the moment
-		var always, ever [10]byte // the bits that are set in each, and in any, after the moment
+		var bits [80]string       // of each ID after its time, one after another
+		var always, ever [10]byte // the bits after the time that are set in each ID, and in any
 		for i := range always {
 			always[i] = 0xff
 		}
@@ -37,7 +37,7 @@ func TestNewSessionID(t *testing.T) {
 				}
 			}
 			if random := sid[14:]; seen[random] {
-				t.Errorf("%s comes again", random)
+				t.Errorf("%s was repeated", random)
 			} else {
 				seen[random] = true
 			}
@@ -64,7 +64,7 @@ func TestNewSessionID(t *testing.T) {
 	})
 }
 
-// TestSessionStarted: the example of RFC 9562, appendix A.6.
+// TestSessionStarted checks the example of RFC 9562, appendix A.6.
 func TestSessionStarted(t *testing.T) {
 	started, ok := SessionStarted("017F22E2-79B0-7CC3-98C4-DC0C0C07398F")
 	if want := time.UnixMilli(1645557742000); !ok || !started.Equal(want) {
@@ -72,13 +72,13 @@ func TestSessionStarted(t *testing.T) {
 	}
 }
 
-// FuzzSessionStarted: a moment is found exactly where the text has the form of
-// a UUIDv7, and it is the number in the first 12 digits.
+// FuzzSessionStarted checks that exactly the UUIDv7s have a time, which is the
+// number in their first 12 digits.
 func FuzzSessionStarted(f *testing.F) {
 	form := regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$`)
 	sid := NewSessionID()
 	if !form.MatchString(sid) {
-		f.Fatalf("the seed %q is no UUIDv7", sid)
+		f.Fatalf("the seed %q is not a UUIDv7", sid)
 	}
 	for _, s := range []string{
 		"", sid, strings.ToUpper(sid), sid[1:], sid + "0", " " + sid[1:], strings.Replace(sid, "-7", "-4", 1), strings.ReplaceAll(sid, "-", ""),

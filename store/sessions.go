@@ -15,9 +15,9 @@ var ErrReused = errors.New("store: the refresh token was used before")
 // precision of milliseconds.
 //
 // After an error that is not defined in this package, such as that of ctx, a
-// change may or may not have been made. Beginning or ending the session again
-// tells which; a rotation repeated within its grace period finds the one that
-// was made.
+// change may or may not have been made. Repeating the call that begins or ends
+// the session shows which; a rotation repeated within its grace period finds
+// the one that was made.
 type Sessions interface {
 	// BeginSession adds a session. It returns [ErrInvalid] if the ID is taken,
 	// if a name is missing or too long, or if a time is missing (except

@@ -49,7 +49,7 @@ const (
 type suite struct {
 	name   Algorithm
 	family family
-	hash   crypto.Hash    // 0 for EdDSA, which hashes by itself
+	hash   crypto.Hash    // 0 for EdDSA, which includes its hash
 	curve  elliptic.Curve // ECDSA only
 	pss    bool           // RSA only: PSS, not PKCS #1 v1.5
 }

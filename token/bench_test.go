@@ -34,8 +34,8 @@ func benchToken(t testing.TB, alg Algorithm) (*Verifier, string) {
 func TestVerifyAllocations(t *testing.T) {
 	v, raw := benchToken(t, HS256)
 	ctx := context.Background()
-	// The least of many runs: under the race detector a sync.Pool forgets at
-	// random what it was given.
+	// The minimum of many runs: under the race detector, a sync.Pool drops random
+	// items.
 	got := math.Inf(1)
 	for range 100 {
 		got = min(got, testing.AllocsPerRun(1, func() {
@@ -83,7 +83,7 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// bareCheck is the standard library's check of the signature and nothing else.
+// bareCheck returns the standard library's check of the signature alone.
 func bareCheck(b *testing.B, alg Algorithm, raw string) func() bool {
 	dot := strings.LastIndexByte(raw, '.')
 	signed := []byte(raw[:dot])
@@ -124,7 +124,7 @@ func BenchmarkIssue(b *testing.B) {
 	}
 }
 
-// golangJWTKey is what golang-jwt verifies with.
+// golangJWTKey returns the key with which golang-jwt verifies.
 func golangJWTKey(k *Key) any {
 	switch m := k.material.(type) {
 	case *hmacSecret:

@@ -243,7 +243,7 @@ func isAbsent(value []byte) bool { return string(value) == "null" || string(valu
 var profiled = []string{"sub", "aud", "sid", "type", "fresh", "csrf"}
 
 // otherKinds lists the claims in which other libraries store the type of a
-// token. accessKinds lists the values that stand for an access token.
+// token. accessKinds lists the values that mean an access token.
 var (
 	otherKinds  = []string{"token_type", "token_use", "typ", "use"}
 	accessKinds = []any{"access", "access_token", "Access", "bearer", "Bearer"}

@@ -11,8 +11,8 @@ import (
 
 var sameClaims = []cmp.Option{cmp.AllowUnexported(Claims{}), cmpopts.EquateEmpty()}
 
-// TestClaimsEncoding: what a verifier made comes back whole, leeway included,
-// and so does what the caller's own verifier made of it.
+// TestClaimsEncoding checks that claims of a verifier are decoded unchanged,
+// including the leeway, and so are claims that the caller has modified.
 func TestClaimsEncoding(t *testing.T) {
 	key := testKey(HS256)
 	v := newVerifier(t, VerifierConfig{Leeway: 7 * time.Second, IssuedLeeway: 9 * time.Second, MaxLifetime: math.MaxInt64, Audience: []string{"us"}}, key)
@@ -41,9 +41,9 @@ func TestClaimsEncoding(t *testing.T) {
 	}
 }
 
-// FuzzClaimsEncoding: what is read has a subject, an end and a leeway within
-// bounds, and comes back the same when it is written again; what is refused
-// leaves the claims as they were.
+// FuzzClaimsEncoding checks that decoded claims have a subject, an expiry and a
+// leeway within bounds, and are unchanged when they are encoded again, and that
+// refused data leaves the claims unchanged.
 func FuzzClaimsEncoding(f *testing.F) {
 	end := time.Unix(1_900_000_000, 5)
 	seeds(f, []Claims{
@@ -63,7 +63,7 @@ func FuzzClaimsEncoding(f *testing.F) {
 		c := Claims{Subject: "before"}
 		if err := c.UnmarshalBinary(data); err != nil {
 			if diff := cmp.Diff(Claims{Subject: "before"}, c, sameClaims...); diff != "" {
-				t.Fatalf("changed by what was refused: %s", diff)
+				t.Fatalf("changed by refused data: %s", diff)
 			}
 			return
 		}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestExplain compares what is explained with what is refused.
+// TestExplain compares the reasons of Explain with the error of Verify.
 func TestExplain(t *testing.T) {
 	ours, other := testKey(HS256), must(GenerateKey(HS256))
 	v := newVerifier(t, VerifierConfig{Issuer: "https://a.example", Audience: []string{"chat"}}, ours)

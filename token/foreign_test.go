@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestIntegerSubjects: an integer is a subject if that is set, under one name,
-// which everybody sees. Everything else that is no string is none.
+// TestIntegerSubjects checks that an integer is a subject if this is
+// configured, in the same form for every reader, and that no other type is.
 func TestIntegerSubjects(t *testing.T) {
 	for sub, want := range map[string]string{
 		"7": "7", "0": "0", "-7": "-7", "9007199254740991": "9007199254740991", "-9007199254740991": "-9007199254740991", `"7"`: "7", `"ada"`: "ada",
@@ -51,7 +51,7 @@ func TestIntegerSubjects(t *testing.T) {
 			}
 		}
 	}
-	// A second name may be an integer too.
+	// A second name may be an integer, too.
 	v := newVerifier(t, VerifierConfig{Profile: &Profile{Subject: "uid"}, IntegerSubjects: true}, testKey(HS256))
 	if c := accepted(t, v, mint(t, testKey(HS256), headerOf(HS256), `{"sub":7,"uid":"ada","exp":`+soon()+`}`)); c.IssuerSubject != "7" {
 		t.Errorf("its other name is %q", c.IssuerSubject)
@@ -60,8 +60,8 @@ func TestIntegerSubjects(t *testing.T) {
 	refused(t, newVerifier(t, VerifierConfig{IntegerSubjects: true}, testKey(HS256)), mint(t, testKey(HS256), headerOf(HS256), twice), ErrMalformed)
 }
 
-// TestUntyped: a token without a type is an access token if that is set,
-// unless it says that it is something else.
+// TestUntyped checks that a token without a type is an access token if this is
+// configured, unless it declares another type.
 func TestUntyped(t *testing.T) {
 	for more, access := range map[string]bool{
 		"": true, `,"role":"admin"`: true, `,"token_type":"access"`: true, `,"typ":"Bearer"`: true, `,"token_use":"access"`: true, `,"fresh":true`: true,
@@ -79,15 +79,15 @@ func TestUntyped(t *testing.T) {
 	v := newVerifier(t, VerifierConfig{InsecureUntyped: true}, testKey(HS256))
 	for _, kind := range []Type{TypeRefresh, "reset", TypeAssertion} {
 		if c := accepted(t, v, mint(t, testKey(HS256), headerOf(HS256), valid(`,"type":"`+string(kind)+`"`))); c.Type != kind {
-			t.Errorf("%s has become %s", kind, c.Type)
+			t.Errorf("%s is accepted as %s", kind, c.Type)
 		}
 	}
 	refused(t, v, mint(t, testKey(HS256), headerOf(HS256), valid(`,"type":""`)), ErrClaims)
 	refused(t, v, mint(t, testKey(HS256), headerOf(HS256), valid(`,"type":null`)), ErrClaims)
 }
 
-// TestIssuedAhead: an issuer's clock may be ahead by what is set, and the
-// error names the setting.
+// TestIssuedAhead checks that the clock of an issuer may be ahead by the
+// configured leeway, and that the error names the setting.
 func TestIssuedAhead(t *testing.T) {
 	at := func(d time.Duration) string { return strconv.FormatInt(time.Now().Add(d).Unix(), 10) }
 	ahead := mint(t, testKey(HS256), headerOf(HS256), `{"sub":"ada","iat":`+at(30*time.Second)+`,"nbf":`+at(30*time.Second)+`,"exp":`+at(10*time.Minute)+`}`)

@@ -25,7 +25,7 @@ import (
 )
 
 // forAll runs a test with the key of each algorithm and a verifier that trusts
-// it alone.
+// this key only.
 func forAll(t *testing.T, name string, test func(t *testing.T, v *Verifier, key *Key)) {
 	for _, alg := range algorithms {
 		t.Run(name+"/"+string(alg), func(t *testing.T) {
@@ -35,7 +35,7 @@ func forAll(t *testing.T, name string, test func(t *testing.T, v *Verifier, key 
 	}
 }
 
-// refused fails when raw is accepted, or refused for another reason.
+// refused fails the test if raw is accepted, or refused for another reason.
 func refused(t *testing.T, v *Verifier, raw string, kind error) {
 	t.Helper()
 	claims, err := verify(v, raw)
@@ -60,12 +60,12 @@ func accepted(t *testing.T, v *Verifier, raw string) *Claims {
 	return claims
 }
 
-// header adds members to a good header.
+// headerWith adds members to a valid header.
 func headerWith(alg Algorithm, more string) string {
 	return `{"alg":"` + string(alg) + `",` + more + `}`
 }
 
-// A forgery is a header and a payload, signed with the right key.
+// A forgery is a header and a payload, signed with the trusted key.
 type forgery struct {
 	name, header, payload string
 	kind                  error // nil: must be accepted
@@ -122,7 +122,7 @@ func TestJ2_Q1_Confusion(t *testing.T) {
 				pkcs1 := x509.MarshalPKCS1PublicKey(public)
 				secrets["PKCS1"], secrets["PKCS1 PEM"] = pkcs1, pemOf("RSA PUBLIC KEY", pkcs1)
 			}
-			// The trusted set has a real secret too, so that HS256 is allowed.
+			// The trusted set has a real secret, too, so that HS256 is allowed.
 			lone := newVerifier(t, VerifierConfig{}, key)
 			mixed := newVerifier(t, VerifierConfig{}, named(key, "a"), named(testKey(HS256), "h"))
 			for name, secret := range secrets {
@@ -139,8 +139,8 @@ func TestJ2_Q1_Confusion(t *testing.T) {
 	}
 }
 
-// sshLine is a public key as a line of authorized_keys (RFC 4253 section 6.6,
-// RFC 5656 section 3.1 and RFC 8709 section 4).
+// sshLine returns a public key as a line of authorized_keys (RFC 4253 section
+// 6.6, RFC 5656 section 3.1 and RFC 8709 section 4).
 func sshLine(k *Key) []byte {
 	var parts [][]byte
 	switch public := publicOf(k).(type) {
@@ -159,7 +159,7 @@ func sshLine(k *Key) []byte {
 	return []byte(string(parts[0]) + " " + base64.StdEncoding.EncodeToString(wire))
 }
 
-// rawHMAC takes any secret, as an attacker's library does.
+// rawHMAC accepts any secret, as the library of an attacker does.
 func rawHMAC(secret []byte) material {
 	m := must(newHMAC(suites[HS256], bytes.Repeat([]byte{1}, 32), true)).(*hmacSecret)
 	m.secret = secret
@@ -290,7 +290,7 @@ func TestJ8_Q2_KeyURL(t *testing.T) {
 		}
 		return all
 	})
-	// They help nobody who has not the key.
+	// They are of no use without the key.
 	forAll(t, "J8", func(t *testing.T, v *Verifier, key *Key) {
 		if suites[key.alg].family == familyRSA {
 			return // J9 makes an RSA key of the attacker
@@ -422,7 +422,7 @@ func TestJ16_Q3_Alphabet(t *testing.T) {
 					p := slices.Clone(good)
 					p[segment] = p[segment][:at] + insert + p[segment][at:]
 					refused(t, v, strings.Join(p, "."), ErrMalformed)
-					if segment < 2 { // signed as it stands, too
+					if segment < 2 { // also signed as it is
 						refused(t, v, mintSegments(t, key, p[0], p[1]), ErrMalformed)
 					}
 				}
@@ -496,8 +496,8 @@ func TestJ18_ECDSA(t *testing.T) {
 			refused(t, v, with(append([]byte{0}, signature...)), ErrSignature)
 			refused(t, v, with(slices.Concat(signature[:size], []byte{0}, signature[size:])), ErrSignature)
 
-			// The twin is as valid. It is another text with the same jti,
-			// which is why state is kept by jti.
+			// The twin is also valid. Its text differs but its jti is the same, which is
+			// why state is keyed by jti.
 			s := new(big.Int).SetBytes(signature[size:])
 			new(big.Int).Sub(params.N, s).FillBytes(signature[size:])
 			twin := with(signature)
@@ -611,7 +611,7 @@ func TestJ24_LongNumber(t *testing.T) {
 	for _, digits := range []int{40_000, 1_000_000} {
 		raw := mint(t, key, headerOf(HS256), `{"sub":"alice","exp":`+strings.Repeat("9", digits)+`}`)
 		best := time.Hour
-		for range 5 { // the best of five: others use the machine too
+		for range 5 { // the fastest of five, since the machine is shared
 			start := time.Now()
 			refused(t, v, raw, ErrMalformed)
 			best = min(best, time.Since(start))
@@ -656,7 +656,8 @@ func TestJ27_Q7_Issuer(t *testing.T) {
 	}
 	refused(t, v, mint(t, key, headerOf(HS256), valid("")), ErrIssuer)
 
-	// Two issuers, the same kid: the keys of one never serve the other.
+	// Two issuers with the same kid: the keys of one never verify tokens of the
+	// other.
 	a, b := named(must(GenerateKey(ES256)), "k"), named(must(GenerateKey(ES256)), "k")
 	va := newVerifier(t, VerifierConfig{Issuer: "a"}, a)
 	vb := newVerifier(t, VerifierConfig{Issuer: "b"}, b)
@@ -800,9 +801,8 @@ func TestJ33_Size(t *testing.T) {
 	}
 }
 
-// TestJ34_Q8_Type: a token says its kind, and nothing else passes for one.
-// Whoever verifies asks for the kind; a typ that names another kind is refused
-// here already.
+// TestJ34_Q8_Type checks that a token of one type is never accepted as another.
+// Callers check the type claim; Verify refuses a typ that names another kind.
 func TestJ34_Q8_Type(t *testing.T) {
 	key := testKey(HS256)
 	v := newVerifier(t, VerifierConfig{}, key)

@@ -29,9 +29,9 @@ func seeds[T any](f *testing.F, list []T, add func(T)) {
 	}
 }
 
-// FuzzVerify signs any header and payload, so that the layers behind the
-// signature are reached, and also reads the two as they are. What we accept,
-// golang-jwt, go-jose and jwx accept too, with the same payload.
+// FuzzVerify signs any header and payload, to reach the checks after the
+// signature, and also reads them unsigned. What we accept, golang-jwt, go-jose
+// and jwx accept, too, with the same payload.
 func FuzzVerify(f *testing.F) {
 	type pair struct{ header, payload string }
 	seeds(f, []pair{
@@ -77,7 +77,7 @@ func checkAgainstPeers(t *testing.T, v *Verifier, secret []byte, raw string) {
 	}
 	again, err := v.Verify(context.Background(), raw)
 	if err != nil || !bytes.Equal(again.Payload(), claims.Payload()) {
-		t.Fatalf("the second time: %v", err)
+		t.Fatalf("again: %v", err)
 	}
 
 	object, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.HS256})
@@ -108,8 +108,8 @@ func checkAgainstPeers(t *testing.T, v *Verifier, secret []byte, raw string) {
 	}
 }
 
-// FuzzVerifyMemory: reading any text as a token, however it ends, allocates no
-// more than a small multiple of the length that is looked at.
+// FuzzVerifyMemory checks that reading any text as a token allocates at most a
+// small multiple of the length that is read.
 func FuzzVerifyMemory(f *testing.F) {
 	seeds(f, []string{
 		"", "...", strings.Repeat(".", 9000), strings.Repeat("a", 9000), "e30.e30.e30",
@@ -124,7 +124,8 @@ func FuzzVerifyMemory(f *testing.F) {
 	})
 }
 
-// roundTrip: a key that was accepted can be written, and is the same again.
+// roundTrip checks that an accepted key is the same after it was written and
+// parsed.
 func roundTrip(t *testing.T, key *Key) {
 	again, err := ParseJWK(key.JWK(), KeyOptions{InsecureWeakSecret: true})
 	if err != nil {
@@ -134,7 +135,7 @@ func roundTrip(t *testing.T, key *Key) {
 		t.Fatalf("%s came back as %s", key, again)
 	}
 	if key.CanSign() && !again.verify([]byte("x"), must(key.sign([]byte("x")))) {
-		t.Fatalf("%s came back as another", key)
+		t.Fatalf("%s came back as another key", key)
 	}
 }
 
@@ -175,7 +176,7 @@ func FuzzParseKeySet(f *testing.F) {
 			roundTrip(t, key)
 		}
 		public, faults, err := ParseKeySet(set.PublicJWKS())
-		if set.Keys()[0].public() == nil { // a set is all secrets or has none
+		if set.Keys()[0].public() == nil { // all keys of a set are secrets, or none
 			return
 		}
 		if err != nil || len(faults) > 0 || len(public.Keys()) != len(set.Keys()) {
@@ -196,7 +197,7 @@ func FuzzParsePEM(f *testing.F) {
 	})
 }
 
-// FuzzIssue: whatever is issued, is verified with the same claims.
+// FuzzIssue checks that every issued token is accepted, with the same claims.
 func FuzzIssue(f *testing.F) {
 	type input struct {
 		subject, session, audience, name, value string
@@ -227,7 +228,7 @@ func FuzzIssue(f *testing.F) {
 			return
 		}
 		claims, err := verify(newVerifier(t, c, key), tok.Raw)
-		if errors.Is(err, ErrExpired) && !time.Now().Before(tok.Claims.ExpiresAt) { // it is good for a second, and that is over
+		if errors.Is(err, ErrExpired) && !time.Now().Before(tok.Claims.ExpiresAt) { // it was valid for a second
 			return
 		}
 		if err != nil {

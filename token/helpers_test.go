@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// algorithms are all that the package knows, in a fixed order.
+// algorithms lists all supported algorithms in a fixed order.
 var algorithms = []Algorithm{HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA}
 
 var testRSA = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, minRSABits)) })
 
-// testKeys are made once: one key without an ID for each algorithm.
+// testKeys returns one key without an ID for each algorithm, made once.
 var testKeys = sync.OnceValue(func() map[Algorithm]*Key {
 	keys := make(map[Algorithm]*Key)
 	for _, alg := range algorithms {
@@ -39,7 +39,7 @@ var testKeys = sync.OnceValue(func() map[Algorithm]*Key {
 
 func testKey(alg Algorithm) *Key { return testKeys()[alg] }
 
-// named is the same key with an ID.
+// named returns the same key with an ID.
 func named(k *Key, id string) *Key { return &Key{id: id, alg: k.alg, material: k.material} }
 
 func must[T any](v T, err error) T {
@@ -83,13 +83,14 @@ func mintSegments(t testing.TB, key *Key, header, payload string) string {
 
 func headerOf(alg Algorithm) string { return `{"alg":"` + string(alg) + `","typ":"JWT"}` }
 
-// soon is a date in the near future, as JSON.
+// soon returns a date in the near future, as JSON.
 func soon() string { return strconv.FormatInt(time.Now().Unix()+600, 10) }
 
-// valid is a payload that every default verifier accepts, with more members.
+// valid returns a payload that every default verifier accepts, with additional
+// members.
 func valid(more string) string { return `{"sub":"alice","exp":` + soon() + more + `}` }
 
-// verifyJWS is Verify without the claims: what RFC 7515 alone asks.
+// verifyJWS does what RFC 7515 requires alone: Verify without the claims.
 func verifyJWS(set *KeySet, raw string) ([]byte, bool) {
 	s := &scratch{object: newObjectReader()}
 	j, err := s.readJWS(raw, limitMaxBytes)
@@ -101,7 +102,7 @@ func verifyJWS(set *KeySet, raw string) ([]byte, bool) {
 
 func verify(v *Verifier, raw string) (*Claims, error) { return v.Verify(context.Background(), raw) }
 
-// allocatedBytes is what one run of f allocates, on average.
+// allocatedBytes returns the average number of bytes that a run of f allocates.
 func allocatedBytes(runs int, f func()) uint64 {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	f()

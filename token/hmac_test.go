@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestEmptySecret: whoever forgets to set a secret does not let everyone sign.
+// TestEmptySecret checks that an unset secret does not let anyone sign.
 func TestEmptySecret(t *testing.T) {
 	for _, alg := range []Algorithm{HS256, HS384, HS512} {
 		for _, secret := range [][]byte{nil, {}} {
@@ -36,8 +36,8 @@ func TestSecretHasFewBytes(t *testing.T) {
 	}
 }
 
-// TestJ2_PublicKeyAsSecret: an encoded key is no secret, even where weak
-// ones are allowed.
+// TestJ2_PublicKeyAsSecret checks that an encoded key is not accepted as a
+// secret, even if weak secrets are.
 func TestJ2_PublicKeyAsSecret(t *testing.T) {
 	refuses := func(name string, secret []byte) {
 		for _, weak := range []bool{false, true} {
@@ -65,7 +65,7 @@ func TestJ2_PublicKeyAsSecret(t *testing.T) {
 			refuses("PKCS#1", x509.MarshalPKCS1PublicKey(key))
 		}
 		if _, err := NewKey(HS256, der[:len(der)-1], KeyOptions{}); err != nil {
-			t.Errorf("%s: bytes that are no key: %v", alg, err)
+			t.Errorf("%s: bytes that are not a key: %v", alg, err)
 		}
 	}
 	certificate := must(x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1)}, &x509.Certificate{}, testRSA().Public(), testRSA()))

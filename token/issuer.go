@@ -231,8 +231,8 @@ func checkNames(extra map[string]any, taken []string) error {
 	return nil
 }
 
-// audienceValue returns a single name as a string, because most verifiers
-// expect it so.
+// audienceValue returns a single name as a string, which is what most verifiers
+// expect.
 func audienceValue(audience, chosen []string) any {
 	if chosen != nil {
 		audience = chosen

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestPayloadOrder: the payloads are those of the Python programs that this
-// library replaces, with ours after them.
+// TestPayloadOrder checks that the claims are in the order of the Python
+// programs that this library replaces, with ours after them.
 func TestPayloadOrder(t *testing.T) {
 	key := testKey(HS256)
 	synctest.Test(t, func(t *testing.T) {
@@ -72,11 +72,11 @@ func TestTokensAreUnique(t *testing.T) {
 			ever[i] |= id[i]
 		}
 		if seen[c.ID] || seen[c.CSRF] || c.ID == c.CSRF {
-			t.Fatal("a random value came twice")
+			t.Fatal("a random value was repeated")
 		}
 		seen[c.ID], seen[c.CSRF] = true, true
 	}
-	// RFC 9562 section 5.4: version 4 and variant 10, and all else is random.
+	// RFC 9562 section 5.4: version 4 and variant 10; all other bits are random.
 	if want := [16]byte{6: 0x40, 8: 0x80}; always != want {
 		t.Errorf("bits that are always set: %x, want %x", always, want)
 	}
@@ -92,7 +92,7 @@ func TestNewIssuerReportsEveryError(t *testing.T) {
 	}
 	for _, field := range []string{"Key", "Issuer", "Audience", "AccessTTL", "RefreshTTL"} {
 		if !regexp.MustCompile(`(?m)^` + field + `: `).MatchString(err.Error()) {
-			t.Errorf("no fault of %s in:\n%s", field, err)
+			t.Errorf("no error for %s in:\n%s", field, err)
 		}
 	}
 	for _, key := range []*Key{nil, {}} {
@@ -107,7 +107,7 @@ func TestIssueRefuses(t *testing.T) {
 	refuses := func(name, subject string, o Options, want string) {
 		t.Run(name, func(t *testing.T) {
 			if tok, err := issuer.Access(subject, o); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%v, %v; want a fault with %q", tok, err, want)
+				t.Errorf("%v, %v; want an error with %q", tok, err, want)
 			}
 		})
 	}
@@ -120,7 +120,7 @@ func TestIssueRefuses(t *testing.T) {
 	for _, name := range []string{"sub", "iat", "nbf", "jti", "exp", "type", "fresh", "csrf", "sid", "iss", "aud", "SUB", "Type", "ſub"} {
 		refuses("claim "+name, "test", Options{Claims: map[string]any{name: "x"}}, "Options.Claims: ")
 	}
-	// The JSON package says "cannot" in one process and "unable to" in the next.
+	// The JSON package randomly says "cannot" or "unable to".
 	refuses("claim of a function", "test", Options{Claims: map[string]any{"x": func() {}}}, " marshal from Go func() within \"/x\"")
 	refuses("claim not UTF-8", "test", Options{Claims: map[string]any{"x": "\xff"}}, "UTF-8 within \"/x\"")
 	refuses("claim too deep", "test", Options{Claims: map[string]any{"x": nest(20)}}, "payload: nested too deeply")
@@ -149,8 +149,8 @@ func nest(n int) any {
 	return []any{nest(n - 1)}
 }
 
-// TestChosenID: a token can be given the jti of another, as when it is issued
-// again; what a verifier would refuse is not issued.
+// TestChosenID checks that a token can be issued with the jti of another, as
+// when it is issued again, but not with one that a verifier would refuse.
 func TestChosenID(t *testing.T) {
 	issuer, err := NewIssuer(IssuerConfig{Key: testKey(HS256)})
 	if err != nil {
@@ -165,13 +165,13 @@ func TestChosenID(t *testing.T) {
 	}
 }
 
-// TestAssertion: what an upstream is told verifies as a token, and is of no
-// kind that opens anything (J34).
+// TestAssertion checks that an assertion verifies as a token, but has a type
+// that grants no access (J34).
 func TestAssertion(t *testing.T) {
 	key := must(GenerateKey(ES256))
 	issuer := must(NewIssuer(IssuerConfig{Key: key}))
 	if _, err := issuer.Assertion("ada", Options{}); err == nil {
-		t.Error("an assertion without an end was made")
+		t.Error("an assertion without an expiry was issued")
 	}
 	made, err := issuer.Assertion("ada", Options{TTL: time.Minute, Audience: []string{"http://backend"}, SessionID: "s1"})
 	if err != nil {

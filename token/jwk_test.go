@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestQ9_ParseJWK changes one member of a good JWK at a time.
+// TestQ9_ParseJWK changes one member of a valid JWK at a time.
 func TestQ9_ParseJWK(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

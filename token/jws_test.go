@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// headerOfLength is a good header of n bytes.
+// headerOfLength returns a valid header of n bytes.
 func headerOfLength(n int) string {
 	h := headerWith(HS256, `"x":""`)
 	return strings.Replace(h, `""`, `"`+strings.Repeat("x", n-len(h))+`"`, 1)
 }
 
-// TestKeptHeaderIsBounded: a scratch lives on in the pool, and must not hold
-// the longest header that anybody ever sent.
+// TestKeptHeaderIsBounded checks that a scratch in the pool does not hold a
+// very long header.
 func TestKeptHeaderIsBounded(t *testing.T) {
 	s := &scratch{object: newObjectReader()}
 	read := func(header string) {
@@ -35,8 +35,8 @@ func TestKeptHeaderIsBounded(t *testing.T) {
 	}
 }
 
-// TestRememberedHeader reads every order of three tokens, and the first of them
-// again, with one scratch: each says what it says to a new one.
+// TestRememberedHeader reads three tokens in every order, and then the first
+// again, with one scratch. The results must equal those of a new scratch.
 func TestRememberedHeader(t *testing.T) {
 	long := strings.Repeat("x", maxKeptHeader)
 	var raws []string
@@ -89,8 +89,8 @@ func TestRememberedHeader(t *testing.T) {
 	}
 }
 
-// TestHeadersOfTwoVerifiers: verifiers share the pool, and what it remembers of
-// a token of one never serves the other.
+// TestHeadersOfTwoVerifiers checks that a header that the pool remembers from
+// one verifier is never used by another.
 func TestHeadersOfTwoVerifiers(t *testing.T) {
 	first, second, third := named(testKey(HS256), "a"), named(testKey(HS512), "b"), named(testKey(HS256), "b")
 	set := newVerifier(t, VerifierConfig{MediaType: "JWT"}, first, second)

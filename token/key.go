@@ -36,7 +36,7 @@ type material interface {
 
 var errPublicKey = errors.New("a public key cannot sign")
 
-// KeyOptions holds what the material of a key does not tell.
+// KeyOptions holds what cannot be derived from the material of a key.
 type KeyOptions struct {
 	// ID is the key's name, the "kid" of the tokens that it signs: at most 256
 	// bytes without control characters. Empty: none or, for ParseJWK, the kid

@@ -17,7 +17,7 @@ import (
 
 func ed25519PublicKey(b []byte) ed25519.PublicKey { return ed25519.PublicKey(b) }
 
-// smallOrderEncodings computes what ed25519.go has typed in: every encoding,
+// smallOrderEncodings computes the constants of ed25519.go: every encoding,
 // canonical or not, of a point whose order divides 8.
 func smallOrderEncodings(t *testing.T) [][]byte {
 	t.Helper()
@@ -60,7 +60,7 @@ func smallOrderEncodings(t *testing.T) [][]byte {
 
 func TestSmallOrder(t *testing.T) {
 	encodings := smallOrderEncodings(t)
-	if len(encodings) != 14 { // 5 canonical y, 2 that are not, both signs
+	if len(encodings) != 14 { // 5 canonical y and 2 others, with both signs
 		t.Errorf("%d encodings, want 14", len(encodings))
 	}
 	for _, y := range encodings {
@@ -71,7 +71,7 @@ func TestSmallOrder(t *testing.T) {
 	for range 100 {
 		public := testKeyEd25519(t)
 		if smallOrder(public) || !canonicalPoint(public) {
-			t.Errorf("%x is an honest key", public)
+			t.Errorf("%x is a valid key", public)
 		}
 	}
 }
@@ -100,7 +100,7 @@ func TestKey(t *testing.T) {
 			}
 			input := []byte("input")
 			if !again.verify(input, must(key.sign(input))) || !key.verify(input, must(again.sign(input))) {
-				t.Error("the key that came back is another")
+				t.Error("another key came back")
 			}
 			public, err := key.Public()
 			if suites[alg].family == familyHMAC {
@@ -124,7 +124,7 @@ func TestKey(t *testing.T) {
 				t.Error("a public key signed")
 			}
 			if same, err := public.Public(); err != nil || !bytes.Equal(same.JWK(), public.JWK()) {
-				t.Error("the public half of a public key is another")
+				t.Error("the public half of a public key is another key")
 			}
 		})
 	}
@@ -148,7 +148,7 @@ func TestGenerateKey(t *testing.T) {
 	}
 }
 
-// TestKeyIsCopied: a key does not follow what becomes of its material.
+// TestKeyIsCopied checks that a key does not change with its material.
 func TestKeyIsCopied(t *testing.T) {
 	secret := bytes.Clone(testKey(HS256).material.(*hmacSecret).secret)
 	key := must(NewKey(HS256, secret, KeyOptions{}))
@@ -166,7 +166,8 @@ func TestKeyIsCopied(t *testing.T) {
 	}
 }
 
-// TestQ1_NewKeyRefuses: no material serves an algorithm that it is not for.
+// TestQ1_NewKeyRefuses checks that no material is accepted for an algorithm
+// that it is not for.
 func TestQ1_NewKeyRefuses(t *testing.T) {
 	materials := map[family][]any{
 		familyHMAC:    {testKey(HS512).material.(*hmacSecret).secret},
@@ -220,8 +221,8 @@ func TestQ1_NewKeyRefuses(t *testing.T) {
 	}
 }
 
-// TestRSALimits checks the sizes of a modulus at both ends, and each part of a
-// private key that may be missing.
+// TestRSALimits checks the minimum and maximum sizes of a modulus, and a
+// private key without one of its parts.
 func TestRSALimits(t *testing.T) {
 	for bits, ok := range map[uint]bool{minRSABits - 1: false, minRSABits: true, maxRSABits: true, maxRSABits + 1: false} {
 		odd := new(big.Int).Lsh(big.NewInt(1), bits-1)
@@ -246,7 +247,7 @@ func TestRSALimits(t *testing.T) {
 	}
 }
 
-// TestROCA makes a modulus as Infineon's library did, without its primes.
+// TestROCA builds a modulus as Infineon's library did, without its primes.
 func TestROCA(t *testing.T) {
 	product := big.NewInt(2)
 	for _, prime := range rocaPrimes {
@@ -260,8 +261,8 @@ func TestROCA(t *testing.T) {
 	}
 }
 
-// TestROCAPrimes checks that each number is a prime in whose field the powers
-// of 65537 are few: another one would find no key, or refuse a good one.
+// TestROCAPrimes checks that each number is a prime modulo which 65537 has few
+// powers: any other number would miss weak keys or refuse good ones.
 func TestROCAPrimes(t *testing.T) {
 	for _, prime := range rocaPrimes {
 		powers := 0
@@ -276,8 +277,8 @@ func TestROCAPrimes(t *testing.T) {
 	}
 }
 
-// TestNothingShown prints everything that holds a secret in every way that is
-// likely to happen, and looks for the secret.
+// TestNothingShown prints everything that holds a secret in every likely way,
+// and looks for the secret.
 func TestNothingShown(t *testing.T) {
 	for _, alg := range []Algorithm{HS256, RS256, ES256, EdDSA} {
 		key := named(testKey(alg), "my-kid")

@@ -86,7 +86,7 @@ func newKeySet(keys []*Key) (*KeySet, error) {
 
 var errNameless = fmt.Errorf("token: key set: more than %d keys without an ID", maxTries-1)
 
-// A slot is what a token tells about the key that signed it.
+// A slot is what a token says about the key that signed it.
 type slot struct {
 	id  string
 	alg Algorithm
@@ -145,7 +145,7 @@ func parseKeySet(data []byte, published bool, algorithms []Algorithm) (*KeySet, 
 		return nil, c.faults, err
 	}
 	if s.mixed {
-		return nil, c.faults, errors.New("token: key set: HMAC secrets among keys for the public")
+		return nil, c.faults, errors.New("token: key set: HMAC secrets among public keys")
 	}
 	return s, c.faults, nil
 }
@@ -179,7 +179,7 @@ func parseKeys(data []byte, algorithms []Algorithm) ([]*Key, error) {
 	return keys, nil
 }
 
-// A collection accumulates the keys and faults of a JWK Set.
+// A collection accumulates the keys and errors of a JWK Set.
 type collection struct {
 	published bool
 	keys      []*Key

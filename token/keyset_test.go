@@ -59,13 +59,13 @@ func TestKeySet(t *testing.T) {
 			}
 			set.Keys()[0] = nil
 			if set.Keys()[0] != tt.keys[0] {
-				t.Error("Keys gives its own slice away")
+				t.Error("Keys returns its own slice")
 			}
 		})
 	}
 }
 
-// TestKeySetSelection: which keys a kid selects.
+// TestKeySetSelection checks which keys a kid selects.
 func TestKeySetSelection(t *testing.T) {
 	a, b, nameless := named(must(GenerateKey(ES256)), "a"), named(must(GenerateKey(ES256)), "b"), named(must(GenerateKey(ES256)), "")
 	v := newVerifier(t, VerifierConfig{}, a, b, nameless, named(testKey(EdDSA), "e"))
@@ -86,11 +86,11 @@ func TestKeySetSelection(t *testing.T) {
 	refused(t, v, token(a, "x"), ErrSignature)
 	refused(t, v, token(a, "e"), ErrSignature)
 
-	// The alg of a token is signed too, but a key answers for its own alone.
+	// The alg of a token is signed, too, but each key verifies its own alg only.
 	refused(t, v, mint(t, a, headerOf(EdDSA), valid("")), ErrSignature)
 	refused(t, v, mint(t, a, headerWith(EdDSA, `"kid":"a"`), valid("")), ErrSignature)
 
-	// A mixed set leaves nothing to guesses.
+	// In a mixed set, nothing is guessed.
 	mixed := newVerifier(t, VerifierConfig{}, a, named(testKey(HS256), "h"))
 	accepted(t, mixed, token(a, "a"))
 	accepted(t, mixed, token(testKey(HS256), "h"))
@@ -98,7 +98,7 @@ func TestKeySetSelection(t *testing.T) {
 	refused(t, mixed, token(testKey(HS256), ""), ErrSignature)
 	refused(t, mixed, token(testKey(HS256), "a"), ErrSignature)
 
-	// Without a kid at most eight keys are tried; with one, the key is found.
+	// Without a kid, at most eight keys are tried; with one, the key is found.
 	var keys []*Key
 	for i := range 10 {
 		keys = append(keys, named(must(GenerateKey(EdDSA)), fmt.Sprint(i)))
@@ -149,15 +149,15 @@ func TestParseKeySet(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, faults, err := ParseKeySet([]byte(tt.data))
 			if len(faults) != tt.faults {
-				t.Errorf("faults %v, want %d", faults, tt.faults)
+				t.Errorf("got errors %v, want %d", faults, tt.faults)
 			}
 			if tt.keys == 0 {
 				want := cmp.Or(map[string]string{
-					"same ID alone": "empty", "none usable": "empty", "empty": "empty", "mixed": "HMAC secrets among keys", "secret's ID": `two keys with the ID "a"`,
+					"same ID alone": "empty", "none usable": "empty", "empty": "empty", "mixed": "HMAC secrets among public keys", "secret's ID": `two keys with the ID "a"`,
 					"too many": "more than 256 keys", "too long": "longer than 1 MiB",
 				}[name], "not a JWK Set in strict JSON")
 				if err == nil || !strings.Contains(err.Error(), want) {
-					t.Errorf("%v, %v; want a fault with %q", got, err, want)
+					t.Errorf("%v, %v; want an error with %q", got, err, want)
 				}
 				return
 			}

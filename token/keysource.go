@@ -10,11 +10,11 @@ import (
 // [*KeySet] is a KeySource that never changes. Implementations must be safe
 // for concurrent use.
 type KeySource interface {
-	// KeySet returns the current keys. It returns the same pointer as long as
-	// they do not change. kid is the key ID of a token, or "" if it has none:
-	// a source that fetches its keys may look for a missing one, within a
-	// bounded time and not for every such token. A missing key is not an
-	// error. An error means that the keys are unknown.
+	// KeySet returns the current keys. It returns the same pointer while they do
+	// not change. kid is the key ID of a token, or "" if it has none: a source
+	// that fetches its keys may look for a missing one, within a bounded time and
+	// not for every such token. A missing key is not an error. An error means that
+	// the keys are unknown.
 	KeySet(ctx context.Context, kid string) (*KeySet, error)
 }
 

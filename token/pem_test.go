@@ -42,7 +42,7 @@ func TestParsePEM(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(got.JWK(), tt.want.JWK()) {
-				t.Errorf("another key than the one that was written")
+				t.Errorf("not the key that was written")
 			}
 		})
 	}
@@ -76,7 +76,8 @@ func TestParsePEMRefuses(t *testing.T) {
 	}
 }
 
-// The public half in PEM is the same key, and its type says the algorithm.
+// TestPublicPEM checks that the public half in PEM is the same key, with an
+// algorithm that follows from its type.
 func TestPublicPEM(t *testing.T) {
 	for _, alg := range []Algorithm{RS256, ES256, ES384, ES512, EdDSA} {
 		data, err := testKey(alg).PublicPEM()
@@ -100,7 +101,7 @@ func TestPublicPEM(t *testing.T) {
 	}
 }
 
-// pemSeeds are all forms of a key.
+// pemSeeds returns a key in all its forms.
 func pemSeeds(k *Key) [][]byte {
 	list := [][]byte{nil, []byte("-----BEGIN PUBLIC KEY-----\n")}
 	switch m := k.material.(type) {

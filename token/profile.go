@@ -166,10 +166,10 @@ func (p *Profile) otherSubject(c *Claims, all map[string]any, integerSubject boo
 	return nil
 }
 
-// verifiedName returns the name of the claim that tells whether an email
-// address was verified. A claim holds an address if it is called email: the
-// whole name, the last part of a pointer, or the part after a namespace such
-// as in "https://app.example/email".
+// verifiedName returns the name of the claim that says whether an email address
+// was verified. A claim holds an address if it is called email: the whole name,
+// the last part of a pointer, or the part after a namespace, as in
+// "https://app.example/email".
 func verifiedName(name string) (verified string, isAddress bool) {
 	of, found := strings.CutSuffix(name, "email")
 	if !found || of != "" && !strings.ContainsAny(of[len(of)-1:], "/:.") && !(name[0] == '/' && strings.HasSuffix(of, "~1")) {

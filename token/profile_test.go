@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// profiled is a verifier with a profile, and a function that verifies a
-// payload with more members.
+// withProfile returns a function that verifies a payload with additional
+// members, by a verifier with this profile.
 func withProfile(t testing.TB, p Profile) func(more string) (*Claims, error) {
 	v := newVerifier(t, VerifierConfig{Profile: &p, Audience: []string{"chat"}, Cache: -1}, testKey(HS256))
 	return func(more string) (*Claims, error) {
@@ -112,7 +112,8 @@ func TestProfileNames(t *testing.T) {
 	}
 }
 
-// Our own claims in a token of another issuer mean nothing, whatever they hold.
+// TestProfileForeignClaims checks that our own claims mean nothing in a token
+// of another issuer, whatever they contain.
 func TestProfileForeignClaims(t *testing.T) {
 	for _, more := range []string{
 		`,"type":"refresh","fresh":true,"csrf":"x"`,
@@ -153,7 +154,7 @@ func TestProfileFresh(t *testing.T) {
 	}
 }
 
-func TestProfileFaults(t *testing.T) {
+func TestProfileErrors(t *testing.T) {
 	for _, p := range []Profile{
 		{Subject: "/a~2"}, {Roles: "/~"}, {Require: map[string][]string{"typ": {""}}}, {Require: map[string][]string{"": nil}},
 		{Refuse: []string{""}}, {FreshFor: -1},
@@ -164,8 +165,8 @@ func TestProfileFaults(t *testing.T) {
 	}
 }
 
-// TestNamespace: what names a user, a login or a token of one issuer never
-// names one of another.
+// TestNamespace checks that a name of a user, session or token of one issuer
+// never equals one of another.
 func TestNamespace(t *testing.T) {
 	a, b := testKey(HS256), must(GenerateKey(HS256))
 	ours := newVerifier(t, VerifierConfig{Issuer: "https://a.example"}, a)
@@ -199,8 +200,8 @@ func TestNamespace(t *testing.T) {
 	}
 }
 
-// FuzzProfile signs any payload. What is accepted is what the profile says,
-// judged again in another way.
+// FuzzProfile signs any payload, and checks accepted claims against an
+// independent reading of the profile.
 func FuzzProfile(f *testing.F) {
 	seeds := []string{
 		ofAlice + `,"typ":"Bearer","realm":{"roles":["a"]}`, ofAlice + `,"typ":"Bearer","scope":"a b","auth_time":1,"iat":1`,
@@ -240,8 +241,8 @@ func FuzzProfile(f *testing.F) {
 	})
 }
 
-// TestAuthorizedParty: who asked for a token counts only if it is set, and
-// only where the token says of nobody else that it is for them.
+// TestAuthorizedParty checks that the client that requested a token matters
+// only if this is configured, and only if the token names no other audience.
 func TestAuthorizedParty(t *testing.T) {
 	const azp, ignored = `,"azp":"web"`, `,"aud":["account","broker"]`
 	for _, test := range []struct {
@@ -280,7 +281,7 @@ func TestAuthorizedParty(t *testing.T) {
 			}
 		}
 	}
-	// Without an audience of our own nothing else is good.
+	// Without an audience of our own, no other token is accepted.
 	v := newVerifier(t, VerifierConfig{Profile: &Profile{AuthorizedParty: "client_id"}, InsecureAuthorizedParty: []string{"web"}}, testKey(HS256))
 	accepted(t, v, mint(t, testKey(HS256), headerOf(HS256), valid(`,"client_id":"web"`)))
 	refused(t, v, mint(t, testKey(HS256), headerOf(HS256), valid("")), ErrAudience)
@@ -288,7 +289,7 @@ func TestAuthorizedParty(t *testing.T) {
 	refused(t, v, mint(t, testKey(HS256), headerOf(HS256), valid(`,"client_id":"web","aud":"web"`)), ErrAudience)
 }
 
-func TestAuthorizedPartyFaults(t *testing.T) {
+func TestAuthorizedPartyErrors(t *testing.T) {
 	keys := must(NewKeySet(testKey(HS256)))
 	for want, c := range map[string]VerifierConfig{
 		"AuthorizedParties: needs a Profile":       {AuthorizedParties: []string{"a"}},
@@ -306,8 +307,8 @@ func TestAuthorizedPartyFaults(t *testing.T) {
 	}
 }
 
-// TestOtherSubject: a subject that is another claim than sub leaves the sub as
-// a second name, and an address counts only if it was verified.
+// TestOtherSubject checks that if the subject is another claim than sub, sub is
+// kept as a second name, and that an email address must have been verified.
 func TestOtherSubject(t *testing.T) {
 	const both = `,"aud":"chat","sub":"248","email":"ada@x.example","user":{"email":"ada@x.example","name":"ada"}`
 	for _, test := range []struct {
@@ -357,7 +358,7 @@ func TestOtherSubject(t *testing.T) {
 	v := newVerifier(t, VerifierConfig{Profile: &Profile{Subject: "uid"}, Namespace: "kc"}, testKey(ES256))
 	raw := mint(t, testKey(ES256), headerOf(ES256), valid(`,"uid":"ada"`))
 	stored := new(Claims)
-	for range 2 { // verified, and remembered
+	for range 2 { // verified, then remembered
 		c := must(verify(v, raw))
 		if err := stored.UnmarshalBinary(must(c.MarshalBinary())); err != nil {
 			t.Fatal(err)

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Of a published set one bad key does not spoil the others, be it a secret.
+// TestParsePublicKeySet checks that one bad key of a published set, even a
+// secret, does not invalidate the others.
 func TestParsePublicKeySet(t *testing.T) {
 	public := func(alg Algorithm, id string) string {
 		return string(must(named(testKey(alg), id).Public()).JWK())
@@ -21,20 +22,20 @@ func TestParsePublicKeySet(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(set.Keys()) != 8 || set.Keys()[0].ID() != "good" || len(faults) != 6 {
-		t.Errorf("%v, faults %v", set.Keys(), faults)
+		t.Errorf("%v, errors %v", set.Keys(), faults)
 	}
 	for _, fault := range faults {
 		if strings.Contains(fault.Error(), `"d"`) || strings.Contains(fault.Error(), `"k"`) {
-			t.Errorf("a fault quotes the key: %v", fault)
+			t.Errorf("an error quotes the key: %v", fault)
 		}
 	}
 	if _, _, err := ParsePublicKeySet(fmt.Appendf(nil, `{"keys":[%s]}`, named(testKey(HS256), "secret").JWK())); err == nil {
-		t.Error("a set of secrets alone is a set")
+		t.Error("a set of secrets only is accepted")
 	}
 }
 
-// TestRSAKeysWithoutAlg: an RSA key that names no algorithm is for those RSA
-// algorithms that are configured, and for nothing else.
+// TestRSAKeysWithoutAlg checks that an RSA key that names no algorithm is used
+// for the configured RSA algorithms only.
 func TestRSAKeysWithoutAlg(t *testing.T) {
 	public := string(must(named(testKey(RS256), "a").Public()).JWK())
 	bare := strings.Replace(public, `"alg":"RS256",`, "", 1)
@@ -71,7 +72,7 @@ func TestRSAKeysWithoutAlg(t *testing.T) {
 				}
 			}
 		}
-		// What is published is no secret, under whatever alg it is used as one (J2).
+		// A published key is not a secret, even for an HMAC algorithm (J2).
 		for _, secret := range [][]byte{[]byte(tt.jwk), sshLine(testKey(RS256)), must(base64url.DecodeString(set.keys[0].members().N))} {
 			for _, alg := range []Algorithm{HS256, HS384, HS512} {
 				for _, k := range tt.good {
@@ -84,8 +85,8 @@ func TestRSAKeysWithoutAlg(t *testing.T) {
 	}
 }
 
-// TestTwoAlgorithmsUnderOneKid: of two keys that share a kid, each answers for
-// its own algorithm alone, even if it is one key pair.
+// TestTwoAlgorithmsUnderOneKid checks that two keys with the same kid each
+// verify their own algorithm only, even if they are one key pair.
 func TestTwoAlgorithmsUnderOneKid(t *testing.T) {
 	other := must(GenerateKey(PS256))
 	set, faults, err := ParsePublicKeySet(fmt.Appendf(nil, `{"keys":[%s,%s]}`,
@@ -98,7 +99,7 @@ func TestTwoAlgorithmsUnderOneKid(t *testing.T) {
 	accepted(t, v, mint(t, other, headerWith(PS256, `"kid":"a"`), valid("")))
 	for _, forged := range []struct {
 		key *Key
-		alg Algorithm // that the header says
+		alg Algorithm // in the header
 	}{
 		{testKey(RS256), PS256}, {other, RS256}, {testKey(PS256), PS256}, {&Key{alg: RS256, material: &rsaPrivate{
 			rsaPublic{suites[RS256], other.material.(*rsaPrivate).key}, other.material.(*rsaPrivate).private,
@@ -108,8 +109,8 @@ func TestTwoAlgorithmsUnderOneKid(t *testing.T) {
 	}
 }
 
-// TestEd25519Name: RFC 9864 calls EdDSA with an Ed25519 key Ed25519. Either
-// name is good for the key, in a JWK, a header and a configuration.
+// TestEd25519Name checks that Ed25519, the name of RFC 9864 for EdDSA with an
+// Ed25519 key, is accepted in a JWK, a header and a configuration.
 func TestEd25519Name(t *testing.T) {
 	key := must(NewKey(Ed25519, testKey(EdDSA).material.(*ed25519Private).private, KeyOptions{ID: "a"}))
 	if key.Algorithm() != EdDSA {

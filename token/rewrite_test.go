@@ -10,8 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// TestG4_PayloadHasTheNamespace: whoever reads the payload of a token of a
-// provider finds the names that Claims has, and no raw one.
+// TestG4_PayloadHasTheNamespace checks that the payload of a token of a
+// provider has the names of Claims, and none without the namespace.
 func TestG4_PayloadHasTheNamespace(t *testing.T) {
 	v := newVerifier(t, VerifierConfig{Issuer: "https://b.example", Namespace: "kc", Cache: -1}, testKey(HS256))
 	of := newVerifier(t, VerifierConfig{
@@ -52,8 +52,8 @@ func TestG4_PayloadHasTheNamespace(t *testing.T) {
 	}
 }
 
-// wantPayload compares the payload of c without exp and iss, whatever the
-// order of its members is.
+// wantPayload compares the payload of c, without exp and iss, in any order of
+// its members.
 func wantPayload(t *testing.T, c *Claims, want string) {
 	t.Helper()
 	var got map[string]any
@@ -72,8 +72,8 @@ func wantPayload(t *testing.T, c *Claims, want string) {
 	}
 }
 
-// TestG5_PayloadHasTheMappedClaims: the profile is the only source of roles
-// and scopes, for readers of the payload too.
+// TestG5_PayloadHasTheMappedClaims checks that the profile is the only source
+// of roles and scopes, also for readers of the payload.
 func TestG5_PayloadHasTheMappedClaims(t *testing.T) {
 	const all = `,"roles":["no"],"Roles":["no"],"scp":"no","SCOPE":"no","type":"refresh","fresh":true,"csrf":"x","groups":["g"]`
 	const none = `{"aud":"chat","fresh":false,"groups":["g"],"sub":"alice","type":"access"`
@@ -110,8 +110,8 @@ func TestG5_PayloadHasTheMappedClaims(t *testing.T) {
 	}
 }
 
-// The rewritten payload is that of a token, not of a statement, which is
-// compared under the names that its issuer uses.
+// TestStatementIsNotRewritten checks that only payloads of tokens are
+// rewritten: statements are compared by the names that their issuer uses.
 func TestStatementIsNotRewritten(t *testing.T) {
 	v := newVerifier(t, VerifierConfig{Issuer: "https://b.example", Namespace: "kc", Cache: -1}, testKey(HS256))
 	raw := mint(t, testKey(HS256), headerOf(HS256), `{"iss":"https://b.example","aud":"us","sub":"ada","jti":"j","iat":`+fmt.Sprint(time.Now().Unix())+`}`)
@@ -121,8 +121,8 @@ func TestStatementIsNotRewritten(t *testing.T) {
 	}
 }
 
-// FuzzRewrite signs any members. The payload of what is accepted says what the
-// claims say, has no twin of them, and all else as it was.
+// FuzzRewrite signs any members. The payload of an accepted token must agree
+// with its claims, contain no twin of them, and keep all other members.
 func FuzzRewrite(f *testing.F) {
 	for _, more := range []string{
 		ofAlice + `,"sid":"s","jti":"j","roles":["no"],"realm":{"roles":["yes"]},"scp":"a b"`, ofAlice + `,"act":{"sub":"bob","act":{"sub":"eve"}},"SUB":"x","ſub":"y"`,

@@ -97,7 +97,7 @@ func (m *rsaPrivate) canSign() bool { return true }
 func (m *rsaPublic) public() material { return m }
 
 // public returns a new value. The embedded one would keep the private key
-// reachable for as long as the public half is in use.
+// reachable while the public half is in use.
 func (m *rsaPrivate) public() material { return &rsaPublic{m.suite, m.key} }
 
 func (m *rsaPublic) members() jwk {

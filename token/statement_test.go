@@ -12,7 +12,7 @@ import (
 
 const statementEvents = `,"events":{"http://schemas.openid.net/event/backchannel-logout":{}}`
 
-// A statement must be what it says that it is, in time, and for us.
+// TestStatement checks the kind, dates, issuer and audience of statements.
 func TestStatement(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := must(GenerateKey(ES256))
@@ -53,11 +53,11 @@ func TestStatement(t *testing.T) {
 				t.Errorf("it says %v", c)
 			}
 			if _, err := v.Verify(context.Background(), raw); err == nil {
-				t.Errorf("%s: it passes for an access token", name)
+				t.Errorf("%s: accepted as an access token", name)
 			}
 		}
-		// One that has all that an access token has is none for its typ or for
-		// its events.
+		// A statement with all claims of an access token is not one, because of its
+		// typ or its events.
 		const access = `"sub":"alice","iss":"https://id","aud":["api","me"],"jti":"1"`
 		dates := fmt.Sprintf(`,"iat":%d,"exp":%d`, now, now+60)
 		for _, tt := range []struct {

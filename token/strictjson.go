@@ -25,7 +25,7 @@ const (
 var (
 	errNotObject = errors.New("not a JSON object")
 	errNotStrict = errors.New("not strict JSON")
-	errDuplicate = errors.New("a name stands twice")
+	errDuplicate = errors.New("a duplicate name")
 	errTooDeep   = errors.New("nested too deeply")
 	errTooMany   = errors.New("too many values")
 	errNumber    = errors.New("a number is too long")

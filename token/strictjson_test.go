@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestNameFault tries the borders of what a name may have.
+// TestNameFault tests the boundaries of valid names.
 func TestNameFault(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"": true, " ~": true, "é€😀": true, strings.Repeat("n", maxNameSize): true, strings.Repeat("n", maxNameSize+1): false,
@@ -18,7 +18,7 @@ func TestNameFault(t *testing.T) {
 	}
 }
 
-// TestLongNumber tries numbers of the greatest length, and longer ones.
+// TestLongNumber tests numbers of the maximum length, and longer ones.
 func TestLongNumber(t *testing.T) {
 	for length, ok := range map[int]bool{1: true, maxNumberSize: true, maxNumberSize + 1: false} {
 		text := `{"a":` + strings.Repeat("1", length) + `}`
@@ -28,10 +28,11 @@ func TestLongNumber(t *testing.T) {
 	}
 }
 
-// TestManyValues counts names, values and closing brackets wherever they are.
+// TestManyValues checks that names, values and closing brackets are counted at
+// every depth.
 func TestManyValues(t *testing.T) {
 	for name, test := range map[string]struct {
-		member string // counts as so many
+		member string // counted as this many values
 		counts int
 	}{
 		"numbers":          {"0", 1},

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// twinOf is raw with the other ECDSA signature of the same, (r, n-s).
+// twinOf returns raw with the other valid ECDSA signature, (r, n−s).
 func twinOf(t *testing.T, raw string) string {
 	t.Helper()
 	dot := strings.LastIndexByte(raw, '.')
@@ -25,8 +25,8 @@ func twinOf(t *testing.T, raw string) string {
 	return twin
 }
 
-// TestJ18_TokenWithoutJTI: a token that its issuer gave no name has one, the
-// same for every signature of it and another for every other token.
+// TestJ18_TokenWithoutJTI checks that a token without a jti gets an ID that is
+// the same for each of its signatures, and different for every other token.
 func TestJ18_TokenWithoutJTI(t *testing.T) {
 	key := must(NewKey(ES256, must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)), KeyOptions{ID: "k"}))
 	v := newVerifier(t, VerifierConfig{}, key)
@@ -34,11 +34,11 @@ func TestJ18_TokenWithoutJTI(t *testing.T) {
 	c := must(verify(v, raw))
 	sum := sha256.Sum256([]byte(raw[:strings.LastIndexByte(raw, '.')]))
 	if c.ID != unnamedPrefix+encode(sum[:]) {
-		t.Errorf("it is called %q", c.ID)
+		t.Errorf("got ID %q", c.ID)
 	}
-	for range 2 { // verified, and remembered
+	for range 2 { // verified, then remembered
 		if twin := must(verify(v, twinOf(t, raw))); twin.ID != c.ID {
-			t.Errorf("its twin is called %q", twin.ID)
+			t.Errorf("the twin has ID %q", twin.ID)
 		}
 	}
 	for name, other := range map[string]string{
@@ -46,7 +46,7 @@ func TestJ18_TokenWithoutJTI(t *testing.T) {
 		"another header":  mint(t, key, `{"alg":"ES256","typ":"JWT","x":1}`, valid("")),
 	} {
 		if must(verify(v, other)).ID == c.ID {
-			t.Errorf("%s has the same name", name)
+			t.Errorf("%s has the same ID", name)
 		}
 	}
 	if strings.Contains(string(c.Payload()), "jti") {
@@ -58,11 +58,12 @@ func TestJ18_TokenWithoutJTI(t *testing.T) {
 	}
 	spaced := newVerifier(t, VerifierConfig{Namespace: "kc"}, key)
 	if of := must(verify(spaced, raw)); of.ID != "kc|"+c.ID || strings.Contains(string(of.Payload()), "jti") {
-		t.Errorf("with a namespace it is called %q, payload %s", of.ID, of.Payload())
+		t.Errorf("with a namespace: ID %q, payload %s", of.ID, of.Payload())
 	}
 }
 
-// No issuer can give a token the name of another one.
+// TestJTIThatLooksUnnamed checks that no issuer can give a token the ID of
+// another.
 func TestJTIThatLooksUnnamed(t *testing.T) {
 	key := testKey(HS256)
 	unnamed := mint(t, key, headerOf(HS256), valid(""))

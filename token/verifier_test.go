@@ -33,11 +33,11 @@ func TestNewVerifierReportsEveryError(t *testing.T) {
 			found = found || strings.HasPrefix(line, field+": ")
 		}
 		if !found {
-			t.Errorf("no fault of %s in:\n%s", field, err)
+			t.Errorf("no error for %s in:\n%s", field, err)
 		}
 	}
 	if len(lines) != 8 {
-		t.Errorf("%d faults, want 8:\n%s", len(lines), err)
+		t.Errorf("%d errors, want 8:\n%s", len(lines), err)
 	}
 	set := must(NewKeySet(testKey(ES256)))
 	for want, c := range map[string]VerifierConfig{
@@ -57,14 +57,15 @@ func TestNewVerifierReportsEveryError(t *testing.T) {
 	}
 }
 
-// TestQ1_AlgorithmsNarrow: a key whose algorithm is not wanted is not used.
+// TestQ1_AlgorithmsNarrow checks that a key is not used if its algorithm is not
+// allowed.
 func TestQ1_AlgorithmsNarrow(t *testing.T) {
 	es, rs := testKey(ES256), testKey(RS256)
 	v := newVerifier(t, VerifierConfig{Algorithms: []Algorithm{ES256, PS256}}, es, rs)
 	accepted(t, v, mint(t, es, headerOf(ES256), valid("")))
 	refused(t, v, mint(t, rs, headerOf(RS256), valid("")), ErrAlgorithm)
 	refused(t, v, mint(t, testKey(PS256), headerOf(PS256), valid("")), ErrAlgorithm)
-	// The same RSA key, used with the other padding.
+	// The same RSA key with the other padding.
 	both := newVerifier(t, VerifierConfig{}, rs, es)
 	refused(t, both, mint(t, testKey(PS256), headerOf(PS256), valid("")), ErrAlgorithm)
 }
@@ -97,10 +98,10 @@ func TestOrderOfChecks(t *testing.T) {
 	}
 }
 
-// TestClock walks the clock past each bound, to the nanosecond.
+// TestClock advances the clock past each limit, to the nanosecond.
 func TestClock(t *testing.T) {
 	for _, leeway := range []time.Duration{0, 10 * time.Second, time.Minute} {
-		key := testKey(HS256) // made outside of the bubble
+		key := testKey(HS256) // made outside the bubble
 		synctest.Test(t, func(t *testing.T) {
 			v := newVerifier(t, VerifierConfig{Leeway: leeway}, key)
 			start := time.Now().Truncate(time.Second)
@@ -145,8 +146,9 @@ func TestMaxLifetime(t *testing.T) {
 	})
 }
 
-// TestMaxLifetimeFromIssue: a token that lives too long is not good at the end
-// of its life either, when what revoked it is forgotten.
+// TestMaxLifetimeFromIssue checks that a token whose lifetime is too long is
+// refused near the end of its life, too, when its revocation has been
+// forgotten.
 func TestMaxLifetimeFromIssue(t *testing.T) {
 	for _, alg := range []Algorithm{HS256, ES256} { // ES256 goes through the cache
 		key := testKey(alg)
@@ -164,8 +166,8 @@ func TestMaxLifetimeFromIssue(t *testing.T) {
 	}
 }
 
-// TestMaxLifetimeOfCenturies: the leeway and the longest of all durations do
-// not add up to a negative one.
+// TestMaxLifetimeOfCenturies checks that adding the leeway to the maximum
+// duration does not overflow.
 func TestMaxLifetimeOfCenturies(t *testing.T) {
 	key := testKey(HS256)
 	synctest.Test(t, func(t *testing.T) {
@@ -187,7 +189,8 @@ func TestVerifyContext(t *testing.T) {
 	}
 }
 
-// TestConcurrent: verifiers share scratch memory, and must not share claims.
+// TestConcurrent checks that verifiers, which share scratch memory, do not
+// share claims.
 func TestConcurrent(t *testing.T) {
 	key := testKey(HS256)
 	v := newVerifier(t, VerifierConfig{}, key)
@@ -219,7 +222,7 @@ func TestClaims(t *testing.T) {
 	}
 	c.Payload()[0] = 'x'
 	if string(c.Payload()) != payload {
-		t.Error("Payload gives its memory away")
+		t.Error("Payload returns its own memory")
 	}
 	if c.Subject != "alice" || c.ID != "j" || c.Type != TypeAccess || !c.Fresh || c.CSRF != "c" || c.SessionID != "s" || c.Issuer != "i" {
 		t.Errorf("%+v", c)
@@ -245,7 +248,7 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// TestDateClaim tries the first and the last date, in every form of a number.
+// TestDateClaim tests the first and the last date, in every form of a number.
 func TestDateClaim(t *testing.T) {
 	const last = maxDate
 	for text, want := range map[string]int64{
@@ -259,7 +262,7 @@ func TestDateClaim(t *testing.T) {
 	}
 }
 
-// TestSessions says whether tokens name their sessions, once any was accepted.
+// TestSessions checks SeenSessions after each kind of token.
 func TestSessions(t *testing.T) {
 	key := testKey(HS256)
 	for _, test := range []struct {
@@ -280,7 +283,8 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// TestErrors: a refusal holds nothing of the token but its kid, quoted.
+// TestErrors checks that a refusal contains nothing of the token except its
+// kid, quoted.
 func TestErrors(t *testing.T) {
 	key := testKey(HS256)
 	v := newVerifier(t, VerifierConfig{Issuer: "me"}, named(key, "k"))
@@ -324,10 +328,11 @@ func TestUnverifiedHeader(t *testing.T) {
 	}
 }
 
-// TestIssuedLeeway: iat and nbf may lie ahead of the clock by it, or by Leeway
-// if that is more, and exp has none of it.
+// TestIssuedLeeway checks that iat and nbf may be ahead of the clock by
+// IssuedLeeway, or by Leeway if that is more, and that IssuedLeeway does not
+// apply to exp.
 func TestIssuedLeeway(t *testing.T) {
-	key := testKey(HS256) // made outside of the bubble
+	key := testKey(HS256) // made outside the bubble
 	for _, tt := range []struct{ leeway, issued, ahead time.Duration }{
 		{0, 5 * time.Second, 5 * time.Second},
 		{2 * time.Second, 5 * time.Second, 5 * time.Second},
@@ -361,12 +366,12 @@ func TestIssuedLeeway(t *testing.T) {
 		})
 	}
 	if !new(Claims).IssuedFrom().IsZero() {
-		t.Error("no iat is a moment")
+		t.Error("IssuedFrom is not zero without an iat")
 	}
 }
 
-// TestIssuedAnyTime: iat does not count, nor an nbf that is not later; all
-// else does.
+// TestIssuedAnyTime checks that iat is ignored, and an nbf that is not later,
+// but nothing else.
 func TestIssuedAnyTime(t *testing.T) {
 	key := testKey(HS256)
 	v := newVerifier(t, VerifierConfig{IssuedAnyTime: true, MaxLifetime: time.Hour}, key)

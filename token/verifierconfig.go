@@ -200,7 +200,7 @@ func NewSecretVerifier(secret []byte) (*Verifier, error) {
 	return NewVerifier(VerifierConfig{Keys: keys})
 }
 
-// checkParties reports the faults in a configured issuer and audience.
+// checkParties reports the errors in a configured issuer and audience.
 func checkParties(fault func(format string, args ...any), issuer string, audience []string) {
 	if f := nameFault(issuer); f != "" {
 		fault("Issuer: %s", f)

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Verifiers verifies the tokens of several issuers, each with rules and keys
-// of its own. The iss of a token, compared exactly, chooses the [Verifier]
-// before any key is looked at, so a token of one issuer is never checked with
-// keys of another, whatever its kid is. It is safe for concurrent use.
+// Verifiers verifies the tokens of several issuers, each with its own rules and
+// keys. The iss of a token, compared exactly, chooses the [Verifier] before any
+// key is used, so a token of one issuer is never checked with keys of another,
+// whatever its kid is. It is safe for concurrent use.
 type Verifiers struct {
 	byIssuer map[string]*Verifier
 	spaces   []string // the non-empty namespaces

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A swap is a source whose keys change, and that counts who asks.
+// A swap is a source whose keys change, and that counts its calls.
 type swap struct {
 	set   atomic.Pointer[KeySet]
 	fails atomic.Bool
@@ -39,8 +39,9 @@ func kidHeader(alg Algorithm, kid string) string {
 	return `{"alg":"` + string(alg) + `","typ":"JWT","kid":"` + kid + `"}`
 }
 
-// Two issuers with one kid and different keys. Which rules and keys a token
-// meets is decided by its iss, to the letter, before any key.
+// TestJ27_IssuersNeverMeet tests two issuers with the same kid and different
+// keys. The exact iss of a token decides which rules and keys apply, before any
+// key is used.
 func TestJ27_IssuersNeverMeet(t *testing.T) {
 	a, b := named(testKey(ES256), "1"), named(must(GenerateKey(ES256)), "1")
 	keysA, keysB := newSwap(a), newSwap(b)
@@ -85,16 +86,16 @@ func TestJ27_IssuersNeverMeet(t *testing.T) {
 		}
 	}
 	if now := keysA.asked.Load() + keysB.asked.Load(); now != before {
-		t.Errorf("tokens of no issuer made %d looks at keys", now-before)
+		t.Errorf("tokens of unknown issuers caused %d key lookups", now-before)
 	}
-	// A name that looks like one of the other namespace.
+	// A name that looks like one in the other namespace.
 	forged := mint(t, a, kidHeader(ES256, "1"), `{"sub":"b|alice","exp":`+soon()+`,"iss":"https://a.example"}`)
 	if claims, err := all.Verify(t.Context(), forged); !errors.Is(err, ErrClaims) {
 		t.Errorf("a user of a with a name of b: %v, %v", claims, err)
 	}
 }
 
-func TestNewVerifiersFaults(t *testing.T) {
+func TestNewVerifiersErrors(t *testing.T) {
 	v := func(c VerifierConfig) *Verifier {
 		c.Keys = newSwap(testKey(ES256))
 		return must(NewVerifier(c))
@@ -112,8 +113,9 @@ func TestNewVerifiersFaults(t *testing.T) {
 	}
 }
 
-// What was verified before obeys time, and the removal of its key, at once;
-// and no other text is taken for it.
+// TestCacheObeys checks that a remembered token expires in time and is refused
+// as soon as its key is removed, and that no other text is accepted in its
+// place.
 func TestCacheObeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key, other := named(testKey(ES256), "1"), named(must(GenerateKey(ES256)), "2")
@@ -125,10 +127,10 @@ func TestCacheObeys(t *testing.T) {
 			if err != nil || claims.Subject != "alice" {
 				t.Fatal(claims, err)
 			}
-			claims.Subject = "mallory" // is the caller's own
+			claims.Subject = "mallory" // the caller's copy
 		}
 		if _, err, found := v.cache.verify(t.Context(), raw); !found || err != nil {
-			t.Errorf("it is not remembered: %v", err)
+			t.Errorf("not remembered: %v", err)
 		}
 		last := raw[len(raw)-10:]
 		for i := range last {
@@ -154,7 +156,7 @@ func TestCacheObeys(t *testing.T) {
 		if _, err := v.Verify(t.Context(), raw); !errors.Is(err, errSourceDown) {
 			t.Errorf("a source that is down: %v", err)
 		} else if _, refused := errors.AsType[*Error](err); refused {
-			t.Errorf("a source that is down is a fault of the token: %v", err)
+			t.Errorf("a source that is down causes a token error: %v", err)
 		}
 		keys.fails.Store(false)
 		time.Sleep(599 * time.Second)
@@ -166,12 +168,12 @@ func TestCacheObeys(t *testing.T) {
 			t.Errorf("when it expires: %v, %v", claims, err)
 		}
 		if _, found := v.cache.get(raw); found {
-			t.Error("it is remembered after it expired")
+			t.Error("remembered after it expired")
 		}
 	})
 }
 
-// TestCacheSharesNothing changes all that a caller gets.
+// TestCacheSharesNothing modifies everything that a caller gets.
 func TestCacheSharesNothing(t *testing.T) {
 	v := must(NewVerifier(VerifierConfig{Keys: newSwap(testKey(ES256)), Audience: []string{"chat"}, Profile: &Profile{Roles: "groups"}}))
 	raw := mint(t, testKey(ES256), headerOf(ES256), valid(`,"aud":["chat"],"scope":"read","groups":["member"]`))
@@ -184,7 +186,8 @@ func TestCacheSharesNothing(t *testing.T) {
 	}
 }
 
-// TestCacheKeepsWhatIsUsed: what is asked for again outlives what is not.
+// TestCacheKeepsWhatIsUsed checks that a token in use is kept longer than an
+// unused one.
 func TestCacheKeepsWhatIsUsed(t *testing.T) {
 	c := newCache(2)
 	c.put("used", verified{})
@@ -199,7 +202,7 @@ func TestCacheKeepsWhatIsUsed(t *testing.T) {
 	}
 }
 
-// An agingSwap is a source of keys that are fetched now and then.
+// An agingSwap is a source whose keys are fetched now and then.
 type agingSwap struct {
 	*swap
 	kids []string
@@ -215,8 +218,8 @@ func (s *agingSwap) MayMiss(kid string, _ time.Time, _ time.Duration) bool {
 	return s.may && kid == "2"
 }
 
-// TestKeyThatMayBePending refuses a token of a key that is not there, unless
-// the key may have been published since and nothing else is wrong.
+// TestKeyThatMayBePending refuses a token with an unknown key, unless the key
+// may have been published since the last fetch and nothing else is wrong.
 func TestKeyThatMayBePending(t *testing.T) {
 	other := named(must(GenerateKey(ES256)), "2")
 	now := func(more string) string {
@@ -264,8 +267,8 @@ func TestKeyThatMayBePending(t *testing.T) {
 	}
 }
 
-// However many tokens come, so many are remembered and no more; those of a
-// shared secret are not.
+// TestCacheIsBounded checks that the number of remembered tokens is bounded,
+// and that those signed with a shared secret are not remembered.
 func TestCacheIsBounded(t *testing.T) {
 	v := must(NewVerifier(VerifierConfig{Keys: newSwap(testKey(EdDSA)), Cache: 4}))
 	for i := range 50 {
@@ -282,7 +285,8 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// Users who verify at once each get their own claims.
+// TestCacheConcurrently checks that concurrent callers each get their own
+// claims.
 func TestCacheConcurrently(t *testing.T) {
 	v := must(NewVerifier(VerifierConfig{Keys: newSwap(testKey(ES256)), Cache: 2}))
 	var all sync.WaitGroup
@@ -300,7 +304,7 @@ func TestCacheConcurrently(t *testing.T) {
 	all.Wait()
 }
 
-// A token seen before, of realistic size.
+// BenchmarkVerifyCached verifies a remembered token of realistic size.
 func BenchmarkVerifyCached(b *testing.B) {
 	for _, alg := range []Algorithm{ES256, RS256, EdDSA} {
 		raw := mint(b, testKey(alg), headerOf(alg), valid(`,"iss":"https://login.example","jti":"`+strings.Repeat("j", 36)+`","more":"`+strings.Repeat("m", 300)+`"`))

@@ -15,8 +15,8 @@ import (
 	"wsauth/internal/testenv"
 )
 
-// The vectors are not in go.sum, since no package imports them: their hash is
-// here.
+// The vectors are not in go.sum, since no package imports them, so their hash
+// is here.
 const (
 	wycheproofModule = "github.com/c2sp/wycheproof@v0.0.0-20260902155932-3fa63dd0344a"
 	wycheproofSum    = "h1:pNbL2nztRsWfW/ispAwsvcDFxs9Id38uIsR2/Up5G2c="
@@ -37,7 +37,7 @@ var wycheproofDir = sync.OnceValues(func() (string, error) {
 	return filepath.Join(module.Dir, "testvectors_v1"), nil
 })
 
-// wycheproof reads one file of Project Wycheproof into its groups.
+// wycheproof reads the groups of one file of Project Wycheproof.
 func wycheproof[Group any](t *testing.T, file string) []Group {
 	t.Helper()
 	dir, err := wycheproofDir()
@@ -65,7 +65,7 @@ type jwsGroup struct {
 	}
 }
 
-// key is the public half when the group has one.
+// key returns the public half if the group has one.
 func (g jwsGroup) key() json.RawMessage {
 	if g.Public != nil {
 		return g.Public
@@ -180,8 +180,8 @@ func unhex(t *testing.T, s string) []byte {
 	return data
 }
 
-// TestWycheproofPrimitives runs the files of the algorithms beneath through the
-// verify of our keys. "acceptable" may go either way.
+// TestWycheproofPrimitives verifies the vectors of the underlying algorithms
+// with our keys. Those that are "acceptable" may be accepted or refused.
 func TestWycheproofPrimitives(t *testing.T) {
 	load := map[string]func(t *testing.T, g primitiveGroup) *Key{
 		"ecdsa_secp256r1_sha256_p1363_test.json": func(t *testing.T, g primitiveGroup) *Key {
@@ -227,7 +227,7 @@ func TestWycheproofPrimitives(t *testing.T) {
 				full := g.TagSize == 8*suites[alg].hash.Size()
 				for _, tt := range g.Tests {
 					k := must(NewKey(alg, unhex(t, tt.Key), KeyOptions{InsecureWeakSecret: true}))
-					judged++ // JWS has no truncated MACs: those must fail
+					judged++ // JWS has no truncated MACs, so these must fail
 					if got := k.verify(unhex(t, tt.Msg), unhex(t, tt.Tag)); got != (full && tt.Result == "valid") {
 						t.Errorf("vector %d (%s): verified %v", tt.TcID, tt.Comment, got)
 					}

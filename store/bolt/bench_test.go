@@ -13,8 +13,8 @@ import (
 	"wsauth/store"
 )
 
-// BenchmarkSync is what the file system takes to make a page durable, to
-// compare BenchmarkRevoke with.
+// BenchmarkSync measures how long the file system takes to make a page durable,
+// for comparison with BenchmarkRevoke.
 func BenchmarkSync(b *testing.B) {
 	f, err := os.Create(filepath.Join(b.TempDir(), "file"))
 	if err != nil {
@@ -32,20 +32,20 @@ func BenchmarkSync(b *testing.B) {
 	}
 }
 
-// BenchmarkRevoke prints beside its time how often that of a bare sync it is.
+// BenchmarkRevoke also reports its time as a multiple of that of a bare sync.
 func BenchmarkRevoke(b *testing.B) {
 	loneAndConcurrent(b, func(ctx context.Context, s *Store) error {
 		return s.Revoke(ctx, inAMinute(store.NewSessionID()))
 	})
 }
 
-// BenchmarkTicket puts a ticket of an ordinary size and takes it.
+// BenchmarkTicket puts and takes a ticket of ordinary size.
 func BenchmarkTicket(b *testing.B) {
 	value := make([]byte, 300)
 	var last atomic.Uint64
 	loneAndConcurrent(b, func(ctx context.Context, s *Store) error {
 		var key store.TicketKey
-		copy(key[:], number(last.Add(1)*0x9e3779b97f4a7c15)) // scattered, as hashes are
+		copy(key[:], number(last.Add(1)*0x9e3779b97f4a7c15)) // scattered, like hashes
 		if err := s.PutTicket(ctx, key, value, time.Now().Add(30*time.Second)); err != nil {
 			return err
 		}
@@ -64,10 +64,10 @@ func BenchmarkRotate(b *testing.B) {
 		from := tokens[n].Load()
 		r := store.Rotation{ID: id, From: fmt.Sprint(from), To: fmt.Sprint(from + 1), Grace: time.Hour, Expires: end}
 		f, err := s.RotateSession(ctx, r)
-		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrReused) { // not begun yet, or others were faster twice
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrReused) { // does not exist, or others were faster twice
 			tokens[n].Store(0)
 			err = s.BeginSession(ctx, store.Session{ID: id, Subject: id, Current: "0", Started: time.Now(), Expires: end, Ends: end})
-			if errors.Is(err, store.ErrInvalid) { // by another, at the same time
+			if errors.Is(err, store.ErrInvalid) { // another call has begun it
 				err = nil
 			}
 			return err
@@ -108,7 +108,7 @@ func loneAndConcurrent(b *testing.B, call func(context.Context, *Store) error) {
 	})
 }
 
-// bareSync is how long the file system takes to make a page durable.
+// bareSync returns how long the file system takes to make a page durable.
 func bareSync(b *testing.B) time.Duration {
 	b.Helper()
 	f, err := os.Create(filepath.Join(b.TempDir(), "file"))
@@ -128,7 +128,7 @@ func bareSync(b *testing.B) time.Duration {
 	return time.Since(started) / rounds
 }
 
-// BenchmarkRead measures calls that read and do not sync, in a file of ten
+// BenchmarkRead measures calls that read without a sync, in a file of ten
 // thousand sessions.
 func BenchmarkRead(b *testing.B) {
 	s := open(b, newPath(b), store.Limits{})

@@ -22,11 +22,11 @@ type forest struct {
 	image    []byte
 	branches []branch
 	leaves   []branch
-	inline   []int // where the pages of small buckets begin
-	headers  []int // where the values of the other buckets begin
+	inline   []int // offsets of the pages of small buckets
+	headers  []int // offsets of the values of the other buckets
 }
 
-// A branch is a page and what leads to it, from the root.
+// A branch is a branch page, with the pages above it from the root.
 type branch struct {
 	number, count int
 	above         []int
@@ -34,7 +34,7 @@ type branch struct {
 
 func (f *forest) page(number int) []byte { return f.image[number*testPage:][:testPage] }
 
-// grow makes the file of a forest.
+// grow returns the file of a forest.
 func grow(t *testing.T) []byte {
 	t.Helper()
 	path := newPath(t)
@@ -69,7 +69,7 @@ func grow(t *testing.T) []byte {
 	return image
 }
 
-// readForest notes the trees of a file.
+// readForest finds the trees of a file.
 func readForest(t *testing.T, path string) *forest {
 	t.Helper()
 	image, err := os.ReadFile(path)
@@ -105,7 +105,7 @@ func readForest(t *testing.T, path string) *forest {
 	return f
 }
 
-// climb notes the pages of a tree.
+// climb records the pages of a tree.
 func (f *forest) climb(number int, above []int) {
 	page := f.page(number)
 	b := branch{number, int(native.Uint16(page[10:])), slices.Clone(above)}
@@ -119,8 +119,8 @@ func (f *forest) climb(number int, above []int) {
 	}
 }
 
-// circles are ways to overwrite pages so that they lead in a circle, or to
-// what is no page.
+// circles returns ways to overwrite pages so that they form a cycle, or refer
+// to pages that do not exist.
 func circles() map[string]func(r *rand.Rand, f *forest) {
 	some := func(r *rand.Rand, all []branch) branch { return all[r.IntN(len(all))] }
 	below := func(r *rand.Rand, all []branch) branch {
@@ -131,7 +131,7 @@ func circles() map[string]func(r *rand.Rand, f *forest) {
 		}
 	}
 	lead := func(page []byte, i, to int) { native.PutUint64(page[pageHead+i*elementSize+8:], uint64(to)) }
-	// over writes a page over another one, which keeps its number.
+	// over overwrites a page with another one; it keeps its number.
 	over := func(f *forest, number, from int) {
 		copy(f.page(number)[8:], f.page(from)[8:])
 	}
@@ -211,12 +211,12 @@ func circles() map[string]func(r *rand.Rand, f *forest) {
 	}
 }
 
-// TestCircles: pages of an open file that come to lead in a circle make the
-// store fail with one sentence, whatever it is asked, and do not end the
-// process. Nothing that was revoked is good again.
+// TestCircles checks that pages that form a cycle while the file is open make
+// every method of the store fail with a one-line error, and do not end the
+// process. No revoked token is valid again.
 func TestCircles(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, testCircles) // for the first sweep to have ended
+	synctest.Test(t, testCircles) // so that the first sweep has ended
 }
 
 func testCircles(t *testing.T) {
@@ -245,7 +245,7 @@ func testCircles(t *testing.T) {
 				t.Errorf("%s %d: Close: %v", kind, n, err)
 			}
 			if _, err := Check(path); err == nil {
-				t.Errorf("%s %d: not found when it is checked", kind, n)
+				t.Errorf("%s %d: not found by Check", kind, n)
 			} else {
 				sentence(t, kind, n, err)
 			}
@@ -257,8 +257,8 @@ func testCircles(t *testing.T) {
 	}
 }
 
-// useTrees reads and changes all trees, and asserts that errors are of the
-// contract or of the damage, and all of the damage once one is.
+// useTrees reads and changes all trees, and checks that errors are those of the
+// contract or the damage, and after the first of the damage, no others.
 func useTrees(t *testing.T, kind string, n int, s *Store) (failed bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -284,7 +284,7 @@ func useTrees(t *testing.T, kind string, n int, s *Store) (failed bool) {
 		func() error { return s.Revoke(ctx, inAMinute(fmt.Sprintf("%04d-live", n*77))) },
 		func() error { return s.PutTicket(ctx, store.TicketKey{byte(n)}, make([]byte, 3000), end) },
 		func() error { _, err := s.TakeTicket(ctx, store.TicketKey{byte(n)}); return err },
-		// Much is deleted at once, so that pages are merged.
+		// Many entries are deleted at once, so that pages are merged.
 		func() error {
 			return s.update(func(tr *transaction) error { return tr.sweep(end.Add(time.Hour), end, 700) })
 		},
@@ -292,7 +292,7 @@ func useTrees(t *testing.T, kind string, n int, s *Store) (failed bool) {
 			return s.Revoke(ctx, store.Revocation{Target: store.TargetAll, Before: time.Now().Add(-time.Hour), Expires: end})
 		},
 	}
-	if n%2 == 0 { // what changes the file first
+	if n%2 == 0 { // change the file first
 		slices.Reverse(steps)
 	}
 	for i, step := range append(steps, steps...) {

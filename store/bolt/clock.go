@@ -11,8 +11,8 @@ import (
 // system clock does not affect it; otherwise expired tickets would become
 // valid again when that is set back.
 type clock struct {
-	showed time.Time // the system clock, without a monotonic reading
-	begun  time.Time // the same time, with a monotonic reading
+	showed  time.Time // the system clock, without a monotonic reading
+	started time.Time // the same time, with a monotonic reading
 }
 
 func newClock() clock {
@@ -20,7 +20,7 @@ func newClock() clock {
 	return clock{now.Round(0), now}
 }
 
-func (c clock) now() time.Time { return c.showed.Add(time.Since(c.begun)) }
+func (c clock) now() time.Time { return c.showed.Add(time.Since(c.started)) }
 
 // moment converts a time of the system clock, or one with a monotonic reading,
 // to this clock.

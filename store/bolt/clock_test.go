@@ -12,8 +12,8 @@ import (
 	"wsauth/store"
 )
 
-// openAhead opens a file at a moment when the system's clock shows an hour
-// more than it does after.
+// openAhead opens a file while the system clock is an hour ahead of its later
+// time.
 func openAhead(t *testing.T, path string) *Store {
 	t.Helper()
 	c := newClock()
@@ -33,8 +33,8 @@ func ticketCount(t *testing.T, s *Store) (n uint64) {
 	return n
 }
 
-// TestL12_ClockSetBack: tickets live as long as they would have, and are
-// swept.
+// TestL12_ClockSetBack checks that setting the clock back does not change the
+// lifetime of tickets, and that they are swept.
 func TestL12_ClockSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := openAhead(t, newPath(t))
@@ -54,7 +54,7 @@ func TestL12_ClockSetBack(t *testing.T) {
 			t.Errorf("after it has expired: %q, %v", value, err)
 		}
 		if n := ticketCount(t, s); n != 1 {
-			t.Errorf("%d tickets before the sweep, want the dead one", n)
+			t.Errorf("%d tickets before the sweep, want the expired one", n)
 		}
 		time.Sleep(sweepEvery)
 		synctest.Wait()
@@ -64,8 +64,9 @@ func TestL12_ClockSetBack(t *testing.T) {
 	})
 }
 
-// TestL12_ClockSetBackBetweenRuns: no ticket of the earlier run is good, and
-// all else is there. Without that, all tickets are, as storetest has it.
+// TestL12_ClockSetBackBetweenRuns checks that no ticket of the earlier run is
+// valid, and that everything else is present. Without a clock set back, tickets
+// remain valid; storetest checks this.
 func TestL12_ClockSetBackBetweenRuns(t *testing.T) {
 	path := newPath(t)
 	s := openAhead(t, path)

@@ -13,7 +13,7 @@ import (
 	"wsauth/store"
 )
 
-// swell makes a file longer than compactSize, nearly all of it empty.
+// swell makes a file larger than compactSize, and nearly empty.
 func swell(t *testing.T, path string) {
 	t.Helper()
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{NoSync: true, NoFreelistSync: true})
@@ -48,7 +48,7 @@ func size(t *testing.T, path string) int64 {
 	return info.Size()
 }
 
-// fill puts one thing of each kind into a store.
+// fill puts one item of each kind into a store.
 func fill(t *testing.T, s *Store) {
 	t.Helper()
 	now := time.Now()
@@ -62,8 +62,8 @@ func fill(t *testing.T, s *Store) {
 	}
 }
 
-// contents checks that what fill put is there, and returns the place after it
-// in the log.
+// contents checks that the items of fill are present, and returns the cursor
+// after them.
 func contents(t *testing.T, s *Store) store.Cursor {
 	t.Helper()
 	page, err := s.Read(t.Context(), store.Cursor{})
@@ -78,8 +78,9 @@ func contents(t *testing.T, s *Store) store.Cursor {
 	return page.Next
 }
 
-// TestCompaction: a file that is nearly empty is short after it was opened
-// again, has all that it had, is locked still, and goes on as the same log.
+// TestCompaction checks that a nearly empty file is small after it was
+// reopened, has all its contents, is still locked, and continues as the same
+// log.
 func TestCompaction(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
@@ -125,8 +126,8 @@ func TestCompaction(t *testing.T) {
 	}
 }
 
-// TestCompactionCannot: where there is no place for a new file, the old one
-// does.
+// TestCompactionCannot checks that the old file is used if there is no space
+// for a new one.
 func TestCompactionCannot(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)

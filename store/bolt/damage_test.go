@@ -20,17 +20,17 @@ import (
 	"wsauth/store"
 )
 
-// damages is how many damaged copies of each kind the tests make:
+// damages is the number of damaged copies of each kind that the tests make:
 //
 //	go test ./store/bolt -run 'TestDamaged' -damages 500 -v -timeout 1h
 var damages = flag.Int("damages", 0, "how many damaged copies of each kind the tests of damage make; 0: 12, or 30 with WSAUTH_TEST_ALL=1")
 
 func damagesOfAKind() int { return cmp.Or(*damages, testenv.Size(12, 30)) }
 
-// A history is a file after a life of many commits, and what it must never
-// forget.
+// A history is a file after many commits, with the changes that it must never
+// lose.
 type history struct {
-	images  [][]byte // the file at moments of its life, the last one as it is now
+	images  [][]byte // the file at several times, the last one as it is now
 	revoked []store.Revocation
 	current map[string]string // ID of a session: its token; "" after its end
 	taken   []store.TicketKey
@@ -38,8 +38,8 @@ type history struct {
 
 func (h *history) now() []byte { return h.images[len(h.images)-1] }
 
-// live makes a file with hundreds of revocations of all kinds, of sessions
-// that rotated and ended, and of tickets that were taken.
+// live makes a file with hundreds of revocations of all kinds, of sessions that
+// rotated and ended, and of taken tickets.
 func live(t testing.TB) *history {
 	t.Helper()
 	path := newPath(t)
@@ -107,7 +107,7 @@ func live(t testing.TB) *history {
 		}
 		snapshot()
 	}
-	// Short commits, of which the last is a revocation alone.
+	// Short commits, the last of which is a revocation only.
 	for n := range 6 {
 		snapshot()
 		revoke(store.Revocation{Target: store.TargetSession, ID: fmt.Sprint("last-", n), Expires: end})
@@ -119,9 +119,9 @@ func live(t testing.TB) *history {
 	return h
 }
 
-// forgotten returns what a store does not know any more, or knows in an older
-// state, of what it must never forget. An error of the store is no answer that
-// lets anybody in, and so forgets nothing.
+// forgotten returns the changes that a store must not lose and has lost, or has
+// in an older state. An error of the store grants no access, so it is not a
+// loss.
 func (h *history) forgotten(ctx context.Context, s *Store) (all []string) {
 	found := map[string]store.Revocation{}
 	name := func(r store.Revocation) string { return fmt.Sprint(r.Target, " ", r.ID) }
@@ -145,11 +145,11 @@ func (h *history) forgotten(ctx context.Context, s *Store) (all []string) {
 	return append(all, h.back(ctx, s)...)
 }
 
-// back returns the sessions and the tickets that a store takes again.
+// back returns the sessions and the tickets that a store accepts again.
 func (h *history) back(ctx context.Context, s *Store) (all []string) {
 	for id, current := range h.current {
-		// Each token but the current one is refused, and so is that after an
-		// end.
+		// Every token except the current one is refused, and so is the current one
+		// after the end.
 		if current == "" {
 			_, err := s.PresentSession(ctx, store.Presentation{ID: id, Token: "0"})
 			if err == nil {
@@ -170,13 +170,12 @@ func (h *history) back(ctx context.Context, s *Store) (all []string) {
 	return all
 }
 
-// A damage is what happens to a file. It changes the image, or returns another
-// one.
+// A damage modifies the image of a file, or returns another one.
 type damage func(r *rand.Rand, h *history, image []byte) []byte
 
 const testPage = 4096
 
-// onPage returns a damage of one page that the file has in use, or had.
+// onPage returns a damage of one page that is or was in use.
 func onPage(change func(r *rand.Rand, h *history, image, page []byte, number int)) damage {
 	return func(r *rand.Rand, h *history, image []byte) []byte {
 		number := r.IntN(len(image) / testPage)
@@ -191,7 +190,8 @@ func fillRandom(r *rand.Rand, b []byte) {
 	}
 }
 
-// damageKinds are what disks, file systems, and copies that were cut short do.
+// damageKinds returns damage as disks, file systems and incomplete copies cause
+// it.
 func damageKinds() map[string]damage {
 	return map[string]damage{
 		"bit flipped": onPage(func(r *rand.Rand, _ *history, _, page []byte, _ int) {
@@ -270,8 +270,9 @@ func damageKinds() map[string]damage {
 	}
 }
 
-// TestDamaged: a damaged file is refused with one sentence, or has all that
-// was revoked; and no token of a session and no ticket is good again.
+// TestDamaged checks that a damaged file is refused with a one-line error, or
+// has all revocations, and that no token of a session and no ticket is valid
+// again.
 func TestDamaged(t *testing.T) {
 	t.Parallel()
 	h := live(t)
@@ -293,7 +294,7 @@ func TestDamaged(t *testing.T) {
 				refused++
 				sentence(t, kind, n, err)
 				if same {
-					t.Errorf("%s %d: the file is as it was: %v", kind, n, err)
+					t.Errorf("%s %d: the file is unchanged: %v", kind, n, err)
 				}
 			} else {
 				opened++
@@ -314,11 +315,11 @@ func TestDamaged(t *testing.T) {
 	}
 	t.Logf("%d copies: %v", total["refused"]+total["opened"], total)
 	if total["refused"] < len(kinds) || total["opened"] == 0 {
-		t.Error("these copies show little")
+		t.Error("too few copies were damaged")
 	}
 }
 
-// sentence asserts that an error is about damage, and one line that says what
+// sentence checks that an error is about damage, and is one line that says what
 // to do.
 func sentence(t *testing.T, kind string, n int, err error) {
 	t.Helper()

@@ -18,19 +18,19 @@ import (
 	"wsauth/store"
 )
 
-// TestDamagedWhileOpen: damage that happens to an open file ends in errors and
-// never in a panic. What the store says after that is true or an error, and
-// once it has found the damage it says nothing else. When it is opened again,
-// the damage is found, or has done nothing.
+// TestDamagedWhileOpen checks that damage to an open file leads to errors and
+// never to a panic. Until the store finds the damage, its answers are correct
+// or errors; after that, all are errors. When the file is opened again, the
+// damage is found or has had no effect.
 func TestDamagedWhileOpen(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, testDamagedWhileOpen) // for the first sweep to have ended
+	synctest.Test(t, testDamagedWhileOpen) // so that the first sweep has ended
 }
 
 func testDamagedWhileOpen(t *testing.T) {
 	h := live(t)
 	kinds := damageKinds()
-	// An old page is a good one: it is found when the file is opened again.
+	// An old page is valid: it is found when the file is opened again.
 	stale := func(kind string) bool { return strings.Contains(kind, "lost") || strings.Contains(kind, "old") }
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		found, unnoticed := 0, 0
@@ -51,9 +51,9 @@ func testDamagedWhileOpen(t *testing.T) {
 				t.Fatal(err)
 			}
 			overwrite(t, path, kinds[kind](r, h, image))
-			// What was revoked before, the server's index has in memory.
+			// Earlier revocations are in the memory of the server's index.
 			if back := h.back(t.Context(), s); len(back) > 0 && !stale(kind) {
-				t.Errorf("%s %d: %d good again while it is open, such as %s", kind, n, len(back), back[0])
+				t.Errorf("%s %d: %d valid again while it is open, such as %s", kind, n, len(back), back[0])
 			}
 			failed := useAll(t, kind, n, h, s)
 			if err := s.Close(); err != nil {
@@ -84,9 +84,9 @@ func testDamagedWhileOpen(t *testing.T) {
 	}
 }
 
-// TestFirstPages: bbolt begins a file with two pages, of the last commit and
-// of the one before, and goes by the one that is good. A store with a damaged
-// one fails, and does not go back by a commit.
+// TestFirstPages checks a file with one damaged meta page. bbolt begins a file
+// with two of them, for the last commit and the one before, and uses the valid
+// one. The store must fail instead of going back by a commit.
 func TestFirstPages(t *testing.T) {
 	for name, change := range map[string]func(newer, older []byte){
 		"newer damaged": func(newer, _ []byte) { newer[pageHead+48] ^= 1 },
@@ -132,7 +132,7 @@ func TestFirstPages(t *testing.T) {
 }
 
 // overwrite writes an image into a file that is open and mapped. It does not
-// make it shorter; see TestCutOffWhileOpen.
+// shorten the file; see TestCutOffWhileOpen.
 func overwrite(t *testing.T, path string, image []byte) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -145,9 +145,9 @@ func overwrite(t *testing.T, path string, image []byte) {
 	}
 }
 
-// useAll does one of each that a store does, and some of them twice. It
-// asserts that errors are of the contract or of the damage, and that the store
-// has nothing to say once it knows of the damage.
+// useAll calls every method of a store, some of them twice. It checks that
+// errors are those of the contract or the damage, and that every call fails
+// once the store knows of the damage.
 func useAll(t *testing.T, kind string, n int, h *history, s *Store) (failed bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -185,9 +185,9 @@ func useAll(t *testing.T, kind string, n int, h *history, s *Store) (failed bool
 	return failed
 }
 
-// judge fails the test unless err is what a store may return whose open file
-// was damaged. It reports whether the store has found the damage; from then on
-// it must fail.
+// judge fails the test unless err is allowed for a store whose open file was
+// damaged. It reports whether the store has found the damage; from then on it
+// must fail.
 func judge(t *testing.T, what string, err error, failed bool) bool {
 	t.Helper()
 	switch {
@@ -202,14 +202,14 @@ func judge(t *testing.T, what string, err error, failed bool) bool {
 	return failed
 }
 
-// atExit has a child with the race detector not wait a second when it ends.
+// atExit keeps the race detector from delaying the exit of a child by a second.
 const atExit = "GORACE=atexit_sleep_ms=0"
 
-// cutEnv names the file of a child that cuts it off while it is open.
+// cutEnv contains the name of the file that a child truncates while it is open.
 const cutEnv = "WSAUTH_BOLT_CUT"
 
-// TestCutOffWhileOpen: a file that is cut off under an open store, so that
-// reading its memory is a fault, makes the store fail, and not the process.
+// TestCutOffWhileOpen checks that if an open file is truncated, so that reading
+// its memory causes a fault, the store fails but not the process.
 func TestCutOffWhileOpen(t *testing.T) {
 	h := live(t)
 	path := newPath(t)
@@ -239,7 +239,8 @@ func TestCutOffWhileOpen(t *testing.T) {
 	}
 }
 
-// TestCutOffChild is the child of TestCutOffWhileOpen, and nothing without it.
+// TestCutOffChild is the child process of TestCutOffWhileOpen. It does nothing
+// otherwise.
 func TestCutOffChild(t *testing.T) {
 	size, path, ok := strings.Cut(os.Getenv(cutEnv), ":")
 	if !ok {

@@ -11,7 +11,7 @@ import (
 	"wsauth/store/bolt"
 )
 
-// What was revoked is still revoked after a restart.
+// Revocations persist across a restart.
 func ExampleOpen() {
 	directory, err := os.MkdirTemp("", "wsauth")
 	if err != nil {

@@ -11,8 +11,9 @@ import (
 	"wsauth/store"
 )
 
-// TestOpenWaitsForTheName: who waits for the lock on a file that loses its
-// name meanwhile, as by a compaction, gets the file that has the name.
+// TestOpenWaitsForTheName checks that an Open that waits for the lock on a file
+// that loses its name, as in a compaction, gets the file that has the name
+// afterwards.
 func TestOpenWaitsForTheName(t *testing.T) {
 	path, other := newPath(t), newPath(t)
 	s := open(t, other, store.Limits{})
@@ -49,7 +50,7 @@ func TestOpenWaitsForTheName(t *testing.T) {
 	}
 }
 
-// descriptors counts how often this process has a file open.
+// descriptors returns how often this process has a file open.
 func descriptors(t *testing.T, path string) int {
 	t.Helper()
 	all, err := filepath.Glob("/proc/self/fd/*")

@@ -12,8 +12,8 @@ import (
 	"wsauth/store"
 )
 
-// TestS2Refused: a file that others may read or write, or that is not there
-// itself, is refused, with what to do about it, and left as it is.
+// TestS2Refused checks that a file that is not private, not regular or missing
+// is refused with a cure and left unchanged.
 func TestS2Refused(t *testing.T) {
 	mode := func(mode os.FileMode) func(*testing.T, string) {
 		return func(t *testing.T, path string) {

@@ -26,7 +26,7 @@ func edit(t testing.TB, path string, do func(tx *bbolt.Tx) error) {
 	}
 }
 
-// strip makes a file one of the format without checksums.
+// strip converts a file to the format without checksums.
 func strip(tx *bbolt.Tx) error {
 	for _, name := range buckets {
 		b := tx.Bucket(name)
@@ -46,14 +46,14 @@ func strip(tx *bbolt.Tx) error {
 	return errors.Join(meta.Delete(sealKey), meta.Put(formatKey, []byte(oldFormat)))
 }
 
-// sealAgain seals a file as it is, as if all that was changed were meant.
+// sealAgain seals a file as it is, so that all changes are valid.
 func sealAgain(tx *bbolt.Tx) error {
 	sealed, _ := decodeSeal(tx.Bucket(metaBucket).Get(sealKey))
 	return writeSeal(tx, sealed.sum)
 }
 
-// TestUpgrade: a file without checksums opens with all that it has, gets them
-// in one step, and goes on as the same log.
+// TestUpgrade checks that a file without checksums opens with all its contents,
+// gets checksums in one step, and continues as the same log.
 func TestUpgrade(t *testing.T) {
 	h := live(t)
 	path := newPath(t)
@@ -84,9 +84,9 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestContentsChanged: a file that bbolt finds nothing wrong with is refused
-// when it does not have the records that were written to it, or has them in an
-// older state, whichever format it has or seems to have.
+// TestContentsChanged checks that a file that is valid for bbolt is refused if
+// records are missing or in an older state, whatever its format is or seems to
+// be.
 func TestContentsChanged(t *testing.T) {
 	delFirst := func(name []byte) func(*bbolt.Tx) error {
 		return func(tx *bbolt.Tx) error {
@@ -103,7 +103,7 @@ func TestContentsChanged(t *testing.T) {
 	sealed := func(name, key, value []byte) []byte {
 		return binary.BigEndian.AppendUint64(bytes.Clone(value), checksum(name, key, value))
 	}
-	// older puts a session back to an older rotation, as an old page would.
+	// older resets a session to an older rotation, as an old page would.
 	older := func(tx *bbolt.Tx) error {
 		b := tx.Bucket(sessionsBucket)
 		key, stored := b.Cursor().First()
@@ -120,12 +120,12 @@ func TestContentsChanged(t *testing.T) {
 			return errors.Join(tx.Bucket(name).Put(a, y), tx.Bucket(name).Put(b, x))
 		}
 	}
-	// shorter is the log without its last entry.
+	// shorter removes the last entry of the log.
 	shorter := func(tx *bbolt.Tx) error {
 		key, _ := tx.Bucket(logBucket).Cursor().Last()
 		return errors.Join(tx.Bucket(logBucket).Delete(key), tx.Bucket(logBucket).SetSequence(tx.Bucket(logBucket).Sequence()-1))
 	}
-	// rewind has the log count anew, which only the seal tells.
+	// rewind resets the sequence number of the log, which only the seal reveals.
 	rewind := func(tx *bbolt.Tx) error {
 		sealed, _ := decodeSeal(tx.Bucket(metaBucket).Get(sealKey))
 		sealed.tx = uint64(tx.ID())
@@ -153,7 +153,7 @@ func TestContentsChanged(t *testing.T) {
 		"a session of an older state": {[]step{older, sealAgain}, ErrDamaged},
 		"revocations exchanged":       {[]step{exchange(logBucket), sealAgain}, ErrDamaged},
 		"the last revocation lost":    {[]step{shorter, sealAgain}, ErrDamaged},
-		"a log begun anew":            {[]step{rewind}, ErrDamaged},
+		"a log started anew":            {[]step{rewind}, ErrDamaged},
 		"a record more":               {[]step{set(logBucket, []byte("key"), sealed(logBucket, []byte("key"), nil)), sealAgain}, ErrDamaged},
 		"another bucket":              {[]step{other, sealAgain}, ErrDamaged},
 		"a bucket in a bucket":        {[]step{nested, sealAgain}, ErrDamaged},
@@ -214,8 +214,9 @@ func TestContentsChanged(t *testing.T) {
 	}
 }
 
-// TestNoStore: what is no store is refused with one sentence and left alone,
-// and so is an empty file, which a store is not even when it was just made.
+// TestNoStore checks that a file that is not a store is refused with a one-line
+// error and left unchanged, including an empty file, which not even a new store
+// is.
 func TestNoStore(t *testing.T) {
 	for name, tt := range map[string]struct {
 		text string
@@ -259,14 +260,14 @@ func TestNoStore(t *testing.T) {
 	})
 }
 
-// TestHeadsOfPages: whichever bit of the head of a page is wrong, or of the
-// first element, the file is refused, or bbolt reads it as it was.
+// TestHeadsOfPages changes each bit in the header and the first element of a
+// page. The file must be refused, or bbolt must read the same contents.
 func TestHeadsOfPages(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path, store.Limits{})
 	fill(t, s)
 	var all []store.Revocation
-	for n := range 300 { // for a tree with branches
+	for n := range 300 { // enough for a tree with branches
 		all = append(all, inAMinute(fmt.Sprint("revocation-", n)))
 	}
 	if err := errors.Join(s.Revoke(t.Context(), all...), s.Close()); err != nil {
@@ -311,7 +312,7 @@ func TestHeadsOfPages(t *testing.T) {
 	}
 	t.Logf("%d refused, %d good", refused, opened)
 	if refused == 0 {
-		t.Error("nothing was refused")
+		t.Error("no file was refused")
 	}
 	if err := os.WriteFile(path, image[:m.high*m.pageSize-1], 0o600); err != nil {
 		t.Fatal(err)
@@ -321,8 +322,8 @@ func TestHeadsOfPages(t *testing.T) {
 	}
 }
 
-// TestNewFile: a file is made in one step, leaves nothing beside it, and is
-// good from the beginning.
+// TestNewFile checks that a file is created in one step, without leaving
+// temporary files, and is valid from the start.
 func TestNewFile(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path, store.Limits{})
@@ -340,6 +341,6 @@ func TestNewFile(t *testing.T) {
 		t.Errorf("%+v, %v", report, err)
 	}
 	if err := createFile(path); !errors.Is(err, os.ErrExist) {
-		t.Errorf("made again: %v", err)
+		t.Errorf("created again: %v", err)
 	}
 }

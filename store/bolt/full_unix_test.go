@@ -22,13 +22,13 @@ import (
 	"wsauth/token"
 )
 
-// fullEnv names the file of a child that may not make it any longer.
+// fullEnv contains the name of the file that a child must not extend.
 const fullEnv = "WSAUTH_BOLT_FULL"
 
-// TestFullDisk: a store whose disk is full opens, is read, and refuses what it
-// cannot write with an error that no answer of the contract is; an index holds
-// that, and writes it once there is room. The child has a limit on the size of
-// its files in the place of a full disk.
+// TestFullDisk checks that a store on a full disk can be opened and read, and
+// refuses writes with an error that the contract does not define; an index
+// keeps them, and writes them once there is room. A limit on the size of the
+// child's files simulates the full disk.
 func TestFullDisk(t *testing.T) {
 	path := newPath(t)
 	s, err := Open(path, store.Limits{})
@@ -50,7 +50,7 @@ func TestFullDisk(t *testing.T) {
 	checkPages(t, s)
 }
 
-// runChild runs a test of the name in a process of its own, for a file.
+// runChild runs the named test in a child process, for a file.
 func runChild(t *testing.T, name, path string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run", "^"+name+"$", "-test.v")
@@ -61,8 +61,8 @@ func runChild(t *testing.T, name, path string) {
 	}
 }
 
-// fillDisk limits the files of this process to the length that the one at path
-// has. The function that it returns ends that.
+// fillDisk limits the files of this process to the length of the file at path.
+// The returned function removes the limit.
 func fillDisk(t *testing.T, path string) (empty func()) {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -72,7 +72,7 @@ func fillDisk(t *testing.T, path string) (empty func()) {
 	return limitFiles(t, info.Size())
 }
 
-// limitFiles limits the length of what this process writes.
+// limitFiles limits the length of the files that this process writes.
 func limitFiles(t *testing.T, length int64) (end func()) {
 	t.Helper()
 	signal.Ignore(syscall.SIGXFSZ)
@@ -90,7 +90,8 @@ func limitFiles(t *testing.T, length int64) (end func()) {
 	return func() { set(unlimited.Cur) }
 }
 
-// TestFullDiskChild is the child of TestFullDisk, and nothing without it.
+// TestFullDiskChild is the child process of TestFullDisk. It does nothing
+// otherwise.
 func TestFullDiskChild(t *testing.T) {
 	path := os.Getenv(fullEnv)
 	if path == "" {
@@ -125,16 +126,16 @@ func TestFullDiskChild(t *testing.T) {
 	}
 	empty()
 	if err := x.Flush(t.Context()); err != nil || x.Held() != 0 {
-		t.Errorf("there is room again: %v, %d held", err, x.Held())
+		t.Errorf("with room again: %v, %d held", err, x.Held())
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestFullDiskDamaged: where a commit fails, bbolt looks at all pages of the
-// file, on a goroutine of its own. Damage there makes the store fail, and does
-// not end the process.
+// TestFullDiskDamaged checks damage that bbolt would find when a commit fails:
+// it then reads all pages of the file in a goroutine of its own. The store must
+// fail, but not the process.
 func TestFullDiskDamaged(t *testing.T) {
 	path := newPath(t)
 	if err := os.WriteFile(path, grow(t), 0o600); err != nil {
@@ -143,14 +144,14 @@ func TestFullDiskDamaged(t *testing.T) {
 	runChild(t, "TestFullDiskDamagedChild", path)
 }
 
-// TestFullDiskDamagedChild is the child of TestFullDiskDamaged, and nothing
-// without it.
+// TestFullDiskDamagedChild is the child process of TestFullDiskDamaged. It does
+// nothing otherwise.
 func TestFullDiskDamagedChild(t *testing.T) {
 	path := os.Getenv(fullEnv)
 	if path == "" {
 		return
 	}
-	synctest.Test(t, func(t *testing.T) { testFullDiskDamaged(t, path) }) // for the first sweep to have ended
+	synctest.Test(t, func(t *testing.T) { testFullDiskDamaged(t, path) }) // so that the first sweep has ended
 }
 
 func testFullDiskDamaged(t *testing.T, path string) {
@@ -160,7 +161,7 @@ func testFullDiskDamaged(t *testing.T, path string) {
 	}
 	for name, damage := range map[string]func(f *forest){
 		"a circle": func(f *forest) {
-			b := f.branches[len(f.branches)-1] // of the revocations' names
+			b := f.branches[len(f.branches)-1] // of the names of revocations
 			native.PutUint64(f.page(b.number)[pageHead+8:], uint64(b.number))
 		},
 		"a leaf of noise": func(f *forest) {
@@ -197,9 +198,9 @@ func testFullDiskDamaged(t *testing.T, path string) {
 	}
 }
 
-// TestFullDiskAtTheStart: a full disk keeps no file from opening. One of the
-// format without checksums, which cannot be upgraded then, is read as it is,
-// and written once there is room.
+// TestFullDiskAtTheStart checks that a file can be opened on a full disk. A
+// file in the format without checksums, which cannot be upgraded then, can be
+// read, and written once there is room.
 func TestFullDiskAtTheStart(t *testing.T) {
 	for _, old := range []bool{true, false} {
 		t.Run(fmt.Sprint("old=", old), func(t *testing.T) {
@@ -208,7 +209,7 @@ func TestFullDiskAtTheStart(t *testing.T) {
 			if err := os.WriteFile(path, h.now(), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			s := openAhead(t, path) // the system's clock is set back afterwards
+			s := openAhead(t, path) // the system clock is set back afterwards
 			err := s.PutTicket(t.Context(), store.TicketKey{1}, []byte("value"), time.Now().Add(30*time.Minute))
 			if err := errors.Join(err, s.Close()); err != nil {
 				t.Fatal(err)
@@ -230,8 +231,8 @@ func TestFullDiskAtTheStart(t *testing.T) {
 	}
 }
 
-// TestFullDiskAtTheStartChild is the child of TestFullDiskAtTheStart, and
-// nothing without it.
+// TestFullDiskAtTheStartChild is the child process of TestFullDiskAtTheStart.
+// It does nothing otherwise.
 func TestFullDiskAtTheStartChild(t *testing.T) {
 	path := os.Getenv(fullEnv)
 	if path == "" {
@@ -242,7 +243,7 @@ func TestFullDiskAtTheStartChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		empty := limitFiles(t, 2*testPage) // nothing but the first pages can be written
+		empty := limitFiles(t, 2*testPage) // only the first pages can be written
 		s, err := Open(path, store.Limits{})
 		if err != nil {
 			t.Fatalf("Open on a full disk: %v", err)
@@ -258,7 +259,7 @@ func TestFullDiskAtTheStartChild(t *testing.T) {
 		<-x.Ready()
 		for _, sid := range []string{"last-0", "session3-7-xxxxxxx"} {
 			if !x.Revoked(&token.Claims{SessionID: sid}) {
-				t.Errorf("%s is good again", sid)
+				t.Errorf("%s is valid again", sid)
 			}
 		}
 		if usage, err := s.RevocationUsage(t.Context()); err != nil || !usage.ReadOnly || usage.Entries+1 != before.Revocations {
@@ -268,7 +269,7 @@ func TestFullDiskAtTheStartChild(t *testing.T) {
 			t.Errorf("sessions %v, %v", all, err)
 		}
 		if value, err := s.TakeTicket(t.Context(), store.TicketKey{1}); !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("the ticket of before the clock was set back: %q, %v", value, err)
+			t.Errorf("the ticket from before the clock was set back: %q, %v", value, err)
 		}
 		err = s.PutTicket(t.Context(), store.TicketKey{2}, []byte("value"), time.Now().Add(time.Minute))
 		if err == nil || refused(err) || errors.Is(err, ErrDamaged) {
@@ -281,19 +282,19 @@ func TestFullDiskAtTheStartChild(t *testing.T) {
 		empty()
 		time.Sleep(2 * time.Minute) // the index tries again
 		if usage, err := s.RevocationUsage(t.Context()); err != nil || usage.ReadOnly || x.Held() != 0 {
-			t.Errorf("there is room again: usage %+v, %v, %d held", usage, err, x.Held())
+			t.Errorf("with room again: usage %+v, %v, %d held", usage, err, x.Held())
 		}
 		if err := s.PutTicket(t.Context(), store.TicketKey{2}, []byte("value"), time.Now().Add(time.Minute)); err != nil {
 			t.Error(err)
 		}
 		if page, err := s.Read(t.Context(), before.Next); err != nil || len(page.Revocations) != 1 {
-			t.Errorf("after the cursor of before: %v, %v", page.Revocations, err)
+			t.Errorf("after the earlier cursor: %v, %v", page.Revocations, err)
 		}
 	})
 }
 
-// TestFullDiskOldDamaged: the upgrade that a full disk has put off makes no
-// good records of what was damaged meanwhile.
+// TestFullDiskOldDamaged checks that an upgrade that a full disk has delayed
+// does not give valid checksums to records that were damaged in the meantime.
 func TestFullDiskOldDamaged(t *testing.T) {
 	path := newPath(t)
 	if err := os.WriteFile(path, grow(t), 0o600); err != nil {
@@ -306,8 +307,8 @@ func TestFullDiskOldDamaged(t *testing.T) {
 	}
 }
 
-// TestFullDiskOldDamagedChild is the child of TestFullDiskOldDamaged, and
-// nothing without it.
+// TestFullDiskOldDamagedChild is the child process of TestFullDiskOldDamaged.
+// It does nothing otherwise.
 func TestFullDiskOldDamagedChild(t *testing.T) {
 	path := os.Getenv(fullEnv)
 	if path == "" {

@@ -12,9 +12,8 @@ import (
 	"wsauth/store"
 )
 
-// FuzzTicketEncoding: what is read is written again as the same bytes, is no
-// longer than a ticket may be, and shares no memory with what it was read
-// from.
+// FuzzTicketEncoding checks that a decoded ticket is encoded as the same bytes,
+// is not longer than allowed, and shares no memory with the input.
 func FuzzTicketEncoding(f *testing.F) {
 	for _, one := range []ticket{
 		{time.UnixMilli(1_700_000_000_123), []byte("value")},
@@ -51,8 +50,8 @@ func FuzzTicketEncoding(f *testing.F) {
 	})
 }
 
-// FuzzSubjectKey: the sessions of a subject, and no other's, have keys with
-// its prefix, and they sort by when they started.
+// FuzzSubjectKey checks that the keys of exactly the sessions of a subject have
+// its prefix, and are sorted by the start of the sessions.
 func FuzzSubjectKey(f *testing.F) {
 	f.Add("ann", "ann\x00", "a", int64(1), int64(2))
 	f.Add("", "a", "b", int64(255), int64(256))
@@ -78,8 +77,8 @@ func FuzzSubjectKey(f *testing.F) {
 	})
 }
 
-// FuzzVerify changes bytes of a file behind its first pages: verifying it
-// never panics, and finds what was written or a fault.
+// FuzzVerify changes bytes of a file after its first pages. Verifying it must
+// not panic, and must find the original contents or an error.
 func FuzzVerify(f *testing.F) {
 	path := newPath(f)
 	s, err := Open(path, store.Limits{})
@@ -87,7 +86,7 @@ func FuzzVerify(f *testing.F) {
 		f.Fatal(err)
 	}
 	var all []store.Revocation
-	for n := range 200 { // for a tree with branches
+	for n := range 200 { // enough for a tree with branches
 		all = append(all, inAMinute(fmt.Sprint("revocation-", n)))
 	}
 	if err := errors.Join(s.Revoke(f.Context(), all...), s.Close()); err != nil {
@@ -125,8 +124,8 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// FuzzChecksum: what is read of a record is what was written under this bucket
-// and key, and nothing else has its checksum.
+// FuzzChecksum checks that a record is read as it was written under its bucket
+// and key, and that no other record has its checksum.
 func FuzzChecksum(f *testing.F) {
 	f.Add([]byte("bucket"), []byte("key"), []byte("value"), []byte("other"))
 	f.Add([]byte("buck"), []byte("etkey"), []byte{}, []byte{})
@@ -149,10 +148,10 @@ func FuzzChecksum(f *testing.F) {
 			{bucket, key, stored[:len(stored)-1]},
 		} {
 			if _, _, ok := unsealed(wrong.bucket, wrong.key, wrong.stored); ok {
-				t.Fatalf("read as %x %x %x too", wrong.bucket, wrong.key, wrong.stored)
+				t.Fatalf("also read as %x %x %x", wrong.bucket, wrong.key, wrong.stored)
 			}
 		}
-		if len(key) > 0 && len(bucket) > 0 { // the same bytes, divided in another way
+		if len(key) > 0 && len(bucket) > 0 { // the same bytes, divided differently
 			moved := append(bytes.Clone(bucket[len(bucket)-1:]), key...)
 			if _, _, ok := unsealed(bucket[:len(bucket)-1], moved, stored); ok {
 				t.Fatal("a key of another bucket has the same checksum")

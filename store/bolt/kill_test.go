@@ -20,7 +20,7 @@ import (
 	"wsauth/store"
 )
 
-// kills is how often TestKill kills a child:
+// kills is the number of times that TestKill kills a child:
 //
 //	go test ./store/bolt -run TestKill -kills 5000 -timeout 1h
 var kills = flag.Int("kills", 0, "how often TestKill kills a child; 0: 20 times, or 300 with WSAUTH_TEST_ALL=1")
@@ -32,17 +32,17 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// killsPerFile is how many children work on one file, one after another. What
-// the first has done is looked at again after the last.
+// killsPerFile is the number of children that work on one file, one after
+// another. The results of the first are checked again after the last.
 const killsPerFile = 50
 
-// TestKill (D8): whenever the process is killed, the file has all that was
-// acknowledged and nothing by halves: no revocation is lost, no ticket that
-// was handed out is there, no session is back at a token that was replaced or
-// back at all after its end.
+// TestKill (D8) checks that after a kill the file has everything that was
+// acknowledged, and no partial changes: no revocation is lost, no ticket can be
+// taken twice, no session has returned to a replaced token, and none has
+// returned after its end.
 func TestKill(t *testing.T) {
-	// It is not parallel, like all tests that start children: until a child has
-	// begun, it holds the locks of the files that other tests close and open.
+	// It is not parallel, like all tests that start child processes: until a child
+	// has started, it holds the locks of files that other tests close and open.
 	rounds := cmp.Or(*kills, testenv.Size(20, 300))
 	var mu sync.Mutex
 	total := map[string]int{}
@@ -95,7 +95,7 @@ func killMany(t *testing.T, rounds int) map[string]int {
 	return total
 }
 
-// killedChild kills a child at some moment, of its start or of its work, and
+// killedChild kills a child at a random time during its start or its work, and
 // returns the lines that it wrote.
 func killedChild(t *testing.T, path string) (lines []string) {
 	t.Helper()
@@ -115,7 +115,7 @@ func killedChild(t *testing.T, path string) (lines []string) {
 			t.Error(err)
 		}
 	}
-	// After so many lines, or soon after its start.
+	// After this many lines, or soon after its start.
 	wanted := rand.IntN(200)
 	var timer *time.Timer
 	if rand.IntN(4) == 0 {
@@ -124,7 +124,7 @@ func killedChild(t *testing.T, path string) (lines []string) {
 	reader := bufio.NewReader(out)
 	for {
 		line, err := reader.ReadString('\n')
-		if err != nil { // a line without its end was not written
+		if err != nil { // an incomplete line does not count
 			break
 		}
 		lines = append(lines, strings.TrimSuffix(line, "\n"))
@@ -133,12 +133,12 @@ func killedChild(t *testing.T, path string) (lines []string) {
 		}
 	}
 	if err := cmd.Wait(); err == nil || trouble.Len() > 0 {
-		t.Errorf("the child ended by itself: %v, %s", err, trouble.String())
+		t.Errorf("the child ended on its own: %v, %s", err, trouble.String())
 	}
 	return lines
 }
 
-// checkPages asserts that bbolt finds no fault with the file.
+// checkPages checks that bbolt accepts the file.
 func checkPages(t *testing.T, s *Store) {
 	t.Helper()
 	err := s.db.View(func(tx *bbolt.Tx) error {

@@ -12,21 +12,23 @@ import (
 	"wsauth/store"
 )
 
-// childEnv names the file of a child that works on it until it is killed.
+// childEnv contains the name of the file on which a child works until it is
+// killed.
 const childEnv = "WSAUTH_BOLT_CHILD"
 
-// groupSize is how many revocations the child adds in one call.
+// groupSize is the number of revocations that the child adds in one call.
 const groupSize = 3
 
-// child does what a server does, and says so: a line before whatever it might
-// do without being able to say that it did, and one after it was acknowledged.
-// A line is written before the next step begins, so that a kill loses none.
+// A child works like a server and reports its steps: it prints one line before
+// a step that may happen without an acknowledgement, and one after each
+// acknowledgement. A line is printed before the next step starts, so that a
+// kill loses none.
 type child struct {
 	s       *Store
 	started time.Time
 }
 
-// workForEver never returns.
+// workForEver works until the process is killed.
 func workForEver(path string) {
 	s, err := Open(path, store.Limits{})
 	must(err)
@@ -55,7 +57,7 @@ func (c child) revoke(name string, _ int) {
 	fmt.Println("revoked", name)
 }
 
-// group is some revocations that are added at once.
+// group returns some revocations that are added at once.
 func group(name string) []store.Revocation {
 	all := make([]store.Revocation, groupSize)
 	for i := range all {
@@ -64,7 +66,7 @@ func group(name string) []store.Revocation {
 	return all
 }
 
-// ticket puts one, and takes two of three.
+// ticket puts a ticket, and takes two of three.
 func (c child) ticket(name string, n int) {
 	key := store.TicketKey(sha256.Sum256([]byte(name)))
 	must(c.s.PutTicket(context.Background(), key, []byte(name), c.started.Add(time.Hour)))
@@ -81,12 +83,12 @@ func (c child) ticket(name string, n int) {
 	fmt.Println("took", name)
 }
 
-// session begins one, rotates it some times, and then leaves it, ends it or
-// uses an old token.
+// session begins a session, rotates it a few times, and then leaves it, ends it
+// or uses an old token.
 func (c child) session(name string, n int) {
 	end := c.started.Add(time.Hour)
 	must(c.s.BeginSession(context.Background(), store.Session{ID: name, Subject: killSubject, Current: "0", Started: c.started, Expires: end, Ends: end}))
-	fmt.Println("begun", name)
+	fmt.Println("started", name)
 	for step := range n % 5 {
 		fmt.Println("rotating", name)
 		f, err := c.s.RotateSession(context.Background(), killRotation(name, step))
@@ -110,10 +112,11 @@ func (c child) session(name string, n int) {
 	}
 }
 
-// killSubject is whose sessions the child has.
+// killSubject is the subject of the child's sessions.
 const killSubject = "child"
 
-// killRotation presents the token of a step; that of step -1 never was.
+// killRotation returns a rotation from the token of a step; that of step -1
+// never existed.
 func killRotation(name string, step int) store.Rotation {
 	return store.Rotation{ID: name, From: fmt.Sprint(step), To: fmt.Sprint(step + 1), Expires: time.Now().Add(time.Hour)}
 }

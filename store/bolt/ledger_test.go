@@ -10,28 +10,28 @@ import (
 	"wsauth/store"
 )
 
-// ledger is what children have said that they did, and so what the file must
-// hold.
+// A ledger records what children have reported, and so what the file must
+// contain.
 type ledger struct {
 	revoked  map[string]bool
-	tickets  map[string]string // the last that was said of each
+	tickets  map[string]string // the last report about each
 	sessions map[string]*lineage
 }
 
-// lineage is what is known of a session.
+// A lineage records what is known about a session.
 type lineage struct {
-	rotated  int  // acknowledged
-	rotating bool // perhaps once more
+	rotated  int  // acknowledged rotations
+	rotating bool // perhaps one more
 	ending   bool // perhaps ended
 	ended    bool
-	gone     bool // the check itself ended it
+	gone     bool // ended by the check itself
 }
 
 func newLedger() *ledger {
 	return &ledger{revoked: map[string]bool{}, tickets: map[string]string{}, sessions: map[string]*lineage{}}
 }
 
-// note takes down a line of a child.
+// note records a line of a child.
 func (l *ledger) note(t *testing.T, verb, name string) {
 	t.Helper()
 	f := l.sessions[name]
@@ -40,7 +40,7 @@ func (l *ledger) note(t *testing.T, verb, name string) {
 		l.revoked[name] = true
 	case "put", "taking", "took":
 		l.tickets[name] = verb
-	case "begun":
+	case "started":
 		l.sessions[name] = &lineage{}
 	case "rotating":
 		f.rotating = true
@@ -52,12 +52,12 @@ func (l *ledger) note(t *testing.T, verb, name string) {
 	case "ended":
 		f.ended = true
 	default:
-		t.Fatalf("a child said %q of %q", verb, name)
+		t.Fatalf("a child reported %q of %q", verb, name)
 	}
 }
 
-// check compares a file with all that was said about it. It takes the tickets
-// and ends the sessions that it finds, which later checks must not find again.
+// check compares a file with all reports. It takes the tickets and ends the
+// sessions that it finds; later checks must not find them again.
 func (l *ledger) check(t *testing.T, s *Store) {
 	t.Helper()
 	found := readGroups(t, s)
@@ -92,7 +92,7 @@ func (l *ledger) check(t *testing.T, s *Store) {
 	current := map[string]store.Session{}
 	for _, f := range all {
 		current[f.ID] = f
-		if l.sessions[f.ID] == nil { // begun, and killed before it could say so
+		if l.sessions[f.ID] == nil { // started, and killed before the report
 			l.sessions[f.ID] = &lineage{}
 		}
 	}
@@ -103,7 +103,7 @@ func (l *ledger) check(t *testing.T, s *Store) {
 	wg.Wait()
 }
 
-// checkTicket takes a ticket, and reports whether it was there.
+// checkTicket takes a ticket, and reports whether it existed.
 func (l *ledger) checkTicket(t *testing.T, s *Store, name, verb string) bool {
 	value, err := s.TakeTicket(t.Context(), sha256.Sum256([]byte(name)))
 	switch {
@@ -121,7 +121,7 @@ func (l *ledger) checkTicket(t *testing.T, s *Store, name, verb string) bool {
 	return false
 }
 
-// check compares a session with what is known of it, and ends it.
+// check compares a session with what is known about it, and ends it.
 func (f *lineage) check(t *testing.T, s *Store, name string, found store.Session, there bool) {
 	switch {
 	case there && (f.ended || f.gone):

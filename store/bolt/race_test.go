@@ -16,12 +16,13 @@ import (
 	"wsauth/store"
 )
 
-// races is how many tickets TestL10_TicketRace races for:
+// races is the number of tickets for which TestL10_TicketRace races:
 //
 //	go test ./store/bolt -run TestL10 -races 10000
 var races = flag.Int("races", 0, "how many tickets TestL10_TicketRace races for; 0: 200, or 2000 with WSAUTH_TEST_ALL=1")
 
-// TestL10_TicketRace: of 100 calls at once for each ticket, one gets it.
+// TestL10_TicketRace checks that of 100 concurrent calls for each ticket, one
+// gets it.
 func TestL10_TicketRace(t *testing.T) {
 	t.Parallel()
 	rounds := cmp.Or(*races, testenv.Size(200, 2000))
@@ -44,7 +45,7 @@ func TestL10_TicketRace(t *testing.T) {
 		for call := range calls * groups {
 			all.Go(func() {
 				<-begin
-				for i := call % groups; i < together; i += groups { // the callers of a group meet at each of its tickets
+				for i := call % groups; i < together; i += groups { // all callers of a group try each of its tickets
 					value, err := s.TakeTicket(t.Context(), keys[i])
 					switch {
 					case err == nil && bytes.Equal(value, keys[i][:]):

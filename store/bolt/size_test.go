@@ -16,9 +16,8 @@ import (
 	"wsauth/store"
 )
 
-// TestSizeOfAnEntry: a revocation takes as much room on disk, and in the
-// memory of a node, as the example of a configuration says, give or take a
-// quarter.
+// TestSizeOfAnEntry checks that a revocation takes as much space on disk and in
+// the memory of a node as the example configuration says, within a quarter.
 func TestSizeOfAnEntry(t *testing.T) {
 	example, err := os.ReadFile("../../internal/config/example.yaml")
 	if err != nil {
@@ -74,7 +73,7 @@ func TestSizeOfAnEntry(t *testing.T) {
 // heap returns how much memory is in use.
 func heap() int64 {
 	runtime.GC()
-	runtime.GC() // the first may leave what finalizers hold
+	runtime.GC() // the first run may leave objects with finalizers
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)

@@ -79,7 +79,7 @@ func TestFileIsPrivate(t *testing.T) {
 	}
 }
 
-// TestOpenOther: a file of something else is refused, and left alone.
+// TestOpenOther checks that other files are refused and left unchanged.
 func TestOpenOther(t *testing.T) {
 	path := newPath(t)
 	db, err := bbolt.Open(path, 0o600, nil)
@@ -127,8 +127,9 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestLimit: a full log refuses what is new, all of it, and takes what it has;
-// the sweep makes room, and leaves nothing behind.
+// TestLimit checks that a full log refuses new revocations as a whole and
+// accepts those that it has, and that the sweep makes room without leaving
+// anything behind.
 func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, newPath(t), store.Limits{Revocations: 3})
@@ -147,7 +148,7 @@ func TestLimit(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		if err := revoke("a", "b", "c"); err != nil {
-			t.Errorf("what fits: %v", err)
+			t.Errorf("a revocation that fits: %v", err)
 		}
 		if err := s.Overfill(t.Context(), inAMinute("c"), inAMinute("d"), inAMinute("e")); err != nil || entries(t, s) != 5 {
 			t.Errorf("beyond the limit: %v, %d entries", err, entries(t, s))
@@ -166,7 +167,8 @@ func TestLimit(t *testing.T) {
 	})
 }
 
-// TestSweep: all that is gone goes, in more than one step, and nothing else.
+// TestSweep checks that exactly the obsolete entries are deleted, in several
+// steps.
 func TestSweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, newPath(t), store.Limits{})
@@ -193,8 +195,8 @@ func TestSweep(t *testing.T) {
 	})
 }
 
-// TestSweepAll: tickets and sessions go when they have expired, in more than
-// one step and also those that were changed, and nothing else goes.
+// TestSweepAll checks that exactly the expired tickets and sessions are
+// deleted, in several steps, including those that were changed.
 func TestSweepAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, newPath(t), store.Limits{})
@@ -261,7 +263,7 @@ func entries(t *testing.T, s *Store) int {
 	return n
 }
 
-// agree asserts that buckets have as many keys as were counted.
+// agree checks that buckets have as many keys as were counted.
 func agree(t *testing.T, kind string, count counter, tables ...*table) {
 	t.Helper()
 	for i, b := range tables {

@@ -13,8 +13,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestMemoryKeepsTheContract runs the suites in a bubble, and in real time as
-// for stores whose time is not the test's.
+// TestMemoryKeepsTheContract runs the suites in a bubble, and in real time like
+// those of stores with a clock of their own.
 func TestMemoryKeepsTheContract(t *testing.T) {
 	for name, run := range map[string]func(*testing.T, func(*testing.T)){"bubble": synctest.Test, "real time": nil} {
 		config := storetest.Config[store.Store]{

@@ -21,8 +21,9 @@ func inAMinute(id string) store.Revocation {
 	return store.Revocation{Target: store.TargetToken, ID: id, Expires: time.Now().Add(time.Minute)}
 }
 
-// TestMemoryIsBounded: a full log refuses what is new, all of it, takes what
-// it has already, and has room again when entries are gone.
+// TestMemoryIsBounded checks that a full log refuses new revocations as a
+// whole, accepts those that it has, and has room again when entries are
+// obsolete.
 func TestMemoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := New(store.Limits{Revocations: 3})
@@ -45,8 +46,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	})
 }
 
-// TestMemoryForgetsWhatIsDead: replaced entries and those that are gone take
-// no memory for long.
+// TestMemoryForgetsWhatIsDead checks that replaced and obsolete entries do not
+// stay in memory for long.
 func TestMemoryForgetsWhatIsDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := New(store.Limits{})

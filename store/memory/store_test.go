@@ -10,14 +10,14 @@ import (
 	"wsauth/store"
 )
 
-// session is a login of now, good for a minute.
+// session returns a session that starts now and expires in a minute.
 func session(id, subject string) store.Session {
 	now := time.Now()
 	return store.Session{ID: id, Subject: subject, Current: "first", Started: now, Expires: now.Add(time.Minute), Ends: now.Add(time.Hour)}
 }
 
-// TestMemoryBoundsTickets: a full store refuses another, and has room again
-// when one was taken or has expired.
+// TestMemoryBoundsTickets checks that a full store refuses another ticket, and
+// has room again when one was taken or has expired.
 func TestMemoryBoundsTickets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := New(store.Limits{Tickets: 2})
@@ -46,8 +46,8 @@ func TestMemoryBoundsTickets(t *testing.T) {
 	})
 }
 
-// TestMemoryBoundsSessions: as for tickets, and nothing is left of a session
-// that ended in any of the ways.
+// TestMemoryBoundsSessions checks the same for sessions, and that nothing is
+// left of a session however it ended.
 func TestMemoryBoundsSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := New(store.Limits{Sessions: 3})
@@ -81,8 +81,8 @@ func TestMemoryBoundsSessions(t *testing.T) {
 	})
 }
 
-// TestExpiringMapOrder: whatever is moved or removed, what is due comes out
-// by the moment at which it expires, and nothing else does.
+// TestExpiringMapOrder checks that exactly the due values are yielded, in the
+// order of their expiry, whatever was moved or removed.
 func TestExpiringMapOrder(t *testing.T) {
 	start := time.Now()
 	at := func(n int) time.Time { return start.Add(time.Duration(n) * time.Second) }
@@ -90,7 +90,7 @@ func TestExpiringMapOrder(t *testing.T) {
 	for n := range 100 {
 		s.put(fmt.Sprint(n), n, at(n*37%100))
 	}
-	want := map[int]int{} // by value, when it expires
+	want := map[int]int{} // expiry of each value
 	for n := range 100 {
 		switch n % 3 {
 		case 0:

@@ -13,7 +13,7 @@ import (
 func testWait(t *testing.T, log store.Revocations) {
 	revoke(t, log, revokeToken("a"))
 	if err := log.Wait(t.Context(), store.Cursor{}); err != nil {
-		t.Errorf("Wait for what is there: %v", err)
+		t.Errorf("Wait before an existing entry: %v", err)
 	}
 	next := wantAfter(t, log, store.Cursor{}, revokeToken("a"))
 
@@ -41,7 +41,7 @@ func testCancellation(t *testing.T, log store.Revocations) {
 	reader := waiting(ctx, log, next)
 	cancel()
 	if err := <-reader; !errors.Is(err, context.Canceled) {
-		t.Errorf("Wait, cancelled in the midst: %v", err)
+		t.Errorf("Wait, cancelled while waiting: %v", err)
 	}
 	if err := log.Wait(ctx, next); !errors.Is(err, context.Canceled) {
 		t.Errorf("Wait: %v", err)

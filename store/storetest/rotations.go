@@ -128,7 +128,7 @@ func testSessionParallel(t *testing.T, nodes []store.Sessions) {
 		n := 0
 		currents.Range(func(current, _ any) bool { n++; from = current.(string); return true })
 		if n != 1 {
-			t.Fatalf("%d tokens in the place of one", n)
+			t.Fatalf("%d tokens instead of one", n)
 		}
 	}
 }
@@ -170,21 +170,21 @@ func testSessionParallelReuse(t *testing.T, nodes []store.Sessions) {
 // session, one succeeds.
 func testSessionParallelBegin(t *testing.T, nodes []store.Sessions) {
 	for round := range 10 {
-		var begun atomic.Int64
+		var started atomic.Int64
 		var wg sync.WaitGroup
 		for call := range 20 {
 			wg.Go(func() {
 				switch err := nodes[call%len(nodes)].BeginSession(t.Context(), newSession(fmt.Sprint(round), fmt.Sprint("subject ", call))); {
 				case err == nil:
-					begun.Add(1)
+					started.Add(1)
 				case !errors.Is(err, store.ErrInvalid):
 					t.Errorf("BeginSession: %v", err)
 				}
 			})
 		}
 		wg.Wait()
-		if begun.Load() != 1 {
-			t.Errorf("%d sessions of one ID", begun.Load())
+		if started.Load() != 1 {
+			t.Errorf("%d sessions of one ID", started.Load())
 		}
 	}
 }

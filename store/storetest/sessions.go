@@ -64,7 +64,7 @@ func sessionNodes[S store.Sessions](nodes [3]S) (all []store.Sessions) {
 	return all
 }
 
-// started is when most sessions of the suite started.
+// started is the start of most sessions of the suite.
 var started = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // newSession returns a session that never expires, with the refresh token "0".

@@ -115,7 +115,7 @@ func testTicketInvalid(t *testing.T, s store.Tickets) {
 	wantNoTicket(t, s, "long")
 	put(t, s, "a", "first")
 	if err := s.PutTicket(t.Context(), ticketKey("a"), []byte("second"), expires); !errors.Is(err, store.ErrInvalid) {
-		t.Errorf("a key that is there: %v, want ErrInvalid", err)
+		t.Errorf("an existing key: %v, want ErrInvalid", err)
 	}
 	wantTaken(t, s, "a", "first")
 	wantNoTicket(t, s, "a")
@@ -207,7 +207,7 @@ func testTicketPutRace(t *testing.T, nodes []store.Tickets) {
 			t.Errorf("took %q, %v", got, err)
 		}
 		put.Delete(string(got))
-		put.Range(func(value, _ any) bool { t.Errorf("%v was put too", value); return true })
+		put.Range(func(value, _ any) bool { t.Errorf("%v was put, too", value); return true })
 	}
 }
 

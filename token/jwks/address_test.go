@@ -19,8 +19,9 @@ import (
 	"wsauth/token"
 )
 
-// Only what is safe on the way is an address; every error has its field's name.
-func TestConfigFaults(t *testing.T) {
+// TestConfigErrors checks which addresses are accepted, and that every error
+// names its field.
+func TestConfigErrors(t *testing.T) {
 	for name, tt := range map[string]struct {
 		config Config
 		want   string
@@ -60,25 +61,25 @@ func TestConfigFaults(t *testing.T) {
 	}
 }
 
-// What is not of the public internet is known in every spelling.
+// TestPublic checks that private addresses are recognized in every spelling.
 func TestPublic(t *testing.T) {
 	for _, private := range []string{
 		"127.0.0.1", "127.9.9.9", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255",
 		"240.0.0.1", "198.18.0.1", "192.0.2.1", "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12::1", "ff02::1", "::ffff:10.0.0.1", "::ffff:127.0.0.1", "64:ff9b::a00:1", "2002:7f00:1::", "::127.0.0.1", "fec0::1", "2001:db8::1",
 	} {
 		if public(netip.MustParseAddr(private)) {
-			t.Errorf("%s passes for public", private)
+			t.Errorf("%s is accepted as public", private)
 		}
 	}
 	for _, address := range []string{"8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "2a00:1450::1", "::ffff:8.8.8.8"} {
 		if !public(netip.MustParseAddr(address)) {
-			t.Errorf("%s does not pass for public", address)
+			t.Errorf("%s is not accepted as public", address)
 		}
 	}
 }
 
-// served is a real provider on this machine that answers with the handler, and
-// a victim beside it that nothing may reach.
+// served returns the issuer of a real provider on this machine that answers
+// with the handler, and counts requests to a victim, which nothing may reach.
 func served(t *testing.T, answer func(w http.ResponseWriter, r *http.Request, victim string)) (issuer string, reached *atomic.Int64) {
 	t.Helper()
 	reached = new(atomic.Int64)
@@ -92,8 +93,9 @@ func served(t *testing.T, answer func(w http.ResponseWriter, r *http.Request, vi
 	return server.URL, reached
 }
 
-// No answer leads into a network that is private, neither the discovery
-// document nor a redirect, by address or by a name that resolves to one.
+// TestAnswersLeadNowhere checks that no answer leads into a private network:
+// neither the discovery document nor a redirect, by address or by a name that
+// resolves to one.
 func TestAnswersLeadNowhere(t *testing.T) {
 	port := func(u string) string { return must(url.Parse(u)).Port() }
 	wants := map[string]string{
@@ -132,15 +134,16 @@ func TestAnswersLeadNowhere(t *testing.T) {
 		k := must(New(Config{Issuer: issuer}))
 		want := cmp.Or(wants[name], "leads to an address that is not public")
 		if set, err := k.KeySet(t.Context(), "x"); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: it has found %v, %v, want %q", name, set, err, want)
+			t.Errorf("%s: found %v, %v, want %q", name, set, err, want)
 		}
 		if reached.Load() != 0 {
-			t.Errorf("%s: it was led away", name)
+			t.Errorf("%s: a request reached the victim", name)
 		}
 	}
 }
 
-// The host that was named may be private, and may redirect to itself.
+// TestOverTheWire checks that the configured host may be private, and may
+// redirect to itself.
 func TestOverTheWire(t *testing.T) {
 	issuer, _ := served(t, func(w http.ResponseWriter, r *http.Request, _ string) {
 		switch r.URL.Path {
@@ -154,11 +157,11 @@ func TestOverTheWire(t *testing.T) {
 	})
 	k := must(New(Config{Issuer: issuer}))
 	if !has(t, k, testKeys()[0].ID()) {
-		t.Error("the key is not there")
+		t.Error("the key is missing")
 	}
 }
 
-// The dialer looks at the address that a name has resolved to.
+// TestDialer checks that the dialer checks the address that a name resolves to.
 func TestDialer(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -179,8 +182,8 @@ func TestDialer(t *testing.T) {
 	c.Close()
 }
 
-// A provider on an internal network may be asked by http, if that is said.
-// Then its own host and port may be http, and nothing else.
+// TestInsecureHTTP checks that with InsecureHTTP, the provider's own host and
+// port may use http, and no other address.
 func TestInsecureHTTP(t *testing.T) {
 	of := reach{trusted: "keycloak:8080", insecureHTTP: true}
 	for address, want := range map[string]bool{
@@ -194,8 +197,8 @@ func TestInsecureHTTP(t *testing.T) {
 	}
 }
 
-// aProxy is an HTTP proxy that answers for a provider and writes down what it
-// was asked.
+// aProxy starts an HTTP proxy that answers for a provider and records the
+// requests.
 func aProxy(t *testing.T, jwksURI string) (address string, asked func() []string) {
 	t.Helper()
 	var mu sync.Mutex
@@ -219,8 +222,8 @@ func aProxy(t *testing.T, jwksURI string) (address string, asked func() []string
 	return server.URL, func() []string { mu.Lock(); defer mu.Unlock(); return slices.Clone(all) }
 }
 
-// Keys come through the proxy that is named, and it is asked for the
-// configured host only, whatever an answer says.
+// TestProxy checks that keys are fetched through the configured proxy, and only
+// from the configured host, whatever an answer says.
 func TestProxy(t *testing.T) {
 	for name, tt := range map[string]struct {
 		jwksURI string
@@ -249,7 +252,8 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// The environment names no proxy, and this machine needs none.
+// TestNoProxyUnlessNamed checks that the environment names no proxy, and that
+// none is used for this machine.
 func TestNoProxyUnlessNamed(t *testing.T) {
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"} {
 		t.Setenv(name, "http://127.0.0.1:9")
@@ -260,7 +264,7 @@ func TestNoProxyUnlessNamed(t *testing.T) {
 	}
 	of := reach{trusted: "id.example:443", proxy: must(url.Parse("http://proxy.internal:3128"))}
 	if proxy, err := of.transport(time.Second).Proxy(request); proxy == nil || err != nil {
-		t.Errorf("the one that is named: %v, %v", proxy, err)
+		t.Errorf("the configured proxy: %v, %v", proxy, err)
 	}
 	request = must(http.NewRequest(http.MethodGet, "http://127.0.0.1:8180/", nil))
 	if proxy, err := of.transport(time.Second).Proxy(request); proxy != nil || err != nil {
@@ -268,8 +272,8 @@ func TestNoProxyUnlessNamed(t *testing.T) {
 	}
 }
 
-// FuzzDiscovery: what is found stands in a document of the issuer, and where it
-// is fetched from it is safe on the way.
+// FuzzDiscovery checks that an address that is found is in a document of the
+// issuer, and can be fetched from safely.
 func FuzzDiscovery(f *testing.F) {
 	seeds := []string{
 		`{"issuer":"https://id.example","jwks_uri":"https://id.example/certs"}`, `{"issuer":"https://id.example","jwks_uri":"http://127.0.0.1/"}`, `{"issuer":"https://evil.example"}`, `{}`, `[]`, ``,
@@ -301,7 +305,7 @@ func FuzzDiscovery(f *testing.F) {
 	})
 }
 
-// FuzzMaxAge: it is never negative and at most a day.
+// FuzzMaxAge checks that the result is from 0 to a day.
 func FuzzMaxAge(f *testing.F) {
 	for _, s := range []string{"", "max-age=1", "public, max-age=300", "max-age=99999999999999999999", "MAX-AGE=\"5\"", "max-age=-1", "max-age", ",,="} {
 		f.Add(s)

@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// TestKeysOfProvidersPage: the times in docs/identity-providers.md are those
-// of the package.
+// TestKeysOfProvidersPage checks the times in docs/identity-providers.md.
 func TestKeysOfProvidersPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/identity-providers.md")
 	if err != nil {

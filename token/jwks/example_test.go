@@ -11,8 +11,8 @@ import (
 	"wsauth/token/jwks"
 )
 
-// A provider publishes its keys, and issues tokens without the typ of RFC
-// 9068.
+// newProvider starts a provider that publishes its keys and issues tokens
+// without the typ of RFC 9068.
 func newProvider() (server *httptest.Server, accessToken string) {
 	key, err := token.GenerateKey(token.ES256)
 	if err != nil {
@@ -39,7 +39,7 @@ func newProvider() (server *httptest.Server, accessToken string) {
 func ExampleNewVerifier() {
 	provider, accessToken := newProvider()
 	defer provider.Close()
-	ctx, cancel := context.WithCancel(context.Background()) // the life of the server
+	ctx, cancel := context.WithCancel(context.Background()) // cancelled when the server stops
 	defer cancel()
 
 	verifier, err := jwks.NewVerifier(ctx, jwks.Config{
@@ -59,7 +59,7 @@ func ExampleNewVerifier() {
 	// Output: ada
 }
 
-// The keys of a provider can be used by rules of your own.
+// The keys of a provider can be used with other rules.
 func ExampleNew() {
 	provider, accessToken := newProvider()
 	defer provider.Close()

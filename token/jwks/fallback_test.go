@@ -16,9 +16,10 @@ import (
 	"wsauth/token"
 )
 
-// Once the keys can be had again, the first token gets in, although the
-// discovery document still hangs. Keys that have moved meanwhile are found
-// where the discovery document takes longer than requests wait.
+// TestSlowDiscoveryAfterAnOutage checks that the first token is accepted once
+// the keys can be fetched again, although the discovery document still hangs.
+// Keys that have moved are found even if the discovery document takes longer
+// than requests wait.
 func TestSlowDiscoveryAfterAnOutage(t *testing.T) {
 	a, b := testKeys()[0], testKeys()[1]
 	const moved = issuer + "/moved"
@@ -46,7 +47,7 @@ func TestSlowDiscoveryAfterAnOutage(t *testing.T) {
 				p := &provider{keys: []*token.Key{a}}
 				k := newKeys(t, Config{Transport: p})
 				if !has(t, k, a.ID()) {
-					t.Fatal("the key is not there")
+					t.Fatal("the key is missing")
 				}
 				p.set(func() { p.answer = down })
 				time.Sleep(later)
@@ -74,7 +75,7 @@ func TestSlowDiscoveryAfterAnOutage(t *testing.T) {
 				found, err := k.KeySetSoon(t.Context(), b.ID())
 				if try.moved && try.takes > time.Second {
 					synctest.Wait()
-					time.Sleep(later) // the fetch is over, and has found them
+					time.Sleep(later) // the fetch is over and has found the keys
 					found, err = k.KeySetSoon(t.Context(), b.ID())
 				}
 				if err != nil || len(found.Keys()) != 2 {
@@ -85,23 +86,23 @@ func TestSlowDiscoveryAfterAnOutage(t *testing.T) {
 	}
 }
 
-// withoutDiscovery answers the keys where they were, and everything else with
-// a fault.
-func withoutDiscovery(fault func(*http.Request) (*http.Response, error), keys ...*token.Key) func(*http.Request) (*http.Response, error) {
+// withoutDiscovery serves the keys at their old address, and fails all other
+// requests.
+func withoutDiscovery(fail func(*http.Request) (*http.Response, error), keys ...*token.Key) func(*http.Request) (*http.Response, error) {
 	return func(r *http.Request) (*http.Response, error) {
 		if r.URL.String() != certs {
-			return fault(r)
+			return fail(r)
 		}
 		return text(200, nil, string(must(token.NewKeySet(keys...)).PublicJWKS())), nil
 	}
 }
 
-// later is when a kid that is not known may cause the next fetch.
+// later is the time after which an unknown kid may cause the next fetch.
 const later = defaultMinInterval + time.Second
 
-// A discovery document that cannot be had is no outage while the keys are where
-// they were the last time: neither from the start of the trouble on, nor when
-// for a while they could not be had either.
+// TestKeysWhereTheyWere checks that a missing discovery document is not an
+// outage while the keys are still at their old address, neither from the start
+// of the trouble nor after the keys were unavailable, too.
 func TestKeysWhereTheyWere(t *testing.T) {
 	a, b, c := testKeys()[0], testKeys()[1], testKeys()[2]
 	hang := func(r *http.Request) (*http.Response, error) {
@@ -122,7 +123,7 @@ func TestKeysWhereTheyWere(t *testing.T) {
 				p := &provider{keys: []*token.Key{a}}
 				k := newKeys(t, Config{Transport: p})
 				if !has(t, k, a.ID()) {
-					t.Fatal("the key is not there")
+					t.Fatal("the key is missing")
 				}
 				if before != nil {
 					p.set(func() { p.answer = before })
@@ -143,14 +144,14 @@ func TestKeysWhereTheyWere(t *testing.T) {
 						t.Error(failed)
 					}
 					p.set(func() { p.answer = withoutDiscovery(hang, a, b, c) })
-					k.refresh(t.Context()) // looks for the discovery document
+					k.refresh(t.Context()) // reads the discovery document
 				}
 			})
 		})
 	}
 }
 
-// another is a discovery document, and a 404 everywhere else.
+// another serves another discovery document, and 404 everywhere else.
 func another(issuer, keys string) func(*http.Request) (*http.Response, error) {
 	return func(r *http.Request) (*http.Response, error) {
 		if r.URL.String() == discovery {
@@ -160,7 +161,8 @@ func another(issuer, keys string) func(*http.Request) (*http.Response, error) {
 	}
 }
 
-// Where the keys have moved they are found after the first fetch that fails.
+// TestKeysThatMove checks that moved keys are found after the first fetch that
+// fails.
 func TestKeysThatMove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := testKeys()[0], testKeys()[1]
@@ -177,17 +179,18 @@ func TestKeysThatMove(t *testing.T) {
 		})
 		time.Sleep(later)
 		if _, err := k.KeySet(t.Context(), b.ID()); !errors.Is(err, ErrUnavailable) {
-			t.Errorf("where they were: %v", err)
+			t.Errorf("at the old address: %v", err)
 		}
 		time.Sleep(later)
 		if !has(t, k, b.ID()) || has(t, k, a.ID()) {
-			t.Error("the keys are not those at the new place")
+			t.Error("the keys are not those at the new address")
 		}
 	})
 }
 
-// A new key whose first token comes too soon after a fetch, or during one that
-// began before it was published, is found as soon as a kid may cause the next.
+// TestNewKeyThatComesTooSoon checks that a new key is found as soon as a kid
+// may cause the next fetch, if its first token came too soon after a fetch, or
+// during one that started before the key was published.
 func TestNewKeyThatComesTooSoon(t *testing.T) {
 	a, b := testKeys()[0], testKeys()[1]
 	for name, during := range map[string]bool{"after a fetch": false, "during a fetch": true} {
@@ -199,22 +202,23 @@ func TestNewKeyThatComesTooSoon(t *testing.T) {
 				if during {
 					time.Sleep(later)
 					go k.refresh(t.Context())
-					time.Sleep(p.delay * 3 / 2) // it has got the document, and asked for the keys of before
+					time.Sleep(p.delay * 3 / 2) // the document was read, and the old keys were requested
 				}
 				p.set(func() { p.keys = []*token.Key{a, b} })
 				if has(t, k, b.ID()) {
-					t.Error("it is there before anybody has looked for it")
+					t.Error("the key is present before a fetch")
 				}
 				time.Sleep(later)
 				if !has(t, k, b.ID()) {
-					t.Error("it is not there")
+					t.Error("the key is missing")
 				}
 			})
 		})
 	}
 }
 
-// Nothing that a provider sends is read without a bound, however it is packed.
+// TestAnswersAreBounded checks that the size of an answer is bounded, even if
+// it is compressed.
 func TestAnswersAreBounded(t *testing.T) {
 	const plain = 32 << 20
 	var bomb bytes.Buffer
@@ -253,24 +257,24 @@ func TestAnswersAreBounded(t *testing.T) {
 				tt.answer(w, r)
 			}))
 			defer server.Close()
-			k := must(New(Config{URL: server.URL, Timeout: time.Minute})) // so that it is not time that bounds it
+			k := must(New(Config{URL: server.URL, Timeout: time.Minute})) // so that the time does not limit it
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			_, err := k.KeySet(t.Context(), "a")
 			runtime.ReadMemStats(&after)
 			if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), tt.says) {
-				t.Errorf("it says %.200v", err)
+				t.Errorf("got %.200v", err)
 			}
 			if used := after.TotalAlloc - before.TotalAlloc; used > plain/2 {
-				t.Errorf("%d bytes were needed", used)
+				t.Errorf("%d bytes were allocated", used)
 			}
-			<-ended // the provider is not listened to any longer
+			<-ended // the response is no longer read
 		})
 	}
 }
 
-// A key without a kid is for every kid, and stays so while the provider is
-// down.
+// TestNamelessKeyInAnOutage checks that a key without a kid applies to every
+// kid, also while the provider is down.
 func TestNamelessKeyInAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nameless := must(token.ParsePEM("", must(testKeys()[0].PublicPEM()), token.KeyOptions{}))

@@ -142,7 +142,7 @@ func (k *Keys) known(kid string) (*token.KeySet, bool) {
 // find starts a fetch, unless there was one recently, and waits for its end or
 // until enough receives. enough may be nil.
 func (k *Keys) find(ctx context.Context, kid string, enough <-chan time.Time) (*token.KeySet, error) {
-	begun, looked := time.Now(), false
+	started, looked := time.Now(), false
 	for !looked {
 		done, asked := k.ask(kid)
 		if done == nil {
@@ -151,7 +151,7 @@ func (k *Keys) find(ctx context.Context, kid string, enough <-chan time.Time) (*
 		select {
 		case <-done:
 			// Otherwise the key may be newer than that fetch.
-			looked = !asked.Before(begun)
+			looked = !asked.Before(started)
 		case <-enough:
 			return k.answer(kid, false)
 		case <-ctx.Done():

@@ -34,7 +34,7 @@ const (
 	certs     = issuer + "/certs"
 )
 
-// A provider answers in memory, so that time can be that of synctest.
+// A provider answers in memory, so that synctest can control the time.
 type provider struct {
 	mu      sync.Mutex
 	keys    []*token.Key
@@ -132,15 +132,15 @@ func status(k *Keys) (keys int, failed error) {
 
 func down(*http.Request) (*http.Response, error) { return nil, errors.New("refused") }
 
-// Ten thousand requests with kids that do not exist make one fetch; and none of
-// them keeps a new key out for longer than MinInterval.
+// TestR16_UnknownKids checks that ten thousand requests with unknown kids cause
+// one fetch, and delay a new key by MinInterval at most.
 func TestR16_UnknownKids(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := testKeys()[0], testKeys()[1]
 		p := &provider{keys: []*token.Key{a}, delay: time.Second}
 		k := newKeys(t, Config{Transport: p})
 		if !has(t, k, a.ID()) {
-			t.Fatal("the key is not there")
+			t.Fatal("the key is missing")
 		}
 		time.Sleep(time.Minute)
 		p.fetched.Store(0)
@@ -148,12 +148,12 @@ func TestR16_UnknownKids(t *testing.T) {
 		for i := range 10_000 {
 			all.Go(func() {
 				if has(t, k, fmt.Sprintf("unknown-%d", i)) {
-					t.Error("an unknown key is there")
+					t.Error("an unknown key is present")
 				}
 			})
 		}
 		all.Wait()
-		for i := range 10_000 { // one after the other
+		for i := range 10_000 { // one after another
 			has(t, k, fmt.Sprintf("late-%d", i))
 		}
 		if n := p.fetched.Load(); n != 1 {
@@ -177,7 +177,8 @@ func TestR16_UnknownKids(t *testing.T) {
 	})
 }
 
-// A kid that was not found is not asked for again for a minute.
+// TestNegativeCache checks that a kid that was not found is not looked for
+// again for a minute.
 func TestNegativeCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &provider{keys: testKeys()[:1]}
@@ -192,13 +193,13 @@ func TestNegativeCache(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		has(t, k, "gone")
 		if n := p.fetched.Load(); n != 2 {
-			t.Errorf("%d fetches after it", n)
+			t.Errorf("%d fetches after the minute", n)
 		}
 	})
 }
 
-// Whatever the provider answers, the keys that were good stay good, and no
-// other becomes one.
+// TestOutage checks that valid keys stay valid, and that no others are
+// accepted, whatever the provider answers.
 func TestOutage(t *testing.T) {
 	a, b := testKeys()[0], testKeys()[1]
 	page := func(status int, body string) func(*http.Request) (*http.Response, error) {
@@ -237,17 +238,17 @@ func TestOutage(t *testing.T) {
 				ended := make(chan error, 1)
 				go func() { ended <- k.Run(ctx) }()
 				if !has(t, k, a.ID()) {
-					t.Fatal("the key is not there")
+					t.Fatal("the key is missing")
 				}
 				before := must(k.KeySet(ctx, ""))
 				p.set(func() { p.answer = answer })
 				time.Sleep(time.Hour)
-				begun := time.Now()
-				if got, err := k.KeySet(ctx, a.ID()); err != nil || got != before || time.Since(begun) > 0 {
+				started := time.Now()
+				if got, err := k.KeySet(ctx, a.ID()); err != nil || got != before || time.Since(started) > 0 {
 					t.Errorf("after an hour the good key is gone: %v", err)
 				}
-				if _, err := k.KeySet(ctx, b.ID()); !errors.Is(err, ErrUnavailable) || time.Since(begun) > defaultTimeout {
-					t.Errorf("of an unknown key it says %v, after %v", err, time.Since(begun))
+				if _, err := k.KeySet(ctx, b.ID()); !errors.Is(err, ErrUnavailable) || time.Since(started) > defaultTimeout {
+					t.Errorf("an unknown key: %v, after %v", err, time.Since(started))
 				}
 				if n := strings.Count(log.String(), "cannot be fetched"); n != 1 {
 					t.Errorf("the log says %d times that: %s", n, log)
@@ -269,7 +270,8 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// Before the first keys have come nobody can know, and it is tried again soon.
+// TestDownAtTheStart checks that before the first keys are fetched nothing is
+// known, and that the fetch is repeated soon.
 func TestDownAtTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &provider{keys: testKeys()[:1], answer: down}
@@ -289,16 +291,17 @@ func TestDownAtTheStart(t *testing.T) {
 		p.set(func() { p.answer = nil })
 		time.Sleep(time.Minute)
 		if !has(t, k, testKeys()[0].ID()) {
-			t.Error("the key does not come")
+			t.Error("the key is missing")
 		}
 		stop()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("it ends with %v", err)
+			t.Errorf("Run: %v", err)
 		}
 	})
 }
 
-// A request that gives up does not take the fetch with it, for others wait.
+// TestFetchOutlivesItsRequest checks that a request that gives up does not
+// abort the fetch, because others wait for it.
 func TestFetchOutlivesItsRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &provider{keys: testKeys()[:1], delay: time.Second}
@@ -314,8 +317,8 @@ func TestFetchOutlivesItsRequest(t *testing.T) {
 	})
 }
 
-// S5: a key that the provider takes back is gone after the next fetch; the same
-// keys keep their pointer, which caches of tokens go by.
+// TestS5_KeyTakenBack checks that a withdrawn key is gone after the next fetch,
+// and that an unchanged set keeps its pointer, on which caches of tokens rely.
 func TestS5_KeyTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := testKeys()[0], testKeys()[1]
@@ -337,12 +340,13 @@ func TestS5_KeyTakenBack(t *testing.T) {
 		}
 		stop()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("it ends with %v", err)
+			t.Errorf("Run: %v", err)
 		}
 	})
 }
 
-// A shorter max-age is obeyed, but not below a minute, and a longer one is not.
+// TestMaxAgeIsObeyed checks that a shorter max-age is obeyed, but not below a
+// minute, and that a longer one is ignored.
 func TestMaxAgeIsObeyed(t *testing.T) {
 	for header, want := range map[string]int64{"": 4, "public, max-age=300": 12, "max-age=1": 60, "max-age=86400": 4, "no-store": 4} {
 		synctest.Test(t, func(t *testing.T) {
@@ -357,13 +361,13 @@ func TestMaxAgeIsObeyed(t *testing.T) {
 			}
 			stop()
 			if err := <-ended; !errors.Is(err, context.Canceled) {
-				t.Errorf("it ends with %v", err)
+				t.Errorf("Run: %v", err)
 			}
 		})
 	}
 }
 
-// With MaxStale old keys are used for so long and no longer.
+// TestMaxStale checks that old keys are used for MaxStale and no longer.
 func TestMaxStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &provider{keys: testKeys()[:1]}
@@ -380,8 +384,8 @@ func TestMaxStale(t *testing.T) {
 	})
 }
 
-// Two providers with the same kid: a token of the one does not pass by the key
-// of the other.
+// TestSameKidOfTwoIssuers checks that two providers with the same kid do not
+// accept tokens of each other.
 func TestSameKidOfTwoIssuers(t *testing.T) {
 	a := must(token.ParseJWK(must(token.GenerateKey(token.ES256)).JWK(), token.KeyOptions{ID: "k"}))
 	b := must(token.ParseJWK(must(token.GenerateKey(token.ES256)).JWK(), token.KeyOptions{ID: "k"}))

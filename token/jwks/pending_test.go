@@ -18,8 +18,8 @@ import (
 	"wsauth/token"
 )
 
-// signing are keys with the same kid in each test: one that is published
-// first, and others that come later.
+// The keys of these tests have the same kid in each test: one is published
+// first, and the others later.
 var signing = sync.OnceValue(func() map[string]any {
 	_, edwards, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -38,7 +38,7 @@ func published(kid string) *token.Key {
 	return must(token.NewKey(alg, signing()[kid], token.KeyOptions{ID: kid}))
 }
 
-// signedBy is a token of the provider, with other claims than usual.
+// signedBy returns a token of the provider with changed claims.
 func signedBy(kid string, iat time.Time, changes jwt.MapClaims) string {
 	claims := jwt.MapClaims{"iss": issuer, "aud": "chat", "sub": "ada", "jti": "j", "iat": iat.Unix(), "exp": iat.Unix() + 3600}
 	for name, v := range changes {
@@ -69,7 +69,7 @@ func newPending(t *testing.T) (p *provider, k *Keys, v *token.Verifier) {
 	return p, k, v
 }
 
-// outcome is ok, refused (by 401) or later (by 503).
+// outcome returns "ok", "refused" (401) or "later" (503).
 func outcome(err error) string {
 	if _, refused := errors.AsType[*token.Error](err); refused {
 		return "refused"
@@ -87,8 +87,9 @@ func wantOutcome(t *testing.T, v *token.Verifier, name, raw, want string) {
 	}
 }
 
-// A token with a key that was published right after a fetch is not refused,
-// but to come again, until the keys may be fetched once more.
+// TestKeyPublishedAfterTheFetch checks that a token whose key was published
+// right after a fetch is not refused but to be sent again, until the keys may
+// be fetched once more.
 func TestKeyPublishedAfterTheFetch(t *testing.T) {
 	for _, kid := range []string{"second", "edwards"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -112,9 +113,9 @@ func TestKeyPublishedAfterTheFetch(t *testing.T) {
 	}
 }
 
-// A token without a kid may be signed with a key that was published after the
-// fetch, too, whether the keys have names or not. It has them fetched again,
-// as seldom as any other, and is refused once that was in vain.
+// TestNamelessKeyPublishedAfterTheFetch checks the same for a token without a
+// kid, whether or not the keys have IDs. It causes fetches as rarely as any
+// other token, and is refused after one that did not help.
 func TestNamelessKeyPublishedAfterTheFetch(t *testing.T) {
 	for _, named := range []bool{false, true} {
 		t.Run(fmt.Sprintf("named=%t", named), func(t *testing.T) {
@@ -150,7 +151,7 @@ func TestNamelessKeyPublishedAfterTheFetch(t *testing.T) {
 					t.Errorf("%d fetches", n)
 				}
 
-				// What no key has signed has them fetched once, and no more.
+				// A token that no key has signed causes one fetch, and no more.
 				time.Sleep(11 * time.Second)
 				forged := nameless("edwards", time.Now())
 				wantOutcome(t, v, "forged", forged, "later")
@@ -168,7 +169,7 @@ func TestNamelessKeyPublishedAfterTheFetch(t *testing.T) {
 	}
 }
 
-// nameless is a token of the provider without a kid.
+// nameless returns a token of the provider without a kid.
 func nameless(by string, iat time.Time) string {
 	claims := jwt.MapClaims{"iss": issuer, "aud": "chat", "sub": "ada", "jti": "j", "iat": iat.Unix(), "exp": iat.Unix() + 3600}
 	var method jwt.SigningMethod = jwt.SigningMethodES256
@@ -178,8 +179,9 @@ func nameless(by string, iat time.Time) string {
 	return must(jwt.NewWithClaims(method, claims).SignedString(signing()[by]))
 }
 
-// Only a token that may be good is to come again: whose iat is not before the
-// last fetch, give or take the leeway, and with which nothing else is wrong.
+// TestWhichUnknownKeysArePending checks that a token is to be sent again only
+// if it may be valid: its iat is not before the last fetch, within the leeway,
+// and nothing else is wrong with it.
 func TestWhichUnknownKeysArePending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, _, v := newPending(t)
@@ -213,7 +215,8 @@ func TestWhichUnknownKeysArePending(t *testing.T) {
 	})
 }
 
-// A statement that is signed with such a key is to be sent again.
+// TestStatementWithAPendingKey checks that a statement signed with such a key
+// is to be sent again.
 func TestStatementWithAPendingKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, _, v := newPending(t)
@@ -231,8 +234,8 @@ func TestStatementWithAPendingKey(t *testing.T) {
 	})
 }
 
-// TestR16_FloodWithForgedDates: an iat that nobody has signed causes no more
-// fetches than any other unknown key, and keeps no known key out.
+// TestR16_FloodWithForgedDates checks that forged iats cause no more fetches
+// than other unknown keys, and delay no known key.
 func TestR16_FloodWithForgedDates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, k, v := newPending(t)
@@ -263,14 +266,15 @@ func TestR16_FloodWithForgedDates(t *testing.T) {
 	})
 }
 
-// No request waits for longer than 2 s for a fetch, begun by it or by another.
+// TestRequestsWaitTwoSeconds checks that no request waits longer than 2 s for a
+// fetch, whoever started it.
 func TestRequestsWaitTwoSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, k, v := newPending(t)
 		wantOutcome(t, v, "the first key", signedBy("first", time.Now(), nil), "ok")
 		time.Sleep(time.Minute)
 		p.set(func() { p.keys, p.delay = append(p.keys, published("second")), 4500*time.Millisecond })
-		begun := time.Now()
+		started := time.Now()
 		var all sync.WaitGroup
 		for range 10 {
 			all.Go(func() {
@@ -280,8 +284,8 @@ func TestRequestsWaitTwoSeconds(t *testing.T) {
 			all.Go(func() { wantOutcome(t, v, "the first key", signedBy("first", time.Now(), nil), "ok") })
 		}
 		all.Wait()
-		if waited := time.Since(begun); waited != 2*maxWait {
-			t.Errorf("two requests after each other have waited %v", waited)
+		if waited := time.Since(started); waited != 2*maxWait {
+			t.Errorf("two consecutive requests have waited %v", waited)
 		}
 		ctx, stop := context.WithTimeout(t.Context(), time.Millisecond)
 		defer stop()

@@ -24,8 +24,9 @@ func access(p *idptest.Provider, header, claims map[string]any) string {
 	return p.Sign(h, c)
 }
 
-// NewVerifier does not wait for the provider. While the keys are unknown, a
-// token is neither accepted nor refused; the keys arrive by themselves.
+// TestNewVerifierWhileProviderIsDown checks that NewVerifier does not wait for
+// the provider, that a token is neither accepted nor refused while the keys are
+// unknown, and that the keys are then fetched in the background.
 func TestNewVerifierWhileProviderIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := idptest.NewInMemory(t, issuer)
@@ -60,9 +61,9 @@ func TestNewVerifierWhileProviderIsDown(t *testing.T) {
 	})
 }
 
-// After the end of its context, a verifier uses the keys that it has. It
-// starts no fetch and logs nothing. The bubble ends only when all goroutines
-// have.
+// TestNewVerifierEndsWithContext checks that after the end of its context, a
+// verifier uses the keys that it has, starts no fetch and logs nothing. The
+// bubble ends only when all goroutines have.
 func TestNewVerifierEndsWithContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := idptest.NewInMemory(t, issuer)
@@ -106,7 +107,8 @@ func TestNewVerifierEndsWithContext(t *testing.T) {
 	})
 }
 
-// The verifier accepts access tokens of the provider for this server only.
+// TestNewVerifierRules checks that the verifier accepts only access tokens of
+// the provider for this server.
 func TestNewVerifierRules(t *testing.T) {
 	p := idptest.New(t)
 	newVerifier := func(mediaType string) *token.Verifier {
@@ -143,9 +145,9 @@ func TestNewVerifierRules(t *testing.T) {
 	}
 }
 
-// A configuration with which any token of the provider could be used is a
-// fault, whether the provider is reachable or not.
-func TestNewVerifierFaults(t *testing.T) {
+// TestNewVerifierErrors checks that a configuration that would accept any token
+// of the provider is refused, whether or not the provider is reachable.
+func TestNewVerifierErrors(t *testing.T) {
 	for name, tt := range map[string]struct {
 		config Config
 		want   []string

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// inWords is a time as docs/keys.md writes it.
+// inWords formats a duration like docs/keys.md.
 func inWords(d time.Duration) string {
 	var parts []string
 	for _, unit := range []struct {
@@ -27,7 +27,7 @@ func inWords(d time.Duration) string {
 	return strings.Join(parts, " and ")
 }
 
-// TestKeysPage: the times in docs/keys.md are those of the package.
+// TestKeysPage checks the times and states in docs/keys.md.
 func TestKeysPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/keys.md")
 	if err != nil {
@@ -43,7 +43,7 @@ func TestKeysPage(t *testing.T) {
 		}
 	}
 	if !strings.Contains(strings.Join(strings.Fields(string(page)), " "), "Within two seconds every token of that key is refused") || defaultPoll != 2*time.Second {
-		t.Errorf("the folder is looked at every %v", defaultPoll)
+		t.Errorf("the folder is read every %v", defaultPoll)
 	}
 	command, err := os.ReadFile("../../cmd/wsauth/keys.go")
 	if err != nil {

@@ -31,8 +31,8 @@ type contents struct {
 }
 
 // read reads the folder. Files whose content has not changed since before are
-// not parsed again, so their keys keep their identity. The error contains all
-// faults, each with the name of its file.
+// not parsed again, so their keys keep their identity. The error joins all
+// errors, each with the name of its file.
 func read(dir string, before map[string]file) (contents, error) {
 	folder, err := keyfile.OpenFolder(dir)
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"wsauth/token"
 )
 
-// What is parsed comes out of what is written as the same key with the same
-// dates, and with another expiry where it gets one. No error tells a part of
-// the key that the file holds.
+// FuzzParse checks that a parsed key is unchanged, with its dates, when it is
+// written and parsed again, also with another expiry. No error contains a part
+// of the key in the file.
 func FuzzParse(f *testing.F) {
 	jwk := jwkOf(token.ES256, time.Unix(1, 0), time.Unix(2, 0))
 	seeds := []struct{ name, before, key, after string }{
@@ -67,8 +67,8 @@ func same(t *testing.T, want, got Entry) {
 	}
 }
 
-// refuseTelling looks for any 24 bytes of key in err. What names itself is
-// told: an algorithm, a kind of key, a kind of block.
+// refuseTelling looks for any 24 bytes of key in err. Names of algorithms,
+// kinds of keys and kinds of blocks are allowed.
 func refuseTelling(t *testing.T, err error, key string) {
 	t.Helper()
 	const long = 24

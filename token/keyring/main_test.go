@@ -31,7 +31,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// folderOf makes a folder with these files: names and contents in turn.
+// folderOf returns a folder with these files: names and contents in turn.
 func folderOf(t testing.TB, content ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -41,7 +41,7 @@ func folderOf(t testing.TB, content ...string) string {
 	return dir
 }
 
-// put writes a file as a person would: in one step.
+// put writes a file in one step, as editors do.
 func put(t testing.TB, dir, name, text string) {
 	t.Helper()
 	tmp := filepath.Join(dir, ".tmp")
@@ -57,12 +57,12 @@ func remove(t testing.TB, dir, name string) {
 	}
 }
 
-// jwkOf is a new key as a file, with dates where they are not zero.
+// jwkOf returns a file with a new key, with those dates that are not zero.
 func jwkOf(alg token.Algorithm, notBefore, expires time.Time) string {
 	return string(format(Entry{Key: must(token.GenerateKey(alg)), NotBefore: notBefore, Expires: expires}))
 }
 
-// Keys that take their time to make.
+// Keys that take long to generate.
 var (
 	rsaKey = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
 	p256   = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) })
@@ -77,7 +77,7 @@ func pemOf(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// open opens a ring whose log is kept.
+// open opens a ring and keeps its log.
 func open(t testing.TB, dir string) (*Ring, *logged) {
 	t.Helper()
 	log := &logged{}
@@ -88,7 +88,7 @@ func open(t testing.TB, dir string) (*Ring, *logged) {
 	return r, log
 }
 
-// logged is a log that is read while it is written.
+// A logged is a log that can be read while it is written.
 type logged struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -106,7 +106,7 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
-// set is what counts now.
+// set returns the current keys.
 func set(t testing.TB, r *Ring) *token.KeySet {
 	t.Helper()
 	s, err := r.KeySet(t.Context(), "")
@@ -116,7 +116,7 @@ func set(t testing.TB, r *Ring) *token.KeySet {
 	return s
 }
 
-// ids are those of the keys that count now, newest first.
+// ids returns the IDs of the current keys, newest first.
 func ids(t testing.TB, r *Ring) (list []string) {
 	t.Helper()
 	for _, k := range set(t, r).Keys() {
@@ -125,7 +125,7 @@ func ids(t testing.TB, r *Ring) (list []string) {
 	return list
 }
 
-// signer is the ID of the key that signs now, or "".
+// signer returns the ID of the key that signs now, or "".
 func signer(r *Ring) string {
 	key, err := r.SigningKey()
 	if err != nil {

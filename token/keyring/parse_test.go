@@ -55,7 +55,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestJ36_S1_ParseRefuses(t *testing.T) {
-	small := must(rsa.GenerateKey(rand.Reader, 1024)) //nolint:staticcheck // that is the point
+	small := must(rsa.GenerateKey(rand.Reader, 1024)) //nolint:staticcheck // intentionally too short
 	key := pkcs8(p256())
 	e1 := rsa.PublicKey{N: rsaKey().N, E: 1}
 	number := func(n *big.Int) string { return base64.RawURLEncoding.EncodeToString(n.Bytes()) }
@@ -103,7 +103,8 @@ func TestJ36_S1_ParseRefuses(t *testing.T) {
 	}
 }
 
-// What is written keeps the key, and all else that the file says.
+// TestWithExpiry checks that a new expiry keeps the key and all other content
+// of the file.
 func TestWithExpiry(t *testing.T) {
 	exp := time.Unix(1890000000, 0)
 	for name, tt := range map[string]struct{ file, content, want string }{

@@ -49,8 +49,8 @@ func TestOpenReads(t *testing.T) {
 	}
 }
 
-// A folder without keys knows none: its tokens are refused, and nothing is
-// unknown.
+// TestEmpty checks that a folder without keys is not an error: its tokens are
+// refused.
 func TestEmpty(t *testing.T) {
 	dir := t.TempDir()
 	r, _ := open(t, dir)
@@ -118,8 +118,8 @@ func TestS2_OpenRefuses(t *testing.T) {
 	}
 }
 
-// A key counts until the moment of its expiry, whether or not somebody looks
-// at the folder.
+// TestS5_OldKeyUntilThenNeverAfter checks that a key is used until its expiry,
+// whether or not the folder is read.
 func TestS5_OldKeyUntilThenNeverAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -156,7 +156,7 @@ func TestS5_OldKeyUntilThenNeverAfter(t *testing.T) {
 	})
 }
 
-// watch looks at the folder until the test ends.
+// watch watches the folder until the test ends.
 func watch(t *testing.T, r *Ring) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -179,7 +179,7 @@ func TestWatch(t *testing.T) {
 		}
 		first := set(t, r)
 		poll("a")
-		put(t, dir, "a.pem", pkcs8(ed())) // the same again
+		put(t, dir, "a.pem", pkcs8(ed())) // with the same content
 		poll("a")
 		if set(t, r) != first || log.String() != "" {
 			t.Errorf("nothing has changed, but: %s", log)
@@ -191,11 +191,11 @@ func TestWatch(t *testing.T) {
 		}
 		remove(t, dir, "b.pem")
 		poll("a")
-		put(t, dir, "a.pem", pkcs8(p256())) // another key under the same name
+		put(t, dir, "a.pem", pkcs8(p256())) // another key with the same name
 		was := set(t, r)
 		poll("a")
 		if set(t, r) == was {
-			t.Error("the old key still counts")
+			t.Error("the old key is still accepted")
 		}
 		remove(t, dir, "a.pem")
 		poll()
@@ -220,7 +220,7 @@ func TestS6_BrokenFolderKeepsTheKeys(t *testing.T) {
 				t.Errorf("keys %q, want %q", got, want)
 			}
 			if got := strings.Count(log.String(), "the keys stay as they were"); got != faults {
-				t.Errorf("%d faults logged, want %d: %s", got, faults, log)
+				t.Errorf("%d errors logged, want %d: %s", got, faults, log)
 			}
 		}
 		was := set(t, r)
@@ -232,7 +232,7 @@ func TestS6_BrokenFolderKeepsTheKeys(t *testing.T) {
 		}
 		put(t, dir, "a.pem", "half of")
 		keeps(2, "b", "a")
-		remove(t, dir, "b.pem") // someone knows it: its tokens die even now
+		remove(t, dir, "b.pem") // a compromised key: its tokens are refused even now
 		keeps(2, "a")
 		put(t, dir, "a.pem", pkcs8(ed()))
 		remove(t, dir, "c.pem")
@@ -251,7 +251,8 @@ func TestS6_BrokenFolderKeepsTheKeys(t *testing.T) {
 	})
 }
 
-// A mounted secret is exchanged as a whole.
+// TestWatchFollowsMounts checks that a mounted secret may be replaced as a
+// whole.
 func TestWatchFollowsMounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()

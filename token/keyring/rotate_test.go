@@ -19,15 +19,16 @@ import (
 	"wsauth/token"
 )
 
-// A login is a token that was issued, and the last moment at which it is valid.
+// A login is an issued token, with the last time at which it is valid.
 type login struct {
 	raw  string
 	last time.Time
 }
 
-// Two nodes sign and verify with one folder, at which they look at different
-// moments, while a key is replaced every week. No token dies before its time,
-// wherever it is shown, and no key counts past its expiry.
+// TestPlannedRotationOverWeeks tests two nodes that sign and verify with one
+// folder, which they read at different times, while a key is replaced every
+// week. No token is refused before its expiry, on either node, and no key is
+// used after its own.
 func TestPlannedRotationOverWeeks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const (
@@ -61,7 +62,7 @@ func TestPlannedRotationOverWeeks(t *testing.T) {
 			}
 			kids[signer(by.ring)] = true
 			next := time.Now().Add(step)
-			for _, l := range dueBefore(logins, next) { // those that die in this step, at their last moment
+			for _, l := range dueBefore(logins, next) { // those that expire in this step, at their last moment
 				time.Sleep(time.Until(l.last))
 				nodes.verify(t, l.raw, true)
 				time.Sleep(time.Nanosecond)
@@ -73,13 +74,13 @@ func TestPlannedRotationOverWeeks(t *testing.T) {
 			}
 			time.Sleep(time.Until(next))
 			if a, b := ids(t, nodes[0].ring), ids(t, nodes[1].ring); !slices.Equal(a, b) {
-				t.Fatalf("step %d: one node knows %q, the other %q", i, a, b)
+				t.Fatalf("step %d: one node has %q, the other %q", i, a, b)
 			}
 		}
 		if len(kids) != weeks {
 			t.Errorf("%d keys signed, want one a week: %d", len(kids), weeks)
 		}
-		// A month after the last rotation one key is left.
+		// A month after the last rotation, one key is left.
 		time.Sleep(DefaultOverlap + DefaultLead)
 		for _, n := range nodes {
 			if got := ids(t, n.ring); len(got) != 1 {
@@ -89,7 +90,7 @@ func TestPlannedRotationOverWeeks(t *testing.T) {
 	})
 }
 
-// A node signs and verifies with a folder that it looks at.
+// A node signs and verifies with a folder that it watches.
 type node struct {
 	ring     *Ring
 	issuer   *token.Issuer
@@ -114,19 +115,20 @@ func (ns nodes) verify(t *testing.T, raw string, want bool) {
 	t.Helper()
 	for i, n := range ns {
 		if _, err := n.verifier.Verify(t.Context(), raw); (err == nil) != want || !want && !errors.Is(err, token.ErrSignature) && !errors.Is(err, token.ErrExpired) {
-			t.Fatalf("%v after the start, node %d says %v, want accepted: %v", time.Now(), i, err, want)
+			t.Fatalf("%v after the start, node %d: %v, want accepted: %v", time.Now(), i, err, want)
 		}
 	}
 }
 
-// dueBefore are the logins whose last moment is before then, in order.
+// dueBefore returns the logins whose last moment is before then, in order.
 func dueBefore(logins []login, then time.Time) []login {
 	due := slices.DeleteFunc(slices.Clone(logins), func(l login) bool { return !l.last.Before(then) })
 	slices.SortFunc(due, func(a, b login) int { return a.last.Compare(b.last) })
 	return due
 }
 
-// A token that outlives its key is good until the key is not.
+// TestS5_NoTokenOutlivesItsKey checks that a token that outlives its key is
+// valid only as long as the key.
 func TestS5_NoTokenOutlivesItsKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -208,12 +210,13 @@ func TestRotateRetires(t *testing.T) {
 	})
 }
 
-// A new key waits no longer than another can sign, so that there is always one.
+// TestRotateLeavesNoGap checks that a new key waits only as long as another can
+// sign, so that some key always can.
 func TestRotateLeavesNoGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		for name, tt := range map[string]struct {
-			from, until []time.Duration // of the keys that are there
+			from, until []time.Duration // of the existing keys
 			want        time.Duration
 		}{
 			"dies within the lead":           {[]time.Duration{0}, []time.Duration{30 * time.Minute}, 30 * time.Minute},
@@ -233,7 +236,7 @@ func TestRotateLeavesNoGap(t *testing.T) {
 			}
 			made, _, err := Rotate(t.Context(), dir, RotateOptions{})
 			if err != nil || made.NotBefore.Sub(start) != tt.want {
-				t.Errorf("%s: it begins to sign after %v, %v; want %v", name, made.NotBefore.Sub(start), err, tt.want)
+				t.Errorf("%s: signs after %v, %v; want %v", name, made.NotBefore.Sub(start), err, tt.want)
 			}
 		}
 	})
@@ -299,7 +302,7 @@ func TestChangeNeedsAFolderInOrder(t *testing.T) {
 		t.Errorf("the folder holds %v", got)
 	}
 	if err := changes["prune"](filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a folder that is not there was pruned: %v", err)
+		t.Errorf("a missing folder was pruned: %v", err)
 	}
 	remove(t, dir, "a.pem")
 	unlock := must(filelock.Lock(t.Context(), filepath.Join(dir, ".lock")))
@@ -311,7 +314,8 @@ func TestChangeNeedsAFolderInOrder(t *testing.T) {
 	}
 }
 
-// Many programs that change a folder at once lose nothing.
+// TestChangesAtOnce checks that concurrent changes by many programs lose
+// nothing.
 func TestChangesAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	var (
@@ -348,8 +352,8 @@ func TestChangesAtOnce(t *testing.T) {
 	}
 }
 
-// A raw secret that is made a JWK has both files for a moment, or for longer
-// if the program is killed in it.
+// TestKilledWhileASecretGetsADate checks a folder with both files of a raw
+// secret that is converted to a JWK, as after a program was killed in between.
 func TestKilledWhileASecretGetsADate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := folderOf(t, "a.hs256", strong)

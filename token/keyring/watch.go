@@ -7,7 +7,7 @@ import (
 )
 
 // Watch polls the folder until ctx is done, and applies changes. If the folder
-// or a file in it is not usable, the keys stay as they were, and the fault is
+// or a file in it is not usable, the keys stay as they were, and the error is
 // logged once. Keys whose files were deleted are removed even then.
 //
 // Watch compares contents, not modification times, so it misses no change. A
