@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// TestPresetsPage: the table of the presets in docs/identity-providers.md has
-// each, with the claims that it reads and the longest life of its tokens.
+// TestPresetsPage checks that the table of presets in
+// docs/identity-providers.md has each preset, with the claims that it reads and
+// the maximum lifetime of its tokens.
 func TestPresetsPage(t *testing.T) {
 	text, err := os.ReadFile("../docs/identity-providers.md")
 	if err != nil {
@@ -36,7 +37,7 @@ func TestPresetsPage(t *testing.T) {
 	for _, preset := range Presets() {
 		row, found := rows[preset]
 		if !found {
-			t.Errorf("%s is not there", preset)
+			t.Errorf("%s is missing", preset)
 			continue
 		}
 		delete(rows, preset)

@@ -11,8 +11,8 @@ import (
 	"wsauth/store/memory"
 )
 
-// A server that trusts a Keycloak realm: its sockets live as long as its access
-// tokens, and end when a session ends there.
+// A server trusts a Keycloak realm: its sockets live as long as their access
+// tokens, and end when their session ends at Keycloak.
 func Example() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()

@@ -11,9 +11,9 @@ import (
 	"wsauth/token"
 )
 
-// FuzzStatement: whatever a provider signs, what it ends can be revoked, and is
-// named in the provider's own namespace; and what is refused is refused for a
-// reason that is the statement's, not ours.
+// FuzzStatement checks that whatever a provider signs, it can end only sessions
+// that can be revoked, named in its own namespace, and that refusals are errors
+// of the statement, not ours.
 func FuzzStatement(f *testing.F) {
 	p, s := keycloak(f)
 	byEmail := must(New(Config{Preset: Keycloak, Issuer: realm, Audience: []string{"chat"}, ClientIDs: []string{"web"}, Namespace: "kc", Keys: s.keys(), Subject: "email"}))

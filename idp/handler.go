@@ -27,7 +27,7 @@ const (
 	revokeTimeout = 5 * time.Second
 )
 
-// A Guard revokes sessions, and tells what is revoked. *wsauth.Guard is one.
+// A Guard revokes sessions, and reports what is revoked. *wsauth.Guard is one.
 type Guard interface {
 	Revoke(ctx context.Context, revocations ...store.Revocation) (sockets int, err error)
 	Revoked(ctx context.Context, claims *token.Claims) (bool, error)
@@ -134,7 +134,7 @@ var (
 	errStore  = errors.New("idp: cannot end the sessions now")
 )
 
-// unavailable distinguishes failures of ours from faults of the statement.
+// unavailable distinguishes our own failures from errors of the statement.
 func unavailable(err error) bool {
 	if errors.Is(err, errStore) {
 		return true

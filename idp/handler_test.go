@@ -26,7 +26,7 @@ import (
 )
 
 // A rig is a server that trusts a provider: a guarded socket, and the two
-// addresses of a Handler.
+// endpoints of a Handler.
 type rig struct {
 	server *httptest.Server
 	guard  *wsauth.Guard
@@ -78,13 +78,13 @@ func (r rig) dial(t *testing.T, user, session string) (*websocket.Conn, error) {
 	return c, refusal(resp, err)
 }
 
-// refusal tells of a handshake that was refused with which status and reason.
+// refusal returns the status and the reason of a refused handshake as an error.
 func refusal(resp *http.Response, err error) error {
 	if err == nil || resp == nil {
 		return err
 	}
 	var problem struct{ Reason string }
-	body, _ := io.ReadAll(resp.Body) // the part of it that the client keeps
+	body, _ := io.ReadAll(resp.Body) // the client keeps only a part
 	_ = json.Unmarshal(body, &problem)
 	return fmt.Errorf("%d %s", resp.StatusCode, problem.Reason)
 }
@@ -118,26 +118,27 @@ const (
 
 func form(raw string) string { return url.Values{"logout_token": {raw}}.Encode() }
 
-// wantEnd reads until the server says why it ended.
+// wantEnd reads until the socket ends, and checks the reason.
 func wantEnd(t *testing.T, c *websocket.Conn) {
 	t.Helper()
 	_, _, err := c.Read(t.Context())
 	if end, ok := errors.AsType[websocket.CloseError](err); !ok || end.Code != 3000 || end.Reason != "session_ended" {
-		t.Errorf("it ended with %v", err)
+		t.Errorf("ended with %v", err)
 	}
 }
 
-// wantOpen sees that the socket answers a ping.
+// wantOpen checks that the socket answers a ping.
 func wantOpen(t *testing.T, c *websocket.Conn) {
 	t.Helper()
 	ctx := c.CloseRead(t.Context())
 	if err := c.Ping(ctx); err != nil {
-		t.Errorf("it is not open: %v", err)
+		t.Errorf("not open: %v", err)
 	}
 }
 
-// A logout at the provider ends the sockets of the session, and no others; and
-// no socket of it opens any more.
+// TestLogoutEndsTheSockets checks that a logout at the provider ends the
+// sockets of its session, and no others, and that no new socket of the session
+// opens.
 func TestLogoutEndsTheSockets(t *testing.T) {
 	r := newRig(t)
 	first, second, other := r.mustDial(t, "ada", "s1"), r.mustDial(t, "ada", "s2"), r.mustDial(t, "bob", "s3")
@@ -163,8 +164,8 @@ func TestLogoutEndsTheSockets(t *testing.T) {
 	}
 }
 
-// An event ends them too. Sent again it is acknowledged, as RFC 8935 wants it,
-// and does nothing.
+// TestEventEndsTheSockets checks that an event ends them, too, and that a
+// replay is acknowledged, as RFC 8935 requires, and ignored.
 func TestEventEndsTheSockets(t *testing.T) {
 	r := newRig(t)
 	first, other := r.mustDial(t, "ada", "s1"), r.mustDial(t, "bob", "s2")
@@ -177,12 +178,13 @@ func TestEventEndsTheSockets(t *testing.T) {
 		t.Errorf("sent again: %d", status)
 	}
 	if n := strings.Count(r.log.String(), "ended by its provider"); n != 1 {
-		t.Errorf("it was obeyed %d times", n)
+		t.Errorf("processed %d times", n)
 	}
 	wantOpen(t, other)
 }
 
-// Sent a hundred times at once, one logout token is obeyed once.
+// TestLogoutReplayAtOnce checks that a logout token that is sent a hundred
+// times concurrently is processed once.
 func TestLogoutReplayAtOnce(t *testing.T) {
 	r := newRig(t)
 	body := form(r.sign.sign(nil, logoutToken()))
@@ -203,16 +205,16 @@ func TestLogoutReplayAtOnce(t *testing.T) {
 			n++
 		case http.StatusBadRequest:
 		default:
-			t.Errorf("it answers %d", status)
+			t.Errorf("status %d", status)
 		}
 	}
 	if n != 1 {
-		t.Errorf("obeyed %d times", n)
+		t.Errorf("processed %d times", n)
 	}
 }
 
-// What is no statement of a provider ends nothing, and is told so in the words
-// of the protocol, with nothing of it in the answer.
+// TestHandlerRefusals checks that an invalid statement ends nothing, and is
+// answered with an error of the protocol that contains nothing of it.
 func TestHandlerRefusals(t *testing.T) {
 	r := newRig(t)
 	socket := r.mustDial(t, "ada", "s1")
@@ -259,13 +261,14 @@ func TestHandlerRefusals(t *testing.T) {
 	wantOpen(t, socket)
 }
 
-// brokenGuard cannot reach its store.
+// A brokenGuard cannot reach its store.
 type brokenGuard struct{ err error }
 
 func (g brokenGuard) Revoke(context.Context, ...store.Revocation) (int, error) { return 0, g.err }
 func (g brokenGuard) Revoked(context.Context, *token.Claims) (bool, error)     { return false, nil }
 
-// What could not be obeyed is to be sent again.
+// TestHandlerWithoutStore checks that a statement that could not be processed
+// must be sent again.
 func TestHandlerWithoutStore(t *testing.T) {
 	p, s := keycloak(t)
 	h := must(NewHandler(brokenGuard{errors.New("down")}, nil, p))
@@ -286,7 +289,7 @@ func TestHandlerWithoutStore(t *testing.T) {
 	}
 }
 
-// A flakyLog takes no revocations while it is full.
+// A flakyLog accepts no revocations while it is full.
 type flakyLog struct {
 	*memory.Store
 	full atomic.Bool
@@ -299,8 +302,9 @@ func (l *flakyLog) Revoke(ctx context.Context, r ...store.Revocation) error {
 	return l.Store.Revoke(ctx, r...)
 }
 
-// TestHandlerWithAFullStore: what has ended on this node only is to be sent
-// again, and is obeyed then, since it may have been forgotten.
+// TestHandlerWithAFullStore checks that a statement whose sessions have ended
+// on this node only must be sent again, and is then processed, since this node
+// may have lost it.
 func TestHandlerWithAFullStore(t *testing.T) {
 	p, s := keycloak(t)
 	log := &flakyLog{Store: memory.New(store.Limits{})}

@@ -25,7 +25,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// signer makes the tokens of a provider, with a key of its own.
+// A signer signs the tokens of a provider with its own key.
 type signer struct{ key *rsa.PrivateKey }
 
 func newSigner() signer { return signer{must(rsa.GenerateKey(rand.Reader, 2048))} }
@@ -36,7 +36,7 @@ func (s signer) keys() *token.KeySet {
 
 type claims = map[string]any
 
-// with is base with other values for some claims. One that is nil is left out.
+// with returns base with changed claims. A nil value removes a claim.
 func with(base claims, changes claims) claims {
 	c := maps.Clone(base)
 	for name, v := range changes {
@@ -47,10 +47,11 @@ func with(base claims, changes claims) claims {
 	return c
 }
 
-// now is a date of now, moved, as tokens have it.
+// now returns the current date plus d, as in tokens.
 func now(d time.Duration) int64 { return time.Now().Add(d).Unix() }
 
-// sign makes a token of any shape: a library would refuse half of them.
+// sign returns a token of any form, even one that a library would refuse to
+// sign.
 func (s signer) sign(header, payload claims) string {
 	return s.signText(string(must(json.Marshal(with(claims{"alg": "RS256", "kid": "k"}, header)))), string(must(json.Marshal(payload))))
 }

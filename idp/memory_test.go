@@ -14,9 +14,9 @@ import (
 	"wsauth/store/memory"
 )
 
-// A logout is remembered for as long as any token of the session could be good:
-// none that lives longer comes back when it is forgotten, and none of which
-// nobody knows how long it lives.
+// TestLogoutOutlivesEveryToken checks that a logout is remembered as long as
+// any token of the session could be valid, and that a token that would live
+// longer, or for an unknown time, is refused.
 func TestLogoutOutlivesEveryToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s := keycloak(t)
@@ -43,7 +43,7 @@ func TestLogoutOutlivesEveryToken(t *testing.T) {
 		must(guard.Revoke(t.Context(), e.Revocations...))
 		for hour := range 75 {
 			for name, raw := range raws {
-				want := wsauth.TokenInvalid // it would live for too long
+				want := wsauth.TokenInvalid // its lifetime is too long
 				switch {
 				case name == "of a day" && hour > 24, name == "of three days" && hour > 72:
 					want = wsauth.TokenExpired

@@ -14,8 +14,8 @@ import (
 	"wsauth/token"
 )
 
-// A provider ends its own sessions and users, and none of another provider,
-// whatever it calls them.
+// TestJ27_LogoutOfAnotherProvider checks that a provider can end its own
+// sessions and users, and none of another provider, whatever names it uses.
 func TestJ27_LogoutOfAnotherProvider(t *testing.T) {
 	plain, s := newProvider(t, Config{Issuer: "https://a.example", Audience: []string{"chat"}})
 	other, _ := newProvider(t, Config{Issuer: "https://b.example", Audience: []string{"chat"}, Namespace: "b"})

@@ -101,7 +101,7 @@ var presets = map[Preset]shape{
 		maxLifetime: day,
 	},
 	Auth0: {
-		issuer:      pathIs("/", "https://TENANT.auth0.com/, with the slash at its end"),
+		issuer:      pathIs("/", "https://TENANT.auth0.com/, with the slash at the end"),
 		profile:     token.Profile{Refuse: ofIDTokens, Roles: "permissions"},
 		algorithms:  []token.Algorithm{token.RS256, token.PS256},
 		maxLifetime: 30 * day,

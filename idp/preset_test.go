@@ -11,8 +11,8 @@ import (
 	"wsauth/token"
 )
 
-// A specimen is an access token as its provider documents it, and what is to be
-// read in it; and the changes that make of it what must not pass.
+// A specimen is an access token as its provider documents it, the claims that
+// must be read from it, and changes that must be refused.
 type specimen struct {
 	config   Config
 	header   claims
@@ -123,16 +123,16 @@ func specimens() map[Preset]specimen {
 	}
 }
 
-// What a provider documents as an access token passes, and says what it should;
-// what else it signs with the same key does not, and neither does any specimen
-// of another provider.
+// TestPresets checks that a documented access token is accepted with its
+// claims, and that neither other tokens signed with the same key nor those of
+// other providers are.
 func TestPresets(t *testing.T) {
 	all := specimens()
 	for _, preset := range Presets() {
 		t.Run(string(preset), func(t *testing.T) {
 			s, ok := all[preset]
 			if !ok {
-				t.Fatal("there is no specimen")
+				t.Fatal("no specimen")
 			}
 			sign := newSigner()
 			s.config.Preset, s.config.Keys = preset, sign.keys()
@@ -148,10 +148,10 @@ func TestPresets(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.Subject != s.subject || c.SessionID != s.session || !slices.Equal(c.Scopes, s.scopes) || !slices.Equal(c.Roles, s.roles) {
-				t.Errorf("it says sub %q, sid %q, scopes %q, roles %q", c.Subject, c.SessionID, c.Scopes, c.Roles)
+				t.Errorf("got sub %q, sid %q, scopes %q, roles %q", c.Subject, c.SessionID, c.Scopes, c.Roles)
 			}
 			if c.Type != token.TypeAccess || c.Fresh || c.CSRF != "" {
-				t.Errorf("its type is %q, fresh %v, csrf %q", c.Type, c.Fresh, c.CSRF)
+				t.Errorf("got type %q, fresh %v, csrf %q", c.Type, c.Fresh, c.CSRF)
 			}
 			for name, change := range s.accepted {
 				if _, err := verify(s.header, with(s.payload, change)); err != nil {
@@ -201,8 +201,9 @@ func TestPresets(t *testing.T) {
 	}
 }
 
-// Every error of a configuration is told, with the name of its field.
-func TestConfigFaults(t *testing.T) {
+// TestConfigErrors checks that every error of a configuration is reported, with
+// the name of its field.
+func TestConfigErrors(t *testing.T) {
 	good := Config{Issuer: "https://id.example", Audience: []string{"api"}}
 	for name, tt := range map[string]struct {
 		change func(*Config)
@@ -233,7 +234,8 @@ func TestConfigFaults(t *testing.T) {
 	}
 }
 
-// TestDangerIsSaid: what is insecure needs its setting, and has a warning.
+// TestDangerIsSaid checks that an insecure configuration requires its setting,
+// and has a warning.
 func TestDangerIsSaid(t *testing.T) {
 	for name, tt := range map[string]struct {
 		config  Config
@@ -260,7 +262,8 @@ func TestDangerIsSaid(t *testing.T) {
 	}
 }
 
-// TestGoogleParties: who may have asked for a token of Google, and for whom.
+// TestGoogleParties checks which clients may request a token of Google, and for
+// whom.
 func TestGoogleParties(t *testing.T) {
 	const web, app, service = "web.apps.googleusercontent.com", "android.apps.googleusercontent.com", "107517467455664443765"
 	for name, tt := range map[string]struct {
@@ -299,7 +302,7 @@ func TestGoogleParties(t *testing.T) {
 			t.Errorf("%s: the error names no setting: %v", name, err)
 		}
 	}
-	// Others may be told so.
+	// Other clients may be configured.
 	p, s := newProvider(t, Config{Preset: Keycloak, Issuer: realm, Audience: []string{"chat"}, AuthorizedParties: []string{"web"}})
 	for azp, want := range map[string]bool{"web": true, "other": false} {
 		_, err := p.Verifier().Verify(t.Context(), s.sign(nil, claims{"iss": realm, "aud": "chat", "azp": azp, "sub": "ada", "typ": "Bearer", "iat": now(0), "exp": now(time.Hour)}))

@@ -27,15 +27,15 @@ import (
 
 func b64(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }
 
-// forge makes a token by hand: what it says, and a signature of what it says.
+// forge returns a token with any header, claims and signature.
 func forge(header, claims map[string]any, sign func(signed []byte) []byte) string {
 	signed := b64(must(json.Marshal(header))) + "." + b64(must(json.Marshal(claims)))
 	return signed + "." + b64(sign([]byte(signed)))
 }
 
-// J27: two providers with the same kid, each with a key of its own. Neither
-// opens anything with the name of the other, nor for the users of the other,
-// whichever of them was seen first.
+// TestJ27_TwoProviders checks two providers with the same kid and different
+// keys. Neither opens a socket with the issuer or for the users of the other,
+// whichever was seen first.
 func TestJ27_TwoProviders(t *testing.T) {
 	a, b := idptest.New(t), idptest.New(t)
 	s := onLoopback(t, patience, a, b)
@@ -66,7 +66,7 @@ func TestJ27_TwoProviders(t *testing.T) {
 			t.Errorf("%s: %d, %q", tt.name, status, user)
 		}
 	}
-	// An outage of the one is none of the other, and no way in either.
+	// An outage of one does not affect the other, and lets no token in.
 	a.Down()
 	b.Rotate("key-2", "ES256")
 	s.want(http.StatusSwitchingProtocols, "a new key of the other", by(b, "key-2"))
@@ -74,7 +74,8 @@ func TestJ27_TwoProviders(t *testing.T) {
 	s.want(http.StatusSwitchingProtocols, "a known key of the one", by(a, "key-1"))
 }
 
-// J28: a token that is not meant for us opens nothing.
+// TestJ28_ProviderAudience checks that a token for another audience opens no
+// socket.
 func TestJ28_ProviderAudience(t *testing.T) {
 	p := idptest.New(t)
 	s := onLoopback(t, patience, p)
@@ -84,7 +85,7 @@ func TestJ28_ProviderAudience(t *testing.T) {
 	s.want(http.StatusSwitchingProtocols, "ours", p.SignWith("key-1", typed, access("ada", map[string]any{"aud": "chat"})))
 }
 
-// published gets what a provider publishes, as everybody can.
+// published fetches what a provider publishes.
 func published(t *testing.T, p *idptest.Provider) (set []byte, jwks []json.RawMessage) {
 	t.Helper()
 	res, err := http.Get(p.KeysURL())
@@ -100,7 +101,7 @@ func published(t *testing.T, p *idptest.Provider) (set []byte, jwks []json.RawMe
 	return set, says.Keys
 }
 
-// spki is the public key of a JWK as other programs write it down.
+// spki returns the public key of a JWK in the forms that other programs use.
 func spki(t *testing.T, jwk []byte) (der, pemText []byte) {
 	t.Helper()
 	key := must(token.ParseJWK(jwk, token.KeyOptions{}))
@@ -112,8 +113,8 @@ func spki(t *testing.T, jwk []byte) (der, pemText []byte) {
 	return block.Bytes, pemText
 }
 
-// The public key of a provider is nobody's secret: not in any of its spellings,
-// not for any algorithm, and not without one.
+// TestProviderAlgorithmConfusion checks that no encoding of a provider's public
+// key is accepted as a secret, for any algorithm or none.
 func TestProviderAlgorithmConfusion(t *testing.T) {
 	p := idptest.New(t)
 	p.Rotate("rsa", "RS256")
@@ -172,7 +173,8 @@ func TestProviderAlgorithmConfusion(t *testing.T) {
 	}
 }
 
-// Q2: a key that a token brings with it, or says where to find, is nobody's.
+// TestQ2_ProviderKeysInTokens checks that a key that a token contains or refers
+// to is not used.
 func TestQ2_ProviderKeysInTokens(t *testing.T) {
 	p := idptest.New(t)
 	s := onLoopback(t, patience, p)
@@ -198,7 +200,7 @@ func TestQ2_ProviderKeysInTokens(t *testing.T) {
 		return slices.Concat(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32)))
 	}
 	thumb := sha256.Sum256(der)
-	before := time.Now().Add(-5 * time.Minute).Unix() // the keys were fetched, so that a kid which is not there is not awaited
+	before := time.Now().Add(-5 * time.Minute).Unix() // the keys were fetched later, so an unknown kid is not awaited
 	for _, kid := range []string{"key-1", "own", theirs.URL, "../../keys", "\x00", "' OR 1=1 --"} {
 		for name, v := range map[string]any{
 			"jwk": jwk, "jku": theirs.URL, "x5u": theirs.URL, "x5c": []string{base64.StdEncoding.EncodeToString(der)}, "x5t#S256": b64(thumb[:]), "iss": p.Issuer(),
@@ -209,7 +211,7 @@ func TestQ2_ProviderKeysInTokens(t *testing.T) {
 		}
 	}
 	if asked.Load() != 0 {
-		t.Errorf("%d requests have gone where a token led", asked.Load())
+		t.Errorf("%d requests followed a URL in a token", asked.Load())
 	}
 	s.want(http.StatusSwitchingProtocols, "the key", by(p, "key-1"))
 }

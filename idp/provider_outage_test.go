@@ -14,9 +14,9 @@ import (
 	"wsauth/internal/idptest"
 )
 
-// faults are all the ways in which a provider answers without keys. victim is
-// an address of the private network, where a set of keys is.
-func faults(victim string) map[string]http.HandlerFunc {
+// failures returns all the ways in which a provider can answer without keys.
+// victim is an address in the private network with a set of keys.
+func failures(victim string) map[string]http.HandlerFunc {
 	all := map[string]http.HandlerFunc{
 		"hang":     idptest.Hang,
 		"abort":    idptest.Abort,
@@ -30,10 +30,10 @@ func faults(victim string) map[string]http.HandlerFunc {
 	return all
 }
 
-// outages are what begins the troubles of a provider, each by its name.
+// outages returns functions that start an outage of a provider, by name.
 func outages(victim string) map[string]func(*idptest.Provider) {
 	all := map[string]func(*idptest.Provider){"down": (*idptest.Provider).Down}
-	for name, h := range faults(victim) {
+	for name, h := range failures(victim) {
 		all[name] = func(p *idptest.Provider) { p.Answer("", h) }
 		all[name+" at the keys"] = func(p *idptest.Provider) { p.Answer(idptest.JWKS, h) }
 	}
@@ -47,8 +47,9 @@ func recoverNow(p *idptest.Provider) {
 	}
 }
 
-// While a provider is ill in any way, its known keys open sockets, nothing else
-// does, and the sockets that are open stay so; then everything is as before.
+// TestProviderOutages checks that during any outage, known keys open sockets,
+// no others do, and open sockets stay open. After it, everything works as
+// before.
 func TestProviderOutages(t *testing.T) {
 	reached := new(atomic.Int64)
 	victim := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }))
@@ -60,7 +61,7 @@ func TestProviderOutages(t *testing.T) {
 				p := idptest.New(t)
 				timeout := patience
 				if strings.HasPrefix(name, "hang") || strings.HasPrefix(name, "drip") {
-					timeout = time.Second / 2 // of a busy machine too, if it may try again
+					timeout = time.Second / 2 // enough for a busy machine, since the fetch is repeated
 				}
 				s := onLoopback(t, timeout, p)
 				used, unused := by(p, "key-1"), by(p, "key-1")
@@ -87,8 +88,9 @@ func TestProviderOutages(t *testing.T) {
 	}
 }
 
-// The same for a while, with the times of every site; and a provider whose
-// discovery document alone is ill is well.
+// TestProviderOutagesThatLast checks the same over time, with the default
+// intervals. If only the discovery document is unavailable, this is not an
+// outage.
 func TestProviderOutagesThatLast(t *testing.T) {
 	const private = "https://10.0.0.1/stolen"
 	for name, begin := range outages(private) {
@@ -104,7 +106,7 @@ func TestProviderOutagesThatLast(t *testing.T) {
 					begun := time.Now()
 					s.want(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
 					if d := time.Since(begun); d > 0 {
-						t.Errorf("a token of a known key has waited %v", d)
+						t.Errorf("a token with a known key has waited %v", d)
 					}
 					s.want(http.StatusServiceUnavailable, "a new key", by(p, "key-2"))
 					s.want(http.StatusUnauthorized, "another key with a known kid", by(stranger(t, p), "key-1"))
@@ -117,7 +119,7 @@ func TestProviderOutagesThatLast(t *testing.T) {
 				begun := time.Now()
 				s.want(http.StatusSwitchingProtocols, "the new key afterwards", by(p, "key-2"))
 				if d := time.Since(begun); d > 0 {
-					t.Errorf("which has not been fetched before it was needed, but in %v", d)
+					t.Errorf("the key was not fetched in advance, but in %v", d)
 				}
 				s.wantEcho(conn)
 				if p.Fetches("/stolen") != 0 {
@@ -126,7 +128,7 @@ func TestProviderOutagesThatLast(t *testing.T) {
 			})
 		})
 	}
-	for name, h := range faults(private) {
+	for name, h := range failures(private) {
 		t.Run(name+" at the discovery document", func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, s *site, p *idptest.Provider) {
@@ -140,15 +142,15 @@ func TestProviderOutagesThatLast(t *testing.T) {
 				time.Sleep(15*time.Minute + 5*time.Second)
 				s.want(http.StatusUnauthorized, "a key that was taken back", by(stranger(t, p), "key-1"))
 				p.Rotate("key-3", "ES256")
-				time.Sleep(10 * time.Second) // the last fetch was just now
+				time.Sleep(10 * time.Second) // since the last fetch
 				s.want(http.StatusSwitchingProtocols, "another new key", by(p, "key-3"))
 			})
 		})
 	}
 }
 
-// Before a site has ever had the keys it lets nobody in, and tells everybody to
-// come again.
+// TestProviderIllFromTheStart checks that before a site has fetched any keys it
+// admits no client, and tells all to try again.
 func TestProviderIllFromTheStart(t *testing.T) {
 	for name, begin := range outages("https://10.0.0.1/stolen") {
 		t.Run(name, func(t *testing.T) {
@@ -169,7 +171,7 @@ func TestProviderIllFromTheStart(t *testing.T) {
 	}
 }
 
-// logoutToken is one of OpenID Connect Back-Channel Logout 1.0 §2.4.
+// logoutToken returns a token of OpenID Connect Back-Channel Logout 1.0 §2.4.
 func logoutToken(p *idptest.Provider, kid, session string) string {
 	now := time.Now().Unix()
 	return p.SignWith(kid, map[string]any{"typ": "logout+jwt"}, map[string]any{
@@ -178,9 +180,9 @@ func logoutToken(p *idptest.Provider, kid, session string) string {
 	})
 }
 
-// A logout that a known key has signed ends its sockets while the provider is
-// ill; one of a key that cannot be had is neither obeyed nor lost, for the
-// provider sends it again.
+// TestProviderLogoutDuringAnOutage checks that during an outage, a logout
+// signed with a known key ends its sockets, and that one with an unavailable
+// key is answered so that the provider sends it again.
 func TestProviderLogoutDuringAnOutage(t *testing.T) {
 	for name, begin := range outages("https://10.0.0.1/stolen") {
 		t.Run(name, func(t *testing.T) {
@@ -206,7 +208,7 @@ func TestProviderLogoutDuringAnOutage(t *testing.T) {
 				later := logoutToken(p, "key-2", "two")
 				for _, raw := range []string{later, later, logoutToken(stranger(t, p, "nobody"), "nobody", "two")} {
 					if got := s.logout(raw); got != http.StatusServiceUnavailable {
-						t.Errorf("by a key that cannot be had: %d", got)
+						t.Errorf("by an unavailable key: %d", got)
 					}
 				}
 				if got := s.logout(logoutToken(stranger(t, p), "key-1", "two")); got != http.StatusBadRequest {
@@ -222,7 +224,7 @@ func TestProviderLogoutDuringAnOutage(t *testing.T) {
 				}
 				s.wantEnd(second)
 				if got := s.logout(later); got != http.StatusBadRequest {
-					t.Errorf("and once more: %d", got)
+					t.Errorf("sent once more: %d", got)
 				}
 			})
 		})

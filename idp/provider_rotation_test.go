@@ -10,7 +10,8 @@ import (
 	"wsauth/internal/idptest"
 )
 
-// wantFetches wants so many fetches of the discovery document and of the keys.
+// wantFetches checks the numbers of fetches of the discovery document and of
+// the keys.
 func wantFetches(t *testing.T, p *idptest.Provider, discovery, keys int) {
 	t.Helper()
 	if d, k := p.Fetches(idptest.Discovery), p.Fetches(idptest.JWKS); d != discovery || k != keys {
@@ -18,9 +19,9 @@ func wantFetches(t *testing.T, p *idptest.Provider, discovery, keys int) {
 	}
 }
 
-// The keys are found, a new one is fetched once and the old one goes on, and
-// one that was taken back opens nothing any more, not even with a token that
-// has opened a socket before.
+// TestProviderRotation checks that a new key is fetched once while the old one
+// stays valid, and that a withdrawn key opens no socket, not even with a token
+// that has opened one before.
 func TestProviderRotation(t *testing.T) {
 	p := idptest.New(t)
 	s := onLoopback(t, patience, p)
@@ -46,7 +47,8 @@ func TestProviderRotation(t *testing.T) {
 	s.wantEcho(conn)
 }
 
-// stranger has the name of a provider, and keys of its own with these kids.
+// stranger returns a provider with the issuer of p, but other keys with these
+// kids.
 func stranger(t *testing.T, p *idptest.Provider, kids ...string) *idptest.Provider {
 	t.Helper()
 	other := idptest.NewInMemory(t, p.Issuer())
@@ -56,8 +58,8 @@ func stranger(t *testing.T, p *idptest.Provider, kids ...string) *idptest.Provid
 	return other
 }
 
-// A key that was taken back is good for no longer than it takes to the next
-// fetch, without any token that causes it.
+// TestProviderKeyTakenBackInTime checks that a withdrawn key is valid until the
+// next regular fetch at most, even if no token causes a fetch.
 func TestProviderKeyTakenBackInTime(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site, p *idptest.Provider) {
 		s.run()
@@ -72,9 +74,9 @@ func TestProviderKeyTakenBackInTime(t *testing.T) {
 	})
 }
 
-// R16: ten thousand handshakes with kids that nobody has make one fetch, and
-// keep neither the known keys nor a new one out; and while the provider is ill
-// they make no more.
+// TestR16_ProviderUnknownKids checks that ten thousand handshakes with unknown
+// kids cause one fetch, and delay neither known keys nor a new one, and that
+// they cause no more during an outage.
 func TestR16_ProviderUnknownKids(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site, p *idptest.Provider) {
 		s.want(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
@@ -99,7 +101,7 @@ func TestR16_ProviderUnknownKids(t *testing.T) {
 		wantFetches(t, p, 1, 1)
 		flood(10_000, http.StatusUnauthorized, time.Now().Add(-2*time.Minute))
 		wantFetches(t, p, 1, 2)
-		flood(1000, http.StatusServiceUnavailable, time.Now()) // the keys may be newer than the fetch
+		flood(1000, http.StatusServiceUnavailable, time.Now()) // the keys may be newer than the last fetch
 		wantFetches(t, p, 1, 2)
 		p.Rotate("key-2", "ES256")
 		time.Sleep(10 * time.Second)
@@ -113,8 +115,9 @@ func TestR16_ProviderUnknownKids(t *testing.T) {
 	})
 }
 
-// Keys come and go while tokens are verified: that of a key that stays is never
-// refused, and that of one that is gone, or was never there, never accepted.
+// TestProviderRotationRaces replaces keys while tokens are verified. Tokens of
+// a permanent key must never be refused, and those of a removed or unknown key
+// never accepted.
 func TestProviderRotationRaces(t *testing.T) {
 	p := idptest.New(t)
 	s := onLoopback(t, patience, p)
@@ -137,7 +140,7 @@ func TestProviderRotationRaces(t *testing.T) {
 			}
 		})
 	}
-	// A fetch that is under way may have begun too early: the next one has not.
+	// A fetch in progress may have started too early; the next one has not.
 	for i := range 20 {
 		if t.Failed() {
 			break

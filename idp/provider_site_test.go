@@ -26,7 +26,7 @@ import (
 	"wsauth/token/jwks"
 )
 
-// patience is how long a test waits for what must happen soon.
+// patience is how long a test waits for something that must happen soon.
 const patience = 20 * time.Second
 
 func must[T any](v T, err error) T {
@@ -37,7 +37,7 @@ func must[T any](v T, err error) T {
 }
 
 // A site is a server whose sockets open with the tokens of providers, and end
-// when they say so. Its handler sends the name of the user, and then echoes.
+// when these say so. Its handler sends the name of the user, and then echoes.
 type site struct {
 	t      *testing.T
 	url    string
@@ -120,8 +120,8 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// dial opens a socket, and returns the user that the site takes it for; or the
-// status of the refusal, whose shape it looks at.
+// dial opens a socket, and returns the user that the site reports, or the
+// status of the refusal, whose form it checks.
 func (s *site) dial(raw string) (c *websocket.Conn, user string, status int) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -144,8 +144,8 @@ func (s *site) dial(raw string) (c *websocket.Conn, user string, status int) {
 	return c, string(message), res.StatusCode
 }
 
-// looksLikeRefusal wants the documented one: 503 asks to come again, 401 for
-// another token, and nothing else is due here.
+// looksLikeRefusal checks for a documented refusal: 503 to try again, or 401
+// for another token.
 func (s *site) looksLikeRefusal(res *http.Response) {
 	s.t.Helper()
 	var says struct{ Reason string }
@@ -157,7 +157,7 @@ func (s *site) looksLikeRefusal(res *http.Response) {
 	}
 }
 
-// status is what a handshake is answered with.
+// status returns the status of the response to a handshake.
 func (s *site) status(raw string) int {
 	s.t.Helper()
 	c, _, status := s.dial(raw)
@@ -174,7 +174,7 @@ func (s *site) want(status int, what, raw string) {
 	}
 }
 
-// becomes tries until a handshake is answered so.
+// becomes repeats the handshake until it gets this status.
 func (s *site) becomes(status int, what, raw string) {
 	s.t.Helper()
 	for end := time.Now().Add(patience); s.status(raw) != status; {
@@ -184,7 +184,7 @@ func (s *site) becomes(status int, what, raw string) {
 	}
 }
 
-// open is for a token that must open a socket.
+// open opens a socket with a token that must be accepted.
 func (s *site) open(raw string) *websocket.Conn {
 	s.t.Helper()
 	c, _, status := s.dial(raw)
@@ -195,7 +195,7 @@ func (s *site) open(raw string) *websocket.Conn {
 	return c
 }
 
-// wantEcho wants a socket that is open.
+// wantEcho checks that a socket is open.
 func (s *site) wantEcho(c *websocket.Conn) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -215,11 +215,11 @@ func (s *site) wantEnd(c *websocket.Conn) {
 	defer cancel()
 	_, _, err := c.Read(ctx)
 	if end, ok := errors.AsType[websocket.CloseError](err); !ok || end.Code != 3000 || end.Reason != "session_ended" {
-		s.t.Errorf("it ended with %v", err)
+		s.t.Errorf("ended with %v", err)
 	}
 }
 
-// logout is what the site answers to a logout token.
+// logout returns the status of the response to a logout token.
 func (s *site) logout(raw string) int {
 	s.t.Helper()
 	res, err := s.client.Post(s.url+"/logout", "application/x-www-form-urlencoded", strings.NewReader(url.Values{"logout_token": {raw}}.Encode()))
@@ -241,7 +241,7 @@ var serial = func() func() string {
 	}
 }()
 
-// access holds the claims of an access token of RFC 9068 that no other has.
+// access returns the claims of a unique access token of RFC 9068.
 func access(user string, changes map[string]any) map[string]any {
 	now := time.Now().Unix()
 	claims := map[string]any{
@@ -255,5 +255,5 @@ func access(user string, changes map[string]any) map[string]any {
 
 var typed = map[string]any{"typ": "at+jwt"}
 
-// by is an access token made with the key that has a kid.
+// by returns an access token that is signed with the key of a kid.
 func by(p *idptest.Provider, kid string) string { return p.SignWith(kid, typed, access("ada", nil)) }

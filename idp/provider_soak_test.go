@@ -15,39 +15,40 @@ import (
 
 var soakSeed = flag.Uint64("soak.seed", 0, "the seed of TestProviderSoak; 0: another each time")
 
-// A soakKey is a key of the provider, and what the test remembers of it.
+// A soakKey is a key of the provider, with the state that the test tracks.
 type soakKey struct {
 	kid       string
 	published time.Time
-	removed   time.Time // zero: it is there
-	known     bool      // a token of it was accepted
-	tokens    []string  // made while it was there
+	removed   time.Time // zero: not removed
+	known     bool      // one of its tokens was accepted
+	tokens    []string  // issued before it was removed
 }
 
-// A soak is some hours in the life of a provider and of a site, at random.
+// A soak simulates some hours of a provider and a site, at random.
 type soak struct {
 	t      *testing.T
 	s      *site
 	p      *idptest.Provider
-	theirs *idptest.Provider // has the provider's name, and other keys with the same kids
+	theirs *idptest.Provider // has the same issuer, and other keys with the same kids
 	random *rand.Rand
 	keys   []*soakKey
 	faults []http.HandlerFunc
 	ill    bool
-	well   time.Time // since when the provider is not ill
+	well   time.Time // since when the provider has been available
 	done   map[string]int
 }
 
-// How soon a site must know what has changed while the provider is well. A
-// fetch may be under way, and hang, when that begins: it ends with its timeout.
+// The time within which a site must notice a change while the provider is
+// available. A fetch in progress may hang when that time starts: it ends with
+// its timeout.
 const (
-	findsNew    = 10*time.Second + 5*time.Second  // when a token asks for it
-	forgetsGone = 15*time.Minute + 10*time.Second // at the latest, by itself
+	findsNew    = 10*time.Second + 5*time.Second  // if a token needs it
+	forgetsGone = 15*time.Minute + 10*time.Second // at the latest, without a token
 )
 
-// Whatever happens in whatever order: no token opens a socket whose key was
-// never there, or has been gone for longer than it takes to see that; and none
-// is refused whose key is there and known, or could be.
+// TestProviderSoak checks random sequences of events. No token opens a socket
+// if its key never existed, or was removed longer ago than the site needs to
+// notice; and none is refused whose key is published and known, or could be.
 func TestProviderSoak(t *testing.T) {
 	seed := *soakSeed
 	if seed == 0 {
@@ -58,7 +59,7 @@ func TestProviderSoak(t *testing.T) {
 			t: t, s: s, p: p, theirs: stranger(t, p), random: rand.New(rand.NewPCG(seed, 1)), done: map[string]int{}, well: time.Now(),
 			keys: []*soakKey{{kid: "key-1", published: time.Now()}},
 		}
-		all := faults("https://10.0.0.1/stolen")
+		all := failures("https://10.0.0.1/stolen")
 		for _, name := range slices.Sorted(maps.Keys(all)) {
 			k.faults = append(k.faults, all[name])
 		}
@@ -70,20 +71,20 @@ func TestProviderSoak(t *testing.T) {
 				break
 			}
 		}
-		time.Sleep(10 * time.Second) // no fetch is under way any more
+		time.Sleep(10 * time.Second) // no fetch is in progress
 		t.Logf("-soak.seed=%d: %v of %v", seed, time.Since(begun).Round(time.Minute), k.done)
 		if p.Fetches("/stolen") != 0 {
 			t.Error("a redirect was followed into the private network")
 		}
 		for _, what := range []string{"accepted", "refused: gone", "refused: never there", "refused: another key", "unavailable"} {
 			if k.done[what] == 0 && !t.Failed() {
-				t.Errorf("hours without anything %s have shown little", what)
+				t.Errorf("no handshake was %s in all these hours", what)
 			}
 		}
 	})
 }
 
-// step does one thing.
+// step performs one random step.
 func (k *soak) step() {
 	switch n := k.random.IntN(100); {
 	case n < 5:
@@ -128,19 +129,18 @@ func (k *soak) remove() {
 		return
 	}
 	key := live[k.random.IntN(len(live))]
-	key.tokens = append(key.tokens, by(k.p, key.kid)) // one that nobody has seen
+	key.tokens = append(key.tokens, by(k.p, key.kid)) // one that was never used
 	k.p.Remove(key.kid)
 	key.removed = time.Now()
 }
 
-// fall has the provider fail, perhaps only in a part, and not for the first
-// time.
+// fall makes the provider fail, perhaps only in part, and perhaps again.
 func (k *soak) fall() {
 	h := k.faults[k.random.IntN(len(k.faults))]
 	switch k.random.IntN(4) {
 	case 0:
 		k.p.Answer(idptest.Discovery, h)
-		return // it is well: the keys are where they were
+		return // available: the keys are at the same address
 	case 1:
 		k.p.Answer(idptest.JWKS, h)
 	case 2:
@@ -151,7 +151,8 @@ func (k *soak) fall() {
 	k.ill = true
 }
 
-// rise has the provider be well again, perhaps without its discovery document.
+// rise makes the provider available again, perhaps without its discovery
+// document.
 func (k *soak) rise() {
 	recoverNow(k.p)
 	if k.random.IntN(2) == 0 {
@@ -162,7 +163,7 @@ func (k *soak) rise() {
 	}
 }
 
-// wellFor reports whether the provider has been well for d since a moment.
+// wellFor reports whether the provider has been available for d since a time.
 func (k *soak) wellFor(d time.Duration, moment time.Time) bool {
 	if k.well.After(moment) {
 		moment = k.well
@@ -170,7 +171,7 @@ func (k *soak) wellFor(d time.Duration, moment time.Time) bool {
 	return !k.ill && time.Since(moment) > d
 }
 
-// handshake shows a token, and judges what comes of it.
+// handshake uses a random token, and checks the result.
 func (k *soak) handshake() {
 	switch k.random.IntN(8) {
 	case 0:
@@ -189,7 +190,7 @@ func (k *soak) handshake() {
 	}
 }
 
-// impossible is for a token that must never open a socket.
+// impossible uses a token that must never open a socket.
 func (k *soak) impossible(what, raw string) {
 	k.t.Helper()
 	status := k.s.status(raw)
@@ -199,7 +200,7 @@ func (k *soak) impossible(what, raw string) {
 	}
 }
 
-// possible is for a token of a key that is there, or was.
+// possible uses a token of a key that is or was published.
 func (k *soak) possible(key *soakKey) {
 	k.t.Helper()
 	var raw string
@@ -210,7 +211,7 @@ func (k *soak) possible(key *soakKey) {
 		key.tokens = append(key.tokens, raw)
 	}
 	if time.Since(key.published) > 20*time.Hour {
-		return // its first tokens are about to expire
+		return // its first tokens expire soon
 	}
 	must := key.removed.IsZero() && (key.known || k.wellFor(findsNew, key.published))
 	mustNot := !key.removed.IsZero() && k.wellFor(forgetsGone, key.removed)
@@ -218,7 +219,7 @@ func (k *soak) possible(key *soakKey) {
 	accepted := status == http.StatusSwitchingProtocols
 	switch {
 	case must && !accepted:
-		k.t.Errorf("%s, which is there: %d; known: %v, ill: %v, well since %v", key.kid, status, key.known, k.ill, time.Since(k.well))
+		k.t.Errorf("%s, which is published: %d; known: %v, ill: %v, available since %v", key.kid, status, key.known, k.ill, time.Since(k.well))
 	case mustNot && accepted:
 		k.t.Errorf("%s is accepted, %v after it was taken back", key.kid, time.Since(key.removed))
 	}

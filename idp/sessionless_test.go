@@ -16,9 +16,9 @@ import (
 	"wsauth/token"
 )
 
-// TestLogoutWhereTokensNameNoSession: a logout that is answered with 200 has
-// ended something, whatever it names and whatever the access tokens name. It
-// falls to the user where sessions cannot be told apart.
+// TestLogoutWhereTokensNameNoSession checks that a logout that is answered with
+// 200 has ended something, whatever names the logout token and the access
+// tokens use. If sessions cannot be distinguished, it ends all of the user.
 func TestLogoutWhereTokensNameNoSession(t *testing.T) {
 	const (
 		tenant = "https://login.microsoftonline.com/8d1f0a1b-2c3d-4e5f-8a9b-0c1d2e3f4a5b/v2.0"
@@ -33,9 +33,9 @@ func TestLogoutWhereTokensNameNoSession(t *testing.T) {
 		name       string
 		config     Config
 		sids       bool   // access tokens have a sid
-		logout     claims // as changes of one that names both
+		logout     claims // changes to one that names both
 		status     int
-		mine, also bool // ends the session that is named, and the user's other one
+		mine, also bool // whether the named session ends, and the user's other one
 	}{
 		{"entra, both", entra, false, both, 200, true, true},
 		{"entra, user", entra, false, user, 200, true, true},
@@ -91,8 +91,8 @@ func TestLogoutWhereTokensNameNoSession(t *testing.T) {
 	}
 }
 
-// A session of which no access token was seen here ends all the same, for
-// other nodes may know it.
+// TestDoubtfulLogoutIsKept checks that a session is revoked even if this node
+// has seen no access token of it, because other nodes may have.
 func TestDoubtfulLogoutIsKept(t *testing.T) {
 	p, s := newProvider(t, Config{Issuer: "https://id.example", Audience: []string{"web"}})
 	guard := must(wsauth.New(wsauth.Config{Verifier: p.Verifier(), Revocations: memory.New(store.Limits{})}))
@@ -107,10 +107,10 @@ func TestDoubtfulLogoutIsKept(t *testing.T) {
 	}
 }
 
-// Where some access tokens name a session and others do not, a logout of one
-// session also ends those of its user that name none: they may be of that
-// session. The user's other sessions go on. A node that was just started and
-// has seen no access token yet does the same.
+// TestLogoutWhereSomeTokensNameASession checks that if only some access tokens
+// name a session, a logout of one session also ends the user's tokens that name
+// none, because they may belong to it, but no other sessions. A node that has
+// just started and has seen no access token does the same.
 func TestLogoutWhereSomeTokensNameASession(t *testing.T) {
 	for _, test := range []struct {
 		config Config
@@ -165,8 +165,9 @@ func TestLogoutWhereSomeTokensNameASession(t *testing.T) {
 	}
 }
 
-// TestLogoutOfAnotherSubject: where the user is named by another claim than
-// sub, logout tokens and events that know the sub alone end the user's tokens.
+// TestLogoutOfAnotherSubject checks that if the user is named by another claim
+// than sub, logout tokens and events that contain only the sub end the user's
+// tokens.
 func TestLogoutOfAnotherSubject(t *testing.T) {
 	iss := claims{"format": "iss_sub", "iss": realm, "sub": "248"}
 	for _, subject := range []string{"email", "/user/name", "uid"} {
@@ -174,7 +175,7 @@ func TestLogoutOfAnotherSubject(t *testing.T) {
 			change claims // of a logout token; nil for an event
 			event  any
 			status int
-			others bool // ends tokens of other sessions too
+			others bool // ends tokens of other sessions, too
 		}{
 			"both":          {claims{"sub": "248"}, nil, 200, false},
 			"user":          {claims{"sub": "248", "sid": nil}, nil, 200, true},
@@ -217,7 +218,8 @@ func TestLogoutOfAnotherSubject(t *testing.T) {
 	}
 }
 
-// A logout token may name the user by an integer, as access tokens do.
+// TestLogoutOfAnInteger checks that a logout token may name the user by an
+// integer, as access tokens do.
 func TestLogoutOfAnInteger(t *testing.T) {
 	for _, subject := range []string{"sub", "uid", "/user/id"} {
 		p, s := newProvider(t, Config{Preset: Keycloak, Issuer: realm, Audience: []string{"web"}, Namespace: "kc", Subject: subject, IntegerSubjects: true})
@@ -243,8 +245,8 @@ func TestLogoutOfAnInteger(t *testing.T) {
 	}
 }
 
-// A logout by a sub that no access token has ended nothing, and is not
-// answered as if it had.
+// TestLogoutOfASubThatNoTokenHas checks that a logout with a sub of no access
+// token, which ends nothing, is not answered with success.
 func TestLogoutOfASubThatNoTokenHas(t *testing.T) {
 	for sub, want := range map[any]int{"248": 200, nil: 400} {
 		p, s := newProvider(t, Config{Preset: Keycloak, Issuer: realm, Audience: []string{"web"}, Subject: "uid"})
@@ -261,8 +263,8 @@ func TestLogoutOfASubThatNoTokenHas(t *testing.T) {
 	}
 }
 
-// A subject identifier of the format email names the user where that is the
-// subject (RFC 9493 §3.2.2).
+// TestEventByEmail checks that an identifier with the format email names the
+// user if the email is the subject (RFC 9493 §3.2.2).
 func TestEventByEmail(t *testing.T) {
 	for subject, want := range map[string]bool{"email": true, "/email": true, "": false, "uid": false, "/user/email": false} {
 		p, s := newProvider(t, Config{Preset: Keycloak, Issuer: realm, Audience: []string{"web"}, Namespace: "kc", Subject: subject})

@@ -13,7 +13,7 @@ import (
 // maxStatementAge is the maximum age of a logout token or an event.
 const maxStatementAge = 5 * time.Minute
 
-// Faults of a statement other than its signature, dates and audience.
+// Errors of a statement other than those of its signature, dates and audience.
 var (
 	// ErrNotLogout: it is not a logout token.
 	ErrNotLogout = errors.New("idp: not a logout token")

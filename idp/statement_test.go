@@ -38,7 +38,7 @@ func keycloak(t testing.TB) (*Provider, signer) {
 	return newProvider(t, Config{Preset: Keycloak, Issuer: realm, Audience: []string{"chat"}, ClientIDs: []string{"web"}, Namespace: "kc"})
 }
 
-// logoutToken is one of Keycloak.
+// logoutToken returns the claims of a logout token of Keycloak.
 func logoutToken() claims {
 	return claims{
 		"iss": realm, "aud": "web", "iat": now(0), "exp": now(2 * time.Minute), "jti": "logout-1", "sub": "ada", "sid": "s1", "typ": "Logout",
@@ -46,7 +46,8 @@ func logoutToken() claims {
 	}
 }
 
-// What a logout token names ends, and nothing else is a logout token.
+// TestLogoutToken checks what logout tokens end, and that no other token is
+// accepted as one.
 func TestLogoutToken(t *testing.T) {
 	p, s := keycloak(t)
 	both := []store.Target{store.TargetSession, store.TargetSessionless}
@@ -96,16 +97,16 @@ func TestLogoutToken(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
 		if len(e.Revocations) != len(tt.targets) {
-			t.Errorf("%s: it ends %v", name, e.Revocations)
+			t.Errorf("%s: ends %v", name, e.Revocations)
 			continue
 		}
 		if want := map[bool]string{true: "kc|logout-1"}[err == nil]; e.ID != want {
-			t.Errorf("%s: its name is %q, want %q", name, e.ID, want)
+			t.Errorf("%s: ID %q, want %q", name, e.ID, want)
 		}
 		for i, r := range e.Revocations {
 			want := map[store.Target]string{store.TargetSession: "kc|s1", store.TargetSubject: "kc|ada", store.TargetSessionless: "kc|ada"}[tt.targets[i]]
 			if r.Target != tt.targets[i] || r.ID != want || r.Expires.Before(time.Now().Add(day)) {
-				t.Errorf("%s: it ends %v %q until %v", name, r.Target, r.ID, r.Expires)
+				t.Errorf("%s: ends %v %q until %v", name, r.Target, r.ID, r.Expires)
 			}
 		}
 	}
@@ -114,7 +115,8 @@ func TestLogoutToken(t *testing.T) {
 	}
 }
 
-// Where access tokens name no session, the user's sessions end.
+// TestLogoutTokenOfASessionlessProvider checks that the user's sessions end if
+// access tokens name no session.
 func TestLogoutTokenOfASessionlessProvider(t *testing.T) {
 	p, s := newProvider(t, Config{Preset: Auth0, Issuer: "https://shop.eu.auth0.com/", Audience: []string{"api"}, ClientIDs: []string{"web"}})
 	e, err := p.Logout(context.Background(), s.sign(nil, with(logoutToken(), claims{"iss": "https://shop.eu.auth0.com/"})))
@@ -122,12 +124,12 @@ func TestLogoutTokenOfASessionlessProvider(t *testing.T) {
 		t.Errorf("%v, %v", e, err)
 	}
 	if _, err := p.Logout(context.Background(), s.sign(nil, with(logoutToken(), claims{"iss": "https://shop.eu.auth0.com/", "sub": nil}))); !errors.Is(err, ErrSubject) {
-		t.Errorf("with a session alone: %v", err)
+		t.Errorf("with only a session: %v", err)
 	}
 }
 
-// A profile of one's own, such as for the claim of the roles, does not make the
-// access tokens name a session; one that says which claim does, does.
+// TestLogoutTokenOfASessionlessProviderWithAProfile checks that a custom
+// profile changes this only if it says which claim names the session.
 func TestLogoutTokenOfASessionlessProviderWithAProfile(t *testing.T) {
 	const tenant = "https://shop.eu.auth0.com/"
 	for session, wantUser := range map[string]bool{"": true, "https://app.example/sid": false} {
@@ -149,8 +151,9 @@ func TestLogoutTokenOfASessionlessProviderWithAProfile(t *testing.T) {
 	}
 }
 
-// RFC 9068 knows no sid: where nobody can tell whether access tokens name the
-// session, a logout ends the user's sessions too.
+// TestLogoutTokenOfAStandardProvider checks a provider that follows RFC 9068,
+// which has no sid: if it is unknown whether access tokens name the session, a
+// logout ends the user's sessions, too.
 func TestLogoutTokenOfAStandardProvider(t *testing.T) {
 	const issuer = "https://id.example"
 	for session, profile := range map[string]*token.Profile{"": nil, "s1": {SessionID: "sid"}} {
@@ -165,14 +168,14 @@ func TestLogoutTokenOfAStandardProvider(t *testing.T) {
 		for _, r := range e.Revocations {
 			ended = ended || revindex.Concerns(r, access)
 			if r.Target == store.TargetSubject && session != "" {
-				t.Error("it is known that tokens name the session, and all sessions end")
+				t.Error("all sessions end although tokens name the session")
 			}
 		}
 		if !ended {
 			t.Errorf("sid %q: %v", session, e)
 		}
 		if _, err := p.Logout(t.Context(), s.sign(nil, with(logoutToken(), claims{"iss": issuer, "sub": nil}))); err != nil {
-			t.Errorf("a session alone: %v", err)
+			t.Errorf("only a session: %v", err)
 		}
 	}
 }
@@ -183,7 +186,8 @@ func eventToken(subject any, events claims) claims {
 	return claims{"iss": realm, "aud": "web", "iat": now(0), "jti": "event-1", "sub_id": subject, "events": events}
 }
 
-// Each way to name a user or a session ends what it names; others are refused.
+// TestEventSubjects checks that each identifier of a user or a session ends it,
+// and that others are refused.
 func TestEventSubjects(t *testing.T) {
 	p, s := keycloak(t)
 	happened := now(-10 * time.Second)
@@ -223,13 +227,14 @@ func TestEventSubjects(t *testing.T) {
 				}
 			}
 			if len(got) != len(tt.want) || got[store.TargetSubject] != tt.want[store.TargetSubject] || got[store.TargetSession] != tt.want[store.TargetSession] || got[store.TargetSessionless] != tt.want[store.TargetSessionless] {
-				t.Errorf("%s: it ends %v, want %v", name, got, tt.want)
+				t.Errorf("%s: ends %v, want %v", name, got, tt.want)
 			}
 		}
 	}
 }
 
-// An event that ends nothing is acknowledged, and what is no event is refused.
+// TestEvents checks that an event that ends nothing is acknowledged, and that
+// other tokens are refused.
 func TestEvents(t *testing.T) {
 	p, s := keycloak(t)
 	user := claims{"format": "iss_sub", "iss": realm, "sub": "ada"}
@@ -273,8 +278,8 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestEventTimestamp: a NumericDate may have a fraction. Where it says nothing
-// that can be, all until the statement ends.
+// TestEventTimestamp checks that a timestamp may have a fraction, and that an
+// invalid one ends everything until the statement was issued.
 func TestEventTimestamp(t *testing.T) {
 	p, s := keycloak(t)
 	issued := now(0)
@@ -300,8 +305,8 @@ func TestEventTimestamp(t *testing.T) {
 	}
 }
 
-// TestEventIssuer: events may have an iss of their own, exactly. It is good
-// for nothing else.
+// TestEventIssuer checks that events may have their own exact iss, which is not
+// accepted for anything else.
 func TestEventIssuer(t *testing.T) {
 	const google, slash = "https://accounts.google.com", "https://accounts.google.com/"
 	for name, tt := range map[string]struct {
@@ -349,6 +354,6 @@ func TestEventIssuer(t *testing.T) {
 	a, _ := newProvider(t, Config{Issuer: realm, Audience: []string{"a"}, Namespace: "a", EventIssuer: "https://b.example"})
 	b, _ := newProvider(t, Config{Issuer: "https://b.example", Audience: []string{"b"}, Namespace: "b"})
 	if _, err := NewHandler(nil, nil, a, b); err == nil {
-		t.Error("two providers whose events have the same iss")
+		t.Error("two providers with the same event issuer are accepted")
 	}
 }

@@ -20,8 +20,8 @@ import (
 	"wsauth/token"
 )
 
-// Access tokens of providers that put neither jti nor sid into them can be
-// revoked one by one: their sockets end, nothing opens with them any more, and
+// TestTokensWithoutNamesAreRevoked checks that access tokens without a jti and
+// a sid can be revoked one by one: their sockets end, they open no others, and
 // no other token of the user ends.
 func TestTokensWithoutNamesAreRevoked(t *testing.T) {
 	const audience = "chat"
@@ -100,7 +100,7 @@ func revokeUnnamed(t *testing.T, verifier *token.Verifier, first, second string)
 	one, other := must(dial("", by(first))), must(dial("", by(second)))
 	claims := must(verifier.Verify(t.Context(), first))
 	if claims.ID == "" || <-asked != claims.ID {
-		t.Fatalf("it is called %q, and the application hears another name", claims.ID)
+		t.Fatalf("the ID is %q, and the application gets another one", claims.ID)
 	}
 	ticket := must(guard.IssueTicket(t.Context(), claims, wsauth.TicketFor{Path: "/ws"}))
 	late := must(guard.IssueTicket(t.Context(), claims, wsauth.TicketFor{Path: "/ws"}))
@@ -113,14 +113,14 @@ func revokeUnnamed(t *testing.T, verifier *token.Verifier, first, second string)
 	for _, c := range []*websocket.Conn{one, byTicket} {
 		_, _, err := c.Read(t.Context())
 		if end, ok := errors.AsType[websocket.CloseError](err); !ok || end.Code != 3000 || end.Reason != "token_revoked" {
-			t.Errorf("it ended with %v", err)
+			t.Errorf("ended with %v", err)
 		}
 	}
 	if _, err := dial("", by(first)); err == nil || err.Error() != "401 token_revoked" {
-		t.Errorf("it opens a socket again: %v", err)
+		t.Errorf("the token opens a socket again: %v", err)
 	}
 	if _, err := dial("?ticket="+late, nil); err == nil || err.Error() != "401 token_revoked" {
-		t.Errorf("a ticket of it opens a socket: %v", err)
+		t.Errorf("a ticket for the token opens a socket: %v", err)
 	}
 	wantOpen(t, other)
 	if _, err := dial("", by(second)); err != nil {

@@ -17,7 +17,7 @@ type tokenAnswer struct {
 	AccessToken  string `json:"access_token"`
 	RefreshToken string `json:"refresh_token,omitzero"` // absent if it is unchanged
 	TokenType    string `json:"token_type"`             // always Bearer
-	ExpiresIn    int64  `json:"expires_in"`             // seconds that the access token lives
+	ExpiresIn    int64  `json:"expires_in"`             // lifetime of the access token in seconds
 }
 
 // A cookieAnswer contains what a page must repeat beside cookies that it
@@ -25,7 +25,7 @@ type tokenAnswer struct {
 type cookieAnswer struct {
 	CSRFToken        string `json:"csrf_token"`
 	RefreshCSRFToken string `json:"refresh_csrf_token,omitzero"` // absent if it is unchanged
-	ExpiresIn        int64  `json:"expires_in"`                  // seconds that the access token lives
+	ExpiresIn        int64  `json:"expires_in"`                  // lifetime of the access token in seconds
 	Warning          string `json:"warning,omitzero"`            // why the browser drops the cookies
 }
 
@@ -55,7 +55,7 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, t Tokens) {
 	problem.WriteJSON(w, answer)
 }
 
-// lifetime returns how many seconds a token lives.
+// lifetime returns the remaining lifetime of a token in seconds.
 func lifetime(t *token.Token) int64 {
 	return int64(t.Claims.ExpiresAt.Sub(t.Claims.IssuedAt) / time.Second)
 }
@@ -140,8 +140,8 @@ type rateError struct {
 
 func (e *rateError) Error() string { return "login: " + e.detail }
 
-// cannotIssue answers a request of a user for whom no token can be made, such
-// as one whose name has control characters.
+// cannotIssue answers a request of a user for whom no token can be issued, for
+// example because the name has control characters.
 func (s *Service) cannotIssue(w http.ResponseWriter, r *http.Request, err error) {
 	s.log.Error("cannot issue a token", "error", err)
 	s.problem(w, r, http.StatusInternalServerError, "internal_error", "No token can be issued for this user")

@@ -6,8 +6,8 @@ import (
 	"wsauth/internal/ratelimit"
 )
 
-// The limits of failed logins: how many at once, and how long each takes to
-// come back.
+// The limits of failed logins: how many at once, and after which time one more
+// is allowed.
 const (
 	networkFailures = 20  // of an IPv4 address or an IPv6 /64
 	homeFailures    = 60  // of a /56
@@ -23,23 +23,23 @@ const (
 	nameEvery    = 2 * time.Second
 )
 
-// maxBuckets is how many of each kind are remembered: networks, names and
-// pairs of them that recently failed to log in, and sessions that recently
-// requested tickets.
+// maxBuckets is the maximum number of remembered items of each kind: networks,
+// names and pairs of them that recently failed to log in, and sessions that
+// recently requested tickets.
 const maxBuckets = 50_000
 
 // attempts limits failed logins.
 //
 // Unknown clients have budgets for each network, for each pair of network and
-// name, and for each name. They share the last. So they can keep another
+// name, and for each name. They share the last, so they can keep another
 // unknown client from logging in under a name, but not the user: a device that
 // logged in under the name before, which a cookie proves, has its own budget
-// that no other client can spend. So has a network from which someone logged
-// in under the name before. A known client gets 10 attempts as well, never
+// that no other client can spend. So does a network from which someone logged
+// in under the name before. A known client gets 10 attempts, too, but never
 // more: a stolen cookie is worth 10 attempts at one name.
 //
-// An attempt is held before the password is checked, so that parallel ones
-// count, and given back when the login succeeds.
+// An attempt is reserved before the password is checked, so that concurrent
+// ones count, and returned when the login succeeds.
 type attempts struct {
 	networks [3]*ratelimit.Limiter // smallest first
 	pairs    *ratelimit.Limiter
@@ -101,9 +101,9 @@ type attempt struct {
 	login   *ratelimit.Held // nil where successful logins are not limited
 }
 
-// begin holds one attempt from all budgets that apply to c, or none and
-// returns how long to wait. The attempt must be ended by succeeded, failed or
-// undo.
+// begin reserves an attempt in all budgets that apply to c, or in none, and
+// then returns how long to wait. The attempt must be ended by succeeded, failed
+// or undo.
 func (a *attempts) begin(c caller, now time.Time) (*attempt, time.Duration) {
 	t := &attempt{}
 	var claims []ratelimit.Claim
@@ -157,8 +157,8 @@ func (c caller) hashClient() hashClient {
 	return hashClient{key: c.networks[0]}
 }
 
-// succeeded gives the attempt back and counts a login. The network is known
-// from now on.
+// succeeded returns the attempt and counts a login. The network is known from
+// now on.
 func (a *attempts) succeeded(t *attempt, c caller, now time.Time) {
 	t.failure.GiveBack()
 	t.login.Spend(now)
@@ -171,7 +171,7 @@ func (t *attempt) failed(now time.Time) {
 	t.login.GiveBack()
 }
 
-// undo gives everything back: the password was not checked.
+// undo returns the attempt, because the password was not checked.
 func (t *attempt) undo() {
 	t.failure.GiveBack()
 	t.login.GiveBack()

@@ -18,8 +18,8 @@ import (
 	"wsauth/internal/password"
 )
 
-// TestR3_LoginIsLimitedByNetwork: an IPv6 client has a /64, and so 2^64
-// addresses. Its neighbours have other ones.
+// TestR3_LoginIsLimitedByNetwork checks that an IPv6 client, which has a /64
+// and so 2^64 addresses, is limited by its /64, and its neighbours are not.
 func TestR3_LoginIsLimitedByNetwork(t *testing.T) {
 	r := start(t)
 	try := func(addr string, i int) int {
@@ -166,10 +166,10 @@ func TestSeenNetworks(t *testing.T) {
 		t.Errorf("anna's network is not known, or mallory has %d", len(s.names["mallory"]))
 	}
 	if !s.has("999 mallory", "mallory", now) || s.has("0 mallory", "mallory", now) {
-		t.Error("it is not the oldest that goes")
+		t.Error("the oldest network was not evicted")
 	}
 	if s.has("home anna", "anna", now.Add(seenLife)) {
-		t.Error("a network is known for ever")
+		t.Error("a network is known forever")
 	}
 	for i := range maxSeenNames + 10 {
 		s.add("x", fmt.Sprint(i), now)
@@ -225,14 +225,14 @@ func TestFailuresAreNoLogins(t *testing.T) {
 	if n := failures(a, c, now); n != pairFailures {
 		t.Errorf("%d failures, want %d", n, pairFailures)
 	}
-	now = now.Add(pairEvery * pairFailures) // in which no login comes back
+	now = now.Add(pairEvery * pairFailures) // too early for another login
 	for i := range 2 {
 		if wait := logIn(a, c, now); wait > 0 {
 			t.Errorf("login %d waits %v", i, wait)
 		}
 	}
 	if logIn(a, c, now) == 0 {
-		t.Error("a third login does not wait")
+		t.Error("a third login is allowed")
 	}
 }
 
@@ -358,16 +358,16 @@ func TestR3_UnknownUserTakesTheSameTime(t *testing.T) {
 	var known, unknown []time.Duration
 	for i := range 21 {
 		for name, times := range map[string]*[]time.Duration{"anna": &known, fmt.Sprint("nobody", i): &unknown} {
-			begun := time.Now()
+			started := time.Now()
 			if ok, err := users.Authenticate(t.Context(), name, "wrong"); ok || err != nil {
 				t.Fatal(ok, err)
 			}
-			*times = append(*times, time.Since(begun))
+			*times = append(*times, time.Since(started))
 		}
 	}
 	slices.Sort(known)
 	slices.Sort(unknown)
-	if a, b := known[0], unknown[0]; a > 2*b || b > 2*a { // the least, which other work of the machine is not in
+	if a, b := known[0], unknown[0]; a > 2*b || b > 2*a { // the minima, which other load affects least
 		t.Errorf("a known name takes %v, an unknown one %v", a, b)
 	}
 }

@@ -40,7 +40,7 @@ func TestLoginThatWouldBeBornRevoked(t *testing.T) {
 				}
 				r.wantLog("reason=clock_behind")
 				if left, err := r.store.ListSessions(t.Context(), "test"); len(left) != 0 || err != nil {
-					t.Errorf("%d sessions have begun, %v", len(left), err)
+					t.Errorf("%d sessions were started, %v", len(left), err)
 				}
 				wantProblem(t, r.call("POST", "/auth/login", `{"username":"test","password":"wrong"}`, jsonType), 401, "bad_credentials", "")
 				time.Sleep(back + time.Millisecond)
@@ -70,7 +70,7 @@ func TestStepUpWhileTheUserIsEnded(t *testing.T) {
 	e := r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(access))
 	wantProblem(t, e, http.StatusUnauthorized, "session_ended", "log in again")
 	if strings.Contains(e.body, "access_token") {
-		t.Errorf("it answers a token: %s", e.body)
+		t.Errorf("the answer has a token: %s", e.body)
 	}
 }
 
@@ -201,7 +201,7 @@ func TestLogoutEverywhereAfterTheClockWasSetBack(t *testing.T) {
 // again: the session has not ended.
 func TestEndsAfterTheClockWasSetBack(t *testing.T) {
 	for _, back := range []time.Duration{store.ClockStep + time.Second, time.Minute, 2 * time.Hour} {
-		for _, known := range []bool{true, false} { // to the store
+		for _, known := range []bool{true, false} { // whether the store has the session
 			for name, c := range map[string]struct {
 				kind         token.Type
 				method, path string
@@ -244,7 +244,7 @@ func TestEndsAfterTheClockWasSetBack(t *testing.T) {
 							}
 						}
 						time.Sleep(back)
-						e = r.call("POST", "/auth/logout", "", bearer(raw)) // tells whether it is good
+						e = r.call("POST", "/auth/logout", "", bearer(raw)) // succeeds only if the token is valid
 						if ended := c.status < 300; ended && e.StatusCode != 401 || !ended && e.StatusCode != 204 {
 							t.Errorf("when the clock has caught up: %d %s", e.StatusCode, e.body)
 						}

@@ -16,8 +16,7 @@ import (
 	"wsauth/token"
 )
 
-// A Config says how a [Service] logs users in. Guard, Store and Keys are
-// required.
+// A Config configures a [Service]. Guard, Store and Keys are required.
 type Config struct {
 	// Guard checks the tokens of requests, and renews and ends the sockets of
 	// sessions. Its verifier must accept the tokens that Keys sign. It needs
@@ -44,11 +43,11 @@ type Config struct {
 	// Prefix is the path below which the service answers. Default: "/auth".
 	Prefix string
 
-	// AccessTTL is the maximum lifetime of an access token. A socket ends after
-	// it unless its session is refreshed. From a minute on, each session gets a
-	// random part of 90 to 100 % of it, so that clients that logged in at the
-	// same moment, as after an outage, do not refresh at the same moment for
-	// ever. Whole seconds, at least one. Default: 15 minutes.
+	// AccessTTL is the maximum lifetime of an access token. A socket ends after it
+	// unless its session is refreshed. If it is a minute or more, each session
+	// gets a random part of 90 to 100 % of it, so that clients that logged in at
+	// the same time, as after an outage, do not refresh at the same time forever.
+	// Whole seconds, at least one. Default: 15 minutes.
 	AccessTTL time.Duration
 
 	// RefreshTTL is the lifetime of a refresh token, and so of a session that
@@ -62,24 +61,23 @@ type Config struct {
 	// longer.
 	SessionTTL time.Duration
 
-	// RefreshGrace is how long after a refresh the refresh token that was
-	// replaced may be used once more: the answer may have been lost, and two
-	// windows of a browser may ask at the same moment. Both get the same new
-	// refresh token. A later use ends the session, since the token was stolen.
-	// A negative value means no grace. At most [MaxRefreshGrace]. Default: 10
-	// seconds.
+	// RefreshGrace is how long after a refresh the refresh token that was replaced
+	// may be used once more: the answer may have been lost, and two windows of a
+	// browser may refresh at the same time. Both get the same new refresh token. A
+	// later use ends the session, since the token may have been stolen. A negative
+	// value means no grace. At most [MaxRefreshGrace]. Default: 10 seconds.
 	RefreshGrace time.Duration
 
-	// RefreshRetry is how long after a refresh its request may be repeated with
-	// the same Idempotency-Key, because the answer was lost: with the refresh
-	// token that was replaced, as long as its successor was not presented. The
-	// answer has the same new refresh token. A negative value means never,
-	// beyond RefreshGrace. At most, and by default, [MaxRefreshRetry].
+	// RefreshRetry is how long after a refresh the request may be repeated with
+	// the same Idempotency-Key because its answer was lost: with the refresh token
+	// that was replaced, and only while its successor has not been used. The
+	// answer has the same new refresh token. A negative value means never, except
+	// within RefreshGrace. At most, and by default, [MaxRefreshRetry].
 	RefreshRetry time.Duration
 
 	// LoginsPerHour is how often one user can log in from one network (an IPv4
-	// address or an IPv6 /64): that many times at once, and that many per hour
-	// from then on. Each login that is ended takes room in the log of
+	// address or an IPv6 /64): that many times at once, and that many times per
+	// hour after that. Each login that is ended takes space in the log of
 	// revocations. A negative value means no limit. Default: 300.
 	LoginsPerHour int
 
@@ -91,8 +89,8 @@ type Config struct {
 	// TicketBurst. At least 1, at most [MaxTicketRate]. Default: 2.
 	TicketRate int
 
-	// Origins are origins whose pages may use the service beside those of the
-	// origin that a request is sent to, each exactly as browsers send it; see
+	// Origins are further origins whose pages may use the service, beside the one
+	// to which a request is sent, each exactly as browsers send it; see
 	// [wsauth.CheckOrigin]. Default: none.
 	Origins []string
 
@@ -115,9 +113,9 @@ type Config struct {
 	// log out in the meantime. Default: the verifier of Guard.
 	EndVerifier wsauth.Verifier
 
-	// Refused is called before the service refuses a request by itself, with
-	// the reason in the answer, which may be "". Requests that Guard refuses
-	// are reported to its [wsauth.Observer] instead. Default: none.
+	// Refused is called before the service itself refuses a request, with the
+	// reason in the answer, which may be "". Requests that Guard refuses are
+	// reported to its [wsauth.Observer] instead. Default: none.
 	Refused func(r *http.Request, reason string)
 
 	// Logger gets a line for each login, logout and refusal, with user and
@@ -156,9 +154,9 @@ const (
 	// CrossOriginNothing refuses every request that may change something.
 	CrossOriginNothing CrossOrigin = iota
 
-	// CrossOriginTokens allows requests without cookies of this service. A
-	// token that a page sends by itself needs no protection from other pages;
-	// cookies do. A login of such a page cannot ask for cookies.
+	// CrossOriginTokens allows requests without cookies of this service. A token
+	// that a page adds itself needs no protection from other pages; cookies do. A
+	// login of such a page cannot ask for cookies.
 	CrossOriginTokens
 
 	// CrossOriginCookies allows every request.
@@ -201,14 +199,14 @@ const (
 	defaultTicketRate    = 2
 )
 
-// Check returns c with the defaults that [New] fills in, and its faults but
+// Check returns c with the defaults that [New] sets, and its errors except
 // those of Guard.
 func (c Config) Check() (Config, []*FieldError) {
 	c.fill()
 	return c, c.faults()
 }
 
-// fill sets the defaults of unset fields. It is idempotent.
+// fill sets defaults. It is idempotent.
 func (c *Config) fill() {
 	c.Prefix = cmp.Or(c.Prefix, defaultPrefix)
 	c.AccessTTL = cmp.Or(c.AccessTTL, defaultAccessTTL)
@@ -224,7 +222,7 @@ func (c *Config) fill() {
 	}
 }
 
-// faults returns what is wrong with c, which is filled.
+// faults returns the errors of c, whose defaults must be set.
 func (c *Config) faults() (wrong []*FieldError) {
 	fault := func(field, format string, args ...any) {
 		wrong = append(wrong, &FieldError{Field: field, Err: fmt.Errorf(format, args...)})
@@ -267,7 +265,7 @@ func (c *Config) faults() (wrong []*FieldError) {
 	return wrong
 }
 
-// checkKeys reports that there is no key, or none that can sign.
+// checkKeys returns an error if there is no key, or none that can sign.
 func (c *Config) checkKeys() error {
 	if set, fixed := c.Keys.(*token.KeySet); c.Keys == nil || fixed && set == nil {
 		return errors.New("required; token.GenerateKey makes one, and token.NewKeySet a set of it")
@@ -278,9 +276,9 @@ func (c *Config) checkKeys() error {
 	return nil
 }
 
-// checkPrefix reports what is wrong with [Config.Prefix]. It becomes the path
-// of a cookie, which browsers compare with the path of a request as they send
-// it, and part of patterns of http.ServeMux.
+// checkPrefix returns an error if [Config.Prefix] is invalid. It becomes the
+// path of a cookie, which browsers compare with the path of a request as they
+// send it, and part of patterns of http.ServeMux.
 func checkPrefix(p string) error {
 	isBad := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`%,";\{}?#`, r) }
 	if p[0] != '/' || strings.HasSuffix(p, "/") || urlpath.Clean(p) != p || strings.ContainsFunc(p, isBad) {

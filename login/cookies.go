@@ -23,8 +23,8 @@ func (s *Service) setCookies(w http.ResponseWriter, r *http.Request, t Tokens) e
 }
 
 // clearCookies deletes the cookies of a request whose credential is one of
-// them. Cookies that only came along are left: they belong to another session
-// of the same browser, which would stay alive and be out of reach.
+// them. Other cookies are left: they belong to another session of the same
+// browser, which would remain valid but could no longer be ended.
 func (s *Service) clearCookies(w http.ResponseWriter, r *http.Request) {
 	if s.isByCookie(r) {
 		s.cookies.Clear(w, r)
@@ -32,7 +32,7 @@ func (s *Service) clearCookies(w http.ResponseWriter, r *http.Request) {
 }
 
 // isByCookie reports whether the credential of r, which has one, is a cookie.
-// If there is another, r was checked by that or refused for having two.
+// If r has another, that was used, or r was refused for having two.
 func (s *Service) isByCookie(r *http.Request) bool {
 	if !s.hasCookies {
 		return false
@@ -68,8 +68,8 @@ func (s *Service) StripCookies(h http.Header) {
 	if len(h["Cookie"]) == 0 {
 		return
 	}
-	// Only the cookies: what repeats their CSRF values has names that another
-	// server may use itself.
+	// Only the cookies: the headers and parameters that repeat their CSRF values
+	// have names that another server may use itself.
 	r := &http.Request{URL: &url.URL{}, Header: http.Header{"Cookie": h["Cookie"]}}
 	s.cookies.Strip(r)
 	deviceCookie.Strip(r)
@@ -90,9 +90,9 @@ func (s *Service) losesCookies(r *http.Request) bool {
 const cookiesWarning = "Browsers drop the cookies of this answer: they are for HTTPS, and this request came over plain HTTP"
 
 // dropsCookies reports whether the client of r drops the cookies of a login,
-// because they are Secure and the client used plain HTTP. A proxy that is not
-// trusted, or a browser on a page over TLS, may say otherwise. Nothing relies
-// on that but the warning.
+// because they are Secure and the client used plain HTTP. An untrusted proxy,
+// or a browser on a page over TLS, may make this wrong; only the warning relies
+// on it.
 func (s *Service) dropsCookies(r *http.Request) bool {
 	if !s.cookies.IsSecure(r) || forwarded.Scheme(r) == "https" {
 		return false
@@ -108,7 +108,7 @@ func (s *Service) dropsCookies(r *http.Request) bool {
 // seconds.
 type lostCookies struct {
 	mu     sync.Mutex
-	logins int // since logged
+	logins int // since the last log line
 	logged time.Time
 }
 

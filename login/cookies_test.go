@@ -17,7 +17,7 @@ func TestDeadCookiesAreCleared(t *testing.T) {
 				if e := elsewhere.call("POST", "/auth/logout-everywhere", "", bearer(other)); e.StatusCode != http.StatusOK {
 					t.Fatalf("%d %s", e.StatusCode, e.body)
 				}
-				// Tokens of the dead session in a header leave the cookies alone, and so
+				// Tokens of the ended session in a header leave the cookies alone, and so
 				// does a request without a CSRF value.
 				wantDead(t, elsewhere.call("POST", path, "", bearer(other)))
 				wantProblem(t, r.call("POST", path, ""), 403, "csrf_mismatch", "")
@@ -33,8 +33,8 @@ func TestDeadCookiesAreCleared(t *testing.T) {
 	}
 }
 
-// TestTokensClearNoCookies: a page without cookies may be in a window beside
-// one with cookies.
+// TestTokensClearNoCookies checks that requests with tokens in headers delete
+// no cookies, which may belong to another window.
 func TestTokensClearNoCookies(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace = -1 })
 	elsewhere := r.beside()
@@ -90,7 +90,7 @@ func TestLogoutByAnExpiredAccessCookie(t *testing.T) {
 					if !kept {
 						client, headers = r.beside(), []string{alone}
 					}
-					// The value of the expired token proves nothing for the other.
+					// The CSRF value of the expired token is not valid for the other.
 					wantProblem(t, client.call("POST", path, "", append(headers, csrf(access))...), 403, "csrf_mismatch", "do not match")
 					e := client.call("POST", path, "", append(headers, csrf(refresh))...)
 					if e.StatusCode >= 300 {

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	deviceName = "login_device" // of the cookie, after "__Secure-" unless on a developer's machine
+	deviceName = "login_device" // of the cookie, after "__Secure-" except on a developer's machine
 	deviceLife = 90 * 24 * time.Hour
 
 	maxDevices    = 4 // names under which one browser is known
@@ -52,7 +52,7 @@ func macOf(key *token.Key, name string, entry []byte) []byte {
 	return mac.Sum(nil)[:deviceMAC]
 }
 
-// deviceKeys returns the keys with which devices are checked.
+// deviceKeys returns the keys with which device cookies are checked.
 func (s *Service) deviceKeys() (keys []*token.Key) {
 	set, err := s.config.Keys.KeySet(context.Background(), "")
 	if err != nil {
@@ -66,7 +66,7 @@ func (s *Service) deviceKeys() (keys []*token.Key) {
 	return keys
 }
 
-// deviceEntries returns what may be devices in the cookies of r.
+// deviceEntries returns the entries that may be devices in the cookies of r.
 func (s *Service) deviceEntries(r *http.Request) (all []string) {
 	for _, c := range r.CookiesNamed(s.deviceCookieName(r)) {
 		for entry := range strings.SplitSeq(c.Value, ".") {
@@ -107,7 +107,7 @@ func (s *Service) findDevice(entries []string, name string, now time.Time) (id s
 		if err != nil {
 			continue
 		}
-		expires := time.Unix(int64(binary.BigEndian.Uint64(entry)), 0) //nolint:gosec // what overflows has no MAC
+		expires := time.Unix(int64(binary.BigEndian.Uint64(entry)), 0) //nolint:gosec // a value that overflows has no valid MAC
 		if !now.Before(expires) || expires.Sub(now) > deviceLife {
 			continue
 		}

@@ -101,7 +101,7 @@ func TestDeviceIsNotLockedOut(t *testing.T) {
 				t.Errorf("wrong password %d with a stolen cookie: %d, want %d", i+1, code, want)
 			}
 		}
-		// No forged or old value counts.
+		// A forged or old value is not accepted.
 		for name, change := range map[string]func(string) string{
 			"empty":     func(string) string { return "" },
 			"one bit":   func(v string) string { return v[:20] + string(v[20]^1) + v[21:] },

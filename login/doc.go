@@ -18,7 +18,7 @@
 //	mux.Handle("/ws", guard.Require(wsauth.Access)(chat))
 //
 // A session starts when a user logs in on a device, and ends at logout or when
-// it expires. It is a line of refresh tokens in the store, each of which
+// it expires. It is a chain of refresh tokens in the store, each of which
 // replaces the one before. Its ID is the sid of all its tokens. Revoking the
 // sid ends the session with its tokens and sockets. Refreshing it keeps its
 // open sockets open.

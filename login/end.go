@@ -9,13 +9,13 @@ import (
 	"wsauth/token"
 )
 
-// hasEnded reports whether what was to be ended by a revocation that returned
-// err has ended, if only on this node.
+// hasEnded reports whether a revocation that returned err has taken effect, at
+// least on this node.
 func hasEnded(err error) bool { return err == nil || errors.Is(err, store.ErrNotDurable) }
 
-// lastToken returns when all tokens of a session of this service have expired,
-// including those of a refresh under way, which a revocation does not stop
-// from being answered.
+// lastToken returns the time at which all tokens of a session of this service
+// have expired, including those of a refresh in progress, which may still be
+// answered after a revocation.
 func (s *Service) lastToken(session store.Session) time.Time {
 	last := time.Now().Add(s.config.RefreshTTL)
 	if session.Expires.After(last) {
@@ -27,8 +27,8 @@ func (s *Service) lastToken(session store.Session) time.Time {
 	return last.Add(ownLeeway)
 }
 
-// ownLeeway is how much longer than its tokens the revocation of a session of
-// this service is kept.
+// ownLeeway is how long the revocation of a session of this service is kept
+// after its tokens have expired.
 const ownLeeway = time.Minute
 
 // revocationOf returns the revocation of the session of a token, or of the
@@ -53,9 +53,9 @@ func (s *Service) revocationOf(ctx context.Context, claims *token.Claims) store.
 	return revocationOfSession(claims.SessionID, expires)
 }
 
-// revocationOfSession returns the revocation of a session whose tokens have
-// all expired at a time. Zero stands for the longest life of any token:
-// another issuer may let its tokens live longer than this service does.
+// revocationOfSession returns the revocation of a session whose tokens have all
+// expired at a time. The zero time means the maximum lifetime of any token:
+// another issuer may issue tokens that live longer than those of this service.
 func revocationOfSession(sid string, expires time.Time) store.Revocation {
 	return store.Revocation{Target: store.TargetSession, ID: sid, Expires: expires}
 }
@@ -92,18 +92,18 @@ func (s *Service) unlist(ctx context.Context, sid string) {
 }
 
 // EndUser ends all sessions of a user that started until now, with their tokens
-// and sockets, and returns how many there were: after the user was removed or
-// changed the password, for example. Sessions that begin after EndUser has
-// returned are not affected. If the sessions cannot be listed, the error says
-// so, and they have ended nevertheless. After [store.ErrNotDurable] they have
-// ended on this node; see [wsauth.Guard.Revoke].
+// and sockets, and returns how many there were: for example after the user was
+// removed or changed the password. Sessions that start after EndUser has
+// returned are not affected. If the sessions cannot be listed, EndUser returns
+// an error, but they have ended. After [store.ErrNotDurable] they have ended on
+// this node; see [wsauth.Guard.Revoke].
 func (s *Service) EndUser(ctx context.Context, subject string) (sessions, sockets int, err error) {
 	return s.EndUserBefore(ctx, subject, time.Now())
 }
 
 // EndUserBefore is [Service.EndUser] for the sessions that started until a
-// time, which must not be in the future. Sessions that seem to begin in the
-// future started before the clock was set back. They end, too.
+// time, which must not be in the future. Sessions that seem to start in the
+// future were started before the clock was set back. They end, too.
 func (s *Service) EndUserBefore(ctx context.Context, subject string, before time.Time) (sessions, sockets int, err error) {
 	revocations := []store.Revocation{{Target: store.TargetSubject, ID: subject, Before: before}}
 	ahead := map[string]bool{}
@@ -142,8 +142,8 @@ func (s *Service) EndAllBefore(ctx context.Context, before time.Time) (sockets i
 	return sockets, errors.Join(err, nextMillisecond(ctx, before))
 }
 
-// nextMillisecond waits until a session that begins is not of the same
-// millisecond as a time, which has mostly passed.
+// nextMillisecond waits until a new session cannot start in the same
+// millisecond as a time, which has usually passed already.
 func nextMillisecond(ctx context.Context, t time.Time) error {
 	next := time.UnixMilli(t.UnixMilli() + 1)
 	for time.Now().UnixMilli() < next.UnixMilli() {

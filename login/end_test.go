@@ -8,9 +8,9 @@ import (
 	"wsauth/token"
 )
 
-// TestEndsHoldForLongLivedTokens: a token of the same key that lives longer
-// than those of the service, such as one of "wsauth token issue", stays
-// revoked for as long.
+// TestEndsHoldForLongLivedTokens checks that a token of the same key that lives
+// longer than those of the service, such as one of "wsauth token issue", stays
+// revoked until it expires.
 func TestEndsHoldForLongLivedTokens(t *testing.T) {
 	var keys *token.KeySet
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -33,7 +33,7 @@ func TestEndsHoldForLongLivedTokens(t *testing.T) {
 		if _, _, err := r.s.EndUser(t.Context(), "removed"); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * time.Hour) // what the gateway issued itself has expired, and revocations of that are forgotten
+		time.Sleep(2 * time.Hour) // the gateway's own tokens have expired, and their revocations are forgotten
 		for _, access := range []string{leaves, removed} {
 			wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
 		}

@@ -14,8 +14,8 @@ import (
 	"wsauth/token"
 )
 
-// newService returns a login service and the guard beside it. Its users come
-// from check.
+// newService returns a login service and its guard. check authenticates the
+// users.
 func newService(check login.AuthenticatorFunc) (*login.Service, *wsauth.Guard) {
 	st := memory.New(store.Limits{})
 	key, err := token.GenerateKey(token.HS256)
@@ -48,8 +48,8 @@ func newService(check login.AuthenticatorFunc) (*login.Service, *wsauth.Guard) {
 	return service, guard
 }
 
-// A service beside the application's own handlers: a user logs in, and then
-// logs out everywhere. login.OpenUsers reads users from a file.
+// A service is mounted beside the application's own handlers: a user logs in,
+// and then logs out everywhere. login.OpenUsers reads users from a file.
 func Example() {
 	service, guard := newService(func(_ context.Context, name, password string) (bool, error) {
 		return name == "ada" && password == "lovelace", nil
@@ -90,7 +90,7 @@ func Example() {
 	// hello: 401
 }
 
-// An application that authenticates its users itself, here by a passkey.
+// An application authenticates its users itself, here by a passkey.
 func ExampleService_Start() {
 	service, guard := newService(nil)
 	defer func() { _ = guard.Shutdown(context.Background()) }()

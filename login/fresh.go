@@ -16,8 +16,8 @@ type freshRequest struct {
 }
 
 // fresh answers POST /fresh: a user who is logged in repeats the password, and
-// gets a fresh access token of the same session, in the form of the token that
-// came. The open sockets of the session are renewed with it.
+// gets a fresh access token of the same session, in the same form as the
+// request's token. The open sockets of the session are renewed with it.
 func (s *Service) fresh(w http.ResponseWriter, r *http.Request) {
 	claims, err := s.guard.Check(r, wsauth.Access)
 	if err != nil {

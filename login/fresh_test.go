@@ -20,7 +20,7 @@ func TestFreshIsLimitedAsALogin(t *testing.T) {
 	}
 	wantProblem(t, r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(access)), 429, "rate_limited", "Too many")
 	if access, _ := r.login(); access == "" {
-		t.Error("who asks again too often cannot log in")
+		t.Error("too many attempts also block the login")
 	}
 }
 

@@ -22,9 +22,9 @@ const (
 // A hashQueue limits how many passwords are hashed at a time, since each takes
 // a processor and much memory. The others wait and are served round robin:
 // networks take turns, and the names of known devices take turns among
-// themselves, with every other turn for them. So a known device starts after
-// at most two hashes, however many unknown clients wait, and a user with many
-// devices or sessions gets no more turns than another.
+// themselves, and get every other turn. So a known device starts after at most
+// two hashes, however many unknown clients wait, and a user with many devices
+// or sessions gets no more turns than another.
 type hashQueue struct {
 	slots int // hashes at a time
 
@@ -33,7 +33,7 @@ type hashQueue struct {
 	took      time.Duration // a hash, on average
 	known     waitingLines
 	strangers waitingLines // of clients that are not known devices
-	lastKnown bool         // the last turn was a known device's
+	lastKnown bool         // a known device had the last turn
 }
 
 func newHashQueue(slots int) *hashQueue {
@@ -42,7 +42,7 @@ func newHashQueue(slots int) *hashQueue {
 
 // A hashClient is the client for which a password is hashed.
 type hashClient struct {
-	key    string // what takes turns: a network, or the name of a known device
+	key    string // takes turns with other keys: a network, or the name of a known device
 	device string // the known device; "" for a network
 }
 
@@ -51,22 +51,22 @@ func (c hashClient) isKnown() bool { return c.device != "" }
 
 type hashClientKey struct{}
 
-// withHashClient returns a context that tells [Users.Authenticate] for which
-// client it is called.
+// withHashClient returns a context that tells [Users.Authenticate] which client
+// it is called for.
 func withHashClient(ctx context.Context, c hashClient) context.Context {
 	return context.WithValue(ctx, hashClientKey{}, c)
 }
 
 // A busyError means that a password was not checked, because too many others
-// wait.
+// are waiting.
 type busyError struct{ wait time.Duration }
 
 func (e busyError) Error() string {
 	return fmt.Sprintf("login: users: too many passwords are being checked: try again in %v", e.wait)
 }
 
-// enter waits for a turn to hash, until ctx is done. Without an error, leave
-// must be called after the hash. A client that would wait too long gets a
+// enter waits for a turn to hash, until ctx is done. If it returns no error,
+// leave must be called after the hash. A client that would wait too long gets a
 // busyError.
 func (q *hashQueue) enter(ctx context.Context) (leave func(), err error) {
 	c, named := ctx.Value(hashClientKey{}).(hashClient)
@@ -105,7 +105,7 @@ func (q *hashQueue) enter(ctx context.Context) (leave func(), err error) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !lines.remove(c.key, w) { // its turn came at this moment
+	if !lines.remove(c.key, w) { // its turn has just come
 		q.running--
 		q.dispatch()
 	}
@@ -127,13 +127,13 @@ func (q *hashQueue) expected(lines *waitingLines, key string) time.Duration {
 	return q.took * time.Duration(ahead+1) / time.Duration(q.slots)
 }
 
-// leaving returns the function that ends a hash that begins now.
+// leaving returns the function that ends a hash that starts now.
 func (q *hashQueue) leaving() func() {
-	begun := time.Now()
+	started := time.Now()
 	return func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		q.took = (3*q.took + time.Since(begun)) / 4
+		q.took = (3*q.took + time.Since(started)) / 4
 		q.running--
 		q.dispatch()
 	}
@@ -158,7 +158,7 @@ type waiter struct {
 	device string        // of a hashClient
 }
 
-// waitingLines are lines of waiters that take turns.
+// A waitingLines contains lines of waiters that take turns.
 type waitingLines struct {
 	byKey   map[string][]*waiter
 	order   []string // keys that have waiters, the next one first

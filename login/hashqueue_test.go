@@ -67,9 +67,9 @@ func TestKnownDeviceWaitsThreeHashes(t *testing.T) {
 						}
 						time.Sleep(after)
 						synctest.Wait()
-						begun := time.Now()
+						started := time.Now()
 						code, _ := r.loginFrom("198.51.100.1:80", "anna", "test", device)
-						if took := time.Since(begun); code != http.StatusOK || took > 3*hashTime {
+						if took := time.Since(started); code != http.StatusOK || took > 3*hashTime {
 							t.Errorf("the known device gets %d after %v", code, took)
 						}
 						tries.Wait()
@@ -80,9 +80,9 @@ func TestKnownDeviceWaitsThreeHashes(t *testing.T) {
 	}
 }
 
-// TestKnownDevicesOfOneUserTakeOneTurn: a user with 100 sessions and as many
-// devices at once delays another user's device by no more than three hashes,
-// and can let no more than a few of them wait.
+// TestKnownDevicesOfOneUserTakeOneTurn checks that a user with 100 concurrent
+// sessions and as many devices delays another user's device by no more than
+// three hashes, and that only a few of these can wait.
 func TestKnownDevicesOfOneUserTakeOneTurn(t *testing.T) {
 	const devices = 40
 	for _, path := range []string{"/auth/login", "/auth/fresh"} {
@@ -129,9 +129,9 @@ func TestKnownDevicesOfOneUserTakeOneTurn(t *testing.T) {
 				if waiting := users.hashing.known.waiting; waiting != maxWaitingName {
 					t.Errorf("%d of one user wait, want %d", waiting, maxWaitingName)
 				}
-				begun := time.Now()
+				started := time.Now()
 				code, _ := r.loginFrom("198.51.100.1:80", "anna", "test", device)
-				if took := time.Since(begun); code != http.StatusOK || took > 3*hashTime {
+				if took := time.Since(started); code != http.StatusOK || took > 3*hashTime {
 					t.Errorf("the known device gets %d after %v", code, took)
 				}
 				tries.Wait()
@@ -147,7 +147,7 @@ func TestLongWaitsAreRefused(t *testing.T) {
 		users := slowUsers(t, 1, "anna")
 		r := build(t, func(c *setup) { c.Users = users })
 		defer func() { _ = r.guard.Shutdown(context.Background()) }()
-		for i := range 8 { // so that it knows how long a hash takes
+		for i := range 8 { // so that the queue knows how long a hash takes
 			r.loginFrom(fmt.Sprintf("192.0.2.%d:80", i), "nobody", "wrong")
 		}
 		var mu sync.Mutex
@@ -158,9 +158,9 @@ func TestLongWaitsAreRefused(t *testing.T) {
 				req := httptest.NewRequest(http.MethodPost, "/auth/login", strings.NewReader(`{"username":"anna","password":"test"}`))
 				req.RemoteAddr = fmt.Sprintf("198.51.100.%d:80", i)
 				req.Header.Set("Content-Type", "application/json")
-				w, begun := httptest.NewRecorder(), time.Now()
+				w, started := httptest.NewRecorder(), time.Now()
 				r.s.ServeHTTP(w, req)
-				took := time.Since(begun)
+				took := time.Since(started)
 				mu.Lock()
 				defer mu.Unlock()
 				seconds, _ := strconv.Atoi(w.Header().Get("Retry-After"))
@@ -174,7 +174,7 @@ func TestLongWaitsAreRefused(t *testing.T) {
 		}
 		all.Wait()
 		if refused < 20 || refused > 23 {
-			t.Errorf("%d of 30 were refused, want those who would wait over 2 s", refused)
+			t.Errorf("%d of 30 were refused, want those that would wait over 2 s", refused)
 		}
 	})
 }
@@ -234,9 +234,9 @@ func TestHashQueueTakesTurns(t *testing.T) {
 func TestExpectedWait(t *testing.T) {
 	for name, test := range map[string]struct {
 		slots           int
-		known, stranger string // the keys of those who wait
+		known, stranger string // the keys of the waiting clients
 		key             string
-		hashes          int // that end before
+		hashes          int // that end earlier
 	}{
 		"nobody waits":                     {1, "", "", "x", 1},
 		"one of another network":           {1, "", "a", "x", 2},
@@ -304,9 +304,9 @@ func TestWaitingLinesRemove(t *testing.T) {
 	}
 }
 
-// TestHashQueueGivesUp: a client that disconnects gives its place back, even
-// if its turn comes at that moment, and slow hashes do not let clients wait
-// for ever.
+// TestHashQueueGivesUp checks that a client that disconnects gives its place
+// back, even if its turn has just come, and that slow hashes do not let clients
+// wait forever.
 func TestHashQueueGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newHashQueue(1)
@@ -325,13 +325,13 @@ func TestHashQueueGivesUp(t *testing.T) {
 			_, err := q.enter(withHashClient(t.Context(), hashClient{key: "b"}))
 			errs <- err
 		}()
-		begun := time.Now()
-		if err := <-errs; !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != time.Second {
-			t.Errorf("%v after %v", err, time.Since(begun))
+		started := time.Now()
+		if err := <-errs; !errors.Is(err, context.DeadlineExceeded) || time.Since(started) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(started))
 		}
 		err = <-errs
-		if _, ok := errors.AsType[busyError](err); !ok || time.Since(begun) != strangerMost {
-			t.Errorf("%v after %v", err, time.Since(begun))
+		if _, ok := errors.AsType[busyError](err); !ok || time.Since(started) != strangerMost {
+			t.Errorf("%v after %v", err, time.Since(started))
 		}
 		w := &waiter{turn: make(chan struct{})}
 		q.strangers.add("c", w)

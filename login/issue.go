@@ -31,16 +31,16 @@ var (
 	errNoToken = errors.New("login: no token")
 
 	// errClockBehind means that every new token of the user would be revoked,
-	// because the clock is behind the moment until which sessions were ended.
-	errClockBehind = errors.New("the clock is behind a revocation of all logins of this user or of everybody: was it set back?")
+	// because the clock is behind the time until which sessions were ended.
+	errClockBehind = errors.New("the clock is behind a revocation of all sessions of this user or of all users: was it set back?")
 
-	// errTokenAhead means that the clock is behind the moment at which a token
-	// was issued here.
-	errTokenAhead = errors.New("the clock is behind the moment at which the refresh token was issued here: was it set back?")
+	// errTokenAhead means that the clock is behind the time at which this service
+	// issued a token.
+	errTokenAhead = errors.New("the clock is behind the time at which this server issued the refresh token: was it set back?")
 
-	// errEndedMeanwhile means that the sessions of a user were ended while one
-	// more was being started.
-	errEndedMeanwhile = errors.New("the logins of this user were ended meanwhile")
+	// errEndedMeanwhile means that the sessions of a user were ended while another
+	// was being started.
+	errEndedMeanwhile = errors.New("the sessions of this user were ended in the meantime")
 )
 
 // issue issues an access token of a session, and its current refresh token.
@@ -71,11 +71,11 @@ func (s *Service) issueAccess(session store.Session, cookies, fresh bool) (Token
 	return Tokens{Access: access, cookies: cookies}, err
 }
 
-// until issues a token that lives for ttl, or to the end of its session if
-// that is earlier.
+// until issues a token with a lifetime of ttl, or until the end of its session
+// if that is earlier.
 func until(end time.Time, ttl time.Duration, issue func(ttl time.Duration) (*token.Token, error)) (*token.Token, error) {
 	left := time.Duration(end.Unix()-time.Now().Unix()) * time.Second
-	for ttl = min(ttl, left); ttl >= time.Second; ttl -= time.Second { // once, or twice if another second begins meanwhile
+	for ttl = min(ttl, left); ttl >= time.Second; ttl -= time.Second { // once, or twice if a new second has started
 		t, err := issue(ttl)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", errNoToken, err)
@@ -87,10 +87,9 @@ func until(end time.Time, ttl time.Duration, issue func(ttl time.Duration) (*tok
 	return nil, errOver
 }
 
-// spread returns a part of 90 to 100 % of ttl, in whole seconds, or ttl if
-// that is short. Sessions differ in it at random, but the tokens of one
-// session do not: a later one would expire before an earlier one, and renew
-// nothing.
+// spread returns a random part of 90 to 100 % of ttl, in whole seconds, or ttl
+// if that is short. It is the same for all tokens of a session: otherwise a
+// later token could expire before an earlier one, and renew nothing.
 func spread(ttl time.Duration, sid string) time.Duration {
 	if ttl < spreadFrom {
 		return ttl
@@ -101,10 +100,10 @@ func spread(ttl time.Duration, sid string) time.Duration {
 	return ttl - time.Duration(hash.Sum64()%(most+1))*time.Second
 }
 
-// checkAlive returns an error if an access token that was just issued would be
-// refused, and why.
+// checkAlive returns an error with the reason if an access token that was just
+// issued would be refused.
 func (s *Service) checkAlive(ctx context.Context, access *token.Token) error {
-	claims, err := s.verifier.Verify(ctx, access.Raw) // with the leeway by which it will be judged
+	claims, err := s.verifier.Verify(ctx, access.Raw) // with the leeway of the guard
 	if refused, ok := errors.AsType[*token.Error](err); ok {
 		return fmt.Errorf("%w: the guard would refuse it: %w", errNoToken, refused)
 	}
@@ -122,13 +121,13 @@ func (s *Service) checkNext(ctx context.Context, claims *token.Claims) error {
 	return s.checkIssued(ctx, &next)
 }
 
-// checkIssued returns an error if tokens with these claims are revoked, and
-// why.
+// checkIssued returns an error with the reason if tokens with these claims are
+// revoked.
 func (s *Service) checkIssued(ctx context.Context, claims *token.Claims) error {
 	if revoked, err := s.guard.Revoked(ctx, claims); !revoked {
 		return err
 	}
-	inASecond := &token.Claims{Subject: claims.Subject, IssuedAt: time.Now().Add(time.Second)} // when the client may try again
+	inASecond := &token.Claims{Subject: claims.Subject, IssuedAt: time.Now().Add(time.Second)} // the client may try again then
 	switch revoked, err := s.guard.Revoked(ctx, inASecond); {
 	case err != nil:
 		return err

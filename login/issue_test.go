@@ -18,8 +18,8 @@ import (
 	"wsauth/store/memory"
 )
 
-// TestFailAnswers: what keeps a session from starting is answered as
-// docs/errors.md says, with the time to wait, and logged with its reason.
+// TestFailAnswers checks that every failure to start a session is answered as
+// in docs/errors.md, with the time to wait, and logged with its reason.
 func TestFailAnswers(t *testing.T) {
 	r := start(t)
 	_, page, _ := strings.Cut(string(must(os.ReadFile("../docs/errors.md"))), "| reason | HTTP | when |\n")
@@ -50,7 +50,7 @@ func TestFailAnswers(t *testing.T) {
 			t.Errorf("%s: the log has %q", reason, line)
 		}
 		if strings.Contains(e.body, "disk") {
-			t.Errorf("%s: %s tells of the disk", reason, e.body)
+			t.Errorf("%s: %s mentions the disk", reason, e.body)
 		}
 	}
 }
@@ -67,8 +67,8 @@ func (s *endingStore) BeginSession(ctx context.Context, session store.Session) e
 	return err
 }
 
-// TestUserEndedWhileASessionBegins: a session that has just begun ends as
-// well, and its tokens are not answered.
+// TestUserEndedWhileASessionBegins checks that a session that has just started
+// ends, too, and that its tokens are not answered.
 func TestUserEndedWhileASessionBegins(t *testing.T) {
 	log := &endingStore{Store: memory.New(store.Limits{})}
 	r := start(t, func(c *setup) { c.Store = log })
@@ -109,8 +109,8 @@ func TestFailedLoginsComeBack(t *testing.T) {
 	})
 }
 
-// An unreadableStore takes everything, but its log of revocations cannot be
-// read while it is broken.
+// An unreadableStore accepts writes, but its log of revocations cannot be read
+// while it is broken.
 type unreadableStore struct {
 	*memory.Store
 	broken atomic.Bool
@@ -130,8 +130,8 @@ func (s *unreadableStore) Wait(ctx context.Context, after store.Cursor) error {
 	return s.Store.Wait(ctx, after)
 }
 
-// TestNoLoginWhileRevocationsCannotBeRead: a session may be revoked already,
-// so none begins, though the store would take it.
+// TestNoLoginWhileRevocationsCannotBeRead checks that no session starts while
+// it might be revoked already, even though the store would accept it.
 func TestNoLoginWhileRevocationsCannotBeRead(t *testing.T) {
 	log := &unreadableStore{}
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -199,7 +199,7 @@ func TestSpread(t *testing.T) {
 		}
 		lives[life] = true
 	}
-	if len(lives) != 61 { // each of them, but once in 10^12 runs
+	if len(lives) != 61 { // all of them, except once in 10^12 runs
 		t.Errorf("2000 sessions have %d lives", len(lives))
 	}
 	if life := spread(59*time.Second, "a"); life != 59*time.Second {

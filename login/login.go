@@ -29,7 +29,7 @@ type loginRequest struct {
 	Cookies  bool    `json:"cookies"`
 }
 
-// fault returns what is missing or too long, or "".
+// fault returns an error text if a member is missing or too long, or "".
 func (l loginRequest) fault() string {
 	switch {
 	case l.Username == nil || *l.Username == "":
@@ -58,8 +58,8 @@ func (s *Service) login(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, http.StatusForbidden, "origin_not_allowed", "Pages of this origin cannot have cookies here: log in without them, or set auth.cors.credentials")
 		return
 	}
-	// The session starts before the password is checked. If the password
-	// changes meanwhile and the sessions of its user are ended, this one is
+	// The session starts before the password is checked. If the password is
+	// changed in the meantime and the sessions of its user are ended, this one is
 	// among them.
 	session := s.newSession(r, *body.Username)
 	log := s.loginLog(r, session.Subject)
@@ -107,7 +107,7 @@ func (s *Service) start(r *http.Request, session store.Session, cookies bool, lo
 	if err := s.store.BeginSession(ctx, session); err != nil {
 		return Tokens{}, err
 	}
-	// A revocation that came before the session was stored did not end it.
+	// A revocation before the session was stored has not ended it.
 	if err := s.checkAlive(ctx, tokens.Access); err != nil {
 		s.unlist(ctx, session.ID)
 		return Tokens{}, err
@@ -116,7 +116,8 @@ func (s *Service) start(r *http.Request, session store.Session, cookies bool, lo
 	return tokens, nil
 }
 
-// makeRoom ends the sessions of a user that exceed the maximum with one more.
+// makeRoom ends sessions of a user so that one more does not exceed the
+// maximum.
 func (s *Service) makeRoom(ctx context.Context, subject string) error {
 	sessions, err := s.store.ListSessions(ctx, subject)
 	if err != nil || len(sessions) < maxSessions {
@@ -135,11 +136,11 @@ func (s *Service) makeRoom(ctx context.Context, subject string) error {
 }
 
 // Start starts a session for a user whom the application has authenticated
-// itself, such as with a passkey or by its own form, and returns the first
-// tokens. With cookies they are made for cookies, and without for a client
-// that keeps them itself. r is the request for the login: Start refuses it if
-// a page of another origin sent it, and counts it by [Config.LoginsPerHour].
-// [Service.Answer] answers it with the tokens, or with the error.
+// itself, for example with a passkey or its own form, and returns the first
+// tokens. If cookies is set, they are for cookies, otherwise for a client that
+// stores them itself. r is the request for the login: Start refuses it if a
+// page of another origin sent it, and counts it against [Config.LoginsPerHour].
+// [Service.Answer] answers it with the tokens or the error.
 func (s *Service) Start(r *http.Request, subject string, cookies bool) (Tokens, error) {
 	r = s.proxies.Identify(r)
 	if err := s.CheckOrigin(r); err != nil {
@@ -157,8 +158,8 @@ func (s *Service) Start(r *http.Request, subject string, cookies bool) (Tokens, 
 	return s.start(r, s.newSession(r, subject), cookies, s.loginLog(r, subject))
 }
 
-// Answer answers r with what [Service.Start] has returned: with tokens as POST
-// /login does, or with err.
+// Answer answers r with the results of [Service.Start]: with tokens like POST
+// /login, or with err.
 func (s *Service) Answer(w http.ResponseWriter, r *http.Request, t Tokens, err error) {
 	r = s.proxies.Identify(r)
 	if err != nil {
@@ -168,11 +169,11 @@ func (s *Service) Answer(w http.ResponseWriter, r *http.Request, t Tokens, err e
 	s.answer(w, r, t)
 }
 
-// SetCookies sets the cookies of tokens that were made for cookies, for an
-// answer of the application's own, such as a redirect.
+// SetCookies sets the cookies of tokens that are for cookies, for the
+// application's own response, such as a redirect.
 func (s *Service) SetCookies(w http.ResponseWriter, r *http.Request, t Tokens) error {
 	if !t.cookies {
-		return errors.New("login: SetCookies: the tokens were not made for cookies")
+		return errors.New("login: SetCookies: the tokens are not for cookies")
 	}
 	return s.setCookies(w, s.proxies.Identify(r), t)
 }

@@ -41,10 +41,10 @@ func TestLoginByTokenLeavesCookies(t *testing.T) {
 		t.Errorf("cookies before %d, after %d, or others", len(before), len(held))
 	}
 	jar := r.client.Jar
-	r.client.Jar = nil // as a page sends its tokens
+	r.client.Jar = nil // like a page that sends its tokens
 	ticket := r.ticket(access)
 	r.client.Jar = jar
-	r.open("?ticket=" + ticket) // which wins over the cookies that come along
+	r.open("?ticket=" + ticket) // takes precedence over the cookies of the request
 	r.open("?csrf_token=" + value)
 	if sockets := slices.Collect(r.guard.Sockets(wsauth.Filter{Subject: "test"})); len(sockets) != 2 || sockets[0].Claims().SessionID == sockets[1].Claims().SessionID {
 		t.Error("both sockets are of one session")
@@ -129,7 +129,7 @@ func TestPasswordsCannotBeChecked(t *testing.T) {
 			})
 			access, _ := r.login()
 			down.Store(true)
-			for range 30 { // more than may fail
+			for range 30 { // more than the allowed failures
 				for path, body := range map[string]string{"/auth/login": `{"username":"test","password":"test"}`, "/auth/fresh": `{"password":"test"}`} {
 					e := r.call("POST", path, body, jsonType, bearer(access))
 					wantProblem(t, e, test.status, test.reason, test.detail)
@@ -210,7 +210,7 @@ func TestR3_LoginIsLimitedByName(t *testing.T) {
 		t.Errorf("the right password passes a name that is limited: %d", e.StatusCode)
 	}
 	if e := r.call("POST", "/auth/login", `{"username":"other","password":"wrong"}`, jsonType); e.StatusCode != http.StatusUnauthorized {
-		t.Errorf("another name is limited too: %d", e.StatusCode)
+		t.Errorf("another name is limited, too: %d", e.StatusCode)
 	}
 }
 
@@ -239,6 +239,6 @@ func TestLoginWhenPasswordsCannotBeChecked(t *testing.T) {
 	})
 	e := r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType)
 	if wantProblem(t, e, http.StatusServiceUnavailable, "store_unavailable", ""); strings.Contains(e.body, "no route") {
-		t.Errorf("the answer tells the cause: %s", e.body)
+		t.Errorf("the answer contains the cause: %s", e.body)
 	}
 }

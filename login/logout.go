@@ -73,8 +73,9 @@ func (s *Service) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 }
 
 // anyToken checks r for an access token or, failing that, a refresh token. An
-// access token that is dead, or that the browser has dropped, does not refuse
-// r if the refresh token is refused for another reason: that may be alive.
+// access token that has expired or ended, or that the browser has dropped, does
+// not refuse r if the refresh token is refused for another reason: that token
+// may be valid.
 func (s *Service) anyToken(r *http.Request) (*token.Claims, error) {
 	claims, err := s.ending.Check(r, wsauth.Access)
 	if err == nil {
@@ -89,9 +90,9 @@ func (s *Service) anyToken(r *http.Request) (*token.Claims, error) {
 	return nil, anyRefusal(err, refreshErr, s.isByCookie(r))
 }
 
-// anyRefusal returns which of the refusals of both checks the client is told.
-// A token that is no access token is judged by the check for refresh tokens
-// alone: it may have been revoked between the two checks.
+// anyRefusal returns the refusal that the client receives, of those of both
+// checks. A token that is not an access token is judged by the check for
+// refresh tokens only: it may have been revoked between the two checks.
 func anyRefusal(err, refreshErr error, byCookie bool) error {
 	if errors.Is(err, wsauth.WrongTokenType) {
 		return refreshErr

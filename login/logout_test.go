@@ -34,7 +34,7 @@ func TestLogoutEndsEveryTokenOfTheSession(t *testing.T) { // L4, Q19
 			}
 			wantDead(t, r.call("POST", "/auth/logout", "", bearer(access)))
 			if e := r.call("GET", "/auth/session", "", bearer(other)); e.StatusCode != http.StatusOK {
-				t.Errorf("another session of the same user ended too: %d", e.StatusCode)
+				t.Errorf("another session of the same user has ended: %d", e.StatusCode)
 			}
 			r.wantEcho(otherConn)
 			if list := r.list(other); len(list) != 1 {
@@ -63,7 +63,7 @@ func TestLogoutOfAClientThatIsGone(t *testing.T) {
 	wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
 }
 
-// A leavingStore calls leave when it is told to revoke.
+// A leavingStore calls leave before it revokes.
 type leavingStore struct {
 	*memory.Store
 	leave context.CancelFunc
@@ -113,7 +113,7 @@ func TestL6_LogoutEverywhere(t *testing.T) {
 			}
 			wantDead(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
 
-			// A login in the same second lives, and is the only one.
+			// A session of the same second continues, and is the only one.
 			again, _ := r.login()
 			r.echoes(again)
 			if list := r.call("GET", "/auth/sessions", "", bearer(again)).decode(t)["sessions"].([]any); len(list) != 1 {
@@ -123,8 +123,8 @@ func TestL6_LogoutEverywhere(t *testing.T) {
 	}
 }
 
-// TestL6_LoginRightAfterLogoutEverywhereLives: the login may come in the same
-// millisecond as the answer.
+// TestL6_LoginRightAfterLogoutEverywhereLives checks a login that may come in
+// the same millisecond as the answer.
 func TestL6_LoginRightAfterLogoutEverywhereLives(t *testing.T) {
 	r := start(t)
 	for range 50 {
@@ -149,14 +149,14 @@ func TestC12_CookiesAloneDoNothing(t *testing.T) {
 	} {
 		method, path, _ := strings.Cut(name, " ")
 		wantProblem(t, r.call(method, path, body, jsonType), 403, "csrf_mismatch", "Missing CSRF")
-		// C13: another session's value, C15: the one of before the login.
+		// C13: another session's value, C15: a value from before the login.
 		wantProblem(t, r.call(method, path, body, jsonType, csrf("9b2f6f6e-1d5b-4c5e-8a55-000000000000")), 403, "csrf_mismatch", "do not match")
 	}
 }
 
-// TestAnyRefusal: a logout is told what is wrong with the token in it. A
-// refresh token that is revoked between the two checks is revoked, not of the
-// wrong type.
+// TestAnyRefusal checks that a logout is refused with the reason for its token.
+// A refresh token that is revoked between the two checks is refused as revoked,
+// not as of the wrong type.
 func TestAnyRefusal(t *testing.T) {
 	refusal := func(reason wsauth.Reason) error { return &wsauth.Error{Reason: reason} }
 	for _, c := range []struct {

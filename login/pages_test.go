@@ -10,8 +10,8 @@ import (
 	"wsauth/internal/problem"
 )
 
-// TestNumbersInPages: where a page says a number in a sentence, it is that of
-// the program.
+// TestNumbersInPages checks that numbers in sentences of pages are those of the
+// program.
 func TestNumbersInPages(t *testing.T) {
 	const day = 24 * time.Hour
 	words := map[int]string{2: "two", 4: "four"}
@@ -52,7 +52,7 @@ func TestNumbersInPages(t *testing.T) {
 	}
 }
 
-// oneOf returns the words for a unit, which d must be.
+// oneOf returns words if d is exactly this unit.
 func oneOf(t *testing.T, d, unit time.Duration, words string) string {
 	t.Helper()
 	if d != unit {

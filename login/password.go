@@ -13,7 +13,7 @@ import (
 // passwordTimeout is how long a password may wait to be checked.
 const passwordTimeout = 10 * time.Second
 
-// passwordFault returns what is wrong with the password of a body, or "".
+// passwordFault returns an error text for the password of a body, or "".
 func passwordFault(password *string) string {
 	switch {
 	case password == nil:
@@ -25,7 +25,7 @@ func passwordFault(password *string) string {
 }
 
 // checkPassword counts an attempt, and checks the password of its name. If the
-// password is not right, it answers r and reports false.
+// password is wrong, it answers r and returns false.
 func (s *Service) checkPassword(w http.ResponseWriter, r *http.Request, c caller, password string, log *slog.Logger) bool {
 	attempt, wait := s.attempts.begin(c, time.Now())
 	if wait > 0 {
@@ -33,7 +33,7 @@ func (s *Service) checkPassword(w http.ResponseWriter, r *http.Request, c caller
 		s.answerProblem(w, r, problem.TooMany(wait, "Too many failed attempts; wait and try again"))
 		return false
 	}
-	defer func() { attempt.failed(time.Now()) }() // unless it has another end
+	defer func() { attempt.failed(time.Now()) }() // no effect if it has already ended
 	ctx, cancel := context.WithTimeout(r.Context(), passwordTimeout)
 	defer cancel()
 	ok, err := s.config.Users.Authenticate(withHashClient(ctx, c.hashClient()), c.name, password)

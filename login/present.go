@@ -12,11 +12,11 @@ import (
 	"wsauth/token"
 )
 
-// Present refuses a refresh token that was verified and was exchanged before,
-// and ends its session. It is for handlers that accept refresh tokens without
-// exchanging them, and for [wsauth.Config.Authorize] of a guard that
-// does. A token whose sid is no session of [Config.Store] is accepted: another
-// program has issued it. attrs are added to the log. The error is a
+// Present refuses a refresh token that was verified but has been exchanged
+// before, and ends its session. It is for handlers that accept refresh tokens
+// without exchanging them, and for [wsauth.Config.Authorize] of a guard that
+// does. A token whose sid is not a session of [Config.Store] is accepted:
+// another program has issued it. attrs are added to the log. The error is a
 // [*wsauth.Error].
 func (s *Service) Present(ctx context.Context, claims *token.Claims, attrs ...any) error {
 	shown := store.Presentation{ID: claims.SessionID, Token: claims.ID, Grace: max(s.config.RefreshGrace, 0)}
@@ -33,7 +33,7 @@ func (s *Service) Present(ctx context.Context, claims *token.Claims, attrs ...an
 
 // presentToEnd is Present for a request that ends the session. If the store
 // cannot record that the token was presented, the session ends nevertheless,
-// as long as the store can tell whose it is.
+// provided that the store can return it.
 func (s *Service) presentToEnd(ctx context.Context, claims *token.Claims, attrs ...any) error {
 	err := s.Present(ctx, claims, attrs...)
 	if !errors.Is(err, wsauth.StoreUnavailable) {
@@ -45,10 +45,10 @@ func (s *Service) presentToEnd(ctx context.Context, claims *token.Claims, attrs 
 	return nil
 }
 
-// orReused returns what the store has answered to a presented refresh token:
-// session and err. If the store failed and can still be read, and the token
-// was used before, the error is [store.ErrReused]: a full disk must not hide a
-// theft. take computes what the store would have answered.
+// orReused returns the store's answer to a presented refresh token: session and
+// err. If the store failed but can still be read, and the token was used
+// before, the error is [store.ErrReused]: a full disk must not hide a theft.
+// take computes what the store would have answered.
 func (s *Service) orReused(ctx context.Context, claims *token.Claims, session store.Session, err error, take func(store.Session) (store.Session, error)) (store.Session, error) {
 	if !isFailure(err) || ctx.Err() != nil { // after a timeout the store may have changed
 		return session, err
@@ -70,8 +70,8 @@ func isFailure(err error) bool {
 
 // endReused ends a session whose refresh token the store refused with reason,
 // and returns the refusal of that token. The store may have ended the session
-// already, but not its access tokens: session is the one it has ended, if any.
-// attrs are added to the log.
+// already, but not its access tokens. session is the session that the store has
+// ended, if any. attrs are added to the log.
 func (s *Service) endReused(ctx context.Context, claims *token.Claims, session store.Session, reason error, attrs ...any) error {
 	revocation := revocationOfSession(session.ID, s.lastToken(session))
 	if session.ID == "" {

@@ -44,7 +44,7 @@ func (s *Service) refresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	log := s.log.With("user", logtext.Short(claims.Subject), "session", logtext.Short(claims.SessionID))
-	if err := s.checkNext(ctx, claims); err != nil && !errors.Is(err, errEndedMeanwhile) { // of which the store knows more
+	if err := s.checkNext(ctx, claims); err != nil && !errors.Is(err, errEndedMeanwhile) { // the store decides that
 		s.fail(w, r, log, "refresh failed", err)
 		return
 	}
@@ -83,9 +83,8 @@ func (s *Service) rotate(ctx context.Context, r *http.Request, claims *token.Cla
 	return s.orReused(ctx, claims, session, err, func(old store.Session) (store.Session, error) { return old.Rotate(rotation, time.Now()) })
 }
 
-// renew extends the open sockets of a session to the life of its new access
-// token, and returns how many they are. If it cannot, they end as they would
-// have.
+// renew renews the open sockets of a session with its new access token, and
+// returns their number. If it fails, they end when their current token expires.
 func (s *Service) renew(ctx context.Context, access *token.Token) int {
 	sockets, err := s.guard.Renew(ctx, access.Raw)
 	if err != nil {

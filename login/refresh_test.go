@@ -104,7 +104,7 @@ func TestL8_ParallelRefreshesConverge(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			jtis[claims.ID]++
-			next = raw // any of them must go on, below
+			next = raw // any of them must work below
 		})
 	}
 	all.Wait()
@@ -127,15 +127,15 @@ func logoutRequest(t *testing.T, raw string) *http.Request {
 	return r
 }
 
-// TestRefreshIsAnsweredAgainWithinTheGrace: a client asks again after it has
-// lost the answer (L9, of refresh tokens).
+// TestRefreshIsAnsweredAgainWithinTheGrace checks that a client that has lost
+// the answer gets it again (L9, for refresh tokens).
 func TestRefreshIsAnsweredAgainWithinTheGrace(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace = MaxRefreshGrace })
 	_, refresh := r.login()
 	_, lost := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
 	access, again := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
 	if r.refreshID(again) != r.refreshID(lost) {
-		t.Error("the second answer is another successor")
+		t.Error("the second answer has another successor")
 	}
 	r.echoes(access)
 	r.renewed(r.call("POST", "/auth/refresh", "", bearer(again)))

@@ -34,17 +34,17 @@ func (r *rig) askAndCut(path string, n int, headers ...string) (answer string, w
 	if _, err := io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\n\r\n"); err != nil {
 		r.t.Fatal(err)
 	}
-	begun := make([]byte, n+1)
-	got, err := io.ReadFull(bufio.NewReaderSize(conn, 16), begun)
+	started := make([]byte, n+1)
+	got, err := io.ReadFull(bufio.NewReaderSize(conn, 16), started)
 	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
 		r.t.Fatal(err)
 	}
-	return string(begun[:min(got, n)]), got <= n
+	return string(started[:min(got, n)]), got <= n
 }
 
-// TestRefreshAnswerCutAtEachByte: a client that loses the answer, at any byte,
-// asks again with the same key, long after the grace, which is none here. The
-// session goes on.
+// TestRefreshAnswerCutAtEachByte checks that a client that loses the answer at
+// any byte can repeat its request with the same key, long after the grace,
+// which is none here, and that the session continues.
 func TestRefreshAnswerCutAtEachByte(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace = -1 })
 	access, refresh := r.login()
@@ -112,7 +112,7 @@ func TestL7_ThiefWithAnOldRefreshToken(t *testing.T) {
 		generation int           // of the stolen token: 0, or 1 which was exchanged last, for 2
 		key        string        // of the thief; the owner's are key-0, key-1 and key-2
 		after      time.Duration // since the last refresh
-		used       string        // what the owner did meanwhile with the token of generation 2
+		used       string        // what the owner then did with the token of generation 2
 		good       bool
 	}{
 		"the last, at once, without a key":           {generation: 1, good: true},
@@ -152,7 +152,7 @@ func TestL7_ThiefWithAnOldRefreshToken(t *testing.T) {
 				e := r.call("POST", "/auth/refresh", "", headers...)
 				if c.good {
 					if _, again := r.renewed(e); r.refreshID(again) != r.refreshID(tokens[2]) {
-						t.Error("it is another successor")
+						t.Error("got another successor")
 					}
 					r.renewed(r.call("POST", "/auth/refresh", "", bearer(tokens[2]), idempotent("key-2")))
 					return

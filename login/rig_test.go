@@ -31,7 +31,7 @@ import (
 // TestMain fails if a test leaves a goroutine running.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A setup is what a rig is made of.
+// A setup is the configuration of a rig.
 type setup struct {
 	Config
 	Store store.Store // of sessions, revocations and tickets
@@ -94,8 +94,7 @@ func start(t *testing.T, change ...func(*setup)) *rig {
 	return r
 }
 
-// inBubble runs a test in which time passes as soon as every goroutine waits.
-// Its rig serves pipes.
+// inBubble runs a test in a synctest bubble. Its rig serves pipes.
 func inBubble(t *testing.T, f func(t *testing.T, r *rig), change ...func(*setup)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

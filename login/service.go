@@ -80,8 +80,8 @@ func New(c Config) (*Service, error) {
 	return s, nil
 }
 
-// readGuard takes over from Config.Guard what requests for tokens have in
-// common with those that the guard checks.
+// readGuard copies from Config.Guard the settings that requests for tokens
+// share with those that the guard checks.
 func (s *Service) readGuard() (hasTickets bool, err error) {
 	if s.guard == nil {
 		return false, &FieldError{"Guard", errors.New("required; wsauth.New makes one")}
@@ -102,7 +102,7 @@ func (s *Service) readGuard() (hasTickets bool, err error) {
 			Scheme: c.ForwardedScheme, Host: c.ForwardedHost, Port: c.ForwardedPort,
 		}
 		if c.Revocations == nil {
-			missing = errors.New("it has no Revocations, without which no session can be ended")
+			missing = errors.New("it has no Revocations, which ending sessions requires")
 		}
 		if s.config.EndVerifier != nil {
 			c.Verifier = s.config.EndVerifier
@@ -114,9 +114,9 @@ func (s *Service) readGuard() (hasTickets bool, err error) {
 	return hasTickets, nil
 }
 
-// tryKeys reports that the guard refuses the tokens that Config.Keys sign. A
-// verifier that cannot tell now, such as one of keys that have to be fetched,
-// is no fault.
+// tryKeys returns an error if the guard refuses the tokens that Config.Keys
+// sign. A verifier that cannot tell now, such as one whose keys have to be
+// fetched, is not an error.
 func (s *Service) tryKeys() error {
 	made, err := s.issuer.Access("someone", token.Options{SessionID: store.NewSessionID()})
 	if err != nil {
@@ -131,7 +131,7 @@ func (s *Service) tryKeys() error {
 	return nil
 }
 
-// newEndpoints returns what the service serves. doc.go has the same table.
+// newEndpoints returns the endpoints of the service. doc.go has the same table.
 func (s *Service) newEndpoints(hasTickets bool) []problem.Endpoint {
 	at := func(method, path string, h http.HandlerFunc) problem.Endpoint {
 		return problem.Endpoint{Method: method, Path: s.config.Prefix + path, Handler: h}

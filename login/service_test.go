@@ -71,8 +71,8 @@ func TestNewReportsEveryError(t *testing.T) {
 	}
 }
 
-// TestCheckTwice: a configuration that was filled is filled, and has the same
-// faults.
+// TestCheckTwice checks that Check changes nothing when it is applied again,
+// and returns the same errors.
 func TestCheckTwice(t *testing.T) {
 	for _, n := range []time.Duration{-5, -1, 0, 1, 2 * time.Second, 90 * time.Minute} {
 		once, faults := Config{AccessTTL: n, RefreshTTL: n, SessionTTL: n, RefreshGrace: n, RefreshRetry: n, LoginsPerHour: int(n), TicketBurst: int(n), TicketRate: int(n)}.Check()
@@ -84,8 +84,9 @@ func TestCheckTwice(t *testing.T) {
 	}
 }
 
-// TestEndpoints: a service has the endpoints for which it has what they need,
-// and answers everything else below its prefix with a problem document.
+// TestEndpoints checks that a service has the endpoints for which it is
+// configured, and answers everything else below its prefix with a problem
+// document.
 func TestEndpoints(t *testing.T) {
 	keys := newKeys()
 	always := []string{"DELETE /a/b/sessions/{sid}", "GET /a/b/session", "GET /a/b/sessions", "POST /a/b/logout", "POST /a/b/logout-everywhere", "POST /a/b/refresh"}
@@ -116,8 +117,8 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// TestNoCookies: a login asks in vain for cookies that the guard would not
-// read.
+// TestNoCookies checks that a login cannot ask for cookies that the guard would
+// not read.
 func TestNoCookies(t *testing.T) {
 	keys := newKeys()
 	s := must(New(Config{
@@ -133,8 +134,8 @@ func TestNoCookies(t *testing.T) {
 	}
 }
 
-// TestUserOfAnotherNamespace: a user whose tokens the guard would refuse gets
-// none.
+// TestUserOfAnotherNamespace checks that no tokens are issued for a user whose
+// tokens the guard would refuse.
 func TestUserOfAnotherNamespace(t *testing.T) {
 	keys := newKeys()
 	other := must(token.NewVerifier(token.VerifierConfig{Keys: newKeys(), Issuer: "https://id.example", Namespace: "idp"}))
@@ -151,7 +152,8 @@ func TestUserOfAnotherNamespace(t *testing.T) {
 	}
 }
 
-// TestStart: a session that the application starts is one like any other.
+// TestStart checks that a session that the application starts is like any
+// other.
 func TestStart(t *testing.T) {
 	r := start(t, func(c *setup) { c.LoginsPerHour = 2 })
 	request := func(headers ...string) *http.Request {
@@ -177,7 +179,7 @@ func TestStart(t *testing.T) {
 	}
 	r.wantLog("msg=\"logged in\" user=ada")
 
-	// In cookies, with an answer of its own.
+	// In cookies, with the application's own response.
 	tokens, err = r.s.Start(request(), "ada", true)
 	if err != nil {
 		t.Fatal(err)
@@ -210,8 +212,8 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// TestTrustedProxies: behind a proxy that the guard trusts, the client of a
-// request is who the proxy says, for limits, sessions and cookies.
+// TestTrustedProxies checks that behind a trusted proxy, limits, sessions and
+// cookies use the client that the proxy reports.
 func TestTrustedProxies(t *testing.T) {
 	keys := newKeys()
 	st := memory.New(store.Limits{})
@@ -290,8 +292,8 @@ func TestRequestsOfOtherOrigins(t *testing.T) {
 	}
 }
 
-// TestRefusedHook: what the service refuses by itself is reported, and what
-// the guard refuses is not.
+// TestRefusedHook checks that refusals of the service itself are reported, and
+// those of the guard are not.
 func TestRefusedHook(t *testing.T) {
 	var reasons []string
 	r := start(t, func(c *setup) { c.Refused = func(_ *http.Request, reason string) { reasons = append(reasons, reason) } })
@@ -304,8 +306,8 @@ func TestRefusedHook(t *testing.T) {
 	}
 }
 
-// TestTicketPathHook: the application says for which paths there are tickets,
-// and which sockets begin with a welcome.
+// TestTicketPathHook checks that the application decides for which paths there
+// are tickets, and which sockets begin with a welcome.
 func TestTicketPathHook(t *testing.T) {
 	r := start(t, func(c *setup) {
 		c.TicketPath = func(_ *http.Request, path string) error {

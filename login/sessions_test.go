@@ -57,7 +57,7 @@ func TestSessionsAreListed(t *testing.T) {
 		t.Errorf("%v", s)
 	}
 
-	// One is ended: its socket closes, and it is no longer listed.
+	// One session is ended: its socket closes, and it is no longer listed.
 	e := r.call("DELETE", "/auth/sessions/"+firstSID, "", bearer(second))
 	if e.StatusCode != http.StatusOK || e.decode(t)["sockets"] != float64(1) {
 		t.Errorf("%d %s", e.StatusCode, e.body)
@@ -105,7 +105,7 @@ func TestSessionsOfAUserAreBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		first, firstRefresh := r.login()
 		second, _ := r.login()
-		time.Sleep(time.Millisecond) // a store knows no less, and of what was used in the same one either may end
+		time.Sleep(time.Millisecond) // the precision of the store: of two used in the same one, either may end
 		r.renewed(r.call("POST", "/auth/refresh", "", bearer(firstRefresh)))
 		conn := r.echoes(second)
 		for range maxSessions - 2 {
@@ -188,7 +188,7 @@ func (s beginningStore) Revoke(ctx context.Context, r ...store.Revocation) error
 	return errors.Join(s.Store.Revoke(ctx, r...), s.begin(ctx, "later", time.Minute))
 }
 
-// begin stores a session that begins later.
+// begin stores a session that starts later.
 func (s beginningStore) begin(ctx context.Context, sid string, in time.Duration) error {
 	started := time.Now().Add(in)
 	return s.BeginSession(ctx, store.Session{ID: sid, Subject: "test", Current: "jti", Started: started, Expires: started.Add(time.Hour), Ends: started.Add(time.Hour)})

@@ -14,11 +14,10 @@ import (
 	"wsauth/token"
 )
 
-// newTicketLimiter returns the limiter of the tickets of a session. At once a
-// session gets as many as a page has sockets, which all come back after a
-// restart. From then on it gets as many as a client needs that reconnects all
-// the time. Each ticket costs the store a write, and takes room for half a
-// minute.
+// newTicketLimiter returns the limiter of the tickets of a session. A session
+// gets as many at once as a page has sockets, which all reconnect after a
+// restart, and then as many as a client needs that reconnects all the time.
+// Each ticket costs the store a write, and takes space for half a minute.
 func newTicketLimiter(c Config) *ratelimit.Limiter {
 	return ratelimit.New(c.TicketBurst, time.Second/time.Duration(c.TicketRate), maxBuckets)
 }
@@ -37,8 +36,8 @@ type ticketRequest struct {
 	Path string `json:"path"`
 }
 
-// A ticketAnswer contains a ticket. Sub is the user of its socket, by which a
-// page notices that another user has logged in.
+// A ticketAnswer contains a ticket. Sub is the user of its socket, so that a
+// page notices when another user has logged in.
 type ticketAnswer struct {
 	Ticket    string       `json:"ticket"`
 	ExpiresIn int64        `json:"expires_in"` // seconds
@@ -48,15 +47,15 @@ type ticketAnswer struct {
 
 // A ticketSocket describes the socket of a ticket to the browser module.
 type ticketSocket struct {
-	ExpiresIn int64 `json:"expires_in"` // seconds that the token lives
+	ExpiresIn int64 `json:"expires_in"` // lifetime of the token in seconds
 	Welcome   bool  `json:"welcome"`    // whether the first message is a welcome
 }
 
 // ticket answers POST /ticket: it issues a ticket for the user of the access
-// token. The ticket is for the path in the body and for pages of the Origin of
-// the request. Without an Origin it is for clients that send none and, unless
-// the credential was a cookie, also for those of the origins of the guard that
-// redeems it.
+// token, for the path in the body and for pages of the Origin of the request.
+// Without an Origin, it is for clients that send none and, unless the
+// credential was a cookie, for clients with an Origin that the guard that
+// redeems it allows.
 func (s *Service) ticket(w http.ResponseWriter, r *http.Request) {
 	claims, err := s.guard.Check(r, wsauth.Access)
 	if err != nil {
@@ -99,7 +98,7 @@ func (s *Service) ticket(w http.ResponseWriter, r *http.Request) {
 	problem.WriteJSON(w, ticketAnswer{ticket, int64(wsauth.TicketLife / time.Second), claims.Subject, socket})
 }
 
-// ticketPath returns the canonical form of a path, or what is wrong with it.
+// ticketPath returns the canonical form of a path, or an error text.
 func (s *Service) ticketPath(r *http.Request, path string) (canonical, fault string) {
 	canonical, err := urlpath.Canonical(path)
 	if err != nil {

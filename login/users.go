@@ -12,8 +12,8 @@ import (
 	"wsauth/internal/password"
 )
 
-// maxHashing is the maximum number of passwords that are hashed at once, if
-// there are as many processors. Each may take 256 MiB.
+// maxHashing is the maximum number of passwords that are hashed at once, on a
+// machine with that many processors. Each may take 256 MiB.
 const maxHashing = 4
 
 // Users are the users in a file of lines "name:hash", with hashes of argon2id
@@ -28,9 +28,8 @@ type Users struct {
 }
 
 // OpenUsers reads a file of users. It refuses a file that its group may write
-// or others may read, a line that it does not understand, and a hash that is
-// of another kind or would cost too much to check. The error names the line
-// and says what to do.
+// or others may read, an invalid line, and a hash that is of another kind or
+// would cost too much to check. The error names the line and the cure.
 func OpenUsers(path string) (*Users, error) {
 	list, err := readUsers(path)
 	if err != nil {
@@ -48,7 +47,7 @@ func (u *Users) Len() int { return len(u.list.Load().Users()) }
 // unknown name takes as long as a known one. Few passwords are hashed at a
 // time. Others wait for their turn until ctx is done, and then return its
 // error. For requests to a [Service], networks take turns, known devices get
-// every other turn, and a client that would wait too long is answered 429.
+// every other turn, and a client that would wait too long is answered with 429.
 func (u *Users) Authenticate(ctx context.Context, name, pass string) (bool, error) {
 	leave, err := u.hashing.enter(ctx)
 	if err != nil {
@@ -59,8 +58,8 @@ func (u *Users) Authenticate(ctx context.Context, name, pass string) (bool, erro
 	return u.matches(hash, pass) && known, nil
 }
 
-// readUsers reads a file of users. It refuses an empty one: its writer may
-// have been interrupted, or may be about to write it.
+// readUsers reads a file of users. It refuses an empty one: the program that
+// writes it may have been interrupted, or may not be done.
 func readUsers(path string) (*password.List, error) {
 	list, err := password.ReadFile(path)
 	if err == nil && list.Blank() {
@@ -84,12 +83,12 @@ type UserChanges struct {
 // Their sessions should end; see [Service.EndUser].
 func (c UserChanges) Outdated() []string { return password.Difference(c).Outdated() }
 
-// ErrUnconfirmed means that a change was not made because it removes so much
-// that it may be a mistake, and was not confirmed.
+// ErrUnconfirmed means that a change was not made because it removes so many
+// users that it may be a mistake, and was not confirmed.
 var ErrUnconfirmed = errors.New("the change was not confirmed")
 
 // Reload reads the file again. After an error the users are unchanged: if the
-// file cannot be read, is empty or has a fault, and, with [ErrUnconfirmed], if
+// file cannot be read, is empty or has an error, and, with [ErrUnconfirmed], if
 // more than half of the users would be removed. If confirmed is true, any
 // number may be removed.
 func (u *Users) Reload(confirmed bool) (UserChanges, error) {

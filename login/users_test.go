@@ -84,7 +84,7 @@ func testUsersWaitForTheirTurn(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if ok, err := u.Authenticate(ctx, "anna", "secret"); ok || !errors.Is(err, context.Canceled) {
-		t.Errorf("%v, %v; want to be told that the wait is over", ok, err)
+		t.Errorf("%v, %v; want the end of the wait", ok, err)
 	}
 	answers := make(chan bool)
 	go func() {
@@ -129,14 +129,14 @@ func TestS6_ReloadKeepsWhatItHasWhenTheFileIsBroken(t *testing.T) {
 		t.Fatal(err)
 	}
 	changed, err = u.Reload(false)
-	if err != nil || !slices.Equal(changed.Outdated(), []string{"anna", "carl", "bert"}) { // carl has another salt
+	if err != nil || !slices.Equal(changed.Outdated(), []string{"anna", "carl", "bert"}) { // carl has a new salt
 		t.Errorf("%v, %v", changed, err)
 	}
 	if ok, _ := u.Authenticate(t.Context(), "anna", "secret"); ok {
-		t.Error("the old password is good yet")
+		t.Error("the old password is still accepted")
 	}
 	if ok, _ := u.Authenticate(t.Context(), "anna", "other"); !ok {
-		t.Error("the new password is not good")
+		t.Error("the new password is refused")
 	}
 }
 
@@ -198,7 +198,7 @@ func TestUsersReloadWaitsForConfirmation(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if tt.refused && u.list.Load() != before {
-			t.Errorf("%s: refused, and counts", name)
+			t.Errorf("%s: refused, but applied", name)
 		}
 		if _, err := u.Reload(true); (err != nil) != tt.never {
 			t.Errorf("%s, confirmed: %v", name, err)

@@ -153,7 +153,7 @@ func TestContentsChanged(t *testing.T) {
 		"a session of an older state": {[]step{older, sealAgain}, ErrDamaged},
 		"revocations exchanged":       {[]step{exchange(logBucket), sealAgain}, ErrDamaged},
 		"the last revocation lost":    {[]step{shorter, sealAgain}, ErrDamaged},
-		"a log started anew":            {[]step{rewind}, ErrDamaged},
+		"a log started anew":          {[]step{rewind}, ErrDamaged},
 		"a record more":               {[]step{set(logBucket, []byte("key"), sealed(logBucket, []byte("key"), nil)), sealAgain}, ErrDamaged},
 		"another bucket":              {[]step{other, sealAgain}, ErrDamaged},
 		"a bucket in a bucket":        {[]step{nested, sealAgain}, ErrDamaged},
