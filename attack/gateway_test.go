@@ -3,6 +3,8 @@ package attack
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -131,6 +133,37 @@ func (x *proxied) do(t *testing.T, method, path, body string, lines ...string) *
 	return &answer{Response: response, body: string(text)}
 }
 
+// socket opens a socket through the gateway.
+func (x *proxied) socket(t *testing.T, path string, lines ...string) *wstest.Client {
+	t.Helper()
+	a := x.send(t, upgrade(path, lines...))
+	if a.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("%s: status %d, want 101: %s", path, a.StatusCode, a.body)
+	}
+	return &wstest.Client{Conn: a.conn, In: a.in}
+}
+
+// ticket gets a ticket for a path, as a page of the gateway does.
+func (x *proxied) ticket(t *testing.T, tok, path string, lines ...string) string {
+	t.Helper()
+	body := fmt.Sprintf(`{"path":%q}`, path)
+	a := x.send(t, plain("POST", "/auth/ticket", append(lines, bearer(tok), "Content-Type: application/json", fmt.Sprintf("Content-Length: %d", len(body)))...)+body)
+	var made struct{ Ticket string }
+	if err := json.Unmarshal([]byte(a.body), &made); err != nil || made.Ticket == "" {
+		t.Fatalf("no ticket: %d %s", a.StatusCode, a.body)
+	}
+	return made.Ticket
+}
+
+// wantEcho checks that the backend is at the other end of a socket.
+func wantEcho(t *testing.T, c *wstest.Client, message string) {
+	t.Helper()
+	sure(c.Conn.Write(wstest.Frame(0x81, message)))
+	if _, got, err := c.ReadFrame(); err != nil || string(got) != message {
+		t.Fatalf("%q comes back as %q, %v", message, got, err)
+	}
+}
+
 // gatewayToken issues an access token of the gateway for ada.
 func gatewayToken(t *testing.T) string {
 	t.Helper()
@@ -151,6 +184,17 @@ func gatewayTokenWith(t *testing.T, claims map[string]any) string {
 func (x *proxied) passed(t *testing.T, raw string) string {
 	t.Helper()
 	return x.wantSuccess(t, x.send(t, raw))
+}
+
+// wantRefused checks that a request is refused and does not reach the backend.
+func (x *proxied) wantRefused(t *testing.T, raw string, status int) {
+	t.Helper()
+	if a := x.send(t, raw); a.StatusCode != status {
+		t.Errorf("status %d, want %d; %s\n%s", a.StatusCode, status, a.body, x.log.Take())
+	}
+	if seen := x.took(); len(seen) > 0 {
+		t.Errorf("the backend gets %q", seen)
+	}
 }
 
 // wantStatus sends requests and checks the status of the answers. Only what is

@@ -113,8 +113,8 @@ func (x *target) record(r *http.Request) {
 	x.seen = append(x.seen, fmt.Sprintf("%s\n%v\n%v\n%v\n%v", dump, r.URL, r.RequestURI, r.PathValue("token"), r.Cookies()))
 }
 
-// respond opens a socket if the request asks for one, and reads until it ends.
-// Otherwise it answers "ok".
+// respond opens a socket if the request asks for one, and echoes messages until
+// it ends. Otherwise it answers "ok".
 func respond(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") == "" {
 		_, _ = io.WriteString(w, "ok")
@@ -126,7 +126,11 @@ func respond(w http.ResponseWriter, r *http.Request) {
 	}
 	defer conn.CloseNow() //nolint:errcheck // The test looks at the client's side.
 	for err == nil {
-		_, _, err = conn.Read(r.Context())
+		var kind websocket.MessageType
+		var message []byte
+		if kind, message, err = conn.Read(r.Context()); err == nil {
+			err = conn.Write(r.Context(), kind, message)
+		}
 	}
 }
 

@@ -325,7 +325,7 @@ func TestAdminListsBySubjectOfIssuer(t *testing.T) {
 		}))}
 	})
 	o := r.operator()
-	r.echoes(accessToken(p, "248", "s", map[string]any{"name": "ada"}))
+	r.echoes(p.AccessToken("248", "s", map[string]any{"name": "ada"}))
 	for query, want := range map[string]int{
 		"user=idp|ada": 1, "user=idp|248": 0,
 		"session=idp|s&user=idp|ada": 1, "session=idp|s&user=idp|248": 1, "session=idp|s&user=248": 0,

@@ -86,9 +86,9 @@ func TestC13_CSRFOfAnotherSession(t *testing.T) {
 func TestLogoutEverywhereWithAProvidersClockAhead(t *testing.T) {
 	p := idptest.New(t)
 	r := start(t, withProvider(p))
-	access := accessToken(p, "ada", "s1", map[string]any{"iat": time.Now().Unix() + 20})
+	access := p.AccessToken("ada", "s1", map[string]any{"iat": time.Now().Unix() + 20})
 	conn := r.echoes(access)
-	other := r.echoes(accessToken(p, "bert", "s2", map[string]any{"iat": time.Now().Unix() + 20}))
+	other := r.echoes(p.AccessToken("bert", "s2", map[string]any{"iat": time.Now().Unix() + 20}))
 	if e := r.call("POST", "/auth/logout-everywhere", "", bearer(access)); e.StatusCode != http.StatusOK || e.decode(t)["sockets"] != float64(1) {
 		t.Errorf("%d %s", e.StatusCode, e.body)
 	}

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,9 +12,10 @@ import (
 
 	"wsauth/idp"
 	"wsauth/internal/idptest"
+	"wsauth/token"
 )
 
-// wantEcho wants a socket that is open.
+// wantEcho checks that a socket is open.
 func (r *rig) wantEcho(conn *websocket.Conn) {
 	r.t.Helper()
 	r.write(conn, "still here?")
@@ -29,30 +32,16 @@ func withProvider(p *idptest.Provider) func(*Config) {
 	}
 }
 
-// accessToken is an access token of RFC 9068.
-func accessToken(p *idptest.Provider, subject, session string, changes map[string]any) string {
-	now := time.Now().Unix()
-	claims := map[string]any{
-		"sub": subject, "sid": session, "aud": []string{"chat", "account"}, "client_id": "shop",
-		"jti": "access-" + subject, "iat": now, "exp": now + 300,
+// providing trusts the provider, whose tokens have roles as those of Keycloak,
+// and serves one route.
+func providing(p *idptest.Provider, route Route) func(*Config) {
+	return func(c *Config) {
+		c.Keys = must(token.NewKeySet(must(token.GenerateKey(token.ES256))))
+		c.Providers = []*idp.Provider{must(idp.New(idp.Config{
+			Preset: idp.Standard, Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp", Profile: &token.Profile{Roles: "/realm_access/roles"},
+		}))}
+		c.Routes = []Route{route}
 	}
-	typ := "at+jwt"
-	for name, v := range changes {
-		if name == "typ" {
-			typ = v.(string)
-			continue
-		}
-		claims[name] = v
-	}
-	return p.Sign(map[string]any{"typ": typ}, claims)
-}
-
-func logoutToken(p *idptest.Provider, subject, session string) string {
-	now := time.Now().Unix()
-	return p.Sign(map[string]any{"typ": "logout+jwt"}, map[string]any{
-		"sub": subject, "sid": session, "aud": "chat", "jti": "logout-" + session, "iat": now, "exp": now + 60,
-		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
-	})
 }
 
 // TestProviderOpensAndEndsSockets checks that a socket opened with a
@@ -60,37 +49,38 @@ func logoutToken(p *idptest.Provider, subject, session string) string {
 func TestProviderOpensAndEndsSockets(t *testing.T) {
 	p := idptest.New(t)
 	r := start(t, withProvider(p))
-	ada, bob := accessToken(p, "ada", "s-ada", nil), accessToken(p, "bob", "s-bob", nil)
+	ada, bob := p.AccessToken("ada", "s-ada", nil), p.AccessToken("bob", "s-bob", nil)
 	own, _ := r.login()
 	adaConn, bobConn, ownConn := r.echoes(ada), r.echoes(bob), r.echoes(own)
 
-	form := url.Values{"logout_token": {logoutToken(p, "ada", "s-ada")}}.Encode()
+	form := url.Values{"logout_token": {p.LogoutToken("ada", "s-ada")}}.Encode()
 	if e := r.call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 200 {
 		t.Fatalf("%d %s", e.StatusCode, e.body)
 	}
 	r.wantClose(adaConn, 3000, "session_ended")
 	wantDead(t, r.call("GET", "/auth/session", "", bearer(ada)))
 	if e := r.call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 400 {
-		t.Errorf("the same once more: %d", e.StatusCode)
+		t.Errorf("the same logout token again: %d", e.StatusCode)
 	}
 	r.wantEcho(bobConn)
 	r.wantEcho(ownConn)
 }
 
-// What is not an access token of the provider for us opens nothing.
+// TestProviderTokensThatAreNotForUs checks that only access tokens of the
+// provider for us are accepted.
 func TestProviderTokensThatAreNotForUs(t *testing.T) {
 	p, other := idptest.New(t), idptest.New(t)
 	r := start(t, withProvider(p))
 	for name, raw := range map[string]string{
-		"ID token":                        accessToken(p, "ada", "s", map[string]any{"typ": "JWT"}),
-		"refresh token":                   accessToken(p, "ada", "s", map[string]any{"typ": "rt+jwt"}),
-		"other audience":                  accessToken(p, "ada", "s", map[string]any{"aud": "account"}),
-		"expired":                         accessToken(p, "ada", "s", map[string]any{"exp": time.Now().Unix() - 60, "iat": time.Now().Unix() - 120}),
-		"unknown issuer":                  accessToken(other, "ada", "s", nil),
-		"J27 key of another, same kid":    accessToken(other, "ada", "s", map[string]any{"iss": p.Issuer()}),
-		"J27 issuer with a slash":         accessToken(p, "ada", "s", map[string]any{"iss": p.Issuer() + "/"}),
-		"J27 no issuer":                   accessToken(p, "test", "s", map[string]any{"iss": nil}),
-		"logout token as an access token": logoutToken(p, "ada", "s"),
+		"ID token":                        p.AccessToken("ada", "s", map[string]any{"typ": "JWT"}),
+		"refresh token":                   p.AccessToken("ada", "s", map[string]any{"typ": "rt+jwt"}),
+		"other audience":                  p.AccessToken("ada", "s", map[string]any{"aud": "account"}),
+		"expired":                         p.AccessToken("ada", "s", map[string]any{"exp": time.Now().Unix() - 60, "iat": time.Now().Unix() - 120}),
+		"unknown issuer":                  other.AccessToken("ada", "s", nil),
+		"J27 key of another, same kid":    other.AccessToken("ada", "s", map[string]any{"iss": p.Issuer()}),
+		"J27 issuer with a slash":         p.AccessToken("ada", "s", map[string]any{"iss": p.Issuer() + "/"}),
+		"J27 no issuer":                   p.AccessToken("test", "s", map[string]any{"iss": nil}),
+		"logout token as an access token": p.LogoutToken("ada", "s"),
 	} {
 		reason := "token_invalid"
 		if name == "expired" {
@@ -108,7 +98,7 @@ func TestProviderTokensThatAreNotForUs(t *testing.T) {
 func TestProviderTokensAtOurEndpoints(t *testing.T) {
 	p := idptest.New(t)
 	r := start(t, withProvider(p))
-	raw := accessToken(p, "test", "s", map[string]any{"type": "refresh"})
+	raw := p.AccessToken("test", "s", map[string]any{"type": "refresh"})
 	wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(raw)), 403, "wrong_token_type", "")
 	wantProblem(t, r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(raw)), 401, "bad_credentials", "")
 	own, _ := r.login()
@@ -119,8 +109,9 @@ func TestProviderTokensAtOurEndpoints(t *testing.T) {
 	r.wantEcho(conn)
 }
 
-// A logout token is obeyed whatever other events it has beside the logout
-// (RFC 8417 section 2.2). Keycloak sends one where offline sessions end.
+// TestLogoutTokenWithMoreEvents checks that a logout token may contain other
+// events beside the logout (RFC 8417 section 2.2). Keycloak sends one when
+// offline sessions end.
 func TestLogoutTokenWithMoreEvents(t *testing.T) {
 	p := idptest.New(t)
 	r := start(t, withProvider(p))
@@ -130,17 +121,87 @@ func TestLogoutTokenWithMoreEvents(t *testing.T) {
 		{logout: map[string]any{}, "https://schemas.example/event": map[string]any{"x": 1}, "a": nil, "b": "text"},
 	} {
 		user := fmt.Sprint("user", i)
-		raw := accessToken(p, user, "s-"+user, nil)
+		raw := p.AccessToken(user, "s-"+user, nil)
 		conn := r.echoes(raw)
 		now := time.Now().Unix()
-		token := p.Sign(map[string]any{"typ": "logout+jwt"}, map[string]any{
+		logoutToken := p.Sign(map[string]any{"typ": "logout+jwt"}, map[string]any{
 			"sub": user, "sid": "s-" + user, "aud": "chat", "jti": user, "iat": now, "exp": now + 60, "events": events,
 		})
-		form := url.Values{"logout_token": {token}}.Encode()
+		form := url.Values{"logout_token": {logoutToken}}.Encode()
 		if e := r.call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 200 {
 			t.Fatalf("%v: %d %s", events, e.StatusCode, e.body)
 		}
 		r.wantClose(conn, 3000, "session_ended")
 		wantDead(t, r.call("GET", "/auth/session", "", bearer(raw)))
+	}
+}
+
+// TestLogoutOfATokenWithoutNames checks that a token without sid and jti can be
+// logged out like any other. Its sockets end, it is refused from then on, and
+// operators can list and revoke it.
+func TestLogoutOfATokenWithoutNames(t *testing.T) {
+	p := idptest.New(t)
+	b := newBackend(t)
+	r := start(t, providing(p, Route{Path: "/", Upstreams: []string{b.URL}, Headers: map[string]string{"X-Jti": "jti"}}))
+	unnamed := func(n int) string {
+		return p.AccessToken("ada", "s", map[string]any{"jti": nil, "sid": nil, "n": n})
+	}
+	first, second := unnamed(1), unnamed(2)
+	one, other := r.socket("/x", bearer(first)), r.socket("/x", bearer(second))
+	r.echoOf(one, "hello")
+	if e := r.get("/x", bearer(first)); e.StatusCode != 200 || b.last().Header.Get("X-Jti") != "" {
+		t.Errorf("%d %v", e.StatusCode, b.last().Header)
+	}
+	ticket := r.ticket(first)
+	if e := r.call("POST", "/auth/logout", "", bearer(first)); e.StatusCode != http.StatusNoContent {
+		t.Fatalf("logout: %d %s", e.StatusCode, e.body)
+	}
+	r.wantClose(one, 3000, "token_revoked")
+	wantDead(t, r.call("GET", "/auth/session", "", bearer(first)))
+	wantDead(t, r.exactly("GET /x HTTP/1.1", append([]string{bearer(first)}, upgradeLines...)...))
+	site := []string{"Host: " + strings.TrimPrefix(r.url, "http://"), "Origin: " + r.url}
+	wantDead(t, r.exactly("GET /ws?ticket="+ticket+" HTTP/1.1", append(site, upgradeLines...)...))
+	r.echoOf(other, "still here?")
+	o := r.operator()
+	sockets := o.get("/v1/sockets")["sockets"].([]any)
+	if len(sockets) != 1 {
+		t.Fatalf("operators see %v", sockets)
+	}
+	name, _ := sockets[0].(map[string]any)["jti"].(string)
+	if v := o.revoke(`{"token":` + quoteJSON(t, name) + `}`); name == "" || v["sockets"] != float64(1) {
+		t.Errorf("%q is revoked: %v", name, v)
+	}
+	r.wantClose(other, 3000, "token_revoked")
+	wantDead(t, r.call("GET", "/auth/session", "", bearer(second)))
+	if log := r.log.String(); strings.Contains(log, "level=ERROR") {
+		t.Errorf("the log has an error:\n%s", log)
+	}
+}
+
+// TestTokenOfANewKey sends a token whose key the provider may have published
+// after its keys were fetched. The answer is 503 with Retry-After, so that no
+// client logs out. If the token is older than that fetch, the answer is 401.
+func TestTokenOfANewKey(t *testing.T) {
+	p := idptest.New(t)
+	b := newBackend(t)
+	r := start(t, providing(p, Route{Path: "/", Upstreams: []string{b.URL}}))
+	if e := r.get("/x", bearer(p.AccessToken("ada", "s", nil))); e.StatusCode != 200 {
+		t.Fatalf("%d", e.StatusCode)
+	}
+	p.Rotate("key-2", "ES256")
+	raw := p.AccessToken("ada", "s", nil)
+	if e := r.get("/x", bearer(raw)); e.StatusCode != 503 || e.Header.Get("Retry-After") == "" || b.count() != 1 {
+		t.Errorf("%d, Retry-After %q", e.StatusCode, e.Header.Get("Retry-After"))
+	}
+	if _, resp, err := r.trySocket("/x", nil, bearer(raw)); err == nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("a socket: %v", err)
+	}
+	now := time.Now().Unix()
+	old := p.AccessToken("ada", "s", map[string]any{"iat": now - 120, "exp": now + 60})
+	if e := r.get("/x", bearer(old)); e.StatusCode != 401 || e.Header.Get("WWW-Authenticate") == "" {
+		t.Errorf("an older token: %d", e.StatusCode)
+	}
+	if n := p.Fetches(idptest.JWKS); n != 1 {
+		t.Errorf("%d fetches", n)
 	}
 }

@@ -156,7 +156,7 @@ func TestRoomForLongTokens(t *testing.T) {
 		r := start(t, func(c *Config) {
 			c.Providers = []*idp.Provider{must(idp.New(idp.Config{Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp", MaxTokenBytes: tt.setting}))}
 		})
-		raw := accessToken(p, "ada", "s", map[string]any{"roles": manyRoles(min(tt.room-32<<10, 18<<10))})
+		raw := p.AccessToken("ada", "s", map[string]any{"roles": manyRoles(min(tt.room-32<<10, 18<<10))})
 		for spare, want := range map[int]int{1 << 10: 200, -1 << 10: 431} {
 			pad := strings.Repeat("x", tt.room-len(raw)-spare)
 			if e := r.call("GET", "/auth/session", "", bearer(raw), "X-Pad: "+pad); e.StatusCode != want {
@@ -175,7 +175,7 @@ func TestSocketsOfAnotherSubject(t *testing.T) {
 		c.Providers = []*idp.Provider{must(idp.New(idp.Config{Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp", Subject: "email"}))}
 	})
 	access := func(sub, email string) string {
-		return accessToken(p, sub, "s-"+sub, map[string]any{"email": email, "email_verified": true})
+		return p.AccessToken(sub, "s-"+sub, map[string]any{"email": email, "email_verified": true})
 	}
 	ada, bob := access("248", "ada@x.example"), access("249", "bob@x.example")
 	if e := r.call("GET", "/auth/session", "", bearer(ada)); e.decode(t)["sub"] != "idp|ada@x.example" {
@@ -204,7 +204,7 @@ func TestSocketsOfAnotherSubject(t *testing.T) {
 
 // unverified is a token whose address nobody has verified.
 func unverified(p *idptest.Provider) string {
-	return accessToken(p, "250", "s", map[string]any{"email": "ada@x.example", "email_verified": false})
+	return p.AccessToken("250", "s", map[string]any{"email": "ada@x.example", "email_verified": false})
 }
 
 // TestTicketForManyRoles: a token with 250 roles, which is as long as tokens
@@ -212,7 +212,7 @@ func unverified(p *idptest.Provider) string {
 func TestTicketForManyRoles(t *testing.T) {
 	p := idptest.New(t)
 	r := start(t, withProvider(p))
-	raw := accessToken(p, "ada", "s", map[string]any{"roles": manyRoles(250 * 22)})
+	raw := p.AccessToken("ada", "s", map[string]any{"roles": manyRoles(250 * 22)})
 	if len(raw) < 7500 || len(raw) > 8<<10 {
 		t.Fatalf("the token has %d bytes", len(raw))
 	}

@@ -7,7 +7,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"encoding/base64"
 	"math/big"
 	"slices"
@@ -99,30 +98,6 @@ func (p *Provider) keySet() []byte {
 	return encode(map[string]any{"keys": keys})
 }
 
-// Sign signs a token with the provider's newest key. header is added to alg
-// and kid, claims to iss; a nil value removes a member.
-func (p *Provider) Sign(header, claims map[string]any) string {
-	p.t.Helper()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.keys) == 0 {
-		p.t.Fatal("idptest: no key to sign with")
-	}
-	return p.keys[len(p.keys)-1].sign(header, with(map[string]any{"iss": p.issuer}, claims))
-}
-
-// SignWith is Sign with the key that has the given kid.
-func (p *Provider) SignWith(kid string, header, claims map[string]any) string {
-	p.t.Helper()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	i := slices.IndexFunc(p.keys, func(k *key) bool { return k.kid == kid })
-	if i < 0 {
-		p.t.Fatalf("idptest: no key %q", kid)
-	}
-	return p.keys[i].sign(header, with(map[string]any{"iss": p.issuer}, claims))
-}
-
 func (k *key) jwk() jsontext.Value {
 	jwk := map[string]any{"use": "sig", "alg": k.alg}
 	if k.kid != "" {
@@ -141,49 +116,6 @@ func (k *key) jwk() jsontext.Value {
 		jwk["kty"], jwk["crv"], jwk["x"] = "OKP", "Ed25519", text(public)
 	}
 	return encode(with(jwk, k.changes))
-}
-
-func (k *key) sign(header, claims map[string]any) string {
-	base := map[string]any{"alg": k.alg}
-	if k.kid != "" {
-		base["kid"] = k.kid
-	}
-	signed := text(encode(with(base, header))) + "." + text(encode(claims))
-	var (
-		sum       = sha256.Sum256([]byte(signed))
-		signature []byte
-		err       error
-	)
-	switch private := k.private.(type) {
-	case *ecdsa.PrivateKey:
-		r, s, e := ecdsa.Sign(rand.Reader, private, sum[:])
-		if e != nil {
-			panic(e)
-		}
-		signature = slices.Concat(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32)))
-	case *rsa.PrivateKey:
-		if k.alg == "PS256" {
-			signature, err = rsa.SignPSS(rand.Reader, private, crypto.SHA256, sum[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
-		} else {
-			signature, err = rsa.SignPKCS1v15(nil, private, crypto.SHA256, sum[:])
-		}
-	case ed25519.PrivateKey:
-		signature = ed25519.Sign(private, []byte(signed))
-	}
-	if err != nil {
-		panic(err)
-	}
-	return signed + "." + text(signature)
-}
-
-// with sets members of base and returns it. A nil value removes a member.
-func with(base, changes map[string]any) map[string]any {
-	for name, v := range changes {
-		if base[name] = v; v == nil {
-			delete(base, name)
-		}
-	}
-	return base
 }
 
 func text(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }
