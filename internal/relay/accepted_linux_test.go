@@ -20,10 +20,10 @@ import (
 )
 
 func init() {
-	ways = append(ways, way{name: "loop accepted", grace: Grace, dial: tcp, meet: meet})
+	transports = append(transports, transport{name: "loop accepted", grace: Grace, dial: tcp, meet: connectAfterFirstBytes})
 }
 
-// listen opens a listener whose connections hold little.
+// listen opens a listener whose connections have small buffers.
 func listen(t *testing.T) net.Listener {
 	t.Helper()
 	small := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
@@ -40,7 +40,7 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-// connect opens the far end of a connection that holds little.
+// connect connects to l, with small buffers.
 func connect(t *testing.T, l net.Listener) net.Conn {
 	t.Helper()
 	far, err := net.Dial("tcp", l.Addr().String())
@@ -55,13 +55,13 @@ func connect(t *testing.T, l net.Listener) net.Conn {
 	return far
 }
 
-// accepted is a client with its first bytes.
-type accepted struct {
+// An acceptedClient is a client and its first bytes.
+type acceptedClient struct {
 	conn *eventloop.Conn
 	data string
 }
 
-// A receiver is an eventloop.Receiver.
+// A receiver is a function as an eventloop.Receiver.
 type receiver func(data []byte, err error)
 
 func (r receiver) Received(data []byte, _ bool, err error) time.Duration {
@@ -69,11 +69,11 @@ func (r receiver) Received(data []byte, _ bool, err error) time.Duration {
 	return 0
 }
 
-// accepts has the loops of r accept the clients of l, which hold held, and
-// wait for their first bytes.
-func accepts(t *testing.T, r *Relay, l net.Listener, held eventloop.Lease) (all chan accepted, stop func()) {
+// acceptClients makes the loops of r accept the clients of l, which hold held,
+// and wait for their first bytes.
+func acceptClients(t *testing.T, r *Relay, l net.Listener, held eventloop.Lease) (all chan acceptedClient, stop func()) {
 	t.Helper()
-	all = make(chan accepted, 16)
+	all = make(chan acceptedClient, 16)
 	stop, ok := r.loops.Accept(l, eventloop.Acceptor{
 		Accepted: func(conn *eventloop.Conn) {
 			conn.Hold(held)
@@ -82,21 +82,21 @@ func accepts(t *testing.T, r *Relay, l net.Listener, held eventloop.Lease) (all 
 					_ = conn.Close()
 					return
 				}
-				all <- accepted{conn, string(data)}
+				all <- acceptedClient{conn, string(data)}
 			}
 			if !r.loops.Await(conn, nil, eventloop.Wait{Limit: time.Minute, To: receiver(first)}) {
-				t.Error("no loop waits")
+				t.Error("Await reported false")
 			}
 		},
 		Failed: func(err error) { t.Errorf("accept: %v", err) },
 	})
 	if !ok {
-		t.Fatal("no loop accepts")
+		t.Fatal("Accept reported false")
 	}
 	return all, stop
 }
 
-// dialBack opens a connection as an upstream's is opened.
+// dialBack connects to l as to an upstream.
 func dialBack(t *testing.T, l net.Listener) (near *eventloop.Conn, far net.Conn) {
 	t.Helper()
 	near, err := eventloop.Dial(t.Context(), netip.MustParseAddrPort(l.Addr().String()), time.Minute)
@@ -110,18 +110,18 @@ func dialBack(t *testing.T, l net.Listener) (near *eventloop.Conn, far net.Conn)
 	return near, far
 }
 
-// meet makes both connections of a tunnel after a loop has waited for the
-// first bytes of each.
-func meet(t *testing.T, r *Relay) (client, far, upstream, farther net.Conn) {
+// connectAfterFirstBytes returns both connections of a tunnel after a loop has
+// waited for the first bytes of each.
+func connectAfterFirstBytes(t *testing.T, r *Relay) (client, far, upstream, farther net.Conn) {
 	t.Helper()
 	l := listen(t)
-	clients, stop := accepts(t, r, l, nil)
+	clients, stop := acceptClients(t, r, l, nil)
 	defer stop()
 	far = connect(t, l)
 	_, _ = io.WriteString(far, "hello")
 	came := receive(t, clients)
 	if came.data != "hello" {
-		t.Errorf("first came %q", came.data)
+		t.Errorf("first bytes %q, want %q", came.data, "hello")
 	}
 	back := listen(t)
 	defer back.Close()
@@ -134,31 +134,31 @@ func meet(t *testing.T, r *Relay) (client, far, upstream, farther net.Conn) {
 		first <- string(data)
 	})
 	if !r.loops.Await(near, came.conn, eventloop.Wait{Limit: time.Minute, To: answered}) {
-		t.Fatal("no loop waits")
+		t.Fatal("Await reported false")
 	}
 	_, _ = io.WriteString(farther, "welcome")
 	if got := receive(t, first); got != "welcome" {
-		t.Errorf("first came %q", got)
+		t.Errorf("first bytes %q, want %q", got, "welcome")
 	}
 	return came.conn, far, near, farther
 }
 
-// TestNothingIsLost: what comes between the first bytes and the tunnel is
-// carried, and so is the end of a side.
+// TestNothingIsLost: bytes that arrive between the first ones and Carry are
+// passed on, and so is the end of a stream.
 func TestNothingIsLost(t *testing.T) {
 	r := newRelay(t, shortGrace, eventloop.Options{Loops: 2})
-	t.Run("all", func(t *testing.T) { // they are over before the relay is
+	t.Run("all", func(t *testing.T) { // ends before the relay is closed
 		for i := range 50 {
 			t.Run(strconv.Itoa(i), func(t *testing.T) {
 				t.Parallel()
-				losesNothing(t, r)
+				testNothingLost(t, r)
 			})
 		}
 	})
 }
 
-func losesNothing(t *testing.T, r *Relay) {
-	client, far, upstream, farther := meet(t, r)
+func testNothingLost(t *testing.T, r *Relay) {
+	client, far, upstream, farther := connectAfterFirstBytes(t, r)
 	_, _ = far.Write(fromClient(0x82, 5))
 	_, _ = farther.Write(fromUpstream(0x82, 7))
 	if err := farther.(*net.TCPConn).CloseWrite(); err != nil {
@@ -173,31 +173,30 @@ func losesNothing(t *testing.T, r *Relay) {
 	u.gets(fromClient(0x82, 5))
 	u.ends()
 	if result := receive(t, closed); result.By != TheUpstream || result.Reason != "eof" {
-		t.Errorf("ended by the %v: %s", result.By, result.Reason)
+		t.Errorf("ended by the %v: %s; want the %v: eof", result.By, result.Reason, TheUpstream)
 	}
 }
 
-// handled waits until the only loop of r has handled the events that there
-// are.
-func handled(t *testing.T, r *Relay) {
+// waitHandled waits until the only loop of r has handled all current events.
+func waitHandled(t *testing.T, r *Relay) {
 	t.Helper()
-	for range 2 { // the loop handles the events of a post before the next
+	for range 2 { // between two posts, the loop handles its events
 		done := make(chan struct{})
 		r.loops.For().Post(func() { close(done) })
 		receive(t, done)
 	}
 }
 
-// TestNothingIsLostByASleepingLoop: a loop that has noted what came before the
-// tunnel, and sleeps, carries it.
+// TestNothingIsLostByASleepingLoop: bytes arrive and are reported to the loop
+// before Carry, which is called while the loop sleeps.
 func TestNothingIsLostByASleepingLoop(t *testing.T) {
 	r := newRelay(t, shortGrace, eventloop.Options{Loops: 1})
-	client, far, upstream, farther := meet(t, r)
+	client, far, upstream, farther := connectAfterFirstBytes(t, r)
 	c, u := peer{far, t, "the client"}, peer{farther, t, "the upstream"}
 	c.send(fromClient(0x82, 5))
-	until(t, "it has come", func() bool { return wsconn.Unsent(far) == 0 })
-	handled(t, r)
-	until(t, "the loop sleeps", loopRests)
+	until(t, "everything has arrived", func() bool { return wsconn.Unsent(far) == 0 })
+	waitHandled(t, r)
+	until(t, "the loop sleeps", loopSleeps)
 	closed := make(chan Result, 1)
 	r.Carry(Pair{Client: client, Upstream: upstream, Closed: func(result Result) { closed <- result }})
 	u.gets(fromClient(0x82, 5))
@@ -207,15 +206,15 @@ func TestNothingIsLostByASleepingLoop(t *testing.T) {
 }
 
 // TestMoreThanTheFirstRead: an upstream's answer fills the buffer, and the
-// client sends more before there is a tunnel. Epoll has reported both then,
-// and does not report them again.
+// client sends more before Carry. Epoll has already reported both, and does not
+// report them again.
 func TestMoreThanTheFirstRead(t *testing.T) {
 	for name, more := range map[string]int{"some more": 20000, "nothing more": 0} {
 		t.Run(name, func(t *testing.T) {
 			r := newRelay(t, shortGrace, eventloop.Options{Loops: 1})
 			l := listen(t)
 			defer l.Close()
-			back, err := net.Listen("tcp", "127.0.0.1:0") // it holds much
+			back, err := net.Listen("tcp", "127.0.0.1:0") // with buffers of the usual size
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -224,25 +223,25 @@ func TestMoreThanTheFirstRead(t *testing.T) {
 			u := peer{farther, t, "the upstream"}
 			all := frameOf(t, eventloop.ReadSize+more, false)
 			u.send(all)
-			until(t, "it has come", func() bool { return wsconn.Unsent(farther) == 0 })
+			until(t, "everything has arrived", func() bool { return wsconn.Unsent(farther) == 0 })
 			first := make(chan []byte, 1)
 			answered := receiver(func(data []byte, _ error) { first <- bytes.Clone(data) })
 			if !r.loops.Await(near, nil, eventloop.Wait{Limit: time.Minute, To: answered}) {
-				t.Fatal("no loop waits")
+				t.Fatal("Await reported false")
 			}
 			early := receive(t, first)
 			if len(early) != eventloop.ReadSize {
-				t.Fatalf("%d bytes came first, of %d", len(early), len(all))
+				t.Fatalf("the first read has %d of %d bytes, want %d", len(early), len(all), eventloop.ReadSize)
 			}
 
-			clients, stop := accepts(t, r, l, nil)
+			clients, stop := acceptClients(t, r, l, nil)
 			defer stop()
 			c := peer{connect(t, l), t, "the client"}
 			c.send([]byte("hello"))
 			came := receive(t, clients)
 			c.send(fromClient(0x82, 5))
-			until(t, "it has come", func() bool { return wsconn.Unsent(c.Conn) == 0 })
-			handled(t, r)
+			until(t, "everything has arrived", func() bool { return wsconn.Unsent(c.Conn) == 0 })
+			waitHandled(t, r)
 			closed := make(chan Result, 1)
 			r.Carry(Pair{Client: came.conn, Upstream: near, FromUpstream: early, Closed: func(r Result) { closed <- r }})
 			c.gets(all)
@@ -254,13 +253,12 @@ func TestMoreThanTheFirstRead(t *testing.T) {
 	}
 }
 
-// TestOfAnotherLoop: a loop takes connections over that another has watched
-// which has ended.
+// TestOfAnotherLoop: a loop takes over connections from a loop that is closed.
 func TestOfAnotherLoop(t *testing.T) {
 	before := descriptors(t)
 	first := newRelay(t, shortGrace, eventloop.Options{Loops: 1})
 	second := newRelay(t, shortGrace, eventloop.Options{Loops: 1})
-	client, far, upstream, farther := meet(t, first)
+	client, far, upstream, farther := connectAfterFirstBytes(t, first)
 	closeNow(t, first)
 	closed := make(chan Result, 1)
 	second.Carry(Pair{Client: client, Upstream: upstream, Closed: func(result Result) { closed <- result }})
@@ -274,10 +272,10 @@ func TestOfAnotherLoop(t *testing.T) {
 	}
 }
 
-// TestSleepingLoop: a tunnel for which a loop was not woken has everything in
-// time.
+// TestSleepingLoop: Carry does not wake a sleeping loop, and the tunnel still
+// works in time.
 func TestSleepingLoop(t *testing.T) {
-	w := ways[3]
+	w := transports[3]
 	for name, does := range map[string]struct {
 		pair Pair
 		test func(g *rig)
@@ -286,19 +284,19 @@ func TestSleepingLoop(t *testing.T) {
 		"early data":    {Pair{FromUpstream: fromUpstream(0x82, 5)}, func(g *rig) { g.client.gets(fromUpstream(0x82, 5)) }},
 		"from client":   {Pair{}, func(g *rig) { g.client.send(fromClient(0x82, 5)); g.upstream.gets(fromClient(0x82, 5)) }},
 		"from upstream": {Pair{}, func(g *rig) { g.upstream.send(fromUpstream(0x82, 5)); g.client.gets(fromUpstream(0x82, 5)) }},
-		"end":           {Pair{}, func(g *rig) { g.bye() }},
+		"end":           {Pair{}, func(g *rig) { g.endAndWait() }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRelay(t, w.grace, eventloop.Options{Loops: 1})
-			until(t, "the loop sleeps", loopRests)
+			until(t, "the loop sleeps", loopSleeps)
 			does.test(rigOf(t, r, w, does.pair))
 		})
 	}
 }
 
-// loopRests reports whether an event loop waits as a goroutine that reads from
-// a socket does. A loop without timers then sleeps without limit.
-func loopRests() bool {
+// loopSleeps reports whether an event loop waits in the runtime's poller. A
+// loop without timers then sleeps until an event.
+func loopSleeps() bool {
 	stacks := make([]byte, 1<<20)
 	for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
 		state, _, _ := strings.Cut(stack, "\n")

@@ -2,41 +2,43 @@ package relay
 
 import "sync"
 
-// Sizes of what one read may give.
+// Sizes of a single read, in bytes.
 const (
 	smallRead = 4 << 10
 	largeRead = 32 << 10
 )
 
-var largeBuffers = sync.Pool{New: func() any { return new([room + largeRead]byte) }}
+var largeBuffers = sync.Pool{New: func() any { return new([headroom + largeRead]byte) }}
 
-// A buffer is what a pump reads into: small, as long as little comes at once.
+// A buffer is the space that a pump reads into. It grows while the reads fill
+// it.
 type buffer struct {
-	bytes []byte // room, and space for what is read
+	bytes []byte // headroom, then space for a read
 	small []byte
-	large *[room + largeRead]byte // borrowed
-	full  bool                    // the last read filled it
+	large *[headroom + largeRead]byte // from largeBuffers
+	full  bool                        // the last read filled it
 }
 
-// next is the space for the next read. The bytes of the last one are lost.
+// next returns the space for the next read. It invalidates the bytes of the
+// last one.
 func (b *buffer) next() []byte {
 	switch {
 	case b.small == nil:
-		b.small = make([]byte, room+smallRead)
+		b.small = make([]byte, headroom+smallRead)
 		b.bytes = b.small
 	case b.full && b.large == nil:
-		b.large = largeBuffers.Get().(*[room + largeRead]byte)
+		b.large = largeBuffers.Get().(*[headroom + largeRead]byte)
 		b.bytes = b.large[:]
 	case !b.full && b.large != nil:
 		b.free()
 	}
-	return b.bytes[room:]
+	return b.bytes[headroom:]
 }
 
-// filled notes how much was read.
-func (b *buffer) filled(n int) { b.full = n >= smallRead }
+// noteRead records that the last read returned n bytes.
+func (b *buffer) noteRead(n int) { b.full = n >= smallRead }
 
-// free gives back what was borrowed.
+// free returns the large buffer to the pool.
 func (b *buffer) free() {
 	b.bytes = b.small
 	if b.large != nil {

@@ -10,10 +10,10 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// TestCarriesEveryByte: whatever the frames and however they are cut, both
-// directions at once, each side gets what the other sent.
+// TestCarriesEveryByte: with any frames, split in any way, in both directions
+// at once, each side gets what the other sent.
 func TestCarriesEveryByte(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		w.grace = 30 * time.Second // the streams end at different times
 		for seed := range uint64(8) {
 			rnd := rand.New(rand.NewPCG(seed, 1))
@@ -40,8 +40,8 @@ func TestCarriesEveryByte(t *testing.T) {
 	})
 }
 
-// stream is some messages, in fragments, with control frames between, and a
-// close frame at the end.
+// stream returns some fragmented messages with control frames in between, and a
+// close frame.
 func stream(rnd *rand.Rand, mask bool) (b []byte, messages int64) {
 	sizes := []int{0, 1, 125, 126, 1000, 5000, 65535, 65536, 200 << 10}
 	for messages = range int64(1 + rnd.IntN(6)) {
@@ -80,15 +80,15 @@ func readCut(p peer, want []byte, seed uint64) {
 		}
 	}
 	if !bytes.Equal(got, want) {
-		p.t.Errorf("%s got other bytes than were sent", p.name)
+		p.t.Errorf("%s got different bytes than were sent", p.name)
 	}
 }
 
-// TestEarlyBytes: what was read before is passed on first, up to its last
-// byte, also where it is more than a driver takes at once.
+// TestEarlyBytes: bytes that were read before Carry are passed on first, even
+// if they are more than a driver reads at once.
 func TestEarlyBytes(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
-		for _, n := range []int{50, smallRead, largeRead, 1 << 16} { // what drivers take at once
+	eachTransport(t, func(t *testing.T, w transport) {
+		for _, n := range []int{50, smallRead, largeRead, 1 << 16} { // what drivers read at once
 			for size := n - 1; size <= n+1; size++ {
 				up, back := frameOf(t, size, true), frameOf(t, size, false)
 				g := newRig(t, w, Pair{FromClient: up, FromUpstream: back})
@@ -104,7 +104,7 @@ func TestEarlyBytes(t *testing.T) {
 	})
 }
 
-// frameOf makes a frame of n bytes in all.
+// frameOf returns a frame of n bytes, including its head.
 func frameOf(t *testing.T, n int, mask bool) []byte {
 	t.Helper()
 	for _, head := range []int{2, 4, 6, 8, 10, 14} {
@@ -116,10 +116,9 @@ func frameOf(t *testing.T, n int, mask bool) []byte {
 	return nil
 }
 
-// TestCloseHandshake: the sides close by themselves, and the relay adds
-// nothing.
+// TestCloseHandshake: the sides close on their own, and the relay adds nothing.
 func TestCloseHandshake(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
 		g.client.send(fromClient(0x88, 2))
 		g.upstream.gets(fromClient(0x88, 2))
@@ -128,13 +127,13 @@ func TestCloseHandshake(t *testing.T) {
 		g.upstream.hangUp()
 		g.client.ends()
 		g.client.hangUp()
-		g.closes(TheClient, "close")
+		g.waitClosed(TheClient, "close")
 	})
 }
 
-// TestNothingAfterAClose: what follows a close frame is no frame any more.
+// TestNothingAfterAClose: nothing that follows a close frame is passed on.
 func TestNothingAfterAClose(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
 		g.upstream.send(fromUpstream(0x88, 2), fromUpstream(0x82, 5), []byte{0xFF})
 		g.client.gets(fromUpstream(0x88, 2))
@@ -144,13 +143,13 @@ func TestNothingAfterAClose(t *testing.T) {
 		g.client.closeWrite()
 		g.client.ends()
 		g.upstream.ends()
-		g.closes(TheUpstream, "close")
+		g.waitClosed(TheUpstream, "close")
 	})
 }
 
-// TestHalfClose: who ends its stream still gets what the other sends.
+// TestHalfClose: a side that ends its stream still gets what the other sends.
 func TestHalfClose(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
 		g.client.send(fromClient(0x82, 300))
 		g.client.closeWrite()
@@ -160,34 +159,35 @@ func TestHalfClose(t *testing.T) {
 		g.client.gets(fromUpstream(0x82, 300), fromUpstream(0x88, 2))
 		g.upstream.hangUp()
 		g.client.ends()
-		g.closes(TheClient, "eof")
+		g.waitClosed(TheClient, "eof")
 	})
 }
 
-// TestClientLost: the upstream has no more to do with it.
+// TestClientLost: the upstream is cut without waiting for Grace.
 func TestClientLost(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
-		w = w.hurried()
+	eachTransport(t, func(t *testing.T, w transport) {
+		w = w.withShortGrace()
 		g := newRig(t, w, Pair{})
 		g.client.send(fromClient(0x82, 300))
 		g.upstream.gets(fromClient(0x82, 300))
-		begun := time.Now()
-		g.client.breaks()
+		start := time.Now()
+		g.client.reset()
 		g.upstream.isCut()
-		g.closes(TheClient, "reset")
-		if d := time.Since(begun); w.pipe && d > 0 {
-			t.Errorf("it took %v, although nothing is left to be done", d)
+		g.waitClosed(TheClient, "reset")
+		if d := time.Since(start); w.pipe && d > 0 {
+			t.Errorf("the tunnel closed after %v, want at once", d)
 		}
 	})
 }
 
-// TestUpstreamLost: the client learns that it is not its token.
+// TestUpstreamLost: the client gets bad_gateway, unless it is inside a frame or
+// got a close frame.
 func TestUpstreamLost(t *testing.T) {
 	bad := wsframe.AppendClose(nil, 1014, "bad_gateway")
 	whole := fromUpstream(0x82, 300)
 	for name, tc := range map[string]struct {
 		sent []byte
-		gets [][]byte // what the client gets before, and after
+		gets [][]byte // by the client, before and after the loss
 		lose func(peer)
 	}{
 		"end between frames":     {whole, [][]byte{whole, bad}, peer.hangUp},
@@ -195,11 +195,11 @@ func TestUpstreamLost(t *testing.T) {
 		"end inside a frame":     {whole[:200], [][]byte{whole[:200], nil}, peer.hangUp},
 		"end after a close":      {fromUpstream(0x88, 2), [][]byte{fromUpstream(0x88, 2), nil}, peer.hangUp},
 		"half-close":             {whole, [][]byte{whole, bad}, peer.closeWrite},
-		"reset between messages": {whole, [][]byte{whole, bad}, peer.breaks},
-		"reset inside a frame":   {whole[:200], [][]byte{whole[:200], nil}, peer.breaks},
+		"reset between messages": {whole, [][]byte{whole, bad}, peer.reset},
+		"reset inside a frame":   {whole[:200], [][]byte{whole[:200], nil}, peer.reset},
 	} {
 		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, w way) {
+			eachTransport(t, func(t *testing.T, w transport) {
 				g := newRig(t, w, Pair{})
 				g.upstream.send(tc.sent)
 				g.client.gets(tc.gets[0])
@@ -208,7 +208,7 @@ func TestUpstreamLost(t *testing.T) {
 				g.client.ends()
 				g.client.hangUp()
 				if r := receive(t, g.results); r.By != TheUpstream {
-					t.Errorf("ended by the %v", r.By)
+					t.Errorf("ended by the %v, want the %v", r.By, TheUpstream)
 				}
 			})
 		})

@@ -6,33 +6,34 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// idleTimeout is the fault of silence, and of pings that stay unanswered.
+// idleTimeout is the fault of an idle tunnel, and of a client that answers no
+// pings.
 var idleTimeout = &wsframe.Fault{Code: 3008, Reason: "idle_timeout"}
 
-// unanswered is how many pings a client may leave unanswered.
-const unanswered = 2
+// maxUnansweredPings is how many pings a client may leave unanswered.
+const maxUnansweredPings = 2
 
-// never is a time that does not come.
+// never is a time that is never reached.
 const never = time.Duration(1<<63 - 1)
 
 var pingFrame = []byte(wsframe.Ping)
 
-// next is when tick has something to do, if nothing happens before.
+// next returns when tick is due if nothing else happens before.
 func (c *core) next() time.Duration {
 	at := never
-	if c.half > 0 {
-		at = c.half
+	if c.closeFrameDeadline > 0 {
+		at = c.closeFrameDeadline
 	}
 	if c.deadline > 0 {
 		at = min(at, c.deadline)
 	}
-	if c.following != nil {
-		return min(at, c.lookAt())
+	if c.draining != nil {
+		return min(at, c.nextCheck())
 	}
 	waits := false
 	for s := range c.lanes {
-		if l := &c.lanes[s]; len(l.wait) > 0 {
-			at = min(at, l.since+c.stallAfter)
+		if l := &c.lanes[s]; len(l.pending) > 0 {
+			at = min(at, l.pendingSince+c.stallAfter)
 			waits = true
 		}
 	}
@@ -48,19 +49,20 @@ func (c *core) next() time.Duration {
 	return at
 }
 
-// idleAt returns when both sides will have sent no data frame for too long.
-// Control frames do not count: a browser answers every ping by itself. While
-// data waits, Stall counts instead: silence is then what the relay asks for.
+// idleAt returns when the tunnel will have been idle for too long, with no data
+// frame from either side. Control frames do not count, because a browser
+// answers every ping on its own. While data is pending, Stall applies instead:
+// the relay itself then stops reading.
 func (c *core) idleAt() time.Duration {
-	return max(c.began, c.lanes[client].check.Used(), c.lanes[upstream].check.Used()) + c.idleAfter
+	return max(c.startedAt, c.lanes[client].check.Used(), c.lanes[upstream].check.Used()) + c.idleAfter
 }
 
 func (c *core) pingAt() time.Duration { return c.quietSince + c.pingEvery }
 
-// tick does what is due.
+// tick enforces the time limits that have passed, and sends a ping that is due.
 func (c *core) tick(now time.Duration) {
-	if c.following != nil && !c.dead && now >= c.lookAt() {
-		c.look(now)
+	if c.draining != nil && !c.dead && now >= c.nextCheck() {
+		c.checkProgress(now)
 	}
 	switch {
 	case c.dead:
@@ -68,19 +70,19 @@ func (c *core) tick(now time.Duration) {
 	case c.deadline > 0 && now >= c.deadline:
 		c.die()
 		return
-	case c.half > 0 && now >= c.half:
-		c.half = 0
-		c.giveUp()
+	case c.closeFrameDeadline > 0 && now >= c.closeFrameDeadline:
+		c.closeFrameDeadline = 0
+		c.giveUpCloseFrame()
 	}
-	if c.following != nil {
+	if c.draining != nil {
 		return
 	}
 	waits := false
 	for s := range c.lanes {
-		if l := &c.lanes[s]; len(l.wait) > 0 {
+		if l := &c.lanes[s]; len(l.pending) > 0 {
 			waits = true
-			if now >= l.since+c.stallAfter {
-				c.stalled(side(s).other(), now)
+			if now >= l.pendingSince+c.stallAfter {
+				c.cutStalled(side(s).other(), now)
 				return
 			}
 		}
@@ -89,12 +91,12 @@ func (c *core) tick(now time.Duration) {
 		return
 	}
 	if c.idleAfter > 0 && !waits && now >= c.idleAt() {
-		c.blame(TheRelay, idleTimeout, now)
+		c.reportFault(TheRelay, idleTimeout, now)
 		return
 	}
 	if c.pingEvery > 0 && !c.pingDue && now >= c.pingAt() {
-		if c.pings >= unanswered {
-			c.blame(TheClient, idleTimeout, now)
+		if c.unansweredPings >= maxUnansweredPings {
+			c.reportFault(TheClient, idleTimeout, now)
 			return
 		}
 		c.pingDue = true
@@ -102,36 +104,38 @@ func (c *core) tick(now time.Duration) {
 	}
 }
 
-// ping sends the ping that is due, if one may stand here.
+// ping sends the ping that is due, unless the client is in the middle of a
+// frame. wrote calls it again at the next boundary.
 func (c *core) ping(now time.Duration) {
 	l := &c.lanes[upstream]
-	if l.phase != flowing || len(l.wait) > 0 || !l.check.Boundary() || l.check.Closed() {
+	if l.phase != flowing || len(l.pending) > 0 || !l.check.Boundary() || l.check.Closed() {
 		return
 	}
 	l.out = l.check.Tracker()
-	l.wait, l.since = pingFrame, now
+	l.pending, l.pendingSince = pingFrame, now
 	c.pingDue = false
 	c.quietSince = now
-	c.pings++
+	c.unansweredPings++
 }
 
-// giveUp ends the lane to the client, whose farewell could not be said in time.
-func (c *core) giveUp() {
+// giveUpCloseFrame ends the lane to the client, which did not take its close
+// frame in time.
+func (c *core) giveUpCloseFrame() {
 	l := &c.lanes[upstream]
 	if l.phase == dropping {
 		return
 	}
 	l.drop()
-	l.shutDue, c.changed = true, true
-	c.saidAll()
+	l.halfCloseDue, c.changed = true, true
+	c.callOnSent()
 }
 
-// stalled cuts s, which took nothing for too long.
-func (c *core) stalled(s side, now time.Duration) {
-	c.ending(1+Party(s), "stalled", now)
+// cutStalled cuts s, which took no bytes for too long.
+func (c *core) cutStalled(s side, now time.Duration) {
+	c.recordEnd(1+Party(s), "stalled", now)
 	if s == client {
 		c.die()
 		return
 	}
-	c.sever(now)
+	c.cutUpstream(now)
 }

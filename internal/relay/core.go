@@ -12,149 +12,150 @@ import (
 // badGateway tells the client that it is not to blame.
 var badGateway = wsframe.AppendClose(nil, 1014, "bad_gateway")
 
-// A core is what a tunnel knows. A driver tells it what came (got), that
-// nothing more comes (finished), and how much it wrote of what waits in a lane
-// (wrote); after each it does what the core wants done: write wait, half-close
-// (shutDue), close a connection (cut) or both (dead), make the calls. Times are
-// counted from any moment that stays.
+// A core is the state of a tunnel, and decides what to do. It does no I/O: a
+// driver reports the bytes that arrived (received), the end of a stream
+// (finished), and how many pending bytes it wrote (wrote). After each report
+// the driver does what the core asks for: write pending, half-close
+// (halfCloseDue), close one connection (cut) or both (dead), and make the
+// calls. Times are durations since an epoch that the driver chooses.
 //
-// A driver has one goroutine at a time call a core.
+// Calls of a core must not overlap.
 type core struct {
 	driver driver
-	grace  time.Duration // Grace
+	grace  time.Duration // Grace, except in tests
 	lanes  [2]lane
 
-	// Fields of the Pair; the lanes have the others. A Pair as a whole would
-	// take 112 bytes more of each tunnel.
+	// Fields of the Pair that the lanes do not have. A whole Pair would take
+	// 112 more bytes for each tunnel.
 	idleAfter, pingEvery, stallAfter time.Duration
 	onFault                          func(code int, reason, limit string)
 	onClosed                         func(Result)
 
-	deadline time.Duration // when both connections are closed; 0: nothing has ended yet
-	half     time.Duration // when the farewell of End is given up; 0: never
-	said     func()        // of End, as long as it is owed
-	awaited  bool          // the client is at fault, and End is to come
-	gone     [2]bool       // takes no more bytes
-	cut      [2]bool       // to be closed before the other
-	dead     bool
-	pingDue  bool // a ping goes out at the next boundary
-	changed  bool // more has changed than bytes that came and went: times, phases
+	deadline           time.Duration // when both connections are closed; 0: the tunnel is not ending
+	closeFrameDeadline time.Duration // when the client's close frame is given up; 0: never
+	onSent             func()        // the callback of End, until it is called
+	awaitsEnd          bool          // Fault was called, and the owner has not called End
+	lost               [2]bool       // the side accepts no more bytes
+	cut                [2]bool       // the side must be closed now, before the other one
+	dead               bool
+	pingDue            bool // a ping goes out at the next boundary
+	changed            bool // a time or a phase changed, not only bytes
 
-	// After an end by a peer, the deadline follows the progress of those that
-	// still take data; never after End, a fault or a stall, when it is nil.
-	following *following
-	reason    string
+	// After an end by a peer, the deadline moves while a side still takes data.
+	// Nil otherwise, and after End, a fault or a stall.
+	draining *drain
+	reason   string
 
-	began      time.Duration // when the tunnel began
-	quietSince time.Duration // when the client last sent something or got a ping
-	lagged     time.Duration // when the client was last seen to be behind; 0: never
-	burstBegan time.Duration // when burst was last 0
-	burst      uint16        // bytes from the upstream since burstBegan, at most lag
-	pings      uint8         // since the client last sent something
-	by         Party         // who ended the tunnel first
-	ended      atomic.Bool   // Tunnel.End was called
+	startedAt       time.Duration // when the tunnel started
+	quietSince      time.Duration // when the client last sent something or got a ping
+	laggedAt        time.Duration // when the client was last behind; 0: never
+	burstStart      time.Duration // when burst was last 0
+	burst           uint16        // bytes from the upstream since burstStart, at most lag
+	unansweredPings uint8         // since the client last sent something
+	by              Party         // who ended the tunnel first
+	endCalled       atomic.Bool   // Tunnel.End was called
 
-	calls []func() // to be made by the driver
+	calls []func() // for the driver to make
 }
 
-// A following is the progress of a tunnel that ends. Most tunnels have none.
-type following struct {
-	endedAt  time.Duration // when the tunnel began to end
-	looked   time.Duration // when progress was last looked at
-	progress [2]wsconn.Progress
+// A drain tracks the progress of a tunnel that is ending. It is allocated
+// separately, because most tunnels have none.
+type drain struct {
+	endedAt   time.Duration // when the tunnel started to end
+	checkedAt time.Duration // when progress was last checked
+	progress  [2]wsconn.Progress
 }
 
 func (c *core) begin(p Pair, grace, now time.Duration) {
 	c.grace = grace
 	c.idleAfter, c.pingEvery, c.stallAfter = p.Idle, p.Ping, p.Stall
 	c.onFault, c.onClosed = p.Fault, p.Closed
-	c.began, c.quietSince = now, now
-	c.lanes[client].first, c.lanes[upstream].first = p.FromClient, p.FromUpstream
+	c.startedAt, c.quietSince = now, now
+	c.lanes[client].early, c.lanes[upstream].early = p.FromClient, p.FromUpstream
 	c.lanes[client].check = wsframe.Checker{Client: true, Deflate: p.Deflate, MaxFrame: p.MaxFrame, MaxMessage: p.MaxMessage, MaxFragments: p.MaxFragments}
 	c.lanes[upstream].check = wsframe.Checker{Deflate: p.Deflate}
 }
 
-// got takes n bytes that came from s, which are at buf[room]. The driver leaves
-// buf alone until the lane waits for nothing, or gives the lane a copy.
-func (c *core) got(s side, buf []byte, n int, now time.Duration) {
+// received handles n bytes from s, which begin at buf[headroom]. The driver
+// must not reuse buf until nothing is pending in the lane, or must replace
+// pending by a copy.
+func (c *core) received(s side, buf []byte, n int, now time.Duration) {
 	l := &c.lanes[s]
 	if s == client {
 		c.quietSince = now
-		c.pings, c.pingDue = 0, false
-		l.check.SkipPongs = l.startsWithPong(buf[room]) && !c.lanes[upstream].check.Pinged() && c.lags(now)
+		c.unansweredPings, c.pingDue = 0, false
+		l.check.SkipPongs = l.startsWithPong(buf[headroom]) && !c.lanes[upstream].check.Pinged() && c.clientLags(now)
 	} else {
-		c.count(n, now)
+		c.trackBurst(n, now)
 	}
-	fault := l.take(buf, n, now)
+	fault := l.receive(buf, n, now)
 	if l.phase != flowing {
 		c.settle(s, now)
 		return
 	}
 	if l.check.Closed() && c.deadline == 0 {
-		c.ending(1+Party(s), "close", now)
+		c.recordEnd(1+Party(s), "close", now)
 	}
 	if fault != nil {
-		c.violated(s, fault, now)
+		c.frameFault(s, fault, now)
 	}
 }
 
-// count takes that n bytes came from the upstream. Where many come within
-// lagTime, more are likely to follow than the client takes at once, however
-// little a single read finds.
-func (c *core) count(n int, now time.Duration) {
-	if now >= c.burstBegan+lagTime {
-		c.burst, c.burstBegan = 0, now
+// trackBurst records that n bytes came from the upstream. If many come within
+// lagTime, the client is assumed to lag, even if each read finds few bytes.
+func (c *core) trackBurst(n int, now time.Duration) {
+	if now >= c.burstStart+lagTime {
+		c.burst, c.burstStart = 0, now
 	}
 	if c.burst = uint16(min(int(c.burst)+n, lag)); c.burst == lag {
-		c.lagged = now
+		c.laggedAt = now
 	}
 }
 
-// lags reports whether the client is behind with what the upstream sends. The
-// upstream may have closed its connection by then, and left it to its kernel
-// to send the rest. A kernel that gets more on such a connection drops what it
-// has left. So pongs that the upstream never asked for, such as the answers to
-// the relay's pings, are left out as long as the client is behind.
-func (c *core) lags(now time.Duration) bool {
-	return c.lagged > 0 && now < c.lagged+lagTime || c.driver.unsent(client) >= lag
+// clientLags reports whether the client is behind with what the upstream sends.
+// The upstream may already have closed its connection and left the rest to its
+// kernel. If more data arrives on such a connection, the kernel drops what it
+// has not sent. So unsolicited pongs, such as the answers to the relay's pings,
+// are not passed on while the client is behind.
+func (c *core) clientLags(now time.Duration) bool {
+	return c.laggedAt > 0 && now < c.laggedAt+lagTime || c.driver.unsent(client) >= lag
 }
 
 const (
-	lag     = 16 << 10    // bytes on their way to a client that is behind, or that come within lagTime
-	lagTime = time.Second // how long one that was behind counts as such
+	lag     = 16 << 10    // a client is behind with so many bytes unsent, or received within lagTime
+	lagTime = time.Second // how long a client is treated as behind
 )
 
-// wrote takes that the destination of s's lane took n bytes of those that wait,
-// and the error with which it will take no more.
+// wrote records that n pending bytes of s's lane were written to its
+// destination. A non-nil err means that the destination accepts no more.
 func (c *core) wrote(s side, n int, err error, now time.Duration) {
 	l := &c.lanes[s]
-	l.flight = false
+	l.inFlight = false
 	if l.phase == dropping {
 		return
 	}
 	if n > 0 {
-		l.since = now
+		l.pendingSince = now
 	}
-	if n == len(l.wait) && l.phase == flowing {
-		l.wait = nil
+	if n == len(l.pending) && l.phase == flowing {
+		l.pending = nil
 		if c.pingDue && s == upstream {
 			c.ping(now)
 		}
 	} else {
-		l.out.Advance(l.wait[:n])
-		l.wait = l.wait[n:]
+		l.out.Advance(l.pending[:n])
+		l.pending = l.pending[n:]
 	}
 	if err != nil {
-		c.ending(1+Party(s.other()), "reset", now)
+		c.recordEnd(1+Party(s.other()), "reset", now)
 		c.lose(s.other())
-		c.over()
+		c.closeIfDone()
 		return
 	}
 	c.settle(s, now)
 }
 
-// finished takes that s sends nothing more: it has ended its stream, or it is
-// lost (err).
+// finished records EOF (nil err) or a read error from s.
 func (c *core) finished(s side, err error, now time.Duration) {
 	l := &c.lanes[s]
 	reason := "eof"
@@ -162,216 +163,224 @@ func (c *core) finished(s side, err error, now time.Duration) {
 		reason = "reset"
 		c.lose(s)
 	}
-	c.ending(1+Party(s), reason, now)
+	c.recordEnd(1+Party(s), reason, now)
 	l.ended = true
 	if l.phase <= muted {
 		broken := s == upstream && !l.check.Closed() && !c.lanes[client].check.Closed()
 		if broken {
-			c.fail()
+			c.sendBadGateway()
 		} else {
-			l.enter(last)
+			l.enter(closing)
 		}
 	}
 	c.settle(s, now)
-	c.over()
+	c.closeIfDone()
 }
 
-// end is Tunnel.End.
-func (c *core) end(frame []byte, said func(), now time.Duration) {
+// end implements [Tunnel.End].
+func (c *core) end(frame []byte, sent func(), now time.Duration) {
 	if c.dead {
-		c.call(said)
+		c.queueCall(sent)
 		return
 	}
-	c.ending(TheOwner, "ended", now)
-	c.unfollow(now)
-	if c.awaited {
-		c.awaited = false
+	c.recordEnd(TheOwner, "ended", now)
+	c.stopDraining(now)
+	if c.awaitsEnd {
+		c.awaitsEnd = false
 		c.deadline = now + c.grace
 	}
-	c.half = min(now+c.grace/2, c.deadline)
-	c.said = said
+	c.closeFrameDeadline = min(now+c.grace/2, c.deadline)
+	c.onSent = sent
 	c.changed = true
 	if l := &c.lanes[client]; l.phase != dropping {
 		var key [4]byte
 		_, _ = rand.Read(key[:]) // never fails
 		l.enter(cutting)
-		l.trim, l.goodbye = true, wsframe.AppendMasked(nil, frame, key)
+		l.trimPending, l.closeFrame = true, wsframe.AppendMasked(nil, frame, key)
 		c.settle(client, now)
 	}
 	if l := &c.lanes[upstream]; l.phase != dropping {
 		l.enter(finishing)
-		l.trim, l.goodbye = true, frame
+		l.trimPending, l.closeFrame = true, frame
 		c.settle(upstream, now)
 	} else {
-		c.saidAll()
+		c.callOnSent()
 	}
-	c.over()
+	c.closeIfDone()
 }
 
-// settle moves the lane of s on when nothing waits in it: to the last words,
-// and from there to the end.
+// settle advances the lane of s when nothing is pending in it: first to its
+// close frame, then to the half-close.
 func (c *core) settle(s side, now time.Duration) {
 	l := &c.lanes[s]
-	if l.phase < finishing || l.phase == dropping || l.flight {
+	if l.phase < finishing || l.phase == dropping || l.inFlight {
 		return
 	}
-	if l.trim {
-		n, _ := l.out.ToBoundary(l.wait)
+	if l.trimPending {
+		n, _ := l.out.ToBoundary(l.pending)
 		if l.phase == cutting {
 			n = 0
 		}
-		l.wait = l.wait[:n]
+		l.pending = l.pending[:n]
 	}
-	if len(l.wait) > 0 {
+	if len(l.pending) > 0 {
 		return
 	}
 	c.changed = true
-	if l.phase != last {
+	if l.phase != closing {
 		if l.phase == finishing && !l.out.Boundary() && !l.ended {
 			return
 		}
-		l.phase, l.trim = last, false
-		if l.goodbye != nil && l.out.Boundary() && !l.out.Closed() {
-			l.wait, l.goodbye, l.since = l.goodbye, nil, now
+		l.phase, l.trimPending = closing, false
+		if l.closeFrame != nil && l.out.Boundary() && !l.out.Closed() {
+			l.pending, l.closeFrame, l.pendingSince = l.closeFrame, nil, now
 			return
 		}
 	}
 	l.drop()
-	l.shutDue = true
+	l.halfCloseDue = true
 	if s == upstream {
-		c.saidAll()
+		c.callOnSent()
 	}
-	c.over()
+	c.closeIfDone()
 }
 
-// wasShut takes that the destination of s's lane was told the end, or could not
-// be told it and is lost.
-func (c *core) wasShut(s side, err error, now time.Duration) {
-	c.lanes[s].shutDue = false
+// halfClosed records that the connection to the destination of s's lane was
+// half-closed. A non-nil err means that this failed and the destination is
+// lost.
+func (c *core) halfClosed(s side, err error, now time.Duration) {
+	c.lanes[s].halfCloseDue = false
 	if err != nil {
 		c.finished(s.other(), err, now)
 	}
-	c.over()
+	c.closeIfDone()
 }
 
-// violated ends what s sends for a fault that it made.
-func (c *core) violated(s side, fault *wsframe.Fault, now time.Duration) {
+// frameFault handles a frame of s that breaks a rule.
+func (c *core) frameFault(s side, fault *wsframe.Fault, now time.Duration) {
 	if s == upstream {
-		c.ending(TheUpstream, "bad_gateway", now)
-		c.sever(now)
+		c.recordEnd(TheUpstream, "bad_gateway", now)
+		c.cutUpstream(now)
 		return
 	}
-	c.blame(TheClient, fault, now)
+	c.reportFault(TheClient, fault, now)
 }
 
-// blame tells the owner a fault of the client's.
-func (c *core) blame(by Party, fault *wsframe.Fault, now time.Duration) {
+// reportFault reports a fault to the owner, and passes nothing more of the
+// client on. Without a Fault callback it ends the tunnel.
+func (c *core) reportFault(by Party, fault *wsframe.Fault, now time.Duration) {
 	first := c.deadline == 0
-	c.ending(by, fault.Reason, now)
+	c.recordEnd(by, fault.Reason, now)
 	c.lanes[client].enter(muted)
 	if c.onFault == nil {
 		c.end(wsframe.AppendClose(nil, fault.Code, fault.Reason), nil, now)
 		return
 	}
-	c.awaited = first
-	c.call(func() { c.onFault(fault.Code, fault.Reason, fault.Limit) })
+	c.awaitsEnd = first
+	c.queueCall(func() { c.onFault(fault.Code, fault.Reason, fault.Limit) })
 }
 
-// sever takes nothing more of an upstream that is of no more use, and cuts it.
-func (c *core) sever(now time.Duration) {
+// cutUpstream closes the connection to the upstream at once, and tells the
+// client.
+func (c *core) cutUpstream(now time.Duration) {
 	c.lose(upstream)
 	c.cut[upstream] = true
 	c.lanes[upstream].ended = true
-	c.fail()
+	c.sendBadGateway()
 	c.settle(upstream, now)
-	c.over()
+	c.closeIfDone()
 }
 
-// fail has the lane to the client end with badGateway, unless it has an end.
-func (c *core) fail() {
+// sendBadGateway ends the lane to the client with badGateway, unless it is
+// already ending.
+func (c *core) sendBadGateway() {
 	if l := &c.lanes[upstream]; l.phase <= muted {
 		l.enter(finishing)
-		l.goodbye = badGateway
+		l.closeFrame = badGateway
 	}
 }
 
-// lose gives up all that s would be sent.
+// lose records that s accepts no more bytes, and drops those pending for it.
 func (c *core) lose(s side) {
-	c.gone[s] = true
+	c.lost[s] = true
 	l := &c.lanes[s.other()]
 	l.drop()
-	l.shutDue = false
+	l.halfCloseDue = false
 	c.changed = true
 	if s == client {
-		c.saidAll()
+		c.callOnSent()
 	}
 }
 
-// ending notes the first thing that ends the tunnel.
-func (c *core) ending(by Party, reason string, now time.Duration) {
+// recordEnd records who ended the tunnel and why, and starts the grace period.
+// Only the first call counts.
+func (c *core) recordEnd(by Party, reason string, now time.Duration) {
 	if c.deadline == 0 {
 		c.deadline = now + c.grace
 		c.by, c.reason = by, reason
 		c.changed = true
 		switch reason {
 		case "close", "eof", "reset":
-			c.following = &following{endedAt: now, looked: now}
+			c.draining = &drain{endedAt: now, checkedAt: now}
 		}
 	}
 }
 
-// unfollow has the tunnel end within Grace, whatever progress there is.
-func (c *core) unfollow(now time.Duration) {
-	c.following = nil
+// stopDraining makes the tunnel end within Grace, even if a side still takes
+// data.
+func (c *core) stopDraining(now time.Duration) {
+	c.draining = nil
 	c.deadline = min(c.deadline, now+c.grace)
 }
 
-// lookAt is when to look at progress next.
-func (c *core) lookAt() time.Duration { return c.following.looked + c.grace/wsconn.Looks }
+// nextCheck returns when progress must be checked next.
+func (c *core) nextCheck() time.Duration { return c.draining.checkedAt + c.grace/wsconn.Looks }
 
-// look extends the deadline where a side has not taken all that it was sent,
-// and takes it fast enough.
-func (c *core) look(now time.Duration) {
-	f := c.following
-	f.looked = now
+// checkProgress extends the deadline if a side has not taken everything, but
+// takes it fast enough.
+func (c *core) checkProgress(now time.Duration) {
+	f := c.draining
+	f.checkedAt = now
 	for s := range f.progress {
 		l := &c.lanes[side(s).other()]
 		unsent := 0
-		if !c.gone[s] {
-			unsent = len(l.wait) + c.driver.unsent(side(s))
+		if !c.lost[s] {
+			unsent = len(l.pending) + c.driver.unsent(side(s))
 		}
 		if f.progress[s].Enough(l.bytes-int64(unsent), now) && unsent > 0 {
 			c.deadline = max(c.deadline, min(now+c.grace, f.endedAt+wsconn.Longest))
 		}
 	}
-	c.over()
+	c.closeIfDone()
 }
 
-// over looks whether there is nothing left to do.
-func (c *core) over() {
+// closeIfDone closes the tunnel if nothing is left to do.
+func (c *core) closeIfDone() {
 	up, back := &c.lanes[client], &c.lanes[upstream]
-	if up.over() && back.over() || c.gone[client] && up.ended && len(up.wait) == 0 && !up.shutDue && !c.owes(upstream) {
+	if up.isDone() && back.isDone() || c.lost[client] && up.ended && len(up.pending) == 0 && !up.halfCloseDue && !c.hasUnsent(upstream) {
 		c.die()
 	}
 }
 
-// owes reports whether s is to be given time to take what the kernel holds for
-// it.
-func (c *core) owes(s side) bool { return c.following != nil && !c.gone[s] && c.driver.unsent(s) > 0 }
+// hasUnsent reports whether the kernel still holds bytes for s, and s has time
+// left to take them.
+func (c *core) hasUnsent(s side) bool {
+	return c.draining != nil && !c.lost[s] && c.driver.unsent(s) > 0
+}
 
-func (l *lane) over() bool { return l.ended && l.phase == dropping && !l.shutDue }
+func (l *lane) isDone() bool { return l.ended && l.phase == dropping && !l.halfCloseDue }
 
 func (c *core) die() {
 	c.dead, c.changed = true, true
-	c.saidAll()
+	c.callOnSent()
 }
 
-func (c *core) saidAll() {
-	c.call(c.said)
-	c.said = nil
+func (c *core) callOnSent() {
+	c.queueCall(c.onSent)
+	c.onSent = nil
 }
 
-func (c *core) call(f func()) {
+func (c *core) queueCall(f func()) {
 	if f != nil {
 		c.calls = append(c.calls, f)
 	}

@@ -9,26 +9,26 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// newCore makes a core that has just begun, at 0.
+// newCore returns a core that starts at time 0.
 func newCore(p Pair) *core {
-	c := &core{driver: &kernel{}}
+	c := &core{driver: &fakeDriver{}}
 	c.begin(p, Grace, 0)
 	return c
 }
 
-// take has c take bytes from s, and the other side take all that waits then,
-// which take returns.
+// take passes bytes from s to c and writes everything that is then pending for
+// the other side, which it returns.
 func (c *core) take(s side, b []byte, now time.Duration) []byte {
-	c.got(s, append(make([]byte, room), b...), len(b), now)
-	passed := bytes.Clone(c.lanes[s].wait)
+	c.received(s, append(make([]byte, headroom), b...), len(b), now)
+	passed := bytes.Clone(c.lanes[s].pending)
 	if len(passed) > 0 {
 		c.wrote(s, len(passed), nil, now)
 	}
 	return passed
 }
 
-// TestCloseFrameInPieces: however a close frame is cut in three, it passes
-// whole, and once.
+// TestCloseFrameInPieces: a close frame that arrives in up to three pieces
+// passes whole, and once.
 func TestCloseFrameInPieces(t *testing.T) {
 	for s, frame := range map[side][]byte{client: fromClient(0x88, 20), upstream: fromUpstream(0x88, 20)} {
 		for second := range len(frame) {
@@ -48,8 +48,8 @@ func TestCloseFrameInPieces(t *testing.T) {
 	}
 }
 
-// TestEndHasItsGrace: an End that was asked for, after a fault, has all of
-// Grace. Any other End leaves what is left since the tunnel began to end.
+// TestEndHasItsGrace: an End after a fault has all of Grace. Any other End has
+// what is left of it since the tunnel started to end.
 func TestEndHasItsGrace(t *testing.T) {
 	const late = Grace - time.Second
 	for name, tt := range map[string]struct {
@@ -67,23 +67,23 @@ func TestEndHasItsGrace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newCore(Pair{Stall: defaultStall, Fault: func(int, string, string) {}})
 			tt.before(c)
-			c.end(goodbye, nil, late)
-			if c.deadline != tt.want || c.half != min(late+Grace/2, tt.want) {
-				t.Errorf("got half %v and deadline %v; want %v", c.half, c.deadline, tt.want)
+			c.end(endFrame, nil, late)
+			if c.deadline != tt.want || c.closeFrameDeadline != min(late+Grace/2, tt.want) {
+				t.Errorf("got a deadline of %v for the close frame and of %v in all; want %v in all", c.closeFrameDeadline, c.deadline, tt.want)
 			}
 		})
 	}
 }
 
-// TestTimesOfAQuietTunnel: nothing is done before its time, and next says when
-// that is.
+// TestTimesOfAQuietTunnel: next returns when a limit is due, and tick does
+// nothing before.
 func TestTimesOfAQuietTunnel(t *testing.T) {
 	const minute = time.Minute
 	for name, tt := range map[string]struct {
 		pair Pair
-		take int // bytes that wait for the client
+		take int // bytes pending for the client
 		want time.Duration
-		sent []byte // to the client, when the time has come
+		sent []byte // to the client, at that time
 		by   Party
 		why  string
 	}{
@@ -98,43 +98,42 @@ func TestTimesOfAQuietTunnel(t *testing.T) {
 			c := newCore(tt.pair)
 			if tt.take > 0 {
 				frame := fromUpstream(0x82, 9)
-				c.got(upstream, append(make([]byte, room), frame...), len(frame), 0)
+				c.received(upstream, append(make([]byte, headroom), frame...), len(frame), 0)
 				c.wrote(upstream, len(frame)-tt.take, nil, 0)
 			}
-			waiting := len(c.lanes[upstream].wait)
+			waiting := len(c.lanes[upstream].pending)
 			if at := c.next(); at != tt.want {
-				t.Fatalf("there is something to do at %v, want %v", at, tt.want)
+				t.Fatalf("next() = %v, want %v", at, tt.want)
 			}
 			before := min(tt.want, time.Hour) - 1
 			c.tick(before)
-			if len(c.lanes[upstream].wait) != waiting || c.reason != "" || c.next() != tt.want {
-				t.Errorf("%v too early: sends %s, ended by the %v: %q", tt.want-before, brief(c.lanes[upstream].wait), c.by, c.reason)
+			if len(c.lanes[upstream].pending) != waiting || c.reason != "" || c.next() != tt.want {
+				t.Errorf("%v early: sends %s, ended by the %v: %q; want nothing", tt.want-before, brief(c.lanes[upstream].pending), c.by, c.reason)
 			}
 			if tt.want == never {
 				return
 			}
 			c.tick(tt.want)
-			if sent := c.lanes[upstream].wait; tt.take == 0 && !bytes.Equal(sent, tt.sent) || c.reason != tt.why || c.by != tt.by {
-				t.Errorf("sends %s, ended by the %v: %q", brief(sent), c.by, c.reason)
+			if sent := c.lanes[upstream].pending; tt.take == 0 && !bytes.Equal(sent, tt.sent) || c.reason != tt.why || c.by != tt.by {
+				t.Errorf("sends %s, ended by the %v: %q; want %s, the %v: %q", brief(sent), c.by, c.reason, brief(tt.sent), tt.by, tt.why)
 			}
 		})
 	}
 }
 
-// TestWhoIsLost: a write that fails blames the side that was written to.
+// TestWhoIsLost: after a failed write, its destination is lost.
 func TestWhoIsLost(t *testing.T) {
 	for _, s := range []side{client, upstream} {
 		c := newCore(Pair{Stall: defaultStall})
 		c.wrote(s, 0, io.ErrClosedPipe, 0)
-		if c.by != 1+Party(s.other()) || c.reason != "reset" || !c.gone[s.other()] || c.gone[s] {
-			t.Errorf("ended by the %v: %s; the client is gone: %v, the upstream: %v", c.by, c.reason, c.gone[client], c.gone[upstream])
+		if c.by != 1+Party(s.other()) || c.reason != "reset" || !c.lost[s.other()] || c.lost[s] {
+			t.Errorf("side %d: ended by the %v: %s; client lost: %v, upstream lost: %v", s, c.by, c.reason, c.lost[client], c.lost[upstream])
 		}
 	}
 }
 
-// TestEndOverWhatWaits: an End drops what the upstream has not taken of the
-// client's frames yet, and of what the client has not taken it keeps the frame
-// that has begun.
+// TestEndOverWhatWaits: an End drops the bytes pending for the upstream, and of
+// those pending for the client it keeps the current frame.
 func TestEndOverWhatWaits(t *testing.T) {
 	up, back := fromClient(0x82, 9), fromUpstream(0x82, 9)
 	for name, taken := range map[string]int{"between frames": len(back), "inside a frame": len(back) - 3, "before its last byte": len(back) - 1} {
@@ -142,36 +141,36 @@ func TestEndOverWhatWaits(t *testing.T) {
 			c := newCore(Pair{Stall: defaultStall})
 			for s, frame := range map[side][]byte{client: up, upstream: back} {
 				all := append(bytes.Clone(frame), frame...)
-				c.got(s, append(make([]byte, room), all...), len(all), 0)
+				c.received(s, append(make([]byte, headroom), all...), len(all), 0)
 			}
 			c.wrote(client, len(up), nil, 0)
 			c.wrote(upstream, taken, nil, 0)
-			c.end(goodbye, nil, 0)
-			if got := c.lanes[client].wait; len(got) != len(goodbye)+4 || !bytes.Equal(got, wsframe.AppendMasked(nil, goodbye, [4]byte(got[2:]))) {
-				t.Errorf("the upstream is sent %s", brief(got))
+			c.end(endFrame, nil, 0)
+			if got := c.lanes[client].pending; len(got) != len(endFrame)+4 || !bytes.Equal(got, wsframe.AppendMasked(nil, endFrame, [4]byte(got[2:]))) {
+				t.Errorf("the upstream is sent %s, want the masked close frame", brief(got))
 			}
-			got := bytes.Clone(c.lanes[upstream].wait)
+			got := bytes.Clone(c.lanes[upstream].pending)
 			c.wrote(upstream, len(got), nil, 0)
-			got = append(got, c.lanes[upstream].wait...)
-			if want := append(bytes.Clone(back[taken:]), goodbye...); !bytes.Equal(got, want) {
+			got = append(got, c.lanes[upstream].pending...)
+			if want := append(bytes.Clone(back[taken:]), endFrame...); !bytes.Equal(got, want) {
 				t.Errorf("the client is sent %s, want %s", brief(got), brief(want))
 			}
 		})
 	}
 }
 
-// TestFarewellIsGivenUp: half of Grace after an End inside a frame that is not
-// finished, and everything at the end of Grace.
-func TestFarewellIsGivenUp(t *testing.T) {
+// TestCloseFrameIsGivenUp: after an End inside a frame that is never finished,
+// the close frame is given up after half of Grace, and the tunnel after Grace.
+func TestCloseFrameIsGivenUp(t *testing.T) {
 	c := newCore(Pair{Stall: defaultStall})
 	c.take(upstream, fromUpstream(0x82, 9)[:5], 0)
 	c.changed = false
-	said := 0
-	c.end(goodbye, func() { said++ }, 0)
+	frameSent := 0
+	c.end(endFrame, func() { frameSent++ }, 0)
 	if !c.changed {
-		t.Error("the driver is not told that something has changed")
+		t.Error("changed is not set")
 	}
-	c.wrote(client, len(c.lanes[client].wait), nil, 0)
+	c.wrote(client, len(c.lanes[client].pending), nil, 0)
 	calls := func() {
 		for _, call := range c.calls {
 			call()
@@ -180,43 +179,43 @@ func TestFarewellIsGivenUp(t *testing.T) {
 	}
 	back := &c.lanes[upstream]
 	for _, step := range []struct {
-		at, next           time.Duration
-		said               int
-		changed            bool
-		shutDue, isDead    bool
-		whatIsToBeDoneThen string
+		at, next        time.Duration
+		frameSent       int
+		changed         bool
+		shutDue, isDead bool
+		what            string
 	}{
 		{Grace/2 - 1, Grace / 2, 0, false, false, false, "nothing"},
-		{Grace / 2, Grace, 1, true, true, false, "the client is told the end of the stream"},
+		{Grace / 2, Grace, 1, true, true, false, "the client is half-closed"},
 		{Grace - 1, Grace, 1, false, true, false, "nothing more"},
 		{Grace, Grace, 1, true, true, true, "both connections are closed"},
 	} {
 		c.changed = false
 		c.tick(step.at)
 		calls()
-		if c.next() != step.next || c.changed != step.changed || said != step.said || back.shutDue != step.shutDue || c.dead != step.isDead {
-			t.Errorf("at %v: next at %v, changed %v, said %d times, shut %v, dead %v; want: %s", step.at, c.next(), c.changed, said, back.shutDue, c.dead, step.whatIsToBeDoneThen)
+		if c.next() != step.next || c.changed != step.changed || frameSent != step.frameSent || back.halfCloseDue != step.shutDue || c.dead != step.isDead {
+			t.Errorf("at %v: next at %v, changed %v, callback called %d times, half-close due %v, dead %v; want: %s", step.at, c.next(), c.changed, frameSent, back.halfCloseDue, c.dead, step.what)
 		}
 	}
 }
 
-// TestStallCountsFromProgress: only bytes that were taken are progress.
+// TestStallCountsFromProgress: only bytes that were written are progress.
 func TestStallCountsFromProgress(t *testing.T) {
 	c := newCore(Pair{Stall: time.Minute})
 	frame := fromUpstream(0x82, 9)
-	c.got(upstream, append(make([]byte, room), frame...), len(frame), 0)
+	c.received(upstream, append(make([]byte, headroom), frame...), len(frame), 0)
 	c.wrote(upstream, 0, nil, time.Second)
 	if at := c.next(); at != time.Minute {
-		t.Errorf("it counts as stalled at %v after nothing was taken", at)
+		t.Errorf("stalled at %v after no byte was written, want %v", at, time.Minute)
 	}
 	c.wrote(upstream, 1, nil, time.Second)
 	if at := c.next(); at != time.Minute+time.Second {
-		t.Errorf("it counts as stalled at %v after a byte was taken", at)
+		t.Errorf("stalled at %v after a byte was written, want %v", at, time.Minute+time.Second)
 	}
 }
 
-// TestNoPingWithinData: a ping stands between frames of the upstream, and in
-// the place of none that waits.
+// TestNoPingWithinData: a ping goes between frames of the upstream, and
+// replaces none that is pending.
 func TestNoPingWithinData(t *testing.T) {
 	frame := fromUpstream(0x82, 9)
 	for name, tt := range map[string]struct {
@@ -228,55 +227,56 @@ func TestNoPingWithinData(t *testing.T) {
 		"after a close":  {fromUpstream(0x88, 2), 4},
 	} {
 		c := newCore(Pair{Stall: defaultStall})
-		c.got(upstream, append(make([]byte, room), tt.sent...), len(tt.sent), 0)
+		c.received(upstream, append(make([]byte, headroom), tt.sent...), len(tt.sent), 0)
 		c.wrote(upstream, tt.took, nil, 0)
 		c.ping(0)
-		if got := c.lanes[upstream].wait; !bytes.Equal(got, tt.sent[tt.took:]) {
-			t.Errorf("%s: the client is sent %s", name, brief(got))
+		if got := c.lanes[upstream].pending; !bytes.Equal(got, tt.sent[tt.took:]) {
+			t.Errorf("%s: the client is sent %s, want %s", name, brief(got), brief(tt.sent[tt.took:]))
 		}
 	}
 }
 
-// TestNothingIsOwedAfterEnd: once the client is lost, an upstream that has got
-// its close frame is not waited for.
-func TestNothingIsOwedAfterEnd(t *testing.T) {
+// TestNoWaitForTheUpstreamAfterEnd: once the client is lost, the tunnel does
+// not wait for an upstream that got its close frame.
+func TestNoWaitForTheUpstreamAfterEnd(t *testing.T) {
 	c := newCore(Pair{Stall: defaultStall})
-	c.driver = &kernel{upstream: 5}
-	c.end(goodbye, nil, 0)
-	c.wrote(client, len(c.lanes[client].wait), nil, 0)
-	c.wasShut(client, nil, 0)
+	c.driver = &fakeDriver{upstream: 5}
+	c.end(endFrame, nil, 0)
+	c.wrote(client, len(c.lanes[client].pending), nil, 0)
+	c.halfClosed(client, nil, 0)
 	c.finished(client, io.ErrClosedPipe, 0)
 	if !c.dead {
-		t.Error("the tunnel waits")
+		t.Error("the tunnel is not closed")
 	}
 }
 
-// TestFaultyUpstreamIsCut at once, and is sent nothing more.
+// TestFaultyUpstreamIsCut: an upstream that breaks a rule is cut at once, and
+// is sent nothing more.
 func TestFaultyUpstreamIsCut(t *testing.T) {
 	c := newCore(Pair{Stall: defaultStall})
 	up := fromClient(0x82, 9)
-	c.got(client, append(make([]byte, room), up...), len(up), 0)
+	c.received(client, append(make([]byte, headroom), up...), len(up), 0)
 	c.take(upstream, fromUpstream(0xF2, 9), 0)
-	if !c.cut[upstream] || !c.gone[upstream] || c.lanes[client].phase != dropping || len(c.lanes[client].wait) > 0 || !c.lanes[upstream].ended {
-		t.Errorf("cut %v, gone %v; %d bytes wait for it", c.cut[upstream], c.gone[upstream], len(c.lanes[client].wait))
+	if !c.cut[upstream] || !c.lost[upstream] || c.lanes[client].phase != dropping || len(c.lanes[client].pending) > 0 || !c.lanes[upstream].ended {
+		t.Errorf("cut: %v, lost: %v; %d bytes are pending for it", c.cut[upstream], c.lost[upstream], len(c.lanes[client].pending))
 	}
 }
 
-// TestFarewellThatWaits: what the client has not taken of its close frame
-// stays to be sent.
-func TestFarewellThatWaits(t *testing.T) {
+// TestPartOfCloseFrame: after a part of the close frame was written, the rest
+// stays pending.
+func TestPartOfCloseFrame(t *testing.T) {
 	c := newCore(Pair{Stall: defaultStall})
-	c.end(goodbye, nil, 0)
+	c.end(endFrame, nil, 0)
 	for took := range 2 {
 		c.wrote(upstream, took, nil, 0)
-		if got := c.lanes[upstream].wait; !bytes.Equal(got, goodbye[took:]) {
-			t.Errorf("it took %d bytes, and is sent %s", took, brief(got))
+		if got := c.lanes[upstream].pending; !bytes.Equal(got, endFrame[took:]) {
+			t.Errorf("after %d bytes %s is pending, want %s", took, brief(got), brief(endFrame[took:]))
 		}
 	}
 }
 
-// TestNothingAfterAFault: nothing of the client's passes once it is at fault,
-// even if it broke no rule. What the upstream sends does.
+// TestNothingAfterAFault: nothing of the client passes once it is at fault,
+// even if it broke no rule. The upstream's frames still pass.
 func TestNothingAfterAFault(t *testing.T) {
 	for name, fault := range map[string]func(c *core){
 		"a broken rule": func(c *core) { c.take(client, fromClient(0xF1, 5), 0) },
@@ -285,71 +285,72 @@ func TestNothingAfterAFault(t *testing.T) {
 		c := newCore(Pair{Stall: time.Hour, Idle: time.Minute, Fault: func(int, string, string) {}})
 		fault(c)
 		if len(c.calls) != 1 {
-			t.Fatalf("%s: %d calls", name, len(c.calls))
+			t.Fatalf("%s: got %d calls, want 1", name, len(c.calls))
 		}
 		if passed := c.take(client, fromClient(0x82, 9), time.Minute); len(passed) > 0 {
-			t.Errorf("%s: the upstream is sent %s", name, brief(passed))
+			t.Errorf("%s: the upstream is sent %s, want nothing", name, brief(passed))
 		}
 		frame := fromUpstream(0x82, 9)
 		if passed := c.take(upstream, frame, time.Minute); !bytes.Equal(passed, frame) {
-			t.Errorf("%s: the client is sent %s", name, brief(passed))
+			t.Errorf("%s: the client is sent %s, want %s", name, brief(passed), brief(frame))
 		}
 	}
 }
 
-// TestFaultyUpstreamIsCutWhileFramesWait: although the tunnel is ending
-// already, and the client has yet to take what came before the fault.
+// TestFaultyUpstreamIsCutWhileFramesWait: an upstream is cut even if the tunnel
+// is already ending and bytes from before the fault are pending for the client.
 func TestFaultyUpstreamIsCutWhileFramesWait(t *testing.T) {
 	c := newCore(Pair{Stall: defaultStall})
 	c.take(client, fromClient(0x88, 2), 0)
 	c.changed = false
 	sent := append(fromUpstream(0x82, 9), fromUpstream(0xF2, 9)...)
-	c.got(upstream, append(make([]byte, room), sent...), len(sent), 0)
+	c.received(upstream, append(make([]byte, headroom), sent...), len(sent), 0)
 	if !c.cut[upstream] || !c.changed {
-		t.Errorf("cut: %v; the driver is told: %v", c.cut[upstream], c.changed)
+		t.Errorf("cut: %v, changed: %v; want both", c.cut[upstream], c.changed)
 	}
 }
 
-// TestNothingAfterAGivenUpFarewell: what waits for the client then is dropped,
-// and so is what comes later.
-func TestNothingAfterAGivenUpFarewell(t *testing.T) {
+// TestNothingAfterAGivenUpCloseFrame: bytes that are pending for the client
+// then are dropped, and so are later ones.
+func TestNothingAfterAGivenUpCloseFrame(t *testing.T) {
 	frame := fromUpstream(0x82, 9)
 	for taken := range 6 {
 		c := newCore(Pair{Stall: defaultStall})
-		c.got(upstream, append(make([]byte, room), frame[:5]...), 5, 0)
+		c.received(upstream, append(make([]byte, headroom), frame[:5]...), 5, 0)
 		c.wrote(upstream, taken, nil, 0)
-		c.end(goodbye, nil, 0)
+		c.end(endFrame, nil, 0)
 		c.tick(Grace / 2)
-		if waits := c.lanes[upstream].wait; len(waits) > 0 {
-			t.Errorf("%d bytes taken: the client is sent %s", taken, brief(waits))
+		if waits := c.lanes[upstream].pending; len(waits) > 0 {
+			t.Errorf("%d bytes taken: the client is sent %s, want nothing", taken, brief(waits))
 		}
 		if passed := c.take(upstream, frame[5:], Grace/2); len(passed) > 0 {
-			t.Errorf("%d bytes taken: later the client is sent %s", taken, brief(passed))
+			t.Errorf("%d bytes taken: later the client is sent %s, want nothing", taken, brief(passed))
 		}
 	}
 }
 
-// TestSaidOfALostClient: End calls back at once if the client is lost. If the
-// upstream is lost, End calls back after the client has taken the farewell.
-func TestSaidOfALostClient(t *testing.T) {
+// TestEndCallbackAfterLoss: End calls back at once if the client is lost. If
+// the upstream is lost, End calls back after the client's close frame is
+// written.
+func TestEndCallbackAfterLoss(t *testing.T) {
 	for s, want := range map[side]int{client: 1, upstream: 0} {
 		c := newCore(Pair{Stall: defaultStall})
-		said := 0
-		c.end(goodbye, func() { said++ }, 0)
+		frameSent := 0
+		c.end(endFrame, func() { frameSent++ }, 0)
 		calls := func() int {
 			for _, call := range c.calls {
 				call()
 			}
 			c.calls = nil
-			return said
+			return frameSent
 		}
 		c.finished(s, io.ErrClosedPipe, 0)
 		if got := calls(); got != want {
-			t.Errorf("side %d is lost: said %d times, want %d", s, got, want)
+			t.Errorf("side %d is lost: called back %d times, want %d", s, got, want)
 		}
-		c.wrote(upstream, len(c.lanes[upstream].wait), nil, 0)
+		c.wrote(upstream, len(c.lanes[upstream].pending), nil, 0)
 		if got := calls(); got != 1 {
-			t.Errorf("side %d is lost: said %d times in the end", s, got)
+			t.Errorf("side %d is lost: called back %d times in the end, want 1", s, got)
 		}
 	}
 }

@@ -16,8 +16,8 @@ func TestSocketsPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if (unanswered+1)*30*time.Second != 90*time.Second || wsconn.Longest != time.Minute {
-		t.Errorf("%d pings may stay unanswered, and an end takes %v at most", unanswered, wsconn.Longest)
+	if (maxUnansweredPings+1)*30*time.Second != 90*time.Second || wsconn.Longest != time.Minute {
+		t.Errorf("%d pings may stay unanswered, and an end takes %v at most", maxUnansweredPings, wsconn.Longest)
 	}
 	text := strings.Join(strings.Fields(string(page)), " ")
 	for _, sentence := range []string{

@@ -13,241 +13,245 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// endsPolitely fails unless both sides see the end of the stream, hang up, and
-// the tunnel comes to its end.
-func (g *rig) endsPolitely(by Party, reason string) {
+// endsCleanly fails unless both sides get the end of the stream, and the tunnel
+// ends after they hang up.
+func (g *rig) endsCleanly(by Party, reason string) {
 	g.t.Helper()
 	g.client.ends()
 	g.upstream.ends()
 	g.client.hangUp()
 	g.upstream.hangUp()
-	g.closes(by, reason)
+	g.waitClosed(by, reason)
 }
 
 func TestEndBetweenFrames(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
 		g.client.send(fromClient(0x82, 300))
 		g.upstream.gets(fromClient(0x82, 300))
 		g.upstream.send(fromUpstream(0x82, 300))
 		g.client.gets(fromUpstream(0x82, 300))
-		go g.bye()
-		g.client.gets(goodbye)
-		g.getsMasked(goodbye)
-		g.endsPolitely(TheOwner, "ended")
+		go g.endAndWait()
+		g.client.gets(endFrame)
+		g.getsMasked(endFrame)
+		g.endsCleanly(TheOwner, "ended")
 	})
 }
 
-// TestEndOfAnIdleTunnel: before any byte was carried.
+// TestEndOfAnIdleTunnel: End works before any byte was carried.
 func TestEndOfAnIdleTunnel(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
-		go g.bye()
-		g.client.gets(goodbye)
-		g.getsMasked(goodbye)
-		g.endsPolitely(TheOwner, "ended")
+		go g.endAndWait()
+		g.client.gets(endFrame)
+		g.getsMasked(endFrame)
+		g.endsCleanly(TheOwner, "ended")
 	})
 }
 
-// TestEndInsideTheClientsFrame: it is cut off, and so the upstream cannot be
-// told more.
+// TestEndInsideTheClientsFrame: the frame is cut off, so the upstream gets no
+// close frame.
 func TestEndInsideTheClientsFrame(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
 		f := fromClient(0x82, 300)
 		g.client.send(f[:100])
 		g.upstream.gets(f[:100])
-		go g.bye()
-		g.client.gets(goodbye)
+		go g.endAndWait()
+		g.client.gets(endFrame)
 		g.client.send(f[100:], fromClient(0x82, 5))
-		g.endsPolitely(TheOwner, "ended")
+		g.endsCleanly(TheOwner, "ended")
 	})
 }
 
-// TestEndInsideTheClientsHead: nothing of the frame has gone out.
+// TestEndInsideTheClientsHead: nothing of the frame has reached the upstream,
+// which gets a close frame.
 func TestEndInsideTheClientsHead(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
 		f := fromClient(0x82, 300)
 		g.client.send(fromClient(0x81, 2), f[:7])
 		g.upstream.gets(fromClient(0x81, 2))
-		go g.bye()
-		g.client.gets(goodbye)
-		g.getsMasked(goodbye)
+		go g.endAndWait()
+		g.client.gets(endFrame)
+		g.getsMasked(endFrame)
 		g.client.send(f[7:])
-		g.endsPolitely(TheOwner, "ended")
+		g.endsCleanly(TheOwner, "ended")
 	})
 }
 
-// TestEndInsideTheUpstreamsFrame: it is finished, and nothing follows.
+// TestEndInsideTheUpstreamsFrame: the close frame follows the end of the frame.
 func TestEndInsideTheUpstreamsFrame(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
 		f := fromUpstream(0x82, 300)
 		g.upstream.send(f[:100])
 		g.client.gets(f[:100])
-		said := make(chan struct{})
-		g.End(goodbye, func() { close(said) })
-		g.getsMasked(goodbye)
+		frameSent := make(chan struct{})
+		g.End(endFrame, func() { close(frameSent) })
+		g.getsMasked(endFrame)
 		select {
-		case <-said:
-			t.Error("the farewell is said inside a frame")
+		case <-frameSent:
+			t.Error("End called back inside a frame")
 		default:
 		}
 		g.upstream.send(f[100:200])
 		g.client.gets(f[100:200])
 		g.upstream.send(f[200:], fromUpstream(0x82, 5))
-		g.client.gets(f[200:], goodbye)
-		receive(t, said)
-		g.endsPolitely(TheOwner, "ended")
+		g.client.gets(f[200:], endFrame)
+		receive(t, frameSent)
+		g.endsCleanly(TheOwner, "ended")
 	})
 }
 
-// TestEndInsideAFrameThatIsNeverFinished: half of Grace is what it has.
+// TestEndInsideAFrameThatIsNeverFinished: the close frame is given up after
+// half of Grace.
 func TestEndInsideAFrameThatIsNeverFinished(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		if !w.pipe {
 			w.grace = 4 * time.Second // a busy machine reads the end before it is over
 		}
 		g := newRig(t, w, Pair{})
 		f := fromUpstream(0x82, 300)
-		begun := time.Now() // a loop that is still busy with what follows counts from there
+		start := time.Now() // before the frame: a busy loop may see End with the time of an earlier event
 		g.upstream.send(f[:100])
 		g.client.gets(f[:100])
-		g.bye()
-		if d := time.Since(begun); d < w.grace/2 || w.pipe && d > w.grace/2 {
-			t.Errorf("given up after %v", d)
+		g.endAndWait()
+		if d := time.Since(start); d < w.grace/2 || w.pipe && d > w.grace/2 {
+			t.Errorf("given up after %v, want %v", d, w.grace/2)
 		}
 		g.client.ends()
 		g.client.isCut()
-		g.closes(TheOwner, "ended")
-		if d := time.Since(begun); d < w.grace || w.pipe && d > w.grace {
-			t.Errorf("closed after %v", d)
+		g.waitClosed(TheOwner, "ended")
+		if d := time.Since(start); d < w.grace || w.pipe && d > w.grace {
+			t.Errorf("closed after %v, want %v", d, w.grace)
 		}
 	})
 }
 
 // TestEndAfterACloseFrame: no side gets a second one.
 func TestEndAfterACloseFrame(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
 		g.client.send(fromClient(0x88, 2))
 		g.upstream.gets(fromClient(0x88, 2))
 		g.upstream.send(fromUpstream(0x88, 2))
 		g.client.gets(fromUpstream(0x88, 2))
-		g.bye()
-		g.endsPolitely(TheClient, "close")
+		g.endAndWait()
+		g.endsCleanly(TheClient, "close")
 	})
 }
 
-// TestEndInsideTheUpstreamsCloseFrame: it is the farewell.
+// TestEndInsideTheUpstreamsCloseFrame: the client gets the upstream's close
+// frame and no other.
 func TestEndInsideTheUpstreamsCloseFrame(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
 		f := fromUpstream(0x88, 20)
 		g.upstream.send(f[:10])
 		g.client.gets(f[:10])
-		go g.bye()
-		g.getsMasked(goodbye)
+		go g.endAndWait()
+		g.getsMasked(endFrame)
 		g.upstream.send(f[10:])
 		g.client.gets(f[10:])
-		g.endsPolitely(TheUpstream, "close")
+		g.endsCleanly(TheUpstream, "close")
 	})
 }
 
-// TestEndTwice: the second does nothing.
+// TestEndTwice: the second End does nothing.
 func TestEndTwice(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
 		go func() {
-			g.bye()
-			g.End(wsframe.AppendClose(nil, 1000, "again"), func() { t.Error("said again") })
+			g.endAndWait()
+			g.End(wsframe.AppendClose(nil, 1000, "again"), func() { t.Error("the second End called back") })
 		}()
-		g.client.gets(goodbye)
-		g.getsMasked(goodbye)
-		g.endsPolitely(TheOwner, "ended")
+		g.client.gets(endFrame)
+		g.getsMasked(endFrame)
+		g.endsCleanly(TheOwner, "ended")
 	})
 }
 
-// TestEndAtOnce: before the relay has seen anything of the tunnel.
+// TestEndAtOnce: End works before the relay has handled any event of the
+// tunnel.
 func TestEndAtOnce(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		early := fromUpstream(0x82, 300)
 		g := newRig(t, w, Pair{FromUpstream: early})
-		go g.End(goodbye, nil)
-		got := make([]byte, len(goodbye))
+		go g.End(endFrame, nil)
+		got := make([]byte, len(endFrame))
 		if _, err := io.ReadFull(g.client, got); err != nil {
 			t.Fatal(err)
 		}
 		if bytes.HasPrefix(early, got) { // it came first
-			g.client.gets(early[len(got):], goodbye)
-		} else if !bytes.Equal(got, goodbye) {
-			t.Errorf("the client got % x", got)
+			g.client.gets(early[len(got):], endFrame)
+		} else if !bytes.Equal(got, endFrame) {
+			t.Errorf("the client got % x, want % x", got, endFrame)
 		}
-		g.getsMasked(goodbye)
-		g.endsPolitely(TheOwner, "ended")
+		g.getsMasked(endFrame)
+		g.endsCleanly(TheOwner, "ended")
 	})
 }
 
-// TestEndOfWhatHasEnded: there is nobody left to tell.
+// TestEndOfWhatHasEnded: End calls back after the tunnel has closed.
 func TestEndOfWhatHasEnded(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
-		w = w.hurried()
+	eachTransport(t, func(t *testing.T, w transport) {
+		w = w.withShortGrace()
 		g := newRig(t, w, Pair{})
-		g.client.breaks()
-		g.closes(TheClient, "reset")
-		g.bye()
+		g.client.reset()
+		g.waitClosed(TheClient, "reset")
+		g.endAndWait()
 	})
 }
 
-// TestEndAfterTheUpstreamHasLeft: the client got the end of the stream, and
-// cannot get a close frame behind it. End calls said at once. The upstream,
-// which still reads, gets its close frame.
+// TestEndAfterTheUpstreamHasLeft: the client got the end of the stream, so it
+// cannot get a close frame, and End calls back at once. The upstream, which
+// still reads, gets its close frame.
 func TestEndAfterTheUpstreamHasLeft(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
 		g.upstream.send(fromUpstream(0x88, 2))
 		g.upstream.closeWrite()
 		g.client.gets(fromUpstream(0x88, 2))
 		g.client.ends()
-		begun := time.Now()
-		g.bye()
-		if d := time.Since(begun); w.pipe && d > 0 {
-			t.Errorf("End called said after %v", d)
+		start := time.Now()
+		g.endAndWait()
+		if d := time.Since(start); w.pipe && d > 0 {
+			t.Errorf("End called back after %v, want at once", d)
 		}
-		g.getsMasked(goodbye)
+		g.getsMasked(endFrame)
 		g.upstream.ends()
 		g.client.hangUp()
 		g.upstream.hangUp()
-		g.closes(TheUpstream, "close")
+		g.waitClosed(TheUpstream, "close")
 	})
 }
 
-// TestEndWithoutHalfClose: a connection that cannot be half-closed is lost
-// once its last bytes are out, and not held until Grace is over.
+// TestEndWithoutHalfClose: a connection that cannot be half-closed is closed
+// once its last bytes are written, and not held until Grace is over.
 func TestEndWithoutHalfClose(t *testing.T) {
-	w := ways[0]
+	w := transports[0]
 	w.dial = func(*testing.T) (near, far net.Conn) { return net.Pipe() }
 	inBubble(t, func(t *testing.T) {
 		g := newRig(t, w, Pair{})
-		begun := time.Now()
-		go g.bye()
-		g.client.gets(goodbye)
-		g.getsMasked(goodbye)
+		start := time.Now()
+		go g.endAndWait()
+		g.client.gets(endFrame)
+		g.getsMasked(endFrame)
 		g.client.isCut()
 		g.upstream.isCut()
-		g.closes(TheOwner, "ended")
-		if d := time.Since(begun); d > 0 {
-			t.Errorf("it took %v", d)
+		g.waitClosed(TheOwner, "ended")
+		if d := time.Since(start); d > 0 {
+			t.Errorf("the tunnel closed after %v, want at once", d)
 		}
 	})
 }
 
-// TestEndWhileTheClientDoesNotRead: its farewell is given up after half of
-// Grace, and the upstream gets its own at once.
+// TestEndWhileTheClientDoesNotRead: its close frame is given up after half of
+// Grace, and the upstream gets one at once.
 func TestEndWhileTheClientDoesNotRead(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
-		w = w.hurried()
+	eachTransport(t, func(t *testing.T, w transport) {
+		w = w.withShortGrace()
 		g := newRig(t, w, Pair{})
 		flooded := make(chan struct{})
 		go func() {
@@ -257,25 +261,25 @@ func TestEndWhileTheClientDoesNotRead(t *testing.T) {
 		if _, err := io.ReadFull(g.client, make([]byte, 10<<16)); err != nil {
 			t.Fatal(err)
 		}
-		begun := time.Now()
-		g.bye()
-		g.getsMasked(goodbye)
-		if d := time.Since(begun); w.pipe && d > w.grace/2 {
-			t.Errorf("given up after %v", d)
+		start := time.Now()
+		g.endAndWait()
+		g.getsMasked(endFrame)
+		if d := time.Since(start); w.pipe && d > w.grace/2 {
+			t.Errorf("given up after %v, want %v", d, w.grace/2)
 		}
-		g.closes(TheOwner, "ended")
-		if d := time.Since(begun); w.pipe && d > w.grace {
-			t.Errorf("closed after %v", d)
+		g.waitClosed(TheOwner, "ended")
+		if d := time.Since(start); w.pipe && d > w.grace {
+			t.Errorf("closed after %v, want %v", d, w.grace)
 		}
 		g.upstream.hangUp()
 		receive(t, flooded)
 	})
 }
 
-// TestEndWhileTheUpstreamDoesNotRead: the client is told at once.
+// TestEndWhileTheUpstreamDoesNotRead: the client gets its close frame at once.
 func TestEndWhileTheUpstreamDoesNotRead(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
-		w = w.hurried()
+	eachTransport(t, func(t *testing.T, w transport) {
+		w = w.withShortGrace()
 		g := newRig(t, w, Pair{})
 		flooded := make(chan struct{})
 		go func() {
@@ -285,20 +289,20 @@ func TestEndWhileTheUpstreamDoesNotRead(t *testing.T) {
 		if _, err := io.ReadFull(g.upstream, make([]byte, 10<<16)); err != nil {
 			t.Fatal(err)
 		}
-		go g.bye()
-		g.client.gets(goodbye)
+		go g.endAndWait()
+		g.client.gets(endFrame)
 		g.client.ends()
-		g.closes(TheOwner, "ended")
+		g.waitClosed(TheOwner, "ended")
 		g.client.hangUp()
 		receive(t, flooded)
 	})
 }
 
-// TestEndWithinData: wherever the end comes, each side gets whole frames in
-// order, and then the close frame; the upstream may instead get a frame that is
-// cut off.
+// TestEndWithinData: an End at any time lets each side get whole frames in
+// order, and then the close frame. The upstream may get a truncated frame
+// instead.
 func TestEndWithinData(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		for seed := range uint64(20) {
 			rnd := rand.New(rand.NewPCG(seed, 9))
 			size := 100 + rnd.IntN(20000)
@@ -313,8 +317,8 @@ func TestEndWithinData(t *testing.T) {
 				rest, _ := io.ReadAll(g.upstream)
 				n := (at + len(rest)) % len(up) // where the last frame begins, from the end
 				tail := rest[max(len(rest)-n, 0):]
-				if len(tail) == len(goodbye)+4 && tail[0] == goodbye[0] {
-					tail = wsframe.AppendMasked(nil, goodbye, [4]byte(tail[2:]))[:0]
+				if len(tail) == len(endFrame)+4 && tail[0] == endFrame[0] {
+					tail = wsframe.AppendMasked(nil, endFrame, [4]byte(tail[2:]))[:0]
 				}
 				if !bytes.HasPrefix(up, tail) && len(rest) > n {
 					t.Errorf("seed %d: the upstream got %s last", seed, brief(tail))
@@ -325,9 +329,9 @@ func TestEndWithinData(t *testing.T) {
 					t.Errorf("seed %d: %v", seed, err)
 					return
 				}
-				go g.bye()
+				go g.endAndWait()
 				rest, err := io.ReadAll(g.client)
-				frames, found := bytes.CutSuffix(rest, goodbye)
+				frames, found := bytes.CutSuffix(rest, endFrame)
 				if err != nil || !found || (at+len(frames))%len(back) != 0 {
 					t.Errorf("seed %d: the client got %s, %v last", seed, brief(rest), err)
 				}
@@ -335,14 +339,15 @@ func TestEndWithinData(t *testing.T) {
 				g.upstream.hangUp()
 			})
 			wg.Wait()
-			g.closes(TheOwner, "ended")
+			g.waitClosed(TheOwner, "ended")
 		}
 	})
 }
 
-// TestRelayCloses: what is left is cut, and what comes later.
+// TestRelayCloses: Close cuts the remaining tunnels, and later ones are cut at
+// once.
 func TestRelayCloses(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		r := newRelay(t, Grace, eventloop.Options{Loops: 1, Portable: w.portable})
 		g := rigOf(t, r, w, Pair{})
 		g.client.send(fromClient(0x82, 300))
@@ -351,49 +356,49 @@ func TestRelayCloses(t *testing.T) {
 		w.meet = nil // nobody is met any more
 		late := rigOf(t, r, w, Pair{})
 		for _, g := range []*rig{g, late} {
-			g.closes(TheRelay, "cut")
+			g.waitClosed(TheRelay, "cut")
 			g.client.isCut()
 			g.upstream.isCut()
-			g.bye()
+			g.endAndWait()
 		}
 	})
 }
 
-// TestEndAfterAll: an End that comes when the tunnel is over is told so, and
-// the tunnel ends no second time.
+// TestEndAfterAll: End calls back when the tunnel has already closed, and
+// Closed is not called again.
 func TestEndAfterAll(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		r := newRelay(t, w.grace, eventloop.Options{Loops: 1, Portable: w.portable})
 		g := rigOf(t, r, w, Pair{})
 		g.client.hangUp()
 		g.upstream.hangUp()
 		receive(t, g.results)
-		said := make(chan struct{})
-		g.End(goodbye, func() { close(said) })
-		receive(t, said)
+		frameSent := make(chan struct{})
+		g.End(endFrame, func() { close(frameSent) })
+		receive(t, frameSent)
 		closeNow(t, r)
 		select {
 		case again := <-g.results:
-			t.Error("it ended again:", again)
+			t.Error("Closed was called again:", again)
 		default:
 		}
 	})
 }
 
-// TestSaidOfACutTunnel: End calls back even if the relay closes before it has
-// sent the farewell.
-func TestSaidOfACutTunnel(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+// TestEndCallbackOfACutTunnel: End calls back even if the relay closes before
+// it has sent the close frame.
+func TestEndCallbackOfACutTunnel(t *testing.T) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		r := newRelay(t, w.grace, eventloop.Options{Loops: 1, Portable: w.portable})
 		g := rigOf(t, r, w, Pair{})
 		frame := fromUpstream(0x82, 300)
 		g.upstream.send(frame[:100])
 		g.client.gets(frame[:100])
-		said := make(chan struct{})
-		g.End(goodbye, func() { close(said) })
-		g.getsMasked(goodbye)
+		frameSent := make(chan struct{})
+		g.End(endFrame, func() { close(frameSent) })
+		g.getsMasked(endFrame)
 		closeNow(t, r)
-		receive(t, said)
-		g.closes(TheOwner, "ended")
+		receive(t, frameSent)
+		g.waitClosed(TheOwner, "ended")
 	})
 }

@@ -17,63 +17,65 @@ const (
 
 func (s side) other() side { return 1 - s }
 
-// A phase is what a lane does with the bytes that come.
+// A phase says what a lane does with the bytes of its source.
 type phase uint8
 
 const (
-	flowing   phase = iota // passes on what breaks no rule
-	muted                  // passes on nothing more; its end is to be told
-	finishing              // passes on the rest of the frame that has begun
-	cutting                // passes on nothing, not even that
-	last                   // writes the last words
-	dropping               // the destination was told the end
+	flowing   phase = iota // passes on valid frames
+	muted                  // passes on nothing more; the close frame is not known yet
+	finishing              // passes on the rest of the current frame
+	cutting                // passes on nothing, and drops the current frame
+	closing                // writes the close frame
+	dropping               // passes on nothing, and the destination is half-closed or lost
 )
 
-// room is how many bytes a driver leaves free before those that it reads, for
-// the beginning of a head that was held back.
-const room = wsframe.MaxHead - 1
+// headroom is how many bytes a driver leaves free in front of those that it
+// reads, for the start of a frame head that was held back.
+const headroom = wsframe.MaxHead - 1
 
 // A lane is one direction of a tunnel.
 type lane struct {
 	check wsframe.Checker
-	first []byte // to be taken before the source is read
+	early []byte // received before the tunnel started; passed on before the source is read
 	bytes int64
 
-	held  [room]byte // the beginning of a head, which waits for its rest
+	held  [headroom]byte // the first nheld bytes of an incomplete frame head
 	nheld uint8
 
-	phase   phase
-	ended   bool // the source sends nothing more
-	flight  bool // a driver is writing wait, and will tell how much it wrote
-	trim    bool // of wait, only the frame that has begun goes out
-	shutDue bool // the destination is to be told the end
+	phase        phase
+	ended        bool // the source sends nothing more
+	inFlight     bool // a driver is writing pending, and will call wrote
+	trimPending  bool // only the current frame of pending may be written
+	halfCloseDue bool // the driver must half-close the destination
 
-	wait    []byte          // what the destination has not taken yet
-	out     wsframe.Tracker // where the destination stands, if wait is not empty or the lane does not flow
-	since   time.Duration   // when the destination last took something, or wait came
-	goodbye []byte          // the close frame that the lane ends with
+	pending      []byte          // bytes that the destination has not taken
+	out          wsframe.Tracker // position of the destination; see position
+	pendingSince time.Duration   // when the destination last took bytes, or pending was set
+	closeFrame   []byte          // the close frame that the lane ends with
 }
 
-// position is where the destination stands.
+// position returns the destination's position in the stream of frames. out is
+// only valid while bytes are pending, and once the lane has left the first two
+// phases.
 func (l *lane) position() wsframe.Tracker {
-	if len(l.wait) == 0 && l.phase <= muted {
+	if len(l.pending) == 0 && l.phase <= muted {
 		return l.check.Tracker()
 	}
 	return l.out
 }
 
-// enter changes the phase.
+// enter sets the phase.
 func (l *lane) enter(p phase) {
 	l.out = l.position()
 	l.phase = p
 }
 
-// take decides what of p, the next bytes of the source, waits for the
-// destination. They begin at buf[room].
-func (l *lane) take(buf []byte, n int, now time.Duration) *wsframe.Fault {
+// receive checks the next n bytes of the source, which begin at buf[headroom],
+// and sets pending to those that may pass.
+func (l *lane) receive(buf []byte, n int, now time.Duration) *wsframe.Fault {
 	switch l.phase {
 	case flowing:
-		p := buf[room-int(l.nheld) : room+n]
+		p := buf[headroom-int(l.nheld) : headroom+n]
 		copy(p, l.held[:l.nheld])
 		l.out = l.check.Tracker()
 		pass, fault := l.check.Check(p, now)
@@ -83,16 +85,16 @@ func (l *lane) take(buf []byte, n int, now time.Duration) *wsframe.Fault {
 			more, fault = l.check.Check(p[pass:], now)
 			pass += more
 		}
-		l.hold(p[:pass], now)
+		l.setPending(p[:pass], now)
 		l.nheld = 0
 		if fault == nil && !l.check.Closed() {
 			l.nheld = uint8(copy(l.held[:], p[pass:]))
 		}
 		return fault
 	case finishing:
-		p := buf[room : room+n]
+		p := buf[headroom : headroom+n]
 		rest, _ := l.out.ToBoundary(p)
-		l.hold(p[:rest], now)
+		l.setPending(p[:rest], now)
 	}
 	return nil
 }
@@ -106,18 +108,18 @@ func (l *lane) startsWithPong(first byte) bool {
 	return l.phase == flowing && l.check.StartsWithPong(first)
 }
 
-func (l *lane) hold(p []byte, now time.Duration) {
-	l.wait, l.since = p, now
+func (l *lane) setPending(p []byte, now time.Duration) {
+	l.pending, l.pendingSince = p, now
 	l.bytes += int64(len(p))
 }
 
-// wants reports whether the source is to be read.
-func (l *lane) wants() bool { return !l.ended && len(l.wait) == 0 }
+// wants reports whether the source may be read.
+func (l *lane) wants() bool { return !l.ended && len(l.pending) == 0 }
 
-// drop forgets what waits and what was to be said.
+// drop discards the pending bytes and the close frame.
 func (l *lane) drop() {
 	l.enter(dropping)
-	l.wait, l.goodbye = nil, nil
+	l.pending, l.closeFrame = nil, nil
 }
 
 func (l *lane) traffic() Traffic { return Traffic{l.bytes, l.check.Messages()} }

@@ -9,54 +9,54 @@ import (
 	"wsauth/internal/wsconn"
 )
 
-// inside calls f where the driver calls the core.
-func (g *rig) inside(f func(c *core)) {
+// inDriver calls f where the driver calls the core.
+func (g *rig) inDriver(f func(c *core)) {
 	g.t.Helper()
-	if p, ok := g.driver.(*pumps); ok {
+	if p, ok := g.driver.(*pumpDriver); ok {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		f(p.core)
 		return
 	}
 	done := make(chan struct{})
-	if !g.driver.(*looped).loop.Post(func() { f(&g.core); close(done) }) {
+	if !g.driver.(*loopDriver).loop.Post(func() { f(&g.core); close(done) }) {
 		g.t.Fatal("the loop is closed")
 	}
 	receive(g.t, done)
 }
 
-// within reports whether something happens in time.
+// within reports whether is becomes true within limit.
 func within(limit time.Duration, is func() bool) bool {
-	for begun := time.Now(); !is(); time.Sleep(time.Millisecond) {
-		if time.Since(begun) > limit {
+	for start := time.Now(); !is(); time.Sleep(time.Millisecond) {
+		if time.Since(start) > limit {
 			return false
 		}
 	}
 	return true
 }
 
-// probed exceeds the time that TCP takes to probe a full window.
-const probed = 300 * time.Millisecond
+// windowProbe exceeds the time that TCP takes to probe a full window.
+const windowProbe = 300 * time.Millisecond
 
-// TestG15_ClosingKeepsWhatIsOnItsWay: the upstream has sent much and a close
-// frame, and the client has read nothing yet when the relay closes. The
+// TestG15_ClosingKeepsWhatIsOnItsWay: the upstream has sent much data and a
+// close frame, and the client has read nothing when the relay closes. The
 // client's own bytes, which the upstream did not take, must not turn that into
-// a reset: the client would lose what the relay's kernel still has for it.
+// a reset: the client would lose what the relay's kernel still holds for it.
 func TestG15_ClosingKeepsWhatIsOnItsWay(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		if w.pipe {
 			return // a pipe has no buffer of a kernel
 		}
 		r := newRelay(t, Grace, eventloop.Options{Loops: 1, Portable: w.portable})
 		g := rigOf(t, r, w, Pair{})
 		read := func(s side) (n int) {
-			g.inside(func(c *core) { n = int(c.lanes[s].bytes) })
+			g.inDriver(func(c *core) { n = int(c.lanes[s].bytes) })
 			return n
 		}
-		// The upstream takes nothing more, and so the relay does not read on.
+		// The upstream takes nothing more, so the relay stops reading.
 		sent := 0
 		allRead := func() bool { return read(client) == sent }
-		for within(probed, allRead) {
+		for within(windowProbe, allRead) {
 			frame := fromClient(0x82, 1<<14)
 			g.client.send(frame)
 			sent += len(frame)
@@ -71,15 +71,15 @@ func TestG15_ClosingKeepsWhatIsOnItsWay(t *testing.T) {
 			until(t, "the relay has read it", func() bool { return read(upstream) == len(all) })
 		}
 		fewOnTheirWay := func() (few bool) {
-			g.inside(func(c *core) { few = c.driver.unsent(client) < 1<<14 })
+			g.inDriver(func(c *core) { few = c.driver.unsent(client) < 1<<14 })
 			return few
 		}
-		for within(probed/10, fewOnTheirWay) || within(probed, fewOnTheirWay) {
+		for within(windowProbe/10, fewOnTheirWay) || within(windowProbe, fewOnTheirWay) {
 			passOn(fromUpstream(0x82, 1<<14))
 		}
 		passOn(fromUpstream(0x88, 20))
 		closeNow(t, r)
-		g.closes(TheUpstream, "close")
+		g.waitClosed(TheUpstream, "close")
 		g.client.gets(all)
 		g.client.ends()
 	})

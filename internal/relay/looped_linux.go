@@ -9,25 +9,25 @@ import (
 	"wsauth/internal/eventloop"
 )
 
-// looped is a tunnel that an event loop carries.
-type looped struct {
-	loop     *eventloop.Loop
-	tunnel   *Tunnel
-	core     *core // of the tunnel
-	timer    eventloop.Timer
-	sockets  [2]eventloop.Socket
-	borrowed [2]*[room + eventloop.ReadSize]byte // for what waits in a lane
-	fresh    [2]bool                             // what waits in a lane may be in the loop's buffer
-	queued   [2]bool                             // a side has asked for another turn
-	obeyed   bool                                // the loop knows that End was called
-	closed   bool
+// A loopDriver carries a tunnel on an event loop.
+type loopDriver struct {
+	loop         *eventloop.Loop
+	tunnel       *Tunnel
+	core         *core // the tunnel's
+	timer        eventloop.Timer
+	sockets      [2]eventloop.Socket
+	borrowed     [2]*[headroom + eventloop.ReadSize]byte // holds the pending bytes of a lane
+	inLoopBuffer [2]bool                                 // the pending bytes of a lane may be in the loop's buffer
+	queued       [2]bool                                 // the side is queued for another turn
+	endReceived  bool                                    // the loop has received the call of End
+	closed       bool
 }
 
-var borrowable = sync.Pool{New: func() any { return new([room + eventloop.ReadSize]byte) }}
+var borrowable = sync.Pool{New: func() any { return new([headroom + eventloop.ReadSize]byte) }}
 
-// carry makes a loop carry t between the connections of p. It reports false if
-// there is no loop, if one of the connections is more than a socket, or if the
-// system has no descriptor left.
+// carry starts to carry t between the connections of p on a loop. It reports
+// false if there is no loop, if one of the connections is not a plain socket,
+// or if no descriptor is left.
 func (r *Relay) carry(t *Tunnel, p Pair) bool {
 	from, to := p.Client, p.Upstream
 	if !eventloop.IsSocket(from) || !eventloop.IsSocket(to) {
@@ -37,7 +37,7 @@ func (r *Relay) carry(t *Tunnel, p Pair) bool {
 	if l == nil {
 		return false
 	}
-	d := &looped{loop: l, tunnel: t, core: &t.core}
+	d := &loopDriver{loop: l, tunnel: t, core: &t.core}
 	d.timer.Handler = d
 	var ok bool
 	if d.sockets[client], ok = l.Take(from); !ok {
@@ -47,8 +47,9 @@ func (r *Relay) carry(t *Tunnel, p Pair) bool {
 		l.GiveBack(from, d.sockets[client])
 		return false
 	}
-	// Their sockets stay open. This removes them from the runtime's poller,
-	// which would be woken for each message.
+	// The loop has taken or duplicated the descriptors, so the sockets stay
+	// open. Closing removes them from the runtime's poller, which would wake up
+	// for every message.
 	_ = from.Close()
 	_ = to.Close()
 	t.driver = d
@@ -58,33 +59,33 @@ func (r *Relay) carry(t *Tunnel, p Pair) bool {
 	return true
 }
 
-// start has epoll watch both sockets, and returns when the tunnel has
-// something to do if nothing comes.
-func (d *looped) start() time.Duration {
+// start registers both sockets with epoll, and returns when the timer of the
+// tunnel is due.
+func (d *loopDriver) start() time.Duration {
 	now, due := d.loop.Elapsed(), d.core.next()
 	for s := range d.sockets {
 		if err := d.loop.Watch(&d.sockets[s]); err != nil {
 			d.core.finished(side(s), err, now)
 			due = 0
 		}
-		if len(d.core.lanes[s].first) > 0 {
+		if len(d.core.lanes[s].early) > 0 {
 			due = 0
 		}
 	}
 	return due
 }
 
-// add makes the loop handle the events of both sockets.
-func (d *looped) add() {
+// add registers d for the events of both sockets.
+func (d *loopDriver) add() {
 	for s := range d.sockets {
 		d.loop.Add(&d.sockets[s], d)
 	}
-	d.core.changed = true // so that settle does everything for the first time
-	d.settle()
+	d.core.changed = true // so that apply starts both lanes
+	d.apply()
 }
 
-// sideOf returns the side whose socket has a descriptor.
-func (d *looped) sideOf(fd int32) side {
+// sideOf returns the side whose socket has the descriptor fd.
+func (d *loopDriver) sideOf(fd int32) side {
 	if fd == d.sockets[client].FD() {
 		return client
 	}
@@ -92,7 +93,7 @@ func (d *looped) sideOf(fd int32) side {
 }
 
 // Event implements [eventloop.Handler].
-func (d *looped) Event(fd int32, e eventloop.Events) {
+func (d *loopDriver) Event(fd int32, e eventloop.Events) {
 	s := d.sideOf(fd)
 	socket := &d.sockets[s]
 	switch {
@@ -107,46 +108,46 @@ func (d *looped) Event(fd int32, e eventloop.Events) {
 		socket.Unblock()
 		d.work(s.other())
 	}
-	d.settle()
+	d.apply()
 }
 
 // Tick implements [eventloop.Handler].
-func (d *looped) Tick() {
+func (d *loopDriver) Tick() {
 	d.core.tick(d.loop.Now())
 	d.core.changed = true
-	d.settle()
+	d.apply()
 }
 
 // Stop implements [eventloop.Handler]. It closes both sockets at once.
-func (d *looped) Stop() {
-	d.core.ending(TheRelay, "cut", d.loop.Elapsed())
+func (d *loopDriver) Stop() {
+	d.core.recordEnd(TheRelay, "cut", d.loop.Elapsed())
 	d.core.die()
-	d.settle()
+	d.apply()
 }
 
-// work moves the bytes of s's lane as long as it can.
-func (d *looped) work(s side) {
+// work moves the bytes of s's lane until it would block or its turn ends.
+func (d *loopDriver) work(s side) {
 	l := &d.core.lanes[s]
 	for reads := 0; !d.core.dead; {
 		switch {
-		case s == client && !d.obeyed && d.tunnel.ended.Load():
-			return // nothing more goes to the upstream: the call of end is on its way to the loop
-		case len(l.wait) > 0:
+		case s == client && !d.endReceived && d.tunnel.endCalled.Load():
+			return // nothing more may reach the upstream: End was called, and its function is posted
+		case len(l.pending) > 0:
 			if d.sockets[s.other()].Blocked() || !d.write(s) {
 				return
 			}
-		case l.shutDue:
-			d.core.wasShut(s, d.sockets[s.other()].CloseWrite(), d.loop.Now())
+		case l.halfCloseDue:
+			d.core.halfClosed(s, d.sockets[s.other()].CloseWrite(), d.loop.Now())
 		case !l.wants():
 			return
-		case len(l.first) > 0:
+		case len(l.early) > 0:
 			buf := d.buffer()
-			n := copy(buf[room:], l.first)
-			if l.first = l.first[n:]; len(l.first) == 0 {
-				l.first = nil
+			n := copy(buf[headroom:], l.early)
+			if l.early = l.early[n:]; len(l.early) == 0 {
+				l.early = nil
 			}
-			d.fresh[s] = true
-			d.core.got(s, buf, n, d.loop.Now())
+			d.inLoopBuffer[s] = true
+			d.core.received(s, buf, n, d.loop.Now())
 		case !d.sockets[s].CanRead():
 			return
 		case reads == eventloop.Turn:
@@ -162,20 +163,20 @@ func (d *looped) work(s side) {
 	}
 }
 
-// buffer returns the buffer of the loop, with room before what is read.
-func (d *looped) buffer() []byte { return d.loop.Buffer[eventloop.Headroom-room:] }
+// buffer returns the loop's buffer, with headroom in front of the bytes read.
+func (d *loopDriver) buffer() []byte { return d.loop.Buffer[eventloop.Headroom-headroom:] }
 
-// read reads what there is, as far as the buffer goes.
-func (d *looped) read(s side) {
+// read reads once from s.
+func (d *loopDriver) read(s side) {
 	if s == client {
 		d.noteLag()
 	}
 	buf := d.buffer()
-	n, err := d.sockets[s].Read(buf[room:])
+	n, err := d.sockets[s].Read(buf[headroom:])
 	switch {
 	case n > 0:
-		d.fresh[s] = true
-		d.core.got(s, buf, n, d.loop.Now())
+		d.inLoopBuffer[s] = true
+		d.core.received(s, buf, n, d.loop.Now())
 	case errors.Is(err, eventloop.ErrNotReady):
 	case errors.Is(err, io.EOF):
 		d.core.finished(s, nil, d.loop.Now())
@@ -184,38 +185,39 @@ func (d *looped) read(s side) {
 	}
 }
 
-// write writes what waits in s's lane, and reports whether there may be more
-// to do for it.
-func (d *looped) write(s side) bool {
+// write writes the pending bytes of s's lane. It reports false if the
+// destination would block.
+func (d *loopDriver) write(s side) bool {
 	l := &d.core.lanes[s]
-	n, err := d.sockets[s.other()].Write(l.wait)
+	n, err := d.sockets[s.other()].Write(l.pending)
 	if err != nil && errors.Is(err, eventloop.ErrNotReady) {
 		d.block(s)
 		return false
 	}
 	d.core.wrote(s, n, err, d.loop.Now())
-	if len(l.wait) == 0 {
-		d.giveBack(s)
+	if len(l.pending) == 0 {
+		d.releaseBuffer(s)
 	}
 	return true
 }
 
-// noteLag records that the client is behind, if it takes nothing.
-func (d *looped) noteLag() {
+// noteLag records that the client is behind, if its socket is blocked.
+func (d *loopDriver) noteLag() {
 	if d.sockets[client].Blocked() {
-		d.core.lagged = d.loop.Now()
+		d.core.laggedAt = d.loop.Now()
 	}
 }
 
-// block keeps what waits in s's lane until its destination takes it.
-func (d *looped) block(s side) {
+// block waits until the destination of s's lane is writable, and moves the
+// pending bytes out of the loop's buffer until then.
+func (d *loopDriver) block(s side) {
 	l := &d.core.lanes[s]
-	if d.fresh[s] {
-		d.fresh[s] = false
+	if d.inLoopBuffer[s] {
+		d.inLoopBuffer[s] = false
 		if d.borrowed[s] == nil {
-			d.borrowed[s] = borrowable.Get().(*[room + eventloop.ReadSize]byte)
+			d.borrowed[s] = borrowable.Get().(*[headroom + eventloop.ReadSize]byte)
 		}
-		l.wait = d.borrowed[s][:copy(d.borrowed[s][:], l.wait)]
+		l.pending = d.borrowed[s][:copy(d.borrowed[s][:], l.pending)]
 	}
 	if err := d.loop.Block(&d.sockets[s.other()]); err != nil {
 		d.core.finished(s.other(), err, d.loop.Now())
@@ -223,8 +225,8 @@ func (d *looped) block(s side) {
 	d.loop.SetTimer(&d.timer, d.core.next())
 }
 
-// giveBack returns the buffer that block has borrowed for s's lane.
-func (d *looped) giveBack(s side) {
+// releaseBuffer returns the buffer that block borrowed for s's lane.
+func (d *loopDriver) releaseBuffer(s side) {
 	if d.borrowed[s] != nil {
 		borrowable.Put(d.borrowed[s])
 		d.borrowed[s] = nil
@@ -232,26 +234,26 @@ func (d *looped) giveBack(s side) {
 }
 
 // end implements driver.
-func (d *looped) end(frame []byte, said func()) {
+func (d *loopDriver) end(frame []byte, sent func()) {
 	posted := d.loop.Post(func() {
-		d.obeyed = true
-		d.core.end(frame, said, d.loop.Now())
-		d.settle()
+		d.endReceived = true
+		d.core.end(frame, sent, d.loop.Now())
+		d.apply()
 	})
-	if !posted && said != nil {
-		said()
+	if !posted && sent != nil {
+		sent()
 	}
 }
 
 // unsent implements driver.
-func (d *looped) unsent(s side) int { return d.sockets[s].Unsent() }
+func (d *loopDriver) unsent(s side) int { return d.sockets[s].Unsent() }
 
-// settle does what the core wants done after a change. The functions that it
-// calls may post more to the loop, but change nothing at once.
-func (d *looped) settle() {
+// apply does what the core asks for after a change. The core's calls may post
+// functions to the loop, but must not change the tunnel directly.
+func (d *loopDriver) apply() {
 	c := d.core
 	if !c.changed && len(c.calls) == 0 || d.closed {
-		d.call()
+		d.runCalls()
 		return
 	}
 	for c.changed && !c.dead {
@@ -267,11 +269,11 @@ func (d *looped) settle() {
 		return
 	}
 	d.loop.SetTimer(&d.timer, c.next())
-	d.call()
+	d.runCalls()
 }
 
-// call makes the calls that the core wants made.
-func (d *looped) call() {
+// runCalls makes the calls that the core asks for.
+func (d *loopDriver) runCalls() {
 	calls := d.core.calls
 	d.core.calls = nil
 	for _, call := range calls {
@@ -279,20 +281,20 @@ func (d *looped) call() {
 	}
 }
 
-// close ends the tunnel. After a normal end it drops what a peer has sent and
-// was not read: otherwise the kernel would reset the connection, and the peer
-// lose what it has not read.
-func (d *looped) close() {
+// close closes both sockets. After a normal end it first discards the unread
+// bytes of each peer: otherwise the kernel would reset the connection, and the
+// peer would lose bytes that it has not read.
+func (d *loopDriver) close() {
 	d.closed = true
 	d.loop.StopTimer(&d.timer)
 	for s := range d.sockets {
-		if d.core.following != nil && !d.core.lanes[s].ended && d.sockets[s].FD() >= 0 {
+		if d.core.draining != nil && !d.core.lanes[s].ended && d.sockets[s].FD() >= 0 {
 			d.sockets[s].Drop(dropSize)
 		}
 		d.loop.Close(&d.sockets[s])
-		d.giveBack(side(s))
+		d.releaseBuffer(side(s))
 	}
-	d.call()
+	d.runCalls()
 	if d.core.onClosed != nil {
 		d.core.onClosed(d.core.result())
 	}

@@ -15,11 +15,10 @@ import (
 	"wsauth/internal/wsconn"
 )
 
-// TestClientIsUnheardFromEndOn: what a client has sent does not reach the
-// upstream once End was called, even if the loop learns of it before it
-// carries End out.
-func TestClientIsUnheardFromEndOn(t *testing.T) {
-	for _, w := range ways {
+// TestNothingOfTheClientAfterEnd: once End was called, nothing of the client
+// reaches the upstream, even if the loop gets its bytes before it runs End.
+func TestNothingOfTheClientAfterEnd(t *testing.T) {
+	for _, w := range transports {
 		if w.portable {
 			continue
 		}
@@ -27,35 +26,35 @@ func TestClientIsUnheardFromEndOn(t *testing.T) {
 			g := newRig(t, w, Pair{})
 			g.client.send(fromClient(0x82, 3)) // the loop has the tunnel once this is through
 			g.upstream.gets(fromClient(0x82, 3))
-			d := g.driver.(*looped)
-			said := make(chan struct{})
+			d := g.driver.(*loopDriver)
+			frameSent := make(chan struct{})
 			d.loop.Post(func() {
 				g.client.send(fromClient(0x82, 5))
-				g.End(goodbye, func() { close(said) }) // orders the end, for later
+				g.End(endFrame, func() { close(frameSent) }) // posts the end; the loop runs it later
 				d.Event(d.sockets[client].FD(), eventloop.Readable)
 			})
-			receive(t, said)
-			g.getsMasked(goodbye)
-			g.client.gets(goodbye)
+			receive(t, frameSent)
+			g.getsMasked(endFrame)
+			g.client.gets(endFrame)
 		})
 	}
 }
 
-// takes gives d a socket of its own for s.
-func (d *looped) takes(t *testing.T, s side) {
+// giveSocket gives d a socket of its own for s.
+func (d *loopDriver) giveSocket(t *testing.T, s side) {
 	t.Helper()
 	near, far := tcp(t)
 	_ = far.Close()
 	var ok bool
 	if d.sockets[s], ok = d.loop.Take(near); !ok {
-		t.Fatal("there is no descriptor left")
+		t.Fatal("no descriptor is left")
 	}
 	_ = near.Close()
 	t.Cleanup(func() { d.loop.Close(&d.sockets[s]) })
 }
 
-// TestStart: a tunnel whose loop sleeps has something to do at once only if
-// bytes were read before.
+// TestStart: the timer of a new tunnel is due at once only if bytes were read
+// before Carry.
 func TestStart(t *testing.T) {
 	for name, tt := range map[string]struct {
 		pair Pair
@@ -71,24 +70,25 @@ func TestStart(t *testing.T) {
 			tunnel := new(Tunnel)
 			tunnel.begin(tt.pair, Grace, 0)
 			r := newRelay(t, Grace, eventloop.Options{Loops: 1})
-			d := &looped{loop: r.loops.For(), tunnel: tunnel, core: &tunnel.core}
-			d.takes(t, client)
-			d.takes(t, upstream)
+			d := &loopDriver{loop: r.loops.For(), tunnel: tunnel, core: &tunnel.core}
+			d.giveSocket(t, client)
+			d.giveSocket(t, upstream)
 			if due := d.start(); due != tt.want {
-				t.Errorf("there is something to do at %v, want %v", due, tt.want)
+				t.Errorf("due at %v, want %v", due, tt.want)
 			}
 		})
 	}
 }
 
-// TestLoopForgetsATunnel that has ended: its sockets and its timer.
+// TestLoopForgetsATunnel: a loop keeps no socket and no timer of a tunnel that
+// has ended.
 func TestLoopForgetsATunnel(t *testing.T) {
-	g := newRig(t, ways[3], Pair{Ping: time.Minute})
+	g := newRig(t, transports[3], Pair{Ping: time.Minute})
 	g.client.send(fromClient(0x82, 5))
 	g.upstream.gets(fromClient(0x82, 5))
-	d := g.driver.(*looped)
+	d := g.driver.(*loopDriver)
 	known := func() (sockets, timers int) {
-		g.inside(func(*core) {
+		g.inDriver(func(*core) {
 			for s := range d.sockets {
 				if d.sockets[s].FD() >= 0 {
 					sockets++
@@ -103,22 +103,22 @@ func TestLoopForgetsATunnel(t *testing.T) {
 	if sockets, timers := known(); sockets != 2 || timers != 1 {
 		t.Errorf("the loop knows %d sockets and %d timers", sockets, timers)
 	}
-	g.client.breaks()
-	g.closes(TheClient, "reset")
+	g.client.reset()
+	g.waitClosed(TheClient, "reset")
 	if sockets, timers := known(); sockets+timers > 0 {
 		t.Errorf("the loop knows %d sockets and %d timers", sockets, timers)
 	}
 }
 
-// TestTurns: a side that has another turn may ask for one again.
+// TestTurns: a side that has had its next turn can be queued again.
 func TestTurns(t *testing.T) {
-	g := newRig(t, ways[3], Pair{})
-	g.inside(func(c *core) {
-		d := g.driver.(*looped)
+	g := newRig(t, transports[3], Pair{})
+	g.inDriver(func(c *core) {
+		d := g.driver.(*loopDriver)
 		for _, s := range []side{client, upstream} {
 			d.queued[s] = true
 			called := false
-			c.call(func() { called = true })
+			c.queueCall(func() { called = true })
 			d.Event(d.sockets[s].FD(), 0)
 			if d.queued[s] || !called {
 				t.Errorf("side %d is queued: %v; a call was made: %v", s, d.queued[s], called)
@@ -127,19 +127,19 @@ func TestTurns(t *testing.T) {
 	})
 }
 
-// TestSocketsThatEpollRefuses are lost at once, and not for ever silent.
+// TestSocketsThatEpollRefuses: a socket that epoll refuses is lost at once.
 func TestSocketsThatEpollRefuses(t *testing.T) {
 	t.Run("at the beginning", func(t *testing.T) {
 		r := newRelay(t, Grace, eventloop.Options{Loops: 1})
 		for _, s := range []side{client, upstream} {
 			tunnel := new(Tunnel)
 			tunnel.begin(Pair{Stall: defaultStall}, Grace, 0)
-			d := &looped{loop: r.loops.For(), tunnel: tunnel, core: &tunnel.core}
+			d := &loopDriver{loop: r.loops.For(), tunnel: tunnel, core: &tunnel.core}
 			tunnel.driver = d
 			d.sockets[s] = eventloop.NewSocket(-1)
-			d.takes(t, s.other())
+			d.giveSocket(t, s.other())
 			if due := d.start(); due != 0 {
-				t.Errorf("there is something to do at %v, want 0", due)
+				t.Errorf("due at %v, want 0", due)
 			}
 			if got := tunnel.result(); got.By != 1+Party(s) || got.Reason != "reset" {
 				t.Errorf("ended by the %v: %s", got.By, got.Reason)
@@ -148,9 +148,9 @@ func TestSocketsThatEpollRefuses(t *testing.T) {
 	})
 	for _, s := range []side{client, upstream} {
 		t.Run("when it takes nothing", func(t *testing.T) {
-			g := newRig(t, ways[3].hurried(), Pair{})
-			d := g.driver.(*looped)
-			g.inside(func(*core) {
+			g := newRig(t, transports[3].withShortGrace(), Pair{})
+			d := g.driver.(*loopDriver)
+			g.inDriver(func(*core) {
 				if err := d.loop.Unwatch(&d.sockets[s]); err != nil {
 					t.Error(err)
 				}
@@ -164,20 +164,19 @@ func TestSocketsThatEpollRefuses(t *testing.T) {
 				defer close(flooded)
 				from.flood(frame)
 			}()
-			g.closes(1+Party(s), "reset")
+			g.waitClosed(1+Party(s), "reset")
 			from.hangUp()
 			receive(t, flooded)
 		})
 	}
 }
 
-// TestCarryWithoutDescriptors: where the system has none left for a loop,
-// goroutines carry a tunnel, which keeps none. They carry clients that a loop
-// has accepted, too.
+// TestCarryWithoutDescriptors: if no descriptor is left for a loop, goroutines
+// carry the tunnel, even if a loop has accepted the client.
 func TestCarryWithoutDescriptors(t *testing.T) {
 	accepted := func(t *testing.T, r *Relay) (near, far net.Conn) {
 		l := listen(t)
-		clients, stop := accepts(t, r, l, nil)
+		clients, stop := acceptClients(t, r, l, nil)
 		defer stop()
 		far = connect(t, l)
 		_, _ = io.WriteString(far, "hello")
@@ -212,7 +211,7 @@ func TestCarryWithoutDescriptors(t *testing.T) {
 			withDescriptors(t, c.left, func() {
 				tunnel = r.Carry(Pair{Client: near, Upstream: back, Closed: func(r Result) { closed <- r }})
 			})
-			if _, ok := tunnel.driver.(*pumps); !ok {
+			if _, ok := tunnel.driver.(*pumpDriver); !ok {
 				t.Errorf("a %T carries", tunnel.driver)
 			}
 			client, server := peer{far, t, "the client"}, peer{farther, t, "the upstream"}
@@ -229,22 +228,22 @@ func TestCarryWithoutDescriptors(t *testing.T) {
 	}
 }
 
-// TestTurnEnds: who sends much is read a few times, and then waits until the
-// others have had their turn.
+// TestTurnEnds: a side that sends much is read a few times, and then waits
+// until the others have had their turn.
 func TestTurnEnds(t *testing.T) {
-	g := newRig(t, ways[3], Pair{})
+	g := newRig(t, transports[3], Pair{})
 	const turns = 2
 	frame := fromClient(0x82, 5)
 	all := bytes.Repeat(frame, turns*eventloop.Turn+1)
-	g.inside(func(c *core) {
-		d := g.driver.(*looped)
+	g.inDriver(func(c *core) {
+		d := g.driver.(*loopDriver)
 		l := d.loop
 		large := l.Buffer
 		l.Buffer = large[:eventloop.Headroom+len(frame)] // for one frame a read
 		defer func() { l.Buffer = large }()
 		g.client.send(all)
 		if !within(patience, func() bool { return wsconn.Unsent(g.client.Conn) == 0 }) {
-			t.Error("it does not come")
+			t.Error("the bytes do not arrive")
 		}
 		d.sockets[client].NoteReadable(eventloop.Readable)
 		for i := range turns {
@@ -261,12 +260,12 @@ func TestTurnEnds(t *testing.T) {
 	g.upstream.gets(all)
 }
 
-// TestLagOfABlockedClient: the client is behind as long as it takes nothing,
-// and when it takes something again.
+// TestLagOfABlockedClient: the client is behind while its socket is blocked,
+// and when it has just become writable.
 func TestLagOfABlockedClient(t *testing.T) {
-	g := newRig(t, ways[3], Pair{})
-	g.inside(func(c *core) {
-		d := g.driver.(*looped)
+	g := newRig(t, transports[3], Pair{})
+	g.inDriver(func(c *core) {
+		d := g.driver.(*loopDriver)
 		for _, step := range []struct {
 			name    string
 			blocked bool
@@ -284,36 +283,36 @@ func TestLagOfABlockedClient(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			c.lagged = 0
+			c.laggedAt = 0
 			step.does()
-			if lags := c.lagged > 0; lags != step.lags {
-				t.Errorf("%s: it is behind: %v", step.name, lags)
+			if lags := c.laggedAt > 0; lags != step.lags {
+				t.Errorf("%s: client is behind: %v", step.name, lags)
 			}
 		}
 	})
 }
 
-// TestBorrowedBuffer: what a side does not take at once is moved to a buffer
-// that the tunnel has until all of it is taken.
+// TestBorrowedBuffer: bytes that a side does not take at once are moved to a
+// buffer that the tunnel keeps until all of them are written.
 func TestBorrowedBuffer(t *testing.T) {
-	g := newRig(t, ways[3], Pair{})
+	g := newRig(t, transports[3], Pair{})
 	frame := fromUpstream(0x82, 500)
-	g.inside(func(c *core) {
-		d := g.driver.(*looped)
+	g.inDriver(func(c *core) {
+		d := g.driver.(*loopDriver)
 		l := &c.lanes[upstream]
-		copy(d.buffer()[room:], frame)
-		c.got(upstream, d.buffer(), len(frame), d.loop.Now())
-		d.fresh[upstream] = true
+		copy(d.buffer()[headroom:], frame)
+		c.received(upstream, d.buffer(), len(frame), d.loop.Now())
+		d.inLoopBuffer[upstream] = true
 		for range 2 {
 			d.block(upstream)
-			if d.fresh[upstream] || d.borrowed[upstream] == nil || &l.wait[0] != &d.borrowed[upstream][0] || !bytes.Equal(l.wait, frame) {
-				t.Error("what waits is not in a buffer of its own")
+			if d.inLoopBuffer[upstream] || d.borrowed[upstream] == nil || &l.pending[0] != &d.borrowed[upstream][0] || !bytes.Equal(l.pending, frame) {
+				t.Error("the pending bytes are not in a buffer of their own")
 			}
 		}
 		clear(d.loop.Buffer)
 		d.Event(d.sockets[client].FD(), eventloop.Writable)
-		if d.borrowed[upstream] != nil || len(l.wait) > 0 {
-			t.Errorf("%d bytes wait, and the buffer is kept: %v", len(l.wait), d.borrowed[upstream] != nil)
+		if d.borrowed[upstream] != nil || len(l.pending) > 0 {
+			t.Errorf("%d bytes are pending, buffer kept: %v; want neither", len(l.pending), d.borrowed[upstream] != nil)
 		}
 	})
 	g.client.gets(frame)
@@ -325,8 +324,8 @@ type lease struct{ atomic.Int64 }
 // Release implements eventloop.Lease.
 func (l *lease) Release() { l.Add(1) }
 
-// TestCarryKeepsTheLease of a client until its connection is closed, whether a
-// loop carries it or, for want of a descriptor, goroutines do.
+// TestCarryKeepsTheLease: a client's lease is released when its connection is
+// closed, whether a loop carries it or goroutines do, without a descriptor.
 func TestCarryKeepsTheLease(t *testing.T) {
 	for name, carry := range map[string]func(t *testing.T, f func()){
 		"loop":       func(_ *testing.T, f func()) { f() },
@@ -336,7 +335,7 @@ func TestCarryKeepsTheLease(t *testing.T) {
 			r := newRelay(t, shortGrace, eventloop.Options{Loops: 1})
 			l := listen(t)
 			var held lease
-			clients, stop := accepts(t, r, l, &held)
+			clients, stop := acceptClients(t, r, l, &held)
 			defer stop()
 			c := peer{connect(t, l), t, "the client"}
 			c.send([]byte("hello"))
@@ -350,38 +349,38 @@ func TestCarryKeepsTheLease(t *testing.T) {
 			c.send(fromClient(0x82, 5))
 			u.gets(fromClient(0x82, 5))
 			if n := held.Load(); n != 0 {
-				t.Errorf("released %d times while the tunnel is open", n)
+				t.Errorf("released %d times while the tunnel is open, want 0", n)
 			}
 			c.hangUp()
 			u.hangUp()
 			receive(t, closed)
 			if n := held.Load(); n != 1 {
-				t.Errorf("released %d times after the tunnel", n)
+				t.Errorf("released %d times after the tunnel, want 1", n)
 			}
 		})
 	}
 }
 
-// TestWriteThatFails: the side that it was for is lost at once, whatever epoll
-// tells of its socket.
+// TestWriteThatFails: the destination is lost at once, even if epoll reports
+// nothing.
 func TestWriteThatFails(t *testing.T) {
-	g := newRig(t, ways[3], Pair{})
+	g := newRig(t, transports[3], Pair{})
 	frame := fromUpstream(0x82, 5)
-	g.inside(func(c *core) {
-		d := g.driver.(*looped)
+	g.inDriver(func(c *core) {
+		d := g.driver.(*loopDriver)
 		if err := d.sockets[client].CloseWrite(); err != nil {
 			t.Error(err)
 		}
-		copy(d.buffer()[room:], frame)
-		c.got(upstream, d.buffer(), len(frame), d.loop.Now())
+		copy(d.buffer()[headroom:], frame)
+		c.received(upstream, d.buffer(), len(frame), d.loop.Now())
 		d.work(upstream)
-		if c.by != TheClient || c.reason != "reset" || !c.gone[client] {
-			t.Errorf("ended by the %v: %q; the client is gone: %v", c.by, c.reason, c.gone[client])
+		if c.by != TheClient || c.reason != "reset" || !c.lost[client] {
+			t.Errorf("ended by the %v: %q; client lost: %v", c.by, c.reason, c.lost[client])
 		}
 	})
 }
 
-// withDescriptors calls f while the process can open so many files more.
+// withDescriptors calls f while the process can open only left more files.
 func withDescriptors(t *testing.T, left int, f func()) {
 	t.Helper()
 	var limit unix.Rlimit
@@ -404,10 +403,10 @@ func withDescriptors(t *testing.T, left int, f func()) {
 	f()
 }
 
-// TestSizeOfALoopedTunnel holds what a loop has for a tunnel to 128 bytes, one
-// of the sizes in which Go allocates memory.
-func TestSizeOfALoopedTunnel(t *testing.T) {
-	if size := unsafe.Sizeof(looped{}); unsafe.Sizeof(uintptr(0)) == 8 && size > 128 {
-		t.Errorf("it takes %d bytes", size)
+// TestSizeOfLoopDriver holds a loopDriver to 128 bytes, one of the sizes in
+// which Go allocates memory.
+func TestSizeOfLoopDriver(t *testing.T) {
+	if size := unsafe.Sizeof(loopDriver{}); unsafe.Sizeof(uintptr(0)) == 8 && size > 128 {
+		t.Errorf("a loopDriver takes %d bytes, want at most 128", size)
 	}
 }

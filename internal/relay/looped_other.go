@@ -2,5 +2,5 @@
 
 package relay
 
-// carry reports false: there are no event loops.
+// carry reports false: this system has no event loops.
 func (*Relay) carry(*Tunnel, Pair) bool { return false }

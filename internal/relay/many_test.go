@@ -9,11 +9,11 @@ import (
 	"wsauth/internal/eventloop"
 )
 
-// TestManyTunnels: a thousand at once, which end in every way there is, each
-// once, and leave nothing behind.
+// TestManyTunnels: a thousand tunnels end in every possible way, each once, and
+// leave nothing behind.
 func TestManyTunnels(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
-		w = w.hurried()
+	eachTransport(t, func(t *testing.T, w transport) {
+		w = w.withShortGrace()
 		r := newRelay(t, w.grace, eventloop.Options{Loops: 2, Portable: w.portable})
 		tunnels := 1000
 		if w.name == "portable TLS" {
@@ -23,17 +23,17 @@ func TestManyTunnels(t *testing.T) {
 			var wg sync.WaitGroup
 			for seed := range min(250, tunnels) {
 				g := rigOf(t, r, w, Pair{MaxFrame: 5000})
-				wg.Go(func() { g.livesAndEnds(rand.New(rand.NewPCG(uint64(from), uint64(seed)))) })
+				wg.Go(func() { g.runRandomly(rand.New(rand.NewPCG(uint64(from), uint64(seed)))) })
 			}
 			wg.Wait()
 		}
 	})
 }
 
-// livesAndEnds sends something, and ends in some way.
-func (g *rig) livesAndEnds(rnd *rand.Rand) {
+// runRandomly sends some frames, and ends the tunnel in a random way.
+func (g *rig) runRandomly(rnd *rand.Rand) {
 	for range rnd.IntN(5) {
-		// A pipe holds nothing, and the relay no more than smallRead.
+		// A pipe has no buffer, and the relay holds at most smallRead.
 		f, back := fromClient(0x82, rnd.IntN(4000)), fromUpstream(0x82, rnd.IntN(4000))
 		g.client.send(f)
 		g.upstream.gets(f)
@@ -53,17 +53,17 @@ func (g *rig) livesAndEnds(rnd *rand.Rand) {
 	case 1:
 		g.upstream.hangUp()
 	case 2:
-		g.client.breaks()
+		g.client.reset()
 	case 3:
-		g.upstream.breaks()
+		g.upstream.reset()
 	case 4:
 		go func() { _, _ = g.client.Write(fromClient(0xF2, 6000)) }() // a fault, unless inside a frame
-		g.bye()
+		g.endAndWait()
 	case 5:
-		go g.End(goodbye, nil)
-		g.End(goodbye, func() {})
+		go g.End(endFrame, nil)
+		g.End(endFrame, func() {})
 	default:
-		time.AfterFunc(time.Duration(rnd.IntN(1000))*time.Microsecond, func() { g.End(goodbye, nil) })
+		time.AfterFunc(time.Duration(rnd.IntN(1000))*time.Microsecond, func() { g.End(endFrame, nil) })
 	}
 	if rnd.IntN(2) > 0 {
 		g.client.hangUp()

@@ -5,46 +5,46 @@ import (
 	"time"
 )
 
-// A Pair is two WebSockets whose handshakes are done.
+// A Pair is two WebSocket connections whose handshakes are done.
 //
-// The callbacks are called from a goroutine of the relay, which carries other
-// tunnels too: they must not block. They may call Tunnel.End.
+// The callbacks run on a goroutine of the relay that carries other tunnels too,
+// so they must not block. They may call Tunnel.End.
 type Pair struct {
-	Client, Upstream         net.Conn // the relay's from Carry on
-	FromClient, FromUpstream []byte   // already read from them, and to be relayed first
-	Deflate                  bool     // permessage-deflate was agreed on
+	Client, Upstream         net.Conn // owned by the relay once passed to Carry
+	FromClient, FromUpstream []byte   // already read from them; relayed first
+	Deflate                  bool     // permessage-deflate was negotiated
 
-	// Bounds of what the client may send. The upstream is not bounded: it is
-	// the operator's own.
-	MaxFrame   int64 // bytes of payload of a frame; 0: no bound
-	MaxMessage int64 // bytes of payload of a message, as they are sent; 0: no bound
+	// Limits of what the client may send. The upstream has none, because it
+	// belongs to the operator.
+	MaxFrame   int64 // payload bytes of a frame; 0: no limit
+	MaxMessage int64 // payload bytes of a message, before decompression; 0: no limit
 
-	// MaxFragments bounds the frames of a message, beside one for every 32 bytes
-	// of it. 0: no bound.
+	// MaxFragments limits the frames of a message. One more is allowed for every
+	// 32 bytes of the message. 0: no limit.
 	MaxFragments int
 
-	// Idle is how long neither side may send a byte of a data frame before the
-	// client is at fault with 3008 idle_timeout. Control frames do not count.
-	// 0: no limit.
+	// Idle is how long both sides may go without sending a byte of a data frame
+	// before the client is at fault with 3008 idle_timeout. Control frames do
+	// not count. 0: no limit.
 	Idle time.Duration
 
-	// Ping is how long the client may be silent before it gets a ping, and
-	// between two pings. A client that is silent for three times as long, and
-	// did not answer two of them, is at fault with 3008 idle_timeout. 0: no
-	// pings. The answers reach the upstream, as pongs that nobody asked for,
-	// which RFC 6455 section 5.5.3 allows, except while the client is behind
-	// with what the upstream sends.
+	// Ping is how long the client may be silent before it gets a ping, and the
+	// time between two pings. A client that is silent for three times as long,
+	// and did not answer two of them, is at fault with 3008 idle_timeout. 0: no
+	// pings. The answers reach the upstream as unsolicited pongs, which RFC 6455
+	// section 5.5.3 allows, except while the client is behind with what the
+	// upstream sends.
 	Ping time.Duration
 
-	// Stall is how long a side may take nothing while data waits for it. Then
+	// Stall is how long a side may take no bytes while data waits for it. Then
 	// it is cut. 0: 30 s.
 	Stall time.Duration
 
-	// Fault is called once when the client broke a rule or ran into a time
-	// limit. From then on nothing of the client goes to the upstream, and the
-	// owner is to call Tunnel.End with a close frame within Grace, from any
-	// goroutine. limit is the key of the limit of the route that was passed, if
-	// there is one. Nil: the tunnel ends by itself with that code and reason.
+	// Fault is called once when the client breaks a rule or exceeds a time
+	// limit. From then on nothing of the client reaches the upstream, and the
+	// owner must call Tunnel.End with a close frame within Grace, from any
+	// goroutine. limit is the key of the route's limit that was exceeded, or "".
+	// If Fault is nil, the relay ends the tunnel with that code and reason.
 	Fault func(code int, reason, limit string)
 
 	// Closed is called once, when both connections are closed.
@@ -56,20 +56,20 @@ type Party uint8
 
 // The parties.
 const (
-	TheRelay    Party = iota // for silence, or because it was closed
-	TheClient                // which left, broke a rule, or was lost
+	TheRelay    Party = iota // the tunnel was idle, or the relay was closed
+	TheClient                // it closed, broke a rule, or was lost
 	TheUpstream              // likewise
-	TheOwner                 // by Tunnel.End
+	TheOwner                 // called Tunnel.End
 )
 
 func (p Party) String() string {
 	return [...]string{"relay", "client", "upstream", "gateway"}[p&3]
 }
 
-// A Result is what came of a tunnel.
+// A Result describes a tunnel that has ended.
 type Result struct {
-	FromClient, FromUpstream Traffic // what was passed on
-	By                       Party   // who ended it first
+	FromClient, FromUpstream Traffic // passed on
+	By                       Party   // ended it first
 
 	// Reason says why: close (a close frame), eof, reset, stalled, ended (by
 	// the owner), cut (by Relay.Close), bad_gateway (the upstream broke a
@@ -77,26 +77,26 @@ type Result struct {
 	Reason string
 }
 
-// Traffic is what one side sent.
+// Traffic counts what one side sent.
 type Traffic struct {
-	Bytes    int64 // heads of frames included
-	Messages int64 // of text and of binary data
+	Bytes    int64 // including the heads of frames
+	Messages int64 // text and binary
 }
 
-// A Tunnel is a Pair that is carried.
+// A Tunnel is a Pair that a Relay carries.
 type Tunnel struct{ core }
 
-// End says farewell to both sides. The client gets frame, an unmasked close
-// frame which must not change any more, behind the frame that the upstream is
-// sending, for which there is time of half of Grace. The upstream gets the
-// same, masked; a frame of the client that has begun is cut off, and then the
-// upstream gets the end of the stream alone. Nothing that the client sends from
-// now on reaches it. Who has got a close frame already gets no second one.
+// End closes the tunnel with frame, an unmasked close frame that must not be
+// modified afterwards. The client gets it after the upstream's current frame,
+// which has half of Grace to finish. The upstream gets it masked; if a frame of
+// the client is incomplete, it is cut off and the upstream gets only the end of
+// the stream. Nothing that the client sends from now on reaches the upstream. A
+// side that already got a close frame gets no second one.
 //
-// End returns at once. When the client's farewell is out, or can no longer be
-// said, said is called; it may be nil. Only the first call does anything.
-func (t *Tunnel) End(frame []byte, said func()) {
-	if t.ended.CompareAndSwap(false, true) {
-		t.driver.end(frame, said)
+// End does not block. It calls sent, which may be nil, when the client's close
+// frame was written or can no longer be. Only the first call does anything.
+func (t *Tunnel) End(frame []byte, sent func()) {
+	if t.endCalled.CompareAndSwap(false, true) {
+		t.driver.end(frame, sent)
 	}
 }

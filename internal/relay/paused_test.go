@@ -8,13 +8,13 @@ import (
 	"wsauth/internal/eventloop"
 )
 
-// A pause is a pause of event loops.
+// A pause pauses event loops.
 type pause struct {
 	on    atomic.Bool
 	asked atomic.Int64 // how often, while on
 }
 
-// paused is an eventloop.Options.Paused.
+// paused implements eventloop.Options.Paused.
 func (p *pause) paused() bool {
 	if !p.on.Load() {
 		return false
@@ -23,9 +23,9 @@ func (p *pause) paused() bool {
 	return true
 }
 
-// pausedRig returns a rig whose relay is paused, with a frame of either side
-// on its way.
-func pausedRig(t *testing.T, w way) (*rig, *pause) {
+// pausedRig returns a rig whose relay is paused, with a frame from each side on
+// its way.
+func pausedRig(t *testing.T, w transport) (*rig, *pause) {
 	t.Helper()
 	p := &pause{}
 	r := newRelay(t, w.grace, eventloop.Options{Loops: 1, Portable: w.portable, Paused: p.paused})
@@ -38,38 +38,39 @@ func pausedRig(t *testing.T, w way) (*rig, *pause) {
 	p.on.Store(true)
 	g.client.send(fromClient(0x82, 20))
 	g.upstream.send(fromUpstream(0x82, 20))
-	for begun := time.Now(); p.asked.Load() < 3; time.Sleep(time.Millisecond) {
-		if time.Since(begun) > 10*time.Second {
-			t.Fatal("nobody asks whether frames may pass")
+	for start := time.Now(); p.asked.Load() < 3; time.Sleep(time.Millisecond) {
+		if time.Since(start) > 10*time.Second {
+			t.Fatal("the loops do not ask whether they are paused")
 		}
 	}
 	return g, p
 }
 
-// TestPausedFramesPass: what has come during a pause passes afterwards.
+// TestPausedFramesPass: frames that arrive during a pause pass afterwards.
 func TestPausedFramesPass(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		g, p := pausedRig(t, w)
 		p.on.Store(false)
 		g.upstream.gets(fromClient(0x82, 20))
 		g.client.gets(fromUpstream(0x82, 20))
-		go g.bye()
-		g.client.gets(goodbye)
-		g.getsMasked(goodbye)
-		g.endsPolitely(TheOwner, "ended")
+		go g.endAndWait()
+		g.client.gets(endFrame)
+		g.getsMasked(endFrame)
+		g.endsCleanly(TheOwner, "ended")
 	})
 }
 
-// TestPausedFramesAreLost if the tunnel is ended during the pause.
+// TestPausedFramesAreLost: frames that arrive during a pause are dropped if the
+// tunnel is ended before they pass.
 func TestPausedFramesAreLost(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		g, p := pausedRig(t, w)
-		said := make(chan struct{})
-		g.End(goodbye, func() { close(said) })
+		frameSent := make(chan struct{})
+		g.End(endFrame, func() { close(frameSent) })
 		p.on.Store(false)
-		g.client.gets(goodbye)
-		g.getsMasked(goodbye)
-		receive(t, said)
-		g.endsPolitely(TheOwner, "ended")
+		g.client.gets(endFrame)
+		g.getsMasked(endFrame)
+		receive(t, frameSent)
+		g.endsCleanly(TheOwner, "ended")
 	})
 }

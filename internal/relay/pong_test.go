@@ -9,9 +9,8 @@ import (
 	"wsauth/internal/wsconn"
 )
 
-// fill has the upstream send frames until nothing moves any more, since the
-// client does not read, and the upstream's kernel still has many of them. It
-// returns what was sent.
+// fill makes the upstream send frames until its kernel still holds many of
+// them, because the client does not read. It returns the bytes sent.
 func (g *rig) fill() (sent []byte) {
 	g.t.Helper()
 	const many, calm = 96 << 10, 60 // longer than TCP takes to probe a full window
@@ -34,13 +33,12 @@ func (g *rig) fill() (sent []byte) {
 }
 
 // TestG15_PongsDoNotResetTheUpstream: an upstream closes its connection while
-// its kernel still has data. What was sent to it from then on would have the
-// kernel drop that. The client sends pongs that nobody asked for while it
-// reads slowly, and gets everything.
+// its kernel still has data, and would drop it if any bytes arrived. The client
+// sends unsolicited pongs while it reads slowly, and gets everything.
 func TestG15_PongsDoNotResetTheUpstream(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		if w.pipe {
-			return // a pipe has no buffer of a kernel
+			return // a pipe has no kernel buffer
 		}
 		g := newRig(t, w, Pair{})
 		all, last := g.fill(), fromUpstream(0x88, 20)
@@ -58,17 +56,17 @@ func TestG15_PongsDoNotResetTheUpstream(t *testing.T) {
 			}
 		}
 		if !bytes.Equal(got, all) {
-			t.Error("it is not what was sent")
+			t.Error("got different bytes than were sent")
 		}
 		g.client.ends()
 		g.client.hangUp()
-		g.closes(TheUpstream, "close")
+		g.waitClosed(TheUpstream, "close")
 	})
 }
 
-// TestPongsOfAClientThatLags: a pong is left out only while the client is
-// behind, and only if the upstream has never sent a ping. What comes with it
-// passes, and where it is cut does not matter.
+// TestPongsOfAClientThatLags: a pong is dropped only while the client is
+// behind, and only if the upstream has never sent a ping. The frames around it
+// pass, wherever the bytes are split.
 func TestPongsOfAClientThatLags(t *testing.T) {
 	data, pong, ping := fromClient(0x82, 300), fromClient(0x8A, 9), fromUpstream(0x89, 9)
 	for name, tt := range map[string]struct {
@@ -91,7 +89,7 @@ func TestPongsOfAClientThatLags(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for cut := range len(pong) + 1 {
-				c := &core{driver: &kernel{client: tt.unsent}}
+				c := &core{driver: &fakeDriver{client: tt.unsent}}
 				c.begin(Pair{}, Grace, 0)
 				now := time.Hour - tt.over
 				passed := func(s side, b ...[]byte) []byte {
@@ -99,17 +97,17 @@ func TestPongsOfAClientThatLags(t *testing.T) {
 					if len(all) == 0 {
 						return nil
 					}
-					buf := append(make([]byte, room), all...)
-					c.got(s, buf, len(all), now)
-					return c.lanes[s].wait
+					buf := append(make([]byte, headroom), all...)
+					c.received(s, buf, len(all), now)
+					return c.lanes[s].pending
 				}
-				took := func(s side) { c.wrote(s, len(c.lanes[s].wait), nil, now) }
+				took := func(s side) { c.wrote(s, len(c.lanes[s].pending), nil, now) }
 				if tt.pinged {
 					passed(upstream, ping)
 					took(upstream)
 				}
 				if tt.lagged > 0 {
-					c.lagged = now - tt.lagged
+					c.laggedAt = now - tt.lagged
 				}
 				if tt.took > 0 {
 					sent := fromUpstream(0x82, tt.took-4)
@@ -136,46 +134,46 @@ func TestPongsOfAClientThatLags(t *testing.T) {
 	}
 }
 
-// TestPongAtFirst: a client that was never behind is not behind in the first
-// second of the relay, either.
+// TestPongAtFirst: a client that was never behind is not treated as behind in
+// the first second of the relay.
 func TestPongAtFirst(t *testing.T) {
 	c := newCore(Pair{})
 	pong := fromClient(0x8A, 9)
 	if passed := c.take(client, pong, lagTime/2); !bytes.Equal(passed, pong) {
-		t.Errorf("passed %s", brief(passed))
+		t.Errorf("passed %s, want %s", brief(passed), brief(pong))
 	}
 }
 
-// An asked counts how often a core asks what is unsent, each time by a system
-// call.
-type asked int
+// A countingDriver counts the calls of unsent, each of which is a system call
+// in a real driver.
+type countingDriver int
 
-func (*asked) end([]byte, func()) {}
-func (a *asked) unsent(side) int  { *a++; return 0 }
+func (*countingDriver) end([]byte, func()) {}
+func (a *countingDriver) unsent(side) int  { *a++; return 0 }
 
-// TestDataDoesNotAskForLag: only a pong needs to know whether its client is
-// behind.
+// TestDataDoesNotAskForLag: the core checks whether the client is behind only
+// for a pong.
 func TestDataDoesNotAskForLag(t *testing.T) {
 	c := newCore(Pair{})
-	var a asked
+	var a countingDriver
 	c.driver = &a
 	for _, step := range []struct {
 		sent []byte
-		want asked
+		want countingDriver
 	}{{fromClient(0x82, 9), 0}, {fromClient(0x89, 0), 0}, {fromClient(0x8A, 0), 1}, {fromClient(0x82, 9), 1}} {
 		c.take(client, step.sent, 0)
 		if a != step.want {
-			t.Errorf("asked %d times after % x; want %d", a, step.sent, step.want)
+			t.Errorf("unsent called %d times after % x, want %d", a, step.sent, step.want)
 		}
 	}
 }
 
-// TestPingIsNoBurst: that the relay stops reading from the upstream to send a
-// ping does not count as more that has come, and the pong passes.
+// TestPingIsNoBurst: a ping of the relay does not extend a burst of the
+// upstream, and the pong passes.
 func TestPingIsNoBurst(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		const early, ping = lagTime / 10, lagTime * 9 / 10
-		g := newRig(t, ways[0], Pair{Ping: ping})
+		g := newRig(t, transports[0], Pair{Ping: ping})
 		time.Sleep(early)
 		burst := frameOf(t, lag, false)
 		go g.upstream.send(burst)

@@ -12,88 +12,88 @@ import (
 	"wsauth/internal/wsconn"
 )
 
-// past is a deadline that wakes whoever reads or writes.
-var past = time.Unix(1, 0)
+// pastTime is a deadline that interrupts a read or a write at once.
+var pastTime = time.Unix(1, 0)
 
-// piece is how much is written at once over TLS, whose records are no longer,
-// and while the tunnel ends: until a write returns, its progress is not seen.
-const piece = 16 << 10
+// maxWrite bounds a single write over TLS, whose records are no longer, and
+// while the tunnel is ending: until a write returns, its progress is unknown.
+const maxWrite = 16 << 10
 
-// slowWrite is how long a write takes that had to wait for the peer.
+// slowWrite is the least duration of a write that had to wait for the peer.
 const slowWrite = 10 * time.Millisecond
 
 // dropSize bounds the unread bytes dropped before a connection is closed.
 const dropSize = 256 << 10
 
-// woken is what a deadline is noted as when it is past.
-const woken = time.Duration(-1)
+// wakeNow represents the deadline pastTime.
+const wakeNow = time.Duration(-1)
 
-// pumps carry a tunnel with two goroutines: each reads from one side and writes
-// to the other. The core is under mu, which nobody holds while reading or
-// writing.
+// A pumpDriver carries a tunnel with two goroutines: each reads from one side
+// and writes to the other. mu guards the core, and is not held during a read or
+// a write.
 //
-// What has to happen at a time happens when a deadline of a connection wakes
-// the goroutine that waits for it. A deadline may come too early, never too
-// late: so it need not be set anew each time something comes.
-type pumps struct {
+// The driver has no timers of its own: deadlines of the connections wake the
+// goroutines that wait for them. A deadline may fire too early, but never too
+// late, so it need not be set again each time bytes arrive.
+type pumpDriver struct {
 	relay *Relay
 
 	mu    sync.Mutex
 	core  *core
 	conns [2]net.Conn
 	pumps [2]pump
-	left  int         // pumps that run
-	timer *time.Timer // looks at progress while the tunnel ends; nil before
+	left  int         // running pumps
+	timer *time.Timer // calls checkProgress while the tunnel is ending; nil before
 }
 
-// A pump carries one lane.
+// A pump is the state of the goroutine that carries one lane.
 type pump struct {
-	reading, writing bool
-	readBy, writeBy  time.Duration // the deadlines that are set; 0: none
+	reading, writing            bool
+	readDeadline, writeDeadline time.Duration // as set; 0: none
 }
 
-func newPumps(r *Relay, t *Tunnel, p Pair) *pumps {
-	return &pumps{relay: r, core: &t.core, conns: [2]net.Conn{p.Client, p.Upstream}, left: 2}
+func newPumpDriver(r *Relay, t *Tunnel, p Pair) *pumpDriver {
+	return &pumpDriver{relay: r, core: &t.core, conns: [2]net.Conn{p.Client, p.Upstream}, left: 2}
 }
 
-func (p *pumps) now() time.Duration { return time.Since(p.relay.epoch) }
+func (p *pumpDriver) now() time.Duration { return time.Since(p.relay.epoch) }
 
-func (p *pumps) end(frame []byte, said func()) {
+func (p *pumpDriver) end(frame []byte, sent func()) {
 	p.mu.Lock()
-	p.core.end(frame, said, p.now())
-	p.changed()
+	p.core.end(frame, sent, p.now())
+	p.apply()
 	p.mu.Unlock()
 }
 
 // cut closes both connections at once.
-func (p *pumps) cut() {
+func (p *pumpDriver) cut() {
 	p.mu.Lock()
-	p.core.ending(TheRelay, "cut", p.now())
+	p.core.recordEnd(TheRelay, "cut", p.now())
 	p.core.die()
-	p.changed()
+	p.apply()
 	p.mu.Unlock()
 }
 
-// run carries the lane of s until nothing can come of it any more.
-func (p *pumps) run(s side) {
+// run carries the lane of s until it has ended.
+func (p *pumpDriver) run(s side) {
 	var b buffer
 	l := &p.core.lanes[s]
 	p.mu.Lock()
-	for !p.core.dead && (len(l.wait) > 0 || l.shutDue || !l.ended) {
+	for !p.core.dead && (len(l.pending) > 0 || l.halfCloseDue || !l.ended) {
 		switch {
-		case len(l.wait) > 0:
+		case len(l.pending) > 0:
 			p.write(s)
-		case l.shutDue:
-			p.shut(s)
-		case len(l.first) > 0:
-			n := copy(b.next(), l.first)
-			l.first = l.first[n:]
-			p.core.got(s, b.bytes, n, p.now())
+		case l.halfCloseDue:
+			p.halfClose(s)
+		case len(l.early) > 0:
+			n := copy(b.next(), l.early)
+			l.early = l.early[n:]
+			p.core.received(s, b.bytes, n, p.now())
 		default:
 			p.read(s, &b)
 		}
 		if p.core.changed {
-			p.changed()
+			p.apply()
 		}
 	}
 	b.free()
@@ -105,11 +105,11 @@ func (p *pumps) run(s side) {
 	}
 }
 
-func (p *pumps) unsent(s side) int { return wsconn.Unsent(p.conns[s]) }
+func (p *pumpDriver) unsent(s side) int { return wsconn.Unsent(p.conns[s]) }
 
-// look does what is due while the tunnel ends: both pumps may be waiting for
-// something else.
-func (p *pumps) look() {
+// checkProgress does what is due while the tunnel is ending. Both pumps may be
+// blocked at that time.
+func (p *pumpDriver) checkProgress() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.left == 0 || p.core.dead {
@@ -117,24 +117,24 @@ func (p *pumps) look() {
 	}
 	p.core.tick(p.now())
 	p.core.changed = true
-	p.changed()
-	if p.core.following != nil && !p.core.dead {
+	p.apply()
+	if p.core.draining != nil && !p.core.dead {
 		p.timer.Reset(p.core.grace / wsconn.Looks)
 	}
 }
 
-// split interrupts writes that are under way, so that they go on in pieces
-// whose progress can be seen. A write of TLS is never longer than one.
-func (p *pumps) split() {
+// interruptWrites interrupts the writes in progress, so that they continue in
+// pieces of maxWrite. Writes over TLS are never longer.
+func (p *pumpDriver) interruptWrites() {
 	for s := range p.pumps {
 		if to := p.conns[side(s).other()]; p.pumps[s].writing && to == netConn(to) {
-			p.setWrite(side(s), woken)
+			p.setWriteDeadline(side(s), wakeNow)
 		}
 	}
 }
 
-// finish tells the owner, when both connections are closed.
-func (p *pumps) finish() {
+// finish removes the tunnel from the relay and calls the owner's Closed.
+func (p *pumpDriver) finish() {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
@@ -150,9 +150,10 @@ func (p *pumps) finish() {
 	}
 }
 
-// read waits for bytes of s, at most as long as nothing else is to be done.
-func (p *pumps) read(s side, b *buffer) {
-	p.armRead(s)
+// read reads from s, until its deadline at most. p.mu must be held; read
+// unlocks it while it waits.
+func (p *pumpDriver) read(s side, b *buffer) {
+	p.ensureReadDeadline(s)
 	conn, space := p.conns[s], b.next()
 	p.pumps[s].reading = true
 	p.mu.Unlock()
@@ -162,39 +163,40 @@ func (p *pumps) read(s side, b *buffer) {
 	p.pumps[s].reading = false
 	now := p.now()
 	if n > 0 {
-		b.filled(n)
-		p.core.got(s, b.bytes, n, now)
+		b.noteRead(n)
+		p.core.received(s, b.bytes, n, now)
 	}
 	switch {
 	case err == nil:
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		p.core.tick(now)
 		p.core.changed = true
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // of TLS: it was not told, but frames tell enough
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // TLS without close_notify: the frames show where the stream ends
 		p.core.finished(s, nil, now)
 	default:
 		p.core.finished(s, err, now)
 	}
 }
 
-// write writes what waits in the lane of s.
-func (p *pumps) write(s side) {
+// write writes pending bytes of the lane of s. p.mu must be held; write unlocks
+// it while it waits.
+func (p *pumpDriver) write(s side) {
 	l := &p.core.lanes[s]
-	conn, wait := p.conns[s.other()], l.wait
-	if p.core.following != nil || conn != netConn(conn) {
-		wait = wait[:min(len(wait), piece)]
+	conn, wait := p.conns[s.other()], l.pending
+	if p.core.draining != nil || conn != netConn(conn) {
+		wait = wait[:min(len(wait), maxWrite)]
 	}
-	p.setWrite(s, p.writeBy(s))
-	l.flight = true
+	p.setWriteDeadline(s, p.writeDeadline(s))
+	l.inFlight = true
 	p.pumps[s].writing = true
 	p.mu.Unlock()
-	begun := p.now()
+	start := p.now()
 	n, err := conn.Write(wait)
 	p.mu.Lock()
 	p.pumps[s].writing = false
 	now := p.now()
-	if s == upstream && now >= begun+slowWrite && p.unsent(client) >= lag {
-		p.core.lagged = now
+	if s == upstream && now >= start+slowWrite && p.unsent(client) >= lag {
+		p.core.laggedAt = now
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		p.core.wrote(s, n, nil, now)
@@ -205,25 +207,26 @@ func (p *pumps) write(s side) {
 	p.core.wrote(s, n, err, now)
 }
 
-// shut tells the destination of s's lane that nothing more comes.
-func (p *pumps) shut(s side) {
+// halfClose half-closes the connection to the destination of s's lane. p.mu
+// must be held; halfClose unlocks it while it waits.
+func (p *pumpDriver) halfClose(s side) {
 	conn := p.conns[s.other()]
 	p.mu.Unlock()
 	err := wsconn.CloseWrite(conn)
 	p.mu.Lock()
-	p.core.wasShut(s, err, p.now())
+	p.core.halfClosed(s, err, p.now())
 }
 
-// changed does what the core wants done, besides writing: it closes, wakes
-// pumps that wait for something that is no longer to be waited for, and makes
-// the calls. It holds mu, but not while calling.
-func (p *pumps) changed() {
+// apply does what the core asks for, except writing: it closes connections,
+// wakes pumps that must no longer wait, and makes the calls. p.mu must be held;
+// apply unlocks it during the calls.
+func (p *pumpDriver) apply() {
 	c := p.core
 	for c.changed || len(c.calls) > 0 {
 		c.changed = false
-		if c.following != nil && p.timer == nil {
-			p.timer = time.AfterFunc(c.grace/wsconn.Looks, p.look)
-			p.split()
+		if c.draining != nil && p.timer == nil {
+			p.timer = time.AfterFunc(c.grace/wsconn.Looks, p.checkProgress)
+			p.interruptWrites()
 		}
 		for s := range c.cut {
 			if c.dead || c.cut[s] {
@@ -242,44 +245,45 @@ func (p *pumps) changed() {
 	}
 }
 
-// close closes the connection of s. After a normal end of the tunnel, and if
-// bytes are still on their way to s, it first drops what has come from s and
-// was not read: that would have the kernel reset the connection, and s lose
-// those bytes. It holds mu.
-func (p *pumps) close(s side) {
+// close closes the connection of s. After a normal end, and if bytes are still
+// on their way to s, it first discards the unread bytes from s: otherwise the
+// kernel would reset the connection, and s would lose those bytes. p.mu must be
+// held.
+func (p *pumpDriver) close(s side) {
 	conn := netConn(p.conns[s])
-	if p.core.following != nil && !p.core.lanes[s].ended && p.unsent(s) > 0 {
+	if p.core.draining != nil && !p.core.lanes[s].ended && p.unsent(s) > 0 {
 		eventloop.DropUnread(conn, dropSize)
 	}
 	_ = conn.Close()
 }
 
-// rearm has the pump of s see what has changed.
-func (p *pumps) rearm(s side) {
+// rearm wakes the pump of s or moves its deadline after a change of the core.
+func (p *pumpDriver) rearm(s side) {
 	pump, l := &p.pumps[s], &p.core.lanes[s]
 	switch {
-	case pump.reading && (l.shutDue || !l.wants()):
-		p.setRead(s, woken)
+	case pump.reading && (l.halfCloseDue || !l.wants()):
+		p.setReadDeadline(s, wakeNow)
 	case pump.reading:
-		p.armRead(s)
+		p.ensureReadDeadline(s)
 	case pump.writing && (l.phase == cutting || l.phase == dropping):
-		p.setWrite(s, woken)
-	case pump.writing && pump.writeBy != woken && p.writeBy(s) != pump.writeBy:
-		p.setWrite(s, p.writeBy(s))
+		p.setWriteDeadline(s, wakeNow)
+	case pump.writing && pump.writeDeadline != wakeNow && p.writeDeadline(s) != pump.writeDeadline:
+		p.setWriteDeadline(s, p.writeDeadline(s))
 	}
 }
 
-// armRead sets the deadline for reading from s, unless there is an earlier one.
-func (p *pumps) armRead(s side) {
-	at := p.readBy(s)
-	if have := p.pumps[s].readBy; have != at && (have > at || have <= p.now()) {
-		p.setRead(s, at)
+// ensureReadDeadline sets the deadline for reading from s, unless an earlier
+// one is set.
+func (p *pumpDriver) ensureReadDeadline(s side) {
+	at := p.readDeadline(s)
+	if have := p.pumps[s].readDeadline; have != at && (have > at || have <= p.now()) {
+		p.setReadDeadline(s, at)
 	}
 }
 
-// readBy is until when the pump of s may wait for bytes: the one that reads
-// from the upstream keeps the time of the tunnel.
-func (p *pumps) readBy(s side) time.Duration {
+// readDeadline returns how long the pump of s may wait for bytes. The pump that
+// reads from the upstream also wakes for the core's next tick.
+func (p *pumpDriver) readDeadline(s side) time.Duration {
 	at := p.core.next()
 	if s == client {
 		at = p.core.deadline
@@ -290,37 +294,37 @@ func (p *pumps) readBy(s side) time.Duration {
 	return at
 }
 
-// writeBy is until when the pump of s may wait for its destination.
-func (p *pumps) writeBy(s side) time.Duration {
-	if p.core.following != nil { // look ends it before, and a write of TLS that ran out of time cannot go on
-		return p.core.following.endedAt + wsconn.Longest
+// writeDeadline returns how long the pump of s may wait for its destination.
+func (p *pumpDriver) writeDeadline(s side) time.Duration {
+	if p.core.draining != nil { // checkProgress ends it earlier; a write over TLS cannot resume after a timeout
+		return p.core.draining.endedAt + wsconn.Longest
 	}
-	at := p.core.lanes[s].since + p.core.stallAfter
+	at := p.core.lanes[s].pendingSince + p.core.stallAfter
 	if p.core.deadline > 0 {
 		at = min(at, p.core.deadline)
 	}
-	if s == upstream && p.core.half > 0 {
-		at = min(at, p.core.half)
+	if s == upstream && p.core.closeFrameDeadline > 0 {
+		at = min(at, p.core.closeFrameDeadline)
 	}
 	return at
 }
 
-func (p *pumps) setRead(s side, at time.Duration) {
-	p.pumps[s].readBy = at
+func (p *pumpDriver) setReadDeadline(s side, at time.Duration) {
+	p.pumps[s].readDeadline = at
 	_ = p.conns[s].SetReadDeadline(p.time(at))
 }
 
-func (p *pumps) setWrite(s side, at time.Duration) {
-	p.pumps[s].writeBy = at
+func (p *pumpDriver) setWriteDeadline(s side, at time.Duration) {
+	p.pumps[s].writeDeadline = at
 	_ = p.conns[s.other()].SetWriteDeadline(p.time(at))
 }
 
-func (p *pumps) time(at time.Duration) time.Time {
+func (p *pumpDriver) time(at time.Duration) time.Time {
 	switch at {
 	case 0:
 		return time.Time{}
-	case woken:
-		return past
+	case wakeNow:
+		return pastTime
 	}
 	return p.relay.epoch.Add(at)
 }

@@ -25,28 +25,28 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestGrace: an end takes as long as that of a guarded socket.
+// TestGrace: a tunnel has the same time to end as a guarded socket.
 func TestGrace(t *testing.T) {
 	if Grace != wsconn.Grace {
 		t.Errorf("Grace = %v, wsconn has %v", Grace, wsconn.Grace)
 	}
 }
 
-// A way is a relay with the connections that it carries.
-type way struct {
+// A transport is a kind of relay and of the connections that it carries.
+type transport struct {
 	name     string
 	portable bool
-	pipe     bool          // time is the bubble's
+	pipe     bool          // in a bubble of package synctest
 	grace    time.Duration // of the relay
 	dial     func(t *testing.T) (near, far net.Conn)
-	dialBack func(t *testing.T) (near, far net.Conn) // of the upstream, if not the same
+	dialBack func(t *testing.T) (near, far net.Conn) // to the upstream; nil: dial
 
-	// meet, if it is set, makes both connections of a relay that has waited for
-	// what came first on them.
+	// meet, if not nil, returns both connections, after r has waited for the
+	// first bytes on them.
 	meet func(t *testing.T, r *Relay) (client, far, upstream, farther net.Conn)
 }
 
-var ways = []way{
+var transports = []transport{
 	{name: "portable pipe", portable: true, pipe: true, grace: Grace, dial: pipes},
 	{name: "portable TCP", portable: true, grace: Grace, dial: tcp},
 	{name: "portable TLS", portable: true, grace: Grace, dial: overTLS, dialBack: tcp},
@@ -54,28 +54,28 @@ var ways = []way{
 	{name: "loop Unix", grace: Grace, dial: tcp, dialBack: unixSocket},
 }
 
-// shortGrace is the grace of tests that wait until it is over.
+// shortGrace is the grace period of tests that wait for its end.
 const shortGrace = 400 * time.Millisecond
 
-// hurried returns w with a short grace, for tests that wait until it is over.
-// In others a busy machine must not make it count.
-func (w way) hurried() way {
+// withShortGrace returns w with a short grace period, for tests that wait for
+// its end. In other tests, a busy machine must not exceed it.
+func (w transport) withShortGrace() transport {
 	if !w.pipe {
 		w.grace = shortGrace
 	}
 	return w
 }
 
-// each runs a test over every way.
-func each(t *testing.T, test func(t *testing.T, w way)) {
-	for _, w := range ways {
+// eachTransport runs a test over every transport.
+func eachTransport(t *testing.T, test func(t *testing.T, w transport)) {
+	for _, w := range transports {
 		t.Run(w.name, func(t *testing.T) {
 			if w.pipe {
 				inBubble(t, func(t *testing.T) { test(t, w) })
 				return
 			}
 			before := descriptors(t)
-			t.Run("sockets", func(t *testing.T) { test(t, w) }) // its cleanup comes first
+			t.Run("sockets", func(t *testing.T) { test(t, w) }) // so that its cleanup runs before the check
 			if after := descriptors(t); after != before {
 				t.Errorf("%d descriptors are open, %d before", after, before)
 			}
@@ -86,19 +86,19 @@ func each(t *testing.T, test func(t *testing.T, w way)) {
 // rigs counts the rigs of all tests.
 var rigs atomic.Int64
 
-// inBubble runs test in a bubble of package synctest. Time stands still there
-// while a goroutine is busy, and so one that never stops would hang the test:
-// inBubble panics when no rig has been made for patience.
+// inBubble runs test in a bubble of package synctest. Time there stands still
+// while a goroutine is busy, so a goroutine that never stops would hang the
+// test: inBubble panics when no rig was created for the duration of patience.
 func inBubble(t *testing.T, test func(t *testing.T)) {
 	var watch *time.Timer
 	made, looks := rigs.Load(), 0
-	watch = time.AfterFunc(time.Second, func() { // counts looks, not time: this process may have been stopped
+	watch = time.AfterFunc(time.Second, func() { // counts wake-ups, not time: this process may have been stopped
 		looks++
 		if n := rigs.Load(); n != made {
 			made, looks = n, 0
 		}
 		if looks >= int(patience/time.Second) {
-			panic(t.Name() + ": a goroutine is busy for ever")
+			panic(t.Name() + ": a goroutine never blocks")
 		}
 		watch.Reset(time.Second)
 	})
@@ -106,7 +106,7 @@ func inBubble(t *testing.T, test func(t *testing.T)) {
 	synctest.Test(t, test)
 }
 
-// descriptors is how many files this process has open.
+// descriptors returns how many files this process has open.
 func descriptors(t *testing.T) int {
 	files, err := os.ReadDir("/proc/self/fd")
 	if errors.Is(err, os.ErrNotExist) {
@@ -118,7 +118,7 @@ func descriptors(t *testing.T) int {
 	return len(files)
 }
 
-// tcp is a connection whose buffers hold little.
+// tcp returns a connection with small buffers.
 func tcp(t *testing.T) (near, far net.Conn) {
 	return dialed(t, "tcp", "127.0.0.1:0")
 }
@@ -168,9 +168,9 @@ func overTLS(t *testing.T) (near, far net.Conn) {
 	return server, peer
 }
 
-// A pipe is a connection in memory that can be half-closed, or reset.
+// A pipe is a connection in memory that can be half-closed or reset.
 type pipe struct {
-	net.Conn // to read from
+	net.Conn // for reads
 	out      net.Conn
 	reset    *atomic.Bool // of both ends
 }
@@ -213,11 +213,11 @@ func (p peer) send(b ...[]byte) {
 	}
 }
 
-// tooMuch is more bytes than the buffers on the way can hold.
+// tooMuch exceeds the size of all buffers between the two sides.
 const tooMuch = 16 << 20
 
-// flood sends f again and again until it may not, or until it was far too much,
-// and returns how much it sent.
+// flood sends f repeatedly, until a write fails or it sent tooMuch. It returns
+// how many bytes it sent.
 func (p peer) flood(f []byte) (sent int) {
 	for sent < tooMuch {
 		n, err := p.Write(f)
@@ -229,19 +229,19 @@ func (p peer) flood(f []byte) (sent int) {
 	return sent
 }
 
-// Read fails when nothing comes in time.
+// Read fails if nothing comes in time.
 func (p peer) Read(b []byte) (int, error) {
-	_ = p.SetReadDeadline(time.Now().Add(patienceOf(p.t)))
+	_ = p.SetReadDeadline(time.Now().Add(patienceFor(p.t)))
 	return p.Conn.Read(b)
 }
 
-// Write fails when the bytes are not taken in time.
+// Write fails if the bytes are not taken in time.
 func (p peer) Write(b []byte) (int, error) {
-	_ = p.SetWriteDeadline(time.Now().Add(patienceOf(p.t)))
+	_ = p.SetWriteDeadline(time.Now().Add(patienceFor(p.t)))
 	return p.Conn.Write(b)
 }
 
-// gets fails unless the next bytes are these.
+// gets fails the test unless the next bytes are b.
 func (p peer) gets(b ...[]byte) {
 	p.t.Helper()
 	want := bytes.Join(b, nil)
@@ -252,7 +252,7 @@ func (p peer) gets(b ...[]byte) {
 	}
 }
 
-// ends fails unless the stream ends here.
+// ends fails the test unless the stream ends here.
 func (p peer) ends() {
 	p.t.Helper()
 	if rest, err := io.ReadAll(p); len(rest) > 0 || err != nil {
@@ -260,7 +260,7 @@ func (p peer) ends() {
 	}
 }
 
-// isCut fails unless the stream ends here or breaks.
+// isCut fails the test unless the stream ends or is reset here.
 func (p peer) isCut() {
 	p.t.Helper()
 	if rest, err := io.ReadAll(p); len(rest) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -276,8 +276,8 @@ func (p peer) closeWrite() {
 	}
 }
 
-// breaks resets the connection.
-func (p peer) breaks() {
+// reset resets the connection.
+func (p peer) reset() {
 	switch c := p.Conn.(type) {
 	case pipe:
 		c.reset.Store(true)
@@ -297,7 +297,7 @@ func brief(b []byte) string {
 	return fmt.Sprintf("% x", b)
 }
 
-// A rig is a tunnel with what is at its ends.
+// A rig is a tunnel and the peers at its ends.
 type rig struct {
 	*Tunnel
 	t                *testing.T
@@ -306,14 +306,14 @@ type rig struct {
 	faults           chan string
 }
 
-// newRig carries a tunnel over w, with what p says apart from the connections.
-func newRig(t *testing.T, w way, p Pair) *rig {
+// newRig carries p over w, which provides the connections.
+func newRig(t *testing.T, w transport, p Pair) *rig {
 	t.Helper()
 	r := newRelay(t, w.grace, eventloop.Options{Loops: 1, Portable: w.portable})
 	return rigOf(t, r, w, p)
 }
 
-func rigOf(t *testing.T, r *Relay, w way, p Pair) *rig {
+func rigOf(t *testing.T, r *Relay, w transport, p Pair) *rig {
 	t.Helper()
 	g := &rig{t: t, results: make(chan Result, 2), faults: make(chan string, 2)}
 	var far, farther net.Conn
@@ -338,19 +338,20 @@ func rigOf(t *testing.T, r *Relay, w way, p Pair) *rig {
 		p.Fault = func(code int, reason, _ string) { g.faults <- fmt.Sprint(code, " ", reason) }
 	}
 	g.Tunnel = r.Carry(p)
-	if _, pumped := g.driver.(*pumps); pumped != (w.portable || runtime.GOOS != "linux") {
-		t.Errorf("a %T carries", g.driver)
+	if _, pumped := g.driver.(*pumpDriver); pumped != (w.portable || runtime.GOOS != "linux") {
+		t.Errorf("the driver is a %T", g.driver)
 	}
 	return g
 }
 
-// patience is how long a test waits for one event, on a busy machine too.
+// patience is how long a test waits for one event. It allows for a busy
+// machine.
 const patience = 10 * time.Second
 
-// patienceOf returns how long t may wait for one event. In a bubble, whose
-// time begins in 2000 and costs nothing, that is a day. A test that has failed
-// waits no more, so that it fails before it takes too long.
-func patienceOf(t *testing.T) time.Duration {
+// patienceFor returns how long t may wait for one event: a day in a bubble,
+// whose clock starts in 2000 and where waiting costs nothing. A test that has
+// already failed hardly waits.
+func patienceFor(t *testing.T) time.Duration {
 	switch {
 	case t.Failed():
 		return 50 * time.Millisecond
@@ -360,29 +361,29 @@ func patienceOf(t *testing.T) time.Duration {
 	return patience
 }
 
-// receive returns what comes on c, and fails the test when nothing does.
+// receive returns the next value of c, and fails the test if none comes.
 func receive[T any](t *testing.T, c <-chan T) (v T) {
 	t.Helper()
-	limit := patienceOf(t)
+	limit := patienceFor(t)
 	select {
 	case v = <-c:
 	case <-time.After(limit):
-		t.Fatalf("nothing has come within %v", limit)
+		t.Fatalf("nothing received within %v", limit)
 	}
 	return v
 }
 
-// until waits for something that reports nothing by itself.
+// until polls is until it returns true.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for begun := time.Now(); !is(); runtime.Gosched() {
-		if time.Since(begun) > patience {
+	for start := time.Now(); !is(); runtime.Gosched() {
+		if time.Since(start) > patience {
 			t.Fatalf("not within %v: %s", patience, what)
 		}
 	}
 }
 
-// newRelay makes a relay, and closes it when the test is over.
+// newRelay returns a relay that is closed when the test ends.
 func newRelay(t *testing.T, grace time.Duration, o eventloop.Options) *Relay {
 	t.Helper()
 	loops, err := eventloop.New(o)
@@ -395,7 +396,7 @@ func newRelay(t *testing.T, grace time.Duration, o eventloop.Options) *Relay {
 	return r
 }
 
-// closeNow closes a relay.
+// closeNow closes r, and fails the test if that takes too long.
 func closeNow(t *testing.T, r *Relay) {
 	t.Helper()
 	closed := make(chan struct{})
@@ -406,8 +407,8 @@ func closeNow(t *testing.T, r *Relay) {
 	receive(t, closed)
 }
 
-// closes waits for the end of the tunnel.
-func (g *rig) closes(by Party, reason string) Result {
+// waitClosed waits until the tunnel is closed, and checks the result.
+func (g *rig) waitClosed(by Party, reason string) Result {
 	g.t.Helper()
 	r := receive(g.t, g.results)
 	if r.By != by || r.Reason != reason {
@@ -416,24 +417,24 @@ func (g *rig) closes(by Party, reason string) Result {
 	return r
 }
 
-// faulted waits for a fault.
-func (g *rig) faulted(want string) {
+// waitFault waits for a fault.
+func (g *rig) waitFault(want string) {
 	g.t.Helper()
 	if got := receive(g.t, g.faults); got != want {
 		g.t.Errorf("fault %q, want %q", got, want)
 	}
 }
 
-// bye ends the tunnel, and waits for the client's farewell to be said.
-func (g *rig) bye() {
-	said := make(chan struct{})
-	g.End(goodbye, func() { close(said) })
-	receive(g.t, said)
+// endAndWait ends the tunnel, and waits until the client's close frame is sent.
+func (g *rig) endAndWait() {
+	frameSent := make(chan struct{})
+	g.End(endFrame, func() { close(frameSent) })
+	receive(g.t, frameSent)
 }
 
-var goodbye = wsframe.AppendClose(nil, 3000, "token_expired")
+var endFrame = wsframe.AppendClose(nil, 3000, "token_expired")
 
-// getsMasked fails unless the upstream gets frame, masked, next.
+// getsMasked fails the test unless the upstream gets frame, masked, next.
 func (g *rig) getsMasked(frame []byte) {
 	g.t.Helper()
 	got := make([]byte, len(frame)+4)
@@ -446,7 +447,7 @@ func (g *rig) getsMasked(frame []byte) {
 	}
 }
 
-// frame is a frame of n bytes of payload: masked, of a client.
+// frame returns a frame with n bytes of payload. Frames of a client are masked.
 func frame(first byte, n int, mask bool) []byte {
 	b := []byte{first}
 	var m byte
@@ -473,7 +474,7 @@ func frame(first byte, n int, mask bool) []byte {
 	return b
 }
 
-// appendClose appends the payload of a close frame, n bytes of it, to its head.
+// appendClose appends n bytes of payload to the head of a close frame.
 func appendClose(b []byte, n, code int, mask bool) []byte {
 	payload := append([]byte{byte(code >> 8), byte(code)}, bytes.Repeat([]byte("x"), n-2)...)
 	for i, p := range payload {
@@ -485,8 +486,10 @@ func appendClose(b []byte, n, code int, mask bool) []byte {
 	return b
 }
 
-// closing is a close frame of a client with a code.
-func closing(code int) []byte { return appendClose([]byte{0x88, 0x82, 1, 2, 3, 4}, 2, code, true) }
+// closeFrameWith returns a client's close frame with a code.
+func closeFrameWith(code int) []byte {
+	return appendClose([]byte{0x88, 0x82, 1, 2, 3, 4}, 2, code, true)
+}
 
 func fromClient(first byte, n int) []byte   { return frame(first, n, true) }
 func fromUpstream(first byte, n int) []byte { return frame(first, n, false) }

@@ -11,7 +11,7 @@ import (
 )
 
 // TestClientsFaults: nothing of a frame that breaks a rule reaches the
-// upstream, however it is cut, and the owner sends the close frame.
+// upstream, however it is split, and the owner sends the close frame.
 func TestClientsFaults(t *testing.T) {
 	endless := []byte{0x82, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4}
 	tooLong := bytes.Clone(endless)
@@ -35,15 +35,15 @@ func TestClientsFaults(t *testing.T) {
 		"P9 ping of 126 bytes":        {bad: fromClient(0x89, 126), fault: "1002 protocol_error"},
 		"P9 fragmented ping":          {bad: fromClient(0x09, 5), fault: "1002 protocol_error"},
 		"P10 close of one byte":       {bad: fromClient(0x88, 1), fault: "1002 protocol_error"},
-		"P10 close 1005":              {good: fromClient(0x81, 5), bad: closing(1005), fault: "1002 protocol_error"},
-		"P10 close 999":               {bad: closing(999), fault: "1002 protocol_error"},
-		"P10 close 65535":             {bad: closing(65535), fault: "1002 protocol_error"},
-		"P10 reason that is no text":  {bad: []byte{0x88, 0x84, 0, 0, 0, 0, 0x03, 0xE8, 0xC3, 0x28}, fault: "1007 invalid_text"},
+		"P10 close 1005":              {good: fromClient(0x81, 5), bad: closeFrameWith(1005), fault: "1002 protocol_error"},
+		"P10 close 999":               {bad: closeFrameWith(999), fault: "1002 protocol_error"},
+		"P10 close 65535":             {bad: closeFrameWith(65535), fault: "1002 protocol_error"},
+		"P10 reason is not UTF-8":     {bad: []byte{0x88, 0x84, 0, 0, 0, 0, 0x03, 0xE8, 0xC3, 0x28}, fault: "1007 invalid_text"},
 		"P12 frame too big":           {pair: Pair{MaxFrame: 1000}, good: fromClient(0x81, 1000), bad: fromClient(0x81, 1001), fault: "1009 message_too_big"},
 		"P12 message too big":         {pair: Pair{MaxMessage: 1000}, good: fromClient(0x01, 900), bad: fromClient(0x80, 101), fault: "1009 message_too_big"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, w way) {
+			eachTransport(t, func(t *testing.T, w transport) {
 				g := newRig(t, w, tc.pair)
 				received := make(chan struct{})
 				go func() {
@@ -51,27 +51,27 @@ func TestClientsFaults(t *testing.T) {
 					g.upstream.gets(tc.good)
 				}()
 				g.client.send(tc.good, tc.bad[:1])
-				go func() { _, _ = g.client.Write(tc.bad[1:]) }() // nobody need read it
+				go func() { _, _ = g.client.Write(tc.bad[1:]) }() // the relay may not read it
 				receive(t, received)
-				g.faulted(tc.fault)
-				g.upstream.send(fromUpstream(0x81, 5)) // still goes
+				g.waitFault(tc.fault)
+				g.upstream.send(fromUpstream(0x81, 5)) // still passes
 				g.client.gets(fromUpstream(0x81, 5))
-				go g.End(goodbye, nil)
-				g.client.gets(goodbye)
+				go g.End(endFrame, nil)
+				g.client.gets(endFrame)
 				g.client.ends()
 				g.client.hangUp()
-				g.getsMasked(goodbye)
+				g.getsMasked(endFrame)
 				g.upstream.ends()
 				g.upstream.hangUp()
-				g.closes(TheClient, tc.fault[5:])
+				g.waitClosed(TheClient, tc.fault[5:])
 			})
 		})
 	}
 }
 
-// TestFaultWithoutOwner: the relay says the farewell itself.
+// TestFaultWithoutOwner: the relay sends the close frames itself.
 func TestFaultWithoutOwner(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		r := newRelay(t, w.grace, eventloop.Options{Loops: 1, Portable: w.portable})
 		near, far := w.dial(t)
 		back, upstream := w.dial(t)
@@ -84,26 +84,26 @@ func TestFaultWithoutOwner(t *testing.T) {
 		(&rig{t: t, upstream: u}).getsMasked(wsframe.AppendClose(nil, 1009, "message_too_big"))
 		u.hangUp()
 		if r := receive(t, closed); r.By != TheClient || r.Reason != "message_too_big" {
-			t.Errorf("ended by the %v: %s", r.By, r.Reason)
+			t.Errorf("ended by the %v: %s; want the %v: message_too_big", r.By, r.Reason, TheClient)
 		}
 	})
 }
 
-// TestFaultThatNobodyEnds: the owner has Grace.
+// TestFaultThatNobodyEnds: the relay cuts both sides if the owner does not call
+// End within Grace.
 func TestFaultThatNobodyEnds(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
-		w = w.hurried()
+	eachTransport(t, func(t *testing.T, w transport) {
+		w = w.withShortGrace()
 		g := newRig(t, w, Pair{})
 		g.client.send(fromClient(0xF1, 6))
-		g.faulted("1002 protocol_error")
+		g.waitFault("1002 protocol_error")
 		g.client.isCut()
 		g.upstream.isCut()
-		g.closes(TheClient, "protocol_error")
+		g.waitClosed(TheClient, "protocol_error")
 	})
 }
 
-// TestUpstreamsFaults: the client learns that it is not to blame, and the
-// upstream is cut.
+// TestUpstreamsFaults: the client gets bad_gateway, and the upstream is cut.
 func TestUpstreamsFaults(t *testing.T) {
 	for name, tc := range map[string]struct{ good, bad []byte }{
 		"masked":         {fromUpstream(0x82, 70000), fromClient(0x82, 5)},
@@ -114,8 +114,8 @@ func TestUpstreamsFaults(t *testing.T) {
 		"P10 close 1006": {fromUpstream(0x82, 3), []byte{0x88, 0x02, 0x03, 0xEE}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, w way) {
-				w.grace = time.Minute // the upstream is not to wait for it
+			eachTransport(t, func(t *testing.T, w transport) {
+				w.grace = time.Minute // the upstream must not wait for it
 				g := newRig(t, w, Pair{})
 				received := make(chan struct{})
 				go func() {
@@ -123,23 +123,24 @@ func TestUpstreamsFaults(t *testing.T) {
 					g.client.gets(tc.good, badGateway)
 					g.client.ends()
 				}()
-				begun := time.Now()
+				start := time.Now()
 				g.upstream.send(tc.good, tc.bad)
 				g.upstream.isCut()
 				receive(t, received)
 				g.client.hangUp()
-				g.closes(TheUpstream, "bad_gateway")
-				if d := time.Since(begun); w.pipe && d > 0 {
-					t.Errorf("it took %v", d)
+				g.waitClosed(TheUpstream, "bad_gateway")
+				if d := time.Since(start); w.pipe && d > 0 {
+					t.Errorf("the tunnel closed after %v, want at once", d)
 				}
 			})
 		})
 	}
 }
 
-// TestNoBoundsForTheUpstream: it is the operator's own.
+// TestNoBoundsForTheUpstream: no limit applies to the upstream, which belongs
+// to the operator.
 func TestNoBoundsForTheUpstream(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{MaxFrame: 10, MaxMessage: 10})
 		all := append(fromUpstream(0x82, 5000), bytes.Repeat(fromUpstream(0x89, 0), 500)...)
 		go g.upstream.send(all)

@@ -11,37 +11,37 @@ import (
 	"wsauth/internal/wsconn"
 )
 
-// A kernel stands in for the driver of a core: it holds bytes for the sides.
-type kernel [2]int
+// A fakeDriver reports unsent bytes for each side.
+type fakeDriver [2]int
 
-func (k *kernel) end([]byte, func()) {}
-func (k *kernel) unsent(s side) int  { return k[s] }
+func (k *fakeDriver) end([]byte, func()) {}
+func (k *fakeDriver) unsent(s side) int  { return k[s] }
 
 // TestG15_GraceFollowsProgress: a side that takes at least 1 KiB a second of
-// what the kernel holds for it gets more time, up to a minute. One that takes
-// less does not, nor does any after End.
+// what the kernel holds for it gets more time, up to a minute. A slower side
+// does not, nor does any side after End.
 func TestG15_GraceFollowsProgress(t *testing.T) {
 	const second = time.Second
 	for name, tt := range map[string]struct {
 		from        side
-		reset       bool          // the sender takes no more, either
-		rate        int           // bytes that the reader takes in a second
+		reset       bool          // the sender accepts no more bytes
+		rate        int           // bytes that the reader takes per second
 		end         time.Duration // when the owner ends the tunnel; 0: never
-		least, most time.Duration // until the tunnel is over
+		least, most time.Duration // until the tunnel is closed
 	}{
-		"400 KB/s":            {rate: 400_000, from: upstream, least: 14 * second, most: 21 * second},
-		"400 KB/s, reset":     {rate: 400_000, from: upstream, reset: true, least: 14 * second, most: 21 * second},
-		"to the upstream":     {rate: 400_000, from: client, least: 14 * second, most: 21 * second},
-		"and nobody is left":  {rate: 400_000, from: client, reset: true, least: 14 * second, most: 17 * second},
-		"2 KB/s for a minute": {rate: 2000, from: upstream, least: 60 * second, most: 60 * second},
-		"too slow":            {rate: 500, from: upstream, least: 5 * second, most: 5 * second},
-		"nothing":             {from: upstream, least: 5 * second, most: 5 * second},
-		"P11 everything":      {rate: 1 << 30, from: upstream, least: 5 * second, most: 5 * second},
-		"L4 End":              {rate: 400_000, from: upstream, end: 4 * second, least: 5 * second, most: 9 * second},
+		"400 KB/s":               {rate: 400_000, from: upstream, least: 14 * second, most: 21 * second},
+		"400 KB/s, reset":        {rate: 400_000, from: upstream, reset: true, least: 14 * second, most: 21 * second},
+		"to the upstream":        {rate: 400_000, from: client, least: 14 * second, most: 21 * second},
+		"to the upstream, reset": {rate: 400_000, from: client, reset: true, least: 14 * second, most: 17 * second},
+		"2 KB/s for a minute":    {rate: 2000, from: upstream, least: 60 * second, most: 60 * second},
+		"too slow":               {rate: 500, from: upstream, least: 5 * second, most: 5 * second},
+		"nothing":                {from: upstream, least: 5 * second, most: 5 * second},
+		"P11 everything":         {rate: 1 << 30, from: upstream, least: 5 * second, most: 5 * second},
+		"L4 End":                 {rate: 400_000, from: upstream, end: 4 * second, least: 5 * second, most: 9 * second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const sent = 6_000_000
-			k := &kernel{}
+			k := &fakeDriver{}
 			c := &core{driver: k}
 			c.begin(Pair{Stall: defaultStall}, Grace, 0)
 			c.lanes[tt.from].bytes = sent
@@ -58,36 +58,36 @@ func TestG15_GraceFollowsProgress(t *testing.T) {
 					at = now + 100*time.Millisecond
 				}
 				if tt.end > 0 && now < tt.end && at >= tt.end {
-					c.end(goodbye, nil, tt.end)
+					c.end(endFrame, nil, tt.end)
 				}
 				now = at
 				k[reader] = max(0, sent-int(now.Seconds()*float64(tt.rate)))
-				for s := range c.lanes { // the driver writes, and shuts
-					if l := &c.lanes[s]; l.phase != dropping && len(l.wait) > 0 {
-						c.wrote(side(s), len(l.wait), nil, now)
-					} else if l.shutDue {
-						c.wasShut(side(s), nil, now)
+				for s := range c.lanes { // as a driver writes and half-closes
+					if l := &c.lanes[s]; l.phase != dropping && len(l.pending) > 0 {
+						c.wrote(side(s), len(l.pending), nil, now)
+					} else if l.halfCloseDue {
+						c.halfClosed(side(s), nil, now)
 					}
 				}
 				c.tick(now)
 				if at := c.next(); !c.dead && at <= now {
-					t.Fatalf("at %v there is something to do at %v still", now, at)
+					t.Fatalf("at %v: next() = %v, want a later time", now, at)
 				}
 			}
 			if now < tt.least || now > tt.most {
-				t.Errorf("over after %v, want %v to %v", now, tt.least, tt.most)
+				t.Errorf("closed after %v, want %v to %v", now, tt.least, tt.most)
 			}
 		})
 	}
 }
 
-// TestG15_SlowReadersGetEverything: a side sends much, closes and hangs up.
-// The other reads slowly, and goes on sending pongs. It gets every byte, the
-// close frame, and the end of the stream.
+// TestG15_SlowReadersGetEverything: one side sends much, closes and hangs up.
+// The other reads slowly and keeps sending pongs. It gets every byte, the close
+// frame, and the end of the stream.
 func TestG15_SlowReadersGetEverything(t *testing.T) {
 	for name, from := range map[string]side{"from the upstream": upstream, "from the client": client} {
 		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, w way) {
+			eachTransport(t, func(t *testing.T, w transport) {
 				g := newRig(t, w, Pair{})
 				sender, reader := g.upstream, g.client
 				frame, last, pong := fromUpstream(0x82, 1<<16), fromUpstream(0x88, 20), fromClient(0x8A, 4)
@@ -111,8 +111,8 @@ func TestG15_SlowReadersGetEverything(t *testing.T) {
 						t.Fatalf("%s got %d of %d bytes, %v", reader.name, len(got), len(all), err)
 					}
 				}
-				// It hangs up when the relay's kernel has everything: one that closes
-				// earlier, over what it did not read, has its own kernel drop the rest.
+				// The sender hangs up when the relay's kernel has everything. If it closed
+				// earlier, with unread bytes, its own kernel would drop the rest.
 				for returned := false; !returned || wsconn.Unsent(sender.Conn) > 0; {
 					select {
 					case <-sent:
@@ -128,11 +128,11 @@ func TestG15_SlowReadersGetEverything(t *testing.T) {
 				pause, piece := 10*time.Millisecond, 1<<13
 				for len(got) < len(all) {
 					time.Sleep(pause)
-					_, _ = reader.Write(pong) // nobody may be there to take it
+					_, _ = reader.Write(pong) // fails if the connection is closed
 					fast(min(piece, len(all)-len(got)))
 				}
 				if !bytes.Equal(got, all) {
-					t.Error("it is not what was sent")
+					t.Error("got different bytes than were sent")
 				}
 				reader.ends()
 				reader.hangUp()
@@ -144,14 +144,14 @@ func TestG15_SlowReadersGetEverything(t *testing.T) {
 	}
 }
 
-// TestSlowReadersSideBySide: many clients of one loop take less than their
-// upstreams send, all at once. What waits for one never reaches another.
+// TestSlowReadersSideBySide: many clients of one loop read more slowly than
+// their upstreams send. Bytes pending for one client never reach another.
 func TestSlowReadersSideBySide(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		if w.pipe {
-			return // there is no kernel that takes a part
+			return // a pipe has no kernel buffer, so no write is partial
 		}
-		if dial := w.dial; dial != nil { // with room for less than a buffer, so that it takes several writes
+		if dial := w.dial; dial != nil { // with a small send buffer, so that it takes several writes
 			w.dial = func(t *testing.T) (near, far net.Conn) {
 				near, far = dial(t)
 				if small, ok := near.(*net.TCPConn); ok {
@@ -173,7 +173,7 @@ func TestSlowReadersSideBySide(t *testing.T) {
 			rigs[i] = g
 			head := []byte{0x82, 127, 0, 0, 0, 0, 0, size >> 16, 0, 0}
 			sent := append(head, bytes.Repeat([]byte{byte('a' + i)}, size)...)
-			go func() { _, _ = g.upstream.Write(sent) }() // what fails shows below
+			go func() { _, _ = g.upstream.Write(sent) }() // a failure shows below
 			g.client.gets(sent[:len(head)])
 		}
 		got := make([]byte, piece)
@@ -192,13 +192,14 @@ func TestSlowReadersSideBySide(t *testing.T) {
 	})
 }
 
-// TestG15_ClientThatClosesGetsWhatIsOnItsWay: a client says that it closes
-// while much is on its way to it. It gets that, and the upstream's answer. A
-// write that waits for it goes on, over TLS too, where none can be resumed.
+// TestG15_ClientThatClosesGetsWhatIsOnItsWay: a client sends a close frame
+// while many bytes are on their way to it. It gets them, and the upstream's
+// answer. A blocked write to it continues, also over TLS, where a write cannot
+// resume after a timeout.
 func TestG15_ClientThatClosesGetsWhatIsOnItsWay(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
+	eachTransport(t, func(t *testing.T, w transport) {
 		if w.pipe {
-			return // nothing is on its way
+			return // a pipe has no kernel buffer
 		}
 		g := newRig(t, w, Pair{})
 		sent, bye, last := g.fill(), fromClient(0x88, 20), fromUpstream(0x88, 20)
@@ -209,27 +210,27 @@ func TestG15_ClientThatClosesGetsWhatIsOnItsWay(t *testing.T) {
 		g.client.gets(last)
 		g.client.hangUp()
 		g.upstream.hangUp()
-		g.closes(TheClient, "close")
+		g.waitClosed(TheClient, "close")
 	})
 }
 
-// TestL4_EndDoesNotFollowProgress: what ends by revocation, expiry or logout
-// is over after Grace, although the client was still taking what the upstream
-// had sent before.
+// TestL4_EndDoesNotFollowProgress: a socket that ends by revocation, expiry or
+// logout is closed after Grace, even if the client is still taking bytes that
+// the upstream sent before.
 func TestL4_EndDoesNotFollowProgress(t *testing.T) {
-	each(t, func(t *testing.T, w way) {
-		w = w.hurried()
+	eachTransport(t, func(t *testing.T, w transport) {
+		w = w.withShortGrace()
 		g := newRig(t, w, Pair{})
 		sent := make(chan struct{})
 		go func() {
 			defer close(sent)
-			_, _ = g.upstream.Write(bytes.Repeat(fromUpstream(0x82, 1<<16), 64)) // it may be cut
+			_, _ = g.upstream.Write(bytes.Repeat(fromUpstream(0x82, 1<<16), 64)) // may be cut off
 			g.upstream.hangUp()
 		}()
 		if _, err := io.ReadFull(g.client, make([]byte, 1<<20)); err != nil {
 			t.Fatal(err)
 		}
-		var begun time.Time
+		var start time.Time
 		stop := make(chan struct{})
 		reading := make(chan struct{})
 		go func() {
@@ -245,11 +246,11 @@ func TestL4_EndDoesNotFollowProgress(t *testing.T) {
 				}
 			}
 		}()
-		begun = time.Now()
-		g.End(goodbye, nil)
+		start = time.Now()
+		g.End(endFrame, nil)
 		receive(t, g.results)
-		if took := time.Since(begun); took > 2*w.grace {
-			t.Errorf("it took %v", took)
+		if took := time.Since(start); took > 2*w.grace {
+			t.Errorf("the tunnel closed after %v, want at most %v", took, 2*w.grace)
 		}
 		close(stop)
 		g.client.hangUp()
