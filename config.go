@@ -7,15 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"reflect"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
-	"unicode"
 
+	"wsauth/internal/httpx"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -231,7 +227,7 @@ func (c Config) withDefaults() (Config, error) {
 		fault("Staleness: %v is less than %v; the store is asked once a second", c.Staleness, minStaleness)
 	}
 	for i, o := range c.Origins {
-		if err := CheckOrigin(o); err != nil {
+		if err := httpx.CheckOrigin(o); err != nil {
 			fault("Origins[%d]: %w", i, err)
 		}
 	}
@@ -300,48 +296,4 @@ func (c Config) firstMessage() *FirstMessage {
 // isNil reports whether v is nil or holds a nil pointer.
 func isNil(v any) bool {
 	return v == nil || reflect.ValueOf(v).Kind() == reflect.Pointer && reflect.ValueOf(v).IsNil()
-}
-
-// CheckOrigin reports why an entry of [Config.Origins] is not valid: a browser
-// would never send it as an Origin header.
-func CheckOrigin(o string) error {
-	if strings.Contains(o, "*") {
-		return fmt.Errorf("%q: patterns are not supported; name each origin", o)
-	}
-	u, err := url.Parse(o)
-	if err != nil || u.Scheme == "" || u.Hostname() == "" {
-		return fmt.Errorf("%q is not an origin such as https://app.example", o)
-	}
-	if strings.ContainsFunc(o, func(r rune) bool { return r > unicode.MaxASCII }) {
-		return fmt.Errorf("%q: browsers write the host in ASCII, as xn--…", o)
-	}
-	if exact := u.Scheme + "://" + strings.TrimSuffix(u.Host, ":"); exact != o || o != strings.ToLower(o) {
-		return fmt.Errorf("%q is not exact: write it as browsers do, %q", o, strings.ToLower(exact))
-	}
-	if u.Scheme == "ws" || u.Scheme == "wss" {
-		return fmt.Errorf("%q: the origin of a page is http or https, also where it opens sockets", o)
-	}
-	if n, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || n == 0) {
-		return fmt.Errorf("%q: the port is not from 1 to 65535", o)
-	}
-	if strings.HasPrefix(u.Port(), "0") {
-		return fmt.Errorf("%q: browsers write a port without zeros in front", o)
-	}
-	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && addr.Is6() && u.Hostname() != writeIPv6(addr) {
-		return fmt.Errorf("%q: browsers write the address as [%s]", o, writeIPv6(addr))
-	}
-	if port := u.Port(); port != "" && port == defaultPort(u.Scheme) {
-		return fmt.Errorf("%q: browsers leave out port %s of %s", o, port, u.Scheme)
-	}
-	return nil
-}
-
-// writeIPv6 formats an address as browsers do: in hexadecimal groups only (URL
-// standard, section 3.5).
-func writeIPv6(addr netip.Addr) string {
-	if !addr.Is4In6() {
-		return addr.String()
-	}
-	b := addr.As16()
-	return fmt.Sprintf("::ffff:%x:%x", uint(b[12])<<8|uint(b[13]), uint(b[14])<<8|uint(b[15]))
 }

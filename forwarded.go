@@ -18,12 +18,6 @@ const (
 
 	// Forwarded is the Forwarded header of RFC 7239.
 	Forwarded = ForwardedSource(forwarded.Forwarded)
-
-	// ProxyProtocol is the header of the PROXY protocol, which precedes the
-	// first byte of a connection. A guard does not see connections: a listener
-	// must read the header and set Request.RemoteAddr to the client. The
-	// gateway has such a listener.
-	ProxyProtocol = ForwardedSource(forwarded.ProxyProtocol)
 )
 
 // proxies returns the forwarding policy of c. The error joins all errors.

@@ -261,7 +261,7 @@ func TestProxyErrors(t *testing.T) {
 		`TrustedProxies[1]: "10.0.0.1/8" has bits`: func(c *wsauth.Config) { c.TrustedProxies = []string{"private", "10.0.0.1/8", "x"} },
 		`TrustedProxies[2]: "x" is not`:            func(c *wsauth.Config) { c.TrustedProxies = []string{"private", "10.0.0.1/8", "x"} },
 		`ForwardedSource: "X-Real-IP"`:             func(c *wsauth.Config) { c.ForwardedSource = "X-Real-IP" },
-		`ForwardedSource: a guard sees no conn`:    func(c *wsauth.Config) { c.ForwardedSource = wsauth.ProxyProtocol },
+		`ForwardedSource: a guard sees no conn`:    func(c *wsauth.Config) { c.ForwardedSource = "proxy_protocol" },
 		`ForwardedScheme: "wss" is neither`:        func(c *wsauth.Config) { c.ForwardedScheme = "wss" },
 		`ForwardedPort: `:                          func(c *wsauth.Config) { c.ForwardedSource, c.ForwardedPort = wsauth.Forwarded, true },
 	} {

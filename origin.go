@@ -88,16 +88,6 @@ func (c *Config) checkAnyOrigin() []error {
 
 // ownOrigin returns the origin to which a request was sent.
 func ownOrigin(c forwarded.Client) string {
-	host := strings.TrimSuffix(httpx.LowerASCII(c.Host), ":"+defaultPort(c.Scheme))
+	host := strings.TrimSuffix(httpx.LowerASCII(c.Host), ":"+httpx.DefaultPort(c.Scheme))
 	return c.Scheme + "://" + host
-}
-
-func defaultPort(scheme string) string {
-	switch scheme {
-	case "http", "ws":
-		return "80"
-	case "https", "wss":
-		return "443"
-	}
-	return ""
 }

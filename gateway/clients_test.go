@@ -22,7 +22,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"wsauth"
+	"wsauth/internal/forwarded"
 	"wsauth/internal/gateway/front"
 	"wsauth/token"
 )
@@ -32,21 +32,21 @@ type frontProxy struct {
 	name    string
 	network string // of the listener
 	tls     bool   // of the gateway's own; the proxy has ended another
-	source  wsauth.ForwardedSource
+	source  forwarded.Source
 	version int // of the PROXY protocol
 }
 
 var frontProxies = []frontProxy{
-	{"X-Forwarded-For", "tcp", false, wsauth.XForwardedFor, 0},
-	{"X-Forwarded-For over TLS", "tcp", true, wsauth.XForwardedFor, 0},
-	{"X-Forwarded-For on a Unix socket", "unix", false, wsauth.XForwardedFor, 0},
-	{"Forwarded", "tcp", false, wsauth.Forwarded, 0},
-	{"Forwarded over TLS", "tcp", true, wsauth.Forwarded, 0},
-	{"PROXY 1", "tcp", false, wsauth.ProxyProtocol, 1},
-	{"PROXY 1 over TLS", "tcp", true, wsauth.ProxyProtocol, 1},
-	{"PROXY 2", "tcp", false, wsauth.ProxyProtocol, 2},
-	{"PROXY 2 over TLS", "tcp", true, wsauth.ProxyProtocol, 2},
-	{"PROXY 2 on a Unix socket", "unix", false, wsauth.ProxyProtocol, 2},
+	{"X-Forwarded-For", "tcp", false, forwarded.XForwardedFor, 0},
+	{"X-Forwarded-For over TLS", "tcp", true, forwarded.XForwardedFor, 0},
+	{"X-Forwarded-For on a Unix socket", "unix", false, forwarded.XForwardedFor, 0},
+	{"Forwarded", "tcp", false, forwarded.Forwarded, 0},
+	{"Forwarded over TLS", "tcp", true, forwarded.Forwarded, 0},
+	{"PROXY 1", "tcp", false, forwarded.ProxyProtocol, 1},
+	{"PROXY 1 over TLS", "tcp", true, forwarded.ProxyProtocol, 1},
+	{"PROXY 2", "tcp", false, forwarded.ProxyProtocol, 2},
+	{"PROXY 2 over TLS", "tcp", true, forwarded.ProxyProtocol, 2},
+	{"PROXY 2 on a Unix socket", "unix", false, forwarded.ProxyProtocol, 2},
 }
 
 // proxyHeader is a header of the PROXY protocol for a connection of client.
@@ -158,10 +158,10 @@ func (p *proxied) fields(client string, forged []string) http.Header {
 	}
 	addr := netip.MustParseAddrPort(client).Addr().String()
 	switch p.front.source {
-	case wsauth.XForwardedFor:
+	case forwarded.XForwardedFor:
 		h.Set("X-Forwarded-For", strings.Join(append(h["X-Forwarded-For"], addr), ", ")) // appended
 		h.Set("X-Forwarded-Proto", "https")                                              // replaced
-	case wsauth.Forwarded:
+	case forwarded.Forwarded:
 		h.Add("Forwarded", "for="+addr+";proto=https;host=app.example")
 	}
 	return h
@@ -531,7 +531,7 @@ func (p *proxied) isClosed(first string) {
 // the proxy's, as that of its health checks.
 func TestProxySpeaksForItself(t *testing.T) {
 	b := newBackend(t)
-	p := frontProxy{"PROXY 2", "tcp", false, wsauth.ProxyProtocol, 2}.serve(t, func(c *Config) {
+	p := frontProxy{"PROXY 2", "tcp", false, forwarded.ProxyProtocol, 2}.serve(t, func(c *Config) {
 		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
 	})
 	for _, header := range []string{"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00", "PROXY UNKNOWN\r\n"} {
@@ -563,7 +563,7 @@ func TestClientWithoutAddress(t *testing.T) {
 		"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00":                       "http", // LOCAL
 	} {
 		b := newBackend(t)
-		p := frontProxy{"PROXY 2", "tcp", false, wsauth.ProxyProtocol, 2}.serve(t, func(c *Config) {
+		p := frontProxy{"PROXY 2", "tcp", false, forwarded.ProxyProtocol, 2}.serve(t, func(c *Config) {
 			c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
 		})
 		conn := p.keep()
@@ -663,12 +663,12 @@ func TestProxySettings(t *testing.T) {
 		"half of everybody": {Config{TrustedProxies: []string{"128.0.0.0/1"}}, nil, []string{"TrustedProxies[0]"}},
 		"no networks":       {Config{TrustedProxies: []string{"10.0.0.1/8", "proxy.example", ""}}, []string{"TrustedProxies[0]", "TrustedProxies[1]", "TrustedProxies[2]"}, nil},
 		"another source":    {Config{ForwardedSource: "x-real-ip"}, []string{"ForwardedSource"}, nil},
-		"PROXY of nobody":   {Config{ForwardedSource: wsauth.ProxyProtocol}, nil, []string{"ForwardedSource: without trusted proxies every connection is closed"}},
-		"PROXY and host":    {Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedSource: wsauth.ProxyProtocol, ForwardedHost: true, ForwardedPort: true}, []string{"ForwardedHost", "ForwardedPort"}, nil},
-		"Forwarded, port":   {Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedSource: wsauth.Forwarded, ForwardedPort: true}, []string{"ForwardedPort"}, nil},
+		"PROXY of nobody":   {Config{ForwardedSource: forwarded.ProxyProtocol}, nil, []string{"ForwardedSource: without trusted proxies every connection is closed"}},
+		"PROXY and host":    {Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedSource: forwarded.ProxyProtocol, ForwardedHost: true, ForwardedPort: true}, []string{"ForwardedHost", "ForwardedPort"}, nil},
+		"Forwarded, port":   {Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedSource: forwarded.Forwarded, ForwardedPort: true}, []string{"ForwardedPort"}, nil},
 		"another scheme":    {Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedScheme: "wss"}, []string{"ForwardedScheme"}, nil},
 		"scheme of nobody":  {Config{ForwardedScheme: "https"}, nil, []string{"ForwardedScheme"}},
-		"of nobody":         {Config{ForwardedSource: wsauth.Forwarded, ForwardedHost: true}, nil, []string{"ForwardedSource", "ForwardedHost"}},
+		"of nobody":         {Config{ForwardedSource: forwarded.Forwarded, ForwardedHost: true}, nil, []string{"ForwardedSource", "ForwardedHost"}},
 		"port of nobody":    {Config{ForwardedPort: true}, nil, []string{"ForwardedPort"}},
 	} {
 		faults, warnings := check(tt.c)

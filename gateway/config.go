@@ -9,8 +9,10 @@ import (
 
 	"wsauth"
 	"wsauth/idp"
+	"wsauth/internal/forwarded"
 	"wsauth/internal/gateway/discovery"
 	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/httpx"
 	"wsauth/login"
 	"wsauth/store"
 	"wsauth/store/memory"
@@ -129,10 +131,10 @@ type Config struct {
 
 	// ForwardedSource is where trusted proxies name their clients. Other
 	// headers are dropped, since proxies may pass on those of clients. With
-	// [wsauth.ProxyProtocol], each connection to [Gateway.Serve] must begin
+	// forwarded.ProxyProtocol, each connection to [Gateway.Serve] must begin
 	// with a header of the PROXY protocol, version 1 or 2, from a trusted
-	// proxy. Default: [wsauth.XForwardedFor].
-	ForwardedSource wsauth.ForwardedSource
+	// proxy. Default: forwarded.XForwardedFor.
+	ForwardedSource forwarded.Source
 
 	// ForwardedScheme is the scheme of every request from a trusted proxy,
 	// "http" or "https". It is for a proxy that terminates TLS without saying
@@ -151,10 +153,10 @@ type Config struct {
 	ForwardedPort bool
 
 	// Origins are the origins whose pages may use this server, such as
-	// "https://app.example", each exactly as browsers send it; see
-	// [wsauth.CheckOrigin]. They replace the default, so include this server's
-	// own origin as browsers see it, for example if a proxy terminates TLS.
-	// Default: the origin that a request is sent to.
+	// "https://app.example", each exactly as browsers send it. They replace
+	// the default, so include this server's own origin as browsers see it, for
+	// example if a proxy terminates TLS. Default: the origin that a request is
+	// sent to.
 	Origins []string
 
 	// AuthCORS allows pages of other origins to use the gateway's own
@@ -258,7 +260,7 @@ func (c Config) Check() (Config, error) {
 		wrong.Add("Drain", "must be from %s to %s", time.Second, maxDrain)
 	}
 	for i, o := range c.Origins {
-		if err := wsauth.CheckOrigin(o); err != nil {
+		if err := httpx.CheckOrigin(o); err != nil {
 			wrong.Add(fmt.Sprintf("Origins[%d]", i), "%w", err)
 		}
 	}
@@ -288,7 +290,7 @@ func (c *Config) fill() {
 	c.MaxUnauthenticated = cmp.Or(c.MaxUnauthenticated, defaultMaxUnauthenticated)
 	c.MaxUnauthenticatedPerAddress = cmp.Or(c.MaxUnauthenticatedPerAddress, defaultMaxUnauthenticatedPerAddress)
 	c.Drain = cmp.Or(c.Drain, defaultDrain)
-	c.ForwardedSource = cmp.Or(c.ForwardedSource, wsauth.XForwardedFor)
+	c.ForwardedSource = cmp.Or(c.ForwardedSource, forwarded.XForwardedFor)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -3,8 +3,8 @@ package gateway
 import (
 	"testing"
 
-	"wsauth"
 	"wsauth/internal/gateway/demo"
+	"wsauth/internal/httpx"
 	"wsauth/token"
 )
 
@@ -14,7 +14,7 @@ func TestS3_CheckOrigin(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, good := range []string{"https://app.example", "http://127.0.0.1:8000", "http://[::1]:8000", "https://[::1]", "https://app.example:80", "app://host", "capacitor://localhost", "http://[::ffff:102:304]", "http://[2001:db8::1]:8443"} {
-		if err := wsauth.CheckOrigin(good); err != nil {
+		if err := httpx.CheckOrigin(good); err != nil {
 			t.Error(err)
 		}
 		// Origins accepted here must also be accepted by the guard and by the
@@ -32,7 +32,7 @@ func TestS3_CheckOrigin(t *testing.T) {
 		"http://app.example:80", "https://app.example:", "https://äpp.example", "https://app.example:x", " https://app.example",
 		"https://app.example:0443", "https://app.example:08443", "https://app.example:00", "http://[0:0:0:0:0:0:0:1]", "http://[::ffff:1.2.3.4]", "http://[2001:db8:0:0::1]:8443", "ws://app.example", "wss://app.example:8443",
 	} {
-		if wsauth.CheckOrigin(bad) == nil {
+		if httpx.CheckOrigin(bad) == nil {
 			t.Errorf("%q is accepted", bad)
 		}
 	}

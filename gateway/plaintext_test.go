@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"wsauth"
+	"wsauth/internal/forwarded"
 )
 
 // TestLoginsOverPlainHTTP: a login by cookie that cannot last, because its
@@ -36,7 +36,7 @@ func TestLoginsOverPlainHTTP(t *testing.T) {
 		"a proxy that is unknown":   {open, false, []string{"Host: app.example", "X-Forwarded-Proto: https"}, "", false},
 		"a proxy with TLS":          {trusted, false, []string{"Host: app.example", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https"}, "", false},
 		"a proxy without TLS":       {trusted, false, []string{"Host: app.example", "Origin: http://app.example", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: http"}, "", true},
-		"a proxy of another source": {func(c *Config) { trusted(c); c.ForwardedSource = wsauth.Forwarded }, false, []string{"Host: app.example", "Forwarded: for=192.0.2.1;proto=https"}, "", false},
+		"a proxy of another source": {func(c *Config) { trusted(c); c.ForwardedSource = forwarded.Forwarded }, false, []string{"Host: app.example", "Forwarded: for=192.0.2.1;proto=https"}, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, c.change)

@@ -3,7 +3,6 @@ package gateway
 import (
 	"fmt"
 
-	"wsauth"
 	"wsauth/internal/forwarded"
 	"wsauth/internal/gateway/fault"
 )
@@ -13,7 +12,7 @@ import (
 func (c Config) forwarding() forwarded.Policy {
 	trusted, _ := forwarded.ParseNetworks(c.TrustedProxies) // checked
 	return forwarded.Policy{
-		Trusted: trusted, Source: forwarded.Source(c.ForwardedSource),
+		Trusted: trusted, Source: c.ForwardedSource,
 		Scheme: c.ForwardedScheme, Host: c.ForwardedHost, Port: c.ForwardedPort,
 	}
 }
@@ -25,20 +24,20 @@ func (c Config) checkProxies(to *fault.List) {
 			to.Add(fmt.Sprintf("TrustedProxies[%d]", i), "%w", err)
 		}
 	}
-	if !forwarded.Source(c.ForwardedSource).Valid() {
+	if !c.ForwardedSource.Valid() {
 		to.Add("ForwardedSource", "%q is not x-forwarded-for, forwarded or proxy_protocol", string(c.ForwardedSource))
 	}
 	if c.ForwardedScheme != "" && !forwarded.IsScheme(c.ForwardedScheme) {
 		to.Add("ForwardedScheme", "%q is neither http nor https", c.ForwardedScheme)
 	}
-	if c.ForwardedHost && c.ForwardedSource == wsauth.ProxyProtocol {
+	if c.ForwardedHost && c.ForwardedSource == forwarded.ProxyProtocol {
 		to.Add("ForwardedHost", "a PROXY header names no host")
 	}
 	switch {
 	case !c.ForwardedPort:
-	case c.ForwardedSource == wsauth.ProxyProtocol:
+	case c.ForwardedSource == forwarded.ProxyProtocol:
 		to.Add("ForwardedPort", "a proxy that sends a PROXY header leaves the Host field with its port as it is")
-	case c.ForwardedSource == wsauth.Forwarded:
+	case c.ForwardedSource == forwarded.Forwarded:
 		to.Add("ForwardedPort", "the Forwarded field has the port in its host; set ForwardedHost")
 	}
 }
@@ -55,10 +54,10 @@ func (c Config) warnOfProxies(to *fault.List) {
 	if !trusted.IsEmpty() {
 		return
 	}
-	if c.ForwardedSource == wsauth.ProxyProtocol {
+	if c.ForwardedSource == forwarded.ProxyProtocol {
 		to.Add("ForwardedSource", "without trusted proxies every connection is closed, since nobody may send a PROXY header")
 	}
-	if c.ForwardedSource == wsauth.Forwarded {
+	if c.ForwardedSource == forwarded.Forwarded {
 		to.Add("ForwardedSource", "without trusted proxies it is not read")
 	}
 	if c.ForwardedScheme != "" {

@@ -24,7 +24,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"wsauth"
+	"wsauth/internal/forwarded"
 	"wsauth/internal/testenv"
 )
 
@@ -164,7 +164,7 @@ type proxySettings struct {
 }
 
 func (s proxySettings) apply(c *Config) {
-	c.TrustedProxies, c.ForwardedSource = s.TrustedProxies, wsauth.ForwardedSource(s.ForwardedSource)
+	c.TrustedProxies, c.ForwardedSource = s.TrustedProxies, forwarded.Source(s.ForwardedSource)
 }
 
 // ofPage returns what the page has for the proxy.

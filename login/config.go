@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/httpx"
 	"wsauth/internal/urlpath"
 	"wsauth/store"
 	"wsauth/token"
@@ -89,9 +90,9 @@ type Config struct {
 	// TicketBurst. At least 1, at most [MaxTicketRate]. Default: 2.
 	TicketRate int
 
-	// Origins are further origins whose pages may use the service, beside the one
-	// to which a request is sent, each exactly as browsers send it; see
-	// [wsauth.CheckOrigin]. Default: none.
+	// Origins are further origins whose pages may use the service, beside the
+	// one to which a request is sent, each exactly as browsers send it.
+	// Default: none.
 	Origins []string
 
 	// CrossOrigin says what pages of all other origins may do, for a server
@@ -258,7 +259,7 @@ func (c *Config) faults() (wrong []*FieldError) {
 		fault("TicketRate", "must be from 1 to %d", MaxTicketRate)
 	}
 	for i, o := range c.Origins {
-		if err := wsauth.CheckOrigin(o); err != nil {
+		if err := httpx.CheckOrigin(o); err != nil {
 			fault(fmt.Sprintf("Origins[%d]", i), "%w", err)
 		}
 	}

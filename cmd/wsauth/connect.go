@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"wsauth"
+	"wsauth/internal/httpx"
 	"wsauth/internal/wsclient"
 )
 
@@ -81,7 +81,7 @@ func (c *connectCmd) Validate() error {
 		fault("--max-message=%d: must be more than 0", c.MaxMessage)
 	}
 	if c.Origin != "" {
-		if err := wsauth.CheckOrigin(c.Origin); err != nil {
+		if err := httpx.CheckOrigin(c.Origin); err != nil {
 			fault("--origin: %w", err)
 		}
 	}

@@ -12,10 +12,10 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"wsauth"
 	"wsauth/idp"
 	"wsauth/internal/config"
 	"wsauth/internal/gateway/discovery"
+	"wsauth/internal/httpx"
 	"wsauth/internal/server"
 	"wsauth/login"
 )
@@ -91,7 +91,7 @@ func (c *serveCmd) Validate() error {
 		}
 	}
 	for _, o := range c.Origin {
-		if err := wsauth.CheckOrigin(o); err != nil {
+		if err := httpx.CheckOrigin(o); err != nil {
 			fault("--origin: %w", err)
 		}
 	}

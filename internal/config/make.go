@@ -15,6 +15,7 @@ import (
 	"wsauth"
 	"wsauth/gateway"
 	"wsauth/internal/errtext"
+	"wsauth/internal/forwarded"
 	"wsauth/internal/gateway/fault"
 	"wsauth/internal/hostaddr"
 )
@@ -63,7 +64,7 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 		MaxUnauthenticatedPerAddress: s.MaxUnauthenticatedPerAddress,
 
 		TrustedProxies:  s.TrustedProxies,
-		ForwardedSource: wsauth.ForwardedSource(s.ForwardedSource),
+		ForwardedSource: forwarded.Source(s.ForwardedSource),
 		ForwardedScheme: s.ForwardedScheme,
 		ForwardedHost:   s.ForwardedHost,
 		ForwardedPort:   s.ForwardedPort,

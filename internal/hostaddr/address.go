@@ -167,7 +167,7 @@ func portOf(u *url.URL) string {
 	if n, err := strconv.Atoi(port); err == nil {
 		return strconv.Itoa(n)
 	}
-	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	return httpx.DefaultPort(u.Scheme)
 }
 
 // maxUpstreamPath is the maximum length of a Unix socket's path on this

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"wsauth/internal/httpx"
 )
 
 // maxHead is the maximum length of a response header.
@@ -46,7 +48,7 @@ func newTarget(address string, c Config) (*target, error) {
 		}
 		port := u.Port()
 		if port == "" {
-			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+			port = httpx.DefaultPort(u.Scheme)
 		}
 		t.network, t.dialled, t.scheme, t.host = "tcp", net.JoinHostPort(u.Hostname(), port), u.Scheme, u.Host
 		if at, err := netip.ParseAddrPort(t.dialled); err == nil && at.Addr().IsLoopback() {

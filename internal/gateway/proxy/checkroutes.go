@@ -10,6 +10,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/gateway/fault"
+	"wsauth/internal/httpx"
 	"wsauth/store"
 	"wsauth/store/memory"
 	"wsauth/token"
@@ -45,7 +46,7 @@ func CheckRoutes(routes []Route, own OwnPaths, keys Keys) ([]Route, fault.List) 
 		}
 		seen[loose] = r.name()
 		for j, o := range r.Origins {
-			if err := wsauth.CheckOrigin(o); err != nil {
+			if err := httpx.CheckOrigin(o); err != nil {
 				wrong.Add(fmt.Sprintf("%s.Origins[%d]", field, j), "%w", err)
 			}
 		}

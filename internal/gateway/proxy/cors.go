@@ -154,7 +154,7 @@ func (c *CORS) checkOrigins(wrong *fault.List) {
 // checkCORSOrigin returns an error if o, which is not a pattern, is not an
 // origin.
 func checkCORSOrigin(o string) error {
-	if err := wsauth.CheckOrigin(o); err != nil {
+	if err := httpx.CheckOrigin(o); err != nil {
 		return err
 	}
 	u, err := url.Parse(o)

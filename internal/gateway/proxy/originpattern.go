@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/net/publicsuffix"
 
-	"wsauth"
 	"wsauth/internal/hostaddr"
+	"wsauth/internal/httpx"
 )
 
 // An originPattern matches https origins whose host has exactly one more label
@@ -28,7 +28,7 @@ func parseOriginPattern(s string) (originPattern, error) {
 	if !ok || strings.Contains(rest, "*") {
 		return originPattern{}, fmt.Errorf("%q: a star is the first label of an https origin, as in https://*.example.com", s)
 	}
-	if err := wsauth.CheckOrigin(patternScheme + rest); err != nil {
+	if err := httpx.CheckOrigin(patternScheme + rest); err != nil {
 		return originPattern{}, fmt.Errorf("%q: without the star, %w", s, err)
 	}
 	base, _, _ := strings.Cut(rest, ":")
